@@ -1,0 +1,16 @@
+import { defineConfig } from 'tsup';
+import type { Options } from 'tsup';
+
+/** The build that every library package shares: ESM and types, nothing bundled from a dependency. */
+export function library(options: Options = {}): ReturnType<typeof defineConfig> {
+  return defineConfig({
+    entry: ['src/index.ts'],
+    format: 'esm',
+    target: 'es2022',
+    dts: true,
+    sourcemap: true,
+    clean: true,
+    treeshake: true,
+    ...options,
+  });
+}
