@@ -1,22 +1,85 @@
 import { readdirSync } from 'node:fs';
-import { fileURLToPath } from 'node:url';
+import { playwright } from '@vitest/browser-playwright';
 import { defineConfig } from 'vitest/config';
+import type { TestProjectConfiguration } from 'vitest/config';
+import { chromiumArgs, findChromium } from './scripts/lib/chromium.mjs';
+import { root, shared } from './scripts/lib/paths.mjs';
 
-const root = fileURLToPath(new URL('.', import.meta.url));
+/** Packages resolve each other's source, so no build is needed before a test; the browser's tests take what is published. */
+function packageAlias(file: 'src/index.ts' | 'dist/index.js'): { find: RegExp; replacement: string }[] {
+  return readdirSync(`${root}/packages`).map((name) => ({
+    find: new RegExp(`^${name === 'lowrank' ? name : `@lowrank/${name}`}$`),
+    replacement: `${root}/packages/${name}/${file}`,
+  }));
+}
 
-/** Packages resolve each other's source, so no build is needed before a test. */
-export const alias = Object.fromEntries(
-  readdirSync(`${root}packages`).map((name) => [
-    name === 'lowrank' ? name : `@lowrank/${name}`,
-    `${root}packages/${name}/src/index.ts`,
-  ]),
-);
+const anywhere = '{packages/*/src,tests,examples,bench,parity}/**';
+const never = ['**/node_modules/**', '**/dist/**', 'tests/browser/**'];
+// Software adapters use every core for one dispatch: side by side, tests only time each other out.
+const oneAtATime = { fileParallelism: false, testTimeout: 300_000, hookTimeout: 120_000 };
+const onDawn = { globalSetup: 'tests/setup/vulkanDriver.mjs', setupFiles: 'tests/setup/webgpuNode.ts' };
+const alias = packageAlias('src/index.ts');
+
+/** The browser is looked for, and may be unpacked, only when its project can run. */
+const wants = (name: string): boolean => {
+  const asked = process.argv.flatMap((arg, i) => (arg === '--project' ? [process.argv[i + 1]] : arg.startsWith('--project=') ? [arg.slice(10)] : []));
+  return asked.length === 0 || asked.includes(name);
+};
+
+const nodeProjects: TestProjectConfiguration[] = [
+  {
+    resolve: { alias },
+    test: {
+      name: 'unit',
+      include: [`${anywhere}/*.test.ts`],
+      exclude: [...never, '**/*.webgpu.test.ts', '**/*.shared.test.ts'],
+      testTimeout: 120_000,
+    },
+  },
+  { resolve: { alias }, test: { name: 'tooling', include: ['scripts/**/*.test.mjs'], testTimeout: 120_000 } },
+  {
+    resolve: { alias },
+    test: { name: 'webgpu', include: [`${anywhere}/*.webgpu.test.ts`], exclude: never, sequence: { groupOrder: 1 }, ...oneAtATime, ...onDawn },
+  },
+  ...(shared
+    ? [
+        {
+          resolve: { alias },
+          test: { name: 'shared', include: [`${anywhere}/*.shared.test.ts`], exclude: never, sequence: { groupOrder: 2 }, ...oneAtATime, ...onDawn },
+        },
+      ]
+    : []),
+];
+
+async function chromiumProject(): Promise<TestProjectConfiguration> {
+  const browser = await findChromium();
+  return {
+    resolve: { alias: packageAlias('dist/index.js') },
+    server: { fs: { allow: shared ? [root, shared] : [root] } },
+    // Found while a test runs, a dependency would reload the page under it.
+    optimizeDeps: { include: ['vitest > chai'], noDiscovery: true },
+    test: {
+      name: 'chromium',
+      include: ['tests/browser/**/*.test.ts'],
+      exclude: shared ? [] : ['**/*.shared.test.ts'],
+      setupFiles: 'tests/setup/webgpuBrowser.ts',
+      sequence: { groupOrder: 3 },
+      ...oneAtATime,
+      browser: {
+        enabled: true,
+        headless: true,
+        screenshotFailures: false,
+        provider: playwright({
+          launchOptions: { executablePath: browser.path, args: chromiumArgs, env: { ...process.env, ...browser.env } as Record<string, string> },
+        }),
+        instances: [{ browser: 'chromium' }],
+      },
+    },
+  };
+}
 
 export default defineConfig({
-  resolve: { alias },
   test: {
-    include: ['packages/*/src/**/*.test.ts'],
-    exclude: ['**/node_modules/**', '**/*.shared.test.ts', '**/*.webgpu.test.ts'],
-    testTimeout: 60_000,
+    projects: [...nodeProjects, ...(wants('chromium') ? [await chromiumProject()] : [])],
   },
 });

@@ -1,0 +1,43 @@
+/**
+ * @typedef {{ passed: number, failed: number, skipped: number }} Totals
+ * @typedef {{ projects: Record<string, Totals>, errors: number }} Report what one runner found
+ */
+
+/** Projects whose tests need a GPU adapter: a test of theirs that did not run is a test that failed. */
+export const gpuProjects = ['webgpu', 'chromium', 'shared'];
+
+/**
+ * Sums the reports of all runners. A runner that died counts as one failure, as does each error outside a test, each skipped GPU test, and
+ * each project of `required` in which no test ran.
+ *
+ * @param {(Report | undefined)[]} reports undefined for a runner that wrote no report
+ * @param {readonly string[]} required
+ * @returns {Totals & { reasons: string[] }} reasons: the failures that are no test's own
+ */
+export function sumReports(reports, required = []) {
+  const sum = { passed: 0, failed: 0, skipped: 0 };
+  const reasons = [];
+  const fail = (count, reason) => {
+    if (count === 0) return;
+    sum.failed += count;
+    reasons.push(reason);
+  };
+  /** @type {Record<string, number>} */
+  const ran = {};
+  for (const report of reports) {
+    if (!report) {
+      fail(1, 'a test runner ended without a report');
+      continue;
+    }
+    fail(report.errors, `${report.errors} error(s) outside of tests`);
+    for (const [project, totals] of Object.entries(report.projects)) {
+      sum.passed += totals.passed;
+      sum.failed += totals.failed;
+      sum.skipped += totals.skipped;
+      ran[project] = (ran[project] ?? 0) + totals.passed + totals.failed;
+      if (gpuProjects.includes(project)) fail(totals.skipped, `${totals.skipped} test(s) of project ${project} could not run`);
+    }
+  }
+  for (const project of required) if (!ran[project]) fail(1, `no test of project ${project} ran`);
+  return { ...sum, reasons };
+}

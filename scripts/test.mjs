@@ -1,0 +1,68 @@
+// `npm test`: everything a fresh clone needs, then every test. Arguments go to vitest, which then decides what runs.
+import { existsSync, readFileSync, rmSync } from 'node:fs';
+import { join } from 'node:path';
+import { cache, root, shared } from './lib/paths.mjs';
+import { run, seconds } from './lib/process.mjs';
+import { sumReports } from './lib/totals.mjs';
+import { build, install } from './lib/workspace.mjs';
+
+const started = Date.now();
+const filters = process.argv.slice(2);
+
+/**
+ * The browser runs in a process of its own: when it cannot start, vitest gives up on everything in the same run.
+ */
+const runners = {
+  node: ['unit', 'tooling', 'webgpu', ...(shared ? ['shared'] : [])],
+  chromium: ['chromium'],
+};
+
+/** @param {string} name @returns {Promise<import('./lib/totals.mjs').Report | undefined>} */
+async function runVitest(name) {
+  const begun = Date.now();
+  const file = join(cache, `totals-${name}.json`);
+  rmSync(file, { force: true });
+  const projects = runners[name].flatMap((project) => ['--project', project]);
+  const { code } = await run(
+    process.execPath,
+    [join(root, 'node_modules/vitest/vitest.mjs'), 'run', '--passWithNoTests', '--reporter=default', '--reporter=./scripts/lib/totalsReporter.mjs', ...projects, ...filters],
+    { env: { LOWRANK_TOTALS: file } },
+  );
+  if (!existsSync(file)) return undefined;
+  /** @type {import('./lib/totals.mjs').Report} */
+  const report = JSON.parse(readFileSync(file, 'utf8'));
+  const failed = Object.values(report.projects).some((totals) => totals.failed > 0);
+  if (code !== 0 && !failed && report.errors === 0) report.errors = 1;
+  console.log(`${name}: exit code ${code} after ${seconds(begun)}`);
+  return report;
+}
+
+async function main() {
+  await install();
+  await build();
+  if (!shared) console.log('no ../shared beside the checkout: the tests against its models and golden values are not part of this run');
+  const reports = [];
+  for (const name of Object.keys(runners)) reports.push(await runVitest(name));
+  const required = filters.length > 0 ? [] : Object.values(runners).flat();
+  const { passed, failed, skipped, reasons } = sumReports(reports, required);
+
+  console.log('');
+  for (const report of reports) {
+    for (const [project, totals] of Object.entries(report?.projects ?? {})) {
+      console.log(`${project.padEnd(9)} ${totals.passed} passed, ${totals.failed} failed${totals.skipped > 0 ? `, ${totals.skipped} skipped` : ''}`);
+    }
+  }
+  for (const reason of reasons) console.log(`counted as failed: ${reason}`);
+  if (skipped > 0) console.log(`${skipped} skipped`);
+  console.log(`took ${seconds(started)}`);
+  console.log(`${passed} passed, ${failed} failed`);
+  process.exitCode = failed === 0 && passed > 0 ? 0 : 1;
+}
+
+try {
+  await main();
+} catch (error) {
+  console.error(error instanceof Error ? error.message : error);
+  console.log('0 passed, 1 failed');
+  process.exitCode = 1;
+}
