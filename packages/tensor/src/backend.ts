@@ -1,0 +1,121 @@
+import type { HostArray } from './dtype.js';
+import type { Scalar, Source } from './graph.js';
+import type { Spec } from './op.js';
+import type { KernelName } from './ops/index.js';
+
+/**
+ * A backend runs plans. It knows buffers, kernels and how to replay a list of steps; it does not know graphs, gradients, passes, placement, models
+ * or files. Everything it is asked to do has static shapes and memory that somebody else has laid out.
+ */
+export interface Backend {
+  /** 'cpu', 'webgpu', … */
+  readonly name: string;
+  /** For people: the adapter or the processor, and which kernels were chosen. */
+  readonly description: string;
+  readonly spec: BackendSpec;
+  /** Zero-filled. Throws a typed out-of-memory error (at the latest at the next run). */
+  allocate(bytes: number, label: string): DeviceBuffer;
+  /** Copies in before anything that is asked for later. Offset and length are multiples of 4 on every backend but for the last bytes of a buffer. */
+  write(buffer: DeviceBuffer, offset: number, data: HostArray): void;
+  /** Reads after everything that was asked for earlier. */
+  read(buffer: DeviceBuffer, offset: number, bytes: number): Promise<ArrayBuffer>;
+  /** Makes everything a plan needs to be replayed: pipelines, bindings. `buffers[i]` is the memory of `plan.buffers[i]`. */
+  prepare(plan: Plan, buffers: readonly DeviceBuffer[]): Promise<Executable>;
+  /** Waits until all that was asked for is done; throws what went wrong meanwhile. */
+  finish(): Promise<void>;
+  readonly memory: MemoryReport;
+  /** Frees everything. The process can end afterwards. */
+  dispose(): void;
+}
+
+export interface DeviceBuffer {
+  readonly bytes: number;
+  destroy(): void;
+}
+
+/** What is allocated on a backend now, by count and bytes: the leak check. */
+export interface MemoryReport {
+  readonly buffers: number;
+  readonly bytes: number;
+  readonly peakBytes: number;
+}
+
+/** What the compiler may assume of a backend. */
+export interface BackendSpec {
+  /** Offsets of placed values are multiples of this many bytes. */
+  readonly alignment: number;
+  readonly maxBufferBytes: number;
+  readonly maxBindingBytes: number;
+  /** Tensor operands of one kernel, inputs, outputs and workspace together; `Scalar` inputs are free. */
+  readonly maxOperands: number;
+  /** No kernel may read one slice of a buffer and write another slice of the same buffer. */
+  readonly separateReadWrite: boolean;
+  readonly fusion: {
+    /** Longest fused elementwise program; 1 turns the fusion off. */
+    readonly elementwiseInstructions: number;
+    /** matmul takes `+ h·u` and `+ addend`. */
+    readonly matmulEpilogue: boolean;
+  };
+  /** Scratch memory of one kernel launch, in bytes; 0 for most. */
+  workspaceBytes(op: KernelName, inputs: readonly Spec[], outputs: readonly Spec[], attrs: object): number;
+}
+
+/** Where a value lies: a slice of one of the plan's buffers. */
+export interface Operand extends Spec {
+  /** Index into `Plan.buffers`. */
+  readonly buffer: number;
+  /** In bytes, a multiple of `BackendSpec.alignment` (of 4 in the scalars buffer). */
+  readonly offset: number;
+  readonly bytes: number;
+}
+
+export type PlanBuffer =
+  | { readonly kind: 'arena'; readonly bytes: number }
+  /** All arguments of the compiled function, written before the steps. */
+  | { readonly kind: 'inputs'; readonly bytes: number }
+  /** All scalars, 4 bytes each, written before the steps. A backend may bind it as a uniform: operands in it are 0-d. */
+  | { readonly kind: 'scalars'; readonly bytes: number }
+  /** A persistent tensor of the caller's, read and perhaps written in place. */
+  | { readonly kind: 'source'; readonly bytes: number; readonly source: Source };
+
+/** One kernel launch: the op, its attributes and where its operands lie. In-place operands are the same slice in `inputs` and `outputs`. */
+export interface Step {
+  readonly op: KernelName;
+  /** The attributes as the op's file declares them. */
+  readonly attrs: object;
+  readonly inputs: readonly Operand[];
+  readonly outputs: readonly Operand[];
+  readonly workspace: Operand | undefined;
+  /** Module path, for dumps, profiles and errors. */
+  readonly scope: string;
+  readonly flops: number;
+}
+
+/** A program of static shapes with its memory laid out: what `compile` makes of a trace, and all a backend needs. */
+export interface Plan {
+  readonly buffers: readonly PlanBuffer[];
+  readonly steps: readonly Step[];
+  readonly inputs: readonly (Operand & { readonly name: string })[];
+  readonly scalars: readonly Scalar[];
+  /** Values the caller may read after a run. */
+  readonly outputs: readonly (Operand & { readonly name: string })[];
+}
+
+export interface RunRequest {
+  /** Bytes of the whole 'inputs' buffer. */
+  readonly inputs: Uint8Array;
+  /** Bytes of the whole 'scalars' buffer. */
+  readonly scalars: Uint8Array;
+  /** Outputs to copy out, by index into `plan.outputs`. */
+  readonly read: readonly number[];
+}
+
+export interface Executable {
+  /**
+   * Replays the plan once. Resolves when the run has been handed to the device (with back-pressure); the copies of the outputs arrive later, in the
+   * order of `read`. Allocates nothing on the device.
+   */
+  run(request: RunRequest): Promise<{ readonly outputs: Promise<ArrayBuffer>[] }>;
+  /** Frees what `prepare` made; the buffers belong to the caller. */
+  dispose(): void;
+}

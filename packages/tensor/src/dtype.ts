@@ -1,0 +1,124 @@
+import { LowrankError } from '@lowrank/errors';
+
+/**
+ * Element types. Arithmetic is f32 (indices i32, random bits and flags u32); f16 and bf16 are storage for frozen weights, i8 and u8 are storage
+ * for quantized ones. f64 exists on the host only, for checks against the reference.
+ */
+export type DType = 'f32' | 'f16' | 'bf16' | 'i32' | 'u32' | 'i8' | 'u8' | 'f64';
+
+export type HostArray = Float64Array | Float32Array | Int32Array | Uint32Array | Uint16Array | Int8Array | Uint8Array;
+
+const bytes: Record<DType, number> = { f64: 8, f32: 4, i32: 4, u32: 4, f16: 2, bf16: 2, i8: 1, u8: 1 };
+
+export function bytesPerElement(dtype: DType): number {
+  return bytes[dtype];
+}
+
+/** The typed array that holds `dtype` on the host; f16 and bf16 are raw 16-bit patterns in a Uint16Array. */
+export function hostArray(dtype: DType, length: number): HostArray;
+export function hostArray(dtype: DType, buffer: ArrayBuffer, byteOffset?: number, length?: number): HostArray;
+export function hostArray(dtype: DType, from: number | ArrayBuffer, byteOffset = 0, length?: number): HostArray {
+  const make = arrays[dtype];
+  if (typeof from === 'number') return new make(new ArrayBuffer(from * bytes[dtype]));
+  return new make(from, byteOffset, length);
+}
+
+const arrays: Record<DType, new (buffer: ArrayBuffer, byteOffset?: number, length?: number) => HostArray> = {
+  f64: Float64Array,
+  f32: Float32Array,
+  i32: Int32Array,
+  u32: Uint32Array,
+  f16: Uint16Array,
+  bf16: Uint16Array,
+  i8: Int8Array,
+  u8: Uint8Array,
+};
+
+/** The dtype that a typed array means when none is given. A Uint16Array is refused: it could be f16 or bf16. */
+export function dtypeOf(data: HostArray): DType {
+  if (data instanceof Float32Array) return 'f32';
+  if (data instanceof Int32Array) return 'i32';
+  if (data instanceof Uint32Array) return 'u32';
+  if (data instanceof Int8Array) return 'i8';
+  if (data instanceof Uint8Array) return 'u8';
+  if (data instanceof Float64Array) return 'f64';
+  throw new LowrankError({
+    code: 'tensor.dtype',
+    what: 'the dtype of a Uint16Array',
+    expected: 'f16 or bf16, stated',
+    got: 'no dtype',
+    remedy: "Pass { dtype: 'f16' } or { dtype: 'bf16' }.",
+  });
+}
+
+const f32 = new Float32Array(1);
+const u32 = new Uint32Array(f32.buffer);
+
+/** The bf16 bit pattern nearest to `value` (ties to even), as PyTorch rounds; NaN stays a quiet NaN. */
+export function toBf16(value: number): number {
+  f32[0] = value;
+  const bits = u32[0] ?? 0;
+  if ((bits & 0x7fffffff) > 0x7f800000) return ((bits >>> 16) | 0x40) & 0xffff;
+  return ((bits + 0x7fff + ((bits >>> 16) & 1)) >>> 16) & 0xffff;
+}
+
+export function fromBf16(bits: number): number {
+  u32[0] = bits << 16;
+  return f32[0] ?? 0;
+}
+
+/** The IEEE half-precision pattern nearest to `value` (ties to even, subnormals kept, overflow to infinity), rounding once from f32. */
+export function toF16(value: number): number {
+  f32[0] = value;
+  const x = u32[0] ?? 0;
+  const sign = (x >>> 16) & 0x8000;
+  const magnitude = x & 0x7fffffff;
+  if (magnitude > 0x7f800000) return sign | 0x7e00;
+  if (magnitude >= 0x477ff000) return sign | 0x7c00;
+  if (magnitude < 0x33000001) return sign;
+  if (magnitude < 0x38800000) {
+    const shift = 126 - (magnitude >>> 23);
+    const mantissa = (magnitude & 0x7fffff) | 0x800000;
+    return sign | roundShift(mantissa, shift);
+  }
+  return sign | roundShift(magnitude - 0x38000000, 13);
+}
+
+/** `value >> shift` rounded to nearest, ties to even. */
+function roundShift(value: number, shift: number): number {
+  const kept = value >>> shift;
+  const rest = value & ((1 << shift) - 1);
+  const half = 1 << (shift - 1);
+  return rest > half || (rest === half && (kept & 1) === 1) ? kept + 1 : kept;
+}
+
+export function fromF16(bits: number): number {
+  const sign = bits & 0x8000 ? -1 : 1;
+  const exponent = (bits >>> 10) & 31;
+  const mantissa = bits & 1023;
+  if (exponent === 31) return mantissa === 0 ? sign * Infinity : NaN;
+  if (exponent === 0) return sign * mantissa * 2 ** -24;
+  return sign * (1 + mantissa / 1024) * 2 ** (exponent - 15);
+}
+
+/** Any host array as f32 values. */
+export function toFloat32(data: HostArray, dtype: DType): Float32Array {
+  if (dtype === 'f16') return Float32Array.from(data, fromF16);
+  if (dtype === 'bf16') return Float32Array.from(data, fromBf16);
+  return data instanceof Float32Array ? data : Float32Array.from(data);
+}
+
+/** Any host array as numbers in double precision: what the reference computes on. */
+export function toFloat64(data: HostArray, dtype: DType): Float64Array {
+  if (dtype === 'f16') return Float64Array.from(data, fromF16);
+  if (dtype === 'bf16') return Float64Array.from(data, fromBf16);
+  return Float64Array.from(data);
+}
+
+/** Numbers rounded into the host array of `dtype`. */
+export function fromNumbers(values: ArrayLike<number>, dtype: DType): HostArray {
+  const result = hostArray(dtype, values.length);
+  const round = dtype === 'f16' ? toF16 : dtype === 'bf16' ? toBf16 : (value: number) => value;
+  for (let i = 0; i < values.length; i++) result[i] = round(values[i] ?? 0);
+  return result;
+}

@@ -1,0 +1,186 @@
+import { LowrankError } from '@lowrank/errors';
+import { applyAll, defineOp } from '../op.js';
+import type { Spec } from '../op.js';
+import type { Tensor } from '../graph.js';
+import { shapeError, showShape, sizeOf } from '../shape.js';
+
+export interface AttentionAttrs {
+  readonly causal: boolean;
+  /** Factor on q·k, usually 1/√D. */
+  readonly scale: number;
+  /** A query sees at most this many positions, its own included; 0 for no limit (Mistral's sliding window). */
+  readonly window: number;
+  /** Optional inputs that are present, in this order after q, k, v: 'segments', 'lengths'. */
+  readonly segments: boolean;
+  readonly lengths: boolean;
+}
+
+/**
+ * o = softmax(scale·q·kᵀ + mask)·v per head, with grouped queries: query head h reads key head ⌊h·Hkv/Hq⌋ (Ainslie et al. 2023).
+ *
+ * Inputs: q [B, Tq, Hq, D], k and v [B, Tk, Hkv, D], then
+ *  segments i32 [B, Tk, 2], Tq = Tk: for each position the first index and one past the last index of its document within the row; a query sees its own
+ *   document only (packed rows, padding);
+ *  lengths i32 [B]: how many keys of the row precede the first query (the fill of a cache), so that query i sits at position lengths[b] + i. Keys at
+ *   lengths[b] + Tq and beyond do not exist yet. Without lengths query i sits at Tk − Tq + i.
+ * A query at position p sees key j when j ≤ p (causal) and j > p − window (window > 0) and j is in its document.
+ * Outputs: o [B, Tq, Hq, D] and the log-sum-exp of each query's scores [B, Hq, Tq], for the backward pass. No Tq×Tk matrix is ever stored
+ * (Dao et al. 2022).
+ */
+export const attentionOp = defineOp<'attention', AttentionAttrs>({
+  name: 'attention',
+  infer(inputs, attrs) {
+    const { batch, queries, heads } = attentionSizes(inputs, attrs);
+    return [
+      { shape: inputs[0]?.shape ?? [], dtype: 'f32' },
+      { shape: [batch, heads, queries], dtype: 'f32' },
+    ];
+  },
+  vjp({ inputs, outputs: [o, logSumExp], attrs, cotangents: [g] }) {
+    const [q, k, v, ...masks] = inputs;
+    if (q === undefined || k === undefined || v === undefined || o === undefined || logSumExp === undefined || g === undefined) return [];
+    if (attrs.lengths) {
+      throw new LowrankError({ code: 'tensor.gradient', what: 'attention with lengths (a cache)', expected: 'no gradient to be asked for', got: 'one', remedy: 'Train without a cache.' });
+    }
+    return applyAll(attentionBackward, [q, k, v, o, logSumExp, g, ...masks], attrs);
+  },
+  reference({ inputs: [q, k, v, ...masks], inputSpecs, outputs: [o, logSumExp], attrs }) {
+    if (q === undefined || k === undefined || v === undefined || o === undefined || logSumExp === undefined) return;
+    forEachQuery(inputSpecs, masks, attrs, ({ query, lse, keys }) => {
+      const { size } = attentionSizes(inputSpecs, attrs);
+      const scores = keys.map((key) => dot(q, query, k, key, size) * attrs.scale);
+      const top = Math.max(...scores);
+      const total = scores.reduce((sum, score) => sum + Math.exp(score - top), 0);
+      logSumExp[lse] = top + Math.log(total);
+      keys.forEach((key, at) => {
+        const weight = Math.exp((scores[at] ?? NaN) - top) / total;
+        for (let i = 0; i < size; i++) o[query + i] = (o[query + i] ?? 0) + weight * (v[key + i] ?? NaN);
+      });
+    });
+  },
+  flops: (inputs, attrs) => attentionFlops(inputs, attrs, 2),
+});
+
+/**
+ * Inputs: q, k, v, o, log-sum-exp, g = dL/do, then segments where present. Outputs dq, dk, dv:
+ * with p the attention weights and δ = Σ g·o per query: dv = Σ p·g; ds = p·(g·v − δ)·scale; dq = Σ ds·k; dk = Σ ds·q.
+ */
+export const attentionBackward = defineOp<'attentionBackward', AttentionAttrs>({
+  name: 'attentionBackward',
+  infer([q, k, v]) {
+    return [q, k, v].map((spec) => ({ shape: spec?.shape ?? [], dtype: 'f32' as const }));
+  },
+  reference({ inputs, inputSpecs, outputs: [dq, dk, dv], attrs }) {
+    const [q, k, v, o, logSumExp, g, ...masks] = inputs;
+    if (q === undefined || k === undefined || v === undefined || o === undefined || logSumExp === undefined || g === undefined) return;
+    if (dq === undefined || dk === undefined || dv === undefined) return;
+    const specs = [...inputSpecs.slice(0, 3), ...inputSpecs.slice(6)];
+    const { size } = attentionSizes(specs, attrs);
+    forEachQuery(specs, masks, attrs, ({ query, lse, keys }) => {
+      const delta = dot(g, query, o, query, size);
+      for (const key of keys) {
+        const p = Math.exp(dot(q, query, k, key, size) * attrs.scale - (logSumExp[lse] ?? NaN));
+        const ds = p * (dot(g, query, v, key, size) - delta) * attrs.scale;
+        for (let i = 0; i < size; i++) {
+          dv[key + i] = (dv[key + i] ?? 0) + p * (g[query + i] ?? NaN);
+          dq[query + i] = (dq[query + i] ?? 0) + ds * (k[key + i] ?? NaN);
+          dk[key + i] = (dk[key + i] ?? 0) + ds * (q[query + i] ?? NaN);
+        }
+      }
+    });
+  },
+  flops: (inputs, attrs) => attentionFlops([...inputs.slice(0, 3), ...inputs.slice(6)], attrs, 5),
+});
+
+interface AttentionSizes {
+  batch: number;
+  queries: number;
+  keys: number;
+  heads: number;
+  keyHeads: number;
+  size: number;
+}
+
+/** The sizes of an attention call, checked. `inputs` are q, k, v and the masks that `attrs` names. */
+export function attentionSizes(inputs: readonly Spec[], attrs: AttentionAttrs): AttentionSizes {
+  const [q, k, v, ...masks] = inputs;
+  const [batch = 0, queries = 0, heads = 0, size = 0] = q?.shape ?? [];
+  const [, keys = 0, keyHeads = 0] = k?.shape ?? [];
+  const fail = (expected: string): never => {
+    throw shapeError('attention', expected, inputs.map(({ shape, dtype }) => `${dtype}${showShape(shape)}`).join(', '));
+  };
+  if ([q, k, v].some((spec) => spec?.dtype !== 'f32' || spec.shape.length !== 4)) fail('q, k and v in f32 of [B, T, H, D]');
+  if (k?.shape.join() !== v?.shape.join() || k?.shape[0] !== batch || k.shape[3] !== size) fail('k and v of one shape, with the batch and head size of q');
+  if (heads % keyHeads !== 0) fail(`query heads that are a multiple of the ${keyHeads} key heads`);
+  if (size > 256) fail('a head size of at most 256');
+  const segments = attrs.segments ? masks.shift() : undefined;
+  const lengths = attrs.lengths ? masks.shift() : undefined;
+  if (attrs.segments && (segments?.dtype !== 'i32' || segments.shape.join() !== [batch, keys, 2].join() || queries !== keys)) fail('segments i32 [B, T, 2] and as many queries as keys');
+  if (attrs.lengths && (lengths?.dtype !== 'i32' || sizeOf(lengths.shape) !== batch)) fail('lengths i32 [B]');
+  if (!attrs.lengths && queries > keys) fail('no more queries than keys');
+  return { batch, queries, keys, heads, keyHeads, size };
+}
+
+interface QueryVisit {
+  /** First element of the query's row in q and o. */
+  query: number;
+  /** Its place in the log-sum-exp. */
+  lse: number;
+  /** First element of each visible key's row in k and v. */
+  keys: number[];
+}
+
+function forEachQuery(specs: readonly Spec[], masks: readonly Float64Array[], attrs: AttentionAttrs, visit: (at: QueryVisit) => void): void {
+  const { batch, queries, keys, heads, keyHeads, size } = attentionSizes(specs, attrs);
+  const segments = attrs.segments ? masks[0] : undefined;
+  const lengths = attrs.lengths ? masks[attrs.segments ? 1 : 0] : undefined;
+  for (let b = 0; b < batch; b++) {
+    const offset = lengths === undefined ? keys - queries : (lengths[b] ?? 0);
+    for (let i = 0; i < queries; i++) {
+      const position = offset + i;
+      const start = Math.max(segments?.[(b * keys + i) * 2] ?? 0, attrs.window > 0 ? position - attrs.window + 1 : 0, 0);
+      const existing = Math.min(segments?.[(b * keys + i) * 2 + 1] ?? keys, lengths === undefined ? keys : offset + queries, keys);
+      const end = attrs.causal ? Math.min(existing, position + 1) : existing;
+      for (let h = 0; h < heads; h++) {
+        const keyHead = Math.floor((h * keyHeads) / heads);
+        const visible: number[] = [];
+        for (let j = start; j < end; j++) visible.push(((b * keys + j) * keyHeads + keyHead) * size);
+        visit({ query: ((b * queries + i) * heads + h) * size, lse: (b * heads + h) * queries + i, keys: visible });
+      }
+    }
+  }
+}
+
+function dot(a: Float64Array, from: number, b: Float64Array, at: number, size: number): number {
+  let total = 0;
+  for (let i = 0; i < size; i++) total += (a[from + i] ?? NaN) * (b[at + i] ?? NaN);
+  return total;
+}
+
+/** An upper bound, since documents are data: `products` matrix products over the visible half (causal) of Tq×Tk. */
+function attentionFlops(inputs: readonly Spec[], attrs: AttentionAttrs, products: number): number {
+  const { batch, queries, keys, heads, size } = attentionSizes(inputs, attrs);
+  const visible = attrs.causal ? queries * (keys - (queries - 1) / 2) : queries * keys;
+  return 2 * products * batch * heads * size * visible;
+}
+
+export interface AttentionOptions {
+  /** i32 [B, T, 2]: the bounds of each position's document. */
+  segments?: Tensor | undefined;
+  /** i32 [B]: keys that precede the first query of each row. */
+  lengths?: Tensor | undefined;
+  /** Sliding window, in positions; 0 for none. */
+  window?: number;
+  causal?: boolean;
+  /** Default 1/√D. */
+  scale?: number;
+}
+
+/** Scaled dot-product attention; see {@link attentionOp} for shapes and masks. */
+export function attention(q: Tensor, k: Tensor, v: Tensor, options: AttentionOptions = {}): Tensor {
+  const { segments, lengths, window = 0, causal = true, scale = 1 / Math.sqrt(q.shape[3] ?? 1) } = options;
+  const inputs = [q, k, v, ...(segments === undefined ? [] : [segments]), ...(lengths === undefined ? [] : [lengths])];
+  const [o] = applyAll(attentionOp, inputs, { causal, scale, window, segments: segments !== undefined, lengths: lengths !== undefined });
+  if (o === undefined) throw new TypeError('attention has no output');
+  return o;
+}

@@ -1,0 +1,220 @@
+import type { Spec } from '../op.js';
+import { apply, defineOp } from '../op.js';
+import { Scalar, Tensor } from '../graph.js';
+import type { Shape } from '../shape.js';
+import { broadcastShapes, broadcastStrides, shapeError, sizeOf, stridesOf } from '../shape.js';
+
+/**
+ * Elementwise arithmetic in f32. There is one op, `elementwise`, whose attribute is a little program; a single function is a program of one
+ * instruction, and fusion is the joining of programs. A function is declared once below: its value and its gradient. Backends hold one
+ * table with a line per function.
+ */
+interface ElementwiseFunction {
+  readonly arity: number;
+  evaluate(a: number, b: number, c: number): number;
+  /** dL/d(argument) from g = dL/d(value), the arguments and the value y; undefined for arguments without gradient. */
+  gradient?(g: Tensor, args: readonly [Tensor, Tensor, Tensor], y: Tensor): readonly (() => Tensor)[];
+}
+
+const sigmoidOf = (x: number): number => 1 / (1 + Math.exp(-x));
+const geluInner = Math.sqrt(2 / Math.PI);
+
+function clipScaleOf(squaredNorm: number, maximum: number): number {
+  if (!Number.isFinite(squaredNorm)) return NaN;
+  return maximum > 0 ? Math.min(1, maximum / (Math.sqrt(squaredNorm) + 1e-6)) : 1;
+}
+
+export const elementwiseFunctions = {
+  copy: { arity: 1, evaluate: (a) => a, gradient: (g) => [() => g] },
+  neg: { arity: 1, evaluate: (a) => -a, gradient: (g) => [() => neg(g)] },
+  exp: { arity: 1, evaluate: (a) => Math.exp(a), gradient: (g, _, y) => [() => mul(g, y)] },
+  log: { arity: 1, evaluate: (a) => Math.log(a), gradient: (g, [a]) => [() => div(g, a)] },
+  sqrt: { arity: 1, evaluate: (a) => Math.sqrt(a), gradient: (g, _, y) => [() => div(mul(g, 0.5), y)] },
+  rsqrt: { arity: 1, evaluate: (a) => 1 / Math.sqrt(a), gradient: (g, [a], y) => [() => div(mul(mul(g, -0.5), y), a)] },
+  square: { arity: 1, evaluate: (a) => a * a, gradient: (g, [a]) => [() => mul(mul(g, 2), a)] },
+  abs: { arity: 1, evaluate: (a) => Math.abs(a), gradient: (g, [a]) => [() => mul(g, sign(a))] },
+  sign: { arity: 1, evaluate: (a) => Math.sign(a) },
+  floor: { arity: 1, evaluate: (a) => Math.floor(a) },
+  sin: { arity: 1, evaluate: (a) => Math.sin(a), gradient: (g, [a]) => [() => mul(g, cos(a))] },
+  cos: { arity: 1, evaluate: (a) => Math.cos(a), gradient: (g, [a]) => [() => neg(mul(g, sin(a)))] },
+  tanh: { arity: 1, evaluate: (a) => Math.tanh(a), gradient: (g, _, y) => [() => mul(g, sub(1, square(y)))] },
+  sigmoid: { arity: 1, evaluate: sigmoidOf, gradient: (g, _, y) => [() => mul(g, mul(y, sub(1, y)))] },
+  /** x·σ(x) */
+  silu: {
+    arity: 1,
+    evaluate: (a) => a * sigmoidOf(a),
+    gradient: (g, [a], y) => [() => mul(g, add(y, mul(sigmoid(a), sub(1, y))))],
+  },
+  /** GELU, the tanh form: x/2·(1 + tanh(√(2/π)(x + 0.044715x³))) */
+  geluTanh: {
+    arity: 1,
+    evaluate: (a) => 0.5 * a * (1 + Math.tanh(geluInner * (a + 0.044715 * a * a * a))),
+    gradient: (g, [a]) => [
+      () => {
+        const t = tanh(mul(geluInner, add(a, mul(0.044715, mul(a, square(a))))));
+        const slope = mul(mul(mul(0.5, a), sub(1, square(t))), mul(geluInner, add(1, mul(3 * 0.044715, square(a)))));
+        return mul(g, add(mul(0.5, add(1, t)), slope));
+      },
+    ],
+  },
+  relu: { arity: 1, evaluate: (a) => Math.max(a, 0), gradient: (g, [a]) => [() => mul(g, less(0, a))] },
+  add: { arity: 2, evaluate: (a, b) => a + b, gradient: (g) => [() => g, () => g] },
+  sub: { arity: 2, evaluate: (a, b) => a - b, gradient: (g) => [() => g, () => neg(g)] },
+  mul: { arity: 2, evaluate: (a, b) => a * b, gradient: (g, [a, b]) => [() => mul(g, b), () => mul(g, a)] },
+  div: { arity: 2, evaluate: (a, b) => a / b, gradient: (g, [, b], y) => [() => div(g, b), () => neg(div(mul(g, y), b))] },
+  minimum: { arity: 2, evaluate: (a, b) => Math.min(a, b), gradient: (g, [a, b]) => [() => select(less(b, a), 0, g), () => select(less(b, a), g, 0)] },
+  maximum: { arity: 2, evaluate: (a, b) => Math.max(a, b), gradient: (g, [a, b]) => [() => select(less(a, b), 0, g), () => select(less(a, b), g, 0)] },
+  /** 1 where a < b, else 0. */
+  less: { arity: 2, evaluate: (a, b) => (a < b ? 1 : 0) },
+  lessEqual: { arity: 2, evaluate: (a, b) => (a <= b ? 1 : 0) },
+  equal: { arity: 2, evaluate: (a, b) => (a === b ? 1 : 0) },
+  /** b where a ≠ 0, else c. */
+  select: {
+    arity: 3,
+    evaluate: (a, b, c) => (a !== 0 ? b : c),
+    gradient: (g, [a]) => [() => mul(g, 0), () => select(a, g, 0), () => select(a, 0, g)],
+  },
+  /**
+   * The factor that clips a gradient of squared norm a to norm b: min(1, b/(√a + 1e-6)) as torch.nn.utils.clip_grad_norm_; 1 where b ≤ 0;
+   * NaN where a is NaN or infinite, which `adamw` takes as "leave everything as it is".
+   */
+  clipScale: { arity: 2, evaluate: clipScaleOf },
+} as const satisfies Record<string, ElementwiseFunction>;
+
+export type ElementwiseName = keyof typeof elementwiseFunctions;
+
+/**
+ * One instruction of an elementwise program. Arguments count the op's inputs first, then the results of earlier instructions. A `constant` has
+ * no arguments.
+ */
+export type Instruction =
+  | { readonly fn: ElementwiseName; readonly args: readonly number[] }
+  | { readonly fn: 'constant'; readonly value: number };
+
+export interface ElementwiseAttrs {
+  /** The last instruction's result is the output. */
+  readonly program: readonly Instruction[];
+  /** The output's shape; every input broadcasts to it. */
+  readonly shape: Shape;
+}
+
+export const elementwise = defineOp<'elementwise', ElementwiseAttrs>({
+  name: 'elementwise',
+  infer(inputs, { shape }) {
+    for (const input of inputs) requireF32(input);
+    return [{ shape, dtype: 'f32' }];
+  },
+  // Gradients are taken before fusion, so the program has one instruction (and the constants it uses).
+  vjp({ inputs, outputs, attrs, cotangents: [g], needs }) {
+    const instruction = attrs.program.at(-1);
+    const [y] = outputs;
+    if (g === undefined || y === undefined || instruction === undefined || instruction.fn === 'constant') return [];
+    const operands = instruction.args.map((at) => inputs[at] ?? constantOf(attrs.program[at - inputs.length]));
+    const fn: ElementwiseFunction = elementwiseFunctions[instruction.fn];
+    const [a = y, b = a, c = a] = operands;
+    const rules = fn.gradient?.(g, [a, b, c], y) ?? [];
+    return inputs.map((_, at) => {
+      const uses = instruction.args.flatMap((arg, position) => (arg === at ? [position] : []));
+      const parts = needs[at] === true ? uses.flatMap((position) => rules[position]?.() ?? []) : [];
+      return parts.length === 0 ? undefined : parts.reduce((sum, part) => add(sum, part));
+    });
+  },
+  reference({ inputs, outputs: [out], inputSpecs, attrs: { program, shape } }) {
+    if (out === undefined) return;
+    const read = inputSpecs.map((spec) => broadcastReader(spec.shape, shape));
+    const values = new Float64Array(inputs.length + program.length);
+    for (let i = 0; i < out.length; i++) {
+      inputs.forEach((input, at) => (values[at] = input[read[at]?.(i) ?? 0] ?? NaN));
+      program.forEach((instruction, at) => (values[inputs.length + at] = evaluateInstruction(instruction, values)));
+      out[i] = values[values.length - 1] ?? NaN;
+    }
+  },
+  inPlace: [[0, 0], [1, 0], [2, 0], [3, 0], [4, 0], [5, 0], [6, 0]],
+  flops: (_, { program, shape }) => program.filter(({ fn }) => fn !== 'constant' && fn !== 'copy').length * sizeOf(shape),
+});
+
+function evaluateInstruction(instruction: Instruction, values: Float64Array): number {
+  if (instruction.fn === 'constant') return instruction.value;
+  const [a = 0, b = 0, c = 0] = instruction.args;
+  const fn: ElementwiseFunction = elementwiseFunctions[instruction.fn];
+  return fn.evaluate(values[a] ?? NaN, values[b] ?? NaN, values[c] ?? NaN);
+}
+
+/** Maps a flat index of `target` to a flat index of a tensor of `shape` that broadcasts to it. */
+export function broadcastReader(shape: Shape, target: Shape): (index: number) => number {
+  const from = broadcastStrides(shape, target);
+  const to = stridesOf(target);
+  return (index) => to.reduce((at, stride, axis) => at + (Math.floor(index / stride) % (target[axis] ?? 1)) * (from[axis] ?? 0), 0);
+}
+
+function requireF32(spec: Spec): void {
+  if (spec.dtype === 'f32') return;
+  throw shapeError('elementwise', 'f32 operands', spec.dtype, "Use cast(x, 'f32') first.");
+}
+
+function constantOf(instruction: Instruction | undefined): Tensor {
+  if (instruction?.fn !== 'constant') throw shapeError('elementwise gradient', 'a program of one function', 'a fused program');
+  return full([], instruction.value);
+}
+
+/** A tensor, a host-settable scalar, or a number that becomes a constant of the plan. */
+export type Value = Tensor | Scalar | number;
+
+function call(fn: ElementwiseName, args: readonly Value[]): Tensor {
+  const inputs: Tensor[] = [];
+  const constants: Instruction[] = [];
+  const slots = args.map((arg) => {
+    if (typeof arg === 'number') return { constant: constants.push({ fn: 'constant', value: arg }) - 1 };
+    const operand = arg instanceof Scalar ? arg.tensor : arg;
+    const known = inputs.findIndex((input) => input.node === operand.node && input.index === operand.index);
+    return { input: known >= 0 ? known : inputs.push(operand) - 1 };
+  });
+  const indices = slots.map((slot) => ('input' in slot ? slot.input : inputs.length + slot.constant));
+  const shape = broadcastShapes(
+    inputs.map((input) => input.shape),
+    fn,
+  );
+  return apply(elementwise, inputs, { program: [...constants, { fn, args: indices }], shape });
+}
+
+export const neg = (a: Value): Tensor => call('neg', [a]);
+export const exp = (a: Value): Tensor => call('exp', [a]);
+export const log = (a: Value): Tensor => call('log', [a]);
+export const sqrt = (a: Value): Tensor => call('sqrt', [a]);
+export const rsqrt = (a: Value): Tensor => call('rsqrt', [a]);
+export const square = (a: Value): Tensor => call('square', [a]);
+export const abs = (a: Value): Tensor => call('abs', [a]);
+export const sign = (a: Value): Tensor => call('sign', [a]);
+export const floor = (a: Value): Tensor => call('floor', [a]);
+export const sin = (a: Value): Tensor => call('sin', [a]);
+export const cos = (a: Value): Tensor => call('cos', [a]);
+export const tanh = (a: Value): Tensor => call('tanh', [a]);
+export const sigmoid = (a: Value): Tensor => call('sigmoid', [a]);
+export const silu = (a: Value): Tensor => call('silu', [a]);
+export const geluTanh = (a: Value): Tensor => call('geluTanh', [a]);
+export const relu = (a: Value): Tensor => call('relu', [a]);
+export const add = (a: Value, b: Value): Tensor => call('add', [a, b]);
+export const sub = (a: Value, b: Value): Tensor => call('sub', [a, b]);
+export const mul = (a: Value, b: Value): Tensor => call('mul', [a, b]);
+export const div = (a: Value, b: Value): Tensor => call('div', [a, b]);
+export const minimum = (a: Value, b: Value): Tensor => call('minimum', [a, b]);
+export const maximum = (a: Value, b: Value): Tensor => call('maximum', [a, b]);
+export const less = (a: Value, b: Value): Tensor => call('less', [a, b]);
+export const lessEqual = (a: Value, b: Value): Tensor => call('lessEqual', [a, b]);
+export const equal = (a: Value, b: Value): Tensor => call('equal', [a, b]);
+export const select = (condition: Value, then: Value, otherwise: Value): Tensor => call('select', [condition, then, otherwise]);
+export const clipScale = (squaredNorm: Value, maximumNorm: Value): Tensor => call('clipScale', [squaredNorm, maximumNorm]);
+
+/** A lazy tensor filled with one number. */
+export function full(shape: Shape, value: number): Tensor {
+  return apply(elementwise, [], { program: [{ fn: 'constant', value }], shape });
+}
+
+export function zeros(shape: Shape): Tensor {
+  return full(shape, 0);
+}
+
+/** x repeated along new or size-1 axes until it has `shape` (NumPy's rule). */
+export function broadcastTo(x: Tensor, shape: Shape): Tensor {
+  return apply(elementwise, [x], { program: [{ fn: 'copy', args: [0] }], shape });
+}

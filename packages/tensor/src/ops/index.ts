@@ -1,0 +1,48 @@
+import { adamwOp } from './adamw.js';
+import { argmaxOp } from './argmax.js';
+import { attentionBackward, attentionOp } from './attention.js';
+import { castOp } from './cast.js';
+import { crossEntropyRowsOp } from './crossEntropyRows.js';
+import { elementwise } from './elementwise.js';
+import { matmulOp } from './matmul.js';
+import { concatOp, padOp, permuteOp, sliceOp } from './movement.js';
+import { randomOp } from './random.js';
+import { reduce } from './reduce.js';
+import { rmsNormBackward, rmsNormOp, rmsNormWeightGradient } from './rmsNorm.js';
+import { ropeOp } from './rope.js';
+import { gatherRows, scatterAddRows, writeAtOp } from './rows.js';
+import { squaredNormOp } from './squaredNorm.js';
+import { swigluBackward, swigluOp } from './swiglu.js';
+
+/** Every op that needs a kernel. A backend's table `satisfies Record<KernelName, …>`, so that a missing kernel is a type error. */
+export const coreOps = {
+  adamw: adamwOp,
+  argmax: argmaxOp,
+  attention: attentionOp,
+  attentionBackward,
+  cast: castOp,
+  concat: concatOp,
+  crossEntropyRows: crossEntropyRowsOp,
+  elementwise,
+  gatherRows,
+  matmul: matmulOp,
+  pad: padOp,
+  permute: permuteOp,
+  random: randomOp,
+  reduce,
+  rmsNorm: rmsNormOp,
+  rmsNormBackward,
+  rmsNormWeightGradient,
+  rope: ropeOp,
+  scatterAddRows,
+  slice: sliceOp,
+  squaredNorm: squaredNormOp,
+  swiglu: swigluOp,
+  swigluBackward,
+  writeAt: writeAtOp,
+};
+
+export type CoreOps = typeof coreOps;
+export type KernelName = keyof CoreOps;
+/** The attributes of an op, as its file declares them. */
+export type AttrsOf<Name extends KernelName> = Parameters<CoreOps[Name]['infer']>[1];

@@ -1,0 +1,130 @@
+import type { Spec } from '../op.js';
+import { apply, defineOp } from '../op.js';
+import type { Tensor } from '../graph.js';
+import { describe } from '../graph.js';
+import { sameShape, shapeError, showShape, sizeOf } from '../shape.js';
+import { reshape } from './view.js';
+
+export interface MatmulAttrs {
+  /** a is stored [K, M] instead of [M, K]. */
+  readonly transposeA: boolean;
+  /** b is stored [N, K] instead of [K, N]. */
+  readonly transposeB: boolean;
+  /** `+ h·u` with h [M, R]: 'nt' when u is stored [N, R], 'nn' when it is [R, N]. Put there by the compiler. */
+  readonly lowRank?: 'nt' | 'nn' | undefined;
+  /** `+ c`: 'full' when c is [M, N] (batched as the result is), 'row' when it is [N]. Put there by the compiler. */
+  readonly addend?: 'full' | 'row' | undefined;
+}
+
+/**
+ * y = a·b (+ h·u) (+ c), accumulated in f32.
+ *
+ * Inputs: a, b, then h and u where `lowRank` is set, then c where `addend` is set. a and b are matrices, or both carry the same leading batch axis
+ * ([batch, M, K]·[batch, K, N]; no low-rank part then). a is f32; b is stored in any operand encoding: dense f32, f16 or bf16. An encoding
+ * is a matter of the tile load (and of the panel packing on the CPU), never another op.
+ */
+export const matmulOp = defineOp<'matmul', MatmulAttrs>({
+  name: 'matmul',
+  infer(inputs, attrs) {
+    const { batch, m, n } = matmulSizes(inputs, attrs);
+    return [{ shape: batch === undefined ? [m, n] : [batch, m, n], dtype: 'f32' }];
+  },
+  vjp({ inputs: [a, b], attrs, cotangents: [g], needs: [needA, needB] }) {
+    if (a === undefined || b === undefined || g === undefined) return [];
+    const { transposeA, transposeB } = attrs;
+    // y = op(a)·op(b): d op(a) = g·op(b)ᵀ and d op(b) = op(a)ᵀ·g; where an operand is stored transposed, the product is taken the other way round.
+    const da = transposeA ? () => product(b, g, transposeB, true) : () => product(g, b, false, !transposeB);
+    const db = transposeB ? () => product(g, a, true, transposeA) : () => product(a, g, !transposeA, false);
+    return [needA === true ? da() : undefined, needB === true ? db() : undefined];
+  },
+  reference({ inputs, inputSpecs, outputs: [y], attrs }) {
+    const [a, b] = inputs;
+    if (a === undefined || b === undefined || y === undefined) return;
+    const { batch = 1, m, n, k } = matmulSizes(inputSpecs, attrs);
+    const { h, u, c, rank } = epilogueOperands(inputs, inputSpecs, attrs);
+    for (let at = 0; at < batch * m * n; at++) {
+      const [which, row, column] = [Math.floor(at / (m * n)), Math.floor(at / n) % m, at % n];
+      let total = attrs.addend === undefined ? 0 : (c?.[attrs.addend === 'row' ? column : at] ?? NaN);
+      for (let i = 0; i < k; i++) {
+        const left = a[which * m * k + (attrs.transposeA ? i * m + row : row * k + i)] ?? NaN;
+        const right = b[which * n * k + (attrs.transposeB ? column * k + i : i * n + column)] ?? NaN;
+        total += left * right;
+      }
+      for (let i = 0; i < rank; i++) total += (h?.[row * rank + i] ?? NaN) * (u?.[attrs.lowRank === 'nt' ? column * rank + i : i * n + column] ?? NaN);
+      y[at] = total;
+    }
+  },
+  flops(inputs, attrs) {
+    const { batch = 1, m, n, k, rank } = matmulSizes(inputs, attrs);
+    return 2 * batch * m * n * (k + rank);
+  },
+});
+
+/** The sizes of a product, checked; `batch` is undefined for plain matrices, `rank` 0 without a low-rank part. */
+export function matmulSizes(inputs: readonly Spec[], attrs: MatmulAttrs): { batch: number | undefined; m: number; n: number; k: number; rank: number } {
+  const [a, b] = inputs;
+  const shown = inputs.map(({ shape, dtype }) => `${dtype}${showShape(shape)}`).join(' · ') + ` with ${JSON.stringify(attrs)}`;
+  const fail = (expected: string): never => {
+    throw shapeError('matmul', expected, shown);
+  };
+  if (a === undefined || b === undefined) return fail('two operands');
+  if (a.dtype !== 'f32' || !['f32', 'f16', 'bf16'].includes(b.dtype)) fail('a in f32 and b in f32, f16 or bf16');
+  if (a.shape.length !== b.shape.length || (a.shape.length !== 2 && a.shape.length !== 3)) fail('two matrices, or two stacks of as many matrices');
+  const batched = a.shape.length === 3;
+  const [rowsA = 0, columnsA = 0] = a.shape.slice(-2);
+  const [rowsB = 0, columnsB = 0] = b.shape.slice(-2);
+  const [m, k] = attrs.transposeA ? [columnsA, rowsA] : [rowsA, columnsA];
+  const [n, inner] = attrs.transposeB ? [rowsB, columnsB] : [columnsB, rowsB];
+  if (k !== inner) fail(`equal inner sizes, here ${k} and ${inner}`);
+  if (batched && a.shape[0] !== b.shape[0]) fail('equal batch sizes');
+  const extra = inputs.slice(2);
+  const h = attrs.lowRank === undefined ? undefined : extra.shift();
+  const u = attrs.lowRank === undefined ? undefined : extra.shift();
+  const c = attrs.addend === undefined ? undefined : extra.shift();
+  const rank = h?.shape[1] ?? 0;
+  if (h !== undefined && (batched || !sameShape(h.shape, [m, rank]) || u === undefined || !sameShape(u.shape, attrs.lowRank === 'nt' ? [n, rank] : [rank, n]))) {
+    fail(`a low-rank part of [${m}, r] and ${attrs.lowRank === 'nt' ? `[${n}, r]` : `[r, ${n}]`}`);
+  }
+  if (c !== undefined && sizeOf(c.shape) !== (attrs.addend === 'row' ? n : (batched ? (a.shape[0] ?? 1) : 1) * m * n)) fail('an addend of the result’s size');
+  return { batch: batched ? a.shape[0] : undefined, m, n, k, rank };
+}
+
+function epilogueOperands(inputs: readonly Float64Array[], specs: readonly Spec[], attrs: MatmulAttrs): { h?: Float64Array; u?: Float64Array; c?: Float64Array; rank: number } {
+  if (attrs.lowRank === undefined) return { ...(inputs[2] === undefined ? {} : { c: inputs[2] }), rank: 0 };
+  const [, , h, u, c] = inputs;
+  return { ...(h === undefined ? {} : { h }), ...(u === undefined ? {} : { u }), ...(c === undefined ? {} : { c }), rank: specs[2]?.shape[1] ?? 0 };
+}
+
+function product(a: Tensor, b: Tensor, transposeA: boolean, transposeB: boolean): Tensor {
+  return apply(matmulOp, [a, b], { transposeA, transposeB });
+}
+
+export interface MatmulOptions {
+  /** a is stored [K, M]. */
+  transposeA?: boolean;
+  /** b is stored [N, K]: the layout of a linear layer's weight. */
+  transposeB?: boolean;
+}
+
+/**
+ * a·b. Leading axes of a are folded into its rows when b is a matrix ([…, M, K]·[K, N] → […, M, N]); otherwise both have the same leading axes.
+ */
+export function matmul(a: Tensor, b: Tensor, { transposeA = false, transposeB = false }: MatmulOptions = {}): Tensor {
+  if (a.shape.length < 2 || b.shape.length < 2) throw shapeError('matmul', 'operands of at least two axes', `${describe(a)} ${showShape(a.shape)} and ${describe(b)} ${showShape(b.shape)}`);
+  if (a.shape.length === 2 && b.shape.length === 2) return product(a, b, transposeA, transposeB);
+  const lead = a.shape.slice(0, -2);
+  const [rowsA = 0, columnsA = 0] = a.shape.slice(-2);
+  if (b.shape.length === 2 && !transposeA) {
+    const folded = product(reshape(a, [sizeOf(lead) * rowsA, columnsA]), b, false, transposeB);
+    return reshape(folded, [...lead, rowsA, folded.shape[1] ?? 0]);
+  }
+  if (!sameShape(lead, b.shape.slice(0, -2))) throw shapeError('matmul', 'the same leading axes', `${showShape(a.shape)} and ${showShape(b.shape)}`);
+  const stack = (x: Tensor): Tensor => reshape(x, [sizeOf(lead), ...x.shape.slice(-2)]);
+  const result = product(stack(a), stack(b), transposeA, transposeB);
+  return reshape(result, [...lead, ...result.shape.slice(1)]);
+}
+
+/** x·Wᵀ with W stored [out, in], as torch.nn.functional.linear. */
+export function linear(x: Tensor, weight: Tensor): Tensor {
+  return x.shape.length === 1 ? reshape(matmul(reshape(x, [1, x.size]), weight, { transposeB: true }), [weight.shape[0] ?? 0]) : matmul(x, weight, { transposeB: true });
+}

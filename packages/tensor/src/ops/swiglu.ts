@@ -1,0 +1,55 @@
+import { apply, applyAll, defineOp } from '../op.js';
+import type { Spec } from '../op.js';
+import type { Tensor } from '../graph.js';
+import { sameShape, shapeError, showShape, sizeOf } from '../shape.js';
+
+type None = Record<never, never>;
+
+/** y = silu(gate)·up, silu(x) = x·σ(x) (Shazeer 2020). The backward pass computes σ again rather than storing it. */
+export const swigluOp = defineOp<'swiglu', None>({
+  name: 'swiglu',
+  infer(inputs) {
+    requireEqual('swiglu', inputs);
+    return [{ shape: inputs[0]?.shape ?? [], dtype: 'f32' }];
+  },
+  vjp({ inputs: [gate, up], cotangents: [g] }) {
+    return gate === undefined || up === undefined || g === undefined ? [] : applyAll(swigluBackward, [gate, up, g], {});
+  },
+  reference({ inputs: [gate, up], outputs: [y] }) {
+    gate?.forEach((x, at) => {
+      if (y !== undefined) y[at] = (x / (1 + Math.exp(-x))) * (up?.[at] ?? NaN);
+    });
+  },
+  inPlace: [[0, 0], [1, 0]],
+  flops: ([x]) => 5 * sizeOf(x?.shape ?? []),
+});
+
+/** Outputs dgate = g·up·σ(gate)(1 + gate(1 − σ(gate))) and dup = g·silu(gate). */
+export const swigluBackward = defineOp<'swigluBackward', None>({
+  name: 'swigluBackward',
+  infer(inputs) {
+    requireEqual('swigluBackward', inputs);
+    const spec = { shape: inputs[0]?.shape ?? [], dtype: 'f32' } as const;
+    return [spec, spec];
+  },
+  reference({ inputs: [gate, up, g], outputs: [dGate, dUp] }) {
+    gate?.forEach((x, at) => {
+      const s = 1 / (1 + Math.exp(-x));
+      const upstream = g?.[at] ?? NaN;
+      if (dGate !== undefined) dGate[at] = upstream * (up?.[at] ?? NaN) * s * (1 + x * (1 - s));
+      if (dUp !== undefined) dUp[at] = upstream * x * s;
+    });
+  },
+  inPlace: [[0, 0], [1, 1], [2, 0]],
+  flops: ([x]) => 10 * sizeOf(x?.shape ?? []),
+});
+
+function requireEqual(op: string, inputs: readonly Spec[]): void {
+  const [first] = inputs;
+  if (first !== undefined && inputs.every(({ shape, dtype }) => dtype === 'f32' && sameShape(shape, first.shape))) return;
+  throw shapeError(op, 'f32 operands of one shape', inputs.map(({ shape }) => showShape(shape)).join(', '));
+}
+
+export function swiglu(gate: Tensor, up: Tensor): Tensor {
+  return apply(swigluOp, [gate, up], {});
+}
