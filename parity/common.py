@@ -7,7 +7,11 @@ import importlib.metadata
 import json
 import os
 import platform
+import sys
 from pathlib import Path
+
+# This folder goes last on the path: a script here may be called like a library.
+sys.path.append(sys.path.pop(0))
 
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
