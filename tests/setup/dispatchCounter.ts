@@ -11,17 +11,14 @@ export function dispatchCount(): number {
  * Counts at the encoder itself, below every library: a backend that quietly computes elsewhere cannot pretend.
  */
 export function countDispatches(encoder: { prototype: GPUComputePassEncoder }): void {
-  const { prototype } = encoder;
-  const direct = prototype.dispatchWorkgroups;
-  const indirect = prototype.dispatchWorkgroupsIndirect;
-  prototype.dispatchWorkgroups = function counted(...sizes) {
-    dispatches += 1;
-    return direct.apply(this, sizes);
-  };
-  prototype.dispatchWorkgroupsIndirect = function counted(...source) {
-    dispatches += 1;
-    return indirect.apply(this, source);
-  };
+  for (const name of ['dispatchWorkgroups', 'dispatchWorkgroupsIndirect'] as const) {
+    const encode: unknown = Reflect.get(encoder.prototype, name);
+    if (typeof encode !== 'function') throw new Error(`GPUComputePassEncoder has no ${name}: dispatches cannot be counted`);
+    Reflect.set(encoder.prototype, name, function counted(this: GPUComputePassEncoder, ...args: unknown[]): unknown {
+      dispatches += 1;
+      return Reflect.apply(encode, this, args);
+    });
+  }
 }
 
 /**
