@@ -1,1 +1,16 @@
-export {};
+export type { ByteSource } from './byteSource.js';
+export { blobSource, bytesSource } from './byteSource.js';
+export type { SafetensorsDtype } from './dtype.js';
+export { dtypeBytes, isSafetensorsDtype, safetensorsDtypes } from './dtype.js';
+export { fileSource } from './fileSource.js';
+export type { TensorInfo } from './header.js';
+export type { SafetensorsFile } from './open.js';
+export { openSafetensors } from './open.js';
+export type { ShardedOptions } from './sharded.js';
+export { openSharded } from './sharded.js';
+export type { UrlSourceOptions } from './urlSource.js';
+export { urlSource } from './urlSource.js';
+export type { TensorData, TensorEntry } from './write.js';
+export { serializeSafetensors, writeSafetensors } from './write.js';
+export type { FileContent } from './writeFileAtomic.js';
+export { writeFileAtomic } from './writeFileAtomic.js';
