@@ -8,6 +8,9 @@ export interface Spec {
   readonly dtype: DType;
 }
 
+/** dL/d(input) for each input; undefined where none is needed or none exists. */
+export type Gradients = readonly (Tensor | undefined)[];
+
 export interface VjpContext<Attrs> {
   readonly inputs: readonly Tensor[];
   readonly outputs: readonly Tensor[];
@@ -38,7 +41,7 @@ export interface Op<Name extends string, Attrs extends object> {
   /** The outputs' shapes and dtypes; throws a shape error that names the op, the rule and the offender. */
   infer(inputs: readonly Spec[], attrs: Attrs): readonly Spec[];
   /** dL/d(input) for each input that needs one. A cotangent may have the output's broadcast shape: `grad` sums it back to the input's. */
-  vjp?(context: VjpContext<Attrs>): readonly (Tensor | undefined)[];
+  vjp?(context: VjpContext<Attrs>): Gradients;
   reference(context: ReferenceContext<Attrs>): void;
   /** Pairs [input, output] whose storage a kernel may share: element i of the output depends on element i of that input and no other. */
   readonly inPlace?: readonly (readonly [number, number])[];

@@ -1,6 +1,7 @@
+import type { Tensor } from '../graph.js';
+import { Scalar } from '../graph.js';
 import type { Spec } from '../op.js';
 import { apply, defineOp } from '../op.js';
-import { Scalar, Tensor } from '../graph.js';
 import type { Shape } from '../shape.js';
 import { broadcastShapes, broadcastStrides, shapeError, sizeOf, stridesOf } from '../shape.js';
 
@@ -164,12 +165,12 @@ function call(fn: ElementwiseName, args: readonly Value[]): Tensor {
   const inputs: Tensor[] = [];
   const constants: Instruction[] = [];
   const slots = args.map((arg) => {
-    if (typeof arg === 'number') return { constant: constants.push({ fn: 'constant', value: arg }) - 1 };
+    if (typeof arg === 'number') return { input: undefined, constant: constants.push({ fn: 'constant', value: arg }) - 1 };
     const operand = arg instanceof Scalar ? arg.tensor : arg;
     const known = inputs.findIndex((input) => input.node === operand.node && input.index === operand.index);
-    return { input: known >= 0 ? known : inputs.push(operand) - 1 };
+    return { input: known >= 0 ? known : inputs.push(operand) - 1, constant: undefined };
   });
-  const indices = slots.map((slot) => ('input' in slot ? slot.input : inputs.length + slot.constant));
+  const indices = slots.map((slot) => slot.input ?? inputs.length + (slot.constant ?? 0));
   const shape = broadcastShapes(
     inputs.map((input) => input.shape),
     fn,

@@ -1,4 +1,5 @@
 import { apply, defineOp } from '../op.js';
+import type { Gradients } from '../op.js';
 import type { Tensor } from '../graph.js';
 import type { Shape } from '../shape.js';
 import { normalizeAxis, shapeError, showShape, sizeOf, stridesOf } from '../shape.js';
@@ -18,7 +19,7 @@ export const permuteOp = defineOp<'permute', PermuteAttrs>({
     }
     return [{ shape: axes.map((axis) => x.shape[axis] ?? 0), dtype: 'f32' }];
   },
-  vjp({ attrs: { axes }, cotangents: [g] }) {
+  vjp({ attrs: { axes }, cotangents: [g] }): Gradients {
     if (g === undefined) return [];
     return [permute(g, axes.map((_, at) => axes.indexOf(at)))];
   },
@@ -43,7 +44,7 @@ export const sliceOp = defineOp<'slice', SliceAttrs>({
     }
     return [{ shape: sizes, dtype: 'f32' }];
   },
-  vjp({ inputs: [x], attrs: { starts, sizes }, cotangents: [g] }) {
+  vjp({ inputs: [x], attrs: { starts, sizes }, cotangents: [g] }): Gradients {
     if (x === undefined || g === undefined) return [];
     return [apply(padOp, [g], { before: starts, after: x.shape.map((size, axis) => size - (starts[axis] ?? 0) - (sizes[axis] ?? 0)) })];
   },
@@ -68,7 +69,7 @@ export const padOp = defineOp<'pad', PadAttrs>({
     if (x === undefined || x.dtype !== 'f32' || [...before, ...after].some((size) => size < 0)) throw shapeError('pad', 'f32 and sizes of at least 0', `${showShape(before)}, ${showShape(after)}`);
     return [{ shape: x.shape.map((size, axis) => size + (before[axis] ?? 0) + (after[axis] ?? 0)), dtype: 'f32' }];
   },
-  vjp({ inputs: [x], attrs: { before }, cotangents: [g] }) {
+  vjp({ inputs: [x], attrs: { before }, cotangents: [g] }): Gradients {
     return x === undefined || g === undefined ? [] : [apply(sliceOp, [g], { starts: before, sizes: x.shape })];
   },
   reference({ inputs: [x], inputSpecs: [from], outputs: [y], outputSpecs: [to], attrs: { before } }) {
@@ -94,7 +95,7 @@ export const concatOp = defineOp<'concat', ConcatAttrs>({
     }
     return [{ shape: first.shape.map((size, at) => (at === axis ? inputs.reduce((total, { shape }) => total + (shape[axis] ?? 0), 0) : size)), dtype: 'f32' }];
   },
-  vjp({ inputs, attrs: { axis }, cotangents: [g] }) {
+  vjp({ inputs, attrs: { axis }, cotangents: [g] }): Gradients {
     if (g === undefined) return [];
     let start = 0;
     return inputs.map(({ shape }) => {

@@ -1,4 +1,5 @@
 import { apply, defineOp } from '../op.js';
+import type { Gradients } from '../op.js';
 import type { Tensor } from '../graph.js';
 import type { Shape } from '../shape.js';
 import { normalizeAxis, shapeError, sizeOf } from '../shape.js';
@@ -24,7 +25,7 @@ export const reduce = defineOp<'reduce', ReduceAttrs>({
     }
     return [{ shape, dtype: 'f32' }];
   },
-  vjp({ inputs: [x], outputs: [y], attrs, cotangents: [g] }) {
+  vjp({ inputs: [x], outputs: [y], attrs, cotangents: [g] }): Gradients {
     if (x === undefined || y === undefined || g === undefined) return [];
     const { outer, length, inner } = attrs;
     const spread = (t: Tensor): Tensor => broadcastTo(reshape(t, [outer, 1, inner]), [outer, length, inner]);

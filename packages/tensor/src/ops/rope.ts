@@ -1,4 +1,5 @@
 import { apply, defineOp } from '../op.js';
+import type { Gradients } from '../op.js';
 import type { Tensor } from '../graph.js';
 import { shapeError, showShape, sizeOf } from '../shape.js';
 
@@ -23,7 +24,7 @@ export const ropeOp = defineOp<'rope', RopeAttrs>({
     }
     return [{ shape: x.shape, dtype: 'f32' }];
   },
-  vjp({ inputs: [, cosine, sine, positions], attrs: { inverse }, cotangents: [g] }) {
+  vjp({ inputs: [, cosine, sine, positions], attrs: { inverse }, cotangents: [g] }): Gradients {
     if (g === undefined || cosine === undefined || sine === undefined || positions === undefined) return [];
     return [apply(ropeOp, [g, cosine, sine, positions], { inverse: !inverse })];
   },

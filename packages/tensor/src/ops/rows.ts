@@ -1,4 +1,5 @@
 import { apply, defineOp } from '../op.js';
+import type { Gradients } from '../op.js';
 import type { Tensor } from '../graph.js';
 import { shapeError, showShape, sizeOf } from '../shape.js';
 
@@ -12,7 +13,7 @@ export const gatherRows = defineOp<'gatherRows', Record<never, never>>({
     }
     return [{ shape: [...ids.shape, table.shape[1] ?? 0], dtype: 'f32' }];
   },
-  vjp({ inputs: [table, ids], cotangents: [g], needs: [needTable] }) {
+  vjp({ inputs: [table, ids], cotangents: [g], needs: [needTable] }): Gradients {
     if (table === undefined || ids === undefined || g === undefined || needTable !== true) return [];
     return [apply(scatterAddRows, [g, ids], { rows: table.shape[0] ?? 0 })];
   },
@@ -39,7 +40,7 @@ export const scatterAddRows = defineOp<'scatterAddRows', ScatterAddRowsAttrs>({
     }
     return [{ shape: [rows, width], dtype: 'f32' }];
   },
-  vjp({ inputs: [, ids], cotangents: [g] }) {
+  vjp({ inputs: [, ids], cotangents: [g] }): Gradients {
     return ids === undefined || g === undefined ? [] : [apply(gatherRows, [g, ids], {})];
   },
   reference({ inputs: [g, ids], outputs: [y], outputSpecs: [spec] }) {
