@@ -1,0 +1,130 @@
+import { LowrankError } from '@lowrank/errors';
+import { adapterName, describeAdapter, gpuEntry, readLimits } from './adapters.js';
+import type { AdapterDescription } from './adapters.js';
+import { defaultLimits } from './constants.js';
+import type { LimitName, Limits } from './constants.js';
+import { countCalls, newCounters } from './counters.js';
+import type { Counters } from './counters.js';
+import { GpuErrorLog } from './gpuErrors.js';
+import { PipelineCache } from './pipelines.js';
+
+/** Which kernels may run: `portable` asks for nothing beyond WebGPU's defaults, `subgroup` for the feature `subgroups`. */
+export type Tier = 'portable' | 'subgroup';
+
+export interface DeviceOptions {
+  readonly powerPreference?: GPUPowerPreference;
+  /** Accept an adapter that computes on the CPU (default true: whoever names WebGPU gets it). `auto` passes false. */
+  readonly allowSoftware?: boolean;
+  /** Refuses adapters for which it returns false. */
+  readonly adapterFilter?: (adapter: AdapterDescription) => boolean;
+  /** Fails with `webgpu.no-adapter` unless the adapter reaches this tier. */
+  readonly requiredTier?: Tier;
+  /** `adapter` (default) asks for all the adapter has; `default` for WebGPU's defaults and no feature, as the tests do. */
+  readonly limits?: 'adapter' | 'default';
+  /** Options of Dawn's `create()`, in Node only: `adapter=NAME`, `backend=vulkan`, `enable-dawn-features=a,b`. */
+  readonly dawnOptions?: readonly string[];
+}
+
+const usefulFeatures = ['shader-f16', 'subgroups', 'timestamp-query'] as const;
+
+/** A WebGPU device with what the backend needs to know of it. Dispose it: the process cannot see GPU memory. */
+export class WebgpuDevice {
+  readonly counters: Counters = newCounters();
+  readonly errors = new GpuErrorLog();
+  readonly limits: Limits;
+  readonly features: ReadonlySet<string>;
+  readonly pipelines: PipelineCache;
+  #disposed = false;
+
+  constructor(
+    readonly gpu: GPUDevice,
+    readonly adapter: AdapterDescription,
+  ) {
+    this.limits = readLimits(gpu.limits);
+    this.features = new Set(gpu.features);
+    this.errors.attach(gpu);
+    countCalls(gpu, this.counters, this.errors);
+    this.pipelines = new PipelineCache(gpu);
+  }
+
+  /** The adapter's name for people. */
+  get name(): string {
+    return adapterName(this.adapter);
+  }
+
+  get software(): boolean {
+    return this.adapter.software;
+  }
+
+  get disposed(): boolean {
+    return this.#disposed;
+  }
+
+  /** Throws what WebGPU reported since the last check, or `webgpu.disposed`. */
+  check(): void {
+    if (this.#disposed) throw new LowrankError({ code: 'webgpu.disposed', what: 'the WebGPU device was used after dispose()', remedy: 'Request a new device.' });
+    this.errors.check();
+  }
+
+  /** Destroys the device and all its memory. */
+  dispose(): void {
+    if (this.#disposed) return;
+    this.#disposed = true;
+    this.errors.expectLoss();
+    this.gpu.destroy();
+  }
+
+  [Symbol.dispose](): void {
+    this.dispose();
+  }
+}
+
+/**
+ * Finds an adapter and opens a device on it, in a browser or in Node.
+ * Throws `webgpu.no-adapter` when the peer `webgpu` is missing in Node, when there is no adapter, and when none passes the options.
+ */
+export async function requestDevice(options: DeviceOptions = {}): Promise<WebgpuDevice> {
+  const gpu = await gpuEntry(options.dawnOptions);
+  const adapter = await gpu.requestAdapter({ powerPreference: options.powerPreference ?? 'high-performance' });
+  if (adapter === null) {
+    throw new LowrankError({
+      code: 'webgpu.no-adapter',
+      what: 'no WebGPU adapter was found',
+      expected: 'a GPU with a Vulkan, Metal or D3D12 driver, or a software driver (VK_DRIVER_FILES)',
+      remedy: 'Install the GPU driver, run `lowrank doctor`, or choose the cpu backend.',
+    });
+  }
+  const description = describeAdapter(adapter);
+  refuse(description, options);
+  const wanted = options.limits === 'default' ? undefined : description;
+  const device = await adapter.requestDevice({
+    label: 'lowrank',
+    requiredFeatures: wanted === undefined ? [] : usefulFeatures.filter((feature) => adapter.features.has(feature)),
+    requiredLimits: wanted === undefined ? {} : largestLimits(wanted.limits),
+  });
+  return new WebgpuDevice(device, description);
+}
+
+function refuse(adapter: AdapterDescription, options: DeviceOptions): void {
+  const complaint =
+    adapter.software && options.allowSoftware === false
+      ? 'a software adapter, which the cpu backend outruns'
+      : options.adapterFilter !== undefined && !options.adapterFilter(adapter)
+        ? 'an adapter that adapterFilter refuses'
+        : options.requiredTier === 'subgroup' && !adapter.features.includes('subgroups')
+          ? 'an adapter without subgroups'
+          : undefined;
+  if (complaint === undefined) return;
+  throw new LowrankError({
+    code: 'webgpu.no-adapter',
+    what: 'no fitting WebGPU adapter was found',
+    expected: `${options.allowSoftware === false ? 'a real GPU' : 'an adapter'} of tier ${options.requiredTier ?? 'portable'}`,
+    got: `${adapterName(adapter)}: ${complaint}`,
+    remedy: 'Run `lowrank doctor` to see what there is, or choose the cpu backend.',
+  });
+}
+
+function largestLimits(limits: Limits): Record<string, number> {
+  const names = (Object.keys(defaultLimits) as LimitName[]).filter((name) => name.startsWith('max'));
+  return Object.fromEntries(names.map((name) => [name, limits[name]]));
+}

@@ -1,0 +1,74 @@
+import type { Operand, Spec, Step } from '@lowrank/tensor';
+import type { Limits } from './constants.js';
+
+/** One compute dispatch of a step: its WGSL (entry point `main`), its bindings in order, and its size. */
+export interface Launch {
+  readonly label: string;
+  readonly code: string;
+  readonly bindings: readonly Binding[];
+  readonly workgroups: readonly [number, number, number];
+}
+
+/** A slice of one of the plan's buffers. */
+export interface Slice {
+  readonly buffer: number;
+  readonly offset: number;
+  readonly bytes: number;
+}
+
+export interface Binding extends Slice {
+  readonly access: 'read' | 'read_write' | 'uniform';
+}
+
+/** What a kernel may know when it writes its shader. */
+export interface KernelContext {
+  readonly limits: Limits;
+  /** A CPU pretends to be a GPU: barriers are dear and caches are good. */
+  readonly software: boolean;
+  /** Index of the plan's scalars buffer, whose operands are bound as one uniform; and its size. */
+  readonly scalars: { readonly buffer: number; readonly bytes: number } | undefined;
+  readonly tuning: Tuning;
+}
+
+/** Choices that kernels otherwise make by adapter and shape; set by tests and by tuning. */
+export interface Tuning {
+  readonly matmul?: 'register' | 'tile' | 'bigTile' | 'vector';
+  /** Parts of the contracted axis in split-K products; 1 turns it off. */
+  readonly splitK?: number;
+}
+
+/** A step with the attributes of its op. */
+export interface KernelStep<Attrs extends object> extends Omit<Step, 'attrs'> {
+  readonly attrs: Attrs;
+}
+
+/** Turns one step into its dispatches. */
+export type Kernel<Attrs extends object> = (step: KernelStep<Attrs>, context: KernelContext) => Launch[];
+
+/** Operand `index` of a step; its absence is a defect of the plan. */
+export function operand(operands: readonly Operand[], index: number, what: string): Operand {
+  const found = operands[index];
+  if (found === undefined) throw new TypeError(`${what} lacks operand ${index}`);
+  return found;
+}
+
+/** A kernel as the table holds it: its dispatches and the scratch memory it wants from the planner. */
+export interface KernelEntry {
+  launches(step: Step, context: KernelContext): Launch[];
+  workspace(inputs: readonly Spec[], outputs: readonly Spec[], attrs: object, context: ChoiceContext): number;
+}
+
+/** What decides a kernel's form before its plan exists. */
+export type ChoiceContext = Pick<KernelContext, 'software' | 'tuning'>;
+
+/** Declares the kernel of an op with attributes of type `Attrs`. */
+export function defineKernel<Attrs extends object>(kernel: {
+  launches: Kernel<Attrs>;
+  workspace?: (inputs: readonly Spec[], outputs: readonly Spec[], attrs: Attrs, context: ChoiceContext) => number;
+}): KernelEntry {
+  return {
+    // The op that made the step checked its attributes: here is the one place that trusts it.
+    launches: (step, context) => kernel.launches(step as KernelStep<Attrs>, context),
+    workspace: (inputs, outputs, attrs, context) => kernel.workspace?.(inputs, outputs, attrs as Attrs, context) ?? 0,
+  };
+}

@@ -1,0 +1,66 @@
+import { matmulSizes } from '@lowrank/tensor';
+import type { MatmulAttrs, Spec } from '@lowrank/tensor';
+import { defineKernel, operand } from '../kernel.js';
+import type { KernelContext, KernelStep, Launch, Slice } from '../kernel.js';
+import { Shader, grid, mainHead } from '../shader.js';
+import { chooseProduct, productWorkspace } from './matmul/product.js';
+import type { Product, ProductSize } from './matmul/product.js';
+import { registerProduct } from './matmul/register.js';
+import { tileProduct } from './matmul/tile.js';
+import { vectorProduct } from './matmul/vector.js';
+
+/** Matrix products in three tiers (register blocks, workgroup tiles, a vector form), each for NN, NT, TN and TT and any dense encoding. */
+export const matmul = defineKernel<MatmulAttrs>({
+  launches(step, context) {
+    const product = productOf(step);
+    const choice = chooseProduct(sizeOfProduct(step.inputs, step.attrs), context);
+    const label = `matmul ${product.transposeA ? 'T' : 'N'}${product.transposeB ? 'T' : 'N'} ${product.m}x${product.n}x${product.k}`;
+    if (choice.kind === 'vector') return [vectorProduct({ label, product, choice, context })];
+    const make = choice.kind === 'register' ? registerProduct : tileProduct;
+    const main = make({ label, product, choice, workspace: step.workspace, context });
+    if (choice.splits === 1 || step.workspace === undefined) return [main];
+    return [main, sumParts({ label, product, splits: choice.splits, workspace: step.workspace, context })];
+  },
+  workspace: (inputs, _, attrs, context) => productWorkspace(sizeOfProduct(inputs, attrs), context),
+});
+
+function sizeOfProduct(inputs: readonly Spec[], attrs: MatmulAttrs): ProductSize {
+  const { batch = 1, m, n, k } = matmulSizes(inputs, attrs);
+  return { batch, m, n, k, transposeB: attrs.transposeB };
+}
+
+function productOf({ inputs, outputs, attrs }: KernelStep<MatmulAttrs>): Product {
+  const { batch = 1, m, n, k, rank } = matmulSizes(inputs, attrs);
+  const { transposeA, transposeB, lowRank, addend } = attrs;
+  const at = (index: number): Product['a'] => operand(inputs, index, 'matmul');
+  return {
+    batch, m, n, k, transposeA, transposeB,
+    a: at(0),
+    b: at(1),
+    out: operand(outputs, 0, 'matmul'),
+    lowRank: lowRank === undefined ? undefined : { h: at(2), u: at(3), rank, transposeU: lowRank === 'nt' },
+    addend: addend === undefined ? undefined : { value: at(lowRank === undefined ? 2 : 4), kind: addend },
+  };
+}
+
+/** The second pass of split K: partial sums in a fixed order, then the addend. */
+function sumParts(options: { label: string; product: Product; splits: number; workspace: Slice; context: KernelContext }): Launch {
+  const { product: { batch, m, n, out, addend }, splits, workspace, context } = options;
+  const unit = n % 4 === 0 ? 4 : 1;
+  const type = unit === 4 ? 'vec4<f32>' : 'f32';
+  const total = (batch * m * n) / unit;
+  const shader = new Shader(context);
+  const partial = shader.read('partial', workspace, type);
+  const added = addend === undefined ? undefined : shader.read('addend', addend.value, type);
+  const c = shader.write('c', out, type);
+  const workgroups = grid(Math.ceil(total / 64));
+  const plus = added === undefined ? '' : ` + ${added}[${addend?.kind === 'row' ? `index % ${n / unit}u` : 'index'}]`;
+  const body = `${mainHead(64, workgroups)}
+  if (index >= ${total}u) { return; }
+  var sum = ${partial}[index];
+  for (var part = 1u; part < ${splits}u; part++) { sum += ${partial}[part * ${total}u + index]; }
+  ${c}[index] = sum${plus};
+}
+`;
+  return shader.launch({ label: `${options.label} sum of ${splits} parts`, body, workgroups });
+}

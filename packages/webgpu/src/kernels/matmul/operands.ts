@@ -1,0 +1,68 @@
+import type { DType } from '@lowrank/tensor';
+import type { BoundType, Shader } from '../../shader.js';
+import type { Slice } from '../../kernel.js';
+
+/** How the numbers of a matrix lie in memory. A further encoding is one more case in `boundType`, `scalarAt` and `vectorAt`. */
+export type Encoding = 'f32' | 'f16' | 'bf16';
+
+/** A matrix operand inside a shader: stored as [outer, inner] with `inner` contiguous, after `base` elements for the batch. */
+export interface Matrix {
+  readonly name: string;
+  readonly encoding: Encoding;
+  readonly outer: number;
+  readonly inner: number;
+  /** The contraction runs along `inner`. */
+  readonly alongInner: boolean;
+  /** Rows begin at multiples of 4 elements, so that four neighbours are one load. */
+  readonly vector: boolean;
+  /** WGSL for the first element of this batch. */
+  readonly base: string;
+}
+
+export function encodingOf(dtype: DType): Encoding {
+  if (dtype === 'f32' || dtype === 'f16' || dtype === 'bf16') return dtype;
+  throw new TypeError(`matmul cannot read ${dtype}`);
+}
+
+const boundTypes: Record<Encoding, { scalar: BoundType; vector: BoundType }> = {
+  f32: { scalar: 'f32', vector: 'vec4<f32>' },
+  f16: { scalar: 'u32', vector: 'vec2<u32>' },
+  bf16: { scalar: 'u32', vector: 'vec2<u32>' },
+};
+
+/** Binds a matrix and describes it. */
+export function bindMatrix(
+  shader: Shader,
+  options: { name: string; slice: Slice; dtype: DType; outer: number; inner: number; alongInner: boolean; base: string },
+): Matrix {
+  const encoding = encodingOf(options.dtype);
+  const vector = options.inner % 4 === 0;
+  const type = boundTypes[encoding][vector ? 'vector' : 'scalar'];
+  const name = shader.read(options.name, options.slice, type);
+  return { name, encoding, outer: options.outer, inner: options.inner, alongInner: options.alongInner, vector, base: options.base };
+}
+
+/** WGSL for one element at flat index `at` (after the base). */
+export function scalarAt({ name, encoding, vector, base }: Matrix, at: string): string {
+  const index = base === '' ? `(${at})` : `(${base} + ${at})`;
+  if (encoding === 'f32') return vector ? `${name}[${index} / 4u][${index} % 4u]` : `${name}[${index}]`;
+  const word = vector ? `${name}[${index} / 4u][(${index} / 2u) % 2u]` : `${name}[${index} / 2u]`;
+  return encoding === 'f16' ? `unpack2x16float(${word})[${index} % 2u]` : `bitcast<f32>((${word} >> (16u * (${index} % 2u))) << 16u)`;
+}
+
+/** WGSL for four neighbours from flat index `at`, which lies on a multiple of 4. Only for matrices with `vector`. */
+export function vectorAt({ name, encoding, base }: Matrix, at: string): string {
+  const cell = `${name}[${base === '' ? `(${at})` : `(${base} + ${at})`} / 4u]`;
+  if (encoding === 'f32') return cell;
+  return encoding === 'f16' ? `halves(${cell})` : `brains(${cell})`;
+}
+
+/** Unpacking of 16-bit storage that needs no feature: f16 by a builtin, bf16 by a shift. */
+export const unpacking = `
+fn halves(w: vec2<u32>) -> vec4<f32> { return vec4<f32>(unpack2x16float(w.x), unpack2x16float(w.y)); }
+fn brains(w: vec2<u32>) -> vec4<f32> {
+  return vec4<f32>(bitcast<f32>(w.x << 16u), bitcast<f32>(w.x & 0xffff0000u), bitcast<f32>(w.y << 16u), bitcast<f32>(w.y & 0xffff0000u));
+}
+`;
+
+export const lanes = ['x', 'y', 'z', 'w'] as const;

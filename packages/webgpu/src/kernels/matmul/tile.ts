@@ -1,0 +1,89 @@
+import type { KernelContext, Launch, Slice } from '../../kernel.js';
+import { Shader } from '../../shader.js';
+import { bindProduct, storeFour } from './common.js';
+import type { Phase } from './common.js';
+import { scalarAt, unpacking, vectorAt } from './operands.js';
+import type { Matrix } from './operands.js';
+import type { Choice, Product } from './product.js';
+
+/**
+ * A product through workgroup memory: wx×wy threads share a tile of each operand, stored k-major, and each thread holds tm×tn accumulators. Scalar
+ * workgroup loads: vec4 ones measured slower elsewhere.
+ */
+export function tileProduct(options: { label: string; product: Product; choice: Choice; workspace: Slice | undefined; context: KernelContext }): Launch {
+  const { product, choice } = options;
+  const { m, n } = product;
+  const { tm, tn, wx, wy, bk } = choice;
+  const bm = tm * wy;
+  const bn = tn * wx;
+  const bound = bindProduct(new Shader(options.context), product, choice, options.workspace);
+  // One column of padding keeps transposing writes off one memory bank.
+  let body = `${unpacking}
+var<workgroup> tileA: array<f32, ${bk * (bm + 1)}>;
+var<workgroup> tileB: array<f32, ${bk * (bn + 1)}>;
+@compute @workgroup_size(${wx * wy})
+fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
+  ${bound.head}
+  let rowBase = wid.y * ${bm}u;
+  let colBase = wid.x * ${bn}u;
+  let ty = (lane / ${wx}u) * ${tm}u;
+  let tx = (lane % ${wx}u) * 4u;
+`;
+  const groups = tn / 4;
+  for (let i = 0; i < tm; i++) for (let j = 0; j < groups; j++) body += `  var s${i}_${j} = vec4<f32>();\n`;
+  for (const phase of bound.phases) body += phaseLoop(phase, choice, product);
+  for (let i = 0; i < tm; i++) {
+    const row = `(rowBase + ty + ${i}u)`;
+    const stores = Array.from({ length: groups }, (_, j) => storeFour(bound.target, { n, row, col: `(colBase + ${4 * wx * j}u + tx)`, value: `s${i}_${j}` }));
+    body += `  if (${row} < ${m}u) {\n    ${stores.join('\n    ')}\n  }\n`;
+  }
+  const workgroups = [Math.ceil(n / bn), Math.ceil(m / bm), product.batch * choice.splits] as const;
+  return bound.shader.launch({ label: `${options.label} tile ${bm}x${bn}`, body: `${body}}\n`, workgroups });
+}
+
+function phaseLoop(phase: Phase, choice: Choice, { m, n }: Product): string {
+  const { tm, tn, wx, wy, bk } = choice;
+  const bm = tm * wy;
+  const bn = tn * wx;
+  let code = `  { let k0 = ${phase.from}; let k1 = ${phase.to};\n`;
+  // The bound is the same for all threads of the workgroup, which the barriers need.
+  code += `  for (var k = k0; k < k1; k += ${bk}u) {\n`;
+  code += loadTile({ matrix: phase.left, tile: 'tileA', width: bm, start: 'rowBase', limit: m, choice });
+  code += loadTile({ matrix: phase.right, tile: 'tileB', width: bn, start: 'colBase', limit: n, choice });
+  code += `    workgroupBarrier();\n    for (var kk = 0u; kk < ${bk}u; kk++) {\n`;
+  for (let j = 0; j < tn / 4; j++) {
+    const from = `kk * ${bn + 1}u + ${4 * wx * j}u + tx`;
+    code += `      let b${j} = vec4<f32>(tileB[${from}], tileB[${from} + 1u], tileB[${from} + 2u], tileB[${from} + 3u]);\n`;
+  }
+  for (let i = 0; i < tm; i++) {
+    code += `      let a${i} = vec4<f32>(tileA[kk * ${bm + 1}u + ty + ${i}u]);\n`;
+    for (let j = 0; j < tn / 4; j++) code += `      s${i}_${j} = fma(a${i}, b${j}, s${i}_${j});\n`;
+  }
+  return `${code}    }\n    workgroupBarrier();\n  }\n  }\n`;
+}
+
+/** Cooperative load of a bk × width tile, zero outside the matrix, transposed into k-major order where needed. */
+function loadTile(options: { matrix: Matrix; tile: string; width: number; start: string; limit: number; choice: Choice }): string {
+  const { matrix, tile, width, start, limit, choice } = options;
+  const { bk, wx, wy } = choice;
+  const threads = wx * wy;
+  const unit = matrix.vector ? 4 : 1;
+  const total = (bk * width) / unit;
+  const along = matrix.alongInner ? bk / unit : width / unit;
+  let code = `    for (var v = lane; v < ${total}u; v += ${threads}u) {\n      let inner = (v % ${along}u) * ${unit}u; let outer = v / ${along}u;\n`;
+  code += matrix.alongInner
+    ? `      let x = ${start} + outer; let y = k + inner; let inside = x < ${limit}u && y < k1;\n`
+    : `      let x = ${start} + inner; let y = k + outer; let inside = x < ${limit}u && y < k1;\n`;
+  const at = matrix.alongInner ? `x * ${matrix.inner}u + y` : `y * ${matrix.inner}u + x`;
+  if (unit === 1) {
+    code += `      var w = 0.0f;\n      if (inside) { w = ${scalarAt(matrix, at)}; }\n`;
+    code += matrix.alongInner ? `      ${tile}[inner * ${width + 1}u + outer] = w;\n` : `      ${tile}[outer * ${width + 1}u + inner] = w;\n`;
+    return `${code}    }\n`;
+  }
+  code += `      var w = vec4<f32>();\n      if (inside) { w = ${vectorAt(matrix, at)}; }\n`;
+  for (let lane = 0; lane < 4; lane++) {
+    const cell = matrix.alongInner ? `(inner + ${lane}u) * ${width + 1}u + outer` : `outer * ${width + 1}u + inner + ${lane}u`;
+    code += `      ${tile}[${cell}] = w[${lane}];\n`;
+  }
+  return `${code}    }\n`;
+}

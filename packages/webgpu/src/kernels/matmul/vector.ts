@@ -1,0 +1,68 @@
+import type { KernelContext, Launch } from '../../kernel.js';
+import { Shader, grid } from '../../shader.js';
+import { bindProduct } from './common.js';
+import type { Phase, Target } from './common.js';
+import { scalarAt, unpacking, vectorAt } from './operands.js';
+import type { Matrix } from './operands.js';
+import type { Choice, Product } from './product.js';
+
+/**
+ * A few rows (m ≤ tm) times a matrix stored [n, k], as in generation: `wx` threads share each output column, read its weights once and in order, and
+ * add up through workgroup memory.
+ */
+export function vectorProduct(options: { label: string; product: Product; choice: Choice; context: KernelContext }): Launch {
+  const { product, choice } = options;
+  const { m, n } = product;
+  const { wx, wy } = choice;
+  const bound = bindProduct(new Shader(options.context), product, choice, undefined);
+  const size = wx * wy;
+  const [x, y] = grid(Math.ceil(n / wy));
+  let body = `${unpacking}
+var<workgroup> sums: array<f32, ${size * m}>;
+@compute @workgroup_size(${size})
+fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
+  ${bound.head}
+  let part0 = lane % ${wx}u;
+  let col = (wid.x + wid.y * ${x}u) * ${wy}u + lane / ${wx}u;
+  let c0 = min(col, ${n - 1}u);
+`;
+  for (let i = 0; i < m; i++) body += `  var s${i} = 0.0f;\n`;
+  for (const phase of bound.phases) body += phaseLoop(phase, m, wx);
+  for (let i = 0; i < m; i++) body += `  sums[lane * ${m}u + ${i}u] = s${i};\n`;
+  body += `  workgroupBarrier();
+  for (var width = ${wx / 2}u; width > 0u; width >>= 1u) {
+    if (part0 < width) {
+      for (var i = 0u; i < ${m}u; i++) { sums[lane * ${m}u + i] += sums[(lane + width) * ${m}u + i]; }
+    }
+    workgroupBarrier();
+  }
+  if (part0 == 0u && col < ${n}u) {
+    for (var i = 0u; i < ${m}u; i++) {
+      ${store(bound.target, n, m)}
+    }
+  }
+}
+`;
+  return bound.shader.launch({ label: `${options.label} vector`, body, workgroups: [x, y, product.batch] });
+}
+
+function phaseLoop({ left, right, from, to, length }: Phase, m: number, wx: number): string {
+  const unit = left.vector && right.vector && right.alongInner ? 4 : 1;
+  let code = `  { let k0 = ${from}; let k1 = ${to};\n`;
+  code += `  for (var k = k0 + part0 * ${unit}u; k < k1; k += ${wx * unit}u) {\n`;
+  const load = (matrix: Matrix, at: string): string => (unit === 4 ? vectorAt(matrix, at) : scalarAt(matrix, at));
+  code += `    let w = ${load(right, right.alongInner ? `c0 * ${length}u + k` : `k * ${right.inner}u + c0`)};\n`;
+  for (let i = 0; i < m; i++) {
+    const x = load(left, left.alongInner ? `${i}u * ${length}u + k` : `k * ${left.inner}u + ${i}u`);
+    code += unit === 4 ? `    s${i} += dot(${x}, w);\n` : `    s${i} = fma(${x}, w, s${i});\n`;
+  }
+  return `${code}  }\n  }\n`;
+}
+
+function store(target: Target, n: number, m: number): string {
+  const at = `${target.base === '' ? '' : `${target.base} + `}i * ${n}u + col`;
+  const { addend } = target;
+  const cell = (name: string, index: string): string => (target.vector ? `${name}[(${index}) / 4u][(${index}) % 4u]` : `${name}[${index}]`);
+  const from = addend === undefined ? '' : addend.kind === 'row' ? 'col' : `${addend.base === '' ? '' : `${addend.base} + `}i * ${n}u + col`;
+  return `${cell(target.name, at)} = sums[lane * ${m}u + i]${addend === undefined ? '' : ` + ${cell(addend.name, from)}`};`;
+}

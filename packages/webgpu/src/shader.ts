@@ -1,0 +1,138 @@
+import type { DType, Operand } from '@lowrank/tensor';
+import type { Binding, KernelContext, Launch, Slice } from './kernel.js';
+
+/** Element types of a storage binding. 16-bit and 8-bit data is bound as packed words. */
+export type BoundType = 'f32' | 'vec4<f32>' | 'u32' | 'vec2<u32>' | 'vec4<u32>' | 'i32';
+
+interface Bound {
+  readonly name: string;
+  readonly type: BoundType;
+  readonly slice: Slice;
+  written: boolean;
+}
+
+/**
+ * Collects the bindings of one shader and writes their declarations. Operands that are one and the same slice (in-place updates, a tensor used twice)
+ * share one binding, since WebGPU refuses two writable views of the same bytes.
+ */
+export class Shader {
+  readonly #bound: Bound[] = [];
+  readonly #context: KernelContext;
+  #usesScalars = false;
+
+  constructor(context: KernelContext) {
+    this.#context = context;
+  }
+
+  /** Binds an operand for reading; the result is the array's name. */
+  read(name: string, slice: Slice, type: BoundType = 'f32'): string {
+    return this.#bind(name, slice, type, false);
+  }
+
+  /** Binds an operand for writing (and reading). */
+  write(name: string, slice: Slice, type: BoundType = 'f32'): string {
+    return this.#bind(name, slice, type, true);
+  }
+
+  /** A 0-d operand as an expression of its own type: from the uniform of scalars, or from storage when it was computed. */
+  scalar(name: string, value: Operand): string {
+    const type = scalarType(value.dtype);
+    if (value.buffer !== this.#context.scalars?.buffer) return `${this.read(name, value, type)}[0]`;
+    this.#usesScalars = true;
+    const word = value.offset / 4;
+    const raw = `scalars[${Math.floor(word / 4)}].${'xyzw'[word % 4] ?? 'x'}`;
+    return type === 'u32' ? raw : `bitcast<${type}>(${raw})`;
+  }
+
+  /** How many storage bindings the shader has so far. */
+  get storageBindings(): number {
+    return this.#bound.length;
+  }
+
+  launch(options: { label: string; body: string; workgroups: readonly [number, number, number] }): Launch {
+    const written = new Set(this.#bound.filter((bound) => bound.written).map((bound) => bound.slice.buffer));
+    const bindings: Binding[] = [];
+    let declarations = '';
+    for (const bound of this.#bound) {
+      // Another slice of a buffer that is written must be bound writable too: one buffer, one usage per dispatch.
+      const access = written.has(bound.slice.buffer) ? 'read_write' : 'read';
+      declarations += `@group(0) @binding(${bindings.length}) var<storage, ${access}> ${bound.name}: array<${bound.type}>;\n`;
+      bindings.push({ ...bound.slice, access });
+    }
+    const scalars = this.#context.scalars;
+    if (this.#usesScalars && scalars !== undefined) {
+      const bytes = Math.ceil(scalars.bytes / 16) * 16;
+      declarations += `@group(0) @binding(${bindings.length}) var<uniform> scalars: array<vec4<u32>, ${bytes / 16}>;\n`;
+      bindings.push({ buffer: scalars.buffer, offset: 0, bytes, access: 'uniform' });
+    }
+    return { label: options.label, code: `${declarations}\n${options.body}`, bindings, workgroups: options.workgroups };
+  }
+
+  #bind(name: string, { buffer, offset, bytes }: Slice, type: BoundType, written: boolean): string {
+    const known = this.#bound.find((bound) => bound.type === type && bound.slice.buffer === buffer && bound.slice.offset === offset && bound.slice.bytes === bytes);
+    if (known !== undefined) {
+      known.written ||= written;
+      return known.name;
+    }
+    this.#bound.push({ name, type, slice: { buffer, offset, bytes }, written });
+    return name;
+  }
+}
+
+function scalarType(dtype: DType): 'f32' | 'i32' | 'u32' {
+  if (dtype === 'f32' || dtype === 'i32' || dtype === 'u32') return dtype;
+  throw new TypeError(`a scalar of dtype ${dtype} has no kernel form`);
+}
+
+/** Workgroups for `count`, laid out in two dimensions where one does not hold them. Shaders read the flat index with `flatIndex`. */
+export function grid(count: number, limit = 65_535): [number, number, number] {
+  if (count <= limit) return [Math.max(1, count), 1, 1];
+  const y = Math.ceil(count / limit);
+  return [Math.ceil(count / y), y, 1];
+}
+
+/** The standard head of a kernel with a flat workgroup index `group`, a flat local index `lane`, and `index` = group·size + lane. */
+export function mainHead(size: number, workgroups: readonly [number, number, number]): string {
+  return `@compute @workgroup_size(${size})
+fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
+  let group = wid.x + wid.y * ${workgroups[0]}u;
+  let index = group * ${size}u + lane;`;
+}
+
+/** A finite f32 constant in WGSL that reads back as the same number. WGSL refuses literals of infinity and NaN: those come from `nonFinite`. */
+export function literal(value: number): string {
+  const rounded = Math.fround(value);
+  if (!Number.isFinite(rounded)) throw new RangeError(`${value} has no WGSL literal`);
+  if (Object.is(rounded, -0)) return '(-0.0f)';
+  const digits = /e|\./.test(`${rounded}`) ? `${rounded}f` : `${rounded}.0f`;
+  return rounded < 0 ? `(${digits})` : digits;
+}
+
+/**
+ * WGSL for values that the language forbids as literals and compilers fold away: the bits pass through a private variable, which is a runtime
+ * value. `isFinite` tests exponent bits since `v != v` compiles to false.
+ */
+export const nonFinite = `
+var<private> infinityBits: u32 = 0x7f800000u;
+fn infinity() -> f32 { return bitcast<f32>(infinityBits); }
+fn notANumber() -> f32 { return bitcast<f32>(infinityBits | 0x00400000u); }
+fn isFinite(v: f32) -> bool { return (bitcast<u32>(v) & 0x7f800000u) != 0x7f800000u; }
+`;
+
+/** A tree reduction over workgroup memory; every lane returns the result. `operation` joins `x` and `y`. */
+export function workgroupReduce(name: string, size: number, operation: (x: string, y: string) => string): string {
+  return `
+var<workgroup> ${name}Cells: array<f32, ${size}>;
+fn ${name}(value: f32, lane: u32) -> f32 {
+  ${name}Cells[lane] = value;
+  workgroupBarrier();
+  for (var width = ${size / 2}u; width > 0u; width >>= 1u) {
+    if (lane < width) { ${name}Cells[lane] = ${operation(`${name}Cells[lane]`, `${name}Cells[lane + width]`)}; }
+    workgroupBarrier();
+  }
+  let result = ${name}Cells[0];
+  workgroupBarrier();
+  return result;
+}
+`;
+}
