@@ -59,13 +59,14 @@ function checkPackage({ workspace, folder, allowed }) {
   /** @type {Map<string, string[]>} */
   const files = new Map();
   for (const path of sourcesUnder(join(home, 'src'))) {
-    const isTest = /\.test\.[cm]?tsx?$/.test(path);
+    const isTest = isTestFile(path);
     files.set(path, []);
     for (const entry of importsOf(path)) {
       const where = `${show(workspace, path)}:${entry.line}`;
       const target = fileOf(entry);
       if (target !== undefined) {
         files.get(path)?.push(target);
+        if (!isTest && isTestFile(target)) problems.push(`${where}: ${entry.name} is for tests alone`);
         if (!target.startsWith(join(home, '')) && !(isTest && show(workspace, target).startsWith('tests/'))) {
           problems.push(`${where}: ${entry.name} leaves the package; import it by its package's name`);
         }
@@ -78,6 +79,9 @@ function checkPackage({ workspace, folder, allowed }) {
   for (const cycle of cyclesOf(files)) problems.push(`import cycle: ${cycle.map((path) => show(workspace, path)).join(' → ')}`);
   return problems;
 }
+
+/** Tests, and what only they use: `foo.test.ts`, `testing.ts`, `testing/…`. They may import the root's devDependencies. @param {string} path */
+const isTestFile = (path) => /\.test\.[cm]?tsx?$|[\\/]testing(\.ts$|[\\/])/.test(path);
 
 /** @returns {string | undefined} */
 function checkBareImport({ entry, folder, allowed, shipped, declared, isTest }) {

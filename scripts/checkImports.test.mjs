@@ -61,6 +61,13 @@ test('an import in a test file counts too', () => {
   expect(problems).toEqual(['packages/c/src/c.test.ts:1: c must not import @lowrank/a (scripts/importList.json)']);
 });
 
+test('test helpers may import what tests may, and nothing that ships may import them', () => {
+  const helper = { 'packages/c/src/testing.ts': "import { vi } from 'vitest';\nexport const helper = vi;\n" };
+  expect(checkImports(workspace(helper), list)).toEqual([]);
+  const problems = checkImports(workspace({ ...helper, 'packages/c/src/ships.ts': "import { helper } from './testing.js';\n" }), list);
+  expect(problems).toEqual(['packages/c/src/ships.ts:1: ./testing.js is for tests alone']);
+});
+
 test('where types alone are allowed, a value import is found', () => {
   const problems = checkImports(workspace({ 'packages/b/src/value.ts': "import { c } from '@lowrank/c';\n" }), list);
   expect(problems).toEqual(['packages/b/src/value.ts:1: b may import types alone from @lowrank/c; write `import type`']);
