@@ -1,0 +1,105 @@
+/** The WebAssembly module: dispatch of a plan's records, alone or together with other threads on the same memory. */
+import { setScratch } from './common';
+import { Kernel } from './kernelIds';
+import { gemm, packB } from './matmul';
+
+/**
+ * Runs units [begin, end) of one kernel. Every kernel has this signature: parameters in memory, a range of independent units.
+ */
+function launch(kernel: i32, params: usize, begin: i32, end: i32): void {
+  switch (kernel) {
+    case Kernel.packB: packB(params, begin, end); break;
+    case Kernel.gemm: gemm(params, begin, end); break;
+    default: unreachable();
+  }
+}
+
+/** Tells this instance where its own scratch memory lies. */
+export function init(scratch: usize): void {
+  setScratch(scratch);
+}
+
+/* A record, in 32-bit words: kernel, parameters, units, grain (units taken at once), next (the first unit not taken), done (units finished). */
+const RECORD: usize = 24;
+const NEXT: usize = 16;
+const DONE: usize = 20;
+
+/* The control block, in 32-bit words: epoch, open (the epoch that may be joined, or 0), entered, records, count, sleepers, stop. */
+const OPEN: usize = 4;
+const ENTERED: usize = 8;
+const RECORDS: usize = 12;
+const COUNT: usize = 16;
+const SLEEPERS: usize = 20;
+const STOP: usize = 24;
+
+/** Looks this often before it sleeps: about 20 µs. */
+const SPINS: i32 = 4000;
+
+function walk(control: usize, records: usize, count: i32, maySleep: bool): void {
+  for (let i = 0; i < count; i++) {
+    const kernel = load<i32>(records), params = load<usize>(records, 4);
+    const units = load<i32>(records, 8), grain = load<i32>(records, 12);
+    while (true) {
+      if (atomic.load<i32>(records, NEXT) >= units) break;
+      const begin = atomic.add<i32>(records, grain, NEXT);
+      if (begin >= units) break;
+      const end = min(begin + grain, units);
+      launch(kernel, params, begin, end);
+      const done = atomic.add<i32>(records, end - begin, DONE) + end - begin;
+      if (done == units && atomic.load<i32>(control, SLEEPERS) > 0) atomic.notify(records + DONE, -1);
+    }
+    let spins = 0;
+    while (true) {
+      const done = atomic.load<i32>(records, DONE);
+      if (done >= units) break;
+      if (++spins < SPINS || !maySleep) continue;
+      atomic.add<i32>(control, 1, SLEEPERS);
+      atomic.wait<i32>(records + DONE, done, 1000000);
+      atomic.sub<i32>(control, 1, SLEEPERS);
+    }
+    records += RECORD;
+  }
+}
+
+/** Runs records on this thread alone. */
+export function runAlone(records: usize, count: i32): void {
+  for (let i = 0; i < count; i++) {
+    launch(load<i32>(records), load<usize>(records, 4), 0, load<i32>(records, 8));
+    records += RECORD;
+  }
+}
+
+/** Runs records together with the workers that join; returns when all is done and every worker has left. */
+export function runTogether(control: usize, records: usize, count: i32, maySleep: bool): void {
+  for (let i = 0; i < count; i++) {
+    store<i32>(records + <usize>i * RECORD, 0, NEXT);
+    store<i32>(records + <usize>i * RECORD, 0, DONE);
+  }
+  store<usize>(control, records, RECORDS);
+  store<i32>(control, count, COUNT);
+  const epoch = atomic.load<i32>(control) + 1;
+  atomic.store<i32>(control, 1, OPEN);
+  atomic.store<i32>(control, epoch);
+  atomic.notify(control, -1);
+  walk(control, records, count, maySleep);
+  atomic.store<i32>(control, 0, OPEN);
+  while (atomic.load<i32>(control, ENTERED) != 0) {}
+}
+
+/** A worker's whole life: joins every run until told to stop. */
+export function work(control: usize): void {
+  let seen = 0;
+  while (atomic.load<i32>(control, STOP) == 0) {
+    const epoch = atomic.load<i32>(control);
+    if (epoch == seen) {
+      let spins = 0;
+      while (spins < SPINS && atomic.load<i32>(control) == seen) spins++;
+      if (atomic.load<i32>(control) == seen) atomic.wait<i32>(control, seen, 1000000000);
+      continue;
+    }
+    seen = epoch;
+    atomic.add<i32>(control, 1, ENTERED);
+    if (atomic.load<i32>(control, OPEN) != 0) walk(control, load<usize>(control, RECORDS), load<i32>(control, COUNT), true);
+    atomic.sub<i32>(control, 1, ENTERED);
+  }
+}
