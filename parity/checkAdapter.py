@@ -7,7 +7,7 @@
 
 FILE.json: {"ids": [[..]], "positions": [[..]]?, "logits": [[[..]]]}, all rows of one length; positions that
 restart make documents of their own. One JSON line on stdout. Exit code 0: agreed; 1: did not; 2: could not be read.
-An error is |ours - theirs| / max(1, |theirs|).
+An error is |ours - theirs| / max(1, |theirs|). 16-bit merges are to agree in every byte, f32 merges within 1e-6.
 """
 
 import argparse
@@ -80,6 +80,12 @@ def readFolder(folder: str) -> dict:
     return tensors
 
 
+def differingElements(a: torch.Tensor, b: torch.Tensor) -> int:
+    """Elements whose bytes differ: -0 is not 0, and a NaN equals itself."""
+    left, right = (t.contiguous().reshape(-1, 1).view(torch.uint8) for t in (a, b))
+    return int((left != right).any(-1).sum())
+
+
 def compareMerged(args) -> dict:
     """Bytes of every tensor against PEFT's merge; those without an adapter must equal the base model's bytes."""
     base = readFolder(args.model)
@@ -89,20 +95,21 @@ def compareMerged(args) -> dict:
     ours = readFolder(args.merged)
     if ours.keys() != base.keys():
         raise ValueError(f"{args.merged}: keys differ from the base model's: {sorted(ours.keys() ^ base.keys())}")
-    result = {"tensors": len(ours), "elements": 0, "differing": 0, "untouchedDiffer": [], "dtypeDiffers": [], "maxAbs": 0.0}
+    result = {"tensors": len(ours), "elements": 0, "differing": 0, "untouchedDiffer": [], "dtypeDiffers": [], "maxError": 0.0}
     for key, value in ours.items():
         if value.dtype != base[key].dtype or value.shape != base[key].shape:
             result["dtypeDiffers"].append(key)
             continue
         want = merged[key] if key in touched else base[key]
-        differing = int((value != want).sum())
+        differing = differingElements(value, want)
         if key not in touched and differing:
             result["untouchedDiffer"].append(key)
         result["elements"] += value.numel() if key in touched else 0
         result["differing"] += differing
-        result["maxAbs"] = max(result["maxAbs"], (value.double() - want.double()).abs().max().item())
+        gap = (value.double() - want.double()).abs() / want.double().abs().clamp(min=1)
+        result["maxError"] = max(result["maxError"], gap.max().item())
     narrow = any(value.dtype in (torch.bfloat16, torch.float16) for value in ours.values())
-    exact = result["differing"] == 0 if narrow else result["maxAbs"] <= 1e-6
+    exact = result["differing"] == 0 if narrow else result["maxError"] <= 1e-6
     result["ok"] = exact and not result["untouchedDiffer"] and not result["dtypeDiffers"]
     return result
 
