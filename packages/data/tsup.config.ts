@@ -1,3 +1,4 @@
 import { library } from '../../tsup.base.js';
 
-export default library();
+// Bundlers for browsers know `node:fs/promises` as Node's and leave it alone; without the prefix they look for a package.
+export default library({ removeNodeProtocol: false });

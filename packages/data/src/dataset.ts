@@ -1,0 +1,110 @@
+import { LowrankError } from '@lowrank/errors';
+import type { EncodedRow } from './encodeRow.js';
+import { encodeRow } from './encodeRow.js';
+import type { TextRow } from './jsonl.js';
+import { parseJsonl } from './jsonl.js';
+import type { TextTokenizer } from './tokenizer.js';
+
+/** Encoded rows, and what happened to the others. Lines count from 1. */
+export interface Dataset {
+  /** What errors call it. */
+  readonly name: string;
+  readonly rows: readonly EncodedRow[];
+  readonly tokens: number;
+  readonly labelTokens: number;
+  /** Lines without a label token (after truncation), which were dropped. */
+  readonly droppedLines: readonly number[];
+  /** Lines that lost their end to `maxLength`, dropped ones included. */
+  readonly truncatedLines: readonly number[];
+  /** Lines whose prompt tokens do not begin the tokens of the whole row: worth a warning. */
+  readonly unalignedLines: readonly number[];
+}
+
+export interface EncodeOptions {
+  readonly name?: string;
+  /** Tokens kept of each row, from its start. */
+  readonly maxLength?: number;
+  /** Rows of the model's embedding; ids must lie below. */
+  readonly vocabularySize?: number;
+}
+
+/** Parses a JSONL text and encodes its rows. */
+export async function loadDataset(
+  input: string | AsyncIterable<string> | Iterable<string>,
+  tokenizer: TextTokenizer,
+  options: EncodeOptions = {},
+): Promise<Dataset> {
+  return encodeRows(await parseJsonl(input, options), tokenizer, options);
+}
+
+/**
+ * Encodes rows and drops those without a label.
+ *
+ * @throws LowrankError `data.vocabulary` (a token id the model does not have), `data.noLabels` (no row is left), `data.maxLength`, and
+ * what encodeRow throws
+ */
+export function encodeRows(textRows: readonly TextRow[], tokenizer: TextTokenizer, options: EncodeOptions = {}): Dataset {
+  const name = options.name ?? 'data';
+  const { maxLength, vocabularySize } = options;
+  if (maxLength !== undefined && (!Number.isSafeInteger(maxLength) || maxLength < 2)) throw badMaxLength(maxLength);
+  const rows: EncodedRow[] = [];
+  const droppedLines: number[] = [];
+  const truncatedLines: number[] = [];
+  const unalignedLines: number[] = [];
+  for (const textRow of textRows) {
+    const row = encodeRow(textRow, tokenizer, { maxLength });
+    if (vocabularySize !== undefined) checkIds(row, { name, vocabularySize, tokenizer });
+    if (row.fullLength > row.ids.length) truncatedLines.push(row.line);
+    if (!row.promptIsPrefix) unalignedLines.push(row.line);
+    if (row.labelTokens === 0) droppedLines.push(row.line);
+    else rows.push(row);
+  }
+  if (rows.length === 0) throw noLabels(name, droppedLines, maxLength);
+  return {
+    name,
+    rows,
+    tokens: sum(rows, (row) => row.ids.length),
+    labelTokens: sum(rows, (row) => row.labelTokens),
+    droppedLines,
+    truncatedLines,
+    unalignedLines,
+  };
+}
+
+function checkIds(row: EncodedRow, place: { name: string; vocabularySize: number; tokenizer: TextTokenizer }): void {
+  const at = row.ids.findIndex((id) => id >= place.vocabularySize);
+  if (at < 0) return;
+  const id = row.ids[at] ?? -1;
+  throw new LowrankError({
+    code: 'data.vocabulary',
+    what: `${place.name}, line ${row.line}: token ${JSON.stringify(place.tokenizer.tokenOf(id) ?? '')} at position ${at}`,
+    expected: `an id below the model's vocabulary of ${place.vocabularySize}`,
+    got: String(id),
+    remedy: 'The tokenizer belongs to another model, or tokens were added to it: use the tokenizer.json that came with the model.',
+  });
+}
+
+function noLabels(name: string, lines: readonly number[], maxLength: number | undefined): LowrankError {
+  const shown = lines.slice(0, 20).join(', ');
+  return new LowrankError({
+    code: 'data.noLabels',
+    what: name,
+    expected: 'rows with at least one token to learn',
+    got: lines.length === 0 ? 'no rows' : `none among ${lines.length} (lines ${shown}${lines.length > 20 ? ', ...' : ''})`,
+    remedy: maxLength === undefined ? 'Give the rows a completion.' : `Raise the maximum length of ${maxLength} tokens: the prompts alone are longer.`,
+  });
+}
+
+function badMaxLength(maxLength: number): LowrankError {
+  return new LowrankError({
+    code: 'data.maxLength',
+    what: 'the maximum length of a row',
+    expected: 'a whole number of at least 2 tokens',
+    got: String(maxLength),
+    remedy: 'A model learns to predict a token from at least one before it.',
+  });
+}
+
+function sum(rows: readonly EncodedRow[], of: (row: EncodedRow) => number): number {
+  return rows.reduce((total, row) => total + of(row), 0);
+}

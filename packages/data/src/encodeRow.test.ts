@@ -1,0 +1,65 @@
+import { describe, expect, it } from 'vitest';
+import { encodeRow } from './encodeRow.js';
+import { complaint, tinyJson, tinyTokenizer } from './testing.js';
+
+const tokenizer = tinyTokenizer();
+const bosless = tinyTokenizer({ ...tinyJson, post_processor: null });
+const x = -100;
+
+describe('encodeRow', () => {
+  it.each([
+    ['prompt and completion', { prompt: 'a', completion: 'cd' }, [1, 3, 5, 6, 2], [x, x, 5, 6, 2], 3],
+    ['an empty completion', { prompt: 'a', completion: '' }, [1, 3, 2], [x, x, 2], 1],
+    ['an empty prompt', { prompt: '', completion: 'a' }, [1, 3, 2], [x, 3, 2], 2],
+    ['text: labels everywhere, though nothing predicts BOS', { text: 'ac' }, [1, 3, 5, 2], [1, 3, 5, 2], 3],
+    ['an empty text', { text: '' }, [1, 2], [1, 2], 1],
+  ])('%s', (_, row, ids, labels, labelTokens) => {
+    const encoded = encodeRow({ line: 3, ...row }, tokenizer);
+    expect([...encoded.ids]).toEqual(ids);
+    expect([...encoded.labels]).toEqual(labels);
+    expect(encoded).toMatchObject({ line: 3, labelTokens, fullLength: ids.length, promptIsPrefix: true });
+  });
+
+  it('without BOS the first token has a label that is not counted', () => {
+    const encoded = encodeRow({ line: 1, text: 'ac' }, bosless);
+    expect([[...encoded.ids], [...encoded.labels], encoded.labelTokens]).toEqual([[3, 5, 2], [3, 5, 2], 2]);
+    expect(encodeRow({ line: 1, text: '' }, bosless).labelTokens).toBe(0);
+  });
+
+  it('tokenizes both as one text, masks as many tokens as the prompt has alone, and says that the border is off', () => {
+    const merged = encodeRow({ line: 1, prompt: 'ca', completion: 'bd' }, tokenizer);
+    expect([...merged.ids]).toEqual([1, 5, 7, 6, 2]);
+    expect([...merged.labels]).toEqual([x, x, x, 6, 2]);
+    expect(merged.promptIsPrefix).toBe(false);
+  });
+
+  it('still learns EOS where the completion vanishes in the prompt\'s tokens', () => {
+    const merged = encodeRow({ line: 1, prompt: 'a', completion: 'b' }, tokenizer);
+    expect([...merged.ids]).toEqual([1, 7, 2]);
+    expect([...merged.labels]).toEqual([x, x, 2]);
+  });
+
+  it.each([
+    [5, [1, 3, 5, 6, 2], 3],
+    [4, [1, 3, 5, 6], 2],
+    [2, [1, 3], 0],
+    [1, [1], 0],
+  ])('keeps the start at maxLength %d', (maxLength, ids, labelTokens) => {
+    const encoded = encodeRow({ line: 1, prompt: 'a', completion: 'cd' }, tokenizer, { maxLength });
+    expect([...encoded.ids]).toEqual(ids);
+    expect(encoded.labels).toHaveLength(ids.length);
+    expect(encoded).toMatchObject({ labelTokens, fullLength: 5 });
+  });
+
+  it('does not double an EOS that the tokenizer adds by itself', () => {
+    const eosToo = { ...tinyJson.post_processor, single: [...tinyJson.post_processor.single, { SpecialToken: { id: '</s>', type_id: 0 } }] };
+    const both = tinyTokenizer({ ...tinyJson, post_processor: eosToo });
+    expect(both.encode('c')).toEqual([1, 5, 2]);
+    expect([...encodeRow({ line: 1, prompt: 'c', completion: 'd' }, both).labels]).toEqual([x, x, 6, 2]);
+  });
+
+  it('needs an EOS', async () => {
+    const none = tinyTokenizer({ ...tinyJson, added_tokens: [] }, {});
+    expect((await complaint(() => encodeRow({ line: 1, text: 'a' }, none))).code).toBe('data.noEos');
+  });
+});

@@ -1,0 +1,60 @@
+import { describe, expect, it } from 'vitest';
+import { parseJsonl } from './jsonl.js';
+import { complaint } from './testing.js';
+
+async function* chunks(text: string, size: number): AsyncGenerator<string> {
+  for (let i = 0; i < text.length; i += size) yield await Promise.resolve(text.slice(i, i + size));
+}
+
+const good = '\ufeff{"prompt":"p","completion":"c","other":1}\r\n\n  \n{"text":"t\\n\u2028x"}\n{"completion":"","prompt":""}';
+const rows = [
+  { line: 1, prompt: 'p', completion: 'c' },
+  { line: 4, text: 't\n\u2028x' },
+  { line: 5, prompt: '', completion: '' },
+];
+
+it('reads rows, with their lines', async () => {
+  expect(await parseJsonl(good)).toEqual(rows);
+  expect(await parseJsonl(`${good}\n`)).toEqual(rows);
+});
+
+it.each([1, 2, 7, 1000])('reads the same rows from chunks of %d', async (size) => {
+  expect(await parseJsonl(chunks(good, size))).toEqual(rows);
+});
+
+describe('lines that are refused', () => {
+  it.each([
+    ['data.json', '{"text": "a"', '{"text": "a"'],
+    ['data.json', 'text', 'text'],
+    ['data.rowForm', '"text"', '"text"'],
+    ['data.rowForm', 'null', 'null'],
+    ['data.rowForm', '[{"text":"a"}]', '[{'],
+    ['data.rowForm', '{}', 'no keys'],
+    ['data.rowForm', '{"prompt":"a"}', 'only "prompt"'],
+    ['data.rowForm', '{"completion":"a"}', 'only "completion"'],
+    ['data.rowForm', '{"messages":[],"id":3}', '"messages", "id"'],
+    ['data.rowForm', '{"text":"a","prompt":"b","completion":"c"}', 'together'],
+    ['data.rowType', '{"text":3}', '3'],
+    ['data.rowType', '{"prompt":"a","completion":null}', 'null'],
+    ['data.rowType', `{"prompt":[${'1,'.repeat(100)}1],"completion":""}`, '...'],
+  ])('%s: %s', async (code, line, got) => {
+    const result = await complaint(() => parseJsonl(`{"text":"ok"}\n\n${line}\n{"text":"ok"}`, { name: 'train.jsonl' }));
+    expect(result.code).toBe(code);
+    expect(result.message).toContain('train.jsonl, line 3: expected ');
+    expect(result.message).toContain(got);
+    expect(result.message.length).toBeLessThan(400);
+  });
+
+  it('counts and names all of them', async () => {
+    const { message } = await complaint(() => parseJsonl('{"text":"ok"}\nx\n{"text":1}\n{"text":"ok"}\n{}\n'));
+    expect(message).toContain('line 2:');
+    expect(message).toContain('3 lines are bad; the others: 3, 5.');
+    const many = await complaint(() => parseJsonl('x\n'.repeat(100)));
+    expect(many.message).toContain('100 lines are bad');
+    expect(many.message).toContain('and 79 more');
+  });
+
+  it.each(['', '\n\n', ' ', '\ufeff'])('no rows: %j', async (text) => {
+    expect((await complaint(() => parseJsonl(text))).code).toBe('data.empty');
+  });
+});

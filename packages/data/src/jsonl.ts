@@ -1,0 +1,115 @@
+import { LowrankError } from '@lowrank/errors';
+
+/** A row to learn a completion from: the loss is on the completion and EOS. */
+export interface PromptRow {
+  readonly line: number;
+  readonly prompt: string;
+  readonly completion: string;
+}
+
+/** A row to learn whole. */
+export interface PlainRow {
+  readonly line: number;
+  readonly text: string;
+}
+
+/** One line of a data file; `line` counts from 1. */
+export type TextRow = PromptRow | PlainRow;
+
+interface Problem {
+  readonly line: number;
+  readonly code: string;
+  readonly expected: string;
+  readonly got: string;
+}
+
+const forms = 'an object with "prompt" and "completion", or with "text"';
+
+/**
+ * Rows of a JSONL text: `{"prompt", "completion"}` or `{"text"}`, one object per line. Blank lines are skipped, other keys ignored.
+ * All bad lines are found before the error is thrown; it takes the code of the first.
+ *
+ * @param options.name what errors call the data: the file's path
+ * @throws LowrankError `data.json`, `data.rowForm` (no object, a key missing, both forms at once), `data.rowType` (a value that is no
+ * string), `data.empty` (no row at all)
+ */
+export async function parseJsonl(input: string | AsyncIterable<string> | Iterable<string>, options: { readonly name?: string } = {}): Promise<TextRow[]> {
+  const name = options.name ?? 'data';
+  const rows: TextRow[] = [];
+  const problems: Problem[] = [];
+  let line = 0;
+  for await (const text of linesOf(input)) {
+    line++;
+    if (text.trim() === '') continue;
+    const row = parseRow(text, line);
+    if ('code' in row) problems.push(row);
+    else rows.push(row);
+  }
+  if (problems.length > 0) throw badRows(name, problems);
+  if (rows.length === 0) {
+    throw new LowrankError({
+      code: 'data.empty',
+      what: name,
+      expected: `at least one line with ${forms}`,
+      got: line <= 1 ? 'nothing' : `${line} blank lines`,
+      remedy: 'Check the path; a data file has one JSON object per line.',
+    });
+  }
+  return rows;
+}
+
+async function* linesOf(input: string | AsyncIterable<string> | Iterable<string>): AsyncGenerator<string, void, undefined> {
+  let rest = '';
+  let first = true;
+  for await (const chunk of typeof input === 'string' ? [input] : input) {
+    rest += first && chunk.startsWith('\ufeff') ? chunk.slice(1) : chunk;
+    first &&= chunk === '';
+    const lines = rest.split('\n');
+    rest = lines.pop() ?? '';
+    yield* lines;
+  }
+  if (rest !== '') yield rest;
+}
+
+function parseRow(text: string, line: number): TextRow | Problem {
+  let value: unknown;
+  try {
+    value = JSON.parse(text);
+  } catch (cause) {
+    return { line, code: 'data.json', expected: 'JSON', got: `${brief(text)} (${cause instanceof Error ? cause.message : 'none'})` };
+  }
+  if (typeof value !== 'object' || value === null || Array.isArray(value)) return { line, code: 'data.rowForm', expected: forms, got: brief(text) };
+  const row = value as Readonly<Record<string, unknown>>;
+  const keys = ['prompt', 'completion', 'text'].filter((key) => Object.hasOwn(row, key));
+  const form = keys.join();
+  if (form !== 'prompt,completion' && form !== 'text') {
+    const got = keys.length > 0 ? `only ${list(keys)}` : Object.keys(row).length > 0 ? list(Object.keys(row)) : 'no keys';
+    return { line, code: 'data.rowForm', expected: forms, got: keys.length > 1 ? `${list(keys)} together` : got };
+  }
+  const wrong = keys.find((key) => typeof row[key] !== 'string');
+  if (wrong !== undefined) return { line, code: 'data.rowType', expected: `a string as "${wrong}"`, got: brief(JSON.stringify(row[wrong])) };
+  if (form === 'text') return { line, text: String(row['text']) };
+  return { line, prompt: String(row['prompt']), completion: String(row['completion']) };
+}
+
+function badRows(name: string, problems: readonly Problem[]): LowrankError {
+  const [first, ...others] = problems;
+  const lines = others.slice(0, 20).map(({ line }) => line);
+  const more = others.length > lines.length ? ` and ${others.length - lines.length} more` : '';
+  const also = others.length > 0 ? ` ${problems.length} lines are bad; the others: ${lines.join(', ')}${more}.` : '';
+  return new LowrankError({
+    code: first?.code ?? 'data.rowForm',
+    what: `${name}, line ${first?.line ?? 0}`,
+    expected: first?.expected,
+    got: first?.got,
+    remedy: `Each line is ${forms}, in strings.${also}`,
+  });
+}
+
+function list(keys: readonly string[]): string {
+  return keys.slice(0, 6).map((key) => brief(JSON.stringify(key))).join(', ');
+}
+
+function brief(text: string): string {
+  return text.length > 60 ? `${text.slice(0, 57)}...` : text;
+}
