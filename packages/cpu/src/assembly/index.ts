@@ -1,7 +1,14 @@
 /** The WebAssembly module: dispatch of a plan's records, alone or together with other threads on the same memory. */
+import { attention, attentionBackwardKey, attentionBackwardQuery } from './attention';
 import { setScratch } from './common';
+import { adamw, cast, copyStrided, fill, gatherRows, random, scatterAddRows, writeAt } from './data';
+import { elementwise } from './elementwise';
 import { Kernel } from './kernelIds';
-import { gemm, packB } from './matmul';
+import { gemm, gemv, packB } from './matmul';
+import {
+  argmax, crossEntropyRows, maxRows, partialSums, reduceColumns, rmsNorm, rmsNormBackward, rmsNormWeightGradient, rope, sumPartials, sumRows,
+  swiglu, swigluBackward,
+} from './rows';
 
 /**
  * Runs units [begin, end) of one kernel. Every kernel has this signature: parameters in memory, a range of independent units.
@@ -10,6 +17,32 @@ function launch(kernel: i32, params: usize, begin: i32, end: i32): void {
   switch (kernel) {
     case Kernel.packB: packB(params, begin, end); break;
     case Kernel.gemm: gemm(params, begin, end); break;
+    case Kernel.gemv: gemv(params, begin, end); break;
+    case Kernel.elementwise: elementwise(params, begin, end); break;
+    case Kernel.attention: attention(params, begin, end); break;
+    case Kernel.attentionBackwardQuery: attentionBackwardQuery(params, begin, end); break;
+    case Kernel.attentionBackwardKey: attentionBackwardKey(params, begin, end); break;
+    case Kernel.rmsNorm: rmsNorm(params, begin, end); break;
+    case Kernel.rmsNormBackward: rmsNormBackward(params, begin, end); break;
+    case Kernel.rmsNormWeightGradient: rmsNormWeightGradient(params, begin, end); break;
+    case Kernel.rope: rope(params, begin, end); break;
+    case Kernel.swiglu: swiglu(params, begin, end); break;
+    case Kernel.swigluBackward: swigluBackward(params, begin, end); break;
+    case Kernel.crossEntropyRows: crossEntropyRows(params, begin, end); break;
+    case Kernel.adamw: adamw(params, begin, end); break;
+    case Kernel.sumRows: sumRows(params, begin, end); break;
+    case Kernel.reduceColumns: reduceColumns(params, begin, end); break;
+    case Kernel.maxRows: maxRows(params, begin, end); break;
+    case Kernel.partialSums: partialSums(params, begin, end); break;
+    case Kernel.sumPartials: sumPartials(params, begin, end); break;
+    case Kernel.gatherRows: gatherRows(params, begin, end); break;
+    case Kernel.scatterAddRows: scatterAddRows(params, begin, end); break;
+    case Kernel.writeAt: writeAt(params, begin, end); break;
+    case Kernel.copyStrided: copyStrided(params, begin, end); break;
+    case Kernel.fill: fill(params, begin, end); break;
+    case Kernel.cast: cast(params, begin, end); break;
+    case Kernel.random: random(params, begin, end); break;
+    case Kernel.argmax: argmax(params, begin, end); break;
     default: unreachable();
   }
 }

@@ -1,5 +1,5 @@
 /** Kernels around `gemm.ts`: packing of B and the product itself, each over a range of tasks. Parameter layouts: `../kernels/matmul.ts`. */
-import { scratch } from './common';
+import { load1, load4, madd, scratch, sum4 } from './common';
 import { DEPTH, gemmBlock, packColumns, packDirect, packRows, packTransposed } from './gemm';
 
 /**
@@ -95,6 +95,89 @@ export function gemm(p: usize, begin: i32, end: i32): void {
       const hi = blockOfA(h, ldh, hMode, row, rows, 0, r, packed);
       const u = load<usize>(p, 60) + ((<usize>column * <usize>r) << 2);
       gemmBlock(hi, blockStride, u, <usize>r << 5, r, start, startStride, c, cStride, rows, columns, edge);
+    }
+  }
+}
+
+/** Σ x[i]·b[i] over `count` elements of an encoded vector b, in four vectors of partial sums. */
+function dotEncoded<T>(x: usize, b: usize, start: i32, count: i32): f32 {
+  let s0 = f32x4.splat(0), s1 = f32x4.splat(0), s2 = f32x4.splat(0), s3 = f32x4.splat(0);
+  let i = 0;
+  for (; i + 16 <= count; i += 16) {
+    const at = x + (<usize>i << 2);
+    s0 = madd(v128.load(at), load4<T>(b, start + i), s0);
+    s1 = madd(v128.load(at, 16), load4<T>(b, start + i + 4), s1);
+    s2 = madd(v128.load(at, 32), load4<T>(b, start + i + 8), s2);
+    s3 = madd(v128.load(at, 48), load4<T>(b, start + i + 12), s3);
+  }
+  let total = sum4(v128.add<f32>(v128.add<f32>(s0, s1), v128.add<f32>(s2, s3)));
+  for (; i < count; i++) total += load<f32>(x + (<usize>i << 2)) * load1<T>(b, start + i);
+  return total;
+}
+
+/** y[columns] += x[k]·b[k, columns] for 16 columns from `column`, or those that are left. */
+function columnsEncoded<T>(x: usize, xStride: usize, b: usize, ldb: i32, k: i32, column: i32, columns: i32, y: usize): void {
+  if (columns == 16) {
+    let s0 = v128.load(y), s1 = v128.load(y, 16), s2 = v128.load(y, 32), s3 = v128.load(y, 48);
+    let at = column;
+    for (let i = 0; i < k; i++) {
+      const value = v128.load_splat<f32>(x);
+      s0 = madd(value, load4<T>(b, at), s0);
+      s1 = madd(value, load4<T>(b, at + 4), s1);
+      s2 = madd(value, load4<T>(b, at + 8), s2);
+      s3 = madd(value, load4<T>(b, at + 12), s3);
+      x += xStride;
+      at += ldb;
+    }
+    v128.store(y, s0);
+    v128.store(y, s1, 16);
+    v128.store(y, s2, 32);
+    v128.store(y, s3, 48);
+    return;
+  }
+  for (let j = 0; j < columns; j++) {
+    let sum = load<f32>(y + (<usize>j << 2));
+    for (let i = 0; i < k; i++) sum += load<f32>(x + <usize>i * xStride) * load1<T>(b, i * ldb + column + j);
+    store<f32>(y + (<usize>j << 2), sum);
+  }
+}
+
+function multiplyRow<T>(x: usize, b: usize, ldb: i32, k: i32, transposed: i32, column: i32, columns: i32, y: usize): void {
+  if (!transposed) {
+    columnsEncoded<T>(x, 4, b, ldb, k, column, columns, y);
+    return;
+  }
+  for (let j = 0; j < columns; j++) {
+    const at = y + (<usize>j << 2);
+    store<f32>(at, load<f32>(at) + dotEncoded<T>(x, b, (column + j) * ldb, k));
+  }
+}
+
+/**
+ * gemv: [0 m, 1 n, 2 k, 3 a, 4 lda, 5 b, 6 ldb, 7 bMode, 8 c, 9 ldc, 10 init, 11 initStride, 12 h, 13 ldh, 14 r, 15 u, 16 ldu, 17 uMode]: few rows, B as
+ * it lies, every element of it read once per row. Rows of a are contiguous. A unit is 16 columns of all rows.
+ */
+export function gemv(p: usize, begin: i32, end: i32): void {
+  const m = load<i32>(p), n = load<i32>(p, 4), k = load<i32>(p, 8);
+  const b = load<usize>(p, 20);
+  const ldb = load<i32>(p, 24), bMode = load<i32>(p, 28);
+  const init = load<usize>(p, 40), h = load<usize>(p, 48);
+  for (let unit = begin; unit < end; unit++) {
+    const column = unit << 4;
+    const columns = min(16, n - column);
+    for (let row = 0; row < m; row++) {
+      const x = load<usize>(p, 12) + (<usize>(row * load<i32>(p, 16)) << 2);
+      const y = load<usize>(p, 32) + (<usize>(row * load<i32>(p, 36) + column) << 2);
+      if (init == 0) memory.fill(scratch, 0, 64);
+      else memory.copy(scratch, init + (<usize>(row * load<i32>(p, 44) + column) << 2), <usize>columns << 2);
+      if (bMode >> 1 == 0) multiplyRow<f32>(x, b, ldb, k, bMode & 1, column, columns, scratch);
+      else if (bMode >> 1 == 1) multiplyRow<u16>(x, b, ldb, k, bMode & 1, column, columns, scratch);
+      else multiplyRow<i16>(x, b, ldb, k, bMode & 1, column, columns, scratch);
+      if (h != 0) {
+        const left = h + (<usize>(row * load<i32>(p, 52)) << 2);
+        multiplyRow<f32>(left, load<usize>(p, 60), load<i32>(p, 64), load<i32>(p, 56), load<i32>(p, 68) & 1, column, columns, scratch);
+      }
+      memory.copy(y, scratch, <usize>columns << 2);
     }
   }
 }
