@@ -2,7 +2,7 @@ import { readdirSync } from 'node:fs';
 import { playwright } from '@vitest/browser-playwright';
 import { defineConfig } from 'vitest/config';
 import type { TestProjectConfiguration } from 'vitest/config';
-import { chromiumArgs, findChromium } from './scripts/lib/chromium.mjs';
+import { browserEnvironment, chromiumArgs, findChromium } from './scripts/lib/chromium.mjs';
 import { root, shared } from './scripts/lib/paths.mjs';
 
 /** Packages resolve each other's source, so no build is needed before a test; the browser's tests take what is published. */
@@ -70,7 +70,7 @@ async function chromiumProject(): Promise<TestProjectConfiguration> {
         headless: true,
         screenshotFailures: false,
         provider: playwright({
-          launchOptions: { executablePath: browser.path, args: chromiumArgs, env: { ...process.env, ...browser.env } as Record<string, string> },
+          launchOptions: { executablePath: browser.path, args: chromiumArgs, env: browserEnvironment(browser.env) },
         }),
         instances: [{ browser: 'chromium' }],
       },

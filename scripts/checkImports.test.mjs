@@ -61,7 +61,7 @@ test('an import in a test file counts too', () => {
   expect(problems).toEqual(['packages/c/src/c.test.ts:1: c must not import @lowrank/a (scripts/importList.json)']);
 });
 
-test('test helpers may import what tests may, and nothing that ships may import them', () => {
+test('helpers of tests may import what tests may, and nothing that ships may import them', () => {
   const helper = { 'packages/c/src/testing.ts': "import { vi } from 'vitest';\nexport const helper = vi;\n" };
   expect(checkImports(workspace(helper), list)).toEqual([]);
   const problems = checkImports(workspace({ ...helper, 'packages/c/src/ships.ts': "import { helper } from './testing.js';\n" }), list);

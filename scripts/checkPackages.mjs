@@ -16,17 +16,19 @@ const problems = [];
 /** @param {string} name */
 const bin = (name) => join(root, 'node_modules/.bin', name);
 
-/** @param {string} folder @returns {Promise<string | undefined>} the tarball */
-async function pack(folder) {
-  const target = join(work, 'tarballs', basename(folder));
+/** Packs all packages at once. */
+async function packAll() {
+  const target = join(work, 'tarballs');
   mkdirSync(target, { recursive: true });
-  const { code, output } = await runPnpm(['--dir', join(root, folder), 'pack', '--pack-destination', target], { quiet: true });
-  const file = readdirSync(target).find((name) => name.endsWith('.tgz'));
-  if (code !== 0 || file === undefined) {
-    problems.push(`${folder}: pnpm pack failed\n${output}`);
-    return undefined;
-  }
-  return join(target, file);
+  const { code, output } = await runPnpm(['--recursive', '--filter', './packages/*', 'pack', '--pack-destination', target], { quiet: true });
+  if (code !== 0) throw new Error(`pnpm pack failed with exit code ${code}\n${output}`);
+  return target;
+}
+
+/** @param {string} tarballs @param {string} folder */
+function tarballOf(tarballs, folder) {
+  const { name, version } = JSON.parse(readFileSync(join(root, folder, 'package.json'), 'utf8'));
+  return join(tarballs, `${name.replace('@', '').replace('/', '-')}-${version}.tgz`);
 }
 
 /** What users get, unpacked where Node finds it, with third-party dependencies linked beside. @param {string} folder @param {string} tarball */
@@ -64,16 +66,18 @@ function checkContents(folder, home, manifest) {
 }
 
 const packed = [];
+const tarballs = await packAll();
 for (const folder of folders) {
   if (!existsSync(join(root, folder, 'dist'))) {
     problems.push(`${folder}: no dist; run pnpm build first`);
     continue;
   }
-  const tarball = await pack(folder);
-  if (tarball === undefined) continue;
-  const publint = await run(bin('publint'), ['run', tarball, '--strict'], { quiet: true });
+  const tarball = tarballOf(tarballs, folder);
+  const [publint, attw] = await Promise.all([
+    run(bin('publint'), ['run', tarball, '--strict'], { quiet: true }),
+    run(bin('attw'), [tarball, '--profile', 'esm-only', '--no-color', '--no-emoji', '--format', 'ascii'], { quiet: true }),
+  ]);
   if (publint.code !== 0) problems.push(`${folder}: publint\n${publint.output}`);
-  const attw = await run(bin('attw'), [tarball, '--profile', 'esm-only', '--no-color', '--no-emoji', '--format', 'ascii'], { quiet: true });
   if (attw.code !== 0) problems.push(`${folder}: are the types wrong\n${attw.output}`);
   const { home, manifest } = unpack(folder, tarball);
   checkContents(folder, home, manifest);

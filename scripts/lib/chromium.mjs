@@ -22,7 +22,7 @@ export const chromiumArgs = [
  * Finds a Chromium: `CHROMIUM_PATH`, then one on the PATH (unless `LOWRANK_NO_SYSTEM_CHROMIUM=1`), then the one from npm.
  *
  * @param {Record<string, string | undefined>} [env]
- * @returns {Promise<{ path: string, env: Record<string, string> }>}
+ * @returns {Promise<{ path: string, env: Record<string, string> }>} env: what to add to the browser's environment
  */
 export async function findChromium(env = process.env) {
   if (env.CHROMIUM_PATH) {
@@ -44,4 +44,17 @@ export async function findChromium(env = process.env) {
 function onPath(env) {
   const folders = (env.PATH ?? '').split(delimiter).filter(Boolean);
   return names.flatMap((name) => folders.map((folder) => join(folder, name))).find((path) => existsSync(path));
+}
+
+/**
+ * The environment to start a browser in. Chromium's Vulkan loader obeys the variables that choose Dawn's driver in Node, and finds its own
+ * SwiftShader only without them.
+ *
+ * @param {Record<string, string>} added
+ * @returns {Record<string, string>}
+ */
+export function browserEnvironment(added, env = process.env) {
+  const driver = env.LOWRANK_GPU === '1' ? [] : ['VK_DRIVER_FILES', 'VK_ICD_FILENAMES'];
+  const kept = Object.entries(env).filter(([name, value]) => value !== undefined && !driver.includes(name));
+  return { ...Object.fromEntries(kept), ...added };
 }

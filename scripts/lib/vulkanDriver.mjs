@@ -18,6 +18,9 @@ const loaderFolders = ['/usr/lib/x86_64-linux-gnu', '/usr/lib/aarch64-linux-gnu'
  */
 export async function findVulkanDriver(env = process.env) {
   if (env.VK_DRIVER_FILES) return { source: `VK_DRIVER_FILES=${env.VK_DRIVER_FILES}`, env: await withLoader(env, env.VK_DRIVER_FILES) };
+  if (!['swiftshader', 'lavapipe'].includes(env.LOWRANK_VK ?? 'swiftshader')) {
+    throw new Error(`LOWRANK_VK=${env.LOWRANK_VK}: expected swiftshader or lavapipe`);
+  }
   if (env.LOWRANK_GPU === '1') return { source: "the system's own driver (LOWRANK_GPU=1)", env: {} };
   if (process.platform !== 'linux') return { source: `the system's own driver (${process.platform})`, env: {} };
   const file = driverFile(env) ?? join(await unpackSwiftShader(), 'vk_swiftshader_icd.json');
@@ -26,14 +29,12 @@ export async function findVulkanDriver(env = process.env) {
 
 /** @param {Record<string, string | undefined>} env */
 function driverFile(env) {
-  const wanted = env.LOWRANK_VK ?? 'swiftshader';
-  if (wanted === 'lavapipe') {
+  if (env.LOWRANK_VK === 'lavapipe') {
     const folder = '/usr/share/vulkan/icd.d';
     const name = existsSync(folder) ? readdirSync(folder).find((file) => file.startsWith('lvp_icd')) : undefined;
     if (!name) throw new Error(`LOWRANK_VK=lavapipe: no lvp_icd*.json in ${folder}; install mesa-vulkan-drivers, at least 25.0`);
     return join(folder, name);
   }
-  if (wanted !== 'swiftshader') throw new Error(`LOWRANK_VK=${wanted}: expected swiftshader or lavapipe`);
   if (env.LOWRANK_NO_SYSTEM_CHROMIUM === '1') return undefined;
   return chromiumFolders.map((folder) => join(folder, 'vk_swiftshader_icd.json')).find((file) => existsSync(file));
 }
