@@ -7,6 +7,7 @@ export type WebgpuErrorCode =
   | 'webgpu.device-lost'
   | 'webgpu.shader-failed'
   | 'webgpu.unsupported-shape'
+  | 'webgpu.unsupported-op'
   | 'webgpu.device-error'
   | 'webgpu.disposed';
 

@@ -1,7 +1,13 @@
 export { adapterName, isSoftware, listAdapters } from './adapters.js';
 export type { AdapterDescription, AdapterTraits } from './adapters.js';
+export { createWebgpuBackend, WebgpuBackend } from './backend.js';
+export type { WebgpuBackendOptions } from './backend.js';
+export type { Limits } from './constants.js';
+export type { Counters } from './counters.js';
 export { requestDevice, WebgpuDevice } from './device.js';
 export type { DeviceOptions, Tier } from './device.js';
-export type { Counters } from './counters.js';
 export type { WebgpuErrorCode } from './gpuErrors.js';
-export type { Limits } from './constants.js';
+export { defineKernel, operand } from './kernel.js';
+export type { Binding, ChoiceContext, Kernel, KernelContext, KernelEntry, KernelStep, Launch, Slice, Tuning } from './kernel.js';
+export { grid, literal, mainHead, nonFinite, Shader } from './shader.js';
+export type { BoundType } from './shader.js';

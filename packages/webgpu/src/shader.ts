@@ -110,13 +110,17 @@ export function literal(value: number): string {
 
 /**
  * WGSL for values that the language forbids as literals and compilers fold away: the bits pass through a private variable, which is a runtime
- * value. `isFinite` tests exponent bits since `v != v` compiles to false.
+ * value. NaN is told by its bits since `v != v` compiles to false, and maxima keep it since `max` may drop it.
  */
 export const nonFinite = `
 var<private> infinityBits: u32 = 0x7f800000u;
 fn infinity() -> f32 { return bitcast<f32>(infinityBits); }
 fn notANumber() -> f32 { return bitcast<f32>(infinityBits | 0x00400000u); }
 fn isFinite(v: f32) -> bool { return (bitcast<u32>(v) & 0x7f800000u) != 0x7f800000u; }
+fn isNan(v: f32) -> bool { return (bitcast<u32>(v) & 0x7fffffffu) > 0x7f800000u; }
+fn keepNan(a: f32, b: f32, value: f32) -> f32 { return select(select(value, b, isNan(b)), a, isNan(a)); }
+fn largest(a: f32, b: f32) -> f32 { return keepNan(a, b, max(a, b)); }
+fn smallest(a: f32, b: f32) -> f32 { return keepNan(a, b, min(a, b)); }
 `;
 
 /** A tree reduction over workgroup memory; every lane returns the result. `operation` joins `x` and `y`. */

@@ -1,0 +1,108 @@
+import { LowrankError } from '@lowrank/errors';
+import type { Backend, BackendSpec, DeviceBuffer, Executable, HostArray, MemoryReport, Plan } from '@lowrank/tensor';
+import { BufferStore } from './buffers.js';
+import { requestDevice } from './device.js';
+import type { DeviceOptions, WebgpuDevice } from './device.js';
+import { prepareExecutable } from './executable.js';
+import type { KernelContext, KernelEntry, Tuning } from './kernel.js';
+import { kernels as coreKernels } from './kernels/index.js';
+
+export interface WebgpuBackendOptions extends DeviceOptions {
+  /** Overrides of the kernels' own choices. */
+  readonly tuning?: Tuning;
+  /** Write kernels for a software adapter or for a real GPU; found out from the adapter when absent. */
+  readonly kernelStyle?: 'software' | 'hardware';
+  /** Kernels of ops that other packages declare, by op name. */
+  readonly kernels?: Readonly<Record<string, KernelEntry>>;
+  /** Longest fused elementwise program; 1 turns the fusion off. */
+  readonly elementwiseInstructions?: number;
+  readonly matmulEpilogue?: boolean;
+}
+
+/** WebGPU as a backend of the compiler: WGSL kernels, replayed plans, one submit per run. */
+export class WebgpuBackend implements Backend {
+  readonly name = 'webgpu';
+  readonly spec: BackendSpec;
+  readonly #store: BufferStore;
+  readonly #software: boolean;
+  readonly #tuning: Tuning;
+  readonly #kernels: ReadonlyMap<string, KernelEntry>;
+
+  constructor(
+    readonly device: WebgpuDevice,
+    options: WebgpuBackendOptions = {},
+  ) {
+    this.#store = new BufferStore(device);
+    this.#software = options.kernelStyle === undefined ? device.software : options.kernelStyle === 'software';
+    this.#tuning = options.tuning ?? {};
+    this.#kernels = new Map(Object.entries({ ...coreKernels, ...options.kernels }));
+    const choice = { software: this.#software, tuning: this.#tuning };
+    this.spec = {
+      alignment: device.limits.minStorageBufferOffsetAlignment,
+      maxBufferBytes: device.limits.maxBufferSize,
+      maxBindingBytes: device.limits.maxStorageBufferBindingSize,
+      maxOperands: device.limits.maxStorageBuffersPerShaderStage,
+      separateReadWrite: true,
+      fusion: { elementwiseInstructions: options.elementwiseInstructions ?? 24, matmulEpilogue: options.matmulEpilogue ?? true },
+      workspaceBytes: (op, inputs, outputs, attrs) => this.#kernel(op).workspace(inputs, outputs, attrs, choice),
+    };
+  }
+
+  get description(): string {
+    return `${this.device.name}, ${this.#software ? 'register' : 'tiled'} kernels`;
+  }
+
+  get memory(): MemoryReport {
+    return this.#store.report;
+  }
+
+  allocate(bytes: number, label: string): DeviceBuffer {
+    return this.#store.allocate(bytes, label);
+  }
+
+  write(buffer: DeviceBuffer, offset: number, data: HostArray): void {
+    this.#store.write(buffer, offset, data);
+  }
+
+  read(buffer: DeviceBuffer, offset: number, bytes: number): Promise<ArrayBuffer> {
+    return this.#store.read(buffer, offset, bytes);
+  }
+
+  prepare(plan: Plan, buffers: readonly DeviceBuffer[]): Promise<Executable> {
+    const scalars = plan.buffers.findIndex(({ kind }) => kind === 'scalars');
+    const context: KernelContext = {
+      limits: this.device.limits,
+      software: this.#software,
+      tuning: this.#tuning,
+      scalars: scalars < 0 ? undefined : { buffer: scalars, bytes: plan.buffers[scalars]?.bytes ?? 0 },
+    };
+    return prepareExecutable({ device: this.device, plan, buffers, lower: (step) => this.#kernel(step.op).launches(step, context) });
+  }
+
+  async finish(): Promise<void> {
+    this.device.check();
+    await this.device.gpu.queue.onSubmittedWorkDone();
+    await this.device.errors.settle();
+  }
+
+  dispose(): void {
+    this.device.dispose();
+  }
+
+  #kernel(op: string): KernelEntry {
+    const kernel = this.#kernels.get(op);
+    if (kernel !== undefined) return kernel;
+    throw new LowrankError({
+      code: 'webgpu.unsupported-op',
+      what: `op ${op}`,
+      expected: 'an op with a WebGPU kernel',
+      got: 'one without',
+      remedy: 'Pass the kernels of the package that declares the op to the backend.',
+    });
+  }
+}
+
+/** Opens a device and puts a backend on it. Throws as {@link requestDevice}. */
+export async function createWebgpuBackend(options: WebgpuBackendOptions = {}): Promise<WebgpuBackend> {
+  return new WebgpuBackend(await requestDevice(options), options);
+}

@@ -1,0 +1,171 @@
+import { LowrankError } from '@lowrank/errors';
+import type { DeviceBuffer, Executable, Plan, RunRequest, Step } from '@lowrank/tensor';
+import { own, roundUp, upload } from './buffers.js';
+import type { WebgpuDevice } from './device.js';
+import { unsupportedShape } from './gpuErrors.js';
+import type { Binding, KernelContext, Launch } from './kernel.js';
+import type { Pipeline } from './pipelines.js';
+import { StagingRing } from './stagingRing.js';
+import type { Readable } from './stagingRing.js';
+
+interface Dispatch {
+  readonly pipeline: GPUComputePipeline;
+  readonly bindGroup: GPUBindGroup;
+  readonly workgroups: readonly [number, number, number];
+  readonly label: string;
+}
+
+/** Submitted runs that nobody reads from, before `run` waits for the device. */
+const inFlight = 8;
+
+/** Checks every dispatch of a plan against the device's limits, compiles all pipelines together and makes the bind groups, once. */
+export async function prepareExecutable(options: { device: WebgpuDevice; plan: Plan; buffers: readonly DeviceBuffer[]; lower: (step: Step) => Launch[] }): Promise<WebgpuExecutable> {
+  const { device, plan, lower } = options;
+  device.check();
+  const buffers = options.buffers.map((buffer) => own(buffer).gpu);
+  const launches = plan.steps.flatMap((step) => lower(step).map((launch) => ({ launch, step })));
+  for (const { launch, step } of launches) checkLaunch(launch, step, device);
+  const pipelines = await Promise.all(launches.map(({ launch: { code, label, bindings } }) => device.pipelines.get({ code, label, access: bindings.map(({ access }) => access) })));
+  const groups = new Map<string, GPUBindGroup>();
+  const dispatches = launches.map(({ launch }, at): Dispatch => {
+    const made = pipelines[at];
+    if (made === undefined) throw new TypeError('a launch without a pipeline');
+    return { pipeline: made.pipeline, bindGroup: bindGroupOf(launch, made, { device, buffers, groups }), workgroups: launch.workgroups, label: launch.label };
+  });
+  await device.errors.settle();
+  return new WebgpuExecutable({ device, plan, buffers, dispatches });
+}
+
+function bindGroupOf(launch: Launch, { layout }: Pipeline, scene: { device: WebgpuDevice; buffers: readonly GPUBuffer[]; groups: Map<string, GPUBindGroup> }): GPUBindGroup {
+  const key = launch.bindings.map(({ buffer, offset, bytes, access }) => `${buffer}:${offset}:${bytes}:${access}`).join();
+  const known = scene.groups.get(key);
+  if (known !== undefined) return known;
+  const entries = launch.bindings.map(({ buffer: index, offset, bytes }, binding) => {
+    const buffer = scene.buffers[index];
+    if (buffer === undefined) throw new TypeError(`the plan has no buffer ${index}`);
+    return { binding, resource: { buffer, offset, size: bindingSize(bytes, buffer.size - offset) } };
+  });
+  const made = scene.device.gpu.createBindGroup({ label: launch.label, layout, entries });
+  scene.groups.set(key, made);
+  return made;
+}
+
+/** Bindings end on whole words; a value's padding belongs to it. */
+function bindingSize(bytes: number, room: number): number {
+  return Math.min(roundUp(Math.max(bytes, 4), 16), room);
+}
+
+function checkLaunch({ label, bindings, workgroups }: Launch, step: Step, { limits }: WebgpuDevice): void {
+  const op = step.scope === '' ? label : `${label} in ${step.scope}`;
+  const storage = bindings.filter(({ access }) => access !== 'uniform');
+  for (const { bytes } of storage) {
+    if (bytes > limits.maxStorageBufferBindingSize) {
+      throw unsupportedShape({ op, bytes, limit: limits.maxStorageBufferBindingSize, limitName: 'maxStorageBufferBindingSize' });
+    }
+  }
+  const misplaced = bindings.find((binding: Binding) => binding.offset % limits.minStorageBufferOffsetAlignment !== 0);
+  const groups = Math.max(...workgroups);
+  const complaint =
+    misplaced !== undefined
+      ? { what: `an operand of ${op}`, expected: `an offset in multiples of ${limits.minStorageBufferOffsetAlignment}`, got: `${misplaced.offset}` }
+      : storage.length > limits.maxStorageBuffersPerShaderStage
+        ? { what: op, expected: `at most ${limits.maxStorageBuffersPerShaderStage} storage buffers`, got: `${storage.length}` }
+        : groups > limits.maxComputeWorkgroupsPerDimension
+          ? { what: op, expected: `at most ${limits.maxComputeWorkgroupsPerDimension} workgroups per dimension`, got: workgroups.join('x') }
+          : undefined;
+  if (complaint !== undefined) throw new LowrankError({ code: 'webgpu.unsupported-shape', ...complaint, remedy: 'Use a smaller batch size or length, or an adapter with higher limits.' });
+}
+
+/** A prepared plan: a run writes the inputs, walks the dispatches in one pass, copies results to staging and submits once. */
+export class WebgpuExecutable implements Executable {
+  readonly #device: WebgpuDevice;
+  readonly #dispatches: readonly Dispatch[];
+  readonly #inputs: GPUBuffer | undefined;
+  readonly #scalars: GPUBuffer | undefined;
+  readonly #outputs: readonly Readable[];
+  readonly #ring: StagingRing;
+  #queue: Promise<unknown> = Promise.resolve();
+  #unread: Promise<unknown>[] = [];
+
+  constructor(parts: { device: WebgpuDevice; plan: Plan; buffers: readonly GPUBuffer[]; dispatches: readonly Dispatch[] }) {
+    const { device, plan, buffers, dispatches } = parts;
+    this.#device = device;
+    this.#dispatches = dispatches;
+    this.#inputs = buffers[plan.buffers.findIndex(({ kind }) => kind === 'inputs')];
+    this.#scalars = buffers[plan.buffers.findIndex(({ kind }) => kind === 'scalars')];
+    this.#outputs = plan.outputs.flatMap(({ buffer: index, offset, bytes }) => {
+      const buffer = buffers[index];
+      return buffer === undefined ? [] : [{ buffer, offset, bytes }];
+    });
+    this.#ring = new StagingRing(device, this.#outputs);
+  }
+
+  /** What one run dispatches, in order: for dumps and tests. */
+  get labels(): readonly string[] {
+    return this.#dispatches.map(({ label }) => label);
+  }
+
+  run(request: RunRequest): Promise<{ readonly outputs: Promise<ArrayBuffer>[] }> {
+    // Runs hand themselves over in the order they were asked for, also when one has to wait for a staging slot.
+    const result = this.#queue.then(() => this.#run(request));
+    this.#queue = result.catch(() => undefined);
+    return result;
+  }
+
+  async #run({ inputs, scalars, read }: RunRequest): Promise<{ readonly outputs: Promise<ArrayBuffer>[] }> {
+    const device = this.#device;
+    device.check();
+    const values = read.map((index) => this.#output(index));
+    const slot = values.length === 0 ? undefined : await this.#ring.take();
+    if (slot === undefined) await this.#relieve();
+    device.check();
+    const { gpu } = device;
+    if (this.#inputs !== undefined) upload(gpu, this.#inputs, 0, inputs);
+    if (this.#scalars !== undefined) upload(gpu, this.#scalars, 0, scalars);
+    const encoder = gpu.createCommandEncoder();
+    this.#encode(encoder);
+    if (slot !== undefined) this.#ring.copy(encoder, slot, values);
+    gpu.queue.submit([encoder.finish()]);
+    device.counters.dispatches += this.#dispatches.length;
+    if (slot === undefined) {
+      this.#unread.push(gpu.queue.onSubmittedWorkDone().catch(() => undefined));
+      return { outputs: [] };
+    }
+    const all = this.#ring.read(slot, values);
+    return {
+      outputs: values.map((_, at) => {
+        const one = all.then((results) => results[at] ?? new ArrayBuffer(0));
+        // A caller that drops a result must not crash the process; the error is thrown again at the next run.
+        one.catch(() => undefined);
+        return one;
+      }),
+    };
+  }
+
+  #encode(encoder: GPUCommandEncoder): void {
+    const pass = encoder.beginComputePass();
+    let current: GPUComputePipeline | undefined;
+    for (const { pipeline, bindGroup, workgroups } of this.#dispatches) {
+      if (pipeline !== current) pass.setPipeline(pipeline);
+      current = pipeline;
+      pass.setBindGroup(0, bindGroup);
+      pass.dispatchWorkgroups(workgroups[0], workgroups[1], workgroups[2]);
+    }
+    pass.end();
+  }
+
+  #output(index: number): Readable {
+    const output = this.#outputs[index];
+    if (output === undefined) throw new RangeError(`the plan has no output ${index}`);
+    return output;
+  }
+
+  /** Waits while too many unread runs are on the device. */
+  async #relieve(): Promise<void> {
+    while (this.#unread.length >= inFlight) await this.#unread.shift();
+  }
+
+  dispose(): void {
+    this.#ring.destroy();
+  }
+}

@@ -1,0 +1,69 @@
+import { defineKernel, operand } from '../kernel.js';
+import { Shader, literal, nonFinite } from '../shader.js';
+import { agree, agreeDeclarations, attentionHead, bindHeads, bindResult, each, fillTile, joinShares, layoutOf, sharesDeclaration, visibility } from './attention/layout.js';
+import type { AttentionAttrs, Layout } from './attention/layout.js';
+
+/**
+ * Flash attention (Dao et al. 2022): each query walks the keys it sees in tiles with an online softmax; nothing of size Tq×Tk exists. Writes the output
+ * and the log-sum-exp of each query.
+ */
+export const attention = defineKernel<AttentionAttrs>({
+  launches({ inputs, outputs, attrs }, context) {
+    const layout = layoutOf(inputs, attrs, context, 1);
+    const shader = new Shader(context);
+    const loads = ['q', 'k', 'v'].map((name, at) => bindHeads(shader, name, operand(inputs, at, 'attention'), layout).code).join('');
+    const masks = { segments: attrs.segments ? operand(inputs, 3, 'attention') : undefined, lengths: attrs.lengths ? operand(inputs, attrs.segments ? 4 : 3, 'attention') : undefined };
+    const seen = visibility(shader, layout, attrs, masks);
+    const stores = bindResult(shader, 'o', operand(outputs, 0, 'attention'), layout).code;
+    const lse = shader.write('lse', operand(outputs, 1, 'attention'));
+    const { batch, queries, heads, tile, shared, padded } = layout;
+    const memory = shared ? `var<workgroup> keyTile: array<vec4<f32>, ${tile * padded}>;\n${sharesDeclaration(layout, tile)}${agreeDeclarations(layout)}` : '';
+    const body = `${nonFinite}${loads}${stores}${seen}${memory}
+${attentionHead(layout, queries)}${forwardBody(layout, attrs, lse)}}
+`;
+    return [shader.launch({ label: `attention ${queries}x${layout.keys} heads of ${layout.size}`, body, workgroups: [Math.ceil(queries / layout.rows), heads, batch] })];
+  },
+});
+
+/** Scores below this do not occur; it stands for "nothing seen yet" where an infinity would breed NaN. */
+const bottom = '-3.0e38f';
+
+function forwardBody(layout: Layout, attrs: AttentionAttrs, lse: string): string {
+  const { queries, keys, heads, keyHeads, size, own, share, shared, tile, padded } = layout;
+  const keyBase = (j: string): string => `((b * ${keys}u + ${j}) * ${keyHeads}u + keyHead) * ${size}u`;
+  const row = (name: 'k' | 'v', jj: number, c: number): string =>
+    shared ? `keyTile[${jj * padded + c * share}u + part]` : `load_${name}(base${jj}, ${c}u)`;
+  const fill = (load: 'k' | 'v'): string => (shared ? fillTile(layout, { tile: 'keyTile', load, start: 'j0', limit: keys, base: keyBase }) : '');
+  return `  let keyHead = head * ${keyHeads}u / ${heads}u;
+  let queryBase = ((b * ${queries}u + min(row, ${queries - 1}u)) * ${heads}u + head) * ${size}u;
+  let mine = visible(b, min(row, ${queries - 1}u));
+${each(own, (c) => `  let q${c} = load_q(queryBase, ${c * share}u + part) * ${literal(attrs.scale)};\n  var o${c} = vec4<f32>();\n`)}
+  var top = ${bottom};
+  var total = 0.0f;
+${agree(layout)}
+  for (var j0 = range.x; j0 < range.y; j0 += ${tile}u) {
+${fill('k')}${shared ? '    workgroupBarrier();\n' : each(tile, (jj) => `    let base${jj} = ${keyBase(`min(j0 + ${jj}u, ${keys - 1}u)`)};\n`)}
+${each(tile, (jj) => `    let s${jj} = ${Array.from({ length: own }, (_, c) => `dot(q${c}, ${row('k', jj, c)})`).join(' + ')};\n`)}
+${joinShares(layout, Array.from({ length: tile }, (_, jj) => `s${jj}`))}
+${fill('v')}
+    var highest = top;
+${each(tile, (jj) => `    let in${jj} = j0 + ${jj}u >= mine.x && j0 + ${jj}u < mine.y;\n    if (in${jj}) { highest = max(highest, s${jj}All); }\n`)}
+    let fade = exp(top - highest);
+    top = highest;
+${each(tile, (jj) => `    let p${jj} = select(0.0f, exp(s${jj}All - highest), in${jj});\n`)}
+    total = total * fade${each(tile, (jj) => ` + p${jj}`)};
+${shared ? '    workgroupBarrier();\n' : ''}
+${each(own, (c) => `    o${c} = o${c} * fade${each(tile, (jj) => ` + p${jj} * ${row('v', jj, c)}`)};\n`)}
+${shared ? '    workgroupBarrier();\n' : ''}  }
+  // A query that sees nothing (padding) yields zero, not 0/0.
+  let factor = select(1.0f / total, 0.0f, mine.x >= mine.y);
+  if (alive) {
+${each(own, (c) => `    store_o(queryBase, ${c * share}u + part, o${c} * factor);\n`)}
+    if (part == 0u) {
+      if (mine.x >= mine.y) { ${lse}[(b * ${heads}u + head) * ${queries}u + row] = -infinity(); }
+      else { ${lse}[(b * ${heads}u + head) * ${queries}u + row] = top + log(total); }
+    }
+  }
+`;
+}
+

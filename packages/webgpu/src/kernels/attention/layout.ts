@@ -1,0 +1,153 @@
+import { attentionSizes } from '@lowrank/tensor';
+import type { AttrsOf, Spec } from '@lowrank/tensor';
+import type { ChoiceContext, Slice } from '../../kernel.js';
+import type { BoundType, Shader } from '../../shader.js';
+
+export type AttentionAttrs = AttrsOf<'attention'>;
+
+/**
+ * How attention is laid over threads. `share` threads hold one query's (or key's) head vector between them, every share-th group of four numbers each;
+ * `rows` queries (keys) fill a workgroup of 64. Real GPUs pass tiles of `tile` keys (queries) through workgroup memory; a software adapter reads
+ * them straight from storage, one thread per row.
+ */
+export interface Layout {
+  readonly batch: number;
+  readonly queries: number;
+  readonly keys: number;
+  readonly heads: number;
+  readonly keyHeads: number;
+  readonly size: number;
+  /** Groups of four numbers in a head vector; of a thread; and with padding of all threads that share it. */
+  readonly groups: number;
+  readonly own: number;
+  readonly padded: number;
+  readonly shared: boolean;
+  readonly share: number;
+  readonly rows: number;
+  readonly tile: number;
+}
+
+export const threads = 64;
+
+/** The layout for q, k, v of these shapes; `operands` is how many tiles lie in workgroup memory at once. */
+export function layoutOf(specs: readonly Spec[], attrs: AttentionAttrs, { software }: ChoiceContext, operands: 1 | 2): Layout {
+  const sizes = attentionSizes(specs, attrs);
+  const groups = Math.ceil(sizes.size / 4);
+  const share = software || groups <= 8 ? 1 : groups <= 16 ? 2 : groups <= 32 ? 4 : 8;
+  const own = Math.ceil(groups / share);
+  const whole = groups > 32 ? 8 : 16;
+  return { ...sizes, groups, own, padded: own * share, shared: !software, share, rows: threads / share, tile: software ? 4 : whole / operands };
+}
+
+/** Binds a tensor of head vectors and declares `load_name(base, group)`: four numbers, zero beyond the head. */
+export function bindHeads(shader: Shader, name: string, slice: Slice, layout: Layout): { code: string } {
+  const vector = layout.size % 4 === 0;
+  const type: BoundType = vector ? 'vec4<f32>' : 'f32';
+  const bound = shader.read(name, slice, type);
+  if (vector) {
+    const guard = layout.padded > layout.groups ? `  if (group >= ${layout.groups}u) { return vec4<f32>(); }\n` : '';
+    return { code: `fn load_${name}(base: u32, group: u32) -> vec4<f32> {\n${guard}  return ${bound}[base / 4u + group];\n}\n` };
+  }
+  const lanes = [0, 1, 2, 3].map((lane) => `  if (group * 4u + ${lane}u < ${layout.size}u) { value[${lane}] = ${bound}[base + group * 4u + ${lane}u]; }`);
+  return { code: `fn load_${name}(base: u32, group: u32) -> vec4<f32> {\n  var value = vec4<f32>();\n${lanes.join('\n')}\n  return value;\n}\n` };
+}
+
+/** The same for a result: `store_name(base, group, value)`. */
+export function bindResult(shader: Shader, name: string, slice: Slice, layout: Layout): { code: string } {
+  const vector = layout.size % 4 === 0;
+  const bound = shader.write(name, slice, vector ? 'vec4<f32>' : 'f32');
+  const stores = vector
+    ? [`  if (group < ${layout.groups}u) { ${bound}[base / 4u + group] = value; }`]
+    : [0, 1, 2, 3].map((lane) => `  if (group * 4u + ${lane}u < ${layout.size}u) { ${bound}[base + group * 4u + ${lane}u] = value[${lane}]; }`);
+  return { code: `fn store_${name}(base: u32, group: u32, value: vec4<f32>) {\n${stores.join('\n')}\n}\n` };
+}
+
+/** `visible(b, i)`: the keys [x, y) that query i of row b sees. Masks are the operands after q, k, v that `attrs` names. */
+export function visibility(shader: Shader, layout: Layout, attrs: AttentionAttrs, masks: { segments: Slice | undefined; lengths: Slice | undefined }): string {
+  const { queries, keys } = layout;
+  const segments = masks.segments === undefined ? undefined : shader.read('segments', masks.segments, 'i32');
+  const lengths = masks.lengths === undefined ? undefined : shader.read('lengths', masks.lengths, 'i32');
+  return `
+fn visible(b: u32, i: u32) -> vec2<u32> {
+  let offset = ${lengths === undefined ? `${keys - queries}` : `${lengths}[b]`};
+  let position = offset + i32(i);
+  var start = ${segments === undefined ? '0' : `max(${segments}[(b * ${keys}u + i) * 2u], 0)`};
+  var end = ${segments === undefined ? `${keys}` : `min(${segments}[(b * ${keys}u + i) * 2u + 1u], ${keys})`};
+  ${lengths === undefined ? '' : `end = min(end, offset + ${queries});`}
+  ${attrs.window > 0 ? `start = max(start, position - ${attrs.window - 1});` : ''}
+  ${attrs.causal ? 'end = min(end, position + 1);' : ''}
+  return vec2<u32>(u32(start), u32(max(end, start)));
+}
+`;
+}
+
+/** Head of a workgroup over rows × heads × batch: defines lane, part (which share of the vector), row, head, b, and `alive`. */
+export function attentionHead(layout: Layout, count: number): string {
+  return `@compute @workgroup_size(${threads})
+fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
+  let part = lane % ${layout.share}u;
+  let row = wid.x * ${layout.rows}u + lane / ${layout.share}u;
+  let head = wid.y;
+  let b = wid.z;
+  let alive = row < ${count}u;
+  ${layout.shared ? '' : 'if (!alive) { return; }'}
+`;
+}
+
+/** WGSL declarations for agreeing on one range [x, y) that covers every thread's, so that loops with barriers are uniform. */
+export function agreeDeclarations(layout: Layout): string {
+  if (!layout.shared) return '';
+  return `
+var<workgroup> lowest: atomic<u32>;
+var<workgroup> highest: atomic<u32>;
+var<workgroup> agreed: vec2<u32>;
+`;
+}
+
+/** WGSL that turns a thread's `mine` (vec2) into `range`, the same for all threads of the workgroup. */
+export function agree(layout: Layout): string {
+  if (!layout.shared) return '  let range = mine;\n';
+  return `  if (lane == 0u) { atomicStore(&lowest, 0xffffffffu); atomicStore(&highest, 0u); }
+  workgroupBarrier();
+  if (alive && mine.x < mine.y) { atomicMin(&lowest, mine.x); atomicMax(&highest, mine.y); }
+  workgroupBarrier();
+  if (lane == 0u) { agreed = vec2<u32>(atomicLoad(&lowest), atomicLoad(&highest)); }
+  let range = workgroupUniformLoad(&agreed);
+`;
+}
+
+/** WGSL that copies `tile` rows of head vectors to workgroup memory, zero where the row does not exist. `base` gives a row's first element. */
+export function fillTile(layout: Layout, options: { tile: string; load: string; start: string; limit: number; base: (row: string) => string }): string {
+  const { padded, tile } = layout;
+  return `    for (var cell = lane; cell < ${tile * padded}u; cell += ${threads}u) {
+      let which = ${options.start} + cell / ${padded}u;
+      var value = vec4<f32>();
+      if (which < ${options.limit}u) { value = load_${options.load}(${options.base('which')}, cell % ${padded}u); }
+      ${options.tile}[cell] = value;
+    }
+`;
+}
+
+/**
+ * WGSL that adds up each name's partial dot products over the threads that share a vector: `name` becomes `nameAll`. Ends with every thread past
+ * a barrier if anything was exchanged.
+ */
+export function joinShares(layout: Layout, names: readonly string[]): string {
+  if (layout.share === 1) return names.map((name) => `    let ${name}All = ${name};\n`).join('') + (layout.shared ? '    workgroupBarrier();\n' : '');
+  let code = names.map((name, at) => `    shares[${at * threads}u + lane] = ${name};\n`).join('');
+  code += '    workgroupBarrier();\n    let sharer = lane - part;\n';
+  names.forEach((name, at) => {
+    const cells = Array.from({ length: layout.share }, (_, other) => `shares[${at * threads + other}u + sharer]`);
+    code += `    let ${name}All = ${cells.join(' + ')};\n`;
+  });
+  return code;
+}
+
+export function sharesDeclaration(layout: Layout, names: number): string {
+  return layout.share === 1 ? '' : `var<workgroup> shares: array<f32, ${threads * names}>;\n`;
+}
+
+/** `count` lines of WGSL from a template. */
+export function each(count: number, line: (at: number) => string): string {
+  return Array.from({ length: count }, (_, at) => line(at)).join('');
+}

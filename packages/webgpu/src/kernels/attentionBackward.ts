@@ -1,0 +1,156 @@
+import { sizeOf } from '@lowrank/tensor';
+import type { Spec } from '@lowrank/tensor';
+import { defineKernel, operand } from '../kernel.js';
+import type { KernelContext, KernelStep, Launch, Slice } from '../kernel.js';
+import { Shader, grid, literal, mainHead, nonFinite } from '../shader.js';
+import { agree, agreeDeclarations, attentionHead, bindHeads, bindResult, each, fillTile, joinShares, layoutOf, sharesDeclaration, visibility } from './attention/layout.js';
+import type { AttentionAttrs, Layout } from './attention/layout.js';
+
+type Step = KernelStep<AttentionAttrs>;
+
+/**
+ * The gradient in three passes, none of which needs atomics: per query its log-sum-exp and δ = Σ g·o side by side; dq by walking keys; dk and dv by
+ * walking the queries of every head that reads the key.
+ */
+export const attentionBackward = defineKernel<AttentionAttrs>({
+  launches(step, context) {
+    const specs = [...step.inputs.slice(0, 3), ...step.inputs.slice(6)];
+    const layout = layoutOf(specs, step.attrs, context, 2);
+    const { workspace } = step;
+    if (workspace === undefined) throw new TypeError('attentionBackward lacks its workspace');
+    return [prepare(step, layout, workspace, context), queryPass(step, layout, workspace, context), keyPass(step, layout, workspace, context)];
+  },
+  workspace: ([q]: readonly Spec[]) => (sizeOf(q?.shape.slice(0, 3) ?? []) * 2) * 4,
+});
+
+/** Per query (in the log-sum-exp's order) the pair (log-sum-exp, δ): one binding instead of two. */
+function prepare({ inputs }: Step, layout: Layout, workspace: Slice, context: KernelContext): Launch {
+  const { batch, queries, heads, size } = layout;
+  const shader = new Shader(context);
+  const o = shader.read('o', operand(inputs, 3, 'attentionBackward'));
+  const lse = shader.read('lse', operand(inputs, 4, 'attentionBackward'));
+  const g = shader.read('g', operand(inputs, 5, 'attentionBackward'));
+  const pairs = shader.write('pairs', workspace);
+  const total = batch * heads * queries;
+  const workgroups = grid(Math.ceil(total / 64));
+  const body = `${mainHead(64, workgroups)}
+  if (index >= ${total}u) { return; }
+  let i = index % ${queries}u;
+  let head = (index / ${queries}u) % ${heads}u;
+  let start = ((index / ${queries * heads}u * ${queries}u + i) * ${heads}u + head) * ${size}u;
+  var delta = 0.0f;
+  for (var d = 0u; d < ${size}u; d++) { delta = fma(${g}[start + d], ${o}[start + d], delta); }
+  ${pairs}[2u * index] = ${lse}[index];
+  ${pairs}[2u * index + 1u] = delta;
+}
+`;
+  return shader.launch({ label: 'attentionBackward pairs', body, workgroups });
+}
+
+function bindings(shader: Shader, { inputs, attrs }: Step, layout: Layout, workspace: Slice): { code: string; pairs: string } {
+  const names = [['q', 0], ['k', 1], ['v', 2], ['g', 5]] as const;
+  const loads = names.map(([name, at]) => bindHeads(shader, name, operand(inputs, at, 'attentionBackward'), layout).code).join('');
+  const segments = attrs.segments ? operand(inputs, 6, 'attentionBackward') : undefined;
+  return { code: loads + visibility(shader, layout, attrs, { segments, lengths: undefined }), pairs: shader.read('pairs', workspace) };
+}
+
+function memoryOf(layout: Layout): string {
+  if (!layout.shared) return '';
+  const cells = layout.tile * layout.padded;
+  return `var<workgroup> tile0: array<vec4<f32>, ${cells}>;\nvar<workgroup> tile1: array<vec4<f32>, ${cells}>;\n${sharesDeclaration(layout, 2 * layout.tile)}${agreeDeclarations(layout)}`;
+}
+
+function names(prefix: string, count: number): string[] {
+  return Array.from({ length: count }, (_, at) => `${prefix}${at}`);
+}
+
+/** dq = Σ over visible keys of ds·k. */
+function queryPass(step: Step, layout: Layout, workspace: Slice, context: KernelContext): Launch {
+  const { batch, queries, keys, heads, keyHeads, size, own, share, shared, tile, padded } = layout;
+  const shader = new Shader(context);
+  const { code, pairs } = bindings(shader, step, layout, workspace);
+  const stores = bindResult(shader, 'dq', operand(step.outputs, 0, 'attentionBackward'), layout).code;
+  const keyBase = (j: string): string => `((b * ${keys}u + ${j}) * ${keyHeads}u + keyHead) * ${size}u`;
+  const value = (which: 0 | 1, jj: number, c: number): string =>
+    shared ? `tile${which}[${jj * padded + c * share}u + part]` : `load_${which === 0 ? 'k' : 'v'}(base${jj}, ${c}u)`;
+  const fill = (which: 0 | 1): string => fillTile(layout, { tile: `tile${which}`, load: which === 0 ? 'k' : 'v', start: 'j0', limit: keys, base: keyBase });
+  const dots = (left: string, which: 0 | 1, jj: number): string => Array.from({ length: own }, (_, c) => `dot(${left}${c}, ${value(which, jj, c)})`).join(' + ');
+  const body = `${code}${stores}${memoryOf(layout)}
+${attentionHead(layout, queries)}
+  let keyHead = head * ${keyHeads}u / ${heads}u;
+  let query = min(row, ${queries - 1}u);
+  let queryBase = ((b * ${queries}u + query) * ${heads}u + head) * ${size}u;
+  let mine = visible(b, query);
+  let pair = 2u * ((b * ${heads}u + head) * ${queries}u + query);
+  let lse = ${pairs}[pair];
+  let delta = ${pairs}[pair + 1u];
+${each(own, (c) => `  let q${c} = load_q(queryBase, ${c * share}u + part) * ${literal(step.attrs.scale)};\n  let g${c} = load_g(queryBase, ${c * share}u + part);\n  var d${c} = vec4<f32>();\n`)}
+${agree(layout)}
+  for (var j0 = range.x; j0 < range.y; j0 += ${tile}u) {
+${shared ? `${fill(0)}${fill(1)}    workgroupBarrier();\n` : each(tile, (jj) => `    let base${jj} = ${keyBase(`min(j0 + ${jj}u, ${keys - 1}u)`)};\n`)}
+${each(tile, (jj) => `    let s${jj} = ${dots('q', 0, jj)};\n    let t${jj} = ${dots('g', 1, jj)};\n`)}
+${joinShares(layout, [...names('s', tile), ...names('t', tile)])}
+${each(tile, (jj) => `    let ds${jj} = select(0.0f, exp(s${jj}All - lse) * (t${jj}All - delta) * ${literal(step.attrs.scale)}, j0 + ${jj}u >= mine.x && j0 + ${jj}u < mine.y);\n`)}
+${each(own, (c) => `    d${c} = d${c}${each(tile, (jj) => ` + ds${jj} * ${value(0, jj, c)}`)};\n`)}
+${shared ? '    workgroupBarrier();\n' : ''}  }
+  if (alive) {
+${each(own, (c) => `    store_dq(queryBase, ${c * share}u + part, d${c});\n`)}  }
+}
+`;
+  return shader.launch({ label: 'attentionBackward dq', body, workgroups: [Math.ceil(queries / layout.rows), heads, batch] });
+}
+
+/** dk = Σ ds·q and dv = Σ p·g over the queries that see the key, of all heads in its group. */
+function keyPass(step: Step, layout: Layout, workspace: Slice, context: KernelContext): Launch {
+  const { batch, queries, keys, heads, keyHeads, size, own, share, shared, tile, padded } = layout;
+  const { attrs } = step;
+  const shader = new Shader(context);
+  const { code, pairs } = bindings(shader, step, layout, workspace);
+  const stores = ['dk', 'dv'].map((name, at) => bindResult(shader, name, operand(step.outputs, 1 + at, 'attentionBackward'), layout).code).join('');
+  const queryBase = (i: string): string => `((b * ${queries}u + ${i}) * ${heads}u + queryHead) * ${size}u`;
+  const value = (which: 0 | 1, ii: number, c: number): string =>
+    shared ? `tile${which}[${ii * padded + c * share}u + part]` : `load_${which === 0 ? 'q' : 'g'}(base${ii}, ${c}u)`;
+  const fill = (which: 0 | 1): string => fillTile(layout, { tile: `tile${which}`, load: which === 0 ? 'q' : 'g', start: 'i0', limit: queries, base: queryBase });
+  const dots = (left: string, which: 0 | 1, ii: number): string => Array.from({ length: own }, (_, c) => `dot(${left}${c}, ${value(which, ii, c)})`).join(' + ');
+  const body = `${nonFinite}${code}${stores}${memoryOf(layout)}
+${attentionHead(layout, keys)}
+  let key = min(row, ${keys - 1}u);
+  let keyBase = ((b * ${keys}u + key) * ${keyHeads}u + head) * ${size}u;
+${watchers(layout, attrs)}
+${each(own, (c) => `  let k${c} = load_k(keyBase, ${c * share}u + part) * ${literal(attrs.scale)};\n  let v${c} = load_v(keyBase, ${c * share}u + part);\n  var dk${c} = vec4<f32>();\n  var dv${c} = vec4<f32>();\n`)}
+${agree(layout)}
+  for (var member = 0u; member < ${heads / keyHeads}u; member++) {
+  let queryHead = head * ${heads / keyHeads}u + member;
+  for (var i0 = range.x; i0 < range.y; i0 += ${tile}u) {
+${shared ? `${fill(0)}${fill(1)}    workgroupBarrier();\n` : each(tile, (ii) => `    let base${ii} = ${queryBase(`min(i0 + ${ii}u, ${queries - 1}u)`)};\n`)}
+${each(tile, (ii) => `    let s${ii} = ${dots('k', 0, ii)};\n    let t${ii} = ${dots('v', 1, ii)};\n`)}
+${joinShares(layout, [...names('s', tile), ...names('t', tile)])}
+${each(
+  tile,
+  (ii) => `    let i${ii} = min(i0 + ${ii}u, ${queries - 1}u);
+    let seen${ii} = visible(b, i${ii});
+    let in${ii} = i0 + ${ii}u < mine.y && i0 + ${ii}u >= mine.x && key >= seen${ii}.x && key < seen${ii}.y;
+    let pair${ii} = 2u * ((b * ${heads}u + queryHead) * ${queries}u + i${ii});
+    let p${ii} = select(0.0f, exp(s${ii}All - ${pairs}[pair${ii}]), in${ii});
+    let ds${ii} = select(0.0f, p${ii} * (t${ii}All - ${pairs}[pair${ii} + 1u]) * ${literal(attrs.scale)}, in${ii});
+`,
+)}
+${each(own, (c) => `    dk${c} = dk${c}${each(tile, (ii) => ` + ds${ii} * ${value(0, ii, c)}`)};\n    dv${c} = dv${c}${each(tile, (ii) => ` + p${ii} * ${value(1, ii, c)}`)};\n`)}
+${shared ? '    workgroupBarrier();\n' : ''}  }
+  }
+  if (alive) {
+${each(own, (c) => `    store_dk(keyBase, ${c * share}u + part, dk${c});\n    store_dv(keyBase, ${c * share}u + part, dv${c});\n`)}  }
+}
+`;
+  return shader.launch({ label: 'attentionBackward dk dv', body, workgroups: [Math.ceil(keys / layout.rows), keyHeads, batch] });
+}
+
+/** WGSL of `mine`: queries that may see `key`; whether each does is asked of the query. */
+function watchers({ queries, keys }: Layout, attrs: AttentionAttrs): string {
+  const offset = keys - queries;
+  let code = `  var from = ${attrs.causal ? `max(i32(key) - ${offset}, 0)` : '0'};\n`;
+  code += `  var to = ${attrs.window > 0 ? `min(i32(key) - ${offset} + ${attrs.window}, ${queries})` : `${queries}`};\n`;
+  // Documents are contiguous and see only themselves, so a key's own bounds hold its queries.
+  if (attrs.segments) code += `  from = max(from, segments[(b * ${keys}u + key) * 2u]);\n  to = min(to, segments[(b * ${keys}u + key) * 2u + 1u]);\n`;
+  return `${code}  let mine = vec2<u32>(u32(max(from, 0)), u32(max(to, 0)));\n`;
+}

@@ -1,0 +1,42 @@
+import type { AttrsOf } from '@lowrank/tensor';
+import { defineKernel, operand } from '../kernel.js';
+import { rowForm } from '../rowKernel.js';
+import { Shader } from '../shader.js';
+
+/** Loss and gradient of a row of logits: maximum, sum of exponentials, then the gradient, which may replace the logits. */
+export const crossEntropyRows = defineKernel<AttrsOf<'crossEntropyRows'>>({
+  launches({ inputs, outputs, attrs: { gradient } }, context) {
+    const logits = operand(inputs, 0, 'crossEntropyRows');
+    const [rows = 0, width = 0] = logits.shape;
+    const form = rowForm(rows, width, context);
+    const shader = new Shader(context);
+    const dx = gradient ? shader.write('dx', operand(outputs, 1, 'crossEntropyRows')) : '';
+    const x = shader.read('x', logits);
+    const labels = shader.read('labels', operand(inputs, 1, 'crossEntropyRows'), 'i32');
+    const loss = shader.write('loss', operand(outputs, 0, 'crossEntropyRows'));
+    const loop = `for (var i = first; i < ${width}u; i += ${form.lanes}u)`;
+    // Ignored rows run through the barriers with the others; only what they write differs. The label's logit is read before any lane can overwrite it.
+    const body = `${form.helpers}
+${form.head}
+  let start = row * ${width}u;
+  let label = ${labels}[row];
+  var top = -infinity();
+  ${loop} { top = largest(top, ${x}[start + i]); }
+  let highest = rowMax(top, lane);
+  var total = 0.0f;
+  ${loop} { total += exp(${x}[start + i] - highest); }
+  let chosen = ${x}[start + u32(clamp(label, 0, ${width - 1}))];
+  let sum = rowSum(total, lane);
+  if (first == 0u) { ${loss}[row] = select(0.0f, highest + log(sum) - chosen, label >= 0); }
+${
+  gradient
+    ? `  ${loop} {
+    let p = exp(${x}[start + i] - highest) / sum - select(0.0f, 1.0f, i32(i) == label);
+    ${dx}[start + i] = select(0.0f, p, label >= 0);
+  }\n`
+    : ''
+}}
+`;
+    return [shader.launch({ label: `crossEntropyRows ${rows}x${width}`, body, workgroups: form.workgroups })];
+  },
+});

@@ -1,0 +1,156 @@
+import { broadcastStrides, sizeOf } from '@lowrank/tensor';
+import type { AttrsOf, ElementwiseName, Instruction, Shape } from '@lowrank/tensor';
+import { defineKernel, operand } from '../kernel.js';
+import { Shader, grid, literal, mainHead, nonFinite } from '../shader.js';
+
+type Attrs = AttrsOf<'elementwise'>;
+
+/** A fused elementwise program as one kernel; four neighbours at a time where the last axis allows. */
+export const elementwise = defineKernel<Attrs>({
+  launches({ inputs, outputs, attrs }, context) {
+    const { axes, strides } = collapse(attrs.shape, inputs.map(({ shape }) => shape));
+    const last = axes.at(-1) ?? 1;
+    const width = last % 4 === 0 ? 4 : 1;
+    const total = sizeOf(attrs.shape) / width;
+    const shader = new Shader(context);
+    const type = width === 4 ? 'vec4<f32>' : 'f32';
+    // The output is bound first: an input that shares its slice then shares its binding.
+    const y = shader.write('y', operand(outputs, 0, 'elementwise'), type);
+    const loads = inputs.map((input, at) => {
+      const own = strides[at] ?? [];
+      const contiguous = own.at(-1) === 1;
+      if (sizeOf(input.shape) === 1) return `${type}(${shader.scalar(`x${at}`, input)})`;
+      if (width === 4 && contiguous) return `${shader.read(`x${at}`, input, 'vec4<f32>')}[(${indexOf(axes, own)}) / 4u]`;
+      return `${type}(${shader.read(`x${at}`, input)}[${indexOf(axes, own)}])`;
+    });
+    const workgroups = grid(Math.ceil(total / 64));
+    let body = `${nonFinite}${functions(attrs.program, width)}
+${mainHead(64, workgroups)}
+  if (index >= ${total}u) { return; }
+  let element = index * ${width}u;
+`;
+    loads.forEach((load, at) => (body += `  let v${at} = ${load};\n`));
+    attrs.program.forEach((instruction, at) => (body += `  let v${inputs.length + at} = ${expression(instruction, type)};\n`));
+    body += `  ${y}[index] = v${inputs.length + attrs.program.length - 1};\n}\n`;
+    const label = `elementwise ${attrs.program.map(({ fn }) => fn).join(' ')}`;
+    return [shader.launch({ label, body, workgroups })];
+  },
+});
+
+/** Merges axes that every input walks as one, and drops axes of size 1: fewer divisions per element. */
+function collapse(shape: Shape, inputs: readonly Shape[]): { axes: number[]; strides: number[][] } {
+  const full = inputs.map((input) => broadcastStrides(input, shape));
+  const axes: number[] = [];
+  const strides: number[][] = inputs.map(() => []);
+  shape.forEach((size, axis) => {
+    if (size === 1) return;
+    const previous = axes.length - 1;
+    const joins = previous >= 0 && full.every((own, at) => strides[at]?.[previous] === (own[axis] ?? 0) * size);
+    if (joins) {
+      axes[previous] = (axes[previous] ?? 1) * size;
+      full.forEach((own, at) => strides[at]?.splice(previous, 1, own[axis] ?? 0));
+    } else {
+      axes.push(size);
+      full.forEach((own, at) => strides[at]?.push(own[axis] ?? 0));
+    }
+  });
+  return { axes, strides };
+}
+
+/** WGSL of the flat place in an input of the flat `element` of the output. */
+function indexOf(axes: readonly number[], strides: readonly number[]): string {
+  let inner = 1;
+  const terms: string[] = [];
+  for (let axis = axes.length - 1; axis >= 0; axis--) {
+    const stride = strides[axis] ?? 0;
+    const coordinate = `${inner === 1 ? 'element' : `(element / ${inner}u)`}${axis === 0 ? '' : ` % ${axes[axis] ?? 1}u`}`;
+    if (stride !== 0) terms.push(stride === 1 ? `(${coordinate})` : `(${coordinate}) * ${stride}u`);
+    inner *= axes[axis] ?? 1;
+  }
+  return terms.length === 0 ? '0u' : terms.join(' + ');
+}
+
+type Form = (a: string, b: string, c: string) => string;
+const named = (name: string): Form => (a, b, c) => `${name}(${[a, b, c].filter((arg) => arg !== '').join(', ')})`;
+
+/** One line per function, for `f32` and `vec4<f32>` alike; T stands for the type. Those in `scalarForms` are called lane by lane. */
+const forms: Record<ElementwiseName, Form> = {
+  copy: (a) => a,
+  neg: (a) => `-${a}`,
+  exp: named('exp'),
+  log: named('log'),
+  sqrt: named('sqrt'),
+  rsqrt: named('inverseSqrt'),
+  square: (a) => `${a} * ${a}`,
+  abs: named('abs'),
+  sign: named('sign'),
+  floor: named('floor'),
+  sin: named('sin'),
+  cos: named('cos'),
+  tanh: named('fn_tanh'),
+  sigmoid: (a) => `1.0f / (1.0f + exp(-${a}))`,
+  silu: (a) => `${a} / (1.0f + exp(-${a}))`,
+  geluTanh: named('fn_geluTanh'),
+  relu: named('fn_relu'),
+  add: (a, b) => `${a} + ${b}`,
+  sub: (a, b) => `${a} - ${b}`,
+  mul: (a, b) => `${a} * ${b}`,
+  div: (a, b) => `${a} / ${b}`,
+  minimum: named('fn_minimum'),
+  maximum: named('fn_maximum'),
+  less: (a, b) => `select(T(0.0f), T(1.0f), ${a} < ${b})`,
+  lessEqual: (a, b) => `select(T(0.0f), T(1.0f), ${a} <= ${b})`,
+  equal: (a, b) => `select(T(0.0f), T(1.0f), ${a} == ${b})`,
+  select: (a, b, c) => `select(${c}, ${b}, ${a} != T(0.0f))`,
+  clipScale: named('fn_clipScale'),
+};
+
+/** Functions that need more than an expression, on one number. */
+const scalarForms: Partial<Record<ElementwiseName, { arity: number; code: string }>> = {
+  // Implementations may compute tanh from exponentials that overflow; beyond ±15 it is ±1 in f32.
+  tanh: { arity: 1, code: 'return keepNan(a, a, tanh(clamp(a, -15.0f, 15.0f)));' },
+  geluTanh: {
+    arity: 1,
+    code: 'return keepNan(a, a, 0.5f * a * (1.0f + tanh(clamp(0.7978845608f * (a + 0.044715f * a * a * a), -15.0f, 15.0f))));',
+  },
+  relu: { arity: 1, code: 'return largest(a, 0.0f);' },
+  minimum: { arity: 2, code: 'return smallest(a, b);' },
+  maximum: { arity: 2, code: 'return largest(a, b);' },
+  clipScale: {
+    arity: 2,
+    code: `if (!isFinite(a)) { return notANumber(); }
+  if (b <= 0.0f) { return 1.0f; }
+  return min(1.0f, b / (sqrt(a) + 1e-6f));`,
+  },
+};
+
+function functions(program: readonly Instruction[], width: number): string {
+  const used = new Set(program.map(({ fn }) => fn));
+  let code = '';
+  for (const name of used) {
+    const form = name === 'constant' ? undefined : scalarForms[name];
+    if (form === undefined) continue;
+    const parameters = ['a', 'b', 'c'].slice(0, form.arity);
+    const declared = (type: string): string => parameters.map((parameter) => `${parameter}: ${type}`).join(', ');
+    const inner = width === 4 ? `one_${name}` : `fn_${name}`;
+    code += `fn ${inner}(${declared('f32')}) -> f32 {\n  ${form.code}\n}\n`;
+    if (width === 4) {
+      const lanes = ['x', 'y', 'z', 'w'].map((lane) => `${inner}(${parameters.map((parameter) => `${parameter}.${lane}`).join(', ')})`);
+      code += `fn fn_${name}(${declared('vec4<f32>')}) -> vec4<f32> { return vec4<f32>(${lanes.join(', ')}); }\n`;
+    }
+  }
+  return code;
+}
+
+function expression(instruction: Instruction, type: string): string {
+  if (instruction.fn === 'constant') return `${type}(${constant(instruction.value)})`;
+  const [a = '', b = '', c = ''] = instruction.args.map((arg) => `v${arg}`);
+  return forms[instruction.fn](a, b, c).replaceAll('T(', `${type}(`);
+}
+
+function constant(value: number): string {
+  const rounded = Math.fround(value);
+  if (Number.isNaN(rounded)) return 'notANumber()';
+  if (!Number.isFinite(rounded)) return rounded > 0 ? 'infinity()' : '-infinity()';
+  return literal(value);
+}

@@ -1,0 +1,28 @@
+import { sizeOf } from '@lowrank/tensor';
+import type { AttrsOf } from '@lowrank/tensor';
+import { defineKernel, operand } from '../kernel.js';
+import { Shader, grid, mainHead } from '../shader.js';
+import { bindMatrix, scalarAt } from './matmul/operands.js';
+
+/** Rows of a table in any dense encoding. Ids are clamped into the table, as robustness would: the host refuses bad ones. */
+export const gatherRows = defineKernel<AttrsOf<'gatherRows'>>({
+  launches({ inputs, outputs }, context) {
+    const table = operand(inputs, 0, 'gatherRows');
+    const [rows = 1, width = 1] = table.shape;
+    const ids = operand(inputs, 1, 'gatherRows');
+    const total = sizeOf(ids.shape) * width;
+    const shader = new Shader(context);
+    const matrix = bindMatrix(shader, { name: 'rows', slice: table, dtype: table.dtype, outer: rows, inner: width, alongInner: true, base: '' });
+    const id = shader.read('ids', ids, 'i32');
+    const y = shader.write('y', operand(outputs, 0, 'gatherRows'));
+    const workgroups = grid(Math.ceil(total / 64));
+    const body = `${mainHead(64, workgroups)}
+  if (index >= ${total}u) { return; }
+  let row = u32(clamp(${id}[index / ${width}u], 0, ${rows - 1}));
+  let at = row * ${width}u + index % ${width}u;
+  ${y}[index] = ${scalarAt(matrix, 'at')};
+}
+`;
+    return [shader.launch({ label: `gatherRows ${rows}x${width}`, body, workgroups })];
+  },
+});

@@ -1,0 +1,29 @@
+import { sizeOf } from '@lowrank/tensor';
+import type { AttrsOf } from '@lowrank/tensor';
+import { defineKernel, operand } from '../kernel.js';
+import { Shader, grid, mainHead } from '../shader.js';
+
+/** dgate = g·up·σ(1 + gate(1 − σ)), dup = g·gate·σ; each thread reads all it needs before it writes, so that outputs may lie on inputs. */
+export const swigluBackward = defineKernel<AttrsOf<'swigluBackward'>>({
+  launches({ inputs, outputs }, context) {
+    const total = sizeOf(operand(inputs, 0, 'swigluBackward').shape);
+    const shader = new Shader(context);
+    const dGate = shader.write('dGate', operand(outputs, 0, 'swigluBackward'));
+    const dUp = shader.write('dUp', operand(outputs, 1, 'swigluBackward'));
+    const gate = shader.read('gate', operand(inputs, 0, 'swigluBackward'));
+    const up = shader.read('up', operand(inputs, 1, 'swigluBackward'));
+    const g = shader.read('g', operand(inputs, 2, 'swigluBackward'));
+    const workgroups = grid(Math.ceil(total / 64));
+    const body = `${mainHead(64, workgroups)}
+  if (index >= ${total}u) { return; }
+  let x = ${gate}[index];
+  let u = ${up}[index];
+  let upstream = ${g}[index];
+  let s = 1.0f / (1.0f + exp(-x));
+  ${dGate}[index] = upstream * u * s * (1.0f + x * (1.0f - s));
+  ${dUp}[index] = upstream * x * s;
+}
+`;
+    return [shader.launch({ label: 'swigluBackward', body, workgroups })];
+  },
+});
