@@ -30,6 +30,9 @@ export interface ReferenceContext<Attrs> {
   readonly attrs: Attrs;
 }
 
+/** [input, output] that may share storage. */
+export type InPlacePair = readonly [number, number];
+
 /**
  * An op, declared once: shape rule, gradient and plain reference. Backends hold its kernels in a file of the same name.
  *
@@ -44,7 +47,7 @@ export interface Op<Name extends string, Attrs extends object> {
   vjp?(context: VjpContext<Attrs>): Gradients;
   reference(context: ReferenceContext<Attrs>): void;
   /** Pairs [input, output] whose storage a kernel may share: element i of the output depends on element i of that input and no other. */
-  readonly inPlace?: readonly (readonly [number, number])[];
+  readonly inPlace?: readonly InPlacePair[] | ((attrs: Attrs) => readonly InPlacePair[]);
   /** The output is the input's own storage, from this element on: no kernel runs. */
   alias?(attrs: Attrs): number;
   /** Attributes that spare the work for outputs nobody uses. */

@@ -45,8 +45,11 @@ export function linearCrossEntropy(x: Tensor, weight: Tensor, labels: Tensor, { 
   ]);
 }
 
-/** Rows per chunk: about 16 MiB of logits, at least 16 rows, and never all rows at once when there are more than 16. */
+/**
+ * Rows per chunk: at most 256 and about 16 MiB of logits, and at most half of all rows; always a multiple of 64, so that a chunk starts at an aligned
+ * place of its buffer.
+ */
 export function defaultChunkRows(count: number, vocabulary: number): number {
-  const budget = Math.floor((16 * 2 ** 20) / (4 * vocabulary));
-  return Math.max(16, Math.min(budget, 256, Math.ceil(count / 2)));
+  const budget = Math.min(256, (16 * 2 ** 20) / (4 * vocabulary), count / 2);
+  return Math.max(64, 64 * Math.floor(budget / 64));
 }

@@ -54,6 +54,7 @@ export const matmulOp = defineOp<'matmul', MatmulAttrs>({
       y[at] = total;
     }
   },
+  inPlace: ({ lowRank, addend }) => (addend === 'full' ? [[lowRank === undefined ? 2 : 4, 0]] : []),
   flops(inputs, attrs) {
     const { batch = 1, m, n, k, rank } = matmulSizes(inputs, attrs);
     return 2 * batch * m * n * (k + rank);

@@ -1,0 +1,174 @@
+import { LowrankError } from '@lowrank/errors';
+import { Arena } from './arena.js';
+import type { Backend, BackendSpec, DeviceBuffer, Executable, Plan } from './backend.js';
+import type { HostArray } from './dtype.js';
+import { hostArray } from './dtype.js';
+import type { Tensor } from './graph.js';
+import type { Spec } from './op.js';
+import type { PlanOptions } from './plan/build.js';
+import { buildPlan } from './plan/build.js';
+import { sizeOf } from './shape.js';
+import type { HostTensor, Trace, Traceable } from './trace.js';
+import { specOf, trace } from './trace.js';
+
+export interface CompileOptions extends PlanOptions {
+  /** Memory for intermediates, to share with other compiled functions on the same backend. */
+  arena?: Arena;
+}
+
+/** What `run` gives back: a promise per output that was asked for. */
+export type Results<Outputs> = { readonly [Name in keyof Outputs]: Promise<HostArray> };
+
+interface Prepared {
+  readonly plan: Plan;
+  readonly executable: Executable;
+  readonly inputs: Uint8Array<ArrayBuffer>;
+  readonly scalars: Uint8Array<ArrayBuffer>;
+  readonly own: readonly DeviceBuffer[];
+  readonly arenaVersion: number;
+}
+
+/**
+ * A function on tensors, traced once per signature of its inputs (names, shapes, dtypes), planned once, and replayed from then on. JavaScript numbers inside it are
+ * constants; `scalar()`s are read anew before each run. State changes through `assign`.
+ */
+export class CompiledFunction<Outputs extends Record<string, Tensor>> {
+  private readonly prepared = new Map<string, Promise<Prepared>>();
+  private readonly arena: Arena;
+  private readonly ownsArena: boolean;
+  private last: Promise<unknown> = Promise.resolve();
+  private disposed = false;
+
+  constructor(
+    readonly backend: Backend,
+    private readonly fn: Traceable<Outputs>,
+    private readonly options: CompileOptions,
+  ) {
+    this.arena = options.arena ?? new Arena(backend);
+    this.ownsArena = options.arena === undefined;
+  }
+
+  /** The plan for inputs of these specs, without running it and without a device's memory. */
+  plan(inputs: Readonly<Record<string, Spec>>): Plan {
+    return planFunction(this.fn, inputs, this.backend.spec, this.options);
+  }
+
+  /** The trace for inputs of these specs: for the reference and for `runUnplanned`. */
+  trace(inputs: Readonly<Record<string, Spec>>): Trace {
+    return trace(this.fn, inputs);
+  }
+
+  /** Makes all that a run with such inputs will need, so that the run itself allocates nothing. */
+  async prepare(inputs: Readonly<Record<string, Spec>>): Promise<Plan> {
+    return (await this.ready(inputs)).plan;
+  }
+
+  /**
+   * Replays the plan on these inputs, after all runs asked for before. Resolves when the device has taken the work; the outputs arrive later. Outputs not named in
+   * `read` are not copied out.
+   */
+  async run<Name extends keyof Outputs & string>(inputs: Readonly<Record<string, HostTensor>> = {}, options: { read?: readonly Name[] } = {}): Promise<Results<Pick<Outputs, Name>>> {
+    const turn = this.last.then(() => this.runNow(inputs, options.read));
+    this.last = turn.catch(() => undefined);
+    return (await turn) as Results<Pick<Outputs, Name>>;
+  }
+
+  /** Frees bindings and memory of its own. Persistent tensors belong to the caller. */
+  async dispose(): Promise<void> {
+    this.disposed = true;
+    await this.last;
+    for (const prepared of this.prepared.values()) release(await prepared);
+    this.prepared.clear();
+    if (this.ownsArena) this.arena.dispose();
+  }
+
+  private async runNow(inputs: Readonly<Record<string, HostTensor>>, read: readonly string[] | undefined): Promise<Record<string, Promise<HostArray>>> {
+    if (this.disposed) throw new LowrankError({ code: 'tensor.disposed', what: 'a compiled function', expected: 'a live one', got: 'a disposed one' });
+    const specs = Object.fromEntries(Object.entries(inputs).map(([name, input]) => [name, checkedSpec(name, input)]));
+    const prepared = await this.ready(specs);
+    const { plan, executable } = prepared;
+    fillInputs(prepared, inputs);
+    const wanted = plan.outputs.flatMap(({ name }, at) => (read === undefined || read.includes(name) ? [at] : []));
+    const { outputs } = await executable.run({ inputs: prepared.inputs, scalars: prepared.scalars, read: wanted });
+    return Object.fromEntries(
+      wanted.map((index, at) => {
+        const { name, dtype, shape } = plan.outputs[index] ?? { name: '', dtype: 'f32' as const, shape: [] };
+        return [name, (outputs[at] ?? Promise.resolve(new ArrayBuffer(0))).then((bytes) => hostArray(dtype, bytes, 0, sizeOf(shape)))];
+      }),
+    );
+  }
+
+  private async ready(specs: Readonly<Record<string, Spec>>): Promise<Prepared> {
+    const signature = JSON.stringify(Object.entries(specs).sort(([a], [b]) => (a < b ? -1 : 1)));
+    const known = this.prepared.get(signature);
+    if (known !== undefined) {
+      const prepared = await known;
+      if (prepared.arenaVersion === this.arena.version) return prepared;
+      release(prepared);
+      return this.remember(signature, this.bind(prepared.plan));
+    }
+    return this.remember(signature, this.bind(this.plan(specs)));
+  }
+
+  private async remember(signature: string, making: Promise<Prepared>): Promise<Prepared> {
+    this.prepared.set(signature, making);
+    try {
+      return await making;
+    } catch (error) {
+      this.prepared.delete(signature);
+      throw error;
+    }
+  }
+
+  private async bind(plan: Plan): Promise<Prepared> {
+    const arenas = this.arena.reserve(plan.buffers.flatMap((buffer) => (buffer.kind === 'arena' ? [buffer.bytes] : [])));
+    const arenaVersion = this.arena.version;
+    const own: DeviceBuffer[] = [];
+    let nextArena = 0;
+    const buffers = plan.buffers.map((buffer) => {
+      if (buffer.kind === 'source') return buffer.source.on(this.backend);
+      const memory = buffer.kind === 'arena' ? arenas[nextArena++] : this.backend.allocate(Math.max(4, buffer.bytes), buffer.kind);
+      if (memory === undefined) throw new TypeError('the arena has fewer buffers than the plan');
+      if (buffer.kind !== 'arena') own.push(memory);
+      return memory;
+    });
+    const sizeOfKind = (kind: string): number => plan.buffers.find((buffer) => buffer.kind === kind)?.bytes ?? 0;
+    const executable = await this.backend.prepare(plan, buffers);
+    return { plan, executable, inputs: new Uint8Array(sizeOfKind('inputs')), scalars: new Uint8Array(sizeOfKind('scalars')), own, arenaVersion };
+  }
+}
+
+function release({ executable, own }: Prepared): void {
+  executable.dispose();
+  own.forEach((buffer) => buffer.destroy());
+}
+
+function checkedSpec(name: string, input: HostTensor): Spec {
+  const spec = specOf(input);
+  if (input.data.length === sizeOf(spec.shape)) return spec;
+  throw new LowrankError({ code: 'tensor.shape', what: `the input ${name}`, expected: `${sizeOf(spec.shape)} elements for shape [${spec.shape.join(', ')}]`, got: `${input.data.length}` });
+}
+
+function fillInputs({ plan, inputs, scalars }: Prepared, values: Readonly<Record<string, HostTensor>>): void {
+  for (const { name, offset, buffer } of plan.inputs) {
+    const data = values[name]?.data;
+    if (data === undefined || plan.buffers[buffer]?.kind !== 'inputs') continue;
+    inputs.set(new Uint8Array(data.buffer, data.byteOffset, data.byteLength), offset);
+  }
+  const view = new DataView(scalars.buffer);
+  plan.scalars.forEach(({ value, dtype }, at) => {
+    if (dtype === 'f32') view.setFloat32(4 * at, value, true);
+    else if (dtype === 'i32') view.setInt32(4 * at, value, true);
+    else view.setUint32(4 * at, value, true);
+  });
+}
+
+/** Compiles `fn` for a backend: see {@link CompiledFunction}. */
+export function compile<Outputs extends Record<string, Tensor>>(backend: Backend, fn: Traceable<Outputs>, options: CompileOptions = {}): CompiledFunction<Outputs> {
+  return new CompiledFunction(backend, fn, options);
+}
+
+/** The plan of a function for a backend of this spec: exact bytes and floating-point operations, with no backend at hand and no data. */
+export function planFunction<Outputs extends Record<string, Tensor>>(fn: Traceable<Outputs>, inputs: Readonly<Record<string, Spec>>, spec: BackendSpec, options: PlanOptions = {}): Plan {
+  return buildPlan(trace(fn, inputs), spec, options);
+}

@@ -1,0 +1,178 @@
+import { LowrankError } from '@lowrank/errors';
+import type { BackendSpec, Operand, Plan, PlanBuffer, Step } from '../backend.js';
+import type { KernelName } from '../ops/index.js';
+import { showShape } from '../shape.js';
+import type { Instruction, Program } from './program.js';
+import { Value } from './program.js';
+
+/** A stretch of storage that lives from its first write to its last use. */
+interface Block {
+  readonly value: Value;
+  bytes: number;
+  first: number;
+  last: number;
+  /** Blocks that may not share a buffer with this one. */
+  readonly enemies: Set<Block>;
+  colour: number;
+  buffer: number;
+  offset: number;
+}
+
+/**
+ * Gives every value its place: persistent tensors keep their own buffers, arguments and scalars get one buffer each, and all intermediates share a few
+ * arenas by liveness (greedily, the largest first: Pisarchyk & Lee 2020). Where a backend cannot read and write slices of one buffer in one
+ * kernel, values that meet so are coloured into different arenas.
+ */
+export function place(program: Program, spec: BackendSpec): Plan {
+  const workspaces = program.instructions.map((instruction) => workspaceOf(instruction, spec));
+  const blocks = liveBlocks(program, workspaces, spec);
+  const buffers: PlanBuffer[] = [];
+  const leaves = placeLeaves(program, spec, buffers);
+  placeBlocks(blocks, spec, buffers);
+  const byValue = new Map([...blocks.values()].map((block) => [block.value, block]));
+  const operand = (value: Value): Operand => {
+    const { root } = value;
+    const home = byValue.get(root) ?? leaves.get(root);
+    if (home === undefined) throw new TypeError(`a value of ${showShape(value.spec.shape)} has no place`);
+    return { ...value.spec, buffer: home.buffer, offset: home.offset + value.place, bytes: value.bytes };
+  };
+  const steps = program.instructions.map((instruction, at): Step => {
+    const { op, attrs, inputs, outputs, scope } = instruction;
+    const workspace = workspaces[at];
+    const specs = inputs.map((input) => input.spec);
+    const step = { op: op.name as KernelName, attrs, inputs: inputs.map(operand), outputs: outputs.map(operand), workspace: workspace === undefined ? undefined : operand(workspace), scope, flops: op.flops?.(specs, attrs) ?? 0 };
+    checkBindings(step, spec);
+    return step;
+  });
+  return {
+    buffers,
+    steps,
+    inputs: program.inputs.map(({ name, value }) => ({ name, ...operand(value) })),
+    scalars: [...leaves.keys()].flatMap(({ leaf }) => (leaf?.kind === 'scalar' ? [leaf] : [])),
+    outputs: program.outputs.map(({ name, value }) => ({ name, ...operand(value) })),
+  };
+}
+
+function workspaceOf({ op, attrs, inputs, outputs }: Instruction, spec: BackendSpec): Value | undefined {
+  const bytes = spec.workspaceBytes(
+    op.name as KernelName,
+    inputs.map((input) => input.spec),
+    outputs.map((output) => output.spec),
+    attrs,
+  );
+  return bytes === 0 ? undefined : new Value({ shape: [Math.ceil(bytes / 4)], dtype: 'u32' });
+}
+
+function liveBlocks(program: Program, workspaces: readonly (Value | undefined)[], spec: BackendSpec): Map<Value, Block> {
+  const blocks = new Map<Value, Block>();
+  const touch = (value: Value, at: number): Block | undefined => {
+    const { root } = value;
+    if (root.leaf !== undefined) return undefined;
+    const known = blocks.get(root);
+    const block = known ?? { value: root, bytes: align(root.bytes, spec.alignment), first: at, last: at, enemies: new Set<Block>(), colour: 0, buffer: -1, offset: 0 };
+    block.last = Math.max(block.last, at);
+    blocks.set(root, block);
+    return block;
+  };
+  program.instructions.forEach(({ inputs, outputs }, at) => {
+    const workspace = workspaces[at];
+    const read = inputs.flatMap((input) => touch(input, at) ?? []);
+    const written = [...outputs, ...(workspace === undefined ? [] : [workspace])].flatMap((output) => touch(output, at) ?? []);
+    for (const source of read) {
+      for (const target of written) {
+        if (source === target) continue;
+        source.enemies.add(target);
+        target.enemies.add(source);
+      }
+    }
+  });
+  program.outputs.forEach(({ value }) => touch(value, program.instructions.length));
+  return blocks;
+}
+
+type Home = Pick<Block, 'buffer' | 'offset'>;
+
+/** Persistent tensors, arguments and scalars. */
+function placeLeaves(program: Program, spec: BackendSpec, buffers: PlanBuffer[]): Map<Value, Home> {
+  const leaves = new Map<Value, Home>();
+  const used = new Set<Value>();
+  for (const { inputs, outputs } of program.instructions) for (const { root } of [...inputs, ...outputs]) if (root.leaf !== undefined) used.add(root);
+  for (const { value } of [...program.inputs, ...program.outputs]) if (value.root.leaf !== undefined) used.add(value.root);
+  const inputs = [...used].filter(({ leaf }) => leaf?.kind === 'input');
+  const scalars = [...used].filter(({ leaf }) => leaf?.kind === 'scalar');
+  let end = 0;
+  for (const value of inputs) {
+    leaves.set(value, { buffer: 0, offset: end });
+    end = align(end + value.bytes, spec.alignment);
+  }
+  buffers.push({ kind: 'inputs', bytes: end }, { kind: 'scalars', bytes: 4 * scalars.length });
+  scalars.forEach((value, at) => leaves.set(value, { buffer: 1, offset: 4 * at }));
+  for (const value of used) {
+    if (value.leaf?.kind !== 'source') continue;
+    leaves.set(value, { buffer: buffers.length, offset: 0 });
+    buffers.push({ kind: 'source', bytes: value.bytes, source: value.leaf });
+  }
+  return leaves;
+}
+
+function placeBlocks(blocks: ReadonlyMap<Value, Block>, spec: BackendSpec, buffers: PlanBuffer[]): void {
+  const all = [...blocks.values()];
+  if (spec.separateReadWrite) colour(all);
+  const arenas: { colour: number; blocks: Block[]; bytes: number }[] = [];
+  for (const block of [...all].sort((a, b) => b.bytes - a.bytes || a.first - b.first)) {
+    let home = arenas.find((arena) => arena.colour === block.colour && gapFor(block, arena.blocks) + block.bytes <= spec.maxBufferBytes);
+    if (home === undefined) arenas.push((home = { colour: block.colour, blocks: [], bytes: 0 }));
+    block.offset = gapFor(block, home.blocks);
+    block.buffer = buffers.length + arenas.indexOf(home);
+    home.blocks.push(block);
+    home.bytes = Math.max(home.bytes, block.offset + block.bytes);
+  }
+  buffers.push(...arenas.map(({ bytes }) => ({ kind: 'arena' as const, bytes })));
+}
+
+/** Enemies get different colours: each block, in order of birth, the lowest colour that no enemy has. */
+function colour(blocks: readonly Block[]): void {
+  const done = new Set<Block>();
+  for (const block of [...blocks].sort((a, b) => a.first - b.first)) {
+    const taken = new Set([...block.enemies].filter((enemy) => done.has(enemy)).map((enemy) => enemy.colour));
+    let free = 0;
+    while (taken.has(free)) free++;
+    block.colour = free;
+    done.add(block);
+  }
+}
+
+/** The smallest gap among the blocks alive at the same time that holds this one. */
+function gapFor(block: Block, placed: readonly Block[]): number {
+  const alive = placed.filter((other) => other.first <= block.last && block.first <= other.last).sort((a, b) => a.offset - b.offset);
+  let best = -1;
+  let bestSize = Infinity;
+  let end = 0;
+  for (const other of alive) {
+    const gap = other.offset - end;
+    if (gap >= block.bytes && gap < bestSize) {
+      best = end;
+      bestSize = gap;
+    }
+    end = Math.max(end, other.offset + other.bytes);
+  }
+  return best >= 0 ? best : end;
+}
+
+function align(bytes: number, alignment: number): number {
+  return Math.ceil(bytes / alignment) * alignment;
+}
+
+function checkBindings({ op, scope, inputs, outputs }: Pick<Step, 'op' | 'scope' | 'inputs' | 'outputs'>, spec: BackendSpec): void {
+  for (const { bytes, shape, dtype } of [...inputs, ...outputs]) {
+    if (bytes <= spec.maxBindingBytes) continue;
+    throw new LowrankError({
+      code: 'tensor.binding',
+      what: `${op}${scope === '' ? '' : ` in ${scope}`}`,
+      expected: `operands of at most ${spec.maxBindingBytes} bytes, the device's limit for one binding`,
+      got: `${dtype}${showShape(shape)} of ${bytes} bytes`,
+      remedy: 'Use a device with a higher limit, a shorter batch or a smaller model.',
+    });
+  }
+}
+

@@ -1,0 +1,67 @@
+import { LowrankError } from '@lowrank/errors';
+import type { HostArray } from './dtype.js';
+import { dtypeOf } from './dtype.js';
+import { describe, Placeholder, Tensor } from './graph.js';
+import type { Spec } from './op.js';
+import type { Shape } from './shape.js';
+import { sameShape, shapeError, showShape } from './shape.js';
+
+/** An argument of a compiled function: host data, copied in before the run. */
+export interface HostTensor {
+  readonly data: HostArray;
+  readonly shape: Shape;
+}
+
+/** What a function computed from its arguments, and which persistent tensors it changed. */
+export interface Trace {
+  readonly inputs: readonly { readonly name: string; readonly tensor: Tensor }[];
+  readonly outputs: readonly { readonly name: string; readonly tensor: Tensor }[];
+  /** In the order of the assignments. */
+  readonly effects: readonly Effect[];
+}
+
+export interface Effect {
+  /** A persistent tensor, a contiguous piece of one, or a donated argument. */
+  readonly target: Tensor;
+  readonly value: Tensor;
+}
+
+/** A function that can be compiled: named tensors in, named tensors out. It is called to be traced, once per signature of its inputs. */
+export type Traceable<Outputs extends Record<string, Tensor>> = (inputs: Record<string, Tensor>) => Outputs;
+
+let effects: Effect[] | undefined;
+
+/**
+ * Inside a function under `compile`: from the next run on, `target` (a persistent tensor, or a contiguous view of one) holds `value`. The compiler writes it in
+ * place where nothing reads the old value later. In the rest of this function `target` still means the old value.
+ */
+export function assign(target: Tensor, value: Tensor): void {
+  if (effects === undefined) {
+    throw new LowrankError({ code: 'tensor.assign', what: `assign to ${describe(target)}`, expected: 'to be inside a compiled function', got: 'a call outside', remedy: 'Put it into the function that you give to compile().' });
+  }
+  if (target.size !== value.size || target.dtype !== value.dtype) {
+    throw shapeError(`assign to ${describe(target)}`, `${target.dtype}${showShape(target.shape)}`, `${value.dtype}${showShape(value.shape)}`);
+  }
+  effects.push({ target, value });
+}
+
+/** Calls `fn` on placeholders and collects what it asks for. */
+export function trace<Outputs extends Record<string, Tensor>>(fn: Traceable<Outputs>, specs: Readonly<Record<string, Spec>>): Trace {
+  const inputs = Object.entries(specs).map(([name, spec]) => ({ name, tensor: new Tensor(new Placeholder(name, spec), 0) }));
+  const outer = effects;
+  effects = [];
+  try {
+    const result = fn(Object.fromEntries(inputs.map(({ name, tensor }) => [name, tensor])));
+    return { inputs, outputs: Object.entries(result).map(([name, tensor]) => ({ name, tensor })), effects };
+  } finally {
+    effects = outer;
+  }
+}
+
+export function specOf({ data, shape }: HostTensor): Spec {
+  return { shape, dtype: dtypeOf(data) };
+}
+
+export function sameSpec(a: Spec, b: Spec): boolean {
+  return a.dtype === b.dtype && sameShape(a.shape, b.shape);
+}

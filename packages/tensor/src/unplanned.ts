@@ -1,0 +1,168 @@
+import type { Backend, DeviceBuffer, Operand, Plan, PlanBuffer, Step } from './backend.js';
+import type { HostArray } from './dtype.js';
+import { bytesPerElement, hostArray } from './dtype.js';
+import type { Node, OpNode, Tensor } from './graph.js';
+import type { Spec } from './op.js';
+import { concatOp } from './ops/movement.js';
+import { elementwise } from './ops/elementwise.js';
+import type { KernelName } from './ops/index.js';
+import type { PackAttrs } from './ops/view.js';
+import { topological } from './reference.js';
+import { sizeOf } from './shape.js';
+import type { HostTensor, Trace } from './trace.js';
+
+export interface UnplannedOptions {
+  /** Sees each op's result, in order; returning false ends the run there. */
+  onValue?: (node: OpNode, output: number, read: () => Promise<HostArray>) => Promise<boolean>;
+}
+
+/**
+ * Runs a trace op by op: no passes, a buffer per value, a submit per op, nothing shared with the planner but the kernels. Slow; it exists so that a planned
+ * run can be compared with something simpler, and to name the first op that yields a non-finite value.
+ */
+export async function runUnplanned(backend: Backend, trace: Trace, inputs: Readonly<Record<string, HostTensor>>, options: UnplannedOptions = {}): Promise<Record<string, HostArray>> {
+  const executor = new Executor(backend);
+  try {
+    for (const { name, tensor } of trace.inputs) executor.upload(tensor, inputs[name]);
+    const wanted = [...trace.outputs.map(({ tensor }) => tensor), ...trace.effects.flatMap(({ target, value }) => [target, value])];
+    for (const node of topological(wanted)) {
+      if (node.kind !== 'op') continue;
+      await executor.evaluate(node);
+      for (const [index, spec] of node.outputs.entries()) {
+        const goOn = (await options.onValue?.(node, index, () => executor.read({ node, index, spec }))) ?? true;
+        if (!goOn) return {};
+      }
+    }
+    const results: Record<string, HostArray> = {};
+    for (const { name, tensor } of trace.outputs) results[name] = await executor.read({ node: tensor.node, index: tensor.index, spec: tensor.spec });
+    // All values are computed before the first assignment, so that each of them saw the old state.
+    const values: HostArray[] = [];
+    for (const { value } of trace.effects) values.push(await executor.read({ node: value.node, index: value.index, spec: value.spec }));
+    trace.effects.forEach(({ target }, at) => executor.overwrite(target, values[at]));
+    await backend.finish();
+    return results;
+  } finally {
+    executor.dispose();
+  }
+}
+
+interface Slot {
+  readonly memory: DeviceBuffer;
+  /** Bytes from the start of `memory`. */
+  readonly offset: number;
+  readonly spec: Spec;
+}
+
+class Executor {
+  private readonly slots = new Map<Node, Slot[]>();
+  private readonly own: DeviceBuffer[] = [];
+
+  constructor(private readonly backend: Backend) {}
+
+  upload({ node, spec }: Tensor, input: HostTensor | undefined): void {
+    if (input === undefined) throw new TypeError('an argument has no data');
+    const slot = this.allocate(spec);
+    this.backend.write(slot.memory, 0, input.data);
+    this.slots.set(node, [slot]);
+  }
+
+  async evaluate(node: OpNode): Promise<void> {
+    const inputs = node.inputs.map((input) => this.slotOf(input));
+    const [first] = inputs;
+    if (node.op.alias !== undefined && first !== undefined) {
+      const [spec = first.spec] = node.outputs;
+      const offset = first.offset + node.op.alias(node.attrs) * bytesPerElement(spec.dtype);
+      const view = { memory: first.memory, offset, spec };
+      this.slots.set(node, [offset % this.backend.spec.alignment === 0 ? view : await this.copyOut(view)]);
+      return;
+    }
+    const outputs = node.outputs.map((spec) => this.allocate(spec));
+    if (node.op.name === 'pack') await this.pack(node.attrs as PackAttrs, inputs, outputs);
+    else await this.launch({ op: node.op.name as KernelName, attrs: node.attrs, inputs, outputs, scope: node.scope });
+    this.slots.set(node, outputs);
+  }
+
+  async read({ node, index, spec }: { node: Node; index: number; spec: Spec }): Promise<HostArray> {
+    const slot = this.slotOf({ node, index, spec });
+    const bytes = sizeOf(spec.shape) * bytesPerElement(spec.dtype);
+    return hostArray(spec.dtype, await this.backend.read(slot.memory, slot.offset, bytes), 0, sizeOf(spec.shape));
+  }
+
+  overwrite(target: Tensor, data: HostArray | undefined): void {
+    const slot = this.slotOf(target);
+    if (data !== undefined) this.backend.write(slot.memory, slot.offset, data);
+  }
+
+  dispose(): void {
+    this.own.forEach((buffer) => buffer.destroy());
+  }
+
+  private allocate(spec: Spec): Slot {
+    const memory = this.backend.allocate(Math.max(4, Math.ceil((sizeOf(spec.shape) * bytesPerElement(spec.dtype)) / 4) * 4), 'unplanned');
+    this.own.push(memory);
+    return { memory, offset: 0, spec };
+  }
+
+  private slotOf({ node, index, spec }: { node: Node; index: number; spec: Spec }): Slot {
+    const known = this.slots.get(node)?.[index];
+    if (known !== undefined) return known;
+    if (node.kind === 'source') return { memory: node.on(this.backend), offset: 0, spec };
+    if (node.kind !== 'scalar') throw new TypeError('a value was used before it was made');
+    const slot = this.allocate(spec);
+    this.backend.write(slot.memory, 0, node.dtype === 'f32' ? Float32Array.of(node.value) : node.dtype === 'i32' ? Int32Array.of(node.value) : Uint32Array.of(node.value));
+    this.slots.set(node, [slot]);
+    return slot;
+  }
+
+  /** A view that no kernel can bind goes through the host. */
+  private async copyOut(view: Slot): Promise<Slot> {
+    const slot = this.allocate(view.spec);
+    const data = await this.backend.read(view.memory, view.offset, sizeOf(view.spec.shape) * bytesPerElement(view.spec.dtype));
+    this.backend.write(slot.memory, 0, new Uint8Array(data));
+    return slot;
+  }
+
+  private async pack({ offsets, size }: PackAttrs, inputs: readonly Slot[], [output]: readonly Slot[]): Promise<void> {
+    const parts: Slot[] = [];
+    let end = 0;
+    const gapTo = async (start: number): Promise<void> => {
+      if (start === end) return;
+      const gap = this.allocate({ shape: [start - end], dtype: 'f32' });
+      await this.launch({ op: elementwise.name, attrs: { program: [{ fn: 'constant', value: 0 }], shape: gap.spec.shape }, inputs: [], outputs: [gap], scope: 'pack' });
+      parts.push(gap);
+    };
+    for (const [at, input] of inputs.entries()) {
+      await gapTo(offsets[at] ?? 0);
+      const count = sizeOf(input.spec.shape);
+      parts.push({ ...input, spec: { shape: [count], dtype: 'f32' } });
+      end = (offsets[at] ?? 0) + count;
+    }
+    await gapTo(size);
+    if (output !== undefined) await this.launch({ op: concatOp.name, attrs: { axis: 0 }, inputs: parts, outputs: [output], scope: 'pack' });
+  }
+
+  /** A plan of one step, prepared, run and let go. */
+  private async launch({ op, attrs, inputs, outputs, scope }: { op: KernelName; attrs: object; inputs: readonly Slot[]; outputs: readonly Slot[]; scope: string }): Promise<void> {
+    const { spec } = this.backend;
+    const memories: DeviceBuffer[] = [this.backend.allocate(4, 'inputs'), this.backend.allocate(4, 'scalars')];
+    const buffers: PlanBuffer[] = [{ kind: 'inputs', bytes: 0 }, { kind: 'scalars', bytes: 0 }];
+    const own = [...memories];
+    const operand = (slot: Slot): Operand => {
+      let buffer = memories.indexOf(slot.memory);
+      if (buffer < 0) {
+        buffer = memories.push(slot.memory) - 1;
+        buffers.push({ kind: 'arena', bytes: slot.memory.bytes });
+      }
+      return { ...slot.spec, buffer, offset: slot.offset, bytes: Math.ceil((sizeOf(slot.spec.shape) * bytesPerElement(slot.spec.dtype)) / 4) * 4 };
+    };
+    const scratchBytes = spec.workspaceBytes(op, inputs.map((slot) => slot.spec), outputs.map((slot) => slot.spec), attrs);
+    const scratch = scratchBytes === 0 ? undefined : { memory: this.backend.allocate(scratchBytes, 'workspace'), offset: 0, spec: { shape: [Math.ceil(scratchBytes / 4)], dtype: 'u32' as const } };
+    if (scratch !== undefined) own.push(scratch.memory);
+    const step: Step = { op, attrs, inputs: inputs.map(operand), outputs: outputs.map(operand), workspace: scratch === undefined ? undefined : operand(scratch), scope, flops: 0 };
+    const plan: Plan = { buffers, steps: [step], inputs: [], scalars: [], outputs: [] };
+    const executable = await this.backend.prepare(plan, memories);
+    await executable.run({ inputs: new Uint8Array(), scalars: new Uint8Array(), read: [] });
+    executable.dispose();
+    own.forEach((buffer) => buffer.destroy());
+  }
+}
