@@ -11,6 +11,8 @@ export function library(options: Options = {}): ReturnType<typeof defineConfig> 
     sourcemap: true,
     clean: true,
     treeshake: true,
+    // Bundlers for browsers know `node:fs` as Node's and leave it alone; without the prefix they look for a package.
+    removeNodeProtocol: false,
     ...options,
   });
 }

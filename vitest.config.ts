@@ -31,7 +31,7 @@ const nodeProjects: TestProjectConfiguration[] = [
     resolve: { alias },
     test: {
       name: 'unit',
-      include: [`${anywhere}/*.test.ts`],
+      include: [`${anywhere}/*.test.ts`, '{examples,bench}/**/*.test.mjs'],
       exclude: [...never, '**/*.webgpu.test.ts', '**/*.shared.test.ts'],
       testTimeout: 120_000,
     },
