@@ -7,8 +7,7 @@ it('is one of few sizes, never too short, and wastes little', () => {
     const bucket = bucketLength(length);
     expect(bucket).toBeGreaterThanOrEqual(length);
     expect(bucketLength(bucket)).toBe(bucket);
-    if (length <= 1024) expect(bucket - length).toBeLessThan(64);
-    else expect(bucket - length).toBeLessThan(length / 8);
+    expect(bucket - length).toBeLessThan(length <= 1024 ? 64 : length / 8);
     sizes.add(bucket);
   }
   expect([...sizes].slice(0, 5)).toEqual([16, 32, 64, 128, 192]);

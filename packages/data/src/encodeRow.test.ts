@@ -8,12 +8,12 @@ const x = -100;
 
 describe('encodeRow', () => {
   it.each([
-    ['prompt and completion', { prompt: 'a', completion: 'cd' }, [1, 3, 5, 6, 2], [x, x, 5, 6, 2], 3],
-    ['an empty completion', { prompt: 'a', completion: '' }, [1, 3, 2], [x, x, 2], 1],
-    ['an empty prompt', { prompt: '', completion: 'a' }, [1, 3, 2], [x, 3, 2], 2],
-    ['text: labels everywhere, though nothing predicts BOS', { text: 'ac' }, [1, 3, 5, 2], [1, 3, 5, 2], 3],
-    ['an empty text', { text: '' }, [1, 2], [1, 2], 1],
-  ])('%s', (_, row, ids, labels, labelTokens) => {
+    { name: 'prompt and completion', row: { prompt: 'a', completion: 'cd' }, ids: [1, 3, 5, 6, 2], labels: [x, x, 5, 6, 2], labelTokens: 3 },
+    { name: 'an empty completion', row: { prompt: 'a', completion: '' }, ids: [1, 3, 2], labels: [x, x, 2], labelTokens: 1 },
+    { name: 'an empty prompt', row: { prompt: '', completion: 'a' }, ids: [1, 3, 2], labels: [x, 3, 2], labelTokens: 2 },
+    { name: 'text: labels everywhere, though nothing predicts BOS', row: { text: 'ac' }, ids: [1, 3, 5, 2], labels: [1, 3, 5, 2], labelTokens: 3 },
+    { name: 'an empty text', row: { text: '' }, ids: [1, 2], labels: [1, 2], labelTokens: 1 },
+  ])('$name', ({ row, ids, labels, labelTokens }) => {
     const encoded = encodeRow({ line: 3, ...row }, tokenizer);
     expect([...encoded.ids]).toEqual(ids);
     expect([...encoded.labels]).toEqual(labels);

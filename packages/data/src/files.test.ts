@@ -22,7 +22,7 @@ it('reads a tokenizer with what lies beside it, then a data set', async () => {
   expect(tokenizer.eosId).toBe(6);
 
   const path = join(folder, 'train.jsonl');
-  await writeFile(path, `{"text":"${'ab\\n'.repeat(400_000)}"}\n{"text":"c"}`);
+  await writeFile(path, `{"text":"${'ab\\n'.repeat(100)}","note":"${'é'.repeat(1_000_000)}"}\n{"text":"c"}`);
   const data = await readDataset(path, tokenizer, { maxLength: 100 });
   expect(data.name).toBe(path);
   expect(data.rows.map((row) => row.ids.length)).toEqual([100, 3]);

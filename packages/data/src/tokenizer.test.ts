@@ -23,16 +23,16 @@ describe('a tokenizer with BOS', () => {
 describe('where BOS and EOS come from', () => {
   const without = { ...tinyJson, post_processor: null };
   it.each([
-    ['objects in the config', tinyJson, { bos_token: { content: '<s>' }, eos_token: { content: 'd' } }, {}, [1, 6, true]],
-    ['the model\'s ids', tinyJson, {}, { bos: 1, eos: [5, 6] }, [1, 5, true]],
-    ['the config before the model', tinyJson, { eos_token: '</s>' }, { eos: 5 }, [1, 2, true]],
-    ['a config that names no token of the vocabulary', tinyJson, { eos_token: '<nowhere>' }, { eos: null }, [1, 2, true]],
-    ['usual names', tinyJson, {}, {}, [1, 2, true]],
-    ['the template alone', { ...tinyJson, added_tokens: [] }, {}, {}, [1, undefined, true]],
-    ['no post-processor', without, { bos_token: '<s>' }, {}, [1, 2, false]],
-    ['no post-processor, add_bos_token', without, { bos_token: '<s>', add_bos_token: true }, {}, [1, 2, true]],
-    ['a post-processor against add_bos_token', tinyJson, { add_bos_token: false }, {}, [1, 2, true]],
-  ])('%s', (_, json, config, modelIds, [bosId, eosId, addsBos]) => {
+    { name: 'objects in the config', json: tinyJson, config: { bos_token: { content: '<s>' }, eos_token: { content: 'd' } }, modelIds: {}, found: [1, 6, true] },
+    { name: 'the model\'s ids', json: tinyJson, config: {}, modelIds: { bos: 1, eos: [5, 6] }, found: [1, 5, true] },
+    { name: 'the config before the model', json: tinyJson, config: { eos_token: '</s>' }, modelIds: { eos: 5 }, found: [1, 2, true] },
+    { name: 'a config that names no token of the vocabulary', json: tinyJson, config: { eos_token: '<nowhere>' }, modelIds: { eos: null }, found: [1, 2, true] },
+    { name: 'usual names', json: tinyJson, config: {}, modelIds: {}, found: [1, 2, true] },
+    { name: 'the template alone', json: { ...tinyJson, added_tokens: [] }, config: {}, modelIds: {}, found: [1, undefined, true] },
+    { name: 'no post-processor', json: without, config: { bos_token: '<s>' }, modelIds: {}, found: [1, 2, false] },
+    { name: 'no post-processor, add_bos_token', json: without, config: { bos_token: '<s>', add_bos_token: true }, modelIds: {}, found: [1, 2, true] },
+    { name: 'a post-processor against add_bos_token', json: tinyJson, config: { add_bos_token: false }, modelIds: {}, found: [1, 2, true] },
+  ])('$name', ({ json, config, modelIds, found: [bosId, eosId, addsBos] }) => {
     const tokenizer = loadTokenizer(json, config, { modelIds });
     expect({ bosId: tokenizer.bosId, eosId: tokenizer.eosId, addsBos: tokenizer.addsBos }).toEqual({ bosId, eosId, addsBos });
     expect(tokenizer.encode('c')).toEqual(addsBos ? [1, 5] : [5]);
@@ -54,9 +54,10 @@ describe('what is refused', () => {
   });
 
   it('a text that the vocabulary cannot spell', async () => {
-    const { unk_token: _, ...spelled } = model;
-    const tokenizer = loadTokenizer({ ...tinyJson, model: { ...spelled, unk_token: null } });
-    const result = tokenizer.encode('abc');
-    expect(result).toEqual([1, 7, 5]);
+    const tokenizer = loadTokenizer({ ...tinyJson, model: { ...model, unk_token: '<gone>' } });
+    const { code, message } = await complaint(() => tokenizer.encode('abx'));
+    expect(code).toBe('data.tokenizer');
+    expect(message).toContain('no id for "<gone>"');
+    expect(tinyTokenizer().encode('abx')).toEqual([1, 7, 0]);
   });
 });

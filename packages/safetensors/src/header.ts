@@ -79,7 +79,7 @@ function decodeText(bytes: Uint8Array, file: string): string {
   try {
     return new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(bytes);
   } catch (cause) {
-    throw bad('headerEncoding', `${file}: header`, 'UTF-8 text', 'bytes that are none', cause);
+    throw bad('headerEncoding', `${file}: header`, 'UTF-8 text', `bytes that are none (${message(cause)})`);
   }
 }
 
@@ -88,7 +88,7 @@ function parseObject(text: string, file: string): Record<string, unknown> {
   try {
     value = JSON.parse(text);
   } catch (cause) {
-    throw bad('headerJson', `${file}: header`, 'JSON', `${quote(text.slice(0, 40))} (${message(cause)})`, cause);
+    throw bad('headerJson', `${file}: header`, 'JSON', `${quote(text.slice(0, 40))} (${message(cause)})`);
   }
   if (!isRecord(value)) throw bad('headerObject', `${file}: header`, 'a JSON object of tensors', kindOf(value));
   return value;
@@ -168,8 +168,8 @@ function duplicate(file: string, key: string, path: readonly string[]): LowrankE
   return bad('duplicateName', `${file}: ${quote(key)}${where}`, 'each name once', 'the same name twice');
 }
 
-function bad(code: string, what: string, expected: string, got: string, cause?: unknown): LowrankError {
-  return new LowrankError({ code: `safetensors.${code}`, what, expected, got, remedy: copyAgain, cause });
+function bad(code: string, what: string, expected: string, got: string): LowrankError {
+  return new LowrankError({ code: `safetensors.${code}`, what, expected, got, remedy: copyAgain });
 }
 
 export function isRecord(value: unknown): value is Record<string, unknown> {

@@ -85,7 +85,7 @@ async function readIndex(index: ByteSource): Promise<Map<string, string>> {
 
 /** Shards lie beside their index: a path out of the folder is an attack or a mistake, never a model. */
 function checkedFileName(index: string, name: string, fileName: unknown): string {
-  if (typeof fileName === 'string' && /^[^/\\:\u0000-\u001f]+$/.test(fileName) && !/^\.+$/.test(fileName)) return fileName;
+  if (typeof fileName === 'string' && /^[^/\\:\p{Cc}]+$/u.test(fileName) && !/^\.+$/.test(fileName)) return fileName;
   throw new LowrankError({
     code: 'safetensors.shardName',
     what: `${index}: the file of ${quote(name)}`,

@@ -34,7 +34,7 @@ export async function writeFileAtomic(path: string, content: FileContent): Promi
       cause,
     });
   }
-  await syncFolder(path, open);
+  await syncFolder(path);
 }
 
 async function writeChunks(file: FileHandle, content: FileContent): Promise<void> {
@@ -46,10 +46,15 @@ async function writeChunks(file: FileHandle, content: FileContent): Promise<void
 }
 
 /** The rename itself reaches the disk with the folder. Windows and some network disks cannot sync a folder: then it comes later. */
-async function syncFolder(path: string, open: typeof import('node:fs/promises').open): Promise<void> {
+async function syncFolder(path: string): Promise<void> {
+  const { open } = await import('node:fs/promises');
   try {
     const folder = await open(path.replace(/[^/\\]*$/, '') || '.', 'r');
-    await folder.sync().finally(() => folder.close());
+    try {
+      await folder.sync();
+    } finally {
+      await folder.close();
+    }
   } catch {
     // The file itself is complete and in place.
   }
