@@ -49,3 +49,4 @@ export { assign, trace } from './trace.js';
 export type { Effect, HostTensor, Trace, Traceable } from './trace.js';
 export { runUnplanned } from './unplanned.js';
 export type { UnplannedOptions } from './unplanned.js';
+export { ReferenceBackend } from './referenceBackend.js';
