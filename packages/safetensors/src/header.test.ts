@@ -46,6 +46,8 @@ describe('headers that are refused', () => {
     ['headerJson', '{} x'],
     ['headerJson', '\ufeff{}'],
     ['headerJson', '['.repeat(100_000)],
+    ['headerEncoding', '{"\\ud800":{"dtype":"F32","shape":[1],"data_offsets":[0,4]}}'],
+    ['headerEncoding', '{"__metadata__":{"a":"\\udfff"},"a":{"dtype":"F32","shape":[1],"data_offsets":[0,4]}}'],
     ['headerObject', '[]'],
     ['headerObject', 'null'],
     ['headerObject', '7'],

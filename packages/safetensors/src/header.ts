@@ -61,6 +61,7 @@ export function parseHeader(bytes: Uint8Array, place: HeaderPlace): Header {
   const { file } = place;
   const text = decodeText(bytes, file);
   const entries = parseObject(text, file);
+  checkUnicode(entries, file);
   const repeated = repeatedKey(text);
   if (repeated !== undefined) throw duplicate(file, repeated.key, repeated.path);
 
@@ -92,6 +93,14 @@ function parseObject(text: string, file: string): Record<string, unknown> {
   }
   if (!isRecord(value)) throw bad('headerObject', `${file}: header`, 'a JSON object of tensors', kindOf(value));
   return value;
+}
+
+/** JSON escapes can spell half a surrogate pair, which is no text: the reference library refuses it, and no writer could write it again. */
+function checkUnicode(entries: Record<string, unknown>, file: string): void {
+  const metadata = entries['__metadata__'];
+  const texts = [...Object.keys(entries), ...(isRecord(metadata) ? Object.entries(metadata).flat() : [])];
+  const broken = texts.find((text) => typeof text === 'string' && /\p{Surrogate}/u.test(text));
+  if (broken !== undefined) throw bad('headerEncoding', `${file}: ${quote(String(broken))}`, 'Unicode text', 'half a surrogate pair');
 }
 
 function parseMetadata(value: unknown, file: string): Record<string, string> {
