@@ -1,0 +1,104 @@
+import { readFileSync, statSync } from 'node:fs';
+import { describe, expect, it } from 'vitest';
+import { makeTokenizer } from './makeTokenizer.mjs';
+import { weightShapes } from './pretrain.mjs';
+import { baseConfig, pretraining } from './recipe.mjs';
+import { exactMatches } from './run.mjs';
+import { table } from './show.mjs';
+import { command, makeTask, testRows, trainRows } from './task.mjs';
+import { makeStories } from './text.mjs';
+import { isKnownCity, isKnownName } from './words.mjs';
+
+const file = (path) => new URL(path, import.meta.url);
+const rowsOf = (name) => readFileSync(file(`data/${name}.jsonl`), 'utf8').trim().split('\n').map((line) => JSON.parse(line));
+const train = rowsOf('train');
+const test = rowsOf('test');
+const parse = ({ completion }) => {
+  const found = /^ add --item (\w+) --count (\d+) --color (\w+) --owner (\w+) --city (\w+)$/.exec(completion);
+  if (!found) throw new Error(`not a command: ${completion}`);
+  const [, item, count, color, who, city] = found;
+  return { item, count: Number(count), color, who, city };
+};
+
+describe('the task', () => {
+  it('is what task.mjs makes', () => {
+    expect({ train, test }).toEqual(makeTask());
+    expect([train.length, test.length]).toEqual([trainRows, testRows]);
+  });
+
+  it('tests on inputs that no training row has', () => {
+    const prompts = new Set(train.map((row) => row.prompt));
+    const completions = new Set(train.map((row) => row.completion));
+    expect(test.filter((row) => prompts.has(row.prompt) || completions.has(row.completion))).toEqual([]);
+    expect(new Set(test.map((row) => row.prompt)).size).toBe(test.length);
+  });
+
+  it('tests on new pairs of owner and item, and on made-up names that training never shows', () => {
+    const pairs = new Set(train.map(parse).map((fact) => `${fact.who} ${fact.item}`));
+    const seen = new Set(train.map(parse).flatMap((fact) => [fact.who, fact.city]));
+    const facts = test.map(parse);
+    expect(facts.filter((fact) => pairs.has(`${fact.who} ${fact.item}`))).toEqual([]);
+    const madeUp = facts.flatMap(({ who, city }) => [...(isKnownName(who) ? [] : [who]), ...(isKnownCity(city) ? [] : [city])]);
+    expect(madeUp.length).toBeGreaterThan(50);
+    expect(madeUp.filter((name) => seen.has(name))).toEqual([]);
+  });
+
+  it('writes the fact of the sentence', () => {
+    for (const row of [...train, ...test]) {
+      const { who, city, color } = parse(row);
+      for (const part of [who, city, color]) expect(row.prompt).toContain(part);
+    }
+    expect(command({ item: { one: 'knife', many: 'knives' }, count: 3, color: 'red', who: 'Anna', city: 'Oslo' })).toBe(
+      'add --item knife --count 3 --color red --owner Anna --city Oslo',
+    );
+  });
+});
+
+describe('the pre-training text', () => {
+  const stories = makeStories(pretraining.steps * pretraining['batch-size'], pretraining.seed);
+
+  it('never has the form of an answer', () => {
+    expect(stories.filter((story) => /--\w|\badd\b/.test(story))).toEqual([]);
+  });
+
+  it('has no test sentence', () => {
+    const sentences = test.map((row) => row.prompt);
+    const text = stories.join('\n');
+    expect(sentences.filter((sentence) => text.includes(sentence))).toEqual([]);
+  });
+
+  it('is the same for the same seed', () => {
+    expect(makeStories(3, 5)).toEqual(makeStories(3, 5));
+    expect(makeStories(3, 5)).not.toEqual(makeStories(3, 6));
+  });
+});
+
+describe('the base model', () => {
+  it('is a folder of at most 4 MB', () => {
+    const names = ['config.json', 'model.safetensors', 'tokenizer.json', 'tokenizer_config.json'];
+    const bytes = names.reduce((sum, name) => sum + statSync(file(`base/${name}`)).size, 0);
+    expect(bytes).toBeLessThanOrEqual(4e6);
+  });
+
+  it('has the configuration of the recipe and weights to match', () => {
+    expect(JSON.parse(readFileSync(file('base/config.json'), 'utf8'))).toEqual(baseConfig);
+    const bytes = readFileSync(file('base/model.safetensors'));
+    const { __metadata__, ...tensors } = JSON.parse(bytes.subarray(8, 8 + Number(bytes.readBigUInt64LE())).toString());
+    expect(Object.fromEntries(Object.entries(tensors).map(([name, { shape }]) => [name, shape]))).toEqual(weightShapes(baseConfig));
+  });
+
+  it('has the tokenizer that the script makes', () => {
+    expect(JSON.parse(readFileSync(file('base/tokenizer.json'), 'utf8'))).toEqual(makeTokenizer().tokenizer);
+  });
+});
+
+describe('what the demo shows', () => {
+  it('counts exact matches, blanks at the ends aside', () => {
+    const rows = [{ completion: 'a b' }, { completion: 'c' }, { completion: 'd' }];
+    expect(exactMatches([' a b\n', 'C'], rows)).toBe(1);
+  });
+
+  it('draws a table with aligned columns', () => {
+    expect(table([['x', 'before'], ['loss', '1']])).toBe('  x     before\n  loss       1');
+  });
+});

@@ -1,0 +1,59 @@
+/** Every number of the demo in one place: the base model, how it is pre-trained, how it is fine-tuned. */
+
+/** config.json of the base model: a small Llama. */
+export const baseConfig = {
+  architectures: ['LlamaForCausalLM'],
+  model_type: 'llama',
+  hidden_size: 96,
+  intermediate_size: 256,
+  num_hidden_layers: 4,
+  num_attention_heads: 4,
+  num_key_value_heads: 4,
+  head_dim: 24,
+  vocab_size: 896,
+  max_position_embeddings: 256,
+  rms_norm_eps: 1e-5,
+  rope_theta: 10000,
+  hidden_act: 'silu',
+  tie_word_embeddings: true,
+  attention_bias: false,
+  mlp_bias: false,
+  bos_token_id: 0,
+  eos_token_id: 1,
+  initializer_range: 0.02,
+  torch_dtype: 'float32',
+  use_cache: true,
+};
+
+/** Full-parameter training from random weights; every story is seen once. */
+export const pretraining = {
+  steps: 2000,
+  'batch-size': 24,
+  'learning-rate': 4e-3,
+  schedule: 'cosine',
+  warmup: 50,
+  'weight-decay': 0.1,
+  clip: 1,
+  'max-length': 128,
+  seed: 1,
+};
+
+/** LoRA on every linear layer. */
+export const finetuning = {
+  steps: 300,
+  'batch-size': 8,
+  'learning-rate': 5e-3,
+  schedule: 'cosine',
+  warmup: 20,
+  'weight-decay': 0,
+  clip: 1,
+  r: 8,
+  alpha: 16,
+  dropout: 0,
+  'target-modules': 'all-linear',
+  'max-length': 96,
+  seed: 0,
+};
+
+/** The longest answer that an evaluation waits for. */
+export const maxNewTokens = 56;
