@@ -76,7 +76,9 @@ export type PlanBuffer =
   /** All scalars, 4 bytes each, written before the steps. A backend may bind it as a uniform: operands in it are 0-d. */
   | { readonly kind: 'scalars'; readonly bytes: number }
   /** A persistent tensor of the caller's, read and perhaps written in place. */
-  | { readonly kind: 'source'; readonly bytes: number; readonly source: Source };
+  | { readonly kind: 'source'; readonly bytes: number; readonly source: Source }
+  /** A persistent tensor that the caller names at each run: the argument of this name. */
+  | { readonly kind: 'argument'; readonly bytes: number; readonly name: string };
 
 /** One kernel launch: the op, its attributes and where its operands lie. In-place operands are the same slice in `inputs` and `outputs`. */
 export interface Step {

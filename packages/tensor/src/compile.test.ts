@@ -220,3 +220,42 @@ test('the order of assignments does not matter: two states can be swapped', asyn
   expect(Array.from(await readTensor(a))).toEqual([4, 5, 6]);
   expect(Array.from(await readTensor(b))).toEqual([1, 2, 3]);
 });
+
+test('an argument given as a persistent tensor is donated: written in place, one plan for any tensor of its shape', async () => {
+  const backend = new ReferenceBackend();
+  let traced = 0;
+  const double = compile(backend, ({ x = tensor(0) }) => {
+    traced++;
+    assign(x, mul(x, 2));
+    return {};
+  });
+  const [a, b] = [tensor([1, 2]), tensor([3, 4])];
+  await double.run({ x: a });
+  const { buffers } = backend.memory;
+  await double.run({ x: a });
+  expect(backend.memory.buffers).toBe(buffers);
+  await double.run({ x: b });
+  expect(Array.from(await readTensor(a))).toEqual([4, 8]);
+  expect(Array.from(await readTensor(b))).toEqual([6, 8]);
+  expect(traced).toBe(1);
+  await expect(double.run({ x: { data: Float32Array.of(1, 2), shape: [2] } })).rejects.toThrow(/assign to x: expected a persistent tensor/);
+});
+
+test('a missing argument is named', async () => {
+  const step = compile(new ReferenceBackend(), ({ x }) => ({ y: x === undefined ? tensor(1) : mul(x, 2) }));
+  await expect(step.run({ x: { data: Float32Array.of(1, 2, 3), shape: [2] } })).rejects.toThrow(/the input x: expected 2 elements/);
+});
+
+test('scalars are data: a new value needs no new plan', async () => {
+  const rate = scalar(2);
+  let traced = 0;
+  const step = compile(new ReferenceBackend(), () => {
+    traced++;
+    return { y: mul(tensor([1, 2]), rate) };
+  });
+  for (const value of [2, 3, 5]) {
+    rate.value = value;
+    expect(Array.from(await (await step.run()).y)).toEqual([value, 2 * value]);
+  }
+  expect(traced).toBe(1);
+});

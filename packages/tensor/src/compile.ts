@@ -3,18 +3,21 @@ import { Arena } from './arena.js';
 import type { Backend, BackendSpec, DeviceBuffer, Executable, Plan } from './backend.js';
 import type { HostArray } from './dtype.js';
 import { hostArray } from './dtype.js';
-import type { Tensor } from './graph.js';
-import type { Spec } from './op.js';
+import type { Source } from './graph.js';
+import { sourceOf, Tensor } from './graph.js';
 import type { PlanOptions } from './plan/build.js';
 import { buildPlan } from './plan/build.js';
 import { sizeOf } from './shape.js';
-import type { HostTensor, Trace, Traceable } from './trace.js';
+import type { HostTensor, InputSpec, Trace, Traceable } from './trace.js';
 import { specOf, trace } from './trace.js';
 
 export interface CompileOptions extends PlanOptions {
   /** Memory for intermediates, to share with other compiled functions on the same backend. */
   arena?: Arena;
 }
+
+/** Arguments by name: host data, or persistent tensors. */
+export type Inputs = Readonly<Record<string, HostTensor | Tensor>>;
 
 /** What `run` gives back: a promise per output that was asked for. */
 export type Results<Outputs> = { readonly [Name in keyof Outputs]: Promise<HostArray> };
@@ -31,8 +34,12 @@ interface Prepared {
 /**
  * A function on tensors, traced once per signature of its inputs (names, shapes, dtypes), planned once, and replayed from then on. JavaScript numbers inside it are
  * constants; `scalar()`s are read anew before each run. State changes through `assign`.
+ *
+ * An argument may be host data, copied in before the run, or a persistent tensor, bound as it is. The latter is donated: `assign(inputs.x, value)` writes the result into
+ * its storage, and one plan serves any tensor of that shape.
  */
 export class CompiledFunction<Outputs extends Record<string, Tensor>> {
+  private readonly plans = new Map<string, Plan>();
   private readonly prepared = new Map<string, Promise<Prepared>>();
   private readonly arena: Arena;
   private readonly ownsArena: boolean;
@@ -49,17 +56,17 @@ export class CompiledFunction<Outputs extends Record<string, Tensor>> {
   }
 
   /** The plan for inputs of these specs, without running it and without a device's memory. */
-  plan(inputs: Readonly<Record<string, Spec>>): Plan {
+  plan(inputs: Readonly<Record<string, InputSpec>>): Plan {
     return planFunction(this.fn, inputs, this.backend.spec, this.options);
   }
 
   /** The trace for inputs of these specs: for the reference and for `runUnplanned`. */
-  trace(inputs: Readonly<Record<string, Spec>>): Trace {
+  trace(inputs: Readonly<Record<string, InputSpec>>): Trace {
     return trace(this.fn, inputs);
   }
 
   /** Makes all that a run with such inputs will need, so that the run itself allocates nothing. */
-  async prepare(inputs: Readonly<Record<string, Spec>>): Promise<Plan> {
+  async prepare(inputs: Readonly<Record<string, InputSpec>>): Promise<Plan> {
     return (await this.ready(inputs)).plan;
   }
 
@@ -67,7 +74,7 @@ export class CompiledFunction<Outputs extends Record<string, Tensor>> {
    * Replays the plan on these inputs, after all runs asked for before. Resolves when the device has taken the work; the outputs arrive later. Outputs not named in
    * `read` are not copied out.
    */
-  async run<Name extends keyof Outputs & string>(inputs: Readonly<Record<string, HostTensor>> = {}, options: { read?: readonly Name[] } = {}): Promise<Results<Pick<Outputs, Name>>> {
+  async run<Name extends keyof Outputs & string>(inputs: Inputs = {}, options: { read?: readonly Name[] } = {}): Promise<Results<Pick<Outputs, Name>>> {
     const turn = this.last.then(() => this.runNow(inputs, options.read));
     this.last = turn.catch(() => undefined);
     return (await turn) as Results<Pick<Outputs, Name>>;
@@ -79,13 +86,14 @@ export class CompiledFunction<Outputs extends Record<string, Tensor>> {
     await this.last;
     for (const prepared of this.prepared.values()) release(await prepared);
     this.prepared.clear();
+    this.plans.clear();
     if (this.ownsArena) this.arena.dispose();
   }
 
-  private async runNow(inputs: Readonly<Record<string, HostTensor>>, read: readonly string[] | undefined): Promise<Record<string, Promise<HostArray>>> {
+  private async runNow(inputs: Inputs, read: readonly string[] | undefined): Promise<Record<string, Promise<HostArray>>> {
     if (this.disposed) throw new LowrankError({ code: 'tensor.disposed', what: 'a compiled function', expected: 'a live one', got: 'a disposed one' });
     const specs = Object.fromEntries(Object.entries(inputs).map(([name, input]) => [name, checkedSpec(name, input)]));
-    const prepared = await this.ready(specs);
+    const prepared = await this.ready(specs, donations(inputs));
     const { plan, executable } = prepared;
     fillInputs(prepared, inputs);
     const wanted = plan.outputs.flatMap(({ name }, at) => (read === undefined || read.includes(name) ? [at] : []));
@@ -98,16 +106,19 @@ export class CompiledFunction<Outputs extends Record<string, Tensor>> {
     );
   }
 
-  private async ready(specs: Readonly<Record<string, Spec>>): Promise<Prepared> {
-    const signature = JSON.stringify(Object.entries(specs).sort(([a], [b]) => (a < b ? -1 : 1)));
+  private async ready(specs: Readonly<Record<string, InputSpec>>, donated: Donations = {}): Promise<Prepared> {
+    const shape = JSON.stringify(Object.entries(specs).sort(([a], [b]) => (a < b ? -1 : 1)));
+    const signature = `${shape} ${Object.entries(donated).map(([name, { id }]) => `${name}=${id}`).join()}`;
     const known = this.prepared.get(signature);
     if (known !== undefined) {
       const prepared = await known;
       if (prepared.arenaVersion === this.arena.version) return prepared;
       release(prepared);
-      return this.remember(signature, this.bind(prepared.plan));
+      return this.remember(signature, this.bind(prepared.plan, donated));
     }
-    return this.remember(signature, this.bind(this.plan(specs)));
+    const plan = this.plans.get(shape) ?? this.plan(specs);
+    this.plans.set(shape, plan);
+    return this.remember(signature, this.bind(plan, donated));
   }
 
   private async remember(signature: string, making: Promise<Prepared>): Promise<Prepared> {
@@ -120,13 +131,14 @@ export class CompiledFunction<Outputs extends Record<string, Tensor>> {
     }
   }
 
-  private async bind(plan: Plan): Promise<Prepared> {
+  private async bind(plan: Plan, donated: Donations): Promise<Prepared> {
     const arenas = this.arena.reserve(plan.buffers.flatMap((buffer) => (buffer.kind === 'arena' ? [buffer.bytes] : [])));
     const arenaVersion = this.arena.version;
     const own: DeviceBuffer[] = [];
     let nextArena = 0;
     const buffers = plan.buffers.map((buffer) => {
       if (buffer.kind === 'source') return buffer.source.on(this.backend);
+      if (buffer.kind === 'argument') return argument(buffer.name, donated).on(this.backend);
       const memory = buffer.kind === 'arena' ? arenas[nextArena++] : this.backend.allocate(Math.max(4, buffer.bytes), buffer.kind);
       if (memory === undefined) throw new TypeError('the arena has fewer buffers than the plan');
       if (buffer.kind !== 'arena') own.push(memory);
@@ -138,20 +150,33 @@ export class CompiledFunction<Outputs extends Record<string, Tensor>> {
   }
 }
 
+type Donations = Readonly<Record<string, Source>>;
+
+function donations(inputs: Inputs): Donations {
+  return Object.fromEntries(Object.entries(inputs).flatMap(([name, input]) => (input instanceof Tensor ? [[name, sourceOf(input)]] : [])));
+}
+
+function argument(name: string, donated: Donations): Source {
+  const found = donated[name];
+  if (found !== undefined) return found;
+  throw new LowrankError({ code: 'tensor.argument', what: `the argument ${name}`, expected: 'a persistent tensor', got: 'none', remedy: 'Plans over donated arguments are made at the first run.' });
+}
+
 function release({ executable, own }: Prepared): void {
   executable.dispose();
   own.forEach((buffer) => buffer.destroy());
 }
 
-function checkedSpec(name: string, input: HostTensor): Spec {
+function checkedSpec(name: string, input: HostTensor | Tensor): InputSpec {
   const spec = specOf(input);
-  if (input.data.length === sizeOf(spec.shape)) return spec;
+  if (input instanceof Tensor || input.data.length === sizeOf(spec.shape)) return spec;
   throw new LowrankError({ code: 'tensor.shape', what: `the input ${name}`, expected: `${sizeOf(spec.shape)} elements for shape [${spec.shape.join(', ')}]`, got: `${input.data.length}` });
 }
 
-function fillInputs({ plan, inputs, scalars }: Prepared, values: Readonly<Record<string, HostTensor>>): void {
+function fillInputs({ plan, inputs, scalars }: Prepared, values: Inputs): void {
   for (const { name, offset, buffer } of plan.inputs) {
-    const data = values[name]?.data;
+    const input = values[name];
+    const data = input instanceof Tensor ? undefined : input?.data;
     if (data === undefined || plan.buffers[buffer]?.kind !== 'inputs') continue;
     inputs.set(new Uint8Array(data.buffer, data.byteOffset, data.byteLength), offset);
   }
@@ -169,6 +194,6 @@ export function compile<Outputs extends Record<string, Tensor>>(backend: Backend
 }
 
 /** The plan of a function for a backend of this spec: exact bytes and floating-point operations, with no backend at hand and no data. */
-export function planFunction<Outputs extends Record<string, Tensor>>(fn: Traceable<Outputs>, inputs: Readonly<Record<string, Spec>>, spec: BackendSpec, options: PlanOptions = {}): Plan {
+export function planFunction<Outputs extends Record<string, Tensor>>(fn: Traceable<Outputs>, inputs: Readonly<Record<string, InputSpec>>, spec: BackendSpec, options: PlanOptions = {}): Plan {
   return buildPlan(trace(fn, inputs), spec, options);
 }

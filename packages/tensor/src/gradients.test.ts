@@ -76,7 +76,7 @@ const cases: Record<string, Case> = {
   'attention, causal, more keys': { inputs: [x(1, 2, 2, 3), x(1, 5, 1, 3), x(1, 5, 1, 3)], fn: (q, k, v) => lr.attention(q, k, v) },
   linearCrossEntropy: { inputs: [x(5, 3), x(7, 3)], fn: (a, w) => lr.linearCrossEntropy(a, w, ints([1, -100, 6, 0, 3], [5]), { chunkRows: 2 }) },
   squaredNorm: { inputs: [x(3, 5)], fn: (a) => lr.squaredNorm(a) },
-  cast: { inputs: [x(4)], fn: (a) => lr.square(apply(coreOps.cast, [a], { dtype: 'f32' })) },
+  cast: { inputs: [x(4)], fn: (a) => lr.square(apply(coreOps.cast, [a], { dtype: 'f32' as const })) },
   dropout: { inputs: [x(40)], fn: (a) => lr.dropout(a, 0.4, { seed: lr.scalar(1, { dtype: 'u32' }), step: lr.scalar(2, { dtype: 'u32' }) }, 3) },
   'stopGradient elsewhere': { inputs: [x(4)], fn: (a) => lr.add(a, lr.stopGradient(lr.zeros([4]))) },
 };

@@ -50,6 +50,8 @@ export class Placeholder {
   constructor(
     readonly name: string,
     readonly spec: Spec,
+    /** The caller hands over a persistent tensor, not host data: it may be written in place. */
+    readonly donated = false,
   ) {}
 }
 

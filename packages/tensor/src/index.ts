@@ -39,14 +39,14 @@ export { broadcastShapes, broadcastStrides, normalizeAxis, sameShape, shapeError
 export type { Shape } from './shape.js';
 export { Arena } from './arena.js';
 export { CompiledFunction, compile, planFunction } from './compile.js';
-export type { CompileOptions, Results } from './compile.js';
+export type { CompileOptions, Inputs, Results } from './compile.js';
 export { readTensor, setDefaultBackend } from './interactive.js';
 export { buildPlan } from './plan/build.js';
 export type { PlanOptions } from './plan/build.js';
 export { dumpGraph, dumpPlan, planCost } from './plan/dump.js';
 export type { PlanCost } from './plan/dump.js';
 export { assign, trace } from './trace.js';
-export type { Effect, HostTensor, Trace, Traceable } from './trace.js';
+export type { Effect, HostTensor, InputSpec, Trace, Traceable } from './trace.js';
 export { runUnplanned } from './unplanned.js';
 export type { UnplannedOptions } from './unplanned.js';
 export { ReferenceBackend } from './referenceBackend.js';

@@ -4,12 +4,17 @@ import { dtypeOf } from './dtype.js';
 import { describe, Placeholder, Tensor } from './graph.js';
 import type { Spec } from './op.js';
 import type { Shape } from './shape.js';
-import { sameShape, shapeError, showShape } from './shape.js';
+import { shapeError, showShape } from './shape.js';
 
 /** An argument of a compiled function: host data, copied in before the run. */
 export interface HostTensor {
   readonly data: HostArray;
   readonly shape: Shape;
+}
+
+/** What an argument will be: its shape and dtype, and whether it is a persistent tensor of the caller's rather than host data. */
+export interface InputSpec extends Spec {
+  readonly donated?: boolean;
 }
 
 /** What a function computed from its arguments, and which persistent tensors it changed. */
@@ -42,12 +47,22 @@ export function assign(target: Tensor, value: Tensor): void {
   if (target.size !== value.size || target.dtype !== value.dtype) {
     throw shapeError(`assign to ${describe(target)}`, `${target.dtype}${showShape(target.shape)}`, `${value.dtype}${showShape(value.shape)}`);
   }
+  const { node } = baseOf(target);
+  if (node.kind !== 'source' && !(node.kind === 'input' && node.donated)) {
+    throw new LowrankError({ code: 'tensor.assign', what: `assign to ${describe(target)}`, expected: 'a persistent tensor, a view of one, or an argument given as one', got: node.kind === 'input' ? 'an argument given as host data' : 'a lazy value' });
+  }
   effects.push({ target, value });
 }
 
+/** What a view is a view of. */
+function baseOf(target: Tensor): Tensor {
+  const [base] = target.node.kind === 'op' && target.node.op.name === 'view' ? target.node.inputs : [];
+  return base === undefined ? target : baseOf(base);
+}
+
 /** Calls `fn` on placeholders and collects what it asks for. */
-export function trace<Outputs extends Record<string, Tensor>>(fn: Traceable<Outputs>, specs: Readonly<Record<string, Spec>>): Trace {
-  const inputs = Object.entries(specs).map(([name, spec]) => ({ name, tensor: new Tensor(new Placeholder(name, spec), 0) }));
+export function trace<Outputs extends Record<string, Tensor>>(fn: Traceable<Outputs>, specs: Readonly<Record<string, InputSpec>>): Trace {
+  const inputs = Object.entries(specs).map(([name, { shape, dtype, donated }]) => ({ name, tensor: new Tensor(new Placeholder(name, { shape, dtype }, donated), 0) }));
   const outer = effects;
   effects = [];
   try {
@@ -58,10 +73,6 @@ export function trace<Outputs extends Record<string, Tensor>>(fn: Traceable<Outp
   }
 }
 
-export function specOf({ data, shape }: HostTensor): Spec {
-  return { shape, dtype: dtypeOf(data) };
-}
-
-export function sameSpec(a: Spec, b: Spec): boolean {
-  return a.dtype === b.dtype && sameShape(a.shape, b.shape);
+export function specOf(input: HostTensor | Tensor): InputSpec {
+  return input instanceof Tensor ? { ...input.spec, donated: true } : { shape: input.shape, dtype: dtypeOf(input.data) };
 }

@@ -98,7 +98,7 @@ function placeLeaves(program: Program, spec: BackendSpec, buffers: PlanBuffer[])
   const used = new Set<Value>();
   for (const { inputs, outputs } of program.instructions) for (const { root } of [...inputs, ...outputs]) if (root.leaf !== undefined) used.add(root);
   for (const { value } of [...program.inputs, ...program.outputs]) if (value.root.leaf !== undefined) used.add(value.root);
-  const inputs = [...used].filter(({ leaf }) => leaf?.kind === 'input');
+  const inputs = [...used].filter(({ leaf }) => leaf?.kind === 'input' && !leaf.donated);
   const scalars = [...used].filter(({ leaf }) => leaf?.kind === 'scalar');
   let end = 0;
   for (const value of inputs) {
@@ -108,9 +108,10 @@ function placeLeaves(program: Program, spec: BackendSpec, buffers: PlanBuffer[])
   buffers.push({ kind: 'inputs', bytes: end }, { kind: 'scalars', bytes: 4 * scalars.length });
   scalars.forEach((value, at) => leaves.set(value, { buffer: 1, offset: 4 * at }));
   for (const value of used) {
-    if (value.leaf?.kind !== 'source') continue;
+    const { leaf, bytes } = value;
+    if (leaf === undefined || leaf.kind === 'scalar' || inputs.includes(value)) continue;
     leaves.set(value, { buffer: buffers.length, offset: 0 });
-    buffers.push({ kind: 'source', bytes: value.bytes, source: value.leaf });
+    buffers.push(leaf.kind === 'source' ? { kind: 'source', bytes, source: leaf } : { kind: 'argument', bytes, name: leaf.name });
   }
   return leaves;
 }
