@@ -1,1 +1,17 @@
-export {};
+export type { BatchShape, BatchTensors, LossFunction } from './batch.js';
+export type { Evaluation, EvaluateOptions } from './evaluate.js';
+export { evaluate } from './evaluate.js';
+export type { EvaluatedEvent, InterruptedEvent, SavedEvent, StartedEvent, StepEvent, TrainEvent } from './events.js';
+export type { Execution, ExecutionOptions } from './execution.js';
+export { parameterGradients } from './gradients.js';
+export type { GradientsRequest } from './gradients.js';
+export { NonFiniteError } from './nonFinite.js';
+export type { AdamwOptions } from './optimizer.js';
+export type { FlatVector, Segment, TrainedParameter } from './parameters.js';
+export { flattenParameters } from './parameters.js';
+export type { ScheduleName, ScheduleOptions } from './schedule.js';
+export { learningRateAt, schedules } from './schedule.js';
+export type { TrainOptions, TrainResult, TrainSession } from './train.js';
+export { train } from './train.js';
+export type { StepNumbers, TrainStep, TrainStepOptions } from './trainStep.js';
+export { createTrainStep } from './trainStep.js';

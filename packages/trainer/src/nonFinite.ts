@@ -1,0 +1,64 @@
+import { LowrankError } from '@lowrank/errors';
+import type { Backend, HostArray, HostTensor, Node, Source, Tensor, Traceable } from '@lowrank/tensor';
+import { compile, describe, hostArray, runUnplanned, toFloat32 } from '@lowrank/tensor';
+import type { DType } from '@lowrank/tensor';
+
+/** Loss or gradient of a step are NaN or infinite. The weights are those from before that step. */
+export class NonFiniteError extends LowrankError {
+  readonly step: number;
+  /** The first op, with its module path, or the tensor, that is not finite. */
+  readonly origin: string | undefined;
+
+  constructor({ step, loss, gradNorm, origin }: { step: number; loss: number; gradNorm: number; origin: string | undefined }) {
+    super({
+      code: 'trainer.nonFinite',
+      what: `step ${step}`,
+      expected: 'a finite loss and gradient',
+      got: `loss ${loss}, gradient norm ${gradNorm}${origin === undefined ? '' : `; the first value that is not finite is made by ${origin}`}`,
+      remedy: 'The weights were left as they were before this step. Lower the learning rate, clip the gradient, or look at the rows of this step.',
+    });
+    this.step = step;
+    this.origin = origin;
+  }
+}
+
+export interface NonFiniteRequest {
+  readonly backend: Backend;
+  readonly inputs: Readonly<Record<string, HostTensor>>;
+  readonly fn: Traceable<Record<string, Tensor>>;
+  /** What to call views of flat vectors: the parameters' names. */
+  readonly names: ReadonlyMap<Node, string>;
+}
+
+/** Runs a function op by op and tells where the first value that is NaN or infinite comes from; undefined where all are finite. */
+export async function firstNonFinite({ backend, inputs, fn, names }: NonFiniteRequest): Promise<string | undefined> {
+  const specs = Object.fromEntries(Object.entries(inputs).map(([name, { shape }]) => [name, { shape, dtype: 'i32' as const }]));
+  const compiled = compile(backend, fn);
+  const trace = compiled.trace(specs);
+  await compiled.dispose();
+  let origin: string | undefined;
+  const sources = new Map<Source, boolean>();
+  const isBad = async (source: Source): Promise<boolean> => {
+    const known = sources.get(source);
+    if (known !== undefined) return known;
+    const bad = !allFinite(hostArray(source.spec.dtype, await source.read()), source.spec.dtype);
+    sources.set(source, bad);
+    return bad;
+  };
+  await runUnplanned(backend, trace, inputs, {
+    onValue: async (node, output, read) => {
+      const dtype = node.outputs[output]?.dtype ?? 'f32';
+      if (allFinite(await read(), dtype)) return true;
+      origin = names.get(node);
+      for (const input of node.inputs) if (input.node.kind === 'source' && origin === undefined && (await isBad(input.node))) origin = `the tensor ${input.node.name} itself`;
+      origin ??= describe({ node } as Tensor);
+      return false;
+    },
+  });
+  return origin;
+}
+
+function allFinite(values: HostArray, dtype: DType): boolean {
+  if (dtype !== 'f32' && dtype !== 'f16' && dtype !== 'bf16') return true;
+  return toFloat32(values, dtype).every(Number.isFinite);
+}

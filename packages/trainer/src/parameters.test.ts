@@ -1,0 +1,71 @@
+import { persistent, readTensor, tensor } from '@lowrank/tensor';
+import { expect, test } from 'vitest';
+import type { TrainedParameter } from './parameters.js';
+import { disposeVectors, flattenParameters } from './parameters.js';
+
+const spec = { maxBindingBytes: 2 ** 27, maxBufferBytes: 2 ** 28 };
+const parameter = (name: string, values: number[], shape: number[]): TrainedParameter => ({ name, parameter: { tensor: tensor(Float32Array.from(values), shape, { name }) } });
+const range = (count: number, from = 0): number[] => Array.from({ length: count }, (_, i) => from + i);
+
+test('values keep their place behind aligned segments, and the parameters become views', async () => {
+  const a = parameter('a', range(3), [3]);
+  const b = parameter('b', range(70, 100), [7, 10]);
+  const c = parameter('c', [5], [1, 1]);
+  const [vector, ...others] = await flattenParameters([a, b, c], spec);
+  expect(others).toEqual([]);
+  expect(vector?.size).toBe(64 + 128 + 64);
+  expect(vector?.segments).toEqual([
+    { name: 'a', offset: 0, shape: [3] },
+    { name: 'b', offset: 64, shape: [7, 10] },
+    { name: 'c', offset: 192, shape: [1, 1] },
+  ]);
+  expect([...(await readTensor(b.parameter.tensor))]).toEqual(range(70, 100));
+  expect([...(await readTensor(c.parameter.tensor))]).toEqual([5]);
+  expect(b.parameter.tensor.shape).toEqual([7, 10]);
+});
+
+test('the table holds rate factor and decay of each block of 64', async () => {
+  const a = { ...parameter('a', range(65), [65]), learningRateFactor: 16 };
+  const b = { ...parameter('b', range(2), [2]), weightDecay: 0 };
+  const [vector] = await flattenParameters([a, b], spec, { weightDecay: 0.5 });
+  const table = vector === undefined ? [] : [...(await readTensor(vector.table))];
+  expect(table).toEqual([16, 0.5, 16, 0.5, 1, 0]);
+});
+
+test('a vector ends where the next parameter would not fit one binding; a larger parameter stands alone', async () => {
+  const parameters = [parameter('a', range(60), [60]), parameter('b', range(64), [64]), parameter('c', range(200), [200]), parameter('d', [1], [1])];
+  const vectors = await flattenParameters(parameters, { maxBindingBytes: 2 * 64 * 4, maxBufferBytes: 4096 });
+  expect(vectors.map(({ segments }) => segments.map(({ name }) => name))).toEqual([['a', 'b'], ['c'], ['d']]);
+});
+
+test('half-precision parameters become f32 masters', async () => {
+  const half = { name: 'half', parameter: { tensor: tensor(Uint16Array.of(0x3f80, 0xc000, 0x3e80), [3], { dtype: 'bf16' }) } };
+  await flattenParameters([half], spec);
+  expect(half.parameter.tensor.dtype).toBe('f32');
+  expect([...(await readTensor(half.parameter.tensor))]).toEqual([1, -2, 0.25]);
+});
+
+test('a parameter under two names lies there once, and one that was trained before is moved again', async () => {
+  const a = parameter('a', range(5, 7), [5]);
+  const [first] = await flattenParameters([a, { ...a, name: 'tied' }, parameter('z', [9], [1])], spec);
+  expect(first?.segments.map(({ name }) => name)).toEqual(['a', 'z']);
+  const [second] = await flattenParameters([parameter('new', [3], [1]), a], spec);
+  expect(second?.segments.map(({ offset }) => offset)).toEqual([0, 64]);
+  expect([...(await readTensor(a.parameter.tensor))]).toEqual(range(5, 7));
+});
+
+test('what cannot be trained is told by name', async () => {
+  await expect(flattenParameters([], spec)).rejects.toMatchObject({ code: 'trainer.nothingToTrain' });
+  const codes = { name: 'codes', parameter: { tensor: persistent([4], { dtype: 'u8' }) } };
+  await expect(flattenParameters([codes], spec)).rejects.toThrow('parameter codes: expected f32, f16 or bf16, got u8');
+  await expect(flattenParameters([parameter('big', range(2000), [2000])], { maxBindingBytes: 512, maxBufferBytes: 4096 })).rejects.toThrow('parameter big');
+});
+
+test('state and weights are freed apart', async () => {
+  const a = parameter('a', range(5), [5]);
+  const vectors = await flattenParameters([a], spec);
+  disposeVectors(vectors, { weights: false });
+  expect((await readTensor(a.parameter.tensor)).length).toBe(5);
+  disposeVectors(vectors, { weights: true });
+  await expect(readTensor(a.parameter.tensor)).rejects.toMatchObject({ code: 'tensor.disposed' });
+});

@@ -1,0 +1,198 @@
+import { LowrankError } from '@lowrank/errors';
+import type { TokenBatch } from '@lowrank/data';
+import type { Backend, RandomState } from '@lowrank/tensor';
+import { Arena } from '@lowrank/tensor';
+import type { BatchShape, LossFunction } from './batch.js';
+import type { Evaluation } from './evaluate.js';
+import { evaluate } from './evaluate.js';
+import type { TrainEvent } from './events.js';
+import type { Execution } from './execution.js';
+import { NonFiniteError } from './nonFinite.js';
+import type { AdamwOptions } from './optimizer.js';
+import type { TrainedParameter } from './parameters.js';
+import type { ScheduleName } from './schedule.js';
+import { checkSchedule, learningRateAt } from './schedule.js';
+import type { StepNumbers, TrainStep } from './trainStep.js';
+import { createTrainStep } from './trainStep.js';
+
+/** A model ready to be trained on a backend. */
+export interface TrainSession {
+  readonly backend: Backend;
+  readonly loss: LossFunction;
+  readonly parameters: readonly TrainedParameter[];
+  /** What dropout draws from, where the loss has dropout. */
+  readonly random?: RandomState;
+}
+
+export interface TrainOptions<Session extends TrainSession> extends AdamwOptions {
+  /** Makes the model: once, before the first step. */
+  createSession(): Session | Promise<Session>;
+  /** Writes what was learned; returns where, for the `saved` event. Called at the end, and when the signal is aborted. */
+  save?(session: Session, at: { readonly step: number }): Promise<string>;
+  /** The loss of the model as it was, to be evaluated beside the trained one: a model with its adapters switched off. */
+  reference?(session: Session): LossFunction;
+  /** Optimizer steps. */
+  readonly steps: number;
+  /** Without end: the batches of each optimizer step. Several are accumulated: one gradient, one step. */
+  readonly windows: Iterator<readonly TokenBatch[]>;
+  /** The largest window to come: compiled first, so that the memory all shapes share is made once. */
+  readonly largest?: readonly BatchShape[];
+  /** Every row to be evaluated once, after training; read anew for each evaluation. */
+  readonly evaluation?: Iterable<TokenBatch>;
+  readonly learningRate: number;
+  /** Default: constant. */
+  readonly schedule?: ScheduleName;
+  /** Steps of warmup; default 0. */
+  readonly warmup?: number;
+  readonly weightDecay?: number;
+  readonly execution?: Execution;
+  /** Hears of all that happens, in order; training waits for it where it returns a promise. */
+  onEvent?(event: TrainEvent): void | Promise<void>;
+  /** When aborted, the step in progress is finished, what was learned is saved, and `train` returns. */
+  readonly signal?: AbortSignal;
+}
+
+export interface TrainResult<Session extends TrainSession> {
+  readonly session: Session;
+  /** Steps taken. */
+  readonly steps: number;
+  /** Of the last step; undefined where none was taken. */
+  readonly finalLoss: number | undefined;
+  readonly evaluation: Evaluation | undefined;
+  /** Tokens of all steps, prompts included and padding not. */
+  readonly tokens: number;
+  readonly seconds: number;
+  readonly interrupted: boolean;
+}
+
+/** Steps whose numbers may be on their way while the next is handed to the device. */
+const inFlight = 2;
+
+/**
+ * Trains: AdamW (β 0.9/0.999, ε 1e-8 unless told otherwise) with a schedule, accumulation and clipping, over the windows in order.
+ *
+ * @throws NonFiniteError when a loss or gradient is NaN or infinite: the weights are then those from before that step, and nothing is saved
+ * @throws LowrankError `trainer.schedule`, `trainer.option`, what flattenParameters throws, and what the backend throws
+ */
+export async function train<Session extends TrainSession>(options: TrainOptions<Session>): Promise<TrainResult<Session>> {
+  checkOptions(options);
+  const session = await options.createSession();
+  const arena = new Arena(session.backend);
+  try {
+    // Before the first step, while the reference is still what it was.
+    const referenceLoss = options.reference === undefined ? undefined : await evaluateRows(options, session, options.reference(session), arena);
+    const run = await runSteps(options, session, arena);
+    const interrupted = run.steps < options.steps;
+    if (interrupted) await options.onEvent?.({ type: 'interrupted', step: run.steps });
+    const place = await options.save?.(session, { step: run.steps });
+    if (place !== undefined) await options.onEvent?.({ type: 'saved', step: run.steps, place });
+    const evaluation = interrupted ? undefined : await evaluateRows(options, session, session.loss, arena);
+    if (evaluation !== undefined) await options.onEvent?.({ type: 'evaluated', step: run.steps, loss: evaluation.loss, tokens: evaluation.tokens, referenceLoss: referenceLoss?.loss });
+    return { session, ...run, evaluation, interrupted };
+  } finally {
+    arena.dispose();
+  }
+}
+
+async function runSteps<Session extends TrainSession>(options: TrainOptions<Session>, session: Session, arena: Arena): ReturnType<Loop<Session>['run']> {
+  const { clip, beta1, beta2, epsilon, weightDecay, execution } = options;
+  const { backend, loss, parameters, random } = session;
+  const trainStep = await createTrainStep({ backend, loss, parameters, random, arena, clip, beta1, beta2, epsilon, weightDecay, execution });
+  try {
+    return await new Loop(options, trainStep).run();
+  } finally {
+    await trainStep.dispose();
+  }
+}
+
+async function evaluateRows<Session extends TrainSession>({ evaluation, execution }: TrainOptions<Session>, { backend }: Session, loss: LossFunction, arena: Arena): Promise<Evaluation | undefined> {
+  return evaluation === undefined ? undefined : evaluate({ backend, loss, batches: evaluation, arena, execution });
+}
+
+interface Pending {
+  readonly step: number;
+  readonly learningRate: number;
+  readonly window: readonly TokenBatch[];
+  readonly draw: number;
+  readonly arrived: Promise<{ loss: number; gradNorm: number; at: number }>;
+}
+
+class Loop<Session extends TrainSession> {
+  private readonly pending: Pending[] = [];
+  private finalLoss: number | undefined;
+  private tokens = 0;
+  private steps = 0;
+  private lastArrival = 0;
+
+  constructor(
+    private readonly options: TrainOptions<Session>,
+    private readonly trainStep: TrainStep,
+  ) {}
+
+  async run(): Promise<{ steps: number; finalLoss: number | undefined; tokens: number; seconds: number }> {
+    const { options, trainStep } = this;
+    const trainedParameters = trainStep.vectors.flatMap(({ views }) => views).reduce((total, { size }) => total + size, 0);
+    await options.onEvent?.({ type: 'started', steps: options.steps, trainedParameters });
+    if (options.largest !== undefined) await trainStep.prepare(options.largest);
+    const start = performance.now();
+    this.lastArrival = start;
+    for (let step = 1; step <= options.steps && options.signal?.aborted !== true; step++) {
+      await this.ask(step);
+      if (this.pending.length > inFlight) await this.settle();
+    }
+    while (this.pending.length > 0) await this.settle();
+    return { steps: this.steps, finalLoss: this.finalLoss, tokens: this.tokens, seconds: (performance.now() - start) / 1000 };
+  }
+
+  private async ask(step: number): Promise<void> {
+    const { options } = this;
+    const next = options.windows.next();
+    if (next.done === true || next.value.length === 0) {
+      throw new LowrankError({ code: 'trainer.windows', what: 'the batches', expected: `a window for each of ${options.steps} steps`, got: `an end before step ${step}`, remedy: 'Hand in an iterator that wraps around.' });
+    }
+    const { schedule = 'constant', warmup = 0, steps, learningRate: peak } = options;
+    const learningRate = learningRateAt(step, { schedule, warmup, steps, learningRate: peak });
+    const numbers = await this.trainStep.run(next.value, learningRate);
+    const arrived = arrivalOf(numbers);
+    // Whoever awaits it hears of a failure; until then it is not unhandled.
+    arrived.catch(() => undefined);
+    this.pending.push({ step, learningRate, window: next.value, draw: numbers.draw, arrived });
+  }
+
+  private async settle(): Promise<void> {
+    const first = this.pending.shift();
+    if (first === undefined) return;
+    const { step, learningRate, window } = first;
+    const { loss, gradNorm, at } = await first.arrived;
+    if (!Number.isFinite(loss) || !Number.isFinite(gradNorm)) {
+      throw new NonFiniteError({ step, loss, gradNorm, origin: await this.trainStep.diagnose(window, first.draw) });
+    }
+    const tokens = window.reduce((total, batch) => total + batch.tokens, 0);
+    const seconds = (at - this.lastArrival) / 1000;
+    this.lastArrival = at;
+    this.tokens += tokens;
+    this.steps = step;
+    this.finalLoss = loss;
+    await this.options.onEvent?.({ type: 'step', step, loss, gradNorm, learningRate, tokens, tokensPerSecond: seconds > 0 ? tokens / seconds : 0 });
+  }
+}
+
+async function arrivalOf(numbers: StepNumbers): Promise<{ loss: number; gradNorm: number; at: number }> {
+  const [loss, gradNorm] = await Promise.all([numbers.loss, numbers.gradNorm]);
+  return { loss, gradNorm, at: performance.now() };
+}
+
+function checkOptions<Session extends TrainSession>(options: TrainOptions<Session>): void {
+  const { schedule = 'constant', warmup = 0, steps, learningRate } = options;
+  checkSchedule({ schedule, warmup, steps, learningRate });
+  const check = (name: string, value: number | undefined, isGood: (value: number) => boolean, expected: string): void => {
+    if (value === undefined || isGood(value)) return;
+    throw new LowrankError({ code: 'trainer.option', what: name, expected, got: String(value) });
+  };
+  const atLeastZero = (value: number): boolean => Number.isFinite(value) && value >= 0;
+  check('clip', options.clip, atLeastZero, 'a largest gradient norm, or 0 for none');
+  check('weightDecay', options.weightDecay, atLeastZero, 'a number of at least 0');
+  check('beta1', options.beta1, (value) => value >= 0 && value < 1, 'a number of at least 0 and below 1');
+  check('beta2', options.beta2, (value) => value >= 0 && value < 1, 'a number of at least 0 and below 1');
+  check('epsilon', options.epsilon, (value) => value > 0, 'a number above 0');
+}

@@ -1,0 +1,198 @@
+import type { TokenBatch } from '@lowrank/data';
+import type { BackendSpec } from '@lowrank/tensor';
+import { scalar } from '@lowrank/tensor';
+import { expect, test } from 'vitest';
+import { parameterGradients } from './gradients.js';
+import { makeRows, pack, padRows, parameterNames, referenceBackend, tinyModel } from './testing.js';
+import type { TrainStepOptions } from './trainStep.js';
+import { createTrainStep } from './trainStep.js';
+
+const rows = makeRows(12);
+const learningRate = 0.03;
+
+interface Trajectory {
+  losses: number[];
+  gradNorms: number[];
+  weights: Map<string, Float32Array>;
+}
+
+interface RunOptions extends Partial<TrainStepOptions> {
+  spec?: Partial<BackendSpec>;
+  names?: readonly string[];
+  dropout?: boolean;
+}
+
+/** Trains a fresh tiny model over the windows. */
+async function trajectory(windows: readonly (readonly TokenBatch[])[], { spec, names, dropout = false, ...options }: RunOptions = {}): Promise<Trajectory> {
+  const random = dropout ? { seed: scalar(5, { dtype: 'u32' }), step: scalar(0, { dtype: 'u32' }) } : undefined;
+  const backend = referenceBackend(spec);
+  const model = tinyModel(backend, { names, random });
+  const step = await createTrainStep({ ...model, weightDecay: 0.1, clip: 0.3, ...options });
+  const losses: number[] = [];
+  const gradNorms: number[] = [];
+  for (const window of windows) {
+    const numbers = await step.run(window, learningRate);
+    losses.push(await numbers.loss);
+    gradNorms.push(await numbers.gradNorm);
+  }
+  await step.dispose();
+  return { losses, gradNorms, weights: await model.weights() };
+}
+
+function expectSame(a: Trajectory, b: Trajectory, tolerance: number): void {
+  const near = (x: readonly number[], y: readonly number[]): void => {
+    expect(x.length).toBe(y.length);
+    x.forEach((value, at) => expect(Math.abs(value - (y[at] ?? NaN))).toBeLessThanOrEqual(tolerance * Math.abs(value)));
+  };
+  near(a.losses, b.losses);
+  near(a.gradNorms, b.gradNorms);
+}
+
+/** torch.optim.AdamW and clip_grad_norm_ as one would write them matrix by matrix, in double precision. */
+class PlainAdamw {
+  private step = 0;
+  private readonly state = new Map<string, { m: Float64Array; v: Float64Array }>();
+
+  update(weights: Map<string, Float64Array>, gradients: Map<string, Float32Array>, { clip, decay }: { clip: number; decay: number }): number {
+    this.step++;
+    const norm = Math.sqrt([...gradients.values()].reduce((total, g) => total + g.reduce((sum, x) => sum + x * x, 0), 0));
+    const scale = Math.min(1, clip / (norm + 1e-6));
+    for (const [name, gradient] of gradients) {
+      const weight = weights.get(name) ?? new Float64Array();
+      const { m, v } = this.state.get(name) ?? { m: new Float64Array(gradient.length), v: new Float64Array(gradient.length) };
+      this.state.set(name, { m, v });
+      for (const [i, raw] of gradient.entries()) {
+        const g = raw * scale;
+        m[i] = 0.9 * (m[i] ?? 0) + 0.1 * g;
+        v[i] = 0.999 * (v[i] ?? 0) + 0.001 * g * g;
+        const mHat = (m[i] ?? 0) / (1 - 0.9 ** this.step);
+        const vHat = (v[i] ?? 0) / (1 - 0.999 ** this.step);
+        weight[i] = (weight[i] ?? 0) * (1 - learningRate * decay) - (learningRate * mHat) / (Math.sqrt(vHat) + 1e-8);
+      }
+    }
+    return norm;
+  }
+}
+
+test('steps are those of a plain AdamW loop over matrices, clipping and decay included', async () => {
+  const batches = [rows.slice(0, 4), rows.slice(4, 8), rows.slice(8, 12)].map(pack);
+  const flat = await trajectory(batches.map((batch) => [batch]));
+  const model = tinyModel(referenceBackend());
+  const plain = new PlainAdamw();
+  const weights = new Map([...(await model.weights())].map(([name, values]) => [name, Float64Array.from(values)]));
+  for (const [at, batch] of batches.entries()) {
+    const norm = plain.update(weights, await parameterGradients({ ...model, batch }), { clip: 0.3, decay: 0.1 });
+    expect(flat.gradNorms[at]).toBeCloseTo(norm, 5);
+    expect(norm).toBeGreaterThan(0.3);
+    for (const { name, parameter } of model.parameters) {
+      const { node } = parameter.tensor;
+      if (node.kind === 'source') node.write(Float32Array.from(weights.get(name) ?? []));
+    }
+  }
+  for (const [name, values] of flat.weights) values.forEach((value, i) => expect(value).toBeCloseTo(weights.get(name)?.[i] ?? NaN, 4));
+});
+
+const windows = [0, 4, 8].map((start) => rows.slice(start, start + 4));
+
+test('packed and padded rows go the same way', async () => {
+  const packed = await trajectory(windows.map((window) => [pack(window)]));
+  const padded = await trajectory(windows.map((window) => [padRows(window)]));
+  expectSame(packed, padded, 2e-6);
+});
+
+test('an accumulation window equals the big batch, whatever the rows lengths are', async () => {
+  const big = await trajectory(windows.map((window) => [pack(window)]));
+  const parts = await trajectory(windows.map((window) => [pack(window.slice(0, 1)), padRows(window.slice(1, 3)), pack(window.slice(3))]));
+  expectSame(big, parts, 2e-6);
+});
+
+test.each(['unfused', 'unplanned'] as const)('%s and fused runs go the same way', async (execution) => {
+  const mixed = windows.map((window, at) => (at === 1 ? [pack(window.slice(0, 2)), pack(window.slice(2))] : [pack(window)]));
+  expectSame(await trajectory(mixed), await trajectory(mixed, { execution }), 2e-6);
+});
+
+test('several flat vectors go the way of one', async () => {
+  const batches = windows.map((window) => [pack(window)]);
+  const spec = { maxBindingBytes: 4096 };
+  const step = await createTrainStep({ ...tinyModel(referenceBackend(spec)) });
+  expect(step.vectors.length).toBe(2);
+  expectSame(await trajectory(batches), await trajectory(batches, { spec }), 2e-6);
+});
+
+test('clipping leaves small gradients alone and scales large ones', async () => {
+  const batches = windows.map((window) => [pack(window)]);
+  const free = await trajectory(batches, { clip: 0 });
+  expectSame(free, await trajectory(batches, { clip: 1e6 }), 1e-9);
+  // With an epsilon far above the clipped gradient, AdamW's step shrinks with it.
+  const [clipped, loose] = [await trajectory(batches, { clip: 1e-3, epsilon: 1, weightDecay: 0 }), await trajectory(batches, { clip: 0, epsilon: 1, weightDecay: 0 })];
+  expect(clipped.gradNorms[0]).toBe(loose.gradNorms[0]);
+  const start = await tinyModel(referenceBackend()).weights();
+  const moved = ({ weights }: Trajectory): number => Math.hypot(...[...weights].flatMap(([name, values]) => [...values].map((value, i) => value - (start.get(name)?.[i] ?? NaN))));
+  expect(moved(clipped)).toBeLessThan(moved(loose) / 100);
+  expect(moved(clipped)).toBeGreaterThan(0);
+});
+
+test('only what is listed is trained', async () => {
+  const before = await tinyModel(referenceBackend()).weights();
+  const { weights } = await trajectory(windows.map((window) => [pack(window)]), { names: ['q', 'v'] });
+  for (const name of parameterNames) {
+    const same = weights.get(name)?.every((value, i) => value === before.get(name)?.[i]);
+    expect(same, name).toBe(name !== 'q' && name !== 'v');
+  }
+});
+
+test('dropout draws anew in each batch and the same in each run', async () => {
+  const same = Array.from({ length: 3 }, () => [pack(windows[0] ?? [])]);
+  const first = await trajectory(same, { dropout: true });
+  const second = await trajectory(same, { dropout: true });
+  expect(first.losses).toEqual(second.losses);
+  const frozen = await trajectory(same, { dropout: true, names: ['k'], weightDecay: 0 });
+  expect(new Set(frozen.losses).size).toBe(3);
+});
+
+test('a value that is not finite freezes weights and all that follows, and its origin is found', async () => {
+  const model = tinyModel(referenceBackend());
+  const step = await createTrainStep({ ...model, clip: 1 });
+  const [first, second, third] = windows.map((window) => [pack(window)]);
+  if (first === undefined || second === undefined || third === undefined) throw new Error('three windows');
+  await (await step.run(first, learningRate)).loss;
+  const healthy = await model.weights();
+  // A learning rate that overflows the weights: the step itself is finite, the next one is not.
+  await step.run(second, 1e30);
+  const grown = await model.weights();
+  const broken = await step.run(third, learningRate);
+  const after = await step.run(first, learningRate);
+  expect(Number.isFinite(await broken.loss) && Number.isFinite(await broken.gradNorm)).toBe(false);
+  await after.loss;
+  const frozen = await model.weights();
+  for (const [name, values] of grown) expect(frozen.get(name), name).toEqual(values);
+  expect(frozen.get('q')).not.toEqual(healthy.get('q'));
+  expect(await step.diagnose(third, broken.draw)).toMatch(/^(matmul|attention|elementwise)/);
+});
+
+test('weights that come in broken are told by name', async () => {
+  const model = tinyModel(referenceBackend());
+  const parameter = model.parameters.find(({ name }) => name === 'v')?.parameter.tensor;
+  if (parameter?.node.kind !== 'source') throw new Error('a source');
+  parameter.node.write(new Float32Array(256).fill(Infinity, 255));
+  const step = await createTrainStep({ ...model, clip: 1 });
+  const window = [pack(rows.slice(0, 3))];
+  const numbers = await step.run(window, learningRate);
+  expect(Number.isFinite(await numbers.loss)).toBe(false);
+  expect(await step.diagnose(window, numbers.draw)).toBe('the parameter v itself');
+});
+
+test('a step allocates nothing once its shape is prepared, and disposing frees all but the weights', async () => {
+  const backend = referenceBackend();
+  const model = tinyModel(backend);
+  const step = await createTrainStep({ ...model, clip: 1 });
+  await step.prepare([pack(rows.slice(0, 8))]);
+  for (const window of windows) await (await step.run([pack(window)], learningRate)).loss;
+  const { buffers } = backend.memory;
+  for (const window of windows) await (await step.run([pack(window)], learningRate)).loss;
+  expect(backend.memory.buffers).toBe(buffers);
+  await step.dispose();
+  expect(backend.memory.bytes).toBe(step.vectors.reduce((total, { size }) => total + size * 4, 0));
+  await step.dispose({ weights: true });
+  expect(backend.memory.buffers).toBe(0);
+});
