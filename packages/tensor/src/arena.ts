@@ -1,4 +1,5 @@
-import type { Backend, DeviceBuffer } from './backend.js';
+import type { Backend } from './backend.js';
+import type { DeviceBuffer } from './memory.js';
 
 /**
  * The memory of intermediates, shared by all plans that never run at the same time: one training step at several lengths, accumulation and update. As large as the

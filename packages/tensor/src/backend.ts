@@ -1,24 +1,15 @@
-import type { HostArray } from './dtype.js';
-import type { Scalar, Source } from './graph.js';
-import type { Spec } from './op.js';
+import type { DeviceBuffer, DeviceMemory } from './memory.js';
+import type { Spec } from './spec.js';
 import type { KernelName } from './ops/index.js';
 
 /**
  * A backend runs plans. It knows buffers, kernels and how to replay a list of steps; it does not know graphs, gradients, passes, placement, models
  * or files. Everything it is asked to do has static shapes and memory that somebody else has laid out.
  */
-export interface Backend {
-  /** 'cpu', 'webgpu', … */
-  readonly name: string;
+export interface Backend extends DeviceMemory {
   /** For people: the adapter or the processor, and which kernels were chosen. */
   readonly description: string;
   readonly spec: BackendSpec;
-  /** Zero-filled. Throws a typed out-of-memory error (at the latest at the next run). */
-  allocate(bytes: number, label: string): DeviceBuffer;
-  /** Copies in before anything that is asked for later. Offset and length are multiples of 4 on every backend but for the last bytes of a buffer. */
-  write(buffer: DeviceBuffer, offset: number, data: HostArray): void;
-  /** Reads after everything that was asked for earlier. */
-  read(buffer: DeviceBuffer, offset: number, bytes: number): Promise<ArrayBuffer>;
   /** Makes everything a plan needs to be replayed: pipelines, bindings. `buffers[i]` is the memory of `plan.buffers[i]`. */
   prepare(plan: Plan, buffers: readonly DeviceBuffer[]): Promise<Executable>;
   /** Waits until all that was asked for is done; throws what went wrong meanwhile. */
@@ -26,11 +17,6 @@ export interface Backend {
   readonly memory: MemoryReport;
   /** Frees everything. The process can end afterwards. */
   dispose(): void;
-}
-
-export interface DeviceBuffer {
-  readonly bytes: number;
-  destroy(): void;
 }
 
 /** What is allocated on a backend now, by count and bytes: the leak check. */
@@ -69,6 +55,21 @@ export interface Operand extends Spec {
   readonly bytes: number;
 }
 
+/** Data of the caller's that outlives a run: a tensor's Source. */
+export interface PersistentData {
+  readonly name: string;
+  readonly bytes: number;
+  /** Its buffer on a backend, moved there by the first call. */
+  on(memory: DeviceMemory): DeviceBuffer;
+  dispose(): void;
+}
+
+/** A number that the host may change between runs: a Scalar. */
+export interface HostNumber {
+  readonly value: number;
+  readonly dtype: 'f32' | 'i32' | 'u32';
+}
+
 export type PlanBuffer =
   | { readonly kind: 'arena'; readonly bytes: number }
   /** All arguments of the compiled function, written before the steps. */
@@ -76,7 +77,7 @@ export type PlanBuffer =
   /** All scalars, 4 bytes each, written before the steps. A backend may bind it as a uniform: operands in it are 0-d. */
   | { readonly kind: 'scalars'; readonly bytes: number }
   /** A persistent tensor of the caller's, read and perhaps written in place. */
-  | { readonly kind: 'source'; readonly bytes: number; readonly source: Source }
+  | { readonly kind: 'source'; readonly bytes: number; readonly source: PersistentData }
   /** A persistent tensor that the caller names at each run: the argument of this name. */
   | { readonly kind: 'argument'; readonly bytes: number; readonly name: string };
 
@@ -98,7 +99,7 @@ export interface Plan {
   readonly buffers: readonly PlanBuffer[];
   readonly steps: readonly Step[];
   readonly inputs: readonly (Operand & { readonly name: string })[];
-  readonly scalars: readonly Scalar[];
+  readonly scalars: readonly HostNumber[];
   /** Values the caller may read after a run. */
   readonly outputs: readonly (Operand & { readonly name: string })[];
 }

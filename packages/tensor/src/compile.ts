@@ -1,9 +1,10 @@
 import { LowrankError } from '@lowrank/errors';
 import { Arena } from './arena.js';
-import type { Backend, BackendSpec, DeviceBuffer, Executable, Plan } from './backend.js';
+import type { Backend, BackendSpec, Executable, Plan } from './backend.js';
+import type { DeviceBuffer } from './memory.js';
 import type { HostArray } from './dtype.js';
 import { hostArray } from './dtype.js';
-import type { Source } from './graph.js';
+import type { Source } from './source.js';
 import { sourceOf, Tensor } from './graph.js';
 import type { PlanOptions } from './plan/build.js';
 import { buildPlan } from './plan/build.js';

@@ -1,10 +1,10 @@
 import { LowrankError } from '@lowrank/errors';
-import type { Backend, DeviceBuffer } from './backend.js';
 import type { DType, HostArray } from './dtype.js';
 import { bytesPerElement, dtypeOf } from './dtype.js';
-import type { AnyOp, Spec } from './op.js';
 import type { Shape } from './shape.js';
 import { shapeError, showShape, sizeOf } from './shape.js';
+import { nextNodeId, Source } from './source.js';
+import type { Spec } from './spec.js';
 
 /**
  * The lazy graph. A Tensor is one output of a node; nodes hold what was asked for, never a result. Leaves are where data comes from:
@@ -13,7 +13,6 @@ import { shapeError, showShape, sizeOf } from './shape.js';
  */
 export type Node = OpNode | Source | Scalar | Placeholder;
 
-let nextId = 0;
 const scopes: string[] = [];
 
 /** Names every op made inside `fn` after the module path that made it, for dumps and errors. */
@@ -31,9 +30,60 @@ export function currentScope(): string {
   return scopes.join('.');
 }
 
+/** dL/d(input) for each input; undefined where none is needed or none exists. */
+export type Gradients = readonly (Tensor | undefined)[];
+
+export interface VjpContext<Attrs> {
+  readonly inputs: readonly Tensor[];
+  readonly outputs: readonly Tensor[];
+  readonly attrs: Attrs;
+  /** dL/d(output), one per output; undefined where the output did not reach the loss. */
+  readonly cotangents: readonly (Tensor | undefined)[];
+  /** Which inputs need a gradient: skip the work for the others. */
+  readonly needs: readonly boolean[];
+}
+
+export interface ReferenceContext<Attrs> {
+  readonly inputs: readonly Float64Array[];
+  /** Zero-filled; the reference writes them. */
+  readonly outputs: readonly Float64Array[];
+  readonly inputSpecs: readonly Spec[];
+  readonly outputSpecs: readonly Spec[];
+  readonly attrs: Attrs;
+}
+
+/** [input, output] that may share storage. */
+export type InPlacePair = readonly [number, number];
+
+/**
+ * An op, declared once: shape rule, gradient and plain reference. Backends hold its kernels in a file of the same name.
+ *
+ * The reference computes in double precision on plain arrays (integers exact), written for reading: it is the oracle of every kernel test and of
+ * the finite-difference checks, and is never what makes a backend fast.
+ */
+export interface Op<Name extends string, Attrs extends object> {
+  readonly name: Name;
+  /** The outputs' shapes and dtypes; throws a shape error that names the op, the rule and the offender. */
+  infer(inputs: readonly Spec[], attrs: Attrs): readonly Spec[];
+  /** dL/d(input) for each input that needs one. A cotangent may have the output's broadcast shape: `grad` sums it back to the input's. */
+  vjp?(context: VjpContext<Attrs>): Gradients;
+  reference(context: ReferenceContext<Attrs>): void;
+  /** Pairs [input, output] whose storage a kernel may share: element i of the output depends on element i of that input and no other. */
+  readonly inPlace?: readonly InPlacePair[] | ((attrs: Attrs) => readonly InPlacePair[]);
+  /** The output is the input's own storage, from this element on: no kernel runs. */
+  alias?(attrs: Attrs): number;
+  /** Attributes that spare the work for outputs nobody uses. */
+  prune?(attrs: Attrs, used: readonly boolean[]): Attrs;
+  /** Floating-point operations, multiply and add counted apart. */
+  flops?(inputs: readonly Spec[], attrs: Attrs): number;
+}
+
+// oxlint-disable-next-line typescript/no-explicit-any -- attributes are invariant in Op, and only here are ops of all kinds in one place
+export type AnyOp = Op<string, any>;
+
 export class OpNode {
   readonly kind = 'op';
-  readonly id = nextId++;
+  readonly id = nextNodeId();
   readonly scope = currentScope();
 
   constructor(
@@ -46,7 +96,7 @@ export class OpNode {
 
 export class Placeholder {
   readonly kind = 'input';
-  readonly id = nextId++;
+  readonly id = nextNodeId();
   constructor(
     readonly name: string,
     readonly spec: Spec,
@@ -61,7 +111,7 @@ export class Placeholder {
  */
 export class Scalar {
   readonly kind = 'scalar';
-  readonly id = nextId++;
+  readonly id = nextNodeId();
   readonly spec: Spec;
 
   constructor(
@@ -75,80 +125,6 @@ export class Scalar {
 
   /** This scalar as a 0-d tensor. */
   readonly tensor: Tensor;
-}
-
-/** Persistent data: weights, optimizer state, caches. Lives on the host until a backend needs it, then on that backend alone. */
-export class Source {
-  readonly kind = 'source';
-  readonly id = nextId++;
-  private storage: { backend: Backend; buffer: DeviceBuffer } | undefined;
-  private disposed = false;
-
-  constructor(
-    readonly spec: Spec,
-    private host: HostArray | undefined,
-    readonly name: string,
-  ) {}
-
-  get bytes(): number {
-    return sizeOf(this.spec.shape) * bytesPerElement(this.spec.dtype);
-  }
-
-  /** The backend this data lives on, once it does. */
-  get backend(): Backend | undefined {
-    return this.storage?.backend;
-  }
-
-  /** The buffer on `backend`; the first call moves the data there and lets go of the host's copy. */
-  on(backend: Backend): DeviceBuffer {
-    this.check();
-    if (this.storage === undefined) {
-      const buffer = backend.allocate(this.bytes, this.name);
-      if (this.host !== undefined) backend.write(buffer, 0, this.host);
-      this.host = undefined;
-      this.storage = { backend, buffer };
-    } else if (this.storage.backend !== backend) {
-      throw new LowrankError({
-        code: 'tensor.backend',
-        what: `tensor ${this.name}`,
-        expected: `data on ${backend.name}`,
-        got: `data on ${this.storage.backend.name}`,
-        remedy: 'Read it with data() and make a new tensor for the other backend.',
-      });
-    }
-    return this.storage.buffer;
-  }
-
-  /** Replaces the data. Takes effect before any run that is asked for later. */
-  write(data: HostArray): void {
-    this.check();
-    if (data.byteLength !== this.bytes) {
-      throw shapeError(`write to tensor ${this.name}`, `${this.bytes} bytes for ${showShape(this.spec.shape)}`, `${data.byteLength} bytes`);
-    }
-    if (this.storage === undefined) this.host = data.slice();
-    else this.storage.backend.write(this.storage.buffer, 0, data);
-  }
-
-  async read(offset = 0, bytes = this.bytes): Promise<ArrayBuffer> {
-    this.check();
-    if (this.storage !== undefined) return this.storage.backend.read(this.storage.buffer, offset, bytes);
-    if (this.host === undefined) return new ArrayBuffer(bytes);
-    const start = this.host.byteOffset + offset;
-    return this.host.slice().buffer.slice(start - this.host.byteOffset, start - this.host.byteOffset + bytes) as ArrayBuffer;
-  }
-
-  /** Frees the device memory and the host copy. Reading or running with it afterwards is an error. */
-  dispose(): void {
-    this.storage?.buffer.destroy();
-    this.storage = undefined;
-    this.host = undefined;
-    this.disposed = true;
-  }
-
-  private check(): void {
-    if (!this.disposed) return;
-    throw new LowrankError({ code: 'tensor.disposed', what: `tensor ${this.name}`, expected: 'a live tensor', got: 'a disposed one' });
-  }
 }
 
 /** One value of the lazy graph: what it will be, not yet what it is. */

@@ -5,6 +5,7 @@ import type { HostArray } from './dtype.js';
 import { hostArray } from './dtype.js';
 import type { Tensor } from './graph.js';
 import { describe } from './graph.js';
+import type { DeviceMemory } from './memory.js';
 import { topological } from './reference.js';
 import { sizeOf } from './shape.js';
 
@@ -35,7 +36,7 @@ export async function readTensor(tensor: Tensor): Promise<HostArray> {
 }
 
 function backendOf(tensor: Tensor): Backend {
-  for (const node of topological([tensor])) if (node.kind === 'source' && node.backend !== undefined) return node.backend;
+  for (const node of topological([tensor])) if (node.kind === 'source' && node.memory !== undefined && isBackend(node.memory)) return node.memory;
   if (defaultBackend !== undefined) return defaultBackend;
   throw new LowrankError({
     code: 'tensor.backend',
@@ -44,4 +45,8 @@ function backendOf(tensor: Tensor): Backend {
     got: 'neither',
     remedy: 'Call setDefaultBackend(await createCpuBackend()) first.',
   });
+}
+
+function isBackend(memory: DeviceMemory): memory is Backend {
+  return 'prepare' in memory;
 }

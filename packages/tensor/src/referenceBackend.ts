@@ -1,5 +1,6 @@
 import { LowrankError } from '@lowrank/errors';
-import type { Backend, BackendSpec, DeviceBuffer, Executable, Operand, Plan, RunRequest, Step } from './backend.js';
+import type { Backend, BackendSpec, Executable, Operand, Plan, RunRequest, Step } from './backend.js';
+import type { DeviceBuffer } from './memory.js';
 import type { HostArray } from './dtype.js';
 import { fromNumbers, hostArray, toFloat64 } from './dtype.js';
 import type { Op, Spec } from './op.js';

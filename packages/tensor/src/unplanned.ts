@@ -1,4 +1,5 @@
-import type { Backend, DeviceBuffer, Operand, Plan, PlanBuffer, Step } from './backend.js';
+import type { Backend, Operand, Plan, PlanBuffer, Step } from './backend.js';
+import type { DeviceBuffer } from './memory.js';
 import type { HostArray } from './dtype.js';
 import { bytesPerElement, hostArray } from './dtype.js';
 import type { Node, OpNode, Tensor } from './graph.js';

@@ -1,0 +1,18 @@
+import type { HostArray } from './dtype.js';
+
+/** The memory of a backend: all of it that a persistent tensor needs to know. */
+export interface DeviceMemory {
+  /** 'cpu', 'webgpu', … */
+  readonly name: string;
+  /** Zero-filled. Throws a typed out-of-memory error (at the latest at the next run). */
+  allocate(bytes: number, label: string): DeviceBuffer;
+  /** Copies in before anything that is asked for later. Offset and length are multiples of 4 on every backend but for the last bytes of a buffer. */
+  write(buffer: DeviceBuffer, offset: number, data: HostArray): void;
+  /** Reads after everything that was asked for earlier. */
+  read(buffer: DeviceBuffer, offset: number, bytes: number): Promise<ArrayBuffer>;
+}
+
+export interface DeviceBuffer {
+  readonly bytes: number;
+  destroy(): void;
+}
