@@ -29,7 +29,7 @@ export async function goldenTensor(key: string): Promise<Tensor> {
 }
 
 type Inputs = Record<string, Tensor>;
-type Build = (inputs: Inputs, attributes: Record<string, never>) => Tensor;
+type Build = (inputs: Inputs, attributes: GoldenCase['attributes']) => Tensor;
 
 const need = (inputs: Inputs, name: string): Tensor => {
   const found = inputs[name];
@@ -40,19 +40,19 @@ const need = (inputs: Inputs, name: string): Tensor => {
 /** What each golden op is in our terms. */
 const builds: Record<string, Build> = {
   matmul: (i, { mode }) => matmul(need(i, 'a'), need(i, 'b'), { transposeA: mode === 'TN', transposeB: mode === 'NT' }),
-  rmsNorm: (i, { eps }) => rmsNorm(need(i, 'x'), need(i, 'w'), eps),
+  rmsNorm: (i, { eps }) => rmsNorm(need(i, 'x'), need(i, 'w'), Number(eps)),
   rope(i, { theta }) {
     const x = need(i, 'x');
     const half = (x.shape[3] ?? 0) / 2;
     const table = (f: (angle: number) => number): Tensor =>
-      tensor(Float32Array.from({ length: 512 * half }, (_, at) => f(Math.floor(at / half) * (theta as number) ** (-(at % half) / half))), [512, half]);
+      tensor(Float32Array.from({ length: 512 * half }, (_, at) => f(Math.floor(at / half) * Number(theta) ** (-(at % half) / half))), [512, half]);
     return rope(x, table(Math.cos), table(Math.sin), need(i, 'positions'));
   },
   swiglu: (i) => swiglu(need(i, 'gate'), need(i, 'up')),
-  attention: (i, { scale }) => attention(need(i, 'q'), need(i, 'k'), need(i, 'v'), { segments: need(i, 'segments'), scale }),
+  attention: (i, { scale }) => attention(need(i, 'q'), need(i, 'k'), need(i, 'v'), { segments: need(i, 'segments'), scale: Number(scale) }),
   linearCrossEntropy: (i) => linearCrossEntropy(need(i, 'x'), need(i, 'w'), need(i, 'labels')),
   embedding: (i) => embedding(need(i, 'w'), need(i, 'ids')),
-  loraLinear: (i, { scaling }) => add(linear(need(i, 'x'), need(i, 'w')), linear(mul(linear(need(i, 'x'), need(i, 'a')), scaling), need(i, 'b'))),
+  loraLinear: (i, { scaling }) => add(linear(need(i, 'x'), need(i, 'w')), linear(mul(linear(need(i, 'x'), need(i, 'a')), Number(scaling)), need(i, 'b'))),
 };
 
 /** The names of the goldens that are a function and its gradients. */
@@ -66,7 +66,7 @@ export async function buildCase(name: string): Promise<Record<string, Tensor>> {
   const inputs: Inputs = {};
   for (const key of Object.keys(found.inputs ?? {})) inputs[key] = await goldenTensor(`${name}.${key}`);
   if (inputs['segments'] !== undefined) inputs['segments'] = documentBounds(inputs['segments'], await readTensor(inputs['segments']));
-  const y = build(inputs, found.attributes as Record<string, never>);
+  const y = build(inputs, found.attributes);
   const wanted = Object.keys(found.outputs ?? {}).filter((key) => key !== 'y');
   const gradients = grad(sum(mul(y, await goldenTensor(`${name}.dY`))), wanted.map((key) => need(inputs, key.slice(1))));
   return { y, ...Object.fromEntries(wanted.map((key, at) => [key, gradients[at] ?? y])) };

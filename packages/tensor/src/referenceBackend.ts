@@ -109,8 +109,8 @@ function runPlan(plan: Plan, memories: readonly ArrayBuffer[], { inputs, scalars
   for (const { op, attrs, inputs: operands, outputs } of plan.steps) {
     const results = outputs.map(({ shape }) => new Float64Array(sizeOf(shape)));
     // oxlint-disable-next-line typescript/no-explicit-any -- attributes are typed per op; a plan holds ops of all kinds
-    const { reference } = coreOps[op] as Op<string, any>;
-    reference({ inputs: operands.map((operand) => toFloat64(arrayOf(operand), operand.dtype)), outputs: results, inputSpecs: operands, outputSpecs: outputs, attrs });
+    const declared = coreOps[op] as Op<string, any>;
+    declared.reference({ inputs: operands.map((operand) => toFloat64(arrayOf(operand), operand.dtype)), outputs: results, inputSpecs: operands, outputSpecs: outputs, attrs });
     outputs.forEach((operand, at) => arrayOf(operand).set(fromNumbers(results[at] ?? [], operand.dtype)));
   }
 }

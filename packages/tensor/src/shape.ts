@@ -17,7 +17,7 @@ export function showShape(shape: Shape): string {
 
 /** Row-major strides, in elements. */
 export function stridesOf(shape: Shape): number[] {
-  const strides = new Array<number>(shape.length);
+  const strides: number[] = Array.from({ length: shape.length });
   let stride = 1;
   for (let axis = shape.length - 1; axis >= 0; axis--) {
     strides[axis] = stride;
@@ -29,7 +29,7 @@ export function stridesOf(shape: Shape): number[] {
 /** NumPy's rule: align at the last axis; sizes match or one of them is 1. */
 export function broadcastShapes(shapes: readonly Shape[], op: string): Shape {
   const rank = Math.max(0, ...shapes.map((shape) => shape.length));
-  const result = new Array<number>(rank).fill(1);
+  const result = Array.from({ length: rank }, () => 1);
   for (const shape of shapes) {
     shape.forEach((size, axis) => {
       const at = rank - shape.length + axis;

@@ -48,7 +48,7 @@ export const attentionOp = defineOp<'attention', AttentionAttrs>({
     if (q === undefined || k === undefined || v === undefined || o === undefined || logSumExp === undefined) return;
     forEachQuery(inputSpecs, masks, attrs, ({ query, lse, keys }) => {
       const { size } = attentionSizes(inputSpecs, attrs);
-      const scores = keys.map((key) => dot(q, query, k, key, size) * attrs.scale);
+      const scores = keys.map((key) => dot([q, query], [k, key], size) * attrs.scale);
       const top = Math.max(...scores);
       const total = scores.reduce((sum, score) => sum + Math.exp(score - top), 0);
       logSumExp[lse] = top + Math.log(total);
@@ -77,10 +77,10 @@ export const attentionBackward = defineOp<'attentionBackward', AttentionAttrs>({
     const specs = [...inputSpecs.slice(0, 3), ...inputSpecs.slice(6)];
     const { size } = attentionSizes(specs, attrs);
     forEachQuery(specs, masks, attrs, ({ query, lse, keys }) => {
-      const delta = dot(g, query, o, query, size);
+      const delta = dot([g, query], [o, query], size);
       for (const key of keys) {
-        const p = Math.exp(dot(q, query, k, key, size) * attrs.scale - (logSumExp[lse] ?? NaN));
-        const ds = p * (dot(g, query, v, key, size) - delta) * attrs.scale;
+        const p = Math.exp(dot([q, query], [k, key], size) * attrs.scale - (logSumExp[lse] ?? NaN));
+        const ds = p * (dot([g, query], [v, key], size) - delta) * attrs.scale;
         for (let i = 0; i < size; i++) {
           dv[key + i] = (dv[key + i] ?? 0) + p * (g[query + i] ?? NaN);
           dq[query + i] = (dq[query + i] ?? 0) + ds * (k[key + i] ?? NaN);
@@ -151,11 +151,14 @@ function forEachQuery(specs: readonly Spec[], masks: readonly Float64Array[], at
   }
 }
 
-function dot(a: Float64Array, from: number, b: Float64Array, at: number, size: number): number {
+/** The product of two rows of `size` elements, each given as an array and where its row starts. */
+function dot([a, from]: Row, [b, at]: Row, size: number): number {
   let total = 0;
   for (let i = 0; i < size; i++) total += (a[from + i] ?? NaN) * (b[at + i] ?? NaN);
   return total;
 }
+
+type Row = readonly [Float64Array, number];
 
 /** An upper bound, since documents are data: `products` matrix products over the visible half (causal) of Tq×Tk. */
 function attentionFlops(inputs: readonly Spec[], attrs: AttentionAttrs, products: number): number {

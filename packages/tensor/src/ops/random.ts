@@ -1,6 +1,5 @@
 import { apply, defineOp } from '../op.js';
-import { Scalar } from '../graph.js';
-import type { Tensor } from '../graph.js';
+import type { Scalar, Tensor } from '../graph.js';
 import { threefryUniform } from '../rng.js';
 import type { Shape } from '../shape.js';
 import { shapeError, sizeOf } from '../shape.js';
