@@ -20,7 +20,7 @@ export const golden = JSON.parse(await readFile(`${folder}ops.json`, 'utf8')) as
 let file: Promise<SafetensorsFile> | undefined;
 
 export async function goldenTensor(key: string): Promise<Tensor> {
-  file ??= openSafetensors(await fileSource(`${folder}ops.safetensors`));
+  file ??= openSafetensors(fileSource(`${folder}ops.safetensors`));
   const opened = await file;
   const info = opened.tensors.get(key);
   const bytes = (await opened.read(key)).slice();
