@@ -1,1 +1,2 @@
-export {};
+export { cpuBackend } from './backend.js';
+export type { CpuOptions } from './backend.js';

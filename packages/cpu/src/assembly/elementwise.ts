@@ -4,7 +4,7 @@
  */
 import { scratch } from './common';
 import { exp4, geluTanh4, log1, sigmoid4, sign4, sine1, tanh4 } from './math';
-import { Fn } from './kernelIds';
+import { Fn } from '../kernelIds';
 
 const BLOCK: i32 = 256;
 
@@ -126,10 +126,10 @@ export function elementwise(p: usize, begin: i32, end: i32): void {
       const c = place(inputs, operands, load<i32>(instruction, 12), start);
       const target = scratch + (load<usize>(instruction, 16) << 10);
       // Whole blocks of the last instruction go straight to the output; the last, partial block through a slot.
-      const direct = k == instructions - 1 && count == BLOCK;
+      const direct = k == instructions - 1 && count == BLOCK && result >= operands;
       execute(load<i32>(instruction), a, b, c, direct ? out + (<usize>start << 2) : target, bytes);
     }
-    if (count < BLOCK || instructions == 0) memory.copy(out + (<usize>start << 2), place(inputs, operands, result, start), bytes);
+    if (count < BLOCK || result < operands) memory.copy(out + (<usize>start << 2), place(inputs, operands, result, start), bytes);
   }
 }
 

@@ -3,7 +3,7 @@ import { attention, attentionBackwardKey, attentionBackwardQuery } from './atten
 import { setScratch } from './common';
 import { adamw, cast, copyStrided, fill, gatherRows, random, scatterAddRows, writeAt } from './data';
 import { elementwise } from './elementwise';
-import { Kernel } from './kernelIds';
+import { Kernel } from '../kernelIds';
 import { gemm, gemv, packB } from './matmul';
 import {
   argmax, crossEntropyRows, maxRows, partialSums, reduceColumns, rmsNorm, rmsNormBackward, rmsNormWeightGradient, rope, sumPartials, sumRows,

@@ -54,13 +54,12 @@ export function tanh4(x: v128): v128 {
   return v128.bitselect(small, signed, v128.lt<f32>(magnitude, f32x4.splat(0.625)));
 }
 
-/** x/2·(1 + tanh(√(2/π)(x + 0.044715x³))). */
+/** x/2·(1 + tanh u) with u = √(2/π)(x + 0.044715x³), as x·σ(2u): nothing cancels where tanh u is near −1. */
 // @ts-ignore: decorator
 @inline
 export function geluTanh4(x: v128): v128 {
   const cubic = v128.mul<f32>(v128.mul<f32>(x, x), v128.mul<f32>(x, f32x4.splat(0.044715)));
-  const t = tanh4(v128.mul<f32>(f32x4.splat(0.7978845608028654), v128.add<f32>(x, cubic)));
-  return v128.mul<f32>(v128.mul<f32>(f32x4.splat(0.5), x), v128.add<f32>(f32x4.splat(1), t));
+  return v128.mul<f32>(x, sigmoid4(v128.mul<f32>(f32x4.splat(1.5957691216057308), v128.add<f32>(x, cubic))));
 }
 
 /** −1, 0, 1 or NaN. */

@@ -1,0 +1,65 @@
+import type { AttrsOf, Spec } from '@lowrank/tensor';
+import { attentionSizes } from '@lowrank/tensor';
+import { Kernel } from '../kernelIds.js';
+import type { CpuKernel, Place } from '../kernel.js';
+import { at } from '../kernel.js';
+import { f32Bits } from '../recorder.js';
+
+/** Blocks of `assembly/attention.ts`. */
+const queryBlock = 48;
+const keyBlock = 64;
+
+/** Blockwise softmax(scale·q·kᵀ + mask)·v with an online softmax; scores exist for 48 queries × 64 keys per thread. */
+export const attention: CpuKernel<'attention'> = {
+  lower({ attrs, inputs, outputs, recorder }) {
+    const [q, k, v, ...masks] = inputs;
+    const sizes = attentionSizes(inputs, attrs);
+    const words = wordsOf({ qkv: [q, k, v], masks, attrs, o: at(outputs, 0).address, logSumExp: at(outputs, 1).address });
+    recorder.launch(Kernel.attention, words, sizes.batch * sizes.heads * Math.ceil(sizes.queries / queryBlock), workOf(inputs, attrs));
+  },
+};
+
+/** Two launches: dq together with δ = Σ g·o per query, then dk and dv, which sum over queries in a fixed order. δ lies in the workspace. */
+export const attentionBackward: CpuKernel<'attentionBackward'> = {
+  workspaceBytes(inputs, _, attrs) {
+    const { batch, heads, queries } = attentionSizes([...inputs.slice(0, 3), ...inputs.slice(6)], attrs);
+    return batch * heads * queries * 4;
+  },
+  lower({ attrs, inputs, outputs, workspace, recorder }) {
+    const [q, k, v, o, logSumExp, g, ...masks] = inputs;
+    const { batch, queries, keys, heads, keyHeads } = attentionSizes([...inputs.slice(0, 3), ...masks], attrs);
+    const work = workOf([...inputs.slice(0, 3), ...masks], attrs);
+    const words = [
+      ...wordsOf({ qkv: [q, k, v], masks, attrs, o: o?.address ?? 0, logSumExp: logSumExp?.address ?? 0 }),
+      g?.address ?? 0, at(outputs, 0).address, at(outputs, 1).address, at(outputs, 2).address, workspace,
+    ];
+    recorder.launch(Kernel.attentionBackwardQuery, words, batch * heads * Math.ceil(queries / queryBlock), 2 * work);
+    recorder.launch(Kernel.attentionBackwardKey, words, batch * keyHeads * Math.ceil(keys / keyBlock), 4 * work);
+  },
+};
+
+interface AttentionCall {
+  qkv: readonly (Place | undefined)[];
+  masks: readonly Place[];
+  attrs: AttrsOf<'attention'>;
+  o: number;
+  logSumExp: number;
+}
+
+function wordsOf({ qkv, masks, attrs, o, logSumExp }: AttentionCall): number[] {
+  const present = qkv.filter((place): place is Place => place !== undefined);
+  const { batch, queries, keys, heads, keyHeads, size } = attentionSizes([...present, ...masks], attrs);
+  const rest = [...masks];
+  const segments = attrs.segments ? rest.shift() : undefined;
+  const lengths = attrs.lengths ? rest.shift() : undefined;
+  return [
+    ...present.map(({ address }) => address), segments?.address ?? 0, lengths?.address ?? 0, o, logSumExp,
+    batch, queries, keys, heads, keyHeads, size, Number(attrs.causal), attrs.window, f32Bits(attrs.scale),
+  ];
+}
+
+/** Of one block of queries, about; documents are data. */
+function workOf(inputs: readonly Spec[], attrs: AttrsOf<'attention'>): number {
+  const { keys, size } = attentionSizes(inputs, attrs);
+  return queryBlock * Math.min(keys, keyBlock) * size;
+}

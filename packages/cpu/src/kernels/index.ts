@@ -1,0 +1,39 @@
+import type { KernelName } from '@lowrank/tensor';
+import type { CpuKernel } from '../kernel.js';
+import { attention, attentionBackward } from './attention.js';
+import { elementwise } from './elementwise.js';
+import { adamw, cast, random, swiglu, swigluBackward } from './flat.js';
+import { matmul } from './matmul.js';
+import { concat, pad, permute, slice, writeAt } from './movement.js';
+import { reduce, squaredNorm } from './reduce.js';
+import { argmax, crossEntropyRows, gatherRows, rmsNorm, rmsNormBackward, rmsNormWeightGradient, rope, scatterAddRows } from './rows.js';
+
+type KernelTable = { readonly [Name in KernelName]: CpuKernel<Name> };
+
+/** A kernel for every core op; a missing one is a type error. */
+export const kernels = {
+  adamw,
+  argmax,
+  attention,
+  attentionBackward,
+  cast,
+  concat,
+  crossEntropyRows,
+  elementwise,
+  gatherRows,
+  matmul,
+  pad,
+  permute,
+  random,
+  reduce,
+  rmsNorm,
+  rmsNormBackward,
+  rmsNormWeightGradient,
+  rope,
+  scatterAddRows,
+  slice,
+  squaredNorm,
+  swiglu,
+  swigluBackward,
+  writeAt,
+} satisfies KernelTable;

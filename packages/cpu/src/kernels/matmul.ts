@@ -1,0 +1,152 @@
+import type { MatmulAttrs, Spec } from '@lowrank/tensor';
+import { matmulSizes, sizeOf } from '@lowrank/tensor';
+import { Kernel } from '../kernelIds.js';
+import type { Call, CpuKernel, Place } from '../kernel.js';
+import { at, encodingOf } from '../kernel.js';
+
+/** Columns of B that are packed at once are limited to about this many bytes. */
+const packedLimit = 16 * 2 ** 20;
+/** Few rows read B as it lies: packing it would cost more than it saves. */
+const fewRows = 3;
+const mostRowsPerTask = 48;
+const mostColumnsPerTask = 512;
+
+interface Sizes {
+  batch: number;
+  m: number;
+  n: number;
+  k: number;
+  rank: number;
+}
+
+/** How B is cut for packing: so many batch entries, or so many columns of one entry, at a time. */
+interface Cut {
+  entries: number;
+  columns: number;
+}
+
+/**
+ * y = a·b (+ h·u) (+ c). B is packed into panels of 8 columns and multiplied by 6×8 register tiles (`assembly/gemm.ts`); the low-rank part continues the
+ * same sums with its own panels, the addend is where the sums start.
+ */
+export const matmul: CpuKernel<'matmul'> = {
+  workspaceBytes(inputs, _, attrs) {
+    const sizes = sizesOf(inputs, attrs);
+    if (skipsPacking(sizes, attrs)) return 0;
+    const { entries, columns } = cutOf(sizes);
+    return entries * columns * sizes.k * 4 + columns * sizes.rank * 4;
+  },
+  lower(call) {
+    const sizes = sizesOf(call.inputs, call.attrs);
+    if (skipsPacking(sizes, call.attrs)) lowerFewRows(call, sizes);
+    else lowerPacked(call, sizes);
+  },
+};
+
+function sizesOf(inputs: readonly Spec[], attrs: MatmulAttrs): Sizes {
+  const sizes = matmulSizes(inputs, attrs);
+  return { ...sizes, batch: sizes.batch ?? 1 };
+}
+
+function skipsPacking({ batch, m }: Sizes, { transposeA }: MatmulAttrs): boolean {
+  return batch === 1 && m <= fewRows && (!transposeA || m === 1);
+}
+
+function cutOf({ batch, n, k }: Sizes): Cut {
+  const padded = Math.ceil(n / 8) * 8;
+  const entryBytes = padded * k * 4;
+  if (entryBytes <= packedLimit) return { entries: Math.min(batch, Math.max(1, Math.floor(packedLimit / entryBytes))), columns: padded };
+  return { entries: 1, columns: Math.max(64, Math.floor(packedLimit / (k * 4 * 64)) * 64) };
+}
+
+interface Epilogue {
+  h: Place | undefined;
+  u: Place | undefined;
+  c: Place | undefined;
+  /** Elements between the addend's rows; 0 for a row that all share. */
+  addendStride: number;
+}
+
+function epilogueOf({ inputs, attrs }: Call<'matmul'>, n: number): Epilogue {
+  const extra = inputs.slice(2);
+  const h = attrs.lowRank === undefined ? undefined : extra.shift();
+  const u = attrs.lowRank === undefined ? undefined : extra.shift();
+  const c = attrs.addend === undefined ? undefined : extra.shift();
+  return { h, u, c, addendStride: attrs.addend === 'row' ? 0 : n };
+}
+
+function lowerFewRows(call: Call<'matmul'>, { m, n, k, rank }: Sizes): void {
+  const { attrs, inputs, outputs, recorder } = call;
+  const [a, b] = [at(inputs, 0), at(inputs, 1)];
+  const { h, u, c, addendStride } = epilogueOf(call, n);
+  const uTransposed = attrs.lowRank === 'nt';
+  const words = [
+    m, n, k, a.address, k, b.address, attrs.transposeB ? k : n, Number(attrs.transposeB) + 2 * encodingOf(b),
+    at(outputs, 0).address, n, c?.address ?? 0, addendStride,
+    h?.address ?? 0, rank, rank, u?.address ?? 0, uTransposed ? rank : n, Number(uTransposed),
+  ];
+  recorder.launch(Kernel.gemv, words, Math.ceil(n / 16), 4 * m * (k + rank));
+}
+
+function lowerPacked(call: Call<'matmul'>, sizes: Sizes): void {
+  const { batch, n } = sizes;
+  const { entries, columns } = cutOf(sizes);
+  for (let entry = 0; entry < batch; entry += entries) {
+    for (let column = 0; column < n; column += columns) {
+      lowerCut(call, sizes, { entry, entries: Math.min(entries, batch - entry), column, columns: Math.min(columns, n - column) });
+    }
+  }
+}
+
+interface Piece extends Cut {
+  entry: number;
+  column: number;
+}
+
+function lowerCut(call: Call<'matmul'>, { m, n, k, rank }: Sizes, { entry, entries, column, columns }: Piece): void {
+  const { attrs, inputs, outputs, workspace, recorder } = call;
+  const [a, b, y] = [at(inputs, 0), at(inputs, 1), at(outputs, 0)];
+  const { h, u, c, addendStride } = epilogueOf(call, n);
+  const panels = Math.ceil(columns / 8);
+  const packedU = workspace + entries * panels * 8 * k * 4;
+  const numbers = Array.from({ length: entries }, (_, i) => i);
+
+  const pack = (from: Place, transposed: boolean, depth: number, out: number, stacked: boolean): void => {
+    const bytes = encodingOf(from) === 0 ? 4 : 2;
+    const start = from.address + (entry * n * depth + column * (transposed ? depth : 1)) * bytes;
+    const table = stacked ? recorder.parameters(numbers.map((i) => i * n * depth)) : 0;
+    const words = [start, transposed ? depth : n, depth, columns, out, Number(transposed) + 2 * encodingOf(from), panels, table];
+    // Handed out by 8 panels or more: neighbouring panels share the cache lines of B's rows.
+    recorder.launch(Kernel.packB, words, panels * (stacked ? entries : 1), Math.max(1024, 8 * depth));
+  };
+  pack(b, attrs.transposeB, k, workspace, entries > 1);
+  if (u !== undefined) pack(u, attrs.lowRank === 'nt', rank, packedU, false);
+
+  const { rowsPerTask, columnsPerTask } = tasks({ m, columns, entries, threads: recorder.threads });
+  const rowBlocks = Math.ceil(m / rowsPerTask);
+  const columnBlocks = Math.ceil(columns / columnsPerTask);
+  const addendEntry = attrs.addend === 'full' ? m * n : 0;
+  const table = entries > 1 ? recorder.parameters(numbers.flatMap((i) => [i * m * k, i * panels * 8 * k, i * m * n, i * addendEntry])) : 0;
+  const words = [
+    m, columns, k, a.address + entry * m * k * 4, attrs.transposeA ? m : k, Number(attrs.transposeA), workspace,
+    y.address + (entry * m * n + column) * 4, n,
+    c === undefined ? 0 : c.address + (entry * addendEntry + column) * 4, addendStride,
+    h?.address ?? 0, rank, 0, rank, packedU, rowsPerTask, columnsPerTask, rowBlocks, columnBlocks, table,
+  ];
+  recorder.launch(Kernel.gemm, words, entries * rowBlocks * columnBlocks, rowsPerTask * columnsPerTask * k);
+}
+
+/** Blocks large enough to be worth packing for, and enough of them that no thread idles for long at the end. */
+function tasks({ m, columns, entries, threads }: { m: number; columns: number; entries: number; threads: number }): { rowsPerTask: number; columnsPerTask: number } {
+  let rowsPerTask = mostRowsPerTask;
+  let columnsPerTask = mostColumnsPerTask;
+  const enough = (): boolean => threads === 1 || entries * Math.ceil(m / rowsPerTask) * Math.ceil(columns / columnsPerTask) >= threads * 8;
+  while (!enough() && columnsPerTask > 64) columnsPerTask /= 2;
+  while (!enough() && rowsPerTask > 12) rowsPerTask /= 2;
+  return { rowsPerTask, columnsPerTask };
+}
+
+/** Elements of an operand. */
+export function elementsOf(spec: Spec): number {
+  return sizeOf(spec.shape);
+}
