@@ -1,0 +1,116 @@
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import type { MatmulAttrs } from '@lowrank/tensor';
+import { WebgpuBackend } from '../backend.js';
+import type { Tuning } from '../kernel.js';
+import { expectWithin, magnitudeOf, randomInput, runKernel, styles, testBackend } from '../testing/kernelHarness.js';
+import type { KernelCase } from '../testing/kernelHarness.js';
+
+// c grows with the length of the sum; 2 + √k covers the rounding of k products added in any order, with room.
+const constant = (k: number): number => 2 + Math.sqrt(k);
+
+const transposes = [
+  [false, false],
+  [false, true],
+  [true, false],
+  [true, true],
+] as const;
+
+// Odd sizes on scalar loads, multiples of 4 on vector loads, skinny ones, single rows: few of them, since each is a shader to compile.
+const sizes = [
+  [17, 13, 19],
+  [65, 36, 68],
+  [8, 70, 64],
+  [67, 8, 33],
+  [1, 29, 64],
+];
+
+function product([m = 1, n = 1, k = 1]: readonly number[], attrs: Partial<MatmulAttrs>, batch?: number): KernelCase {
+  const { transposeA = false, transposeB = false } = attrs;
+  const lead = batch === undefined ? [] : [batch];
+  const a = randomInput([...lead, ...(transposeA ? [k, m] : [m, k])], 1);
+  const b = randomInput([...lead, ...(transposeB ? [n, k] : [k, n])], 2);
+  return { op: 'matmul', attrs: { transposeA, transposeB, ...attrs }, inputs: [a, b] };
+}
+
+describe.each(styles)('matmul, %s kernels', (style) => {
+  let backend: WebgpuBackend;
+  beforeAll(async () => {
+    backend = await testBackend(style);
+  });
+  afterAll(() => backend.dispose());
+
+  async function check(test: KernelCase, k: number, on = backend): Promise<void> {
+    const { actual, expected } = await runKernel(on, test);
+    expectWithin(actual[0], expected[0], { c: constant(k), magnitude: magnitudeOf(test)[0] ?? 0 });
+  }
+
+  it.each(transposes)('multiplies awkward sizes, transposed %s %s', async (transposeA, transposeB) => {
+    await Promise.all([[1, 1, 1], ...sizes].map((size) => check(product(size, { transposeA, transposeB }), size[2] ?? 1)));
+  });
+
+  it('splits long sums, in every form', async () => {
+    const tunings: Tuning[] = style === 'software' ? [{ splitK: 3 }] : [{ matmul: 'tile', splitK: 3 }, { matmul: 'bigTile' }];
+    for (const tuning of tunings) {
+      const tuned = new WebgpuBackend(backend.device, { kernelStyle: style, tuning });
+      const cases = [product([17, 13, 67], {}), product([9, 36, 64], { transposeB: true }), product([68, 70, 40], { transposeA: true })];
+      await Promise.all(cases.map((test) => check(test, 67, tuned)));
+    }
+  });
+
+  it('multiplies stacks of matrices', async () => {
+    await Promise.all([check(product([9, 12, 20], { transposeB: true }, 3), 20), check(product([5, 7, 9], { transposeA: true }, 2), 9)]);
+  });
+
+  it.each(['f16', 'bf16'] as const)('reads %s weights', async (dtype) => {
+    const cases = [[5, 7, 9, 1], [20, 24, 32, 0], [20, 24, 32, 1], [1, 12, 64, 1]].map(([m = 1, n = 1, k = 1, transposed = 0]) => {
+      const test = product([m, n, k], { transposeB: transposed === 1 });
+      return { ...test, inputs: [...test.inputs.slice(0, 1), randomInput(transposed === 1 ? [n, k] : [k, n], 3, dtype)] };
+    });
+    await Promise.all(cases.map((test) => check(test, 64)));
+  });
+
+  it('adds a low-rank part and an addend', async () => {
+    const cases = [
+      { size: [5, 7, 9], rank: 3, lowRank: 'nt', addend: 'row' },
+      { size: [40, 36, 64], rank: 8, lowRank: 'nt', addend: 'full' },
+      { size: [40, 36, 64], rank: 8, lowRank: 'nn', addend: undefined },
+      { size: [1, 40, 32], rank: 8, lowRank: 'nt', addend: 'row' },
+      { size: [1, 40, 32], rank: 5, lowRank: 'nn', addend: 'full' },
+      { size: [9, 13, 11], rank: 2, lowRank: undefined, addend: 'row' },
+    ] as const;
+    await Promise.all(
+      cases.map(({ size: [m, n, k], rank, lowRank, addend }) => {
+        const test = product([m, n, k], { transposeB: true, lowRank, addend });
+        const extra = lowRank === undefined ? [] : [randomInput([m, rank], 4), randomInput(lowRank === 'nt' ? [n, rank] : [rank, n], 5)];
+        const added = addend === undefined ? [] : [randomInput(addend === 'row' ? [n] : [m, n], 6)];
+        return check({ ...test, inputs: [...test.inputs, ...extra, ...added] }, k + rank);
+      }),
+    );
+  });
+
+  it('writes over its addend', async () => {
+    const cases = [[6, 10, 7], [33, 64, 16]].map(([m = 1, n = 1, k = 1]): KernelCase => {
+      const test = product([m, n, k], { addend: 'full' });
+      return { ...test, inputs: [...test.inputs, randomInput([m, n], 6)], inPlace: [[2, 0]] };
+    });
+    await Promise.all(cases.map((test) => check(test, 16)));
+  });
+
+  it('adds up long sums', async () => {
+    await Promise.all([check(product([3, 5, 2050], {}), 2050), check(product([8, 24, 2048], { transposeA: true }), 2048)]);
+  });
+});
+
+describe('matmul beyond 65,535 workgroups in one dimension', () => {
+  it('computes a matrix–vector product of many columns', async () => {
+    const backend = await testBackend('hardware');
+    try {
+      const test = product([1, 4 * 65_535 + 5, 3], { transposeB: true });
+      const { actual, expected } = await runKernel(backend, test);
+      expectWithin(actual[0], expected[0], { c: 4, magnitude: 3 });
+      expect(actual[0]?.length).toBe(262_145);
+    } finally {
+      backend.dispose();
+    }
+  });
+});

@@ -1,0 +1,147 @@
+import { bytesPerElement, coreOps, fromNumbers, hostArray, sizeOf, threefryUniform, toFloat64 } from '@lowrank/tensor';
+import type { DType, HostArray, KernelName, Operand, Plan, PlanBuffer, Shape, Spec } from '@lowrank/tensor';
+import { expect } from 'vitest';
+import { createWebgpuBackend } from '../backend.js';
+import type { WebgpuBackend } from '../backend.js';
+import type { Tuning } from '../kernel.js';
+
+/** An operand of a kernel under test. */
+export interface TestInput {
+  readonly shape: Shape;
+  readonly dtype: DType;
+  readonly data: HostArray;
+  /** Put it into the scalars buffer. */
+  readonly scalar?: boolean;
+}
+
+/** Numbers in [-1, 1), the same in every run. */
+export function randomInput(shape: Shape, seed: number, dtype: DType = 'f32'): TestInput {
+  const values = Float64Array.from({ length: sizeOf(shape) }, (_, i) => 2 * threefryUniform([seed, 0], [0, i]) - 1);
+  return { shape, dtype, data: fromNumbers(values, dtype) };
+}
+
+export function given(values: readonly number[], shape: Shape = [values.length], dtype: DType = 'f32'): TestInput {
+  return { shape, dtype, data: fromNumbers(values, dtype) };
+}
+
+export function scalarInput(value: number, dtype: DType = 'f32'): TestInput {
+  return { ...given([value], [], dtype), scalar: true };
+}
+
+/** The kernels' variants that every op is tested in: as chosen on a software adapter, and as on a GPU (with barriers and workgroup memory). */
+export const styles = ['software', 'hardware'] as const;
+
+/** A backend with WebGPU's default limits: what passes here runs anywhere. */
+export function testBackend(kernelStyle: (typeof styles)[number], tuning: Tuning = {}): Promise<WebgpuBackend> {
+  return createWebgpuBackend({ limits: 'default', kernelStyle, tuning });
+}
+
+export interface KernelCase {
+  readonly op: KernelName;
+  readonly attrs: object;
+  readonly inputs: readonly TestInput[];
+  /** Pairs [input, output] that share storage. */
+  readonly inPlace?: readonly (readonly [number, number])[];
+}
+
+export interface KernelResult {
+  /** One per output, as numbers. */
+  readonly actual: Float64Array[];
+  readonly expected: Float64Array[];
+  readonly labels: readonly string[];
+}
+
+/** Runs one step on the backend, each operand in a buffer of its own (filled with rubbish where it is written), and the op's reference. */
+export async function runKernel(backend: WebgpuBackend, test: KernelCase): Promise<KernelResult> {
+  const { plan, fills } = planOf(backend, test);
+  const buffers = plan.buffers.map(({ bytes }, at) => {
+    const buffer = backend.allocate(bytes, `test ${at}`);
+    backend.write(buffer, 0, fills[at] ?? new Uint8Array(bytes).fill(0x41));
+    return buffer;
+  });
+  const scalars = fills[1] ?? new Uint8Array();
+  const executable = await backend.prepare(plan, buffers);
+  try {
+    const before = backend.device.counters.dispatches;
+    const { outputs } = await executable.run({ inputs: new Uint8Array(), scalars: new Uint8Array(scalars.buffer), read: plan.outputs.map((_, at) => at) });
+    const raw = await Promise.all(outputs);
+    expect(backend.device.counters.dispatches).toBeGreaterThan(before);
+    const actual = plan.outputs.map(({ dtype }, at) => toFloat64(hostArray(dtype, raw[at] ?? new ArrayBuffer(0)), dtype));
+    return { actual, expected: referenceOf(test), labels: [] };
+  } finally {
+    executable.dispose();
+    for (const buffer of buffers) buffer.destroy();
+  }
+}
+
+function outputSpecs({ op, attrs, inputs }: KernelCase): readonly Spec[] {
+  const infer = coreOps[op].infer as (specs: readonly Spec[], attrs: object) => readonly Spec[];
+  return infer(inputs, attrs);
+}
+
+export function referenceOf(test: KernelCase): Float64Array[] {
+  const specs = outputSpecs(test);
+  const outputs = specs.map(({ shape }) => new Float64Array(sizeOf(shape)));
+  const reference = coreOps[test.op].reference as (context: object) => void;
+  reference({ inputs: test.inputs.map(({ data, dtype }) => toFloat64(data, dtype)), outputs, inputSpecs: test.inputs, outputSpecs: specs, attrs: test.attrs });
+  return outputs;
+}
+
+function planOf(backend: WebgpuBackend, test: KernelCase): { plan: Plan; fills: (HostArray | undefined)[] } {
+  const buffers: PlanBuffer[] = [];
+  const fills: (HostArray | undefined)[] = [];
+  const add = (buffer: PlanBuffer, fill?: HostArray): number => {
+    fills.push(fill);
+    return buffers.push(buffer) - 1;
+  };
+  add({ kind: 'inputs', bytes: 0 });
+  const scalarCount = test.inputs.filter(({ scalar }) => scalar === true).length;
+  const scalars = new Uint32Array(scalarCount);
+  add({ kind: 'scalars', bytes: scalarCount * 4 }, scalars);
+  const arena = (spec: Spec, fill?: HostArray): Operand => {
+    const bytes = Math.ceil((sizeOf(spec.shape) * bytesPerElement(spec.dtype)) / 4) * 4;
+    return { shape: spec.shape, dtype: spec.dtype, buffer: add({ kind: 'arena', bytes }, fill), offset: 0, bytes };
+  };
+  let scalarAt = 0;
+  const inputs = test.inputs.map((input): Operand => {
+    if (input.scalar !== true) return arena(input, input.data);
+    scalars[scalarAt] = new Uint32Array(input.data.buffer, input.data.byteOffset, 1)[0] ?? 0;
+    return { shape: [], dtype: input.dtype, buffer: 1, offset: 4 * scalarAt++, bytes: 4 };
+  });
+  const specs = outputSpecs(test);
+  const outputs = specs.map((spec, at): Operand => {
+    const shared = test.inPlace?.find(([, to]) => to === at);
+    const home = shared === undefined ? undefined : inputs[shared[0]];
+    return home === undefined ? arena(spec) : { ...home, shape: spec.shape, dtype: spec.dtype };
+  });
+  const bytes = backend.spec.workspaceBytes(test.op, test.inputs, specs, test.attrs);
+  const workspace = bytes === 0 ? undefined : arena({ shape: [Math.ceil(bytes / 4)], dtype: 'u32' });
+  const step = { op: test.op, attrs: test.attrs, inputs, outputs, workspace, scope: 'test', flops: 0 };
+  return { plan: { buffers, steps: [step], inputs: [], scalars: [], outputs: outputs.map((output, at) => ({ ...output, name: `${at}` })) }, fills };
+}
+
+const epsilon = 2 ** -23;
+
+/**
+ * |actual − expected| ≤ c·ε·magnitude for every element, with ε = 2⁻²³ and `magnitude` the sum of the absolute values of the terms that make the
+ * element (one number for all, or one per element). Infinities must agree exactly.
+ */
+export function expectWithin(actual: Float64Array | undefined, expected: Float64Array | undefined, { c, magnitude }: { c: number; magnitude: number | Float64Array }): void {
+  expect(actual?.length).toBe(expected?.length);
+  let worst = { excess: 0, at: -1, actual: 0, expected: 0 };
+  expected?.forEach((want, at) => {
+    const got = actual?.[at] ?? NaN;
+    if (Object.is(got, want) || got === want) return;
+    const scale = typeof magnitude === 'number' ? magnitude : (magnitude[at] ?? 0);
+    const excess = Math.abs(got - want) / (epsilon * Math.max(scale, Number.MIN_VALUE));
+    if (!(excess <= worst.excess)) worst = { excess: Number.isNaN(excess) ? Infinity : excess, at, actual: got, expected: want };
+  });
+  expect(worst.excess, `element ${worst.at}: ${worst.actual} against ${worst.expected}`).toBeLessThanOrEqual(c);
+}
+
+/** The reference on absolute values: Σ|a||b| for whatever is a sum of products. */
+export function magnitudeOf(test: KernelCase): Float64Array[] {
+  const positive = test.inputs.map((input) => (input.dtype === 'i32' || input.dtype === 'u32' ? input : { ...input, data: fromNumbers(toFloat64(input.data, input.dtype).map(Math.abs), input.dtype) }));
+  return referenceOf({ ...test, inputs: positive });
+}
+
