@@ -1,8 +1,10 @@
 import { execFile } from 'node:child_process';
-import { readFile } from 'node:fs/promises';
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
-import { build } from 'esbuild';
+import { build } from 'vite';
 import { expect, test } from 'vitest';
 import { cpuBackend } from './backend.js';
 import { normal, run } from './kernels/testing.js';
@@ -59,33 +61,44 @@ test('many short runs on more threads than cores end and stay right', async () =
 });
 
 test('a process with worker threads ends by itself, disposed or not', async () => {
-  const bundle = await build({
-    stdin: {
-      contents: `
-        import { cpuBackend } from './src/index.ts';
-        const backend = await cpuBackend({ threads: 3 });
-        const buffer = backend.allocate(16, 'x');
-        const step = { op: 'elementwise', attrs: { program: [{ fn: 'constant', value: 7 }], shape: [4] }, inputs: [], outputs: [{ buffer: 0, offset: 0, bytes: 16, shape: [4], dtype: 'f32' }], scope: '', flops: 0 };
-        const executable = await backend.prepare({ buffers: [{ kind: 'arena', bytes: 16 }], steps: [step], inputs: [], scalars: [], outputs: [] }, [buffer]);
-        for (let i = 0; i < 50; i++) await executable.run({ inputs: new Uint8Array(), scalars: new Uint8Array(), read: [] });
-        console.log(...new Float32Array(await backend.read(buffer, 0, 16)));
-        if (process.argv[2] === 'dispose') backend.dispose();`,
-      resolveDir: root,
-      loader: 'ts',
-    },
-    bundle: true,
-    format: 'esm',
-    platform: 'neutral',
-    write: false,
-    alias: { '@lowrank/tensor': `${root}../tensor/src/index.ts`, '@lowrank/errors': `${root}../errors/src/index.ts` },
-  });
-  const code = bundle.outputFiles[0]?.text ?? '';
-  for (const argument of ['dispose', 'leave']) {
-    const { stdout, stderr } = await promisify(execFile)(process.execPath, ['--input-type=module', '-e', code, argument], { timeout: 30_000 });
-    expect(stdout.trim()).toBe('7 7 7 7');
-    expect(stderr).toBe('');
+  const code = await bundle(`
+    import { cpuBackend } from '${root}src/index.ts';
+    const backend = await cpuBackend({ threads: 3 });
+    const buffer = backend.allocate(16, 'x');
+    const step = { op: 'elementwise', attrs: { program: [{ fn: 'constant', value: 7 }], shape: [4] }, inputs: [], outputs: [{ buffer: 0, offset: 0, bytes: 16, shape: [4], dtype: 'f32' }], scope: '', flops: 0 };
+    const executable = await backend.prepare({ buffers: [{ kind: 'arena', bytes: 16 }], steps: [step], inputs: [], scalars: [], outputs: [] }, [buffer]);
+    for (let i = 0; i < 50; i++) await executable.run({ inputs: new Uint8Array(), scalars: new Uint8Array(), read: [] });
+    console.log(...new Float32Array(await backend.read(buffer, 0, 16)));
+    if (process.argv[2] === 'dispose') backend.dispose();`);
+  const folder = await mkdtemp(join(tmpdir(), 'lowrank-cpu-'));
+  try {
+    const file = join(folder, 'bundle.mjs');
+    await writeFile(file, code);
+    for (const argument of ['dispose', 'leave']) {
+      const { stdout, stderr } = await promisify(execFile)(process.execPath, [file, argument], { timeout: 30_000 });
+      expect(stdout.trim()).toBe('7 7 7 7');
+      expect(stderr).toBe('');
+    }
+  } finally {
+    await rm(folder, { recursive: true });
   }
 });
+
+/** One self-contained module, as an application's bundler would make it for a browser. */
+async function bundle(source: string): Promise<string> {
+  const entry = `${root}src/virtualEntry.js`;
+  const result = await build({
+    root,
+    configFile: false,
+    logLevel: 'silent',
+    resolve: { alias: { '@lowrank/tensor': `${root}../tensor/src/index.ts`, '@lowrank/errors': `${root}../errors/src/index.ts` } },
+    plugins: [{ name: 'entry', resolveId: (id) => (id === entry ? id : undefined), load: (id) => (id === entry ? source : undefined) }],
+    build: { write: false, target: 'es2022', minify: false, lib: { entry, formats: ['es'], fileName: 'bundle' } },
+  });
+  const outputs = (Array.isArray(result) ? result : [result]).flatMap((one) => ('output' in one ? one.output : []));
+  const chunk = outputs.find((output) => output.type === 'chunk');
+  return chunk?.type === 'chunk' ? chunk.code : '';
+}
 
 test('no source of this package imports a module of Node', async () => {
   for (const name of ['backend', 'heap', 'module', 'platform', 'pool', 'recorder', 'kernel']) {
