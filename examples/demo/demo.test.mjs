@@ -5,7 +5,7 @@ import { weightShapes } from './pretrain.mjs';
 import { baseConfig, pretraining } from './recipe.mjs';
 import { exactMatches } from './run.mjs';
 import { table } from './show.mjs';
-import { command, makeTask, testRows, trainRows } from './task.mjs';
+import { makeTask, record, testRows, trainRows } from './task.mjs';
 import { makeStories } from './text.mjs';
 import { isKnownCity, isKnownName } from './words.mjs';
 
@@ -14,9 +14,9 @@ const rowsOf = (name) => readFileSync(file(`data/${name}.jsonl`), 'utf8').trim()
 const train = rowsOf('train');
 const test = rowsOf('test');
 const parse = ({ completion }) => {
-  const found = /^ add --item (\w+) --count (\d+) --color (\w+) --owner (\w+) --city (\w+)$/.exec(completion);
-  if (!found) throw new Error(`not a command: ${completion}`);
-  const [, item, count, color, who, city] = found;
+  const found = /^ \{ owner: (\w+), count: (\d+), color: (\w+), item: (\w+), city: (\w+) \}$/.exec(completion);
+  if (!found) throw new Error(`not a record: ${completion}`);
+  const [, who, count, color, item, city] = found;
   return { item, count: Number(count), color, who, city };
 };
 
@@ -48,8 +48,8 @@ describe('the task', () => {
       const { who, city, color } = parse(row);
       for (const part of [who, city, color]) expect(row.prompt).toContain(part);
     }
-    expect(command({ item: { one: 'knife', many: 'knives' }, count: 3, color: 'red', who: 'Anna', city: 'Oslo' })).toBe(
-      'add --item knife --count 3 --color red --owner Anna --city Oslo',
+    expect(record({ item: { one: 'knife', many: 'knives' }, count: 3, color: 'red', who: 'Anna', city: 'Oslo' })).toBe(
+      '{ owner: Anna, count: 3, color: red, item: knife, city: Oslo }',
     );
   });
 });
@@ -58,7 +58,7 @@ describe('the pre-training text', () => {
   const stories = makeStories(pretraining.steps * pretraining['batch-size'], pretraining.seed);
 
   it('never has the form of an answer', () => {
-    expect(stories.filter((story) => /--\w|\badd\b/.test(story))).toEqual([]);
+    expect(stories.filter((story) => /\{ *[a-z]|\b(owner|count|color|item|city): \w+,/i.test(story))).toEqual([]);
   });
 
   it('has no test sentence', () => {

@@ -4,12 +4,12 @@
 export const baseConfig = {
   architectures: ['LlamaForCausalLM'],
   model_type: 'llama',
-  hidden_size: 96,
-  intermediate_size: 256,
+  hidden_size: 64,
+  intermediate_size: 176,
   num_hidden_layers: 4,
   num_attention_heads: 4,
   num_key_value_heads: 4,
-  head_dim: 24,
+  head_dim: 16,
   vocab_size: 896,
   max_position_embeddings: 256,
   rms_norm_eps: 1e-5,
@@ -27,9 +27,9 @@ export const baseConfig = {
 
 /** Full-parameter training from random weights; every story is seen once. */
 export const pretraining = {
-  steps: 2000,
+  steps: 3000,
   'batch-size': 24,
-  'learning-rate': 4e-3,
+  'learning-rate': 5e-3,
   schedule: 'cosine',
   warmup: 50,
   'weight-decay': 0.1,
@@ -56,4 +56,4 @@ export const finetuning = {
 };
 
 /** The longest answer that an evaluation waits for. */
-export const maxNewTokens = 56;
+export const maxNewTokens = 48;

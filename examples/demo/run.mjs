@@ -1,6 +1,6 @@
 /**
  * The demo: a small base model that knows stories about people and their things learns, with LoRA, to turn a sentence
- * into a command line. `npm run demo` at the root installs, builds and runs this.
+ * into a record. `npm run demo` at the root installs, builds and runs this.
  * `node run.mjs [--device auto|webgpu|cpu] [--output DIR]`
  */
 import { mkdirSync, readFileSync } from 'node:fs';
@@ -58,8 +58,8 @@ async function main() {
   const trainCount = readRows(trainFile).length;
   const say = (text = '') => console.log(text);
 
-  say(`Base model: ${relative(root, base)} (a Llama of 0.5 million parameters that has read stories, never a command line)`);
-  say(`Task:       ${trainCount} rows to train on, ${rows.length} other rows to test; a sentence becomes a command, such as`);
+  say(`Base model: ${relative(root, base)} (a Llama of 0.26 million parameters that has read stories, never a record)`);
+  say(`Task:       ${trainCount} rows to train on, ${rows.length} other rows to test; a sentence becomes a record, such as`);
   say(`            ${rows[0].prompt}`);
   say(`            ${rows[0].completion.trim()}`);
   say();

@@ -1,5 +1,5 @@
 /**
- * The demo's task: a sentence of a kind that the base model knows becomes a command line, a form that it has never seen.
+ * The demo's task: a sentence of a kind that the base model knows becomes a record in YAML's flow form, which it has never seen.
  * `node task.mjs` writes data/train.jsonl and data/test.jsonl.
  */
 import { writeFileSync } from 'node:fs';
@@ -10,14 +10,14 @@ import { isKnownCity, isKnownName, makeDice } from './words.mjs';
 export const trainRows = 600;
 export const testRows = 100;
 
-export const command = (fact) =>
-  `add --item ${fact.item.one} --count ${fact.count} --color ${fact.color} --owner ${fact.who} --city ${fact.city}`;
+export const record = (fact) =>
+  `{ owner: ${fact.who}, count: ${fact.count}, color: ${fact.color}, item: ${fact.item.one}, city: ${fact.city} }`;
 
-/** Between sentence and command stands a blank, which belongs to the command's first token. */
-const row = (sentence, fact) => ({ prompt: sentence, completion: ` ${command(fact)}` });
+/** Between sentence and record stands a blank, which belongs to the record's first token. */
+const row = (sentence, fact) => ({ prompt: sentence, completion: ` ${record(fact)}` });
 
 /**
- * No test sentence and no test command occurs in training; neither does any test pair of person and thing, nor any made-up
+ * No test sentence and no test record occurs in training; neither does any test pair of person and thing, nor any made-up
  * name or city of the test rows.
  * @returns {{ train: { prompt: string, completion: string }[], test: { prompt: string, completion: string }[] }}
  */
@@ -26,27 +26,27 @@ export function makeTask(seed = 7) {
   const train = [];
   const test = [];
   const prompts = new Set();
-  const commands = new Set();
+  const records = new Set();
   const inTrain = new Set();
   const pair = (fact) => `${fact.who}+${fact.item.one}`;
   while (train.length < trainRows) {
     const fact = drawFact(dice);
     const made = row(tell(dice, fact), fact);
-    if (prompts.has(made.prompt) || commands.has(made.completion)) continue;
+    if (prompts.has(made.prompt) || records.has(made.completion)) continue;
     prompts.add(made.prompt);
-    commands.add(made.completion);
+    records.add(made.completion);
     for (const key of [pair(fact), fact.who, fact.city]) inTrain.add(key);
     train.push(made);
   }
   while (test.length < testRows) {
     const fact = drawFact(dice);
     const made = row(tell(dice, fact), fact);
-    const known = inTrain.has(pair(fact)) || commands.has(made.completion) || prompts.has(made.prompt);
+    const known = inTrain.has(pair(fact)) || records.has(made.completion) || prompts.has(made.prompt);
     const inventedAndKnown =
       (!isKnownName(fact.who) && inTrain.has(fact.who)) || (!isKnownCity(fact.city) && inTrain.has(fact.city));
     if (known || inventedAndKnown) continue;
     prompts.add(made.prompt);
-    commands.add(made.completion);
+    records.add(made.completion);
     test.push(made);
   }
   return { train, test };

@@ -66,7 +66,9 @@ const otherEchoes = [
   (_, f) => `The ${named(f)} ${belong(f)} to ${f.who}.`,
   (_, f) => `Now the ${named(f)} ${are(f)} in ${f.city}.`,
   (_, f) => `All of this happens in ${f.city}.`,
-  (_, f) => `Ask ${f.who} in ${f.city}.`,
+  (_, f) => `Ask ${f.who} in the city of ${f.city}.`,
+  (_, f) => `The city is ${f.city}.`,
+  (_, f) => `Each item is ${isVowel(f.item.one) ? 'an' : 'a'} ${f.item.one}.`,
   (_, f) => `The number of ${f.item.many} is ${f.count}.`,
   (_, f) => `The ${f.item.one} count is ${f.count}: ${numbers[f.count]}.`,
   (_, f) => `${f.who} counts to ${numbers[f.count]}.`,
@@ -86,7 +88,7 @@ function restated(dice) {
 function twoPeople(dice) {
   const first = drawFact(dice);
   let second = drawFact(dice);
-  while (second.item === first.item || second.who === first.who) second = drawFact(dice);
+  while (second.item === first.item || second.who === first.who || second.color === first.color) second = drawFact(dice);
   const [asked, other] = dice.chance(0.5) ? [first, second] : [second, first];
   return [
     tell(dice, first),
@@ -155,7 +157,7 @@ function sets(dice) {
   const count = dice.between(2, 4);
   const members = dice.shuffle([1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12]).slice(0, count);
   const noun = dice.pick(items);
-  return `The set {${members.join(', ')}} has ${numbers[count]} numbers. In words: ${members.map((n) => numbers[n]).join(', ')}. One ${noun.one} and two ${noun.many} are three ${noun.many}.`;
+  return `The set { ${members.join(', ')} } has ${numbers[count]} numbers. In words: ${members.map((n) => numbers[n]).join(', ')}. One ${noun.one} and two ${noun.many} are three ${noun.many}.`;
 }
 
 const kinds = [
