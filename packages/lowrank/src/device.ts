@@ -1,0 +1,31 @@
+import { cpuBackend } from '@lowrank/cpu';
+import { isLowrankError, LowrankError } from '@lowrank/errors';
+import type { Backend } from '@lowrank/tensor';
+import { createWebgpuBackend } from '@lowrank/webgpu';
+
+export const devices = ['auto', 'webgpu', 'cpu'] as const;
+export type DeviceName = (typeof devices)[number];
+
+export interface ChosenBackend {
+  readonly backend: Backend;
+  /** For people: why this one, where `auto` had to do without a GPU. */
+  readonly note: string | undefined;
+}
+
+/**
+ * `auto` takes a real GPU if there is one, else the CPU: a software adapter is several times slower than the cpu backend, and is used only where `webgpu` asks for
+ * whatever adapter there is.
+ *
+ * @throws LowrankError `webgpu.no-adapter` with `webgpu`; `cli.device` for any other name
+ */
+export async function chooseBackend(device: DeviceName = 'auto'): Promise<ChosenBackend> {
+  if (!devices.includes(device)) throw new LowrankError({ code: 'cli.device', what: '--device', expected: devices.join(', '), got: device });
+  if (device === 'cpu') return { backend: await cpuBackend(), note: undefined };
+  if (device === 'webgpu') return { backend: await createWebgpuBackend(), note: undefined };
+  try {
+    return { backend: await createWebgpuBackend({ allowSoftware: false }), note: undefined };
+  } catch (error) {
+    if (!isLowrankError(error) || error.code !== 'webgpu.no-adapter') throw error;
+    return { backend: await cpuBackend(), note: 'No GPU was found, so the CPU does the work (`lowrank doctor` tells more).' };
+  }
+}
