@@ -1,6 +1,8 @@
 import { defineKernel, operand } from '../kernel.js';
 import { Shader, literal, nonFinite } from '../shader.js';
-import { agree, agreeDeclarations, attentionHead, bindHeads, bindResult, each, fillTile, joinShares, layoutOf, sharesDeclaration, visibility } from './attention/layout.js';
+import {
+  agree, agreeDeclarations, attentionHead, bindHeads, bindResult, declareVector, each, fillTile, groupOf, joinShares, layoutOf, overGroups, sharesDeclaration, visibility, wholeGroup,
+} from './attention/layout.js';
 import type { AttentionAttrs, Layout } from './attention/layout.js';
 
 /**
@@ -29,21 +31,26 @@ ${attentionHead(layout, queries)}${forwardBody(layout, attrs, lse)}}
 const bottom = '-3.0e38f';
 
 function forwardBody(layout: Layout, attrs: AttentionAttrs, lse: string): string {
-  const { queries, keys, heads, keyHeads, size, own, share, shared, tile, padded } = layout;
+  const { queries, keys, heads, keyHeads, size, shared, tile, padded } = layout;
   const keyBase = (j: string): string => `((b * ${keys}u + ${j}) * ${keyHeads}u + keyHead) * ${size}u`;
-  const row = (name: 'k' | 'v', jj: number, c: number): string =>
-    shared ? `keyTile[${jj * padded + c * share}u + part]` : `load_${name}(base${jj}, ${c}u)`;
+  const row = (name: 'k' | 'v', jj: number, c: string): string =>
+    shared ? `keyTile[${jj * padded}u + ${wholeGroup(layout, c)}]` : `load_${name}(base${jj}, ${c})`;
   const fill = (load: 'k' | 'v'): string => (shared ? fillTile(layout, { tile: 'keyTile', load, start: 'j0', limit: keys, base: keyBase }) : '');
+  const barrier = shared ? '    workgroupBarrier();\n' : '';
+  const q = (c: string): string => groupOf(layout, 'q', c);
+  const o = (c: string): string => groupOf(layout, 'o', c);
   return `  let keyHead = head * ${keyHeads}u / ${heads}u;
-  let queryBase = ((b * ${queries}u + min(row, ${queries - 1}u)) * ${heads}u + head) * ${size}u;
-  let mine = visible(b, min(row, ${queries - 1}u));
-${each(own, (c) => `  let q${c} = load_q(queryBase, ${c * share}u + part) * ${literal(attrs.scale)};\n  var o${c} = vec4<f32>();\n`)}
+  let query = min(row, ${queries - 1}u);
+  let queryBase = ((b * ${queries}u + query) * ${heads}u + head) * ${size}u;
+  let mine = visible(b, query);
+${declareVector(layout, 'q', (c) => `load_q(queryBase, ${wholeGroup(layout, c)}) * ${literal(attrs.scale)}`)}${declareVector(layout, 'o')}
   var top = ${bottom};
   var total = 0.0f;
 ${agree(layout)}
   for (var j0 = range.x; j0 < range.y; j0 += ${tile}u) {
-${fill('k')}${shared ? '    workgroupBarrier();\n' : each(tile, (jj) => `    let base${jj} = ${keyBase(`min(j0 + ${jj}u, ${keys - 1}u)`)};\n`)}
-${each(tile, (jj) => `    let s${jj} = ${Array.from({ length: own }, (_, c) => `dot(q${c}, ${row('k', jj, c)})`).join(' + ')};\n`)}
+${fill('k')}${barrier}${shared ? '' : each(tile, (jj) => `    let base${jj} = ${keyBase(`min(j0 + ${jj}u, ${keys - 1}u)`)};\n`)}
+${each(tile, (jj) => `    var s${jj} = 0.0f;\n`)}
+${overGroups(layout, (c) => each(tile, (jj) => `      s${jj} += dot(${q(c)}, ${row('k', jj, c)});\n`))}
 ${joinShares(layout, Array.from({ length: tile }, (_, jj) => `s${jj}`))}
 ${fill('v')}
     var highest = top;
@@ -52,18 +59,17 @@ ${each(tile, (jj) => `    let in${jj} = j0 + ${jj}u >= mine.x && j0 + ${jj}u < m
     top = highest;
 ${each(tile, (jj) => `    let p${jj} = select(0.0f, exp(s${jj}All - highest), in${jj});\n`)}
     total = total * fade${each(tile, (jj) => ` + p${jj}`)};
-${shared ? '    workgroupBarrier();\n' : ''}
-${each(own, (c) => `    o${c} = o${c} * fade${each(tile, (jj) => ` + p${jj} * ${row('v', jj, c)}`)};\n`)}
-${shared ? '    workgroupBarrier();\n' : ''}  }
+${barrier}
+${overGroups(layout, (c) => `      ${o(c)} = ${o(c)} * fade${each(tile, (jj) => ` + p${jj} * ${row('v', jj, c)}`)};\n`)}
+${barrier}  }
   // A query that sees nothing (padding) yields zero, not 0/0.
   let factor = select(1.0f / total, 0.0f, mine.x >= mine.y);
   if (alive) {
-${each(own, (c) => `    store_o(queryBase, ${c * share}u + part, o${c} * factor);\n`)}
+${overGroups(layout, (c) => `    store_o(queryBase, ${wholeGroup(layout, c)}, ${o(c)} * factor);\n`)}
     if (part == 0u) {
-      if (mine.x >= mine.y) { ${lse}[(b * ${heads}u + head) * ${queries}u + row] = -infinity(); }
-      else { ${lse}[(b * ${heads}u + head) * ${queries}u + row] = top + log(total); }
+      let at = (b * ${heads}u + head) * ${queries}u + row;
+      if (mine.x >= mine.y) { ${lse}[at] = -infinity(); } else { ${lse}[at] = top + log(total); }
     }
   }
 `;
 }
-

@@ -3,7 +3,9 @@ import type { Spec } from '@lowrank/tensor';
 import { defineKernel, operand } from '../kernel.js';
 import type { KernelContext, KernelStep, Launch, Slice } from '../kernel.js';
 import { Shader, grid, literal, mainHead, nonFinite } from '../shader.js';
-import { agree, agreeDeclarations, attentionHead, bindHeads, bindResult, each, fillTile, joinShares, layoutOf, sharesDeclaration, visibility } from './attention/layout.js';
+import {
+  agree, agreeDeclarations, attentionHead, bindHeads, bindResult, declareVector, each, fillTile, groupOf, joinShares, layoutOf, overGroups, sharesDeclaration, visibility, wholeGroup,
+} from './attention/layout.js';
 import type { AttentionAttrs, Layout } from './attention/layout.js';
 
 type Step = KernelStep<AttentionAttrs>;
@@ -66,15 +68,15 @@ function names(prefix: string, count: number): string[] {
 
 /** dq = Σ over visible keys of ds·k. */
 function queryPass(step: Step, layout: Layout, workspace: Slice, context: KernelContext): Launch {
-  const { batch, queries, keys, heads, keyHeads, size, own, share, shared, tile, padded } = layout;
+  const { batch, queries, keys, heads, keyHeads, size, shared, tile, padded } = layout;
   const shader = new Shader(context);
   const { code, pairs } = bindings(shader, step, layout, workspace);
   const stores = bindResult(shader, 'dq', operand(step.outputs, 0, 'attentionBackward'), layout).code;
   const keyBase = (j: string): string => `((b * ${keys}u + ${j}) * ${keyHeads}u + keyHead) * ${size}u`;
-  const value = (which: 0 | 1, jj: number, c: number): string =>
-    shared ? `tile${which}[${jj * padded + c * share}u + part]` : `load_${which === 0 ? 'k' : 'v'}(base${jj}, ${c}u)`;
+  const value = (which: 0 | 1, jj: number, c: string): string =>
+    shared ? `tile${which}[${jj * padded}u + ${wholeGroup(layout, c)}]` : `load_${which === 0 ? 'k' : 'v'}(base${jj}, ${c})`;
   const fill = (which: 0 | 1): string => fillTile(layout, { tile: `tile${which}`, load: which === 0 ? 'k' : 'v', start: 'j0', limit: keys, base: keyBase });
-  const dots = (left: string, which: 0 | 1, jj: number): string => Array.from({ length: own }, (_, c) => `dot(${left}${c}, ${value(which, jj, c)})`).join(' + ');
+  const own = (name: string, c: string): string => groupOf(layout, name, c);
   const body = `${code}${stores}${memoryOf(layout)}
 ${attentionHead(layout, queries)}
   let keyHead = head * ${keyHeads}u / ${heads}u;
@@ -84,17 +86,19 @@ ${attentionHead(layout, queries)}
   let pair = 2u * ((b * ${heads}u + head) * ${queries}u + query);
   let lse = ${pairs}[pair];
   let delta = ${pairs}[pair + 1u];
-${each(own, (c) => `  let q${c} = load_q(queryBase, ${c * share}u + part) * ${literal(step.attrs.scale)};\n  let g${c} = load_g(queryBase, ${c * share}u + part);\n  var d${c} = vec4<f32>();\n`)}
+${declareVector(layout, 'q', (c) => `load_q(queryBase, ${wholeGroup(layout, c)}) * ${literal(step.attrs.scale)}`)}
+${declareVector(layout, 'g', (c) => `load_g(queryBase, ${wholeGroup(layout, c)})`)}${declareVector(layout, 'd')}
 ${agree(layout)}
   for (var j0 = range.x; j0 < range.y; j0 += ${tile}u) {
 ${shared ? `${fill(0)}${fill(1)}    workgroupBarrier();\n` : each(tile, (jj) => `    let base${jj} = ${keyBase(`min(j0 + ${jj}u, ${keys - 1}u)`)};\n`)}
-${each(tile, (jj) => `    let s${jj} = ${dots('q', 0, jj)};\n    let t${jj} = ${dots('g', 1, jj)};\n`)}
+${each(tile, (jj) => `    var s${jj} = 0.0f;\n    var t${jj} = 0.0f;\n`)}
+${overGroups(layout, (c) => each(tile, (jj) => `      s${jj} += dot(${own('q', c)}, ${value(0, jj, c)});\n      t${jj} += dot(${own('g', c)}, ${value(1, jj, c)});\n`))}
 ${joinShares(layout, [...names('s', tile), ...names('t', tile)])}
 ${each(tile, (jj) => `    let ds${jj} = select(0.0f, exp(s${jj}All - lse) * (t${jj}All - delta) * ${literal(step.attrs.scale)}, j0 + ${jj}u >= mine.x && j0 + ${jj}u < mine.y);\n`)}
-${each(own, (c) => `    d${c} = d${c}${each(tile, (jj) => ` + ds${jj} * ${value(0, jj, c)}`)};\n`)}
+${overGroups(layout, (c) => `      ${own('d', c)} = ${own('d', c)}${each(tile, (jj) => ` + ds${jj} * ${value(0, jj, c)}`)};\n`)}
 ${shared ? '    workgroupBarrier();\n' : ''}  }
   if (alive) {
-${each(own, (c) => `    store_dq(queryBase, ${c * share}u + part, d${c});\n`)}  }
+${overGroups(layout, (c) => `    store_dq(queryBase, ${wholeGroup(layout, c)}, ${own('d', c)});\n`)}  }
 }
 `;
   return shader.launch({ label: 'attentionBackward dq', body, workgroups: [Math.ceil(queries / layout.rows), heads, batch] });
@@ -102,28 +106,30 @@ ${each(own, (c) => `    store_dq(queryBase, ${c * share}u + part, d${c});\n`)}  
 
 /** dk = Σ ds·q and dv = Σ p·g over the queries that see the key, of all heads in its group. */
 function keyPass(step: Step, layout: Layout, workspace: Slice, context: KernelContext): Launch {
-  const { batch, queries, keys, heads, keyHeads, size, own, share, shared, tile, padded } = layout;
+  const { batch, queries, keys, heads, keyHeads, size, shared, tile, padded } = layout;
   const { attrs } = step;
   const shader = new Shader(context);
   const { code, pairs } = bindings(shader, step, layout, workspace);
   const stores = ['dk', 'dv'].map((name, at) => bindResult(shader, name, operand(step.outputs, 1 + at, 'attentionBackward'), layout).code).join('');
   const queryBase = (i: string): string => `((b * ${queries}u + ${i}) * ${heads}u + queryHead) * ${size}u`;
-  const value = (which: 0 | 1, ii: number, c: number): string =>
-    shared ? `tile${which}[${ii * padded + c * share}u + part]` : `load_${which === 0 ? 'q' : 'g'}(base${ii}, ${c}u)`;
+  const value = (which: 0 | 1, ii: number, c: string): string =>
+    shared ? `tile${which}[${ii * padded}u + ${wholeGroup(layout, c)}]` : `load_${which === 0 ? 'q' : 'g'}(base${ii}, ${c})`;
   const fill = (which: 0 | 1): string => fillTile(layout, { tile: `tile${which}`, load: which === 0 ? 'q' : 'g', start: 'i0', limit: queries, base: queryBase });
-  const dots = (left: string, which: 0 | 1, ii: number): string => Array.from({ length: own }, (_, c) => `dot(${left}${c}, ${value(which, ii, c)})`).join(' + ');
+  const own = (name: string, c: string): string => groupOf(layout, name, c);
   const body = `${nonFinite}${code}${stores}${memoryOf(layout)}
 ${attentionHead(layout, keys)}
   let key = min(row, ${keys - 1}u);
   let keyBase = ((b * ${keys}u + key) * ${keyHeads}u + head) * ${size}u;
 ${watchers(layout, attrs)}
-${each(own, (c) => `  let k${c} = load_k(keyBase, ${c * share}u + part) * ${literal(attrs.scale)};\n  let v${c} = load_v(keyBase, ${c * share}u + part);\n  var dk${c} = vec4<f32>();\n  var dv${c} = vec4<f32>();\n`)}
+${declareVector(layout, 'k', (c) => `load_k(keyBase, ${wholeGroup(layout, c)}) * ${literal(attrs.scale)}`)}
+${declareVector(layout, 'v', (c) => `load_v(keyBase, ${wholeGroup(layout, c)})`)}${declareVector(layout, 'dk')}${declareVector(layout, 'dv')}
 ${agree(layout)}
   for (var member = 0u; member < ${heads / keyHeads}u; member++) {
   let queryHead = head * ${heads / keyHeads}u + member;
   for (var i0 = range.x; i0 < range.y; i0 += ${tile}u) {
 ${shared ? `${fill(0)}${fill(1)}    workgroupBarrier();\n` : each(tile, (ii) => `    let base${ii} = ${queryBase(`min(i0 + ${ii}u, ${queries - 1}u)`)};\n`)}
-${each(tile, (ii) => `    let s${ii} = ${dots('k', 0, ii)};\n    let t${ii} = ${dots('v', 1, ii)};\n`)}
+${each(tile, (ii) => `    var s${ii} = 0.0f;\n    var t${ii} = 0.0f;\n`)}
+${overGroups(layout, (c) => each(tile, (ii) => `      s${ii} += dot(${own('k', c)}, ${value(0, ii, c)});\n      t${ii} += dot(${own('v', c)}, ${value(1, ii, c)});\n`))}
 ${joinShares(layout, [...names('s', tile), ...names('t', tile)])}
 ${each(
   tile,
@@ -135,11 +141,16 @@ ${each(
     let ds${ii} = select(0.0f, p${ii} * (t${ii}All - ${pairs}[pair${ii} + 1u]) * ${literal(attrs.scale)}, in${ii});
 `,
 )}
-${each(own, (c) => `    dk${c} = dk${c}${each(tile, (ii) => ` + ds${ii} * ${value(0, ii, c)}`)};\n    dv${c} = dv${c}${each(tile, (ii) => ` + p${ii} * ${value(1, ii, c)}`)};\n`)}
+${overGroups(
+  layout,
+  (c) => `      ${own('dk', c)} = ${own('dk', c)}${each(tile, (ii) => ` + ds${ii} * ${value(0, ii, c)}`)};
+      ${own('dv', c)} = ${own('dv', c)}${each(tile, (ii) => ` + p${ii} * ${value(1, ii, c)}`)};
+`,
+)}
 ${shared ? '    workgroupBarrier();\n' : ''}  }
   }
   if (alive) {
-${each(own, (c) => `    store_dk(keyBase, ${c * share}u + part, dk${c});\n    store_dv(keyBase, ${c * share}u + part, dv${c});\n`)}  }
+${overGroups(layout, (c) => `    store_dk(keyBase, ${wholeGroup(layout, c)}, ${own('dk', c)});\n    store_dv(keyBase, ${wholeGroup(layout, c)}, ${own('dv', c)});\n`)}  }
 }
 `;
   return shader.launch({ label: 'attentionBackward dk dv', body, workgroups: [Math.ceil(keys / layout.rows), keyHeads, batch] });
@@ -148,9 +159,9 @@ ${each(own, (c) => `    store_dk(keyBase, ${c * share}u + part, dk${c});\n    st
 /** WGSL of `mine`: queries that may see `key`; whether each does is asked of the query. */
 function watchers({ queries, keys }: Layout, attrs: AttentionAttrs): string {
   const offset = keys - queries;
-  let code = `  var from = ${attrs.causal ? `max(i32(key) - ${offset}, 0)` : '0'};\n`;
-  code += `  var to = ${attrs.window > 0 ? `min(i32(key) - ${offset} + ${attrs.window}, ${queries})` : `${queries}`};\n`;
+  let code = `  var begin = ${attrs.causal ? `max(i32(key) - ${offset}, 0)` : '0'};\n`;
+  code += `  var finish = ${attrs.window > 0 ? `min(i32(key) - ${offset} + ${attrs.window}, ${queries})` : `${queries}`};\n`;
   // Documents are contiguous and see only themselves, so a key's own bounds hold its queries.
-  if (attrs.segments) code += `  from = max(from, segments[(b * ${keys}u + key) * 2u]);\n  to = min(to, segments[(b * ${keys}u + key) * 2u + 1u]);\n`;
-  return `${code}  let mine = vec2<u32>(u32(max(from, 0)), u32(max(to, 0)));\n`;
+  if (attrs.segments) code += `  begin = max(begin, segments[(b * ${keys}u + key) * 2u]);\n  finish = min(finish, segments[(b * ${keys}u + key) * 2u + 1u]);\n`;
+  return `${code}  let mine = vec2<u32>(u32(max(begin, 0)), u32(max(finish, 0)));\n`;
 }

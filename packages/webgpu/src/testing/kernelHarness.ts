@@ -1,6 +1,6 @@
 import { bytesPerElement, coreOps, fromNumbers, hostArray, sizeOf, threefryUniform, toFloat64 } from '@lowrank/tensor';
 import type { DType, HostArray, KernelName, Operand, Plan, PlanBuffer, Shape, Spec } from '@lowrank/tensor';
-import { expect } from 'vitest';
+import { afterAll, beforeAll, describe, expect } from 'vitest';
 import { createWebgpuBackend } from '../backend.js';
 import type { WebgpuBackend } from '../backend.js';
 import type { Tuning } from '../kernel.js';
@@ -36,6 +36,35 @@ export function testBackend(kernelStyle: (typeof styles)[number], tuning: Tuning
   return createWebgpuBackend({ limits: 'default', kernelStyle, tuning });
 }
 
+/** Tests of a kernel in both styles; `check` runs a case and holds every output to its bound. */
+export function describeKernel(name: string, tests: (scene: Scene) => void): void {
+  describe.each(styles)(`${name}, %s kernels`, (style) => {
+    let backend: WebgpuBackend | undefined;
+    beforeAll(async () => {
+      backend = await testBackend(style);
+    });
+    afterAll(() => backend?.dispose());
+    const run = (test: KernelCase): Promise<KernelResult> => {
+      if (backend === undefined) throw new TypeError('the backend is made before the tests');
+      return runKernel(backend, test);
+    };
+    tests({
+      style,
+      run,
+      check: async (test, bound) => {
+        const { actual, expected } = await run(test);
+        expected.forEach((want, at) => expectWithin(actual[at], want, bound));
+      },
+    });
+  });
+}
+
+export interface Scene {
+  readonly style: (typeof styles)[number];
+  run(test: KernelCase): Promise<KernelResult>;
+  check(test: KernelCase, bound: { readonly c: number; readonly magnitude: number | Float64Array }): Promise<void>;
+}
+
 export interface KernelCase {
   readonly op: KernelName;
   readonly attrs: object;
@@ -48,7 +77,6 @@ export interface KernelResult {
   /** One per output, as numbers. */
   readonly actual: Float64Array[];
   readonly expected: Float64Array[];
-  readonly labels: readonly string[];
 }
 
 /** Runs one step on the backend, each operand in a buffer of its own (filled with rubbish where it is written), and the op's reference. */
@@ -67,7 +95,7 @@ export async function runKernel(backend: WebgpuBackend, test: KernelCase): Promi
     const raw = await Promise.all(outputs);
     expect(backend.device.counters.dispatches).toBeGreaterThan(before);
     const actual = plan.outputs.map(({ dtype }, at) => toFloat64(hostArray(dtype, raw[at] ?? new ArrayBuffer(0)), dtype));
-    return { actual, expected: referenceOf(test), labels: [] };
+    return { actual, expected: referenceOf(test) };
   } finally {
     executable.dispose();
     for (const buffer of buffers) buffer.destroy();

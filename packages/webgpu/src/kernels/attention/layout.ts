@@ -147,6 +147,35 @@ export function sharesDeclaration(layout: Layout, names: number): string {
   return layout.share === 1 ? '' : `var<workgroup> shares: array<f32, ${threads * names}>;\n`;
 }
 
+/**
+ * A thread's share of head vectors: named variables while they are few, which compilers keep in registers; beyond that an array and loops, since a software
+ * adapter takes many seconds to compile the unrolled form of a head of 256.
+ */
+const looped = ({ own }: Layout): boolean => own > 8;
+
+/** WGSL that runs `body` for each group of four that the thread holds; `c` is the group's index as an expression. */
+export function overGroups(layout: Layout, body: (c: string) => string): string {
+  if (looped(layout)) return `    for (var c = 0u; c < ${layout.own}u; c++) {\n${body('c')}    }\n`;
+  return each(layout.own, (c) => body(`${c}u`));
+}
+
+/** WGSL that declares a head vector, zero or from `initial`. */
+export function declareVector(layout: Layout, name: string, initial?: (c: string) => string): string {
+  if (!looped(layout)) return each(layout.own, (c) => `  var ${name}${c} = ${initial === undefined ? 'vec4<f32>()' : initial(`${c}u`)};\n`);
+  const fill = initial === undefined ? '' : `  for (var c = 0u; c < ${layout.own}u; c++) { ${name}[c] = ${initial('c')}; }\n`;
+  return `  var ${name}: array<vec4<f32>, ${layout.own}>;\n${fill}`;
+}
+
+/** The group `c` of a declared head vector. */
+export function groupOf(layout: Layout, name: string, c: string): string {
+  return looped(layout) ? `${name}[${c}]` : `${name}${c.replace('u', '')}`;
+}
+
+/** The place of the thread's group `c` in the whole head vector. */
+export function wholeGroup(layout: Layout, c: string): string {
+  return layout.share === 1 ? c : `${c} * ${layout.share}u + part`;
+}
+
 /** `count` lines of WGSL from a template. */
 export function each(count: number, line: (at: number) => string): string {
   return Array.from({ length: count }, (_, at) => line(at)).join('');

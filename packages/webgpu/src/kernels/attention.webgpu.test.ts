@@ -1,0 +1,81 @@
+import { it } from 'vitest';
+import { describeKernel, given, randomInput, referenceOf } from '../testing/kernelHarness.js';
+import type { KernelCase, TestInput } from '../testing/kernelHarness.js';
+
+interface Case {
+  readonly batch?: number;
+  readonly queries: number;
+  readonly keys?: number;
+  readonly heads?: number;
+  readonly keyHeads?: number;
+  readonly size: number;
+  readonly causal?: boolean;
+  readonly window?: number;
+  /** Lengths of the documents of every row. */
+  readonly documents?: readonly number[];
+  readonly lengths?: readonly number[];
+}
+
+function forward({ batch = 2, queries, keys = queries, heads = 2, keyHeads = heads, size, causal = true, window = 0, documents, lengths }: Case): KernelCase {
+  const bounds = documents?.flatMap((length, at) => {
+    const start = documents.slice(0, at).reduce((a, b) => a + b, 0);
+    return Array.from({ length }, () => [start, start + length]).flat();
+  });
+  const masks: TestInput[] = [];
+  if (bounds !== undefined) masks.push(given(Array.from({ length: batch }, () => bounds).flat(), [batch, keys, 2], 'i32'));
+  if (lengths !== undefined) masks.push(given(lengths, [batch], 'i32'));
+  return {
+    op: 'attention',
+    attrs: { causal, scale: 1 / Math.sqrt(size), window, segments: documents !== undefined, lengths: lengths !== undefined },
+    inputs: [randomInput([batch, queries, heads, size], 1), randomInput([batch, keys, keyHeads, size], 2), randomInput([batch, keys, keyHeads, size], 3), ...masks],
+  };
+}
+
+function backward(options: Case): KernelCase {
+  const test = forward(options);
+  const [o = new Float64Array(), lse = new Float64Array()] = referenceOf(test);
+  const [q, k, v, ...masks] = test.inputs;
+  if (q === undefined || k === undefined || v === undefined) throw new TypeError('attention has three operands');
+  const [batch = 1, queries = 1, heads = 1] = q.shape;
+  const output: TestInput = { shape: q.shape, dtype: 'f32', data: Float32Array.from(o) };
+  const sums: TestInput = { shape: [batch, heads, queries], dtype: 'f32', data: Float32Array.from(lse) };
+  return { ...test, op: 'attentionBackward', inputs: [q, k, v, output, sums, randomInput(q.shape, 4), ...masks] };
+}
+
+const trained: Record<string, Case> = {
+  'a single position': { queries: 1, size: 4 },
+  'causal, head of 5': { queries: 13, size: 5 },
+  'causal, head of 32, over a tile': { queries: 67, size: 32, batch: 1 },
+  'grouped queries, head of 48': { queries: 19, heads: 6, keyHeads: 2, size: 48, batch: 1 },
+  'not causal': { queries: 11, size: 8, causal: false },
+  'documents and padding': { queries: 23, size: 8, documents: [3, 11, 1, 8] },
+  'documents that do not look ahead in a wide head': { queries: 17, size: 64, documents: [9, 8], batch: 1 },
+  'a sliding window': { queries: 29, size: 8, window: 5 },
+  'fewer queries than keys': { queries: 5, keys: 21, size: 8 },
+  'head of 128': { queries: 9, size: 128, batch: 1, heads: 1 },
+  'head of 256': { queries: 9, size: 256, batch: 1, heads: 1 },
+};
+
+const cached: Record<string, Case> = {
+  'a cache being filled': { queries: 3, keys: 40, size: 16, lengths: [0, 17], heads: 4, keyHeads: 2 },
+  'one token, full cache': { queries: 1, keys: 40, size: 16, lengths: [39, 12] },
+};
+
+// Weights sum to 1 and values lie in [-1, 1]; the exponential's own error, 3 + 2|x| ulp, comes on top of the sums'.
+const c = 64;
+
+describeKernel('attention', ({ check }) => {
+  it.each(Object.entries({ ...trained, ...cached }))('attends: %s', async (_, options) => {
+    await check(forward(options), { c, magnitude: 1 + Math.log(options.keys ?? options.queries) });
+  });
+
+  it.each(Object.entries(trained))('has its gradient: %s', async (_, options) => {
+    await check(backward(options), { c, magnitude: 4 + Math.sqrt(options.queries) });
+  });
+
+  it('gives zero to a query that sees nothing', async () => {
+    const test = forward({ queries: 6, size: 8, batch: 1, heads: 1 });
+    const bounds = given([0, 4, 0, 4, 0, 4, 0, 4, 0, 0, 0, 0], [1, 6, 2], 'i32');
+    await check({ ...test, attrs: { ...test.attrs, segments: true }, inputs: [...test.inputs, bounds] }, { c, magnitude: 3 });
+  });
+});

@@ -1,0 +1,31 @@
+import { it } from 'vitest';
+import { describeKernel, given, randomInput } from '../testing/kernelHarness.js';
+import type { KernelCase, TestInput } from '../testing/kernelHarness.js';
+
+function rows(count: number, width: number, scale: number): KernelCase {
+  const logits = randomInput([count, width], width);
+  const labels = Array.from({ length: count }, (_, i) => (i % 3 === 2 ? -100 : (i * 7) % width));
+  const scaled: TestInput = { ...logits, data: logits.data.map((value) => value * scale) as Float32Array };
+  return { op: 'crossEntropyRows', attrs: { gradient: true }, inputs: [scaled, given(labels, [count], 'i32')] };
+}
+
+// exp is allowed 3 + 2|x| ulp, so c takes the scale of the logits along.
+describeKernel('crossEntropyRows', ({ check }) => {
+  it('gives loss and gradient of each row', async () => {
+    for (const [count = 1, width = 1] of [[1, 1], [3, 5], [7, 67], [4, 1031]]) await check(rows(count, width, 4), { c: 40, magnitude: 4 + Math.log(width) });
+  });
+
+  it('keeps its head at large logits', async () => {
+    await check(rows(5, 67, 300), { c: 40, magnitude: 300 });
+  });
+
+  it('writes the gradient over the logits', async () => {
+    await check({ ...rows(6, 131, 4), inPlace: [[0, 1]] }, { c: 40, magnitude: 9 });
+  });
+
+  it('gives the loss alone', async () => {
+    const test = rows(6, 131, 4);
+    const bound = { c: 40, magnitude: 9 };
+    await check({ ...test, attrs: { gradient: false }, inPlace: [] }, { ...bound, magnitude: Float64Array.from({ length: 6 }, (_, i) => (i === 0 ? 1e9 : 9)) });
+  });
+});
