@@ -1,1 +1,12 @@
-export {};
+export { Attention } from './attention.js';
+export type { AttentionContext, AttentionOptions, KeyValueProvider, LayerCache } from './attention.js';
+export { Embedding } from './embedding.js';
+export { Linear } from './linear.js';
+export { isLayer, isLinearLike, Module, Parameter } from './module.js';
+export type { Layer, LinearLike } from './module.js';
+export { RmsNorm } from './rmsNorm.js';
+export { RotaryTable } from './rotary.js';
+export type { LinearScaling, Llama3Scaling, RotaryOptions } from './rotary.js';
+export { SwigluMlp } from './swigluMlp.js';
+export { trainingDropout, withDropout } from './dropout.js';
+export { ModuleList } from './moduleList.js';

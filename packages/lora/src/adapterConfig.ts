@@ -1,0 +1,99 @@
+import { LowrankError } from '@lowrank/errors';
+import type { LoraConfig } from './config.js';
+import { loraConfig } from './config.js';
+
+/** Settings of PEFT that change what an adapter computes and that Lowrank does not do yet: refused by name, never ignored. */
+const unsupported: Readonly<Record<string, (value: unknown) => boolean>> = {
+  use_dora: isSet,
+  lora_bias: isSet,
+  modules_to_save: isSet,
+  trainable_token_indices: isSet,
+  layer_replication: isSet,
+  megatron_config: isSet,
+  alora_invocation_tokens: isSet,
+  target_parameters: isSet,
+  use_qalora: isSet,
+  arrow_config: isSet,
+  fan_in_fan_out: isSet,
+  bias: (value) => isSet(value) && value !== 'none',
+};
+
+function isSet(value: unknown): boolean {
+  return value !== undefined && value !== null && value !== false && !(Array.isArray(value) && value.length === 0) && !(typeof value === 'object' && Object.keys(value).length === 0);
+}
+
+/**
+ * Reads PEFT's adapter_config.json. Unknown keys are ignored, as PEFT does; settings that Lowrank knows but cannot do are refused by name.
+ *
+ * @throws LowrankError `lora.adapterConfig` and `lora.config`
+ */
+export function parseAdapterConfig(json: unknown, name = 'adapter_config.json'): LoraConfig {
+  const fail = (key: string, expected: string, got: unknown, remedy?: string): never => {
+    throw new LowrankError({ code: 'lora.adapterConfig', what: `${key} in ${name}`, expected, got: got === undefined ? 'nothing' : JSON.stringify(got), remedy });
+  };
+  if (typeof json !== 'object' || json === null || Array.isArray(json)) return fail('the content', 'a JSON object', json);
+  const given = json as Record<string, unknown>;
+  if (given['peft_type'] !== 'LORA') fail('peft_type', '"LORA"', given['peft_type'], 'Lowrank reads LoRA adapters.');
+  for (const [key, on] of Object.entries(unsupported)) {
+    if (on(given[key])) fail(key, 'a setting that Lowrank supports (off)', given[key], 'Train or convert the adapter without it.');
+  }
+  const number = (key: string, fallback: number): number => {
+    const value = given[key] ?? fallback;
+    return typeof value === 'number' ? value : fail(key, 'a number', value);
+  };
+  const names = (key: string): readonly string[] | string | undefined => {
+    const value = given[key] ?? undefined;
+    if (value === undefined || typeof value === 'string') return value;
+    return Array.isArray(value) && value.every((item) => typeof item === 'string') ? value : fail(key, 'a string or a list of strings', value);
+  };
+  const pattern = (key: string): Record<string, number> => {
+    const value = given[key] ?? {};
+    const fits = typeof value === 'object' && value !== null && Object.values(value).every((item) => typeof item === 'number');
+    return fits ? (value as Record<string, number>) : fail(key, 'an object of numbers', value);
+  };
+  const layers = given['layers_to_transform'] ?? undefined;
+  const layersPattern = names('layers_pattern');
+  return loraConfig({
+    r: number('r', 8),
+    alpha: number('lora_alpha', 8),
+    dropout: number('lora_dropout', 0),
+    targetModules: names('target_modules') ?? fail('target_modules', 'names of modules', undefined),
+    excludeModules: names('exclude_modules'),
+    layersToTransform: layers === undefined ? undefined : [layers].flat().map((layer) => (typeof layer === 'number' ? layer : fail('layers_to_transform', 'layer numbers', layers))),
+    layersPattern: typeof layersPattern === 'string' ? [layersPattern] : layersPattern,
+    useRslora: given['use_rslora'] === true,
+    rankPattern: pattern('rank_pattern'),
+    alphaPattern: pattern('alpha_pattern'),
+    init: given['init_lora_weights'] === 'gaussian' ? 'gaussian' : 'kaiming',
+    baseModel: typeof given['base_model_name_or_path'] === 'string' ? given['base_model_name_or_path'] : undefined,
+    taskType: typeof given['task_type'] === 'string' ? given['task_type'] : undefined,
+  });
+}
+
+/** PEFT's adapter_config.json: sorted keys, indent 2, ready for inference. */
+export function serializeAdapterConfig(config: LoraConfig): string {
+  const fields: Record<string, unknown> = {
+    alpha_pattern: config.alphaPattern,
+    base_model_name_or_path: config.baseModel ?? null,
+    bias: 'none',
+    exclude_modules: config.excludeModules ?? null,
+    fan_in_fan_out: false,
+    inference_mode: true,
+    init_lora_weights: config.init === 'kaiming' ? true : config.init,
+    layers_pattern: config.layersPattern ?? null,
+    layers_to_transform: config.layersToTransform ?? null,
+    lora_alpha: config.alpha,
+    lora_bias: false,
+    lora_dropout: config.dropout,
+    modules_to_save: null,
+    peft_type: 'LORA',
+    r: config.r,
+    rank_pattern: config.rankPattern,
+    revision: null,
+    target_modules: config.targetModules,
+    task_type: config.taskType ?? 'CAUSAL_LM',
+    use_dora: false,
+    use_rslora: config.useRslora,
+  };
+  return `${JSON.stringify(fields, null, 2)}\n`;
+}

@@ -1,0 +1,106 @@
+import { LowrankError } from '@lowrank/errors';
+import { fromNumbers, toFloat32 } from '@lowrank/tensor';
+import type { ByteSource, TensorEntry } from '@lowrank/safetensors';
+import { openSafetensors, serializeSafetensors } from '@lowrank/safetensors';
+import { parseAdapterConfig, serializeAdapterConfig } from './adapterConfig.js';
+import type { LoraConfig } from './config.js';
+
+/** The A and B of one layer, on the host. */
+export interface LoraMatrices {
+  /** [r, in] */
+  readonly a: Float32Array;
+  /** [out, r] */
+  readonly b: Float32Array;
+  readonly rank: number;
+  readonly inFeatures: number;
+  readonly outFeatures: number;
+}
+
+/** An adapter as PEFT keeps it: its configuration, and matrices by the path of the layer they adapt. */
+export interface LoraAdapter {
+  readonly config: LoraConfig;
+  readonly layers: ReadonlyMap<string, LoraMatrices>;
+}
+
+const prefix = 'base_model.model.';
+
+/**
+ * Reads an adapter in PEFT's format.
+ *
+ * @throws LowrankError `lora.adapterConfig`, `lora.keys` (keys that belong to no LoRA of a linear layer, or halves that miss each other), `lora.shape`, and safetensors' codes
+ */
+export async function readAdapter({ config, weights, name }: { config: unknown; weights: ByteSource; name: string }): Promise<LoraAdapter> {
+  const parsed = parseAdapterConfig(config, `${name}/adapter_config.json`);
+  const file = await openSafetensors(weights);
+  const halves = new Map<string, Partial<Record<'A' | 'B', { data: Float32Array; shape: readonly number[] }>>>();
+  const strange: string[] = [];
+  for (const [key, info] of file.tensors) {
+    const match = /^base_model\.model\.(.+)\.lora_([AB])\.weight$/.exec(key);
+    const [, path, half] = match ?? [];
+    if (path === undefined || (half !== 'A' && half !== 'B') || info.shape.length !== 2) {
+      strange.push(`${key} [${info.shape.join(', ')}]`);
+      continue;
+    }
+    const entry = halves.get(path) ?? {};
+    entry[half] = { data: matrix(await file.read(key), info.dtype, key), shape: info.shape };
+    halves.set(path, entry);
+  }
+  if (strange.length > 0 || halves.size === 0) {
+    throw new LowrankError({ code: 'lora.keys', what: file.name, expected: 'keys of the form base_model.model.<path>.lora_A.weight and .lora_B.weight', got: strange.length === 0 ? 'no tensors' : list(strange), remedy: 'Save the adapter with PEFT or Lowrank; adapted embeddings, DoRA and saved modules are not supported yet.' });
+  }
+  const layers = new Map<string, LoraMatrices>();
+  for (const [path, { A, B }] of halves) layers.set(path, paired({ path, A, B, file: file.name }));
+  return { config: parsed, layers };
+}
+
+type Half = { data: Float32Array; shape: readonly number[] } | undefined;
+
+function paired({ path, A, B, file }: { path: string; A: Half; B: Half; file: string }): LoraMatrices {
+  if (A === undefined || B === undefined) {
+    throw new LowrankError({ code: 'lora.keys', what: `${prefix}${path} in ${file}`, expected: 'lora_A and lora_B', got: `only lora_${A === undefined ? 'B' : 'A'}`, remedy: 'The file is incomplete: save or download it again.' });
+  }
+  const [rank = 0, inFeatures = 0] = A.shape;
+  const [outFeatures = 0, rankB] = B.shape;
+  if (rank !== rankB || rank === 0) throw new LowrankError({ code: 'lora.shape', what: `${prefix}${path} in ${file}`, expected: 'A [r, in] and B [out, r] of one rank', got: `A [${A.shape.join(', ')}] and B [${B.shape.join(', ')}]` });
+  return { a: A.data, b: B.data, rank, inFeatures, outFeatures };
+}
+
+function matrix(bytes: Uint8Array, dtype: string, key: string): Float32Array {
+  const { buffer } = bytes.slice();
+  if (dtype === 'F32') return new Float32Array(buffer);
+  if (dtype === 'F16' || dtype === 'BF16') return toFloat32(new Uint16Array(buffer), dtype === 'F16' ? 'f16' : 'bf16');
+  throw new LowrankError({ code: 'lora.dtype', what: key, expected: 'F32, F16 or BF16', got: dtype });
+}
+
+function list(items: readonly string[]): string {
+  const shown = items.slice(0, 8).join('; ');
+  return items.length > 8 ? `${shown}; and ${items.length - 8} more` : shown;
+}
+
+export type StoredDtype = 'F32' | 'F16' | 'BF16';
+
+/** The files of a PEFT adapter folder, by name. Matrices are stored in `dtype`, f32 by default. */
+export function serializeAdapter({ config, layers }: LoraAdapter, { dtype = 'F32' }: { dtype?: StoredDtype } = {}): Record<string, Uint8Array> {
+  const entries: (TensorEntry & { readonly data: Uint8Array })[] = [];
+  for (const [path, { a, b, rank, inFeatures, outFeatures }] of layers) {
+    entries.push({ name: `${prefix}${path}.lora_A.weight`, dtype, shape: [rank, inFeatures], data: stored(a, dtype) });
+    entries.push({ name: `${prefix}${path}.lora_B.weight`, dtype, shape: [outFeatures, rank], data: stored(b, dtype) });
+  }
+  const text = new TextEncoder();
+  return {
+    'adapter_config.json': text.encode(serializeAdapterConfig(config)),
+    'adapter_model.safetensors': serializeSafetensors(entries, { format: 'pt' }),
+    'README.md': text.encode(readme(config)),
+  };
+}
+
+function stored(values: Float32Array, dtype: StoredDtype): Uint8Array {
+  const data = dtype === 'F32' ? values : fromNumbers(values, dtype === 'F16' ? 'f16' : 'bf16');
+  return new Uint8Array(data.buffer, data.byteOffset, data.byteLength);
+}
+
+/** PEFT writes a model card beside an adapter; hubs read its header. */
+function readme({ baseModel, r, alpha }: LoraConfig): string {
+  const base = baseModel === undefined ? '' : `base_model: ${JSON.stringify(baseModel)}\n`;
+  return `---\n${base}library_name: peft\ntags:\n- lora\n- lowrank\n---\n\nA LoRA adapter (r = ${r}, alpha = ${alpha}), trained with Lowrank. It loads with PEFT: \`PeftModel.from_pretrained(model, folder)\`.\n`;
+}

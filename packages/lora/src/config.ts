@@ -1,0 +1,89 @@
+import { LowrankError } from '@lowrank/errors';
+
+/** How the A and B of a new adapter are filled: PEFT's `true` (Kaiming-uniform A, zero B) or 'gaussian' (A normal with standard deviation 1/r, zero B). */
+export type LoraInit = 'kaiming' | 'gaussian';
+
+/** PEFT's LoraConfig, as far as Lowrank goes today, under its names in camel case. */
+export interface LoraConfig {
+  /** Rank; at least 1. */
+  readonly r: number;
+  /** The factor on BA is alpha/r, or alpha/√r with `useRslora`. */
+  readonly alpha: number;
+  /** On the input of A, while training. */
+  readonly dropout: number;
+  /** A list of names (exact, or the end of a path), a regular expression that matches whole paths, or 'all-linear'. */
+  readonly targetModules: readonly string[] | string;
+  readonly excludeModules?: readonly string[] | string | undefined;
+  readonly layersToTransform?: readonly number[] | undefined;
+  readonly layersPattern?: readonly string[] | undefined;
+  readonly useRslora: boolean;
+  /** Ranks of single modules: the first key that is the end of a path, or a regular expression that matches it, counts. */
+  readonly rankPattern: Readonly<Record<string, number>>;
+  readonly alphaPattern: Readonly<Record<string, number>>;
+  readonly init: LoraInit;
+  readonly baseModel?: string | undefined;
+  readonly taskType?: string | undefined;
+}
+
+/** A checked configuration from what a user gave; alpha defaults to r (a factor of 1). */
+export function loraConfig(given: Partial<LoraConfig> & Pick<LoraConfig, 'targetModules'>): LoraConfig {
+  const r = given.r ?? 8;
+  const config: LoraConfig = { dropout: 0, useRslora: false, rankPattern: {}, alphaPattern: {}, init: 'kaiming', ...given, r, alpha: given.alpha ?? r };
+  for (const [name, rank] of [['r', config.r] as const, ...Object.entries(config.rankPattern).map(([key, value]) => [`rank_pattern[${key}]`, value] as const)]) {
+    if (!Number.isInteger(rank) || rank < 1) throw invalid(name, 'a whole number of at least 1', rank);
+  }
+  for (const [name, alpha] of [['lora_alpha', config.alpha] as const, ...Object.entries(config.alphaPattern).map(([key, value]) => [`alpha_pattern[${key}]`, value] as const)]) {
+    if (!Number.isFinite(alpha)) throw invalid(name, 'a finite number', alpha);
+  }
+  if (!(config.dropout >= 0 && config.dropout < 1)) throw invalid('lora_dropout', 'at least 0 and below 1', config.dropout);
+  if (config.init !== 'kaiming' && config.init !== 'gaussian') throw invalid('init_lora_weights', "true or 'gaussian'", config.init);
+  if (config.targetModules.length === 0) throw invalid('target_modules', "names, a regular expression, or 'all-linear'", 'nothing');
+  return config;
+}
+
+function invalid(name: string, expected: string, got: unknown): LowrankError {
+  return new LowrankError({ code: 'lora.config', what: `the LoRA setting ${name}`, expected, got: String(got) });
+}
+
+/** The rank of the adapter at a module path. */
+export function rankAt(config: LoraConfig, path: string): number {
+  return patternValue(config.rankPattern, path) ?? config.r;
+}
+
+/** The factor on BA at a module path: alpha/r, or alpha/√r (Kalajdzievski 2023, rsLoRA), with that module's own alpha and r. */
+export function scalingAt(config: LoraConfig, path: string): number {
+  const alpha = patternValue(config.alphaPattern, path) ?? config.alpha;
+  const rank = rankAt(config, path);
+  return alpha / (config.useRslora ? Math.sqrt(rank) : rank);
+}
+
+/** PEFT's rule: the first key, in order, that matches the end of the path as a regular expression. */
+function patternValue(pattern: Readonly<Record<string, number>>, path: string): number | undefined {
+  return Object.entries(pattern).find(([key]) => new RegExp(`^(?:.*\\.)?(?:${key})$`).test(path))?.[1];
+}
+
+/** PEFT's own choice of targets by `model_type`, for those who name none (PEFT's TRANSFORMERS_MODELS_TO_LORA_TARGET_MODULES_MAPPING). */
+export function defaultTargets(modelType: string): readonly string[] {
+  const known = targetsByModelType[modelType];
+  if (known !== undefined) return known;
+  throw new LowrankError({
+    code: 'lora.noDefaultTargets',
+    what: `the default target modules of ${modelType}`,
+    expected: `a model_type among ${Object.keys(targetsByModelType).join(', ')}`,
+    got: modelType,
+    remedy: "Name target modules, or use 'all-linear'.",
+  });
+}
+
+const targetsByModelType: Readonly<Record<string, readonly string[]>> = {
+  llama: ['q_proj', 'v_proj'],
+  mistral: ['q_proj', 'v_proj'],
+  qwen2: ['q_proj', 'v_proj'],
+  qwen3: ['q_proj', 'v_proj'],
+  gemma: ['q_proj', 'v_proj'],
+  gemma2: ['q_proj', 'v_proj'],
+  gemma3_text: ['q_proj', 'v_proj'],
+  phi3: ['qkv_proj'],
+  gpt2: ['c_attn'],
+  gpt_neox: ['query_key_value'],
+};

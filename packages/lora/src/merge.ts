@@ -1,0 +1,61 @@
+import { LowrankError } from '@lowrank/errors';
+import { fromBf16, fromF16, toBf16, toF16 } from '@lowrank/tensor';
+
+/** A weight as a file holds it. */
+export type MergeDtype = 'F32' | 'F16' | 'BF16';
+
+export interface LowRankUpdate {
+  /** [r, in] */
+  readonly a: Float32Array;
+  /** [out, r] */
+  readonly b: Float32Array;
+  readonly rank: number;
+  readonly scaling: number;
+}
+
+/**
+ * W + s·B·A in W's own dtype, element by element as PEFT's merge_and_unload over PyTorch does it: B·A accumulates in f32 with fused multiply-adds, k ascending;
+ * the product with s and the sum with W are rounded to f32; then one rounding to the dtype of W. (PEFT keeps the adapter in f32 over a 16-bit base.)
+ *
+ * @param weight the bytes of W [out, in], little-endian; not changed
+ * @throws LowrankError `lora.mergeNotFinite` when the result holds NaN or infinity
+ */
+export function mergeWeight(weight: Uint8Array, dtype: MergeDtype, update: LowRankUpdate): Uint8Array {
+  const { a, b, rank } = update;
+  const inFeatures = a.length / rank;
+  const bytes = weight.slice();
+  const { read, write } = accessor(bytes, dtype);
+  const scaling = Math.fround(update.scaling);
+  const row = new Float32Array(inFeatures);
+  for (let out = 0; out < b.length / rank; out++) {
+    row.fill(0);
+    for (let k = 0; k < rank; k++) {
+      const factor = b[out * rank + k] ?? NaN;
+      // The product of two f32 is exact in double precision, so this rounds once, as a fused multiply-add does.
+      for (let i = 0; i < inFeatures; i++) row[i] = (row[i] ?? NaN) + factor * (a[k * inFeatures + i] ?? NaN);
+    }
+    for (let i = 0; i < inFeatures; i++) {
+      const at = out * inFeatures + i;
+      const merged = Math.fround(read(at) + Math.fround((row[i] ?? NaN) * scaling));
+      write(at, merged);
+      if (Number.isFinite(read(at))) continue;
+      throw new LowrankError({ code: 'lora.mergeNotFinite', what: `the merged weight at [${out}, ${i}]`, expected: `a finite number in ${dtype}`, got: String(merged), remedy: 'The adapter is damaged, or its values are too large for this dtype.' });
+    }
+  }
+  return bytes;
+}
+
+interface Accessor {
+  read(index: number): number;
+  write(index: number, value: number): void;
+}
+
+function accessor(bytes: Uint8Array, dtype: MergeDtype): Accessor {
+  if (dtype === 'F32') {
+    const values = new Float32Array(bytes.buffer, bytes.byteOffset, bytes.byteLength / 4);
+    return { read: (at) => values[at] ?? NaN, write: (at, value) => void (values[at] = value) };
+  }
+  const [widen, narrow] = dtype === 'BF16' ? [fromBf16, toBf16] : [fromF16, toF16];
+  const values = new Uint16Array(bytes.buffer, bytes.byteOffset, bytes.byteLength / 2);
+  return { read: (at) => widen(values[at] ?? 0), write: (at, value) => void (values[at] = narrow(value)) };
+}
