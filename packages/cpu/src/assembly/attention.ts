@@ -1,6 +1,7 @@
 /**
- * Attention, forward and backward, block by block with an online softmax (Dao et al. 2022): at most 48 queries × 64 keys of scores exist per thread. The
- * products are `gemmBlock`; K and V of a block are packed once and used by its 48 queries.
+ * Attention, forward and backward, block by block with an online softmax (Dao et al. 2022): at most 48 rows × 64 keys of scores exist per thread. A row is a
+ * query of one head; the heads that share a key head are taken together, so that a block of 48 rows spans few positions, packed documents waste little,
+ * and packed keys and values serve all of them. The products are `gemmBlock`.
  *
  * All kernels share one parameter list: [0 q, 1 k, 2 v, 3 segments, 4 lengths, 5 o, 6 logSumExp, 7 batch, 8 queries, 9 keys, 10 heads, 11 keyHeads,
  * 12 size, 13 causal, 14 window, 15 scale, 16 g, 17 dq, 18 dk, 19 dv, 20 delta]; segments and lengths are 0 where absent.
@@ -9,7 +10,10 @@ import { max4, scratch, sum4 } from './common';
 import { gemmBlock, packColumns, packRows } from './gemm';
 import { exp4, log1 } from './math';
 
-const QUERIES: i32 = 48;
+/** Rows of a block: positions times heads of a group. */
+const ROWS: i32 = 48;
+/** Larger groups of heads are taken head by head. */
+const LARGEST_GROUP: i32 = 8;
 const KEYS: i32 = 64;
 /** Bytes between rows of a block of scores. */
 const ROW: usize = 256;
@@ -26,6 +30,8 @@ const SLOPES: usize = SCORES + 16384;
 const PANELS: usize = SLOPES + 16384;
 const OUTPUT: usize = PANELS + 65536;
 const OUTPUT2: usize = OUTPUT + 65536;
+const QUERY_ROWS: usize = OUTPUT2 + 65536;
+const GRADIENT_ROWS: usize = QUERY_ROWS + 49152;
 
 /* The call in hand, read from the parameters by `enter`. */
 let q: usize = 0, k: usize = 0, v: usize = 0, g: usize = 0;
@@ -33,6 +39,8 @@ let segments: usize = 0, lengths: usize = 0;
 let queries: i32 = 0, keys: i32 = 0, heads: i32 = 0, keyHeads: i32 = 0, size: i32 = 0, causal: i32 = 0, window: i32 = 0;
 let scale: f32 = 0;
 let queryStride: i32 = 0, keyStride: i32 = 0;
+/** Heads taken together, how many such groups there are, and the queries of a block. */
+let group: i32 = 0, groups: i32 = 0, span: i32 = 0;
 
 function enter(p: usize): void {
   q = load<usize>(p);
@@ -51,21 +59,26 @@ function enter(p: usize): void {
   g = load<usize>(p, 64);
   queryStride = heads * size;
   keyStride = keyHeads * size;
+  group = heads / keyHeads;
+  if (group > LARGEST_GROUP) group = 1;
+  groups = heads / group;
+  span = ROWS / group;
 }
 
 /** First visible key of the block of queries, after `bounds`; and one past the last. */
 let low: i32 = 0, high: i32 = 0;
 
-/** Writes which keys each of `count` queries from `first` sees to STARTS and ENDS, padded to 64 with queries that see none. */
+/** Writes which keys each row of `count` queries from `first` sees to STARTS and ENDS, padded to 64 with rows that see none. */
 function bounds(b: i32, first: i32, count: i32): void {
   const offset = lengths != 0 ? load<i32>(lengths + (<usize>b << 2)) : keys - queries;
   low = keys;
   high = 0;
-  for (let r = 0; r < count; r++) {
-    const position = offset + first + r;
+  let r = 0;
+  for (let i = 0; i < count; i++) {
+    const position = offset + first + i;
     let start = 0, end = lengths != 0 ? min(keys, offset + queries) : keys;
     if (segments != 0) {
-      const document = segments + (<usize>(b * keys + first + r) << 3);
+      const document = segments + (<usize>(b * keys + first + i) << 3);
       start = max(0, load<i32>(document));
       end = min(end, load<i32>(document, 4));
     }
@@ -78,13 +91,39 @@ function bounds(b: i32, first: i32, count: i32): void {
       start = 0;
       end = 0;
     }
-    store<i32>(scratch + STARTS + (<usize>r << 2), start);
-    store<i32>(scratch + ENDS + (<usize>r << 2), end);
+    for (let h = 0; h < group; h++) {
+      store<i32>(scratch + STARTS + (<usize>r << 2), start);
+      store<i32>(scratch + ENDS + (<usize>r << 2), end);
+      r++;
+    }
   }
-  for (let r = count; r < 64; r++) {
+  for (; r < 64; r++) {
     store<i32>(scratch + STARTS + (<usize>r << 2), 0);
     store<i32>(scratch + ENDS + (<usize>r << 2), 0);
   }
+}
+
+/** First element of the block's first row in q, o and their gradients: query `first`, first head of the group. */
+// @ts-ignore: decorator
+@inline
+function placeOf(b: i32, groupIndex: i32, first: i32): i32 {
+  return ((b * queries + first) * heads + groupIndex * group) * size;
+}
+
+/** Brings the rows of a block together: `count` queries, the heads of a group beside each other. */
+function copyRows(from: usize, place: i32, count: i32, to: usize): void {
+  const bytes = <usize>(group * size) << 2;
+  for (let i = 0; i < count; i++) {
+    memory.copy(to, from + (<usize>(place + i * queryStride) << 2), bytes);
+    to += bytes;
+  }
+}
+
+/** Where row r of a block lies in the log-sum-exp and δ, [B, heads, queries], in elements. */
+// @ts-ignore: decorator
+@inline
+function lineOf(b: i32, groupIndex: i32, first: i32, r: i32): i32 {
+  return (b * heads + groupIndex * group + r % group) * queries + first + r / group;
 }
 
 /** x [rows][size] · key-like rows [count][size]ᵀ → `to` [rows][64 floats apart]. Few rows take dot products, more take packed panels. */
@@ -147,24 +186,35 @@ function visible(j: i32, start: v128, end: v128): v128 {
   return v128.and(v128.ge<i32>(at, start), v128.lt<i32>(at, end));
 }
 
-/** Turns scores of one query into weights e^(s − top) with a growing top, and scales what was summed under the old one. */
+/** Turns scores of one row into weights e^(s − top) with a growing top, and scales what was summed under the old one. */
 function softmaxRow(r: i32, first: i32, count: i32): void {
   const state = scratch + (<usize>r << 2);
   const row = scratch + SCORES + <usize>r * ROW;
-  const start = i32x4.splat(load<i32>(state + STARTS) - first), end = i32x4.splat(load<i32>(state + ENDS) - first);
+  const from = load<i32>(state + STARTS) - first, to = load<i32>(state + ENDS) - first;
+  // Only vectors with a visible key are worked on; the weights of the others are zero.
+  const begin = max(0, from) & ~3, end = (min(count, to) + 3) & ~3;
+  const padded = (count + 3) & ~3;
+  if (begin >= end) {
+    memory.fill(row, 0, <usize>padded << 2);
+    return;
+  }
+  const start4 = i32x4.splat(from), end4 = i32x4.splat(to);
   const scale4 = f32x4.splat(scale);
   const hidden = f32x4.splat(-Infinity);
   let top4 = hidden;
-  for (let j = 0; j < count; j += 4) {
+  for (let j = begin; j < end; j += 4) {
     const at = row + (<usize>j << 2);
-    const s = v128.bitselect(v128.mul<f32>(v128.load(at), scale4), hidden, visible(j, start, end));
+    const s = v128.bitselect(v128.mul<f32>(v128.load(at), scale4), hidden, visible(j, start4, end4));
     v128.store(at, s);
     top4 = v128.max<f32>(top4, s);
   }
+  for (let j = 0; j < begin; j += 4) v128.store(row + (<usize>j << 2), f32x4.splat(0));
+  for (let j = end; j < padded; j += 4) v128.store(row + (<usize>j << 2), f32x4.splat(0));
   const before = load<f32>(state + TOPS);
   const top = max(before, max4(top4));
   if (top == -Infinity) {
-    memory.fill(row, 0, <usize>((count + 3) & ~3) << 2);
+    // Every visible score is −∞.
+    memory.fill(row, 0, <usize>padded << 2);
     return;
   }
   const sums = scratch + SUMS + (<usize>r << 3);
@@ -172,7 +222,6 @@ function softmaxRow(r: i32, first: i32, count: i32): void {
     const shrink = exp1(before - top);
     store<f64>(sums, load<f64>(sums) * <f64>shrink);
     const shrink4 = f32x4.splat(shrink);
-    // Rows of the output may be no multiple of four long: the next row's first elements are put back by working element by element at the end.
     const out = scratch + OUTPUT + (<usize>(r * size) << 2);
     const bytes = <usize>size << 2;
     let i: usize = 0;
@@ -182,7 +231,7 @@ function softmaxRow(r: i32, first: i32, count: i32): void {
   }
   const now = f32x4.splat(top);
   let sum = f32x4.splat(0);
-  for (let j = 0; j < count; j += 4) {
+  for (let j = begin; j < end; j += 4) {
     const at = row + (<usize>j << 2);
     const e = exp4(v128.sub<f32>(v128.load(at), now));
     v128.store(at, e);
@@ -191,135 +240,167 @@ function softmaxRow(r: i32, first: i32, count: i32): void {
   store<f64>(sums, load<f64>(sums) + <f64>sum4(sum));
 }
 
-/** attention: a unit is a block of 48 queries of one head. */
+/** attention: a unit is a block of at most 48 rows of one group of heads. */
 export function attention(p: usize, begin: i32, end: i32): void {
   enter(p);
-  const blocks = (queries + QUERIES - 1) / QUERIES;
+  const blocks = (queries + span - 1) / span;
   for (let unit = begin; unit < end; unit++) {
-    const b = unit / (blocks * heads);
-    const h = (unit / blocks) % heads;
-    const first = (unit % blocks) * QUERIES;
-    const count = min(QUERIES, queries - first);
+    const b = unit / (blocks * groups);
+    const groupIndex = (unit / blocks) % groups;
+    const first = (unit % blocks) * span;
+    const count = min(span, queries - first);
+    const rows = count * group;
     bounds(b, first, count);
-    for (let r = 0; r < count; r++) {
+    for (let r = 0; r < rows; r++) {
       store<f32>(scratch + TOPS + (<usize>r << 2), -Infinity);
       store<f64>(scratch + SUMS + (<usize>r << 3), 0);
     }
-    memory.fill(scratch + OUTPUT, 0, <usize>(count * size) << 2);
-    const place = ((b * queries + first) * heads + h) * size;
-    const keyHead = (h * keyHeads) / heads;
+    memory.fill(scratch + OUTPUT, 0, <usize>(rows * size) << 2);
+    const place = placeOf(b, groupIndex, first);
+    copyRows(q, place, count, scratch + QUERY_ROWS);
+    const keyHead = (groupIndex * group * keyHeads) / heads;
     for (let key = low; key < high; key += KEYS) {
       const width = min(KEYS, high - key);
       const offset = <usize>(((b * keys + key) * keyHeads + keyHead) * size) << 2;
-      scores(q + (<usize>place << 2), queryStride, count, k + offset, keyStride, width, scratch + SCORES);
-      for (let r = 0; r < count; r++) softmaxRow(r, key, width);
-      accumulate(scratch + SCORES, count, v + offset, keyStride, width, scratch + OUTPUT);
+      scores(scratch + QUERY_ROWS, size, rows, k + offset, keyStride, width, scratch + SCORES);
+      for (let r = 0; r < rows; r++) softmaxRow(r, key, width);
+      accumulate(scratch + SCORES, rows, v + offset, keyStride, width, scratch + OUTPUT);
     }
-    for (let r = 0; r < count; r++) {
+    for (let r = 0; r < rows; r++) {
       const total = load<f64>(scratch + SUMS + (<usize>r << 3));
       const factor = total == 0 ? <f32>0 : <f32>(1 / total);
-      const out = load<usize>(p, 20) + (<usize>(place + r * queryStride) << 2);
-      for (let i = 0; i < size; i++) store<f32>(out + (<usize>i << 2), load<f32>(scratch + OUTPUT + (<usize>(r * size + i) << 2)) * factor);
+      const out = load<usize>(p, 20) + (<usize>(place + (r / group) * queryStride + (r % group) * size) << 2);
+      const from = scratch + OUTPUT + (<usize>(r * size) << 2);
+      for (let i: usize = 0; i < <usize>size << 2; i += 4) store<f32>(out + i, load<f32>(from + i) * factor);
       const top = load<f32>(scratch + TOPS + (<usize>r << 2));
-      const at = load<usize>(p, 24) + (<usize>((b * heads + h) * queries + first + r) << 2);
-      store<f32>(at, total == 0 ? -Infinity : top + log1(<f32>total));
+      store<f32>(load<usize>(p, 24) + (<usize>lineOf(b, groupIndex, first, r) << 2), total == 0 ? -Infinity : top + log1(<f32>total));
     }
   }
 }
 
-/** attentionBackwardQuery: dq and δ = Σ g·o. A unit is a block of 48 queries of one head. */
+/** attentionBackwardQuery: dq and δ = Σ g·o. Units as of `attention`. */
 export function attentionBackwardQuery(p: usize, begin: i32, end: i32): void {
   enter(p);
-  const blocks = (queries + QUERIES - 1) / QUERIES;
+  const o = load<usize>(p, 20);
+  const blocks = (queries + span - 1) / span;
   const scale4 = f32x4.splat(scale);
   for (let unit = begin; unit < end; unit++) {
-    const b = unit / (blocks * heads);
-    const h = (unit / blocks) % heads;
-    const first = (unit % blocks) * QUERIES;
-    const count = min(QUERIES, queries - first);
-    const place = ((b * queries + first) * heads + h) * size;
-    const line = <usize>((b * heads + h) * queries + first) << 2;
-    const keyHead = (h * keyHeads) / heads;
+    const b = unit / (blocks * groups);
+    const groupIndex = (unit / blocks) % groups;
+    const first = (unit % blocks) * span;
+    const count = min(span, queries - first);
+    const rows = count * group;
+    const place = placeOf(b, groupIndex, first);
+    const keyHead = (groupIndex * group * keyHeads) / heads;
     bounds(b, first, count);
-    for (let r = 0; r < count; r++) {
-      const row = <usize>(place + r * queryStride) << 2;
+    copyRows(q, place, count, scratch + QUERY_ROWS);
+    copyRows(g, place, count, scratch + GRADIENT_ROWS);
+    for (let r = 0; r < rows; r++) {
+      const from = o + (<usize>(place + (r / group) * queryStride + (r % group) * size) << 2);
+      const gradient = scratch + GRADIENT_ROWS + (<usize>(r * size) << 2);
       let delta: f64 = 0;
-      for (let i = 0; i < size; i++) delta += <f64>load<f32>(g + row + (<usize>i << 2)) * <f64>load<f32>(load<usize>(p, 20) + row + (<usize>i << 2));
+      for (let i: usize = 0; i < <usize>size << 2; i += 4) delta += <f64>load<f32>(gradient + i) * <f64>load<f32>(from + i);
+      const line = <usize>lineOf(b, groupIndex, first, r) << 2;
       store<f32>(scratch + DELTAS + (<usize>r << 2), <f32>delta);
+      store<f32>(load<usize>(p, 80) + line, <f32>delta);
+      store<f32>(scratch + TOPS + (<usize>r << 2), load<f32>(load<usize>(p, 24) + line));
     }
-    memory.copy(load<usize>(p, 80) + line, scratch + DELTAS, <usize>count << 2);
-    memory.fill(scratch + OUTPUT, 0, <usize>(count * size) << 2);
+    memory.fill(scratch + OUTPUT, 0, <usize>(rows * size) << 2);
     for (let key = low; key < high; key += KEYS) {
       const width = min(KEYS, high - key);
       const offset = <usize>(((b * keys + key) * keyHeads + keyHead) * size) << 2;
-      scores(q + (<usize>place << 2), queryStride, count, k + offset, keyStride, width, scratch + SCORES);
-      scores(g + (<usize>place << 2), queryStride, count, v + offset, keyStride, width, scratch + SLOPES);
-      for (let r = 0; r < count; r++) {
+      scores(scratch + QUERY_ROWS, size, rows, k + offset, keyStride, width, scratch + SCORES);
+      scores(scratch + GRADIENT_ROWS, size, rows, v + offset, keyStride, width, scratch + SLOPES);
+      for (let r = 0; r < rows; r++) {
         const state = scratch + (<usize>r << 2);
         const from = i32x4.splat(load<i32>(state + STARTS) - key), to = i32x4.splat(load<i32>(state + ENDS) - key);
-        const total = v128.load_splat<f32>(load<usize>(p, 24) + line + (<usize>r << 2));
+        const total = v128.load_splat<f32>(state + TOPS);
         const delta = v128.load_splat<f32>(state + DELTAS);
         const row = scratch + SCORES + <usize>r * ROW;
         for (let j = 0; j < width; j += 4) {
           const at = row + (<usize>j << 2);
+          const seen = visible(j, from, to);
+          if (!v128.any_true(seen)) {
+            v128.store(at, seen);
+            continue;
+          }
           const weight = exp4(v128.sub<f32>(v128.mul<f32>(v128.load(at), scale4), total));
           const slope = v128.mul<f32>(v128.mul<f32>(weight, v128.sub<f32>(v128.load(at + SLOPES - SCORES), delta)), scale4);
-          v128.store(at, v128.and(slope, visible(j, from, to)));
+          v128.store(at, v128.and(slope, seen));
         }
       }
-      accumulate(scratch + SCORES, count, k + offset, keyStride, width, scratch + OUTPUT);
+      accumulate(scratch + SCORES, rows, k + offset, keyStride, width, scratch + OUTPUT);
     }
-    for (let r = 0; r < count; r++) {
-      memory.copy(load<usize>(p, 68) + (<usize>(place + r * queryStride) << 2), scratch + OUTPUT + (<usize>(r * size) << 2), <usize>size << 2);
-    }
+    const bytes = <usize>(group * size) << 2;
+    for (let i = 0; i < count; i++) memory.copy(load<usize>(p, 68) + (<usize>(place + i * queryStride) << 2), scratch + OUTPUT + <usize>i * bytes, bytes);
   }
 }
 
-/** attentionBackwardKey: dk and dv, after δ. A unit is a block of 64 keys of one key head; its queries are added up in order, whatever the threads. */
+/**
+ * attentionBackwardKey: dk and dv, after δ. A unit is a block of 64 keys of one key head; the rows that see them are added up in order, whatever the
+ * threads.
+ */
 export function attentionBackwardKey(p: usize, begin: i32, end: i32): void {
   enter(p);
   const blocks = (keys + KEYS - 1) / KEYS;
-  const group = heads / keyHeads;
-  const scale4 = f32x4.splat(scale);
+  const groupsPerKeyHead = groups / keyHeads;
   for (let unit = begin; unit < end; unit++) {
     const b = unit / (blocks * keyHeads);
     const keyHead = (unit / blocks) % keyHeads;
     const key = (unit % blocks) * KEYS;
     const width = min(KEYS, keys - key);
-    const offset = <usize>(((b * keys + key) * keyHeads + keyHead) * size) << 2;
-    memory.fill(scratch + OUTPUT, 0, <usize>(width * size) << 2);
-    memory.fill(scratch + OUTPUT2, 0, <usize>(width * size) << 2);
-    for (let first = 0; first < queries; first += QUERIES) {
-      const count = min(QUERIES, queries - first);
+    const bytes = <usize>size << 2;
+    memory.fill(scratch + OUTPUT, 0, <usize>width * bytes);
+    memory.fill(scratch + OUTPUT2, 0, <usize>width * bytes);
+    for (let first = 0; first < queries; first += span) {
+      const count = min(span, queries - first);
       bounds(b, first, count);
-      if (low >= key + width || high <= key) continue;
-      for (let h = keyHead * group; h < (keyHead + 1) * group; h++) {
-        const place = <usize>(((b * queries + first) * heads + h) * size) << 2;
-        const line = <usize>((b * heads + h) * queries + first) << 2;
-        memory.copy(scratch + TOPS, load<usize>(p, 24) + line, <usize>count << 2);
-        memory.copy(scratch + DELTAS, load<usize>(p, 80) + line, <usize>count << 2);
-        scores(k + offset, keyStride, width, q + place, queryStride, count, scratch + SCORES);
-        scores(v + offset, keyStride, width, g + place, queryStride, count, scratch + SLOPES);
-        for (let j = 0; j < width; j++) {
-          const own = i32x4.splat(key + j);
-          const row = scratch + SCORES + <usize>j * ROW;
-          for (let i: usize = 0; i < <usize>count << 2; i += 16) {
-            const seen = v128.and(v128.le<i32>(v128.load(scratch + STARTS + i), own), v128.gt<i32>(v128.load(scratch + ENDS + i), own));
-            const weight = v128.and(exp4(v128.sub<f32>(v128.mul<f32>(v128.load(row + i), scale4), v128.load(scratch + TOPS + i))), seen);
-            const slope = v128.mul<f32>(v128.mul<f32>(weight, v128.sub<f32>(v128.load(row + i + SLOPES - SCORES), v128.load(scratch + DELTAS + i))), scale4);
-            v128.store(row + i, weight);
-            v128.store(row + i + SLOPES - SCORES, v128.and(slope, seen));
-          }
-        }
-        accumulate(scratch + SCORES, width, g + place, queryStride, count, scratch + OUTPUT);
-        accumulate(scratch + SLOPES, width, q + place, queryStride, count, scratch + OUTPUT2);
-      }
+      // Of this block only the keys that one of these queries sees.
+      const start = max(key, low), stop = min(key + width, high);
+      if (start >= stop) continue;
+      for (let i = 0; i < groupsPerKeyHead; i++) addKeyGradients(p, b, keyHead * groupsPerKeyHead + i, keyHead, first, count, key, start, stop - start);
     }
+    const place = <usize>((b * keys + key) * keyHeads + keyHead) * bytes;
     for (let j = 0; j < width; j++) {
-      const row = offset + (<usize>(j * keyStride) << 2);
-      const from = <usize>(j * size) << 2;
-      memory.copy(load<usize>(p, 76) + row, scratch + OUTPUT + from, <usize>size << 2);
-      memory.copy(load<usize>(p, 72) + row, scratch + OUTPUT2 + from, <usize>size << 2);
+      const row = place + (<usize>(j * keyStride) << 2);
+      memory.copy(load<usize>(p, 76) + row, scratch + OUTPUT + <usize>j * bytes, bytes);
+      memory.copy(load<usize>(p, 72) + row, scratch + OUTPUT2 + <usize>j * bytes, bytes);
     }
   }
+}
+
+/** What `count` queries of a group of heads give to `width` keys from `start`, in a block of keys that begins at `key`. */
+function addKeyGradients(p: usize, b: i32, groupIndex: i32, keyHead: i32, first: i32, count: i32, key: i32, start: i32, width: i32): void {
+  const rows = count * group;
+  const place = placeOf(b, groupIndex, first);
+  const scale4 = f32x4.splat(scale);
+  copyRows(q, place, count, scratch + QUERY_ROWS);
+  copyRows(g, place, count, scratch + GRADIENT_ROWS);
+  for (let r = 0; r < rows; r++) {
+    const line = <usize>lineOf(b, groupIndex, first, r) << 2;
+    store<f32>(scratch + TOPS + (<usize>r << 2), load<f32>(load<usize>(p, 24) + line));
+    store<f32>(scratch + DELTAS + (<usize>r << 2), load<f32>(load<usize>(p, 80) + line));
+  }
+  const offset = <usize>(((b * keys + start) * keyHeads + keyHead) * size) << 2;
+  scores(k + offset, keyStride, width, scratch + QUERY_ROWS, size, rows, scratch + SCORES);
+  scores(v + offset, keyStride, width, scratch + GRADIENT_ROWS, size, rows, scratch + SLOPES);
+  for (let j = 0; j < width; j++) {
+    const own = i32x4.splat(start + j);
+    const row = scratch + SCORES + <usize>j * ROW;
+    for (let i: usize = 0; i < <usize>rows << 2; i += 16) {
+      const seen = v128.and(v128.le<i32>(v128.load(scratch + STARTS + i), own), v128.gt<i32>(v128.load(scratch + ENDS + i), own));
+      if (!v128.any_true(seen)) {
+        v128.store(row + i, seen);
+        v128.store(row + i + SLOPES - SCORES, seen);
+        continue;
+      }
+      const weight = v128.and(exp4(v128.sub<f32>(v128.mul<f32>(v128.load(row + i), scale4), v128.load(scratch + TOPS + i))), seen);
+      const slope = v128.mul<f32>(v128.mul<f32>(weight, v128.sub<f32>(v128.load(row + i + SLOPES - SCORES), v128.load(scratch + DELTAS + i))), scale4);
+      v128.store(row + i, weight);
+      v128.store(row + i + SLOPES - SCORES, v128.and(slope, seen));
+    }
+  }
+  const to = <usize>((start - key) * size) << 2;
+  accumulate(scratch + SCORES, width, scratch + GRADIENT_ROWS, size, rows, scratch + OUTPUT + to);
+  accumulate(scratch + SLOPES, width, scratch + QUERY_ROWS, size, rows, scratch + OUTPUT2 + to);
 }

@@ -79,6 +79,9 @@ describe.each([1, 2])('attention on %i threads', (threads) => {
     { batch: 2, queries: 131, keys: 131, heads: 4, keyHeads: 2, size: 12 },
     { batch: 1, queries: 65, keys: 65, heads: 2, keyHeads: 1, size: 33 },
     { batch: 1, queries: 51, keys: 51, heads: 1, keyHeads: 1, size: 256 },
+    { batch: 1, queries: 40, keys: 40, heads: 8, keyHeads: 1, size: 9 },
+    { batch: 1, queries: 33, keys: 33, heads: 11, keyHeads: 1, size: 4 },
+    { batch: 1, queries: 67, keys: 67, heads: 10, keyHeads: 2, size: 32 },
   ];
 
   test.each(cases)('$batch×$queries, heads $heads/$keyHeads of $size: causal, full, windowed, packed', async (sizes) => {

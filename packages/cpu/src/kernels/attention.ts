@@ -6,16 +6,17 @@ import { at } from '../kernel.js';
 import { f32Bits } from '../recorder.js';
 
 /** Blocks of `assembly/attention.ts`. */
-const queryBlock = 48;
+const rowBlock = 48;
+const largestGroup = 8;
 const keyBlock = 64;
 
-/** Blockwise softmax(scale·q·kᵀ + mask)·v with an online softmax; scores exist for 48 queries × 64 keys per thread. */
+/** Blockwise softmax(scale·q·kᵀ + mask)·v with an online softmax; scores exist for 48 rows × 64 keys per thread. */
 export const attention: CpuKernel<'attention'> = {
   lower({ attrs, inputs, outputs, recorder }) {
     const [q, k, v, ...masks] = inputs;
     const sizes = attentionSizes(inputs, attrs);
     const words = wordsOf({ qkv: [q, k, v], masks, attrs, o: at(outputs, 0).address, logSumExp: at(outputs, 1).address });
-    recorder.launch(Kernel.attention, words, sizes.batch * sizes.heads * Math.ceil(sizes.queries / queryBlock), workOf(inputs, attrs));
+    recorder.launch(Kernel.attention, words, queryUnits(sizes), workOf(inputs, attrs));
   },
 };
 
@@ -27,16 +28,23 @@ export const attentionBackward: CpuKernel<'attentionBackward'> = {
   },
   lower({ attrs, inputs, outputs, workspace, recorder }) {
     const [q, k, v, o, logSumExp, g, ...masks] = inputs;
-    const { batch, queries, keys, heads, keyHeads } = attentionSizes([...inputs.slice(0, 3), ...masks], attrs);
+    const sizes = attentionSizes([...inputs.slice(0, 3), ...masks], attrs);
     const work = workOf([...inputs.slice(0, 3), ...masks], attrs);
     const words = [
       ...wordsOf({ qkv: [q, k, v], masks, attrs, o: o?.address ?? 0, logSumExp: logSumExp?.address ?? 0 }),
       g?.address ?? 0, at(outputs, 0).address, at(outputs, 1).address, at(outputs, 2).address, workspace,
     ];
-    recorder.launch(Kernel.attentionBackwardQuery, words, batch * heads * Math.ceil(queries / queryBlock), 2 * work);
-    recorder.launch(Kernel.attentionBackwardKey, words, batch * keyHeads * Math.ceil(keys / keyBlock), 4 * work);
+    recorder.launch(Kernel.attentionBackwardQuery, words, queryUnits(sizes), 2 * work);
+    recorder.launch(Kernel.attentionBackwardKey, words, sizes.batch * sizes.keyHeads * Math.ceil(sizes.keys / keyBlock), 4 * work);
   },
 };
+
+/** Blocks of rows: queries times the heads that share a key head. */
+function queryUnits({ batch, queries, heads, keyHeads }: ReturnType<typeof attentionSizes>): number {
+  const shared = heads / keyHeads;
+  const group = shared > largestGroup ? 1 : shared;
+  return batch * (heads / group) * Math.ceil(queries / Math.floor(rowBlock / group));
+}
 
 interface AttentionCall {
   qkv: readonly (Place | undefined)[];
@@ -58,8 +66,8 @@ function wordsOf({ qkv, masks, attrs, o, logSumExp }: AttentionCall): number[] {
   ];
 }
 
-/** Of one block of queries, about; documents are data. */
+/** Of one block of rows, about; documents are data. */
 function workOf(inputs: readonly Spec[], attrs: AttrsOf<'attention'>): number {
   const { keys, size } = attentionSizes(inputs, attrs);
-  return queryBlock * Math.min(keys, keyBlock) * size;
+  return rowBlock * Math.min(keys, keyBlock) * size;
 }
