@@ -1,1 +1,6 @@
-export {};
+export { adaptedLayers, extractAdapter, injectAdapter, loadAdapter, removeAdapters, setActiveAdapters, trainOnly, withoutAdapters } from './adapters.js';
+export type { AdapterOptions, NamedParameter } from './adapters.js';
+export { mergedTensors } from './merge.js';
+export type { CheckpointTensor } from './merge.js';
+export { matchTargets } from './targets.js';
+export type { TargetOptions } from './targets.js';

@@ -1,0 +1,41 @@
+import { LowrankError } from '@lowrank/errors';
+import type { LoraAdapter, MergeDtype } from '@lowrank/lora';
+import { mergeWeight, scalingAt } from '@lowrank/lora';
+
+/** A tensor of a checkpoint: its name, dtype and shape, and its bytes when asked for. */
+export interface CheckpointTensor {
+  readonly name: string;
+  readonly dtype: string;
+  readonly shape: readonly number[];
+  read(): Promise<Uint8Array>;
+}
+
+/**
+ * The tensors of a checkpoint with an adapter merged in, one at a time: W + s·B·A in W's dtype for the layers that the adapter has, the very bytes for all others.
+ *
+ * @throws LowrankError `patch.adapterMismatch` for matrices that belong to no tensor or do not fit it, and `lora.mergeNotFinite`
+ */
+export function mergedTensors(tensors: Iterable<CheckpointTensor>, { config, layers }: LoraAdapter): CheckpointTensor[] {
+  const left = new Set(layers.keys());
+  const merged = [...tensors].map((tensor): CheckpointTensor => {
+    const path = tensor.name.replace(/\.weight$/, '');
+    const matrices = layers.get(path);
+    if (matrices === undefined || path === tensor.name) return tensor;
+    left.delete(path);
+    const { name, dtype, shape } = tensor;
+    if (shape.join() !== `${matrices.outFeatures},${matrices.inFeatures}` || !isMergeDtype(dtype)) {
+      throw mismatch(`${dtype} [${shape.join(', ')}] for ${name}`, `F32, F16 or BF16 of [${matrices.outFeatures}, ${matrices.inFeatures}]`);
+    }
+    return { name, dtype, shape, read: async () => mergeWeight(await tensor.read(), dtype, { ...matrices, scaling: scalingAt(config, path) }) };
+  });
+  if (left.size > 0) throw mismatch(`matrices for ${[...left].slice(0, 6).join(', ')}, which the model does not have`, 'layers of this model');
+  return merged;
+}
+
+function isMergeDtype(dtype: string): dtype is MergeDtype {
+  return dtype === 'F32' || dtype === 'F16' || dtype === 'BF16';
+}
+
+function mismatch(got: string, expected: string): LowrankError {
+  return new LowrankError({ code: 'patch.adapterMismatch', what: 'merging the adapter', expected, got, remedy: 'Use the base model that the adapter was trained on.' });
+}
