@@ -1,1 +1,13 @@
-export {};
+export { CausalModel } from './causalModel.js';
+export type { LossBatch, ModelShape } from './causalModel.js';
+export { ConfigReader } from './config.js';
+export { filesBy, filesFrom, openFolder, openWeights, readJson, requireFile } from './files.js';
+export type { ModelFiles } from './files.js';
+export { generate } from './generate.js';
+export type { GenerateOptions } from './generate.js';
+export { Llama, llamaConfig } from './llama.js';
+export type { LlamaConfig } from './llama.js';
+export { createModel, loadModel } from './load.js';
+export type { LoadOptions } from './load.js';
+export { architectureOf } from './registry.js';
+export type { WeightRequest, WeightSource } from './weights.js';

@@ -1,0 +1,88 @@
+import { LowrankError } from '@lowrank/errors';
+import type { ByteSource, SafetensorsFile } from '@lowrank/safetensors';
+import { blobSource, fileSource, openSafetensors, openSharded } from '@lowrank/safetensors';
+
+/** The files of a model or an adapter, wherever they are: a folder, files that a person picked, a hub. */
+export interface ModelFiles {
+  /** For errors. */
+  readonly name: string;
+  /** A file by its name; undefined when there is none. */
+  file(name: string): Promise<ByteSource | undefined>;
+}
+
+/**
+ * A folder on disk (Node).
+ *
+ * @throws LowrankError `models.noFolder`
+ */
+export async function openFolder(path: string): Promise<ModelFiles> {
+  const { stat } = await import('node:fs/promises');
+  const found = await stat(path).catch(() => undefined);
+  if (found?.isDirectory() !== true) {
+    throw new LowrankError({ code: 'models.noFolder', what: path, expected: 'a folder with config.json and safetensors files', got: found === undefined ? 'nothing there' : 'a file', remedy: 'Check the path.' });
+  }
+  return {
+    name: path,
+    async file(name) {
+      const full = `${path}/${name}`;
+      const entry = await stat(full).catch(() => undefined);
+      return entry?.isFile() === true ? fileSource(full) : undefined;
+    },
+  };
+}
+
+/** Files by name, as a file input or a drop gives them (browser). */
+export function filesFrom(files: Iterable<File>, name = 'the picked files'): ModelFiles {
+  const byName = new Map([...files].map((file) => [file.name, file]));
+  return {
+    name,
+    file(wanted) {
+      const file = byName.get(wanted);
+      return Promise.resolve(file === undefined ? undefined : blobSource(file, wanted));
+    },
+  };
+}
+
+/** Byte sources by name: for anything else, a network or an archive. */
+export function filesBy(sources: Readonly<Record<string, ByteSource>>, name: string): ModelFiles {
+  return { name, file: (wanted) => Promise.resolve(sources[wanted]) };
+}
+
+/** @throws LowrankError `models.noFile` */
+export async function requireFile(files: ModelFiles, name: string): Promise<ByteSource> {
+  const source = await files.file(name);
+  if (source !== undefined) return source;
+  throw new LowrankError({ code: 'models.noFile', what: `${files.name}/${name}`, expected: 'this file', got: 'none', remedy: 'Download or copy the whole folder.' });
+}
+
+/** @throws LowrankError `models.noFile`, `models.json` */
+export async function readJson(files: ModelFiles, name: string): Promise<Record<string, unknown>> {
+  const source = await requireFile(files, name);
+  const text = new TextDecoder().decode(await source.read(0, await source.size()));
+  const fail = (got: string): never => {
+    throw new LowrankError({ code: 'models.json', what: `${files.name}/${name}`, expected: 'a JSON object', got, remedy: 'Download the file again.' });
+  };
+  try {
+    const value: unknown = JSON.parse(text);
+    return typeof value === 'object' && value !== null && !Array.isArray(value) ? (value as Record<string, unknown>) : fail(JSON.stringify(value).slice(0, 40));
+  } catch (error) {
+    if (error instanceof SyntaxError) return fail(error.message);
+    throw error;
+  }
+}
+
+/** model.safetensors, or the shards of model.safetensors.index.json, as one. */
+export async function openWeights(files: ModelFiles): Promise<SafetensorsFile> {
+  const single = await files.file('model.safetensors');
+  if (single !== undefined) return openSafetensors(single);
+  const index = await files.file('model.safetensors.index.json');
+  if (index !== undefined) return openSharded({ index, shard: (name) => requireFile(files, name) });
+  const pickle = await files.file('pytorch_model.bin');
+  throw new LowrankError({
+    code: 'models.noFile',
+    what: files.name,
+    expected: 'model.safetensors or model.safetensors.index.json',
+    got: pickle === undefined ? 'neither' : 'pytorch_model.bin, a pickle',
+    remedy: pickle === undefined ? 'Download or copy the whole folder.' : 'Convert it to safetensors: a pickle can run code when it is read.',
+  });
+}
