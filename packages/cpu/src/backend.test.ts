@@ -42,9 +42,9 @@ test('the bits do not depend on the number of threads', async () => {
   for (const threads of [1, 2, 3]) {
     const backend = await cpuBackend({ threads });
     results.push([
-      await run(backend, 'matmul', [a, b], { transposeA: false, transposeB: false }),
-      await run(backend, 'attention', q, { causal: true, scale: 0.25, window: 0, segments: false, lengths: false }),
-      await run(backend, 'reduce', [normal([1])], { kind: 'sum', outer: 1, length: 1, inner: 1, shape: [] }).then(() => run(backend, 'squaredNorm', [a], {})),
+      await run([backend, 'matmul'], [a, b], { transposeA: false, transposeB: false }),
+      await run([backend, 'attention'], q, { causal: true, scale: 0.25, window: 0, segments: false, lengths: false }),
+      await run([backend, 'reduce'], [normal([1])], { kind: 'sum', outer: 1, length: 1, inner: 1, shape: [] }).then(() => run([backend, 'squaredNorm'], [a], {})),
     ]);
     backend.dispose();
   }
@@ -55,8 +55,8 @@ test('the bits do not depend on the number of threads', async () => {
 test('many short runs on more threads than cores end and stay right', async () => {
   const backend = await cpuBackend({ threads: 4 });
   const [a, b] = [normal([33, 17]), normal([17, 29])];
-  const first = await run(backend, 'matmul', [a, b], { transposeA: false, transposeB: false });
-  for (let round = 0; round < 200; round++) expect(await run(backend, 'matmul', [a, b], { transposeA: false, transposeB: false })).toEqual(first);
+  const first = await run([backend, 'matmul'], [a, b], { transposeA: false, transposeB: false });
+  for (let round = 0; round < 200; round++) expect(await run([backend, 'matmul'], [a, b], { transposeA: false, transposeB: false })).toEqual(first);
   backend.dispose();
 });
 

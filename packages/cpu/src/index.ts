@@ -1,2 +1,2 @@
-export { cpuBackend } from './backend.js';
+export { cpuBackend, cpuBackend as createCpuBackend } from './backend.js';
 export type { CpuOptions } from './backend.js';

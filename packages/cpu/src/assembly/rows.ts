@@ -136,8 +136,6 @@ export function rope(p: usize, begin: i32, end: i32): void {
   }
 }
 
-/* Elementwise pairs walk blocks of 1,024 elements; the last, partial vector goes through 48 bytes of scratch. */
-
 /** swiglu: [gate, up, y, elements]. A unit is 1,024 elements. */
 export function swiglu(p: usize, begin: i32, end: i32): void {
   const total = <usize>load<i32>(p, 12) << 2;

@@ -2,8 +2,8 @@ import { readFile } from 'node:fs/promises';
 import { expect, test } from 'vitest';
 
 interface Compiler {
-  compile(): Promise<{ baseline: { bytes: Uint8Array<ArrayBuffer> } }>;
-  render(compiled: unknown): string;
+  compile: () => Promise<{ baseline: { bytes: Uint8Array<ArrayBuffer> } }>;
+  render: (compiled: unknown) => string;
 }
 
 const script = new URL('../../scripts/compile.mjs', import.meta.url).href;

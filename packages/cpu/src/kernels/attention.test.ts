@@ -49,7 +49,7 @@ describe.each([1, 2])('attention on %i threads', (threads) => {
   afterAll(() => backend.dispose());
 
   async function forward(inputs: Value[], attrs: Attrs): Promise<void> {
-    const { outputs, expected } = await runOp(backend, 'attention', inputs, attrs);
+    const { outputs, expected } = await runOp([backend, 'attention'], inputs, attrs);
     const [q, k, v, ...masks] = inputs;
     if (q === undefined || k === undefined || v === undefined) throw new Error('three operands');
     const [scale] = reference('attention', [q, k, { ...v, data: Float32Array.from(v.data, Math.abs) }, ...masks], attrs);
@@ -63,7 +63,7 @@ describe.each([1, 2])('attention on %i threads', (threads) => {
     const [o = new Float64Array(), logSumExp = new Float64Array()] = reference('attention', inputs, attrs);
     const g = normal(q.shape);
     const all = [q, k, v, value(q.shape, o), value([q.shape[0] ?? 1, q.shape[2] ?? 1, q.shape[1] ?? 1], logSumExp), g, ...masks];
-    const { outputs, expected } = await runOp(backend, 'attentionBackward', all, attrs);
+    const { outputs, expected } = await runOp([backend, 'attentionBackward'], all, attrs);
     outputs.forEach((actual, which) => {
       const want = expected[which] ?? new Float64Array();
       // Cancellation within a row is bounded by the row's own largest gradient many times over.
@@ -111,7 +111,7 @@ describe.each([1, 2])('attention on %i threads', (threads) => {
 
   test('large scores do not overflow', async () => {
     const inputs = operands({ batch: 1, queries: 70, keys: 70, heads: 1, keyHeads: 1, size: 8 });
-    const output = await run(backend, 'attention', inputs, { ...base, scale: 300 });
+    const output = await run([backend, 'attention'], inputs, { ...base, scale: 300 });
     expect(output.every(Number.isFinite)).toBe(true);
   });
 });

@@ -14,8 +14,8 @@ describe.each([{ threads: 1 }, { threads: 2 }, { threads: 1, relaxedSimd: false 
   beforeAll(async () => (backend = await cpuBackend(options)));
   afterAll(() => backend.dispose());
 
-  async function check(inputs: Value[], program: Instruction[], shape: readonly number[], bound: number, inPlace: [number, number][] = []): Promise<void> {
-    const { outputs, expected } = await runOp(backend, 'elementwise', inputs, { program, shape }, { inPlace });
+  async function check(inputs: Value[], program: Instruction[], shape: readonly number[], { bound, inPlace = [] }: { bound: number; inPlace?: [number, number][] }): Promise<void> {
+    const { outputs, expected } = await runOp([backend, 'elementwise'], inputs, { program, shape }, { inPlace });
     const [actual, want] = [outputs[0] ?? new Float64Array(), expected[0] ?? new Float64Array()];
     expect(worstError(actual, want.map((x) => Math.fround(x)), (at) => Math.abs(want[at] ?? 0))).toBeLessThanOrEqual(bound);
   }
@@ -24,14 +24,14 @@ describe.each([{ threads: 1 }, { threads: 2 }, { threads: 1, relaxedSimd: false 
     const { arity } = elementwiseFunctions[fn];
     const args = Array.from({ length: arity }, (_, i) => i);
     for (const size of [1, 3, 256, 1031]) {
-      await check(args.map(() => normal([size])), [{ fn, args }], [size], looser[fn] ?? 1);
+      await check(args.map(() => normal([size])), [{ fn, args }], [size], { bound: looser[fn] ?? 1 });
     }
     // Sines of huge numbers are not asked for.
     const numbers = fn === 'sin' || fn === 'cos' ? special.filter((x) => Math.abs(x) < 1e9) : special;
     const pairs = numbers.flatMap((a) => numbers.map((b) => [a, b] as const));
     const columns = [pairs.map(([a]) => a), pairs.map(([, b]) => b), pairs.map(([a, b]) => (a === 1 ? b : 2))];
     const values = columns.slice(0, arity).map((column) => value([pairs.length], column));
-    const { outputs, expected } = await runOp(backend, 'elementwise', values, { program: [{ fn, args }], shape: [pairs.length] });
+    const { outputs, expected } = await runOp([backend, 'elementwise'], values, { program: [{ fn, args }], shape: [pairs.length] });
     expected[0]?.forEach((want, at) => {
       const got = outputs[0]?.[at] ?? NaN;
       const rounded = Math.fround(want);
@@ -54,12 +54,12 @@ describe.each([{ threads: 1 }, { threads: 2 }, { threads: 1, relaxedSimd: false 
       [[1], [40, 50], [40, 50]],
       [[], [11], [11]],
     ];
-    for (const [a, b, shape] of patterns) await check([normal(a), normal(b)], add, shape, 1);
-    await check([normal([3, 1])], [{ fn: 'copy', args: [0] }], [2, 3, 4], 0);
+    for (const [a, b, shape] of patterns) await check([normal(a), normal(b)], add, shape, { bound: 1 });
+    await check([normal([3, 1])], [{ fn: 'copy', args: [0] }], [2, 3, 4], { bound: 0 });
   });
 
   test('constants, programs of many instructions, no inputs at all', async () => {
-    await check([], [{ fn: 'constant', value: 0.1 }], [1000], 1);
+    await check([], [{ fn: 'constant', value: 0.1 }], [1000], { bound: 1 });
     const program: Instruction[] = [
       { fn: 'constant', value: 3 },
       { fn: 'mul', args: [0, 1] },
@@ -68,16 +68,16 @@ describe.each([{ threads: 1 }, { threads: 2 }, { threads: 1, relaxedSimd: false 
       { fn: 'less', args: [4, 5] },
       { fn: 'select', args: [6, 0, 4] },
     ];
-    for (const size of [1, 255, 257, 2000]) await check([normal([size]), normal([])], program, [size], 2);
+    for (const size of [1, 255, 257, 2000]) await check([normal([size]), normal([])], program, [size], { bound: 2 });
     const long: Instruction[] = Array.from({ length: 30 }, (_, i) => ({ fn: i % 2 === 0 ? 'neg' : 'abs', args: [i] }));
-    await check([normal([777])], long, [777], 0);
+    await check([normal([777])], long, [777], { bound: 0 });
   });
 
   test('in the place of an input', async () => {
     const program: Instruction[] = [{ fn: 'exp', args: [1] }, { fn: 'mul', args: [2, 0] }, { fn: 'maximum', args: [3, 1] }];
     for (const size of [1, 255, 1000]) {
-      await check([normal([size]), normal([size])], program, [size], 6, [[0, 0]]);
-      await check([normal([size]), normal([size])], program, [size], 6, [[1, 0]]);
+      await check([normal([size]), normal([size])], program, [size], { bound: 6, inPlace: [[0, 0]] });
+      await check([normal([size]), normal([size])], program, [size], { bound: 6, inPlace: [[1, 0]] });
     }
   });
 });

@@ -1,12 +1,12 @@
 import type { Instruction, Shape } from '@lowrank/tensor';
-import { broadcastStrides, sameShape, sizeOf } from '@lowrank/tensor';
+import { broadcastStrides, sizeOf } from '@lowrank/tensor';
 import { Fn, Kernel } from '../kernelIds.js';
 import type { CpuKernel, Place } from '../kernel.js';
 import { at } from '../kernel.js';
 import { f32Bits } from '../recorder.js';
 
 /** Slots of 1 KiB that a program may use at once; they are the start of each thread's scratch memory. */
-export const slotLimit = 256;
+const slotLimit = 256;
 
 const blockElements = 256;
 enum OperandKind {
@@ -41,7 +41,7 @@ function describeInput(input: Place, shape: Shape, slots: Slots, parameters: (wo
 }
 
 /** Neighbouring axes that one stride can walk become one: [size, stride] from the outermost. */
-export function collapse(shape: Shape, strides: readonly number[]): [number, number][] {
+function collapse(shape: Shape, strides: readonly number[]): [number, number][] {
   const axes: [number, number][] = [];
   shape.forEach((size, axis) => {
     if (size === 1) return;
@@ -92,9 +92,4 @@ class Slots {
   give(slot: number): void {
     this.free.push(slot);
   }
-}
-
-/** Whether two operands are the same elements in the same order. */
-export function sameElements(a: Place, b: Place): boolean {
-  return a.address === b.address && sameShape(a.shape, b.shape);
 }

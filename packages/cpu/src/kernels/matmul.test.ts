@@ -22,7 +22,7 @@ describe.each([
   afterAll(() => backend.dispose());
 
   async function check(inputs: readonly Value[], attrs: MatmulAttrs, inPlace: readonly (readonly [number, number])[] = []): Promise<void> {
-    const { outputs, expected } = await runOp(backend, 'matmul', inputs, attrs, { inPlace });
+    const { outputs, expected } = await runOp([backend, 'matmul'], inputs, attrs, { inPlace });
     const [scale] = reference('matmul', inputs, attrs, Math.abs);
     const [actual, want] = [outputs[0] ?? new Float64Array(), expected[0] ?? new Float64Array()];
     expect(worstError(actual, want, (at) => scale?.[at] ?? 0)).toBeLessThan(bound);
@@ -32,7 +32,7 @@ describe.each([
   async function checkSample({ batch, m, n, k }: { batch: number; m: number; n: number; k: number }, transposeB: boolean): Promise<void> {
     const stack = batch === 1 ? [] : [batch];
     const [a, b] = [normal([...stack, m, k]), normal([...stack, ...(transposeB ? [n, k] : [k, n])])];
-    const actual = await run(backend, 'matmul', [a, b], { transposeA: false, transposeB });
+    const actual = await run([backend, 'matmul'], [a, b], { transposeA: false, transposeB });
     for (let place = 0; place < actual.length; place += 97) {
       const [which, row, column] = [Math.floor(place / (m * n)), Math.floor(place / n) % m, place % n];
       let [total, scale] = [0, 0];
@@ -87,7 +87,7 @@ describe.each([
     const a = normal([9, 20]);
     a.data[25] = NaN;
     a.data[45] = Infinity;
-    const { outputs } = await runOp(backend, 'matmul', [a, normal([20, 11])], { transposeA: false, transposeB: false });
+    const { outputs } = await runOp([backend, 'matmul'], [a, normal([20, 11])], { transposeA: false, transposeB: false });
     expect([...(outputs[0] ?? [])].slice(11, 22).every(Number.isNaN)).toBe(true);
     expect([...(outputs[0] ?? [])].slice(22, 33).every((x) => Math.abs(x) === Infinity)).toBe(true);
     expect([...(outputs[0] ?? [])].slice(33).every(Number.isFinite)).toBe(true);

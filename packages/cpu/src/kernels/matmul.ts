@@ -1,5 +1,5 @@
 import type { MatmulAttrs, Spec } from '@lowrank/tensor';
-import { matmulSizes, sizeOf } from '@lowrank/tensor';
+import { matmulSizes } from '@lowrank/tensor';
 import { Kernel } from '../kernelIds.js';
 import type { Call, CpuKernel, Place } from '../kernel.js';
 import { at, encodingOf } from '../kernel.js';
@@ -103,6 +103,15 @@ interface Piece extends Cut {
   column: number;
 }
 
+interface Packing {
+  /** Stored [columns, depth]. */
+  transposed: boolean;
+  depth: number;
+  out: number;
+  /** One matrix per batch entry, rather than one for all. */
+  stacked: boolean;
+}
+
 function lowerCut(call: Call<'matmul'>, { m, n, k, rank }: Sizes, { entry, entries, column, columns }: Piece): void {
   const { attrs, inputs, outputs, workspace, recorder } = call;
   const [a, b, y] = [at(inputs, 0), at(inputs, 1), at(outputs, 0)];
@@ -111,7 +120,7 @@ function lowerCut(call: Call<'matmul'>, { m, n, k, rank }: Sizes, { entry, entri
   const packedU = workspace + entries * panels * 8 * k * 4;
   const numbers = Array.from({ length: entries }, (_, i) => i);
 
-  const pack = (from: Place, transposed: boolean, depth: number, out: number, stacked: boolean): void => {
+  const pack = (from: Place, { transposed, depth, out, stacked }: Packing): void => {
     const bytes = encodingOf(from) === 0 ? 4 : 2;
     const start = from.address + (entry * n * depth + column * (transposed ? depth : 1)) * bytes;
     const table = stacked ? recorder.parameters(numbers.map((i) => i * n * depth)) : 0;
@@ -119,8 +128,8 @@ function lowerCut(call: Call<'matmul'>, { m, n, k, rank }: Sizes, { entry, entri
     // Handed out by 8 panels or more: neighbouring panels share the cache lines of B's rows.
     recorder.launch(Kernel.packB, words, panels * (stacked ? entries : 1), Math.max(1024, 8 * depth));
   };
-  pack(b, attrs.transposeB, k, workspace, entries > 1);
-  if (u !== undefined) pack(u, attrs.lowRank === 'nt', rank, packedU, false);
+  pack(b, { transposed: attrs.transposeB, depth: k, out: workspace, stacked: entries > 1 });
+  if (u !== undefined) pack(u, { transposed: attrs.lowRank === 'nt', depth: rank, out: packedU, stacked: false });
 
   const { rowsPerTask, columnsPerTask } = tasks({ m, columns, entries, threads: recorder.threads });
   const rowBlocks = Math.ceil(m / rowsPerTask);
@@ -144,9 +153,4 @@ function tasks({ m, columns, entries, threads }: { m: number; columns: number; e
   while (!enough() && columnsPerTask > 64) columnsPerTask /= 2;
   while (!enough() && rowsPerTask > 12) rowsPerTask /= 2;
   return { rowsPerTask, columnsPerTask };
-}
-
-/** Elements of an operand. */
-export function elementsOf(spec: Spec): number {
-  return sizeOf(spec.shape);
 }

@@ -30,10 +30,10 @@ export const rmsNormBackward: CpuKernel<'rmsNormBackward'> = {
 const rowsPerUnit = 64;
 
 export const rmsNormWeightGradient: CpuKernel<'rmsNormWeightGradient'> = {
-  workspaceBytes(_, outputs, __, ) {
-    // Bound below by one unit; the rows are known from the inputs.
-    const width = widthOf(at(outputs, 0));
-    const rows = sizeOf(at(_, 0).shape) / width;
+  workspaceBytes(inputs) {
+    const { shape } = at(inputs, 0);
+    const width = widthOf({ shape });
+    const rows = sizeOf(shape) / width;
     return Math.ceil(rows / rowsPerUnit) * width * 8;
   },
   lower({ attrs, inputs, outputs, workspace, recorder }) {

@@ -34,18 +34,21 @@ export interface RunOptions {
   inPlace?: readonly (readonly [number, number])[];
 }
 
+/** An op on a backend. */
+export type Target<Name extends KernelName> = readonly [Backend, Name];
+
 /** Runs an op on a backend and by its reference, on the very same numbers. */
-export async function runOp<Name extends KernelName>(backend: Backend, name: Name, inputs: readonly Value[], attrs: AttrsOf<Name>, options: RunOptions = {}): Promise<Run> {
-  return { outputs: await runAll(backend, name, inputs, attrs, options), expected: reference(name, inputs, attrs) };
+export async function runOp<Name extends KernelName>([backend, name]: Target<Name>, inputs: readonly Value[], attrs: AttrsOf<Name>, options: RunOptions = {}): Promise<Run> {
+  return { outputs: await runAll([backend, name], inputs, attrs, options), expected: reference(name, inputs, attrs) };
 }
 
 /** The first output alone, without the reference. */
-export async function run<Name extends KernelName>(backend: Backend, name: Name, inputs: readonly Value[], attrs: AttrsOf<Name>, options: RunOptions = {}): Promise<Float64Array> {
-  const [first] = await runAll(backend, name, inputs, attrs, options);
+export async function run<Name extends KernelName>(target: Target<Name>, inputs: readonly Value[], attrs: AttrsOf<Name>, options: RunOptions = {}): Promise<Float64Array> {
+  const [first] = await runAll(target, inputs, attrs, options);
   return first ?? new Float64Array();
 }
 
-async function runAll<Name extends KernelName>(backend: Backend, name: Name, inputs: readonly Value[], attrs: AttrsOf<Name>, { inPlace = [] }: RunOptions): Promise<Float64Array[]> {
+async function runAll<Name extends KernelName>([backend, name]: Target<Name>, inputs: readonly Value[], attrs: AttrsOf<Name>, { inPlace = [] }: RunOptions): Promise<Float64Array[]> {
   const op = coreOps[name] as unknown as Op<Name, AttrsOf<Name>>;
   const outputs = op.infer(inputs, attrs);
   const workspaceBytes = backend.spec.workspaceBytes(name, inputs, outputs, attrs);
