@@ -1,0 +1,45 @@
+import { readdirSync } from 'node:fs';
+import { defineConfig } from 'vitepress';
+
+const packages = readdirSync(new URL('../../packages', import.meta.url)).sort();
+
+export default defineConfig({
+  title: 'Lowrank',
+  description: 'LoRA fine-tuning of language models through WebGPU, in Node and in the browser.',
+  lang: 'en',
+  cleanUrls: true,
+  // Served from any folder when DOCS_BASE names it.
+  base: process.env.DOCS_BASE ?? '/',
+  markdown: { lineNumbers: false },
+  themeConfig: {
+    nav: [
+      { text: 'Getting started', link: '/gettingStarted' },
+      { text: 'Command line', link: '/cli' },
+      { text: 'Architecture', link: '/architecture' },
+    ],
+    sidebar: [
+      {
+        text: 'Use',
+        items: [
+          { text: 'Getting started', link: '/gettingStarted' },
+          { text: 'Command line', link: '/cli' },
+          { text: 'Data', link: '/data' },
+          { text: 'Adapters and PEFT', link: '/adapters' },
+        ],
+      },
+      {
+        text: 'Understand',
+        items: [
+          { text: 'Architecture', link: '/architecture' },
+          { text: 'Numbers', link: '/numbers' },
+        ],
+      },
+      {
+        text: 'Packages',
+        items: packages.map((name) => ({ text: name === 'lowrank' ? name : `@lowrank/${name}`, link: `/packages/${name}` })),
+      },
+    ],
+    search: { provider: 'local' },
+    outline: [2, 3],
+  },
+});
