@@ -54,7 +54,7 @@ ${overGroups(layout, (c) => each(tile, (jj) => `      s${jj} += dot(${q(c)}, ${r
 ${joinShares(layout, Array.from({ length: tile }, (_, jj) => `s${jj}`))}
 ${fill('v')}
     var highest = top;
-${each(tile, (jj) => `    let in${jj} = j0 + ${jj}u >= mine.x && j0 + ${jj}u < mine.y;\n    if (in${jj}) { highest = max(highest, s${jj}All); }\n`)}
+${each(tile, (jj) => `    let in${jj} = j0 + ${jj}u >= mine.x && j0 + ${jj}u < mine.y;\n    if (in${jj}) { highest = largest(highest, s${jj}All); }\n`)}
     let fade = exp(top - highest);
     top = highest;
 ${each(tile, (jj) => `    let p${jj} = select(0.0f, exp(s${jj}All - highest), in${jj});\n`)}
@@ -63,7 +63,8 @@ ${barrier}
 ${overGroups(layout, (c) => `      ${o(c)} = ${o(c)} * fade${each(tile, (jj) => ` + p${jj} * ${row('v', jj, c)}`)};\n`)}
 ${barrier}  }
   // A query that sees nothing (padding) yields zero, not 0/0.
-  let factor = select(1.0f / total, 0.0f, mine.x >= mine.y);
+  // A NaN among the scores stays one, also where the driver's exponential swallows it.
+  let factor = select(keepNan(top, top, 1.0f / total), 0.0f, mine.x >= mine.y);
   if (alive) {
 ${overGroups(layout, (c) => `    store_o(queryBase, ${wholeGroup(layout, c)}, ${o(c)} * factor);\n`)}
     if (part == 0u) {

@@ -2,7 +2,7 @@ import { sizeOf } from '@lowrank/tensor';
 import type { Spec } from '@lowrank/tensor';
 import { defineKernel, operand } from '../kernel.js';
 import type { KernelContext, KernelStep, Launch, Slice } from '../kernel.js';
-import { Shader, grid, literal, mainHead, nonFinite } from '../shader.js';
+import { Shader, grid, literal, mainHead } from '../shader.js';
 import {
   agree, agreeDeclarations, attentionHead, bindHeads, bindResult, declareVector, each, fillTile, groupOf, joinShares, layoutOf, overGroups, sharesDeclaration, visibility, wholeGroup,
 } from './attention/layout.js';
@@ -11,7 +11,7 @@ import type { AttentionAttrs, Layout } from './attention/layout.js';
 type Step = KernelStep<AttentionAttrs>;
 
 /**
- * The gradient in three passes, none of which needs atomics: per query its log-sum-exp and δ = Σ g·o side by side; dq by walking keys; dk and dv by
+ * The gradient in three passes, none of which needs atomics: per query its log-sum-exp, δ = Σ g·o and visible keys side by side; dq by walking keys; dk and dv by
  * walking the queries of every head that reads the key.
  */
 export const attentionBackward = defineKernel<AttentionAttrs>({
@@ -22,38 +22,39 @@ export const attentionBackward = defineKernel<AttentionAttrs>({
     if (workspace === undefined) throw new TypeError('attentionBackward lacks its workspace');
     return [prepare(step, layout, workspace, context), queryPass(step, layout, workspace, context), keyPass(step, layout, workspace, context)];
   },
-  workspace: ([q]: readonly Spec[]) => (sizeOf(q?.shape.slice(0, 3) ?? []) * 2) * 4,
+  workspace: ([q]: readonly Spec[]) => sizeOf(q?.shape.slice(0, 3) ?? []) * 16,
 });
 
-/** Per query (in the log-sum-exp's order) the pair (log-sum-exp, δ): one binding instead of two. */
-function prepare({ inputs }: Step, layout: Layout, workspace: Slice, context: KernelContext): Launch {
+/** Per query, in the log-sum-exp's order: log-sum-exp, δ and the keys it sees, [start, end) (exact as f32 up to 2²⁴). One binding and no mask logic for the others. */
+function prepare({ inputs, attrs }: Step, layout: Layout, workspace: Slice, context: KernelContext): Launch {
   const { batch, queries, heads, size } = layout;
   const shader = new Shader(context);
   const o = shader.read('o', operand(inputs, 3, 'attentionBackward'));
   const lse = shader.read('lse', operand(inputs, 4, 'attentionBackward'));
   const g = shader.read('g', operand(inputs, 5, 'attentionBackward'));
-  const pairs = shader.write('pairs', workspace);
+  const seen = visibility(shader, layout, attrs, { segments: attrs.segments ? operand(inputs, 6, 'attentionBackward') : undefined, lengths: undefined });
+  const facts = shader.write('facts', workspace, 'vec4<f32>');
   const total = batch * heads * queries;
   const workgroups = grid(Math.ceil(total / 64));
-  const body = `${mainHead(64, workgroups)}
+  const body = `${seen}
+${mainHead(64, workgroups)}
   if (index >= ${total}u) { return; }
   let i = index % ${queries}u;
   let head = (index / ${queries}u) % ${heads}u;
-  let start = ((index / ${queries * heads}u * ${queries}u + i) * ${heads}u + head) * ${size}u;
+  let b = index / ${queries * heads}u;
+  let start = ((b * ${queries}u + i) * ${heads}u + head) * ${size}u;
   var delta = 0.0f;
   for (var d = 0u; d < ${size}u; d++) { delta = fma(${g}[start + d], ${o}[start + d], delta); }
-  ${pairs}[2u * index] = ${lse}[index];
-  ${pairs}[2u * index + 1u] = delta;
+  ${facts}[index] = vec4<f32>(${lse}[index], delta, vec2<f32>(visible(b, i)));
 }
 `;
-  return shader.launch({ label: 'attentionBackward pairs', body, workgroups });
+  return shader.launch({ label: 'attentionBackward facts', body, workgroups });
 }
 
-function bindings(shader: Shader, { inputs, attrs }: Step, layout: Layout, workspace: Slice): { code: string; pairs: string } {
+function bindings(shader: Shader, { inputs }: Step, layout: Layout, workspace: Slice): { code: string; facts: string } {
   const names = [['q', 0], ['k', 1], ['v', 2], ['g', 5]] as const;
-  const loads = names.map(([name, at]) => bindHeads(shader, name, operand(inputs, at, 'attentionBackward'), layout).code).join('');
-  const segments = attrs.segments ? operand(inputs, 6, 'attentionBackward') : undefined;
-  return { code: loads + visibility(shader, layout, attrs, { segments, lengths: undefined }), pairs: shader.read('pairs', workspace) };
+  const code = names.map(([name, at]) => bindHeads(shader, name, operand(inputs, at, 'attentionBackward'), layout).code).join('');
+  return { code, facts: shader.read('facts', workspace, 'vec4<f32>') };
 }
 
 function memoryOf(layout: Layout): string {
@@ -70,7 +71,7 @@ function names(prefix: string, count: number): string[] {
 function queryPass(step: Step, layout: Layout, workspace: Slice, context: KernelContext): Launch {
   const { batch, queries, keys, heads, keyHeads, size, shared, tile, padded } = layout;
   const shader = new Shader(context);
-  const { code, pairs } = bindings(shader, step, layout, workspace);
+  const { code, facts } = bindings(shader, step, layout, workspace);
   const stores = bindResult(shader, 'dq', operand(step.outputs, 0, 'attentionBackward'), layout).code;
   const keyBase = (j: string): string => `((b * ${keys}u + ${j}) * ${keyHeads}u + keyHead) * ${size}u`;
   const value = (which: 0 | 1, jj: number, c: string): string =>
@@ -82,10 +83,10 @@ ${attentionHead(layout, queries)}
   let keyHead = head * ${keyHeads}u / ${heads}u;
   let query = min(row, ${queries - 1}u);
   let queryBase = ((b * ${queries}u + query) * ${heads}u + head) * ${size}u;
-  let mine = visible(b, query);
-  let pair = 2u * ((b * ${heads}u + head) * ${queries}u + query);
-  let lse = ${pairs}[pair];
-  let delta = ${pairs}[pair + 1u];
+  let fact = ${facts}[(b * ${heads}u + head) * ${queries}u + query];
+  let mine = vec2<u32>(fact.zw);
+  let lse = fact.x;
+  let delta = fact.y;
 ${declareVector(layout, 'q', (c) => `load_q(queryBase, ${wholeGroup(layout, c)}) * ${literal(step.attrs.scale)}`)}
 ${declareVector(layout, 'g', (c) => `load_g(queryBase, ${wholeGroup(layout, c)})`)}${declareVector(layout, 'd')}
 ${agree(layout)}
@@ -109,18 +110,18 @@ function keyPass(step: Step, layout: Layout, workspace: Slice, context: KernelCo
   const { batch, queries, keys, heads, keyHeads, size, shared, tile, padded } = layout;
   const { attrs } = step;
   const shader = new Shader(context);
-  const { code, pairs } = bindings(shader, step, layout, workspace);
+  const { code, facts } = bindings(shader, step, layout, workspace);
   const stores = ['dk', 'dv'].map((name, at) => bindResult(shader, name, operand(step.outputs, 1 + at, 'attentionBackward'), layout).code).join('');
   const queryBase = (i: string): string => `((b * ${queries}u + ${i}) * ${heads}u + queryHead) * ${size}u`;
   const value = (which: 0 | 1, ii: number, c: string): string =>
     shared ? `tile${which}[${ii * padded}u + ${wholeGroup(layout, c)}]` : `load_${which === 0 ? 'q' : 'g'}(base${ii}, ${c})`;
   const fill = (which: 0 | 1): string => fillTile(layout, { tile: `tile${which}`, load: which === 0 ? 'q' : 'g', start: 'i0', limit: queries, base: queryBase });
   const own = (name: string, c: string): string => groupOf(layout, name, c);
-  const body = `${nonFinite}${code}${stores}${memoryOf(layout)}
+  const body = `${code}${stores}${memoryOf(layout)}
 ${attentionHead(layout, keys)}
   let key = min(row, ${keys - 1}u);
   let keyBase = ((b * ${keys}u + key) * ${keyHeads}u + head) * ${size}u;
-${watchers(layout, attrs)}
+${watchers(shader, step, layout)}
 ${declareVector(layout, 'k', (c) => `load_k(keyBase, ${wholeGroup(layout, c)}) * ${literal(attrs.scale)}`)}
 ${declareVector(layout, 'v', (c) => `load_v(keyBase, ${wholeGroup(layout, c)})`)}${declareVector(layout, 'dk')}${declareVector(layout, 'dv')}
 ${agree(layout)}
@@ -134,11 +135,10 @@ ${joinShares(layout, [...names('s', tile), ...names('t', tile)])}
 ${each(
   tile,
   (ii) => `    let i${ii} = min(i0 + ${ii}u, ${queries - 1}u);
-    let seen${ii} = visible(b, i${ii});
-    let in${ii} = i0 + ${ii}u < mine.y && i0 + ${ii}u >= mine.x && key >= seen${ii}.x && key < seen${ii}.y;
-    let pair${ii} = 2u * ((b * ${heads}u + queryHead) * ${queries}u + i${ii});
-    let p${ii} = select(0.0f, exp(s${ii}All - ${pairs}[pair${ii}]), in${ii});
-    let ds${ii} = select(0.0f, p${ii} * (t${ii}All - ${pairs}[pair${ii} + 1u]) * ${literal(attrs.scale)}, in${ii});
+    let f${ii} = ${facts}[(b * ${heads}u + queryHead) * ${queries}u + i${ii}];
+    let in${ii} = i0 + ${ii}u < mine.y && i0 + ${ii}u >= mine.x && key >= u32(f${ii}.z) && key < u32(f${ii}.w);
+    let p${ii} = select(0.0f, exp(s${ii}All - f${ii}.x), in${ii});
+    let ds${ii} = select(0.0f, p${ii} * (t${ii}All - f${ii}.y) * ${literal(attrs.scale)}, in${ii});
 `,
 )}
 ${overGroups(
@@ -156,12 +156,15 @@ ${overGroups(layout, (c) => `    store_dk(keyBase, ${wholeGroup(layout, c)}, ${o
   return shader.launch({ label: 'attentionBackward dk dv', body, workgroups: [Math.ceil(keys / layout.rows), keyHeads, batch] });
 }
 
-/** WGSL of `mine`: queries that may see `key`; whether each does is asked of the query. */
-function watchers({ queries, keys }: Layout, attrs: AttentionAttrs): string {
+/** WGSL of `mine`: queries that may see `key`; whether each does is among its facts. */
+function watchers(shader: Shader, { attrs, inputs }: Step, { queries, keys }: Layout): string {
   const offset = keys - queries;
   let code = `  var begin = ${attrs.causal ? `max(i32(key) - ${offset}, 0)` : '0'};\n`;
   code += `  var finish = ${attrs.window > 0 ? `min(i32(key) - ${offset} + ${attrs.window}, ${queries})` : `${queries}`};\n`;
-  // Documents are contiguous and see only themselves, so a key's own bounds hold its queries.
-  if (attrs.segments) code += `  begin = max(begin, segments[(b * ${keys}u + key) * 2u]);\n  finish = min(finish, segments[(b * ${keys}u + key) * 2u + 1u]);\n`;
+  if (attrs.segments) {
+    // Documents are contiguous and see only themselves, so a key's own bounds hold its queries.
+    const segments = shader.read('segments', operand(inputs, 6, 'attentionBackward'), 'i32');
+    code += `  begin = max(begin, ${segments}[(b * ${keys}u + key) * 2u]);\n  finish = min(finish, ${segments}[(b * ${keys}u + key) * 2u + 1u]);\n`;
+  }
   return `${code}  let mine = vec2<u32>(u32(max(begin, 0)), u32(max(finish, 0)));\n`;
 }

@@ -77,7 +77,7 @@ const named = (name: string): Form => (a, b, c) => `${name}(${[a, b, c].filter((
 const forms: Record<ElementwiseName, Form> = {
   copy: (a) => a,
   neg: (a) => `-${a}`,
-  exp: named('exp'),
+  exp: named('fn_exp'),
   log: named('log'),
   sqrt: named('sqrt'),
   rsqrt: named('inverseSqrt'),
@@ -107,6 +107,8 @@ const forms: Record<ElementwiseName, Form> = {
 
 /** Functions that need more than an expression, on one number. */
 const scalarForms: Partial<Record<ElementwiseName, { arity: number; code: string }>> = {
+  // Some drivers' exponential swallows NaN.
+  exp: { arity: 1, code: 'return keepNan(a, a, exp(a));' },
   // Implementations may compute tanh from exponentials that overflow; beyond ±15 it is ±1 in f32.
   tanh: { arity: 1, code: 'return keepNan(a, a, tanh(clamp(a, -15.0f, 15.0f)));' },
   geluTanh: {
