@@ -14,8 +14,14 @@ const unsupported: Readonly<Record<string, (value: unknown) => boolean>> = {
   target_parameters: isSet,
   use_qalora: isSet,
   arrow_config: isSet,
+  use_bdlora: isSet,
+  kasa_config: isSet,
+  velora_config: isSet,
+  monteclora_config: isSet,
   fan_in_fan_out: isSet,
   bias: (value) => isSet(value) && value !== 'none',
+  // These change the base's weights or the layer's form; the others (true, false, gaussian, eva, orthogonal) only say where A and B began.
+  init_lora_weights: (value) => typeof value === 'string' && !['gaussian', 'eva', 'orthogonal'].includes(value),
 };
 
 function isSet(value: unknown): boolean {
@@ -35,7 +41,7 @@ export function parseAdapterConfig(json: unknown, name = 'adapter_config.json'):
   const given = json as Record<string, unknown>;
   if (given['peft_type'] !== 'LORA') fail('peft_type', '"LORA"', given['peft_type'], 'Lowrank reads LoRA adapters.');
   for (const [key, on] of Object.entries(unsupported)) {
-    if (on(given[key])) fail(key, 'a setting that Lowrank supports (off)', given[key], 'Train or convert the adapter without it.');
+    if (on(given[key])) fail(key, key === 'init_lora_weights' ? 'an initialization that leaves the base as it is' : 'a setting that Lowrank supports (off)', given[key], 'Train or convert the adapter without it.');
   }
   const number = (key: string, fallback: number): number => {
     const value = given[key] ?? fallback;
@@ -70,20 +76,20 @@ export function parseAdapterConfig(json: unknown, name = 'adapter_config.json'):
   });
 }
 
-/** PEFT's adapter_config.json: sorted keys, indent 2, ready for inference. */
+/** PEFT's adapter_config.json: sorted keys, indent 2, ready for inference. The patterns keep their order, since the first key that matches counts. */
 export function serializeAdapterConfig(config: LoraConfig): string {
   const fields: Record<string, unknown> = {
     alpha_pattern: config.alphaPattern,
     base_model_name_or_path: config.baseModel ?? null,
     bias: 'none',
-    exclude_modules: config.excludeModules ?? null,
+    // Older versions of PEFT do not know this key.
+    ...(config.excludeModules === undefined ? {} : { exclude_modules: config.excludeModules }),
     fan_in_fan_out: false,
     inference_mode: true,
     init_lora_weights: config.init === 'kaiming' ? true : config.init,
     layers_pattern: config.layersPattern ?? null,
     layers_to_transform: config.layersToTransform ?? null,
     lora_alpha: config.alpha,
-    lora_bias: false,
     lora_dropout: config.dropout,
     modules_to_save: null,
     peft_type: 'LORA',

@@ -66,7 +66,8 @@ function paired({ path, A, B, file }: { path: string; A: Half; B: Half; file: st
 }
 
 function matrix(bytes: Uint8Array, dtype: string, key: string): Float32Array {
-  const { buffer } = bytes.slice();
+  // A copy in any case: `slice` of Node's Buffer is none.
+  const { buffer } = new Uint8Array(bytes);
   if (dtype === 'F32') return new Float32Array(buffer);
   if (dtype === 'F16' || dtype === 'BF16') return toFloat32(new Uint16Array(buffer), dtype === 'F16' ? 'f16' : 'bf16');
   throw new LowrankError({ code: 'lora.dtype', what: key, expected: 'F32, F16 or BF16', got: dtype });

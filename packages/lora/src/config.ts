@@ -37,8 +37,35 @@ export function loraConfig(given: Partial<LoraConfig> & Pick<LoraConfig, 'target
   }
   if (!(config.dropout >= 0 && config.dropout < 1)) throw invalid('lora_dropout', 'at least 0 and below 1', config.dropout);
   if (config.init !== 'kaiming' && config.init !== 'gaussian') throw invalid('init_lora_weights', "true or 'gaussian'", config.init);
-  if (config.targetModules.length === 0) throw invalid('target_modules', "names, a regular expression, or 'all-linear'", 'nothing');
+  checkTargets(config);
+  for (const key of [...Object.keys(config.rankPattern), ...Object.keys(config.alphaPattern)]) pathExpression(key);
   return config;
+}
+
+/** PEFT's own rules for what goes with what. */
+function checkTargets({ targetModules, excludeModules, layersToTransform, layersPattern }: LoraConfig): void {
+  if (targetModules.length === 0) throw invalid('target_modules', "names, a regular expression, or 'all-linear'", 'nothing');
+  for (const expression of [targetModules, excludeModules ?? []]) if (typeof expression === 'string') pathExpression(expression);
+  for (const expression of layersPattern ?? []) pathExpression(expression);
+  const layers = layersToTransform ?? [];
+  const odd = layers.find((layer) => !Number.isInteger(layer) || layer < 0);
+  if (odd !== undefined) throw invalid('layers_to_transform', 'layer numbers from 0', odd);
+  if (layers.length === 0 && (layersPattern ?? []).length > 0) throw invalid('layers_pattern', 'layers_to_transform beside it', 'none');
+  if (layers.length > 0 && typeof targetModules === 'string') throw invalid('layers_to_transform', 'target_modules as a list of names', `'${targetModules}'`);
+}
+
+/**
+ * A regular expression of a configuration, written for Python, that is to match a module path from its beginning to its end.
+ *
+ * @param before what may stand before it in the path
+ * @throws LowrankError `lora.config` where it is none
+ */
+export function pathExpression(expression: string, before = ''): RegExp {
+  try {
+    return new RegExp(`^${before}(?:${expression.replaceAll('(?P<', '(?<')})$`);
+  } catch (cause) {
+    throw new LowrankError({ code: 'lora.config', what: `the module pattern ${JSON.stringify(expression)}`, expected: 'a regular expression', got: cause instanceof Error ? cause.message : String(cause), cause });
+  }
 }
 
 function invalid(name: string, expected: string, got: unknown): LowrankError {
@@ -59,7 +86,7 @@ export function scalingAt(config: LoraConfig, path: string): number {
 
 /** PEFT's rule: the first key, in order, that matches the end of the path as a regular expression. */
 function patternValue(pattern: Readonly<Record<string, number>>, path: string): number | undefined {
-  return Object.entries(pattern).find(([key]) => new RegExp(`^(?:.*\\.)?(?:${key})$`).test(path))?.[1];
+  return Object.entries(pattern).find(([key]) => pathExpression(key, '(?:.*\\.)?').test(path))?.[1];
 }
 
 /** PEFT's own choice of targets by `model_type`, for those who name none (PEFT's TRANSFORMERS_MODELS_TO_LORA_TARGET_MODULES_MAPPING). */
@@ -75,15 +102,25 @@ export function defaultTargets(modelType: string): readonly string[] {
   });
 }
 
+const queryAndValue = ['q_proj', 'v_proj'] as const;
+
 const targetsByModelType: Readonly<Record<string, readonly string[]>> = {
-  llama: ['q_proj', 'v_proj'],
-  mistral: ['q_proj', 'v_proj'],
-  qwen2: ['q_proj', 'v_proj'],
-  qwen3: ['q_proj', 'v_proj'],
-  gemma: ['q_proj', 'v_proj'],
-  gemma2: ['q_proj', 'v_proj'],
-  gemma3_text: ['q_proj', 'v_proj'],
-  phi3: ['qkv_proj'],
-  gpt2: ['c_attn'],
+  llama: queryAndValue,
+  mistral: queryAndValue,
+  mixtral: queryAndValue,
+  qwen2: queryAndValue,
+  qwen3: queryAndValue,
+  gemma: queryAndValue,
+  gemma2: queryAndValue,
+  gemma3_text: queryAndValue,
+  phi: ['q_proj', 'v_proj', 'fc1', 'fc2'],
+  stablelm: queryAndValue,
+  opt: queryAndValue,
+  gptj: queryAndValue,
+  gpt_neo: queryAndValue,
   gpt_neox: ['query_key_value'],
+  bloom: ['query_key_value'],
+  falcon: ['query_key_value'],
+  gpt2: ['c_attn'],
+  gpt_bigcode: ['c_attn'],
 };

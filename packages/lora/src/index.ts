@@ -1,7 +1,7 @@
 export { parseAdapterConfig, serializeAdapterConfig } from './adapterConfig.js';
 export { readAdapter, serializeAdapter } from './adapterFiles.js';
 export type { LoraAdapter, LoraMatrices, StoredDtype } from './adapterFiles.js';
-export { defaultTargets, loraConfig, rankAt, scalingAt } from './config.js';
+export { defaultTargets, loraConfig, pathExpression, rankAt, scalingAt } from './config.js';
 export type { LoraConfig, LoraInit } from './config.js';
 export { LoraLinear } from './loraLinear.js';
 export type { LoraWeights, NewLora } from './loraLinear.js';

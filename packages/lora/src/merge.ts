@@ -23,7 +23,8 @@ export interface LowRankUpdate {
 export function mergeWeight(weight: Uint8Array, dtype: MergeDtype, update: LowRankUpdate): Uint8Array {
   const { a, b, rank } = update;
   const inFeatures = a.length / rank;
-  const bytes = weight.slice();
+  // A copy in any case: `slice` of Node's Buffer is none.
+  const bytes = new Uint8Array(weight);
   const { read, write } = accessor(bytes, dtype);
   const scaling = Math.fround(update.scaling);
   const row = new Float32Array(inFeatures);

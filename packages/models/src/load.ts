@@ -85,7 +85,8 @@ async function fill(weights: SafetensorsFile, requests: ReadonlyMap<string, { so
 }
 
 function decode(bytes: Uint8Array, { dtype: stored }: TensorInfo, wanted: string): HostArray {
-  const { buffer } = bytes.slice();
+  // A copy in any case: `slice` of Node's Buffer is none.
+  const { buffer } = new Uint8Array(bytes);
   const dtype = stored === 'F16' ? 'f16' : stored === 'BF16' ? 'bf16' : 'f32';
   const data = hostArray(dtype, buffer);
   return wanted === dtype ? data : toFloat32(data, dtype);
