@@ -1,5 +1,7 @@
+import { createCpuBackend } from '@lowrank/cpu';
+import type { Backend } from '@lowrank/tensor';
 import { ReferenceBackend } from '@lowrank/tensor';
-import { describe, test } from 'vitest';
+import { afterAll, beforeAll, describe, test } from 'vitest';
 import { caseNames, referenceCase, runAdamw, runCase } from './opCases.js';
 
 describe('ops and their gradients by the references against PyTorch', () => {
@@ -9,4 +11,14 @@ describe('ops and their gradients by the references against PyTorch', () => {
 
 describe('ops and their gradients, planned, against PyTorch', () => {
   for (const name of caseNames) test(name, () => runCase(new ReferenceBackend(), name));
+});
+
+describe('ops and their gradients on the CPU backend against PyTorch', () => {
+  let backend: Backend;
+  beforeAll(async () => {
+    backend = await createCpuBackend();
+  });
+  afterAll(() => backend.dispose());
+  for (const name of caseNames) test(name, () => runCase(backend, name));
+  test('adamW', () => runAdamw(backend));
 });

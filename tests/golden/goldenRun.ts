@@ -1,0 +1,103 @@
+import { readFile } from 'node:fs/promises';
+import { fileURLToPath } from 'node:url';
+import type { EncodedRow } from '@lowrank/data';
+import { evaluationBatches, loadDataset, packBatch, readTokenizer } from '@lowrank/data';
+import { readAdapter } from '@lowrank/lora';
+import type { CausalModel } from '@lowrank/models';
+import { loadModel, openFolder, readJson, requireFile } from '@lowrank/models';
+import type { NamedParameter } from '@lowrank/patch';
+import { loadAdapter, removeAdapters } from '@lowrank/patch';
+import type { Backend } from '@lowrank/tensor';
+import type { Execution } from '@lowrank/trainer';
+import { createTrainStep, evaluate, parameterGradients } from '@lowrank/trainer';
+import { expect } from 'vitest';
+
+/** The reference runs beside the checkout: plain PyTorch in f32 on real models and rows. */
+const shared = fileURLToPath(new URL('../../../shared/', import.meta.url));
+
+interface Golden {
+  base_eval_loss: number;
+  eval_tokens: number;
+  adapter_eval_loss: number;
+  lr: number;
+  clip: number;
+  batch_size: number;
+  losses: number[];
+  grad_norms: number[];
+  loss_at_final_first_batch: number;
+  grad_norms_A_B_at_init_first_batch: Record<string, [number, number]>;
+  grad_norms_A_B_at_final_first_batch: Record<string, [number, number]>;
+}
+
+export type GoldenName = 'stories260K' | 'stories3M';
+
+export interface GoldenCase {
+  readonly golden: Golden;
+  readonly model: CausalModel;
+  /** 0 … 299 are trained on, 300 … 399 evaluated. */
+  readonly rows: readonly EncodedRow[];
+  readonly folder: string;
+  readonly modelFolder: string;
+}
+
+export async function openGolden(name: GoldenName): Promise<GoldenCase> {
+  const folder = `${shared}golden/${name}-e2e/`;
+  const modelFolder = `${shared}data/models/${name}`;
+  const golden = JSON.parse(await readFile(`${folder}golden.json`, 'utf8')) as Golden;
+  const tokenizer = await readTokenizer(modelFolder);
+  const lines = (await readFile(`${shared}data/datasets/e2e-nlg/train.jsonl`, 'utf8')).split('\n').slice(0, 400);
+  const { rows } = await loadDataset(lines.join('\n'), tokenizer, {});
+  return { golden, model: await loadModel(await openFolder(modelFolder)), rows, folder, modelFolder };
+}
+
+/** Puts the golden adapter at the start or at the end of its training around the model's layers. */
+export async function withGoldenAdapter({ model, folder }: GoldenCase, which: 'init' | 'final'): Promise<NamedParameter[]> {
+  removeAdapters(model);
+  const files = await openFolder(`${folder}${which}`);
+  const adapter = await readAdapter({ config: await readJson(files, 'adapter_config.json'), weights: await requireFile(files, 'adapter_model.safetensors'), name: files.name });
+  return loadAdapter(model, adapter);
+}
+
+export function near(got: number | undefined, want: number | undefined, tolerance = 1e-4): void {
+  expect(Math.abs((got ?? NaN) / (want ?? NaN) - 1)).toBeLessThan(tolerance);
+}
+
+/** Loss over rows 300 … 399. */
+export async function goldenEvaluation({ model, rows }: GoldenCase, backend: Backend): Promise<{ loss: number; tokens: number }> {
+  const batches = evaluationBatches(rows.slice(300, 400), { batchSize: 8, layout: packBatch });
+  return evaluate({ backend, loss: (batch) => model.loss(batch), batches });
+}
+
+/** The norm of each adapter matrix's gradient on the first batch, against PyTorch's; zeros are compared absolutely. */
+export async function expectGradientNorms(golden: GoldenCase, backend: Backend, { which, execution }: { which: 'init' | 'final'; execution?: Execution }): Promise<void> {
+  const parameters = await withGoldenAdapter(golden, which);
+  const batch = packBatch(golden.rows.slice(0, 8));
+  const gradients = await parameterGradients({ backend, loss: (inputs) => golden.model.loss(inputs), parameters, batch, ...(execution === undefined ? {} : { execution }) });
+  const norms = golden.golden[which === 'init' ? 'grad_norms_A_B_at_init_first_batch' : 'grad_norms_A_B_at_final_first_batch'];
+  const paths = Object.keys(norms);
+  expect(gradients.size).toBe(2 * paths.length);
+  for (const path of paths) {
+    for (const [at, half] of ['lora_A', 'lora_B'].entries()) {
+      const norm = Math.sqrt(gradients.get(`${path}.${half}`)?.reduce((total, value) => total + value * value, 0) ?? NaN);
+      const want = norms[path]?.[at] ?? NaN;
+      if (want === 0) expect(norm).toBeLessThan(1e-6);
+      else near(norm, want);
+    }
+  }
+}
+
+/** Trains the golden's steps from its initial adapter and compares every loss and gradient norm. */
+export async function expectTrajectory(golden: GoldenCase, backend: Backend, { execution = 'fused', steps = 30 }: { execution?: Execution; steps?: number } = {}): Promise<void> {
+  const parameters = await withGoldenAdapter(golden, 'init');
+  const { losses, grad_norms: norms, lr, clip, batch_size: size } = golden.golden;
+  const step = await createTrainStep({ backend, loss: (batch) => golden.model.loss(batch), parameters, clip, execution });
+  for (let at = 0; at < steps; at++) {
+    const first = (at * size) % 300;
+    // Rows in file order, wrapping at the end of the 300.
+    const rows = Array.from({ length: size }, (_, i) => golden.rows[(first + i) % 300]).flatMap((row) => row ?? []);
+    const { loss, gradNorm } = await step.run([packBatch(rows)], lr);
+    near(await loss, losses[at]);
+    near(await gradNorm, norms[at]);
+  }
+  await step.dispose();
+}
