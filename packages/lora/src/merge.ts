@@ -47,8 +47,8 @@ export function mergeWeight(weight: Uint8Array, dtype: MergeDtype, update: LowRa
 }
 
 interface Accessor {
-  read(index: number): number;
-  write(index: number, value: number): void;
+  readonly read: (index: number) => number;
+  readonly write: (index: number, value: number) => void;
 }
 
 function accessor(bytes: Uint8Array, dtype: MergeDtype): Accessor {

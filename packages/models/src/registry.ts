@@ -1,6 +1,6 @@
 import { LowrankError } from '@lowrank/errors';
 import type { CausalModel } from './causalModel.js';
-import { ConfigReader } from './config.js';
+import type { ConfigReader } from './config.js';
 import { Llama, llamaConfig } from './llama.js';
 import type { WeightSource } from './weights.js';
 

@@ -59,15 +59,12 @@ export class Module {
 
   /** The module at a path. */
   getModule(path: string): Module {
-    let module: Module = this;
-    for (const name of path.split('.')) {
-      const next = module.#children.get(name);
-      if (next === undefined) {
-        throw new LowrankError({ code: 'nn.noModule', what: `the module ${path}`, expected: `one of ${[...module.#children.keys()].join(', ') || 'no children'}`, got: name });
-      }
-      module = next;
+    const [name = '', ...below] = path.split('.');
+    const child = this.#children.get(name);
+    if (child === undefined) {
+      throw new LowrankError({ code: 'nn.noModule', what: `the module ${path}`, expected: `one of ${[...this.#children.keys()].join(', ') || 'no children'}`, got: name });
     }
-    return module;
+    return below.length === 0 ? child : child.getModule(below.join('.'));
   }
 
   /** Puts another module at a path: how adapters get around a layer. The parent reads its children through `getModule` or `this.layer(name)`. */

@@ -1,0 +1,59 @@
+import { readFile } from 'node:fs/promises';
+import { fileURLToPath } from 'node:url';
+import type { SafetensorsFile } from '@lowrank/safetensors';
+import { fileSource, openSafetensors } from '@lowrank/safetensors';
+import type { Tensor } from '@lowrank/tensor';
+import { tensor } from '@lowrank/tensor';
+import type { LossBatch } from './causalModel.js';
+
+const root = fileURLToPath(new URL('../../../parity/golden/llama/', import.meta.url));
+
+/** A model folder that transformers wrote. */
+export const goldenFolder = (variant: string): string => `${root}${variant}`;
+
+export interface GreedyAnswer {
+  readonly promptIds: number[];
+  readonly ids: number[];
+}
+
+interface Answers {
+  readonly base: { readonly plain: { loss: number; tokens: number }; readonly packed: { loss: number; tokens: number }; readonly gradNorm: number };
+  readonly greedy: { readonly base: GreedyAnswer[] };
+}
+
+export interface Golden {
+  readonly answers: Answers;
+  readonly file: SafetensorsFile;
+}
+
+/** What transformers answers about that model (parity/README.md). */
+export async function openGolden(variant: string): Promise<Golden> {
+  const answers = JSON.parse(await readFile(`${root}answers/${variant}.json`, 'utf8')) as Answers;
+  return { answers, file: await openSafetensors(fileSource(`${root}answers/${variant}.safetensors`)) };
+}
+
+export async function goldenFloats({ file }: Golden, key: string): Promise<Float32Array> {
+  return new Float32Array(new Uint8Array(await file.read(key)).buffer);
+}
+
+async function integers({ file }: Golden, key: string): Promise<{ data: Int32Array; batch: number; length: number }> {
+  const [batch = 0, length = 0] = file.tensors.get(key)?.shape ?? [];
+  return { data: new Int32Array(new Uint8Array(await file.read(key)).buffer), batch, length };
+}
+
+/** A golden batch as Lowrank takes it: labels shifted to the position that predicts them, documents as bounds. */
+export async function goldenBatch(golden: Golden, kind: 'plain' | 'packed'): Promise<LossBatch> {
+  const { data: ids, batch, length } = await integers(golden, `${kind}.ids`);
+  const { data: positions } = await integers(golden, `${kind}.positions`);
+  const { data: labels } = await integers(golden, `${kind}.labels`);
+  const shifted = labels.map((_, at) => (at % length === length - 1 ? -100 : (labels[at + 1] ?? -100)));
+  const documents = kind === 'packed' ? (await integers(golden, 'packed.segments')).data : new Int32Array(batch * length);
+  const bounds = new Int32Array(2 * batch * length);
+  for (let at = 0; at < batch * length; at++) {
+    const row = at - (at % length);
+    const members = Array.from(documents.subarray(row, row + length), (document, place) => (document === documents[at] ? place : -1)).filter((place) => place >= 0);
+    bounds.set([Math.min(...members), Math.max(...members) + 1], 2 * at);
+  }
+  const rows = (data: Int32Array): Tensor => tensor(data, [batch, length]);
+  return { ids: rows(ids), labels: rows(shifted), positions: rows(positions), segments: tensor(bounds, [batch, length, 2]) };
+}
