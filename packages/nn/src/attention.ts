@@ -1,3 +1,4 @@
+import { LowrankError } from '@lowrank/errors';
 import type { Tensor } from '@lowrank/tensor';
 import { assign, attention, concat, reshape, writeAt } from '@lowrank/tensor';
 import type { Linear } from './linear.js';
@@ -62,6 +63,9 @@ export class Attention extends Module {
   }
 
   private attend({ q, k, v }: { q: Tensor; k: Tensor; v: Tensor }, { segments, lengths }: AttentionContext, cache: LayerCache | undefined): Tensor {
+    if (this.prefix !== undefined && (segments !== undefined || cache !== undefined)) {
+      throw new LowrankError({ code: 'nn.prefix', what: 'attention with a key/value prefix', expected: 'rows of one document each, without a cache', got: cache === undefined ? 'segments (documents within a row)' : 'a cache', remedy: 'Give each document a row of its own, and leave segments and cache out.' });
+    }
     if (cache !== undefined && lengths !== undefined) {
       const keys = writeAt(cache.keys, k, lengths);
       const values = writeAt(cache.values, v, lengths);

@@ -1,0 +1,90 @@
+import { compile, evaluateReference, persistent, ReferenceBackend, Rng, tensor } from '@lowrank/tensor';
+import type { Tensor } from '@lowrank/tensor';
+import { expect, test } from 'vitest';
+import { Attention } from './attention.js';
+import { Linear } from './linear.js';
+import { RotaryTable } from './rotary.js';
+
+const sizes = { width: 5, heads: 3, keyHeads: 1, headSize: 4 };
+
+function random(seed: number, shape: readonly number[]): Tensor {
+  const rng = new Rng(seed);
+  return tensor(Float32Array.from({ length: shape.reduce((a, b) => a * b, 1) }, () => rng.normal()), shape);
+}
+
+function makeAttention(): Attention {
+  const { width, heads, keyHeads, headSize } = sizes;
+  const project = (seed: number, out: number, input: number): Linear => new Linear(random(seed, [out, input]));
+  return new Attention(
+    { q: project(1, heads * headSize, width), k: project(2, keyHeads * headSize, width), v: project(3, keyHeads * headSize, width), o: project(4, width, heads * headSize) },
+    { heads, keyHeads, headSize, rotary: new RotaryTable({ size: headSize, theta: 100, maxPositions: 16 }) },
+  );
+}
+
+const places = (...rows: number[][]): Tensor => tensor(Int32Array.from(rows.flat()), [rows.length, rows[0]?.length ?? 0]);
+
+test('a token sees itself and what precedes it', async () => {
+  const attention = makeAttention();
+  const x = random(9, [1, 4, sizes.width]);
+  const positions = places([0, 1, 2, 3]);
+  const [whole = []] = await evaluateReference([attention.forward(x, { positions })]);
+  const [first = []] = await evaluateReference([attention.forward(tensor(new Float32Array((await evaluateReference([x]))[0]?.slice(0, 10) ?? []), [1, 2, 5]), { positions: places([0, 1]) })]);
+  expect(whole.slice(0, 10)).toEqual(first);
+});
+
+test('documents in one row do not see each other', async () => {
+  const attention = makeAttention();
+  const [data = new Float64Array()] = await evaluateReference([random(9, [1, 5, sizes.width])]);
+  const piece = (from: number, to: number): Tensor => tensor(Float32Array.from(data.slice(from * 5, to * 5)), [1, to - from, 5]);
+  const segments = tensor(Int32Array.of(0, 2, 0, 2, 2, 5, 2, 5, 2, 5), [1, 5, 2]);
+  const [packed, a, b] = await evaluateReference([
+    attention.forward(piece(0, 5), { positions: places([0, 1, 0, 1, 2]), segments }),
+    attention.forward(piece(0, 2), { positions: places([0, 1]) }),
+    attention.forward(piece(2, 5), { positions: places([0, 1, 2]) }),
+  ]);
+  expect([...(packed ?? [])]).toEqual([...(a ?? []), ...(b ?? [])]);
+});
+
+test('with a cache, token by token, the outputs are those of the whole row', async () => {
+  const attention = makeAttention();
+  const backend = new ReferenceBackend();
+  const [data = new Float64Array()] = await evaluateReference([random(9, [2, 4, sizes.width])]);
+  const cacheShape = [2, 6, sizes.keyHeads, sizes.headSize];
+  const cache = { keys: persistent(cacheShape), values: persistent(cacheShape) };
+  const step = compile(backend, ({ x, positions, lengths }) => {
+    if (x === undefined || positions === undefined) throw new TypeError('inputs');
+    return { y: attention.forward(x, { positions, lengths }, cache) };
+  });
+  const [whole = new Float64Array()] = await evaluateReference([attention.forward(tensor(Float32Array.from(data), [2, 4, 5]), { positions: places([0, 1, 2, 3], [0, 1, 2, 3]) })]);
+  for (let at = 0; at < 4; at++) {
+    const x = Float32Array.from([0, 1].flatMap((row) => Array.from(data.subarray((row * 4 + at) * 5, (row * 4 + at + 1) * 5))));
+    const place = Int32Array.of(at, at);
+    const { y } = await step.run({ x: { data: x, shape: [2, 1, 5] }, positions: { data: place, shape: [2, 1] }, lengths: { data: place, shape: [2] } });
+    const values = await y;
+    const want = [0, 1].flatMap((row) => Array.from(whole.subarray((row * 4 + at) * 5, (row * 4 + at + 1) * 5)));
+    want.forEach((value, i) => expect(Math.abs((values[i] ?? NaN) - value)).toBeLessThan(1e-5));
+  }
+  await step.dispose();
+});
+
+test('a prefix is seen by every query; a zero value draws the output toward zero', async () => {
+  const attention = makeAttention();
+  const x = random(9, [1, 3, sizes.width]);
+  const positions = places([0, 1, 2]);
+  const [plain = []] = await evaluateReference([attention.forward(x, { positions })]);
+  attention.prefix = () => ({ keys: tensor(new Float32Array(2 * 4), [1, 2, 1, 4]), values: tensor(new Float32Array(2 * 4), [1, 2, 1, 4]) });
+  const [prefixed = []] = await evaluateReference([attention.forward(x, { positions })]);
+  expect(prefixed.length).toBe(plain.length);
+  expect(prefixed).not.toEqual(plain);
+});
+
+test('a prefix goes with neither documents nor a cache', () => {
+  const attention = makeAttention();
+  attention.prefix = () => ({ keys: persistent([1, 2, 1, 4]), values: persistent([1, 2, 1, 4]) });
+  const x = random(9, [1, 2, sizes.width]);
+  const positions = places([0, 1]);
+  const segments = tensor(Int32Array.of(0, 2, 0, 2), [1, 2, 2]);
+  expect(() => attention.forward(x, { positions, segments })).toThrow(/prefix.*documents/);
+  const cache = { keys: persistent([1, 4, 1, 4]), values: persistent([1, 4, 1, 4]) };
+  expect(() => attention.forward(x, { positions, lengths: tensor(Int32Array.of(0)) }, cache)).toThrow(/prefix.*cache/);
+});
