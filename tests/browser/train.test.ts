@@ -22,19 +22,23 @@ interface Golden {
 }
 
 let golden: Golden;
-let node: Awaited<ReturnType<typeof commands.trainInNode>>;
 beforeAll(async () => {
   golden = await fetchJson<Golden>(`${folder}/train/lora.json`);
+});
+
+let inNode: ReturnType<typeof commands.trainInNode> | undefined;
+/** The same training by the command line in Node, once. */
+function trainInNode(): ReturnType<typeof commands.trainInNode> {
   const { steps, batchSize, learningRate, schedule, warmup, weightDecay, clip } = golden.recipe;
   const numbers = { steps, 'batch-size': batchSize, 'learning-rate': learningRate, schedule, warmup, 'weight-decay': weightDecay, clip };
   const flags = Object.entries(numbers).flatMap(([name, value]) => [`--${name}`, String(value)]);
-  node = await commands.trainInNode(['--model', `${folder}/tied`, '--data', `${folder}/train/rows.jsonl`, '--init-adapter', `${folder}/train/lora/init`, '--no-shuffle', ...flags]);
-});
+  inNode ??= commands.trainInNode(['--model', `${folder}/tied`, '--data', `${folder}/train/rows.jsonl`, '--init-adapter', `${folder}/train/lora/init`, '--no-shuffle', ...flags]);
+  return inNode;
+}
 
 /** The training of `parity/llamaTrain.py`, from the same adapter, on the same rows. */
 async function trainGolden(backend: Backend): Promise<Trajectory> {
-  const tokens = await fetchJson<Record<'rows' | 'eval', { ids: number[][]; labels: number[][] }>>(`${folder}/train/tokens.json`);
-  const rowsOf = (name: 'rows' | 'eval'): GoldenRow[] => tokens[name].ids.map((ids, at) => ({ ids, labels: tokens[name].labels[at] ?? [] }));
+  const tokens = await fetchJson<Record<'rows' | 'eval', GoldenRow[]>>(`${folder}/train/tokens.json`);
   return trainTrajectory({
     ...golden.recipe,
     backend,
@@ -43,8 +47,8 @@ async function trainGolden(backend: Backend): Promise<Trajectory> {
       config: await fetchJson(`${folder}/train/lora/init/adapter_config.json`),
       weights: bytesSource(await fetchFile(`${folder}/train/lora/init/adapter_model.safetensors`)),
     },
-    rows: rowsOf('rows'),
-    evalRows: rowsOf('eval'),
+    rows: tokens.rows,
+    evalRows: tokens.eval,
   });
 }
 
@@ -72,7 +76,8 @@ describe.each([
     expect(worstDifference(gradNorms(), golden.gradNorms)).toBeLessThan(1e-4);
   });
 
-  test('they are those of the command line in Node', () => {
+  test('they are those of the command line in Node', async () => {
+    const node = await trainInNode();
     expect(node.steps).toHaveLength(golden.recipe.steps);
     expect(worstDifference(losses(), node.steps.map(({ loss }) => loss))).toBeLessThan(1e-4);
     expect(worstDifference(gradNorms(), node.steps.map(({ grad_norm }) => grad_norm))).toBeLessThan(1e-4);
