@@ -4,6 +4,7 @@ import { defineConfig } from 'vitest/config';
 import type { TestProjectConfiguration } from 'vitest/config';
 import { browserEnvironment, chromiumArgs, findChromium } from './scripts/lib/chromium.mjs';
 import { root, shared } from './scripts/lib/paths.mjs';
+import { trainInNode } from './tests/setup/trainInNode.mjs';
 
 /** Packages resolve each other's source, so no build is needed before a test; the browser's tests take what is published. */
 function packageAlias(file: 'src/index.ts' | 'dist/index.js'): { find: RegExp; replacement: string }[] {
@@ -69,6 +70,7 @@ async function chromiumProject(): Promise<TestProjectConfiguration> {
         enabled: true,
         headless: true,
         screenshotFailures: false,
+        commands: { trainInNode },
         provider: playwright({
           launchOptions: { executablePath: browser.path, args: chromiumArgs, env: browserEnvironment(browser.env) },
         }),

@@ -74,7 +74,7 @@ export async function build(options = {}) {
   const log = options.log ?? console.log;
   const started = Date.now();
   log('building packages …');
-  const { code, output } = await runPnpm(['exec', 'turbo', 'run', 'build', '--output-logs=errors-only'], options);
+  const { code, output } = await runPnpm(['exec', 'turbo', 'run', 'build', '--filter=./packages/*', '--output-logs=errors-only'], options);
   if (code !== 0) throw new Error(`the build failed with exit code ${code}\n${output}`);
   log(`built in ${seconds(started)}`);
 }
