@@ -16,7 +16,8 @@ test('the committed kernels are what the sources compile to', async () => {
   // Static data would be written again by every thread that starts.
   expect(WebAssembly.Module.imports(module)).toEqual([{ module: 'env', name: 'memory', kind: 'memory' }]);
   expect(sections(compiled.baseline.bytes)).not.toContain(11);
-});
+  // Compiling takes seconds, and more on a busy machine.
+}, 180_000);
 
 /** Section numbers of a WebAssembly module; 11 is data. */
 function sections(bytes: Uint8Array): number[] {
