@@ -1,7 +1,8 @@
 import { defineKernel, operand } from '../kernel.js';
 import { Shader, literal, nonFinite } from '../shader.js';
 import {
-  agree, agreeDeclarations, attentionHead, bindHeads, bindResult, declareVector, each, fillTile, groupOf, joinShares, layoutOf, overGroups, sharesDeclaration, visibility, wholeGroup,
+  agree, agreeDeclarations, attentionHead, bindHeads, bindResult, declareBases, declareSlots, declareVector, fillTile, groupOf, joinShares, layoutOf, overGroups, overTile, rowBase,
+  sharesDeclaration, slot, visibility, wholeGroup,
 } from './attention/layout.js';
 import type { AttentionAttrs, Layout } from './attention/layout.js';
 
@@ -33,12 +34,14 @@ const bottom = '-3.0e38f';
 function forwardBody(layout: Layout, attrs: AttentionAttrs, lse: string): string {
   const { queries, keys, heads, keyHeads, size, shared, tile, padded } = layout;
   const keyBase = (j: string): string => `((b * ${keys}u + ${j}) * ${keyHeads}u + keyHead) * ${size}u`;
-  const row = (name: 'k' | 'v', jj: number, c: string): string =>
-    shared ? `keyTile[${jj * padded}u + ${wholeGroup(layout, c)}]` : `load_${name}(base${jj}, ${c})`;
+  const row = (name: 'k' | 'v', at: string, c: string): string =>
+    shared ? `keyTile[${at} * ${padded}u + ${wholeGroup(layout, c)}]` : `load_${name}(${rowBase(at)}, ${c})`;
   const fill = (load: 'k' | 'v'): string => (shared ? fillTile(layout, { tile: 'keyTile', load, start: 'j0', limit: keys, base: keyBase }) : '');
   const barrier = shared ? '    workgroupBarrier();\n' : '';
   const q = (c: string): string => groupOf(layout, 'q', c);
   const o = (c: string): string => groupOf(layout, 'o', c);
+  const s = (at: string): string => slot(layout, 's', at);
+  const inside = (at: string): string => `j0 + ${at} >= mine.x && j0 + ${at} < mine.y`;
   return `  let keyHead = head * ${keyHeads}u / ${heads}u;
   let query = min(row, ${queries - 1}u);
   let queryBase = ((b * ${queries}u + query) * ${heads}u + head) * ${size}u;
@@ -48,19 +51,19 @@ ${declareVector(layout, 'q', (c) => `load_q(queryBase, ${wholeGroup(layout, c)})
   var total = 0.0f;
 ${agree(layout)}
   for (var j0 = range.x; j0 < range.y; j0 += ${tile}u) {
-${fill('k')}${barrier}${shared ? '' : each(tile, (jj) => `    let base${jj} = ${keyBase(`min(j0 + ${jj}u, ${keys - 1}u)`)};\n`)}
-${each(tile, (jj) => `    var s${jj} = 0.0f;\n`)}
-${overGroups(layout, (c) => each(tile, (jj) => `      s${jj} += dot(${q(c)}, ${row('k', jj, c)});\n`))}
-${joinShares(layout, Array.from({ length: tile }, (_, jj) => `s${jj}`))}
+${fill('k')}${barrier}${declareBases(layout, { start: 'j0', limit: keys, base: keyBase })}${declareSlots(layout, 's')}
+${overTile(layout, (at) => overGroups(layout, (c) => `      ${s(at)} += dot(${q(c)}, ${row('k', at, c)});\n`))}
+${joinShares(layout, ['s'])}
 ${fill('v')}
     var highest = top;
-${each(tile, (jj) => `    let in${jj} = j0 + ${jj}u >= mine.x && j0 + ${jj}u < mine.y;\n    if (in${jj}) { highest = largest(highest, s${jj}All); }\n`)}
+${overTile(layout, (at) => `    if (${inside(at)}) { highest = largest(highest, ${s(at)}); }\n`)}
     let fade = exp(top - highest);
     top = highest;
-${each(tile, (jj) => `    let p${jj} = select(0.0f, exp(s${jj}All - highest), in${jj});\n`)}
-    total = total * fade${each(tile, (jj) => ` + p${jj}`)};
+    total *= fade;
+${overTile(layout, (at) => `    ${s(at)} = select(0.0f, exp(${s(at)} - highest), ${inside(at)});\n    total += ${s(at)};\n`)}
 ${barrier}
-${overGroups(layout, (c) => `      ${o(c)} = ${o(c)} * fade${each(tile, (jj) => ` + p${jj} * ${row('v', jj, c)}`)};\n`)}
+${overGroups(layout, (c) => `      ${o(c)} *= fade;\n`)}
+${overTile(layout, (at) => overGroups(layout, (c) => `      ${o(c)} += ${s(at)} * ${row('v', at, c)};\n`))}
 ${barrier}  }
   // A query that sees nothing (padding) yields zero, not 0/0.
   // A NaN among the scores stays one, also where the driver's exponential swallows it.

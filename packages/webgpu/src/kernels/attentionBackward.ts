@@ -4,7 +4,8 @@ import { defineKernel, operand } from '../kernel.js';
 import type { KernelContext, KernelStep, Launch, Slice } from '../kernel.js';
 import { Shader, grid, literal, mainHead } from '../shader.js';
 import {
-  agree, agreeDeclarations, attentionHead, bindHeads, bindResult, declareVector, each, fillTile, groupOf, joinShares, layoutOf, overGroups, sharesDeclaration, visibility, wholeGroup,
+  agree, agreeDeclarations, attentionHead, bindHeads, bindResult, declareBases, declareSlots, declareVector, fillTile, groupOf, joinShares, layoutOf, overGroups, overTile, rowBase,
+  sharesDeclaration, slot, visibility, wholeGroup,
 } from './attention/layout.js';
 import type { AttentionAttrs, Layout } from './attention/layout.js';
 
@@ -63,10 +64,6 @@ function memoryOf(layout: Layout): string {
   return `var<workgroup> tile0: array<vec4<f32>, ${cells}>;\nvar<workgroup> tile1: array<vec4<f32>, ${cells}>;\n${sharesDeclaration(layout, 2 * layout.tile)}${agreeDeclarations(layout)}`;
 }
 
-function names(prefix: string, count: number): string[] {
-  return Array.from({ length: count }, (_, at) => `${prefix}${at}`);
-}
-
 /** dq = Σ over visible keys of ds·k. */
 function queryPass(step: Step, layout: Layout, workspace: Slice, context: KernelContext): Launch {
   const { batch, queries, keys, heads, keyHeads, size, shared, tile, padded } = layout;
@@ -74,8 +71,10 @@ function queryPass(step: Step, layout: Layout, workspace: Slice, context: Kernel
   const { code, facts } = bindings(shader, step, layout, workspace);
   const stores = bindResult(shader, 'dq', operand(step.outputs, 0, 'attentionBackward'), layout).code;
   const keyBase = (j: string): string => `((b * ${keys}u + ${j}) * ${keyHeads}u + keyHead) * ${size}u`;
-  const value = (which: 0 | 1, jj: number, c: string): string =>
-    shared ? `tile${which}[${jj * padded}u + ${wholeGroup(layout, c)}]` : `load_${which === 0 ? 'k' : 'v'}(base${jj}, ${c})`;
+  const value = (which: 0 | 1, at: string, c: string): string =>
+    shared ? `tile${which}[${at} * ${padded}u + ${wholeGroup(layout, c)}]` : `load_${which === 0 ? 'k' : 'v'}(${rowBase(at)}, ${c})`;
+  const s = (at: string): string => slot(layout, 's', at);
+  const t = (at: string): string => slot(layout, 't', at);
   const fill = (which: 0 | 1): string => fillTile(layout, { tile: `tile${which}`, load: which === 0 ? 'k' : 'v', start: 'j0', limit: keys, base: keyBase });
   const own = (name: string, c: string): string => groupOf(layout, name, c);
   const body = `${code}${stores}${memoryOf(layout)}
@@ -91,12 +90,14 @@ ${declareVector(layout, 'q', (c) => `load_q(queryBase, ${wholeGroup(layout, c)})
 ${declareVector(layout, 'g', (c) => `load_g(queryBase, ${wholeGroup(layout, c)})`)}${declareVector(layout, 'd')}
 ${agree(layout)}
   for (var j0 = range.x; j0 < range.y; j0 += ${tile}u) {
-${shared ? `${fill(0)}${fill(1)}    workgroupBarrier();\n` : each(tile, (jj) => `    let base${jj} = ${keyBase(`min(j0 + ${jj}u, ${keys - 1}u)`)};\n`)}
-${each(tile, (jj) => `    var s${jj} = 0.0f;\n    var t${jj} = 0.0f;\n`)}
-${overGroups(layout, (c) => each(tile, (jj) => `      s${jj} += dot(${own('q', c)}, ${value(0, jj, c)});\n      t${jj} += dot(${own('g', c)}, ${value(1, jj, c)});\n`))}
-${joinShares(layout, [...names('s', tile), ...names('t', tile)])}
-${each(tile, (jj) => `    let ds${jj} = select(0.0f, exp(s${jj}All - lse) * (t${jj}All - delta) * ${literal(step.attrs.scale)}, j0 + ${jj}u >= mine.x && j0 + ${jj}u < mine.y);\n`)}
-${overGroups(layout, (c) => `      ${own('d', c)} = ${own('d', c)}${each(tile, (jj) => ` + ds${jj} * ${value(0, jj, c)}`)};\n`)}
+${shared ? `${fill(0)}${fill(1)}    workgroupBarrier();\n` : declareBases(layout, { start: 'j0', limit: keys, base: keyBase })}${declareSlots(layout, 's')}${declareSlots(layout, 't')}
+${overTile(layout, (at) => overGroups(layout, (c) => `      ${s(at)} += dot(${own('q', c)}, ${value(0, at, c)});\n      ${t(at)} += dot(${own('g', c)}, ${value(1, at, c)});\n`))}
+${joinShares(layout, ['s', 't'])}
+${overTile(
+  layout,
+  (at) => `    ${s(at)} = select(0.0f, exp(${s(at)} - lse) * (${t(at)} - delta) * ${literal(step.attrs.scale)}, j0 + ${at} >= mine.x && j0 + ${at} < mine.y);
+${overGroups(layout, (c) => `      ${own('d', c)} += ${s(at)} * ${value(0, at, c)};\n`)}`,
+)}
 ${shared ? '    workgroupBarrier();\n' : ''}  }
   if (alive) {
 ${overGroups(layout, (c) => `    store_dq(queryBase, ${wholeGroup(layout, c)}, ${own('d', c)});\n`)}  }
@@ -113,8 +114,10 @@ function keyPass(step: Step, layout: Layout, workspace: Slice, context: KernelCo
   const { code, facts } = bindings(shader, step, layout, workspace);
   const stores = ['dk', 'dv'].map((name, at) => bindResult(shader, name, operand(step.outputs, 1 + at, 'attentionBackward'), layout).code).join('');
   const queryBase = (i: string): string => `((b * ${queries}u + ${i}) * ${heads}u + queryHead) * ${size}u`;
-  const value = (which: 0 | 1, ii: number, c: string): string =>
-    shared ? `tile${which}[${ii * padded}u + ${wholeGroup(layout, c)}]` : `load_${which === 0 ? 'q' : 'g'}(base${ii}, ${c})`;
+  const value = (which: 0 | 1, at: string, c: string): string =>
+    shared ? `tile${which}[${at} * ${padded}u + ${wholeGroup(layout, c)}]` : `load_${which === 0 ? 'q' : 'g'}(${rowBase(at)}, ${c})`;
+  const s = (at: string): string => slot(layout, 's', at);
+  const t = (at: string): string => slot(layout, 't', at);
   const fill = (which: 0 | 1): string => fillTile(layout, { tile: `tile${which}`, load: which === 0 ? 'q' : 'g', start: 'i0', limit: queries, base: queryBase });
   const own = (name: string, c: string): string => groupOf(layout, name, c);
   const body = `${code}${stores}${memoryOf(layout)}
@@ -128,23 +131,18 @@ ${agree(layout)}
   for (var member = 0u; member < ${heads / keyHeads}u; member++) {
   let queryHead = head * ${heads / keyHeads}u + member;
   for (var i0 = range.x; i0 < range.y; i0 += ${tile}u) {
-${shared ? `${fill(0)}${fill(1)}    workgroupBarrier();\n` : each(tile, (ii) => `    let base${ii} = ${queryBase(`min(i0 + ${ii}u, ${queries - 1}u)`)};\n`)}
-${each(tile, (ii) => `    var s${ii} = 0.0f;\n    var t${ii} = 0.0f;\n`)}
-${overGroups(layout, (c) => each(tile, (ii) => `      s${ii} += dot(${own('k', c)}, ${value(0, ii, c)});\n      t${ii} += dot(${own('v', c)}, ${value(1, ii, c)});\n`))}
-${joinShares(layout, [...names('s', tile), ...names('t', tile)])}
-${each(
-  tile,
-  (ii) => `    let i${ii} = min(i0 + ${ii}u, ${queries - 1}u);
-    let f${ii} = ${facts}[(b * ${heads}u + queryHead) * ${queries}u + i${ii}];
-    let in${ii} = i0 + ${ii}u < mine.y && i0 + ${ii}u >= mine.x && key >= u32(f${ii}.z) && key < u32(f${ii}.w);
-    let p${ii} = select(0.0f, exp(s${ii}All - f${ii}.x), in${ii});
-    let ds${ii} = select(0.0f, p${ii} * (t${ii}All - f${ii}.y) * ${literal(attrs.scale)}, in${ii});
-`,
-)}
-${overGroups(
+${shared ? `${fill(0)}${fill(1)}    workgroupBarrier();\n` : declareBases(layout, { start: 'i0', limit: queries, base: queryBase })}${declareSlots(layout, 's')}${declareSlots(layout, 't')}
+${overTile(layout, (at) => overGroups(layout, (c) => `      ${s(at)} += dot(${own('k', c)}, ${value(0, at, c)});\n      ${t(at)} += dot(${own('v', c)}, ${value(1, at, c)});\n`))}
+${joinShares(layout, ['s', 't'])}
+${overTile(
   layout,
-  (c) => `      ${own('dk', c)} = ${own('dk', c)}${each(tile, (ii) => ` + ds${ii} * ${value(0, ii, c)}`)};
-      ${own('dv', c)} = ${own('dv', c)}${each(tile, (ii) => ` + p${ii} * ${value(1, ii, c)}`)};
+  (at) => `    {
+    let i = min(i0 + ${at}, ${queries - 1}u);
+    let fact = ${facts}[(b * ${heads}u + queryHead) * ${queries}u + i];
+    let sees = i0 + ${at} < mine.y && i0 + ${at} >= mine.x && key >= u32(fact.z) && key < u32(fact.w);
+    let p = select(0.0f, exp(${s(at)} - fact.x), sees);
+    let ds = p * select(0.0f, (${t(at)} - fact.y) * ${literal(attrs.scale)}, sees);
+${overGroups(layout, (c) => `      ${own('dk', c)} += ds * ${value(0, at, c)};\n      ${own('dv', c)} += p * ${value(1, at, c)};\n`)}    }
 `,
 )}
 ${shared ? '    workgroupBarrier();\n' : ''}  }

@@ -129,18 +129,51 @@ export function fillTile(layout: Layout, options: { tile: string; load: string; 
 }
 
 /**
- * WGSL that adds up each name's partial dot products over the threads that share a vector: `name` becomes `nameAll`. Ends with every thread past
- * a barrier if anything was exchanged.
+ * WGSL that runs `body` for each row of a tile; `at` is the row's index as an expression. With workgroup memory this is a loop, which GPU compilers unroll
+ * and which keeps the shader small; without, it is written out, since software adapters index arrays slowly.
  */
+export function overTile(layout: Layout, body: (at: string) => string): string {
+  if (layout.shared) return `    for (var at = 0u; at < ${layout.tile}u; at++) {\n${body('at')}    }\n`;
+  return each(layout.tile, (at) => body(`${at}u`));
+}
+
+/** WGSL that declares one number per row of a tile, zero: by stores, since SwiftShader zeroes an array declared in a loop only the first time round. */
+export function declareSlots(layout: Layout, name: string): string {
+  if (layout.shared) return `    var ${name}: array<f32, ${layout.tile}>;\n    for (var at = 0u; at < ${layout.tile}u; at++) { ${name}[at] = 0.0f; }\n`;
+  return each(layout.tile, (at) => `    var ${name}${at} = 0.0f;\n`);
+}
+
+/** The number of row `at`. */
+export function slot(layout: Layout, name: string, at: string): string {
+  return layout.shared ? `${name}[${at}]` : `${name}${at.replace('u', '')}`;
+}
+
+/** The first element of row `at`'s head vector, where rows are read straight from storage: see `declareBases`. */
+export function rowBase(at: string): string {
+  return `base${at.replace('u', '')}`;
+}
+
+/** WGSL that finds the rows of a tile in storage, clamped to the last one. */
+export function declareBases(layout: Layout, options: { start: string; limit: number; base: (row: string) => string }): string {
+  if (layout.shared) return '';
+  return each(layout.tile, (at) => `    let base${at} = ${options.base(`min(${options.start} + ${at}u, ${options.limit - 1}u)`)};\n`);
+}
+
+/** WGSL that makes the partial dot products in each named slot whole, over the threads that share a vector. All threads pass a barrier. */
 export function joinShares(layout: Layout, names: readonly string[]): string {
-  if (layout.share === 1) return names.map((name) => `    let ${name}All = ${name};\n`).join('') + (layout.shared ? '    workgroupBarrier();\n' : '');
-  let code = names.map((name, at) => `    shares[${at * threads}u + lane] = ${name};\n`).join('');
-  code += '    workgroupBarrier();\n    let sharer = lane - part;\n';
-  names.forEach((name, at) => {
-    const cells = Array.from({ length: layout.share }, (_, other) => `shares[${at * threads + other}u + sharer]`);
-    code += `    let ${name}All = ${cells.join(' + ')};\n`;
-  });
-  return code;
+  if (!layout.shared) return '';
+  if (layout.share === 1) return '    workgroupBarrier();\n';
+  const place = (which: number): string => `(${which * layout.tile}u + at) * ${threads}u`;
+  const put = overTile(layout, (at) => names.map((name, which) => `      shares[${place(which)} + lane] = ${slot(layout, name, at)};\n`).join(''));
+  const take = overTile(layout, (at) =>
+    names
+      .map((name, which) => {
+        const cells = Array.from({ length: layout.share }, (_, other) => `shares[${place(which)} + lane - part + ${other}u]`);
+        return `      ${slot(layout, name, at)} = ${cells.join(' + ')};\n`;
+      })
+      .join(''),
+  );
+  return `${put}    workgroupBarrier();\n${take}`;
 }
 
 export function sharesDeclaration(layout: Layout, names: number): string {
