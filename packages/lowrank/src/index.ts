@@ -1,1 +1,16 @@
-export {};
+export { createSampler, encodeRows, loadDataset, loadTokenizer, readDataset, readTokenizer } from '@lowrank/data';
+export type { Dataset, EncodedRow, TextTokenizer, TokenBatch } from '@lowrank/data';
+export { isLowrankError, LowrankError } from '@lowrank/errors';
+export { defaultTargets, loraConfig, readAdapter, serializeAdapter } from '@lowrank/lora';
+export type { LoraAdapter, LoraConfig } from '@lowrank/lora';
+export { filesFrom, generate, loadModel, openFolder } from '@lowrank/models';
+export type { CausalModel, GenerateOptions, ModelFiles } from '@lowrank/models';
+export { extractAdapter, injectAdapter, loadAdapter, removeAdapters, withoutAdapters } from '@lowrank/patch';
+export { readTensor, setDefaultBackend } from '@lowrank/tensor';
+export type { Backend, Tensor } from '@lowrank/tensor';
+export { evaluate, NonFiniteError, train } from '@lowrank/trainer';
+export type { Evaluation, TrainEvent, TrainOptions, TrainResult, TrainSession } from '@lowrank/trainer';
+export { chooseBackend, devices } from './device.js';
+export type { ChosenBackend, DeviceName } from './device.js';
+export { evaluationWindows, largestWindow, trainingWindows } from './windows.js';
+export type { WindowOptions } from './windows.js';

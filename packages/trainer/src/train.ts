@@ -19,6 +19,8 @@ import { createTrainStep } from './trainStep.js';
 export interface TrainSession {
   readonly backend: Backend;
   readonly loss: LossFunction;
+  /** The loss without what is meant for training alone, such as dropout; `loss` by default. */
+  readonly evaluationLoss?: LossFunction;
   readonly parameters: readonly TrainedParameter[];
   /** What dropout draws from, where the loss has dropout. */
   readonly random?: RandomState;
@@ -86,7 +88,7 @@ export async function train<Session extends TrainSession>(options: TrainOptions<
     if (interrupted) await options.onEvent?.({ type: 'interrupted', step: run.steps });
     const place = await options.save?.(session, { step: run.steps });
     if (place !== undefined) await options.onEvent?.({ type: 'saved', step: run.steps, place });
-    const evaluation = interrupted ? undefined : await evaluateRows(options, session, session.loss, arena);
+    const evaluation = interrupted ? undefined : await evaluateRows(options, session, session.evaluationLoss ?? session.loss, arena);
     if (evaluation !== undefined) await options.onEvent?.({ type: 'evaluated', step: run.steps, loss: evaluation.loss, tokens: evaluation.tokens, referenceLoss: referenceLoss?.loss });
     return { session, ...run, evaluation, interrupted };
   } finally {

@@ -1,0 +1,90 @@
+import type { Backend } from '@lowrank/tensor';
+import { chooseBackend } from '../device.js';
+import type { DeviceName } from '../device.js';
+import { examine } from '../jobs/doctor.js';
+import { evaluateFolder } from '../jobs/evaluate.js';
+import { fineTune } from '../jobs/fineTune.js';
+import type { FineTuneEvent } from '../jobs/fineTune.js';
+import { generateFolder } from '../jobs/generate.js';
+import { mergeFolders } from '../jobs/merge.js';
+import { metricsOf } from '../metricsFile.js';
+import { describeFindings } from './describeFindings.js';
+import type { Speaker } from './io.js';
+import type { Actions, TrainFlags } from './program.js';
+import { duration, startProgress } from './progress.js';
+import type { Progress } from './progress.js';
+
+/** The commands over their flags: each chooses a device, does its job and tells the result. */
+export function makeActions(speaker: Speaker, onInterrupted: () => void): Actions {
+  return {
+    train: (flags) => withBackend(flags.device, speaker, (backend) => trainCommand({ flags, backend, speaker, onInterrupted })),
+    eval: (flags) =>
+      withBackend(flags.device, speaker, async (backend) => {
+        const result = await evaluateFolder({ ...flags, backend, onWarning: (text) => speaker.say(text) });
+        speaker.result(result, `loss ${result.loss.toFixed(6)}, perplexity ${result.perplexity.toFixed(4)} over ${result.tokens} tokens of ${result.rows} rows`);
+      }),
+    generate: (flags) =>
+      withBackend(flags.device, speaker, async (backend) => {
+        const result = await generateFolder({ ...flags, backend });
+        speaker.result(result, result.text);
+      }),
+    async merge(flags) {
+      const result = await mergeFolders(flags);
+      speaker.result(result, `merged ${result.merged} layers of ${result.tensors} tensors; the model lies in ${result.model}`);
+    },
+    async doctor() {
+      const findings = await examine();
+      speaker.result(findings, describeFindings(findings));
+    },
+  };
+}
+
+async function withBackend(device: DeviceName, speaker: Speaker, job: (backend: Backend) => Promise<void>): Promise<void> {
+  const { backend, note } = await chooseBackend(device);
+  try {
+    if (note !== undefined) speaker.say(note);
+    speaker.say(`device: ${backend.name}, ${backend.description}`);
+    await job(backend);
+  } finally {
+    backend.dispose();
+  }
+}
+
+interface TrainCommand {
+  readonly flags: TrainFlags;
+  readonly backend: Backend;
+  readonly speaker: Speaker;
+  readonly onInterrupted: () => void;
+}
+
+async function trainCommand({ flags, backend, speaker, onInterrupted }: TrainCommand): Promise<void> {
+  const controller = new AbortController();
+  const release = speaker.io.onInterrupt(() => {
+    speaker.say('\ninterrupted: the step in progress is finished and saved. Press Ctrl-C again to stop at once.');
+    controller.abort();
+  });
+  let progress: Progress | undefined;
+  const onEvent = async (event: FineTuneEvent): Promise<void> => {
+    if (event.type === 'warning') speaker.say(`warning: ${event.text}`);
+    else if (event.type === 'started') {
+      speaker.say(`training ${event.trainedParameters.toLocaleString('en')} parameters for ${event.steps} steps`);
+      progress = await startProgress(speaker, event.steps);
+    } else if (event.type === 'step') {
+      progress?.step(event);
+      speaker.line(metricsOf(event));
+    } else progress?.stop();
+  };
+  try {
+    const { interrupted, ...result } = await fineTune({ ...flags, backend, signal: controller.signal, onEvent });
+    if (interrupted) onInterrupted();
+    const loss = result.final_loss === null ? 'no step was taken' : `loss ${result.final_loss.toFixed(4)} after ${result.steps} steps`;
+    const evaluated = result.eval_loss === null ? '' : `, ${result.eval_loss.toFixed(4)} on the evaluation rows`;
+    speaker.result(
+      { ...result, ...(interrupted ? { interrupted } : {}) },
+      `${interrupted ? 'interrupted, and saved: ' : ''}${loss}${evaluated}, in ${duration(result.seconds * 1000)}; saved in ${result.adapter ?? result.model}`,
+    );
+  } finally {
+    progress?.stop();
+    release();
+  }
+}

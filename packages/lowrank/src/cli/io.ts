@@ -1,0 +1,32 @@
+/** Where a command reads its interrupts and writes its words: the process, or a test. */
+export interface Io {
+  stdout(text: string): void;
+  stderr(text: string): void;
+  /** Whether stderr is a terminal that a progress bar can be drawn on. */
+  readonly isTTY: boolean;
+  /** Calls back on Ctrl-C until the function it returns is called. */
+  onInterrupt(callback: () => void): () => void;
+}
+
+/** A command's voice: JSON lines on stdout with `--json`, else sentences; whatever is said on the way goes to stderr. */
+export class Speaker {
+  constructor(
+    readonly io: Io,
+    readonly json: boolean,
+  ) {}
+
+  /** To people, on the way. */
+  say(text: string): void {
+    this.io.stderr(`${text}\n`);
+  }
+
+  /** An object on the way: only `--json` shows it. */
+  line(value: object): void {
+    if (this.json) this.io.stdout(`${JSON.stringify(value)}\n`);
+  }
+
+  /** What the command was asked for: the last line of stdout. */
+  result(value: object, text: string): void {
+    this.io.stdout(this.json ? `${JSON.stringify(value)}\n` : text === '' ? '' : `${text}\n`);
+  }
+}

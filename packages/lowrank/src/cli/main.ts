@@ -1,0 +1,55 @@
+import { isLowrankError, LowrankError } from '@lowrank/errors';
+import { CommanderError } from 'commander';
+import type { Command } from 'commander';
+import { makeActions } from './commands.js';
+import type { Io } from './io.js';
+import { Speaker } from './io.js';
+import { makeProgram } from './program.js';
+
+/** Exit codes: all done; a defect of ours; something the reader can mend; ended by Ctrl-C, with what was learned saved. */
+export const exitCodes = { done: 0, defect: 1, complaint: 2, interrupted: 130 } as const;
+
+/**
+ * Runs one command line and returns its exit code; nothing of the process is touched but through `io`.
+ *
+ * A LowrankError is told in one sentence (exit code 2); any other error with its stack (1). With `--json` the last line of stdout is then {"error": {code, message}}.
+ */
+export async function main(argv: readonly string[], io: Io): Promise<number> {
+  const speaker = new Speaker(io, argv.includes('--json'));
+  let code: number = exitCodes.done;
+  const actions = makeActions(speaker, () => (code = exitCodes.interrupted));
+  const program = makeProgram(actions);
+  for (const command of [program, ...program.commands]) quiet(command, speaker);
+  try {
+    await program.parseAsync([...argv], { from: 'user' });
+    return code;
+  } catch (error) {
+    return complain(error, speaker);
+  }
+}
+
+/** commander neither exits nor prints errors: that is done in one place. */
+function quiet(command: Command, { io }: Speaker): void {
+  command.exitOverride().configureOutput({ writeOut: (text) => io.stdout(text), writeErr: (text) => io.stderr(text), outputError: () => undefined });
+}
+
+function complain(error: unknown, speaker: Speaker): number {
+  if (error instanceof CommanderError && error.exitCode === 0) return exitCodes.done;
+  // Without a command, commander has printed the help.
+  if (error instanceof CommanderError && error.code === 'commander.help') return exitCodes.complaint;
+  const told = error instanceof CommanderError ? usageError(error) : error;
+  if (isLowrankError(told)) {
+    speaker.say(`lowrank: ${told.message}`);
+    speaker.line({ error: { code: told.code, message: told.message } });
+    return exitCodes.complaint;
+  }
+  speaker.say(told instanceof Error ? (told.stack ?? told.message) : String(told));
+  speaker.line({ error: { code: 'internal', message: told instanceof Error ? told.message : String(told) } });
+  return exitCodes.defect;
+}
+
+function usageError(error: CommanderError): LowrankError {
+  const [what = error.message] = error.message.replace(/^error: /, '').split('\n');
+  const hint = /\(Did you mean [^)]*\)/.exec(error.message)?.[0];
+  return new LowrankError({ code: 'cli.usage', what: hint === undefined ? what : `${what} ${hint}`, remedy: '`lowrank --help` and `lowrank COMMAND --help` tell what there is.', cause: error });
+}

@@ -1,0 +1,159 @@
+import { schedules } from '@lowrank/trainer';
+import { Command } from 'commander';
+import { devices } from '../device.js';
+import type { DeviceName } from '../device.js';
+import { methods } from '../jobs/fineTune.js';
+import { version } from '../../package.json';
+import { choiceFlag, listFlag, numberFlag } from './numbers.js';
+
+/** Flags of every command. */
+export interface CommonFlags {
+  device: DeviceName;
+  json: boolean;
+}
+
+export interface TrainFlags extends CommonFlags {
+  model: string;
+  data: string;
+  output: string;
+  evalData?: string;
+  method: (typeof methods)[number];
+  steps?: number;
+  batchSize: number;
+  gradientAccumulation: number;
+  learningRate: number;
+  schedule: (typeof schedules)[number];
+  warmup: number;
+  weightDecay: number;
+  clip: number;
+  r?: number;
+  alpha?: number;
+  dropout?: number;
+  targetModules?: string[];
+  maxLength?: number;
+  seed: number;
+  shuffle: boolean;
+  packing: boolean;
+  initAdapter?: string;
+}
+
+export interface EvalFlags extends CommonFlags {
+  model: string;
+  adapter?: string;
+  data: string;
+  maxLength?: number;
+}
+
+export interface GenerateFlags extends CommonFlags {
+  model: string;
+  adapter?: string;
+  prompt: string;
+  maxNewTokens?: number;
+  temperature: number;
+  seed: number;
+}
+
+export interface MergeFlags extends CommonFlags {
+  model: string;
+  adapter: string;
+  output: string;
+}
+
+/** What each command does with its flags. */
+export interface Actions {
+  train(flags: TrainFlags): Promise<void>;
+  eval(flags: EvalFlags): Promise<void>;
+  generate(flags: GenerateFlags): Promise<void>;
+  merge(flags: MergeFlags): Promise<void>;
+  doctor(flags: CommonFlags): Promise<void>;
+}
+
+/** The command line: names, flags, defaults and help. What the commands do is handed in. */
+export function makeProgram(actions: Actions): Command {
+  const program = new Command('lowrank')
+    .description('Fine-tune language models with LoRA on any GPU that WebGPU reaches, or on the CPU.')
+    .version(version)
+    .helpCommand(false)
+    .addHelpText('after', '\nExample:\n  $ lowrank train --model ./llama --data rows.jsonl --output ./adapter --steps 200\n\n`lowrank COMMAND --help` tells the flags of a command.');
+  addTrain(program, actions);
+  addEval(program, actions);
+  addGenerate(program, actions);
+  addMerge(program, actions);
+  common(program.command('doctor').description('tell which devices there are, what they can do, and what to install')).action((flags: CommonFlags) => actions.doctor(flags));
+  return program;
+}
+
+function common(command: Command): Command {
+  return command
+    .option('--device <name>', `${devices.join(', ')}; auto takes a real GPU if there is one, else the CPU`, choiceFlag('--device', devices), 'auto')
+    .option('--json', 'JSON lines on stdout, the result last; sentences go to stderr', false);
+}
+
+const whole = (flag: string, min: number): ((text: string) => number) => numberFlag(flag, { whole: true, min });
+const atLeastZero = (flag: string): ((text: string) => number) => numberFlag(flag, { min: 0 });
+
+function addTrain(program: Command, actions: Actions): void {
+  const command = program.command('train').description('fine-tune a model on rows of text, and save a PEFT adapter (or, with --method full, the model)');
+  command
+    .requiredOption('--model <folder>', 'Hugging Face folder: config.json, model.safetensors, tokenizer.json')
+    .requiredOption('--data <file>', 'JSONL rows: {"prompt", "completion"} or {"text"}')
+    .requiredOption('--output <folder>', 'where the adapter and metrics.jsonl go')
+    .option('--eval-data <file>', 'rows whose loss is told at the end')
+    .option('--method <name>', `${methods.join(' or ')}: train adapters, or every weight`, choiceFlag('--method', methods), 'lora')
+    .option('--steps <n>', 'optimizer steps (default: once through the data)', whole('--steps', 1))
+    .option('--batch-size <rows>', 'rows of a batch', whole('--batch-size', 1), 8)
+    .option('--gradient-accumulation <n>', 'batches of a step', whole('--gradient-accumulation', 1), 1)
+    .option('--learning-rate <x>', 'peak learning rate of AdamW', atLeastZero('--learning-rate'), 2e-4)
+    .option('--schedule <name>', `${schedules.join(', ')}, after the warmup`, choiceFlag('--schedule', schedules), 'constant')
+    .option('--warmup <steps>', 'steps over which the rate rises from 0', whole('--warmup', 0), 0)
+    .option('--weight-decay <x>', 'decoupled weight decay', atLeastZero('--weight-decay'), 0)
+    .option('--clip <norm>', 'largest gradient norm; 0 for no limit', atLeastZero('--clip'), 1)
+    .option('--r <rank>', 'rank of the adapters (default: 8)', whole('--r', 1))
+    .option('--alpha <x>', 'the adapters count alpha/r times (default: r)', numberFlag('--alpha', { above: 0 }))
+    .option('--dropout <rate>', 'dropout before the adapters (default: 0)', numberFlag('--dropout', { min: 0, below: 1 }))
+    .option('--target-modules <names>', "layers that get adapters: a,b or all-linear (default: PEFT's for the model)", listFlag('--target-modules'))
+    .option('--max-length <tokens>', "tokens kept of a row (default: the model's context)", whole('--max-length', 2))
+    .option('--seed <n>', 'of shuffling, dropout and initial adapters', whole('--seed', 0), 0)
+    .option('--no-shuffle', 'take rows in file order, wrapping')
+    .option('--no-packing', 'pad rows to one length instead of laying them one after another')
+    .option('--init-adapter <folder>', 'go on from this PEFT adapter; its rank, alpha and targets hold')
+    .addHelpText('after', "\nExample:\n  $ lowrank train --model ./llama --data rows.jsonl --output ./adapter --steps 200 --batch-size 8 --learning-rate 2e-4 \\\n      --r 8 --alpha 16 --target-modules all-linear\n\nCtrl-C finishes the step, saves, and ends with exit code 130.");
+  common(command).action((flags: TrainFlags) => actions.train(flags));
+}
+
+function addEval(program: Command, actions: Actions): void {
+  const command = program
+    .command('eval')
+    .description('the loss of a model, with or without an adapter, over all label tokens of rows')
+    .requiredOption('--model <folder>', 'Hugging Face folder')
+    .option('--adapter <folder>', 'PEFT adapter')
+    .requiredOption('--data <file>', 'JSONL rows')
+    .option('--max-length <tokens>', "tokens kept of a row (default: the model's context)", whole('--max-length', 2))
+    .addHelpText('after', '\nExample:\n  $ lowrank eval --model ./llama --adapter ./adapter --data heldOut.jsonl --json');
+  common(command).action((flags: EvalFlags) => actions.eval(flags));
+}
+
+function addGenerate(program: Command, actions: Actions): void {
+  const command = program
+    .command('generate')
+    .description('continue a prompt')
+    .requiredOption('--model <folder>', 'Hugging Face folder')
+    .option('--adapter <folder>', 'PEFT adapter')
+    .option('--prompt <text>', 'what to continue; empty begins with BOS alone', '')
+    .option('--max-new-tokens <n>', 'tokens to write at most (default: 128, or what the context leaves)', whole('--max-new-tokens', 1))
+    .option('--temperature <x>', '0 takes the likeliest token each time', atLeastZero('--temperature'), 0)
+    .option('--seed <n>', 'of the draws with a temperature', whole('--seed', 0), 0)
+    .addHelpText('after', '\nExample:\n  $ lowrank generate --model ./llama --adapter ./adapter --prompt "Once upon" --max-new-tokens 100 --temperature 0');
+  common(command).action((flags: GenerateFlags) => actions.generate(flags));
+}
+
+function addMerge(program: Command, actions: Actions): void {
+  const command = program
+    .command('merge')
+    .description('fold an adapter into its model: a Hugging Face folder that needs no adapter')
+    .requiredOption('--model <folder>', 'Hugging Face folder')
+    .requiredOption('--adapter <folder>', 'PEFT adapter')
+    .requiredOption('--output <folder>', 'where the merged model goes')
+    .addHelpText('after', '\nExample:\n  $ lowrank merge --model ./llama --adapter ./adapter --output ./merged');
+  common(command).action((flags: MergeFlags) => actions.merge(flags));
+}

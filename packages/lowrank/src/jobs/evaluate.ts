@@ -1,0 +1,46 @@
+import { readDataset, readTokenizer } from '@lowrank/data';
+import type { Backend } from '@lowrank/tensor';
+import type { Execution } from '@lowrank/trainer';
+import { evaluate } from '@lowrank/trainer';
+import { evaluationWindows } from '../windows.js';
+import { datasetWarnings } from './fineTune.js';
+import { adapterRemedy, checkFolder, modelRemedy } from './folders.js';
+import { openModel } from './openModel.js';
+import { loadAdapterInto } from './trainable.js';
+
+export interface EvaluateFolderOptions {
+  readonly backend: Backend;
+  readonly model: string;
+  readonly adapter?: string;
+  readonly data: string;
+  readonly maxLength?: number;
+  readonly execution?: Execution;
+  onWarning?(text: string): void;
+}
+
+/** What `lowrank eval` prints. */
+export interface EvaluateFolderResult {
+  /** Σ over all label tokens of −log p / their number. */
+  readonly loss: number;
+  /** exp(loss) */
+  readonly perplexity: number;
+  /** Label tokens. */
+  readonly tokens: number;
+  readonly rows: number;
+}
+
+/** The loss of a model folder, with or without an adapter folder, over a file of rows. */
+export async function evaluateFolder(options: EvaluateFolderOptions): Promise<EvaluateFolderResult> {
+  const { backend } = options;
+  await checkFolder(options.model, 'model folder', modelRemedy);
+  if (options.adapter !== undefined) await checkFolder(options.adapter, 'adapter folder', adapterRemedy);
+  const tokenizer = await readTokenizer(options.model);
+  const model = await openModel(options.model);
+  if (options.adapter !== undefined) await loadAdapterInto(model, options.adapter);
+  const { vocabularySize, contextLength } = model;
+  const maxLength = Math.min(options.maxLength ?? contextLength, contextLength);
+  const dataset = await readDataset(options.data, tokenizer, { vocabularySize, maxLength });
+  for (const text of datasetWarnings(dataset, maxLength)) options.onWarning?.(text);
+  const { loss, tokens, rows } = await evaluate({ backend, loss: model.loss, batches: evaluationWindows(dataset.rows), execution: options.execution });
+  return { loss, perplexity: Math.exp(loss), tokens, rows };
+}

@@ -1,0 +1,54 @@
+import { LowrankError } from '@lowrank/errors';
+import { openFolder, openWeights } from '@lowrank/models';
+import { mergedTensors } from '@lowrank/patch';
+import type { TensorEntry } from '@lowrank/safetensors';
+import { isSafetensorsDtype, writeFileAtomic, writeSafetensors } from '@lowrank/safetensors';
+import { join } from 'node:path';
+import { openOutputFolder } from '../outputFolder.js';
+import { adapterRemedy, checkFolder, copyCompanions, modelRemedy } from './folders.js';
+import { openModel } from './openModel.js';
+import { loadAdapterInto, readAdapterFolder } from './trainable.js';
+
+export interface MergeOptions {
+  readonly model: string;
+  readonly adapter: string;
+  readonly output: string;
+}
+
+/** What `lowrank merge` prints. */
+export interface MergeResult {
+  /** The folder that was written. */
+  readonly model: string;
+  /** Layers that were changed. */
+  readonly merged: number;
+  /** Tensors written. */
+  readonly tensors: number;
+}
+
+/**
+ * Folds an adapter folder into a model folder: W + s·B·A in the dtype of W, on the host, one tensor at a time; every other tensor keeps its bytes. The result is a
+ * Hugging Face folder of one file of weights.
+ */
+export async function mergeFolders({ model, adapter, output }: MergeOptions): Promise<MergeResult> {
+  await checkFolder(model, 'model folder', modelRemedy);
+  await checkFolder(adapter, 'adapter folder', adapterRemedy);
+  const folder = await openOutputFolder(output, { inputs: [model, adapter] });
+  try {
+    // The model itself knows which weights it has and which layers the adapter is for; what does not fit is told before a byte is written.
+    await loadAdapterInto(await openModel(model), adapter);
+    const loaded = await readAdapterFolder(adapter);
+    const stored = await openWeights(await openFolder(model));
+    const tensors = [...stored.tensors.values()].map(({ name, dtype, shape }) => ({ name, dtype, shape, read: () => stored.read(name) }));
+    const entries = mergedTensors(tensors, loaded).map(({ name, dtype, shape, read }): TensorEntry => {
+      if (!isSafetensorsDtype(dtype)) throw new LowrankError({ code: 'cli.dtype', what: name, expected: 'a dtype of safetensors', got: dtype });
+      return { name, dtype, shape, data: read };
+    });
+    await writeFileAtomic(join(output, 'model.safetensors'), writeSafetensors(entries, { format: 'pt', ...stored.metadata }));
+    await copyCompanions(model, output);
+    await copyCompanions(model, output, ['config.json']);
+    return { model: output, merged: loaded.layers.size, tensors: entries.length };
+  } catch (error) {
+    await folder.discard();
+    throw error;
+  }
+}

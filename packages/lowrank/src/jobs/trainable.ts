@@ -1,0 +1,98 @@
+import { LowrankError } from '@lowrank/errors';
+import type { LoraAdapter, LoraConfig } from '@lowrank/lora';
+import { defaultTargets, loraConfig, readAdapter, serializeAdapter } from '@lowrank/lora';
+import { openFolder, readJson, requireFile } from '@lowrank/models';
+import { extractAdapter, injectAdapter, loadAdapter, matchTargets } from '@lowrank/patch';
+import { writeFileAtomic } from '@lowrank/safetensors';
+import type { TrainedParameter } from '@lowrank/trainer';
+import { join } from 'node:path';
+import type { OpenModel } from './openModel.js';
+import { saveWeights } from './saveWeights.js';
+
+/** What is trained of a model, and how it is saved. */
+export interface Trainable {
+  readonly parameters: readonly TrainedParameter[];
+  save(folder: string): Promise<void>;
+}
+
+export interface AdapterFlags {
+  readonly r?: number;
+  readonly alpha?: number;
+  readonly dropout?: number;
+  readonly targetModules?: readonly string[];
+  readonly seed: number;
+  readonly initAdapter?: string;
+}
+
+/** A new adapter, or one to go on from, to be saved as PEFT files. */
+export async function trainAdapter(model: OpenModel, flags: AdapterFlags): Promise<Trainable> {
+  const { module } = model;
+  const { outputPath } = module;
+  let config: LoraConfig;
+  let parameters: readonly TrainedParameter[];
+  if (flags.initAdapter === undefined) {
+    const { r, alpha, dropout = 0, targetModules = defaultTargets(module.shape.modelType), seed } = flags;
+    config = loraConfig({ r, alpha, dropout, targetModules: asTargets(targetModules), baseModel: model.folder, taskType: 'CAUSAL_LM' });
+    checkTargets(model, targetModules);
+    parameters = injectAdapter(module, config, { outputPath, seed });
+  } else {
+    const adapter = await readAdapterFolder(flags.initAdapter);
+    checkAgainst(model, adapter.config, flags);
+    config = { ...adapter.config, dropout: flags.dropout ?? adapter.config.dropout };
+    parameters = loadAdapter(module, { ...adapter, config }, { outputPath });
+  }
+  return {
+    parameters,
+    async save(folder) {
+      const files = serializeAdapter(await extractAdapter(module, config));
+      for (const [name, bytes] of Object.entries(files)) await writeFileAtomic(join(folder, name), bytes);
+    },
+  };
+}
+
+/** Every weight, to be saved as a model folder. */
+export function trainWeights(model: OpenModel): Trainable {
+  const parameters = [...model.module.namedParameters()].map(([name, parameter]) => ({ name, parameter }));
+  return { parameters, save: (folder) => saveWeights(model, folder) };
+}
+
+export async function readAdapterFolder(path: string): Promise<LoraAdapter> {
+  const files = await openFolder(path);
+  const config = await readJson(files, 'adapter_config.json');
+  if ((await files.file('adapter_model.safetensors')) === undefined && (await files.file('adapter_model.bin')) !== undefined) {
+    throw new LowrankError({ code: 'cli.pickle', what: `adapter folder ${path}`, expected: 'adapter_model.safetensors', got: 'adapter_model.bin, a pickle', remedy: 'Load and save it with a recent PEFT: a pickle can run code when it is read.' });
+  }
+  return readAdapter({ config, weights: await requireFile(files, 'adapter_model.safetensors'), name: path });
+}
+
+/** Puts an adapter folder around a model's layers. */
+export async function loadAdapterInto({ module }: OpenModel, path: string): Promise<void> {
+  loadAdapter(module, await readAdapterFolder(path), { outputPath: module.outputPath });
+}
+
+function asTargets(names: readonly string[]): readonly string[] | string {
+  return names.length === 1 && names[0] === 'all-linear' ? 'all-linear' : names;
+}
+
+/** Each name has to match by itself: one that is misspelt would be left out without a word. */
+function checkTargets({ module }: OpenModel, names: readonly string[]): void {
+  const { outputPath } = module;
+  for (const name of names) {
+    const matched = matchTargets(module, { targetModules: asTargets([name]) }, { outputPath });
+    if (!matched.has(outputPath)) continue;
+    throw new LowrankError({ code: 'cli.targets', what: `--target-modules ${name}`, expected: 'layers below the output projection', got: outputPath, remedy: 'Loss and output projection are one, so it takes no adapter; leave it out.' });
+  }
+}
+
+/** The adapter rules; a flag that says otherwise is a mistake, not a wish. */
+function checkAgainst({ module }: OpenModel, config: LoraConfig, { r, alpha, targetModules }: AdapterFlags): void {
+  const refuse = (flag: string, expected: unknown, got: unknown): never => {
+    throw new LowrankError({ code: 'cli.conflict', what: `${flag} with --init-adapter`, expected: `${String(expected)}, which the adapter was made with`, got: String(got), remedy: `Leave ${flag} out, or start without --init-adapter.` });
+  };
+  if (r !== undefined && r !== config.r) refuse('--r', config.r, r);
+  if (alpha !== undefined && alpha !== config.alpha) refuse('--alpha', config.alpha, alpha);
+  if (targetModules === undefined) return;
+  const paths = (targets: readonly string[] | string): string =>
+    [...matchTargets(module, { ...config, targetModules: targets }, { outputPath: module.outputPath }).keys()].join();
+  if (paths(asTargets(targetModules)) !== paths(config.targetModules)) refuse('--target-modules', config.targetModules, targetModules);
+}

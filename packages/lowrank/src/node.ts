@@ -1,0 +1,11 @@
+export { examine } from './jobs/doctor.js';
+export type { Findings } from './jobs/doctor.js';
+export { evaluateFolder } from './jobs/evaluate.js';
+export type { EvaluateFolderOptions, EvaluateFolderResult } from './jobs/evaluate.js';
+export { fineTune } from './jobs/fineTune.js';
+export type { FineTuneEvent, FineTuneOptions, FineTuneResult } from './jobs/fineTune.js';
+export { generateFolder } from './jobs/generate.js';
+export type { GenerateFolderOptions, GenerateFolderResult } from './jobs/generate.js';
+export { mergeFolders } from './jobs/merge.js';
+export type { MergeOptions, MergeResult } from './jobs/merge.js';
+export type { Metrics } from './metricsFile.js';
