@@ -80,6 +80,16 @@ export class LoraLinear extends Module implements LinearLike {
     this.parameter(`lora_B.${name}.weight`, weights.b);
   }
 
+  /** Takes an adapter out and frees its matrices. */
+  remove(name: string): void {
+    const weights = this.adapters.get(name);
+    if (weights === undefined) return;
+    this.adapters.delete(name);
+    this.active = this.active.filter((other) => other !== name);
+    for (const half of ['lora_A', 'lora_B']) this.dropParameter(`${half}.${name}.weight`);
+    for (const { tensor: values } of [weights.a, weights.b]) values.dispose();
+  }
+
   forward(x: Tensor): Tensor {
     let y = (this.base as Layer).forward(x);
     if (!this.enabled) return y;

@@ -33,6 +33,11 @@ export class Module {
     return parameter;
   }
 
+  /** Forgets a parameter, without freeing it. */
+  protected dropParameter(name: string): void {
+    this.#parameters.delete(name);
+  }
+
   children(): ReadonlyMap<string, Module> {
     return this.#children;
   }

@@ -1,11 +1,11 @@
 import { LowrankError } from '@lowrank/errors';
-import type { LoraAdapter, LoraConfig, LoraMatrices } from '@lowrank/lora';
+import type { LoraAdapter, LoraConfig, LoraMatrices, LoraWeights } from '@lowrank/lora';
 import { LoraLinear, rankAt, scalingAt } from '@lowrank/lora';
 import type { LinearLike, Module } from '@lowrank/nn';
 import { Parameter } from '@lowrank/nn';
 import { readTensor, scalar, tensor, toFloat32 } from '@lowrank/tensor';
 import type { TargetOptions } from './targets.js';
-import { matchTargets } from './targets.js';
+import { matchLoaded, matchTargets } from './targets.js';
 
 export interface AdapterOptions extends TargetOptions {
   /** PEFT's own name for an only adapter is 'default'. */
@@ -31,11 +31,12 @@ export function adaptedLayers(model: Module): Map<string, LoraLinear> {
  * Puts a new adapter around every layer that the configuration names, makes it the active one, and freezes everything else.
  *
  * @returns the adapter's matrices, to be trained
- * @throws LowrankError `patch.noTargets`
+ * @throws LowrankError `patch.noTargets`, `patch.notLinear`, `patch.adapterExists`
  */
 export function injectAdapter(model: Module, config: LoraConfig, options: AdapterOptions = {}): NamedParameter[] {
   const { name = 'default', seed = 0 } = options;
   const targets = matchTargets(model, config, options);
+  checkFree(model, name);
   for (const [path, layer] of targets) {
     const { dropout, init } = config;
     wrap(model, path, layer).addNew(name, { rank: rankAt(config, path), scaling: scalingAt(config, path), dropout, init, seed });
@@ -48,12 +49,14 @@ export function injectAdapter(model: Module, config: LoraConfig, options: Adapte
  * Loads an adapter's matrices around the layers they belong to and makes it the active one.
  *
  * @returns the adapter's matrices, in case they are to be trained further
- * @throws LowrankError `patch.adapterMismatch` when layers that the configuration names have no matrices, matrices belong to no layer, or shapes and ranks do not fit
+ * @throws LowrankError `patch.adapterMismatch` when layers that the configuration names have no matrices, matrices belong to no layer, or shapes and ranks do not fit;
+ * `patch.adapterExists`
  */
 export function loadAdapter(model: Module, adapter: LoraAdapter, options: AdapterOptions = {}): NamedParameter[] {
   const { name = 'default' } = options;
   const { config, layers } = adapter;
-  const targets = matchTargets(model, config, options);
+  const targets = matchLoaded(model, config, options);
+  checkFree(model, name);
   checkFit(targets, adapter);
   for (const [path, layer] of targets) {
     const matrices = layers.get(path);
@@ -68,6 +71,11 @@ export function loadAdapter(model: Module, adapter: LoraAdapter, options: Adapte
   }
   setActiveAdapters(model, [name]);
   return trainOnly(model, name);
+}
+
+function checkFree(model: Module, name: string): void {
+  if (![...adaptedLayers(model).values()].some(({ adapters }) => adapters.has(name))) return;
+  throw new LowrankError({ code: 'patch.adapterExists', what: `the adapter ${name}`, expected: 'a name that is not taken', got: 'an adapter of that name', remedy: 'Give it another name, or remove the other one first.' });
 }
 
 function checkFit(targets: ReadonlyMap<string, LinearLike>, { config, layers }: LoraAdapter): void {
@@ -116,13 +124,22 @@ export function trainOnly(model: Module, name: string): NamedParameter[] {
 /** Uses these adapters, which add up; none for the base alone. What is compiled already keeps what it was traced with. */
 export function setActiveAdapters(model: Module, names: readonly string[]): void {
   const layers = adaptedLayers(model);
-  const known = new Set([...layers.values()].flatMap(({ adapters }) => [...adapters.keys()]));
-  const missing = names.filter((name) => !known.has(name));
-  if (missing.length > 0) throw new LowrankError({ code: 'patch.noAdapter', what: `the adapter ${missing.join(', ')}`, expected: `one of ${[...known].join(', ') || 'none: no adapter is loaded'}`, got: 'an unknown name' });
+  for (const name of names) requireAdapter(layers, name);
   for (const layer of layers.values()) layer.active = names.filter((name) => layer.adapters.has(name));
 }
 
-/** Calls `fn` with all adapters off: the base model. */
+/** The layers that have an adapter of this name. @throws LowrankError `patch.noAdapter` */
+export function requireAdapter(layers: ReadonlyMap<string, LoraLinear>, name: string): [path: string, layer: LoraLinear, weights: LoraWeights][] {
+  const found = [...layers].flatMap(([path, layer]): [string, LoraLinear, LoraWeights][] => {
+    const weights = layer.adapters.get(name);
+    return weights === undefined ? [] : [[path, layer, weights]];
+  });
+  if (found.length > 0) return found;
+  const known = new Set([...layers.values()].flatMap(({ adapters }) => [...adapters.keys()]));
+  throw new LowrankError({ code: 'patch.noAdapter', what: `the adapter ${name}`, expected: known.size === 0 ? 'an adapter to be loaded' : `one of ${[...known].join(', ')}`, got: 'an unknown name' });
+}
+
+/** Calls `fn`, which traces something, with all adapters off: the base model. What is compiled within it stays so. */
 export function withoutAdapters<T>(model: Module, fn: () => T): T {
   const layers = [...adaptedLayers(model).values()];
   const before = layers.map(({ enabled }) => enabled);
@@ -134,23 +151,39 @@ export function withoutAdapters<T>(model: Module, fn: () => T): T {
   }
 }
 
-/** Takes every adapter out of the model, frees it, and puts the layers back as they were. */
-export function removeAdapters(model: Module): void {
-  for (const [path, layer] of adaptedLayers(model)) {
-    model.setModule(path, layer.base);
-    for (const { a, b } of layer.adapters.values()) [a, b].forEach(({ tensor: weights }) => weights.dispose());
+/** Takes one adapter out of the model and frees it; a layer with no other is put back as it was. @throws LowrankError `patch.noAdapter` */
+export function removeAdapter(model: Module, name: string): void {
+  for (const [path, layer] of requireAdapter(adaptedLayers(model), name)) {
+    layer.remove(name);
+    if (layer.adapters.size === 0) model.setModule(path, layer.base);
   }
 }
 
-/** An adapter as it is now, read from wherever its matrices live. */
+/** Takes every adapter out of the model, frees it, and puts the layers back as they were. Their weights stay frozen. */
+export function removeAdapters(model: Module): void {
+  for (const [path, layer] of adaptedLayers(model)) {
+    model.setModule(path, layer.base);
+    for (const name of layer.adapters.keys()) layer.remove(name);
+  }
+}
+
+/** An adapter as it is now, read from wherever its matrices live. As PEFT does, 'all-linear' is saved as the names of the layers. @throws LowrankError `patch.noAdapter` */
 export async function extractAdapter(model: Module, config: LoraConfig, name = 'default'): Promise<LoraAdapter> {
   const layers = new Map<string, LoraMatrices>();
-  for (const [path, layer] of adaptedLayers(model)) {
-    const weights = layer.adapters.get(name);
-    if (weights === undefined) continue;
-    const read = async ({ tensor: values }: Parameter): Promise<Float32Array> => toFloat32(await readTensor(values), values.dtype);
-    const [rank = 0] = weights.a.tensor.shape;
-    layers.set(path, { a: await read(weights.a), b: await read(weights.b), rank, inFeatures: layer.inFeatures, outFeatures: layer.outFeatures });
+  for (const [path, layer, { a, b }] of requireAdapter(adaptedLayers(model), name)) {
+    const [rank = 0] = a.tensor.shape;
+    layers.set(path, { a: await read(a), b: await read(b), rank, inFeatures: layer.inFeatures, outFeatures: layer.outFeatures });
   }
-  return { config, layers };
+  const isShorthand = config.targetModules.toString().toLowerCase() === 'all-linear';
+  return { config: isShorthand ? { ...config, targetModules: namesOf(model, [...layers.keys()]) } : config, layers };
+}
+
+async function read({ tensor: values }: Parameter): Promise<Float32Array> {
+  return toFloat32(await readTensor(values), values.dtype);
+}
+
+/** The shortest list of names that matches these layers and no other: their last names, if they do, else their paths. */
+function namesOf(model: Module, paths: readonly string[]): string[] {
+  const short = [...new Set(paths.map((path) => path.slice(path.lastIndexOf('.') + 1)))].sort();
+  return matchLoaded(model, { targetModules: short }).size === paths.length ? short : [...paths].sort();
 }

@@ -1,5 +1,6 @@
 import { LowrankError } from '@lowrank/errors';
 import type { LoraConfig } from '@lowrank/lora';
+import { pathExpression } from '@lowrank/lora';
 import type { LinearLike, Module } from '@lowrank/nn';
 import { isLinearLike } from '@lowrank/nn';
 
@@ -11,49 +12,74 @@ export interface TargetOptions {
 type Targets = Pick<LoraConfig, 'targetModules' | 'excludeModules' | 'layersToTransform' | 'layersPattern'>;
 
 /**
- * The linear layers that a configuration names, by path, with PEFT's rules: a string is a regular expression that matches the whole path; an item of a list matches the path itself or
- * its end after a dot; excludes are looked at first, with the same rules; `layersToTransform` keeps the layers of those numbers; 'all-linear' is every linear layer but the
- * output embedding.
+ * The linear layers that a configuration names, by path, with PEFT's rules (`check_target_module_exists`): a string is a regular expression that matches the whole path; an
+ * item of a list matches the path itself or its end after a dot; excludes are looked at first, with the same rules; `layersToTransform` keeps, of what matched by its end, the layers
+ * of those numbers; 'all-linear' is every linear layer but the output embedding.
  *
- * @throws LowrankError `patch.noTargets` when nothing matches
+ * Stricter than PEFT: a name in a list that matches no module at all is an error, since what it was meant for would stay untrained.
+ *
+ * @throws LowrankError `patch.noTargets` when nothing matches, or a name does not; `patch.notLinear` when something else than a linear layer does
  */
-export function matchTargets(model: Module, targets: Targets, { outputPath = 'lm_head' }: TargetOptions = {}): Map<string, LinearLike> {
-  const matched = new Map<string, LinearLike>();
-  const candidates: string[] = [];
-  for (const [path, module] of model.namedModules()) {
-    // What lies inside an adapted layer is its business.
-    if (!isLinearLike(module) || path.endsWith('.base_layer')) continue;
-    candidates.push(path);
-    if (isTarget(path, targets, outputPath)) matched.set(path, module);
-  }
-  if (matched.size > 0) return matched;
+export function matchTargets(model: Module, targets: Targets, options: TargetOptions = {}): Map<string, LinearLike> {
+  const { targetModules } = targets;
+  const { matched, paths, linear } = match(model, targets, options);
+  const unmatched = typeof targetModules === 'string' ? [] : targetModules.filter((name) => !paths.some((path) => endsIn(path, name)));
+  if (matched.size > 0 && unmatched.length === 0) return matched;
   throw new LowrankError({
     code: 'patch.noTargets',
-    what: `target modules ${show(targets.targetModules)}`,
-    expected: `some linear layer to match, such as ${endings(candidates).join(', ') || 'none: the model has no linear layers'}`,
-    got: 'no match',
+    what: `target modules ${show(unmatched.length > 0 ? unmatched : targetModules)}`,
+    expected: `some linear layer to match, such as ${endings(linear).join(', ') || 'none: the model has no linear layers'}`,
+    got: unmatched.length > 0 || targets.excludeModules === undefined ? 'no match' : 'no match that is not excluded',
     remedy: "Name layers of this model, or use 'all-linear'.",
   });
 }
 
-function isTarget(path: string, { targetModules, excludeModules, layersToTransform, layersPattern }: Targets, outputPath: string): boolean {
-  if (excludeModules !== undefined && matches(path, excludeModules)) return false;
-  const named = targetModules === 'all-linear' ? path !== outputPath : matches(path, targetModules);
-  if (!named || layersToTransform === undefined) return named;
+/** The same for an adapter that is there already: what counts is that its matrices fit, not how its configuration names them. */
+export function matchLoaded(model: Module, targets: Targets, options: TargetOptions = {}): Map<string, LinearLike> {
+  return match(model, targets, options).matched;
+}
+
+function match(model: Module, targets: Targets, { outputPath = 'lm_head' }: TargetOptions): { matched: Map<string, LinearLike>; paths: string[]; linear: string[] } {
+  // What lies inside an adapted layer is its business.
+  const modules = [...model.namedModules()].filter(([path]) => !/(^|\.)base_layer(\.|$)/.test(path));
+  const matched = new Map<string, LinearLike>();
+  const others: string[] = [];
+  for (const [path, module] of modules) {
+    if (targets.targetModules.toString().toLowerCase() === 'all-linear' ? path === outputPath || !isLinearLike(module) || isExcluded(path, targets) : !isTarget(path, targets)) continue;
+    if (isLinearLike(module)) matched.set(path, module);
+    else others.push(path);
+  }
+  if (others.length > 0) {
+    throw new LowrankError({ code: 'patch.notLinear', what: `target modules ${show(targets.targetModules)}`, expected: 'linear layers alone', got: `a match with ${others.slice(0, 4).join(', ')}`, remedy: 'Name linear layers: adapters of embeddings and of whole blocks are not supported yet.' });
+  }
+  return { matched, paths: modules.map(([path]) => path), linear: modules.flatMap(([path, module]) => (isLinearLike(module) ? [path] : [])) };
+}
+
+function isExcluded(path: string, { excludeModules }: Targets): boolean {
+  return excludeModules !== undefined && matches(path, excludeModules);
+}
+
+function isTarget(path: string, targets: Targets): boolean {
+  const { targetModules, layersToTransform = [], layersPattern } = targets;
+  if (isExcluded(path, targets) || !matches(path, targetModules)) return false;
+  if (layersToTransform.length === 0 || targetModules.includes(path)) return true;
   const layer = layerNumber(path, layersPattern);
   return layer !== undefined && layersToTransform.includes(layer);
 }
 
 function matches(path: string, names: readonly string[] | string): boolean {
-  if (typeof names === 'string') return new RegExp(`^(?:${names})$`).test(path);
-  return names.some((name) => path === name || path.endsWith(`.${name}`));
+  return typeof names === 'string' ? pathExpression(names).test(path) : names.some((name) => endsIn(path, name));
 }
 
-/** PEFT: the number after the first '.<name>.' (or after one of the given patterns) in the path. */
+function endsIn(path: string, name: string): boolean {
+  return path === name || path.endsWith(`.${name}`);
+}
+
+/** PEFT: the first number after '.<name>.', whatever the name, or after the first of the given patterns that is there. */
 function layerNumber(path: string, patterns: readonly string[] | undefined): number | undefined {
-  const expressions = patterns === undefined || patterns.length === 0 ? ['[^.]*'] : patterns;
-  for (const pattern of expressions) {
-    const [, digits] = new RegExp(`^.*?\\.${pattern}\\.(\\d+)\\.`).exec(path) ?? [];
+  const expressions = patterns === undefined || patterns.length === 0 ? ['.*?\\.[^.]*'] : patterns.map((pattern) => `(?:.*?\\.)?${pattern}`);
+  for (const expression of expressions) {
+    const digits = new RegExp(`^${expression}\\.(?<index>\\d+)\\.`).exec(path)?.groups?.['index'];
     if (digits !== undefined) return Number(digits);
   }
   return undefined;
