@@ -1,0 +1,67 @@
+import { readFile } from 'node:fs/promises';
+import { describe, expect, test } from 'vitest';
+import { parseAdapterConfig, serializeAdapterConfig } from './adapterConfig.js';
+import { loraConfig } from './config.js';
+import { goldenRoot } from './testing.js';
+
+const least = { peft_type: 'LORA', target_modules: ['q_proj'] };
+
+test('the least that PEFT needs; the rest has PEFT’s defaults', () => {
+  expect(parseAdapterConfig(least)).toMatchObject({ r: 8, alpha: 8, dropout: 0, useRslora: false, targetModules: ['q_proj'], init: 'kaiming' });
+});
+
+test('unknown keys are ignored, null and empty settings are off', () => {
+  expect(() => parseAdapterConfig({ ...least, some_day: { x: 1 }, use_dora: false, modules_to_save: null, loftq_config: {}, layer_replication: [], bias: 'none', megatron_core: 'megatron.core' })).not.toThrow();
+});
+
+test('a file of PEFT', async () => {
+  const text = await readFile(`${goldenRoot}adapters/tied-all/adapter_config.json`, 'utf8');
+  const config = parseAdapterConfig(JSON.parse(text));
+  expect(config).toMatchObject({ r: 4, alpha: 8, rankPattern: { down_proj: 3, 'layers.0.self_attn.q_proj': 2 }, alphaPattern: { down_proj: 6 }, taskType: 'CAUSAL_LM', baseModel: 'tied' });
+  expect(config.targetModules).toHaveLength(14);
+});
+
+describe('refused, never ignored', () => {
+  test.each<[Record<string, unknown>, RegExp]>([
+    [{ use_dora: true }, /use_dora/],
+    [{ lora_bias: true }, /lora_bias/],
+    [{ modules_to_save: ['lm_head'] }, /modules_to_save.*lm_head/],
+    [{ trainable_token_indices: [1] }, /trainable_token_indices/],
+    [{ layer_replication: [[0, 4]] }, /layer_replication/],
+    [{ target_parameters: ['experts'] }, /target_parameters/],
+    [{ alora_invocation_tokens: [3] }, /alora/],
+    [{ kasa_config: { beta: 1 } }, /kasa_config/],
+    [{ bias: 'lora_only' }, /bias.*lora_only/],
+    [{ init_lora_weights: 'pissa_niter_4' }, /init_lora_weights.*leaves the base as it is.*pissa_niter_4/],
+    [{ init_lora_weights: 'olora' }, /init_lora_weights/],
+    [{ peft_type: 'IA3' }, /peft_type.*LORA.*IA3/],
+    [{ peft_type: undefined }, /peft_type.*nothing/],
+    [{ target_modules: null }, /target_modules/],
+    [{ target_modules: [1] }, /target_modules.*list of strings/],
+    [{ r: '8' }, /r in .*number/],
+    [{ r: 0 }, /setting r/],
+    [{ rank_pattern: { q_proj: 'x' } }, /rank_pattern/],
+    [{ layers_to_transform: ['0'] }, /layers_to_transform/],
+  ])('%j', (given, message) => expect(() => parseAdapterConfig({ ...least, ...given })).toThrow(message));
+  test.each([[null], [[]], ['text']])('%j for a file', (given) => expect(() => parseAdapterConfig(given)).toThrow(/JSON object/));
+});
+
+test.each([[true], [false], ['gaussian'], ['eva'], ['orthogonal']])('an adapter that began as %s is an adapter like any other', (init) => {
+  expect(() => parseAdapterConfig({ ...least, init_lora_weights: init })).not.toThrow();
+});
+
+test('what is written is what PEFT writes: sorted, indented by 2, for inference', () => {
+  const config = loraConfig({ targetModules: ['v_proj', 'q_proj'], r: 4, alpha: 6, dropout: 0.1, useRslora: true, rankPattern: { z: 2, a: 3 }, layersToTransform: [0, 2], baseModel: 'org/base', taskType: 'CAUSAL_LM' });
+  const text = serializeAdapterConfig(config);
+  const json = JSON.parse(text) as Record<string, unknown>;
+  expect(Object.keys(json)).toEqual(Object.keys(json).sort());
+  expect(text).toMatch(/^\{\n {2}"alpha_pattern"/);
+  expect(json).toMatchObject({ peft_type: 'LORA', inference_mode: true, r: 4, lora_alpha: 6, lora_dropout: 0.1, use_rslora: true, target_modules: ['v_proj', 'q_proj'], base_model_name_or_path: 'org/base', task_type: 'CAUSAL_LM', bias: 'none' });
+  expect(Object.keys(json['rank_pattern'] as object)).toEqual(['z', 'a']);
+  expect(parseAdapterConfig(json)).toEqual(config);
+});
+
+test('a regular expression and excludes go both ways', () => {
+  const config = loraConfig({ targetModules: String.raw`.*\.(q|v)_proj`, excludeModules: ['layers.0.self_attn.q_proj'], init: 'gaussian' });
+  expect(parseAdapterConfig(JSON.parse(serializeAdapterConfig(config)))).toEqual({ ...config, taskType: 'CAUSAL_LM' });
+});

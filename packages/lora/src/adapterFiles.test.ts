@@ -1,0 +1,64 @@
+import { readFile } from 'node:fs/promises';
+import { bytesSource, openSafetensors, serializeSafetensors } from '@lowrank/safetensors';
+import { expect, test } from 'vitest';
+import { readAdapter, serializeAdapter } from './adapterFiles.js';
+import { loraConfig } from './config.js';
+import { goldenAdapter, goldenRoot } from './testing.js';
+
+const config = { peft_type: 'LORA', r: 2, target_modules: ['q'] };
+const key = (rest: string): string => `base_model.model.${rest}`;
+
+interface Given {
+  name: string;
+  shape: number[];
+  dtype?: 'F32' | 'F16' | 'I32';
+}
+
+/** A file of zeros. */
+async function read(tensors: readonly Given[]): ReturnType<typeof readAdapter> {
+  const entries = tensors.map(({ name, shape, dtype = 'F32' }) => ({ name, shape, dtype, data: new Uint8Array(shape.reduce((a, b) => a * b, dtype === 'F16' ? 2 : 4)) }));
+  return readAdapter({ config, weights: bytesSource(serializeSafetensors(entries, {}), 'adapter.safetensors'), name: 'here' });
+}
+
+test.each(['tied-qv', 'tied-all', 'tied-rslora'])('%s of PEFT is read, and written again byte by byte', async (name) => {
+  const adapter = await goldenAdapter(name);
+  const original = await readFile(`${goldenRoot}adapters/${name}/adapter_model.safetensors`);
+  const files = serializeAdapter(adapter);
+  expect(Object.keys(files).sort()).toEqual(['README.md', 'adapter_config.json', 'adapter_model.safetensors']);
+  expect(Buffer.compare(Buffer.from(files['adapter_model.safetensors'] ?? []), original)).toBe(0);
+});
+
+test('matrices come with their shapes, by the path of their layer', async () => {
+  const { layers } = await goldenAdapter('tied-all');
+  expect(layers.size).toBe(14);
+  expect(layers.get('model.layers.0.self_attn.q_proj')).toMatchObject({ rank: 2, inFeatures: 24, outFeatures: 24 });
+  expect(layers.get('model.layers.1.mlp.down_proj')).toMatchObject({ rank: 3, inFeatures: 40, outFeatures: 24 });
+});
+
+test('stored in 16 bits it comes back rounded, in f32', async () => {
+  const a = Float32Array.of(1, 0.1, -3);
+  const adapter = { config: loraConfig({ targetModules: ['q'], r: 1 }), layers: new Map([['q', { a, b: Float32Array.of(0.5, 2), rank: 1, inFeatures: 3, outFeatures: 2 }]]) };
+  const weights = serializeAdapter(adapter, { dtype: 'BF16' })['adapter_model.safetensors'] ?? new Uint8Array();
+  const file = await openSafetensors(bytesSource(weights));
+  expect(file.tensors.get(key('q.lora_A.weight'))).toMatchObject({ dtype: 'BF16', shape: [1, 3] });
+  expect(file.metadata).toEqual({ format: 'pt' });
+  const back = await readAdapter({ config: { ...config, r: 1 }, weights: bytesSource(weights), name: 'here' });
+  expect(back.layers.get('q')?.a).toEqual(Float32Array.of(1, 0.10009765625, -3));
+});
+
+test('keys that are no LoRA of a linear layer are listed', async () => {
+  const good = [{ name: key('q.lora_A.weight'), shape: [2, 3] }, { name: key('q.lora_B.weight'), shape: [4, 2] }];
+  for (const name of [key('q.lora_magnitude_vector'), key('embed_tokens.lora_embedding_A'), key('lm_head.weight'), 'q.lora_A.weight', key('q.lora_B.bias')]) {
+    await expect(read([...good, { name, shape: [2, 3] }])).rejects.toThrow(name);
+  }
+  await expect(read(good)).resolves.toMatchObject({ layers: { size: 1 } });
+});
+
+test('halves that miss each other or do not fit are named', async () => {
+  await expect(read([{ name: key('q.lora_A.weight'), shape: [2, 3] }])).rejects.toThrow(/base_model\.model\.q .*only lora_A/);
+  await expect(read([{ name: key('q.lora_B.weight'), shape: [2, 3] }])).rejects.toThrow(/only lora_B/);
+  await expect(read([{ name: key('q.lora_A.weight'), shape: [2, 3] }, { name: key('q.lora_B.weight'), shape: [4, 1] }])).rejects.toThrow(/one rank.*\[2, 3\].*\[4, 1\]/);
+  await expect(read([{ name: key('q.lora_A.weight'), shape: [6] }])).rejects.toThrow(/lora_A\.weight \[6\]/);
+  await expect(read([{ name: key('q.lora_A.weight'), shape: [2, 3], dtype: 'I32' }, { name: key('q.lora_B.weight'), shape: [4, 2] }])).rejects.toThrow(/F32, F16 or BF16.*I32/);
+  await expect(read([])).rejects.toThrow(/no tensors/);
+});

@@ -1,0 +1,15 @@
+import { readFile } from 'node:fs/promises';
+import { fileURLToPath } from 'node:url';
+import { bytesSource } from '@lowrank/safetensors';
+import type { LoraAdapter } from './adapterFiles.js';
+import { readAdapter } from './adapterFiles.js';
+
+/** Where PEFT's and transformers' answers lie (parity/README.md). */
+export const goldenRoot = fileURLToPath(new URL('../../../parity/golden/llama/', import.meta.url));
+
+/** An adapter that PEFT saved. */
+export async function goldenAdapter(name: string): Promise<LoraAdapter> {
+  const folder = `${goldenRoot}adapters/${name}`;
+  const config: unknown = JSON.parse(await readFile(`${folder}/adapter_config.json`, 'utf8'));
+  return readAdapter({ config, weights: bytesSource(await readFile(`${folder}/adapter_model.safetensors`), `${name}.safetensors`), name });
+}
