@@ -116,7 +116,13 @@ export function runTogether(control: usize, records: usize, count: i32, maySleep
   atomic.notify(control, -1);
   walk(control, records, count, maySleep);
   atomic.store<i32>(control, 0, OPEN);
-  while (atomic.load<i32>(control, ENTERED) != 0) {}
+  let spins = 0;
+  while (true) {
+    const entered = atomic.load<i32>(control, ENTERED);
+    if (entered == 0) break;
+    // A worker that leaves may have lost its core to another process: do not keep it from getting one back.
+    if (++spins > SPINS && maySleep) atomic.wait<i32>(control + ENTERED, entered, 100000);
+  }
 }
 
 /** A worker's whole life: joins every run until told to stop. */
