@@ -2,7 +2,10 @@ import { cpSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { expect } from 'vitest';
 import { main } from './cli/main.js';
+import type { FineTuneResult } from './jobs/fineTune.js';
+import type { Metrics } from './metricsFile.js';
 
 /** Goldens made by transformers and PEFT: parity/README.md tells what is what. */
 export const golden = fileURLToPath(new URL('../../../parity/golden/llama', import.meta.url));
@@ -24,8 +27,8 @@ export interface Outcome {
 }
 
 export interface RunOptions {
-  /** Called with all of stderr so far, at each piece; what it returns true for is a Ctrl-C. */
-  interruptWhen?(stdout: string): boolean;
+  /** Sees all of stdout so far, at each piece of it; true is a Ctrl-C. */
+  readonly interruptWhen?: (stdout: string) => boolean;
 }
 
 /** Runs a command line within this process. */
@@ -57,4 +60,46 @@ export function scratch(): { path: string; [Symbol.dispose](): void } {
 export function copyOf(name: string, to: string): string {
   cpSync(join(golden, name), to, { recursive: true });
   return to;
+}
+
+/** lora.json and full.json. */
+export interface Trajectory {
+  recipe: { learningRate: number; weightDecay: number };
+  losses: number[];
+  gradNorms: number[];
+  learningRates: number[];
+  before: { loss: number; tokens: number; rows: number };
+  after: { eval: { loss: number; tokens: number; rows: number }; text: { loss: number; tokens: number; rows: number } };
+  greedyAfter: { prompt: string; ids: number[] }[];
+}
+
+/** Each value within a relative tolerance of what is expected. */
+export function expectClose(values: readonly number[], expected: readonly number[], tolerance: number): void {
+  expect(values.length).toBe(expected.length);
+  values.forEach((value, at) => expect(Math.abs(value - (expected[at] ?? NaN)) / Math.max(1e-6, Math.abs(expected[at] ?? NaN))).toBeLessThan(tolerance));
+}
+
+export interface GoldenRun {
+  method: 'lora' | 'full';
+  output: string;
+  device?: 'cpu' | 'webgpu';
+  flags?: readonly string[];
+}
+
+const recipe = ['--steps', '12', '--batch-size', '4', '--schedule', 'linear', '--warmup', '3', '--clip', '1', '--no-shuffle', '--json'];
+
+/** `lowrank train` with the recipe of a golden trajectory. */
+export async function trainGolden({ method, output, device = 'cpu', flags = [] }: GoldenRun): Promise<{ result: FineTuneResult; metrics: Metrics[]; expected: Trajectory }> {
+  const expected = readJson<Trajectory>(join(golden, 'train', `${method}.json`));
+  const { learningRate, weightDecay } = expected.recipe;
+  const from = method === 'lora' ? ['--init-adapter', join(golden, 'train/lora/init')] : [];
+  const [model, data, evalData] = ['tied', 'train/rows.jsonl', 'train/eval.jsonl'].map((name) => join(golden, name)) as [string, string, string];
+  const argv = ['train', '--model', model, '--data', data, '--eval-data', evalData, '--output', output, '--method', method, '--device', device, ...from, ...recipe, ...flags];
+  const outcome = await runCli([...argv, '--learning-rate', String(learningRate), '--weight-decay', String(weightDecay)]);
+  if (outcome.code !== 0) throw new Error(outcome.stderr);
+  const lines = outcome.json<Metrics>();
+  const result = lines.pop() as unknown as FineTuneResult;
+  const metrics = readLines<Metrics>(join(output, 'metrics.jsonl'));
+  expect(lines).toEqual(metrics);
+  return { result, metrics, expected };
 }

@@ -4,47 +4,17 @@ import { expect, test } from 'vitest';
 import type { FineTuneResult } from '../jobs/fineTune.js';
 import type { EvaluateFolderResult } from '../jobs/evaluate.js';
 import type { Metrics } from '../metricsFile.js';
-import { copyOf, golden, readJson, readLines, runCli, scratch } from '../testing.js';
-
-interface Trajectory {
-  recipe: { learningRate: number; weightDecay: number };
-  losses: number[];
-  gradNorms: number[];
-  learningRates: number[];
-  before: { loss: number; tokens: number; rows: number };
-  after: { eval: { loss: number; tokens: number; rows: number }; text: { loss: number; tokens: number; rows: number } };
-  greedyAfter: { prompt: string; ids: number[] }[];
-}
+import { copyOf, expectClose, golden, readJson, readLines, runCli, scratch, trainGolden } from '../testing.js';
+import type { Trajectory } from '../testing.js';
 
 const model = join(golden, 'tied');
 const data = join(golden, 'train/rows.jsonl');
 const evalData = join(golden, 'train/eval.jsonl');
-const recipe = ['--steps', '12', '--batch-size', '4', '--schedule', 'linear', '--warmup', '3', '--clip', '1', '--no-shuffle', '--device', 'cpu', '--json'];
-
-function expectClose(values: readonly number[], expected: readonly number[], tolerance: number): void {
-  expect(values.length).toBe(expected.length);
-  values.forEach((value, at) => expect(Math.abs(value - (expected[at] ?? NaN)) / Math.max(1e-6, Math.abs(expected[at] ?? NaN)), `value ${at}: ${value}`).toBeLessThan(tolerance));
-}
-
-/** `lowrank train` with the recipe of a golden trajectory. */
-async function trainGolden(method: 'lora' | 'full', output: string, flags: readonly string[] = []): Promise<{ result: FineTuneResult; metrics: Metrics[]; expected: Trajectory }> {
-  const expected = readJson<Trajectory>(join(golden, 'train', `${method}.json`));
-  const { learningRate, weightDecay } = expected.recipe;
-  const from = method === 'lora' ? ['--init-adapter', join(golden, 'train/lora/init')] : [];
-  const argv = ['train', '--model', model, '--data', data, '--eval-data', evalData, '--output', output, '--method', method, ...from, ...recipe, ...flags];
-  const outcome = await runCli([...argv, '--learning-rate', String(learningRate), '--weight-decay', String(weightDecay)]);
-  if (outcome.code !== 0) throw new Error(outcome.stderr);
-  const lines = outcome.json<Metrics>();
-  const result = lines.pop() as unknown as FineTuneResult;
-  const metrics = readLines<Metrics>(join(output, 'metrics.jsonl'));
-  expect(lines).toEqual(metrics);
-  return { result, metrics, expected };
-}
 
 test.each(['lora', 'full'] as const)('train: the golden trajectory of method %s, then the loss and the answers that PyTorch has', async (method) => {
   using folder = scratch();
   const output = join(folder.path, 'out');
-  const { result, metrics, expected } = await trainGolden(method, output);
+  const { result, metrics, expected } = await trainGolden({ method, output });
   expectClose(metrics.map(({ loss }) => loss), expected.losses, 1e-4);
   expectClose(metrics.map(({ grad_norm }) => grad_norm), expected.gradNorms, 1e-4);
   expectClose(metrics.map(({ learning_rate }) => learning_rate), expected.learningRates, 1e-12);
@@ -67,7 +37,7 @@ test.each(['lora', 'full'] as const)('train: the golden trajectory of method %s,
 
 test('train: padded rows and accumulated batches go the same way', async () => {
   using folder = scratch();
-  const { metrics, expected } = await trainGolden('lora', join(folder.path, 'padded'), ['--no-packing', '--batch-size', '2', '--gradient-accumulation', '2']);
+  const { metrics, expected } = await trainGolden({ method: 'lora', output: join(folder.path, 'padded'), flags: ['--no-packing', '--batch-size', '2', '--gradient-accumulation', '2'] });
   expectClose(metrics.map(({ loss }) => loss), expected.losses, 1e-4);
   expectClose(metrics.map(({ grad_norm }) => grad_norm), expected.gradNorms, 1e-4);
 });

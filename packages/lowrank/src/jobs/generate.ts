@@ -18,7 +18,7 @@ export interface GenerateFolderOptions {
   readonly temperature?: number;
   readonly seed?: number;
   /** Sees each token as it is made. */
-  onToken?(id: number): void;
+  readonly onToken?: (id: number) => void;
 }
 
 /** What `lowrank generate` prints: what was written, without the prompt. */

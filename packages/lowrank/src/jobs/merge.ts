@@ -39,9 +39,10 @@ export async function mergeFolders({ model, adapter, output }: MergeOptions): Pr
     const loaded = await readAdapterFolder(adapter);
     const stored = await openWeights(await openFolder(model));
     const tensors = [...stored.tensors.values()].map(({ name, dtype, shape }) => ({ name, dtype, shape, read: () => stored.read(name) }));
-    const entries = mergedTensors(tensors, loaded).map(({ name, dtype, shape, read }): TensorEntry => {
+    const entries = mergedTensors(tensors, loaded).map((tensor): TensorEntry => {
+      const { name, dtype, shape } = tensor;
       if (!isSafetensorsDtype(dtype)) throw new LowrankError({ code: 'cli.dtype', what: name, expected: 'a dtype of safetensors', got: dtype });
-      return { name, dtype, shape, data: read };
+      return { name, dtype, shape, data: () => tensor.read() };
     });
     await writeFileAtomic(join(output, 'model.safetensors'), writeSafetensors(entries, { format: 'pt', ...stored.metadata }));
     await copyCompanions(model, output);

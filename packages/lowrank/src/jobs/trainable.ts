@@ -1,11 +1,10 @@
 import { LowrankError } from '@lowrank/errors';
 import type { LoraAdapter, LoraConfig } from '@lowrank/lora';
-import { defaultTargets, loraConfig, readAdapter, serializeAdapter } from '@lowrank/lora';
+import { defaultTargets, loraConfig, readAdapter } from '@lowrank/lora';
 import { openFolder, readJson, requireFile } from '@lowrank/models';
-import { extractAdapter, injectAdapter, loadAdapter, matchTargets } from '@lowrank/patch';
-import { writeFileAtomic } from '@lowrank/safetensors';
+import { injectAdapter, loadAdapter, matchTargets } from '@lowrank/patch';
 import type { TrainedParameter } from '@lowrank/trainer';
-import { join } from 'node:path';
+import { saveAdapter } from '../saveAdapter.js';
 import type { OpenModel } from './openModel.js';
 import { saveWeights } from './saveWeights.js';
 
@@ -41,13 +40,7 @@ export async function trainAdapter(model: OpenModel, flags: AdapterFlags): Promi
     config = { ...adapter.config, dropout: flags.dropout ?? adapter.config.dropout };
     parameters = loadAdapter(module, { ...adapter, config }, { outputPath });
   }
-  return {
-    parameters,
-    async save(folder) {
-      const files = serializeAdapter(await extractAdapter(module, config));
-      for (const [name, bytes] of Object.entries(files)) await writeFileAtomic(join(folder, name), bytes);
-    },
-  };
+  return { parameters, save: (folder) => saveAdapter(module, config, folder) };
 }
 
 /** Every weight, to be saved as a model folder. */
