@@ -1,0 +1,52 @@
+import { expect, test } from 'vitest';
+import { render, table } from './report.mjs';
+
+const empty = {
+  command: 'pnpm bench --only matmul',
+  date: '2026-11-24T00:00:00.000Z',
+  machine: { cpu: 'a processor', cores: 2, memoryGiB: 8, platform: 'linux x64', loadAverage: 0.1 },
+  versions: { node: '20.20.2', lowrank: 'abc1234', jaxJs: '0.1.25', webgpu: '0.6.2' },
+  devices: [{ id: 'cpu-1', description: 'WebAssembly SIMD, 1 thread' }],
+  matmul: undefined,
+  training: undefined,
+  notRun: [],
+  failed: [],
+};
+
+test('a table aligns the first column to the left and the others to the right', () => {
+  expect(table([['case', 'ms'], ['512³ NN', '1.5'], ['x', '100.25']])).toBe(['case         ms', '-------  ------', '512³ NN     1.5', 'x        100.25'].join('\n'));
+});
+
+test('the command and the devices come first, and what was not run or broke is named', () => {
+  const text = render({ ...empty, notRun: [{ what: 'PyTorch', reason: 'no Python with torch' }], failed: [{ what: 'training on webgpu', message: 'device lost' }] });
+  expect(text).toContain('command   pnpm bench --only matmul');
+  expect(text).toContain('cpu-1: WebAssembly SIMD, 1 thread');
+  expect(text).toContain('not run: PyTorch: no Python with torch');
+  expect(text).toContain('FAILED: training on webgpu: device lost');
+});
+
+test('the matmul table puts ours beside the peer, and says the one-core figure', () => {
+  const common = { size: [512, 512, 512], ms: { median: 5, count: 3 }, bestGflops: 60, form: 'NN', case: '512³ NN' };
+  const ours = { ...common, who: 'cpu-1', gflops: 53.687, againstPeer: { peer: 'jax-js wasm', ratio: 2.5, low: 2.4, high: 2.6, byCpuTime: 2.45 } };
+  const text = render({ ...empty, matmul: { results: [ours, { ...common, who: 'jax-js wasm', gflops: 21.5, peer: true }] } });
+  expect(text).toMatch(/512³ NN\s+512×512×512\s+cpu-1\s+53\.7\s+60\.0\s+5\.000\s+3\s+2\.50 \[2\.40–2\.60\]\s+2\.45/);
+  expect(text).toContain('NN 2.50× (2.45× by CPU time)');
+});
+
+test('training shows the probe of the same device, and "not run" where there is none', () => {
+  const result = {
+    device: 'cpu-1',
+    msPerStep: { median: 100, low: 90, high: 110 },
+    tokensPerSecond: 7000,
+    gflops: 40,
+    firstLoss: 5.8097,
+    steps: 10,
+    plan: { shape: '1×768', steps: 435, flops: 15e9, arenaBytes: 61e6, sourceBytes: 14e6 },
+    memory: { peakBytes: 80e6 },
+    compile: { traceAndPlan: 300, prepare: 20, plans: 2 },
+  };
+  const training = { workload: { name: 'stories3M on e2e-nlg', r: 8, targetModules: 'all-linear', batchSize: 8 }, results: [result], pytorch: [], overhead: [] };
+  const matmul = { results: [{ case: '512³ NN', who: 'cpu-1', form: 'NN', size: [512, 512, 512], gflops: 50, bestGflops: 51, ms: { median: 5, count: 3 } }] };
+  expect(render({ ...empty, training })).toMatch(/cpu-1\s+100\.0\s+90\.0–110\.0\s+–\s+7000\s+40\.0\s+not run\s+–\s+10\s+5\.80970\s+not run/);
+  expect(render({ ...empty, training, matmul })).toMatch(/40\.0\s+50\.0\s+80%/);
+});
