@@ -74,7 +74,7 @@ export type PlanBuffer =
   | { readonly kind: 'arena'; readonly bytes: number }
   /** All arguments of the compiled function, written before the steps. */
   | { readonly kind: 'inputs'; readonly bytes: number }
-  /** All scalars, 4 bytes each, written before the steps. A backend may bind it as a uniform: operands in it are 0-d. */
+  /** All scalars, 4 bytes each, written before the steps; padded to 16 bytes, for a backend that binds it as a uniform of vectors. Operands in it are 0-d. */
   | { readonly kind: 'scalars'; readonly bytes: number }
   /** A persistent tensor of the caller's, read and perhaps written in place. */
   | { readonly kind: 'source'; readonly bytes: number; readonly source: PersistentData }

@@ -105,7 +105,7 @@ function placeLeaves(program: Program, spec: BackendSpec, buffers: PlanBuffer[])
     leaves.set(value, { buffer: 0, offset: end });
     end = align(end + value.bytes, spec.alignment);
   }
-  buffers.push({ kind: 'inputs', bytes: end }, { kind: 'scalars', bytes: 4 * scalars.length });
+  buffers.push({ kind: 'inputs', bytes: end }, { kind: 'scalars', bytes: 16 * Math.ceil(scalars.length / 4) });
   scalars.forEach((value, at) => leaves.set(value, { buffer: 1, offset: 4 * at }));
   for (const value of used) {
     const { leaf, bytes } = value;
