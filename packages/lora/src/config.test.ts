@@ -68,5 +68,5 @@ test('a pattern matches the whole path', () => {
 test('default targets by model_type; an unknown one is named', () => {
   expect(defaultTargets('llama')).toEqual(['q_proj', 'v_proj']);
   expect(defaultTargets('gpt2')).toEqual(['c_attn']);
-  expect(() => defaultTargets('mamba')).toThrow(/mamba.*llama/);
+  for (const unknown of ['mamba', 'constructor']) expect(() => defaultTargets(unknown)).toThrow(new RegExp(`${unknown}.*llama`));
 });

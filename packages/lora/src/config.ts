@@ -91,7 +91,7 @@ function patternValue(pattern: Readonly<Record<string, number>>, path: string): 
 
 /** PEFT's own choice of targets by `model_type`, for those who name none (PEFT's TRANSFORMERS_MODELS_TO_LORA_TARGET_MODULES_MAPPING). */
 export function defaultTargets(modelType: string): readonly string[] {
-  const known = targetsByModelType[modelType];
+  const known = Object.hasOwn(targetsByModelType, modelType) ? targetsByModelType[modelType] : undefined;
   if (known !== undefined) return known;
   throw new LowrankError({
     code: 'lora.noDefaultTargets',

@@ -45,7 +45,7 @@ export function filesFrom(files: Iterable<File>, name = 'the picked files'): Mod
 
 /** Byte sources by name: for anything else, a network or an archive. */
 export function filesBy(sources: Readonly<Record<string, ByteSource>>, name: string): ModelFiles {
-  return { name, file: (wanted) => Promise.resolve(sources[wanted]) };
+  return { name, file: (wanted) => Promise.resolve(Object.hasOwn(sources, wanted) ? sources[wanted] : undefined) };
 }
 
 /** @throws LowrankError `models.noFile` */

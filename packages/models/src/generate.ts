@@ -25,10 +25,11 @@ const bucketSizes = (maximumSize: number): number[] => [16, 32, 64, 128, 256, 51
  * are data: one plan serves all tokens. Prompts of unlike lengths are padded at the end and decoded side by side.
  *
  * @returns the new tokens of each prompt
- * @throws LowrankError `models.prompt` for an empty prompt or an id beyond the vocabulary, `models.tooLong` beyond the model's positions
+ * @throws LowrankError `models.generate` for a setting out of range, `models.prompt` for an empty prompt or an id beyond the vocabulary, `models.tooLong` beyond the model's positions
  */
 export async function generate(model: CausalModel, { backend, prompts }: { backend: Backend; prompts: readonly (readonly number[])[] }, options: GenerateOptions): Promise<number[][]> {
   const { maxNewTokens, temperature = 0, seed = 0, stopIds = [], onToken, signal } = options;
+  checkSettings({ maxNewTokens, temperature, seed });
   checkPrompts(model, prompts, maxNewTokens);
   if (prompts.length === 0 || maxNewTokens === 0) return prompts.map(() => []);
   const longest = Math.max(...prompts.map((prompt) => prompt.length));
@@ -134,6 +135,15 @@ class Decoder {
     const gumbel = neg(log(maximum(neg(log(uniform)), 1e-7)));
     return argmax(add(logits, mul(gumbel, temperature)));
   }
+}
+
+function checkSettings({ maxNewTokens, temperature, seed }: { maxNewTokens: number; temperature: number; seed: number }): void {
+  const check = (name: string, good: boolean, expected: string, got: number): void => {
+    if (!good) throw new LowrankError({ code: 'models.generate', what: `the generation setting ${name}`, expected, got: String(got) });
+  };
+  check('maxNewTokens', Number.isInteger(maxNewTokens) && maxNewTokens >= 0, 'a whole number of at least 0', maxNewTokens);
+  check('temperature', Number.isFinite(temperature) && temperature >= 0, 'a number of at least 0', temperature);
+  check('seed', Number.isInteger(seed) && seed >= 0 && seed < 2 ** 32, 'a whole number from 0 to 4294967295', seed);
 }
 
 function checkPrompts({ shape }: CausalModel, prompts: readonly (readonly number[])[], maxNewTokens: number): void {

@@ -57,11 +57,12 @@ function rotaryOptions(config: ConfigReader, size: number, maxPositions: number)
   const theta = parameters?.has('rope_theta') === true ? parameters.number('rope_theta') : config.number('rope_theta', 10_000);
   if (config.has('partial_rotary_factor') && config.number('partial_rotary_factor') !== 1) config.refuse('partial_rotary_factor', '1');
   const base = { size, theta, maxPositions };
-  const type = parameters?.has('rope_type') === true ? parameters.string('rope_type') : (parameters?.string('type', 'default') ?? 'default');
+  const typeKey = parameters?.has('rope_type') === true ? 'rope_type' : 'type';
+  const type = parameters?.string(typeKey, 'default') ?? 'default';
   if (parameters === undefined || type === 'default') return base;
+  if (type !== 'llama3' && type !== 'linear') return parameters.refuse(typeKey, '"default", "linear" or "llama3"');
   const factor = parameters.number('factor');
   if (type === 'linear') return { ...base, scaling: { type, factor } };
-  if (type !== 'llama3') return parameters.refuse('rope_type', '"default", "linear" or "llama3"');
   return {
     ...base,
     scaling: {

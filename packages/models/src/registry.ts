@@ -16,7 +16,7 @@ const architectures: Readonly<Record<string, Architecture>> = {
 /** @throws LowrankError `models.unknownType` */
 export function architectureOf(config: ConfigReader): Architecture {
   const { modelType } = config;
-  const found = architectures[modelType];
+  const found = Object.hasOwn(architectures, modelType) ? architectures[modelType] : undefined;
   if (found !== undefined) return found;
   throw new LowrankError({ code: 'models.unknownType', what: `model_type in ${config.name}`, expected: `one of ${Object.keys(architectures).join(', ')}`, got: JSON.stringify(modelType), remedy: 'Use a model of a supported family.' });
 }

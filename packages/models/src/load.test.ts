@@ -1,0 +1,127 @@
+import { readFile } from 'node:fs/promises';
+import type { ByteSource, TensorEntry } from '@lowrank/safetensors';
+import { bytesSource, openSafetensors, serializeSafetensors } from '@lowrank/safetensors';
+import { evaluateReference } from '@lowrank/tensor';
+import { describe, expect, test } from 'vitest';
+import type { ModelFiles } from './files.js';
+import { filesBy, filesFrom, openFolder, readJson } from './files.js';
+import { createModel, loadModel } from './load.js';
+import { goldenBatch, goldenFolder, openGolden } from './testing.js';
+
+type Entry = TensorEntry & { readonly data: Uint8Array };
+
+const configBytes = await readFile(`${goldenFolder('tied')}/config.json`);
+const config = JSON.parse(configBytes.toString()) as Record<string, unknown>;
+
+async function entriesOf(variant: string): Promise<Entry[]> {
+  const file = await openSafetensors(bytesSource(await readFile(`${goldenFolder(variant)}/model.safetensors`)));
+  return Promise.all([...file.tensors.values()].map(async ({ name, dtype, shape }) => ({ name, dtype, shape, data: await file.read(name) })));
+}
+
+const entries = await entriesOf('tied');
+const text = (value: unknown): ByteSource => bytesSource(new TextEncoder().encode(JSON.stringify(value)));
+
+function folder(tensors: readonly Entry[], json: unknown = config): ModelFiles {
+  return filesBy({ 'config.json': text(json), 'model.safetensors': bytesSource(serializeSafetensors(tensors, {}), 'model.safetensors') }, 'here');
+}
+
+const zeros = (name: string, shape: readonly number[], dtype: 'F32' | 'I32' = 'F32'): Entry => ({ name, dtype, shape, data: new Uint8Array(shape.reduce((a, b) => a * b, 4)) });
+
+async function lossOf(files: ModelFiles): Promise<number | undefined> {
+  const model = await loadModel(files);
+  return (await evaluateReference([model.loss(await goldenBatch(await openGolden('tied'), 'plain'))]))[0]?.[0];
+}
+
+const wanted = await lossOf(folder(entries));
+
+test('a folder, picked files and byte sources are the same model', async () => {
+  expect(await lossOf(await openFolder(goldenFolder('tied')))).toBe(wanted);
+  const picked = await Promise.all(['config.json', 'model.safetensors'].map(async (name) => new File([new Uint8Array(await readFile(`${goldenFolder('tied')}/${name}`))], name)));
+  expect(await lossOf(filesFrom(picked))).toBe(wanted);
+});
+
+test('shards by their index', async () => {
+  const halves = [entries.slice(0, 7), entries.slice(7)];
+  const names = ['model-00001-of-00002.safetensors', 'model-00002-of-00002.safetensors'];
+  const weightMap = Object.fromEntries(halves.flatMap((half, at) => half.map(({ name }) => [name, names[at]])));
+  const shards = Object.fromEntries(halves.map((half, at) => [names[at] ?? '', bytesSource(serializeSafetensors(half, {}), names[at])]));
+  const sources: Record<string, ByteSource> = { 'config.json': text(config), 'model.safetensors.index.json': text({ weight_map: weightMap }), ...shards };
+  expect(await lossOf(filesBy(sources, 'here'))).toBe(wanted);
+  const { [names[1] ?? '']: _, ...incomplete } = sources;
+  await expect(loadModel(filesBy(incomplete, 'here'))).rejects.toThrow(/here\/model-00002-of-00002\.safetensors/);
+});
+
+test('a tied head that is stored all the same, and tables of old checkpoints, are no surprise', async () => {
+  const more = [...entries, zeros('lm_head.weight', [96, 24]), zeros('model.layers.0.self_attn.rotary_emb.inv_freq', [3])];
+  expect(await lossOf(folder(more))).toBe(wanted);
+});
+
+describe('weights that do not fit are listed', () => {
+  const without = (name: string): Entry[] => entries.filter((entry) => entry.name !== name);
+  test.each<[string, readonly Entry[], RegExp]>([
+    ['missing', without('model.layers.1.mlp.up_proj.weight'), /missing: model\.layers\.1\.mlp\.up_proj\.weight \[40, 24\]/],
+    ['unexpected', [...entries, zeros('model.layers.2.mlp.up_proj.weight', [40, 24])], /unexpected: model\.layers\.2\.mlp\.up_proj\.weight/],
+    ['misshapen', [...without('model.norm.weight'), zeros('model.norm.weight', [25])], /misshapen: model\.norm\.weight is \[25\], expected \[24\]/],
+    ['of another dtype', [...without('model.norm.weight'), zeros('model.norm.weight', [24], 'I32')], /dtype: model\.norm\.weight is I32/],
+    ['with a bias that the config does not call for', [...entries, zeros('model.layers.0.self_attn.q_proj.bias', [24])], /unexpected: model\.layers\.0\.self_attn\.q_proj\.bias/],
+  ])('%s', async (_, tensors, message) => {
+    await expect(loadModel(folder(tensors))).rejects.toThrow(message);
+  });
+
+  test('many of them: some are shown, the rest is counted', async () => {
+    await expect(loadModel(folder(entries, { ...config, num_hidden_layers: 4 }))).rejects.toThrow(/missing: model\.layers\.2\..*and 8 more/);
+  });
+
+  test('an untied head', async () => {
+    await expect(loadModel(folder(entries, { ...config, tie_word_embeddings: false }))).rejects.toThrow(/missing: lm_head\.weight \[96, 24\]/);
+  });
+});
+
+describe('folders that are none', () => {
+  test.each<[string, Record<string, ByteSource>, RegExp]>([
+    ['no config', {}, /here\/config\.json: expected this file/],
+    ['no weights', { 'config.json': text(config) }, /model\.safetensors or model\.safetensors\.index\.json, got neither/],
+    ['a pickle', { 'config.json': text(config), 'pytorch_model.bin': text(1) }, /pickle.*Convert it/],
+    ['config that is no JSON', { 'config.json': bytesSource(new TextEncoder().encode('{"model_type": ')) }, /here\/config\.json: expected a JSON object/],
+    ['config that is no object', { 'config.json': text([1]) }, /JSON object, got \[1\]/],
+    ['no model_type', { 'config.json': text({}) }, /model_type in here\/config\.json/],
+    ['an unknown model_type', { 'config.json': text({ model_type: 'mamba' }) }, /model_type.*one of llama, got "mamba"/],
+    ['a model_type that objects have', { 'config.json': text({ model_type: 'constructor' }) }, /model_type.*one of llama/],
+  ])('%s', async (_, sources, message) => {
+    await expect(loadModel(filesBy(sources, 'here'))).rejects.toThrow(message);
+  });
+
+  test('paths that are no folders', async () => {
+    await expect(openFolder('/nowhere/at/all')).rejects.toThrow(/\/nowhere\/at\/all.*nothing there/);
+    await expect(openFolder(`${goldenFolder('tied')}/config.json`)).rejects.toThrow(/a file/);
+  });
+
+  test('a name that objects have is no file', async () => {
+    await expect(readJson(filesBy({}, 'here'), 'toString')).rejects.toThrow(/expected this file/);
+  });
+});
+
+test('progress counts every byte that is read', async () => {
+  const seen: number[] = [];
+  let total = 0;
+  await loadModel(folder(entries), { onProgress: ({ bytes, totalBytes }) => {
+    seen.push(bytes);
+    total = totalBytes;
+  } });
+  expect(seen.length).toBe(entries.length);
+  expect(seen.at(-1)).toBe(total);
+  expect(total).toBe(entries.reduce((sum, { data }) => sum + data.byteLength, 0));
+});
+
+test('fresh weights for a config: each is asked for once, by name and shape', async () => {
+  const asked: string[] = [];
+  const model = createModel(config, ({ name, shape, kind }) => {
+    asked.push(name);
+    return new Float32Array(shape.reduce((a, b) => a * b, 1)).fill(kind === 'vector' ? 1 : 0);
+  });
+  expect(asked.sort()).toEqual(entries.map(({ name }) => name).sort());
+  const batch = await goldenBatch(await openGolden('tied'), 'plain');
+  const [loss] = await evaluateReference([model.loss(batch)]);
+  const { tokens } = (await openGolden('tied')).answers.base.plain;
+  expect(loss?.[0]).toBeCloseTo(tokens * Math.log(96), 9);
+});
