@@ -6,6 +6,13 @@ import { createWebgpuBackend } from '@lowrank/webgpu';
 export const devices = ['auto', 'webgpu', 'cpu'] as const;
 export type DeviceName = (typeof devices)[number];
 
+/** A backend, or a way to one: it is opened when the work begins, after all that could be wrong with the input has been looked at. */
+export type BackendOrOpener = Backend | (() => Promise<Backend>);
+
+export function openBackend(backend: BackendOrOpener): Promise<Backend> {
+  return typeof backend === 'function' ? backend() : Promise.resolve(backend);
+}
+
 export interface ChosenBackend {
   readonly backend: Backend;
   /** For people: why this one, where `auto` had to do without a GPU. */

@@ -11,7 +11,7 @@ export type { Backend, Tensor } from '@lowrank/tensor';
 export { evaluate, NonFiniteError, train } from '@lowrank/trainer';
 export type { Evaluation, TrainEvent, TrainOptions, TrainResult, TrainSession } from '@lowrank/trainer';
 export { chooseBackend, devices } from './device.js';
-export type { ChosenBackend, DeviceName } from './device.js';
+export type { BackendOrOpener, ChosenBackend, DeviceName } from './device.js';
 export { saveAdapter } from './saveAdapter.js';
 export { evaluationWindows, largestWindow, trainingWindows } from './windows.js';
 export type { WindowOptions } from './windows.js';

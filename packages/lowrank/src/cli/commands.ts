@@ -39,20 +39,25 @@ export function makeActions(speaker: Speaker, onInterrupted: () => void): Action
   };
 }
 
-async function withBackend(device: DeviceName, speaker: Speaker, job: (backend: Backend) => Promise<void>): Promise<void> {
-  const { backend, note } = await chooseBackend(device);
-  try {
+async function withBackend(device: DeviceName, speaker: Speaker, job: (backend: () => Promise<Backend>) => Promise<void>): Promise<void> {
+  let opened: Backend | undefined;
+  const open = async (): Promise<Backend> => {
+    const { backend, note } = await chooseBackend(device);
+    opened = backend;
     if (note !== undefined) speaker.say(note);
     speaker.say(`device: ${backend.name}, ${backend.description}`);
-    await job(backend);
+    return backend;
+  };
+  try {
+    await job(open);
   } finally {
-    backend.dispose();
+    opened?.dispose();
   }
 }
 
 interface TrainCommand {
   readonly flags: TrainFlags;
-  readonly backend: Backend;
+  readonly backend: () => Promise<Backend>;
   readonly speaker: Speaker;
   readonly onInterrupted: () => void;
 }

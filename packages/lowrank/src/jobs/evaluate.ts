@@ -1,7 +1,8 @@
 import { readDataset, readTokenizer } from '@lowrank/data';
-import type { Backend } from '@lowrank/tensor';
 import type { Execution } from '@lowrank/trainer';
 import { evaluate } from '@lowrank/trainer';
+import { openBackend } from '../device.js';
+import type { BackendOrOpener } from '../device.js';
 import { evaluationWindows } from '../windows.js';
 import { datasetWarnings } from './fineTune.js';
 import { adapterRemedy, checkFolder, modelRemedy } from './folders.js';
@@ -9,7 +10,7 @@ import { openModel } from './openModel.js';
 import { loadAdapterInto } from './trainable.js';
 
 export interface EvaluateFolderOptions {
-  readonly backend: Backend;
+  readonly backend: BackendOrOpener;
   readonly model: string;
   readonly adapter?: string;
   readonly data: string;
@@ -31,7 +32,6 @@ export interface EvaluateFolderResult {
 
 /** The loss of a model folder, with or without an adapter folder, over a file of rows. */
 export async function evaluateFolder(options: EvaluateFolderOptions): Promise<EvaluateFolderResult> {
-  const { backend } = options;
   await checkFolder(options.model, 'model folder', modelRemedy);
   if (options.adapter !== undefined) await checkFolder(options.adapter, 'adapter folder', adapterRemedy);
   const tokenizer = await readTokenizer(options.model);
@@ -41,6 +41,7 @@ export async function evaluateFolder(options: EvaluateFolderOptions): Promise<Ev
   const maxLength = Math.min(options.maxLength ?? contextLength, contextLength);
   const dataset = await readDataset(options.data, tokenizer, { vocabularySize, maxLength });
   for (const text of datasetWarnings(dataset, maxLength)) options.onWarning?.(text);
+  const backend = await openBackend(options.backend);
   const { loss, tokens, rows } = await evaluate({ backend, loss: model.loss, batches: evaluationWindows(dataset.rows), execution: options.execution });
   return { loss, perplexity: Math.exp(loss), tokens, rows };
 }

@@ -1,10 +1,12 @@
 import type { EncodedRow, TextTokenizer } from '@lowrank/data';
 import { readDataset, readTokenizer } from '@lowrank/data';
 import { LowrankError } from '@lowrank/errors';
-import type { Backend, RandomState } from '@lowrank/tensor';
+import type { RandomState } from '@lowrank/tensor';
 import { scalar } from '@lowrank/tensor';
 import type { Execution, ScheduleName, TrainEvent, TrainSession } from '@lowrank/trainer';
 import { train } from '@lowrank/trainer';
+import { openBackend } from '../device.js';
+import type { BackendOrOpener } from '../device.js';
 import { openMetricsFile, metricsOf } from '../metricsFile.js';
 import { openOutputFolder } from '../outputFolder.js';
 import { evaluationWindows, largestWindow, trainingWindows } from '../windows.js';
@@ -17,7 +19,7 @@ import type { Trainable } from './trainable.js';
 export const methods = ['lora', 'full'] as const;
 
 export interface FineTuneOptions {
-  readonly backend: Backend;
+  readonly backend: BackendOrOpener;
   /** Hugging Face folder. */
   readonly model: string;
   /** JSONL file of rows. */
@@ -99,7 +101,7 @@ interface Session extends TrainSession {
 }
 
 async function withRows(options: FineTuneOptions): Promise<FineTuneResult> {
-  const { backend, batchSize = 8, gradientAccumulation = 1, method = 'lora', seed = 0 } = options;
+  const { batchSize = 8, gradientAccumulation = 1, method = 'lora', seed = 0 } = options;
   const tokenizer = await readTokenizer(options.model);
   const model = await openModel(options.model);
   const rows = await readRows(options, options.data, { tokenizer, model });
@@ -108,6 +110,7 @@ async function withRows(options: FineTuneOptions): Promise<FineTuneResult> {
   const random: RandomState = { seed: scalar(seed >>> 0, { dtype: 'u32', name: 'seed' }), step: scalar(0, { dtype: 'u32', name: 'draw' }) };
   const trainable = method === 'full' ? trainWeights(model) : await trainAdapter(model, { ...options, seed });
   const windows = { ...options, batchSize, gradientAccumulation };
+  const backend = await openBackend(options.backend);
   const metrics = await openMetricsFile(options.output);
   try {
     const result = await train<Session>({

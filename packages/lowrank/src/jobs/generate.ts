@@ -2,13 +2,14 @@ import type { TextTokenizer } from '@lowrank/data';
 import { readTokenizer } from '@lowrank/data';
 import { LowrankError } from '@lowrank/errors';
 import { generate } from '@lowrank/models';
-import type { Backend } from '@lowrank/tensor';
+import { openBackend } from '../device.js';
+import type { BackendOrOpener } from '../device.js';
 import { adapterRemedy, checkFolder, modelRemedy } from './folders.js';
 import { openModel } from './openModel.js';
 import { loadAdapterInto } from './trainable.js';
 
 export interface GenerateFolderOptions {
-  readonly backend: Backend;
+  readonly backend: BackendOrOpener;
   readonly model: string;
   readonly adapter?: string;
   /** Empty: BOS alone. */
@@ -29,15 +30,17 @@ export interface GenerateFolderResult {
 
 /** Continues a prompt with a model folder, with or without an adapter folder; ends at EOS. */
 export async function generateFolder(options: GenerateFolderOptions): Promise<GenerateFolderResult> {
-  const { backend, temperature, seed, onToken } = options;
+  const { temperature, seed, onToken } = options;
   await checkFolder(options.model, 'model folder', modelRemedy);
   if (options.adapter !== undefined) await checkFolder(options.adapter, 'adapter folder', adapterRemedy);
   const tokenizer = await readTokenizer(options.model);
-  const { module, contextLength, folder, ...model } = await openModel(options.model);
-  if (options.adapter !== undefined) await loadAdapterInto({ module, contextLength, folder, ...model }, options.adapter);
+  const model = await openModel(options.model);
+  const { module, contextLength } = model;
+  if (options.adapter !== undefined) await loadAdapterInto(model, options.adapter);
   const prompt = promptIds(options.prompt, tokenizer);
   const maxNewTokens = options.maxNewTokens ?? Math.max(1, Math.min(128, contextLength - prompt.length));
   const stopIds = [...new Set([...(tokenizer.eosId === undefined ? [] : [tokenizer.eosId]), ...module.shape.eosIds])];
+  const backend = await openBackend(options.backend);
   const [ids = []] = await generate(module, { backend, prompts: [prompt] }, { maxNewTokens, temperature, seed, stopIds, onToken });
   return { text: continuation(tokenizer, prompt, ids), ids };
 }
