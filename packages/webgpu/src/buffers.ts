@@ -4,7 +4,7 @@ import { BufferUsage, MapMode } from './constants.js';
 import type { WebgpuDevice } from './device.js';
 import { unsupportedShape } from './gpuErrors.js';
 
-/** GPU memory handed to the compiler. `bytes` is what was asked for; the GPU buffer is rounded up to 16, the size of the widest load. */
+/** GPU memory handed to the compiler. `bytes` is what was asked for; the GPU buffer is rounded up to whole words. */
 export class WebgpuBuffer implements DeviceBuffer {
   constructor(
     readonly gpu: GPUBuffer,
@@ -40,11 +40,10 @@ export class BufferStore {
   /** Zero-filled, as WebGPU promises. Running out of memory is reported by the error scope around the creation, at the next run or read. */
   allocate(bytes: number, label: string): WebgpuBuffer {
     this.#device.check();
-    const size = Math.max(16, roundUp(bytes, 16));
+    const size = Math.max(4, roundUp(bytes, 4));
     const limit = this.#device.limits.maxBufferSize;
     if (size > limit) throw unsupportedShape({ op: `buffer ${label}`, bytes: size, limit, limitName: 'maxBufferSize' });
-    const uniform = size <= this.#device.limits.maxUniformBufferBindingSize ? BufferUsage.uniform : 0;
-    const gpu = this.#device.gpu.createBuffer({ label, size, usage: BufferUsage.storage | BufferUsage.copySrc | BufferUsage.copyDst | uniform });
+    const gpu = this.#device.gpu.createBuffer({ label, size, usage: BufferUsage.storage | BufferUsage.copySrc | BufferUsage.copyDst });
     this.#buffers++;
     this.#bytes += size;
     this.#peakBytes = Math.max(this.#peakBytes, this.#bytes);

@@ -3,7 +3,9 @@ import type { DeviceBuffer, Executable, Plan, RunRequest, Step } from '@lowrank/
 import { own, roundUp, upload } from './buffers.js';
 import type { WebgpuDevice } from './device.js';
 import { unsupportedShape } from './gpuErrors.js';
-import type { Binding, KernelContext, Launch } from './kernel.js';
+import { BufferUsage } from './constants.js';
+import { parameters } from './kernel.js';
+import type { Binding, Launch } from './kernel.js';
 import type { Pipeline } from './pipelines.js';
 import { StagingRing } from './stagingRing.js';
 import type { Readable } from './stagingRing.js';
@@ -26,22 +28,61 @@ export async function prepareExecutable(options: { device: WebgpuDevice; plan: P
   const launches = plan.steps.flatMap((step) => lower(step).map((launch) => ({ launch, step })));
   for (const { launch, step } of launches) checkLaunch(launch, step, device);
   const pipelines = await Promise.all(launches.map(({ launch: { code, label, bindings } }) => device.pipelines.get({ code, label, access: bindings.map(({ access }) => access) })));
+  const scalarBytes = plan.buffers.find(({ kind }) => kind === 'scalars')?.bytes ?? 0;
+  const parameterTable = makeParameters(device, scalarBytes, launches.map(({ launch }) => launch));
   const groups = new Map<string, GPUBindGroup>();
   const dispatches = launches.map(({ launch }, at): Dispatch => {
     const made = pipelines[at];
     if (made === undefined) throw new TypeError('a launch without a pipeline');
-    return { pipeline: made.pipeline, bindGroup: bindGroupOf(launch, made, { device, buffers, groups }), workgroups: launch.workgroups, label: launch.label };
+    return { pipeline: made.pipeline, bindGroup: bindGroupOf(launch, made, { device, buffers, parameterTable, groups }), workgroups: launch.workgroups, label: launch.label };
   });
   await device.errors.settle();
-  return new WebgpuExecutable({ device, plan, buffers, dispatches });
+  return new WebgpuExecutable({ device, plan, buffers, dispatches, parameterBuffer: parameterTable.buffer });
 }
 
-function bindGroupOf(launch: Launch, { layout }: Pipeline, scene: { device: WebgpuDevice; buffers: readonly GPUBuffer[]; groups: Map<string, GPUBindGroup> }): GPUBindGroup {
-  const key = launch.bindings.map(({ buffer, offset, bytes, access }) => `${buffer}:${offset}:${bytes}:${access}`).join();
+/** The executable's uniform buffer: the scalars, written at every run, and the sizes of each dispatch, written once. */
+interface ParameterTable {
+  readonly buffer: GPUBuffer | undefined;
+  readonly offsets: ReadonlyMap<string, number>;
+}
+
+/** Uniform slices start at multiples of this on every device. */
+const uniformAlignment = 256;
+
+function makeParameters(device: WebgpuDevice, scalarBytes: number, launches: readonly Launch[]): ParameterTable {
+  const offsets = new Map<string, number>();
+  const sizes: { at: number; values: readonly number[] }[] = [];
+  let end = roundUp(scalarBytes, uniformAlignment);
+  for (const { bindings } of launches) {
+    for (const { sizes: values } of bindings) {
+      if (values === undefined || offsets.has(values.join(':'))) continue;
+      offsets.set(values.join(':'), end);
+      sizes.push({ at: end, values });
+      end += roundUp(16 * Math.ceil(values.length / 4), uniformAlignment);
+    }
+  }
+  if (end === 0) return { buffer: undefined, offsets };
+  const words = new Uint32Array(end / 4);
+  for (const { at, values } of sizes) words.set(values, at / 4);
+  const buffer = device.gpu.createBuffer({ label: 'parameters', size: end, usage: BufferUsage.uniform | BufferUsage.copyDst });
+  device.gpu.queue.writeBuffer(buffer, 0, words);
+  return { buffer, offsets };
+}
+
+interface BindScene {
+  readonly device: WebgpuDevice;
+  readonly buffers: readonly GPUBuffer[];
+  readonly parameterTable: ParameterTable;
+  readonly groups: Map<string, GPUBindGroup>;
+}
+
+function bindGroupOf(launch: Launch, { layout }: Pipeline, scene: BindScene): GPUBindGroup {
+  const key = launch.bindings.map(({ buffer, offset, bytes, access, sizes }) => `${buffer}:${offset}:${bytes}:${access}:${sizes?.join('x') ?? ''}`).join();
   const known = scene.groups.get(key);
   if (known !== undefined) return known;
-  const entries = launch.bindings.map(({ buffer: index, offset, bytes }, binding) => {
-    const buffer = scene.buffers[index];
+  const entries = launch.bindings.map(({ buffer: index, offset: start, bytes, sizes }, binding) => {
+    const buffer = index === parameters ? scene.parameterTable.buffer : scene.buffers[index];
+    const offset = sizes === undefined ? start : (scene.parameterTable.offsets.get(sizes.join(':')) ?? 0);
     if (buffer === undefined) throw new TypeError(`the plan has no buffer ${index}`);
     return { binding, resource: { buffer, offset, size: bindingSize(bytes, buffer.size - offset) } };
   });
@@ -82,13 +123,15 @@ export class WebgpuExecutable implements Executable {
   readonly #dispatches: readonly Dispatch[];
   readonly #inputs: GPUBuffer | undefined;
   readonly #scalars: GPUBuffer | undefined;
+  readonly #parameters: GPUBuffer | undefined;
   readonly #outputs: readonly Readable[];
   readonly #ring: StagingRing;
   #queue: Promise<unknown> = Promise.resolve();
   #unread: Promise<unknown>[] = [];
 
-  constructor(parts: { device: WebgpuDevice; plan: Plan; buffers: readonly GPUBuffer[]; dispatches: readonly Dispatch[] }) {
+  constructor(parts: { device: WebgpuDevice; plan: Plan; buffers: readonly GPUBuffer[]; dispatches: readonly Dispatch[]; parameterBuffer: GPUBuffer | undefined }) {
     const { device, plan, buffers, dispatches } = parts;
+    this.#parameters = parts.parameterBuffer;
     this.#device = device;
     this.#dispatches = dispatches;
     this.#inputs = buffers[plan.buffers.findIndex(({ kind }) => kind === 'inputs')];
@@ -122,6 +165,7 @@ export class WebgpuExecutable implements Executable {
     const { gpu } = device;
     if (this.#inputs !== undefined) upload(gpu, this.#inputs, 0, inputs);
     if (this.#scalars !== undefined) upload(gpu, this.#scalars, 0, scalars);
+    if (this.#parameters !== undefined) upload(gpu, this.#parameters, 0, scalars);
     const encoder = gpu.createCommandEncoder();
     this.#encode(encoder);
     if (slot !== undefined) this.#ring.copy(encoder, slot, values);
@@ -167,5 +211,6 @@ export class WebgpuExecutable implements Executable {
 
   dispose(): void {
     this.#ring.destroy();
+    this.#parameters?.destroy();
   }
 }

@@ -18,7 +18,12 @@ export interface Slice {
 
 export interface Binding extends Slice {
   readonly access: 'read' | 'read_write' | 'uniform';
+  /** Numbers that the executable keeps for this dispatch, in place of a slice of the plan's memory. */
+  readonly sizes?: readonly number[];
 }
+
+/** Stands for the executable's own uniform buffer in a binding: the scalars at its start, then the sizes of each dispatch. */
+export const parameters = -1;
 
 /** What a kernel may know when it writes its shader. */
 export interface KernelContext {

@@ -1,4 +1,5 @@
 import type { DType, Operand } from '@lowrank/tensor';
+import { parameters } from './kernel.js';
 import type { Binding, KernelContext, Launch, Slice } from './kernel.js';
 
 /** Element types of a storage binding. 16-bit and 8-bit data is bound as packed words. */
@@ -19,6 +20,7 @@ export class Shader {
   readonly #bound: Bound[] = [];
   readonly #context: KernelContext;
   #usesScalars = false;
+  readonly #sizes = new Map<string, number>();
 
   constructor(context: KernelContext) {
     this.#context = context;
@@ -44,9 +46,14 @@ export class Shader {
     return type === 'u32' ? raw : `bitcast<${type}>(${raw})`;
   }
 
-  /** How many storage bindings the shader has so far. */
-  get storageBindings(): number {
-    return this.#bound.length;
+  /**
+   * A size as a u32 expression that is read at run time: shapes that differ in it alone share a pipeline. Sizes that decide a shader's form stay
+   * constants. Compiling takes long on software adapters, and every length of a batch is a shape of its own.
+   */
+  size(name: string, value: number): string {
+    const at = this.#sizes.has(name) ? [...this.#sizes.keys()].indexOf(name) : this.#sizes.size;
+    this.#sizes.set(name, value);
+    return `sizes[${Math.floor(at / 4)}].${'xyzw'[at % 4] ?? 'x'}`;
   }
 
   launch(options: { label: string; body: string; workgroups: readonly [number, number, number] }): Launch {
@@ -63,7 +70,12 @@ export class Shader {
     if (this.#usesScalars && scalars !== undefined) {
       const bytes = Math.ceil(scalars.bytes / 16) * 16;
       declarations += `@group(0) @binding(${bindings.length}) var<uniform> scalars: array<vec4<u32>, ${bytes / 16}>;\n`;
-      bindings.push({ buffer: scalars.buffer, offset: 0, bytes, access: 'uniform' });
+      bindings.push({ buffer: parameters, offset: 0, bytes, access: 'uniform' });
+    }
+    if (this.#sizes.size > 0) {
+      const words = Math.ceil(this.#sizes.size / 4);
+      declarations += `@group(0) @binding(${bindings.length}) var<uniform> sizes: array<vec4<u32>, ${words}>;\n`;
+      bindings.push({ buffer: parameters, offset: 0, bytes: 16 * words, access: 'uniform', sizes: [...this.#sizes.values()] });
     }
     return { label: options.label, code: `${declarations}\n${options.body}`, bindings, workgroups: options.workgroups };
   }
@@ -95,7 +107,7 @@ export function grid(count: number, limit = 65_535): [number, number, number] {
 export function mainHead(size: number, workgroups: readonly [number, number, number]): string {
   return `@compute @workgroup_size(${size})
 fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
-  let group = wid.x + wid.y * ${workgroups[0]}u;
+  let group = ${workgroups[1] === 1 ? 'wid.x' : `wid.x + wid.y * ${workgroups[0]}u`};
   let index = group * ${size}u + lane;`;
 }
 

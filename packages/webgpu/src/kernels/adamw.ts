@@ -18,7 +18,7 @@ export const adamw = defineKernel<AttrsOf<'adamw'>>({
     const body = `${nonFinite}
 ${mainHead(64, workgroups)}
   let factor = ${clip};
-  if (index >= ${total}u || !isFinite(factor)) { return; }
+  if (index >= ${shader.size('total', total)} || !isFinite(factor)) { return; }
   let line = 2u * (index / ${segmentBlock}u);
   let multiplier = ${table}[line];
   let gradient = factor * ${g}[index];

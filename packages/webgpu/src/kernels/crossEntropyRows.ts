@@ -8,8 +8,8 @@ export const crossEntropyRows = defineKernel<AttrsOf<'crossEntropyRows'>>({
   launches({ inputs, outputs, attrs: { gradient } }, context) {
     const logits = operand(inputs, 0, 'crossEntropyRows');
     const [rows = 0, width = 0] = logits.shape;
-    const form = rowForm(rows, width, context);
     const shader = new Shader(context);
+    const form = rowForm(shader, rows, width, context);
     const dx = gradient ? shader.write('dx', operand(outputs, 1, 'crossEntropyRows')) : '';
     const x = shader.read('x', logits);
     const labels = shader.read('labels', operand(inputs, 1, 'crossEntropyRows'), 'i32');

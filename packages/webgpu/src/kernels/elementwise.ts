@@ -26,7 +26,7 @@ export const elementwise = defineKernel<Attrs>({
     const workgroups = grid(Math.ceil(total / 64));
     let body = `${nonFinite}${functions(attrs.program, width)}
 ${mainHead(64, workgroups)}
-  if (index >= ${total}u) { return; }
+  if (index >= ${shader.size('total', total)}) { return; }
   let element = index * ${width}u;
 `;
     loads.forEach((load, at) => (body += `  let v${at} = ${load};\n`));

@@ -50,15 +50,16 @@ function sumParts(options: { label: string; product: Product; splits: number; wo
   const type = unit === 4 ? 'vec4<f32>' : 'f32';
   const total = (batch * m * n) / unit;
   const shader = new Shader(context);
+  const [count, width] = [shader.size('total', total), shader.size('width', n / unit)];
   const partial = shader.read('partial', workspace, type);
   const added = addend === undefined ? undefined : shader.read('addend', addend.value, type);
   const c = shader.write('c', out, type);
   const workgroups = grid(Math.ceil(total / 64));
-  const plus = added === undefined ? '' : ` + ${added}[${addend?.kind === 'row' ? `index % ${n / unit}u` : 'index'}]`;
+  const plus = added === undefined ? '' : ` + ${added}[${addend?.kind === 'row' ? `index % ${width}` : 'index'}]`;
   const body = `${mainHead(64, workgroups)}
-  if (index >= ${total}u) { return; }
+  if (index >= ${count}) { return; }
   var sum = ${partial}[index];
-  for (var part = 1u; part < ${splits}u; part++) { sum += ${partial}[part * ${total}u + index]; }
+  for (var part = 1u; part < ${splits}u; part++) { sum += ${partial}[part * ${count} + index]; }
   ${c}[index] = sum${plus};
 }
 `;

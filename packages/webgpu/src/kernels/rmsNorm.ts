@@ -8,8 +8,8 @@ import { Shader, literal } from '../shader.js';
 export const rmsNorm = defineKernel<AttrsOf<'rmsNorm'>>({
   launches({ inputs, outputs, attrs: { epsilon } }, context) {
     const { rows, width } = rowsOf(operand(inputs, 0, 'rmsNorm'));
-    const form = rowForm(rows, width, context);
     const shader = new Shader(context);
+    const form = rowForm(shader, rows, width, context);
     const x = shader.read('x', operand(inputs, 0, 'rmsNorm'));
     const w = shader.read('w', operand(inputs, 1, 'rmsNorm'));
     const y = shader.write('y', operand(outputs, 0, 'rmsNorm'));

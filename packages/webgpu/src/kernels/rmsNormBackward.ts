@@ -8,8 +8,8 @@ import { rowsOf } from './rmsNorm.js';
 export const rmsNormBackward = defineKernel<AttrsOf<'rmsNormBackward'>>({
   launches({ inputs, outputs, attrs: { epsilon } }, context) {
     const { rows, width } = rowsOf(operand(inputs, 0, 'rmsNormBackward'));
-    const form = rowForm(rows, width, context);
     const shader = new Shader(context);
+    const form = rowForm(shader, rows, width, context);
     const dx = shader.write('dx', operand(outputs, 0, 'rmsNormBackward'));
     const x = shader.read('x', operand(inputs, 0, 'rmsNormBackward'));
     const w = shader.read('w', operand(inputs, 1, 'rmsNormBackward'));

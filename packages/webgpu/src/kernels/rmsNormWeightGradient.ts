@@ -14,8 +14,8 @@ export const rmsNormWeightGradient = defineKernel<AttrsOf<'rmsNormWeightGradient
     const { rows, width } = rowsOf(from);
     if (workspace === undefined) throw new TypeError('rmsNormWeightGradient lacks its workspace');
     const parts = Math.ceil(rows / rowsPerPart);
-    const form = rowForm(rows, width, context);
     const factors = new Shader(context);
+    const form = rowForm(factors, rows, width, context);
     const x = factors.read('x', from);
     const f = factors.write('scratch', workspace);
     const factorBody = `${form.helpers}

@@ -19,10 +19,10 @@ export const rope = defineKernel<AttrsOf<'rope'>>({
     const y = shader.write('y', operand(outputs, 0, 'rope'));
     const workgroups = grid(Math.ceil(total / 64));
     const body = `${mainHead(64, workgroups)}
-  if (index >= ${total}u) { return; }
+  if (index >= ${shader.size('total', total)}) { return; }
   let d = index % ${size}u;
   if (d >= ${2 * half}u) { ${y}[index] = ${x}[index]; return; }
-  let position = min(u32(${positions}[index / ${heads * size}u]), ${places - 1}u);
+  let position = min(u32(${positions}[index / ${heads * size}u]), ${shader.size('places', places)} - 1u);
   let pair = d % ${Math.max(1, half)}u;
   let c = ${cosine}[position * ${half}u + pair];
   let s = ${inverse ? '-' : ''}${sine}[position * ${half}u + pair];

@@ -13,7 +13,7 @@ export const swiglu = defineKernel<AttrsOf<'swiglu'>>({
     const up = shader.read('up', operand(inputs, 1, 'swiglu'));
     const workgroups = grid(Math.ceil(total / 64));
     const body = `${mainHead(64, workgroups)}
-  if (index >= ${total}u) { return; }
+  if (index >= ${shader.size('total', total)}) { return; }
   let x = ${gate}[index];
   ${y}[index] = x / (1.0f + exp(-x)) * ${up}[index];
 }

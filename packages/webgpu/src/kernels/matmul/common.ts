@@ -14,6 +14,7 @@ export interface Phase {
   readonly to: string;
   /** Elements of k, when the range is known: a multiple of 4 needs no tail. */
   readonly length: number;
+  readonly lengthName: string;
 }
 
 export interface Target {
@@ -37,58 +38,61 @@ export function bindProduct(shader: Shader, product: Product, choice: Choice, wo
   const { m, n, k, a, b, out, lowRank, addend, batch } = product;
   const split = choice.splits > 1;
   const left = bindMatrix(shader, {
-    name: 'a', slice: a, dtype: a.dtype, outer: product.transposeA ? k : m, inner: product.transposeA ? m : k, alongInner: !product.transposeA,
-    base: stride(batch, m * k),
+    name: 'a', slice: a, dtype: a.dtype, inner: product.transposeA ? m : k, innerName: product.transposeA ? 'M' : 'K', alongInner: !product.transposeA,
+    base: stride(batch, 'M * K'),
   });
   const right = bindMatrix(shader, {
-    name: 'b', slice: b, dtype: b.dtype, outer: product.transposeB ? n : k, inner: product.transposeB ? k : n, alongInner: product.transposeB,
-    base: stride(batch, n * k),
+    name: 'b', slice: b, dtype: b.dtype, inner: product.transposeB ? k : n, innerName: product.transposeB ? 'K' : 'N', alongInner: product.transposeB,
+    base: stride(batch, 'N * K'),
   });
   const part = partLength(k, choice);
-  const range = split ? { from: `part * ${part}u`, to: `min(part * ${part}u + ${part}u, ${k}u)` } : { from: '0u', to: `${k}u` };
-  const phases: Phase[] = [{ left, right, ...range, length: k }];
+  const range = split ? { from: 'part * KPART', to: 'min(part * KPART + KPART, K)' } : { from: '0u', to: 'K' };
+  const phases: Phase[] = [{ left, right, ...range, length: k, lengthName: 'K' }];
   if (lowRank !== undefined) {
     const { h, u, rank, transposeU } = lowRank;
     phases.push({
-      left: bindMatrix(shader, { name: 'h', slice: h, dtype: h.dtype, outer: m, inner: rank, alongInner: true, base: stride(batch, m * rank) }),
+      left: bindMatrix(shader, { name: 'h', slice: h, dtype: h.dtype, inner: rank, innerName: 'R', alongInner: true, base: stride(batch, 'M * R') }),
       right: bindMatrix(shader, {
-        name: 'u', slice: u, dtype: u.dtype, outer: transposeU ? n : rank, inner: transposeU ? rank : n, alongInner: transposeU, base: '',
+        name: 'u', slice: u, dtype: u.dtype, inner: transposeU ? rank : n, innerName: transposeU ? 'R' : 'N', alongInner: transposeU, base: '',
       }),
       from: '0u',
-      to: split ? `select(0u, ${rank}u, part == 0u)` : `${rank}u`,
+      to: split ? 'select(0u, R, part == 0u)' : 'R',
       length: rank,
+      lengthName: 'R',
     });
   }
   const outVector = n % 4 === 0;
   const type = outVector ? 'vec4<f32>' : 'f32';
   if (split && workspace === undefined) throw new TypeError('split K without workspace');
   const name = split && workspace !== undefined ? shader.write('partial', workspace, type) : shader.write('c', out, type);
-  const base = split ? `(part * ${batch}u + batch) * ${m * n}u` : stride(batch, m * n);
+  const base = split ? '(part * BATCH + batch) * M * N' : stride(batch, 'M * N');
   const target: Target = {
     name, vector: outVector, base,
-    addend: addend === undefined || split ? undefined : { name: shader.read('addend', addend.value, type), kind: addend.kind, base: stride(batch, m * n) },
+    addend: addend === undefined || split ? undefined : { name: shader.read('addend', addend.value, type), kind: addend.kind, base: stride(batch, 'M * N') },
   };
-  const head = `let batch = wid.z % ${batch}u; let part = wid.z / ${batch}u;`;
+  const sizes = [['M', m], ['N', n], ['K', k], ['R', lowRank?.rank ?? 0], ['BATCH', batch], ['KPART', part]] as const;
+  const head = `${sizes.map(([name, value]) => `let ${name} = ${shader.size(name, value)};`).join(' ')}
+  let batch = ${batch === 1 ? '0u' : 'wid.z % BATCH'}; let part = ${split ? 'wid.z / BATCH' : '0u'};`;
   return { shader, phases, target, head };
 }
 
-function stride(batch: number, elements: number): string {
-  return batch === 1 || elements === 0 ? '' : `batch * ${elements}u`;
+function stride(batch: number, elements: string): string {
+  return batch === 1 ? '' : `batch * ${elements}`;
 }
 
 /** WGSL that stores four neighbouring results `value` (a vec4) at (row, col) with bounds checks against m and n. */
-export function storeFour(target: Target, { n, row, col, value }: { n: number; row: string; col: string; value: string }): string {
-  const at = `${target.base === '' ? '' : `${target.base} + `}${row} * ${n}u + ${col}`;
+export function storeFour(target: Target, { row, col, value }: { row: string; col: string; value: string }): string {
+  const at = `${target.base === '' ? '' : `${target.base} + `}${row} * N + ${col}`;
   const { addend } = target;
-  const from = addend === undefined ? '' : addend.kind === 'row' ? col : `${addend.base === '' ? '' : `${addend.base} + `}${row} * ${n}u + ${col}`;
+  const from = addend === undefined ? '' : addend.kind === 'row' ? col : `${addend.base === '' ? '' : `${addend.base} + `}${row} * N + ${col}`;
   if (target.vector) {
     const plus = addend === undefined ? '' : ` + ${addend.name}[(${from}) / 4u]`;
-    return `if (${col} < ${n}u) { ${target.name}[(${at}) / 4u] = ${value}${plus}; }`;
+    return `if (${col} < N) { ${target.name}[(${at}) / 4u] = ${value}${plus}; }`;
   }
   return [0, 1, 2, 3]
     .map((lane) => {
       const plus = addend === undefined ? '' : ` + ${addend.name}[${from} + ${lane}u]`;
-      return `if (${col} + ${lane}u < ${n}u) { ${target.name}[${at} + ${lane}u] = (${value})[${lane}]${plus}; }`;
+      return `if (${col} + ${lane}u < N) { ${target.name}[${at} + ${lane}u] = (${value})[${lane}]${plus}; }`;
     })
     .join('\n    ');
 }

@@ -9,8 +9,8 @@ export type Encoding = 'f32' | 'f16' | 'bf16';
 export interface Matrix {
   readonly name: string;
   readonly encoding: Encoding;
-  readonly outer: number;
-  readonly inner: number;
+  /** Elements of a row: its WGSL expression. */
+  readonly inner: string;
   /** The contraction runs along `inner`. */
   readonly alongInner: boolean;
   /** Rows begin at multiples of 4 elements, so that four neighbours are one load. */
@@ -33,13 +33,13 @@ const boundTypes: Record<Encoding, { scalar: BoundType; vector: BoundType }> = {
 /** Binds a matrix and describes it. */
 export function bindMatrix(
   shader: Shader,
-  options: { name: string; slice: Slice; dtype: DType; outer: number; inner: number; alongInner: boolean; base: string },
+  options: { name: string; slice: Slice; dtype: DType; inner: number; innerName: string; alongInner: boolean; base: string },
 ): Matrix {
   const encoding = encodingOf(options.dtype);
   const vector = options.inner % 4 === 0;
   const type = boundTypes[encoding][vector ? 'vector' : 'scalar'];
   const name = shader.read(options.name, options.slice, type);
-  return { name, encoding, outer: options.outer, inner: options.inner, alongInner: options.alongInner, vector, base: options.base };
+  return { name, encoding, inner: options.innerName, alongInner: options.alongInner, vector, base: options.base };
 }
 
 /** WGSL for one element at flat index `at` (after the base). */

@@ -31,25 +31,25 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(local_invocation_index) 
 `;
   const groups = tn / 4;
   for (let i = 0; i < tm; i++) for (let j = 0; j < groups; j++) body += `  var s${i}_${j} = vec4<f32>();\n`;
-  for (const phase of bound.phases) body += phaseLoop(phase, choice, product);
+  for (const phase of bound.phases) body += phaseLoop(phase, choice);
   for (let i = 0; i < tm; i++) {
     const row = `(rowBase + ty + ${i}u)`;
-    const stores = Array.from({ length: groups }, (_, j) => storeFour(bound.target, { n, row, col: `(colBase + ${4 * wx * j}u + tx)`, value: `s${i}_${j}` }));
-    body += `  if (${row} < ${m}u) {\n    ${stores.join('\n    ')}\n  }\n`;
+    const stores = Array.from({ length: groups }, (_, j) => storeFour(bound.target, { row, col: `(colBase + ${4 * wx * j}u + tx)`, value: `s${i}_${j}` }));
+    body += `  if (${row} < M) {\n    ${stores.join('\n    ')}\n  }\n`;
   }
   const workgroups = [Math.ceil(n / bn), Math.ceil(m / bm), product.batch * choice.splits] as const;
   return bound.shader.launch({ label: `${options.label} tile ${bm}x${bn}`, body: `${body}}\n`, workgroups });
 }
 
-function phaseLoop(phase: Phase, choice: Choice, { m, n }: Product): string {
+function phaseLoop(phase: Phase, choice: Choice): string {
   const { tm, tn, wx, wy, bk } = choice;
   const bm = tm * wy;
   const bn = tn * wx;
   let code = `  { let k0 = ${phase.from}; let k1 = ${phase.to};\n`;
   // The bound is the same for all threads of the workgroup, which the barriers need.
   code += `  for (var k = k0; k < k1; k += ${bk}u) {\n`;
-  code += loadTile({ matrix: phase.left, tile: 'tileA', width: bm, start: 'rowBase', limit: m, choice });
-  code += loadTile({ matrix: phase.right, tile: 'tileB', width: bn, start: 'colBase', limit: n, choice });
+  code += loadTile({ matrix: phase.left, tile: 'tileA', width: bm, start: 'rowBase', limit: 'M', choice });
+  code += loadTile({ matrix: phase.right, tile: 'tileB', width: bn, start: 'colBase', limit: 'N', choice });
   code += `    workgroupBarrier();\n    for (var kk = 0u; kk < ${bk}u; kk++) {\n`;
   for (let j = 0; j < tn / 4; j++) {
     const from = `kk * ${bn + 1}u + ${4 * wx * j}u + tx`;
@@ -63,7 +63,7 @@ function phaseLoop(phase: Phase, choice: Choice, { m, n }: Product): string {
 }
 
 /** Cooperative load of a bk × width tile, zero outside the matrix, transposed into k-major order where needed. */
-function loadTile(options: { matrix: Matrix; tile: string; width: number; start: string; limit: number; choice: Choice }): string {
+function loadTile(options: { matrix: Matrix; tile: string; width: number; start: string; limit: string; choice: Choice }): string {
   const { matrix, tile, width, start, limit, choice } = options;
   const { bk, wx, wy } = choice;
   const threads = wx * wy;
@@ -72,9 +72,9 @@ function loadTile(options: { matrix: Matrix; tile: string; width: number; start:
   const along = matrix.alongInner ? bk / unit : width / unit;
   let code = `    for (var v = lane; v < ${total}u; v += ${threads}u) {\n      let inner = (v % ${along}u) * ${unit}u; let outer = v / ${along}u;\n`;
   code += matrix.alongInner
-    ? `      let x = ${start} + outer; let y = k + inner; let inside = x < ${limit}u && y < k1;\n`
-    : `      let x = ${start} + inner; let y = k + outer; let inside = x < ${limit}u && y < k1;\n`;
-  const at = matrix.alongInner ? `x * ${matrix.inner}u + y` : `y * ${matrix.inner}u + x`;
+    ? `      let x = ${start} + outer; let y = k + inner; let inside = x < ${limit} && y < k1;\n`
+    : `      let x = ${start} + inner; let y = k + outer; let inside = x < ${limit} && y < k1;\n`;
+  const at = matrix.alongInner ? `x * ${matrix.inner} + y` : `y * ${matrix.inner} + x`;
   if (unit === 1) {
     code += `      var w = 0.0f;\n      if (inside) { w = ${scalarAt(matrix, at)}; }\n`;
     code += matrix.alongInner ? `      ${tile}[inner * ${width + 1}u + outer] = w;\n` : `      ${tile}[outer * ${width + 1}u + inner] = w;\n`;

@@ -23,8 +23,8 @@ var<workgroup> sums: array<f32, ${size * m}>;
 fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
   ${bound.head}
   let part0 = lane % ${wx}u;
-  let col = (wid.x + wid.y * ${x}u) * ${wy}u + lane / ${wx}u;
-  let c0 = min(col, ${n - 1}u);
+  let col = (${y === 1 ? 'wid.x' : `wid.x + wid.y * ${x}u`}) * ${wy}u + lane / ${wx}u;
+  let c0 = min(col, N - 1u);
 `;
   for (let i = 0; i < m; i++) body += `  var s${i} = 0.0f;\n`;
   for (const phase of bound.phases) body += phaseLoop(phase, m, wx);
@@ -36,9 +36,9 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(local_invocation_index) 
     }
     workgroupBarrier();
   }
-  if (part0 == 0u && col < ${n}u) {
+  if (part0 == 0u && col < N) {
     for (var i = 0u; i < ${m}u; i++) {
-      ${store(bound.target, n, m)}
+      ${store(bound.target, m)}
     }
   }
 }
@@ -46,23 +46,23 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(local_invocation_index) 
   return bound.shader.launch({ label: `${options.label} vector`, body, workgroups: [x, y, product.batch] });
 }
 
-function phaseLoop({ left, right, from, to, length }: Phase, m: number, wx: number): string {
+function phaseLoop({ left, right, from, to, lengthName }: Phase, m: number, wx: number): string {
   const unit = left.vector && right.vector && right.alongInner ? 4 : 1;
   let code = `  { let k0 = ${from}; let k1 = ${to};\n`;
   code += `  for (var k = k0 + part0 * ${unit}u; k < k1; k += ${wx * unit}u) {\n`;
   const load = (matrix: Matrix, at: string): string => (unit === 4 ? vectorAt(matrix, at) : scalarAt(matrix, at));
-  code += `    let w = ${load(right, right.alongInner ? `c0 * ${length}u + k` : `k * ${right.inner}u + c0`)};\n`;
+  code += `    let w = ${load(right, right.alongInner ? `c0 * ${lengthName} + k` : `k * ${right.inner} + c0`)};\n`;
   for (let i = 0; i < m; i++) {
-    const x = load(left, left.alongInner ? `${i}u * ${length}u + k` : `k * ${left.inner}u + ${i}u`);
+    const x = load(left, left.alongInner ? `${i}u * ${lengthName} + k` : `k * ${left.inner} + ${i}u`);
     code += unit === 4 ? `    s${i} += dot(${x}, w);\n` : `    s${i} = fma(${x}, w, s${i});\n`;
   }
   return `${code}  }\n  }\n`;
 }
 
-function store(target: Target, n: number, m: number): string {
-  const at = `${target.base === '' ? '' : `${target.base} + `}i * ${n}u + col`;
+function store(target: Target, m: number): string {
+  const at = `${target.base === '' ? '' : `${target.base} + `}i * N + col`;
   const { addend } = target;
   const cell = (name: string, index: string): string => (target.vector ? `${name}[(${index}) / 4u][(${index}) % 4u]` : `${name}[${index}]`);
-  const from = addend === undefined ? '' : addend.kind === 'row' ? 'col' : `${addend.base === '' ? '' : `${addend.base} + `}i * ${n}u + col`;
+  const from = addend === undefined ? '' : addend.kind === 'row' ? 'col' : `${addend.base === '' ? '' : `${addend.base} + `}i * N + col`;
   return `${cell(target.name, at)} = sums[lane * ${m}u + i]${addend === undefined ? '' : ` + ${cell(addend.name, from)}`};`;
 }
