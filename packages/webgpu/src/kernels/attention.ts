@@ -2,7 +2,7 @@ import { defineKernel, operand } from '../kernel.js';
 import { Shader, literal, nonFinite } from '../shader.js';
 import {
   agree, agreeDeclarations, attentionHead, bindHeads, bindResult, declareBases, declareSlots, declareVector, fillTile, groupOf, joinShares, layoutOf, overGroups, overTile, rowBase,
-  sharesDeclaration, slot, visibility, wholeGroup,
+  lengthsOf, sharesDeclaration, slot, visibility, wholeGroup,
 } from './attention/layout.js';
 import type { AttentionAttrs, Layout } from './attention/layout.js';
 
@@ -22,7 +22,7 @@ export const attention = defineKernel<AttentionAttrs>({
     const { batch, queries, heads, tile, shared, padded } = layout;
     const memory = shared ? `var<workgroup> keyTile: array<vec4<f32>, ${tile * padded}>;\n${sharesDeclaration(layout, tile)}${agreeDeclarations(layout)}` : '';
     const body = `${nonFinite}${loads}${stores}${seen}${memory}
-${attentionHead(layout, queries)}${forwardBody(layout, attrs, lse)}}
+${attentionHead(layout, lengthsOf(shader, layout).Q)}${forwardBody(shader, layout, attrs, lse)}}
 `;
     return [shader.launch({ label: `attention ${queries}x${layout.keys} heads of ${layout.size}`, body, workgroups: [Math.ceil(queries / layout.rows), heads, batch] })];
   },
@@ -31,27 +31,28 @@ ${attentionHead(layout, queries)}${forwardBody(layout, attrs, lse)}}
 /** Scores below this do not occur; it stands for "nothing seen yet" where an infinity would breed NaN. */
 const bottom = '-3.0e38f';
 
-function forwardBody(layout: Layout, attrs: AttentionAttrs, lse: string): string {
-  const { queries, keys, heads, keyHeads, size, shared, tile, padded } = layout;
-  const keyBase = (j: string): string => `((b * ${keys}u + ${j}) * ${keyHeads}u + keyHead) * ${size}u`;
+function forwardBody(shader: Shader, layout: Layout, attrs: AttentionAttrs, lse: string): string {
+  const { Q, K } = lengthsOf(shader, layout);
+  const { heads, keyHeads, size, shared, tile, padded } = layout;
+  const keyBase = (j: string): string => `((b * ${K} + ${j}) * ${keyHeads}u + keyHead) * ${size}u`;
   const row = (name: 'k' | 'v', at: string, c: string): string =>
     shared ? `keyTile[${at} * ${padded}u + ${wholeGroup(layout, c)}]` : `load_${name}(${rowBase(at)}, ${c})`;
-  const fill = (load: 'k' | 'v'): string => (shared ? fillTile(layout, { tile: 'keyTile', load, start: 'j0', limit: keys, base: keyBase }) : '');
+  const fill = (load: 'k' | 'v'): string => (shared ? fillTile(layout, { tile: 'keyTile', load, start: 'j0', limit: K, base: keyBase }) : '');
   const barrier = shared ? '    workgroupBarrier();\n' : '';
   const q = (c: string): string => groupOf(layout, 'q', c);
   const o = (c: string): string => groupOf(layout, 'o', c);
   const s = (at: string): string => slot(layout, 's', at);
   const inside = (at: string): string => `j0 + ${at} >= mine.x && j0 + ${at} < mine.y`;
   return `  let keyHead = head * ${keyHeads}u / ${heads}u;
-  let query = min(row, ${queries - 1}u);
-  let queryBase = ((b * ${queries}u + query) * ${heads}u + head) * ${size}u;
+  let query = min(row, ${Q} - 1u);
+  let queryBase = ((b * ${Q} + query) * ${heads}u + head) * ${size}u;
   let mine = visible(b, query);
 ${declareVector(layout, 'q', (c) => `load_q(queryBase, ${wholeGroup(layout, c)}) * ${literal(attrs.scale)}`)}${declareVector(layout, 'o')}
   var top = ${bottom};
   var total = 0.0f;
 ${agree(layout)}
   for (var j0 = range.x; j0 < range.y; j0 += ${tile}u) {
-${fill('k')}${barrier}${declareBases(layout, { start: 'j0', limit: keys, base: keyBase })}${declareSlots(layout, 's')}
+${fill('k')}${barrier}${declareBases(layout, { start: 'j0', limit: K, base: keyBase })}${declareSlots(layout, 's')}
 ${overTile(layout, (at) => overGroups(layout, (c) => `      ${s(at)} += dot(${q(c)}, ${row('k', at, c)});\n`))}
 ${joinShares(layout, ['s'])}
 ${fill('v')}
@@ -71,7 +72,7 @@ ${barrier}  }
   if (alive) {
 ${overGroups(layout, (c) => `    store_o(queryBase, ${wholeGroup(layout, c)}, ${o(c)} * factor);\n`)}
     if (part == 0u) {
-      let at = (b * ${heads}u + head) * ${queries}u + row;
+      let at = (b * ${heads}u + head) * ${Q} + row;
       if (mine.x >= mine.y) { ${lse}[at] = -infinity(); } else { ${lse}[at] = top + log(total); }
     }
   }

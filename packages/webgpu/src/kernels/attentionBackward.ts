@@ -5,7 +5,7 @@ import type { KernelContext, KernelStep, Launch, Slice } from '../kernel.js';
 import { Shader, grid, literal, mainHead } from '../shader.js';
 import {
   agree, agreeDeclarations, attentionHead, bindHeads, bindResult, declareBases, declareSlots, declareVector, fillTile, groupOf, joinShares, layoutOf, overGroups, overTile, rowBase,
-  sharesDeclaration, slot, visibility, wholeGroup,
+  lengthsOf, sharesDeclaration, slot, visibility, wholeGroup,
 } from './attention/layout.js';
 import type { AttentionAttrs, Layout } from './attention/layout.js';
 
@@ -30,6 +30,7 @@ export const attentionBackward = defineKernel<AttentionAttrs>({
 function prepare({ inputs, attrs }: Step, layout: Layout, workspace: Slice, context: KernelContext): Launch {
   const { batch, queries, heads, size } = layout;
   const shader = new Shader(context);
+  const { Q } = lengthsOf(shader, layout);
   const o = shader.read('o', operand(inputs, 3, 'attentionBackward'));
   const lse = shader.read('lse', operand(inputs, 4, 'attentionBackward'));
   const g = shader.read('g', operand(inputs, 5, 'attentionBackward'));
@@ -39,11 +40,11 @@ function prepare({ inputs, attrs }: Step, layout: Layout, workspace: Slice, cont
   const workgroups = grid(Math.ceil(total / 64));
   const body = `${seen}
 ${mainHead(64, workgroups)}
-  if (index >= ${total}u) { return; }
-  let i = index % ${queries}u;
-  let head = (index / ${queries}u) % ${heads}u;
-  let b = index / ${queries * heads}u;
-  let start = ((b * ${queries}u + i) * ${heads}u + head) * ${size}u;
+  if (index >= ${shader.size('total', total)}) { return; }
+  let i = index % ${Q};
+  let head = (index / ${Q}) % ${heads}u;
+  let b = index / (${Q} * ${heads}u);
+  let start = ((b * ${Q} + i) * ${heads}u + head) * ${size}u;
   var delta = 0.0f;
   for (var d = 0u; d < ${size}u; d++) { delta = fma(${g}[start + d], ${o}[start + d], delta); }
   ${facts}[index] = vec4<f32>(${lse}[index], delta, vec2<f32>(visible(b, i)));
@@ -68,21 +69,22 @@ function memoryOf(layout: Layout): string {
 function queryPass(step: Step, layout: Layout, workspace: Slice, context: KernelContext): Launch {
   const { batch, queries, keys, heads, keyHeads, size, shared, tile, padded } = layout;
   const shader = new Shader(context);
+  const { Q, K } = lengthsOf(shader, layout);
   const { code, facts } = bindings(shader, step, layout, workspace);
   const stores = bindResult(shader, 'dq', operand(step.outputs, 0, 'attentionBackward'), layout).code;
-  const keyBase = (j: string): string => `((b * ${keys}u + ${j}) * ${keyHeads}u + keyHead) * ${size}u`;
+  const keyBase = (j: string): string => `((b * ${K} + ${j}) * ${keyHeads}u + keyHead) * ${size}u`;
   const value = (which: 0 | 1, at: string, c: string): string =>
     shared ? `tile${which}[${at} * ${padded}u + ${wholeGroup(layout, c)}]` : `load_${which === 0 ? 'k' : 'v'}(${rowBase(at)}, ${c})`;
   const s = (at: string): string => slot(layout, 's', at);
   const t = (at: string): string => slot(layout, 't', at);
-  const fill = (which: 0 | 1): string => fillTile(layout, { tile: `tile${which}`, load: which === 0 ? 'k' : 'v', start: 'j0', limit: keys, base: keyBase });
+  const fill = (which: 0 | 1): string => fillTile(layout, { tile: `tile${which}`, load: which === 0 ? 'k' : 'v', start: 'j0', limit: K, base: keyBase });
   const own = (name: string, c: string): string => groupOf(layout, name, c);
   const body = `${code}${stores}${memoryOf(layout)}
-${attentionHead(layout, queries)}
+${attentionHead(layout, Q)}
   let keyHead = head * ${keyHeads}u / ${heads}u;
-  let query = min(row, ${queries - 1}u);
-  let queryBase = ((b * ${queries}u + query) * ${heads}u + head) * ${size}u;
-  let fact = ${facts}[(b * ${heads}u + head) * ${queries}u + query];
+  let query = min(row, ${Q} - 1u);
+  let queryBase = ((b * ${Q} + query) * ${heads}u + head) * ${size}u;
+  let fact = ${facts}[(b * ${heads}u + head) * ${Q} + query];
   let mine = vec2<u32>(fact.zw);
   let lse = fact.x;
   let delta = fact.y;
@@ -90,7 +92,7 @@ ${declareVector(layout, 'q', (c) => `load_q(queryBase, ${wholeGroup(layout, c)})
 ${declareVector(layout, 'g', (c) => `load_g(queryBase, ${wholeGroup(layout, c)})`)}${declareVector(layout, 'd')}
 ${agree(layout)}
   for (var j0 = range.x; j0 < range.y; j0 += ${tile}u) {
-${shared ? `${fill(0)}${fill(1)}    workgroupBarrier();\n` : declareBases(layout, { start: 'j0', limit: keys, base: keyBase })}${declareSlots(layout, 's')}${declareSlots(layout, 't')}
+${shared ? `${fill(0)}${fill(1)}    workgroupBarrier();\n` : declareBases(layout, { start: 'j0', limit: K, base: keyBase })}${declareSlots(layout, 's')}${declareSlots(layout, 't')}
 ${overTile(layout, (at) => overGroups(layout, (c) => `      ${s(at)} += dot(${own('q', c)}, ${value(0, at, c)});\n      ${t(at)} += dot(${own('g', c)}, ${value(1, at, c)});\n`))}
 ${joinShares(layout, ['s', 't'])}
 ${overTile(
@@ -111,19 +113,20 @@ function keyPass(step: Step, layout: Layout, workspace: Slice, context: KernelCo
   const { batch, queries, keys, heads, keyHeads, size, shared, tile, padded } = layout;
   const { attrs } = step;
   const shader = new Shader(context);
+  const { Q, K } = lengthsOf(shader, layout);
   const { code, facts } = bindings(shader, step, layout, workspace);
   const stores = ['dk', 'dv'].map((name, at) => bindResult(shader, name, operand(step.outputs, 1 + at, 'attentionBackward'), layout).code).join('');
-  const queryBase = (i: string): string => `((b * ${queries}u + ${i}) * ${heads}u + queryHead) * ${size}u`;
+  const queryBase = (i: string): string => `((b * ${Q} + ${i}) * ${heads}u + queryHead) * ${size}u`;
   const value = (which: 0 | 1, at: string, c: string): string =>
     shared ? `tile${which}[${at} * ${padded}u + ${wholeGroup(layout, c)}]` : `load_${which === 0 ? 'q' : 'g'}(${rowBase(at)}, ${c})`;
   const s = (at: string): string => slot(layout, 's', at);
   const t = (at: string): string => slot(layout, 't', at);
-  const fill = (which: 0 | 1): string => fillTile(layout, { tile: `tile${which}`, load: which === 0 ? 'q' : 'g', start: 'i0', limit: queries, base: queryBase });
+  const fill = (which: 0 | 1): string => fillTile(layout, { tile: `tile${which}`, load: which === 0 ? 'q' : 'g', start: 'i0', limit: Q, base: queryBase });
   const own = (name: string, c: string): string => groupOf(layout, name, c);
   const body = `${code}${stores}${memoryOf(layout)}
-${attentionHead(layout, keys)}
-  let key = min(row, ${keys - 1}u);
-  let keyBase = ((b * ${keys}u + key) * ${keyHeads}u + head) * ${size}u;
+${attentionHead(layout, K)}
+  let key = min(row, ${K} - 1u);
+  let keyBase = ((b * ${K} + key) * ${keyHeads}u + head) * ${size}u;
 ${watchers(shader, step, layout)}
 ${declareVector(layout, 'k', (c) => `load_k(keyBase, ${wholeGroup(layout, c)}) * ${literal(attrs.scale)}`)}
 ${declareVector(layout, 'v', (c) => `load_v(keyBase, ${wholeGroup(layout, c)})`)}${declareVector(layout, 'dk')}${declareVector(layout, 'dv')}
@@ -131,14 +134,14 @@ ${agree(layout)}
   for (var member = 0u; member < ${heads / keyHeads}u; member++) {
   let queryHead = head * ${heads / keyHeads}u + member;
   for (var i0 = range.x; i0 < range.y; i0 += ${tile}u) {
-${shared ? `${fill(0)}${fill(1)}    workgroupBarrier();\n` : declareBases(layout, { start: 'i0', limit: queries, base: queryBase })}${declareSlots(layout, 's')}${declareSlots(layout, 't')}
+${shared ? `${fill(0)}${fill(1)}    workgroupBarrier();\n` : declareBases(layout, { start: 'i0', limit: Q, base: queryBase })}${declareSlots(layout, 's')}${declareSlots(layout, 't')}
 ${overTile(layout, (at) => overGroups(layout, (c) => `      ${s(at)} += dot(${own('k', c)}, ${value(0, at, c)});\n      ${t(at)} += dot(${own('v', c)}, ${value(1, at, c)});\n`))}
 ${joinShares(layout, ['s', 't'])}
 ${overTile(
   layout,
   (at) => `    {
-    let i = min(i0 + ${at}, ${queries - 1}u);
-    let fact = ${facts}[(b * ${heads}u + queryHead) * ${queries}u + i];
+    let i = min(i0 + ${at}, ${Q} - 1u);
+    let fact = ${facts}[(b * ${heads}u + queryHead) * ${Q} + i];
     let sees = i0 + ${at} < mine.y && i0 + ${at} >= mine.x && key >= u32(fact.z) && key < u32(fact.w);
     let p = select(0.0f, exp(${s(at)} - fact.x), sees);
     let ds = p * select(0.0f, (${t(at)} - fact.y) * ${literal(attrs.scale)}, sees);
@@ -155,14 +158,15 @@ ${overGroups(layout, (c) => `    store_dk(keyBase, ${wholeGroup(layout, c)}, ${o
 }
 
 /** WGSL of `mine`: queries that may see `key`; whether each does is among its facts. */
-function watchers(shader: Shader, { attrs, inputs }: Step, { queries, keys }: Layout): string {
-  const offset = keys - queries;
+function watchers(shader: Shader, { attrs, inputs }: Step, layout: Layout): string {
+  const { Q, K } = lengthsOf(shader, layout);
+  const offset = `(i32(${K}) - i32(${Q}))`;
   let code = `  var begin = ${attrs.causal ? `max(i32(key) - ${offset}, 0)` : '0'};\n`;
-  code += `  var finish = ${attrs.window > 0 ? `min(i32(key) - ${offset} + ${attrs.window}, ${queries})` : `${queries}`};\n`;
+  code += `  var finish = ${attrs.window > 0 ? `min(i32(key) - ${offset} + ${attrs.window}, i32(${Q}))` : `i32(${Q})`};\n`;
   if (attrs.segments) {
     // Documents are contiguous and see only themselves, so a key's own bounds hold its queries.
     const segments = shader.read('segments', operand(inputs, 6, 'attentionBackward'), 'i32');
-    code += `  begin = max(begin, ${segments}[(b * ${keys}u + key) * 2u]);\n  finish = min(finish, ${segments}[(b * ${keys}u + key) * 2u + 1u]);\n`;
+    code += `  begin = max(begin, ${segments}[(b * ${K} + key) * 2u]);\n  finish = min(finish, ${segments}[(b * ${K} + key) * 2u + 1u]);\n`;
   }
   return `${code}  let mine = vec2<u32>(u32(max(begin, 0)), u32(max(finish, 0)));\n`;
 }

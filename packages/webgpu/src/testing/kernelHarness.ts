@@ -61,8 +61,8 @@ export function describeKernel(name: string, tests: (scene: Scene) => void): voi
 
 export interface Scene {
   readonly style: (typeof styles)[number];
-  run(test: KernelCase): Promise<KernelResult>;
-  check(test: KernelCase, bound: { readonly c: number; readonly magnitude: number | Float64Array }): Promise<void>;
+  readonly run: (test: KernelCase) => Promise<KernelResult>;
+  readonly check: (test: KernelCase, bound: { readonly c: number; readonly magnitude: number | Float64Array }) => Promise<void>;
 }
 
 export interface KernelCase {

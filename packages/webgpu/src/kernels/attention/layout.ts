@@ -62,18 +62,23 @@ export function bindResult(shader: Shader, name: string, slice: Slice, layout: L
   return { code: `fn store_${name}(base: u32, group: u32, value: vec4<f32>) {\n${stores.join('\n')}\n}\n` };
 }
 
+/** The numbers of queries and keys as expressions: lengths share pipelines. */
+export function lengthsOf(shader: Shader, { queries, keys }: Layout): { Q: string; K: string } {
+  return { Q: shader.size('queries', queries), K: shader.size('keys', keys) };
+}
+
 /** `visible(b, i)`: the keys [x, y) that query i of row b sees. Masks are the operands after q, k, v that `attrs` names. */
 export function visibility(shader: Shader, layout: Layout, attrs: AttentionAttrs, masks: { segments: Slice | undefined; lengths: Slice | undefined }): string {
-  const { queries, keys } = layout;
+  const { Q, K } = lengthsOf(shader, layout);
   const segments = masks.segments === undefined ? undefined : shader.read('segments', masks.segments, 'i32');
   const lengths = masks.lengths === undefined ? undefined : shader.read('lengths', masks.lengths, 'i32');
   return `
 fn visible(b: u32, i: u32) -> vec2<u32> {
-  let offset = ${lengths === undefined ? `${keys - queries}` : `${lengths}[b]`};
+  let offset = ${lengths === undefined ? `i32(${K}) - i32(${Q})` : `${lengths}[b]`};
   let position = offset + i32(i);
-  var start = ${segments === undefined ? '0' : `max(${segments}[(b * ${keys}u + i) * 2u], 0)`};
-  var end = ${segments === undefined ? `${keys}` : `min(${segments}[(b * ${keys}u + i) * 2u + 1u], ${keys})`};
-  ${lengths === undefined ? '' : `end = min(end, offset + ${queries});`}
+  var start = ${segments === undefined ? '0' : `max(${segments}[(b * ${K} + i) * 2u], 0)`};
+  var end = ${segments === undefined ? `i32(${K})` : `min(${segments}[(b * ${K} + i) * 2u + 1u], i32(${K}))`};
+  ${lengths === undefined ? '' : `end = min(end, offset + i32(${Q}));`}
   ${attrs.window > 0 ? `start = max(start, position - ${attrs.window - 1});` : ''}
   ${attrs.causal ? 'end = min(end, position + 1);' : ''}
   return vec2<u32>(u32(start), u32(max(end, start)));
@@ -82,14 +87,14 @@ fn visible(b: u32, i: u32) -> vec2<u32> {
 }
 
 /** Head of a workgroup over rows × heads × batch: defines lane, part (which share of the vector), row, head, b, and `alive`. */
-export function attentionHead(layout: Layout, count: number): string {
+export function attentionHead(layout: Layout, count: string): string {
   return `@compute @workgroup_size(${threads})
 fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
   let part = lane % ${layout.share}u;
   let row = wid.x * ${layout.rows}u + lane / ${layout.share}u;
   let head = wid.y;
   let b = wid.z;
-  let alive = row < ${count}u;
+  let alive = row < ${count};
   ${layout.shared ? '' : 'if (!alive) { return; }'}
 `;
 }
@@ -117,12 +122,12 @@ export function agree(layout: Layout): string {
 }
 
 /** WGSL that copies `tile` rows of head vectors to workgroup memory, zero where the row does not exist. `base` gives a row's first element. */
-export function fillTile(layout: Layout, options: { tile: string; load: string; start: string; limit: number; base: (row: string) => string }): string {
+export function fillTile(layout: Layout, options: { tile: string; load: string; start: string; limit: string; base: (row: string) => string }): string {
   const { padded, tile } = layout;
   return `    for (var cell = lane; cell < ${tile * padded}u; cell += ${threads}u) {
       let which = ${options.start} + cell / ${padded}u;
       var value = vec4<f32>();
-      if (which < ${options.limit}u) { value = load_${options.load}(${options.base('which')}, cell % ${padded}u); }
+      if (which < ${options.limit}) { value = load_${options.load}(${options.base('which')}, cell % ${padded}u); }
       ${options.tile}[cell] = value;
     }
 `;
@@ -154,9 +159,9 @@ export function rowBase(at: string): string {
 }
 
 /** WGSL that finds the rows of a tile in storage, clamped to the last one. */
-export function declareBases(layout: Layout, options: { start: string; limit: number; base: (row: string) => string }): string {
+export function declareBases(layout: Layout, options: { start: string; limit: string; base: (row: string) => string }): string {
   if (layout.shared) return '';
-  return each(layout.tile, (at) => `    let base${at} = ${options.base(`min(${options.start} + ${at}u, ${options.limit - 1}u)`)};\n`);
+  return each(layout.tile, (at) => `    let base${at} = ${options.base(`min(${options.start} + ${at}u, ${options.limit} - 1u)`)};\n`);
 }
 
 /** WGSL that makes the partial dot products in each named slot whole, over the threads that share a vector. All threads pass a barrier. */
