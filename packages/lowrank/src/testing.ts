@@ -2,8 +2,11 @@ import { cpSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import type { Backend } from '@lowrank/tensor';
+import type { Execution } from '@lowrank/trainer';
 import { expect } from 'vitest';
 import { main } from './cli/main.js';
+import { fineTune } from './jobs/fineTune.js';
 import type { FineTuneResult } from './jobs/fineTune.js';
 import type { Metrics } from './metricsFile.js';
 
@@ -102,4 +105,40 @@ export async function trainGolden({ method, output, device = 'cpu', flags = [] }
   const metrics = readLines<Metrics>(join(output, 'metrics.jsonl'));
   expect(lines).toEqual(metrics);
   return { result, metrics, expected };
+}
+
+export interface GoldenFineTune {
+  backend: Backend;
+  execution: Execution;
+  output: string;
+  /** Ends soon after this many steps; the schedule is that of the whole run. */
+  steps?: number;
+}
+
+/** The golden LoRA trajectory by `fineTune`, as far as it is wanted. */
+export async function goldenFineTune({ backend, execution, output, steps = 12 }: GoldenFineTune): Promise<{ metrics: Metrics[]; expected: Trajectory }> {
+  const expected = readJson<Trajectory>(join(golden, 'train/lora.json'));
+  const { learningRate, weightDecay } = expected.recipe;
+  const controller = new AbortController();
+  await fineTune({
+    backend,
+    execution,
+    output,
+    model: join(golden, 'tied'),
+    data: join(golden, 'train/rows.jsonl'),
+    initAdapter: join(golden, 'train/lora/init'),
+    steps: 12,
+    batchSize: 4,
+    learningRate,
+    weightDecay,
+    schedule: 'linear',
+    warmup: 3,
+    clip: 1,
+    shuffle: false,
+    signal: controller.signal,
+    onEvent(event) {
+      if (event.type === 'step' && event.step >= steps && steps < 12) controller.abort();
+    },
+  });
+  return { metrics: readLines<Metrics>(join(output, 'metrics.jsonl')), expected };
 }

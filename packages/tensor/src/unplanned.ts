@@ -4,6 +4,7 @@ import type { HostArray } from './dtype.js';
 import { bytesPerElement, hostArray } from './dtype.js';
 import type { Node, OpNode, Tensor } from './graph.js';
 import type { Spec } from './op.js';
+import { adamwOp } from './ops/adamw.js';
 import { concatOp } from './ops/movement.js';
 import { elementwise } from './ops/elementwise.js';
 import type { KernelName } from './ops/index.js';
@@ -78,6 +79,7 @@ class Executor {
       return;
     }
     const outputs = node.outputs.map((spec) => this.allocate(spec));
+    if (node.op.name === adamwOp.name) await this.putInPlace(inputs, outputs);
     if (node.op.name === 'pack') await this.pack(node.attrs as PackAttrs, inputs, outputs);
     else await this.launch({ op: node.op.name as KernelName, attrs: node.attrs, inputs, outputs, scope: node.scope });
     this.slots.set(node, outputs);
@@ -113,6 +115,17 @@ class Executor {
     this.backend.write(slot.memory, 0, node.dtype === 'f32' ? Float32Array.of(node.value) : node.dtype === 'i32' ? Int32Array.of(node.value) : Uint32Array.of(node.value));
     this.slots.set(node, [slot]);
     return slot;
+  }
+
+  /** AdamW's kernels find the old state where the new one goes, on every backend. */
+  private async putInPlace(inputs: Slot[], outputs: readonly Slot[]): Promise<void> {
+    for (const [from, to] of [[0, 0], [2, 1], [3, 2]] as const) {
+      const [input, output] = [inputs[from], outputs[to]];
+      if (input === undefined || output === undefined) continue;
+      const old = await this.backend.read(input.memory, input.offset, sizeOf(input.spec.shape) * bytesPerElement(input.spec.dtype));
+      this.backend.write(output.memory, 0, new Uint8Array(old));
+      inputs[from] = output;
+    }
   }
 
   /** A view that no kernel can bind goes through the host. */
