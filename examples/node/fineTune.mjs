@@ -5,7 +5,7 @@
 // #region imports
 import { mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { cpuBackend } from '@lowrank/cpu';
+import { createCpuBackend } from '@lowrank/cpu';
 import { batches, packBatch, readDataset, readTokenizer } from '@lowrank/data';
 import { loraConfig, serializeAdapter } from '@lowrank/lora';
 import { loadModel, openFolder } from '@lowrank/models';
@@ -15,7 +15,7 @@ import { train } from '@lowrank/trainer';
 
 // #region fineTune
 export async function fineTune({ model: folder, data, output, steps = 100, onEvent }) {
-  const backend = await cpuBackend(); // or createWebgpuBackend() of @lowrank/webgpu
+  const backend = await createCpuBackend(); // or createWebgpuBackend() of @lowrank/webgpu
   const { rows } = await readDataset(data, await readTokenizer(folder));
 
   const model = await loadModel(await openFolder(folder));

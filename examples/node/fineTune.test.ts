@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterEach, expect, test } from 'vitest';
-import { cpuBackend } from '@lowrank/cpu';
+import { createCpuBackend } from '@lowrank/cpu';
 import { packBatch, readDataset, readTokenizer } from '@lowrank/data';
 import { readAdapter } from '@lowrank/lora';
 import { loadModel, openFolder } from '@lowrank/models';
@@ -29,7 +29,7 @@ test('the script learns, and saves an adapter that computes what was trained', a
   expect(files).toMatchObject({ peft_type: 'LORA', r: 4, lora_alpha: 8 });
 
   // A base with the saved adapter is as good on the rows as the run said, and far better than the base.
-  const backend = await cpuBackend();
+  const backend = await createCpuBackend();
   const { rows } = await readDataset(data, await readTokenizer(model));
   const loaded = await loadModel(await openFolder(model));
   const lossOf = async (): Promise<number> => (await evaluate({ backend, loss: (batch) => loaded.loss(batch), batches: [packBatch(rows)] })).loss;

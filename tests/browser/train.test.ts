@@ -1,4 +1,4 @@
-import { cpuBackend } from '@lowrank/cpu';
+import { createCpuBackend } from '@lowrank/cpu';
 import { LowrankError } from '@lowrank/errors';
 import { filesBy, loadModel } from '@lowrank/models';
 import { bytesSource } from '@lowrank/safetensors';
@@ -54,7 +54,7 @@ async function trainGolden(backend: Backend): Promise<Trajectory> {
 
 describe.each([
   ['webgpu', () => createWebgpuBackend()],
-  ['cpu', () => cpuBackend()],
+  ['cpu', () => createCpuBackend()],
 ] as const)('LoRA on %s in Chromium', (name, open) => {
   let backend: Backend;
   let trajectory: Trajectory;

@@ -27,6 +27,7 @@ async function runOn(backend: Backend, request: RunRequest, tell: (event: FromWo
   tell({ type: 'before', text: await complete({ model, tokenizer, backend, prompt: request.prompt }) });
 
   tell({ type: 'status', text: 'Compiling the training step …' });
+  // #region train
   const config = loraConfig({ r: request.rank, alpha: 2 * request.rank, targetModules: 'all-linear' });
   const parameters = injectAdapter(model, config);
   const { steps, batchSize, learningRate } = request;
@@ -44,6 +45,7 @@ async function runOn(backend: Backend, request: RunRequest, tell: (event: FromWo
       if (event.type === 'step') tell({ type: 'step', step: event.step, steps, loss: event.loss, tokensPerSecond: event.tokensPerSecond });
     },
   });
+  // #endregion train
 
   tell({ type: 'status', text: 'Writing with the trained model …' });
   tell({ type: 'after', text: await complete({ model, tokenizer, backend, prompt: request.prompt }) });
