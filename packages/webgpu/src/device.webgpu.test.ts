@@ -8,7 +8,7 @@ import { requestDevice } from './device.js';
 import type { WebgpuDevice } from './device.js';
 import { given, runKernel } from './testing/kernelHarness.js';
 
-const failure = async (action: () => Promise<unknown> | unknown): Promise<{ code: string; message: string }> => {
+const failure = async (action: () => unknown): Promise<{ code: string; message: string }> => {
   try {
     await action();
   } catch (error) {
@@ -96,7 +96,7 @@ describe('errors of a device', () => {
 
   it('reads and writes any byte range', async () => {
     const buffer = backend.allocate(10, 'bytes');
-    expect([...new Uint8Array(await backend.read(buffer, 0, 10))]).toEqual(new Array(10).fill(0));
+    expect([...new Uint8Array(await backend.read(buffer, 0, 10))]).toEqual(Array.from({ length: 10 }, () => 0));
     backend.write(buffer, 4, Uint8Array.of(1, 2, 3, 4, 5, 6));
     expect([...new Uint8Array(await backend.read(buffer, 3, 7))]).toEqual([0, 1, 2, 3, 4, 5, 6]);
     buffer.destroy();

@@ -9,9 +9,9 @@ describeKernel('argmax', ({ check }) => {
   });
 
   it('takes the lowest index among equals', async () => {
-    const row = new Array<number>(300).fill(0);
+    const row = Array.from({ length: 300 }, () => 0);
     for (const at of [77, 78, 141, 299]) row[at] = 5;
     await check({ op: 'argmax', attrs: {}, inputs: [given(row, [1, 300])] }, exact);
-    await check({ op: 'argmax', attrs: {}, inputs: [given(new Array<number>(130).fill(-1), [130])] }, exact);
+    await check({ op: 'argmax', attrs: {}, inputs: [given(Array.from({ length: 130 }, () => -1), [130])] }, exact);
   });
 });

@@ -67,7 +67,7 @@ function memoryOf(layout: Layout): string {
 
 /** dq = Σ over visible keys of ds·k. */
 function queryPass(step: Step, layout: Layout, workspace: Slice, context: KernelContext): Launch {
-  const { batch, queries, keys, heads, keyHeads, size, shared, tile, padded } = layout;
+  const { batch, queries, heads, keyHeads, size, shared, tile, padded } = layout;
   const shader = new Shader(context);
   const { Q, K } = lengthsOf(shader, layout);
   const { code, facts } = bindings(shader, step, layout, workspace);
@@ -110,7 +110,7 @@ ${overGroups(layout, (c) => `    store_dq(queryBase, ${wholeGroup(layout, c)}, $
 
 /** dk = Σ ds·q and dv = Σ p·g over the queries that see the key, of all heads in its group. */
 function keyPass(step: Step, layout: Layout, workspace: Slice, context: KernelContext): Launch {
-  const { batch, queries, keys, heads, keyHeads, size, shared, tile, padded } = layout;
+  const { batch, keys, heads, keyHeads, size, shared, tile, padded } = layout;
   const { attrs } = step;
   const shader = new Shader(context);
   const { Q, K } = lengthsOf(shader, layout);

@@ -51,7 +51,7 @@ describeKernel('elementwise', ({ check, run }) => {
     for (const fn of ['relu', 'minimum', 'maximum', 'tanh', 'geluTanh', 'exp', 'add', 'silu'] as const) {
       const inputs = [given([NaN, 1, NaN, 2, 3, NaN, 0, 1]), given([1, NaN, NaN, 2, 3, 0, NaN, 1])].slice(0, elementwiseFunctions[fn].arity);
       const { actual, expected } = await run({ op: 'elementwise', attrs: { program: [{ fn, args: inputs.map((_, at) => at) }], shape: [8] }, inputs });
-      expect([...(actual[0] ?? [])].map(Number.isNaN), fn).toEqual([...(expected[0] ?? [])].map(Number.isNaN));
+      expect({ fn, nan: [...(actual[0] ?? [])].map(Number.isNaN) }).toEqual({ fn, nan: [...(expected[0] ?? [])].map(Number.isNaN) });
     }
     const clip = await run({ op: 'elementwise', attrs: { program: [{ fn: 'clipScale', args: [0, 1] }], shape: [4] }, inputs: [given([NaN, Infinity, 4, 4]), given([1, 1, 1, 0])] });
     expect([...(clip.actual[0] ?? [])].map((value) => Math.round(value * 1000) / 1000)).toEqual([NaN, NaN, 0.5, 1]);

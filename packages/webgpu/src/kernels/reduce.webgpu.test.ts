@@ -36,7 +36,7 @@ describeKernel('squaredNorm', ({ check, run }) => {
 
   it('turns NaN and infinity into a non-finite result', async () => {
     for (const bad of [NaN, Infinity, -Infinity]) {
-      const { actual } = await run({ op: 'squaredNorm', attrs: {}, inputs: [given([...new Array<number>(70).fill(1), bad])] });
+      const { actual } = await run({ op: 'squaredNorm', attrs: {}, inputs: [given([...Array.from({ length: 70 }, () => 1), bad])] });
       expect(Number.isFinite(actual[0]?.[0])).toBe(false);
     }
   });

@@ -103,15 +103,15 @@ export async function runKernel(backend: WebgpuBackend, test: KernelCase): Promi
 }
 
 function outputSpecs({ op, attrs, inputs }: KernelCase): readonly Spec[] {
-  const infer = coreOps[op].infer as (specs: readonly Spec[], attrs: object) => readonly Spec[];
-  return infer(inputs, attrs);
+  const known: { infer(specs: readonly Spec[], attrs: object): readonly Spec[] } = coreOps[op];
+  return known.infer(inputs, attrs);
 }
 
 export function referenceOf(test: KernelCase): Float64Array[] {
   const specs = outputSpecs(test);
   const outputs = specs.map(({ shape }) => new Float64Array(sizeOf(shape)));
-  const reference = coreOps[test.op].reference as (context: object) => void;
-  reference({ inputs: test.inputs.map(({ data, dtype }) => toFloat64(data, dtype)), outputs, inputSpecs: test.inputs, outputSpecs: specs, attrs: test.attrs });
+  const op = coreOps[test.op] as { reference(context: object): void };
+  op.reference({ inputs: test.inputs.map(({ data, dtype }) => toFloat64(data, dtype)), outputs, inputSpecs: test.inputs, outputSpecs: specs, attrs: test.attrs });
   return outputs;
 }
 
