@@ -10,6 +10,7 @@ import { createWebgpuBackend, listAdapters } from '@lowrank/webgpu';
  * @property {'cpu' | 'webgpu'} kind
  * @property {number | undefined} threads of the CPU backend
  * @property {string} description
+ * @property {boolean} software a WebGPU adapter that computes on the CPU
  * @property {() => Promise<import('@lowrank/tensor').Backend>} open
  */
 
@@ -30,7 +31,7 @@ export async function findDevices({ dawn = [] } = {}) {
       const backend = await cpuBackend({ threads });
       const { description } = backend;
       backend.dispose();
-      return { id: `cpu-${threads}`, kind: 'cpu', threads, description, open: () => cpuBackend({ threads }) };
+      return { id: `cpu-${threads}`, kind: 'cpu', threads, description, software: false, open: () => cpuBackend({ threads }) };
     }),
   );
   try {
@@ -52,6 +53,7 @@ async function findAdapters(dawn) {
     id: adapters.length === 1 ? 'webgpu' : `webgpu-${at + 1}`,
     kind: 'webgpu',
     threads: undefined,
+    software: adapter.software,
     description: [adapter.vendor, adapter.architecture, adapter.description].filter(Boolean).join(' ') + (adapter.software ? ' (software)' : ''),
     async open() {
       if (adapters.length > 1) await setNavigatorGpu([...dawn, `adapter=${adapter.device}`]);
