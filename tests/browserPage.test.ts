@@ -121,6 +121,19 @@ test('on a phone, with the device chosen by itself, it trains and says on what',
   await page.context().close();
 }, 10 * minutes);
 
+test('a model folder and a file of rows of one’s own', async () => {
+  const { page, problems } = await open({ width: 1280, height: 900 });
+  await page.check('input[value="picked"]');
+  await page.setInputFiles('#folder', join(root, 'parity/golden/llama/tied-bf16'));
+  await page.setInputFiles('#rowsFile', join(root, 'parity/golden/llama/train/text.jsonl'));
+  await page.waitForFunction(() => document.querySelector('textarea')?.value.includes('"text"') === true);
+  await page.selectOption('#device', 'cpu');
+  for (const [id, value] of Object.entries({ rank: '2', steps: '30', batchSize: '5', learningRate: '0.02', prompt: 'ada of ' })) await page.fill(`#${id}`, value);
+  expectFalling(await trainOn(page));
+  expect(problems).toEqual([]);
+  await page.context().close();
+}, 5 * minutes);
+
 test('stopping keeps what was learned so far', async () => {
   const { page } = await open({ width: 1280, height: 900 });
   await page.selectOption('#device', 'cpu');

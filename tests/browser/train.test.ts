@@ -26,14 +26,12 @@ beforeAll(async () => {
   golden = await fetchJson<Golden>(`${folder}/train/lora.json`);
 });
 
-let inNode: ReturnType<typeof commands.trainInNode> | undefined;
-/** The same training by the command line in Node, once. */
-function trainInNode(): ReturnType<typeof commands.trainInNode> {
+/** The same training by the command line in Node. */
+function trainInNode(device: 'cpu' | 'webgpu'): ReturnType<typeof commands.trainInNode> {
   const { steps, batchSize, learningRate, schedule, warmup, weightDecay, clip } = golden.recipe;
   const numbers = { steps, 'batch-size': batchSize, 'learning-rate': learningRate, schedule, warmup, 'weight-decay': weightDecay, clip };
   const flags = Object.entries(numbers).flatMap(([name, value]) => [`--${name}`, String(value)]);
-  inNode ??= commands.trainInNode(['--model', `${folder}/tied`, '--data', `${folder}/train/rows.jsonl`, '--init-adapter', `${folder}/train/lora/init`, '--no-shuffle', ...flags]);
-  return inNode;
+  return commands.trainInNode(device, ['--model', `${folder}/tied`, '--data', `${folder}/train/rows.jsonl`, '--init-adapter', `${folder}/train/lora/init`, '--no-shuffle', ...flags]);
 }
 
 /** The training of `parity/llamaTrain.py`, from the same adapter, on the same rows. */
@@ -76,8 +74,8 @@ describe.each([
     expect(worstDifference(gradNorms(), golden.gradNorms)).toBeLessThan(1e-4);
   });
 
-  test('they are those of the command line in Node', async () => {
-    const node = await trainInNode();
+  test('they are those of the command line in Node, on the same kind of device', async () => {
+    const node = await trainInNode(name);
     expect(node.steps).toHaveLength(golden.recipe.steps);
     expect(worstDifference(losses(), node.steps.map(({ loss }) => loss))).toBeLessThan(1e-4);
     expect(worstDifference(gradNorms(), node.steps.map(({ grad_norm }) => grad_norm))).toBeLessThan(1e-4);

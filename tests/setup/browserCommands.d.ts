@@ -2,7 +2,7 @@ import 'vitest/browser';
 
 declare module 'vitest/browser' {
   interface BrowserCommands {
-    /** `lowrank train` in Node, on the CPU; see trainInNode.mjs. */
-    trainInNode(args: readonly string[]): Promise<{ steps: { step: number; loss: number; grad_norm: number }[]; result: object }>;
+    /** `lowrank train` in Node; see trainInNode.mjs. */
+    trainInNode(device: 'cpu' | 'webgpu', args: readonly string[]): Promise<{ steps: { step: number; loss: number; grad_norm: number }[]; result: object }>;
   }
 }
