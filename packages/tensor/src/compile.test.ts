@@ -259,3 +259,20 @@ test('scalars are data: a new value needs no new plan', async () => {
   }
   expect(traced).toBe(1);
 });
+
+test('an op that only works in place works on a copy where the old state is still wanted', async () => {
+  const state = () => ({ parameters: tensor([1, 2, 3]), gradient: tensor([0.5, -1, 2]), firstMoment: persistent([3]), secondMoment: persistent([3]), table: tensor([1, 0], [1, 2]) });
+  const numbers = { learningRate: scalar(0.1), stepSize: scalar(1), biasScale: scalar(31.6), clip: scalar(1) };
+  const update = (from: ReturnType<typeof state>) => adamw(from, numbers, { beta1: 0.9, beta2: 0.999, epsilon: 1e-8 });
+  const kept = state();
+  const backend = new ReferenceBackend();
+  // Not assigned: the parameters stay as they are.
+  const step = compile(backend, () => ({ p: update(kept)[0] ?? tensor(0) }));
+  const moved = await (await step.run()).p;
+  expect(Array.from(await readTensor(kept.parameters))).toEqual([1, 2, 3]);
+  const plan = step.plan({});
+  const launch = plan.steps.find(({ op }) => op === 'adamw');
+  expect(launch?.inputs[0]).toMatchObject({ buffer: launch?.outputs[0]?.buffer, offset: launch?.outputs[0]?.offset });
+  const [want] = await evaluateReference([update(state())[0] ?? tensor(0)]);
+  near(moved, want ?? []);
+});

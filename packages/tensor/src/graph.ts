@@ -70,6 +70,8 @@ export interface Op<Name extends string, Attrs extends object> {
   reference(context: ReferenceContext<Attrs>): void;
   /** Pairs [input, output] whose storage a kernel may share: element i of the output depends on element i of that input and no other. */
   readonly inPlace?: readonly InPlacePair[] | ((attrs: Attrs) => readonly InPlacePair[]);
+  /** Kernels always work in place on the pairs of `inPlace`: where the old value is still needed, it is copied first. */
+  readonly inPlaceOnly?: boolean;
   /** The output is the input's own storage, from this element on: no kernel runs. */
   alias?(attrs: Attrs): number;
   /** Attributes that spare the work for outputs nobody uses. */

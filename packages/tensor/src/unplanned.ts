@@ -4,11 +4,11 @@ import type { HostArray } from './dtype.js';
 import { bytesPerElement, hostArray } from './dtype.js';
 import type { Node, OpNode, Tensor } from './graph.js';
 import type { Spec } from './op.js';
-import { adamwOp } from './ops/adamw.js';
 import { concatOp } from './ops/movement.js';
 import { elementwise } from './ops/elementwise.js';
 import type { KernelName } from './ops/index.js';
 import type { PackAttrs } from './ops/view.js';
+import { inPlacePairs } from './plan/layout.js';
 import { topological } from './reference.js';
 import { sizeOf } from './shape.js';
 import type { HostTensor, Trace } from './trace.js';
@@ -79,7 +79,7 @@ class Executor {
       return;
     }
     const outputs = node.outputs.map((spec) => this.allocate(spec));
-    if (node.op.name === adamwOp.name) await this.putInPlace(inputs, outputs);
+    if (node.op.inPlaceOnly === true) await this.putInPlace(node, inputs, outputs);
     if (node.op.name === 'pack') await this.pack(node.attrs as PackAttrs, inputs, outputs);
     else await this.launch({ op: node.op.name as KernelName, attrs: node.attrs, inputs, outputs, scope: node.scope });
     this.slots.set(node, outputs);
@@ -117,9 +117,9 @@ class Executor {
     return slot;
   }
 
-  /** AdamW's kernels find the old state where the new one goes, on every backend. */
-  private async putInPlace(inputs: Slot[], outputs: readonly Slot[]): Promise<void> {
-    for (const [from, to] of [[0, 0], [2, 1], [3, 2]] as const) {
+  /** Kernels that only work in place find the old value where the new one goes. */
+  private async putInPlace({ op, attrs }: OpNode, inputs: Slot[], outputs: readonly Slot[]): Promise<void> {
+    for (const [from, to] of inPlacePairs({ op, attrs })) {
       const [input, output] = [inputs[from], outputs[to]];
       if (input === undefined || output === undefined) continue;
       const old = await this.backend.read(input.memory, input.offset, sizeOf(input.spec.shape) * bytesPerElement(input.spec.dtype));

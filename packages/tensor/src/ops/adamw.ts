@@ -52,6 +52,7 @@ export const adamwOp = defineOp<'adamw', AdamwAttrs>({
     }
   },
   inPlace: [[0, 0], [2, 1], [3, 2]],
+  inPlaceOnly: true,
   flops: ([p]) => 14 * sizeOf(p?.shape ?? []),
 });
 

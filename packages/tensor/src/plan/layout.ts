@@ -21,6 +21,7 @@ export function layOut(program: Program, alignment: number): void {
   separateSlices(program);
   alignViews(program, alignment);
   reuseDyingInputs(program);
+  copyForInPlaceOnly(program);
 }
 
 /** A pack becomes its inputs' storage; what cannot be moved there is copied at the pack's place in the program. */
@@ -153,7 +154,8 @@ function canWriteThere({ program, writer, target, value }: { program: Program; w
   return !touched;
 }
 
-export function inPlacePairs({ op, attrs }: Instruction): readonly InPlacePair[] {
+/** The pairs of an op under its attributes. */
+export function inPlacePairs({ op, attrs }: Pick<Instruction, 'op' | 'attrs'>): readonly InPlacePair[] {
   return typeof op.inPlace === 'function' ? op.inPlace(attrs) : (op.inPlace ?? []);
 }
 
@@ -240,5 +242,21 @@ function reuseDyingInputs(program: Program): void {
       taken.add(root);
       lastRead.set(root, lastRead.get(output) ?? at);
     }
+  });
+}
+
+/** An op that only works in place gets a copy to work on, where its input could not be given up. */
+function copyForInPlaceOnly(program: Program): void {
+  program.instructions = program.instructions.flatMap((instruction) => {
+    if (instruction.op.inPlaceOnly !== true) return [instruction];
+    const copies: Instruction[] = [];
+    for (const [from, to] of inPlacePairs(instruction)) {
+      const input = instruction.inputs[from];
+      const output = instruction.outputs[to];
+      if (input === undefined || output === undefined || input.isSlice(output)) continue;
+      copies.push(copyInto(output, input, instruction.scope));
+      instruction.inputs[from] = output;
+    }
+    return [...copies, instruction];
   });
 }
