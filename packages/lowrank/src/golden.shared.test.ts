@@ -2,8 +2,15 @@ import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { describe, expect, test } from 'vitest';
+import { readDataset, readTokenizer } from '@lowrank/data';
+import { parameterGradients } from '@lowrank/trainer';
+import { chooseBackend } from './device.js';
 import type { EvaluateFolderResult } from './jobs/evaluate.js';
+import { fineTune } from './jobs/fineTune.js';
+import { openModel } from './jobs/openModel.js';
+import { trainAdapter } from './jobs/trainable.js';
 import { readJson, readLines, runCli, scratch } from './testing.js';
+import { trainingWindows } from './windows.js';
 
 const shared = fileURLToPath(new URL('../../../../shared', import.meta.url));
 const data = join(shared, 'data/datasets/e2e-nlg/train.jsonl');
@@ -15,6 +22,8 @@ interface Golden {
   lr: number;
   losses: number[];
   grad_norms: number[];
+  grad_norms_A_B_at_init_first_batch: Record<string, [a: number, b: number]>;
+  grad_norms_A_B_at_final_first_batch: Record<string, [a: number, b: number]>;
 }
 
 /** Lines from … to of the data set, as a file of their own. */
@@ -31,7 +40,7 @@ function worst(values: readonly number[], expected: readonly number[]): number {
 describe.each([
   ['stories260K', 'cpu'],
   ['stories3M', 'cpu'],
-])('%s on %s', (name, device) => {
+] as const)('%s on %s', (name, device) => {
   const model = join(shared, 'data/models', name);
   const run = join(shared, 'golden', `${name}-e2e`);
   const golden = readJson<Golden>(join(run, 'golden.json'));
@@ -52,6 +61,26 @@ describe.each([
     expect(worst([adapted.loss], [golden.adapter_eval_loss])).toBeLessThan(1e-4);
   });
 
+  test.each(['init', 'final'] as const)('the gradient norm of each matrix at the %s adapter is that of PyTorch', async (at) => {
+    using folder = scratch();
+    const { backend } = await chooseBackend(device);
+    const open = await openModel(model);
+    const trainable = await trainAdapter(open, { seed: 0, initAdapter: join(run, at) });
+    const { rows } = await readDataset(slice(0, 8, join(folder.path, 'rows.jsonl')), await readTokenizer(model));
+    const [batch] = trainingWindows(rows, { batchSize: 8, shuffle: false }).next().value;
+    if (batch === undefined) throw new Error('a batch');
+    const gradients = await parameterGradients({ backend, loss: open.loss, parameters: trainable.parameters, batch });
+    backend.dispose();
+    const expected = at === 'init' ? golden.grad_norms_A_B_at_init_first_batch : golden.grad_norms_A_B_at_final_first_batch;
+    expect(gradients.size).toBe(2 * Object.keys(expected).length);
+    for (const [path, norms] of Object.entries(expected)) {
+      for (const [half, norm] of [['lora_A', norms[0]], ['lora_B', norms[1]]] as const) {
+        const own = Math.hypot(...(gradients.get(`${path}.${half}`) ?? [NaN]));
+        expect(Math.abs(own - norm)).toBeLessThanOrEqual(norm === 0 ? 1e-7 : 1e-4 * norm);
+      }
+    }
+  });
+
   test('thirty steps go the way of PyTorch', async () => {
     using folder = scratch();
     mkdirSync(folder.path, { recursive: true });
@@ -66,6 +95,35 @@ describe.each([
     const rest = await evaluate(slice(300, 400, join(folder.path, 'eval.jsonl')), ['--adapter', output]);
     expect(worst([rest.loss], [golden.adapter_eval_loss])).toBeLessThan(1e-4);
   });
+});
+
+test.each(['unfused', 'unplanned'] as const)('stories260K on the CPU: thirty %s steps go the way of PyTorch', async (execution) => {
+  using folder = scratch();
+  const run = join(shared, 'golden/stories260K-e2e');
+  const golden = readJson<Golden>(join(run, 'golden.json'));
+  const { backend } = await chooseBackend('cpu');
+  const losses: number[] = [];
+  const gradNorms: number[] = [];
+  await fineTune({
+    backend,
+    execution,
+    model: join(shared, 'data/models/stories260K'),
+    data: slice(0, 300, join(folder.path, 'train.jsonl')),
+    output: join(folder.path, 'out'),
+    initAdapter: join(run, 'init'),
+    steps: 30,
+    batchSize: 8,
+    learningRate: golden.lr,
+    shuffle: false,
+    onEvent(event) {
+      if (event.type !== 'step') return;
+      losses.push(event.loss);
+      gradNorms.push(event.gradNorm);
+    },
+  });
+  backend.dispose();
+  expect(worst(losses, golden.losses)).toBeLessThan(1e-4);
+  expect(worst(gradNorms, golden.grad_norms)).toBeLessThan(1e-4);
 });
 
 test('stories260K writes the published text from an empty prompt', async () => {
