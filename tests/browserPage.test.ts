@@ -44,7 +44,7 @@ afterAll(async () => {
 
 /** A fresh page that remembers what it shows while it trains, and what goes wrong. */
 async function open(size: { width: number; height: number }, at = address): Promise<{ page: Page; problems: string[] }> {
-  const context = await browser.newContext({ viewport: size, acceptDownloads: true });
+  const context = await browser.newContext({ viewport: size, acceptDownloads: true, locale: 'en-US' });
   const page = await context.newPage();
   const problems: string[] = [];
   page.on('pageerror', (error) => problems.push(error.message));

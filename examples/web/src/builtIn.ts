@@ -3,7 +3,8 @@ export interface BuiltIn {
   readonly name: string;
   model(): Promise<File[]>;
   rows(): Promise<string>;
-  readonly prompt: string;
+  /** Of a row that is not among `rows`. */
+  prompt(): Promise<string>;
   readonly rank: number;
   readonly steps: number;
   readonly batchSize: number;
@@ -15,8 +16,10 @@ type Urls = Readonly<Record<string, string>>;
 // The demo's base model, or, while it is not there, the tiny random model of the parity tests.
 const demoModel: Urls = import.meta.glob(['../../demo/base/*.json', '../../demo/base/*.safetensors'], { query: '?url', import: 'default', eager: true });
 const demoRows: Urls = import.meta.glob('../../demo/data/train.jsonl', { query: '?url', import: 'default', eager: true });
+const demoUnseen: Urls = import.meta.glob('../../demo/data/test.jsonl', { query: '?url', import: 'default', eager: true });
 const tinyModel: Urls = import.meta.glob(['../../../parity/golden/llama/tied/*.json', '../../../parity/golden/llama/tied/*.safetensors'], { query: '?url', import: 'default', eager: true });
 const tinyRows: Urls = import.meta.glob('../../../parity/golden/llama/train/rows.jsonl', { query: '?url', import: 'default', eager: true });
+const tinyUnseen: Urls = import.meta.glob('../../../parity/golden/llama/train/eval.jsonl', { query: '?url', import: 'default', eager: true });
 
 const baseName = (path: string): string => path.slice(path.lastIndexOf('/') + 1);
 
@@ -35,6 +38,11 @@ async function fetchText(urls: Urls): Promise<string> {
   return file === undefined ? '' : file.text();
 }
 
+async function firstPrompt(urls: Urls): Promise<string> {
+  const [line = '{}'] = (await fetchText(urls)).split('\n');
+  return (JSON.parse(line) as { prompt?: string }).prompt ?? '';
+}
+
 const hasDemo = Object.keys(demoModel).some((path) => baseName(path) === 'model.safetensors') && Object.keys(demoRows).length > 0;
 
 export const builtIn: BuiltIn = hasDemo
@@ -42,7 +50,7 @@ export const builtIn: BuiltIn = hasDemo
       name: 'The demo’s model: a Llama of 0.26 million parameters that has read stories; it learns to write records',
       model: () => fetchFiles(demoModel),
       rows: () => fetchText(demoRows),
-      prompt: 'Eleven blue birds wait for Louhefel in Boston.',
+      prompt: () => firstPrompt(demoUnseen),
       rank: 8,
       steps: 200,
       batchSize: 8,
@@ -52,7 +60,7 @@ export const builtIn: BuiltIn = hasDemo
       name: 'A tiny Llama with random weights, which learns a few rows by heart',
       model: () => fetchFiles(tinyModel),
       rows: () => fetchText(tinyRows),
-      prompt: 'name: ada | town: rome\n',
+      prompt: () => firstPrompt(tinyUnseen),
       rank: 8,
       steps: 100,
       batchSize: 8,

@@ -153,8 +153,7 @@ function offer(files: Readonly<Record<string, Uint8Array>>): void {
 async function fillIn(): Promise<void> {
   show(element('builtInName', HTMLElement), builtIn.name);
   for (const id of Object.keys(numberInputs) as (keyof typeof numberInputs)[]) input(id).value = String(builtIn[id]);
-  prompt.value = builtIn.prompt;
-  rows.value = await builtIn.rows();
+  [prompt.value, rows.value] = await Promise.all([builtIn.prompt(), builtIn.rows()]);
 }
 
 form.addEventListener('change', () => reveal(element('pickers', HTMLDivElement), !usesBuiltIn()));
