@@ -1,0 +1,3 @@
+import { blocks, runBlocks, wantsGpu } from './blocks';
+
+runBlocks(blocks.filter(wantsGpu), 'webgpu');
