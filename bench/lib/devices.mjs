@@ -1,5 +1,5 @@
 import { availableParallelism } from 'node:os';
-import { cpuBackend } from '@lowrank/cpu';
+import { createCpuBackend } from '@lowrank/cpu';
 import { createWebgpuBackend, listAdapters } from '@lowrank/webgpu';
 
 /**
@@ -28,10 +28,10 @@ export function threadCounts(cores = availableParallelism()) {
 export async function findDevices({ dawn = [] } = {}) {
   const devices = await Promise.all(
     threadCounts().map(async (threads) => {
-      const backend = await cpuBackend({ threads });
+      const backend = await createCpuBackend({ threads });
       const { description } = backend;
       backend.dispose();
-      return { id: `cpu-${threads}`, kind: 'cpu', threads, description, software: false, open: () => cpuBackend({ threads }) };
+      return { id: `cpu-${threads}`, kind: 'cpu', threads, description, software: false, open: () => createCpuBackend({ threads }) };
     }),
   );
   try {

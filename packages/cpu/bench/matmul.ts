@@ -1,5 +1,5 @@
 /** Products as the CPU backend runs them, timed from the start of a run to its end. */
-import { cpuBackend } from '../src/index.js';
+import { createCpuBackend } from '../src/index.js';
 import type { CpuOptions } from '../src/index.js';
 
 export interface Product {
@@ -14,7 +14,7 @@ export interface Size {
 }
 
 export async function prepareProduct(options: CpuOptions, { m, n, k }: Size, transposeA: boolean, transposeB: boolean): Promise<Product & { description: string }> {
-  const backend = await cpuBackend(options);
+  const backend = await createCpuBackend(options);
   const f32 = 'f32' as const;
   const specs = [{ shape: transposeA ? [k, m] : [m, k], dtype: f32 }, { shape: transposeB ? [n, k] : [k, n], dtype: f32 }];
   const output = { shape: [m, n], dtype: f32 };

@@ -3,7 +3,7 @@ import type { Backend, Plan, Tensor } from '@lowrank/tensor';
 import {
   adamw, add, assign, attention, clipScale, compile, embedding, grad, linear, linearCrossEntropy, mul, packAt, persistent, planCost, reshape, Rng, rmsNorm, rope, scalar, squaredNorm, swiglu, tensor, viewAt,
 } from '@lowrank/tensor';
-import { cpuBackend } from '../src/index.js';
+import { createCpuBackend } from '../src/index.js';
 import type { CpuOptions } from '../src/index.js';
 
 const [vocabulary, width, heads, keyHeads, inner, rank, layerCount] = [4096, 192, 6, 2, 512, 8, 6];
@@ -101,7 +101,7 @@ export interface Measured {
 
 /** Median and best time of a step, and where it goes by op (each op run alone, in a plan of one step). */
 export async function measureStep(options: CpuOptions, { documents = 8, length = 99, steps = 9, profile = false } = {}): Promise<Measured> {
-  const backend = await cpuBackend(options);
+  const backend = await createCpuBackend(options);
   const step = makeStep(backend);
   const inputs = makeBatch(documents, length);
   const plan = await step.prepare(Object.fromEntries(Object.entries(inputs).map(([name, { shape }]) => [name, { shape, dtype: 'i32' as const }])));

@@ -6,13 +6,13 @@ import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import { build } from 'vite';
 import { expect, test } from 'vitest';
-import { cpuBackend } from './backend.js';
+import { createCpuBackend } from './backend.js';
 import { normal, run } from './kernels/testing.js';
 
 const root = fileURLToPath(new URL('..', import.meta.url));
 
 test('says what it is, counts what it holds, and refuses after its end', async () => {
-  const backend = await cpuBackend({ threads: 2 });
+  const backend = await createCpuBackend({ threads: 2 });
   expect(backend.name).toBe('cpu');
   expect(backend.description).toMatch(/^WebAssembly SIMD \((relaxed|baseline)\), 2 threads$/);
   const buffer = backend.allocate(1000, 'numbers');
@@ -30,7 +30,7 @@ test('says what it is, counts what it holds, and refuses after its end', async (
 });
 
 test('another backend’s buffer is refused', async () => {
-  const backend = await cpuBackend({ threads: 1 });
+  const backend = await createCpuBackend({ threads: 1 });
   expect(() => backend.write({ bytes: 4, destroy: () => undefined }, 0, Float32Array.of(1))).toThrowError(expect.objectContaining({ code: 'cpu.foreign' }) as Error);
   backend.dispose();
 });
@@ -40,7 +40,7 @@ test('the bits do not depend on the number of threads', async () => {
   const [a, b] = [normal([301, 203]), normal([203, 97])];
   const q = [normal([2, 150, 4, 16]), normal([2, 150, 2, 16]), normal([2, 150, 2, 16])];
   for (const threads of [1, 2, 3]) {
-    const backend = await cpuBackend({ threads });
+    const backend = await createCpuBackend({ threads });
     results.push([
       await run([backend, 'matmul'], [a, b], { transposeA: false, transposeB: false }),
       await run([backend, 'attention'], q, { causal: true, scale: 0.25, window: 0, segments: false, lengths: false }),
@@ -53,7 +53,7 @@ test('the bits do not depend on the number of threads', async () => {
 });
 
 test('many short runs on more threads than cores end and stay right', async () => {
-  const backend = await cpuBackend({ threads: 4 });
+  const backend = await createCpuBackend({ threads: 4 });
   const [a, b] = [normal([33, 17]), normal([17, 29])];
   const first = await run([backend, 'matmul'], [a, b], { transposeA: false, transposeB: false });
   for (let round = 0; round < 200; round++) expect(await run([backend, 'matmul'], [a, b], { transposeA: false, transposeB: false })).toEqual(first);
@@ -62,8 +62,8 @@ test('many short runs on more threads than cores end and stay right', async () =
 
 test('a process with worker threads ends by itself, disposed or not', async () => {
   const code = await bundle(`
-    import { cpuBackend } from '${root}src/index.ts';
-    const backend = await cpuBackend({ threads: 3 });
+    import { createCpuBackend } from '${root}src/index.ts';
+    const backend = await createCpuBackend({ threads: 3 });
     const buffer = backend.allocate(16, 'x');
     const step = { op: 'elementwise', attrs: { program: [{ fn: 'constant', value: 7 }], shape: [4] }, inputs: [], outputs: [{ buffer: 0, offset: 0, bytes: 16, shape: [4], dtype: 'f32' }], scope: '', flops: 0 };
     const executable = await backend.prepare({ buffers: [{ kind: 'arena', bytes: 16 }], steps: [step], inputs: [], scalars: [], outputs: [] }, [buffer]);

@@ -25,7 +25,7 @@ const addressable = 65536 * 65536;
  * The CPU backend: WebAssembly SIMD kernels over one memory, on every core where memory can be shared with worker threads (Node; cross-origin isolated
  * pages), else on the calling thread. Results do not depend on the number of threads.
  */
-export async function cpuBackend(options: CpuOptions = {}): Promise<Backend> {
+export async function createCpuBackend(options: CpuOptions = {}): Promise<Backend> {
   const shared = canShareMemory() && options.threads !== 1;
   const threads = shared ? Math.max(1, options.threads ?? Math.min(16, coreCount())) : 1;
   const maximumBytes = Math.min(addressable, options.maximumBytes ?? addressable);

@@ -1,2 +1,2 @@
-export { cpuBackend, cpuBackend as createCpuBackend } from './backend.js';
+export { createCpuBackend } from './backend.js';
 export type { CpuOptions } from './backend.js';

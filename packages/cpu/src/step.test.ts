@@ -1,7 +1,7 @@
 import { adamw, add, assign, attention, clipScale, compile, dropout, embedding, evaluateReference, grad, linear, linearCrossEntropy, mul, packAt, persistent, readTensor, reshape, Rng, rmsNorm, rope, scalar, squaredNorm, swiglu, tensor, viewAt } from '@lowrank/tensor';
 import type { Tensor } from '@lowrank/tensor';
 import { expect, test } from 'vitest';
-import { cpuBackend } from './backend.js';
+import { createCpuBackend } from './backend.js';
 
 const rng = new Rng(3);
 const random = (shape: number[], deviation = 0.3): Tensor => tensor(Float32Array.from({ length: shape.reduce((a, b) => a * b, 1) }, () => rng.normal() * deviation), shape);
@@ -58,7 +58,7 @@ function makeBatch() {
 }
 
 test.each([1, 2])('a LoRA step on %i threads: loss, gradient and three updates agree with the references in f64', async (threads) => {
-  const backend = await cpuBackend({ threads });
+  const backend = await createCpuBackend({ threads });
   const { total, initial, loss } = makeModel();
   const inputs = makeBatch();
   const lines = Math.ceil(total / 64);

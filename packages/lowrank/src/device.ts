@@ -1,4 +1,4 @@
-import { cpuBackend } from '@lowrank/cpu';
+import { createCpuBackend } from '@lowrank/cpu';
 import { isLowrankError, LowrankError } from '@lowrank/errors';
 import type { Backend } from '@lowrank/tensor';
 import { createWebgpuBackend } from '@lowrank/webgpu';
@@ -27,12 +27,12 @@ export interface ChosenBackend {
  */
 export async function chooseBackend(device: DeviceName = 'auto'): Promise<ChosenBackend> {
   if (!devices.includes(device)) throw new LowrankError({ code: 'cli.device', what: '--device', expected: devices.join(', '), got: device });
-  if (device === 'cpu') return { backend: await cpuBackend(), note: undefined };
+  if (device === 'cpu') return { backend: await createCpuBackend(), note: undefined };
   if (device === 'webgpu') return { backend: await createWebgpuBackend(), note: undefined };
   try {
     return { backend: await createWebgpuBackend({ allowSoftware: false }), note: undefined };
   } catch (error) {
     if (!isLowrankError(error) || error.code !== 'webgpu.no-adapter') throw error;
-    return { backend: await cpuBackend(), note: 'No GPU was found, so the CPU does the work (`lowrank doctor` tells more).' };
+    return { backend: await createCpuBackend(), note: 'No GPU was found, so the CPU does the work (`lowrank doctor` tells more).' };
   }
 }

@@ -1,6 +1,6 @@
 import type { AttrsOf, Backend } from '@lowrank/tensor';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { cpuBackend } from '../backend.js';
+import { createCpuBackend } from '../backend.js';
 import type { Value } from './testing.js';
 import { normal, reference, run, runOp, value, worstError } from './testing.js';
 
@@ -45,7 +45,7 @@ function documents(batch: number, length: number): Value {
 
 describe.each([1, 2])('attention on %i threads', (threads) => {
   let backend: Backend;
-  beforeAll(async () => (backend = await cpuBackend({ threads })));
+  beforeAll(async () => (backend = await createCpuBackend({ threads })));
   afterAll(() => backend.dispose());
 
   async function forward(inputs: Value[], attrs: Attrs): Promise<void> {

@@ -1,7 +1,7 @@
 import type { Backend, ElementwiseName, Instruction } from '@lowrank/tensor';
 import { elementwiseFunctions } from '@lowrank/tensor';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { cpuBackend } from '../backend.js';
+import { createCpuBackend } from '../backend.js';
 import type { Value } from './testing.js';
 import { normal, runOp, value, worstError } from './testing.js';
 
@@ -11,7 +11,7 @@ const special = [0, -0, 1, -1, 0.5, 1e-30, -1e-30, 20, -20, 88.5, -87, -100, 200
 
 describe.each([{ threads: 1 }, { threads: 2 }, { threads: 1, relaxedSimd: false }])('elementwise %o', (options) => {
   let backend: Backend;
-  beforeAll(async () => (backend = await cpuBackend(options)));
+  beforeAll(async () => (backend = await createCpuBackend(options)));
   afterAll(() => backend.dispose());
 
   async function check(inputs: Value[], program: Instruction[], shape: readonly number[], { bound, inPlace = [] }: { bound: number; inPlace?: [number, number][] }): Promise<void> {

@@ -1,7 +1,7 @@
 import type { Backend, DType, MatmulAttrs, Shape } from '@lowrank/tensor';
 import { sizeOf } from '@lowrank/tensor';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { cpuBackend } from '../backend.js';
+import { createCpuBackend } from '../backend.js';
 import type { Value } from './testing.js';
 import { epsilon, normal, reference, run, runOp, worstError } from './testing.js';
 
@@ -26,7 +26,7 @@ describe.each([
   ['two threads', { threads: 2 }],
 ] as const)('matmul, %s', (_, options) => {
   let backend: Backend;
-  beforeAll(async () => (backend = await cpuBackend(options)));
+  beforeAll(async () => (backend = await createCpuBackend(options)));
   afterAll(() => backend.dispose());
 
   async function check(inputs: readonly Value[], attrs: MatmulAttrs, inPlace: readonly (readonly [number, number])[] = []): Promise<void> {

@@ -1,13 +1,13 @@
 import type { AttrsOf, Backend, KernelName } from '@lowrank/tensor';
 import { sizeOf } from '@lowrank/tensor';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { cpuBackend } from '../backend.js';
+import { createCpuBackend } from '../backend.js';
 import type { RunOptions, Value } from './testing.js';
 import { integers, normal, reference, runOp, value, worstError } from './testing.js';
 
 describe.each([1, 2])('kernels on %i threads', (threads) => {
   let backend: Backend;
-  beforeAll(async () => (backend = await cpuBackend({ threads })));
+  beforeAll(async () => (backend = await createCpuBackend({ threads })));
   afterAll(() => backend.dispose());
 
   /** |error| ≤ bound·ε·|scale| for every output; the scale is the output itself unless given. */

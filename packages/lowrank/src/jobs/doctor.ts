@@ -1,5 +1,5 @@
 import { isLowrankError } from '@lowrank/errors';
-import { cpuBackend } from '@lowrank/cpu';
+import { createCpuBackend } from '@lowrank/cpu';
 import type { AdapterDescription } from '@lowrank/webgpu';
 import { adapterName, listAdapters } from '@lowrank/webgpu';
 
@@ -18,7 +18,7 @@ export interface Findings {
 /** Looks for devices. Never throws because there is none. */
 export async function examine(): Promise<Findings> {
   const { adapters, problem } = await findAdapters();
-  const cpu = await cpuBackend();
+  const cpu = await createCpuBackend();
   const { description } = cpu;
   cpu.dispose();
   const auto = adapters.some(({ software }) => !software) ? 'webgpu' : 'cpu';
