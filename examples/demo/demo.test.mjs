@@ -1,10 +1,14 @@
-import { readFileSync, statSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync, statSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { chooseBackend } from 'lowrank';
 import { describe, expect, it } from 'vitest';
+import { exactMatches, examine } from './examine.mjs';
+import { fineTune } from './fineTune.mjs';
 import { makeTokenizer } from './makeTokenizer.mjs';
 import { weightShapes } from './pretrain.mjs';
 import { baseConfig, pretraining } from './recipe.mjs';
-import { exactMatches } from './run.mjs';
-import { table } from './show.mjs';
+import { progressBar, table } from './show.mjs';
 import { makeTask, record, testRows, trainRows } from './task.mjs';
 import { makeStories } from './text.mjs';
 import { isKnownCity, isKnownName } from './words.mjs';
@@ -26,17 +30,14 @@ describe('the task', () => {
     expect([train.length, test.length]).toEqual([trainRows, testRows]);
   });
 
-  it('tests on inputs that no training row has', () => {
+  it.each([['the committed rows', test], ['another draw', makeTask({ testSeed: 11 }).test]])('tests on inputs that no training row has: %s', (_, rows) => {
     const prompts = new Set(train.map((row) => row.prompt));
     const completions = new Set(train.map((row) => row.completion));
-    expect(test.filter((row) => prompts.has(row.prompt) || completions.has(row.completion))).toEqual([]);
-    expect(new Set(test.map((row) => row.prompt)).size).toBe(test.length);
-  });
-
-  it('tests on new pairs of owner and item, and on made-up names that training never shows', () => {
+    expect(rows.filter((row) => prompts.has(row.prompt) || completions.has(row.completion))).toEqual([]);
+    expect(new Set(rows.map((row) => row.prompt)).size).toBe(testRows);
     const pairs = new Set(train.map(parse).map((fact) => `${fact.who} ${fact.item}`));
     const seen = new Set(train.map(parse).flatMap((fact) => [fact.who, fact.city]));
-    const facts = test.map(parse);
+    const facts = rows.map(parse);
     expect(facts.filter((fact) => pairs.has(`${fact.who} ${fact.item}`))).toEqual([]);
     const madeUp = facts.flatMap(({ who, city }) => [...(isKnownName(who) ? [] : [who]), ...(isKnownCity(city) ? [] : [city])]);
     expect(madeUp.length).toBeGreaterThan(50);
@@ -92,10 +93,46 @@ describe('the base model', () => {
   });
 });
 
+describe('the fine-tuning', () => {
+  it('lowers the loss on unseen rows within a few steps, and its adapter folder carries that', async () => {
+    const output = mkdtempSync(join(tmpdir(), 'lowrank-demo-'));
+    const { backend } = await chooseBackend('cpu');
+    const rows = test.slice(0, 8);
+    const before = await examine({ backend, rows });
+    const losses = [];
+    const { steps } = await fineTune({ backend, rows: train, output, steps: 60, onStep: ({ loss }) => losses.push(loss) });
+    const after = await examine({ backend, rows, adapter: output });
+    backend.dispose();
+    rmSync(output, { recursive: true });
+
+    expect([steps, losses.length]).toEqual([60, 60]);
+    expect(losses.at(-1)).toBeLessThan(0.1 * losses[0]);
+    expect(after.loss).toBeLessThan(0.1 * before.loss);
+    expect(before.exact).toBe(0);
+    expect(before.answers.filter((answer) => answer.includes('{ owner'))).toEqual([]);
+    const isRecord = (answer) => /^ \{ owner: \w+, count: \d+, color: \w+, item: \w+, city: \w+ \}$/.test(answer);
+    expect(after.answers.filter(isRecord).length).toBeGreaterThan(5);
+  });
+});
+
 describe('what the demo shows', () => {
   it('counts exact matches, blanks at the ends aside', () => {
     const rows = [{ completion: 'a b' }, { completion: 'c' }, { completion: 'd' }];
     expect(exactMatches([' a b\n', 'C'], rows)).toBe(1);
+  });
+
+  it('draws a bar on a terminal, and a line for each fifth elsewhere', () => {
+    const drawn = (isTTY) => {
+      const written = [];
+      const bar = progressBar('Training', 10, 'steps', { isTTY, write: (text) => written.push(text) });
+      for (let step = 1; step <= 10; step++) bar.update(step, `loss ${step}`);
+      bar.end('done');
+      return written;
+    };
+    expect(drawn(true)).toHaveLength(12);
+    expect(drawn(true)[4]).toMatch(/^\rTraining {3}█{15}░{15} {2}5\/10 steps {2}0\.\d s {2}loss 5/);
+    expect(drawn(false)).toHaveLength(7);
+    expect(drawn(false).at(-1)).toMatch(/^Training {3}█{30} {2}10\/10 steps {2}0\.\d s {2}done\n$/);
   });
 
   it('draws a table with aligned columns', () => {

@@ -39,20 +39,20 @@ export const pretraining = {
 };
 
 /** LoRA on every linear layer. */
+export const adapterSettings = { r: 16, alpha: 32, targetModules: 'all-linear' };
+
+/**
+ * The fine-tuning: each training row is seen eight times. The form is learned within 50 steps; then the loss stays near 0.13, where all
+ * but the color is right, until the adapter finds the color. That takes 40 to 200 steps, by the seed; with rank 8 up to 500.
+ */
 export const finetuning = {
-  steps: 300,
-  'batch-size': 8,
-  'learning-rate': 5e-3,
+  steps: 600,
+  batchSize: 8,
+  learningRate: 4e-3,
   schedule: 'cosine',
   warmup: 20,
-  'weight-decay': 0,
+  weightDecay: 0,
   clip: 1,
-  r: 8,
-  alpha: 16,
-  dropout: 0,
-  'target-modules': 'all-linear',
-  'max-length': 96,
-  seed: 0,
 };
 
 /** The longest answer that an evaluation waits for. */

@@ -1,25 +1,31 @@
 /** What the demo draws in a terminal. */
 
 /**
- * One line that redraws itself on a terminal; elsewhere a line for each tenth of the work.
+ * One line that redraws itself on a terminal; elsewhere a line for each fifth of the work.
  * @param {string} label
  * @param {number} total
+ * @param {string} unit of `total`
  */
-export function progressBar(label, total, stream = process.stderr) {
+export function progressBar(label, total, unit, stream = process.stderr) {
   const width = 30;
   const started = Date.now();
-  let drawn = -1;
-  const seconds = () => `${((Date.now() - started) / 1000).toFixed(0)} s`;
+  let told = -1;
+  const draw = (done, note) => {
+    const full = Math.round((width * done) / total);
+    const bar = '█'.repeat(full) + '░'.repeat(width - full);
+    const parts = [label.padEnd(9), bar, `${done}/${total} ${unit}`, `${((Date.now() - started) / 1000).toFixed(1)} s`, note];
+    stream.write(stream.isTTY ? `\r${parts.join('  ').trimEnd()}\u001b[K` : `${parts.join('  ').trimEnd()}\n`);
+    told = Math.floor((5 * done) / total);
+  };
+  let last = 0;
   return {
     update(done, note = '') {
-      const tenth = Math.floor((10 * done) / total);
-      if (!stream.isTTY && tenth === drawn) return;
-      drawn = tenth;
-      const full = Math.round((width * done) / total);
-      const line = `${label.padEnd(18)} ${'█'.repeat(full)}${'░'.repeat(width - full)} ${done}/${total}  ${seconds()}  ${note}`;
-      stream.write(stream.isTTY ? `\r${line}\u001b[K` : `${line}\n`);
+      last = done;
+      if (stream.isTTY || Math.floor((5 * done) / total) > told) draw(done, note);
     },
-    end() {
+    /** The last word; the bar stays where the work ended. */
+    end(note = '') {
+      draw(last, note);
       if (stream.isTTY) stream.write('\n');
     },
   };

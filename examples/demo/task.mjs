@@ -19,10 +19,11 @@ const row = (sentence, fact) => ({ prompt: sentence, completion: ` ${record(fact
 /**
  * No test sentence and no test record occurs in training; neither does any test pair of person and thing, nor any made-up
  * name or city of the test rows.
+ * @param {{ testSeed?: number }} [options] other test rows for the same training rows
  * @returns {{ train: { prompt: string, completion: string }[], test: { prompt: string, completion: string }[] }}
  */
-export function makeTask(seed = 7) {
-  const dice = makeDice(seed);
+export function makeTask({ testSeed } = {}) {
+  const trainDice = makeDice(7);
   const train = [];
   const test = [];
   const prompts = new Set();
@@ -30,14 +31,15 @@ export function makeTask(seed = 7) {
   const inTrain = new Set();
   const pair = (fact) => `${fact.who}+${fact.item.one}`;
   while (train.length < trainRows) {
-    const fact = drawFact(dice);
-    const made = row(tell(dice, fact), fact);
+    const fact = drawFact(trainDice);
+    const made = row(tell(trainDice, fact), fact);
     if (prompts.has(made.prompt) || records.has(made.completion)) continue;
     prompts.add(made.prompt);
     records.add(made.completion);
     for (const key of [pair(fact), fact.who, fact.city]) inTrain.add(key);
     train.push(made);
   }
+  const dice = testSeed === undefined ? trainDice : makeDice(testSeed);
   while (test.length < testRows) {
     const fact = drawFact(dice);
     const made = row(tell(dice, fact), fact);

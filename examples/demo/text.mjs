@@ -160,10 +160,25 @@ function sets(dice) {
   return `The set { ${members.join(', ')} } has ${numbers[count]} numbers. In words: ${members.map((n) => numbers[n]).join(', ')}. One ${noun.one} and two ${noun.many} are three ${noun.many}.`;
 }
 
+/** Repeated as often as they are wanted. */
 const kinds = [
-  ...[restated, restated, restated, restated, restated, restated],
-  ...[twoPeople, twoPeople, memoryGame, memoryGame, memoryGame, hearsay, hearsay],
-  ...[giving, talk, shopping, sets],
+  restated,
+  restated,
+  restated,
+  restated,
+  restated,
+  restated,
+  twoPeople,
+  twoPeople,
+  memoryGame,
+  memoryGame,
+  memoryGame,
+  hearsay,
+  hearsay,
+  giving,
+  talk,
+  shopping,
+  sets,
 ];
 
 /** @returns {string[]} `count` stories; the same seed gives the same stories */
