@@ -1,0 +1,20 @@
+import { expect, test } from 'vitest';
+import { isLowrankError, LowrankError } from './index.js';
+
+test('the message says what, expected, got and the remedy', () => {
+  const error = new LowrankError({ code: 'x.y', what: 'rank', expected: 'at least 1', got: '0', remedy: 'Raise it.' });
+  expect(error.message).toBe('rank: expected at least 1, got 0. Raise it.');
+  expect(error.code).toBe('x.y');
+  expect(isLowrankError(error)).toBe(true);
+});
+
+test('what is not known is left out', () => {
+  expect(new LowrankError({ code: 'x', what: 'the device is lost' }).message).toBe('the device is lost');
+  expect(new LowrankError({ code: 'x', what: 'a', got: 'b' }).message).toBe('a: got b');
+});
+
+test('a cause is kept, and other errors are not Lowrank’s', () => {
+  const cause = new Error('below');
+  expect(new LowrankError({ code: 'x', what: 'above', cause }).cause).toBe(cause);
+  expect(isLowrankError(cause)).toBe(false);
+});
