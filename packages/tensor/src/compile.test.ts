@@ -276,3 +276,33 @@ test('an op that only works in place works on a copy where the old state is stil
   const [want] = await evaluateReference([update(state())[0] ?? tensor(0)]);
   near(moved, want ?? []);
 });
+
+test('what a run still has to deliver outlives a larger shape that replaces the shared memory', async () => {
+  const backend = new ReferenceBackend();
+  const arrivals: string[] = [];
+  const prepare = backend.prepare.bind(backend);
+  backend.prepare = async (plan, buffers) => {
+    const executable = await prepare(plan, buffers);
+    return {
+      async run(request) {
+        const { outputs } = await executable.run(request);
+        // As a device does: the data comes later.
+        return { outputs: outputs.map(async (output) => (await new Promise((resolve) => setTimeout(resolve, 20)), arrivals.push('read'), output)) };
+      },
+      dispose() {
+        arrivals.push('freed');
+        executable.dispose();
+      },
+    };
+  };
+  const step = compile(backend, ({ x = tensor(0) }) => ({ y: sum(mul(add(x, 1), x)) }));
+  const ones = (length: number) => ({ x: { data: new Float32Array(length).fill(1), shape: [length] } });
+  // In one arena the small shape runs, the large one makes the arena grow, and the small one has to be prepared again.
+  const first = await step.run(ones(10));
+  await step.run(ones(5000));
+  const again = await step.run(ones(10));
+  expect((await first.y)[0]).toBe(20);
+  expect((await again.y)[0]).toBe(20);
+  await step.dispose();
+  expect(arrivals.indexOf('freed')).toBeGreaterThan(0);
+});

@@ -30,6 +30,8 @@ interface Prepared {
   readonly scalars: Uint8Array<ArrayBuffer>;
   readonly own: readonly DeviceBuffer[];
   readonly arenaVersion: number;
+  /** Settles when every output that was asked for has arrived: until then nothing of this may be freed. */
+  reads: Promise<unknown>;
 }
 
 /**
@@ -85,7 +87,7 @@ export class CompiledFunction<Outputs extends Record<string, Tensor>> {
   async dispose(): Promise<void> {
     this.disposed = true;
     await this.last;
-    for (const prepared of this.prepared.values()) release(await prepared);
+    for (const prepared of this.prepared.values()) await release(await prepared);
     this.prepared.clear();
     this.plans.clear();
     if (this.ownsArena) this.arena.dispose();
@@ -99,6 +101,7 @@ export class CompiledFunction<Outputs extends Record<string, Tensor>> {
     fillInputs(prepared, inputs);
     const wanted = plan.outputs.flatMap(({ name }, at) => (read === undefined || read.includes(name) ? [at] : []));
     const { outputs } = await executable.run({ inputs: prepared.inputs, scalars: prepared.scalars, read: wanted });
+    prepared.reads = Promise.allSettled([prepared.reads, ...outputs]);
     return Object.fromEntries(
       wanted.map((index, at) => {
         const { name, dtype, shape } = plan.outputs[index] ?? { name: '', dtype: 'f32' as const, shape: [] };
@@ -114,7 +117,7 @@ export class CompiledFunction<Outputs extends Record<string, Tensor>> {
     if (known !== undefined) {
       const prepared = await known;
       if (prepared.arenaVersion === this.arena.version) return prepared;
-      release(prepared);
+      await release(prepared);
       return this.remember(signature, this.bind(prepared.plan, donated));
     }
     const plan = this.plans.get(shape) ?? this.plan(specs);
@@ -147,7 +150,7 @@ export class CompiledFunction<Outputs extends Record<string, Tensor>> {
     });
     const sizeOfKind = (kind: string): number => plan.buffers.find((buffer) => buffer.kind === kind)?.bytes ?? 0;
     const executable = await this.backend.prepare(plan, buffers);
-    return { plan, executable, inputs: new Uint8Array(sizeOfKind('inputs')), scalars: new Uint8Array(sizeOfKind('scalars')), own, arenaVersion };
+    return { plan, executable, inputs: new Uint8Array(sizeOfKind('inputs')), scalars: new Uint8Array(sizeOfKind('scalars')), own, arenaVersion, reads: Promise.resolve() };
   }
 }
 
@@ -163,7 +166,8 @@ function argument(name: string, donated: Donations): Source {
   throw new LowrankError({ code: 'tensor.argument', what: `the argument ${name}`, expected: 'a persistent tensor', got: 'none', remedy: 'Plans over donated arguments are made at the first run.' });
 }
 
-function release({ executable, own }: Prepared): void {
+async function release({ executable, own, reads }: Prepared): Promise<void> {
+  await reads;
   executable.dispose();
   own.forEach((buffer) => buffer.destroy());
 }
