@@ -35,6 +35,15 @@ function readFlags() {
   };
 }
 
+/** Before the work: an adapter that cannot be saved would be a pity. */
+function makeFolder(path) {
+  try {
+    mkdirSync(path, { recursive: true });
+  } catch (cause) {
+    throw new LowrankError({ code: 'demo.output', what: `--output ${path}`, expected: 'a folder that can be made', got: cause.code, cause });
+  }
+}
+
 /** Loss and answers on the rows that no training sees, with a bar. */
 async function watchExam(label, exam) {
   const bar = progressBar(label, maxNewTokens, 'tokens');
@@ -85,7 +94,7 @@ function tellUse(output) {
 
 async function main() {
   const { device, seed, testSeed, output } = readFlags();
-  mkdirSync(output, { recursive: true });
+  makeFolder(output);
   const trainRows = readRows('train');
   const rows = testSeed === undefined ? readRows('test') : makeTask({ testSeed }).test;
   const { backend, note } = await chooseBackend(device);
