@@ -43,3 +43,8 @@ test('a folder that is read from is refused, under any name', async () => {
     rmSync(`${home}-link`);
   }
 });
+
+test('a file system that makes no folders is told at once', { timeout: 5_000 }, async () => {
+  if (process.platform !== 'linux') return;
+  await expect(openOutputFolder('/proc/lowrank/adapter')).rejects.toMatchObject({ code: 'output.notWritable' });
+});

@@ -1,4 +1,4 @@
-import { mkdir, realpath, rm, rmdir, writeFile } from 'node:fs/promises';
+import { mkdir, realpath, rm, rmdir, stat, writeFile } from 'node:fs/promises';
 import { dirname, join, resolve } from 'node:path';
 import { LowrankError } from '@lowrank/errors';
 
@@ -20,10 +20,9 @@ export async function openOutputFolder(path: string, { inputs = [] }: { readonly
     for (const folder of made) await rmdir(folder).catch(() => undefined);
   };
   try {
-    const first = await mkdir(path, { recursive: true });
-    for (let folder = resolve(path); first !== undefined; folder = dirname(folder)) {
-      made.push(folder);
-      if (folder === resolve(first) || folder === dirname(folder)) break;
+    for (const folder of await missingFolders(path)) {
+      await mkdir(folder);
+      made.unshift(folder);
     }
     const probe = join(path, `.lowrank-${process.pid}.tmp`);
     await writeFile(probe, '');
@@ -46,4 +45,11 @@ export async function openOutputFolder(path: string, { inputs = [] }: { readonly
     throw new LowrankError({ code: 'output.isInput', what: `output folder ${path}`, expected: 'a folder of its own', got: 'the folder that is read from', remedy: 'Choose another --output: its files would be overwritten.' });
   }
   return { path, discard };
+}
+
+/** The folders between what exists and `path`, outermost first. Made one by one, since Node 20's recursive mkdir never returns where a file system (/proc) answers ENOENT. */
+async function missingFolders(path: string): Promise<string[]> {
+  const missing: string[] = [];
+  for (let folder = resolve(path); (await stat(folder).catch(() => undefined)) === undefined && folder !== dirname(folder); folder = dirname(folder)) missing.unshift(folder);
+  return missing;
 }

@@ -24,7 +24,13 @@ ${form.head}
   ${loop} { top = largest(top, ${x}[start + i]); }
   let highest = rowMax(top, lane);
   var total = 0.0f;
-  ${loop} { total += exp(${x}[start + i] - highest); }
+  // In pieces: one long sum that begins with the largest term would lose every later term below half a unit of it, always downwards, and with them the very
+  // probability that the gradient of a confident row is made of.
+  for (var piece = first; piece < ${width}u; piece += ${form.lanes * 32}u) {
+    var part = 0.0f;
+    for (var i = piece; i < min(piece + ${form.lanes * 32}u, ${width}u); i += ${form.lanes}u) { part += exp(${x}[start + i] - highest); }
+    total += part;
+  }
   let chosen = ${x}[start + u32(clamp(label, 0, ${width - 1}))];
   let sum = rowSum(total, lane);
   if (first == 0u) { ${loss}[row] = select(0.0f, highest + log(sum) - chosen, label >= 0); }
