@@ -51,10 +51,10 @@ export const builtIn: BuiltIn = hasDemo
       model: () => fetchFiles(demoModel),
       rows: () => fetchText(demoRows),
       prompt: () => firstPrompt(demoUnseen),
-      rank: 8,
-      steps: 200,
+      rank: 16,
+      steps: 400,
       batchSize: 8,
-      learningRate: 0.005,
+      learningRate: 0.004,
     }
   : {
       name: 'A tiny Llama with random weights, which learns a few rows by heart',
