@@ -86,6 +86,7 @@ export async function gpuEntry(dawnOptions: readonly string[] = []): Promise<GPU
   const known = kept.get(key);
   if (known !== undefined) return known;
   const dawn = await importDawn();
+  requireVulkanLoader();
   const gpu = dawn.create([...dawnOptions]);
   kept.set(key, gpu);
   return gpu;
@@ -93,6 +94,27 @@ export async function gpuEntry(dawnOptions: readonly string[] = []): Promise<GPU
 
 function isNode(): boolean {
   return typeof process !== 'undefined' && typeof process.versions?.node === 'string';
+}
+
+/**
+ * On Linux Dawn reaches GPUs through libvulkan alone, and where that is missing it writes a warning with a stack to stderr. Asking the dynamic loader first gives a
+ * sentence instead: `dlopen` of a library that is there fails later, for it is no Node addon.
+ */
+function requireVulkanLoader(): void {
+  if (process.platform !== 'linux') return;
+  try {
+    process.dlopen({ exports: {} }, 'libvulkan.so.1');
+  } catch (cause) {
+    if (!(cause instanceof Error) || !cause.message.includes('cannot open shared object file')) return;
+    throw new LowrankError({
+      code: 'webgpu.no-adapter',
+      what: 'no WebGPU adapter can be reached',
+      expected: 'the Vulkan loader, libvulkan.so.1',
+      got: 'none on this system',
+      remedy: 'Install it with the GPU’s driver (libvulkan1 on Debian and Ubuntu), or choose the cpu backend.',
+      cause,
+    });
+  }
 }
 
 async function importDawn(): Promise<DawnModule> {
