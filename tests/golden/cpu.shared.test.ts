@@ -1,41 +1,4 @@
 import { createCpuBackend } from '@lowrank/cpu';
-import type { Backend } from '@lowrank/tensor';
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { expectGradientNorms, expectTrajectory, goldenEvaluation, near, openGolden } from './goldenRun.js';
+import { goldenSuite } from './goldenSuite.js';
 
-describe.each(['stories260K', 'stories3M'] as const)('%s on the CPU against PyTorch', (name) => {
-  let backend: Backend;
-  beforeAll(async () => {
-    backend = await createCpuBackend();
-  });
-  afterAll(() => backend.dispose());
-
-  test('the base model’s loss on rows 300 to 399', async () => {
-    const golden = await openGolden(name);
-    const { loss, tokens } = await goldenEvaluation(golden, backend);
-    near(loss, golden.golden.base_eval_loss);
-    expect(tokens).toBe(golden.golden.eval_tokens);
-    golden.model.dispose();
-  });
-
-  test.each(['init', 'final'] as const)('gradient norms of every matrix at the %s adapter', async (which) => {
-    const golden = await openGolden(name);
-    await expectGradientNorms(golden, backend, { which });
-    golden.model.dispose();
-  });
-
-  test('30 steps: every loss and gradient norm', async () => {
-    const golden = await openGolden(name);
-    await expectTrajectory(golden, backend);
-    golden.model.dispose();
-  });
-});
-
-test.each(['unfused', 'unplanned'] as const)('stories260K, %s: 30 steps and gradient norms', async (execution) => {
-  const backend = await createCpuBackend();
-  const golden = await openGolden('stories260K');
-  await expectTrajectory(golden, backend, { execution });
-  for (const which of ['init', 'final'] as const) await expectGradientNorms(golden, backend, { which, execution });
-  golden.model.dispose();
-  backend.dispose();
-});
+goldenSuite('the CPU', () => createCpuBackend());

@@ -1,39 +1,4 @@
 import { createWebgpuBackend } from '@lowrank/webgpu';
-import type { Backend } from '@lowrank/tensor';
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { expectGradientNorms, expectTrajectory, goldenEvaluation, near, openGolden } from './goldenRun.js';
+import { goldenSuite } from './goldenSuite.js';
 
-let backend: Backend;
-beforeAll(async () => {
-  backend = await createWebgpuBackend({ allowSoftware: true, limits: 'default' });
-});
-afterAll(() => backend.dispose());
-
-describe.each(['stories260K', 'stories3M'] as const)('%s on WebGPU with default limits against PyTorch', (name) => {
-  test('the base model’s loss on rows 300 to 399', async () => {
-    const golden = await openGolden(name);
-    const { loss, tokens } = await goldenEvaluation(golden, backend);
-    near(loss, golden.golden.base_eval_loss);
-    expect(tokens).toBe(golden.golden.eval_tokens);
-    golden.model.dispose();
-  });
-
-  test.each(['init', 'final'] as const)('gradient norms of every matrix at the %s adapter', async (which) => {
-    const golden = await openGolden(name);
-    await expectGradientNorms(golden, backend, { which });
-    golden.model.dispose();
-  });
-
-  test('30 steps: every loss and gradient norm', { timeout: 1_200_000 }, async () => {
-    const golden = await openGolden(name);
-    await expectTrajectory(golden, backend);
-    golden.model.dispose();
-  });
-});
-
-test.each(['unfused', 'unplanned'] as const)('stories260K, %s: 30 steps and gradient norms', { timeout: 1_200_000 }, async (execution) => {
-  const golden = await openGolden('stories260K');
-  await expectTrajectory(golden, backend, { execution });
-  for (const which of ['init', 'final'] as const) await expectGradientNorms(golden, backend, { which, execution });
-  golden.model.dispose();
-});
+goldenSuite('WebGPU with default limits', () => createWebgpuBackend({ allowSoftware: true, limits: 'default' }));
