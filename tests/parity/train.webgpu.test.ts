@@ -14,5 +14,5 @@ describe.each(['lora', 'full'] as const)('%s training on WebGPU with default lim
   test('packed rows', () => expectTrainGolden({ backend, method }));
   test('padded rows', () => expectTrainGolden({ backend, method, layout: (rows) => [padBatch(rows)] }));
   test('an accumulation window of unequal batches', () => expectTrainGolden({ backend, method, layout: (rows) => [packBatch(rows.slice(0, 1)), packBatch(rows.slice(1))] }));
-  test('unfused', () => expectTrainGolden({ backend, method, step: { execution: 'unfused' } }));
+  test.each(['unfused', 'unplanned'] as const)('%s', (execution) => expectTrainGolden({ backend, method, step: { execution } }));
 });

@@ -6,6 +6,7 @@ import type { HostArray } from './dtype.js';
 import { hostArray } from './dtype.js';
 import type { Source } from './source.js';
 import { sourceOf, Tensor } from './graph.js';
+import { writeNumbers } from './hostNumbers.js';
 import type { PlanOptions } from './plan/build.js';
 import { buildPlan } from './plan/build.js';
 import { sizeOf } from './shape.js';
@@ -185,12 +186,7 @@ function fillInputs({ plan, inputs, scalars }: Prepared, values: Inputs): void {
     if (data === undefined || plan.buffers[buffer]?.kind !== 'inputs') continue;
     inputs.set(new Uint8Array(data.buffer, data.byteOffset, data.byteLength), offset);
   }
-  const view = new DataView(scalars.buffer);
-  plan.scalars.forEach(({ value, dtype }, at) => {
-    if (dtype === 'f32') view.setFloat32(4 * at, value, true);
-    else if (dtype === 'i32') view.setInt32(4 * at, value, true);
-    else view.setUint32(4 * at, value, true);
-  });
+  writeNumbers(plan.scalars, scalars.buffer);
 }
 
 /** Compiles `fn` for a backend: see {@link CompiledFunction}. */

@@ -2,7 +2,8 @@ import type { Backend, Operand, Plan, PlanBuffer, Step } from './backend.js';
 import type { DeviceBuffer } from './memory.js';
 import type { HostArray } from './dtype.js';
 import { bytesPerElement, hostArray } from './dtype.js';
-import type { Node, OpNode, Tensor } from './graph.js';
+import type { Node, OpNode, Scalar, Tensor } from './graph.js';
+import { writeNumbers } from './hostNumbers.js';
 import type { Spec } from './op.js';
 import { concatOp } from './ops/movement.js';
 import { elementwise } from './ops/elementwise.js';
@@ -53,6 +54,8 @@ interface Slot {
   /** Bytes from the start of `memory`. */
   readonly offset: number;
   readonly spec: Spec;
+  /** Set for a host number: kernels take those from the scalars buffer, which costs them no binding. */
+  readonly number?: Scalar;
 }
 
 class Executor {
@@ -113,8 +116,9 @@ class Executor {
     if (node.kind !== 'scalar') throw new TypeError('a value was used before it was made');
     const slot = this.allocate(spec);
     this.backend.write(slot.memory, 0, node.dtype === 'f32' ? Float32Array.of(node.value) : node.dtype === 'i32' ? Int32Array.of(node.value) : Uint32Array.of(node.value));
-    this.slots.set(node, [slot]);
-    return slot;
+    const numbered = { ...slot, number: node };
+    this.slots.set(node, [numbered]);
+    return numbered;
   }
 
   /** Kernels that only work in place find the old value where the new one goes. */
@@ -148,7 +152,7 @@ class Executor {
     for (const [at, input] of inputs.entries()) {
       await gapTo(offsets[at] ?? 0);
       const count = sizeOf(input.spec.shape);
-      parts.push({ ...input, spec: { shape: [count], dtype: 'f32' } });
+      parts.push({ memory: input.memory, offset: input.offset, spec: { shape: [count], dtype: 'f32' } });
       end = (offsets[at] ?? 0) + count;
     }
     await gapTo(size);
@@ -158,10 +162,14 @@ class Executor {
   /** A plan of one step, prepared, run and let go. */
   private async launch({ op, attrs, inputs, outputs, scope }: { op: KernelName; attrs: object; inputs: readonly Slot[]; outputs: readonly Slot[]; scope: string }): Promise<void> {
     const { spec } = this.backend;
-    const memories: DeviceBuffer[] = [this.backend.allocate(4, 'inputs'), this.backend.allocate(4, 'scalars')];
-    const buffers: PlanBuffer[] = [{ kind: 'inputs', bytes: 0 }, { kind: 'scalars', bytes: 0 }];
+    const numbers = inputs.flatMap((slot) => slot.number ?? []);
+    const scalars = new ArrayBuffer(16 * Math.ceil(numbers.length / 4));
+    writeNumbers(numbers, scalars);
+    const memories: DeviceBuffer[] = [this.backend.allocate(4, 'inputs'), this.backend.allocate(Math.max(4, scalars.byteLength), 'scalars')];
+    const buffers: PlanBuffer[] = [{ kind: 'inputs', bytes: 0 }, { kind: 'scalars', bytes: scalars.byteLength }];
     const own = [...memories];
     const operand = (slot: Slot): Operand => {
+      if (slot.number !== undefined) return { ...slot.spec, buffer: 1, offset: 4 * numbers.indexOf(slot.number), bytes: 4 };
       let buffer = memories.indexOf(slot.memory);
       if (buffer < 0) {
         buffer = memories.push(slot.memory) - 1;
@@ -173,9 +181,9 @@ class Executor {
     const scratch = scratchBytes === 0 ? undefined : { memory: this.backend.allocate(scratchBytes, 'workspace'), offset: 0, spec: { shape: [Math.ceil(scratchBytes / 4)], dtype: 'u32' as const } };
     if (scratch !== undefined) own.push(scratch.memory);
     const step: Step = { op, attrs, inputs: inputs.map(operand), outputs: outputs.map(operand), workspace: scratch === undefined ? undefined : operand(scratch), scope, flops: 0 };
-    const plan: Plan = { buffers, steps: [step], inputs: [], scalars: [], outputs: [] };
+    const plan: Plan = { buffers, steps: [step], inputs: [], scalars: numbers, outputs: [] };
     const executable = await this.backend.prepare(plan, memories);
-    await executable.run({ inputs: new Uint8Array(), scalars: new Uint8Array(), read: [] });
+    await executable.run({ inputs: new Uint8Array(), scalars: new Uint8Array(scalars), read: [] });
     executable.dispose();
     own.forEach((buffer) => buffer.destroy());
   }
