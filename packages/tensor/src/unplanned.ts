@@ -9,7 +9,9 @@ import { concatOp } from './ops/movement.js';
 import { elementwise } from './ops/elementwise.js';
 import type { KernelName } from './ops/index.js';
 import type { PackAttrs } from './ops/view.js';
+import { packPieces } from './ops/view.js';
 import { inPlacePairs } from './plan/layout.js';
+import { bytesOf } from './plan/program.js';
 import { topological } from './reference.js';
 import { sizeOf } from './shape.js';
 import type { HostTensor, Trace } from './trace.js';
@@ -104,7 +106,7 @@ class Executor {
   }
 
   private allocate(spec: Spec): Slot {
-    const memory = this.backend.allocate(Math.max(4, Math.ceil((sizeOf(spec.shape) * bytesPerElement(spec.dtype)) / 4) * 4), 'unplanned');
+    const memory = this.backend.allocate(Math.max(4, bytesOf(spec)), 'unplanned');
     this.own.push(memory);
     return { memory, offset: 0, spec };
   }
@@ -142,20 +144,16 @@ class Executor {
 
   private async pack({ offsets, size }: PackAttrs, inputs: readonly Slot[], [output]: readonly Slot[]): Promise<void> {
     const parts: Slot[] = [];
-    let end = 0;
-    const gapTo = async (start: number): Promise<void> => {
-      if (start === end) return;
-      const gap = this.allocate({ shape: [start - end], dtype: 'f32' });
-      await this.launch({ op: elementwise.name, attrs: { program: [{ fn: 'constant', value: 0 }], shape: gap.spec.shape }, inputs: [], outputs: [gap], scope: 'pack' });
-      parts.push(gap);
-    };
-    for (const [at, input] of inputs.entries()) {
-      await gapTo(offsets[at] ?? 0);
-      const count = sizeOf(input.spec.shape);
-      parts.push({ memory: input.memory, offset: input.offset, spec: { shape: [count], dtype: 'f32' } });
-      end = (offsets[at] ?? 0) + count;
+    for (const { input: at, length } of packPieces({ offsets, size }, inputs.map((input) => sizeOf(input.spec.shape)))) {
+      const spec: Spec = { shape: [length], dtype: 'f32' };
+      const input = at === undefined ? undefined : inputs[at];
+      if (input !== undefined) parts.push({ memory: input.memory, offset: input.offset, spec });
+      else {
+        const gap = this.allocate(spec);
+        await this.launch({ op: elementwise.name, attrs: { program: [{ fn: 'constant', value: 0 }], shape: spec.shape }, inputs: [], outputs: [gap], scope: 'pack' });
+        parts.push(gap);
+      }
     }
-    await gapTo(size);
     if (output !== undefined) await this.launch({ op: concatOp.name, attrs: { axis: 0 }, inputs: parts, outputs: [output], scope: 'pack' });
   }
 
@@ -175,7 +173,7 @@ class Executor {
         buffer = memories.push(slot.memory) - 1;
         buffers.push({ kind: 'arena', bytes: slot.memory.bytes });
       }
-      return { ...slot.spec, buffer, offset: slot.offset, bytes: Math.ceil((sizeOf(slot.spec.shape) * bytesPerElement(slot.spec.dtype)) / 4) * 4 };
+      return { ...slot.spec, buffer, offset: slot.offset, bytes: bytesOf(slot.spec) };
     };
     const scratchBytes = spec.workspaceBytes(op, inputs.map((slot) => slot.spec), outputs.map((slot) => slot.spec), attrs);
     const scratch = scratchBytes === 0 ? undefined : { memory: this.backend.allocate(scratchBytes, 'workspace'), offset: 0, spec: { shape: [Math.ceil(scratchBytes / 4)], dtype: 'u32' as const } };

@@ -59,7 +59,8 @@ export interface ReduceOptions {
 function reduceAxes(kind: 'sum' | 'max', x: Tensor, { axis, keepDims = false }: ReduceOptions): Tensor {
   const rank = x.shape.length;
   const given = axis === undefined ? x.shape.map((_, at) => at) : typeof axis === 'number' ? [axis] : axis;
-  const axes = [...new Set(given.map((at) => normalizeAxis(at, rank, kind)))].sort((a, b) => a - b);
+  const dropped = new Set(given.map((at) => normalizeAxis(at, rank, kind)));
+  const axes = [...dropped].sort((a, b) => a - b);
   let result = x;
   // Neighbouring axes go in one kernel; the last run first, so that earlier axes keep their places.
   while (axes.length > 0) {
@@ -72,7 +73,6 @@ function reduceAxes(kind: 'sum' | 'max', x: Tensor, { axis, keepDims = false }: 
     const length = sizeOf(shape.slice(start, end));
     result = apply(reduce, [result], { kind, outer, length, inner: sizeOf(shape.slice(end)), shape: kept });
   }
-  const dropped = new Set(given.map((at) => normalizeAxis(at, rank, kind)));
   return keepDims ? result : reshape(result, x.shape.filter((_, at) => !dropped.has(at)));
 }
 

@@ -83,6 +83,19 @@ export const pack = defineOp<'pack', PackAttrs>({
   },
 });
 
+/** A packed vector from end to end: its inputs, by index, and the gaps between them, each with its length in elements. `sizes` are the inputs' elements. */
+export function packPieces({ offsets, size }: PackAttrs, sizes: readonly number[]): { readonly input: number | undefined; readonly length: number }[] {
+  const pieces: { input: number | undefined; length: number }[] = [];
+  let end = 0;
+  sizes.forEach((length, input) => {
+    const start = offsets[input] ?? 0;
+    pieces.push({ input: undefined, length: start - end }, { input, length });
+    end = start + length;
+  });
+  pieces.push({ input: undefined, length: size - end });
+  return pieces.filter(({ length }) => length > 0);
+}
+
 /** The inputs, flattened, at the given element offsets of a vector of `size` elements. */
 export function packAt(inputs: readonly Tensor[], offsets: readonly number[], size: number): Tensor {
   return apply(pack, inputs, { offsets, size });

@@ -4,8 +4,9 @@ import type { ElementwiseAttrs } from '../ops/elementwise.js';
 import { elementwise } from '../ops/elementwise.js';
 import { concatOp, sliceOp } from '../ops/movement.js';
 import type { PackAttrs } from '../ops/view.js';
+import { packPieces } from '../ops/view.js';
 import { bytesPerElement } from '../dtype.js';
-import type { InPlacePair } from '../op.js';
+import type { InPlacePair, Spec } from '../op.js';
 import { sizeOf } from '../shape.js';
 import type { Instruction, Program } from './program.js';
 import { isPack, Value, viewOf } from './program.js';
@@ -56,7 +57,7 @@ function placePack({ instruction, packed, makers, result }: PackPlacement): void
     const offset = (instruction.attrs.offsets[at] ?? 0) * 4;
     const maker = makers.get(input.root);
     covered += input.bytes;
-    if (maker !== undefined && input.whole && !isState(input.root, maker)) {
+    if (maker !== undefined && input.whole) {
       const { root } = input;
       root.base = packed;
       root.offset = offset;
@@ -74,23 +75,16 @@ function zeroFill(target: Value, scope: string): Instruction {
 }
 
 /** A pack whose pieces start where no kernel can bind a slice: one concatenation, with zeros for the gaps. */
-function asConcat({ inputs, attrs: { offsets, size }, scope }: Instruction & { attrs: PackAttrs }, packed: Value): Instruction[] {
+function asConcat({ inputs, attrs, scope }: Instruction & { attrs: PackAttrs }, packed: Value): Instruction[] {
   const fills: Instruction[] = [];
-  const parts: Value[] = [];
-  let end = 0;
-  const gapTo = (start: number): void => {
-    if (start === end) return;
-    const gap = new Value({ shape: [start - end], dtype: 'f32' });
+  const parts = packPieces(attrs, inputs.map(({ spec }) => sizeOf(spec.shape))).map(({ input: at, length }) => {
+    const spec: Spec = { shape: [length], dtype: 'f32' };
+    const input = at === undefined ? undefined : inputs[at];
+    if (input !== undefined) return viewOf(input, spec);
+    const gap = new Value(spec);
     fills.push(zeroFill(gap, scope));
-    parts.push(gap);
-  };
-  inputs.forEach((input, at) => {
-    gapTo(offsets[at] ?? 0);
-    const count = sizeOf(input.spec.shape);
-    parts.push(viewOf(input, { shape: [count], dtype: 'f32' }));
-    end = (offsets[at] ?? 0) + count;
+    return gap;
   });
-  gapTo(size);
   return [...fills, { op: concatOp, attrs: { axis: 0 }, inputs: parts, outputs: [packed], scope }];
 }
 
@@ -104,11 +98,6 @@ function keepOldOutputs(program: Program): void {
     copies.push(copyInto(output.value, value, 'output'));
   }
   program.instructions.unshift(...copies);
-}
-
-/** True for values that an op must write elsewhere: state that is updated in place. */
-function isState(value: Value, maker: Instruction): boolean {
-  return maker.op.name === 'adamw' || maker.op.name === 'writeAt' || value.leaf !== undefined;
 }
 
 function copyInto(target: Value, from: Value, scope: string): Instruction {
