@@ -82,6 +82,7 @@ function expectFalling(losses: readonly number[]): void {
 test('trains through WebGPU, shows a falling loss and what the model writes, and offers an adapter that loads', async () => {
   const { page, problems } = await open({ width: 1280, height: 900 });
   await page.selectOption('#device', 'webgpu');
+  await page.fill('#rank', '8');
   await page.fill('#steps', '24');
   await page.fill('#batchSize', '2');
   const losses = await trainOn(page);
