@@ -1,4 +1,4 @@
-import type { AttentionContext, LayerCache, RotaryOptions } from '@lowrank/nn';
+import type { AttentionContext, LayerCache, LinearLike, RotaryOptions } from '@lowrank/nn';
 import { Attention, Embedding, Linear, Module, ModuleList, RmsNorm, RotaryTable, SwigluMlp } from '@lowrank/nn';
 import type { Parameter } from '@lowrank/nn';
 import type { Tensor } from '@lowrank/tensor';
@@ -26,7 +26,6 @@ export function llamaConfig(config: ConfigReader): LlamaConfig {
   const headSize = config.integer('head_dim', hiddenSize / heads);
   const maxPositions = config.integer('max_position_embeddings', 2048);
   if (config.string('hidden_act', 'silu') !== 'silu') config.refuse('hidden_act', '"silu"');
-  if (config.has('quantization_config')) config.refuse('quantization_config', 'none');
   if (config.has('sliding_window')) config.refuse('sliding_window', 'none');
   if (config.has('pretraining_tp') && config.integer('pretraining_tp') !== 1) config.refuse('pretraining_tp', '1');
   if (heads % keyHeads !== 0) config.fail('num_key_value_heads', `a divisor of the ${heads} attention heads`, keyHeads);
@@ -85,8 +84,7 @@ class LlamaLayer extends Module {
   constructor(config: LlamaConfig, weights: WeightSource, rotary: RotaryTable) {
     super();
     const { hiddenSize, heads, keyHeads, headSize, intermediateSize, normEpsilon, attentionBias, mlpBias } = config;
-    const project = (name: string, [out, input]: readonly [number, number], bias: boolean): Linear =>
-      new Linear(weights.matrix(`${name}.weight`, [out, input]), bias ? weights.vector(`${name}.bias`, [out]) : undefined);
+    const project = (name: string, shape: readonly [number, number], bias: boolean): LinearLike => weights.linear(name, shape, { bias });
     const norm = (name: string): RmsNorm => new RmsNorm(weights.vector(`${name}.weight`, [hiddenSize]), normEpsilon);
     this.inputNorm = this.child('input_layernorm', norm('input_layernorm'));
     this.attention = this.child(

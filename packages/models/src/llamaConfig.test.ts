@@ -6,7 +6,6 @@ import { llamaConfig } from './llama.js';
 const plain = {
   model_type: 'llama', vocab_size: 96, hidden_size: 24, intermediate_size: 40, num_hidden_layers: 2, num_attention_heads: 4, num_key_value_heads: 2,
   max_position_embeddings: 128, rms_norm_eps: 1e-5, rope_theta: 500_000, hidden_act: 'silu', tie_word_embeddings: true, bos_token_id: 1, eos_token_id: [2, 3],
-  sliding_window: null, rope_scaling: null, quantization_config: null,
 };
 
 const parse = (over: Record<string, unknown> = {}): ReturnType<typeof llamaConfig> => llamaConfig(new ConfigReader({ ...plain, ...over }, 'here/config.json'));
@@ -43,7 +42,6 @@ describe('refused, by name', () => {
     [{ rope_scaling: { rope_type: 'llama3', factor: 2 } }, /low_freq_factor/],
     [{ hidden_act: 'gelu' }, /hidden_act in here\/config\.json: expected "silu", got "gelu"/],
     [{ sliding_window: 4096 }, /sliding_window/],
-    [{ quantization_config: { quant_method: 'bitsandbytes' } }, /quantization_config/],
     [{ pretraining_tp: 2 }, /pretraining_tp/],
     [{ partial_rotary_factor: 0.5 }, /partial_rotary_factor/],
     [{ num_key_value_heads: 3 }, /num_key_value_heads.*divisor of the 4/],

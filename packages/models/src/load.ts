@@ -24,15 +24,18 @@ export interface LoadOptions {
  */
 export async function loadModel(files: ModelFiles, options: LoadOptions = {}): Promise<CausalModel> {
   const config = new ConfigReader(await readJson(files, 'config.json'), `${files.name}/config.json`);
+  if (config.has('quantization_config')) config.refuse('quantization_config', 'none');
   const architecture = architectureOf(config);
   const weights = await openWeights(files);
   const requests = new Map<string, { request: WeightRequest; source: Source }>();
   const model = architecture.build(
     config,
-    weightSource((request) => {
-      const made = place(request, weights.tensors.get(request.name), options);
-      requests.set(request.name, { request, source: made.source });
-      return made.tensor;
+    weightSource({
+      tensor(request) {
+        const made = place(request, weights.tensors.get(request.name), options);
+        requests.set(request.name, { request, source: made.source });
+        return made.tensor;
+      },
     }),
   );
   checkWeights(weights, [...requests.values()].map(({ request }) => request), files.name);
@@ -42,7 +45,7 @@ export async function loadModel(files: ModelFiles, options: LoadOptions = {}): P
 
 /** An empty tensor for a weight; its data follows once all names and shapes are known to fit. */
 function place({ name, shape, kind }: WeightRequest, info: TensorInfo | undefined, { widen = false }: LoadOptions): { tensor: Tensor; source: Source } {
-  const narrow = kind === 'matrix' && !widen && sizeOf(shape) % 2 === 0;
+  const narrow = kind !== 'vector' && !widen && sizeOf(shape) % 2 === 0;
   const dtype = narrow && info?.dtype === 'F16' ? 'f16' : narrow && info?.dtype === 'BF16' ? 'bf16' : 'f32';
   const source = new Source({ shape, dtype }, undefined, name);
   return { tensor: new TensorClass(source, 0), source };
@@ -97,6 +100,6 @@ export function createModel(config: Readonly<Record<string, unknown>>, draw: (re
   const reader = new ConfigReader(config, name);
   return architectureOf(reader).build(
     reader,
-    weightSource((request) => tensor(draw(request), request.shape, { name: request.name })),
+    weightSource({ tensor: (request) => tensor(draw(request), request.shape, { name: request.name }) }),
   );
 }

@@ -1,3 +1,5 @@
+import type { LinearLike } from '@lowrank/nn';
+import { Linear } from '@lowrank/nn';
 import type { Tensor } from '@lowrank/tensor';
 
 /**
@@ -5,6 +7,8 @@ import type { Tensor } from '@lowrank/tensor';
  * misshapen, or there and not asked for, is reported when all have been asked.
  */
 export interface WeightSource {
+  /** A linear layer from `name.weight` [out, in] and, with a bias, `name.bias` [out]: quantized where the checkpoint or the caller says so. */
+  linear(name: string, shape: readonly [out: number, input: number], options?: { readonly bias?: boolean }): LinearLike;
   /** A matrix in the dtype it is stored in: f32, f16 or bf16. */
   matrix(name: string, shape: readonly number[]): Tensor;
   /** A norm's or a bias's vector, in f32. */
@@ -13,18 +17,31 @@ export interface WeightSource {
   under(name: string): WeightSource;
 }
 
-/** What a model asked for, by full name. */
+/** What a model asked for, by full name. A linear layer's matrix is the one that may be quantized. */
 export interface WeightRequest {
   readonly name: string;
   readonly shape: readonly number[];
-  readonly kind: 'matrix' | 'vector';
+  readonly kind: 'matrix' | 'vector' | 'linear';
 }
 
-/** A source that notes requests and gives each a tensor from `make`. */
-export function weightSource(make: (request: WeightRequest) => Tensor, prefix = ''): WeightSource {
+/** What a source makes of a request. */
+export interface WeightMaker {
+  tensor(request: WeightRequest): Tensor;
+  /** A layer of another kind than nn's Linear for this matrix, if it is to be one. */
+  linear?(request: WeightRequest, bias: () => Tensor | undefined): LinearLike | undefined;
+}
+
+/** A source that passes each request on to `maker`, under its full name. */
+export function weightSource(maker: WeightMaker, prefix = ''): WeightSource {
+  const tensor = (name: string, shape: readonly number[], kind: WeightRequest['kind']): Tensor => maker.tensor({ name: prefix + name, shape, kind });
   return {
-    matrix: (name, shape) => make({ name: prefix + name, shape, kind: 'matrix' }),
-    vector: (name, shape) => make({ name: prefix + name, shape, kind: 'vector' }),
-    under: (name) => weightSource(make, `${prefix}${name}.`),
+    linear(name, shape, { bias = false } = {}) {
+      const biasOf = (): Tensor | undefined => (bias ? tensor(`${name}.bias`, [shape[0]], 'vector') : undefined);
+      const request: WeightRequest = { name: `${prefix}${name}.weight`, shape, kind: 'linear' };
+      return maker.linear?.(request, biasOf) ?? new Linear(maker.tensor(request), biasOf());
+    },
+    matrix: (name, shape) => tensor(name, shape, 'matrix'),
+    vector: (name, shape) => tensor(name, shape, 'vector'),
+    under: (name) => weightSource(maker, `${prefix}${name}.`),
   };
 }

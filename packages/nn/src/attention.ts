@@ -1,7 +1,7 @@
 import { LowrankError } from '@lowrank/errors';
 import type { Tensor } from '@lowrank/tensor';
 import { assign, attention, concat, reshape, writeAt } from '@lowrank/tensor';
-import type { Linear } from './linear.js';
+import type { LinearLike } from './module.js';
 import { Module } from './module.js';
 import type { RotaryTable } from './rotary.js';
 
@@ -40,7 +40,7 @@ export class Attention extends Module {
   prefix: KeyValueProvider | undefined;
 
   constructor(
-    projections: { q: Linear; k: Linear; v: Linear; o: Linear },
+    projections: { q: LinearLike; k: LinearLike; v: LinearLike; o: LinearLike },
     private readonly options: AttentionOptions,
   ) {
     super();

@@ -1,12 +1,11 @@
 import type { Tensor } from '@lowrank/tensor';
 import { swiglu } from '@lowrank/tensor';
-import type { Linear } from './linear.js';
-import type { Layer } from './module.js';
+import type { Layer, LinearLike } from './module.js';
 import { Module } from './module.js';
 
 /** down(silu(gate(x))·up(x)) (Shazeer 2020): the feed-forward block of Llama and its relatives. */
 export class SwigluMlp extends Module implements Layer {
-  constructor({ gate, up, down }: { gate: Linear; up: Linear; down: Linear }) {
+  constructor({ gate, up, down }: { gate: LinearLike; up: LinearLike; down: LinearLike }) {
     super();
     this.child('gate_proj', gate);
     this.child('up_proj', up);
