@@ -11,6 +11,7 @@ const published = {
   cpu: () => import('@lowrank/cpu'),
   safetensors: () => import('@lowrank/safetensors'),
   nn: () => import('@lowrank/nn'),
+  quant: () => import('@lowrank/quant'),
   lora: () => import('@lowrank/lora'),
   patch: () => import('@lowrank/patch'),
   models: () => import('@lowrank/models'),

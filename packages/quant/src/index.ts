@@ -1,0 +1,1 @@
+export { dynamicMap } from './dynamicMap.js';
