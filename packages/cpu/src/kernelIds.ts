@@ -50,6 +50,8 @@ export enum Fn {
   sigmoid,
   silu,
   geluTanh,
+  normalCdf,
+  gelu,
   relu,
   add,
   sub,

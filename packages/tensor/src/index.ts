@@ -15,7 +15,7 @@ export { cast } from './ops/cast.js';
 export { crossEntropyRows } from './ops/crossEntropyRows.js';
 export { stopGradient, withGradient } from './ops/custom.js';
 export {
-  abs, add, broadcastReader, broadcastTo, clipScale, cos, div, elementwiseFunctions, equal, exp, floor, full, geluTanh, less, lessEqual, log, maximum, minimum, mul, neg, relu, rsqrt, select, sigmoid,
+  abs, add, broadcastReader, broadcastTo, clipScale, cos, div, elementwiseFunctions, equal, exp, floor, full, gelu, geluTanh, less, lessEqual, log, maximum, minimum, mul, neg, normalCdf, relu, rsqrt, select, sigmoid,
   sign, silu, sin, sqrt, square, sub, tanh, zeros,
 } from './ops/elementwise.js';
 export type { ElementwiseName, Instruction, Value } from './ops/elementwise.js';

@@ -3,7 +3,7 @@
  * input's own memory, or 1 KiB slots in this thread's scratch memory, so a whole program runs in the first-level cache.
  */
 import { scratch } from './common';
-import { exp4, geluTanh4, log1, sigmoid4, sign4, sine1, tanh4 } from './math';
+import { exp4, geluTanh4, log1, normalCdf4, sigmoid4, sign4, sine1, tanh4 } from './math';
 import { Fn } from '../kernelIds';
 
 const BLOCK: i32 = 256;
@@ -73,6 +73,8 @@ function execute(fn: i32, a: usize, b: usize, c: usize, to: usize, bytes: usize)
     case Fn.sigmoid: for (; i < bytes; i += 16) v128.store(to + i, sigmoid4(v128.load(a + i))); break;
     case Fn.silu: for (; i < bytes; i += 16) { const x = v128.load(a + i); v128.store(to + i, v128.mul<f32>(x, sigmoid4(x))); } break;
     case Fn.geluTanh: for (; i < bytes; i += 16) v128.store(to + i, geluTanh4(v128.load(a + i))); break;
+    case Fn.normalCdf: for (; i < bytes; i += 16) v128.store(to + i, normalCdf4(v128.load(a + i))); break;
+    case Fn.gelu: for (; i < bytes; i += 16) { const x = v128.load(a + i); v128.store(to + i, v128.mul<f32>(x, normalCdf4(x))); } break;
     case Fn.relu: for (; i < bytes; i += 16) v128.store(to + i, v128.max<f32>(v128.load(a + i), f32x4.splat(0))); break;
     case Fn.add: for (; i < bytes; i += 16) v128.store(to + i, v128.add<f32>(v128.load(a + i), v128.load(b + i))); break;
     case Fn.sub: for (; i < bytes; i += 16) v128.store(to + i, v128.sub<f32>(v128.load(a + i), v128.load(b + i))); break;

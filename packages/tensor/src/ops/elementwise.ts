@@ -4,6 +4,7 @@ import type { Spec } from '../op.js';
 import { apply, defineOp } from '../op.js';
 import type { Shape } from '../shape.js';
 import { broadcastShapes, broadcastStrides, shapeError, sizeOf, stridesOf } from '../shape.js';
+import { normalCdfOf } from './normalCdf.js';
 
 /**
  * Elementwise arithmetic in f32. There is one op, `elementwise`, whose attribute is a little program; a single function is a program of one
@@ -58,6 +59,10 @@ export const elementwiseFunctions = {
       },
     ],
   },
+  /** Φ(x) = ½·erfc(−x/√2), the distribution function of the standard normal. */
+  normalCdf: { arity: 1, evaluate: normalCdfOf, gradient: (g, [a]) => [() => mul(g, normalDensity(a))] },
+  /** GELU, the exact form: x·Φ(x) */
+  gelu: { arity: 1, evaluate: (a) => a * normalCdfOf(a), gradient: (g, [a]) => [() => mul(g, add(normalCdf(a), mul(a, normalDensity(a))))] },
   relu: { arity: 1, evaluate: (a) => Math.max(a, 0), gradient: (g, [a]) => [() => mul(g, less(0, a))] },
   add: { arity: 2, evaluate: (a, b) => a + b, gradient: (g) => [() => g, () => g] },
   sub: { arity: 2, evaluate: (a, b) => a - b, gradient: (g) => [() => g, () => neg(g)] },
@@ -81,6 +86,11 @@ export const elementwiseFunctions = {
    */
   clipScale: { arity: 2, evaluate: clipScaleOf },
 } as const satisfies Record<string, ElementwiseFunction>;
+
+/** e^(−x²/2)/√(2π) */
+function normalDensity(a: Tensor): Tensor {
+  return mul(1 / Math.sqrt(2 * Math.PI), exp(mul(-0.5, square(a))));
+}
 
 export type ElementwiseName = keyof typeof elementwiseFunctions;
 
@@ -193,6 +203,8 @@ export const tanh = (a: Value): Tensor => call('tanh', [a]);
 export const sigmoid = (a: Value): Tensor => call('sigmoid', [a]);
 export const silu = (a: Value): Tensor => call('silu', [a]);
 export const geluTanh = (a: Value): Tensor => call('geluTanh', [a]);
+export const normalCdf = (a: Value): Tensor => call('normalCdf', [a]);
+export const gelu = (a: Value): Tensor => call('gelu', [a]);
 export const relu = (a: Value): Tensor => call('relu', [a]);
 export const add = (a: Value, b: Value): Tensor => call('add', [a, b]);
 export const sub = (a: Value, b: Value): Tensor => call('sub', [a, b]);

@@ -91,6 +91,8 @@ const forms: Record<ElementwiseName, Form> = {
   sigmoid: (a) => `1.0f / (1.0f + exp(-${a}))`,
   silu: (a) => `${a} / (1.0f + exp(-${a}))`,
   geluTanh: named('fn_geluTanh'),
+  normalCdf: named('fn_normalCdf'),
+  gelu: named('fn_gelu'),
   relu: named('fn_relu'),
   add: (a, b) => `${a} + ${b}`,
   sub: (a, b) => `${a} - ${b}`,
@@ -105,6 +107,16 @@ const forms: Record<ElementwiseName, Form> = {
   clipScale: named('fn_clipScale'),
 };
 
+/**
+ * Φ(a) as `phi`: the smaller tail is e^(−a²/2)·t·P(t) with t = 1/(1 + 0.3|a|/√2), the form of Hastings (Abramowitz & Stegun 7.1.26) with P of degree 8
+ * fitted to 2e-8 of the tail for |a| ≤ 13. Beyond that the tail is 0 in f32.
+ */
+const normalTail = `let size = min(abs(a), 15.0f);
+  let t = 1.0f / (1.0f + 0.2121320344f * size);
+  let series = fma(fma(fma(fma(fma(fma(fma(fma(-0.06470349371f, t, 0.2424769153f), t, -0.2554522412f), t, 0.2729942626f), t, -0.04665885643f), t, 0.107142623f), t, 0.07426336919f), t, 0.08534235351f), t, 0.08459505807f);
+  let tail = series * t * exp(-0.5f * size * size);
+  let phi = select(1.0f - tail, tail, a < 0.0f);`;
+
 /** Functions that need more than an expression, on one number. */
 const scalarForms: Partial<Record<ElementwiseName, { arity: number; code: string }>> = {
   // Some drivers' exponential swallows NaN.
@@ -115,6 +127,10 @@ const scalarForms: Partial<Record<ElementwiseName, { arity: number; code: string
     arity: 1,
     code: 'return keepNan(a, a, 0.5f * a * (1.0f + tanh(clamp(0.7978845608f * (a + 0.044715f * a * a * a), -15.0f, 15.0f))));',
   },
+  normalCdf: { arity: 1, code: `${normalTail}
+  return keepNan(a, a, phi);` },
+  gelu: { arity: 1, code: `${normalTail}
+  return keepNan(a, a, a * phi);` },
   relu: { arity: 1, code: 'return largest(a, 0.0f);' },
   minimum: { arity: 2, code: 'return smallest(a, b);' },
   maximum: { arity: 2, code: 'return largest(a, b);' },

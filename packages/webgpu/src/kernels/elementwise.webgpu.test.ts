@@ -16,7 +16,7 @@ describeKernel('elementwise', ({ check, run }) => {
     for (const size of [7, 68]) {
       const inputs = Array.from({ length: arity }, (_, at) => randomInput([size], at + 1)).map((input) => (positive.has(fn) || fn === 'div' ? apart(input) : input));
       const program: Instruction[] = [{ fn, args: inputs.map((_, at) => at) }];
-      const c = exact.has(fn) ? 0 : fn === 'sin' || fn === 'cos' ? 2 ** 12 : fn === 'tanh' || fn === 'geluTanh' ? 100 : 16;
+      const c = exact.has(fn) ? 0 : fn === 'sin' || fn === 'cos' ? 2 ** 12 : fn === 'tanh' || fn === 'geluTanh' ? 100 : fn === 'gelu' || fn === 'normalCdf' ? 32 : 16;
       await check({ op: 'elementwise', attrs: { program, shape: [size] }, inputs }, { c, magnitude: 4 });
     }
   });
@@ -48,7 +48,7 @@ describeKernel('elementwise', ({ check, run }) => {
   });
 
   it('lets no NaN vanish', async () => {
-    for (const fn of ['relu', 'minimum', 'maximum', 'tanh', 'geluTanh', 'exp', 'add', 'silu'] as const) {
+    for (const fn of ['relu', 'minimum', 'maximum', 'tanh', 'geluTanh', 'gelu', 'normalCdf', 'exp', 'add', 'silu'] as const) {
       const inputs = [given([NaN, 1, NaN, 2, 3, NaN, 0, 1]), given([1, NaN, NaN, 2, 3, 0, NaN, 1])].slice(0, elementwiseFunctions[fn].arity);
       const { actual, expected } = await run({ op: 'elementwise', attrs: { program: [{ fn, args: inputs.map((_, at) => at) }], shape: [8] }, inputs });
       expect({ fn, nan: [...(actual[0] ?? [])].map(Number.isNaN) }).toEqual({ fn, nan: [...(expected[0] ?? [])].map(Number.isNaN) });
