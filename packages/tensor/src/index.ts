@@ -1,7 +1,10 @@
 export { grad, valueAndGrad } from './autodiff.js';
 export type { Backend, BackendSpec, Executable, HostNumber, MemoryReport, Operand, PersistentData, Plan, PlanBuffer, RunRequest, Step } from './backend.js';
+export { checkpoint } from './checkpoint.js';
 export { bytesPerElement, dtypeOf, fromBf16, fromF16, fromNumbers, hostArray, toBf16, toF16, toFloat32, toFloat64 } from './dtype.js';
 export type { DType, HostArray } from './dtype.js';
+export { checkEncoding, EncodedMatrix, encodingParts, encodingSpecs, nestedHead } from './encoding.js';
+export type { Block4Encoding, OperandEncoding, Rows8Encoding } from './encoding.js';
 export { describe, persistent, Scalar, scalar, scope, sourceOf, Tensor, tensor } from './graph.js';
 export { Source } from './source.js';
 export type { Node, TensorOptions } from './graph.js';
@@ -19,11 +22,13 @@ export {
   sign, silu, sin, sqrt, square, sub, tanh, zeros,
 } from './ops/elementwise.js';
 export type { ElementwiseName, Instruction, Value } from './ops/elementwise.js';
+export { decodeMatrix, quantizeBlocks } from './ops/encoded.js';
+export type { DecodeAttrs, QuantizeBlocksAttrs } from './ops/encoded.js';
 export { coreOps } from './ops/index.js';
 export type { AttrsOf, CoreOps, KernelName } from './ops/index.js';
 export { linearCrossEntropy } from './ops/linearCrossEntropy.js';
-export { linear, matmul, matmulSizes } from './ops/matmul.js';
-export type { MatmulAttrs } from './ops/matmul.js';
+export { linear, matmul, matmulOperands, matmulSizes } from './ops/matmul.js';
+export type { MatmulAttrs, MatmulOperands } from './ops/matmul.js';
 export { concat, pad, permute, slice, transpose } from './ops/movement.js';
 export { dropout, randomUniform } from './ops/random.js';
 export type { RandomState } from './ops/random.js';

@@ -4,6 +4,7 @@ import { attentionBackward, attentionOp } from './attention.js';
 import { castOp } from './cast.js';
 import { crossEntropyRowsOp } from './crossEntropyRows.js';
 import { elementwise } from './elementwise.js';
+import { decodeMatrixOp, quantizeBlocksOp } from './encoded.js';
 import { matmulOp } from './matmul.js';
 import { concatOp, padOp, permuteOp, sliceOp } from './movement.js';
 import { randomOp } from './random.js';
@@ -23,11 +24,13 @@ export const coreOps = {
   cast: castOp,
   concat: concatOp,
   crossEntropyRows: crossEntropyRowsOp,
+  decodeMatrix: decodeMatrixOp,
   elementwise,
   gatherRows,
   matmul: matmulOp,
   pad: padOp,
   permute: permuteOp,
+  quantizeBlocks: quantizeBlocksOp,
   random: randomOp,
   reduce,
   rmsNorm: rmsNormOp,

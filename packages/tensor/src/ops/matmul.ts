@@ -1,3 +1,6 @@
+import { LowrankError } from '@lowrank/errors';
+import type { OperandEncoding } from '../encoding.js';
+import { checkEncoding, decode, EncodedMatrix, encodingParts } from '../encoding.js';
 import type { Spec } from '../op.js';
 import { apply, defineOp } from '../op.js';
 import type { Tensor } from '../graph.js';
@@ -10,6 +13,8 @@ export interface MatmulAttrs {
   readonly transposeA: boolean;
   /** b is stored [N, K] instead of [K, N]. */
   readonly transposeB: boolean;
+  /** How b is stored, when it is not dense. Its first part stands where b does, the others follow. */
+  readonly encoding?: OperandEncoding | undefined;
   /** `+ h·u` with h [M, R]: 'nt' when u is stored [N, R], 'nn' when it is [R, N]. Put there by the compiler. */
   readonly lowRank?: 'nt' | 'nn' | undefined;
   /** `+ c`: 'full' when c is [M, N] (batched as the result is), 'row' when it is [N]. Put there by the compiler. */
@@ -20,8 +25,8 @@ export interface MatmulAttrs {
  * y = a·b (+ h·u) (+ c), accumulated in f32.
  *
  * Inputs: a, b, then h and u where `lowRank` is set, then c where `addend` is set. a and b are matrices, or both carry the same leading batch axis
- * ([batch, M, K]·[batch, K, N]; no low-rank part then). a is f32; b is stored in any operand encoding: dense f32, f16 or bf16. An encoding
- * is a matter of the tile load (and of the panel packing on the CPU), never another op.
+ * ([batch, M, K]·[batch, K, N]; no low-rank part then). a is f32; b is dense f32, f16 or bf16, or a plain matrix in another operand encoding (`encoding.ts`), whose parts
+ * then stand in b's place. An encoding is a matter of the tile load (and of the panel packing on the CPU), never another op.
  */
 export const matmulOp = defineOp<'matmul', MatmulAttrs>({
   name: 'matmul',
@@ -29,19 +34,24 @@ export const matmulOp = defineOp<'matmul', MatmulAttrs>({
     const { batch, m, n } = matmulSizes(inputs, attrs);
     return [{ shape: batch === undefined ? [m, n] : [batch, m, n], dtype: 'f32' }];
   },
-  vjp({ inputs: [a, b], attrs, cotangents: [g], needs: [needA, needB] }) {
+  vjp({ inputs, attrs, cotangents: [g], needs: [needA, needB] }) {
+    const [a, b] = inputs;
     if (a === undefined || b === undefined || g === undefined) return [];
-    const { transposeA, transposeB } = attrs;
+    const { transposeA, transposeB, encoding } = attrs;
+    if (encoding !== undefined) {
+      if (needB === true) throw new LowrankError({ code: 'tensor.gradient', what: `the gradient of ${describe(b)}`, expected: 'a dense matrix', got: `a frozen ${encoding.kind} one`, remedy: 'Train an adapter over it, or load the weights in 32 bits.' });
+      return [encodedProduct(g, new EncodedMatrix(encoding, inputs.slice(1, 1 + encodingParts(encoding))), !transposeB)];
+    }
     // y = op(a)·op(b): d op(a) = g·op(b)ᵀ and d op(b) = op(a)ᵀ·g; where an operand is stored transposed, the product is taken the other way round.
     const da = transposeA ? () => product(b, g, transposeB, true) : () => product(g, b, false, !transposeB);
     const db = transposeB ? () => product(g, a, true, transposeA) : () => product(a, g, !transposeA, false);
     return [needA === true ? da() : undefined, needB === true ? db() : undefined];
   },
   reference({ inputs, inputSpecs, outputs: [y], attrs }) {
-    const [a, b] = inputs;
+    const { a, b: parts, h, u, addend: c } = matmulOperands(inputs, attrs);
+    const b = attrs.encoding === undefined ? parts[0] : decode(attrs.encoding, parts);
     if (a === undefined || b === undefined || y === undefined) return;
-    const { batch = 1, m, n, k } = matmulSizes(inputSpecs, attrs);
-    const { h, u, c, rank } = epilogueOperands(inputs, inputSpecs, attrs);
+    const { batch = 1, m, n, k, rank } = matmulSizes(inputSpecs, attrs);
     for (let at = 0; at < batch * m * n; at++) {
       const [which, row, column] = [Math.floor(at / (m * n)), Math.floor(at / n) % m, at % n];
       let total = attrs.addend === undefined ? 0 : (c?.[attrs.addend === 'row' ? column : at] ?? NaN);
@@ -54,22 +64,41 @@ export const matmulOp = defineOp<'matmul', MatmulAttrs>({
       y[at] = total;
     }
   },
-  inPlace: ({ lowRank, addend }) => (addend === 'full' ? [[lowRank === undefined ? 2 : 4, 0]] : []),
+  inPlace: ({ encoding, lowRank, addend }) => (addend === 'full' ? [[1 + encodingParts(encoding) + (lowRank === undefined ? 0 : 2), 0]] : []),
   flops(inputs, attrs) {
     const { batch = 1, m, n, k, rank } = matmulSizes(inputs, attrs);
     return 2 * batch * m * n * (k + rank);
   },
 });
 
+/** The operands of a product by what they are. `b` has a part per operand of the encoding. */
+export interface MatmulOperands<T> {
+  readonly a: T | undefined;
+  readonly b: readonly T[];
+  readonly h: T | undefined;
+  readonly u: T | undefined;
+  readonly addend: T | undefined;
+}
+
+export function matmulOperands<T>([a, ...rest]: readonly T[], { encoding, lowRank, addend }: MatmulAttrs): MatmulOperands<T> {
+  const b = rest.splice(0, encodingParts(encoding));
+  const [h, u] = lowRank === undefined ? [] : rest.splice(0, 2);
+  return { a, b, h, u, addend: addend === undefined ? undefined : rest[0] };
+}
+
 /** The sizes of a product, checked; `batch` is undefined for plain matrices, `rank` 0 without a low-rank part. */
 export function matmulSizes(inputs: readonly Spec[], attrs: MatmulAttrs): { batch: number | undefined; m: number; n: number; k: number; rank: number } {
-  const [a, b] = inputs;
+  const { a, b: parts, h, u, addend: c } = matmulOperands(inputs, attrs);
+  const { encoding } = attrs;
   const shown = inputs.map(({ shape, dtype }) => `${dtype}${showShape(shape)}`).join(' · ') + ` with ${JSON.stringify(attrs)}`;
   const fail = (expected: string): never => {
     throw shapeError('matmul', expected, shown);
   };
+  if (encoding !== undefined) checkEncoding(encoding, parts);
+  const b: Spec | undefined = encoding === undefined ? parts[0] : { shape: [encoding.rows, encoding.columns], dtype: 'f32' };
   if (a === undefined || b === undefined) return fail('two operands');
   if (a.dtype !== 'f32' || !['f32', 'f16', 'bf16'].includes(b.dtype)) fail('a in f32 and b in f32, f16 or bf16');
+  if (encoding !== undefined && attrs.transposeA) fail('a as it is, beside an encoded matrix');
   if (a.shape.length !== b.shape.length || (a.shape.length !== 2 && a.shape.length !== 3)) fail('two matrices, or two stacks of as many matrices');
   const batched = a.shape.length === 3;
   const [rowsA = 0, columnsA = 0] = a.shape.slice(-2);
@@ -78,22 +107,12 @@ export function matmulSizes(inputs: readonly Spec[], attrs: MatmulAttrs): { batc
   const [n, inner] = attrs.transposeB ? [rowsB, columnsB] : [columnsB, rowsB];
   if (k !== inner) fail(`equal inner sizes, here ${k} and ${inner}`);
   if (batched && a.shape[0] !== b.shape[0]) fail('equal batch sizes');
-  const extra = inputs.slice(2);
-  const h = attrs.lowRank === undefined ? undefined : extra.shift();
-  const u = attrs.lowRank === undefined ? undefined : extra.shift();
-  const c = attrs.addend === undefined ? undefined : extra.shift();
   const rank = h?.shape[1] ?? 0;
   if (h !== undefined && (batched || !sameShape(h.shape, [m, rank]) || u === undefined || !sameShape(u.shape, attrs.lowRank === 'nt' ? [n, rank] : [rank, n]))) {
     fail(`a low-rank part of [${m}, r] and ${attrs.lowRank === 'nt' ? `[${n}, r]` : `[r, ${n}]`}`);
   }
   if (c !== undefined && sizeOf(c.shape) !== (attrs.addend === 'row' ? n : (batched ? (a.shape[0] ?? 1) : 1) * m * n)) fail('an addend of the result’s size');
   return { batch: batched ? a.shape[0] : undefined, m, n, k, rank };
-}
-
-function epilogueOperands(inputs: readonly Float64Array[], specs: readonly Spec[], attrs: MatmulAttrs): { h?: Float64Array; u?: Float64Array; c?: Float64Array; rank: number } {
-  if (attrs.lowRank === undefined) return { ...(inputs[2] === undefined ? {} : { c: inputs[2] }), rank: 0 };
-  const [, , h, u, c] = inputs;
-  return { ...(h === undefined ? {} : { h }), ...(u === undefined ? {} : { u }), ...(c === undefined ? {} : { c }), rank: specs[2]?.shape[1] ?? 0 };
 }
 
 function product(a: Tensor, b: Tensor, transposeA: boolean, transposeB: boolean): Tensor {
@@ -107,10 +126,21 @@ export interface MatmulOptions {
   transposeB?: boolean;
 }
 
+/** a·W or a·Wᵀ with W in an encoding; a […, K]. */
+function encodedProduct(a: Tensor, { encoding, parts }: EncodedMatrix, transposeB: boolean): Tensor {
+  const [k = 0] = a.shape.slice(-1);
+  const y = apply(matmulOp, [reshape(a, [a.size / k, k]), ...parts], { transposeA: false, transposeB, encoding });
+  return reshape(y, [...a.shape.slice(0, -1), y.shape[1] ?? 0]);
+}
+
 /**
  * a·b. Leading axes of a are folded into its rows when b is a matrix ([…, M, K]·[K, N] → […, M, N]); otherwise both have the same leading axes.
  */
-export function matmul(a: Tensor, b: Tensor, { transposeA = false, transposeB = false }: MatmulOptions = {}): Tensor {
+export function matmul(a: Tensor, b: Tensor | EncodedMatrix, { transposeA = false, transposeB = false }: MatmulOptions = {}): Tensor {
+  if (b instanceof EncodedMatrix) {
+    if (transposeA) throw shapeError('matmul', 'a as it is, beside an encoded matrix', 'transposeA');
+    return encodedProduct(a, b, transposeB);
+  }
   if (a.shape.length < 2 || b.shape.length < 2) throw shapeError('matmul', 'operands of at least two axes', `${describe(a)} ${showShape(a.shape)} and ${describe(b)} ${showShape(b.shape)}`);
   if (a.shape.length === 2 && b.shape.length === 2) return product(a, b, transposeA, transposeB);
   const lead = a.shape.slice(0, -2);
@@ -126,6 +156,7 @@ export function matmul(a: Tensor, b: Tensor, { transposeA = false, transposeB = 
 }
 
 /** x·Wᵀ with W stored [out, in], as torch.nn.functional.linear. */
-export function linear(x: Tensor, weight: Tensor): Tensor {
+export function linear(x: Tensor, weight: Tensor | EncodedMatrix): Tensor {
+  if (weight instanceof EncodedMatrix) return encodedProduct(x, weight, true);
   return x.shape.length === 1 ? reshape(matmul(reshape(x, [1, x.size]), weight, { transposeB: true }), [weight.shape[0] ?? 0]) : matmul(x, weight, { transposeB: true });
 }

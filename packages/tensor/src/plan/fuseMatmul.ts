@@ -1,6 +1,6 @@
 import type { ElementwiseAttrs } from '../ops/elementwise.js';
 import type { MatmulAttrs } from '../ops/matmul.js';
-import { matmulOp, matmulSizes } from '../ops/matmul.js';
+import { matmulOp, matmulOperands, matmulSizes } from '../ops/matmul.js';
 import { sameShape } from '../shape.js';
 import type { Instruction, Program, Value } from './program.js';
 import { countUses, viewOf } from './program.js';
@@ -94,15 +94,15 @@ function joinLowRank(main: Instruction, small: Instruction): Fused | undefined {
   const thin = small.attrs as MatmulAttrs;
   const sizes = matmulSizes(main.inputs.map(({ spec }) => spec), attrs);
   const rank = rankOf(small);
-  const [a, b, ...ownAddend] = main.inputs;
-  const [h, u, ...thinAddend] = small.inputs;
-  if (a === undefined || b === undefined || h === undefined || u === undefined) return undefined;
+  const { a, b, addend: ownAddend } = matmulOperands(main.inputs, attrs);
+  const { a: h, b: [u], addend: thinAddend } = matmulOperands(small.inputs, thin);
+  if (a === undefined || h === undefined || u === undefined || thin.encoding !== undefined) return undefined;
   const fits = attrs.lowRank === undefined && sizes.batch === undefined && rank <= maxRank && rank < sizes.k && !thin.transposeA && u.spec.dtype === 'f32' && h.spec.shape.length === 2;
   if (!fits || (attrs.addend !== undefined && thin.addend !== undefined)) return undefined;
   const addend = attrs.addend ?? thin.addend;
   return {
-    attrs: { transposeA: attrs.transposeA, transposeB: attrs.transposeB, lowRank: thin.transposeB ? 'nt' : 'nn', ...(addend === undefined ? {} : { addend }) },
-    inputs: [a, b, h, u, ...ownAddend, ...thinAddend],
+    attrs: { ...attrs, lowRank: thin.transposeB ? 'nt' : 'nn', ...(addend === undefined ? {} : { addend }) },
+    inputs: [a, ...b, h, u, ...[ownAddend, thinAddend].filter((value) => value !== undefined)],
     absorbed: [main, small],
   };
 }
