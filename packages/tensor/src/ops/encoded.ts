@@ -1,5 +1,5 @@
-import { checkEncoding, decode, EncodedMatrix } from '../encoding.js';
-import type { OperandEncoding } from '../encoding.js';
+import { checkEncoding, decode } from '../encoding.js';
+import type { EncodedMatrix, OperandEncoding } from '../encoding.js';
 import { apply, applyAll, defineOp } from '../op.js';
 import type { Tensor } from '../graph.js';
 import { shapeError, sizeOf } from '../shape.js';
