@@ -1,1 +1,2 @@
 export { dynamicMap } from './dynamicMap.js';
+export { QuantizedLinear } from './quantizedLinear.js';

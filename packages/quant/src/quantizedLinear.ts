@@ -1,0 +1,42 @@
+import type { LinearLike } from '@lowrank/nn';
+import { Module, Parameter } from '@lowrank/nn';
+import type { EncodedMatrix, Tensor } from '@lowrank/tensor';
+import { add, linear, shapeError, showShape } from '@lowrank/tensor';
+
+/**
+ * y = x·Wᵀ (+ b) with a frozen W [out, in] of 4-bit or 8-bit codes: the product reads the codes, forward and for dx (Dettmers et al. 2023). Adapters wrap it as they wrap
+ * nn's Linear.
+ */
+export class QuantizedLinear extends Module implements LinearLike {
+  readonly bias: Parameter | undefined;
+
+  constructor(
+    readonly matrix: EncodedMatrix,
+    bias?: Tensor,
+  ) {
+    super();
+    partNames.slice(0, matrix.parts.length).forEach((name, at) => {
+      const part = matrix.parts[at];
+      if (part !== undefined) this.parameter(name, new Parameter(part, false));
+    });
+    this.bias = bias === undefined ? undefined : this.parameter('bias', new Parameter(bias));
+    if (bias !== undefined && bias.shape.join() !== `${matrix.shape[0]}`) throw shapeError('QuantizedLinear', `a bias [${matrix.shape[0]}]`, showShape(bias.shape));
+  }
+
+  get outFeatures(): number {
+    return this.matrix.shape[0];
+  }
+
+  get inFeatures(): number {
+    return this.matrix.shape[1];
+  }
+
+  /** x […, in] → […, out] */
+  forward(x: Tensor): Tensor {
+    const y = linear(x, this.matrix);
+    return this.bias === undefined ? y : add(y, this.bias.tensor);
+  }
+}
+
+/** Of an encoded matrix's parts, as parameters. */
+const partNames = ['weight', 'weight.absmax', 'weight.nested'] as const;
