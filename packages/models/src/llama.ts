@@ -150,8 +150,8 @@ export class Llama extends CausalModel {
   hidden(ids: Tensor, context: AttentionContext, caches?: readonly LayerCache[]): Tensor {
     const { embedTokens, layers, norm } = this.model;
     return scope('model', () => {
-      let x = scope('embed_tokens', () => embedTokens.forward(ids));
-      layers.items.forEach((layer, at) => (x = scope(`layers.${at}`, () => layer.forward(x, context, caches?.[at]))));
+      const embedded = scope('embed_tokens', () => embedTokens.forward(ids));
+      const x = layers.run('layers', embedded, (layer, input, at) => layer.forward(input, context, caches?.[at]));
       return scope('norm', () => norm.forward(x));
     });
   }

@@ -1,5 +1,6 @@
 export { Attention } from './attention.js';
 export type { AttentionContext, AttentionOptions, KeyValueProvider, LayerCache } from './attention.js';
+export { block, withCheckpointing } from './checkpointing.js';
 export { Embedding } from './embedding.js';
 export { Linear } from './linear.js';
 export { isLayer, isLinearLike, Module, Parameter } from './module.js';

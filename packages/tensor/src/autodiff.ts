@@ -3,11 +3,14 @@ import type { OpNode } from './graph.js';
 import { describe, scope, Tensor } from './graph.js';
 import { add, full, zeros } from './ops/elementwise.js';
 import { sumTo } from './ops/reduce.js';
+import { Recomputation } from './recompute.js';
 import { sameShape, shapeError, showShape } from './shape.js';
+import { nextNodeId } from './source.js';
 
 /**
  * dL/d(parameter) for each parameter, as lazy tensors, by reverse-mode differentiation of the lazy graph. `loss` is a scalar; a parameter that the loss
- * does not depend on gets zeros. Ops made for a gradient carry the module path of the op they come from.
+ * does not depend on gets zeros. Ops made for a gradient carry the module path of the op they come from. What lies in a `checkpoint` is computed again
+ * right before its gradient.
  */
 export function grad(loss: Tensor, parameters: readonly Tensor[]): Tensor[] {
   if (loss.size !== 1) throw shapeError('grad', 'a loss of one element', `${describe(loss)} of ${showShape(loss.shape)}`, 'Sum it first.');
@@ -15,11 +18,17 @@ export function grad(loss: Tensor, parameters: readonly Tensor[]): Tensor[] {
   const wanted = new Set(parameters.map(keyOf));
   const order = dependents(loss, wanted);
   const needs = (input: Tensor): boolean => wanted.has(keyOf(input)) || (input.node.kind === 'op' && order.has(input.node));
+  const recomputed = new Map<number, Recomputation>();
+  const recompute = (block: number): Recomputation => {
+    const made = recomputed.get(block) ?? new Recomputation(block, [...order].filter((node) => node.block === block));
+    recomputed.set(block, made);
+    return made;
+  };
   for (const node of [...order].sort((a, b) => b.id - a.id)) {
-    const outputs = node.outputs.map((_, index) => new Tensor(node, index));
-    const incoming = outputs.map((output) => cotangents.get(keyOf(output)));
+    const incoming = node.outputs.map((_, index) => cotangents.get(`${node.id}:${index}`));
     if (incoming.every((cotangent) => cotangent === undefined)) continue;
-    const gradients = backward(node, outputs, incoming, node.inputs.map(needs));
+    const again = node.block === undefined ? undefined : recompute(node.block);
+    const gradients = backward({ node, cotangents: incoming, needs: node.inputs.map(needs), again });
     node.inputs.forEach((input, at) => {
       const gradient = gradients[at];
       if (gradient === undefined || !needs(input)) return;
@@ -37,12 +46,24 @@ export function valueAndGrad(fn: () => Tensor, parameters: readonly Tensor[]): {
   return { value, gradients: grad(value, parameters) };
 }
 
-function backward(node: OpNode, outputs: Tensor[], cotangents: (Tensor | undefined)[], needs: boolean[]): readonly (Tensor | undefined)[] {
-  const { op, attrs, inputs } = node;
+interface BackwardStep {
+  readonly node: OpNode;
+  readonly cotangents: readonly (Tensor | undefined)[];
+  readonly needs: readonly boolean[];
+  readonly again: Recomputation | undefined;
+}
+
+function backward({ node, cotangents, needs, again }: BackwardStep): readonly (Tensor | undefined)[] {
+  const { op, attrs } = node;
   if (op.vjp === undefined) {
     throw new LowrankError({ code: 'tensor.gradient', what: `the gradient of ${describe(new Tensor(node, 0))}`, expected: 'a differentiable op', got: op.name, remedy: 'Use stopGradient where no gradient is meant to flow.' });
   }
-  return scope(node.scope, () => op.vjp?.({ inputs, outputs, attrs, cotangents, needs }) ?? []);
+  const now = (tensor: Tensor): Tensor => again?.tensor(tensor) ?? tensor;
+  const inputs = node.inputs.map(now);
+  const outputs = node.outputs.map((_, index) => now(new Tensor(node, index)));
+  const first = nextNodeId();
+  const gradients = scope(node.scope, () => op.vjp?.({ inputs, outputs, attrs, cotangents, needs }) ?? []);
+  return again === undefined ? gradients : gradients.map((gradient) => gradient && again.release(gradient, first));
 }
 
 /** The op nodes between the wanted tensors and the loss, inputs before users. */

@@ -191,7 +191,7 @@ function substitute(root: Tensor, by: Map<unknown, Tensor>): Tensor {
     const { op, inputs, outputs } = t.node;
     const attrs = t.node.attrs as { vjp: (g: Tensor, needs: readonly boolean[]) => readonly (Tensor | undefined)[] };
     const custom = op.name === 'custom' ? { vjp: (g: Tensor, needs: readonly boolean[]) => attrs.vjp(g, needs).map((x) => (x === undefined ? undefined : visit(x))) } : attrs;
-    const node = new (t.node.constructor as new (...args: unknown[]) => Tensor['node'])(op, custom, inputs.map(visit), outputs);
+    const node = new (t.node.constructor as new (...args: unknown[]) => Tensor['node'])({ op, attrs: custom, inputs: inputs.map(visit), outputs });
     const tensors = outputs.map((_, index) => new Tensor(node, index));
     done.set(t.node, tensors);
     return tensors[t.index] ?? t;

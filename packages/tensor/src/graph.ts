@@ -1,4 +1,5 @@
 import { LowrankError } from '@lowrank/errors';
+import { currentBlock } from './checkpoint.js';
 import type { DType, HostArray } from './dtype.js';
 import { bytesPerElement, dtypeOf } from './dtype.js';
 import type { Shape } from './shape.js';
@@ -83,17 +84,34 @@ export interface Op<Name extends string, Attrs extends object> {
 // oxlint-disable-next-line typescript/no-explicit-any -- attributes are invariant in Op, and only here are ops of all kinds in one place
 export type AnyOp = Op<string, any>;
 
-export class OpNode {
+export interface OpParts {
+  readonly op: AnyOp;
+  readonly attrs: object;
+  readonly inputs: readonly Tensor[];
+  readonly outputs: readonly Spec[];
+}
+
+export class OpNode implements OpParts {
   readonly kind = 'op';
   readonly id = nextNodeId();
-  readonly scope = currentScope();
+  readonly op: AnyOp;
+  readonly attrs: object;
+  readonly inputs: readonly Tensor[];
+  readonly outputs: readonly Spec[];
+  readonly scope: string;
+  /** The checkpointed block that this is part of. */
+  readonly block = currentBlock();
+  /** The checkpointed block that this computes a second time: never the same as the first time, equal though they are. */
+  readonly recomputes: number | undefined;
 
-  constructor(
-    readonly op: AnyOp,
-    readonly attrs: object,
-    readonly inputs: readonly Tensor[],
-    readonly outputs: readonly Spec[],
-  ) {}
+  constructor({ op, attrs, inputs, outputs }: OpParts, { scope: path = currentScope(), recomputes }: { scope?: string; recomputes?: number } = {}) {
+    this.op = op;
+    this.attrs = attrs;
+    this.inputs = inputs;
+    this.outputs = outputs;
+    this.scope = path;
+    this.recomputes = recomputes;
+  }
 }
 
 export class Placeholder {

@@ -15,7 +15,7 @@ export function applyAll<Attrs extends object>(op: Op<string, Attrs>, inputs: re
     inputs.map((input) => input.spec),
     attrs,
   );
-  const node = new OpNode(op, attrs, inputs, outputs);
+  const node = new OpNode({ op, attrs, inputs, outputs });
   return outputs.map((_, index) => new Tensor(node, index));
 }
 

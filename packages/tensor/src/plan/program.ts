@@ -81,8 +81,8 @@ export function viewOf(base: Value, spec: Spec, offset = 0): Value {
 }
 
 /**
- * Lowers a trace: views become bases and offsets, equal instructions become one (common subexpressions), and what no output or effect needs never gets
- * in (dead code).
+ * Lowers a trace: views become bases and offsets, equal instructions become one (common subexpressions; but what is computed a second time to save memory stays
+ * apart from the first), and what no output or effect needs never gets in (dead code).
  */
 export function lower(trace: Trace): Program {
   const wanted = [...trace.outputs.map(({ tensor }) => tensor), ...trace.effects.flatMap(({ target, value }) => [target, value])];
@@ -108,7 +108,7 @@ export function lower(trace: Trace): Program {
       values.set(node, [viewOf(first, spec, node.op.alias(node.attrs) * bytesPerElement(spec.dtype))]);
       continue;
     }
-    const key = `${node.op.name} ${stableKey(node.attrs)} ${inputs.map((input) => names.of(input)).join()}`;
+    const key = `${node.recomputes ?? ''} ${node.op.name} ${stableKey(node.attrs)} ${inputs.map((input) => names.of(input)).join()}`;
     const equal = known.get(key);
     if (equal !== undefined) {
       values.set(node, equal);
