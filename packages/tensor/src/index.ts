@@ -3,6 +3,7 @@ export type { Backend, BackendSpec, Executable, HostNumber, MemoryReport, Operan
 export { checkpoint } from './checkpoint.js';
 export { bytesPerElement, dtypeOf, fromBf16, fromF16, fromNumbers, hostArray, toBf16, toF16, toFloat32, toFloat64 } from './dtype.js';
 export type { DType, HostArray } from './dtype.js';
+export { dynamicMap } from './dynamicMap.js';
 export { checkEncoding, EncodedMatrix, encodingParts, encodingSpecs, nestedHead } from './encoding.js';
 export type { Block4Encoding, OperandEncoding, Rows8Encoding } from './encoding.js';
 export { describe, persistent, Scalar, scalar, scope, sourceOf, Tensor, tensor } from './graph.js';
