@@ -79,6 +79,20 @@ def rmsNorm():
         record(f"rmsNorm_{name}", "rmsNorm", {"eps": eps}, inputs, lambda x, w, eps=eps: rmsNormOf(x, w, eps), ["x", "w"])
 
 
+def layerNorm():
+    for name, rows, dim, eps, scale, shift in [("a", 5, 24, 1e-5, 1.0, 0.0), ("prime", 7, 67, 1e-6, 3.0, 5.0), ("wide", 2, 300, 1e-5, 10.0, -20.0)]:
+        g = torch.Generator().manual_seed(rows * 1000 + dim)
+        inputs = {"x": shift + randn(g, rows, dim, scale=scale), "w": 1 + 0.3 * randn(g, dim), "b": randn(g, dim)}
+        record(f"layerNorm_{name}", "layerNorm", {"eps": eps}, inputs, lambda x, w, b, eps=eps: F.layer_norm(x, x.shape[-1:], w, b, eps), ["x", "w", "b"])
+
+
+def gelu():
+    for approximate in ["none", "tanh"]:
+        g = torch.Generator().manual_seed(5)
+        x = torch.cat([torch.linspace(-9, 9, 37), randn(g, 60, scale=2.0)])
+        record(f"gelu_{approximate}", "gelu", {"approximate": approximate}, {"x": x}, lambda x, approximate=approximate: F.gelu(x, approximate=approximate), ["x"])
+
+
 def restarting(batch, length, cuts):
     """Positions and segment ids, int64 [batch, length]; row b is cut at cuts[b]."""
     positions, segments = torch.zeros(batch, length, dtype=torch.long), torch.zeros(batch, length, dtype=torch.long)
@@ -199,7 +213,7 @@ def adamW():
 
 if __name__ == "__main__":
     setUp()
-    for make in [matmul, rmsNorm, rope, swiglu, attention, linearCrossEntropy, embedding, loraLinear, adamW]:
+    for make in [matmul, rmsNorm, rope, swiglu, attention, linearCrossEntropy, embedding, loraLinear, adamW, layerNorm, gelu]:
         make()
     head = {"madeBy": madeBy("ops.py"), "tensors": "ops.safetensors, keys <case>.<name>; y is the output, dY its upstream gradient, d<input> the gradient of sum(y * dY); integers are i32"}
     writeJson(GOLDEN / "ops.json", {**head, "cases": cases}, indent=None)

@@ -1,7 +1,7 @@
 import { readFile } from 'node:fs/promises';
 import { fileURLToPath } from 'node:url';
 import { expect } from 'vitest';
-import { adamw, attention, assign, clipScale, compile, embedding, evaluateReference, grad, linear, linearCrossEntropy, matmul, mul, packAt, persistent, readTensor, rmsNorm, rope, scalar, sqrt, squaredNorm, sum, swiglu, tensor, add, viewAt } from '@lowrank/tensor';
+import { adamw, attention, assign, clipScale, compile, embedding, evaluateReference, gelu, geluTanh, grad, layerNorm, linear, linearCrossEntropy, matmul, mul, packAt, persistent, readTensor, rmsNorm, rope, scalar, sqrt, squaredNorm, sum, swiglu, tensor, add, viewAt } from '@lowrank/tensor';
 import type { Backend, Tensor } from '@lowrank/tensor';
 import { fileSource, openSafetensors } from '@lowrank/safetensors';
 import type { SafetensorsFile } from '@lowrank/safetensors';
@@ -41,6 +41,8 @@ const need = (inputs: Inputs, name: string): Tensor => {
 const builds: Record<string, Build> = {
   matmul: (i, { mode }) => matmul(need(i, 'a'), need(i, 'b'), { transposeA: mode === 'TN', transposeB: mode === 'NT' }),
   rmsNorm: (i, { eps }) => rmsNorm(need(i, 'x'), need(i, 'w'), Number(eps)),
+  layerNorm: (i, { eps }) => layerNorm(need(i, 'x'), need(i, 'w'), need(i, 'b'), Number(eps)),
+  gelu: (i, { approximate }) => (approximate === 'tanh' ? geluTanh : gelu)(need(i, 'x')),
   rope(i, { theta }) {
     const x = need(i, 'x');
     const half = (x.shape[3] ?? 0) / 2;

@@ -12,6 +12,9 @@ export enum Kernel {
   rmsNorm,
   rmsNormBackward,
   rmsNormWeightGradient,
+  layerNorm,
+  layerNormBackward,
+  layerNormWeightGradient,
   rope,
   swiglu,
   swigluBackward,
@@ -30,6 +33,7 @@ export enum Kernel {
   cast,
   random,
   argmax,
+  sampleThreshold,
 }
 
 /** Functions of an elementwise program. */

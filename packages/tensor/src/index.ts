@@ -27,6 +27,7 @@ export { decodeMatrix, quantizeBlocks } from './ops/encoded.js';
 export type { DecodeAttrs, QuantizeBlocksAttrs } from './ops/encoded.js';
 export { coreOps } from './ops/index.js';
 export type { AttrsOf, CoreOps, KernelName } from './ops/index.js';
+export { layerNorm } from './ops/layerNorm.js';
 export { linearCrossEntropy } from './ops/linearCrossEntropy.js';
 export { linear, matmul, matmulOperands, matmulSizes } from './ops/matmul.js';
 export type { MatmulAttrs, MatmulOperands } from './ops/matmul.js';

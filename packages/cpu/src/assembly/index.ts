@@ -4,11 +4,13 @@ import { setScratch } from './common';
 import { adamw, cast, copyStrided, fill, gatherRows, random, scatterAddRows, writeAt } from './data';
 import { elementwise } from './elementwise';
 import { Kernel } from '../kernelIds';
+import { layerNorm, layerNormBackward, layerNormWeightGradient } from './layerNorm';
 import { gemm, gemv, packB } from './matmul';
 import {
   argmax, crossEntropyRows, maxRows, partialSums, reduceColumns, rmsNorm, rmsNormBackward, rmsNormWeightGradient, rope, sumPartials, sumRows,
   swiglu, swigluBackward,
 } from './rows';
+import { sampleThreshold } from './sampleThreshold';
 
 /**
  * Runs units [begin, end) of one kernel. Every kernel has this signature: parameters in memory, a range of independent units.
@@ -25,6 +27,9 @@ function launch(kernel: i32, params: usize, begin: i32, end: i32): void {
     case Kernel.rmsNorm: rmsNorm(params, begin, end); break;
     case Kernel.rmsNormBackward: rmsNormBackward(params, begin, end); break;
     case Kernel.rmsNormWeightGradient: rmsNormWeightGradient(params, begin, end); break;
+    case Kernel.layerNorm: layerNorm(params, begin, end); break;
+    case Kernel.layerNormBackward: layerNormBackward(params, begin, end); break;
+    case Kernel.layerNormWeightGradient: layerNormWeightGradient(params, begin, end); break;
     case Kernel.rope: rope(params, begin, end); break;
     case Kernel.swiglu: swiglu(params, begin, end); break;
     case Kernel.swigluBackward: swigluBackward(params, begin, end); break;
@@ -43,6 +48,7 @@ function launch(kernel: i32, params: usize, begin: i32, end: i32): void {
     case Kernel.cast: cast(params, begin, end); break;
     case Kernel.random: random(params, begin, end); break;
     case Kernel.argmax: argmax(params, begin, end); break;
+    case Kernel.sampleThreshold: sampleThreshold(params, begin, end); break;
     default: unreachable();
   }
 }

@@ -3,10 +3,11 @@ import type { CpuKernel } from '../kernel.js';
 import { attention, attentionBackward } from './attention.js';
 import { elementwise } from './elementwise.js';
 import { adamw, cast, random, swiglu, swigluBackward } from './flat.js';
+import { layerNorm, layerNormBackward, layerNormWeightGradient } from './layerNorm.js';
 import { matmul } from './matmul.js';
 import { concat, pad, permute, slice, writeAt } from './movement.js';
 import { reduce, squaredNorm } from './reduce.js';
-import { argmax, crossEntropyRows, gatherRows, rmsNorm, rmsNormBackward, rmsNormWeightGradient, rope, scatterAddRows } from './rows.js';
+import { argmax, crossEntropyRows, gatherRows, rmsNorm, rmsNormBackward, rmsNormWeightGradient, rope, sampleThreshold, scatterAddRows } from './rows.js';
 
 type KernelTable = { readonly [Name in KernelName]: CpuKernel<Name> };
 
@@ -21,6 +22,9 @@ export const kernels = {
   crossEntropyRows,
   elementwise,
   gatherRows,
+  layerNorm,
+  layerNormBackward,
+  layerNormWeightGradient,
   matmul,
   pad,
   permute,
@@ -30,6 +34,7 @@ export const kernels = {
   rmsNormBackward,
   rmsNormWeightGradient,
   rope,
+  sampleThreshold,
   scatterAddRows,
   slice,
   squaredNorm,

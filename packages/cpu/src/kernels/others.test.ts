@@ -47,6 +47,27 @@ describe.each([1, 2])('kernels on %i threads', (threads) => {
     }
   });
 
+  test('layerNorm, its input gradient (in place too) and its weight gradient', async () => {
+    for (const shape of rowShapes.slice(1)) {
+      const width = shape.at(-1) ?? 1;
+      const [x, w, b, g] = [normal(shape), normal([width]), normal([width]), normal(shape)];
+      const attrs = { epsilon: 1e-5 };
+      // Sums of terms of either sign: every term is bounded by the largest one over the whole, times the factor of its row.
+      const largest = (least: number, t: Value): number => Math.max(least, ...Array.from(t.data, (each) => Math.abs(Number(each))));
+      const factor = 1 / Math.sqrt(0.05);
+      const size = largest(1, x) * largest(1, w) * factor;
+      const rows = sizeOf(shape) / width;
+      const filled = (count: number, by: number): Float64Array[] => [new Float64Array(count).fill(by)];
+      await check('layerNorm', [x, w, b], attrs, { bound: 4, scales: filled(rows * width, size) });
+      await check('layerNormBackward', [x, w, g], attrs, { bound: 8, scales: filled(rows * width, size * largest(1, g)) });
+      await check('layerNormBackward', [x, w, g], attrs, { bound: 8, scales: filled(rows * width, size * largest(1, g)), inPlace: [[2, 0]] });
+      await check('layerNormWeightGradient', [x, g], attrs, { bound: 4, scales: filled(width, size * largest(1, g) * Math.sqrt(rows)) });
+      // A mean a thousand times the spread costs x its own last bits, and the squares nothing more.
+      const far = value(shape, Array.from(x.data, (each) => Number(each) + 1000));
+      await check('layerNorm', [far, w, b], attrs, { bound: 1000, scales: filled(rows * width, size) });
+    }
+  });
+
   test('rope, both ways, whole and partial heads', async () => {
     for (const [batch, length, heads, size, half] of [[1, 1, 1, 2, 1], [2, 5, 3, 10, 5], [1, 9, 2, 64, 32], [2, 3, 1, 21, 7]] as const) {
       const inputs = [normal([batch, length, heads, size]), normal([40, half]), normal([40, half]), integers([batch, length], 40)];

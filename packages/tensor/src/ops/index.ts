@@ -5,6 +5,7 @@ import { castOp } from './cast.js';
 import { crossEntropyRowsOp } from './crossEntropyRows.js';
 import { elementwise } from './elementwise.js';
 import { decodeMatrixOp, quantizeBlocksOp } from './encoded.js';
+import { layerNormBackward, layerNormOp, layerNormWeightGradient } from './layerNorm.js';
 import { matmulOp } from './matmul.js';
 import { concatOp, padOp, permuteOp, sliceOp } from './movement.js';
 import { randomOp } from './random.js';
@@ -28,6 +29,9 @@ export const coreOps = {
   elementwise,
   gatherRows,
   matmul: matmulOp,
+  layerNorm: layerNormOp,
+  layerNormBackward,
+  layerNormWeightGradient,
   pad: padOp,
   permute: permuteOp,
   quantizeBlocks: quantizeBlocksOp,

@@ -9,6 +9,9 @@ import { concat } from './concat.js';
 import { crossEntropyRows } from './crossEntropyRows.js';
 import { elementwise } from './elementwise.js';
 import { gatherRows } from './gatherRows.js';
+import { layerNorm } from './layerNorm.js';
+import { layerNormBackward } from './layerNormBackward.js';
+import { layerNormWeightGradient } from './layerNormWeightGradient.js';
 import { matmul } from './matmul.js';
 import { pad } from './pad.js';
 import { permute } from './permute.js';
@@ -18,6 +21,7 @@ import { rmsNorm } from './rmsNorm.js';
 import { rmsNormBackward } from './rmsNormBackward.js';
 import { rmsNormWeightGradient } from './rmsNormWeightGradient.js';
 import { rope } from './rope.js';
+import { sampleThreshold } from './sampleThreshold.js';
 import { scatterAddRows } from './scatterAddRows.js';
 import { slice } from './slice.js';
 import { squaredNorm } from './squaredNorm.js';
@@ -27,6 +31,6 @@ import { writeAt } from './writeAt.js';
 
 /** The kernel of every core op; an op without one is a type error here. */
 export const kernels = {
-  adamw, argmax, attention, attentionBackward, cast, concat, crossEntropyRows, elementwise, gatherRows, matmul, pad, permute, random, reduce, rmsNorm, rmsNormBackward,
-  rmsNormWeightGradient, rope, scatterAddRows, slice, squaredNorm, swiglu, swigluBackward, writeAt,
+  adamw, argmax, attention, attentionBackward, cast, concat, crossEntropyRows, elementwise, gatherRows, layerNorm, layerNormBackward, layerNormWeightGradient, matmul, pad, permute, random, reduce, rmsNorm, rmsNormBackward,
+  rmsNormWeightGradient, rope, sampleThreshold, scatterAddRows, slice, squaredNorm, swiglu, swigluBackward, writeAt,
 } satisfies Record<KernelName, KernelEntry>;
