@@ -77,6 +77,7 @@ const cases: Record<string, Case> = {
   'attention, documents, grouped queries': { inputs: [x(1, 7, 4, 3), x(1, 7, 2, 3), x(1, 7, 2, 3)], fn: (q, k, v) => lr.attention(q, k, v, { segments: documents }) },
   'attention, window': { inputs: [x(2, 6, 1, 5), x(2, 6, 1, 5), x(2, 6, 1, 5)], fn: (q, k, v) => lr.attention(q, k, v, { window: 3 }) },
   'attention, not causal, more keys': { inputs: [x(1, 2, 2, 3), x(1, 5, 1, 3), x(1, 5, 1, 3)], fn: (q, k, v) => lr.attention(q, k, v, { causal: false, scale: 0.3 }) },
+  'attention, soft cap and window': { inputs: [x(1, 5, 2, 3), x(1, 5, 1, 3), x(1, 5, 1, 3)], fn: (q, k, v) => lr.attention(q, k, v, { scale: 2, softcap: 0.8, window: 3 }) },
   'attention, causal, more keys': { inputs: [x(1, 2, 2, 3), x(1, 5, 1, 3), x(1, 5, 1, 3)], fn: (q, k, v) => lr.attention(q, k, v) },
   linearCrossEntropy: { inputs: [x(5, 3), x(7, 3)], fn: (a, w) => lr.linearCrossEntropy(a, w, ints([1, -100, 6, 0, 3], [5]), { chunkRows: 2 }) },
   squaredNorm: { inputs: [x(3, 5)], fn: (a) => lr.squaredNorm(a) },

@@ -4,11 +4,11 @@
  * and packed keys and values serve all of them. The products are `gemmBlock`.
  *
  * All kernels share one parameter list: [0 q, 1 k, 2 v, 3 segments, 4 lengths, 5 o, 6 logSumExp, 7 batch, 8 queries, 9 keys, 10 heads, 11 keyHeads,
- * 12 size, 13 causal, 14 window, 15 scale, 16 g, 17 dq, 18 dk, 19 dv, 20 delta]; segments and lengths are 0 where absent.
+ * 12 size, 13 causal, 14 window, 15 scale, 16 softcap, 17 g, 18 dq, 19 dk, 20 dv, 21 delta]; segments, lengths and softcap are 0 where absent.
  */
 import { max4, scratch, sum4 } from './common';
 import { gemmBlock, packColumns, packRows } from './gemm';
-import { exp4, log1 } from './math';
+import { exp4, log1, tanh4 } from './math';
 
 /** Rows of a block: positions times heads of a group. */
 const ROWS: i32 = 48;
@@ -37,7 +37,7 @@ const GRADIENT_ROWS: usize = QUERY_ROWS + 49152;
 let q: usize = 0, k: usize = 0, v: usize = 0, g: usize = 0;
 let segments: usize = 0, lengths: usize = 0;
 let queries: i32 = 0, keys: i32 = 0, heads: i32 = 0, keyHeads: i32 = 0, size: i32 = 0, causal: i32 = 0, window: i32 = 0;
-let scale: f32 = 0;
+let scale: f32 = 0, softcap: f32 = 0;
 let queryStride: i32 = 0, keyStride: i32 = 0;
 /** Heads taken together, how many such groups there are, and the queries of a block. */
 let group: i32 = 0, groups: i32 = 0, span: i32 = 0;
@@ -56,7 +56,8 @@ function enter(p: usize): void {
   causal = load<i32>(p, 52);
   window = load<i32>(p, 56);
   scale = load<f32>(p, 60);
-  g = load<usize>(p, 64);
+  softcap = load<f32>(p, 64);
+  g = load<usize>(p, 68);
   queryStride = heads * size;
   keyStride = keyHeads * size;
   group = heads / keyHeads;
@@ -186,6 +187,24 @@ function visible(j: i32, start: v128, end: v128): v128 {
   return v128.and(v128.ge<i32>(at, start), v128.lt<i32>(at, end));
 }
 
+/** Products q·k as the softmax sees them: scaled, and bent by tanh where there is a cap. */
+// @ts-ignore: decorator
+@inline
+function scored(products: v128): v128 {
+  const scaled = v128.mul<f32>(products, f32x4.splat(scale));
+  return softcap == 0 ? scaled : v128.mul<f32>(f32x4.splat(softcap), tanh4(v128.mul<f32>(scaled, f32x4.splat(1 / softcap))));
+}
+
+/** The derivative of a score by q·k. */
+// @ts-ignore: decorator
+@inline
+function scoreSlope(score: v128): v128 {
+  const plain = f32x4.splat(scale);
+  if (softcap == 0) return plain;
+  const bent = v128.mul<f32>(score, f32x4.splat(1 / softcap));
+  return v128.mul<f32>(plain, v128.sub<f32>(f32x4.splat(1), v128.mul<f32>(bent, bent)));
+}
+
 /** Turns scores of one row into weights e^(s − top) with a growing top, and scales what was summed under the old one. */
 function softmaxRow(r: i32, first: i32, count: i32): void {
   const state = scratch + (<usize>r << 2);
@@ -199,12 +218,11 @@ function softmaxRow(r: i32, first: i32, count: i32): void {
     return;
   }
   const start4 = i32x4.splat(from), end4 = i32x4.splat(to);
-  const scale4 = f32x4.splat(scale);
   const hidden = f32x4.splat(-Infinity);
   let top4 = hidden;
   for (let j = begin; j < end; j += 4) {
     const at = row + (<usize>j << 2);
-    const s = v128.bitselect(v128.mul<f32>(v128.load(at), scale4), hidden, visible(j, start4, end4));
+    const s = v128.bitselect(scored(v128.load(at)), hidden, visible(j, start4, end4));
     v128.store(at, s);
     top4 = v128.max<f32>(top4, s);
   }
@@ -283,7 +301,6 @@ export function attentionBackwardQuery(p: usize, begin: i32, end: i32): void {
   enter(p);
   const o = load<usize>(p, 20);
   const blocks = (queries + span - 1) / span;
-  const scale4 = f32x4.splat(scale);
   for (let unit = begin; unit < end; unit++) {
     const b = unit / (blocks * groups);
     const groupIndex = (unit / blocks) % groups;
@@ -302,7 +319,7 @@ export function attentionBackwardQuery(p: usize, begin: i32, end: i32): void {
       for (let i: usize = 0; i < <usize>size << 2; i += 4) delta += <f64>load<f32>(gradient + i) * <f64>load<f32>(from + i);
       const line = <usize>lineOf(b, groupIndex, first, r) << 2;
       store<f32>(scratch + DELTAS + (<usize>r << 2), <f32>delta);
-      store<f32>(load<usize>(p, 80) + line, <f32>delta);
+      store<f32>(load<usize>(p, 84) + line, <f32>delta);
       store<f32>(scratch + TOPS + (<usize>r << 2), load<f32>(load<usize>(p, 24) + line));
     }
     memory.fill(scratch + OUTPUT, 0, <usize>(rows * size) << 2);
@@ -324,15 +341,16 @@ export function attentionBackwardQuery(p: usize, begin: i32, end: i32): void {
             v128.store(at, seen);
             continue;
           }
-          const weight = exp4(v128.sub<f32>(v128.mul<f32>(v128.load(at), scale4), total));
-          const slope = v128.mul<f32>(v128.mul<f32>(weight, v128.sub<f32>(v128.load(at + SLOPES - SCORES), delta)), scale4);
+          const score = scored(v128.load(at));
+          const weight = exp4(v128.sub<f32>(score, total));
+          const slope = v128.mul<f32>(v128.mul<f32>(weight, v128.sub<f32>(v128.load(at + SLOPES - SCORES), delta)), scoreSlope(score));
           v128.store(at, v128.and(slope, seen));
         }
       }
       accumulate(scratch + SCORES, rows, k + offset, keyStride, width, scratch + OUTPUT);
     }
     const bytes = <usize>(group * size) << 2;
-    for (let i = 0; i < count; i++) memory.copy(load<usize>(p, 68) + (<usize>(place + i * queryStride) << 2), scratch + OUTPUT + <usize>i * bytes, bytes);
+    for (let i = 0; i < count; i++) memory.copy(load<usize>(p, 72) + (<usize>(place + i * queryStride) << 2), scratch + OUTPUT + <usize>i * bytes, bytes);
   }
 }
 
@@ -363,8 +381,8 @@ export function attentionBackwardKey(p: usize, begin: i32, end: i32): void {
     const place = <usize>((b * keys + key) * keyHeads + keyHead) * bytes;
     for (let j = 0; j < width; j++) {
       const row = place + (<usize>(j * keyStride) << 2);
-      memory.copy(load<usize>(p, 76) + row, scratch + OUTPUT + <usize>j * bytes, bytes);
-      memory.copy(load<usize>(p, 72) + row, scratch + OUTPUT2 + <usize>j * bytes, bytes);
+      memory.copy(load<usize>(p, 80) + row, scratch + OUTPUT + <usize>j * bytes, bytes);
+      memory.copy(load<usize>(p, 76) + row, scratch + OUTPUT2 + <usize>j * bytes, bytes);
     }
   }
 }
@@ -373,13 +391,12 @@ export function attentionBackwardKey(p: usize, begin: i32, end: i32): void {
 function addKeyGradients(p: usize, b: i32, groupIndex: i32, keyHead: i32, first: i32, count: i32, key: i32, start: i32, width: i32): void {
   const rows = count * group;
   const place = placeOf(b, groupIndex, first);
-  const scale4 = f32x4.splat(scale);
   copyRows(q, place, count, scratch + QUERY_ROWS);
   copyRows(g, place, count, scratch + GRADIENT_ROWS);
   for (let r = 0; r < rows; r++) {
     const line = <usize>lineOf(b, groupIndex, first, r) << 2;
     store<f32>(scratch + TOPS + (<usize>r << 2), load<f32>(load<usize>(p, 24) + line));
-    store<f32>(scratch + DELTAS + (<usize>r << 2), load<f32>(load<usize>(p, 80) + line));
+    store<f32>(scratch + DELTAS + (<usize>r << 2), load<f32>(load<usize>(p, 84) + line));
   }
   const offset = <usize>(((b * keys + start) * keyHeads + keyHead) * size) << 2;
   scores(k + offset, keyStride, width, scratch + QUERY_ROWS, size, rows, scratch + SCORES);
@@ -394,8 +411,9 @@ function addKeyGradients(p: usize, b: i32, groupIndex: i32, keyHead: i32, first:
         v128.store(row + i + SLOPES - SCORES, seen);
         continue;
       }
-      const weight = v128.and(exp4(v128.sub<f32>(v128.mul<f32>(v128.load(row + i), scale4), v128.load(scratch + TOPS + i))), seen);
-      const slope = v128.mul<f32>(v128.mul<f32>(weight, v128.sub<f32>(v128.load(row + i + SLOPES - SCORES), v128.load(scratch + DELTAS + i))), scale4);
+      const score = scored(v128.load(row + i));
+      const weight = v128.and(exp4(v128.sub<f32>(score, v128.load(scratch + TOPS + i))), seen);
+      const slope = v128.mul<f32>(v128.mul<f32>(weight, v128.sub<f32>(v128.load(row + i + SLOPES - SCORES), v128.load(scratch + DELTAS + i))), scoreSlope(score));
       v128.store(row + i, weight);
       v128.store(row + i + SLOPES - SCORES, v128.and(slope, seen));
     }

@@ -22,7 +22,7 @@ interface Case {
   size: number;
 }
 
-const base: Attrs = { causal: true, scale: 0.3, window: 0, segments: false, lengths: false };
+const base: Attrs = { causal: true, scale: 0.3, window: 0, softcap: 0, segments: false, lengths: false };
 
 function operands({ batch, queries, keys, heads, keyHeads, size }: Case): Value[] {
   return [normal([batch, queries, heads, size]), normal([batch, keys, keyHeads, size]), normal([batch, keys, keyHeads, size])];
@@ -84,13 +84,14 @@ describe.each([1, 2])('attention on %i threads', (threads) => {
     { batch: 1, queries: 67, keys: 67, heads: 10, keyHeads: 2, size: 32 },
   ];
 
-  test.each(cases)('$batch×$queries, heads $heads/$keyHeads of $size: causal, full, windowed, packed', async (sizes) => {
+  test.each(cases)('$batch×$queries, heads $heads/$keyHeads of $size: causal, full, windowed, capped, packed', async (sizes) => {
     const inputs = operands(sizes);
     const plain: Attrs = { ...base, scale: 1 / Math.sqrt(sizes.size) };
     const variants: [Value[], Attrs][] = [
       [inputs, plain],
       [inputs, { ...plain, causal: false }],
       [inputs, { ...plain, window: 5 }],
+      [inputs, { ...plain, softcap: 1.5, window: 6 }],
       [[...inputs, documents(sizes.batch, sizes.keys)], { ...plain, segments: true }],
       [[...inputs, documents(sizes.batch, sizes.keys)], { ...plain, segments: true, causal: false, window: 9 }],
     ];
@@ -104,7 +105,7 @@ describe.each([1, 2])('attention on %i threads', (threads) => {
     for (const queries of [1, 2, 5, 60]) {
       const sizes = { batch: 3, queries, keys: 150, heads: 4, keyHeads: 2, size: 20 };
       await forward([...operands(sizes), value([3], [0, 17, 150 - queries], 'i32')], { ...base, lengths: true });
-      await forward([...operands(sizes), value([3], [0, 70, 149], 'i32')], { ...base, lengths: true, window: 31 });
+      await forward([...operands(sizes), value([3], [0, 70, 149], 'i32')], { ...base, lengths: true, window: 31, softcap: 0.7 });
       await forward(operands(sizes), base);
     }
   });
@@ -113,5 +114,7 @@ describe.each([1, 2])('attention on %i threads', (threads) => {
     const inputs = operands({ batch: 1, queries: 70, keys: 70, heads: 1, keyHeads: 1, size: 8 });
     const output = await run([backend, 'attention'], inputs, { ...base, scale: 300 });
     expect(output.every(Number.isFinite)).toBe(true);
+    // Far beyond the cap every score is ±cap.
+    await forward(inputs, { ...base, scale: 300, softcap: 2 });
   });
 });

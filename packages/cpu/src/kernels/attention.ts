@@ -62,7 +62,7 @@ function wordsOf({ qkv, masks, attrs, o, logSumExp }: AttentionCall): number[] {
   const lengths = attrs.lengths ? rest.shift() : undefined;
   return [
     ...present.map(({ address }) => address), segments?.address ?? 0, lengths?.address ?? 0, o, logSumExp,
-    batch, queries, keys, heads, keyHeads, size, Number(attrs.causal), attrs.window, f32Bits(attrs.scale),
+    batch, queries, keys, heads, keyHeads, size, Number(attrs.causal), attrs.window, f32Bits(attrs.scale), f32Bits(attrs.softcap),
   ];
 }
 

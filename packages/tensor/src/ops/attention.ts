@@ -10,13 +10,15 @@ export interface AttentionAttrs {
   readonly scale: number;
   /** A query sees at most this many positions, its own included; 0 for no limit (Mistral's sliding window). */
   readonly window: number;
+  /** Scores s become softcap·tanh(s/softcap) before the mask (Gemma 2); 0 leaves them as they are. */
+  readonly softcap: number;
   /** Optional inputs that are present, in this order after q, k, v: 'segments', 'lengths'. */
   readonly segments: boolean;
   readonly lengths: boolean;
 }
 
 /**
- * o = softmax(scale·q·kᵀ + mask)·v per head, with grouped queries: query head h reads key head ⌊h·Hkv/Hq⌋ (Ainslie et al. 2023).
+ * o = softmax(cap(scale·q·kᵀ) + mask)·v per head, where cap(s) is softcap·tanh(s/softcap), or s for a softcap of 0; with grouped queries: query head h reads key head ⌊h·Hkv/Hq⌋ (Ainslie et al. 2023).
  *
  * Inputs: q [B, Tq, Hq, D], k and v [B, Tk, Hkv, D], then
  *  segments i32 [B, Tk, 2], Tq = Tk: for each position the first index and one past the last index of its document within the row; a query sees its own
@@ -48,7 +50,7 @@ export const attentionOp = defineOp<'attention', AttentionAttrs>({
     if (q === undefined || k === undefined || v === undefined || o === undefined || logSumExp === undefined) return;
     forEachQuery(inputSpecs, masks, attrs, ({ query, lse, keys }) => {
       const { size } = attentionSizes(inputSpecs, attrs);
-      const scores = keys.map((key) => dot([q, query], [k, key], size) * attrs.scale);
+      const scores = keys.map((key) => capped(dot([q, query], [k, key], size) * attrs.scale, attrs.softcap));
       const top = Math.max(...scores);
       const total = scores.reduce((sum, score) => sum + Math.exp(score - top), 0);
       logSumExp[lse] = top + Math.log(total);
@@ -63,7 +65,8 @@ export const attentionOp = defineOp<'attention', AttentionAttrs>({
 
 /**
  * Inputs: q, k, v, o, log-sum-exp, g = dL/do, then segments where present. Outputs dq, dk, dv:
- * with p the attention weights and δ = Σ g·o per query: dv = Σ p·g; ds = p·(g·v − δ)·scale; dq = Σ ds·k; dk = Σ ds·q.
+ * with p the attention weights and δ = Σ g·o per query: dv = Σ p·g; ds = p·(g·v − δ)·scale, times 1 − (s/softcap)² of the capped score s where there is a cap; dq = Σ ds·k;
+ * dk = Σ ds·q.
  */
 export const attentionBackward = defineOp<'attentionBackward', AttentionAttrs>({
   name: 'attentionBackward',
@@ -79,8 +82,9 @@ export const attentionBackward = defineOp<'attentionBackward', AttentionAttrs>({
     forEachQuery(specs, masks, attrs, ({ query, lse, keys }) => {
       const delta = dot([g, query], [o, query], size);
       for (const key of keys) {
-        const p = Math.exp(dot([q, query], [k, key], size) * attrs.scale - (logSumExp[lse] ?? NaN));
-        const ds = p * (dot([g, query], [v, key], size) - delta) * attrs.scale;
+        const score = capped(dot([q, query], [k, key], size) * attrs.scale, attrs.softcap);
+        const p = Math.exp(score - (logSumExp[lse] ?? NaN));
+        const ds = p * (dot([g, query], [v, key], size) - delta) * attrs.scale * (attrs.softcap > 0 ? 1 - (score / attrs.softcap) ** 2 : 1);
         for (let i = 0; i < size; i++) {
           dv[key + i] = (dv[key + i] ?? 0) + p * (g[query + i] ?? NaN);
           dq[query + i] = (dq[query + i] ?? 0) + ds * (k[key + i] ?? NaN);
@@ -158,6 +162,10 @@ function dot([a, from]: Row, [b, at]: Row, size: number): number {
   return total;
 }
 
+function capped(score: number, softcap: number): number {
+  return softcap > 0 ? softcap * Math.tanh(score / softcap) : score;
+}
+
 type Row = readonly [Float64Array, number];
 
 /** An upper bound, since documents are data: `products` matrix products over the visible half (causal) of Tq×Tk. */
@@ -177,13 +185,15 @@ export interface AttentionOptions {
   causal?: boolean;
   /** Default 1/√D. */
   scale?: number;
+  /** Bound of the scores, which tanh bends; 0 for none. */
+  softcap?: number;
 }
 
 /** Scaled dot-product attention; see {@link attentionOp} for shapes and masks. */
 export function attention(q: Tensor, k: Tensor, v: Tensor, options: AttentionOptions = {}): Tensor {
-  const { segments, lengths, window = 0, causal = true, scale = 1 / Math.sqrt(q.shape[3] ?? 1) } = options;
+  const { segments, lengths, window = 0, causal = true, scale = 1 / Math.sqrt(q.shape[3] ?? 1), softcap = 0 } = options;
   const inputs = [q, k, v, ...(segments === undefined ? [] : [segments]), ...(lengths === undefined ? [] : [lengths])];
-  const [o] = applyAll(attentionOp, inputs, { causal, scale, window, segments: segments !== undefined, lengths: lengths !== undefined });
+  const [o] = applyAll(attentionOp, inputs, { causal, scale, window, softcap, segments: segments !== undefined, lengths: lengths !== undefined });
   if (o === undefined) throw new TypeError('attention has no output');
   return o;
 }

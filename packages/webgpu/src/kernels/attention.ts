@@ -2,7 +2,7 @@ import { defineKernel, operand } from '../kernel.js';
 import { Shader, literal, nonFinite } from '../shader.js';
 import {
   agree, agreeDeclarations, attentionHead, bindHeads, bindResult, declareBases, declareSlots, declareVector, fillTile, groupOf, joinShares, layoutOf, overGroups, overTile, rowBase,
-  lengthsOf, sharesDeclaration, slot, visibility, wholeGroup,
+  cap, capDeclaration, lengthsOf, sharesDeclaration, slot, visibility, wholeGroup,
 } from './attention/layout.js';
 import type { AttentionAttrs, Layout } from './attention/layout.js';
 
@@ -21,7 +21,7 @@ export const attention = defineKernel<AttentionAttrs>({
     const lse = shader.write('lse', operand(outputs, 1, 'attention'));
     const { batch, queries, heads, tile, shared, padded } = layout;
     const memory = shared ? `var<workgroup> keyTile: array<vec4<f32>, ${tile * padded}>;\n${sharesDeclaration(layout, tile)}${agreeDeclarations(layout)}` : '';
-    const body = `${nonFinite}${loads}${stores}${seen}${memory}
+    const body = `${nonFinite}${capDeclaration(attrs)}${loads}${stores}${seen}${memory}
 ${attentionHead(layout, lengthsOf(shader, layout).Q)}${forwardBody(shader, layout, attrs, lse)}}
 `;
     return [shader.launch({ label: `attention ${queries}x${layout.keys} heads of ${layout.size}`, body, workgroups: [Math.ceil(queries / layout.rows), heads, batch] })];
@@ -54,7 +54,7 @@ ${agree(layout)}
   for (var j0 = range.x; j0 < range.y; j0 += ${tile}u) {
 ${fill('k')}${barrier}${declareBases(layout, { start: 'j0', limit: K, base: keyBase })}${declareSlots(layout, 's')}
 ${overTile(layout, (at) => overGroups(layout, (c) => `      ${s(at)} += dot(${q(c)}, ${row('k', at, c)});\n`))}
-${joinShares(layout, ['s'])}
+${joinShares(layout, ['s'])}${attrs.softcap > 0 ? overTile(layout, (at) => `    ${s(at)} = ${cap(attrs, s(at))};\n`) : ''}
 ${fill('v')}
     var highest = top;
 ${overTile(layout, (at) => `    if (${inside(at)}) { highest = largest(highest, ${s(at)}); }\n`)}

@@ -11,12 +11,13 @@ interface Case {
   readonly size: number;
   readonly causal?: boolean;
   readonly window?: number;
+  readonly softcap?: number;
   /** Lengths of the documents of every row. */
   readonly documents?: readonly number[];
   readonly lengths?: readonly number[];
 }
 
-function forward({ batch = 2, queries, keys = queries, heads = 2, keyHeads = heads, size, causal = true, window = 0, documents, lengths }: Case): KernelCase {
+function forward({ batch = 2, queries, keys = queries, heads = 2, keyHeads = heads, size, causal = true, window = 0, softcap = 0, documents, lengths }: Case): KernelCase {
   const bounds = documents?.flatMap((length, at) => {
     const start = documents.slice(0, at).reduce((a, b) => a + b, 0);
     return Array.from({ length }, () => [start, start + length]).flat();
@@ -26,7 +27,7 @@ function forward({ batch = 2, queries, keys = queries, heads = 2, keyHeads = hea
   if (lengths !== undefined) masks.push(given(lengths, [batch], 'i32'));
   return {
     op: 'attention',
-    attrs: { causal, scale: 1 / Math.sqrt(size), window, segments: documents !== undefined, lengths: lengths !== undefined },
+    attrs: { causal, scale: 1 / Math.sqrt(size), window, softcap, segments: documents !== undefined, lengths: lengths !== undefined },
     inputs: [randomInput([batch, queries, heads, size], 1), randomInput([batch, keys, keyHeads, size], 2), randomInput([batch, keys, keyHeads, size], 3), ...masks],
   };
 }
@@ -51,6 +52,8 @@ const trained: Record<string, Case> = {
   'documents and padding': { queries: 23, size: 8, documents: [3, 11, 1, 8] },
   'documents that do not look ahead in a wide head': { queries: 17, size: 64, documents: [9, 8], batch: 1 },
   'a sliding window': { queries: 29, size: 8, window: 5 },
+  'a soft cap, heads of 6': { queries: 18, size: 6, softcap: 0.6, heads: 4, keyHeads: 2 },
+  'a soft cap within a window and documents, head of 72': { queries: 21, size: 72, softcap: 0.4, window: 7, documents: [13, 8], batch: 1 },
   'fewer queries than keys': { queries: 5, keys: 21, size: 8 },
   'head of 128': { queries: 9, size: 128, batch: 1, heads: 1 },
   'head of 256': { queries: 9, size: 256, batch: 1, heads: 1 },
@@ -58,6 +61,7 @@ const trained: Record<string, Case> = {
 
 const cached: Record<string, Case> = {
   'a cache being filled': { queries: 3, keys: 40, size: 16, lengths: [0, 17], heads: 4, keyHeads: 2 },
+  'one token, soft cap and window': { queries: 1, keys: 40, size: 16, lengths: [39, 12], softcap: 0.5, window: 9 },
   'one token, full cache': { queries: 1, keys: 40, size: 16, lengths: [39, 12] },
 };
 

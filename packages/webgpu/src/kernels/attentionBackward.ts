@@ -2,10 +2,10 @@ import { sizeOf } from '@lowrank/tensor';
 import type { Spec } from '@lowrank/tensor';
 import { defineKernel, operand } from '../kernel.js';
 import type { KernelContext, KernelStep, Launch, Slice } from '../kernel.js';
-import { Shader, grid, literal, mainHead } from '../shader.js';
+import { Shader, grid, literal, mainHead, nonFinite } from '../shader.js';
 import {
   agree, agreeDeclarations, attentionHead, bindHeads, bindResult, declareBases, declareSlots, declareVector, fillTile, groupOf, joinShares, layoutOf, overGroups, overTile, rowBase,
-  lengthsOf, sharesDeclaration, slot, visibility, wholeGroup,
+  cap, capDeclaration, capSlope, lengthsOf, sharesDeclaration, slot, visibility, wholeGroup,
 } from './attention/layout.js';
 import type { AttentionAttrs, Layout } from './attention/layout.js';
 
@@ -59,6 +59,10 @@ function bindings(shader: Shader, { inputs }: Step, layout: Layout, workspace: S
   return { code, facts: shader.read('facts', workspace, 'vec4<f32>') };
 }
 
+function capped({ attrs }: Step): string {
+  return attrs.softcap > 0 ? `${nonFinite}${capDeclaration(attrs)}` : '';
+}
+
 function memoryOf(layout: Layout): string {
   if (!layout.shared) return '';
   const cells = layout.tile * layout.padded;
@@ -79,7 +83,7 @@ function queryPass(step: Step, layout: Layout, workspace: Slice, context: Kernel
   const t = (at: string): string => slot(layout, 't', at);
   const fill = (which: 0 | 1): string => fillTile(layout, { tile: `tile${which}`, load: which === 0 ? 'k' : 'v', start: 'j0', limit: K, base: keyBase });
   const own = (name: string, c: string): string => groupOf(layout, name, c);
-  const body = `${code}${stores}${memoryOf(layout)}
+  const body = `${capped(step)}${code}${stores}${memoryOf(layout)}
 ${attentionHead(layout, Q)}
   let keyHead = head * ${keyHeads}u / ${heads}u;
   let query = min(row, ${Q} - 1u);
@@ -97,7 +101,7 @@ ${overTile(layout, (at) => overGroups(layout, (c) => `      ${s(at)} += dot(${ow
 ${joinShares(layout, ['s', 't'])}
 ${overTile(
   layout,
-  (at) => `    ${s(at)} = select(0.0f, exp(${s(at)} - lse) * (${t(at)} - delta) * ${literal(step.attrs.scale)}, j0 + ${at} >= mine.x && j0 + ${at} < mine.y);
+  (at) => `${step.attrs.softcap > 0 ? `    ${s(at)} = ${cap(step.attrs, s(at))};\n` : ''}    ${s(at)} = select(0.0f, exp(${s(at)} - lse) * (${t(at)} - delta) * ${literal(step.attrs.scale)}${capSlope(step.attrs, s(at))}, j0 + ${at} >= mine.x && j0 + ${at} < mine.y);
 ${overGroups(layout, (c) => `      ${own('d', c)} += ${s(at)} * ${value(0, at, c)};\n`)}`,
 )}
 ${shared ? '    workgroupBarrier();\n' : ''}  }
@@ -123,7 +127,7 @@ function keyPass(step: Step, layout: Layout, workspace: Slice, context: KernelCo
   const t = (at: string): string => slot(layout, 't', at);
   const fill = (which: 0 | 1): string => fillTile(layout, { tile: `tile${which}`, load: which === 0 ? 'q' : 'g', start: 'i0', limit: Q, base: queryBase });
   const own = (name: string, c: string): string => groupOf(layout, name, c);
-  const body = `${code}${stores}${memoryOf(layout)}
+  const body = `${capped(step)}${code}${stores}${memoryOf(layout)}
 ${attentionHead(layout, K)}
   let key = min(row, ${K} - 1u);
   let keyBase = ((b * ${K} + key) * ${keyHeads}u + head) * ${size}u;
@@ -143,8 +147,9 @@ ${overTile(
     let i = min(i0 + ${at}, ${Q} - 1u);
     let fact = ${facts}[(b * ${heads}u + queryHead) * ${Q} + i];
     let sees = i0 + ${at} < mine.y && i0 + ${at} >= mine.x && key >= u32(fact.z) && key < u32(fact.w);
-    let p = select(0.0f, exp(${s(at)} - fact.x), sees);
-    let ds = p * select(0.0f, (${t(at)} - fact.y) * ${literal(attrs.scale)}, sees);
+    let score = ${cap(attrs, s(at))};
+    let p = select(0.0f, exp(score - fact.x), sees);
+    let ds = p * select(0.0f, (${t(at)} - fact.y) * ${literal(attrs.scale)}${capSlope(attrs, 'score')}, sees);
 ${overGroups(layout, (c) => `      ${own('dk', c)} += ds * ${value(0, at, c)};\n      ${own('dv', c)} += p * ${value(1, at, c)};\n`)}    }
 `,
 )}

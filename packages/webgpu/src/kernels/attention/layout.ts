@@ -1,6 +1,7 @@
 import { attentionSizes } from '@lowrank/tensor';
 import type { AttrsOf, Spec } from '@lowrank/tensor';
 import type { ChoiceContext, Slice } from '../../kernel.js';
+import { literal } from '../../shader.js';
 import type { BoundType, Shader } from '../../shader.js';
 
 export type AttentionAttrs = AttrsOf<'attention'>;
@@ -83,6 +84,25 @@ fn visible(b: u32, i: u32) -> vec2<u32> {
   ${attrs.causal ? 'end = min(end, position + 1);' : ''}
   return vec2<u32>(u32(start), u32(max(end, start)));
 }
+`;
+}
+
+/** WGSL of a scaled score as the softmax sees it: bent toward the soft cap where there is one. Needs `capDeclaration`, and that `nonFinite`. */
+export function cap({ softcap }: AttentionAttrs, score: string): string {
+  return softcap > 0 ? `capped(${score})` : score;
+}
+
+/** WGSL of the factor that the cap puts on a score's gradient, with ` * ` before it; empty where there is none. */
+export function capSlope({ softcap }: AttentionAttrs, capped: string): string {
+  return softcap > 0 ? ` * capSlope(${capped})` : '';
+}
+
+// Implementations may compute tanh from exponentials that overflow; beyond ±15 it is ±1 in f32.
+export function capDeclaration({ softcap }: AttentionAttrs): string {
+  if (softcap === 0) return '';
+  return `
+fn capped(score: f32) -> f32 { return keepNan(score, score, ${literal(softcap)} * tanh(clamp(score * ${literal(1 / softcap)}, -15.0f, 15.0f))); }
+fn capSlope(score: f32) -> f32 { let bent = score * ${literal(1 / softcap)}; return 1.0f - bent * bent; }
 `;
 }
 
