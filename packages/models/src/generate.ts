@@ -1,152 +1,134 @@
 import { LowrankError } from '@lowrank/errors';
-import type { LayerCache } from '@lowrank/nn';
-import type { Backend, CompiledFunction, HostTensor, Tensor } from '@lowrank/tensor';
-import { add, Arena, argmax, compile, embedding, log, maximum, mul, neg, persistent, randomUniform, reshape, scalar, scope } from '@lowrank/tensor';
+import type { Backend } from '@lowrank/tensor';
+import { Arena } from '@lowrank/tensor';
 import type { CausalModel } from './causalModel.js';
+import { bucketOf, Decoder } from './decoder.js';
+import type { SamplingOptions } from './sampling.js';
+import { checkSampling, checkSetting, Sampler } from './sampling.js';
+import { TextEnds } from './textEnds.js';
+import type { GeneratedText, Prompt, TextEndOptions } from './textEnds.js';
 
-export interface GenerateOptions {
+export interface GenerateOptions extends SamplingOptions, TextEndOptions {
   readonly maxNewTokens: number;
-  /** 0 for the likeliest token each time. */
-  readonly temperature?: number;
-  readonly seed?: number;
-  /** Tokens that end a text and are not part of it. */
-  readonly stopIds?: readonly number[];
-  /** Sees each token as it is made. */
-  readonly onToken?: (id: number, prompt: number) => void;
   /** Ends all texts after the token at hand. */
   readonly signal?: AbortSignal;
+  /**
+   * Does not read again what a row has in common with the last text in its place: for chats, whose prompt is the last one and more. Only while the weights stay as they are.
+   * Default false.
+   */
+  readonly reusePrefix?: boolean;
 }
 
-/** Static sizes, so that few plans serve all requests. */
-const bucketSizes = (maximumSize: number): number[] => [16, 32, 64, 128, 256, 512, 1024, 2048, 4096, 8192, 16384, 32768, 65536, 131072].filter((size) => size < maximumSize).concat(maximumSize);
+/** A model ready to write: plans and caches are made when first needed and kept. One request at a time; others wait their turn. */
+export interface Generator {
+  /**
+   * Continues each prompt.
+   *
+   * @throws LowrankError `models.generate` for a setting out of range, `models.prompt` for an empty prompt or an id beyond the vocabulary, `models.tooLong` beyond the model's positions
+   */
+  generate(prompts: readonly Prompt[], options: GenerateOptions): Promise<GeneratedText[]>;
+  /** Frees plans and caches, when the request at hand is done. */
+  dispose(): Promise<void>;
+}
+
+/** Batches of different sizes whose caches are kept; the one not used for longest goes first. */
+const keptDecoders = 4;
 
 /**
- * Continues each prompt: a prefill plan reads them, then a decode plan runs once per token, with keys and values cached in place. Positions, lengths, temperature and seed
- * are data: one plan serves all tokens. Prompts of unlike lengths are padded at the end and decoded side by side.
- *
- * @returns the new tokens of each prompt
- * @throws LowrankError `models.generate` for a setting out of range, `models.prompt` for an empty prompt or an id beyond the vocabulary, `models.tooLong` beyond the model's positions
+ * Makes a generator over a model. For each number of prompts it keeps a cache of a power of two of positions (it grows when a request needs more), a prefill plan per length bucket and one
+ * decode plan; a request that fits what is there creates nothing on the device. A plan keeps the adapters that the model had when it was made: make a generator for each set of adapters.
  */
-export async function generate(model: CausalModel, { backend, prompts }: { backend: Backend; prompts: readonly (readonly number[])[] }, options: GenerateOptions): Promise<number[][]> {
-  const { maxNewTokens, temperature = 0, seed = 0, stopIds = [], onToken, signal } = options;
-  checkSettings({ maxNewTokens, temperature, seed });
-  checkPrompts(model, prompts, maxNewTokens);
-  if (prompts.length === 0 || maxNewTokens === 0) return prompts.map(() => []);
-  const longest = Math.max(...prompts.map((prompt) => prompt.length));
-  const decoder = new Decoder(model, backend, { batch: prompts.length, capacity: longest + maxNewTokens, temperature, seed });
+export function createGenerator(model: CausalModel, options: { readonly backend: Backend }): Generator {
+  return new CachedGenerator(model, options.backend);
+}
+
+/** Continues each prompt, once: plans and caches are made and freed. {@link createGenerator} keeps them. Returns the new tokens of each prompt. */
+export async function generate(model: CausalModel, { backend, prompts }: { readonly backend: Backend; readonly prompts: readonly Prompt[] }, options: GenerateOptions): Promise<number[][]> {
+  const generator = createGenerator(model, { backend });
   try {
-    const texts: number[][] = prompts.map(() => []);
-    const open = prompts.map(() => true);
-    let next = await decoder.prefill(prompts, longest);
-    for (let count = 1; ; count++) {
-      texts.forEach((text, at) => {
-        const id = next[at];
-        if (open[at] !== true || id === undefined) return;
-        if (stopIds.includes(id)) open[at] = false;
-        else {
-          text.push(id);
-          onToken?.(id, at);
-        }
-      });
-      if (count === maxNewTokens || !open.includes(true) || signal?.aborted === true) return texts;
-      next = await decoder.decode(next);
-    }
+    return (await generator.generate(prompts, options)).map(({ ids }) => [...ids]);
   } finally {
-    await decoder.dispose();
+    await generator.dispose();
   }
 }
 
-interface DecoderOptions {
-  batch: number;
-  capacity: number;
-  temperature: number;
-  seed: number;
-}
-
-/** The plans and caches of one generation. */
-class Decoder {
-  private readonly caches: LayerCache[];
+class CachedGenerator implements Generator {
   private readonly arena: Arena;
-  private readonly step: CompiledFunction<{ token: Tensor }>;
-  private readonly random: { seed: ReturnType<typeof scalar>; step: ReturnType<typeof scalar> };
-  private lengths: Int32Array;
+  private readonly sampler = new Sampler();
+  /** By number of rows, the one used last at the end. */
+  private readonly decoders = new Map<number, Decoder>();
+  private last: Promise<unknown> = Promise.resolve();
+  private disposed = false;
 
-  constructor(model: CausalModel, backend: Backend, { batch, capacity, temperature, seed }: DecoderOptions) {
-    const { layers, keyHeads, headSize, maxPositions, hiddenSize } = model.shape;
-    const size = bucketSizes(maxPositions).find((bucket) => bucket >= capacity) ?? capacity;
-    const cache = (): Tensor => persistent([batch, size, keyHeads, headSize], { name: 'cache' });
-    this.caches = Array.from({ length: layers }, () => ({ keys: cache(), values: cache() }));
-    this.lengths = new Int32Array(batch);
-    this.random = { seed: scalar(seed, { dtype: 'u32', name: 'seed' }), step: scalar(0, { dtype: 'u32', name: 'step' }) };
-    const heat = scalar(temperature, { name: 'temperature' });
+  constructor(
+    private readonly model: CausalModel,
+    private readonly backend: Backend,
+  ) {
     this.arena = new Arena(backend);
-    this.step = compile(
-      backend,
-      ({ ids, positions, lengths, last }) => {
-        if (ids === undefined || positions === undefined || lengths === undefined || last === undefined) throw new TypeError('the decoder has four inputs');
-        const hidden = model.hidden(ids, { positions, lengths }, this.caches);
-        const rows = embedding(reshape(hidden, [ids.size, hiddenSize]), last);
-        return scope('sample', () => ({ token: this.sample(model.logits(rows), heat) }));
-      },
-      { arena: this.arena },
-    );
   }
 
-  /** Reads the prompts; gives the first new token of each. */
-  prefill(prompts: readonly (readonly number[])[], longest: number): Promise<ArrayLike<number>> {
-    const batch = prompts.length;
-    const length = bucketSizes(this.caches[0]?.keys.shape[1] ?? longest).find((bucket) => bucket >= longest) ?? longest;
-    const ids = new Int32Array(batch * length);
-    prompts.forEach((prompt, row) => ids.set(prompt, row * length));
-    const positions = Int32Array.from({ length: batch * length }, (_, at) => at % length);
-    const last = Int32Array.from(prompts, (prompt, row) => row * length + prompt.length - 1);
-    const result = this.run({ ids: { data: ids, shape: [batch, length] }, positions: { data: positions, shape: [batch, length] }, last: { data: last, shape: [batch] } });
-    this.lengths = Int32Array.from(prompts, (prompt) => prompt.length);
-    return result;
-  }
-
-  /** Reads one token per text; gives the next. */
-  decode(tokens: ArrayLike<number>): Promise<ArrayLike<number>> {
-    const shape = [this.lengths.length, 1];
-    const last = Int32Array.from(this.lengths, (_, at) => at);
-    const result = this.run({ ids: { data: Int32Array.from(tokens), shape }, positions: { data: this.lengths.slice(), shape }, last: { data: last, shape: [last.length] } });
-    this.lengths = this.lengths.map((length) => length + 1);
-    return result;
+  async generate(prompts: readonly Prompt[], options: GenerateOptions): Promise<GeneratedText[]> {
+    const turn = this.last.then(() => this.generateNow(prompts, options));
+    this.last = turn.catch(() => undefined);
+    return turn;
   }
 
   async dispose(): Promise<void> {
-    await this.step.dispose();
+    this.disposed = true;
+    await this.last;
+    for (const decoder of this.decoders.values()) await decoder.dispose();
+    this.decoders.clear();
     this.arena.dispose();
-    for (const { keys, values } of this.caches) [keys, values].forEach((cache) => cache.dispose());
   }
 
-  private async run(inputs: Record<string, HostTensor>): Promise<ArrayLike<number>> {
-    this.random.step.value++;
-    const { token } = await this.step.run({ ...inputs, lengths: { data: this.lengths.slice(), shape: [this.lengths.length] } });
-    return token;
+  private async generateNow(prompts: readonly Prompt[], options: GenerateOptions): Promise<GeneratedText[]> {
+    if (this.disposed) throw new LowrankError({ code: 'models.disposed', what: 'a generator', expected: 'a live one', got: 'a disposed one' });
+    const { maxNewTokens, reusePrefix: keep = false, signal } = options;
+    const sampling = checkSampling(options);
+    checkSetting('maxNewTokens', Number.isInteger(maxNewTokens) && maxNewTokens >= 0, 'a whole number of at least 0', maxNewTokens);
+    checkPrompts(this.model, prompts, maxNewTokens);
+    const texts = new TextEnds(prompts, options);
+    if (prompts.length === 0 || maxNewTokens === 0) return texts.end('length');
+    this.sampler.begin(sampling);
+    const decoder = await this.decoderFor(prompts.length, Math.max(...prompts.map(({ length }) => length)) + maxNewTokens);
+    let drawing = await decoder.begin(prompts, { keep, more: maxNewTokens > 1 });
+    try {
+      for (let count = 1; ; count++) {
+        // The next step is on its way before the host looks at this one's tokens. Where they end all texts, it was in vain, and does no harm.
+        const following = count < maxNewTokens ? await decoder.next() : undefined;
+        following?.token.catch(() => undefined);
+        texts.push(await drawing.token);
+        if (following === undefined) return texts.end('length');
+        if (signal?.aborted === true) return texts.end('signal');
+        if (!texts.open) return texts.end('length');
+        drawing = following;
+      }
+    } finally {
+      decoder.wrote(texts.ids);
+    }
   }
 
-  /**
-   * A draw from softmax(logits/t) as argmax(logits + t·g), with g from the Gumbel distribution (Gumbel 1954; Maddison et al. 2014): at t = 0 it is the likeliest token, so that
-   * one plan serves every temperature. The uniform draw is kept off 0 and 1, where the logarithms would overflow.
-   */
-  private sample(logits: Tensor, temperature: ReturnType<typeof scalar>): Tensor {
-    const uniform = add(mul(randomUniform(logits.shape, this.random, 0), 0.9999998), 1e-7);
-    const gumbel = neg(log(maximum(neg(log(uniform)), 1e-7)));
-    return argmax(add(logits, mul(gumbel, temperature)));
+  private async decoderFor(batch: number, length: number): Promise<Decoder> {
+    const known = this.decoders.get(batch);
+    this.decoders.delete(batch);
+    if (known !== undefined && known.capacity >= length) {
+      this.decoders.set(batch, known);
+      return known;
+    }
+    await known?.dispose();
+    const [oldest] = this.decoders;
+    if (oldest !== undefined && this.decoders.size >= keptDecoders) {
+      this.decoders.delete(oldest[0]);
+      await oldest[1].dispose();
+    }
+    const { model, backend, arena, sampler } = this;
+    const made = new Decoder(model, { backend, arena, sampler, batch, capacity: bucketOf(length, model.shape.maxPositions) });
+    this.decoders.set(batch, made);
+    return made;
   }
 }
 
-function checkSettings({ maxNewTokens, temperature, seed }: { maxNewTokens: number; temperature: number; seed: number }): void {
-  const check = (name: string, good: boolean, expected: string, got: number): void => {
-    if (!good) throw new LowrankError({ code: 'models.generate', what: `the generation setting ${name}`, expected, got: String(got) });
-  };
-  check('maxNewTokens', Number.isInteger(maxNewTokens) && maxNewTokens >= 0, 'a whole number of at least 0', maxNewTokens);
-  check('temperature', Number.isFinite(temperature) && temperature >= 0, 'a number of at least 0', temperature);
-  check('seed', Number.isInteger(seed) && seed >= 0 && seed < 2 ** 32, 'a whole number from 0 to 4294967295', seed);
-}
-
-function checkPrompts({ shape }: CausalModel, prompts: readonly (readonly number[])[], maxNewTokens: number): void {
+function checkPrompts({ shape }: CausalModel, prompts: readonly Prompt[], maxNewTokens: number): void {
   prompts.forEach((prompt, at) => {
     if (prompt.length === 0) throw new LowrankError({ code: 'models.prompt', what: `prompt ${at}`, expected: 'at least one token', got: 'none', remedy: 'Begin with the BOS token.' });
     const strange = prompt.find((id) => !Number.isInteger(id) || id < 0 || id >= shape.vocabularySize);

@@ -38,6 +38,8 @@ export { max, mean, sum, sumTo } from './ops/reduce.js';
 export { rmsNorm } from './ops/rmsNorm.js';
 export { rope } from './ops/rope.js';
 export { embedding, writeAt } from './ops/rows.js';
+export { sampleThreshold } from './ops/sampleThreshold.js';
+export type { SampleFilters } from './ops/sampleThreshold.js';
 export { squaredNorm } from './ops/squaredNorm.js';
 export { swiglu } from './ops/swiglu.js';
 export { packAt, reshape, rows, stackRows, viewAt } from './ops/view.js';

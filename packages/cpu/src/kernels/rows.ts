@@ -72,6 +72,16 @@ export const argmax: CpuKernel<'argmax'> = {
   },
 };
 
+export const sampleThreshold: CpuKernel<'sampleThreshold'> = {
+  workspaceBytes: ([x]) => 4 * sizeOf(x?.shape ?? []),
+  lower({ inputs, outputs, workspace, recorder }) {
+    const x = at(inputs, 0);
+    const width = widthOf(x);
+    const numbers = [1, 2, 3, 4].map((index) => at(inputs, index).address);
+    recorder.launch(Kernel.sampleThreshold, [x.address, ...numbers, at(outputs, 0).address, width, workspace], elementsOf(x) / width, 8 * width);
+  },
+};
+
 export const gatherRows: CpuKernel<'gatherRows'> = {
   lower({ inputs, outputs, recorder }) {
     const [table, ids] = [at(inputs, 0), at(inputs, 1)];

@@ -13,6 +13,7 @@ import { reduce } from './reduce.js';
 import { rmsNormBackward, rmsNormOp, rmsNormWeightGradient } from './rmsNorm.js';
 import { ropeOp } from './rope.js';
 import { gatherRows, scatterAddRows, writeAtOp } from './rows.js';
+import { sampleThresholdOp } from './sampleThreshold.js';
 import { squaredNormOp } from './squaredNorm.js';
 import { swigluBackward, swigluOp } from './swiglu.js';
 
@@ -28,10 +29,10 @@ export const coreOps = {
   decodeMatrix: decodeMatrixOp,
   elementwise,
   gatherRows,
-  matmul: matmulOp,
   layerNorm: layerNormOp,
   layerNormBackward,
   layerNormWeightGradient,
+  matmul: matmulOp,
   pad: padOp,
   permute: permuteOp,
   quantizeBlocks: quantizeBlocksOp,
@@ -41,6 +42,7 @@ export const coreOps = {
   rmsNormBackward,
   rmsNormWeightGradient,
   rope: ropeOp,
+  sampleThreshold: sampleThresholdOp,
   scatterAddRows,
   slice: sliceOp,
   squaredNorm: squaredNormOp,
