@@ -28,7 +28,7 @@ export type { DecodeAttrs, QuantizeBlocksAttrs } from './ops/encoded.js';
 export { coreOps } from './ops/index.js';
 export type { AttrsOf, CoreOps, KernelName } from './ops/index.js';
 export { layerNorm } from './ops/layerNorm.js';
-export { linearCrossEntropy } from './ops/linearCrossEntropy.js';
+export { linearCrossEntropy, softCapped } from './ops/linearCrossEntropy.js';
 export { linear, matmul, matmulOperands, matmulSizes } from './ops/matmul.js';
 export type { MatmulAttrs, MatmulOperands } from './ops/matmul.js';
 export { concat, pad, permute, slice, transpose } from './ops/movement.js';

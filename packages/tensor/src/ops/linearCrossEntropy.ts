@@ -1,6 +1,6 @@
 import type { Tensor } from '../graph.js';
 import { shapeError, showShape } from '../shape.js';
-import { add, mul } from './elementwise.js';
+import { add, mul, square, sub, tanh } from './elementwise.js';
 import { crossEntropyRows } from './crossEntropyRows.js';
 import { withGradient } from './custom.js';
 import { matmul } from './matmul.js';
@@ -10,6 +10,8 @@ import { rows, stackRows } from './view.js';
 export interface LinearCrossEntropyOptions {
   /** Rows of logits that exist at once; see {@link defaultChunkRows}. */
   chunkRows?: number;
+  /** Logits z become softcap·tanh(z/softcap) before the softmax (Gemma 2); 0 for none. */
+  softcap?: number;
 }
 
 /**
@@ -19,7 +21,7 @@ export interface LinearCrossEntropyOptions {
  * dx and dW in the forward pass, so that no more than one chunk of logits ever exists (Liger Kernel's and Unsloth's scheme; Hsu et al. 2024).
  * What nobody asks the gradient of is never computed.
  */
-export function linearCrossEntropy(x: Tensor, weight: Tensor, labels: Tensor, { chunkRows = defaultChunkRows(x.shape[0] ?? 1, weight.shape[0] ?? 1) }: LinearCrossEntropyOptions = {}): Tensor {
+export function linearCrossEntropy(x: Tensor, weight: Tensor, labels: Tensor, { chunkRows = defaultChunkRows(x.shape[0] ?? 1, weight.shape[0] ?? 1), softcap = 0 }: LinearCrossEntropyOptions = {}): Tensor {
   const count = x.shape[0] ?? 0;
   if (x.shape.length !== 2 || weight.shape.length !== 2 || x.shape[1] !== weight.shape[1] || labels.size !== count || labels.shape.length !== 1) {
     throw shapeError('linearCrossEntropy', 'x [T, D], weight [V, D], labels [T]', [x, weight, labels].map(({ shape }) => showShape(shape)).join(', '));
@@ -30,9 +32,11 @@ export function linearCrossEntropy(x: Tensor, weight: Tensor, labels: Tensor, { 
   for (let start = 0; start < count; start += chunkRows) {
     const end = Math.min(start + chunkRows, count);
     const xs = rows(x, start, end);
-    const [loss, dLogits] = crossEntropyRows(matmul(xs, weight, { transposeB: true }), rows(labels, start, end));
-    if (loss === undefined || dLogits === undefined) continue;
+    const logits = softCapped(matmul(xs, weight, { transposeB: true }), softcap);
+    const [loss, dCapped] = crossEntropyRows(logits, rows(labels, start, end));
+    if (loss === undefined || dCapped === undefined) continue;
     losses.push(loss);
+    const dLogits = softcap > 0 ? mul(dCapped, sub(1, square(mul(logits, 1 / softcap)))) : dCapped;
     // Traced here, next to the chunk's logits, so that the chunk's memory is free before the next one begins. Unused products are dropped by the compiler.
     inputGradients.push(matmul(dLogits, weight));
     const part = matmul(dLogits, xs, { transposeA: true });
@@ -43,6 +47,11 @@ export function linearCrossEntropy(x: Tensor, weight: Tensor, labels: Tensor, { 
     needX === true ? mul(g, stackRows(inputGradients)) : undefined,
     needW === true && weightGradient !== undefined ? mul(g, weightGradient) : undefined,
   ]);
+}
+
+/** softcap·tanh(x/softcap), or x for a softcap of 0. */
+export function softCapped(x: Tensor, softcap: number): Tensor {
+  return softcap > 0 ? mul(tanh(mul(x, 1 / softcap)), softcap) : x;
 }
 
 /**
