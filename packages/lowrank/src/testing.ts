@@ -110,19 +110,21 @@ export async function trainGolden({ method, output, device = 'cpu', flags = [] }
 export interface GoldenFineTune {
   backend: Backend;
   execution: Execution;
+  checkpointing?: boolean;
   output: string;
   /** Ends soon after this many steps; the schedule is that of the whole run. */
   steps?: number;
 }
 
 /** The golden LoRA trajectory by `fineTune`, as far as it is wanted. */
-export async function goldenFineTune({ backend, execution, output, steps = 12 }: GoldenFineTune): Promise<{ metrics: Metrics[]; expected: Trajectory }> {
+export async function goldenFineTune({ backend, execution, checkpointing, output, steps = 12 }: GoldenFineTune): Promise<{ metrics: Metrics[]; expected: Trajectory }> {
   const expected = readJson<Trajectory>(join(golden, 'train/lora.json'));
   const { learningRate, weightDecay } = expected.recipe;
   const controller = new AbortController();
   await fineTune({
     backend,
     execution,
+    checkpointing,
     output,
     model: join(golden, 'tied'),
     data: join(golden, 'train/rows.jsonl'),

@@ -10,7 +10,7 @@ export class Recomputation {
     used: readonly OpNode[],
   ) {
     const found = new Set<OpNode>(used);
-    for (const node of found) for (const { node: from } of node.inputs) if (this.holds(from)) found.add(from);
+    for (const node of found) for (const { node: from } of node.inputs) if (from.kind === 'op' && this.holds(from)) found.add(from);
     for (const node of [...found].sort((a, b) => a.id - b.id)) this.again.set(node, copyOf(node, node.inputs.map((input) => this.tensor(input)), block));
   }
 
@@ -40,8 +40,8 @@ export class Recomputation {
     return this.tensor(gradient);
   }
 
-  private holds(node: Tensor['node']): node is OpNode {
-    return node.kind === 'op' && node.block === this.block;
+  private holds({ block }: OpNode): boolean {
+    return block === this.block;
   }
 }
 

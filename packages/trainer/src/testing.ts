@@ -1,5 +1,6 @@
 import type { EncodedRow } from '@lowrank/data';
 import { packBatch, padBatch } from '@lowrank/data';
+import { block } from '@lowrank/nn';
 import type { Backend, BackendSpec, RandomState, Tensor } from '@lowrank/tensor';
 import { add, attention, dropout, embedding, linear, linearCrossEntropy, readTensor, ReferenceBackend, reshape, Rng, tensor } from '@lowrank/tensor';
 import type { TokenBatch } from '@lowrank/data';
@@ -41,10 +42,12 @@ export function tinyModel(backend: Backend, { random, names = parameterNames }: 
   const loss: LossFunction = ({ ids, labels, positions: places, segments }) => {
     const [batch = 0, length = 0] = ids.shape;
     const x = add(embedding(get('embed'), ids), embedding(get('place'), places));
-    const wet = random === undefined ? x : dropout(x, 0.25, random, 7);
-    const project = (name: string): Tensor => reshape(linear(wet, get(name)), [batch, length, 2, width / 2]);
-    const mixed = attention(project('q'), project('k'), project('v'), { segments });
-    const y = add(wet, reshape(mixed, [batch, length, width]));
+    const y = block(() => {
+      const wet = random === undefined ? x : dropout(x, 0.25, random, 7);
+      const project = (name: string): Tensor => reshape(linear(wet, get(name)), [batch, length, 2, width / 2]);
+      const mixed = attention(project('q'), project('k'), project('v'), { segments });
+      return add(wet, reshape(mixed, [batch, length, width]));
+    });
     return linearCrossEntropy(reshape(y, [batch * length, width]), get('embed'), reshape(labels, [batch * length]));
   };
   const parameters: readonly TrainedParameter[] = all.filter(({ name }) => names.includes(name));

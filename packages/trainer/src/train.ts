@@ -48,6 +48,8 @@ export interface TrainOptions<Session extends TrainSession> extends AdamwOptions
   readonly warmup?: number;
   readonly weightDecay?: number;
   readonly execution?: Execution;
+  /** Keep only what enters each block of the model, and compute the blocks again in the backward pass: less memory, more time, the same numbers. */
+  readonly checkpointing?: boolean;
   /** Hears of all that happens, in order; training waits for it where it returns a promise. */
   onEvent?(event: TrainEvent): void | Promise<void>;
   /** When aborted, the step in progress is finished, what was learned is saved, and `train` returns. */
@@ -97,9 +99,9 @@ export async function train<Session extends TrainSession>(options: TrainOptions<
 }
 
 async function runSteps<Session extends TrainSession>(options: TrainOptions<Session>, session: Session, arena: Arena): ReturnType<Loop<Session>['run']> {
-  const { clip, beta1, beta2, epsilon, weightDecay, execution } = options;
+  const { clip, beta1, beta2, epsilon, weightDecay, execution, checkpointing } = options;
   const { backend, loss, parameters, random } = session;
-  const trainStep = await createTrainStep({ backend, loss, parameters, random, arena, clip, beta1, beta2, epsilon, weightDecay, execution });
+  const trainStep = await createTrainStep({ backend, loss, parameters, random, arena, clip, beta1, beta2, epsilon, weightDecay, execution, checkpointing });
   try {
     return await new Loop(options, trainStep).run();
   } finally {

@@ -111,6 +111,14 @@ test.each(['unfused', 'unplanned'] as const)('%s and fused runs go the same way'
   expectSame(await trajectory(mixed), await trajectory(mixed, { execution }), 2e-6);
 });
 
+test.each(['fused', 'unfused', 'unplanned'] as const)('checkpointing changes no number: %s, accumulated, with dropout', async (execution) => {
+  const mixed = windows.map((window, at) => (at === 1 ? [pack(window.slice(0, 2)), padRows(window.slice(2))] : [pack(window)]));
+  const plain = await trajectory(mixed, { execution, dropout: true });
+  const twice = await trajectory(mixed, { execution, dropout: true, checkpointing: true });
+  if (execution === 'fused') expectSame(plain, twice, 1e-6);
+  else expect(twice).toEqual(plain);
+});
+
 test('several flat vectors go the way of one', async () => {
   const batches = windows.map((window) => [pack(window)]);
   const spec = { maxBindingBytes: 4096 };

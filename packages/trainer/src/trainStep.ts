@@ -1,24 +1,21 @@
 import type { TokenBatch } from '@lowrank/data';
-import type { Backend, Node, RandomState, Tensor } from '@lowrank/tensor';
-import { add, assign, grad, mul, packAt, persistent, reshape, scalar, scope, select, sqrt, tensor } from '@lowrank/tensor';
-import type { BatchShape, BatchTensors, LossFunction } from './batch.js';
+import type { Backend, Node, Tensor } from '@lowrank/tensor';
+import type { BatchShape } from './batch.js';
 import { asBatch, batchInputs, batchSpecs } from './batch.js';
 import type { ExecutionOptions, Runnable } from './execution.js';
 import { makeRunnable } from './execution.js';
 import { firstNonFinite } from './nonFinite.js';
-import type { AdamwOptions } from './optimizer.js';
-import { optimizerScalars, setOptimizerScalars, updateParameters } from './optimizer.js';
+import { setOptimizerScalars } from './optimizer.js';
 import type { FlatVector, TrainedParameter } from './parameters.js';
 import { disposeVectors, flattenParameters } from './parameters.js';
+import type { Nothing, Numbers, StepOptions } from './stepTraces.js';
+import { StepTraces } from './stepTraces.js';
 
-export interface TrainStepOptions extends AdamwOptions, ExecutionOptions {
+export interface TrainStepOptions extends StepOptions, ExecutionOptions {
   readonly backend: Backend;
-  readonly loss: LossFunction;
   readonly parameters: readonly TrainedParameter[];
   /** Decay of every parameter that does not say otherwise; decoupled, as AdamW's. */
   readonly weightDecay?: number;
-  /** What the loss draws dropout from; each batch gets a step of its own. */
-  readonly random?: RandomState;
 }
 
 /** The numbers of a step, as they arrive from the device. */
@@ -55,18 +52,10 @@ export async function createTrainStep(options: TrainStepOptions): Promise<TrainS
   return new FlatTrainStep(options, vectors);
 }
 
-type Numbers = { loss: Tensor; gradNorm: Tensor };
-type Nothing = Record<never, never>;
-
 class FlatTrainStep implements TrainStep {
   steps = 0;
   private batches = 0;
-  private readonly optimizer = optimizerScalars();
-  private readonly lossScale = scalar(1, { name: 'lossScale' });
-  /** 0 for the first batch of a window: what the accumulators held is forgotten. */
-  private readonly carry = scalar(0, { name: 'carry' });
-  private readonly health = tensor([1], [], { name: 'health' });
-  private accumulators: { loss: Tensor; gradients: Tensor[] } | undefined;
+  private readonly traces: StepTraces;
   private readonly whole: Runnable<Numbers>;
   private readonly part: Runnable<Nothing>;
   private readonly update: Runnable<Numbers>;
@@ -76,9 +65,10 @@ class FlatTrainStep implements TrainStep {
     readonly vectors: readonly FlatVector[],
   ) {
     const { backend } = options;
-    this.whole = makeRunnable(backend, (batch) => this.traceWhole(asBatch(batch)), options);
-    this.part = makeRunnable(backend, (batch) => this.tracePart(asBatch(batch)), options);
-    this.update = makeRunnable(backend, () => this.traceUpdate(), options);
+    this.traces = new StepTraces(options, backend.spec, vectors);
+    this.whole = makeRunnable(backend, (batch) => this.traces.whole(asBatch(batch)), options);
+    this.part = makeRunnable(backend, (batch) => this.traces.part(asBatch(batch)), options);
+    this.update = makeRunnable(backend, () => this.traces.update(), options);
   }
 
   async prepare(window: readonly BatchShape[]): Promise<void> {
@@ -93,8 +83,8 @@ class FlatTrainStep implements TrainStep {
 
   async run(window: readonly TokenBatch[], learningRate: number): Promise<StepNumbers> {
     this.steps++;
-    setOptimizerScalars(this.optimizer, this.steps, { ...this.options, learningRate });
-    this.lossScale.value = scaleOf(window);
+    setOptimizerScalars(this.traces.optimizer, this.steps, { ...this.options, learningRate });
+    this.traces.lossScale.value = scaleOf(window);
     const draw = this.batches;
     const [first, second] = window;
     let outputs;
@@ -103,7 +93,7 @@ class FlatTrainStep implements TrainStep {
       outputs = await this.whole.run(batchInputs(first));
     } else {
       for (const [at, batch] of window.entries()) {
-        this.carry.value = at === 0 ? 0 : 1;
+        this.traces.carry.value = at === 0 ? 0 : 1;
         this.drawAnew();
         await this.part.run(batchInputs(batch));
       }
@@ -114,12 +104,12 @@ class FlatTrainStep implements TrainStep {
 
   async diagnose(window: readonly TokenBatch[], draw: number): Promise<string | undefined> {
     const names = new Map<Node, string>(this.vectors.flatMap(({ views, segments }) => views.map((view, at) => [view.node, `the parameter ${segments[at]?.name} itself`] as const)));
-    this.lossScale.value = scaleOf(window);
+    this.traces.lossScale.value = scaleOf(window);
     this.batches = draw;
     for (const batch of window) {
       this.drawAnew();
       const fn = (inputs: Record<string, Tensor>): Record<string, Tensor> => {
-        const { loss, gradients } = this.traceGradients(asBatch(inputs));
+        const { loss, gradients } = this.traces.gradients(asBatch(inputs));
         return { loss, ...Object.fromEntries(gradients.map((gradient, at) => [`gradient${at}`, gradient])) };
       };
       const origin = await firstNonFinite({ backend: this.options.backend, inputs: batchInputs(batch), fn, names });
@@ -130,51 +120,8 @@ class FlatTrainStep implements TrainStep {
 
   async dispose({ weights = false }: { weights?: boolean } = {}): Promise<void> {
     for (const runnable of [this.whole, this.part, this.update]) await runnable.dispose();
-    const { loss, gradients } = this.accumulators ?? { loss: undefined, gradients: [] };
-    for (const owned of [this.health, loss, ...gradients]) owned?.dispose();
+    this.traces.dispose();
     disposeVectors(this.vectors, { weights });
-  }
-
-  /** Loss and flat gradients of one batch, divided by the label tokens of its window. */
-  private traceGradients(batch: BatchTensors): { loss: Tensor; gradients: Tensor[] } {
-    const loss = mul(this.options.loss(batch), this.lossScale);
-    const all = grad(loss, this.vectors.flatMap(({ views }) => views));
-    let next = 0;
-    const gradients = this.vectors.map(({ segments, size }) => {
-      const own = all.slice(next, (next += segments.length));
-      return scope('optimizer', () => packAt(own, segments.map(({ offset }) => offset), size));
-    });
-    return { loss: reshape(loss, []), gradients };
-  }
-
-  private traceWhole(batch: BatchTensors): Numbers {
-    return this.traceOptimizer(this.traceGradients(batch));
-  }
-
-  private tracePart(batch: BatchTensors): Nothing {
-    const { loss, gradients } = this.traceGradients(batch);
-    const totals = this.totals();
-    const accumulate = (total: Tensor, value: Tensor): void => assign(total, add(select(this.carry, total, 0), value));
-    scope('accumulate', () => {
-      accumulate(totals.loss, loss);
-      totals.gradients.forEach((total, at) => accumulate(total, gradients[at] ?? total));
-    });
-    return {};
-  }
-
-  private traceUpdate(): Numbers {
-    return this.traceOptimizer(this.totals());
-  }
-
-  private traceOptimizer({ loss, gradients }: { loss: Tensor; gradients: readonly Tensor[] }): Numbers {
-    const { health, vectors, optimizer, options } = this;
-    const squared = updateParameters({ vectors, gradients, loss, health, scalars: optimizer, options, spec: options.backend.spec });
-    return { loss, gradNorm: sqrt(squared) };
-  }
-
-  private totals(): { loss: Tensor; gradients: Tensor[] } {
-    this.accumulators ??= { loss: persistent([], { name: 'windowLoss' }), gradients: this.vectors.map(({ size }) => persistent([size], { name: 'windowGradient' })) };
-    return this.accumulators;
   }
 
   private drawAnew(): void {

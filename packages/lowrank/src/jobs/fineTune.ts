@@ -55,6 +55,8 @@ export interface FineTuneOptions {
   readonly packing?: boolean;
   /** PEFT folder to go on from. */
   readonly initAdapter?: string;
+  /** Compute each layer again in the backward pass rather than keep what it made: less memory, more time, the same numbers. */
+  readonly checkpointing?: boolean;
   readonly execution?: Execution;
   readonly signal?: AbortSignal;
   onEvent?(event: FineTuneEvent): void | Promise<void>;
@@ -124,6 +126,7 @@ async function withRows(options: FineTuneOptions): Promise<FineTuneResult> {
       warmup: options.warmup,
       weightDecay: options.weightDecay,
       clip: options.clip ?? 1,
+      checkpointing: options.checkpointing,
       execution: options.execution,
       signal: options.signal,
       async save(session) {
