@@ -1,5 +1,7 @@
 export { Attention } from './attention.js';
-export type { AttentionContext, AttentionOptions, KeyValueProvider, LayerCache } from './attention.js';
+export { AttentionBase } from './attentionBase.js';
+export type { AttentionOptions } from './attention.js';
+export type { AttentionContext, KeyValueProvider, LayerCache, QueryKeyValue, ScoreOptions } from './attentionBase.js';
 export { block, withCheckpointing } from './checkpointing.js';
 export { Embedding } from './embedding.js';
 export { Linear } from './linear.js';
