@@ -13,17 +13,17 @@ function cut(pieces: readonly string[], stops: readonly string[]): { given: stri
   return { given, stopped: false };
 }
 
-test.each<[string, string[], string[], string[], boolean]>([
-  ['within a piece', ['one. two'], ['.'], ['one'], true],
-  ['across three pieces', ['one #', '#', '# two'], ['###'], ['one ', '', ''], true],
-  ['at the very beginning', ['##', '#'], ['###'], ['', ''], true],
-  ['what only looked like one is given out after all', ['a#', '#b', 'c'], ['###'], ['a', '##b', 'c', ''], false],
-  ['what looks like one at the end too', ['a##'], ['###'], ['a', '##'], false],
-  ['a beginning within a beginning', ['aab', 'aabaa', 'c'], ['aabaac'], ['', 'aab', ''], true],
-  ['the earliest of several', ['x END y STOP'], ['STOP', 'END'], ['x '], true],
-  ['one that begins with another', ['x', 'END', 'ING'], ['ENDING', 'END'], ['x', ''], true],
-  ['none', ['a', 'b'], [], ['a', 'b', ''], false],
-])('%s', (_, pieces, stops, given, stopped) => {
+test.each<[string, { pieces: string[]; stops: string[]; given: string[]; stopped: boolean }]>([
+  ['within a piece', { pieces: ['one. two'], stops: ['.'], given: ['one'], stopped: true }],
+  ['across three pieces', { pieces: ['one #', '#', '# two'], stops: ['###'], given: ['one ', '', ''], stopped: true }],
+  ['at the very beginning', { pieces: ['##', '#'], stops: ['###'], given: ['', ''], stopped: true }],
+  ['what only looked like one is given out after all', { pieces: ['a#', '#b', 'c'], stops: ['###'], given: ['a', '##b', 'c', ''], stopped: false }],
+  ['what looks like one at the end too', { pieces: ['a##'], stops: ['###'], given: ['a', '##'], stopped: false }],
+  ['a beginning within a beginning', { pieces: ['aab', 'aabaa', 'c'], stops: ['aabaac'], given: ['', 'aab', ''], stopped: true }],
+  ['the earliest of several', { pieces: ['x END y STOP'], stops: ['STOP', 'END'], given: ['x '], stopped: true }],
+  ['one that begins with another', { pieces: ['x', 'END', 'ING'], stops: ['ENDING', 'END'], given: ['x', ''], stopped: true }],
+  ['none', { pieces: ['a', 'b'], stops: [], given: ['a', 'b', ''], stopped: false }],
+])('%s', (_, { pieces, stops, given, stopped }) => {
   expect(cut(pieces, stops)).toEqual({ given, stopped });
 });
 
