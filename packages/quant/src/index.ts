@@ -1,2 +1,11 @@
-export { dynamicMap } from './dynamicMap.js';
+export { ErrorStatistics } from './errorStatistics.js';
+export type { QuantizationError } from './errorStatistics.js';
+export type { FloatDtype, Floats } from './floats.js';
+export { blockSizes, fourBitCodecs } from './fourBit.js';
+export type { FourBitCodec, FourBitType } from './fourBit.js';
+export { quantizeAbsmax } from './nested.js';
+export type { NestedAbsmax } from './nested.js';
 export { QuantizedLinear } from './quantizedLinear.js';
+export { absmaxOf, dequantize, operandOf, quantize, quantizedBytes, Quantizer } from './quantizedTensor.js';
+export type { FourBitTensor, Int8Tensor, QuantizationType, QuantizedTensor, QuantizeOptions } from './quantizedTensor.js';
+export { dynamicMap } from '@lowrank/tensor';

@@ -1,1 +1,0 @@
-export { dynamicMap } from '@lowrank/tensor';

@@ -1,0 +1,170 @@
+import { LowrankError } from '@lowrank/errors';
+import type { HostArray, OperandEncoding } from '@lowrank/tensor';
+import { sizeOf, toF16 } from '@lowrank/tensor';
+import { dequantizeBlocks, quantizeBlocks } from './blocks.js';
+import type { FloatDtype, Floats } from './floats.js';
+import { widen } from './floats.js';
+import type { FourBitType } from './fourBit.js';
+import { checkBlockSize, fourBitCodecs } from './fourBit.js';
+import type { NestedAbsmax } from './nested.js';
+import { dequantizeAbsmax, quantizeAbsmax } from './nested.js';
+import { dequantizeRows, quantizeRows } from './rows.js';
+
+export type QuantizationType = FourBitType | 'int8';
+
+/** A tensor in 4-bit codes: bitsandbytes' Params4bit with its QuantState. */
+export interface FourBitTensor {
+  readonly type: FourBitType;
+  readonly shape: readonly number[];
+  /** Elements, in row-major order, that share a scale: blocks may cross rows. */
+  readonly blockSize: number;
+  /** [⌈size/2⌉]; element 2j in the high half of byte j. */
+  readonly codes: Uint8Array;
+  /** [blocks], or quantized once more. */
+  readonly absmax: Float32Array | NestedAbsmax;
+  /** The 16 values of the codes. */
+  readonly table: Float32Array;
+  /** What it was, and is when dequantized. */
+  readonly dtype: FloatDtype;
+}
+
+/** A matrix in 8-bit codes: bitsandbytes' Int8Params. */
+export interface Int8Tensor {
+  readonly type: 'int8';
+  readonly shape: readonly [rows: number, columns: number];
+  /** [rows·columns] */
+  readonly codes: Int8Array;
+  /** [rows], bitsandbytes' SCB. */
+  readonly absmax: Float32Array;
+}
+
+export type QuantizedTensor = FourBitTensor | Int8Tensor;
+
+export interface QuantizeOptions {
+  readonly type: QuantizationType;
+  readonly shape: readonly number[];
+  /** Of the numbers given. */
+  readonly dtype: FloatDtype;
+  /** Of a 4-bit type; bitsandbytes' own is 64. */
+  readonly blockSize?: number | undefined;
+  /** Of a 4-bit type: its scales are quantized too. */
+  readonly doubleQuantization?: boolean | undefined;
+}
+
+/** Elements at a time, so that 16-bit numbers are never widened as a whole; a multiple of every block size. */
+const chunk = 1 << 20;
+
+/**
+ * Quantizes a tensor that is in memory. int8 takes matrices only, and rounds them to f16 before (where f16 can hold them), as bitsandbytes' Linear8bitLt does.
+ *
+ * @throws LowrankError `quant.notFinite`, `quant.blockSize`, `quant.shape`
+ */
+export function quantize(values: Floats, options: QuantizeOptions): QuantizedTensor {
+  const quantizer = new Quantizer(options);
+  const step = quantizer.chunkSize;
+  for (let start = 0; start < values.length; start += step) quantizer.add(values.subarray(start, start + step));
+  return quantizer.finish();
+}
+
+/** Quantizes a tensor that comes in pieces, so that only its codes are ever whole. */
+export class Quantizer {
+  /** Elements that every piece but the last must have. */
+  readonly chunkSize: number;
+  private readonly blockSize: number;
+  private readonly codes: Uint8Array;
+  private readonly absmax: Float32Array;
+  private readonly scratch: Float32Array;
+  private done = 0;
+  private readonly size: number;
+
+  /** @throws LowrankError `quant.blockSize`, `quant.shape` */
+  constructor(private readonly options: QuantizeOptions) {
+    const { type, shape, blockSize = 64 } = options;
+    this.size = sizeOf(shape);
+    if (type === 'int8') {
+      const [rows, columns] = matrixShape(shape);
+      this.blockSize = columns;
+      this.chunkSize = Math.max(1, Math.floor(chunk / columns)) * columns;
+      this.codes = new Uint8Array(this.size);
+      this.absmax = new Float32Array(rows);
+    } else {
+      this.blockSize = checkBlockSize(blockSize);
+      this.chunkSize = chunk;
+      this.codes = new Uint8Array(Math.ceil(this.size / 2));
+      this.absmax = new Float32Array(Math.ceil(this.size / blockSize));
+    }
+    this.scratch = new Float32Array(options.dtype === 'f32' && type !== 'int8' ? 0 : Math.min(this.chunkSize, this.size));
+  }
+
+  /** @throws LowrankError `quant.notFinite`, `quant.shape` */
+  add(values: Floats): void {
+    const { blockSize, options, done } = this;
+    const { type, dtype, shape } = options;
+    const end = done + values.length;
+    if (end > this.size || (values.length !== this.chunkSize && end !== this.size)) throw misshapen(shape, `pieces of ${this.chunkSize} elements, and a last one`, `${values.length} after ${done}`);
+    const absmax = this.absmax.subarray(done / blockSize, Math.ceil(end / blockSize));
+    if (type === 'int8') {
+      const x = throughF16(widen(values, dtype, this.scratch), dtype, this.scratch);
+      quantizeRows(x, { codes: new Int8Array(this.codes.buffer, done, values.length), absmax }, blockSize);
+    } else {
+      quantizeBlocks(widen(values, dtype, this.scratch), { codes: this.codes.subarray(done / 2, Math.ceil(end / 2)), absmax }, { codec: fourBitCodecs[type], blockSize });
+    }
+    this.done = end;
+  }
+
+  /** @throws LowrankError `quant.shape` where elements are missing */
+  finish(): QuantizedTensor {
+    const { blockSize, codes, absmax, done, size } = this;
+    const { type, shape, dtype, doubleQuantization = false } = this.options;
+    if (done !== size) throw misshapen(shape, `${size} elements`, `${done}`);
+    if (type === 'int8') return { type, shape: matrixShape(shape), codes: new Int8Array(codes.buffer), absmax };
+    return { type, shape, blockSize, codes, absmax: doubleQuantization ? quantizeAbsmax(absmax) : absmax, table: fourBitCodecs[type].table, dtype };
+  }
+}
+
+function throughF16(x: Float32Array, dtype: FloatDtype, scratch: Float32Array): Float32Array {
+  if (dtype === 'f16' || x.some((value) => Math.abs(value) >= 65_520)) return x;
+  const halves = new Uint16Array(x.length);
+  for (let i = 0; i < x.length; i++) halves[i] = toF16(x[i] ?? NaN);
+  return widen(halves, 'f16', scratch);
+}
+
+function matrixShape(shape: readonly number[]): readonly [number, number] {
+  const [rows, columns] = shape;
+  if (shape.length === 2 && rows !== undefined && columns !== undefined && rows * columns > 0) return [rows, columns];
+  throw misshapen(shape, 'a matrix, for int8', `[${shape.join(', ')}]`);
+}
+
+function misshapen(shape: readonly number[], expected: string, got: string): LowrankError {
+  return new LowrankError({ code: 'quant.shape', what: `a tensor [${shape.join(', ')}] to quantize`, expected, got });
+}
+
+/**
+ * What the codes mean, in row-major order: f32, or rounded to 16 bits as bitsandbytes rounds.
+ *
+ * @param dtype of the result; f16 and bf16 come as bit patterns
+ */
+export function dequantize(tensor: QuantizedTensor, dtype: FloatDtype = 'f32'): Floats {
+  if (tensor.type === 'int8') return dequantizeRows(tensor, tensor.shape[1], dtype);
+  return dequantizeBlocks({ ...tensor, absmax: absmaxOf(tensor) }, sizeOf(tensor.shape), dtype);
+}
+
+/** The scales of a 4-bit tensor's blocks, f32. */
+export function absmaxOf({ absmax }: FourBitTensor): Float32Array {
+  return absmax instanceof Float32Array ? absmax : dequantizeAbsmax(absmax);
+}
+
+/** A quantized matrix as an operand of matmul: its encoding, and its parts in the encoding's order. */
+export function operandOf(tensor: QuantizedTensor): { readonly encoding: OperandEncoding; readonly parts: readonly HostArray[] } {
+  const [rows, columns] = matrixShape(tensor.shape);
+  if (tensor.type === 'int8') return { encoding: { kind: 'rows8', rows, columns }, parts: [tensor.codes, tensor.absmax] };
+  const { blockSize, table, codes, absmax } = tensor;
+  const encoding = { kind: 'block4', rows, columns, blockSize, table: [...table] } as const;
+  if (absmax instanceof Float32Array) return { encoding, parts: [codes, absmax] };
+  return { encoding: { ...encoding, nestedBlockSize: absmax.blockSize }, parts: [codes, absmax.codes, Float32Array.of(...absmax.map, absmax.offset, ...absmax.absmax)] };
+}
+
+/** Bytes of codes and all that decodes them but a 4-bit type's table, which is a constant of the program. */
+export function quantizedBytes(tensor: QuantizedTensor): number {
+  return operandOf(tensor).parts.reduce((sum, part) => sum + part.byteLength, 0);
+}
