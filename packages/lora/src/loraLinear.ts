@@ -2,7 +2,7 @@ import { LowrankError } from '@lowrank/errors';
 import type { Layer, LinearLike } from '@lowrank/nn';
 import { Module, Parameter, trainingDropout } from '@lowrank/nn';
 import type { Scalar, Tensor } from '@lowrank/tensor';
-import { add, linear, mul, Rng, scalar, scope, tensor } from '@lowrank/tensor';
+import { add, deferred, linear, mul, persistent, Rng, scalar, scope } from '@lowrank/tensor';
 import type { LoraInit } from './config.js';
 
 /** One adapter of a layer: ΔW = scale·B·A. */
@@ -59,8 +59,8 @@ export class LoraLinear extends Module implements LinearLike {
     const bound = 1 / Math.sqrt(this.inFeatures);
     // PEFT's kaiming_uniform_(a=√5) over [r, in] is U(±1/√in).
     const draw = init === 'kaiming' ? () => (2 * rng.uniform() - 1) * bound : () => rng.normal() / rank;
-    const a = tensor(Float32Array.from({ length: rank * this.inFeatures }, draw), [rank, this.inFeatures], { name: `lora_A.${name}` });
-    const b = tensor(new Float32Array(this.outFeatures * rank), [this.outFeatures, rank], { name: `lora_B.${name}` });
+    const a = deferred(() => Float32Array.from({ length: rank * this.inFeatures }, draw), [rank, this.inFeatures], { name: `lora_A.${name}` });
+    const b = persistent([this.outFeatures, rank], { name: `lora_B.${name}` });
     this.add(name, { a: new Parameter(a), b: new Parameter(b), scale: scalar(scaling, { name: `scale.${name}` }), dropout });
   }
 

@@ -206,6 +206,11 @@ export function tensor(data: HostArray | readonly number[] | number, shape?: Sha
   return new Tensor(new Source({ shape: dims, dtype }, typed, options.name ?? 'tensor'), 0);
 }
 
+/** A persistent tensor whose data is made when it is first needed: a table or random numbers that planning can do without. */
+export function deferred(make: () => HostArray, shape: Shape, options: TensorOptions = {}): Tensor {
+  return new Tensor(new Source({ shape, dtype: options.dtype ?? 'f32' }, make, options.name ?? 'tensor'), 0);
+}
+
 /** A persistent zero-filled tensor: optimizer state, a cache, an accumulator. Costs no host memory. */
 export function persistent(shape: Shape, options: TensorOptions = {}): Tensor {
   return new Tensor(new Source({ shape, dtype: options.dtype ?? 'f32' }, undefined, options.name ?? 'state'), 0);

@@ -6,7 +6,7 @@ export type { DType, HostArray } from './dtype.js';
 export { dynamicMap } from './dynamicMap.js';
 export { checkEncoding, EncodedMatrix, encodingParts, encodingSpecs, nestedHead } from './encoding.js';
 export type { Block4Encoding, OperandEncoding, Rows8Encoding } from './encoding.js';
-export { describe, persistent, Scalar, scalar, scope, sourceOf, Tensor, tensor } from './graph.js';
+export { deferred, describe, persistent, Scalar, scalar, scope, sourceOf, Tensor, tensor } from './graph.js';
 export { Source } from './source.js';
 export type { Node, TensorOptions } from './graph.js';
 export { apply, applyAll, defineOp } from './op.js';

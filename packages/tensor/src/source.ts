@@ -21,7 +21,8 @@ export class Source {
 
   constructor(
     readonly spec: Spec,
-    private host: HostArray | undefined,
+    /** Given, to be made when first needed, or zeros. */
+    private host: HostArray | (() => HostArray) | undefined,
     readonly name: string,
   ) {}
 
@@ -38,8 +39,9 @@ export class Source {
   on(memory: DeviceMemory): DeviceBuffer {
     this.check();
     if (this.storage === undefined) {
+      const values = this.values();
       const buffer = memory.allocate(this.bytes, this.name);
-      if (this.host !== undefined) memory.write(buffer, 0, this.host);
+      if (values !== undefined) memory.write(buffer, 0, values);
       this.host = undefined;
       this.storage = { memory, buffer };
     } else if (this.storage.memory !== memory) {
@@ -67,9 +69,9 @@ export class Source {
   async read(offset = 0, bytes = this.bytes): Promise<ArrayBuffer> {
     this.check();
     if (this.storage !== undefined) return this.storage.memory.read(this.storage.buffer, offset, bytes);
-    if (this.host === undefined) return new ArrayBuffer(bytes);
-    const start = this.host.byteOffset + offset;
-    return this.host.slice().buffer.slice(start - this.host.byteOffset, start - this.host.byteOffset + bytes) as ArrayBuffer;
+    const values = this.values();
+    if (values === undefined) return new ArrayBuffer(bytes);
+    return values.slice().buffer.slice(offset, offset + bytes) as ArrayBuffer;
   }
 
   /** Frees the device memory and the host copy. Reading or running with it afterwards is an error. */
@@ -78,6 +80,15 @@ export class Source {
     this.storage = undefined;
     this.host = undefined;
     this.disposed = true;
+  }
+
+  private values(): HostArray | undefined {
+    if (typeof this.host === 'function') {
+      const made = this.host();
+      if (made.byteLength !== this.bytes) throw shapeError(`the values of tensor ${this.name}`, `${this.bytes} bytes for ${showShape(this.spec.shape)}`, `${made.byteLength} bytes`);
+      this.host = made;
+    }
+    return this.host;
   }
 
   private check(): void {
