@@ -1,0 +1,24 @@
+import type { Tensor } from '@lowrank/tensor';
+import { layerNorm, shapeError, showShape } from '@lowrank/tensor';
+import type { Layer } from './module.js';
+import { Module, Parameter } from './module.js';
+
+/** (x − μ) / √(mean((x − μ)²) + ε) · w + b over the last axis (Ba et al. 2016), as torch.nn.LayerNorm. */
+export class LayerNorm extends Module implements Layer {
+  readonly weight: Parameter;
+  readonly bias: Parameter;
+
+  constructor(
+    { weight, bias }: { readonly weight: Tensor; readonly bias: Tensor },
+    readonly epsilon: number,
+  ) {
+    super();
+    if (weight.shape.length !== 1 || weight.size !== bias.size) throw shapeError('LayerNorm', 'a weight and a bias [D]', `${showShape(weight.shape)} and ${showShape(bias.shape)}`);
+    this.weight = this.parameter('weight', new Parameter(weight));
+    this.bias = this.parameter('bias', new Parameter(bias));
+  }
+
+  forward(x: Tensor): Tensor {
+    return layerNorm(x, this.weight.tensor, this.bias.tensor, this.epsilon);
+  }
+}
