@@ -20,6 +20,7 @@ export enum Kernel {
   swigluBackward,
   crossEntropyRows,
   adamw,
+  adamw8bit,
   sumRows,
   reduceColumns,
   maxRows,
@@ -33,6 +34,8 @@ export enum Kernel {
   cast,
   random,
   argmax,
+  quantizeBlocks,
+  decodeMatrix,
   sampleThreshold,
 }
 

@@ -1,8 +1,10 @@
 /** The WebAssembly module: dispatch of a plan's records, alone or together with other threads on the same memory. */
+import { adamw8bit } from './adamw8bit';
 import { attention, attentionBackwardKey, attentionBackwardQuery } from './attention';
 import { setScratch } from './common';
 import { adamw, cast, copyStrided, fill, gatherRows, random, scatterAddRows, writeAt } from './data';
 import { elementwise } from './elementwise';
+import { decodeMatrix, quantizeBlocks } from './encoded';
 import { Kernel } from '../kernelIds';
 import { layerNorm, layerNormBackward, layerNormWeightGradient } from './layerNorm';
 import { gemm, gemv, packB } from './matmul';
@@ -35,6 +37,7 @@ function launch(kernel: i32, params: usize, begin: i32, end: i32): void {
     case Kernel.swigluBackward: swigluBackward(params, begin, end); break;
     case Kernel.crossEntropyRows: crossEntropyRows(params, begin, end); break;
     case Kernel.adamw: adamw(params, begin, end); break;
+    case Kernel.adamw8bit: adamw8bit(params, begin, end); break;
     case Kernel.sumRows: sumRows(params, begin, end); break;
     case Kernel.reduceColumns: reduceColumns(params, begin, end); break;
     case Kernel.maxRows: maxRows(params, begin, end); break;
@@ -49,6 +52,8 @@ function launch(kernel: i32, params: usize, begin: i32, end: i32): void {
     case Kernel.random: random(params, begin, end); break;
     case Kernel.argmax: argmax(params, begin, end); break;
     case Kernel.sampleThreshold: sampleThreshold(params, begin, end); break;
+    case Kernel.quantizeBlocks: quantizeBlocks(params, begin, end); break;
+    case Kernel.decodeMatrix: decodeMatrix(params, begin, end); break;
     default: unreachable();
   }
 }

@@ -1,16 +1,21 @@
 /** Kernels around `gemm.ts`: packing of B and the product itself, each over a range of tasks. Parameter layouts: `../kernels/matmul.ts`. */
 import { load1, load4, madd, scratch, sum4 } from './common';
+import { decodeRun, packEncoded, RUN } from './encoded';
 import { DEPTH, gemmBlock, packColumns, packDirect, packRows, packTransposed } from './gemm';
 
 /**
  * packB: [b, ldb, k, n, out, mode, panels, table]. A unit is one panel of one batch entry. mode: bit 0 = stored [N, K]; bits 1.. = encoding
- * (0 f32, 1 bf16, 2 f16). table: [bOffset elements] per batch entry, or 0.
+ * (0 f32, 1 bf16, 2 f16, 3 codes). table: [bOffset elements] per batch entry, or 0. Codes: b is a description (`encoded.ts`), table the first element, one batch entry.
  */
 export function packB(p: usize, begin: i32, end: i32): void {
   const ldb = load<i32>(p, 4), k = load<i32>(p, 8), n = load<i32>(p, 12);
   const mode = load<i32>(p, 20), panels = load<i32>(p, 24);
   const table = load<usize>(p, 28);
   const encoding = mode >> 1;
+  if (encoding == 3) {
+    packEncoded(load<usize>(p), <i32>table, mode & 1, ldb, k, n, load<usize>(p, 16), begin, end);
+    return;
+  }
   while (begin < end) {
     const batch = begin / panels;
     const first = begin - batch * panels;
@@ -153,9 +158,31 @@ function multiplyRow<T>(x: usize, b: usize, ldb: i32, k: i32, transposed: i32, c
   }
 }
 
+/** y[m][16] += x[m, k]·b for up to 16 columns of codes, each decoded once for all rows. The f32 lie behind y. */
+function multiplyCodes(m: i32, x: usize, lda: i32, e: usize, ldb: i32, k: i32, transposed: i32, column: i32, columns: i32, y: usize): void {
+  const run = y + (<usize>m << 6);
+  if (transposed) {
+    for (let j = 0; j < columns; j++) {
+      for (let depth = 0; depth < k; depth += RUN) {
+        const count = min(RUN, k - depth);
+        decodeRun(e, (column + j) * ldb + depth, count, run);
+        for (let row = 0; row < m; row++) {
+          const at = y + (<usize>(row * 16 + j) << 2);
+          store<f32>(at, load<f32>(at) + dotEncoded<f32>(x + (<usize>(row * lda + depth) << 2), run, 0, count));
+        }
+      }
+    }
+    return;
+  }
+  for (let i = 0; i < k; i++) {
+    decodeRun(e, i * ldb + column, columns, run);
+    for (let row = 0; row < m; row++) columnsEncoded<f32>(x + (<usize>(row * lda + i) << 2), 4, run, 0, 1, 0, columns, y + (<usize>row << 6));
+  }
+}
+
 /**
  * gemv: [0 m, 1 n, 2 k, 3 a, 4 lda, 5 b, 6 ldb, 7 bMode, 8 c, 9 ldc, 10 init, 11 initStride, 12 h, 13 ldh, 14 r, 15 u, 16 ldu, 17 uMode]: few rows, B as
- * it lies, every element of it read once per row. Rows of a are contiguous. A unit is 16 columns of all rows.
+ * it lies, every element of it read once per row. Rows of a are contiguous. A unit is 16 columns of all rows. Codes (bMode >> 1 = 3): b is a description.
  */
 export function gemv(p: usize, begin: i32, end: i32): void {
   const m = load<i32>(p), n = load<i32>(p, 4), k = load<i32>(p, 8);
@@ -165,19 +192,22 @@ export function gemv(p: usize, begin: i32, end: i32): void {
   for (let unit = begin; unit < end; unit++) {
     const column = unit << 4;
     const columns = min(16, n - column);
+    const sums = scratch;
+    const x = load<usize>(p, 12);
+    const lda = load<i32>(p, 16);
     for (let row = 0; row < m; row++) {
-      const x = load<usize>(p, 12) + (<usize>(row * load<i32>(p, 16)) << 2);
-      const y = load<usize>(p, 32) + (<usize>(row * load<i32>(p, 36) + column) << 2);
-      if (init == 0) memory.fill(scratch, 0, 64);
-      else memory.copy(scratch, init + (<usize>(row * load<i32>(p, 44) + column) << 2), <usize>columns << 2);
-      if (bMode >> 1 == 0) multiplyRow<f32>(x, b, ldb, k, bMode & 1, column, columns, scratch);
-      else if (bMode >> 1 == 1) multiplyRow<u16>(x, b, ldb, k, bMode & 1, column, columns, scratch);
-      else multiplyRow<i16>(x, b, ldb, k, bMode & 1, column, columns, scratch);
-      if (h != 0) {
-        const left = h + (<usize>(row * load<i32>(p, 52)) << 2);
-        multiplyRow<f32>(left, load<usize>(p, 60), load<i32>(p, 64), load<i32>(p, 56), load<i32>(p, 68) & 1, column, columns, scratch);
-      }
-      memory.copy(y, scratch, <usize>columns << 2);
+      const at = sums + (<usize>row << 6);
+      if (init == 0) memory.fill(at, 0, 64);
+      else memory.copy(at, init + (<usize>(row * load<i32>(p, 44) + column) << 2), <usize>columns << 2);
+    }
+    if (bMode >> 1 == 3) multiplyCodes(m, x, lda, b, ldb, k, bMode & 1, column, columns, sums);
+    for (let row = 0; row < m; row++) {
+      const left = x + (<usize>(row * lda) << 2), at = sums + (<usize>row << 6);
+      if (bMode >> 1 == 0) multiplyRow<f32>(left, b, ldb, k, bMode & 1, column, columns, at);
+      else if (bMode >> 1 == 1) multiplyRow<u16>(left, b, ldb, k, bMode & 1, column, columns, at);
+      else if (bMode >> 1 == 2) multiplyRow<i16>(left, b, ldb, k, bMode & 1, column, columns, at);
+      if (h != 0) multiplyRow<f32>(h + (<usize>(row * load<i32>(p, 52)) << 2), load<usize>(p, 60), load<i32>(p, 64), load<i32>(p, 56), load<i32>(p, 68) & 1, column, columns, at);
+      memory.copy(load<usize>(p, 32) + (<usize>(row * load<i32>(p, 36) + column) << 2), at, <usize>columns << 2);
     }
   }
 }

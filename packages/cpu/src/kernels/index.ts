@@ -2,7 +2,8 @@ import type { KernelName } from '@lowrank/tensor';
 import type { CpuKernel } from '../kernel.js';
 import { attention, attentionBackward } from './attention.js';
 import { elementwise } from './elementwise.js';
-import { adamw, cast, random, swiglu, swigluBackward } from './flat.js';
+import { decodeMatrix, quantizeBlocks } from './encoded.js';
+import { adamw, adamw8bit, cast, random, swiglu, swigluBackward } from './flat.js';
 import { layerNorm, layerNormBackward, layerNormWeightGradient } from './layerNorm.js';
 import { matmul } from './matmul.js';
 import { concat, pad, permute, slice, writeAt } from './movement.js';
@@ -14,12 +15,14 @@ type KernelTable = { readonly [Name in KernelName]: CpuKernel<Name> };
 /** A kernel for every core op; a missing one is a type error. */
 export const kernels = {
   adamw,
+  adamw8bit,
   argmax,
   attention,
   attentionBackward,
   cast,
   concat,
   crossEntropyRows,
+  decodeMatrix,
   elementwise,
   gatherRows,
   layerNorm,
@@ -28,6 +31,7 @@ export const kernels = {
   matmul,
   pad,
   permute,
+  quantizeBlocks,
   random,
   reduce,
   rmsNorm,

@@ -1,8 +1,9 @@
 import type { MatmulAttrs, Spec } from '@lowrank/tensor';
-import { matmulSizes } from '@lowrank/tensor';
+import { matmulOperands, matmulSizes } from '@lowrank/tensor';
 import { Kernel } from '../kernelIds.js';
 import type { Call, CpuKernel, Place } from '../kernel.js';
 import { at, encodingOf } from '../kernel.js';
+import { describeCodes } from './encoded.js';
 
 /** Columns of B that are packed at once are limited to about this many bytes. */
 const packedLimit = 16 * 2 ** 20;
@@ -68,20 +69,27 @@ interface Epilogue {
 }
 
 function epilogueOf({ inputs, attrs }: Call<'matmul'>, n: number): Epilogue {
-  const extra = inputs.slice(2);
-  const h = attrs.lowRank === undefined ? undefined : extra.shift();
-  const u = attrs.lowRank === undefined ? undefined : extra.shift();
-  const c = attrs.addend === undefined ? undefined : extra.shift();
-  return { h, u, c, addendStride: attrs.addend === 'row' ? 0 : n };
+  const { h, u, addend } = matmulOperands(inputs, attrs);
+  return { h, u, c: addend, addendStride: attrs.addend === 'row' ? 0 : n };
+}
+
+/** The number by which packing and the few-rows kernel know codes. */
+const codesEncoding = 3;
+
+/** B as the kernels take it: an address (of the numbers, or of a description of the codes) and an encoding. */
+function weightOf({ inputs, attrs, recorder }: Call<'matmul'>): { address: number; encoding: number } {
+  const { b } = matmulOperands(inputs, attrs);
+  if (attrs.encoding !== undefined) return { address: describeCodes(recorder, attrs.encoding, b), encoding: codesEncoding };
+  return { address: at(b, 0).address, encoding: encodingOf(at(b, 0)) };
 }
 
 function lowerFewRows(call: Call<'matmul'>, { m, n, k, rank }: Sizes): void {
   const { attrs, inputs, outputs, recorder } = call;
-  const [a, b] = [at(inputs, 0), at(inputs, 1)];
+  const [a, b] = [at(inputs, 0), weightOf(call)];
   const { h, u, c, addendStride } = epilogueOf(call, n);
   const uTransposed = attrs.lowRank === 'nt';
   const words = [
-    m, n, k, a.address, k, b.address, attrs.transposeB ? k : n, Number(attrs.transposeB) + 2 * encodingOf(b),
+    m, n, k, a.address, k, b.address, attrs.transposeB ? k : n, Number(attrs.transposeB) + 2 * b.encoding,
     at(outputs, 0).address, n, c?.address ?? 0, addendStride,
     h?.address ?? 0, rank, rank, u?.address ?? 0, uTransposed ? rank : n, Number(uTransposed),
   ];
@@ -91,14 +99,16 @@ function lowerFewRows(call: Call<'matmul'>, { m, n, k, rank }: Sizes): void {
 function lowerPacked(call: Call<'matmul'>, sizes: Sizes): void {
   const { batch, n } = sizes;
   const { entries, columns } = cutOf(sizes);
+  const b = weightOf(call);
   for (let entry = 0; entry < batch; entry += entries) {
     for (let column = 0; column < n; column += columns) {
-      lowerCut(call, sizes, { entry, entries: Math.min(entries, batch - entry), column, columns: Math.min(columns, n - column) });
+      lowerCut(call, sizes, { b, entry, entries: Math.min(entries, batch - entry), column, columns: Math.min(columns, n - column) });
     }
   }
 }
 
 interface Piece extends Cut {
+  b: { address: number; encoding: number };
   entry: number;
   column: number;
 }
@@ -112,24 +122,24 @@ interface Packing {
   stacked: boolean;
 }
 
-function lowerCut(call: Call<'matmul'>, { m, n, k, rank }: Sizes, { entry, entries, column, columns }: Piece): void {
+function lowerCut(call: Call<'matmul'>, { m, n, k, rank }: Sizes, { b, entry, entries, column, columns }: Piece): void {
   const { attrs, inputs, outputs, workspace, recorder } = call;
-  const [a, b, y] = [at(inputs, 0), at(inputs, 1), at(outputs, 0)];
+  const [a, y] = [at(inputs, 0), at(outputs, 0)];
   const { h, u, c, addendStride } = epilogueOf(call, n);
   const panels = Math.ceil(columns / 8);
   const packedU = workspace + entries * panels * 8 * k * 4;
   const numbers = Array.from({ length: entries }, (_, i) => i);
 
-  const pack = (from: Place, { transposed, depth, out, stacked }: Packing): void => {
-    const bytes = encodingOf(from) === 0 ? 4 : 2;
-    const start = from.address + (entry * n * depth + column * (transposed ? depth : 1)) * bytes;
-    const table = stacked ? recorder.parameters(numbers.map((i) => i * n * depth)) : 0;
-    const words = [start, transposed ? depth : n, depth, columns, out, Number(transposed) + 2 * encodingOf(from), panels, table];
+  const pack = ({ address, encoding }: Piece['b'], { transposed, depth, out, stacked }: Packing): void => {
+    const first = entry * n * depth + column * (transposed ? depth : 1);
+    const start = encoding === codesEncoding ? address : address + first * (encoding === 0 ? 4 : 2);
+    const table = encoding === codesEncoding ? first : stacked ? recorder.parameters(numbers.map((i) => i * n * depth)) : 0;
+    const words = [start, transposed ? depth : n, depth, columns, out, Number(transposed) + 2 * encoding, panels, table];
     // Handed out by 8 panels or more: neighbouring panels share the cache lines of B's rows.
     recorder.launch(Kernel.packB, words, panels * (stacked ? entries : 1), Math.max(1024, 8 * depth));
   };
   pack(b, { transposed: attrs.transposeB, depth: k, out: workspace, stacked: entries > 1 });
-  if (u !== undefined) pack(u, { transposed: attrs.lowRank === 'nt', depth: rank, out: packedU, stacked: false });
+  if (u !== undefined) pack({ address: u.address, encoding: encodingOf(u) }, { transposed: attrs.lowRank === 'nt', depth: rank, out: packedU, stacked: false });
 
   const { rowsPerTask, columnsPerTask } = tasks({ m, columns, entries, threads: recorder.threads });
   const rowBlocks = Math.ceil(m / rowsPerTask);
