@@ -9,3 +9,5 @@ export { QuantizedLinear } from './quantizedLinear.js';
 export { absmaxOf, dequantize, operandOf, quantize, quantizedBytes, Quantizer } from './quantizedTensor.js';
 export type { FourBitTensor, Int8Tensor, QuantizationType, QuantizedTensor, QuantizeOptions } from './quantizedTensor.js';
 export { dynamicMap } from '@lowrank/tensor';
+export { checkSettings, emptyMatrix, encodingOf, isSkipped } from './settings.js';
+export type { QuantizationSettings } from './settings.js';
