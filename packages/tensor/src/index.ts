@@ -12,6 +12,7 @@ export type { Node, TensorOptions } from './graph.js';
 export { apply, applyAll, defineOp } from './op.js';
 export type { Gradients, Op, ReferenceContext, Spec, VjpContext } from './op.js';
 export { adamw, segmentBlock } from './ops/adamw.js';
+export { adamw8bit, momentBlock, momentMaps } from './ops/adamw8bit.js';
 export { argmax } from './ops/argmax.js';
 export { attention, attentionSizes } from './ops/attention.js';
 export type { AttentionOptions } from './ops/attention.js';

@@ -1,4 +1,4 @@
-import { sizeOf } from '@lowrank/tensor';
+import { momentBlock, sizeOf } from '@lowrank/tensor';
 import type { DType } from '@lowrank/tensor';
 import { LowrankError } from '@lowrank/errors';
 import { Kernel } from '../kernelIds.js';
@@ -35,6 +35,17 @@ export const adamw: CpuKernel<'adamw'> = {
       f32Bits(beta1), f32Bits(1 - beta1), f32Bits(beta2), f32Bits(1 - beta2), f32Bits(epsilon),
     ];
     recorder.launch(Kernel.adamw, words, Math.ceil(elements / 64), 64 * 8);
+  },
+};
+
+export const adamw8bit: CpuKernel<'adamw8bit'> = {
+  lower({ attrs: { beta1, beta2, epsilon }, inputs, outputs, recorder }) {
+    const elements = sizeOf(at(inputs, 0).shape);
+    const words = [
+      ...inputs.map(({ address }) => address), ...outputs.map(({ address }) => address), elements,
+      f32Bits(beta1), f32Bits(1 - beta1), f32Bits(beta2), f32Bits(1 - beta2), f32Bits(epsilon),
+    ];
+    recorder.launch(Kernel.adamw8bit, words, Math.ceil(elements / momentBlock), momentBlock * 32);
   },
 };
 

@@ -1,4 +1,5 @@
 import { adamwOp } from './adamw.js';
+import { adamw8bitOp } from './adamw8bit.js';
 import { argmaxOp } from './argmax.js';
 import { attentionBackward, attentionOp } from './attention.js';
 import { castOp } from './cast.js';
@@ -20,6 +21,7 @@ import { swigluBackward, swigluOp } from './swiglu.js';
 /** Every op that needs a kernel. A backend's table `satisfies Record<KernelName, …>`, so that a missing kernel is a type error. */
 export const coreOps = {
   adamw: adamwOp,
+  adamw8bit: adamw8bitOp,
   argmax: argmaxOp,
   attention: attentionOp,
   attentionBackward,

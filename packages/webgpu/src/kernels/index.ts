@@ -1,6 +1,7 @@
 import type { KernelName } from '@lowrank/tensor';
 import type { KernelEntry } from '../kernel.js';
 import { adamw } from './adamw.js';
+import { adamw8bit } from './adamw8bit.js';
 import { argmax } from './argmax.js';
 import { attention } from './attention.js';
 import { attentionBackward } from './attentionBackward.js';
@@ -31,6 +32,6 @@ import { writeAt } from './writeAt.js';
 
 /** The kernel of every core op; an op without one is a type error here. */
 export const kernels = {
-  adamw, argmax, attention, attentionBackward, cast, concat, crossEntropyRows, elementwise, gatherRows, layerNorm, layerNormBackward, layerNormWeightGradient, matmul, pad, permute, random, reduce, rmsNorm, rmsNormBackward,
+  adamw, adamw8bit, argmax, attention, attentionBackward, cast, concat, crossEntropyRows, elementwise, gatherRows, layerNorm, layerNormBackward, layerNormWeightGradient, matmul, pad, permute, random, reduce, rmsNorm, rmsNormBackward,
   rmsNormWeightGradient, rope, sampleThreshold, scatterAddRows, slice, squaredNorm, swiglu, swigluBackward, writeAt,
 } satisfies Record<KernelName, KernelEntry>;
