@@ -3,8 +3,8 @@ export type { Dataset, EncodedRow, TextTokenizer, TokenBatch } from '@lowrank/da
 export { isLowrankError, LowrankError } from '@lowrank/errors';
 export { defaultTargets, loraConfig, readAdapter, serializeAdapter } from '@lowrank/lora';
 export type { LoraAdapter, LoraConfig } from '@lowrank/lora';
-export { filesFrom, generate, loadModel, openFolder } from '@lowrank/models';
-export type { CausalModel, GenerateOptions, ModelFiles } from '@lowrank/models';
+export { downloadModel, filesFrom, findModel, generate, loadModel, openDirectory, openFolder, originCache } from '@lowrank/models';
+export type { CausalModel, GenerateOptions, ModelFiles, TransferProgress } from '@lowrank/models';
 export { extractAdapter, injectAdapter, loadAdapter, removeAdapters, withoutAdapters } from '@lowrank/patch';
 export { readTensor, setDefaultBackend } from '@lowrank/tensor';
 export type { Backend, Tensor } from '@lowrank/tensor';

@@ -4,6 +4,7 @@ export { evaluateFolder } from './jobs/evaluate.js';
 export type { EvaluateFolderOptions, EvaluateFolderResult } from './jobs/evaluate.js';
 export { fineTune } from './jobs/fineTune.js';
 export type { FineTuneEvent, FineTuneOptions, FineTuneResult } from './jobs/fineTune.js';
+export type { TransferEvent, TransferEvents } from './jobs/folders.js';
 export { generateFolder } from './jobs/generate.js';
 export type { GenerateFolderOptions, GenerateFolderResult } from './jobs/generate.js';
 export { mergeFolders } from './jobs/merge.js';

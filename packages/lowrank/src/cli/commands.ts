@@ -5,13 +5,14 @@ import { examine } from '../jobs/doctor.js';
 import { evaluateFolder } from '../jobs/evaluate.js';
 import { fineTune } from '../jobs/fineTune.js';
 import type { FineTuneEvent } from '../jobs/fineTune.js';
+import type { TransferEvents } from '../jobs/folders.js';
 import { generateFolder } from '../jobs/generate.js';
 import { mergeFolders } from '../jobs/merge.js';
 import { metricsOf } from '../metricsFile.js';
 import { describeFindings } from './describeFindings.js';
 import type { Speaker } from './io.js';
 import type { Actions, TrainFlags } from './program.js';
-import { duration, startProgress } from './progress.js';
+import { duration, startProgress, transferTeller } from './progress.js';
 import type { Progress } from './progress.js';
 
 /** The commands over their flags: each chooses a device, does its job and tells the result. */
@@ -20,16 +21,16 @@ export function makeActions(speaker: Speaker, onInterrupted: () => void): Action
     train: (flags) => withBackend(flags.device, speaker, (backend) => trainCommand({ flags, backend, speaker, onInterrupted })),
     eval: (flags) =>
       withBackend(flags.device, speaker, async (backend) => {
-        const result = await evaluateFolder({ ...flags, backend, onWarning: (text) => speaker.say(text) });
+        const result = await evaluateFolder({ ...flags, ...told(speaker), backend });
         speaker.result(result, `loss ${result.loss.toFixed(6)}, perplexity ${result.perplexity.toFixed(4)} over ${result.tokens} tokens of ${result.rows} rows`);
       }),
     generate: (flags) =>
       withBackend(flags.device, speaker, async (backend) => {
-        const result = await generateFolder({ ...flags, backend });
+        const result = await generateFolder({ ...flags, ...told(speaker), backend });
         speaker.result(result, result.text);
       }),
     async merge(flags) {
-      const result = await mergeFolders(flags);
+      const result = await mergeFolders({ ...flags, ...told(speaker) });
       speaker.result(result, `merged ${result.merged} layers of ${result.tensors} tensors; the model lies in ${result.model}`);
     },
     async doctor() {
@@ -37,6 +38,11 @@ export function makeActions(speaker: Speaker, onInterrupted: () => void): Action
       speaker.result(findings, describeFindings(findings));
     },
   };
+}
+
+/** Downloads and warnings, told to people. */
+function told(speaker: Speaker): TransferEvents {
+  return { onTransfer: transferTeller(speaker), onWarning: (text) => speaker.say(`warning: ${text}`) };
 }
 
 async function withBackend(device: DeviceName, speaker: Speaker, job: (backend: () => Promise<Backend>) => Promise<void>): Promise<void> {
@@ -80,7 +86,7 @@ async function trainCommand({ flags, backend, speaker, onInterrupted }: TrainCom
     } else progress?.stop();
   };
   try {
-    const { interrupted, ...result } = await fineTune({ ...flags, backend, signal: controller.signal, onEvent });
+    const { interrupted, ...result } = await fineTune({ ...flags, onTransfer: transferTeller(speaker), backend, signal: controller.signal, onEvent });
     if (interrupted) onInterrupted();
     const loss = result.final_loss === null ? 'no step was taken' : `loss ${result.final_loss.toFixed(4)} after ${result.steps} steps`;
     const evaluated = result.eval_loss === null ? '' : `, ${result.eval_loss.toFixed(4)} on the evaluation rows`;

@@ -84,6 +84,9 @@ export function makeProgram(actions: Actions): Command {
   return program;
 }
 
+const modelHelp = 'Hugging Face folder, hub id (owner/name or owner/name@revision) or URL';
+const adapterHelp = 'PEFT adapter: folder, hub id or URL';
+
 function common(command: Command): Command {
   return command
     .option('--device <name>', `${devices.join(', ')}; auto takes a real GPU if there is one, else the CPU`, choiceFlag('--device', devices), 'auto')
@@ -96,7 +99,7 @@ const atLeastZero = (flag: string): ((text: string) => number) => numberFlag(fla
 function addTrain(program: Command, actions: Actions): void {
   const command = program.command('train').description('fine-tune a model on rows of text, and save a PEFT adapter (or, with --method full, the model)');
   command
-    .requiredOption('--model <folder>', 'Hugging Face folder: config.json, model.safetensors, tokenizer.json')
+    .requiredOption('--model <model>', `${modelHelp}: config.json, model.safetensors, tokenizer.json`)
     .requiredOption('--data <file>', 'JSONL rows: {"prompt", "completion"} or {"text"}')
     .requiredOption('--output <folder>', 'where the adapter and metrics.jsonl go')
     .option('--eval-data <file>', 'rows whose loss is told at the end')
@@ -118,7 +121,7 @@ function addTrain(program: Command, actions: Actions): void {
     .option('--no-shuffle', 'take rows in file order, wrapping')
     .option('--no-packing', 'pad rows to one length instead of laying them one after another')
     .option('--checkpointing', 'compute each layer again in the backward pass: less memory, more time, the same numbers', false)
-    .option('--init-adapter <folder>', 'go on from this PEFT adapter; its rank, alpha and targets hold')
+    .option('--init-adapter <adapter>', 'go on from this PEFT adapter; its rank, alpha and targets hold')
     .addHelpText('after', "\nExample:\n  $ lowrank train --model ./llama --data rows.jsonl --output ./adapter --steps 200 --batch-size 8 --learning-rate 2e-4 \\\n      --r 8 --alpha 16 --target-modules all-linear\n\nCtrl-C finishes the step, saves, and ends with exit code 130.");
   common(command).action((flags: TrainFlags) => actions.train(flags));
 }
@@ -127,8 +130,8 @@ function addEval(program: Command, actions: Actions): void {
   const command = program
     .command('eval')
     .description('the loss of a model, with or without an adapter, over all label tokens of rows')
-    .requiredOption('--model <folder>', 'Hugging Face folder')
-    .option('--adapter <folder>', 'PEFT adapter')
+    .requiredOption('--model <model>', modelHelp)
+    .option('--adapter <adapter>', adapterHelp)
     .requiredOption('--data <file>', 'JSONL rows')
     .option('--max-length <tokens>', "tokens kept of a row (default: the model's context)", whole('--max-length', 2))
     .addHelpText('after', '\nExample:\n  $ lowrank eval --model ./llama --adapter ./adapter --data heldOut.jsonl --json');
@@ -139,8 +142,8 @@ function addGenerate(program: Command, actions: Actions): void {
   const command = program
     .command('generate')
     .description('continue a prompt')
-    .requiredOption('--model <folder>', 'Hugging Face folder')
-    .option('--adapter <folder>', 'PEFT adapter')
+    .requiredOption('--model <model>', modelHelp)
+    .option('--adapter <adapter>', adapterHelp)
     .option('--prompt <text>', 'what to continue; empty begins with BOS alone', '')
     .option('--max-new-tokens <n>', 'tokens to write at most (default: 128, or what the context leaves)', whole('--max-new-tokens', 1))
     .option('--temperature <x>', '0 takes the likeliest token each time', atLeastZero('--temperature'), 0)
@@ -153,8 +156,8 @@ function addMerge(program: Command, actions: Actions): void {
   const command = program
     .command('merge')
     .description('fold an adapter into its model: a Hugging Face folder that needs no adapter')
-    .requiredOption('--model <folder>', 'Hugging Face folder')
-    .requiredOption('--adapter <folder>', 'PEFT adapter')
+    .requiredOption('--model <model>', modelHelp)
+    .requiredOption('--adapter <adapter>', adapterHelp)
     .requiredOption('--output <folder>', 'where the merged model goes')
     .addHelpText('after', '\nExample:\n  $ lowrank merge --model ./llama --adapter ./adapter --output ./merged');
   common(command).action((flags: MergeFlags) => actions.merge(flags));

@@ -1,4 +1,5 @@
 import type { StepEvent } from '@lowrank/trainer';
+import type { TransferEvent } from '../jobs/folders.js';
 import type { Speaker } from './io.js';
 
 /** Shows steps while they happen: a bar on a terminal, else a line every few seconds. */
@@ -49,6 +50,33 @@ function lines(speaker: Speaker, steps: number): Progress {
     },
     stop: () => undefined,
   };
+}
+
+/** Shows downloads and loading: a line that is written anew on a terminal, else one every few seconds; nothing for what is over at once. */
+export function transferTeller(speaker: Speaker): (event: TransferEvent) => void {
+  const begun = performance.now();
+  let last = begun;
+  let drawn = false;
+  return (event) => {
+    const now = performance.now();
+    const isDone = event.bytes >= event.totalBytes;
+    const pause = speaker.io.isTTY ? 200 : secondsBetweenLines * 1000;
+    // What takes less than a second is not worth a word; what was told of is told to be done.
+    if (isDone ? !drawn : now - begun < 1000 || (drawn && now - last < pause)) return;
+    last = now;
+    drawn = !isDone;
+    const text = transferLine(event);
+    if (speaker.io.isTTY) speaker.io.stderr(`\r\u001b[K${text}${isDone ? '\n' : ''}`);
+    else speaker.say(text);
+  };
+}
+
+/** downloading model.safetensors: 1.2 of 2.4 GB (50%), 84 MB/s, 14 s left */
+export function transferLine({ stage, item, bytes, totalBytes, bytesPerSecond, secondsLeft }: TransferEvent): string {
+  const unit = totalBytes >= 1e9 ? { name: 'GB', size: 1e9, digits: 2 } : { name: 'MB', size: 1e6, digits: 1 };
+  const share = totalBytes === 0 ? 100 : Math.floor((bytes / totalBytes) * 100);
+  const left = secondsLeft === undefined || secondsLeft === 0 ? '' : `, ${duration(secondsLeft * 1000)} left`;
+  return `${stage} ${item}: ${(bytes / unit.size).toFixed(unit.digits)} of ${(totalBytes / unit.size).toFixed(unit.digits)} ${unit.name} (${share}%), ${(bytesPerSecond / 1e6).toFixed(1)} MB/s${left}`;
 }
 
 /** Tokens per second over the last steps: those of one step alone jump. */

@@ -5,18 +5,18 @@ import { openBackend } from '../device.js';
 import type { BackendOrOpener } from '../device.js';
 import { evaluationWindows } from '../windows.js';
 import { datasetWarnings } from './fineTune.js';
-import { adapterRemedy, checkFolder, modelRemedy } from './folders.js';
+import type { TransferEvents } from './folders.js';
+import { withFolders } from './folders.js';
 import { openModel } from './openModel.js';
 import { loadAdapterInto } from './trainable.js';
 
-export interface EvaluateFolderOptions {
+export interface EvaluateFolderOptions extends TransferEvents {
   readonly backend: BackendOrOpener;
   readonly model: string;
   readonly adapter?: string;
   readonly data: string;
   readonly maxLength?: number;
   readonly execution?: Execution;
-  onWarning?(text: string): void;
 }
 
 /** What `lowrank eval` prints. */
@@ -31,11 +31,10 @@ export interface EvaluateFolderResult {
 }
 
 /** The loss of a model folder, with or without an adapter folder, over a file of rows. */
-export async function evaluateFolder(options: EvaluateFolderOptions): Promise<EvaluateFolderResult> {
-  await checkFolder(options.model, 'model folder', modelRemedy);
-  if (options.adapter !== undefined) await checkFolder(options.adapter, 'adapter folder', adapterRemedy);
+export async function evaluateFolder(given: EvaluateFolderOptions): Promise<EvaluateFolderResult> {
+  const options = await withFolders(given, given);
   const tokenizer = await readTokenizer(options.model);
-  const model = await openModel(options.model);
+  const model = await openModel(options.model, options);
   if (options.adapter !== undefined) await loadAdapterInto(model, options.adapter);
   const { vocabularySize, contextLength } = model;
   const maxLength = Math.min(options.maxLength ?? contextLength, contextLength);

@@ -10,7 +10,8 @@ import type { BackendOrOpener } from '../device.js';
 import { openMetricsFile, metricsOf } from '../metricsFile.js';
 import { openOutputFolder } from '../outputFolder.js';
 import { evaluationWindows, largestWindow, trainingWindows } from '../windows.js';
-import { adapterRemedy, checkFolder, modelRemedy } from './folders.js';
+import type { TransferEvents } from './folders.js';
+import { withFolders } from './folders.js';
 import type { OpenModel } from './openModel.js';
 import { openModel } from './openModel.js';
 import { trainAdapter, trainWeights } from './trainable.js';
@@ -18,9 +19,9 @@ import type { Trainable } from './trainable.js';
 
 export const methods = ['lora', 'full'] as const;
 
-export interface FineTuneOptions {
+export interface FineTuneOptions extends Pick<TransferEvents, 'onTransfer'> {
   readonly backend: BackendOrOpener;
-  /** Hugging Face folder. */
+  /** Hugging Face folder, hub id (owner/name or owner/name@revision) or URL. */
   readonly model: string;
   /** JSONL file of rows. */
   readonly data: string;
@@ -53,7 +54,7 @@ export interface FineTuneOptions {
   readonly seed?: number;
   readonly shuffle?: boolean;
   readonly packing?: boolean;
-  /** PEFT folder to go on from. */
+  /** PEFT folder (or hub id, or URL) to go on from. */
   readonly initAdapter?: string;
   /** Compute each layer again in the backward pass rather than keep what it made: less memory, more time, the same numbers. */
   readonly checkpointing?: boolean;
@@ -85,10 +86,11 @@ export interface FineTuneResult {
  *
  * All that can be known to be wrong is found before the first step. A run that fails leaves nothing behind in `output`.
  */
-export async function fineTune(options: FineTuneOptions): Promise<FineTuneResult> {
-  checkFlags(options);
-  await checkFolder(options.model, 'model folder', modelRemedy);
-  if (options.initAdapter !== undefined) await checkFolder(options.initAdapter, 'adapter folder', adapterRemedy);
+export async function fineTune(given: FineTuneOptions): Promise<FineTuneResult> {
+  checkFlags(given);
+  const warnings: string[] = [];
+  const options = await withFolders(given, { onTransfer: given.onTransfer, onWarning: (text) => void warnings.push(text) });
+  for (const text of warnings) await options.onEvent?.({ type: 'warning', text });
   const folder = await openOutputFolder(options.output, { inputs: [options.model] });
   try {
     return await withRows(options);
@@ -102,10 +104,10 @@ interface Session extends TrainSession {
   readonly trainable: Trainable;
 }
 
-async function withRows(options: FineTuneOptions): Promise<FineTuneResult> {
+async function withRows(options: FineTuneOptions & { readonly baseModel: string }): Promise<FineTuneResult> {
   const { batchSize = 8, gradientAccumulation = 1, method = 'lora', seed = 0 } = options;
   const tokenizer = await readTokenizer(options.model);
-  const model = await openModel(options.model);
+  const model = await openModel(options.model, options);
   const rows = await readRows(options, options.data, { tokenizer, model });
   const evalRows = options.evalData === undefined ? undefined : await readRows(options, options.evalData, { tokenizer, model });
   const steps = options.steps ?? Math.ceil(rows.length / (batchSize * gradientAccumulation));

@@ -1,6 +1,7 @@
-import { readFile, stat } from 'node:fs/promises';
+import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { LowrankError } from '@lowrank/errors';
+import { findModel } from '@lowrank/models';
+import type { TransferProgress } from '@lowrank/models';
 import { writeFileAtomic } from '@lowrank/safetensors';
 
 /** Files of a Hugging Face folder that go with the weights, as far as they are there. */
@@ -16,11 +17,38 @@ const companions = [
   'generation_config.json',
 ];
 
-/** @throws LowrankError `cli.noFolder` */
-export async function checkFolder(path: string, what: string, remedy: string): Promise<void> {
-  const found = await stat(path).catch(() => undefined);
-  if (found?.isDirectory() === true) return;
-  throw new LowrankError({ code: 'cli.noFolder', what: `${what} ${path}`, expected: 'a folder', got: found === undefined ? 'nothing at that path' : 'a file', remedy });
+/** How far a download or the reading of weights is. */
+export interface TransferEvent extends TransferProgress {
+  readonly stage: 'downloading' | 'loading';
+}
+
+/** What a job tells on its way. */
+export interface TransferEvents {
+  readonly onTransfer?: ((event: TransferEvent) => void) | undefined;
+  readonly onWarning?: ((text: string) => void) | undefined;
+}
+
+interface Places {
+  readonly model: string;
+  readonly adapter?: string | undefined;
+  readonly initAdapter?: string | undefined;
+}
+
+/**
+ * The same options with folders on this machine for models and adapters that were given as hub ids or URLs, downloaded where need be; and `baseModel`, the model as it was given.
+ *
+ * @throws LowrankError what models' findModel throws
+ */
+export async function withFolders<Options extends Places>(options: Options, { onTransfer, onWarning }: TransferEvents): Promise<Options & { readonly baseModel: string }> {
+  const find = (text: string, kind: 'model' | 'adapter'): ReturnType<typeof findModel> =>
+    findModel(text, { kind, onWarning, onProgress: (progress) => onTransfer?.({ stage: 'downloading', ...progress }) });
+  const { name, folder } = await find(options.model, 'model');
+  const found: Record<string, string> = { model: folder };
+  for (const key of ['adapter', 'initAdapter'] as const) {
+    const text = options[key];
+    if (text !== undefined) found[key] = (await find(text, 'adapter')).folder;
+  }
+  return { ...options, ...found, baseModel: name };
 }
 
 /** Copies tokenizer and generation files from one model folder to another, bytes untouched, each whole or not at all. Returns their names. */
@@ -37,6 +65,3 @@ export async function copyCompanions(from: string, to: string, names: readonly s
   }
   return copied;
 }
-
-export const modelRemedy = 'A model folder is one of Hugging Face: config.json, model.safetensors and tokenizer.json.';
-export const adapterRemedy = 'An adapter folder is one of PEFT: adapter_config.json and adapter_model.safetensors.';

@@ -4,11 +4,12 @@ import { LowrankError } from '@lowrank/errors';
 import { generate } from '@lowrank/models';
 import { openBackend } from '../device.js';
 import type { BackendOrOpener } from '../device.js';
-import { adapterRemedy, checkFolder, modelRemedy } from './folders.js';
+import type { TransferEvents } from './folders.js';
+import { withFolders } from './folders.js';
 import { openModel } from './openModel.js';
 import { loadAdapterInto } from './trainable.js';
 
-export interface GenerateFolderOptions {
+export interface GenerateFolderOptions extends TransferEvents {
   readonly backend: BackendOrOpener;
   readonly model: string;
   readonly adapter?: string;
@@ -29,12 +30,11 @@ export interface GenerateFolderResult {
 }
 
 /** Continues a prompt with a model folder, with or without an adapter folder; ends at EOS. */
-export async function generateFolder(options: GenerateFolderOptions): Promise<GenerateFolderResult> {
+export async function generateFolder(given: GenerateFolderOptions): Promise<GenerateFolderResult> {
+  const options = await withFolders(given, given);
   const { temperature, seed, onToken } = options;
-  await checkFolder(options.model, 'model folder', modelRemedy);
-  if (options.adapter !== undefined) await checkFolder(options.adapter, 'adapter folder', adapterRemedy);
   const tokenizer = await readTokenizer(options.model);
-  const model = await openModel(options.model);
+  const model = await openModel(options.model, options);
   const { module, contextLength } = model;
   if (options.adapter !== undefined) await loadAdapterInto(model, options.adapter);
   const prompt = promptIds(options.prompt, tokenizer);

@@ -5,11 +5,12 @@ import type { TensorEntry } from '@lowrank/safetensors';
 import { isSafetensorsDtype, writeFileAtomic, writeSafetensors } from '@lowrank/safetensors';
 import { join } from 'node:path';
 import { openOutputFolder } from '../outputFolder.js';
-import { adapterRemedy, checkFolder, copyCompanions, modelRemedy } from './folders.js';
+import type { TransferEvents } from './folders.js';
+import { copyCompanions, withFolders } from './folders.js';
 import { openModel } from './openModel.js';
 import { loadAdapterInto, readAdapterFolder } from './trainable.js';
 
-export interface MergeOptions {
+export interface MergeOptions extends TransferEvents {
   readonly model: string;
   readonly adapter: string;
   readonly output: string;
@@ -29,13 +30,12 @@ export interface MergeResult {
  * Folds an adapter folder into a model folder: W + s·B·A in the dtype of W, on the host, one tensor at a time; every other tensor keeps its bytes. The result is a
  * Hugging Face folder of one file of weights.
  */
-export async function mergeFolders({ model, adapter, output }: MergeOptions): Promise<MergeResult> {
-  await checkFolder(model, 'model folder', modelRemedy);
-  await checkFolder(adapter, 'adapter folder', adapterRemedy);
+export async function mergeFolders(given: MergeOptions): Promise<MergeResult> {
+  const { model, adapter, output } = await withFolders(given, given);
   const folder = await openOutputFolder(output, { inputs: [model, adapter] });
   try {
     // The model itself knows which weights it has and which layers the adapter is for; what does not fit is told before a byte is written.
-    await loadAdapterInto(await openModel(model), adapter);
+    await loadAdapterInto(await openModel(model, given), adapter);
     const loaded = await readAdapterFolder(adapter);
     const stored = await openWeights(await openFolder(model));
     const tensors = [...stored.tensors.values()].map(({ name, dtype, shape }) => ({ name, dtype, shape, read: () => stored.read(name) }));

@@ -1,8 +1,9 @@
 import { withDropout } from '@lowrank/nn';
 import type { CausalModel } from '@lowrank/models';
-import { loadModel, openFolder } from '@lowrank/models';
+import { loadModel, openFolder, TransferMeter } from '@lowrank/models';
 import type { RandomState } from '@lowrank/tensor';
 import type { LossFunction } from '@lowrank/trainer';
+import type { TransferEvents } from './folders.js';
 
 /** A model folder in memory. */
 export interface OpenModel {
@@ -17,8 +18,16 @@ export interface OpenModel {
   trainingLoss(random: RandomState): LossFunction;
 }
 
-export async function openModel(folder: string): Promise<OpenModel> {
-  const module = await loadModel(await openFolder(folder));
+export async function openModel(folder: string, { onTransfer }: TransferEvents = {}): Promise<OpenModel> {
+  let meter: TransferMeter | undefined;
+  let done = 0;
+  const module = await loadModel(await openFolder(folder), {
+    onProgress({ tensor, bytes, totalBytes }) {
+      meter ??= new TransferMeter({ totalBytes });
+      onTransfer?.({ stage: 'loading', ...meter.add(tensor, bytes - done) });
+      done = bytes;
+    },
+  });
   const { vocabularySize, maxPositions } = module.shape;
   return {
     folder,

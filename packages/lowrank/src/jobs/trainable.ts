@@ -21,6 +21,8 @@ export interface AdapterFlags {
   readonly targetModules?: readonly string[];
   readonly seed: number;
   readonly initAdapter?: string;
+  /** What the adapter is for, as it was given: a hub id stays one. Default: the model's folder. */
+  readonly baseModel?: string;
 }
 
 /** A new adapter, or one to go on from, to be saved as PEFT files. */
@@ -31,7 +33,7 @@ export async function trainAdapter(model: OpenModel, flags: AdapterFlags): Promi
   let parameters: readonly TrainedParameter[];
   if (flags.initAdapter === undefined) {
     const { r, alpha, dropout = 0, targetModules = defaultTargets(module.shape.modelType), seed } = flags;
-    config = loraConfig({ r, alpha, dropout, targetModules: asTargets(targetModules), baseModel: model.folder, taskType: 'CAUSAL_LM' });
+    config = loraConfig({ r, alpha, dropout, targetModules: asTargets(targetModules), baseModel: flags.baseModel ?? model.folder, taskType: 'CAUSAL_LM' });
     checkTargets(model, targetModules);
     parameters = injectAdapter(module, config, { outputPath, seed });
   } else {

@@ -1,0 +1,46 @@
+import type { ByteSource } from '@lowrank/safetensors';
+
+/** A finished file in a cache. */
+export interface CachedBlob {
+  readonly source: ByteSource;
+  readonly size: number;
+  /** Another one whenever the file was written to. */
+  readonly stamp: string;
+}
+
+/** An unfinished file in a cache, which is written at its end. */
+export interface PartialBlob {
+  /** Bytes it holds. */
+  readonly size: number;
+  /** All of them, in order. */
+  read(): AsyncIterable<Uint8Array>;
+  append(bytes: Uint8Array): Promise<void>;
+  /** Empties it. */
+  clear(): Promise<void>;
+  /** Keeps what was written, for another time. */
+  close(): Promise<void>;
+}
+
+/**
+ * Where downloads of one model are kept, in the way of the Hugging Face hub: `blobs` by a key that names their content, `snapshots` of file names over blobs, and `refs` from branches and
+ * tags to snapshots.
+ */
+export interface ModelCache {
+  /** Where it lies, for errors. */
+  readonly name: string;
+  ref(revision: string): Promise<string | undefined>;
+  setRef(revision: string, snapshot: string): Promise<void>;
+  /** The files of a snapshot by name, with the keys of their blobs where these are known. */
+  files(snapshot: string): Promise<ReadonlyMap<string, string | undefined>>;
+  open(snapshot: string, name: string): Promise<ByteSource | undefined>;
+  link(snapshot: string, name: string, key: string): Promise<void>;
+  blob(key: string): Promise<CachedBlob | undefined>;
+  partial(key: string): Promise<PartialBlob>;
+  /** Makes the partial one the blob. */
+  finish(key: string): Promise<void>;
+  /** Removes blob and partial blob. */
+  drop(key: string): Promise<void>;
+  /** The stamp of the blob whose bytes were last found right. */
+  verified(key: string): Promise<string | undefined>;
+  setVerified(key: string, stamp: string): Promise<void>;
+}

@@ -1,0 +1,98 @@
+import { fileSource } from '@lowrank/safetensors';
+import type { FileHandle } from 'node:fs/promises';
+import type { ModelCache, PartialBlob } from './cache.js';
+
+/** The folder of a hub id in the hub's cache, as huggingface_hub names it. */
+export const repoFolder = (id: string): string => `models--${id.split('/').join('--')}`;
+
+/**
+ * The hub's cache on disk, in huggingface_hub's layout, so that Python and Lowrank share what either has downloaded: `blobs/<etag>`, `snapshots/<commit>/<file>` as links to them,
+ * `refs/<branch>`; `blobs/<etag>.incomplete` is a download that goes on from where it ended. Beside these, `.verified/<etag>` holds size and time of the blob when its checksum was last
+ * found right, so that it is computed again only when the file has changed since.
+ *
+ * @param path the folder of one repository, such as ~/.cache/huggingface/hub/models--owner--name
+ */
+export async function folderCache(path: string): Promise<ModelCache> {
+  const fs = await import('node:fs/promises');
+  const paths = await import('node:path');
+  const join = (...parts: readonly string[]): string => paths.join(...parts);
+  const blobPath = (key: string): string => join(path, 'blobs', key);
+  const partialPath = (key: string): string => `${blobPath(key)}.incomplete`;
+  const verifiedPath = (key: string): string => join(path, '.verified', key);
+  const text = async (file: string): Promise<string | undefined> => (await fs.readFile(file, 'utf8').catch(() => undefined))?.trim();
+  const write = async (file: string, content: string): Promise<void> => {
+    await fs.mkdir(paths.dirname(file), { recursive: true });
+    await fs.writeFile(file, content);
+  };
+
+  return {
+    name: path,
+    ref: (revision) => text(join(path, 'refs', revision)),
+    setRef: (revision, snapshot) => write(join(path, 'refs', revision), snapshot),
+    async files(snapshot) {
+      const folder = join(path, 'snapshots', snapshot);
+      const names = await fs.readdir(folder).catch(() => []);
+      const keyOf = async (name: string): Promise<string | undefined> => {
+        const target = await fs.readlink(join(folder, name)).catch(() => undefined);
+        return target === undefined ? undefined : paths.basename(target);
+      };
+      return new Map(await Promise.all(names.map(async (name) => [name, await keyOf(name)] as const)));
+    },
+    async open(snapshot, name) {
+      const file = join(path, 'snapshots', snapshot, name);
+      return (await fs.stat(file).catch(() => undefined))?.isFile() === true ? fileSource(file) : undefined;
+    },
+    async link(snapshot, name, key) {
+      const file = join(path, 'snapshots', snapshot, name);
+      await fs.mkdir(paths.dirname(file), { recursive: true });
+      await fs.rm(file, { force: true });
+      // Where links need a privilege (Windows), a hard link or a copy does.
+      await fs.symlink(`../../blobs/${key}`, file).catch(() => fs.link(blobPath(key), file).catch(() => fs.copyFile(blobPath(key), file)));
+    },
+    async blob(key) {
+      const stat = await fs.stat(blobPath(key)).catch(() => undefined);
+      return stat?.isFile() === true ? { source: fileSource(blobPath(key)), size: stat.size, stamp: `${stat.size} ${stat.mtimeMs}` } : undefined;
+    },
+    async partial(key) {
+      await fs.mkdir(join(path, 'blobs'), { recursive: true });
+      return partialFile(await fs.open(partialPath(key), 'a+'));
+    },
+    finish: (key) => fs.rename(partialPath(key), blobPath(key)),
+    async drop(key) {
+      for (const file of [blobPath(key), partialPath(key), verifiedPath(key)]) await fs.rm(file, { force: true });
+    },
+    verified: (key) => text(verifiedPath(key)),
+    // A cache that cannot be written to is checked each time.
+    setVerified: (key, stamp) => write(verifiedPath(key), stamp).catch(() => undefined),
+  };
+}
+
+async function partialFile(file: FileHandle): Promise<PartialBlob> {
+  let { size } = await file.stat();
+  return {
+    get size() {
+      return size;
+    },
+    async *read() {
+      const piece = new Uint8Array(1 << 20);
+      for (let at = 0; at < size; ) {
+        const { bytesRead } = await file.read(piece, 0, Math.min(piece.length, size - at), at);
+        if (bytesRead === 0) return;
+        at += bytesRead;
+        yield piece.subarray(0, bytesRead);
+      }
+    },
+    async append(bytes) {
+      for (let done = 0; done < bytes.length; ) done += (await file.write(bytes, done)).bytesWritten;
+      size += bytes.length;
+    },
+    async clear() {
+      await file.truncate(0);
+      size = 0;
+    },
+    async close() {
+      await file.sync();
+      await file.close();
+    },
+  };
+}

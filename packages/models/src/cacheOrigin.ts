@@ -1,0 +1,124 @@
+import { blobSource } from '@lowrank/safetensors';
+import type { ModelCache, PartialBlob } from './cache.js';
+
+/**
+ * Bytes of one piece. A page may write a file of the origin's private file system only as a whole, so a download is kept in pieces: what a closed tab loses is the piece that was under way.
+ */
+const pieceBytes = 16 * 2 ** 20;
+
+/**
+ * A cache in the origin's private file system (browsers), laid out as the hub's: `refs`, `snapshots` (files that hold a blob's key) and `blobs`, each a folder of pieces that becomes valid
+ * with the file `complete` in it.
+ *
+ * @param root a folder of `navigator.storage.getDirectory()`
+ */
+export function originCache(root: FileSystemDirectoryHandle): ModelCache {
+  const folder = (path: readonly string[], create = false): Promise<FileSystemDirectoryHandle | undefined> => descend(root, path, create);
+  const text = async (path: readonly string[]): Promise<string | undefined> => (await (await fileIn(await folder(path.slice(0, -1)), path.at(-1) ?? ''))?.text())?.trim();
+  const write = async (path: readonly string[], content: string): Promise<void> => put(await folder(path.slice(0, -1), true), path.at(-1) ?? '', content);
+  /** The pieces of a blob, in order. */
+  const pieces = async (key: string): Promise<File[]> => {
+    const home = await folder(['blobs', key]);
+    const files: File[] = [];
+    for (let at = 0; ; at++) {
+      const piece = await fileIn(home, pieceName(at));
+      if (piece === undefined) return files;
+      files.push(piece);
+    }
+  };
+  const blob: ModelCache['blob'] = async (key) => {
+    if ((await text(['blobs', key, 'complete'])) === undefined) return undefined;
+    const files = await pieces(key);
+    const whole = new Blob(files);
+    return { source: blobSource(whole, key), size: whole.size, stamp: `${whole.size} ${Math.max(0, ...files.map(({ lastModified }) => lastModified))}` };
+  };
+
+  return {
+    name: `the browser's storage (${root.name})`,
+    ref: (revision) => text(['refs', encodeURIComponent(revision)]),
+    setRef: (revision, snapshot) => write(['refs', encodeURIComponent(revision)], snapshot),
+    async files(snapshot) {
+      const found = new Map<string, string>();
+      const home = await folder(['snapshots', snapshot]);
+      if (home === undefined) return found;
+      // TypeScript's DOM library has no names to iterate.
+      for await (const name of (home as FileSystemDirectoryHandle & { keys(): AsyncIterable<string> }).keys()) found.set(name, (await text(['snapshots', snapshot, name])) ?? '');
+      return found;
+    },
+    async open(snapshot, name) {
+      const key = await text(['snapshots', snapshot, name]);
+      return key === undefined ? undefined : (await blob(key))?.source;
+    },
+    link: (snapshot, name, key) => write(['snapshots', snapshot, name], key),
+    blob,
+    async partial(key) {
+      const home = await folder(['blobs', key], true);
+      if (home === undefined) throw new Error('a folder that was just made is missing');
+      return partialPieces(home, await pieces(key));
+    },
+    finish: (key) => write(['blobs', key, 'complete'], 'yes'),
+    async drop(key) {
+      for (const path of [['blobs', key], ['.verified', key]]) await (await folder(path.slice(0, -1)))?.removeEntry(key, { recursive: true }).catch(() => undefined);
+    },
+    verified: (key) => text(['.verified', key]),
+    setVerified: (key, stamp) => write(['.verified', key], stamp),
+  };
+}
+
+const pieceName = (at: number): string => `${String(at).padStart(6, '0')}.piece`;
+
+function partialPieces(home: FileSystemDirectoryHandle, files: File[]): PartialBlob {
+  let written = files.length;
+  let size = files.reduce((total, file) => total + file.size, 0);
+  let waiting: Uint8Array[] = [];
+  let waitingBytes = 0;
+  const flush = async (): Promise<void> => {
+    if (waitingBytes === 0) return;
+    await put(home, pieceName(written), new Blob(waiting.map((bytes) => new Uint8Array(bytes))));
+    written++;
+    waiting = [];
+    waitingBytes = 0;
+  };
+  return {
+    get size() {
+      return size;
+    },
+    async *read() {
+      for (const file of files) yield new Uint8Array(await file.arrayBuffer());
+    },
+    async append(bytes) {
+      waiting.push(bytes.slice());
+      waitingBytes += bytes.length;
+      size += bytes.length;
+      if (waitingBytes >= pieceBytes) await flush();
+    },
+    async clear() {
+      for (let at = 0; at < written; at++) await home.removeEntry(pieceName(at));
+      files = [];
+      waiting = [];
+      written = waitingBytes = size = 0;
+    },
+    close: flush,
+  };
+}
+
+async function descend(root: FileSystemDirectoryHandle, path: readonly string[], create: boolean): Promise<FileSystemDirectoryHandle | undefined> {
+  let at: FileSystemDirectoryHandle | undefined = root;
+  for (const name of path) at = await at?.getDirectoryHandle(name, { create }).catch((error: unknown) => missing(error));
+  return at;
+}
+
+async function fileIn(folder: FileSystemDirectoryHandle | undefined, name: string): Promise<File | undefined> {
+  return (await folder?.getFileHandle(name).catch((error: unknown) => missing(error)))?.getFile();
+}
+
+async function put(folder: FileSystemDirectoryHandle | undefined, name: string, content: string | Blob): Promise<void> {
+  const writable = await (await folder?.getFileHandle(name, { create: true }))?.createWritable();
+  await writable?.write(content);
+  await writable?.close();
+}
+
+function missing(error: unknown): undefined {
+  if (error instanceof DOMException && (error.name === 'NotFoundError' || error.name === 'TypeMismatchError')) return undefined;
+  throw error;
+}

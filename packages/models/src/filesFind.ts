@@ -1,0 +1,86 @@
+import { LowrankError } from '@lowrank/errors';
+import { folderCache, repoFolder } from './cacheFolder.js';
+import type { DownloadOptions } from './filesRemote.js';
+import { downloadModel } from './filesRemote.js';
+import type { HubId } from './hub.js';
+import { parseHubId } from './hub.js';
+import { keyOf } from './hubUrl.js';
+
+export interface FindOptions extends Pick<DownloadOptions, 'fetch' | 'onProgress' | 'onWarning' | 'signal' | 'pause'> {
+  /** What errors call it. Default: model. */
+  readonly kind?: 'model' | 'adapter';
+  /** Default: process.env. */
+  readonly env?: Readonly<Record<string, string | undefined>> | undefined;
+}
+
+/** A model or adapter on disk. */
+export interface FoundModel {
+  /** What was asked for: a folder as it was given, `owner/name`, a URL. */
+  readonly name: string;
+  readonly folder: string;
+}
+
+/**
+ * The folder of a model or an adapter on this machine (Node), downloaded where it is not one yet.
+ *
+ * `text` is a folder; or `owner/name` or `owner/name@revision` on the hub; or the URL of a folder with such files. A folder that exists goes before a hub id of the same letters. The
+ * environment counts as for Python's huggingface_hub: HF_ENDPOINT, HF_TOKEN (or the token that `hf auth login` left), HF_HOME, HF_HUB_CACHE, HF_HUB_OFFLINE. Models of the hub lie in its own
+ * cache, shared with Python; those of other URLs in `HF_HOME/lowrank`.
+ *
+ * @throws LowrankError `models.noFolder`, and what downloadModel throws
+ */
+export async function findModel(text: string, { env = process.env, kind = 'model', ...options }: FindOptions = {}): Promise<FoundModel> {
+  const { stat } = await import('node:fs/promises');
+  const paths = await import('node:path');
+  const found = await stat(text).catch(() => undefined);
+  if (found?.isDirectory() === true) return { name: text, folder: text };
+  const endpoint = (env['HF_ENDPOINT'] ?? 'https://huggingface.co').replace(/\/+$/, '');
+  const from = found === undefined ? remoteOf(text, endpoint) : undefined;
+  if (from === undefined) {
+    throw new LowrankError({
+      code: 'models.noFolder',
+      what: `${kind} folder ${text}`,
+      expected: 'a folder',
+      got: found === undefined ? 'nothing at that path' : 'a file',
+      remedy: `${kind === 'model' ? 'A model folder is one of Hugging Face: config.json, model.safetensors and tokenizer.json' : 'An adapter folder is one of PEFT: adapter_config.json and adapter_model.safetensors'}. A hub id (owner/name) or a URL will do too.`,
+    });
+  }
+  const home = await hubHome(env);
+  const hub = env['HF_HUB_CACHE'] ?? env['HUGGINGFACE_HUB_CACHE'] ?? paths.join(home, 'hub');
+  const path = typeof from === 'string' ? paths.join(home, 'lowrank', await urlFolder(from)) : paths.join(hub, repoFolder(from.id));
+  const { snapshot } = await downloadModel(from, { ...options, endpoint, token: await tokenOf(env, home), offline: isOn(env['HF_HUB_OFFLINE']), cache: await folderCache(path) });
+  return { name: typeof from === 'string' || from.revision === 'main' ? text : `${from.id}@${from.revision}`, folder: paths.join(path, 'snapshots', snapshot) };
+}
+
+/** A page of the hub is its repository; any other URL is a folder. */
+function remoteOf(text: string, endpoint: string): HubId | string | undefined {
+  if (!/^https?:\/\//.test(text)) return parseHubId(text);
+  const url = URL.canParse(text) ? new URL(text) : undefined;
+  if (url === undefined) return undefined;
+  const hubs = [new URL(endpoint).host, 'huggingface.co', 'hf.co'];
+  const [owner, name, kind, ...revision] = url.pathname.split('/').filter((part) => part !== '').map(decodeURIComponent);
+  const isPage = hubs.includes(url.host) && owner !== undefined && name !== undefined && (kind === undefined || kind === 'tree');
+  return isPage ? parseHubId(`${owner}/${name}${revision.length === 0 ? '' : `@${revision.join('/')}`}`) : text;
+}
+
+async function hubHome(env: Readonly<Record<string, string | undefined>>): Promise<string> {
+  const paths = await import('node:path');
+  const { homedir } = await import('node:os');
+  return env['HF_HOME'] ?? paths.join(env['XDG_CACHE_HOME'] ?? paths.join(homedir(), '.cache'), 'huggingface');
+}
+
+async function urlFolder(url: string): Promise<string> {
+  const key = await keyOf(url);
+  return `${url.replace(/^https?:\/\//, '').replace(/[^\w.-]+/g, '-').slice(0, 80)}-${key.slice(4, 12)}`;
+}
+
+async function tokenOf(env: Readonly<Record<string, string | undefined>>, home: string): Promise<string | undefined> {
+  const given = env['HF_TOKEN']?.trim();
+  if (given !== undefined && given !== '') return given;
+  const { readFile } = await import('node:fs/promises');
+  const paths = await import('node:path');
+  const kept = (await readFile(env['HF_TOKEN_PATH'] ?? paths.join(home, 'token'), 'utf8').catch(() => ''))?.trim();
+  return kept === '' ? undefined : kept;
+}
+
+const isOn = (value: string | undefined): boolean => value !== undefined && ['1', 'true', 'yes', 'on'].includes(value.toLowerCase());
