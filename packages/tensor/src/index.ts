@@ -57,6 +57,8 @@ export { buildPlan } from './plan/build.js';
 export type { PlanOptions } from './plan/build.js';
 export { dumpGraph, dumpPlan, planCost } from './plan/dump.js';
 export type { PlanCost } from './plan/dump.js';
+export { planMemory } from './plan/memory.js';
+export type { PlanMemory } from './plan/memory.js';
 export { assign, trace } from './trace.js';
 export type { Effect, HostTensor, InputSpec, Trace, Traceable } from './trace.js';
 export { runUnplanned } from './unplanned.js';

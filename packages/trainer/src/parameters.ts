@@ -51,14 +51,18 @@ export async function flattenParameters(
   spec: Pick<BackendSpec, 'maxBindingBytes' | 'maxBufferBytes'>,
   { weightDecay = 0 }: { weightDecay?: number } = {},
 ): Promise<FlatVector[]> {
-  const unique = parameters.filter(({ parameter }, at) => parameters.findIndex((other) => other.parameter === parameter) === at);
-  if (unique.length === 0) {
-    throw new LowrankError({ code: 'trainer.nothingToTrain', what: 'the parameters to train', expected: 'at least one', got: 'none', remedy: 'Inject an adapter, or unfreeze weights, before training.' });
-  }
-  unique.forEach((trained) => checkParameter(trained, spec));
   const vectors: FlatVector[] = [];
-  for (const group of groupBySize(unique, spec.maxBindingBytes)) vectors.push(await flatten(group, weightDecay));
+  for (const group of groups(parameters, spec)) vectors.push(await flatten(group, weightDecay));
   return vectors;
+}
+
+/** The same vectors without their values, for planning: each holds nothing and costs nothing until it is used. Throws the same. */
+export function outlineParameters(parameters: readonly TrainedParameter[], spec: Pick<BackendSpec, 'maxBindingBytes' | 'maxBufferBytes'>): FlatVector[] {
+  return groups(parameters, spec).map((group) => {
+    const layout = layOut(group);
+    const { size } = layout;
+    return takeOver(group, layout, { parameters: persistent([size], { name: 'parameters' }), table: persistent([size / segmentBlock, 2], { name: 'optimizerTable' }) });
+  });
 }
 
 /** Frees the optimizer's state and, with `weights`, the trained parameters too: their views are dead afterwards. */
@@ -78,6 +82,17 @@ function checkParameter({ name, parameter: { tensor: value } }: TrainedParameter
   }
 }
 
+/** Each parameter once, checked, in groups that fit a binding. */
+function groups(parameters: readonly TrainedParameter[], spec: Pick<BackendSpec, 'maxBindingBytes' | 'maxBufferBytes'>): TrainedParameter[][] {
+  const seen = new Set<TrainedParameter['parameter']>();
+  const unique = parameters.filter(({ parameter }) => !seen.has(parameter) && seen.add(parameter));
+  if (unique.length === 0) {
+    throw new LowrankError({ code: 'trainer.nothingToTrain', what: 'the parameters to train', expected: 'at least one', got: 'none', remedy: 'Inject an adapter, or unfreeze weights, before training.' });
+  }
+  unique.forEach((trained) => checkParameter(trained, spec));
+  return groupBySize(unique, spec.maxBindingBytes);
+}
+
 function groupBySize(parameters: readonly TrainedParameter[], maxBytes: number): TrainedParameter[][] {
   const groups: TrainedParameter[][] = [];
   let bytes = Infinity;
@@ -93,36 +108,44 @@ function groupBySize(parameters: readonly TrainedParameter[], maxBytes: number):
   return groups;
 }
 
+interface Layout {
+  readonly size: number;
+  readonly segments: readonly Segment[];
+}
+
+function layOut(group: readonly TrainedParameter[]): Layout {
+  let size = 0;
+  const segments = group.map(({ name, parameter: { tensor: { shape } } }): Segment => {
+    const offset = size;
+    size += padded(sizeOf(shape));
+    return { name, offset, shape };
+  });
+  return { size, segments };
+}
+
 async function flatten(group: readonly TrainedParameter[], weightDecay: number): Promise<FlatVector> {
-  const size = group.reduce((total, { parameter }) => total + padded(parameter.tensor.size), 0);
+  const layout = layOut(group);
+  const { size, segments } = layout;
   const values = new Float32Array(size);
   const table = new Float32Array((2 * size) / segmentBlock);
-  const segments: Segment[] = [];
-  let offset = 0;
-  for (const { name, parameter, learningRateFactor = 1, weightDecay: own = weightDecay } of group) {
-    const { shape } = parameter.tensor;
+  for (const [at, { parameter, learningRateFactor = 1, weightDecay: own = weightDecay }] of group.entries()) {
+    const offset = segments[at]?.offset ?? 0;
     values.set(await valuesOf(parameter.tensor), offset);
-    segments.push({ name, offset, shape });
-    const next = offset + padded(sizeOf(shape));
+    const next = segments[at + 1]?.offset ?? size;
     for (let block = offset / segmentBlock; block < next / segmentBlock; block++) table.set([learningRateFactor, own], 2 * block);
-    offset = next;
   }
-  const flat = tensor(values, [size], { name: 'parameters' });
+  return takeOver(group, layout, { parameters: tensor(values, [size], { name: 'parameters' }), table: tensor(table, [size / segmentBlock, 2], { name: 'optimizerTable' }) });
+}
+
+/** The parameters become views of the flat vector; the tensors that they were are freed. */
+function takeOver(group: readonly TrainedParameter[], { size, segments }: Layout, { parameters, table }: { parameters: Tensor; table: Tensor }): FlatVector {
   const views = group.map(({ parameter }, at) => {
-    const view = viewAt(flat, segments[at]?.offset ?? 0, parameter.tensor.shape);
+    const view = viewAt(parameters, segments[at]?.offset ?? 0, parameter.tensor.shape);
     parameter.tensor.dispose();
     parameter.tensor = view;
     return view;
   });
-  return {
-    size,
-    segments,
-    views,
-    parameters: flat,
-    firstMoment: persistent([size], { name: 'firstMoment' }),
-    secondMoment: persistent([size], { name: 'secondMoment' }),
-    table: tensor(table, [size / segmentBlock, 2], { name: 'optimizerTable' }),
-  };
+  return { size, segments, views, parameters, firstMoment: persistent([size], { name: 'firstMoment' }), secondMoment: persistent([size], { name: 'secondMoment' }), table };
 }
 
 /** Values of a persistent tensor, or of a view of one (a parameter that has been trained before). */

@@ -1,11 +1,11 @@
-import { LowrankError } from '@lowrank/errors';
 import type { Backend, BackendSpec, DeviceBuffer, Executable, HostArray, MemoryReport, Plan } from '@lowrank/tensor';
 import { BufferStore } from './buffers.js';
 import { requestDevice } from './device.js';
 import type { DeviceOptions, WebgpuDevice } from './device.js';
 import { prepareExecutable } from './executable.js';
 import type { KernelContext, KernelEntry, Tuning } from './kernel.js';
-import { kernels as coreKernels } from './kernels/index.js';
+import { kernelLookup, specOf } from './spec.js';
+import type { KernelLookup } from './spec.js';
 
 export interface WebgpuBackendOptions extends DeviceOptions {
   /** Overrides of the kernels' own choices. */
@@ -26,7 +26,7 @@ export class WebgpuBackend implements Backend {
   readonly #store: BufferStore;
   readonly #software: boolean;
   readonly #tuning: Tuning;
-  readonly #kernels: ReadonlyMap<string, KernelEntry>;
+  readonly #kernel: KernelLookup;
 
   constructor(
     readonly device: WebgpuDevice,
@@ -35,17 +35,8 @@ export class WebgpuBackend implements Backend {
     this.#store = new BufferStore(device);
     this.#software = options.kernelStyle === undefined ? device.software : options.kernelStyle === 'software';
     this.#tuning = options.tuning ?? {};
-    this.#kernels = new Map(Object.entries({ ...coreKernels, ...options.kernels }));
-    const choice = { software: this.#software, tuning: this.#tuning };
-    this.spec = {
-      alignment: device.limits.minStorageBufferOffsetAlignment,
-      maxBufferBytes: device.limits.maxBufferSize,
-      maxBindingBytes: device.limits.maxStorageBufferBindingSize,
-      maxOperands: device.limits.maxStorageBuffersPerShaderStage,
-      separateReadWrite: true,
-      fusion: { elementwiseInstructions: options.elementwiseInstructions ?? 24, matmulEpilogue: options.matmulEpilogue ?? true },
-      workspaceBytes: (op, inputs, outputs, attrs) => this.#kernel(op).workspace(inputs, outputs, attrs, choice),
-    };
+    this.#kernel = kernelLookup(options.kernels);
+    this.spec = specOf(device.limits, { ...options, software: this.#software });
   }
 
   get description(): string {
@@ -87,18 +78,6 @@ export class WebgpuBackend implements Backend {
 
   dispose(): void {
     this.device.dispose();
-  }
-
-  #kernel(op: string): KernelEntry {
-    const kernel = this.#kernels.get(op);
-    if (kernel !== undefined) return kernel;
-    throw new LowrankError({
-      code: 'webgpu.unsupported-op',
-      what: `op ${op}`,
-      expected: 'an op with a WebGPU kernel',
-      got: 'one without',
-      remedy: 'Pass the kernels of the package that declares the op to the backend.',
-    });
   }
 }
 

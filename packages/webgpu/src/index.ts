@@ -11,3 +11,5 @@ export { defineKernel, operand } from './kernel.js';
 export type { Binding, ChoiceContext, Kernel, KernelContext, KernelEntry, KernelStep, Launch, Slice, Tuning } from './kernel.js';
 export { grid, literal, mainHead, nonFinite, Shader } from './shader.js';
 export type { BoundType } from './shader.js';
+export { portableSpec } from './spec.js';
+export type { SpecOptions } from './spec.js';

@@ -1,0 +1,56 @@
+import { LowrankError } from '@lowrank/errors';
+import type { BackendSpec } from '@lowrank/tensor';
+import { defaultLimits } from './constants.js';
+import type { Limits } from './constants.js';
+import type { KernelEntry, Tuning } from './kernel.js';
+import { kernels as coreKernels } from './kernels/index.js';
+
+export interface SpecOptions {
+  /** Write kernels for a software adapter or for a real GPU. */
+  readonly software: boolean;
+  readonly tuning?: Tuning;
+  /** Kernels of ops that other packages declare, by op name. */
+  readonly kernels?: Readonly<Record<string, KernelEntry>>;
+  readonly elementwiseInstructions?: number;
+  readonly matmulEpilogue?: boolean;
+}
+
+/** The kernel of an op among all kernels of a backend. @throws LowrankError `webgpu.unsupported-op` */
+export type KernelLookup = (op: string) => KernelEntry;
+
+export function kernelLookup(more: Readonly<Record<string, KernelEntry>> = {}): KernelLookup {
+  const table = new Map(Object.entries({ ...coreKernels, ...more }));
+  return (op) => {
+    const kernel = table.get(op);
+    if (kernel !== undefined) return kernel;
+    throw new LowrankError({
+      code: 'webgpu.unsupported-op',
+      what: `op ${op}`,
+      expected: 'an op with a WebGPU kernel',
+      got: 'one without',
+      remedy: 'Pass the kernels of the package that declares the op to the backend.',
+    });
+  };
+}
+
+/** What the compiler may assume of a device with these limits. */
+export function specOf(limits: Limits, { software, tuning = {}, kernels, elementwiseInstructions = 24, matmulEpilogue = true }: SpecOptions): BackendSpec {
+  const kernel = kernelLookup(kernels);
+  return {
+    alignment: limits.minStorageBufferOffsetAlignment,
+    maxBufferBytes: limits.maxBufferSize,
+    maxBindingBytes: limits.maxStorageBufferBindingSize,
+    maxOperands: limits.maxStorageBuffersPerShaderStage,
+    separateReadWrite: true,
+    fusion: { elementwiseInstructions, matmulEpilogue },
+    workspaceBytes: (op, inputs, outputs, attrs) => kernel(op).workspace(inputs, outputs, attrs, { software, tuning }),
+  };
+}
+
+/**
+ * What the compiler may assume of a GPU that is not at hand, to plan for it: the portable kernels, WebGPU's default limits where no others are given. Some GPUs offer
+ * more and get plans of the same bytes; a limit that is too low for a plan is an error when it is made.
+ */
+export function portableSpec(limits: Partial<Limits> = {}, options: Partial<SpecOptions> = {}): BackendSpec {
+  return specOf({ ...defaultLimits, ...limits }, { software: false, ...options });
+}
