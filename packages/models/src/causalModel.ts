@@ -3,7 +3,7 @@ import type { AttentionContext, LayerCache } from '@lowrank/nn';
 import { Linear, Module } from '@lowrank/nn';
 import type { Parameter } from '@lowrank/nn';
 import type { Tensor } from '@lowrank/tensor';
-import { linear, linearCrossEntropy, reshape, scope } from '@lowrank/tensor';
+import { linear, linearCrossEntropy, reshape, scope, softCapped } from '@lowrank/tensor';
 
 /** What every language model says about itself, under whatever names its config has. */
 export interface ModelShape {
@@ -35,7 +35,10 @@ export interface LossBatch {
 export abstract class CausalModel extends Module {
   abstract readonly shape: ModelShape;
   /** The path of the output embedding, which 'all-linear' leaves out. */
-  readonly outputPath = 'lm_head';
+  readonly outputPath: string = 'lm_head';
+
+  /** Bound of the logits, toward which tanh bends them (Gemma 2); 0 for none. */
+  protected readonly logitSoftcap: number = 0;
 
   /** ids i32 [B, T] → hidden states after the final norm [B, T, hiddenSize]. */
   abstract hidden(ids: Tensor, context: AttentionContext, caches?: readonly LayerCache[]): Tensor;
@@ -46,12 +49,12 @@ export abstract class CausalModel extends Module {
   /** Σ over positions with a label of −log p(label | what precedes it): the logits never exist as a whole. */
   loss({ ids, labels, positions, segments }: LossBatch): Tensor {
     const hidden = this.hidden(ids, { positions, segments });
-    return scope(this.outputPath, () => linearCrossEntropy(reshape(hidden, [ids.size, this.shape.hiddenSize]), this.plainOutput().tensor, reshape(labels, [ids.size])));
+    return scope(this.outputPath, () => linearCrossEntropy(reshape(hidden, [ids.size, this.shape.hiddenSize]), this.plainOutput().tensor, reshape(labels, [ids.size]), { softcap: this.logitSoftcap }));
   }
 
   /** Hidden rows [N, hiddenSize] → logits [N, V]. */
   logits(rows: Tensor): Tensor {
-    return scope(this.outputPath, () => linear(rows, this.plainOutput().tensor));
+    return scope(this.outputPath, () => softCapped(linear(rows, this.plainOutput().tensor), this.logitSoftcap));
   }
 
   private plainOutput(): Parameter {

@@ -21,6 +21,26 @@ export class ConfigReader {
     return typeof value === 'number' && Number.isInteger(value) && value > 0 ? value : this.fail(key, 'a whole number above 0', value);
   }
 
+  /** Undefined where the config says null, or leaves the key out and there is no fallback. */
+  optionalNumber(key: string, fallback?: number): number | undefined {
+    const value = this.json[key] === undefined ? fallback : this.json[key];
+    return value === undefined || value === null ? undefined : this.number(key, fallback);
+  }
+
+  optionalInteger(key: string, fallback?: number): number | undefined {
+    return this.optionalNumber(key, fallback) === undefined ? undefined : this.integer(key, fallback);
+  }
+
+  numbers(key: string): number[] {
+    const value = this.json[key];
+    return Array.isArray(value) && value.every((each) => typeof each === 'number') ? value : this.fail(key, 'a list of numbers', value);
+  }
+
+  strings(key: string): string[] {
+    const value = this.json[key];
+    return Array.isArray(value) && value.every((each) => typeof each === 'string') ? value : this.fail(key, 'a list of strings', value);
+  }
+
   number(key: string, fallback?: number): number {
     const value = this.json[key] ?? fallback;
     return typeof value === 'number' && Number.isFinite(value) ? value : this.fail(key, 'a number', value);
@@ -36,9 +56,9 @@ export class ConfigReader {
     return typeof value === 'string' ? value : this.fail(key, 'a string', value);
   }
 
-  /** One id or a list of ids; empty when absent. */
-  ids(key: string): number[] {
-    const value = this.json[key] ?? [];
+  /** One id or a list of ids; empty when null, and `fallback` when absent. */
+  ids(key: string, fallback: number | readonly number[] = []): number[] {
+    const value = (this.json[key] === undefined ? fallback : this.json[key]) ?? [];
     const ids: unknown[] = Array.isArray(value) ? value : [value];
     return ids.map((id) => (typeof id === 'number' && Number.isInteger(id) ? id : this.fail(key, 'token ids', value)));
   }
@@ -47,6 +67,17 @@ export class ConfigReader {
     const value = this.json[key] ?? undefined;
     if (value === undefined) return undefined;
     return typeof value === 'object' && !Array.isArray(value) ? new ConfigReader(value as Record<string, unknown>, `${key} in ${this.name}`) : this.fail(key, 'an object', value);
+  }
+
+  /** The value, where it is one that this model's code has; else refuses the feature by name. */
+  oneOf<T extends string>(key: string, known: readonly T[], fallback: T): T {
+    const value = this.string(key, fallback);
+    return known.find((each) => each === value) ?? this.refuse(key, known.map((each) => `"${each}"`).join(' or '));
+  }
+
+  /** Refuses a key that asks for something, be it a number other than 0 or true, which this model's code does not have. */
+  requireOff(...keys: readonly string[]): void {
+    for (const key of keys) if (this.has(key) && this.json[key] !== 0 && this.json[key] !== false) this.refuse(key, 'none');
   }
 
   /** Refuses a feature that this model's code does not have. */

@@ -16,7 +16,7 @@ test('a config of transformers 4', () => {
 });
 
 test('without the optional keys: as many key heads as heads, no ties, no biases', () => {
-  expect(parse({ num_key_value_heads: undefined, tie_word_embeddings: undefined, rope_theta: undefined, eos_token_id: undefined })).toMatchObject({ keyHeads: 4, tied: false, eosIds: [], rotary: { theta: 10_000 } });
+  expect(parse({ num_key_value_heads: undefined, tie_word_embeddings: undefined, rope_theta: undefined, eos_token_id: undefined })).toMatchObject({ keyHeads: 4, tied: false, eosIds: [2], rotary: { theta: 10_000 } });
 });
 
 test('a head size of its own', () => {
@@ -36,8 +36,8 @@ test('linear scaling under its old key', () => {
 
 describe('refused, by name', () => {
   test.each<[Record<string, unknown>, RegExp]>([
-    [{ rope_scaling: { type: 'dynamic', factor: 2 } }, /type in rope_scaling in here\/config\.json.*"llama3", got "dynamic"/],
-    [{ rope_parameters: { rope_type: 'yarn', factor: 2 } }, /rope_type in rope_parameters.*"yarn"/],
+    [{ rope_scaling: { type: 'proportional', factor: 2 } }, /type in rope_scaling in here\/config\.json.*"llama3" or "yarn", got "proportional"/],
+    [{ rope_scaling: { type: 'dynamic' } }, /factor in rope_scaling.*a number, got nothing/],
     [{ rope_scaling: { rope_type: 'longrope', short_factor: [1] } }, /"longrope"/],
     [{ rope_scaling: { rope_type: 'llama3', factor: 2 } }, /low_freq_factor/],
     [{ hidden_act: 'gelu' }, /hidden_act in here\/config\.json: expected "silu", got "gelu"/],

@@ -11,7 +11,7 @@ export interface LayerCache {
 
 /** What attention needs besides the hidden states. */
 export interface AttentionContext {
-  /** i32 [B, T]: the place of each token in its document. */
+  /** i32 [B, T]: the place of each token in its document: below T, or the cache's capacity. */
   readonly positions: Tensor;
   /** i32 [B, T, 2]: the bounds of each token's document within its row, for packed and padded rows. */
   readonly segments?: Tensor | undefined;
@@ -54,6 +54,9 @@ export abstract class AttentionBase extends Module {
       return attention(q, keys, values, { lengths, ...scores });
     }
     if (this.prefix === undefined) return attention(q, k, v, { segments, ...scores });
+    if (scores.window !== undefined && scores.window > 0) {
+      throw new LowrankError({ code: 'nn.prefix', what: 'attention with a key/value prefix', expected: 'no sliding window, which would cut the prefix off', got: `a window of ${scores.window}`, remedy: 'Use another adapter method for this model.' });
+    }
     const prefix = this.prefix();
     // Aligned at the end, so that every query sees the whole prefix before its own row.
     return attention(q, concat([prefix.keys, k], 1), concat([prefix.values, v], 1), scores);

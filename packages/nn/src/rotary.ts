@@ -1,64 +1,87 @@
 import type { Tensor } from '@lowrank/tensor';
-import { rope, tensor } from '@lowrank/tensor';
-
-/** Llama 3's stretching of low frequencies (Hugging Face's `rope_type: "llama3"`). */
-export interface Llama3Scaling {
-  readonly type: 'llama3';
-  readonly factor: number;
-  readonly lowFrequencyFactor: number;
-  readonly highFrequencyFactor: number;
-  readonly originalMaxPositions: number;
-}
-
-export interface LinearScaling {
-  readonly type: 'linear';
-  readonly factor: number;
-}
+import { add, cast, less, reshape, rope, select, slice, sub, tensor } from '@lowrank/tensor';
+import type { RotaryScaling } from './rotaryScaling.js';
+import { frequenciesAt } from './rotaryScaling.js';
 
 export interface RotaryOptions {
-  /** Elements of a head that are turned: usually all of it. */
+  /** Elements of a head that are turned: usually all of it, else the first ones. */
   readonly size: number;
   readonly theta: number;
   readonly maxPositions: number;
-  readonly scaling?: Llama3Scaling | LinearScaling | undefined;
+  readonly scaling?: RotaryScaling | undefined;
+}
+
+/** How far positions may reach: what scalings go by that depend on the length. */
+export interface RotaryReach {
+  /** Positions of the row, or those that a cache has room for; by default all that the model has. Positions lie below it. */
+  readonly length?: number | undefined;
+  /** i32 [B, T, 2]: the bounds of each token's document within its row. */
+  readonly segments?: Tensor | undefined;
+}
+
+interface Tables {
+  readonly cosine: Tensor;
+  readonly sine: Tensor;
 }
 
 /**
- * The tables of rotary position embedding (Su et al. 2021): cos and sin of position·θ^(−2i/size), [maxPositions, size/2]. Made on the host in double precision and
- * rounded once: shader sines are off by 2e-4 at such angles.
+ * The tables of rotary position embedding (Su et al. 2021): cos and sin of position·frequency, [positions, size/2], times the scaling's attention factor. Made on the host in
+ * double precision and rounded once: shader sines are off by 2e-4 at such angles. They are as long as the row or cache at hand needs, and kept.
  */
 export class RotaryTable {
-  readonly cosine: Tensor;
-  readonly sine: Tensor;
+  private readonly made = new Map<string, Tables>();
 
-  constructor(options: RotaryOptions) {
-    const { size, maxPositions } = options;
-    const half = size / 2;
-    const frequencies = Float64Array.from({ length: half }, (_, i) => scaled(options.theta ** ((-2 * i) / size), options.scaling));
-    const table = (fn: (angle: number) => number): Float32Array =>
-      Float32Array.from({ length: maxPositions * half }, (_, at) => fn(Math.floor(at / half) * (frequencies[at % half] ?? 0)));
-    this.cosine = tensor(table(Math.cos), [maxPositions, half], { name: 'rope cosine' });
-    this.sine = tensor(table(Math.sin), [maxPositions, half], { name: 'rope sine' });
+  constructor(private readonly options: RotaryOptions) {}
+
+  /**
+   * x [B, T, H, D] turned by its positions i32 [B, T].
+   *
+   * Scalings that go by the length: `dynamic` goes by `length`; `longrope` by the length of each token's document where `segments` tells it, else by `length`.
+   */
+  apply(x: Tensor, positions: Tensor, { length = this.options.maxPositions, segments }: RotaryReach = {}): Tensor {
+    const { scaling } = this.options;
+    if (scaling?.type === 'longrope' && segments !== undefined && length > scaling.originalMaxPositions) return this.byDocument(x, positions, segments, { length, native: scaling.originalMaxPositions });
+    const { cosine, sine } = this.tables([length], length);
+    return rope(x, cosine, sine, positions);
   }
 
-  /** x [B, T, H, D] turned by its positions i32 [B, T]. */
-  apply(x: Tensor, positions: Tensor): Tensor {
-    return rope(x, this.cosine, this.sine, positions);
+  /** Both tables of longrope one below the other: the tokens of long documents look into the second. */
+  private byDocument(x: Tensor, positions: Tensor, segments: Tensor, { length, native }: { length: number; native: number }): Tensor {
+    const bounds = cast(segments, 'f32');
+    const documentLength = reshape(sub(slice(bounds, 2, 1, 2), slice(bounds, 2, 0, 1)), positions.shape);
+    const rows = rowsFor(length);
+    const places = cast(add(cast(positions, 'f32'), select(less(native, documentLength), rows, 0)), 'i32');
+    const { cosine, sine } = this.tables([native, length], length);
+    return rope(x, cosine, sine, places);
+  }
+
+  /** Tables for rows of `length`, with the frequencies of each of `lengths`, one below the other. */
+  private tables(lengths: readonly number[], length: number): Tables {
+    const { options } = this;
+    const rows = rowsFor(length);
+    const parts = lengths.map((each) => frequenciesAt(options, each));
+    const key = `${rows} ${parts.map(({ key: name }) => name).join()}`;
+    const known = this.made.get(key);
+    if (known !== undefined) return known;
+    const half = options.size / 2;
+    const table = (fn: (angle: number) => number): Float32Array =>
+      Float32Array.from({ length: parts.length * rows * half }, (_, at) => {
+        const part = parts[Math.floor(at / (rows * half))];
+        return (part?.attentionFactor ?? NaN) * fn((Math.floor(at / half) % rows) * (part?.frequencies[at % half] ?? NaN));
+      });
+    const shape = [parts.length * rows, half];
+    const tables = { cosine: tensor(table(Math.cos), shape, { name: 'rope cosine' }), sine: tensor(table(Math.sin), shape, { name: 'rope sine' }) };
+    this.made.set(key, tables);
+    return tables;
   }
 
   dispose(): void {
-    this.cosine.dispose();
-    this.sine.dispose();
+    for (const { cosine, sine } of this.made.values()) [cosine, sine].forEach((each) => each.dispose());
+    this.made.clear();
   }
 }
 
-function scaled(frequency: number, scaling: RotaryOptions['scaling']): number {
-  if (scaling === undefined) return frequency;
-  if (scaling.type === 'linear') return frequency / scaling.factor;
-  const { factor, lowFrequencyFactor: low, highFrequencyFactor: high, originalMaxPositions } = scaling;
-  const wavelength = (2 * Math.PI) / frequency;
-  if (wavelength < originalMaxPositions / high) return frequency;
-  if (wavelength > originalMaxPositions / low) return frequency / factor;
-  const smooth = (originalMaxPositions / wavelength - low) / (high - low);
-  return ((1 - smooth) * frequency) / factor + smooth * frequency;
+/** Powers of two, so that rows of many lengths share few tables. */
+function rowsFor(length: number): number {
+  return 2 ** Math.max(4, Math.ceil(Math.log2(length)));
 }

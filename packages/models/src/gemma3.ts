@@ -1,0 +1,108 @@
+import type { RotaryOptions } from '@lowrank/nn';
+import { RotaryTable } from '@lowrank/nn';
+import type { SafetensorsFile } from '@lowrank/safetensors';
+import type { CausalModel } from './causalModel.js';
+import type { ConfigReader } from './config.js';
+import { gemmaActivation, gemmaEmbeddingScale } from './gemma.js';
+import { SandwichLayer } from './gemma2.js';
+import { renamed } from './renamed.js';
+import { rotaryOptions, rotaryParameters } from './rotaryConfig.js';
+import { gatedMlp, rmsNorm, selfAttention, Transformer } from './transformer.js';
+import type { TransformerConfig } from './transformerConfig.js';
+import { layerWindows, transformerConfig } from './transformerConfig.js';
+import type { WeightSource } from './weights.js';
+
+/** Gemma 3's text models (Gemma Team 2025): Gemma 2 with norms on each head of q and k in place of the caps, and frequencies of their own for the layers with a window. */
+export interface Gemma3Config extends TransformerConfig {
+  /** Of the layers that see all, and of those with a window. */
+  readonly rotary: { readonly full: RotaryOptions; readonly sliding: RotaryOptions };
+  readonly attentionBias: boolean;
+  /** On q·k. */
+  readonly scale: number;
+  /** 0 for none. */
+  readonly scoreSoftcap: number;
+  readonly logitSoftcap: number;
+  /** Of each layer; 0 for none. */
+  readonly windows: readonly number[];
+}
+
+/** Configs of the larger models leave out whatever is the class's default. */
+const defaults = { vocabularySize: 262_208, hiddenSize: 2304, layers: 26, intermediateSize: 9216, heads: 8, keyHeads: 4, headSize: 256, maxPositions: 131_072, normEpsilon: 1e-6, tied: true, bosId: 2, eosId: 1 };
+
+export function gemma3Config(config: ConfigReader): Gemma3Config {
+  const base = transformerConfig(config, defaults);
+  gemmaActivation(config);
+  config.requireOff('use_bidirectional_attention');
+  const window = config.optionalInteger('sliding_window', 4096);
+  const pattern = config.integer('sliding_window_pattern', 6);
+  const rotary = gemma3Rotary(config, base);
+  return {
+    ...base,
+    rotary,
+    maxPositions: rotary.full.maxPositions,
+    attentionBias: config.boolean('attention_bias', false),
+    scale: config.number('query_pre_attn_scalar', 256) ** -0.5,
+    scoreSoftcap: config.optionalNumber('attn_logit_softcapping') ?? 0,
+    logitSoftcap: config.optionalNumber('final_logit_softcapping') ?? 0,
+    windows: layerWindows(config, { layers: base.layers, window, sliding: (at) => (at + 1) % pattern !== 0 }),
+  };
+}
+
+/** transformers 5 has parameters for each kind of layer; 4 has `rope_theta` and `rope_scaling` for the layers that see all, and `rope_local_base_freq`. */
+function gemma3Rotary(config: ConfigReader, base: TransformerConfig): Gemma3Config['rotary'] {
+  const nested = config.object('rope_parameters');
+  if (nested !== undefined && !nested.has('full_attention') && !nested.has('sliding_attention')) config.refuse('rope_parameters', '"full_attention" and "sliding_attention" in it');
+  const full = nested?.object('full_attention') ?? (nested === undefined ? rotaryParameters(config) : undefined);
+  const sliding = nested?.object('sliding_attention');
+  return {
+    full: rotaryOptions(config, { ...base, theta: 1_000_000, parameters: full }),
+    sliding: rotaryOptions(config, { ...base, thetaKey: 'rope_local_base_freq', parameters: sliding }),
+  };
+}
+
+function build(config: Gemma3Config, weights: WeightSource, path: string): CausalModel {
+  const { attentionBias: bias, headSize, hiddenSize, logitSoftcap, normEpsilon: epsilon, scale, scoreSoftcap: softcap, windows } = config;
+  const rotary = { full: new RotaryTable(config.rotary.full), sliding: new RotaryTable(config.rotary.sliding) };
+  return new Transformer(
+    {
+      config,
+      path,
+      rotary: [rotary.full, rotary.sliding],
+      normOffset: 1,
+      embeddingScale: gemmaEmbeddingScale,
+      logitSoftcap,
+      layer(layer, at) {
+        const attention = layer.under('self_attn');
+        const window = windows[at] ?? 0;
+        return new SandwichLayer({
+          norm: (name) => rmsNorm(layer, name, { size: hiddenSize, epsilon, offset: 1 }),
+          attention: selfAttention(attention, config, { rotary: window > 0 ? rotary.sliding : rotary.full, bias, scale, softcap, window, norm: (name) => rmsNorm(attention, name, { size: headSize, epsilon, offset: 1 }) }),
+          mlp: gatedMlp(layer.under('mlp'), config, { activation: 'gelu_pytorch_tanh' }),
+        });
+      },
+    },
+    weights,
+  );
+}
+
+export function gemma3TextModel(config: Gemma3Config, weights: WeightSource): CausalModel {
+  return build(config, weights, 'model');
+}
+
+/** The text part of a model of text and images, at the path that transformers 5 gives it. Of images it knows nothing. */
+export function gemma3Model(config: Gemma3Config, weights: WeightSource): CausalModel {
+  return build(config, weights, 'model.language_model');
+}
+
+export function gemma3PartConfig(config: ConfigReader): Gemma3Config {
+  const text = config.object('text_config') ?? config.fail('text_config', 'the config of the text part', undefined);
+  return { ...gemma3Config(text), modelType: config.modelType };
+}
+
+/** Checkpoints from before transformers 4.52 begin with the part's name; those of images are left where they are. */
+export function gemma3PartWeights(file: SafetensorsFile): SafetensorsFile {
+  return renamed(file, (stored) => {
+    const name = stored.replace(/^language_model\.model\./, 'model.language_model.').replace(/^language_model\.lm_head\./, 'lm_head.');
+    return /^(model\.)?(vision_tower|multi_modal_projector)\./.test(name) ? undefined : name;
+  });
+}

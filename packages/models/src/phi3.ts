@@ -1,0 +1,53 @@
+import type { RotaryOptions } from '@lowrank/nn';
+import { Attention, GatedMlp, PreNormLayer, RotaryTable } from '@lowrank/nn';
+import type { CausalModel } from './causalModel.js';
+import type { ConfigReader } from './config.js';
+import { rotaryOptions } from './rotaryConfig.js';
+import { rmsNorm, Transformer } from './transformer.js';
+import type { TransformerConfig } from './transformerConfig.js';
+import { transformerConfig } from './transformerConfig.js';
+import type { WeightSource } from './weights.js';
+
+/** Phi-3, Phi-3.5 and Phi-4 mini (Abdin et al. 2024): q, k and v in one layer, gate and up in one; longrope, and in Phi-4 mini a part of each head that does not turn. */
+export interface Phi3Config extends TransformerConfig {
+  readonly rotary: RotaryOptions;
+  /** 0 for none. */
+  readonly window: number;
+}
+
+export function phi3Config(config: ConfigReader): Phi3Config {
+  const base = transformerConfig(config, { maxPositions: 4096, normEpsilon: 1e-5, tied: false, bosId: 1, eosId: 32_000 });
+  config.oneOf('hidden_act', ['silu'], 'silu');
+  config.requireOff('attention_bias', 'mlp_bias', 'lm_head_bias');
+  const rotary = rotaryOptions(config, { ...base, scalings: ['longrope'], partial: true, originalPositions: 4096 });
+  return { ...base, rotary, maxPositions: rotary.maxPositions, window: config.optionalInteger('sliding_window') ?? 0 };
+}
+
+export function phi3Model(config: Phi3Config, weights: WeightSource): CausalModel {
+  const { hiddenSize, intermediateSize, heads, keyHeads, headSize, window } = config;
+  const rotary = new RotaryTable(config.rotary);
+  const norm = { size: hiddenSize, epsilon: config.normEpsilon };
+  return new Transformer(
+    {
+      config,
+      rotary: [rotary],
+      layer: (layer) =>
+        new PreNormLayer({
+          inputNorm: rmsNorm(layer, 'input_layernorm', norm),
+          attention: new Attention(
+            {
+              qkv: layer.linear('self_attn.qkv_proj', [(heads + 2 * keyHeads) * headSize, hiddenSize]),
+              o: layer.linear('self_attn.o_proj', [hiddenSize, heads * headSize]),
+            },
+            { heads, keyHeads, headSize, rotary, window },
+          ),
+          outputNorm: rmsNorm(layer, 'post_attention_layernorm', norm),
+          mlp: new GatedMlp({
+            gateUp: layer.linear('mlp.gate_up_proj', [2 * intermediateSize, hiddenSize]),
+            down: layer.linear('mlp.down_proj', [hiddenSize, intermediateSize]),
+          }),
+        }),
+    },
+    weights,
+  );
+}

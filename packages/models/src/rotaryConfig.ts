@@ -1,0 +1,98 @@
+import type { RotaryOptions, RotaryScaling } from '@lowrank/nn';
+import type { ConfigReader } from './config.js';
+
+export interface RotaryDefaults {
+  /** The head's size: what is turned of it says `partial_rotary_factor`. */
+  readonly headSize: number;
+  readonly maxPositions: number;
+  readonly theta?: number;
+  /** Where θ is if not among the parameters; by default `rope_theta`. */
+  readonly thetaKey?: string;
+  /** `original_max_position_embeddings` where it is left out; by default `maxPositions`. */
+  readonly originalPositions?: number;
+  /** The scalings that the family has; by default all that do not go by lists of factors. */
+  readonly scalings?: readonly RotaryScaling['type'][];
+  /** The family's code in transformers turns a part of the head where `partial_rotary_factor` says so. */
+  readonly partial?: boolean;
+  /** Where the parameters are, if not under the usual keys; undefined for none. */
+  readonly parameters?: ConfigReader | undefined;
+}
+
+/** Every family has these in transformers; longrope's lists are for Phi. */
+const usualScalings = ['linear', 'dynamic', 'llama3', 'yarn'] as const;
+
+/**
+ * How positions turn queries and keys. Both spellings: `rope_theta` and `partial_rotary_factor` beside `rope_scaling` (transformers 4), and `rope_parameters` with all of it
+ * (transformers 5).
+ */
+export function rotaryOptions(config: ConfigReader, defaults: RotaryDefaults): RotaryOptions {
+  const { headSize, scalings = usualScalings } = defaults;
+  const parameters = 'parameters' in defaults ? defaults.parameters : rotaryParameters(config);
+  const number = (key: string, fallback: number, above = key): number => (parameters?.has(key) === true ? parameters.number(key) : config.number(above, fallback));
+  const share = number('partial_rotary_factor', 1);
+  if (share !== 1 && defaults.partial !== true) config.refuse('partial_rotary_factor', '1');
+  if (share <= 0 || share > 1) config.fail('partial_rotary_factor', 'a share above 0, at most 1', share);
+  const size = Math.floor(headSize * share);
+  if (size % 2 !== 0) config.fail('partial_rotary_factor', 'an even number of elements to turn', size);
+  const base = { size, theta: number('rope_theta', defaults.theta ?? 10_000, defaults.thetaKey), maxPositions: defaults.maxPositions };
+  if (parameters === undefined) return base;
+  const typeKey = parameters.has('rope_type') ? 'rope_type' : 'type';
+  const type = parameters.oneOf(typeKey, ['default', ...scalings, ...(scalings.includes('longrope') ? (['su', 'yarn'] as const) : [])], 'default');
+  if (type === 'default') return base;
+  // Phi-3's first configs called longrope so.
+  const scaling = scalingOf(scalings.includes('longrope') ? 'longrope' : (type as RotaryScaling['type']), { config, parameters, base, originalPositions: defaults.originalPositions ?? base.maxPositions });
+  return { ...base, scaling, maxPositions: reachOf(scaling, base.maxPositions) };
+}
+
+export function rotaryParameters(config: ConfigReader): ConfigReader | undefined {
+  return config.object('rope_parameters') ?? config.object('rope_scaling');
+}
+
+function scalingOf(type: RotaryScaling['type'], { config, parameters, base, originalPositions }: { config: ConfigReader; parameters: ConfigReader; base: RotaryOptions; originalPositions: number }): RotaryScaling {
+  const { maxPositions, size } = base;
+  const original = (): number => (config.has('original_max_position_embeddings') ? config : parameters).integer('original_max_position_embeddings', originalPositions);
+  switch (type) {
+    case 'linear':
+      return { type, factor: parameters.number('factor') };
+    case 'dynamic':
+      return { type, factor: parameters.number('factor'), nativePositions: maxPositions };
+    case 'llama3':
+      return { type, factor: parameters.number('factor'), lowFrequencyFactor: parameters.number('low_freq_factor'), highFrequencyFactor: parameters.number('high_freq_factor'), originalMaxPositions: original() };
+    case 'yarn': {
+      const originalMaxPositions = original();
+      const factor = parameters.optionalNumber('factor') ?? maxPositions / originalMaxPositions;
+      return {
+        type,
+        factor,
+        originalMaxPositions,
+        attentionFactor: parameters.optionalNumber('attention_factor') ?? yarnAttention(factor, parameters),
+        betaFast: parameters.number('beta_fast', 32),
+        betaSlow: parameters.number('beta_slow', 1),
+        truncate: parameters.boolean('truncate', true),
+      };
+    }
+    case 'longrope': {
+      const originalMaxPositions = original();
+      const factor = parameters.optionalNumber('factor') ?? maxPositions / originalMaxPositions;
+      const attention = factor <= 1 ? 1 : Math.sqrt(1 + Math.log(factor) / Math.log(originalMaxPositions));
+      const factors = (key: string): number[] => {
+        const list = parameters.numbers(key);
+        return list.length === size / 2 ? list : parameters.fail(key, `${size / 2} numbers, half of what is turned of a head`, list.length);
+      };
+      return { type, shortFactors: factors('short_factor'), longFactors: factors('long_factor'), originalMaxPositions, attentionFactor: parameters.optionalNumber('attention_factor') ?? attention };
+    }
+  }
+}
+
+function yarnAttention(factor: number, parameters: ConfigReader): number {
+  const grown = (weight: number): number => (factor <= 1 ? 1 : 0.1 * weight * Math.log(factor) + 1);
+  const [all, one] = [parameters.optionalNumber('mscale_all_dim') ?? 0, parameters.optionalNumber('mscale') ?? 0];
+  return all !== 0 && one !== 0 ? grown(one) / grown(all) : grown(1);
+}
+
+/** How many positions a model has with a scaling: configs give the native ones for `dynamic` and often for `yarn`. */
+function reachOf(scaling: RotaryScaling, maxPositions: number): number {
+  if (scaling.type === 'dynamic') return Math.floor(scaling.factor * maxPositions);
+  if (scaling.type === 'yarn') return Math.max(maxPositions, Math.floor(scaling.factor * scaling.originalMaxPositions));
+  return maxPositions;
+}

@@ -1,0 +1,129 @@
+import type { AttentionContext, AttentionOptions, DecoderLayer, GatedActivation, Layer, LayerCache, Parameter, RotaryTable } from '@lowrank/nn';
+import { Attention, Embedding, GatedMlp, Linear, Module, ModuleList, RmsNorm } from '@lowrank/nn';
+import type { Tensor } from '@lowrank/tensor';
+import { mul, scope } from '@lowrank/tensor';
+import { CausalModel } from './causalModel.js';
+import type { TransformerConfig } from './transformerConfig.js';
+import type { WeightSource } from './weights.js';
+
+/** What a family's file says of its decoder. */
+export interface TransformerParts {
+  readonly config: TransformerConfig;
+  /** Layer `at`, from the weights below `layers.{at}`. */
+  readonly layer: (weights: WeightSource, at: number) => DecoderLayer;
+  /** Freed with the model. */
+  readonly rotary: readonly RotaryTable[];
+  /** Added to the weights of the final norm: Gemma's 1. */
+  readonly normOffset?: number;
+  /** Factor on what is looked up in the embedding, given its table. */
+  readonly embeddingScale?: (table: Tensor) => number;
+  /** Bound of the logits, toward which tanh bends them; 0 for none. */
+  readonly logitSoftcap?: number;
+  /** Where the decoder is: `model`, or `model.language_model` within a model of more than text. */
+  readonly path?: string;
+}
+
+/** Embedding, layers, final norm: `model` of a causal decoder. */
+class TransformerBody extends Module {
+  readonly embedTokens: Embedding;
+  readonly layers: ModuleList<DecoderLayer>;
+  private readonly scale: number;
+
+  constructor({ config, layer, normOffset = 0, embeddingScale }: TransformerParts, weights: WeightSource) {
+    super();
+    this.embedTokens = this.child('embed_tokens', new Embedding(weights.matrix('embed_tokens.weight', [config.vocabularySize, config.hiddenSize])));
+    this.scale = embeddingScale?.(this.embedTokens.weight.tensor) ?? 1;
+    this.layers = this.child('layers', new ModuleList(Array.from({ length: config.layers }, (_, at) => layer(weights.under(`layers.${at}`), at))));
+    this.child('norm', rmsNorm(weights, 'norm', { size: config.hiddenSize, epsilon: config.normEpsilon, offset: normOffset }));
+  }
+
+  forward(ids: Tensor, context: AttentionContext, caches: readonly LayerCache[] | undefined): Tensor {
+    const looked = scope('embed_tokens', () => this.embedTokens.forward(ids));
+    const embedded = this.scale === 1 ? looked : mul(looked, this.scale);
+    const x = this.layers.run('layers', embedded, (layer, input, at) => layer.forward(input, context, caches?.[at]));
+    return this.layer('norm').forward(x);
+  }
+}
+
+/** A decoder-only transformer under the names that Hugging Face's families share: `model.embed_tokens`, `model.layers.{i}`, `model.norm`, and `lm_head` unless it is tied. */
+export class Transformer extends CausalModel {
+  override readonly shape: TransformerConfig;
+  protected override readonly logitSoftcap: number;
+  private readonly body: TransformerBody;
+  private readonly head: Linear | undefined;
+  private readonly rotary: readonly RotaryTable[];
+  private readonly path: string;
+
+  constructor(parts: TransformerParts, weights: WeightSource) {
+    super();
+    const { config, rotary, logitSoftcap = 0, path = 'model' } = parts;
+    this.shape = config;
+    this.logitSoftcap = logitSoftcap;
+    this.rotary = rotary;
+    this.path = path;
+    this.body = new TransformerBody(parts, weights.under(path));
+    const [first = path, ...below] = path.split('.');
+    this.child(first, below.reduceRight<Module>((inner, name) => new Container(name, inner), this.body));
+    this.head = config.tied ? undefined : this.child('lm_head', new Linear(weights.matrix('lm_head.weight', [config.vocabularySize, config.hiddenSize])));
+  }
+
+  hidden(ids: Tensor, context: AttentionContext, caches?: readonly LayerCache[]): Tensor {
+    return scope(this.path, () => this.body.forward(ids, context, caches));
+  }
+
+  protected outputWeight(): Parameter {
+    return this.head?.weight ?? this.body.embedTokens.weight;
+  }
+
+  override dispose(): void {
+    super.dispose();
+    for (const table of this.rotary) table.dispose();
+  }
+}
+
+/** A module that only holds another one. */
+class Container extends Module {
+  constructor(name: string, inner: Module) {
+    super();
+    this.child(name, inner);
+  }
+}
+
+/** `name.weight` as an RMSNorm. */
+export function rmsNorm(weights: WeightSource, name: string, { size, epsilon, offset = 0 }: { size: number; epsilon: number; offset?: number }): RmsNorm {
+  return new RmsNorm(weights.vector(`${name}.weight`, [size]), epsilon, offset);
+}
+
+export interface SelfAttentionOptions extends Pick<AttentionOptions, 'rotary' | 'window' | 'scale' | 'softcap' | 'normOver'> {
+  /** Biases of q, k and v; of o. */
+  readonly bias?: boolean;
+  readonly outputBias?: boolean;
+  /** `q_norm` and `k_norm`, each over a row of `size`. */
+  readonly norm?: (name: 'q_norm' | 'k_norm', heads: number) => Layer;
+}
+
+/** `q_proj`, `k_proj`, `v_proj` and `o_proj` of a layer, from the weights below `self_attn`. */
+export function selfAttention(weights: WeightSource, { hiddenSize, heads, keyHeads, headSize }: TransformerConfig, { bias = false, outputBias = bias, norm, ...options }: SelfAttentionOptions): Attention {
+  return new Attention(
+    {
+      q: weights.linear('q_proj', [heads * headSize, hiddenSize], { bias }),
+      k: weights.linear('k_proj', [keyHeads * headSize, hiddenSize], { bias }),
+      v: weights.linear('v_proj', [keyHeads * headSize, hiddenSize], { bias }),
+      o: weights.linear('o_proj', [hiddenSize, heads * headSize], { bias: outputBias }),
+      norms: norm === undefined ? undefined : { q: norm('q_norm', heads), k: norm('k_norm', keyHeads) },
+    },
+    { heads, keyHeads, headSize, ...options },
+  );
+}
+
+/** `gate_proj`, `up_proj` and `down_proj` of a layer, from the weights below `mlp`. */
+export function gatedMlp(weights: WeightSource, { hiddenSize, intermediateSize }: TransformerConfig, { bias = false, activation = 'silu' }: { bias?: boolean; activation?: GatedActivation } = {}): GatedMlp {
+  return new GatedMlp(
+    {
+      gate: weights.linear('gate_proj', [intermediateSize, hiddenSize], { bias }),
+      up: weights.linear('up_proj', [intermediateSize, hiddenSize], { bias }),
+      down: weights.linear('down_proj', [hiddenSize, intermediateSize], { bias }),
+    },
+    activation,
+  );
+}
