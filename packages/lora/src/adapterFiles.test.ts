@@ -1,7 +1,7 @@
 import { readFile } from 'node:fs/promises';
 import { bytesSource, openSafetensors, serializeSafetensors } from '@lowrank/safetensors';
 import { expect, test } from 'vitest';
-import { readAdapter, serializeAdapter } from './adapterFiles.js';
+import { adapterFileBytes, readAdapter, serializeAdapter } from './adapterFiles.js';
 import { loraConfig } from './config.js';
 import { goldenAdapter, goldenRoot } from './testing.js';
 
@@ -39,6 +39,8 @@ test('stored in 16 bits it comes back rounded, in f32', async () => {
   const a = Float32Array.of(1, 0.1, -3);
   const adapter = { config: loraConfig({ targetModules: ['q'], r: 1 }), layers: new Map([['q', { a, b: Float32Array.of(0.5, 2), rank: 1, inFeatures: 3, outFeatures: 2 }]]) };
   const weights = serializeAdapter(adapter, { dtype: 'BF16' })['adapter_model.safetensors'] ?? new Uint8Array();
+  expect(adapterFileBytes(adapter.layers, 'BF16')).toBe(weights.byteLength);
+  expect(adapterFileBytes(adapter.layers)).toBe(serializeAdapter(adapter)['adapter_model.safetensors']?.byteLength);
   const file = await openSafetensors(bytesSource(weights));
   expect(file.tensors.get(key('q.lora_A.weight'))).toMatchObject({ dtype: 'BF16', shape: [1, 3] });
   expect(file.metadata).toEqual({ format: 'pt' });

@@ -1,7 +1,7 @@
 import { LowrankError } from '@lowrank/errors';
 import { fromNumbers, toFloat32 } from '@lowrank/tensor';
 import type { ByteSource, TensorEntry } from '@lowrank/safetensors';
-import { openSafetensors, serializeSafetensors } from '@lowrank/safetensors';
+import { openSafetensors, safetensorsBytes, serializeSafetensors } from '@lowrank/safetensors';
 import { parseAdapterConfig, serializeAdapterConfig } from './adapterConfig.js';
 import type { LoraConfig } from './config.js';
 
@@ -83,9 +83,9 @@ export type StoredDtype = 'F32' | 'F16' | 'BF16';
 /** The files of a PEFT adapter folder, by name. Matrices are stored in `dtype`, f32 by default. */
 export function serializeAdapter({ config, layers }: LoraAdapter, { dtype = 'F32' }: { dtype?: StoredDtype } = {}): Record<string, Uint8Array> {
   const entries: (TensorEntry & { readonly data: Uint8Array })[] = [];
-  for (const [path, { a, b, rank, inFeatures, outFeatures }] of layers) {
-    entries.push({ name: `${prefix}${path}.lora_A.weight`, dtype, shape: [rank, inFeatures], data: stored(a, dtype) });
-    entries.push({ name: `${prefix}${path}.lora_B.weight`, dtype, shape: [outFeatures, rank], data: stored(b, dtype) });
+  for (const [path, matrices] of layers) {
+    const [a, b] = entriesOf(path, matrices, dtype);
+    entries.push({ ...a, data: stored(matrices.a, dtype) }, { ...b, data: stored(matrices.b, dtype) });
   }
   const text = new TextEncoder();
   return {
@@ -93,6 +93,21 @@ export function serializeAdapter({ config, layers }: LoraAdapter, { dtype = 'F32
     'adapter_model.safetensors': serializeSafetensors(entries, { format: 'pt' }),
     'README.md': text.encode(readme(config)),
   };
+}
+
+/** The sizes of one layer's matrices. */
+export type LoraSizes = Pick<LoraMatrices, 'rank' | 'inFeatures' | 'outFeatures'>;
+
+/** The bytes of adapter_model.safetensors with such matrices, by the path of the layer they adapt: to be known before there are any. */
+export function adapterFileBytes(layers: ReadonlyMap<string, LoraSizes>, dtype: StoredDtype = 'F32'): number {
+  return safetensorsBytes([...layers].flatMap(([path, sizes]) => entriesOf(path, sizes, dtype)), { format: 'pt' });
+}
+
+function entriesOf(path: string, { rank, inFeatures, outFeatures }: LoraSizes, dtype: StoredDtype): readonly [a: Omit<TensorEntry, 'data'>, b: Omit<TensorEntry, 'data'>] {
+  return [
+    { name: `${prefix}${path}.lora_A.weight`, dtype, shape: [rank, inFeatures] },
+    { name: `${prefix}${path}.lora_B.weight`, dtype, shape: [outFeatures, rank] },
+  ];
 }
 
 function stored(values: Float32Array, dtype: StoredDtype): Uint8Array {

@@ -1,6 +1,6 @@
 export { parseAdapterConfig, serializeAdapterConfig } from './adapterConfig.js';
-export { readAdapter, serializeAdapter } from './adapterFiles.js';
-export type { LoraAdapter, LoraMatrices, StoredDtype } from './adapterFiles.js';
+export { adapterFileBytes, readAdapter, serializeAdapter } from './adapterFiles.js';
+export type { LoraAdapter, LoraMatrices, LoraSizes, StoredDtype } from './adapterFiles.js';
 export { defaultTargets, loraConfig, pathExpression, rankAt, scalingAt } from './config.js';
 export type { LoraConfig, LoraInit } from './config.js';
 export { LoraLinear } from './loraLinear.js';

@@ -11,6 +11,6 @@ export { openSharded } from './sharded.js';
 export type { UrlSourceOptions } from './urlSource.js';
 export { urlSource } from './urlSource.js';
 export type { TensorData, TensorEntry } from './write.js';
-export { serializeSafetensors, writeSafetensors } from './write.js';
+export { safetensorsBytes, serializeSafetensors, writeSafetensors } from './write.js';
 export type { FileContent } from './writeFileAtomic.js';
 export { writeFileAtomic } from './writeFileAtomic.js';

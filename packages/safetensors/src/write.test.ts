@@ -5,7 +5,7 @@ import type { SafetensorsDtype } from './dtype.js';
 import { openSafetensors } from './open.js';
 import { complaint } from './testing.js';
 import type { TensorEntry } from './write.js';
-import { serializeSafetensors, writeSafetensors } from './write.js';
+import { safetensorsBytes, serializeSafetensors, writeSafetensors } from './write.js';
 
 interface Golden {
   library: string;
@@ -71,6 +71,15 @@ describe('streaming', () => {
       expect((await complaint(collect(chunks))).code).toBe('safetensors.byteCount');
     }
   });
+});
+
+it('the bytes of a file are known without its data', () => {
+  const entries = [
+    { name: 'weights', shape: [3, 5], dtype: 'F32', data: new Uint8Array(60) },
+    { name: 'ü', dtype: 'BF16', shape: [7], data: new Uint8Array(14) },
+  ] as const;
+  expect(safetensorsBytes(entries.map(({ name, shape, dtype }) => ({ name, shape, dtype })), { format: 'pt' })).toBe(serializeSafetensors(entries, { format: 'pt' }).byteLength);
+  expect(() => safetensorsBytes([{ name: 'x', shape: [-1], dtype: 'F32' }])).toThrow(/whole numbers/);
 });
 
 describe('entries that are refused before anything is written', () => {

@@ -56,6 +56,11 @@ export function serializeSafetensors(
   return file;
 }
 
+/** The bytes of the file that such tensors make: to be known before there is any data. Throws the same. */
+export function safetensorsBytes(entries: Iterable<Omit<TensorEntry, 'data'>>, metadata?: Readonly<Record<string, string>>): number {
+  return layOut([...entries].map((entry) => ({ ...entry, data: () => [] })), metadata).fileBytes;
+}
+
 interface Layout<Entry> {
   /** Length, JSON and padding. */
   readonly header: Uint8Array;
