@@ -1,0 +1,113 @@
+import { readFile } from 'node:fs/promises';
+import { fileURLToPath } from 'node:url';
+import { readAdapter } from '@lowrank/lora';
+import type { CausalModel, LossBatch } from '@lowrank/models';
+import { loadModel, openFolder } from '@lowrank/models';
+import { loadAdapter, withoutAdapters } from '@lowrank/patch';
+import { fileSource, openSafetensors } from '@lowrank/safetensors';
+import type { SafetensorsFile } from '@lowrank/safetensors';
+import type { Backend, Tensor } from '@lowrank/tensor';
+import { compile, grad, mul, reshape, tensor } from '@lowrank/tensor';
+import { expect } from 'vitest';
+
+/** Tiny checkpoints of parity/families.py, and the adapted layers of one of their decoder layers. A new family is a line there and a line here. */
+const llamaTargets = ['q_proj', 'k_proj', 'v_proj', 'o_proj', 'gate_proj', 'up_proj', 'down_proj'];
+const phiTargets = ['qkv_proj', 'o_proj', 'gate_up_proj', 'down_proj'];
+
+export const families: Readonly<Record<string, readonly string[]>> = {
+  llamaLinear: llamaTargets,
+  llamaDynamic: llamaTargets,
+  llamaYarn: llamaTargets,
+  mistral: llamaTargets,
+  qwen2: llamaTargets,
+  qwen3: llamaTargets,
+  gemma: llamaTargets,
+  gemma2: llamaTargets,
+  gemma3: llamaTargets,
+  phi3: phiTargets,
+  phi3LongRope: phiTargets,
+  smollm3: llamaTargets,
+  olmo2: llamaTargets,
+};
+
+export const familyFolder = (name: string): string => fileURLToPath(new URL(`../../parity/golden/families/${name}`, import.meta.url));
+
+interface Answers {
+  readonly tokens: number;
+  readonly base: { readonly loss: number };
+  readonly adapter: { readonly loss: number };
+}
+
+async function openAdapted(folder: string): Promise<{ model: CausalModel; trained: ReturnType<typeof loadAdapter> }> {
+  const model = await loadModel(await openFolder(folder));
+  const config: unknown = JSON.parse(await readFile(`${folder}/adapter/adapter_config.json`, 'utf8'));
+  const adapter = await readAdapter({ config, weights: fileSource(`${folder}/adapter/adapter_model.safetensors`), name: folder });
+  return { model, trained: loadAdapter(model, adapter, { outputPath: model.outputPath }) };
+}
+
+/** Rows of one document each. */
+async function batchOf(file: SafetensorsFile): Promise<LossBatch> {
+  const read = async (name: string): Promise<Int32Array> => new Int32Array(new Uint8Array(await file.read(name)).buffer);
+  const [batch = 0, length = 0] = file.tensors.get('ids')?.shape ?? [];
+  const [ids, labels] = await Promise.all([read('ids'), read('labels')]);
+  const shifted = labels.map((_, at) => (at % length === length - 1 ? -100 : (labels[at + 1] ?? -100)));
+  const rows = (data: Int32Array): Tensor => tensor(data, [batch, length]);
+  const bounds = Int32Array.from({ length: 2 * batch * length }, (_, at) => (at % 2) * length);
+  return { ids: rows(ids), positions: rows(ids.map((_, at) => at % length)), labels: rows(shifted), segments: tensor(bounds, [batch, length, 2]) };
+}
+
+function logitsOf(model: CausalModel, ids: Tensor, { positions, segments }: Pick<LossBatch, 'positions'> & { segments?: Tensor }): Tensor {
+  return model.logits(reshape(model.hidden(ids, { positions, segments }), [ids.size, model.shape.hiddenSize]));
+}
+
+/** Logits within 1e-4, the loss within 1e-4 and the gradient of each adapter matrix within 1e-3 of its size, of transformers and PEFT; planned and fused. */
+export async function expectFamilyParity(backend: Backend, name: string): Promise<void> {
+  const folder = familyFolder(name);
+  const file = await openSafetensors(fileSource(`${folder}/answers.safetensors`));
+  const { tokens, base, adapter } = JSON.parse(await readFile(`${folder}/answers.json`, 'utf8')) as Answers;
+  const floats = async (key: string): Promise<Float32Array> => new Float32Array(new Uint8Array(await file.read(key)).buffer);
+  const { model, trained } = await openAdapted(folder);
+  const batch = await batchOf(file);
+  const short = await shortRows(file);
+  const step = compile(backend, () => {
+    const loss = mul(model.loss(batch), 1 / tokens);
+    const gradients = grad(loss, trained.map(({ parameter }) => parameter.tensor));
+    const off = withoutAdapters(model, () => ({ 'base.logits': logitsOf(model, batch.ids, batch), 'base.short': logitsOf(model, short.ids, short), baseLoss: mul(model.loss(batch), 1 / tokens) }));
+    return { loss, ...off, 'adapter.logits': logitsOf(model, batch.ids, batch), ...Object.fromEntries(trained.map((matrix, at) => [`grad.base_model.model.${matrix.name}.weight`, gradients[at] ?? loss])) };
+  });
+  const results = new Map<string, Float32Array>();
+  for (const [key, value] of Object.entries(await step.run())) results.set(key, Float32Array.from(await value));
+  expect(Math.abs((results.get('loss')?.[0] ?? NaN) / adapter.loss - 1)).toBeLessThan(1e-5);
+  expect(Math.abs((results.get('baseLoss')?.[0] ?? NaN) / base.loss - 1)).toBeLessThan(1e-5);
+  for (const key of ['base.logits', 'base.short', 'adapter.logits']) expectLogits(results.get(key), await floats(key), `${name}, ${key}`);
+  const keys = [...file.tensors.keys()].filter((key) => key.startsWith('grad.'));
+  for (const key of keys) expectGradient(results.get(key), await floats(key), `${name}, ${key}`);
+  expect(trained.length).toBe(keys.length);
+  expect(new Set(keys.map((key) => key.split('.').at(-3)))).toEqual(new Set(families[name]));
+  await step.dispose();
+  model.dispose();
+}
+
+/** The beginning of each row: within every window and native length. */
+async function shortRows(file: SafetensorsFile): Promise<{ ids: Tensor; positions: Tensor }> {
+  const [batch = 0, length = 0] = file.tensors.get('ids')?.shape ?? [];
+  const columns = (file.tensors.get('base.short')?.shape ?? [])[1] ?? 0;
+  const ids = new Int32Array(new Uint8Array(await file.read('ids')).buffer).filter((_, at) => at % length < columns);
+  return { ids: tensor(ids, [batch, columns]), positions: tensor(ids.map((_, at) => at % columns), [batch, columns]) };
+}
+
+function expectLogits(got: Float32Array | undefined, want: Float32Array, where: string): void {
+  expect(got?.length).toBe(want.length);
+  const worst = want.reduce((top, value, at) => Math.max(top, Math.abs((got?.[at] ?? NaN) - value)), 0);
+  expect({ where, worst }).toEqual({ where, worst: expect.toSatisfy((error: number) => error < 1e-4) });
+}
+
+/** Within 1e-3 as a whole, and no element further off than that share of the largest. */
+function expectGradient(got: Float32Array | undefined, want: Float32Array, where: string): void {
+  expect([where, got?.length]).toEqual([where, want.length]);
+  const errors = want.map((value, at) => Math.abs((got?.[at] ?? NaN) - value));
+  const largest = (values: Float32Array): number => values.reduce((top, value) => Math.max(top, Math.abs(value)), 0);
+  const norm = (values: Float32Array): number => Math.sqrt(values.reduce((total, value) => total + value * value, 0));
+  const worst = Math.max(largest(errors) / largest(want), norm(errors) / norm(want));
+  expect({ where, worst }).toEqual({ where, worst: expect.toSatisfy((error: number) => error < 1e-3) });
+}
