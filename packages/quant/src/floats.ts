@@ -36,3 +36,20 @@ export function floats(dtype: FloatDtype, length: number): Floats {
 export function narrowing(dtype: FloatDtype): (value: number) => number {
   return dtype === 'f32' ? Math.fround : dtype === 'f16' ? toF16 : toBf16;
 }
+
+/** Numbers rounded to those that f16 has, to nearest, ties to even, as f32. For numbers below 65,520 in size. */
+export function throughF16(x: Float32Array, into: Float32Array): Float32Array {
+  const result = into.subarray(0, x.length);
+  const from = new Uint32Array(x.buffer, x.byteOffset, x.length);
+  const to = new Uint32Array(result.buffer, result.byteOffset, x.length);
+  for (let i = 0; i < x.length; i++) {
+    const bits = from[i] ?? 0;
+    if ((bits & 0x7fffffff) >= 0x38800000) to[i] = (bits + 0xfff + ((bits >>> 13) & 1)) & ~0x1fff;
+    else {
+      // Below the smallest normal half: f32 numbers beside 0.5 lie as far apart as f16's subnormal ones.
+      const value = x[i] ?? NaN;
+      result[i] = value < 0 ? -(Math.fround(0.5 - value) - 0.5) : Math.fround(0.5 + value) - 0.5;
+    }
+  }
+  return result;
+}

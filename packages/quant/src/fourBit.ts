@@ -32,7 +32,8 @@ const nf4 = [
 ];
 const fp4 = [0, 0.0625, 8, 12, 4, 6, 2, 3].map((value) => Math.fround(value) / 12);
 
-// Two codes of FP4 are zero, 0 and 8. In order of value bitsandbytes' PyTorch backend puts 0 first: a place in (0, 0.0026] becomes 8, one in (−0.0026, 0] becomes 0 (CUDA: the reverse).
+// Two codes of FP4 are zero, 0 and 8. In order of value bitsandbytes' PyTorch backend puts 0 first: a place in (0, 0.0026] becomes 8, one in (−0.0026, 0] becomes 0 (CUDA: the reverse). What
+// code 8 becomes is 0 in some of its kernels and −0 in others; here it is what the map in its files says, 0.
 const fp4Order = [11, 10, 13, 12, 15, 14, 9, 0, 8, 1, 6, 7, 4, 5, 2, 3];
 
 /** Tables of a type. The arrays are shared: do not write to them. */

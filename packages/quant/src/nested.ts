@@ -1,3 +1,4 @@
+import { LowrankError } from '@lowrank/errors';
 import { dynamicMap } from '@lowrank/tensor';
 import { torchMean } from './torchMean.js';
 
@@ -24,11 +25,14 @@ let nearest: Uint8Array | undefined;
  * Double quantization (Dettmers et al. 2023, §3): the mean is taken off, and the rest becomes 8-bit codes of the signed dynamic map in blocks of 256.
  * The nearest value is found as bitsandbytes' CPU kernel finds it: the place, rounded to the 65,536 numbers 2i/65,535 − 1, then the value whose midpoints enclose it. (Its CUDA kernel compares the
  * place itself, which changes about one code in a thousand, by one.)
+ *
+ * @throws LowrankError `quant.notFinite` where the scales are so large that their mean overflows
  */
 export function quantizeAbsmax(absmax: Float32Array): NestedAbsmax {
   const map = dynamicMap(true);
   nearest ??= nearestOnGrid(map);
   const offset = torchMean(absmax);
+  if (!Number.isFinite(offset)) throw new LowrankError({ code: 'quant.notFinite', what: 'the mean of the scales of blocks', expected: 'a finite f32', got: String(offset), remedy: 'Quantize these weights without double quantization.' });
   const rest = absmax.map((value) => value - offset);
   const codes = new Uint8Array(rest.length);
   const scales = new Float32Array(Math.ceil(rest.length / nestedBlockSize));

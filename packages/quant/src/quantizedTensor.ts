@@ -1,9 +1,9 @@
 import { LowrankError } from '@lowrank/errors';
 import type { HostArray, OperandEncoding } from '@lowrank/tensor';
-import { sizeOf, toF16 } from '@lowrank/tensor';
+import { sizeOf } from '@lowrank/tensor';
 import { dequantizeBlocks, quantizeBlocks } from './blocks.js';
 import type { FloatDtype, Floats } from './floats.js';
-import { widen } from './floats.js';
+import { throughF16, widen } from './floats.js';
 import type { FourBitType } from './fourBit.js';
 import { checkBlockSize, fourBitCodecs } from './fourBit.js';
 import type { NestedAbsmax } from './nested.js';
@@ -104,8 +104,9 @@ export class Quantizer {
     if (end > this.size || (values.length !== this.chunkSize && end !== this.size)) throw misshapen(shape, `pieces of ${this.chunkSize} elements, and a last one`, `${values.length} after ${done}`);
     const absmax = this.absmax.subarray(done / blockSize, Math.ceil(end / blockSize));
     if (type === 'int8') {
-      const x = throughF16(widen(values, dtype, this.scratch), dtype, this.scratch);
-      quantizeRows(x, { codes: new Int8Array(this.codes.buffer, done, values.length), absmax }, blockSize);
+      const x = widen(values, dtype, this.scratch);
+      const asHalves = dtype === 'f16' || !fitsF16(x) ? x : throughF16(x, this.scratch);
+      quantizeRows(asHalves, { codes: new Int8Array(this.codes.buffer, done, values.length), absmax }, blockSize);
     } else {
       quantizeBlocks(widen(values, dtype, this.scratch), { codes: this.codes.subarray(done / 2, Math.ceil(end / 2)), absmax }, { codec: fourBitCodecs[type], blockSize });
     }
@@ -122,11 +123,9 @@ export class Quantizer {
   }
 }
 
-function throughF16(x: Float32Array, dtype: FloatDtype, scratch: Float32Array): Float32Array {
-  if (dtype === 'f16' || x.some((value) => Math.abs(value) >= 65_520)) return x;
-  const halves = new Uint16Array(x.length);
-  for (let i = 0; i < x.length; i++) halves[i] = toF16(x[i] ?? NaN);
-  return widen(halves, 'f16', scratch);
+function fitsF16(x: Float32Array): boolean {
+  for (let i = 0; i < x.length; i++) if (!(Math.abs(x[i] ?? NaN) < 65_520)) return false;
+  return true;
 }
 
 function matrixShape(shape: readonly number[]): readonly [number, number] {

@@ -15,7 +15,8 @@ const rounder = 6_755_399_441_055_744;
 const perStep = Math.fround(1 / 127);
 
 /**
- * INT8 row by row: absmax(r) = max |x| over row r, code = round(x·(127/absmax)), ties to even (Dettmers et al. 2022, LLM.int8's storage of weights). A row of zeros has codes of 0.
+ * INT8 row by row: absmax(r) = max |x| over row r, code = round(x·((1/absmax)·127)), each step rounded to f32, ties to even (Dettmers et al. 2022, LLM.int8's storage of weights;
+ * PyTorch divides 127 by a tensor like this, so bitsandbytes' CPU backend does). A row of zeros has codes of 0.
  *
  * @throws LowrankError `quant.notFinite`
  */
@@ -37,8 +38,8 @@ export function quantizeRows(x: Float32Array, { codes, absmax }: RowCodes, colum
 }
 
 function codeRow(x: Float32Array, codes: Int8Array, { start, end, scale }: { readonly start: number; readonly end: number; readonly scale: number }): void {
-  const rounded = Math.fround(127 / scale);
-  // Of a scale near the smallest f32 the quotient is infinite in f32.
+  const rounded = Math.fround(Math.fround(1 / scale) * 127);
+  // Of a scale near the smallest f32 it is infinite in f32.
   const factor = rounded < Infinity ? rounded : 127 / scale;
   for (let i = start; i < end; i++) codes[i] = Math.fround((x[i] ?? NaN) * factor) + rounder - rounder;
 }
@@ -47,9 +48,11 @@ function codeRow(x: Float32Array, codes: Int8Array, { start, end, scale }: { rea
 export function dequantizeRows({ codes, absmax }: RowCodes, columns: number, dtype: FloatDtype = 'f32'): Floats {
   const result = floats(dtype, codes.length);
   const narrow = narrowing(dtype);
+  const values = floats(dtype, 256);
   for (let row = 0; row < absmax.length; row++) {
     const scale = absmax[row] ?? NaN;
-    for (let i = row * columns; i < (row + 1) * columns; i++) result[i] = narrow(Math.fround(Math.fround((codes[i] ?? 0) * scale) * perStep));
+    for (let code = -128; code < 128; code++) values[code + 128] = narrow(Math.fround(Math.fround(code * scale) * perStep));
+    for (let i = row * columns; i < (row + 1) * columns; i++) result[i] = values[(codes[i] ?? 0) + 128] ?? 0;
   }
   return result;
 }

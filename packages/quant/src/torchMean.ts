@@ -7,6 +7,7 @@ const levels = 4;
  * quantization, and with it every code that depends on it, is bitsandbytes' to the last bit.
  */
 export function torchMean(values: Float32Array): number {
+  if (values.length < lanes) return Math.fround(sumOfFew(values) / values.length);
   const vectors = Math.floor(values.length / lanes);
   const groups = Math.floor(vectors / rows);
   const sums = groupSums(values, groups);
@@ -16,6 +17,14 @@ export function torchMean(values: Float32Array): number {
   for (let i = vectors * lanes; i < values.length; i++) sum = Math.fround(sum + (values[i] ?? 0));
   for (let lane = 0; lane < lanes; lane++) sum = Math.fround(sum + (sums[lane] ?? 0));
   return Math.fround(sum / values.length);
+}
+
+/** Too few for a vector: four sums in turn. */
+function sumOfFew(values: Float32Array): number {
+  const sums = new Float32Array(rows);
+  const whole = values.length - (values.length % rows);
+  values.forEach((value, i) => (sums[i < whole ? i : 0] = (sums[i < whole ? i : 0] ?? 0) + value));
+  return sums.reduce((sum, part) => Math.fround(sum + part));
 }
 
 /** Sums of groups of rows × lanes numbers, place by place: what a level has gathered goes up to the next when it is full. */
