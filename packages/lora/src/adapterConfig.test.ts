@@ -2,12 +2,19 @@ import { readFile } from 'node:fs/promises';
 import { describe, expect, test } from 'vitest';
 import { parseAdapterConfig, serializeAdapterConfig } from './adapterConfig.js';
 import { loraConfig } from './config.js';
-import { goldenRoot } from './testing.js';
+import { goldenRoot, gptRoot } from './testing.js';
 
 const least = { peft_type: 'LORA', target_modules: ['q_proj'] };
 
 test('the least that PEFT needs; the rest has PEFT’s defaults', () => {
   expect(parseAdapterConfig(least)).toMatchObject({ r: 8, alpha: 8, dropout: 0, useRslora: false, targetModules: ['q_proj'], init: 'kaiming' });
+});
+
+test('fan_in_fan_out, which PEFT sets for layers stored [in, out], is kept', async () => {
+  const config = parseAdapterConfig(JSON.parse(await readFile(`${gptRoot}adapters/gpt2-all/adapter_config.json`, 'utf8')));
+  expect(config).toMatchObject({ fanInFanOut: true, targetModules: ['c_attn', 'c_proj', 'c_fc'], rankPattern: { c_attn: 3 } });
+  expect(JSON.parse(serializeAdapterConfig(config))).toMatchObject({ fan_in_fan_out: true });
+  expect(JSON.parse(serializeAdapterConfig(parseAdapterConfig(least)))).toMatchObject({ fan_in_fan_out: false });
 });
 
 test('unknown keys are ignored, null and empty settings are off', () => {

@@ -18,7 +18,6 @@ const unsupported: Readonly<Record<string, (value: unknown) => boolean>> = {
   kasa_config: isSet,
   velora_config: isSet,
   monteclora_config: isSet,
-  fan_in_fan_out: isSet,
   bias: (value) => isSet(value) && value !== 'none',
   // These change the base's weights or the layer's form; the others (true, false, gaussian, eva, orthogonal) only say where A and B began.
   init_lora_weights: (value) => typeof value === 'string' && !['gaussian', 'eva', 'orthogonal'].includes(value),
@@ -70,6 +69,7 @@ export function parseAdapterConfig(json: unknown, name = 'adapter_config.json'):
     useRslora: given['use_rslora'] === true,
     rankPattern: pattern('rank_pattern'),
     alphaPattern: pattern('alpha_pattern'),
+    fanInFanOut: given['fan_in_fan_out'] === true,
     init: given['init_lora_weights'] === 'gaussian' ? 'gaussian' : 'kaiming',
     baseModel: typeof given['base_model_name_or_path'] === 'string' ? given['base_model_name_or_path'] : undefined,
     taskType: typeof given['task_type'] === 'string' ? given['task_type'] : undefined,
@@ -84,7 +84,7 @@ export function serializeAdapterConfig(config: LoraConfig): string {
     bias: 'none',
     // Older versions of PEFT do not know this key.
     ...(config.excludeModules === undefined ? {} : { exclude_modules: config.excludeModules }),
-    fan_in_fan_out: false,
+    fan_in_fan_out: config.fanInFanOut,
     inference_mode: true,
     init_lora_weights: config.init === 'kaiming' ? true : config.init,
     layers_pattern: config.layersPattern ?? null,

@@ -21,6 +21,8 @@ export interface LoraConfig {
   readonly rankPattern: Readonly<Record<string, number>>;
   readonly alphaPattern: Readonly<Record<string, number>>;
   readonly init: LoraInit;
+  /** The adapted layers hold W as [in, out] (GPT-2's Conv1D), so that a merge transposes ΔW. The layers themselves know; this is what a merge of files goes by. */
+  readonly fanInFanOut: boolean;
   readonly baseModel?: string | undefined;
   readonly taskType?: string | undefined;
 }
@@ -28,7 +30,7 @@ export interface LoraConfig {
 /** A checked configuration from what a user gave; alpha defaults to r (a factor of 1). */
 export function loraConfig(given: Partial<LoraConfig> & Pick<LoraConfig, 'targetModules'>): LoraConfig {
   const r = given.r ?? 8;
-  const config: LoraConfig = { dropout: 0, useRslora: false, rankPattern: {}, alphaPattern: {}, init: 'kaiming', ...given, r, alpha: given.alpha ?? r };
+  const config: LoraConfig = { dropout: 0, useRslora: false, rankPattern: {}, alphaPattern: {}, init: 'kaiming', fanInFanOut: false, ...given, r, alpha: given.alpha ?? r };
   for (const [name, rank] of [['r', config.r] as const, ...Object.entries(config.rankPattern).map(([key, value]) => [`rank_pattern[${key}]`, value] as const)]) {
     if (!Number.isInteger(rank) || rank < 1) throw invalid(name, 'a whole number of at least 1', rank);
   }

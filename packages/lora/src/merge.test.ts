@@ -5,19 +5,29 @@ import { describe, expect, test } from 'vitest';
 import { scalingAt } from './config.js';
 import type { MergeDtype } from './merge.js';
 import { mergeWeight } from './merge.js';
-import { goldenAdapter, goldenRoot } from './testing.js';
+import { goldenAdapter, goldenRoot, gptRoot } from './testing.js';
 
-const { merges } = JSON.parse(await readFile(`${goldenRoot}merged/merged.json`, 'utf8')) as { merges: Record<string, { base: string; adapter: string; merged: string }> };
+interface Merge {
+  readonly base: string;
+  readonly adapter: string;
+  readonly merged: string;
+}
 
-describe.each(Object.entries(merges))('%s as PEFT merges it', (_, { base, adapter, merged }) => {
+const mergesOf = async (root: string): Promise<Record<string, Merge>> => (JSON.parse(await readFile(`${root}merged/merged.json`, 'utf8')) as { merges: Record<string, Merge> }).merges;
+const cases = [
+  ...Object.entries(await mergesOf(goldenRoot)).map(([name, merge]) => ({ name, root: goldenRoot, transposed: false, ...merge })),
+  ...Object.entries(await mergesOf(gptRoot)).map(([name, merge]) => ({ name: `Conv1D in ${name}`, root: gptRoot, transposed: true, ...merge })),
+];
+
+describe.each(cases)('$name as PEFT merges it', ({ root, transposed, base, adapter, merged }) => {
   test('every byte', async () => {
-    const { config, layers } = await goldenAdapter(adapter.replace('adapters/', ''));
-    const before = await openSafetensors(fileSource(`${goldenRoot}${base}/model.safetensors`));
-    const after = await openSafetensors(fileSource(`${goldenRoot}${merged}`));
+    const { config, layers } = await goldenAdapter(adapter.replace('adapters/', ''), root);
+    const before = await openSafetensors(fileSource(`${root}${base}/model.safetensors`));
+    const after = await openSafetensors(fileSource(`${root}${merged}`));
     for (const [path, matrices] of layers) {
       const name = `${path}.weight`;
       const { dtype = 'F32' } = before.tensors.get(name) ?? {};
-      const result = mergeWeight(await before.read(name), dtype as MergeDtype, { ...matrices, scaling: scalingAt(config, path) });
+      const result = mergeWeight(await before.read(name), dtype as MergeDtype, { ...matrices, scaling: scalingAt(config, path), transposed });
       expect([name, Buffer.compare(result, await after.read(name))]).toEqual([name, 0]);
     }
   });
@@ -31,6 +41,12 @@ test('W + s·B·A, and W itself is not touched', () => {
   const kept = weight.slice();
   expect(new Float32Array(mergeWeight(weight, 'F32', update).slice().buffer)).toEqual(Float32Array.of(2.5, 4, 0.5, 0));
   expect(weight).toEqual(kept);
+});
+
+test('W [in, out] gets ΔW transposed, and an error says where in W', () => {
+  const weight = bytesOf([1, 1, 1, 1], 'f32');
+  expect(new Float32Array(mergeWeight(weight, 'F32', { ...update, transposed: true }).slice().buffer)).toEqual(Float32Array.of(2.5, 0.5, 4, 0));
+  expect(() => mergeWeight(weight, 'F32', { ...update, b: Float32Array.of(0, Infinity), transposed: true })).toThrow(/merged weight at \[0, 1\]/);
 });
 
 test('bytes out of the middle of a Buffer', () => {

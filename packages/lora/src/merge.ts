@@ -11,24 +11,27 @@ export interface LowRankUpdate {
   readonly b: Float32Array;
   readonly rank: number;
   readonly scaling: number;
+  /** W is [in, out], as Conv1D has it: ΔW is transposed before it is added. */
+  readonly transposed?: boolean;
 }
 
 /**
  * W + s·B·A in W's own dtype, element by element as PEFT's merge_and_unload over PyTorch does it: B·A accumulates in f32 with fused multiply-adds, k ascending;
  * the product with s and the sum with W are rounded to f32; then one rounding to the dtype of W. (PEFT keeps the adapter in f32 over a 16-bit base.)
  *
- * @param weight the bytes of W [out, in], little-endian; not changed
+ * @param weight the bytes of W [out, in] (or [in, out], where `transposed`), little-endian; not changed
  * @throws LowrankError `lora.mergeNotFinite` when the result holds NaN or infinity
  */
 export function mergeWeight(weight: Uint8Array, dtype: MergeDtype, update: LowRankUpdate): Uint8Array {
-  const { a, b, rank } = update;
+  const { a, b, rank, transposed = false } = update;
   const inFeatures = a.length / rank;
+  const outFeatures = b.length / rank;
   // A copy in any case: `slice` of Node's Buffer is none.
   const bytes = new Uint8Array(weight);
   const { read, write } = accessor(bytes, dtype);
   const scaling = Math.fround(update.scaling);
   const row = new Float32Array(inFeatures);
-  for (let out = 0; out < b.length / rank; out++) {
+  for (let out = 0; out < outFeatures; out++) {
     row.fill(0);
     for (let k = 0; k < rank; k++) {
       const factor = b[out * rank + k] ?? NaN;
@@ -36,11 +39,11 @@ export function mergeWeight(weight: Uint8Array, dtype: MergeDtype, update: LowRa
       for (let i = 0; i < inFeatures; i++) row[i] = (row[i] ?? NaN) + factor * (a[k * inFeatures + i] ?? NaN);
     }
     for (let i = 0; i < inFeatures; i++) {
-      const at = out * inFeatures + i;
+      const at = transposed ? i * outFeatures + out : out * inFeatures + i;
       const merged = Math.fround(read(at) + Math.fround((row[i] ?? NaN) * scaling));
       write(at, merged);
       if (Number.isFinite(read(at))) continue;
-      throw new LowrankError({ code: 'lora.mergeNotFinite', what: `the merged weight at [${out}, ${i}]`, expected: `a finite number in ${dtype}`, got: String(merged), remedy: 'The adapter is damaged, or its values are too large for this dtype.' });
+      throw new LowrankError({ code: 'lora.mergeNotFinite', what: `the merged weight at [${transposed ? `${i}, ${out}` : `${out}, ${i}`}]`, expected: `a finite number in ${dtype}`, got: String(merged), remedy: 'The adapter is damaged, or its values are too large for this dtype.' });
     }
   }
   return bytes;

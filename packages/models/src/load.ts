@@ -26,7 +26,8 @@ export async function loadModel(files: ModelFiles, options: LoadOptions = {}): P
   const config = new ConfigReader(await readJson(files, 'config.json'), `${files.name}/config.json`);
   if (config.has('quantization_config')) config.refuse('quantization_config', 'none');
   const architecture = architectureOf(config);
-  const weights = await openWeights(files);
+  const stored = await openWeights(files);
+  const weights = architecture.weights?.(stored) ?? stored;
   const requests = new Map<string, { request: WeightRequest; source: Source }>();
   const model = architecture.build(
     config,
@@ -38,7 +39,7 @@ export async function loadModel(files: ModelFiles, options: LoadOptions = {}): P
       },
     }),
   );
-  checkWeights(weights, [...requests.values()].map(({ request }) => request), files.name);
+  checkWeights({ weights, outputName: `${model.outputPath}.weight` }, [...requests.values()].map(({ request }) => request), files.name);
   await fill(weights, requests, options);
   return model;
 }
@@ -51,7 +52,7 @@ function place({ name, shape, kind }: WeightRequest, info: TensorInfo | undefine
   return { tensor: new TensorClass(source, 0), source };
 }
 
-function checkWeights(weights: SafetensorsFile, requests: readonly WeightRequest[], folder: string): void {
+function checkWeights({ weights, outputName }: { weights: SafetensorsFile; outputName: string }, requests: readonly WeightRequest[], folder: string): void {
   const problems: string[] = [];
   const asked = new Map(requests.map((request) => [request.name, request]));
   for (const { name, shape } of requests) {
@@ -61,7 +62,7 @@ function checkWeights(weights: SafetensorsFile, requests: readonly WeightRequest
     else if (!['F32', 'F16', 'BF16'].includes(info.dtype)) problems.push(`dtype: ${name} is ${info.dtype}, expected F32, F16 or BF16`);
   }
   // A tied output projection may be stored all the same, and old checkpoints hold tables that the code makes itself.
-  for (const name of weights.tensors.keys()) if (!asked.has(name) && name !== 'lm_head.weight' && !name.endsWith('.rotary_emb.inv_freq')) problems.push(`unexpected: ${name}`);
+  for (const name of weights.tensors.keys()) if (!asked.has(name) && name !== outputName && !name.endsWith('.rotary_emb.inv_freq')) problems.push(`unexpected: ${name}`);
   if (problems.length === 0) return;
   const shown = problems.slice(0, 10).join('; ');
   throw new LowrankError({

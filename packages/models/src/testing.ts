@@ -6,10 +6,13 @@ import type { Tensor } from '@lowrank/tensor';
 import { tensor } from '@lowrank/tensor';
 import type { LossBatch } from './causalModel.js';
 
-const root = fileURLToPath(new URL('../../../parity/golden/llama/', import.meta.url));
+const root = fileURLToPath(new URL('../../../parity/golden/', import.meta.url));
+
+/** The folder of goldens that a variant is in. */
+type GoldenSet = 'llama' | 'gpt';
 
 /** A model folder that transformers wrote. */
-export const goldenFolder = (variant: string): string => `${root}${variant}`;
+export const goldenFolder = (variant: string, set: GoldenSet = 'llama'): string => `${root}${set}/${variant}`;
 
 export interface GreedyAnswer {
   readonly promptIds: number[];
@@ -27,9 +30,9 @@ export interface Golden {
 }
 
 /** What transformers answers about that model (parity/README.md). */
-export async function openGolden(variant: string): Promise<Golden> {
-  const answers = JSON.parse(await readFile(`${root}answers/${variant}.json`, 'utf8')) as Answers;
-  return { answers, file: await openSafetensors(fileSource(`${root}answers/${variant}.safetensors`)) };
+export async function openGolden(variant: string, set: GoldenSet = 'llama'): Promise<Golden> {
+  const answers = JSON.parse(await readFile(goldenFolder(`answers/${variant}.json`, set), 'utf8')) as Answers;
+  return { answers, file: await openSafetensors(fileSource(goldenFolder(`answers/${variant}.safetensors`, set))) };
 }
 
 export async function goldenFloats({ file }: Golden, key: string): Promise<Float32Array> {

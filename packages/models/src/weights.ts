@@ -1,5 +1,5 @@
 import type { LinearLike } from '@lowrank/nn';
-import { Linear } from '@lowrank/nn';
+import { Conv1d, Linear } from '@lowrank/nn';
 import type { Tensor } from '@lowrank/tensor';
 
 /**
@@ -9,6 +9,8 @@ import type { Tensor } from '@lowrank/tensor';
 export interface WeightSource {
   /** A linear layer from `name.weight` [out, in] and, with a bias, `name.bias` [out]: quantized where the checkpoint or the caller says so. */
   linear(name: string, shape: readonly [out: number, input: number], options?: { readonly bias?: boolean }): LinearLike;
+  /** GPT-2's linear layer, from `name.weight` [in, out] and `name.bias` [out]. */
+  conv1d(name: string, shape: readonly [input: number, out: number]): LinearLike;
   /** A matrix in the dtype it is stored in: f32, f16 or bf16. */
   matrix(name: string, shape: readonly number[]): Tensor;
   /** A norm's or a bias's vector, in f32. */
@@ -40,6 +42,7 @@ export function weightSource(maker: WeightMaker, prefix = ''): WeightSource {
       const request: WeightRequest = { name: `${prefix}${name}.weight`, shape, kind: 'linear' };
       return maker.linear?.(request, biasOf) ?? new Linear(maker.tensor(request), biasOf());
     },
+    conv1d: (name, shape) => new Conv1d(tensor(`${name}.weight`, shape, 'matrix'), tensor(`${name}.bias`, [shape[1]], 'vector')),
     matrix: (name, shape) => tensor(name, shape, 'matrix'),
     vector: (name, shape) => tensor(name, shape, 'vector'),
     under: (name) => weightSource(maker, `${prefix}${name}.`),

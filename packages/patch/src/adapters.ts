@@ -2,7 +2,7 @@ import { LowrankError } from '@lowrank/errors';
 import type { LoraAdapter, LoraConfig, LoraMatrices, LoraWeights } from '@lowrank/lora';
 import { LoraLinear, rankAt, scalingAt } from '@lowrank/lora';
 import type { LinearLike, Module } from '@lowrank/nn';
-import { Parameter } from '@lowrank/nn';
+import { Conv1d, Parameter } from '@lowrank/nn';
 import { readTensor, scalar, tensor, toFloat32 } from '@lowrank/tensor';
 import type { TargetOptions } from './targets.js';
 import { matchLoaded, matchTargets } from './targets.js';
@@ -167,15 +167,21 @@ export function removeAdapters(model: Module): void {
   }
 }
 
-/** An adapter as it is now, read from wherever its matrices live. As PEFT does, 'all-linear' is saved as the names of the layers. @throws LowrankError `patch.noAdapter` */
+/**
+ * An adapter as it is now, read from wherever its matrices live. As PEFT does, 'all-linear' is saved as the names of the layers, and `fan_in_fan_out` as the layers have it.
+ *
+ * @throws LowrankError `patch.noAdapter`
+ */
 export async function extractAdapter(model: Module, config: LoraConfig, name = 'default'): Promise<LoraAdapter> {
   const layers = new Map<string, LoraMatrices>();
+  let fanInFanOut = false;
   for (const [path, layer, { a, b }] of requireAdapter(adaptedLayers(model), name)) {
     const [rank = 0] = a.tensor.shape;
     layers.set(path, { a: await read(a), b: await read(b), rank, inFeatures: layer.inFeatures, outFeatures: layer.outFeatures });
+    fanInFanOut ||= layer.base instanceof Conv1d;
   }
   const isShorthand = config.targetModules.toString().toLowerCase() === 'all-linear';
-  return { config: isShorthand ? { ...config, targetModules: namesOf(model, [...layers.keys()]) } : config, layers };
+  return { config: { ...config, fanInFanOut, ...(isShorthand ? { targetModules: namesOf(model, [...layers.keys()]) } : {}) }, layers };
 }
 
 async function read({ tensor: values }: Parameter): Promise<Float32Array> {

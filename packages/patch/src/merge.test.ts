@@ -31,3 +31,25 @@ test('what does not fit is refused before anything is read', () => {
   expect(() => mergedTensors(checkpoint({ shape: [6, 5] }), adapter)).toThrow(/\[6, 6\].*\[6, 5\] for model\.q\.weight/);
   expect(() => mergedTensors(checkpoint({ dtype: 'U8' }), adapter)).toThrow(/F32, F16 or BF16.*U8/);
 });
+
+const square = randomAdapter(loraConfig({ targetModules: ['q'], r: 1, fanInFanOut: true }), ['model.q']);
+const matrices = { a: Float32Array.of(1, 2), b: Float32Array.of(10, 20, 30), rank: 1, inFeatures: 2, outFeatures: 3 };
+const wide = { ...adapter, layers: new Map([['model.q', matrices]]) };
+
+async function mergedInto(tensor: Partial<CheckpointTensor>, given = adapter): Promise<number[]> {
+  const [merged] = mergedTensors(checkpoint({ read: () => Promise.resolve(new Uint8Array(new Float32Array(36).buffer)), ...tensor }), given);
+  return [...new Float32Array((await merged?.read())?.slice().buffer ?? new ArrayBuffer(0))];
+}
+
+test('W [in, out] gets ΔW transposed: its shape tells, or the adapter where W is square', async () => {
+  const read = (): Promise<Uint8Array> => Promise.resolve(new Uint8Array(new Float32Array(6).buffer));
+  expect(await mergedInto({ shape: [3, 2], read }, wide)).toEqual([10, 20, 20, 40, 30, 60]);
+  expect(await mergedInto({ shape: [2, 3], read }, wide)).toEqual([10, 20, 30, 20, 40, 60]);
+  const [plain, transposed] = [await mergedInto({}, { ...square, config: adapter.config }), await mergedInto({}, square)];
+  expect(plain).not.toEqual(transposed);
+  expect(plain).toEqual(plain.map((_, at) => transposed[(at % 6) * 6 + Math.floor(at / 6)]));
+});
+
+test('a checkpoint of the body alone leaves the first word of its paths out', async () => {
+  expect(await mergedInto({ name: 'q.weight' })).toEqual(await mergedInto({}));
+});

@@ -13,23 +13,40 @@ export interface CheckpointTensor {
 /**
  * The tensors of a checkpoint with an adapter merged in, one at a time: W + s·B·A in W's dtype for the layers that the adapter has, the very bytes for all others.
  *
+ * W is [out, in], or [in, out] (Conv1D): its shape tells, and where W is square, the adapter's `fanInFanOut`. A checkpoint of a model's body alone leaves the first word of all paths out.
+ *
  * @throws LowrankError `patch.adapterMismatch` for matrices that belong to no tensor or do not fit it, and `lora.mergeNotFinite`
  */
 export function mergedTensors(tensors: Iterable<CheckpointTensor>, { config, layers }: LoraAdapter): CheckpointTensor[] {
+  const stored = [...tensors];
   const left = new Set(layers.keys());
-  const merged = [...tensors].map((tensor): CheckpointTensor => {
-    const path = tensor.name.replace(/\.weight$/, '');
+  const paths = pathsOf(stored, left);
+  const merged = stored.map((tensor): CheckpointTensor => {
+    const path = paths.get(tensor.name) ?? '';
     const matrices = layers.get(path);
-    if (matrices === undefined || path === tensor.name) return tensor;
+    if (matrices === undefined) return tensor;
     left.delete(path);
     const { name, dtype, shape } = tensor;
-    if (shape.join() !== `${matrices.outFeatures},${matrices.inFeatures}` || !isMergeDtype(dtype)) {
-      throw mismatch(`${dtype} [${shape.join(', ')}] for ${name}`, `F32, F16 or BF16 of [${matrices.outFeatures}, ${matrices.inFeatures}]`);
+    const { inFeatures, outFeatures } = matrices;
+    const transposed = inFeatures === outFeatures ? config.fanInFanOut : shape[0] === inFeatures;
+    if (shape.join() !== (transposed ? [inFeatures, outFeatures] : [outFeatures, inFeatures]).join() || !isMergeDtype(dtype)) {
+      throw mismatch(`${dtype} [${shape.join(', ')}] for ${name}`, `F32, F16 or BF16 of [${outFeatures}, ${inFeatures}], or of [${inFeatures}, ${outFeatures}] as a Conv1D has it`);
     }
-    return { name, dtype, shape, read: async () => mergeWeight(await tensor.read(), dtype, { ...matrices, scaling: scalingAt(config, path) }) };
+    return { name, dtype, shape, read: async () => mergeWeight(await tensor.read(), dtype, { ...matrices, scaling: scalingAt(config, path), transposed }) };
   });
   if (left.size > 0) throw mismatch(`matrices for ${[...left].slice(0, 6).join(', ')}, which the model does not have`, 'layers of this model');
   return merged;
+}
+
+/** The layer that each weight belongs to, by the weight's name. */
+function pathsOf(tensors: readonly CheckpointTensor[], layers: ReadonlySet<string>): Map<string, string> {
+  const names = new Set(tensors.map(({ name }) => name));
+  const paths = new Map<string, string>();
+  for (const path of layers) {
+    const short = path.slice(path.indexOf('.') + 1);
+    paths.set(`${names.has(`${path}.weight`) ? path : short}.weight`, path);
+  }
+  return paths;
 }
 
 function isMergeDtype(dtype: string): dtype is MergeDtype {

@@ -1,8 +1,8 @@
 import { loraConfig } from '@lowrank/lora';
-import { Linear } from '@lowrank/nn';
+import { Conv1d, Linear } from '@lowrank/nn';
 import { cast, evaluateReference, fromNumbers, readTensor, tensor } from '@lowrank/tensor';
 import { expect, test } from 'vitest';
-import { adaptedLayers, loadAdapter, setActiveAdapters } from './adapters.js';
+import { adaptedLayers, extractAdapter, loadAdapter, setActiveAdapters } from './adapters.js';
 import { mergeIntoModel } from './mergeIntoModel.js';
 import { largestDifference, logitsOf, randomAdapter, TinyModel } from './testing.js';
 
@@ -33,6 +33,19 @@ test('a weight in 16 bits stays in 16 bits', async () => {
   expect(largestDifference(await logitsOf(model), adapted)).toBeLessThan(0.02 * Math.max(...adapted.map(Math.abs)));
   const [rounded = []] = await evaluateReference([cast(layer.weight.tensor, 'f32')]);
   expect(Array.from(await readTensor(layer.weight.tensor))).toEqual(Array.from(fromNumbers(rounded, 'bf16')));
+});
+
+test('a layer stored [in, out], and what an adapter of such layers says when it is saved', async () => {
+  const model = new TinyModel();
+  const path = paths[1] ?? '';
+  const weight = (model.getModule(path) as Linear).weight.tensor;
+  model.setModule(path, new Conv1d(weight, tensor([1, 2, 3, 4, 5, 6])));
+  const adapter = randomAdapter(config, paths);
+  loadAdapter(model, adapter);
+  expect((await extractAdapter(model, config)).config.fanInFanOut).toBe(true);
+  const adapted = await logitsOf(model);
+  await mergeIntoModel(model);
+  expect(largestDifference(await logitsOf(model), adapted)).toBeLessThan(1e-6 * Math.max(...adapted.map(Math.abs)));
 });
 
 test('NaN in one layer is refused, and every layer stays as it was', async () => {

@@ -1,0 +1,146 @@
+import type { AttentionContext, LayerCache, LinearLike } from '@lowrank/nn';
+import { AttentionBase, Embedding, LayerNorm, Linear, Mlp, Module, ModuleList } from '@lowrank/nn';
+import type { Parameter } from '@lowrank/nn';
+import type { SafetensorsFile } from '@lowrank/safetensors';
+import type { Tensor } from '@lowrank/tensor';
+import { add, reshape, scope, slice } from '@lowrank/tensor';
+import { activationOf } from './activation.js';
+import type { ModelShape } from './causalModel.js';
+import { CausalModel } from './causalModel.js';
+import type { ConfigReader } from './config.js';
+import { bodyNames } from './renamed.js';
+import type { WeightSource } from './weights.js';
+
+/** GPT-2 (Radford et al. 2019), as GPT2LMHeadModel names things: learned positions, norms before each block, layers stored [in, out]. */
+export interface Gpt2Config extends ModelShape {
+  readonly intermediateSize: number;
+  readonly heads: number;
+  readonly normEpsilon: number;
+  readonly tied: boolean;
+  readonly activation: (x: Tensor) => Tensor;
+  /** Factor on q·k of a layer, by its number. */
+  readonly attentionScale: (layer: number) => number;
+}
+
+/**
+ * Dropouts of the config are of its pretraining and are not applied; adapters have their own. `reorder_and_upcast_attn` says how 16-bit attention is to be computed: here it is f32
+ * anyway.
+ */
+export function gpt2Config(config: ConfigReader): Gpt2Config {
+  const hiddenSize = config.integer('n_embd', 768);
+  const heads = config.integer('n_head', 12);
+  if (hiddenSize % heads !== 0) config.fail('n_head', `a divisor of n_embd (${hiddenSize})`, heads);
+  if (config.boolean('add_cross_attention', false)) config.refuse('add_cross_attention', 'false');
+  const byHead = config.boolean('scale_attn_weights', true) ? (hiddenSize / heads) ** -0.5 : 1;
+  const byLayer = config.boolean('scale_attn_by_inverse_layer_idx', false);
+  return {
+    modelType: config.modelType,
+    vocabularySize: config.integer('vocab_size', 50257),
+    hiddenSize,
+    layers: config.integer('n_layer', 12),
+    intermediateSize: config.integer('n_inner', 4 * hiddenSize),
+    heads,
+    keyHeads: heads,
+    headSize: hiddenSize / heads,
+    maxPositions: config.integer('n_positions', 1024),
+    normEpsilon: config.number('layer_norm_epsilon', 1e-5),
+    tied: config.boolean('tie_word_embeddings', true),
+    activation: activationOf(config, 'activation_function', 'gelu_new'),
+    attentionScale: (layer) => (byLayer ? byHead / (layer + 1) : byHead),
+    bosId: config.ids('bos_token_id')[0],
+    eosIds: config.ids('eos_token_id'),
+  };
+}
+
+/** With or without the word 'transformer', and with the causal masks that old checkpoints hold. */
+export function gpt2Weights(file: SafetensorsFile): SafetensorsFile {
+  return bodyNames(file, 'transformer', (name) => /\.attn\.(masked_)?bias$/.test(name));
+}
+
+class Gpt2Attention extends AttentionBase {
+  constructor(
+    layers: { readonly attn: LinearLike; readonly proj: LinearLike },
+    private readonly sizes: { readonly heads: number; readonly headSize: number; readonly scale: number },
+  ) {
+    super();
+    this.child('c_attn', layers.attn);
+    this.child('c_proj', layers.proj);
+  }
+
+  /** x [B, T, width] → [B, T, width]; the columns of c_attn are q's, then k's, then v's. */
+  forward(x: Tensor, context: AttentionContext, cache: LayerCache | undefined): Tensor {
+    const { heads, headSize, scale } = this.sizes;
+    const [batch = 0, length = 0] = x.shape;
+    const width = heads * headSize;
+    const qkv = this.layer('c_attn').forward(x);
+    const part = (at: number): Tensor => reshape(slice(qkv, 2, at * width, (at + 1) * width), [batch, length, heads, headSize]);
+    const o = this.attend({ q: part(0), k: part(1), v: part(2) }, context, { cache, scale });
+    return this.layer('c_proj').forward(reshape(o, [batch, length, width]));
+  }
+}
+
+/** x + attention(norm(x)), then x + mlp(norm(x)). */
+class Gpt2Block extends Module {
+  private readonly attention: Gpt2Attention;
+
+  constructor(config: Gpt2Config, weights: WeightSource, at: number) {
+    super();
+    const { hiddenSize, heads, headSize, intermediateSize, normEpsilon, activation, attentionScale } = config;
+    const norm = (name: string): LayerNorm => this.child(name, new LayerNorm({ weight: weights.vector(`${name}.weight`, [hiddenSize]), bias: weights.vector(`${name}.bias`, [hiddenSize]) }, normEpsilon));
+    norm('ln_1');
+    const layers = { attn: weights.conv1d('attn.c_attn', [hiddenSize, 3 * hiddenSize]), proj: weights.conv1d('attn.c_proj', [hiddenSize, hiddenSize]) };
+    this.attention = this.child('attn', new Gpt2Attention(layers, { heads, headSize, scale: attentionScale(at) }));
+    norm('ln_2');
+    const [up, down] = [weights.conv1d('mlp.c_fc', [hiddenSize, intermediateSize]), weights.conv1d('mlp.c_proj', [intermediateSize, hiddenSize])];
+    this.child('mlp', new Mlp({ up: ['c_fc', up], down: ['c_proj', down] }, activation));
+  }
+
+  forward(x: Tensor, context: AttentionContext, cache: LayerCache | undefined): Tensor {
+    const normed = this.layer('ln_1').forward(x);
+    const middle = scope('attn', () => add(x, this.attention.forward(normed, context, cache)));
+    return add(middle, this.layer('mlp').forward(this.layer('ln_2').forward(middle)));
+  }
+}
+
+class Gpt2Body extends Module {
+  readonly tokens: Embedding;
+  readonly positions: Embedding;
+  readonly blocks: ModuleList<Gpt2Block>;
+  readonly norm: LayerNorm;
+
+  constructor(config: Gpt2Config, weights: WeightSource) {
+    super();
+    const { hiddenSize, vocabularySize, maxPositions } = config;
+    this.tokens = this.child('wte', new Embedding(weights.matrix('wte.weight', [vocabularySize, hiddenSize])));
+    this.positions = this.child('wpe', new Embedding(weights.matrix('wpe.weight', [maxPositions, hiddenSize])));
+    this.blocks = this.child('h', new ModuleList(Array.from({ length: config.layers }, (_, at) => new Gpt2Block(config, weights.under(`h.${at}`), at))));
+    this.norm = this.child('ln_f', new LayerNorm({ weight: weights.vector('ln_f.weight', [hiddenSize]), bias: weights.vector('ln_f.bias', [hiddenSize]) }, config.normEpsilon));
+  }
+}
+
+export class Gpt2 extends CausalModel {
+  private readonly body: Gpt2Body;
+  private readonly head: Linear | undefined;
+
+  constructor(
+    override readonly shape: Gpt2Config,
+    weights: WeightSource,
+  ) {
+    super();
+    this.body = this.child('transformer', new Gpt2Body(shape, weights.under('transformer')));
+    this.head = shape.tied ? undefined : this.child('lm_head', new Linear(weights.matrix('lm_head.weight', [shape.vocabularySize, shape.hiddenSize])));
+  }
+
+  hidden(ids: Tensor, context: AttentionContext, caches?: readonly LayerCache[]): Tensor {
+    const { tokens, positions, blocks, norm } = this.body;
+    return scope('transformer', () => {
+      const embedded = add(scope('wte', () => tokens.forward(ids)), scope('wpe', () => positions.forward(context.positions)));
+      const x = blocks.run('h', embedded, (block, input, at) => block.forward(input, context, caches?.[at]));
+      return scope('ln_f', () => norm.forward(x));
+    });
+  }
+
+  protected outputWeight(): Parameter {
+    return this.head?.weight ?? this.body.tokens.weight;
+  }
+}

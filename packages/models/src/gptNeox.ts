@@ -1,0 +1,172 @@
+import type { AttentionContext, LayerCache, LinearLike, RotaryOptions } from '@lowrank/nn';
+import { AttentionBase, Embedding, LayerNorm, Linear, Mlp, Module, ModuleList, RotaryTable } from '@lowrank/nn';
+import type { Parameter } from '@lowrank/nn';
+import type { SafetensorsFile } from '@lowrank/safetensors';
+import type { Tensor } from '@lowrank/tensor';
+import { add, reshape, scope, slice } from '@lowrank/tensor';
+import { activationOf } from './activation.js';
+import type { ModelShape } from './causalModel.js';
+import { CausalModel } from './causalModel.js';
+import type { ConfigReader } from './config.js';
+import { bodyNames, renamed } from './renamed.js';
+import type { WeightSource } from './weights.js';
+
+/** GPT-NeoX and Pythia (Black et al. 2022; Biderman et al. 2023), as GPTNeoXForCausalLM names things: rotary positions on a part of each head, attention and MLP side by side. */
+export interface GptNeoxConfig extends ModelShape {
+  readonly intermediateSize: number;
+  readonly heads: number;
+  readonly normEpsilon: number;
+  readonly tied: boolean;
+  readonly activation: (x: Tensor) => Tensor;
+  readonly attentionBias: boolean;
+  readonly parallelResidual: boolean;
+  readonly rotary: RotaryOptions;
+}
+
+/** Dropouts of the config are of its pretraining and are not applied; adapters have their own. */
+export function gptNeoxConfig(config: ConfigReader): GptNeoxConfig {
+  const hiddenSize = config.integer('hidden_size', 6144);
+  const heads = config.integer('num_attention_heads', 64);
+  if (hiddenSize % heads !== 0) config.fail('num_attention_heads', `a divisor of hidden_size (${hiddenSize})`, heads);
+  const headSize = hiddenSize / heads;
+  const maxPositions = config.integer('max_position_embeddings', 2048);
+  return {
+    modelType: config.modelType,
+    vocabularySize: config.integer('vocab_size', 50432),
+    hiddenSize,
+    layers: config.integer('num_hidden_layers', 44),
+    intermediateSize: config.integer('intermediate_size', 24576),
+    heads,
+    keyHeads: heads,
+    headSize,
+    maxPositions,
+    normEpsilon: config.number('layer_norm_eps', 1e-5),
+    tied: config.boolean('tie_word_embeddings', false),
+    activation: activationOf(config, 'hidden_act', 'gelu'),
+    attentionBias: config.boolean('attention_bias', true),
+    parallelResidual: config.boolean('use_parallel_residual', true),
+    rotary: rotaryOf(config, headSize, maxPositions),
+    bosId: config.ids('bos_token_id')[0],
+    eosIds: config.ids('eos_token_id'),
+  };
+}
+
+/** Both spellings: `rotary_pct`, `rotary_emb_base` and `rope_scaling` (transformers 4), and `rope_parameters` with all of it (transformers 5). */
+function rotaryOf(config: ConfigReader, headSize: number, maxPositions: number): RotaryOptions {
+  const parameters = config.object('rope_parameters') ?? config.object('rope_scaling');
+  const either = (key: string, old: string, fallback: number): number => (parameters?.has(key) === true ? parameters.number(key) : config.number(old, fallback));
+  const part = either('partial_rotary_factor', 'rotary_pct', 0.25);
+  const size = Math.trunc(headSize * part);
+  if (size % 2 !== 0 || size < 2 || size > headSize) config.fail(parameters?.has('partial_rotary_factor') === true ? 'partial_rotary_factor' : 'rotary_pct', `a part of each head of ${headSize} that is an even number of elements`, part);
+  const base = { size, theta: either('rope_theta', 'rotary_emb_base', 10_000), maxPositions };
+  const typeKey = parameters?.has('rope_type') === true ? 'rope_type' : 'type';
+  const type = parameters?.string(typeKey, 'default') ?? 'default';
+  if (parameters === undefined || type === 'default') return base;
+  if (type !== 'linear') return parameters.refuse(typeKey, '"default" or "linear"');
+  return { ...base, scaling: { type, factor: parameters.number('factor') } };
+}
+
+/** With or without the word 'gpt_neox', with the tables and masks that old checkpoints hold, and with the output projection under transformers 5's name for it. */
+export function gptNeoxWeights(file: SafetensorsFile): SafetensorsFile {
+  const body = bodyNames(file, 'gpt_neox', (name) => /\.attention\.(masked_)?bias$|\.rotary_emb\.inv_freq$/.test(name));
+  return renamed(body, (name) => name.replace(/^lm_head\./, 'embed_out.'));
+}
+
+class GptNeoxAttention extends AttentionBase {
+  constructor(
+    layers: { readonly qkv: LinearLike; readonly dense: LinearLike },
+    private readonly options: { readonly heads: number; readonly headSize: number; readonly rotary: RotaryTable },
+  ) {
+    super();
+    this.child('query_key_value', layers.qkv);
+    this.child('dense', layers.dense);
+  }
+
+  /** x [B, T, width] → [B, T, width]; the rows of query_key_value are, head by head, q's, k's and v's. */
+  forward(x: Tensor, context: AttentionContext, cache: LayerCache | undefined): Tensor {
+    const { heads, headSize, rotary } = this.options;
+    const [batch = 0, length = 0] = x.shape;
+    const qkv = reshape(this.layer('query_key_value').forward(x), [batch, length, heads, 3 * headSize]);
+    const part = (at: number): Tensor => slice(qkv, 3, at * headSize, (at + 1) * headSize);
+    const reach = { length: cache?.keys.shape[1] ?? length, segments: context.segments };
+    const turned = (t: Tensor): Tensor => rotary.apply(t, context.positions, reach);
+    const o = this.attend({ q: turned(part(0)), k: turned(part(1)), v: part(2) }, context, { cache });
+    return this.layer('dense').forward(reshape(o, [batch, length, heads * headSize]));
+  }
+}
+
+class GptNeoxLayer extends Module {
+  private readonly attention: GptNeoxAttention;
+  private readonly parallel: boolean;
+
+  constructor(config: GptNeoxConfig, weights: WeightSource, rotary: RotaryTable) {
+    super();
+    const { hiddenSize, heads, headSize, intermediateSize, normEpsilon, activation, attentionBias } = config;
+    this.parallel = config.parallelResidual;
+    const norm = (name: string): LayerNorm => this.child(name, new LayerNorm({ weight: weights.vector(`${name}.weight`, [hiddenSize]), bias: weights.vector(`${name}.bias`, [hiddenSize]) }, normEpsilon));
+    norm('input_layernorm');
+    norm('post_attention_layernorm');
+    const project = (name: string, shape: readonly [number, number], bias: boolean): LinearLike => weights.linear(name, shape, { bias });
+    const layers = { qkv: project('attention.query_key_value', [3 * hiddenSize, hiddenSize], attentionBias), dense: project('attention.dense', [hiddenSize, hiddenSize], attentionBias) };
+    this.attention = this.child('attention', new GptNeoxAttention(layers, { heads, headSize, rotary }));
+    const [up, down] = [project('mlp.dense_h_to_4h', [intermediateSize, hiddenSize], true), project('mlp.dense_4h_to_h', [hiddenSize, intermediateSize], true)];
+    this.child('mlp', new Mlp({ up: ['dense_h_to_4h', up], down: ['dense_4h_to_h', down] }, activation));
+  }
+
+  /** x + attention(norm(x)) + mlp(norm'(x)); or, not in parallel, the MLP reads what attention has added to. */
+  forward(x: Tensor, context: AttentionContext, cache: LayerCache | undefined): Tensor {
+    const normed = this.layer('input_layernorm').forward(x);
+    const middle = scope('attention', () => add(x, this.attention.forward(normed, context, cache)));
+    const read = this.layer('post_attention_layernorm').forward(this.parallel ? x : middle);
+    return add(middle, this.layer('mlp').forward(read));
+  }
+}
+
+class GptNeoxBody extends Module {
+  readonly tokens: Embedding;
+  readonly layers: ModuleList<GptNeoxLayer>;
+  readonly norm: LayerNorm;
+
+  constructor(config: GptNeoxConfig, weights: WeightSource, rotary: RotaryTable) {
+    super();
+    const { hiddenSize, vocabularySize } = config;
+    this.tokens = this.child('embed_in', new Embedding(weights.matrix('embed_in.weight', [vocabularySize, hiddenSize])));
+    this.layers = this.child('layers', new ModuleList(Array.from({ length: config.layers }, (_, at) => new GptNeoxLayer(config, weights.under(`layers.${at}`), rotary))));
+    this.norm = this.child('final_layer_norm', new LayerNorm({ weight: weights.vector('final_layer_norm.weight', [hiddenSize]), bias: weights.vector('final_layer_norm.bias', [hiddenSize]) }, config.normEpsilon));
+  }
+}
+
+export class GptNeox extends CausalModel {
+  override readonly outputPath = 'embed_out';
+  private readonly body: GptNeoxBody;
+  private readonly head: Linear | undefined;
+  private readonly rotary: RotaryTable;
+
+  constructor(
+    override readonly shape: GptNeoxConfig,
+    weights: WeightSource,
+  ) {
+    super();
+    this.rotary = new RotaryTable(shape.rotary);
+    this.body = this.child('gpt_neox', new GptNeoxBody(shape, weights.under('gpt_neox'), this.rotary));
+    this.head = shape.tied ? undefined : this.child('embed_out', new Linear(weights.matrix('embed_out.weight', [shape.vocabularySize, shape.hiddenSize])));
+  }
+
+  hidden(ids: Tensor, context: AttentionContext, caches?: readonly LayerCache[]): Tensor {
+    const { tokens, layers, norm } = this.body;
+    return scope('gpt_neox', () => {
+      const embedded = scope('embed_in', () => tokens.forward(ids));
+      const x = layers.run('layers', embedded, (layer, input, at) => layer.forward(input, context, caches?.[at]));
+      return scope('final_layer_norm', () => norm.forward(x));
+    });
+  }
+
+  protected outputWeight(): Parameter {
+    return this.head?.weight ?? this.body.tokens.weight;
+  }
+
+  override dispose(): void {
+    super.dispose();
+    this.rotary.dispose();
+  }
+}

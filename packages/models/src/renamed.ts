@@ -1,0 +1,31 @@
+import type { SafetensorsFile, TensorInfo } from '@lowrank/safetensors';
+
+/** A checkpoint under other names: `rename` gives each tensor's, or undefined for one that is no weight. */
+export function renamed(file: SafetensorsFile, rename: (name: string) => string | undefined): SafetensorsFile {
+  const stored = new Map<string, string>();
+  const tensors = new Map<string, TensorInfo>();
+  for (const [name, info] of file.tensors) {
+    const wanted = rename(name);
+    if (wanted === undefined) continue;
+    stored.set(wanted, name);
+    tensors.set(wanted, info);
+  }
+  const nameOf = (wanted: string): string => stored.get(wanted) ?? wanted;
+  return {
+    name: file.name,
+    metadata: file.metadata,
+    tensors,
+    read: (name) => file.read(nameOf(name)),
+    readRange: (name, start, end) => file.readRange(nameOf(name), start, end),
+  };
+}
+
+/** Names for a model whose body is `body`: checkpoints of the body alone leave that word out, as GPT-2's own do. `isBuffer` tells what the code makes itself. */
+export function bodyNames(file: SafetensorsFile, body: string, isBuffer: (name: string) => boolean): SafetensorsFile {
+  const whole = [...file.tensors.keys()].some((name) => name.startsWith(`${body}.`));
+  return renamed(file, (name) => (isBuffer(name) ? undefined : whole || !isOfBody(name) ? name : `${body}.${name}`));
+}
+
+function isOfBody(name: string): boolean {
+  return !/^(lm_head|embed_out)\./.test(name);
+}
