@@ -3,7 +3,7 @@ import { fileURLToPath } from 'node:url';
 import type { EncodedRow } from '@lowrank/data';
 import { evaluationBatches, loadDataset, packBatch, readTokenizer } from '@lowrank/data';
 import { readAdapter } from '@lowrank/lora';
-import type { CausalModel } from '@lowrank/models';
+import type { CausalModel, LoadOptions } from '@lowrank/models';
 import { loadModel, openFolder, readJson, requireFile } from '@lowrank/models';
 import type { NamedParameter } from '@lowrank/patch';
 import { loadAdapter, removeAdapters } from '@lowrank/patch';
@@ -15,15 +15,19 @@ import { expect } from 'vitest';
 /** The reference runs beside the checkout: plain PyTorch in f32 on real models and rows. */
 const shared = fileURLToPath(new URL('../../../shared/', import.meta.url));
 
-interface Golden {
+/** What a run of PyTorch's gave. */
+export interface Curve {
   base_eval_loss: number;
-  eval_tokens: number;
   adapter_eval_loss: number;
+  losses: number[];
+  grad_norms: number[];
+}
+
+interface Golden extends Curve {
+  eval_tokens: number;
   lr: number;
   clip: number;
   batch_size: number;
-  losses: number[];
-  grad_norms: number[];
   loss_at_final_first_batch: number;
   grad_norms_A_B_at_init_first_batch: Record<string, [number, number]>;
   grad_norms_A_B_at_final_first_batch: Record<string, [number, number]>;
@@ -40,14 +44,14 @@ export interface GoldenCase {
   readonly modelFolder: string;
 }
 
-export async function openGolden(name: GoldenName): Promise<GoldenCase> {
+export async function openGolden(name: GoldenName, options: LoadOptions = {}): Promise<GoldenCase> {
   const folder = `${shared}golden/${name}-e2e/`;
   const modelFolder = `${shared}data/models/${name}`;
   const golden = JSON.parse(await readFile(`${folder}golden.json`, 'utf8')) as Golden;
   const tokenizer = await readTokenizer(modelFolder);
   const lines = (await readFile(`${shared}data/datasets/e2e-nlg/train.jsonl`, 'utf8')).split('\n').slice(0, 400);
   const { rows } = await loadDataset(lines.join('\n'), tokenizer, {});
-  return { golden, model: await loadModel(await openFolder(modelFolder)), rows, folder, modelFolder };
+  return { golden, model: await loadModel(await openFolder(modelFolder), options), rows, folder, modelFolder };
 }
 
 /** Puts the golden adapter at the start or at the end of its training around the model's layers. */
@@ -87,9 +91,10 @@ export async function expectGradientNorms(golden: GoldenCase, backend: Backend, 
 }
 
 /** Trains the golden's steps from its initial adapter and compares every loss and gradient norm. */
-export async function expectTrajectory(golden: GoldenCase, backend: Backend, { execution = 'fused', steps = 30 }: { execution?: Execution; steps?: number } = {}): Promise<void> {
+export async function expectTrajectory(golden: GoldenCase, backend: Backend, { execution = 'fused', steps = 30, expected = golden.golden }: { execution?: Execution; steps?: number; expected?: Curve } = {}): Promise<void> {
   const parameters = await withGoldenAdapter(golden, 'init');
-  const { losses, grad_norms: norms, lr, clip, batch_size: size } = golden.golden;
+  const { lr, clip, batch_size: size } = golden.golden;
+  const { losses, grad_norms: norms } = expected;
   const step = await createTrainStep({ backend, loss: (batch) => golden.model.loss(batch), parameters, clip, execution });
   for (let at = 0; at < steps; at++) {
     const first = (at * size) % 300;

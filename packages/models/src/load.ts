@@ -1,7 +1,10 @@
 import { LowrankError } from '@lowrank/errors';
+import type { LinearLike } from '@lowrank/nn';
+import type { QuantizationSettings } from '@lowrank/quant';
+import { checkSettings, emptyMatrix, encodingOf, isSkipped, operandOf, QuantizedLinear, Quantizer } from '@lowrank/quant';
 import type { SafetensorsFile, TensorInfo } from '@lowrank/safetensors';
-import type { HostArray, Tensor } from '@lowrank/tensor';
-import { hostArray, sizeOf, Source, Tensor as TensorClass, tensor, toFloat32 } from '@lowrank/tensor';
+import type { Backend, DType, EncodedMatrix, HostArray, Tensor } from '@lowrank/tensor';
+import { bytesPerElement, hostArray, sizeOf, Source, sourceOf, Tensor as TensorClass, tensor, toFloat32 } from '@lowrank/tensor';
 import type { CausalModel } from './causalModel.js';
 import { ConfigReader } from './config.js';
 import type { ModelFiles } from './files.js';
@@ -15,41 +18,96 @@ export interface LoadOptions {
   readonly onProgress?: (progress: { readonly bytes: number; readonly totalBytes: number; readonly tensor: string }) => void;
   /** Widen 16-bit matrices to f32: what training them needs. */
   readonly widen?: boolean;
+  /** Quantizes the matrices of linear layers as they arrive: what is whole on the host is a piece of one matrix, and its codes. */
+  readonly quantization?: QuantizationSettings | undefined;
+  /**
+   * Where the weights go as they arrive, so that the host never holds the model; it is opened when all names and shapes are known to fit. Without it they stay on the host until they are
+   * first used.
+   */
+  readonly backend?: (() => Promise<Backend>) | undefined;
+}
+
+/** A weight's place in the model, and how it gets there. */
+interface Placement {
+  readonly request: WeightRequest;
+  /** Its persistent tensors. */
+  readonly parts: readonly Tensor[];
+  fill(weights: SafetensorsFile, info: TensorInfo): Promise<void>;
 }
 
 /**
- * Loads a model in Hugging Face's layout: config.json and model.safetensors, or shards with model.safetensors.index.json. Matrices keep their 16 bits; vectors become f32.
+ * Loads a model in Hugging Face's layout: config.json and model.safetensors, or shards with model.safetensors.index.json. Matrices keep their 16 bits, unless they are quantized; vectors
+ * become f32.
  *
- * @throws LowrankError `models.config`, `models.unknownType`, `models.weights` (missing, unexpected and misshapen weights, listed), `models.noFile`, and safetensors' codes
+ * @throws LowrankError `models.config`, `models.unknownType`, `models.weights` (missing, unexpected and misshapen weights, listed), `models.noFile`, and the codes of safetensors and quant
  */
 export async function loadModel(files: ModelFiles, options: LoadOptions = {}): Promise<CausalModel> {
   const config = new ConfigReader(await readJson(files, 'config.json'), `${files.name}/config.json`);
   if (config.has('quantization_config')) config.refuse('quantization_config', 'none');
+  if (options.quantization !== undefined) checkSettings(options.quantization);
   const architecture = architectureOf(config);
   const stored = await openWeights(files);
   const weights = architecture.weights?.(stored) ?? stored;
-  const requests = new Map<string, { request: WeightRequest; source: Source }>();
+  const placements = new Map<string, Placement>();
+  const keep = <P extends Placement>(placement: P): P => {
+    placements.set(placement.request.name, placement);
+    return placement;
+  };
   const model = architecture.build(
     config,
     weightSource({
-      tensor(request) {
-        const made = place(request, weights.tensors.get(request.name), options);
-        requests.set(request.name, { request, source: made.source });
-        return made.tensor;
+      tensor: (request) => keep(placeDense(request, weights.tensors.get(request.name)?.dtype, options)).tensor,
+      linear(request, bias): LinearLike | undefined {
+        const { quantization } = options;
+        if (quantization === undefined || isSkipped(layerOf(request), quantization.skipModules)) return undefined;
+        return new QuantizedLinear(keep(placeCodes(request, quantization)).matrix, bias());
       },
     }),
   );
-  checkWeights({ weights, outputName: `${model.outputPath}.weight` }, [...requests.values()].map(({ request }) => request), files.name);
-  await fill(weights, requests, options);
+  checkWeights({ weights, outputName: `${model.outputPath}.weight` }, [...placements.values()].map(({ request }) => request), files.name);
+  const backend = await options.backend?.();
+  await fill(weights, placements, { ...options, backend });
   return model;
 }
 
+/** The path of the layer that a matrix belongs to. */
+function layerOf({ name }: WeightRequest): string {
+  return name.slice(0, name.lastIndexOf('.'));
+}
+
 /** An empty tensor for a weight; its data follows once all names and shapes are known to fit. */
-function place({ name, shape, kind }: WeightRequest, info: TensorInfo | undefined, { widen = false }: LoadOptions): { tensor: Tensor; source: Source } {
+function placeDense(request: WeightRequest, stored: string | undefined, { widen = false }: LoadOptions): Placement & { readonly tensor: Tensor } {
+  const { name, shape, kind } = request;
   const narrow = kind !== 'vector' && !widen && sizeOf(shape) % 2 === 0;
-  const dtype = narrow && info?.dtype === 'F16' ? 'f16' : narrow && info?.dtype === 'BF16' ? 'bf16' : 'f32';
+  const dtype = narrow && stored === 'F16' ? 'f16' : narrow && stored === 'BF16' ? 'bf16' : 'f32';
   const source = new Source({ shape, dtype }, undefined, name);
-  return { tensor: new TensorClass(source, 0), source };
+  const made = new TensorClass(source, 0);
+  return { request, tensor: made, parts: [made], fill: async (weights, info) => source.write(decode(await weights.read(name), info, dtype)) };
+}
+
+/** An empty matrix of codes; they are made piece by piece as the weight is read. */
+function placeCodes(request: WeightRequest, settings: QuantizationSettings): Placement & { readonly matrix: EncodedMatrix } {
+  const { name, shape } = request;
+  const [rows = 0, columns = 0] = shape;
+  const matrix = emptyMatrix(encodingOf(settings, [rows, columns]), name);
+  return {
+    request,
+    matrix,
+    parts: matrix.parts,
+    async fill(weights, info) {
+      const dtype = dtypeOf(info);
+      const quantizer = new Quantizer({ ...settings, shape, dtype });
+      const step = quantizer.chunkSize * bytesPerElement(dtype);
+      for (let start = 0; start < info.byteLength; start += step) {
+        const piece = copied(await weights.readRange(name, start, Math.min(start + step, info.byteLength)), dtype);
+        quantizer.add(piece as Float32Array | Uint16Array);
+      }
+      operandOf(quantizer.finish()).parts.forEach((part, at) => {
+        const target = matrix.parts[at];
+        if (target !== undefined) sourceOf(target).write(part);
+      });
+    },
+  };
 }
 
 function checkWeights({ weights, outputName }: { weights: SafetensorsFile; outputName: string }, requests: readonly WeightRequest[], folder: string): void {
@@ -74,25 +132,42 @@ function checkWeights({ weights, outputName }: { weights: SafetensorsFile; outpu
   });
 }
 
-async function fill(weights: SafetensorsFile, requests: ReadonlyMap<string, { source: Source }>, { onProgress }: LoadOptions): Promise<void> {
+/** A device holds on to the host's copy of what is written to it until it has taken it: so often it is waited for. */
+const uploadWindow = 64 * 2 ** 20;
+
+async function fill(weights: SafetensorsFile, placements: ReadonlyMap<string, Placement>, { onProgress, backend }: Pick<LoadOptions, 'onProgress'> & { backend: Backend | undefined }): Promise<void> {
   let totalBytes = 0;
-  for (const name of requests.keys()) totalBytes += weights.tensors.get(name)?.byteLength ?? 0;
+  for (const name of placements.keys()) totalBytes += weights.tensors.get(name)?.byteLength ?? 0;
   let bytes = 0;
+  let uploaded = 0;
   // In the order of the file, so that disks and networks read forward.
   for (const [name, info] of weights.tensors) {
-    const request = requests.get(name);
-    if (request === undefined) continue;
-    request.source.write(decode(await weights.read(name), info, request.source.spec.dtype));
+    const placement = placements.get(name);
+    if (placement === undefined) continue;
+    if (backend !== undefined) placement.parts.forEach((part) => sourceOf(part).on(backend));
+    await placement.fill(weights, info);
     bytes += info.byteLength;
+    uploaded += info.byteLength;
+    if (uploaded >= uploadWindow) {
+      await backend?.finish();
+      uploaded = 0;
+    }
     onProgress?.({ bytes, totalBytes, tensor: name });
   }
 }
 
-function decode(bytes: Uint8Array, { dtype: stored }: TensorInfo, wanted: string): HostArray {
-  // A copy in any case: `slice` of Node's Buffer is none.
-  const { buffer } = new Uint8Array(bytes);
-  const dtype = stored === 'F16' ? 'f16' : stored === 'BF16' ? 'bf16' : 'f32';
-  const data = hostArray(dtype, buffer);
+function dtypeOf({ dtype }: TensorInfo): 'f16' | 'bf16' | 'f32' {
+  return dtype === 'F16' ? 'f16' : dtype === 'BF16' ? 'bf16' : 'f32';
+}
+
+/** Bytes as numbers, in memory of their own and so aligned: `slice` of Node's Buffer is no copy. */
+function copied(bytes: Uint8Array, dtype: DType): HostArray {
+  return hostArray(dtype, new Uint8Array(bytes).buffer);
+}
+
+function decode(bytes: Uint8Array, info: TensorInfo, wanted: DType): HostArray {
+  const dtype = dtypeOf(info);
+  const data = copied(bytes, dtype);
   return wanted === dtype ? data : toFloat32(data, dtype);
 }
 
