@@ -12,9 +12,8 @@ export interface PlanStepOptions extends StepOptions {
   readonly spec: BackendSpec;
   /** Each becomes a view of a flat vector that holds nothing. */
   readonly parameters: readonly TrainedParameter[];
-  readonly batch: BatchShape;
-  /** Batches of a step. Default 1. */
-  readonly accumulation?: number;
+  /** The batches of a step: one, or several that are accumulated. */
+  readonly window: readonly BatchShape[];
 }
 
 export interface PlannedStep {
@@ -26,15 +25,18 @@ export interface PlannedStep {
 }
 
 /** Plans a training step without a device, without weights and without their memory. Throws what the compiler throws, and what flattenParameters does. */
-export function planTrainStep({ spec, parameters, batch, accumulation = 1, ...options }: PlanStepOptions): PlannedStep {
+export function planTrainStep({ spec, parameters, window, ...options }: PlanStepOptions): PlannedStep {
   const vectors = outlineParameters(parameters, spec);
   const traces = new StepTraces(options, spec, vectors);
-  const flopsOf = ({ steps }: Plan): number => steps.reduce((total, { flops }) => total + flops, 0);
-  if (accumulation === 1) {
-    const whole = planFunction((inputs) => traces.whole(asBatch(inputs)), batchSpecs(batch), spec);
+  const flopsOf = (plan: Plan | undefined): number => plan?.steps.reduce((total, { flops }) => total + flops, 0) ?? 0;
+  const [first, second] = window;
+  if (first !== undefined && second === undefined) {
+    const whole = planFunction((inputs) => traces.whole(asBatch(inputs)), batchSpecs(first), spec);
     return { plans: [whole], vectors, flops: flopsOf(whole) };
   }
-  const part = planFunction((inputs) => traces.part(asBatch(inputs)), batchSpecs(batch), spec);
+  const keyOf = ({ batch, length }: BatchShape): string => `${batch}x${length}`;
+  const parts = new Map(window.map((shape) => [keyOf(shape), shape]));
+  const plans = new Map([...parts].map(([key, shape]) => [key, planFunction((inputs) => traces.part(asBatch(inputs)), batchSpecs(shape), spec)]));
   const update = planFunction(() => traces.update(), {}, spec);
-  return { plans: [part, update], vectors, flops: accumulation * flopsOf(part) + flopsOf(update) };
+  return { plans: [...plans.values(), update], vectors, flops: window.reduce((total, shape) => total + flopsOf(plans.get(keyOf(shape))), flopsOf(update)) };
 }
