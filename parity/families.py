@@ -43,6 +43,10 @@ VARIANTS = {
     "phi3LongRope": ("phi3", {"tie_word_embeddings": True, "original_max_position_embeddings": 8, **rope("longrope", partial_rotary_factor=0.75, short_factor=[1.0, 1.1, 1.3], long_factor=[1.0, 2.5, 6.0])}),
     "smollm3": ("smollm3", {"num_hidden_layers": 4, "no_rope_layer_interval": 2, "use_sliding_window": True, "sliding_window": 10, "tie_word_embeddings": True}),
     "olmo2": ("olmo2", {"eos_token_id": 2}),
+    "gpt2": ("gpt2", {}),
+    "gpt2Untied": ("gpt2", {"tie_word_embeddings": False, "n_inner": 40, "activation_function": "relu", "scale_attn_by_inverse_layer_idx": True}),
+    "gptNeox": ("gpt_neox", {"rotary_pct": 0.25}),
+    "gptNeoxSequential": ("gpt_neox", {"use_parallel_residual": False, "tie_word_embeddings": True, "hidden_act": "gelu_new", **rope("linear", factor=2.0, partial_rotary_factor=0.5)}),
 }  # fmt: skip
 
 
@@ -54,7 +58,7 @@ def buildModel(kind: str, over: dict, seed: int):
     with torch.no_grad():
         for name, p in model.named_parameters():
             noise = torch.randn(p.shape, generator=g)
-            if "norm" in name:
+            if p.dim() == 1 and not name.endswith("bias"):
                 p.copy_((0 if kind.startswith("gemma") else 1) + 0.2 * noise)
             elif "embed" in name or "lm_head" in name:
                 p.copy_(0.3 * noise)

@@ -12,6 +12,8 @@ import { expect } from 'vitest';
 
 /** Tiny checkpoints of parity/families.py, and the adapted layers of one of their decoder layers. A new family is a line there and a line here. */
 const llamaTargets = ['q_proj', 'k_proj', 'v_proj', 'o_proj', 'gate_proj', 'up_proj', 'down_proj'];
+const gpt2Targets = ['c_attn', 'c_proj', 'c_fc'];
+const neoxTargets = ['query_key_value', 'dense', 'dense_h_to_4h', 'dense_4h_to_h'];
 const phiTargets = ['qkv_proj', 'o_proj', 'gate_up_proj', 'down_proj'];
 
 export const families: Readonly<Record<string, readonly string[]>> = {
@@ -28,6 +30,10 @@ export const families: Readonly<Record<string, readonly string[]>> = {
   phi3LongRope: phiTargets,
   smollm3: llamaTargets,
   olmo2: llamaTargets,
+  gpt2: gpt2Targets,
+  gpt2Untied: gpt2Targets,
+  gptNeox: neoxTargets,
+  gptNeoxSequential: neoxTargets,
 };
 
 export const familyFolder = (name: string): string => fileURLToPath(new URL(`../../parity/golden/families/${name}`, import.meta.url));
