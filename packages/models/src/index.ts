@@ -21,6 +21,8 @@ export { GptNeox, gptNeoxConfig } from './gptNeox.js';
 export type { GptNeoxConfig } from './gptNeox.js';
 export { createModel, loadModel } from './load.js';
 export type { LoadOptions } from './load.js';
+export { outlineModel } from './outline.js';
+export type { OutlineOptions } from './outline.js';
 export { TransferMeter } from './progress.js';
 export type { TransferProgress } from './progress.js';
 export { architectureOf } from './registry.js';

@@ -1,0 +1,40 @@
+import type { QuantizationSettings } from '@lowrank/quant';
+import { checkSettings, emptyMatrix, encodingOf, isSkipped, QuantizedLinear } from '@lowrank/quant';
+import type { DType } from '@lowrank/tensor';
+import { persistent, sizeOf } from '@lowrank/tensor';
+import type { CausalModel } from './causalModel.js';
+import { ConfigReader } from './config.js';
+import { architectureOf } from './registry.js';
+import type { WeightRequest } from './weights.js';
+import { weightSource } from './weights.js';
+
+export interface OutlineOptions {
+  /** Of the matrices that are not quantized; vectors are f32, as when a model is loaded. Default f32. */
+  readonly dtype?: Extract<DType, 'f32' | 'f16' | 'bf16'>;
+  /** Of the linear layers' matrices, as when a model is loaded. */
+  readonly quantization?: QuantizationSettings | undefined;
+  /** For errors. */
+  readonly name?: string;
+}
+
+/**
+ * The model of a config.json without its weights: tensors of the right shapes and dtypes that hold nothing and cost nothing until they are used. To be traced and planned.
+ *
+ * @throws LowrankError `models.config`, `models.unknownType`, `quant.settings`, `quant.blockSize`
+ */
+export function outlineModel(config: Readonly<Record<string, unknown>>, { dtype = 'f32', quantization, name = 'config.json' }: OutlineOptions = {}): CausalModel {
+  if (quantization !== undefined) checkSettings(quantization);
+  const reader = new ConfigReader(config, name);
+  // Two 16-bit elements share a word.
+  const dtypeOf = ({ kind, shape }: WeightRequest): DType => (kind !== 'vector' && sizeOf(shape) % 2 === 0 ? dtype : 'f32');
+  return architectureOf(reader).build(
+    reader,
+    weightSource({
+      tensor: (request) => persistent(request.shape, { dtype: dtypeOf(request), name: request.name }),
+      linear({ name: weight, shape: [rows = 0, columns = 0] }, bias) {
+        if (quantization === undefined || isSkipped(weight.slice(0, weight.lastIndexOf('.')), quantization.skipModules)) return undefined;
+        return new QuantizedLinear(emptyMatrix(encodingOf(quantization, [rows, columns]), weight), bias());
+      },
+    }),
+  );
+}
