@@ -96,7 +96,8 @@ export function gemma3Model(config: Gemma3Config, weights: WeightSource): Causal
 
 export function gemma3PartConfig(config: ConfigReader): Gemma3Config {
   const text = config.object('text_config') ?? config.fail('text_config', 'the config of the text part', undefined);
-  return { ...gemma3Config(text), modelType: config.modelType };
+  const part = gemma3Config(text);
+  return { ...part, modelType: config.modelType, bosId: config.ids('bos_token_id', part.bosId)[0], eosIds: config.ids('eos_token_id', part.eosIds) };
 }
 
 /** Checkpoints from before transformers 4.52 begin with the part's name; those of images are left where they are. */
