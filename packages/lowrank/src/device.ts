@@ -13,6 +13,12 @@ export function openBackend(backend: BackendOrOpener): Promise<Backend> {
   return typeof backend === 'function' ? backend() : Promise.resolve(backend);
 }
 
+/** The backend, opened when it is first asked for, and once. */
+export function backendOnce(backend: BackendOrOpener): () => Promise<Backend> {
+  let opened: Promise<Backend> | undefined;
+  return () => (opened ??= openBackend(backend));
+}
+
 export interface ChosenBackend {
   readonly backend: Backend;
   /** For people: why this one, where `auto` had to do without a GPU. */

@@ -1,7 +1,7 @@
 import { LowrankError } from '@lowrank/errors';
 import type { LinearLike } from '@lowrank/nn';
 import type { QuantizationSettings } from '@lowrank/quant';
-import { checkSettings, emptyMatrix, encodingOf, isSkipped, operandOf, QuantizedLinear, Quantizer } from '@lowrank/quant';
+import { checkSettings, emptyMatrix, encodingFor, isSkipped, operandOf, QuantizedLinear, Quantizer } from '@lowrank/quant';
 import type { SafetensorsFile, TensorInfo } from '@lowrank/safetensors';
 import type { Backend, DType, EncodedMatrix, HostArray, Tensor } from '@lowrank/tensor';
 import { bytesPerElement, hostArray, sizeOf, Source, sourceOf, Tensor as TensorClass, tensor, toFloat32 } from '@lowrank/tensor';
@@ -9,6 +9,7 @@ import type { CausalModel } from './causalModel.js';
 import { ConfigReader } from './config.js';
 import type { ModelFiles } from './files.js';
 import { openWeights, readJson } from './files.js';
+import type { Architecture } from './registry.js';
 import { architectureOf } from './registry.js';
 import type { WeightRequest } from './weights.js';
 import { weightSource } from './weights.js';
@@ -46,8 +47,7 @@ export async function loadModel(files: ModelFiles, options: LoadOptions = {}): P
   if (config.has('quantization_config')) config.refuse('quantization_config', 'none');
   if (options.quantization !== undefined) checkSettings(options.quantization);
   const architecture = architectureOf(config);
-  const stored = await openWeights(files);
-  const weights = architecture.weights?.(stored) ?? stored;
+  const weights = await weightsByPath(files, architecture);
   const placements = new Map<string, Placement>();
   const keep = <P extends Placement>(placement: P): P => {
     placements.set(placement.request.name, placement);
@@ -70,6 +70,16 @@ export async function loadModel(files: ModelFiles, options: LoadOptions = {}): P
   return model;
 }
 
+async function weightsByPath(files: ModelFiles, architecture: Architecture): Promise<SafetensorsFile> {
+  const stored = await openWeights(files);
+  return architecture.weights?.(stored) ?? stored;
+}
+
+/** A folder's weights under the paths that the model has them at; each tensor's own `name` is the stored one. What is none of the model's business is not among them. */
+export async function openModelWeights(files: ModelFiles): Promise<SafetensorsFile> {
+  return weightsByPath(files, architectureOf(new ConfigReader(await readJson(files, 'config.json'), `${files.name}/config.json`)));
+}
+
 /** The path of the layer that a matrix belongs to. */
 function layerOf({ name }: WeightRequest): string {
   return name.slice(0, name.lastIndexOf('.'));
@@ -89,7 +99,7 @@ function placeDense(request: WeightRequest, stored: string | undefined, { widen 
 function placeCodes(request: WeightRequest, settings: QuantizationSettings): Placement & { readonly matrix: EncodedMatrix } {
   const { name, shape } = request;
   const [rows = 0, columns = 0] = shape;
-  const matrix = emptyMatrix(encodingOf(settings, [rows, columns]), name);
+  const matrix = emptyMatrix(encodingFor(settings, [rows, columns]), name);
   return {
     request,
     matrix,

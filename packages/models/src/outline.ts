@@ -1,5 +1,5 @@
 import type { QuantizationSettings } from '@lowrank/quant';
-import { checkSettings, emptyMatrix, encodingOf, isSkipped, QuantizedLinear } from '@lowrank/quant';
+import { checkSettings, emptyMatrix, encodingFor, isSkipped, QuantizedLinear } from '@lowrank/quant';
 import type { DType } from '@lowrank/tensor';
 import { persistent, sizeOf } from '@lowrank/tensor';
 import type { CausalModel } from './causalModel.js';
@@ -33,7 +33,7 @@ export function outlineModel(config: Readonly<Record<string, unknown>>, { dtype 
       tensor: (request) => persistent(request.shape, { dtype: dtypeOf(request), name: request.name }),
       linear({ name: weight, shape: [rows = 0, columns = 0] }, bias) {
         if (quantization === undefined || isSkipped(weight.slice(0, weight.lastIndexOf('.')), quantization.skipModules)) return undefined;
-        return new QuantizedLinear(emptyMatrix(encodingOf(quantization, [rows, columns]), weight), bias());
+        return new QuantizedLinear(emptyMatrix(encodingFor(quantization, [rows, columns]), weight), bias());
       },
     }),
   );

@@ -1,9 +1,10 @@
 import { LowrankError } from '@lowrank/errors';
 import type { OperandEncoding, Tensor } from '@lowrank/tensor';
 import { EncodedMatrix, encodingSpecs, persistent } from '@lowrank/tensor';
-import { checkBlockSize, fourBitCodecs } from './fourBit.js';
+import { checkBlockSize } from './fourBit.js';
 import { nestedBlockSize } from './nested.js';
 import type { QuantizationType } from './quantizedTensor.js';
+import { encodingOf } from './quantizedTensor.js';
 
 /** How a model's linear layers are to be quantized. */
 export interface QuantizationSettings {
@@ -25,9 +26,9 @@ export function checkSettings({ type, blockSize, doubleQuantization }: Quantizat
 }
 
 /** The encoding of a matrix under these settings. */
-export function encodingOf({ type, blockSize = 64, doubleQuantization = false }: QuantizationSettings, [rows, columns]: readonly [number, number]): OperandEncoding {
-  if (type === 'int8') return { kind: 'rows8', rows, columns };
-  return { kind: 'block4', rows, columns, blockSize, table: [...fourBitCodecs[type].table], nestedBlockSize: doubleQuantization ? nestedBlockSize : undefined };
+export function encodingFor({ type, blockSize = 64, doubleQuantization = false }: QuantizationSettings, shape: readonly [rows: number, columns: number]): OperandEncoding {
+  if (type === 'int8') return encodingOf({ type, shape });
+  return encodingOf({ type, shape, blockSize, nestedBlockSize: doubleQuantization ? nestedBlockSize : undefined });
 }
 
 /** A matrix whose codes follow later: nothing is held on the host. */

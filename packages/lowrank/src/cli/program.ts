@@ -4,6 +4,8 @@ import { devices } from '../device.js';
 import type { DeviceName } from '../device.js';
 import { methods } from '../jobs/fineTune.js';
 import { version } from '../../package.json';
+import { quantizationTypes } from '../jobs/quantization.js';
+import type { QuantizationFlags } from '../jobs/quantization.js';
 import { choiceFlag, listFlag, numberFlag } from './numbers.js';
 
 /** Flags of every command. */
@@ -12,7 +14,7 @@ export interface CommonFlags {
   json: boolean;
 }
 
-export interface TrainFlags extends CommonFlags {
+export interface TrainFlags extends CommonFlags, QuantizationFlags {
   model: string;
   data: string;
   output: string;
@@ -38,14 +40,14 @@ export interface TrainFlags extends CommonFlags {
   initAdapter?: string;
 }
 
-export interface EvalFlags extends CommonFlags {
+export interface EvalFlags extends CommonFlags, QuantizationFlags {
   model: string;
   adapter?: string;
   data: string;
   maxLength?: number;
 }
 
-export interface GenerateFlags extends CommonFlags {
+export interface GenerateFlags extends CommonFlags, QuantizationFlags {
   model: string;
   adapter?: string;
   prompt: string;
@@ -87,6 +89,12 @@ export function makeProgram(actions: Actions): Command {
 const modelHelp = 'Hugging Face folder, hub id (owner/name or owner/name@revision) or URL';
 const adapterHelp = 'PEFT adapter: folder, hub id or URL';
 
+function quantizing(command: Command): Command {
+  return command
+    .option('--quantization <type>', `${quantizationTypes.join(', ')}: quantize linear layers while they load (default: as they are stored)`, choiceFlag('--quantization', quantizationTypes))
+    .option('--double-quantization', 'quantize the scales of 4-bit blocks too');
+}
+
 function common(command: Command): Command {
   return command
     .option('--device <name>', `${devices.join(', ')}; auto takes a real GPU if there is one, else the CPU`, choiceFlag('--device', devices), 'auto')
@@ -123,7 +131,7 @@ function addTrain(program: Command, actions: Actions): void {
     .option('--checkpointing', 'compute each layer again in the backward pass: less memory, more time, the same numbers', false)
     .option('--init-adapter <adapter>', 'go on from this PEFT adapter; its rank, alpha and targets hold')
     .addHelpText('after', "\nExample:\n  $ lowrank train --model ./llama --data rows.jsonl --output ./adapter --steps 200 --batch-size 8 --learning-rate 2e-4 \\\n      --r 8 --alpha 16 --target-modules all-linear\n\nCtrl-C finishes the step, saves, and ends with exit code 130.");
-  common(command).action((flags: TrainFlags) => actions.train(flags));
+  common(quantizing(command)).action((flags: TrainFlags) => actions.train(flags));
 }
 
 function addEval(program: Command, actions: Actions): void {
@@ -135,7 +143,7 @@ function addEval(program: Command, actions: Actions): void {
     .requiredOption('--data <file>', 'JSONL rows')
     .option('--max-length <tokens>', "tokens kept of a row (default: the model's context)", whole('--max-length', 2))
     .addHelpText('after', '\nExample:\n  $ lowrank eval --model ./llama --adapter ./adapter --data heldOut.jsonl --json');
-  common(command).action((flags: EvalFlags) => actions.eval(flags));
+  common(quantizing(command)).action((flags: EvalFlags) => actions.eval(flags));
 }
 
 function addGenerate(program: Command, actions: Actions): void {
@@ -149,7 +157,7 @@ function addGenerate(program: Command, actions: Actions): void {
     .option('--temperature <x>', '0 takes the likeliest token each time', atLeastZero('--temperature'), 0)
     .option('--seed <n>', 'of the draws with a temperature', whole('--seed', 0), 0)
     .addHelpText('after', '\nExample:\n  $ lowrank generate --model ./llama --adapter ./adapter --prompt "Once upon" --max-new-tokens 100 --temperature 0');
-  common(command).action((flags: GenerateFlags) => actions.generate(flags));
+  common(quantizing(command)).action((flags: GenerateFlags) => actions.generate(flags));
 }
 
 function addMerge(program: Command, actions: Actions): void {

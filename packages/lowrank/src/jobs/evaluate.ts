@@ -1,16 +1,17 @@
 import { readDataset, readTokenizer } from '@lowrank/data';
 import type { Execution } from '@lowrank/trainer';
 import { evaluate } from '@lowrank/trainer';
-import { openBackend } from '../device.js';
+import { backendOnce } from '../device.js';
 import type { BackendOrOpener } from '../device.js';
 import { evaluationWindows } from '../windows.js';
 import { datasetWarnings } from './fineTune.js';
 import type { TransferEvents } from './folders.js';
 import { withFolders } from './folders.js';
 import { openModel } from './openModel.js';
+import type { QuantizationFlags } from './quantization.js';
 import { loadAdapterInto } from './trainable.js';
 
-export interface EvaluateFolderOptions extends TransferEvents {
+export interface EvaluateFolderOptions extends TransferEvents, QuantizationFlags {
   readonly backend: BackendOrOpener;
   readonly model: string;
   readonly adapter?: string;
@@ -34,13 +35,13 @@ export interface EvaluateFolderResult {
 export async function evaluateFolder(given: EvaluateFolderOptions): Promise<EvaluateFolderResult> {
   const options = await withFolders(given, given);
   const tokenizer = await readTokenizer(options.model);
-  const model = await openModel(options.model, options);
+  const backend = backendOnce(options.backend);
+  const model = await openModel(options.model, { ...options, backend });
   if (options.adapter !== undefined) await loadAdapterInto(model, options.adapter);
   const { vocabularySize, contextLength } = model;
   const maxLength = Math.min(options.maxLength ?? contextLength, contextLength);
   const dataset = await readDataset(options.data, tokenizer, { vocabularySize, maxLength });
   for (const text of datasetWarnings(dataset, maxLength)) options.onWarning?.(text);
-  const backend = await openBackend(options.backend);
-  const { loss, tokens, rows } = await evaluate({ backend, loss: model.loss, batches: evaluationWindows(dataset.rows), execution: options.execution });
+  const { loss, tokens, rows } = await evaluate({ backend: await backend(), loss: model.loss, batches: evaluationWindows(dataset.rows), execution: options.execution });
   return { loss, perplexity: Math.exp(loss), tokens, rows };
 }

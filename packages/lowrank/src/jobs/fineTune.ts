@@ -5,7 +5,7 @@ import type { RandomState } from '@lowrank/tensor';
 import { scalar } from '@lowrank/tensor';
 import type { Execution, ScheduleName, TrainEvent, TrainSession } from '@lowrank/trainer';
 import { train } from '@lowrank/trainer';
-import { openBackend } from '../device.js';
+import { backendOnce } from '../device.js';
 import type { BackendOrOpener } from '../device.js';
 import { openMetricsFile, metricsOf } from '../metricsFile.js';
 import { openOutputFolder } from '../outputFolder.js';
@@ -14,12 +14,13 @@ import type { TransferEvents } from './folders.js';
 import { withFolders } from './folders.js';
 import type { OpenModel } from './openModel.js';
 import { openModel } from './openModel.js';
+import type { QuantizationFlags } from './quantization.js';
 import { trainAdapter, trainWeights } from './trainable.js';
 import type { Trainable } from './trainable.js';
 
 export const methods = ['lora', 'full'] as const;
 
-export interface FineTuneOptions extends Pick<TransferEvents, 'onTransfer'> {
+export interface FineTuneOptions extends Pick<TransferEvents, 'onTransfer'>, QuantizationFlags {
   readonly backend: BackendOrOpener;
   /** Hugging Face folder, hub id (owner/name or owner/name@revision) or URL. */
   readonly model: string;
@@ -107,14 +108,16 @@ interface Session extends TrainSession {
 async function withRows(options: FineTuneOptions & { readonly baseModel: string }): Promise<FineTuneResult> {
   const { batchSize = 8, gradientAccumulation = 1, method = 'lora', seed = 0 } = options;
   const tokenizer = await readTokenizer(options.model);
-  const model = await openModel(options.model, options);
+  const open = backendOnce(options.backend);
+  // Weights that are to be trained are laid out anew by the trainer, from the host.
+  const model = await openModel(options.model, { ...options, backend: method === 'full' ? undefined : open });
   const rows = await readRows(options, options.data, { tokenizer, model });
   const evalRows = options.evalData === undefined ? undefined : await readRows(options, options.evalData, { tokenizer, model });
   const steps = options.steps ?? Math.ceil(rows.length / (batchSize * gradientAccumulation));
   const random: RandomState = { seed: scalar(seed >>> 0, { dtype: 'u32', name: 'seed' }), step: scalar(0, { dtype: 'u32', name: 'draw' }) };
   const trainable = method === 'full' ? trainWeights(model) : await trainAdapter(model, { ...options, seed });
   const windows = { ...options, batchSize, gradientAccumulation };
-  const backend = await openBackend(options.backend);
+  const backend = await open();
   const metrics = await openMetricsFile(options.output);
   try {
     const result = await train<Session>({
@@ -180,6 +183,9 @@ export function datasetWarnings(dataset: { name: string; droppedLines: readonly 
 }
 
 function checkFlags(options: FineTuneOptions): void {
+  if (options.method === 'full' && options.quantization !== undefined) {
+    throw new LowrankError({ code: 'cli.conflict', what: '--quantization with --method full', expected: 'one of the two', got: 'both', remedy: 'Codes are frozen: train adapters over them (--method lora), or every weight as it is.' });
+  }
   const adapterFlags = { '--r': options.r, '--alpha': options.alpha, '--dropout': options.dropout, '--target-modules': options.targetModules, '--init-adapter': options.initAdapter };
   const given = Object.entries(adapterFlags).find(([, value]) => value !== undefined);
   if (options.method !== 'full' || given === undefined) return;

@@ -2,14 +2,15 @@ import type { TextTokenizer } from '@lowrank/data';
 import { readTokenizer } from '@lowrank/data';
 import { LowrankError } from '@lowrank/errors';
 import { generate } from '@lowrank/models';
-import { openBackend } from '../device.js';
+import { backendOnce } from '../device.js';
 import type { BackendOrOpener } from '../device.js';
 import type { TransferEvents } from './folders.js';
 import { withFolders } from './folders.js';
 import { openModel } from './openModel.js';
+import type { QuantizationFlags } from './quantization.js';
 import { loadAdapterInto } from './trainable.js';
 
-export interface GenerateFolderOptions extends TransferEvents {
+export interface GenerateFolderOptions extends TransferEvents, QuantizationFlags {
   readonly backend: BackendOrOpener;
   readonly model: string;
   readonly adapter?: string;
@@ -34,14 +35,14 @@ export async function generateFolder(given: GenerateFolderOptions): Promise<Gene
   const options = await withFolders(given, given);
   const { temperature, seed, onToken } = options;
   const tokenizer = await readTokenizer(options.model);
-  const model = await openModel(options.model, options);
+  const backend = backendOnce(options.backend);
+  const model = await openModel(options.model, { ...options, backend });
   const { module, contextLength } = model;
   if (options.adapter !== undefined) await loadAdapterInto(model, options.adapter);
   const prompt = promptIds(options.prompt, tokenizer);
   const maxNewTokens = options.maxNewTokens ?? Math.max(1, Math.min(128, contextLength - prompt.length));
   const stopIds = [...new Set([...(tokenizer.eosId === undefined ? [] : [tokenizer.eosId]), ...module.shape.eosIds])];
-  const backend = await openBackend(options.backend);
-  const [ids = []] = await generate(module, { backend, prompts: [prompt] }, { maxNewTokens, temperature, seed, stopIds, onToken });
+  const [ids = []] = await generate(module, { backend: await backend(), prompts: [prompt] }, { maxNewTokens, temperature, seed, stopIds, onToken });
   return { text: continuation(tokenizer, prompt, ids), ids };
 }
 

@@ -3,7 +3,10 @@ import type { CausalModel } from '@lowrank/models';
 import { loadModel, openFolder, TransferMeter } from '@lowrank/models';
 import type { RandomState } from '@lowrank/tensor';
 import type { LossFunction } from '@lowrank/trainer';
+import type { Backend } from '@lowrank/tensor';
 import type { TransferEvents } from './folders.js';
+import type { QuantizationFlags } from './quantization.js';
+import { quantizationOf } from './quantization.js';
 
 /** A model folder in memory. */
 export interface OpenModel {
@@ -18,16 +21,29 @@ export interface OpenModel {
   trainingLoss(random: RandomState): LossFunction;
 }
 
-export async function openModel(folder: string, { onTransfer }: TransferEvents = {}): Promise<OpenModel> {
+export interface OpenModelOptions extends TransferEvents, QuantizationFlags {
+  /** Where the weights go as they arrive; without it they stay on the host until they are used. */
+  readonly backend?: (() => Promise<Backend>) | undefined;
+}
+
+export async function openModel(folder: string, options: OpenModelOptions = {}): Promise<OpenModel> {
+  const { onTransfer, backend } = options;
   let meter: TransferMeter | undefined;
   let done = 0;
   const module = await loadModel(await openFolder(folder), {
+    backend,
+    quantization: quantizationOf(options),
     onProgress({ tensor, bytes, totalBytes }) {
       meter ??= new TransferMeter({ totalBytes });
       onTransfer?.({ stage: 'loading', ...meter.add(tensor, bytes - done) });
       done = bytes;
     },
   });
+  return asOpenModel(folder, module);
+}
+
+/** A model, with or without weights, as the jobs take it. */
+export function asOpenModel(folder: string, module: CausalModel): OpenModel {
   const { vocabularySize, maxPositions } = module.shape;
   return {
     folder,
