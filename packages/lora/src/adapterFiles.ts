@@ -20,7 +20,19 @@ export interface LoraMatrices {
 export interface LoraAdapter {
   readonly config: LoraConfig;
   readonly layers: ReadonlyMap<string, LoraMatrices>;
+  /** Tensors of the model that were trained and saved whole, by name: a classifier's head. They are carried along; a language model has no place for them. */
+  readonly whole?: ReadonlyMap<string, WholeTensor> | undefined;
 }
+
+/** A tensor as a file holds it. */
+export interface WholeTensor {
+  readonly dtype: TensorEntry['dtype'];
+  readonly shape: readonly number[];
+  readonly data: Uint8Array;
+}
+
+/** What PEFT saves whole for its classification tasks, `modules_to_save` or not (PeftModelForSequenceClassification). */
+const heads: Readonly<Record<string, RegExp>> = { SEQ_CLS: /(^|\.)(classifier|score)\./, TOKEN_CLS: /(^|\.)(classifier|score)\./ };
 
 const prefix = 'base_model.model.';
 
@@ -33,8 +45,14 @@ export async function readAdapter({ config, weights, name }: { config: unknown; 
   const parsed = parseAdapterConfig(config, `${name}/adapter_config.json`);
   const file = await openSafetensors(weights);
   const halves = new Map<string, Partial<Record<'A' | 'B', { data: Float32Array; shape: readonly number[] }>>>();
+  const whole = new Map<string, WholeTensor>();
   const strange: string[] = [];
   for (const [key, info] of file.tensors) {
+    const name = key.startsWith(prefix) ? key.slice(prefix.length) : '';
+    if (heads[parsed.taskType ?? '']?.test(name) === true && !name.includes('.lora_')) {
+      whole.set(name, { dtype: info.dtype, shape: info.shape, data: new Uint8Array(await file.read(key)) });
+      continue;
+    }
     const match = /^base_model\.model\.(.+)\.lora_([AB])\.weight$/.exec(key);
     const [, path, half] = match ?? [];
     if (path === undefined || (half !== 'A' && half !== 'B') || info.shape.length !== 2) {
@@ -50,7 +68,7 @@ export async function readAdapter({ config, weights, name }: { config: unknown; 
   }
   const layers = new Map<string, LoraMatrices>();
   for (const [path, { A, B }] of halves) layers.set(path, paired({ path, A, B, file: file.name }));
-  return { config: parsed, layers };
+  return { config: parsed, layers, ...(whole.size > 0 ? { whole } : {}) };
 }
 
 type Half = { data: Float32Array; shape: readonly number[] } | undefined;
@@ -81,12 +99,13 @@ function list(items: readonly string[]): string {
 export type StoredDtype = 'F32' | 'F16' | 'BF16';
 
 /** The files of a PEFT adapter folder, by name. Matrices are stored in `dtype`, f32 by default. */
-export function serializeAdapter({ config, layers }: LoraAdapter, { dtype = 'F32' }: { dtype?: StoredDtype } = {}): Record<string, Uint8Array> {
+export function serializeAdapter({ config, layers, whole = new Map() }: LoraAdapter, { dtype = 'F32' }: { dtype?: StoredDtype } = {}): Record<string, Uint8Array> {
   const entries: (TensorEntry & { readonly data: Uint8Array })[] = [];
   for (const [path, matrices] of layers) {
     const [a, b] = entriesOf(path, matrices, dtype);
     entries.push({ ...a, data: stored(matrices.a, dtype) }, { ...b, data: stored(matrices.b, dtype) });
   }
+  for (const [name, tensor] of whole) entries.push({ name: `${prefix}${name}`, ...tensor });
   const text = new TextEncoder();
   return {
     'adapter_config.json': text.encode(serializeAdapterConfig(config)),

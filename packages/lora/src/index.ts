@@ -1,6 +1,6 @@
 export { parseAdapterConfig, serializeAdapterConfig } from './adapterConfig.js';
 export { adapterFileBytes, readAdapter, serializeAdapter } from './adapterFiles.js';
-export type { LoraAdapter, LoraMatrices, LoraSizes, StoredDtype } from './adapterFiles.js';
+export type { LoraAdapter, LoraMatrices, WholeTensor, LoraSizes, StoredDtype } from './adapterFiles.js';
 export { defaultTargets, loraConfig, pathExpression, rankAt, scalingAt } from './config.js';
 export type { LoraConfig, LoraInit } from './config.js';
 export { LoraLinear } from './loraLinear.js';

@@ -78,8 +78,8 @@ function checkFree(model: Module, name: string): void {
   throw new LowrankError({ code: 'patch.adapterExists', what: `the adapter ${name}`, expected: 'a name that is not taken', got: 'an adapter of that name', remedy: 'Give it another name, or remove the other one first.' });
 }
 
-function checkFit(targets: ReadonlyMap<string, LinearLike>, { config, layers }: LoraAdapter): void {
-  const problems: string[] = [];
+function checkFit(targets: ReadonlyMap<string, LinearLike>, { config, layers, whole = new Map() }: LoraAdapter): void {
+  const problems = [...whole.keys()].map((name) => `${name}: saved whole, which this model has no place for`);
   for (const path of targets.keys()) if (!layers.has(path)) problems.push(`${path}: in target_modules, but without matrices`);
   for (const [path, { rank, inFeatures, outFeatures }] of layers) {
     const layer = targets.get(path);

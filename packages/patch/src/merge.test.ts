@@ -2,7 +2,8 @@ import { loraConfig } from '@lowrank/lora';
 import { expect, test } from 'vitest';
 import type { CheckpointTensor } from './merge.js';
 import { mergedTensors } from './merge.js';
-import { randomAdapter } from './testing.js';
+import { loadAdapter } from './adapters.js';
+import { randomAdapter, TinyModel } from './testing.js';
 
 const adapter = randomAdapter(loraConfig({ targetModules: ['q'], r: 1 }), ['model.q']);
 const bytes = new Uint8Array(new Float32Array(36).fill(2).buffer);
@@ -48,6 +49,12 @@ test('W [in, out] gets ΔW transposed: its shape tells, or the adapter where W i
   const [plain, transposed] = [await mergedInto({}, { ...square, config: adapter.config }), await mergedInto({}, square)];
   expect(plain).not.toEqual(transposed);
   expect(plain).toEqual(plain.map((_, at) => transposed[(at % 6) * 6 + Math.floor(at / 6)]));
+});
+
+test('tensors saved whole have no place in a merge', () => {
+  const whole = new Map([['score.weight', { dtype: 'F32' as const, shape: [1], data: new Uint8Array(4) }]]);
+  expect(() => mergedTensors(checkpoint(), { ...adapter, whole })).toThrow(/score\.weight, saved whole/);
+  expect(() => loadAdapter(new TinyModel(), { ...adapter, whole })).toThrow(/score\.weight: saved whole, which this model has no place for/);
 });
 
 test('a checkpoint of the body alone leaves the first word of its paths out', async () => {

@@ -17,7 +17,8 @@ export interface CheckpointTensor {
  *
  * @throws LowrankError `patch.adapterMismatch` for matrices that belong to no tensor or do not fit it, and `lora.mergeNotFinite`
  */
-export function mergedTensors(tensors: Iterable<CheckpointTensor>, { config, layers }: LoraAdapter): CheckpointTensor[] {
+export function mergedTensors(tensors: Iterable<CheckpointTensor>, { config, layers, whole = new Map() }: LoraAdapter): CheckpointTensor[] {
+  if (whole.size > 0) throw mismatch(`${[...whole.keys()].join(', ')}, saved whole`, 'matrices alone');
   const stored = [...tensors];
   const left = new Set(layers.keys());
   const paths = pathsOf(stored, left);
