@@ -68,5 +68,7 @@ test('a pattern matches the whole path', () => {
 test('default targets by model_type; an unknown one is named', () => {
   expect(defaultTargets('llama')).toEqual(['q_proj', 'v_proj']);
   expect(defaultTargets('gpt2')).toEqual(['c_attn']);
+  expect(defaultTargets('phi3')).toEqual(['qkv_proj']);
+  for (const type of ['mistral', 'qwen2', 'qwen3', 'gemma', 'gemma2', 'gemma3', 'gemma3_text', 'smollm3', 'olmo2']) expect(defaultTargets(type)).toEqual(['q_proj', 'v_proj']);
   for (const unknown of ['mamba', 'constructor']) expect(() => defaultTargets(unknown)).toThrow(new RegExp(`${unknown}.*llama`));
 });

@@ -91,7 +91,7 @@ function patternValue(pattern: Readonly<Record<string, number>>, path: string): 
   return Object.entries(pattern).find(([key]) => pathExpression(key, '(?:.*\\.)?').test(path))?.[1];
 }
 
-/** PEFT's own choice of targets by `model_type`, for those who name none (PEFT's TRANSFORMERS_MODELS_TO_LORA_TARGET_MODULES_MAPPING). */
+/** PEFT's own choice of targets by `model_type`, for those who name none (PEFT's TRANSFORMERS_MODELS_TO_LORA_TARGET_MODULES_MAPPING), and its like for some types that it has none for. */
 export function defaultTargets(modelType: string): readonly string[] {
   const known = Object.hasOwn(targetsByModelType, modelType) ? targetsByModelType[modelType] : undefined;
   if (known !== undefined) return known;
@@ -104,6 +104,7 @@ export function defaultTargets(modelType: string): readonly string[] {
   });
 }
 
+// phi3, smollm3, olmo2 and gemma3 are not in PEFT's table: they get what it has for their like.
 const queryAndValue = ['q_proj', 'v_proj'] as const;
 
 const targetsByModelType: Readonly<Record<string, readonly string[]>> = {
@@ -112,8 +113,12 @@ const targetsByModelType: Readonly<Record<string, readonly string[]>> = {
   mixtral: queryAndValue,
   qwen2: queryAndValue,
   qwen3: queryAndValue,
+  smollm3: queryAndValue,
+  olmo2: queryAndValue,
+  phi3: ['qkv_proj'],
   gemma: queryAndValue,
   gemma2: queryAndValue,
+  gemma3: queryAndValue,
   gemma3_text: queryAndValue,
   phi: ['q_proj', 'v_proj', 'fc1', 'fc2'],
   stablelm: queryAndValue,
