@@ -9,6 +9,7 @@ import { cast } from './cast.js';
 import { concat } from './concat.js';
 import { crossEntropyRows } from './crossEntropyRows.js';
 import { elementwise } from './elementwise.js';
+import { decodeMatrix, quantizeBlocks } from './encoded.js';
 import { gatherRows } from './gatherRows.js';
 import { layerNorm } from './layerNorm.js';
 import { layerNormBackward } from './layerNormBackward.js';
@@ -32,6 +33,6 @@ import { writeAt } from './writeAt.js';
 
 /** The kernel of every core op; an op without one is a type error here. */
 export const kernels = {
-  adamw, adamw8bit, argmax, attention, attentionBackward, cast, concat, crossEntropyRows, elementwise, gatherRows, layerNorm, layerNormBackward, layerNormWeightGradient, matmul, pad, permute, random, reduce, rmsNorm, rmsNormBackward,
+  adamw, adamw8bit, argmax, attention, attentionBackward, cast, concat, crossEntropyRows, decodeMatrix, elementwise, gatherRows, layerNorm, layerNormBackward, layerNormWeightGradient, matmul, pad, permute, quantizeBlocks, random, reduce, rmsNorm, rmsNormBackward,
   rmsNormWeightGradient, rope, sampleThreshold, scatterAddRows, slice, squaredNorm, swiglu, swigluBackward, writeAt,
 } satisfies Record<KernelName, KernelEntry>;

@@ -1,4 +1,4 @@
-import { matmulSizes } from '@lowrank/tensor';
+import { matmulOperands, matmulSizes } from '@lowrank/tensor';
 import type { MatmulAttrs, Spec } from '@lowrank/tensor';
 import { defineKernel, operand } from '../kernel.js';
 import type { KernelContext, KernelStep, Launch, Slice } from '../kernel.js';
@@ -9,12 +9,12 @@ import { registerProduct } from './matmul/register.js';
 import { tileProduct } from './matmul/tile.js';
 import { vectorProduct } from './matmul/vector.js';
 
-/** Matrix products in three tiers (register blocks, workgroup tiles, a vector form), each for NN, NT, TN and TT and any dense encoding. */
+/** Matrix products in three tiers (register blocks, workgroup tiles, a vector form), each for NN, NT, TN and TT and any encoding of b. */
 export const matmul = defineKernel<MatmulAttrs>({
   launches(step, context) {
     const product = productOf(step);
     const choice = chooseProduct(sizeOfProduct(step.inputs, step.attrs), context);
-    const label = `matmul ${product.transposeA ? 'T' : 'N'}${product.transposeB ? 'T' : 'N'} ${product.m}x${product.n}x${product.k}`;
+    const label = `matmul ${product.transposeA ? 'T' : 'N'}${product.transposeB ? 'T' : 'N'} ${product.m}x${product.n}x${product.k} ${product.encoding?.kind ?? product.b[0].dtype}`;
     if (choice.kind === 'vector') return [vectorProduct({ label, product, choice, context })];
     const make = choice.kind === 'register' ? registerProduct : tileProduct;
     const main = make({ label, product, choice, workspace: step.workspace, context });
@@ -31,15 +31,16 @@ function sizeOfProduct(inputs: readonly Spec[], attrs: MatmulAttrs): ProductSize
 
 function productOf({ inputs, outputs, attrs }: KernelStep<MatmulAttrs>): Product {
   const { batch = 1, m, n, k, rank } = matmulSizes(inputs, attrs);
-  const { transposeA, transposeB, lowRank, addend } = attrs;
-  const at = (index: number): Product['a'] => operand(inputs, index, 'matmul');
+  const { transposeA, transposeB, encoding, lowRank, addend } = attrs;
+  const { a, b: [b, ...further], h, u, addend: added } = matmulOperands(inputs, attrs);
+  if (a === undefined || b === undefined) throw new TypeError('matmul lacks an operand');
   return {
-    batch, m, n, k, transposeA, transposeB,
-    a: at(0),
-    b: at(1),
+    batch, m, n, k, transposeA, transposeB, encoding,
+    a,
+    b: [b, ...further],
     out: operand(outputs, 0, 'matmul'),
-    lowRank: lowRank === undefined ? undefined : { h: at(2), u: at(3), rank, transposeU: lowRank === 'nt' },
-    addend: addend === undefined ? undefined : { value: at(lowRank === undefined ? 2 : 4), kind: addend },
+    lowRank: lowRank === undefined || h === undefined || u === undefined ? undefined : { h, u, rank, transposeU: lowRank === 'nt' },
+    addend: addend === undefined || added === undefined ? undefined : { value: added, kind: addend },
   };
 }
 

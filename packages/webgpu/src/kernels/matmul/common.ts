@@ -1,6 +1,7 @@
 import type { Shader } from '../../shader.js';
 import type { Slice } from '../../kernel.js';
-import { bindMatrix } from './operands.js';
+import type { TablePlace } from './codes.js';
+import { bindEncodedMatrix, bindMatrix, codesOf, unpacking } from './operands.js';
 import type { Matrix } from './operands.js';
 import { partLength } from './product.js';
 import type { Choice, Product } from './product.js';
@@ -29,22 +30,23 @@ export interface Bound {
   readonly shader: Shader;
   readonly phases: readonly Phase[];
   readonly target: Target;
+  /** WGSL at module scope: what reading the operands takes. */
+  readonly declarations: string;
   /** WGSL that must stand at the top of main: batch and part from the z index. */
   readonly head: string;
+  /** WGSL that follows it, before any thread leaves: the codes' table. `lane` is the local invocation index. */
+  readonly fill: string;
 }
 
 /** Binds everything a product reads and writes. With split K the result is the workspace and the addend waits for the second pass. */
-export function bindProduct(shader: Shader, product: Product, choice: Choice, workspace: Slice | undefined): Bound {
-  const { m, n, k, a, b, out, lowRank, addend, batch } = product;
+export function bindProduct(shader: Shader, product: Product, choice: Choice, { workspace, table }: { workspace: Slice | undefined; table: TablePlace }): Bound {
+  const { m, n, k, a, out, lowRank, addend, batch } = product;
   const split = choice.splits > 1;
   const left = bindMatrix(shader, {
     name: 'a', slice: a, dtype: a.dtype, inner: product.transposeA ? m : k, innerName: product.transposeA ? 'M' : 'K', alongInner: !product.transposeA,
     base: stride(batch, 'M * K'),
   });
-  const right = bindMatrix(shader, {
-    name: 'b', slice: b, dtype: b.dtype, inner: product.transposeB ? k : n, innerName: product.transposeB ? 'K' : 'N', alongInner: product.transposeB,
-    base: stride(batch, 'N * K'),
-  });
+  const right = bindWeight(shader, product, table);
   const part = partLength(k, choice);
   const range = split ? { from: 'part * KPART', to: 'min(part * KPART + KPART, K)' } : { from: '0u', to: 'K' };
   const phases: Phase[] = [{ left, right, ...range, length: k, lengthName: 'K' }];
@@ -73,7 +75,13 @@ export function bindProduct(shader: Shader, product: Product, choice: Choice, wo
   const sizes = [['M', m], ['N', n], ['K', k], ['R', lowRank?.rank ?? 0], ['BATCH', batch], ['KPART', part]] as const;
   const head = `${sizes.map(([name, value]) => `let ${name} = ${shader.size(name, value)};`).join(' ')}
   let batch = ${batch === 1 ? '0u' : 'wid.z % BATCH'}; let part = ${split ? 'wid.z / BATCH' : '0u'};`;
-  return { shader, phases, target, head };
+  return { shader, phases, target, declarations: unpacking(phases.flatMap(({ left, right }) => [left, right])), head, fill: codesOf(right)?.fill('lane') ?? '' };
+}
+
+function bindWeight(shader: Shader, { b, encoding, batch, k, n, transposeB }: Product, table: TablePlace): Matrix {
+  const lay = { name: 'b', innerName: transposeB ? 'K' : 'N', alongInner: transposeB };
+  if (encoding !== undefined) return bindEncodedMatrix(shader, { ...lay, parts: b, encoding, table });
+  return bindMatrix(shader, { ...lay, slice: b[0], dtype: b[0].dtype, inner: transposeB ? k : n, base: stride(batch, 'N * K') });
 }
 
 function stride(batch: number, elements: string): string {

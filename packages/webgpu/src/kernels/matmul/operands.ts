@@ -1,14 +1,17 @@
-import type { DType } from '@lowrank/tensor';
+import type { DType, OperandEncoding } from '@lowrank/tensor';
 import type { BoundType, Shader } from '../../shader.js';
 import type { Slice } from '../../kernel.js';
+import { bindCodes } from './codes.js';
+import type { Codes, TablePlace } from './codes.js';
 
-/** How the numbers of a matrix lie in memory. A further encoding is one more case in `boundType`, `scalarAt` and `vectorAt`. */
+/** How the numbers of a dense matrix lie in memory. */
 export type Encoding = 'f32' | 'f16' | 'bf16';
 
 /** A matrix operand inside a shader: stored as [outer, inner] with `inner` contiguous, after `base` elements for the batch. */
 export interface Matrix {
   readonly name: string;
-  readonly encoding: Encoding;
+  /** Codes take the place of a dense encoding. */
+  readonly encoding: Encoding | Codes;
   /** Elements of a row: its WGSL expression. */
   readonly inner: string;
   /** The contraction runs along `inner`. */
@@ -42,9 +45,24 @@ export function bindMatrix(
   return { name, encoding, inner: options.innerName, alongInner: options.alongInner, vector, base: options.base };
 }
 
+/** Binds a matrix of codes, which has no batch. */
+export function bindEncodedMatrix(
+  shader: Shader,
+  options: { name: string; parts: readonly Slice[]; encoding: OperandEncoding; innerName: string; alongInner: boolean; table: TablePlace },
+): Matrix {
+  const { name, innerName, alongInner } = options;
+  const encoding = bindCodes(shader, name, options);
+  return { name, encoding, inner: innerName, alongInner, vector: encoding.unit !== 1, base: '' };
+}
+
+export function codesOf({ encoding }: Matrix): Codes | undefined {
+  return typeof encoding === 'string' ? undefined : encoding;
+}
+
 /** WGSL for one element at flat index `at` (after the base). */
 export function scalarAt({ name, encoding, vector, base }: Matrix, at: string): string {
   const index = base === '' ? `(${at})` : `(${base} + ${at})`;
+  if (typeof encoding !== 'string') return encoding.scalar(at);
   if (encoding === 'f32') return vector ? `${name}[${index} / 4u][${index} % 4u]` : `${name}[${index}]`;
   const word = vector ? `${name}[${index} / 4u][(${index} / 2u) % 2u]` : `${name}[${index} / 2u]`;
   return encoding === 'f16' ? `unpack2x16float(${word})[${index} % 2u]` : `bitcast<f32>((${word} >> (16u * (${index} % 2u))) << 16u)`;
@@ -52,13 +70,18 @@ export function scalarAt({ name, encoding, vector, base }: Matrix, at: string): 
 
 /** WGSL for four neighbours from flat index `at`, which lies on a multiple of 4. Only for matrices with `vector`. */
 export function vectorAt({ name, encoding, base }: Matrix, at: string): string {
+  if (typeof encoding !== 'string') return encoding.vector(at);
   const cell = `${name}[${base === '' ? `(${at})` : `(${base} + ${at})`} / 4u]`;
   if (encoding === 'f32') return cell;
   return encoding === 'f16' ? `halves(${cell})` : `brains(${cell})`;
 }
 
-/** Unpacking of 16-bit storage that needs no feature: f16 by a builtin, bf16 by a shift. */
-export const unpacking = `
+/** WGSL at module scope that reading these matrices takes. 16-bit storage needs no feature: f16 is unpacked by a builtin, bf16 by a shift. */
+export function unpacking(matrices: readonly Matrix[]): string {
+  return halfUnpacking + matrices.map((matrix) => codesOf(matrix)?.declarations ?? '').join('');
+}
+
+const halfUnpacking = `
 fn halves(w: vec2<u32>) -> vec4<f32> { return vec4<f32>(unpack2x16float(w.x), unpack2x16float(w.y)); }
 fn brains(w: vec2<u32>) -> vec4<f32> {
   return vec4<f32>(bitcast<f32>(w.x << 16u), bitcast<f32>(w.x & 0xffff0000u), bitcast<f32>(w.y << 16u), bitcast<f32>(w.y & 0xffff0000u));

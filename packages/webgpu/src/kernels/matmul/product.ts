@@ -1,4 +1,4 @@
-import type { Operand } from '@lowrank/tensor';
+import type { Operand, OperandEncoding } from '@lowrank/tensor';
 import type { KernelContext } from '../../kernel.js';
 
 /** A matrix product as every tier of the kernel sees it: C[b] = A[b]·B[b] + H·U + addend, [m,k]·[k,n] once read the right way round. */
@@ -10,7 +10,9 @@ export interface Product {
   readonly a: Operand;
   /** A is stored [k, m]. */
   readonly transposeA: boolean;
-  readonly b: Operand;
+  /** One operand, or the parts of an encoded matrix. */
+  readonly b: readonly [Operand, ...Operand[]];
+  readonly encoding: OperandEncoding | undefined;
   /** B is stored [n, k]. */
   readonly transposeB: boolean;
   readonly out: Operand;
@@ -99,7 +101,7 @@ function splitsOf({ batch, m, n, k }: ProductSize, form: Form, { software, tunin
 
 /** Elements of one k part, a whole number of steps. */
 export function partLength(k: number, { bk, splits }: Choice): number {
-  const step = Math.max(bk, 4);
+  const step = Math.max(bk, 8);
   return Math.ceil(Math.ceil(k / splits) / step) * step;
 }
 

@@ -2,7 +2,8 @@ import type { KernelContext, Launch, Slice } from '../../kernel.js';
 import { Shader } from '../../shader.js';
 import { bindProduct, storeFour } from './common.js';
 import type { Phase } from './common.js';
-import { lanes, scalarAt, unpacking, vectorAt } from './operands.js';
+import type { Codes } from './codes.js';
+import { codesOf, lanes, scalarAt, vectorAt } from './operands.js';
 import type { Matrix } from './operands.js';
 import type { Choice, Product } from './product.js';
 
@@ -14,9 +15,9 @@ export function registerProduct(options: { label: string; product: Product; choi
   const { product, choice } = options;
   const { m, n } = product;
   const { tm, tn, wx, wy } = choice;
-  const bound = bindProduct(new Shader(options.context), product, choice, options.workspace);
+  const bound = bindProduct(new Shader(options.context), product, choice, { workspace: options.workspace, table: 'private' });
   const groups = tn / 4;
-  let body = `${unpacking}
+  let body = `${bound.declarations}
 @compute @workgroup_size(${wx}, ${wy}, 1)
 fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(local_invocation_id) lid: vec3<u32>) {
   ${bound.head}
@@ -37,15 +38,29 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(local_invocation_id) lid
 }
 
 function phaseLoop(phase: Phase, choice: Choice): string {
-  const whole = `(${phase.lengthName} & 0xfffffffcu)`;
+  const codes = codesOf(phase.right);
   const declare = `  { let k0 = ${phase.from}; let k1 = ${phase.to};\n`;
+  if (codes !== undefined && codes.unit !== 1 && phase.right.alongInner) return `${declare}${codesLoop(phase, choice, codes)}  }\n`;
+  const whole = `(${phase.lengthName} & 0xfffffffcu)`;
   const main = `  for (var k = k0; k < min(k1, ${whole}); k += 4u) {\n${step(phase, choice, 4)}  }\n`;
   const tail = phase.length % 4 === 0 ? '' : `  for (var k = max(k0, ${whole}); k < k1; k++) {\n${step(phase, choice, 1)}  }\n`;
   return `${declare}${main}${tail}  }\n`;
 }
 
-/** The outer products of `steps` (4 or 1) values of k. */
-function step(phase: Phase, { tm, tn }: Choice, steps: 1 | 4): string {
+/** Along rows of codes: a word of each column at a time, the columns' scales fetched once per span. */
+function codesLoop(phase: Phase, choice: Choice, codes: Codes): string {
+  const { tn } = choice;
+  const { unit, span } = codes;
+  const at = (column: number): string => `c${column} * ${phase.right.inner} + k`;
+  let scales = '';
+  for (let j = 0; j < tn; j++) scales += `    let t${j} = ${codes.scale(codes.scaleIndex(at(j)))};\n`;
+  // Parts of a split K may begin within a span.
+  const inner = `for (; k < end; k += ${unit}u) {\n${step(phase, choice, unit === 8 ? 8 : 4)}  }`;
+  return `  for (var k = k0; k < k1;) {\n    let end = min(k1, (k / ${span}u + 1u) * ${span}u);\n${scales}  ${inner}\n  }\n`;
+}
+
+/** The outer products of `steps` values of k. */
+function step(phase: Phase, { tm, tn }: Choice, steps: Steps): string {
   const left = loadSide({ matrix: phase.left, prefix: 'p', index: 'r', start: 'row0', count: tm, limit: 'M', steps });
   const right = loadSide({ matrix: phase.right, prefix: 'q', index: 'c', start: 'col0', count: tn, limit: 'N', steps });
   let code = left.code + right.code;
@@ -60,28 +75,45 @@ function step(phase: Phase, { tm, tn }: Choice, steps: 1 | 4): string {
   return code;
 }
 
+/** 8 are a word of codes. */
+type Steps = 1 | 4 | 8;
+
 interface Side {
   readonly code: string;
   /** WGSL of the value at row (or column) i and step kk. */
   at(i: number, kk: number): string;
 }
 
-function loadSide(options: { matrix: Matrix; prefix: string; index: string; start: string; count: number; limit: string; steps: 1 | 4 }): Side {
+function loadSide(options: { matrix: Matrix; prefix: string; index: string; start: string; count: number; limit: string; steps: Steps }): Side {
   const { matrix, prefix, index, start, count, limit, steps } = options;
   const one = (outer: string, inner: string): string => scalarAt(matrix, `${outer} * ${matrix.inner} + ${inner}`);
   let code = '';
+  const codes = codesOf(matrix);
   if (matrix.alongInner) {
     for (let i = 0; i < count; i++) {
       const row = `${index}${i}`;
-      if (steps === 1) code += `    let ${prefix}${i} = vec4<f32>(${one(row, 'k')}, 0.0f, 0.0f, 0.0f);\n`;
-      else if (matrix.vector) code += `    let ${prefix}${i} = ${vectorAt(matrix, `${row} * ${matrix.inner} + k`)};\n`;
-      else code += `    let ${prefix}${i} = vec4<f32>(${[0, 1, 2, 3].map((kk) => one(row, `k + ${kk}u`)).join(', ')});\n`;
+      if (codes !== undefined && codes.unit !== 1 && steps !== 1) {
+        code += `    let word${i} = ${codes.word(`${row} * ${matrix.inner} + k`)};\n`;
+        code += codes.fours(`word${i}`, `t${i}`).map((four, part) => `    let ${prefix}${i}_${part} = ${four};\n`).join('');
+      } else if (steps === 1) code += `    let ${prefix}${i}_0 = vec4<f32>(${one(row, 'k')}, 0.0f, 0.0f, 0.0f);\n`;
+      else {
+        for (let kk = 0; kk < steps; kk += 4) {
+          const value = matrix.vector ? vectorAt(matrix, `${row} * ${matrix.inner} + k + ${kk}u`) : `vec4<f32>(${[0, 1, 2, 3].map((lane) => one(row, `k + ${kk + lane}u`)).join(', ')})`;
+          code += `    let ${prefix}${i}_${kk / 4} = ${value};\n`;
+        }
+      }
     }
-    return { code, at: (i, kk) => `${prefix}${i}.${lanes[kk] ?? 'x'}` };
+    return { code, at: (i, kk) => `${prefix}${i}_${Math.floor(kk / 4)}.${lanes[kk % 4] ?? 'x'}` };
   }
   for (let kk = 0; kk < steps; kk++) {
+    const row = `(k + ${kk}u)`;
+    if (codes?.unit === 8 && count === 8) {
+      // A word is this row's 8 columns. They begin at a multiple of 8, as rows do.
+      code += `    let at${kk} = ${row} * ${matrix.inner} + ${start}; let word${kk} = ${codes.word(`at${kk}`)}; let t${kk} = ${codes.scale(codes.scaleIndex(`at${kk}`))};\n`;
+      code += codes.fours(`word${kk}`, `t${kk}`).map((four, part) => `    let ${prefix}${kk}_${part} = ${four};\n`).join('');
+      continue;
+    }
     for (let j = 0; j < Math.ceil(count / 4); j++) {
-      const row = `(k + ${kk}u)`;
       const value = matrix.vector
         ? vectorAt(matrix, `${row} * ${matrix.inner} + min(${start} + ${4 * j}u, ${limit} - 4u)`)
         : `vec4<f32>(${[0, 1, 2, 3].map((lane) => (4 * j + lane < count ? one(row, `${index}${4 * j + lane}`) : '0.0f')).join(', ')})`;

@@ -2,7 +2,8 @@ import type { KernelContext, Launch, Slice } from '../../kernel.js';
 import { Shader } from '../../shader.js';
 import { bindProduct, storeFour } from './common.js';
 import type { Phase } from './common.js';
-import { scalarAt, unpacking, vectorAt } from './operands.js';
+import { codesOf, scalarAt, vectorAt } from './operands.js';
+import type { Codes } from './codes.js';
 import type { Matrix } from './operands.js';
 import type { Choice, Product } from './product.js';
 
@@ -16,15 +17,15 @@ export function tileProduct(options: { label: string; product: Product; choice: 
   const { tm, tn, wx, wy, bk } = choice;
   const bm = tm * wy;
   const bn = tn * wx;
-  const bound = bindProduct(new Shader(options.context), product, choice, options.workspace);
+  const bound = bindProduct(new Shader(options.context), product, choice, { workspace: options.workspace, table: 'workgroup' });
   // One column of padding keeps transposing writes off one memory bank.
-  let body = `${unpacking}
+  let body = `${bound.declarations}
 var<workgroup> tileA: array<f32, ${bk * (bm + 1)}>;
 var<workgroup> tileB: array<f32, ${bk * (bn + 1)}>;
 @compute @workgroup_size(${wx * wy})
 fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
   ${bound.head}
-  let rowBase = wid.y * ${bm}u;
+${bound.fill}  let rowBase = wid.y * ${bm}u;
   let colBase = wid.x * ${bn}u;
   let ty = (lane / ${wx}u) * ${tm}u;
   let tx = (lane % ${wx}u) * 4u;
@@ -46,10 +47,13 @@ function phaseLoop(phase: Phase, choice: Choice): string {
   const bm = tm * wy;
   const bn = tn * wx;
   let code = `  { let k0 = ${phase.from}; let k1 = ${phase.to};\n`;
+  const codes = codesOf(phase.right);
+  const loader = codes === undefined || codes.unit === 1 ? undefined : loadCodes({ codes, matrix: phase.right, width: bn, choice });
+  code += loader?.before ?? '';
   // The bound is the same for all threads of the workgroup, which the barriers need.
   code += `  for (var k = k0; k < k1; k += ${bk}u) {\n`;
   code += loadTile({ matrix: phase.left, tile: 'tileA', width: bm, start: 'rowBase', limit: 'M', choice });
-  code += loadTile({ matrix: phase.right, tile: 'tileB', width: bn, start: 'colBase', limit: 'N', choice });
+  code += loader?.load ?? loadTile({ matrix: phase.right, tile: 'tileB', width: bn, start: 'colBase', limit: 'N', choice });
   code += `    workgroupBarrier();\n    for (var kk = 0u; kk < ${bk}u; kk++) {\n`;
   for (let j = 0; j < tn / 4; j++) {
     const from = `kk * ${bn + 1}u + ${4 * wx * j}u + tx`;
@@ -86,4 +90,37 @@ function loadTile(options: { matrix: Matrix; tile: string; width: number; start:
     code += `      ${tile}[${cell}] = w[${lane}];\n`;
   }
   return `${code}    }\n`;
+}
+
+/**
+ * The same for codes into `tileB`: a word per thread and turn, rows of the matrix side by side where the contraction runs along them. There a thread comes back to the same
+ * row at every step of k, and holds its scale until the block ends; otherwise each word's scale is fetched with it, the same one by neighbouring threads.
+ */
+function loadCodes({ codes, matrix, width, choice }: { codes: Codes; matrix: Matrix; width: number; choice: Choice }): { before: string; load: string } {
+  const { bk, wx, wy } = choice;
+  const threads = wx * wy;
+  const { unit } = codes;
+  const total = (bk * width) / unit;
+  let [before, load] = ['', ''];
+  for (let turn = 0; turn < Math.ceil(total / threads); turn++) {
+    const cell = (i: number): string => (matrix.alongInner ? `tileB[(inner + ${i}u) * ${width + 1}u + outer]` : `tileB[outer * ${width + 1}u + inner + ${i}u]`);
+    load += `    ${(turn + 1) * threads > total ? `if (lane < ${total - turn * threads}u) ` : ''}{\n      let v = lane + ${turn * threads}u;\n`;
+    load += matrix.alongInner
+      ? `      let outer = v % ${width}u; let inner = (v / ${width}u) * ${unit}u; let x = colBase + outer; let y = k + inner; let at = x * ${matrix.inner} + y;\n`
+      : `      let inner = (v % ${width / unit}u) * ${unit}u; let outer = v / ${width / unit}u; let x = colBase + inner; let y = k + outer; let at = y * ${matrix.inner} + x;\n`;
+    load += '      let inside = x < N && y < k1;\n';
+    let scale = 'scale';
+    if (matrix.alongInner) {
+      before += `  var block${turn} = 0xffffffffu; var scale${turn} = 0.0f;\n`;
+      load += `      if (inside && block${turn} != ${codes.scaleIndex('at')}) { block${turn} = ${codes.scaleIndex('at')}; scale${turn} = ${codes.scale(`block${turn}`)}; }\n`;
+      scale = `scale${turn}`;
+    }
+    const values = codes.fours('word', scale);
+    for (let i = 0; i < values.length; i++) load += `      var w${i} = vec4<f32>();\n`;
+    const fetch = matrix.alongInner ? '' : `let scale = ${codes.scale(codes.scaleIndex('at'))}; `;
+    load += `      if (inside) { let word = ${codes.word('at')}; ${fetch}${values.map((value, i) => `w${i} = ${value};`).join(' ')} }\n`;
+    for (let i = 0; i < unit; i++) load += `      ${cell(i)} = w${Math.floor(i / 4)}[${i % 4}];\n`;
+    load += '    }\n';
+  }
+  return { before, load };
 }

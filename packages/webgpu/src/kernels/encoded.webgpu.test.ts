@@ -1,0 +1,152 @@
+import { encodingSpecs, fromNumbers, nestedHead, threefryUniform, toFloat64 } from '@lowrank/tensor';
+import type { MatmulAttrs, OperandEncoding } from '@lowrank/tensor';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { WebgpuBackend } from '../backend.js';
+import type { Tuning } from '../kernel.js';
+import { expectWithin, given, magnitudeOf, randomInput, referenceOf, runKernel, styles, testBackend } from '../testing/kernelHarness.js';
+import type { KernelCase, TestInput } from '../testing/kernelHarness.js';
+
+const table = [
+  -1, -0.6961928009986877, -0.5250730514526367, -0.39491748809814453, -0.28444138169288635, -0.18477343022823334, -0.09105003625154495, 0, 0.07958029955625534,
+  0.16093020141124725, 0.24611230194568634, 0.33791524171829224, 0.44070982933044434, 0.5626170039176941, 0.7229568362236023, 1,
+];
+
+const kinds = {
+  'block4 of 64': { kind: 'block4', blockSize: 64, table },
+  'block4 of 32, nested': { kind: 'block4', blockSize: 32, table, nestedBlockSize: 4 },
+  rows8: { kind: 'rows8' },
+} as const;
+type Kind = (typeof kinds)[keyof typeof kinds];
+
+interface Weight {
+  readonly encoding: OperandEncoding;
+  readonly parts: readonly TestInput[];
+  /** The same matrix, dense. */
+  readonly dense: TestInput;
+}
+
+function weight(kind: Kind, rows: number, columns: number): Weight {
+  const encoding = { ...kind, rows, columns };
+  const parts = encodingSpecs(encoding).map(({ shape: [length = 0], dtype }, part): TestInput => {
+    const uniform = Float64Array.from({ length }, (_, i) => threefryUniform([part + 11, 0], [0, i]));
+    if (dtype === 'u8' || dtype === 'i8') return { shape: [length], dtype, data: fromNumbers(uniform.map((x) => Math.floor(256 * x) - (dtype === 'i8' ? 128 : 0)), dtype) };
+    // As bitsandbytes' are: signed steps around an offset that is far from zero.
+    if (part === 2) return { shape: [length], dtype, data: fromNumbers(uniform.map((x, i) => (i < nestedHead - 1 ? Math.sin(i) / 4 : i === nestedHead - 1 ? 2.2 : x)), dtype) };
+    return { shape: [length], dtype, data: fromNumbers(uniform.map((x) => x + 0.01), dtype) };
+  });
+  const [values = new Float64Array()] = referenceOf({ op: 'decodeMatrix', attrs: { encoding }, inputs: parts });
+  return { encoding, parts, dense: given([...values], [rows, columns]) };
+}
+
+interface Product {
+  readonly kind: Kind;
+  readonly size: readonly [m: number, n: number, k: number];
+  readonly transposeB: boolean;
+  readonly rank?: number;
+  readonly attrs?: Partial<MatmulAttrs>;
+  readonly inPlace?: boolean;
+}
+
+/** A product, and the sum of its terms' absolute values. */
+function product({ kind, size: [m, n, k], transposeB, rank = 0, attrs = {}, inPlace = false }: Product): { test: KernelCase; magnitude: Float64Array; k: number } {
+  const b = transposeB ? weight(kind, n, k) : weight(kind, k, n);
+  const a = randomInput([m, k], 1);
+  const lowRank = attrs.lowRank === undefined ? [] : [randomInput([m, rank], 4), randomInput(attrs.lowRank === 'nt' ? [n, rank] : [rank, n], 5)];
+  const rest = [...lowRank, ...(attrs.addend === undefined ? [] : [randomInput(attrs.addend === 'row' ? [n] : [m, n], 6)])];
+  const common = { transposeA: false, transposeB, ...attrs };
+  const inputs = [a, ...b.parts, ...rest];
+  const [magnitude = new Float64Array()] = magnitudeOf({ op: 'matmul', attrs: common, inputs: [a, b.dense, ...rest] });
+  return { test: { op: 'matmul', attrs: { ...common, encoding: b.encoding }, inputs, ...(inPlace ? { inPlace: [[inputs.length - 1, 0] as const] } : {}) }, magnitude, k: k + rank };
+}
+
+describe.each(styles)('matrices of codes, %s kernels', (style) => {
+  let backend: WebgpuBackend;
+  beforeAll(async () => {
+    backend = await testBackend(style);
+  });
+  afterAll(() => backend.dispose());
+
+  async function check(scene: Product, on = backend): Promise<void> {
+    const { test, magnitude, k } = product(scene);
+    const { actual, expected } = await runKernel(on, test);
+    expectWithin(actual[0], expected[0], { c: 2 + Math.sqrt(k), magnitude });
+  }
+
+  // Whole words of codes, halves of them (172, whose rows begin within blocks), single ones; few rows; few columns; sums in parts.
+  it.each(Object.entries(kinds))('%s: products both ways round', async (_, kind) => {
+    const sizes = [[17, 24, 64], [9, 172, 172], [65, 72, 40], [7, 13, 11], [1, 40, 136], [3, 11, 172], [67, 8, 33], [2, 24, 1040]] as const;
+    await Promise.all(sizes.flatMap((size) => [true, false].map((transposeB) => check({ kind, size, transposeB }))));
+  });
+
+  it.each(Object.entries(kinds))('%s: with a low-rank part and an addend', async (_, kind) => {
+    await Promise.all([
+      check({ kind, size: [9, 40, 64], transposeB: true, rank: 8, attrs: { lowRank: 'nt', addend: 'full' }, inPlace: true }),
+      check({ kind, size: [5, 11, 172], transposeB: true, rank: 3, attrs: { lowRank: 'nt', addend: 'row' } }),
+      check({ kind, size: [9, 64, 40], transposeB: false, rank: 8, attrs: { lowRank: 'nn', addend: 'full' } }),
+      check({ kind, size: [1, 24, 64], transposeB: true, rank: 4, attrs: { lowRank: 'nt', addend: 'full' } }),
+      check({ kind, size: [6, 13, 7], transposeB: false, rank: 5, attrs: { lowRank: 'nn' } }),
+    ]);
+  });
+
+  it('in every form that tuning can choose, and in parts of K', async () => {
+    const tunings: Tuning[] = [{ matmul: 'register', splitK: 3 }, { matmul: 'tile', splitK: 3 }, { matmul: 'bigTile' }, { matmul: 'vector' }];
+    for (const tuning of tunings) {
+      const tuned = new WebgpuBackend(backend.device, { kernelStyle: style, tuning });
+      const kind = kinds['block4 of 32, nested'];
+      await Promise.all([
+        check({ kind, size: [3, 24, 200], transposeB: true, rank: 2, attrs: { lowRank: 'nt', addend: 'full' } }, tuned),
+        check({ kind, size: [33, 72, 172], transposeB: false }, tuned),
+        check({ kind: kinds.rows8, size: [9, 29, 172], transposeB: true }, tuned),
+      ]);
+    }
+  });
+
+  it('layers of equal shape share pipelines', async () => {
+    const encoded = (seed: number): KernelCase => {
+      const { test } = product({ kind: kinds['block4 of 32, nested'], size: [9, 48, 56], transposeB: true });
+      const [a, ...parts] = test.inputs;
+      return { ...test, inputs: [a ?? randomInput([9, 56], 1), ...parts].map((input, at) => (at === 0 ? randomInput([9, 56], seed) : { ...input, data: input.data.slice().reverse() })) };
+    };
+    await runKernel(backend, encoded(1));
+    const before = backend.device.counters.pipelines;
+    await runKernel(backend, encoded(2));
+    expect(backend.device.counters.pipelines).toBe(before);
+  });
+
+  it('decodeMatrix: bit for bit with plain absmax, to 1e-6 else', async () => {
+    for (const [rows, columns] of [[3, 7], [11, 172], [9, 64]] as const) {
+      for (const [name, kind] of Object.entries(kinds)) {
+        const { encoding, parts } = weight(kind, rows, columns);
+        const { actual: [actual = new Float64Array()], expected: [expected = new Float64Array()] } = await runKernel(backend, { op: 'decodeMatrix', attrs: { encoding }, inputs: parts });
+        if (name === 'block4 of 64') expect(actual).toEqual(Float64Array.from(expected, Math.fround));
+        else expect(Math.max(...actual.map((value, at) => Math.abs(value - (expected[at] ?? NaN)) / Math.max(1e-30, Math.abs(expected[at] ?? NaN))))).toBeLessThanOrEqual(1e-6);
+      }
+    }
+  });
+
+  it('quantizeBlocks: the codes of x·(1/absmax), rounded as f32 does', async () => {
+    const boundaries = table.slice(1).map((high, i) => Math.fround((Math.fround(high) + Math.fround(table[i] ?? 0)) / 2));
+    const codes = table.map((_, i) => (i + 3) % 16);
+    const cases = [
+      ...(['f32', 'f16', 'bf16'] as const).map((dtype) => randomInput([21, 34], 9, dtype)),
+      randomInput([5, 7], 3),
+      given([...Array<number>(40).fill(0), 1e-30, -3e-31, 0.25, 1, -1, 3e38, 1e38]),
+    ];
+    for (const x of cases) {
+      const { actual: [packed, absmax] } = await runKernel(backend, { op: 'quantizeBlocks', attrs: { blockSize: 32, boundaries, codes }, inputs: [x] });
+      const values = toFloat64(x.data, x.dtype);
+      const scales = Float64Array.from({ length: Math.ceil(values.length / 32) }, (_, block) => Math.max(...values.subarray(32 * block, 32 * block + 32).map(Math.abs)));
+      expect(absmax).toEqual(scales);
+      const bytes = new Float64Array(Math.ceil(values.length / 2));
+      values.forEach((value, i) => {
+        const scale = scales[Math.floor(i / 32)] ?? 0;
+        const place = scale === 0 ? 0 : Math.fround(value * Math.fround(1 / scale));
+        const code = codes[boundaries.filter((boundary) => place > boundary).length] ?? 0;
+        bytes[i >> 1] = (bytes[i >> 1] ?? 0) + (i % 2 === 0 ? 16 * code : code);
+      });
+      // The device writes whole words.
+      expect(packed?.subarray(0, bytes.length)).toEqual(bytes);
+      expect(packed?.subarray(bytes.length).every((byte) => byte === 0)).toBe(true);
+    }
+  });
+});
