@@ -160,7 +160,7 @@ describe('quantized while loading', () => {
   });
 
   test('layers may be left out, and settings are checked', async () => {
-    const model = await loadModel(folder(entries), { quantization: { type: 'nf4', skipModules: ['mlp', 'layers.0'] } });
+    const model = await loadModel(folder(entries), { quantization: { type: 'nf4', skipModules: ['gate_proj', 'up_proj', 'down_proj', 'model.layers.0'] } });
     const quantized = [...model.namedModules()].flatMap(([path, module]) => (module instanceof QuantizedLinear ? [path.replace('model.layers.1.self_attn.', '')] : []));
     expect(quantized).toEqual(['q_proj', 'k_proj', 'v_proj', 'o_proj']);
     await expect(loadModel(folder(entries), { quantization: { type: 'int8', doubleQuantization: true } })).rejects.toThrow(/int8/);

@@ -28,7 +28,8 @@ export class ErrorStatistics {
       this.absolute += error;
       this.relative += error / (Math.abs(value) + 1e-8);
       this.squares += error * error;
-      if (!(error <= this.largest)) this.largest = error;
+      // A NaN stays: nothing is above it.
+      if (!(error <= this.largest) && !Number.isNaN(this.largest)) this.largest = error;
     }
     this.elements += x.length;
   }

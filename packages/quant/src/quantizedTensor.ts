@@ -1,6 +1,6 @@
 import { LowrankError } from '@lowrank/errors';
 import type { HostArray, OperandEncoding } from '@lowrank/tensor';
-import { sizeOf } from '@lowrank/tensor';
+import { nestedHead, sizeOf } from '@lowrank/tensor';
 import { dequantizeBlocks, quantizeBlocks } from './blocks.js';
 import type { FloatDtype, Floats } from './floats.js';
 import { throughF16, widen } from './floats.js';
@@ -131,7 +131,7 @@ function fitsF16(x: Float32Array): boolean {
 function matrixShape(shape: readonly number[]): readonly [number, number] {
   const [rows, columns] = shape;
   if (shape.length === 2 && rows !== undefined && columns !== undefined && rows * columns > 0) return [rows, columns];
-  throw misshapen(shape, 'a matrix, for int8', `[${shape.join(', ')}]`);
+  throw misshapen(shape, 'a matrix', `[${shape.join(', ')}]`);
 }
 
 function misshapen(shape: readonly number[], expected: string, got: string): LowrankError {
@@ -153,14 +153,33 @@ export function absmaxOf({ absmax }: FourBitTensor): Float32Array {
   return absmax instanceof Float32Array ? absmax : dequantizeAbsmax(absmax);
 }
 
+/** What an encoding needs to know of a quantized matrix. */
+export type QuantizedLayout =
+  | { readonly type: 'int8'; readonly shape: readonly number[] }
+  | { readonly type: FourBitType; readonly shape: readonly number[]; readonly blockSize: number; readonly nestedBlockSize?: number | undefined };
+
+/**
+ * How a quantized matrix is encoded as an operand of matmul.
+ *
+ * @throws LowrankError `quant.shape` where it is no matrix
+ */
+export function encodingOf(layout: QuantizedLayout): OperandEncoding {
+  const [rows, columns] = matrixShape(layout.shape);
+  if (layout.type === 'int8') return { kind: 'rows8', rows, columns };
+  const { type, blockSize, nestedBlockSize } = layout;
+  return { kind: 'block4', rows, columns, blockSize, table: [...fourBitCodecs[type].table], ...(nestedBlockSize === undefined ? {} : { nestedBlockSize }) };
+}
+
 /** A quantized matrix as an operand of matmul: its encoding, and its parts in the encoding's order. */
 export function operandOf(tensor: QuantizedTensor): { readonly encoding: OperandEncoding; readonly parts: readonly HostArray[] } {
-  const [rows, columns] = matrixShape(tensor.shape);
-  if (tensor.type === 'int8') return { encoding: { kind: 'rows8', rows, columns }, parts: [tensor.codes, tensor.absmax] };
-  const { blockSize, table, codes, absmax } = tensor;
-  const encoding = { kind: 'block4', rows, columns, blockSize, table: [...table] } as const;
-  if (absmax instanceof Float32Array) return { encoding, parts: [codes, absmax] };
-  return { encoding: { ...encoding, nestedBlockSize: absmax.blockSize }, parts: [codes, absmax.codes, Float32Array.of(...absmax.map, absmax.offset, ...absmax.absmax)] };
+  if (tensor.type === 'int8') return { encoding: encodingOf(tensor), parts: [tensor.codes, tensor.absmax] };
+  const { absmax, codes } = tensor;
+  if (absmax instanceof Float32Array) return { encoding: encodingOf(tensor), parts: [codes, absmax] };
+  const nested = new Float32Array(nestedHead + absmax.absmax.length);
+  nested.set(absmax.map);
+  nested[nestedHead - 1] = absmax.offset;
+  nested.set(absmax.absmax, nestedHead);
+  return { encoding: encodingOf({ ...tensor, nestedBlockSize: absmax.blockSize }), parts: [codes, absmax.codes, nested] };
 }
 
 /** Bytes of codes and all that decodes them but a 4-bit type's table, which is a constant of the program. */

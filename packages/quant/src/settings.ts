@@ -13,7 +13,7 @@ export interface QuantizationSettings {
   readonly blockSize?: number | undefined;
   /** Of a 4-bit type: its scales are quantized too. */
   readonly doubleQuantization?: boolean | undefined;
-  /** Layers left as they are: by their path, its last name, or a part of it between dots, as transformers' `llm_int8_skip_modules`. */
+  /** Layers left as they are, as transformers' `llm_int8_skip_modules` names them (isSkipped). */
   readonly skipModules?: readonly string[] | undefined;
 }
 
@@ -35,9 +35,4 @@ export function encodingFor({ type, blockSize = 64, doubleQuantization = false }
 export function emptyMatrix(encoding: OperandEncoding, name: string): EncodedMatrix {
   const parts = encodingSpecs(encoding).map(({ shape, dtype }, at): Tensor => persistent(shape, { dtype, name: at === 0 ? name : `${name}.${at === 1 ? 'absmax' : 'nested'}` }));
   return new EncodedMatrix(encoding, parts);
-}
-
-/** Whether a layer of this path is left as it is. */
-export function isSkipped(path: string, skipModules: readonly string[] = []): boolean {
-  return skipModules.some((skipped) => path === skipped || path.startsWith(`${skipped}.`) || path.endsWith(`.${skipped}`) || path.includes(`.${skipped}.`));
 }
