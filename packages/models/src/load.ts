@@ -9,7 +9,6 @@ import type { CausalModel } from './causalModel.js';
 import { ConfigReader } from './config.js';
 import type { ModelFiles } from './files.js';
 import { openWeights, readJson } from './files.js';
-import type { Architecture } from './registry.js';
 import { architectureOf } from './registry.js';
 import type { WeightRequest } from './weights.js';
 import { weightSource } from './weights.js';
@@ -47,7 +46,8 @@ export async function loadModel(files: ModelFiles, options: LoadOptions = {}): P
   if (config.has('quantization_config')) config.refuse('quantization_config', 'none');
   if (options.quantization !== undefined) checkSettings(options.quantization);
   const architecture = architectureOf(config);
-  const weights = await weightsByPath(files, architecture);
+  const stored = await openWeights(files);
+  const weights = architecture.weights?.(stored) ?? stored;
   const placements = new Map<string, Placement>();
   const keep = <P extends Placement>(placement: P): P => {
     placements.set(placement.request.name, placement);
@@ -70,14 +70,18 @@ export async function loadModel(files: ModelFiles, options: LoadOptions = {}): P
   return model;
 }
 
-async function weightsByPath(files: ModelFiles, architecture: Architecture): Promise<SafetensorsFile> {
-  const stored = await openWeights(files);
-  return architecture.weights?.(stored) ?? stored;
+export interface StoredWeights {
+  readonly file: SafetensorsFile;
+  /** Where the model has a stored tensor: its name, mostly. Undefined for what is none of the model's business, such as the image tower of a model that reads text alone. */
+  readonly pathOf: (name: string) => string | undefined;
 }
 
-/** A folder's weights under the paths that the model has them at; each tensor's own `name` is the stored one. What is none of the model's business is not among them. */
-export async function openModelWeights(files: ModelFiles): Promise<SafetensorsFile> {
-  return weightsByPath(files, architectureOf(new ConfigReader(await readJson(files, 'config.json'), `${files.name}/config.json`)));
+/** A folder's weights as they are stored, and their paths in the model: for those who write them again. */
+export async function openModelWeights(files: ModelFiles): Promise<StoredWeights> {
+  const architecture = architectureOf(new ConfigReader(await readJson(files, 'config.json'), `${files.name}/config.json`));
+  const file = await openWeights(files);
+  const paths = new Map([...(architecture.weights?.(file) ?? file).tensors].map(([path, { name }]) => [name, path]));
+  return { file, pathOf: (name) => paths.get(name) };
 }
 
 /** The path of the layer that a matrix belongs to. */

@@ -9,7 +9,7 @@ import type { LossBatch } from './causalModel.js';
 const root = fileURLToPath(new URL('../../../parity/golden/', import.meta.url));
 
 /** The folder of goldens that a variant is in. */
-type GoldenSet = 'llama' | 'gpt';
+type GoldenSet = 'llama' | 'gpt' | 'families';
 
 /** A model folder that transformers wrote. */
 export const goldenFolder = (variant: string, set: GoldenSet = 'llama'): string => `${root}${set}/${variant}`;

@@ -1,8 +1,10 @@
-import { compile, evaluateReference, persistent, ReferenceBackend, Rng, tensor } from '@lowrank/tensor';
+import { compile, concat, evaluateReference, persistent, ReferenceBackend, Rng, tensor } from '@lowrank/tensor';
 import type { Tensor } from '@lowrank/tensor';
 import { expect, test } from 'vitest';
+import type { AttentionOptions } from './attention.js';
 import { Attention } from './attention.js';
 import { Linear } from './linear.js';
+import { RmsNorm } from './rmsNorm.js';
 import { RotaryTable } from './rotary.js';
 
 const sizes = { width: 5, heads: 3, keyHeads: 1, headSize: 4 };
@@ -87,4 +89,47 @@ test('a prefix goes with neither documents nor a cache', () => {
   expect(() => attention.forward(x, { positions, segments })).toThrow(/prefix.*documents/);
   const cache = { keys: persistent([1, 4, 1, 4]), values: persistent([1, 4, 1, 4]) };
   expect(() => attention.forward(x, { positions, lengths: tensor(Int32Array.of(0)) }, cache)).toThrow(/prefix.*cache/);
+});
+
+const inOrder = places([0, 1, 2, 3]);
+const weights = { q: random(1, [12, 5]), k: random(2, [4, 5]), v: random(3, [4, 5]), o: random(4, [5, 12]) };
+const { q, k, v, o } = weights;
+
+/** The layers of `makeAttention` with other options, and norms where asked for. */
+async function outputs(options: Partial<AttentionOptions>, norms?: { q: number; k: number }): Promise<number[]> {
+  const norm = (size: number): RmsNorm => new RmsNorm(random(7, [size]), 1e-6);
+  const attention = new Attention(
+    { q: new Linear(q), k: new Linear(k), v: new Linear(v), o: new Linear(o), norms: norms === undefined ? undefined : { q: norm(norms.q), k: norm(norms.k) } },
+    { ...sizes, rotary: new RotaryTable({ size: sizes.headSize, theta: 100, maxPositions: 16 }), ...options },
+  );
+  const [y = []] = await evaluateReference([attention.forward(random(9, [1, 4, sizes.width]), { positions: inOrder })]);
+  return [...y];
+}
+
+test('q, k and v as one layer: the same, under its own name', async () => {
+  const fused = new Attention({ qkv: new Linear(concat([q, k, v], 0)), o: new Linear(o) }, { ...sizes, rotary: new RotaryTable({ size: sizes.headSize, theta: 100, maxPositions: 16 }) });
+  expect([...fused.children().keys()]).toEqual(['qkv_proj', 'o_proj']);
+  const [y = []] = await evaluateReference([fused.forward(random(9, [1, 4, sizes.width]), { positions: inOrder })]);
+  expect([...y]).toEqual(await outputs({}));
+});
+
+test('a window, a scale, a cap and norms each change what comes out; a window as long as the row and a far cap do not', async () => {
+  const plain = await outputs({});
+  expect(await outputs({ window: 4 })).toEqual(plain);
+  (await outputs({ softcap: 1e4 })).forEach((value, at) => expect(Math.abs(value - (plain[at] ?? NaN))).toBeLessThan(1e-5));
+  const others = [await outputs({ window: 2 }), await outputs({ scale: 0.1 }), await outputs({ softcap: 0.5 }), await outputs({ rotary: undefined }), await outputs({}, { q: 4, k: 4 }), await outputs({ normOver: 'projection' }, { q: 12, k: 4 })];
+  for (const [at, one] of others.entries()) for (const other of [plain, ...others.slice(at + 1)]) expect(one).not.toEqual(other);
+});
+
+test('without rotary positions, where a token stands does not matter but for what precedes it', async () => {
+  const attention = new Attention({ q: new Linear(q), k: new Linear(k), v: new Linear(v), o: new Linear(o) }, sizes);
+  const x = random(9, [1, 4, sizes.width]);
+  const [a, b] = await evaluateReference([attention.forward(x, { positions: inOrder }), attention.forward(x, { positions: places([9, 3, 0, 7]) })]);
+  expect(a).toEqual(b);
+});
+
+test('a prefix does not go with a window', () => {
+  const attention = new Attention({ q: new Linear(q), k: new Linear(k), v: new Linear(v), o: new Linear(o) }, { ...sizes, window: 3 });
+  attention.prefix = () => ({ keys: persistent([1, 2, 1, 4]), values: persistent([1, 2, 1, 4]) });
+  expect(() => attention.forward(random(9, [1, 2, sizes.width]), { positions: places([0, 1]) })).toThrow(/prefix.*window of 3/);
 });

@@ -1,5 +1,5 @@
 import { LowrankError } from '@lowrank/errors';
-import { openFolder, openWeights } from '@lowrank/models';
+import { openFolder, openModelWeights } from '@lowrank/models';
 import { mergedTensors } from '@lowrank/patch';
 import type { TensorEntry } from '@lowrank/safetensors';
 import { isSafetensorsDtype, writeFileAtomic, writeSafetensors } from '@lowrank/safetensors';
@@ -37,14 +37,17 @@ export async function mergeFolders(given: MergeOptions): Promise<MergeResult> {
     // The model itself knows which weights it has and which layers the adapter is for; what does not fit is told before a byte is written.
     await loadAdapterInto(await openModel(model, given), adapter);
     const loaded = await readAdapterFolder(adapter);
-    const stored = await openWeights(await openFolder(model));
-    const tensors = [...stored.tensors.values()].map(({ name, dtype, shape }) => ({ name, dtype, shape, read: () => stored.read(name) }));
-    const entries = mergedTensors(tensors, loaded).map((tensor): TensorEntry => {
-      const { name, dtype, shape } = tensor;
+    const { file, pathOf } = await openModelWeights(await openFolder(model));
+    const stored = [...file.tensors.values()];
+    // Adapters go by the model's paths, files by the names that they have.
+    const tensors = stored.map(({ name, dtype, shape }) => ({ name: pathOf(name) ?? name, dtype, shape, read: () => file.read(name) }));
+    const entries = mergedTensors(tensors, loaded).map((tensor, at): TensorEntry => {
+      const { dtype, shape } = tensor;
+      const name = stored[at]?.name ?? tensor.name;
       if (!isSafetensorsDtype(dtype)) throw new LowrankError({ code: 'cli.dtype', what: name, expected: 'a dtype of safetensors', got: dtype });
       return { name, dtype, shape, data: () => tensor.read() };
     });
-    await writeFileAtomic(join(output, 'model.safetensors'), writeSafetensors(entries, { format: 'pt', ...stored.metadata }));
+    await writeFileAtomic(join(output, 'model.safetensors'), writeSafetensors(entries, { format: 'pt', ...file.metadata }));
     await copyCompanions(model, output);
     await copyCompanions(model, output, ['config.json']);
     return { model: output, merged: loaded.layers.size, tensors: entries.length };

@@ -1,6 +1,6 @@
 import type { SafetensorsDtype, TensorEntry } from '@lowrank/safetensors';
-import { writeFileAtomic, writeSafetensors } from '@lowrank/safetensors';
-import { openFolder, openWeights } from '@lowrank/models';
+import { isSafetensorsDtype, writeFileAtomic, writeSafetensors } from '@lowrank/safetensors';
+import { openFolder, openModelWeights } from '@lowrank/models';
 import { fromNumbers, readTensor, toFloat32 } from '@lowrank/tensor';
 import type { Tensor } from '@lowrank/tensor';
 import { join } from 'node:path';
@@ -9,15 +9,17 @@ import type { OpenModel } from './openModel.js';
 
 /**
  * Writes a model as a Hugging Face folder: weights under the names, in the order and in the dtypes of the folder it came from; configuration and tokenizer as they were.
- * What that folder holds beyond the model's parameters (a copy of a tied output projection) is left out, since training has left it behind.
+ * A copy of a tied output projection is left out, since training has left it behind; parts that the model does not use, such as an image tower, go along as they are.
  */
 export async function saveWeights({ folder: origin, module }: OpenModel, folder: string): Promise<void> {
   const parameters = new Map(module.namedParameters());
-  const stored = await openWeights(await openFolder(origin));
+  const { file, pathOf } = await openModelWeights(await openFolder(origin));
   const entries: TensorEntry[] = [];
-  for (const { name, dtype, shape } of stored.tensors.values()) {
-    const parameter = parameters.get(name);
+  for (const { name, dtype, shape } of file.tensors.values()) {
+    const path = pathOf(name);
+    const parameter = path === undefined ? undefined : parameters.get(path);
     if (parameter !== undefined) entries.push({ name, dtype, shape, data: async () => bytesOf(parameter.tensor, dtype) });
+    else if (path === undefined && isSafetensorsDtype(dtype)) entries.push({ name, dtype, shape, data: () => file.read(name) });
   }
   await writeFileAtomic(join(folder, 'model.safetensors'), writeSafetensors(entries, { format: 'pt' }));
   await copyCompanions(origin, folder);
