@@ -1,9 +1,12 @@
 import type { HostArray } from './dtype.js';
+import type { RowLimits } from './rowPieces.js';
 
 /** The memory of a backend: all of it that a persistent tensor needs to know. */
 export interface DeviceMemory {
   /** 'cpu', 'webgpu', … */
   readonly name: string;
+  /** A tensor beyond these lies in several buffers. */
+  readonly spec: RowLimits;
   /** Zero-filled. Throws a typed out-of-memory error (at the latest at the next run). */
   allocate(bytes: number, label: string): DeviceBuffer;
   /** Copies in before anything that is asked for later. Offset and length are multiples of 4 on every backend but for the last bytes of a buffer. */

@@ -1,10 +1,13 @@
 import type { Backend, Operand, Plan, PlanBuffer, Step } from './backend.js';
+import { compile } from './compile.js';
 import type { DeviceBuffer } from './memory.js';
 import type { HostArray } from './dtype.js';
 import { bytesPerElement, hostArray } from './dtype.js';
 import type { Node, OpNode, Scalar, Tensor } from './graph.js';
+import { tensor } from './graph.js';
 import { writeNumbers } from './hostNumbers.js';
 import type { Spec } from './op.js';
+import { applyAll } from './op.js';
 import { concatOp } from './ops/movement.js';
 import { elementwise } from './ops/elementwise.js';
 import type { KernelName } from './ops/index.js';
@@ -74,20 +77,52 @@ class Executor {
   }
 
   async evaluate(node: OpNode): Promise<void> {
+    if (node.op.alias !== undefined) return this.view(node, node.op.alias(node.attrs));
+    if (node.inputs.some((input) => this.isLarge(input))) return this.evaluateInPieces(node);
     const inputs = node.inputs.map((input) => this.slotOf(input));
-    const [first] = inputs;
-    if (node.op.alias !== undefined && first !== undefined) {
-      const [spec = first.spec] = node.outputs;
-      const offset = first.offset + node.op.alias(node.attrs) * bytesPerElement(spec.dtype);
-      const view = { memory: first.memory, offset, spec };
-      this.slots.set(node, [offset % this.backend.spec.alignment === 0 ? view : await this.copyOut(view)]);
-      return;
-    }
     const outputs = node.outputs.map((spec) => this.allocate(spec));
     if (node.op.inPlaceOnly === true) await this.putInPlace(node, inputs, outputs);
     if (node.op.name === 'pack') await this.pack(node.attrs as PackAttrs, inputs, outputs);
     else await this.launch({ op: node.op.name as KernelName, attrs: node.attrs, inputs, outputs, scope: node.scope });
     this.slots.set(node, outputs);
+  }
+
+  private async view(node: OpNode, start: number): Promise<void> {
+    const [input] = node.inputs;
+    // A view of data in several buffers is no slice: whoever reads it leaves that to the planner.
+    if (input === undefined || this.isLarge(input)) return;
+    const base = this.slotOf(input);
+    const [spec = base.spec] = node.outputs;
+    const offset = base.offset + start * bytesPerElement(spec.dtype);
+    const view = { memory: base.memory, offset, spec };
+    this.slots.set(node, [offset % this.backend.spec.alignment === 0 ? view : await this.copyOut(view)]);
+  }
+
+  /** Persistent data in several buffers, or a view of such. */
+  private isLarge({ node }: Tensor): boolean {
+    if (node.kind === 'source') return node.piecesOn(this.backend.spec) !== undefined;
+    const [base] = node.kind === 'op' && node.op.alias !== undefined ? node.inputs : [];
+    return base !== undefined && this.isLarge(base);
+  }
+
+  /** An op on tensors beyond one binding is left to the planner, alone. */
+  private async evaluateInPieces(node: OpNode): Promise<void> {
+    const lent: Tensor[] = [];
+    const inputs: Tensor[] = [];
+    for (const input of node.inputs) {
+      if (this.isLarge(input) || input.node.kind === 'scalar') inputs.push(input);
+      else inputs.push(lent[lent.push(tensor(await this.read(input), input.shape, { dtype: input.dtype })) - 1] ?? input);
+    }
+    const alone = compile(this.backend, () => Object.fromEntries(applyAll(node.op, inputs, node.attrs).map((output, at) => [`${at}`, output])), { fusion: false });
+    try {
+      const results = await alone.run();
+      const slots = node.outputs.map((spec) => this.allocate(spec));
+      for (const [at, slot] of slots.entries()) this.backend.write(slot.memory, 0, (await results[`${at}`]) ?? new Float32Array());
+      this.slots.set(node, slots);
+    } finally {
+      await alone.dispose();
+      lent.forEach((owned) => owned.dispose());
+    }
   }
 
   async read({ node, index, spec }: { node: Node; index: number; spec: Spec }): Promise<HostArray> {

@@ -5,6 +5,8 @@ export type { EvaluatedEvent, InterruptedEvent, SavedEvent, StartedEvent, StepEv
 export type { Execution, ExecutionOptions } from './execution.js';
 export { parameterGradients } from './gradients.js';
 export type { GradientsRequest } from './gradients.js';
+export { optimizers } from './moments.js';
+export type { Moments, Moments32, Moments8, OptimizerName } from './moments.js';
 export { NonFiniteError } from './nonFinite.js';
 export type { AdamwOptions } from './optimizer.js';
 export type { FlatVector, Segment, TrainedParameter } from './parameters.js';

@@ -7,19 +7,20 @@ import { flattenParameters } from './parameters.js';
 
 const rng = new Rng(2);
 const values = Float32Array.from({ length: 9000 }, () => rng.normal());
-const gradient = Float32Array.from({ length: 9024 }, (_, i) => (i < 9000 ? Math.sin(i) : 0));
+const gradient = Float32Array.from({ length: 9000 }, (_, i) => Math.sin(i));
 
 async function twoSteps(maxBindingBytes: number, loss = 1, badElement?: number): Promise<{ norm: number; weights: Float32Array; steps: number }> {
-  const backend = new ReferenceBackend();
+  const backend = new ReferenceBackend({ maxBindingBytes });
   const trained: TrainedParameter = { name: 'w', parameter: { tensor: tensor(values.slice(), [9000]) }, weightDecay: 0.1 };
   const vectors = await flattenParameters([trained], backend.spec);
   const scalars = optimizerScalars();
   const [health, lossValue] = [tensor([1], []), tensor([loss], [])];
-  const own = gradient.slice();
+  const own = new Float32Array(vectors[0]?.size ?? 0);
+  own.set(gradient);
   if (badElement !== undefined) own[badElement] = NaN;
   const g: Tensor = tensor(own);
   const options = { clip: 0.5 };
-  const update = compile(backend, () => ({ squared: updateParameters({ vectors, gradients: [g], loss: lossValue, health, scalars, options, spec: { maxBindingBytes } }) }));
+  const update = compile(backend, () => ({ squared: updateParameters({ vectors, gradients: [g], loss: lossValue, health, scalars, options }) }));
   let norm = NaN;
   for (const step of [1, 2]) {
     setOptimizerScalars(scalars, step, { learningRate: 0.01 });

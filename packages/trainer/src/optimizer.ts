@@ -1,5 +1,6 @@
-import type { BackendSpec, Scalar, Tensor } from '@lowrank/tensor';
-import { adamw, add, assign, clipScale, mul, scalar, scope, segmentBlock, square, squaredNorm, viewAt } from '@lowrank/tensor';
+import type { Scalar, Tensor } from '@lowrank/tensor';
+import { adamw, adamw8bit, add, assign, clipScale, mul, scalar, scope, square, squaredNorm } from '@lowrank/tensor';
+import type { OptimizerName } from './moments.js';
 import type { FlatVector } from './parameters.js';
 
 export interface AdamwOptions {
@@ -8,6 +9,8 @@ export interface AdamwOptions {
   readonly epsilon?: number;
   /** Largest norm of the whole gradient; larger ones are scaled down to it. 0 turns clipping off. */
   readonly clip?: number;
+  /** Default 'adamw': moments in f32. */
+  readonly optimizer?: OptimizerName;
 }
 
 /** The numbers of one AdamW step, which change from step to step without a new plan. */
@@ -37,7 +40,6 @@ export interface UpdateRequest {
   readonly health: Tensor;
   readonly scalars: OptimizerScalars;
   readonly options: AdamwOptions;
-  readonly spec: Pick<BackendSpec, 'maxBindingBytes'>;
 }
 
 /**
@@ -47,44 +49,23 @@ export interface UpdateRequest {
  * the gradient of this step or of an earlier one is not finite: the weights stay what they were before that step although the host, which reads
  * the loss a step or two later, has asked for more steps meanwhile.
  */
-export function updateParameters({ vectors, gradients, loss, health, scalars, options, spec }: UpdateRequest): Tensor {
+export function updateParameters({ vectors, gradients, loss, health, scalars, options }: UpdateRequest): Tensor {
   return scope('optimizer', () => {
-    const pieces = vectors.flatMap((vector, at) => piecesOf(vector, gradients[at], spec.maxBindingBytes));
-    const squared = pieces.map(({ gradient }) => squaredNorm(gradient)).reduce((total, part) => add(total, part));
+    const squared = gradients.map((gradient) => squaredNorm(gradient)).reduce((total, part) => add(total, part));
     // clipScale without a maximum is 1 for a finite number and NaN for any other, tested on the bits where arithmetic may not be trusted with NaN.
     const healthy = mul(health, mul(clipScale(squared, 0), clipScale(square(loss), 0)));
     assign(health, healthy);
     const clip = mul(healthy, clipScale(squared, options.clip ?? 0));
     const { beta1 = 0.9, beta2 = 0.999, epsilon = 1e-8 } = options;
-    for (const piece of pieces) {
-      const updated = adamw(piece, { ...scalars, clip }, { beta1, beta2, epsilon });
-      [piece.parameters, piece.firstMoment, piece.secondMoment].forEach((state, at) => assign(state, updated[at] ?? state));
+    for (const [at, { parameters, moments, table }] of vectors.entries()) {
+      const gradient = gradients[at];
+      if (gradient === undefined) throw new TypeError('a flat vector without its gradient');
+      const [state, updated] =
+        moments.bits === 32
+          ? [[parameters, moments.first, moments.second], adamw({ parameters, gradient, firstMoment: moments.first, secondMoment: moments.second, table }, { ...scalars, clip }, { beta1, beta2, epsilon })]
+          : [[parameters, moments.firstCodes, moments.secondCodes, moments.scales], adamw8bit({ parameters, gradient, ...moments, table }, { ...scalars, clip }, { beta1, beta2, epsilon })];
+      state.forEach((target, index) => assign(target, updated[index] ?? target));
     }
     return squared;
   });
-}
-
-interface Piece {
-  readonly parameters: Tensor;
-  readonly gradient: Tensor;
-  readonly firstMoment: Tensor;
-  readonly secondMoment: Tensor;
-  readonly table: Tensor;
-}
-
-/** A vector as a whole; one that is larger than a binding, in runs that are not, whose lines of the table are aligned too. */
-function piecesOf(vector: FlatVector, gradient: Tensor | undefined, maxBindingBytes: number): Piece[] {
-  const { size, parameters, firstMoment, secondMoment, table } = vector;
-  if (gradient === undefined) throw new TypeError('a flat vector without its gradient');
-  if (size * 4 <= maxBindingBytes) return [{ parameters, gradient, firstMoment, secondMoment, table }];
-  const aligned = segmentBlock * 32;
-  const length = Math.max(aligned, Math.floor(maxBindingBytes / 4 / aligned) * aligned);
-  const pieces: Piece[] = [];
-  for (let start = 0; start < size; start += length) {
-    const count = Math.min(length, size - start);
-    const part = (whole: Tensor): Tensor => viewAt(whole, start, [count]);
-    const lines = viewAt(table, (2 * start) / segmentBlock, [count / segmentBlock, 2]);
-    pieces.push({ parameters: part(parameters), gradient: part(gradient), firstMoment: part(firstMoment), secondMoment: part(secondMoment), table: lines });
-  }
-  return pieces;
 }

@@ -1,6 +1,8 @@
 import { LowrankError } from '@lowrank/errors';
 import type { BackendSpec, HostArray, Shape, Tensor } from '@lowrank/tensor';
 import { hostArray, persistent, segmentBlock, sizeOf, sourceOf, tensor, toFloat32, viewAt } from '@lowrank/tensor';
+import type { Moments, OptimizerName } from './moments.js';
+import { alignmentOf, makeMoments, mapsTensor, momentTensors, smallest8bit } from './moments.js';
 
 /** What is trained: a place that holds a tensor (nn's Parameter, or anything of that form), with its name. */
 export interface TrainedParameter {
@@ -17,23 +19,20 @@ export interface TrainedParameter {
 /** Where a parameter lies within its flat vector. */
 export interface Segment {
   readonly name: string;
-  /** First element, a multiple of 64. */
+  /** First element, a multiple of 64 (of 256 where moments have 8 bits). */
   readonly offset: number;
   readonly shape: Shape;
 }
 
 /** Parameters one after another in one buffer, with the state of AdamW beside them. All f32; what lies between segments is zero. */
 export interface FlatVector {
-  /** Elements, a multiple of 64. */
   readonly size: number;
+  /** [size], or the shape of a single parameter that is larger than one binding: such a vector is cut by rows, as all large tensors are. */
+  readonly shape: Shape;
   readonly segments: readonly Segment[];
-  /** [size] */
   readonly parameters: Tensor;
-  /** [size] */
-  readonly firstMoment: Tensor;
-  /** [size] */
-  readonly secondMoment: Tensor;
-  /** [size/64, 2]: learning-rate factor and weight decay of each block of 64 elements. */
+  readonly moments: Moments;
+  /** [⌈size/64⌉, 2]: learning-rate factor and weight decay of each block of 64 elements. */
   readonly table: Tensor;
   /** The parameters' own tensors: views of `parameters`, in the order of `segments`. */
   readonly views: readonly Tensor[];
@@ -41,63 +40,70 @@ export interface FlatVector {
 
 /**
  * Moves trained parameters into flat f32 vectors, so that clipping and AdamW are a kernel each and not one per matrix. Segments begin at multiples
- * of 64 elements, and no vector is larger than one binding of the device, unless a single parameter is. Each `parameter.tensor` becomes a view of
- * its place; the tensors that held the values before are freed.
+ * of 64 elements (256 where moments have 8 bits), and no vector is larger than one binding of the device, unless a single parameter is. Each
+ * `parameter.tensor` becomes a view of its place; the tensors that held the values before are freed.
  *
- * @throws LowrankError `trainer.nothingToTrain`, `trainer.integerParameter`, `trainer.tooLarge`
+ * @throws LowrankError `trainer.nothingToTrain`, `trainer.integerParameter`
  */
 export async function flattenParameters(
   parameters: readonly TrainedParameter[],
-  spec: Pick<BackendSpec, 'maxBindingBytes' | 'maxBufferBytes'>,
-  { weightDecay = 0 }: { weightDecay?: number } = {},
+  spec: Pick<BackendSpec, 'maxBindingBytes'>,
+  { weightDecay = 0, optimizer = 'adamw' }: { weightDecay?: number; optimizer?: OptimizerName } = {},
 ): Promise<FlatVector[]> {
   const vectors: FlatVector[] = [];
-  for (const group of groups(parameters, spec)) vectors.push(await flatten(group, weightDecay));
+  const maps = once(mapsTensor);
+  for (const layout of layouts(parameters, spec, optimizer)) vectors.push(await flatten(layout, weightDecay, maps));
   return vectors;
 }
 
 /** The same vectors without their values, for planning: each holds nothing and costs nothing until it is used. Throws the same. */
-export function outlineParameters(parameters: readonly TrainedParameter[], spec: Pick<BackendSpec, 'maxBindingBytes' | 'maxBufferBytes'>): FlatVector[] {
-  return groups(parameters, spec).map((group) => {
-    const layout = layOut(group);
-    const { size } = layout;
-    return takeOver(group, layout, { parameters: persistent([size], { name: 'parameters' }), table: persistent([size / segmentBlock, 2], { name: 'optimizerTable' }) });
+export function outlineParameters(parameters: readonly TrainedParameter[], spec: Pick<BackendSpec, 'maxBindingBytes'>, { optimizer = 'adamw' }: { optimizer?: OptimizerName } = {}): FlatVector[] {
+  const maps = once(mapsTensor);
+  return layouts(parameters, spec, optimizer).map((layout) => {
+    const { size, shape } = layout;
+    return takeOver(layout, { parameters: persistent(shape, { name: 'parameters' }), table: persistent([Math.ceil(size / segmentBlock), 2], { name: 'optimizerTable' }) }, maps);
   });
 }
 
 /** Frees the optimizer's state and, with `weights`, the trained parameters too: their views are dead afterwards. */
 export function disposeVectors(vectors: readonly FlatVector[], { weights }: { weights: boolean }): void {
-  for (const { parameters, firstMoment, secondMoment, table } of vectors) {
-    for (const owned of [firstMoment, secondMoment, table]) owned.dispose();
+  for (const { parameters, moments, table } of vectors) {
+    for (const owned of [...momentTensors(moments), table]) owned.dispose();
     if (weights) parameters.dispose();
   }
 }
 
-function checkParameter({ name, parameter: { tensor: value } }: TrainedParameter, spec: Pick<BackendSpec, 'maxBufferBytes'>): void {
+function checkParameter({ name, parameter: { tensor: value } }: TrainedParameter): void {
   if (!['f32', 'f16', 'bf16'].includes(value.dtype)) {
     throw new LowrankError({ code: 'trainer.integerParameter', what: `parameter ${name}`, expected: 'f32, f16 or bf16', got: value.dtype, remedy: 'Quantized weights are trained through an adapter, not themselves.' });
   }
-  if (padded(value.size) * 4 > spec.maxBufferBytes) {
-    throw new LowrankError({ code: 'trainer.tooLarge', what: `parameter ${name}`, expected: `at most ${spec.maxBufferBytes} bytes in f32, the largest buffer of this device`, got: `${value.size * 4} bytes`, remedy: 'Train an adapter, or use another device.' });
-  }
 }
 
-/** Each parameter once, checked, in groups that fit a binding. */
-function groups(parameters: readonly TrainedParameter[], spec: Pick<BackendSpec, 'maxBindingBytes' | 'maxBufferBytes'>): TrainedParameter[][] {
+interface Layout {
+  readonly group: readonly TrainedParameter[];
+  readonly bits: Moments['bits'];
+  readonly size: number;
+  readonly shape: Shape;
+  readonly segments: readonly Segment[];
+}
+
+/** Each parameter once, checked, in vectors that fit a binding; those with moments in f32 first. */
+function layouts(parameters: readonly TrainedParameter[], { maxBindingBytes }: Pick<BackendSpec, 'maxBindingBytes'>, optimizer: OptimizerName): Layout[] {
   const seen = new Set<TrainedParameter['parameter']>();
   const unique = parameters.filter(({ parameter }) => !seen.has(parameter) && seen.add(parameter));
   if (unique.length === 0) {
     throw new LowrankError({ code: 'trainer.nothingToTrain', what: 'the parameters to train', expected: 'at least one', got: 'none', remedy: 'Inject an adapter, or unfreeze weights, before training.' });
   }
-  unique.forEach((trained) => checkParameter(trained, spec));
-  return groupBySize(unique, spec.maxBindingBytes);
+  unique.forEach(checkParameter);
+  const bitsOf = ({ parameter }: TrainedParameter): Moments['bits'] => (optimizer === 'adamw8bit' && parameter.tensor.size >= smallest8bit ? 8 : 32);
+  return ([32, 8] as const).flatMap((bits) => groupBySize(unique.filter((trained) => bitsOf(trained) === bits), maxBindingBytes, alignmentOf(bits)).map((group) => layOut(group, bits, maxBindingBytes)));
 }
 
-function groupBySize(parameters: readonly TrainedParameter[], maxBytes: number): TrainedParameter[][] {
+function groupBySize(parameters: readonly TrainedParameter[], maxBytes: number, alignment: number): TrainedParameter[][] {
   const groups: TrainedParameter[][] = [];
   let bytes = Infinity;
   for (const trained of parameters) {
-    const own = padded(trained.parameter.tensor.size) * 4;
+    const own = padded(trained.parameter.tensor.size, alignment) * 4;
     if (bytes + own > maxBytes) {
       groups.push([]);
       bytes = 0;
@@ -108,44 +114,44 @@ function groupBySize(parameters: readonly TrainedParameter[], maxBytes: number):
   return groups;
 }
 
-interface Layout {
-  readonly size: number;
-  readonly segments: readonly Segment[];
-}
-
-function layOut(group: readonly TrainedParameter[]): Layout {
+function layOut(group: readonly TrainedParameter[], bits: Moments['bits'], maxBytes: number): Layout {
+  const [only, second] = group;
+  if (only !== undefined && second === undefined && only.parameter.tensor.size * 4 > maxBytes) {
+    const { shape, size } = only.parameter.tensor;
+    return { group, bits, size, shape, segments: [{ name: only.name, offset: 0, shape }] };
+  }
   let size = 0;
   const segments = group.map(({ name, parameter: { tensor: { shape } } }): Segment => {
     const offset = size;
-    size += padded(sizeOf(shape));
+    size += padded(sizeOf(shape), alignmentOf(bits));
     return { name, offset, shape };
   });
-  return { size, segments };
+  return { group, bits, size, shape: [size], segments };
 }
 
-async function flatten(group: readonly TrainedParameter[], weightDecay: number): Promise<FlatVector> {
-  const layout = layOut(group);
-  const { size, segments } = layout;
+async function flatten(layout: Layout, weightDecay: number, maps: () => Tensor): Promise<FlatVector> {
+  const { group, size, shape, segments } = layout;
   const values = new Float32Array(size);
-  const table = new Float32Array((2 * size) / segmentBlock);
+  const lines = Math.ceil(size / segmentBlock);
+  const table = new Float32Array(2 * lines);
   for (const [at, { parameter, learningRateFactor = 1, weightDecay: own = weightDecay }] of group.entries()) {
     const offset = segments[at]?.offset ?? 0;
     values.set(await valuesOf(parameter.tensor), offset);
     const next = segments[at + 1]?.offset ?? size;
     for (let block = offset / segmentBlock; block < next / segmentBlock; block++) table.set([learningRateFactor, own], 2 * block);
   }
-  return takeOver(group, layout, { parameters: tensor(values, [size], { name: 'parameters' }), table: tensor(table, [size / segmentBlock, 2], { name: 'optimizerTable' }) });
+  return takeOver(layout, { parameters: tensor(values, shape, { name: 'parameters' }), table: tensor(table, [lines, 2], { name: 'optimizerTable' }) }, maps);
 }
 
 /** The parameters become views of the flat vector; the tensors that they were are freed. */
-function takeOver(group: readonly TrainedParameter[], { size, segments }: Layout, { parameters, table }: { parameters: Tensor; table: Tensor }): FlatVector {
+function takeOver({ group, bits, size, shape, segments }: Layout, { parameters, table }: { parameters: Tensor; table: Tensor }, maps: () => Tensor): FlatVector {
   const views = group.map(({ parameter }, at) => {
     const view = viewAt(parameters, segments[at]?.offset ?? 0, parameter.tensor.shape);
     parameter.tensor.dispose();
     parameter.tensor = view;
     return view;
   });
-  return { size, segments, views, parameters, firstMoment: persistent([size], { name: 'firstMoment' }), secondMoment: persistent([size], { name: 'secondMoment' }), table };
+  return { size, shape, segments, views, parameters, moments: makeMoments(shape, bits, maps), table };
 }
 
 /** Values of a persistent tensor, or of a view of one (a parameter that has been trained before). */
@@ -162,6 +168,11 @@ function placeOf(value: Tensor): { source: ReturnType<typeof sourceOf>; offset: 
   return { source: inner.source, offset: inner.offset + (node.op.alias(node.attrs) as number) * (value.dtype === 'f32' ? 4 : 2) };
 }
 
-function padded(elements: number): number {
-  return Math.ceil(elements / segmentBlock) * segmentBlock;
+function padded(elements: number, alignment: number): number {
+  return Math.ceil(elements / alignment) * alignment;
+}
+
+function once<T>(make: () => T): () => T {
+  let made: T | undefined;
+  return () => (made ??= make());
 }

@@ -26,8 +26,8 @@ export interface PlannedStep {
 
 /** Plans a training step without a device, without weights and without their memory. Throws what the compiler throws, and what flattenParameters does. */
 export function planTrainStep({ spec, parameters, window, ...options }: PlanStepOptions): PlannedStep {
-  const vectors = outlineParameters(parameters, spec);
-  const traces = new StepTraces(options, spec, vectors);
+  const vectors = outlineParameters(parameters, spec, options);
+  const traces = new StepTraces(options, vectors);
   const flopsOf = (plan: Plan | undefined): number => plan?.steps.reduce((total, { flops }) => total + flops, 0) ?? 0;
   const [first, second] = window;
   if (first !== undefined && second === undefined) {

@@ -1,4 +1,4 @@
-import type { BackendSpec, RandomState, Tensor } from '@lowrank/tensor';
+import type { RandomState, Tensor } from '@lowrank/tensor';
 import { add, assign, grad, mul, packAt, persistent, reshape, scalar, scope, select, sqrt, tensor } from '@lowrank/tensor';
 import { withCheckpointing } from '@lowrank/nn';
 import type { BatchTensors, LossFunction } from './batch.js';
@@ -28,7 +28,6 @@ export class StepTraces {
 
   constructor(
     private readonly options: StepOptions,
-    private readonly spec: Pick<BackendSpec, 'maxBindingBytes'>,
     readonly vectors: readonly FlatVector[],
   ) {}
 
@@ -38,9 +37,9 @@ export class StepTraces {
     const loss = mul(withCheckpointing(checkpointing, () => lossOf(batch)), this.lossScale);
     const all = grad(loss, this.vectors.flatMap(({ views }) => views));
     let next = 0;
-    const gradients = this.vectors.map(({ segments, size }) => {
+    const gradients = this.vectors.map(({ segments, size, shape }) => {
       const own = all.slice(next, (next += segments.length));
-      return scope('optimizer', () => packAt(own, segments.map(({ offset }) => offset), size));
+      return scope('optimizer', () => (shape.length === 1 ? packAt(own, segments.map(({ offset }) => offset), size) : onlyOne(own)));
     });
     return { loss: reshape(loss, []), gradients };
   }
@@ -74,13 +73,19 @@ export class StepTraces {
   }
 
   private optimize({ loss, gradients }: { loss: Tensor; gradients: readonly Tensor[] }): Numbers {
-    const { health, vectors, optimizer, options, spec } = this;
-    const squared = updateParameters({ vectors, gradients, loss, health, scalars: optimizer, options, spec });
+    const { health, vectors, optimizer, options } = this;
+    const squared = updateParameters({ vectors, gradients, loss, health, scalars: optimizer, options });
     return { loss, gradNorm: sqrt(squared) };
   }
 
   private totals(): { loss: Tensor; gradients: Tensor[] } {
-    this.accumulators ??= { loss: persistent([], { name: 'windowLoss' }), gradients: this.vectors.map(({ size }) => persistent([size], { name: 'windowGradient' })) };
+    this.accumulators ??= { loss: persistent([], { name: 'windowLoss' }), gradients: this.vectors.map(({ shape }) => persistent(shape, { name: 'windowGradient' })) };
     return this.accumulators;
   }
+}
+
+/** The gradient of a vector that is one large parameter. */
+function onlyOne([gradient]: readonly Tensor[]): Tensor {
+  if (gradient === undefined) throw new TypeError('a vector without a parameter');
+  return gradient;
 }

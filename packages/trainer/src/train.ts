@@ -99,9 +99,9 @@ export async function train<Session extends TrainSession>(options: TrainOptions<
 }
 
 async function runSteps<Session extends TrainSession>(options: TrainOptions<Session>, session: Session, arena: Arena): ReturnType<Loop<Session>['run']> {
-  const { clip, beta1, beta2, epsilon, weightDecay, execution, checkpointing } = options;
+  const { clip, beta1, beta2, epsilon, optimizer, weightDecay, execution, checkpointing } = options;
   const { backend, loss, parameters, random } = session;
-  const trainStep = await createTrainStep({ backend, loss, parameters, random, arena, clip, beta1, beta2, epsilon, weightDecay, execution, checkpointing });
+  const trainStep = await createTrainStep({ backend, loss, parameters, random, arena, clip, beta1, beta2, epsilon, optimizer, weightDecay, execution, checkpointing });
   try {
     return await new Loop(options, trainStep).run();
   } finally {

@@ -48,7 +48,7 @@ export interface TrainStep {
 /** @throws LowrankError what flattenParameters and the compiler throw */
 export async function createTrainStep(options: TrainStepOptions): Promise<TrainStep> {
   const { backend, parameters, weightDecay = 0 } = options;
-  const vectors = await flattenParameters(parameters, backend.spec, { weightDecay });
+  const vectors = await flattenParameters(parameters, backend.spec, { weightDecay, optimizer: options.optimizer });
   return new FlatTrainStep(options, vectors);
 }
 
@@ -65,7 +65,7 @@ class FlatTrainStep implements TrainStep {
     readonly vectors: readonly FlatVector[],
   ) {
     const { backend } = options;
-    this.traces = new StepTraces(options, backend.spec, vectors);
+    this.traces = new StepTraces(options, vectors);
     this.whole = makeRunnable(backend, (batch) => this.traces.whole(asBatch(batch)), options);
     this.part = makeRunnable(backend, (batch) => this.traces.part(asBatch(batch)), options);
     this.update = makeRunnable(backend, () => this.traces.update(), options);

@@ -5,6 +5,7 @@ import { fuseMatmul } from './fuseMatmul.js';
 import { layOut } from './layout.js';
 import { place } from './place.js';
 import { lower, removeDead } from './program.js';
+import { splitRows } from './splitRows.js';
 
 export interface PlanOptions {
   /** Off: every op keeps its own kernel. For comparison in tests. */
@@ -12,12 +13,13 @@ export interface PlanOptions {
 }
 
 /**
- * From a trace to a plan: lowering with common-subexpression removal, dead-code removal, matmul epilogues, elementwise fusion, layout (packs, in-place updates), placement.
+ * From a trace to a plan: lowering with common-subexpression removal, dead-code removal, large tensors cut by rows, matmul epilogues, elementwise fusion, layout (packs, in-place updates), placement.
  * A pure function of the trace and the backend's spec: it needs no device and no data.
  */
 export function buildPlan(trace: Trace, spec: BackendSpec, { fusion = true }: PlanOptions = {}): Plan {
   const program = lower(trace);
   removeDead(program);
+  splitRows(program, spec);
   if (fusion && spec.fusion.matmulEpilogue) fuseMatmul(program);
   if (fusion && spec.fusion.elementwiseInstructions > 1) fuseElementwise(program, spec);
   removeDead(program);

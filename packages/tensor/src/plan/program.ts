@@ -6,6 +6,7 @@ import type { AnyOp, Spec } from '../op.js';
 import type { PackAttrs } from '../ops/view.js';
 import { topological } from '../reference.js';
 import { sizeOf } from '../shape.js';
+import type { SourcePiece } from '../source.js';
 import type { Trace } from '../trace.js';
 
 /** The compiler's own form of a trace: a list of instructions over values, which the passes rewrite. */
@@ -36,7 +37,7 @@ export class Value {
   constructor(
     readonly spec: Spec,
     /** Where the data comes from, for leaves. */
-    readonly leaf?: Exclude<Node, { kind: 'op' }>,
+    readonly leaf?: Exclude<Node, { kind: 'op' }> | SourcePiece,
   ) {}
 
   get bytes(): number {
