@@ -75,6 +75,11 @@ export class ConfigReader {
     return known.find((each) => each === value) ?? this.refuse(key, known.map((each) => `"${each}"`).join(' or '));
   }
 
+  /** The value as it is, for who checks it himself; undefined for null. */
+  raw(key: string): unknown {
+    return this.json[key] ?? undefined;
+  }
+
   /** Refuses a key that asks for something, be it a number other than 0 or true, which this model's code does not have. */
   requireOff(...keys: readonly string[]): void {
     for (const key of keys) if (this.has(key) && this.json[key] !== 0 && this.json[key] !== false) this.refuse(key, 'none');

@@ -1,14 +1,16 @@
 import { LowrankError } from '@lowrank/errors';
 import type { LinearLike } from '@lowrank/nn';
 import type { QuantizationSettings } from '@lowrank/quant';
-import { checkSettings, emptyMatrix, encodingFor, isSkipped, operandOf, QuantizedLinear, Quantizer } from '@lowrank/quant';
-import type { SafetensorsFile, TensorInfo } from '@lowrank/safetensors';
-import type { Backend, DType, EncodedMatrix, HostArray, Tensor } from '@lowrank/tensor';
-import { bytesPerElement, hostArray, sizeOf, Source, sourceOf, Tensor as TensorClass, tensor, toFloat32 } from '@lowrank/tensor';
+import { checkSettings, findQuantized, isSkipped, parseQuantizationConfig, QuantizedLinear } from '@lowrank/quant';
+import type { SafetensorsFile } from '@lowrank/safetensors';
+import type { Backend } from '@lowrank/tensor';
+import { sourceOf, tensor } from '@lowrank/tensor';
 import type { CausalModel } from './causalModel.js';
 import { ConfigReader } from './config.js';
 import type { ModelFiles } from './files.js';
 import { openWeights, readJson } from './files.js';
+import type { Placement } from './placement.js';
+import { layerOf, placeCodes, placeDense, placeStored } from './placement.js';
 import { architectureOf } from './registry.js';
 import type { WeightRequest } from './weights.js';
 import { weightSource } from './weights.js';
@@ -27,14 +29,6 @@ export interface LoadOptions {
   readonly backend?: (() => Promise<Backend>) | undefined;
 }
 
-/** A weight's place in the model, and how it gets there. */
-interface Placement {
-  readonly request: WeightRequest;
-  /** Its persistent tensors. */
-  readonly parts: readonly Tensor[];
-  fill(weights: SafetensorsFile, info: TensorInfo): Promise<void>;
-}
-
 /**
  * Loads a model in Hugging Face's layout: config.json and model.safetensors, or shards with model.safetensors.index.json. Matrices keep their 16 bits, unless they are quantized; vectors
  * become f32.
@@ -43,11 +37,11 @@ interface Placement {
  */
 export async function loadModel(files: ModelFiles, options: LoadOptions = {}): Promise<CausalModel> {
   const config = new ConfigReader(await readJson(files, 'config.json'), `${files.name}/config.json`);
-  if (config.has('quantization_config')) config.refuse('quantization_config', 'none');
-  if (options.quantization !== undefined) checkSettings(options.quantization);
   const architecture = architectureOf(config);
-  const stored = await openWeights(files);
-  const weights = architecture.weights?.(stored) ?? stored;
+  const settings = checkedQuantization(config, options);
+  const opened = await openWeights(files);
+  const weights = architecture.weights?.(opened) ?? opened;
+  const stored = await findQuantized(weights);
   const placements = new Map<string, Placement>();
   const keep = <P extends Placement>(placement: P): P => {
     placements.set(placement.request.name, placement);
@@ -58,16 +52,30 @@ export async function loadModel(files: ModelFiles, options: LoadOptions = {}): P
     weightSource({
       tensor: (request) => keep(placeDense(request, weights.tensors.get(request.name)?.dtype, options)).tensor,
       linear(request, bias): LinearLike | undefined {
-        const { quantization } = options;
-        if (quantization === undefined || isSkipped(layerOf(request), quantization.skipModules)) return undefined;
-        return new QuantizedLinear(keep(placeCodes(request, quantization)).matrix, bias());
+        const found = stored.get(request.name);
+        if (found !== undefined) return new QuantizedLinear(keep(placeStored(request, found)).matrix, bias());
+        if (settings === undefined || isSkipped(layerOf(request), settings.skipModules ?? [])) return undefined;
+        return new QuantizedLinear(keep(placeCodes(request, settings)).matrix, bias());
       },
     }),
   );
-  checkWeights({ weights, outputName: `${model.outputPath}.weight` }, [...placements.values()].map(({ request }) => request), files.name);
+  checkWeights({ weights, outputName: `${model.outputPath}.weight`, folder: files.name }, [...placements.values()]);
   const backend = await options.backend?.();
-  await fill(weights, placements, { ...options, backend });
+  await fill(weights, [...placements.values()], { ...options, backend });
   return model;
+}
+
+/** How linear layers are to be quantized that are not stored so. */
+function checkedQuantization(config: ConfigReader, { quantization, widen }: LoadOptions): QuantizationSettings | undefined {
+  const quantized = config.raw('quantization_config');
+  if (quantized !== undefined) {
+    const { type } = parseQuantizationConfig(quantized, config.name);
+    const asked = quantization !== undefined ? `quantization to ${quantization.type}` : widen === true ? 'weights in f32' : undefined;
+    if (asked === undefined) return undefined;
+    throw new LowrankError({ code: 'models.quantized', what: asked, expected: 'a model whose weights are dense', got: `weights that ${config.name} says are ${type} already`, remedy: 'Leave it out, or take the model that was quantized.' });
+  }
+  if (quantization !== undefined) checkSettings(quantization);
+  return quantization;
 }
 
 export interface StoredWeights {
@@ -84,53 +92,16 @@ export async function openModelWeights(files: ModelFiles): Promise<StoredWeights
   return { file, pathOf: (name) => paths.get(name) };
 }
 
-/** The path of the layer that a matrix belongs to. */
-function layerOf({ name }: WeightRequest): string {
-  return name.slice(0, name.lastIndexOf('.'));
-}
-
-/** An empty tensor for a weight; its data follows once all names and shapes are known to fit. */
-function placeDense(request: WeightRequest, stored: string | undefined, { widen = false }: LoadOptions): Placement & { readonly tensor: Tensor } {
-  const { name, shape, kind } = request;
-  const narrow = kind !== 'vector' && !widen && sizeOf(shape) % 2 === 0;
-  const dtype = narrow && stored === 'F16' ? 'f16' : narrow && stored === 'BF16' ? 'bf16' : 'f32';
-  const source = new Source({ shape, dtype }, undefined, name);
-  const made = new TensorClass(source, 0);
-  return { request, tensor: made, parts: [made], fill: async (weights, info) => source.write(decode(await weights.read(name), info, dtype)) };
-}
-
-/** An empty matrix of codes; they are made piece by piece as the weight is read. */
-function placeCodes(request: WeightRequest, settings: QuantizationSettings): Placement & { readonly matrix: EncodedMatrix } {
-  const { name, shape } = request;
-  const [rows = 0, columns = 0] = shape;
-  const matrix = emptyMatrix(encodingFor(settings, [rows, columns]), name);
-  return {
-    request,
-    matrix,
-    parts: matrix.parts,
-    async fill(weights, info) {
-      const dtype = dtypeOf(info);
-      const quantizer = new Quantizer({ ...settings, shape, dtype });
-      const step = quantizer.chunkSize * bytesPerElement(dtype);
-      for (let start = 0; start < info.byteLength; start += step) {
-        const piece = copied(await weights.readRange(name, start, Math.min(start + step, info.byteLength)), dtype);
-        quantizer.add(piece as Float32Array | Uint16Array);
-      }
-      operandOf(quantizer.finish()).parts.forEach((part, at) => {
-        const target = matrix.parts[at];
-        if (target !== undefined) sourceOf(target).write(part);
-      });
-    },
-  };
-}
-
-function checkWeights({ weights, outputName }: { weights: SafetensorsFile; outputName: string }, requests: readonly WeightRequest[], folder: string): void {
+function checkWeights({ weights, outputName, folder }: { weights: SafetensorsFile; outputName: string; folder: string }, placements: readonly Placement[]): void {
   const problems: string[] = [];
-  const asked = new Map(requests.map((request) => [request.name, request]));
-  for (const { name, shape } of requests) {
+  const asked = new Set(placements.flatMap(({ tensors }) => tensors));
+  for (const { request, storedShape: shape, quantized } of placements) {
+    const { name } = request;
     const info = weights.tensors.get(name);
     if (info === undefined) problems.push(`missing: ${name} [${shape.join(', ')}]`);
-    else if (info.shape.join() !== shape.join()) problems.push(`misshapen: ${name} is [${info.shape.join(', ')}], expected [${shape.join(', ')}]`);
+    else if (quantized !== undefined) {
+      if (quantized.join() !== request.shape.join()) problems.push(`misshapen: ${name} is [${quantized.join(', ')}] in codes, expected [${request.shape.join(', ')}]`);
+    } else if (info.shape.join() !== shape.join()) problems.push(`misshapen: ${name} is [${info.shape.join(', ')}], expected [${shape.join(', ')}]`);
     else if (!['F32', 'F16', 'BF16'].includes(info.dtype)) problems.push(`dtype: ${name} is ${info.dtype}, expected F32, F16 or BF16`);
   }
   // A tied output projection may be stored all the same, and old checkpoints hold tables that the code makes itself.
@@ -149,40 +120,26 @@ function checkWeights({ weights, outputName }: { weights: SafetensorsFile; outpu
 /** A device holds on to the host's copy of what is written to it until it has taken it: so often it is waited for. */
 const uploadWindow = 64 * 2 ** 20;
 
-async function fill(weights: SafetensorsFile, placements: ReadonlyMap<string, Placement>, { onProgress, backend }: Pick<LoadOptions, 'onProgress'> & { backend: Backend | undefined }): Promise<void> {
-  let totalBytes = 0;
-  for (const name of placements.keys()) totalBytes += weights.tensors.get(name)?.byteLength ?? 0;
+async function fill(weights: SafetensorsFile, placements: readonly Placement[], { onProgress, backend }: Pick<LoadOptions, 'onProgress'> & { backend: Backend | undefined }): Promise<void> {
+  const bytesOf = ({ tensors }: Placement): number => tensors.reduce((sum, name) => sum + (weights.tensors.get(name)?.byteLength ?? 0), 0);
+  const byName = new Map(placements.map((placement) => [placement.request.name, placement]));
+  const totalBytes = placements.reduce((sum, placement) => sum + bytesOf(placement), 0);
   let bytes = 0;
   let uploaded = 0;
   // In the order of the file, so that disks and networks read forward.
   for (const [name, info] of weights.tensors) {
-    const placement = placements.get(name);
+    const placement = byName.get(name);
     if (placement === undefined) continue;
     if (backend !== undefined) placement.parts.forEach((part) => sourceOf(part).on(backend));
     await placement.fill(weights, info);
-    bytes += info.byteLength;
-    uploaded += info.byteLength;
+    bytes += bytesOf(placement);
+    uploaded += bytesOf(placement);
     if (uploaded >= uploadWindow) {
       await backend?.finish();
       uploaded = 0;
     }
     onProgress?.({ bytes, totalBytes, tensor: name });
   }
-}
-
-function dtypeOf({ dtype }: TensorInfo): 'f16' | 'bf16' | 'f32' {
-  return dtype === 'F16' ? 'f16' : dtype === 'BF16' ? 'bf16' : 'f32';
-}
-
-/** Bytes as numbers, in memory of their own and so aligned: `slice` of Node's Buffer is no copy. */
-function copied(bytes: Uint8Array, dtype: DType): HostArray {
-  return hostArray(dtype, new Uint8Array(bytes).buffer);
-}
-
-function decode(bytes: Uint8Array, info: TensorInfo, wanted: DType): HostArray {
-  const dtype = dtypeOf(info);
-  const data = copied(bytes, dtype);
-  return wanted === dtype ? data : toFloat32(data, dtype);
 }
 
 /** Fresh weights for a config, from `draw` (by weight name and shape): to train a model from nothing. */

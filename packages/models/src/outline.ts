@@ -32,7 +32,7 @@ export function outlineModel(config: Readonly<Record<string, unknown>>, { dtype 
     weightSource({
       tensor: (request) => persistent(request.shape, { dtype: dtypeOf(request), name: request.name }),
       linear({ name: weight, shape: [rows = 0, columns = 0] }, bias) {
-        if (quantization === undefined || isSkipped(weight.slice(0, weight.lastIndexOf('.')), quantization.skipModules)) return undefined;
+        if (quantization === undefined || isSkipped(weight.slice(0, weight.lastIndexOf('.')), quantization.skipModules ?? [])) return undefined;
         return new QuantizedLinear(emptyMatrix(encodingFor(quantization, [rows, columns]), weight), bias());
       },
     }),

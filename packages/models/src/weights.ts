@@ -9,7 +9,7 @@ import type { Tensor } from '@lowrank/tensor';
 export interface WeightSource {
   /** A linear layer from `name.weight` [out, in] and, with a bias, `name.bias` [out]: quantized where the checkpoint or the caller says so. */
   linear(name: string, shape: readonly [out: number, input: number], options?: { readonly bias?: boolean }): LinearLike;
-  /** GPT-2's linear layer, from `name.weight` [in, out] and `name.bias` [out]. */
+  /** GPT-2's linear layer, from `name.weight` [in, out] and `name.bias` [out]; quantized as [out, in], as bitsandbytes does. */
   conv1d(name: string, shape: readonly [input: number, out: number]): LinearLike;
   /** A matrix in the dtype it is stored in: f32, f16 or bf16. */
   matrix(name: string, shape: readonly number[]): Tensor;
@@ -24,6 +24,8 @@ export interface WeightRequest {
   readonly name: string;
   readonly shape: readonly number[];
   readonly kind: 'matrix' | 'vector' | 'linear';
+  /** Where it is not quantized, it is stored the other way round: [in, out]. */
+  readonly transposed?: boolean;
 }
 
 /** What a source makes of a request. */
@@ -42,7 +44,11 @@ export function weightSource(maker: WeightMaker, prefix = ''): WeightSource {
       const request: WeightRequest = { name: `${prefix}${name}.weight`, shape, kind: 'linear' };
       return maker.linear?.(request, biasOf) ?? new Linear(maker.tensor(request), biasOf());
     },
-    conv1d: (name, shape) => new Conv1d(tensor(`${name}.weight`, shape, 'matrix'), tensor(`${name}.bias`, [shape[1]], 'vector')),
+    conv1d(name, [input, out]) {
+      const biasOf = (): Tensor => tensor(`${name}.bias`, [out], 'vector');
+      const request: WeightRequest = { name: `${prefix}${name}.weight`, shape: [out, input], kind: 'linear', transposed: true };
+      return maker.linear?.(request, biasOf) ?? new Conv1d(tensor(`${name}.weight`, [input, out], 'matrix'), biasOf());
+    },
     matrix: (name, shape) => tensor(name, shape, 'matrix'),
     vector: (name, shape) => tensor(name, shape, 'vector'),
     under: (name) => weightSource(maker, `${prefix}${name}.`),

@@ -1,0 +1,107 @@
+import type { FloatDtype, Floats, QuantizationSettings, QuantizedTensor, StoredQuantized } from '@lowrank/quant';
+import { emptyMatrix, encodingFor, operandOf, Quantizer, readQuantized, storedEncoding } from '@lowrank/quant';
+import type { SafetensorsFile, TensorInfo } from '@lowrank/safetensors';
+import type { DType, EncodedMatrix, HostArray, Tensor } from '@lowrank/tensor';
+import { bytesPerElement, sizeOf, Source, sourceOf, Tensor as TensorClass, toFloat32 } from '@lowrank/tensor';
+import type { WeightRequest } from './weights.js';
+
+/** A weight's place in a model, and how it gets there from a checkpoint. */
+export interface Placement {
+  readonly request: WeightRequest;
+  /** What the checkpoint must hold for it, by name; the request's own name among them. */
+  readonly tensors: readonly string[];
+  /** The shape it must have there, where it is dense. */
+  readonly storedShape: readonly number[];
+  /** Where it is stored in codes: the shape that they say. */
+  readonly quantized?: readonly number[];
+  /** Its persistent tensors. */
+  readonly parts: readonly Tensor[];
+  fill(weights: SafetensorsFile, info: TensorInfo): Promise<void>;
+}
+
+/** The path of the layer that a matrix belongs to. */
+export function layerOf({ name }: WeightRequest): string {
+  return name.slice(0, name.lastIndexOf('.'));
+}
+
+/** An empty tensor for a weight; its data follows once all names and shapes are known to fit. */
+export function placeDense(request: WeightRequest, stored: string | undefined, { widen = false }: { readonly widen?: boolean }): Placement & { readonly tensor: Tensor } {
+  const { name, shape, kind } = request;
+  const narrow = kind !== 'vector' && !widen && sizeOf(shape) % 2 === 0;
+  const dtype = narrow && stored === 'F16' ? 'f16' : narrow && stored === 'BF16' ? 'bf16' : 'f32';
+  const source = new Source({ shape, dtype }, undefined, name);
+  const made = new TensorClass(source, 0);
+  return { request, tensor: made, tensors: [name], storedShape: shape, parts: [made], fill: async (weights, info) => source.write(decode(await weights.read(name), info, dtype)) };
+}
+
+interface MatrixPlacement extends Placement {
+  readonly matrix: EncodedMatrix;
+}
+
+/** An empty matrix of codes, which are made as the weight is read: piece by piece, or, where it is stored the other way round, as a whole. */
+export function placeCodes(request: WeightRequest, settings: QuantizationSettings): MatrixPlacement {
+  const { name, shape, transposed = false } = request;
+  const [rows = 0, columns = 0] = shape;
+  const matrix = emptyMatrix(encodingFor(settings, [rows, columns]), name);
+  return {
+    request,
+    matrix,
+    tensors: [name],
+    storedShape: transposed ? [columns, rows] : shape,
+    parts: matrix.parts,
+    async fill(weights, info) {
+      const dtype = dtypeOf(info);
+      const quantizer = new Quantizer({ ...settings, shape, dtype });
+      const width = bytesPerElement(dtype);
+      const whole = transposed ? transpose(floats(await weights.read(name), dtype), [columns, rows]) : undefined;
+      for (let start = 0; start < rows * columns; start += quantizer.chunkSize) {
+        const end = Math.min(start + quantizer.chunkSize, rows * columns);
+        quantizer.add(whole?.subarray(start, end) ?? floats(await weights.readRange(name, start * width, end * width), dtype));
+      }
+      write(matrix, quantizer.finish());
+    },
+  };
+}
+
+/** An empty matrix for codes that the checkpoint holds. */
+export function placeStored(request: WeightRequest, stored: StoredQuantized): MatrixPlacement {
+  const matrix = emptyMatrix(storedEncoding(stored), request.name);
+  return {
+    request,
+    matrix,
+    tensors: stored.tensors,
+    storedShape: request.shape,
+    quantized: stored.shape,
+    parts: matrix.parts,
+    fill: async (weights) => write(matrix, await readQuantized(weights, stored)),
+  };
+}
+
+function write({ parts }: EncodedMatrix, codes: QuantizedTensor): void {
+  operandOf(codes).parts.forEach((data, at) => {
+    const target = parts[at];
+    if (target !== undefined) sourceOf(target).write(data);
+  });
+}
+
+function dtypeOf({ dtype }: TensorInfo): FloatDtype {
+  return dtype === 'F16' ? 'f16' : dtype === 'BF16' ? 'bf16' : 'f32';
+}
+
+/** Bytes as numbers, in memory of their own and so aligned: `slice` of Node's Buffer is no copy. */
+function floats(bytes: Uint8Array, dtype: FloatDtype): Floats {
+  const { buffer } = new Uint8Array(bytes);
+  return dtype === 'f32' ? new Float32Array(buffer) : new Uint16Array(buffer);
+}
+
+function transpose(values: Floats, [rows, columns]: readonly [number, number]): Floats {
+  const result = values.slice();
+  for (let row = 0; row < rows; row++) for (let column = 0; column < columns; column++) result[column * rows + row] = values[row * columns + column] ?? 0;
+  return result;
+}
+
+function decode(bytes: Uint8Array, info: TensorInfo, wanted: DType): HostArray {
+  const dtype = dtypeOf(info);
+  const data = floats(bytes, dtype);
+  return wanted === dtype ? data : toFloat32(data, dtype);
+}
