@@ -1,4 +1,3 @@
-import type { RotaryOptions } from '@lowrank/nn';
 import { RotaryTable } from '@lowrank/nn';
 import type { SafetensorsFile } from '@lowrank/safetensors';
 import type { CausalModel } from './causalModel.js';
@@ -6,7 +5,8 @@ import type { ConfigReader } from './config.js';
 import { gemmaActivation, gemmaEmbeddingScale } from './gemma.js';
 import { SandwichLayer } from './gemma2.js';
 import { renamed } from './renamed.js';
-import { rotaryOptions, rotaryParameters } from './rotaryConfig.js';
+import type { RotaryByLayerType } from './rotaryConfig.js';
+import { rotaryByLayerType } from './rotaryConfig.js';
 import { gatedMlp, rmsNorm, selfAttention, Transformer } from './transformer.js';
 import type { TransformerConfig } from './transformerConfig.js';
 import { layerWindows, transformerConfig } from './transformerConfig.js';
@@ -14,8 +14,7 @@ import type { WeightSource } from './weights.js';
 
 /** Gemma 3's text models (Gemma Team 2025): Gemma 2 with norms on each head of q and k in place of the caps, and frequencies of their own for the layers with a window. */
 export interface Gemma3Config extends TransformerConfig {
-  /** Of the layers that see all, and of those with a window. */
-  readonly rotary: { readonly full: RotaryOptions; readonly sliding: RotaryOptions };
+  readonly rotary: RotaryByLayerType;
   readonly attentionBias: boolean;
   /** On q·k. */
   readonly scale: number;
@@ -35,7 +34,7 @@ export function gemma3Config(config: ConfigReader): Gemma3Config {
   config.requireOff('use_bidirectional_attention');
   const window = config.optionalInteger('sliding_window', 4096);
   const pattern = config.integer('sliding_window_pattern', 6);
-  const rotary = gemma3Rotary(config, base);
+  const rotary = rotaryByLayerType(config, { full: { ...base, theta: 1_000_000 }, sliding: { ...base, theta: 10_000, thetaKey: 'rope_local_base_freq' } });
   return {
     ...base,
     rotary,
@@ -45,18 +44,6 @@ export function gemma3Config(config: ConfigReader): Gemma3Config {
     scoreSoftcap: config.optionalNumber('attn_logit_softcapping') ?? 0,
     logitSoftcap: config.optionalNumber('final_logit_softcapping') ?? 0,
     windows: layerWindows(config, { layers: base.layers, window, sliding: (at) => (at + 1) % pattern !== 0 }),
-  };
-}
-
-/** transformers 5 has parameters for each kind of layer; 4 has `rope_theta` and `rope_scaling` for the layers that see all, and `rope_local_base_freq`. */
-function gemma3Rotary(config: ConfigReader, base: TransformerConfig): Gemma3Config['rotary'] {
-  const nested = config.object('rope_parameters');
-  if (nested !== undefined && !nested.has('full_attention') && !nested.has('sliding_attention')) config.refuse('rope_parameters', '"full_attention" and "sliding_attention" in it');
-  const full = nested?.object('full_attention') ?? (nested === undefined ? rotaryParameters(config) : undefined);
-  const sliding = nested?.object('sliding_attention');
-  return {
-    full: rotaryOptions(config, { ...base, theta: 1_000_000, parameters: full }),
-    sliding: rotaryOptions(config, { ...base, thetaKey: 'rope_local_base_freq', parameters: sliding }),
   };
 }
 

@@ -24,7 +24,7 @@ export function olmo2Config(config: ConfigReader): Olmo2Config {
 }
 
 /** x + norm(attention(x)), then x + norm(mlp(x)). */
-class PostNormLayer extends Module implements DecoderLayer {
+export class PostNormLayer extends Module implements DecoderLayer {
   private readonly attention: Attention;
   private readonly mlp: Layer;
 

@@ -14,6 +14,9 @@ export interface RotaryDefaults {
   readonly scalings?: readonly RotaryScaling['type'][];
   /** The family's code in transformers turns a part of the head where `partial_rotary_factor` says so. */
   readonly partial?: boolean;
+  /** That part where the config does not say, and the key of it if not among the parameters. */
+  readonly share?: number;
+  readonly shareKey?: string;
   /** Where the parameters are, if not under the usual keys; undefined for none. */
   readonly parameters?: ConfigReader | undefined;
 }
@@ -29,7 +32,7 @@ export function rotaryOptions(config: ConfigReader, defaults: RotaryDefaults): R
   const { headSize, scalings = usualScalings } = defaults;
   const parameters = 'parameters' in defaults ? defaults.parameters : rotaryParameters(config);
   const number = (key: string, fallback: number, above = key): number => (parameters?.has(key) === true ? parameters.number(key) : config.number(above, fallback));
-  const share = number('partial_rotary_factor', 1);
+  const share = number('partial_rotary_factor', defaults.share ?? 1, defaults.shareKey);
   if (share !== 1 && defaults.partial !== true) config.refuse('partial_rotary_factor', '1');
   if (share <= 0 || share > 1) config.fail('partial_rotary_factor', 'a share above 0, at most 1', share);
   const size = Math.floor(headSize * share);
@@ -44,8 +47,24 @@ export function rotaryOptions(config: ConfigReader, defaults: RotaryDefaults): R
   return { ...base, scaling, maxPositions: reachOf(scaling, base.maxPositions) };
 }
 
-export function rotaryParameters(config: ConfigReader): ConfigReader | undefined {
+function rotaryParameters(config: ConfigReader): ConfigReader | undefined {
   return config.object('rope_parameters') ?? config.object('rope_scaling');
+}
+
+/** Of the layers that see all, and of those with a window. */
+export interface RotaryByLayerType {
+  readonly full: RotaryOptions;
+  readonly sliding: RotaryOptions;
+}
+
+/** transformers 5 has `rope_parameters` of each kind of layer; in 4 `rope_scaling` is for the layers that see all. */
+export function rotaryByLayerType(config: ConfigReader, { full, sliding }: { full: RotaryDefaults; sliding: RotaryDefaults }): RotaryByLayerType {
+  const nested = config.object('rope_parameters');
+  if (nested !== undefined && !nested.has('full_attention') && !nested.has('sliding_attention')) config.refuse('rope_parameters', '"full_attention" and "sliding_attention" in it');
+  return {
+    full: rotaryOptions(config, { ...full, parameters: nested === undefined ? config.object('rope_scaling') : nested.object('full_attention') }),
+    sliding: rotaryOptions(config, { ...sliding, parameters: nested?.object('sliding_attention') }),
+  };
 }
 
 function scalingOf(type: RotaryScaling['type'], { config, parameters, base, originalPositions }: { config: ConfigReader; parameters: ConfigReader; base: RotaryOptions; originalPositions: number }): RotaryScaling {
