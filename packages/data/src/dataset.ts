@@ -1,4 +1,5 @@
 import { LowrankError } from '@lowrank/errors';
+import type { ChatTemplate } from './chatTemplate.js';
 import type { EncodedRow } from './encodeRow.js';
 import { encodeRow } from './encodeRow.js';
 import type { TextRow } from './jsonl.js';
@@ -26,6 +27,8 @@ export interface EncodeOptions {
   readonly maxLength?: number;
   /** Rows of the model's embedding; ids must lie below. */
   readonly vocabularySize?: number;
+  /** What makes text of rows of messages. */
+  readonly chatTemplate?: ChatTemplate;
 }
 
 /** Parses a JSONL text and encodes its rows. */
@@ -45,14 +48,14 @@ export async function loadDataset(
  */
 export function encodeRows(textRows: readonly TextRow[], tokenizer: TextTokenizer, options: EncodeOptions = {}): Dataset {
   const name = options.name ?? 'data';
-  const { maxLength, vocabularySize } = options;
+  const { maxLength, vocabularySize, chatTemplate } = options;
   if (maxLength !== undefined && (!Number.isSafeInteger(maxLength) || maxLength < 2)) throw badMaxLength(maxLength);
   const rows: EncodedRow[] = [];
   const droppedLines: number[] = [];
   const truncatedLines: number[] = [];
   const unalignedLines: number[] = [];
   for (const textRow of textRows) {
-    const row = encodeRow(textRow, tokenizer, { maxLength });
+    const row = encodeRow(textRow, tokenizer, { maxLength, chatTemplate });
     if (vocabularySize !== undefined) checkIds(row, { name, vocabularySize, tokenizer });
     if (row.fullLength > row.ids.length) truncatedLines.push(row.line);
     if (!row.promptIsPrefix) unalignedLines.push(row.line);

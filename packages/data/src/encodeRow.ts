@@ -1,5 +1,7 @@
 import { LowrankError } from '@lowrank/errors';
-import type { TextRow } from './jsonl.js';
+import { encodeChat } from './chatEncode.js';
+import type { ChatTemplate } from './chatTemplate.js';
+import type { ChatRow, TextRow } from './jsonl.js';
 import type { TextTokenizer } from './tokenizer.js';
 
 /** The label of a position that carries no loss, as in PyTorch and Hugging Face. */
@@ -26,11 +28,12 @@ export interface EncodedRow {
 /**
  * Tokenizes a row: BOS if the tokenizer adds one, then the text, then EOS; prompt and completion are tokenized as one text. Labels are on
  * the completion and EOS, or everywhere for a `text` row; the masked part is as long as the prompt tokenized alone. A row longer than
- * `maxLength` keeps its start.
+ * `maxLength` keeps its start. A row of messages is what the chat template makes of it, nothing added, with labels on what assistants say.
  *
- * @throws LowrankError `data.noEos` where the tokenizer has no EOS
+ * @throws LowrankError `data.noEos` where the tokenizer has no EOS; `data.noTemplate` for messages without a chat template, and what encodeChat throws
  */
-export function encodeRow(row: TextRow, tokenizer: TextTokenizer, options: { readonly maxLength?: number } = {}): EncodedRow {
+export function encodeRow(row: TextRow, tokenizer: TextTokenizer, options: { readonly maxLength?: number; readonly chatTemplate?: ChatTemplate } = {}): EncodedRow {
+  if ('messages' in row) return encodeChatRow(row, tokenizer, options);
   const { eosId } = tokenizer;
   if (eosId === undefined) throw noEos();
   const isPrompt = 'prompt' in row;
@@ -50,10 +53,28 @@ export function encodeRow(row: TextRow, tokenizer: TextTokenizer, options: { rea
   };
 }
 
+function encodeChatRow(row: ChatRow, tokenizer: TextTokenizer, { maxLength, chatTemplate }: { readonly maxLength?: number; readonly chatTemplate?: ChatTemplate }): EncodedRow {
+  if (chatTemplate === undefined) throw noTemplate(row.line);
+  const { ids, mask } = encodeChat(row.messages, { template: chatTemplate, tokenizer, tools: row.tools });
+  const kept = Int32Array.from(maxLength === undefined ? ids : ids.slice(0, maxLength));
+  const labels = kept.map((id, at) => (mask[at] === true ? id : ignored));
+  return { line: row.line, ids: kept, labels, labelTokens: labels.subarray(1).filter((label) => label !== ignored).length, fullLength: ids.length, promptIsPrefix: true };
+}
+
 /** BOS and the text: what the tokenizer adds behind a text (EOS, in some) is left out. */
 function encodeStart(text: string, tokenizer: TextTokenizer): number[] {
   const ids = tokenizer.encode(text, { addSpecialTokens: false });
   return tokenizer.addsBos && tokenizer.bosId !== undefined ? [tokenizer.bosId, ...ids] : ids;
+}
+
+function noTemplate(line: number): LowrankError {
+  return new LowrankError({
+    code: 'data.noTemplate',
+    what: `line ${line}: messages`,
+    expected: 'a chat template, which makes text of them',
+    got: 'a tokenizer_config.json without "chat_template", and no chat_template.jinja',
+    remedy: "Put the chat_template.jinja of the model's instruct variant into its folder, or give the rows as \"prompt\" and \"completion\".",
+  });
 }
 
 function noEos(): LowrankError {

@@ -55,15 +55,9 @@ async function* fileText(path: string): AsyncGenerator<string, void, undefined> 
   }
 }
 
-async function readJson(path: string): Promise<Record<string, unknown> | undefined> {
-  const { readFile } = await import('node:fs/promises');
-  let text: string;
-  try {
-    text = await readFile(path, 'utf8');
-  } catch (cause) {
-    if (isMissing(cause)) return undefined;
-    throw unreadable(path, cause);
-  }
+export async function readJson(path: string): Promise<Record<string, unknown> | undefined> {
+  const text = await readText(path);
+  if (text === undefined) return undefined;
   try {
     const value: unknown = JSON.parse(text);
     if (typeof value === 'object' && value !== null && !Array.isArray(value)) return value as Record<string, unknown>;
@@ -71,6 +65,17 @@ async function readJson(path: string): Promise<Record<string, unknown> | undefin
     // Told below, as for JSON that is no object.
   }
   throw new LowrankError({ code: 'data.json', what: path, expected: 'a JSON object', got: 'something else', remedy: 'Download the file again.' });
+}
+
+/** undefined where there is no such file. */
+export async function readText(path: string): Promise<string | undefined> {
+  const { readFile } = await import('node:fs/promises');
+  try {
+    return await readFile(path, 'utf8');
+  } catch (cause) {
+    if (isMissing(cause)) return undefined;
+    throw unreadable(path, cause);
+  }
 }
 
 function isMissing(cause: unknown): boolean {

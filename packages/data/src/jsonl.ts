@@ -1,4 +1,5 @@
 import { LowrankError } from '@lowrank/errors';
+import type { ChatMessage, ChatOptions } from './chatTemplate.js';
 
 /** A row to learn a completion from: the loss is on the completion and EOS. */
 export interface PromptRow {
@@ -13,8 +14,15 @@ export interface PlainRow {
   readonly text: string;
 }
 
+/** A chat, of which what assistants say is to be learned. */
+export interface ChatRow {
+  readonly line: number;
+  readonly messages: readonly ChatMessage[];
+  readonly tools?: ChatOptions['tools'];
+}
+
 /** One line of a data file; `line` counts from 1. */
-export type TextRow = PromptRow | PlainRow;
+export type TextRow = PromptRow | PlainRow | ChatRow;
 
 interface Problem {
   readonly line: number;
@@ -23,10 +31,10 @@ interface Problem {
   readonly got: string;
 }
 
-const forms = 'an object with "prompt" and "completion", or with "text"';
+const forms = 'an object with "prompt" and "completion", with "text", or with "messages"';
 
 /**
- * Rows of a JSONL text: `{"prompt", "completion"}` or `{"text"}`, one object per line. Blank lines are skipped, other keys ignored.
+ * Rows of a JSONL text: `{"prompt", "completion"}`, `{"text"}` or `{"messages"}` (with `"tools"`), one object per line. Blank lines are skipped, other keys ignored.
  * All bad lines are found before the error is thrown; it takes the code of the first.
  *
  * @param options.name what errors call the data: the file's path
@@ -80,8 +88,9 @@ function parseRow(text: string, line: number): TextRow | Problem {
   }
   if (typeof value !== 'object' || value === null || Array.isArray(value)) return { line, code: 'data.rowForm', expected: forms, got: brief(text) };
   const row = value as Readonly<Record<string, unknown>>;
-  const keys = ['prompt', 'completion', 'text'].filter((key) => Object.hasOwn(row, key));
+  const keys = ['prompt', 'completion', 'text', 'messages'].filter((key) => Object.hasOwn(row, key));
   const form = keys.join();
+  if (form === 'messages') return chatRow(row, line);
   if (form !== 'prompt,completion' && form !== 'text') {
     const got = keys.length > 0 ? `only ${list(keys)}` : Object.keys(row).length > 0 ? list(Object.keys(row)) : 'no keys';
     return { line, code: 'data.rowForm', expected: forms, got: keys.length > 1 ? `${list(keys)} together` : got };
@@ -90,6 +99,14 @@ function parseRow(text: string, line: number): TextRow | Problem {
   if (wrong !== undefined) return { line, code: 'data.rowType', expected: `a string as "${wrong}"`, got: brief(JSON.stringify(row[wrong])) };
   if (form === 'text') return { line, text: String(row['text']) };
   return { line, prompt: String(row['prompt']), completion: String(row['completion']) };
+}
+
+function chatRow({ messages, tools }: Readonly<Record<string, unknown>>, line: number): ChatRow | Problem {
+  const isMessage = (value: unknown): value is ChatMessage => typeof value === 'object' && value !== null && 'role' in value && typeof value.role === 'string';
+  if (!Array.isArray(messages) || messages.length === 0 || !messages.every(isMessage)) return { line, code: 'data.rowType', expected: 'a list of objects with a "role" as "messages"', got: brief(JSON.stringify(messages)) };
+  if (tools === undefined || tools === null) return { line, messages };
+  if (!Array.isArray(tools)) return { line, code: 'data.rowType', expected: 'a list of JSON schemas as "tools"', got: brief(JSON.stringify(tools)) };
+  return { line, messages, tools: tools as ChatRow['tools'] };
 }
 
 function badRows(name: string, problems: readonly Problem[]): LowrankError {

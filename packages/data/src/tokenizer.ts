@@ -1,5 +1,7 @@
 import { Tokenizer } from '@huggingface/tokenizers';
 import { LowrankError } from '@lowrank/errors';
+import type { TextSpan } from './tokenizerSpans.js';
+import { spansOf, spellingOf } from './tokenizerSpans.js';
 
 /** Text to token ids and back, with what training must know of the special tokens. */
 export interface TextTokenizer {
@@ -7,12 +9,20 @@ export interface TextTokenizer {
   encode(text: string, options?: { readonly addSpecialTokens?: boolean }): number[];
   /** Text of the ids; special tokens are left out unless `skipSpecialTokens` is false. */
   decode(ids: ArrayLike<number>, options?: { readonly skipSpecialTokens?: boolean }): string;
+  /**
+   * Ids of the text alone, and the part of the text that each came from.
+   *
+   * @throws LowrankError `data.spans` where the tokenizer changes the text, so that places cannot be told
+   */
+  encodeWithSpans(text: string): { readonly ids: number[]; readonly spans: TextSpan[] };
   /** The token's own text, with the tokenizer's marks for spaces and bytes; undefined beyond the vocabulary. */
   tokenOf(id: number): string | undefined;
   readonly bosId: number | undefined;
   readonly eosId: number | undefined;
   /** True where `encode` puts BOS before the text. */
   readonly addsBos: boolean;
+  /** What chat templates call `bos_token`, `eos_token`, `unk_token`, `pad_token` and so on, as far as tokenizer_config.json names them. */
+  readonly specialTokens: Readonly<Record<string, string>>;
   /** The largest id plus one. A model's embedding may have more rows, for padding, never fewer. */
   readonly vocabularySize: number;
 }
@@ -23,6 +33,8 @@ export interface TokenizerOptions {
   /** `bos_token_id` and `eos_token_id` of the model's config.json, for tokenizers that do not name theirs. */
   readonly modelIds?: { readonly bos?: number | readonly number[] | null; readonly eos?: number | readonly number[] | null };
 }
+
+const namedTokens = ['bos_token', 'eos_token', 'unk_token', 'sep_token', 'pad_token', 'cls_token', 'mask_token'];
 
 type Json = Readonly<Record<string, unknown>>;
 
@@ -60,6 +72,7 @@ export function loadTokenizer(tokenizerJson: object, tokenizerConfig: object = {
   const encode = (text: string, addSpecialTokens: boolean): number[] => idsOf(library, { text, addSpecialTokens, name });
   const prefix = prefixOf(encode, name);
   const bosId = find('bos') ?? prefix;
+  const spelling = spellingOf(json, (id) => library.id_to_token(id));
   let vocabularySize = 0;
   for (const id of library.get_vocab().values()) vocabularySize = Math.max(vocabularySize, id + 1);
 
@@ -67,10 +80,15 @@ export function loadTokenizer(tokenizerJson: object, tokenizerConfig: object = {
     encode: (text, { addSpecialTokens = true } = {}) => encode(text, addSpecialTokens),
     decode: (ids, { skipSpecialTokens = true } = {}) =>
       ids.length === 0 ? '' : library.decode(Array.from(ids), { skip_special_tokens: skipSpecialTokens }),
+    encodeWithSpans(text) {
+      const ids = encode(text, false);
+      return { ids, spans: spansOf(text, ids, spelling) };
+    },
     tokenOf: (id) => library.id_to_token(id),
     bosId,
     eosId: find('eos'),
     addsBos: prefix !== undefined && prefix === bosId,
+    specialTokens: specialTokensOf(config),
     vocabularySize,
   };
 }
@@ -131,6 +149,11 @@ function specialTokens(json: Json): Map<string, number> {
     }
   }
   return tokens;
+}
+
+/** The tokens that tokenizer_config.json names, as texts by key. */
+export function specialTokensOf(config: Json): Record<string, string> {
+  return Object.fromEntries(namedTokens.flatMap((key) => (contentOf(config[key]) === undefined ? [] : [[key, contentOf(config[key]) ?? '']])));
 }
 
 function contentOf(token: unknown): string | undefined {

@@ -4,7 +4,7 @@ import { describe, expect, test } from 'vitest';
 import type { CausalModel } from './causalModel.js';
 import { openFolder } from './files.js';
 import type { GenerateOptions } from './generate.js';
-import { generate } from './generate.js';
+import { createGenerator, generate } from './generate.js';
 import { loadModel } from './load.js';
 import { goldenFolder, openGolden } from './testing.js';
 
@@ -86,6 +86,64 @@ test('caches and plans are freed, also after a failure', async () => {
   const failing = run([answer.promptIds], { maxNewTokens: 3, onToken: () => { throw new Error('no'); } });
   await expect(failing).rejects.toThrow('no');
   expect([backend.memory.buffers, backend.memory.bytes]).toEqual([before.buffers, before.bytes]);
+});
+
+describe('a generator that is kept', () => {
+  test('one after another, longer than before, in batches, with other settings: always what a fresh one writes', async () => {
+    const generator = createGenerator(model, { backend });
+    const long = [...answer.promptIds, ...answer.ids.slice(0, 15)];
+    const requests: [number[][], GenerateOptions][] = [
+      [[answer.promptIds], { maxNewTokens: 4 }],
+      [[answer.promptIds, [5, 6]], { maxNewTokens: 3, temperature: 1.5, seed: 3, topK: 9, repetitionPenalty: 1.2 }],
+      [[long], { maxNewTokens: 20 }],
+      [[answer.promptIds], { maxNewTokens: 4, temperature: 0.8, topP: 0.9, seed: 11 }],
+      [[[7], [8], [9]], { maxNewTokens: 2 }],
+      [[[7], [8], [9], [10]], { maxNewTokens: 2 }],
+      [[[7], [8], [9], [10], [11]], { maxNewTokens: 1 }],
+      [[answer.promptIds], { maxNewTokens: 4 }],
+    ];
+    // All asked for at once: they wait for each other.
+    const kept = await Promise.all(requests.map(([prompts, options]) => generator.generate(prompts, options)));
+    for (const [at, [prompts, options]] of requests.entries()) expect(kept[at]?.map(({ ids }) => ids)).toEqual(await run(prompts, options));
+    await generator.dispose();
+    await expect(generator.generate([[1]], { maxNewTokens: 1 })).rejects.toThrow(/disposed/);
+  });
+
+  test('what the cache holds of a prompt is not read again, and makes no difference', async () => {
+    const generator = createGenerator(model, { backend });
+    const write = async (prompt: number[]): Promise<number[]> => [...((await generator.generate([prompt], { maxNewTokens: 5, reusePrefix: true }))[0]?.ids ?? [])];
+    let history = [...answer.promptIds];
+    for (let turn = 0; turn < 4; turn++) {
+      const ids = await write(history);
+      expect(ids).toEqual((await run([history], { maxNewTokens: 5 }))[0]);
+      history = [...history, ...ids, 40 + turn, 50];
+    }
+    // Shorter than before, equal to before, and of another beginning.
+    for (const prompt of [history.slice(0, 3), history.slice(0, 3), [9, ...history.slice(1, 9)]]) expect(await write(prompt)).toEqual((await run([prompt], { maxNewTokens: 5 }))[0]);
+    await generator.dispose();
+  });
+
+  test('up to the last position with a cache that is nearly full', async () => {
+    const generator = createGenerator(model, { backend });
+    const prompt = Array.from({ length: 100 }, (_, at) => 3 + ((at * 7) % 90));
+    await generator.generate([prompt], { maxNewTokens: 28 });
+    const next = [...prompt, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20, 21, 22, 23, 24];
+    const [kept] = await generator.generate([next], { maxNewTokens: 8, reusePrefix: true });
+    expect(kept?.ids).toEqual((await run([next], { maxNewTokens: 8 }))[0]);
+    await generator.dispose();
+  });
+
+  test('texts, with the reason of their end', async () => {
+    const generator = createGenerator(model, { backend });
+    const text = (): { push(id: number): string; end(): string } => ({ push: (id) => `<${id}>`, end: () => '' });
+    const stop = `${answer.ids[2]}><${answer.ids[3]}`;
+    const [got] = await generator.generate([answer.promptIds], { maxNewTokens: 9, text, stopStrings: [stop] });
+    expect(got).toEqual({ ids: answer.ids.slice(0, 4), text: `${answer.ids.slice(0, 2).map((id) => `<${id}>`).join('')}<`, endedBy: 'string' });
+    const controller = new AbortController();
+    const [aborted] = await generator.generate([answer.promptIds], { maxNewTokens: 9, signal: controller.signal, onToken: () => controller.abort() });
+    expect(aborted).toEqual({ ids: answer.ids.slice(0, 1), text: '', endedBy: 'signal' });
+    await generator.dispose();
+  });
 });
 
 describe('refused', () => {

@@ -1,0 +1,81 @@
+import { describe, expect, it } from 'vitest';
+import { encodeChat } from './chatEncode.js';
+import { golden, goldenTokenizer, optionsOf, templateOf } from './chatGolden.js';
+import type { ChatMessage } from './chatTemplate.js';
+import { loadDataset } from './dataset.js';
+import { encodeRow } from './encodeRow.js';
+import { complaint, tinyTokenizer } from './testing.js';
+
+const tokenizer = goldenTokenizer('bytes');
+const marked = templateOf(golden.templates['marked'] ?? '');
+const plain = templateOf(golden.templates['plain'] ?? '');
+
+/** What the mask covers, piece by piece. */
+function written(messages: readonly ChatMessage[], template = plain): string[] {
+  const { ids, mask } = encodeChat(messages, { template, tokenizer });
+  const pieces: string[] = [];
+  ids.forEach((id, at) => {
+    if (mask[at] !== true) return;
+    if (mask[at - 1] !== true) pieces.push('');
+    pieces[pieces.length - 1] += tokenizer.decode([id], { skipSpecialTokens: false });
+  });
+  return pieces;
+}
+
+describe('a template without marks: what an assistant wrote is what its turn adds', () => {
+  it('turn by turn, the end of the turn included', () => {
+    expect(written(golden.chats['answered'] ?? [])).toEqual(['Hi! How are you?<|im_end|>\n']);
+    expect(written(golden.chats['turns'] ?? []).length).toBe(3);
+    expect(written(golden.chats['turns'] ?? [])[2]).toBe('Bye.<|im_end|>\n');
+    expect(written(golden.chats['turn'] ?? [])).toEqual([]);
+  });
+
+  it('agrees with marks where both are there, but for the newline behind the mark', () => {
+    for (const chat of ['answered', 'turns', 'open']) expect(written(golden.chats[chat] ?? [])).toEqual(written(golden.chats[chat] ?? [], marked).map((text) => `${text}\n`));
+  });
+
+  it('prefixes that do not nest are told', async () => {
+    // The last turn is written otherwise: thoughts are kept in it alone.
+    const forgetful = templateOf('{% for m in messages %}{{ m.role }}:{{ "(thinks)" if loop.last and m.role == "assistant" else "" }}{{ m.content }}\n{% endfor %}{% if add_generation_prompt %}assistant:{% endif %}');
+    expect(written(golden.chats['answered'] ?? [], forgetful)).toEqual(['(thinks)Hi! How are you?\n']);
+    const { code, message } = await complaint(() => written(golden.chats['turns'] ?? [], forgetful));
+    expect(code).toBe('data.chatPrefix');
+    expect(message).toMatch(/message 3 in the chat template: .*prefixes do not nest.*generation/);
+  });
+});
+
+describe('rows of messages', () => {
+  it('carry labels on what assistants say, and on nothing else', () => {
+    const messages = golden.chats['call'] ?? [];
+    const row = encodeRow({ line: 7, messages, tools: golden.tools }, tokenizer, { chatTemplate: marked });
+    const { ids, mask } = encodeChat(messages, { template: marked, tokenizer, ...optionsOf({ chat: 'call', tools: true }) });
+    expect([...row.ids]).toEqual(ids);
+    expect([...row.labels]).toEqual(ids.map((id, at) => (mask[at] === true ? id : -100)));
+    expect(row).toMatchObject({ line: 7, labelTokens: mask.filter(Boolean).length, fullLength: ids.length });
+    const cut = encodeRow({ line: 7, messages }, tokenizer, { chatTemplate: marked, maxLength: 12 });
+    expect([cut.ids.length, cut.fullLength]).toEqual([12, ids.length]);
+  });
+
+  it('are read from JSONL, beside other rows; those without a turn of an assistant are dropped', async () => {
+    const lines = [{ messages: golden.chats['answered'] }, { messages: golden.chats['turn'] }, { prompt: 'a', completion: 'b' }, { messages: golden.chats['call'], tools: golden.tools }];
+    const data = await loadDataset(lines.map((line) => JSON.stringify(line)).join('\n'), tokenizer, { chatTemplate: marked });
+    expect(data.rows.map(({ line }) => line)).toEqual([1, 3, 4]);
+    expect(data.droppedLines).toEqual([2]);
+  });
+
+  it.each([
+    ['{"messages": []}', /expected a list of objects with a "role" as "messages", got \[\]/],
+    ['{"messages": [{"content": "x"}]}', /expected a list of objects with a "role"/],
+    ['{"messages": [{"role": "user", "content": "x"}], "tools": {}}', /expected a list of JSON schemas as "tools", got \{\}/],
+    ['{"messages": [{"role": "user", "content": "x"}], "text": "x"}', /got "text", "messages" together/],
+  ])('%s is refused', async (line, words) => {
+    const { message } = await complaint(() => loadDataset(line, tokenizer, { chatTemplate: marked }));
+    expect(message).toMatch(words);
+  });
+
+  it('need a template', async () => {
+    const { code, message } = await complaint(() => encodeRow({ line: 3, messages: [{ role: 'user', content: 'x' }] }, tinyTokenizer()));
+    expect(code).toBe('data.noTemplate');
+    expect(message).toMatch(/line 3: messages: expected a chat template.*chat_template\.jinja/);
+  });
+});

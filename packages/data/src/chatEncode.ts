@@ -1,0 +1,51 @@
+import { LowrankError } from '@lowrank/errors';
+import type { ChatMessage, ChatOptions, ChatTemplate } from './chatTemplate.js';
+import type { TextSpan } from './tokenizerSpans.js';
+import type { TextTokenizer } from './tokenizer.js';
+
+export interface EncodedChat {
+  readonly text: string;
+  readonly ids: number[];
+  /** For each token, whether an assistant wrote any of it. */
+  readonly mask: boolean[];
+}
+
+/**
+ * Renders a chat and tokenizes it as it is: a template writes BOS and EOS itself. What assistants wrote is what the template marks with `{% generation %}`, token for token as in
+ * transformers. Where it marks nothing, the chat is also rendered up to each assistant's turn, with and without it, and the turn is what lies between.
+ *
+ * @throws LowrankError `data.chat`, `data.spans`, and `data.chatPrefix` where a template without marks writes a turn otherwise once others follow
+ */
+export function encodeChat(messages: readonly ChatMessage[], options: ChatOptions & { readonly template: ChatTemplate; readonly tokenizer: TextTokenizer }): EncodedChat {
+  const { template, tokenizer, ...chat } = options;
+  const { text, generated } = template.render(messages, chat);
+  const written = template.marksGeneration(chat) ? generated : spansByPrefix(text, messages, { template, chat });
+  const { ids, spans } = tokenizer.encodeWithSpans(text);
+  const mask = ids.map(() => false);
+  for (const { start, end } of written) {
+    if (end <= start) continue;
+    const first = spans.findIndex((span) => span.start <= start && start < span.end);
+    // Of a last character that several tokens share, the first counts: as in transformers.
+    const last = spans.findIndex((span) => span.start < end && end <= span.end);
+    for (let at = first; at >= 0 && at <= last; at++) mask[at] = true;
+  }
+  return { text, ids, mask };
+}
+
+/** What each assistant's turn adds to the chat before it and its generation prompt. */
+function spansByPrefix(text: string, messages: readonly ChatMessage[], { template, chat }: { template: ChatTemplate; chat: ChatOptions }): TextSpan[] {
+  const upTo = (count: number, addGenerationPrompt: boolean): string => template.render(messages.slice(0, count), { ...chat, continueFinalMessage: false, addGenerationPrompt }).text;
+  return messages.flatMap(({ role }, at) => {
+    if (role !== 'assistant') return [];
+    const before = upTo(at, true);
+    const after = at === messages.length - 1 && chat.addGenerationPrompt !== true ? text : upTo(at + 1, false);
+    if (text.startsWith(after) && after.startsWith(before)) return [{ start: before.length, end: after.length }];
+    throw new LowrankError({
+      code: 'data.chatPrefix',
+      what: `message ${at + 1} in ${template.name}`,
+      expected: 'a template that writes a turn the same whether or not others follow, with its generation prompt before it',
+      got: 'one whose prefixes do not nest, and that has no {% generation %} marks to tell what an assistant wrote',
+      remedy: 'Use a template with {% generation %} … {% endgeneration %} around what assistants write (many models have one for training).',
+    });
+  });
+}
