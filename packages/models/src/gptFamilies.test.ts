@@ -104,7 +104,7 @@ test.each<[keyof typeof small, Record<string, unknown>, RegExp]>([
   ['gpt2', { quantization_config: undefined, n_layer: 0 }, /n_layer.*above 0/],
   ['gpt_neox', { hidden_act: 'mish' }, /hidden_act.*mish/],
   ['gpt_neox', { num_attention_heads: 3 }, /num_attention_heads.*divisor of hidden_size \(8\)/],
-  ['gpt_neox', { rotary_pct: 0.3 }, /rotary_pct.*even number of elements.*0\.3/],
+  ['gpt_neox', { rotary_pct: 0.3 }, /partial_rotary_factor.*even number of elements to turn.*1/],
   ['gpt_neox', { rope_scaling: { type: 'longrope', factor: 2 } }, /longrope/],
 ])('%s with %j is refused by name', (type, over, message) => expect(() => build(type, over)).toThrow(message));
 

@@ -9,6 +9,7 @@ import type { ModelShape } from './causalModel.js';
 import { CausalModel } from './causalModel.js';
 import type { ConfigReader } from './config.js';
 import { bodyNames, renamed } from './renamed.js';
+import { rotaryOptions } from './rotaryConfig.js';
 import type { WeightSource } from './weights.js';
 
 /** GPT-NeoX and Pythia (Black et al. 2022; Biderman et al. 2023), as GPTNeoXForCausalLM names things: rotary positions on a part of each head, attention and MLP side by side. */
@@ -29,7 +30,7 @@ export function gptNeoxConfig(config: ConfigReader): GptNeoxConfig {
   const heads = config.integer('num_attention_heads', 64);
   if (hiddenSize % heads !== 0) config.fail('num_attention_heads', `a divisor of hidden_size (${hiddenSize})`, heads);
   const headSize = hiddenSize / heads;
-  const maxPositions = config.integer('max_position_embeddings', 2048);
+  const rotary = rotaryOptions(config, { headSize, maxPositions: config.integer('max_position_embeddings', 2048), thetaKey: 'rotary_emb_base', partial: true, share: 0.25, shareKey: 'rotary_pct' });
   return {
     modelType: config.modelType,
     vocabularySize: config.integer('vocab_size', 50432),
@@ -39,31 +40,16 @@ export function gptNeoxConfig(config: ConfigReader): GptNeoxConfig {
     heads,
     keyHeads: heads,
     headSize,
-    maxPositions,
+    maxPositions: rotary.maxPositions,
     normEpsilon: config.number('layer_norm_eps', 1e-5),
     tied: config.boolean('tie_word_embeddings', false),
     activation: activationOf(config, 'hidden_act', 'gelu'),
     attentionBias: config.boolean('attention_bias', true),
     parallelResidual: config.boolean('use_parallel_residual', true),
-    rotary: rotaryOf(config, headSize, maxPositions),
+    rotary,
     bosId: config.ids('bos_token_id')[0],
     eosIds: config.ids('eos_token_id'),
   };
-}
-
-/** Both spellings: `rotary_pct`, `rotary_emb_base` and `rope_scaling` (transformers 4), and `rope_parameters` with all of it (transformers 5). */
-function rotaryOf(config: ConfigReader, headSize: number, maxPositions: number): RotaryOptions {
-  const parameters = config.object('rope_parameters') ?? config.object('rope_scaling');
-  const either = (key: string, old: string, fallback: number): number => (parameters?.has(key) === true ? parameters.number(key) : config.number(old, fallback));
-  const part = either('partial_rotary_factor', 'rotary_pct', 0.25);
-  const size = Math.trunc(headSize * part);
-  if (size % 2 !== 0 || size < 2 || size > headSize) config.fail(parameters?.has('partial_rotary_factor') === true ? 'partial_rotary_factor' : 'rotary_pct', `a part of each head of ${headSize} that is an even number of elements`, part);
-  const base = { size, theta: either('rope_theta', 'rotary_emb_base', 10_000), maxPositions };
-  const typeKey = parameters?.has('rope_type') === true ? 'rope_type' : 'type';
-  const type = parameters?.string(typeKey, 'default') ?? 'default';
-  if (parameters === undefined || type === 'default') return base;
-  if (type !== 'linear') return parameters.refuse(typeKey, '"default" or "linear"');
-  return { ...base, scaling: { type, factor: parameters.number('factor') } };
 }
 
 /** With or without the word 'gpt_neox', with the tables and masks that old checkpoints hold, and with the output projection under transformers 5's name for it. */

@@ -56,7 +56,3 @@ test('tensors saved whole have no place in a merge', () => {
   expect(() => mergedTensors(checkpoint(), { ...adapter, whole })).toThrow(/score\.weight, saved whole/);
   expect(() => loadAdapter(new TinyModel(), { ...adapter, whole })).toThrow(/score\.weight: saved whole, which this model has no place for/);
 });
-
-test('a checkpoint of the body alone leaves the first word of its paths out', async () => {
-  expect(await mergedInto({ name: 'q.weight' })).toEqual(await mergedInto({}));
-});

@@ -13,19 +13,17 @@ export interface CheckpointTensor {
 /**
  * The tensors of a checkpoint with an adapter merged in, one at a time: W + s·B·A in W's dtype for the layers that the adapter has, the very bytes for all others.
  *
- * W is [out, in], or [in, out] (Conv1D): its shape tells, and where W is square, the adapter's `fanInFanOut`. A checkpoint of a model's body alone leaves the first word of all paths out.
+ * W is [out, in], or [in, out] (Conv1D): its shape tells, and where W is square, the adapter's `fanInFanOut`.
  *
  * @throws LowrankError `patch.adapterMismatch` for matrices that belong to no tensor or do not fit it, and `lora.mergeNotFinite`
  */
 export function mergedTensors(tensors: Iterable<CheckpointTensor>, { config, layers, whole = new Map() }: LoraAdapter): CheckpointTensor[] {
   if (whole.size > 0) throw mismatch(`${[...whole.keys()].join(', ')}, saved whole`, 'matrices alone');
-  const stored = [...tensors];
   const left = new Set(layers.keys());
-  const paths = pathsOf(stored, left);
-  const merged = stored.map((tensor): CheckpointTensor => {
-    const path = paths.get(tensor.name) ?? '';
+  const merged = [...tensors].map((tensor): CheckpointTensor => {
+    const path = tensor.name.replace(/\.weight$/, '');
     const matrices = layers.get(path);
-    if (matrices === undefined) return tensor;
+    if (matrices === undefined || path === tensor.name) return tensor;
     left.delete(path);
     const { name, dtype, shape } = tensor;
     const { inFeatures, outFeatures } = matrices;
@@ -37,17 +35,6 @@ export function mergedTensors(tensors: Iterable<CheckpointTensor>, { config, lay
   });
   if (left.size > 0) throw mismatch(`matrices for ${[...left].slice(0, 6).join(', ')}, which the model does not have`, 'layers of this model');
   return merged;
-}
-
-/** The layer that each weight belongs to, by the weight's name. */
-function pathsOf(tensors: readonly CheckpointTensor[], layers: ReadonlySet<string>): Map<string, string> {
-  const names = new Set(tensors.map(({ name }) => name));
-  const paths = new Map<string, string>();
-  for (const path of layers) {
-    const short = path.slice(path.indexOf('.') + 1);
-    paths.set(`${names.has(`${path}.weight`) ? path : short}.weight`, path);
-  }
-  return paths;
 }
 
 function isMergeDtype(dtype: string): dtype is MergeDtype {

@@ -18,7 +18,11 @@ test.each([
   ['phi3LongRope', ['qkv_proj']],
   ['smollm3', ['q_proj', 'v_proj']],
   ['olmo2', ['q_proj', 'v_proj']],
+  ['olmo3', ['q_proj', 'v_proj']],
   ['llamaYarn', ['q_proj', 'v_proj']],
+  ['gpt2', ['c_attn']],
+  ['gptNeox', ['query_key_value']],
+  ['gptNeoxSequential', ['query_key_value']],
 ])('%s: ten steps on the default targets, the loss falls; then evaluated, merged, evaluated again, and it writes', async (variant, targets) => {
   using folder = scratch();
   const model = fileURLToPath(new URL(`../../../../parity/golden/families/${variant}`, import.meta.url));

@@ -1,0 +1,26 @@
+import { fileURLToPath } from 'node:url';
+import { join } from 'node:path';
+import { expect, test } from 'vitest';
+import type { EvaluateFolderResult } from '../jobs/evaluate.js';
+import { golden, readJson, runCli, scratch } from '../testing.js';
+
+const data = join(golden, 'train/rows.jsonl');
+const folderOf = (variant: string): string => fileURLToPath(new URL(`../../../../parity/golden/gpt/${variant}`, import.meta.url));
+
+test('an adapter of GPT-2 says that its layers hold W as [in, out]', async () => {
+  using folder = scratch();
+  const run = await runCli(['train', '--model', folderOf('gpt2'), '--data', data, '--output', folder.path, '--target-modules', 'all-linear', '--steps', '1', '--device', 'cpu', '--json']);
+  expect(run.code).toBe(0);
+  expect(readJson(join(folder.path, 'adapter_config.json'))).toMatchObject({ target_modules: ['c_attn', 'c_fc', 'c_proj'], fan_in_fan_out: true });
+});
+
+test('a full fine-tuning of GPT-2 is a GPT-2', async () => {
+  using folder = scratch();
+  const output = join(folder.path, 'tuned');
+  const flags = ['--method', 'full', '--steps', '3', '--batch-size', '4', '--learning-rate', '0.003', '--device', 'cpu', '--json'];
+  const run = await runCli(['train', '--model', folderOf('gpt2'), '--data', data, '--output', output, ...flags]);
+  expect(run.code).toBe(0);
+  const [evaluated] = (await runCli(['eval', '--model', output, '--data', data, '--device', 'cpu', '--json'])).json<EvaluateFolderResult>();
+  const [before] = (await runCli(['eval', '--model', folderOf('gpt2'), '--data', data, '--device', 'cpu', '--json'])).json<EvaluateFolderResult>();
+  expect(evaluated?.loss).toBeLessThan(before?.loss ?? 0);
+});
