@@ -1,8 +1,8 @@
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { describe, expect, it } from 'vitest';
-import { expectLikeTransformers, readGolden, templateOf } from './chatGolden.js';
-import type { ChatCase } from './chatGolden.js';
+import { expectLikeTransformers, readGolden, templateOf } from './testing/chatGolden.js';
+import type { ChatCase } from './testing/chatGolden.js';
 
 const folder = fileURLToPath(new URL('../../../../shared/data/chatTemplates/', import.meta.url));
 

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { encodeChat } from './chatEncode.js';
-import { golden, goldenTokenizer, optionsOf, templateOf } from './chatGolden.js';
+import { golden, goldenTokenizer, optionsOf, templateOf } from './testing/chatGolden.js';
 import type { ChatMessage } from './chatTemplate.js';
 import { loadDataset } from './dataset.js';
 import { encodeRow } from './encodeRow.js';

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { expectLikeTransformers, golden, optionsOf, templateOf } from './chatGolden.js';
+import { expectLikeTransformers, golden, optionsOf, templateOf } from './testing/chatGolden.js';
 import { chatTemplate, renderChat } from './chatTemplate.js';
 import { complaint } from './testing.js';
 

@@ -1,12 +1,12 @@
 import { readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { expect } from 'vitest';
-import { encodeChat } from './chatEncode.js';
-import { chatTemplate, renderChat } from './chatTemplate.js';
-import type { ChatMessage, ChatOptions, ChatTemplate } from './chatTemplate.js';
-import { complaint } from './testing.js';
-import { loadTokenizer } from './tokenizer.js';
-import type { TextTokenizer } from './tokenizer.js';
+import { encodeChat } from '../chatEncode.js';
+import { chatTemplate, renderChat } from '../chatTemplate.js';
+import type { ChatMessage, ChatOptions, ChatTemplate } from '../chatTemplate.js';
+import { complaint } from '../testing.js';
+import { loadTokenizer } from '../tokenizer.js';
+import type { TextTokenizer } from '../tokenizer.js';
 
 /** For tests: chats that transformers rendered (parity/chat.py). */
 
@@ -30,7 +30,7 @@ interface ChatGolden {
   readonly chats: Record<string, ChatMessage[]>;
 }
 
-const home = fileURLToPath(new URL('../../../parity/golden/', import.meta.url));
+const home = fileURLToPath(new URL('../../../../parity/golden/', import.meta.url));
 
 export function readGolden<T>(path: string): T {
   return JSON.parse(readFileSync(home + path, 'utf8')) as T;
