@@ -27,7 +27,7 @@ def rope(kind: str, **more) -> dict:
     return {"rope_parameters": {"rope_type": kind, "rope_theta": 10000.0, **more}}
 
 
-# model_type and what differs from SIZES. A new family is a line here.
+# model_type and what differs from SIZES. A new family is a line here: the last one, since its place seeds the weights.
 VARIANTS = {
     "llamaLinear": ("llama", rope("linear", factor=2.0)),
     "llamaDynamic": ("llama", {"max_position_embeddings": 16, **rope("dynamic", factor=2.0)}),
@@ -42,11 +42,13 @@ VARIANTS = {
     "phi3": ("phi3", {"sliding_window": 11, "num_key_value_heads": 4}),
     "phi3LongRope": ("phi3", {"tie_word_embeddings": True, "original_max_position_embeddings": 8, **rope("longrope", partial_rotary_factor=0.75, short_factor=[1.0, 1.1, 1.3], long_factor=[1.0, 2.5, 6.0])}),
     "smollm3": ("smollm3", {"num_hidden_layers": 4, "no_rope_layer_interval": 2, "use_sliding_window": True, "sliding_window": 10, "tie_word_embeddings": True}),
-    "olmo2": ("olmo2", {"eos_token_id": 2}),
+    "olmo2": ("olmo2", {}),
     "gpt2": ("gpt2", {}),
     "gpt2Untied": ("gpt2", {"tie_word_embeddings": False, "n_inner": 40, "activation_function": "relu", "scale_attn_by_inverse_layer_idx": True}),
     "gptNeox": ("gpt_neox", {"rotary_pct": 0.25}),
     "gptNeoxSequential": ("gpt_neox", {"use_parallel_residual": False, "tie_word_embeddings": True, "hidden_act": "gelu_new", **rope("linear", factor=2.0, partial_rotary_factor=0.5)}),
+    "olmo3": ("olmo3", {"sliding_window": 7, "layer_types": ["sliding_attention", "full_attention"],
+                        "rope_parameters": {"full_attention": {"rope_type": "yarn", "rope_theta": 500000.0, "factor": 4.0, "original_max_position_embeddings": 16}, "sliding_attention": {"rope_type": "default", "rope_theta": 500000.0}}}),
 }  # fmt: skip
 
 

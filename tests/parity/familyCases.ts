@@ -30,6 +30,7 @@ export const families: Readonly<Record<string, readonly string[]>> = {
   phi3LongRope: phiTargets,
   smollm3: llamaTargets,
   olmo2: llamaTargets,
+  olmo3: llamaTargets,
   gpt2: gpt2Targets,
   gpt2Untied: gpt2Targets,
   gptNeox: neoxTargets,

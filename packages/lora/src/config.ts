@@ -104,7 +104,7 @@ export function defaultTargets(modelType: string): readonly string[] {
   });
 }
 
-// phi3, smollm3, olmo2 and gemma3 are not in PEFT's table: they get what it has for their like.
+// phi3, smollm3, olmo2, olmo3 and gemma3 are not in PEFT's table: they get what it has for their like.
 const queryAndValue = ['q_proj', 'v_proj'] as const;
 
 const targetsByModelType: Readonly<Record<string, readonly string[]>> = {
@@ -115,6 +115,7 @@ const targetsByModelType: Readonly<Record<string, readonly string[]>> = {
   qwen3: queryAndValue,
   smollm3: queryAndValue,
   olmo2: queryAndValue,
+  olmo3: queryAndValue,
   phi3: ['qkv_proj'],
   gemma: queryAndValue,
   gemma2: queryAndValue,

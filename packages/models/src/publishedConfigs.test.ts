@@ -93,6 +93,11 @@ const published: Readonly<Record<string, { config: Readonly<Record<string, unkno
     parameters: 1_484_916_736,
     facts: { headSize: 128, tied: false, maxPositions: 4096, eosIds: [100_257], rotary: { theta: 500_000 } },
   },
+  'Olmo-3-1025-7B': {
+    config: { model_type: 'olmo3', attention_bias: false, attention_dropout: 0, eos_token_id: 100_257, hidden_act: 'silu', hidden_size: 4096, intermediate_size: 11_008, layer_types: Array.from({ length: 32 }, (_, at) => (at % 4 === 3 ? 'full_attention' : 'sliding_attention')), max_position_embeddings: 65_536, num_attention_heads: 32, num_hidden_layers: 32, num_key_value_heads: 32, pad_token_id: 100_277, rms_norm_eps: 1e-6, rope_scaling: { attention_factor: 1.2079441541679836, beta_fast: 32, beta_slow: 1, factor: 8, original_max_position_embeddings: 8192, rope_type: 'yarn' }, rope_theta: 500_000, sliding_window: 4096, tie_word_embeddings: false, vocab_size: 100_278 },
+    parameters: 7_298_011_136,
+    facts: { windows: Array.from({ length: 32 }, (_, at) => (at % 4 === 3 ? 0 : 4096)), maxPositions: 65_536, rotary: { full: { scaling: { type: 'yarn', attentionFactor: 1.2079441541679836 } }, sliding: { theta: 500_000 } } },
+  },
 };
 
 test.each(Object.entries(published))('%s', (_, { config, parameters, facts }) => {

@@ -9,6 +9,7 @@ import { gemma3Config, gemma3Model, gemma3PartConfig, gemma3PartWeights, gemma3T
 import { llamaConfig, llamaModel } from './llama.js';
 import { mistralConfig, mistralModel } from './mistral.js';
 import { olmo2Config, olmo2Model } from './olmo2.js';
+import { olmo3Config, olmo3Model } from './olmo3.js';
 import { phi3Config, phi3Model } from './phi3.js';
 import { qwen2Config, qwen2Model } from './qwen2.js';
 import { qwen3Config, qwen3Model } from './qwen3.js';
@@ -41,6 +42,7 @@ const architectures: Readonly<Record<string, Architecture>> = {
   llama: family(llamaConfig, llamaModel),
   mistral: family(mistralConfig, mistralModel),
   olmo2: family(olmo2Config, olmo2Model),
+  olmo3: family(olmo3Config, olmo3Model),
   phi3: family(phi3Config, phi3Model),
   qwen2: family(qwen2Config, qwen2Model),
   qwen3: family(qwen3Config, qwen3Model),
