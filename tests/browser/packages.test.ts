@@ -15,6 +15,7 @@ const published = {
   lora: () => import('@lowrank/lora'),
   patch: () => import('@lowrank/patch'),
   models: () => import('@lowrank/models'),
+  gguf: () => import('@lowrank/gguf'),
   data: () => import('@lowrank/data'),
   trainer: () => import('@lowrank/trainer'),
 };

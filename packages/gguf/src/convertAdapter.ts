@@ -1,0 +1,69 @@
+import { LowrankError } from '@lowrank/errors';
+import type { LoraAdapter, LoraMatrices } from '@lowrank/lora';
+import { scalingAt } from '@lowrank/lora';
+import { architectureOf } from './architecture.js';
+import type { GgufFile, GgufTensor } from './format.js';
+import type { Json } from './json.js';
+import { ggufName, interleaveHalves, permutedHeads } from './names.js';
+
+export interface AdapterToConvert {
+  readonly adapter: LoraAdapter;
+  /** config.json of the base model. */
+  readonly config: Json;
+  /** general.name */
+  readonly name: string;
+}
+
+/**
+ * A LoRA adapter as llama.cpp's GGUF: the tensors that convert_lora_to_gguf.py makes, equal in name, shape, type (F32) and value.
+ *
+ * llama.cpp takes B·A alpha/rank times, with one alpha for all and each matrix's own rank. So where s·r is the same everywhere (s is PEFT's factor: plain LoRA with any ranks, rsLoRA with one)
+ * that is the alpha, for rsLoRA α·√r; llama.cpp's own converter writes α there, which makes rsLoRA √r times too weak. Where it differs (alpha_pattern, rsLoRA with several ranks) B takes up the
+ * difference.
+ *
+ * @throws LowrankError `gguf.architecture`, `gguf.name`, `gguf.shape`, `gguf.tied`
+ */
+export function convertAdapter({ adapter: { config: lora, layers }, config, name }: AdapterToConvert): GgufFile {
+  const architecture = architectureOf({ ...config, quantization_config: null, sliding_window: null });
+  if (layers.has('lm_head') && config['tie_word_embeddings'] === true) {
+    throw new LowrankError({ code: 'gguf.tied', what: 'an adapter on lm_head', expected: 'a model whose output projection is its own', got: 'one that it shares with the embedding', remedy: 'Merge the adapter and convert the model.' });
+  }
+  const alphas = new Map([...layers].map(([path, { rank }]) => [path, scalingAt(lora, path) * rank]));
+  const alpha = mostFrequent([...alphas.values()]);
+  const tensors = [...layers].flatMap(([path, matrices]): GgufTensor[] => {
+    const base = `${ggufName(path)}.weight`;
+    const { a, rank, inFeatures, outFeatures } = matrices;
+    const heads = permutedHeads(path, architecture);
+    const ratio = (alphas.get(path) ?? alpha) / alpha;
+    const factor = Math.abs(ratio - 1) < 1e-6 ? 1 : ratio;
+    return [
+      { name: `${base}.lora_a`, type: 'F32', shape: [rank, inFeatures], read: () => Promise.resolve(bytesOf(a)) },
+      { name: `${base}.lora_b`, type: 'F32', shape: [outFeatures, rank], read: () => Promise.resolve(outputSide(matrices, factor, heads)) },
+    ];
+  });
+  return {
+    metadata: new Map([
+      ['general.architecture', { type: 'string', value: architecture.name }],
+      ['general.type', { type: 'string', value: 'adapter' }],
+      ['adapter.type', { type: 'string', value: 'lora' }],
+      ['general.name', { type: 'string', value: name }],
+      ['adapter.lora.alpha', { type: 'f32', value: alpha }],
+      ['general.quantization_version', { type: 'u32', value: 2 }],
+    ]),
+    tensors,
+  };
+}
+
+function outputSide({ b, rank }: LoraMatrices, factor: number, heads: number | undefined): Uint8Array {
+  const scaled = bytesOf(factor === 1 ? b : b.map((value) => value * factor));
+  return heads === undefined ? scaled : interleaveHalves(scaled, heads, 4 * rank);
+}
+
+const bytesOf = (values: Float32Array): Uint8Array => new Uint8Array(values.buffer, values.byteOffset, values.byteLength);
+
+/** The value that most have, so that most matrices stay as they are; values that differ by rounding alone count as one. */
+function mostFrequent(values: readonly number[]): number {
+  const counts = new Map<number, number>();
+  for (const value of values.map(Math.fround)) counts.set(value, (counts.get(value) ?? 0) + 1);
+  return [...counts].reduce((best, entry) => (entry[1] > best[1] ? entry : best), [1, 0] as [number, number])[0];
+}
