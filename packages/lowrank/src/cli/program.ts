@@ -1,4 +1,4 @@
-import { schedules } from '@lowrank/trainer';
+import { optimizers, schedules } from '@lowrank/trainer';
 import { Command } from 'commander';
 import { devices } from '../device.js';
 import type { DeviceName } from '../device.js';
@@ -26,6 +26,7 @@ export interface TrainFlags extends CommonFlags, QuantizationFlags {
   learningRate: number;
   schedule: (typeof schedules)[number];
   warmup: number;
+  optimizer: (typeof optimizers)[number];
   weightDecay: number;
   clip: number;
   r?: number;
@@ -120,6 +121,7 @@ function addTrain(program: Command, actions: Actions): void {
     .option('--warmup <steps>', 'steps over which the rate rises from 0', whole('--warmup', 0), 0)
     .option('--weight-decay <x>', 'decoupled weight decay', atLeastZero('--weight-decay'), 0)
     .option('--clip <norm>', 'largest gradient norm; 0 for no limit', atLeastZero('--clip'), 1)
+    .option('--optimizer <name>', `${optimizers.join(' or ')}: moments in 32 bits, or in 8`, choiceFlag('--optimizer', optimizers), 'adamw')
     .option('--r <rank>', 'rank of the adapters (default: 8)', whole('--r', 1))
     .option('--alpha <x>', 'the adapters count alpha/r times (default: r)', numberFlag('--alpha', { above: 0 }))
     .option('--dropout <rate>', 'dropout before the adapters (default: 0)', numberFlag('--dropout', { min: 0, below: 1 }))

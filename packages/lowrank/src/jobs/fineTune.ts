@@ -3,7 +3,7 @@ import { readDataset, readTokenizer } from '@lowrank/data';
 import { LowrankError } from '@lowrank/errors';
 import type { RandomState } from '@lowrank/tensor';
 import { scalar } from '@lowrank/tensor';
-import type { Execution, ScheduleName, TrainEvent, TrainSession } from '@lowrank/trainer';
+import type { Execution, OptimizerName, ScheduleName, TrainEvent, TrainSession } from '@lowrank/trainer';
 import { train } from '@lowrank/trainer';
 import { backendOnce } from '../device.js';
 import type { BackendOrOpener } from '../device.js';
@@ -38,6 +38,8 @@ export interface FineTuneOptions extends Pick<TransferEvents, 'onTransfer'>, Qua
   readonly gradientAccumulation?: number;
   /** Default 2e-4. */
   readonly learningRate?: number;
+  /** AdamW with moments in f32 (the default), or in 8 bits. */
+  readonly optimizer?: OptimizerName;
   readonly schedule?: ScheduleName;
   readonly warmup?: number;
   readonly weightDecay?: number;
@@ -127,6 +129,7 @@ async function withRows(options: FineTuneOptions & { readonly baseModel: string 
       evaluation: evalRows === undefined ? undefined : evaluationWindows(evalRows),
       steps,
       learningRate: options.learningRate ?? 2e-4,
+      optimizer: options.optimizer,
       schedule: options.schedule,
       warmup: options.warmup,
       weightDecay: options.weightDecay,
