@@ -1,3 +1,4 @@
+export { dequantizedFile } from './dequantizedFile.js';
 export { ErrorStatistics } from './errorStatistics.js';
 export type { QuantizationError } from './errorStatistics.js';
 export type { FloatDtype, Floats } from './floats.js';
@@ -6,9 +7,9 @@ export type { FourBitCodec, FourBitType } from './fourBit.js';
 export { quantizeAbsmax } from './nested.js';
 export type { NestedAbsmax } from './nested.js';
 export { QuantizedLinear } from './quantizedLinear.js';
-export { absmaxOf, dequantize, encodingOf, operandOf, quantize, quantizedBytes, Quantizer } from './quantizedTensor.js';
+export { absmaxOf, dequantize, dequantizePart, encodingOf, operandOf, quantize, quantizedBytes, Quantizer } from './quantizedTensor.js';
 export type { FourBitTensor, Int8Tensor, QuantizationType, QuantizedLayout, QuantizedTensor, QuantizeOptions } from './quantizedTensor.js';
-export { isSkipped, parseQuantizationConfig, serializeQuantizationConfig } from './quantizationConfig.js';
+export { isSkipped, parseQuantizationConfig, serializeQuantizationConfig, withQuantizationConfig } from './quantizationConfig.js';
 export type { QuantizationConfig } from './quantizationConfig.js';
 export { findQuantized, readQuantized, storedEncoding } from './readQuantized.js';
 export type { StoredFourBit, StoredInt8, StoredQuantized } from './readQuantized.js';

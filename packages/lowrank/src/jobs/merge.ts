@@ -1,6 +1,7 @@
 import { LowrankError } from '@lowrank/errors';
-import { openFolder, openModelWeights } from '@lowrank/models';
+import { openFolder, openModelWeights, readJson } from '@lowrank/models';
 import { mergedTensors } from '@lowrank/patch';
+import { dequantizedFile } from '@lowrank/quant';
 import type { TensorEntry } from '@lowrank/safetensors';
 import { isSafetensorsDtype, writeFileAtomic, writeSafetensors } from '@lowrank/safetensors';
 import { join } from 'node:path';
@@ -28,7 +29,7 @@ export interface MergeResult {
 
 /**
  * Folds an adapter folder into a model folder: W + s·B·A in the dtype of W, on the host, one tensor at a time; every other tensor keeps its bytes. The result is a
- * Hugging Face folder of one file of weights.
+ * Hugging Face folder of one file of weights. A quantized W is dequantized to the dtype that it had, and stays so: the sum quantized anew would lose what was learned.
  */
 export async function mergeFolders(given: MergeOptions): Promise<MergeResult> {
   const { model, adapter, output } = await withFolders(given, given);
@@ -37,7 +38,9 @@ export async function mergeFolders(given: MergeOptions): Promise<MergeResult> {
     // The model itself knows which weights it has and which layers the adapter is for; what does not fit is told before a byte is written.
     await loadAdapterInto(await openModel(model, given), adapter);
     const loaded = await readAdapterFolder(adapter);
-    const { file, pathOf } = await openModelWeights(await openFolder(model));
+    const files = await openFolder(model);
+    const { file: opened, pathOf } = await openModelWeights(files);
+    const file = await dequantizedFile(opened);
     const stored = [...file.tensors.values()];
     // Adapters go by the model's paths, files by the names that they have.
     const tensors = stored.map(({ name, dtype, shape }) => ({ name: pathOf(name) ?? name, dtype, shape, read: () => file.read(name) }));
@@ -49,7 +52,11 @@ export async function mergeFolders(given: MergeOptions): Promise<MergeResult> {
     });
     await writeFileAtomic(join(output, 'model.safetensors'), writeSafetensors(entries, { format: 'pt', ...file.metadata }));
     await copyCompanions(model, output);
-    await copyCompanions(model, output, ['config.json']);
+    if (file === opened) await copyCompanions(model, output, ['config.json']);
+    else {
+      const { quantization_config: _, ...config } = await readJson(files, 'config.json');
+      await writeFileAtomic(join(output, 'config.json'), new TextEncoder().encode(`${JSON.stringify(config, null, 2)}\n`));
+    }
     return { model: output, merged: loaded.layers.size, tensors: entries.length };
   } catch (error) {
     await folder.discard();
