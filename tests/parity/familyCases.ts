@@ -7,7 +7,7 @@ import { loadAdapter, withoutAdapters } from '@lowrank/patch';
 import { fileSource, openSafetensors } from '@lowrank/safetensors';
 import type { SafetensorsFile } from '@lowrank/safetensors';
 import type { Backend, Tensor } from '@lowrank/tensor';
-import { compile, grad, mul, reshape, tensor } from '@lowrank/tensor';
+import { add, compile, grad, mul, reshape, Rng, tensor } from '@lowrank/tensor';
 import { expect } from 'vitest';
 
 /** Tiny checkpoints of parity/families.py, and the adapted layers of one of their decoder layers. A new family is a line there and a line here. */
@@ -93,6 +93,31 @@ export async function expectFamilyParity(backend: Backend, name: string): Promis
   expect(new Set(keys.map((key) => key.split('.').at(-3)))).toEqual(new Set(families[name]));
   await step.dispose();
   model.dispose();
+}
+
+/** Documents packed into one row have the loss that they have in rows of their own. */
+export async function expectPackingParity(backend: Backend, name: string): Promise<void> {
+  const model = await loadModel(await openFolder(familyFolder(name)));
+  const rng = new Rng(5);
+  const documents = [5, 24, 11].map((length) => Int32Array.from({ length }, () => rng.integer(model.shape.vocabularySize)));
+  const step = compile(backend, () => ({ packed: model.loss(packed(documents)), alone: documents.map((document) => model.loss(packed([document]))).reduce((sum, loss) => add(sum, loss)) }));
+  const results = await step.run();
+  const [together = NaN, apart = NaN] = [(await results.packed)[0], (await results.alone)[0]];
+  expect(Math.abs(together / apart - 1)).toBeLessThan(1e-5);
+  await step.dispose();
+  model.dispose();
+}
+
+function packed(documents: readonly Int32Array[]): LossBatch {
+  const length = documents.reduce((sum, document) => sum + document.length, 0);
+  const starts = documents.map((_, at) => documents.slice(0, at).reduce((sum, document) => sum + document.length, 0));
+  const row = (of: (document: Int32Array, at: number, start: number) => number | readonly number[]): Int32Array => Int32Array.from(documents.flatMap((document, which) => Array.from(document, (_, at) => of(document, at, starts[which] ?? 0)).flat()));
+  return {
+    ids: tensor(row((document, at) => document[at] ?? 0), [1, length]),
+    positions: tensor(row((_, at) => at), [1, length]),
+    labels: tensor(row((document, at) => document[at + 1] ?? -100), [1, length]),
+    segments: tensor(row((document, _, start) => [start, start + document.length]), [1, length, 2]),
+  };
 }
 
 /** The beginning of each row: within every window and native length. */
