@@ -1,5 +1,7 @@
 export { examine } from './jobs/doctor.js';
 export type { Findings } from './jobs/doctor.js';
+export { convertFolders } from './jobs/convert.js';
+export type { ConvertOptions, ConvertResult } from './jobs/convert.js';
 export { evaluateFolder } from './jobs/evaluate.js';
 export type { EvaluateFolderOptions, EvaluateFolderResult } from './jobs/evaluate.js';
 export { fineTune } from './jobs/fineTune.js';

@@ -9,6 +9,7 @@ import type { TransferEvents } from '../jobs/folders.js';
 import { generateFolder } from '../jobs/generate.js';
 import { mergeFolders } from '../jobs/merge.js';
 import { metricsOf } from '../metricsFile.js';
+import { convertCommand } from './convertCommand.js';
 import { describeFindings } from './describeFindings.js';
 import type { Speaker } from './io.js';
 import type { Actions, TrainFlags } from './program.js';
@@ -33,6 +34,7 @@ export function makeActions(speaker: Speaker, onInterrupted: () => void): Action
       const result = await mergeFolders({ ...flags, ...told(speaker) });
       speaker.result(result, `merged ${result.merged} layers of ${result.tensors} tensors; the model lies in ${result.model}`);
     },
+    convert: (flags) => convertCommand(flags, speaker, told(speaker)),
     async doctor() {
       const findings = await examine();
       speaker.result(findings, describeFindings(findings));

@@ -6,6 +6,8 @@ import { methods } from '../jobs/fineTune.js';
 import { version } from '../../package.json';
 import { quantizationTypes } from '../jobs/quantization.js';
 import type { QuantizationFlags } from '../jobs/quantization.js';
+import { addConvertFlags } from './convertCommand.js';
+import type { ConvertFlags } from './convertCommand.js';
 import { choiceFlag, listFlag, numberFlag } from './numbers.js';
 
 /** Flags of every command. */
@@ -69,6 +71,7 @@ export interface Actions {
   eval(flags: EvalFlags): Promise<void>;
   generate(flags: GenerateFlags): Promise<void>;
   merge(flags: MergeFlags): Promise<void>;
+  convert(flags: ConvertFlags): Promise<void>;
   doctor(flags: CommonFlags): Promise<void>;
 }
 
@@ -83,10 +86,12 @@ export function makeProgram(actions: Actions): Command {
   addEval(program, actions);
   addGenerate(program, actions);
   addMerge(program, actions);
+  addConvertFlags(program.command('convert')).option('--json', jsonHelp, false).action((flags: ConvertFlags) => actions.convert(flags));
   common(program.command('doctor').description('tell which devices there are, what they can do, and what to install')).action((flags: CommonFlags) => actions.doctor(flags));
   return program;
 }
 
+const jsonHelp = 'JSON lines on stdout, the result last; sentences go to stderr';
 const modelHelp = 'Hugging Face folder, hub id (owner/name or owner/name@revision) or URL';
 const adapterHelp = 'PEFT adapter: folder, hub id or URL';
 
@@ -99,7 +104,7 @@ function quantizing(command: Command): Command {
 function common(command: Command): Command {
   return command
     .option('--device <name>', `${devices.join(', ')}; auto takes a real GPU if there is one, else the CPU`, choiceFlag('--device', devices), 'auto')
-    .option('--json', 'JSON lines on stdout, the result last; sentences go to stderr', false);
+    .option('--json', jsonHelp, false);
 }
 
 const whole = (flag: string, min: number): ((text: string) => number) => numberFlag(flag, { whole: true, min });

@@ -1,0 +1,95 @@
+import { readTokenizer } from '@lowrank/data';
+import { LowrankError } from '@lowrank/errors';
+import type { GgufFile, Json, VocabularyFiles } from '@lowrank/gguf';
+import { convertAdapter, convertModel, writeGguf } from '@lowrank/gguf';
+import type { ModelFiles } from '@lowrank/models';
+import { openFolder, openWeights, readJson } from '@lowrank/models';
+import { mergedTensors } from '@lowrank/patch';
+import { writeFileAtomic } from '@lowrank/safetensors';
+import { mkdir, stat } from 'node:fs/promises';
+import { basename, dirname, resolve } from 'node:path';
+import type { TransferEvents } from './folders.js';
+import { withFolders } from './folders.js';
+import { readAdapterFolder } from './trainable.js';
+
+/** What files can be converted to. */
+export const conversions = ['gguf'] as const;
+
+export interface ConvertOptions extends TransferEvents {
+  readonly to: (typeof conversions)[number];
+  /** Of the model, or the adapter's base model: folder, hub id or URL. */
+  readonly model: string;
+  /** Alone it is converted; with `merge` the model with it. */
+  readonly adapter?: string | undefined;
+  readonly merge?: boolean | undefined;
+  /** The file to write. */
+  readonly output: string;
+  /** Of a model's matrices. Default f16; adapters are f32. */
+  readonly dtype?: 'f16' | 'f32' | undefined;
+  /** llama.cpp's name for how the tokenizer splits text, for one that it is not known of. */
+  readonly preTokenizer?: string | undefined;
+}
+
+/** What `lowrank convert` prints. */
+export interface ConvertResult {
+  readonly output: string;
+  readonly kind: 'adapter' | 'model';
+  readonly tensors: number;
+  readonly bytes: number;
+}
+
+/** Writes an adapter, a model, or a model with an adapter merged in as one GGUF file for llama.cpp. */
+export async function convertFolders(given: ConvertOptions): Promise<ConvertResult> {
+  const options = await withFolders(given, given);
+  const { adapter, merge = false, output } = options;
+  if (merge && adapter === undefined) throw new LowrankError({ code: 'cli.conflict', what: '--merge', expected: '--adapter beside it', got: 'none' });
+  const kind = adapter === undefined || merge ? 'model' : 'adapter';
+  const file = kind === 'adapter' && adapter !== undefined ? await adapterFile(options, adapter) : await modelFile(options);
+  if ((await stat(output).catch(() => undefined))?.isDirectory() === true) throw new LowrankError({ code: 'cli.output', what: `--output ${output}`, expected: 'a file', got: 'a folder', remedy: `Name the file: ${output.replace(/\/+$/, '')}/model.gguf, for example.` });
+  await mkdir(dirname(resolve(output)), { recursive: true });
+  await writeFileAtomic(output, writeGguf(file));
+  return { output, kind, tensors: file.tensors.length, bytes: (await stat(output)).size };
+}
+
+async function adapterFile({ model, dtype, preTokenizer }: ConvertOptions, adapter: string): Promise<GgufFile> {
+  for (const [flag, value] of Object.entries({ '--dtype': dtype, '--pre-tokenizer': preTokenizer })) {
+    if (value !== undefined) throw new LowrankError({ code: 'cli.conflict', what: `${flag} with an adapter`, expected: '--merge, or no such flag', got: value, remedy: 'An adapter is written in f32 and has no tokenizer.' });
+  }
+  const config = await readJson(await openFolder(model), 'config.json');
+  return convertAdapter({ adapter: await readAdapterFolder(adapter), config, name: basename(resolve(adapter)) });
+}
+
+async function modelFile({ model, baseModel, adapter, dtype = 'f16', preTokenizer }: ConvertOptions & { readonly baseModel: string }): Promise<GgufFile> {
+  const files = await openFolder(model);
+  const stored = await openWeights(files);
+  const tensors = [...stored.tensors.values()].map(({ name, dtype: from, shape }) => ({ name, dtype: from as string, shape, read: () => stored.read(name) }));
+  return convertModel({
+    config: await readJson(files, 'config.json'),
+    generationConfig: await optionalJson(files, 'generation_config.json'),
+    tensors: adapter === undefined ? tensors : mergedTensors(tensors, await readAdapterFolder(adapter)),
+    vocabulary: { ...(await vocabularyOf(files, model)), preTokenizer },
+    name: baseModel === model ? basename(resolve(model)) : baseModel,
+    type: dtype === 'f16' ? 'F16' : 'F32',
+  });
+}
+
+async function vocabularyOf(files: ModelFiles, folder: string): Promise<VocabularyFiles> {
+  const tokenizerJson = await optionalJson(files, 'tokenizer.json');
+  const bytes = async (name: string): Promise<Uint8Array | undefined> => {
+    const source = await files.file(name);
+    return source?.read(0, await source.size());
+  };
+  const chatTemplate = await bytes('chat_template.jinja');
+  return {
+    tokenizerJson,
+    tokenizerConfig: await optionalJson(files, 'tokenizer_config.json'),
+    tokenizerModel: await bytes('tokenizer.model'),
+    addedTokens: await optionalJson(files, 'added_tokens.json'),
+    chatTemplate: chatTemplate === undefined ? undefined : new TextDecoder().decode(chatTemplate),
+    tokenizer: tokenizerJson === undefined ? undefined : await readTokenizer(folder),
+  };
+}
+
+async function optionalJson(files: ModelFiles, name: string): Promise<Json | undefined> {
+  return (await files.file(name)) === undefined ? undefined : readJson(files, name);
+}
