@@ -23,6 +23,7 @@ export default defineConfig({
         items: [
           { text: 'Getting started', link: '/gettingStarted' },
           { text: 'Command line', link: '/cli' },
+          { text: 'Models', link: '/models' },
           { text: 'Data', link: '/data' },
           { text: 'Adapters and PEFT', link: '/adapters' },
         ],
