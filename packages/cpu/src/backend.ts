@@ -123,7 +123,7 @@ class CpuBackend implements Backend {
   }
 }
 
-/** What `allocate` has given out: the plans' own parameters and threads' scratch memory are not counted. */
+/** What `allocate` has given out, in whole words: the plans' own parameters and threads' scratch memory are not counted. */
 class Ledger implements MemoryReport {
   buffers = 0;
   bytes = 0;
@@ -147,14 +147,18 @@ class CpuBuffer implements DeviceBuffer {
     readonly label: string,
   ) {
     this.address = heap.allocate(bytes, label);
-    ledger.add(1, bytes);
+    ledger.add(1, this.wholeBytes);
+  }
+
+  private get wholeBytes(): number {
+    return 4 * Math.ceil(this.bytes / 4);
   }
 
   destroy(): void {
     if (!this.alive) return;
     this.alive = false;
     this.heap.free(this.address);
-    this.ledger.add(-1, -this.bytes);
+    this.ledger.add(-1, -this.wholeBytes);
   }
 
   /** Address of a slice, checked. */

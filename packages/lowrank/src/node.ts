@@ -11,4 +11,6 @@ export { generateFolder } from './jobs/generate.js';
 export type { GenerateFolderOptions, GenerateFolderResult } from './jobs/generate.js';
 export { mergeFolders } from './jobs/merge.js';
 export type { MergeOptions, MergeResult } from './jobs/merge.js';
+export { planFineTune } from './jobs/plan.js';
+export type { PlanOptions, PlanReport } from './jobs/plan.js';
 export type { Metrics } from './metricsFile.js';

@@ -12,6 +12,7 @@ import { metricsOf } from '../metricsFile.js';
 import { convertCommand } from './convertCommand.js';
 import { describeFindings } from './describeFindings.js';
 import type { Speaker } from './io.js';
+import { planCommand } from './planCommand.js';
 import type { Actions, TrainFlags } from './program.js';
 import { duration, startProgress, transferTeller } from './progress.js';
 import type { Progress } from './progress.js';
@@ -35,6 +36,7 @@ export function makeActions(speaker: Speaker, onInterrupted: () => void): Action
       speaker.result(result, `merged ${result.merged} layers of ${result.tensors} tensors; the model lies in ${result.model}`);
     },
     convert: (flags) => convertCommand(flags, speaker, told(speaker)),
+    plan: (flags) => planCommand(flags, speaker),
     async doctor() {
       const findings = await examine();
       speaker.result(findings, describeFindings(findings));

@@ -9,6 +9,8 @@ import type { QuantizationFlags } from '../jobs/quantization.js';
 import { addConvertFlags } from './convertCommand.js';
 import type { ConvertFlags } from './convertCommand.js';
 import { choiceFlag, listFlag, numberFlag } from './numbers.js';
+import { addPlanFlags } from './planCommand.js';
+import type { PlanFlags } from './planCommand.js';
 
 /** Flags of every command. */
 export interface CommonFlags {
@@ -72,6 +74,7 @@ export interface Actions {
   generate(flags: GenerateFlags): Promise<void>;
   merge(flags: MergeFlags): Promise<void>;
   convert(flags: ConvertFlags): Promise<void>;
+  plan(flags: PlanFlags): Promise<void>;
   doctor(flags: CommonFlags): Promise<void>;
 }
 
@@ -87,6 +90,7 @@ export function makeProgram(actions: Actions): Command {
   addGenerate(program, actions);
   addMerge(program, actions);
   addConvertFlags(program.command('convert')).option('--json', jsonHelp, false).action((flags: ConvertFlags) => actions.convert(flags));
+  common(quantizing(addPlanFlags(program.command('plan')))).action((flags: PlanFlags) => actions.plan(flags));
   common(program.command('doctor').description('tell which devices there are, what they can do, and what to install')).action((flags: CommonFlags) => actions.doctor(flags));
   return program;
 }

@@ -1,0 +1,37 @@
+import { createCpuBackend } from '@lowrank/cpu';
+import { isLowrankError } from '@lowrank/errors';
+import type { BackendSpec } from '@lowrank/tensor';
+import { adapterName, listAdapters, portableSpec } from '@lowrank/webgpu';
+import { totalmem } from 'node:os';
+import type { DeviceName } from '../device.js';
+
+/** What a plan is made for. */
+export interface PlanDevice {
+  readonly name: string;
+  readonly spec: BackendSpec;
+  /** Room for all buffers together; undefined where it is not known: WebGPU does not tell a GPU's memory. */
+  readonly memoryBytes: number | undefined;
+}
+
+/** The limits that today's desktop GPUs offer through Dawn: buffers and bindings just under 2 GiB. */
+const commonLimits = { maxBufferSize: 2 ** 31 - 4, maxStorageBufferBindingSize: 2 ** 31 - 4 };
+
+/**
+ * The device to plan for: with `auto` the real GPU at hand, else one with the limits that are common; with `webgpu` whatever adapter there is, else the same;
+ * with `cpu` the CPU backend. None is opened but the last, to ask what it can do.
+ */
+export async function planDevice(device: DeviceName): Promise<PlanDevice> {
+  if (device === 'cpu') {
+    const backend = await createCpuBackend();
+    const { description, spec } = backend;
+    backend.dispose();
+    return { name: `cpu, ${description}`, spec, memoryBytes: Math.min(2 ** 32, totalmem()) };
+  }
+  const adapters = await listAdapters().catch((error: unknown) => {
+    if (isLowrankError(error)) return [];
+    throw error;
+  });
+  const found = adapters.find(({ software }) => !software) ?? (device === 'webgpu' ? adapters[0] : undefined);
+  if (found === undefined) return { name: 'a GPU with common limits (none is at hand)', spec: portableSpec(commonLimits), memoryBytes: undefined };
+  return { name: adapterName(found), spec: portableSpec(found.limits, { software: found.software }), memoryBytes: found.software ? totalmem() : undefined };
+}

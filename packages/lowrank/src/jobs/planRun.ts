@@ -1,0 +1,180 @@
+import type { EncodedRow } from '@lowrank/data';
+import { adapterFileBytes } from '@lowrank/lora';
+import type { LoraSizes } from '@lowrank/lora';
+import type { CausalModel, OutlineOptions } from '@lowrank/models';
+import { outlineModel } from '@lowrank/models';
+import { adaptedLayers } from '@lowrank/patch';
+import type { QuantizationSettings } from '@lowrank/quant';
+import { QuantizedLinear } from '@lowrank/quant';
+import { safetensorsBytes } from '@lowrank/safetensors';
+import type { PersistentData, Plan, RandomState, Tensor } from '@lowrank/tensor';
+import { planMemory, scalar, sourceOf } from '@lowrank/tensor';
+import type { BatchShape, OptimizerName, PlannedStep } from '@lowrank/trainer';
+import { planTrainStep } from '@lowrank/trainer';
+import { largestWindow } from '../windows.js';
+import { asOpenModel } from './openModel.js';
+import type { PlanDevice } from './planDevice.js';
+import { trainAdapter, trainWeights } from './trainable.js';
+
+export const planMethods = ['lora', 'qlora', 'full'] as const;
+export const planDtypes = ['bf16', 'f16', 'f32'] as const;
+
+/** A run to be planned. */
+export interface PlannedRun {
+  readonly config: Readonly<Record<string, unknown>>;
+  /** For errors and the report. */
+  readonly name: string;
+  readonly method: (typeof planMethods)[number];
+  readonly r: number;
+  readonly dropout?: number | undefined;
+  /** Names, or ['all-linear']; default: PEFT's for the model. */
+  readonly targetModules?: readonly string[] | undefined;
+  readonly batchSize: number;
+  readonly gradientAccumulation: number;
+  readonly maxLength: number;
+  readonly packing: boolean;
+  readonly checkpointing: boolean;
+  readonly optimizer: OptimizerName;
+  readonly quantization?: QuantizationSettings | undefined;
+  /** Of the matrices that are neither trained nor quantized. */
+  readonly dtype: (typeof planDtypes)[number];
+}
+
+/** What a run needs, from its compiled plan. Bytes are exact: those that the run allocates on the device. */
+export interface RunCost {
+  readonly parameters: number;
+  readonly trainableParameters: number;
+  /** The file that the run saves: the adapter's, or with `full` the model's weights. */
+  readonly file: { readonly bits16: number; readonly bits32: number };
+  readonly bytes: {
+    /** Quantized matrices with their scales. */
+    readonly quantized: number;
+    /** All other frozen weights. */
+    readonly weights: number;
+    /** What is trained, in f32. */
+    readonly trained: number;
+    readonly optimizer: number;
+    readonly gradients: number;
+    /** All other intermediates, by liveness. */
+    readonly activations: number;
+    /** Arguments, scalars, and tables of the model such as the rotary ones. */
+    readonly other: number;
+    /** All of the above. */
+    readonly peak: number;
+  };
+  /** The largest single buffer. */
+  readonly largestBuffer: number;
+  /** Of one optimizer step, multiply and add counted apart. */
+  readonly flops: number;
+  /** Kernel launches of a batch's plan. */
+  readonly steps: number;
+  /** The batches of a step. */
+  readonly window: readonly BatchShape[];
+}
+
+/**
+ * Plans a run without its weights and without a device: the model's own classes are traced over tensors that hold nothing, and the compiler's plan is read.
+ *
+ * @throws LowrankError what outlineModel, the adapters and the compiler throw
+ */
+export async function planRun(run: PlannedRun, { spec }: PlanDevice): Promise<RunCost> {
+  const { config, name, quantization, checkpointing, optimizer } = run;
+  const outline: OutlineOptions = { dtype: run.dtype, name };
+  const whole = outlineModel(config, outline);
+  const module = outlineModel(config, { ...outline, quantization });
+  const frozen = frozenWeights(module);
+  const model = asOpenModel(name, module);
+  const trainable = run.method === 'full' ? trainWeights(model) : await trainAdapter(model, { ...run, seed: 0 });
+  const random: RandomState = { seed: scalar(0, { dtype: 'u32', name: 'seed' }), step: scalar(0, { dtype: 'u32', name: 'draw' }) };
+  const window = windowOf(run);
+  const planned = planTrainStep({ spec, loss: model.trainingLoss(random), random, parameters: trainable.parameters, window, checkpointing, optimizer, clip: 1 });
+  return {
+    parameters: sizes(whole).reduce((total, [, { size }]) => total + size, 0),
+    trainableParameters: planned.vectors.reduce((total, { views }) => total + views.reduce((sum, { size }) => sum + size, 0), 0),
+    file: run.method === 'full' ? modelFile(whole) : adapterFile(module),
+    ...costOf(planned, frozen),
+    flops: planned.flops,
+    steps: planned.plans[0]?.steps.length ?? 0,
+    window,
+  };
+}
+
+/** The batches of a step over rows that are all as long as may be: what `lowrank train` would lay out. */
+function windowOf({ batchSize, gradientAccumulation, maxLength, packing }: PlannedRun): BatchShape[] {
+  const ids = new Int32Array(maxLength);
+  const row = (line: number): EncodedRow => ({ line, ids, labels: ids, labelTokens: maxLength - 1, fullLength: maxLength, promptIsPrefix: true });
+  const rows = Array.from({ length: batchSize * gradientAccumulation }, (_, at) => row(at + 1));
+  return largestWindow(rows, { batchSize, gradientAccumulation, packing, shuffle: false, steps: 1 });
+}
+
+/** Each parameter of a model once. */
+function sizes(model: CausalModel): [path: string, tensor: Tensor][] {
+  const seen = new Set<unknown>();
+  return [...model.namedParameters()].flatMap(([path, parameter]): [string, Tensor][] => {
+    if (seen.has(parameter)) return [];
+    seen.add(parameter);
+    return [[path, parameter.tensor]];
+  });
+}
+
+/** What the weights are, before training moves any of them. */
+function frozenWeights(model: CausalModel): Map<PersistentData, 'quantized' | 'weights'> {
+  const codes = new Set<Tensor>();
+  for (const [, module] of model.namedModules()) if (module instanceof QuantizedLinear) module.matrix.parts.forEach((part) => codes.add(part));
+  return new Map(sizes(model).map(([, tensor]) => [sourceOf(tensor), codes.has(tensor) ? 'quantized' : 'weights']));
+}
+
+function costOf({ plans, vectors }: PlannedStep, frozen: ReadonlyMap<PersistentData, 'quantized' | 'weights'>): Pick<RunCost, 'bytes' | 'largestBuffer'> {
+  const memory = planMemory(plans);
+  const trained = new Set<PersistentData>(vectors.map(({ parameters }) => sourceOf(parameters)));
+  const state = optimizerState(plans);
+  const bytes = { quantized: 0, weights: 0, trained: 0, optimizer: 0, gradients: 0, activations: 0, other: memory.argumentBytes };
+  for (const [stored, size] of memory.sources) {
+    const source = wholeOf(stored);
+    const kind = frozen.get(source) ?? (trained.has(source) ? 'trained' : source.name === accumulatorName ? 'gradients' : state.has(source) ? 'optimizer' : 'other');
+    bytes[kind] += size;
+  }
+  // A batch's own gradients lie among the intermediates.
+  const gradients = 4 * vectors.reduce((total, { size }) => total + size, 0);
+  bytes.gradients += gradients;
+  bytes.activations = memory.arenaBytes - gradients;
+  const largestBuffer = Math.max(...plans.flatMap(({ buffers }) => buffers.map((buffer) => buffer.bytes)));
+  return { bytes: { ...bytes, peak: memory.bytes }, largestBuffer };
+}
+
+/** A tensor that is too large for one binding lies in pieces. */
+function wholeOf(data: PersistentData & { readonly source?: PersistentData }): PersistentData {
+  return data.source ?? data;
+}
+
+/** What the trainer calls the gradients that it sums up over a window. */
+const accumulatorName = 'windowGradient';
+
+/** What AdamW's kernels read and write. */
+function optimizerState(plans: readonly Plan[]): Set<PersistentData> {
+  const found = new Set<PersistentData>();
+  for (const { buffers, steps } of plans) {
+    for (const { op, inputs } of steps) {
+      if (!op.startsWith('adamw')) continue;
+      for (const { buffer: at } of inputs) {
+        const buffer = buffers[at];
+        if (buffer?.kind === 'source') found.add(wholeOf(buffer.source));
+      }
+    }
+  }
+  return found;
+}
+
+function adapterFile(model: CausalModel): RunCost['file'] {
+  const layers = new Map<string, LoraSizes>();
+  for (const [path, layer] of adaptedLayers(model)) {
+    for (const { a } of layer.adapters.values()) layers.set(path, { rank: a.tensor.shape[0] ?? 0, inFeatures: layer.inFeatures, outFeatures: layer.outFeatures });
+  }
+  return { bits16: adapterFileBytes(layers, 'BF16'), bits32: adapterFileBytes(layers, 'F32') };
+}
+
+function modelFile(model: CausalModel): RunCost['file'] {
+  const entries = sizes(model).map(([name, { shape }]) => ({ name, shape }));
+  const bytesIn = (dtype: 'BF16' | 'F32'): number => safetensorsBytes(entries.map((entry) => ({ ...entry, dtype })), { format: 'pt' });
+  return { bits16: bytesIn('BF16'), bits32: bytesIn('F32') };
+}
