@@ -13,4 +13,6 @@ export { mergeFolders } from './jobs/merge.js';
 export type { MergeOptions, MergeResult } from './jobs/merge.js';
 export { planFineTune } from './jobs/plan.js';
 export type { PlanOptions, PlanReport } from './jobs/plan.js';
+export { quantizeFolder } from './jobs/quantize.js';
+export type { QuantizeFolderOptions, QuantizeResult } from './jobs/quantize.js';
 export type { Metrics } from './metricsFile.js';

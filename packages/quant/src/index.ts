@@ -1,6 +1,7 @@
 export { dequantizedFile } from './dequantizedFile.js';
 export { ErrorStatistics } from './errorStatistics.js';
 export type { QuantizationError } from './errorStatistics.js';
+export { widen } from './floats.js';
 export type { FloatDtype, Floats } from './floats.js';
 export { blockSizes, fourBitCodecs } from './fourBit.js';
 export type { FourBitCodec, FourBitType } from './fourBit.js';

@@ -66,9 +66,9 @@ function nearestOnGrid(map: Float32Array): Uint8Array {
   return codes;
 }
 
-/** @returns absmax, f32 [blocks] */
-export function dequantizeAbsmax({ codes, absmax, blockSize, map, offset }: NestedAbsmax): Float32Array {
-  const result = new Float32Array(codes.length);
-  for (let i = 0; i < codes.length; i++) result[i] = Math.fround((map[codes[i] ?? 0] ?? NaN) * (absmax[Math.floor(i / blockSize)] ?? NaN)) + offset;
+/** @returns absmax, f32 [blocks], or that of the blocks `first <= b < last` */
+export function dequantizeAbsmax({ codes, absmax, blockSize, map, offset }: NestedAbsmax, first = 0, last = codes.length): Float32Array {
+  const result = new Float32Array(last - first);
+  for (let block = first; block < last; block++) result[block - first] = Math.fround((map[codes[block] ?? 0] ?? NaN) * (absmax[Math.floor(block / blockSize)] ?? NaN)) + offset;
   return result;
 }

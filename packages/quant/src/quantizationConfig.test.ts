@@ -1,7 +1,7 @@
 import { readFile } from 'node:fs/promises';
 import { isLowrankError } from '@lowrank/errors';
 import { describe, expect, test } from 'vitest';
-import { isSkipped, parseQuantizationConfig, serializeQuantizationConfig } from './quantizationConfig.js';
+import { isSkipped, parseQuantizationConfig, serializeQuantizationConfig, withQuantizationConfig } from './quantizationConfig.js';
 import { goldenRoot } from './testing.js';
 
 const golden = async (name: string): Promise<unknown> => (JSON.parse(await readFile(`${goldenRoot}models/${name}/config.json`, 'utf8')) as Record<string, unknown>)['quantization_config'];
@@ -69,4 +69,15 @@ test('modules are skipped as transformers skips them', () => {
   for (const [path, name, skipped] of cases) expect([path, name, isSkipped(path, [name])]).toEqual([path, name, skipped]);
   expect(isSkipped('anything', [])).toBe(false);
   expect(() => isSkipped('a', ['('])).toThrow(/regular expression/);
+});
+
+test('a config.json keeps every character it had', () => {
+  const config = { type: 'nf4', doubleQuantization: true, computeDtype: 'bf16', skipModules: ['lm_head'] } as const;
+  const text = '{\n  "rope_theta": 10000.0,\n  "rms_norm_eps": 1e-05\n}\n';
+  const written = withQuantizationConfig(text, config);
+  expect(written).toContain('"rope_theta": 10000.0,\n  "rms_norm_eps": 1e-05,\n  "quantization_config": {\n    "_load_in_4bit": true,');
+  expect(written).toContain('"llm_int8_threshold": 6.0,');
+  expect(parseQuantizationConfig((JSON.parse(written) as Record<string, unknown>)['quantization_config'])).toEqual(config);
+  expect(JSON.parse(withQuantizationConfig('{}', config))).toHaveProperty('quantization_config');
+  for (const bad of ['{"a": 1', '[1]', 'null', written]) expect(() => withQuantizationConfig(bad, config)).toThrow(/config\.json/);
 });

@@ -38,6 +38,27 @@ export function serializeQuantizationConfig({ type, doubleQuantization, computeD
 }
 
 /**
+ * A config.json with its `quantization_config`, everything else as it was, to the character: numbers such as 10000.0 and 1e-05 keep their spelling.
+ *
+ * @param text of a config.json without one
+ * @throws LowrankError `quant.config` where that is no JSON object, or has one already
+ */
+export function withQuantizationConfig(text: string, config: QuantizationConfig, where = 'config.json'): string {
+  let json: unknown;
+  try {
+    json = JSON.parse(text);
+  } catch (cause) {
+    throw bad(where, 'JSON', cause instanceof Error ? cause.message : 'none');
+  }
+  if (typeof json !== 'object' || json === null || Array.isArray(json)) throw bad(where, 'a JSON object', json);
+  if ('quantization_config' in json) throw bad(`quantization_config in ${where}`, 'none yet', Reflect.get(json, 'quantization_config'));
+  // Python's bitsandbytes wants a float where JSON has but numbers.
+  const added = JSON.stringify(serializeQuantizationConfig(config), undefined, 2).replace('"llm_int8_threshold": 6,', '"llm_int8_threshold": 6.0,').replaceAll('\n', '\n  ');
+  const body = text.trimEnd().slice(0, -1).trimEnd();
+  return `${body}${body.endsWith('{') ? '' : ','}\n  "quantization_config": ${added}\n}\n`;
+}
+
+/**
  * Reads the `quantization_config` of a config.json.
  *
  * @param where what errors call the file

@@ -3,7 +3,7 @@ import { beforeAll, describe, expect, test } from 'vitest';
 import { ErrorStatistics } from './errorStatistics.js';
 import type { FloatDtype, Floats } from './floats.js';
 import { blockSizes } from './fourBit.js';
-import { dequantize, operandOf, quantize, quantizedBytes, Quantizer } from './quantizedTensor.js';
+import { dequantize, dequantizePart, operandOf, quantize, quantizedBytes, Quantizer } from './quantizedTensor.js';
 import type { FourBitTensor, QuantizationType, QuantizedTensor } from './quantizedTensor.js';
 import { bytesOf, digest, goldenFile, goldenJson } from './testing.js';
 import type { SafetensorsFile } from '@lowrank/safetensors';
@@ -113,9 +113,11 @@ describe('in pieces', () => {
     const one = quantizer.finish();
     const many = quantize(x, options);
     expect(digest(...operandOf(one).parts)).toBe(digest(...operandOf(many).parts));
+    const [start, whole] = [quantizer.chunkSize, dequantize(one)];
+    expect(dequantizePart(one, 0, start)).toEqual(whole.subarray(0, start));
+    expect(dequantizePart(one, start, x.length)).toEqual(whole.subarray(start));
     // The last element too is what its block's scale makes of its code.
-    const values = dequantize(one);
-    expect(Math.abs((values.at(-1) ?? NaN) - (x.at(-1) ?? NaN))).toBeLessThan(0.5);
+    expect(Math.abs((whole.at(-1) ?? NaN) - (x.at(-1) ?? NaN))).toBeLessThan(0.5);
     expect(() => new Quantizer(options).add(new Float32Array(1200 * 1003))).toThrow(/pieces of/);
   });
 });

@@ -14,6 +14,7 @@ import { describeFindings } from './describeFindings.js';
 import type { Speaker } from './io.js';
 import { planCommand } from './planCommand.js';
 import type { Actions, TrainFlags } from './program.js';
+import { quantizeCommand } from './quantizeCommand.js';
 import { duration, startProgress, transferTeller } from './progress.js';
 import type { Progress } from './progress.js';
 
@@ -37,6 +38,7 @@ export function makeActions(speaker: Speaker, onInterrupted: () => void): Action
     },
     convert: (flags) => convertCommand(flags, speaker, told(speaker)),
     plan: (flags) => planCommand(flags, speaker),
+    quantize: (flags) => quantizeCommand({ flags, speaker, onInterrupted }),
     async doctor() {
       const findings = await examine();
       speaker.result(findings, describeFindings(findings));

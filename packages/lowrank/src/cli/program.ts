@@ -9,6 +9,8 @@ import type { QuantizationFlags } from '../jobs/quantization.js';
 import { addConvertFlags } from './convertCommand.js';
 import type { ConvertFlags } from './convertCommand.js';
 import { choiceFlag, listFlag, numberFlag } from './numbers.js';
+import { addQuantizeFlags } from './quantizeCommand.js';
+import type { QuantizeFlags } from './quantizeCommand.js';
 import { addPlanFlags } from './planCommand.js';
 import type { PlanFlags } from './planCommand.js';
 
@@ -75,6 +77,7 @@ export interface Actions {
   merge(flags: MergeFlags): Promise<void>;
   convert(flags: ConvertFlags): Promise<void>;
   plan(flags: PlanFlags): Promise<void>;
+  quantize(flags: QuantizeFlags): Promise<void>;
   doctor(flags: CommonFlags): Promise<void>;
 }
 
@@ -91,6 +94,7 @@ export function makeProgram(actions: Actions): Command {
   addMerge(program, actions);
   addConvertFlags(program.command('convert')).option('--json', jsonHelp, false).action((flags: ConvertFlags) => actions.convert(flags));
   common(quantizing(addPlanFlags(program.command('plan')))).action((flags: PlanFlags) => actions.plan(flags));
+  addQuantizeFlags(program.command('quantize')).action((flags: QuantizeFlags) => actions.quantize(flags));
   common(program.command('doctor').description('tell which devices there are, what they can do, and what to install')).action((flags: CommonFlags) => actions.doctor(flags));
   return program;
 }
