@@ -28,16 +28,23 @@ export interface EncodeOptions {
   /** Rows of the model's embedding; ids must lie below. */
   readonly vocabularySize?: number;
   /** What makes text of rows of messages. */
-  readonly chatTemplate?: ChatTemplate;
+  readonly chatTemplate?: ChatTemplate | undefined;
+}
+
+export interface LoadDatasetOptions extends Omit<EncodeOptions, 'chatTemplate'> {
+  /** What makes text of rows of messages; or a way to it, which is gone only if there are such rows. */
+  readonly chatTemplate?: ChatTemplate | (() => Promise<ChatTemplate | undefined>) | undefined;
 }
 
 /** Parses a JSONL text and encodes its rows. */
 export async function loadDataset(
   input: string | AsyncIterable<string> | Iterable<string>,
   tokenizer: TextTokenizer,
-  options: EncodeOptions = {},
+  options: LoadDatasetOptions = {},
 ): Promise<Dataset> {
-  return encodeRows(await parseJsonl(input, options), tokenizer, options);
+  const rows = await parseJsonl(input, options);
+  const given = rows.some((row) => 'messages' in row) ? options.chatTemplate : undefined;
+  return encodeRows(rows, tokenizer, { ...options, chatTemplate: typeof given === 'function' ? await given() : given });
 }
 
 /**

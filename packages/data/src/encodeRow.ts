@@ -32,7 +32,7 @@ export interface EncodedRow {
  *
  * @throws LowrankError `data.noEos` where the tokenizer has no EOS; `data.noTemplate` for messages without a chat template, and what encodeChat throws
  */
-export function encodeRow(row: TextRow, tokenizer: TextTokenizer, options: { readonly maxLength?: number; readonly chatTemplate?: ChatTemplate } = {}): EncodedRow {
+export function encodeRow(row: TextRow, tokenizer: TextTokenizer, options: { readonly maxLength?: number; readonly chatTemplate?: ChatTemplate | undefined } = {}): EncodedRow {
   if ('messages' in row) return encodeChatRow(row, tokenizer, options);
   const { eosId } = tokenizer;
   if (eosId === undefined) throw noEos();
@@ -53,7 +53,7 @@ export function encodeRow(row: TextRow, tokenizer: TextTokenizer, options: { rea
   };
 }
 
-function encodeChatRow(row: ChatRow, tokenizer: TextTokenizer, { maxLength, chatTemplate }: { readonly maxLength?: number; readonly chatTemplate?: ChatTemplate }): EncodedRow {
+function encodeChatRow(row: ChatRow, tokenizer: TextTokenizer, { maxLength, chatTemplate }: { readonly maxLength?: number; readonly chatTemplate?: ChatTemplate | undefined }): EncodedRow {
   if (chatTemplate === undefined) throw noTemplate(row.line);
   const { ids, mask } = encodeChat(row.messages, { template: chatTemplate, tokenizer, tools: row.tools });
   const kept = Int32Array.from(maxLength === undefined ? ids : ids.slice(0, maxLength));

@@ -1,5 +1,5 @@
 import { LowrankError } from '@lowrank/errors';
-import type { Dataset, EncodeOptions } from './dataset.js';
+import type { Dataset, LoadDatasetOptions } from './dataset.js';
 import { loadDataset } from './dataset.js';
 import type { TextTokenizer, TokenizerOptions } from './tokenizer.js';
 import { loadTokenizer } from './tokenizer.js';
@@ -32,7 +32,7 @@ export async function readTokenizer(folder: string): Promise<TextTokenizer> {
  *
  * @throws LowrankError `data.missing`, `data.unreadable`, and what loadDataset throws
  */
-export async function readDataset(path: string, tokenizer: TextTokenizer, options: EncodeOptions = {}): Promise<Dataset> {
+export async function readDataset(path: string, tokenizer: TextTokenizer, options: LoadDatasetOptions = {}): Promise<Dataset> {
   return loadDataset(fileText(path), tokenizer, { name: path, ...options });
 }
 

@@ -6,7 +6,7 @@ export type { EncodedChat } from './chatEncode.js';
 export { readChatTemplate } from './chatFiles.js';
 export type { ChatMessage, ChatOptions, ChatTemplate, ChatTemplateOptions, RenderedChat } from './chatTemplate.js';
 export { chatTemplate, renderChat } from './chatTemplate.js';
-export type { Dataset, EncodeOptions } from './dataset.js';
+export type { Dataset, EncodeOptions, LoadDatasetOptions } from './dataset.js';
 export { encodeRows, loadDataset } from './dataset.js';
 export type { EncodedRow } from './encodeRow.js';
 export { encodeRow, ignored } from './encodeRow.js';

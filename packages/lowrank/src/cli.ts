@@ -1,10 +1,12 @@
 #!/usr/bin/env node
 import { main } from './cli/main.js';
+import { inputLines } from './cli/inputLines.js';
 
 process.exitCode = await main(process.argv.slice(2), {
   stdout: (text) => void process.stdout.write(text),
   stderr: (text) => void process.stderr.write(text),
   isTTY: process.stderr.isTTY === true,
+  lines: inputLines,
   onInterrupt(callback) {
     // The first Ctrl-C is for the command to end well; the second ends the process, as it would without us.
     process.once('SIGINT', callback);

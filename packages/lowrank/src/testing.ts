@@ -32,10 +32,12 @@ export interface Outcome {
 export interface RunOptions {
   /** Sees all of stdout so far, at each piece of it; true is a Ctrl-C. */
   readonly interruptWhen?: (stdout: string) => boolean;
+  /** Lines of the input. */
+  readonly input?: readonly string[];
 }
 
 /** Runs a command line within this process. */
-export async function runCli(argv: readonly string[], { interruptWhen }: RunOptions = {}): Promise<Outcome> {
+export async function runCli(argv: readonly string[], { interruptWhen, input }: RunOptions = {}): Promise<Outcome> {
   const outcome = { stdout: '', stderr: '' };
   const listeners = new Set<() => void>();
   const code = await main(argv, {
@@ -45,12 +47,17 @@ export async function runCli(argv: readonly string[], { interruptWhen }: RunOpti
     },
     stderr: (text) => void (outcome.stderr += text),
     isTTY: false,
+    ...(input === undefined ? {} : { lines: () => piped(input) }),
     onInterrupt(listener) {
       listeners.add(listener);
       return () => void listeners.delete(listener);
     },
   });
   return { code, ...outcome, json: <T>() => outcome.stdout.trimEnd().split('\n').map((line) => JSON.parse(line) as T) };
+}
+
+async function* piped(lines: readonly string[]): AsyncGenerator<string, void, undefined> {
+  yield* lines;
 }
 
 /** A folder that is gone after the test. */

@@ -6,11 +6,12 @@ import { evaluateFolder } from '../jobs/evaluate.js';
 import { fineTune } from '../jobs/fineTune.js';
 import type { FineTuneEvent } from '../jobs/fineTune.js';
 import type { TransferEvents } from '../jobs/folders.js';
-import { generateFolder } from '../jobs/generate.js';
 import { mergeFolders } from '../jobs/merge.js';
 import { metricsOf } from '../metricsFile.js';
 import { convertCommand } from './convertCommand.js';
+import { chatCommand } from './chatCommand.js';
 import { describeFindings } from './describeFindings.js';
+import { generateCommand } from './generateCommand.js';
 import type { Speaker } from './io.js';
 import { planCommand } from './planCommand.js';
 import type { Actions, TrainFlags } from './program.js';
@@ -27,11 +28,8 @@ export function makeActions(speaker: Speaker, onInterrupted: () => void): Action
         const result = await evaluateFolder({ ...flags, ...told(speaker), backend });
         speaker.result(result, `loss ${result.loss.toFixed(6)}, perplexity ${result.perplexity.toFixed(4)} over ${result.tokens} tokens of ${result.rows} rows`);
       }),
-    generate: (flags) =>
-      withBackend(flags.device, speaker, async (backend) => {
-        const result = await generateFolder({ ...flags, ...told(speaker), backend });
-        speaker.result(result, result.text);
-      }),
+    generate: (flags) => withBackend(flags.device, speaker, (backend) => generateCommand({ ...flags, ...told(speaker) }, { backend, speaker })),
+    chat: (flags) => withBackend(flags.device, speaker, (backend) => chatCommand({ ...flags, ...told(speaker) }, { backend, speaker })),
     async merge(flags) {
       const result = await mergeFolders({ ...flags, ...told(speaker) });
       speaker.result(result, `merged ${result.merged} layers of ${result.tensors} tensors; the model lies in ${result.model}`);

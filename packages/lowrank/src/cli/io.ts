@@ -4,6 +4,8 @@ export interface Io {
   stderr(text: string): void;
   /** Whether stderr is a terminal that a progress bar can be drawn on. */
   readonly isTTY: boolean;
+  /** Lines that are typed, or piped in; on a terminal each after `prompt`. */
+  lines?(prompt: string): AsyncIterable<string>;
   /** Calls back on Ctrl-C until the function it returns is called. */
   onInterrupt(callback: () => void): () => void;
 }

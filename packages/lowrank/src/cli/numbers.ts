@@ -7,6 +7,7 @@ export interface NumberRule {
   readonly above?: number;
   /** Exclusive upper bound. */
   readonly below?: number;
+  readonly most?: number;
 }
 
 /** A parser for one flag: text → number, or an error that names the flag, what it takes and what came. */
@@ -19,16 +20,17 @@ export function numberFlag(flag: string, rule: NumberRule = {}): (text: string) 
   };
 }
 
-function keeps(value: number, { whole = false, min, above, below }: NumberRule): boolean {
+function keeps(value: number, { whole = false, min, above, below, most }: NumberRule): boolean {
   if (whole && !Number.isSafeInteger(value)) return false;
-  return (min === undefined || value >= min) && (above === undefined || value > above) && (below === undefined || value < below);
+  return (min === undefined || value >= min) && (above === undefined || value > above) && (below === undefined || value < below) && (most === undefined || value <= most);
 }
 
-function describeRule({ whole = false, min, above, below }: NumberRule): string {
+function describeRule({ whole = false, min, above, below, most }: NumberRule): string {
   const bounds = [
     ...(min === undefined ? [] : [`of at least ${min}`]),
     ...(above === undefined ? [] : [`above ${above}`]),
     ...(below === undefined ? [] : [`below ${below}`]),
+    ...(most === undefined ? [] : [`of at most ${most}`]),
   ];
   return [whole ? 'a whole number' : 'a number', bounds.join(' and ')].filter((part) => part !== '').join(' ');
 }

@@ -8,11 +8,15 @@ import { quantizationTypes } from '../jobs/quantization.js';
 import type { QuantizationFlags } from '../jobs/quantization.js';
 import { addConvertFlags } from './convertCommand.js';
 import type { ConvertFlags } from './convertCommand.js';
+import { addChatFlags } from './chatCommand.js';
+import type { ChatFlags } from './chatCommand.js';
+import { addGenerateFlags } from './generateCommand.js';
+import type { GenerateFlags } from './generateCommand.js';
 import { choiceFlag, listFlag, numberFlag } from './numbers.js';
-import { addQuantizeFlags } from './quantizeCommand.js';
-import type { QuantizeFlags } from './quantizeCommand.js';
 import { addPlanFlags } from './planCommand.js';
 import type { PlanFlags } from './planCommand.js';
+import { addQuantizeFlags } from './quantizeCommand.js';
+import type { QuantizeFlags } from './quantizeCommand.js';
 
 /** Flags of every command. */
 export interface CommonFlags {
@@ -30,9 +34,9 @@ export interface TrainFlags extends CommonFlags, QuantizationFlags {
   batchSize: number;
   gradientAccumulation: number;
   learningRate: number;
+  optimizer: (typeof optimizers)[number];
   schedule: (typeof schedules)[number];
   warmup: number;
-  optimizer: (typeof optimizers)[number];
   weightDecay: number;
   clip: number;
   r?: number;
@@ -54,15 +58,6 @@ export interface EvalFlags extends CommonFlags, QuantizationFlags {
   maxLength?: number;
 }
 
-export interface GenerateFlags extends CommonFlags, QuantizationFlags {
-  model: string;
-  adapter?: string;
-  prompt: string;
-  maxNewTokens?: number;
-  temperature: number;
-  seed: number;
-}
-
 export interface MergeFlags extends CommonFlags {
   model: string;
   adapter: string;
@@ -73,7 +68,8 @@ export interface MergeFlags extends CommonFlags {
 export interface Actions {
   train(flags: TrainFlags): Promise<void>;
   eval(flags: EvalFlags): Promise<void>;
-  generate(flags: GenerateFlags): Promise<void>;
+  generate(flags: CommonFlags & GenerateFlags): Promise<void>;
+  chat(flags: CommonFlags & ChatFlags): Promise<void>;
   merge(flags: MergeFlags): Promise<void>;
   convert(flags: ConvertFlags): Promise<void>;
   plan(flags: PlanFlags): Promise<void>;
@@ -91,6 +87,7 @@ export function makeProgram(actions: Actions): Command {
   addTrain(program, actions);
   addEval(program, actions);
   addGenerate(program, actions);
+  addChat(program, actions);
   addMerge(program, actions);
   addConvertFlags(program.command('convert')).option('--json', jsonHelp, false).action((flags: ConvertFlags) => actions.convert(flags));
   common(quantizing(addPlanFlags(program.command('plan')))).action((flags: PlanFlags) => actions.plan(flags));
@@ -130,11 +127,11 @@ function addTrain(program: Command, actions: Actions): void {
     .option('--batch-size <rows>', 'rows of a batch', whole('--batch-size', 1), 8)
     .option('--gradient-accumulation <n>', 'batches of a step', whole('--gradient-accumulation', 1), 1)
     .option('--learning-rate <x>', 'peak learning rate of AdamW', atLeastZero('--learning-rate'), 2e-4)
+    .option('--optimizer <name>', `${optimizers.join(' or ')}: moments in 32 bits, or in 8`, choiceFlag('--optimizer', optimizers), 'adamw')
     .option('--schedule <name>', `${schedules.join(', ')}, after the warmup`, choiceFlag('--schedule', schedules), 'constant')
     .option('--warmup <steps>', 'steps over which the rate rises from 0', whole('--warmup', 0), 0)
     .option('--weight-decay <x>', 'decoupled weight decay', atLeastZero('--weight-decay'), 0)
     .option('--clip <norm>', 'largest gradient norm; 0 for no limit', atLeastZero('--clip'), 1)
-    .option('--optimizer <name>', `${optimizers.join(' or ')}: moments in 32 bits, or in 8`, choiceFlag('--optimizer', optimizers), 'adamw')
     .option('--r <rank>', 'rank of the adapters (default: 8)', whole('--r', 1))
     .option('--alpha <x>', 'the adapters count alpha/r times (default: r)', numberFlag('--alpha', { above: 0 }))
     .option('--dropout <rate>', 'dropout before the adapters (default: 0)', numberFlag('--dropout', { min: 0, below: 1 }))
@@ -162,17 +159,13 @@ function addEval(program: Command, actions: Actions): void {
 }
 
 function addGenerate(program: Command, actions: Actions): void {
-  const command = program
-    .command('generate')
-    .description('continue a prompt')
-    .requiredOption('--model <model>', modelHelp)
-    .option('--adapter <adapter>', adapterHelp)
-    .option('--prompt <text>', 'what to continue; empty begins with BOS alone', '')
-    .option('--max-new-tokens <n>', 'tokens to write at most (default: 128, or what the context leaves)', whole('--max-new-tokens', 1))
-    .option('--temperature <x>', '0 takes the likeliest token each time', atLeastZero('--temperature'), 0)
-    .option('--seed <n>', 'of the draws with a temperature', whole('--seed', 0), 0)
-    .addHelpText('after', '\nExample:\n  $ lowrank generate --model ./llama --adapter ./adapter --prompt "Once upon" --max-new-tokens 100 --temperature 0');
-  common(quantizing(command)).action((flags: GenerateFlags) => actions.generate(flags));
+  const command = program.command('generate').description('continue a prompt, or several').requiredOption('--model <model>', modelHelp).option('--adapter <adapter>', adapterHelp);
+  common(quantizing(addGenerateFlags(command))).action((flags: CommonFlags & GenerateFlags) => actions.generate(flags));
+}
+
+function addChat(program: Command, actions: Actions): void {
+  const command = program.command('chat').description("talk with a model in its chat template, and switch between adapters; lines come from the terminal or a pipe").requiredOption('--model <model>', modelHelp);
+  common(quantizing(addChatFlags(command))).action((flags: CommonFlags & ChatFlags) => actions.chat(flags));
 }
 
 function addMerge(program: Command, actions: Actions): void {

@@ -1,7 +1,8 @@
 import type { TextTokenizer } from '@lowrank/data';
-import { readTokenizer } from '@lowrank/data';
+import { readTokenizer, textStream } from '@lowrank/data';
 import { LowrankError } from '@lowrank/errors';
-import { generate } from '@lowrank/models';
+import type { CausalModel, SamplingOptions } from '@lowrank/models';
+import { createGenerator } from '@lowrank/models';
 import { backendOnce } from '../device.js';
 import type { BackendOrOpener } from '../device.js';
 import type { TransferEvents } from './folders.js';
@@ -10,7 +11,7 @@ import { openModel } from './openModel.js';
 import type { QuantizationFlags } from './quantization.js';
 import { loadAdapterInto } from './trainable.js';
 
-export interface GenerateFolderOptions extends TransferEvents, QuantizationFlags {
+export interface GenerateFolderOptions extends TransferEvents, QuantizationFlags, SamplingOptions {
   readonly backend: BackendOrOpener;
   readonly model: string;
   readonly adapter?: string;
@@ -18,36 +19,54 @@ export interface GenerateFolderOptions extends TransferEvents, QuantizationFlags
   readonly prompt: string;
   /** Default: 128, or what the model's positions leave room for. */
   readonly maxNewTokens?: number;
-  readonly temperature?: number;
-  readonly seed?: number;
+  /** Strings that end the text, which is cut before them. */
+  readonly stop?: readonly string[];
   /** Sees each token as it is made. */
-  readonly onToken?: (id: number) => void;
+  readonly onToken?: (id: number, prompt: number) => void;
+  /** Sees each piece of text as it is sure. */
+  readonly onText?: (piece: string, prompt: number) => void;
 }
 
 /** What `lowrank generate` prints: what was written, without the prompt. */
 export interface GenerateFolderResult {
   readonly text: string;
+  /** Where a stop string ended the text, up to the token that completed it. */
   readonly ids: readonly number[];
 }
 
 /** Continues a prompt with a model folder, with or without an adapter folder; ends at EOS. */
 export async function generateFolder(given: GenerateFolderOptions): Promise<GenerateFolderResult> {
+  const [result = { text: '', ids: [] }] = await generateBatch({ ...given, prompts: [given.prompt] });
+  return result;
+}
+
+/** Continues several prompts side by side. */
+export async function generateBatch(given: Omit<GenerateFolderOptions, 'prompt'> & { readonly prompts: readonly string[] }): Promise<GenerateFolderResult[]> {
   const options = await withFolders(given, given);
-  const { temperature, seed, onToken } = options;
   const tokenizer = await readTokenizer(options.model);
   const backend = backendOnce(options.backend);
   const model = await openModel(options.model, { ...options, backend });
   const { module, contextLength } = model;
   if (options.adapter !== undefined) await loadAdapterInto(model, options.adapter);
-  const prompt = promptIds(options.prompt, tokenizer);
-  const maxNewTokens = options.maxNewTokens ?? Math.max(1, Math.min(128, contextLength - prompt.length));
-  const stopIds = [...new Set([...(tokenizer.eosId === undefined ? [] : [tokenizer.eosId]), ...module.shape.eosIds])];
-  const [ids = []] = await generate(module, { backend: await backend(), prompts: [prompt] }, { maxNewTokens, temperature, seed, stopIds, onToken });
-  return { text: continuation(tokenizer, prompt, ids), ids };
+  const prompts = options.prompts.map((prompt) => promptIds(prompt, tokenizer));
+  const longest = Math.max(...prompts.map(({ length }) => length));
+  const maxNewTokens = options.maxNewTokens ?? Math.max(1, Math.min(128, contextLength - longest));
+  const generator = createGenerator(module, { backend: await backend() });
+  try {
+    const texts = await generator.generate(prompts, { ...options, maxNewTokens, stopIds: endIds(tokenizer, module), stopStrings: options.stop, text: (prompt) => textStream(tokenizer, prompt) });
+    return texts.map(({ text, ids }) => ({ text, ids }));
+  } finally {
+    await generator.dispose();
+  }
+}
+
+/** Tokens that end a text, of the tokenizer and of the model. */
+export function endIds({ eosId }: TextTokenizer, { shape }: CausalModel): number[] {
+  return [...new Set([...(eosId === undefined ? [] : [eosId]), ...shape.eosIds])];
 }
 
 /** BOS where the tokenizer adds one, and the text; nothing behind it, as rows are made for training. */
-export function promptIds(text: string, tokenizer: TextTokenizer): number[] {
+function promptIds(text: string, tokenizer: TextTokenizer): number[] {
   const { bosId, addsBos } = tokenizer;
   if (text === '') {
     if (bosId !== undefined) return [bosId];
@@ -55,11 +74,4 @@ export function promptIds(text: string, tokenizer: TextTokenizer): number[] {
   }
   const ids = tokenizer.encode(text, { addSpecialTokens: false });
   return addsBos && bosId !== undefined ? [bosId, ...ids] : ids;
-}
-
-/** Decoded behind the prompt: alone, the first token would lose the space before it. */
-function continuation(tokenizer: TextTokenizer, prompt: readonly number[], ids: readonly number[]): string {
-  const before = tokenizer.decode(prompt);
-  const all = tokenizer.decode([...prompt, ...ids]);
-  return all.startsWith(before) ? all.slice(before.length) : tokenizer.decode(ids);
 }

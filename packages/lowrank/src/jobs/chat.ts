@@ -1,0 +1,227 @@
+import { readFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import type { ChatMessage, ChatTemplate, TextTokenizer } from '@lowrank/data';
+import { readChatTemplate, readTokenizer, renderChat, textStream } from '@lowrank/data';
+import { LowrankError } from '@lowrank/errors';
+import type { Generator, SamplingOptions } from '@lowrank/models';
+import { createGenerator } from '@lowrank/models';
+import { loadAdapter, setActiveAdapters } from '@lowrank/patch';
+import { backendOnce } from '../device.js';
+import type { BackendOrOpener } from '../device.js';
+import type { TransferEvents } from './folders.js';
+import { withFolders } from './folders.js';
+import { endIds } from './generate.js';
+import { openModel } from './openModel.js';
+import type { OpenModel } from './openModel.js';
+import type { QuantizationFlags } from './quantization.js';
+import { readAdapterFolder } from './trainable.js';
+
+export interface ChatFolderOptions extends TransferEvents, QuantizationFlags, SamplingOptions {
+  readonly backend: BackendOrOpener;
+  readonly model: string;
+  /** PEFT folders by the name that they are called in the chat; the first is used first. */
+  readonly adapters?: Readonly<Record<string, string>>;
+  /** A Jinja file in place of the model's own chat template. */
+  readonly template?: string;
+  /** Variables that the template knows, such as `enable_thinking`. */
+  readonly variables?: Readonly<Record<string, unknown>>;
+  readonly system?: string;
+  /** Of one answer; default 512, or what the model's positions leave room for. */
+  readonly maxNewTokens?: number;
+  /** Strings that end an answer, besides the end of a turn in the template. */
+  readonly stop?: readonly string[];
+}
+
+export interface AnswerOptions {
+  readonly onText?: (piece: string) => void;
+  /** Ends the answer; what was said stays said. */
+  readonly signal?: AbortSignal;
+}
+
+export interface Answer {
+  readonly text: string;
+  readonly ids: readonly number[];
+  readonly endedBy: 'token' | 'string' | 'length' | 'signal';
+  /** Earlier turns that were left out, since the model's positions did not hold them. */
+  readonly forgotten: number;
+}
+
+/** A conversation with a model. */
+export interface ChatSession {
+  readonly messages: readonly ChatMessage[];
+  /** Names to choose from. */
+  readonly adapters: readonly string[];
+  /** undefined: the base model alone. */
+  readonly adapter: string | undefined;
+  /** @throws LowrankError `cli.noAdapter` */
+  use(adapter: string | undefined): void;
+  /** Forgets the turns; the system message stays. */
+  reset(): void;
+  /** Sets the system message, or takes it away, and forgets the turns. */
+  system(text: string | undefined): void;
+  /** A user's turn and the model's. A turn that fails is not kept. */
+  say(text: string, options?: AnswerOptions): Promise<Answer>;
+  dispose(): Promise<void>;
+}
+
+/**
+ * Opens a chat with a model folder. Each adapter gets a generator of its own, made when it is first used and kept: switching compiles nothing that was compiled before.
+ *
+ * @throws LowrankError `cli.noTemplate` where the model has no chat template and none is given
+ */
+export async function openChat(given: ChatFolderOptions): Promise<ChatSession> {
+  const options = await withFolders(given, given);
+  const template = await readChatTemplate(options.model, { file: options.template });
+  if (template === undefined) throw noTemplate(options.model);
+  const tokenizer = await readTokenizer(options.model);
+  const backend = backendOnce(options.backend);
+  const model = await openModel(options.model, { ...options, backend });
+  const adapters = Object.keys(options.adapters ?? {});
+  for (const [name, place] of Object.entries(options.adapters ?? {})) {
+    const { adapter } = await withFolders({ model: options.model, adapter: place }, options);
+    loadAdapter(model.module, await readAdapterFolder(adapter), { name, outputPath: model.module.outputPath });
+  }
+  const ends = await endsOf(model, template, tokenizer);
+  const open = await backend();
+  return new Chat({ ...options, tokenizer, chatTemplate: template, openedModel: model, adapterNames: adapters, ...ends, createGenerator: () => createGenerator(model.module, { backend: open }) });
+}
+
+interface ChatParts extends Omit<ChatFolderOptions, 'template'>, Ends {
+  readonly tokenizer: TextTokenizer;
+  readonly chatTemplate: ChatTemplate;
+  readonly openedModel: OpenModel;
+  readonly adapterNames: readonly string[];
+  createGenerator(): Generator;
+}
+
+class Chat implements ChatSession {
+  messages: ChatMessage[] = [];
+  adapter: string | undefined;
+  readonly adapters: readonly string[];
+  private readonly generators = new Map<string | undefined, Generator>();
+  private turn = 0;
+
+  constructor(private readonly parts: ChatParts) {
+    this.adapters = parts.adapterNames;
+    this.adapter = this.adapters[0];
+    this.system(parts.system);
+  }
+
+  use(adapter: string | undefined): void {
+    if (adapter !== undefined && !this.adapters.includes(adapter)) {
+      throw new LowrankError({ code: 'cli.noAdapter', what: `the adapter ${adapter}`, expected: this.adapters.length === 0 ? 'none, since the chat was opened without adapters' : `one of ${this.adapters.join(', ')}, or none`, got: 'an unknown name', remedy: 'Give adapters as --adapter name=FOLDER.' });
+    }
+    this.adapter = adapter;
+  }
+
+  reset(): void {
+    this.messages = this.messages.filter(({ role }) => role === 'system');
+  }
+
+  system(text: string | undefined): void {
+    this.messages = text === undefined || text === '' ? [] : [{ role: 'system', content: text }];
+  }
+
+  async say(text: string, { onText, signal }: AnswerOptions = {}): Promise<Answer> {
+    const { tokenizer, openedModel, stopIds, stopStrings, stop = [], seed = 0, temperature, topK, topP, minP, repetitionPenalty } = this.parts;
+    const wanted = this.parts.maxNewTokens ?? Math.min(512, Math.floor(openedModel.contextLength / 2));
+    const { messages, prompt, forgotten } = this.fit([...this.messages, { role: 'user', content: text }], wanted);
+    const maxNewTokens = Math.min(wanted, openedModel.contextLength - prompt.length);
+    const [answer] = await this.generator().generate([prompt], {
+      temperature,
+      topK,
+      topP,
+      minP,
+      repetitionPenalty,
+      seed: (seed + this.turn++) % 2 ** 32,
+      maxNewTokens,
+      stopIds,
+      stopStrings: [...stopStrings, ...stop],
+      text: (ids) => textStream(tokenizer, ids),
+      onText: (piece) => onText?.(piece),
+      signal,
+      reusePrefix: true,
+    });
+    const { text: said, ids, endedBy } = answer ?? { text: '', ids: [], endedBy: 'length' as const };
+    this.messages = [...messages, { role: 'assistant', content: said }];
+    return { text: said, ids, endedBy, forgotten };
+  }
+
+  async dispose(): Promise<void> {
+    for (const generator of this.generators.values()) await generator.dispose();
+    this.generators.clear();
+    this.parts.openedModel.module.dispose();
+  }
+
+  /** A generator traces the model as it is at its first request of a kind, so the adapter is set before each. */
+  private generator(): Generator {
+    if (this.adapters.length > 0) setActiveAdapters(this.parts.openedModel.module, this.adapter === undefined ? [] : [this.adapter]);
+    const made = this.generators.get(this.adapter) ?? this.parts.createGenerator();
+    this.generators.set(this.adapter, made);
+    return made;
+  }
+
+  /** The chat as tokens; while it leaves too little room for an answer, the oldest turn of user and assistant goes. */
+  private fit(messages: readonly ChatMessage[], wanted: number): { messages: readonly ChatMessage[]; prompt: number[]; forgotten: number } {
+    const { tokenizer, chatTemplate, openedModel, variables } = this.parts;
+    let kept = messages;
+    for (let forgotten = 0; ; forgotten++) {
+      const prompt = tokenizer.encode(renderChat(kept, { template: chatTemplate, addGenerationPrompt: true, variables }), { addSpecialTokens: false });
+      const least = Math.min(wanted, Math.max(1, Math.floor(openedModel.contextLength / 4)));
+      if (prompt.length + least <= openedModel.contextLength) return { messages: kept, prompt, forgotten };
+      const first = kept.findIndex(({ role }) => role !== 'system');
+      const next = kept.findIndex(({ role }, at) => at > first && role === 'user');
+      if (next < 0) throw new LowrankError({ code: 'cli.chatTooLong', what: 'this message', expected: `at most ${openedModel.contextLength - least} tokens, so that ${least} of the model's ${openedModel.contextLength} positions are left for the answer`, got: String(prompt.length), remedy: 'Shorten the message or the system message.' });
+      kept = [...kept.slice(0, first), ...kept.slice(next)];
+    }
+  }
+}
+
+interface Ends {
+  readonly stopIds: readonly number[];
+  readonly stopStrings: readonly string[];
+}
+
+/** What ends an answer: EOS by all its names, and what the template writes behind an assistant's turn. */
+async function endsOf({ folder, module }: OpenModel, template: ChatTemplate, tokenizer: TextTokenizer): Promise<Ends> {
+  const stopIds = new Set([...endIds(tokenizer, module), ...(await generationConfigEnds(folder))]);
+  const written = behindAnswer(template);
+  const [first] = tokenizer.encode(written, { addSpecialTokens: false });
+  // A control token is never part of an answer's text; other text is looked for in it.
+  const isControl = first !== undefined && tokenizer.decode([first]) === '' && tokenizer.decode([first], { skipSpecialTokens: false }) !== '';
+  if (isControl) stopIds.add(first);
+  return { stopIds: [...stopIds], stopStrings: isControl || written.trim() === '' ? [] : [written.trimEnd()] };
+}
+
+/** What stands between an assistant's words and the next user's, or behind them. */
+function behindAnswer(template: ChatTemplate): string {
+  const [question, answer, next] = ['question', '1a9f3c', '7e2b8d'];
+  const chat = [{ role: 'user', content: question }, { role: 'assistant', content: answer }];
+  const after = (messages: readonly ChatMessage[]): string => {
+    const text = renderChat(messages, { template });
+    return text.slice(text.lastIndexOf(answer) + answer.length);
+  };
+  const own = after(chat);
+  if (own.trim() !== '') return own;
+  return after([...chat, { role: 'user', content: next }]).split(next)[0] ?? '';
+}
+
+async function generationConfigEnds(folder: string): Promise<number[]> {
+  const text = await readFile(join(folder, 'generation_config.json'), 'utf8').catch(() => '{}');
+  try {
+    const { eos_token_id: ids } = JSON.parse(text) as { eos_token_id?: unknown };
+    return [ids].flat().filter((id) => typeof id === 'number');
+  } catch {
+    return [];
+  }
+}
+
+function noTemplate(folder: string): LowrankError {
+  return new LowrankError({
+    code: 'cli.noTemplate',
+    what: `the model ${folder}`,
+    expected: 'a chat template: chat_template.jinja, or "chat_template" in tokenizer_config.json',
+    got: 'none, as base models have none',
+    remedy: "Give one with --template FILE, such as the chat_template.jinja of the model's instruct variant; or use `lowrank generate`.",
+  });
+}
