@@ -59,6 +59,8 @@ export interface Operand extends Spec {
 export interface PersistentData {
   readonly name: string;
   readonly bytes: number;
+  /** The tensor that this is some rows of. */
+  readonly source?: PersistentData;
   /** Its buffer on a backend, moved there by the first call. */
   on(memory: DeviceMemory): DeviceBuffer;
   dispose(): void;

@@ -16,7 +16,9 @@ import { packPieces } from './ops/view.js';
 import { inPlacePairs } from './plan/layout.js';
 import { bytesOf } from './plan/program.js';
 import { topological } from './reference.js';
+import { isLarge } from './rowPieces.js';
 import { sizeOf } from './shape.js';
+import type { Source } from './source.js';
 import type { HostTensor, Trace } from './trace.js';
 
 export interface UnplannedOptions {
@@ -26,7 +28,8 @@ export interface UnplannedOptions {
 
 /**
  * Runs a trace op by op: no passes, a buffer per value, a submit per op, nothing shared with the planner but the kernels. Slow; it exists so that a planned
- * run can be compared with something simpler, and to name the first op that yields a non-finite value.
+ * run can be compared with something simpler, and to name the first op that yields a non-finite value. Persistent tensors beyond one binding are read by pieces; computed values of
+ * that size, and what depends on them, are left out.
  */
 export async function runUnplanned(backend: Backend, trace: Trace, inputs: Readonly<Record<string, HostTensor>>, options: UnplannedOptions = {}): Promise<Record<string, HostArray>> {
   const executor = new Executor(backend);
@@ -36,17 +39,18 @@ export async function runUnplanned(backend: Backend, trace: Trace, inputs: Reado
     for (const node of topological(wanted)) {
       if (node.kind !== 'op') continue;
       await executor.evaluate(node);
+      if (executor.leftOut(node)) continue;
       for (const [index, spec] of node.outputs.entries()) {
         const goOn = (await options.onValue?.(node, index, () => executor.read({ node, index, spec }))) ?? true;
         if (!goOn) return {};
       }
     }
     const results: Record<string, HostArray> = {};
-    for (const { name, tensor } of trace.outputs) results[name] = await executor.read({ node: tensor.node, index: tensor.index, spec: tensor.spec });
+    for (const { name, tensor } of trace.outputs) if (!executor.leftOut(tensor.node)) results[name] = await executor.read({ node: tensor.node, index: tensor.index, spec: tensor.spec });
     // All values are computed before the first assignment, so that each of them saw the old state.
     const values: HostArray[] = [];
-    for (const { value } of trace.effects) values.push(await executor.read({ node: value.node, index: value.index, spec: value.spec }));
-    trace.effects.forEach(({ target }, at) => executor.overwrite(target, values[at]));
+    for (const { value } of trace.effects) if (!executor.leftOut(value.node)) values.push(await executor.read({ node: value.node, index: value.index, spec: value.spec }));
+    trace.effects.filter(({ value }) => !executor.leftOut(value.node)).forEach(({ target }, at) => executor.overwrite(target, values[at]));
     await backend.finish();
     return results;
   } finally {
@@ -66,6 +70,7 @@ interface Slot {
 class Executor {
   private readonly slots = new Map<Node, Slot[]>();
   private readonly own: DeviceBuffer[] = [];
+  private readonly missing = new Set<Node>();
 
   constructor(private readonly backend: Backend) {}
 
@@ -76,9 +81,19 @@ class Executor {
     this.slots.set(node, [slot]);
   }
 
+  /** True for a value that was not computed, since it or what it is made of is larger than one binding. */
+  leftOut(node: Node): boolean {
+    return this.missing.has(node);
+  }
+
   async evaluate(node: OpNode): Promise<void> {
+    const large = node.op.alias === undefined && node.outputs.some((spec) => isLarge(spec, this.backend.spec));
+    if (large || node.inputs.some((input) => this.missing.has(input.node))) {
+      this.missing.add(node);
+      return;
+    }
     if (node.op.alias !== undefined) return this.view(node, node.op.alias(node.attrs));
-    if (node.inputs.some((input) => this.isLarge(input))) return this.evaluateInPieces(node);
+    if (node.inputs.some((input) => this.placeOf(input.node) !== undefined)) return this.evaluateInPieces(node);
     const inputs = node.inputs.map((input) => this.slotOf(input));
     const outputs = node.outputs.map((spec) => this.allocate(spec));
     if (node.op.inPlaceOnly === true) await this.putInPlace(node, inputs, outputs);
@@ -90,7 +105,7 @@ class Executor {
   private async view(node: OpNode, start: number): Promise<void> {
     const [input] = node.inputs;
     // A view of data in several buffers is no slice: whoever reads it leaves that to the planner.
-    if (input === undefined || this.isLarge(input)) return;
+    if (input === undefined || this.placeOf(input.node) !== undefined) return;
     const base = this.slotOf(input);
     const [spec = base.spec] = node.outputs;
     const offset = base.offset + start * bytesPerElement(spec.dtype);
@@ -99,10 +114,12 @@ class Executor {
   }
 
   /** Persistent data in several buffers, or a view of such. */
-  private isLarge({ node }: Tensor): boolean {
-    if (node.kind === 'source') return node.piecesOn(this.backend.spec) !== undefined;
+  private placeOf(node: Node): { readonly source: Source; readonly offset: number } | undefined {
+    if (node.kind === 'source') return node.piecesOn(this.backend.spec) === undefined ? undefined : { source: node, offset: 0 };
     const [base] = node.kind === 'op' && node.op.alias !== undefined ? node.inputs : [];
-    return base !== undefined && this.isLarge(base);
+    const place = base === undefined ? undefined : this.placeOf(base.node);
+    if (place === undefined || node.kind !== 'op') return undefined;
+    return { ...place, offset: place.offset + (node.op.alias?.(node.attrs) ?? 0) * bytesPerElement(place.source.spec.dtype) };
   }
 
   /** An op on tensors beyond one binding is left to the planner, alone. */
@@ -110,7 +127,7 @@ class Executor {
     const lent: Tensor[] = [];
     const inputs: Tensor[] = [];
     for (const input of node.inputs) {
-      if (this.isLarge(input) || input.node.kind === 'scalar') inputs.push(input);
+      if (this.placeOf(input.node) !== undefined || input.node.kind === 'scalar') inputs.push(input);
       else inputs.push(lent[lent.push(tensor(await this.read(input), input.shape, { dtype: input.dtype })) - 1] ?? input);
     }
     const alone = compile(this.backend, () => Object.fromEntries(applyAll(node.op, inputs, node.attrs).map((output, at) => [`${at}`, output])), { fusion: false });
@@ -126,6 +143,8 @@ class Executor {
   }
 
   async read({ node, index, spec }: { node: Node; index: number; spec: Spec }): Promise<HostArray> {
+    const place = this.slots.has(node) ? undefined : this.placeOf(node);
+    if (place !== undefined) return hostArray(spec.dtype, await place.source.read(place.offset, sizeOf(spec.shape) * bytesPerElement(spec.dtype)), 0, sizeOf(spec.shape));
     const slot = this.slotOf({ node, index, spec });
     const bytes = sizeOf(spec.shape) * bytesPerElement(spec.dtype);
     return hostArray(spec.dtype, await this.backend.read(slot.memory, slot.offset, bytes), 0, sizeOf(spec.shape));

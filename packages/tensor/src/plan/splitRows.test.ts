@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest';
 import type { Backend, DType, HostArray, Tensor } from '../index.js';
 import {
-  adamw, adamw8bit, add, argmax, assign, compile, embedding, EncodedMatrix, fromNumbers, grad, linear, linearCrossEntropy, matmul, momentMaps, mul, permute, persistent, planMemory, planCost, readTensor, ReferenceBackend, reshape, Rng, rows, runUnplanned, scalar, squaredNorm, sum,
+  adamw, adamw8bit, add, argmax, assign, compile, embedding, EncodedMatrix, fromNumbers, grad, linear, linearCrossEntropy, matmul, momentMaps, mul, permute, persistent, planMemory, planCost, readTensor, ReferenceBackend, reshape, Rng, rows, runUnplanned, scalar, sourceOf, squaredNorm, sum,
   tensor, viewAt,
 } from '../index.js';
 
@@ -117,6 +117,7 @@ test('a frozen table costs a plan its bytes once, and no copy', () => {
   expect(planCost(plan)).toMatchObject({ sourceBytes: 9600, arenaBytes: expect.any(Number) });
   expect(planCost(plan).arenaBytes).toBeLessThan(3 * 300 * 4 + 2048);
   expect(planCost(plan).flops).toBe(2 * 16 * 300);
+  expect([...planMemory([plan, plan]).sources]).toEqual([[sourceOf(w), 9600]]);
 });
 
 test('the unplanned executor takes large tensors too', async () => {
@@ -129,6 +130,27 @@ test('the unplanned executor takes large tensors too', async () => {
     return runUnplanned(backend, step.trace({ ids: { shape: [tokens], dtype: 'i32' }, labels: { shape: [tokens], dtype: 'i32' } }), { ids, labels });
   };
   expectEqual(await run(new ReferenceBackend(small)), await run(new ReferenceBackend()));
+});
+
+test('the unplanned executor leaves out what is computed and too large, and shows all else', async () => {
+  const backend = new ReferenceBackend(small);
+  const w = table(300, 8);
+  const seen: string[] = [];
+  const step = compile(backend, ({ ids: i = w, labels: l = w }) => {
+    const view = reshape(w, [300, 8]);
+    const loss = linearCrossEntropy(embedding(view, i), view, l);
+    const [dTable = w] = grad(loss, [view]);
+    return { loss, dTable, norm: squaredNorm(dTable) };
+  });
+  const results = await runUnplanned(backend, step.trace({ ids: { shape: [tokens], dtype: 'i32' }, labels: { shape: [tokens], dtype: 'i32' } }), { ids, labels }, {
+    onValue: async (node, _, read) => {
+      seen.push(`${node.op.name} ${(await read()).length}`);
+      return true;
+    },
+  });
+  expect(Object.keys(results)).toEqual(['loss']);
+  expect(seen).toContain('view 2400');
+  expect(seen.some((value) => value.startsWith('scatterAddRows'))).toBe(false);
 });
 
 test('what cannot be cut is refused by name', async () => {
