@@ -9,7 +9,7 @@ import sys
 
 import torch
 from common import GOLDEN, IGNORE, madeBy, setUp, writeJson, writeTensors
-from llamaParts import loadModel, lossSum, makeTokenizer, saveModel, savePeft
+from llamaParts import gradNorms, loadModel, lossSum, makeTokenizer, saveModel, savePeft
 from peft import LoraConfig, PeftModel, get_peft_model
 from transformers import AutoConfig, AutoModelForCausalLM
 
@@ -107,15 +107,16 @@ def makeVariant(name: str, tokenizer) -> None:
     total, count = lossSum(peft, asked)
     loss = total / count
     loss.backward()
-    with torch.no_grad():
-        baseTotal, _ = lossSum(loadModel(folder), asked)
+    base = loadModel(folder)
+    baseTotal, _ = lossSum(base, asked)
+    (baseTotal / count).backward()
     gradients = {f"grad.{key.replace('.default', '')}": p.grad for key, p in peft.named_parameters() if p.requires_grad}
     tensors = {
         "ids": ids.int(), "labels": asked["labels"].int(), "base.logits": logitsOf(folder, ids), "base.short": logitsOf(folder, ids[:, :SHORT]),
         "adapter.logits": logitsOf(folder, ids, folder / "adapter"), **gradients,
     }  # fmt: skip
     writeTensors(folder / "answers.safetensors", tensors, "families.py")
-    writeJson(folder / "answers.json", {"madeBy": madeBy("families.py"), "tokens": count, "base": {"loss": (baseTotal / count).item()}, "adapter": {"loss": loss.item()}})
+    writeJson(folder / "answers.json", {"madeBy": madeBy("families.py"), "tokens": count, "base": {"loss": (baseTotal / count).item(), "gradNorms": gradNorms(base.named_parameters())}, "adapter": {"loss": loss.item()}})
     top = tensors["base.logits"].topk(2).values
     size = sum(f.stat().st_size for f in folder.rglob("*") if f.is_file())
     print(f"{name}: base loss {baseTotal / count:.4f}, with adapter {loss:.4f}, {len(gradients)} gradients, median lead {(top[..., 0] - top[..., 1]).median():.3f}, {size // 1024} KiB")

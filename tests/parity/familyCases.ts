@@ -7,7 +7,7 @@ import { loadAdapter, withoutAdapters } from '@lowrank/patch';
 import { fileSource, openSafetensors } from '@lowrank/safetensors';
 import type { SafetensorsFile } from '@lowrank/safetensors';
 import type { Backend, Tensor } from '@lowrank/tensor';
-import { add, compile, grad, mul, reshape, Rng, tensor } from '@lowrank/tensor';
+import { add, compile, grad, mul, reshape, Rng, sqrt, squaredNorm, tensor } from '@lowrank/tensor';
 import { expect } from 'vitest';
 
 /** Tiny checkpoints of parity/families.py, and the adapted layers of one of their decoder layers. A new family is a line there and a line here. */
@@ -41,7 +41,7 @@ export const familyFolder = (name: string): string => fileURLToPath(new URL(`../
 
 interface Answers {
   readonly tokens: number;
-  readonly base: { readonly loss: number };
+  readonly base: { readonly loss: number; readonly gradNorms: Readonly<Record<string, number>> };
   readonly adapter: { readonly loss: number };
 }
 
@@ -91,6 +91,27 @@ export async function expectFamilyParity(backend: Backend, name: string): Promis
   for (const key of keys) expectGradient(results.get(key), await floats(key), `${name}, ${key}`);
   expect(trained.length).toBe(keys.length);
   expect(new Set(keys.map((key) => key.split('.').at(-3)))).toEqual(new Set(families[name]));
+  await step.dispose();
+  model.dispose();
+}
+
+/** The gradient of every weight, embeddings, norms and biases included, has transformers' norm: what training all of a model stands on. */
+export async function expectWeightGradients(backend: Backend, name: string): Promise<void> {
+  const folder = familyFolder(name);
+  const { tokens, base } = JSON.parse(await readFile(`${folder}/answers.json`, 'utf8')) as Answers;
+  const model = await loadModel(await openFolder(folder));
+  const batch = await batchOf(await openSafetensors(fileSource(`${folder}/answers.safetensors`)));
+  const named = [...model.namedParameters()];
+  const step = compile(backend, () => {
+    const gradients = grad(mul(model.loss(batch), 1 / tokens), named.map(([, { tensor: weight }]) => weight));
+    return Object.fromEntries(named.map(([path], at) => [path, sqrt(squaredNorm(gradients[at] ?? batch.ids))]));
+  });
+  const norms: Record<string, number> = {};
+  // transformers calls GPT-NeoX's head as all others.
+  for (const [path, value] of Object.entries(await step.run())) norms[path.replace('embed_out', 'lm_head')] = (await value)[0] ?? NaN;
+  expect(Object.keys(norms).sort()).toEqual(Object.keys(base.gradNorms).sort());
+  const off = Object.entries(base.gradNorms).filter(([path, want]) => !(Math.abs((norms[path] ?? NaN) - want) < 1e-4 * want + 1e-7));
+  expect(off).toEqual([]);
   await step.dispose();
   model.dispose();
 }

@@ -128,8 +128,10 @@ test('without rotary positions, where a token stands does not matter but for wha
   expect(a).toEqual(b);
 });
 
-test('a prefix does not go with a window', () => {
+test('a prefix goes with a window that holds it and the row, and with no smaller one', () => {
   const attention = new Attention({ q: new Linear(q), k: new Linear(k), v: new Linear(v), o: new Linear(o) }, { ...sizes, window: 3 });
   attention.prefix = () => ({ keys: persistent([1, 2, 1, 4]), values: persistent([1, 2, 1, 4]) });
-  expect(() => attention.forward(random(9, [1, 2, sizes.width]), { positions: places([0, 1]) })).toThrow(/prefix.*window of 3/);
+  const forward = (length: number): Tensor => attention.forward(random(9, [1, length, sizes.width]), { positions: places(Array.from({ length }, (_, at) => at)) });
+  expect(forward(1).shape).toEqual([1, 1, sizes.width]);
+  expect(() => forward(2)).toThrow(/prefix.*window of 3.*got 4 positions/);
 });

@@ -54,11 +54,13 @@ export abstract class AttentionBase extends Module {
       return attention(q, keys, values, { lengths, ...scores });
     }
     if (this.prefix === undefined) return attention(q, k, v, { segments, ...scores });
-    if (scores.window !== undefined && scores.window > 0) {
-      throw new LowrankError({ code: 'nn.prefix', what: 'attention with a key/value prefix', expected: 'no sliding window, which would cut the prefix off', got: `a window of ${scores.window}`, remedy: 'Use another adapter method for this model.' });
-    }
     const prefix = this.prefix();
+    const [keys, values] = [concat([prefix.keys, k], 1), concat([prefix.values, v], 1)];
+    const { window = 0 } = scores;
+    if (window > 0 && window < (keys.shape[1] ?? 0)) {
+      throw new LowrankError({ code: 'nn.prefix', what: 'attention with a key/value prefix', expected: `rows that fit the sliding window of ${window} positions together with the prefix`, got: `${keys.shape[1]} positions`, remedy: 'Shorten the rows, or use another adapter method for this model.' });
+    }
     // Aligned at the end, so that every query sees the whole prefix before its own row.
-    return attention(q, concat([prefix.keys, k], 1), concat([prefix.values, v], 1), scores);
+    return attention(q, keys, values, scores);
   }
 }
