@@ -4,7 +4,7 @@
  * A matrix is known by the address of its description: [0 kind (0 block4, 1 rows8), 1 codes, 2 end of the codes, 3 absmax, 4 nested (or 0), 5 blockSize, 6 nestedBlockSize,
  * 7 columns, 8..23 table as f32, 24..39 the same 64 bytes as four planes: byte 0 of every value, byte 1, …], as `../kernels/encoded.ts` writes it.
  */
-import { load1, scratch } from './common';
+import { load1, madd, scratch, sum4 } from './common';
 import { packColumns } from './gemm';
 
 const TABLE: usize = 32;
@@ -90,7 +90,52 @@ export function decodeRun(e: usize, start: i32, count: i32, out: usize): void {
   }
 }
 
-/** The same for codes of 8 bits with an absmax per row: code·absmax·(1/127). */
+/**
+ * Σ x[i]·b[start + i] over a row of codes: sums over the codes' values, scaled once per block. Only where `canDot`: elsewhere the run is decoded first.
+ */
+export function dotCodes(e: usize, start: i32, count: i32, x: usize): f32 {
+  const codes = load<usize>(e, 4), blockSize = load<i32>(e, 20);
+  const plane0 = v128.load(e + PLANES), plane1 = v128.load(e + PLANES, 16), plane2 = v128.load(e + PLANES, 32), plane3 = v128.load(e + PLANES, 48);
+  const nibble = i8x16.splat(15);
+  let block = start / blockSize;
+  let left = (block + 1) * blockSize - start;
+  let at = codes + <usize>(start >> 1);
+  let total = f32x4.splat(0);
+  while (count > 0) {
+    const run = min(left, count);
+    const end = at + <usize>(run >> 1);
+    let s0 = f32x4.splat(0), s1 = f32x4.splat(0), s2 = f32x4.splat(0), s3 = f32x4.splat(0);
+    while (at < end) {
+      const bytes = v128.load64_zero(at);
+      const high = v128.and(v128.shr<u16>(bytes, 4), nibble), low = v128.and(bytes, nibble);
+      const index = v128.shuffle<u8>(high, low, 0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23);
+      const b0 = pick(plane0, index), b1 = pick(plane1, index), b2 = pick(plane2, index), b3 = pick(plane3, index);
+      const a = v128.shuffle<u8>(b0, b1, 0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23);
+      const b = v128.shuffle<u8>(b0, b1, 8, 24, 9, 25, 10, 26, 11, 27, 12, 28, 13, 29, 14, 30, 15, 31);
+      const c = v128.shuffle<u8>(b2, b3, 0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23);
+      const d = v128.shuffle<u8>(b2, b3, 8, 24, 9, 25, 10, 26, 11, 27, 12, 28, 13, 29, 14, 30, 15, 31);
+      s0 = madd(v128.load(x), v128.shuffle<u16>(a, c, 0, 8, 1, 9, 2, 10, 3, 11), s0);
+      s1 = madd(v128.load(x, 16), v128.shuffle<u16>(a, c, 4, 12, 5, 13, 6, 14, 7, 15), s1);
+      s2 = madd(v128.load(x, 32), v128.shuffle<u16>(b, d, 0, 8, 1, 9, 2, 10, 3, 11), s2);
+      s3 = madd(v128.load(x, 48), v128.shuffle<u16>(b, d, 4, 12, 5, 13, 6, 14, 7, 15), s3);
+      x += 64;
+      at += 8;
+    }
+    const sum = v128.add<f32>(v128.add<f32>(s0, s1), v128.add<f32>(s2, s3));
+    total = madd(sum, f32x4.splat(absmaxOf(e, block)), total);
+    count -= run;
+    block++;
+    left = blockSize;
+  }
+  return sum4(total);
+}
+
+/** Rows of 4-bit codes begin and end at multiples of 16 elements. */
+export function canDot(e: usize): bool {
+  return load<i32>(e) == 0 && (load<i32>(e, 28) & 15) == 0;
+}
+
+/** `decodeRun` for codes of 8 bits with an absmax per row: code·absmax·(1/127). */
 function decodeRows8(e: usize, start: i32, count: i32, out: usize): void {
   const codes = load<usize>(e, 4), columns = load<i32>(e, 28);
   const step = f32x4.splat(<f32>(1.0 / 127.0));

@@ -1,6 +1,6 @@
 /** Kernels around `gemm.ts`: packing of B and the product itself, each over a range of tasks. Parameter layouts: `../kernels/matmul.ts`. */
 import { load1, load4, madd, scratch, sum4 } from './common';
-import { decodeRun, packEncoded, RUN } from './encoded';
+import { canDot, decodeRun, dotCodes, packEncoded, RUN } from './encoded';
 import { DEPTH, gemmBlock, packColumns, packDirect, packRows, packTransposed } from './gemm';
 
 /**
@@ -158,9 +158,16 @@ function multiplyRow<T>(x: usize, b: usize, ldb: i32, k: i32, transposed: i32, c
   }
 }
 
-/** y[m][16] += x[m, k]·b for up to 16 columns of codes, each decoded once for all rows. The f32 lie behind y. */
+/** y[m][16] += x[m, k]·b for up to 16 columns of codes, each decoded once for all rows; one row needs no decoded copy. The f32 lie behind y. */
 function multiplyCodes(m: i32, x: usize, lda: i32, e: usize, ldb: i32, k: i32, transposed: i32, column: i32, columns: i32, y: usize): void {
   const run = y + (<usize>m << 6);
+  if (transposed && m == 1 && canDot(e)) {
+    for (let j = 0; j < columns; j++) {
+      const at = y + (<usize>j << 2);
+      store<f32>(at, load<f32>(at) + dotCodes(e, (column + j) * ldb, k, x));
+    }
+    return;
+  }
   if (transposed) {
     for (let j = 0; j < columns; j++) {
       for (let depth = 0; depth < k; depth += RUN) {
