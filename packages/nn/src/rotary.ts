@@ -1,5 +1,5 @@
 import type { Tensor } from '@lowrank/tensor';
-import { add, cast, less, reshape, rope, select, slice, sub, tensor } from '@lowrank/tensor';
+import { add, cast, deferred, less, reshape, rope, select, slice, sub } from '@lowrank/tensor';
 import type { RotaryScaling } from './rotaryScaling.js';
 import { frequenciesAt } from './rotaryScaling.js';
 
@@ -70,7 +70,7 @@ export class RotaryTable {
         return (part?.attentionFactor ?? NaN) * fn((Math.floor(at / half) % rows) * (part?.frequencies[at % half] ?? NaN));
       });
     const shape = [parts.length * rows, half];
-    const tables = { cosine: tensor(table(Math.cos), shape, { name: 'rope cosine' }), sine: tensor(table(Math.sin), shape, { name: 'rope sine' }) };
+    const tables = { cosine: deferred(() => table(Math.cos), shape, { name: 'rope cosine' }), sine: deferred(() => table(Math.sin), shape, { name: 'rope sine' }) };
     this.made.set(key, tables);
     return tables;
   }

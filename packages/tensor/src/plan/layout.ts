@@ -109,38 +109,86 @@ function copyInto(target: Value, from: Value, scope: string): Instruction {
 function placeEffects(program: Program): void {
   const ends: Instruction[] = [];
   const targets = program.effects.map(({ target }) => target);
+  const index = new StorageIndex(program.instructions);
   for (const effect of program.effects) {
     const { target, value } = effect;
     if (value.isSlice(target)) continue;
-    const writer = program.instructions.findLastIndex(({ outputs }) => outputs.some((output) => output.root === value.root));
-    if (canWriteThere({ program, writer, target, value })) {
+    if (canWriteThere({ program, index, target, value })) {
       const { root } = value;
       root.base = target.root;
       root.offset = target.place;
+      index.move(root, target.root);
       continue;
     }
     let from = value;
-    if (writer < 0 && targets.some((other) => other.overlaps(value))) {
+    if (index.writers(value.root).length === 0 && targets.some((other) => other.overlaps(value))) {
       // The value is itself state that another assignment overwrites: keep the old one aside.
       from = new Value(value.spec);
-      program.instructions.push(copyInto(from, value, 'assign'));
+      const copy = copyInto(from, value, 'assign');
+      index.add(copy, program.instructions.push(copy) - 1);
     }
     ends.push(copyInto(viewOf(target.root, value.spec, target.place), from, 'assign'));
   }
   program.instructions.push(...ends);
 }
 
-function canWriteThere({ program, writer, target, value }: { program: Program; writer: number; target: Value; value: Value }): boolean {
-  const instruction = program.instructions[writer];
+/** Which instructions touch a storage, and which write it, by their places in the program and in order. */
+class StorageIndex {
+  private readonly touched = new Map<Value, number[]>();
+  private readonly written = new Map<Value, number[]>();
+
+  constructor(instructions: readonly Instruction[]) {
+    instructions.forEach((instruction, at) => this.add(instruction, at));
+  }
+
+  /** An instruction behind all that are known. */
+  add({ inputs, outputs }: Instruction, at: number): void {
+    for (const { root } of inputs) append(this.touched, root, at);
+    for (const { root } of outputs) {
+      append(this.touched, root, at);
+      append(this.written, root, at);
+    }
+  }
+
+  touches(root: Value): readonly number[] {
+    return this.touched.get(root) ?? [];
+  }
+
+  writers(root: Value): readonly number[] {
+    return this.written.get(root) ?? [];
+  }
+
+  /** What was a storage of its own lies in another one now. */
+  move(from: Value, to: Value): void {
+    for (const table of [this.touched, this.written]) {
+      const both = new Set([...(table.get(to) ?? []), ...(table.get(from) ?? [])]);
+      table.set(to, [...both].sort((a, b) => a - b));
+      table.delete(from);
+    }
+  }
+}
+
+function append(table: Map<Value, number[]>, root: Value, at: number): void {
+  const places = table.get(root) ?? [];
+  if (places.at(-1) !== at) places.push(at);
+  table.set(root, places);
+}
+
+function canWriteThere({ program, index, target, value }: { program: Program; index: StorageIndex; target: Value; value: Value }): boolean {
+  const writers = index.writers(value.root);
+  const [first = -1, last = -1] = [writers[0], writers.at(-1)];
+  const instruction = program.instructions[last];
   if (instruction === undefined || !value.whole || value.root.leaf !== undefined) return false;
-  const firstWriter = program.instructions.findIndex(({ outputs }) => outputs.some((output) => output.root === value.root));
   const outputAt = instruction.outputs.findIndex((output) => output.root === value.root);
   const allowed = inPlacePairs(instruction).flatMap(([from, to]) => (to === outputAt ? [from] : []));
   if (instruction.inputs.some((input, at) => input.overlaps(target) && !(input.isSlice(target) && allowed.includes(at)))) return false;
-  if (firstWriter !== writer && instruction.inputs.some((input) => input.overlaps(target))) return false;
+  if (first !== last && instruction.inputs.some((input) => input.overlaps(target))) return false;
   // Everything else that touches the old value must come before.
-  const touched = program.instructions.some(({ inputs, outputs }, at) => at > firstWriter && at !== writer && [...inputs, ...outputs].some((other) => other.root !== value.root && other.overlaps(target)));
-  return !touched;
+  return !index.touches(target.root).some((at) => at > first && at !== last && touchesOther(program.instructions[at], { target, value }));
+}
+
+function touchesOther(instruction: Instruction | undefined, { target, value }: { target: Value; value: Value }): boolean {
+  return instruction !== undefined && [...instruction.inputs, ...instruction.outputs].some((other) => other.root !== value.root && other.overlaps(target));
 }
 
 /** The pairs of an op under its attributes. */
