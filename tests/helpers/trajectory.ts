@@ -1,7 +1,7 @@
 import { packBatch } from '@lowrank/data';
 import type { EncodedRow } from '@lowrank/data';
 import { readAdapter } from '@lowrank/lora';
-import type { ModelFiles } from '@lowrank/models';
+import type { LoadOptions, ModelFiles } from '@lowrank/models';
 import { loadModel } from '@lowrank/models';
 import { loadAdapter } from '@lowrank/patch';
 import type { ByteSource } from '@lowrank/safetensors';
@@ -18,6 +18,7 @@ export interface GoldenRow {
 export interface TrajectoryOptions {
   readonly backend: Backend;
   readonly model: ModelFiles;
+  readonly quantization?: LoadOptions['quantization'];
   readonly adapter: { readonly config: unknown; readonly weights: ByteSource };
   readonly rows: readonly GoldenRow[];
   readonly evalRows: readonly GoldenRow[];
@@ -39,7 +40,7 @@ export interface Trajectory {
 /** Trains an adapter from a given start on rows in file order, packed, and tells every step: what the goldens of PyTorch did. */
 export async function trainTrajectory(options: TrajectoryOptions): Promise<Trajectory> {
   const { backend, adapter, batchSize } = options;
-  const model = await loadModel(options.model);
+  const model = await loadModel(options.model, { quantization: options.quantization, backend: () => Promise.resolve(backend) });
   const evalBatch = packBatch(options.evalRows.map(encoded));
   const lossNow = async (): Promise<number> => (await evaluate({ backend, loss: (batch) => model.loss(batch), batches: [evalBatch] })).loss;
   const before = await lossNow();
