@@ -63,6 +63,7 @@ export async function download(file: RemoteFile, cache: ModelCache, transfer: Tr
   const received: Received = { digest: undefined, bytes: 0 };
   let damaged = false;
   for (let failures = 0; ; ) {
+    transfer.signal?.throwIfAborted();
     const partial = await cache.partial(file.key);
     let broken: unknown;
     let progress = 0;
