@@ -1,5 +1,5 @@
 /**
- * `pnpm bench [--only matmul,training,pytorch,overhead] [--device cpu|webgpu] [--quick] [--rounds N] [--json FILE] [--no-build]`
+ * `pnpm bench [--only matmul,training,pytorch,overhead,quantized] [--device cpu|webgpu] [--quick] [--rounds N] [--json FILE] [--no-build]`
  * Measures Lowrank beside its peers on every device present, in one run; see README.md.
  */
 import { spawnSync } from 'node:child_process';
@@ -11,7 +11,7 @@ import { root } from '../scripts/lib/paths.mjs';
 import { findVulkanDriver } from '../scripts/lib/vulkanDriver.mjs';
 import { runPnpm } from '../scripts/lib/workspace.mjs';
 
-const parts = ['matmul', 'training', 'pytorch', 'overhead'];
+const parts = ['matmul', 'training', 'pytorch', 'overhead', 'quantized'];
 /** What changes which devices and peers are found, for the record; paths of one machine say nothing elsewhere. */
 const recorded = ['VK_DRIVER_FILES', 'LOWRANK_VK', 'LOWRANK_GPU', 'LOWRANK_PYTHON'];
 
@@ -24,6 +24,7 @@ const recorded = ['VK_DRIVER_FILES', 'LOWRANK_VK', 'LOWRANK_GPU', 'LOWRANK_PYTHO
  * @property {{ id: string, description: string }[]} devices
  * @property {object | undefined} matmul
  * @property {object | undefined} training
+ * @property {object | undefined} quantized
  * @property {{ what: string, reason: string }[]} notRun
  * @property {{ what: string, message: string }[]} failed
  */
@@ -70,6 +71,7 @@ async function measure(options, log) {
   const { findDevices } = await import('./lib/devices.mjs');
   const { matmulCases, runMatmul } = await import('./lib/matmul.mjs');
   const { runTraining } = await import('./lib/training.mjs');
+  const { runQuantized } = await import('./lib/quantized.mjs');
   const { only, quick, rounds } = options;
   const environment = recorded.flatMap((name) => (process.env[name] ? [`${name}=${basename(process.env[name])}`] : []));
   const report = {
@@ -80,6 +82,7 @@ async function measure(options, log) {
     devices: [],
     matmul: undefined,
     training: undefined,
+    quantized: undefined,
     notRun: parts.filter((part) => !only.has(part)).map((part) => ({ what: part, reason: 'left out by --only' })),
     failed: [],
   };
@@ -113,6 +116,11 @@ async function measure(options, log) {
     } catch (error) {
       fail('training', error);
     }
+  }
+  if (only.has('quantized')) {
+    const { failed, ...quantized } = await runQuantized({ devices, rounds: rounds ?? (quick ? 1 : 3), secondsPerDevice: quick ? 20 : 120, log });
+    report.quantized = quantized;
+    for (const { what, error } of failed) fail(what, error);
   }
   return report;
 }

@@ -9,6 +9,7 @@ const empty = {
   devices: [{ id: 'cpu-1', description: 'WebAssembly SIMD, 1 thread' }],
   matmul: undefined,
   training: undefined,
+  quantized: undefined,
   notRun: [],
   failed: [],
 };
@@ -49,4 +50,13 @@ test('training shows the probe of the same device, and "not run" where there is 
   const matmul = { results: [{ case: '512³ NN', who: 'cpu-1', form: 'NN', size: [512, 512, 512], gflops: 50, bestGflops: 51, ms: { median: 5, count: 3 } }] };
   expect(render({ ...empty, training })).toMatch(/cpu-1\s+100\.0\s+90\.0–110\.0\s+–\s+7000\s+40\.0\s+not run\s+–\s+10\s+5\.80970\s+not run/);
   expect(render({ ...empty, training, matmul })).toMatch(/40\.0\s+50\.0\s+80%/);
+});
+
+test('quantized: ratios against 16 bits, by CPU time where there is one thread, and bytes', () => {
+  const ratio = { against16: { ratio: 1.04, low: 1, high: 1.1 }, byCpuTime: 1.02 };
+  const products = [{ device: 'cpu-1', case: 'its dX', form: 'NN', size: [256, 1024, 1024], weight: '4-bit', ms: { median: 9.5, count: 3 }, gflops: 56.5, ...ratio }];
+  const results = [{ name: 'QLoRA, NF4', msPerStep: { median: 500, low: 490, high: 510, count: 5 }, ...ratio, byCpuTime: undefined, firstLoss: 6, matrixBytes: 7.2e6, matrixShare: 0.28125, modelBytes: 8.3e6, modelShare: 0.31, peakBytes: 58.9e6 }];
+  const text = render({ ...empty, quantized: { products, steps: [{ device: 'cpu-2', model: { hidden: 1024, intermediate: 2816, layers: 1, batch: 1, length: 512 }, results }] } });
+  expect(text).toMatch(/its dX \(NN\)\s+256×1024×1024\s+cpu-1\s+4-bit\s+9\.500\s+56\.5\s+3\s+1\.04 \[1\.00–1\.10\]\s+1\.02/);
+  expect(text).toMatch(/QLoRA, NF4\s+500\.0\s+490\.0–510\.0\s+5\s+1\.04 \[1\.00–1\.10\]\s+7\.2 MB\s+0\.2813\s+8\.3 MB\s+0\.3100\s+58\.9 MB\s+6\.00000/);
 });
