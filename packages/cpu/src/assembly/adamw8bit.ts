@@ -3,9 +3,21 @@ import { scratch } from './common';
 
 const BLOCK: i32 = 256;
 
+/* This thread's scratch memory, in bytes from its start: both moments of a block in f32; the midpoints of either map, between −∞ and ∞; where to look them up from. */
+const SECONDS: usize = 1024;
+const MIDDLES: usize = 2052;
+const MIDDLES2: usize = 3080;
+const STARTS: usize = 4104;
+
+/* A magnitude's exponent and 5 bits of its mantissa choose a start, from 2⁻²⁴ to 1. */
+const LOWEST: i32 = 103 << 5;
+const COUNT: i32 = (24 << 5) + 1;
+/** Fewer blocks than this are searched by halving: the starts would cost more than they save. */
+const FEW: i32 = 8;
+
 /**
  * adamw8bit: [p, g, m, v, scales, table, maps, lr, stepSize, biasScale, clip, newP, newM, newV, newScales, elements, beta1, 1 − beta1, beta2, 1 − beta2,
- * epsilon]; the numbers lr to clip are addresses. A unit is one block of 256 elements. Scratch: both moments of a block in f32.
+ * epsilon]; the numbers lr to clip are addresses. A unit is one block of 256 elements.
  */
 export function adamw8bit(p: usize, begin: i32, end: i32): void {
   const clip = load<f32>(load<usize>(p, 40));
@@ -23,7 +35,9 @@ export function adamw8bit(p: usize, begin: i32, end: i32): void {
   const g = load<usize>(p, 4), table = load<usize>(p, 20), maps = load<usize>(p, 24);
   const lr = load<f32>(load<usize>(p, 28)), stepSize = load<f32>(load<usize>(p, 32)), biasScale = load<f32>(load<usize>(p, 36));
   const beta1 = load<f32>(p, 64), rest1 = load<f32>(p, 68), beta2 = load<f32>(p, 72), rest2 = load<f32>(p, 76), epsilon = load<f32>(p, 80);
-  const firsts = scratch, seconds = scratch + (<usize>BLOCK << 2);
+  const firsts = scratch, seconds = scratch + SECONDS;
+  const many = end - begin >= FEW;
+  if (many) prepare(maps);
   for (let block = begin; block < end; block++) {
     const start = <usize>(block * BLOCK);
     const count = <usize>min(BLOCK, elements - block * BLOCK);
@@ -45,10 +59,11 @@ export function adamw8bit(p: usize, begin: i32, end: i32): void {
     }
     for (let i: usize = 0; i < count; i++) {
       const first = load<f32>(firsts + (i << 2));
-      let code = nearest(maps, largest1 == 0 ? 0 : first / largest1);
+      const x: f32 = largest1 == 0 ? <f32>0 : first / largest1, y: f32 = largest2 == 0 ? <f32>0 : load<f32>(seconds + (i << 2)) / largest2;
+      let code = many ? near(x) : nearest(maps, x);
       if (first < 0 && load<f32>(maps + (<usize>code << 2)) == 0) code--;
       store<u8>(newM + start + i, <u8>code);
-      store<u8>(newV + start + i, <u8>nearest(maps + 1024, largest2 == 0 ? 0 : load<f32>(seconds + (i << 2)) / largest2));
+      store<u8>(newV + start + i, <u8>(many ? ascend(MIDDLES2, STARTS + <usize>(2 * COUNT), y) : nearest(maps + 1024, y)));
     }
     store<f32>(newScales + (<usize>block << 3), largest1);
     store<f32>(newScales + (<usize>block << 3), largest2, 4);
@@ -66,4 +81,45 @@ function nearest(map: usize, x: f32): i32 {
     code += select<i32>(step, 0, <f32>0.5 * (load<f32>(next - 4) + load<f32>(next)) < x);
   }
   return code;
+}
+
+/** Midpoints, and for each bucket of magnitudes the place of its smallest: of the first map upward and downward, of the second upward. */
+function prepare(maps: usize): void {
+  for (let map: usize = 0; map < 2; map++) {
+    const middles = scratch + (map == 0 ? MIDDLES : MIDDLES2);
+    store<f32>(middles - 4, -Infinity);
+    for (let i: usize = 0; i < 255; i++) store<f32>(middles + (i << 2), <f32>0.5 * (load<f32>(maps + (map << 10) + (i << 2)) + load<f32>(maps + (map << 10) + (i << 2), 4)));
+    store<f32>(middles + 1020, Infinity);
+  }
+  for (let bucket = 0; bucket < COUNT; bucket++) {
+    const smallest: f32 = bucket == 0 ? <f32>0 : reinterpret<f32>((LOWEST + bucket) << 18);
+    const at = scratch + STARTS + <usize>bucket;
+    store<u8>(at, <u8>nearest(maps, smallest));
+    store<u8>(at + <usize>COUNT, <u8>nearest(maps, -smallest));
+    store<u8>(at + <usize>(2 * COUNT), <u8>nearest(maps + 1024, smallest));
+  }
+}
+
+/** What `nearest` finds in the first map. */
+// @ts-ignore: decorator
+@inline
+function near(x: f32): i32 {
+  if (x >= 0) return ascend(MIDDLES, STARTS, x);
+  let code = <i32>load<u8>(scratch + STARTS + <usize>(COUNT + bucketOf(x)));
+  while (load<f32>(scratch + MIDDLES + (<usize>code << 2) - 4) >= x) code--;
+  return code;
+}
+
+// @ts-ignore: decorator
+@inline
+function ascend(middles: usize, starts: usize, x: f32): i32 {
+  let code = <i32>load<u8>(scratch + starts + <usize>bucketOf(x));
+  while (load<f32>(scratch + middles + (<usize>code << 2)) < x) code++;
+  return code;
+}
+
+// @ts-ignore: decorator
+@inline
+function bucketOf(x: f32): i32 {
+  return min(max((reinterpret<i32>(x) & 0x7fffffff) >> 18, LOWEST) - LOWEST, COUNT - 1);
 }
