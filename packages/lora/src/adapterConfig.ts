@@ -84,7 +84,7 @@ export function serializeAdapterConfig(config: LoraConfig): string {
     bias: 'none',
     // Older versions of PEFT do not know this key.
     ...(config.excludeModules === undefined ? {} : { exclude_modules: config.excludeModules }),
-    fan_in_fan_out: config.fanInFanOut,
+    fan_in_fan_out: config.fanInFanOut ?? false,
     inference_mode: true,
     init_lora_weights: config.init === 'kaiming' ? true : config.init,
     layers_pattern: config.layersPattern ?? null,

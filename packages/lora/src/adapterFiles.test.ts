@@ -48,9 +48,9 @@ test('stored in 16 bits it comes back rounded, in f32', async () => {
   expect(back.layers.get('q')?.a).toEqual(Float32Array.of(1, 0.10009765625, -3));
 });
 
-test('keys that are no LoRA of a linear layer are listed', async () => {
+test('keys that are no LoRA are listed', async () => {
   const good = [{ name: key('q.lora_A.weight'), shape: [2, 3] }, { name: key('q.lora_B.weight'), shape: [4, 2] }];
-  for (const name of [key('q.lora_magnitude_vector'), key('embed_tokens.lora_embedding_A'), key('lm_head.weight'), 'q.lora_A.weight', key('q.lora_B.bias')]) {
+  for (const name of [key('q.lora_magnitude_vector'), key('embed_tokens.lora_embedding_A.weight'), key('embed_tokens.base_layer.weight'), key('lm_head.weight'), 'q.lora_A.weight', key('q.lora_B.bias')]) {
     await expect(read([...good, { name, shape: [2, 3] }])).rejects.toThrow(name);
   }
   await expect(read(good)).resolves.toMatchObject({ layers: { size: 1 } });

@@ -5,7 +5,7 @@ import { openSafetensors, safetensorsBytes, serializeSafetensors } from '@lowran
 import { parseAdapterConfig, serializeAdapterConfig } from './adapterConfig.js';
 import type { LoraConfig } from './config.js';
 
-/** The A and B of one layer, on the host. */
+/** The A and B of one layer, on the host. Of an embedding, `inFeatures` is the vocabulary's size. */
 export interface LoraMatrices {
   /** [r, in] */
   readonly a: Float32Array;
@@ -14,13 +14,17 @@ export interface LoraMatrices {
   readonly rank: number;
   readonly inFeatures: number;
   readonly outFeatures: number;
+  /** They belong to an embedding, and go by PEFT's names for that. */
+  readonly embedding?: boolean | undefined;
 }
 
 /** An adapter as PEFT keeps it: its configuration, and matrices by the path of the layer they adapt. */
 export interface LoraAdapter {
   readonly config: LoraConfig;
   readonly layers: ReadonlyMap<string, LoraMatrices>;
-  /** Tensors of the model that were trained and saved whole, by name: a classifier's head. They are carried along; a language model has no place for them. */
+  /**
+   * Tensors saved whole, by name: an adapted embedding's own table (`<path>.base_layer.weight`), which PEFT saves along, and a classifier's head, for which a language model has no place.
+   */
   readonly whole?: ReadonlyMap<string, WholeTensor> | undefined;
 }
 
@@ -44,43 +48,49 @@ const prefix = 'base_model.model.';
 export async function readAdapter({ config, weights, name }: { config: unknown; weights: ByteSource; name: string }): Promise<LoraAdapter> {
   const parsed = parseAdapterConfig(config, `${name}/adapter_config.json`);
   const file = await openSafetensors(weights);
-  const halves = new Map<string, Partial<Record<'A' | 'B', { data: Float32Array; shape: readonly number[] }>>>();
+  const halves = new Map<string, Partial<Record<'A' | 'B', Half>>>();
   const whole = new Map<string, WholeTensor>();
   const strange: string[] = [];
   for (const [key, info] of file.tensors) {
     const name = key.startsWith(prefix) ? key.slice(prefix.length) : '';
-    if (heads[parsed.taskType ?? '']?.test(name) === true && !name.includes('.lora_')) {
+    if ((heads[parsed.taskType ?? '']?.test(name) === true || name.endsWith('.base_layer.weight')) && !name.includes('.lora_')) {
       whole.set(name, { dtype: info.dtype, shape: info.shape, data: new Uint8Array(await file.read(key)) });
       continue;
     }
-    const match = /^base_model\.model\.(.+)\.lora_([AB])\.weight$/.exec(key);
-    const [, path, half] = match ?? [];
-    if (path === undefined || (half !== 'A' && half !== 'B') || info.shape.length !== 2) {
+    const match = /^base_model\.model\.(.+)\.lora_(embedding_)?([AB])(\.weight)?$/.exec(key);
+    const [, path, ofEmbedding, half, suffix] = match ?? [];
+    const embedding = ofEmbedding !== undefined;
+    if (path === undefined || (half !== 'A' && half !== 'B') || info.shape.length !== 2 || (suffix === undefined) !== embedding || halves.get(path)?.[half] !== undefined) {
       strange.push(`${key} [${info.shape.join(', ')}]`);
       continue;
     }
     const entry = halves.get(path) ?? {};
-    entry[half] = { data: matrix(await file.read(key), info.dtype, key), shape: info.shape };
+    entry[half] = { data: matrix(await file.read(key), info.dtype, key), shape: info.shape, embedding };
     halves.set(path, entry);
   }
+  for (const name of whole.keys()) if (name.endsWith('.base_layer.weight') && halves.get(name.replace(/\.base_layer\.weight$/, ''))?.A?.embedding !== true) strange.push(`${prefix}${name}`);
   if (strange.length > 0 || halves.size === 0) {
-    throw new LowrankError({ code: 'lora.keys', what: file.name, expected: 'keys of the form base_model.model.<path>.lora_A.weight and .lora_B.weight', got: strange.length === 0 ? 'no tensors' : list(strange), remedy: 'Save the adapter with PEFT or Lowrank; adapted embeddings, DoRA and saved modules are not supported yet.' });
+    throw new LowrankError({ code: 'lora.keys', what: file.name, expected: 'keys of the form base_model.model.<path>.lora_A.weight and .lora_B.weight, or .lora_embedding_A and .lora_embedding_B', got: strange.length === 0 ? 'no tensors' : list(strange), remedy: 'Save the adapter with PEFT or Lowrank; DoRA and saved modules are not supported yet.' });
   }
   const layers = new Map<string, LoraMatrices>();
   for (const [path, { A, B }] of halves) layers.set(path, paired({ path, A, B, file: file.name }));
   return { config: parsed, layers, ...(whole.size > 0 ? { whole } : {}) };
 }
 
-type Half = { data: Float32Array; shape: readonly number[] } | undefined;
+interface Half {
+  readonly data: Float32Array;
+  readonly shape: readonly number[];
+  readonly embedding: boolean;
+}
 
-function paired({ path, A, B, file }: { path: string; A: Half; B: Half; file: string }): LoraMatrices {
-  if (A === undefined || B === undefined) {
-    throw new LowrankError({ code: 'lora.keys', what: `${prefix}${path} in ${file}`, expected: 'lora_A and lora_B', got: `only lora_${A === undefined ? 'B' : 'A'}`, remedy: 'The file is incomplete: save or download it again.' });
+function paired({ path, A, B, file }: { path: string; A: Half | undefined; B: Half | undefined; file: string }): LoraMatrices {
+  if (A === undefined || B === undefined || A.embedding !== B.embedding) {
+    throw new LowrankError({ code: 'lora.keys', what: `${prefix}${path} in ${file}`, expected: 'lora_A and lora_B', got: A !== undefined && B !== undefined ? 'one of a linear layer, one of an embedding' : `only lora_${A === undefined ? 'B' : 'A'}`, remedy: 'The file is incomplete: save or download it again.' });
   }
   const [rank = 0, inFeatures = 0] = A.shape;
   const [outFeatures = 0, rankB] = B.shape;
   if (rank !== rankB || rank === 0) throw new LowrankError({ code: 'lora.shape', what: `${prefix}${path} in ${file}`, expected: 'A [r, in] and B [out, r] of one rank', got: `A [${A.shape.join(', ')}] and B [${B.shape.join(', ')}]` });
-  return { a: A.data, b: B.data, rank, inFeatures, outFeatures };
+  return { a: A.data, b: B.data, rank, inFeatures, outFeatures, ...(A.embedding ? { embedding: true } : {}) };
 }
 
 function matrix(bytes: Uint8Array, dtype: string, key: string): Float32Array {
@@ -115,17 +125,18 @@ export function serializeAdapter({ config, layers, whole = new Map() }: LoraAdap
 }
 
 /** The sizes of one layer's matrices. */
-export type LoraSizes = Pick<LoraMatrices, 'rank' | 'inFeatures' | 'outFeatures'>;
+export type LoraSizes = Pick<LoraMatrices, 'rank' | 'inFeatures' | 'outFeatures' | 'embedding'>;
 
 /** The bytes of adapter_model.safetensors with such matrices, by the path of the layer they adapt: to be known before there are any. */
 export function adapterFileBytes(layers: ReadonlyMap<string, LoraSizes>, dtype: StoredDtype = 'F32'): number {
   return safetensorsBytes([...layers].flatMap(([path, sizes]) => entriesOf(path, sizes, dtype)), { format: 'pt' });
 }
 
-function entriesOf(path: string, { rank, inFeatures, outFeatures }: LoraSizes, dtype: StoredDtype): readonly [a: Omit<TensorEntry, 'data'>, b: Omit<TensorEntry, 'data'>] {
+function entriesOf(path: string, { rank, inFeatures, outFeatures, embedding = false }: LoraSizes, dtype: StoredDtype): readonly [a: Omit<TensorEntry, 'data'>, b: Omit<TensorEntry, 'data'>] {
+  const name = (half: 'A' | 'B'): string => `${prefix}${path}.${embedding ? `lora_embedding_${half}` : `lora_${half}.weight`}`;
   return [
-    { name: `${prefix}${path}.lora_A.weight`, dtype, shape: [rank, inFeatures] },
-    { name: `${prefix}${path}.lora_B.weight`, dtype, shape: [outFeatures, rank] },
+    { name: name('A'), dtype, shape: [rank, inFeatures] },
+    { name: name('B'), dtype, shape: [outFeatures, rank] },
   ];
 }
 

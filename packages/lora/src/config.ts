@@ -22,7 +22,7 @@ export interface LoraConfig {
   readonly alphaPattern: Readonly<Record<string, number>>;
   readonly init: LoraInit;
   /** The adapted layers hold W as [in, out] (GPT-2's Conv1D), so that a merge transposes ΔW. The layers themselves know; this is what a merge of files goes by. */
-  readonly fanInFanOut: boolean;
+  readonly fanInFanOut?: boolean | undefined;
   readonly baseModel?: string | undefined;
   readonly taskType?: string | undefined;
 }

@@ -3,7 +3,9 @@ export { adapterFileBytes, readAdapter, serializeAdapter } from './adapterFiles.
 export type { LoraAdapter, LoraMatrices, WholeTensor, LoraSizes, StoredDtype } from './adapterFiles.js';
 export { defaultTargets, loraConfig, pathExpression, rankAt, scalingAt } from './config.js';
 export type { LoraConfig, LoraInit } from './config.js';
+export { LoraEmbedding } from './loraEmbedding.js';
+export { LoraLayer } from './loraLayer.js';
 export { LoraLinear } from './loraLinear.js';
-export type { LoraWeights, NewLora } from './loraLinear.js';
+export type { LoraWeights, NewLora } from './loraLayer.js';
 export { mergeWeight } from './merge.js';
 export type { LowRankUpdate, MergeDtype } from './merge.js';

@@ -11,8 +11,10 @@ export interface LowRankUpdate {
   readonly b: Float32Array;
   readonly rank: number;
   readonly scaling: number;
-  /** W is [in, out], as Conv1D has it: ΔW is transposed before it is added. */
+  /** W is [in, out], as Conv1D and embeddings have it: ΔW is transposed before it is added. */
   readonly transposed?: boolean;
+  /** PEFT narrows ΔW to the dtype of W before it adds it, for embeddings alone. */
+  readonly narrowDelta?: boolean;
 }
 
 /**
@@ -23,12 +25,12 @@ export interface LowRankUpdate {
  * @throws LowrankError `lora.mergeNotFinite` when the result holds NaN or infinity
  */
 export function mergeWeight(weight: Uint8Array, dtype: MergeDtype, update: LowRankUpdate): Uint8Array {
-  const { a, b, rank, transposed = false } = update;
+  const { a, b, rank, transposed = false, narrowDelta = false } = update;
   const inFeatures = a.length / rank;
   const outFeatures = b.length / rank;
   // A copy in any case: `slice` of Node's Buffer is none.
   const bytes = new Uint8Array(weight);
-  const { read, write } = accessor(bytes, dtype);
+  const { read, write, narrowed } = accessor(bytes, dtype);
   const scaling = Math.fround(update.scaling);
   const row = new Float32Array(inFeatures);
   for (let out = 0; out < outFeatures; out++) {
@@ -40,7 +42,8 @@ export function mergeWeight(weight: Uint8Array, dtype: MergeDtype, update: LowRa
     }
     for (let i = 0; i < inFeatures; i++) {
       const at = transposed ? i * outFeatures + out : out * inFeatures + i;
-      const merged = Math.fround(read(at) + Math.fround((row[i] ?? NaN) * scaling));
+      const delta = Math.fround((row[i] ?? NaN) * scaling);
+      const merged = Math.fround(read(at) + (narrowDelta ? narrowed(delta) : delta));
       write(at, merged);
       if (Number.isFinite(read(at))) continue;
       throw new LowrankError({ code: 'lora.mergeNotFinite', what: `the merged weight at [${transposed ? `${i}, ${out}` : `${out}, ${i}`}]`, expected: `a finite number in ${dtype}`, got: String(merged), remedy: 'The adapter is damaged, or its values are too large for this dtype.' });
@@ -52,14 +55,16 @@ export function mergeWeight(weight: Uint8Array, dtype: MergeDtype, update: LowRa
 interface Accessor {
   readonly read: (index: number) => number;
   readonly write: (index: number, value: number) => void;
+  /** A value as the dtype holds it. */
+  readonly narrowed: (value: number) => number;
 }
 
 function accessor(bytes: Uint8Array, dtype: MergeDtype): Accessor {
   if (dtype === 'F32') {
     const values = new Float32Array(bytes.buffer, bytes.byteOffset, bytes.byteLength / 4);
-    return { read: (at) => values[at] ?? NaN, write: (at, value) => void (values[at] = value) };
+    return { read: (at) => values[at] ?? NaN, write: (at, value) => void (values[at] = value), narrowed: (value) => value };
   }
   const [widen, narrow] = dtype === 'BF16' ? [fromBf16, toBf16] : [fromF16, toF16];
   const values = new Uint16Array(bytes.buffer, bytes.byteOffset, bytes.byteLength / 2);
-  return { read: (at) => widen(values[at] ?? 0), write: (at, value) => void (values[at] = narrow(value)) };
+  return { read: (at) => widen(values[at] ?? 0), write: (at, value) => void (values[at] = narrow(value)), narrowed: (value) => widen(narrow(value)) };
 }

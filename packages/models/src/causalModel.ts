@@ -46,6 +46,11 @@ export abstract class CausalModel extends Module {
   /** The output projection's weight [V, hiddenSize]: the embedding's own where they are tied. */
   protected abstract outputWeight(): Parameter;
 
+  /** Whether a weight is the output projection's: an embedding's too, where they are tied. */
+  isOutput(weight: Parameter): boolean {
+    return this.outputWeight() === weight;
+  }
+
   /** Σ over positions with a label of −log p(label | what precedes it): the logits never exist as a whole. */
   loss({ ids, labels, positions, segments }: LossBatch): Tensor {
     const hidden = this.hidden(ids, { positions, segments });

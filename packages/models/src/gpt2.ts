@@ -104,17 +104,21 @@ class Gpt2Block extends Module {
 
 class Gpt2Body extends Module {
   readonly tokens: Embedding;
-  readonly positions: Embedding;
-  readonly blocks: ModuleList<Gpt2Block>;
-  readonly norm: LayerNorm;
+  private readonly blocks: ModuleList<Gpt2Block>;
 
   constructor(config: Gpt2Config, weights: WeightSource) {
     super();
     const { hiddenSize, vocabularySize, maxPositions } = config;
     this.tokens = this.child('wte', new Embedding(weights.matrix('wte.weight', [vocabularySize, hiddenSize])));
-    this.positions = this.child('wpe', new Embedding(weights.matrix('wpe.weight', [maxPositions, hiddenSize])));
+    this.child('wpe', new Embedding(weights.matrix('wpe.weight', [maxPositions, hiddenSize])));
     this.blocks = this.child('h', new ModuleList(Array.from({ length: config.layers }, (_, at) => new Gpt2Block(config, weights.under(`h.${at}`), at))));
-    this.norm = this.child('ln_f', new LayerNorm({ weight: weights.vector('ln_f.weight', [hiddenSize]), bias: weights.vector('ln_f.bias', [hiddenSize]) }, config.normEpsilon));
+    this.child('ln_f', new LayerNorm({ weight: weights.vector('ln_f.weight', [hiddenSize]), bias: weights.vector('ln_f.bias', [hiddenSize]) }, config.normEpsilon));
+  }
+
+  forward(ids: Tensor, context: AttentionContext, caches: readonly LayerCache[] | undefined): Tensor {
+    const embedded = add(this.layer('wte').forward(ids), this.layer('wpe').forward(context.positions));
+    const x = this.blocks.run('h', embedded, (block, input, at) => block.forward(input, context, caches?.[at]));
+    return this.layer('ln_f').forward(x);
   }
 }
 
@@ -132,12 +136,7 @@ export class Gpt2 extends CausalModel {
   }
 
   hidden(ids: Tensor, context: AttentionContext, caches?: readonly LayerCache[]): Tensor {
-    const { tokens, positions, blocks, norm } = this.body;
-    return scope('transformer', () => {
-      const embedded = add(scope('wte', () => tokens.forward(ids)), scope('wpe', () => positions.forward(context.positions)));
-      const x = blocks.run('h', embedded, (block, input, at) => block.forward(input, context, caches?.[at]));
-      return scope('ln_f', () => norm.forward(x));
-    });
+    return scope('transformer', () => this.body.forward(ids, context, caches));
   }
 
   protected outputWeight(): Parameter {

@@ -110,15 +110,19 @@ class GptNeoxLayer extends Module {
 
 class GptNeoxBody extends Module {
   readonly tokens: Embedding;
-  readonly layers: ModuleList<GptNeoxLayer>;
-  readonly norm: LayerNorm;
+  private readonly layers: ModuleList<GptNeoxLayer>;
 
   constructor(config: GptNeoxConfig, weights: WeightSource, rotary: RotaryTable) {
     super();
     const { hiddenSize, vocabularySize } = config;
     this.tokens = this.child('embed_in', new Embedding(weights.matrix('embed_in.weight', [vocabularySize, hiddenSize])));
     this.layers = this.child('layers', new ModuleList(Array.from({ length: config.layers }, (_, at) => new GptNeoxLayer(config, weights.under(`layers.${at}`), rotary))));
-    this.norm = this.child('final_layer_norm', new LayerNorm({ weight: weights.vector('final_layer_norm.weight', [hiddenSize]), bias: weights.vector('final_layer_norm.bias', [hiddenSize]) }, config.normEpsilon));
+    this.child('final_layer_norm', new LayerNorm({ weight: weights.vector('final_layer_norm.weight', [hiddenSize]), bias: weights.vector('final_layer_norm.bias', [hiddenSize]) }, config.normEpsilon));
+  }
+
+  forward(ids: Tensor, context: AttentionContext, caches: readonly LayerCache[] | undefined): Tensor {
+    const x = this.layers.run('layers', this.layer('embed_in').forward(ids), (layer, input, at) => layer.forward(input, context, caches?.[at]));
+    return this.layer('final_layer_norm').forward(x);
   }
 }
 
@@ -139,12 +143,7 @@ export class GptNeox extends CausalModel {
   }
 
   hidden(ids: Tensor, context: AttentionContext, caches?: readonly LayerCache[]): Tensor {
-    const { tokens, layers, norm } = this.body;
-    return scope('gpt_neox', () => {
-      const embedded = scope('embed_in', () => tokens.forward(ids));
-      const x = layers.run('layers', embedded, (layer, input, at) => layer.forward(input, context, caches?.[at]));
-      return scope('final_layer_norm', () => norm.forward(x));
-    });
+    return scope('gpt_neox', () => this.body.forward(ids, context, caches));
   }
 
   protected outputWeight(): Parameter {

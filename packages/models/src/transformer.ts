@@ -38,7 +38,7 @@ class TransformerBody extends Module {
   }
 
   forward(ids: Tensor, context: AttentionContext, caches: readonly LayerCache[] | undefined): Tensor {
-    const looked = scope('embed_tokens', () => this.embedTokens.forward(ids));
+    const looked = this.layer('embed_tokens').forward(ids);
     const embedded = this.scale === 1 ? looked : mul(looked, this.scale);
     const x = this.layers.run('layers', embedded, (layer, input, at) => layer.forward(input, context, caches?.[at]));
     return this.layer('norm').forward(x);

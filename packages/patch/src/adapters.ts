@@ -1,10 +1,11 @@
 import { LowrankError } from '@lowrank/errors';
 import type { LoraAdapter, LoraConfig, LoraMatrices, LoraWeights } from '@lowrank/lora';
-import { LoraLinear, rankAt, scalingAt } from '@lowrank/lora';
-import type { LinearLike, Module } from '@lowrank/nn';
-import { Conv1d, Parameter } from '@lowrank/nn';
+import { LoraEmbedding, LoraLayer, LoraLinear, rankAt, scalingAt } from '@lowrank/lora';
+import type { Module } from '@lowrank/nn';
+import { Conv1d, Embedding, Parameter } from '@lowrank/nn';
 import { readTensor, scalar, tensor, toFloat32 } from '@lowrank/tensor';
-import type { TargetOptions } from './targets.js';
+import { checkSavedTables, restoreTables } from './savedTables.js';
+import type { Adaptable, TargetOptions } from './targets.js';
 import { matchLoaded, matchTargets } from './targets.js';
 
 export interface AdapterOptions extends TargetOptions {
@@ -21,9 +22,9 @@ export interface NamedParameter {
 }
 
 /** Every adapted layer of a model by the path of the layer it stands for. */
-export function adaptedLayers(model: Module): Map<string, LoraLinear> {
-  const layers = new Map<string, LoraLinear>();
-  for (const [path, module] of model.namedModules()) if (module instanceof LoraLinear) layers.set(path, module);
+export function adaptedLayers(model: Module): Map<string, LoraLayer> {
+  const layers = new Map<string, LoraLayer>();
+  for (const [path, module] of model.namedModules()) if (module instanceof LoraLayer) layers.set(path, module);
   return layers;
 }
 
@@ -58,6 +59,7 @@ export function loadAdapter(model: Module, adapter: LoraAdapter, options: Adapte
   const targets = matchLoaded(model, config, options);
   checkFree(model, name);
   checkFit(targets, adapter);
+  restoreTables(targets, adapter.whole);
   for (const [path, layer] of targets) {
     const matrices = layers.get(path);
     if (matrices === undefined) continue;
@@ -78,13 +80,16 @@ function checkFree(model: Module, name: string): void {
   throw new LowrankError({ code: 'patch.adapterExists', what: `the adapter ${name}`, expected: 'a name that is not taken', got: 'an adapter of that name', remedy: 'Give it another name, or remove the other one first.' });
 }
 
-function checkFit(targets: ReadonlyMap<string, LinearLike>, { config, layers, whole = new Map() }: LoraAdapter): void {
-  const problems = [...whole.keys()].map((name) => `${name}: saved whole, which this model has no place for`);
+function checkFit(targets: ReadonlyMap<string, Adaptable>, { config, layers, whole }: LoraAdapter): void {
+  const problems = checkSavedTables(targets, whole);
   for (const path of targets.keys()) if (!layers.has(path)) problems.push(`${path}: in target_modules, but without matrices`);
-  for (const [path, { rank, inFeatures, outFeatures }] of layers) {
+  for (const [path, { rank, inFeatures, outFeatures, embedding = false }] of layers) {
     const layer = targets.get(path);
+    const ofEmbedding = layer instanceof Embedding || layer instanceof LoraEmbedding;
+    const [input, output] = layer instanceof Embedding ? layer.weight.tensor.shape : [layer?.inFeatures, layer?.outFeatures];
     if (layer === undefined) problems.push(`${path}: no such target in this model`);
-    else if (layer.inFeatures !== inFeatures || layer.outFeatures !== outFeatures) problems.push(`${path}: made for ${inFeatures} → ${outFeatures}, the layer is ${layer.inFeatures} → ${layer.outFeatures}`);
+    else if (embedding !== ofEmbedding) problems.push(`${path}: made for ${embedding ? 'an embedding' : 'a linear layer'}`);
+    else if (input !== inFeatures || output !== outFeatures) problems.push(`${path}: made for ${inFeatures} → ${outFeatures}, the layer is ${input} → ${output}`);
     else if (rank !== rankAt(config, path)) problems.push(`${path}: rank ${rank}, the configuration says ${rankAt(config, path)}`);
   }
   if (problems.length === 0) return;
@@ -92,9 +97,9 @@ function checkFit(targets: ReadonlyMap<string, LinearLike>, { config, layers, wh
   throw new LowrankError({ code: 'patch.adapterMismatch', what: 'the adapter', expected: 'matrices for exactly the layers it targets, in this model’s shapes', got: problems.length > 6 ? `${shown}; and ${problems.length - 6} more` : shown, remedy: 'Use the base model that the adapter was trained on.' });
 }
 
-function wrap(model: Module, path: string, layer: LinearLike): LoraLinear {
-  if (layer instanceof LoraLinear) return layer;
-  const wrapped = new LoraLinear(layer, streamOf(path));
+function wrap(model: Module, path: string, layer: Adaptable): LoraLayer {
+  if (layer instanceof LoraLayer) return layer;
+  const wrapped = layer instanceof Embedding ? new LoraEmbedding(layer, streamOf(path)) : new LoraLinear(layer, streamOf(path));
   model.setModule(path, wrapped);
   return wrapped;
 }
@@ -110,10 +115,10 @@ function streamOf(path: string): number {
 export function trainOnly(model: Module, name: string): NamedParameter[] {
   for (const [, parameter] of model.namedParameters()) parameter.trainable = false;
   const trained: NamedParameter[] = [];
-  for (const [path, { adapters }] of adaptedLayers(model)) {
+  for (const [path, { adapters, embedding }] of adaptedLayers(model)) {
     const weights = adapters.get(name);
     if (weights === undefined) continue;
-    for (const [half, parameter] of [['lora_A', weights.a] as const, ['lora_B', weights.b] as const]) {
+    for (const [half, parameter] of [[`lora_${embedding ? 'embedding_' : ''}A`, weights.a] as const, [`lora_${embedding ? 'embedding_' : ''}B`, weights.b] as const]) {
       parameter.trainable = true;
       trained.push({ name: `${path}.${half}`, parameter });
     }
@@ -129,8 +134,8 @@ export function setActiveAdapters(model: Module, names: readonly string[]): void
 }
 
 /** The layers that have an adapter of this name. @throws LowrankError `patch.noAdapter` */
-export function requireAdapter(layers: ReadonlyMap<string, LoraLinear>, name: string): [path: string, layer: LoraLinear, weights: LoraWeights][] {
-  const found = [...layers].flatMap(([path, layer]): [string, LoraLinear, LoraWeights][] => {
+export function requireAdapter(layers: ReadonlyMap<string, LoraLayer>, name: string): [path: string, layer: LoraLayer, weights: LoraWeights][] {
+  const found = [...layers].flatMap(([path, layer]): [string, LoraLayer, LoraWeights][] => {
     const weights = layer.adapters.get(name);
     return weights === undefined ? [] : [[path, layer, weights]];
   });
@@ -177,7 +182,7 @@ export async function extractAdapter(model: Module, config: LoraConfig, name = '
   let fanInFanOut = false;
   for (const [path, layer, { a, b }] of requireAdapter(adaptedLayers(model), name)) {
     const [rank = 0] = a.tensor.shape;
-    layers.set(path, { a: await read(a), b: await read(b), rank, inFeatures: layer.inFeatures, outFeatures: layer.outFeatures });
+    layers.set(path, { a: await read(a), b: await read(b), rank, inFeatures: layer.inFeatures, outFeatures: layer.outFeatures, ...(layer.embedding ? { embedding: true } : {}) });
     fanInFanOut ||= layer.base instanceof Conv1d;
   }
   const isShorthand = config.targetModules.toString().toLowerCase() === 'all-linear';

@@ -2,7 +2,7 @@ import { LowrankError } from '@lowrank/errors';
 import { mergeWeight } from '@lowrank/lora';
 import type { MergeDtype } from '@lowrank/lora';
 import type { Module, Parameter } from '@lowrank/nn';
-import { Conv1d, Linear } from '@lowrank/nn';
+import { Conv1d, Embedding, Linear } from '@lowrank/nn';
 import type { Tensor } from '@lowrank/tensor';
 import { hostArray, readTensor, tensor, toFloat32 } from '@lowrank/tensor';
 import { adaptedLayers, removeAdapters } from './adapters.js';
@@ -21,15 +21,15 @@ export async function mergeIntoModel(model: Module): Promise<string[]> {
   for (const [path, { base, active, adapters }] of adaptedLayers(model)) {
     const updates = active.flatMap((name) => adapters.get(name) ?? []);
     if (updates.length === 0) continue;
-    const weight = base instanceof Linear || base instanceof Conv1d ? base.weight : undefined;
+    const weight = base instanceof Linear || base instanceof Conv1d || base instanceof Embedding ? base.weight : undefined;
     const dtype = weight === undefined ? undefined : fileDtype[weight.tensor.dtype];
-    if (weight === undefined || dtype === undefined) throw new LowrankError({ code: 'patch.mergeEncoding', what: path, expected: 'a linear layer with a weight in f32, f16 or bf16', got: weight?.tensor.dtype ?? 'another kind of layer' });
+    if (weight === undefined || dtype === undefined) throw new LowrankError({ code: 'patch.mergeEncoding', what: path, expected: 'a linear layer or an embedding with a weight in f32, f16 or bf16', got: weight?.tensor.dtype ?? 'another kind of layer' });
     const { shape, dtype: stored } = weight.tensor;
     let bytes = asBytes(await readTensor(weight.tensor));
     for (const { a, b, scale } of updates) {
       const [left, right] = await Promise.all([a, b].map(async ({ tensor: values }) => toFloat32(await readTensor(values), values.dtype)));
       if (left === undefined || right === undefined) continue;
-      bytes = mergeWeight(bytes, dtype, { a: left, b: right, rank: a.tensor.shape[0] ?? 1, scaling: scale.value, transposed: base instanceof Conv1d });
+      bytes = mergeWeight(bytes, dtype, { a: left, b: right, rank: a.tensor.shape[0] ?? 1, scaling: scale.value, transposed: !(base instanceof Linear), narrowDelta: base instanceof Embedding });
     }
     const buffer = new Uint8Array(bytes).buffer;
     merged.push({ path, weight, value: tensor(hostArray(stored, buffer), shape, { dtype: stored, name: `${path}.weight` }) });

@@ -46,10 +46,15 @@ describe('refused', () => {
     expect(() => paths({ targetModules: ['q_proj', 'w_proj'] })).toThrow(/target modules w_proj/);
   });
 
-  test('modules that are no linear layers', () => {
-    expect(() => paths({ targetModules: ['q_proj', 'embed_tokens'] })).toThrow(/linear layers alone.*model\.embed_tokens/);
-    expect(() => paths({ targetModules: '.*' })).toThrow(/linear layers alone/);
+  test('modules that are neither linear layers nor embeddings', () => {
+    expect(() => paths({ targetModules: ['q_proj', 'self_attn'] })).toThrow(/linear layers and embeddings alone.*model\.layers\.0\.self_attn/);
+    expect(() => paths({ targetModules: '.*' })).toThrow(/linear layers and embeddings alone/);
   });
+});
+
+test('an embedding is a target where it is named, and none of all-linear', () => {
+  expect(paths({ targetModules: ['q_proj', 'embed_tokens'] })).toContain('model.embed_tokens');
+  expect(paths({ targetModules: 'all-linear' })).not.toContain('model.embed_tokens');
 });
 
 test('a loaded adapter may name what this model does not have', () => {

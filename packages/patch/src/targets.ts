@@ -1,26 +1,29 @@
 import { LowrankError } from '@lowrank/errors';
 import type { LoraConfig } from '@lowrank/lora';
-import { pathExpression } from '@lowrank/lora';
+import { LoraEmbedding, pathExpression } from '@lowrank/lora';
 import type { LinearLike, Module } from '@lowrank/nn';
-import { isLinearLike } from '@lowrank/nn';
+import { Embedding, isLinearLike } from '@lowrank/nn';
 
 export interface TargetOptions {
   /** The path of the output embedding, which 'all-linear' leaves out. */
   readonly outputPath?: string;
 }
 
+/** What adapters go around: a linear layer of any kind, an embedding, or one of them that has adapters already. */
+export type Adaptable = LinearLike | Embedding | LoraEmbedding;
+
 type Targets = Pick<LoraConfig, 'targetModules' | 'excludeModules' | 'layersToTransform' | 'layersPattern'>;
 
 /**
- * The linear layers that a configuration names, by path, with PEFT's rules (`check_target_module_exists`): a string is a regular expression that matches the whole path; an
+ * The linear layers and embeddings that a configuration names, by path, with PEFT's rules (`check_target_module_exists`): a string is a regular expression that matches the whole path; an
  * item of a list matches the path itself or its end after a dot; excludes are looked at first, with the same rules; `layersToTransform` keeps, of what matched by its end, the layers
- * of those numbers; 'all-linear' is every linear layer but the output embedding.
+ * of those numbers; 'all-linear' is every linear layer but the output embedding, and no other embedding.
  *
  * Stricter than PEFT: a name in a list that matches no module at all is an error, since what it was meant for would stay untrained.
  *
- * @throws LowrankError `patch.noTargets` when nothing matches, or a name does not; `patch.notLinear` when something else than a linear layer does
+ * @throws LowrankError `patch.noTargets` when nothing matches, or a name does not; `patch.notLinear` when something else than a linear layer or an embedding does
  */
-export function matchTargets(model: Module, targets: Targets, options: TargetOptions = {}): Map<string, LinearLike> {
+export function matchTargets(model: Module, targets: Targets, options: TargetOptions = {}): Map<string, Adaptable> {
   const { targetModules } = targets;
   const { matched, paths, linear } = match(model, targets, options);
   const unmatched = typeof targetModules === 'string' ? [] : targetModules.filter((name) => !paths.some((path) => endsIn(path, name)));
@@ -35,24 +38,32 @@ export function matchTargets(model: Module, targets: Targets, options: TargetOpt
 }
 
 /** The same for an adapter that is there already: what counts is that its matrices fit, not how its configuration names them. */
-export function matchLoaded(model: Module, targets: Targets, options: TargetOptions = {}): Map<string, LinearLike> {
+export function matchLoaded(model: Module, targets: Targets, options: TargetOptions = {}): Map<string, Adaptable> {
   return match(model, targets, options).matched;
 }
 
-function match(model: Module, targets: Targets, { outputPath = 'lm_head' }: TargetOptions): { matched: Map<string, LinearLike>; paths: string[]; linear: string[] } {
+function match(model: Module, targets: Targets, { outputPath = 'lm_head' }: TargetOptions): { matched: Map<string, Adaptable>; paths: string[]; linear: string[] } {
   // What lies inside an adapted layer is its business.
   const modules = [...model.namedModules()].filter(([path]) => !/(^|\.)base_layer(\.|$)/.test(path));
-  const matched = new Map<string, LinearLike>();
+  const matched = new Map<string, Adaptable>();
   const others: string[] = [];
   for (const [path, module] of modules) {
-    if (targets.targetModules.toString().toLowerCase() === 'all-linear' ? path === outputPath || !isLinearLike(module) || isExcluded(path, targets) : !isTarget(path, targets)) continue;
-    if (isLinearLike(module)) matched.set(path, module);
+    if (targets.targetModules.toString().toLowerCase() === 'all-linear' ? path === outputPath || !isLinear(module) || isExcluded(path, targets) : !isTarget(path, targets)) continue;
+    if (isLinear(module) || isEmbedding(module)) matched.set(path, module);
     else others.push(path);
   }
   if (others.length > 0) {
-    throw new LowrankError({ code: 'patch.notLinear', what: `target modules ${show(targets.targetModules)}`, expected: 'linear layers alone', got: `a match with ${others.slice(0, 4).join(', ')}`, remedy: 'Name linear layers: adapters of embeddings and of whole blocks are not supported yet.' });
+    throw new LowrankError({ code: 'patch.notLinear', what: `target modules ${show(targets.targetModules)}`, expected: 'linear layers and embeddings alone', got: `a match with ${others.slice(0, 4).join(', ')}`, remedy: 'Name the layers within: a whole block takes no adapter.' });
   }
-  return { matched, paths: modules.map(([path]) => path), linear: modules.flatMap(([path, module]) => (isLinearLike(module) ? [path] : [])) };
+  return { matched, paths: modules.map(([path]) => path), linear: modules.flatMap(([path, module]) => (isLinear(module) ? [path] : [])) };
+}
+
+function isEmbedding(module: Module): module is Embedding | LoraEmbedding {
+  return module instanceof Embedding || module instanceof LoraEmbedding;
+}
+
+function isLinear(module: Module): module is LinearLike {
+  return isLinearLike(module) && !isEmbedding(module);
 }
 
 function isExcluded(path: string, { excludeModules }: Targets): boolean {

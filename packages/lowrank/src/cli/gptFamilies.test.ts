@@ -14,6 +14,27 @@ test('an adapter of GPT-2 says that its layers hold W as [in, out]', async () =>
   expect(readJson(join(folder.path, 'adapter_config.json'))).toMatchObject({ target_modules: ['c_attn', 'c_fc', 'c_proj'], fan_in_fan_out: true });
 });
 
+test('an adapter of an embedding is trained and loaded; merged only where the output projection is another', async () => {
+  using folder = scratch();
+  const train = async (variant: string, targets: string): Promise<string> => {
+    const output = join(folder.path, variant);
+    const flags = ['--target-modules', targets, '--steps', '5', '--batch-size', '8', '--learning-rate', '0.02', '--device', 'cpu', '--json'];
+    expect((await runCli(['train', '--model', folderOf(variant), '--data', data, '--output', output, ...flags])).code).toBe(0);
+    return output;
+  };
+  const evaluate = async (flags: string[]): Promise<number> => (await runCli(['eval', ...flags, '--data', data, '--device', 'cpu', '--json'])).json<EvaluateFolderResult>()[0]?.loss ?? NaN;
+  const [neox, gpt2] = [await train('gptNeox', 'embed_in,dense'), await train('gpt2', 'wte,wpe')];
+  for (const [variant, adapter] of [['gptNeox', neox], ['gpt2', gpt2]] as const) {
+    expect(await evaluate(['--model', folderOf(variant), '--adapter', adapter])).toBeLessThan(await evaluate(['--model', folderOf(variant)]));
+  }
+  const merged = join(folder.path, 'merged');
+  expect((await runCli(['merge', '--model', folderOf('gptNeox'), '--adapter', neox, '--output', merged])).code).toBe(0);
+  expect(await evaluate(['--model', merged])).toBeCloseTo(await evaluate(['--model', folderOf('gptNeox'), '--adapter', neox]), 4);
+  const refused = await runCli(['merge', '--model', folderOf('gpt2'), '--adapter', gpt2, '--output', join(folder.path, 'tied')]);
+  expect(refused.code).not.toBe(0);
+  expect(refused.stderr).toMatch(/merging into transformer\.wte: expected an embedding of its own/);
+});
+
 test('a full fine-tuning of GPT-2 is a GPT-2', async () => {
   using folder = scratch();
   const output = join(folder.path, 'tuned');

@@ -1,6 +1,7 @@
 import { LowrankError } from '@lowrank/errors';
 import { openFolder, openModelWeights, readJson } from '@lowrank/models';
-import { mergedTensors } from '@lowrank/patch';
+import { LoraEmbedding } from '@lowrank/lora';
+import { adaptedLayers, mergedTensors } from '@lowrank/patch';
 import { dequantizedFile } from '@lowrank/quant';
 import type { TensorEntry } from '@lowrank/safetensors';
 import { isSafetensorsDtype, writeFileAtomic, writeSafetensors } from '@lowrank/safetensors';
@@ -8,6 +9,7 @@ import { join } from 'node:path';
 import { openOutputFolder } from '../outputFolder.js';
 import type { TransferEvents } from './folders.js';
 import { copyCompanions, withFolders } from './folders.js';
+import type { OpenModel } from './openModel.js';
 import { openModel } from './openModel.js';
 import { loadAdapterInto, readAdapterFolder } from './trainable.js';
 
@@ -36,7 +38,9 @@ export async function mergeFolders(given: MergeOptions): Promise<MergeResult> {
   const folder = await openOutputFolder(output, { inputs: [model, adapter] });
   try {
     // The model itself knows which weights it has and which layers the adapter is for; what does not fit is told before a byte is written.
-    await loadAdapterInto(await openModel(model, given), adapter);
+    const base = await openModel(model, given);
+    await loadAdapterInto(base, adapter);
+    refuseTied(base);
     const loaded = await readAdapterFolder(adapter);
     const files = await openFolder(model);
     const { file: opened, pathOf } = await openModelWeights(files);
@@ -61,5 +65,13 @@ export async function mergeFolders(given: MergeOptions): Promise<MergeResult> {
   } catch (error) {
     await folder.discard();
     throw error;
+  }
+}
+
+/** An adapted embedding leaves an output projection that is tied to it alone; merged, it could not. */
+function refuseTied({ module }: OpenModel): void {
+  for (const [path, layer] of adaptedLayers(module)) {
+    if (!(layer instanceof LoraEmbedding) || !module.isOutput(layer.base.weight)) continue;
+    throw new LowrankError({ code: 'cli.tiedEmbedding', what: `merging into ${path}`, expected: 'an embedding of its own', got: 'one that is the output projection too', remedy: 'Keep the adapter beside the model: merged, it would change the output projection as well.' });
   }
 }

@@ -168,7 +168,7 @@ function optimizerState(plans: readonly Plan[]): Set<PersistentData> {
 function adapterFile(model: CausalModel): RunCost['file'] {
   const layers = new Map<string, LoraSizes>();
   for (const [path, layer] of adaptedLayers(model)) {
-    for (const { a } of layer.adapters.values()) layers.set(path, { rank: a.tensor.shape[0] ?? 0, inFeatures: layer.inFeatures, outFeatures: layer.outFeatures });
+    for (const { a } of layer.adapters.values()) layers.set(path, { rank: a.tensor.shape[0] ?? 0, inFeatures: layer.inFeatures, outFeatures: layer.outFeatures, embedding: layer.embedding });
   }
   return { bits16: adapterFileBytes(layers, 'BF16'), bits32: adapterFileBytes(layers, 'F32') };
 }
