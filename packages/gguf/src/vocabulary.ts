@@ -49,7 +49,7 @@ export async function vocabularyMetadata(files: VocabularyFiles, { config, vocab
   const metadata: (readonly [string, GgufValue])[] = [];
   if (typeof tokenizerConfig['add_prefix_space'] === 'boolean') metadata.push(['tokenizer.ggml.add_space_prefix', { type: 'bool', value: tokenizerConfig['add_prefix_space'] }]);
   const isByteFallback = model['byte_fallback'] === true && objectOf(tokenizerJson?.['decoder'])['type'] === 'Sequence';
-  if (tokenizerModel === undefined && (tokenizerJson === undefined || model['type'] !== 'BPE')) {
+  if (tokenizerModel === undefined && (tokenizerJson === undefined || (model['type'] ?? (Array.isArray(model['merges']) ? 'BPE' : undefined)) !== 'BPE')) {
     throw new LowrankError({ code: 'gguf.vocabulary', what: 'the tokenizer', expected: 'tokenizer.model, or a tokenizer.json of type BPE', got: tokenizerJson === undefined ? 'neither' : `type ${String(model['type'])}`, remedy: "llama.cpp's Llamas have one of these; convert the folder with its own convert_hf_to_gguf.py for another." });
   }
   const tokens = tokenizerModel === undefined ? (isByteFallback ? byteFallbackTokens(files, vocabularySize) : byteLevelTokens(files, vocabularySize)) : sentencePieceTokens(files, vocabularySize);
