@@ -1,5 +1,5 @@
 /** AdamW with its moments in 8 bits. */
-import { scratch } from './common';
+import { max4, scratch } from './common';
 
 const BLOCK: i32 = 256;
 
@@ -9,9 +9,9 @@ const MIDDLES: usize = 2052;
 const MIDDLES2: usize = 3080;
 const STARTS: usize = 4104;
 
-/* A magnitude's exponent and 5 bits of its mantissa choose a start, from 2⁻²⁴ to 1. */
-const LOWEST: i32 = 103 << 5;
-const COUNT: i32 = (24 << 5) + 1;
+/* A magnitude's exponent and 6 bits of its mantissa choose a start, from 2⁻²⁴ to 1. */
+const LOWEST: i32 = 103 << 6;
+const COUNT: i32 = (24 << 6) + 1;
 /** Fewer blocks than this are searched by halving: the starts would cost more than they save. */
 const FEW: i32 = 8;
 
@@ -42,8 +42,25 @@ export function adamw8bit(p: usize, begin: i32, end: i32): void {
     const start = <usize>(block * BLOCK);
     const count = <usize>min(BLOCK, elements - block * BLOCK);
     const scale1 = load<f32>(oldScales + (<usize>block << 3)), scale2 = load<f32>(oldScales + (<usize>block << 3), 4);
-    let largest1: f32 = 0, largest2: f32 = 0;
-    for (let i: usize = 0; i < count; i++) {
+    const quads = count & ~3;
+    let most1 = f32x4.splat(0), most2 = f32x4.splat(0);
+    for (let i: usize = 0; i < quads; i += 4) {
+      const at = start + i;
+      const line = table + ((at >> 6) << 3);
+      const gradient = v128.mul<f32>(f32x4.splat(clip), v128.load(g + (at << 2)));
+      const oldFirst = v128.mul<f32>(decode4(maps, oldM + at), f32x4.splat(scale1)), oldSecond = v128.mul<f32>(decode4(maps + 1024, oldV + at), f32x4.splat(scale2));
+      const first = v128.add<f32>(v128.mul<f32>(f32x4.splat(beta1), oldFirst), v128.mul<f32>(f32x4.splat(rest1), gradient));
+      const second = v128.add<f32>(v128.mul<f32>(f32x4.splat(beta2), oldSecond), v128.mul<f32>(v128.mul<f32>(f32x4.splat(rest2), gradient), gradient));
+      const keep = f32x4.splat(1 - lr * load<f32>(line) * load<f32>(line, 4)), rate = f32x4.splat(stepSize * load<f32>(line));
+      const divisor = v128.add<f32>(v128.mul<f32>(v128.sqrt<f32>(second), f32x4.splat(biasScale)), f32x4.splat(epsilon));
+      v128.store(newP + (at << 2), v128.sub<f32>(v128.mul<f32>(v128.load(oldP + (at << 2)), keep), v128.div<f32>(v128.mul<f32>(rate, first), divisor)));
+      v128.store(firsts + (i << 2), first);
+      v128.store(seconds + (i << 2), second);
+      most1 = v128.max<f32>(most1, v128.abs<f32>(first));
+      most2 = v128.max<f32>(most2, second);
+    }
+    let largest1 = max4(most1), largest2 = max4(most2);
+    for (let i = quads; i < count; i++) {
       const at = start + i;
       const line = table + ((at >> 6) << 3);
       const multiplier = load<f32>(line);
@@ -57,17 +74,32 @@ export function adamw8bit(p: usize, begin: i32, end: i32): void {
       largest1 = max(largest1, abs(first));
       largest2 = max(largest2, second);
     }
+    // A block of zeros has no scale to divide by.
+    const by1 = f32x4.splat(largest1 == 0 ? <f32>1 : largest1), by2 = f32x4.splat(largest2 == 0 ? <f32>1 : largest2);
+    for (let i: usize = 0; i < count; i += 4) {
+      v128.store(firsts + (i << 2), v128.div<f32>(v128.load(firsts + (i << 2)), by1));
+      v128.store(seconds + (i << 2), v128.div<f32>(v128.load(seconds + (i << 2)), by2));
+    }
     for (let i: usize = 0; i < count; i++) {
-      const first = load<f32>(firsts + (i << 2));
-      const x: f32 = largest1 == 0 ? <f32>0 : first / largest1, y: f32 = largest2 == 0 ? <f32>0 : load<f32>(seconds + (i << 2)) / largest2;
+      const x = load<f32>(firsts + (i << 2)), y = load<f32>(seconds + (i << 2));
       let code = many ? near(x) : nearest(maps, x);
-      if (first < 0 && load<f32>(maps + (<usize>code << 2)) == 0) code--;
+      if (x < 0 && load<f32>(maps + (<usize>code << 2)) == 0) code--;
       store<u8>(newM + start + i, <u8>code);
       store<u8>(newV + start + i, <u8>(many ? ascend(MIDDLES2, STARTS + <usize>(2 * COUNT), y) : nearest(maps + 1024, y)));
     }
     store<f32>(newScales + (<usize>block << 3), largest1);
     store<f32>(newScales + (<usize>block << 3), largest2, 4);
   }
+}
+
+/** What four codes mean. */
+// @ts-ignore: decorator
+@inline
+function decode4(map: usize, codes: usize): v128 {
+  const one = v128.load_splat<f32>(map + (<usize>load<u8>(codes) << 2));
+  const two = v128.load_lane<f32>(map + (<usize>load<u8>(codes, 1) << 2), one, 1);
+  const three = v128.load_lane<f32>(map + (<usize>load<u8>(codes, 2) << 2), two, 2);
+  return v128.load_lane<f32>(map + (<usize>load<u8>(codes, 3) << 2), three, 3);
 }
 
 /** The nearest of 256 ascending places. */
@@ -91,12 +123,16 @@ function prepare(maps: usize): void {
     for (let i: usize = 0; i < 255; i++) store<f32>(middles + (i << 2), <f32>0.5 * (load<f32>(maps + (map << 10) + (i << 2)) + load<f32>(maps + (map << 10) + (i << 2), 4)));
     store<f32>(middles + 1020, Infinity);
   }
+  let up = nearest(maps, 0), down = up, up2 = nearest(maps + 1024, 0);
   for (let bucket = 0; bucket < COUNT; bucket++) {
-    const smallest: f32 = bucket == 0 ? <f32>0 : reinterpret<f32>((LOWEST + bucket) << 18);
+    const smallest: f32 = bucket == 0 ? <f32>0 : reinterpret<f32>((LOWEST + bucket) << 17);
+    while (load<f32>(scratch + MIDDLES + (<usize>up << 2)) < smallest) up++;
+    while (load<f32>(scratch + MIDDLES + (<usize>down << 2) - 4) >= -smallest) down--;
+    while (load<f32>(scratch + MIDDLES2 + (<usize>up2 << 2)) < smallest) up2++;
     const at = scratch + STARTS + <usize>bucket;
-    store<u8>(at, <u8>nearest(maps, smallest));
-    store<u8>(at + <usize>COUNT, <u8>nearest(maps, -smallest));
-    store<u8>(at + <usize>(2 * COUNT), <u8>nearest(maps + 1024, smallest));
+    store<u8>(at, <u8>up);
+    store<u8>(at + <usize>COUNT, <u8>down);
+    store<u8>(at + <usize>(2 * COUNT), <u8>up2);
   }
 }
 
@@ -121,5 +157,5 @@ function ascend(middles: usize, starts: usize, x: f32): i32 {
 // @ts-ignore: decorator
 @inline
 function bucketOf(x: f32): i32 {
-  return min(max((reinterpret<i32>(x) & 0x7fffffff) >> 18, LOWEST) - LOWEST, COUNT - 1);
+  return min(max((reinterpret<i32>(x) & 0x7fffffff) >> 17, LOWEST) - LOWEST, COUNT - 1);
 }
