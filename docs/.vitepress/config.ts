@@ -26,6 +26,7 @@ export default defineConfig({
           { text: 'Models', link: '/models' },
           { text: 'Data', link: '/data' },
           { text: 'Adapters and PEFT', link: '/adapters' },
+          { text: 'Memory', link: '/memory' },
         ],
       },
       {

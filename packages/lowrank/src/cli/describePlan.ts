@@ -28,7 +28,7 @@ export function describePlan(report: PlanReport): string {
     ['kernels', `${report.kernels.toLocaleString('en')} per batch`],
   ];
   const lines = [`${report.model} (${report.model_type}): ${how.join('; ')}`, stepOf(report), '', ...rows.map(([name, value]) => (name === '' ? '' : `${name.padEnd(26)}${value}`)), '', `planned for ${report.device}`, verdict(report)];
-  return [...lines, ...report.variants.map(({ flags, peakBytes, fits }) => `  ${fits ? 'fits' : 'does not fit'} with ${flags.join(' ')}: ${peakBytes === null ? 'beyond a limit of the device' : size(peakBytes)}`)].join('\n');
+  return [...lines, ...report.variants.map(({ flags, peak_bytes: peak, fits }) => `  ${fits ? 'fits' : 'does not fit'} with ${flags.join(' ')}: ${peak === null ? 'beyond a limit of the device' : size(peak)}`)].join('\n');
 }
 
 function stepOf({ batch_size: rows, gradient_accumulation: times, max_length: length, batches }: PlanReport): string {

@@ -1,11 +1,17 @@
-import { mkdirSync, writeFileSync } from 'node:fs';
+import { portableSpec } from '@lowrank/webgpu';
+import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
 import { expect, test } from 'vitest';
+import { commonConfigs } from '../jobs/commonConfigs.js';
 import type { PlanReport } from '../jobs/plan.js';
+import type { PlannedRun } from '../jobs/planRun.js';
+import { planRun } from '../jobs/planRun.js';
 import { golden, readJson, runCli, scratch } from '../testing.js';
 import { memoryFlag } from './planCommand.js';
 
 const model = join(golden, 'tied');
+const gpuOf2GiB = portableSpec({ maxBufferSize: 2 ** 31 - 4, maxStorageBufferBindingSize: 2 ** 31 - 4 });
 const plan = async (...flags: string[]): Promise<PlanReport> => {
   const outcome = await runCli(['plan', ...flags, '--json']);
   if (outcome.code !== 0) throw new Error(outcome.stderr);
@@ -50,10 +56,10 @@ test('what does not fit is told with what would, planned', async () => {
   expect(tight.fits).toBe(false);
   const fitting = tight.variants.filter(({ fits }) => fits);
   expect(fitting.length).toBeGreaterThan(0);
-  for (const { flags, peakBytes } of fitting) {
-    expect(peakBytes).toBeLessThanOrEqual(300e6);
+  for (const { flags, peak_bytes: peak } of fitting) {
+    expect(peak).toBeLessThanOrEqual(300e6);
     const asPlanned = await plan('--config', 'SmolLM2-135M', ...(flags.some((flag) => flag.startsWith('--max-length')) ? [] : ['--max-length', '512']), ...flags.flatMap((flag) => flag.split(' ')), '--memory', '300MB');
-    expect(asPlanned.bytes.peak).toBe(peakBytes);
+    expect(asPlanned.bytes.peak).toBe(peak);
     expect(asPlanned.fits).toBe(true);
   }
   expect((await plan('--config', 'SmolLM2-135M', '--memory', '8GB')).variants).toEqual([]);
@@ -67,6 +73,18 @@ test('for people: a table and a verdict', async () => {
   const { code, stdout } = await runCli(['plan', '--config', 'LLaMA-7B', '--method', 'qlora', '--double-quantization', '--target-modules', 'q_proj,v_proj', '--max-length', '512', '--checkpointing', '--memory', '8GB']);
   expect(code).toBe(0);
   for (const line of [/LLaMA-7B \(llama\): qlora; r=8 on q_proj, v_proj; nf4 with double quantization, the rest bf16; checkpointing/, /1 row of 512 tokens, run as 1 × 512/, /trainable parameters +4,194,304 of 6,738,415,616 \(0\.0622%\)/, /quantized matrices +3\.34 GB/, /peak +4\.\d+ GB/, /fits into 8\.00 GB/]) expect(stdout).toMatch(line);
+});
+
+test('the table of the page on memory is what the command tells', async () => {
+  const page = readFileSync(fileURLToPath(new URL('../../../../docs/memory.md', import.meta.url)), 'utf8');
+  const rows = [...page.matchAll(/^\| `(--max-length .+)` \| (.+) \| (.+) \| (.+) \|$/gm)].map(([, flags = '', ...numbers]) => ({ flags: flags.split(' '), numbers }));
+  expect(rows.length).toBe(8);
+  for (const { flags, numbers } of rows) {
+    const has = (flag: string): boolean => flags.includes(flag);
+    const run: PlannedRun = { config: commonConfigs['LLaMA-7B'] ?? {}, name: 'LLaMA-7B', method: has('qlora') ? 'qlora' : 'lora', r: 8, targetModules: ['q_proj', 'v_proj'], batchSize: 1, gradientAccumulation: 1, maxLength: Number(flags[1]), packing: true, checkpointing: has('--checkpointing'), optimizer: 'adamw', dtype: 'bf16', quantization: has('qlora') ? { type: 'nf4', doubleQuantization: has('--double-quantization') } : undefined };
+    const { bytes } = await planRun(run, { name: 'a GPU', spec: gpuOf2GiB, memoryBytes: undefined });
+    expect([flags, ...[bytes.weights + bytes.quantized, bytes.activations, bytes.peak].map((each) => (each / 1e9).toFixed(2))]).toEqual([flags, ...numbers]);
+  }
 });
 
 test.each([

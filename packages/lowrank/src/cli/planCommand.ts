@@ -28,7 +28,7 @@ export function addPlanFlags(command: Command): Command {
     .option('--gradient-accumulation <n>', 'batches of a step', whole('--gradient-accumulation', 1), 1)
     .option('--max-length <tokens>', "tokens of each row (default: 1024, or the model's context)", whole('--max-length', 2))
     .option('--no-packing', 'a sequence for each row')
-    .option('--checkpointing', 'compute each layer again in the backward pass', false)
+    .option('--checkpointing', 'compute each layer again in the backward pass')
     .option('--optimizer <name>', `${optimizers.join(' or ')}: moments in 32 bits, or in 8`, choiceFlag('--optimizer', optimizers), 'adamw')
     .option('--dtype <name>', `${planDtypes.join(', ')}: of frozen weights that are not quantized (default: the config's)`, choiceFlag('--dtype', planDtypes))
     .option('--memory <size>', 'room for all of it, such as 8GB or 7.5GiB', memoryFlag)

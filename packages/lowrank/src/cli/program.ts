@@ -47,7 +47,7 @@ export interface TrainFlags extends CommonFlags, QuantizationFlags {
   seed: number;
   shuffle: boolean;
   packing: boolean;
-  checkpointing: boolean;
+  checkpointing?: boolean;
   initAdapter?: string;
 }
 
@@ -140,7 +140,7 @@ function addTrain(program: Command, actions: Actions): void {
     .option('--seed <n>', 'of shuffling, dropout and initial adapters', whole('--seed', 0), 0)
     .option('--no-shuffle', 'take rows in file order, wrapping')
     .option('--no-packing', 'pad rows to one length instead of laying them one after another')
-    .option('--checkpointing', 'compute each layer again in the backward pass: less memory, more time, the same numbers', false)
+    .option('--checkpointing', 'compute each layer again in the backward pass: less memory, more time, the same numbers')
     .option('--init-adapter <adapter>', 'go on from this PEFT adapter; its rank, alpha and targets hold')
     .addHelpText('after', "\nExample:\n  $ lowrank train --model ./llama --data rows.jsonl --output ./adapter --steps 200 --batch-size 8 --learning-rate 2e-4 \\\n      --r 8 --alpha 16 --target-modules all-linear\n\nCtrl-C finishes the step, saves, and ends with exit code 130.");
   common(quantizing(command)).action((flags: TrainFlags) => actions.train(flags));

@@ -8,7 +8,7 @@ export interface Variant {
   /** What to change of the flags. */
   readonly flags: readonly string[];
   /** Bytes that it needs; null where no plan could be made for the device. */
-  readonly peakBytes: number | null;
+  readonly peak_bytes: number | null;
   readonly fits: boolean;
 }
 
@@ -75,8 +75,8 @@ async function follow(run: PlannedRun, path: readonly Saving[], { device, room }
     const last = steps.at(-1);
     if (last === undefined) continue;
     const attempt = async (next: PlannedRun): Promise<Variant> => {
-      const peakBytes = await peakOf(next, device);
-      return { flags: [...flags, saving.flag(next)], peakBytes, fits: peakBytes !== null && peakBytes <= room };
+      const peak = await peakOf(next, device);
+      return { flags: [...flags, saving.flag(next)], peak_bytes: peak, fits: peak !== null && peak <= room };
     };
     // Where the least is too much, all others are; else the largest that fits is wanted.
     latest = await attempt(last);
