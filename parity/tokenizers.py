@@ -6,8 +6,11 @@ for `bytes`, what `add_bos_token` and `add_eos_token` of tokenizer_config.json d
 """
 
 import json
+import math
 import shutil
 import tempfile
+import unicodedata
+from collections import Counter
 from pathlib import Path
 
 from common import GOLDEN, madeBy, setUp, writeJson
@@ -84,8 +87,13 @@ def unigram() -> Tokenizer:
     tokenizer.normalizer = normalizers.Sequence([normalizers.NFKC(), normalizers.Replace(Regex(" {2,}"), " ")])
     tokenizer.pre_tokenizer = pre_tokenizers.Metaspace()
     tokenizer.decoder = decoders.Metaspace()
-    trainer = trainers.UnigramTrainer(vocab_size=180, special_tokens=["<pad>", "</s>", "<unk>"], unk_token="<unk>", show_progress=False)
-    tokenizer.train_from_iterator(CORPUS, trainer)
+    # The trainer's threads add up in any order; letters, words and the beginnings of words with their frequencies are enough of a model, and the same in every run.
+    words = ["▁" + word for text in CORPUS for word in unicodedata.normalize("NFKC", text).split(" ") if word]
+    counts = Counter(letter for word in words for letter in word) + Counter(words) + Counter(word[:4] for word in words)
+    total = sum(counts.values())
+    scores = [(token, round(math.log(count / total), 3)) for token, count in sorted(counts.items())]
+    tokenizer.model = models.Unigram(vocab=[("<pad>", 0.0), ("</s>", 0.0), ("<unk>", 0.0), *scores], unk_id=2)
+    tokenizer.add_special_tokens(["<pad>", "</s>", "<unk>"])
     tokenizer.post_processor = processors.TemplateProcessing(single="$A </s>", pair="$A </s> $B </s>", special_tokens=[("</s>", 1)])
     return tokenizer
 

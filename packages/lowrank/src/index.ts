@@ -1,10 +1,10 @@
-export { createSampler, encodeRows, loadDataset, loadTokenizer, readDataset, readTokenizer } from '@lowrank/data';
-export type { Dataset, EncodedRow, TextTokenizer, TokenBatch } from '@lowrank/data';
+export { chatTemplate, createSampler, encodeChat, encodeRows, loadDataset, loadTokenizer, readChatTemplate, readDataset, readTokenizer, renderChat, textStream } from '@lowrank/data';
+export type { ChatMessage, ChatTemplate, Dataset, EncodedRow, TextTokenizer, TokenBatch } from '@lowrank/data';
 export { isLowrankError, LowrankError } from '@lowrank/errors';
 export { defaultTargets, loraConfig, readAdapter, serializeAdapter } from '@lowrank/lora';
 export type { LoraAdapter, LoraConfig } from '@lowrank/lora';
-export { downloadModel, filesFrom, findModel, generate, loadModel, openDirectory, openFolder, originCache } from '@lowrank/models';
-export type { CausalModel, GenerateOptions, ModelFiles, TransferProgress } from '@lowrank/models';
+export { createGenerator, downloadModel, filesFrom, findModel, generate, loadModel, openDirectory, openFolder, originCache } from '@lowrank/models';
+export type { CausalModel, GeneratedText, GenerateOptions, Generator, ModelFiles, TransferProgress } from '@lowrank/models';
 export { extractAdapter, injectAdapter, loadAdapter, removeAdapters, withoutAdapters } from '@lowrank/patch';
 export { readTensor, setDefaultBackend } from '@lowrank/tensor';
 export type { Backend, Tensor } from '@lowrank/tensor';

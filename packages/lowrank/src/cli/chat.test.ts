@@ -113,3 +113,23 @@ test('a model without a chat template, two adapters of one name, a template that
   expect(missing).toMatchObject({ code: 2 });
   expect(missing.stderr).toContain('/nowhere.jinja');
 });
+
+test('rows of messages train with the chat template: what assistants say is learned, and a chat shows it', async () => {
+  using folder = scratch();
+  const [template, data, output] = ['chat.jinja', 'rows.jsonl', 'out'].map((name) => join(folder.path, name)) as [string, string, string];
+  writeFileSync(template, templateText);
+  const messages = [{ role: 'user', content: 'name: ada' }, { role: 'assistant', content: 'a baker' }];
+  writeFileSync(data, `${JSON.stringify({ messages })}\n${JSON.stringify({ messages: [...messages, ...messages] })}\n`);
+  const flags = ['--model', model, '--data', data, '--device', 'cpu', '--json'];
+  const refused = await runCli(['eval', ...flags]);
+  expect(refused.code).toBe(2);
+  expect(refused.stderr).toMatch(/line 1: messages: expected a chat template/);
+  const [before] = (await runCli(['eval', ...flags, '--template', template])).json<{ loss: number; tokens: number }>();
+  const trained = await runCli(['train', ...flags, '--template', template, '--output', output, '--steps', '60', '--learning-rate', '0.02', '--target-modules', 'all-linear', '--r', '8']);
+  expect([trained.code, trained.stderr]).toEqual([0, expect.any(String)]);
+  const [after] = (await runCli(['eval', ...flags, '--template', template, '--adapter', output])).json<{ loss: number; tokens: number }>();
+  expect(after?.tokens).toBe(before?.tokens);
+  expect(after?.loss).toBeLessThan((before?.loss ?? 0) / 10);
+  const spoken = await runCli(['chat', '--model', model, '--template', template, '--adapter', output, '--device', 'cpu', '--temperature', '0', '--stop', '\\n'], { input: ['name: ada'] });
+  expect(spoken.stdout.trim()).toBe('a baker');
+});

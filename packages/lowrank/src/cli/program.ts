@@ -27,6 +27,7 @@ export interface CommonFlags {
 export interface TrainFlags extends CommonFlags, QuantizationFlags {
   model: string;
   data: string;
+  template?: string;
   output: string;
   evalData?: string;
   method: (typeof methods)[number];
@@ -55,6 +56,7 @@ export interface EvalFlags extends CommonFlags, QuantizationFlags {
   model: string;
   adapter?: string;
   data: string;
+  template?: string;
   maxLength?: number;
 }
 
@@ -119,7 +121,8 @@ function addTrain(program: Command, actions: Actions): void {
   const command = program.command('train').description('fine-tune a model on rows of text, and save a PEFT adapter (or, with --method full, the model)');
   command
     .requiredOption('--model <model>', `${modelHelp}: config.json, model.safetensors, tokenizer.json`)
-    .requiredOption('--data <file>', 'JSONL rows: {"prompt", "completion"} or {"text"}')
+    .requiredOption('--data <file>', 'JSONL rows: {"prompt", "completion"}, {"text"} or {"messages"}')
+    .option('--template <file>', "chat template in Jinja for rows of messages (default: the model's)")
     .requiredOption('--output <folder>', 'where the adapter and metrics.jsonl go')
     .option('--eval-data <file>', 'rows whose loss is told at the end')
     .option('--method <name>', `${methods.join(' or ')}: train adapters, or every weight`, choiceFlag('--method', methods), 'lora')
@@ -153,6 +156,7 @@ function addEval(program: Command, actions: Actions): void {
     .requiredOption('--model <model>', modelHelp)
     .option('--adapter <adapter>', adapterHelp)
     .requiredOption('--data <file>', 'JSONL rows')
+    .option('--template <file>', "chat template in Jinja for rows of messages (default: the model's)")
     .option('--max-length <tokens>', "tokens kept of a row (default: the model's context)", whole('--max-length', 2))
     .addHelpText('after', '\nExample:\n  $ lowrank eval --model ./llama --adapter ./adapter --data heldOut.jsonl --json');
   common(quantizing(command)).action((flags: EvalFlags) => actions.eval(flags));

@@ -1,4 +1,4 @@
-import { readDataset, readTokenizer } from '@lowrank/data';
+import { readChatTemplate, readDataset, readTokenizer } from '@lowrank/data';
 import type { Execution } from '@lowrank/trainer';
 import { evaluate } from '@lowrank/trainer';
 import { backendOnce } from '../device.js';
@@ -16,6 +16,8 @@ export interface EvaluateFolderOptions extends TransferEvents, QuantizationFlags
   readonly model: string;
   readonly adapter?: string;
   readonly data: string;
+  /** A Jinja file that makes text of rows of messages; default: the model's chat template. */
+  readonly template?: string;
   readonly maxLength?: number;
   readonly execution?: Execution;
 }
@@ -40,7 +42,7 @@ export async function evaluateFolder(given: EvaluateFolderOptions): Promise<Eval
   if (options.adapter !== undefined) await loadAdapterInto(model, options.adapter);
   const { vocabularySize, contextLength } = model;
   const maxLength = Math.min(options.maxLength ?? contextLength, contextLength);
-  const dataset = await readDataset(options.data, tokenizer, { vocabularySize, maxLength });
+  const dataset = await readDataset(options.data, tokenizer, { vocabularySize, maxLength, chatTemplate: () => readChatTemplate(options.model, { file: options.template }) });
   for (const text of datasetWarnings(dataset, maxLength)) options.onWarning?.(text);
   const { loss, tokens, rows } = await evaluate({ backend: await backend(), loss: model.loss, batches: evaluationWindows(dataset.rows), execution: options.execution });
   return { loss, perplexity: Math.exp(loss), tokens, rows };

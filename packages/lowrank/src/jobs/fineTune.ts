@@ -1,5 +1,5 @@
 import type { EncodedRow, TextTokenizer } from '@lowrank/data';
-import { readDataset, readTokenizer } from '@lowrank/data';
+import { readChatTemplate, readDataset, readTokenizer } from '@lowrank/data';
 import { LowrankError } from '@lowrank/errors';
 import type { RandomState } from '@lowrank/tensor';
 import { scalar } from '@lowrank/tensor';
@@ -26,6 +26,8 @@ export interface FineTuneOptions extends Pick<TransferEvents, 'onTransfer'>, Qua
   readonly model: string;
   /** JSONL file of rows. */
   readonly data: string;
+  /** A Jinja file that makes text of rows of messages; default: the model's chat template. */
+  readonly template?: string;
   /** Folder for what is learned, and metrics.jsonl. */
   readonly output: string;
   readonly evalData?: string;
@@ -165,7 +167,7 @@ async function withRows(options: FineTuneOptions & { readonly baseModel: string 
 async function readRows(options: FineTuneOptions, path: string, { tokenizer, model }: { tokenizer: TextTokenizer; model: OpenModel }): Promise<readonly EncodedRow[]> {
   const { vocabularySize, contextLength } = model;
   const maxLength = Math.min(options.maxLength ?? contextLength, contextLength);
-  const dataset = await readDataset(path, tokenizer, { vocabularySize, maxLength });
+  const dataset = await readDataset(path, tokenizer, { vocabularySize, maxLength, chatTemplate: () => readChatTemplate(options.model, { file: options.template }) });
   for (const text of datasetWarnings(dataset, maxLength)) await options.onEvent?.({ type: 'warning', text });
   return dataset.rows;
 }
