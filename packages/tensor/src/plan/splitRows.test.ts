@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest';
 import type { Backend, DType, HostArray, Tensor } from '../index.js';
 import {
-  adamw, adamw8bit, add, argmax, assign, compile, embedding, EncodedMatrix, fromNumbers, grad, linear, linearCrossEntropy, matmul, momentMaps, mul, permute, persistent, planMemory, planCost, readTensor, ReferenceBackend, reshape, Rng, rows, runUnplanned, scalar, sourceOf, squaredNorm, sum,
+  adamw, adamw8bit, add, argmax, assign, cast, compile, embedding, EncodedMatrix, fromNumbers, grad, linear, linearCrossEntropy, matmul, max, momentMaps, mul, permute, persistent, planMemory, planCost, readTensor, ReferenceBackend, reshape, Rng, rows, runUnplanned, scalar, sourceOf, sqrt, square, squaredNorm, sum,
   tensor, viewAt,
 } from '../index.js';
 
@@ -73,6 +73,22 @@ test('views of a large tensor: other shapes, some rows in one piece, rows across
       transposed: matmul(tensor(Float32Array.from(numbers(600, 5)), [300, 2]), w, { transposeA: true }),
       flat: sum(viewAt(w, 8 * 128, [64])),
     }));
+    const entries = Object.entries(await step.run()).map(async ([name, value]) => [name, await value] as const);
+    return Object.fromEntries(await Promise.all(entries));
+  };
+  expectEqual(await run(new ReferenceBackend(small)), await run(new ReferenceBackend()));
+});
+
+test('norms of the rows of a large weight and its update, sums and maxima over all of it', async () => {
+  const run = async (backend: Backend): Promise<Record<string, HostArray>> => {
+    const w = table(300, 8, 'bf16');
+    const [b, a] = [tensor(Float32Array.from(numbers(600, 3)), [300, 2]), tensor(Float32Array.from(numbers(16, 4)), [2, 8])];
+    const step = compile(backend, () => {
+      const whole = add(cast(w, 'f32'), mul(matmul(b, a), 0.5));
+      const norms = sqrt(sum(square(whole), { axis: 1, keepDims: true }));
+      const [da = a, db = b] = grad(sum(norms), [a, b]);
+      return { norms, da, db, columns: sum(whole, { axis: 0 }), largest: max(whole), each: max(whole, { axis: 1 }) };
+    });
     const entries = Object.entries(await step.run()).map(async ([name, value]) => [name, await value] as const);
     return Object.fromEntries(await Promise.all(entries));
   };

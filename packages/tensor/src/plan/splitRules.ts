@@ -6,6 +6,8 @@ import { elementwise } from '../ops/elementwise.js';
 import type { MatmulAttrs } from '../ops/matmul.js';
 import { matmulOp } from '../ops/matmul.js';
 import { concatOp, sliceOp } from '../ops/movement.js';
+import type { ReduceAttrs } from '../ops/reduce.js';
+import { reduce } from '../ops/reduce.js';
 import { gatherRows, scatterAddRows } from '../ops/rows.js';
 import { squaredNormOp } from '../ops/squaredNorm.js';
 import type { RowPiece } from '../rowPieces.js';
@@ -59,13 +61,16 @@ export const splitRules: Readonly<Record<string, SplitRule>> = {
     const { transposeA, transposeB } = attrs as MatmulAttrs;
     const cuts = splitter.cuts(y);
     const factors = { a, b, transposeA, transposeB };
-    if (cuts === undefined) return product(splitter, factors, y) !== undefined;
+    if (cuts === undefined) {
+      product(splitter, factors, y);
+      return true;
+    }
     const parts = cuts.map((cut) => {
       const part = transposeA ? columns(splitter, a, cut) : splitter.rowsOf(a, cut);
-      return { cut, value: product(splitter, { ...factors, a: part }, new Value({ shape: [cut.rows, y.spec.shape[1] ?? 1], dtype: 'f32' })) };
+      return { ...cut, value: product(splitter, { ...factors, a: part }, new Value({ shape: [cut.rows, y.spec.shape[1] ?? 1], dtype: 'f32' })) };
     });
-    splitter.split(y, parts.flatMap(({ cut, value }) => (value === undefined ? [] : [{ ...cut, value }])));
-    return parts.every(({ value }) => value !== undefined);
+    splitter.split(y, parts);
+    return true;
   },
 
   elementwise({ attrs, inputs, outputs: [y] }, splitter) {
@@ -84,6 +89,23 @@ export const splitRules: Readonly<Record<string, SplitRule>> = {
     const cuts = splitter.piecesOf(x) ?? splitter.cuts(y) ?? [];
     splitter.split(y, cuts.map((cut) => ({ ...cut, value: splitter.emit(castOp, attrs, [splitter.rowsOf(x, cut)]) })));
     return cuts.length > 0;
+  },
+
+  /** Within rows: the results side by side. Over all rows: those of the pieces, joined. */
+  reduce({ attrs, inputs: [x], outputs: [y] }, splitter) {
+    const pieces = x === undefined ? undefined : splitter.piecesOf(x);
+    if (pieces === undefined || x === undefined || y === undefined) return false;
+    const { kind, outer, length, inner } = attrs as ReduceAttrs;
+    const count = x.spec.shape[0] ?? 1;
+    if (outer % count === 0) {
+      const results = pieces.map(({ rows, value }) => splitter.emit(reduce, { kind, outer: (outer / count) * rows, length, inner, shape: [(outer / count) * rows * inner] }, [value]));
+      splitter.emit(concatOp, { axis: 0 }, results, viewOf(y, { shape: [outer * inner], dtype: 'f32' }));
+      return true;
+    }
+    if (outer !== 1 || length % count !== 0) return false;
+    const partial = (value: Value, rows: number, into?: Value): Value => splitter.emit(reduce, { kind, outer, length: (length / count) * rows, inner, shape: y.spec.shape }, [value], into);
+    join(splitter, { fn: kind === 'sum' ? 'add' : 'maximum', args: [0, 1] }, pieces.map(({ rows, value }) => (into) => partial(value, rows, into)), y);
+    return true;
   },
 
   squaredNorm({ inputs: [x], outputs: [y] }, splitter) {
@@ -130,11 +152,13 @@ interface Factors {
   readonly transposeB: boolean;
 }
 
-/** a·b into y, which is one piece; b may be cut. Undefined where a is. */
-function product(splitter: Splitter, { a, b, transposeA, transposeB }: Factors, y: Value): Value | undefined {
-  if (splitter.piecesOf(a) !== undefined) return undefined;
-  const pieces = splitter.piecesOf(b);
+/** a·b into y, which is one piece; a or b may be cut. */
+function product(splitter: Splitter, { a, b, transposeA, transposeB }: Factors, y: Value): Value {
   const attrs = { transposeA, transposeB };
+  const own = splitter.piecesOf(a);
+  if (own !== undefined && !transposeA) return splitter.emit(concatOp, { axis: 0 }, own.map(({ value }) => splitter.emit(matmulOp, attrs, [value, splitter.whole(b, 'a product')])), y);
+  if (own !== undefined) return sum(splitter, own.map(({ value, ...cut }) => (into) => splitter.emit(matmulOp, attrs, [value, transposeB ? columns(splitter, b, cut) : splitter.rowsOf(b, cut)], into)), y);
+  const pieces = splitter.piecesOf(b);
   if (pieces === undefined) return splitter.emit(matmulOp, attrs, [splitter.whole(a, 'a'), splitter.whole(b, 'b')], y);
   // Rows of a transposed b are columns of y; else they are the inner axis, and the products add up.
   if (transposeB) return splitter.emit(concatOp, { axis: 1 }, pieces.map(({ value }) => splitter.emit(matmulOp, attrs, [a, value])), y);
@@ -146,11 +170,17 @@ function columns(splitter: Splitter, matrix: Value, { start, rows: count }: RowP
   return splitter.emit(sliceOp, { starts: [0, start], sizes: [matrix.spec.shape[0] ?? 1, count] }, [splitter.whole(matrix, 'a product')]);
 }
 
+type Term = (into?: Value) => Value;
+
 /** The sum of what `terms` make, in order, as y: additions that the next pass takes into the products. */
-function sum(splitter: Splitter, terms: readonly ((into?: Value) => Value)[], y: Value): Value {
+function sum(splitter: Splitter, terms: readonly Term[], y: Value): Value {
+  return join(splitter, { fn: 'add', args: [0, 1] }, terms, y);
+}
+
+function join(splitter: Splitter, formula: Formula, terms: readonly Term[], y: Value): Value {
   return terms.reduce((total: Value | undefined, term, at) => {
     if (total === undefined) return term(terms.length === 1 ? y : undefined);
-    return arithmetic(splitter, [{ fn: 'add', args: [0, 1] }], [total, term()], at === terms.length - 1 ? y : undefined);
+    return arithmetic(splitter, [formula], [total, term()], at === terms.length - 1 ? y : undefined);
   }, undefined) ?? y;
 }
 
