@@ -1,6 +1,8 @@
 import { LowrankError } from '@lowrank/errors';
 import { openFolder, openModelWeights, readJson } from '@lowrank/models';
+import type { LoraAdapter } from '@lowrank/lora';
 import { LoraEmbedding } from '@lowrank/lora';
+import { Conv1d } from '@lowrank/nn';
 import { adaptedLayers, mergedTensors } from '@lowrank/patch';
 import { dequantizedFile } from '@lowrank/quant';
 import type { TensorEntry } from '@lowrank/safetensors';
@@ -41,7 +43,7 @@ export async function mergeFolders(given: MergeOptions): Promise<MergeResult> {
     const base = await openModel(model, given);
     await loadAdapterInto(base, adapter);
     refuseTied(base);
-    const loaded = await readAdapterFolder(adapter);
+    const loaded = withOrientation(base, await readAdapterFolder(adapter));
     const files = await openFolder(model);
     const { file: opened, pathOf } = await openModelWeights(files);
     const file = await dequantizedFile(opened);
@@ -66,6 +68,12 @@ export async function mergeFolders(given: MergeOptions): Promise<MergeResult> {
     await folder.discard();
     throw error;
   }
+}
+
+/** The model knows which way round its weights are; an adapter may have been trained over codes, which are always [out, in]. */
+function withOrientation({ module }: OpenModel, adapter: LoraAdapter): LoraAdapter {
+  const fanInFanOut = [...adaptedLayers(module).values()].some(({ base }) => base instanceof Conv1d);
+  return { ...adapter, config: { ...adapter.config, fanInFanOut } };
 }
 
 /** An adapted embedding leaves an output projection that is tied to it alone; merged, it could not. */
