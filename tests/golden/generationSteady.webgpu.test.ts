@@ -32,7 +32,8 @@ test('one decode plan writes 200 tokens, and another prompt of the bucket: nothi
   expect(created).toBe(before.created);
   // One submit for each token: the prompt's last makes the first.
   expect(counters.submits - before.submits).toBe(200);
-  expect(await generator.generate([[1, 20, 31]], { maxNewTokens: 200 })).toEqual(first);
+  const [again] = await generator.generate([[1, 20, 31]], { maxNewTokens: 20 });
+  expect(again?.ids).toEqual(first[0]?.ids.slice(0, 20));
   expect(created).toBe(before.created);
   await generator.dispose();
   model.dispose();
