@@ -73,7 +73,7 @@ export const argmax: CpuKernel<'argmax'> = {
 };
 
 export const sampleThreshold: CpuKernel<'sampleThreshold'> = {
-  workspaceBytes: ([x]) => 4 * sizeOf(x?.shape ?? []),
+  workspaceBytes: ([x]) => 8 * sizeOf(x?.shape ?? []),
   lower({ inputs, outputs, workspace, recorder }) {
     const x = at(inputs, 0);
     const width = widthOf(x);
