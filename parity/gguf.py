@@ -23,6 +23,9 @@ LLAMA_CPP = Path(sys.argv[1]).resolve()
 HERE = GOLDEN / "gguf"
 MODELS = ["tied", "untied", "bias", "headDim16", "ropeLlama3", "tied-f16", "tied-bf16"]
 MERGED = {"untied-all": "untied", "tied-rslora": "tied"}
+FAMILIES = GOLDEN / "families"
+FAMILY_MODELS = ["llamaLinear", "llamaYarn"]
+FAMILY_ADAPTERS = ["mistral", "qwen2", "qwen3", "gemma", "gemma2", "gemma3", "phi3", "olmo2", "smollm3"]
 ADAPTERS = ["tied-qv", "tied-all", "tied-rslora", "untied-all", "bias-all", "headDim16-all", "ropeLlama3-all"]
 # The converter knows BPE vocabularies by a hash of what they make of a text, and refuses those it has never seen: the tiny ones are said to be Llama 3's.
 RUNNER = """
@@ -84,11 +87,8 @@ def sentencePiece() -> Path:
     added = {"261": {"content": "<|im_start|>", "special": False}, "262": {"content": "\u2581\u2581tool", "special": False}, "300": {"content": "<pad>", "special": True}}
     config = {"tokenizer_class": "LlamaTokenizer", "bos_token": "<s>", "eos_token": {"content": "</s>"}, "unk_token": "<unk>", "pad_token": "<pad>", "add_bos_token": True, "add_eos_token": False, "add_prefix_space": True, "chat_template": TEMPLATE, "added_tokens_decoder": added}
     folder = writeVocabulary("sentencePiece", 305, config)
-    with tempfile.TemporaryDirectory() as scratch:
-        text = Path(scratch) / "text.txt"
-        text.write_text("\n".join(TEXT * 20))
-        sentencepiece.SentencePieceTrainer.train(input=str(text), model_prefix=f"{scratch}/m", vocab_size=299, model_type="bpe", byte_fallback=True, hard_vocab_limit=False, user_defined_symbols=["<mark>"], minloglevel=2)
-        shutil.copy(f"{scratch}/m.model", folder / "tokenizer.model")
+    with (folder / "tokenizer.model").open("wb") as file:
+        sentencepiece.SentencePieceTrainer.train(sentence_iterator=iter(TEXT * 20), model_writer=file, vocab_size=299, model_type="bpe", byte_fallback=True, normalization_rule_name="identity", hard_vocab_limit=False, user_defined_symbols=["<mark>"], minloglevel=2)
     (folder / "added_tokens.json").write_text(json.dumps({"<extra>": 301, "far": 999}) + "\n")
     return folder
 
@@ -126,6 +126,14 @@ if __name__ == "__main__":
     head = {"madeBy": {**madeBy("gguf.py"), "llama.cpp": commit}}
     vocabularies = [sentencePiece(), byteFallback(), byteLevel()]
     results = {name: convert("convert_hf_to_gguf.py", ["--outtype", "f16", HOME / name]) for name in MODELS}
+    with tempfile.TemporaryDirectory() as scratch:
+        for name in FAMILY_MODELS:
+            # These folders have no tokenizer; any will do.
+            folder = Path(scratch) / name
+            shutil.copytree(FAMILIES / name, folder)
+            for file in ["tokenizer.json", "tokenizer_config.json"]:
+                shutil.copy(HOME / "tied" / file, folder / file)
+            results[name] = convert("convert_hf_to_gguf.py", ["--outtype", "f16", folder])
     for name, variant in MERGED.items():
         with tempfile.TemporaryDirectory() as folder:
             results[f"merged-{name}"] = convert("convert_hf_to_gguf.py", ["--outtype", "f16", merged(name, variant, Path(folder))])
@@ -135,6 +143,7 @@ if __name__ == "__main__":
             result["metadata"] = {key: value for key, value in result["metadata"].items() if not key.startswith("tokenizer.")}
     writeJson(HERE / "models.json", {**head, **results}, indent=None)
     adapters = {name: convert("convert_lora_to_gguf.py", ["--base", HOME / name.split("-")[0], HOME / "adapters" / name]) for name in ADAPTERS}
+    adapters |= {name: convert("convert_lora_to_gguf.py", ["--base", FAMILIES / name, FAMILIES / name / "adapter"]) for name in FAMILY_ADAPTERS}
     writeJson(HERE / "adapters.json", {**head, **adapters}, indent=None)
     told = {folder.name: convert("convert_hf_to_gguf.py", ["--vocab-only", folder])["metadata"] for folder in vocabularies}
     writeJson(HERE / "vocabularies.json", {**head, **{name: {key: value for key, value in metadata.items() if key.startswith("tokenizer.")} for name, metadata in told.items()}}, indent=None)

@@ -3,12 +3,16 @@ import type { GgufMetadata, GgufValue } from './format.js';
 import type { Json } from './json.js';
 import { objectOf, refuse } from './json.js';
 
-/** What a GGUF file says of a model's shape. */
-export interface Architecture {
+/** What an adapter has to know of the model that it is for. */
+export interface Family {
   /** llama.cpp's name. */
-  readonly name: 'llama';
-  readonly heads: number;
-  readonly keyHeads: number;
+  readonly name: string;
+  /** Heads whose rows have to change places in query and key projections; undefined where llama.cpp rotates halves too. */
+  readonly permuted: { readonly heads: number; readonly keyHeads: number } | undefined;
+}
+
+/** What a GGUF file says of a model's shape. */
+export interface Architecture extends Family {
   readonly vocabularySize: number;
   readonly metadata: GgufMetadata;
   /** The divisors of the rotary frequencies that Llama 3 stretches, one for each pair of a head. */
@@ -17,6 +21,40 @@ export interface Architecture {
 
 /** Types of models that llama.cpp runs as its `llama`. */
 const llamas = ['llama', 'mistral'];
+
+/** llama.cpp's names of the families whose adapters can be written, and whether it rotates neighbours in them. */
+const families: Readonly<Record<string, { readonly name: string; readonly neighbours: boolean }>> = {
+  llama: { name: 'llama', neighbours: true },
+  mistral: { name: 'llama', neighbours: true },
+  smollm3: { name: 'smollm3', neighbours: true },
+  qwen2: { name: 'qwen2', neighbours: false },
+  qwen3: { name: 'qwen3', neighbours: false },
+  gemma: { name: 'gemma', neighbours: false },
+  gemma2: { name: 'gemma2', neighbours: false },
+  gemma3_text: { name: 'gemma3', neighbours: false },
+  phi3: { name: 'phi3', neighbours: false },
+  olmo2: { name: 'olmo2', neighbours: false },
+};
+
+/**
+ * The family of a config.json, for adapters.
+ *
+ * @throws LowrankError `gguf.architecture`, `gguf.config`
+ */
+export function familyOf(config: Json): Family {
+  const type = String(config['model_type']);
+  const family = Object.hasOwn(families, type) ? families[type] : undefined;
+  if (family === undefined) {
+    throw new LowrankError({ code: 'gguf.architecture', what: 'model_type in config.json', expected: Object.keys(families).join(', '), got: type, remedy: "Merge the adapter (`lowrank merge`), and convert the folder with llama.cpp's convert_hf_to_gguf.py." });
+  }
+  const heads = positive(config, 'num_attention_heads');
+  return { name: family.name, permuted: family.neighbours ? { heads, keyHeads: positive(config, 'num_key_value_heads', heads) } : undefined };
+}
+
+function positive(config: Json, key: string, fallback?: number): number {
+  const value = config[key] ?? fallback;
+  return typeof value === 'number' && value > 0 ? value : refuse(key, 'a number above 0', value);
+}
 
 /**
  * The `llama` of llama.cpp from a config.json of transformers, whose defaults hold for what it leaves out.
@@ -30,10 +68,7 @@ export function architectureOf(config: Json): Architecture {
   }
   if ((config['sliding_window'] ?? null) !== null) refuse('sliding_window', 'none', config['sliding_window']);
   if ((config['quantization_config'] ?? null) !== null) refuse('quantization_config', 'none: merge into 16 bits first', config['quantization_config']);
-  const number = (key: string, fallback?: number): number => {
-    const value = config[key] ?? fallback;
-    return typeof value === 'number' && value > 0 ? value : refuse(key, 'a number above 0', value);
-  };
+  const number = (key: string, fallback?: number): number => positive(config, key, fallback);
   const hiddenSize = number('hidden_size');
   const heads = number('num_attention_heads');
   const keyHeads = number('num_key_value_heads', heads);
@@ -56,7 +91,7 @@ export function architectureOf(config: Json): Architecture {
     ['llama.vocab_size', u32(vocabularySize)],
     ['llama.rope.dimension_count', u32(headSize)],
   ]);
-  return { name: 'llama', heads, keyHeads, vocabularySize, metadata, rotaryFactors: rotary.factors };
+  return { name: 'llama', permuted: { heads, keyHeads }, vocabularySize, metadata, rotaryFactors: rotary.factors };
 }
 
 interface Rotary {
@@ -79,11 +114,25 @@ function rotaryOf(config: Json, headSize: number): Rotary {
   if (type === 'linear') {
     return { metadata: [['llama.rope.scaling.type', { type: 'string', value: 'linear' }], ['llama.rope.scaling.factor', { type: 'f32', value: factor }], base], factors: undefined };
   }
-  if (type !== 'llama3') return refuse('rope_type', '"default", "linear" or "llama3"', type);
+  if (type === 'yarn') return { metadata: [...yarn({ factor, scaling, config }), base], factors: undefined };
+  if (type !== 'llama3') return refuse('rope_type', '"default", "linear", "yarn" or "llama3"', type);
   const low = numberOf('low_freq_factor', scaling['low_freq_factor'], 1);
   const high = numberOf('high_freq_factor', scaling['high_freq_factor'], 4);
   const context = numberOf('original_max_position_embeddings', scaling['original_max_position_embeddings'], 8192);
   return { metadata: [base], factors: llama3Factors({ theta, headSize, factor, low, high, context }) };
+}
+
+/** YaRN's numbers, as far as the config says them; llama.cpp has the usual ones for the rest. */
+function yarn({ factor, scaling, config }: { readonly factor: number; readonly scaling: Json; readonly config: Json }): (readonly [string, GgufValue])[] {
+  const context = scaling['original_max_position_embeddings'] ?? config['original_max_position_embeddings'];
+  if (typeof context !== 'number') return refuse('original_max_position_embeddings', 'a number beside "yarn"', context);
+  const optional = { yarn_ext_factor: scaling['extrapolation_factor'], yarn_attn_factor: scaling['attention_factor'] ?? scaling['attn_factor'], yarn_beta_fast: scaling['beta_fast'], yarn_beta_slow: scaling['beta_slow'] };
+  return [
+    ['llama.rope.scaling.type', { type: 'string', value: 'yarn' }],
+    ['llama.rope.scaling.factor', { type: 'f32', value: factor }],
+    ['llama.rope.scaling.original_context_length', { type: 'u32', value: context }],
+    ...Object.entries(optional).flatMap(([key, value]) => (typeof value === 'number' ? [[`llama.rope.scaling.${key}`, { type: 'f32', value }] as const] : [])),
+  ];
 }
 
 /** By what each frequency is divided: 1 for short waves, `factor` for long ones, between them smoothly; in f32, step by step, as PyTorch computes it. */

@@ -1,7 +1,7 @@
 import { LowrankError } from '@lowrank/errors';
 import type { LoraAdapter, LoraMatrices } from '@lowrank/lora';
 import { scalingAt } from '@lowrank/lora';
-import { architectureOf } from './architecture.js';
+import { familyOf } from './architecture.js';
 import type { GgufFile, GgufTensor } from './format.js';
 import type { Json } from './json.js';
 import { ggufName, interleaveHalves, permutedHeads } from './names.js';
@@ -24,8 +24,8 @@ export interface AdapterToConvert {
  * @throws LowrankError `gguf.architecture`, `gguf.name`, `gguf.shape`, `gguf.tied`
  */
 export function convertAdapter({ adapter: { config: lora, layers }, config, name }: AdapterToConvert): GgufFile {
-  const architecture = architectureOf({ ...config, quantization_config: null, sliding_window: null });
-  if (layers.has('lm_head') && config['tie_word_embeddings'] === true) {
+  const family = familyOf(config);
+  if (layers.has('lm_head') && (config['tie_word_embeddings'] ?? family.name.startsWith('gemma')) === true) {
     throw new LowrankError({ code: 'gguf.tied', what: 'an adapter on lm_head', expected: 'a model whose output projection is its own', got: 'one that it shares with the embedding', remedy: 'Merge the adapter and convert the model.' });
   }
   const alphas = new Map([...layers].map(([path, { rank }]) => [path, scalingAt(lora, path) * rank]));
@@ -33,7 +33,7 @@ export function convertAdapter({ adapter: { config: lora, layers }, config, name
   const tensors = [...layers].flatMap(([path, matrices]): GgufTensor[] => {
     const base = `${ggufName(path)}.weight`;
     const { a, rank, inFeatures, outFeatures } = matrices;
-    const heads = permutedHeads(path, architecture);
+    const heads = permutedHeads(path, family);
     const ratio = (alphas.get(path) ?? alpha) / alpha;
     const factor = Math.abs(ratio - 1) < 1e-6 ? 1 : ratio;
     return [
@@ -43,7 +43,7 @@ export function convertAdapter({ adapter: { config: lora, layers }, config, name
   });
   return {
     metadata: new Map([
-      ['general.architecture', { type: 'string', value: architecture.name }],
+      ['general.architecture', { type: 'string', value: family.name }],
       ['general.type', { type: 'string', value: 'adapter' }],
       ['adapter.type', { type: 'string', value: 'lora' }],
       ['general.name', { type: 'string', value: name }],

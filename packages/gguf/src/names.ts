@@ -1,13 +1,15 @@
 import { LowrankError } from '@lowrank/errors';
-import type { Architecture } from './architecture.js';
+import type { Family } from './architecture.js';
 
 const layerParts: Readonly<Record<string, string>> = {
   'self_attn.q_proj': 'attn_q',
   'self_attn.k_proj': 'attn_k',
   'self_attn.v_proj': 'attn_v',
+  'self_attn.qkv_proj': 'attn_qkv',
   'self_attn.o_proj': 'attn_output',
   'mlp.gate_proj': 'ffn_gate',
   'mlp.up_proj': 'ffn_up',
+  'mlp.gate_up_proj': 'ffn_up',
   'mlp.down_proj': 'ffn_down',
   input_layernorm: 'attn_norm',
   post_attention_layernorm: 'ffn_norm',
@@ -15,17 +17,17 @@ const layerParts: Readonly<Record<string, string>> = {
 
 const others: Readonly<Record<string, string>> = { 'model.embed_tokens': 'token_embd', 'model.norm': 'output_norm', lm_head: 'output' };
 
-/** llama.cpp's name for a module of a Llama: model.layers.3.self_attn.q_proj → blk.3.attn_q. */
+/** llama.cpp's name for a module of a Llama, and of a linear layer of its kin: model.layers.3.self_attn.q_proj → blk.3.attn_q. */
 export function ggufName(path: string): string {
   const [, layer, part = ''] = /^model\.layers\.(\d+)\.(.+)$/.exec(path) ?? [];
   const name = layer === undefined ? others[path] : Object.hasOwn(layerParts, part) ? `blk.${layer}.${layerParts[part] ?? ''}` : undefined;
   if (name !== undefined) return name;
-  throw new LowrankError({ code: 'gguf.name', what: path, expected: 'a module of a Llama', got: 'one that llama.cpp has no name for' });
+  throw new LowrankError({ code: 'gguf.name', what: path, expected: 'a module of a Llama or its kin', got: 'one that llama.cpp has no name for' });
 }
 
 /** The heads whose rows have to be put in another order, for a query or key projection. */
-export function permutedHeads(path: string, { heads, keyHeads }: Architecture): number | undefined {
-  return path.endsWith('.q_proj') ? heads : path.endsWith('.k_proj') ? keyHeads : undefined;
+export function permutedHeads(path: string, { permuted }: Family): number | undefined {
+  return path.endsWith('.q_proj') ? permuted?.heads : path.endsWith('.k_proj') ? permuted?.keyHeads : undefined;
 }
 
 /**
