@@ -74,8 +74,9 @@ describe.each(styles)('matrices of codes, %s kernels', (style) => {
 
   // Whole words of codes, halves of them (172, whose rows begin within blocks), single ones; few rows; few columns; sums in parts.
   it.each(Object.entries(kinds))('%s: products both ways round', async (_, kind) => {
-    const sizes = [[17, 24, 64], [9, 172, 172], [65, 72, 40], [7, 13, 11], [1, 40, 136], [3, 11, 172], [67, 8, 33], [2, 24, 1040]] as const;
-    await Promise.all(sizes.flatMap((size) => [true, false].map((transposeB) => check({ kind, size, transposeB }))));
+    const sizes = [[17, 24, 64], [9, 172, 172], [7, 13, 11], [1, 40, 136], [65, 72, 40], [3, 11, 172], [67, 8, 33], [2, 24, 1040]] as const;
+    const some = 'nestedBlockSize' in kind ? sizes : sizes.slice(0, 4);
+    await Promise.all(some.flatMap((size) => [true, false].map((transposeB) => check({ kind, size, transposeB }))));
   });
 
   it.each(Object.entries(kinds))('%s: with a low-rank part and an addend', async (_, kind) => {

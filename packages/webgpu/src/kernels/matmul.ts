@@ -26,7 +26,7 @@ export const matmul = defineKernel<MatmulAttrs>({
 
 function sizeOfProduct(inputs: readonly Spec[], attrs: MatmulAttrs): ProductSize {
   const { batch = 1, m, n, k } = matmulSizes(inputs, attrs);
-  return { batch, m, n, k, transposeB: attrs.transposeB };
+  return { batch, m, n, k, transposeB: attrs.transposeB, encoded: attrs.encoding !== undefined };
 }
 
 function productOf({ inputs, outputs, attrs }: KernelStep<MatmulAttrs>): Product {

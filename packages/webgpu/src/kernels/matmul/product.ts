@@ -51,6 +51,7 @@ export interface ProductSize {
   readonly n: number;
   readonly k: number;
   readonly transposeB: boolean;
+  readonly encoded: boolean;
 }
 
 const tile32 = { kind: 'tile', tm: 4, tn: 4, wx: 8, wy: 8, bk: 16 } as const;
@@ -67,8 +68,9 @@ export function chooseProduct(size: ProductSize, { software, tuning }: Pick<Kern
 
 type Form = Omit<Choice, 'splits'>;
 
-function registerShape({ m, n }: ProductSize): Form {
-  const tm = m >= 8 ? 8 : m >= 4 ? 4 : m >= 2 ? 2 : 1;
+function registerShape({ m, n, encoded }: ProductSize): Form {
+  // Every thread decodes for itself: with twice the rows, half as often.
+  const tm = encoded && m >= 64 ? 16 : m >= 8 ? 8 : m >= 4 ? 4 : m >= 2 ? 2 : 1;
   return { kind: 'register', tm, tn: n > 4 ? 8 : 4, wx: 2, wy: m > tm ? 2 : 1, bk: 4 };
 }
 
