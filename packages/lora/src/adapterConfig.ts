@@ -86,7 +86,7 @@ export function serializeAdapterConfig(config: LoraConfig): string {
     ...(config.excludeModules === undefined ? {} : { exclude_modules: config.excludeModules }),
     fan_in_fan_out: config.fanInFanOut ?? false,
     inference_mode: true,
-    init_lora_weights: config.init === 'kaiming' ? true : config.init,
+    init_lora_weights: config.init === 'gaussian' ? config.init : true,
     layers_pattern: config.layersPattern ?? null,
     layers_to_transform: config.layersToTransform ?? null,
     lora_alpha: config.alpha,

@@ -1,7 +1,12 @@
 import { LowrankError } from '@lowrank/errors';
 
-/** How the A and B of a new adapter are filled: PEFT's `true` (Kaiming-uniform A, zero B) or 'gaussian' (A normal with standard deviation 1/r, zero B). */
-export type LoraInit = 'kaiming' | 'gaussian';
+/**
+ * How the A and B of a new adapter are filled: PEFT's `true` (Kaiming-uniform A, zero B), 'gaussian' (A normal with standard deviation 1/r, zero B), or 'loftq' (from what a layer's quantization
+ * lost; patch's injectLoftq). A file says `true` of an adapter that began so, as PEFT has it: there is nothing to be done when it is loaded.
+ */
+export type LoraInit = (typeof loraInits)[number];
+
+export const loraInits = ['kaiming', 'gaussian', 'loftq'] as const;
 
 /** PEFT's LoraConfig, as far as Lowrank goes today, under its names in camel case. */
 export interface LoraConfig {
@@ -38,7 +43,7 @@ export function loraConfig(given: Partial<LoraConfig> & Pick<LoraConfig, 'target
     if (!Number.isFinite(alpha)) throw invalid(name, 'a finite number', alpha);
   }
   if (!(config.dropout >= 0 && config.dropout < 1)) throw invalid('lora_dropout', 'at least 0 and below 1', config.dropout);
-  if (config.init !== 'kaiming' && config.init !== 'gaussian') throw invalid('init_lora_weights', "true or 'gaussian'", config.init);
+  if (!loraInits.includes(config.init)) throw invalid('init_lora_weights', "true, 'gaussian' or 'loftq'", config.init);
   checkTargets(config);
   for (const key of [...Object.keys(config.rankPattern), ...Object.keys(config.alphaPattern)]) pathExpression(key);
   return config;

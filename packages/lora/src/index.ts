@@ -1,7 +1,7 @@
 export { parseAdapterConfig, serializeAdapterConfig } from './adapterConfig.js';
 export { adapterFileBytes, readAdapter, serializeAdapter } from './adapterFiles.js';
 export type { LoraAdapter, LoraMatrices, WholeTensor, LoraSizes, StoredDtype } from './adapterFiles.js';
-export { defaultTargets, loraConfig, pathExpression, rankAt, scalingAt } from './config.js';
+export { defaultTargets, loraConfig, loraInits, pathExpression, rankAt, scalingAt } from './config.js';
 export type { LoraConfig, LoraInit } from './config.js';
 export { LoraEmbedding } from './loraEmbedding.js';
 export { LoraLayer } from './loraLayer.js';

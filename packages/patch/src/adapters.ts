@@ -32,10 +32,11 @@ export function adaptedLayers(model: Module): Map<string, LoraLayer> {
  * Puts a new adapter around every layer that the configuration names, makes it the active one, and freezes everything else.
  *
  * @returns the adapter's matrices, to be trained
- * @throws LowrankError `patch.noTargets`, `patch.notLinear`, `patch.adapterExists`
+ * @throws LowrankError `patch.noTargets`, `patch.notLinear`, `patch.adapterExists`, `patch.loftq`
  */
 export function injectAdapter(model: Module, config: LoraConfig, options: AdapterOptions = {}): NamedParameter[] {
   const { name = 'default', seed = 0 } = options;
+  if (config.init === 'loftq') throw new LowrankError({ code: 'patch.loftq', what: 'a new adapter with the init loftq', expected: 'injectLoftq, which knows the weights before they were quantized', got: 'injectAdapter' });
   const targets = matchTargets(model, config, options);
   checkFree(model, name);
   for (const [path, layer] of targets) {
@@ -75,7 +76,8 @@ export function loadAdapter(model: Module, adapter: LoraAdapter, options: Adapte
   return trainOnly(model, name);
 }
 
-function checkFree(model: Module, name: string): void {
+/** @throws LowrankError `patch.adapterExists` */
+export function checkFree(model: Module, name: string): void {
   if (![...adaptedLayers(model).values()].some(({ adapters }) => adapters.has(name))) return;
   throw new LowrankError({ code: 'patch.adapterExists', what: `the adapter ${name}`, expected: 'a name that is not taken', got: 'an adapter of that name', remedy: 'Give it another name, or remove the other one first.' });
 }
@@ -97,7 +99,7 @@ function checkFit(targets: ReadonlyMap<string, Adaptable>, { config, layers, who
   throw new LowrankError({ code: 'patch.adapterMismatch', what: 'the adapter', expected: 'matrices for exactly the layers it targets, in this model’s shapes', got: problems.length > 6 ? `${shown}; and ${problems.length - 6} more` : shown, remedy: 'Use the base model that the adapter was trained on.' });
 }
 
-function wrap(model: Module, path: string, layer: Adaptable): LoraLayer {
+export function wrap(model: Module, path: string, layer: Adaptable): LoraLayer {
   if (layer instanceof LoraLayer) return layer;
   const wrapped = layer instanceof Embedding ? new LoraEmbedding(layer, streamOf(path)) : new LoraLinear(layer, streamOf(path));
   model.setModule(path, wrapped);

@@ -1,5 +1,7 @@
 export { adaptedLayers, extractAdapter, injectAdapter, loadAdapter, removeAdapter, removeAdapters, setActiveAdapters, trainOnly, withoutAdapters } from './adapters.js';
 export type { AdapterOptions, NamedParameter } from './adapters.js';
+export { injectLoftq } from './injectLoftq.js';
+export type { LoftqAdapterOptions, LoftqBase } from './injectLoftq.js';
 export { mergedTensors } from './merge.js';
 export { mergeIntoModel } from './mergeIntoModel.js';
 export { swapAdapter } from './swapAdapter.js';

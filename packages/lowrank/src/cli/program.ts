@@ -1,3 +1,5 @@
+import { loraInits } from '@lowrank/lora';
+import type { LoraInit } from '@lowrank/lora';
 import { optimizers, schedules } from '@lowrank/trainer';
 import { Command } from 'commander';
 import { devices } from '../device.js';
@@ -49,6 +51,7 @@ export interface TrainFlags extends CommonFlags, QuantizationFlags {
   shuffle: boolean;
   packing: boolean;
   checkpointing?: boolean;
+  init?: LoraInit;
   initAdapter?: string;
 }
 
@@ -144,6 +147,7 @@ function addTrain(program: Command, actions: Actions): void {
     .option('--no-shuffle', 'take rows in file order, wrapping')
     .option('--no-packing', 'pad rows to one length instead of laying them one after another')
     .option('--checkpointing', 'compute each layer again in the backward pass: less memory, more time, the same numbers')
+    .option('--init <name>', `${loraInits.join(', ')}: how new adapters begin; loftq takes up what --quantization loses (default: kaiming)`, choiceFlag('--init', loraInits))
     .option('--init-adapter <adapter>', 'go on from this PEFT adapter; its rank, alpha and targets hold')
     .addHelpText('after', "\nExample:\n  $ lowrank train --model ./llama --data rows.jsonl --output ./adapter --steps 200 --batch-size 8 --learning-rate 2e-4 \\\n      --r 8 --alpha 16 --target-modules all-linear\n\nCtrl-C finishes the step, saves, and ends with exit code 130.");
   common(quantizing(command)).action((flags: TrainFlags) => actions.train(flags));

@@ -1,6 +1,7 @@
 import type { EncodedRow, TextTokenizer } from '@lowrank/data';
 import { readChatTemplate, readDataset, readTokenizer } from '@lowrank/data';
 import { LowrankError } from '@lowrank/errors';
+import type { LoraInit } from '@lowrank/lora';
 import type { RandomState } from '@lowrank/tensor';
 import { scalar } from '@lowrank/tensor';
 import type { Execution, OptimizerName, ScheduleName, TrainEvent, TrainSession } from '@lowrank/trainer';
@@ -15,6 +16,7 @@ import { withFolders } from './folders.js';
 import type { OpenModel } from './openModel.js';
 import { openModel } from './openModel.js';
 import type { QuantizationFlags } from './quantization.js';
+import { quantizationOf } from './quantization.js';
 import { trainAdapter, trainWeights } from './trainable.js';
 import type { Trainable } from './trainable.js';
 
@@ -59,6 +61,8 @@ export interface FineTuneOptions extends Pick<TransferEvents, 'onTransfer'>, Qua
   readonly seed?: number;
   readonly shuffle?: boolean;
   readonly packing?: boolean;
+  /** How a new adapter begins: Kaiming-uniform A (the default) or normal A, and B zero; or LoftQ, from what quantization lost. */
+  readonly init?: LoraInit;
   /** PEFT folder (or hub id, or URL) to go on from. */
   readonly initAdapter?: string;
   /** Compute each layer again in the backward pass rather than keep what it made: less memory, more time, the same numbers. */
@@ -119,7 +123,7 @@ async function withRows(options: FineTuneOptions & { readonly baseModel: string 
   const evalRows = options.evalData === undefined ? undefined : await readRows(options, options.evalData, { tokenizer, model });
   const steps = options.steps ?? Math.ceil(rows.length / (batchSize * gradientAccumulation));
   const random: RandomState = { seed: scalar(seed >>> 0, { dtype: 'u32', name: 'seed' }), step: scalar(0, { dtype: 'u32', name: 'draw' }) };
-  const trainable = method === 'full' ? trainWeights(model) : await trainAdapter(model, { ...options, seed });
+  const trainable = method === 'full' ? trainWeights(model) : await trainAdapter(model, { ...options, seed }, quantizationOf(options));
   const windows = { ...options, batchSize, gradientAccumulation };
   const backend = await open();
   const metrics = await openMetricsFile(options.output);
@@ -191,7 +195,13 @@ function checkFlags(options: FineTuneOptions): void {
   if (options.method === 'full' && options.quantization !== undefined) {
     throw new LowrankError({ code: 'cli.conflict', what: '--quantization with --method full', expected: 'one of the two', got: 'both', remedy: 'Codes are frozen: train adapters over them (--method lora), or every weight as it is.' });
   }
-  const adapterFlags = { '--r': options.r, '--alpha': options.alpha, '--dropout': options.dropout, '--target-modules': options.targetModules, '--init-adapter': options.initAdapter };
+  const adapterFlags = { '--r': options.r, '--alpha': options.alpha, '--dropout': options.dropout, '--target-modules': options.targetModules, '--init': options.init, '--init-adapter': options.initAdapter };
+  if (options.init !== undefined && options.initAdapter !== undefined) {
+    throw new LowrankError({ code: 'cli.conflict', what: '--init with --init-adapter', expected: 'one of the two', got: 'both', remedy: 'An adapter to go on from has begun already.' });
+  }
+  if (options.init === 'loftq' && options.quantization === undefined) {
+    throw new LowrankError({ code: 'cli.conflict', what: '--init loftq', expected: '--quantization nf4, fp4 or int8 beside it', got: 'no --quantization', remedy: 'LoftQ makes up for what quantization loses; without it there is nothing to make up for.' });
+  }
   const given = Object.entries(adapterFlags).find(([, value]) => value !== undefined);
   if (options.method !== 'full' || given === undefined) return;
   throw new LowrankError({ code: 'cli.conflict', what: `${given[0]} with --method full`, expected: 'one of the two', got: 'both', remedy: 'Every weight is trained then, and there are no adapters; leave the flag out, or use --method lora.' });

@@ -1,10 +1,12 @@
 import { LowrankError } from '@lowrank/errors';
-import type { LoraAdapter, LoraConfig } from '@lowrank/lora';
+import type { LoraAdapter, LoraConfig, LoraInit } from '@lowrank/lora';
 import { defaultTargets, loraConfig, readAdapter } from '@lowrank/lora';
 import { openFolder, readJson, requireFile } from '@lowrank/models';
-import { injectAdapter, loadAdapter, matchTargets } from '@lowrank/patch';
+import { injectAdapter, injectLoftq, loadAdapter, matchTargets } from '@lowrank/patch';
+import type { QuantizationSettings } from '@lowrank/quant';
 import type { TrainedParameter } from '@lowrank/trainer';
 import { saveAdapter } from '../saveAdapter.js';
+import { loftqBase } from './loftq.js';
 import type { OpenModel } from './openModel.js';
 import { saveWeights } from './saveWeights.js';
 
@@ -20,22 +22,29 @@ export interface AdapterFlags {
   readonly dropout?: number;
   readonly targetModules?: readonly string[];
   readonly seed: number;
+  /** How a new adapter begins; default kaiming. */
+  readonly init?: LoraInit;
   readonly initAdapter?: string;
   /** What the adapter is for, as it was given: a hub id stays one. Default: the model's folder. */
   readonly baseModel?: string;
 }
 
-/** A new adapter, or one to go on from, to be saved as PEFT files. */
-export async function trainAdapter(model: OpenModel, flags: AdapterFlags): Promise<Trainable> {
+/**
+ * A new adapter, or one to go on from, to be saved as PEFT files.
+ *
+ * @param quantization how the model was quantized while it was loaded: what LoftQ goes by
+ */
+export async function trainAdapter(model: OpenModel, flags: AdapterFlags, quantization?: QuantizationSettings): Promise<Trainable> {
   const { module } = model;
   const { outputPath } = module;
   let config: LoraConfig;
   let parameters: readonly TrainedParameter[];
   if (flags.initAdapter === undefined) {
-    const { r, alpha, dropout = 0, targetModules = defaultTargets(module.shape.modelType), seed } = flags;
-    config = loraConfig({ r, alpha, dropout, targetModules: asTargets(targetModules), baseModel: flags.baseModel ?? model.folder, taskType: 'CAUSAL_LM' });
+    const { r, alpha, dropout = 0, targetModules = defaultTargets(module.shape.modelType), seed, init } = flags;
+    config = loraConfig({ r, alpha, dropout, targetModules: asTargets(targetModules), init: init ?? 'kaiming', baseModel: flags.baseModel ?? model.folder, taskType: 'CAUSAL_LM' });
     checkTargets(model, targetModules);
-    parameters = injectAdapter(module, config, { outputPath, seed });
+    const options = { outputPath, seed };
+    parameters = init === 'loftq' ? await injectLoftq(module, config, { ...options, base: await loftqBase(model.folder, quantization) }) : injectAdapter(module, config, options);
   } else {
     const adapter = await readAdapterFolder(flags.initAdapter);
     checkAgainst(model, adapter.config, flags);
