@@ -10,7 +10,7 @@ from common import GOLDEN, madeBy, setUp, writeJson, writeTensors
 from llama import answer, greedy, mergedBy, questions
 from llamaParts import loadModel, makeTokenizer, saveModel, savePeft
 from peft import LoraConfig, PeftModel, get_peft_model
-from transformers import GPT2Config, GPT2LMHeadModel, GPTNeoXConfig, GPTNeoXForCausalLM
+from transformers import AutoModelForCausalLM, BitsAndBytesConfig, GPT2Config, GPT2LMHeadModel, GPTNeoXConfig, GPTNeoXForCausalLM
 
 HOME = GOLDEN / "gpt"
 TARGETS = {"gpt2": ["c_attn", "c_proj", "c_fc"], "gpt_neox": ["query_key_value", "dense", "dense_h_to_4h", "dense_4h_to_h"]}
@@ -102,6 +102,24 @@ def makeMerges(tokenizer) -> None:
     writeJson(HOME / "merged" / "merged.json", {"madeBy": madeBy("gptFamilies.py"), "merges": report})
 
 
+def makeQuantized(asked: dict) -> None:
+    """A GPT-2 as transformers quantizes it: a Conv1D becomes a Linear4bit over the codes of its transpose.
+
+    Its inner width is 40, for bitsandbytes 0.50.2 decodes [24, 96] wrongly on the CPU.
+    """
+    settings = BitsAndBytesConfig(load_in_4bit=True, bnb_4bit_quant_type="nf4", bnb_4bit_compute_dtype=torch.float32)
+    model = AutoModelForCausalLM.from_pretrained(HOME / "gpt2Untied", quantization_config=settings, dtype=torch.float32, attn_implementation="eager").eval()
+    folder = HOME / "gpt2Untied-nf4"
+    model.save_pretrained(folder)
+    (folder / "model.safetensors").chmod(0o644)
+    for name in ["tokenizer.json", "tokenizer_config.json"]:
+        shutil.copy(HOME / "gpt2Untied" / name, folder)
+    batch = asked["plain"]
+    # With gradients bitsandbytes dequantizes and multiplies; without them it has a kernel that takes only some shapes.
+    logits = model(input_ids=batch["input_ids"], position_ids=batch["position_ids"], use_cache=False).logits.detach()
+    writeTensors(HOME / "answers" / "gpt2Untied-nf4.safetensors", {"ids": batch["input_ids"].int(), "positions": batch["position_ids"].int(), "logits": logits}, "gptFamilies.py")
+
+
 if __name__ == "__main__":
     setUp()
     shutil.rmtree(HOME, ignore_errors=True)
@@ -110,3 +128,4 @@ if __name__ == "__main__":
     for variant in VARIANTS:
         makeVariant(variant, tokenizer, asked)
     makeMerges(tokenizer)
+    makeQuantized(asked)

@@ -1,5 +1,6 @@
 import { bytesSource, openSafetensors, serializeSafetensors } from '@lowrank/safetensors';
-import { evaluateReference, grad, mul, ReferenceBackend, reshape, topological } from '@lowrank/tensor';
+import type { Tensor } from '@lowrank/tensor';
+import { evaluateReference, grad, mul, ReferenceBackend, reshape, tensor, topological } from '@lowrank/tensor';
 import { readFile } from 'node:fs/promises';
 import { describe, expect, test } from 'vitest';
 import type { CausalModel } from './causalModel.js';
@@ -88,6 +89,14 @@ test.each([
   for (const [name, { tensor }] of narrow.namedParameters()) expect([name, tensor.dtype]).toEqual([name, tensor.shape.length === 1 ? 'f32' : dtype]);
   const [a, b] = await evaluateReference([narrow.loss(batch), wide.loss(batch)]);
   expect(a).toEqual(b);
+});
+
+test('a checkpoint that transformers quantized, codes of the transposed layers', async () => {
+  const file = await openSafetensors(bytesSource(await readFile(goldenFolder('answers/gpt2Untied-nf4.safetensors', 'gpt')), 'answers'));
+  const read = async (name: string): Promise<Tensor> => tensor(new Int32Array(new Uint8Array(await file.read(name)).buffer), file.tensors.get(name)?.shape ?? []);
+  const [ids, positions, model] = [await read('ids'), await read('positions'), await open('gpt2Untied-nf4')];
+  const [logits = []] = await evaluateReference([model.logits(reshape(model.hidden(ids, { positions }), [ids.size, model.shape.hiddenSize]))]);
+  expectClose(logits, new Float32Array(new Uint8Array(await file.read('logits')).buffer), 1e-5);
 });
 
 const small = {

@@ -1,8 +1,9 @@
 import { LowrankError } from '@lowrank/errors';
-import { openFolder, openModelWeights, readJson } from '@lowrank/models';
-import type { LoraAdapter } from '@lowrank/lora';
+import type { CausalModel } from '@lowrank/models';
+import { openFolder, openModelWeights, outlineModel, readJson } from '@lowrank/models';
 import { LoraEmbedding } from '@lowrank/lora';
 import { Conv1d } from '@lowrank/nn';
+import type { CheckpointTensor } from '@lowrank/patch';
 import { adaptedLayers, mergedTensors } from '@lowrank/patch';
 import { dequantizedFile } from '@lowrank/quant';
 import type { TensorEntry } from '@lowrank/safetensors';
@@ -43,14 +44,23 @@ export async function mergeFolders(given: MergeOptions): Promise<MergeResult> {
     const base = await openModel(model, given);
     await loadAdapterInto(base, adapter);
     refuseTied(base);
-    const loaded = withOrientation(base, await readAdapterFolder(adapter));
+    const loaded = await readAdapterFolder(adapter);
     const files = await openFolder(model);
     const { file: opened, pathOf } = await openModelWeights(files);
     const file = await dequantizedFile(opened);
     const stored = [...file.tensors.values()];
     // Adapters go by the model's paths, files by the names that they have.
-    const tensors = stored.map(({ name, dtype, shape }) => ({ name: pathOf(name) ?? name, dtype, shape, read: () => file.read(name) }));
-    const entries = mergedTensors(tensors, loaded).map((tensor, at): TensorEntry => {
+    const { quantization_config: _, ...config } = await readJson(files, 'config.json');
+    const transposed = transposedLayers(outlineModel(config));
+    const tensors = stored.map(({ name, dtype, shape }): CheckpointTensor => {
+      const path = pathOf(name) ?? name;
+      const tensor = { name: path, dtype, shape, read: () => file.read(name) };
+      // Codes are of W as [out, in], whatever the layer holds that they stand for.
+      return opened.tensors.get(name)?.dtype !== dtype && transposed.has(path.replace(/\.weight$/, '')) ? transposedTensor(tensor) : tensor;
+    });
+    // The model knows which way round its weights are; an adapter may have been trained over codes.
+    const fanInFanOut = [...loaded.layers.keys()].some((path) => transposed.has(path));
+    const entries = mergedTensors(tensors, { ...loaded, config: { ...loaded.config, fanInFanOut } }).map((tensor, at): TensorEntry => {
       const { dtype, shape } = tensor;
       const name = stored[at]?.name ?? tensor.name;
       if (!isSafetensorsDtype(dtype)) throw new LowrankError({ code: 'cli.dtype', what: name, expected: 'a dtype of safetensors', got: dtype });
@@ -60,7 +70,6 @@ export async function mergeFolders(given: MergeOptions): Promise<MergeResult> {
     await copyCompanions(model, output);
     if (file === opened) await copyCompanions(model, output, ['config.json']);
     else {
-      const { quantization_config: _, ...config } = await readJson(files, 'config.json');
       await writeFileAtomic(join(output, 'config.json'), new TextEncoder().encode(`${JSON.stringify(config, null, 2)}\n`));
     }
     return { model: output, merged: loaded.layers.size, tensors: entries.length };
@@ -70,10 +79,25 @@ export async function mergeFolders(given: MergeOptions): Promise<MergeResult> {
   }
 }
 
-/** The model knows which way round its weights are; an adapter may have been trained over codes, which are always [out, in]. */
-function withOrientation({ module }: OpenModel, adapter: LoraAdapter): LoraAdapter {
-  const fanInFanOut = [...adaptedLayers(module).values()].some(({ base }) => base instanceof Conv1d);
-  return { ...adapter, config: { ...adapter.config, fanInFanOut } };
+/** The layers that hold W as [in, out]. */
+function transposedLayers(model: CausalModel): Set<string> {
+  return new Set([...model.namedModules()].flatMap(([path, module]) => (module instanceof Conv1d ? [path] : [])));
+}
+
+function transposedTensor(tensor: CheckpointTensor): CheckpointTensor {
+  const [rows = 0, columns = 0] = tensor.shape;
+  return {
+    name: tensor.name,
+    dtype: tensor.dtype,
+    shape: [columns, rows],
+    async read() {
+      const from = await tensor.read();
+      const size = from.byteLength / (rows * columns);
+      const to = new Uint8Array(from.byteLength);
+      for (let row = 0; row < rows; row++) for (let column = 0; column < columns; column++) to.set(from.subarray((row * columns + column) * size, (row * columns + column + 1) * size), (column * rows + row) * size);
+      return to;
+    },
+  };
 }
 
 /** An adapted embedding leaves an output projection that is tied to it alone; merged, it could not. */
