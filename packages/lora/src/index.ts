@@ -1,6 +1,9 @@
 export { parseAdapterConfig, serializeAdapterConfig } from './adapterConfig.js';
 export { adapterFileBytes, readAdapter, serializeAdapter } from './adapterFiles.js';
 export type { LoraAdapter, LoraMatrices, WholeTensor, LoraSizes, StoredDtype } from './adapterFiles.js';
+export { combineAdapters, combineMethods } from './combine.js';
+export type { CombineOptions, WeightedAdapter } from './combine.js';
+export type { CombineMethod } from './combineLayer.js';
 export { defaultTargets, loraConfig, loraInits, pathExpression, rankAt, scalingAt } from './config.js';
 export type { LoraConfig, LoraInit } from './config.js';
 export { LoraEmbedding } from './loraEmbedding.js';
