@@ -17,7 +17,7 @@ export interface PartialBlob {
   append(bytes: Uint8Array): Promise<void>;
   /** Empties it. */
   clear(): Promise<void>;
-  /** Keeps what was written, for another time. */
+  /** Keeps what was written, for another time, and lets others write. */
   close(): Promise<void>;
 }
 
@@ -35,7 +35,10 @@ export interface ModelCache {
   open(snapshot: string, name: string): Promise<ByteSource | undefined>;
   link(snapshot: string, name: string, key: string): Promise<void>;
   blob(key: string): Promise<CachedBlob | undefined>;
+  /** Waits while another process or page writes it: then it may have become the blob. */
   partial(key: string): Promise<PartialBlob>;
+  /** Bytes of the partial one, 0 where there is none. */
+  partialSize(key: string): Promise<number>;
   /** Makes the partial one the blob. */
   finish(key: string): Promise<void>;
   /** Removes blob and partial blob. */

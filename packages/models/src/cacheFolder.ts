@@ -1,6 +1,7 @@
 import { fileSource } from '@lowrank/safetensors';
 import type { FileHandle } from 'node:fs/promises';
 import type { ModelCache, PartialBlob } from './cache.js';
+import { lockFile } from './cacheLock.js';
 
 /** The folder of a hub id in the hub's cache, as huggingface_hub names it. */
 export const repoFolder = (id: string): string => `models--${id.split('/').join('--')}`;
@@ -45,9 +46,10 @@ export async function folderCache(path: string): Promise<ModelCache> {
     async link(snapshot, name, key) {
       const file = join(path, 'snapshots', snapshot, name);
       await fs.mkdir(paths.dirname(file), { recursive: true });
-      await fs.rm(file, { force: true });
+      const made = `${file}.${Math.random().toString(36).slice(2)}.tmp`;
       // Where links need a privilege (Windows), a hard link or a copy does.
-      await fs.symlink(`../../blobs/${key}`, file).catch(() => fs.link(blobPath(key), file).catch(() => fs.copyFile(blobPath(key), file)));
+      await fs.symlink(`../../blobs/${key}`, made).catch(() => fs.link(blobPath(key), made).catch(() => fs.copyFile(blobPath(key), made)));
+      await fs.rename(made, file);
     },
     async blob(key) {
       const stat = await fs.stat(blobPath(key)).catch(() => undefined);
@@ -55,9 +57,31 @@ export async function folderCache(path: string): Promise<ModelCache> {
     },
     async partial(key) {
       await fs.mkdir(join(path, 'blobs'), { recursive: true });
-      return partialFile(await fs.open(partialPath(key), 'a+'));
+      const lock = await lockFile(`${partialPath(key)}.lock`);
+      const file = await partialFile(await fs.open(partialPath(key), 'a+'));
+      return {
+        ...file,
+        get size() {
+          return file.size;
+        },
+        async append(bytes) {
+          await file.append(bytes);
+          await lock.touch();
+        },
+        async close() {
+          await file.close();
+          if (file.size === 0) await fs.rm(partialPath(key), { force: true });
+          await lock.release();
+        },
+      };
     },
-    finish: (key) => fs.rename(partialPath(key), blobPath(key)),
+    partialSize: async (key) => (await fs.stat(partialPath(key)).catch(() => undefined))?.size ?? 0,
+    async finish(key) {
+      await fs.rename(partialPath(key), blobPath(key)).catch(async (error: unknown) => {
+        // Another process may have been as quick.
+        if ((await fs.stat(blobPath(key)).catch(() => undefined)) === undefined) throw error;
+      });
+    },
     async drop(key) {
       for (const file of [blobPath(key), partialPath(key), verifiedPath(key)]) await fs.rm(file, { force: true });
     },

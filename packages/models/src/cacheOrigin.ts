@@ -54,8 +54,20 @@ export function originCache(root: FileSystemDirectoryHandle): ModelCache {
     async partial(key) {
       const home = await folder(['blobs', key], true);
       if (home === undefined) throw new Error('a folder that was just made is missing');
-      return partialPieces(home, await pieces(key));
+      const release = await webLock(`lowrank ${root.name}/${key}`);
+      const partial = partialPieces(home, await pieces(key));
+      return {
+        ...partial,
+        get size() {
+          return partial.size;
+        },
+        async close() {
+          await partial.close();
+          release();
+        },
+      };
     },
+    partialSize: async (key) => ((await text(['blobs', key, 'complete'])) === undefined ? (await pieces(key)).reduce((total, { size }) => total + size, 0) : 0),
     finish: (key) => write(['blobs', key, 'complete'], 'yes'),
     async drop(key) {
       for (const path of [['blobs', key], ['.verified', key]]) await (await folder(path.slice(0, -1)))?.removeEntry(key, { recursive: true }).catch(() => undefined);
@@ -63,6 +75,13 @@ export function originCache(root: FileSystemDirectoryHandle): ModelCache {
     verified: (key) => text(['.verified', key]),
     setVerified: (key, stamp) => write(['.verified', key], stamp),
   };
+}
+
+/** Held until the function it gives is called, by one tab or worker of the origin at a time. */
+function webLock(name: string): Promise<() => void> {
+  return new Promise((resolve, reject) => {
+    navigator.locks.request(name, () => new Promise<void>((release) => resolve(release))).catch(reject);
+  });
 }
 
 const pieceName = (at: number): string => `${String(at).padStart(6, '0')}.piece`;

@@ -84,6 +84,14 @@ describe('downloads that end early', () => {
     expect(readFileSync(join(folder, 'model.safetensors')).equals(weights)).toBe(true);
   });
 
+  test('two at once bring each file once', async () => {
+    const [first, second] = await Promise.all([find(), find()]);
+    expect(first.folder).toBe(second.folder);
+    expect(ranges().length).toBe(1);
+    expect(readFileSync(join(first.folder, 'model.safetensors')).equals(weights)).toBe(true);
+    expect(readdirSync(blobs()).filter((file) => file.includes('.'))).toEqual([]);
+  });
+
   test('none that never brings a byte goes on for ever', async () => {
     hub.cut.set('model.safetensors', { bytes: 0, times: 100 });
     await expect(find()).rejects.toMatchObject({ code: 'models.download', remedy: expect.stringContaining('goes on from there') as string });

@@ -103,9 +103,8 @@ async function fetchAll(name: string, listing: Listing, { cache, transfer, base,
     const missing: { file: RemoteFile; kept: number }[] = [];
     for (const file of files) {
       if (await isCached(file, cache, onWarning)) continue;
-      const partial = await cache.partial(file.key);
-      missing.push({ file, kept: partial.size <= file.size ? partial.size : 0 });
-      await partial.close();
+      const kept = await cache.partialSize(file.key);
+      missing.push({ file, kept: kept <= file.size ? kept : 0 });
     }
     const meter = new TransferMeter({ totalBytes: missing.reduce((sum, { file }) => sum + file.size, 0), bytes: missing.reduce((sum, { kept }) => sum + kept, 0) });
     let last = -Infinity;

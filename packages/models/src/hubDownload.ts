@@ -65,6 +65,11 @@ export async function download(file: RemoteFile, cache: ModelCache, transfer: Tr
   for (let failures = 0; ; ) {
     transfer.signal?.throwIfAborted();
     const partial = await cache.partial(file.key);
+    // Another process may have brought it while this one waited.
+    if (await isCached(file, cache)) {
+      await partial.close();
+      return;
+    }
     let broken: unknown;
     let progress = 0;
     try {
