@@ -6,6 +6,8 @@ import type { SafetensorsFile } from '@lowrank/safetensors';
 import { serializeSafetensors } from '@lowrank/safetensors';
 import { describe, expect, test } from 'vitest';
 import type { QuantizeResult } from '../jobs/quantize.js';
+import { Speaker } from './io.js';
+import { quantizeCommand } from './quantizeCommand.js';
 import { copyOf, golden, readJson, runCli, scratch } from '../testing.js';
 
 /** What transformers and bitsandbytes make of the same model (parity/quant.py). */
@@ -171,6 +173,17 @@ test('an interrupted run leaves nothing', async () => {
   const controller = new AbortController();
   controller.abort();
   await expect(quantizeFolder({ model, output: join(folder.path, 'out'), type: 'nf4', signal: controller.signal })).rejects.toBe(controller.signal.reason);
+  expect(readdirSync(folder.path)).toEqual([]);
+});
+
+test('Ctrl-C is told, and leaves nothing', async () => {
+  using folder = scratch();
+  const said: string[] = [];
+  const io = { stdout: (text: string) => void said.push(text), stderr: (text: string) => void said.push(text), isTTY: false, onInterrupt: (interrupt: () => void) => (interrupt(), () => undefined) };
+  let interrupted = false;
+  const flags = { model, output: join(folder.path, 'out'), type: 'nf4', json: true } as const;
+  await quantizeCommand({ flags, speaker: new Speaker(io, true), onInterrupted: () => (interrupted = true) });
+  expect([interrupted, said.join('')]).toEqual([true, expect.stringContaining('interrupted: nothing was written')]);
   expect(readdirSync(folder.path)).toEqual([]);
 });
 
