@@ -94,6 +94,7 @@ export function decodeRun(e: usize, start: i32, count: i32, out: usize): void {
  * Σ x[i]·b[start + i] over a row of codes: sums over the codes' values, scaled once per block. Only where `canDot`: elsewhere the run is decoded first.
  */
 export function dotCodes(e: usize, start: i32, count: i32, x: usize): f32 {
+  if (load<i32>(e) == 1) return dotRows8(e, start, count, x);
   const codes = load<usize>(e, 4), blockSize = load<i32>(e, 20);
   const plane0 = v128.load(e + PLANES), plane1 = v128.load(e + PLANES, 16), plane2 = v128.load(e + PLANES, 32), plane3 = v128.load(e + PLANES, 48);
   const nibble = i8x16.splat(15);
@@ -130,9 +131,24 @@ export function dotCodes(e: usize, start: i32, count: i32, x: usize): f32 {
   return sum4(total);
 }
 
-/** Rows of 4-bit codes begin and end at multiples of 16 elements. */
+/** Rows of 4-bit codes must begin and end at multiples of 16 elements. */
 export function canDot(e: usize): bool {
-  return load<i32>(e) == 0 && (load<i32>(e, 28) & 15) == 0;
+  return load<i32>(e) == 1 || (load<i32>(e, 28) & 15) == 0;
+}
+
+function dotRows8(e: usize, start: i32, count: i32, x: usize): f32 {
+  const codes = load<usize>(e, 4) + <usize>start;
+  let s0 = f32x4.splat(0), s1 = f32x4.splat(0);
+  let i = 0;
+  for (; i + 8 <= count; i += 8) {
+    const half = v128.load_ext<i8>(codes + <usize>i);
+    const at = x + (<usize>i << 2);
+    s0 = madd(v128.load(at), f32x4.convert_i32x4_s(i32x4.extend_low_i16x8_s(half)), s0);
+    s1 = madd(v128.load(at, 16), f32x4.convert_i32x4_s(i32x4.extend_high_i16x8_s(half)), s1);
+  }
+  let total = sum4(v128.add<f32>(s0, s1));
+  for (; i < count; i++) total += load<f32>(x + (<usize>i << 2)) * <f32>load<i8>(codes + <usize>i);
+  return total * load<f32>(load<usize>(e, 12) + (<usize>(start / load<i32>(e, 28)) << 2)) * <f32>(1.0 / 127.0);
 }
 
 /** `decodeRun` for codes of 8 bits with an absmax per row: code·absmax·(1/127). */
