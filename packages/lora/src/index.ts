@@ -16,3 +16,7 @@ export { truncatedSvd } from './svd.js';
 export type { SvdOptions, TruncatedSvd } from './svd.js';
 export { mergeWeight } from './merge.js';
 export type { LowRankUpdate, MergeDtype } from './merge.js';
+export { inspectAdapter } from './inspect.js';
+export type { AdapterReport, LayerReport } from './inspect.js';
+export { readMlxAdapter } from './mlx.js';
+export type { MlxFiles } from './mlx.js';
