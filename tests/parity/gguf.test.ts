@@ -143,10 +143,25 @@ test('rsLoRA of one rank: the converter\'s tensors, and alpha √r times as larg
 
 const vocabularies = json<Record<string, Record<string, GoldenValue>>>(join(golden, 'gguf/vocabularies.json'));
 
-test.each(['sentencePiece', 'byteFallback', 'byteLevel'])('the vocabulary %s', async (name) => {
+async function vocabularyMade(name: string): Promise<Record<string, GoldenValue>> {
   const folder = join(golden, 'gguf/vocabularies', name);
   const made = await written(await convertModel({ config: json<Json>(join(folder, 'config.json')), tensors: [], vocabulary: vocabularyOf(folder), name }));
-  expect(Object.fromEntries(Object.entries(made.metadata).filter(([key]) => key.startsWith('tokenizer.')))).toEqual(vocabularies[name]);
+  return Object.fromEntries(Object.entries(made.metadata).filter(([key]) => key.startsWith('tokenizer.')));
+}
+
+test.each(['sentencePiece', 'byteLevel'])('the vocabulary %s', async (name) => {
+  expect(await vocabularyMade(name)).toEqual(vocabularies[name]);
+});
+
+test('the vocabulary byteFallback: all but the scores', async () => {
+  const { 'tokenizer.ggml.scores': scores, ...rest } = await vocabularyMade('byteFallback');
+  const { 'tokenizer.ggml.scores': theirs, ...expected } = vocabularies['byteFallback'] ?? {};
+  expect(rest).toEqual(expected);
+  // The converter gives every token of such a vocabulary one score, and llama.cpp then joins the leftmost pair; ours follow the merges: ▁t, he, ▁the.
+  expect(new Set(theirs?.[2] as number[])).toEqual(new Set([-1000]));
+  const tokens = rest['tokenizer.ggml.tokens']?.[2] as string[];
+  const ours = scores?.[2] as number[];
+  expect(['\u2581t', 'he', '\u2581the', '\u2581'].map((token) => ours[tokens.indexOf(token)])).toEqual([0, -1, -2, -1000]);
 });
 
 /** blk.3.attn_q.weight.lora_b → model.layers.3.self_attn.q_proj */

@@ -38,8 +38,8 @@ interface Tokens {
 }
 
 /**
- * A tokenizer as GGUF's metadata, in one of the three ways of llama.cpp's converter: SentencePiece from tokenizer.model, SentencePiece-like from a tokenizer.json with byte fallback (without
- * scores: -1000 each), or byte-level BPE with merges.
+ * A tokenizer as GGUF's metadata, in one of the three ways of llama.cpp's converter: SentencePiece from tokenizer.model, SentencePiece-like from a tokenizer.json with byte fallback (its
+ * scores by the order of the merges), or byte-level BPE with merges.
  *
  * @throws LowrankError `gguf.vocabulary`, `gguf.preTokenizer`
  */
@@ -134,7 +134,23 @@ function byteFallbackTokens({ tokenizerJson = {}, tokenizerConfig = {} }: Vocabu
     if (id >= base) return token === undefined ? types.unused : isSpecial ? types.control : types.userDefined;
     return /^<0x[0-9A-Fa-f]{2}>$/.test(text) ? types.byte : isSpecial ? types.control : types.normal;
   });
-  return { texts, types: kinds, scores: texts.map(() => -1000) };
+  return { texts, types: kinds, scores: mergeScores(texts, objectOf(tokenizerJson['model'])) };
+}
+
+/**
+ * llama.cpp joins the pair first whose token has the highest score, transformers the one whose merge stands first: so a token's score is minus the place of its first merge, which is what
+ * SentencePiece had. (llama.cpp's converter writes -1000 for every token here, with which llama.cpp splits texts in another way than the model has learned.)
+ */
+function mergeScores(texts: readonly string[], model: Json): number[] {
+  const places = new Map<string, number>();
+  listOf(model['merges']).forEach((merge, place) => {
+    const text = typeof merge === 'string' ? merge.replace(' ', '') : listOf(merge).join('');
+    if (!places.has(text)) places.set(text, place);
+  });
+  return texts.map((text) => {
+    const place = places.get(text);
+    return place === undefined ? -1000 : 0 - place;
+  });
 }
 
 function byteLevelTokens({ tokenizerJson = {}, tokenizer }: VocabularyFiles, size: number): Tokens {
