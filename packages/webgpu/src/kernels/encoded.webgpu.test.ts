@@ -1,4 +1,4 @@
-import { encodingSpecs, fromNumbers, nestedHead, threefryUniform, toFloat64 } from '@lowrank/tensor';
+import { add, assign, compile, EncodedMatrix, encodingSpecs, evaluateReference, fromNumbers, grad, linear, nestedHead, persistent, quantizeBlocks, sum, tensor, threefryUniform, toFloat64 } from '@lowrank/tensor';
 import type { MatmulAttrs, OperandEncoding } from '@lowrank/tensor';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { WebgpuBackend } from '../backend.js';
@@ -149,5 +149,39 @@ describe.each(styles)('matrices of codes, %s kernels', (style) => {
       expect(packed?.subarray(0, bytes.length)).toEqual(bytes);
       expect(packed?.subarray(bytes.length).every((byte) => byte === 0)).toBe(true);
     }
+  });
+
+  it('codes made in place on the device, then a LoRA layer and its dx in one plan', async () => {
+    const [rows, columns, rank] = [13, 21, 3];
+    const encoding = { kind: 'block4', rows, columns, blockSize: 32, table } as const;
+    const matrix = new EncodedMatrix(encoding, encodingSpecs(encoding).map(({ shape, dtype }) => persistent(shape, { dtype })));
+    const [codes, absmax] = matrix.parts;
+    if (codes === undefined || absmax === undefined) throw new TypeError('two parts');
+    const boundaries = table.slice(1).map((high, i) => (high + (table[i] ?? 0)) / 2);
+    const w = tensor(randomInput([rows, columns], 7).data, [rows, columns]);
+    const quantize = compile(backend, () => {
+      const made = quantizeBlocks(w, { blockSize: 32, boundaries, codes: table.map((_, i) => i) });
+      assign(codes, made.codes);
+      assign(absmax, made.absmax);
+      return {};
+    });
+    await quantize.run();
+    const [x, a, b] = [[5, columns], [rank, columns], [rows, rank]].map((shape, seed) => tensor(randomInput(shape, seed).data, shape));
+    if (x === undefined || a === undefined || b === undefined) throw new TypeError('three tensors');
+    const layer = (weight: EncodedMatrix | typeof w): typeof x => add(linear(x, weight), linear(linear(x, a), b));
+    const run = compile(backend, () => {
+      const y = layer(matrix);
+      return { y, dx: grad(sum(y), [x])[0] ?? y };
+    });
+    const results = await run.run();
+    const exact = layer(w);
+    const [y = new Float64Array(), dx = new Float64Array()] = await evaluateReference([exact, grad(sum(exact), [x])[0] ?? exact]);
+    // A code is off by at most half the widest step, 0.152, of a weight below 1.
+    for (const [actual, expected, terms] of [[await results.y, y, columns], [await results.dx, dx, rows]] as const) {
+      expect(actual.length).toBe(expected.length);
+      expected.forEach((want, at) => expect(Math.abs((actual[at] ?? NaN) - want)).toBeLessThan(0.16 * Math.sqrt(terms)));
+    }
+    await Promise.all([quantize.dispose(), run.dispose()]);
+    for (const one of [...matrix.parts, w, x, a, b]) one.dispose();
   });
 });
