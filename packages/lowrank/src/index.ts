@@ -1,8 +1,8 @@
 export { chatTemplate, createSampler, encodeChat, encodeRows, loadDataset, loadTokenizer, readChatTemplate, readDataset, readTokenizer, renderChat, textStream } from '@lowrank/data';
 export type { ChatMessage, ChatTemplate, Dataset, EncodedRow, TextTokenizer, TokenBatch } from '@lowrank/data';
 export { isLowrankError, LowrankError } from '@lowrank/errors';
-export { defaultTargets, loraConfig, readAdapter, serializeAdapter } from '@lowrank/lora';
-export type { LoraAdapter, LoraConfig } from '@lowrank/lora';
+export { combineAdapters, defaultTargets, inspectAdapter, loraConfig, readAdapter, readMlxAdapter, serializeAdapter } from '@lowrank/lora';
+export type { AdapterReport, CombineOptions, LoraAdapter, LoraConfig, WeightedAdapter } from '@lowrank/lora';
 export { createGenerator, downloadModel, filesFrom, findModel, generate, loadModel, openDirectory, openFolder, originCache } from '@lowrank/models';
 export type { CausalModel, GeneratedText, GenerateOptions, Generator, ModelFiles, TransferProgress } from '@lowrank/models';
 export { extractAdapter, injectAdapter, loadAdapter, removeAdapters, withoutAdapters } from '@lowrank/patch';

@@ -1,3 +1,5 @@
+export { combineFolders } from './jobs/combine.js';
+export type { CombineFoldersOptions, CombineResult } from './jobs/combine.js';
 export { examine } from './jobs/doctor.js';
 export type { Findings } from './jobs/doctor.js';
 export { convertFolders } from './jobs/convert.js';
@@ -11,6 +13,10 @@ export type { FineTuneEvent, FineTuneOptions, FineTuneResult } from './jobs/fine
 export type { TransferEvent, TransferEvents } from './jobs/folders.js';
 export { generateBatch, generateFolder } from './jobs/generate.js';
 export type { GenerateFolderOptions, GenerateFolderResult } from './jobs/generate.js';
+export { importMlxFolder } from './jobs/importMlx.js';
+export type { ImportMlxOptions } from './jobs/importMlx.js';
+export { inspectFolder } from './jobs/inspect.js';
+export type { InspectResult } from './jobs/inspect.js';
 export { mergeFolders } from './jobs/merge.js';
 export type { MergeOptions, MergeResult } from './jobs/merge.js';
 export { planFineTune } from './jobs/plan.js';

@@ -8,10 +8,12 @@ import type { FineTuneEvent } from '../jobs/fineTune.js';
 import type { TransferEvents } from '../jobs/folders.js';
 import { mergeFolders } from '../jobs/merge.js';
 import { metricsOf } from '../metricsFile.js';
+import { combineCommand } from './combineCommand.js';
 import { convertCommand } from './convertCommand.js';
 import { chatCommand } from './chatCommand.js';
 import { describeFindings } from './describeFindings.js';
 import { generateCommand } from './generateCommand.js';
+import { inspectCommand } from './inspectCommand.js';
 import type { Speaker } from './io.js';
 import { planCommand } from './planCommand.js';
 import type { Actions, TrainFlags } from './program.js';
@@ -34,6 +36,8 @@ export function makeActions(speaker: Speaker, onInterrupted: () => void): Action
       const result = await mergeFolders({ ...flags, ...told(speaker) });
       speaker.result(result, `merged ${result.merged} layers of ${result.tensors} tensors; the model lies in ${result.model}`);
     },
+    combine: (flags) => combineCommand(flags, speaker, told(speaker)),
+    inspect: (flags) => inspectCommand(flags, speaker, told(speaker)),
     convert: (flags) => convertCommand(flags, speaker, told(speaker)),
     plan: (flags) => planCommand(flags, speaker),
     quantize: (flags) => quantizeCommand({ flags, speaker, onInterrupted }),

@@ -1,9 +1,10 @@
-import { readdirSync, readFileSync } from 'node:fs';
+import { mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { gguf } from '@huggingface/gguf';
+import { bytesSource, openSafetensors, serializeSafetensors } from '@lowrank/safetensors';
 import { expect, test } from 'vitest';
 import type { ConvertResult } from '../jobs/convert.js';
-import { golden, runCli, scratch } from '../testing.js';
+import { golden, readJson, runCli, scratch } from '../testing.js';
 
 const model = join(golden, 'tied');
 const adapter = join(golden, 'adapters/tied-qv');
@@ -39,6 +40,52 @@ test.each([
 ])('convert %j is refused', async (flags, code, words) => {
   using folder = scratch();
   const outcome = await runCli(['convert', '--to', 'gguf', '--model', model, '--output', join(folder.path, 'out.gguf'), '--json', ...flags]);
+  expect(outcome.code).toBe(2);
+  expect(outcome.stderr).toContain(words);
+  expect(outcome.json<{ error: { code: string } }>().at(-1)?.error.code).toBe(code);
+  expect(readdirSync(folder.path)).toEqual([]);
+});
+
+/** An adapter of PEFT in mlx-lm's layout: matrices the other way round, scale instead of alpha. */
+async function asMlx(from: string, to: string): Promise<void> {
+  const config = readJson<{ r: number; lora_alpha: number }>(join(from, 'adapter_config.json'));
+  const file = await openSafetensors(bytesSource(readFileSync(join(from, 'adapter_model.safetensors'))));
+  const entries = [];
+  for (const [name, { shape }] of file.tensors) {
+    const values = new Float32Array(new Uint8Array(await file.read(name)).buffer);
+    const [rows = 0, columns = 0] = shape;
+    const turned = Float32Array.from(values, (_, at) => values[(at % rows) * columns + Math.floor(at / rows)] ?? NaN);
+    entries.push({ name: name.replace('base_model.model.', '').replace(/lora_([AB])\.weight/, (_, half: string) => `lora_${half.toLowerCase()}`), dtype: 'F32' as const, shape: [columns, rows], data: new Uint8Array(turned.buffer) });
+  }
+  mkdirSync(to);
+  writeFileSync(join(to, 'adapters.safetensors'), serializeSafetensors(entries, {}));
+  writeFileSync(join(to, 'adapter_config.json'), JSON.stringify({ fine_tune_type: 'lora', lora_parameters: { rank: config.r, scale: config.lora_alpha / config.r, dropout: 0 }, model: 'mlx-community/tied-4bit', num_layers: 2 }));
+}
+
+test('convert --from mlx: the adapter that it was', async () => {
+  using folder = scratch();
+  const [mlx, output] = [join(folder.path, 'mlx'), join(folder.path, 'new/peft')];
+  await asMlx(adapter, mlx);
+  const outcome = await runCli(['convert', '--from', 'mlx', '--adapter', mlx, '--model', 'tied', '--output', output, '--json']);
+  expect(outcome.stderr).toBe('');
+  expect(outcome.json<ConvertResult>()[0]).toEqual({ output, kind: 'adapter', tensors: 8, bytes: readFileSync(join(output, 'adapter_model.safetensors')).length });
+  expect(readFileSync(join(output, 'adapter_model.safetensors')).equals(readFileSync(join(adapter, 'adapter_model.safetensors')))).toBe(true);
+  const { r, lora_alpha } = readJson<{ r: number; lora_alpha: number }>(join(adapter, 'adapter_config.json'));
+  expect(readJson(join(output, 'adapter_config.json'))).toMatchObject({ r, lora_alpha, base_model_name_or_path: 'tied' });
+  const loss = async (path: string): Promise<unknown> => (await runCli(['eval', '--model', model, '--adapter', path, '--data', join(golden, 'train/eval.jsonl'), '--device', 'cpu', '--json'])).json().at(-1);
+  expect(await loss(output)).toEqual(await loss(adapter));
+});
+
+test.each([
+  [['--from', 'mlx', '--to', 'gguf', '--adapter', adapter], 'cli.conflict', '--to with --from mlx'],
+  [['--from', 'mlx', '--merge', '--adapter', adapter], 'cli.conflict', '--merge with --from mlx'],
+  [['--from', 'mlx'], 'cli.usage', '--adapter'],
+  [['--from', 'mlx', '--adapter', adapter], 'models.noFile', 'adapters.safetensors'],
+  [['--model', model], 'cli.usage', '--to'],
+  [['--to', 'gguf'], 'cli.usage', '--model'],
+])('convert %j is refused as well', async (flags, code, words) => {
+  using folder = scratch();
+  const outcome = await runCli(['convert', '--output', join(folder.path, 'out'), '--json', ...flags]);
   expect(outcome.code).toBe(2);
   expect(outcome.stderr).toContain(words);
   expect(outcome.json<{ error: { code: string } }>().at(-1)?.error.code).toBe(code);

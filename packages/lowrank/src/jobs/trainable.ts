@@ -60,13 +60,22 @@ export function trainWeights(model: OpenModel): Trainable {
   return { parameters, save: (folder) => saveWeights(model, folder) };
 }
 
-export async function readAdapterFolder(path: string): Promise<LoraAdapter> {
+/** An adapter folder's configuration and weights, to be read. */
+export async function openAdapterFolder(path: string): Promise<Parameters<typeof readAdapter>[0]> {
   const files = await openFolder(path);
+  const has = async (name: string): Promise<boolean> => (await files.file(name)) !== undefined;
   const config = await readJson(files, 'adapter_config.json');
-  if ((await files.file('adapter_model.safetensors')) === undefined && (await files.file('adapter_model.bin')) !== undefined) {
+  if (!(await has('adapter_model.safetensors')) && (await has('adapter_model.bin'))) {
     throw new LowrankError({ code: 'cli.pickle', what: `adapter folder ${path}`, expected: 'adapter_model.safetensors', got: 'adapter_model.bin, a pickle', remedy: 'Load and save it with a recent PEFT: a pickle can run code when it is read.' });
   }
-  return readAdapter({ config, weights: await requireFile(files, 'adapter_model.safetensors'), name: path });
+  if (!(await has('adapter_model.safetensors')) && (await has('adapters.safetensors'))) {
+    throw new LowrankError({ code: 'cli.mlxAdapter', what: `adapter folder ${path}`, expected: 'an adapter of PEFT', got: 'one of mlx-lm', remedy: `Convert it: lowrank convert --from mlx --adapter ${path} --output FOLDER` });
+  }
+  return { config, weights: await requireFile(files, 'adapter_model.safetensors'), name: path };
+}
+
+export async function readAdapterFolder(path: string): Promise<LoraAdapter> {
+  return readAdapter(await openAdapterFolder(path));
 }
 
 /** Puts an adapter folder around a model's layers. */

@@ -1,0 +1,81 @@
+import type { AdapterReport } from '@lowrank/lora';
+import { inspectAdapter } from '@lowrank/lora';
+import { findModel } from '@lowrank/models';
+import type { TransferEvents } from './folders.js';
+import { openAdapterFolder } from './trainable.js';
+
+/** What `lowrank inspect` prints. Norms and values that are no numbers, since A or B has NaN, are null. */
+export interface InspectResult {
+  readonly adapter: string;
+  readonly method: string;
+  readonly peft_type: string;
+  readonly peft_version: string | null;
+  readonly base_model: string | null;
+  readonly revision: string | null;
+  readonly task_type: string | null;
+  /** null, as all up to `target_modules`, for other methods than LoRA. */
+  readonly r: number | null;
+  readonly alpha: number | null;
+  readonly use_rslora: boolean | null;
+  readonly dropout: number | null;
+  readonly init: unknown;
+  readonly target_modules: readonly string[] | string | null;
+  readonly exclude_modules: readonly string[] | string | null;
+  readonly layers_to_transform: readonly number[] | null;
+  /** The ranks that there are, ascending. */
+  readonly ranks: readonly number[];
+  readonly parameters: number;
+  readonly bytes: number;
+  readonly dtypes: readonly string[];
+  readonly layers: readonly {
+    readonly path: string;
+    readonly kind: 'linear' | 'embedding';
+    readonly rank: number;
+    readonly in: number;
+    readonly out: number;
+    readonly scaling: number;
+    readonly dtype: string;
+    readonly parameters: number;
+    /** ‖ΔW‖, Frobenius. */
+    readonly norm: number | null;
+    readonly effective_rank: number | null;
+    readonly singular_values: readonly number[];
+  }[];
+  /** Tensors that are no A or B. */
+  readonly others: AdapterReport['others'];
+  readonly refused: AdapterReport['refused'];
+  /** Why Lowrank would not load it. */
+  readonly problem: string | null;
+}
+
+/** Tells what an adapter is and what it does to each layer, whether or not Lowrank loads it. */
+export async function inspectFolder({ adapter, onTransfer, onWarning }: TransferEvents & { readonly adapter: string }): Promise<InspectResult> {
+  const { folder } = await findModel(adapter, { kind: 'adapter', onWarning, onProgress: (progress) => onTransfer?.({ stage: 'downloading', ...progress }) });
+  const { config, layers, ...report } = await inspectAdapter(await openAdapterFolder(folder));
+  const number = (value: number): number | null => (Number.isFinite(value) ? value : null);
+  return {
+    adapter,
+    method: report.method,
+    peft_type: report.peftType,
+    peft_version: report.peftVersion ?? null,
+    base_model: report.baseModel ?? null,
+    revision: report.revision ?? null,
+    task_type: report.taskType ?? null,
+    r: config?.r ?? null,
+    alpha: config?.alpha ?? null,
+    use_rslora: config?.useRslora ?? null,
+    dropout: config?.dropout ?? null,
+    init: config === undefined ? null : report.init,
+    target_modules: config?.targetModules ?? null,
+    exclude_modules: config?.excludeModules ?? null,
+    layers_to_transform: config?.layersToTransform ?? null,
+    ranks: [...new Set(layers.map(({ rank }) => rank))].sort((a, b) => a - b),
+    parameters: report.parameters,
+    bytes: report.bytes,
+    dtypes: report.dtypes,
+    layers: layers.map(({ path, kind, rank, inFeatures, outFeatures, scaling, dtype, parameters, norm, effectiveRank, singularValues }) => ({ path, kind, rank, in: inFeatures, out: outFeatures, scaling, dtype, parameters, norm: number(norm), effective_rank: number(effectiveRank), singular_values: singularValues })),
+    others: report.others,
+    refused: report.refused,
+    problem: report.problem ?? null,
+  };
+}
