@@ -217,6 +217,8 @@ test('NaN, more than A and B, and tables that differ are refused', () => {
   for (const method of combineMethods) expect(() => combineAdapters([{ adapter: spoilt, weight: 1 }], { method, ...(/ties|dare|prune/.test(method) ? { density: 0.5 } : {}) })).toThrow(expect.objectContaining({ code: 'lora.combineNotFinite' }));
   const dora = { ...adapter, layers: new Map([['q', { ...layer, magnitude: new Float32Array(7) }]]) };
   expect(() => combineAdapters([{ adapter: dora, weight: 1 }])).toThrow(expect.objectContaining({ code: 'lora.combineVariant', message: expect.stringContaining('magnitude') as string }));
+  for (const config of [{ ...adapter.config, useDora: true }, { ...adapter.config, bias: 'all' as const }, { ...adapter.config, init: 'pissa' as LoraConfig['init'] }]) expect(() => combineAdapters([{ adapter: { ...adapter, config }, weight: 1, name: 'x' }])).toThrow(expect.objectContaining({ code: 'lora.combineVariant', message: expect.stringMatching(/of x.*(useDora = true|bias = "all"|'pissa')/) as string }));
+  expect(combineAdapters([{ adapter: { ...adapter, config: { ...adapter.config, useDora: false, bias: 'none' } as LoraConfig }, weight: 1 }]).layers.size).toBe(1);
   const whole = (last: number): LoraAdapter => ({ ...adapter, whole: new Map([['e.base_layer.weight', { dtype: 'F32' as const, shape: [1], data: Uint8Array.of(1, 2, 3, last) }]]) });
   expect(() => combineAdapters(weighted(whole(4), whole(5)))).toThrow(expect.objectContaining({ code: 'lora.combineWhole' }));
 });

@@ -74,6 +74,7 @@ type Source = WeightedAdapter & { readonly name: string };
 function checkSources(sources: readonly Source[], { baseModel }: CombineOptions): string | undefined {
   if (sources.length === 0) throw new LowrankError({ code: 'lora.combine', what: 'adapters to combine', expected: 'at least one', got: 'none' });
   for (const { weight, name } of sources) if (!Number.isFinite(weight)) throw new LowrankError({ code: 'lora.combine', what: `the weight of ${name}`, expected: 'a finite number', got: String(weight) });
+  for (const source of sources) checkVariant(source);
   const bases = new Set(sources.flatMap(({ adapter }) => adapter.config.baseModel ?? []));
   if (baseModel === undefined && bases.size > 1) {
     throw new LowrankError({ code: 'lora.combineBase', what: 'adapters to combine', expected: 'adapters of one base model', got: [...bases].join(' and '), remedy: 'If these are the same model under two names, say which name the result gets (baseModel, --base-model).' });
@@ -81,8 +82,15 @@ function checkSources(sources: readonly Source[], { baseModel }: CombineOptions)
   return baseModel ?? [...bases][0];
 }
 
-/** What combining knows of a layer's matrices: anything else would be lost in silence. */
+/** What combining knows of a configuration and of a layer's matrices: anything else would be lost in silence. */
+const knownSettings = new Set(['r', 'alpha', 'dropout', 'targetModules', 'excludeModules', 'layersToTransform', 'layersPattern', 'useRslora', 'rankPattern', 'alphaPattern', 'init', 'fanInFanOut', 'baseModel', 'taskType']);
 const known = new Set(['a', 'b', 'rank', 'inFeatures', 'outFeatures', 'embedding']);
+
+function checkVariant({ adapter, name }: Source): void {
+  const variant = Object.entries(adapter.config).find(([key, value]) => !knownSettings.has(key) && value !== undefined && value !== false && value !== 'none');
+  if (variant !== undefined) throw new LowrankError({ code: 'lora.combineVariant', what: `the configuration of ${name}`, expected: 'LoRA or rsLoRA', got: `${variant[0]} = ${JSON.stringify(variant[1])}`, remedy: 'Its change of the model is no B·A alone, so it does not add up: merge it into the model instead.' });
+  if (/^(pissa|olora)/.test(adapter.config.init)) throw new LowrankError({ code: 'lora.combineVariant', what: `the configuration of ${name}`, expected: 'an adapter of the base model as it is', got: `init_lora_weights = '${adapter.config.init}', which takes a part of the base`, remedy: 'Convert it to a plain LoRA adapter first.' });
+}
 
 function checkParts(parts: readonly (Part & { readonly configured: number })[], path: string, { method = 'cat', rank }: CombineOptions): void {
   const [first] = parts;

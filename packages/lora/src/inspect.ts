@@ -58,7 +58,8 @@ export interface AdapterReport {
 const ordinary = new Set(['peft_type', 'target_modules', 'exclude_modules', 'layers_to_transform', 'layers_pattern', 'r', 'lora_alpha', 'lora_dropout', 'rank_pattern', 'alpha_pattern']);
 
 /**
- * Tells what an adapter in PEFT's format is, whether or not Lowrank loads it. Singular values come from the small factors, and ΔW is never formed; with DoRA they are those of s·B·A alone.
+ * Tells what an adapter in PEFT's format is, whether or not Lowrank loads it. Singular values come from the small factors, and ΔW is never formed; with DoRA they are those of s·B·A alone, and with an init
+ * that begins in the base (PiSSA, OLoRA) they have that part in them.
  *
  * @throws LowrankError `lora.adapterConfig` and `lora.config` for a configuration that makes no sense, `lora.keys` and `lora.shape` for an A without its B, and safetensors' codes
  */

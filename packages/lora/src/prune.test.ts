@@ -17,6 +17,16 @@ test('of equal magnitudes the first stay', () => {
   expect([...magnitudePrune(new Float32Array(), 0.5)]).toEqual([]);
 });
 
+test('among many numbers of all sizes it is those that sorting finds', () => {
+  const rng = new Rng(9);
+  const values = Float32Array.from({ length: 3001 }, () => rng.normal() * 10 ** Math.floor(rng.uniform() * 60 - 44));
+  for (const density of [0.001, 0.2, 0.77, 0.999]) {
+    const keep = Math.trunc(density * 3001);
+    const kept = magnitudePrune(values, density).filter((value) => value !== 0);
+    expect([...kept.map(Math.abs).sort()]).toEqual([...values.map(Math.abs).sort().subarray(3001 - keep)]);
+  }
+});
+
 test('random pruning keeps the share, and the mean', () => {
   const values = new Float32Array(20000).fill(3);
   const pruned = randomPrune(values, 0.2, new Rng(5));

@@ -10,14 +10,51 @@ export function magnitudePrune(values: Float32Array, density: number): Float32Ar
   if (keep >= values.length) return values.slice();
   const result = new Float32Array(values.length);
   if (keep === 0) return result;
-  const magnitudes = values.map(Math.abs).sort();
-  const threshold = magnitudes[values.length - keep] ?? NaN;
-  let atThreshold = keep - magnitudes.reduce((count, magnitude) => (magnitude > threshold ? count + 1 : count), 0);
-  for (const [at, value] of values.entries()) {
+  const threshold = kthLargest(values, keep);
+  let above = 0;
+  for (let at = 0; at < values.length; at++) if (Math.abs(values[at] ?? NaN) > threshold) above++;
+  let atThreshold = keep - above;
+  for (let at = 0; at < values.length; at++) {
+    const value = values[at] ?? NaN;
     const magnitude = Math.abs(value);
     if (magnitude > threshold || (magnitude === threshold && atThreshold-- > 0)) result[at] = value;
   }
   return result;
+}
+
+/** The k-th largest magnitude, k from 1. Magnitudes are ordered as their bits are, so two counts of 16 bits each find it, in O(n). */
+function kthLargest(values: Float32Array, k: number): number {
+  const bits = new Uint32Array(values.buffer, values.byteOffset, values.length);
+  const upper = kthSlot(upperHalves(bits), k);
+  const lower = kthSlot(lowerHalves(bits, upper.slot), upper.left);
+  return new Float32Array(Uint32Array.of((upper.slot << 16) | lower.slot).buffer)[0] ?? NaN;
+}
+
+function upperHalves(bits: Uint32Array): Uint32Array {
+  const counts = new Uint32Array(2 ** 15);
+  for (let at = 0; at < bits.length; at++) {
+    const slot = ((bits[at] ?? 0) & 0x7fffffff) >>> 16;
+    counts[slot] = (counts[slot] ?? 0) + 1;
+  }
+  return counts;
+}
+
+function lowerHalves(bits: Uint32Array, upper: number): Uint32Array {
+  const counts = new Uint32Array(2 ** 16);
+  for (let at = 0; at < bits.length; at++) {
+    const magnitude = (bits[at] ?? 0) & 0x7fffffff;
+    if (magnitude >>> 16 !== upper) continue;
+    const slot = magnitude & 0xffff;
+    counts[slot] = (counts[slot] ?? 0) + 1;
+  }
+  return counts;
+}
+
+/** Where the k-th counted from above is, and which it is there. */
+function kthSlot(counts: Uint32Array, k: number): { readonly slot: number; readonly left: number } {
+  let [slot, left] = [counts.length - 1, k];
+  for (; slot > 0 && (counts[slot] ?? 0) < left; slot--) left -= counts[slot] ?? 0;
+  return { slot, left };
 }
 
 /**

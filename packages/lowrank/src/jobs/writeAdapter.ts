@@ -1,5 +1,6 @@
 import { mkdtemp, rename, rm } from 'node:fs/promises';
 import { join } from 'node:path';
+import { isLowrankError, LowrankError } from '@lowrank/errors';
 import type { LoraAdapter } from '@lowrank/lora';
 import { serializeAdapter } from '@lowrank/lora';
 import { writeFileAtomic } from '@lowrank/safetensors';
@@ -13,19 +14,18 @@ import { openOutputFolder } from '../outputFolder.js';
 export async function writeAdapter(adapter: LoraAdapter, output: string, inputs: readonly string[]): Promise<number> {
   const files = serializeAdapter(adapter);
   const folder = await openOutputFolder(output, { inputs });
-  const staging = await mkdtemp(join(output, '.lowrank-')).catch(async (error: unknown) => {
-    await folder.discard();
-    throw error;
-  });
+  let staging: string | undefined;
   try {
+    staging = await mkdtemp(join(output, '.lowrank-'));
     const names = Object.keys(files).sort((a, b) => Number(a === 'adapter_config.json') - Number(b === 'adapter_config.json'));
     for (const name of names) await writeFileAtomic(join(staging, name), files[name] ?? '');
     for (const name of names) await rename(join(staging, name), join(output, name));
     await rm(staging, { recursive: true });
-  } catch (error) {
-    await rm(staging, { recursive: true, force: true });
+  } catch (cause) {
+    if (staging !== undefined) await rm(staging, { recursive: true, force: true });
     await folder.discard();
-    throw error;
+    if (isLowrankError(cause) || !(cause instanceof Error)) throw cause;
+    throw new LowrankError({ code: 'output.notWritable', what: `output folder ${output}`, expected: 'a folder in which files can be made and written over', got: cause.message, remedy: 'Choose another --output.', cause });
   }
   return files['adapter_model.safetensors']?.byteLength ?? 0;
 }
