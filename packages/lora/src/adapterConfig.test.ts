@@ -1,6 +1,7 @@
 import { readFile } from 'node:fs/promises';
 import { describe, expect, test } from 'vitest';
 import { parseAdapterConfig, serializeAdapterConfig } from './adapterConfig.js';
+import type { LoraConfig } from './config.js';
 import { loraConfig } from './config.js';
 import { goldenRoot, gptRoot } from './testing.js';
 
@@ -30,17 +31,18 @@ test('a file of PEFT', async () => {
 
 describe('refused, never ignored', () => {
   test.each<[Record<string, unknown>, RegExp]>([
-    [{ use_dora: true }, /use_dora/],
-    [{ lora_bias: true }, /lora_bias/],
+    [{ use_dora: true, lora_bias: true }, /lora_bias.*use_dora/],
+    [{ lora_bias: true, init_lora_weights: 'gaussian' }, /lora_bias.*init_lora_weights true/],
+    [{ use_dora: true, init_lora_weights: 'pissa' }, /use_dora.*pissa/],
     [{ modules_to_save: ['lm_head'] }, /modules_to_save.*lm_head/],
     [{ trainable_token_indices: [1] }, /trainable_token_indices/],
     [{ layer_replication: [[0, 4]] }, /layer_replication/],
     [{ target_parameters: ['experts'] }, /target_parameters/],
     [{ alora_invocation_tokens: [3] }, /alora/],
     [{ kasa_config: { beta: 1 } }, /kasa_config/],
-    [{ bias: 'lora_only' }, /bias.*lora_only/],
+    [{ bias: 'boft_only' }, /bias.*boft_only/],
     [{ init_lora_weights: 'pissa_niter_4' }, /init_lora_weights.*leaves the base as it is.*pissa_niter_4/],
-    [{ init_lora_weights: 'olora' }, /init_lora_weights/],
+    [{ init_lora_weights: 'corda' }, /init_lora_weights/],
     [{ peft_type: 'IA3' }, /peft_type.*LORA.*IA3/],
     [{ peft_type: undefined }, /peft_type.*nothing/],
     [{ target_modules: null }, /target_modules/],
@@ -66,6 +68,11 @@ test('what is written is what PEFT writes: sorted, indented by 2, for inference'
   expect(json).toMatchObject({ peft_type: 'LORA', inference_mode: true, r: 4, lora_alpha: 6, lora_dropout: 0.1, use_rslora: true, target_modules: ['v_proj', 'q_proj'], base_model_name_or_path: 'org/base', task_type: 'CAUSAL_LM', bias: 'none' });
   expect(Object.keys(json['rank_pattern'] as object)).toEqual(['z', 'a']);
   expect(parseAdapterConfig(json)).toEqual(config);
+});
+
+test.each<Partial<LoraConfig>>([{ useDora: true, init: 'orthogonal' }, { loraBias: true }, { bias: 'all' }, { bias: 'lora_only' }, { init: 'olora' }, { init: 'pissa' }])('%j goes both ways', (given) => {
+  const config = loraConfig({ targetModules: ['q_proj'], ...given });
+  expect(parseAdapterConfig(JSON.parse(serializeAdapterConfig(config)))).toEqual({ ...config, taskType: 'CAUSAL_LM' });
 });
 
 test('a regular expression and excludes go both ways', () => {

@@ -1,11 +1,12 @@
 import { LowrankError } from '@lowrank/errors';
-import type { LoraConfig } from './config.js';
+import type { LoraConfig, LoraInit } from './config.js';
 import { loraConfig } from './config.js';
+
+/** What a file says of the beginning. Only what is a part of W matters to what an adapter computes: PEFT takes it off the base again when it loads the file. */
+const inits: Readonly<Record<string, LoraInit>> = { gaussian: 'gaussian', eva: 'kaiming', orthogonal: 'orthogonal', olora: 'olora', pissa: 'pissa' };
 
 /** Settings of PEFT that change what an adapter computes and that Lowrank does not do yet: refused by name, never ignored. */
 const unsupported: Readonly<Record<string, (value: unknown) => boolean>> = {
-  use_dora: isSet,
-  lora_bias: isSet,
   modules_to_save: isSet,
   trainable_token_indices: isSet,
   layer_replication: isSet,
@@ -18,9 +19,8 @@ const unsupported: Readonly<Record<string, (value: unknown) => boolean>> = {
   kasa_config: isSet,
   velora_config: isSet,
   monteclora_config: isSet,
-  bias: (value) => isSet(value) && value !== 'none',
-  // These change the base's weights or the layer's form; the others (true, false, gaussian, eva, orthogonal) only say where A and B began.
-  init_lora_weights: (value) => typeof value === 'string' && !['gaussian', 'eva', 'orthogonal'].includes(value),
+  // Others change the base's weights or the layer's form in ways that cannot be computed again.
+  init_lora_weights: (value) => typeof value === 'string' && !Object.hasOwn(inits, value),
 };
 
 function isSet(value: unknown): boolean {
@@ -40,7 +40,7 @@ export function parseAdapterConfig(json: unknown, name = 'adapter_config.json'):
   const given = json as Record<string, unknown>;
   if (given['peft_type'] !== 'LORA') fail('peft_type', '"LORA"', given['peft_type'], 'Lowrank reads LoRA adapters.');
   for (const [key, on] of Object.entries(unsupported)) {
-    if (on(given[key])) fail(key, key === 'init_lora_weights' ? 'an initialization that leaves the base as it is' : 'a setting that Lowrank supports (off)', given[key], 'Train or convert the adapter without it.');
+    if (on(given[key])) fail(key, key === 'init_lora_weights' ? 'an initialization that leaves the base as it is, or olora or pissa' : 'a setting that Lowrank supports (off)', given[key], 'Train or convert the adapter without it.');
   }
   const number = (key: string, fallback: number): number => {
     const value = given[key] ?? fallback;
@@ -57,6 +57,7 @@ export function parseAdapterConfig(json: unknown, name = 'adapter_config.json'):
     return fits ? (value as Record<string, number>) : fail(key, 'an object of numbers', value);
   };
   const layers = given['layers_to_transform'] ?? undefined;
+  const bias = given['bias'] ?? 'none';
   const layersPattern = names('layers_pattern');
   return loraConfig({
     r: number('r', 8),
@@ -70,7 +71,10 @@ export function parseAdapterConfig(json: unknown, name = 'adapter_config.json'):
     rankPattern: pattern('rank_pattern'),
     alphaPattern: pattern('alpha_pattern'),
     fanInFanOut: given['fan_in_fan_out'] === true,
-    init: given['init_lora_weights'] === 'gaussian' ? 'gaussian' : 'kaiming',
+    init: inits[String(given['init_lora_weights'])] ?? 'kaiming',
+    ...(given['use_dora'] === true ? { useDora: true } : {}),
+    ...(given['lora_bias'] === true ? { loraBias: true } : {}),
+    ...(bias === 'none' ? {} : { bias: bias === 'all' || bias === 'lora_only' ? bias : fail('bias', '"none", "all" or "lora_only"', bias) }),
     baseModel: typeof given['base_model_name_or_path'] === 'string' ? given['base_model_name_or_path'] : undefined,
     taskType: typeof given['task_type'] === 'string' ? given['task_type'] : undefined,
   });
@@ -81,15 +85,16 @@ export function serializeAdapterConfig(config: LoraConfig): string {
   const fields: Record<string, unknown> = {
     alpha_pattern: config.alphaPattern,
     base_model_name_or_path: config.baseModel ?? null,
-    bias: 'none',
+    bias: config.bias ?? 'none',
     // Older versions of PEFT do not know this key.
     ...(config.excludeModules === undefined ? {} : { exclude_modules: config.excludeModules }),
     fan_in_fan_out: config.fanInFanOut ?? false,
     inference_mode: true,
-    init_lora_weights: config.init === 'gaussian' ? config.init : true,
+    init_lora_weights: config.init === 'kaiming' || config.init === 'loftq' ? true : config.init,
     layers_pattern: config.layersPattern ?? null,
     layers_to_transform: config.layersToTransform ?? null,
     lora_alpha: config.alpha,
+    ...(config.loraBias === true ? { lora_bias: true } : {}),
     lora_dropout: config.dropout,
     modules_to_save: null,
     peft_type: 'LORA',
@@ -98,7 +103,7 @@ export function serializeAdapterConfig(config: LoraConfig): string {
     revision: null,
     target_modules: config.targetModules,
     task_type: config.taskType ?? 'CAUSAL_LM',
-    use_dora: false,
+    use_dora: config.useDora ?? false,
     use_rslora: config.useRslora,
   };
   return `${JSON.stringify(fields, null, 2)}\n`;

@@ -4,6 +4,7 @@ import type { ByteSource, TensorEntry } from '@lowrank/safetensors';
 import { openSafetensors, safetensorsBytes, serializeSafetensors } from '@lowrank/safetensors';
 import { parseAdapterConfig, serializeAdapterConfig } from './adapterConfig.js';
 import type { LoraConfig } from './config.js';
+import { variantOf } from './variants/index.js';
 
 /** The A and B of one layer, on the host. Of an embedding, `inFeatures` is the vocabulary's size. */
 export interface LoraMatrices {
@@ -16,6 +17,10 @@ export interface LoraMatrices {
   readonly outFeatures: number;
   /** They belong to an embedding, and go by PEFT's names for that. */
   readonly embedding?: boolean | undefined;
+  /** [out], of B: with `loraBias`. */
+  readonly bias?: Float32Array | undefined;
+  /** [out]: what the configuration's variant trains beside A and B, such as DoRA's magnitudes. */
+  readonly vector?: Float32Array | undefined;
 }
 
 /** An adapter as PEFT keeps it: its configuration, and matrices by the path of the layer they adapt. */
@@ -23,7 +28,8 @@ export interface LoraAdapter {
   readonly config: LoraConfig;
   readonly layers: ReadonlyMap<string, LoraMatrices>;
   /**
-   * Tensors saved whole, by name: an adapted embedding's own table (`<path>.base_layer.weight`), which PEFT saves along, and a classifier's head, for which a language model has no place.
+   * Tensors saved whole, by name: an adapted embedding's own table (`<path>.base_layer.weight`), which PEFT saves along, biases of the base that were trained (`<path>.bias`, of adapted layers
+   * `<path>.base_layer.bias`), and a classifier's head, for which a language model has no place.
    */
   readonly whole?: ReadonlyMap<string, WholeTensor> | undefined;
 }
@@ -48,32 +54,32 @@ const prefix = 'base_model.model.';
 export async function readAdapter({ config, weights, name }: { config: unknown; weights: ByteSource; name: string }): Promise<LoraAdapter> {
   const parsed = parseAdapterConfig(config, `${name}/adapter_config.json`);
   const file = await openSafetensors(weights);
-  const halves = new Map<string, Partial<Record<'A' | 'B', Half>>>();
+  const vectorName = variantOf(parsed).vector;
+  const halves = new Map<string, Partial<Record<Part, Half>>>();
   const whole = new Map<string, WholeTensor>();
   const strange: string[] = [];
   for (const [key, info] of file.tensors) {
     const name = key.startsWith(prefix) ? key.slice(prefix.length) : '';
-    if ((heads[parsed.taskType ?? '']?.test(name) === true || name.endsWith('.base_layer.weight')) && !name.includes('.lora_')) {
+    if (isWhole(name, parsed)) {
       whole.set(name, { dtype: info.dtype, shape: info.shape, data: new Uint8Array(await file.read(key)) });
       continue;
     }
-    const match = /^base_model\.model\.(.+)\.lora_(embedding_)?([AB])(\.weight)?$/.exec(key);
-    const [, path, ofEmbedding, half, suffix] = match ?? [];
-    const embedding = ofEmbedding !== undefined;
-    if (path === undefined || (half !== 'A' && half !== 'B') || info.shape.length !== 2 || (suffix === undefined) !== embedding || halves.get(path)?.[half] !== undefined) {
+    const known = name === key ? undefined : partOf(name, vectorName);
+    const wanted = known !== undefined && info.shape.length === (known.part === 'A' || known.part === 'B' ? 2 : 1) && (known.part !== 'bias' || parsed.loraBias === true);
+    if (known === undefined || !wanted || halves.get(known.path)?.[known.part] !== undefined) {
       strange.push(`${key} [${info.shape.join(', ')}]`);
       continue;
     }
-    const entry = halves.get(path) ?? {};
-    entry[half] = { data: matrix(await file.read(key), info.dtype, key), shape: info.shape, embedding };
-    halves.set(path, entry);
+    const entry = halves.get(known.path) ?? {};
+    entry[known.part] = { data: matrix(await file.read(key), info.dtype, key), shape: info.shape, embedding: known.embedding };
+    halves.set(known.path, entry);
   }
   for (const name of whole.keys()) if (name.endsWith('.base_layer.weight') && halves.get(name.replace(/\.base_layer\.weight$/, ''))?.A?.embedding !== true) strange.push(`${prefix}${name}`);
   if (strange.length > 0 || halves.size === 0) {
-    throw new LowrankError({ code: 'lora.keys', what: file.name, expected: 'keys of the form base_model.model.<path>.lora_A.weight and .lora_B.weight, or .lora_embedding_A and .lora_embedding_B', got: strange.length === 0 ? 'no tensors' : list(strange), remedy: 'Save the adapter with PEFT or Lowrank; DoRA and saved modules are not supported yet.' });
+    throw new LowrankError({ code: 'lora.keys', what: file.name, expected: 'keys of the form base_model.model.<path>.lora_A.weight and .lora_B.weight, or .lora_embedding_A and .lora_embedding_B', got: strange.length === 0 ? 'no tensors' : list(strange), remedy: 'Save the adapter with PEFT or Lowrank. What its configuration says has to go with its tensors.' });
   }
   const layers = new Map<string, LoraMatrices>();
-  for (const [path, { A, B }] of halves) layers.set(path, paired({ path, A, B, file: file.name }));
+  for (const [path, parts] of halves) layers.set(path, paired({ path, parts, config: parsed, file: file.name }));
   return { config: parsed, layers, ...(whole.size > 0 ? { whole } : {}) };
 }
 
@@ -83,14 +89,39 @@ interface Half {
   readonly embedding: boolean;
 }
 
-function paired({ path, A, B, file }: { path: string; A: Half | undefined; B: Half | undefined; file: string }): LoraMatrices {
+type Part = 'A' | 'B' | 'bias' | 'vector';
+
+/** What of an adapted layer a name without PEFT's prefix means. */
+function partOf(name: string, vectorName: string | undefined): { path: string; part: Part; embedding: boolean } | undefined {
+  const [, path, ofEmbedding, half, suffix] = /^(.+)\.lora_(embedding_)?([AB])(\.weight|\.bias)?$/.exec(name) ?? [];
+  if (path === undefined) {
+    const end = `.${vectorName}`;
+    return vectorName !== undefined && name.endsWith(end) ? { path: name.slice(0, -end.length), part: 'vector', embedding: false } : undefined;
+  }
+  const embedding = ofEmbedding !== undefined;
+  if (suffix === '.bias') return half === 'B' && !embedding ? { path, part: 'bias', embedding } : undefined;
+  return (suffix === undefined) === embedding && (half === 'A' || half === 'B') ? { path, part: half, embedding } : undefined;
+}
+
+function isWhole(name: string, { taskType = '', bias = 'none' }: LoraConfig): boolean {
+  if (name.includes('.lora_')) return false;
+  return heads[taskType]?.test(name) === true || name.endsWith('.base_layer.weight') || (bias === 'lora_only' && name.endsWith('.base_layer.bias')) || (bias === 'all' && name.endsWith('.bias'));
+}
+
+function paired({ path, parts: { A, B, bias, vector }, config, file }: { path: string; parts: Partial<Record<Part, Half>>; config: LoraConfig; file: string }): LoraMatrices {
   if (A === undefined || B === undefined || A.embedding !== B.embedding) {
-    throw new LowrankError({ code: 'lora.keys', what: `${prefix}${path} in ${file}`, expected: 'lora_A and lora_B', got: A !== undefined && B !== undefined ? 'one of a linear layer, one of an embedding' : `only lora_${A === undefined ? 'B' : 'A'}`, remedy: 'The file is incomplete: save or download it again.' });
+    const got = A !== undefined && B !== undefined ? 'one of a linear layer, one of an embedding' : A === undefined && B === undefined ? 'neither' : `only lora_${A === undefined ? 'B' : 'A'}`;
+    throw new LowrankError({ code: 'lora.keys', what: `${prefix}${path} in ${file}`, expected: 'lora_A and lora_B', got, remedy: 'The file is incomplete: save or download it again.' });
   }
   const [rank = 0, inFeatures = 0] = A.shape;
   const [outFeatures = 0, rankB] = B.shape;
   if (rank !== rankB || rank === 0) throw new LowrankError({ code: 'lora.shape', what: `${prefix}${path} in ${file}`, expected: 'A [r, in] and B [out, r] of one rank', got: `A [${A.shape.join(', ')}] and B [${B.shape.join(', ')}]` });
-  return { a: A.data, b: B.data, rank, inFeatures, outFeatures, ...(A.embedding ? { embedding: true } : {}) };
+  const vectorName = variantOf(config).vector;
+  for (const [name, wanted, found] of [['lora_B.bias', config.loraBias === true, bias], [vectorName, vectorName !== undefined, vector]] as const) {
+    if (!wanted || found?.shape.join() === `${outFeatures}`) continue;
+    throw new LowrankError({ code: found === undefined ? 'lora.keys' : 'lora.shape', what: `${prefix}${path} in ${file}`, expected: `${name} [${outFeatures}], as its configuration says`, got: found === undefined ? 'none' : `[${found.shape.join(', ')}]` });
+  }
+  return { a: A.data, b: B.data, rank, inFeatures, outFeatures, ...(A.embedding ? { embedding: true } : {}), ...(bias === undefined ? {} : { bias: bias.data }), ...(vector === undefined ? {} : { vector: vector.data }) };
 }
 
 function matrix(bytes: Uint8Array, dtype: string, key: string): Float32Array {
@@ -111,9 +142,10 @@ export type StoredDtype = 'F32' | 'F16' | 'BF16';
 /** The files of a PEFT adapter folder, by name. Matrices are stored in `dtype`, f32 by default. */
 export function serializeAdapter({ config, layers, whole = new Map() }: LoraAdapter, { dtype = 'F32' }: { dtype?: StoredDtype } = {}): Record<string, Uint8Array> {
   const entries: (TensorEntry & { readonly data: Uint8Array })[] = [];
+  const vectorName = variantOf(config).vector;
   for (const [path, matrices] of layers) {
-    const [a, b] = entriesOf(path, matrices, dtype);
-    entries.push({ ...a, data: stored(matrices.a, dtype) }, { ...b, data: stored(matrices.b, dtype) });
+    const sizes = { ...matrices, hasBias: matrices.bias !== undefined, vectorName: matrices.vector === undefined ? undefined : vectorName };
+    for (const { part, ...entry } of entriesOf(path, sizes, dtype)) entries.push({ ...entry, data: stored(matrices[part] ?? new Float32Array(), dtype) });
   }
   for (const [name, tensor] of whole) entries.push({ name: `${prefix}${name}`, ...tensor });
   const text = new TextEncoder();
@@ -125,18 +157,29 @@ export function serializeAdapter({ config, layers, whole = new Map() }: LoraAdap
 }
 
 /** The sizes of one layer's matrices. */
-export type LoraSizes = Pick<LoraMatrices, 'rank' | 'inFeatures' | 'outFeatures' | 'embedding'>;
+export interface LoraSizes extends Pick<LoraMatrices, 'rank' | 'inFeatures' | 'outFeatures' | 'embedding'> {
+  readonly hasBias?: boolean | undefined;
+  /** PEFT's name of the variant's vector. */
+  readonly vectorName?: string | undefined;
+}
 
 /** The bytes of adapter_model.safetensors with such matrices, by the path of the layer they adapt: to be known before there are any. */
 export function adapterFileBytes(layers: ReadonlyMap<string, LoraSizes>, dtype: StoredDtype = 'F32'): number {
   return safetensorsBytes([...layers].flatMap(([path, sizes]) => entriesOf(path, sizes, dtype)), { format: 'pt' });
 }
 
-function entriesOf(path: string, { rank, inFeatures, outFeatures, embedding = false }: LoraSizes, dtype: StoredDtype): readonly [a: Omit<TensorEntry, 'data'>, b: Omit<TensorEntry, 'data'>] {
-  const name = (half: 'A' | 'B'): string => `${prefix}${path}.${embedding ? `lora_embedding_${half}` : `lora_${half}.weight`}`;
+interface LayerEntry extends Omit<TensorEntry, 'data'> {
+  readonly part: 'a' | 'b' | 'bias' | 'vector';
+}
+
+function entriesOf(path: string, { rank, inFeatures, outFeatures, embedding = false, hasBias = false, vectorName }: LoraSizes, dtype: StoredDtype): readonly LayerEntry[] {
+  const entry = (part: LayerEntry['part'], name: string, shape: readonly number[]): LayerEntry => ({ part, name: `${prefix}${path}.${name}`, dtype, shape });
+  const half = (name: 'A' | 'B'): string => (embedding ? `lora_embedding_${name}` : `lora_${name}.weight`);
   return [
-    { name: name('A'), dtype, shape: [rank, inFeatures] },
-    { name: name('B'), dtype, shape: [outFeatures, rank] },
+    entry('a', half('A'), [rank, inFeatures]),
+    ...(hasBias ? [entry('bias', 'lora_B.bias', [outFeatures])] : []),
+    entry('b', half('B'), [outFeatures, rank]),
+    ...(vectorName === undefined ? [] : [entry('vector', vectorName, [outFeatures])]),
   ];
 }
 

@@ -1,12 +1,22 @@
 import { LowrankError } from '@lowrank/errors';
 
 /**
- * How the A and B of a new adapter are filled: PEFT's `true` (Kaiming-uniform A, zero B), 'gaussian' (A normal with standard deviation 1/r, zero B), or 'loftq' (from what a layer's quantization
- * lost; patch's injectLoftq). A file says `true` of an adapter that began so, as PEFT has it: there is nothing to be done when it is loaded.
+ * How the A and B of a new adapter are filled: PEFT's `true` (Kaiming-uniform A, zero B), 'gaussian' (A normal with standard deviation 1/r, zero B), 'orthogonal' (both random, BA = 0), 'olora' and
+ * 'pissa' (a part of W, which is taken off again elsewhere; pissa_niter_N decomposes W in N randomized steps), or 'loftq' (from what a layer's quantization lost; patch's injectLoftq). A file says
+ * `true` of an adapter that began as loftq, as PEFT has it: there is nothing to be done when it is loaded.
  */
-export type LoraInit = (typeof loraInits)[number];
+export type LoraInit = (typeof loraInits)[number] | `pissa_niter_${number}`;
 
-export const loraInits = ['kaiming', 'gaussian', 'loftq'] as const;
+export const loraInits = ['kaiming', 'gaussian', 'orthogonal', 'olora', 'pissa', 'loftq'] as const;
+
+export function isLoraInit(name: string): name is LoraInit {
+  return loraInits.some((init) => init === name) || /^pissa_niter_[1-9]\d*$/.test(name);
+}
+
+/** Whether A and B begin as a part of W: what they began as is not learned. */
+export function beginsInBase(init: LoraInit): boolean {
+  return init === 'olora' || init.startsWith('pissa');
+}
 
 /** PEFT's LoraConfig, as far as Lowrank goes today, under its names in camel case. */
 export interface LoraConfig {
@@ -22,6 +32,12 @@ export interface LoraConfig {
   readonly layersToTransform?: readonly number[] | undefined;
   readonly layersPattern?: readonly string[] | undefined;
   readonly useRslora: boolean;
+  /** Magnitudes apart from directions: DoRA. */
+  readonly useDora?: boolean | undefined;
+  /** B has a bias too. */
+  readonly loraBias?: boolean | undefined;
+  /** Biases of the base that are trained along, in place: of the adapted layers, or of all. */
+  readonly bias?: 'none' | 'all' | 'lora_only' | undefined;
   /** Ranks of single modules: the first key that is the end of a path, or a regular expression that matches it, counts. */
   readonly rankPattern: Readonly<Record<string, number>>;
   readonly alphaPattern: Readonly<Record<string, number>>;
@@ -43,10 +59,18 @@ export function loraConfig(given: Partial<LoraConfig> & Pick<LoraConfig, 'target
     if (!Number.isFinite(alpha)) throw invalid(name, 'a finite number', alpha);
   }
   if (!(config.dropout >= 0 && config.dropout < 1)) throw invalid('lora_dropout', 'at least 0 and below 1', config.dropout);
-  if (!loraInits.includes(config.init)) throw invalid('init_lora_weights', "true, 'gaussian' or 'loftq'", config.init);
+  if (!isLoraInit(config.init)) throw invalid('init_lora_weights', `${loraInits.join(', ')} or pissa_niter_N`, config.init);
+  checkTogether(config);
   checkTargets(config);
   for (const key of [...Object.keys(config.rankPattern), ...Object.keys(config.alphaPattern)]) pathExpression(key);
   return config;
+}
+
+function checkTogether({ init, useDora = false, loraBias = false, bias = 'none' }: LoraConfig): void {
+  if (!['none', 'all', 'lora_only'].includes(bias)) throw invalid('bias', 'none, all or lora_only', bias);
+  if (loraBias && useDora) throw invalid('lora_bias', 'no use_dora beside it', 'both');
+  if (loraBias && init !== 'kaiming') throw invalid('lora_bias', 'init_lora_weights true beside it', init);
+  if (useDora && (beginsInBase(init) || init === 'loftq')) throw invalid('use_dora', 'init_lora_weights true, gaussian or orthogonal beside it', init);
 }
 
 /** PEFT's own rules for what goes with what. */

@@ -1,8 +1,9 @@
 import type { Embedding } from '@lowrank/nn';
 import type { Tensor } from '@lowrank/tensor';
-import { deferred, embedding, linear, mul, persistent, Rng, transpose } from '@lowrank/tensor';
-import type { LoraWeights, NewLora } from './loraLayer.js';
+import { deferred, embedding, linear, matmul, mul, persistent, Rng, transpose } from '@lowrank/tensor';
+import type { NewLora } from './loraLayer.js';
 import { LoraLayer } from './loraLayer.js';
+import type { LoraWeights } from './variant.js';
 
 /**
  * An embedding with low-rank adapters, as PEFT has them: e(i) = W[i] + Σ over the active adapters of s·Aᵀ[i]·Bᵀ, with A [r, vocabulary] and B [width, r]. W + ΔW is never formed, and an
@@ -36,7 +37,15 @@ export class LoraEmbedding extends LoraLayer {
     };
   }
 
-  protected delta(ids: Tensor, { a, b, scale }: LoraWeights): Tensor {
+  dropped(ids: Tensor): Tensor {
+    return ids;
+  }
+
+  product(ids: Tensor, { a, b, scale }: Pick<LoraWeights, 'a' | 'b' | 'scale'>): Tensor {
     return linear(mul(embedding(transpose(a.tensor), ids), scale), b.tensor);
+  }
+
+  project(a: Tensor): Tensor {
+    return matmul(a, this.base.weight.tensor);
   }
 }

@@ -1,20 +1,13 @@
 import { LowrankError } from '@lowrank/errors';
 import type { Layer } from '@lowrank/nn';
 import { Module, Parameter } from '@lowrank/nn';
-import type { Scalar, Tensor } from '@lowrank/tensor';
-import { add, scalar, scope } from '@lowrank/tensor';
+import type { Tensor } from '@lowrank/tensor';
+import { add, persistent, readTensor, Rng, scalar, scope, sub, tensor, toFloat32 } from '@lowrank/tensor';
+import { baseWeight } from './baseWeight.js';
 import type { LoraInit } from './config.js';
-
-/** One adapter of a layer: ΔW = scale·B·A. */
-export interface LoraWeights {
-  /** [r, in] */
-  readonly a: Parameter;
-  /** [out, r] */
-  readonly b: Parameter;
-  /** alpha/r (or alpha/√r): data of the plan, so that a swap of adapters needs no new plan. */
-  readonly scale: Scalar;
-  readonly dropout: number;
-}
+import { initOf } from './inits/index.js';
+import type { LoraVariant, LoraWeights, VariantLayer } from './variant.js';
+import { plain } from './variants/plain.js';
 
 export interface NewLora {
   readonly rank: number;
@@ -22,10 +15,14 @@ export interface NewLora {
   readonly dropout: number;
   readonly init: LoraInit;
   readonly seed: number;
+  /** Default: plain LoRA. */
+  readonly variant?: LoraVariant | undefined;
+  /** Give B a bias. */
+  readonly bias?: boolean | undefined;
 }
 
 /** A layer with low-rank adapters around it, under PEFT's names. What its A and B do, and how they begin, a subclass says. */
-export abstract class LoraLayer extends Module implements Layer {
+export abstract class LoraLayer extends Module implements Layer, VariantLayer {
   readonly adapters = new Map<string, LoraWeights>();
   /** Adapters that are added, in this order. */
   active: readonly string[] = [];
@@ -48,14 +45,43 @@ export abstract class LoraLayer extends Module implements Layer {
   abstract get outFeatures(): number;
   /** Whether its A and B go by PEFT's names for embeddings. */
   abstract readonly embedding: boolean;
-  /** A and B as they begin: ΔW is zero, so that the layer computes what it did before. */
+  /** A and B as they begin where W has no part in it: ΔW is zero, so that the layer computes what it did before. */
   protected abstract begin(name: string, options: NewLora): { a: Tensor; b: Tensor };
-  /** What one adapter adds to base(x). */
-  protected abstract delta(x: Tensor, weights: LoraWeights): Tensor;
+  abstract dropped(x: Tensor, weights: Pick<LoraWeights, 'dropout'>): Tensor;
+  abstract product(x: Tensor, weights: Pick<LoraWeights, 'a' | 'b' | 'scale' | 'bias'>): Tensor;
+  abstract project(a: Tensor): Tensor;
 
+  /** What depends on W (DoRA's magnitudes, A and B as a part of W) begins as zeros: for plans, which need shapes alone, and for LoRA that begins with BA = 0. */
   addNew(name: string, options: NewLora): void {
-    const { a, b } = this.begin(name, options);
-    this.add(name, { a: new Parameter(a), b: new Parameter(b), scale: scalar(options.scaling, { name: `scale.${name}` }), dropout: options.dropout });
+    const { variant, rank } = options;
+    const zeros = (shape: readonly number[], title: string): Tensor => persistent(shape, { name: `${title}.${name}` });
+    const draws = this.embedding || 'draw' in initOf(options.init);
+    const [a, b] = [[rank, this.inFeatures], [this.outFeatures, rank]] as const;
+    this.add(name, {
+      ...this.weights(name, draws ? this.begin(name, options) : { a: zeros(a, 'lora_A'), b: zeros(b, 'lora_B') }, options),
+      initial: draws ? undefined : { a: new Parameter(zeros(a, 'initial_A'), false), b: new Parameter(zeros(b, 'initial_B'), false) },
+      ...(variant?.vector === undefined ? {} : { vector: new Parameter(zeros([this.outFeatures], variant.vector)), constant: zeros([this.outFeatures], 'constant') }),
+    });
+  }
+
+  /** The same with all that depends on W. @throws LowrankError `lora.config`, `lora.svd` */
+  async addNewFromBase(name: string, options: NewLora): Promise<void> {
+    const { variant = plain } = options;
+    const initial = await this.partOfBase(options);
+    const matrices = initial === undefined ? this.begin(name, options) : { a: await copied(initial.a, `lora_A.${name}`), b: await copied(initial.b, `lora_B.${name}`) };
+    const weights: LoraWeights = { ...this.weights(name, matrices, options), initial };
+    this.add(name, (await variant.prepare?.(this, weights)) ?? weights);
+  }
+
+  /** A and B as they begin where they are a part of W: what is to be taken off again. Undefined for other inits, and for embeddings. */
+  async partOfBase({ init, rank, scaling, seed }: Pick<NewLora, 'init' | 'rank' | 'scaling' | 'seed'>): Promise<LoraWeights['initial']> {
+    const by = this.embedding || init === 'loftq' ? undefined : initOf(init);
+    if (by === undefined || !('from' in by)) return undefined;
+    const { inFeatures, outFeatures } = this;
+    if (rank > Math.min(inFeatures, outFeatures)) throw new LowrankError({ code: 'lora.config', what: `init_lora_weights ${init}`, expected: `a rank up to ${Math.min(inFeatures, outFeatures)}, the smaller side of W`, got: String(rank) });
+    if (!(scaling > 0)) throw new LowrankError({ code: 'lora.config', what: `init_lora_weights ${init}`, expected: 'a lora_alpha above 0', got: String(scaling * rank) });
+    const { a, b } = by.from(await baseWeight(this), { rank, scaling, inFeatures, outFeatures, rng: new Rng(seed, this.stream) });
+    return { a: new Parameter(tensor(a, [rank, inFeatures], { name: 'initial_A' }), false), b: new Parameter(tensor(b, [outFeatures, rank], { name: 'initial_B' }), false) };
   }
 
   add(name: string, weights: LoraWeights): void {
@@ -70,9 +96,7 @@ export abstract class LoraLayer extends Module implements Layer {
       });
     }
     this.adapters.set(name, weights);
-    const [a, b] = this.names(name);
-    this.parameter(a, weights.a);
-    this.parameter(b, weights.b);
+    for (const [key, parameter] of this.owned(name, weights)) this.parameter(key, parameter);
   }
 
   /** Takes an adapter out and frees its matrices. */
@@ -81,21 +105,50 @@ export abstract class LoraLayer extends Module implements Layer {
     if (weights === undefined) return;
     this.adapters.delete(name);
     this.active = this.active.filter((other) => other !== name);
-    for (const parameter of this.names(name)) this.dropParameter(parameter);
-    for (const { tensor: values } of [weights.a, weights.b]) values.dispose();
+    for (const [key, parameter] of this.owned(name, weights)) {
+      this.dropParameter(key);
+      parameter.tensor.dispose();
+    }
+    weights.constant?.dispose();
+  }
+
+  withoutBias(y: Tensor): Tensor {
+    const bias = 'bias' in this.base && this.base.bias instanceof Parameter ? this.base.bias : undefined;
+    return bias === undefined ? y : sub(y, bias.tensor);
   }
 
   forward(x: Tensor): Tensor {
-    let y = this.base.forward(x);
-    if (!this.enabled) return y;
+    const base = this.base.forward(x);
+    if (!this.enabled) return base;
+    let y = base;
     for (const name of this.active) {
       const weights = this.adapters.get(name);
-      if (weights !== undefined) y = scope(`lora.${name}`, () => add(y, this.delta(x, weights)));
+      if (weights !== undefined) y = scope(`lora.${name}`, () => add(y, (weights.variant ?? plain).forward({ layer: this, weights, x, base })));
     }
     return y;
   }
 
-  private names(name: string): readonly [a: string, b: string] {
-    return this.embedding ? [`lora_embedding_A.${name}`, `lora_embedding_B.${name}`] : [`lora_A.${name}.weight`, `lora_B.${name}.weight`];
+  private weights(name: string, { a, b }: { a: Tensor; b: Tensor }, { scaling, dropout, variant, bias = false }: NewLora): LoraWeights {
+    return {
+      a: new Parameter(a),
+      b: new Parameter(b),
+      scale: scalar(scaling, { name: `scale.${name}` }),
+      dropout,
+      variant,
+      bias: bias ? new Parameter(persistent([this.outFeatures], { name: `lora_B.bias.${name}` })) : undefined,
+    };
   }
+
+  /** An adapter's parameters, under PEFT's names. */
+  private owned(name: string, { a, b, bias, vector, variant, initial }: LoraWeights): [key: string, parameter: Parameter][] {
+    const owned: [string, Parameter | undefined][] = this.embedding
+      ? [[`lora_embedding_A.${name}`, a], [`lora_embedding_B.${name}`, b]]
+      : [[`lora_A.${name}.weight`, a], [`lora_B.${name}.weight`, b], [`lora_B.${name}.bias`, bias], [`initial_A.${name}`, initial?.a], [`initial_B.${name}`, initial?.b]];
+    if (variant?.vector !== undefined) owned.push([`${variant.vector}.${name}.weight`, vector]);
+    return owned.flatMap(([key, parameter]): [string, Parameter][] => (parameter === undefined ? [] : [[key, parameter]]));
+  }
+}
+
+async function copied({ tensor: values }: Parameter, name: string): Promise<Tensor> {
+  return tensor(toFloat32(await readTensor(values), values.dtype), values.shape, { name });
 }

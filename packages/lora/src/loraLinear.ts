@@ -1,12 +1,14 @@
 import type { LinearLike } from '@lowrank/nn';
 import { trainingDropout } from '@lowrank/nn';
 import type { Tensor } from '@lowrank/tensor';
-import { deferred, linear, mul, persistent, Rng } from '@lowrank/tensor';
-import type { LoraWeights, NewLora } from './loraLayer.js';
+import { add, deferred, linear, mul, persistent, Rng } from '@lowrank/tensor';
+import { initOf } from './inits/index.js';
+import type { NewLora } from './loraLayer.js';
 import { LoraLayer } from './loraLayer.js';
+import type { LoraWeights } from './variant.js';
 
 /**
- * A linear layer with low-rank adapters (Hu et al. 2021): y = base(x) + Σ over the active adapters of (s·dropout(x)·Aᵀ)·Bᵀ.
+ * A linear layer with low-rank adapters (Hu et al. 2021): y = base(x) + Σ over the active adapters of (s·dropout(x)·Aᵀ)·Bᵀ, or of what another variant makes of A and B.
  * The small products come first, forward and backward, and W + ΔW is never formed; the compiler takes the last product into the base's matmul, over any encoding of its
  * weight. The layer inside knows nothing of it, and may hold its weight either way round.
  */
@@ -28,18 +30,25 @@ export class LoraLinear extends LoraLayer implements LinearLike {
     return this.base.outFeatures;
   }
 
-  protected begin(name: string, { rank, init, seed }: NewLora): { a: Tensor; b: Tensor } {
-    const rng = new Rng(seed, this.stream);
-    const bound = 1 / Math.sqrt(this.inFeatures);
-    // PEFT's kaiming_uniform_(a=√5) over [r, in] is U(±1/√in).
-    const draw = init === 'kaiming' ? () => (2 * rng.uniform() - 1) * bound : () => rng.normal() / rank;
-    return {
-      a: deferred(() => Float32Array.from({ length: rank * this.inFeatures }, draw), [rank, this.inFeatures], { name: `lora_A.${name}` }),
-      b: persistent([this.outFeatures, rank], { name: `lora_B.${name}` }),
-    };
+  protected begin(name: string, { rank, init, seed, scaling }: NewLora): { a: Tensor; b: Tensor } {
+    const { inFeatures, outFeatures } = this;
+    const by = initOf(init);
+    if (!('draw' in by)) throw new TypeError(`${init} is made of the base's weight`);
+    const { a, b } = by.draw({ rank, inFeatures, outFeatures, scaling, rng: new Rng(seed, this.stream) });
+    const [shape, options] = [[outFeatures, rank], { name: `lora_B.${name}` }];
+    return { a: deferred(a, [rank, inFeatures], { name: `lora_A.${name}` }), b: b === undefined ? persistent(shape, options) : deferred(b, shape, options) };
   }
 
-  protected delta(x: Tensor, { a, b, scale, dropout }: LoraWeights): Tensor {
-    return linear(mul(linear(trainingDropout(x, dropout, this.stream), a.tensor), scale), b.tensor);
+  dropped(x: Tensor, { dropout }: Pick<LoraWeights, 'dropout'>): Tensor {
+    return trainingDropout(x, dropout, this.stream);
+  }
+
+  product(x: Tensor, { a, b, scale, bias }: Pick<LoraWeights, 'a' | 'b' | 'scale' | 'bias'>): Tensor {
+    const y = linear(mul(linear(x, a.tensor), scale), b.tensor);
+    return bias === undefined ? y : add(y, mul(bias.tensor, scale));
+  }
+
+  project(a: Tensor): Tensor {
+    return this.withoutBias(this.base.forward(a));
   }
 }

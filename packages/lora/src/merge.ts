@@ -1,5 +1,7 @@
 import { LowrankError } from '@lowrank/errors';
 import { fromBf16, fromF16, toBf16, toF16 } from '@lowrank/tensor';
+import type { LoraVariant } from './variant.js';
+import { plain } from './variants/plain.js';
 
 /** A weight as a file holds it. */
 export type MergeDtype = 'F32' | 'F16' | 'BF16';
@@ -13,19 +15,23 @@ export interface LowRankUpdate {
   readonly scaling: number;
   /** W is [in, out], as Conv1D and embeddings have it: ΔW is transposed before it is added. */
   readonly transposed?: boolean;
+  /** What becomes of W and ΔW; their sum unless given. */
+  readonly variant?: LoraVariant | undefined;
+  /** [out]: what the variant has trained beside A and B. */
+  readonly vector?: Float32Array | undefined;
   /** PEFT narrows ΔW to the dtype of W before it adds it, for embeddings alone. */
   readonly narrowDelta?: boolean;
 }
 
 /**
- * W + s·B·A in W's own dtype, element by element as PEFT's merge_and_unload over PyTorch does it: B·A accumulates in f32 with fused multiply-adds, k ascending;
+ * W + s·B·A, or what another variant makes of them, in W's own dtype, element by element as PEFT's merge_and_unload over PyTorch does it: B·A accumulates in f32 with fused multiply-adds, k ascending;
  * the product with s and the sum with W are rounded to f32; then one rounding to the dtype of W. (PEFT keeps the adapter in f32 over a 16-bit base.)
  *
  * @param weight the bytes of W [out, in] (or [in, out], where `transposed`), little-endian; not changed
  * @throws LowrankError `lora.mergeNotFinite` when the result holds NaN or infinity
  */
 export function mergeWeight(weight: Uint8Array, dtype: MergeDtype, update: LowRankUpdate): Uint8Array {
-  const { a, b, rank, transposed = false, narrowDelta = false } = update;
+  const { a, b, rank, transposed = false, narrowDelta = false, variant = plain, vector } = update;
   const inFeatures = a.length / rank;
   const outFeatures = b.length / rank;
   // A copy in any case: `slice` of Node's Buffer is none.
@@ -33,6 +39,7 @@ export function mergeWeight(weight: Uint8Array, dtype: MergeDtype, update: LowRa
   const { read, write, narrowed } = accessor(bytes, dtype);
   const scaling = Math.fround(update.scaling);
   const row = new Float32Array(inFeatures);
+  const merged = new Float32Array(inFeatures);
   for (let out = 0; out < outFeatures; out++) {
     row.fill(0);
     for (let k = 0; k < rank; k++) {
@@ -40,13 +47,18 @@ export function mergeWeight(weight: Uint8Array, dtype: MergeDtype, update: LowRa
       // The product of two f32 is exact in double precision, so this rounds once, as a fused multiply-add does.
       for (let i = 0; i < inFeatures; i++) row[i] = (row[i] ?? NaN) + factor * (a[k * inFeatures + i] ?? NaN);
     }
+    const place = (i: number): number => (transposed ? i * outFeatures + out : out * inFeatures + i);
     for (let i = 0; i < inFeatures; i++) {
-      const at = transposed ? i * outFeatures + out : out * inFeatures + i;
       const delta = Math.fround((row[i] ?? NaN) * scaling);
-      const merged = Math.fround(read(at) + (narrowDelta ? narrowed(delta) : delta));
-      write(at, merged);
+      row[i] = narrowDelta ? narrowed(delta) : delta;
+      merged[i] = read(place(i));
+    }
+    variant.mergeRow(merged, row, vector?.[out] ?? NaN);
+    for (let i = 0; i < inFeatures; i++) {
+      const at = place(i);
+      write(at, merged[i] ?? NaN);
       if (Number.isFinite(read(at))) continue;
-      throw new LowrankError({ code: 'lora.mergeNotFinite', what: `the merged weight at [${transposed ? `${i}, ${out}` : `${out}, ${i}`}]`, expected: `a finite number in ${dtype}`, got: String(merged), remedy: 'The adapter is damaged, or its values are too large for this dtype.' });
+      throw new LowrankError({ code: 'lora.mergeNotFinite', what: `the merged weight at [${transposed ? `${i}, ${out}` : `${out}, ${i}`}]`, expected: `a finite number in ${dtype}`, got: String(merged[i]), remedy: 'The adapter is damaged, or its values are too large for this dtype.' });
     }
   }
   return bytes;

@@ -1,10 +1,11 @@
 import { LowrankError } from '@lowrank/errors';
-import type { LoraAdapter, LoraConfig, LoraMatrices, LoraWeights } from '@lowrank/lora';
-import { LoraEmbedding, LoraLayer, LoraLinear, rankAt, scalingAt } from '@lowrank/lora';
+import type { LoraAdapter, LoraConfig, LoraMatrices, LoraWeights, NewLora, WholeTensor } from '@lowrank/lora';
+import { beginsInBase, LoraEmbedding, LoraLayer, LoraLinear, plainConfig, plainMatrices, rankAt, scalingAt, variantOf } from '@lowrank/lora';
 import type { Module } from '@lowrank/nn';
 import { Conv1d, Embedding, Parameter } from '@lowrank/nn';
 import { readTensor, scalar, tensor, toFloat32 } from '@lowrank/tensor';
-import { checkSavedTables, restoreTables } from './savedTables.js';
+import { biasesOf } from './biases.js';
+import { checkWhole, restoreWhole } from './savedWhole.js';
 import type { Adaptable, TargetOptions } from './targets.js';
 import { matchLoaded, matchTargets } from './targets.js';
 
@@ -29,61 +30,126 @@ export function adaptedLayers(model: Module): Map<string, LoraLayer> {
 }
 
 /**
- * Puts a new adapter around every layer that the configuration names, makes it the active one, and freezes everything else.
+ * Puts a new adapter around every layer that the configuration names, makes it the active one, and freezes everything else. For adapters that do not depend on the base's weights; `createAdapter`
+ * makes any.
  *
  * @returns the adapter's matrices, to be trained
- * @throws LowrankError `patch.noTargets`, `patch.notLinear`, `patch.adapterExists`, `patch.loftq`
+ * @throws LowrankError `patch.noTargets`, `patch.notLinear`, `patch.adapterExists`, `patch.loftq`, `patch.dependsOnBase`
  */
 export function injectAdapter(model: Module, config: LoraConfig, options: AdapterOptions = {}): NamedParameter[] {
-  const { name = 'default', seed = 0 } = options;
-  if (config.init === 'loftq') throw new LowrankError({ code: 'patch.loftq', what: 'a new adapter with the init loftq', expected: 'injectLoftq, which knows the weights before they were quantized', got: 'injectAdapter' });
-  const targets = matchTargets(model, config, options);
-  checkFree(model, name);
-  for (const [path, layer] of targets) {
-    const { dropout, init } = config;
-    wrap(model, path, layer).addNew(name, { rank: rankAt(config, path), scaling: scalingAt(config, path), dropout, init, seed });
-  }
+  refuseDependent(config, 'createAdapter(model, config)');
+  const { name, layers } = prepareNew(model, config, options);
+  for (const { layer, settings } of layers) layer.addNew(name, settings);
   setActiveAdapters(model, [name]);
-  return trainOnly(model, name);
+  return trainOnly(model, name, config);
 }
 
 /**
- * Loads an adapter's matrices around the layers they belong to and makes it the active one.
+ * The same for every configuration: DoRA's magnitudes begin as the norms of W's rows, and PiSSA and OLoRA take their A and B from W, which is read for that, one layer at a time. The base itself
+ * never changes: what A and B began as is taken off beside it (PEFT changes W instead).
+ *
+ * @throws LowrankError also `lora.config`, `lora.svd`, `lora.baseWeight`
+ */
+export async function createAdapter(model: Module, config: LoraConfig, options: AdapterOptions = {}): Promise<NamedParameter[]> {
+  const { name, layers } = prepareNew(model, config, options);
+  for (const { layer, settings } of layers) await layer.addNewFromBase(name, settings);
+  setActiveAdapters(model, [name]);
+  return trainOnly(model, name, config);
+}
+
+function prepareNew(model: Module, config: LoraConfig, options: AdapterOptions): { name: string; layers: { layer: LoraLayer; settings: NewLora }[] } {
+  const { name = 'default', seed = 0 } = options;
+  if (config.init === 'loftq') throw new LowrankError({ code: 'patch.loftq', what: 'a new adapter with the init loftq', expected: 'injectLoftq, which knows the weights before they were quantized', got: 'injectAdapter' });
+  const targets = matchTargets(model, config, options);
+  checkFree(model, name, config);
+  checkBiases(targets, config);
+  const { dropout, init, loraBias: bias } = config;
+  const layers = [...targets].map(([path, target]) => ({ layer: wrap(model, path, target), settings: { rank: rankAt(config, path), scaling: scalingAt(config, path), dropout, init, seed, bias, variant: variantOf(config) } }));
+  return { name, layers };
+}
+
+function refuseDependent(config: LoraConfig, remedy: string): void {
+  if (variantOf(config).prepare === undefined && !beginsInBase(config.init)) return;
+  throw new LowrankError({ code: 'patch.dependsOnBase', what: config.useDora === true ? 'an adapter with use_dora' : `an adapter that began as ${config.init}`, expected: 'one that does not depend on the base’s weights', got: 'one whose layers read them first', remedy: `Use await ${remedy}.` });
+}
+
+function checkBiases(targets: ReadonlyMap<string, Adaptable>, { loraBias = false }: LoraConfig): void {
+  if (!loraBias) return;
+  const embedding = [...targets].find(([, layer]) => layer instanceof Embedding || layer instanceof LoraEmbedding);
+  if (embedding !== undefined) throw new LowrankError({ code: 'patch.notLinear', what: `lora_bias at ${embedding[0]}`, expected: 'a linear layer', got: 'an embedding', remedy: 'Leave it out of the target modules, or lora_bias off.' });
+}
+
+/**
+ * Loads an adapter's matrices around the layers they belong to and makes it the active one. For adapters that do not depend on the base's weights; `attachAdapter` loads any.
  *
  * @returns the adapter's matrices, in case they are to be trained further
  * @throws LowrankError `patch.adapterMismatch` when layers that the configuration names have no matrices, matrices belong to no layer, or shapes and ranks do not fit;
- * `patch.adapterExists`
+ * `patch.adapterExists`, `patch.dependsOnBase`
  */
 export function loadAdapter(model: Module, adapter: LoraAdapter, options: AdapterOptions = {}): NamedParameter[] {
+  const { config } = adapter;
+  refuseDependent(config, 'attachAdapter(model, adapter)');
+  const { name, layers } = prepareLoaded(model, adapter, options);
+  for (const { layer, weights } of layers) layer.add(name, weights);
+  setActiveAdapters(model, [name]);
+  return trainOnly(model, name, config);
+}
+
+/**
+ * The same for every adapter: with DoRA the norms of W's rows are computed first, and where A and B began as a part of W (PiSSA, OLoRA, not converted) that part is found again.
+ *
+ * @throws LowrankError also `lora.config`, `lora.svd`, `lora.baseWeight`
+ */
+export async function attachAdapter(model: Module, adapter: LoraAdapter, options: AdapterOptions = {}): Promise<NamedParameter[]> {
+  const { config } = adapter;
+  const { name, layers } = prepareLoaded(model, adapter, options);
+  const { init } = config;
+  for (const { path, layer, weights } of layers) {
+    const initial = await layer.partOfBase({ init, rank: rankAt(config, path), scaling: scalingAt(config, path), seed: options.seed ?? 0 });
+    const begun = { ...weights, initial };
+    layer.add(name, (await weights.variant?.prepare?.(layer, begun)) ?? begun);
+  }
+  setActiveAdapters(model, [name]);
+  return trainOnly(model, name, config);
+}
+
+function prepareLoaded(model: Module, adapter: LoraAdapter, options: AdapterOptions): { name: string; layers: { path: string; layer: LoraLayer; weights: LoraWeights }[] } {
   const { name = 'default' } = options;
-  const { config, layers } = adapter;
+  const { config, layers: stored } = adapter;
   const targets = matchLoaded(model, config, options);
-  checkFree(model, name);
-  checkFit(targets, adapter);
-  restoreTables(targets, adapter.whole);
-  for (const [path, layer] of targets) {
-    const matrices = layers.get(path);
-    if (matrices === undefined) continue;
-    const { a, b, rank, inFeatures, outFeatures } = matrices;
-    wrap(model, path, layer).add(name, {
+  checkFree(model, name, config);
+  checkFit(model, targets, adapter);
+  restoreWhole(model, adapter.whole);
+  const layers = [...targets].flatMap(([path, target]) => {
+    const matrices = stored.get(path);
+    if (matrices === undefined) return [];
+    const { a, b, rank, inFeatures, outFeatures, bias, vector } = matrices;
+    const row = (values: Float32Array | undefined, title: string): Parameter | undefined => (values === undefined ? undefined : new Parameter(tensor(values, [outFeatures], { name: `${path}.${title}` })));
+    const weights: LoraWeights = {
       a: new Parameter(tensor(a, [rank, inFeatures], { name: `${path}.lora_A` })),
       b: new Parameter(tensor(b, [outFeatures, rank], { name: `${path}.lora_B` })),
       scale: scalar(scalingAt(config, path), { name: `scale.${name}` }),
       dropout: config.dropout,
-    });
-  }
-  setActiveAdapters(model, [name]);
-  return trainOnly(model, name);
+      variant: variantOf(config),
+      bias: row(bias, 'lora_B.bias'),
+      vector: row(vector, 'vector'),
+    };
+    return [{ path, layer: wrap(model, path, target), weights }];
+  });
+  return { name, layers };
 }
 
 /** @throws LowrankError `patch.adapterExists` */
-export function checkFree(model: Module, name: string): void {
-  if (![...adaptedLayers(model).values()].some(({ adapters }) => adapters.has(name))) return;
+export function checkFree(model: Module, name: string, { bias = 'none' }: Pick<LoraConfig, 'bias'> = {}): void {
+  const others = [...adaptedLayers(model).values()];
+  // Biases are trained in place, so that they can belong to one adapter alone.
+  if (bias !== 'none' && others.length > 0) throw new LowrankError({ code: 'patch.adapterExists', what: `an adapter with bias ${bias}`, expected: 'no other adapter', got: [...new Set(others.flatMap(({ adapters }) => [...adapters.keys()]))].join(', '), remedy: 'Train it with bias none, or remove the others.' });
+  if (!others.some(({ adapters }) => adapters.has(name))) return;
   throw new LowrankError({ code: 'patch.adapterExists', what: `the adapter ${name}`, expected: 'a name that is not taken', got: 'an adapter of that name', remedy: 'Give it another name, or remove the other one first.' });
 }
 
-function checkFit(targets: ReadonlyMap<string, Adaptable>, { config, layers, whole }: LoraAdapter): void {
-  const problems = checkSavedTables(targets, whole);
+function checkFit(model: Module, targets: ReadonlyMap<string, Adaptable>, { config, layers, whole }: LoraAdapter): void {
+  const problems = checkWhole(model, targets, whole);
   for (const path of targets.keys()) if (!layers.has(path)) problems.push(`${path}: in target_modules, but without matrices`);
   for (const [path, { rank, inFeatures, outFeatures, embedding = false }] of layers) {
     const layer = targets.get(path);
@@ -113,18 +179,17 @@ function streamOf(path: string): number {
   return hash >>> 0;
 }
 
-/** Freezes every parameter of the model but the matrices of one adapter, which it returns. */
-export function trainOnly(model: Module, name: string): NamedParameter[] {
+/** Freezes every parameter of the model but those of one adapter, which it returns: its matrices and vectors, and the base's biases that its configuration trains along. */
+export function trainOnly(model: Module, name: string, config: Pick<LoraConfig, 'bias'> = {}): NamedParameter[] {
   for (const [, parameter] of model.namedParameters()) parameter.trainable = false;
   const trained: NamedParameter[] = [];
   for (const [path, { adapters, embedding }] of adaptedLayers(model)) {
-    const weights = adapters.get(name);
-    if (weights === undefined) continue;
-    for (const [half, parameter] of [[`lora_${embedding ? 'embedding_' : ''}A`, weights.a] as const, [`lora_${embedding ? 'embedding_' : ''}B`, weights.b] as const]) {
-      parameter.trainable = true;
-      trained.push({ name: `${path}.${half}`, parameter });
-    }
+    const { a, b, bias, vector, variant } = adapters.get(name) ?? {};
+    const half = embedding ? 'lora_embedding_' : 'lora_';
+    for (const [own, parameter] of [[`${half}A`, a], [`${half}B`, b], ['lora_B.bias', bias], [variant?.vector, vector]] as const) if (parameter !== undefined) trained.push({ name: `${path}.${own}`, parameter });
   }
+  trained.push(...biasesOf(model, config));
+  for (const { parameter } of trained) parameter.trainable = true;
   return trained;
 }
 
@@ -175,20 +240,33 @@ export function removeAdapters(model: Module): void {
 }
 
 /**
- * An adapter as it is now, read from wherever its matrices live. As PEFT does, 'all-linear' is saved as the names of the layers, and `fan_in_fan_out` as the layers have it.
+ * An adapter as it is now, read from wherever its matrices live. As PEFT does, 'all-linear' is saved as the names of the layers, and `fan_in_fan_out` as the layers have it. One that began as a part of W
+ * (PiSSA, OLoRA) becomes plain LoRA of twice the rank, which goes with the base as it is.
  *
  * @throws LowrankError `patch.noAdapter`
  */
 export async function extractAdapter(model: Module, config: LoraConfig, name = 'default'): Promise<LoraAdapter> {
   const layers = new Map<string, LoraMatrices>();
+  const doubled = beginsInBase(config.init);
   let fanInFanOut = false;
-  for (const [path, layer, { a, b }] of requireAdapter(adaptedLayers(model), name)) {
-    const [rank = 0] = a.tensor.shape;
-    layers.set(path, { a: await read(a), b: await read(b), rank, inFeatures: layer.inFeatures, outFeatures: layer.outFeatures, ...(layer.embedding ? { embedding: true } : {}) });
+  for (const [path, layer, weights] of requireAdapter(adaptedLayers(model), name)) {
+    layers.set(path, await matricesOf(layer, weights, doubled));
     fanInFanOut ||= layer.base instanceof Conv1d;
   }
+  const whole = new Map<string, WholeTensor>();
+  for (const { name: path, parameter } of biasesOf(model, config)) whole.set(path, { dtype: 'F32', shape: parameter.tensor.shape, data: new Uint8Array((await read(parameter)).slice().buffer) });
   const isShorthand = config.targetModules.toString().toLowerCase() === 'all-linear';
-  return { config: { ...config, fanInFanOut, ...(isShorthand ? { targetModules: namesOf(model, [...layers.keys()]) } : {}) }, layers };
+  const own = doubled ? plainConfig(config) : config;
+  return { config: { ...own, fanInFanOut, ...(isShorthand ? { targetModules: namesOf(model, [...layers.keys()]) } : {}) }, layers, ...(whole.size === 0 ? {} : { whole }) };
+}
+
+/** One adapter of a layer, on the host. @param doubled as plain LoRA of twice the rank */
+export async function matricesOf(layer: LoraLayer, { a, b, bias, vector, initial }: LoraWeights, doubled = initial !== undefined): Promise<LoraMatrices> {
+  const [rank = 0] = a.tensor.shape;
+  const { inFeatures, outFeatures } = layer;
+  const matrices = { a: await read(a), b: await read(b), rank, inFeatures, outFeatures, ...(layer.embedding ? { embedding: true } : {}), ...(bias === undefined ? {} : { bias: await read(bias) }), ...(vector === undefined ? {} : { vector: await read(vector) }) };
+  if (!doubled) return matrices;
+  return plainMatrices(matrices, initial === undefined ? undefined : { a: await read(initial.a), b: await read(initial.b) });
 }
 
 async function read({ tensor: values }: Parameter): Promise<Float32Array> {

@@ -1,4 +1,4 @@
-export { adaptedLayers, extractAdapter, injectAdapter, loadAdapter, removeAdapter, removeAdapters, setActiveAdapters, trainOnly, withoutAdapters } from './adapters.js';
+export { adaptedLayers, attachAdapter, createAdapter, extractAdapter, injectAdapter, loadAdapter, removeAdapter, removeAdapters, setActiveAdapters, trainOnly, withoutAdapters } from './adapters.js';
 export type { AdapterOptions, NamedParameter } from './adapters.js';
 export { injectLoftq } from './injectLoftq.js';
 export type { LoftqAdapterOptions, LoftqBase } from './injectLoftq.js';

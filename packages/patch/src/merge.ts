@@ -1,6 +1,7 @@
 import { LowrankError } from '@lowrank/errors';
-import type { LoraAdapter, MergeDtype } from '@lowrank/lora';
-import { mergeWeight, scalingAt } from '@lowrank/lora';
+import type { LoraAdapter, LoraConfig, MergeDtype, WholeTensor } from '@lowrank/lora';
+import { beginsInBase, mergeWeight, scalingAt, variantOf } from '@lowrank/lora';
+import { fromNumbers, hostArray, toFloat32 } from '@lowrank/tensor';
 
 /** A tensor of a checkpoint: its name, dtype and shape, and its bytes when asked for. */
 export interface CheckpointTensor {
@@ -11,17 +12,26 @@ export interface CheckpointTensor {
 }
 
 /**
- * The tensors of a checkpoint with an adapter merged in, one at a time: W + s·B·A in W's dtype for the layers that the adapter has, the very bytes for all others.
+ * The tensors of a checkpoint with an adapter merged in, one at a time: W + s·B·A (with DoRA also scaled) in W's dtype for the layers that the adapter has, biases that it changes, the very bytes for all others.
  *
  * W is [out, in], or [in, out] (Conv1D, embeddings): its shape tells, and where W is square, the adapter's `fanInFanOut`.
  *
- * @throws LowrankError `patch.adapterMismatch` for matrices that belong to no tensor or do not fit it, and `lora.mergeNotFinite`
+ * @throws LowrankError `patch.adapterMismatch` for matrices that belong to no tensor or do not fit it, `patch.mergeInit` for one that began as a part of W and was not converted, and `lora.mergeNotFinite`
  */
 export function mergedTensors(tensors: Iterable<CheckpointTensor>, { config, layers, whole = new Map() }: LoraAdapter): CheckpointTensor[] {
-  const tables = new Map([...whole].map(([name, table]) => [name.replace(/\.base_layer\.weight$/, ''), table]));
+  if (beginsInBase(config.init)) {
+    throw new LowrankError({ code: 'patch.mergeInit', what: 'merging the adapter', expected: 'plain LoRA', got: `one that began as ${config.init}, a part of the base that is not in its files`, remedy: 'Attach it to its base and extract it: that makes plain LoRA of it.' });
+  }
+  const biases = biasesFor(config, layers, whole);
+  const tables = new Map([...whole].filter(([name]) => name.endsWith('.weight')).map(([name, table]) => [name.replace(/\.base_layer\.weight$/, ''), table]));
   for (const path of tables.keys()) if (layers.get(path)?.embedding !== true) throw mismatch(`${path}, saved whole`, 'matrices alone');
   const left = new Set(layers.keys());
   const merged = [...tensors].map((tensor): CheckpointTensor => {
+    const bias = biases.get(tensor.name);
+    if (bias !== undefined) {
+      biases.delete(tensor.name);
+      return mergedBias(tensor, bias);
+    }
     const path = tensor.name.replace(/\.weight$/, '');
     const matrices = layers.get(path);
     if (matrices === undefined || path === tensor.name) return tensor;
@@ -34,10 +44,44 @@ export function mergedTensors(tensors: Iterable<CheckpointTensor>, { config, lay
     }
     const table = tables.get(path);
     if (table !== undefined && (table.dtype !== dtype || table.shape.join() !== shape.join())) throw mismatch(`${table.dtype} [${table.shape.join(', ')}] for ${name}, saved whole`, `${dtype} [${shape.join(', ')}]`);
-    return { name, dtype, shape, read: async () => mergeWeight(table?.data ?? (await tensor.read()), dtype, { ...matrices, scaling: scalingAt(config, path), transposed, narrowDelta: matrices.embedding === true }) };
+    return { name, dtype, shape, read: async () => mergeWeight(table?.data ?? (await tensor.read()), dtype, { ...matrices, scaling: scalingAt(config, path), variant: variantOf(config), transposed, narrowDelta: matrices.embedding === true }) };
   });
   if (left.size > 0) throw mismatch(`matrices for ${[...left].slice(0, 6).join(', ')}, which the model does not have`, 'layers of this model');
+  if (biases.size > 0) throw mismatch(`biases for ${[...biases.keys()].slice(0, 6).join(', ')}, which the model does not have`, 'layers of this model');
   return merged;
+}
+
+/** What becomes of a bias: another in its place, and that of B added to it. */
+interface BiasChange {
+  readonly saved?: WholeTensor | undefined;
+  readonly added?: Float32Array | undefined;
+  readonly scaling: number;
+}
+
+function biasesFor(config: LoraConfig, layers: LoraAdapter['layers'], whole: ReadonlyMap<string, WholeTensor>): Map<string, BiasChange> {
+  const changes = new Map<string, BiasChange>();
+  for (const [name, saved] of whole) if (name.endsWith('.bias')) changes.set(name.replace('.base_layer.', '.'), { saved, scaling: 1 });
+  for (const [path, { bias }] of layers) if (bias !== undefined) changes.set(`${path}.bias`, { ...changes.get(`${path}.bias`), added: bias, scaling: scalingAt(config, path) });
+  return changes;
+}
+
+function mergedBias(tensor: CheckpointTensor, { saved, added, scaling }: BiasChange): CheckpointTensor {
+  const { name, dtype, shape } = tensor;
+  const stored = (given: string): 'f32' | 'f16' | 'bf16' | undefined => (isMergeDtype(given) ? ({ F32: 'f32', F16: 'f16', BF16: 'bf16' } as const)[given] : undefined);
+  const [own, from] = [stored(dtype), stored(saved?.dtype ?? dtype)];
+  const size = added?.length ?? shape[0];
+  if (own === undefined || from === undefined || shape.length !== 1 || shape[0] !== size || (saved !== undefined && saved.shape.join() !== shape.join())) throw mismatch(`${dtype} [${shape.join(', ')}] for ${name}`, `F32, F16 or BF16 of [${saved?.shape.join(', ') ?? size}]`);
+  return {
+    name,
+    dtype,
+    shape,
+    async read() {
+      const values = toFloat32(hostArray(from, new Uint8Array(saved?.data ?? (await tensor.read())).buffer), from);
+      const sum = added === undefined ? values : values.map((value, at) => value + Math.fround((added[at] ?? NaN) * scaling));
+      const data = own === 'f32' ? sum : fromNumbers(sum, own);
+      return new Uint8Array(data.buffer, data.byteOffset, data.byteLength);
+    },
+  };
 }
 
 function isMergeDtype(dtype: string): dtype is MergeDtype {

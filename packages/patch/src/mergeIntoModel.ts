@@ -1,11 +1,11 @@
 import { LowrankError } from '@lowrank/errors';
 import { mergeWeight } from '@lowrank/lora';
-import type { MergeDtype } from '@lowrank/lora';
+import type { LoraLayer, MergeDtype } from '@lowrank/lora';
 import type { Module, Parameter } from '@lowrank/nn';
 import { Conv1d, Embedding, Linear } from '@lowrank/nn';
 import type { Tensor } from '@lowrank/tensor';
 import { hostArray, readTensor, tensor, toFloat32 } from '@lowrank/tensor';
-import { adaptedLayers, removeAdapters } from './adapters.js';
+import { adaptedLayers, matricesOf, removeAdapters } from './adapters.js';
 
 const fileDtype: Readonly<Record<string, MergeDtype>> = { f32: 'F32', f16: 'F16', bf16: 'BF16' };
 
@@ -14,11 +14,13 @@ const fileDtype: Readonly<Record<string, MergeDtype>> = { f32: 'F32', f16: 'F16'
  * adapter. What was compiled before holds the old weights' memory: compile anew. To write a merged folder use `mergedTensors`, which needs no model.
  *
  * @returns the paths of the layers that changed
- * @throws LowrankError `lora.mergeNotFinite`, `patch.mergeEncoding`: nothing is changed then
+ * @throws LowrankError `lora.mergeNotFinite`, `patch.mergeEncoding`, `patch.mergeBias`: nothing is changed then
  */
 export async function mergeIntoModel(model: Module): Promise<string[]> {
   const merged: { path: string; weight: Parameter; value: Tensor }[] = [];
-  for (const [path, { base, active, adapters }] of adaptedLayers(model)) {
+  const biases: ShiftedBias[] = [];
+  for (const [path, layer] of adaptedLayers(model)) {
+    const { base, active, adapters } = layer;
     const updates = active.flatMap((name) => adapters.get(name) ?? []);
     if (updates.length === 0) continue;
     const weight = base instanceof Linear || base instanceof Conv1d || base instanceof Embedding ? base.weight : undefined;
@@ -26,10 +28,10 @@ export async function mergeIntoModel(model: Module): Promise<string[]> {
     if (weight === undefined || dtype === undefined) throw new LowrankError({ code: 'patch.mergeEncoding', what: path, expected: 'a linear layer or an embedding with a weight in f32, f16 or bf16', got: weight?.tensor.dtype ?? 'another kind of layer' });
     const { shape, dtype: stored } = weight.tensor;
     let bytes = asBytes(await readTensor(weight.tensor));
-    for (const { a, b, scale } of updates) {
-      const [left, right] = await Promise.all([a, b].map(async ({ tensor: values }) => toFloat32(await readTensor(values), values.dtype)));
-      if (left === undefined || right === undefined) continue;
-      bytes = mergeWeight(bytes, dtype, { a: left, b: right, rank: a.tensor.shape[0] ?? 1, scaling: scale.value, transposed: !(base instanceof Linear), narrowDelta: base instanceof Embedding });
+    for (const weights of updates) {
+      const { bias, ...matrices } = await matricesOf(layer, weights);
+      bytes = mergeWeight(bytes, dtype, { ...matrices, scaling: weights.scale.value, variant: weights.variant, transposed: !(base instanceof Linear), narrowDelta: base instanceof Embedding });
+      if (bias !== undefined) biases.push(await shiftedBias(path, layer, { bias, scaling: weights.scale.value, before: biases.findLast((shifted) => shifted.path === path)?.values }));
     }
     const buffer = new Uint8Array(bytes).buffer;
     merged.push({ path, weight, value: tensor(hostArray(stored, buffer), shape, { dtype: stored, name: `${path}.weight` }) });
@@ -38,10 +40,28 @@ export async function mergeIntoModel(model: Module): Promise<string[]> {
     weight.tensor.dispose();
     weight.tensor = value;
   }
+  for (const { parameter, values } of biases) {
+    parameter.tensor.dispose();
+    parameter.tensor = tensor(values, [values.length], { name: 'bias' });
+  }
   removeAdapters(model);
   return merged.map(({ path }) => path);
 }
 
 function asBytes({ buffer, byteOffset, byteLength }: ArrayBufferView): Uint8Array {
   return new Uint8Array(buffer, byteOffset, byteLength);
+}
+
+interface ShiftedBias {
+  readonly path: string;
+  readonly parameter: Parameter;
+  readonly values: Float32Array;
+}
+
+/** The base's bias with that of B, times the factor on BA. */
+async function shiftedBias(path: string, { base }: LoraLayer, { bias, scaling, before }: { bias: Float32Array; scaling: number; before: Float32Array | undefined }): Promise<ShiftedBias> {
+  const parameter = base instanceof Linear || base instanceof Conv1d ? base.bias : undefined;
+  if (parameter === undefined) throw new LowrankError({ code: 'patch.mergeBias', what: `merging lora_bias at ${path}`, expected: 'a layer with a bias', got: 'one without', remedy: 'Keep the adapter beside the model, or train it without lora_bias.' });
+  const own = before ?? toFloat32(await readTensor(parameter.tensor), parameter.tensor.dtype);
+  return { path, parameter, values: own.map((value, at) => value + Math.fround((bias[at] ?? NaN) * scaling)) };
 }

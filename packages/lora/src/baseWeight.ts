@@ -1,0 +1,49 @@
+import { LowrankError } from '@lowrank/errors';
+import { Conv1d, Embedding, Linear } from '@lowrank/nn';
+import type { Layer } from '@lowrank/nn';
+import type { Tensor } from '@lowrank/tensor';
+import { cast, decodeMatrix, EncodedMatrix, evaluateReference, readTensor, square, sum, toFloat32 } from '@lowrank/tensor';
+
+/** The weight of a layer that adapters go around, and whether it is held as [in, out]. */
+interface HeldWeight {
+  readonly weight: Tensor;
+  /** The data it is made of. */
+  readonly parts: readonly Tensor[];
+  readonly transposed: boolean;
+}
+
+interface Sizes {
+  readonly base: Layer;
+  readonly inFeatures: number;
+  readonly outFeatures: number;
+}
+
+function heldWeight(base: Layer): HeldWeight {
+  if (base instanceof Linear) return { weight: base.weight.tensor, parts: [base.weight.tensor], transposed: false };
+  if (base instanceof Conv1d || base instanceof Embedding) return { weight: base.weight.tensor, parts: [base.weight.tensor], transposed: true };
+  // Quantized layers hold codes.
+  if ('matrix' in base && base.matrix instanceof EncodedMatrix) return { weight: decodeMatrix(base.matrix), parts: base.matrix.parts, transposed: false };
+  throw new LowrankError({ code: 'lora.baseWeight', what: 'the weight of a layer', expected: 'a linear layer or an embedding', got: base.constructor.name });
+}
+
+/** A layer's W as [out, in], f32, on the host: for initializations that are made of it. */
+export async function baseWeight({ base, inFeatures, outFeatures }: Sizes): Promise<Float32Array> {
+  const held = heldWeight(base);
+  const values = await valuesOf(held, held.weight);
+  if (!held.transposed) return values;
+  const turned = new Float32Array(values.length);
+  for (let i = 0; i < inFeatures; i++) for (let out = 0; out < outFeatures; out++) turned[out * inFeatures + i] = values[i * outFeatures + out] ?? NaN;
+  return turned;
+}
+
+/** ‖Wᵢ‖² of each output's row [out], computed where W lies. */
+export async function squaredRowNorms({ base }: Sizes): Promise<Float32Array> {
+  const held = heldWeight(base);
+  return valuesOf(held, sum(square(cast(held.weight, 'f32')), { axis: held.transposed ? 0 : 1 }));
+}
+
+async function valuesOf({ parts }: HeldWeight, value: Tensor): Promise<Float32Array> {
+  const onDevice = parts.some(({ node }) => node.kind === 'source' && node.memory !== undefined);
+  if (!onDevice && value.node.kind !== 'source') return Float32Array.from((await evaluateReference([value]))[0] ?? []);
+  return toFloat32(await readTensor(value), value.dtype);
+}

@@ -1,0 +1,25 @@
+import type { Init } from '../init.js';
+import { truncatedSvd } from '../svd.js';
+
+/** Beyond so many rows and columns the decomposition is by block Krylov iteration, in so many steps. */
+const largestExact = 384;
+const steps = 8;
+
+/**
+ * PiSSA (Meng et al. 2024): with W = U·diag(S)·Vᵀ, B = U[:, :r]·√(S/s) and A = √(S/s)·V[:, :r]ᵀ, s the factor on BA.
+ *
+ * @param iterations of the randomized decomposition; without them it is exact up to hundreds of rows or columns
+ */
+export function pissa(iterations?: number): Init {
+  return {
+    from(weight, { rank, inFeatures, outFeatures, scaling, rng }) {
+      const large = Math.min(inFeatures, outFeatures) > largestExact;
+      const { u, s, v } = truncatedSvd(weight, { rows: outFeatures, columns: inFeatures, rank, iterations: iterations ?? (large ? steps : undefined), seed: Math.floor(rng.uniform() * 2 ** 32) });
+      const roots = s.map((value) => Math.sqrt(value / scaling));
+      const a = Float32Array.from(v, (value, at) => value * (roots[Math.floor(at / inFeatures)] ?? NaN));
+      const b = new Float32Array(outFeatures * rank);
+      for (let k = 0; k < rank; k++) for (let row = 0; row < outFeatures; row++) b[row * rank + k] = (u[k * outFeatures + row] ?? NaN) * (roots[k] ?? NaN);
+      return { a, b };
+    },
+  };
+}

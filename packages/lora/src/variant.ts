@@ -1,0 +1,65 @@
+import type { Layer, Parameter } from '@lowrank/nn';
+import type { Scalar, Tensor } from '@lowrank/tensor';
+import type { LoraConfig } from './config.js';
+
+/** One adapter of a layer: ΔW = scale·B·A. */
+export interface LoraWeights {
+  /** [r, in] */
+  readonly a: Parameter;
+  /** [out, r] */
+  readonly b: Parameter;
+  /** alpha/r (or alpha/√r): data of the plan, so that a swap of adapters needs no new plan. */
+  readonly scale: Scalar;
+  readonly dropout: number;
+  /** [out], added to what B gives (PEFT's `lora_bias`). */
+  readonly bias?: Parameter | undefined;
+  /** What is done with A and B; plain LoRA unless given. */
+  readonly variant?: LoraVariant | undefined;
+  /** [out]: what the variant trains beside them. */
+  readonly vector?: Parameter | undefined;
+  /** What the variant needs to know of the base. */
+  readonly constant?: Tensor | undefined;
+  /** What A and B began as, where they began as a part of W. */
+  readonly initial?: { readonly a: Parameter; readonly b: Parameter } | undefined;
+}
+
+/** What a variant may ask of the layer that an adapter is around. */
+export interface VariantLayer {
+  readonly base: Layer;
+  readonly inFeatures: number;
+  readonly outFeatures: number;
+  /** The input of A, with dropout while training. */
+  dropped(x: Tensor, weights: Pick<LoraWeights, 'dropout'>): Tensor;
+  /** scale·(B·A·x + bias) */
+  product(x: Tensor, weights: Pick<LoraWeights, 'a' | 'b' | 'scale' | 'bias'>): Tensor;
+  /** A·Wᵀ [r, out] */
+  project(a: Tensor): Tensor;
+  /** y without the base's bias, if it has one. */
+  withoutBias(y: Tensor): Tensor;
+}
+
+/** One adapter of one layer in a forward pass. */
+export interface VariantCall {
+  readonly layer: VariantLayer;
+  readonly weights: LoraWeights;
+  readonly x: Tensor;
+  /** base(x) */
+  readonly base: Tensor;
+}
+
+/**
+ * What a kind of adapter does with A and B: an object in a file of its own under variants/, listed in variants/index.ts. Everything else (targets, files, training, hot swap, merging)
+ * goes by these members and knows no variant.
+ */
+export interface LoraVariant {
+  /** Whether a configuration asks for it. */
+  asked(config: LoraConfig): boolean;
+  /** PEFT's name of a vector [out] that is trained beside A and B and saved with them. */
+  readonly vector?: string;
+  /** What the adapter adds to base(x). */
+  forward(call: VariantCall): Tensor;
+  /** Completes new or loaded weights with what depends on the base: constants, and the vector where there is none yet. Variants without it need not look at the base. */
+  prepare?(layer: VariantLayer, weights: LoraWeights): Promise<LoraWeights>;
+  /** Merging: turns `row`, a row of W (as [out, in]), into that of the merged weight; `delta` is the row of s·B·A, `vector` its element of the vector. Rounds to f32 after each operation. */
+  mergeRow(row: Float32Array, delta: Float32Array, vector: number): void;
+}

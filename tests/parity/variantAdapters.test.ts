@@ -1,0 +1,182 @@
+import { readFile } from 'node:fs/promises';
+import { fileURLToPath } from 'node:url';
+import { createCpuBackend } from '@lowrank/cpu';
+import { packBatch } from '@lowrank/data';
+import type { EncodedRow } from '@lowrank/data';
+import type { LoraAdapter } from '@lowrank/lora';
+import { beginsInBase, LoraLayer, readAdapter, serializeAdapter } from '@lowrank/lora';
+import type { CausalModel, LossBatch } from '@lowrank/models';
+import { loadModel, openFolder } from '@lowrank/models';
+import type { NamedParameter } from '@lowrank/patch';
+import { attachAdapter, createAdapter, extractAdapter, mergedTensors, mergeIntoModel, withoutAdapters } from '@lowrank/patch';
+import type { SafetensorsFile } from '@lowrank/safetensors';
+import { bytesSource, fileSource, openSafetensors } from '@lowrank/safetensors';
+import type { Backend, Tensor } from '@lowrank/tensor';
+import { compile, grad, mul, reshape, tensor } from '@lowrank/tensor';
+import { train } from '@lowrank/trainer';
+import { afterAll, beforeAll, expect, test } from 'vitest';
+
+/** DoRA, biases, inits and ways to name targets as PEFT has them: parity/variants.py. */
+const golden = fileURLToPath(new URL('../../parity/golden/', import.meta.url));
+const names = ['dora', 'doraBias', 'doraEmbedding', 'doraConv1d', 'loraBias', 'biasAll', 'biasLora', 'selected', 'regex', 'gaussian', 'orthogonal', 'olora', 'pissa', 'pissaRslora', 'pissaConv1d'];
+
+interface Run {
+  readonly steps: number;
+  readonly learningRate: number;
+  readonly rows: readonly { readonly ids: readonly number[]; readonly labels: readonly number[] }[];
+}
+
+interface Case {
+  readonly answers: { readonly base: string; readonly losses: readonly number[] };
+  readonly file: SafetensorsFile;
+  readonly model: CausalModel;
+  readonly adapter: LoraAdapter;
+}
+
+const runOf = async (): Promise<Run> => JSON.parse(await readFile(`${golden}variants/rows.json`, 'utf8')) as Run;
+
+async function readFolder(folder: string): Promise<LoraAdapter> {
+  return readAdapter({ config: JSON.parse(await readFile(`${folder}/adapter_config.json`, 'utf8')) as unknown, weights: fileSource(`${folder}/adapter_model.safetensors`), name: folder });
+}
+
+async function open(name: string): Promise<Case> {
+  const answers = JSON.parse(await readFile(`${golden}variants/${name}.json`, 'utf8')) as Case['answers'];
+  return { answers, file: await openSafetensors(fileSource(`${golden}variants/${name}.safetensors`)), model: await loadModel(await openFolder(`${golden}${answers.base}`)), adapter: await readFolder(`${golden}variants/${name}`) };
+}
+
+let backend: Backend;
+beforeAll(async () => (backend = await createCpuBackend()));
+afterAll(() => backend.dispose());
+
+const floats = async (file: SafetensorsFile, key: string): Promise<Float32Array> => new Float32Array(new Uint8Array(await file.read(key)).buffer);
+
+async function valueOf(value: () => Tensor): Promise<Float32Array> {
+  const step = compile(backend, () => ({ value: value() }));
+  const result = Float32Array.from((await (await step.run()).value) ?? []);
+  await step.dispose();
+  return result;
+}
+
+/** Every fourth row of the first text's logits. */
+async function logitsOf(model: CausalModel, off = false): Promise<Float32Array> {
+  const ids = Int32Array.from((await runOf()).rows[0]?.ids ?? []);
+  const trace = (): Tensor => model.logits(reshape(model.hidden(tensor(ids, [1, ids.length]), { positions: tensor(ids.map((_, at) => at), [1, ids.length]) }), [ids.length, model.shape.hiddenSize]));
+  const all = await valueOf(() => (off ? withoutAdapters(model, trace) : trace()));
+  const width = all.length / ids.length;
+  return all.filter((_, at) => Math.floor(at / width) % 4 === 0);
+}
+
+async function batchOf(): Promise<ReturnType<typeof packBatch>> {
+  const { rows } = await runOf();
+  return packBatch(rows.map(({ ids, labels }, at): EncodedRow => ({ line: at + 1, ids: Int32Array.from(ids), labels: Int32Array.from(labels), labelTokens: labels.slice(1).filter((label) => label >= 0).length, fullLength: ids.length, promptIsPrefix: true })));
+}
+
+function lossBatch({ ids, positions, labels, segments, batch, length }: ReturnType<typeof packBatch>): LossBatch {
+  const shape = [batch, length];
+  return { ids: tensor(ids, shape), positions: tensor(positions, shape), labels: tensor(labels, shape), segments: tensor(segments, [...shape, 2]) };
+}
+
+async function trainFive(model: CausalModel, parameters: readonly NamedParameter[]): Promise<number[]> {
+  const { steps, learningRate } = await runOf();
+  const batch = await batchOf();
+  const losses: number[] = [];
+  await train({
+    createSession: () => ({ backend, loss: (given) => model.loss(given), parameters }),
+    windows: (function* () { for (;;) yield [batch]; })(),
+    steps,
+    learningRate,
+    clip: 0,
+    onEvent: (event) => void (event.type === 'step' && losses.push(event.loss)),
+  });
+  return losses;
+}
+
+function expectClose(got: ArrayLike<number> | undefined, want: ArrayLike<number>, share: number): void {
+  expect(got?.length).toBe(want.length);
+  const scale = Math.max(...Array.from(want, Math.abs));
+  const worst = Math.max(...Array.from(want, (value, at) => Math.abs((got?.[at] ?? NaN) - value)));
+  expect(worst).toBeLessThanOrEqual(share * scale);
+}
+
+test.each(names)('%s: what PEFT computes before, after five steps and merged, and every gradient', async (name) => {
+  const { answers, file, model, adapter } = await open(name);
+  const base = await logitsOf(model);
+  // What begins as a part of W is made here, of the same W.
+  const parameters = beginsInBase(adapter.config.init) ? await createAdapter(model, adapter.config) : await attachAdapter(model, adapter);
+  expectClose(await logitsOf(model), await floats(file, 'logits.start'), 2e-5);
+  // Biases are trained in place, so that nothing switches them off.
+  if (adapter.config.bias === undefined) expect(await logitsOf(model, true)).toEqual(base);
+
+  const gradients = [...file.tensors.keys()].filter((key) => key.startsWith('grad.')).sort();
+  if (gradients.length > 0) expect(parameters.map((trained) => `grad.${trained.name}`).sort()).toEqual(gradients);
+  const tokens = (await runOf()).rows.flatMap(({ labels }) => labels.slice(1)).filter((label) => label >= 0).length;
+  const loss = mul(model.loss(lossBatch(await batchOf())), 1 / tokens);
+  const found = gradients.length > 0 ? grad(loss, parameters.map(({ parameter }) => parameter.tensor)) : [];
+  for (const [at, gradient] of found.entries()) expectClose(await valueOf(() => gradient), await floats(file, `grad.${parameters[at]?.name}`), 1e-4);
+
+  const losses = await trainFive(model, parameters);
+  losses.forEach((got, at) => expect(Math.abs(got / (answers.losses[at] ?? NaN) - 1)).toBeLessThan(2e-5));
+  expectClose(await logitsOf(model), await floats(file, 'logits.trained'), 1e-4);
+  expect([...model.namedModules()].some(([, module]) => module instanceof LoraLayer)).toBe(true);
+  await mergeIntoModel(model);
+  expectClose(await logitsOf(model), await floats(file, 'logits.merged'), 1e-4);
+  expect(await logitsOf(model)).not.toEqual(base);
+  model.dispose();
+});
+
+test.each(names.filter((name) => !['olora', 'pissa', 'pissaRslora', 'pissaConv1d'].includes(name)))('%s: what PEFT saved is saved again, byte by byte, also from the model', async (name) => {
+  const { model, adapter } = await open(name);
+  const original = await readFile(`${golden}variants/${name}/adapter_model.safetensors`);
+  const bytes = (given: LoraAdapter): Buffer => Buffer.from(serializeAdapter(given)['adapter_model.safetensors'] ?? []);
+  expect(Buffer.compare(bytes(adapter), original)).toBe(0);
+  await attachAdapter(model, adapter);
+  const again = await extractAdapter(model, adapter.config);
+  // An embedding's own table, which PEFT saves along, is the model's business.
+  if (name !== 'doraEmbedding') expect(Buffer.compare(bytes(again), original)).toBe(0);
+  const files = serializeAdapter(again);
+  const read = await readAdapter({ config: JSON.parse(new TextDecoder().decode(files['adapter_config.json'])) as unknown, weights: bytesSource(files['adapter_model.safetensors'] ?? new Uint8Array()), name });
+  expect({ ...read.config, baseModel: '' }).toEqual({ ...adapter.config, baseModel: '' });
+  expect(read.layers).toEqual(adapter.layers);
+  model.dispose();
+});
+
+test.each(['olora', 'pissa', 'pissaRslora', 'pissaConv1d'])('%s: trained here it is saved as plain LoRA, with the keys, shapes and logits of PEFT’s conversion', async (name) => {
+  const { answers, file, model, adapter } = await open(name);
+  await trainFive(model, await createAdapter(model, adapter.config));
+  const ours = await extractAdapter(model, adapter.config);
+  const theirs = await readFolder(`${golden}variants/${name}/converted`);
+  expect({ ...ours.config, baseModel: '', alpha: 0, targetModules: [] }).toEqual({ ...theirs.config, baseModel: '', alpha: 0, targetModules: [] });
+  expect(ours.config.alpha).toBeCloseTo(theirs.config.alpha, 12);
+  expect(new Map([...ours.layers].map(([path, { a, b, rank }]) => [path, [a.length, b.length, rank]]))).toEqual(new Map([...theirs.layers].map(([path, { a, b, rank }]) => [path, [a.length, b.length, rank]])));
+  for (const converted of [ours, theirs]) {
+    const again = await loadModel(await openFolder(`${golden}${answers.base}`));
+    await attachAdapter(again, converted);
+    expectClose(await logitsOf(again), await floats(file, 'logits.trained'), 1e-4);
+    again.dispose();
+  }
+  model.dispose();
+});
+
+test('a PiSSA adapter that PEFT did not convert finds its part of W again', async () => {
+  for (const name of ['olora', 'pissa', 'pissaConv1d']) {
+    const { file, model, adapter } = await open(name);
+    await attachAdapter(model, adapter);
+    expectClose(await logitsOf(model), await floats(file, 'logits.start'), 2e-5);
+    model.dispose();
+  }
+});
+
+test.each(['dora', 'doraConv1d', 'doraEmbedding', 'loraBias', 'biasAll', 'biasLora'])('%s: a merged checkpoint computes what the adapted model does', async (name) => {
+  const { answers, file, model, adapter } = await open(name);
+  const stored = await openSafetensors(fileSource(`${golden}${answers.base}/model.safetensors`));
+  // The names of GPT-2's file lack its module's.
+  const pathOf = (key: string): string => (answers.base.startsWith('gpt') && !key.startsWith('transformer.') ? `transformer.${key}` : key);
+  const tensors = [...stored.tensors.values()].map(({ name: key, dtype, shape }) => ({ name: pathOf(key), dtype, shape, read: () => stored.read(key) }));
+  const parameters = new Map(model.namedParameters());
+  for (const merged of mergedTensors(tensors, adapter)) {
+    const parameter = parameters.get(merged.name);
+    if (parameter !== undefined) parameter.tensor = tensor(new Float32Array(new Uint8Array(await merged.read()).buffer), merged.shape);
+  }
+  expectClose(await logitsOf(model), await floats(file, 'logits.start'), 1e-4);
+  model.dispose();
+});
