@@ -215,12 +215,31 @@ test('NaN, more than A and B, and tables that differ are refused', () => {
   if (layer === undefined) throw new Error('none');
   const spoilt = { ...adapter, layers: new Map([['q', { ...layer, a: layer.a.map((value, at) => (at === 3 ? NaN : value)) }]]) };
   for (const method of combineMethods) expect(() => combineAdapters([{ adapter: spoilt, weight: 1 }], { method, ...(/ties|dare|prune/.test(method) ? { density: 0.5 } : {}) })).toThrow(expect.objectContaining({ code: 'lora.combineNotFinite' }));
+  // Whatever else a layer may come to have.
   const dora = { ...adapter, layers: new Map([['q', { ...layer, magnitude: new Float32Array(7) }]]) };
   expect(() => combineAdapters([{ adapter: dora, weight: 1 }])).toThrow(expect.objectContaining({ code: 'lora.combineVariant', message: expect.stringContaining('magnitude') as string }));
   for (const config of [{ ...adapter.config, useDora: true }, { ...adapter.config, bias: 'all' as const }, { ...adapter.config, init: String('pissa') as LoraConfig['init'] }]) expect(() => combineAdapters([{ adapter: { ...adapter, config }, weight: 1, name: 'x' }])).toThrow(expect.objectContaining({ code: 'lora.combineVariant', message: expect.stringMatching(/of x.*(useDora = true|bias = "all"|'pissa')/) as string }));
   expect(combineAdapters([{ adapter: { ...adapter, config: { ...adapter.config, useDora: false, bias: 'none' } as LoraConfig }, weight: 1 }]).layers.size).toBe(1);
   const whole = (last: number): LoraAdapter => ({ ...adapter, whole: new Map([['e.base_layer.weight', { dtype: 'F32' as const, shape: [1], data: Uint8Array.of(1, 2, 3, last) }]]) });
   expect(() => combineAdapters(weighted(whole(4), whole(5)))).toThrow(expect.objectContaining({ code: 'lora.combineWhole' }));
+});
+
+test('biases of B are summed, each with the factor of its layer', async () => {
+  const biased = made({ q: { rank: 2 }, v: { rank: 2 } }, { r: 2, alpha: 6, loraBias: true });
+  const withBias = { ...biased, layers: new Map([...biased.layers].map(([path, layer]) => [path, { ...layer, bias: Float32Array.from({ length: 7 }, (_, at) => at + 2) }])) };
+  const other = made({ q: { rank: 2 }, k: { rank: 2 } }, { r: 2, alpha: 2 });
+  for (const method of ['cat', 'svd', 'linear'] as const) {
+    const combined = combineAdapters([{ adapter: withBias, weight: 0.5 }, { adapter: withBias, weight: -1 }, { adapter: other, weight: 3 }], { method });
+    // 3·(0.5 − 1) times each.
+    expect(combined.layers.get('q')?.bias).toEqual(Float32Array.from({ length: 7 }, (_, at) => -1.5 * (at + 2)));
+    expect(combined.layers.get('k')?.bias).toEqual(new Float32Array(7));
+    const files = serializeAdapter(combined);
+    const again = await readAdapter({ config: JSON.parse(new TextDecoder().decode(files['adapter_config.json'])), weights: bytesSource(files['adapter_model.safetensors'] ?? new Uint8Array()), name: 'again' });
+    expect(again.layers).toEqual(combined.layers);
+    expect(again.config.loraBias).toBe(true);
+  }
+  expect(() => combineAdapters([{ adapter: withBias, weight: 1 }, { adapter: made({ e: { rank: 8, embedding: true } }), weight: 1 }])).toThrow(expect.objectContaining({ code: 'lora.combineVariant' }));
+  expect(() => combineAdapters([{ adapter: { ...withBias, layers: new Map([...withBias.layers].map(([path, layer]) => [path, { ...layer, bias: layer.bias.fill(NaN) }])) }, weight: 1 }])).toThrow(expect.objectContaining({ code: 'lora.combineNotFinite' }));
 });
 
 test('two names of one base go together when the result gets a name', () => {

@@ -2,7 +2,7 @@ import { LowrankError } from '@lowrank/errors';
 import type { LoraAdapter, LoraMatrices, WholeTensor } from './adapterFiles.js';
 import { combineLayer, rules, sizesOf } from './combineLayer.js';
 import type { CombineMethod, CombineSettings, Part, Rule } from './combineLayer.js';
-import { rankAt, scalingAt } from './config.js';
+import { beginsInBase, rankAt, scalingAt } from './config.js';
 import type { LoraConfig } from './config.js';
 import { exactConfig } from './exactConfig.js';
 
@@ -26,9 +26,9 @@ export interface CombineOptions extends CombineSettings {
  *
  * With ΔW_i = s_i·B_i·A_i, each layer by its own rank and alpha: `cat` is Σ w_i·ΔW_i exactly, A = [w_i·s_i·A_i], B = [B_i], of rank Σ r_i; `svd` its best approximation of a rank, exact from Σ r_i on.
  * `linear` adds factors, A = Σ ±√|w_i·s_i|·A_i and B = Σ √|w_i·s_i|·B_i (the sign on one side), so that products across sources come in: exact for one source alone. `ties` (Yadav et al. 2023), `dare_linear`, `dare_ties` (Yu et al.
- * 2023) and `magnitude_prune` do so with pruned and elected factors, and their `_svd` forms with the ΔW_i themselves. A layer that some sources do not have is combined from those that do.
+ * 2023) and `magnitude_prune` do so with pruned and elected factors, and their `_svd` forms with the ΔW_i themselves. A layer that some sources do not have is combined from those that do. Biases of B (`lora_bias`) are summed, Σ w_i·s_i·b_i.
  *
- * Where PEFT differs it is wrong: its result inherits `use_rslora` of the first source, and is √r too large then; ranks of `rank_pattern` do not fit; one source alone is never decomposed.
+ * Where PEFT differs it is wrong: its result inherits `use_rslora` of the first source, and is √r too large then; ranks of `rank_pattern` do not fit; one source alone is never decomposed; biases of B are left out.
  *
  * @throws LowrankError `lora.combine` (settings), `lora.combineBase`, `lora.combineShape`, `lora.combineRank`, `lora.combineVariant` and `lora.combineWhole` (sources that do not go together), `lora.combineNotFinite`
  */
@@ -38,6 +38,7 @@ export function combineAdapters(sources: readonly WeightedAdapter[], options: Co
   const named = sources.map((source, at) => ({ ...source, name: source.name ?? `adapter ${at + 1}` }));
   const baseModel = checkSources(named, options);
   const paths = new Set(named.flatMap(({ adapter }) => [...adapter.layers.keys()]));
+  const loraBias = named.some(({ adapter }) => adapter.config.loraBias === true);
   const layers = new Map<string, LoraMatrices>();
   for (const [at, path] of [...paths].entries()) {
     const parts = named.flatMap(({ adapter, weight, name }) => {
@@ -47,7 +48,7 @@ export function combineAdapters(sources: readonly WeightedAdapter[], options: Co
     checkParts(parts, path, options);
     const combined = combineLayer(parts, { ...options, method, layer: at });
     if (!combined.a.every(Number.isFinite) || !combined.b.every(Number.isFinite)) throw new LowrankError({ code: 'lora.combineNotFinite', what: `the combined matrices of ${path}`, expected: 'finite numbers', got: 'NaN or infinity', remedy: 'A source is damaged, or a weight is too large.' });
-    layers.set(path, combined);
+    layers.set(path, loraBias ? { ...combined, bias: biasOf(parts, path) } : combined);
   }
   const whole = wholeTensors(named);
   return { config: resultConfig(named, layers, baseModel), layers, ...(whole.size > 0 ? { whole } : {}) };
@@ -82,14 +83,24 @@ function checkSources(sources: readonly Source[], { baseModel }: CombineOptions)
   return baseModel ?? [...bases][0];
 }
 
+/** B's biases count s times, as BA does, and have no product in them: every method adds them up. */
+function biasOf(parts: readonly Part[], path: string): Float32Array {
+  const { outFeatures, embedding } = sizesOf(parts);
+  if (embedding === true) throw new LowrankError({ code: 'lora.combineVariant', what: path, expected: 'a linear layer beside adapters with lora_bias', got: 'an embedding', remedy: 'PEFT has no lora_bias for embeddings, so no file could hold both.' });
+  const bias = new Float64Array(outFeatures);
+  for (const { matrices, weight, scaling } of parts) for (const [at, value] of (matrices.bias ?? []).entries()) bias[at] = (bias[at] ?? NaN) + weight * scaling * value;
+  if (!bias.every((value) => Number.isFinite(Math.fround(value)))) throw new LowrankError({ code: 'lora.combineNotFinite', what: `the combined bias of ${path}`, expected: 'finite numbers', got: 'NaN or infinity', remedy: 'A source is damaged, or a weight is too large.' });
+  return Float32Array.from(bias);
+}
+
 /** What combining knows of a configuration and of a layer's matrices: anything else would be lost in silence. */
-const knownSettings = new Set(['r', 'alpha', 'dropout', 'targetModules', 'excludeModules', 'layersToTransform', 'layersPattern', 'useRslora', 'rankPattern', 'alphaPattern', 'init', 'fanInFanOut', 'baseModel', 'taskType']);
-const known = new Set(['a', 'b', 'rank', 'inFeatures', 'outFeatures', 'embedding']);
+const knownSettings = new Set(['r', 'alpha', 'dropout', 'targetModules', 'excludeModules', 'layersToTransform', 'layersPattern', 'useRslora', 'rankPattern', 'alphaPattern', 'init', 'fanInFanOut', 'baseModel', 'taskType', 'loraBias']);
+const known = new Set(['a', 'b', 'rank', 'inFeatures', 'outFeatures', 'embedding', 'bias']);
 
 function checkVariant({ adapter, name }: Source): void {
   const variant = Object.entries(adapter.config).find(([key, value]) => !knownSettings.has(key) && value !== undefined && value !== false && value !== 'none');
   if (variant !== undefined) throw new LowrankError({ code: 'lora.combineVariant', what: `the configuration of ${name}`, expected: 'LoRA or rsLoRA', got: `${variant[0]} = ${JSON.stringify(variant[1])}`, remedy: 'Its change of the model is no B·A alone, so it does not add up: merge it into the model instead.' });
-  if (/^(pissa|olora)/.test(adapter.config.init)) throw new LowrankError({ code: 'lora.combineVariant', what: `the configuration of ${name}`, expected: 'an adapter of the base model as it is', got: `init_lora_weights = '${adapter.config.init}', which takes a part of the base`, remedy: 'Convert it to a plain LoRA adapter first.' });
+  if (beginsInBase(adapter.config.init)) throw new LowrankError({ code: 'lora.combineVariant', what: `the configuration of ${name}`, expected: 'an adapter of the base model as it is', got: `init_lora_weights = '${adapter.config.init}', which takes a part of the base`, remedy: 'Load it into its base model and take it out again (loadAdapter, extractAdapter): that gives plain LoRA.' });
 }
 
 function checkParts(parts: readonly (Part & { readonly configured: number })[], path: string, { method = 'cat', rank }: CombineOptions): void {
@@ -140,6 +151,7 @@ function resultConfig(sources: readonly Source[], layers: ReadonlyMap<string, Lo
     // PEFT sets it where it meets a Conv1D: an adapter of the embedding alone does not have it.
     fanInFanOut: sources.some(({ adapter }) => adapter.config.fanInFanOut === true),
     baseModel,
+    loraBias: sources.some(({ adapter }) => adapter.config.loraBias === true),
     taskType: sources.flatMap(({ adapter }) => adapter.config.taskType ?? [])[0],
     ...(alike && first !== undefined ? targeting(first) : {}),
   });
