@@ -11,9 +11,10 @@ import torch
 from common import GOLDEN, madeBy, setUp, writeJson, writeTensors
 from llamaParts import encodeRow, loadModel, lossSum, makeTokenizer, padBatch, promptRows, savePeft
 from peft import LoraConfig, get_peft_model
+from peft.optimizers import create_loraplus_optimizer
 
 HOME = GOLDEN / "variants"
-STEPS, LEARNING_RATE = 5, 5e-3
+STEPS, LEARNING_RATE, LORA_PLUS = 5, 5e-3, 4
 SAME = {"r": 3, "lora_alpha": 6}
 
 # The model's folder, the configuration, and whether what begins as zero gets numbers, so that every gradient has something to tell.
@@ -27,6 +28,7 @@ VARIANTS = {
     "biasLora": ("llama/bias", {**SAME, "bias": "lora_only", "target_modules": ["v_proj", "down_proj"]}, True),
     "selected": ("llama/untied", {**SAME, "use_rslora": True, "target_modules": ["q_proj", "v_proj", "up_proj"], "exclude_modules": ["up_proj"], "layers_to_transform": [1], "layers_pattern": "layers", "rank_pattern": {"v_proj": 5}, "alpha_pattern": {"q_proj": 9}}, True),
     "regex": ("llama/untied", {**SAME, "target_modules": r".*\.0\..*(q|gate)_proj", "exclude_modules": r".*gate_proj"}, True),
+    "loraPlus": ("llama/bias", {**SAME, "bias": "lora_only", "target_modules": ["q_proj", "down_proj"], "layers_to_transform": [1]}, False),
     "gaussian": ("llama/untied", {**SAME, "init_lora_weights": "gaussian", "target_modules": ["q_proj"]}, False),
     "orthogonal": ("llama/untied", {"r": 4, "lora_alpha": 6, "init_lora_weights": "orthogonal", "target_modules": ["q_proj"]}, False),
     "olora": ("llama/untied", {**SAME, "init_lora_weights": "olora", "target_modules": ["q_proj", "v_proj", "down_proj"], "layers_to_transform": [0]}, False),
@@ -67,6 +69,8 @@ def makeVariant(name: str, rows: list[dict]) -> None:
     batch = padBatch(rows)
     trained = {plainName(key): p for key, p in model.named_parameters() if p.requires_grad}
     optimizer = torch.optim.AdamW(trained.values(), lr=LEARNING_RATE, weight_decay=0)
+    if name == "loraPlus":
+        optimizer = create_loraplus_optimizer(model, torch.optim.AdamW, lr=LEARNING_RATE, loraplus_lr_ratio=LORA_PLUS, loraplus_weight_decay=0)
     losses = []
     for step in range(STEPS):
         total, count = lossSum(model, batch)
@@ -96,6 +100,6 @@ if __name__ == "__main__":
     setUp()
     shutil.rmtree(HOME, ignore_errors=True)
     rows = [encodeRow(makeTokenizer(), row) for row in promptRows(3, 3)]
-    writeJson(HOME / "rows.json", {"steps": STEPS, "learningRate": LEARNING_RATE, "rows": rows}, None)
+    writeJson(HOME / "rows.json", {"steps": STEPS, "learningRate": LEARNING_RATE, "loraPlus": LORA_PLUS, "rows": rows}, None)
     for name in VARIANTS:
         makeVariant(name, rows)

@@ -8,7 +8,7 @@ import { beginsInBase, LoraLayer, readAdapter, serializeAdapter } from '@lowrank
 import type { CausalModel, LossBatch } from '@lowrank/models';
 import { loadModel, openFolder } from '@lowrank/models';
 import type { NamedParameter } from '@lowrank/patch';
-import { attachAdapter, createAdapter, extractAdapter, mergedTensors, mergeIntoModel, withoutAdapters } from '@lowrank/patch';
+import { attachAdapter, createAdapter, extractAdapter, mergedTensors, mergeIntoModel, withLoraPlus, withoutAdapters } from '@lowrank/patch';
 import type { SafetensorsFile } from '@lowrank/safetensors';
 import { bytesSource, fileSource, openSafetensors } from '@lowrank/safetensors';
 import type { Backend, Tensor } from '@lowrank/tensor';
@@ -18,11 +18,12 @@ import { afterAll, beforeAll, expect, test } from 'vitest';
 
 /** DoRA, biases, inits and ways to name targets as PEFT has them: parity/variants.py. */
 const golden = fileURLToPath(new URL('../../parity/golden/', import.meta.url));
-const names = ['dora', 'doraBias', 'doraEmbedding', 'doraConv1d', 'loraBias', 'biasAll', 'biasLora', 'selected', 'regex', 'gaussian', 'orthogonal', 'olora', 'pissa', 'pissaRslora', 'pissaConv1d'];
+const names = ['dora', 'doraBias', 'doraEmbedding', 'doraConv1d', 'loraBias', 'biasAll', 'biasLora', 'selected', 'regex', 'loraPlus', 'gaussian', 'orthogonal', 'olora', 'pissa', 'pissaRslora', 'pissaConv1d'];
 
 interface Run {
   readonly steps: number;
   readonly learningRate: number;
+  readonly loraPlus: number;
   readonly rows: readonly { readonly ids: readonly number[]; readonly labels: readonly number[] }[];
 }
 
@@ -114,7 +115,7 @@ test.each(names)('%s: what PEFT computes before, after five steps and merged, an
   const found = gradients.length > 0 ? grad(loss, parameters.map(({ parameter }) => parameter.tensor)) : [];
   for (const [at, gradient] of found.entries()) expectClose(await valueOf(() => gradient), await floats(file, `grad.${parameters[at]?.name}`), 1e-4);
 
-  const losses = await trainFive(model, parameters);
+  const losses = await trainFive(model, name === 'loraPlus' ? withLoraPlus(parameters, (await runOf()).loraPlus) : parameters);
   losses.forEach((got, at) => expect(Math.abs(got / (answers.losses[at] ?? NaN) - 1)).toBeLessThan(2e-5));
   expectClose(await logitsOf(model), await floats(file, 'logits.trained'), 1e-4);
   expect([...model.namedModules()].some(([, module]) => module instanceof LoraLayer)).toBe(true);

@@ -1,6 +1,6 @@
 import { LowrankError } from '@lowrank/errors';
 import type { LoraAdapter, LoraMatrices } from '@lowrank/lora';
-import { scalingAt } from '@lowrank/lora';
+import { beginsInBase, scalingAt, variantOf } from '@lowrank/lora';
 import { familyOf } from './architecture.js';
 import type { GgufFile, GgufTensor } from './format.js';
 import type { Json } from './json.js';
@@ -21,10 +21,12 @@ export interface AdapterToConvert {
  * that is the alpha, for rsLoRA α·√r; llama.cpp's own converter writes α there, which makes rsLoRA √r times too weak. Where it differs (alpha_pattern, rsLoRA with several ranks) B takes up the
  * difference.
  *
- * @throws LowrankError `gguf.architecture`, `gguf.name`, `gguf.shape`, `gguf.tied`
+ * @throws LowrankError `gguf.adapter` (DoRA, biases, a part of the base), `gguf.architecture`, `gguf.name`, `gguf.shape`, `gguf.tied`
  */
 export function convertAdapter({ adapter: { config: lora, layers }, config, name }: AdapterToConvert): GgufFile {
   const family = familyOf(config);
+  const beyond = variantOf(lora).vector ?? (lora.loraBias === true ? 'lora_bias' : (lora.bias ?? 'none') !== 'none' ? 'bias' : beginsInBase(lora.init) ? lora.init : undefined);
+  if (beyond !== undefined) throw new LowrankError({ code: 'gguf.adapter', what: 'an adapter for llama.cpp', expected: 'A and B alone', got: `one with ${beyond}`, remedy: 'Merge the adapter and convert the model.' });
   if (layers.has('lm_head') && (config['tie_word_embeddings'] ?? family.name.startsWith('gemma')) === true) {
     throw new LowrankError({ code: 'gguf.tied', what: 'an adapter on lm_head', expected: 'a model whose output projection is its own', got: 'one that it shares with the embedding', remedy: 'Merge the adapter and convert the model.' });
   }

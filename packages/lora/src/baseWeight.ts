@@ -37,9 +37,20 @@ export async function baseWeight({ base, inFeatures, outFeatures }: Sizes): Prom
 }
 
 /** ‖Wᵢ‖² of each output's row [out], computed where W lies. */
-export async function squaredRowNorms({ base }: Sizes): Promise<Float32Array> {
+export async function squaredRowNorms({ base, outFeatures }: Sizes): Promise<Float32Array> {
   const held = heldWeight(base);
+  if (held.weight.node.kind === 'source' && held.weight.node.memory === undefined) return hostNorms(await valuesOf(held, held.weight), { outFeatures, transposed: held.transposed });
   return valuesOf(held, sum(square(cast(held.weight, 'f32')), { axis: held.transposed ? 0 : 1 }));
+}
+
+function hostNorms(values: Float32Array, { outFeatures, transposed }: { outFeatures: number; transposed: boolean }): Float32Array {
+  const norms = new Float64Array(outFeatures);
+  const inFeatures = values.length / outFeatures;
+  for (let at = 0; at < values.length; at++) {
+    const out = transposed ? at % outFeatures : Math.floor(at / inFeatures);
+    norms[out] = (norms[out] ?? NaN) + (values[at] ?? NaN) ** 2;
+  }
+  return Float32Array.from(norms);
 }
 
 async function valuesOf({ parts }: HeldWeight, value: Tensor): Promise<Float32Array> {

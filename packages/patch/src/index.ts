@@ -2,6 +2,7 @@ export { adaptedLayers, attachAdapter, createAdapter, extractAdapter, injectAdap
 export type { AdapterOptions, NamedParameter } from './adapters.js';
 export { injectLoftq } from './injectLoftq.js';
 export type { LoftqAdapterOptions, LoftqBase } from './injectLoftq.js';
+export { withLoraPlus } from './loraPlus.js';
 export { mergedTensors } from './merge.js';
 export { mergeIntoModel } from './mergeIntoModel.js';
 export { swapAdapter } from './swapAdapter.js';

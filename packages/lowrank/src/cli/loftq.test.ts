@@ -15,11 +15,11 @@ async function loss(flags: readonly string[]): Promise<number> {
   return outcome.json<EvaluateFolderResult>()[0]?.loss ?? NaN;
 }
 
-test('--init loftq: over the quantized model the adapter brings the loss nearer to the unquantized one’s; its file is an ordinary one', async () => {
+test('--init-lora-weights loftq: over the quantized model the adapter brings the loss nearer to the unquantized one’s; its file is an ordinary one', async () => {
   using folder = scratch();
   const argv = ['train', '--model', model, '--data', data, '--steps', '1', '--learning-rate', '0', '--target-modules', 'all-linear', '--r', '8', '--device', 'cpu'];
   const adapter = join(folder.path, 'adapter');
-  const outcome = await runCli([...argv, '--output', adapter, '--quantization', 'nf4', '--double-quantization', '--init', 'loftq']);
+  const outcome = await runCli([...argv, '--output', adapter, '--quantization', 'nf4', '--double-quantization', '--init-lora-weights', 'loftq']);
   expect([outcome.code, outcome.stderr.includes('training')]).toEqual([0, true]);
   expect(readJson<object>(join(adapter, 'adapter_config.json'))).toMatchObject({ init_lora_weights: true, r: 8 });
   const codes = ['--quantization', 'nf4', '--double-quantization'];
@@ -28,11 +28,11 @@ test('--init loftq: over the quantized model the adapter brings the loss nearer 
 });
 
 test.each([
-  [['--init', 'loftq'], model, /--init loftq: expected --quantization/],
-  [['--init', 'pissa'], model, /--init: expected kaiming, gaussian, loftq, got pissa/],
-  [['--init', 'gaussian', '--init-adapter', join(golden, 'train/lora/init')], model, /--init with --init-adapter/],
-  [['--init', 'gaussian', '--method', 'full'], model, /--init with --method full/],
-  [['--init', 'loftq', '--quantization', 'nf4'], quantized, /quantiz/],
+  [['--init-lora-weights', 'loftq'], model, /--init-lora-weights loftq: expected --quantization/],
+  [['--init-lora-weights', 'corda'], model, /--init-lora-weights: expected kaiming, .*pissa_niter_N, got corda/],
+  [['--init-lora-weights', 'gaussian', '--init-adapter', join(golden, 'train/lora/init')], model, /--init-lora-weights with --init-adapter/],
+  [['--init-lora-weights', 'gaussian', '--method', 'full'], model, /--init-lora-weights with --method full/],
+  [['--init-lora-weights', 'loftq', '--quantization', 'nf4'], quantized, /quantiz/],
 ])('%j is refused', async (flags, from, words) => {
   using folder = scratch();
   const outcome = await runCli(['train', '--model', from, '--data', data, '--output', join(folder.path, 'out'), '--steps', '1', '--device', 'cpu', ...flags]);

@@ -1,5 +1,3 @@
-import { loraInits } from '@lowrank/lora';
-import type { LoraInit } from '@lowrank/lora';
 import { optimizers, schedules } from '@lowrank/trainer';
 import { Command } from 'commander';
 import { devices } from '../device.js';
@@ -8,6 +6,7 @@ import { methods } from '../jobs/fineTune.js';
 import { version } from '../../package.json';
 import { quantizationTypes } from '../jobs/quantization.js';
 import type { QuantizationFlags } from '../jobs/quantization.js';
+import type { VariantFlags } from '../jobs/variantFlags.js';
 import { addCombineFlags } from './combineCommand.js';
 import type { CombineFlags } from './combineCommand.js';
 import { addConvertFlags } from './convertCommand.js';
@@ -23,6 +22,7 @@ import { addPlanFlags } from './planCommand.js';
 import type { PlanFlags } from './planCommand.js';
 import { addQuantizeFlags } from './quantizeCommand.js';
 import type { QuantizeFlags } from './quantizeCommand.js';
+import { addVariantFlags } from './variantFlags.js';
 
 /** Flags of every command. */
 export interface CommonFlags {
@@ -30,7 +30,7 @@ export interface CommonFlags {
   json: boolean;
 }
 
-export interface TrainFlags extends CommonFlags, QuantizationFlags {
+export interface TrainFlags extends CommonFlags, QuantizationFlags, VariantFlags {
   model: string;
   data: string;
   template?: string;
@@ -55,7 +55,6 @@ export interface TrainFlags extends CommonFlags, QuantizationFlags {
   shuffle: boolean;
   packing: boolean;
   checkpointing?: boolean;
-  init?: LoraInit;
   initAdapter?: string;
 }
 
@@ -155,10 +154,9 @@ function addTrain(program: Command, actions: Actions): void {
     .option('--no-shuffle', 'take rows in file order, wrapping')
     .option('--no-packing', 'pad rows to one length instead of laying them one after another')
     .option('--checkpointing', 'compute each layer again in the backward pass: less memory, more time, the same numbers')
-    .option('--init <name>', `${loraInits.join(', ')}: how new adapters begin; loftq takes up what --quantization loses (default: kaiming)`, choiceFlag('--init', loraInits))
     .option('--init-adapter <adapter>', 'go on from this PEFT adapter; its rank, alpha and targets hold')
     .addHelpText('after', "\nExample:\n  $ lowrank train --model ./llama --data rows.jsonl --output ./adapter --steps 200 --batch-size 8 --learning-rate 2e-4 \\\n      --r 8 --alpha 16 --target-modules all-linear\n\nCtrl-C finishes the step, saves, and ends with exit code 130.");
-  common(quantizing(command)).action((flags: TrainFlags) => actions.train(flags));
+  common(quantizing(addVariantFlags(command))).action((flags: TrainFlags) => actions.train(flags));
 }
 
 function addEval(program: Command, actions: Actions): void {

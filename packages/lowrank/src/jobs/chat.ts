@@ -5,7 +5,7 @@ import { readChatTemplate, readTokenizer, renderChat, textStream } from '@lowran
 import { LowrankError } from '@lowrank/errors';
 import type { Generator, SamplingOptions } from '@lowrank/models';
 import { createGenerator } from '@lowrank/models';
-import { loadAdapter, setActiveAdapters } from '@lowrank/patch';
+import { attachAdapter, setActiveAdapters } from '@lowrank/patch';
 import { backendOnce } from '../device.js';
 import type { BackendOrOpener } from '../device.js';
 import type { TransferEvents } from './folders.js';
@@ -79,7 +79,7 @@ export async function openChat(given: ChatFolderOptions): Promise<ChatSession> {
   const adapters = Object.keys(options.adapters ?? {});
   for (const [name, place] of Object.entries(options.adapters ?? {})) {
     const { adapter } = await withFolders({ model: options.model, adapter: place }, options);
-    loadAdapter(model.module, await readAdapterFolder(adapter), { name, outputPath: model.module.outputPath });
+    await attachAdapter(model.module, await readAdapterFolder(adapter), { name, outputPath: model.module.outputPath });
   }
   const ends = await endsOf(model, template, tokenizer);
   const open = await backend();

@@ -1,7 +1,6 @@
 import type { EncodedRow, TextTokenizer } from '@lowrank/data';
 import { readChatTemplate, readDataset, readTokenizer } from '@lowrank/data';
 import { LowrankError } from '@lowrank/errors';
-import type { LoraInit } from '@lowrank/lora';
 import type { RandomState } from '@lowrank/tensor';
 import { scalar } from '@lowrank/tensor';
 import type { Execution, OptimizerName, ScheduleName, TrainEvent, TrainSession } from '@lowrank/trainer';
@@ -19,10 +18,12 @@ import type { QuantizationFlags } from './quantization.js';
 import { quantizationOf } from './quantization.js';
 import { trainAdapter, trainWeights } from './trainable.js';
 import type { Trainable } from './trainable.js';
+import { variantFlags } from './variantFlags.js';
+import type { VariantFlags } from './variantFlags.js';
 
 export const methods = ['lora', 'full'] as const;
 
-export interface FineTuneOptions extends Pick<TransferEvents, 'onTransfer'>, QuantizationFlags {
+export interface FineTuneOptions extends Pick<TransferEvents, 'onTransfer'>, QuantizationFlags, VariantFlags {
   readonly backend: BackendOrOpener;
   /** Hugging Face folder, hub id (owner/name or owner/name@revision) or URL. */
   readonly model: string;
@@ -61,8 +62,6 @@ export interface FineTuneOptions extends Pick<TransferEvents, 'onTransfer'>, Qua
   readonly seed?: number;
   readonly shuffle?: boolean;
   readonly packing?: boolean;
-  /** How a new adapter begins: Kaiming-uniform A (the default) or normal A, and B zero; or LoftQ, from what quantization lost. */
-  readonly init?: LoraInit;
   /** PEFT folder (or hub id, or URL) to go on from. */
   readonly initAdapter?: string;
   /** Compute each layer again in the backward pass rather than keep what it made: less memory, more time, the same numbers. */
@@ -195,12 +194,13 @@ function checkFlags(options: FineTuneOptions): void {
   if (options.method === 'full' && options.quantization !== undefined) {
     throw new LowrankError({ code: 'cli.conflict', what: '--quantization with --method full', expected: 'one of the two', got: 'both', remedy: 'Codes are frozen: train adapters over them (--method lora), or every weight as it is.' });
   }
-  const adapterFlags = { '--r': options.r, '--alpha': options.alpha, '--dropout': options.dropout, '--target-modules': options.targetModules, '--init': options.init, '--init-adapter': options.initAdapter };
-  if (options.init !== undefined && options.initAdapter !== undefined) {
-    throw new LowrankError({ code: 'cli.conflict', what: '--init with --init-adapter', expected: 'one of the two', got: 'both', remedy: 'An adapter to go on from has begun already.' });
+  const adapterFlags = { '--r': options.r, '--alpha': options.alpha, '--dropout': options.dropout, '--target-modules': options.targetModules, '--init-adapter': options.initAdapter, ...variantFlags(options) };
+  const begun = Object.entries(variantFlags(options)).find(([flag, value]) => value !== undefined && flag !== '--lora-plus-ratio');
+  if (begun !== undefined && options.initAdapter !== undefined) {
+    throw new LowrankError({ code: 'cli.conflict', what: `${begun[0]} with --init-adapter`, expected: 'one of the two', got: 'both', remedy: 'An adapter to go on from has begun already, and says itself what it is.' });
   }
-  if (options.init === 'loftq' && options.quantization === undefined) {
-    throw new LowrankError({ code: 'cli.conflict', what: '--init loftq', expected: '--quantization nf4, fp4 or int8 beside it', got: 'no --quantization', remedy: 'LoftQ makes up for what quantization loses; without it there is nothing to make up for.' });
+  if (options.initLoraWeights === 'loftq' && options.quantization === undefined) {
+    throw new LowrankError({ code: 'cli.conflict', what: '--init-lora-weights loftq', expected: '--quantization nf4, fp4 or int8 beside it', got: 'no --quantization', remedy: 'LoftQ makes up for what quantization loses; without it there is nothing to make up for.' });
   }
   const given = Object.entries(adapterFlags).find(([, value]) => value !== undefined);
   if (options.method !== 'full' || given === undefined) return;

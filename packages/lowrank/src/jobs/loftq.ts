@@ -39,5 +39,5 @@ export async function loftqBase(folder: string, settings: QuantizationSettings |
 }
 
 function notQuantized(got: string): LowrankError {
-  return new LowrankError({ code: 'cli.conflict', what: '--init loftq', expected: 'linear layers that --quantization quantizes as they are loaded', got, remedy: 'Give --quantization nf4 beside it, and a model in 16 or 32 bits: LoftQ makes up for what is lost on the way.' });
+  return new LowrankError({ code: 'cli.conflict', what: '--init-lora-weights loftq', expected: 'linear layers that --quantization quantizes as they are loaded', got, remedy: 'Give --quantization nf4 beside it, and a model in 16 or 32 bits: LoftQ makes up for what is lost on the way.' });
 }

@@ -1,10 +1,10 @@
 import { LowrankError } from '@lowrank/errors';
 import type { CausalModel } from '@lowrank/models';
 import { openFolder, openModelWeights, outlineModel, readJson } from '@lowrank/models';
-import { LoraEmbedding } from '@lowrank/lora';
+import { beginsInBase, LoraEmbedding } from '@lowrank/lora';
 import { Conv1d } from '@lowrank/nn';
 import type { CheckpointTensor } from '@lowrank/patch';
-import { adaptedLayers, mergedTensors } from '@lowrank/patch';
+import { adaptedLayers, extractAdapter, mergedTensors } from '@lowrank/patch';
 import { dequantizedFile } from '@lowrank/quant';
 import type { TensorEntry } from '@lowrank/safetensors';
 import { isSafetensorsDtype, writeFileAtomic, writeSafetensors } from '@lowrank/safetensors';
@@ -44,7 +44,9 @@ export async function mergeFolders(given: MergeOptions): Promise<MergeResult> {
     const base = await openModel(model, given);
     await loadAdapterInto(base, adapter);
     refuseTied(base);
-    const loaded = await readAdapterFolder(adapter);
+    const read = await readAdapterFolder(adapter);
+    // One that began as a part of the base becomes plain LoRA.
+    const loaded = beginsInBase(read.config.init) ? { ...read, ...(await extractAdapter(base.module, read.config)) } : read;
     const files = await openFolder(model);
     const { file: opened, pathOf } = await openModelWeights(files);
     const file = await dequantizedFile(opened);

@@ -1,14 +1,17 @@
 import { LowrankError } from '@lowrank/errors';
-import type { LoraAdapter, LoraConfig, LoraInit } from '@lowrank/lora';
+import type { LoraAdapter, LoraConfig } from '@lowrank/lora';
 import { defaultTargets, loraConfig, readAdapter } from '@lowrank/lora';
 import { openFolder, readJson, requireFile } from '@lowrank/models';
-import { injectAdapter, injectLoftq, loadAdapter, matchTargets } from '@lowrank/patch';
+import { attachAdapter, createAdapter, injectLoftq, matchTargets, withLoraPlus } from '@lowrank/patch';
+import type { NamedParameter } from '@lowrank/patch';
 import type { QuantizationSettings } from '@lowrank/quant';
 import type { TrainedParameter } from '@lowrank/trainer';
 import { saveAdapter } from '../saveAdapter.js';
 import { loftqBase } from './loftq.js';
 import type { OpenModel } from './openModel.js';
 import { saveWeights } from './saveWeights.js';
+import { variantSettings } from './variantFlags.js';
+import type { VariantFlags } from './variantFlags.js';
 
 /** What is trained of a model, and how it is saved. */
 export interface Trainable {
@@ -16,14 +19,12 @@ export interface Trainable {
   save(folder: string): Promise<void>;
 }
 
-export interface AdapterFlags {
+export interface AdapterFlags extends VariantFlags {
   readonly r?: number;
   readonly alpha?: number;
   readonly dropout?: number;
   readonly targetModules?: readonly string[];
   readonly seed: number;
-  /** How a new adapter begins; default kaiming. */
-  readonly init?: LoraInit;
   readonly initAdapter?: string;
   /** What the adapter is for, as it was given: a hub id stays one. Default: the model's folder. */
   readonly baseModel?: string;
@@ -38,20 +39,21 @@ export async function trainAdapter(model: OpenModel, flags: AdapterFlags, quanti
   const { module } = model;
   const { outputPath } = module;
   let config: LoraConfig;
-  let parameters: readonly TrainedParameter[];
+  let parameters: readonly NamedParameter[];
   if (flags.initAdapter === undefined) {
-    const { r, alpha, dropout = 0, targetModules = defaultTargets(module.shape.modelType), seed, init } = flags;
-    config = loraConfig({ r, alpha, dropout, targetModules: asTargets(targetModules), init: init ?? 'kaiming', baseModel: flags.baseModel ?? model.folder, taskType: 'CAUSAL_LM' });
+    const { r, alpha, dropout = 0, targetModules = defaultTargets(module.shape.modelType), seed, initLoraWeights: init } = flags;
+    config = loraConfig({ r, alpha, dropout, targetModules: asTargets(targetModules), init: init ?? 'kaiming', ...variantSettings(flags), baseModel: flags.baseModel ?? model.folder, taskType: 'CAUSAL_LM' });
     checkTargets(model, targetModules);
     const options = { outputPath, seed };
-    parameters = init === 'loftq' ? await injectLoftq(module, config, { ...options, base: await loftqBase(model.folder, quantization) }) : injectAdapter(module, config, options);
+    parameters = init === 'loftq' ? await injectLoftq(module, config, { ...options, base: await loftqBase(model.folder, quantization) }) : await createAdapter(module, config, options);
   } else {
     const adapter = await readAdapterFolder(flags.initAdapter);
     checkAgainst(model, adapter.config, flags);
     config = { ...adapter.config, dropout: flags.dropout ?? adapter.config.dropout };
-    parameters = loadAdapter(module, { ...adapter, config }, { outputPath });
+    parameters = await attachAdapter(module, { ...adapter, config }, { outputPath });
   }
-  return { parameters, save: (folder) => saveAdapter(module, config, folder) };
+  const { loraPlusRatio } = flags;
+  return { parameters: loraPlusRatio === undefined ? parameters : withLoraPlus(parameters, loraPlusRatio), save: (folder) => saveAdapter(module, config, folder) };
 }
 
 /** Every weight, to be saved as a model folder. */
@@ -80,7 +82,7 @@ export async function readAdapterFolder(path: string): Promise<LoraAdapter> {
 
 /** Puts an adapter folder around a model's layers. */
 export async function loadAdapterInto({ module }: OpenModel, path: string): Promise<void> {
-  loadAdapter(module, await readAdapterFolder(path), { outputPath: module.outputPath });
+  await attachAdapter(module, await readAdapterFolder(path), { outputPath: module.outputPath });
 }
 
 function asTargets(names: readonly string[]): readonly string[] | string {

@@ -1,0 +1,43 @@
+import type { LoraConfig, LoraInit } from '@lowrank/lora';
+
+export const biasModes = ['none', 'all', 'lora_only'] as const;
+
+/** What kind of adapter is made, under PEFT's names. */
+export interface VariantFlags {
+  /** How a new adapter begins; default kaiming. */
+  readonly initLoraWeights?: LoraInit;
+  readonly useRslora?: boolean;
+  readonly useDora?: boolean;
+  /** B gets a bias. */
+  readonly loraBias?: boolean;
+  /** Biases of the base that are trained along. */
+  readonly bias?: (typeof biasModes)[number];
+  readonly rankPattern?: Readonly<Record<string, number>>;
+  readonly alphaPattern?: Readonly<Record<string, number>>;
+  readonly excludeModules?: readonly string[];
+  readonly layersToTransform?: readonly number[];
+  /** LoRA+: B learns so many times as fast as A. */
+  readonly loraPlusRatio?: number;
+}
+
+/** What was given of it, as a configuration has it. */
+export function variantSettings({ useRslora, useDora, loraBias, bias, rankPattern, alphaPattern, excludeModules, layersToTransform }: VariantFlags): Partial<LoraConfig> {
+  const given = { useRslora, useDora, loraBias, bias, rankPattern, alphaPattern, excludeModules, layersToTransform };
+  return Object.fromEntries(Object.entries(given).filter(([, value]) => value !== undefined));
+}
+
+/** The same by the names of the flags. */
+export function variantFlags(options: VariantFlags): Readonly<Record<string, unknown>> {
+  return {
+    '--init-lora-weights': options.initLoraWeights,
+    '--use-rslora': options.useRslora,
+    '--use-dora': options.useDora,
+    '--lora-bias': options.loraBias,
+    '--bias': options.bias,
+    '--rank-pattern': options.rankPattern,
+    '--alpha-pattern': options.alphaPattern,
+    '--exclude-modules': options.excludeModules,
+    '--layers-to-transform': options.layersToTransform,
+    '--lora-plus-ratio': options.loraPlusRatio,
+  };
+}
