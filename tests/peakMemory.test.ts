@@ -44,7 +44,7 @@ function writeModel(): void {
 test.runIf(process.platform === 'linux')('a checkpoint of 2 GB loads in 4 bits within the largest matrix in f32 and 256 MB of the host’s memory', () => {
   writeModel();
   expect(statSync(join(folder, 'model.safetensors')).size).toBeGreaterThan(2e9);
-  const { stdout, stderr, status } = spawnSync(process.execPath, [join(root, 'tests/helpers/loadQuantized.mjs'), folder], { encoding: 'utf8' });
+  const { stdout, stderr, status } = spawnSync(process.execPath, [join(root, 'tests/setup/loadQuantized.mjs'), folder], { encoding: 'utf8' });
   expect(stderr).toBe('');
   expect(status).toBe(0);
   const { peakBytes, deviceBytes } = JSON.parse(stdout) as { peakBytes: number; deviceBytes: number };

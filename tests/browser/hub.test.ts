@@ -97,7 +97,7 @@ test('a folder of a server, from the cache to the GPU, and the picked folder tha
   const values = new Float32Array(kept.slice(-64).buffer);
   const device = await (await navigator.gpu.requestAdapter())?.requestDevice();
   if (!device) throw new Error('no device');
-  expect([...(await runShader({ device, code: affineShader, input: values, workgroups: 2 }))]).toEqual([...values.map((value) => 2 * value + 1)]);
+  expect([...(await runShader({ device, code: affineShader, input: values, workgroups: 2 }))]).toEqual(Array.from(values.map((value) => 2 * value + 1)));
   device.destroy();
 
   const folder = await root.getDirectoryHandle('picked', { create: true });

@@ -8,9 +8,9 @@ const model = join(golden, 'tied');
 const data = join(golden, 'train/rows.jsonl');
 
 const lossOf = async (...args: string[]): Promise<number> => {
-  const { json, stderr } = await runCli(['eval', '--data', data, '--device', 'cpu', '--json', ...args]);
-  const [result] = json<EvaluateFolderResult>();
-  if (result === undefined) throw new Error(stderr);
+  const ran = await runCli(['eval', '--data', data, '--device', 'cpu', '--json', ...args]);
+  const [result] = ran.json<EvaluateFolderResult>();
+  if (result === undefined) throw new Error(ran.stderr);
   return result.loss;
 };
 
