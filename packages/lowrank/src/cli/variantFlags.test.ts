@@ -19,6 +19,7 @@ test.each<[string[], string, object]>([
   [['--bias', 'all', '--exclude-modules', 'v_proj', '--lora-plus-ratio', '4'], 'bias', { bias: 'all', exclude_modules: ['v_proj'] }],
   [['--init-lora-weights', 'pissa'], 'untied', { init_lora_weights: true, r: 4, lora_alpha: 8 }],
   [['--init-lora-weights', 'orthogonal', '--use-dora'], 'untied', { init_lora_weights: 'orthogonal', use_dora: true }],
+  [['--use-dora', '--quantization', 'nf4', '--double-quantization', '--checkpointing'], 'untied', { use_dora: true }],
   [['--init-lora-weights', 'pissa_niter_4', '--quantization', 'nf4'], 'untied', { init_lora_weights: true, r: 4 }],
 ])('%j: trains, evaluates and merges', async (flags, name, config) => {
   using folder = scratch();
@@ -27,7 +28,7 @@ test.each<[string[], string, object]>([
   const trained = await runCli(['train', '--model', model, '--data', data, '--output', adapter, '--steps', '2', '--batch-size', '4', '--learning-rate', '0.01', '--r', '2', '--alpha', '4', '--target-modules', 'q_proj,v_proj', '--eval-data', heldOut, '--device', 'cpu', '--json', ...flags]);
   expect([trained.code, trained.stderr]).toEqual([0, expect.anything()]);
   expect(readJson<object>(join(adapter, 'adapter_config.json'))).toMatchObject(config);
-  const codes = flags.includes('--quantization') ? ['--quantization', 'nf4'] : [];
+  const codes = flags.filter((flag) => ['--quantization', 'nf4', '--double-quantization'].includes(flag));
   const after = trained.json<{ eval_loss?: number }>().at(-1)?.eval_loss ?? NaN;
   const adapted = await loss(['--model', model, '--adapter', adapter, ...codes]);
   expect(Math.abs(adapted / after - 1)).toBeLessThan(1e-4);
