@@ -2,9 +2,9 @@ import { createCpuBackend } from '@lowrank/cpu';
 import { quantizedSuite } from './quantizedSuite.js';
 
 quantizedSuite('the CPU', () => createCpuBackend(), [
-  ['stories260K', 'nf4'],
-  ['stories260K', 'nf4Double'],
-  ['stories260K', 'fp4'],
-  ['stories3M', 'nf4'],
-  ['stories3M', 'nf4Double'],
+  ['stories260K', 'nf4', 30],
+  ['stories260K', 'nf4Double', 30],
+  ['stories260K', 'fp4', 30],
+  ['stories3M', 'nf4', 30],
+  ['stories3M', 'nf4Double', 30],
 ]);
