@@ -2,6 +2,19 @@ import { LowrankError } from '@lowrank/errors';
 import type { ByteSource, SafetensorsFile } from '@lowrank/safetensors';
 import { blobSource, fileSource, openSafetensors, openSharded } from '@lowrank/safetensors';
 
+/** Files of a Hugging Face folder that go with the weights, as far as they are there; config.json is a file of its own kind. */
+export const companionFiles: readonly string[] = [
+  'tokenizer.json',
+  'tokenizer_config.json',
+  'special_tokens_map.json',
+  'added_tokens.json',
+  'tokenizer.model',
+  'vocab.json',
+  'merges.txt',
+  'chat_template.jinja',
+  'generation_config.json',
+];
+
 /** The files of a model or an adapter, wherever they are: a folder, files that a person picked, a hub. */
 export interface ModelFiles {
   /** For errors. */

@@ -1,6 +1,7 @@
 import { LowrankError, isLowrankError } from '@lowrank/errors';
 import type { ModelCache } from './cache.js';
 import type { ModelFiles } from './files.js';
+import { companionFiles } from './files.js';
 import type { HubAccess, HubId, Listing } from './hub.js';
 import { hubRefusal, hubSend, listCached, listHub } from './hub.js';
 import { checksumOfKey } from './hubDigest.js';
@@ -11,20 +12,7 @@ import { TransferMeter } from './progress.js';
 import type { TransferProgress } from './progress.js';
 
 /** What a folder of a model or an adapter may hold beside its weights. */
-const companions = [
-  'config.json',
-  'generation_config.json',
-  'tokenizer.json',
-  'tokenizer_config.json',
-  'special_tokens_map.json',
-  'added_tokens.json',
-  'tokenizer.model',
-  'vocab.json',
-  'merges.txt',
-  'chat_template.jinja',
-  'chat_template.json',
-  'adapter_config.json',
-];
+const companions: readonly string[] = ['config.json', ...companionFiles, 'chat_template.json', 'adapter_config.json'];
 
 /** Weights: the index of shards is asked for before the single file, which then is not. */
 const weights = { model: { index: 'model.safetensors.index.json', single: 'model.safetensors' }, adapter: { index: undefined, single: 'adapter_model.safetensors' } };

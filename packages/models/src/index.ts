@@ -4,7 +4,7 @@ export { originCache } from './cacheOrigin.js';
 export { CausalModel } from './causalModel.js';
 export type { LossBatch, ModelShape } from './causalModel.js';
 export { ConfigReader } from './config.js';
-export { filesBy, filesFrom, openFolder, openWeights, readJson, requireFile } from './files.js';
+export { companionFiles, filesBy, filesFrom, openFolder, openWeights, readJson, requireFile } from './files.js';
 export type { ModelFiles } from './files.js';
 export { openDirectory } from './filesDirectory.js';
 export { findModel } from './filesFind.js';

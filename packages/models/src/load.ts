@@ -1,7 +1,7 @@
 import { LowrankError } from '@lowrank/errors';
 import type { LinearLike } from '@lowrank/nn';
 import type { QuantizationSettings } from '@lowrank/quant';
-import { checkSettings, findQuantized, isSkipped, parseQuantizationConfig, QuantizedLinear } from '@lowrank/quant';
+import { checkSettings, findQuantized, parseQuantizationConfig, QuantizedLinear } from '@lowrank/quant';
 import type { SafetensorsFile } from '@lowrank/safetensors';
 import type { Backend } from '@lowrank/tensor';
 import { sourceOf, tensor } from '@lowrank/tensor';
@@ -10,7 +10,7 @@ import { ConfigReader } from './config.js';
 import type { ModelFiles } from './files.js';
 import { openWeights, readJson } from './files.js';
 import type { Placement } from './placement.js';
-import { layerOf, placeCodes, placeDense, placeStored } from './placement.js';
+import { placeCodes, placeDense, placeStored, quantizes } from './placement.js';
 import { architectureOf } from './registry.js';
 import type { WeightRequest } from './weights.js';
 import { weightSource } from './weights.js';
@@ -54,7 +54,7 @@ export async function loadModel(files: ModelFiles, options: LoadOptions = {}): P
       linear(request, bias): LinearLike | undefined {
         const found = stored.get(request.name);
         if (found !== undefined) return new QuantizedLinear(keep(placeStored(request, found)).matrix, bias());
-        if (settings === undefined || isSkipped(layerOf(request), settings.skipModules ?? [])) return undefined;
+        if (settings === undefined || !quantizes(settings, request)) return undefined;
         return new QuantizedLinear(keep(placeCodes(request, settings)).matrix, bias());
       },
     }),

@@ -1,9 +1,10 @@
 import type { QuantizationSettings } from '@lowrank/quant';
-import { checkSettings, emptyMatrix, encodingFor, isSkipped, QuantizedLinear } from '@lowrank/quant';
+import { checkSettings, QuantizedLinear } from '@lowrank/quant';
 import type { DType } from '@lowrank/tensor';
 import { persistent, sizeOf } from '@lowrank/tensor';
 import type { CausalModel } from './causalModel.js';
 import { ConfigReader } from './config.js';
+import { placeCodes, quantizes } from './placement.js';
 import { architectureOf } from './registry.js';
 import type { WeightRequest } from './weights.js';
 import { weightSource } from './weights.js';
@@ -31,10 +32,7 @@ export function outlineModel(config: Readonly<Record<string, unknown>>, { dtype 
     reader,
     weightSource({
       tensor: (request) => persistent(request.shape, { dtype: dtypeOf(request), name: request.name }),
-      linear({ name: weight, shape: [rows = 0, columns = 0] }, bias) {
-        if (quantization === undefined || isSkipped(weight.slice(0, weight.lastIndexOf('.')), quantization.skipModules ?? [])) return undefined;
-        return new QuantizedLinear(emptyMatrix(encodingFor(quantization, [rows, columns]), weight), bias());
-      },
+      linear: (request, bias) => (quantization === undefined || !quantizes(quantization, request) ? undefined : new QuantizedLinear(placeCodes(request, quantization).matrix, bias())),
     }),
   );
 }

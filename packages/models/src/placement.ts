@@ -1,5 +1,5 @@
 import type { FloatDtype, Floats, QuantizationSettings, QuantizedTensor, StoredQuantized } from '@lowrank/quant';
-import { emptyMatrix, encodingFor, operandOf, Quantizer, readQuantized, storedEncoding } from '@lowrank/quant';
+import { emptyMatrix, encodingFor, isSkipped, operandOf, Quantizer, readQuantized, storedEncoding } from '@lowrank/quant';
 import type { SafetensorsFile, TensorInfo } from '@lowrank/safetensors';
 import type { DType, EncodedMatrix, HostArray, Tensor } from '@lowrank/tensor';
 import { bytesPerElement, sizeOf, Source, sourceOf, Tensor as TensorClass, toFloat32 } from '@lowrank/tensor';
@@ -19,9 +19,9 @@ export interface Placement {
   fill(weights: SafetensorsFile, info: TensorInfo): Promise<void>;
 }
 
-/** The path of the layer that a matrix belongs to. */
-export function layerOf({ name }: WeightRequest): string {
-  return name.slice(0, name.lastIndexOf('.'));
+/** Whether these settings quantize the linear layer that a matrix belongs to. */
+export function quantizes({ skipModules = [] }: QuantizationSettings, { name }: WeightRequest): boolean {
+  return !isSkipped(name.slice(0, name.lastIndexOf('.')), skipModules);
 }
 
 /** An empty tensor for a weight; its data follows once all names and shapes are known to fit. */

@@ -1,21 +1,8 @@
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { findModel } from '@lowrank/models';
+import { companionFiles, findModel } from '@lowrank/models';
 import type { TransferProgress } from '@lowrank/models';
 import { writeFileAtomic } from '@lowrank/safetensors';
-
-/** Files of a Hugging Face folder that go with the weights, as far as they are there. */
-const companions = [
-  'tokenizer.json',
-  'tokenizer_config.json',
-  'special_tokens_map.json',
-  'added_tokens.json',
-  'tokenizer.model',
-  'vocab.json',
-  'merges.txt',
-  'chat_template.jinja',
-  'generation_config.json',
-];
 
 /** How far a download or the reading of weights is. */
 export interface TransferEvent extends TransferProgress {
@@ -52,7 +39,7 @@ export async function withFolders<Options extends Places>(options: Options, { on
 }
 
 /** Copies tokenizer and generation files from one model folder to another, bytes untouched, each whole or not at all. Returns their names. */
-export async function copyCompanions(from: string, to: string, names: readonly string[] = companions): Promise<string[]> {
+export async function copyCompanions(from: string, to: string, names: readonly string[] = companionFiles): Promise<string[]> {
   const copied: string[] = [];
   for (const name of names) {
     const bytes = await readFile(join(from, name)).catch((error: unknown) => {
