@@ -24,3 +24,4 @@ export { loadTokenizer } from './tokenizer.js';
 export type { TextSpan } from './tokenizerSpans.js';
 export type { TextStream } from './tokenizerStream.js';
 export { textStream } from './tokenizerStream.js';
+export { withVirtualTokens } from './virtualTokens.js';

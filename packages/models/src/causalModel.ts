@@ -11,6 +11,7 @@ export interface ModelShape {
   readonly vocabularySize: number;
   readonly hiddenSize: number;
   readonly layers: number;
+  readonly heads: number;
   readonly keyHeads: number;
   readonly headSize: number;
   readonly maxPositions: number;
@@ -36,6 +37,13 @@ export abstract class CausalModel extends Module {
   abstract readonly shape: ModelShape;
   /** The path of the output embedding, which 'all-linear' leaves out. */
   readonly outputPath: string = 'lm_head';
+  /** Factor on what is looked up in the embedding (Gemma's √width). */
+  readonly embeddingScale: number = 1;
+  /**
+   * Positions at the beginning of every document that are no tokens: what prompt and prefix tuning put there. Their ids follow the vocabulary. Whoever lays out rows puts them before each; a
+   * generator does so by itself.
+   */
+  virtualTokens = 0;
 
   /** Bound of the logits, toward which tanh bends them (Gemma 2); 0 for none. */
   protected readonly logitSoftcap: number = 0;

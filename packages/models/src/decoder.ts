@@ -78,7 +78,9 @@ export class Decoder {
       ids.set(prompt.slice(start), row * length);
       // Padding repeats the last position that the model has.
       for (let at = 0; at < length; at++) positions[row * length + at] = Math.min(start + at, this.capacity - 1);
-      for (const id of prompt) seen[row * this.model.shape.vocabularySize + id] = 1;
+      const { vocabularySize } = this.model.shape;
+      // Virtual tokens are none of the vocabulary's.
+      for (const id of prompt) if (id < vocabularySize) seen[row * vocabularySize + id] = 1;
     });
     const last = Int32Array.from(prompts, (prompt, row) => row * length + prompt.length - 1 - (starts[row] ?? 0));
     await this.prepare(length, more);

@@ -90,8 +90,9 @@ class CachedGenerator implements Generator {
     const texts = new TextEnds(prompts, options);
     if (prompts.length === 0 || maxNewTokens === 0) return texts.end('length');
     this.sampler.begin(sampling);
-    const decoder = await this.decoderFor(prompts.length, Math.max(...prompts.map(({ length }) => length)) + maxNewTokens);
-    let drawing = await decoder.begin(prompts, { keep, more: maxNewTokens > 1 });
+    const whole = withVirtualTokens(this.model, prompts);
+    const decoder = await this.decoderFor(prompts.length, Math.max(...whole.map(({ length }) => length)) + maxNewTokens);
+    let drawing = await decoder.begin(whole, { keep, more: maxNewTokens > 1 });
     try {
       for (let count = 1; ; count++) {
         // The next step is on its way before the host looks at this one's tokens. Where they end all texts, it was in vain, and does no harm.
@@ -128,12 +129,20 @@ class CachedGenerator implements Generator {
   }
 }
 
-function checkPrompts({ shape }: CausalModel, prompts: readonly Prompt[], maxNewTokens: number): void {
+/** The ids of virtual tokens, which follow the vocabulary, before each prompt. */
+function withVirtualTokens({ shape, virtualTokens }: CausalModel, prompts: readonly Prompt[]): readonly Prompt[] {
+  if (virtualTokens === 0) return prompts;
+  const ids = Array.from({ length: virtualTokens }, (_, at) => shape.vocabularySize + at);
+  return prompts.map((prompt) => [...ids, ...prompt]);
+}
+
+function checkPrompts({ shape, virtualTokens }: CausalModel, prompts: readonly Prompt[], maxNewTokens: number): void {
   prompts.forEach((prompt, at) => {
     if (prompt.length === 0) throw new LowrankError({ code: 'models.prompt', what: `prompt ${at}`, expected: 'at least one token', got: 'none', remedy: 'Begin with the BOS token.' });
     const strange = prompt.find((id) => !Number.isInteger(id) || id < 0 || id >= shape.vocabularySize);
     if (strange !== undefined) throw new LowrankError({ code: 'models.prompt', what: `prompt ${at}`, expected: `token ids below ${shape.vocabularySize}, the model's vocabulary`, got: String(strange), remedy: 'Use the tokenizer that belongs to the model.' });
-    if (prompt.length + maxNewTokens <= shape.maxPositions) return;
-    throw new LowrankError({ code: 'models.tooLong', what: `prompt ${at} with ${maxNewTokens} new tokens`, expected: `at most ${shape.maxPositions} positions`, got: String(prompt.length + maxNewTokens), remedy: 'Shorten the prompt, or ask for fewer tokens.' });
+    const room = shape.maxPositions - virtualTokens;
+    if (prompt.length + maxNewTokens <= room) return;
+    throw new LowrankError({ code: 'models.tooLong', what: `prompt ${at} with ${maxNewTokens} new tokens`, expected: `at most ${room} positions${virtualTokens === 0 ? '' : `, beside ${virtualTokens} virtual tokens`}`, got: String(prompt.length + maxNewTokens), remedy: 'Shorten the prompt, or ask for fewer tokens.' });
   });
 }

@@ -14,7 +14,6 @@ import type { WeightSource } from './weights.js';
 /** GPT-2 (Radford et al. 2019), as GPT2LMHeadModel names things: learned positions, norms before each block, layers stored [in, out]. */
 export interface Gpt2Config extends ModelShape {
   readonly intermediateSize: number;
-  readonly heads: number;
   readonly normEpsilon: number;
   readonly tied: boolean;
   readonly activation: (x: Tensor) => Tensor;

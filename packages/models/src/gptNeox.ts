@@ -15,7 +15,6 @@ import type { WeightSource } from './weights.js';
 /** GPT-NeoX and Pythia (Black et al. 2022; Biderman et al. 2023), as GPTNeoXForCausalLM names things: rotary positions on a part of each head, attention and MLP side by side. */
 export interface GptNeoxConfig extends ModelShape {
   readonly intermediateSize: number;
-  readonly heads: number;
   readonly normEpsilon: number;
   readonly tied: boolean;
   readonly activation: (x: Tensor) => Tensor;

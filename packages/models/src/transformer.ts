@@ -27,7 +27,7 @@ export interface TransformerParts {
 class TransformerBody extends Module {
   readonly embedTokens: Embedding;
   readonly layers: ModuleList<DecoderLayer>;
-  private readonly scale: number;
+  readonly scale: number;
 
   constructor({ config, layer, normOffset = 0, embeddingScale }: TransformerParts, weights: WeightSource) {
     super();
@@ -48,6 +48,7 @@ class TransformerBody extends Module {
 /** A decoder-only transformer under the names that Hugging Face's families share: `model.embed_tokens`, `model.layers.{i}`, `model.norm`, and `lm_head` unless it is tied. */
 export class Transformer extends CausalModel {
   override readonly shape: TransformerConfig;
+  override readonly embeddingScale: number;
   protected override readonly logitSoftcap: number;
   private readonly body: TransformerBody;
   private readonly head: Linear | undefined;
@@ -62,6 +63,7 @@ export class Transformer extends CausalModel {
     this.rotary = rotary;
     this.path = path;
     this.body = new TransformerBody(parts, weights.under(path));
+    this.embeddingScale = this.body.scale;
     const [first = path, ...below] = path.split('.');
     this.child(first, below.reduceRight<Module>((inner, name) => new Container(name, inner), this.body));
     this.head = config.tied ? undefined : this.child('lm_head', new Linear(weights.matrix('lm_head.weight', [config.vocabularySize, config.hiddenSize])));

@@ -4,7 +4,6 @@ import type { ConfigReader } from './config.js';
 /** What the decoders of most families have, under the config keys that they share. */
 export interface TransformerConfig extends ModelShape {
   readonly intermediateSize: number;
-  readonly heads: number;
   readonly normEpsilon: number;
   readonly tied: boolean;
 }

@@ -1,4 +1,4 @@
-import { compile, concat, evaluateReference, persistent, ReferenceBackend, Rng, tensor } from '@lowrank/tensor';
+import { attention as opAttention, compile, concat, evaluateReference, linear, persistent, ReferenceBackend, reshape, Rng, slice, tensor } from '@lowrank/tensor';
 import type { Tensor } from '@lowrank/tensor';
 import { expect, test } from 'vitest';
 import type { AttentionOptions } from './attention.js';
@@ -69,26 +69,47 @@ test('with a cache, token by token, the outputs are those of the whole row', asy
   await step.dispose();
 });
 
-test('a prefix is seen by every query; a zero value draws the output toward zero', async () => {
+/** Keys and values of two positions. */
+function makePrefix(): { keys: Tensor; values: Tensor } {
+  return { keys: random(21, [2, 1, 4]), values: random(22, [2, 1, 4]) };
+}
+
+/** The attention of `makeAttention` with such a prefix, over two documents of which each begins with two positions that are none of its tokens. */
+test('a prefix stands in for the first positions of each document: what is there does not matter, and documents side by side see what they see alone', async () => {
   const attention = makeAttention();
-  const x = random(9, [1, 3, sizes.width]);
-  const positions = places([0, 1, 2]);
-  const [plain = []] = await evaluateReference([attention.forward(x, { positions })]);
-  attention.prefix = () => ({ keys: tensor(new Float32Array(2 * 4), [1, 2, 1, 4]), values: tensor(new Float32Array(2 * 4), [1, 2, 1, 4]) });
-  const [prefixed = []] = await evaluateReference([attention.forward(x, { positions })]);
-  expect(prefixed.length).toBe(plain.length);
-  expect(prefixed).not.toEqual(plain);
+  const alone = await evaluateReference([attention.forward(random(9, [1, 4, sizes.width]), { positions: places([0, 1, 2, 3]) })]);
+  attention.prefix = makePrefix;
+  const x = random(9, [1, 4, sizes.width]);
+  const positions = places([0, 1, 2, 3]);
+  const [one = new Float64Array()] = await evaluateReference([attention.forward(x, { positions })]);
+  expect(one.subarray(2 * sizes.width)).not.toEqual(alone[0]?.subarray(2 * sizes.width));
+  const other = concat([random(10, [1, 2, sizes.width]), slice(x, 1, 2, 4)], 1);
+  const [changed = new Float64Array()] = await evaluateReference([attention.forward(other, { positions })]);
+  expect(changed.subarray(2 * sizes.width)).toEqual(one.subarray(2 * sizes.width));
+  const segments = tensor(Int32Array.of(0, 4, 0, 4, 0, 4, 0, 4, 4, 8, 4, 8, 4, 8, 4, 8), [1, 8, 2]);
+  const [both = new Float64Array()] = await evaluateReference([attention.forward(concat([other, x], 1), { positions: places([0, 1, 2, 3, 0, 1, 2, 3]), segments })]);
+  expect(both.subarray(6 * sizes.width)).toEqual(one.subarray(2 * sizes.width));
 });
 
-test('a prefix goes with neither documents nor a cache', () => {
+test('a prefix is what plain attention over its keys and values is', async () => {
+  const { keys, values } = makePrefix();
+  const rotary = new RotaryTable({ size: sizes.headSize, theta: 100, maxPositions: 16 });
+  const x = random(9, [1, 4, sizes.width]);
+  const split = (t: Tensor, heads: number): Tensor => reshape(t, [1, 4, heads, sizes.headSize]);
+  const turned = (t: Tensor): Tensor => rotary.apply(t, inOrder, { length: 4 });
+  const query = turned(split(linear(x, q), sizes.heads));
+  const behind = (prefix: Tensor, own: Tensor): Tensor => concat([reshape(prefix, [1, 2, sizes.keyHeads, sizes.headSize]), slice(own, 1, 2, 4)], 1);
+  const mixed = opAttention(slice(query, 1, 2, 4), behind(keys, turned(split(linear(x, k), sizes.keyHeads))), behind(values, split(linear(x, v), sizes.keyHeads)));
+  const attention = new Attention({ q: new Linear(q), k: new Linear(k), v: new Linear(v), o: new Linear(o) }, { ...sizes, rotary });
+  attention.prefix = makePrefix;
+  const [got = new Float64Array(), want = new Float64Array()] = await evaluateReference([attention.forward(x, { positions: inOrder }), linear(reshape(mixed, [1, 2, sizes.heads * sizes.headSize]), o)]);
+  got.subarray(2 * sizes.width).forEach((value, at) => expect(Math.abs(value - (want[at] ?? NaN))).toBeLessThan(1e-6));
+});
+
+test('a prefix of other sizes is refused', () => {
   const attention = makeAttention();
-  attention.prefix = () => ({ keys: persistent([1, 2, 1, 4]), values: persistent([1, 2, 1, 4]) });
-  const x = random(9, [1, 2, sizes.width]);
-  const positions = places([0, 1]);
-  const segments = tensor(Int32Array.of(0, 2, 0, 2), [1, 2, 2]);
-  expect(() => attention.forward(x, { positions, segments })).toThrow(/prefix.*documents/);
-  const cache = { keys: persistent([1, 4, 1, 4]), values: persistent([1, 4, 1, 4]) };
-  expect(() => attention.forward(x, { positions, lengths: tensor(Int32Array.of(0)) }, cache)).toThrow(/prefix.*cache/);
+  attention.prefix = () => ({ keys: persistent([2, 2, 4]), values: persistent([2, 2, 4]) });
+  expect(() => attention.forward(random(9, [1, 4, sizes.width]), { positions: inOrder })).toThrow(/prefix.*\[P, 1, 4\]/);
 });
 
 const inOrder = places([0, 1, 2, 3]);
@@ -128,10 +149,13 @@ test('without rotary positions, where a token stands does not matter but for wha
   expect(a).toEqual(b);
 });
 
-test('a prefix goes with a window that holds it and the row, and with no smaller one', () => {
-  const attention = new Attention({ q: new Linear(q), k: new Linear(k), v: new Linear(v), o: new Linear(o) }, { ...sizes, window: 3 });
-  attention.prefix = () => ({ keys: persistent([1, 2, 1, 4]), values: persistent([1, 2, 1, 4]) });
-  const forward = (length: number): Tensor => attention.forward(random(9, [1, length, sizes.width]), { positions: places(Array.from({ length }, (_, at) => at)) });
-  expect(forward(1).shape).toEqual([1, 1, sizes.width]);
-  expect(() => forward(2)).toThrow(/prefix.*window of 3.*got 4 positions/);
+test('a prefix is left behind by a window as any other positions are', async () => {
+  const run = async (window: number, prefixed: boolean): Promise<Float64Array> => {
+    const attention = new Attention({ q: new Linear(q), k: new Linear(k), v: new Linear(v), o: new Linear(o) }, { ...sizes, window });
+    if (prefixed) attention.prefix = makePrefix;
+    return (await evaluateReference([attention.forward(random(9, [1, 4, sizes.width]), { positions: inOrder })]))[0] ?? new Float64Array();
+  };
+  const last = (values: Float64Array): Float64Array => values.subarray(3 * sizes.width);
+  expect(last(await run(2, true))).toEqual(last(await run(2, false)));
+  expect(last(await run(3, true))).not.toEqual(last(await run(3, false)));
 });

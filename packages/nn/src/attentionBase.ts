@@ -1,6 +1,5 @@
-import { LowrankError } from '@lowrank/errors';
 import type { Tensor } from '@lowrank/tensor';
-import { assign, attention, concat, writeAt } from '@lowrank/tensor';
+import { assign, attention, cast, embedding, less, minimum, reshape, select, shapeError, showShape, writeAt } from '@lowrank/tensor';
 import { Module } from './module.js';
 
 /** The keys and values of one layer, kept between calls: [B, capacity, Hkv, D] each, persistent tensors. */
@@ -19,7 +18,10 @@ export interface AttentionContext {
   readonly lengths?: Tensor | undefined;
 }
 
-/** Keys and values that every query sees besides its own document's: prefix tuning. [B, P, Hkv, D] each. */
+/**
+ * Keys and values [P, Hkv, D] that stand in the place of those of each document's first P positions, as they are: neither normed nor rotated (prefix tuning). What the document says begins at
+ * position P; packed and padded rows, caches and windows need to know nothing of it.
+ */
 export type KeyValueProvider = () => { readonly keys: Tensor; readonly values: Tensor };
 
 /** Queries [B, T, H, D], keys and values [B, T, Hkv, D]. */
@@ -38,29 +40,29 @@ export interface ScoreOptions {
 
 /** Causal attention, wherever its queries, keys and values come from: documents within a row, the cache, prefixes. A form of attention is a subclass with its projections. */
 export abstract class AttentionBase extends Module {
-  /** Set by prefix tuning. Such keys come before all others and carry no position. */
+  /** Set by prefix tuning. */
   prefix: KeyValueProvider | undefined;
 
   /** [B, T, H, D]; with a cache, keys and values are written behind `lengths` and attention reads all of it. */
-  protected attend({ q, k, v }: QueryKeyValue, { segments, lengths }: AttentionContext, { cache, ...scores }: ScoreOptions & { readonly cache: LayerCache | undefined }): Tensor {
-    if (this.prefix !== undefined && (segments !== undefined || cache !== undefined)) {
-      throw new LowrankError({ code: 'nn.prefix', what: 'attention with a key/value prefix', expected: 'rows of one document each, without a cache', got: cache === undefined ? 'segments (documents within a row)' : 'a cache', remedy: 'Give each document a row of its own, and leave segments and cache out.' });
-    }
-    if (cache !== undefined && lengths !== undefined) {
-      const keys = writeAt(cache.keys, k, lengths);
-      const values = writeAt(cache.values, v, lengths);
-      assign(cache.keys, keys);
-      assign(cache.values, values);
-      return attention(q, keys, values, { lengths, ...scores });
-    }
-    if (this.prefix === undefined) return attention(q, k, v, { segments, ...scores });
-    const prefix = this.prefix();
-    const [keys, values] = [concat([prefix.keys, k], 1), concat([prefix.values, v], 1)];
-    const { window = 0 } = scores;
-    if (window > 0 && window < (keys.shape[1] ?? 0)) {
-      throw new LowrankError({ code: 'nn.prefix', what: 'attention with a key/value prefix', expected: `rows that fit the sliding window of ${window} positions together with the prefix`, got: `${keys.shape[1]} positions`, remedy: 'Shorten the rows, or use another adapter method for this model.' });
-    }
-    // Aligned at the end, so that every query sees the whole prefix before its own row.
-    return attention(q, keys, values, scores);
+  protected attend({ q, k, v }: QueryKeyValue, { positions, segments, lengths }: AttentionContext, { cache, ...scores }: ScoreOptions & { readonly cache: LayerCache | undefined }): Tensor {
+    const prefix = this.prefix?.();
+    const [ownKeys, ownValues] = prefix === undefined ? [k, v] : [standIn(prefix.keys, k, positions), standIn(prefix.values, v, positions)];
+    if (cache === undefined || lengths === undefined) return attention(q, ownKeys, ownValues, { segments, ...scores });
+    const keys = writeAt(cache.keys, ownKeys, lengths);
+    const values = writeAt(cache.values, ownValues, lengths);
+    assign(cache.keys, keys);
+    assign(cache.values, values);
+    return attention(q, keys, values, { lengths, ...scores });
   }
+}
+
+/** own [B, T, Hkv, D] with the rows of `table` [P, Hkv, D] at positions below P. */
+function standIn(table: Tensor, own: Tensor, positions: Tensor): Tensor {
+  const [batch = 0, length = 0, heads = 0, size = 0] = own.shape;
+  const [count = 0] = table.shape;
+  if (count === 0 || table.shape.slice(1).join() !== `${heads},${size}`) throw shapeError('the prefix of attention', `keys and values [P, ${heads}, ${size}]`, showShape(table.shape));
+  // Positions are exact in f32.
+  const places = cast(positions, 'f32');
+  const rows = embedding(reshape(table, [count, heads * size]), cast(minimum(places, count - 1), 'i32'));
+  return select(less(reshape(places, [batch, length, 1, 1]), count), reshape(rows, own.shape), own);
 }

@@ -1,4 +1,4 @@
-import { readChatTemplate, readDataset, readTokenizer } from '@lowrank/data';
+import { readChatTemplate, readDataset, readTokenizer, withVirtualTokens } from '@lowrank/data';
 import type { Execution } from '@lowrank/trainer';
 import { evaluate } from '@lowrank/trainer';
 import { backendOnce } from '../device.js';
@@ -44,6 +44,7 @@ export async function evaluateFolder(given: EvaluateFolderOptions): Promise<Eval
   const maxLength = Math.min(options.maxLength ?? contextLength, contextLength);
   const dataset = await readDataset(options.data, tokenizer, { vocabularySize, maxLength, chatTemplate: () => readChatTemplate(options.model, { file: options.template }) });
   for (const text of datasetWarnings(dataset, maxLength)) options.onWarning?.(text);
-  const { loss, tokens, rows } = await evaluate({ backend: await backend(), loss: model.loss, batches: evaluationWindows(dataset.rows), execution: options.execution });
+  const read = withVirtualTokens(dataset.rows, { vocabularySize, virtualTokens: model.module.virtualTokens });
+  const { loss, tokens, rows } = await evaluate({ backend: await backend(), loss: model.loss, batches: evaluationWindows(read), execution: options.execution });
   return { loss, perplexity: Math.exp(loss), tokens, rows };
 }

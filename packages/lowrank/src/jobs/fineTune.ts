@@ -1,15 +1,19 @@
 import type { EncodedRow, TextTokenizer } from '@lowrank/data';
-import { readChatTemplate, readDataset, readTokenizer } from '@lowrank/data';
-import { LowrankError } from '@lowrank/errors';
+import { readChatTemplate, readDataset, readTokenizer, withVirtualTokens } from '@lowrank/data';
+import { methodNames } from '@lowrank/methods';
+import type { MethodName } from '@lowrank/methods';
 import type { RandomState } from '@lowrank/tensor';
 import { scalar } from '@lowrank/tensor';
 import type { Execution, OptimizerName, ScheduleName, TrainEvent, TrainSession } from '@lowrank/trainer';
 import { train } from '@lowrank/trainer';
+import { stat } from 'node:fs/promises';
+import { join } from 'node:path';
 import { backendOnce } from '../device.js';
 import type { BackendOrOpener } from '../device.js';
 import { openMetricsFile, metricsOf } from '../metricsFile.js';
 import { openOutputFolder } from '../outputFolder.js';
 import { evaluationWindows, largestWindow, trainingWindows } from '../windows.js';
+import { checkFlags } from './fineTuneFlags.js';
 import type { TransferEvents } from './folders.js';
 import { withFolders } from './folders.js';
 import type { OpenModel } from './openModel.js';
@@ -18,12 +22,13 @@ import type { QuantizationFlags } from './quantization.js';
 import { quantizationOf } from './quantization.js';
 import { trainAdapter, trainWeights } from './trainable.js';
 import type { Trainable } from './trainable.js';
-import { variantFlags } from './variantFlags.js';
+import type { MethodFlags } from './trainMethod.js';
+import { trainMethod } from './trainMethod.js';
 import type { VariantFlags } from './variantFlags.js';
 
-export const methods = ['lora', 'full'] as const;
+export const methods = ['lora', 'full', ...methodNames] as const;
 
-export interface FineTuneOptions extends Pick<TransferEvents, 'onTransfer'>, QuantizationFlags, VariantFlags {
+export interface FineTuneOptions extends Pick<TransferEvents, 'onTransfer'>, QuantizationFlags, VariantFlags, MethodFlags {
   readonly backend: BackendOrOpener;
   /** Hugging Face folder, hub id (owner/name or owner/name@revision) or URL. */
   readonly model: string;
@@ -34,7 +39,7 @@ export interface FineTuneOptions extends Pick<TransferEvents, 'onTransfer'>, Qua
   /** Folder for what is learned, and metrics.jsonl. */
   readonly output: string;
   readonly evalData?: string;
-  /** Adapters (the default) or every weight. */
+  /** LoRA (the default), every weight (`full`), or one of the other methods: `bitfit`, `prompt`, `prefix`, `adapter`. */
   readonly method?: (typeof methods)[number];
   /** Default: once through the data. */
   readonly steps?: number;
@@ -82,9 +87,13 @@ export interface FineTuneResult {
   readonly eval_loss: number | null;
   readonly tokens: number;
   readonly seconds: number;
-  /** The PEFT folder; null with the method `full`. */
+  /** Numbers that were trained. */
+  readonly trained_parameters: number;
+  /** Of the file of weights that was saved. */
+  readonly file_bytes: number;
+  /** The adapter's folder; null with the method `full`. */
   readonly adapter: string | null;
-  /** The Hugging Face folder; null with the method `lora`. */
+  /** The Hugging Face folder; null with all methods but `full`. */
   readonly model: string | null;
   readonly interrupted: boolean;
 }
@@ -118,11 +127,13 @@ async function withRows(options: FineTuneOptions & { readonly baseModel: string 
   const open = backendOnce(options.backend);
   // Weights that are to be trained are laid out anew by the trainer, from the host.
   const model = await openModel(options.model, { ...options, backend: method === 'full' ? undefined : open });
+  // What takes positions for itself is in place before rows are cut to what is left.
+  const other = isOther(method) ? await trainMethod(model, method, { ...options, seed }, tokenizer) : undefined;
   const rows = await readRows(options, options.data, { tokenizer, model });
   const evalRows = options.evalData === undefined ? undefined : await readRows(options, options.evalData, { tokenizer, model });
   const steps = options.steps ?? Math.ceil(rows.length / (batchSize * gradientAccumulation));
   const random: RandomState = { seed: scalar(seed >>> 0, { dtype: 'u32', name: 'seed' }), step: scalar(0, { dtype: 'u32', name: 'draw' }) };
-  const trainable = method === 'full' ? trainWeights(model) : await trainAdapter(model, { ...options, seed }, quantizationOf(options));
+  const trainable = other ?? (method === 'full' ? trainWeights(model) : await trainAdapter(model, { ...options, seed }, quantizationOf(options)));
   const windows = { ...options, batchSize, gradientAccumulation };
   const backend = await open();
   const metrics = await openMetricsFile(options.output);
@@ -158,7 +169,9 @@ async function withRows(options: FineTuneOptions & { readonly baseModel: string 
       eval_loss: result.evaluation?.loss ?? null,
       tokens: result.tokens,
       seconds: result.seconds,
-      adapter: method === 'lora' ? options.output : null,
+      trained_parameters: sizeOf(trainable),
+      file_bytes: (await stat(join(options.output, method === 'full' ? 'model.safetensors' : 'adapter_model.safetensors'))).size,
+      adapter: method === 'full' ? null : options.output,
       model: method === 'full' ? options.output : null,
       interrupted: result.interrupted,
     };
@@ -172,7 +185,7 @@ async function readRows(options: FineTuneOptions, path: string, { tokenizer, mod
   const maxLength = Math.min(options.maxLength ?? contextLength, contextLength);
   const dataset = await readDataset(path, tokenizer, { vocabularySize, maxLength, chatTemplate: () => readChatTemplate(options.model, { file: options.template }) });
   for (const text of datasetWarnings(dataset, maxLength)) await options.onEvent?.({ type: 'warning', text });
-  return dataset.rows;
+  return withVirtualTokens(dataset.rows, { vocabularySize, virtualTokens: model.module.virtualTokens });
 }
 
 /** What a reader of the data should know, as sentences. */
@@ -190,19 +203,11 @@ export function datasetWarnings(dataset: { name: string; droppedLines: readonly 
   ];
 }
 
-function checkFlags(options: FineTuneOptions): void {
-  if (options.method === 'full' && options.quantization !== undefined) {
-    throw new LowrankError({ code: 'cli.conflict', what: '--quantization with --method full', expected: 'one of the two', got: 'both', remedy: 'Codes are frozen: train adapters over them (--method lora), or every weight as it is.' });
-  }
-  const adapterFlags = { '--r': options.r, '--alpha': options.alpha, '--dropout': options.dropout, '--target-modules': options.targetModules, '--init-adapter': options.initAdapter, ...variantFlags(options) };
-  const begun = Object.entries(variantFlags(options)).find(([flag, value]) => value !== undefined && flag !== '--lora-plus-ratio');
-  if (begun !== undefined && options.initAdapter !== undefined) {
-    throw new LowrankError({ code: 'cli.conflict', what: `${begun[0]} with --init-adapter`, expected: 'one of the two', got: 'both', remedy: 'An adapter to go on from has begun already, and says itself what it is.' });
-  }
-  if (options.initLoraWeights === 'loftq' && options.quantization === undefined) {
-    throw new LowrankError({ code: 'cli.conflict', what: '--init-lora-weights loftq', expected: '--quantization nf4, fp4 or int8 beside it', got: 'no --quantization', remedy: 'LoftQ makes up for what quantization loses; without it there is nothing to make up for.' });
-  }
-  const given = Object.entries(adapterFlags).find(([, value]) => value !== undefined);
-  if (options.method !== 'full' || given === undefined) return;
-  throw new LowrankError({ code: 'cli.conflict', what: `${given[0]} with --method full`, expected: 'one of the two', got: 'both', remedy: 'Every weight is trained then, and there are no adapters; leave the flag out, or use --method lora.' });
+function isOther(method: (typeof methods)[number]): method is MethodName {
+  return method !== 'lora' && method !== 'full';
+}
+
+/** Numbers that are trained, each once. */
+function sizeOf({ parameters }: Trainable): number {
+  return [...new Set(parameters.map(({ parameter }) => parameter))].reduce((sum, { tensor }) => sum + tensor.size, 0);
 }

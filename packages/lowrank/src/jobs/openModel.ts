@@ -13,7 +13,7 @@ export interface OpenModel {
   readonly folder: string;
   readonly module: CausalModel;
   readonly vocabularySize: number;
-  /** Tokens that fit the model's positions. */
+  /** Tokens that fit the model's positions, beside virtual ones. */
   readonly contextLength: number;
   /** Without dropout. */
   readonly loss: LossFunction;
@@ -49,7 +49,9 @@ export function asOpenModel(folder: string, module: CausalModel): OpenModel {
     folder,
     module,
     vocabularySize,
-    contextLength: maxPositions,
+    get contextLength() {
+      return maxPositions - module.virtualTokens;
+    },
     loss: (batch) => module.loss(batch),
     trainingLoss: (random) => (batch) => withDropout(random, () => module.loss(batch)),
   };

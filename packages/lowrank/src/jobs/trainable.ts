@@ -1,6 +1,7 @@
 import { LowrankError } from '@lowrank/errors';
 import type { LoraAdapter, LoraConfig } from '@lowrank/lora';
 import { defaultTargets, loraConfig, readAdapter } from '@lowrank/lora';
+import { attachMethod, isMethodType, methodOf, readMethod } from '@lowrank/methods';
 import { openFolder, readJson, requireFile } from '@lowrank/models';
 import { attachAdapter, createAdapter, injectLoftq, matchTargets, withLoraPlus } from '@lowrank/patch';
 import type { NamedParameter } from '@lowrank/patch';
@@ -77,12 +78,30 @@ export async function openAdapterFolder(path: string): Promise<Parameters<typeof
 }
 
 export async function readAdapterFolder(path: string): Promise<LoraAdapter> {
-  return readAdapter(await openAdapterFolder(path));
+  const folder = await openAdapterFolder(path);
+  refuseMethod(folder);
+  return readAdapter(folder);
 }
 
-/** Puts an adapter folder around a model's layers. */
+/** Puts an adapter folder around a model's layers, LoRA's or another method's. */
 export async function loadAdapterInto({ module }: OpenModel, path: string): Promise<void> {
-  await attachAdapter(module, await readAdapterFolder(path), { outputPath: module.outputPath });
+  const folder = await openAdapterFolder(path);
+  if (isMethodFolder(folder)) await attachMethod(module, await readMethod(folder));
+  else await attachAdapter(module, await readAdapter(folder), { outputPath: module.outputPath });
+}
+
+type AdapterFolder = Awaited<ReturnType<typeof openAdapterFolder>>;
+
+/** Whether it holds what another method than LoRA has learned. */
+export function isMethodFolder({ config }: Pick<AdapterFolder, 'config'>): boolean {
+  return typeof config === 'object' && config !== null && isMethodType((config as { peft_type?: unknown }).peft_type);
+}
+
+/** Of what takes LoRA alone: merging, combining, converting, chats. @throws LowrankError `cli.method` */
+function refuseMethod(folder: AdapterFolder): void {
+  if (!isMethodFolder(folder)) return;
+  const { title } = methodOf(folder.config as Readonly<Record<string, unknown>>);
+  throw new LowrankError({ code: 'cli.method', what: `adapter folder ${folder.name}`, expected: 'LoRA, which this needs', got: title, remedy: 'Use it beside its base model: `lowrank eval`, `lowrank generate` and `lowrank train --init-adapter` take it as it is.' });
 }
 
 function asTargets(names: readonly string[]): readonly string[] | string {

@@ -1,0 +1,111 @@
+import type { Layer, LinearLike, Module } from '@lowrank/nn';
+import { Conv1d, isLinearLike, LayerNorm, Parameter } from '@lowrank/nn';
+import { matchTargets } from '@lowrank/patch';
+import type { Tensor } from '@lowrank/tensor';
+import { persistent } from '@lowrank/tensor';
+import { BiasShift } from './biasShift.js';
+import type { CommonSettings, MethodAdapter, MethodModel, Tuning, TuningMethod } from './method.js';
+import { newConfig, refuseSet, targetsIn } from './methodConfig.js';
+import type { Placed } from './tuning.js';
+import { mismatch, refuseTaken, storedTensor, tuningOf } from './tuning.js';
+
+export interface BitfitSettings extends CommonSettings {
+  /** Linear layers whose biases are trained, or 'all-linear'. Default: every bias that the model has, its norms' too; of a model without any, every linear layer gets one. */
+  readonly targetModules?: readonly string[] | string | undefined;
+}
+
+/** What has a bias to be trained, or to be given. */
+type Biased = LinearLike | LayerNorm;
+
+const prefix = 'base_model.model.';
+
+/**
+ * BitFit (Ben Zaken et al. 2021): only biases are trained, y = W·x + b₀ + b with b starting at zero. A model without biases (Llama) gets them: on every linear layer but the output projection.
+ *
+ * Files are those of PEFT's BEFT wherever BEFT can hold them, which is linear layers alone: `<path>.beft_bias` [1, out], added to what the layer gives. Where LayerNorms and GPT-2's Conv1D are among
+ * the layers `peft_type` is BITFIT instead, with `<path>.bias_shift`, which PEFT refuses.
+ */
+export const bitfit: TuningMethod<BitfitSettings> = {
+  name: 'bitfit',
+  title: 'BitFit',
+  peftTypes: ['BEFT', 'BITFIT'],
+  defaults: {},
+
+  inject(model, settings = {}) {
+    refuse(model);
+    const layers = settings.targetModules === undefined ? ownBiases(model) : named(model, settings.targetModules);
+    const inPeft = ![...layers.values()].some((layer) => layer instanceof LayerNorm || layer instanceof Conv1d);
+    const own = inPeft ? { init_weights: true, peft_type: 'BEFT' } : { peft_type: 'BITFIT' };
+    const config = newConfig({ ...own, target_modules: shortNames(model, [...layers.keys()]) }, settings);
+    return Promise.resolve(place(model, config, layers, (name, shape) => persistent(shape, { name })));
+  },
+
+  attach(model, adapter) {
+    const { config, tensors } = adapter;
+    targetsIn(config);
+    refuseSet(config, ['modules_to_save']);
+    refuse(model);
+    const end = suffixOf(config);
+    const modules = new Map(model.namedModules());
+    const layers = new Map<string, Biased>();
+    for (const key of tensors.keys()) {
+      const path = key.startsWith(prefix) && key.endsWith(end) ? key.slice(prefix.length, -end.length) : '';
+      const layer = modules.get(path);
+      if (layer === undefined || !isBiased(layer) || path === model.outputPath) throw mismatch(key, `${prefix}<path>${end} of the model's layers`, layer === undefined ? 'no such layer' : 'a layer that takes no bias');
+      layers.set(path, layer);
+    }
+    if (layers.size === 0) throw mismatch('the content', 'biases', 'no tensors');
+    return Promise.resolve(place(model, config, layers, (name, shape) => storedTensor(adapter, name, shape)));
+  },
+};
+
+/** Also what a file's keys end in: PEFT's for what PEFT loads. */
+function suffixOf(config: MethodAdapter['config']): string {
+  return config['peft_type'] === 'BEFT' ? '.beft_bias' : '.bias_shift';
+}
+
+function refuse(model: MethodModel): void {
+  refuseTaken(model, 'BitFit', (module) => module instanceof BiasShift);
+}
+
+function isBiased(module: Module): module is Biased {
+  return module instanceof LayerNorm || isLinearLike(module);
+}
+
+function hasBias(layer: Biased): boolean {
+  return 'bias' in layer && layer.bias instanceof Parameter;
+}
+
+function ownBiases(model: MethodModel): Map<string, Biased> {
+  const all = [...model.namedModules()].flatMap(([path, module]): [string, Biased][] => (isBiased(module) && path !== model.outputPath ? [[path, module]] : []));
+  const biased = all.filter(([, layer]) => hasBias(layer));
+  return new Map(biased.length > 0 ? biased : all);
+}
+
+function named(model: MethodModel, targetModules: readonly string[] | string): Map<string, Biased> {
+  const matched = matchTargets(model, { targetModules }, { outputPath: model.outputPath });
+  return new Map([...matched].flatMap(([path, layer]): [string, Biased][] => (isBiased(layer) ? [[path, layer]] : [])));
+}
+
+/** The last names of paths where they mean these layers alone, as people write them; else the paths. */
+export function shortNames(model: MethodModel, paths: readonly string[]): readonly string[] {
+  const names = [...new Set(paths.map((path) => path.slice(path.lastIndexOf('.') + 1)))].sort();
+  const meant = [...model.namedModules()].filter(([path]) => names.includes(path.slice(path.lastIndexOf('.') + 1)));
+  return meant.length === paths.length ? names : [...paths].sort();
+}
+
+function place(model: MethodModel, config: MethodAdapter['config'], layers: ReadonlyMap<string, Biased>, make: (name: string, shape: readonly number[]) => Tensor): Tuning {
+  const inPeft = config['peft_type'] === 'BEFT';
+  const made = [...layers].map(([path, layer]) => {
+    const size = outOf(layer);
+    const name = `${prefix}${path}${suffixOf(config)}`;
+    return { path, name, shift: new BiasShift(layer, make(name, inPeft ? [1, size] : [size]), 'inFeatures' in layer ? layer.inFeatures : size) };
+  });
+  const placed = made.map(({ path, shift }): Placed => ({ path, base: shift.base }));
+  for (const { path, shift } of made) model.setModule(path, shift);
+  return tuningOf({ model, config, placed, parameters: new Map(made.map(({ name, shift }) => [name, shift.shift])) });
+}
+
+function outOf(layer: Layer): number {
+  return layer instanceof LayerNorm ? layer.bias.tensor.size : isLinearLike(layer) ? layer.outFeatures : 0;
+}

@@ -1,0 +1,88 @@
+import { LowrankError } from '@lowrank/errors';
+import type { LinearLike } from '@lowrank/nn';
+import { isLinearLike } from '@lowrank/nn';
+import { matchTargets } from '@lowrank/patch';
+import type { Tensor } from '@lowrank/tensor';
+import { persistent } from '@lowrank/tensor';
+import { BottleneckLayer } from './bottleneckLayer.js';
+import type { CommonSettings, MethodAdapter, MethodModel, Tuning, TuningMethod } from './method.js';
+import { badConfig, newConfig, targetsIn, wholeNumber } from './methodConfig.js';
+import type { Placed } from './tuning.js';
+import { mismatch, normalTensor, refuseTaken, storedTensor, tuningOf } from './tuning.js';
+
+export interface BottleneckSettings extends CommonSettings {
+  /** Width of the bottleneck; default 64. */
+  readonly bottleneck?: number | undefined;
+  /** Layers that get an adapter behind them. Default: the last of each attention and of each MLP. */
+  readonly targetModules?: readonly string[] | string | undefined;
+}
+
+const prefix = 'base_model.model.';
+const defaultBottleneck = 64;
+/** Of D's numbers; U begins as zero, so that the model begins as it was. */
+const deviation = 0.02;
+
+/** The projections that write to the residual stream, by `model_type`; the others are named as Llama's are. */
+const writers: Readonly<Record<string, readonly string[]>> = { gpt2: ['attn.c_proj', 'mlp.c_proj'], gpt_neox: ['attention.dense', 'mlp.dense_4h_to_h'] };
+
+/**
+ * Bottleneck adapters (Houlsby et al. 2019; "Adapter^H" in Hu et al. 2021): h + U·gelu(D·h + b_d) + b_u behind the output projection of each attention and of each MLP, before the residual sum. Norms
+ * stay frozen. D begins as small normal numbers, U and the biases as zero. PEFT has no such method: `peft_type` is HOULSBY_ADAPTER, which it refuses.
+ */
+export const bottleneckAdapter: TuningMethod<BottleneckSettings> = {
+  name: 'adapter',
+  title: 'bottleneck adapters',
+  peftTypes: ['HOULSBY_ADAPTER'],
+  defaults: { bottleneck: defaultBottleneck },
+
+  inject(model, settings = {}) {
+    const { bottleneck = defaultBottleneck, seed } = settings;
+    checkBottleneck(bottleneck);
+    refuse(model);
+    const targetModules = settings.targetModules ?? writers[model.shape.modelType] ?? ['o_proj', 'down_proj'];
+    const layers = linear(matchTargets(model, { targetModules }, { outputPath: model.outputPath }));
+    const config = newConfig({ activation: 'gelu', bottleneck_size: bottleneck, peft_type: 'HOULSBY_ADAPTER', target_modules: targetModules }, settings);
+    return Promise.resolve(place(model, config, layers, (name, shape) => (name.endsWith('adapter_down.weight') ? normalTensor(shape, name, { seed, deviation }) : persistent(shape, { name }))));
+  },
+
+  attach(model, adapter) {
+    const { config, tensors } = adapter;
+    checkBottleneck(wholeNumber(config, 'bottleneck_size'));
+    if (config['activation'] !== 'gelu') badConfig('activation', '"gelu"', config['activation']);
+    refuse(model);
+    const layers = linear(matchTargets(model, { targetModules: targetsIn(config) }, { outputPath: model.outputPath }));
+    const wanted = new Set([...layers.keys()].flatMap((path) => partNames.map((part) => `${prefix}${path}.${part}`)));
+    for (const key of tensors.keys()) if (!wanted.has(key)) throw mismatch(key, 'tensors of the layers that target_modules names', 'one of none of them');
+    return Promise.resolve(place(model, config, layers, (name, shape) => storedTensor(adapter, name, shape)));
+  },
+};
+
+const partNames = ['adapter_down.weight', 'adapter_down.bias', 'adapter_up.weight', 'adapter_up.bias'] as const;
+
+function checkBottleneck(size: number): void {
+  if (!Number.isInteger(size) || size < 1) throw new LowrankError({ code: 'methods.bottleneck', what: 'the width of the bottleneck', expected: 'a whole number of at least 1', got: String(size) });
+}
+
+function refuse(model: MethodModel): void {
+  refuseTaken(model, 'bottleneck adapters', (module) => module instanceof BottleneckLayer);
+}
+
+function linear(matched: ReturnType<typeof matchTargets>): Map<string, LinearLike> {
+  return new Map([...matched].map(([path, layer]): [string, LinearLike] => {
+    if (!isLinearLike(layer)) throw new LowrankError({ code: 'methods.notLinear', what: `bottleneck adapters at ${path}`, expected: 'a linear layer', got: 'an embedding', remedy: 'Leave it out of the target modules.' });
+    return [path, layer];
+  }));
+}
+
+function place(model: MethodModel, config: MethodAdapter['config'], layers: ReadonlyMap<string, LinearLike>, make: (name: string, shape: readonly number[]) => Tensor): Tuning {
+  const size = wholeNumber(config, 'bottleneck_size');
+  const made = [...layers].map(([path, base]) => {
+    const width = base.outFeatures;
+    const at = (part: (typeof partNames)[number], shape: readonly number[]): Tensor => make(`${prefix}${path}.${part}`, shape);
+    return { path, layer: new BottleneckLayer(base, { down: at('adapter_down.weight', [size, width]), downBias: at('adapter_down.bias', [size]), up: at('adapter_up.weight', [width, size]), upBias: at('adapter_up.bias', [width]) }) };
+  });
+  for (const { path, layer } of made) model.setModule(path, layer);
+  const placed = made.map(({ path, layer }): Placed => ({ path, base: layer.base }));
+  const parameters = new Map(made.flatMap(({ path, layer }) => [...layer.weights].map(([part, parameter]) => [`${prefix}${path}.${part}`, parameter] as const)));
+  return tuningOf({ model, config, placed, parameters });
+}

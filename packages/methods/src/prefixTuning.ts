@@ -1,0 +1,111 @@
+import { AttentionBase, Parameter } from '@lowrank/nn';
+import type { Tensor } from '@lowrank/tensor';
+import { persistent, reshape, tensor } from '@lowrank/tensor';
+import type { CommonSettings, MethodAdapter, MethodModel, MethodTensor, Tuning, TuningMethod } from './method.js';
+import { badConfig, newConfig, refuseSet, wholeNumber } from './methodConfig.js';
+import { freeze, hostTensor, mismatch, namedOf, normalTensor, refuseTaken, takeOut } from './tuning.js';
+import { VirtualEmbedding } from './virtualEmbedding.js';
+import { checkCount, defaultVirtualTokens, placeVirtual } from './virtualTokens.js';
+
+export interface PrefixSettings extends CommonSettings {
+  /** P; default 20. */
+  readonly virtualTokens?: number | undefined;
+  /** `random`: standard normal, PEFT's default; or `zero`. */
+  readonly init?: 'random' | 'zero' | undefined;
+}
+
+const key = 'prompt_embeddings';
+
+/**
+ * Prefix tuning (Li and Liang 2021; "prefix-layer tuning" in Hu et al. 2021), without its projection: in every attention layer P trained keys and values stand before those of the document,
+ * softmax(q·[K; k]ᵀ·scale)·[V; v]. They carry no rotary position; the document begins at position P. PEFT's PREFIX_TUNING, whose files these are: one table [P, layers·2·Hkv·D] with the keys of a
+ * layer, then its values, side by side. A prefix that PEFT trained with `prefix_projection` is saved projected, and is read like any other.
+ */
+export const prefixTuning: TuningMethod<PrefixSettings> = {
+  name: 'prefix',
+  title: 'prefix tuning',
+  peftTypes: ['PREFIX_TUNING'],
+  defaults: { virtualTokens: defaultVirtualTokens, init: 'random' },
+
+  async inject(model, settings = {}) {
+    const { virtualTokens: count = defaultVirtualTokens, init = 'random', seed } = settings;
+    checkCount(model, count);
+    const { layers, keyHeads, headSize } = model.shape;
+    const width = keyHeads * headSize;
+    const config = newConfig(
+      {
+        encoder_hidden_size: width,
+        init_weights: init === 'zero' ? 'zero' : null,
+        num_attention_heads: keyHeads,
+        num_layers: layers,
+        num_transformer_submodules: 1,
+        num_virtual_tokens: count,
+        peft_type: 'PREFIX_TUNING',
+        prefix_projection: false,
+        token_dim: width,
+      },
+      settings,
+    );
+    return place(model, config, (name) => (init === 'zero' ? persistent([count, width], { name }) : normalTensor([count, width], name, { seed })));
+  },
+
+  async attach(model, adapter) {
+    const count = wholeNumber(adapter.config, 'num_virtual_tokens');
+    refuseSet(adapter.config, ['modules_to_save']);
+    if ((adapter.config['num_transformer_submodules'] ?? 1) !== 1) badConfig('num_transformer_submodules', '1, of a decoder', adapter.config['num_transformer_submodules']);
+    checkCount(model, count);
+    const { layers, keyHeads, headSize } = model.shape;
+    const width = keyHeads * headSize;
+    const table = adapter.tensors.get(key);
+    if (table?.shape.join() !== `${count},${2 * layers * width}`) throw mismatch(key, `[${count}, ${2 * layers * width}], of ${layers} layers with ${keyHeads} heads of ${headSize}`, table === undefined ? 'nothing' : `[${table.shape.join(', ')}]`);
+    // What is saved has been projected.
+    return place(model, { ...adapter.config, prefix_projection: false }, (name, at) => tensor(columns(table, at * width, width), [count, width], { name }));
+  },
+};
+
+/** @param make the tensor of a layer's keys or values, by name and number: 2·layer, and one more for values */
+async function place(model: MethodModel, config: MethodAdapter['config'], make: (name: string, at: number) => Tensor): Promise<Tuning> {
+  refuseTaken(model, 'prompt or prefix tuning', (module) => module instanceof VirtualEmbedding);
+  const attentions = [...model.namedModules()].flatMap(([, module]) => (module instanceof AttentionBase ? [module] : []));
+  const { layers, keyHeads, headSize } = model.shape;
+  if (attentions.length !== layers) throw new TypeError(`a model of ${layers} layers with ${attentions.length} of attention`);
+  const names = attentions.flatMap((_, layer) => [`prefix.${layer}.keys`, `prefix.${layer}.values`]);
+  const parameters = new Map(names.map((name, at) => [name, new Parameter(make(name, at))]));
+  const all = [...parameters.values()];
+  const count = all[0]?.tensor.shape[0] ?? 0;
+  const heads = (parameter: Parameter | undefined): Tensor => reshape(parameter?.tensor ?? persistent([count, keyHeads * headSize]), [count, keyHeads, headSize]);
+  attentions.forEach((attention, layer) => (attention.prefix = () => ({ keys: heads(all[2 * layer]), values: heads(all[2 * layer + 1]) })));
+  const placed = [placeVirtual(model, count, parameters)];
+  freeze(model, all);
+  const undo = (): void => {
+    model.virtualTokens = 0;
+    for (const attention of attentions) attention.prefix = undefined;
+  };
+  return {
+    parameters: namedOf(parameters),
+    config,
+    stored: new Map([[key, [count, all.length * keyHeads * headSize]]]),
+    async extract() {
+      const parts: MethodTensor[] = [];
+      for (const parameter of all) parts.push(await hostTensor(parameter.tensor));
+      return { config, tensors: new Map([[key, sideBySide(parts, count)]]) };
+    },
+    remove: () => takeOut({ model, parameters, placed, undo }),
+  };
+}
+
+/** Columns from `start` of a matrix. */
+function columns({ shape: [rows = 0, all = 0], data }: MethodTensor, start: number, width: number): Float32Array {
+  const part = new Float32Array(rows * width);
+  for (let row = 0; row < rows; row++) part.set(data.subarray(row * all + start, row * all + start + width), row * width);
+  return part;
+}
+
+function sideBySide(parts: readonly MethodTensor[], rows: number): MethodTensor {
+  const width = parts[0]?.shape[1] ?? 0;
+  const data = new Float32Array(rows * width * parts.length);
+  parts.forEach((part, at) => {
+    for (let row = 0; row < rows; row++) data.set(part.data.subarray(row * width, (row + 1) * width), (row * parts.length + at) * width);
+  });
+  return { shape: [rows, width * parts.length], data };
+}
