@@ -72,7 +72,8 @@ const conflicts = [
   [['--method', 'prefix', '--virtual-init', 'vocab'], '--virtual-init with --method prefix: expected random or zero, got vocab'],
   [['--method', 'prompt', '--virtual-init', 'vocab', '--prompt-init-text', 'a'], '--virtual-init with --prompt-init-text'],
   [['--method', 'prompt', '--virtual-tokens', '127'], 'virtual tokens: expected a whole number from 1 to 126'],
-  [['--method', 'prefix', '--init-adapter', join(golden, 'adapters/qv')], 'peft_type'],
+  [['--method', 'prefix', '--init-adapter', join(golden, 'adapters/tied-qv')], '--init-adapter with --method prefix: expected a folder of prefix tuning, got LORA'],
+  [['--init-adapter', join(golden, '../methods/promptLlama')], 'expected LoRA, which this needs, got prompt tuning'],
 ] as const;
 
 test.each(conflicts)('train %j: refused', async (flags, complaint) => {
@@ -89,7 +90,7 @@ test('what takes LoRA alone says so, and what a folder was made with holds', asy
   await train(adapter, '--method', 'prompt', '--virtual-tokens', '3', '--steps', '1');
   const output = join(folder.path, 'out');
   for (const argv of [['merge', '--model', model, '--adapter', adapter, '--output', output], ['combine', '--adapter', `${adapter}=1`, '--output', output], ['convert', '--to', 'gguf', '--model', model, '--adapter', adapter, '--output', output], ['chat', '--model', model, '--adapter', adapter, '--device', 'cpu', '--template', join(golden, 'tied/config.json')]]) {
-    const { code, stderr } = await runCli(argv);
+    const { code, stderr } = await runCli(argv, { input: [] });
     expect(stderr).toMatch(/adapter folder .*: expected LoRA, .*, got prompt tuning/);
     expect(code).toBe(2);
   }

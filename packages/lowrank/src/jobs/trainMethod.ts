@@ -7,7 +7,7 @@ import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { OpenModel } from './openModel.js';
 import type { Trainable } from './trainable.js';
-import { openAdapterFolder } from './trainable.js';
+import { isMethodFolder, openAdapterFolder } from './trainable.js';
 
 export const virtualInits = ['random', 'vocab', 'zero'] as const;
 
@@ -64,9 +64,12 @@ function oneOf(what: string, expected: string, got: string): LowrankError {
 
 /** A flag that says otherwise than the folder is a mistake, not a wish. */
 async function goOn({ module }: OpenModel, method: MethodName, { flags, path }: { flags: Flags; path: string }): Promise<Tuning> {
-  const adapter = await readMethod(await openAdapterFolder(path));
+  const folder = await openAdapterFolder(path);
+  const mismatch = (got: string, right: string): LowrankError => new LowrankError({ code: 'cli.conflict', what: `--init-adapter with --method ${method}`, expected: `a folder of ${tuningMethods[method].title}`, got, remedy: `Use --method ${right}.` });
+  if (!isMethodFolder(folder)) throw mismatch('LORA', 'lora');
+  const adapter = await readMethod(folder);
   const { name, title } = methodOf(adapter.config);
-  if (name !== method) throw new LowrankError({ code: 'cli.conflict', what: `--init-adapter with --method ${method}`, expected: `a folder of ${tuningMethods[method].title}`, got: title, remedy: `Use --method ${name}.` });
+  if (name !== method) throw mismatch(title, name);
   const asked = { '--virtual-tokens': ['num_virtual_tokens', flags.virtualTokens], '--bottleneck': ['bottleneck_size', flags.bottleneck], '--target-modules': ['target_modules', flags.targetModules] } as const;
   for (const [flag, [key, value]] of Object.entries(asked)) {
     const stored = adapter.config[key];

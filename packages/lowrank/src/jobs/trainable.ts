@@ -100,8 +100,8 @@ export function isMethodFolder({ config }: Pick<AdapterFolder, 'config'>): boole
 /** Of what takes LoRA alone: merging, combining, converting, chats. @throws LowrankError `cli.method` */
 function refuseMethod(folder: AdapterFolder): void {
   if (!isMethodFolder(folder)) return;
-  const { title } = methodOf(folder.config as Readonly<Record<string, unknown>>);
-  throw new LowrankError({ code: 'cli.method', what: `adapter folder ${folder.name}`, expected: 'LoRA, which this needs', got: title, remedy: 'Use it beside its base model: `lowrank eval`, `lowrank generate` and `lowrank train --init-adapter` take it as it is.' });
+  const { title, name } = methodOf(folder.config as Readonly<Record<string, unknown>>);
+  throw new LowrankError({ code: 'cli.method', what: `adapter folder ${folder.name}`, expected: 'LoRA, which this needs', got: title, remedy: `Use it beside its base model: \`lowrank eval\`, \`lowrank generate\` and \`lowrank train --method ${name} --init-adapter\` take it as it is.` });
 }
 
 function asTargets(names: readonly string[]): readonly string[] | string {

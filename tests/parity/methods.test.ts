@@ -1,0 +1,127 @@
+import { readFile } from 'node:fs/promises';
+import { createCpuBackend } from '@lowrank/cpu';
+import type { MethodAdapter, Tuning } from '@lowrank/methods';
+import { attachMethod, readMethod, serializeMethod } from '@lowrank/methods';
+import type { CausalModel } from '@lowrank/models';
+import { createGenerator } from '@lowrank/models';
+import { bytesSource } from '@lowrank/safetensors';
+import type { Backend, Tensor } from '@lowrank/tensor';
+import { compile, grad, mul, setDefaultBackend } from '@lowrank/tensor';
+import { train } from '@lowrank/trainer';
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import { expectClose, floats, golden, layouts, lossBatch, methodRun, openCase, rowsFor, tracedLogits } from './methodCases.js';
+
+const inPeft = ['promptLlama', 'promptGpt2', 'promptGemma', 'prefixLlama', 'prefixGpt2', 'prefixNeox', 'prefixGemma2', 'prefixMistral', 'prefixQwen3', 'beftLlama', 'beftBias'];
+const ours = ['bitfitGpt2', 'bitfitNeox', 'adapterLlama', 'adapterGpt2', 'adapterNeox'];
+
+let backend: Backend;
+beforeAll(async () => {
+  backend = await createCpuBackend();
+  setDefaultBackend(backend);
+});
+afterAll(() => backend.dispose());
+
+async function valueOf(value: () => Tensor): Promise<Float32Array> {
+  const step = compile(backend, () => ({ value: value() }));
+  const result = Float32Array.from((await (await step.run()).value) ?? []);
+  await step.dispose();
+  return result;
+}
+
+/** Every fourth row of the first text's logits. */
+async function logitsOf(model: CausalModel): Promise<Float32Array> {
+  const [row] = (await methodRun()).rows;
+  if (row === undefined) throw new Error('no rows');
+  const all = await valueOf(() => tracedLogits(model, row));
+  const width = model.shape.vocabularySize;
+  return all.filter((_, at) => Math.floor(at / width) % 4 === 0);
+}
+
+/** Gradients by the golden's names: those of a prefix lie side by side in one table, as its files have it. */
+async function gradientsOf(model: CausalModel, { parameters }: Tuning, layout: keyof typeof layouts): Promise<Map<string, Float32Array>> {
+  const batch = layouts[layout](rowsFor(model, (await methodRun()).rows));
+  const loss = mul(model.loss(lossBatch(batch)), 1 / batch.labelTokens);
+  const traced = grad(loss, parameters.map(({ parameter }) => parameter.tensor));
+  const gradients = new Map<string, Float32Array>();
+  for (const [at, gradient] of traced.entries()) gradients.set(parameters[at]?.name ?? '', await valueOf(() => gradient));
+  if (!gradients.has('prefix.0.keys')) return gradients;
+  const parts = [...gradients.values()];
+  const rows = model.virtualTokens;
+  const width = (parts[0]?.length ?? 0) / rows;
+  return new Map([['prompt_embeddings', Float32Array.from({ length: rows * width * parts.length }, (_, at) => parts[Math.floor(at / width) % parts.length]?.[Math.floor(at / (width * parts.length)) * width + (at % width)] ?? NaN)]]);
+}
+
+test.each([...inPeft, ...ours])('%s: logits before and after five steps, losses, and every gradient', async (name) => {
+  const { answers, file, model, adapter } = await openCase(name);
+  const base = await logitsOf(model);
+  const tuning = await attachMethod(model, adapter);
+  expectClose(await logitsOf(model), await floats(file, 'logits.start'), 2e-5);
+  const wanted = [...file.tensors.keys()].filter((key) => key.startsWith('grad.')).sort();
+  for (const layout of ['packed', 'padded'] as const) {
+    const gradients = await gradientsOf(model, tuning, layout);
+    expect([...gradients.keys()].map((key) => `grad.${key}`).sort()).toEqual(wanted);
+    for (const [key, gradient] of gradients) expectClose(gradient, await floats(file, `grad.${key}`), 1e-4);
+  }
+  const { steps, learningRate, rows } = await methodRun();
+  const batch = layouts.packed(rowsFor(model, rows));
+  const losses: number[] = [];
+  await train({
+    createSession: () => ({ backend, loss: (given) => model.loss(given), parameters: tuning.parameters }),
+    windows: (function* () { for (;;) yield [batch]; })(),
+    steps,
+    learningRate,
+    clip: 0,
+    onEvent: (event) => void (event.type === 'step' && losses.push(event.loss)),
+  });
+  losses.forEach((got, at) => expect(Math.abs(got / (answers.losses[at] ?? NaN) - 1)).toBeLessThan(2e-5));
+  expectClose(await logitsOf(model), await floats(file, 'logits.trained'), 1e-4);
+  // Taken out, it leaves the model as it was.
+  tuning.remove();
+  expect(await logitsOf(model)).toEqual(base);
+  model.dispose();
+});
+
+const bytesOf = (adapter: MethodAdapter): Buffer => Buffer.from(serializeMethod(adapter)['adapter_model.safetensors'] ?? []);
+
+test.each([...inPeft, ...ours])('%s: what was saved is saved again from the model, byte by byte, with the same configuration', async (name) => {
+  const { model, adapter } = await openCase(name);
+  const tuning = await attachMethod(model, adapter);
+  const again = await tuning.extract();
+  const original = await readFile(`${golden}methods/${name}/adapter_model.safetensors`);
+  expect(Buffer.compare(bytesOf(again), original)).toBe(0);
+  const config = new TextDecoder().decode(serializeMethod(again)['adapter_config.json']);
+  expect(config.trimEnd()).toBe((await readFile(`${golden}methods/${name}/adapter_config.json`, 'utf8')).trimEnd());
+  const read = await readMethod({ config: JSON.parse(config) as unknown, weights: bytesSource(bytesOf(again)), name });
+  expect(read).toEqual(adapter);
+  model.dispose();
+});
+
+test('a prefix that PEFT trained with a projection is saved projected, and read like any other', async () => {
+  const { file, model, adapter } = await openCase('prefixProjected');
+  expect(adapter.config['prefix_projection']).toBe(true);
+  const tuning = await attachMethod(model, adapter);
+  expectClose(await logitsOf(model), await floats(file, 'logits.start'), 2e-5);
+  expect(tuning.config['prefix_projection']).toBe(false);
+  expect(Buffer.compare(bytesOf(await tuning.extract()), await readFile(`${golden}methods/prefixProjected/adapter_model.safetensors`))).toBe(0);
+  model.dispose();
+});
+
+test.each(['promptGemma', 'promptGpt2', 'prefixLlama', 'prefixGemma2', 'prefixMistral', 'bitfitGpt2', 'adapterNeox'])('%s: what is written token by token is what the logits of the whole say', async (name) => {
+  const { model, adapter } = await openCase(name);
+  await attachMethod(model, adapter);
+  const { rows } = await methodRun();
+  const prompts = rows.map(({ ids }, at) => [...ids.subarray(0, 9 + 3 * at)]);
+  const generator = createGenerator(model, { backend });
+  const texts = await generator.generate(prompts, { maxNewTokens: 6 });
+  for (const [at, prompt] of prompts.entries()) {
+    const ids = [...prompt];
+    for (let step = 0; step < 6; step++) {
+      const logits = await valueOf(() => tracedLogits(model, { line: 1, ids: Int32Array.from(ids), labels: new Int32Array(ids.length), labelTokens: 0, fullLength: ids.length, promptIsPrefix: true }));
+      const last = logits.subarray(logits.length - model.shape.vocabularySize);
+      ids.push(last.indexOf(Math.max(...last)));
+    }
+    expect([...(texts[at]?.ids ?? [])]).toEqual(ids.slice(prompt.length));
+  }
+  await generator.dispose();
+  model.dispose();
+});
