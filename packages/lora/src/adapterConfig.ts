@@ -1,9 +1,10 @@
 import { LowrankError } from '@lowrank/errors';
 import type { LoraConfig, LoraInit } from './config.js';
 import { loraConfig } from './config.js';
+import { parseEvaConfig, serializeEvaConfig } from './evaConfig.js';
 
 /** What a file says of the beginning. Only what is a part of W matters to what an adapter computes: PEFT takes it off the base again when it loads the file. */
-const inits: Readonly<Record<string, LoraInit>> = { gaussian: 'gaussian', eva: 'kaiming', orthogonal: 'orthogonal', olora: 'olora', pissa: 'pissa' };
+const inits: Readonly<Record<string, LoraInit>> = { gaussian: 'gaussian', eva: 'eva', orthogonal: 'orthogonal', olora: 'olora', pissa: 'pissa' };
 
 /** Settings of PEFT that change what an adapter computes and that Lowrank does not do yet: refused by name, never ignored. */
 const unsupported: Readonly<Record<string, (value: unknown) => boolean>> = {
@@ -72,6 +73,7 @@ export function parseAdapterConfig(json: unknown, name = 'adapter_config.json'):
     alphaPattern: pattern('alpha_pattern'),
     fanInFanOut: given['fan_in_fan_out'] === true,
     init: inits[String(given['init_lora_weights'])] ?? 'kaiming',
+    ...(given['init_lora_weights'] === 'eva' ? { eva: parseEvaConfig(given['eva_config']) } : {}),
     ...(given['use_dora'] === true ? { useDora: true } : {}),
     ...(given['lora_bias'] === true ? { loraBias: true } : {}),
     ...(bias === 'none' ? {} : { bias: bias === 'all' || bias === 'lora_only' ? bias : fail('bias', '"none", "all" or "lora_only"', bias) }),
@@ -86,7 +88,8 @@ export function serializeAdapterConfig(config: LoraConfig): string {
     alpha_pattern: config.alphaPattern,
     base_model_name_or_path: config.baseModel ?? null,
     bias: config.bias ?? 'none',
-    // Older versions of PEFT do not know this key.
+    // Older versions of PEFT do not know these keys.
+    ...(config.eva === undefined ? {} : { eva_config: serializeEvaConfig(config.eva) }),
     ...(config.excludeModules === undefined ? {} : { exclude_modules: config.excludeModules }),
     fan_in_fan_out: config.fanInFanOut ?? false,
     inference_mode: true,

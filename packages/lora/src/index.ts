@@ -4,8 +4,12 @@ export type { LoraAdapter, LoraMatrices, WholeTensor, LoraSizes, StoredDtype } f
 export { combineAdapters, combineMethods } from './combine.js';
 export type { CombineOptions, WeightedAdapter } from './combine.js';
 export type { CombineMethod } from './combineLayer.js';
-export { beginsInBase, defaultTargets, isLoraInit, loraConfig, loraInits, pathExpression, rankAt, scalingAt } from './config.js';
+export { alphaAt, beginsInBase, beginsOutside, defaultTargets, isLoraInit, loraConfig, loraInits, pathExpression, rankAt, scalingAt } from './config.js';
 export type { LoraConfig, LoraInit } from './config.js';
+export { evaDirections, evaMatrix, evaRanks, principalDirections } from './eva.js';
+export type { EvaLayer, InputMoments, PrincipalDirections } from './eva.js';
+export { evaConfig } from './evaConfig.js';
+export type { EvaConfig } from './evaConfig.js';
 export { LoraEmbedding } from './loraEmbedding.js';
 export { LoraLayer } from './loraLayer.js';
 export { LoraLinear } from './loraLinear.js';
