@@ -122,7 +122,7 @@ async function withRows(options: FineTuneOptions & { readonly baseModel: string 
   const evalRows = options.evalData === undefined ? undefined : await readRows(options, options.evalData, { tokenizer, model });
   const steps = options.steps ?? Math.ceil(rows.length / (batchSize * gradientAccumulation));
   const random: RandomState = { seed: scalar(seed >>> 0, { dtype: 'u32', name: 'seed' }), step: scalar(0, { dtype: 'u32', name: 'draw' }) };
-  const trainable = method === 'full' ? trainWeights(model) : await trainAdapter(model, { ...options, seed }, quantizationOf(options));
+  const trainable = method === 'full' ? trainWeights(model) : await trainAdapter(model, { ...options, seed }, { quantization: quantizationOf(options), data: { rows, backend: open, batchSize, batches: options.evaBatches, seed } });
   const windows = { ...options, batchSize, gradientAccumulation };
   const backend = await open();
   const metrics = await openMetricsFile(options.output);
@@ -201,6 +201,10 @@ function checkFlags(options: FineTuneOptions): void {
   }
   if (options.initLoraWeights === 'loftq' && options.quantization === undefined) {
     throw new LowrankError({ code: 'cli.conflict', what: '--init-lora-weights loftq', expected: '--quantization nf4, fp4 or int8 beside it', got: 'no --quantization', remedy: 'LoftQ makes up for what quantization loses; without it there is nothing to make up for.' });
+  }
+  const ofEva = options.evaRho !== undefined ? '--eva-rho' : options.evaBatches !== undefined ? '--eva-batches' : undefined;
+  if (ofEva !== undefined && options.initLoraWeights !== 'eva' && options.method !== 'full') {
+    throw new LowrankError({ code: 'cli.conflict', what: ofEva, expected: '--init-lora-weights eva beside it', got: options.initLoraWeights ?? 'no --init-lora-weights', remedy: `Leave ${ofEva} out, or begin with EVA.` });
   }
   const given = Object.entries(adapterFlags).find(([, value]) => value !== undefined);
   if (options.method !== 'full' || given === undefined) return;
