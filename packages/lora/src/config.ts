@@ -1,6 +1,7 @@
 import { LowrankError } from '@lowrank/errors';
 import type { EvaConfig } from './evaConfig.js';
 import { evaConfig } from './evaConfig.js';
+import type { NamedVariant } from './variant.js';
 
 /**
  * How the A and B of a new adapter are filled: PEFT's `true` (Kaiming-uniform A, zero B), 'gaussian' (A normal with standard deviation 1/r, zero B), 'orthogonal' (both random, BA = 0), 'olora' and
@@ -41,6 +42,8 @@ export interface LoraConfig {
   readonly useRslora: boolean;
   /** Magnitudes apart from directions: DoRA. */
   readonly useDora?: boolean | undefined;
+  /** A variant of one's own, in place of PEFT's. */
+  readonly variant?: NamedVariant | undefined;
   /** B has a bias too. */
   readonly loraBias?: boolean | undefined;
   /** Biases of the base that are trained along, in place: of the adapted layers, or of all. */
@@ -76,11 +79,19 @@ export function loraConfig(given: Partial<LoraConfig> & Pick<LoraConfig, 'target
   return config;
 }
 
-function checkTogether({ init, useDora = false, loraBias = false, bias = 'none' }: LoraConfig): void {
+function checkTogether({ init, useDora = false, loraBias = false, bias = 'none', variant }: LoraConfig): void {
   if (!['none', 'all', 'lora_only'].includes(bias)) throw invalid('bias', 'none, all or lora_only', bias);
   if (loraBias && useDora) throw invalid('lora_bias', 'no use_dora beside it', 'both');
   if (loraBias && init !== 'kaiming') throw invalid('lora_bias', 'init_lora_weights true beside it', init);
-  if (useDora && (beginsInBase(init) || init === 'loftq')) throw invalid('use_dora', 'init_lora_weights true, gaussian, orthogonal or eva beside it', init);
+  if (variant !== undefined) checkVariant(variant, useDora);
+  if ((useDora || variant !== undefined) && (beginsInBase(init) || init === 'loftq')) throw invalid(variant === undefined ? 'use_dora' : `variant ${variant.name}`, 'init_lora_weights true, gaussian, orthogonal or eva beside it', init);
+}
+
+function checkVariant({ name, vector }: NamedVariant, useDora: boolean): void {
+  if (!/^[A-Za-z][\w.-]*$/.test(name)) throw invalid('variant', 'a name of letters, digits, dots and dashes', name);
+  if (useDora) throw invalid(`variant ${name}`, 'no use_dora beside it', 'both');
+  // By the prefix files tell what belongs to an adapter.
+  if (vector !== undefined && !/^lora_(?!([AB]|embedding_[AB])$)\w+$/.test(vector)) throw invalid(`variant ${name}`, 'a vector named lora_ and more, but not as A and B are', vector);
 }
 
 /** PEFT's own rules for what goes with what. */

@@ -25,5 +25,5 @@ export type { AdapterReport, LayerReport } from './inspect.js';
 export { readMlxAdapter } from './mlx.js';
 export type { MlxFiles } from './mlx.js';
 export { plainConfig, plainMatrices } from './plainAdapter.js';
-export type { LoraVariant, LoraWeights, VariantCall, VariantLayer } from './variant.js';
+export type { LoraVariant, LoraWeights, NamedVariant, VariantCall, VariantLayer } from './variant.js';
 export { variantOf } from './variants/index.js';

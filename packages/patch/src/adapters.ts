@@ -70,7 +70,7 @@ function prepareNew(model: Module, config: LoraConfig, options: AdapterOptions):
 
 function refuseDependent(config: LoraConfig, remedy: string): void {
   if (variantOf(config).prepare === undefined && !beginsInBase(config.init)) return;
-  throw new LowrankError({ code: 'patch.dependsOnBase', what: config.useDora === true ? 'an adapter with use_dora' : `an adapter that began as ${config.init}`, expected: 'one that does not depend on the base’s weights', got: 'one whose layers read them first', remedy: `Use await ${remedy}.` });
+  throw new LowrankError({ code: 'patch.dependsOnBase', what: config.variant !== undefined ? `an adapter of the variant ${config.variant.name}` : config.useDora === true ? 'an adapter with use_dora' : `an adapter that began as ${config.init}`, expected: 'one that does not depend on the base’s weights', got: 'one whose layers read them first', remedy: `Use await ${remedy}.` });
 }
 
 function checkBiases(targets: ReadonlyMap<string, Adaptable>, { loraBias = false }: LoraConfig): void {
