@@ -14,7 +14,7 @@ function packageAlias(file: 'src/index.ts' | 'dist/index.js'): { find: RegExp; r
   }));
 }
 
-const anywhere = '{packages/*/src,tests,examples,bench,parity}/**';
+const anywhere = '{packages/*/src,tests,examples,bench,parity,docs/snippets}/**';
 const never = ['**/node_modules/**', '**/dist/**', 'tests/browser/**'];
 // Software adapters use every core for one dispatch: side by side, tests only time each other out.
 const oneAtATime = { fileParallelism: false, testTimeout: 300_000, hookTimeout: 120_000 };

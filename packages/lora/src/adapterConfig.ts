@@ -1,9 +1,11 @@
 import { LowrankError } from '@lowrank/errors';
 import type { LoraConfig, LoraInit } from './config.js';
 import { loraConfig } from './config.js';
+import { parseEvaConfig, serializeEvaConfig } from './evaConfig.js';
+import type { NamedVariant } from './variant.js';
 
 /** What a file says of the beginning. Only what is a part of W matters to what an adapter computes: PEFT takes it off the base again when it loads the file. */
-const inits: Readonly<Record<string, LoraInit>> = { gaussian: 'gaussian', eva: 'kaiming', orthogonal: 'orthogonal', olora: 'olora', pissa: 'pissa' };
+const inits: Readonly<Record<string, LoraInit>> = { gaussian: 'gaussian', eva: 'eva', orthogonal: 'orthogonal', olora: 'olora', pissa: 'pissa' };
 
 /** Settings of PEFT that change what an adapter computes and that Lowrank does not do yet: refused by name, never ignored. */
 const unsupported: Readonly<Record<string, (value: unknown) => boolean>> = {
@@ -23,22 +25,26 @@ const unsupported: Readonly<Record<string, (value: unknown) => boolean>> = {
   init_lora_weights: (value) => typeof value === 'string' && !Object.hasOwn(inits, value),
 };
 
+/** What a file says of a variant of one's own: PEFT refuses it, rather than compute something else. */
+const ownPeftType = 'LOWRANK';
+
 function isSet(value: unknown): boolean {
   return value !== undefined && value !== null && value !== false && !(Array.isArray(value) && value.length === 0) && !(typeof value === 'object' && Object.keys(value).length === 0);
 }
 
 /**
- * Reads PEFT's adapter_config.json. Unknown keys are ignored, as PEFT does; settings that Lowrank knows but cannot do are refused by name.
+ * Reads PEFT's adapter_config.json, or one of a variant among `variants`. Unknown keys are ignored, as PEFT does; settings that Lowrank knows but cannot do are refused by name.
  *
  * @throws LowrankError `lora.adapterConfig` and `lora.config`
  */
-export function parseAdapterConfig(json: unknown, name = 'adapter_config.json'): LoraConfig {
+export function parseAdapterConfig(json: unknown, name = 'adapter_config.json', variants: readonly NamedVariant[] = []): LoraConfig {
   const fail = (key: string, expected: string, got: unknown, remedy?: string): never => {
     throw new LowrankError({ code: 'lora.adapterConfig', what: `${key} in ${name}`, expected, got: got === undefined ? 'nothing' : JSON.stringify(got), remedy });
   };
   if (typeof json !== 'object' || json === null || Array.isArray(json)) return fail('the content', 'a JSON object', json);
   const given = json as Record<string, unknown>;
-  if (given['peft_type'] !== 'LORA') fail('peft_type', '"LORA"', given['peft_type'], 'Lowrank reads LoRA adapters.');
+  const ownVariant = given['lowrank_variant'] === undefined ? undefined : (variants.find((variant) => variant.name === given['lowrank_variant']) ?? fail('lowrank_variant', variants.length === 0 ? 'none, or its variant to be given' : `one of ${variants.map((variant) => variant.name).join(', ')}`, given['lowrank_variant'], 'Give the variant that it was trained with: readAdapter({ …, variants }).'));
+  if (given['peft_type'] !== (ownVariant === undefined ? 'LORA' : ownPeftType)) fail('peft_type', '"LORA"', given['peft_type'], 'Lowrank reads LoRA adapters.');
   for (const [key, on] of Object.entries(unsupported)) {
     if (on(given[key])) fail(key, key === 'init_lora_weights' ? 'an initialization that leaves the base as it is, or olora or pissa' : 'a setting that Lowrank supports (off)', given[key], 'Train or convert the adapter without it.');
   }
@@ -72,6 +78,8 @@ export function parseAdapterConfig(json: unknown, name = 'adapter_config.json'):
     alphaPattern: pattern('alpha_pattern'),
     fanInFanOut: given['fan_in_fan_out'] === true,
     init: inits[String(given['init_lora_weights'])] ?? 'kaiming',
+    ...(given['init_lora_weights'] === 'eva' ? { eva: parseEvaConfig(given['eva_config']) } : {}),
+    ...(ownVariant === undefined ? {} : { variant: ownVariant }),
     ...(given['use_dora'] === true ? { useDora: true } : {}),
     ...(given['lora_bias'] === true ? { loraBias: true } : {}),
     ...(bias === 'none' ? {} : { bias: bias === 'all' || bias === 'lora_only' ? bias : fail('bias', '"none", "all" or "lora_only"', bias) }),
@@ -86,7 +94,8 @@ export function serializeAdapterConfig(config: LoraConfig): string {
     alpha_pattern: config.alphaPattern,
     base_model_name_or_path: config.baseModel ?? null,
     bias: config.bias ?? 'none',
-    // Older versions of PEFT do not know this key.
+    // Older versions of PEFT do not know these keys.
+    ...(config.eva === undefined ? {} : { eva_config: serializeEvaConfig(config.eva) }),
     ...(config.excludeModules === undefined ? {} : { exclude_modules: config.excludeModules }),
     fan_in_fan_out: config.fanInFanOut ?? false,
     inference_mode: true,
@@ -96,8 +105,9 @@ export function serializeAdapterConfig(config: LoraConfig): string {
     lora_alpha: config.alpha,
     ...(config.loraBias === true ? { lora_bias: true } : {}),
     lora_dropout: config.dropout,
+    ...(config.variant === undefined ? {} : { lowrank_variant: config.variant.name }),
     modules_to_save: null,
-    peft_type: 'LORA',
+    peft_type: config.variant === undefined ? 'LORA' : ownPeftType,
     r: config.r,
     rank_pattern: config.rankPattern,
     revision: null,

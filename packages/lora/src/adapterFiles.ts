@@ -4,6 +4,7 @@ import type { ByteSource, TensorEntry } from '@lowrank/safetensors';
 import { openSafetensors, safetensorsBytes, serializeSafetensors } from '@lowrank/safetensors';
 import { parseAdapterConfig, serializeAdapterConfig } from './adapterConfig.js';
 import type { LoraConfig } from './config.js';
+import type { NamedVariant } from './variant.js';
 import { variantOf } from './variants/index.js';
 
 /** The A and B of one layer, on the host. Of an embedding, `inFeatures` is the vocabulary's size. */
@@ -49,10 +50,11 @@ const prefix = 'base_model.model.';
 /**
  * Reads an adapter in PEFT's format.
  *
+ * @param variants of one's own that it may have been trained with
  * @throws LowrankError `lora.adapterConfig`, `lora.keys` (keys that belong to no LoRA of a linear layer, or halves that miss each other), `lora.shape`, and safetensors' codes
  */
-export async function readAdapter({ config, weights, name }: { config: unknown; weights: ByteSource; name: string }): Promise<LoraAdapter> {
-  const parsed = parseAdapterConfig(config, `${name}/adapter_config.json`);
+export async function readAdapter({ config, weights, name, variants }: { config: unknown; weights: ByteSource; name: string; variants?: readonly NamedVariant[] }): Promise<LoraAdapter> {
+  const parsed = parseAdapterConfig(config, `${name}/adapter_config.json`, variants);
   const file = await openSafetensors(weights);
   const vectorName = variantOf(parsed).vector;
   const halves = new Map<string, Partial<Record<Part, Half>>>();
@@ -189,7 +191,7 @@ function stored(values: Float32Array, dtype: StoredDtype): Uint8Array {
 }
 
 /** PEFT writes a model card beside an adapter; hubs read its header. */
-function readme({ baseModel, r, alpha }: LoraConfig): string {
+function readme({ baseModel, r, alpha, variant }: LoraConfig): string {
   const base = baseModel === undefined ? '' : `base_model: ${JSON.stringify(baseModel)}\n`;
-  return `---\n${base}library_name: peft\ntags:\n- lora\n- lowrank\n---\n\nA LoRA adapter (r = ${r}, alpha = ${alpha}), trained with Lowrank. It loads with PEFT: \`PeftModel.from_pretrained(model, folder)\`.\n`;
+  return `---\n${base}library_name: peft\ntags:\n- lora\n- lowrank\n---\n\nA LoRA adapter (r = ${r}, alpha = ${alpha}), trained with Lowrank. ${variant === undefined ? 'It loads with PEFT: `PeftModel.from_pretrained(model, folder)`.' : `Its variant is ${variant.name}, which PEFT does not know.`}\n`;
 }

@@ -1,13 +1,16 @@
 import { LowrankError } from '@lowrank/errors';
+import type { EvaConfig } from './evaConfig.js';
+import { evaConfig } from './evaConfig.js';
+import type { NamedVariant } from './variant.js';
 
 /**
  * How the A and B of a new adapter are filled: PEFT's `true` (Kaiming-uniform A, zero B), 'gaussian' (A normal with standard deviation 1/r, zero B), 'orthogonal' (both random, BA = 0), 'olora' and
- * 'pissa' (a part of W, which is taken off again elsewhere; pissa_niter_N decomposes W in N randomized steps), or 'loftq' (from what a layer's quantization lost; patch's injectLoftq). A file says
- * `true` of an adapter that began as loftq, as PEFT has it: there is nothing to be done when it is loaded.
+ * 'pissa' (a part of W, which is taken off again elsewhere; pissa_niter_N decomposes W in N randomized steps), 'loftq' (from what a layer's quantization lost; patch's injectLoftq), or 'eva' (from what
+ * the layer's inputs vary in; patch's injectEva). A file says `true` of an adapter that began as loftq, as PEFT has it: there is nothing to be done when it is loaded.
  */
 export type LoraInit = (typeof loraInits)[number] | `pissa_niter_${number}`;
 
-export const loraInits = ['kaiming', 'gaussian', 'orthogonal', 'olora', 'pissa', 'loftq'] as const;
+export const loraInits = ['kaiming', 'gaussian', 'orthogonal', 'olora', 'pissa', 'loftq', 'eva'] as const;
 
 export function isLoraInit(name: string): name is LoraInit {
   return loraInits.some((init) => init === name) || /^pissa_niter_[1-9]\d*$/.test(name);
@@ -16,6 +19,11 @@ export function isLoraInit(name: string): name is LoraInit {
 /** Whether A and B begin as a part of W: what they began as is not learned. */
 export function beginsInBase(init: LoraInit): boolean {
   return init === 'olora' || init.startsWith('pissa');
+}
+
+/** Whether A and B begin from what no layer knows by itself: what quantization lost, or the data. `injectLoftq` and `injectEva` of patch make them. */
+export function beginsOutside(init: LoraInit): init is 'loftq' | 'eva' {
+  return init === 'loftq' || init === 'eva';
 }
 
 /** PEFT's LoraConfig, as far as Lowrank goes today, under its names in camel case. */
@@ -34,6 +42,8 @@ export interface LoraConfig {
   readonly useRslora: boolean;
   /** Magnitudes apart from directions: DoRA. */
   readonly useDora?: boolean | undefined;
+  /** A variant of one's own, in place of PEFT's. */
+  readonly variant?: NamedVariant | undefined;
   /** B has a bias too. */
   readonly loraBias?: boolean | undefined;
   /** Biases of the base that are trained along, in place: of the adapted layers, or of all. */
@@ -42,6 +52,8 @@ export interface LoraConfig {
   readonly rankPattern: Readonly<Record<string, number>>;
   readonly alphaPattern: Readonly<Record<string, number>>;
   readonly init: LoraInit;
+  /** With the init 'eva'. */
+  readonly eva?: EvaConfig | undefined;
   /** The adapted layers hold W as [in, out] (GPT-2's Conv1D), so that a merge transposes ΔW. The layers themselves know; this is what a merge of files goes by. */
   readonly fanInFanOut?: boolean | undefined;
   readonly baseModel?: string | undefined;
@@ -51,7 +63,7 @@ export interface LoraConfig {
 /** A checked configuration from what a user gave; alpha defaults to r (a factor of 1). */
 export function loraConfig(given: Partial<LoraConfig> & Pick<LoraConfig, 'targetModules'>): LoraConfig {
   const r = given.r ?? 8;
-  const config: LoraConfig = { dropout: 0, useRslora: false, rankPattern: {}, alphaPattern: {}, init: 'kaiming', fanInFanOut: false, ...given, r, alpha: given.alpha ?? r };
+  const config: LoraConfig = { dropout: 0, useRslora: false, rankPattern: {}, alphaPattern: {}, init: 'kaiming', fanInFanOut: false, ...given, r, alpha: given.alpha ?? r, ...(given.init === 'eva' ? { eva: evaConfig(given.eva) } : {}) };
   for (const [name, rank] of [['r', config.r] as const, ...Object.entries(config.rankPattern).map(([key, value]) => [`rank_pattern[${key}]`, value] as const)]) {
     if (!Number.isInteger(rank) || rank < 1) throw invalid(name, 'a whole number of at least 1', rank);
   }
@@ -61,16 +73,25 @@ export function loraConfig(given: Partial<LoraConfig> & Pick<LoraConfig, 'target
   if (!(config.dropout >= 0 && config.dropout < 1)) throw invalid('lora_dropout', 'at least 0 and below 1', config.dropout);
   if (!isLoraInit(config.init)) throw invalid('init_lora_weights', `${loraInits.join(', ')} or pissa_niter_N`, config.init);
   checkTogether(config);
+  if (config.eva !== undefined && config.init !== 'eva') throw invalid('eva_config', 'init_lora_weights eva beside it', config.init);
   checkTargets(config);
   for (const key of [...Object.keys(config.rankPattern), ...Object.keys(config.alphaPattern)]) pathExpression(key);
   return config;
 }
 
-function checkTogether({ init, useDora = false, loraBias = false, bias = 'none' }: LoraConfig): void {
+function checkTogether({ init, useDora = false, loraBias = false, bias = 'none', variant }: LoraConfig): void {
   if (!['none', 'all', 'lora_only'].includes(bias)) throw invalid('bias', 'none, all or lora_only', bias);
   if (loraBias && useDora) throw invalid('lora_bias', 'no use_dora beside it', 'both');
   if (loraBias && init !== 'kaiming') throw invalid('lora_bias', 'init_lora_weights true beside it', init);
-  if (useDora && (beginsInBase(init) || init === 'loftq')) throw invalid('use_dora', 'init_lora_weights true, gaussian or orthogonal beside it', init);
+  if (variant !== undefined) checkVariant(variant, useDora);
+  if ((useDora || variant !== undefined) && (beginsInBase(init) || init === 'loftq')) throw invalid(variant === undefined ? 'use_dora' : `variant ${variant.name}`, 'init_lora_weights true, gaussian, orthogonal or eva beside it', init);
+}
+
+function checkVariant({ name, vector }: NamedVariant, useDora: boolean): void {
+  if (!/^[A-Za-z][\w.-]*$/.test(name)) throw invalid('variant', 'a name of letters, digits, dots and dashes', name);
+  if (useDora) throw invalid(`variant ${name}`, 'no use_dora beside it', 'both');
+  // By the prefix files tell what belongs to an adapter.
+  if (vector !== undefined && !/^lora_(?!([AB]|embedding_[AB])$)\w+$/.test(vector)) throw invalid(`variant ${name}`, 'a vector named lora_ and more, but not as A and B are', vector);
 }
 
 /** PEFT's own rules for what goes with what. */
@@ -110,9 +131,13 @@ export function rankAt(config: LoraConfig, path: string): number {
 
 /** The factor on BA at a module path: alpha/r, or alpha/√r (Kalajdzievski 2023, rsLoRA), with that module's own alpha and r. */
 export function scalingAt(config: LoraConfig, path: string): number {
-  const alpha = patternValue(config.alphaPattern, path) ?? config.alpha;
   const rank = rankAt(config, path);
-  return alpha / (config.useRslora ? Math.sqrt(rank) : rank);
+  return alphaAt(config, path) / (config.useRslora ? Math.sqrt(rank) : rank);
+}
+
+/** The alpha at a module path. */
+export function alphaAt(config: LoraConfig, path: string): number {
+  return patternValue(config.alphaPattern, path) ?? config.alpha;
 }
 
 /** PEFT's rule: the first key, in order, that matches the end of the path as a regular expression. */

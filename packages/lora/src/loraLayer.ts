@@ -5,6 +5,7 @@ import type { Tensor } from '@lowrank/tensor';
 import { add, persistent, readTensor, Rng, scalar, scope, sub, tensor, toFloat32 } from '@lowrank/tensor';
 import { baseWeight } from './baseWeight.js';
 import type { LoraInit } from './config.js';
+import { beginsOutside } from './config.js';
 import { initOf } from './inits/index.js';
 import type { LoraVariant, LoraWeights, VariantLayer } from './variant.js';
 import { plain } from './variants/plain.js';
@@ -75,7 +76,7 @@ export abstract class LoraLayer extends Module implements Layer, VariantLayer {
 
   /** A and B as they begin where they are a part of W: what is to be taken off again. Undefined for other inits, and for embeddings. */
   async partOfBase({ init, rank, scaling, seed }: Pick<NewLora, 'init' | 'rank' | 'scaling' | 'seed'>): Promise<LoraWeights['initial']> {
-    const by = this.embedding || init === 'loftq' ? undefined : initOf(init);
+    const by = this.embedding || beginsOutside(init) ? undefined : initOf(init);
     if (by === undefined || !('from' in by)) return undefined;
     const { inFeatures, outFeatures } = this;
     if (rank > Math.min(inFeatures, outFeatures)) throw new LowrankError({ code: 'lora.config', what: `init_lora_weights ${init}`, expected: `a rank up to ${Math.min(inFeatures, outFeatures)}, the smaller side of W`, got: String(rank) });

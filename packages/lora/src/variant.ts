@@ -1,6 +1,5 @@
 import type { Layer, Parameter } from '@lowrank/nn';
 import type { Scalar, Tensor } from '@lowrank/tensor';
-import type { LoraConfig } from './config.js';
 
 /** One adapter of a layer: ΔW = scale·B·A. */
 export interface LoraWeights {
@@ -47,13 +46,18 @@ export interface VariantCall {
   readonly base: Tensor;
 }
 
+/** The settings of PEFT's that ask for a variant. */
+export interface VariantSettings {
+  readonly useDora?: boolean | undefined;
+}
+
 /**
- * What a kind of adapter does with A and B: an object in a file of its own under variants/, listed in variants/index.ts. Everything else (targets, files, training, hot swap, merging)
- * goes by these members and knows no variant.
+ * What a kind of adapter does with A and B: an object in a file of its own. PEFT's are under variants/, listed in variants/index.ts; one of your own is given in the configuration (`variant`). Everything
+ * else (targets, files, training, hot swap, merging) goes by these members and knows no variant.
  */
 export interface LoraVariant {
-  /** Whether a configuration asks for it. */
-  asked(config: LoraConfig): boolean;
+  /** Of PEFT's variants: whether a configuration asks for it by its settings. */
+  asked?(settings: VariantSettings): boolean;
   /** PEFT's name of a vector [out] that is trained beside A and B and saved with them. */
   readonly vector?: string;
   /** What the adapter adds to base(x). */
@@ -62,4 +66,9 @@ export interface LoraVariant {
   prepare?(layer: VariantLayer, weights: LoraWeights): Promise<LoraWeights>;
   /** Merging: turns `row`, a row of W (as [out, in]), into that of the merged weight; `delta` is the row of s·B·A, `vector` its element of the vector. Rounds to f32 after each operation. */
   mergeRow(row: Float32Array, delta: Float32Array, vector: number): void;
+}
+
+/** A variant of one's own: files name it, and are read only by those who give it. */
+export interface NamedVariant extends LoraVariant {
+  readonly name: string;
 }

@@ -1,6 +1,6 @@
 import { LowrankError } from '@lowrank/errors';
 import type { LoraAdapter, LoraConfig, LoraMatrices, LoraWeights, NewLora, WholeTensor } from '@lowrank/lora';
-import { beginsInBase, LoraEmbedding, LoraLayer, LoraLinear, plainConfig, plainMatrices, rankAt, scalingAt, variantOf } from '@lowrank/lora';
+import { beginsInBase, beginsOutside, LoraEmbedding, LoraLayer, LoraLinear, plainConfig, plainMatrices, rankAt, scalingAt, variantOf } from '@lowrank/lora';
 import type { Module } from '@lowrank/nn';
 import { Conv1d, Embedding, Parameter } from '@lowrank/nn';
 import { readTensor, scalar, tensor, toFloat32 } from '@lowrank/tensor';
@@ -34,7 +34,7 @@ export function adaptedLayers(model: Module): Map<string, LoraLayer> {
  * makes any.
  *
  * @returns the adapter's matrices, to be trained
- * @throws LowrankError `patch.noTargets`, `patch.notLinear`, `patch.adapterExists`, `patch.loftq`, `patch.dependsOnBase`
+ * @throws LowrankError `patch.noTargets`, `patch.notLinear`, `patch.adapterExists`, `patch.beginsOutside`, `patch.dependsOnBase`
  */
 export function injectAdapter(model: Module, config: LoraConfig, options: AdapterOptions = {}): NamedParameter[] {
   refuseDependent(config, 'createAdapter(model, config)');
@@ -59,7 +59,7 @@ export async function createAdapter(model: Module, config: LoraConfig, options: 
 
 function prepareNew(model: Module, config: LoraConfig, options: AdapterOptions): { name: string; layers: { layer: LoraLayer; settings: NewLora }[] } {
   const { name = 'default', seed = 0 } = options;
-  if (config.init === 'loftq') throw new LowrankError({ code: 'patch.loftq', what: 'a new adapter with the init loftq', expected: 'injectLoftq, which knows the weights before they were quantized', got: 'injectAdapter' });
+  if (beginsOutside(config.init)) throw new LowrankError({ code: 'patch.beginsOutside', what: `a new adapter with the init ${config.init}`, expected: config.init === 'eva' ? 'injectEva, which sees the data' : 'injectLoftq, which knows the weights before they were quantized', got: 'injectAdapter' });
   const targets = matchTargets(model, config, options);
   checkFree(model, name, config);
   checkBiases(targets, config);
@@ -70,7 +70,7 @@ function prepareNew(model: Module, config: LoraConfig, options: AdapterOptions):
 
 function refuseDependent(config: LoraConfig, remedy: string): void {
   if (variantOf(config).prepare === undefined && !beginsInBase(config.init)) return;
-  throw new LowrankError({ code: 'patch.dependsOnBase', what: config.useDora === true ? 'an adapter with use_dora' : `an adapter that began as ${config.init}`, expected: 'one that does not depend on the base’s weights', got: 'one whose layers read them first', remedy: `Use await ${remedy}.` });
+  throw new LowrankError({ code: 'patch.dependsOnBase', what: config.variant !== undefined ? `an adapter of the variant ${config.variant.name}` : config.useDora === true ? 'an adapter with use_dora' : `an adapter that began as ${config.init}`, expected: 'one that does not depend on the base’s weights', got: 'one whose layers read them first', remedy: `Use await ${remedy}.` });
 }
 
 function checkBiases(targets: ReadonlyMap<string, Adaptable>, { loraBias = false }: LoraConfig): void {
@@ -274,7 +274,7 @@ async function read({ tensor: values }: Parameter): Promise<Float32Array> {
 }
 
 /** The shortest list of names that matches these layers and no other: their last names, if they do, else their paths. */
-function namesOf(model: Module, paths: readonly string[]): string[] {
+export function namesOf(model: Module, paths: readonly string[]): string[] {
   const short = [...new Set(paths.map((path) => path.slice(path.lastIndexOf('.') + 1)))].sort();
   return matchLoaded(model, { targetModules: short }).size === paths.length ? short : [...paths].sort();
 }

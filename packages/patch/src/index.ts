@@ -1,10 +1,15 @@
 export { adaptedLayers, attachAdapter, createAdapter, extractAdapter, injectAdapter, loadAdapter, removeAdapter, removeAdapters, setActiveAdapters, trainOnly, withoutAdapters } from './adapters.js';
 export type { AdapterOptions, NamedParameter } from './adapters.js';
+export { injectEva } from './injectEva.js';
+export type { EvaAdapter, EvaAdapterOptions } from './injectEva.js';
+export { measureInputs } from './inputMoments.js';
+export type { InputBatch, MeasuredInput, MeasureOptions } from './inputMoments.js';
 export { injectLoftq } from './injectLoftq.js';
 export type { LoftqAdapterOptions, LoftqBase } from './injectLoftq.js';
 export { withLoraPlus } from './loraPlus.js';
 export { mergedTensors } from './merge.js';
 export { mergeIntoModel } from './mergeIntoModel.js';
+export { seenInputs } from './seenInputs.js';
 export { swapAdapter } from './swapAdapter.js';
 export type { CheckpointTensor } from './merge.js';
 export { matchTargets } from './targets.js';

@@ -24,7 +24,7 @@ export function swapAdapter(model: Module, { config, layers }: LoraAdapter, name
   }
   for (const [path, , { a, b }] of places) if (a.tensor.node.kind !== 'source' || b.tensor.node.kind !== 'source') problems.push(`${path} is being trained`);
   for (const [path, , weights] of places) {
-    if ((weights.variant ?? variantOf({ ...config, useDora: false })) !== variant) problems.push(`${path} has another variant of LoRA`);
+    if ((weights.variant ?? variantOf({ ...config, useDora: false, variant: undefined })) !== variant) problems.push(`${path} has another variant of LoRA`);
     else if (weights.initial !== undefined || beginsInBase(config.init)) problems.push(`${path} began as a part of its weight: save it first, which makes plain LoRA of it`);
     else if (weights.bias !== undefined || config.loraBias === true || (config.bias ?? 'none') !== 'none') problems.push(`${path} has biases`);
     else if (variant.vector !== undefined && layers.get(path)?.vector === undefined) problems.push(`${path} has no ${variant.vector}`);

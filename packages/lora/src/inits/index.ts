@@ -8,7 +8,7 @@ import { pissa } from './pissa.js';
 
 const inits: Readonly<Partial<Record<LoraInit, Init>>> = { kaiming, gaussian, orthogonal, olora, pissa: pissa() };
 
-/** @throws TypeError for 'loftq', which begins from what quantization lost */
+/** @throws TypeError for 'loftq' and 'eva', which begin from what quantization lost and from data */
 export function initOf(name: LoraInit): Init {
   const init = name.startsWith('pissa_niter_') ? pissa(Number(name.slice('pissa_niter_'.length))) : inits[name];
   if (init === undefined) throw new TypeError(`${name} is not an initialization of its own`);

@@ -8,7 +8,7 @@ import { choiceFlag, listFlag, numberFlag } from './numbers.js';
 /** The flags of `train` for what kind of adapter is made. */
 export function addVariantFlags(command: Command): Command {
   return command
-    .option('--init-lora-weights <name>', `${loraInits.join(', ')} or pissa_niter_N: how new adapters begin; loftq takes up what --quantization loses (default: kaiming)`, initFlag)
+    .option('--init-lora-weights <name>', `${loraInits.join(', ')} or pissa_niter_N: how new adapters begin; loftq takes up what --quantization loses, eva goes by the data (default: kaiming)`, initFlag)
     .option('--use-rslora', 'the adapters count alpha/√r times')
     .option('--use-dora', 'DoRA: train magnitudes and directions apart')
     .option('--lora-bias', 'B has a bias')
@@ -17,6 +17,8 @@ export function addVariantFlags(command: Command): Command {
     .option('--alpha-pattern <json>', 'alphas of single layers: {"down_proj": 32}', patternFlag('--alpha-pattern'))
     .option('--exclude-modules <names>', 'layers that get none, though they are named: a,b', listFlag('--exclude-modules'))
     .option('--layers-to-transform <numbers>', 'only in these layers: 0,1', (text) => listFlag('--layers-to-transform')(text).map(numberFlag('--layers-to-transform', { whole: true, min: 0 })))
+    .option('--eva-rho <x>', 'with eva: a layer gets at most so many times its rank, another less (default: 2)', numberFlag('--eva-rho', { min: 1 }))
+    .option('--eva-batches <n>', 'with eva: batches of rows that it looks at (default: 32)', numberFlag('--eva-batches', { whole: true, min: 1 }))
     .option('--lora-plus-ratio <x>', 'LoRA+: B learns so many times as fast as A', numberFlag('--lora-plus-ratio', { above: 0 }));
 }
 

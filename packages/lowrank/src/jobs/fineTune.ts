@@ -133,7 +133,7 @@ async function withRows(options: FineTuneOptions & { readonly baseModel: string 
   const evalRows = options.evalData === undefined ? undefined : await readRows(options, options.evalData, { tokenizer, model });
   const steps = options.steps ?? Math.ceil(rows.length / (batchSize * gradientAccumulation));
   const random: RandomState = { seed: scalar(seed >>> 0, { dtype: 'u32', name: 'seed' }), step: scalar(0, { dtype: 'u32', name: 'draw' }) };
-  const trainable = other ?? (method === 'full' ? trainWeights(model) : await trainAdapter(model, { ...options, seed }, quantizationOf(options)));
+  const trainable = other ?? (method === 'full' ? trainWeights(model) : await trainAdapter(model, { ...options, seed }, { quantization: quantizationOf(options), data: { rows, backend: open, batchSize, batches: options.evaBatches, seed } }));
   const windows = { ...options, batchSize, gradientAccumulation };
   const backend = await open();
   const metrics = await openMetricsFile(options.output);

@@ -29,6 +29,10 @@ export function checkFlags(options: FineTuneOptions): void {
   if (options.initLoraWeights === 'loftq' && options.quantization === undefined) {
     throw new LowrankError({ code: 'cli.conflict', what: '--init-lora-weights loftq', expected: '--quantization nf4, fp4 or int8 beside it', got: 'no --quantization', remedy: 'LoftQ makes up for what quantization loses; without it there is nothing to make up for.' });
   }
+  const ofEva = options.evaRho !== undefined ? '--eva-rho' : options.evaBatches !== undefined ? '--eva-batches' : undefined;
+  if (ofEva !== undefined && options.initLoraWeights !== 'eva' && method === 'lora') {
+    throw new LowrankError({ code: 'cli.conflict', what: ofEva, expected: '--init-lora-weights eva beside it', got: options.initLoraWeights ?? 'no --init-lora-weights', remedy: `Leave ${ofEva} out, or begin with EVA.` });
+  }
   const strange = ownFlags(options).find(([, value, methods]) => value !== undefined && !methods.includes(method));
   if (strange === undefined) return;
   const [flag, , methods] = strange;

@@ -1,13 +1,15 @@
 import { LowrankError } from '@lowrank/errors';
 import type { LoraAdapter, LoraConfig } from '@lowrank/lora';
-import { defaultTargets, loraConfig, readAdapter } from '@lowrank/lora';
+import { defaultTargets, evaConfig, loraConfig, readAdapter } from '@lowrank/lora';
 import { attachMethod, isMethodType, methodOf, readMethod } from '@lowrank/methods';
 import { openFolder, readJson, requireFile } from '@lowrank/models';
-import { attachAdapter, createAdapter, injectLoftq, matchTargets, withLoraPlus } from '@lowrank/patch';
-import type { NamedParameter } from '@lowrank/patch';
+import { attachAdapter, createAdapter, injectEva, injectLoftq, matchTargets, withLoraPlus } from '@lowrank/patch';
+import type { AdapterOptions, NamedParameter } from '@lowrank/patch';
 import type { QuantizationSettings } from '@lowrank/quant';
 import type { TrainedParameter } from '@lowrank/trainer';
 import { saveAdapter } from '../saveAdapter.js';
+import type { EvaData } from './eva.js';
+import { evaMeasure } from './eva.js';
 import { loftqBase } from './loftq.js';
 import type { OpenModel } from './openModel.js';
 import { saveWeights } from './saveWeights.js';
@@ -31,22 +33,26 @@ export interface AdapterFlags extends VariantFlags {
   readonly baseModel?: string;
 }
 
-/**
- * A new adapter, or one to go on from, to be saved as PEFT files.
- *
- * @param quantization how the model was quantized while it was loaded: what LoftQ goes by
- */
-export async function trainAdapter(model: OpenModel, flags: AdapterFlags, quantization?: QuantizationSettings): Promise<Trainable> {
+/** What some inits go by. */
+export interface InitSources {
+  /** How the model was quantized while it was loaded: what LoftQ goes by. */
+  readonly quantization?: QuantizationSettings | undefined;
+  /** The rows that it is trained on: what EVA goes by. */
+  readonly data?: EvaData | undefined;
+}
+
+/** A new adapter, or one to go on from, to be saved as PEFT files. */
+export async function trainAdapter(model: OpenModel, flags: AdapterFlags, sources: InitSources = {}): Promise<Trainable> {
   const { module } = model;
   const { outputPath } = module;
   let config: LoraConfig;
   let parameters: readonly NamedParameter[];
   if (flags.initAdapter === undefined) {
     const { r, alpha, dropout = 0, targetModules = defaultTargets(module.shape.modelType), seed, initLoraWeights: init } = flags;
-    config = loraConfig({ r, alpha, dropout, targetModules: asTargets(targetModules), init: init ?? 'kaiming', ...variantSettings(flags), baseModel: flags.baseModel ?? model.folder, taskType: 'CAUSAL_LM' });
+    const eva = init === 'eva' ? { eva: evaConfig({ rho: flags.evaRho }) } : {};
+    const given = loraConfig({ r, alpha, dropout, targetModules: asTargets(targetModules), init: init ?? 'kaiming', ...eva, ...variantSettings(flags), baseModel: flags.baseModel ?? model.folder, taskType: 'CAUSAL_LM' });
     checkTargets(model, targetModules);
-    const options = { outputPath, seed };
-    parameters = init === 'loftq' ? await injectLoftq(module, config, { ...options, base: await loftqBase(model.folder, quantization) }) : await createAdapter(module, config, options);
+    ({ config, parameters } = await newAdapter(model, given, { options: { outputPath, seed }, sources }));
   } else {
     const adapter = await readAdapterFolder(flags.initAdapter);
     checkAgainst(model, adapter.config, flags);
@@ -55,6 +61,12 @@ export async function trainAdapter(model: OpenModel, flags: AdapterFlags, quanti
   }
   const { loraPlusRatio } = flags;
   return { parameters: loraPlusRatio === undefined ? parameters : withLoraPlus(parameters, loraPlusRatio), save: (folder) => saveAdapter(module, config, folder) };
+}
+
+async function newAdapter({ module, folder }: OpenModel, config: LoraConfig, { options, sources }: { options: AdapterOptions; sources: InitSources }): Promise<{ config: LoraConfig; parameters: readonly NamedParameter[] }> {
+  if (config.init === 'eva' && sources.data !== undefined) return injectEva(module, config, { ...options, ...(await evaMeasure(module, config, sources.data)) });
+  if (config.init === 'loftq') return { config, parameters: await injectLoftq(module, config, { ...options, base: await loftqBase(folder, sources.quantization) }) };
+  return { config, parameters: await createAdapter(module, config, options) };
 }
 
 /** Every weight, to be saved as a model folder. */

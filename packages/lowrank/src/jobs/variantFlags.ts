@@ -16,6 +16,10 @@ export interface VariantFlags {
   readonly alphaPattern?: Readonly<Record<string, number>>;
   readonly excludeModules?: readonly string[];
   readonly layersToTransform?: readonly number[];
+  /** A layer gets at most so many times its rank, with the init eva; default 2. */
+  readonly evaRho?: number;
+  /** Batches of rows that eva looks at; default 32. */
+  readonly evaBatches?: number;
   /** LoRA+: B learns so many times as fast as A. */
   readonly loraPlusRatio?: number;
 }
@@ -38,6 +42,8 @@ export function variantFlags(options: VariantFlags): Readonly<Record<string, unk
     '--alpha-pattern': options.alphaPattern,
     '--exclude-modules': options.excludeModules,
     '--layers-to-transform': options.layersToTransform,
+    '--eva-rho': options.evaRho,
+    '--eva-batches': options.evaBatches,
     '--lora-plus-ratio': options.loraPlusRatio,
   };
 }

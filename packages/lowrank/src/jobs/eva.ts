@@ -1,0 +1,53 @@
+import type { EncodedRow } from '@lowrank/data';
+import { ignored } from '@lowrank/data';
+import type { LoraConfig } from '@lowrank/lora';
+import { evaConfig } from '@lowrank/lora';
+import type { CausalModel } from '@lowrank/models';
+import type { InputBatch, MeasureOptions } from '@lowrank/patch';
+import type { Backend } from '@lowrank/tensor';
+import { Rng } from '@lowrank/tensor';
+import { evaluationWindows } from '../windows.js';
+
+/** Where EVA looks. */
+export interface EvaData {
+  /** The rows of the training. */
+  readonly rows: readonly EncodedRow[];
+  readonly backend: () => Promise<Backend>;
+  readonly batchSize: number;
+  /** How many batches of rows, drawn at random, without one twice; default 32. */
+  readonly batches?: number | undefined;
+  readonly seed: number;
+}
+
+/** EVA over a training's rows: packed into sequences of one length, so that one plan serves all. What counts are the tokens that are to be learned, as in PEFT, or all of them. */
+export async function evaMeasure(module: CausalModel, config: LoraConfig, { rows, backend, batchSize, batches = 32, seed }: EvaData): Promise<MeasureOptions> {
+  const { useLabelMask } = evaConfig(config.eva);
+  const drawn = draw(rows, batches * batchSize, seed);
+  // Laid out like the rows: a row of its own in which each id says whether the token counts. Padding does not, its id is 0.
+  const marked = drawn.map((row) => ({ ...row, ids: row.labels.map((label) => (useLabelMask && label === ignored ? 0 : 1)) }));
+  const marks = drawn.length === 0 ? [] : evaluationWindows(marked);
+  const windows = drawn.length === 0 ? [] : evaluationWindows(drawn);
+  const found = windows.map(({ batch, length, ids, positions, segments }, at): InputBatch => {
+    const shape = [batch, length];
+    return { inputs: { ids: { data: ids, shape }, positions: { data: positions, shape }, segments: { data: segments, shape: [...shape, 2] } }, counted: marks[at]?.ids ?? new Int32Array() };
+  });
+  return {
+    backend: await backend(),
+    batches: () => found,
+    forward({ ids, positions, segments }) {
+      if (ids === undefined || positions === undefined || segments === undefined) throw new TypeError('a batch');
+      return module.hidden(ids, { positions, segments });
+    },
+  };
+}
+
+function draw(rows: readonly EncodedRow[], count: number, seed: number): EncodedRow[] {
+  const order = [...rows];
+  const rng = new Rng(seed, 0xe7a);
+  const kept = Math.min(count, order.length);
+  for (let at = 0; at < kept; at++) {
+    const from = at + rng.integer(order.length - at);
+    [order[at], order[from]] = [order[from] as EncodedRow, order[at] as EncodedRow];
+  }
+  return order.slice(0, kept);
+}
