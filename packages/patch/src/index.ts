@@ -1,9 +1,15 @@
 export { adaptedLayers, attachAdapter, createAdapter, extractAdapter, injectAdapter, loadAdapter, removeAdapter, removeAdapters, setActiveAdapters, trainOnly, withoutAdapters } from './adapters.js';
 export type { AdapterOptions, NamedParameter } from './adapters.js';
+export { AdapterBank, bankFor, openAdapterBank } from './adapterBank.js';
+export type { PreparedAdapter } from './adapterBank.js';
+export type { AdapterBankOptions } from './bankLayers.js';
+export type { AdapterChoice } from './bankChoice.js';
 export { injectLoftq } from './injectLoftq.js';
 export type { LoftqAdapterOptions, LoftqBase } from './injectLoftq.js';
 export { withLoraPlus } from './loraPlus.js';
 export { mergedTensors } from './merge.js';
+export { mergeAdapters, unmergeAdapters } from './mergeInPlace.js';
+export type { MergeInPlaceOptions } from './mergeInPlace.js';
 export { mergeIntoModel } from './mergeIntoModel.js';
 export { swapAdapter } from './swapAdapter.js';
 export type { CheckpointTensor } from './merge.js';
