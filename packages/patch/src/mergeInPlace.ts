@@ -47,13 +47,15 @@ interface Merged extends Change {
  *
  * @param names default: the active ones
  * @returns the paths of the layers that changed
- * @throws LowrankError `patch.merged` when some are merged already, `patch.noAdapter`, `patch.mergeEncoding` (codes), `patch.mergeBias`, `patch.mergeDora` (DoRA together with others),
+ * @throws LowrankError `patch.merged` when some are merged already, `patch.noAdapter`, `patch.mergeActive` when another adapter is active, `patch.mergeEncoding` (codes), `patch.mergeBias`, `patch.mergeDora` (DoRA together with others),
  * `lora.mergeNotFinite`: nothing is changed then
  */
 export async function mergeAdapters(model: Module, names?: readonly string[], { safe = true }: MergeInPlaceOptions = {}): Promise<string[]> {
   requireUnmerged(model, 'merging adapters');
   const layers = adaptedLayers(model);
   for (const name of names ?? []) requireAdapter(layers, name);
+  const left = [...new Set([...layers.values()].flatMap(({ active }) => active))].filter((name) => names?.includes(name) === false);
+  if (left.length > 0) throw new LowrankError({ code: 'patch.mergeActive', what: `merging ${names?.join(', ')}`, expected: 'every active adapter among them, since merged layers use no other', got: `${left.join(', ')} active beside`, remedy: 'Set the active adapters first (setActiveAdapters), or merge these too.' });
   const places = [...layers].flatMap(([path, layer]) => placeOf(path, layer, names ?? layer.active));
   if (safe) for (const place of places) await merged(place);
   const done: Place[] = [];
