@@ -17,7 +17,7 @@ export interface BankEntry {
   readonly down: Float32Array;
   /** s·Bᵀ [R, out], where DoRA has a factor f times that. */
   readonly up: Float32Array;
-  /** s·f·bias [out] */
+  /** s·bias [out] */
   readonly bias?: Float32Array | undefined;
   /** f − 1 [out] */
   readonly factor?: Float32Array | undefined;
@@ -61,7 +61,7 @@ export async function bankEntry(layer: LoraLayer, matrices: LoraMatrices, { conf
   const down = new Float32Array(rank * inFeatures);
   if (layer.embedding) for (let k = 0; k < own.rank; k++) for (let i = 0; i < inFeatures; i++) down[i * rank + k] = own.a[k * inFeatures + i] ?? NaN;
   else down.set(own.a);
-  return { down, up, bias: bias?.map((value, out) => value * scaling * (factor?.[out] ?? 1)), factor: factor?.map((value) => value - 1) };
+  return { down, up, bias: bias?.map((value) => value * scaling), factor: factor?.map((value) => value - 1) };
 }
 
 /** f [out] */

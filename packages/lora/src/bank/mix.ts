@@ -1,5 +1,5 @@
 import type { Tensor } from '@lowrank/tensor';
-import { matmul, mul, persistent, reshape, rows, shapeError, showShape, sourceOf } from '@lowrank/tensor';
+import { matmul, mul, persistent, reshape, rows, shapeError, sourceOf } from '@lowrank/tensor';
 
 export interface BankSizes {
   /** Rows of a batch that may differ; 1: all rows use the same. */
@@ -49,7 +49,7 @@ export class BankMix {
     const { rows: most } = this.sizes;
     const [batch = 1] = x.shape;
     if (most === 1) return this.weights;
-    if (batch > most) throw shapeError('a bank of adapters', `a batch of at most ${most} rows`, showShape(x.shape), 'Open the bank with as many rows as the largest batch.');
+    if (batch > most) throw shapeError('a bank of adapters', `a batch of at most ${most} rows`, String(batch), 'Open the bank with as many rows as the largest batch.');
     return batch === most ? this.weights : rows(this.weights, 0, batch);
   }
 }
