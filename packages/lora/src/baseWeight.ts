@@ -53,6 +53,11 @@ function hostNorms(values: Float32Array, { outFeatures, transposed }: { outFeatu
   return Float32Array.from(norms);
 }
 
+/** A value that depends on a layer's W, computed where W lies. */
+export async function besideBase({ base }: Pick<Sizes, 'base'>, value: Tensor): Promise<Float32Array> {
+  return valuesOf(heldWeight(base), value);
+}
+
 async function valuesOf({ parts }: HeldWeight, value: Tensor): Promise<Float32Array> {
   const onDevice = parts.some(({ node }) => node.kind === 'source' && node.memory !== undefined);
   if (!onDevice && value.node.kind !== 'source') return Float32Array.from((await evaluateReference([value]))[0] ?? []);

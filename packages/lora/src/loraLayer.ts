@@ -2,13 +2,14 @@ import { LowrankError } from '@lowrank/errors';
 import type { Layer } from '@lowrank/nn';
 import { Module, Parameter } from '@lowrank/nn';
 import type { Tensor } from '@lowrank/tensor';
-import { add, persistent, readTensor, Rng, scalar, scope, sub, tensor, toFloat32 } from '@lowrank/tensor';
+import { add, persistent, readTensor, Rng, scalar, scope, tensor, toFloat32 } from '@lowrank/tensor';
 import { baseWeight } from './baseWeight.js';
 import type { LoraInit } from './config.js';
 import { beginsOutside } from './config.js';
 import { initOf } from './inits/index.js';
 import type { LoraVariant, LoraWeights, VariantLayer } from './variant.js';
 import { plain } from './variants/plain.js';
+import { withoutBias } from './withoutBias.js';
 
 export interface NewLora {
   readonly rank: number;
@@ -22,6 +23,17 @@ export interface NewLora {
   readonly bias?: boolean | undefined;
 }
 
+/** What is needed to take a merged adapter out of a weight again, and to go on as before. */
+export interface MergedAdapter {
+  readonly name: string;
+  /** Its factor on BA, which is 0 while it is merged: functions compiled before go on with the same results. */
+  readonly scaling: number;
+  /** By what the variant multiplied each row of W + ΔW [out]. */
+  readonly factors: Float32Array;
+  /** What the variant knows of the unmerged base. */
+  readonly constant?: Float32Array | undefined;
+}
+
 /** A layer with low-rank adapters around it, under PEFT's names. What its A and B do, and how they begin, a subclass says. */
 export abstract class LoraLayer extends Module implements Layer, VariantLayer {
   readonly adapters = new Map<string, LoraWeights>();
@@ -29,6 +41,8 @@ export abstract class LoraLayer extends Module implements Layer, VariantLayer {
   active: readonly string[] = [];
   /** Off: the base alone. */
   enabled = true;
+  /** Adapters that are in the base's weight at the moment, in the order in which they were merged: the base alone computes what they add. */
+  merged: readonly MergedAdapter[] = [];
 
   /**
    * @param base the layer inside, which knows nothing of it
@@ -114,13 +128,12 @@ export abstract class LoraLayer extends Module implements Layer, VariantLayer {
   }
 
   withoutBias(y: Tensor): Tensor {
-    const bias = 'bias' in this.base && this.base.bias instanceof Parameter ? this.base.bias : undefined;
-    return bias === undefined ? y : sub(y, bias.tensor);
+    return withoutBias(this.base, y);
   }
 
   forward(x: Tensor): Tensor {
     const base = this.base.forward(x);
-    if (!this.enabled) return base;
+    if (!this.enabled || this.merged.length > 0) return base;
     let y = base;
     for (const name of this.active) {
       const weights = this.adapters.get(name);

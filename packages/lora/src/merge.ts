@@ -21,6 +21,8 @@ export interface LowRankUpdate {
   readonly vector?: Float32Array | undefined;
   /** PEFT narrows ΔW to the dtype of W before it adds it, for embeddings alone. */
   readonly narrowDelta?: boolean;
+  /** [out]: filled with what the variant multiplied each row by; what `unmergeWeight` goes by. */
+  readonly factors?: Float32Array | undefined;
 }
 
 /**
@@ -31,7 +33,30 @@ export interface LowRankUpdate {
  * @throws LowrankError `lora.mergeNotFinite` when the result holds NaN or infinity
  */
 export function mergeWeight(weight: Uint8Array, dtype: MergeDtype, update: LowRankUpdate): Uint8Array {
-  const { a, b, rank, transposed = false, narrowDelta = false, variant = plain, vector } = update;
+  const { variant = plain, vector, factors } = update;
+  return changed(weight, dtype, update, (row, delta, out) => {
+    const factor = variant.mergeRow(row, delta, vector?.[out] ?? NaN);
+    if (factors !== undefined) factors[out] = factor;
+  });
+}
+
+/**
+ * W as it was before `mergeWeight`, up to rounding: each row over its factor, less ΔW. In 16 bits what the merged weight's rounding took is lost: half a unit in the last place of W + ΔW, and another of W.
+ *
+ * @param update as it was given to `mergeWeight`, with the `factors` that it filled in
+ * @throws LowrankError `lora.mergeNotFinite`
+ */
+export function unmergeWeight(weight: Uint8Array, dtype: MergeDtype, update: LowRankUpdate): Uint8Array {
+  const { factors } = update;
+  return changed(weight, dtype, update, (row, delta, out) => {
+    const factor = factors?.[out] ?? 1;
+    for (let i = 0; i < row.length; i++) row[i] = Math.fround((row[i] ?? NaN) / factor) - (delta[i] ?? NaN);
+  });
+}
+
+/** Every row of W changed, given that of ΔW. */
+function changed(weight: Uint8Array, dtype: MergeDtype, update: LowRankUpdate, change: (row: Float32Array, delta: Float32Array, out: number) => void): Uint8Array {
+  const { a, b, rank, transposed = false, narrowDelta = false } = update;
   const inFeatures = a.length / rank;
   const outFeatures = b.length / rank;
   // A copy in any case: `slice` of Node's Buffer is none.
@@ -53,7 +78,7 @@ export function mergeWeight(weight: Uint8Array, dtype: MergeDtype, update: LowRa
       row[i] = narrowDelta ? narrowed(delta) : delta;
       merged[i] = read(place(i));
     }
-    variant.mergeRow(merged, row, vector?.[out] ?? NaN);
+    change(merged, row, out);
     for (let i = 0; i < inFeatures; i++) {
       const at = place(i);
       write(at, merged[i] ?? NaN);

@@ -64,8 +64,13 @@ export interface LoraVariant {
   forward(call: VariantCall): Tensor;
   /** Completes new or loaded weights with what depends on the base: constants, and the vector where there is none yet. Variants without it need not look at the base. */
   prepare?(layer: VariantLayer, weights: LoraWeights): Promise<LoraWeights>;
-  /** Merging: turns `row`, a row of W (as [out, in]), into that of the merged weight; `delta` is the row of s·B·A, `vector` its element of the vector. Rounds to f32 after each operation. */
-  mergeRow(row: Float32Array, delta: Float32Array, vector: number): void;
+  /** For variants of the form base(x) + (f − 1)·Wx + f·s·BAx: f [out]. Others cannot be held by a bank of adapters. */
+  factor?(layer: VariantLayer, weights: LoraWeights): Tensor;
+  /**
+   * Merging: turns `row`, a row of W (as [out, in]), into that of the merged weight, f·(W + ΔW), and tells f; `delta` is the row of s·B·A, `vector` its element of the vector. Rounds to f32 after
+   * each operation. Unmerging divides by f and takes `delta` off.
+   */
+  mergeRow(row: Float32Array, delta: Float32Array, vector: number): number;
 }
 
 /** A variant of one's own: files name it, and are read only by those who give it. */

@@ -5,6 +5,7 @@ import type { Module } from '@lowrank/nn';
 import { Conv1d, Embedding, Parameter } from '@lowrank/nn';
 import { readTensor, scalar, tensor, toFloat32 } from '@lowrank/tensor';
 import { biasesOf } from './biases.js';
+import { requireUnmerged } from './merged.js';
 import { checkWhole, restoreWhole } from './savedWhole.js';
 import type { Adaptable, TargetOptions } from './targets.js';
 import { matchLoaded, matchTargets } from './targets.js';
@@ -141,6 +142,7 @@ function prepareLoaded(model: Module, adapter: LoraAdapter, options: AdapterOpti
 
 /** @throws LowrankError `patch.adapterExists` */
 export function checkFree(model: Module, name: string, { bias = 'none' }: Pick<LoraConfig, 'bias'> = {}): void {
+  requireUnmerged(model, `another adapter, ${name}`);
   const others = [...adaptedLayers(model).values()];
   // Biases are trained in place, so that they can belong to one adapter alone.
   if (bias !== 'none' && others.length > 0) throw new LowrankError({ code: 'patch.adapterExists', what: `an adapter with bias ${bias}`, expected: 'no other adapter', got: [...new Set(others.flatMap(({ adapters }) => [...adapters.keys()]))].join(', '), remedy: 'Train it with bias none, or remove the others.' });
@@ -173,7 +175,7 @@ export function wrap(model: Module, path: string, layer: Adaptable): LoraLayer {
 }
 
 /** A number of the path (FNV-1a), so that a layer draws the same whichever other layers are adapted. */
-function streamOf(path: string): number {
+export function streamOf(path: string): number {
   let hash = 0x811c9dc5;
   for (const char of path) hash = Math.imul(hash ^ (char.codePointAt(0) ?? 0), 0x01000193);
   return hash >>> 0;
@@ -181,6 +183,7 @@ function streamOf(path: string): number {
 
 /** Freezes every parameter of the model but those of one adapter, which it returns: its matrices and vectors, and the base's biases that its configuration trains along. */
 export function trainOnly(model: Module, name: string, config: Pick<LoraConfig, 'bias'> = {}): NamedParameter[] {
+  requireUnmerged(model, `training the adapter ${name}`);
   for (const [, parameter] of model.namedParameters()) parameter.trainable = false;
   const trained: NamedParameter[] = [];
   for (const [path, { adapters, embedding }] of adaptedLayers(model)) {
@@ -195,6 +198,7 @@ export function trainOnly(model: Module, name: string, config: Pick<LoraConfig, 
 
 /** Uses these adapters, which add up; none for the base alone. What is compiled already keeps what it was traced with. */
 export function setActiveAdapters(model: Module, names: readonly string[]): void {
+  requireUnmerged(model, 'switching between adapters');
   const layers = adaptedLayers(model);
   for (const name of names) requireAdapter(layers, name);
   for (const layer of layers.values()) layer.active = names.filter((name) => layer.adapters.has(name));
@@ -213,6 +217,7 @@ export function requireAdapter(layers: ReadonlyMap<string, LoraLayer>, name: str
 
 /** Calls `fn`, which traces something, with all adapters off: the base model. What is compiled within it stays so. */
 export function withoutAdapters<T>(model: Module, fn: () => T): T {
+  requireUnmerged(model, 'switching adapters off');
   const layers = [...adaptedLayers(model).values()];
   const before = layers.map(({ enabled }) => enabled);
   for (const layer of layers) layer.enabled = false;
@@ -225,6 +230,7 @@ export function withoutAdapters<T>(model: Module, fn: () => T): T {
 
 /** Takes one adapter out of the model and frees it; a layer with no other is put back as it was. @throws LowrankError `patch.noAdapter` */
 export function removeAdapter(model: Module, name: string): void {
+  requireUnmerged(model, `removing the adapter ${name}`);
   for (const [path, layer] of requireAdapter(adaptedLayers(model), name)) {
     layer.remove(name);
     if (layer.adapters.size === 0) model.setModule(path, layer.base);
@@ -233,6 +239,7 @@ export function removeAdapter(model: Module, name: string): void {
 
 /** Takes every adapter out of the model, frees it, and puts the layers back as they were. Their weights stay frozen. */
 export function removeAdapters(model: Module): void {
+  requireUnmerged(model, 'removing adapters');
   for (const [path, layer] of adaptedLayers(model)) {
     model.setModule(path, layer.base);
     for (const name of layer.adapters.keys()) layer.remove(name);

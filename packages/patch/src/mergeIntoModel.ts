@@ -6,6 +6,7 @@ import { Conv1d, Embedding, Linear } from '@lowrank/nn';
 import type { Tensor } from '@lowrank/tensor';
 import { hostArray, readTensor, tensor, toFloat32 } from '@lowrank/tensor';
 import { adaptedLayers, matricesOf, removeAdapters } from './adapters.js';
+import { requireUnmerged } from './merged.js';
 
 const fileDtype: Readonly<Record<string, MergeDtype>> = { f32: 'F32', f16: 'F16', bf16: 'BF16' };
 
@@ -17,6 +18,7 @@ const fileDtype: Readonly<Record<string, MergeDtype>> = { f32: 'F32', f16: 'F16'
  * @throws LowrankError `lora.mergeNotFinite`, `patch.mergeEncoding`, `patch.mergeBias`: nothing is changed then
  */
 export async function mergeIntoModel(model: Module): Promise<string[]> {
+  requireUnmerged(model, 'merging adapters for good');
   const merged: { path: string; weight: Parameter; value: Tensor }[] = [];
   const biases: ShiftedBias[] = [];
   for (const [path, layer] of adaptedLayers(model)) {

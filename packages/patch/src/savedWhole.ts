@@ -11,8 +11,13 @@ type Saved = ReadonlyMap<string, WholeTensor> | undefined;
 const suffix = '.base_layer.weight';
 const dtypes: Readonly<Record<string, 'f32' | 'f16' | 'bf16'>> = { F32: 'f32', F16: 'f16', BF16: 'bf16' };
 
+/** The dtype of a tensor in a file, if it is one of floating-point numbers. */
+export function dtypeOfFile(dtype: string): 'f32' | 'f16' | 'bf16' | undefined {
+  return dtypes[dtype];
+}
+
 /** Where a saved tensor goes: an adapted embedding's table, or a bias, which lies a level deeper where its layer is adapted. */
-function placeOf(model: Module, name: string): Parameter | undefined {
+export function placeOf(model: Module, name: string): Parameter | undefined {
   const places = new Map(model.namedParameters());
   return places.get(name) ?? places.get(name.replace('.base_layer.', '.')) ?? places.get(name.replace(/\.([^.]+)$/, '.base_layer.$1'));
 }

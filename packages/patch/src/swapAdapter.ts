@@ -4,6 +4,7 @@ import { beginsInBase, scalingAt, variantOf } from '@lowrank/lora';
 import type { Module } from '@lowrank/nn';
 import { sourceOf } from '@lowrank/tensor';
 import { adaptedLayers, requireAdapter } from './adapters.js';
+import { requireUnmerged } from './merged.js';
 
 /**
  * Puts another adapter's numbers where a loaded one's are, so that all that is compiled goes on with it: no new plan, no new memory. Ranks may be smaller (the rest is zero), scalings
@@ -12,6 +13,7 @@ import { adaptedLayers, requireAdapter } from './adapters.js';
  * @throws LowrankError `patch.swap` when the new one needs layers or ranks that the loaded one does not have: nothing is changed then; `patch.noAdapter`
  */
 export function swapAdapter(model: Module, { config, layers }: LoraAdapter, name = 'default'): void {
+  requireUnmerged(model, `swapping the adapter ${name}`);
   const places = requireAdapter(adaptedLayers(model), name);
   const rankOf = new Map(places.map(([path, , { a }]) => [path, a.tensor.shape[0] ?? 0]));
   const problems: string[] = [];

@@ -36,15 +36,18 @@ class Block extends Module {
 }
 
 class Body extends Module {
-  readonly embedding: Embedding;
   readonly layers: ModuleList<Block>;
   readonly norm: Parameter;
 
   constructor() {
     super();
-    this.embedding = this.child('embed_tokens', new Embedding(random(1, [9, width])));
+    this.child('embed_tokens', new Embedding(random(1, [9, width])));
     this.layers = this.child('layers', new ModuleList([0, 1, 2].map((at) => new Block(10 * (at + 1)))));
     this.norm = this.parameter('norm', new Parameter(tensor(new Float32Array(width).fill(1))));
+  }
+
+  embed(ids: Tensor): Tensor {
+    return this.layer('embed_tokens').forward(ids);
   }
 }
 
@@ -59,7 +62,7 @@ export class TinyModel extends Module {
 
   forward(): Tensor {
     const ids = tensor(Int32Array.of(0, 3, 8, 1), [4]);
-    const hidden = this.body.layers.items.reduce((x, block) => block.forward(x), this.body.embedding.forward(ids));
+    const hidden = this.body.layers.items.reduce((x, block) => block.forward(x), this.body.embed(ids));
     return this.layer('lm_head').forward(reshape(hidden, [4, width]));
   }
 }

@@ -1,6 +1,6 @@
 import { LowrankError } from '@lowrank/errors';
 import type { HostArray } from './dtype.js';
-import { bytesPerElement } from './dtype.js';
+import { bytesPerElement, hostArray } from './dtype.js';
 import type { DeviceBuffer, DeviceMemory } from './memory.js';
 import type { RowLimits, RowPiece } from './rowPieces.js';
 import { isLarge, rowPieces } from './rowPieces.js';
@@ -76,14 +76,20 @@ export class Source {
     });
   }
 
-  /** Replaces the data. Takes effect before any run that is asked for later. */
-  write(data: HostArray): void {
+  /**
+   * Replaces the data; with `offset`, a multiple of 4, only the bytes from there on that `data` covers. Takes effect before any run that is asked for later.
+   *
+   * @throws LowrankError `tensor.shape`
+   */
+  write(data: HostArray, offset?: number): void {
     this.check();
-    if (data.byteLength !== this.bytes) {
-      throw shapeError(`write to tensor ${this.name}`, `${this.bytes} bytes for ${showShape(this.spec.shape)}`, `${data.byteLength} bytes`);
+    const fits = offset === undefined ? data.byteLength === this.bytes : offset >= 0 && offset % 4 === 0 && data.byteLength % 4 === 0 && offset + data.byteLength <= this.bytes;
+    if (!fits) {
+      throw shapeError(`write to tensor ${this.name}`, `${offset === undefined ? '' : 'whole words within '}${this.bytes} bytes for ${showShape(this.spec.shape)}`, `${data.byteLength} bytes${offset === undefined ? '' : ` from byte ${offset} on`}`);
     }
-    if (this.storage === undefined) this.host = data.slice();
-    else for (const part of this.storage.parts) writePart(this.storage.memory, part, data);
+    if (this.storage !== undefined) for (const part of this.storage.parts) writePart(this.storage.memory, part, { data, start: offset ?? 0 });
+    else if (offset === undefined) this.host = data.slice();
+    else this.writeHost(data, offset);
   }
 
   async read(offset = 0, bytes = this.bytes): Promise<ArrayBuffer> {
@@ -102,13 +108,19 @@ export class Source {
     this.disposed = true;
   }
 
+  private writeHost(data: HostArray, offset: number): void {
+    const whole = this.values()?.slice() ?? hostArray(this.spec.dtype, sizeOf(this.spec.shape));
+    new Uint8Array(whole.buffer).set(new Uint8Array(data.buffer, data.byteOffset, data.byteLength), offset);
+    this.host = whole;
+  }
+
   private move(memory: DeviceMemory): { memory: DeviceMemory; parts: readonly Stored[] } {
     const values = this.values();
     const rowBytes = sizeOf(this.spec.shape.slice(1)) * bytesPerElement(this.spec.dtype);
     const cuts = this.cuts(memory.spec)?.map(({ start, rows }) => ({ offset: start * rowBytes, bytes: rows * rowBytes }));
     const parts = (cuts ?? [{ offset: 0, bytes: this.bytes }]).map(({ offset, bytes }, at): Stored => {
       const part = { offset, bytes, buffer: memory.allocate(bytes, cuts === undefined ? this.name : `${this.name}, part ${at + 1}`) };
-      if (values !== undefined) writePart(memory, part, values);
+      if (values !== undefined) writePart(memory, part, { data: values, start: 0 });
       return part;
     });
     this.host = undefined;
@@ -163,9 +175,12 @@ export class SourcePiece {
   }
 }
 
-function writePart(memory: DeviceMemory, { buffer, offset, bytes }: Stored, data: HostArray): void {
-  const whole = offset === 0 && bytes === data.byteLength;
-  memory.write(buffer, 0, whole ? data : new Uint8Array(data.buffer, data.byteOffset + offset, bytes));
+/** Of data that lies from byte `start` of the source on, what this part holds. */
+function writePart(memory: DeviceMemory, { buffer, offset, bytes }: Stored, { data, start }: { data: HostArray; start: number }): void {
+  const [from, to] = [Math.max(start, offset), Math.min(start + data.byteLength, offset + bytes)];
+  if (from >= to) return;
+  const whole = from === start && to === start + data.byteLength;
+  memory.write(buffer, from - offset, whole ? data : new Uint8Array(data.buffer, data.byteOffset + from - start, to - from));
 }
 
 async function readParts({ memory, parts }: { readonly memory: DeviceMemory; readonly parts: readonly Stored[] }, offset: number, bytes: number): Promise<ArrayBuffer> {

@@ -13,14 +13,13 @@ export const dora: LoraVariant = {
   asked: ({ useDora }) => useDora === true,
   vector: 'lora_magnitude_vector',
   forward({ layer, weights, x, base }) {
-    const { vector, constant } = weights;
-    if (vector === undefined || constant === undefined) throw new TypeError('DoRA without magnitudes: its weights were not prepared');
     const input = layer.dropped(x, weights);
     // With dropout the whole of W + sBA sees the dropped input, as PEFT has it.
     const plain = layer.withoutBias(input === x ? base : layer.base.forward(input));
-    const factor = div(vector.tensor, stopGradient(rowNorms(layer, weights, constant)));
+    const factor = factorOf(layer, weights);
     return add(mul(sub(factor, 1), plain), mul(factor, layer.product(input, weights)));
   },
+  factor: factorOf,
   async prepare(layer, weights) {
     const squares = await squaredRowNorms(layer);
     const vector = weights.vector ?? new Parameter(tensor(squares.map(Math.sqrt), [layer.outFeatures], { name: 'lora_magnitude_vector' }));
@@ -34,8 +33,16 @@ export const dora: LoraVariant = {
     }
     const factor = Math.fround(magnitude / Math.fround(Math.sqrt(squares)));
     for (let i = 0; i < row.length; i++) row[i] = factor * (row[i] ?? NaN);
+    return factor;
   },
 };
+
+/** m/‖W + sBA‖ [out] */
+function factorOf(layer: VariantLayer, weights: LoraWeights): Tensor {
+  const { vector, constant } = weights;
+  if (vector === undefined || constant === undefined) throw new TypeError('DoRA without magnitudes: its weights were not prepared');
+  return div(vector.tensor, stopGradient(rowNorms(layer, weights, constant)));
+}
 
 /** ‖Wᵢ + s·Bᵢ·A‖ [out] */
 function rowNorms(layer: VariantLayer, { a: { tensor: a }, b: { tensor: b }, scale }: LoraWeights, squares: Tensor): Tensor {

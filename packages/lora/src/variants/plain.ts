@@ -14,5 +14,6 @@ export const plain: LoraVariant = {
   },
   mergeRow(row, delta) {
     for (let i = 0; i < row.length; i++) row[i] = (row[i] ?? NaN) + (delta[i] ?? NaN);
+    return 1;
   },
 };

@@ -1,0 +1,181 @@
+import { LowrankError } from '@lowrank/errors';
+import type { LoraLayer, LoraWeights, LowRankUpdate, MergeDtype, MergedAdapter } from '@lowrank/lora';
+import { mergeWeight, unmergeWeight } from '@lowrank/lora';
+import type { Module, Parameter } from '@lowrank/nn';
+import { Conv1d, Embedding, Linear } from '@lowrank/nn';
+import type { Tensor } from '@lowrank/tensor';
+import { fromNumbers, hostArray, readTensor, sourceOf, toFloat32 } from '@lowrank/tensor';
+import { adaptedLayers, matricesOf, requireAdapter } from './adapters.js';
+import { requireUnmerged } from './merged.js';
+
+export interface MergeInPlaceOptions {
+  /**
+   * Everything is computed and looked at before anything is changed; default true. Without it each layer is computed once and written at once: where a number is not finite, the layers before it are
+   * unmerged again, and may come back with other last bits.
+   */
+  readonly safe?: boolean;
+}
+
+const fileDtype: Readonly<Record<string, MergeDtype>> = { f32: 'F32', f16: 'F16', bf16: 'BF16' };
+
+/** A layer whose weight takes adapters in. */
+interface Place {
+  readonly path: string;
+  readonly layer: LoraLayer;
+  readonly weight: Parameter;
+  readonly dtype: MergeDtype;
+  /** To be merged, in order. */
+  readonly adapters: readonly (readonly [name: string, weights: LoraWeights])[];
+}
+
+/** What becomes of a layer. */
+interface Change {
+  readonly weight: Uint8Array;
+  readonly bias: Float32Array | undefined;
+}
+
+interface Merged extends Change {
+  readonly record: readonly MergedAdapter[];
+  /** For the variant's constant while the adapter is merged, by its name: what makes its factor 1. */
+  readonly resting: ReadonlyMap<string, Float32Array>;
+}
+
+/**
+ * Merges adapters into the weights of their layers, in place, for speed (PEFT's `merge_adapter`): W becomes W + s·B·A, or what another variant makes of it, with PEFT's arithmetic, in W's own memory. No
+ * second copy is kept, what is compiled goes on with the merged weights, and `unmergeAdapters` takes them out again. While they are merged the base alone is used, and no other adapter. A weight that an
+ * embedding shares with the output projection changes for both, as in PEFT.
+ *
+ * @param names default: the active ones
+ * @returns the paths of the layers that changed
+ * @throws LowrankError `patch.merged` when some are merged already, `patch.noAdapter`, `patch.mergeActive` when another adapter is active, `patch.mergeEncoding` (codes), `patch.mergeBias`, `patch.mergeDora` (DoRA together with others),
+ * `lora.mergeNotFinite`: nothing is changed then
+ */
+export async function mergeAdapters(model: Module, names?: readonly string[], { safe = true }: MergeInPlaceOptions = {}): Promise<string[]> {
+  requireUnmerged(model, 'merging adapters');
+  const layers = adaptedLayers(model);
+  for (const name of names ?? []) requireAdapter(layers, name);
+  const left = [...new Set([...layers.values()].flatMap(({ active }) => active))].filter((name) => names?.includes(name) === false);
+  if (left.length > 0) throw new LowrankError({ code: 'patch.mergeActive', what: `merging ${names?.join(', ')}`, expected: 'every active adapter among them, since merged layers use no other', got: `${left.join(', ')} active beside`, remedy: 'Set the active adapters first (setActiveAdapters), or merge these too.' });
+  const places = [...layers].flatMap(([path, layer]) => placeOf(path, layer, names ?? layer.active));
+  if (safe) for (const place of places) await merged(place);
+  const done: Place[] = [];
+  try {
+    for (const place of places) {
+      apply(place, await merged(place));
+      done.push(place);
+    }
+  } catch (error) {
+    for (const place of done) await unmerge(place);
+    throw error;
+  }
+  return places.map(({ path }) => path);
+}
+
+/**
+ * Takes merged adapters out of the weights again, which are what they were up to rounding: for weights in f32 logits agree within 1e-4, and mostly 1e-6. In 16 bits each weight may come back one unit
+ * in its last place away: where that matters, load the model again.
+ *
+ * @returns the paths of the layers that changed
+ * @throws LowrankError `patch.notMerged` when no adapter is merged
+ */
+export async function unmergeAdapters(model: Module): Promise<string[]> {
+  const places = [...adaptedLayers(model)].flatMap(([path, layer]) => (layer.merged.length === 0 ? [] : placeOf(path, layer, layer.merged.map(({ name }) => name))));
+  if (places.length === 0) throw new LowrankError({ code: 'patch.notMerged', what: 'unmerging adapters', expected: 'adapters that mergeAdapters has merged', got: 'none' });
+  for (const place of places) await unmerge(place);
+  return places.map(({ path }) => path);
+}
+
+function placeOf(path: string, layer: LoraLayer, names: readonly string[]): Place[] {
+  const adapters = names.flatMap((name): (readonly [string, LoraWeights])[] => {
+    const weights = layer.adapters.get(name);
+    return weights === undefined ? [] : [[name, weights]];
+  });
+  if (adapters.length === 0) return [];
+  const { base } = layer;
+  const weight = base instanceof Linear || base instanceof Conv1d || base instanceof Embedding ? base.weight : undefined;
+  const dtype = weight === undefined ? undefined : fileDtype[weight.tensor.dtype];
+  if (weight === undefined || dtype === undefined) throw new LowrankError({ code: 'patch.mergeEncoding', what: path, expected: 'a linear layer or an embedding with a weight in f32, f16 or bf16', got: weight?.tensor.dtype ?? `a ${base.constructor.name}, which holds codes`, remedy: 'Keep the adapter beside it, or load the model in 16 bits.' });
+  sourceOf(weight.tensor);
+  if (adapters.length > 1 && adapters.some(([, { variant }]) => variant?.vector !== undefined)) throw new LowrankError({ code: 'patch.mergeDora', what: `merging ${adapters.map(([name]) => name).join(' and ')} at ${path}`, expected: 'one adapter, where it scales W + ΔW as DoRA does', got: 'several, whose factors would multiply each other', remedy: 'Merge one at a time.' });
+  if (adapters.some(([, { bias }]) => bias !== undefined) && biasOf(layer) === undefined) throw new LowrankError({ code: 'patch.mergeBias', what: `merging lora_bias at ${path}`, expected: 'a layer with a bias', got: 'one without', remedy: 'Keep the adapter beside the model, or train it without lora_bias.' });
+  return [{ path, layer, weight, dtype, adapters }];
+}
+
+function biasOf({ base }: LoraLayer): Parameter | undefined {
+  return base instanceof Linear || base instanceof Conv1d ? base.bias : undefined;
+}
+
+/** The merged weight, with nothing changed yet. */
+async function merged(place: Place): Promise<Merged> {
+  const { layer, dtype, adapters } = place;
+  let { weight, bias } = await held(place);
+  const record: MergedAdapter[] = [];
+  const resting = new Map<string, Float32Array>();
+  for (const [name, weights] of adapters) {
+    const own = { scaling: weights.scale.value, factors: new Float32Array(layer.outFeatures) };
+    const { update, shift } = await updateOf(layer, weights, own);
+    weight = mergeWeight(weight, dtype, update);
+    bias = bias?.map((value, at) => value + (shift?.[at] ?? 0));
+    record.push({ name, ...own, constant: weights.constant === undefined ? undefined : await numbersOf(weights.constant) });
+    if (update.vector !== undefined) resting.set(name, update.vector.map((value) => value ** 2));
+  }
+  if (bias?.every(Number.isFinite) === false) throw new LowrankError({ code: 'lora.mergeNotFinite', what: `the merged bias of ${place.path}`, expected: 'finite numbers', got: 'NaN or infinity', remedy: 'The adapter is damaged.' });
+  return { weight, bias, record, resting };
+}
+
+async function unmerge(place: Place): Promise<void> {
+  const { layer, dtype } = place;
+  let { weight, bias } = await held(place);
+  for (const { name, ...own } of [...layer.merged].reverse()) {
+    const weights = layer.adapters.get(name);
+    if (weights === undefined) continue;
+    const { update, shift } = await updateOf(layer, weights, own);
+    weight = unmergeWeight(weight, dtype, update);
+    bias = bias?.map((value, at) => value - (shift?.[at] ?? 0));
+  }
+  write(place, { weight, bias });
+  for (const { name, scaling, constant } of layer.merged) {
+    const weights = layer.adapters.get(name);
+    if (weights === undefined) continue;
+    weights.scale.value = scaling;
+    if (weights.constant !== undefined && constant !== undefined) sourceOf(weights.constant).write(constant);
+  }
+  layer.merged = [];
+}
+
+function apply(place: Place, { record, resting, ...change }: Merged): void {
+  write(place, change);
+  const { layer, adapters } = place;
+  layer.merged = record;
+  for (const [name, { scale, constant }] of adapters) {
+    // What was traced with the adapter beside its layer goes on with the same results: its factor is 0 from now on, and DoRA's norm is the magnitude itself, so that m over it is 1.
+    scale.value = 0;
+    const still = resting.get(name);
+    if (constant !== undefined && still !== undefined) sourceOf(constant).write(still);
+  }
+}
+
+/** A layer's weight as it is, and its bias where an adapter has a part in it. */
+async function held({ layer, weight, adapters }: Place): Promise<Change> {
+  const { buffer, byteOffset, byteLength } = await readTensor(weight.tensor);
+  const bias = adapters.some(([, own]) => own.bias !== undefined) ? biasOf(layer) : undefined;
+  return { weight: new Uint8Array(buffer, byteOffset, byteLength), bias: bias === undefined ? undefined : await numbersOf(bias.tensor) };
+}
+
+function write({ layer, weight }: Place, { weight: bytes, bias }: Change): void {
+  sourceOf(weight.tensor).write(hostArray(weight.tensor.dtype, new Uint8Array(bytes).buffer));
+  const own = biasOf(layer)?.tensor;
+  if (own !== undefined && bias !== undefined) sourceOf(own).write(fromNumbers(bias, own.dtype));
+}
+
+/** An adapter as `mergeWeight` takes it, and what its bias adds to the base's. */
+async function updateOf(layer: LoraLayer, weights: LoraWeights, { scaling, factors }: Pick<MergedAdapter, 'scaling' | 'factors'>): Promise<{ update: LowRankUpdate; shift: Float32Array | undefined }> {
+  const { base } = layer;
+  const { bias, ...matrices } = await matricesOf(layer, weights);
+  const update: LowRankUpdate = { ...matrices, scaling, factors, variant: weights.variant, transposed: !(base instanceof Linear), narrowDelta: base instanceof Embedding };
+  return { update, shift: bias?.map((value) => value * scaling) };
+}
+
+async function numbersOf(tensor: Tensor): Promise<Float32Array> {
+  return toFloat32(await readTensor(tensor), tensor.dtype).slice();
+}

@@ -1,0 +1,11 @@
+import { LowrankError } from '@lowrank/errors';
+import { LoraLayer } from '@lowrank/lora';
+import type { Module } from '@lowrank/nn';
+
+/** Refuses what would go wrong while adapters are merged into their layers' weights. @throws LowrankError `patch.merged` */
+export function requireUnmerged(model: Module, what: string): void {
+  for (const [path, module] of model.namedModules()) {
+    if (!(module instanceof LoraLayer) || module.merged.length === 0) continue;
+    throw new LowrankError({ code: 'patch.merged', what, expected: 'a model whose adapters are beside their layers', got: `${module.merged.map(({ name }) => name).join(', ')} merged into ${path}`, remedy: 'Call await unmergeAdapters(model) first.' });
+  }
+}
