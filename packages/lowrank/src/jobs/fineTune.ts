@@ -1,4 +1,4 @@
-import type { EncodedRow, TextTokenizer } from '@lowrank/data';
+import type { EncodedRow, RowSelection, TextTokenizer } from '@lowrank/data';
 import { readChatTemplate, readDataset, readTokenizer } from '@lowrank/data';
 import { LowrankError } from '@lowrank/errors';
 import type { RandomState } from '@lowrank/tensor';
@@ -23,7 +23,7 @@ import type { VariantFlags } from './variantFlags.js';
 
 export const methods = ['lora', 'full'] as const;
 
-export interface FineTuneOptions extends Pick<TransferEvents, 'onTransfer'>, QuantizationFlags, VariantFlags {
+export interface FineTuneOptions extends Pick<TransferEvents, 'onTransfer'>, QuantizationFlags, VariantFlags, RowSelection {
   readonly backend: BackendOrOpener;
   /** Hugging Face folder, hub id (owner/name or owner/name@revision) or URL. */
   readonly model: string;
@@ -118,7 +118,7 @@ async function withRows(options: FineTuneOptions & { readonly baseModel: string 
   const open = backendOnce(options.backend);
   // Weights that are to be trained are laid out anew by the trainer, from the host.
   const model = await openModel(options.model, { ...options, backend: method === 'full' ? undefined : open });
-  const rows = await readRows(options, options.data, { tokenizer, model });
+  const rows = await readRows(options, options.data, { tokenizer, model, parts: options.parts });
   const evalRows = options.evalData === undefined ? undefined : await readRows(options, options.evalData, { tokenizer, model });
   const steps = options.steps ?? Math.ceil(rows.length / (batchSize * gradientAccumulation));
   const random: RandomState = { seed: scalar(seed >>> 0, { dtype: 'u32', name: 'seed' }), step: scalar(0, { dtype: 'u32', name: 'draw' }) };
@@ -167,10 +167,10 @@ async function withRows(options: FineTuneOptions & { readonly baseModel: string 
   }
 }
 
-async function readRows(options: FineTuneOptions, path: string, { tokenizer, model }: { tokenizer: TextTokenizer; model: OpenModel }): Promise<readonly EncodedRow[]> {
+async function readRows(options: FineTuneOptions, path: string, { tokenizer, model, parts }: { tokenizer: TextTokenizer; model: OpenModel; parts?: RowSelection['parts'] }): Promise<readonly EncodedRow[]> {
   const { vocabularySize, contextLength } = model;
   const maxLength = Math.min(options.maxLength ?? contextLength, contextLength);
-  const dataset = await readDataset(path, tokenizer, { vocabularySize, maxLength, chatTemplate: () => readChatTemplate(options.model, { file: options.template }) });
+  const dataset = await readDataset(path, tokenizer, { vocabularySize, maxLength, parts, completionAfter: options.completionAfter, chatTemplate: () => readChatTemplate(options.model, { file: options.template }) });
   for (const text of datasetWarnings(dataset, maxLength)) await options.onEvent?.({ type: 'warning', text });
   return dataset.rows;
 }
