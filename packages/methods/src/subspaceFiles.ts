@@ -93,3 +93,7 @@ export function loadSubspace(model: Module, { settings, z, scales, size, weights
   }
   return subspace;
 }
+
+export function isSubspaceConfig(config: unknown): boolean {
+  return typeof config === 'object' && config !== null && 'peft_type' in config && config.peft_type === subspaceType;
+}

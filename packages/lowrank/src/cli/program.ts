@@ -6,6 +6,7 @@ import { methods } from '../jobs/fineTune.js';
 import { version } from '../../package.json';
 import { quantizationTypes } from '../jobs/quantization.js';
 import type { QuantizationFlags } from '../jobs/quantization.js';
+import type { SubspaceFlags } from '../jobs/subspace.js';
 import type { VariantFlags } from '../jobs/variantFlags.js';
 import { addCombineFlags } from './combineCommand.js';
 import type { CombineFlags } from './combineCommand.js';
@@ -22,6 +23,7 @@ import { addPlanFlags } from './planCommand.js';
 import type { PlanFlags } from './planCommand.js';
 import { addQuantizeFlags } from './quantizeCommand.js';
 import type { QuantizeFlags } from './quantizeCommand.js';
+import { addSubspaceFlags } from './subspaceFlags.js';
 import { addVariantFlags } from './variantFlags.js';
 
 /** Flags of every command. */
@@ -30,7 +32,7 @@ export interface CommonFlags {
   json: boolean;
 }
 
-export interface TrainFlags extends CommonFlags, QuantizationFlags, VariantFlags {
+export interface TrainFlags extends CommonFlags, QuantizationFlags, VariantFlags, SubspaceFlags {
   model: string;
   data: string;
   template?: string;
@@ -135,7 +137,7 @@ function addTrain(program: Command, actions: Actions): void {
     .option('--template <file>', "chat template in Jinja for rows of messages (default: the model's)")
     .requiredOption('--output <folder>', 'where the adapter and metrics.jsonl go')
     .option('--eval-data <file>', 'rows whose loss is told at the end')
-    .option('--method <name>', `${methods.join(' or ')}: train adapters, or every weight`, choiceFlag('--method', methods), 'lora')
+    .option('--method <name>', `${methods.join(', ')}: train adapters, every weight, or every weight within a random subspace`, choiceFlag('--method', methods), 'lora')
     .option('--steps <n>', 'optimizer steps (default: once through the data)', whole('--steps', 1))
     .option('--batch-size <rows>', 'rows of a batch', whole('--batch-size', 1), 8)
     .option('--gradient-accumulation <n>', 'batches of a step', whole('--gradient-accumulation', 1), 1)
@@ -156,7 +158,7 @@ function addTrain(program: Command, actions: Actions): void {
     .option('--checkpointing', 'compute each layer again in the backward pass: less memory, more time, the same numbers')
     .option('--init-adapter <adapter>', 'go on from this PEFT adapter; its rank, alpha and targets hold')
     .addHelpText('after', "\nExample:\n  $ lowrank train --model ./llama --data rows.jsonl --output ./adapter --steps 200 --batch-size 8 --learning-rate 2e-4 \\\n      --r 8 --alpha 16 --target-modules all-linear\n\nCtrl-C finishes the step, saves, and ends with exit code 130.");
-  common(quantizing(addVariantFlags(command))).action((flags: TrainFlags) => actions.train(flags));
+  common(quantizing(addSubspaceFlags(addVariantFlags(command)))).action((flags: TrainFlags) => actions.train(flags));
 }
 
 function addEval(program: Command, actions: Actions): void {

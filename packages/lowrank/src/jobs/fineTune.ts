@@ -16,14 +16,16 @@ import type { OpenModel } from './openModel.js';
 import { openModel } from './openModel.js';
 import type { QuantizationFlags } from './quantization.js';
 import { quantizationOf } from './quantization.js';
+import { checkSubspaceFlags, trainSubspace } from './subspace.js';
+import type { SubspaceFlags } from './subspace.js';
 import { trainAdapter, trainWeights } from './trainable.js';
 import type { Trainable } from './trainable.js';
 import { variantFlags } from './variantFlags.js';
 import type { VariantFlags } from './variantFlags.js';
 
-export const methods = ['lora', 'full'] as const;
+export const methods = ['lora', 'full', 'subspace'] as const;
 
-export interface FineTuneOptions extends Pick<TransferEvents, 'onTransfer'>, QuantizationFlags, VariantFlags, RowSelection {
+export interface FineTuneOptions extends Pick<TransferEvents, 'onTransfer'>, QuantizationFlags, VariantFlags, SubspaceFlags, RowSelection {
   readonly backend: BackendOrOpener;
   /** Hugging Face folder, hub id (owner/name or owner/name@revision) or URL. */
   readonly model: string;
@@ -34,7 +36,7 @@ export interface FineTuneOptions extends Pick<TransferEvents, 'onTransfer'>, Qua
   /** Folder for what is learned, and metrics.jsonl. */
   readonly output: string;
   readonly evalData?: string;
-  /** Adapters (the default) or every weight. */
+  /** Adapters (the default), every weight, or every weight within a random subspace. */
   readonly method?: (typeof methods)[number];
   /** Default: once through the data. */
   readonly steps?: number;
@@ -82,9 +84,9 @@ export interface FineTuneResult {
   readonly eval_loss: number | null;
   readonly tokens: number;
   readonly seconds: number;
-  /** The PEFT folder; null with the method `full`. */
+  /** The PEFT folder, or that of a subspace; null with the method `full`. */
   readonly adapter: string | null;
-  /** The Hugging Face folder; null with the method `lora`. */
+  /** The Hugging Face folder; null with other methods than `full`. */
   readonly model: string | null;
   readonly interrupted: boolean;
 }
@@ -122,7 +124,7 @@ async function withRows(options: FineTuneOptions & { readonly baseModel: string 
   const evalRows = options.evalData === undefined ? undefined : await readRows(options, options.evalData, { tokenizer, model });
   const steps = options.steps ?? Math.ceil(rows.length / (batchSize * gradientAccumulation));
   const random: RandomState = { seed: scalar(seed >>> 0, { dtype: 'u32', name: 'seed' }), step: scalar(0, { dtype: 'u32', name: 'draw' }) };
-  const trainable = method === 'full' ? trainWeights(model) : await trainAdapter(model, { ...options, seed }, quantizationOf(options));
+  const trainable = await trainableOf(model, options);
   const windows = { ...options, batchSize, gradientAccumulation };
   const backend = await open();
   const metrics = await openMetricsFile(options.output);
@@ -158,7 +160,7 @@ async function withRows(options: FineTuneOptions & { readonly baseModel: string 
       eval_loss: result.evaluation?.loss ?? null,
       tokens: result.tokens,
       seconds: result.seconds,
-      adapter: method === 'lora' ? options.output : null,
+      adapter: method === 'full' ? null : options.output,
       model: method === 'full' ? options.output : null,
       interrupted: result.interrupted,
     };
@@ -191,8 +193,8 @@ export function datasetWarnings(dataset: { name: string; droppedLines: readonly 
 }
 
 function checkFlags(options: FineTuneOptions): void {
-  if (options.method === 'full' && options.quantization !== undefined) {
-    throw new LowrankError({ code: 'cli.conflict', what: '--quantization with --method full', expected: 'one of the two', got: 'both', remedy: 'Codes are frozen: train adapters over them (--method lora), or every weight as it is.' });
+  if ((options.method === 'full' || options.method === 'subspace') && options.quantization !== undefined) {
+    throw new LowrankError({ code: 'cli.conflict', what: `--quantization with --method ${options.method}`, expected: 'one of the two', got: 'both', remedy: 'Codes are frozen: train adapters over them (--method lora), or every weight as it is.' });
   }
   const adapterFlags = { '--r': options.r, '--alpha': options.alpha, '--dropout': options.dropout, '--target-modules': options.targetModules, '--init-adapter': options.initAdapter, ...variantFlags(options) };
   const begun = Object.entries(variantFlags(options)).find(([flag, value]) => value !== undefined && flag !== '--lora-plus-ratio');
@@ -202,7 +204,9 @@ function checkFlags(options: FineTuneOptions): void {
   if (options.initLoraWeights === 'loftq' && options.quantization === undefined) {
     throw new LowrankError({ code: 'cli.conflict', what: '--init-lora-weights loftq', expected: '--quantization nf4, fp4 or int8 beside it', got: 'no --quantization', remedy: 'LoftQ makes up for what quantization loses; without it there is nothing to make up for.' });
   }
+  const { method = 'lora' } = options;
+  checkSubspaceFlags(options);
   const given = Object.entries(adapterFlags).find(([, value]) => value !== undefined);
-  if (options.method !== 'full' || given === undefined) return;
-  throw new LowrankError({ code: 'cli.conflict', what: `${given[0]} with --method full`, expected: 'one of the two', got: 'both', remedy: 'Every weight is trained then, and there are no adapters; leave the flag out, or use --method lora.' });
+  if (method === 'lora' || given === undefined) return;
+  throw new LowrankError({ code: 'cli.conflict', what: `${given[0]} with --method ${method}`, expected: 'one of the two', got: 'both', remedy: 'Every weight is trained then, and there are no adapters; leave the flag out, or use --method lora.' });
 }

@@ -1,6 +1,7 @@
 import { LowrankError } from '@lowrank/errors';
 import type { LoraAdapter, LoraConfig } from '@lowrank/lora';
 import { defaultTargets, loraConfig, readAdapter } from '@lowrank/lora';
+import { foldSubspace, isSubspaceConfig, loadSubspace, readSubspace } from '@lowrank/methods';
 import { openFolder, readJson, requireFile } from '@lowrank/models';
 import { attachAdapter, createAdapter, injectLoftq, matchTargets, withLoraPlus } from '@lowrank/patch';
 import type { NamedParameter } from '@lowrank/patch';
@@ -80,9 +81,11 @@ export async function readAdapterFolder(path: string): Promise<LoraAdapter> {
   return readAdapter(await openAdapterFolder(path));
 }
 
-/** Puts an adapter folder around a model's layers. */
+/** Puts an adapter folder around a model's layers, or moves its weights as a subspace's folder says. */
 export async function loadAdapterInto({ module }: OpenModel, path: string): Promise<void> {
-  await attachAdapter(module, await readAdapterFolder(path), { outputPath: module.outputPath });
+  const files = await openAdapterFolder(path);
+  if (isSubspaceConfig(files.config)) return foldSubspace(loadSubspace(module, await readSubspace(files)));
+  await attachAdapter(module, await readAdapter(files), { outputPath: module.outputPath });
 }
 
 function asTargets(names: readonly string[]): readonly string[] | string {
