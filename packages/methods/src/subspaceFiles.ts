@@ -1,5 +1,5 @@
 import { LowrankError } from '@lowrank/errors';
-import type { ByteSource } from '@lowrank/safetensors';
+import type { ByteSource, TensorEntry } from '@lowrank/safetensors';
 import { openSafetensors, serializeSafetensors } from '@lowrank/safetensors';
 import type { Module } from '@lowrank/nn';
 import { readTensor, tensor, toFloat32 } from '@lowrank/tensor';
@@ -41,7 +41,7 @@ export function serializeSubspace({ settings, z, scales, size, weights, baseMode
     task_type: 'CAUSAL_LM',
     weights,
   };
-  const entry = (name: string, data: Float32Array): Parameters<typeof serializeSafetensors>[0][number] => ({ name, dtype: 'F32', shape: [data.length], data: new Uint8Array(data.buffer, data.byteOffset, data.byteLength) });
+  const entry = (name: string, data: Float32Array): TensorEntry & { readonly data: Uint8Array } => ({ name, dtype: 'F32', shape: [data.length], data: new Uint8Array(data.buffer, data.byteOffset, data.byteLength) });
   return {
     'adapter_config.json': new TextEncoder().encode(`${JSON.stringify(config, undefined, 2)}\n`),
     'adapter_model.safetensors': serializeSafetensors([entry('subspace.z', z), ...(scales === undefined ? [] : [entry('subspace.scales', scales)])], { format: 'pt' }),
