@@ -43,7 +43,13 @@ export function denseSpectrum(delta: Float32Array | Float64Array, { outFeatures,
   const smaller = Math.min(outFeatures, inFeatures);
   const exact = smaller <= largestExactSpectrum;
   const { u, s, v } = truncatedSvd(delta, { rows: outFeatures, columns: inFeatures, rank: exact ? smaller : Math.min(rank, smaller), seed, iterations: exact ? undefined : randomizedSteps });
-  return spectrumOf({ u, s, v }, { outFeatures, inFeatures, exact, norm: Math.sqrt(delta.reduce((sum: number, value) => sum + value * value, 0)) });
+  return spectrumOf({ u, s, v }, { outFeatures, inFeatures, exact, norm: frobenius(delta) });
+}
+
+function frobenius(values: Float32Array | Float64Array): number {
+  let sum = 0;
+  for (const value of values) sum += value * value;
+  return Math.sqrt(sum);
 }
 
 /** The spectrum of s·B·A, from the factors. */

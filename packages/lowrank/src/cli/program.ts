@@ -23,6 +23,8 @@ import { addPlanFlags } from './planCommand.js';
 import type { PlanFlags } from './planCommand.js';
 import { addQuantizeFlags } from './quantizeCommand.js';
 import type { QuantizeFlags } from './quantizeCommand.js';
+import { addSpectrumFlags } from './spectrumCommand.js';
+import type { SpectrumFlags } from './spectrumCommand.js';
 import { addSubspaceFlags } from './subspaceFlags.js';
 import { addVariantFlags } from './variantFlags.js';
 
@@ -83,6 +85,7 @@ export interface Actions {
   merge(flags: MergeFlags): Promise<void>;
   combine(flags: CombineFlags): Promise<void>;
   inspect(flags: InspectFlags): Promise<void>;
+  spectrum(flags: SpectrumFlags): Promise<void>;
   convert(flags: ConvertFlags): Promise<void>;
   plan(flags: PlanFlags): Promise<void>;
   quantize(flags: QuantizeFlags): Promise<void>;
@@ -103,6 +106,7 @@ export function makeProgram(actions: Actions): Command {
   addMerge(program, actions);
   addCombineFlags(program.command('combine')).action((flags: CombineFlags) => actions.combine(flags));
   addInspectFlags(program.command('inspect')).action((flags: InspectFlags) => actions.inspect(flags));
+  addSpectrumFlags(program.command('spectrum')).action((flags: SpectrumFlags) => actions.spectrum(flags));
   addConvertFlags(program.command('convert')).option('--json', jsonHelp, false).action((flags: ConvertFlags) => actions.convert(flags));
   common(quantizing(addPlanFlags(program.command('plan')))).action((flags: PlanFlags) => actions.plan(flags));
   addQuantizeFlags(program.command('quantize')).action((flags: QuantizeFlags) => actions.quantize(flags));
