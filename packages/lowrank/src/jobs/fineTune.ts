@@ -169,6 +169,12 @@ async function withRows(options: FineTuneOptions & { readonly baseModel: string 
   }
 }
 
+async function trainableOf(model: OpenModel, options: FineTuneOptions & { readonly baseModel: string }): Promise<Trainable> {
+  const { method = 'lora', seed = 0 } = options;
+  if (method === 'full') return trainWeights(model);
+  return method === 'subspace' ? trainSubspace(model, { ...options, seed }) : trainAdapter(model, { ...options, seed }, quantizationOf(options));
+}
+
 async function readRows(options: FineTuneOptions, path: string, { tokenizer, model, parts }: { tokenizer: TextTokenizer; model: OpenModel; parts?: RowSelection['parts'] }): Promise<readonly EncodedRow[]> {
   const { vocabularySize, contextLength } = model;
   const maxLength = Math.min(options.maxLength ?? contextLength, contextLength);
