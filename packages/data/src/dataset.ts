@@ -1,7 +1,10 @@
 import { LowrankError } from '@lowrank/errors';
 import type { ChatTemplate } from './chatTemplate.js';
+import { splitAfter } from './completionAfter.js';
 import type { EncodedRow } from './encodeRow.js';
 import { encodeRow } from './encodeRow.js';
+import type { RowPart } from './holdOut.js';
+import { holdOut } from './holdOut.js';
 import type { TextRow } from './jsonl.js';
 import { parseJsonl } from './jsonl.js';
 import type { TextTokenizer } from './tokenizer.js';
@@ -31,9 +34,17 @@ export interface EncodeOptions {
   readonly chatTemplate?: ChatTemplate | undefined;
 }
 
-export interface LoadDatasetOptions extends Omit<EncodeOptions, 'chatTemplate'> {
+export interface LoadDatasetOptions extends Omit<EncodeOptions, 'chatTemplate'>, RowSelection {
   /** What makes text of rows of messages; or a way to it, which is gone only if there are such rows. */
   readonly chatTemplate?: ChatTemplate | (() => Promise<ChatTemplate | undefined>) | undefined;
+}
+
+/** Which of a file's rows are taken, and how they are cut: plain JSON. */
+export interface RowSelection {
+  /** Rows of text are completions behind the last occurrence of this. */
+  readonly completionAfter?: string | undefined;
+  /** Sides of cuts, one after another. */
+  readonly parts?: readonly RowPart[] | undefined;
 }
 
 /** Parses a JSONL text and encodes its rows. */
@@ -42,9 +53,15 @@ export async function loadDataset(
   tokenizer: TextTokenizer,
   options: LoadDatasetOptions = {},
 ): Promise<Dataset> {
-  const rows = await parseJsonl(input, options);
+  const rows = selectRows(await parseJsonl(input, options), options);
   const given = rows.some((row) => 'messages' in row) ? options.chatTemplate : undefined;
   return encodeRows(rows, tokenizer, { ...options, chatTemplate: typeof given === 'function' ? await given() : given });
+}
+
+/** @throws LowrankError what splitAfter and holdOut throw */
+export function selectRows(rows: readonly TextRow[], { name, completionAfter, parts = [] }: RowSelection & { readonly name?: string }): TextRow[] {
+  const split = completionAfter === undefined ? [...rows] : splitAfter(rows, { marker: completionAfter, name });
+  return parts.reduce((left, part) => holdOut(left, part, name), split);
 }
 
 /**

@@ -1,6 +1,8 @@
 import { LowrankError } from '@lowrank/errors';
-import type { Dataset, LoadDatasetOptions } from './dataset.js';
-import { loadDataset } from './dataset.js';
+import type { Dataset, LoadDatasetOptions, RowSelection } from './dataset.js';
+import { loadDataset, selectRows } from './dataset.js';
+import type { TextRow } from './jsonl.js';
+import { parseJsonl } from './jsonl.js';
 import type { TextTokenizer, TokenizerOptions } from './tokenizer.js';
 import { loadTokenizer } from './tokenizer.js';
 
@@ -34,6 +36,15 @@ export async function readTokenizer(folder: string): Promise<TextTokenizer> {
  */
 export async function readDataset(path: string, tokenizer: TextTokenizer, options: LoadDatasetOptions = {}): Promise<Dataset> {
   return loadDataset(fileText(path), tokenizer, { name: path, ...options });
+}
+
+/**
+ * The rows of a JSONL file as they are (Node only), cut and chosen as the options say.
+ *
+ * @throws LowrankError `data.missing`, `data.unreadable`, and what parseJsonl, splitAfter and holdOut throw
+ */
+export async function readTextRows(path: string, options: RowSelection = {}): Promise<TextRow[]> {
+  return selectRows(await parseJsonl(fileText(path), { name: path }), { ...options, name: path });
 }
 
 async function* fileText(path: string): AsyncGenerator<string, void, undefined> {

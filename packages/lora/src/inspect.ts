@@ -5,6 +5,7 @@ import { parseAdapterConfig } from './adapterConfig.js';
 import { readAdapter } from './adapterFiles.js';
 import { rankAt, scalingAt } from './config.js';
 import type { LoraConfig } from './config.js';
+import { effectiveRank } from './effectiveRank.js';
 import { productSvd } from './productSvd.js';
 import { tensorNumbers } from './tensorNumbers.js';
 
@@ -165,10 +166,4 @@ async function layerReport(file: SafetensorsFile, config: LoraConfig, { path, ki
     singularValues,
     effectiveRank: finite ? effectiveRank(singularValues) : NaN,
   };
-}
-
-function effectiveRank(values: readonly number[]): number {
-  const sum = values.reduce((total, value) => total + value, 0);
-  if (sum === 0) return 0;
-  return Math.exp(values.reduce((entropy, value) => (value > 0 ? entropy - (value / sum) * Math.log(value / sum) : entropy), 0));
 }

@@ -10,3 +10,7 @@ export { promptTuning } from './promptTuning.js';
 export type { PromptSettings } from './promptTuning.js';
 export { attachMethod, isMethodType, methodNames, methodOf, tuningMethods } from './tuningMethods.js';
 export type { MethodName } from './tuningMethods.js';
+export { foldSubspace, injectSubspace, projections, removeSubspace } from './subspace.js';
+export type { ProjectionName, Subspace, SubspaceOptions, SubspaceSettings } from './subspace.js';
+export { extractSubspace, isSubspaceConfig, loadSubspace, readSubspace, serializeSubspace, subspaceType } from './subspaceFiles.js';
+export type { StoredSubspace } from './subspaceFiles.js';

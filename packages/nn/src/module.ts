@@ -7,10 +7,40 @@ import { scope } from '@lowrank/tensor';
  * of a flat vector, and a loader by another dtype.
  */
 export class Parameter {
+  #stored: Tensor;
+  #rule: ((stored: Tensor) => Tensor) | undefined;
+
   constructor(
-    public tensor: Tensor,
+    stored: Tensor,
     public trainable = true,
-  ) {}
+  ) {
+    this.#stored = stored;
+  }
+
+  /** What layers compute with: what is stored, or what is derived from it. */
+  get tensor(): Tensor {
+    return this.#rule?.(this.#stored) ?? this.#stored;
+  }
+
+  /** @throws LowrankError `nn.derived` while the parameter is derived */
+  set tensor(value: Tensor) {
+    if (this.#rule !== undefined) throw new LowrankError({ code: 'nn.derived', what: 'a parameter that is computed from another tensor', expected: 'a stored value to replace', got: 'a rule', remedy: 'Take the rule away first, with derive(undefined).' });
+    this.#stored = value;
+  }
+
+  /** The tensor that was put here, whatever is derived from it. */
+  get stored(): Tensor {
+    return this.#stored;
+  }
+
+  get isDerived(): boolean {
+    return this.#rule !== undefined;
+  }
+
+  /** From now on `tensor` is `rule(stored)`, traced anew wherever it is read; undefined ends that. As a parametrization in PyTorch: the layer does not know. */
+  derive(rule: ((stored: Tensor) => Tensor) | undefined): void {
+    this.#rule = rule;
+  }
 }
 
 /**
@@ -92,7 +122,7 @@ export class Module {
 
   /** Frees the persistent tensors of this module and all below it. */
   dispose(): void {
-    for (const [, { tensor }] of this.namedParameters()) tensor.dispose();
+    for (const [, { stored }] of this.namedParameters()) stored.dispose();
   }
 }
 

@@ -18,6 +18,7 @@ import type { Speaker } from './io.js';
 import { planCommand } from './planCommand.js';
 import type { Actions, TrainFlags } from './program.js';
 import { quantizeCommand } from './quantizeCommand.js';
+import { spectrumCommand } from './spectrumCommand.js';
 import { duration, startProgress, transferTeller } from './progress.js';
 import type { Progress } from './progress.js';
 
@@ -38,6 +39,7 @@ export function makeActions(speaker: Speaker, onInterrupted: () => void): Action
     },
     combine: (flags) => combineCommand(flags, speaker, told(speaker)),
     inspect: (flags) => inspectCommand(flags, speaker, told(speaker)),
+    spectrum: (flags) => spectrumCommand(flags, speaker, told(speaker)),
     convert: (flags) => convertCommand(flags, speaker, told(speaker)),
     plan: (flags) => planCommand(flags, speaker),
     quantize: (flags) => quantizeCommand({ flags, speaker, onInterrupted }),

@@ -7,6 +7,7 @@ import { version } from '../../package.json';
 import type { MethodFlags } from '../jobs/trainMethod.js';
 import { quantizationTypes } from '../jobs/quantization.js';
 import type { QuantizationFlags } from '../jobs/quantization.js';
+import type { SubspaceFlags } from '../jobs/subspace.js';
 import type { VariantFlags } from '../jobs/variantFlags.js';
 import { addCombineFlags } from './combineCommand.js';
 import type { CombineFlags } from './combineCommand.js';
@@ -24,6 +25,9 @@ import { addPlanFlags } from './planCommand.js';
 import type { PlanFlags } from './planCommand.js';
 import { addQuantizeFlags } from './quantizeCommand.js';
 import type { QuantizeFlags } from './quantizeCommand.js';
+import { addSpectrumFlags } from './spectrumCommand.js';
+import type { SpectrumFlags } from './spectrumCommand.js';
+import { addSubspaceFlags } from './subspaceFlags.js';
 import { addVariantFlags } from './variantFlags.js';
 
 /** Flags of every command. */
@@ -32,7 +36,7 @@ export interface CommonFlags {
   json: boolean;
 }
 
-export interface TrainFlags extends CommonFlags, QuantizationFlags, VariantFlags, MethodFlags {
+export interface TrainFlags extends CommonFlags, QuantizationFlags, VariantFlags, MethodFlags, SubspaceFlags {
   model: string;
   data: string;
   template?: string;
@@ -83,6 +87,7 @@ export interface Actions {
   merge(flags: MergeFlags): Promise<void>;
   combine(flags: CombineFlags): Promise<void>;
   inspect(flags: InspectFlags): Promise<void>;
+  spectrum(flags: SpectrumFlags): Promise<void>;
   convert(flags: ConvertFlags): Promise<void>;
   plan(flags: PlanFlags): Promise<void>;
   quantize(flags: QuantizeFlags): Promise<void>;
@@ -103,6 +108,7 @@ export function makeProgram(actions: Actions): Command {
   addMerge(program, actions);
   addCombineFlags(program.command('combine')).action((flags: CombineFlags) => actions.combine(flags));
   addInspectFlags(program.command('inspect')).action((flags: InspectFlags) => actions.inspect(flags));
+  addSpectrumFlags(program.command('spectrum')).action((flags: SpectrumFlags) => actions.spectrum(flags));
   addConvertFlags(program.command('convert')).option('--json', jsonHelp, false).action((flags: ConvertFlags) => actions.convert(flags));
   common(quantizing(addPlanFlags(program.command('plan')))).action((flags: PlanFlags) => actions.plan(flags));
   addQuantizeFlags(program.command('quantize')).action((flags: QuantizeFlags) => actions.quantize(flags));
@@ -137,7 +143,7 @@ function addTrain(program: Command, actions: Actions): void {
     .option('--template <file>', "chat template in Jinja for rows of messages (default: the model's)")
     .requiredOption('--output <folder>', 'where the adapter and metrics.jsonl go')
     .option('--eval-data <file>', 'rows whose loss is told at the end')
-    .option('--method <name>', `${methods.join(', ')}: LoRA, every weight, biases, vectors before the text, keys and values before it, bottleneck adapters`, choiceFlag('--method', methods), 'lora')
+    .option('--method <name>', `${methods.join(', ')}: LoRA, every weight, biases, vectors before the text, keys and values before it, bottleneck adapters, every weight within a random subspace`, choiceFlag('--method', methods), 'lora')
     .option('--steps <n>', 'optimizer steps (default: once through the data)', whole('--steps', 1))
     .option('--batch-size <rows>', 'rows of a batch', whole('--batch-size', 1), 8)
     .option('--gradient-accumulation <n>', 'batches of a step', whole('--gradient-accumulation', 1), 1)
@@ -158,7 +164,7 @@ function addTrain(program: Command, actions: Actions): void {
     .option('--checkpointing', 'compute each layer again in the backward pass: less memory, more time, the same numbers')
     .option('--init-adapter <adapter>', 'go on from this PEFT adapter; its rank, alpha and targets hold')
     .addHelpText('after', "\nExample:\n  $ lowrank train --model ./llama --data rows.jsonl --output ./adapter --steps 200 --batch-size 8 --learning-rate 2e-4 \\\n      --r 8 --alpha 16 --target-modules all-linear\n\nCtrl-C finishes the step, saves, and ends with exit code 130.");
-  common(quantizing(addMethodFlags(addVariantFlags(command)))).action((flags: TrainFlags) => actions.train(flags));
+  common(quantizing(addSubspaceFlags(addMethodFlags(addVariantFlags(command))))).action((flags: TrainFlags) => actions.train(flags));
 }
 
 function addEval(program: Command, actions: Actions): void {

@@ -1,17 +1,22 @@
-import { readChatTemplate, readDataset, readTokenizer, withVirtualTokens } from '@lowrank/data';
+import type { RowSelection } from '@lowrank/data';
+import { encodeRows, groupByPrompt, readChatTemplate, readTextRows, readTokenizer, samplePrompts, withVirtualTokens } from '@lowrank/data';
 import type { Execution } from '@lowrank/trainer';
 import { evaluate } from '@lowrank/trainer';
 import { backendOnce } from '../device.js';
 import type { BackendOrOpener } from '../device.js';
+import { isTextMetric } from '../metrics/metric.js';
+import type { MetricName } from '../metrics/metric.js';
 import { evaluationWindows } from '../windows.js';
 import { datasetWarnings } from './fineTune.js';
 import type { TransferEvents } from './folders.js';
 import { withFolders } from './folders.js';
 import { openModel } from './openModel.js';
 import type { QuantizationFlags } from './quantization.js';
+import { scoreTexts } from './scoreTexts.js';
+import type { WrittenText } from './scoreTexts.js';
 import { loadAdapterInto } from './trainable.js';
 
-export interface EvaluateFolderOptions extends TransferEvents, QuantizationFlags {
+export interface EvaluateFolderOptions extends TransferEvents, QuantizationFlags, RowSelection {
   readonly backend: BackendOrOpener;
   readonly model: string;
   readonly adapter?: string;
@@ -19,7 +24,17 @@ export interface EvaluateFolderOptions extends TransferEvents, QuantizationFlags
   /** A Jinja file that makes text of rows of messages; default: the model's chat template. */
   readonly template?: string;
   readonly maxLength?: number;
+  /** Default: the loss alone, which is always told. */
+  readonly metrics?: readonly MetricName[];
+  /** Most distinct prompts whose rows count, drawn by `seed`. Default: all. */
+  readonly scoreRows?: number | undefined;
+  readonly seed?: number;
+  /** Of the texts that are written for metrics. Default: as many as the longest reference has, and one. */
+  readonly maxNewTokens?: number | undefined;
   readonly execution?: Execution;
+  readonly signal?: AbortSignal | undefined;
+  /** Sees how many of the prompts are answered. */
+  onProgress?(done: number, of: number): void;
 }
 
 /** What `lowrank eval` prints. */
@@ -31,20 +46,45 @@ export interface EvaluateFolderResult {
   /** Label tokens. */
   readonly tokens: number;
   readonly rows: number;
+  /** Distinct prompts. */
+  readonly prompts: number;
+  /** By metric; the loss among them. */
+  readonly scores: Readonly<Partial<Record<MetricName, number>>>;
 }
 
-/** The loss of a model folder, with or without an adapter folder, over a file of rows. */
+/** A result with the texts that were written for it. */
+export interface EvaluatedFolder {
+  readonly result: EvaluateFolderResult;
+  readonly texts: readonly WrittenText[];
+}
+
+/** The loss of a model folder, with or without an adapter folder, over a file of rows; and what metrics say of the texts that it writes for their prompts. */
 export async function evaluateFolder(given: EvaluateFolderOptions): Promise<EvaluateFolderResult> {
+  return (await evaluateTexts(given)).result;
+}
+
+/** The same, with the texts. */
+export async function evaluateTexts(given: EvaluateFolderOptions): Promise<EvaluatedFolder> {
   const options = await withFolders(given, given);
+  const { completionAfter, parts, scoreRows = Infinity, seed = 0, signal } = options;
+  const metrics = (options.metrics ?? []).filter(isTextMetric);
   const tokenizer = await readTokenizer(options.model);
-  const backend = backendOnce(options.backend);
-  const model = await openModel(options.model, { ...options, backend });
+  const groups = samplePrompts(groupByPrompt(await readTextRows(options.data, { completionAfter, parts })), { count: scoreRows, seed });
+  const open = backendOnce(options.backend);
+  const model = await openModel(options.model, { ...options, backend: open });
   if (options.adapter !== undefined) await loadAdapterInto(model, options.adapter);
   const { vocabularySize, contextLength } = model;
   const maxLength = Math.min(options.maxLength ?? contextLength, contextLength);
-  const dataset = await readDataset(options.data, tokenizer, { vocabularySize, maxLength, chatTemplate: () => readChatTemplate(options.model, { file: options.template }) });
+  const rows = groups.flat().sort((a, b) => a.line - b.line);
+  const chatTemplate = rows.some((row) => 'messages' in row) ? await readChatTemplate(options.model, { file: options.template }) : undefined;
+  const dataset = encodeRows(rows, tokenizer, { name: options.data, vocabularySize, maxLength, chatTemplate });
   for (const text of datasetWarnings(dataset, maxLength)) options.onWarning?.(text);
-  const read = withVirtualTokens(dataset.rows, { vocabularySize, virtualTokens: model.module.virtualTokens });
-  const { loss, tokens, rows } = await evaluate({ backend: await backend(), loss: model.loss, batches: evaluationWindows(read), execution: options.execution });
-  return { loss, perplexity: Math.exp(loss), tokens, rows };
+  const backend = await open();
+  const { loss, tokens, rows: counted } = await evaluate({ backend, loss: model.loss, batches: evaluationWindows(withVirtualTokens(dataset.rows, { vocabularySize, virtualTokens: model.module.virtualTokens })), execution: options.execution, signal });
+  const result = { loss, perplexity: Math.exp(loss), tokens, rows: counted, prompts: groups.length };
+  if (metrics.length === 0) return { result: { ...result, scores: { loss } }, texts: [] };
+  const { maxNewTokens, onProgress } = options;
+  const written = await scoreTexts(model.module, groups, { backend, tokenizer, metrics, maxNewTokens, signal, onProgress });
+  if (written !== undefined && written.tooLong > 0) options.onWarning?.(`${options.data}: ${written.tooLong} prompts leave the model no room to answer, and count 0`);
+  return { result: { ...result, scores: { loss, ...written?.scores } }, texts: written?.texts ?? [] };
 }

@@ -1,8 +1,8 @@
-import type { EncodedRow, TextTokenizer } from '@lowrank/data';
+import type { EncodedRow, RowSelection, TextTokenizer } from '@lowrank/data';
 import { readChatTemplate, readDataset, readTokenizer, withVirtualTokens } from '@lowrank/data';
 import { methodNames } from '@lowrank/methods';
 import type { MethodName } from '@lowrank/methods';
-import type { RandomState } from '@lowrank/tensor';
+import type { Backend, RandomState } from '@lowrank/tensor';
 import { scalar } from '@lowrank/tensor';
 import type { Execution, OptimizerName, ScheduleName, TrainEvent, TrainSession } from '@lowrank/trainer';
 import { train } from '@lowrank/trainer';
@@ -20,15 +20,17 @@ import type { OpenModel } from './openModel.js';
 import { openModel } from './openModel.js';
 import type { QuantizationFlags } from './quantization.js';
 import { quantizationOf } from './quantization.js';
+import { trainSubspace } from './subspace.js';
+import type { SubspaceFlags } from './subspace.js';
 import { trainAdapter, trainWeights } from './trainable.js';
 import type { Trainable } from './trainable.js';
 import type { MethodFlags } from './trainMethod.js';
 import { trainMethod } from './trainMethod.js';
 import type { VariantFlags } from './variantFlags.js';
 
-export const methods = ['lora', 'full', ...methodNames] as const;
+export const methods = ['lora', 'full', ...methodNames, 'subspace'] as const;
 
-export interface FineTuneOptions extends Pick<TransferEvents, 'onTransfer'>, QuantizationFlags, VariantFlags, MethodFlags {
+export interface FineTuneOptions extends Pick<TransferEvents, 'onTransfer'>, QuantizationFlags, VariantFlags, MethodFlags, SubspaceFlags, RowSelection {
   readonly backend: BackendOrOpener;
   /** Hugging Face folder, hub id (owner/name or owner/name@revision) or URL. */
   readonly model: string;
@@ -39,7 +41,7 @@ export interface FineTuneOptions extends Pick<TransferEvents, 'onTransfer'>, Qua
   /** Folder for what is learned, and metrics.jsonl. */
   readonly output: string;
   readonly evalData?: string;
-  /** LoRA (the default), every weight (`full`), or one of the other methods: `bitfit`, `prompt`, `prefix`, `adapter`. */
+  /** LoRA (the default), every weight (`full`), every weight within a random subspace (`subspace`), or one of the other methods: `bitfit`, `prompt`, `prefix`, `adapter`. */
   readonly method?: (typeof methods)[number];
   /** Default: once through the data. */
   readonly steps?: number;
@@ -129,11 +131,11 @@ async function withRows(options: FineTuneOptions & { readonly baseModel: string 
   const model = await openModel(options.model, { ...options, backend: method === 'full' ? undefined : open });
   // What takes positions for itself is in place before rows are cut to what is left.
   const other = isOther(method) ? await trainMethod(model, method, { ...options, seed }, tokenizer) : undefined;
-  const rows = await readRows(options, options.data, { tokenizer, model });
+  const rows = await readRows(options, options.data, { tokenizer, model, parts: options.parts });
   const evalRows = options.evalData === undefined ? undefined : await readRows(options, options.evalData, { tokenizer, model });
   const steps = options.steps ?? Math.ceil(rows.length / (batchSize * gradientAccumulation));
   const random: RandomState = { seed: scalar(seed >>> 0, { dtype: 'u32', name: 'seed' }), step: scalar(0, { dtype: 'u32', name: 'draw' }) };
-  const trainable = other ?? (method === 'full' ? trainWeights(model) : await trainAdapter(model, { ...options, seed }, { quantization: quantizationOf(options), data: { rows, backend: open, batchSize, batches: options.evaBatches, seed } }));
+  const trainable = other ?? (await trainableOf(model, options, { rows, backend: open }));
   const windows = { ...options, batchSize, gradientAccumulation };
   const backend = await open();
   const metrics = await openMetricsFile(options.output);
@@ -180,10 +182,17 @@ async function withRows(options: FineTuneOptions & { readonly baseModel: string 
   }
 }
 
-async function readRows(options: FineTuneOptions, path: string, { tokenizer, model }: { tokenizer: TextTokenizer; model: OpenModel }): Promise<readonly EncodedRow[]> {
+async function trainableOf(model: OpenModel, options: FineTuneOptions & { readonly baseModel: string }, { rows, backend }: { rows: readonly EncodedRow[]; backend: () => Promise<Backend> }): Promise<Trainable> {
+  const { method = 'lora', seed = 0, batchSize = 8 } = options;
+  if (method === 'full') return trainWeights(model);
+  if (method === 'subspace') return trainSubspace(model, { ...options, seed });
+  return trainAdapter(model, { ...options, seed }, { quantization: quantizationOf(options), data: { rows, backend, batchSize, batches: options.evaBatches, seed } });
+}
+
+async function readRows(options: FineTuneOptions, path: string, { tokenizer, model, parts }: { tokenizer: TextTokenizer; model: OpenModel; parts?: RowSelection['parts'] }): Promise<readonly EncodedRow[]> {
   const { vocabularySize, contextLength } = model;
   const maxLength = Math.min(options.maxLength ?? contextLength, contextLength);
-  const dataset = await readDataset(path, tokenizer, { vocabularySize, maxLength, chatTemplate: () => readChatTemplate(options.model, { file: options.template }) });
+  const dataset = await readDataset(path, tokenizer, { vocabularySize, maxLength, parts, completionAfter: options.completionAfter, chatTemplate: () => readChatTemplate(options.model, { file: options.template }) });
   for (const text of datasetWarnings(dataset, maxLength)) await options.onEvent?.({ type: 'warning', text });
   return withVirtualTokens(dataset.rows, { vocabularySize, virtualTokens: model.module.virtualTokens });
 }
@@ -204,7 +213,7 @@ export function datasetWarnings(dataset: { name: string; droppedLines: readonly 
 }
 
 function isOther(method: (typeof methods)[number]): method is MethodName {
-  return method !== 'lora' && method !== 'full';
+  return method !== 'lora' && method !== 'full' && method !== 'subspace';
 }
 
 /** Numbers that are trained, each once. */

@@ -1,5 +1,6 @@
 import { LowrankError } from '@lowrank/errors';
 import type { FineTuneOptions } from './fineTune.js';
+import { checkSubspaceFlags } from './subspace.js';
 import { variantFlags } from './variantFlags.js';
 
 type Method = NonNullable<FineTuneOptions['method']>;
@@ -21,10 +22,11 @@ function ownFlags(options: FineTuneOptions): readonly (readonly [flag: string, v
 /** @throws LowrankError `cli.conflict` for flags that exclude each other */
 export function checkFlags(options: FineTuneOptions): void {
   const { method = 'lora' } = options;
-  if (method === 'full' && options.quantization !== undefined) {
-    throw new LowrankError({ code: 'cli.conflict', what: '--quantization with --method full', expected: 'one of the two', got: 'both', remedy: 'Codes are frozen: train adapters over them (--method lora), or every weight as it is.' });
+  if ((method === 'full' || method === 'subspace') && options.quantization !== undefined) {
+    throw new LowrankError({ code: 'cli.conflict', what: `--quantization with --method ${method}`, expected: 'one of the two', got: 'both', remedy: 'Codes are frozen: train adapters over them (--method lora), or every weight as it is.' });
   }
   checkBegun(options);
+  checkSubspaceFlags(options);
   if (options.virtualInit !== undefined && options.promptInitText !== undefined) throw new LowrankError({ code: 'cli.conflict', what: '--virtual-init with --prompt-init-text', expected: 'one of the two', got: 'both' });
   if (options.initLoraWeights === 'loftq' && options.quantization === undefined) {
     throw new LowrankError({ code: 'cli.conflict', what: '--init-lora-weights loftq', expected: '--quantization nf4, fp4 or int8 beside it', got: 'no --quantization', remedy: 'LoftQ makes up for what quantization loses; without it there is nothing to make up for.' });
@@ -37,7 +39,7 @@ export function checkFlags(options: FineTuneOptions): void {
   if (strange === undefined) return;
   const [flag, , methods] = strange;
   const whole = 'Every weight is trained then, and there are no adapters; leave the flag out, or use --method lora.';
-  throw new LowrankError({ code: 'cli.conflict', what: `${flag} with --method ${method}`, expected: 'one of the two', got: 'both', remedy: method === 'full' && methods.includes('lora') ? whole : `Leave the flag out, or use --method ${methods.join(' or ')}.` });
+  throw new LowrankError({ code: 'cli.conflict', what: `${flag} with --method ${method}`, expected: 'one of the two', got: 'both', remedy: (method === 'full' || method === 'subspace') && methods.includes('lora') ? whole : `Leave the flag out, or use --method ${methods.join(' or ')}.` });
 }
 
 /** How something begins is no question where it goes on. */

@@ -66,7 +66,7 @@ export function endIds({ eosId }: TextTokenizer, { shape }: CausalModel): number
 }
 
 /** BOS where the tokenizer adds one, and the text; nothing behind it, as rows are made for training. */
-function promptIds(text: string, tokenizer: TextTokenizer): number[] {
+export function promptIds(text: string, tokenizer: TextTokenizer): number[] {
   const { bosId, addsBos } = tokenizer;
   if (text === '') {
     if (bosId !== undefined) return [bosId];

@@ -1,7 +1,7 @@
 import { LowrankError } from '@lowrank/errors';
 import type { LoraAdapter, LoraConfig } from '@lowrank/lora';
 import { defaultTargets, evaConfig, loraConfig, readAdapter } from '@lowrank/lora';
-import { attachMethod, isMethodType, methodOf, readMethod } from '@lowrank/methods';
+import { attachMethod, foldSubspace, isMethodType, isSubspaceConfig, loadSubspace, methodOf, readMethod, readSubspace } from '@lowrank/methods';
 import { openFolder, readJson, requireFile } from '@lowrank/models';
 import { attachAdapter, createAdapter, injectEva, injectLoftq, matchTargets, withLoraPlus } from '@lowrank/patch';
 import type { AdapterOptions, NamedParameter } from '@lowrank/patch';
@@ -95,10 +95,11 @@ export async function readAdapterFolder(path: string): Promise<LoraAdapter> {
   return readAdapter(folder);
 }
 
-/** Puts an adapter folder around a model's layers, LoRA's or another method's. */
+/** Puts an adapter folder around a model's layers, LoRA's or another method's, or moves its weights as a subspace's folder says. */
 export async function loadAdapterInto({ module }: OpenModel, path: string): Promise<void> {
   const folder = await openAdapterFolder(path);
-  if (isMethodFolder(folder)) await attachMethod(module, await readMethod(folder));
+  if (isSubspaceConfig(folder.config)) await foldSubspace(loadSubspace(module, await readSubspace(folder)));
+  else if (isMethodFolder(folder)) await attachMethod(module, await readMethod(folder));
   else await attachAdapter(module, await readAdapter(folder), { outputPath: module.outputPath });
 }
 

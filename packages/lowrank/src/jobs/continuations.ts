@@ -1,0 +1,53 @@
+import type { TextTokenizer } from '@lowrank/data';
+import { textStream } from '@lowrank/data';
+import type { CausalModel } from '@lowrank/models';
+import { createGenerator } from '@lowrank/models';
+import type { Backend } from '@lowrank/tensor';
+import { endIds, promptIds } from './generate.js';
+
+export interface ContinueOptions {
+  readonly backend: Backend;
+  readonly tokenizer: TextTokenizer;
+  readonly maxNewTokens: number;
+  /** Strings that end a text, which is cut before them. */
+  readonly stop?: readonly string[];
+  /** Prompts that are continued side by side. Default 16. */
+  readonly batchSize?: number;
+  readonly signal?: AbortSignal | undefined;
+  onProgress?(done: number, of: number): void;
+}
+
+/**
+ * The likeliest continuation of each prompt, by one generator: prompts of similar length share a batch, and all batches are of one size, so that few plans are compiled. A prompt that leaves the model
+ * less room than `maxNewTokens` gets what room there is; one that leaves none gets an undefined text. When the signal is aborted the texts that are not there yet are undefined too.
+ */
+export async function continuePrompts(model: CausalModel, prompts: readonly string[], options: ContinueOptions): Promise<(string | undefined)[]> {
+  const { backend, tokenizer, maxNewTokens, stop, batchSize = 16, signal, onProgress } = options;
+  const room = model.shape.maxPositions;
+  const texts: (string | undefined)[] = prompts.map(() => undefined);
+  const order = prompts.map((prompt, at) => ({ at, ids: promptIds(prompt, tokenizer) })).filter(({ ids }) => ids.length < room).sort((a, b) => b.ids.length - a.ids.length || a.at - b.at);
+  const size = Math.min(batchSize, order.length);
+  const generator = createGenerator(model, { backend });
+  try {
+    // Longest first: the caches and plans of the first batch are large enough for the others.
+    for (let start = 0; start < order.length && signal?.aborted !== true; start += size) {
+      const batch = order.slice(start, start + size);
+      const [longest] = batch;
+      if (longest === undefined) break;
+      const ids = Array.from({ length: size }, (_, at) => (batch[at] ?? longest).ids);
+      const written = await generator.generate(ids, {
+        maxNewTokens: Math.min(maxNewTokens, room - longest.ids.length),
+        stopIds: endIds(tokenizer, model),
+        stopStrings: stop,
+        text: (prompt) => textStream(tokenizer, prompt),
+        signal,
+      });
+      if (signal?.aborted === true) break;
+      batch.forEach(({ at }, row) => (texts[at] = written[row]?.text));
+      onProgress?.(Math.min(start + size, order.length), order.length);
+    }
+  } finally {
+    await generator.dispose();
+  }
+  return texts;
+}
