@@ -36,7 +36,7 @@ test.each([
   [['--clip', '-1'], ['--clip']],
   [['--max-length', '1'], ['--max-length']],
   [['--seed', 'x'], ['--seed']],
-  [['--method', 'qlora'], ['--method: expected lora, full, bitfit, prompt, prefix, adapter, got qlora']],
+  [['--method', 'qlora'], ['--method: expected lora, full, bitfit, prompt, prefix, adapter, subspace, got qlora']],
   [['--device', 'tpu'], ['--device: expected auto, webgpu, cpu, got tpu']],
   [['--target-modules', ','], ['--target-modules']],
   [['--rank', '8'], ["unknown option '--rank'"]],
