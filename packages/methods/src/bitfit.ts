@@ -31,16 +31,16 @@ export const bitfit: TuningMethod<BitfitSettings> = {
   peftTypes: ['BEFT', 'BITFIT'],
   defaults: {},
 
-  inject(model, settings = {}) {
+  async inject(model, settings = {}) {
     refuse(model);
     const layers = settings.targetModules === undefined ? ownBiases(model) : named(model, settings.targetModules);
     const inPeft = ![...layers.values()].some((layer) => layer instanceof LayerNorm || layer instanceof Conv1d);
     const own = inPeft ? { init_weights: true, peft_type: 'BEFT' } : { peft_type: 'BITFIT' };
     const config = newConfig({ ...own, target_modules: shortNames(model, [...layers.keys()]) }, settings);
-    return Promise.resolve(place(model, config, layers, (name, shape) => persistent(shape, { name })));
+    return place(model, config, layers, (name, shape) => persistent(shape, { name }));
   },
 
-  attach(model, adapter) {
+  async attach(model, adapter) {
     const { config, tensors } = adapter;
     targetsIn(config);
     refuseSet(config, ['modules_to_save']);
@@ -55,7 +55,7 @@ export const bitfit: TuningMethod<BitfitSettings> = {
       layers.set(path, layer);
     }
     if (layers.size === 0) throw mismatch('the content', 'biases', 'no tensors');
-    return Promise.resolve(place(model, config, layers, (name, shape) => storedTensor(adapter, name, shape)));
+    return place(model, config, layers, (name, shape) => storedTensor(adapter, name, shape));
   },
 };
 

@@ -35,17 +35,17 @@ export const bottleneckAdapter: TuningMethod<BottleneckSettings> = {
   peftTypes: ['HOULSBY_ADAPTER'],
   defaults: { bottleneck: defaultBottleneck },
 
-  inject(model, settings = {}) {
+  async inject(model, settings = {}) {
     const { bottleneck = defaultBottleneck, seed } = settings;
     checkBottleneck(bottleneck);
     refuse(model);
     const targetModules = settings.targetModules ?? writers[model.shape.modelType] ?? ['o_proj', 'down_proj'];
     const layers = linear(matchTargets(model, { targetModules }, { outputPath: model.outputPath }));
     const config = newConfig({ activation: 'gelu', bottleneck_size: bottleneck, peft_type: 'HOULSBY_ADAPTER', target_modules: targetModules }, settings);
-    return Promise.resolve(place(model, config, layers, (name, shape) => (name.endsWith('adapter_down.weight') ? normalTensor(shape, name, { seed, deviation }) : persistent(shape, { name }))));
+    return place(model, config, layers, (name, shape) => (name.endsWith('adapter_down.weight') ? normalTensor(shape, name, { seed, deviation }) : persistent(shape, { name })));
   },
 
-  attach(model, adapter) {
+  async attach(model, adapter) {
     const { config, tensors } = adapter;
     checkBottleneck(wholeNumber(config, 'bottleneck_size'));
     if (config['activation'] !== 'gelu') badConfig('activation', '"gelu"', config['activation']);
@@ -53,7 +53,7 @@ export const bottleneckAdapter: TuningMethod<BottleneckSettings> = {
     const layers = linear(matchTargets(model, { targetModules: targetsIn(config) }, { outputPath: model.outputPath }));
     const wanted = new Set([...layers.keys()].flatMap((path) => partNames.map((part) => `${prefix}${path}.${part}`)));
     for (const key of tensors.keys()) if (!wanted.has(key)) throw mismatch(key, 'tensors of the layers that target_modules names', 'one of none of them');
-    return Promise.resolve(place(model, config, layers, (name, shape) => storedTensor(adapter, name, shape)));
+    return place(model, config, layers, (name, shape) => storedTensor(adapter, name, shape));
   },
 };
 

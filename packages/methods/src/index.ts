@@ -1,3 +1,4 @@
+export { biasShifts } from './biasShifts.js';
 export { bitfit } from './bitfit.js';
 export type { BitfitSettings } from './bitfit.js';
 export { bottleneckAdapter } from './bottleneckAdapter.js';

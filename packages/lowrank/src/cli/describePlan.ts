@@ -6,6 +6,8 @@ export function describePlan(report: PlanReport): string {
   const how = [
     report.method,
     ...(report.r === null ? [] : [`r=${report.r} on ${report.target_modules?.join(', ')}`]),
+    ...(report.virtual_tokens === null ? [] : [`${report.virtual_tokens} virtual tokens`]),
+    ...(report.bottleneck === null ? [] : [`bottlenecks of ${report.bottleneck}`]),
     ...(quantization === null ? [report.dtype] : [`${quantization.type}${quantization.doubleQuantization === true ? ' with double quantization' : ''}, the rest ${report.dtype}`]),
     ...(report.optimizer === 'adamw' ? [] : [report.optimizer]),
     report.checkpointing ? 'checkpointing' : 'no checkpointing',

@@ -1,4 +1,4 @@
-import { readFileSync, statSync } from 'node:fs';
+import { existsSync, readFileSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
 import type { EvaluateFolderResult } from '../jobs/evaluate.js';
@@ -50,7 +50,7 @@ test.each(methods)('--method $method: trained, gone on from, evaluated, generate
   const written = await runCli(['generate', '--model', model, '--adapter', first, '--prompt', 'name: ada', '--max-new-tokens', '6', '--device', 'cpu', '--json']);
   expect(written.json<{ ids: number[] }>()[0]?.ids.length).toBeGreaterThan(0);
   const seen = await runCli(['inspect', '--adapter', first, '--json']);
-  expect(seen.json<{ peft_type: string; parameters: number; problem: string | null }>()[0]).toMatchObject({ peft_type: peftType, parameters });
+  expect(seen.json<{ peft_type: string; parameters: number; problem: string | null }>()[0]).toMatchObject({ peft_type: peftType, parameters, problem: null });
 });
 
 test.each(methods)('--method $method: padding, packing, accumulation and recomputed layers give the same losses', async ({ method, rate, flags }) => {
@@ -89,11 +89,12 @@ test('what takes LoRA alone says so, and what a folder was made with holds', asy
   const adapter = join(folder.path, 'adapter');
   await train(adapter, '--method', 'prompt', '--virtual-tokens', '3', '--steps', '1');
   const output = join(folder.path, 'out');
-  for (const argv of [['merge', '--model', model, '--adapter', adapter, '--output', output], ['combine', '--adapter', `${adapter}=1`, '--output', output], ['convert', '--to', 'gguf', '--model', model, '--adapter', adapter, '--output', output], ['chat', '--model', model, '--adapter', adapter, '--device', 'cpu', '--template', join(golden, 'tied/config.json')]]) {
+  for (const argv of [['combine', '--adapter', `${adapter}=1`, '--output', output], ['convert', '--to', 'gguf', '--model', model, '--adapter', adapter, '--output', output], ['chat', '--model', model, '--adapter', adapter, '--device', 'cpu', '--template', join(golden, 'tied/config.json')]]) {
     const { code, stderr } = await runCli(argv, { input: [] });
     expect(stderr).toMatch(/adapter folder .*: expected LoRA, .*, got prompt tuning/);
     expect(code).toBe(2);
   }
+  expect((await runCli(['merge', '--model', model, '--adapter', adapter, '--output', output])).stderr).toContain('merging prompt tuning: expected LoRA or BitFit');
   for (const [flags, complaint] of [[['--virtual-tokens', '4'], '--virtual-tokens with --init-adapter: expected 3'], [['--virtual-init', 'vocab'], '--virtual-init with --init-adapter']] as const) {
     const { code, stderr } = await runCli(['train', '--model', model, '--data', data, '--output', output, '--device', 'cpu', '--method', 'prompt', '--init-adapter', adapter, ...flags]);
     expect(stderr).toContain(complaint);
@@ -126,4 +127,40 @@ test('over codes, and on GPT-2, whose biases and norms are trained', async () =>
     expect((await lossOf('--model', gpt2, '--adapter', join(folder.path, `${method}-gpt2`))).loss).toBeLessThan((await lossOf('--model', gpt2)).loss);
   }
   expect(readJson<object>(join(folder.path, 'bitfit-gpt2/adapter_config.json'))).toMatchObject({ peft_type: 'BITFIT', target_modules: expect.arrayContaining(['c_attn', 'ln_1']) as string[] });
+});
+
+test('BitFit merges into a model whose config says that it has biases: the same losses, in a folder that needs no adapter', async () => {
+  using folder = scratch();
+  const cases = [
+    { name: 'llama', base: model, flags: [], config: { attention_bias: true, mlp_bias: true } },
+    { name: 'one', base: model, flags: ['--target-modules', 'v_proj'], config: { attention_bias: true } },
+    { name: 'biased', base: join(golden, 'bias'), flags: [], config: { attention_bias: true, mlp_bias: true } },
+    { name: 'gpt2', base: gpt2, flags: [], config: { model_type: 'gpt2' } },
+    { name: 'codes', base: join(golden, '../quant/models/nf4'), flags: [], config: { attention_bias: true, mlp_bias: true } },
+  ];
+  for (const { name, base, flags, config } of cases) {
+    const [adapter, merged] = [join(folder.path, name), join(folder.path, `${name}-merged`)];
+    await train(adapter, '--model', base, '--method', 'bitfit', '--learning-rate', '0.02', '--steps', '4', ...flags);
+    const ran = await runCli(['merge', '--model', base, '--adapter', adapter, '--output', merged, '--json']);
+    expect(ran.stderr).toBe('');
+    expect(readJson<object>(join(merged, 'config.json'))).toMatchObject(config);
+    const [beside, within] = [await lossOf('--model', base, '--adapter', adapter), await lossOf('--model', merged)];
+    expect(Math.abs(within.loss / beside.loss - 1)).toBeLessThan(1e-6);
+    expect(Math.abs(within.loss / (await lossOf('--model', base)).loss - 1)).toBeGreaterThan(1e-3);
+  }
+  const gemma = join(golden, '../families/gemma');
+  await train(join(folder.path, 'gemma'), '--model', gemma, '--method', 'bitfit', '--steps', '1');
+  const refused = await runCli(['merge', '--model', gemma, '--adapter', join(folder.path, 'gemma'), '--output', join(folder.path, 'gemma-merged')]);
+  expect(refused.stderr).toContain('merging BitFit into a gemma: expected a family whose config can say that its linear layers have biases');
+  expect(existsSync(join(folder.path, 'gemma-merged'))).toBe(false);
+});
+
+test.each(methods)('plan --method $method: the parameters and the file of the run itself', async ({ method, flags, parameters }) => {
+  using folder = scratch();
+  const { result } = await train(folder.path, '--method', method, '--steps', '1', ...flags);
+  const planned = await runCli(['plan', '--model', model, '--method', method, '--dtype', 'f32', '--max-length', '64', '--device', 'cpu', '--json', ...flags]);
+  expect(planned.json<{ trainable_parameters: number; file_bytes: { bits32: number } }>()[0]).toMatchObject({ method, trainable_parameters: parameters, file_bytes: { bits32: result.file_bytes }, r: null });
+  const { stderr, code } = await runCli(['plan', '--model', model, '--method', method, ...(method === 'adapter' ? ['--virtual-tokens', '3'] : ['--bottleneck', '3'])]);
+  expect(stderr).toContain(`with --method ${method}`);
+  expect(code).toBe(2);
 });

@@ -2,7 +2,7 @@ import { optimizers, schedules } from '@lowrank/trainer';
 import { Command } from 'commander';
 import { devices } from '../device.js';
 import type { DeviceName } from '../device.js';
-import { methods } from '../jobs/fineTune.js';
+import { methods } from '../jobs/fineTuneFlags.js';
 import { version } from '../../package.json';
 import type { MethodFlags } from '../jobs/trainMethod.js';
 import { quantizationTypes } from '../jobs/quantization.js';

@@ -1,6 +1,5 @@
 import type { EncodedRow, RowSelection, TextTokenizer } from '@lowrank/data';
 import { readChatTemplate, readDataset, readTokenizer, withVirtualTokens } from '@lowrank/data';
-import { methodNames } from '@lowrank/methods';
 import type { MethodName } from '@lowrank/methods';
 import type { Backend, RandomState } from '@lowrank/tensor';
 import { scalar } from '@lowrank/tensor';
@@ -14,6 +13,7 @@ import { openMetricsFile, metricsOf } from '../metricsFile.js';
 import { openOutputFolder } from '../outputFolder.js';
 import { evaluationWindows, largestWindow, trainingWindows } from '../windows.js';
 import { checkFlags } from './fineTuneFlags.js';
+import type { Method } from './fineTuneFlags.js';
 import type { TransferEvents } from './folders.js';
 import { withFolders } from './folders.js';
 import type { OpenModel } from './openModel.js';
@@ -28,8 +28,6 @@ import type { MethodFlags } from './trainMethod.js';
 import { trainMethod } from './trainMethod.js';
 import type { VariantFlags } from './variantFlags.js';
 
-export const methods = ['lora', 'full', ...methodNames, 'subspace'] as const;
-
 export interface FineTuneOptions extends Pick<TransferEvents, 'onTransfer'>, QuantizationFlags, VariantFlags, MethodFlags, SubspaceFlags, RowSelection {
   readonly backend: BackendOrOpener;
   /** Hugging Face folder, hub id (owner/name or owner/name@revision) or URL. */
@@ -42,7 +40,7 @@ export interface FineTuneOptions extends Pick<TransferEvents, 'onTransfer'>, Qua
   readonly output: string;
   readonly evalData?: string;
   /** LoRA (the default), every weight (`full`), every weight within a random subspace (`subspace`), or one of the other methods: `bitfit`, `prompt`, `prefix`, `adapter`. */
-  readonly method?: (typeof methods)[number];
+  readonly method?: Method;
   /** Default: once through the data. */
   readonly steps?: number;
   /** Default 8. */
@@ -212,7 +210,7 @@ export function datasetWarnings(dataset: { name: string; droppedLines: readonly 
   ];
 }
 
-function isOther(method: (typeof methods)[number]): method is MethodName {
+function isOther(method: Method): method is MethodName {
   return method !== 'lora' && method !== 'full' && method !== 'subspace';
 }
 

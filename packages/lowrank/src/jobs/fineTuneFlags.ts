@@ -1,12 +1,28 @@
 import { LowrankError } from '@lowrank/errors';
-import type { FineTuneOptions } from './fineTune.js';
+import { methodNames } from '@lowrank/methods';
+import type { QuantizationFlags } from './quantization.js';
 import { checkSubspaceFlags } from './subspace.js';
+import type { SubspaceFlags } from './subspace.js';
+import type { MethodFlags } from './trainMethod.js';
 import { variantFlags } from './variantFlags.js';
+import type { VariantFlags } from './variantFlags.js';
 
-type Method = NonNullable<FineTuneOptions['method']>;
+export const methods = ['lora', 'full', ...methodNames, 'subspace'] as const;
+
+export type Method = (typeof methods)[number];
+
+/** What of a run's options goes with some methods and not with others. */
+interface Flags extends QuantizationFlags, VariantFlags, MethodFlags, SubspaceFlags {
+  readonly method?: Method;
+  readonly r?: number;
+  readonly alpha?: number;
+  readonly dropout?: number;
+  readonly targetModules?: readonly string[];
+  readonly initAdapter?: string;
+}
 
 /** Flags that belong to some methods alone, with what they were given as. */
-function ownFlags(options: FineTuneOptions): readonly (readonly [flag: string, value: unknown, methods: readonly Method[]])[] {
+function ownFlags(options: Flags): readonly (readonly [flag: string, value: unknown, methods: readonly Method[]])[] {
   const of = (methods: readonly Method[], flags: Readonly<Record<string, unknown>>): [string, unknown, readonly Method[]][] => Object.entries(flags).map(([flag, value]) => [flag, value, methods]);
   return [
     ...of(['lora'], { '--r': options.r, '--alpha': options.alpha, '--dropout': options.dropout }),
@@ -20,7 +36,7 @@ function ownFlags(options: FineTuneOptions): readonly (readonly [flag: string, v
 }
 
 /** @throws LowrankError `cli.conflict` for flags that exclude each other */
-export function checkFlags(options: FineTuneOptions): void {
+export function checkFlags(options: Flags): void {
   const { method = 'lora' } = options;
   if ((method === 'full' || method === 'subspace') && options.quantization !== undefined) {
     throw new LowrankError({ code: 'cli.conflict', what: `--quantization with --method ${method}`, expected: 'one of the two', got: 'both', remedy: 'Codes are frozen: train adapters over them (--method lora), or every weight as it is.' });
@@ -43,7 +59,7 @@ export function checkFlags(options: FineTuneOptions): void {
 }
 
 /** How something begins is no question where it goes on. */
-function checkBegun(options: FineTuneOptions): void {
+function checkBegun(options: Flags): void {
   if (options.initAdapter === undefined) return;
   const beginnings = { ...variantFlags(options), '--lora-plus-ratio': undefined, '--virtual-init': options.virtualInit, '--prompt-init-text': options.promptInitText };
   const begun = Object.entries(beginnings).find(([, value]) => value !== undefined);

@@ -1,8 +1,10 @@
+import { isLowrankError } from '@lowrank/errors';
 import type { AdapterReport } from '@lowrank/lora';
 import { inspectAdapter } from '@lowrank/lora';
+import { methodOf, readMethod } from '@lowrank/methods';
 import { findModel } from '@lowrank/models';
 import type { TransferEvents } from './folders.js';
-import { openAdapterFolder } from './trainable.js';
+import { isMethodFolder, openAdapterFolder } from './trainable.js';
 
 /** What `lowrank inspect` prints. Norms and values that are no numbers, since A or B has NaN, are null. */
 export interface InspectResult {
@@ -51,11 +53,13 @@ export interface InspectResult {
 /** Tells what an adapter is and what it does to each layer, whether or not Lowrank loads it. */
 export async function inspectFolder({ adapter, onTransfer, onWarning }: TransferEvents & { readonly adapter: string }): Promise<InspectResult> {
   const { folder } = await findModel(adapter, { kind: 'adapter', onWarning, onProgress: (progress) => onTransfer?.({ stage: 'downloading', ...progress }) });
-  const { config, layers, ...report } = await inspectAdapter(await openAdapterFolder(folder));
+  const opened = await openAdapterFolder(folder);
+  const { config, layers, ...report } = await inspectAdapter(opened);
+  const other = isMethodFolder(opened) ? await readMethod(opened).then((read) => ({ method: methodOf(read.config).title, problem: undefined }), complaintOf) : undefined;
   const number = (value: number): number | null => (Number.isFinite(value) ? value : null);
   return {
     adapter,
-    method: report.method,
+    method: other?.method ?? report.method,
     peft_type: report.peftType,
     peft_version: report.peftVersion ?? null,
     base_model: report.baseModel ?? null,
@@ -76,6 +80,11 @@ export async function inspectFolder({ adapter, onTransfer, onWarning }: Transfer
     layers: layers.map(({ path, kind, rank, inFeatures, outFeatures, scaling, dtype, parameters, norm, effectiveRank, singularValues }) => ({ path, kind, rank, in: inFeatures, out: outFeatures, scaling, dtype, parameters, norm: number(norm), effective_rank: number(effectiveRank), singular_values: singularValues })),
     others: report.others,
     refused: report.refused,
-    problem: report.problem ?? null,
+    problem: (other === undefined ? report.problem : other.problem) ?? null,
   };
+}
+
+function complaintOf(error: unknown): { method: undefined; problem: string } {
+  if (isLowrankError(error)) return { method: undefined, problem: error.message };
+  throw error;
 }

@@ -1,20 +1,18 @@
 import { LowrankError } from '@lowrank/errors';
-import type { CausalModel } from '@lowrank/models';
-import { openFolder, openModelWeights, outlineModel, readJson } from '@lowrank/models';
 import { beginsInBase, LoraEmbedding } from '@lowrank/lora';
-import { Conv1d } from '@lowrank/nn';
-import type { CheckpointTensor } from '@lowrank/patch';
+import { readMethod } from '@lowrank/methods';
 import { adaptedLayers, extractAdapter, mergedTensors } from '@lowrank/patch';
-import { dequantizedFile } from '@lowrank/quant';
 import type { TensorEntry } from '@lowrank/safetensors';
 import { isSafetensorsDtype, writeFileAtomic, writeSafetensors } from '@lowrank/safetensors';
 import { join } from 'node:path';
 import { openOutputFolder } from '../outputFolder.js';
+import { denseWeights } from './denseWeights.js';
 import type { TransferEvents } from './folders.js';
 import { copyCompanions, withFolders } from './folders.js';
 import type { OpenModel } from './openModel.js';
 import { openModel } from './openModel.js';
-import { loadAdapterInto, readAdapterFolder } from './trainable.js';
+import { mergeBitfit } from './mergeBitfit.js';
+import { isMethodFolder, loadAdapterInto, openAdapterFolder, readAdapterFolder } from './trainable.js';
 
 export interface MergeOptions extends TransferEvents {
   readonly model: string;
@@ -34,12 +32,14 @@ export interface MergeResult {
 
 /**
  * Folds an adapter folder into a model folder: W + s·B·A in the dtype of W, on the host, one tensor at a time; every other tensor keeps its bytes. The result is a
- * Hugging Face folder of one file of weights. A quantized W is dequantized to the dtype that it had, and stays so: the sum quantized anew would lose what was learned.
+ * Hugging Face folder of one file of weights. Of the other methods BitFit can be merged too. A quantized W is dequantized to the dtype that it had, and stays so: the sum quantized anew would lose what was learned.
  */
 export async function mergeFolders(given: MergeOptions): Promise<MergeResult> {
   const { model, adapter, output } = await withFolders(given, given);
   const folder = await openOutputFolder(output, { inputs: [model, adapter] });
   try {
+    const learned = await openAdapterFolder(adapter);
+    if (isMethodFolder(learned)) return { model: output, ...(await mergeBitfit(await readMethod(learned), { model, output })) };
     // The model itself knows which weights it has and which layers the adapter is for; what does not fit is told before a byte is written.
     const base = await openModel(model, given);
     await loadAdapterInto(base, adapter);
@@ -47,30 +47,18 @@ export async function mergeFolders(given: MergeOptions): Promise<MergeResult> {
     const read = await readAdapterFolder(adapter);
     // One that began as a part of the base becomes plain LoRA.
     const loaded = beginsInBase(read.config.init) ? { ...read, ...(await extractAdapter(base.module, read.config)) } : read;
-    const files = await openFolder(model);
-    const { file: opened, pathOf } = await openModelWeights(files);
-    const file = await dequantizedFile(opened);
-    const stored = [...file.tensors.values()];
-    // Adapters go by the model's paths, files by the names that they have.
-    const { quantization_config: _, ...config } = await readJson(files, 'config.json');
-    const transposed = transposedLayers(outlineModel(config));
-    const tensors = stored.map(({ name, dtype, shape }): CheckpointTensor => {
-      const path = pathOf(name) ?? name;
-      const tensor = { name: path, dtype, shape, read: () => file.read(name) };
-      // Codes are of W as [out, in], whatever the layer holds that they stand for.
-      return opened.tensors.get(name)?.dtype !== dtype && transposed.has(path.replace(/\.weight$/, '')) ? transposedTensor(tensor) : tensor;
-    });
+    const { tensors, names, metadata, config, quantized, transposed } = await denseWeights(model);
     // The model knows which way round its weights are; an adapter may have been trained over codes.
     const fanInFanOut = [...loaded.layers.keys()].some((path) => transposed.has(path));
     const entries = mergedTensors(tensors, { ...loaded, config: { ...loaded.config, fanInFanOut } }).map((tensor, at): TensorEntry => {
       const { dtype, shape } = tensor;
-      const name = stored[at]?.name ?? tensor.name;
+      const name = names[at] ?? tensor.name;
       if (!isSafetensorsDtype(dtype)) throw new LowrankError({ code: 'cli.dtype', what: name, expected: 'a dtype of safetensors', got: dtype });
       return { name, dtype, shape, data: () => tensor.read() };
     });
-    await writeFileAtomic(join(output, 'model.safetensors'), writeSafetensors(entries, { format: 'pt', ...file.metadata }));
+    await writeFileAtomic(join(output, 'model.safetensors'), writeSafetensors(entries, { format: 'pt', ...metadata }));
     await copyCompanions(model, output);
-    if (file === opened) await copyCompanions(model, output, ['config.json']);
+    if (!quantized) await copyCompanions(model, output, ['config.json']);
     else {
       await writeFileAtomic(join(output, 'config.json'), new TextEncoder().encode(`${JSON.stringify(config, null, 2)}\n`));
     }
@@ -79,27 +67,6 @@ export async function mergeFolders(given: MergeOptions): Promise<MergeResult> {
     await folder.discard();
     throw error;
   }
-}
-
-/** The layers that hold W as [in, out]. */
-function transposedLayers(model: CausalModel): Set<string> {
-  return new Set([...model.namedModules()].flatMap(([path, module]) => (module instanceof Conv1d ? [path] : [])));
-}
-
-function transposedTensor(tensor: CheckpointTensor): CheckpointTensor {
-  const [rows = 0, columns = 0] = tensor.shape;
-  return {
-    name: tensor.name,
-    dtype: tensor.dtype,
-    shape: [columns, rows],
-    async read() {
-      const from = await tensor.read();
-      const size = from.byteLength / (rows * columns);
-      const to = new Uint8Array(from.byteLength);
-      for (let row = 0; row < rows; row++) for (let column = 0; column < columns; column++) to.set(from.subarray((row * columns + column) * size, (row * columns + column + 1) * size), (column * rows + row) * size);
-      return to;
-    },
-  };
 }
 
 /** An adapted embedding leaves an output projection that is tied to it alone; merged, it could not. */

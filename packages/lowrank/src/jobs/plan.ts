@@ -1,5 +1,6 @@
 import { LowrankError } from '@lowrank/errors';
 import { defaultTargets } from '@lowrank/lora';
+import { tuningMethods } from '@lowrank/methods';
 import { openFolder, outlineModel, readJson } from '@lowrank/models';
 import type { QuantizationSettings } from '@lowrank/quant';
 import { parseQuantizationConfig } from '@lowrank/quant';
@@ -25,6 +26,10 @@ export interface PlanOptions extends QuantizationFlags {
   readonly r?: number;
   readonly dropout?: number;
   readonly targetModules?: readonly string[];
+  /** Of prompt and prefix tuning; default 20. */
+  readonly virtualTokens?: number;
+  /** Of bottleneck adapters; default 64. */
+  readonly bottleneck?: number;
   /** Default 1. */
   readonly batchSize?: number;
   /** Default 1. */
@@ -50,7 +55,10 @@ export interface PlanReport {
   readonly parameters: number;
   readonly method: PlannedRun['method'];
   readonly r: number | null;
+  /** null also for the layers that a method takes by itself. */
   readonly target_modules: readonly string[] | null;
+  readonly virtual_tokens: number | null;
+  readonly bottleneck: number | null;
   readonly dtype: PlannedRun['dtype'];
   readonly quantization: QuantizationSettings | null;
   readonly checkpointing: boolean;
@@ -85,6 +93,7 @@ export interface PlanReport {
  * @throws LowrankError `cli.config` (no such config), `cli.conflict` (flags that exclude each other), and what the models, adapters and compiler throw
  */
 export async function planFineTune(options: PlanOptions): Promise<PlanReport> {
+  checkOwn(options);
   const { name, config } = await readConfig(options);
   const shape = outlineModel(config, { name }).shape;
   const run: PlannedRun = {
@@ -94,9 +103,11 @@ export async function planFineTune(options: PlanOptions): Promise<PlanReport> {
     r: options.r ?? 8,
     dropout: options.dropout,
     targetModules: options.targetModules,
+    virtualTokens: takesPositions(options) ? (options.virtualTokens ?? tuningMethods.prompt.defaults.virtualTokens) : undefined,
+    bottleneck: options.method === 'adapter' ? (options.bottleneck ?? tuningMethods.adapter.defaults.bottleneck) : undefined,
     batchSize: options.batchSize ?? 1,
     gradientAccumulation: options.gradientAccumulation ?? 1,
-    maxLength: Math.min(options.maxLength ?? 1024, shape.maxPositions),
+    maxLength: Math.min(options.maxLength ?? 1024, shape.maxPositions - (takesPositions(options) ? (options.virtualTokens ?? tuningMethods.prompt.defaults.virtualTokens ?? 0) : 0)),
     packing: options.packing ?? true,
     checkpointing: options.checkpointing ?? false,
     optimizer: options.optimizer ?? 'adamw',
@@ -107,14 +118,17 @@ export async function planFineTune(options: PlanOptions): Promise<PlanReport> {
   const cost = await planRun(run, device);
   const memory = options.memory ?? device.memoryBytes;
   const fits = memory === undefined ? undefined : cost.bytes.peak <= memory;
+  const hasRank = run.method === 'lora' || run.method === 'qlora';
   const all = run.method === 'full' ? cost.parameters : cost.parameters + cost.trainableParameters;
   return {
     model: name,
     model_type: shape.modelType,
     parameters: cost.parameters,
     method: run.method,
-    r: run.method === 'full' ? null : run.r,
-    target_modules: run.method === 'full' ? null : (run.targetModules ?? defaultTargets(shape.modelType)),
+    r: hasRank ? run.r : null,
+    target_modules: run.targetModules ?? (hasRank ? defaultTargets(shape.modelType) : null),
+    virtual_tokens: run.virtualTokens ?? null,
+    bottleneck: run.bottleneck ?? null,
     dtype: run.dtype,
     quantization: run.quantization ?? null,
     checkpointing: run.checkpointing,
@@ -135,6 +149,20 @@ export async function planFineTune(options: PlanOptions): Promise<PlanReport> {
     fits: fits ?? null,
     variants: fits === false && memory !== undefined ? await variantsOf(run, device, memory) : [],
   };
+}
+
+/** Flags of other methods than the one that is planned. */
+function checkOwn({ method = 'lora', virtualTokens, bottleneck, targetModules }: PlanOptions): void {
+  const refuse = (flag: string, right: string): never => {
+    throw new LowrankError({ code: 'cli.conflict', what: `${flag} with --method ${method}`, expected: 'one of the two', got: 'both', remedy: `Leave the flag out, or use --method ${right}.` });
+  };
+  if (virtualTokens !== undefined && !takesPositions({ method })) refuse('--virtual-tokens', 'prompt or prefix');
+  if (bottleneck !== undefined && method !== 'adapter') refuse('--bottleneck', 'adapter');
+  if (targetModules !== undefined && (method === 'full' || takesPositions({ method }))) refuse('--target-modules', 'lora, qlora, bitfit or adapter');
+}
+
+function takesPositions({ method }: Pick<PlanOptions, 'method'>): boolean {
+  return method === 'prompt' || method === 'prefix';
 }
 
 type Config = Readonly<Record<string, unknown>>;

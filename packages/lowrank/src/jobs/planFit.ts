@@ -1,7 +1,7 @@
 import { isLowrankError } from '@lowrank/errors';
 import type { PlanDevice } from './planDevice.js';
 import type { PlannedRun } from './planRun.js';
-import { planRun } from './planRun.js';
+import { isOther, planRun } from './planRun.js';
 
 /** A run with other settings, planned. */
 export interface Variant {
@@ -23,14 +23,14 @@ interface Saving {
 const savings: readonly Saving[] = [
   { steps: (run) => (run.checkpointing ? [] : [{ ...run, checkpointing: true }]), flag: () => '--checkpointing' },
   { steps: (run) => (run.method === 'full' && run.optimizer !== 'adamw8bit' ? [{ ...run, optimizer: 'adamw8bit' }] : []), flag: () => '--optimizer adamw8bit' },
-  { steps: (run) => (isFourBit(run) ? [] : [{ ...run, method: 'qlora', quantization: { type: 'nf4' } }]), flag: () => '--method qlora' },
+  { steps: (run) => (isFourBit(run) ? [] : [{ ...run, method: isOther(run.method) ? run.method : 'qlora', quantization: { type: 'nf4' } }]), flag: ({ method }) => (isOther(method) ? '--quantization nf4' : '--method qlora') },
   {
     steps: (run) => (isFourBit(run) && run.quantization?.doubleQuantization !== true ? [{ ...run, quantization: { ...run.quantization, type: run.quantization?.type ?? 'nf4', doubleQuantization: true } }] : []),
     flag: () => '--double-quantization',
   },
   { steps: (run) => halvings(run, 'batchSize', 1), flag: ({ batchSize }) => `--batch-size ${batchSize}` },
   { steps: (run) => halvings(run, 'maxLength', 32), flag: ({ maxLength }) => `--max-length ${maxLength}` },
-  { steps: (run) => (run.method === 'full' ? [] : halvings(run, 'r', 1)), flag: ({ r }) => `--r ${r}` },
+  { steps: (run) => (run.method === 'full' || isOther(run.method) ? [] : halvings(run, 'r', 1)), flag: ({ r }) => `--r ${r}` },
 ];
 
 function isFourBit({ quantization }: PlannedRun): boolean {

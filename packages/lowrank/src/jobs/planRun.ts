@@ -1,6 +1,9 @@
 import type { EncodedRow } from '@lowrank/data';
+import { withVirtualTokens } from '@lowrank/data';
 import { adapterFileBytes } from '@lowrank/lora';
 import type { LoraSizes } from '@lowrank/lora';
+import type { MethodName, Tuning } from '@lowrank/methods';
+import { methodFileBytes, methodNames } from '@lowrank/methods';
 import type { CausalModel, OutlineOptions } from '@lowrank/models';
 import { outlineModel } from '@lowrank/models';
 import { adaptedLayers } from '@lowrank/patch';
@@ -15,8 +18,9 @@ import { largestWindow } from '../windows.js';
 import { asOpenModel } from './openModel.js';
 import type { PlanDevice } from './planDevice.js';
 import { trainAdapter, trainWeights } from './trainable.js';
+import { injectNew } from './trainMethod.js';
 
-export const planMethods = ['lora', 'qlora', 'full'] as const;
+export const planMethods = ['lora', 'qlora', 'full', ...methodNames] as const;
 export const planDtypes = ['bf16', 'f16', 'f32'] as const;
 
 /** A run to be planned. */
@@ -29,6 +33,10 @@ export interface PlannedRun {
   readonly dropout?: number | undefined;
   /** Names, or ['all-linear']; default: PEFT's for the model. */
   readonly targetModules?: readonly string[] | undefined;
+  /** Of prompt and prefix tuning. */
+  readonly virtualTokens?: number | undefined;
+  /** Of bottleneck adapters. */
+  readonly bottleneck?: number | undefined;
   readonly batchSize: number;
   readonly gradientAccumulation: number;
   readonly maxLength: number;
@@ -84,14 +92,15 @@ export async function planRun(run: PlannedRun, { spec }: PlanDevice): Promise<Ru
   const module = outlineModel(config, { ...outline, quantization });
   const frozen = frozenWeights(module);
   const model = asOpenModel(name, module);
-  const trainable = run.method === 'full' ? trainWeights(model) : await trainAdapter(model, { ...run, seed: 0 });
+  const other = isOther(run.method) ? await injectNew(model, run.method, { flags: { ...run, seed: 0 }, tokenizer: undefined }) : undefined;
+  const trainable = other ?? (run.method === 'full' ? trainWeights(model) : await trainAdapter(model, { ...run, seed: 0 }));
   const random: RandomState = { seed: scalar(0, { dtype: 'u32', name: 'seed' }), step: scalar(0, { dtype: 'u32', name: 'draw' }) };
-  const window = windowOf(run);
+  const window = windowOf(run, module);
   const planned = planTrainStep({ spec, loss: model.trainingLoss(random), random, parameters: trainable.parameters, window, checkpointing, optimizer, clip: 1 });
   return {
     parameters: sizes(whole).reduce((total, [, { size }]) => total + size, 0),
     trainableParameters: planned.vectors.reduce((total, { views }) => total + views.reduce((sum, { size }) => sum + size, 0), 0),
-    file: run.method === 'full' ? modelFile(whole) : adapterFile(module),
+    file: other === undefined ? (run.method === 'full' ? modelFile(whole) : adapterFile(module)) : methodFile(other),
     ...costOf(planned, frozen),
     flops: planned.flops,
     steps: planned.plans[0]?.steps.length ?? 0,
@@ -100,11 +109,11 @@ export async function planRun(run: PlannedRun, { spec }: PlanDevice): Promise<Ru
 }
 
 /** The batches of a step over rows that are all as long as may be: what `lowrank train` would lay out. */
-function windowOf({ batchSize, gradientAccumulation, maxLength, packing }: PlannedRun): BatchShape[] {
+function windowOf({ batchSize, gradientAccumulation, maxLength, packing }: PlannedRun, { shape: { vocabularySize }, virtualTokens }: CausalModel): BatchShape[] {
   const ids = new Int32Array(maxLength);
   const row = (line: number): EncodedRow => ({ line, ids, labels: ids, labelTokens: maxLength - 1, fullLength: maxLength, promptIsPrefix: true });
   const rows = Array.from({ length: batchSize * gradientAccumulation }, (_, at) => row(at + 1));
-  return largestWindow(rows, { batchSize, gradientAccumulation, packing, shuffle: false, steps: 1 });
+  return largestWindow(withVirtualTokens(rows, { vocabularySize, virtualTokens }), { batchSize, gradientAccumulation, packing, shuffle: false, steps: 1 });
 }
 
 /** Each parameter of a model once. */
@@ -171,6 +180,15 @@ function adapterFile(model: CausalModel): RunCost['file'] {
     for (const { a } of layer.adapters.values()) layers.set(path, { rank: a.tensor.shape[0] ?? 0, inFeatures: layer.inFeatures, outFeatures: layer.outFeatures, embedding: layer.embedding });
   }
   return { bits16: adapterFileBytes(layers, 'BF16'), bits32: adapterFileBytes(layers, 'F32') };
+}
+
+function methodFile(tuning: Tuning): RunCost['file'] {
+  return { bits16: methodFileBytes(tuning, 'BF16'), bits32: methodFileBytes(tuning, 'F32') };
+}
+
+/** Whether a method is none of LoRA's, and not all weights. */
+export function isOther(method: PlannedRun['method']): method is MethodName {
+  return methodNames.some((name) => name === method);
 }
 
 function modelFile(model: CausalModel): RunCost['file'] {

@@ -1,0 +1,57 @@
+import type { CausalModel } from '@lowrank/models';
+import { openFolder, openModelWeights, outlineModel, readJson } from '@lowrank/models';
+import { Conv1d } from '@lowrank/nn';
+import type { CheckpointTensor } from '@lowrank/patch';
+import { dequantizedFile } from '@lowrank/quant';
+
+/** A model folder's tensors as dense ones, in the order of its file. */
+export interface DenseWeights {
+  /** By their paths in the model, as adapters name them. */
+  readonly tensors: readonly CheckpointTensor[];
+  /** The names that the file has for them. */
+  readonly names: readonly string[];
+  readonly metadata: Readonly<Record<string, string>>;
+  /** config.json without what it says of quantization. */
+  readonly config: Readonly<Record<string, unknown>>;
+  /** Whether there was any. */
+  readonly quantized: boolean;
+  /** The layers that hold W as [in, out]. */
+  readonly transposed: ReadonlySet<string>;
+}
+
+/** Codes become the numbers that they stand for, in the dtype that the weight had, and lie as the layer has them. */
+export async function denseWeights(folder: string): Promise<DenseWeights> {
+  const files = await openFolder(folder);
+  const { file: opened, pathOf } = await openModelWeights(files);
+  const file = await dequantizedFile(opened);
+  const stored = [...file.tensors.values()];
+  const { quantization_config: _, ...config } = await readJson(files, 'config.json');
+  const transposed = transposedLayers(outlineModel(config));
+  const tensors = stored.map(({ name, dtype, shape }): CheckpointTensor => {
+    const path = pathOf(name) ?? name;
+    const tensor = { name: path, dtype, shape, read: () => file.read(name) };
+    // Codes are of W as [out, in], whatever the layer holds that they stand for.
+    return opened.tensors.get(name)?.dtype !== dtype && transposed.has(path.replace(/\.weight$/, '')) ? transposedTensor(tensor) : tensor;
+  });
+  return { tensors, names: stored.map(({ name }) => name), metadata: file.metadata, config, quantized: file !== opened, transposed };
+}
+
+function transposedLayers(model: CausalModel): Set<string> {
+  return new Set([...model.namedModules()].flatMap(([path, module]) => (module instanceof Conv1d ? [path] : [])));
+}
+
+function transposedTensor(tensor: CheckpointTensor): CheckpointTensor {
+  const [rows = 0, columns = 0] = tensor.shape;
+  return {
+    name: tensor.name,
+    dtype: tensor.dtype,
+    shape: [columns, rows],
+    async read() {
+      const from = await tensor.read();
+      const size = from.byteLength / (rows * columns);
+      const to = new Uint8Array(from.byteLength);
+      for (let row = 0; row < rows; row++) for (let column = 0; column < columns; column++) to.set(from.subarray((row * columns + column) * size, (row * columns + column + 1) * size), (column * rows + row) * size);
+      return to;
+    },
+  };
+}
