@@ -39,7 +39,7 @@ VARIANTS = {
     "rslora": ("llama/bias", {**SAME, "use_rslora": True, "target_modules": ["v_proj", "gate_proj"]}, False),
     "loraEmbedding": ("llama/untied", {**SAME, "target_modules": ["embed_tokens", "v_proj"]}, False),
     "loraConv1d": ("gpt/gpt2", {**SAME, "target_modules": ["c_attn", "c_proj", "c_fc"], "fan_in_fan_out": True}, False),
-    "pissaNiter": ("llama/untied", {**SAME, "init_lora_weights": "pissa_niter_16", "target_modules": ["k_proj", "v_proj"]}, False),
+    "pissaNiter": ("llama/untied", {"r": 2, "lora_alpha": 4, "init_lora_weights": "pissa_niter_64", "target_modules": ["k_proj", "v_proj"]}, False),
 }
 
 
