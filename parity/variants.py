@@ -35,7 +35,16 @@ VARIANTS = {
     "pissa": ("llama/untied", {**SAME, "init_lora_weights": "pissa", "target_modules": ["q_proj", "v_proj", "down_proj"], "layers_to_transform": [0]}, False),
     "pissaRslora": ("llama/untied", {**SAME, "init_lora_weights": "pissa", "use_rslora": True, "target_modules": ["q_proj"]}, False),
     "pissaConv1d": ("gpt/gpt2", {**SAME, "init_lora_weights": "pissa", "target_modules": ["c_attn"], "fan_in_fan_out": True}, False),
+    "lora": ("llama/untied", {**SAME, "target_modules": ["q_proj", "o_proj", "up_proj"]}, False),
+    "rslora": ("llama/bias", {**SAME, "use_rslora": True, "target_modules": ["v_proj", "gate_proj"]}, False),
+    "loraEmbedding": ("llama/untied", {**SAME, "target_modules": ["embed_tokens", "v_proj"]}, False),
+    "loraConv1d": ("gpt/gpt2", {**SAME, "target_modules": ["c_attn", "c_proj", "c_fc"], "fan_in_fan_out": True}, False),
+    "pissaNiter": ("llama/untied", {"r": 2, "lora_alpha": 4, "init_lora_weights": "pissa_niter_64", "target_modules": ["k_proj", "v_proj"]}, False),
 }
+
+
+def beginsInBase(settings: dict) -> bool:
+    return settings.get("init_lora_weights", "").startswith(("olora", "pissa"))
 
 
 def plainName(name: str) -> str:
@@ -77,12 +86,12 @@ def makeVariant(name: str, rows: list[dict]) -> None:
         optimizer.zero_grad()
         (total / count).backward()
         losses.append((total / count).item())
-        if step == 0 and settings.get("init_lora_weights") not in ["olora", "pissa"]:
+        if step == 0 and not beginsInBase(settings):
             # Signs of singular vectors are free, and so are those of gradients.
             tensors |= {f"grad.{key}": p.grad for key, p in trained.items()}
         optimizer.step()
     tensors["logits.trained"] = logits(model, rows)
-    if settings.get("init_lora_weights") in ["olora", "pissa"]:
+    if beginsInBase(settings):
         # PEFT's own way: the adapter as it began is loaded beside it, and its part of W subtracted. Its configuration is overwritten by that.
         config = (HOME / name / "adapter_config.json").read_text()
         model.save_pretrained(HOME / name / "converted", path_initial_model_for_weight_conversion=str(HOME / name))

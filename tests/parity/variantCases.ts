@@ -1,0 +1,86 @@
+import { readFile } from 'node:fs/promises';
+import { fileURLToPath } from 'node:url';
+import { packBatch } from '@lowrank/data';
+import type { EncodedRow } from '@lowrank/data';
+import type { LoraAdapter } from '@lowrank/lora';
+import { readAdapter } from '@lowrank/lora';
+import type { CausalModel, LossBatch } from '@lowrank/models';
+import type { NamedParameter } from '@lowrank/patch';
+import { fileSource } from '@lowrank/safetensors';
+import type { SafetensorsFile } from '@lowrank/safetensors';
+import type { Backend, Tensor } from '@lowrank/tensor';
+import { compile, grad, mul, reshape, tensor } from '@lowrank/tensor';
+import { train } from '@lowrank/trainer';
+import { expect } from 'vitest';
+
+export const golden = fileURLToPath(new URL('../../parity/golden/', import.meta.url));
+
+interface Run {
+  readonly steps: number;
+  readonly learningRate: number;
+  readonly rows: readonly { readonly ids: readonly number[]; readonly labels: readonly number[] }[];
+}
+
+const runOf = async (): Promise<Run> => JSON.parse(await readFile(`${golden}variants/rows.json`, 'utf8')) as Run;
+
+/** The rows that all adapters of parity/variants.py, eva.py and quantizedAdapters.py are trained on. */
+export async function variantRows(): Promise<EncodedRow[]> {
+  const { rows } = await runOf();
+  return rows.map(({ ids, labels }, at) => ({ line: at + 1, ids: Int32Array.from(ids), labels: Int32Array.from(labels), labelTokens: labels.slice(1).filter((label) => label >= 0).length, fullLength: ids.length, promptIsPrefix: true }));
+}
+
+export async function readJson<T>(path: string): Promise<T> {
+  return JSON.parse(await readFile(path, 'utf8')) as T;
+}
+
+/** An adapter that PEFT saved. @param over what its configuration is to say instead */
+export async function peftAdapter(folder: string, over: Readonly<Record<string, unknown>> = {}): Promise<LoraAdapter> {
+  return readAdapter({ config: { ...(await readJson<object>(`${folder}/adapter_config.json`)), ...over }, weights: fileSource(`${folder}/adapter_model.safetensors`), name: folder });
+}
+
+export const floats = async (file: SafetensorsFile, key: string): Promise<Float32Array> => new Float32Array(new Uint8Array(await file.read(key)).buffer);
+
+export async function valuesOf(backend: Backend, values: () => Record<string, Tensor>): Promise<Map<string, Float32Array>> {
+  const step = compile(backend, values);
+  const results = new Map<string, Float32Array>();
+  for (const [key, value] of Object.entries(await step.run())) results.set(key, Float32Array.from(await value));
+  await step.dispose();
+  return results;
+}
+
+/** Every fourth row of the first text's logits. */
+export async function logitsOf(backend: Backend, model: CausalModel): Promise<Float32Array> {
+  const ids = Int32Array.from((await runOf()).rows[0]?.ids ?? []);
+  const positions = tensor(ids.map((_, at) => at), [1, ids.length]);
+  const all = (await valuesOf(backend, () => ({ value: model.logits(reshape(model.hidden(tensor(ids, [1, ids.length]), { positions }), [ids.length, model.shape.hiddenSize])) }))).get('value') ?? new Float32Array();
+  const width = all.length / ids.length;
+  return all.filter((_, at) => Math.floor(at / width) % 4 === 0);
+}
+
+/** The gradients of the mean loss over the rows. */
+export async function gradientsOf(backend: Backend, model: CausalModel, parameters: readonly NamedParameter[]): Promise<Map<string, Float32Array>> {
+  const { ids, positions, labels, segments, batch, length, labelTokens } = packBatch(await variantRows());
+  const shape = [batch, length];
+  const given: LossBatch = { ids: tensor(ids, shape), positions: tensor(positions, shape), labels: tensor(labels, shape), segments: tensor(segments, [...shape, 2]) };
+  return valuesOf(backend, () => {
+    const loss = mul(model.loss(given), 1 / labelTokens);
+    const gradients = grad(loss, parameters.map(({ parameter }) => parameter.tensor));
+    return Object.fromEntries(parameters.map(({ name }, at) => [name, gradients[at] ?? loss]));
+  });
+}
+
+/** Five steps of AdamW over the rows; the losses. */
+export async function trainFive(backend: Backend, model: CausalModel, parameters: readonly NamedParameter[]): Promise<number[]> {
+  const { steps, learningRate } = await runOf();
+  const batch = packBatch(await variantRows());
+  const losses: number[] = [];
+  await train({ createSession: () => ({ backend, loss: (given) => model.loss(given), parameters }), windows: (function* () { for (;;) yield [batch]; })(), steps, learningRate, clip: 0, onEvent: (event) => void (event.type === 'step' && losses.push(event.loss)) });
+  return losses;
+}
+
+/** Within a share of the largest value. */
+export function expectClose(got: ArrayLike<number> | undefined, want: ArrayLike<number>, share: number): void {
+  expect(got?.length).toBe(want.length);
+  const scale = Math.max(...Array.from(want, Math.abs));
+  expect(Math.max(...Array.from(want, (value, at) => Math.abs((got?.[at] ?? NaN) - value)))).toBeLessThanOrEqual(share * scale);
+}
