@@ -1,5 +1,5 @@
 /**
- * `pnpm bench [--only matmul,training,pytorch,overhead,quantized] [--device cpu|webgpu] [--quick] [--rounds N] [--json FILE] [--no-build]`
+ * `pnpm bench [--only matmul,training,pytorch,overhead,quantized,serving] [--device cpu|webgpu] [--quick] [--rounds N] [--json FILE] [--no-build]`
  * Measures Lowrank beside its peers on every device present, in one run; see README.md.
  */
 import { spawnSync } from 'node:child_process';
@@ -11,7 +11,7 @@ import { root } from '../scripts/lib/paths.mjs';
 import { findVulkanDriver } from '../scripts/lib/vulkanDriver.mjs';
 import { runPnpm } from '../scripts/lib/workspace.mjs';
 
-const parts = ['matmul', 'training', 'pytorch', 'overhead', 'quantized'];
+const parts = ['matmul', 'training', 'pytorch', 'overhead', 'quantized', 'serving'];
 /** What changes which devices and peers are found, for the record; paths of one machine say nothing elsewhere. */
 const recorded = ['VK_DRIVER_FILES', 'LOWRANK_VK', 'LOWRANK_GPU', 'LOWRANK_PYTHON'];
 
@@ -25,6 +25,7 @@ const recorded = ['VK_DRIVER_FILES', 'LOWRANK_VK', 'LOWRANK_GPU', 'LOWRANK_PYTHO
  * @property {object | undefined} matmul
  * @property {object | undefined} training
  * @property {object | undefined} quantized
+ * @property {object | undefined} serving
  * @property {{ what: string, reason: string }[]} notRun
  * @property {{ what: string, message: string }[]} failed
  */
@@ -72,6 +73,7 @@ async function measure(options, log) {
   const { matmulCases, runMatmul } = await import('./lib/matmul.mjs');
   const { runTraining } = await import('./lib/training.mjs');
   const { runQuantized } = await import('./lib/quantized.mjs');
+  const { runServing } = await import('./lib/serving.mjs');
   const { only, quick, rounds } = options;
   const environment = recorded.flatMap((name) => (process.env[name] ? [`${name}=${basename(process.env[name])}`] : []));
   const report = {
@@ -83,6 +85,7 @@ async function measure(options, log) {
     matmul: undefined,
     training: undefined,
     quantized: undefined,
+    serving: undefined,
     notRun: parts.filter((part) => !only.has(part)).map((part) => ({ what: part, reason: 'left out by --only' })),
     failed: [],
   };
@@ -120,6 +123,12 @@ async function measure(options, log) {
   if (only.has('quantized')) {
     const { failed, ...quantized } = await runQuantized({ devices, rounds: rounds ?? (quick ? 1 : 3), secondsPerDevice: quick ? 20 : 120, log });
     report.quantized = quantized;
+    for (const { what, error } of failed) fail(what, error);
+  }
+  if (only.has('serving')) {
+    const { failed, notRun, ...serving } = await runServing({ devices, rounds: rounds ?? (quick ? 1 : 3), secondsPerDevice: quick ? 20 : 120, log });
+    report.serving = serving;
+    report.notRun.push(...notRun);
     for (const { what, error } of failed) fail(what, error);
   }
   return report;

@@ -22,7 +22,7 @@ const spread = ({ ratio, low, high }) => `${number(ratio, 2)} [${number(low, 2)}
 
 /** @param {import('../run.mjs').Report} report */
 export function render(report) {
-  const { command, machine, versions, devices, matmul, training, quantized, notRun, failed } = report;
+  const { command, machine, versions, devices, matmul, training, quantized, serving, notRun, failed } = report;
   const parts = [
     [
       `command   ${command}`,
@@ -33,6 +33,7 @@ export function render(report) {
     ...(matmul === undefined ? [] : [renderMatmul(matmul)]),
     ...(training?.workload === undefined ? [] : renderTraining(training, matmul)),
     ...(quantized === undefined ? [] : renderQuantized(quantized)),
+    ...(serving === undefined ? [] : renderServing(serving)),
     ...(notRun.length === 0 ? [] : [notRun.map(({ what, reason }) => `not run: ${what}: ${reason}`).join('\n')]),
     ...(failed.length === 0 ? [] : [failed.map(({ what, message }) => `FAILED: ${what}: ${message}`).join('\n')]),
   ];
@@ -139,4 +140,20 @@ function renderQuantized({ products, steps }) {
     );
   }
   return parts;
+}
+
+function renderServing({ workload, r, targetModules, newTokens, results }) {
+  return results.flatMap(({ device, tokensPerStep, contenders, switching }) => [
+    [
+      `Serving on ${device}: ${workload}, an adapter of r=${r} on ${targetModules}. A step is the loss of ${tokensPerStep} tokens without gradients; a token, one of ${newTokens} written to one prompt`,
+      table([
+        ['model', 'ms/step', '× base', 'operations', 'ms/token', '× base', 'rounds', 'loss'],
+        ...contenders.map(({ name, msPerStep, stepAgainstBase, flops, msPerToken, tokenAgainstBase, loss }) => [name, number(msPerStep.median, 2), spread(stepAgainstBase), number(flops, 3), number(msPerToken.median, 3), spread(tokenAgainstBase), String(msPerStep.count), number(loss, 5)]),
+      ]),
+    ].join('\n'),
+    [
+      `Switching in the bank on ${device}: the host's time beside the upload (wanted: below 1 ms); ${switching.plans} plans and ${switching.buffers} buffers were made. Preparing an adapter for it took ${number(switching.msPrepare, 2)} ms`,
+      table([['switch', 'host ms', 'upload ms', 'bytes'], ...switching.ways.map(({ name, msHost, msUpload, bytes }) => [name, number(msHost.median, 4), number(msUpload, 4), String(bytes)])]),
+    ].join('\n'),
+  ]);
 }

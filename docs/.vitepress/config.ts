@@ -27,6 +27,7 @@ export default defineConfig({
           { text: 'Data', link: '/data' },
           { text: 'Generating and chatting', link: '/chat' },
           { text: 'Adapters and PEFT', link: '/adapters' },
+          { text: 'Serving adapters', link: '/serving' },
           { text: 'Memory', link: '/memory' },
         ],
       },

@@ -39,6 +39,7 @@ export function wrapInBank(model: Module, mix: BankMix, { targetModules = 'all-l
   if (adapted !== undefined) throw new LowrankError({ code: 'patch.bank', what: `a bank of adapters around ${adapted[0]}`, expected: 'a layer of the model itself', got: adapted[1] instanceof LoraLayer && adapted[1].merged.length > 0 ? 'one with merged adapters' : 'one with adapters around it', remedy: 'Remove them first (removeAdapters), after unmergeAdapters where they are merged, or dispose of the other bank.' });
   const places = new Map<string, BankPlace>();
   for (const [path, base] of matchTargets(model, { targetModules, excludeModules }, { outputPath })) {
+    if (path === (outputPath ?? 'lm_head')) throw new LowrankError({ code: 'patch.bank', what: `a bank of adapters around ${path}`, expected: 'layers below the output projection', got: 'the output projection', remedy: 'Leave it out of the target modules.' });
     const abilities = { loraBias: loraBias === true && !(base instanceof Embedding), factors: useDora };
     if (base instanceof Embedding) places.set(path, { layer: new LoraBankEmbedding(base, mix, abilities), probe: new LoraEmbedding(base, streamOf(path)) });
     else if (isLinearLike(base)) places.set(path, { layer: new LoraBankLinear(base, mix, abilities), probe: new LoraLinear(base, streamOf(path)) });

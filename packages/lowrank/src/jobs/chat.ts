@@ -3,11 +3,12 @@ import { join } from 'node:path';
 import type { ChatMessage, ChatTemplate, TextTokenizer } from '@lowrank/data';
 import { readChatTemplate, readTokenizer, renderChat, textStream } from '@lowrank/data';
 import { LowrankError } from '@lowrank/errors';
-import type { Generator, SamplingOptions } from '@lowrank/models';
-import { createGenerator } from '@lowrank/models';
-import { attachAdapter, setActiveAdapters } from '@lowrank/patch';
+import type { LoraAdapter } from '@lowrank/lora';
+import type { SamplingOptions } from '@lowrank/models';
 import { backendOnce } from '../device.js';
 import type { BackendOrOpener } from '../device.js';
+import type { AdapterSwitch } from './adapterSwitch.js';
+import { openAdapterSwitch } from './adapterSwitch.js';
 import type { TransferEvents } from './folders.js';
 import { withFolders } from './folders.js';
 import { endIds } from './generate.js';
@@ -65,7 +66,7 @@ export interface ChatSession {
 }
 
 /**
- * Opens a chat with a model folder. Each adapter gets a generator of its own, made when it is first used and kept: switching compiles nothing that was compiled before.
+ * Opens a chat with a model folder. All adapters share one bank, one generator and its plans: switching compiles nothing. What one adapter has read and written is read again by another.
  *
  * @throws LowrankError `cli.noTemplate` where the model has no chat template and none is given
  */
@@ -76,14 +77,14 @@ export async function openChat(given: ChatFolderOptions): Promise<ChatSession> {
   const tokenizer = await readTokenizer(options.model);
   const backend = backendOnce(options.backend);
   const model = await openModel(options.model, { ...options, backend });
-  const adapters = Object.keys(options.adapters ?? {});
+  const adapters = new Map<string, LoraAdapter>();
   for (const [name, place] of Object.entries(options.adapters ?? {})) {
     const { adapter } = await withFolders({ model: options.model, adapter: place }, options);
-    await attachAdapter(model.module, await readAdapterFolder(adapter), { name, outputPath: model.module.outputPath });
+    adapters.set(name, await readAdapterFolder(adapter));
   }
   const ends = await endsOf(model, template, tokenizer);
-  const open = await backend();
-  return new Chat({ ...options, tokenizer, chatTemplate: template, openedModel: model, adapterNames: adapters, ...ends, createGenerator: () => createGenerator(model.module, { backend: open }) });
+  const writer = await openAdapterSwitch(model, adapters, await backend());
+  return new Chat({ ...options, tokenizer, chatTemplate: template, openedModel: model, adapterNames: [...adapters.keys()], ...ends, writer });
 }
 
 interface ChatParts extends Omit<ChatFolderOptions, 'template'>, Ends {
@@ -91,14 +92,13 @@ interface ChatParts extends Omit<ChatFolderOptions, 'template'>, Ends {
   readonly chatTemplate: ChatTemplate;
   readonly openedModel: OpenModel;
   readonly adapterNames: readonly string[];
-  createGenerator(): Generator;
+  readonly writer: AdapterSwitch;
 }
 
 class Chat implements ChatSession {
   messages: ChatMessage[] = [];
   adapter: string | undefined;
   readonly adapters: readonly string[];
-  private readonly generators = new Map<string | undefined, Generator>();
   private turn = 0;
 
   constructor(private readonly parts: ChatParts) {
@@ -127,7 +127,7 @@ class Chat implements ChatSession {
     const wanted = this.parts.maxNewTokens ?? Math.min(512, Math.floor(openedModel.contextLength / 2));
     const { messages, prompt, forgotten } = this.fit([...this.messages, { role: 'user', content: text }], wanted);
     const maxNewTokens = Math.min(wanted, openedModel.contextLength - prompt.length);
-    const [answer] = await this.generator().generate([prompt], {
+    const [answer] = await this.parts.writer.generate(this.adapter, [prompt], {
       temperature,
       topK,
       topP,
@@ -140,7 +140,6 @@ class Chat implements ChatSession {
       text: (ids) => textStream(tokenizer, ids),
       onText: (piece) => onText?.(piece),
       signal,
-      reusePrefix: true,
     });
     const { text: said, ids, endedBy } = answer ?? { text: '', ids: [], endedBy: 'length' as const };
     this.messages = [...messages, { role: 'assistant', content: said }];
@@ -148,17 +147,8 @@ class Chat implements ChatSession {
   }
 
   async dispose(): Promise<void> {
-    for (const generator of this.generators.values()) await generator.dispose();
-    this.generators.clear();
+    await this.parts.writer.dispose();
     this.parts.openedModel.module.dispose();
-  }
-
-  /** A generator traces the model as it is at its first request of a kind, so the adapter is set before each. */
-  private generator(): Generator {
-    if (this.adapters.length > 0) setActiveAdapters(this.parts.openedModel.module, this.adapter === undefined ? [] : [this.adapter]);
-    const made = this.generators.get(this.adapter) ?? this.parts.createGenerator();
-    this.generators.set(this.adapter, made);
-    return made;
   }
 
   /** The chat as tokens; while it leaves too little room for an answer, the oldest turn of user and assistant goes. */
