@@ -17,5 +17,6 @@ export const outputGain: NamedVariant = {
   },
   mergeRow(row, delta, gain) {
     for (let i = 0; i < row.length; i++) row[i] = (row[i] ?? NaN) + Math.fround(gain * (delta[i] ?? NaN));
+    return 1;
   },
 };
