@@ -3,12 +3,17 @@ import { chooseBackend } from '../device.js';
 import type { DeviceName } from '../device.js';
 import { examine } from '../jobs/doctor.js';
 import { evaluateFolder } from '../jobs/evaluate.js';
+import type { EvaluateFolderResult } from '../jobs/evaluate.js';
 import { fineTune } from '../jobs/fineTune.js';
 import type { FineTuneEvent } from '../jobs/fineTune.js';
 import type { TransferEvents } from '../jobs/folders.js';
 import { mergeFolders } from '../jobs/merge.js';
+import { format, metricTitles } from '../jobs/study/format.js';
+import { isTextMetric } from '../metrics/metric.js';
+import type { MetricName } from '../metrics/metric.js';
 import { metricsOf } from '../metricsFile.js';
 import { combineCommand } from './combineCommand.js';
+import { compareCommand } from './compareCommand.js';
 import { convertCommand } from './convertCommand.js';
 import { chatCommand } from './chatCommand.js';
 import { describeFindings } from './describeFindings.js';
@@ -19,7 +24,8 @@ import { planCommand } from './planCommand.js';
 import type { Actions, TrainFlags } from './program.js';
 import { quantizeCommand } from './quantizeCommand.js';
 import { spectrumCommand } from './spectrumCommand.js';
-import { duration, startProgress, transferTeller } from './progress.js';
+import { sweepCommand } from './sweepCommand.js';
+import { countTeller, duration, startProgress, transferTeller } from './progress.js';
 import type { Progress } from './progress.js';
 
 /** The commands over their flags: each chooses a device, does its job and tells the result. */
@@ -28,8 +34,8 @@ export function makeActions(speaker: Speaker, onInterrupted: () => void): Action
     train: (flags) => withBackend(flags.device, speaker, (backend) => trainCommand({ flags, backend, speaker, onInterrupted })),
     eval: (flags) =>
       withBackend(flags.device, speaker, async (backend) => {
-        const result = await evaluateFolder({ ...flags, ...told(speaker), backend });
-        speaker.result(result, `loss ${result.loss.toFixed(6)}, perplexity ${result.perplexity.toFixed(4)} over ${result.tokens} tokens of ${result.rows} rows`);
+        const result = await evaluateFolder({ ...flags, metrics: flags.metric, ...told(speaker), backend, onProgress: countTeller(speaker, 'prompts answered') });
+        speaker.result(result, describeEvaluation(result, flags.metric));
       }),
     generate: (flags) => withBackend(flags.device, speaker, (backend) => generateCommand({ ...flags, ...told(speaker) }, { backend, speaker })),
     chat: (flags) => withBackend(flags.device, speaker, (backend) => chatCommand({ ...flags, ...told(speaker) }, { backend, speaker })),
@@ -43,11 +49,18 @@ export function makeActions(speaker: Speaker, onInterrupted: () => void): Action
     convert: (flags) => convertCommand(flags, speaker, told(speaker)),
     plan: (flags) => planCommand(flags, speaker),
     quantize: (flags) => quantizeCommand({ flags, speaker, onInterrupted }),
+    compare: (flags) => withBackend(flags.device, speaker, (backend) => compareCommand(flags, { backend, speaker, onInterrupted })),
+    sweep: (flags) => withBackend(flags.device, speaker, (backend) => sweepCommand(flags, { backend, speaker, onInterrupted })),
     async doctor() {
       const findings = await examine();
       speaker.result(findings, describeFindings(findings));
     },
   };
+}
+
+function describeEvaluation({ loss, perplexity, tokens, rows, prompts, scores }: EvaluateFolderResult, metrics: readonly MetricName[]): string {
+  const written = metrics.filter(isTextMetric).map((name) => `${metricTitles[name]} ${format.score(name, scores[name] ?? NaN)}`);
+  return `loss ${loss.toFixed(6)}, perplexity ${perplexity.toFixed(4)} over ${tokens} tokens of ${rows} rows${written.length === 0 ? '' : `; ${written.join(', ')} over ${prompts} prompts`}`;
 }
 
 /** Downloads and warnings, told to people. */

@@ -71,6 +71,17 @@ export function transferTeller(speaker: Speaker): (event: TransferEvent) => void
   };
 }
 
+/** Tells how much of something is done, every few seconds. */
+export function countTeller(speaker: Speaker, what: string): (done: number, of: number) => void {
+  let last = performance.now();
+  return (done, of) => {
+    const now = performance.now();
+    if (now - last < secondsBetweenLines * 1000) return;
+    last = now;
+    speaker.say(`${done} of ${of} ${what}`);
+  };
+}
+
 /** downloading model.safetensors: 1.2 of 2.4 GB (50%), 84 MB/s, 14 s left */
 export function transferLine({ stage, item, bytes, totalBytes, bytesPerSecond, secondsLeft }: TransferEvent): string {
   const unit = totalBytes >= 1e9 ? { name: 'GB', size: 1e9, digits: 2 } : { name: 'MB', size: 1e6, digits: 1 };

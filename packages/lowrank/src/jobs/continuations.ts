@@ -1,9 +1,9 @@
 import type { TextTokenizer } from '@lowrank/data';
 import { textStream } from '@lowrank/data';
-import type { CausalModel } from '@lowrank/models';
 import { createGenerator } from '@lowrank/models';
 import type { Backend } from '@lowrank/tensor';
 import { endIds, promptIds } from './generate.js';
+import type { OpenModel } from './openModel.js';
 
 export interface ContinueOptions {
   readonly backend: Backend;
@@ -21,19 +21,18 @@ export interface ContinueOptions {
  * The likeliest continuation of each prompt, by one generator: prompts of similar length share a batch, and all batches are of one size, so that few plans are compiled. A prompt that leaves the model
  * less room than `maxNewTokens` gets what room there is; one that leaves none gets an undefined text. When the signal is aborted the texts that are not there yet are undefined too.
  */
-export async function continuePrompts(model: CausalModel, prompts: readonly string[], options: ContinueOptions): Promise<(string | undefined)[]> {
+export async function continuePrompts({ module: model, contextLength: room }: OpenModel, prompts: readonly string[], options: ContinueOptions): Promise<(string | undefined)[]> {
   const { backend, tokenizer, maxNewTokens, stop, batchSize = 16, signal, onProgress } = options;
-  const room = model.shape.maxPositions;
   const texts: (string | undefined)[] = prompts.map(() => undefined);
   const order = prompts.map((prompt, at) => ({ at, ids: promptIds(prompt, tokenizer) })).filter(({ ids }) => ids.length < room).sort((a, b) => b.ids.length - a.ids.length || a.at - b.at);
   const size = Math.min(batchSize, order.length);
   const generator = createGenerator(model, { backend });
   try {
     // Longest first: the caches and plans of the first batch are large enough for the others.
-    for (let start = 0; start < order.length && signal?.aborted !== true; start += size) {
+    for (let start = 0; start < order.length; start += size) {
       const batch = order.slice(start, start + size);
       const [longest] = batch;
-      if (longest === undefined) break;
+      if (longest === undefined || signal?.aborted === true) break;
       const ids = Array.from({ length: size }, (_, at) => (batch[at] ?? longest).ids);
       const written = await generator.generate(ids, {
         maxNewTokens: Math.min(maxNewTokens, room - longest.ids.length),
@@ -42,8 +41,11 @@ export async function continuePrompts(model: CausalModel, prompts: readonly stri
         text: (prompt) => textStream(tokenizer, prompt),
         signal,
       });
-      if (signal?.aborted === true) break;
-      batch.forEach(({ at }, row) => (texts[at] = written[row]?.text));
+      batch.forEach(({ at }, row) => {
+        const answer = written[row];
+        // What the signal cut short is no answer.
+        texts[at] = answer?.endedBy === 'signal' ? undefined : answer?.text;
+      });
       onProgress?.(Math.min(start + size, order.length), order.length);
     }
   } finally {

@@ -84,7 +84,7 @@ export async function evaluateTexts(given: EvaluateFolderOptions): Promise<Evalu
   const result = { loss, perplexity: Math.exp(loss), tokens, rows: counted, prompts: groups.length };
   if (metrics.length === 0) return { result: { ...result, scores: { loss } }, texts: [] };
   const { maxNewTokens, onProgress } = options;
-  const written = await scoreTexts(model.module, groups, { backend, tokenizer, metrics, maxNewTokens, signal, onProgress });
+  const written = await scoreTexts(model, groups, { backend, tokenizer, metrics, maxNewTokens, signal, onProgress });
   if (written !== undefined && written.tooLong > 0) options.onWarning?.(`${options.data}: ${written.tooLong} prompts leave the model no room to answer, and count 0`);
   return { result: { ...result, scores: { loss, ...written?.scores } }, texts: written?.texts ?? [] };
 }

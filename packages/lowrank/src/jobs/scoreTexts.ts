@@ -1,10 +1,10 @@
 import type { PromptGroup, TextTokenizer } from '@lowrank/data';
 import { LowrankError } from '@lowrank/errors';
-import type { CausalModel } from '@lowrank/models';
 import type { Backend } from '@lowrank/tensor';
 import type { TextMetricName } from '../metrics/metric.js';
 import { textMetrics } from '../metrics/metric.js';
 import { continuePrompts } from './continuations.js';
+import type { OpenModel } from './openModel.js';
 
 export interface ScoreTextsOptions {
   readonly backend: Backend;
@@ -36,11 +36,11 @@ export interface WrittenText {
  *
  * @throws LowrankError `metrics.prompts` for rows that are no prompt and completion, and what the metrics throw
  */
-export async function scoreTexts(model: CausalModel, groups: readonly PromptGroup[], options: ScoreTextsOptions): Promise<TextScores | undefined> {
+export async function scoreTexts(model: OpenModel, groups: readonly PromptGroup[], options: ScoreTextsOptions): Promise<TextScores | undefined> {
   const { metrics, tokenizer, backend, signal, onProgress } = options;
   const asked = askedTexts(groups, metrics);
   const lengths = asked.flatMap(({ references }) => references.map((text) => tokenizer.encode(text, { addSpecialTokens: false }).length));
-  const maxNewTokens = options.maxNewTokens ?? Math.min(Math.max(1, ...lengths) + 1, model.shape.maxPositions);
+  const maxNewTokens = options.maxNewTokens ?? Math.min(Math.max(1, ...lengths) + 1, model.contextLength);
   const stop = asked.some(({ references }) => references.some((text) => text.includes('\n'))) ? [] : ['\n'];
   const prompts = asked.map(({ prompt }) => prompt);
   const written = await continuePrompts(model, prompts, { backend, tokenizer, maxNewTokens, stop, signal, onProgress });

@@ -1,4 +1,4 @@
-import { mkdir, readdir, rm, stat } from 'node:fs/promises';
+import { mkdir, readdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { isLowrankError } from '@lowrank/errors';
 import type { Backend } from '@lowrank/tensor';
@@ -49,7 +49,6 @@ async function trainAndScore(run: StudyRun, { backend, signal, onProgress }: Run
   const { id, training, folder, purpose } = run;
   const begun = performance.now();
   const clock = new StepClock();
-  let trainable = 0;
   let steps = 0;
   const trained = await fineTune({
     ...training,
@@ -57,14 +56,13 @@ async function trainAndScore(run: StudyRun, { backend, signal, onProgress }: Run
     output: folder,
     signal,
     onEvent(event) {
-      if (event.type === 'started') [trainable, steps] = [event.trainedParameters, event.steps];
+      if (event.type === 'started') ({ steps } = event);
       if (event.type !== 'step') return;
       clock.add(event);
       onProgress?.({ stage: 'training', step: event.step, steps, loss: event.loss });
     },
   });
   if (trained.interrupted) return undefined;
-  const fileBytes = await weightBytes(folder);
   const evaluated = await score(run, trained, { backend, signal, onProgress });
   await backend.finish();
   if (signal?.aborted === true) return undefined;
@@ -75,13 +73,13 @@ async function trainAndScore(run: StudyRun, { backend, signal, onProgress }: Run
     id,
     status: 'done',
     steps: trained.steps,
-    trainable_parameters: trainable,
+    trainable_parameters: trained.trained_parameters,
     model_parameters: await modelParameters(training.model),
     train_loss: trained.final_loss,
     scores: result.scores,
     prompts: result.prompts,
     tokens: result.tokens,
-    file_bytes: fileBytes,
+    file_bytes: trained.file_bytes,
     samples: texts.slice(0, 3),
     measured: { ...clock.measured(), peak_bytes: 0, seconds: (performance.now() - begun) / 1000, device: `${backend.name}, ${backend.description}` },
   };
@@ -101,16 +99,6 @@ async function score({ training, scoring, folder }: StudyRun, { model, adapter }
   });
 }
 
-async function weightFiles(folder: string): Promise<string[]> {
-  return (await readdir(folder)).filter((name) => name.endsWith('.safetensors')).map((name) => join(folder, name));
-}
-
-async function weightBytes(folder: string): Promise<number> {
-  let total = 0;
-  for (const path of await weightFiles(folder)) total += (await stat(path)).size;
-  return total;
-}
-
 async function removeWeights(folder: string): Promise<void> {
-  for (const path of await weightFiles(folder)) await rm(path);
+  for (const name of await readdir(folder)) if (name.endsWith('.safetensors')) await rm(join(folder, name));
 }

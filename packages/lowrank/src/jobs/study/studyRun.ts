@@ -56,7 +56,7 @@ export interface DoneRun {
   /** Distinct prompts that were scored, and the label tokens of their rows. */
   readonly prompts: number;
   readonly tokens: number;
-  /** Bytes of the safetensors files that were saved. */
+  /** Of the file of weights that was saved. */
   readonly file_bytes: number;
   readonly samples: readonly StudySample[];
   readonly measured: Measured;

@@ -1,0 +1,60 @@
+import { LowrankError } from '@lowrank/errors';
+import type { Command } from 'commander';
+import type { MetricName } from '../metrics/metric.js';
+import { metricNames } from '../metrics/metric.js';
+import type { StudyOptions } from '../jobs/study/studyOptions.js';
+import type { StudyTraining } from '../jobs/study/studyRun.js';
+import { listFlag, numberFlag } from './numbers.js';
+import type { TrainingFlags } from './trainingFlags.js';
+
+/** Flags that `compare` and `sweep` share. */
+export interface StudyFlags extends TrainingFlags {
+  model: string;
+  output: string;
+  testData?: string;
+  holdOut: number;
+  metric: MetricName[];
+  scoreRows?: number;
+  maxNewTokens?: number;
+  seeds: number;
+}
+
+export function addStudyFlags(command: Command): Command {
+  const whole = (flag: string, min: number): ((text: string) => number) => numberFlag(flag, { whole: true, min });
+  return addMetricFlags(command.option('--test-data <file>', 'rows that the results are scored on (default: --hold-out rows of the data)'), ['loss'])
+    .option('--hold-out <rows>', 'without --test-data: rows held out of the data, by whole prompts', whole('--hold-out', 1), 200)
+    .option('--seeds <n>', 'train and score each row of the table so many times', whole('--seeds', 1), 1);
+}
+
+/** Flags of whatever scores texts: `eval`, `compare` and `sweep`. */
+export function addMetricFlags(command: Command, metrics: readonly MetricName[]): Command {
+  const whole = (flag: string, min: number): ((text: string) => number) => numberFlag(flag, { whole: true, min });
+  return command
+    .option('--metric <names>', `${metricNames.join(', ')}: what is told, with commas between them; the first one decides`, metricFlag, metrics)
+    .option('--score-rows <n>', 'most distinct prompts that are scored, drawn by a fixed seed (default: all)', whole('--score-rows', 1))
+    .option('--max-new-tokens <n>', 'of the texts that are written for metrics (default: as many as the longest reference has)', whole('--max-new-tokens', 1));
+}
+
+function metricFlag(text: string): MetricName[] {
+  return listFlag('--metric')(text).map((name) => {
+    const found = metricNames.find((metric) => metric === name);
+    if (found !== undefined) return found;
+    throw new LowrankError({ code: 'cli.choice', what: '--metric', expected: metricNames.join(', '), got: name });
+  });
+}
+
+/** a, 0.001,0.0003 → numbers. */
+export function numbersFlag(flag: string, rule: Parameters<typeof numberFlag>[1]): (text: string) => number[] {
+  return (text) => listFlag(flag)(text).map(numberFlag(flag, rule));
+}
+
+/** What every run of a study shares. */
+export function studyTraining(flags: StudyFlags): StudyTraining {
+  const { testData: _, holdOut: _2, metric: _3, scoreRows: _4, maxNewTokens: _5, seeds: _6, output: _7, device: _8, json: _9, ...training } = flags;
+  return training;
+}
+
+export function studyOptions(flags: StudyFlags): Omit<StudyOptions, 'executor' | 'signal' | 'onEvent' | 'training'> {
+  const { output, testData, holdOut, metric, scoreRows, maxNewTokens, seeds } = flags;
+  return { output, testData, holdOut, metrics: metric, scoreRows, maxNewTokens, seeds };
+}

@@ -1,0 +1,105 @@
+import { describeTable } from '../jobs/study/describeTable.js';
+import { format } from '../jobs/study/format.js';
+import type { StudyEvent, StudyOptions } from '../jobs/study/studyOptions.js';
+import type { StudyOutcome } from '../jobs/study/studyRun.js';
+import type { StudyTable } from '../jobs/study/table.js';
+import type { Speaker } from './io.js';
+import { duration } from './progress.js';
+
+export interface StudyContext {
+  readonly speaker: Speaker;
+  readonly onInterrupted: () => void;
+}
+
+/** Between lines of a run at hand; on a terminal the line is written anew. */
+const secondsBetweenLines = 5;
+
+/** Does a study, tells how it goes, and what came of it. Ctrl-C ends the run at hand. */
+export async function runStudyCommand({ speaker, onInterrupted }: StudyContext, study: (hooks: Pick<StudyOptions, 'signal' | 'onEvent'>) => Promise<StudyTable>): Promise<void> {
+  const controller = new AbortController();
+  const release = speaker.io.onInterrupt(() => {
+    speaker.say('\ninterrupted: the run at hand is given up. Press Ctrl-C again to stop at once.');
+    controller.abort();
+  });
+  const teller = new StudyTeller(speaker);
+  try {
+    const table = await study({ signal: controller.signal, onEvent: (event) => teller.tell(event) });
+    if (table.interrupted) {
+      onInterrupted();
+      speaker.result(table, `interrupted: ${teller.done} of ${teller.runs} runs are done and kept. The same command goes on with the others.`);
+    } else speaker.result(table, describeTable(table));
+  } finally {
+    release();
+  }
+}
+
+/** Says which run is at hand, how far it is, and how long all of them will take. */
+export class StudyTeller {
+  runs = 0;
+  done = 0;
+  private steps = 0;
+  private stepsDone = 0;
+  /** Of the runs that were done now: what the time left is judged by. */
+  private stepsTaken = 0;
+  private begun: number | undefined;
+  private last = 0;
+  private drawn = false;
+
+  constructor(private readonly speaker: Speaker) {}
+
+  tell(event: StudyEvent): void {
+    switch (event.type) {
+      case 'warning':
+        return this.say(`warning: ${event.text}`);
+      case 'planned':
+        [this.runs, this.steps] = [event.runs, event.steps];
+        return;
+      case 'started':
+        this.begun ??= performance.now();
+        this.last = performance.now();
+        return this.say(`run ${this.done + 1} of ${this.runs}: ${event.run.label}`);
+      case 'progress': {
+        const { stage, step, steps, loss } = event.progress;
+        const now = performance.now();
+        if (now - this.last < (this.speaker.io.isTTY ? 0.2 : secondsBetweenLines) * 1000) return;
+        this.last = now;
+        const at = stage === 'training' ? `step ${step} of ${steps}` : `scoring, ${step} of ${steps} prompts answered`;
+        const text = `run ${this.done + 1} of ${this.runs}: ${event.run.label}: ${at}${loss === undefined ? '' : `, loss ${loss.toFixed(4)}`}${this.left(stage === 'training' ? step : steps)}`;
+        if (!this.speaker.io.isTTY) return this.say(text);
+        this.speaker.io.stderr(`\r\u001b[K${text}`);
+        this.drawn = true;
+        return;
+      }
+      case 'outcome': {
+        const { run, outcome, reused } = event;
+        this.done++;
+        const steps = run.training.steps ?? 1;
+        this.stepsDone += steps;
+        if (!reused) this.stepsTaken += steps;
+        this.speaker.line({ run: run.id, label: run.label, purpose: run.purpose, reused, outcome });
+        return this.say(`run ${this.done} of ${this.runs}: ${run.label}: ${reused ? 'done before: ' : ''}${describeOutcome(outcome)}`);
+      }
+    }
+  }
+
+  private say(text: string): void {
+    if (this.drawn) this.speaker.io.stderr('\r\u001b[K');
+    this.drawn = false;
+    this.speaker.say(text);
+  }
+
+  /** Judged by the steps taken so far, scoring included; nothing while there is little to judge by. */
+  private left(steps: number): string {
+    const taken = this.stepsTaken + steps;
+    if (this.begun === undefined || taken < 3 || this.steps <= this.runs) return '';
+    const each = (performance.now() - this.begun) / taken;
+    return `, about ${duration(each * Math.max(0, this.steps - this.stepsDone - steps))} left`;
+  }
+}
+
+function describeOutcome(outcome: StudyOutcome): string {
+  if (outcome.status === 'failed') return `failed: ${outcome.error.message}`;
+  const scores = Object.entries(outcome.scores).map(([name, value]) => `${name} ${format.score(name as keyof typeof outcome.scores, value)}`);
+  return `${scores.join(', ')}, in ${duration(outcome.measured.seconds * 1000)}`;
+}
+

@@ -1,0 +1,87 @@
+import { compareScores } from '../../metrics/metric.js';
+import { format, metricTitles } from './format.js';
+import type { AgainstFull, StudyRow, StudyTable } from './table.js';
+
+interface Column {
+  readonly title: string;
+  readonly of: (row: StudyRow) => string;
+  readonly left?: boolean;
+}
+
+const none = '–';
+
+function columnsOf({ study, metrics, rows }: StudyTable): Column[] {
+  const shown = <T>(value: T | null | undefined, text: (value: T) => string): string => (value === null || value === undefined ? none : text(value));
+  const [metric = 'loss'] = metrics;
+  const scored = [...new Set([...metrics, 'loss' as const])];
+  const settings: Column[] =
+    study === 'compare'
+      ? [{ title: 'method', of: ({ label }) => label, left: true }, { title: 'learning rate', of: (row) => shown(row.settings.learning_rate, format.rate) + (atEdge(row) ? '*' : '') }]
+      : [{ title: 'setting', of: ({ label }) => label, left: true }];
+  return [
+    ...settings,
+    { title: 'trained', of: ({ trainable_parameters: count }) => shown(count, format.count) },
+    { title: 'share', of: ({ trainable_share: share }) => shown(share, format.share) },
+    ...scored.map((name): Column => ({ title: metricTitles[name], of: ({ scores }) => shown(scores[name], (spread) => format.spread(name, spread)) })),
+    ...(rows.some(({ against_full: against }) => against !== null) ? [{ title: 'beside full', of: (row: StudyRow) => shown(row.against_full, (against) => describeAgainst(against, metric)), left: true }] : []),
+    { title: 'step', of: ({ measured }) => shown(measured?.seconds_per_step, format.time) },
+    { title: 'tokens/s', of: ({ measured }) => shown(measured?.tokens_per_second, (value) => format.count(Math.round(value))) },
+    { title: 'peak memory', of: ({ measured }) => shown(measured?.peak_bytes, format.bytes) },
+    { title: 'file', of: ({ file_bytes: bytes }) => shown(bytes, format.bytes) },
+  ];
+}
+
+function describeAgainst({ difference, interval, verdict }: AgainstFull, metric: StudyTable['metrics'][number]): string {
+  const sign = difference < 0 ? '−' : '+';
+  const text = `${sign}${format.score(metric, Math.abs(difference))}`;
+  return interval === null ? `${text} (one seed)` : `${text}, ${verdict}`;
+}
+
+/** Whether the best learning rate is the smallest or largest that was tried, so that one beyond might do better. */
+function atEdge({ tuning, settings }: StudyRow): boolean {
+  const rates = tuning.map(({ learning_rate: rate }) => rate);
+  return rates.length > 1 && (settings.learning_rate === Math.min(...rates) || settings.learning_rate === Math.max(...rates));
+}
+
+/** Sentences that say how to read the table. */
+export function tableNotes(table: StudyTable): string[] {
+  const { study, model, model_parameters: parameters, metrics, steps, batch_size: batch, seeds, rows, best } = table;
+  const [metric = 'loss'] = metrics;
+  const budget = `${model} (${format.count(parameters)} parameters), ${steps === null ? 'once through the data' : `${format.count(steps)} steps`} of ${batch} rows each; scores on ${table.test_data ?? `rows held out of ${table.data}`}, ${metric === 'loss' ? 'less is better' : 'by the first metric: more is better'}.`;
+  const seedsText = seeds === 1 ? 'One seed: nothing here tells noise from difference.' : `Mean ± standard deviation of ${seeds} seeds.${study === 'compare' ? " “Within noise”: the 95% interval of the difference from full fine-tuning (Welch's) has 0 in it." : ''}`;
+  const edge = rows.some(atEdge) ? ['* the smallest or largest learning rate that was tried: one beyond it might do better.'] : [];
+  const failed = rows.flatMap(({ label, error }) => (error === null ? [] : [`${label}: ${error.message}`]));
+  const bestScore = rows.find(({ label }) => label === best)?.scores[metric];
+  const bestText = best === null || bestScore === undefined ? [] : [`Best: ${best}, ${metricTitles[metric]} ${format.spread(metric, bestScore)}${table.best_folder === null ? '' : `; its files lie in ${table.best_folder}`}.`];
+  return [budget, seedsText, ...edge, ...bestText, ...failed];
+}
+
+/** For a terminal: columns in line. */
+export function describeTable(table: StudyTable): string {
+  const columns = columnsOf(table);
+  const cells = [columns.map(({ title }) => title), ...table.rows.map((row) => columns.map(({ of }) => of(row)))];
+  const widths = columns.map((_, at) => Math.max(...cells.map((row) => row[at]?.length ?? 0)));
+  const pad = (text: string, at: number): string => (columns[at]?.left === true ? text.padEnd(widths[at] ?? 0) : text.padStart(widths[at] ?? 0));
+  const lines = cells.map((row) => row.map(pad).join('  ').trimEnd());
+  return [...lines, '', ...tableNotes(table)].join('\n');
+}
+
+/** GitHub's Markdown. */
+export function markdownTable(table: StudyTable): string {
+  const columns = columnsOf(table);
+  const line = (cells: readonly string[]): string => `| ${cells.map((cell) => cell.replaceAll('|', '\\|')).join(' | ')} |`;
+  const rows = [line(columns.map(({ title }) => title)), `|${columns.map(({ left }) => (left === true ? '---' : '---:')).join('|')}|`, ...table.rows.map((row) => line(columns.map(({ of }) => of(row))))];
+  return `${rows.join('\n')}\n\n${tableNotes(table).map((note) => note.replace(/^\*/, '\\*')).join('\n\n')}\n`;
+}
+
+/** The cells, for a page. */
+export function tableCells(table: StudyTable): { readonly titles: readonly { title: string; left: boolean }[]; readonly rows: readonly (readonly string[])[] } {
+  const columns = columnsOf(table);
+  return { titles: columns.map(({ title, left }) => ({ title, left: left === true })), rows: table.rows.map((row) => columns.map(({ of }) => of(row))) };
+}
+
+/** Rows by score, best first; those without one last. */
+export function byScore({ rows, metrics: [metric = 'loss'] }: StudyTable): StudyRow[] {
+  const score = ({ scores }: StudyRow): number => scores[metric]?.mean ?? NaN;
+  return [...rows].sort((a, b) => (Number.isNaN(score(a)) ? 1 : Number.isNaN(score(b)) ? -1 : compareScores(metric, score(b), score(a))));
+}

@@ -1,0 +1,57 @@
+import { mkdir, readFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { writeFileAtomic } from '@lowrank/safetensors';
+import type { ExecuteHooks, Executor } from './executor.js';
+import type { StudyOutcome, StudyRun } from './studyRun.js';
+
+export interface DoRunsOptions extends Pick<ExecuteHooks, 'onStarted' | 'onProgress' | 'signal'> {
+  readonly executor: Executor;
+  /** Hears of each run once; `reused` where its outcome lay in the output folder already. */
+  onOutcome?(run: StudyRun, outcome: StudyOutcome, reused: boolean): void | Promise<void>;
+}
+
+/**
+ * The outcomes of runs: those that were written down by an earlier call, and those of the runs that are done now, each written down whole before the next begins. Runs without one were given up
+ * when the signal was aborted. A run that failed is tried again, unless it failed at its numbers, which would be the same again.
+ */
+export async function doRuns(runs: readonly StudyRun[], { executor, onOutcome, ...hooks }: DoRunsOptions): Promise<Map<string, StudyOutcome>> {
+  const outcomes = new Map<string, StudyOutcome>();
+  const missing: StudyRun[] = [];
+  for (const run of runs) {
+    const outcome = await readOutcome(run);
+    if (outcome === undefined) missing.push(run);
+    else {
+      outcomes.set(run.id, outcome);
+      await onOutcome?.(run, outcome, true);
+    }
+  }
+  if (missing.length === 0 || hooks.signal?.aborted === true) return outcomes;
+  await executor.execute(missing, {
+    ...hooks,
+    async onOutcome(run, outcome) {
+      await writeOutcome(run, outcome);
+      outcomes.set(run.id, outcome);
+      await onOutcome?.(run, outcome, false);
+    },
+  });
+  return outcomes;
+}
+
+const fileOf = ({ folder }: StudyRun): string => join(folder, 'outcome.json');
+
+/** Undefined where there is none that holds. */
+async function readOutcome(run: StudyRun): Promise<StudyOutcome | undefined> {
+  try {
+    const { outcome } = JSON.parse(await readFile(fileOf(run), 'utf8')) as { outcome?: StudyOutcome };
+    if (outcome?.id !== run.id) return undefined;
+    return outcome.status === 'done' || outcome.error.code === 'trainer.nonFinite' ? outcome : undefined;
+  } catch {
+    // Not there, or no JSON: the run is done anew.
+    return undefined;
+  }
+}
+
+async function writeOutcome(run: StudyRun, outcome: StudyOutcome): Promise<void> {
+  await mkdir(run.folder, { recursive: true });
+  await writeFileAtomic(fileOf(run), `${JSON.stringify({ run, outcome }, null, 1)}\n`);
+}

@@ -1,0 +1,79 @@
+import { cp, rm, stat } from 'node:fs/promises';
+import { basename, join } from 'node:path';
+import { LowrankError } from '@lowrank/errors';
+import { openOutputFolder } from '../../outputFolder.js';
+import type { PlannedStudyRun } from './identify.js';
+import { identify } from './identify.js';
+import { doRuns } from './outcomes.js';
+import type { StudyData, StudyOptions } from './studyOptions.js';
+import type { StudyOutcome, StudyRun } from './studyRun.js';
+import type { StudyRow, StudyTable } from './table.js';
+import { bestRow } from './table.js';
+import { writeStudy } from './writeStudy.js';
+
+/** Names runs, does those that are missing, and tells of them. */
+export class StudyRunner {
+  constructor(private readonly options: StudyOptions) {}
+
+  async do(planned: readonly PlannedStudyRun[]): Promise<{ runs: StudyRun[]; outcomes: Map<string, StudyOutcome> }> {
+    const { executor, signal, onEvent, output } = this.options;
+    const runs = await identify(planned, output);
+    const outcomes = await doRuns(runs, {
+      executor,
+      signal,
+      onStarted: (run) => void onEvent?.({ type: 'started', run }),
+      onProgress: (run, progress) => void onEvent?.({ type: 'progress', run, progress }),
+      onOutcome: (run, outcome, reused) => onEvent?.({ type: 'outcome', run, outcome, reused }),
+    });
+    return { runs, outcomes };
+  }
+
+  get stopped(): boolean {
+    return this.options.signal?.aborted === true;
+  }
+}
+
+/** The table of rows, written down with its charts; the best row's files are copied to `<output>/best`. */
+export async function finishStudy(study: StudyTable['study'], rows: readonly StudyRow[], { options, data, interrupted }: { options: StudyOptions; data: StudyData; interrupted: boolean }): Promise<StudyTable> {
+  const { training, testData, output, seeds = 1 } = options;
+  const [metric = 'loss'] = data.metrics;
+  const best = bestRow(rows, metric);
+  const table: StudyTable = {
+    study,
+    model: training.model,
+    model_parameters: data.modelParameters,
+    data: training.data,
+    test_data: testData ?? null,
+    metrics: data.metrics,
+    steps: training.steps ?? null,
+    batch_size: (training.batchSize ?? 8) * (training.gradientAccumulation ?? 1),
+    seeds,
+    rows,
+    best: best?.label ?? null,
+    best_folder: best === undefined || interrupted ? null : await copyBest(best, output),
+    interrupted,
+  };
+  // A part of a table would stand where a whole one may be.
+  if (!interrupted) await writeStudy(table, output);
+  return table;
+}
+
+/** Of several seeds the first one's: which of them scored best is chance. */
+async function copyBest({ folders }: StudyRow, output: string): Promise<string | null> {
+  const from = join(output, folders[0] ?? '');
+  const to = join(output, 'best');
+  const has = async (name: string): Promise<boolean> => (await stat(join(from, name)).catch(() => undefined)) !== undefined;
+  if (folders.length === 0 || !((await has('adapter_config.json')) || (await has('config.json')))) return null;
+  await rm(to, { recursive: true, force: true });
+  await cp(from, to, { recursive: true, filter: (path) => basename(path) !== 'outcome.json' });
+  return to;
+}
+
+/** Makes sure that the output can be written before the first run. */
+export async function openStudyFolder({ output, training }: StudyOptions): Promise<void> {
+  await openOutputFolder(output, { inputs: [training.model] });
+}
+
+export function allFailed({ rows }: StudyTable, output: string): LowrankError {
+  return new LowrankError({ code: 'study.failed', what: `the ${rows.length} rows of the table`, expected: 'at least one run that comes to its end', got: rows.find(({ error }) => error !== null)?.error?.message ?? 'none', remedy: `${output}/table.md tells each.` });
+}
