@@ -28,6 +28,7 @@ export default defineConfig({
           { text: 'Generating and chatting', link: '/chat' },
           { text: 'Adapters and PEFT', link: '/adapters' },
           { text: 'Serving adapters', link: '/serving' },
+          { text: 'Intrinsic dimension', link: '/intrinsicDimension' },
           { text: 'Memory', link: '/memory' },
         ],
       },

@@ -3,17 +3,25 @@ import { threefry } from '@lowrank/tensor';
 /** A key or a counter of the generator: two words of 32 bits. */
 export type Pair = readonly [number, number];
 
-/** 0 … size−1 in an order drawn for `block` (Fisher and Yates 1938), with a bit beside each that is 1 half of the time. */
-export function shuffled(size: number, key: Pair, block: number): { readonly order: Int32Array; readonly bits: Uint8Array } {
-  const order = Int32Array.from({ length: size }, (_, at) => at);
-  const bits = new Uint8Array(size);
+/** 0 … size−1 in an order drawn for a block, with a bit beside each that is 1 half of the time. */
+export interface Shuffled {
+  readonly order: Int32Array;
+  readonly bits: Uint8Array;
+}
+
+/** Draws the order of a block (Fisher and Yates 1938), into arrays of `size` where they are given. */
+export function shuffled(size: number, key: Pair, block: number, into: Shuffled = { order: new Int32Array(size), bits: new Uint8Array(size) }): Shuffled {
+  const { order, bits } = into;
+  for (let at = 0; at < size; at++) order[at] = at;
   for (let at = size - 1; at >= 0; at--) {
     const [word, other] = threefry(key, [block, at]);
     const from = Math.floor((word / 2 ** 32) * (at + 1));
-    [order[at], order[from]] = [order[from] ?? 0, order[at] ?? 0];
+    const moved = order[at] ?? 0;
+    order[at] = order[from] ?? 0;
+    order[from] = moved;
     bits[at] = other & 1;
   }
-  return { order, bits };
+  return into;
 }
 
 /** Two standard normal numbers from the two words of one draw, by Box and Muller (1958). */

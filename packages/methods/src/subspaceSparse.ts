@@ -1,14 +1,13 @@
 import type { Tensor } from '@lowrank/tensor';
 import { concat, deferred, embedding, mul, neg, reshape, sum, withGradient, zeros } from '@lowrank/tensor';
 import { shuffled } from './subspaceDraws.js';
+import type { Shuffled } from './subspaceDraws.js';
 import type { Projection, ProjectedWeight, ProjectionOptions, WeightPlace } from './subspaceProjection.js';
 
 export interface SparseOptions extends ProjectionOptions {
   /** Coordinates that a weight is the sum of. */
   readonly entries: number;
 }
-
-type BlockDraw = ReturnType<typeof shuffled>;
 
 /** Keeps the streams of this projection apart from others of the same seed. */
 const stream = 0x5b5a0000;
@@ -21,14 +20,14 @@ const stream = 0x5b5a0000;
  * The gradient dz = Pᵀ·dθ gathers by the transposed table, so that it is as parallel as the forward pass and sums in one fixed order.
  */
 export function sparseProjection({ dimension, seed, entries }: SparseOptions): Projection {
-  const draw = recent((copy, block) => shuffled(dimension, [seed, stream + copy], block));
+  const draw = drawer({ dimension, seed });
   return { rowsOf: (place) => rowsOf(place, { dimension, entries, draw }) };
 }
 
 interface Drawn {
   readonly dimension: number;
   readonly entries: number;
-  readonly draw: (copy: number, block: number) => BlockDraw;
+  readonly draw: (copy: number, block: number) => Shuffled;
 }
 
 function rowsOf({ offset, size }: WeightPlace, { dimension, entries, draw }: Drawn): ProjectedWeight {
@@ -80,15 +79,13 @@ function total(x: Tensor, count: number, size: number): Tensor {
   return count === 1 ? reshape(x, [size]) : reshape(sum(reshape(x, [count, size]), { axis: 0 }), [size]);
 }
 
-/** Remembers the last few: neighbours share blocks. */
-function recent(make: (copy: number, block: number) => BlockDraw): (copy: number, block: number) => BlockDraw {
-  const known = new Map<string, BlockDraw>();
+/** Blocks are drawn one after the other into the same arrays; the last is remembered, since short weights share one. */
+function drawer({ dimension, seed }: ProjectionOptions): Drawn['draw'] {
+  const held = { order: new Int32Array(dimension), bits: new Uint8Array(dimension) };
+  let [lastCopy, lastBlock] = [-1, -1];
   return (copy, block) => {
-    const key = `${copy}:${block}`;
-    const found = known.get(key) ?? make(copy, block);
-    known.set(key, found);
-    const [oldest] = known.keys();
-    if (known.size > 8 && oldest !== undefined) known.delete(oldest);
-    return found;
+    if (copy !== lastCopy || block !== lastBlock) shuffled(dimension, [seed, stream + copy], block, held);
+    [lastCopy, lastBlock] = [copy, block];
+    return held;
   };
 }

@@ -19,6 +19,7 @@ import { chatCommand } from './chatCommand.js';
 import { describeFindings } from './describeFindings.js';
 import { generateCommand } from './generateCommand.js';
 import { inspectCommand } from './inspectCommand.js';
+import { intrinsicCommand } from './intrinsicCommand.js';
 import type { Speaker } from './io.js';
 import { planCommand } from './planCommand.js';
 import type { Actions, TrainFlags } from './program.js';
@@ -50,6 +51,7 @@ export function makeActions(speaker: Speaker, onInterrupted: () => void): Action
     plan: (flags) => planCommand(flags, speaker),
     quantize: (flags) => quantizeCommand({ flags, speaker, onInterrupted }),
     compare: (flags) => withBackend(flags.device, speaker, (backend) => compareCommand(flags, { backend, speaker, onInterrupted })),
+    intrinsic: (flags) => withBackend(flags.device, speaker, (backend) => intrinsicCommand(flags, { backend, speaker, onInterrupted })),
     sweep: (flags) => withBackend(flags.device, speaker, (backend) => sweepCommand(flags, { backend, speaker, onInterrupted })),
     async doctor() {
       const findings = await examine();

@@ -4,6 +4,7 @@ import type { Backend } from '@lowrank/tensor';
 import { compareMethods } from '../jobs/study/compare.js';
 import { comparedMethods, defaultRates } from '../jobs/study/comparedMethods.js';
 import type { ComparedMethod } from '../jobs/study/comparedMethods.js';
+import { describeTable } from '../jobs/study/describeTable.js';
 import { inProcess } from '../jobs/study/inProcess.js';
 import { modelHelp } from './commonFlags.js';
 import { listFlag, numberFlag } from './numbers.js';
@@ -52,7 +53,7 @@ export function addCompareFlags(command: Command): Command {
 
 export async function compareCommand(flags: CompareFlags, context: StudyContext & { readonly backend: () => Promise<Backend> }): Promise<void> {
   const { methods, learningRates, tuneRows, tuneSteps, ...shared } = flags;
-  await runStudyCommand(context, (hooks) => compareMethods({ ...studyOptions(shared), training: studyTraining(shared), methods, learningRates, tuneRows, tuneSteps, executor: inProcess(context.backend), ...hooks }));
+  await runStudyCommand(context, (hooks) => compareMethods({ ...studyOptions(shared), training: studyTraining(shared), methods, learningRates, tuneRows, tuneSteps, executor: inProcess(context.backend), ...hooks }), describeTable);
 }
 
 function methodsFlag(text: string): ComparedMethod[] {

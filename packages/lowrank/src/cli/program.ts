@@ -19,6 +19,8 @@ import { addGenerateFlags } from './generateCommand.js';
 import type { GenerateFlags } from './generateCommand.js';
 import { addInspectFlags } from './inspectCommand.js';
 import type { InspectFlags } from './inspectCommand.js';
+import { addIntrinsicFlags } from './intrinsicCommand.js';
+import type { IntrinsicFlags } from './intrinsicCommand.js';
 import { addMethodFlags } from './methodFlags.js';
 import { choiceFlag, listFlag, numberFlag } from './numbers.js';
 import { addPlanFlags } from './planCommand.js';
@@ -80,6 +82,7 @@ export interface Actions {
   quantize(flags: QuantizeFlags): Promise<void>;
   compare(flags: CompareFlags): Promise<void>;
   sweep(flags: SweepFlags): Promise<void>;
+  intrinsic(flags: IntrinsicFlags): Promise<void>;
   doctor(flags: CommonFlags): Promise<void>;
 }
 
@@ -103,6 +106,7 @@ export function makeProgram(actions: Actions): Command {
   addQuantizeFlags(program.command('quantize')).action((flags: QuantizeFlags) => actions.quantize(flags));
   common(quantizing(addCompareFlags(program.command('compare')))).action((flags: CompareFlags) => actions.compare(flags));
   common(quantizing(addSweepFlags(program.command('sweep')))).action((flags: SweepFlags) => actions.sweep(flags));
+  common(addIntrinsicFlags(program.command('intrinsic'))).action((flags: IntrinsicFlags) => actions.intrinsic(flags));
   common(program.command('doctor').description('tell which devices there are, what they can do, and what to install')).action((flags: CommonFlags) => actions.doctor(flags));
   return program;
 }

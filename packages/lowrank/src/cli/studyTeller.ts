@@ -1,8 +1,6 @@
-import { describeTable } from '../jobs/study/describeTable.js';
 import { format } from '../jobs/study/format.js';
 import type { StudyEvent, StudyOptions } from '../jobs/study/studyOptions.js';
 import type { StudyOutcome } from '../jobs/study/studyRun.js';
-import type { StudyTable } from '../jobs/study/table.js';
 import type { Speaker } from './io.js';
 import { duration } from './progress.js';
 
@@ -15,7 +13,11 @@ export interface StudyContext {
 const secondsBetweenLines = 5;
 
 /** Does a study, tells how it goes, and what came of it. Ctrl-C ends the run at hand. */
-export async function runStudyCommand({ speaker, onInterrupted }: StudyContext, study: (hooks: Pick<StudyOptions, 'signal' | 'onEvent'>) => Promise<StudyTable>): Promise<void> {
+export async function runStudyCommand<Table extends { readonly interrupted: boolean }>(
+  { speaker, onInterrupted }: StudyContext,
+  study: (hooks: Pick<StudyOptions, 'signal' | 'onEvent'>) => Promise<Table>,
+  describe: (table: Table) => string,
+): Promise<void> {
   const controller = new AbortController();
   const release = speaker.io.onInterrupt(() => {
     speaker.say('\ninterrupted: the run at hand is given up. Press Ctrl-C again to stop at once.');
@@ -27,7 +29,7 @@ export async function runStudyCommand({ speaker, onInterrupted }: StudyContext, 
     if (table.interrupted) {
       onInterrupted();
       speaker.result(table, `interrupted: ${teller.done} of ${teller.runs} runs are done and kept. The same command goes on with the others.`);
-    } else speaker.result(table, describeTable(table));
+    } else speaker.result(table, describe(table));
   } finally {
     release();
   }

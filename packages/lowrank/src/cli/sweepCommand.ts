@@ -1,6 +1,7 @@
 import { LowrankError } from '@lowrank/errors';
 import type { Command } from 'commander';
 import type { Backend } from '@lowrank/tensor';
+import { describeTable } from '../jobs/study/describeTable.js';
 import { inProcess } from '../jobs/study/inProcess.js';
 import { sweepRanks } from '../jobs/study/sweep.js';
 import { modelHelp } from './commonFlags.js';
@@ -36,7 +37,7 @@ export function addSweepFlags(command: Command): Command {
 
 export async function sweepCommand(flags: SweepFlags, context: StudyContext & { readonly backend: () => Promise<Backend> }): Promise<void> {
   const { r, alpha, learningRate: learningRates, targetModules, ...shared } = flags;
-  await runStudyCommand(context, (hooks) => sweepRanks({ ...studyOptions(shared), training: studyTraining(shared), r, alpha, learningRates, targetModules, executor: inProcess(context.backend), ...hooks }));
+  await runStudyCommand(context, (hooks) => sweepRanks({ ...studyOptions(shared), training: studyTraining(shared), r, alpha, learningRates, targetModules, executor: inProcess(context.backend), ...hooks }), describeTable);
 }
 
 const ranksFlag = numbersFlag('--r', { whole: true, min: 1 });

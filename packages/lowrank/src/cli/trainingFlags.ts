@@ -39,8 +39,8 @@ export function addDataFlags(command: Command): Command {
 }
 
 /** How long, on how much, and by what rule is trained. */
-export function addBudgetFlags(command: Command): Command {
-  return command
+export function addBudgetFlags(command: Command, { adapters = true }: { readonly adapters?: boolean } = {}): Command {
+  const budget = command
     .option('--steps <n>', 'optimizer steps (default: once through the data)', whole('--steps', 1))
     .option('--batch-size <rows>', 'rows of a batch', whole('--batch-size', 1), 8)
     .option('--gradient-accumulation <n>', 'batches of a step', whole('--gradient-accumulation', 1), 1)
@@ -49,9 +49,9 @@ export function addBudgetFlags(command: Command): Command {
     .option('--warmup <steps>', 'steps over which the rate rises from 0', whole('--warmup', 0), 0)
     .option('--weight-decay <x>', 'decoupled weight decay', atLeastZero('--weight-decay'), 0)
     .option('--clip <norm>', 'largest gradient norm; 0 for no limit', atLeastZero('--clip'), 1)
-    .option('--dropout <rate>', 'dropout before the adapters (default: 0)', numberFlag('--dropout', { min: 0, below: 1 }))
     .option('--seed <n>', 'of shuffling, dropout and initial adapters', whole('--seed', 0), 0)
     .option('--no-shuffle', 'take rows in file order, wrapping')
     .option('--no-packing', 'pad rows to one length instead of laying them one after another')
     .option('--checkpointing', 'compute each layer again in the backward pass: less memory, more time, the same numbers');
+  return adapters ? budget.option('--dropout <rate>', 'dropout before the adapters (default: 0)', numberFlag('--dropout', { min: 0, below: 1 })) : budget;
 }
