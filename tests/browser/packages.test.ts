@@ -14,6 +14,7 @@ const published = {
   quant: () => import('@lowrank/quant'),
   lora: () => import('@lowrank/lora'),
   patch: () => import('@lowrank/patch'),
+  methods: () => import('@lowrank/methods'),
   models: () => import('@lowrank/models'),
   gguf: () => import('@lowrank/gguf'),
   data: () => import('@lowrank/data'),
