@@ -77,7 +77,3 @@ export async function hiddenOf(model: TinyModel, tokens: readonly number[] = [3,
 export function trainable(model: TinyModel): string[] {
   return [...model.namedParameters()].flatMap(([name, parameter]) => (parameter.trainable ? [name] : [])).sort();
 }
-
-export function largestDifference(got: ArrayLike<number>, want: ArrayLike<number>): number {
-  return Math.max(...Array.from(want, (value, at) => Math.abs((got[at] ?? NaN) - value)));
-}
