@@ -16,7 +16,7 @@ export interface RunStudyRunOptions {
   readonly backend: Backend;
   /** When aborted, the run is given up. */
   readonly signal?: AbortSignal | undefined;
-  onProgress?(progress: RunProgress): void;
+  readonly onProgress?: (progress: RunProgress) => void;
 }
 
 /**
