@@ -27,6 +27,7 @@ export default defineConfig({
           { text: 'Data', link: '/data' },
           { text: 'Generating and chatting', link: '/chat' },
           { text: 'Adapters and PEFT', link: '/adapters' },
+          { text: 'Comparing methods and ranks', link: '/comparing' },
           { text: 'Serving adapters', link: '/serving' },
           { text: 'Intrinsic dimension', link: '/intrinsicDimension' },
           { text: 'Memory', link: '/memory' },
