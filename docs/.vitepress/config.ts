@@ -28,6 +28,7 @@ export default defineConfig({
           { text: 'Generating and chatting', link: '/chat' },
           { text: 'Adapters and PEFT', link: '/adapters' },
           { text: 'Other methods', link: '/methods' },
+          { text: 'Comparing methods and ranks', link: '/comparing' },
           { text: 'Serving adapters', link: '/serving' },
           { text: 'Intrinsic dimension', link: '/intrinsicDimension' },
           { text: 'Memory', link: '/memory' },

@@ -46,13 +46,14 @@ export class StudyTeller {
   private begun: number | undefined;
   private last = 0;
   private drawn = false;
+  private readonly warned = new Set<string>();
 
   constructor(private readonly speaker: Speaker) {}
 
   tell(event: StudyEvent): void {
     switch (event.type) {
       case 'warning':
-        return this.say(`warning: ${event.text}`);
+        return this.warn(event.text);
       case 'planned':
         [this.runs, this.steps] = [event.runs, event.steps];
         return;
@@ -74,6 +75,7 @@ export class StudyTeller {
       }
       case 'outcome': {
         const { run, outcome, reused } = event;
+        if (outcome.status === 'done') outcome.warnings.forEach((text) => this.warn(text));
         this.done++;
         const steps = run.training.steps ?? 1;
         this.stepsDone += steps;
@@ -82,6 +84,13 @@ export class StudyTeller {
         return this.say(`run ${this.done} of ${this.runs}: ${run.label}: ${reused ? 'done before: ' : ''}${describeOutcome(outcome)}`);
       }
     }
+  }
+
+  /** Runs read the same rows: once is enough. */
+  private warn(text: string): void {
+    if (this.warned.has(text)) return;
+    this.warned.add(text);
+    this.say(`warning: ${text}`);
   }
 
   private say(text: string): void {

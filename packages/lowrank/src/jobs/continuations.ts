@@ -14,7 +14,7 @@ export interface ContinueOptions {
   /** Prompts that are continued side by side. Default 16. */
   readonly batchSize?: number;
   readonly signal?: AbortSignal | undefined;
-  onProgress?(done: number, of: number): void;
+  readonly onProgress?: (done: number, of: number) => void;
 }
 
 /**

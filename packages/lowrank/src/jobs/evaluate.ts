@@ -34,7 +34,7 @@ export interface EvaluateFolderOptions extends TransferEvents, QuantizationFlags
   readonly execution?: Execution;
   readonly signal?: AbortSignal | undefined;
   /** Sees how many of the prompts are answered. */
-  onProgress?(done: number, of: number): void;
+  readonly onProgress?: (done: number, of: number) => void;
 }
 
 /** What `lowrank eval` prints. */

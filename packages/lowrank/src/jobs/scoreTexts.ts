@@ -13,7 +13,7 @@ export interface ScoreTextsOptions {
   /** Default: as many as the longest reference has, and one. */
   readonly maxNewTokens?: number | undefined;
   readonly signal?: AbortSignal | undefined;
-  onProgress?(done: number, of: number): void;
+  readonly onProgress?: (done: number, of: number) => void;
 }
 
 export interface TextScores {

@@ -1,5 +1,8 @@
 import type { CustomSeriesOption, EChartsOption, SeriesOption } from 'echarts';
+import type { AxisBounds } from './axisBounds.js';
+import { logBounds, niceBounds } from './axisBounds.js';
 import { format, metricTitles } from './format.js';
+import { labelDistance, labelPlaces } from './labelPlaces.js';
 import type { StudyRow, StudyTable } from './table.js';
 
 export interface Drawing {
@@ -25,12 +28,14 @@ export function chartOption(table: StudyTable): Drawing {
   const width = 1120;
   const legendHeight = groups.length > 1 ? 28 * Math.ceil(groups.length / (isCompare ? 8 : 4)) : 0;
   const top = 56 + legendHeight;
-  const panelHeight = 340;
-  const below = top + panelHeight + 96;
+  const below = top + panelSize.height + 96;
   const bars = isCompare ? barPanels(table.rows) : [];
   const barHeight = 28 * table.rows.length + 8;
-  const height = isCompare ? below + barHeight + 24 : top + panelHeight + 64;
-  const xs = [{ of: (row: StudyRow) => row.trainable_parameters, name: 'trained parameters (log scale)' }, { of: (row: StudyRow) => milliseconds(row), name: 'time of a step, ms' }];
+  const height = isCompare ? below + barHeight + 24 : top + panelSize.height + 64;
+  const drawn = panels.map((panel) => {
+    const dots = dotsOf(groups, panel, table);
+    return { panel, dots, bounds: boundsOf(dots, panel) };
+  });
   const metric = table.metrics[0] ?? 'loss';
   const yName = `${metricTitles[metric]} ${metric === 'loss' ? '(less is better)' : '(more is better)'}`;
   const text = { color: ink, fontSize: 12, fontFamily: 'sans-serif' };
@@ -47,30 +52,30 @@ export function chartOption(table: StudyTable): Drawing {
       title(`${metricTitles[metric]} by time`, panelLeft(1) - 12, 10),
       ...bars.map(({ name }, at) => title(name, barLeft(at) - 12, below - 34)),
     ],
-    ...(groups.length > 1 ? { legend: { top: 38, left: panelLeft(0) - 12, data: groups.map(({ name }) => name), textStyle: text, itemGap: 18 } } : {}),
+    ...(groups.length > 1 ? { legend: { top: 38, left: panelLeft(0) - 12, data: groups.flatMap(({ name, rows }) => (rows.some(({ scores }) => scores[metric] !== undefined) ? name : [])), textStyle: text, itemGap: 18 } } : {}),
     grid: [
-      ...xs.map((_, panel) => ({ left: panelLeft(panel), top, width: 450, height: panelHeight })),
+      ...panels.map((_, at) => ({ left: panelLeft(at), top, ...panelSize })),
       ...bars.map((_, panel) => ({ left: barLeft(panel), top: below, width: 220, height: barHeight })),
     ],
     xAxis: [
-      ...xs.map(({ name }, panel) => ({
-        gridIndex: panel,
-        type: panel === 0 ? ('log' as const) : ('value' as const),
+      ...drawn.map(({ panel: { name, isLog }, bounds }, at) => ({
+        gridIndex: at,
+        type: isLog ? ('log' as const) : ('value' as const),
         name,
         nameLocation: 'middle' as const,
         nameGap: 34,
-        ...(panel === 0 ? logBounds(table.rows) : { min: 0 }),
-        axisLabel: { ...text, formatter: panel === 0 ? shortCount : (value: number) => format.count(value) },
+        ...bounds.x,
+        axisLabel: { ...text, formatter: isLog ? shortCount : (value: number) => format.count(value) },
         splitLine: { lineStyle: { color: '#e8ecf0' } },
       })),
       ...bars.map((_, at) => ({ gridIndex: 2 + at, type: 'value' as const, min: 0, axisLabel: { show: false }, splitLine: { show: false }, axisLine: { show: false }, axisTick: { show: false } })),
     ],
     yAxis: [
-      ...xs.map((_, panel) => ({ gridIndex: panel, type: 'value' as const, scale: true, name: yName, nameLocation: 'middle' as const, nameGap: 48, nameRotate: 90, axisLabel: text, splitLine: { lineStyle: { color: '#e8ecf0' } } })),
+      ...drawn.map(({ bounds }, at) => ({ gridIndex: at, type: 'value' as const, ...bounds.y, name: yName, nameLocation: 'middle' as const, nameGap: 48, nameRotate: 90, axisLabel: text, splitLine: { lineStyle: { color: '#e8ecf0' } } })),
       ...bars.map((_, at) => ({ gridIndex: 2 + at, type: 'category' as const, inverse: true, data: table.rows.map(({ label }) => label), axisLabel: text, axisTick: { show: false }, axisLine: { lineStyle: { color: '#b5c0ca' } } })),
     ],
     series: [
-      ...xs.flatMap(({ of }, panel) => groups.flatMap((group, at) => pointSeries(group, { panel, color: colors[at % colors.length] ?? ink, of, table, named: isCompare }))),
+      ...drawn.flatMap(({ panel, dots, bounds }, at) => panelSeries(dots, groups, { panel, at, bounds, study: table.study })),
       ...bars.map(({ of, show }, at): SeriesOption => ({
         type: 'bar',
         xAxisIndex: 2 + at,
@@ -84,57 +89,106 @@ export function chartOption(table: StudyTable): Drawing {
   return { width, height, option };
 }
 
-interface PointsOptions {
-  readonly panel: number;
-  readonly color: string;
-  readonly of: (row: StudyRow) => number | null;
-  readonly table: StudyTable;
-  /** Whether points carry their group's name, rather than the rank. */
-  readonly named: boolean;
+interface Dot {
+  readonly group: number;
+  readonly x: number;
+  readonly y: number;
+  readonly reach: number;
+  readonly text: string;
+  readonly best: boolean;
 }
 
-/** A point for each row, joined by rank in a sweep, with a bar of one standard deviation to each side where there are several seeds. */
-function pointSeries({ name, rows }: Group, { panel, color, of, table, named }: PointsOptions): SeriesOption[] {
-  const metric = table.metrics[0] ?? 'loss';
+interface Panel {
+  readonly name: string;
+  readonly of: (row: StudyRow) => number | null;
+  readonly isLog: boolean;
+}
+
+const panels: readonly Panel[] = [
+  { name: 'trained parameters (log scale)', of: (row) => row.trainable_parameters, isLog: true },
+  { name: 'time of a step, ms', of: ({ measured }) => (typeof measured?.seconds_per_step === 'number' ? measured.seconds_per_step * 1000 : null), isLog: false },
+];
+
+/** A point for each row that has a score. */
+function dotsOf(groups: readonly Group[], { of }: Panel, { metrics: [metric = 'loss'], study, best }: StudyTable): Dot[] {
   const factor = metric === 'loss' ? 1 : 100;
-  const points = rows.flatMap((row) => {
-    const [x, score] = [of(row), row.scores[metric]];
-    return x === null || score === undefined ? [] : [{ x, y: score.mean * factor, reach: (score.deviation ?? 0) * factor, text: named ? name : String(row.settings.r ?? row.label), best: row.label === table.best }];
-  });
-  const axes = { xAxisIndex: panel, yAxisIndex: panel };
+  return groups.flatMap(({ name, rows }, group) =>
+    rows.flatMap((row) => {
+      const [x, score] = [of(row), row.scores[metric]];
+      if (x === null || score === undefined) return [];
+      const text = study === 'compare' ? name : `r ${row.settings.r ?? row.label}`;
+      return [{ group, x, y: score.mean * factor, reach: (score.deviation ?? 0) * factor, text, best: row.label === best }];
+    }),
+  );
+}
+
+const panelSize = { width: 450, height: 340 };
+
+interface Bounds {
+  readonly x: Pick<AxisBounds, 'min' | 'max'>;
+  readonly y: AxisBounds;
+}
+
+function boundsOf(dots: readonly Dot[], { isLog }: Panel): Bounds {
+  const xs = dots.map(({ x }) => x);
+  return { x: isLog ? logBounds(xs) : niceBounds(xs, { floor: 0 }), y: niceBounds(dots.flatMap(({ y, reach }) => [y - reach, y + reach])) };
+}
+
+/** Points of a group, joined by rank in a sweep, with a bar of one standard deviation to each side where there are several seeds. */
+function panelSeries(dots: readonly Dot[], groups: readonly Group[], { panel, at, bounds, study }: { panel: Panel; at: number; bounds: Bounds; study: StudyTable['study'] }): SeriesOption[] {
+  const scale = (value: number): number => (panel.isLog ? Math.log10(value) : value);
+  const pixels = dots.map(({ x, y, reach, text }) => ({
+    x: ((scale(x) - scale(bounds.x.min)) / (scale(bounds.x.max) - scale(bounds.x.min))) * panelSize.width,
+    y: ((bounds.y.max - y) / (bounds.y.max - bounds.y.min)) * panelSize.height,
+    reach: (reach / (bounds.y.max - bounds.y.min)) * panelSize.height,
+    text,
+  }));
   // Time jumps back and forth between ranks: only parameters make a line.
-  const joined = !named && panel === 0;
-  const dots: SeriesOption = {
-    ...axes,
-    type: joined ? 'line' : 'scatter',
-    name,
-    color,
-    symbol: 'circle',
-    symbolSize: 10,
-    data: points.map(({ x, y, best }) => ({ value: [x, y], ...(best ? { symbolSize: 15, itemStyle: { borderColor: '#1b2733', borderWidth: 2 } } : {}) })),
-    label: { show: true, position: named ? 'right' : 'top', distance: 8, color: ink, fontSize: 12, formatter: ({ dataIndex }: { dataIndex: number }) => `${named ? '' : 'r '}${points[dataIndex]?.text ?? ''}` },
-    labelLayout: { moveOverlap: 'shiftY' },
-    z: 3,
-  };
-  const spread: CustomSeriesOption = {
-    ...axes,
+  const isLine = study === 'sweep' && panel.isLog;
+  const paths = isLine ? groups.map((_, group) => pixels.filter((_point, index) => dots[index]?.group === group)) : [];
+  const places = labelPlaces(pixels, { ...panelSize, paths });
+  return groups.flatMap(({ name }, group): SeriesOption[] => {
+    const color = colors[group % colors.length] ?? ink;
+    const own = dots.flatMap((dot, index) => (dot.group === group ? [{ ...dot, place: places[index], clear: (pixels[index]?.reach ?? 0) + labelDistance }] : []));
+    const axes = { xAxisIndex: at, yAxisIndex: at };
+    const labelled = (dot: (typeof own)[number]): object => {
+      const { place, clear, text } = dot;
+      const isAside = place === 'left' || place === 'right';
+      return place === undefined ? { show: false } : { show: true, position: place, distance: isAside ? labelDistance : clear, color: ink, fontSize: 12, formatter: text };
+    };
+    return [
+      {
+        ...axes,
+        type: isLine ? 'line' : 'scatter',
+        name,
+        color,
+        symbol: 'circle',
+        symbolSize: 10,
+        itemStyle: { opacity: 1 },
+        data: own.map((dot) => ({ value: [dot.x, dot.y], label: labelled(dot), ...(dot.best ? { symbolSize: 14, itemStyle: { borderColor: '#1b2733', borderWidth: 2, opacity: 1 } } : {}) })),
+        z: 3,
+      },
+      barsOf(own, { ...axes, name, color }),
+    ];
+  });
+}
+
+function barsOf(dots: readonly Dot[], options: { xAxisIndex: number; yAxisIndex: number; name: string; color: string }): CustomSeriesOption {
+  const style = { stroke: options.color, lineWidth: 1.5 };
+  return {
+    ...options,
     type: 'custom',
-    name,
-    color,
     silent: true,
     z: 2,
-    data: points.filter(({ reach }) => reach > 0).map(({ x, y, reach }) => [x, y - reach, y + reach]),
-    // Bounds belong to the axis, so that no bar is cut.
+    data: dots.filter(({ reach }) => reach > 0).map(({ x, y, reach }) => [x, y - reach, y + reach]),
     encode: { x: 0, y: [1, 2] },
     renderItem(_, api) {
-      const [low, high] = [api.coord([api.value(0), api.value(1)]), api.coord([api.value(0), api.value(2)])];
-      const [x = 0, bottom = 0, , top = 0] = [...low, ...high];
-      const style = { stroke: color, lineWidth: 1.5 };
+      const [x = 0, bottom = 0] = api.coord([api.value(0), api.value(1)]);
+      const [, top = 0] = api.coord([api.value(0), api.value(2)]);
       const line = (x1: number, y1: number, x2: number, y2: number): { type: 'line'; shape: object; style: object } => ({ type: 'line', shape: { x1, y1, x2, y2 }, style });
       return { type: 'group', children: [line(x, bottom, x, top), line(x - 5, bottom, x + 5, bottom), line(x - 5, top, x + 5, top)] };
     },
   };
-  return [dots, spread];
 }
 
 function sweepGroups(rows: readonly StudyRow[]): Group[] {
@@ -164,18 +218,6 @@ function barPanels(rows: readonly StudyRow[]): BarPanel[] {
 function labelOf(row: StudyRow | undefined, of: BarPanel['of'], show: BarPanel['show']): string {
   const value = row === undefined ? null : of(row);
   return value === null ? (row?.error === null ? '–' : 'failed') : show(value);
-}
-
-function milliseconds({ measured }: StudyRow): number | null {
-  const seconds = measured?.seconds_per_step;
-  return seconds === undefined || seconds === null ? null : seconds * 1000;
-}
-
-/** Powers of ten around all counts, so that no point lies on the frame. */
-function logBounds(rows: readonly StudyRow[]): { min?: number; max?: number } {
-  const counts = rows.flatMap(({ trainable_parameters: count }) => count ?? []);
-  if (counts.length === 0) return {};
-  return { min: 10 ** Math.floor(Math.log10(Math.min(...counts) * 0.8)), max: 10 ** Math.ceil(Math.log10(Math.max(...counts) * 1.6)) };
 }
 
 function shortCount(value: number): string {

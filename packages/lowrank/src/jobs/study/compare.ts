@@ -1,3 +1,4 @@
+import { readTextRows } from '@lowrank/data';
 import type { ComparedMethod } from './comparedMethods.js';
 import { defaultRates, trainingOf } from './comparedMethods.js';
 import type { PlannedStudyRun } from './identify.js';
@@ -31,10 +32,12 @@ export async function compareMethods(options: CompareOptions): Promise<StudyTabl
   checkCount('--seeds', seeds);
   checkCount('--tune-rows', tuneRows);
   const data = await studyData(options);
-  await openStudyFolder(options);
-  const runner = new StudyRunner(options);
   const rates = (method: ComparedMethod): readonly number[] => [...new Set(options.learningRates?.[method] ?? defaultRates[method])];
   const isTuned = (method: ComparedMethod): boolean => rates(method).length > 1;
+  // Both sides of the cut, before anything is trained.
+  if (methods.some(isTuned)) await readTextRows(training.data, { completionAfter: training.completionAfter, parts: tuningCut(data.parts, tuneRows).rest });
+  await openStudyFolder(options);
+  const runner = new StudyRunner(options);
   const tuneRuns = methods.filter(isTuned).flatMap((method) => rates(method).map((rate) => ({ method, rate, planned: tuneRun(method, rate, { options, data }) })));
   const steps = (run: StudyTraining): number => run.steps ?? 1;
   await options.onEvent?.({

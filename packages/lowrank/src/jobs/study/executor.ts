@@ -2,11 +2,11 @@ import type { RunProgress, StudyOutcome, StudyRun } from './studyRun.js';
 
 export interface ExecuteHooks {
   /** A run has begun, here or elsewhere; more than once for a run that was taken over. */
-  onStarted?(run: StudyRun): void;
+  readonly onStarted?: (run: StudyRun) => void;
   /** Where the executor hears of it. */
-  onProgress?(run: StudyRun, progress: RunProgress): void;
+  readonly onProgress?: (run: StudyRun, progress: RunProgress) => void;
   /** A run is over: once for each, in any order. Awaited, so that what it writes is on the disk before the next begins. */
-  onOutcome(run: StudyRun, outcome: StudyOutcome): void | Promise<void>;
+  readonly onOutcome: (run: StudyRun, outcome: StudyOutcome) => void | Promise<void>;
   readonly signal?: AbortSignal | undefined;
 }
 

@@ -7,7 +7,7 @@ export const format = {
   /** 0.0123 → 1.23% */
   share: (value: number): string => `${(value * 100).toPrecision(3).replace(/\.?0+$/, (zeros) => (zeros.startsWith('.') ? '' : zeros))}%`,
   time: (seconds: number): string => (seconds < 0.1 ? `${(seconds * 1000).toFixed(1)} ms` : seconds < 1 ? `${(seconds * 1000).toFixed(0)} ms` : `${seconds.toFixed(2)} s`),
-  bytes(value: number): string {
+  bytes: (value: number): string => {
     const [size, unit] = value >= 1e9 ? [1e9, 'GB'] : value >= 1e6 ? [1e6, 'MB'] : [1e3, 'kB'];
     const scaled = value / size;
     return `${scaled.toFixed(scaled < 10 ? 2 : scaled < 100 ? 1 : 0)} ${unit}`;

@@ -7,7 +7,7 @@ import type { StudyOutcome, StudyRun } from './studyRun.js';
 export interface DoRunsOptions extends Pick<ExecuteHooks, 'onStarted' | 'onProgress' | 'signal'> {
   readonly executor: Executor;
   /** Hears of each run once; `reused` where its outcome lay in the output folder already. */
-  onOutcome?(run: StudyRun, outcome: StudyOutcome, reused: boolean): void | Promise<void>;
+  readonly onOutcome?: (run: StudyRun, outcome: StudyOutcome, reused: boolean) => void | Promise<void>;
 }
 
 /**

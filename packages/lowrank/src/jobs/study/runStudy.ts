@@ -75,5 +75,5 @@ export async function openStudyFolder({ output, training }: StudyOptions): Promi
 }
 
 export function allFailed({ rows }: StudyTable, output: string): LowrankError {
-  return new LowrankError({ code: 'study.failed', what: `the ${rows.length} rows of the table`, expected: 'at least one run that comes to its end', got: rows.find(({ error }) => error !== null)?.error?.message ?? 'none', remedy: `${output}/table.md tells each.` });
+  return new LowrankError({ code: 'study.failed', what: `the ${rows.length} rows of the table`, expected: 'at least one run that comes to its end', got: rows.find(({ error }) => error !== null)?.error?.message.replace(/\.$/, '') ?? 'none', remedy: `${output}/table.md tells each.` });
 }

@@ -16,7 +16,7 @@ export interface RunStudyRunOptions {
   readonly backend: Backend;
   /** When aborted, the run is given up. */
   readonly signal?: AbortSignal | undefined;
-  onProgress?(progress: RunProgress): void;
+  readonly onProgress?: (progress: RunProgress) => void;
 }
 
 /**
@@ -49,6 +49,7 @@ async function trainAndScore(run: StudyRun, { backend, signal, onProgress }: Run
   const { id, training, folder, purpose } = run;
   const begun = performance.now();
   const clock = new StepClock();
+  const warnings = new Set<string>();
   let steps = 0;
   const trained = await fineTune({
     ...training,
@@ -56,6 +57,7 @@ async function trainAndScore(run: StudyRun, { backend, signal, onProgress }: Run
     output: folder,
     signal,
     onEvent(event) {
+      if (event.type === 'warning') warnings.add(event.text);
       if (event.type === 'started') ({ steps } = event);
       if (event.type !== 'step') return;
       clock.add(event);
@@ -63,7 +65,7 @@ async function trainAndScore(run: StudyRun, { backend, signal, onProgress }: Run
     },
   });
   if (trained.interrupted) return undefined;
-  const evaluated = await score(run, trained, { backend, signal, onProgress });
+  const evaluated = await score(run, trained, { backend, signal, onProgress, onWarning: (text) => void warnings.add(text) });
   await backend.finish();
   if (signal?.aborted === true) return undefined;
   // What only helped to choose need not be kept.
@@ -81,21 +83,23 @@ async function trainAndScore(run: StudyRun, { backend, signal, onProgress }: Run
     tokens: result.tokens,
     file_bytes: trained.file_bytes,
     samples: texts.slice(0, 3),
+    warnings: [...warnings],
     measured: { ...clock.measured(), peak_bytes: 0, seconds: (performance.now() - begun) / 1000, device: `${backend.name}, ${backend.description}` },
   };
 }
 
 /** Loads what was saved, as anyone would who got the files. */
-async function score({ training, scoring, folder }: StudyRun, { model, adapter }: FineTuneResult, { backend, signal, onProgress }: RunStudyRunOptions): Promise<EvaluatedFolder> {
+async function score({ training, scoring, folder }: StudyRun, { model, adapter }: FineTuneResult, { onWarning, ...options }: RunStudyRunOptions & { onWarning: (text: string) => void }): Promise<EvaluatedFolder> {
   const { quantization, doubleQuantization, maxLength, template } = training;
   return evaluateTexts({
     ...scoring,
     ...(model === null ? { model: training.model, adapter: adapter ?? folder, quantization, doubleQuantization } : { model }),
     maxLength,
     template,
-    backend,
-    signal,
-    onProgress: (step, steps) => onProgress?.({ stage: 'scoring', step, steps, loss: undefined }),
+    backend: options.backend,
+    signal: options.signal,
+    onWarning,
+    onProgress: (step, steps) => options.onProgress?.({ stage: 'scoring', step, steps, loss: undefined }),
   });
 }
 

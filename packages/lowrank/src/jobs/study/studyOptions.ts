@@ -26,7 +26,7 @@ export interface StudyOptions {
   readonly seeds?: number | undefined;
   readonly executor: Executor;
   readonly signal?: AbortSignal | undefined;
-  onEvent?(event: StudyEvent): void | Promise<void>;
+  readonly onEvent?: (event: StudyEvent) => void | Promise<void>;
 }
 
 export type StudyEvent =

@@ -59,6 +59,8 @@ export interface DoneRun {
   /** Of the file of weights that was saved. */
   readonly file_bytes: number;
   readonly samples: readonly StudySample[];
+  /** What a reader of the data should know. */
+  readonly warnings: readonly string[];
   readonly measured: Measured;
 }
 
