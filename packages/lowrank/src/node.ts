@@ -30,7 +30,8 @@ export type { LayerSpectrum, Similarity, SpectrumLayer } from './jobs/spectrumLa
 export type { ExecuteHooks, Executor } from './jobs/study/executor.js';
 export { inProcess } from './jobs/study/inProcess.js';
 export { intrinsicDimension } from './jobs/study/intrinsic.js';
-export type { IntrinsicOptions, IntrinsicRow, IntrinsicTable } from './jobs/study/intrinsic.js';
+export type { IntrinsicOptions } from './jobs/study/intrinsic.js';
+export type { IntrinsicRow, IntrinsicTable } from './jobs/study/intrinsicTable.js';
 export { runStudyRun } from './jobs/study/runStudyRun.js';
 export type { RunStudyRunOptions } from './jobs/study/runStudyRun.js';
 export type { DoneRun, FailedRun, RunProgress, StudyOutcome, StudyRun, StudyScoring, StudyTraining } from './jobs/study/studyRun.js';

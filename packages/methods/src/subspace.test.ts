@@ -5,7 +5,7 @@ import { add, evaluateReference, grad, mul, ReferenceBackend, setDefaultBackend,
 import { describe, expect, test } from 'vitest';
 import type { SubspaceOptions } from './subspace.js';
 import { foldSubspace, injectSubspace, projections, removeSubspace } from './subspace.js';
-import { denseP, moved, numbers, setZ, SmallModel } from './subspaceTesting.js';
+import { denseP, moved, numbers, setZ, SmallModel } from './testing/subspace.js';
 
 const total = (values: Iterable<number>): number => [...values].reduce((a, b) => a + b, 0);
 const dot = (a: Float64Array, b: ArrayLike<number>): number => a.reduce((at, value, i) => at + value * (b[i] ?? NaN), 0);
