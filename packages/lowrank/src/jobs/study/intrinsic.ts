@@ -21,7 +21,7 @@ export interface IntrinsicOptions extends StudyOptions {
   readonly projection?: ProjectionName | undefined;
   readonly entries?: number | undefined;
   readonly structureAware?: boolean | undefined;
-  /** Learning rates to choose from, for each dimension by itself. Default: 3e-3, 1e-2. */
+  /** Learning rates to choose from, for each dimension by itself. Default: 3e-4, 1e-3, 3e-3. */
   readonly learningRates?: readonly number[] | undefined;
   /** For full fine-tuning. Default: 3e-4, 1e-3. */
   readonly fullLearningRates?: readonly number[] | undefined;
@@ -31,7 +31,7 @@ export interface IntrinsicOptions extends StudyOptions {
   readonly tuneSteps?: number | undefined;
 }
 
-const defaults = { subspace: [3e-3, 1e-2], full: [3e-4, 1e-3] };
+const defaults = { subspace: [3e-4, 1e-3, 3e-3], full: [3e-4, 1e-3] };
 
 /**
  * Measures the intrinsic dimension of a task for a model (Li et al. 2018; Aghajanyan et al. 2020): trains every weight, and then within random subspaces of growing dimension, with one budget, and finds d90, the
