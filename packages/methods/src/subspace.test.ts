@@ -1,11 +1,11 @@
 import { isLowrankError } from '@lowrank/errors';
 import { Module, Parameter } from '@lowrank/nn';
 import type { Tensor } from '@lowrank/tensor';
-import { add, evaluateReference, grad, mul, ReferenceBackend, setDefaultBackend, square, sum, tensor } from '@lowrank/tensor';
+import { add, compile, evaluateReference, grad, mul, ReferenceBackend, setDefaultBackend, square, sum, tensor } from '@lowrank/tensor';
 import { describe, expect, test } from 'vitest';
 import type { SubspaceOptions } from './subspace.js';
 import { foldSubspace, injectSubspace, projections, removeSubspace } from './subspace.js';
-import { denseP, moved, numbers, setZ, SmallModel } from './subspaceTesting.js';
+import { denseP, moved, numbers, setZ, SmallModel } from './testing/subspace.js';
 
 const total = (values: Iterable<number>): number => [...values].reduce((a, b) => a + b, 0);
 const dot = (a: Float64Array, b: ArrayLike<number>): number => a.reduce((at, value, i) => at + value * (b[i] ?? NaN), 0);
@@ -89,6 +89,18 @@ describe.each(projections)('a %s subspace', (projection) => {
     // Gram matrix of the rows: its determinant is above 0 where all rows are independent.
     const gram = Array.from({ length: 12 }, (_, i) => Array.from({ length: 12 }, (_, k) => total(columns.map((column) => (column[i] ?? NaN) * (column[k] ?? NaN)))));
     expect(smallestPivot(gram)).toBeGreaterThan(1e-3);
+  });
+
+  test('never makes P: memory grows with D and d, not with their product', async () => {
+    const [size, dimension] = [4000, 500];
+    const backend = new ReferenceBackend();
+    const subspace = injectSubspace(vector(size), { dimension, projection });
+    const step = compile(backend, () => ({ gradient: grad(sum(square([...subspace.weights.values()][0]?.tensor ?? tensor(0))), [subspace.z.tensor])[0] ?? tensor(0) }));
+    await (await step.run()).gradient;
+    expect(backend.memory.peakBytes).toBeGreaterThan(4 * size);
+    expect(backend.memory.peakBytes).toBeLessThan(4 * 20 * (size + dimension));
+    expect(4 * 20 * (size + dimension)).toBeLessThan((4 * size * dimension) / 10);
+    await step.dispose();
   });
 
   test('is taken away, or folded into the weights, leaving no trace', async () => {

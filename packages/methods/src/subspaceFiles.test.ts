@@ -4,7 +4,7 @@ import { ReferenceBackend, setDefaultBackend, tensor } from '@lowrank/tensor';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { injectSubspace } from './subspace.js';
 import { extractSubspace, loadSubspace, readSubspace, serializeSubspace } from './subspaceFiles.js';
-import { moved, numbers, setZ, SmallModel } from './subspaceTesting.js';
+import { moved, numbers, setZ, SmallModel } from './testing/subspace.js';
 
 beforeAll(() => setDefaultBackend(new ReferenceBackend()));
 afterAll(() => setDefaultBackend(undefined));

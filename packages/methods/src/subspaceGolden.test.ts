@@ -4,7 +4,7 @@ import { tensor } from '@lowrank/tensor';
 import { expect, test } from 'vitest';
 import { injectSubspace } from './subspace.js';
 import type { ProjectionName } from './subspace.js';
-import { moved, setZ } from './subspaceTesting.js';
+import { moved, setZ } from './testing/subspace.js';
 
 interface Golden {
   readonly weights: readonly number[];

@@ -1,9 +1,9 @@
 import { evaluateReference, tensor } from '@lowrank/tensor';
 import { expect, test } from 'vitest';
 import { Hadamard } from './subspaceHadamard.js';
-import { numbers } from './subspaceTesting.js';
+import { numbers } from './testing/subspace.js';
 
-const oddBits = (n: number): boolean => [...n.toString(2)].filter((bit) => bit === '1').length % 2 === 1;
+const oddBits = (n: number): boolean => n.toString(2).replaceAll('0', '').length % 2 === 1;
 
 test.each([1, 2, 8, 32, 64, 128, 2048])('the transform of %i elements is the sum over (−1)^popcount(i & j)', async (size) => {
   const x = numbers(size, 2 * size);

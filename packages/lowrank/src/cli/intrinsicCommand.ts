@@ -35,7 +35,7 @@ export function addIntrinsicFlags(command: Command): Command {
     .option('--projection <name>', projections.join(' or '), choiceFlag('--projection', projections), 'sparse')
     .option('--entries <s>', 'with the sparse projection: coordinates that a weight is the sum of (default: 1)', whole('--entries', 1))
     .option('--structure-aware', 'a learned scale for each layer, out of d')
-    .option('--learning-rate <rates>', 'to choose from for each dimension, with commas between them (default: 0.003,0.01)', numbersFlag('--learning-rate', { above: 0 }))
+    .option('--learning-rate <rates>', 'to choose from for each dimension, with commas between them (default: 0.0003,0.001,0.003)', numbersFlag('--learning-rate', { above: 0 }))
     .option('--full-learning-rate <rates>', 'to choose from for full fine-tuning (default: 0.0003,0.001)', numbersFlag('--full-learning-rate', { above: 0 }))
     .option('--tune-rows <rows>', 'rows held out of the training data, by whole prompts, to choose learning rates by', whole('--tune-rows', 1), 200)
     .option('--tune-steps <n>', 'steps of the runs that choose (default: --steps)', whole('--tune-steps', 1));

@@ -83,3 +83,14 @@ test('a subspace of another model is refused', async () => {
   expect(outcome.stderr).toMatch(/a subspace: expected the model it was made for/);
   expect(outcome.code).toBe(2);
 });
+
+test('inspect tells what a subspace is; what takes LoRA alone refuses it', async () => {
+  using folder = scratch();
+  const output = join(folder.path, 'subspace');
+  await train(output, ['--method', 'subspace', '--dimension', '10', '--projection', 'fastfood', '--steps', '1']);
+  const told = await runCli(['inspect', '--adapter', output, '--json']);
+  expect(told.json<object>()[0]).toMatchObject({ method: 'random subspace (fastfood, d = 10)', peft_type: 'LOWRANK_SUBSPACE', parameters: 10, problem: null });
+  const merged = await runCli(['merge', '--model', join(golden, 'tied'), '--adapter', output, '--output', join(folder.path, 'merged')]);
+  expect([merged.code, merged.stderr]).toEqual([2, expect.stringMatching(/expected LoRA, which this needs, got a random subspace/)]);
+  expect(readdirSync(folder.path)).toEqual(['subspace']);
+});

@@ -1,7 +1,7 @@
 import { isLowrankError } from '@lowrank/errors';
 import type { AdapterReport } from '@lowrank/lora';
 import { inspectAdapter } from '@lowrank/lora';
-import { methodOf, readMethod } from '@lowrank/methods';
+import { isSubspaceConfig, methodOf, readMethod, readSubspace } from '@lowrank/methods';
 import { findModel } from '@lowrank/models';
 import type { TransferEvents } from './folders.js';
 import { isMethodFolder, openAdapterFolder } from './trainable.js';
@@ -55,7 +55,7 @@ export async function inspectFolder({ adapter, onTransfer, onWarning }: Transfer
   const { folder } = await findModel(adapter, { kind: 'adapter', onWarning, onProgress: (progress) => onTransfer?.({ stage: 'downloading', ...progress }) });
   const opened = await openAdapterFolder(folder);
   const { config, layers, ...report } = await inspectAdapter(opened);
-  const other = isMethodFolder(opened) ? await readMethod(opened).then((read) => ({ method: methodOf(read.config).title, problem: undefined }), complaintOf) : undefined;
+  const other = await otherMethod(opened);
   const number = (value: number): number | null => (Number.isFinite(value) ? value : null);
   return {
     adapter,
@@ -82,6 +82,12 @@ export async function inspectFolder({ adapter, onTransfer, onWarning }: Transfer
     refused: report.refused,
     problem: (other === undefined ? report.problem : other.problem) ?? null,
   };
+}
+
+/** What is not LoRA and is known all the same; undefined for LoRA, and for what nobody here knows. */
+async function otherMethod(folder: Awaited<ReturnType<typeof openAdapterFolder>>): Promise<{ method: string | undefined; problem: string | undefined } | undefined> {
+  if (isSubspaceConfig(folder.config)) return readSubspace(folder).then(({ settings }) => ({ method: `random subspace (${settings.projection}, d = ${settings.dimension})`, problem: undefined }), complaintOf);
+  return isMethodFolder(folder) ? readMethod(folder).then((read) => ({ method: methodOf(read.config).title, problem: undefined }), complaintOf) : undefined;
 }
 
 function complaintOf(error: unknown): { method: undefined; problem: string } {

@@ -12,7 +12,7 @@ import { copyCompanions, withFolders } from './folders.js';
 import type { OpenModel } from './openModel.js';
 import { openModel } from './openModel.js';
 import { mergeBitfit } from './mergeBitfit.js';
-import { isMethodFolder, loadAdapterInto, openAdapterFolder, readAdapterFolder } from './trainable.js';
+import { isMethodFolder, loadAdapterInto, openAdapterFolder, readAdapterFolder, refuseMethod } from './trainable.js';
 
 export interface MergeOptions extends TransferEvents {
   readonly model: string;
@@ -40,6 +40,7 @@ export async function mergeFolders(given: MergeOptions): Promise<MergeResult> {
   try {
     const learned = await openAdapterFolder(adapter);
     if (isMethodFolder(learned)) return { model: output, ...(await mergeBitfit(await readMethod(learned), { model, output })) };
+    refuseMethod(learned);
     // The model itself knows which weights it has and which layers the adapter is for; what does not fit is told before a byte is written.
     const base = await openModel(model, given);
     await loadAdapterInto(base, adapter);

@@ -49,7 +49,7 @@ export function commonPaths({ before, after, model, tuned }: { before: Matrices;
 }
 
 /** @throws LowrankError `cli.spectrum` for an adapter of another model */
-export function checkAdapter({ config, layers }: LoraAdapter, paths: readonly string[], { shapeOf }: Matrices): void {
+export function checkAdapter({ config, layers }: LoraAdapter, paths: readonly string[], matrices: Matrices): void {
   const wrong = (expected: string, got: string): never => {
     throw new LowrankError({ code: 'cli.spectrum', what: 'the adapter', expected, got, remedy: 'Compare a LoRA of the same model.' });
   };
@@ -57,7 +57,7 @@ export function checkAdapter({ config, layers }: LoraAdapter, paths: readonly st
   const known = new Set(paths);
   for (const [path, { inFeatures, outFeatures }] of layers) {
     if (!known.has(`${path}.weight`)) wrong(`layers of the model, such as ${list(paths.map((weight) => weight.replace(/\.weight$/, '')))}`, path);
-    const shape = shapeOf(`${path}.weight`);
+    const shape = matrices.shapeOf(`${path}.weight`);
     if (![[outFeatures, inFeatures].join(), [inFeatures, outFeatures].join()].includes(shape.join())) wrong(`matrices for ${path} [${shape.join(', ')}]`, `[${outFeatures}, ${inFeatures}]`);
   }
 }

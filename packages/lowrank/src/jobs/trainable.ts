@@ -111,7 +111,8 @@ export function isMethodFolder({ config }: Pick<AdapterFolder, 'config'>): boole
 }
 
 /** Of what takes LoRA alone: merging, combining, converting, chats. @throws LowrankError `cli.method` */
-function refuseMethod(folder: AdapterFolder): void {
+export function refuseMethod(folder: AdapterFolder): void {
+  if (isSubspaceConfig(folder.config)) throw new LowrankError({ code: 'cli.method', what: `adapter folder ${folder.name}`, expected: 'LoRA, which this needs', got: 'a random subspace', remedy: 'Use it beside its base model: `lowrank eval` and `lowrank generate` take it as it is.' });
   if (!isMethodFolder(folder)) return;
   const { title, name } = methodOf(folder.config as Readonly<Record<string, unknown>>);
   throw new LowrankError({ code: 'cli.method', what: `adapter folder ${folder.name}`, expected: 'LoRA, which this needs', got: title, remedy: `Use it beside its base model: \`lowrank eval\`, \`lowrank generate\` and \`lowrank train --method ${name} --init-adapter\` take it as it is.` });

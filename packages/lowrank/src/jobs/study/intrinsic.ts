@@ -2,16 +2,17 @@ import type { ProjectionName } from '@lowrank/methods';
 import { join } from 'node:path';
 import { LowrankError } from '@lowrank/errors';
 import { writeFileAtomic } from '@lowrank/safetensors';
-import type { Anchors, D90 } from './d90.js';
+import type { Anchors } from './d90.js';
 import { findD90, shareOf } from './d90.js';
 import type { PlannedStudyRun } from './identify.js';
 import { intrinsicChart } from './intrinsicChart.js';
 import { intrinsicHtml, intrinsicMarkdown } from './intrinsicReport.js';
+import type { IntrinsicRow, IntrinsicTable } from './intrinsicTable.js';
 import { openStudyFolder, StudyRunner } from './runStudy.js';
 import type { StudyData, StudyOptions } from './studyOptions.js';
 import { checkCount, studyData, tuningCut } from './studyOptions.js';
 import type { StudyOutcome, StudyTraining } from './studyRun.js';
-import type { PlannedRow, StudyRow, StudyTable, TunedRate } from './table.js';
+import type { PlannedRow, StudyRow, TunedRate } from './table.js';
 import { studyRow } from './table.js';
 
 export interface IntrinsicOptions extends StudyOptions {
@@ -20,7 +21,7 @@ export interface IntrinsicOptions extends StudyOptions {
   readonly projection?: ProjectionName | undefined;
   readonly entries?: number | undefined;
   readonly structureAware?: boolean | undefined;
-  /** Learning rates to choose from, for each dimension by itself. Default: 3e-3, 1e-2. */
+  /** Learning rates to choose from, for each dimension by itself. Default: 3e-4, 1e-3, 3e-3. */
   readonly learningRates?: readonly number[] | undefined;
   /** For full fine-tuning. Default: 3e-4, 1e-3. */
   readonly fullLearningRates?: readonly number[] | undefined;
@@ -30,24 +31,7 @@ export interface IntrinsicOptions extends StudyOptions {
   readonly tuneSteps?: number | undefined;
 }
 
-export interface IntrinsicRow extends StudyRow {
-  /** null for the base model and for full fine-tuning. */
-  readonly dimension: number | null;
-  /** Of full fine-tuning's performance; null where there is none. */
-  readonly share: number | null;
-}
-
-/** What an intrinsic-dimension study finds: plain JSON. */
-export interface IntrinsicTable extends Omit<StudyTable, 'study' | 'rows' | 'best' | 'best_folder'>, D90 {
-  readonly study: 'intrinsic';
-  readonly projection: ProjectionName;
-  readonly entries: number | null;
-  readonly structure_aware: boolean;
-  /** The base model, full fine-tuning, and each dimension, ascending. */
-  readonly rows: readonly IntrinsicRow[];
-}
-
-const defaults = { subspace: [3e-3, 1e-2], full: [3e-4, 1e-3] };
+const defaults = { subspace: [3e-4, 1e-3, 3e-3], full: [3e-4, 1e-3] };
 
 /**
  * Measures the intrinsic dimension of a task for a model (Li et al. 2018; Aghajanyan et al. 2020): trains every weight, and then within random subspaces of growing dimension, with one budget, and finds d90, the
@@ -56,7 +40,7 @@ const defaults = { subspace: [3e-3, 1e-2], full: [3e-4, 1e-3] };
  * @throws LowrankError what studyData throws; `study.dimensions`, and `study.failed` where the base or full fine-tuning comes to no end, since nothing can be told without them
  */
 export async function intrinsicDimension(options: IntrinsicOptions): Promise<IntrinsicTable> {
-  const { seeds = 1, tuneRows = 200, training, onEvent } = options;
+  const { seeds = 1, tuneRows = 200, training } = options;
   checkDimensions(options);
   checkCount('--seeds', seeds);
   checkCount('--tune-rows', tuneRows);
@@ -67,7 +51,7 @@ export async function intrinsicDimension(options: IntrinsicOptions): Promise<Int
   const tuneRuns = subjects.flatMap((subject) => (subject.rates.length < 2 ? [] : subject.rates.map((rate) => ({ subject, rate, planned: tuneRun(subject, rate, { options, data }) }))));
   const steps = (run: PlannedStudyRun): number => run.training.steps ?? 1;
   const scores = subjects.length * seeds;
-  await onEvent?.({ type: 'planned', runs: tuneRuns.length + scores, steps: tuneRuns.reduce((total, { planned }) => total + steps(planned), 0) + (scores - seeds) * (training.steps ?? 1) + seeds });
+  await options.onEvent?.({ type: 'planned', runs: tuneRuns.length + scores, steps: tuneRuns.reduce((total, { planned }) => total + steps(planned), 0) + (scores - seeds) * (training.steps ?? 1) + seeds });
   const tuned = await runner.do(tuneRuns.map(({ planned }) => planned));
   const chosen = subjects.map((subject) => {
     const tuning = tuneRuns.flatMap((run, at) => (run.subject === subject ? tunedRate(run.rate, tuned.outcomes.get(tuned.runs[at]?.id ?? '')) : []));

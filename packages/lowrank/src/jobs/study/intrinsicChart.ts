@@ -1,6 +1,6 @@
 import { chartSvg } from '../charts.js';
 import { metricTitles } from './format.js';
-import type { IntrinsicTable } from './intrinsic.js';
+import type { IntrinsicTable } from './intrinsicTable.js';
 
 const [blue, vermilion, grey, ink] = ['#0072b2', '#d55e00', '#7a7a7a', '#33414e'];
 

@@ -1,5 +1,5 @@
 import { format, metricTitles } from './format.js';
-import type { IntrinsicRow, IntrinsicTable } from './intrinsic.js';
+import type { IntrinsicRow, IntrinsicTable } from './intrinsicTable.js';
 
 interface Column {
   readonly title: string;
@@ -18,8 +18,8 @@ function columnsOf({ metrics }: IntrinsicTable): Column[] {
     ...[...new Set([...metrics, 'loss' as const])].map((name): Column => ({ title: metricTitles[name], of: ({ scores }) => shown(scores[name], (spread) => format.spread(name, spread)) })),
     { title: 'of full', of: ({ share }) => shown(share, (value) => `${(100 * value).toFixed(1)}%`) },
     { title: 'step', of: ({ measured }) => shown(measured?.seconds_per_step, format.time) },
-    { title: 'peak memory', of: ({ measured }) => shown(measured?.peak_bytes, format.bytes) },
-    { title: 'file', of: ({ file_bytes: bytes }) => shown(bytes, format.bytes) },
+    { title: 'peak memory', of: ({ measured }) => shown(measured?.peak_bytes, (bytes) => format.bytes(bytes)) },
+    { title: 'file', of: ({ file_bytes: bytes }) => shown(bytes, (size) => format.bytes(size)) },
   ];
 }
 

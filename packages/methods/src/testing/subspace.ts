@@ -1,7 +1,7 @@
 import { Linear, Module, ModuleList, Parameter } from '@lowrank/nn';
 import type { Tensor } from '@lowrank/tensor';
 import { cast, evaluateReference, fromNumbers, Rng, sub, tensor } from '@lowrank/tensor';
-import type { Subspace } from './subspace.js';
+import type { Subspace } from '../subspace.js';
 
 export function numbers(seed: number, count: number): Float32Array {
   const rng = new Rng(seed);
