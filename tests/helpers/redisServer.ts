@@ -1,6 +1,6 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { createServer } from 'node:net';
+import { connect, createServer } from 'node:net';
 import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { findRedisServer, howToGetRedis } from '../../scripts/lib/redisServer.mjs';
@@ -8,6 +8,8 @@ import { findRedisServer, howToGetRedis } from '../../scripts/lib/redisServer.mj
 export interface RedisServer {
   readonly url: string;
   readonly port: number;
+  /** The names of all that it holds. */
+  keys(): Promise<string[]>;
   stop(): Promise<void>;
 }
 
@@ -29,6 +31,14 @@ export async function startRedis(flags: readonly string[] = [], port?: number): 
   return {
     url: `redis://127.0.0.1:${taken}`,
     port: taken,
+    async keys() {
+      const socket = connect(taken, '127.0.0.1');
+      // The answer to QUIT, after all others, is its end.
+      socket.write('KEYS *\r\nQUIT\r\n');
+      let answer = '';
+      for await (const chunk of socket) answer += String(chunk);
+      return answer.split('\r\n').filter((line) => !/^([*$+].*)?$/.test(line));
+    },
     async stop() {
       child.kill('SIGKILL');
       await ended;

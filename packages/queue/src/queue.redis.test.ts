@@ -28,7 +28,8 @@ const sixRuns: Record<string, TestPayload> = Object.fromEntries([1, 2, 3, 4, 5, 
 const ends = (): string[] => bench.log().filter(([word]) => word === 'end').map(([, id]) => id).sort();
 
 test('six runs over three workers: each is done once, by one of them, and nothing stays in Redis', async () => {
-  for (let at = 0; at < 3; at += 1) bench.worker();
+  const workers = [bench.worker(), bench.worker(), bench.worker()];
+  await Promise.all(workers.map((each) => each.heard('ready')));
   const { outcomes, reported, started, events, done } = distributed(server.url, sixRuns);
   expect(await done).toEqual({ interrupted: false, atWork: [] });
   expect([...reported].sort()).toEqual(Object.keys(sixRuns));
@@ -44,7 +45,7 @@ test('six runs over three workers: each is done once, by one of them, and nothin
 
 test('the run of a killed worker is taken over, and ends once', async () => {
   const workers = [bench.worker(), bench.worker()];
-  const { outcomes, reported, started, events, done } = distributed(server.url, { ...sixRuns, long: { kind: 'wait', milliseconds: 1500 } });
+  const { outcomes, reported, started, events, done } = distributed(server.url, { ...sixRuns, long: { kind: 'wait', milliseconds: 60_000, again: 100 } });
   const victim = await until(() => workers.find(({ said }) => said.some(({ type, id }) => type === 'started' && id === 'long')), () => 'long to begin');
   victim.kill('SIGKILL');
   const killed = Date.now();
@@ -54,12 +55,12 @@ test('the run of a killed worker is taken over, and ends once', async () => {
   expect(outcomes.get('long')).toMatchObject({ status: 'done', takeovers: 1 });
   expect(events).toContainEqual({ type: 'lost', id: 'long' });
   expect(started.filter((word) => word.startsWith('long '))).toHaveLength(2);
-  expect(Date.now() - killed).toBeLessThan(10_000);
+  expect(Date.now() - killed).toBeLessThan(20_000);
 });
 
 test('a worker that was stopped for longer than its lock lives: its late result is refused', async () => {
   const sleeper = bench.worker();
-  const { outcomes, reported, done } = distributed(server.url, { a: { kind: 'wait', milliseconds: 600 } });
+  const { outcomes, reported, done } = distributed(server.url, { a: { kind: 'wait', milliseconds: 3000, again: 100 } });
   await sleeper.heard('started', 'a');
   sleeper.kill('SIGSTOP');
   const other = bench.worker();
@@ -77,7 +78,7 @@ test('a worker that was stopped for longer than its lock lives: its late result 
 
 test('a late result is refused while the run is with another worker, and the files of it are gone', async () => {
   const sleeper = bench.worker();
-  const { outcomes, done } = distributed(server.url, { a: { kind: 'wait', milliseconds: 1500 } });
+  const { outcomes, done } = distributed(server.url, { a: { kind: 'wait', milliseconds: 5000, again: 3000 } });
   await sleeper.heard('started', 'a');
   sleeper.kill('SIGSTOP');
   const other = bench.worker();
@@ -90,8 +91,8 @@ test('a late result is refused while the run is with another worker, and the fil
 
 test('a step that keeps the main thread for longer than the lock lives loses nothing', async () => {
   const busy = bench.worker();
-  bench.worker();
-  const { outcomes, events, done } = distributed(server.url, { a: { kind: 'block', milliseconds: 5000 } });
+  await Promise.all([busy.heard('ready'), bench.worker().heard('ready')]);
+  const { outcomes, events, done } = distributed(server.url, { a: { kind: 'block', milliseconds: 4500 } });
   await done;
   expect(outcomes.get('a')).toMatchObject({ status: 'done', takeovers: 0 });
   expect(events.filter(({ type }) => type === 'lost')).toEqual([]);
@@ -120,7 +121,7 @@ test('a run that kills its workers ends as failed', async () => {
 
 test('an interrupted worker hands its run back at once, and another does it', async () => {
   const first = bench.worker();
-  const { outcomes, events, done } = distributed(server.url, { a: { kind: 'wait', milliseconds: 2000 } });
+  const { outcomes, events, done } = distributed(server.url, { a: { kind: 'wait', milliseconds: 60_000, again: 100 } });
   await first.heard('started', 'a');
   const second = bench.worker();
   await second.heard('ready');
@@ -138,7 +139,7 @@ test('an interrupted worker hands its run back at once, and another does it', as
 test('an interrupted study takes back what has not begun; resumed, it finds what was done meanwhile', async () => {
   const controller = new AbortController();
   const worker = bench.worker();
-  const runs: Record<string, TestPayload> = { a: { kind: 'wait', milliseconds: 800 }, b: { kind: 'done' }, c: { kind: 'done' } };
+  const runs: Record<string, TestPayload> = { a: { kind: 'wait', milliseconds: 3000 }, b: { kind: 'done' }, c: { kind: 'done' } };
   const first = distributed(server.url, runs, { signal: controller.signal });
   await worker.heard('started', 'a');
   controller.abort();

@@ -1,5 +1,5 @@
 // A worker of the tests, as a process of its own: what its payload says, it does.
-import { appendFileSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { appendFileSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
@@ -24,6 +24,7 @@ const tell = (value: object): void => void process.stdout.write(`${JSON.stringif
 const note = (word: string, id: string): void => appendFileSync(config.log, `${word} ${id} ${process.pid}\n`);
 
 async function run(payload: TestPayload, { id, progress }: RunContext): Promise<RunResult<unknown>> {
+  const again = readFileSync(config.log, 'utf8').includes(`begin ${id} `);
   note('begin', id);
   progress({ at: 1 });
   if (payload.kind === 'fail') throw new LowrankError({ code: 'test.failed', what: `run ${id}`, got: 'told to fail' });
@@ -31,7 +32,7 @@ async function run(payload: TestPayload, { id, progress }: RunContext): Promise<
   if (payload.kind === 'die') process.kill(process.pid, 'SIGKILL');
   // A training step keeps the main thread.
   if (payload.kind === 'block') for (const until = Date.now() + payload.milliseconds; Date.now() < until; );
-  if (payload.kind === 'wait') await delay(payload.milliseconds);
+  if (payload.kind === 'wait') await delay(again ? (payload.again ?? payload.milliseconds) : payload.milliseconds);
   note('end', id);
   if (payload.kind !== 'files') return { value: { id, twice: (payload.number ?? 0) * 2, nan: NaN } };
   const folder = mkdtempSync(join(tmpdir(), 'testWorker-'));

@@ -12,7 +12,8 @@ import type { DistributeEvent, DistributeOptions, DistributeSummary, RunOutcome,
 /** What a run of the tests does, in testWorker.ts. */
 export type TestPayload = { readonly number?: number } & (
   | { readonly kind: 'done' | 'fail' | 'die' | 'unfit' }
-  | { readonly kind: 'wait' | 'block'; readonly milliseconds: number }
+  /** `again`: how long it takes the second time. */
+  | { readonly kind: 'wait' | 'block'; readonly milliseconds: number; readonly again?: number }
   | { readonly kind: 'files'; readonly files: Readonly<Record<string, number>> }
 );
 
