@@ -4,6 +4,7 @@ import { defineConfig } from 'vitest/config';
 import type { TestProjectConfiguration } from 'vitest/config';
 import { browserEnvironment, chromiumArgs, findChromium } from './scripts/lib/chromium.mjs';
 import { root, shared } from './scripts/lib/paths.mjs';
+import { wantsRedis } from './scripts/lib/redisServer.mjs';
 import { trainInNode } from './tests/setup/trainInNode.mjs';
 
 /** Packages resolve each other's source, so no build is needed before a test; the browser's tests take what is published. */
@@ -33,7 +34,7 @@ const nodeProjects: TestProjectConfiguration[] = [
     test: {
       name: 'unit',
       include: [`${anywhere}/*.test.ts`, '{examples,bench}/**/*.test.mjs'],
-      exclude: [...never, '**/*.webgpu.test.ts', '**/*.shared.test.ts'],
+      exclude: [...never, '**/*.webgpu.test.ts', '**/*.shared.test.ts', '**/*.redis.test.ts'],
       testTimeout: 120_000,
     },
   },
@@ -50,6 +51,8 @@ const nodeProjects: TestProjectConfiguration[] = [
         },
       ]
     : []),
+  // Their workers are processes that are killed and stopped on the clock.
+  ...(wantsRedis() ? [{ resolve: { alias }, test: { name: 'redis', include: [`${anywhere}/*.redis.test.ts`], exclude: never, sequence: { groupOrder: 3 }, fileParallelism: false, testTimeout: 60_000 } }] : []),
 ];
 
 async function chromiumProject(): Promise<TestProjectConfiguration> {
@@ -64,7 +67,7 @@ async function chromiumProject(): Promise<TestProjectConfiguration> {
       include: ['tests/browser/**/*.test.ts'],
       exclude: shared ? [] : ['**/*.shared.test.ts'],
       setupFiles: 'tests/setup/webgpuBrowser.ts',
-      sequence: { groupOrder: 3 },
+      sequence: { groupOrder: 4 },
       ...oneAtATime,
       browser: {
         enabled: true,

@@ -3,6 +3,7 @@ import { existsSync, readFileSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { cache, root, shared } from './lib/paths.mjs';
 import { run, seconds } from './lib/process.mjs';
+import { howToGetRedis, wantsRedis } from './lib/redisServer.mjs';
 import { sumReports } from './lib/totals.mjs';
 import { build, install } from './lib/workspace.mjs';
 
@@ -13,7 +14,7 @@ const filters = process.argv.slice(2);
  * The browser runs in a process of its own: when it cannot start, vitest gives up on everything in the same run.
  */
 const runners = {
-  node: ['unit', 'tooling', 'webgpu', ...(shared ? ['shared'] : [])],
+  node: ['unit', 'tooling', 'webgpu', ...(shared ? ['shared'] : []), ...(wantsRedis() ? ['redis'] : [])],
   chromium: ['chromium'],
 };
 
@@ -40,7 +41,10 @@ async function runVitest(name) {
 async function main() {
   await install();
   await build();
-  if (!shared) console.log('no ../shared beside the checkout: the tests against its models and golden values are not part of this run');
+  const missing = [];
+  if (!shared) missing.push('no ../shared beside the checkout: the tests against its models and golden values are not part of this run');
+  if (!wantsRedis()) missing.push(`NO REDIS: the tests of the queue over several machines (*.redis.test.ts) are not part of this run; ${howToGetRedis}`);
+  for (const line of missing) console.log(line);
   const reports = [];
   for (const name of Object.keys(runners)) reports.push(await runVitest(name));
   const required = filters.length > 0 ? [] : Object.values(runners).flat();
@@ -53,6 +57,7 @@ async function main() {
     }
   }
   for (const reason of reasons) console.log(`counted as failed: ${reason}`);
+  for (const line of missing) console.log(line);
   if (skipped > 0) console.log(`${skipped} skipped`);
   console.log(`took ${seconds(started)}`);
   console.log(`${passed} passed, ${failed} failed`);

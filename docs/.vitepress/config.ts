@@ -32,6 +32,7 @@ export default defineConfig({
           { text: 'Serving adapters', link: '/serving' },
           { text: 'Intrinsic dimension', link: '/intrinsicDimension' },
           { text: 'Memory', link: '/memory' },
+          { text: 'Several machines', link: '/queue' },
         ],
       },
       {

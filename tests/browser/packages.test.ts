@@ -3,7 +3,7 @@ import { blobSource, openSafetensors, serializeSafetensors } from '@lowrank/safe
 import { expect, test } from 'vitest';
 import { affineShader, runShader } from '../helpers/runShader';
 
-/** What a page loads, as it is published; the command line alone is Node's. */
+/** What a page loads, as it is published; the command line and the queue alone are Node's. */
 const published = {
   errors: () => import('@lowrank/errors'),
   tensor: () => import('@lowrank/tensor'),

@@ -18,8 +18,11 @@ export const blocks: readonly Block[] = ['README.md', ...readdirSync(join(root, 
 /** Blocks that want a GPU run in the project that has one. */
 export const wantsGpu = ({ code }: Block): boolean => code.includes("'@lowrank/webgpu'");
 
-/** Declares a test for each block: it is run as a module, among the files and names that it takes as given, and what it prints has no NaN. */
-export function runBlocks(chosen: readonly Block[], name: string): void {
+/** Blocks that want a Redis, likewise. */
+export const wantsRedis = ({ code }: Block): boolean => code.includes("'@lowrank/queue'");
+
+/** Declares a test for each block: it is run as a module, among the files and names that it takes as given, and what it prints has no NaN. `instead`: what to put for words of theirs. */
+export function runBlocks(chosen: readonly Block[], name: string, instead: Readonly<Record<string, () => string>> = {}): void {
   const golden = join(root, 'parity/golden/llama');
   const generated = join(root, 'tests/docs/.cache', name);
   const folder = mkdtempSync(join(tmpdir(), 'docs-'));
@@ -45,7 +48,8 @@ export function runBlocks(chosen: readonly Block[], name: string): void {
     const log = vi.spyOn(console, 'log').mockImplementation(() => undefined);
     const file = join(generated, `${path.replace(/\W+/g, '-')}-${at}.ts`);
     // The tiny model knows 96 tokens.
-    writeFileSync(file, code.replace('[1, 403, 407]', '[1, 43, 47]'));
+    const words = Object.entries({ '[1, 403, 407]': () => '[1, 43, 47]', ...instead });
+    writeFileSync(file, words.reduce((text, [word, put]) => text.replace(word, put()), code));
     await import(file);
     const numbers = log.mock.calls.flat(2).filter((value) => typeof value === 'number');
     expect(numbers.filter((value) => !Number.isFinite(value))).toEqual([]);

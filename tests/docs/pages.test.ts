@@ -21,7 +21,7 @@ test('the table of imports is the list that the check enforces', () => {
 
 test('the page of the command line has every flag of every command, with its default, and no other', () => {
   const nothing = (): Promise<void> => Promise.resolve();
-  const program = makeProgram({ combine: nothing, inspect: nothing, spectrum: nothing, intrinsic: nothing, train: nothing, eval: nothing, generate: nothing, chat: nothing, merge: nothing, convert: nothing, quantize: nothing, plan: nothing, compare: nothing, sweep: nothing, doctor: nothing });
+  const program = makeProgram({ combine: nothing, inspect: nothing, spectrum: nothing, intrinsic: nothing, train: nothing, eval: nothing, generate: nothing, chat: nothing, merge: nothing, convert: nothing, quantize: nothing, plan: nothing, compare: nothing, sweep: nothing, worker: nothing, doctor: nothing });
   const text = page('cli.md');
   const common = ['--device', '--json'];
   for (const command of program.commands) {

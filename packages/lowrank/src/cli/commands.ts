@@ -26,6 +26,7 @@ import type { Actions, TrainFlags } from './program.js';
 import { quantizeCommand } from './quantizeCommand.js';
 import { spectrumCommand } from './spectrumCommand.js';
 import { sweepCommand } from './sweepCommand.js';
+import { workerCommand } from './workerCommand.js';
 import { countTeller, duration, startProgress, transferTeller } from './progress.js';
 import type { Progress } from './progress.js';
 
@@ -52,6 +53,7 @@ export function makeActions(speaker: Speaker, onInterrupted: () => void): Action
     quantize: (flags) => quantizeCommand({ flags, speaker, onInterrupted }),
     compare: (flags) => withBackend(flags.device, speaker, (backend) => compareCommand(flags, { backend, speaker, onInterrupted })),
     intrinsic: (flags) => withBackend(flags.device, speaker, (backend) => intrinsicCommand(flags, { backend, speaker, onInterrupted })),
+    worker: (flags) => withBackend(flags.device, speaker, (backend) => workerCommand(flags, { backend, speaker, onInterrupted })),
     sweep: (flags) => withBackend(flags.device, speaker, (backend) => sweepCommand(flags, { backend, speaker, onInterrupted })),
     async doctor() {
       const findings = await examine();

@@ -5,13 +5,13 @@ import { compareMethods } from '../jobs/study/compare.js';
 import { comparedMethods, defaultRates } from '../jobs/study/comparedMethods.js';
 import type { ComparedMethod } from '../jobs/study/comparedMethods.js';
 import { describeTable } from '../jobs/study/describeTable.js';
-import { inProcess } from '../jobs/study/inProcess.js';
 import { modelHelp } from './commonFlags.js';
 import { listFlag, numberFlag } from './numbers.js';
 import { addStudyFlags, numbersFlag, studyOptions, studyTraining } from './studyFlags.js';
 import type { StudyFlags } from './studyFlags.js';
 import type { MethodFlags } from '../jobs/trainMethod.js';
 import { addMethodFlags } from './methodFlags.js';
+import { studyExecutor } from './studyExecutor.js';
 import type { StudyContext } from './studyTeller.js';
 import { runStudyCommand } from './studyTeller.js';
 import { addBudgetFlags, addDataFlags } from './trainingFlags.js';
@@ -53,7 +53,7 @@ export function addCompareFlags(command: Command): Command {
 
 export async function compareCommand(flags: CompareFlags, context: StudyContext & { readonly backend: () => Promise<Backend> }): Promise<void> {
   const { methods, learningRates, tuneRows, tuneSteps, ...shared } = flags;
-  await runStudyCommand(context, (hooks) => compareMethods({ ...studyOptions(shared), training: studyTraining(shared), methods, learningRates, tuneRows, tuneSteps, executor: inProcess(context.backend), ...hooks }), describeTable);
+  await runStudyCommand(context, (hooks) => compareMethods({ ...studyOptions(shared), training: studyTraining(shared), methods, learningRates, tuneRows, tuneSteps, executor: studyExecutor(flags, context), ...hooks }), describeTable);
 }
 
 function methodsFlag(text: string): ComparedMethod[] {

@@ -2,11 +2,11 @@ import type { ProjectionName } from '@lowrank/methods';
 import { projections } from '@lowrank/methods';
 import type { Backend } from '@lowrank/tensor';
 import type { Command } from 'commander';
-import { inProcess } from '../jobs/study/inProcess.js';
 import { intrinsicDimension } from '../jobs/study/intrinsic.js';
 import { describeIntrinsic } from '../jobs/study/intrinsicReport.js';
 import { modelHelp } from './commonFlags.js';
 import { choiceFlag, numberFlag } from './numbers.js';
+import { studyExecutor } from './studyExecutor.js';
 import { addStudyFlags, numbersFlag, studyOptions, studyTraining } from './studyFlags.js';
 import type { StudyFlags } from './studyFlags.js';
 import type { StudyContext } from './studyTeller.js';
@@ -49,7 +49,7 @@ export async function intrinsicCommand(flags: IntrinsicFlags, context: StudyCont
   const { dimensions, projection, entries, structureAware, learningRate, fullLearningRate, tuneRows, tuneSteps, ...shared } = flags;
   await runStudyCommand(
     context,
-    (hooks) => intrinsicDimension({ ...studyOptions(shared), training: studyTraining(shared), dimensions, projection, entries, structureAware, learningRates: learningRate, fullLearningRates: fullLearningRate, tuneRows, tuneSteps, executor: inProcess(context.backend), ...hooks }),
+    (hooks) => intrinsicDimension({ ...studyOptions(shared), training: studyTraining(shared), dimensions, projection, entries, structureAware, learningRates: learningRate, fullLearningRates: fullLearningRate, tuneRows, tuneSteps, executor: studyExecutor(flags, context), ...hooks }),
     describeIntrinsic,
   );
 }

@@ -33,6 +33,8 @@ import { addMetricFlags } from './studyFlags.js';
 import { addSubspaceFlags } from './subspaceFlags.js';
 import { addSweepFlags } from './sweepCommand.js';
 import type { SweepFlags } from './sweepCommand.js';
+import { addWorkerFlags } from './workerCommand.js';
+import type { WorkerFlags } from './workerCommand.js';
 import { addBudgetFlags, addDataFlags } from './trainingFlags.js';
 import type { TrainingFlags } from './trainingFlags.js';
 import { addVariantFlags } from './variantFlags.js';
@@ -82,6 +84,7 @@ export interface Actions {
   quantize(flags: QuantizeFlags): Promise<void>;
   compare(flags: CompareFlags): Promise<void>;
   sweep(flags: SweepFlags): Promise<void>;
+  worker(flags: WorkerFlags): Promise<void>;
   intrinsic(flags: IntrinsicFlags): Promise<void>;
   doctor(flags: CommonFlags): Promise<void>;
 }
@@ -106,6 +109,7 @@ export function makeProgram(actions: Actions): Command {
   addQuantizeFlags(program.command('quantize')).action((flags: QuantizeFlags) => actions.quantize(flags));
   common(quantizing(addCompareFlags(program.command('compare')))).action((flags: CompareFlags) => actions.compare(flags));
   common(quantizing(addSweepFlags(program.command('sweep')))).action((flags: SweepFlags) => actions.sweep(flags));
+  common(addWorkerFlags(program.command('worker'))).action((flags: WorkerFlags) => actions.worker(flags));
   common(addIntrinsicFlags(program.command('intrinsic'))).action((flags: IntrinsicFlags) => actions.intrinsic(flags));
   common(program.command('doctor').description('tell which devices there are, what they can do, and what to install')).action((flags: CommonFlags) => actions.doctor(flags));
   return program;

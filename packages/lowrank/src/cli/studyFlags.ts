@@ -5,10 +5,12 @@ import { metricNames } from '../metrics/metric.js';
 import type { StudyOptions } from '../jobs/study/studyOptions.js';
 import type { StudyTraining } from '../jobs/study/studyRun.js';
 import { listFlag, numberFlag } from './numbers.js';
+import { addQueueFlag } from './studyExecutor.js';
+import type { QueueFlags } from './studyExecutor.js';
 import type { TrainingFlags } from './trainingFlags.js';
 
 /** Flags that `compare` and `sweep` share. */
-export interface StudyFlags extends TrainingFlags {
+export interface StudyFlags extends TrainingFlags, QueueFlags {
   model: string;
   output: string;
   testData?: string;
@@ -21,7 +23,7 @@ export interface StudyFlags extends TrainingFlags {
 
 export function addStudyFlags(command: Command): Command {
   const whole = (flag: string, min: number): ((text: string) => number) => numberFlag(flag, { whole: true, min });
-  return addMetricFlags(command.option('--test-data <file>', 'rows that the results are scored on (default: --hold-out rows of the data)'), ['loss'])
+  return addMetricFlags(addQueueFlag(command).option('--test-data <file>', 'rows that the results are scored on (default: --hold-out rows of the data)'), ['loss'])
     .option('--hold-out <rows>', 'without --test-data: rows held out of the data, by whole prompts', whole('--hold-out', 1), 200)
     .option('--seeds <n>', 'train and score each row of the table so many times', whole('--seeds', 1), 1);
 }
@@ -50,7 +52,7 @@ export function numbersFlag(flag: string, rule: Parameters<typeof numberFlag>[1]
 
 /** What every run of a study shares. */
 export function studyTraining(flags: StudyFlags): StudyTraining {
-  const { testData: _, holdOut: _2, metric: _3, scoreRows: _4, maxNewTokens: _5, seeds: _6, output: _7, device: _8, json: _9, ...training } = flags;
+  const { testData: _, holdOut: _2, metric: _3, scoreRows: _4, maxNewTokens: _5, seeds: _6, output: _7, device: _8, json: _9, queue: _10, ...training } = flags;
   return training;
 }
 

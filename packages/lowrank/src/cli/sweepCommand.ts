@@ -2,12 +2,12 @@ import { LowrankError } from '@lowrank/errors';
 import type { Command } from 'commander';
 import type { Backend } from '@lowrank/tensor';
 import { describeTable } from '../jobs/study/describeTable.js';
-import { inProcess } from '../jobs/study/inProcess.js';
 import { sweepRanks } from '../jobs/study/sweep.js';
 import { modelHelp } from './commonFlags.js';
 import { listFlag } from './numbers.js';
 import { addStudyFlags, numbersFlag, studyOptions, studyTraining } from './studyFlags.js';
 import type { StudyFlags } from './studyFlags.js';
+import { studyExecutor } from './studyExecutor.js';
 import type { StudyContext } from './studyTeller.js';
 import { runStudyCommand } from './studyTeller.js';
 import { addBudgetFlags, addDataFlags } from './trainingFlags.js';
@@ -37,7 +37,7 @@ export function addSweepFlags(command: Command): Command {
 
 export async function sweepCommand(flags: SweepFlags, context: StudyContext & { readonly backend: () => Promise<Backend> }): Promise<void> {
   const { r, alpha, learningRate: learningRates, targetModules, ...shared } = flags;
-  await runStudyCommand(context, (hooks) => sweepRanks({ ...studyOptions(shared), training: studyTraining(shared), r, alpha, learningRates, targetModules, executor: inProcess(context.backend), ...hooks }), describeTable);
+  await runStudyCommand(context, (hooks) => sweepRanks({ ...studyOptions(shared), training: studyTraining(shared), r, alpha, learningRates, targetModules, executor: studyExecutor(flags, context), ...hooks }), describeTable);
 }
 
 const ranksFlag = numbersFlag('--r', { whole: true, min: 1 });

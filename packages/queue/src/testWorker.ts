@@ -1,0 +1,53 @@
+// A worker of the tests, as a process of its own: what its payload says, it does.
+import { appendFileSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { dirname, join } from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
+import { LowrankError } from '@lowrank/errors';
+import { work } from './index.js';
+import type { RunContext, RunResult, Timing } from './index.js';
+import type { TestPayload } from './testing.js';
+
+interface Config {
+  readonly url: string;
+  readonly version: string;
+  readonly log: string;
+  readonly timing: Partial<Timing>;
+  readonly takeovers?: number;
+  readonly fileLimit?: number;
+  readonly runs?: number;
+  readonly idleExit?: number;
+}
+
+const config = JSON.parse(process.argv[2] ?? '') as Config;
+const tell = (value: object): void => void process.stdout.write(`${JSON.stringify(value)}\n`);
+const note = (word: string, id: string): void => appendFileSync(config.log, `${word} ${id} ${process.pid}\n`);
+
+async function run(payload: TestPayload, { id, progress }: RunContext): Promise<RunResult<unknown>> {
+  const again = readFileSync(config.log, 'utf8').includes(`begin ${id} `);
+  note('begin', id);
+  progress({ at: 1 });
+  if (payload.kind === 'fail') throw new LowrankError({ code: 'test.failed', what: `run ${id}`, got: 'told to fail' });
+  if (payload.kind === 'unfit') throw new LowrankError({ code: 'queue.unfit', what: 'this worker', got: 'told to be unfit' });
+  if (payload.kind === 'die') process.kill(process.pid, 'SIGKILL');
+  // A training step keeps the main thread.
+  if (payload.kind === 'block') for (const until = Date.now() + payload.milliseconds; Date.now() < until; );
+  if (payload.kind === 'wait') await delay(again ? (payload.again ?? payload.milliseconds) : payload.milliseconds);
+  note('end', id);
+  if (payload.kind !== 'files') return { value: { id, twice: (payload.number ?? 0) * 2, nan: NaN } };
+  const folder = mkdtempSync(join(tmpdir(), 'testWorker-'));
+  for (const [name, bytes] of Object.entries(payload.files)) {
+    mkdirSync(dirname(join(folder, name)), { recursive: true });
+    writeFileSync(join(folder, name), Buffer.alloc(bytes, name));
+  }
+  return { value: { id }, files: folder, onSettled: ({ kept }) => (kept ? undefined : rmSync(folder, { recursive: true })) };
+}
+
+const controller = new AbortController();
+process.once('SIGINT', () => controller.abort());
+try {
+  tell({ type: 'ended', ...(await work<TestPayload, unknown>({ ...config, name: `w${process.pid}`, run, onEvent: tell, signal: controller.signal })) });
+} catch (error) {
+  tell({ type: 'threw', code: (error as { code?: string }).code, message: (error as Error).message });
+  process.exitCode = 2;
+}

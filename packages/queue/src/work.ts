@@ -1,0 +1,266 @@
+import { hostname } from 'node:os';
+import { randomUUID } from 'node:crypto';
+import type { LowrankError } from '@lowrank/errors';
+import { isLowrankError } from '@lowrank/errors';
+import { ErrorCode, Worker } from 'bullmq';
+import type { Job } from 'bullmq';
+import { runOf } from './address.js';
+import { misfit, runError } from './envelope.js';
+import type { JobData, JobEnd, JobWord } from './envelope.js';
+import { dropFiles, sendFiles } from './files.js';
+import { decodeJson, encodeJson } from './json.js';
+import { LockKeeper } from './lockKeeper.js';
+import { openRedis } from './redis.js';
+import type { RedisHome } from './redis.js';
+import { defaultFileLimit, defaultTakeovers, keyPrefix, protocol, queueName, timingOf } from './settings.js';
+import type { Timing } from './settings.js';
+
+/** What a run gets beside its payload. */
+export interface RunContext {
+  readonly study: string;
+  readonly id: string;
+  /** Aborted when the run is handed back, or taken over by another worker: its result is not wanted any more. */
+  readonly signal: AbortSignal;
+  /** Tells the distributor how far it is; a word that cannot be sent is lost. */
+  readonly progress: (value: unknown) => void;
+}
+
+export interface RunResult<Value> {
+  readonly value: Value;
+  /** A folder whose files are to travel; it may be removed when `onSettled` is called. */
+  readonly files?: string;
+  /** Called when the result and its files are with the queue, or are not wanted; `kept`: the files were too large and stay. */
+  onSettled?(outcome: { readonly accepted: boolean; readonly kept: boolean }): void | Promise<void>;
+}
+
+export type WorkEvent =
+  | { readonly type: 'ready' }
+  | { readonly type: 'connection'; readonly state: 'lost' | 'back' }
+  | { readonly type: 'started'; readonly study: string; readonly id: string; readonly takeovers: number }
+  | { readonly type: 'finished'; readonly study: string; readonly id: string; readonly status: 'done' | 'failed'; readonly message?: string }
+  /** The run was given back to the queue: another takes it. */
+  | { readonly type: 'handedBack'; readonly study: string; readonly id: string }
+  /** The run was taken over by another worker, and the result of this one was refused. */
+  | { readonly type: 'lost'; readonly study: string; readonly id: string };
+
+export interface WorkOptions<Payload, Value> {
+  /** redis://… or rediss://… */
+  readonly url: string;
+  /** Of what runs are computed with; runs of another version are refused. */
+  readonly version: string;
+  /** Shown to the distributor; default host:pid. */
+  readonly name?: string;
+  /** Throws to end the run as failed. A LowrankError with the code `queue.unfit` says instead that this worker cannot take it: it is handed back, and the worker ends. */
+  run(payload: Payload, context: RunContext): Promise<RunResult<Value>>;
+  onEvent?(event: WorkEvent): void;
+  /** Aborted, the run at hand is handed back at once and `work` returns. */
+  readonly signal?: AbortSignal;
+  /** Return after so many runs. */
+  readonly runs?: number;
+  /** Return after so many milliseconds without a run. */
+  readonly idleExit?: number;
+  /** Bytes of files that travel with a result; default 64 MiB. */
+  readonly fileLimit?: number;
+  /** How often a run may be lost with its worker before it counts as failed; default 3. */
+  readonly takeovers?: number;
+  readonly timing?: Partial<Timing>;
+}
+
+export interface WorkSummary {
+  readonly finished: number;
+  readonly failed: number;
+  readonly lost: number;
+  readonly handedBack: number;
+}
+
+/**
+ * Takes runs off the queue, one at a time, until it is told to stop.
+ *
+ * A run whose lock was lost meanwhile (a machine that slept, a cut network) is not finished here: Redis refuses the late result.
+ *
+ * @throws {LowrankError} those of {@link openRedis}; queue.version and queue.unfit when this worker cannot take the run that came (it is handed back);
+ *   queue.lost when Redis stays away
+ */
+export async function work<Payload, Value>(options: WorkOptions<Payload, Value>): Promise<WorkSummary> {
+  const timing = timingOf(options.timing);
+  const home = await openRedis({ url: options.url, giveUp: timing.giveUp, onConnection: (state) => options.onEvent?.({ type: 'connection', state }) });
+  const keeper = new LockKeeper({ url: options.url, timing });
+  const bull = new Worker<JobData, JobEnd>(queueName, null, {
+    connection: home.client,
+    prefix: keyPrefix,
+    autorun: false,
+    skipVersionCheck: true,
+    skipLockRenewal: true,
+    lockDuration: timing.lock,
+    stalledInterval: timing.stalledCheck,
+    maxStalledCount: options.takeovers ?? defaultTakeovers,
+    // So long a worker may take to notice that it is to stop.
+    drainDelay: 1,
+  });
+  bull.on('error', () => undefined);
+  try {
+    return await new Hand({ options, timing, home, keeper, bull }).takeRuns();
+  } finally {
+    await keeper.close();
+    await Promise.race([bull.close(true), home.gone]).catch(() => undefined);
+    home.close();
+  }
+}
+
+interface HandParts<Payload, Value> {
+  readonly options: WorkOptions<Payload, Value>;
+  readonly timing: Timing;
+  readonly home: RedisHome;
+  readonly keeper: LockKeeper;
+  readonly bull: Worker<JobData, JobEnd>;
+}
+
+interface Held {
+  readonly job: Job<JobData, JobEnd>;
+  readonly token: string;
+  readonly study: string;
+  readonly id: string;
+}
+
+type Ending = 'done' | 'failed' | 'lost' | 'handedBack';
+
+class Hand<Payload, Value> {
+  private readonly name: string;
+  private readonly workerId = randomUUID();
+  private readonly counts: Record<Ending, number> = { done: 0, failed: 0, lost: 0, handedBack: 0 };
+
+  constructor(private readonly parts: HandParts<Payload, Value>) {
+    this.name = parts.options.name ?? `${hostname()}:${process.pid}`;
+  }
+
+  async takeRuns(): Promise<WorkSummary> {
+    const { options, bull, home, keeper } = this.parts;
+    await Promise.race([Promise.all([bull.startStalledCheckTimer(), keeper.ready]), home.gone]);
+    options.onEvent?.({ type: 'ready' });
+    let idleSince = Date.now();
+    for (let taken = 0; options.signal?.aborted !== true && taken < (options.runs ?? Infinity); ) {
+      const token = `${this.workerId}:${taken}`;
+      const job = await Promise.race([bull.getNextJob(token), home.gone]);
+      if (job?.id !== undefined) {
+        this.counts[await Promise.race([this.take({ job, token, ...named(runOf(job.id)) }), home.gone])] += 1;
+        taken += 1;
+        idleSince = Date.now();
+      } else if (options.idleExit !== undefined && Date.now() - idleSince >= options.idleExit) break;
+    }
+    const { done, failed, lost, handedBack } = this.counts;
+    return { finished: done + failed, failed, lost, handedBack };
+  }
+
+  private async take(held: Held): Promise<Ending> {
+    const { options, keeper, home } = this.parts;
+    const { job, token, study, id } = held;
+    if (options.signal?.aborted === true) return this.handBack(held);
+    const refusal = misfit(job.data, options.version);
+    if (refusal !== undefined) throw await this.refuse(held, refusal);
+    if (job.deferredFailure) return this.finish(held, { status: 'failed', error: tooOften(id, job.stalledCounter) });
+    const controller = new AbortController();
+    const ends = new Promise<'lost' | 'handedBack'>((resolve) => {
+      keeper.hold(job.id ?? '', token, () => resolve('lost'));
+      options.signal?.addEventListener('abort', () => resolve('handedBack'), { once: true });
+    });
+    home.gone.catch(() => controller.abort());
+    options.onEvent?.({ type: 'started', study, id, takeovers: job.stalledCounter });
+    this.say(job, { type: 'started', worker: this.name, takeovers: job.stalledCounter });
+    const running = this.run(held, controller.signal);
+    const first = await Promise.race([running.then((settled) => ({ settled })), ends]);
+    if (typeof first === 'object') return this.settle(held, first.settled);
+    // At once, before the run has noticed: another may begin.
+    const ending = first === 'handedBack' ? await this.handBack(held) : this.lost(held);
+    controller.abort();
+    const late = await running;
+    if ('result' in late) await late.result.onSettled?.({ accepted: false, kept: false });
+    return ending;
+  }
+
+  private async run({ job, study, id }: Held, signal: AbortSignal): Promise<{ result: RunResult<Value> } | { error: unknown }> {
+    const progress = (value: unknown): void => {
+      if (!signal.aborted) this.say(job, { type: 'progress', value: encodeJson(value) });
+    };
+    try {
+      return { result: await this.parts.options.run(decodeJson(job.data.payload) as Payload, { study, id, signal, progress }) };
+    } catch (error) {
+      return { error };
+    }
+  }
+
+  private async settle(held: Held, settled: { result: RunResult<Value> } | { error: unknown }): Promise<Ending> {
+    if ('error' in settled) {
+      if (isLowrankError(settled.error) && settled.error.code === 'queue.unfit') throw await this.refuse(held, settled.error);
+      return this.finish(held, { status: 'failed', error: runError(settled.error) });
+    }
+    const { client } = this.parts.home;
+    const { result } = settled;
+    const files =
+      result.files === undefined
+        ? undefined
+        : await sendFiles(client, { folder: result.files, key: `${keyPrefix}:files:${held.job.id}:${held.token}`, limit: this.parts.options.fileLimit ?? defaultFileLimit, keep: this.parts.timing.keep });
+    const ending = await this.finish(held, { status: 'done', value: encodeJson(result.value), files });
+    const accepted = ending === 'done';
+    if (!accepted && files?.kind === 'sent') await dropFiles(client, files);
+    await result.onSettled?.({ accepted, kept: accepted && files?.kind === 'left' });
+    return ending;
+  }
+
+  /** The one place where a run ends: Redis looks whether the lock is still ours, and ends it, in one step. */
+  private async finish(held: Held, result: JobEnd['result']): Promise<Ending> {
+    const { job, token, study, id } = held;
+    try {
+      await job.moveToCompleted({ protocol, worker: this.name, takeovers: job.stalledCounter, result }, token, false);
+    } catch (error) {
+      if (isLostLock(error)) return this.lost(held);
+      throw error;
+    } finally {
+      this.parts.keeper.release();
+    }
+    this.parts.options.onEvent?.({ type: 'finished', study, id, status: result.status, message: result.status === 'failed' ? result.error.message : undefined });
+    return result.status;
+  }
+
+  private lost({ study, id }: Held): 'lost' {
+    this.parts.keeper.release();
+    this.parts.options.onEvent?.({ type: 'lost', study, id });
+    return 'lost';
+  }
+
+  private async handBack(held: Held): Promise<'handedBack' | 'lost'> {
+    this.parts.keeper.release();
+    this.say(held.job, { type: 'handedBack', worker: this.name });
+    try {
+      await held.job.moveToWait(held.token);
+    } catch (error) {
+      if (isLostLock(error)) return this.lost(held);
+      throw error;
+    }
+    this.parts.options.onEvent?.({ type: 'handedBack', study: held.study, id: held.id });
+    return 'handedBack';
+  }
+
+  private async refuse(held: Held, error: LowrankError): Promise<LowrankError> {
+    this.say(held.job, { type: 'refused', worker: this.name, message: error.message });
+    await this.handBack(held);
+    return error;
+  }
+
+  private say(job: Job<JobData, JobEnd>, word: JobWord): void {
+    void job.updateProgress(word).catch(() => undefined);
+  }
+}
+
+const named = ({ study, run }: { study: string; run: string }): { study: string; id: string } => ({ study, id: run });
+
+function isLostLock(error: unknown): boolean {
+  const codes: readonly unknown[] = [ErrorCode.JobNotExist, ErrorCode.JobLockNotExist, ErrorCode.JobNotInState, ErrorCode.JobLockMismatch];
+  return error instanceof Error && 'code' in error && codes.includes(error.code);
+}
+
+function tooOften(id: string, times: number): { code: string; message: string } {
+  return {
+    code: 'queue.takeovers',
+    message: `run ${id}: its worker was lost ${times} times (killed, out of memory, cut off), and it is not handed out again. Look at what the workers said last, and at their memory; a worker that is too small for a run dies of it.`,
+  };
+}
