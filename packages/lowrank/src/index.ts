@@ -5,7 +5,8 @@ export { combineAdapters, defaultTargets, inspectAdapter, loraConfig, readAdapte
 export type { AdapterReport, CombineOptions, LoraAdapter, LoraConfig, WeightedAdapter } from '@lowrank/lora';
 export { createGenerator, downloadModel, filesFrom, findModel, generate, loadModel, openDirectory, openFolder, originCache } from '@lowrank/models';
 export type { CausalModel, GeneratedText, GenerateOptions, Generator, ModelFiles, TransferProgress } from '@lowrank/models';
-export { attachAdapter, createAdapter, extractAdapter, injectAdapter, loadAdapter, removeAdapters, withoutAdapters } from '@lowrank/patch';
+export { attachAdapter, bankFor, createAdapter, extractAdapter, injectAdapter, loadAdapter, mergeAdapters, openAdapterBank, removeAdapters, unmergeAdapters, withoutAdapters } from '@lowrank/patch';
+export type { AdapterBank, AdapterBankOptions } from '@lowrank/patch';
 export { readTensor, setDefaultBackend } from '@lowrank/tensor';
 export type { Backend, Tensor } from '@lowrank/tensor';
 export { evaluate, NonFiniteError, train } from '@lowrank/trainer';
