@@ -60,3 +60,13 @@ test('quantized: ratios against 16 bits, by CPU time where there is one thread, 
   expect(text).toMatch(/its dX \(NN\)\s+256×1024×1024\s+cpu-1\s+4-bit\s+9\.500\s+56\.5\s+3\s+1\.04 \[1\.00–1\.10\]\s+1\.02/);
   expect(text).toMatch(/QLoRA, NF4\s+500\.0\s+490\.0–510\.0\s+5\s+1\.04 \[1\.00–1\.10\]\s+7\.2 MB\s+0\.2813\s+8\.3 MB\s+0\.3100\s+58\.9 MB\s+6\.00000/);
 });
+
+test('serving: each way against the base, and what a switch takes of the host', () => {
+  const ratio = { ratio: 1.1, low: 1.05, high: 1.2, rounds: 5, byCpuTime: 1.07 };
+  const contender = { name: 'merged', loss: 5.5, flops: 1, msPerStep: { median: 80, count: 5 }, stepAgainstBase: ratio, msPerToken: { median: 2.5 }, tokenAgainstBase: ratio };
+  const switching = { ways: [{ name: 'use one', msHost: { median: 0.0123 }, msUpload: 0.001, bytes: 16 }], msPrepare: 3, plans: 0, buffers: 0 };
+  const text = render({ ...empty, serving: { workload: 'stories3M on e2e-nlg', r: 8, targetModules: 'all-linear', newTokens: 48, results: [{ device: 'cpu-1', tokensPerStep: 768, contenders: [contender], switching }] } });
+  expect(text).toMatch(/merged\s+80\.00\s+1\.10 \[1\.05–1\.20\]\s+1\.07\s+1\.000\s+2\.500\s+1\.10 \[1\.05–1\.20\]\s+1\.07\s+5\s+5\.50000/);
+  expect(text).toMatch(/0 plans and 0 buffers/);
+  expect(text).toMatch(/use one\s+0\.0123\s+0\.0010\s+16/);
+});

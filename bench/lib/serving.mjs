@@ -3,7 +3,7 @@ import { loraConfig } from '@lowrank/lora';
 import { createGenerator, loadModel, openFolder } from '@lowrank/models';
 import { bankFor, createAdapter, extractAdapter, mergeAdapters, openAdapterBank, removeAdapters } from '@lowrank/patch';
 import { compile, planCost, Rng, sourceOf } from '@lowrank/tensor';
-import { interleave, median, ratioOf, summarize, timed } from './statistics.mjs';
+import { interleave, median, ratioOf, summarize, timed, timedWithCpu } from './statistics.mjs';
 import { findWorkload, recipe } from './workload.mjs';
 
 /**
@@ -80,8 +80,8 @@ async function measureDevice(device, workload, { rounds, seconds }) {
       for (const { step, token } of sessions) await step().then(token);
     })();
     const affordable = Math.max(3, Math.min(rounds, Math.floor((seconds * 1000) / once)));
-    const steps = await interleave(sessions.map(({ name, step }) => ({ name, run: timed(step) })), { rounds: affordable });
-    const tokens = await interleave(sessions.map(({ name, token }) => ({ name, run: async () => (await timed(token)()) / newTokens })), { rounds: affordable });
+    const steps = await interleave(sessions.map(({ name, step }) => ({ name, run: timedWithCpu(step) })), { rounds: affordable });
+    const tokens = await interleave(sessions.map(({ name, token }) => ({ name, run: timedWithCpu(token) })), { rounds: affordable });
     return {
       device: device.id,
       tokensPerStep: batch.batch * batch.length,
@@ -89,10 +89,10 @@ async function measureDevice(device, workload, { rounds, seconds }) {
         name,
         loss: losses[at],
         flops: flops / sessions[0].flops,
-        msPerStep: summarize(steps[name]),
-        stepAgainstBase: ratioOf(steps.base, steps[name]),
-        msPerToken: summarize(tokens[name]),
-        tokenAgainstBase: ratioOf(tokens.base, tokens[name]),
+        msPerStep: summarize(steps[name].map(({ wall }) => wall)),
+        stepAgainstBase: against(device, steps.base, steps[name]),
+        msPerToken: summarize(tokens[name].map(({ wall }) => wall / newTokens)),
+        tokenAgainstBase: against(device, tokens.base, tokens[name]),
       })),
       switching: await measureSwitching(backend, sessions.at(-1)),
     };
@@ -102,13 +102,19 @@ async function measureDevice(device, workload, { rounds, seconds }) {
   }
 }
 
+/** Time over the base's; on one thread, and on a software adapter, by processor time too, which other programs disturb less. */
+function against({ threads, software }, base, other) {
+  const [wall, cpu] = ['wall', 'cpu'].map((clock) => ratioOf(base.map((sample) => sample[clock]), other.map((sample) => sample[clock])));
+  return { ...wall, byCpuTime: threads === 1 || software ? cpu.ratio : undefined };
+}
+
 async function openSession(backend, model, { batch, length, ids, labels, positions, segments }, workload) {
   const shape = [batch, length];
   const inputs = { ids: { data: ids, shape }, labels: { data: labels, shape }, positions: { data: positions, shape }, segments: { data: segments, shape: [...shape, 2] } };
   const compiled = compile(backend, (given) => ({ loss: model.loss(given) }));
   const plan = await compiled.prepare(Object.fromEntries(Object.entries(inputs).map(([name, { shape: own }]) => [name, { shape: own, dtype: 'i32' }])));
   const generator = createGenerator(model, { backend });
-  const prompt = [...workload.rows[0].ids.slice(0, 8)];
+  const prompt = Array.from(workload.rows[0].ids.slice(0, 8));
   return {
     flops: planCost(plan).flops,
     step: async () => (await (await compiled.run(inputs)).loss)[0],

@@ -3,7 +3,7 @@ import { packBatch } from '@lowrank/data';
 import { loraConfig, readAdapter, serializeAdapter } from '@lowrank/lora';
 import type { CausalModel } from '@lowrank/models';
 import { loadModel, openFolder } from '@lowrank/models';
-import { attachAdapter, createAdapter, extractAdapter, mergeIntoModel } from '@lowrank/patch';
+import { attachAdapter, createAdapter, extractAdapter, mergeAdapters, mergeIntoModel, unmergeAdapters } from '@lowrank/patch';
 import { bytesSource } from '@lowrank/safetensors';
 import { compile, readTensor } from '@lowrank/tensor';
 import { train } from '@lowrank/trainer';
@@ -46,6 +46,10 @@ test('a variant of one’s own is trained, saved, loaded and merged', async () =
   await attachAdapter(again, await readAdapter({ ...saved, variants: [outputGain] }));
   expect(await lossOf(again)).toBe(trained);
 
+  await mergeAdapters(again);
+  expect(Math.abs((await lossOf(again)) / trained - 1)).toBeLessThan(1e-5);
+  await unmergeAdapters(again);
+  expect(Math.abs((await lossOf(again)) / trained - 1)).toBeLessThan(1e-5);
   await mergeIntoModel(again);
   expect(Math.abs((await lossOf(again)) / trained - 1)).toBeLessThan(1e-5);
   backend.dispose();

@@ -19,4 +19,7 @@ export const outputGain: NamedVariant = {
     for (let i = 0; i < row.length; i++) row[i] = (row[i] ?? NaN) + Math.fround(gain * (delta[i] ?? NaN));
     return 1;
   },
+  unmergeRow(row, delta, { vector: gain }) {
+    for (let i = 0; i < row.length; i++) row[i] = (row[i] ?? NaN) - Math.fround(gain * (delta[i] ?? NaN));
+  },
 };

@@ -28,8 +28,8 @@ export interface MergedAdapter {
   readonly name: string;
   /** Its factor on BA, which is 0 while it is merged: functions compiled before go on with the same results. */
   readonly scaling: number;
-  /** By what the variant multiplied each row of W + ΔW [out]. */
-  readonly factors: Float32Array;
+  /** What the variant told of each row [out]. */
+  readonly kept: Float32Array;
   /** What the variant knows of the unmerged base. */
   readonly constant?: Float32Array | undefined;
 }

@@ -21,8 +21,8 @@ export interface LowRankUpdate {
   readonly vector?: Float32Array | undefined;
   /** PEFT narrows ΔW to the dtype of W before it adds it, for embeddings alone. */
   readonly narrowDelta?: boolean;
-  /** [out]: filled with what the variant multiplied each row by; what `unmergeWeight` goes by. */
-  readonly factors?: Float32Array | undefined;
+  /** [out]: filled with what the variant's `mergeRow` tells; what `unmergeWeight` goes by. */
+  readonly kept?: Float32Array | undefined;
 }
 
 /**
@@ -33,25 +33,23 @@ export interface LowRankUpdate {
  * @throws LowrankError `lora.mergeNotFinite` when the result holds NaN or infinity
  */
 export function mergeWeight(weight: Uint8Array, dtype: MergeDtype, update: LowRankUpdate): Uint8Array {
-  const { variant = plain, vector, factors } = update;
+  const { variant = plain, vector, kept } = update;
   return changed(weight, dtype, update, (row, delta, out) => {
-    const factor = variant.mergeRow(row, delta, vector?.[out] ?? NaN);
-    if (factors !== undefined) factors[out] = factor;
+    const known = variant.mergeRow(row, delta, vector?.[out] ?? NaN);
+    if (kept !== undefined) kept[out] = known;
   });
 }
 
 /**
- * W as it was before `mergeWeight`, up to rounding: each row over its factor, less ΔW. In 16 bits what the merged weight's rounding took is lost: half a unit in the last place of W + ΔW, and another of W.
+ * W as it was before `mergeWeight`, up to rounding. In 16 bits what the merged weight's rounding took is lost: half a unit in the last place of W + ΔW, and another of W.
  *
- * @param update as it was given to `mergeWeight`, with the `factors` that it filled in
- * @throws LowrankError `lora.mergeNotFinite`
+ * @param update as it was given to `mergeWeight`, with what it filled into `kept`
+ * @throws LowrankError `lora.mergeNotFinite`; `lora.unmerge` for a variant that cannot be taken out again
  */
 export function unmergeWeight(weight: Uint8Array, dtype: MergeDtype, update: LowRankUpdate): Uint8Array {
-  const { factors } = update;
-  return changed(weight, dtype, update, (row, delta, out) => {
-    const factor = factors?.[out] ?? 1;
-    for (let i = 0; i < row.length; i++) row[i] = Math.fround((row[i] ?? NaN) / factor) - (delta[i] ?? NaN);
-  });
+  const { variant = plain, vector, kept } = update;
+  if (variant.unmergeRow === undefined) throw new LowrankError({ code: 'lora.unmerge', what: 'unmerging a weight', expected: 'a variant of LoRA with unmergeRow', got: 'one without' });
+  return changed(weight, dtype, update, (row, delta, out) => variant.unmergeRow?.(row, delta, { vector: vector?.[out] ?? NaN, kept: kept?.[out] ?? 1 }));
 }
 
 /** Every row of W changed, given that of ΔW. */

@@ -67,10 +67,14 @@ export interface LoraVariant {
   /** For variants of the form base(x) + (f − 1)·Wx + f·s·BAx: f [out]. Others cannot be held by a bank of adapters. */
   factor?(layer: VariantLayer, weights: LoraWeights): Tensor;
   /**
-   * Merging: turns `row`, a row of W (as [out, in]), into that of the merged weight, f·(W + ΔW), and tells f; `delta` is the row of s·B·A, `vector` its element of the vector. Rounds to f32 after
-   * each operation. Unmerging divides by f and takes `delta` off.
+   * Merging: turns `row`, a row of W (as [out, in]), into that of the merged weight; `delta` is the row of s·B·A, `vector` its element of the vector. Rounds to f32 after each operation. Tells the number
+   * that `unmergeRow` will want to know; 1 where there is none.
    */
   mergeRow(row: Float32Array, delta: Float32Array, vector: number): number;
+  /** Unmerging: turns a row of the merged weight back into one of W. Adapters of variants without it can be merged for good alone. */
+  unmergeRow?(row: Float32Array, delta: Float32Array, known: { readonly vector: number; readonly kept: number }): void;
+  /** For variants with a constant: the one with which an adapter of this vector and a factor of 0 adds nothing, so that functions traced before a merge go on with the merged weight. */
+  resting?(vector: Float32Array): Float32Array;
 }
 
 /** A variant of one's own: files name it, and are read only by those who give it. */

@@ -7,7 +7,8 @@ export { attachMethod, methodNames, readMethod, serializeMethod, tuningMethods }
 export type { MethodAdapter, MethodName, Tuning, TuningMethod } from '@lowrank/methods';
 export { createGenerator, downloadModel, filesFrom, findModel, generate, loadModel, openDirectory, openFolder, originCache } from '@lowrank/models';
 export type { CausalModel, GeneratedText, GenerateOptions, Generator, ModelFiles, TransferProgress } from '@lowrank/models';
-export { attachAdapter, createAdapter, extractAdapter, injectAdapter, loadAdapter, removeAdapters, withoutAdapters } from '@lowrank/patch';
+export { attachAdapter, bankFor, createAdapter, extractAdapter, injectAdapter, loadAdapter, mergeAdapters, openAdapterBank, removeAdapters, unmergeAdapters, withoutAdapters } from '@lowrank/patch';
+export type { AdapterBank, AdapterBankOptions } from '@lowrank/patch';
 export { readTensor, setDefaultBackend } from '@lowrank/tensor';
 export type { Backend, Tensor } from '@lowrank/tensor';
 export { evaluate, NonFiniteError, train } from '@lowrank/trainer';

@@ -142,6 +142,7 @@ test('what does not fit is told at once, and nothing is changed', async () => {
   expect([bank.names, await logitsOf(model)]).toEqual([[], before]);
   for (const sizes of [{ slots: 0, rank: 1 }, { slots: 1, rank: 1.5 }, { slots: 1, rank: 1, rows: 0 }]) expect(() => openAdapterBank(new TinyModel(), sizes)).toThrow(/at least 1/);
   expect(() => openAdapterBank(model, { slots: 1, rank: 2 })).toThrow(/adapters around it/);
+  expect(() => injectAdapter(model, config({ targetModules: ['v_proj'] }))).toThrow(/without a bank of adapters/);
   bank.dispose();
   await expect(bank.load('it', adapter)).rejects.toThrow(/disposed/);
 });

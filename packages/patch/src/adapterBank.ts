@@ -31,7 +31,7 @@ export function bankFor(adapters: readonly LoraAdapter[]): AdapterBankOptions & 
  *
  * The first axis of what goes through the layers is the batch. A packed batch (one row of several documents) has one row, and uses what row 0 uses.
  *
- * @throws LowrankError `patch.bank` for sizes that are none, and where the model has adapters already; `patch.noTargets`, `patch.notLinear`
+ * @throws LowrankError `patch.bank` for sizes that are none, where the model has adapters already, and around the output projection; `patch.noTargets`, `patch.notLinear`
  */
 export function openAdapterBank(model: Module, options: AdapterBankOptions): AdapterBank {
   const { slots, rank, rows = 1 } = options;

@@ -1,6 +1,6 @@
 import { LowrankError } from '@lowrank/errors';
 import type { LoraAdapter, LoraConfig, LoraMatrices, LoraWeights, NewLora, WholeTensor } from '@lowrank/lora';
-import { beginsInBase, beginsOutside, LoraEmbedding, LoraLayer, LoraLinear, plainConfig, plainMatrices, rankAt, scalingAt, variantOf } from '@lowrank/lora';
+import { beginsInBase, beginsOutside, LoraBankLayer, LoraEmbedding, LoraLayer, LoraLinear, plainConfig, plainMatrices, rankAt, scalingAt, variantOf } from '@lowrank/lora';
 import type { Module } from '@lowrank/nn';
 import { Conv1d, Embedding, Parameter } from '@lowrank/nn';
 import { readTensor, scalar, tensor, toFloat32 } from '@lowrank/tensor';
@@ -143,6 +143,8 @@ function prepareLoaded(model: Module, adapter: LoraAdapter, options: AdapterOpti
 /** @throws LowrankError `patch.adapterExists` */
 export function checkFree(model: Module, name: string, { bias = 'none' }: Pick<LoraConfig, 'bias'> = {}): void {
   requireUnmerged(model, `another adapter, ${name}`);
+  const banked = [...model.namedModules()].find(([, module]) => module instanceof LoraBankLayer);
+  if (banked !== undefined) throw new LowrankError({ code: 'patch.bank', what: `the adapter ${name} around ${banked[0]}`, expected: 'a model without a bank of adapters', got: 'a layer in a bank', remedy: 'Load it into the bank, or dispose of the bank first.' });
   const others = [...adaptedLayers(model).values()];
   // Biases are trained in place, so that they can belong to one adapter alone.
   if (bias !== 'none' && others.length > 0) throw new LowrankError({ code: 'patch.adapterExists', what: `an adapter with bias ${bias}`, expected: 'no other adapter', got: [...new Set(others.flatMap(({ adapters }) => [...adapters.keys()]))].join(', '), remedy: 'Train it with bias none, or remove the others.' });

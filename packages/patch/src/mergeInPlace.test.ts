@@ -1,10 +1,11 @@
-import type { LoraConfig } from '@lowrank/lora';
+import type { LoraConfig, NamedVariant } from '@lowrank/lora';
 import { loraConfig } from '@lowrank/lora';
 import type { LinearLike } from '@lowrank/nn';
 import { Conv1d, Linear, Module } from '@lowrank/nn';
 import type { Tensor } from '@lowrank/tensor';
-import { compile, evaluateReference, fromNumbers, linear, ReferenceBackend, sourceOf, tensor } from '@lowrank/tensor';
+import { compile, evaluateReference, fromNumbers, linear, mul, ReferenceBackend, sourceOf, tensor } from '@lowrank/tensor';
 import { expect, test } from 'vitest';
+import { openAdapterBank } from './adapterBank.js';
 import { adaptedLayers, attachAdapter, createAdapter, extractAdapter, loadAdapter, removeAdapter, removeAdapters, setActiveAdapters, withoutAdapters } from './adapters.js';
 import { mergeAdapters, unmergeAdapters } from './mergeInPlace.js';
 import { mergeIntoModel } from './mergeIntoModel.js';
@@ -117,4 +118,29 @@ test('codes take nothing in; DoRA goes alone', async () => {
   for (const name of ['one', 'two']) await createAdapter(two, config({ useDora: true }), { name });
   setActiveAdapters(two, ['one', 'two']);
   await expect(mergeAdapters(two)).rejects.toThrow(/one and two .*one adapter/);
+});
+
+test('a variant that says how is unmerged its own way, one that does not is refused; a bank holds neither unless it is a factor', async () => {
+  const variant: NamedVariant = {
+    name: 'double',
+    forward: ({ layer, weights, x }) => mul(layer.product(x, weights), 2),
+    mergeRow(row, delta) {
+      row.forEach((value, at) => (row[at] = value + 2 * (delta[at] ?? NaN)));
+      return 2;
+    },
+  };
+  const unmerging: NamedVariant = { ...variant, unmergeRow: (row, delta, { kept }) => row.forEach((value, at) => (row[at] = value - kept * (delta[at] ?? NaN))) };
+  const own = (given: NamedVariant): typeof adapter => ({ ...adapter, config: config({ variant: given }) });
+  const model = new TinyModel();
+  loadAdapter(model, own(unmerging));
+  const adapted = await logitsOf(model);
+  await mergeAdapters(model);
+  expect(largestDifference(await logitsOf(model), adapted)).toBeLessThan(1e-6 * scaleOf(adapted));
+  await unmergeAdapters(model);
+  expect(largestDifference(await logitsOf(model), adapted)).toBeLessThan(1e-6 * scaleOf(adapted));
+  const stuck = new TinyModel();
+  loadAdapter(stuck, own(variant));
+  await expect(mergeAdapters(stuck)).rejects.toMatchObject({ code: 'patch.mergeVariant' });
+  const bank = openAdapterBank(new TinyModel(), { slots: 1, rank: 2 });
+  await expect(bank.load('it', own(unmerging))).rejects.toThrow(/its variant of LoRA is not a factor/);
 });

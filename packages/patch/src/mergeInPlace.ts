@@ -47,7 +47,7 @@ interface Merged extends Change {
  *
  * @param names default: the active ones
  * @returns the paths of the layers that changed
- * @throws LowrankError `patch.merged` when some are merged already, `patch.noAdapter`, `patch.mergeActive` when another adapter is active, `patch.mergeEncoding` (codes), `patch.mergeBias`, `patch.mergeDora` (DoRA together with others),
+ * @throws LowrankError `patch.merged` when some are merged already, `patch.noAdapter`, `patch.mergeActive` when another adapter is active, `patch.mergeEncoding` (codes), `patch.mergeBias`, `patch.mergeDora` (DoRA together with others), `patch.mergeVariant` (one that cannot be unmerged),
  * `lora.mergeNotFinite`: nothing is changed then
  */
 export async function mergeAdapters(model: Module, names?: readonly string[], { safe = true }: MergeInPlaceOptions = {}): Promise<string[]> {
@@ -96,7 +96,9 @@ function placeOf(path: string, layer: LoraLayer, names: readonly string[]): Plac
   const dtype = weight === undefined ? undefined : fileDtype[weight.tensor.dtype];
   if (weight === undefined || dtype === undefined) throw new LowrankError({ code: 'patch.mergeEncoding', what: path, expected: 'a linear layer or an embedding with a weight in f32, f16 or bf16', got: weight?.tensor.dtype ?? `a ${base.constructor.name}, which holds codes`, remedy: 'Keep the adapter beside it, or load the model in 16 bits.' });
   sourceOf(weight.tensor);
-  if (adapters.length > 1 && adapters.some(([, { variant }]) => variant?.vector !== undefined)) throw new LowrankError({ code: 'patch.mergeDora', what: `merging ${adapters.map(([name]) => name).join(' and ')} at ${path}`, expected: 'one adapter, where it scales W + ΔW as DoRA does', got: 'several, whose factors would multiply each other', remedy: 'Merge one at a time.' });
+  const stuck = adapters.find(([, { variant }]) => variant !== undefined && variant.unmergeRow === undefined);
+  if (stuck !== undefined) throw new LowrankError({ code: 'patch.mergeVariant', what: `merging ${stuck[0]} at ${path}`, expected: 'a variant of LoRA that can be unmerged', got: 'one without unmergeRow', remedy: 'Merge it for good (mergeIntoModel).' });
+  if (adapters.length > 1 && adapters.some(([, { variant }]) => variant?.vector !== undefined)) throw new LowrankError({ code: 'patch.mergeDora', what: `merging ${adapters.map(([name]) => name).join(' and ')} at ${path}`, expected: 'one adapter, where it is no plain sum but goes by W, as DoRA does', got: 'several, of which each would go by what the others made of it', remedy: 'Merge one at a time.' });
   if (adapters.some(([, { bias }]) => bias !== undefined) && biasOf(layer) === undefined) throw new LowrankError({ code: 'patch.mergeBias', what: `merging lora_bias at ${path}`, expected: 'a layer with a bias', got: 'one without', remedy: 'Keep the adapter beside the model, or train it without lora_bias.' });
   return [{ path, layer, weight, dtype, adapters }];
 }
@@ -112,12 +114,13 @@ async function merged(place: Place): Promise<Merged> {
   const record: MergedAdapter[] = [];
   const resting = new Map<string, Float32Array>();
   for (const [name, weights] of adapters) {
-    const own = { scaling: weights.scale.value, factors: new Float32Array(layer.outFeatures) };
+    const own = { scaling: weights.scale.value, kept: new Float32Array(layer.outFeatures) };
     const { update, shift } = await updateOf(layer, weights, own);
     weight = mergeWeight(weight, dtype, update);
     bias = bias?.map((value, at) => value + (shift?.[at] ?? 0));
     record.push({ name, ...own, constant: weights.constant === undefined ? undefined : await numbersOf(weights.constant) });
-    if (update.vector !== undefined) resting.set(name, update.vector.map((value) => value ** 2));
+    const still = update.vector === undefined ? undefined : weights.variant?.resting?.(update.vector);
+    if (still !== undefined) resting.set(name, still);
   }
   if (bias?.every(Number.isFinite) === false) throw new LowrankError({ code: 'lora.mergeNotFinite', what: `the merged bias of ${place.path}`, expected: 'finite numbers', got: 'NaN or infinity', remedy: 'The adapter is damaged.' });
   return { weight, bias, record, resting };
@@ -148,7 +151,7 @@ function apply(place: Place, { record, resting, ...change }: Merged): void {
   const { layer, adapters } = place;
   layer.merged = record;
   for (const [name, { scale, constant }] of adapters) {
-    // What was traced with the adapter beside its layer goes on with the same results: its factor is 0 from now on, and DoRA's norm is the magnitude itself, so that m over it is 1.
+    // What was traced with the adapter beside its layer goes on with the same results: its factor is 0 from now on, and a variant's constant rests.
     scale.value = 0;
     const still = resting.get(name);
     if (constant !== undefined && still !== undefined) sourceOf(constant).write(still);
@@ -169,10 +172,10 @@ function write({ layer, weight }: Place, { weight: bytes, bias }: Change): void 
 }
 
 /** An adapter as `mergeWeight` takes it, and what its bias adds to the base's. */
-async function updateOf(layer: LoraLayer, weights: LoraWeights, { scaling, factors }: Pick<MergedAdapter, 'scaling' | 'factors'>): Promise<{ update: LowRankUpdate; shift: Float32Array | undefined }> {
+async function updateOf(layer: LoraLayer, weights: LoraWeights, { scaling, kept }: Pick<MergedAdapter, 'scaling' | 'kept'>): Promise<{ update: LowRankUpdate; shift: Float32Array | undefined }> {
   const { base } = layer;
   const { bias, ...matrices } = await matricesOf(layer, weights);
-  const update: LowRankUpdate = { ...matrices, scaling, factors, variant: weights.variant, transposed: !(base instanceof Linear), narrowDelta: base instanceof Embedding };
+  const update: LowRankUpdate = { ...matrices, scaling, kept, variant: weights.variant, transposed: !(base instanceof Linear), narrowDelta: base instanceof Embedding };
   return { update, shift: bias?.map((value) => value * scaling) };
 }
 

@@ -35,6 +35,10 @@ export const dora: LoraVariant = {
     for (let i = 0; i < row.length; i++) row[i] = factor * (row[i] ?? NaN);
     return factor;
   },
+  unmergeRow(row, delta, { kept: factor }) {
+    for (let i = 0; i < row.length; i++) row[i] = Math.fround((row[i] ?? NaN) / factor) - (delta[i] ?? NaN);
+  },
+  resting: (magnitudes) => magnitudes.map((magnitude) => magnitude ** 2),
 };
 
 /** m/‖W + sBA‖ [out] */

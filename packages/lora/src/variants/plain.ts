@@ -16,4 +16,7 @@ export const plain: LoraVariant = {
     for (let i = 0; i < row.length; i++) row[i] = (row[i] ?? NaN) + (delta[i] ?? NaN);
     return 1;
   },
+  unmergeRow(row, delta) {
+    for (let i = 0; i < row.length; i++) row[i] = (row[i] ?? NaN) - (delta[i] ?? NaN);
+  },
 };
