@@ -4,13 +4,38 @@ import { scope } from '@lowrank/tensor';
 
 /**
  * A place that holds a tensor of weights. Layers read `parameter.tensor` whenever they are traced, so that the trainer may replace it by a view
- * of a flat vector, and a loader by another dtype.
+ * of a flat vector, a loader by another dtype, and an adapter by a copy of its own.
  */
 export class Parameter {
+  #held: Tensor;
+  /** What may stand here instead, by the name of the adapter that it belongs to. */
+  readonly copies = new Map<string, Parameter>();
+  /** Whose copy does. */
+  active: string | undefined;
+
   constructor(
-    public tensor: Tensor,
+    held: Tensor,
     public trainable = true,
-  ) {}
+  ) {
+    this.#held = held;
+  }
+
+  /** What the model itself has here, whichever copy stands in its place. */
+  get own(): Tensor {
+    return this.#held;
+  }
+
+  set own(value: Tensor) {
+    this.#held = value;
+  }
+
+  get tensor(): Tensor {
+    return (this.active === undefined ? undefined : this.copies.get(this.active)?.tensor) ?? this.own;
+  }
+
+  set tensor(value: Tensor) {
+    this.own = value;
+  }
 }
 
 /**
@@ -92,7 +117,7 @@ export class Module {
 
   /** Frees the persistent tensors of this module and all below it. */
   dispose(): void {
-    for (const [, { tensor }] of this.namedParameters()) tensor.dispose();
+    for (const [, { own, copies }] of this.namedParameters()) [own, ...[...copies.values()].map((copy) => copy.own)].forEach((held) => held.dispose());
   }
 }
 
