@@ -1,5 +1,5 @@
 import type { Layer, Parameter } from '@lowrank/nn';
-import type { Scalar, Tensor } from '@lowrank/tensor';
+import type { ProductTerm, Scalar, Tensor } from '@lowrank/tensor';
 import type { LoraConfig } from './config.js';
 
 /** One adapter of a layer: ΔW = scale·B·A. */
@@ -32,6 +32,8 @@ export interface VariantLayer {
   dropped(x: Tensor, weights: Pick<LoraWeights, 'dropout'>): Tensor;
   /** scale·(B·A·x + bias) */
   product(x: Tensor, weights: Pick<LoraWeights, 'a' | 'b' | 'scale' | 'bias'>): Tensor;
+  /** Its parts: scale·x·Aᵀ with B, and ones with scale·bias. */
+  productTerms(x: Tensor, weights: Pick<LoraWeights, 'a' | 'b' | 'scale' | 'bias'>): ProductTerm[];
   /** A·Wᵀ [r, out] */
   project(a: Tensor): Tensor;
   /** y without the base's bias, if it has one. */
@@ -58,6 +60,8 @@ export interface LoraVariant {
   readonly vector?: string;
   /** What the adapter adds to base(x). */
   forward(call: VariantCall): Tensor;
+  /** The same as products h·Bᵀ, for an output projection whose logits are made chunk by chunk; a variant without it cannot be one. */
+  terms?(call: Omit<VariantCall, 'base'>): ProductTerm[];
   /** Completes new or loaded weights with what depends on the base: constants, and the vector where there is none yet. Variants without it need not look at the base. */
   prepare?(layer: VariantLayer, weights: LoraWeights): Promise<LoraWeights>;
   /** Merging: turns `row`, a row of W (as [out, in]), into that of the merged weight; `delta` is the row of s·B·A, `vector` its element of the vector. Rounds to f32 after each operation. */
