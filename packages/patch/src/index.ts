@@ -5,6 +5,8 @@ export type { LoftqAdapterOptions, LoftqBase } from './injectLoftq.js';
 export { withLoraPlus } from './loraPlus.js';
 export { mergedTensors } from './merge.js';
 export { mergeIntoModel } from './mergeIntoModel.js';
+export { copiesOf } from './savedModules.js';
+export { tokenLayers } from './trainedRows.js';
 export { swapAdapter } from './swapAdapter.js';
 export type { CheckpointTensor } from './merge.js';
 export { matchTargets } from './targets.js';

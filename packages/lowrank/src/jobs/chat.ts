@@ -79,7 +79,7 @@ export async function openChat(given: ChatFolderOptions): Promise<ChatSession> {
   const adapters = Object.keys(options.adapters ?? {});
   for (const [name, place] of Object.entries(options.adapters ?? {})) {
     const { adapter } = await withFolders({ model: options.model, adapter: place }, options);
-    await attachAdapter(model.module, await readAdapterFolder(adapter), { name, outputPath: model.module.outputPath });
+    await attachAdapter(model.module, await readAdapterFolder(adapter, options.onWarning), { name, outputPath: model.module.outputPath });
   }
   const ends = await endsOf(model, template, tokenizer);
   const open = await backend();

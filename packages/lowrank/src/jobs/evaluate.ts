@@ -39,7 +39,7 @@ export async function evaluateFolder(given: EvaluateFolderOptions): Promise<Eval
   const tokenizer = await readTokenizer(options.model);
   const backend = backendOnce(options.backend);
   const model = await openModel(options.model, { ...options, backend });
-  if (options.adapter !== undefined) await loadAdapterInto(model, options.adapter);
+  if (options.adapter !== undefined) await loadAdapterInto(model, options.adapter, options.onWarning);
   const { vocabularySize, contextLength } = model;
   const maxLength = Math.min(options.maxLength ?? contextLength, contextLength);
   const dataset = await readDataset(options.data, tokenizer, { vocabularySize, maxLength, chatTemplate: () => readChatTemplate(options.model, { file: options.template }) });

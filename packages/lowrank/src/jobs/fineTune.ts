@@ -122,7 +122,9 @@ async function withRows(options: FineTuneOptions & { readonly baseModel: string 
   const evalRows = options.evalData === undefined ? undefined : await readRows(options, options.evalData, { tokenizer, model });
   const steps = options.steps ?? Math.ceil(rows.length / (batchSize * gradientAccumulation));
   const random: RandomState = { seed: scalar(seed >>> 0, { dtype: 'u32', name: 'seed' }), step: scalar(0, { dtype: 'u32', name: 'draw' }) };
-  const trainable = method === 'full' ? trainWeights(model) : await trainAdapter(model, { ...options, seed }, quantizationOf(options));
+  const told: string[] = [];
+  const trainable = method === 'full' ? trainWeights(model) : await trainAdapter(model, { ...options, seed, onWarning: (text) => void told.push(text) }, quantizationOf(options));
+  for (const text of told) await options.onEvent?.({ type: 'warning', text });
   const windows = { ...options, batchSize, gradientAccumulation };
   const backend = await open();
   const metrics = await openMetricsFile(options.output);

@@ -2,6 +2,7 @@ import { LowrankError } from '@lowrank/errors';
 import type { CausalModel } from '@lowrank/models';
 import { openFolder, openModelWeights, outlineModel, readJson } from '@lowrank/models';
 import { beginsInBase, LoraEmbedding } from '@lowrank/lora';
+import type { LoraAdapter } from '@lowrank/lora';
 import { Conv1d } from '@lowrank/nn';
 import type { CheckpointTensor } from '@lowrank/patch';
 import { adaptedLayers, extractAdapter, mergedTensors } from '@lowrank/patch';
@@ -15,6 +16,7 @@ import { copyCompanions, withFolders } from './folders.js';
 import type { OpenModel } from './openModel.js';
 import { openModel } from './openModel.js';
 import { loadAdapterInto, readAdapterFolder } from './trainable.js';
+import { untie } from './untie.js';
 
 export interface MergeOptions extends TransferEvents {
   readonly model: string;
@@ -44,7 +46,7 @@ export async function mergeFolders(given: MergeOptions): Promise<MergeResult> {
     const base = await openModel(model, given);
     await loadAdapterInto(base, adapter);
     refuseTied(base);
-    const read = await readAdapterFolder(adapter);
+    const read = await readAdapterFolder(adapter, given.onWarning);
     // One that began as a part of the base becomes plain LoRA.
     const loaded = beginsInBase(read.config.init) ? { ...read, ...(await extractAdapter(base.module, read.config)) } : read;
     const files = await openFolder(model);
@@ -53,7 +55,8 @@ export async function mergeFolders(given: MergeOptions): Promise<MergeResult> {
     const stored = [...file.tensors.values()];
     // Adapters go by the model's paths, files by the names that they have.
     const { quantization_config: _, ...config } = await readJson(files, 'config.json');
-    const transposed = transposedLayers(outlineModel(config));
+    const outline = outlineModel(config);
+    const transposed = transposedLayers(outline);
     const tensors = stored.map(({ name, dtype, shape }): CheckpointTensor => {
       const path = pathOf(name) ?? name;
       const tensor = { name: path, dtype, shape, read: () => file.read(name) };
@@ -62,7 +65,8 @@ export async function mergeFolders(given: MergeOptions): Promise<MergeResult> {
     });
     // The model knows which way round its weights are; an adapter may have been trained over codes.
     const fanInFanOut = [...loaded.layers.keys()].some((path) => transposed.has(path));
-    const entries = mergedTensors(tensors, { ...loaded, config: { ...loaded.config, fanInFanOut } }).map((tensor, at): TensorEntry => {
+    const ready = untie(outline, loaded, tensors);
+    const entries = mergedTensors(ready.tensors, { ...ready.adapter, config: { ...loaded.config, fanInFanOut } }).map((tensor, at): TensorEntry => {
       const { dtype, shape } = tensor;
       const name = stored[at]?.name ?? tensor.name;
       if (!isSafetensorsDtype(dtype)) throw new LowrankError({ code: 'cli.dtype', what: name, expected: 'a dtype of safetensors', got: dtype });
@@ -70,15 +74,21 @@ export async function mergeFolders(given: MergeOptions): Promise<MergeResult> {
     });
     await writeFileAtomic(join(output, 'model.safetensors'), writeSafetensors(entries, { format: 'pt', ...file.metadata }));
     await copyCompanions(model, output);
-    if (file === opened) await copyCompanions(model, output, ['config.json']);
+    if (file === opened && !ready.parted) await copyCompanions(model, output, ['config.json']);
     else {
-      await writeFileAtomic(join(output, 'config.json'), new TextEncoder().encode(`${JSON.stringify(config, null, 2)}\n`));
+      await writeFileAtomic(join(output, 'config.json'), new TextEncoder().encode(`${JSON.stringify(ready.parted ? { ...config, tie_word_embeddings: false } : config, null, 2)}\n`));
     }
-    return { model: output, merged: loaded.layers.size, tensors: entries.length };
+    return { model: output, merged: loaded.layers.size + changedWhole(loaded), tensors: entries.length };
   } catch (error) {
     await folder.discard();
     throw error;
   }
+}
+
+/** Modules that the adapter has whole, or of which it has token rows. */
+function changedWhole({ config, whole = new Map(), tokens = new Map() }: LoraAdapter): number {
+  const saved = config.modulesToSave === undefined ? [] : [...whole.keys()].map((name) => name.slice(0, name.lastIndexOf('.'))).filter((path) => !path.endsWith('.base_layer'));
+  return new Set([...saved, ...tokens.keys()]).size;
 }
 
 /** The layers that hold W as [in, out]. */

@@ -25,6 +25,10 @@ export interface PlanOptions extends QuantizationFlags {
   readonly r?: number;
   readonly dropout?: number;
   readonly targetModules?: readonly string[];
+  readonly modulesToSave?: readonly string[];
+  readonly ensureWeightTying?: boolean;
+  /** Ids alone: a plan reads no tokenizer. */
+  readonly trainableTokens?: readonly (number | string)[];
   /** Default 1. */
   readonly batchSize?: number;
   /** Default 1. */
@@ -94,6 +98,9 @@ export async function planFineTune(options: PlanOptions): Promise<PlanReport> {
     r: options.r ?? 8,
     dropout: options.dropout,
     targetModules: options.targetModules,
+    modulesToSave: options.modulesToSave,
+    ensureWeightTying: options.ensureWeightTying,
+    trainableTokens: idsAlone(options.trainableTokens),
     batchSize: options.batchSize ?? 1,
     gradientAccumulation: options.gradientAccumulation ?? 1,
     maxLength: Math.min(options.maxLength ?? 1024, shape.maxPositions),
@@ -135,6 +142,13 @@ export async function planFineTune(options: PlanOptions): Promise<PlanReport> {
     fits: fits ?? null,
     variants: fits === false && memory !== undefined ? await variantsOf(run, device, memory) : [],
   };
+}
+
+function idsAlone(tokens: PlanOptions['trainableTokens']): readonly number[] | undefined {
+  return tokens?.map((token) => {
+    if (typeof token === 'number') return token;
+    throw new LowrankError({ code: 'cli.tokens', what: `--trainable-tokens ${JSON.stringify(token)}`, expected: 'an id', got: 'a text', remedy: 'A plan reads no tokenizer: give ids, as many as there will be.' });
+  });
 }
 
 type Config = Readonly<Record<string, unknown>>;

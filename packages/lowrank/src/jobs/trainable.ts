@@ -7,9 +7,11 @@ import type { NamedParameter } from '@lowrank/patch';
 import type { QuantizationSettings } from '@lowrank/quant';
 import type { TrainedParameter } from '@lowrank/trainer';
 import { saveAdapter } from '../saveAdapter.js';
+import type { TransferEvents } from './folders.js';
 import { loftqBase } from './loftq.js';
 import type { OpenModel } from './openModel.js';
 import { saveWeights } from './saveWeights.js';
+import { tokenIdsOf } from './trainedTokens.js';
 import { variantSettings } from './variantFlags.js';
 import type { VariantFlags } from './variantFlags.js';
 
@@ -19,7 +21,7 @@ export interface Trainable {
   save(folder: string): Promise<void>;
 }
 
-export interface AdapterFlags extends VariantFlags {
+export interface AdapterFlags extends VariantFlags, Pick<TransferEvents, 'onWarning'> {
   readonly r?: number;
   readonly alpha?: number;
   readonly dropout?: number;
@@ -41,13 +43,14 @@ export async function trainAdapter(model: OpenModel, flags: AdapterFlags, quanti
   let config: LoraConfig;
   let parameters: readonly NamedParameter[];
   if (flags.initAdapter === undefined) {
+    const { trainableTokens } = flags;
     const { r, alpha, dropout = 0, targetModules = defaultTargets(module.shape.modelType), seed, initLoraWeights: init } = flags;
-    config = loraConfig({ r, alpha, dropout, targetModules: asTargets(targetModules), init: init ?? 'kaiming', ...variantSettings(flags), baseModel: flags.baseModel ?? model.folder, taskType: 'CAUSAL_LM' });
-    checkTargets(model, targetModules);
+    config = loraConfig({ r, alpha, dropout, targetModules: asTargets(targetModules), init: init ?? 'kaiming', ...variantSettings(flags), ...(trainableTokens === undefined ? {} : { trainableTokenIndices: await tokenIdsOf(trainableTokens, model.folder) }), baseModel: flags.baseModel ?? model.folder, taskType: 'CAUSAL_LM' });
+    checkTargets(model, targetModules, config);
     const options = { outputPath, seed };
     parameters = init === 'loftq' ? await injectLoftq(module, config, { ...options, base: await loftqBase(model.folder, quantization) }) : await createAdapter(module, config, options);
   } else {
-    const adapter = await readAdapterFolder(flags.initAdapter);
+    const adapter = await readAdapterFolder(flags.initAdapter, flags.onWarning);
     checkAgainst(model, adapter.config, flags);
     config = { ...adapter.config, dropout: flags.dropout ?? adapter.config.dropout };
     parameters = await attachAdapter(module, { ...adapter, config }, { outputPath });
@@ -76,13 +79,16 @@ export async function openAdapterFolder(path: string): Promise<Parameters<typeof
   return { config, weights: await requireFile(files, 'adapter_model.safetensors'), name: path };
 }
 
-export async function readAdapterFolder(path: string): Promise<LoraAdapter> {
-  return readAdapter(await openAdapterFolder(path));
+/** @param onWarning is told what of its configuration was left aside */
+export async function readAdapterFolder(path: string, onWarning?: TransferEvents['onWarning']): Promise<LoraAdapter> {
+  const adapter = await readAdapter(await openAdapterFolder(path));
+  for (const text of adapter.warnings ?? []) onWarning?.(text);
+  return adapter;
 }
 
 /** Puts an adapter folder around a model's layers. */
-export async function loadAdapterInto({ module }: OpenModel, path: string): Promise<void> {
-  await attachAdapter(module, await readAdapterFolder(path), { outputPath: module.outputPath });
+export async function loadAdapterInto({ module }: OpenModel, path: string, onWarning?: TransferEvents['onWarning']): Promise<void> {
+  await attachAdapter(module, await readAdapterFolder(path, onWarning), { outputPath: module.outputPath });
 }
 
 function asTargets(names: readonly string[]): readonly string[] | string {
@@ -90,13 +96,8 @@ function asTargets(names: readonly string[]): readonly string[] | string {
 }
 
 /** Each name has to match by itself: one that is misspelt would be left out without a word. */
-function checkTargets({ module }: OpenModel, names: readonly string[]): void {
-  const { outputPath } = module;
-  for (const name of names) {
-    const matched = matchTargets(module, { targetModules: asTargets([name]) }, { outputPath });
-    if (!matched.has(outputPath)) continue;
-    throw new LowrankError({ code: 'cli.targets', what: `--target-modules ${name}`, expected: 'layers below the output projection', got: outputPath, remedy: 'Loss and output projection are one, so it takes no adapter; leave it out.' });
-  }
+function checkTargets({ module }: OpenModel, names: readonly string[], { modulesToSave }: LoraConfig): void {
+  for (const name of names) matchTargets(module, { targetModules: asTargets([name]), modulesToSave }, { outputPath: module.outputPath });
 }
 
 /** The adapter rules; a flag that says otherwise is a mistake, not a wish. */

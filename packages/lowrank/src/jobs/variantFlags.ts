@@ -16,13 +16,19 @@ export interface VariantFlags {
   readonly alphaPattern?: Readonly<Record<string, number>>;
   readonly excludeModules?: readonly string[];
   readonly layersToTransform?: readonly number[];
+  /** Modules that are trained whole: what their paths end in. */
+  readonly modulesToSave?: readonly string[];
+  /** Tokens whose rows of the embedding are trained: ids, or their text. */
+  readonly trainableTokens?: readonly (number | string)[];
+  /** An embedding and an output projection that is tied to it are trained whole as one. */
+  readonly ensureWeightTying?: boolean;
   /** LoRA+: B learns so many times as fast as A. */
   readonly loraPlusRatio?: number;
 }
 
-/** What was given of it, as a configuration has it. */
-export function variantSettings({ useRslora, useDora, loraBias, bias, rankPattern, alphaPattern, excludeModules, layersToTransform }: VariantFlags): Partial<LoraConfig> {
-  const given = { useRslora, useDora, loraBias, bias, rankPattern, alphaPattern, excludeModules, layersToTransform };
+/** What was given of it, as a configuration has it; tokens apart, which want a tokenizer. */
+export function variantSettings({ useRslora, useDora, loraBias, bias, rankPattern, alphaPattern, excludeModules, layersToTransform, modulesToSave, ensureWeightTying }: VariantFlags): Partial<LoraConfig> {
+  const given = { useRslora, useDora, loraBias, bias, rankPattern, alphaPattern, excludeModules, layersToTransform, modulesToSave, ensureWeightTying };
   return Object.fromEntries(Object.entries(given).filter(([, value]) => value !== undefined));
 }
 
@@ -38,6 +44,9 @@ export function variantFlags(options: VariantFlags): Readonly<Record<string, unk
     '--alpha-pattern': options.alphaPattern,
     '--exclude-modules': options.excludeModules,
     '--layers-to-transform': options.layersToTransform,
+    '--modules-to-save': options.modulesToSave,
+    '--trainable-tokens': options.trainableTokens,
+    '--ensure-weight-tying': options.ensureWeightTying,
     '--lora-plus-ratio': options.loraPlusRatio,
   };
 }
