@@ -5,6 +5,7 @@ import type { Module } from '@lowrank/nn';
 import { Conv1d, Embedding, Parameter } from '@lowrank/nn';
 import { readTensor, scalar, tensor, toFloat32 } from '@lowrank/tensor';
 import { biasesOf } from './biases.js';
+import type { NamedParameter } from './namedParameter.js';
 import { checkOutput } from './outputTargets.js';
 import { activateCopies, addCopies, copiesOf, namesOfCopies, removeCopies, savedConfig, splitWhole, trainedCopies, withoutCopies } from './savedModules.js';
 import { checkWhole, restoreWhole } from './savedWhole.js';
@@ -12,17 +13,13 @@ import type { Adaptable, TargetOptions } from './targets.js';
 import { matchLoaded, matchTargets } from './targets.js';
 import { activateRows, addRows, extractRows, removeRows, tokenLayers, trainedTokenRows } from './trainedRows.js';
 
+export type { NamedParameter } from './namedParameter.js';
+
 export interface AdapterOptions extends TargetOptions {
   /** PEFT's own name for an only adapter is 'default'. */
   readonly name?: string;
   /** Of the new matrices. */
   readonly seed?: number;
-}
-
-/** A trained matrix with its name, as the trainer takes it. */
-export interface NamedParameter {
-  readonly name: string;
-  readonly parameter: Parameter;
 }
 
 /** Every adapted layer of a model by the path of the layer it stands for. */
@@ -80,7 +77,7 @@ function prepareNew(model: Module, config: LoraConfig, options: AdapterOptions):
   const targets = config.targetModules.length === 0 ? new Map<string, Adaptable>() : matchTargets(model, config, options);
   checkFree(model, name, config);
   checkBiases(targets, config);
-  checkOutput(targets, config, options);
+  checkOutput(model, targets, config, options);
   const { dropout, init, loraBias: bias } = config;
   const layers = [...targets].map(([path, target]) => ({ layer: wrap(model, path, target), settings: { rank: rankAt(config, path), scaling: scalingAt(config, path), dropout, init, seed, bias, variant: variantOf(config) } }));
   return { name, layers };
@@ -144,7 +141,7 @@ function prepareLoaded(model: Module, adapter: LoraAdapter, options: AdapterOpti
   const targets = matchLoaded(model, config, options);
   const { rest } = splitWhole(model, config, adapter.whole);
   checkFree(model, name, config);
-  checkOutput(targets, config, options);
+  checkOutput(model, targets, config, options);
   checkFit(model, targets, { ...adapter, whole: rest });
   restoreWhole(model, rest);
   const layers = [...targets].flatMap(([path, target]) => {

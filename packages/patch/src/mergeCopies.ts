@@ -3,7 +3,7 @@ import type { Module, Parameter } from '@lowrank/nn';
 import { Linear, TiedLinear } from '@lowrank/nn';
 import type { Tensor } from '@lowrank/tensor';
 import { bytesPerElement, fromNumbers, hostArray, readTensor, tensor, toFloat32 } from '@lowrank/tensor';
-import { placesOf } from './savedModules.js';
+import { placesOf } from './places.js';
 import { tokenLayers } from './trainedRows.js';
 
 export interface Merged {

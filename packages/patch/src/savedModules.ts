@@ -3,9 +3,9 @@ import type { LoraConfig, WholeTensor } from '@lowrank/lora';
 import { LoraLayer, TokenRows } from '@lowrank/lora';
 import type { Module } from '@lowrank/nn';
 import { ModuleList, Parameter, TiedLinear } from '@lowrank/nn';
-import type { Tensor } from '@lowrank/tensor';
 import { persistent, readTensor, tensor, toFloat32 } from '@lowrank/tensor';
-import type { NamedParameter } from './adapters.js';
+import type { NamedParameter } from './namedParameter.js';
+import { holdsNothing, placesOf } from './places.js';
 import { numbersOf } from './savedWhole.js';
 
 /** Modules trained whole (PEFT's ModulesToSaveWrapper): each of their parameters gets a copy in f32, which stands in its place while its adapter is active. */
@@ -17,16 +17,6 @@ interface Place {
   readonly parameter: Parameter;
   /** Where weights stay tied: the place whose copy this one shares. */
   readonly follows?: Parameter | undefined;
-}
-
-/** Every place of the base by its path as it would be without adapters, an output projection over the embedding's table among them. */
-export function* placesOf(model: Module): Generator<readonly [path: string, parameter: Parameter]> {
-  const own = (path: string): string => path.replaceAll('.base_layer', '');
-  for (const [path, module] of [['', model] as const, ...model.namedModules()]) {
-    if (module instanceof TiedLinear) yield [`${own(path)}.weight`, module.weight];
-    if (module instanceof LoraLayer || module instanceof TokenRows) continue;
-    for (const [name, parameter] of module.ownParameters()) yield [path === '' ? name : `${own(path)}.${name}`, parameter];
-  }
 }
 
 /** PEFT's names of an input embedding and an output projection, by which it knows what may be tied. */
@@ -95,11 +85,6 @@ export function savedConfig(model: Module, config: LoraConfig): LoraConfig {
   if (led === undefined || follower === undefined) return config;
   const names = (config.modulesToSave ?? []).filter((name) => !follower.endsWith(name));
   return { ...config, modulesToSave: names.includes(led) ? names : [...names, led] };
-}
-
-/** A model without weights, to be planned, has nothing that could be copied. */
-export function holdsNothing({ node }: Tensor): boolean {
-  return node.kind === 'source' && 'isEmpty' in node && node.isEmpty;
 }
 
 async function copyOf({ own }: Parameter, path: string): Promise<Parameter['own']> {

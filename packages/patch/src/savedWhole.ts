@@ -1,7 +1,7 @@
 import type { WholeTensor } from '@lowrank/lora';
 import type { Module, Parameter } from '@lowrank/nn';
 import { fromNumbers, hostArray, sourceOf, toFloat32 } from '@lowrank/tensor';
-import { placesOf } from './savedModules.js';
+import { placesOf } from './places.js';
 import type { Adaptable } from './targets.js';
 
 /** PEFT saves an adapted embedding's or output projection's own table along, in case its vocabulary was resized: `<path>.base_layer.weight`; and biases that were trained. */

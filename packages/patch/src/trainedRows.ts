@@ -5,8 +5,8 @@ import type { Module } from '@lowrank/nn';
 import { Embedding, Linear, Parameter, TiedLinear } from '@lowrank/nn';
 import type { Tensor } from '@lowrank/tensor';
 import { bytesPerElement, hostArray, persistent, readTensor, sourceOf, tensor, toFloat32 } from '@lowrank/tensor';
-import { holdsNothing } from './savedModules.js';
-import type { NamedParameter } from './adapters.js';
+import type { NamedParameter } from './namedParameter.js';
+import { holdsNothing } from './places.js';
 
 /** Trained token rows (PEFT's TrainableTokensWrapper) around embeddings and output projections. */
 type Tokens = Pick<LoraConfig, 'trainableTokenIndices' | 'ensureWeightTying' | 'modulesToSave' | 'peftType'>;
