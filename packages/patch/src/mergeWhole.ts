@@ -38,9 +38,17 @@ export function idsAt({ trainableTokenIndices = [], peftType }: LoraConfig, path
 export function replaced({ name, dtype, shape }: CheckpointTensor, saved: WholeTensor): CheckpointTensor {
   if (!isMergeDtype(dtype) || !isMergeDtype(saved.dtype) || saved.shape.join() !== shape.join()) throw mismatch(`${dtype} [${shape.join(', ')}] for ${name}, saved whole`, `${saved.dtype} [${saved.shape.join(', ')}]`);
   const [from, to] = [dtypes[saved.dtype], dtypes[dtype]];
-  // Numbers that are not finite would spoil the model in silence.
-  const values = (): Float32Array => finite(toFloat32(hostArray(from, new Uint8Array(saved.data).buffer), from), name, dtype);
-  return { name, dtype, shape, read: () => Promise.resolve(from === to && values().length > 0 ? new Uint8Array(saved.data) : bytesOf(fromNumbers(values(), to))) };
+  return {
+    name,
+    dtype,
+    shape,
+    read: () =>
+      new Promise((resolve) => {
+        // Numbers that are not finite would spoil the model in silence.
+        const values = finite(toFloat32(hostArray(from, new Uint8Array(saved.data).buffer), from), name, dtype);
+        resolve(from === to ? new Uint8Array(saved.data) : bytesOf(fromNumbers(values, to)));
+      }),
+  };
 }
 
 /** A table [V, width] with some rows replaced. */
