@@ -4,8 +4,6 @@
         loads the adapter with PEFT and compares logits with ours
     checkAdapter.py --model DIR --adapter DIR --merged DIR [--logits FILE.json]
         merges with PEFT and compares with a merged model folder, tensor by tensor, and with its logits
-    checkAdapter.py --model DIR --plain --logits FILE.json
-        loads the model folder without any adapter and compares logits with ours
 
 FILE.json: {"ids": [[..]], "positions": [[..]]?, "logits": [[[..]]]}, all rows of one length; positions that
 restart make documents of their own. One JSON line on stdout. Exit code 0: agreed; 1: did not; 2: could not be read.
@@ -124,7 +122,7 @@ def main(args) -> dict:
         result["ok"] = result["merge"]["ok"]
     if args.logits:
         asked = json.loads(Path(args.logits).read_text())
-        model = loadBase(args.merged or args.model) if args.merged or args.plain else loadAdapter(loadBase(args.model), args.adapter)
+        model = loadBase(args.merged) if args.merged else loadAdapter(loadBase(args.model), args.adapter)
         result["logits"] = compare(torch.tensor(asked["logits"], dtype=torch.float32), logitsOf(model, asked))
         result["ok"] = result["ok"] and result["logits"]["finite"] and result["logits"]["maxError"] <= args.tolerance
     return result
@@ -133,16 +131,13 @@ def main(args) -> dict:
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--model", required=True)
-    parser.add_argument("--adapter")
-    parser.add_argument("--plain", action="store_true")
+    parser.add_argument("--adapter", required=True)
     parser.add_argument("--logits")
     parser.add_argument("--merged")
     parser.add_argument("--tolerance", type=float, default=1e-4)
     args = parser.parse_args()
     if not args.logits and not args.merged:
         parser.error("give --logits, --merged or both")
-    if (args.adapter is None) != args.plain:
-        parser.error("give --adapter, or --plain with --logits")
     try:
         result = main(args)
     except Exception as error:  # every failure is one JSON line for the caller
