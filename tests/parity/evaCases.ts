@@ -9,7 +9,7 @@ import { injectEva } from '@lowrank/patch';
 import { fileSource, openSafetensors } from '@lowrank/safetensors';
 import type { SafetensorsFile } from '@lowrank/safetensors';
 import type { Backend } from '@lowrank/tensor';
-import { golden, peftAdapter, readJson } from './variantCases';
+import { golden, readFolder, readJson } from './variantCases';
 
 interface Answers {
   readonly base: string;
@@ -33,7 +33,7 @@ const camel = (settings: Readonly<Record<string, unknown>>): Record<string, unkn
 
 export async function openEva(name: string): Promise<EvaCase> {
   const answers = await readJson<Answers>(`${golden}eva/${name}.json`);
-  const theirs = await peftAdapter(`${golden}eva/${name}`);
+  const theirs = await readFolder(`${golden}eva/${name}`);
   const config = loraConfig({ ...camel(answers.config), targetModules: answers.targets, init: 'eva', eva: camel(answers.eva) as unknown as LoraConfig['eva'], taskType: 'CAUSAL_LM' });
   return { answers, theirs, config, file: await openSafetensors(fileSource(`${golden}eva/${name}.safetensors`)), model: await loadModel(await openFolder(`${golden}${answers.base}`)) };
 }

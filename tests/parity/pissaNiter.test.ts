@@ -5,7 +5,7 @@ import { attachAdapter, createAdapter, extractAdapter, mergeIntoModel } from '@l
 import { fileSource, openSafetensors } from '@lowrank/safetensors';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import type { Backend } from '@lowrank/tensor';
-import { expectClose, floats, golden, logitsOf, peftAdapter, readJson, trainFive } from './variantCases';
+import { expectClose, floats, golden, logitsOf, readFolder, readJson, trainFive } from './variantCases';
 
 /** PiSSA by a randomized decomposition, whose subspace no other library's random numbers give to the bit: parity/variants.py, pissaNiter. */
 const folder = `${golden}variants/pissaNiter`;
@@ -18,7 +18,7 @@ afterAll(() => backend.dispose());
 test('what PEFT’s conversion saved computes what PEFT trained', async () => {
   const file = await openSafetensors(fileSource(`${folder}.safetensors`));
   const model = await open();
-  const theirs = await peftAdapter(`${folder}/converted`);
+  const theirs = await readFolder(`${folder}/converted`);
   await attachAdapter(model, theirs);
   expectClose(await logitsOf(backend, model), await floats(file, 'logits.trained'), 1e-4);
   await mergeIntoModel(model);
@@ -29,7 +29,7 @@ test('what PEFT’s conversion saved computes what PEFT trained', async () => {
 test('made here it begins as the base, goes PEFT’s way, and is saved with PEFT’s ranks', async () => {
   const file = await openSafetensors(fileSource(`${folder}.safetensors`));
   const { losses } = await readJson<{ losses: number[] }>(`${folder}.json`);
-  const theirs = await peftAdapter(`${folder}/converted`);
+  const theirs = await readFolder(`${folder}/converted`);
   const given = await readJson<{ r: number; lora_alpha: number }>(`${folder}/adapter_config.json`);
   const config: LoraConfig = { ...theirs.config, r: given.r, alpha: given.lora_alpha, init: 'pissa_niter_64' };
   const model = await open();

@@ -12,7 +12,7 @@ import type { SafetensorsFile } from '@lowrank/safetensors';
 import type { Backend } from '@lowrank/tensor';
 import { decodeMatrix, readTensor, sourceOf, tensor } from '@lowrank/tensor';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { expectClose, floats, golden, gradientsOf, logitsOf, peftAdapter, readJson, trainFive } from './variantCases';
+import { expectClose, floats, golden, gradientsOf, logitsOf, readFolder, readJson, trainFive } from './variantCases';
 
 /** Adapters over codes, against PEFT over what the codes stand for: parity/quantizedAdapters.py. */
 const settingsOf: Readonly<Record<string, QuantizationSettings>> = { nf4: { type: 'nf4' }, nf4Double: { type: 'nf4', doubleQuantization: true }, fp4: { type: 'fp4' }, int8: { type: 'int8' } };
@@ -61,7 +61,7 @@ test.each(['nf4', 'nf4Double', 'fp4', 'int8', 'doraNf4', 'doraInt8'])('%s: logit
   const opened = await open(name);
   const { model, file } = opened;
   const folder = `${golden}quantizedAdapters/${name}`;
-  const adapter = await peftAdapter(folder);
+  const adapter = await readFolder(folder);
   const parameters = await attachAdapter(model, adapter);
   expect([...adaptedLayers(model).values()].every((layer) => layer.base instanceof QuantizedLinear)).toBe(true);
   expectClose(await logitsOf(backend, model), await floats(file, 'logits.start'), 2e-5);
@@ -79,7 +79,7 @@ test.each([['loftq', 1], ['loftqMore', 3]] as const)('%s: LoftQ begins, trains, 
   const { model, settings, file } = opened;
   const folder = `${golden}quantizedAdapters/${name}`;
   // As PEFT's own example saves it: nothing is to be quantized again when it is loaded.
-  const theirs = await peftAdapter(folder, { init_lora_weights: true });
+  const theirs = await readFolder(folder, { init_lora_weights: true });
   const { file: stored } = await openModelWeights(await openFolder(base));
   const config = { ...theirs.config, init: 'loftq' as const };
   const parameters = await injectLoftq(model, config, { iterations, base: async (path, layer): Promise<LoftqBase> => {

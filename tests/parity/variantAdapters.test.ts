@@ -1,103 +1,30 @@
 import { readFile } from 'node:fs/promises';
-import { fileURLToPath } from 'node:url';
 import { createCpuBackend } from '@lowrank/cpu';
-import { packBatch } from '@lowrank/data';
-import type { EncodedRow } from '@lowrank/data';
 import type { LoraAdapter } from '@lowrank/lora';
 import { beginsInBase, LoraLayer, readAdapter, serializeAdapter } from '@lowrank/lora';
-import type { CausalModel, LossBatch } from '@lowrank/models';
+import type { CausalModel } from '@lowrank/models';
 import { loadModel, openFolder } from '@lowrank/models';
 import type { NamedParameter } from '@lowrank/patch';
-import { attachAdapter, createAdapter, extractAdapter, mergedTensors, mergeIntoModel, withLoraPlus, withoutAdapters } from '@lowrank/patch';
-import type { SafetensorsFile } from '@lowrank/safetensors';
+import { attachAdapter, createAdapter, extractAdapter, mergedTensors, mergeIntoModel, withLoraPlus } from '@lowrank/patch';
 import { bytesSource, fileSource, openSafetensors } from '@lowrank/safetensors';
 import type { Backend, Tensor } from '@lowrank/tensor';
-import { compile, grad, mul, reshape, tensor } from '@lowrank/tensor';
-import { train } from '@lowrank/trainer';
+import { grad, mul, tensor } from '@lowrank/tensor';
 import { afterAll, beforeAll, expect, test } from 'vitest';
+import type { Case } from './variantCases.js';
+import { batchOf, expectClose, floats, golden, logitsOf as logits, lossBatch, openCase, readFolder, runOf, trainFive as trained, valueOf as value } from './variantCases.js';
 
 /** DoRA, biases, inits and ways to name targets as PEFT has them: parity/variants.py. */
-const golden = fileURLToPath(new URL('../../parity/golden/', import.meta.url));
 const names = ['dora', 'doraBias', 'doraEmbedding', 'doraConv1d', 'loraBias', 'biasAll', 'biasLora', 'selected', 'regex', 'loraPlus', 'gaussian', 'orthogonal', 'olora', 'pissa', 'pissaRslora', 'pissaConv1d', 'lora', 'rslora', 'loraEmbedding', 'loraConv1d'];
 
-interface Run {
-  readonly steps: number;
-  readonly learningRate: number;
-  readonly loraPlus: number;
-  readonly rows: readonly { readonly ids: readonly number[]; readonly labels: readonly number[] }[];
-}
-
-interface Case {
-  readonly answers: { readonly base: string; readonly losses: readonly number[] };
-  readonly file: SafetensorsFile;
-  readonly model: CausalModel;
-  readonly adapter: LoraAdapter;
-}
-
-const runOf = async (): Promise<Run> => JSON.parse(await readFile(`${golden}variants/rows.json`, 'utf8')) as Run;
-
-async function readFolder(folder: string): Promise<LoraAdapter> {
-  return readAdapter({ config: JSON.parse(await readFile(`${folder}/adapter_config.json`, 'utf8')) as unknown, weights: fileSource(`${folder}/adapter_model.safetensors`), name: folder });
-}
-
-async function open(name: string): Promise<Case> {
-  const answers = JSON.parse(await readFile(`${golden}variants/${name}.json`, 'utf8')) as Case['answers'];
-  return { answers, file: await openSafetensors(fileSource(`${golden}variants/${name}.safetensors`)), model: await loadModel(await openFolder(`${golden}${answers.base}`)), adapter: await readFolder(`${golden}variants/${name}`) };
-}
+const open = (name: string): Promise<Case> => openCase('variants', name);
 
 let backend: Backend;
 beforeAll(async () => (backend = await createCpuBackend()));
 afterAll(() => backend.dispose());
 
-const floats = async (file: SafetensorsFile, key: string): Promise<Float32Array> => new Float32Array(new Uint8Array(await file.read(key)).buffer);
-
-async function valueOf(value: () => Tensor): Promise<Float32Array> {
-  const step = compile(backend, () => ({ value: value() }));
-  const result = Float32Array.from((await (await step.run()).value) ?? []);
-  await step.dispose();
-  return result;
-}
-
-/** Every fourth row of the first text's logits. */
-async function logitsOf(model: CausalModel, off = false): Promise<Float32Array> {
-  const ids = Int32Array.from((await runOf()).rows[0]?.ids ?? []);
-  const trace = (): Tensor => model.logits(reshape(model.hidden(tensor(ids, [1, ids.length]), { positions: tensor(ids.map((_, at) => at), [1, ids.length]) }), [ids.length, model.shape.hiddenSize]));
-  const all = await valueOf(() => (off ? withoutAdapters(model, trace) : trace()));
-  const width = all.length / ids.length;
-  return all.filter((_, at) => Math.floor(at / width) % 4 === 0);
-}
-
-async function batchOf(): Promise<ReturnType<typeof packBatch>> {
-  const { rows } = await runOf();
-  return packBatch(rows.map(({ ids, labels }, at): EncodedRow => ({ line: at + 1, ids: Int32Array.from(ids), labels: Int32Array.from(labels), labelTokens: labels.slice(1).filter((label) => label >= 0).length, fullLength: ids.length, promptIsPrefix: true })));
-}
-
-function lossBatch({ ids, positions, labels, segments, batch, length }: ReturnType<typeof packBatch>): LossBatch {
-  const shape = [batch, length];
-  return { ids: tensor(ids, shape), positions: tensor(positions, shape), labels: tensor(labels, shape), segments: tensor(segments, [...shape, 2]) };
-}
-
-async function trainFive(model: CausalModel, parameters: readonly NamedParameter[]): Promise<number[]> {
-  const { steps, learningRate } = await runOf();
-  const batch = await batchOf();
-  const losses: number[] = [];
-  await train({
-    createSession: () => ({ backend, loss: (given) => model.loss(given), parameters }),
-    windows: (function* () { for (;;) yield [batch]; })(),
-    steps,
-    learningRate,
-    clip: 0,
-    onEvent: (event) => void (event.type === 'step' && losses.push(event.loss)),
-  });
-  return losses;
-}
-
-function expectClose(got: ArrayLike<number> | undefined, want: ArrayLike<number>, share: number): void {
-  expect(got?.length).toBe(want.length);
-  const scale = Math.max(...Array.from(want, Math.abs));
-  const worst = Math.max(...Array.from(want, (value, at) => Math.abs((got?.[at] ?? NaN) - value)));
-  expect(worst).toBeLessThanOrEqual(share * scale);
-}
+const valueOf = (make: () => Tensor): Promise<Float32Array> => value(backend, make);
+const logitsOf = (model: CausalModel, off = false): Promise<Float32Array> => logits(backend, model, off);
+const trainFive = (model: CausalModel, parameters: readonly NamedParameter[]): Promise<number[]> => trained(backend, model, parameters);
 
 test.each(names)('%s: what PEFT computes before, after five steps and merged, and every gradient', async (name) => {
   const { answers, file, model, adapter } = await open(name);

@@ -5,25 +5,36 @@ import type { EncodedRow } from '@lowrank/data';
 import type { LoraAdapter } from '@lowrank/lora';
 import { readAdapter } from '@lowrank/lora';
 import type { CausalModel, LossBatch } from '@lowrank/models';
+import { loadModel, openFolder } from '@lowrank/models';
 import type { NamedParameter } from '@lowrank/patch';
-import { fileSource } from '@lowrank/safetensors';
+import { withoutAdapters } from '@lowrank/patch';
 import type { SafetensorsFile } from '@lowrank/safetensors';
+import { fileSource, openSafetensors } from '@lowrank/safetensors';
 import type { Backend, Tensor } from '@lowrank/tensor';
 import { compile, grad, mul, reshape, tensor } from '@lowrank/tensor';
 import { train } from '@lowrank/trainer';
 import { expect } from 'vitest';
 
+/** What parity/variants.py, saved.py, eva.py and quantizedAdapters.py made, read and computed again. */
 export const golden = fileURLToPath(new URL('../../parity/golden/', import.meta.url));
 
-interface Run {
+export interface Run {
   readonly steps: number;
   readonly learningRate: number;
+  readonly loraPlus: number;
   readonly rows: readonly { readonly ids: readonly number[]; readonly labels: readonly number[] }[];
 }
 
-const runOf = async (): Promise<Run> => JSON.parse(await readFile(`${golden}variants/rows.json`, 'utf8')) as Run;
+export interface Case {
+  readonly answers: { readonly base: string; readonly losses: readonly number[]; readonly mergeIsExact?: boolean };
+  readonly file: SafetensorsFile;
+  readonly model: CausalModel;
+  readonly adapter: LoraAdapter;
+}
 
-/** The rows that all adapters of parity/variants.py, eva.py and quantizedAdapters.py are trained on. */
+export const runOf = async (): Promise<Run> => JSON.parse(await readFile(`${golden}variants/rows.json`, 'utf8')) as Run;
+
+/** The rows that all their adapters are trained on. */
 export async function variantRows(): Promise<EncodedRow[]> {
   const { rows } = await runOf();
   return rows.map(({ ids, labels }, at) => ({ line: at + 1, ids: Int32Array.from(ids), labels: Int32Array.from(labels), labelTokens: labels.slice(1).filter((label) => label >= 0).length, fullLength: ids.length, promptIsPrefix: true }));
@@ -34,8 +45,13 @@ export async function readJson<T>(path: string): Promise<T> {
 }
 
 /** An adapter that PEFT saved. @param over what its configuration is to say instead */
-export async function peftAdapter(folder: string, over: Readonly<Record<string, unknown>> = {}): Promise<LoraAdapter> {
+export async function readFolder(folder: string, over: Readonly<Record<string, unknown>> = {}): Promise<LoraAdapter> {
   return readAdapter({ config: { ...(await readJson<object>(`${folder}/adapter_config.json`)), ...over }, weights: fileSource(`${folder}/adapter_model.safetensors`), name: folder });
+}
+
+export async function openCase(home: string, name: string): Promise<Case> {
+  const answers = await readJson<Case['answers']>(`${golden}${home}/${name}.json`);
+  return { answers, file: await openSafetensors(fileSource(`${golden}${home}/${name}.safetensors`)), model: await loadModel(await openFolder(`${golden}${answers.base}`)), adapter: await readFolder(`${golden}${home}/${name}`) };
 }
 
 export const floats = async (file: SafetensorsFile, key: string): Promise<Float32Array> => new Float32Array(new Uint8Array(await file.read(key)).buffer);
@@ -48,22 +64,33 @@ export async function valuesOf(backend: Backend, values: () => Record<string, Te
   return results;
 }
 
+export async function valueOf(backend: Backend, value: () => Tensor): Promise<Float32Array> {
+  return (await valuesOf(backend, () => ({ value: value() }))).get('value') ?? new Float32Array();
+}
+
 /** Every fourth row of the first text's logits. */
-export async function logitsOf(backend: Backend, model: CausalModel): Promise<Float32Array> {
+export async function logitsOf(backend: Backend, model: CausalModel, off = false): Promise<Float32Array> {
   const ids = Int32Array.from((await runOf()).rows[0]?.ids ?? []);
-  const positions = tensor(ids.map((_, at) => at), [1, ids.length]);
-  const all = (await valuesOf(backend, () => ({ value: model.logits(reshape(model.hidden(tensor(ids, [1, ids.length]), { positions }), [ids.length, model.shape.hiddenSize])) }))).get('value') ?? new Float32Array();
+  const trace = (): Tensor => model.logits(reshape(model.hidden(tensor(ids, [1, ids.length]), { positions: tensor(ids.map((_, at) => at), [1, ids.length]) }), [ids.length, model.shape.hiddenSize]));
+  const all = await valueOf(backend, () => (off ? withoutAdapters(model, trace) : trace()));
   const width = all.length / ids.length;
   return all.filter((_, at) => Math.floor(at / width) % 4 === 0);
 }
 
+export async function batchOf(): Promise<ReturnType<typeof packBatch>> {
+  return packBatch(await variantRows());
+}
+
+export function lossBatch({ ids, positions, labels, segments, batch, length }: ReturnType<typeof packBatch>): LossBatch {
+  const shape = [batch, length];
+  return { ids: tensor(ids, shape), positions: tensor(positions, shape), labels: tensor(labels, shape), segments: tensor(segments, [...shape, 2]) };
+}
+
 /** The gradients of the mean loss over the rows. */
 export async function gradientsOf(backend: Backend, model: CausalModel, parameters: readonly NamedParameter[]): Promise<Map<string, Float32Array>> {
-  const { ids, positions, labels, segments, batch, length, labelTokens } = packBatch(await variantRows());
-  const shape = [batch, length];
-  const given: LossBatch = { ids: tensor(ids, shape), positions: tensor(positions, shape), labels: tensor(labels, shape), segments: tensor(segments, [...shape, 2]) };
+  const batch = await batchOf();
   return valuesOf(backend, () => {
-    const loss = mul(model.loss(given), 1 / labelTokens);
+    const loss = mul(model.loss(lossBatch(batch)), 1 / batch.labelTokens);
     const gradients = grad(loss, parameters.map(({ parameter }) => parameter.tensor));
     return Object.fromEntries(parameters.map(({ name }, at) => [name, gradients[at] ?? loss]));
   });
@@ -72,9 +99,16 @@ export async function gradientsOf(backend: Backend, model: CausalModel, paramete
 /** Five steps of AdamW over the rows; the losses. */
 export async function trainFive(backend: Backend, model: CausalModel, parameters: readonly NamedParameter[]): Promise<number[]> {
   const { steps, learningRate } = await runOf();
-  const batch = packBatch(await variantRows());
+  const batch = await batchOf();
   const losses: number[] = [];
-  await train({ createSession: () => ({ backend, loss: (given) => model.loss(given), parameters }), windows: (function* () { for (;;) yield [batch]; })(), steps, learningRate, clip: 0, onEvent: (event) => void (event.type === 'step' && losses.push(event.loss)) });
+  await train({
+    createSession: () => ({ backend, loss: (given) => model.loss(given), parameters }),
+    windows: (function* () { for (;;) yield [batch]; })(),
+    steps,
+    learningRate,
+    clip: 0,
+    onEvent: (event) => void (event.type === 'step' && losses.push(event.loss)),
+  });
   return losses;
 }
 
@@ -82,5 +116,6 @@ export async function trainFive(backend: Backend, model: CausalModel, parameters
 export function expectClose(got: ArrayLike<number> | undefined, want: ArrayLike<number>, share: number): void {
   expect(got?.length).toBe(want.length);
   const scale = Math.max(...Array.from(want, Math.abs));
-  expect(Math.max(...Array.from(want, (value, at) => Math.abs((got?.[at] ?? NaN) - value)))).toBeLessThanOrEqual(share * scale);
+  const worst = Math.max(...Array.from(want, (value, at) => Math.abs((got?.[at] ?? NaN) - value)));
+  expect(worst).toBeLessThanOrEqual(share * scale);
 }

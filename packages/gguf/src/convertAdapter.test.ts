@@ -15,6 +15,8 @@ test.each<[Partial<LoraConfig>, string]>([
   [{ loraBias: true }, 'lora_bias'],
   [{ bias: 'all' }, 'bias'],
   [{ init: 'olora' }, 'olora'],
+  [{ modulesToSave: ['lm_head', 'norm'] }, 'modules_to_save = lm_head, norm'],
+  [{ trainableTokenIndices: [3] }, 'trainable_token_indices'],
 ])('%j is more than A and B: refused', (given, name) => {
   expect(() => convert(given)).toThrow(`expected A and B alone, got one with ${name}`);
 });

@@ -21,11 +21,11 @@ export interface AdapterToConvert {
  * that is the alpha, for rsLoRA α·√r; llama.cpp's own converter writes α there, which makes rsLoRA √r times too weak. Where it differs (alpha_pattern, rsLoRA with several ranks) B takes up the
  * difference.
  *
- * @throws LowrankError `gguf.adapter` (DoRA, biases, a part of the base), `gguf.architecture`, `gguf.name`, `gguf.shape`, `gguf.tied`
+ * @throws LowrankError `gguf.adapter` (DoRA, biases, modules saved whole, token rows, a part of the base), `gguf.architecture`, `gguf.name`, `gguf.shape`, `gguf.tied`
  */
 export function convertAdapter({ adapter: { config: lora, layers }, config, name }: AdapterToConvert): GgufFile {
   const family = familyOf(config);
-  const beyond = lora.variant?.name ?? variantOf(lora).vector ?? (lora.loraBias === true ? 'lora_bias' : (lora.bias ?? 'none') !== 'none' ? 'bias' : beginsInBase(lora.init) ? lora.init : undefined);
+  const beyond = lora.modulesToSave !== undefined ? `modules_to_save = ${lora.modulesToSave.join(', ')}` : lora.trainableTokenIndices !== undefined ? 'trainable_token_indices' : lora.variant?.name ?? variantOf(lora).vector ?? (lora.loraBias === true ? 'lora_bias' : (lora.bias ?? 'none') !== 'none' ? 'bias' : beginsInBase(lora.init) ? lora.init : undefined);
   if (beyond !== undefined) throw new LowrankError({ code: 'gguf.adapter', what: 'an adapter for llama.cpp', expected: 'A and B alone', got: `one with ${beyond}`, remedy: 'Merge the adapter and convert the model.' });
   if (layers.has('lm_head') && (config['tie_word_embeddings'] ?? family.name.startsWith('gemma')) === true) {
     throw new LowrankError({ code: 'gguf.tied', what: 'an adapter on lm_head', expected: 'a model whose output projection is its own', got: 'one that it shares with the embedding', remedy: 'Merge the adapter and convert the model.' });

@@ -34,8 +34,12 @@ describe('refused, never ignored', () => {
     [{ use_dora: true, lora_bias: true }, /lora_bias.*use_dora/],
     [{ lora_bias: true, init_lora_weights: 'gaussian' }, /lora_bias.*init_lora_weights true/],
     [{ use_dora: true, init_lora_weights: 'pissa' }, /use_dora.*pissa/],
-    [{ modules_to_save: ['lm_head'] }, /modules_to_save.*lm_head/],
-    [{ trainable_token_indices: [1] }, /trainable_token_indices/],
+    [{ modules_to_save: 'lm_head' }, /modules_to_save.*list of names.*lm_head/],
+    [{ trainable_token_indices: ['a'] }, /trainable_token_indices.*token ids/],
+    [{ trainable_token_indices: { embed_tokens: 5 } }, /trainable_token_indices.*token ids/],
+    [{ trainable_token_indices: [-1] }, /trainable_token_indices.*from 0.*-1/],
+    [{ trainable_token_indices: [4, 4] }, /trainable_token_indices.*each once.*4/],
+    [{ peft_type: 'TRAINABLE_TOKENS' }, /token_indices.*nothing/],
     [{ layer_replication: [[0, 4]] }, /layer_replication/],
     [{ target_parameters: ['experts'] }, /target_parameters/],
     [{ alora_invocation_tokens: [3] }, /alora/],
@@ -78,4 +82,17 @@ test.each<Partial<LoraConfig>>([{ useDora: true, init: 'orthogonal' }, { loraBia
 test('a regular expression and excludes go both ways', () => {
   const config = loraConfig({ targetModules: String.raw`.*\.(q|v)_proj`, excludeModules: ['layers.0.self_attn.q_proj'], init: 'gaussian' });
   expect(parseAdapterConfig(JSON.parse(serializeAdapterConfig(config)))).toEqual({ ...config, taskType: 'CAUSAL_LM' });
+});
+
+test('modules saved whole, token rows and tied weights come back as they were', () => {
+  for (const given of [
+    { modules_to_save: ['lm_head', 'norm'], ensure_weight_tying: true, revision: 'main' },
+    { trainable_token_indices: [5, 3] },
+    { trainable_token_indices: { embed_tokens: [5, 3], lm_head: [1] } },
+  ]) {
+    const text = serializeAdapterConfig(parseAdapterConfig({ ...least, ...given }));
+    expect(JSON.parse(text)).toMatchObject(given);
+  }
+  const alone = { peft_type: 'TRAINABLE_TOKENS', target_modules: 'embed_tokens', token_indices: [9, 5] };
+  expect(JSON.parse(serializeAdapterConfig(parseAdapterConfig(alone)))).toMatchObject(alone);
 });

@@ -3,7 +3,10 @@ import { fromNumbers, toFloat32 } from '@lowrank/tensor';
 import type { ByteSource, TensorEntry } from '@lowrank/safetensors';
 import { openSafetensors, safetensorsBytes, serializeSafetensors } from '@lowrank/safetensors';
 import { parseAdapterConfig, serializeAdapterConfig } from './adapterConfig.js';
+import { settingWarnings } from './adapterKeys.js';
 import type { LoraConfig } from './config.js';
+import { tensorNumbers } from './tensorNumbers.js';
+import type { TrainedRows } from './trainedTokens.js';
 import type { NamedVariant } from './variant.js';
 import { variantOf } from './variants/index.js';
 
@@ -29,10 +32,14 @@ export interface LoraAdapter {
   readonly config: LoraConfig;
   readonly layers: ReadonlyMap<string, LoraMatrices>;
   /**
-   * Tensors saved whole, by name: an adapted embedding's own table (`<path>.base_layer.weight`), which PEFT saves along, biases of the base that were trained (`<path>.bias`, of adapted layers
-   * `<path>.base_layer.bias`), and a classifier's head, for which a language model has no place.
+   * Tensors saved whole, by name: those of the modules in `modulesToSave`, an adapted embedding's or output projection's own table (`<path>.base_layer.weight`), which PEFT saves along, biases of the base
+   * that were trained (`<path>.bias`, of adapted layers `<path>.base_layer.bias`), and a classifier's head, for which a language model has no place.
    */
   readonly whole?: ReadonlyMap<string, WholeTensor> | undefined;
+  /** Trained token rows by the path of the embedding or output projection; which tokens they are the configuration says. */
+  readonly tokens?: ReadonlyMap<string, TrainedRows> | undefined;
+  /** What of its configuration was left aside, as sentences for people. */
+  readonly warnings?: readonly string[] | undefined;
 }
 
 /** A tensor as a file holds it. */
@@ -59,9 +66,15 @@ export async function readAdapter({ config, weights, name, variants }: { config:
   const vectorName = variantOf(parsed).vector;
   const halves = new Map<string, Partial<Record<Part, Half>>>();
   const whole = new Map<string, WholeTensor>();
+  const tokens = new Map<string, TrainedRows>();
   const strange: string[] = [];
   for (const [key, info] of file.tensors) {
     const name = key.startsWith(prefix) ? key.slice(prefix.length) : '';
+    const ofTokens = tokenPath(name, parsed);
+    if (ofTokens !== undefined && info.shape.length === 2) {
+      tokens.set(ofTokens, { rows: tensorNumbers(await file.read(key), info), width: info.shape[1] ?? 0 });
+      continue;
+    }
     if (isWhole(name, parsed)) {
       whole.set(name, { dtype: info.dtype, shape: info.shape, data: new Uint8Array(await file.read(key)) });
       continue;
@@ -76,13 +89,29 @@ export async function readAdapter({ config, weights, name, variants }: { config:
     entry[known.part] = { data: matrix(await file.read(key), info.dtype, key), shape: info.shape, embedding: known.embedding };
     halves.set(known.path, entry);
   }
-  for (const name of whole.keys()) if (name.endsWith('.base_layer.weight') && halves.get(name.replace(/\.base_layer\.weight$/, ''))?.A?.embedding !== true) strange.push(`${prefix}${name}`);
-  if (strange.length > 0 || halves.size === 0) {
+  for (const name of whole.keys()) if (name.endsWith('.base_layer.weight') && halves.get(name.replace(/\.base_layer\.weight$/, ''))?.A?.embedding !== true && !outputPath.test(name)) strange.push(`${prefix}${name}`);
+  if (strange.length > 0 || (halves.size === 0 && tokens.size === 0)) {
     throw new LowrankError({ code: 'lora.keys', what: file.name, expected: 'keys of the form base_model.model.<path>.lora_A.weight and .lora_B.weight, or .lora_embedding_A and .lora_embedding_B', got: strange.length === 0 ? 'no tensors' : list(strange), remedy: 'Save the adapter with PEFT or Lowrank. What its configuration says has to go with its tensors.' });
   }
   const layers = new Map<string, LoraMatrices>();
   for (const [path, parts] of halves) layers.set(path, paired({ path, parts, config: parsed, file: file.name }));
-  return { config: parsed, layers, ...(whole.size > 0 ? { whole } : {}) };
+  const warnings = settingWarnings(config as Readonly<Record<string, unknown>>, `${name}/adapter_config.json`);
+  return { config: parsed, layers, ...(whole.size > 0 ? { whole } : {}), ...(tokens.size > 0 ? { tokens } : {}), ...(warnings.length > 0 ? { warnings } : {}) };
+}
+
+/** An adapted output projection, whose weight PEFT saves along. */
+const outputPath = /(^|\.)(lm_head|embed_out)\.base_layer\.weight$/;
+
+const tokensName = { tokensAlone: '.trainable_tokens_delta', beside: '.token_adapter.trainable_tokens_delta' };
+
+function tokensSuffix({ peftType }: LoraConfig): string {
+  return peftType === 'TRAINABLE_TOKENS' ? tokensName.tokensAlone : tokensName.beside;
+}
+
+/** The module whose token rows a name means, where the configuration has any. */
+function tokenPath(name: string, config: LoraConfig): string | undefined {
+  const suffix = tokensSuffix(config);
+  return config.trainableTokenIndices !== undefined && name.endsWith(suffix) ? name.slice(0, -suffix.length) : undefined;
 }
 
 interface Half {
@@ -105,9 +134,18 @@ function partOf(name: string, vectorName: string | undefined): { path: string; p
   return (suffix === undefined) === embedding && (half === 'A' || half === 'B') ? { path, part: half, embedding } : undefined;
 }
 
-function isWhole(name: string, { taskType = '', bias = 'none' }: LoraConfig): boolean {
+function isWhole(name: string, { taskType = '', bias = 'none', modulesToSave = [], ensureWeightTying = false }: LoraConfig): boolean {
   if (name.includes('.lora_')) return false;
+  const module = name.slice(0, name.lastIndexOf('.'));
+  // PEFT goes by the end of a module's path; what is saved may lie below it.
+  if (modulesToSave.some((saved) => ancestors(module).some((path) => path.endsWith(saved))) || (ensureWeightTying && modulesToSave.length > 0 && /(^|\.)(lm_head|embed_out)\.weight$/.test(name))) return true;
   return heads[taskType]?.test(name) === true || name.endsWith('.base_layer.weight') || (bias === 'lora_only' && name.endsWith('.base_layer.bias')) || (bias === 'all' && name.endsWith('.bias'));
+}
+
+/** A path and all that it lies in. */
+function ancestors(path: string): string[] {
+  const names = path.split('.');
+  return names.map((_, at) => names.slice(0, at + 1).join('.'));
 }
 
 function paired({ path, parts: { A, B, bias, vector }, config, file }: { path: string; parts: Partial<Record<Part, Half>>; config: LoraConfig; file: string }): LoraMatrices {
@@ -142,7 +180,7 @@ function list(items: readonly string[]): string {
 export type StoredDtype = 'F32' | 'F16' | 'BF16';
 
 /** The files of a PEFT adapter folder, by name. Matrices are stored in `dtype`, f32 by default. */
-export function serializeAdapter({ config, layers, whole = new Map() }: LoraAdapter, { dtype = 'F32' }: { dtype?: StoredDtype } = {}): Record<string, Uint8Array> {
+export function serializeAdapter({ config, layers, whole = new Map(), tokens = new Map() }: LoraAdapter, { dtype = 'F32' }: { dtype?: StoredDtype } = {}): Record<string, Uint8Array> {
   const entries: (TensorEntry & { readonly data: Uint8Array })[] = [];
   const vectorName = variantOf(config).vector;
   for (const [path, matrices] of layers) {
@@ -150,6 +188,7 @@ export function serializeAdapter({ config, layers, whole = new Map() }: LoraAdap
     for (const { part, ...entry } of entriesOf(path, sizes, dtype)) entries.push({ ...entry, data: stored(matrices[part] ?? new Float32Array(), dtype) });
   }
   for (const [name, tensor] of whole) entries.push({ name: `${prefix}${name}`, ...tensor });
+  for (const [path, { rows, width }] of tokens) entries.push({ name: `${prefix}${path}${tokensSuffix(config)}`, dtype, shape: [rows.length / width, width], data: stored(rows, dtype) });
   const text = new TextEncoder();
   return {
     'adapter_config.json': text.encode(serializeAdapterConfig(config)),
@@ -166,8 +205,15 @@ export interface LoraSizes extends Pick<LoraMatrices, 'rank' | 'inFeatures' | 'o
 }
 
 /** The bytes of adapter_model.safetensors with such matrices, by the path of the layer they adapt: to be known before there are any. */
-export function adapterFileBytes(layers: ReadonlyMap<string, LoraSizes>, dtype: StoredDtype = 'F32'): number {
-  return safetensorsBytes([...layers].flatMap(([path, sizes]) => entriesOf(path, sizes, dtype)), { format: 'pt' });
+export function adapterFileBytes(layers: ReadonlyMap<string, LoraSizes>, dtype: StoredDtype = 'F32', others: readonly OtherSizes[] = []): number {
+  return safetensorsBytes([...[...layers].flatMap(([path, sizes]) => entriesOf(path, sizes, dtype)), ...others.map(({ name, shape, whole = false }) => ({ name: `${prefix}${name}`, shape, dtype: whole ? 'F32' : dtype }))], { format: 'pt' });
+}
+
+/** A tensor beside the matrices: token rows, or one that is saved whole, which is always in f32. */
+export interface OtherSizes {
+  readonly name: string;
+  readonly shape: readonly number[];
+  readonly whole?: boolean | undefined;
 }
 
 interface LayerEntry extends Omit<TensorEntry, 'data'> {

@@ -94,7 +94,7 @@ function biasOf(parts: readonly Part[], path: string): Float32Array {
 }
 
 /** What combining knows of a configuration and of a layer's matrices: anything else would be lost in silence. */
-const knownSettings = new Set(['r', 'alpha', 'dropout', 'targetModules', 'excludeModules', 'layersToTransform', 'layersPattern', 'useRslora', 'rankPattern', 'alphaPattern', 'init', 'eva', 'fanInFanOut', 'baseModel', 'taskType', 'loraBias']);
+const knownSettings = new Set(['r', 'alpha', 'dropout', 'targetModules', 'excludeModules', 'layersToTransform', 'layersPattern', 'useRslora', 'rankPattern', 'alphaPattern', 'init', 'eva', 'fanInFanOut', 'baseModel', 'revision', 'taskType', 'loraBias']);
 const known = new Set(['a', 'b', 'rank', 'inFeatures', 'outFeatures', 'embedding', 'bias']);
 
 function checkVariant({ adapter, name }: Source): void {

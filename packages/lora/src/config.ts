@@ -1,6 +1,8 @@
 import { LowrankError } from '@lowrank/errors';
 import type { EvaConfig } from './evaConfig.js';
 import { evaConfig } from './evaConfig.js';
+import type { TokenIndices } from './trainedTokens.js';
+import { checkTokenIndices } from './trainedTokens.js';
 import type { NamedVariant } from './variant.js';
 
 /**
@@ -56,7 +58,17 @@ export interface LoraConfig {
   readonly eva?: EvaConfig | undefined;
   /** The adapted layers hold W as [in, out] (GPT-2's Conv1D), so that a merge transposes ΔW. The layers themselves know; this is what a merge of files goes by. */
   readonly fanInFanOut?: boolean | undefined;
+  /** Modules that are trained whole, as copies: what a module's path ends in. None of them, nor anything within, is a target. */
+  readonly modulesToSave?: readonly string[] | undefined;
+  /** Tokens whose rows are trained, of the input embedding (and of an output projection that is tied to it), or of the modules named. */
+  readonly trainableTokenIndices?: TokenIndices | undefined;
+  /** An embedding in `modulesToSave` and an output projection that is tied to it stay one. */
+  readonly ensureWeightTying?: boolean | undefined;
+  /** PEFT's name of the method where it is not LoRA: token rows alone. */
+  readonly peftType?: 'TRAINABLE_TOKENS' | undefined;
   readonly baseModel?: string | undefined;
+  /** Of the base model. */
+  readonly revision?: string | undefined;
   readonly taskType?: string | undefined;
 }
 
@@ -74,6 +86,7 @@ export function loraConfig(given: Partial<LoraConfig> & Pick<LoraConfig, 'target
   if (!isLoraInit(config.init)) throw invalid('init_lora_weights', `${loraInits.join(', ')} or pissa_niter_N`, config.init);
   checkTogether(config);
   if (config.eva !== undefined && config.init !== 'eva') throw invalid('eva_config', 'init_lora_weights eva beside it', config.init);
+  checkTokenIndices(config.trainableTokenIndices);
   checkTargets(config);
   for (const key of [...Object.keys(config.rankPattern), ...Object.keys(config.alphaPattern)]) pathExpression(key);
   return config;
@@ -95,8 +108,9 @@ function checkVariant({ name, vector }: NamedVariant, useDora: boolean): void {
 }
 
 /** PEFT's own rules for what goes with what. */
-function checkTargets({ targetModules, excludeModules, layersToTransform, layersPattern }: LoraConfig): void {
-  if (targetModules.length === 0) throw invalid('target_modules', "names, a regular expression, or 'all-linear'", 'nothing');
+function checkTargets({ targetModules, excludeModules, layersToTransform, layersPattern, modulesToSave = [], peftType }: LoraConfig): void {
+  for (const name of modulesToSave) pathExpression(name);
+  if (targetModules.length === 0 && peftType === undefined) throw invalid('target_modules', "names, a regular expression, or 'all-linear'", 'nothing');
   for (const expression of [targetModules, excludeModules ?? []]) if (typeof expression === 'string') pathExpression(expression);
   for (const expression of layersPattern ?? []) pathExpression(expression);
   const layers = layersToTransform ?? [];

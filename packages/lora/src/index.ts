@@ -1,6 +1,6 @@
 export { parseAdapterConfig, serializeAdapterConfig } from './adapterConfig.js';
 export { adapterFileBytes, readAdapter, serializeAdapter } from './adapterFiles.js';
-export type { LoraAdapter, LoraMatrices, WholeTensor, LoraSizes, StoredDtype } from './adapterFiles.js';
+export type { LoraAdapter, LoraMatrices, OtherSizes, WholeTensor, LoraSizes, StoredDtype } from './adapterFiles.js';
 export { combineAdapters, combineMethods } from './combine.js';
 export type { CombineOptions, WeightedAdapter } from './combine.js';
 export type { CombineMethod } from './combineLayer.js';
@@ -18,6 +18,10 @@ export { LoraLinear } from './loraLinear.js';
 export type { MergedAdapter, NewLora } from './loraLayer.js';
 export { loftqInit } from './loftq.js';
 export type { LoftqOptions, LoftqWeights } from './loftq.js';
+export { TokenRows, tokenWeights } from './tokenRows.js';
+export type { TokenWeights } from './tokenRows.js';
+export { tokenLists } from './trainedTokens.js';
+export type { TokenIndices, TrainedRows } from './trainedTokens.js';
 export { truncatedSvd } from './svd.js';
 export type { SvdOptions, TruncatedSvd } from './svd.js';
 export { mergeWeight, unmergeWeight } from './merge.js';

@@ -2,6 +2,7 @@ import { isLowrankError, LowrankError } from '@lowrank/errors';
 import type { ByteSource, SafetensorsFile, TensorInfo } from '@lowrank/safetensors';
 import { openSafetensors } from '@lowrank/safetensors';
 import { parseAdapterConfig } from './adapterConfig.js';
+import { settingWarnings } from './adapterKeys.js';
 import { readAdapter } from './adapterFiles.js';
 import { rankAt, scalingAt } from './config.js';
 import type { LoraConfig } from './config.js';
@@ -51,6 +52,8 @@ export interface AdapterReport {
   readonly dtypes: readonly string[];
   /** Settings that Lowrank does not have. */
   readonly refused: readonly { readonly setting: string; readonly value: unknown }[];
+  /** What of its configuration Lowrank leaves aside, as sentences. */
+  readonly warnings: readonly string[];
   /** Why Lowrank would not load it. */
   readonly problem: string | undefined;
 }
@@ -70,7 +73,7 @@ export async function inspectAdapter({ config, weights, name }: { config: unknow
   const peftType = typeof given['peft_type'] === 'string' ? given['peft_type'] : 'unknown';
   const refused = refusedSettings(given);
   const rest = Object.fromEntries(Object.entries(given).filter(([key]) => !refused.some(({ setting }) => setting === key)));
-  const parsed = peftType === 'LORA' ? parseAdapterConfig(rest, `${name}/adapter_config.json`) : undefined;
+  const parsed = peftType === 'LORA' || peftType === 'TRAINABLE_TOKENS' ? parseAdapterConfig(rest, `${name}/adapter_config.json`) : undefined;
   const file = await openSafetensors(weights);
   const { pairs, others } = sorted(file);
   const layers: LayerReport[] = [];
@@ -78,7 +81,7 @@ export async function inspectAdapter({ config, weights, name }: { config: unknow
   const tensors = [...file.tensors.values()];
   const text = (key: string): string | undefined => (typeof given[key] === 'string' ? given[key] : undefined);
   return {
-    method: parsed === undefined ? peftType : `${parsed.useRslora ? 'rsLoRA' : 'LoRA'}${given['use_dora'] === true ? ' + DoRA' : ''}`,
+    method: parsed === undefined ? peftType : parsed.peftType !== undefined ? 'trained token rows' : `${parsed.useRslora ? 'rsLoRA' : 'LoRA'}${given['use_dora'] === true ? ' + DoRA' : ''}`,
     peftType,
     peftVersion: text('peft_version'),
     baseModel: text('base_model_name_or_path'),
@@ -92,6 +95,7 @@ export async function inspectAdapter({ config, weights, name }: { config: unknow
     bytes: await weights.size(),
     dtypes: [...new Set(tensors.map(({ dtype }) => dtype))].sort(),
     refused,
+    warnings: parsed === undefined ? [] : settingWarnings(given, 'adapter_config.json'),
     problem: await readAdapter({ config, weights, name }).then(() => (parsed === undefined ? undefined : unlike(layers, parsed)), complaint),
   };
 }

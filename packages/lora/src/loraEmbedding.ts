@@ -45,6 +45,10 @@ export class LoraEmbedding extends LoraLayer {
     return linear(mul(embedding(transpose(a.tensor), ids), scale), b.tensor);
   }
 
+  productTerms(): never {
+    throw new TypeError('an embedding is no projection');
+  }
+
   project(a: Tensor): Tensor {
     return matmul(a, this.base.weight.tensor);
   }

@@ -1,7 +1,7 @@
 import { LowrankError } from '@lowrank/errors';
 import type { Layer } from '@lowrank/nn';
 import { Module, Parameter } from '@lowrank/nn';
-import type { Tensor } from '@lowrank/tensor';
+import type { ProductTerm, Tensor } from '@lowrank/tensor';
 import { add, persistent, readTensor, Rng, scalar, scope, tensor, toFloat32 } from '@lowrank/tensor';
 import { baseWeight } from './baseWeight.js';
 import type { LoraInit } from './config.js';
@@ -64,6 +64,7 @@ export abstract class LoraLayer extends Module implements Layer, VariantLayer {
   protected abstract begin(name: string, options: NewLora): { a: Tensor; b: Tensor };
   abstract dropped(x: Tensor, weights: Pick<LoraWeights, 'dropout'>): Tensor;
   abstract product(x: Tensor, weights: Pick<LoraWeights, 'a' | 'b' | 'scale' | 'bias'>): Tensor;
+  abstract productTerms(x: Tensor, weights: Pick<LoraWeights, 'a' | 'b' | 'scale' | 'bias'>): ProductTerm[];
   abstract project(a: Tensor): Tensor;
 
   /** What depends on W (DoRA's magnitudes, A and B as a part of W) begins as zeros: for plans, which need shapes alone, and for LoRA that begins with BA = 0. */
@@ -142,6 +143,18 @@ export abstract class LoraLayer extends Module implements Layer, VariantLayer {
     return y;
   }
 
+  /** What the active adapters add to a projection of x [N, in], as products. @throws LowrankError `lora.output` for a variant that is none */
+  protected activeTerms(x: Tensor): ProductTerm[] {
+    if (!this.enabled) return [];
+    return this.active.flatMap((name) => {
+      const weights = this.adapters.get(name);
+      if (weights === undefined) return [];
+      const { variant = plain } = weights;
+      if (variant.terms === undefined) throw outputVariant(name);
+      return scope(`lora.${name}`, () => variant.terms?.({ layer: this, weights, x }) ?? []);
+    });
+  }
+
   private weights(name: string, { a, b }: { a: Tensor; b: Tensor }, { scaling, dropout, variant, bias = false }: NewLora): LoraWeights {
     return {
       a: new Parameter(a),
@@ -161,6 +174,11 @@ export abstract class LoraLayer extends Module implements Layer, VariantLayer {
     if (variant?.vector !== undefined) owned.push([`${variant.vector}.${name}.weight`, vector]);
     return owned.flatMap(([key, parameter]): [string, Parameter][] => (parameter === undefined ? [] : [[key, parameter]]));
   }
+}
+
+/** Why an output projection takes no DoRA. */
+export function outputVariant(name: string): LowrankError {
+  return new LowrankError({ code: 'lora.output', what: `the adapter ${name} of the output projection`, expected: 'plain LoRA or rsLoRA: logits are made chunk by chunk within the loss', got: 'a variant that is no sum of products (DoRA)', remedy: 'Leave the output projection out of the target modules, or use_dora off.' });
 }
 
 async function copied({ tensor: values }: Parameter, name: string): Promise<Tensor> {

@@ -1,7 +1,7 @@
-import type { LinearLike } from '@lowrank/nn';
-import { trainingDropout } from '@lowrank/nn';
-import type { Tensor } from '@lowrank/tensor';
-import { add, deferred, linear, mul, persistent, Rng } from '@lowrank/tensor';
+import type { LinearLike, Projection, ProjectionParts } from '@lowrank/nn';
+import { isProjection, trainingDropout } from '@lowrank/nn';
+import type { ProductTerm, Tensor } from '@lowrank/tensor';
+import { add, deferred, full, linear, mul, persistent, reshape, Rng } from '@lowrank/tensor';
 import { initOf } from './inits/index.js';
 import type { NewLora } from './loraLayer.js';
 import { LoraLayer } from './loraLayer.js';
@@ -12,7 +12,7 @@ import type { LoraWeights } from './variant.js';
  * The small products come first, forward and backward, and W + ΔW is never formed; the compiler takes the last product into the base's matmul, over any encoding of its
  * weight. The layer inside knows nothing of it, and may hold its weight either way round.
  */
-export class LoraLinear extends LoraLayer implements LinearLike {
+export class LoraLinear extends LoraLayer implements LinearLike, Projection {
   readonly embedding = false;
 
   constructor(
@@ -46,6 +46,18 @@ export class LoraLinear extends LoraLayer implements LinearLike {
   product(x: Tensor, { a, b, scale, bias }: Pick<LoraWeights, 'a' | 'b' | 'scale' | 'bias'>): Tensor {
     const y = linear(mul(linear(x, a.tensor), scale), b.tensor);
     return bias === undefined ? y : add(y, mul(bias.tensor, scale));
+  }
+
+  productTerms(x: Tensor, { a, b, scale, bias }: Pick<LoraWeights, 'a' | 'b' | 'scale' | 'bias'>): ProductTerm[] {
+    const term = { h: mul(linear(x, a.tensor), scale), b: b.tensor };
+    return bias === undefined ? [term] : [term, { h: mul(full([x.shape[0] ?? 0, 1], 1), scale), b: reshape(bias.tensor, [this.outFeatures, 1]) }];
+  }
+
+  /** As an output projection. @throws LowrankError `lora.output` */
+  parts(x: Tensor): ProjectionParts {
+    if (!isProjection(this.base)) throw new TypeError(`${this.base.constructor.name} is no output projection`);
+    const { weight, terms } = this.base.parts(x);
+    return { weight, terms: [...terms, ...this.activeTerms(x)] };
   }
 
   project(a: Tensor): Tensor {

@@ -1,5 +1,5 @@
 import type { Layer, Parameter } from '@lowrank/nn';
-import type { Scalar, Tensor } from '@lowrank/tensor';
+import type { ProductTerm, Scalar, Tensor } from '@lowrank/tensor';
 
 /** One adapter of a layer: ΔW = scale·B·A. */
 export interface LoraWeights {
@@ -31,6 +31,8 @@ export interface VariantLayer {
   dropped(x: Tensor, weights: Pick<LoraWeights, 'dropout'>): Tensor;
   /** scale·(B·A·x + bias) */
   product(x: Tensor, weights: Pick<LoraWeights, 'a' | 'b' | 'scale' | 'bias'>): Tensor;
+  /** Its parts: scale·x·Aᵀ with B, and ones with scale·bias. */
+  productTerms(x: Tensor, weights: Pick<LoraWeights, 'a' | 'b' | 'scale' | 'bias'>): ProductTerm[];
   /** A·Wᵀ [r, out] */
   project(a: Tensor): Tensor;
   /** y without the base's bias, if it has one. */
@@ -62,6 +64,8 @@ export interface LoraVariant {
   readonly vector?: string;
   /** What the adapter adds to base(x). */
   forward(call: VariantCall): Tensor;
+  /** The same as products h·Bᵀ, for an output projection whose logits are made chunk by chunk; a variant without it cannot be one. */
+  terms?(call: Omit<VariantCall, 'base'>): ProductTerm[];
   /** Completes new or loaded weights with what depends on the base: constants, and the vector where there is none yet. Variants without it need not look at the base. */
   prepare?(layer: VariantLayer, weights: LoraWeights): Promise<LoraWeights>;
   /** For variants of the form base(x) + (f − 1)·Wx + f·s·BAx: f [out]. Others cannot be held by a bank of adapters. */

@@ -1,9 +1,9 @@
 import { LowrankError } from '@lowrank/errors';
 import type { AttentionContext, LayerCache } from '@lowrank/nn';
-import { Linear, Module } from '@lowrank/nn';
-import type { Parameter } from '@lowrank/nn';
+import { isProjection, Module, projected, TiedParameter } from '@lowrank/nn';
+import type { Parameter, ProjectionParts } from '@lowrank/nn';
 import type { Tensor } from '@lowrank/tensor';
-import { linear, linearCrossEntropy, reshape, scope, softCapped } from '@lowrank/tensor';
+import { linearCrossEntropy, reshape, scope, softCapped } from '@lowrank/tensor';
 
 /** What every language model says about itself, under whatever names its config has. */
 export interface ModelShape {
@@ -51,28 +51,35 @@ export abstract class CausalModel extends Module {
   /** ids i32 [B, T] → hidden states after the final norm [B, T, hiddenSize]. */
   abstract hidden(ids: Tensor, context: AttentionContext, caches?: readonly LayerCache[]): Tensor;
 
-  /** The output projection's weight [V, hiddenSize]: the embedding's own where they are tied. */
+  /** The output projection's weight [V, hiddenSize]: over the embedding's own table where they are tied. */
   protected abstract outputWeight(): Parameter;
 
   /** Whether a weight is the output projection's: an embedding's too, where they are tied. */
   isOutput(weight: Parameter): boolean {
-    return this.outputWeight() === weight;
+    const own = this.outputWeight();
+    return own === weight || (own instanceof TiedParameter && own.source === weight);
   }
 
   /** Σ over positions with a label of −log p(label | what precedes it): the logits never exist as a whole. */
   loss({ ids, labels, positions, segments }: LossBatch): Tensor {
     const hidden = this.hidden(ids, { positions, segments });
-    return scope(this.outputPath, () => linearCrossEntropy(reshape(hidden, [ids.size, this.shape.hiddenSize]), this.plainOutput().tensor, reshape(labels, [ids.size]), { softcap: this.logitSoftcap }));
+    const rows = reshape(hidden, [ids.size, this.shape.hiddenSize]);
+    return scope(this.outputPath, () => {
+      const { weight, terms } = this.output(rows);
+      return linearCrossEntropy(rows, weight, reshape(labels, [ids.size]), { terms, softcap: this.logitSoftcap });
+    });
   }
 
   /** Hidden rows [N, hiddenSize] → logits [N, V]. */
   logits(rows: Tensor): Tensor {
-    return scope(this.outputPath, () => softCapped(linear(rows, this.plainOutput().tensor), this.logitSoftcap));
+    return scope(this.outputPath, () => softCapped(projected(rows, this.output(rows)), this.logitSoftcap));
   }
 
-  private plainOutput(): Parameter {
+  /** The output projection as it is now, with what adapters add to it, in parts that the loss multiplies chunk by chunk. */
+  private output(rows: Tensor): ProjectionParts {
     const head = this.children().get(this.outputPath);
-    if (head === undefined || head instanceof Linear) return this.outputWeight();
-    throw new LowrankError({ code: 'models.adaptedOutput', what: this.outputPath, expected: 'no adapter: loss and output projection are one', got: 'an adapted layer', remedy: `Leave ${this.outputPath} out of the target modules.` });
+    if (head === undefined) return { weight: this.outputWeight().tensor, terms: [] };
+    if (isProjection(head)) return head.parts(rows);
+    throw new LowrankError({ code: 'models.adaptedOutput', what: this.outputPath, expected: 'a linear layer, or one with adapters around it: loss and output projection are one', got: head.constructor.name, remedy: `Leave ${this.outputPath} as it is.` });
   }
 }

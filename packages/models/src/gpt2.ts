@@ -1,5 +1,5 @@
 import type { AttentionContext, LayerCache, LinearLike } from '@lowrank/nn';
-import { AttentionBase, Embedding, LayerNorm, Linear, Mlp, Module, ModuleList } from '@lowrank/nn';
+import { AttentionBase, Embedding, LayerNorm, Linear, Mlp, Module, ModuleList, TiedLinear } from '@lowrank/nn';
 import type { Parameter } from '@lowrank/nn';
 import type { SafetensorsFile } from '@lowrank/safetensors';
 import type { Tensor } from '@lowrank/tensor';
@@ -123,7 +123,7 @@ class Gpt2Body extends Module {
 
 export class Gpt2 extends CausalModel {
   private readonly body: Gpt2Body;
-  private readonly head: Linear | undefined;
+  private readonly head: Linear;
 
   constructor(
     override readonly shape: Gpt2Config,
@@ -131,7 +131,7 @@ export class Gpt2 extends CausalModel {
   ) {
     super();
     this.body = this.child('transformer', new Gpt2Body(shape, weights.under('transformer')));
-    this.head = shape.tied ? undefined : this.child('lm_head', new Linear(weights.matrix('lm_head.weight', [shape.vocabularySize, shape.hiddenSize])));
+    this.head = this.child('lm_head', shape.tied ? new TiedLinear(this.body.tokens.weight) : new Linear(weights.matrix('lm_head.weight', [shape.vocabularySize, shape.hiddenSize])));
   }
 
   hidden(ids: Tensor, context: AttentionContext, caches?: readonly LayerCache[]): Tensor {
@@ -139,6 +139,6 @@ export class Gpt2 extends CausalModel {
   }
 
   protected outputWeight(): Parameter {
-    return this.head?.weight ?? this.body.tokens.weight;
+    return this.head.weight;
   }
 }

@@ -1,5 +1,5 @@
 import type { AttentionContext, LayerCache, LinearLike, RotaryOptions } from '@lowrank/nn';
-import { AttentionBase, Embedding, LayerNorm, Linear, Mlp, Module, ModuleList, RotaryTable } from '@lowrank/nn';
+import { AttentionBase, Embedding, LayerNorm, Linear, Mlp, Module, ModuleList, RotaryTable, TiedLinear } from '@lowrank/nn';
 import type { Parameter } from '@lowrank/nn';
 import type { SafetensorsFile } from '@lowrank/safetensors';
 import type { Tensor } from '@lowrank/tensor';
@@ -128,7 +128,7 @@ class GptNeoxBody extends Module {
 export class GptNeox extends CausalModel {
   override readonly outputPath = 'embed_out';
   private readonly body: GptNeoxBody;
-  private readonly head: Linear | undefined;
+  private readonly head: Linear;
   private readonly rotary: RotaryTable;
 
   constructor(
@@ -138,7 +138,7 @@ export class GptNeox extends CausalModel {
     super();
     this.rotary = new RotaryTable(shape.rotary);
     this.body = this.child('gpt_neox', new GptNeoxBody(shape, weights.under('gpt_neox'), this.rotary));
-    this.head = shape.tied ? undefined : this.child('embed_out', new Linear(weights.matrix('embed_out.weight', [shape.vocabularySize, shape.hiddenSize])));
+    this.head = this.child('embed_out', shape.tied ? new TiedLinear(this.body.tokens.weight) : new Linear(weights.matrix('embed_out.weight', [shape.vocabularySize, shape.hiddenSize])));
   }
 
   hidden(ids: Tensor, context: AttentionContext, caches?: readonly LayerCache[]): Tensor {
@@ -146,7 +146,7 @@ export class GptNeox extends CausalModel {
   }
 
   protected outputWeight(): Parameter {
-    return this.head?.weight ?? this.body.tokens.weight;
+    return this.head.weight;
   }
 
   override dispose(): void {

@@ -1,5 +1,5 @@
 import type { AttentionContext, AttentionOptions, DecoderLayer, GatedActivation, Layer, LayerCache, Parameter, RotaryTable } from '@lowrank/nn';
-import { Attention, Embedding, GatedMlp, Linear, Module, ModuleList, RmsNorm } from '@lowrank/nn';
+import { Attention, Embedding, GatedMlp, Linear, Module, ModuleList, RmsNorm, TiedLinear } from '@lowrank/nn';
 import type { Tensor } from '@lowrank/tensor';
 import { mul, scope } from '@lowrank/tensor';
 import { CausalModel } from './causalModel.js';
@@ -45,13 +45,13 @@ class TransformerBody extends Module {
   }
 }
 
-/** A decoder-only transformer under the names that Hugging Face's families share: `model.embed_tokens`, `model.layers.{i}`, `model.norm`, and `lm_head` unless it is tied. */
+/** A decoder-only transformer under the names that Hugging Face's families share: `model.embed_tokens`, `model.layers.{i}`, `model.norm`, and `lm_head`, over the embedding's table where it is tied. */
 export class Transformer extends CausalModel {
   override readonly shape: TransformerConfig;
   override readonly embeddingScale: number;
   protected override readonly logitSoftcap: number;
   private readonly body: TransformerBody;
-  private readonly head: Linear | undefined;
+  private readonly head: Linear;
   private readonly rotary: readonly RotaryTable[];
   private readonly path: string;
 
@@ -66,7 +66,7 @@ export class Transformer extends CausalModel {
     this.embeddingScale = this.body.scale;
     const [first = path, ...below] = path.split('.');
     this.child(first, below.reduceRight<Module>((inner, name) => new Container(name, inner), this.body));
-    this.head = config.tied ? undefined : this.child('lm_head', new Linear(weights.matrix('lm_head.weight', [config.vocabularySize, config.hiddenSize])));
+    this.head = this.child('lm_head', config.tied ? new TiedLinear(this.body.embedTokens.weight) : new Linear(weights.matrix('lm_head.weight', [config.vocabularySize, config.hiddenSize])));
   }
 
   hidden(ids: Tensor, context: AttentionContext, caches?: readonly LayerCache[]): Tensor {
@@ -74,7 +74,7 @@ export class Transformer extends CausalModel {
   }
 
   protected outputWeight(): Parameter {
-    return this.head?.weight ?? this.body.embedTokens.weight;
+    return this.head.weight;
   }
 
   override dispose(): void {

@@ -1,10 +1,11 @@
 import type { Tensor } from '@lowrank/tensor';
-import { add, linear, shapeError, showShape } from '@lowrank/tensor';
+import { add, full, linear, reshape, shapeError, showShape } from '@lowrank/tensor';
 import type { LinearLike } from './module.js';
 import { Module, Parameter } from './module.js';
+import type { Projection, ProjectionParts } from './projection.js';
 
 /** y = x·Wᵀ (+ b), with W [out, in] in f32, f16 or bf16 and b [out] in f32, as torch.nn.Linear. */
-export class Linear extends Module implements LinearLike {
+export class Linear extends Module implements LinearLike, Projection {
   readonly weight: Parameter;
   readonly bias: Parameter | undefined;
 
@@ -30,5 +31,10 @@ export class Linear extends Module implements LinearLike {
   forward(x: Tensor): Tensor {
     const y = linear(x, this.weight.tensor);
     return this.bias === undefined ? y : add(y, this.bias.tensor);
+  }
+
+  parts(x: Tensor): ProjectionParts {
+    const { bias, outFeatures } = this;
+    return { weight: this.weight.tensor, terms: bias === undefined ? [] : [{ h: full([x.shape[0] ?? 0, 1], 1), b: reshape(bias.tensor, [outFeatures, 1]) }] };
   }
 }

@@ -6,21 +6,21 @@ import { Conv1d, Embedding, Parameter } from '@lowrank/nn';
 import { readTensor, scalar, tensor, toFloat32 } from '@lowrank/tensor';
 import { biasesOf } from './biases.js';
 import { requireUnmerged } from './merged.js';
+import type { NamedParameter } from './namedParameter.js';
+import { checkOutput } from './outputTargets.js';
+import { activateCopies, addCopies, copiesOf, namesOfCopies, removeCopies, savedConfig, splitWhole, trainedCopies, withoutCopies } from './savedModules.js';
 import { checkWhole, restoreWhole } from './savedWhole.js';
 import type { Adaptable, TargetOptions } from './targets.js';
 import { matchLoaded, matchTargets } from './targets.js';
+import { activateRows, addRows, extractRows, removeRows, tokenLayers, trainedTokenRows } from './trainedRows.js';
+
+export type { NamedParameter } from './namedParameter.js';
 
 export interface AdapterOptions extends TargetOptions {
   /** PEFT's own name for an only adapter is 'default'. */
   readonly name?: string;
   /** Of the new matrices. */
   readonly seed?: number;
-}
-
-/** A trained matrix with its name, as the trainer takes it. */
-export interface NamedParameter {
-  readonly name: string;
-  readonly parameter: Parameter;
 }
 
 /** Every adapted layer of a model by the path of the layer it stands for. */
@@ -53,23 +53,41 @@ export function injectAdapter(model: Module, config: LoraConfig, options: Adapte
  */
 export async function createAdapter(model: Module, config: LoraConfig, options: AdapterOptions = {}): Promise<NamedParameter[]> {
   const { name, layers } = prepareNew(model, config, options);
-  for (const { layer, settings } of layers) await layer.addNewFromBase(name, settings);
-  setActiveAdapters(model, [name]);
-  return trainOnly(model, name, config);
+  return wholly(model, name, async () => {
+    for (const { layer, settings } of layers) await layer.addNewFromBase(name, settings);
+    await addCopies(model, config, name);
+    await addRows(model, config, name);
+    setActiveAdapters(model, [name]);
+    return trainOnly(model, name, config);
+  });
+}
+
+/** Does all of it, or leaves the model as it was. */
+async function wholly<T>(model: Module, name: string, build: () => Promise<T>): Promise<T> {
+  try {
+    return await build();
+  } catch (error) {
+    discard(model, name);
+    throw error;
+  }
 }
 
 function prepareNew(model: Module, config: LoraConfig, options: AdapterOptions): { name: string; layers: { layer: LoraLayer; settings: NewLora }[] } {
   const { name = 'default', seed = 0 } = options;
   if (beginsOutside(config.init)) throw new LowrankError({ code: 'patch.beginsOutside', what: `a new adapter with the init ${config.init}`, expected: config.init === 'eva' ? 'injectEva, which sees the data' : 'injectLoftq, which knows the weights before they were quantized', got: 'injectAdapter' });
-  const targets = matchTargets(model, config, options);
+  const targets = config.targetModules.length === 0 ? new Map<string, Adaptable>() : matchTargets(model, config, options);
   checkFree(model, name, config);
   checkBiases(targets, config);
+  checkOutput(model, targets, config, options);
   const { dropout, init, loraBias: bias } = config;
   const layers = [...targets].map(([path, target]) => ({ layer: wrap(model, path, target), settings: { rank: rankAt(config, path), scaling: scalingAt(config, path), dropout, init, seed, bias, variant: variantOf(config) } }));
   return { name, layers };
 }
 
 function refuseDependent(config: LoraConfig, remedy: string): void {
+  if (config.modulesToSave !== undefined || config.trainableTokenIndices !== undefined) {
+    throw new LowrankError({ code: 'patch.dependsOnBase', what: `an adapter with ${config.modulesToSave === undefined ? 'trainable_token_indices' : 'modules_to_save'}`, expected: 'one that does not depend on the base’s weights', got: 'one that begins with copies of them', remedy: `Use await ${remedy}.` });
+  }
   if (variantOf(config).prepare === undefined && !beginsInBase(config.init)) return;
   throw new LowrankError({ code: 'patch.dependsOnBase', what: config.variant !== undefined ? `an adapter of the variant ${config.variant.name}` : config.useDora === true ? 'an adapter with use_dora' : `an adapter that began as ${config.init}`, expected: 'one that does not depend on the base’s weights', got: 'one whose layers read them first', remedy: `Use await ${remedy}.` });
 }
@@ -105,22 +123,28 @@ export async function attachAdapter(model: Module, adapter: LoraAdapter, options
   const { config } = adapter;
   const { name, layers } = prepareLoaded(model, adapter, options);
   const { init } = config;
-  for (const { path, layer, weights } of layers) {
-    const initial = await layer.partOfBase({ init, rank: rankAt(config, path), scaling: scalingAt(config, path), seed: options.seed ?? 0 });
-    const begun = { ...weights, initial };
-    layer.add(name, (await weights.variant?.prepare?.(layer, begun)) ?? begun);
-  }
-  setActiveAdapters(model, [name]);
-  return trainOnly(model, name, config);
+  return wholly(model, name, async () => {
+    for (const { path, layer, weights } of layers) {
+      const initial = await layer.partOfBase({ init, rank: rankAt(config, path), scaling: scalingAt(config, path), seed: options.seed ?? 0 });
+      const begun = { ...weights, initial };
+      layer.add(name, (await weights.variant?.prepare?.(layer, begun)) ?? begun);
+    }
+    await addCopies(model, config, name, splitWhole(model, config, adapter.whole).copies);
+    await addRows(model, config, name, adapter.tokens ?? new Map());
+    setActiveAdapters(model, [name]);
+    return trainOnly(model, name, config);
+  });
 }
 
 function prepareLoaded(model: Module, adapter: LoraAdapter, options: AdapterOptions): { name: string; layers: { path: string; layer: LoraLayer; weights: LoraWeights }[] } {
   const { name = 'default' } = options;
   const { config, layers: stored } = adapter;
   const targets = matchLoaded(model, config, options);
+  const { rest } = splitWhole(model, config, adapter.whole);
   checkFree(model, name, config);
-  checkFit(model, targets, adapter);
-  restoreWhole(model, adapter.whole);
+  checkOutput(model, targets, config, options);
+  checkFit(model, targets, { ...adapter, whole: rest });
+  restoreWhole(model, rest);
   const layers = [...targets].flatMap(([path, target]) => {
     const matrices = stored.get(path);
     if (matrices === undefined) return [];
@@ -145,10 +169,10 @@ export function checkFree(model: Module, name: string, { bias = 'none' }: Pick<L
   requireUnmerged(model, `another adapter, ${name}`);
   const banked = [...model.namedModules()].find(([, module]) => module instanceof LoraBankLayer);
   if (banked !== undefined) throw new LowrankError({ code: 'patch.bank', what: `the adapter ${name} around ${banked[0]}`, expected: 'a model without a bank of adapters', got: 'a layer in a bank', remedy: 'Load it into the bank, or dispose of the bank first.' });
-  const others = [...adaptedLayers(model).values()];
+  const others = [...adaptedLayers(model).values(), ...tokenLayers(model).map(([, layer]) => layer)];
   // Biases are trained in place, so that they can belong to one adapter alone.
   if (bias !== 'none' && others.length > 0) throw new LowrankError({ code: 'patch.adapterExists', what: `an adapter with bias ${bias}`, expected: 'no other adapter', got: [...new Set(others.flatMap(({ adapters }) => [...adapters.keys()]))].join(', '), remedy: 'Train it with bias none, or remove the others.' });
-  if (!others.some(({ adapters }) => adapters.has(name))) return;
+  if (!isKnown(model, name)) return;
   throw new LowrankError({ code: 'patch.adapterExists', what: `the adapter ${name}`, expected: 'a name that is not taken', got: 'an adapter of that name', remedy: 'Give it another name, or remove the other one first.' });
 }
 
@@ -183,8 +207,8 @@ export function streamOf(path: string): number {
   return hash >>> 0;
 }
 
-/** Freezes every parameter of the model but those of one adapter, which it returns: its matrices and vectors, and the base's biases that its configuration trains along. */
-export function trainOnly(model: Module, name: string, config: Pick<LoraConfig, 'bias'> = {}): NamedParameter[] {
+/** Freezes every parameter of the model but those of one adapter, which it returns: its matrices and vectors, its copies of modules and of token rows, and the base's biases that its configuration trains along. */
+export function trainOnly(model: Module, name: string, config: Pick<LoraConfig, 'bias' | 'peftType'> = {}): NamedParameter[] {
   requireUnmerged(model, `training the adapter ${name}`);
   for (const [, parameter] of model.namedParameters()) parameter.trainable = false;
   const trained: NamedParameter[] = [];
@@ -193,38 +217,49 @@ export function trainOnly(model: Module, name: string, config: Pick<LoraConfig, 
     const half = embedding ? 'lora_embedding_' : 'lora_';
     for (const [own, parameter] of [[`${half}A`, a], [`${half}B`, b], ['lora_B.bias', bias], [variant?.vector, vector]] as const) if (parameter !== undefined) trained.push({ name: `${path}.${own}`, parameter });
   }
-  trained.push(...biasesOf(model, config));
+  trained.push(...biasesOf(model, config), ...trainedCopies(model, name), ...trainedTokenRows(model, name, config));
   for (const { parameter } of trained) parameter.trainable = true;
   return trained;
+}
+
+/** Whether the model has an adapter of this name: matrices, copies of modules or token rows. */
+function isKnown(model: Module, name: string): boolean {
+  return [...adaptedLayers(model).values()].some(({ adapters }) => adapters.has(name)) || copiesOf(model, name).length > 0 || tokenLayers(model).some(([, { adapters }]) => adapters.has(name));
 }
 
 /** Uses these adapters, which add up; none for the base alone. What is compiled already keeps what it was traced with. */
 export function setActiveAdapters(model: Module, names: readonly string[]): void {
   requireUnmerged(model, 'switching between adapters');
   const layers = adaptedLayers(model);
-  for (const name of names) requireAdapter(layers, name);
+  for (const name of names) if (!isKnown(model, name)) requireAdapter(layers, name);
+  activateCopies(model, names);
+  activateRows(model, names);
   for (const layer of layers.values()) layer.active = names.filter((name) => layer.adapters.has(name));
 }
 
 /** The layers that have an adapter of this name. @throws LowrankError `patch.noAdapter` */
 export function requireAdapter(layers: ReadonlyMap<string, LoraLayer>, name: string): [path: string, layer: LoraLayer, weights: LoraWeights][] {
-  const found = [...layers].flatMap(([path, layer]): [string, LoraLayer, LoraWeights][] => {
-    const weights = layer.adapters.get(name);
-    return weights === undefined ? [] : [[path, layer, weights]];
-  });
+  const found = havingAdapter(layers, name);
   if (found.length > 0) return found;
   const known = new Set([...layers.values()].flatMap(({ adapters }) => [...adapters.keys()]));
   throw new LowrankError({ code: 'patch.noAdapter', what: `the adapter ${name}`, expected: known.size === 0 ? 'an adapter to be loaded' : `one of ${[...known].join(', ')}`, got: 'an unknown name' });
 }
 
+function havingAdapter(layers: ReadonlyMap<string, LoraLayer>, name: string): [path: string, layer: LoraLayer, weights: LoraWeights][] {
+  return [...layers].flatMap(([path, layer]): [string, LoraLayer, LoraWeights][] => {
+    const weights = layer.adapters.get(name);
+    return weights === undefined ? [] : [[path, layer, weights]];
+  });
+}
+
 /** Calls `fn`, which traces something, with all adapters off: the base model. What is compiled within it stays so. */
 export function withoutAdapters<T>(model: Module, fn: () => T): T {
   requireUnmerged(model, 'switching adapters off');
-  const layers = [...adaptedLayers(model).values()];
+  const layers = [...adaptedLayers(model).values(), ...tokenLayers(model).map(([, layer]) => layer)];
   const before = layers.map(({ enabled }) => enabled);
   for (const layer of layers) layer.enabled = false;
   try {
-    return fn();
+    return withoutCopies(model, fn);
   } finally {
     layers.forEach((layer, at) => (layer.enabled = before[at] ?? true));
   }
@@ -233,19 +268,24 @@ export function withoutAdapters<T>(model: Module, fn: () => T): T {
 /** Takes one adapter out of the model and frees it; a layer with no other is put back as it was. @throws LowrankError `patch.noAdapter` */
 export function removeAdapter(model: Module, name: string): void {
   requireUnmerged(model, `removing the adapter ${name}`);
-  for (const [path, layer] of requireAdapter(adaptedLayers(model), name)) {
+  if (!isKnown(model, name)) requireAdapter(adaptedLayers(model), name);
+  discard(model, name);
+}
+
+function discard(model: Module, name: string): void {
+  for (const [path, layer] of adaptedLayers(model)) {
     layer.remove(name);
     if (layer.adapters.size === 0) model.setModule(path, layer.base);
   }
+  removeCopies(model, name);
+  removeRows(model, name);
 }
 
 /** Takes every adapter out of the model, frees it, and puts the layers back as they were. Their weights stay frozen. */
 export function removeAdapters(model: Module): void {
   requireUnmerged(model, 'removing adapters');
-  for (const [path, layer] of adaptedLayers(model)) {
-    model.setModule(path, layer.base);
-    for (const name of layer.adapters.keys()) layer.remove(name);
-  }
+  const names = new Set([...[...adaptedLayers(model).values(), ...tokenLayers(model).map(([, layer]) => layer)].flatMap(({ adapters }) => [...adapters.keys()]), ...namesOfCopies(model)]);
+  for (const name of names) discard(model, name);
 }
 
 /**
@@ -258,15 +298,16 @@ export async function extractAdapter(model: Module, config: LoraConfig, name = '
   const layers = new Map<string, LoraMatrices>();
   const doubled = beginsInBase(config.init);
   let fanInFanOut = false;
-  for (const [path, layer, weights] of requireAdapter(adaptedLayers(model), name)) {
+  for (const [path, layer, weights] of isKnown(model, name) ? havingAdapter(adaptedLayers(model), name) : requireAdapter(adaptedLayers(model), name)) {
     layers.set(path, await matricesOf(layer, weights, doubled));
     fanInFanOut ||= layer.base instanceof Conv1d;
   }
   const whole = new Map<string, WholeTensor>();
-  for (const { name: path, parameter } of biasesOf(model, config)) whole.set(path, { dtype: 'F32', shape: parameter.tensor.shape, data: new Uint8Array((await read(parameter)).slice().buffer) });
+  for (const { name: path, parameter } of [...biasesOf(model, config), ...copiesOf(model, name).map(([path, parameter]) => ({ name: path, parameter }))]) whole.set(path, { dtype: 'F32', shape: parameter.tensor.shape, data: new Uint8Array((await read(parameter)).slice().buffer) });
   const isShorthand = config.targetModules.toString().toLowerCase() === 'all-linear';
-  const own = doubled ? plainConfig(config) : config;
-  return { config: { ...own, fanInFanOut, ...(isShorthand ? { targetModules: namesOf(model, [...layers.keys()]) } : {}) }, layers, ...(whole.size === 0 ? {} : { whole }) };
+  const own = savedConfig(model, doubled ? plainConfig(config) : config);
+  const tokens = await extractRows(model, name, config);
+  return { config: { ...own, fanInFanOut, ...(isShorthand ? { targetModules: namesOf(model, [...layers.keys()]) } : {}) }, layers, ...(whole.size === 0 ? {} : { whole }), ...(tokens.size === 0 ? {} : { tokens }) };
 }
 
 /** One adapter of a layer, on the host. @param doubled as plain LoRA of twice the rank */

@@ -15,6 +15,8 @@ export { mergedTensors } from './merge.js';
 export { mergeAdapters, unmergeAdapters } from './mergeInPlace.js';
 export type { MergeInPlaceOptions } from './mergeInPlace.js';
 export { mergeIntoModel } from './mergeIntoModel.js';
+export { copiesOf } from './savedModules.js';
+export { tokenLayers } from './trainedRows.js';
 export { seenInputs } from './seenInputs.js';
 export { swapAdapter } from './swapAdapter.js';
 export type { CheckpointTensor } from './merge.js';

@@ -7,7 +7,9 @@ import type { Module } from '@lowrank/nn';
 import { scalar, tensor } from '@lowrank/tensor';
 import type { AdapterOptions, NamedParameter } from './adapters.js';
 import { checkFree, setActiveAdapters, trainOnly, wrap } from './adapters.js';
+import { addCopies } from './savedModules.js';
 import { matchTargets } from './targets.js';
+import { addRows } from './trainedRows.js';
 
 /** A quantized layer, for LoftQ. */
 export interface LoftqBase {
@@ -50,6 +52,8 @@ export async function injectLoftq(model: Module, config: LoraConfig, options: Lo
       dropout: config.dropout,
     });
   }
+  await addCopies(model, config, name);
+  await addRows(model, config, name);
   setActiveAdapters(model, [name]);
-  return trainOnly(model, name);
+  return trainOnly(model, name, config);
 }

@@ -1,32 +1,36 @@
 import { LowrankError } from '@lowrank/errors';
-import type { LoraAdapter, LoraConfig, MergeDtype, WholeTensor } from '@lowrank/lora';
+import type { LoraAdapter, LoraConfig, WholeTensor } from '@lowrank/lora';
 import { beginsInBase, mergeWeight, scalingAt, variantOf } from '@lowrank/lora';
 import { fromNumbers, hostArray, toFloat32 } from '@lowrank/tensor';
+import type { CheckpointTensor } from './mergeWhole.js';
+import { idsAt, isMergeDtype, isReplaced, mismatch, replaced, withRows } from './mergeWhole.js';
 
-/** A tensor of a checkpoint: its name, dtype and shape, and its bytes when asked for. */
-export interface CheckpointTensor {
-  readonly name: string;
-  readonly dtype: string;
-  readonly shape: readonly number[];
-  read(): Promise<Uint8Array>;
-}
+export type { CheckpointTensor } from './mergeWhole.js';
 
 /**
- * The tensors of a checkpoint with an adapter merged in, one at a time: W + s·B·A (with DoRA also scaled) in W's dtype for the layers that the adapter has, biases that it changes, the very bytes for all others.
+ * The tensors of a checkpoint with an adapter merged in, one at a time: W + s·B·A (with DoRA also scaled) in W's dtype for the layers that the adapter has, biases that it changes, modules that it has whole, token rows that it has trained, the very bytes for all others.
  *
  * W is [out, in], or [in, out] (Conv1D, embeddings): its shape tells, and where W is square, the adapter's `fanInFanOut`.
  *
  * @throws LowrankError `patch.adapterMismatch` for matrices that belong to no tensor or do not fit it, `patch.mergeInit` for one that began as a part of W and was not converted, and `lora.mergeNotFinite`
  */
-export function mergedTensors(tensors: Iterable<CheckpointTensor>, { config, layers, whole = new Map() }: LoraAdapter): CheckpointTensor[] {
+export function mergedTensors(tensors: Iterable<CheckpointTensor>, { config, layers, whole: all = new Map(), tokens = new Map() }: LoraAdapter): CheckpointTensor[] {
   if (beginsInBase(config.init)) {
     throw new LowrankError({ code: 'patch.mergeInit', what: 'merging the adapter', expected: 'plain LoRA', got: `one that began as ${config.init}, a part of the base that is not in its files`, remedy: 'Attach it to its base and extract it: that makes plain LoRA of it.' });
   }
+  const saved = new Map([...all].filter(([name]) => isReplaced(name, config, layers)));
+  const whole = new Map([...all].filter(([name]) => !saved.has(name)));
+  const rows = new Map([...tokens].map(([path, trained]) => [`${path}.weight`, { ...trained, ids: idsAt(config, path) }]));
   const biases = biasesFor(config, layers, whole);
   const tables = new Map([...whole].filter(([name]) => name.endsWith('.weight')).map(([name, table]) => [name.replace(/\.base_layer\.weight$/, ''), table]));
-  for (const path of tables.keys()) if (layers.get(path)?.embedding !== true) throw mismatch(`${path}, saved whole`, 'matrices alone');
+  for (const path of tables.keys()) if (!layers.has(path)) throw mismatch(`${path}, saved whole`, 'matrices alone');
   const left = new Set(layers.keys());
   const merged = [...tensors].map((tensor): CheckpointTensor => {
+    const [own, trained] = [saved.get(tensor.name), rows.get(tensor.name)];
+    saved.delete(tensor.name);
+    rows.delete(tensor.name);
+    if (own !== undefined) return replaced(tensor, own);
+    if (trained !== undefined) return withRows(tensor, trained);
     const bias = biases.get(tensor.name);
     if (bias !== undefined) {
       biases.delete(tensor.name);
@@ -48,6 +52,8 @@ export function mergedTensors(tensors: Iterable<CheckpointTensor>, { config, lay
   });
   if (left.size > 0) throw mismatch(`matrices for ${[...left].slice(0, 6).join(', ')}, which the model does not have`, 'layers of this model');
   if (biases.size > 0) throw mismatch(`biases for ${[...biases.keys()].slice(0, 6).join(', ')}, which the model does not have`, 'layers of this model');
+  const lost = [...saved.keys(), ...rows.keys()];
+  if (lost.length > 0) throw mismatch(`${lost.slice(0, 6).join(', ')}, which the model does not have`, 'modules of this model');
   return merged;
 }
 
@@ -82,12 +88,4 @@ function mergedBias(tensor: CheckpointTensor, { saved, added, scaling }: BiasCha
       return new Uint8Array(data.buffer, data.byteOffset, data.byteLength);
     },
   };
-}
-
-function isMergeDtype(dtype: string): dtype is MergeDtype {
-  return dtype === 'F32' || dtype === 'F16' || dtype === 'BF16';
-}
-
-function mismatch(got: string, expected: string): LowrankError {
-  return new LowrankError({ code: 'patch.adapterMismatch', what: 'merging the adapter', expected, got, remedy: 'Use the base model that the adapter was trained on.' });
 }

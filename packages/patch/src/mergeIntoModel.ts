@@ -7,18 +7,20 @@ import type { Tensor } from '@lowrank/tensor';
 import { hostArray, readTensor, tensor, toFloat32 } from '@lowrank/tensor';
 import { adaptedLayers, matricesOf, removeAdapters } from './adapters.js';
 import { requireUnmerged } from './merged.js';
+import { mergedWhole, preparePut } from './mergeCopies.js';
 
 const fileDtype: Readonly<Record<string, MergeDtype>> = { f32: 'F32', f16: 'F16', bf16: 'BF16' };
 
 /**
  * Folds the active adapters into the weights of a model in memory and takes all adapters out (PEFT's merge_and_unload): each W becomes W + s·B·A in its own dtype, adapter by
- * adapter. What was compiled before holds the old weights' memory: compile anew. To write a merged folder use `mergedTensors`, which needs no model.
+ * adapter; copies of modules and token rows take their places. An output projection that is tied to its embedding gets a weight of its own where only one of the two changes. What was compiled before holds the old weights' memory: compile anew. To write a merged folder use `mergedTensors`, which needs no model.
  *
  * @returns the paths of the layers that changed
  * @throws LowrankError `lora.mergeNotFinite`, `patch.mergeEncoding`, `patch.mergeBias`: nothing is changed then
  */
 export async function mergeIntoModel(model: Module): Promise<string[]> {
   requireUnmerged(model, 'merging adapters for good');
+  const whole = await mergedWhole(model);
   const merged: { path: string; weight: Parameter; value: Tensor }[] = [];
   const biases: ShiftedBias[] = [];
   for (const [path, layer] of adaptedLayers(model)) {
@@ -29,7 +31,7 @@ export async function mergeIntoModel(model: Module): Promise<string[]> {
     const dtype = weight === undefined ? undefined : fileDtype[weight.tensor.dtype];
     if (weight === undefined || dtype === undefined) throw new LowrankError({ code: 'patch.mergeEncoding', what: path, expected: 'a linear layer or an embedding with a weight in f32, f16 or bf16', got: weight?.tensor.dtype ?? 'another kind of layer' });
     const { shape, dtype: stored } = weight.tensor;
-    let bytes = asBytes(await readTensor(weight.tensor));
+    let bytes = asBytes(await readTensor(weight.own));
     for (const weights of updates) {
       const { bias, ...matrices } = await matricesOf(layer, weights);
       bytes = mergeWeight(bytes, dtype, { ...matrices, scaling: weights.scale.value, variant: weights.variant, transposed: !(base instanceof Linear), narrowDelta: base instanceof Embedding });
@@ -38,16 +40,14 @@ export async function mergeIntoModel(model: Module): Promise<string[]> {
     const buffer = new Uint8Array(bytes).buffer;
     merged.push({ path, weight, value: tensor(hostArray(stored, buffer), shape, { dtype: stored, name: `${path}.weight` }) });
   }
-  for (const { weight, value } of merged) {
-    weight.tensor.dispose();
-    weight.tensor = value;
-  }
+  const put = preparePut(model, merged, whole);
   for (const { parameter, values } of biases) {
     parameter.tensor.dispose();
     parameter.tensor = tensor(values, [values.length], { name: 'bias' });
   }
   removeAdapters(model);
-  return merged.map(({ path }) => path);
+  put();
+  return [...merged.map(({ path }) => path), ...new Set(whole.map(({ module }) => module))];
 }
 
 function asBytes({ buffer, byteOffset, byteLength }: ArrayBufferView): Uint8Array {

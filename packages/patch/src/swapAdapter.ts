@@ -5,6 +5,8 @@ import type { Module } from '@lowrank/nn';
 import { sourceOf } from '@lowrank/tensor';
 import { adaptedLayers, requireAdapter } from './adapters.js';
 import { requireUnmerged } from './merged.js';
+import { copiesOf } from './savedModules.js';
+import { tokenLayers } from './trainedRows.js';
 
 /**
  * Puts another adapter's numbers where a loaded one's are, so that all that is compiled goes on with it: no new plan, no new memory. Ranks may be smaller (the rest is zero), scalings
@@ -24,6 +26,7 @@ export function swapAdapter(model: Module, { config, layers }: LoraAdapter, name
     else if (place.inFeatures !== inFeatures || place.outFeatures !== outFeatures) problems.push(`${path} is ${place.inFeatures} → ${place.outFeatures}, not ${inFeatures} → ${outFeatures}`);
     else if (rank > (rankOf.get(path) ?? 0)) problems.push(`${path} has rank ${rankOf.get(path)}, not ${rank}`);
   }
+  if (config.modulesToSave !== undefined || config.trainableTokenIndices !== undefined || copiesOf(model, name).length > 0 || tokenLayers(model).some(([, { adapters }]) => adapters.has(name))) problems.push('modules saved whole or trained token rows, which are no A and B');
   for (const [path, , { a, b }] of places) if (a.tensor.node.kind !== 'source' || b.tensor.node.kind !== 'source') problems.push(`${path} is being trained`);
   for (const [path, , weights] of places) {
     if ((weights.variant ?? variantOf({ ...config, useDora: false, variant: undefined })) !== variant) problems.push(`${path} has another variant of LoRA`);

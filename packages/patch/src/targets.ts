@@ -12,11 +12,11 @@ export interface TargetOptions {
 /** What adapters go around: a linear layer of any kind, an embedding, or one of them that has adapters already. */
 export type Adaptable = LinearLike | Embedding | LoraEmbedding;
 
-type Targets = Pick<LoraConfig, 'targetModules' | 'excludeModules' | 'layersToTransform' | 'layersPattern'>;
+type Targets = Pick<LoraConfig, 'targetModules' | 'excludeModules' | 'layersToTransform' | 'layersPattern' | 'modulesToSave'>;
 
 /**
  * The linear layers and embeddings that a configuration names, by path, with PEFT's rules (`check_target_module_exists`): a string is a regular expression that matches the whole path; an
- * item of a list matches the path itself or its end after a dot; excludes are looked at first, with the same rules; `layersToTransform` keeps, of what matched by its end, the layers
+ * item of a list matches the path itself or its end after a dot; excludes are looked at first, with the same rules, and modules that are saved whole; `layersToTransform` keeps, of what matched by its end, the layers
  * of those numbers; 'all-linear' is every linear layer but the output embedding, and no other embedding.
  *
  * Stricter than PEFT: a name in a list that matches no module at all is an error, since what it was meant for would stay untrained.
@@ -66,7 +66,9 @@ function isLinear(module: Module): module is LinearLike {
   return isLinearLike(module) && !isEmbedding(module);
 }
 
-function isExcluded(path: string, { excludeModules }: Targets): boolean {
+/** What is trained whole takes no adapter, nor does anything within. */
+function isExcluded(path: string, { excludeModules, modulesToSave = [] }: Targets): boolean {
+  if (modulesToSave.some((name) => pathExpression(`${name}(?:\\..*)?`, '(?:.*\\.)?').test(path))) return true;
   return excludeModules !== undefined && matches(path, excludeModules);
 }
 

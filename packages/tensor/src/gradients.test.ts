@@ -80,6 +80,12 @@ const cases: Record<string, Case> = {
   'attention, soft cap and window': { inputs: [x(1, 5, 2, 3), x(1, 5, 1, 3), x(1, 5, 1, 3)], fn: (q, k, v) => lr.attention(q, k, v, { scale: 2, softcap: 0.8, window: 3 }) },
   'attention, causal, more keys': { inputs: [x(1, 2, 2, 3), x(1, 5, 1, 3), x(1, 5, 1, 3)], fn: (q, k, v) => lr.attention(q, k, v) },
   linearCrossEntropy: { inputs: [x(5, 3), x(7, 3)], fn: (a, w) => lr.linearCrossEntropy(a, w, ints([1, -100, 6, 0, 3], [5]), { chunkRows: 2 }) },
+  // Two low-rank terms, the second without an A of its own, over chunks of rows that do not divide.
+  'linearCrossEntropy, adapted': {
+    inputs: [x(5, 3), x(7, 3), x(2, 3), x(7, 2)],
+    fn: (a, w, left, right) => lr.linearCrossEntropy(a, w, ints([1, -100, 6, 0, 3], [5]), { chunkRows: 2, terms: [{ h: lr.mul(lr.linear(a, left), 0.7), b: right }, { h: lr.slice(a, 1, 1, 2), b: lr.slice(w, 1, 0, 1) }] }),
+  },
+  'linearCrossEntropy, adapted and capped': { inputs: [x(5, 3), x(7, 3), x(2, 3), x(7, 2)], fn: (a, w, left, right) => lr.linearCrossEntropy(a, w, ints([1, -100, 6, 0, 3], [5]), { chunkRows: 2, softcap: 0.7, terms: [{ h: lr.linear(a, left), b: right }] }) },
   'linearCrossEntropy, capped': { inputs: [x(5, 3), x(7, 3)], fn: (a, w) => lr.linearCrossEntropy(a, w, ints([1, -100, 6, 0, 3], [5]), { chunkRows: 2, softcap: 0.7 }) },
   softCapped: { inputs: [x(3, 5)], fn: (a) => lr.softCapped(a, 0.6) },
   squaredNorm: { inputs: [x(3, 5)], fn: (a) => lr.squaredNorm(a) },

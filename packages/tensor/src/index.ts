@@ -30,6 +30,7 @@ export { coreOps } from './ops/index.js';
 export type { AttrsOf, CoreOps, KernelName } from './ops/index.js';
 export { layerNorm } from './ops/layerNorm.js';
 export { linearCrossEntropy, softCapped } from './ops/linearCrossEntropy.js';
+export type { ProductTerm } from './ops/linearCrossEntropy.js';
 export { linear, matmul, matmulOperands, matmulSizes } from './ops/matmul.js';
 export type { MatmulAttrs, MatmulOperands } from './ops/matmul.js';
 export { concat, pad, permute, slice, transpose } from './ops/movement.js';

@@ -43,6 +43,11 @@ export class Source {
     return sizeOf(this.spec.shape) * bytesPerElement(this.spec.dtype);
   }
 
+  /** Whether it holds nothing yet: zeros that cost no memory, as in a model without weights. */
+  get isEmpty(): boolean {
+    return this.host === undefined && this.storage === undefined;
+  }
+
   /** The backend this data lives on, once it does. */
   get memory(): DeviceMemory | undefined {
     return this.storage?.memory;

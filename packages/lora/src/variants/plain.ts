@@ -1,4 +1,4 @@
-import { sub } from '@lowrank/tensor';
+import { neg, sub } from '@lowrank/tensor';
 import type { LoraVariant } from '../variant.js';
 
 /**
@@ -11,6 +11,11 @@ export const plain: LoraVariant = {
     const { initial, scale } = weights;
     const learned = layer.product(layer.dropped(x, weights), weights);
     return initial === undefined ? learned : sub(learned, layer.product(x, { ...initial, scale }));
+  },
+  terms({ layer, weights, x }) {
+    const { initial, scale } = weights;
+    const learned = layer.productTerms(layer.dropped(x, weights), weights);
+    return initial === undefined ? learned : [...learned, ...layer.productTerms(x, { ...initial, scale }).map(({ h, b }) => ({ h: neg(h), b }))];
   },
   mergeRow(row, delta) {
     for (let i = 0; i < row.length; i++) row[i] = (row[i] ?? NaN) + (delta[i] ?? NaN);

@@ -1,3 +1,4 @@
+import { tokenLists } from '@lowrank/lora';
 import type { InspectResult } from '../jobs/inspect.js';
 
 /** `lowrank inspect` for people. */
@@ -12,12 +13,15 @@ export function describeAdapter(report: InspectResult): string {
     ['dropout', report.dropout === null || report.dropout === 0 ? null : number(report.dropout)],
     ['began as', report.init === null || report.init === true ? null : String(report.init)],
     ['targets', targets(report)],
+    ['whole', report.modules_to_save === null ? null : `${report.modules_to_save.join(', ')}${report.ensure_weight_tying === true ? ', with tied weights kept tied' : ''}`],
+    ['token rows', tokenRows(report.trainable_token_indices)],
     ['parameters', report.parameters.toLocaleString('en')],
     ['file', `${report.bytes.toLocaleString('en')} bytes, ${report.dtypes.join(', ')}`],
   ];
   const lines = [`${report.adapter}: ${report.method}`, ...facts.flatMap(([name, value]) => (value === null ? [] : [`${name.padEnd(12)}${value}`]))];
   if (layers.length > 0) lines.push('', ...layerTable(layers));
   if (others.length > 0) lines.push('', 'other tensors', ...others.map(({ name, dtype, shape }) => `  ${name}  ${dtype} [${shape.join(', ')}]`));
+  if (report.warnings.length > 0) lines.push('', ...report.warnings.map((text) => `warning: ${text}`));
   if (refused.length > 0) lines.push('', `settings that Lowrank does not have: ${refused.map(({ setting, value }) => `${setting} = ${JSON.stringify(value)}`).join(', ')}`);
   if (problem !== null) lines.push('', `Lowrank does not load it: ${problem}`);
   return lines.join('\n');
@@ -27,6 +31,12 @@ function targets({ target_modules: names, exclude_modules: excluded, layers_to_t
   if (names === null) return null;
   const text = (value: readonly string[] | string): string => (typeof value === 'string' ? value : value.length > 12 ? `${value.slice(0, 12).join(', ')} and ${value.length - 12} more` : value.join(', '));
   return `${text(names)}${excluded === null ? '' : `; without ${text(excluded)}`}${layers === null ? '' : `; in layers ${layers.join(', ')}`}`;
+}
+
+function tokenRows(indices: InspectResult['trainable_token_indices']): string | null {
+  if (indices === null || indices === undefined) return null;
+  const shown = (ids: readonly number[]): string => `${ids.slice(0, 12).join(', ')}${ids.length > 12 ? ` and ${ids.length - 12} more` : ''}`;
+  return tokenLists(indices).map(([name, ids]) => `${name === undefined ? '' : `${name}: `}${shown(ids)}`).join('; ');
 }
 
 /** A line for each layer; singular values as the largest and the smallest of them. */

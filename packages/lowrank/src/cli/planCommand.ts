@@ -8,6 +8,7 @@ import { planDtypes, planMethods } from '../jobs/planRun.js';
 import { describePlan } from './describePlan.js';
 import type { Speaker } from './io.js';
 import { choiceFlag, listFlag, numberFlag } from './numbers.js';
+import { tokensFlag } from './variantFlags.js';
 
 export interface PlanFlags extends PlanOptions {
   json: boolean;
@@ -24,6 +25,9 @@ export function addPlanFlags(command: Command): Command {
     .option('--r <rank>', 'rank of the adapters', whole('--r', 1), 8)
     .option('--dropout <rate>', 'dropout before the adapters (default: 0)', numberFlag('--dropout', { min: 0, below: 1 }))
     .option('--target-modules <names>', "layers that get adapters: a,b or all-linear (default: PEFT's for the model)", listFlag('--target-modules'))
+    .option('--modules-to-save <names>', 'modules that are trained and saved whole, by the ends of their paths', listFlag('--modules-to-save'))
+    .option('--ensure-weight-tying', 'an embedding and an output projection that are one stay one when they are trained whole')
+    .option('--trainable-tokens <ids>', 'tokens whose rows of the embedding are trained, by id', tokensFlag('--trainable-tokens'))
     .option('--virtual-tokens <n>', 'virtual tokens of --method prompt and prefix (default: 20)', whole('--virtual-tokens', 1))
     .option('--bottleneck <n>', 'width of the adapters of --method adapter (default: 64)', whole('--bottleneck', 1))
     .option('--batch-size <rows>', 'rows of a batch', whole('--batch-size', 1), 1)

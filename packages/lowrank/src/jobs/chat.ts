@@ -80,7 +80,7 @@ export async function openChat(given: ChatFolderOptions): Promise<ChatSession> {
   const adapters = new Map<string, LoraAdapter>();
   for (const [name, place] of Object.entries(options.adapters ?? {})) {
     const { adapter } = await withFolders({ model: options.model, adapter: place }, options);
-    adapters.set(name, await readAdapterFolder(adapter));
+    adapters.set(name, await readAdapterFolder(adapter, options.onWarning));
   }
   const ends = await endsOf(model, template, tokenizer);
   const writer = await openAdapterSwitch(model, adapters, await backend());

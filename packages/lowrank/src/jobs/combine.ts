@@ -30,7 +30,7 @@ export async function combineFolders({ adapters, output, onTransfer, onWarning, 
   const folders: string[] = [];
   for (const { adapter } of adapters) folders.push((await findModel(adapter, { kind: 'adapter', onWarning, onProgress: (progress) => onTransfer?.({ stage: 'downloading', ...progress }) })).folder);
   const sources = [];
-  for (const [at, { adapter: name, weight }] of adapters.entries()) sources.push({ adapter: await readAdapterFolder(folders[at] ?? name), weight, name });
+  for (const [at, { adapter: name, weight }] of adapters.entries()) sources.push({ adapter: await readAdapterFolder(folders[at] ?? name, onWarning), weight, name });
   const combined = combineAdapters(sources, options);
   const bytes = await writeAdapter(combined, output, folders);
   const parameters = [...combined.layers.values()].reduce((sum, { a, b }) => sum + a.length + b.length, 0);

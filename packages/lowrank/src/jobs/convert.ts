@@ -3,7 +3,7 @@ import { LowrankError } from '@lowrank/errors';
 import type { GgufFile, Json, VocabularyFiles } from '@lowrank/gguf';
 import { convertAdapter, convertModel, writeGguf } from '@lowrank/gguf';
 import type { ModelFiles } from '@lowrank/models';
-import { openFolder, openWeights, readJson } from '@lowrank/models';
+import { openFolder, openWeights, outlineModel, readJson } from '@lowrank/models';
 import { mergedTensors } from '@lowrank/patch';
 import { writeFileAtomic } from '@lowrank/safetensors';
 import { mkdir, stat } from 'node:fs/promises';
@@ -11,6 +11,7 @@ import { basename, dirname, resolve } from 'node:path';
 import type { TransferEvents } from './folders.js';
 import { withFolders } from './folders.js';
 import { readAdapterFolder } from './trainable.js';
+import { untie } from './untie.js';
 
 /** What files can be converted to. */
 export const conversions = ['gguf'] as const;
@@ -51,22 +52,25 @@ export async function convertFolders(given: ConvertOptions): Promise<ConvertResu
   return { output, kind, tensors: file.tensors.length, bytes: (await stat(output)).size };
 }
 
-async function adapterFile({ model, dtype, preTokenizer }: ConvertOptions, adapter: string): Promise<GgufFile> {
+async function adapterFile({ model, dtype, preTokenizer, onWarning }: ConvertOptions, adapter: string): Promise<GgufFile> {
   for (const [flag, value] of Object.entries({ '--dtype': dtype, '--pre-tokenizer': preTokenizer })) {
     if (value !== undefined) throw new LowrankError({ code: 'cli.conflict', what: `${flag} with an adapter`, expected: '--merge, or no such flag', got: value, remedy: 'An adapter is written in f32 and has no tokenizer.' });
   }
   const config = await readJson(await openFolder(model), 'config.json');
-  return convertAdapter({ adapter: await readAdapterFolder(adapter), config, name: basename(resolve(adapter)) });
+  return convertAdapter({ adapter: await readAdapterFolder(adapter, onWarning), config, name: basename(resolve(adapter)) });
 }
 
-async function modelFile({ model, baseModel, adapter, dtype = 'f16', preTokenizer }: ConvertOptions & { readonly baseModel: string }): Promise<GgufFile> {
+async function modelFile({ model, baseModel, adapter, dtype = 'f16', preTokenizer, onWarning }: ConvertOptions & { readonly baseModel: string }): Promise<GgufFile> {
   const files = await openFolder(model);
   const stored = await openWeights(files);
   const tensors = [...stored.tensors.values()].map(({ name, dtype: from, shape }) => ({ name, dtype: from as string, shape, read: () => stored.read(name) }));
+  const config = await readJson(files, 'config.json');
+  const ready = adapter === undefined ? undefined : untie(outlineModel(config), await readAdapterFolder(adapter, onWarning), tensors);
+  if (ready?.parted === true && String(config['model_type']).startsWith('gemma')) throw new LowrankError({ code: 'gguf.tied', what: 'merging the adapter', expected: 'one that leaves embedding and output projection one, as llama.cpp has them for this model', got: 'one that changes them apart', remedy: 'Keep the adapter for PEFT or Lowrank, or merge it into a model folder.' });
   return convertModel({
-    config: await readJson(files, 'config.json'),
+    config: ready?.parted === true ? { ...config, tie_word_embeddings: false } : config,
     generationConfig: await optionalJson(files, 'generation_config.json'),
-    tensors: adapter === undefined ? tensors : mergedTensors(tensors, await readAdapterFolder(adapter)),
+    tensors: ready === undefined ? tensors : mergedTensors(ready.tensors, ready.adapter),
     vocabulary: { ...(await vocabularyOf(files, model)), preTokenizer },
     name: baseModel === model ? basename(resolve(model)) : baseModel,
     type: dtype === 'f16' ? 'F16' : 'F32',

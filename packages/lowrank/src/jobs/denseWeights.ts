@@ -15,6 +15,8 @@ export interface DenseWeights {
   readonly config: Readonly<Record<string, unknown>>;
   /** Whether there was any. */
   readonly quantized: boolean;
+  /** The model without its weights. */
+  readonly outline: CausalModel;
   /** The layers that hold W as [in, out]. */
   readonly transposed: ReadonlySet<string>;
 }
@@ -26,14 +28,15 @@ export async function denseWeights(folder: string): Promise<DenseWeights> {
   const file = await dequantizedFile(opened);
   const stored = [...file.tensors.values()];
   const { quantization_config: _, ...config } = await readJson(files, 'config.json');
-  const transposed = transposedLayers(outlineModel(config));
+  const outline = outlineModel(config);
+  const transposed = transposedLayers(outline);
   const tensors = stored.map(({ name, dtype, shape }): CheckpointTensor => {
     const path = pathOf(name) ?? name;
     const tensor = { name: path, dtype, shape, read: () => file.read(name) };
     // Codes are of W as [out, in], whatever the layer holds that they stand for.
     return opened.tensors.get(name)?.dtype !== dtype && transposed.has(path.replace(/\.weight$/, '')) ? transposedTensor(tensor) : tensor;
   });
-  return { tensors, names: stored.map(({ name }) => name), metadata: file.metadata, config, quantized: file !== opened, transposed };
+  return { tensors, names: stored.map(({ name }) => name), metadata: file.metadata, config, quantized: file !== opened, outline, transposed };
 }
 
 function transposedLayers(model: CausalModel): Set<string> {

@@ -72,7 +72,7 @@ export async function evaluateTexts(given: EvaluateFolderOptions): Promise<Evalu
   const groups = samplePrompts(groupByPrompt(await readTextRows(options.data, { completionAfter, parts })), { count: scoreRows, seed });
   const open = backendOnce(options.backend);
   const model = await openModel(options.model, { ...options, backend: open });
-  if (options.adapter !== undefined) await loadAdapterInto(model, options.adapter);
+  if (options.adapter !== undefined) await loadAdapterInto(model, options.adapter, options.onWarning);
   const { vocabularySize, contextLength } = model;
   const maxLength = Math.min(options.maxLength ?? contextLength, contextLength);
   const rows = groups.flat().sort((a, b) => a.line - b.line);

@@ -133,7 +133,9 @@ async function withRows(options: FineTuneOptions & { readonly baseModel: string 
   const evalRows = options.evalData === undefined ? undefined : await readRows(options, options.evalData, { tokenizer, model });
   const steps = options.steps ?? Math.ceil(rows.length / (batchSize * gradientAccumulation));
   const random: RandomState = { seed: scalar(seed >>> 0, { dtype: 'u32', name: 'seed' }), step: scalar(0, { dtype: 'u32', name: 'draw' }) };
-  const trainable = other ?? (await trainableOf(model, options, { rows, backend: open }));
+  const told: string[] = [];
+  const trainable = other ?? (await trainableOf(model, { ...options, onWarning: (text) => void told.push(text) }, { rows, backend: open }));
+  for (const text of told) await options.onEvent?.({ type: 'warning', text });
   const windows = { ...options, batchSize, gradientAccumulation };
   const backend = await open();
   const metrics = await openMetricsFile(options.output);

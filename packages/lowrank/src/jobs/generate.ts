@@ -47,7 +47,7 @@ export async function generateBatch(given: Omit<GenerateFolderOptions, 'prompt'>
   const backend = backendOnce(options.backend);
   const model = await openModel(options.model, { ...options, backend });
   const { module, contextLength } = model;
-  if (options.adapter !== undefined) await loadAdapterInto(model, options.adapter);
+  if (options.adapter !== undefined) await loadAdapterInto(model, options.adapter, options.onWarning);
   const prompts = options.prompts.map((prompt) => promptIds(prompt, tokenizer));
   const longest = Math.max(...prompts.map(({ length }) => length));
   const maxNewTokens = options.maxNewTokens ?? Math.max(1, Math.min(128, contextLength - longest));

@@ -1,5 +1,5 @@
 import { isLowrankError } from '@lowrank/errors';
-import type { AdapterReport } from '@lowrank/lora';
+import type { AdapterReport, LoraConfig } from '@lowrank/lora';
 import { inspectAdapter } from '@lowrank/lora';
 import { isSubspaceConfig, methodOf, readMethod, readSubspace } from '@lowrank/methods';
 import { findModel } from '@lowrank/models';
@@ -24,6 +24,9 @@ export interface InspectResult {
   readonly target_modules: readonly string[] | string | null;
   readonly exclude_modules: readonly string[] | string | null;
   readonly layers_to_transform: readonly number[] | null;
+  readonly modules_to_save: readonly string[] | null;
+  readonly trainable_token_indices: LoraConfig['trainableTokenIndices'] | null;
+  readonly ensure_weight_tying: boolean | null;
   /** The ranks that there are, ascending. */
   readonly ranks: readonly number[];
   readonly parameters: number;
@@ -46,6 +49,8 @@ export interface InspectResult {
   /** Tensors that are no A or B. */
   readonly others: AdapterReport['others'];
   readonly refused: AdapterReport['refused'];
+  /** What of its configuration Lowrank leaves aside. */
+  readonly warnings: readonly string[];
   /** Why Lowrank would not load it. */
   readonly problem: string | null;
 }
@@ -73,6 +78,9 @@ export async function inspectFolder({ adapter, onTransfer, onWarning }: Transfer
     target_modules: config?.targetModules ?? null,
     exclude_modules: config?.excludeModules ?? null,
     layers_to_transform: config?.layersToTransform ?? null,
+    modules_to_save: config?.modulesToSave ?? null,
+    trainable_token_indices: config?.trainableTokenIndices ?? null,
+    ensure_weight_tying: config === undefined ? null : config.ensureWeightTying === true,
     ranks: [...new Set(layers.map(({ rank }) => rank))].sort((a, b) => a - b),
     parameters: report.parameters,
     bytes: report.bytes,
@@ -80,6 +88,7 @@ export async function inspectFolder({ adapter, onTransfer, onWarning }: Transfer
     layers: layers.map(({ path, kind, rank, inFeatures, outFeatures, scaling, dtype, parameters, norm, effectiveRank, singularValues }) => ({ path, kind, rank, in: inFeatures, out: outFeatures, scaling, dtype, parameters, norm: number(norm), effective_rank: number(effectiveRank), singular_values: singularValues })),
     others: report.others,
     refused: report.refused,
+    warnings: report.warnings,
     problem: (other === undefined ? report.problem : other.problem) ?? null,
   };
 }

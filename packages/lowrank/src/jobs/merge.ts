@@ -1,5 +1,6 @@
 import { LowrankError } from '@lowrank/errors';
 import { beginsInBase, LoraEmbedding } from '@lowrank/lora';
+import type { LoraAdapter } from '@lowrank/lora';
 import { readMethod } from '@lowrank/methods';
 import { adaptedLayers, extractAdapter, mergedTensors } from '@lowrank/patch';
 import type { TensorEntry } from '@lowrank/safetensors';
@@ -13,6 +14,7 @@ import type { OpenModel } from './openModel.js';
 import { openModel } from './openModel.js';
 import { mergeBitfit } from './mergeBitfit.js';
 import { isMethodFolder, loadAdapterInto, openAdapterFolder, readAdapterFolder, refuseMethod } from './trainable.js';
+import { untie } from './untie.js';
 
 export interface MergeOptions extends TransferEvents {
   readonly model: string;
@@ -45,13 +47,14 @@ export async function mergeFolders(given: MergeOptions): Promise<MergeResult> {
     const base = await openModel(model, given);
     await loadAdapterInto(base, adapter);
     refuseTied(base);
-    const read = await readAdapterFolder(adapter);
+    const read = await readAdapterFolder(adapter, given.onWarning);
     // One that began as a part of the base becomes plain LoRA.
     const loaded = beginsInBase(read.config.init) ? { ...read, ...(await extractAdapter(base.module, read.config)) } : read;
-    const { tensors, names, metadata, config, quantized, transposed } = await denseWeights(model);
+    const { tensors, names, metadata, config, quantized, outline, transposed } = await denseWeights(model);
     // The model knows which way round its weights are; an adapter may have been trained over codes.
     const fanInFanOut = [...loaded.layers.keys()].some((path) => transposed.has(path));
-    const entries = mergedTensors(tensors, { ...loaded, config: { ...loaded.config, fanInFanOut } }).map((tensor, at): TensorEntry => {
+    const ready = untie(outline, loaded, tensors);
+    const entries = mergedTensors(ready.tensors, { ...ready.adapter, config: { ...loaded.config, fanInFanOut } }).map((tensor, at): TensorEntry => {
       const { dtype, shape } = tensor;
       const name = names[at] ?? tensor.name;
       if (!isSafetensorsDtype(dtype)) throw new LowrankError({ code: 'cli.dtype', what: name, expected: 'a dtype of safetensors', got: dtype });
@@ -59,15 +62,21 @@ export async function mergeFolders(given: MergeOptions): Promise<MergeResult> {
     });
     await writeFileAtomic(join(output, 'model.safetensors'), writeSafetensors(entries, { format: 'pt', ...metadata }));
     await copyCompanions(model, output);
-    if (!quantized) await copyCompanions(model, output, ['config.json']);
+    if (!quantized && !ready.parted) await copyCompanions(model, output, ['config.json']);
     else {
-      await writeFileAtomic(join(output, 'config.json'), new TextEncoder().encode(`${JSON.stringify(config, null, 2)}\n`));
+      await writeFileAtomic(join(output, 'config.json'), new TextEncoder().encode(`${JSON.stringify(ready.parted ? { ...config, tie_word_embeddings: false } : config, null, 2)}\n`));
     }
-    return { model: output, merged: loaded.layers.size, tensors: entries.length };
+    return { model: output, merged: loaded.layers.size + changedWhole(loaded), tensors: entries.length };
   } catch (error) {
     await folder.discard();
     throw error;
   }
+}
+
+/** Modules that the adapter has whole, or of which it has token rows. */
+function changedWhole({ config, whole = new Map(), tokens = new Map() }: LoraAdapter): number {
+  const saved = config.modulesToSave === undefined ? [] : [...whole.keys()].map((name) => name.slice(0, name.lastIndexOf('.'))).filter((path) => !path.endsWith('.base_layer'));
+  return new Set([...saved, ...tokens.keys()]).size;
 }
 
 /** An adapted embedding leaves an output projection that is tied to it alone; merged, it could not. */

@@ -26,6 +26,10 @@ export interface PlanOptions extends QuantizationFlags {
   readonly r?: number;
   readonly dropout?: number;
   readonly targetModules?: readonly string[];
+  readonly modulesToSave?: readonly string[];
+  readonly ensureWeightTying?: boolean;
+  /** Ids alone: a plan reads no tokenizer. */
+  readonly trainableTokens?: readonly (number | string)[];
   /** Of prompt and prefix tuning; default 20. */
   readonly virtualTokens?: number;
   /** Of bottleneck adapters; default 64. */
@@ -103,6 +107,9 @@ export async function planFineTune(options: PlanOptions): Promise<PlanReport> {
     r: options.r ?? 8,
     dropout: options.dropout,
     targetModules: options.targetModules,
+    modulesToSave: options.modulesToSave,
+    ensureWeightTying: options.ensureWeightTying,
+    trainableTokens: idsAlone(options.trainableTokens),
     virtualTokens: takesPositions(options) ? (options.virtualTokens ?? tuningMethods.prompt.defaults.virtualTokens) : undefined,
     bottleneck: options.method === 'adapter' ? (options.bottleneck ?? tuningMethods.adapter.defaults.bottleneck) : undefined,
     batchSize: options.batchSize ?? 1,
@@ -149,6 +156,13 @@ export async function planFineTune(options: PlanOptions): Promise<PlanReport> {
     fits: fits ?? null,
     variants: fits === false && memory !== undefined ? await variantsOf(run, device, memory) : [],
   };
+}
+
+function idsAlone(tokens: PlanOptions['trainableTokens']): readonly number[] | undefined {
+  return tokens?.map((token) => {
+    if (typeof token === 'number') return token;
+    throw new LowrankError({ code: 'cli.tokens', what: `--trainable-tokens ${JSON.stringify(token)}`, expected: 'an id', got: 'a text', remedy: 'A plan reads no tokenizer: give ids, as many as there will be.' });
+  });
 }
 
 /** Flags of other methods than the one that is planned. */

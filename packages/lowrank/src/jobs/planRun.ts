@@ -6,7 +6,7 @@ import type { MethodName, Tuning } from '@lowrank/methods';
 import { methodFileBytes, methodNames } from '@lowrank/methods';
 import type { CausalModel, OutlineOptions } from '@lowrank/models';
 import { outlineModel } from '@lowrank/models';
-import { adaptedLayers } from '@lowrank/patch';
+import { adaptedLayers, copiesOf, tokenLayers } from '@lowrank/patch';
 import type { QuantizationSettings } from '@lowrank/quant';
 import { QuantizedLinear } from '@lowrank/quant';
 import { safetensorsBytes } from '@lowrank/safetensors';
@@ -33,6 +33,10 @@ export interface PlannedRun {
   readonly dropout?: number | undefined;
   /** Names, or ['all-linear']; default: PEFT's for the model. */
   readonly targetModules?: readonly string[] | undefined;
+  readonly modulesToSave?: readonly string[] | undefined;
+  readonly ensureWeightTying?: boolean | undefined;
+  /** Token ids, whose rows are trained. */
+  readonly trainableTokens?: readonly number[] | undefined;
   /** Of prompt and prefix tuning. */
   readonly virtualTokens?: number | undefined;
   /** Of bottleneck adapters. */
@@ -179,7 +183,11 @@ function adapterFile(model: CausalModel): RunCost['file'] {
   for (const [path, layer] of adaptedLayers(model)) {
     for (const { a } of layer.adapters.values()) layers.set(path, { rank: a.tensor.shape[0] ?? 0, inFeatures: layer.inFeatures, outFeatures: layer.outFeatures, embedding: layer.embedding });
   }
-  return { bits16: adapterFileBytes(layers, 'BF16'), bits32: adapterFileBytes(layers, 'F32') };
+  const others = [
+    ...copiesOf(model, 'default').map(([name, { tensor: { shape } }]) => ({ name, shape, whole: true })),
+    ...tokenLayers(model).flatMap(([path, { adapters, leader }]) => (leader === undefined ? [...adapters.values()].map(({ rows }) => ({ name: `${path}.token_adapter.trainable_tokens_delta`, shape: rows.tensor.shape })) : [])),
+  ];
+  return { bits16: adapterFileBytes(layers, 'BF16', others), bits32: adapterFileBytes(layers, 'F32', others) };
 }
 
 function methodFile(tuning: Tuning): RunCost['file'] {

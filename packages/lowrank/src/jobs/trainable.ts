@@ -10,9 +10,11 @@ import type { TrainedParameter } from '@lowrank/trainer';
 import { saveAdapter } from '../saveAdapter.js';
 import type { EvaData } from './eva.js';
 import { evaMeasure } from './eva.js';
+import type { TransferEvents } from './folders.js';
 import { loftqBase } from './loftq.js';
 import type { OpenModel } from './openModel.js';
 import { saveWeights } from './saveWeights.js';
+import { tokenIdsOf } from './trainedTokens.js';
 import { variantSettings } from './variantFlags.js';
 import type { VariantFlags } from './variantFlags.js';
 
@@ -22,7 +24,7 @@ export interface Trainable {
   save(folder: string): Promise<void>;
 }
 
-export interface AdapterFlags extends VariantFlags {
+export interface AdapterFlags extends VariantFlags, Pick<TransferEvents, 'onWarning'> {
   readonly r?: number;
   readonly alpha?: number;
   readonly dropout?: number;
@@ -48,13 +50,14 @@ export async function trainAdapter(model: OpenModel, flags: AdapterFlags, source
   let config: LoraConfig;
   let parameters: readonly NamedParameter[];
   if (flags.initAdapter === undefined) {
+    const { trainableTokens } = flags;
     const { r, alpha, dropout = 0, targetModules = defaultTargets(module.shape.modelType), seed, initLoraWeights: init } = flags;
     const eva = init === 'eva' ? { eva: evaConfig({ rho: flags.evaRho }) } : {};
-    const given = loraConfig({ r, alpha, dropout, targetModules: asTargets(targetModules), init: init ?? 'kaiming', ...eva, ...variantSettings(flags), baseModel: flags.baseModel ?? model.folder, taskType: 'CAUSAL_LM' });
-    checkTargets(model, targetModules);
+    const given = loraConfig({ r, alpha, dropout, targetModules: asTargets(targetModules), init: init ?? 'kaiming', ...eva, ...variantSettings(flags), ...(trainableTokens === undefined ? {} : { trainableTokenIndices: await tokenIdsOf(trainableTokens, model.folder) }), baseModel: flags.baseModel ?? model.folder, taskType: 'CAUSAL_LM' });
+    checkTargets(model, targetModules, given);
     ({ config, parameters } = await newAdapter(model, given, { options: { outputPath, seed }, sources }));
   } else {
-    const adapter = await readAdapterFolder(flags.initAdapter);
+    const adapter = await readAdapterFolder(flags.initAdapter, flags.onWarning);
     checkAgainst(model, adapter.config, flags);
     config = { ...adapter.config, dropout: flags.dropout ?? adapter.config.dropout };
     parameters = await attachAdapter(module, { ...adapter, config }, { outputPath });
@@ -89,18 +92,25 @@ export async function openAdapterFolder(path: string): Promise<Parameters<typeof
   return { config, weights: await requireFile(files, 'adapter_model.safetensors'), name: path };
 }
 
-export async function readAdapterFolder(path: string): Promise<LoraAdapter> {
+/** @param onWarning is told what of its configuration was left aside */
+export async function readAdapterFolder(path: string, onWarning?: TransferEvents['onWarning']): Promise<LoraAdapter> {
   const folder = await openAdapterFolder(path);
   refuseMethod(folder);
-  return readAdapter(folder);
+  return readTelling(folder, onWarning);
+}
+
+async function readTelling(folder: AdapterFolder, onWarning: TransferEvents['onWarning']): Promise<LoraAdapter> {
+  const adapter = await readAdapter(folder);
+  for (const text of adapter.warnings ?? []) onWarning?.(text);
+  return adapter;
 }
 
 /** Puts an adapter folder around a model's layers, LoRA's or another method's, or moves its weights as a subspace's folder says. */
-export async function loadAdapterInto({ module }: OpenModel, path: string): Promise<void> {
+export async function loadAdapterInto({ module }: OpenModel, path: string, onWarning?: TransferEvents['onWarning']): Promise<void> {
   const folder = await openAdapterFolder(path);
   if (isSubspaceConfig(folder.config)) await foldSubspace(loadSubspace(module, await readSubspace(folder)));
   else if (isMethodFolder(folder)) await attachMethod(module, await readMethod(folder));
-  else await attachAdapter(module, await readAdapter(folder), { outputPath: module.outputPath });
+  else await attachAdapter(module, await readTelling(folder, onWarning), { outputPath: module.outputPath });
 }
 
 type AdapterFolder = Awaited<ReturnType<typeof openAdapterFolder>>;
@@ -123,13 +133,8 @@ function asTargets(names: readonly string[]): readonly string[] | string {
 }
 
 /** Each name has to match by itself: one that is misspelt would be left out without a word. */
-function checkTargets({ module }: OpenModel, names: readonly string[]): void {
-  const { outputPath } = module;
-  for (const name of names) {
-    const matched = matchTargets(module, { targetModules: asTargets([name]) }, { outputPath });
-    if (!matched.has(outputPath)) continue;
-    throw new LowrankError({ code: 'cli.targets', what: `--target-modules ${name}`, expected: 'layers below the output projection', got: outputPath, remedy: 'Loss and output projection are one, so it takes no adapter; leave it out.' });
-  }
+function checkTargets({ module }: OpenModel, names: readonly string[], { modulesToSave }: LoraConfig): void {
+  for (const name of names) matchTargets(module, { targetModules: asTargets([name]), modulesToSave }, { outputPath: module.outputPath });
 }
 
 /** The adapter rules; a flag that says otherwise is a mistake, not a wish. */

@@ -20,13 +20,19 @@ export interface VariantFlags {
   readonly evaRho?: number;
   /** Batches of rows that eva looks at; default 32. */
   readonly evaBatches?: number;
+  /** Modules that are trained whole: what their paths end in. */
+  readonly modulesToSave?: readonly string[];
+  /** Tokens whose rows of the embedding are trained: ids, or their text. */
+  readonly trainableTokens?: readonly (number | string)[];
+  /** An embedding and an output projection that is tied to it are trained whole as one. */
+  readonly ensureWeightTying?: boolean;
   /** LoRA+: B learns so many times as fast as A. */
   readonly loraPlusRatio?: number;
 }
 
-/** What was given of it, as a configuration has it. */
-export function variantSettings({ useRslora, useDora, loraBias, bias, rankPattern, alphaPattern, excludeModules, layersToTransform }: VariantFlags): Partial<LoraConfig> {
-  const given = { useRslora, useDora, loraBias, bias, rankPattern, alphaPattern, excludeModules, layersToTransform };
+/** What was given of it, as a configuration has it; tokens apart, which want a tokenizer. */
+export function variantSettings({ useRslora, useDora, loraBias, bias, rankPattern, alphaPattern, excludeModules, layersToTransform, modulesToSave, ensureWeightTying }: VariantFlags): Partial<LoraConfig> {
+  const given = { useRslora, useDora, loraBias, bias, rankPattern, alphaPattern, excludeModules, layersToTransform, modulesToSave, ensureWeightTying };
   return Object.fromEntries(Object.entries(given).filter(([, value]) => value !== undefined));
 }
 
@@ -44,6 +50,9 @@ export function variantFlags(options: VariantFlags): Readonly<Record<string, unk
     '--layers-to-transform': options.layersToTransform,
     '--eva-rho': options.evaRho,
     '--eva-batches': options.evaBatches,
+    '--modules-to-save': options.modulesToSave,
+    '--trainable-tokens': options.trainableTokens,
+    '--ensure-weight-tying': options.ensureWeightTying,
     '--lora-plus-ratio': options.loraPlusRatio,
   };
 }

@@ -1,0 +1,91 @@
+import type { Embedding, Layer, Linear, Parameter, Projection, ProjectionParts } from '@lowrank/nn';
+import { Embedding as EmbeddingClass, Module, projected } from '@lowrank/nn';
+import type { Tensor } from '@lowrank/tensor';
+import { add, cast, embedding, matmul, mul, scope, sub, sum, tensor, toBf16 } from '@lowrank/tensor';
+import { LowrankError } from '@lowrank/errors';
+
+/** One adapter's rows. */
+export interface TokenWeights {
+  /** i32 [n] */
+  readonly ids: Tensor;
+  /** [V, n]: 1 where a token's row is the nth one, else 0. */
+  readonly places: Tensor;
+  /** D [n, width] */
+  readonly rows: Parameter;
+}
+
+/** @param vocabulary V */
+export function tokenWeights(indices: readonly number[], vocabulary: number, rows: Parameter): TokenWeights {
+  const odd = indices.find((id) => id >= vocabulary);
+  if (odd !== undefined) throw new LowrankError({ code: 'lora.tokens', what: `the trained token ${odd}`, expected: `an id below the vocabulary's size, ${vocabulary}`, got: String(odd) });
+  const places = new Uint16Array(vocabulary * indices.length);
+  const one = toBf16(1);
+  indices.forEach((id, at) => (places[id * indices.length + at] = one));
+  // Two elements of 16 bits share a word.
+  const shape = [vocabulary, indices.length];
+  return {
+    ids: tensor(Int32Array.from(indices), [indices.length], { name: 'tokenIds' }),
+    places: places.length % 2 === 0 ? tensor(places, shape, { dtype: 'bf16', name: 'tokenPlaces' }) : tensor(Float32Array.from(places, (bits) => (bits === 0 ? 0 : 1)), shape, { name: 'tokenPlaces' }),
+    rows,
+  };
+}
+
+/**
+ * An embedding or an output projection of which some rows are trained (PEFT's TrainableTokensLayer): W' is W with the rows D in place of W[ids], and is never formed. With E [V, n] the places of those rows,
+ * e(i) = (1 − Σ E[i])·W[i] + E[i]·D, and x·W'ᵀ = x·Wᵀ + (x·(D − W[ids])ᵀ)·Eᵀ: a term of rank n. An output projection that is tied to the embedding follows it: it has the same rows.
+ */
+export class TokenRows extends Module implements Layer, Projection {
+  readonly #own = new Map<string, TokenWeights>();
+  active: readonly string[] = [];
+  /** Off: the base alone. */
+  enabled = true;
+
+  constructor(
+    readonly base: Embedding | Linear,
+    /** Whose rows are used: those of the embedding that this output projection is tied to. */
+    readonly leader?: TokenRows,
+  ) {
+    super();
+    this.child('base_layer', base);
+  }
+
+  get adapters(): ReadonlyMap<string, TokenWeights> {
+    return this.leader?.adapters ?? this.#own;
+  }
+
+  add(name: string, weights: TokenWeights): void {
+    this.#own.set(name, weights);
+    this.parameter(`token_adapter.trainable_tokens_delta.${name}`, weights.rows);
+  }
+
+  /** Takes an adapter's rows out and frees them. */
+  remove(name: string): void {
+    this.active = this.active.filter((other) => other !== name);
+    const weights = this.#own.get(name);
+    if (weights === undefined) return;
+    this.#own.delete(name);
+    this.dropParameter(`token_adapter.trainable_tokens_delta.${name}`);
+    for (const held of [weights.rows.own, weights.ids, weights.places]) held.dispose();
+  }
+
+  forward(x: Tensor): Tensor {
+    const { base } = this;
+    if (!(base instanceof EmbeddingClass)) return projected(x, this.parts(x));
+    return this.used().reduce((y, { places, rows }) => {
+      const found = embedding(places, x);
+      return add(mul(y, sub(1, sum(found, { axis: -1, keepDims: true }))), matmul(found, rows.tensor));
+    }, base.forward(x));
+  }
+
+  parts(x: Tensor): ProjectionParts {
+    const { base } = this;
+    if (base instanceof EmbeddingClass) throw new TypeError('an embedding is no projection');
+    const { weight, terms } = base.parts(x);
+    const added = this.used().map(({ ids, places, rows }) => scope('tokens', () => ({ h: matmul(x, sub(rows.tensor, cast(embedding(weight, ids), 'f32')), { transposeB: true }), b: places })));
+    return { weight, terms: [...terms, ...added] };
+  }
+
+  private used(): TokenWeights[] {
+    return this.enabled ? this.active.flatMap((name) => this.adapters.get(name) ?? []) : [];
+  }
+}

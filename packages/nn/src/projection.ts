@@ -1,0 +1,24 @@
+import type { ProductTerm, Tensor } from '@lowrank/tensor';
+import { add, linear } from '@lowrank/tensor';
+import type { Module } from './module.js';
+
+/** y = x·Wᵀ + Σ h·Bᵀ in its parts: W [out, in], and terms of few columns. */
+export interface ProjectionParts {
+  readonly weight: Tensor;
+  readonly terms: readonly ProductTerm[];
+}
+
+/** A linear layer that can be taken apart, for those who multiply piece by piece: the loss over an output projection, whose logits never exist as a whole. */
+export interface Projection extends Module {
+  /** x [N, in] */
+  parts(x: Tensor): ProjectionParts;
+}
+
+export function isProjection(module: Module): module is Projection {
+  return 'parts' in module && typeof module.parts === 'function';
+}
+
+/** The parts put together: [N, in] → [N, out]. */
+export function projected(x: Tensor, { weight, terms }: ProjectionParts): Tensor {
+  return terms.reduce((y, { h, b }) => add(y, linear(h, b)), linear(x, weight));
+}

@@ -1,0 +1,145 @@
+import { loraConfig } from '@lowrank/lora';
+import { Embedding, Linear, Module, Parameter, projected, TiedLinear } from '@lowrank/nn';
+import type { Tensor } from '@lowrank/tensor';
+import { evaluateReference, reshape, Rng, sourceOf, tensor } from '@lowrank/tensor';
+import { expect, test } from 'vitest';
+import { attachAdapter, createAdapter, extractAdapter, injectAdapter, removeAdapter, removeAdapters, setActiveAdapters, withoutAdapters } from './adapters.js';
+import { mergeIntoModel } from './mergeIntoModel.js';
+import { copiesOf } from './savedModules.js';
+import { swapAdapter } from './swapAdapter.js';
+import { largestDifference, logitsOf, TinyModel } from './testing.js';
+import { tokenLayers } from './trainedRows.js';
+
+/** An embedding, a layer, and an output projection over the embedding's table. */
+class Tied extends Module {
+  constructor() {
+    super();
+    const rng = new Rng(2);
+    const random = (...shape: number[]): Tensor => tensor(Float32Array.from({ length: shape.reduce((a, b) => a * b, 1) }, () => rng.normal()), shape);
+    const embedding = this.child('embed_tokens', new Embedding(random(9, 4)));
+    this.child('q_proj', new Linear(random(4, 4)));
+    this.child('lm_head', new TiedLinear(embedding.weight));
+  }
+
+  async logits(): Promise<Float64Array> {
+    const hidden = this.layer('q_proj').forward(this.layer('embed_tokens').forward(tensor(Int32Array.of(0, 3, 8, 1), [4])));
+    const head = this.getModule('lm_head');
+    if (!('parts' in head && typeof head.parts === 'function')) throw new TypeError('no projection');
+    const rows = reshape(hidden, [4, 4]);
+    return (await evaluateReference([projected(rows, head.parts(rows) as Parameters<typeof projected>[1])]))[0] ?? new Float64Array();
+  }
+}
+
+const config = (given: object): ReturnType<typeof loraConfig> => loraConfig({ targetModules: ['q_proj'], r: 2, ...given });
+
+/** Other numbers in an adapter's copies and token rows. */
+function stirWhole(model: Module, name = 'default'): void {
+  const rng = new Rng(8);
+  const held = [...copiesOf(model, name).map(([, copy]) => copy), ...tokenLayers(model).flatMap(([, { adapters, leader }]) => (leader === undefined ? (adapters.get(name)?.rows ?? []) : []))];
+  for (const { own } of new Set<Parameter>(held)) sourceOf(own).write(Float32Array.from({ length: own.size }, () => rng.normal()));
+}
+
+test('copies stand in for what they were made of, are trained alone, and go away', async () => {
+  const model = new TinyModel();
+  const base = await logitsOf(model);
+  const before = [...model.namedModules()].map(([path]) => path);
+  const trained = await createAdapter(model, config({ modulesToSave: ['embed_tokens', 'lm_head', '1.down_proj'], targetModules: ['q_proj', 'down_proj'] }));
+  expect(trained.map(({ name }) => name).filter((name) => !name.includes('lora_'))).toEqual(['model.embed_tokens.weight', 'model.layers.1.down_proj.weight', 'lm_head.weight']);
+  // None of them is a target.
+  expect(trained.map(({ name }) => name)).not.toContain('model.layers.1.down_proj.lora_A');
+  expect([...model.namedParameters()].filter(([, { trainable }]) => trainable).every(([name]) => name.includes('lora_'))).toBe(true);
+  expect(await logitsOf(model)).toEqual(base);
+  stirWhole(model);
+  const changed = await logitsOf(model);
+  expect(largestDifference(changed, base)).toBeGreaterThan(0.1);
+  const off = withoutAdapters(model, () => model.forward());
+  expect((await evaluateReference([off]))[0]).toEqual(base);
+  setActiveAdapters(model, []);
+  expect(await logitsOf(model)).toEqual(base);
+  setActiveAdapters(model, ['default']);
+  expect(await logitsOf(model)).toEqual(changed);
+  removeAdapter(model, 'default');
+  expect(await logitsOf(model)).toEqual(base);
+  expect([...model.namedModules()].map(([path]) => path)).toEqual(before);
+});
+
+test('two adapters have their own copies, one at a time', async () => {
+  const model = new TinyModel();
+  await createAdapter(model, config({ modulesToSave: ['lm_head'] }), { name: 'a' });
+  stirWhole(model, 'a');
+  const ofA = await logitsOf(model);
+  await createAdapter(model, config({ modulesToSave: ['lm_head'], trainableTokenIndices: [3] }), { name: 'b' });
+  expect(() => setActiveAdapters(model, ['a', 'b'])).toThrow(/adapters a and b: expected one that has lm_head\.weight saved whole/);
+  setActiveAdapters(model, ['a']);
+  expect(await logitsOf(model)).toEqual(ofA);
+  const saved = await extractAdapter(model, config({ modulesToSave: ['lm_head'] }), 'a');
+  expect([...(saved.whole ?? [])].map(([name, { shape }]) => [name, shape])).toEqual([['lm_head.weight', [9, 6]]]);
+  const other = new TinyModel();
+  await attachAdapter(other, saved);
+  expect(await logitsOf(other)).toEqual(ofA);
+  removeAdapters(model);
+  expect([...model.namedModules()].map(([path]) => path)).toEqual([...new TinyModel().namedModules()].map(([path]) => path));
+});
+
+test.each<[string, object, number]>([
+  ['a copy of the embedding leaves the output projection, and both part in a merge', { modulesToSave: ['embed_tokens'] }, 2],
+  ['a copy of the output projection leaves the embedding', { modulesToSave: ['lm_head'] }, 2],
+  ['one copy serves both where weights stay tied', { modulesToSave: ['lm_head'], ensureWeightTying: true }, 1],
+  ['token rows are those of both', { trainableTokenIndices: [3, 8] }, 1],
+  ['token rows of each apart', { trainableTokenIndices: { embed_tokens: [3], lm_head: [8] } }, 2],
+])('over tied weights %s', async (_, given, tables) => {
+  const model = new Tied();
+  const base = await model.logits();
+  await createAdapter(model, config(given));
+  expect(largestDifference(await model.logits(), base)).toBeLessThan(1e-6);
+  stirWhole(model);
+  const changed = await model.logits();
+  expect(largestDifference(changed, base)).toBeGreaterThan(0.1);
+  await mergeIntoModel(model);
+  expect(largestDifference(await model.logits(), changed)).toBeLessThan(1e-5);
+  const [embedding, head] = [model.getModule('embed_tokens'), model.getModule('lm_head')];
+  if (!(embedding instanceof Embedding && head instanceof Linear)) throw new TypeError('adapters are left');
+  expect(new Set([embedding.weight.own, head.weight.own]).size).toBe(tables);
+});
+
+test('LoRA over tied weights is of one of the two, also when it is merged', async () => {
+  for (const targetModules of [['lm_head'], ['embed_tokens']]) {
+    const model = new Tied();
+    const base = await model.logits();
+    const trained = await createAdapter(model, config({ targetModules }));
+    trained.forEach(({ parameter: { own } }, at) => sourceOf(own).write(Float32Array.from({ length: own.size }, (_, i) => Math.sin(i + at))));
+    const changed = await model.logits();
+    expect(largestDifference(changed, base)).toBeGreaterThan(0.1);
+    await mergeIntoModel(model);
+    expect(largestDifference(await model.logits(), changed)).toBeLessThan(1e-5);
+  }
+});
+
+test.each<[object, RegExp]>([
+  [{ modulesToSave: ['none'] }, /modules_to_save none: expected the end of some module’s path/],
+  [{ modulesToSave: ['layers'], targetModules: ['lm_head'] }, /modules_to_save at model\.layers: expected a module with weights/],
+  [{ modulesToSave: ['j'] }, /modules_to_save at model\.layers\.0\.self_attn\.q_proj: expected a module without adapters/],
+  [{ trainableTokenIndices: [9] }, /trained token 9: expected an id below/],
+  [{ trainableTokenIndices: { q_proj: [1] } }, /trainable_token_indices at .*q_proj: expected a module without LoRA/],
+  [{ trainableTokenIndices: { self_attn: [1] } }, /trainable_token_indices at .*self_attn: expected an embedding/],
+  [{ trainableTokenIndices: { nothing: [1] } }, /trainable_token_indices of nothing: .*no match/],
+  [{ trainableTokenIndices: [1], modulesToSave: ['embed_tokens'] }, /expected a module that is not in modules_to_save/],
+])('%j is refused, and the model is as it was', async (given, words) => {
+  const model = new TinyModel();
+  const [base, modules] = [await logitsOf(model), [...model.namedModules()].map(([path]) => path)];
+  await expect(createAdapter(model, config(given))).rejects.toThrow(words);
+  expect([...model.namedModules()].map(([path]) => path)).toEqual(modules);
+  expect(await logitsOf(model)).toEqual(base);
+});
+
+test('what cannot be done with them is refused', async () => {
+  const model = new TinyModel();
+  expect(() => injectAdapter(model, config({ modulesToSave: ['lm_head'] }))).toThrow(/modules_to_save.*createAdapter/);
+  await createAdapter(model, config({ modulesToSave: ['lm_head'] }));
+  const saved = await extractAdapter(model, config({ modulesToSave: ['lm_head'] }));
+  expect(() => swapAdapter(model, saved)).toThrow(/modules saved whole/);
+  await expect(attachAdapter(new TinyModel(), { ...saved, whole: new Map() })).rejects.toThrow(/lm_head\.weight, saved whole: expected .*\[9, 6\].*got none/);
+  const tied = new Tied();
+  await expect(createAdapter(tied, config({ targetModules: ['lm_head'], ensureWeightTying: true }))).rejects.toThrow(/ensure_weight_tying with LoRA at lm_head/);
+  await expect(createAdapter(tied, config({ trainableTokenIndices: { embed_tokens: [3], lm_head: [8] }, ensureWeightTying: true }))).rejects.toThrow(/the same tokens for embed_tokens and lm_head/);
+});
