@@ -134,7 +134,7 @@ async function withRows(options: FineTuneOptions & { readonly baseModel: string 
   const steps = options.steps ?? Math.ceil(rows.length / (batchSize * gradientAccumulation));
   const random: RandomState = { seed: scalar(seed >>> 0, { dtype: 'u32', name: 'seed' }), step: scalar(0, { dtype: 'u32', name: 'draw' }) };
   const told: string[] = [];
-  const trainable = other ?? (await trainableOf(model, { ...options, onWarning: (text) => void told.push(text) }, { rows, backend: open }));
+  const trainable = other ?? (await trainableOf(model, options, { rows, backend: open, onWarning: (text) => void told.push(text) }));
   for (const text of told) await options.onEvent?.({ type: 'warning', text });
   const windows = { ...options, batchSize, gradientAccumulation };
   const backend = await open();
@@ -182,11 +182,11 @@ async function withRows(options: FineTuneOptions & { readonly baseModel: string 
   }
 }
 
-async function trainableOf(model: OpenModel, options: FineTuneOptions & { readonly baseModel: string }, { rows, backend }: { rows: readonly EncodedRow[]; backend: () => Promise<Backend> }): Promise<Trainable> {
+async function trainableOf(model: OpenModel, options: FineTuneOptions & { readonly baseModel: string }, { rows, backend, onWarning }: { rows: readonly EncodedRow[]; backend: () => Promise<Backend>; onWarning: (text: string) => void }): Promise<Trainable> {
   const { method = 'lora', seed = 0, batchSize = 8 } = options;
   if (method === 'full') return trainWeights(model);
   if (method === 'subspace') return trainSubspace(model, { ...options, seed });
-  return trainAdapter(model, { ...options, seed }, { quantization: quantizationOf(options), data: { rows, backend, batchSize, batches: options.evaBatches, seed } });
+  return trainAdapter(model, { ...options, seed, onWarning }, { quantization: quantizationOf(options), data: { rows, backend, batchSize, batches: options.evaBatches, seed } });
 }
 
 async function readRows(options: FineTuneOptions, path: string, { tokenizer, model, parts }: { tokenizer: TextTokenizer; model: OpenModel; parts?: RowSelection['parts'] }): Promise<readonly EncodedRow[]> {
