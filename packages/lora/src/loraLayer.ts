@@ -145,7 +145,7 @@ export abstract class LoraLayer extends Module implements Layer, VariantLayer {
 
   /** What the active adapters add to a projection of x [N, in], as products. @throws LowrankError `lora.output` for a variant that is none */
   protected activeTerms(x: Tensor): ProductTerm[] {
-    if (!this.enabled) return [];
+    if (!this.enabled || this.merged.length > 0) return [];
     return this.active.flatMap((name) => {
       const weights = this.adapters.get(name);
       if (weights === undefined) return [];

@@ -55,7 +55,7 @@ test('a removed adapter leaves the base, and its rows are freed', async () => {
   const layer = new TokenRows(new Embedding(table));
   layer.add('a', tokenWeights([5, 2], vocabulary, rows));
   layer.active = ['a'];
-  expect([...layer.ownParameters().keys()]).toEqual(['token_adapter.trainable_tokens_delta.a']);
+  expect([...layer.ownParameters().keys()]).toEqual(['token_adapter.trainable_tokens_delta.a', 'token_adapter.ids.a', 'token_adapter.places.a']);
   layer.remove('a');
   expect([layer.active, [...layer.ownParameters()], layer.adapters.size]).toEqual([[], [], 0]);
   expect(await numbers(layer.forward(ids))).toEqual(await numbers(new Embedding(table).forward(ids)));

@@ -1,8 +1,8 @@
-import type { Embedding, Layer, Linear, Parameter, Projection, ProjectionParts } from '@lowrank/nn';
-import { Embedding as EmbeddingClass, Module, projected } from '@lowrank/nn';
+import { LowrankError } from '@lowrank/errors';
+import type { Layer, Linear, Projection, ProjectionParts } from '@lowrank/nn';
+import { Embedding, Module, Parameter, projected } from '@lowrank/nn';
 import type { Tensor } from '@lowrank/tensor';
 import { add, cast, embedding, matmul, mul, scope, sub, sum, tensor, toBf16 } from '@lowrank/tensor';
-import { LowrankError } from '@lowrank/errors';
 
 /** One adapter's rows. */
 export interface TokenWeights {
@@ -55,7 +55,7 @@ export class TokenRows extends Module implements Layer, Projection {
 
   add(name: string, weights: TokenWeights): void {
     this.#own.set(name, weights);
-    this.parameter(`token_adapter.trainable_tokens_delta.${name}`, weights.rows);
+    for (const [key, parameter] of this.owned(name, weights)) this.parameter(key, parameter);
   }
 
   /** Takes an adapter's rows out and frees them. */
@@ -64,13 +64,20 @@ export class TokenRows extends Module implements Layer, Projection {
     const weights = this.#own.get(name);
     if (weights === undefined) return;
     this.#own.delete(name);
-    this.dropParameter(`token_adapter.trainable_tokens_delta.${name}`);
-    for (const held of [weights.rows.own, weights.ids, weights.places]) held.dispose();
+    for (const [key, { own }] of this.owned(name, weights)) {
+      this.dropParameter(key);
+      own.dispose();
+    }
+  }
+
+  /** Ids and places are constants, and freed with the model as parameters are. */
+  private owned(name: string, { rows, ids, places }: TokenWeights): [key: string, parameter: Parameter][] {
+    return [[`token_adapter.trainable_tokens_delta.${name}`, rows], [`token_adapter.ids.${name}`, new Parameter(ids, false)], [`token_adapter.places.${name}`, new Parameter(places, false)]];
   }
 
   forward(x: Tensor): Tensor {
     const { base } = this;
-    if (!(base instanceof EmbeddingClass)) return projected(x, this.parts(x));
+    if (!(base instanceof Embedding)) return projected(x, this.parts(x));
     return this.used().reduce((y, { places, rows }) => {
       const found = embedding(places, x);
       return add(mul(y, sub(1, sum(found, { axis: -1, keepDims: true }))), matmul(found, rows.tensor));
@@ -79,7 +86,7 @@ export class TokenRows extends Module implements Layer, Projection {
 
   parts(x: Tensor): ProjectionParts {
     const { base } = this;
-    if (base instanceof EmbeddingClass) throw new TypeError('an embedding is no projection');
+    if (base instanceof Embedding) throw new TypeError('an embedding is no projection');
     const { weight, terms } = base.parts(x);
     const added = this.used().map(({ ids, places, rows }) => scope('tokens', () => ({ h: matmul(x, sub(rows.tensor, cast(embedding(weight, ids), 'f32')), { transposeB: true }), b: places })));
     return { weight, terms: [...terms, ...added] };

@@ -66,6 +66,8 @@ export async function checkBankFit(model: Module, adapter: LoraAdapter, bank: Ba
 
 function settingsProblems(config: LoraConfig, { loraBias = false, useDora = false }: Bank): string[] {
   const problems: string[] = [];
+  if (config.modulesToSave !== undefined) problems.push(`modules saved whole (${config.modulesToSave.join(', ')})`);
+  if (config.trainableTokenIndices !== undefined) problems.push('trained token rows');
   if (!fitsBank(config)) problems.push('its variant of LoRA is not a factor on W + ΔW, or began as a part of W besides');
   else if (variantOf(config).factor !== undefined && !useDora) problems.push('use_dora, and the bank was opened without');
   if (config.loraBias === true && !loraBias) problems.push('lora_bias, and the bank was opened without');

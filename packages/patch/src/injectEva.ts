@@ -8,8 +8,10 @@ import type { AdapterOptions, NamedParameter } from './adapters.js';
 import { checkFree, namesOf, setActiveAdapters, trainOnly, wrap } from './adapters.js';
 import type { MeasureOptions } from './inputMoments.js';
 import { measureInputs } from './inputMoments.js';
+import { addCopies } from './savedModules.js';
 import type { Adaptable } from './targets.js';
 import { matchTargets } from './targets.js';
+import { addRows } from './trainedRows.js';
 
 export interface EvaAdapterOptions extends AdapterOptions, MeasureOptions {}
 
@@ -46,6 +48,8 @@ export async function injectEva(model: Module, given: LoraConfig, options: EvaAd
     if (found === undefined) await addPlain(model, config, { path, layer, options });
     else if (rank > 0) await addLayer(model, config, { path, layer, name, a: evaMatrix(found, rank, eva.whiten) });
   }
+  await addCopies(model, config, name);
+  await addRows(model, config, name);
   setActiveAdapters(model, [name]);
   return { config, parameters: trainOnly(model, name, config) };
 }

@@ -1,9 +1,11 @@
-import { loraConfig } from '@lowrank/lora';
+import { loraConfig, LoraLinear } from '@lowrank/lora';
 import { Embedding, Linear, Module, Parameter, projected, TiedLinear } from '@lowrank/nn';
 import type { Tensor } from '@lowrank/tensor';
 import { evaluateReference, reshape, Rng, sourceOf, tensor } from '@lowrank/tensor';
 import { expect, test } from 'vitest';
 import { attachAdapter, createAdapter, extractAdapter, injectAdapter, removeAdapter, removeAdapters, setActiveAdapters, withoutAdapters } from './adapters.js';
+import { bankFor, openAdapterBank } from './adapterBank.js';
+import { mergeAdapters, unmergeAdapters } from './mergeInPlace.js';
 import { mergeIntoModel } from './mergeIntoModel.js';
 import { copiesOf } from './savedModules.js';
 import { swapAdapter } from './swapAdapter.js';
@@ -113,6 +115,33 @@ test('LoRA over tied weights is of one of the two, also when it is merged', asyn
     await mergeIntoModel(model);
     expect(largestDifference(await model.logits(), changed)).toBeLessThan(1e-5);
   }
+});
+
+test('LoRA on the output projection is merged in place and taken out again', async () => {
+  const model = new TinyModel();
+  const trained = await createAdapter(model, config({ targetModules: ['lm_head'] }));
+  trained.forEach(({ parameter: { own } }, at) => sourceOf(own).write(Float32Array.from({ length: own.size }, (_, i) => Math.sin(i + at))));
+  const head = model.getModule('lm_head');
+  if (!(head instanceof LoraLinear)) throw new TypeError('no adapter');
+  const x = tensor(Float32Array.from({ length: 12 }, (_, at) => Math.cos(at)), [2, 6]);
+  const values = async (): Promise<Float64Array> => (await evaluateReference([projected(x, head.parts(x))]))[0] ?? new Float64Array();
+  const before = await values();
+  await mergeAdapters(model);
+  expect(head.parts(x).terms).toEqual([]);
+  expect(largestDifference(await values(), before)).toBeLessThan(1e-5);
+  await unmergeAdapters(model);
+  expect(head.parts(x).terms).toHaveLength(1);
+  expect(largestDifference(await values(), before)).toBeLessThan(1e-5);
+});
+
+test('a bank refuses what it has no slots for', async () => {
+  const model = new TinyModel();
+  const given = config({ modulesToSave: ['lm_head'], trainableTokenIndices: [3] });
+  await createAdapter(model, given);
+  const saved = await extractAdapter(model, given);
+  const bank = openAdapterBank(new TinyModel(), bankFor([saved]));
+  await expect(bank.prepare(saved)).rejects.toThrow(/modules saved whole \(lm_head\); trained token rows/);
+  bank.dispose();
 });
 
 test.each<[object, RegExp]>([

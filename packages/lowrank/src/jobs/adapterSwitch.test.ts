@@ -15,6 +15,7 @@ const first = [1, 5, 9, 33];
 test.each([
   ['a bank', 'tied', { qv: 'adapters/tied-qv', all: 'adapters/tied-all' }],
   ['adapters beside their layers, for what a bank cannot hold', 'bias', { biased: '../variants/biasLora' }],
+  ['adapters beside their layers, with token rows and modules saved whole', 'untied', { tokens: '../saved/tokens', whole: '../saved/savedHead' }],
 ] as const)('%s: each turn is what its adapter writes to the whole conversation, also after another adapter’s turns', async (_, base, folders) => {
   const backend = await createCpuBackend();
   const model = await openModel(join(golden, base));

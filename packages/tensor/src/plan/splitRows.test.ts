@@ -61,6 +61,28 @@ test.each([
   expect(backend.memory.buffers).toBe(0);
 });
 
+// An adapter of the output projection, and token rows (rows looked up in the table, and a constant of ones): [300, 4] lies beyond one binding too.
+test.each([{ rank: 2 }, { rank: 4 }])('a loss with a low-rank term beside a table beyond one binding, and its gradients: %o', async ({ rank }) => {
+  const run = async (backend: Backend): Promise<Record<string, HostArray>> => {
+    const w = table(300, 8);
+    const [a, b] = [tensor(Float32Array.from(numbers(rank * 8, 2)), [rank, 8]), tensor(Float32Array.from(numbers(300 * rank, 6)), [300, rank])];
+    const places = tensor(Float32Array.from({ length: 600 }, (_, at) => (at === 10 || at === 599 ? 1 : 0)), [300, 2]);
+    const trained = tensor(Float32Array.from(numbers(16, 7)), [2, 8]);
+    const step = compile(backend, ({ ids: i = w, labels: l = w }) => {
+      const x = embedding(w, i);
+      const h = linear(x, add(trained, mul(embedding(w, tensor(Int32Array.of(5, 299), [2])), -1)));
+      const loss = linearCrossEntropy(x, w, l, { terms: [{ h: linear(x, a), b }, { h, b: places }] });
+      const [dA = a, dB = b, dRows = trained] = grad(loss, [a, b, trained]);
+      return { loss, dA, dB: squaredNorm(dB), dRows };
+    });
+    const results: Record<string, HostArray> = {};
+    for (const [name, value] of Object.entries(await step.run({ ids, labels }))) results[name] = await value;
+    await step.dispose();
+    return results;
+  };
+  expectEqual(await run(new ReferenceBackend(small)), await run(new ReferenceBackend()));
+});
+
 test('views of a large tensor: other shapes, some rows in one piece, rows across pieces', async () => {
   const run = async (backend: Backend): Promise<Record<string, HostArray>> => {
     const w = table(300, 8);
