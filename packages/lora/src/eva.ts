@@ -22,7 +22,7 @@ export interface PrincipalDirections {
 
 /**
  * The leading principal directions of a layer's inputs: eigenvectors of their scatter, the right singular vectors of X − μ. PEFT comes near to them batch by batch (its IncrementalPCA over svd_lowrank);
- * here they are exact up to 768 inputs, and beyond that found in a block Krylov space of the scatter itself.
+ * here they are exact up to 512 inputs, and beyond that found in a block Krylov space of the scatter itself.
  */
 export function principalDirections({ scatter, width, rank }: InputMoments): PrincipalDirections {
   const { values, vectors } = leadingEigen(scatter, { size: width, rank });

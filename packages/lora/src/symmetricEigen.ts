@@ -15,13 +15,13 @@ export interface EigenOptions {
 }
 
 /** Beyond so many rows only a Krylov space is decomposed, of so many blocks. */
-const largestExact = 768;
+const largestExact = 512;
 const blocks = 8;
 /** Vectors of a block beyond the rank. */
 const oversampling = 8;
 
 /**
- * Eigenvectors of a symmetric matrix without negative eigenvalues, in f64. Up to 768 rows exactly: Householder's tridiagonal form and implicit QL steps (Bowdler, Martin, Reinsch and Wilkinson 1968),
+ * Eigenvectors of a symmetric matrix without negative eigenvalues, in f64. Up to 512 rows exactly: Householder's tridiagonal form and implicit QL steps (Bowdler, Martin, Reinsch and Wilkinson 1968),
  * O(size³). Beyond that by Rayleigh and Ritz in a block Krylov space of 8·(rank + 8) dimensions (Musco and Musco 2015), O(8 · size² · rank).
  *
  * @param matrix [size, size]
