@@ -1,9 +1,5 @@
 import { LowrankError } from '@lowrank/errors';
-import { truncatedSvd } from './svd.js';
-
-/** Beyond so many inputs the decomposition is by block Krylov iteration, in so many steps. */
-const largestExact = 384;
-const steps = 8;
+import { leadingEigen } from './symmetricEigen.js';
 
 export interface InputMoments {
   /** Σ (x − μ)(x − μ)ᵀ over the inputs counted, [in, in] */
@@ -26,16 +22,13 @@ export interface PrincipalDirections {
 
 /**
  * The leading principal directions of a layer's inputs: eigenvectors of their scatter, the right singular vectors of X − μ. PEFT comes near to them batch by batch (its IncrementalPCA over svd_lowrank);
- * here they are exact up to 384 inputs, and beyond that by block Krylov iteration.
- *
- * @throws LowrankError `lora.svd` where the scatter is not finite or smaller than the rank
+ * here they are exact up to 512 inputs, and beyond that found in a block Krylov space of the scatter itself.
  */
 export function principalDirections({ scatter, width, rank }: InputMoments): PrincipalDirections {
-  // Of a symmetric matrix without negative eigenvalues these are the singular values, and its left vectors the right ones.
-  const { u, s } = truncatedSvd(scatter, { rows: width, columns: width, rank, iterations: width > largestExact ? steps : undefined });
+  const { values, vectors } = leadingEigen(scatter, { size: width, rank });
   let total = 0;
   for (let i = 0; i < width; i++) total += scatter[i * width + i] ?? NaN;
-  return { directions: u, values: s.map(Math.sqrt), shares: s.map((value) => (total > 0 ? value / total : 0)) };
+  return { directions: vectors, values: values.map(Math.sqrt), shares: values.map((value) => (total > 0 ? value / total : 0)) };
 }
 
 /** A layer that takes part in the distribution of ranks. */

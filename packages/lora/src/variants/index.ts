@@ -7,6 +7,6 @@ import { plain } from './plain.js';
 const variants: readonly LoraVariant[] = [dora, plain];
 
 export function variantOf(config: LoraConfig): LoraVariant {
-  return config.variant ?? variants.find(({ asked }) => asked?.(config) === true) ?? plain;
+  return config.variant ?? variants.find((variant) => variant.asked?.(config) === true) ?? plain;
 }
 
