@@ -1,7 +1,8 @@
 import { readFile } from 'node:fs/promises';
 import { createCpuBackend } from '@lowrank/cpu';
+import { readTokenizer } from '@lowrank/data';
 import type { MethodAdapter, Tuning } from '@lowrank/methods';
-import { attachMethod, readMethod, serializeMethod } from '@lowrank/methods';
+import { attachMethod, promptTuning, readMethod, serializeMethod } from '@lowrank/methods';
 import type { CausalModel } from '@lowrank/models';
 import { createGenerator } from '@lowrank/models';
 import { bytesSource } from '@lowrank/safetensors';
@@ -103,6 +104,33 @@ test('a prefix that PEFT trained with a projection is saved projected, and read 
   expectClose(await logitsOf(model), await floats(file, 'logits.start'), 2e-5);
   expect(tuning.config['prefix_projection']).toBe(false);
   expect(Buffer.compare(bytesOf(await tuning.extract()), await readFile(`${golden}methods/prefixProjected/adapter_model.safetensors`))).toBe(0);
+  model.dispose();
+});
+
+test('prompt tuning begins as a text as PEFT’s does: the tokenizer’s ids, again and again, behind Gemma’s factor', async () => {
+  const { answers, model, adapter } = await openCase('promptGemma');
+  const text = String(adapter.config['prompt_tuning_init_text']);
+  const ids = (await readTokenizer(`${golden}${answers.base}`)).encode(text);
+  const tuning = await promptTuning.inject(model, { virtualTokens: 5, init: { text, ids }, baseModel: 'gemma' });
+  expectClose((await tuning.extract()).tensors.get('prompt_embeddings')?.data, adapter.tensors.get('prompt_embeddings')?.data ?? [], 1e-6);
+  const { peft_version: _, ...config } = adapter.config;
+  expect(tuning.config).toEqual(config);
+  model.dispose();
+});
+
+test('a generator keeps what it has read of virtual tokens, and penalizes none of them', async () => {
+  const { model, adapter } = await openCase('promptLlama');
+  await attachMethod(model, adapter);
+  const prompt = [...((await methodRun()).rows[0]?.ids ?? [])].slice(0, 12);
+  const [generator, fresh] = [createGenerator(model, { backend }), createGenerator(model, { backend })];
+  const [first] = await generator.generate([prompt], { maxNewTokens: 5, repetitionPenalty: 1.4, reusePrefix: true });
+  const longer = [...prompt, ...(first?.ids ?? []), 7, 9];
+  const settings = { maxNewTokens: 4, repetitionPenalty: 1.4 };
+  expect(await generator.generate([longer], { ...settings, reusePrefix: true })).toEqual(await fresh.generate([longer], settings));
+  const room = model.shape.maxPositions - model.virtualTokens;
+  await expect(fresh.generate([prompt], { maxNewTokens: room })).rejects.toThrow(new RegExp(`at most ${room} positions, beside 4 virtual tokens`));
+  await generator.dispose();
+  await fresh.dispose();
   model.dispose();
 });
 
