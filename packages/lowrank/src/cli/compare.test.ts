@@ -27,13 +27,13 @@ describe('lowrank compare', () => {
   it('trains every method with the rate that is best for it, and writes table, chart and report', async () => {
     using place = scratch();
     const output = join(place.path, 'study');
-    const ran = await compare(output, '--methods', all.join(), '--learning-rates', '1e-3,1e-2', '--learning-rates', 'lora=1e-3', '--metric', 'rouge-l', '--score-rows', '2', '--max-new-tokens', '3', '--virtual-tokens', '2', '--bottleneck', '4', '--r', '2');
-    expect(ran.stderr).toContain('run 19 of 19: qlora');
+    const ran = await compare(output, '--methods', all.join(), '--learning-rates', '1e-3', '--learning-rates', 'full=1e-3,1e-2', '--learning-rates', 'lora=1e-2,1e-3', '--metric', 'rouge-l', '--score-rows', '2', '--max-new-tokens', '3', '--virtual-tokens', '2', '--bottleneck', '4', '--r', '2');
+    expect(ran.stderr).toContain('run 11 of 11: qlora');
     expect(ran.code).toBe(0);
     const lines = ran.json<Line>();
     const table = lines.pop() as unknown as StudyTable;
-    // Two rates for each of six methods, one for lora, and a run of each that counts.
-    expect(lines).toHaveLength(6 * 2 + 7);
+    // Two rates for two methods, and a run of each method that counts.
+    expect(lines).toHaveLength(2 * 2 + 7);
     expect(table.rows.map(({ label, error }) => [label, error])).toEqual(all.map((label) => [label, null]));
     for (const { settings, tuning, scores, runs } of table.rows) {
       const losses = tuning.map(({ loss }) => loss ?? Infinity);
@@ -81,7 +81,6 @@ describe('lowrank compare', () => {
     expect(facts(mended.table)).toEqual(facts(first.table));
 
     expect((await lines('--r', '2')).reused).toEqual([true, true, false, false]);
-    expect((await lines('--weight-decay', '0.1')).reused).toEqual([false, false, false, false]);
     writeFileSync(rows, `${readFileSync(data, 'utf8')}\n{"prompt": "one more", "completion": "row"}\n`);
     expect((await lines()).reused).toEqual([false, false, false, false]);
     writeFileSync(rows, readFileSync(data));

@@ -1,4 +1,4 @@
-import type { RowSelection } from '@lowrank/data';
+import type { RowSelection, TextTokenizer } from '@lowrank/data';
 import { encodeRows, groupByPrompt, readChatTemplate, readTextRows, readTokenizer, samplePrompts, withVirtualTokens } from '@lowrank/data';
 import type { Execution } from '@lowrank/trainer';
 import { evaluate } from '@lowrank/trainer';
@@ -24,6 +24,8 @@ export interface EvaluateFolderOptions extends TransferEvents, QuantizationFlags
   /** A Jinja file that makes text of rows of messages; default: the model's chat template. */
   readonly template?: string;
   readonly maxLength?: number;
+  /** Default: the model's. */
+  readonly tokenizer?: TextTokenizer;
   /** Default: the loss alone, which is always told. */
   readonly metrics?: readonly MetricName[];
   /** Most distinct prompts whose rows count, drawn by `seed`. Default: all. */
@@ -68,7 +70,7 @@ export async function evaluateTexts(given: EvaluateFolderOptions): Promise<Evalu
   const options = await withFolders(given, given);
   const { completionAfter, parts, scoreRows = Infinity, seed = 0, signal } = options;
   const metrics = (options.metrics ?? []).filter(isTextMetric);
-  const tokenizer = await readTokenizer(options.model);
+  const tokenizer = options.tokenizer ?? (await readTokenizer(options.model));
   const groups = samplePrompts(groupByPrompt(await readTextRows(options.data, { completionAfter, parts })), { count: scoreRows, seed });
   const open = backendOnce(options.backend);
   const model = await openModel(options.model, { ...options, backend: open });

@@ -36,6 +36,8 @@ export interface FineTuneOptions extends Pick<TransferEvents, 'onTransfer'>, Qua
   readonly data: string;
   /** A Jinja file that makes text of rows of messages; default: the model's chat template. */
   readonly template?: string;
+  /** Default: the model's. */
+  readonly tokenizer?: TextTokenizer;
   /** Folder for what is learned, and metrics.jsonl. */
   readonly output: string;
   readonly evalData?: string;
@@ -123,7 +125,7 @@ interface Session extends TrainSession {
 
 async function withRows(options: FineTuneOptions & { readonly baseModel: string }): Promise<FineTuneResult> {
   const { batchSize = 8, gradientAccumulation = 1, method = 'lora', seed = 0 } = options;
-  const tokenizer = await readTokenizer(options.model);
+  const tokenizer = options.tokenizer ?? (await readTokenizer(options.model));
   const open = backendOnce(options.backend);
   // Weights that are to be trained are laid out anew by the trainer, from the host.
   const model = await openModel(options.model, { ...options, backend: method === 'full' ? undefined : open });

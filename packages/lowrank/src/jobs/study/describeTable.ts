@@ -1,4 +1,3 @@
-import { compareScores } from '../../metrics/metric.js';
 import { format, metricTitles } from './format.js';
 import type { AgainstFull, StudyRow, StudyTable } from './table.js';
 
@@ -78,10 +77,4 @@ export function markdownTable(table: StudyTable): string {
 export function tableCells(table: StudyTable): { readonly titles: readonly { title: string; left: boolean }[]; readonly rows: readonly (readonly string[])[] } {
   const columns = columnsOf(table);
   return { titles: columns.map(({ title, left }) => ({ title, left: left === true })), rows: table.rows.map((row) => columns.map(({ of }) => of(row))) };
-}
-
-/** Rows by score, best first; those without one last. */
-export function byScore({ rows, metrics: [metric = 'loss'] }: StudyTable): StudyRow[] {
-  const score = ({ scores }: StudyRow): number => scores[metric]?.mean ?? NaN;
-  return [...rows].sort((a, b) => (Number.isNaN(score(a)) ? 1 : Number.isNaN(score(b)) ? -1 : compareScores(metric, score(b), score(a))));
 }

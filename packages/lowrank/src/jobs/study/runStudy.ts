@@ -36,8 +36,7 @@ export class StudyRunner {
 /** The table of rows, written down with its charts; the best row's files are copied to `<output>/best`. */
 export async function finishStudy(study: StudyTable['study'], rows: readonly StudyRow[], { options, data, interrupted }: { options: StudyOptions; data: StudyData; interrupted: boolean }): Promise<StudyTable> {
   const { training, testData, output, seeds = 1 } = options;
-  const [metric = 'loss'] = data.metrics;
-  const best = bestRow(rows, metric);
+  const best = bestRow(rows, data.metrics);
   const table: StudyTable = {
     study,
     model: training.model,

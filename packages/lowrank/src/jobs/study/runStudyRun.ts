@@ -1,5 +1,6 @@
 import { mkdir, readdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
+import type { TextTokenizer } from '@lowrank/data';
 import { isLowrankError } from '@lowrank/errors';
 import type { Backend } from '@lowrank/tensor';
 import { evaluateTexts } from '../evaluate.js';
@@ -9,6 +10,7 @@ import type { FineTuneResult } from '../fineTune.js';
 import { meteredBackend } from './meteredBackend.js';
 import { modelParameters } from './modelParameters.js';
 import { StepClock } from './stepClock.js';
+import { studyTokenizer } from './tokenizers.js';
 import type { DoneRun, RunProgress, StudyOutcome, StudyRun } from './studyRun.js';
 
 export interface RunStudyRunOptions {
@@ -51,9 +53,11 @@ async function trainAndScore(run: StudyRun, { backend, signal, onProgress }: Run
   const clock = new StepClock();
   const warnings = new Set<string>();
   let steps = 0;
+  const tokenizer = await studyTokenizer(training.model);
   const trained = await fineTune({
     ...training,
     backend,
+    tokenizer,
     output: folder,
     signal,
     onEvent(event) {
@@ -65,7 +69,7 @@ async function trainAndScore(run: StudyRun, { backend, signal, onProgress }: Run
     },
   });
   if (trained.interrupted) return undefined;
-  const evaluated = await score(run, trained, { backend, signal, onProgress, onWarning: (text) => void warnings.add(text) });
+  const evaluated = await score(run, trained, { backend, tokenizer, signal, onProgress, onWarning: (text) => void warnings.add(text) });
   await backend.finish();
   if (signal?.aborted === true) return undefined;
   // What only helped to choose need not be kept.
@@ -89,13 +93,14 @@ async function trainAndScore(run: StudyRun, { backend, signal, onProgress }: Run
 }
 
 /** Loads what was saved, as anyone would who got the files. */
-async function score({ training, scoring, folder }: StudyRun, { model, adapter }: FineTuneResult, { onWarning, ...options }: RunStudyRunOptions & { onWarning: (text: string) => void }): Promise<EvaluatedFolder> {
+async function score({ training, scoring, folder }: StudyRun, { model, adapter }: FineTuneResult, { onWarning, tokenizer, ...options }: RunStudyRunOptions & { tokenizer: TextTokenizer; onWarning: (text: string) => void }): Promise<EvaluatedFolder> {
   const { quantization, doubleQuantization, maxLength, template } = training;
   return evaluateTexts({
     ...scoring,
     ...(model === null ? { model: training.model, adapter: adapter ?? folder, quantization, doubleQuantization } : { model }),
     maxLength,
     template,
+    tokenizer,
     backend: options.backend,
     signal: options.signal,
     onWarning,

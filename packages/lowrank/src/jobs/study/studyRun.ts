@@ -3,7 +3,7 @@ import type { MetricName } from '../../metrics/metric.js';
 import type { FineTuneOptions } from '../fineTune.js';
 
 /** One fine-tune, as plain JSON: the options of `fineTune` that are neither functions nor places of this process. */
-export type StudyTraining = Omit<FineTuneOptions, 'backend' | 'output' | 'evalData' | 'execution' | 'signal' | 'onEvent' | 'onTransfer'>;
+export type StudyTraining = Omit<FineTuneOptions, 'backend' | 'tokenizer' | 'output' | 'evalData' | 'execution' | 'signal' | 'onEvent' | 'onTransfer'>;
 
 /** What the result of a fine-tune is scored on, as plain JSON. */
 export interface StudyScoring extends RowSelection {

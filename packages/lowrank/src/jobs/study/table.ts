@@ -125,13 +125,18 @@ export function againstFull(rows: readonly StudyRow[], metric: MetricName): Stud
   });
 }
 
-/** The row with the best mean in a metric: of equal ones the one with fewest parameters. */
-export function bestRow(rows: readonly StudyRow[], metric: MetricName): StudyRow | undefined {
-  const scored = rows.flatMap((row) => {
-    const score = row.scores[metric]?.mean;
-    return score === undefined || !Number.isFinite(score) ? [] : [{ row, score }];
-  });
-  return scored.sort((a, b) => compareScores(metric, b.score, a.score) || (a.row.trainable_parameters ?? 0) - (b.row.trainable_parameters ?? 0))[0]?.row;
+/** The row with the best mean in the first metric; of equal ones that with the better next metric, with less loss, with fewer parameters. */
+export function bestRow(rows: readonly StudyRow[], metrics: readonly MetricName[]): StudyRow | undefined {
+  const [first = 'loss'] = metrics;
+  const scored = rows.filter(({ scores }) => Number.isFinite(scores[first]?.mean));
+  const better = (a: StudyRow, b: StudyRow): number => {
+    for (const metric of [...metrics, 'loss' as const]) {
+      const order = compareScores(metric, b.scores[metric]?.mean ?? NaN, a.scores[metric]?.mean ?? NaN);
+      if (order !== 0 && !Number.isNaN(order)) return order;
+    }
+    return (a.trainable_parameters ?? 0) - (b.trainable_parameters ?? 0);
+  };
+  return [...scored].sort(better)[0];
 }
 
 function medians(measured: readonly Measured[], device: string): Measured {
