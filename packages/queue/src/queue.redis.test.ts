@@ -4,7 +4,8 @@ import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from 'vitest
 import type { RedisServer } from '../../../tests/helpers/redisServer.js';
 import { startRedis } from '../../../tests/helpers/redisServer.js';
 import { distributed, startBench, until } from './testing.js';
-import type { Bench, TestPayload } from './testing.js';
+import type { Bench } from './testing.js';
+import type { TestPayload } from './testWorker.js';
 
 let server: RedisServer;
 let bench: Bench;

@@ -6,7 +6,14 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { LowrankError } from '@lowrank/errors';
 import { work } from './index.js';
 import type { RunContext, RunResult, Timing } from './index.js';
-import type { TestPayload } from './testing.js';
+
+/** What a run of the tests does. */
+export type TestPayload = { readonly number?: number } & (
+  | { readonly kind: 'done' | 'fail' | 'die' | 'unfit' }
+  /** `again`: how long it takes the second time. */
+  | { readonly kind: 'wait' | 'block'; readonly milliseconds: number; readonly again?: number }
+  | { readonly kind: 'files'; readonly files: Readonly<Record<string, number>> }
+);
 
 interface Config {
   readonly url: string;

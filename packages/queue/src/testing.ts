@@ -8,14 +8,7 @@ import { fileURLToPath } from 'node:url';
 import { build } from 'tsup';
 import { distribute } from './index.js';
 import type { DistributeEvent, DistributeOptions, DistributeSummary, RunOutcome, Timing } from './index.js';
-
-/** What a run of the tests does, in testWorker.ts. */
-export type TestPayload = { readonly number?: number } & (
-  | { readonly kind: 'done' | 'fail' | 'die' | 'unfit' }
-  /** `again`: how long it takes the second time. */
-  | { readonly kind: 'wait' | 'block'; readonly milliseconds: number; readonly again?: number }
-  | { readonly kind: 'files'; readonly files: Readonly<Record<string, number>> }
-);
+import type { TestPayload } from './testWorker.js';
 
 /** Two seconds where the defaults have twenty. */
 export const quick: Partial<Timing> = { lock: 2000, stalledCheck: 300, giveUp: 10_000, unattended: 1000 };
