@@ -4,7 +4,8 @@ import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from 'vitest
 import type { RedisServer } from '../../../tests/helpers/redisServer.js';
 import { startRedis } from '../../../tests/helpers/redisServer.js';
 import { distributed, startBench, until } from './testing.js';
-import type { Bench, TestPayload } from './testing.js';
+import type { Bench } from './testing.js';
+import type { TestPayload } from './testWorker.js';
 
 let server: RedisServer;
 let bench: Bench;
@@ -60,14 +61,16 @@ test('the run of a killed worker is taken over, and ends once', async () => {
 
 test('a worker that was stopped for longer than its lock lives: its late result is refused', async () => {
   const sleeper = bench.worker();
-  const { outcomes, reported, done } = distributed(server.url, { a: { kind: 'wait', milliseconds: 3000, again: 100 } });
+  const { outcomes, reported, done } = distributed(server.url, { a: { kind: 'block', milliseconds: 3000, again: 100 } });
   await sleeper.heard('started', 'a');
   sleeper.kill('SIGSTOP');
   const other = bench.worker();
   await done;
   expect(outcomes.get('a')).toMatchObject({ status: 'done', worker: `w${other.pid}`, takeovers: 1 });
+  // Its main thread hears of nothing before the run has come to its end: it is Redis that refuses.
   sleeper.kill('SIGCONT');
   await sleeper.heard('lost', 'a');
+  expect(bench.log().filter(([word]) => word === 'end')).toHaveLength(2);
   // It goes on to work as before.
   other.kill('SIGKILL');
   const next = distributed(server.url, { b: { kind: 'done' } }, { study: 'next' });
@@ -76,7 +79,7 @@ test('a worker that was stopped for longer than its lock lives: its late result 
   expect(reported).toEqual(['a']);
 });
 
-test('a late result is refused while the run is with another worker, and the files of it are gone', async () => {
+test('a worker that wakes up while its run is with another gives it up', async () => {
   const sleeper = bench.worker();
   const { outcomes, done } = distributed(server.url, { a: { kind: 'wait', milliseconds: 5000, again: 3000 } });
   await sleeper.heard('started', 'a');

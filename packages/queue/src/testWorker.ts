@@ -6,7 +6,14 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { LowrankError } from '@lowrank/errors';
 import { work } from './index.js';
 import type { RunContext, RunResult, Timing } from './index.js';
-import type { TestPayload } from './testing.js';
+
+/** What a run of the tests does. */
+export type TestPayload = { readonly number?: number } & (
+  | { readonly kind: 'done' | 'fail' | 'die' | 'unfit' }
+  /** `again`: how long it takes the second time. */
+  | { readonly kind: 'wait' | 'block'; readonly milliseconds: number; readonly again?: number }
+  | { readonly kind: 'files'; readonly files: Readonly<Record<string, number>> }
+);
 
 interface Config {
   readonly url: string;
@@ -23,7 +30,7 @@ const config = JSON.parse(process.argv[2] ?? '') as Config;
 const tell = (value: object): void => void process.stdout.write(`${JSON.stringify(value)}\n`);
 const note = (word: string, id: string): void => appendFileSync(config.log, `${word} ${id} ${process.pid}\n`);
 
-async function run(payload: TestPayload, { id, progress }: RunContext): Promise<RunResult<unknown>> {
+async function run(payload: TestPayload, { id, signal, progress }: RunContext): Promise<RunResult<unknown>> {
   const again = readFileSync(config.log, 'utf8').includes(`begin ${id} `);
   note('begin', id);
   progress({ at: 1 });
@@ -31,8 +38,9 @@ async function run(payload: TestPayload, { id, progress }: RunContext): Promise<
   if (payload.kind === 'unfit') throw new LowrankError({ code: 'queue.unfit', what: 'this worker', got: 'told to be unfit' });
   if (payload.kind === 'die') process.kill(process.pid, 'SIGKILL');
   // A training step keeps the main thread.
-  if (payload.kind === 'block') for (const until = Date.now() + payload.milliseconds; Date.now() < until; );
-  if (payload.kind === 'wait') await delay(again ? (payload.again ?? payload.milliseconds) : payload.milliseconds);
+  const milliseconds = payload.kind === 'block' || payload.kind === 'wait' ? (again ? (payload.again ?? payload.milliseconds) : payload.milliseconds) : 0;
+  if (payload.kind === 'block') for (const until = Date.now() + milliseconds; Date.now() < until; );
+  if (payload.kind === 'wait') await delay(milliseconds, undefined, { signal });
   note('end', id);
   if (payload.kind !== 'files') return { value: { id, twice: (payload.number ?? 0) * 2, nan: NaN } };
   const folder = mkdtempSync(join(tmpdir(), 'testWorker-'));

@@ -8,14 +8,7 @@ import { fileURLToPath } from 'node:url';
 import { build } from 'tsup';
 import { distribute } from './index.js';
 import type { DistributeEvent, DistributeOptions, DistributeSummary, RunOutcome, Timing } from './index.js';
-
-/** What a run of the tests does, in testWorker.ts. */
-export type TestPayload = { readonly number?: number } & (
-  | { readonly kind: 'done' | 'fail' | 'die' | 'unfit' }
-  /** `again`: how long it takes the second time. */
-  | { readonly kind: 'wait' | 'block'; readonly milliseconds: number; readonly again?: number }
-  | { readonly kind: 'files'; readonly files: Readonly<Record<string, number>> }
-);
+import type { TestPayload } from './testWorker.js';
 
 /** Two seconds where the defaults have twenty. */
 export const quick: Partial<Timing> = { lock: 2000, stalledCheck: 300, giveUp: 10_000, unattended: 1000 };
@@ -43,20 +36,39 @@ export interface Bench {
   close(): Promise<void>;
 }
 
+const source = (path: string): string => fileURLToPath(new URL(path, import.meta.url));
+let built: Promise<string> | undefined;
+
+/** testWorker.ts as a script that Node runs. */
+async function buildWorker(): Promise<string> {
+  const outDir = source('../node_modules/.cache/testWorker');
+  await build({
+    entry: { testWorker: source('./testWorker.ts') },
+    outDir,
+    format: 'esm',
+    target: 'node20',
+    config: false,
+    silent: true,
+    external: ['bullmq', 'ioredis'],
+    noExternal: [/^@lowrank\//],
+    removeNodeProtocol: false,
+    esbuildOptions: (options) => void (options.alias = { '@lowrank/errors': source('../../errors/src/index.ts') }),
+  });
+  return join(outDir, 'testWorker.js');
+}
+
 /** Workers as processes, built from the sources, and the log that they write. */
 export async function startBench(url: string): Promise<Bench> {
   const folder = mkdtempSync(join(tmpdir(), 'queue-'));
   const log = join(folder, 'log');
   writeFileSync(log, '');
-  const source = (path: string): string => fileURLToPath(new URL(path, import.meta.url));
-  const outDir = source('../node_modules/.cache/testWorker');
-  await build({ entry: { testWorker: source('./testWorker.ts') }, outDir, format: 'esm', target: 'node20', config: false, silent: true, clean: false, external: ['bullmq', 'ioredis'], noExternal: [/^@lowrank\//], removeNodeProtocol: false, esbuildOptions: (options) => void (options.alias = { '@lowrank/errors': source('../../errors/src/index.ts') }) });
+  const script = await (built ??= buildWorker());
   const workers: TestWorker[] = [];
   return {
     folder,
     log: () => readFileSync(log, 'utf8').trim().split('\n').filter(Boolean).map((line) => line.split(' ') as [string, string, string]),
     worker(more = {}) {
-      const started = startWorker(join(outDir, 'testWorker.js'), { url, version, log, timing: quick, ...more });
+      const started = startWorker(script, { url, version, log, timing: quick, ...more });
       workers.push(started);
       return started;
     },

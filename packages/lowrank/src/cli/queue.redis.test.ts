@@ -3,10 +3,10 @@ import { once } from 'node:events';
 import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
+import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { startRedis } from '../../../../tests/helpers/redisServer.js';
 import type { RedisServer } from '../../../../tests/helpers/redisServer.js';
-import { root } from '../../../../scripts/lib/paths.mjs';
 import type { StudyTable } from '../jobs/study/table.js';
 import { golden, runCli, scratch } from '../testing.js';
 
@@ -25,7 +25,7 @@ interface Said {
 
 /** `lowrank worker` of the built packages, as a process of its own. */
 function worker(flags: readonly string[] = []): { said: Said[]; complaints: () => string; kill(signal: NodeJS.Signals): void; ended: Promise<number | null> } {
-  const cli = join(root, 'packages/lowrank/dist/cli.js');
+  const cli = fileURLToPath(new URL('../../dist/cli.js', import.meta.url));
   if (!existsSync(cli)) throw new Error(`${cli} is not there: the workers of these tests are the built packages; run pnpm build`);
   const child = spawn(process.execPath, [cli, 'worker', '--queue', server.url, '--device', 'cpu', '--takeover-after', '3', '--json', ...flags], { stdio: ['ignore', 'pipe', 'pipe'] });
   const said: Said[] = [];
