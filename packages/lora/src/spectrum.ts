@@ -1,6 +1,7 @@
 import { effectiveRank } from './effectiveRank.js';
 import { productSvd } from './productSvd.js';
 import type { LowRankProduct } from './productSvd.js';
+import type { TruncatedSvd } from './svd.js';
 import { truncatedSvd } from './svd.js';
 
 /** What singular values say of an update ΔW [out, in] of a layer. */
@@ -42,8 +43,16 @@ const randomizedSteps = 6;
 export function denseSpectrum(delta: Float32Array | Float64Array, { outFeatures, inFeatures, rank = 64, seed = 0 }: SpectrumOptions): Spectrum {
   const smaller = Math.min(outFeatures, inFeatures);
   const exact = smaller <= largestExactSpectrum;
-  const { u, s, v } = truncatedSvd(delta, { rows: outFeatures, columns: inFeatures, rank: exact ? smaller : Math.min(rank, smaller), seed, iterations: exact ? undefined : randomizedSteps });
-  return spectrumOf({ u, s, v }, { outFeatures, inFeatures, exact, norm: frobenius(delta) });
+  const found = exact && Math.max(outFeatures, inFeatures) >= 2 * smaller ? oblongSvd(delta, outFeatures, inFeatures) : truncatedSvd(delta, { rows: outFeatures, columns: inFeatures, rank: exact ? smaller : Math.min(rank, smaller), seed, iterations: exact ? undefined : randomizedSteps });
+  return spectrumOf(found, { outFeatures, inFeatures, exact, norm: frobenius(delta) });
+}
+
+/** All of a matrix with one side at least twice as long as the other: the long side is made orthonormal first, so that only a square is decomposed. */
+function oblongSvd(delta: Float32Array | Float64Array, outFeatures: number, inFeatures: number): TruncatedSvd {
+  const rank = Math.min(outFeatures, inFeatures);
+  const identity = Float64Array.from({ length: rank * rank }, (_, at) => (at % (rank + 1) === 0 ? 1 : 0));
+  if (!delta.every(Number.isFinite)) return truncatedSvd(delta, { rows: outFeatures, columns: inFeatures, rank });
+  return productSvd({ a: outFeatures > inFeatures ? identity : delta, b: outFeatures > inFeatures ? delta : identity, rank, inFeatures, outFeatures });
 }
 
 function frobenius(values: Float32Array | Float64Array): number {

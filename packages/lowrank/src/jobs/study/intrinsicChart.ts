@@ -24,7 +24,7 @@ export async function intrinsicChart({ rows, metrics: [metric = 'loss'], d90, in
       title: { text: `${metricTitles[metric]} in random subspaces of dimension d`, left: 60, top: 12, textStyle: { ...text, fontSize: 15, fontWeight: 'bold' } },
       grid: { left: 76, right: 36, top: 56, bottom: 60 },
       xAxis: { type: 'log', min, max, name: 'd, trained parameters (log scale)', nameLocation: 'middle', nameGap: 34, axisLabel: { ...text, formatter: (value: number) => value.toLocaleString('en') }, splitLine: { lineStyle: { color: '#e8ecf0' } } },
-      yAxis: { type: 'value', min: Math.min(...values) - margin, max: Math.max(...values) + margin, name: `${metricTitles[metric]} (${metric === 'loss' ? 'less' : 'more'} is better)`, nameLocation: 'middle', nameGap: 54, nameRotate: 90, axisLabel: { ...text, formatter: (value: number) => String(Number(value.toPrecision(3))) }, splitLine: { lineStyle: { color: '#e8ecf0' } } },
+      yAxis: { type: 'value', min: Math.min(...values) - margin, max: Math.max(...values) + margin, name: `${metricTitles[metric]} (${metric === 'loss' ? 'less' : 'more'} is better)`, nameLocation: 'middle', nameGap: 54, nameRotate: 90, axisLabel: { ...text, showMinLabel: false, showMaxLabel: false, formatter: (value: number) => String(Number(value.toPrecision(3))) }, splitLine: { lineStyle: { color: '#e8ecf0' } } },
       series: [
         {
           type: 'line',
