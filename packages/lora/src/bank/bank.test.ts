@@ -1,5 +1,5 @@
 import type { LinearLike } from '@lowrank/nn';
-import { Conv1d, Embedding, Linear, Module } from '@lowrank/nn';
+import { Conv1d, Embedding, Linear, Module, Parameter } from '@lowrank/nn';
 import type { Tensor } from '@lowrank/tensor';
 import { EncodedMatrix, evaluateReference, linear, planFunction, ReferenceBackend, Rng, scalar, tensor } from '@lowrank/tensor';
 import { expect, test } from 'vitest';
@@ -111,7 +111,7 @@ test('biases of B and DoRA: what a layer with that adapter alone computes', asyn
     layer.write(1, entry);
     mix.write(Float32Array.of(0, 1, 0, 0));
     const { a, b, bias, vector } = given;
-    const parameter = (values: Float32Array, shape: readonly number[]): { tensor: Tensor; trainable: boolean } => ({ tensor: tensor(values.slice(), shape), trainable: false });
+    const parameter = (values: Float32Array, shape: readonly number[]): Parameter => new Parameter(tensor(values.slice(), shape), false);
     const weights = { a: parameter(a, [2, input]), b: parameter(b, [output, 2]), scale: scalar('useRslora' in settings ? 3 / Math.SQRT2 : 1.5), dropout: 0, variant: variantOf(own), bias: bias === undefined ? undefined : parameter(bias, [output]), vector: vector === undefined ? undefined : parameter(vector, [output]) };
     beside.add('it', (await variantOf(own).prepare?.(beside, weights)) ?? weights);
     beside.active = ['it'];
