@@ -63,10 +63,10 @@ test('quantized: ratios against 16 bits, by CPU time where there is one thread, 
 
 test('serving: each way against the base, and what a switch takes of the host', () => {
   const ratio = { ratio: 1.1, low: 1.05, high: 1.2, rounds: 5, byCpuTime: 1.07 };
-  const contender = { name: 'merged', loss: 5.5, flops: 1, msPerStep: { median: 80, count: 5 }, stepAgainstBase: ratio, msPerToken: { median: 2.5 }, tokenAgainstBase: ratio };
+  const contender = { name: 'merged', loss: 5.5, flops: 1, msPerStep: { median: 80, count: 5 }, stepAgainstBase: ratio, msPerToken: { median: 2.5 }, tokenAgainstBase: ratio, bestToken: 2.25, bestTokenAgainstBase: 1.04 };
   const switching = { ways: [{ name: 'use one', msHost: { median: 0.0123 }, msUpload: 0.001, bytes: 16 }], msPrepare: 3, plans: 0, buffers: 0 };
   const text = render({ ...empty, serving: { workload: 'stories3M on e2e-nlg', r: 8, targetModules: 'all-linear', newTokens: 48, results: [{ device: 'cpu-1', tokensPerStep: 768, contenders: [contender], switching }] } });
-  expect(text).toMatch(/merged\s+80\.00\s+1\.10 \[1\.05–1\.20\]\s+1\.07\s+1\.000\s+2\.500\s+1\.10 \[1\.05–1\.20\]\s+1\.07\s+5\s+5\.50000/);
+  expect(text).toMatch(/merged\s+80\.00\s+1\.10 \[1\.05–1\.20\]\s+1\.07\s+1\.000\s+2\.500\s+1\.10 \[1\.05–1\.20\]\s+1\.07\s+2\.250\s+1\.04\s+5\s+5\.50000/);
   expect(text).toMatch(/0 plans and 0 buffers/);
   expect(text).toMatch(/use one\s+0\.0123\s+0\.0010\s+16/);
 });
