@@ -1,5 +1,6 @@
 import { loraConfig, LoraLinear } from '@lowrank/lora';
-import { Embedding, Linear, Module, Parameter, projected, TiedLinear } from '@lowrank/nn';
+import type { Parameter } from '@lowrank/nn';
+import { Embedding, Linear, Module, projected, TiedLinear } from '@lowrank/nn';
 import type { Tensor } from '@lowrank/tensor';
 import { evaluateReference, reshape, Rng, sourceOf, tensor } from '@lowrank/tensor';
 import { expect, test } from 'vitest';
