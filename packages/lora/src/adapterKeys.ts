@@ -17,7 +17,7 @@ export const refusedSettings: Readonly<Record<string, string>> = {
 /** Settings that are read. */
 const readSettings = new Set([
   'peft_type', 'r', 'lora_alpha', 'lora_dropout', 'target_modules', 'exclude_modules', 'layers_to_transform', 'layers_pattern', 'rank_pattern', 'alpha_pattern', 'use_rslora', 'use_dora', 'lora_bias', 'bias',
-  'init_lora_weights', 'fan_in_fan_out', 'modules_to_save', 'trainable_token_indices', 'ensure_weight_tying', 'base_model_name_or_path', 'revision', 'task_type', 'token_indices', 'init_weights',
+  'init_lora_weights', 'fan_in_fan_out', 'modules_to_save', 'trainable_token_indices', 'ensure_weight_tying', 'base_model_name_or_path', 'revision', 'task_type', 'token_indices', 'init_weights', 'lowrank_variant',
 ]);
 
 /** Settings that say where an adapter comes from, or only go with one that is refused: nothing follows from them. */
@@ -40,6 +40,8 @@ export function isSet(value: unknown): boolean {
 /** What of an adapter_config.json is left aside, as sentences: settings that are set, and that Lowrank has no use for or has never heard of. */
 export function settingWarnings(given: Readonly<Record<string, unknown>>, name: string): string[] {
   return Object.entries(given).flatMap(([key, value]) => {
+    // Read along with the init that it belongs to.
+    if (key === 'eva_config' && given['init_lora_weights'] === 'eva') return [];
     if (!isSet(value) || readSettings.has(key) || silentSettings.has(key) || Object.hasOwn(refusedSettings, key)) return [];
     const reason = Object.hasOwn(spentSettings, key) ? spentSettings[key] : undefined;
     const shown = JSON.stringify(value);
