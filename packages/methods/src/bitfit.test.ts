@@ -39,6 +39,7 @@ test('targets take the place of all that', async () => {
   const first = await bitfit.inject(new TinyModel(), { targetModules: ['layers.0.mlp.up_proj'] });
   expect(first.config['target_modules']).toEqual(['model.layers.0.mlp.up_proj']);
   await expect(bitfit.inject(new TinyModel(), { targetModules: ['v_prj'] })).rejects.toThrow(/v_prj/);
+  await expect(bitfit.inject(new TinyModel(), { targetModules: ['lm_head'] })).rejects.toThrow(/BitFit at lm_head.*below the output projection/);
 });
 
 test('what belongs to no layer of the model, or does not fit it, is refused', async () => {

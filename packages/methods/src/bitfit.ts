@@ -7,7 +7,7 @@ import { BiasShift } from './biasShift.js';
 import type { CommonSettings, MethodAdapter, MethodModel, Tuning, TuningMethod } from './method.js';
 import { newConfig, refuseSet, targetsIn } from './methodConfig.js';
 import type { Placed } from './tuning.js';
-import { mismatch, refuseTaken, storedTensor, tuningOf } from './tuning.js';
+import { mismatch, refuseOutput, refuseTaken, storedTensor, tuningOf } from './tuning.js';
 
 export interface BitfitSettings extends CommonSettings {
   /** Linear layers whose biases are trained, or 'all-linear'. Default: every bias that the model has, its norms' too; of a model without any, every linear layer gets one. */
@@ -95,6 +95,7 @@ export function shortNames(model: MethodModel, paths: readonly string[]): readon
 }
 
 function place(model: MethodModel, config: MethodAdapter['config'], layers: ReadonlyMap<string, Biased>, make: (name: string, shape: readonly number[]) => Tensor): Tuning {
+  refuseOutput(model, layers, 'BitFit');
   const inPeft = config['peft_type'] === 'BEFT';
   const made = [...layers].map(([path, layer]) => {
     const size = outOf(layer);

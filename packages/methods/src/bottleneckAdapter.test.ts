@@ -36,6 +36,7 @@ test('what cannot be is refused', async () => {
   const inject = (settings: Parameters<typeof bottleneckAdapter.inject>[1]): Promise<unknown> => bottleneckAdapter.inject(new TinyModel(), settings);
   await expect(inject({ bottleneck: 0 })).rejects.toThrow(/width of the bottleneck.*at least 1/);
   await expect(inject({ targetModules: ['embed_tokens'] })).rejects.toThrow(/embed_tokens.*linear layer/);
+  await expect(inject({ targetModules: ['lm_head'] })).rejects.toThrow(/bottleneck adapters at lm_head.*below the output projection/);
   const made = await bottleneckAdapter.inject(new TinyModel(), { bottleneck: 2 });
   const { config, tensors } = await made.extract();
   const attach = (given: object, held = tensors): Promise<unknown> => bottleneckAdapter.attach(new TinyModel(), { config: { ...config, ...given }, tensors: held });

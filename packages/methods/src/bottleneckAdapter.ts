@@ -8,7 +8,7 @@ import { BottleneckLayer } from './bottleneckLayer.js';
 import type { CommonSettings, MethodAdapter, MethodModel, Tuning, TuningMethod } from './method.js';
 import { badConfig, newConfig, targetsIn, wholeNumber } from './methodConfig.js';
 import type { Placed } from './tuning.js';
-import { mismatch, normalTensor, refuseTaken, storedTensor, tuningOf } from './tuning.js';
+import { mismatch, normalTensor, refuseOutput, refuseTaken, storedTensor, tuningOf } from './tuning.js';
 
 export interface BottleneckSettings extends CommonSettings {
   /** Width of the bottleneck; default 64. */
@@ -75,6 +75,7 @@ function linear(matched: ReturnType<typeof matchTargets>): Map<string, LinearLik
 }
 
 function place(model: MethodModel, config: MethodAdapter['config'], layers: ReadonlyMap<string, LinearLike>, make: (name: string, shape: readonly number[]) => Tensor): Tuning {
+  refuseOutput(model, layers, 'bottleneck adapters');
   const size = wholeNumber(config, 'bottleneck_size');
   const made = [...layers].map(([path, base]) => {
     const width = base.outFeatures;

@@ -92,3 +92,8 @@ export function refuseTaken(model: MethodModel, title: string, taken: (module: M
   const found = [...model.namedModules()].find(([, module]) => taken(module));
   if (found !== undefined) throw new LowrankError({ code: 'methods.taken', what: title, expected: 'a model without it', got: `one at ${found[0]}`, remedy: 'Take the other one out first: tuning.remove().' });
 }
+
+/** Loss and output projection are one, so that nothing is put around it. @throws LowrankError `methods.output` */
+export function refuseOutput({ outputPath }: MethodModel, layers: ReadonlyMap<string, unknown>, title: string): void {
+  if (layers.has(outputPath)) throw new LowrankError({ code: 'methods.output', what: `${title} at ${outputPath}`, expected: 'layers below the output projection', got: 'the output projection itself', remedy: 'Leave it out of the target modules.' });
+}
