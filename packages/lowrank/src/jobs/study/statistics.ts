@@ -75,7 +75,7 @@ function incompleteBeta(x: number, a: number, b: number): number {
 
 /** Lanczos' approximation, good to 1e-10. */
 function logGamma(x: number): number {
-  const coefficients = [76.18009172947146, -86.50532032941677, 24.01409824083091, -1.231739572450155, 0.001208650973866179, -5.395239384953e-6];
+  const coefficients = [76.18009172947146, -86.5053203294168, 24.01409824083091, -1.231739572450155, 0.001208650973866179, -5.395239384953e-6];
   const base = x + 5.5;
   const series = coefficients.reduce((total, coefficient, at) => total + coefficient / (x + at + 1), 1.000000000190015);
   return (x + 0.5) * Math.log(base) - base + Math.log((2.506628274631 * series) / x);
