@@ -1,5 +1,8 @@
 import { createRequire } from 'node:module';
 import { Worker } from 'node:worker_threads';
+import type * as WorkerThreads from 'node:worker_threads';
+import type * as Bullmq from 'bullmq';
+import type * as Ioredis from 'ioredis';
 import { keyPrefix, queueName } from './settings.js';
 import type { Timing } from './settings.js';
 
@@ -66,10 +69,10 @@ export class LockKeeper {
 }
 
 /** The thread. It is sent as text: nothing of this file is in its reach. */
-function keep({ parentPort, workerData }: typeof import('node:worker_threads'), load: NodeJS.Require): void {
+function keep({ parentPort, workerData }: typeof WorkerThreads, load: NodeJS.Require): void {
   const { bullmq, ioredis, url, keyPrefix: prefix, queueName: name, lock, hung, beat } = workerData as KeeperData;
-  const { Redis } = load(ioredis) as typeof import('ioredis');
-  const { Job, Queue } = load(bullmq) as typeof import('bullmq');
+  const { Redis } = load(ioredis) as typeof Ioredis;
+  const { Job, Queue } = load(bullmq) as typeof Bullmq;
   // A renewal that cannot be sent now is tried again soon; one that is sent late might renew what is another's by then.
   const client = new Redis(url, { maxRetriesPerRequest: 0, enableOfflineQueue: false, retryStrategy: () => 500 });
   client.on('error', () => undefined);
