@@ -130,7 +130,7 @@ async function openSession(backend, model, { batch, length, ids, labels, positio
     flops: planCost(plan).flops,
     step: async () => (await (await compiled.run(inputs)).loss)[0],
     /** Milliseconds a token within every eight in a row: single ones may arrive two at a time, since the next is on its way before one is looked at. */
-    async token() {
+    token: async () => {
       const times = [];
       await generator.generate([prompt], { maxNewTokens: newTokens, onToken: () => times.push(performance.now()) });
       return times.slice(8).map((time, at) => (time - times[at]) / 8);
