@@ -27,7 +27,7 @@ test('a model without biases gets them on every linear layer but the output proj
 
 test('a model with biases trains those that it has, its norms’ too, in a format that PEFT refuses', async () => {
   const tuning = await bitfit.inject(new TinyModel({ biased: true }));
-  expect(tuning.parameters.map(({ name }) => name).sort()).toEqual(inLayers([...linear, ...norms]).map((path) => `${path}.bias_shift`));
+  expect(new Set(tuning.parameters.map(({ name }) => name))).toEqual(new Set(inLayers([...linear, ...norms]).map((path) => `${path}.bias_shift`)));
   expect(tuning.config['peft_type']).toBe('BITFIT');
 });
 

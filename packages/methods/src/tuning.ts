@@ -1,6 +1,5 @@
 import { LowrankError } from '@lowrank/errors';
-import type { Module } from '@lowrank/nn';
-import { Parameter } from '@lowrank/nn';
+import type { Module, Parameter } from '@lowrank/nn';
 import type { NamedParameter } from '@lowrank/patch';
 import type { Tensor } from '@lowrank/tensor';
 import { deferred, readTensor, Rng, tensor, toFloat32 } from '@lowrank/tensor';

@@ -1,5 +1,5 @@
-import type { Layer } from '@lowrank/nn';
-import { Module, Parameter } from '@lowrank/nn';
+import type { Layer, Parameter } from '@lowrank/nn';
+import { Module } from '@lowrank/nn';
 import type { Tensor } from '@lowrank/tensor';
 import { cast, embedding, less, maximum, minimum, mul, reshape, select, sub } from '@lowrank/tensor';
 
