@@ -29,7 +29,9 @@ export async function mergeBitfit(adapter: MethodAdapter, { model, output }: { r
   const shifts = biasShifts(adapter);
   const { config: written, biases } = withBiases(config, [...shifts.keys()]);
   const paths = new Set(tensors.map(({ name: path }) => path));
-  const entries = tensors.flatMap(({ name: path, dtype, shape, read }, at): TensorEntry[] => {
+  const entries = tensors.flatMap((tensor, at): TensorEntry[] => {
+    const { name: path, dtype, shape } = tensor;
+    const read = (): Promise<Uint8Array> => tensor.read();
     const key = names[at] ?? path;
     if (!isSafetensorsDtype(dtype)) throw new LowrankError({ code: 'cli.dtype', what: key, expected: 'a dtype of safetensors', got: dtype });
     const layer = path.replace(/\.(weight|bias)$/, '');

@@ -102,8 +102,6 @@ export async function workQueue({ backend, url, signal, once, idleExit, takeover
       if (event.type === 'finished') onEvent?.({ type: 'finished', ...named, outcome: event.status, message: event.message });
       else if (event.type === 'lost' || event.type === 'handedBack') onEvent?.({ type: event.type, ...named });
     },
-  }).finally(async () => {
-    if (!keeps) await rm(place, { recursive: true, force: true });
-  });
+  }).finally(() => (keeps ? undefined : rm(place, { recursive: true, force: true })));
   return { finished: summary.finished, handed_back: summary.handedBack, lost: summary.lost };
 }
