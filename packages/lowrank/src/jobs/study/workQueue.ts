@@ -58,50 +58,54 @@ export async function workQueue({ backend, url, signal, once, idleExit, takeover
   const digests = new Map<string, string>();
   const labels = new Map<string, string>();
   let keeps = workFolder !== undefined;
-  const summary = await work<QueuedRun, StudyOutcome>({
-    url,
-    version,
-    signal,
-    runs: once === true ? 1 : undefined,
-    idleExit: idleExit === undefined ? undefined : idleExit * 1000,
-    timing: { lock: takeoverAfter * 1000, stalledCheck: takeoverAfter * 250 },
-    async run(queued, { id, signal: unwanted, progress }) {
-      labels.set(id, queued.run.label);
-      onEvent?.({ type: 'started', run: id, label: queued.run.label });
-      await checkFit(queued, digests);
-      const run = { ...queued.run, folder: join(place, id) };
-      const outcome = await doRun();
-      if (outcome === undefined) throw new Error('the run was given up');
-      return {
-        value: outcome,
-        files: outcome.status === 'done' ? run.folder : undefined,
-        async onSettled({ kept }) {
-          if (kept) keeps = true;
-          else await rm(run.folder, { recursive: true, force: true });
-        },
-      };
-
-      async function doRun(): Promise<StudyOutcome | undefined> {
-        let last = -wordEvery;
-        const onProgress = (word: RunProgress): void => {
-          if (performance.now() - last < wordEvery) return;
-          last = performance.now();
-          progress(word);
+  try {
+    const summary = await work<QueuedRun, StudyOutcome>({
+      url,
+      version,
+      signal,
+      runs: once === true ? 1 : undefined,
+      idleExit: idleExit === undefined ? undefined : idleExit * 1000,
+      timing: { lock: takeoverAfter * 1000, stalledCheck: takeoverAfter * 250 },
+      async run(queued, { id, signal: unwanted, progress }) {
+        labels.set(id, queued.run.label);
+        onEvent?.({ type: 'started', run: id, label: queued.run.label });
+        await checkFit(queued, digests);
+        const run = { ...queued.run, folder: join(place, id) };
+        const outcome = await doRun();
+        if (outcome === undefined) throw new Error('the run was given up');
+        return {
+          value: outcome,
+          files: outcome.status === 'done' ? run.folder : undefined,
+          async onSettled({ kept }) {
+            if (kept) keeps = true;
+            else await rm(run.folder, { recursive: true, force: true });
+          },
         };
-        try {
-          return await runStudyRun(run, { backend: opened, signal: unwanted, onProgress });
-        } catch (error) {
-          if (!isLowrankError(error) || error.code !== 'webgpu.device-lost') throw error;
-          throw new LowrankError({ code: 'queue.unfit', what: 'the device of this worker', got: error.message, remedy: 'Start the worker again.', cause: error });
+
+        async function doRun(): Promise<StudyOutcome | undefined> {
+          let last = -wordEvery;
+          const onProgress = (word: RunProgress): void => {
+            if (performance.now() - last < wordEvery) return;
+            last = performance.now();
+            progress(word);
+          };
+          try {
+            return await runStudyRun(run, { backend: opened, signal: unwanted, onProgress });
+          } catch (error) {
+            if (!isLowrankError(error) || error.code !== 'webgpu.device-lost') throw error;
+            throw new LowrankError({ code: 'queue.unfit', what: 'the device of this worker', got: error.message, remedy: 'Start the worker again.', cause: error });
+          }
         }
-      }
-    },
-    onEvent(event) {
-      if (event.type === 'ready' || event.type === 'connection') return onEvent?.(event);
-      const named = { run: event.id, label: labels.get(event.id) ?? event.id };
-      if (event.type === 'finished') onEvent?.({ type: 'finished', ...named, outcome: event.status, message: event.message });
-      else if (event.type === 'lost' || event.type === 'handedBack') onEvent?.({ type: event.type, ...named });
-    },
-  }).finally(() => (keeps ? undefined : rm(place, { recursive: true, force: true })));
-  return { finished: summary.finished, handed_back: summary.handedBack, lost: summary.lost };
+      },
+      onEvent(event) {
+        if (event.type === 'ready' || event.type === 'connection') return onEvent?.(event);
+        const named = { run: event.id, label: labels.get(event.id) ?? event.id };
+        if (event.type === 'finished') onEvent?.({ type: 'finished', ...named, outcome: event.status, message: event.message });
+        else if (event.type === 'lost' || event.type === 'handedBack') onEvent?.({ type: event.type, ...named });
+      },
+    });
+    return { finished: summary.finished, handed_back: summary.handedBack, lost: summary.lost };
+  } finally {
+    if (!keeps) await rm(place, { recursive: true, force: true });
+  }
 }
