@@ -8,7 +8,7 @@ import { biasesOf } from './biases.js';
 import { requireUnmerged } from './merged.js';
 import type { NamedParameter } from './namedParameter.js';
 import { checkOutput } from './outputTargets.js';
-import { activateCopies, addCopies, copiesOf, namesOfCopies, removeCopies, savedConfig, splitWhole, trainedCopies, withoutCopies } from './savedModules.js';
+import { activateCopies, addCopies, checkUncopied, copiesOf, namesOfCopies, removeCopies, savedConfig, splitWhole, trainedCopies, withoutCopies } from './savedModules.js';
 import { checkWhole, restoreWhole } from './savedWhole.js';
 import type { Adaptable, TargetOptions } from './targets.js';
 import { matchLoaded, matchTargets } from './targets.js';
@@ -62,8 +62,8 @@ export async function createAdapter(model: Module, config: LoraConfig, options: 
   });
 }
 
-/** Does all of it, or leaves the model as it was. */
-async function wholly<T>(model: Module, name: string, build: () => Promise<T>): Promise<T> {
+/** Does all of it, or leaves the model as it was: without an adapter of this name. */
+export async function wholly<T>(model: Module, name: string, build: () => Promise<T>): Promise<T> {
   try {
     return await build();
   } catch (error) {
@@ -79,6 +79,7 @@ function prepareNew(model: Module, config: LoraConfig, options: AdapterOptions):
   checkFree(model, name, config);
   checkBiases(targets, config);
   checkOutput(model, targets, config, options);
+  checkUncopied(model, targets.keys());
   const { dropout, init, loraBias: bias } = config;
   const layers = [...targets].map(([path, target]) => ({ layer: wrap(model, path, target), settings: { rank: rankAt(config, path), scaling: scalingAt(config, path), dropout, init, seed, bias, variant: variantOf(config) } }));
   return { name, layers };
@@ -143,6 +144,7 @@ function prepareLoaded(model: Module, adapter: LoraAdapter, options: AdapterOpti
   const { rest } = splitWhole(model, config, adapter.whole);
   checkFree(model, name, config);
   checkOutput(model, targets, config, options);
+  checkUncopied(model, targets.keys());
   checkFit(model, targets, { ...adapter, whole: rest });
   restoreWhole(model, rest);
   const layers = [...targets].flatMap(([path, target]) => {
@@ -217,7 +219,7 @@ export function trainOnly(model: Module, name: string, config: Pick<LoraConfig, 
     const half = embedding ? 'lora_embedding_' : 'lora_';
     for (const [own, parameter] of [[`${half}A`, a], [`${half}B`, b], ['lora_B.bias', bias], [variant?.vector, vector]] as const) if (parameter !== undefined) trained.push({ name: `${path}.${own}`, parameter });
   }
-  trained.push(...biasesOf(model, config), ...trainedCopies(model, name), ...trainedTokenRows(model, name, config));
+  trained.push(...biasesOf(model, name, config), ...trainedCopies(model, name), ...trainedTokenRows(model, name, config));
   for (const { parameter } of trained) parameter.trainable = true;
   return trained;
 }
@@ -303,7 +305,7 @@ export async function extractAdapter(model: Module, config: LoraConfig, name = '
     fanInFanOut ||= layer.base instanceof Conv1d;
   }
   const whole = new Map<string, WholeTensor>();
-  for (const { name: path, parameter } of [...biasesOf(model, config), ...copiesOf(model, name).map(([path, parameter]) => ({ name: path, parameter }))]) whole.set(path, { dtype: 'F32', shape: parameter.tensor.shape, data: new Uint8Array((await read(parameter)).slice().buffer) });
+  for (const { name: path, parameter } of [...biasesOf(model, name, config), ...copiesOf(model, name).map(([path, parameter]) => ({ name: path, parameter }))]) whole.set(path, { dtype: 'F32', shape: parameter.tensor.shape, data: new Uint8Array((await read(parameter)).slice().buffer) });
   const isShorthand = config.targetModules.toString().toLowerCase() === 'all-linear';
   const own = savedConfig(model, doubled ? plainConfig(config) : config);
   const tokens = await extractRows(model, name, config);

@@ -1,6 +1,6 @@
 import { LowrankError } from '@lowrank/errors';
 import type { BankEntry, BankMix, LoraAdapter, LoraConfig, LoraMatrices, WholeTensor } from '@lowrank/lora';
-import { bankEntry, bankRank, fitsBank, LoraBankEmbedding, LoraBankLayer, LoraBankLinear, LoraEmbedding, LoraLayer, LoraLinear, variantOf } from '@lowrank/lora';
+import { bankEntry, bankRank, fitsBank, LoraBankEmbedding, LoraBankLayer, LoraBankLinear, LoraEmbedding, LoraLayer, LoraLinear, TokenRows, variantOf } from '@lowrank/lora';
 import type { Module } from '@lowrank/nn';
 import { Embedding, isLinearLike } from '@lowrank/nn';
 import { fromNumbers, readTensor, toFloat32 } from '@lowrank/tensor';
@@ -35,7 +35,7 @@ interface BankPlace {
 export type BankLayers = ReadonlyMap<string, BankPlace>;
 
 export function wrapInBank(model: Module, mix: BankMix, { targetModules = 'all-linear', excludeModules, outputPath, loraBias, useDora }: AdapterBankOptions): BankLayers {
-  const adapted = [...model.namedModules()].find(([, module]) => module instanceof LoraLayer || module instanceof LoraBankLayer);
+  const adapted = [...model.namedModules()].find(([, module]) => module instanceof LoraLayer || module instanceof LoraBankLayer || module instanceof TokenRows);
   if (adapted !== undefined) throw new LowrankError({ code: 'patch.bank', what: `a bank of adapters around ${adapted[0]}`, expected: 'a layer of the model itself', got: adapted[1] instanceof LoraLayer && adapted[1].merged.length > 0 ? 'one with merged adapters' : 'one with adapters around it', remedy: 'Remove them first (removeAdapters), after unmergeAdapters where they are merged, or dispose of the other bank.' });
   const places = new Map<string, BankPlace>();
   for (const [path, base] of matchTargets(model, { targetModules, excludeModules }, { outputPath })) {

@@ -1,8 +1,8 @@
 import type { LoraConfig } from '@lowrank/lora';
-import { loraConfig } from '@lowrank/lora';
-import { Embedding, Linear, Module } from '@lowrank/nn';
+import { evaConfig, loraConfig } from '@lowrank/lora';
+import { Embedding, isProjection, Linear, Module, projected } from '@lowrank/nn';
 import type { Tensor } from '@lowrank/tensor';
-import { evaluateReference, ReferenceBackend, relu, Rng, sourceOf, tensor } from '@lowrank/tensor';
+import { evaluateReference, ReferenceBackend, relu, reshape, Rng, sourceOf, tensor } from '@lowrank/tensor';
 import { expect, test } from 'vitest';
 import { adaptedLayers, createAdapter, injectAdapter } from './adapters.js';
 import type { EvaAdapterOptions } from './injectEva.js';
@@ -104,4 +104,36 @@ test('what EVA cannot begin from is refused, and the model stays as it was', asy
   await expect(createAdapter(model, config())).rejects.toThrow(/injectEva/);
   expect(adaptedLayers(model).size).toBe(0);
   for (const path of ['left', 'right', 'above', 'idle']) expect(model.getModule(path)).toBeInstanceOf(Linear);
+});
+
+/** An output projection whose logits are made of its parts, as the models' are. */
+class Headed extends Small {
+  constructor() {
+    super();
+    this.child('lm_head', new Linear(random(3, 2)));
+  }
+
+  override forward(given: Tensor): Tensor {
+    const x = super.forward(given);
+    const [head, rows] = [this.getModule('lm_head'), reshape(x, [x.size / 2, 2])];
+    if (!isProjection(head)) throw new TypeError('no projection');
+    return projected(rows, head.parts(rows));
+  }
+}
+
+test('an output projection is measured too; DoRA there is refused before the data are read', async () => {
+  const model = new Headed();
+  const { config: found } = await injectEva(model, config({ targetModules: ['lm_head', 'right'], eva: evaConfig({ rho: 1 }) }), { ...options(model), outputPath: 'lm_head' });
+  expect(found.targetModules).toEqual(['right', 'lm_head']);
+  expect(adaptedLayers(model).get('lm_head')?.adapters.get('default')?.a.tensor.shape).toEqual([2, 2]);
+  const other = new Headed();
+  const unread = { ...options(other), outputPath: 'lm_head', batches: () => { throw new TypeError('read'); } };
+  await expect(injectEva(other, config({ targetModules: ['lm_head'], useDora: true }), unread)).rejects.toMatchObject({ code: 'patch.output' });
+});
+
+test('what fails behind the data leaves the model as it was', async () => {
+  const model = new Small();
+  const modules = [...model.namedModules()].map(([path]) => path);
+  await expect(injectEva(model, config({ targetModules: ['left'], modulesToSave: ['nothing'] }), options(model))).rejects.toMatchObject({ code: 'patch.noTargets' });
+  expect([...model.namedModules()].map(([path]) => path)).toEqual(modules);
 });

@@ -5,10 +5,11 @@ import type { LinearLike, Module } from '@lowrank/nn';
 import { Embedding, Parameter } from '@lowrank/nn';
 import { persistent, scalar, tensor } from '@lowrank/tensor';
 import type { AdapterOptions, NamedParameter } from './adapters.js';
-import { checkFree, namesOf, setActiveAdapters, trainOnly, wrap } from './adapters.js';
+import { checkFree, namesOf, setActiveAdapters, trainOnly, wholly, wrap } from './adapters.js';
 import type { MeasureOptions } from './inputMoments.js';
 import { measureInputs } from './inputMoments.js';
-import { addCopies } from './savedModules.js';
+import { checkOutput } from './outputTargets.js';
+import { addCopies, checkUncopied } from './savedModules.js';
 import type { Adaptable } from './targets.js';
 import { matchTargets } from './targets.js';
 import { addRows } from './trainedRows.js';
@@ -38,20 +39,24 @@ export async function injectEva(model: Module, given: LoraConfig, options: EvaAd
   const eva = evaConfig(given.eva);
   const targets = matchTargets(model, given, options);
   checkFree(model, name, given);
+  checkOutput(model, targets, given, options);
+  checkUncopied(model, targets.keys());
   const linear = new Map([...targets].filter((entry): entry is [string, LinearLike] => !isEmbedding(entry[1])));
   if (linear.size === 0) throw new LowrankError({ code: 'patch.notLinear', what: 'EVA', expected: 'a linear layer among the target modules', got: 'embeddings alone', remedy: 'Name linear layers too, or use another init.' });
   const { ranks, directions } = await distribute(model, given, { linear, options });
   const config = adjusted(model, given, { ranks, targets, adjustAlpha: eva.adjustScalingFactors });
-  for (const [path, layer] of targets) {
-    const found = directions.get(path);
-    const rank = ranks.get(path) ?? 0;
-    if (found === undefined) await addPlain(model, config, { path, layer, options });
-    else if (rank > 0) await addLayer(model, config, { path, layer, name, a: evaMatrix(found, rank, eva.whiten) });
-  }
-  await addCopies(model, config, name);
-  await addRows(model, config, name);
-  setActiveAdapters(model, [name]);
-  return { config, parameters: trainOnly(model, name, config) };
+  return wholly(model, name, async () => {
+    for (const [path, layer] of targets) {
+      const found = directions.get(path);
+      const rank = ranks.get(path) ?? 0;
+      if (found === undefined) await addPlain(model, config, { path, layer, options });
+      else if (rank > 0) await addLayer(model, config, { path, layer, name, a: evaMatrix(found, rank, eva.whiten) });
+    }
+    await addCopies(model, config, name);
+    await addRows(model, config, name);
+    setActiveAdapters(model, [name]);
+    return { config, parameters: trainOnly(model, name, config) };
+  });
 }
 
 function isEmbedding(layer: Adaptable): layer is Embedding | LoraEmbedding {

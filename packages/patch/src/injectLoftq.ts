@@ -6,8 +6,10 @@ import { Embedding, Parameter } from '@lowrank/nn';
 import type { Module } from '@lowrank/nn';
 import { scalar, tensor } from '@lowrank/tensor';
 import type { AdapterOptions, NamedParameter } from './adapters.js';
-import { checkFree, setActiveAdapters, trainOnly, wrap } from './adapters.js';
-import { addCopies } from './savedModules.js';
+import { checkFree, setActiveAdapters, trainOnly, wholly, wrap } from './adapters.js';
+import { checkOutput } from './outputTargets.js';
+import { addCopies, checkUncopied } from './savedModules.js';
+import type { Adaptable } from './targets.js';
 import { matchTargets } from './targets.js';
 import { addRows } from './trainedRows.js';
 
@@ -35,25 +37,31 @@ export interface LoftqAdapterOptions extends AdapterOptions {
  * @throws LowrankError `patch.notLinear` for embeddings, `lora.loftq`, and the codes of injectAdapter
  */
 export async function injectLoftq(model: Module, config: LoraConfig, options: LoftqAdapterOptions): Promise<NamedParameter[]> {
-  const { name = 'default', seed = 0, iterations = 1, base } = options;
+  const { name = 'default' } = options;
   const targets = matchTargets(model, config, options);
-  checkFree(model, name);
-  for (const [path, layer] of targets) {
-    if (layer instanceof Embedding || layer instanceof LoraEmbedding) throw new LowrankError({ code: 'patch.notLinear', what: `LoftQ at ${path}`, expected: 'a quantized linear layer', got: 'an embedding', remedy: 'Leave it out of the target modules.' });
-    const { inFeatures: columns, outFeatures: rows } = layer;
-    const { weight, roundTrip, keep } = await base(path, layer);
-    const [rank, scaling] = [rankAt(config, path), scalingAt(config, path)];
-    const { a, b } = loftqInit(weight, { rows, columns, rank, scaling, iterations, seed, roundTrip });
-    if (iterations > 1) keep();
-    wrap(model, path, layer).add(name, {
-      a: new Parameter(tensor(a, [rank, columns], { name: `${path}.lora_A` })),
-      b: new Parameter(tensor(b, [rows, rank], { name: `${path}.lora_B` })),
-      scale: scalar(scaling, { name: `scale.${name}` }),
-      dropout: config.dropout,
-    });
-  }
-  await addCopies(model, config, name);
-  await addRows(model, config, name);
-  setActiveAdapters(model, [name]);
-  return trainOnly(model, name, config);
+  checkFree(model, name, config);
+  checkOutput(model, targets, config, options);
+  checkUncopied(model, targets.keys());
+  return wholly(model, name, async () => {
+    for (const [path, layer] of targets) await addLayer(model, config, { path, layer, options });
+    await addCopies(model, config, name);
+    await addRows(model, config, name);
+    setActiveAdapters(model, [name]);
+    return trainOnly(model, name, config);
+  });
+}
+
+async function addLayer(model: Module, config: LoraConfig, { path, layer, options: { name = 'default', seed = 0, iterations = 1, base } }: { path: string; layer: Adaptable; options: LoftqAdapterOptions }): Promise<void> {
+  if (layer instanceof Embedding || layer instanceof LoraEmbedding) throw new LowrankError({ code: 'patch.notLinear', what: `LoftQ at ${path}`, expected: 'a quantized linear layer', got: 'an embedding', remedy: 'Leave it out of the target modules.' });
+  const { inFeatures: columns, outFeatures: rows } = layer;
+  const { weight, roundTrip, keep } = await base(path, layer);
+  const [rank, scaling] = [rankAt(config, path), scalingAt(config, path)];
+  const { a, b } = loftqInit(weight, { rows, columns, rank, scaling, iterations, seed, roundTrip });
+  if (iterations > 1) keep();
+  wrap(model, path, layer).add(name, {
+    a: new Parameter(tensor(a, [rank, columns], { name: `${path}.lora_A` })),
+    b: new Parameter(tensor(b, [rows, rank], { name: `${path}.lora_B` })),
+    scale: scalar(scaling, { name: `scale.${name}` }),
+    dropout: config.dropout,
+  });
 }

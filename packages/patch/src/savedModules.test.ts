@@ -173,3 +173,29 @@ test('what cannot be done with them is refused', async () => {
   await expect(createAdapter(tied, config({ targetModules: ['lm_head'], ensureWeightTying: true }))).rejects.toThrow(/ensure_weight_tying with LoRA at lm_head/);
   await expect(createAdapter(tied, config({ trainableTokenIndices: { embed_tokens: [3], lm_head: [8] }, ensureWeightTying: true }))).rejects.toThrow(/the same tokens for embed_tokens and lm_head/);
 });
+
+test('a module is trained whole by one adapter or adapted by another, in whichever order they come, and a bank goes around neither', async () => {
+  const model = new TinyModel();
+  await createAdapter(model, config({ modulesToSave: ['1.down_proj', 'lm_head', 'embed_tokens'] }), { name: 'whole' });
+  const modules = [...model.namedModules()].map(([path]) => path);
+  for (const given of [{ targetModules: ['down_proj'] }, { targetModules: ['embed_tokens'] }, { targetModules: ['v_proj'], trainableTokenIndices: [3] }, { targetModules: ['v_proj'], trainableTokenIndices: { lm_head: [3] } }]) {
+    await expect(createAdapter(model, config(given), { name: 'other' })).rejects.toThrow(/expected a module that no other adapter has saved whole, got a copy of it in the adapter whole/);
+    expect([...model.namedModules()].map(([path]) => path)).toEqual(modules);
+  }
+  await expect(createAdapter(new Tied(), config({ modulesToSave: ['lm_head'], trainableTokenIndices: [3] }))).rejects.toThrow(/modules_to_save at lm_head: expected an output projection that follows/);
+  const rows = new TinyModel();
+  await attachAdapter(rows, { config: config({ targetModules: [], peftType: 'TRAINABLE_TOKENS', trainableTokenIndices: [3] }), layers: new Map(), tokens: new Map([['model.embed_tokens', { rows: new Float32Array(6), width: 6 }]]) });
+  expect(() => openAdapterBank(rows, { slots: 1, rank: 2 })).toThrow(/a bank of adapters around model\.embed_tokens: expected a layer of the model itself/);
+});
+
+test('biases of a module that is trained whole are its copies’ alone', async () => {
+  const model = new TinyModel();
+  model.setModule('lm_head', new Linear(tensor(new Float32Array(54), [9, 6]), tensor(new Float32Array(9), [9])));
+  model.setModule('model.layers.0.down_proj', new Linear(tensor(new Float32Array(36), [6, 6]), tensor(new Float32Array(6), [6])));
+  const own = config({ bias: 'all', modulesToSave: ['lm_head'] });
+  const trained = await createAdapter(model, own);
+  const names = trained.map(({ name }) => name).filter((name) => name.endsWith('.bias'));
+  expect(names).toEqual(['model.layers.0.down_proj.bias', 'lm_head.bias']);
+  expect(new Set(trained.map(({ parameter }) => parameter.tensor)).size).toBe(trained.length);
+  expect([...((await extractAdapter(model, own)).whole?.keys() ?? [])]).toEqual(['model.layers.0.down_proj.bias', 'lm_head.weight', 'lm_head.bias']);
+});

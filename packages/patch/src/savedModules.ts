@@ -57,6 +57,15 @@ function checkCopied(path: string, module: Module): void {
   }
 }
 
+/** A module is trained whole or adapted, by whichever adapters: what one puts beside a weight would be lost on another's copy of it. @throws LowrankError `patch.savedModules` */
+export function checkUncopied(model: Module, paths: Iterable<string>): void {
+  const copied = new Map([...placesOf(model)].flatMap(([path, { copies }]) => [...copies.keys()].map((name) => [path.slice(0, path.lastIndexOf('.')), name] as const)));
+  for (const path of paths) {
+    const name = copied.get(path);
+    if (name !== undefined) throw new LowrankError({ code: 'patch.savedModules', what: `an adapter at ${path}`, expected: 'a module that no other adapter has saved whole', got: `a copy of it in the adapter ${name}`, remedy: `Leave it out, or remove the adapter ${name} first.` });
+  }
+}
+
 /** Gives an adapter its copies: of the base as it is, or of what was saved. @throws LowrankError also `patch.adapterMismatch` */
 export async function addCopies(model: Module, config: Saving, name: string, saved?: ReadonlyMap<string, WholeTensor>): Promise<void> {
   const places = placesToSave(model, config, saved === undefined);

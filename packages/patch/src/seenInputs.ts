@@ -1,9 +1,9 @@
-import type { LinearLike } from '@lowrank/nn';
-import { Module } from '@lowrank/nn';
+import type { LinearLike, Projection, ProjectionParts } from '@lowrank/nn';
+import { isProjection, Module } from '@lowrank/nn';
 import type { Tensor } from '@lowrank/tensor';
 
 /** Stands in a layer's place while something is traced, and notes what comes in. */
-class Probe extends Module implements LinearLike {
+class Probe extends Module implements LinearLike, Projection {
   constructor(
     private readonly inner: LinearLike,
     private readonly note: (x: Tensor) => void,
@@ -23,6 +23,13 @@ class Probe extends Module implements LinearLike {
   forward(x: Tensor): Tensor {
     this.note(x);
     return this.inner.forward(x);
+  }
+
+  /** Of an output projection. */
+  parts(x: Tensor): ProjectionParts {
+    this.note(x);
+    if (!isProjection(this.inner)) throw new TypeError(`${this.inner.constructor.name} is no output projection`);
+    return this.inner.parts(x);
   }
 }
 

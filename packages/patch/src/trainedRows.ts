@@ -7,6 +7,7 @@ import type { Tensor } from '@lowrank/tensor';
 import { bytesPerElement, hostArray, persistent, readTensor, sourceOf, tensor, toFloat32 } from '@lowrank/tensor';
 import type { NamedParameter } from './namedParameter.js';
 import { holdsNothing } from './places.js';
+import { checkUncopied } from './savedModules.js';
 
 /** Trained token rows (PEFT's TrainableTokensWrapper) around embeddings and output projections. */
 type Tokens = Pick<LoraConfig, 'trainableTokenIndices' | 'ensureWeightTying' | 'modulesToSave' | 'peftType'>;
@@ -53,6 +54,7 @@ function resolve(model: Module, { trainableTokenIndices, ensureWeightTying = fal
   const differ = ofHead !== undefined && ofHead.ids.join() !== ofInput.ids.join();
   if (differ && ensureWeightTying) fail('trainable_token_indices with ensure_weight_tying', `the same tokens for ${input[0]} and ${head[0]}`, 'others', 'Name the same, or set ensure_weight_tying off.');
   if (differ) return { wanted };
+  if (modulesToSave.some((saved) => head[0].endsWith(saved))) fail(`modules_to_save at ${head[0]}`, 'an output projection that follows the trained rows of its embedding', 'one that is trained whole', 'Train its rows or all of it, not both.');
   if (head[1] instanceof LoraLayer) fail(`LoRA at ${head[0]}`, 'an output projection that follows the trained rows of its embedding', 'one among the targets', 'Leave it out of the target modules.');
   return { wanted: wanted.filter((each) => each !== ofHead), follower: { path: head[0], module: head[1] as Linear | TokenRows } };
 }
@@ -64,6 +66,7 @@ function baseOf(module: Module): Module {
 /** Gives an adapter its rows: those of the base as they are, or what was saved. @throws LowrankError `patch.tokens`, `patch.adapterMismatch`, `lora.tokens` */
 export async function addRows(model: Module, config: Tokens, name: string, saved?: ReadonlyMap<string, TrainedRows>): Promise<void> {
   const { wanted, follower } = resolve(model, config);
+  checkUncopied(model, [...wanted, ...(follower === undefined ? [] : [follower])].map(({ path }) => path));
   const made = [];
   for (const { path, module, ids } of wanted) {
     const weight = (module instanceof TokenRows ? module.base : module).weight.own;

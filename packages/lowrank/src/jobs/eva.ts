@@ -5,7 +5,7 @@ import { evaConfig } from '@lowrank/lora';
 import type { CausalModel } from '@lowrank/models';
 import type { InputBatch, MeasureOptions } from '@lowrank/patch';
 import type { Backend } from '@lowrank/tensor';
-import { Rng } from '@lowrank/tensor';
+import { reshape, Rng } from '@lowrank/tensor';
 import { evaluationWindows } from '../windows.js';
 
 /** Where EVA looks. */
@@ -36,7 +36,8 @@ export async function evaMeasure(module: CausalModel, config: LoraConfig, { rows
     batches: () => found,
     forward({ ids, positions, segments }) {
       if (ids === undefined || positions === undefined || segments === undefined) throw new TypeError('a batch');
-      return module.hidden(ids, { positions, segments });
+      // Up to the output projection, whose input is measured where it is a target; the logits themselves nobody asks for.
+      return module.logits(reshape(module.hidden(ids, { positions, segments }), [ids.size, module.shape.hiddenSize]));
     },
   };
 }

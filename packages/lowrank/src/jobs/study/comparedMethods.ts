@@ -1,3 +1,4 @@
+import { LowrankError } from '@lowrank/errors';
 import type { MethodFlags } from '../trainMethod.js';
 import type { VariantFlags } from '../variantFlags.js';
 import type { StudyTraining } from './studyRun.js';
@@ -53,8 +54,29 @@ export function trainingOf(method: ComparedMethod, { quantization = 'nf4', doubl
   };
   const own = Object.fromEntries(Object.entries(training).filter(([key, value]) => value !== undefined && isMine(key))) as unknown as StudyTraining;
   if (method === 'qlora') return { ...own, method: 'lora', quantization, doubleQuantization };
-  // What one of the two can begin as, the other cannot.
-  const { virtualInit, ...others } = own;
+  // What one of the two can begin as, the other cannot; and LoftQ makes up for quantization.
+  const { virtualInit, initLoraWeights, ...others } = own;
   const begins = virtualInit === undefined || virtualInit === (method === 'prompt' ? 'zero' : 'vocab') ? {} : { virtualInit };
-  return { ...others, ...begins, method };
+  return { ...others, ...begins, ...(initLoraWeights === undefined || initLoraWeights === 'loftq' ? {} : { initLoraWeights }), method };
+}
+
+/**
+ * What is given has to be of one of the methods at least: what none of them takes would be left aside without a word.
+ *
+ * @throws LowrankError `cli.conflict`
+ */
+export function checkOptions(methods: readonly ComparedMethod[], training: StudyTraining): void {
+  const { quantization, doubleQuantization, virtualInit, initLoraWeights, ...others } = training;
+  const flagOf = (key: string): string => `--${key.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)}`;
+  const owned: [flag: string, value: unknown, owners: readonly ComparedMethod[]][] = [
+    ['--quantization', quantization, ['qlora']],
+    ['--double-quantization', doubleQuantization, ['qlora']],
+    [`--virtual-init ${virtualInit}`, virtualInit, virtualInit === 'vocab' ? ['prompt'] : virtualInit === 'zero' ? ['prefix'] : methodKeys.virtualInit],
+    [`--init-lora-weights ${initLoraWeights}`, initLoraWeights, initLoraWeights === 'loftq' ? ['qlora'] : ['lora', 'qlora']],
+    ...Object.entries(others).map(([key, value]): (typeof owned)[number] => [flagOf(key), value, key in loraKeys ? ['lora', 'qlora'] : key in methodKeys ? methodKeys[key as keyof MethodFlags] : comparedMethods]),
+  ];
+  const strange = owned.find(([, value, owners]) => value !== undefined && !owners.some((owner) => methods.includes(owner)));
+  if (strange === undefined) return;
+  const [flag, , owners] = strange;
+  throw new LowrankError({ code: 'cli.conflict', what: `${flag} in a comparison of ${methods.join(', ')}`, expected: `${owners.join(' or ')} among the methods`, got: 'none that takes it', remedy: 'Leave the flag out, or compare that method too.' });
 }

@@ -1,5 +1,6 @@
 import { format, metricTitles } from './format.js';
 import type { AgainstFull, StudyRow, StudyTable } from './table.js';
+import { atEdge } from './tuning.js';
 
 interface Column {
   readonly title: string;
@@ -36,18 +37,12 @@ function describeAgainst({ difference, interval, verdict }: AgainstFull, metric:
   return interval === null ? `${text} (one seed)` : `${text}, ${verdict}`;
 }
 
-/** Whether the best learning rate is the smallest or largest that was tried, so that one beyond might do better. */
-function atEdge({ tuning, settings }: StudyRow): boolean {
-  const rates = tuning.map(({ learning_rate: rate }) => rate);
-  return rates.length > 1 && (settings.learning_rate === Math.min(...rates) || settings.learning_rate === Math.max(...rates));
-}
-
 /** Sentences that say how to read the table. */
 export function tableNotes(table: StudyTable): string[] {
-  const { study, model, model_parameters: parameters, metrics, steps, batch_size: batch, seeds, rows, best } = table;
+  const { model, model_parameters: parameters, metrics, steps, batch_size: batch, seeds, rows, best } = table;
   const [metric = 'loss'] = metrics;
   const budget = `${model} (${format.count(parameters)} parameters), ${steps === null ? 'once through the data' : `${format.count(steps)} steps`} of ${batch} rows each; scores on ${table.test_data ?? `rows held out of ${table.data}`}, ${metric === 'loss' ? 'less is better' : 'by the first metric: more is better'}.`;
-  const seedsText = seeds === 1 ? 'One seed: nothing here tells noise from difference.' : `Mean ± standard deviation of ${seeds} seeds.${study === 'compare' ? " “Within noise”: the 95% interval of the difference from full fine-tuning (Welch's) has 0 in it." : ''}`;
+  const seedsText = seeds === 1 ? 'One seed: nothing here tells noise from difference.' : `Mean ± standard deviation of ${seeds} seeds.${rows.some(({ against_full: against }) => against !== null) ? " “Within noise”: the 95% interval of the difference from full fine-tuning (Welch's) has 0 in it." : ''}`;
   const edge = rows.some(atEdge) ? ['* the smallest or largest learning rate that was tried: one beyond it might do better.'] : [];
   const failed = rows.flatMap(({ label, error }) => (error === null ? [] : [`${label}: ${error.message}`]));
   const bestScore = rows.find(({ label }) => label === best)?.scores[metric];

@@ -2,6 +2,7 @@ import type { ProjectionName } from '@lowrank/methods';
 import { join } from 'node:path';
 import { LowrankError } from '@lowrank/errors';
 import { writeFileAtomic } from '@lowrank/safetensors';
+import { checkFlags } from '../fineTuneFlags.js';
 import type { Anchors } from './d90.js';
 import { findD90, shareOf } from './d90.js';
 import type { PlannedStudyRun } from './identify.js';
@@ -9,13 +10,15 @@ import { intrinsicChart } from './intrinsicChart.js';
 import { intrinsicHtml, intrinsicMarkdown } from './intrinsicReport.js';
 import type { IntrinsicRow, IntrinsicTable } from './intrinsicTable.js';
 import { openStudyFolder, StudyRunner } from './runStudy.js';
-import type { StudyData, StudyOptions } from './studyOptions.js';
-import { checkCount, studyData, tuningCut } from './studyOptions.js';
-import type { StudyOutcome, StudyTraining } from './studyRun.js';
-import type { PlannedRow, StudyRow, TunedRate } from './table.js';
+import type { StudyData } from './studyOptions.js';
+import { checkCount, studyData } from './studyOptions.js';
+import type { StudyTraining } from './studyRun.js';
+import type { PlannedRow, StudyRow } from './table.js';
 import { studyRow } from './table.js';
+import type { TuningOptions } from './tuning.js';
+import { bestRate, checkTuningCut, noRate, tunedRate, tuneRun } from './tuning.js';
 
-export interface IntrinsicOptions extends StudyOptions {
+export interface IntrinsicOptions extends TuningOptions {
   /** Numbers of trained parameters to try, in any order. */
   readonly dimensions: readonly number[];
   readonly projection?: ProjectionName | undefined;
@@ -25,10 +28,6 @@ export interface IntrinsicOptions extends StudyOptions {
   readonly learningRates?: readonly number[] | undefined;
   /** For full fine-tuning. Default: 3e-4, 1e-3. */
   readonly fullLearningRates?: readonly number[] | undefined;
-  /** Rows of the training data, by whole prompts, that learning rates are chosen by. Default 200. */
-  readonly tuneRows?: number | undefined;
-  /** Steps of the runs that choose. Default: those of the others. */
-  readonly tuneSteps?: number | undefined;
 }
 
 const defaults = { subspace: [3e-4, 1e-3, 3e-3], full: [3e-4, 1e-3] };
@@ -37,32 +36,33 @@ const defaults = { subspace: [3e-4, 1e-3, 3e-3], full: [3e-4, 1e-3] };
  * Measures the intrinsic dimension of a task for a model (Li et al. 2018; Aghajanyan et al. 2020): trains every weight, and then within random subspaces of growing dimension, with one budget, and finds d90, the
  * smallest dimension with 90% of full fine-tuning's performance. Learning rates are chosen for each on rows held out of the training data. What was done before in this folder is not done again.
  *
- * @throws LowrankError what studyData throws; `study.dimensions`, and `study.failed` where the base or full fine-tuning comes to no end, since nothing can be told without them
+ * @throws LowrankError what studyData and checkFlags throw; `study.dimensions`, and `study.failed` where the base or full fine-tuning comes to no end, since nothing can be told without them
  */
 export async function intrinsicDimension(options: IntrinsicOptions): Promise<IntrinsicTable> {
-  const { seeds = 1, tuneRows = 200, training } = options;
+  const { seeds = 1, training } = options;
   checkDimensions(options);
   checkCount('--seeds', seeds);
-  checkCount('--tune-rows', tuneRows);
+  const subjects = subjectsOf(options);
+  for (const subject of subjects) checkFlags({ ...training, ...subject.training });
   const data = await studyData(options);
+  if (subjects.some(({ rates }) => rates.length > 1)) await checkTuningCut({ options, data });
   await openStudyFolder(options);
   const runner = new StudyRunner(options);
-  const subjects = subjectsOf(options);
-  const tuneRuns = subjects.flatMap((subject) => (subject.rates.length < 2 ? [] : subject.rates.map((rate) => ({ subject, rate, planned: tuneRun(subject, rate, { options, data }) }))));
+  const tuneRuns = subjects.flatMap((subject) => (subject.rates.length < 2 ? [] : subject.rates.map((rate) => ({ subject, rate, planned: tuneRun({ label: subject.label, rate, own: { ...training, ...subject.training } }, { options, data }) }))));
   const steps = (run: PlannedStudyRun): number => run.training.steps ?? 1;
-  const scores = subjects.length * seeds;
-  await options.onEvent?.({ type: 'planned', runs: tuneRuns.length + scores, steps: tuneRuns.reduce((total, { planned }) => total + steps(planned), 0) + (scores - seeds) * (training.steps ?? 1) + seeds });
+  const trained = (subjects.length - 1) * seeds;
+  await options.onEvent?.({ type: 'planned', runs: tuneRuns.length + trained + 1, steps: tuneRuns.reduce((total, { planned }) => total + steps(planned), 0) + trained * (training.steps ?? 1) + 1 });
   const tuned = await runner.do(tuneRuns.map(({ planned }) => planned));
   const chosen = subjects.map((subject) => {
     const tuning = tuneRuns.flatMap((run, at) => (run.subject === subject ? tunedRate(run.rate, tuned.outcomes.get(tuned.runs[at]?.id ?? '')) : []));
     return { subject, tuning, rate: subject.rates.length < 2 ? subject.rates[0] : bestRate(tuning) };
   });
-  const planned = runner.stopped ? [] : chosen.map(({ subject, rate }) => (rate === undefined ? [] : Array.from({ length: seeds }, (_, at) => scoreRun({ subject, rate, at }, { options, data }))));
+  const planned = runner.stopped ? [] : chosen.map(({ subject, rate }) => (rate === undefined ? [] : Array.from({ length: subject.method === 'base' ? 1 : seeds }, (_, at) => scoreRun({ subject, rate, at }, { options, data }))));
   const scored = await runner.do(planned.flat());
   let next = 0;
   const rows = chosen.map(({ subject, tuning, rate }, at): IntrinsicRow => {
     const runs = scored.runs.slice(next, (next += planned[at]?.length ?? 0));
-    const error = rate === undefined && !runner.stopped ? { code: 'study.noRate', message: tuning.find(({ error: failed }) => failed !== null)?.error ?? 'no learning rate was found' } : null;
+    const error = rate === undefined && !runner.stopped ? noRate(tuning) : null;
     const row: PlannedRow = { label: subject.label, settings: { method: subject.method, learning_rate: subject.method === 'base' ? null : (rate ?? null) }, runs, tuning, error };
     return { ...asBase(studyRow(row, scored.outcomes), subject), dimension: subject.dimension, share: null };
   });
@@ -87,7 +87,7 @@ function checkDimensions({ dimensions }: IntrinsicOptions): void {
   if (dimensions.length === 0) throw new LowrankError({ code: 'study.dimensions', what: 'the dimensions to try', expected: 'at least one', got: 'none' });
 }
 
-/** The base model is a subspace of one dimension that is not moved: trained for one step at a rate of 0. */
+/** The base model is a subspace of one dimension that is not moved: trained for one step at a rate of 0, once, since no seed changes it. */
 function subjectsOf({ dimensions, projection = 'sparse', entries, structureAware, learningRates, fullLearningRates }: IntrinsicOptions): Subject[] {
   const common = { method: 'subspace' as const, projection, entries, structureAware: structureAware === true ? true : undefined };
   const rates = [...new Set(learningRates ?? defaults.subspace)];
@@ -98,33 +98,9 @@ function subjectsOf({ dimensions, projection = 'sparse', entries, structureAware
   ];
 }
 
-function tuneRun({ label, training: own }: Subject, rate: number, { options, data }: Context): PlannedStudyRun {
-  const { training, tuneRows = 200 } = options;
-  const cut = tuningCut(data.parts, tuneRows);
-  const steps = options.tuneSteps ?? training.steps;
-  const { warmup } = training;
-  const shorter = warmup === undefined || training.steps === undefined || steps === undefined ? warmup : Math.round((warmup * steps) / training.steps);
-  return {
-    purpose: 'tune',
-    label: `tune ${label}, learning rate ${rate}`,
-    training: { ...training, ...own, learningRate: rate, steps, warmup: shorter, parts: cut.rest },
-    scoring: { data: training.data, completionAfter: training.completionAfter, parts: cut.held, metrics: ['loss'], seed: data.scoring.seed },
-  };
-}
-
 function scoreRun({ subject, rate, at }: { subject: Subject; rate: number; at: number }, { options: { training }, data }: Context): PlannedStudyRun {
-  const seed = (training.seed ?? 0) + (subject.method === 'base' ? 0 : at);
+  const seed = (training.seed ?? 0) + at;
   return { purpose: 'score', label: `${subject.label}${subject.method === 'base' ? '' : `, learning rate ${rate}`}, seed ${seed}`, training: { ...training, ...subject.training, learningRate: rate, seed, parts: data.parts }, scoring: data.scoring };
-}
-
-function tunedRate(rate: number, outcome: StudyOutcome | undefined): TunedRate[] {
-  if (outcome === undefined) return [];
-  return [outcome.status === 'failed' ? { learning_rate: rate, loss: null, error: outcome.error.message } : { learning_rate: rate, loss: outcome.scores.loss ?? null, error: null }];
-}
-
-function bestRate(tuning: readonly TunedRate[]): number | undefined {
-  const finite = tuning.flatMap(({ learning_rate: rate, loss }) => (loss === null || !Number.isFinite(loss) ? [] : [{ rate, loss }]));
-  return finite.sort((a, b) => a.loss - b.loss)[0]?.rate;
 }
 
 /** Of the base nothing is trained, and no time is told. */

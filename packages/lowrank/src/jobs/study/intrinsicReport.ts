@@ -1,5 +1,6 @@
 import { format, metricTitles } from './format.js';
 import type { IntrinsicRow, IntrinsicTable } from './intrinsicTable.js';
+import { atEdge } from './tuning.js';
 
 interface Column {
   readonly title: string;
@@ -21,12 +22,6 @@ function columnsOf({ metrics }: IntrinsicTable): Column[] {
     { title: 'peak memory', of: ({ measured }) => shown(measured?.peak_bytes, (bytes) => format.bytes(bytes)) },
     { title: 'file', of: ({ file_bytes: bytes }) => shown(bytes, (size) => format.bytes(size)) },
   ];
-}
-
-/** Whether the best learning rate is the smallest or largest that was tried, so that one beyond might do better. */
-function atEdge({ tuning, settings }: IntrinsicRow): boolean {
-  const rates = tuning.map(({ learning_rate: rate }) => rate);
-  return rates.length > 1 && (settings.learning_rate === Math.min(...rates) || settings.learning_rate === Math.max(...rates));
 }
 
 /** What the study found, in a sentence. */

@@ -62,8 +62,9 @@ async function copyBest({ folders }: StudyRow, output: string): Promise<string |
   const from = join(output, folders[0] ?? '');
   const to = join(output, 'best');
   const has = async (name: string): Promise<boolean> => (await stat(join(from, name)).catch(() => undefined)) !== undefined;
-  if (folders.length === 0 || !((await has('adapter_config.json')) || (await has('config.json')))) return null;
+  // What an earlier table called best is no longer.
   await rm(to, { recursive: true, force: true });
+  if (folders.length === 0 || !((await has('adapter_config.json')) || (await has('config.json')))) return null;
   await cp(from, to, { recursive: true, filter: (path) => basename(path) !== 'outcome.json' });
   return to;
 }

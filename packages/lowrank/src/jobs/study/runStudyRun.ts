@@ -1,7 +1,7 @@
 import { mkdir, readdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { TextTokenizer } from '@lowrank/data';
-import { isLowrankError } from '@lowrank/errors';
+import { isLowrankError, LowrankError } from '@lowrank/errors';
 import type { Backend } from '@lowrank/tensor';
 import { evaluateTexts } from '../evaluate.js';
 import type { EvaluatedFolder } from '../evaluate.js';
@@ -40,6 +40,8 @@ export async function runStudyRun(run: StudyRun, options: RunStudyRunOptions): P
   } catch (error) {
     if (isLowrankError(error) && error.code === 'webgpu.device-lost') throw error;
     await rm(folder, { recursive: true, force: true });
+    // What ends in being given up is no failure of the run.
+    if (options.signal?.aborted === true) return undefined;
     const code = isLowrankError(error) ? error.code : 'internal';
     return { id, status: 'failed', error: { code, message: error instanceof Error ? error.message : String(error) } };
   } finally {
@@ -72,6 +74,9 @@ async function trainAndScore(run: StudyRun, { backend, signal, onProgress }: Run
   const evaluated = await score(run, trained, { backend, tokenizer, signal, onProgress, onWarning: (text) => void warnings.add(text) });
   await backend.finish();
   if (signal?.aborted === true) return undefined;
+  const { loss } = evaluated.result;
+  // The last step can be the one that goes astray, and no other step sees it.
+  if (!Number.isFinite(loss)) throw new LowrankError({ code: 'trainer.nonFinite', what: 'the loss on the rows that the run is scored on', expected: 'a finite number', got: String(loss), remedy: 'Lower the learning rate, or clip gradients.' });
   // What only helped to choose need not be kept.
   if (purpose === 'tune') await removeWeights(folder);
   const { result, texts } = evaluated;

@@ -1,3 +1,4 @@
+import { checkFlags } from '../fineTuneFlags.js';
 import type { PlannedStudyRun } from './identify.js';
 import { allFailed, finishStudy, openStudyFolder, StudyRunner } from './runStudy.js';
 import type { StudyOptions } from './studyOptions.js';
@@ -19,11 +20,12 @@ export interface SweepOptions extends StudyOptions {
  * Trains LoRA adapters with every combination of ranks, alphas, learning rates and sets of layers, scores each on rows that were not trained on, and writes table and charts; the best one's adapter
  * lies in `<output>/best`. What was done before in this folder is not done again.
  *
- * @throws LowrankError what studyData throws; `study.failed` where no run came to an end
+ * @throws LowrankError what studyData and checkFlags throw; `study.failed` where no run came to an end
  */
 export async function sweepRanks(options: SweepOptions): Promise<StudyTable> {
   const { training, seeds = 1 } = options;
   checkCount('--seeds', seeds);
+  checkFlags({ ...training, method: 'lora' });
   const data = await studyData(options);
   await openStudyFolder(options);
   const points = pointsOf(options);
@@ -53,7 +55,7 @@ interface Point {
 /** The cross product; a label names what varies. */
 function pointsOf({ r: ranks, alpha, learningRates, targetModules, training }: SweepOptions): Point[] {
   const rates = distinct(learningRates ?? [training.learningRate ?? 2e-4]);
-  const targets = targetModules ?? [training.targetModules];
+  const targets = [...new Map((targetModules ?? [training.targetModules]).map((names) => [names?.join('+'), names])).values()];
   const method = training.quantization === undefined ? 'lora' : 'qlora';
   return distinct(ranks).flatMap((r) =>
     distinct(alpha ?? [training.alpha ?? r]).flatMap((scale) =>
