@@ -112,9 +112,12 @@ describe.each(projections)('a %s subspace', (projection) => {
     const subspace = injectSubspace(model, { dimension: 4, projection, structureAware: false });
     setZ(subspace, numbers(3, 4));
     const during = await readAll(model);
-    setDefaultBackend(new ReferenceBackend());
+    const backend = new ReferenceBackend();
+    setDefaultBackend(backend);
     await foldSubspace(subspace);
     setDefaultBackend(undefined);
+    expect(backend.memory.peakBytes).toBeGreaterThan(0);
+    expect(backend.memory.buffers).toBe(0);
     const after = await readAll(model);
     during.forEach((value, at) => expect(after[at]).toBeCloseTo(value, 5));
     expect([...model.namedParameters()].some(([, parameter]) => parameter.isDerived)).toBe(false);

@@ -39,6 +39,8 @@ export interface Subspace {
   readonly weights: ReadonlyMap<string, Parameter>;
   /** D: their elements. */
   readonly size: number;
+  /** P. */
+  readonly projection: Projection;
 }
 
 /**
@@ -68,13 +70,14 @@ export function injectSubspace(model: Module, { choose, ...options }: SubspaceOp
     parameter.derive((stored) => scope('subspace', () => add(cast(stored, 'f32'), reshape(moved(), shape))));
   }
   const parameters = [{ name: 'subspace.z', parameter: z }, ...(scales === undefined ? [] : [{ name: 'subspace.scales', parameter: scales }])];
-  return { settings, z, scales, parameters, weights, size: offset };
+  return { settings, z, scales, parameters, weights, size: offset, projection };
 }
 
-/** Takes a subspace away: the model is what it was. z and the scales are freed. */
-export function removeSubspace({ weights, parameters }: Subspace): void {
+/** Takes a subspace away: the model is what it was. z, the scales and the projection's tables are freed. */
+export function removeSubspace({ weights, parameters, projection }: Subspace): void {
   for (const parameter of weights.values()) parameter.derive(undefined);
   for (const { parameter } of parameters) parameter.tensor.dispose();
+  projection.dispose();
 }
 
 /**

@@ -15,10 +15,17 @@ const stream = 0x0fa57000;
  */
 export function fastfoodProjection({ dimension, seed }: ProjectionOptions): Projection {
   const hadamard = new Hadamard(2 ** Math.ceil(Math.log2(dimension)));
-  return { rowsOf: (place) => rowsOf(place, { dimension, seed, hadamard }) };
+  const tables: Tensor[] = [];
+  return {
+    rowsOf: (place) => rowsOf(place, { dimension, seed, hadamard, tables }),
+    dispose() {
+      for (const table of tables) table.dispose();
+      hadamard.dispose();
+    },
+  };
 }
 
-function rowsOf({ index, size }: WeightPlace, { dimension, seed, hadamard }: ProjectionOptions & { hadamard: Hadamard }): ProjectedWeight {
+function rowsOf({ index, size }: WeightPlace, { dimension, seed, hadamard, tables }: ProjectionOptions & { hadamard: Hadamard; tables: Tensor[] }): ProjectedWeight {
   const n = hadamard.size;
   const blocks = Math.ceil(size / n);
   const key = (which: number): Pair => [seed, stream + 4 * index + which];
@@ -27,6 +34,7 @@ function rowsOf({ index, size }: WeightPlace, { dimension, seed, hadamard }: Pro
   const gains = table('subspaceGains', () => gaussian({ key: key(1), blocks, n, dimension }));
   const order = (): Int32Array => permutations({ key: key(2), blocks, n });
   const [there, back] = [table('subspaceOrder', order, 'i32'), table('subspaceInverse', () => inverse(order()), 'i32')];
+  tables.push(signs, gains, there, back);
   return (z) => {
     const padded = reshape(n === dimension ? z : pad(z, [0], [n - dimension]), [1, n]);
     const mixed = hadamard.apply(mul(signs, padded));

@@ -33,6 +33,11 @@ export class Hadamard {
     }
     return reshape(y, [lines, size]);
   }
+
+  /** Frees the factors. */
+  dispose(): void {
+    for (const factor of this.factors) factor.dispose();
+  }
 }
 
 function hadamardMatrix(size: number): Tensor {

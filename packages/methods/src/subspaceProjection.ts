@@ -24,4 +24,6 @@ export type ProjectedWeight = (z: Tensor) => Tensor;
 
 export interface Projection {
   rowsOf(place: WeightPlace): ProjectedWeight;
+  /** Frees the tables. */
+  dispose(): void;
 }

@@ -21,16 +21,19 @@ const stream = 0x5b5a0000;
  */
 export function sparseProjection({ dimension, seed, entries }: SparseOptions): Projection {
   const draw = drawer({ dimension, seed });
-  return { rowsOf: (place) => rowsOf(place, { dimension, entries, draw }) };
+  const tables: Tensor[] = [];
+  return { rowsOf: (place) => rowsOf(place, { dimension, entries, draw, tables }), dispose: () => tables.forEach((table) => table.dispose()) };
 }
 
 interface Drawn {
   readonly dimension: number;
   readonly entries: number;
   readonly draw: (copy: number, block: number) => Shuffled;
+  /** To be freed. */
+  readonly tables: Tensor[];
 }
 
-function rowsOf({ offset, size }: WeightPlace, { dimension, entries, draw }: Drawn): ProjectedWeight {
+function rowsOf({ offset, size }: WeightPlace, { dimension, entries, draw, tables }: Drawn): ProjectedWeight {
   const first = Math.floor(offset / dimension);
   const blocks = Math.floor((offset + size - 1) / dimension) - first + 1;
   const visit = (see: (at: { copy: number; block: number; position: number; coordinate: number; turned: boolean }) => void): void => {
@@ -60,6 +63,7 @@ function rowsOf({ offset, size }: WeightPlace, { dimension, entries, draw }: Dra
     [entries * blocks * dimension],
     { dtype: 'i32', name: 'subspaceTransposed' },
   );
+  tables.push(forward, backward);
   // A short weight in a large subspace uses few coordinates: adding those where they belong costs less than looking at all.
   const dense = blocks * dimension <= 4 * size;
   return (z) => {

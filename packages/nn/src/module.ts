@@ -54,6 +54,16 @@ export class Parameter {
   derive(rule: ((stored: Tensor) => Tensor) | undefined): void {
     this.#rule = rule;
   }
+
+  /** Frees what is stored here, and every copy. */
+  dispose(): void {
+    this.#held.dispose();
+    this.disposeCopies();
+  }
+
+  protected disposeCopies(): void {
+    for (const copy of this.copies.values()) copy.dispose();
+  }
 }
 
 /**
@@ -135,7 +145,13 @@ export class Module {
 
   /** Frees the persistent tensors of this module and all below it. */
   dispose(): void {
-    for (const [, { stored, copies }] of this.namedParameters()) for (const held of [stored, ...[...copies.values()].map((copy) => copy.stored)]) held.dispose();
+    for (const parameter of this.held()) parameter.dispose();
+    for (const [, module] of this.namedModules()) for (const parameter of module.held()) parameter.dispose();
+  }
+
+  /** What is freed with this module itself: its parameters, and places that are none. */
+  protected held(): Iterable<Parameter> {
+    return this.#parameters.values();
   }
 }
 

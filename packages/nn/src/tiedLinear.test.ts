@@ -1,4 +1,4 @@
-import { tensor } from '@lowrank/tensor';
+import { sourceOf, tensor } from '@lowrank/tensor';
 import { expect, test } from 'vitest';
 import { Embedding } from './embedding.js';
 import { Parameter } from './module.js';
@@ -28,4 +28,13 @@ test('a copy in the place of one does not show in the other', () => {
   // What the model itself has is reached all the same, and a copy that is gone is no copy.
   table.copies.delete('a');
   expect([table.tensor, head.weight.own]).toEqual([table.own, table.own]);
+});
+
+test('its copies are freed with it, and the table is not', () => {
+  const table = copyOf(1);
+  const [head, copy] = [new TiedLinear(table), copyOf(2)];
+  head.weight.copies.set('a', copy);
+  head.dispose();
+  expect(() => sourceOf(copy.own).write(new Float32Array(6))).toThrow(/disposed/);
+  sourceOf(table.own).write(new Float32Array(6));
 });

@@ -15,6 +15,15 @@ export class TiedParameter extends Parameter {
   override set own(value: Tensor) {
     this.source.own = value;
   }
+
+  override get isDerived(): boolean {
+    return this.source.isDerived;
+  }
+
+  /** Frees the copies alone: the table is the source's. */
+  override dispose(): void {
+    this.disposeCopies();
+  }
 }
 
 /** An output projection whose weight is an embedding's table (Press and Wolf 2017). It is a layer of the tree, so that adapters find it, and has no parameter of its own. */
@@ -25,5 +34,9 @@ export class TiedLinear extends Linear {
     super(new TiedParameter(table));
     this.source = table;
     this.dropParameter('weight');
+  }
+
+  protected override held(): Parameter[] {
+    return [this.weight];
   }
 }
