@@ -294,9 +294,11 @@ export function removeAdapters(model: Module): void {
  * An adapter as it is now, read from wherever its matrices live. As PEFT does, 'all-linear' is saved as the names of the layers, and `fan_in_fan_out` as the layers have it. One that began as a part of W
  * (PiSSA, OLoRA) becomes plain LoRA of twice the rank, which goes with the base as it is.
  *
- * @throws LowrankError `patch.noAdapter`
+ * @throws LowrankError `patch.noAdapter`, `patch.merged` for biases of B and of the base together
  */
 export async function extractAdapter(model: Module, config: LoraConfig, name = 'default'): Promise<LoraAdapter> {
+  // Merged, a bias of B lies in the base's bias.
+  if (config.loraBias === true && config.bias !== undefined && config.bias !== 'none') requireUnmerged(model, `extracting the adapter ${name}`);
   const layers = new Map<string, LoraMatrices>();
   const doubled = beginsInBase(config.init);
   let fanInFanOut = false;

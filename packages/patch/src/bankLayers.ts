@@ -5,7 +5,7 @@ import type { Module } from '@lowrank/nn';
 import { Embedding, isLinearLike } from '@lowrank/nn';
 import { fromNumbers, readTensor, toFloat32 } from '@lowrank/tensor';
 import { streamOf } from './adapters.js';
-import { dtypeOfFile, placeOf } from './savedWhole.js';
+import { numbersOf, placeOf } from './savedWhole.js';
 import type { TargetOptions } from './targets.js';
 import { matchLoaded, matchTargets } from './targets.js';
 
@@ -96,18 +96,13 @@ function targetsOf(model: Module, config: LoraConfig, { layers, outputPath }: Ba
 }
 
 /** Whether a tensor that was saved whole (an adapted embedding's table, a bias) is the one that the model has, in the model's dtype. */
-async function isModelsOwn(model: Module, name: string, { dtype: stored, shape, data }: WholeTensor): Promise<boolean> {
+async function isModelsOwn(model: Module, name: string, saved: WholeTensor): Promise<boolean> {
   const own = placeOf(model, name)?.tensor;
-  const dtype = dtypeOfFile(stored);
-  if (own === undefined || dtype === undefined || own.shape.join() !== shape.join()) return false;
-  const wanted = toFloat32(fromNumbers(toFloat32(bytesAs(data, dtype), dtype), own.dtype), own.dtype);
+  const values = numbersOf(saved);
+  if (own === undefined || values === undefined || own.shape.join() !== saved.shape.join()) return false;
+  const wanted = toFloat32(fromNumbers(values, own.dtype), own.dtype);
   const have = toFloat32(await readTensor(own), own.dtype);
   return have.every((value, at) => value === wanted[at]);
-}
-
-function bytesAs(data: Uint8Array, dtype: 'f32' | 'f16' | 'bf16'): Float32Array | Uint16Array {
-  const { buffer } = new Uint8Array(data);
-  return dtype === 'f32' ? new Float32Array(buffer) : new Uint16Array(buffer);
 }
 
 /** An adapter's layers as slots hold them, one after the other: each may compute something on the device. */

@@ -2,8 +2,9 @@ import { LowrankError } from '@lowrank/errors';
 import type { LoraAdapter, LoraConfig, WholeTensor } from '@lowrank/lora';
 import { beginsInBase, mergeWeight, scalingAt, variantOf } from '@lowrank/lora';
 import { fromNumbers, hostArray, toFloat32 } from '@lowrank/tensor';
+import { dtypeOfFile, isMergeDtype } from './fileDtypes.js';
 import type { CheckpointTensor } from './mergeWhole.js';
-import { idsAt, isMergeDtype, isReplaced, mismatch, replaced, withRows } from './mergeWhole.js';
+import { idsAt, isReplaced, mismatch, replaced, withRows } from './mergeWhole.js';
 
 export type { CheckpointTensor } from './mergeWhole.js';
 
@@ -73,8 +74,7 @@ function biasesFor(config: LoraConfig, layers: LoraAdapter['layers'], whole: Rea
 
 function mergedBias(tensor: CheckpointTensor, { saved, added, scaling }: BiasChange): CheckpointTensor {
   const { name, dtype, shape } = tensor;
-  const stored = (given: string): 'f32' | 'f16' | 'bf16' | undefined => (isMergeDtype(given) ? ({ F32: 'f32', F16: 'f16', BF16: 'bf16' } as const)[given] : undefined);
-  const [own, from] = [stored(dtype), stored(saved?.dtype ?? dtype)];
+  const [own, from] = [dtypeOfFile(dtype), dtypeOfFile(saved?.dtype ?? dtype)];
   const size = added?.length ?? shape[0];
   if (own === undefined || from === undefined || shape.length !== 1 || shape[0] !== size || (saved !== undefined && saved.shape.join() !== shape.join())) throw mismatch(`${dtype} [${shape.join(', ')}] for ${name}`, `F32, F16 or BF16 of [${saved?.shape.join(', ') ?? size}]`);
   return {

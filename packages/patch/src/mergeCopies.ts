@@ -3,6 +3,7 @@ import type { Module, Parameter } from '@lowrank/nn';
 import { Linear, TiedLinear } from '@lowrank/nn';
 import type { Tensor } from '@lowrank/tensor';
 import { bytesPerElement, fromNumbers, hostArray, readTensor, tensor, toFloat32 } from '@lowrank/tensor';
+import { requireStored } from './merged.js';
 import { placesOf } from './places.js';
 import { tokenLayers } from './trainedRows.js';
 
@@ -12,12 +13,13 @@ export interface Merged {
   readonly value: Tensor;
 }
 
-/** What active copies of modules and token rows make of the weights they stand for, each in its own dtype; nothing is changed yet. @throws LowrankError `lora.mergeNotFinite` */
+/** What active copies of modules and token rows make of the weights they stand for, each in its own dtype; nothing is changed yet. @throws LowrankError `lora.mergeNotFinite`, `patch.mergeDerived` */
 export async function mergedWhole(model: Module): Promise<(Merged & { readonly module: string })[]> {
   const merged: (Merged & { readonly module: string })[] = [];
   for (const [path, weight] of placesOf(model)) {
     const copy = weight.active === undefined ? undefined : weight.copies.get(weight.active);
     if (copy === undefined) continue;
+    requireStored(path, weight);
     const { dtype, shape } = weight.own;
     merged.push({ path, module: path.slice(0, path.lastIndexOf('.')), weight, value: tensor(narrowed(toFloat32(await readTensor(copy.tensor), copy.tensor.dtype), weight, path), shape, { dtype, name: path }) });
   }
@@ -27,6 +29,7 @@ export async function mergedWhole(model: Module): Promise<(Merged & { readonly m
     for (const name of leader === undefined ? active : []) {
       const trained = adapters.get(name);
       if (trained === undefined) continue;
+      requireStored(path, weight);
       const bytes = asBytes(await readTensor(weight.own)).slice();
       const rows = asBytes(narrowed(toFloat32(await readTensor(trained.rows.tensor), trained.rows.tensor.dtype), weight, path));
       const size = (shape[1] ?? 0) * bytesPerElement(dtype);

@@ -6,7 +6,11 @@ import { Conv1d, Embedding, Linear } from '@lowrank/nn';
 import type { Tensor } from '@lowrank/tensor';
 import { fromNumbers, hostArray, readTensor, sourceOf, toFloat32 } from '@lowrank/tensor';
 import { adaptedLayers, matricesOf, requireAdapter } from './adapters.js';
-import { requireUnmerged } from './merged.js';
+import { fileDtypeOf } from './fileDtypes.js';
+import { requireStored, requireUnmerged } from './merged.js';
+import { placesOf } from './places.js';
+import { copiesOf } from './savedModules.js';
+import { tokenLayers } from './trainedRows.js';
 
 export interface MergeInPlaceOptions {
   /**
@@ -15,8 +19,6 @@ export interface MergeInPlaceOptions {
    */
   readonly safe?: boolean;
 }
-
-const fileDtype: Readonly<Record<string, MergeDtype>> = { f32: 'F32', f16: 'F16', bf16: 'BF16' };
 
 /** A layer whose weight takes adapters in. */
 interface Place {
@@ -47,7 +49,7 @@ interface Merged extends Change {
  *
  * @param names default: the active ones
  * @returns the paths of the layers that changed
- * @throws LowrankError `patch.merged` when some are merged already, `patch.noAdapter`, `patch.mergeActive` when another adapter is active, `patch.mergeEncoding` (codes), `patch.mergeBias`, `patch.mergeDora` (DoRA together with others), `patch.mergeVariant` (one that cannot be unmerged),
+ * @throws LowrankError `patch.merged` when some are merged already, `patch.noAdapter`, `patch.mergeActive` when another adapter is active, or one is not that has more than A and B, `patch.mergeEncoding` (codes), `patch.mergeDerived` (a subspace), `patch.mergeBias`, `patch.mergeDora` (DoRA together with others), `patch.mergeVariant` (one that cannot be unmerged),
  * `lora.mergeNotFinite`: nothing is changed then
  */
 export async function mergeAdapters(model: Module, names?: readonly string[], { safe = true }: MergeInPlaceOptions = {}): Promise<string[]> {
@@ -56,6 +58,7 @@ export async function mergeAdapters(model: Module, names?: readonly string[], { 
   for (const name of names ?? []) requireAdapter(layers, name);
   const left = [...new Set([...layers.values()].flatMap(({ active }) => active))].filter((name) => names?.includes(name) === false);
   if (left.length > 0) throw new LowrankError({ code: 'patch.mergeActive', what: `merging ${names?.join(', ')}`, expected: 'every active adapter among them, since merged layers use no other', got: `${left.join(', ')} active beside`, remedy: 'Set the active adapters first (setActiveAdapters), or merge these too.' });
+  requireWhole(model, names ?? []);
   const places = [...layers].flatMap(([path, layer]) => placeOf(path, layer, names ?? layer.active));
   if (safe) for (const place of places) await merged(place);
   const done: Place[] = [];
@@ -65,7 +68,7 @@ export async function mergeAdapters(model: Module, names?: readonly string[], { 
       done.push(place);
     }
   } catch (error) {
-    for (const place of done) await unmerge(place);
+    for (const place of done.reverse()) await unmerge(place);
     throw error;
   }
   return places.map(({ path }) => path);
@@ -81,8 +84,18 @@ export async function mergeAdapters(model: Module, names?: readonly string[], { 
 export async function unmergeAdapters(model: Module): Promise<string[]> {
   const places = [...adaptedLayers(model)].flatMap(([path, layer]) => (layer.merged.length === 0 ? [] : placeOf(path, layer, layer.merged.map(({ name }) => name))));
   if (places.length === 0) throw new LowrankError({ code: 'patch.notMerged', what: 'unmerging adapters', expected: 'adapters that mergeAdapters has merged', got: 'none' });
-  for (const place of places) await unmerge(place);
+  // The last first: an embedding and an output projection may be of one table.
+  for (const place of [...places].reverse()) await unmerge(place);
   return places.map(({ path }) => path);
+}
+
+/** What an adapter has saved whole, and its token rows, go by what is active: merging does not touch them. @throws LowrankError `patch.mergeActive` */
+function requireWhole(model: Module, names: readonly string[]): void {
+  const places = new Map(placesOf(model));
+  for (const name of names) {
+    const idle = copiesOf(model, name).find(([path]) => places.get(path)?.active !== name) ?? tokenLayers(model).find(([, { active, adapters }]) => adapters.has(name) && !active.includes(name));
+    if (idle !== undefined) throw new LowrankError({ code: 'patch.mergeActive', what: `merging ${name}`, expected: 'an active adapter, since it has modules saved whole or token rows', got: `an inactive one, with its own ${idle[0]}`, remedy: 'Set the active adapters first (setActiveAdapters).' });
+  }
 }
 
 function placeOf(path: string, layer: LoraLayer, names: readonly string[]): Place[] {
@@ -93,8 +106,9 @@ function placeOf(path: string, layer: LoraLayer, names: readonly string[]): Plac
   if (adapters.length === 0) return [];
   const { base } = layer;
   const weight = base instanceof Linear || base instanceof Conv1d || base instanceof Embedding ? base.weight : undefined;
-  const dtype = weight === undefined ? undefined : fileDtype[weight.tensor.dtype];
+  const dtype = weight === undefined ? undefined : fileDtypeOf(weight.tensor.dtype);
   if (weight === undefined || dtype === undefined) throw new LowrankError({ code: 'patch.mergeEncoding', what: path, expected: 'a linear layer or an embedding with a weight in f32, f16 or bf16', got: weight?.tensor.dtype ?? `a ${base.constructor.name}, which holds codes`, remedy: 'Keep the adapter beside it, or load the model in 16 bits.' });
+  requireStored(path, weight);
   sourceOf(weight.tensor);
   const stuck = adapters.find(([, { variant }]) => variant !== undefined && variant.unmergeRow === undefined);
   if (stuck !== undefined) throw new LowrankError({ code: 'patch.mergeVariant', what: `merging ${stuck[0]} at ${path}`, expected: 'a variant of LoRA that can be unmerged', got: 'one without unmergeRow', remedy: 'Merge it for good (mergeIntoModel).' });

@@ -1,22 +1,21 @@
 import { LowrankError } from '@lowrank/errors';
 import { mergeWeight } from '@lowrank/lora';
-import type { LoraLayer, MergeDtype } from '@lowrank/lora';
+import type { LoraLayer } from '@lowrank/lora';
 import type { Module, Parameter } from '@lowrank/nn';
 import { Conv1d, Embedding, Linear } from '@lowrank/nn';
 import type { Tensor } from '@lowrank/tensor';
 import { hostArray, readTensor, tensor, toFloat32 } from '@lowrank/tensor';
 import { adaptedLayers, matricesOf, removeAdapters } from './adapters.js';
-import { requireUnmerged } from './merged.js';
+import { fileDtypeOf } from './fileDtypes.js';
+import { requireStored, requireUnmerged } from './merged.js';
 import { mergedWhole, preparePut } from './mergeCopies.js';
-
-const fileDtype: Readonly<Record<string, MergeDtype>> = { f32: 'F32', f16: 'F16', bf16: 'BF16' };
 
 /**
  * Folds the active adapters into the weights of a model in memory and takes all adapters out (PEFT's merge_and_unload): each W becomes W + s·B·A in its own dtype, adapter by
  * adapter; copies of modules and token rows take their places. An output projection that is tied to its embedding gets a weight of its own where only one of the two changes. What was compiled before holds the old weights' memory: compile anew. To write a merged folder use `mergedTensors`, which needs no model.
  *
  * @returns the paths of the layers that changed
- * @throws LowrankError `lora.mergeNotFinite`, `patch.mergeEncoding`, `patch.mergeBias`: nothing is changed then
+ * @throws LowrankError `lora.mergeNotFinite`, `patch.mergeEncoding`, `patch.mergeDerived`, `patch.mergeBias`: nothing is changed then
  */
 export async function mergeIntoModel(model: Module): Promise<string[]> {
   requireUnmerged(model, 'merging adapters for good');
@@ -28,8 +27,9 @@ export async function mergeIntoModel(model: Module): Promise<string[]> {
     const updates = active.flatMap((name) => adapters.get(name) ?? []);
     if (updates.length === 0) continue;
     const weight = base instanceof Linear || base instanceof Conv1d || base instanceof Embedding ? base.weight : undefined;
-    const dtype = weight === undefined ? undefined : fileDtype[weight.tensor.dtype];
+    const dtype = weight === undefined ? undefined : fileDtypeOf(weight.tensor.dtype);
     if (weight === undefined || dtype === undefined) throw new LowrankError({ code: 'patch.mergeEncoding', what: path, expected: 'a linear layer or an embedding with a weight in f32, f16 or bf16', got: weight?.tensor.dtype ?? 'another kind of layer' });
+    requireStored(path, weight);
     const { shape, dtype: stored } = weight.tensor;
     let bytes = asBytes(await readTensor(weight.own));
     for (const weights of updates) {

@@ -1,7 +1,8 @@
 import { LowrankError } from '@lowrank/errors';
-import type { LoraAdapter, LoraConfig, MergeDtype, TrainedRows, WholeTensor } from '@lowrank/lora';
+import type { LoraAdapter, LoraConfig, TrainedRows, WholeTensor } from '@lowrank/lora';
 import { tokenLists } from '@lowrank/lora';
 import { fromNumbers, hostArray, toFloat32 } from '@lowrank/tensor';
+import { dtypeOfFile } from './fileDtypes.js';
 
 /** A tensor of a checkpoint: its name, dtype and shape, and its bytes when asked for. */
 export interface CheckpointTensor {
@@ -9,12 +10,6 @@ export interface CheckpointTensor {
   readonly dtype: string;
   readonly shape: readonly number[];
   read(): Promise<Uint8Array>;
-}
-
-const dtypes = { F32: 'f32', F16: 'f16', BF16: 'bf16' } as const;
-
-export function isMergeDtype(dtype: string): dtype is MergeDtype {
-  return Object.hasOwn(dtypes, dtype);
 }
 
 export function mismatch(got: string, expected: string): LowrankError {
@@ -36,8 +31,8 @@ export function idsAt({ trainableTokenIndices = [], peftType }: LoraConfig, path
 
 /** A tensor with other numbers, in its own dtype. */
 export function replaced({ name, dtype, shape }: CheckpointTensor, saved: WholeTensor): CheckpointTensor {
-  if (!isMergeDtype(dtype) || !isMergeDtype(saved.dtype) || saved.shape.join() !== shape.join()) throw mismatch(`${dtype} [${shape.join(', ')}] for ${name}, saved whole`, `${saved.dtype} [${saved.shape.join(', ')}]`);
-  const [from, to] = [dtypes[saved.dtype], dtypes[dtype]];
+  const [from, to] = [dtypeOfFile(saved.dtype), dtypeOfFile(dtype)];
+  if (from === undefined || to === undefined || saved.shape.join() !== shape.join()) throw mismatch(`${dtype} [${shape.join(', ')}] for ${name}, saved whole`, `${saved.dtype} [${saved.shape.join(', ')}]`);
   return {
     name,
     dtype,
@@ -54,15 +49,15 @@ export function replaced({ name, dtype, shape }: CheckpointTensor, saved: WholeT
 /** A table [V, width] with some rows replaced. */
 export function withRows(tensor: CheckpointTensor, { rows, width, ids }: TrainedRows & { readonly ids: readonly number[] }): CheckpointTensor {
   const { name, dtype, shape } = tensor;
-  const last = Math.max(...ids);
-  if (!isMergeDtype(dtype) || shape.length !== 2 || shape[1] !== width || rows.length !== ids.length * width || last >= (shape[0] ?? 0)) throw mismatch(`${dtype} [${shape.join(', ')}] for ${name}, of which rows were trained`, `F32, F16 or BF16 of more than ${last} rows of ${width}`);
+  const [last, own] = [Math.max(...ids), dtypeOfFile(dtype)];
+  if (own === undefined || shape.length !== 2 || shape[1] !== width || rows.length !== ids.length * width || last >= (shape[0] ?? 0)) throw mismatch(`${dtype} [${shape.join(', ')}] for ${name}, of which rows were trained`, `F32, F16 or BF16 of more than ${last} rows of ${width}`);
   return {
     name,
     dtype,
     shape,
     async read() {
       const bytes = new Uint8Array(await tensor.read());
-      const narrow = bytesOf(fromNumbers(finite(rows, name, dtype), dtypes[dtype]));
+      const narrow = bytesOf(fromNumbers(finite(rows, name, dtype), own));
       const size = (narrow.byteLength / rows.length) * width;
       ids.forEach((id, at) => bytes.set(narrow.subarray(at * size, (at + 1) * size), id * size));
       return bytes;

@@ -2,7 +2,7 @@ import { loraConfig, LoraLinear } from '@lowrank/lora';
 import type { Parameter } from '@lowrank/nn';
 import { Embedding, Linear, Module, projected, TiedLinear } from '@lowrank/nn';
 import type { Tensor } from '@lowrank/tensor';
-import { evaluateReference, reshape, Rng, sourceOf, tensor } from '@lowrank/tensor';
+import { evaluateReference, mul, reshape, Rng, sourceOf, tensor } from '@lowrank/tensor';
 import { expect, test } from 'vitest';
 import { attachAdapter, createAdapter, extractAdapter, injectAdapter, removeAdapter, removeAdapters, setActiveAdapters, withoutAdapters } from './adapters.js';
 import { bankFor, openAdapterBank } from './adapterBank.js';
@@ -198,4 +198,47 @@ test('biases of a module that is trained whole are its copies’ alone', async (
   expect(names).toEqual(['model.layers.0.down_proj.bias', 'lm_head.bias']);
   expect(new Set(trained.map(({ parameter }) => parameter.tensor)).size).toBe(trained.length);
   expect([...((await extractAdapter(model, own)).whole?.keys() ?? [])]).toEqual(['model.layers.0.down_proj.bias', 'lm_head.weight', 'lm_head.bias']);
+});
+
+test('merged in place, LoRA on an embedding and on the output projection of its table are taken out in reverse', async () => {
+  const model = new Tied();
+  const base = await model.logits();
+  for (const [name, given] of [['table', { targetModules: ['embed_tokens'], useDora: true }], ['head', { targetModules: ['lm_head'] }]] as const) {
+    const trained = await createAdapter(model, config(given), { name });
+    trained.forEach(({ parameter: { own } }, at) => sourceOf(own).write(Float32Array.from({ length: own.size }, (_, i) => 1.5 + Math.sin(i + at))));
+  }
+  setActiveAdapters(model, ['table', 'head']);
+  await mergeAdapters(model);
+  expect(largestDifference(await model.logits(), base)).toBeGreaterThan(0.1);
+  await unmergeAdapters(model);
+  removeAdapters(model);
+  expect(largestDifference(await model.logits(), base)).toBeLessThan(1e-4 * Math.max(...base.map(Math.abs)));
+});
+
+test('what cannot be merged as a whole is refused, and so is a weight that is computed', async () => {
+  const model = new TinyModel();
+  for (const [name, given] of [['saved', { modulesToSave: ['lm_head'] }], ['rows', { trainableTokenIndices: [3] }]] as const) await createAdapter(model, config(given), { name });
+  setActiveAdapters(model, []);
+  await expect(mergeAdapters(model, ['saved'])).rejects.toThrow(/merging saved: expected an active adapter.*lm_head/);
+  await expect(mergeAdapters(model, ['rows'])).rejects.toThrow(/merging rows: expected an active adapter.*embed_tokens/);
+  setActiveAdapters(model, ['saved']);
+  expect(await mergeAdapters(model, ['saved'])).toHaveLength(3);
+  await unmergeAdapters(model);
+  const layer = model.getModule('model.layers.1.self_attn.q_proj.base_layer');
+  if (!(layer instanceof Linear)) throw new TypeError('no layer');
+  layer.weight.derive((stored) => mul(stored, 2));
+  const before = await logitsOf(model);
+  for (const merge of [mergeAdapters, mergeIntoModel]) await expect(merge(model)).rejects.toMatchObject({ code: 'patch.mergeDerived' });
+  expect(await logitsOf(model)).toEqual(before);
+});
+
+test('biases of B that lie in the base’s are not saved as the base’s', async () => {
+  const model = new TinyModel();
+  model.setModule('lm_head', new Linear(tensor(new Float32Array(54), [9, 6]), tensor(new Float32Array(9), [9])));
+  const own = config({ targetModules: ['lm_head'], loraBias: true, bias: 'lora_only' });
+  await createAdapter(model, own);
+  await mergeAdapters(model);
+  await expect(extractAdapter(model, own)).rejects.toMatchObject({ code: 'patch.merged' });
+  await unmergeAdapters(model);
+  expect((await extractAdapter(model, own)).whole?.size).toBe(1);
 });

@@ -1,6 +1,7 @@
 import type { WholeTensor } from '@lowrank/lora';
 import type { Module, Parameter } from '@lowrank/nn';
 import { fromNumbers, hostArray, sourceOf, toFloat32 } from '@lowrank/tensor';
+import { dtypeOfFile } from './fileDtypes.js';
 import { placesOf } from './places.js';
 import type { Adaptable } from './targets.js';
 
@@ -8,12 +9,6 @@ import type { Adaptable } from './targets.js';
 type Saved = ReadonlyMap<string, WholeTensor> | undefined;
 
 const suffix = '.base_layer.weight';
-const dtypes: Readonly<Record<string, 'f32' | 'f16' | 'bf16'>> = { F32: 'f32', F16: 'f16', BF16: 'bf16' };
-
-/** The dtype of a tensor in a file, if it is one of floating-point numbers. */
-export function dtypeOfFile(dtype: string): 'f32' | 'f16' | 'bf16' | undefined {
-  return dtypes[dtype];
-}
 
 /** Where a saved tensor goes: an adapted embedding's table, or a bias, which lies a level deeper where its layer is adapted. */
 export function placeOf(model: Module, name: string): Parameter | undefined {
@@ -22,7 +17,7 @@ export function placeOf(model: Module, name: string): Parameter | undefined {
 
 /** A stored tensor's numbers, in memory of their own. */
 export function numbersOf({ dtype: stored, data }: WholeTensor): Float32Array | undefined {
-  const dtype = dtypes[stored];
+  const dtype = dtypeOfFile(stored);
   return dtype === undefined ? undefined : toFloat32(hostArray(dtype, new Uint8Array(data).buffer), dtype);
 }
 
@@ -32,7 +27,7 @@ export function checkWhole(model: Module, targets: ReadonlyMap<string, Adaptable
     const layer = name.endsWith(suffix) ? targets.get(name.slice(0, -suffix.length)) : undefined;
     const fits = layer !== undefined || name.endsWith('.bias');
     const own = fits ? placeOf(model, name)?.own.shape : undefined;
-    if (own === undefined || dtypes[dtype] === undefined) return [`${name}: saved whole, which this model has no place for`];
+    if (own === undefined || dtypeOfFile(dtype) === undefined) return [`${name}: saved whole, which this model has no place for`];
     return own.join() === shape.join() ? [] : [`${name}: [${shape.join(', ')}], where the model has [${own.join(', ')}]`];
   });
 }
@@ -41,7 +36,7 @@ export function checkWhole(model: Module, targets: ReadonlyMap<string, Adaptable
 export function restoreWhole(model: Module, saved: Saved = new Map()): void {
   for (const [name, { dtype: stored, data }] of saved) {
     const tensor = placeOf(model, name)?.own;
-    const dtype = dtypes[stored];
+    const dtype = dtypeOfFile(stored);
     if (tensor === undefined || dtype === undefined) continue;
     const values = hostArray(dtype, new Uint8Array(data).buffer);
     sourceOf(tensor).write(tensor.dtype === dtype ? values : fromNumbers(toFloat32(values, dtype), tensor.dtype));
