@@ -126,6 +126,9 @@ describe('lowrank compare', () => {
     [['--metric', 'bleu'], /--metric: expected loss, rouge-l.*got bleu/],
     [['--metric', 'logical-form'], /reference of the metric logical-form/],
     [['--tune-rows', '100000'], /100000 rows held out of .*rows\.jsonl/],
+    [['--methods', 'full,lora', '--bottleneck', '4'], /--bottleneck in a comparison of full, lora: expected adapter among the methods/],
+    [['--methods', 'full,lora', '--quantization', 'nf4'], /--quantization in a comparison of full, lora: expected qlora/],
+    [['--methods', 'lora', '--eva-batches', '2'], /--eva-batches: expected --init-lora-weights eva beside it/],
     [['--test-data', '/nowhere.jsonl'], /nowhere\.jsonl/],
     [['--output', golden.replace(/$/, '/tied')], /expected a folder of its own/],
   ])('%j: refused before anything is trained', async (flags, complaint) => {

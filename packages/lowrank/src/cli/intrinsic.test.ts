@@ -26,6 +26,8 @@ test.each([
   [['--projection', 'dense'], /--projection: expected sparse, fastfood/],
   [['--learning-rate', '0'], /--learning-rate: expected a number above 0/],
   [['--hold-out', '100000'], /100000 rows held out/],
+  [['--hold-out', '4', '--tune-rows', '100000'], /100000 rows held out/],
+  [['--projection', 'fastfood', '--entries', '2'], /--entries with --projection fastfood/],
 ])('%j is refused before the first run, and nothing is left behind', async (flags, words) => {
   using folder = scratch();
   const outcome = await runCli(['intrinsic', ...data, '--output', join(folder.path, 'out'), ...flags]);

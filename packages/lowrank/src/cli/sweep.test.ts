@@ -15,7 +15,7 @@ describe('lowrank sweep', () => {
   it('trains every combination, scores it on rows held out, and copies the best', async () => {
     using place = scratch();
     const output = join(place.path, 'study');
-    const ran = await sweep(output, '--r', '1,2', '--learning-rate', '1e-3,1e-2', '--target-modules', 'q_proj+v_proj,all-linear');
+    const ran = await sweep(output, '--r', '1,2', '--learning-rate', '1e-3,1e-2', '--target-modules', 'q_proj+v_proj,all-linear,q_proj+v_proj');
     expect(ran.code).toBe(0);
     const table = ran.json<unknown>().pop() as StudyTable;
     expect(table.rows.map(({ label }) => label)).toEqual(['1', '2'].flatMap((r) => ['0.001', '0.01'].flatMap((rate) => ['q_proj+v_proj', 'all-linear'].map((names) => `r ${r}, learning rate ${rate}, ${names}`))));
@@ -45,6 +45,7 @@ describe('lowrank sweep', () => {
     [['--r', '0'], /--r: expected a whole number of at least 1, got 0/],
     [['--target-modules', 'a+b,+'], /--target-modules: expected sets of names/],
     [['--hold-out', '100000'], /100000 rows held out/],
+    [['--init-lora-weights', 'loftq'], /loftq: expected --quantization nf4, fp4 or int8 beside it/],
     [['--completion-after', 'A: ', '--data', join(golden, 'nowhere.jsonl')], /nowhere\.jsonl/],
   ])('%j: refused before anything is trained', async (flags, complaint) => {
     using place = scratch();

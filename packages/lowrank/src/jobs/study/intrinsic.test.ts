@@ -4,6 +4,7 @@ import { createCpuBackend } from '@lowrank/cpu';
 import type { Backend } from '@lowrank/tensor';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { golden, readJson, scratch } from '../../testing.js';
+import type { Executor } from './executor.js';
 import { inProcess } from './inProcess.js';
 import { intrinsicDimension } from './intrinsic.js';
 import type { IntrinsicOptions } from './intrinsic.js';
@@ -68,6 +69,22 @@ test('chooses a learning rate for each on rows held out of the training data; wh
   expect(table.rows[3]?.tuning.map(({ learning_rate: rate }) => rate)).toEqual([1e-5, 0.02]);
   expect(describeIntrinsic(table)).toContain('d = 2: the dimension of a subspace');
   expect(readFileSync(join(folder.path, 'report.html'), 'utf8')).toContain('<b>0.02: ');
+});
+
+test('asks for no run twice, whatever the seeds: the base has none', async () => {
+  using folder = scratch();
+  const asked: string[] = [];
+  const executor: Executor = {
+    async execute(runs, { onOutcome }) {
+      for (const run of runs) {
+        asked.push(run.id);
+        await onOutcome(run, { id: run.id, status: 'failed', error: { code: 'test', message: 'not done' } });
+      }
+    },
+  };
+  await expect(intrinsicDimension(optionsIn(folder.path, { seeds: 3, executor }))).rejects.toThrow(/the base model: .*not done/);
+  expect(asked).toHaveLength(1 + 3 * 3);
+  expect(new Set(asked).size).toBe(asked.length);
 });
 
 test('is given up without a table when the signal says so, and goes on', async () => {

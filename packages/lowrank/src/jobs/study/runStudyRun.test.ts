@@ -62,8 +62,11 @@ describe('runStudyRun', () => {
     const before = backend.memory.bytes;
     expect(await runStudyRun(runIn(place.path, { training: { ...training, method: 'full', learningRate: 1e30, clip: 0 } }), { backend })).toMatchObject({ status: 'failed', error: { code: 'trainer.nonFinite' } });
     expect(await runStudyRun(runIn(place.path, { training: { ...training, targetModules: ['nowhere'] } }), { backend })).toMatchObject({ status: 'failed', error: { message: expect.stringContaining('nowhere') as string } });
+    // One step, which leaves the weights astray after the last training loss was told.
+    expect(await runStudyRun(runIn(place.path, { training: { ...training, steps: 1, learningRate: 1e38, clip: 0 } }), { backend })).toMatchObject({ status: 'failed', error: { code: 'trainer.nonFinite', message: expect.stringContaining('scored on') as string } });
     expect(readdirSync(place.path)).toEqual([]);
     expect(backend.memory.bytes).toBe(before);
+    expect(await runStudyRun(runIn(place.path, { training: { ...training, targetModules: ['nowhere'] } }), { backend, signal: AbortSignal.abort() })).toBeUndefined();
   });
 
   it('gives a run up when the signal says so', async () => {

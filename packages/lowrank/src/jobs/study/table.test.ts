@@ -64,5 +64,7 @@ describe('table of a study', () => {
     expect(describeTable(table)).toContain('Best: full, ROUGE-L 61.0 ± 1.4; its files lie in /out/best.');
     expect(markdownTable(table)).toContain('| lora | 0.001* | 50 | 5% | 60.0 ± 1.4 |');
     expect(markdownTable(table)).toContain('\n\\* the smallest or largest');
+    expect(describeTable(table)).toContain('“Within noise”');
+    expect(describeTable({ ...table, rows: againstFull([rowOf('lora', [0.59, 0.61])], 'rouge-l') })).not.toMatch(/Within noise|beside full/);
   });
 });
