@@ -5,13 +5,15 @@ export interface ChartSize {
   readonly height: number;
 }
 
-/** A chart as SVG text, drawn without a browser. */
+/** A chart as SVG text, drawn without a browser. The library is loaded only here. */
 export async function chartSvg(option: EChartsCoreOption, { width, height }: ChartSize): Promise<string> {
-  const [{ init, use }, { LineChart, ScatterChart }, { GridComponent, LegendComponent, MarkLineComponent, TitleComponent }, { SVGRenderer }] = await Promise.all([import('echarts/core'), import('echarts/charts'), import('echarts/components'), import('echarts/renderers')]);
-  use([LineChart, ScatterChart, GridComponent, LegendComponent, MarkLineComponent, TitleComponent, SVGRenderer]);
+  const [{ init, use }, { BarChart, CustomChart, LineChart, ScatterChart }, { GridComponent, LegendComponent, MarkLineComponent, TitleComponent }, { SVGRenderer }] = await Promise.all([import('echarts/core'), import('echarts/charts'), import('echarts/components'), import('echarts/renderers')]);
+  use([BarChart, CustomChart, LineChart, ScatterChart, GridComponent, LegendComponent, MarkLineComponent, TitleComponent, SVGRenderer]);
   const chart = init(null, null, { renderer: 'svg', ssr: true, width, height });
-  chart.setOption({ animation: false, backgroundColor: '#ffffff', ...option });
-  const svg = chart.renderToSVGString();
-  chart.dispose();
-  return svg;
+  try {
+    chart.setOption({ animation: false, backgroundColor: '#ffffff', ...option });
+    return chart.renderToSVGString();
+  } finally {
+    chart.dispose();
+  }
 }

@@ -43,8 +43,6 @@ export function chartOption(table: StudyTable): Drawing {
   const panelLeft = (panel: number): number => 72 + panel * 550;
   const barLeft = (panel: number): number => 90 + panel * 368;
   const option: EChartsOption = {
-    animation: false,
-    backgroundColor: '#ffffff',
     textStyle: text,
     color: colors,
     title: [

@@ -1,13 +1,15 @@
 import { join } from 'node:path';
 import { writeFileAtomic } from '@lowrank/safetensors';
-import { chartSvg } from './chart.js';
+import { chartSvg } from '../charts.js';
+import { chartOption } from './chartOption.js';
 import { markdownTable } from './describeTable.js';
 import { reportHtml } from './report.js';
 import type { StudyTable } from './table.js';
 
 /** table.json, table.md, chart.svg and report.html, each whole or not at all. */
 export async function writeStudy(table: StudyTable, output: string): Promise<void> {
-  const chart = await chartSvg(table);
+  const { option, ...size } = chartOption(table);
+  const chart = await chartSvg(option, size);
   await writeFileAtomic(join(output, 'table.json'), `${JSON.stringify(table, null, 1)}\n`);
   await writeFileAtomic(join(output, 'table.md'), markdownTable(table));
   await writeFileAtomic(join(output, 'chart.svg'), chart);
