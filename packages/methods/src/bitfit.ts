@@ -65,7 +65,7 @@ function suffixOf(config: MethodAdapter['config']): string {
 }
 
 function refuse(model: MethodModel): void {
-  refuseTaken(model, 'BitFit', (module) => module instanceof BiasShift);
+  refuseTaken(model, 'BitFit');
 }
 
 function isBiased(module: Module): module is Biased {

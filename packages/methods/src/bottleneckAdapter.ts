@@ -64,7 +64,7 @@ function checkBottleneck(size: number): void {
 }
 
 function refuse(model: MethodModel): void {
-  refuseTaken(model, 'bottleneck adapters', (module) => module instanceof BottleneckLayer);
+  refuseTaken(model, 'bottleneck adapters');
 }
 
 function linear(matched: ReturnType<typeof matchTargets>): Map<string, LinearLike> {

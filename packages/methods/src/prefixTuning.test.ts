@@ -33,7 +33,7 @@ test('zeros to begin with; taken out, the model is as it was', async () => {
   const tuning = await prefixTuning.inject(model, { virtualTokens: 2, init: 'zero' });
   expect(tuning.config['init_weights']).toBe('zero');
   expect((await tuning.extract()).tensors.get('prompt_embeddings')?.data.every((value) => value === 0)).toBe(true);
-  await expect(prefixTuning.inject(model, { virtualTokens: 2 })).rejects.toThrow(/expected a model without it/);
+  await expect(prefixTuning.inject(model, { virtualTokens: 2 })).rejects.toThrow(/expected a model without adapters/);
   tuning.remove();
   expect(model.virtualTokens).toBe(0);
   expect(await hiddenOf(model)).toEqual(before);

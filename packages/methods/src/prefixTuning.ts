@@ -4,7 +4,6 @@ import { persistent, reshape, tensor } from '@lowrank/tensor';
 import type { CommonSettings, MethodAdapter, MethodModel, MethodTensor, Tuning, TuningMethod } from './method.js';
 import { badConfig, newConfig, refuseSet, wholeNumber } from './methodConfig.js';
 import { freeze, hostTensor, mismatch, namedOf, normalTensor, refuseTaken, takeOut } from './tuning.js';
-import { VirtualEmbedding } from './virtualEmbedding.js';
 import { checkCount, defaultVirtualTokens, placeVirtual } from './virtualTokens.js';
 
 export interface PrefixSettings extends CommonSettings {
@@ -65,7 +64,7 @@ export const prefixTuning: TuningMethod<PrefixSettings> = {
 
 /** @param make the tensor of a layer's keys or values, by name and number: 2·layer, and one more for values */
 async function place(model: MethodModel, config: MethodAdapter['config'], make: (name: string, at: number) => Tensor): Promise<Tuning> {
-  refuseTaken(model, 'prompt or prefix tuning', (module) => module instanceof VirtualEmbedding);
+  refuseTaken(model, 'prefix tuning');
   const attentions = [...model.namedModules()].flatMap(([, module]) => (module instanceof AttentionBase ? [module] : []));
   const { layers, keyHeads, headSize } = model.shape;
   if (attentions.length !== layers) throw new TypeError(`a model of ${layers} layers with ${attentions.length} of attention`);

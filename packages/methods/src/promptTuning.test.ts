@@ -43,7 +43,7 @@ test('taken out, the model is as it was', async () => {
   const before = await hiddenOf(model);
   const tuning = await promptTuning.inject(model, { virtualTokens: 3 });
   expect(await hiddenOf(model)).not.toEqual(before);
-  await expect(promptTuning.inject(model, { virtualTokens: 2 })).rejects.toThrow(/prompt or prefix tuning: expected a model without it, got one at model.embed_tokens/);
+  await expect(promptTuning.inject(model, { virtualTokens: 2 })).rejects.toThrow(/prompt tuning: expected a model without adapters and other methods, got a VirtualEmbedding at model.embed_tokens/);
   tuning.remove();
   expect(model.virtualTokens).toBe(0);
   expect(await hiddenOf(model)).toEqual(before);

@@ -5,7 +5,6 @@ import { Rng, tensor } from '@lowrank/tensor';
 import type { CommonSettings, MethodAdapter, MethodModel, Tuning, TuningMethod } from './method.js';
 import { badConfig, newConfig, refuseSet, wholeNumber } from './methodConfig.js';
 import { normalTensor, refuseTaken, storedTensor, streamOf, tuningOf } from './tuning.js';
-import { VirtualEmbedding } from './virtualEmbedding.js';
 import { checkCount, defaultVirtualTokens, embeddingRows, placeVirtual } from './virtualTokens.js';
 
 export interface PromptSettings extends CommonSettings {
@@ -63,7 +62,7 @@ export const promptTuning: TuningMethod<PromptSettings> = {
 };
 
 function refuse(model: MethodModel): void {
-  refuseTaken(model, 'prompt or prefix tuning', (module) => module instanceof VirtualEmbedding);
+  refuseTaken(model, 'prompt tuning');
 }
 
 async function begin(model: MethodModel, count: number, { init = 'random', seed = 0 }: PromptSettings): Promise<Tensor> {

@@ -86,10 +86,10 @@ export function streamOf(name: string): number {
   return hash >>> 0;
 }
 
-/** @throws LowrankError `methods.taken` where the model has such a thing already */
-export function refuseTaken(model: MethodModel, title: string, taken: (module: Module) => boolean): void {
-  const found = [...model.namedModules()].find(([, module]) => taken(module));
-  if (found !== undefined) throw new LowrankError({ code: 'methods.taken', what: title, expected: 'a model without it', got: `one at ${found[0]}`, remedy: 'Take the other one out first: tuning.remove().' });
+/** What is around a layer already may know it alone, and would not see what is put between. @throws LowrankError `methods.taken` where the model has a method or an adapter */
+export function refuseTaken(model: MethodModel, title: string): void {
+  const found = [...model.namedModules()].find(([path]) => path.endsWith('.base_layer'))?.[0].replace(/\.base_layer$/, '');
+  if (found !== undefined) throw new LowrankError({ code: 'methods.taken', what: title, expected: 'a model without adapters and other methods', got: `a ${model.getModule(found).constructor.name} at ${found}`, remedy: 'Take it out first: tuning.remove(), or removeAdapters(model).' });
 }
 
 /** Loss and output projection are one, so that nothing is put around it. @throws LowrankError `methods.output` */
