@@ -1,5 +1,5 @@
 import { LowrankError } from '@lowrank/errors';
-import { fromNumbers, toFloat32 } from '@lowrank/tensor';
+import { fromNumbers } from '@lowrank/tensor';
 import type { ByteSource, TensorEntry } from '@lowrank/safetensors';
 import { openSafetensors, safetensorsBytes, serializeSafetensors } from '@lowrank/safetensors';
 import { parseAdapterConfig, serializeAdapterConfig } from './adapterConfig.js';
@@ -86,7 +86,7 @@ export async function readAdapter({ config, weights, name, variants }: { config:
       continue;
     }
     const entry = halves.get(known.path) ?? {};
-    entry[known.part] = { data: matrix(await file.read(key), info.dtype, key), shape: info.shape, embedding: known.embedding };
+    entry[known.part] = { data: tensorNumbers(await file.read(key), info), shape: info.shape, embedding: known.embedding };
     halves.set(known.path, entry);
   }
   for (const name of whole.keys()) if (name.endsWith('.base_layer.weight') && halves.get(name.replace(/\.base_layer\.weight$/, ''))?.A?.embedding !== true && !outputPath.test(name)) strange.push(`${prefix}${name}`);
@@ -162,14 +162,6 @@ function paired({ path, parts: { A, B, bias, vector }, config, file }: { path: s
     throw new LowrankError({ code: found === undefined ? 'lora.keys' : 'lora.shape', what: `${prefix}${path} in ${file}`, expected: `${name} [${outFeatures}], as its configuration says`, got: found === undefined ? 'none' : `[${found.shape.join(', ')}]` });
   }
   return { a: A.data, b: B.data, rank, inFeatures, outFeatures, ...(A.embedding ? { embedding: true } : {}), ...(bias === undefined ? {} : { bias: bias.data }), ...(vector === undefined ? {} : { vector: vector.data }) };
-}
-
-function matrix(bytes: Uint8Array, dtype: string, key: string): Float32Array {
-  // A copy in any case: `slice` of Node's Buffer is none.
-  const { buffer } = new Uint8Array(bytes);
-  if (dtype === 'F32') return new Float32Array(buffer);
-  if (dtype === 'F16' || dtype === 'BF16') return toFloat32(new Uint16Array(buffer), dtype === 'F16' ? 'f16' : 'bf16');
-  throw new LowrankError({ code: 'lora.dtype', what: key, expected: 'F32, F16 or BF16', got: dtype });
 }
 
 function list(items: readonly string[]): string {

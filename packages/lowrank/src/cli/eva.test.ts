@@ -44,3 +44,11 @@ test.each<[string[], RegExp]>([
   expect(outcome.code).toBe(2);
   expect(readdirSync(folder.path)).toEqual([]);
 });
+
+test('the output projection is measured where it is a target', async () => {
+  using folder = scratch();
+  const adapter = join(folder.path, 'adapter');
+  const outcome = await runCli([...argv(adapter).map((item) => (item === 'q_proj,v_proj,o_proj' ? 'o_proj,lm_head' : item)), ...begin, '--eva-batches', '2']);
+  expect([outcome.code, outcome.stderr]).toEqual([0, expect.stringContaining('training')]);
+  expect(readJson<{ target_modules: string[] }>(join(adapter, 'adapter_config.json')).target_modules).toContain('lm_head');
+});
