@@ -46,14 +46,14 @@ export function addCompareFlags(command: Command): Command {
     .option('--target-modules <names>', "layers that get LoRA's adapters: a,b or all-linear (default: PEFT's for the model)", listFlag('--target-modules'))
     .addHelpText(
       'after',
-      '\nExample:\n  $ lowrank compare --methods full,lora,qlora --model ./llama --data rows.jsonl --test-data test.jsonl --metric rouge-l,loss --steps 300 --seeds 3 --output ./comparison\n\n--quantization and --double-quantization are of qlora (default: nf4, double). Ctrl-C ends the run at hand; the same command goes on.',
+      '\nExample:\n  $ lowrank compare --methods full,lora,qlora --model ./llama --data rows.jsonl --test-data test.jsonl --metric rouge-l,loss --steps 300 --seeds 3 --output ./comparison\n\n--quantization and --double-quantization are of qlora (default: nf4, double). Ctrl-C ends the run at hand (with --queue: workers go on with theirs); the same command goes on.',
     );
   return addMethodFlags(addVariantFlags(command));
 }
 
 export async function compareCommand(flags: CompareFlags, context: StudyContext & { readonly backend: () => Promise<Backend> }): Promise<void> {
   const { methods, learningRates, tuneRows, tuneSteps, ...shared } = flags;
-  await runStudyCommand(context, (hooks) => compareMethods({ ...studyOptions(shared), training: studyTraining(shared), methods, learningRates, tuneRows, tuneSteps, executor: studyExecutor(flags, context), ...hooks }), describeTable);
+  await runStudyCommand({ ...context, queue: flags.queue }, (hooks) => compareMethods({ ...studyOptions(shared), training: studyTraining(shared), methods, learningRates, tuneRows, tuneSteps, executor: studyExecutor(flags, context), ...hooks }), describeTable);
 }
 
 function methodsFlag(text: string): ComparedMethod[] {

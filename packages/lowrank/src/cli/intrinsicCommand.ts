@@ -41,14 +41,14 @@ export function addIntrinsicFlags(command: Command): Command {
     .option('--tune-steps <n>', 'steps of the runs that choose (default: --steps)', whole('--tune-steps', 1));
   return addBudgetFlags(addStudyFlags(command), { adapters: false }).addHelpText(
     'after',
-    '\nExample:\n  $ lowrank intrinsic --model ./llama --data rows.jsonl --test-data test.jsonl --metric loss --dimensions 10,100,1000,10000 --steps 300 --output ./intrinsic\n\nCtrl-C ends the run at hand; the same command goes on.',
+    '\nExample:\n  $ lowrank intrinsic --model ./llama --data rows.jsonl --test-data test.jsonl --metric loss --dimensions 10,100,1000,10000 --steps 300 --output ./intrinsic\n\nCtrl-C ends the run at hand (with --queue: workers go on with theirs); the same command goes on.',
   );
 }
 
 export async function intrinsicCommand(flags: IntrinsicFlags, context: StudyContext & { readonly backend: () => Promise<Backend> }): Promise<void> {
   const { dimensions, projection, entries, structureAware, learningRate, fullLearningRate, tuneRows, tuneSteps, ...shared } = flags;
   await runStudyCommand(
-    context,
+    { ...context, queue: flags.queue },
     (hooks) => intrinsicDimension({ ...studyOptions(shared), training: studyTraining(shared), dimensions, projection, entries, structureAware, learningRates: learningRate, fullLearningRates: fullLearningRate, tuneRows, tuneSteps, executor: studyExecutor(flags, context), ...hooks }),
     describeIntrinsic,
   );

@@ -10,7 +10,7 @@ export interface QueueFlags {
 }
 
 export function addQueueFlag(command: Command): Command {
-  return command.option('--queue <url>', 'redis://… or rediss://…: hand the runs to `lowrank worker` on other machines, or on this one; wants the package @lowrank/queue (default: do them here)');
+  return command.option('--queue <url>', 'redis://… or rediss://…: hand the runs to `lowrank worker` on other machines, or on this one; their --device counts; wants the package @lowrank/queue (default: do them here)');
 }
 
 /** Where the runs of a study are done: here, one after another, or wherever there are workers. */

@@ -9,7 +9,7 @@ import { addQueueFlag } from './studyExecutor.js';
 import type { QueueFlags } from './studyExecutor.js';
 import type { TrainingFlags } from './trainingFlags.js';
 
-/** Flags that `compare` and `sweep` share. */
+/** Flags that `compare`, `sweep` and `intrinsic` share. */
 export interface StudyFlags extends TrainingFlags, QueueFlags {
   model: string;
   output: string;
@@ -28,7 +28,7 @@ export function addStudyFlags(command: Command): Command {
     .option('--seeds <n>', 'train and score each row of the table so many times', whole('--seeds', 1), 1);
 }
 
-/** Flags of whatever scores texts: `eval`, `compare` and `sweep`. */
+/** Flags of whatever scores texts: `eval`, `compare`, `sweep` and `intrinsic`. */
 export function addMetricFlags(command: Command, metrics: readonly MetricName[]): Command {
   const whole = (flag: string, min: number): ((text: string) => number) => numberFlag(flag, { whole: true, min });
   return command

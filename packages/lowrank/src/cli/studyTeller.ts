@@ -1,7 +1,8 @@
 import { format } from '../jobs/study/format.js';
 import type { StudyEvent, StudyOptions } from '../jobs/study/studyOptions.js';
-import type { StudyOutcome } from '../jobs/study/studyRun.js';
+import type { StudyOutcome, StudyRun } from '../jobs/study/studyRun.js';
 import type { Speaker } from './io.js';
+import type { QueueFlags } from './studyExecutor.js';
 import { duration } from './progress.js';
 
 export interface StudyContext {
@@ -9,18 +10,21 @@ export interface StudyContext {
   readonly onInterrupted: () => void;
 }
 
+/** Where runs are done decides what becomes of them on Ctrl-C. */
+const givenUp = { here: 'the run at hand is given up', queue: 'runs that no worker has begun are taken back; workers go on with theirs, and what they find is kept for the next time' };
+
 /** Between lines of a run at hand; on a terminal the line is written anew. */
 const secondsBetweenLines = 5;
 
-/** Does a study, tells how it goes, and what came of it. Ctrl-C ends the run at hand. */
+/** Does a study, tells how it goes, and what came of it. Ctrl-C ends the run at hand, or takes back what waits in the queue. */
 export async function runStudyCommand<Table extends { readonly interrupted: boolean }>(
-  { speaker, onInterrupted }: StudyContext,
+  { speaker, onInterrupted, queue }: StudyContext & QueueFlags,
   study: (hooks: Pick<StudyOptions, 'signal' | 'onEvent'>) => Promise<Table>,
   describe: (table: Table) => string,
 ): Promise<void> {
   const controller = new AbortController();
   const release = speaker.io.onInterrupt(() => {
-    speaker.say('\ninterrupted: the run at hand is given up. Press Ctrl-C again to stop at once.');
+    speaker.say(`\ninterrupted: ${queue === undefined ? givenUp.here : givenUp.queue}. Press Ctrl-C again to stop at once.`);
     controller.abort();
   });
   const teller = new StudyTeller(speaker);
@@ -45,6 +49,8 @@ export class StudyTeller {
   private stepsTaken = 0;
   private begun: number | undefined;
   private last = 0;
+  /** By run, in the order in which they were first heard of: over a queue several are at work. */
+  private readonly numbers = new Map<string, number>();
   private drawn = false;
   private readonly warned = new Set<string>();
 
@@ -60,14 +66,14 @@ export class StudyTeller {
       case 'started':
         this.begun ??= performance.now();
         this.last = performance.now();
-        return this.say(`run ${this.done + 1} of ${this.runs}: ${event.run.label}`);
+        return this.say(this.named(event.run));
       case 'progress': {
         const { stage, step, steps, loss } = event.progress;
         const now = performance.now();
         if (now - this.last < (this.speaker.io.isTTY ? 0.2 : secondsBetweenLines) * 1000) return;
         this.last = now;
         const at = stage === 'training' ? `step ${step} of ${steps}` : `scoring, ${step} of ${steps} prompts answered`;
-        const text = `run ${this.done + 1} of ${this.runs}: ${event.run.label}: ${at}${loss === undefined ? '' : `, loss ${loss.toFixed(4)}`}${this.left(stage === 'training' ? step : steps)}`;
+        const text = `${this.named(event.run)}: ${at}${loss === undefined ? '' : `, loss ${loss.toFixed(4)}`}${this.left(stage === 'training' ? step : steps)}`;
         if (!this.speaker.io.isTTY) return this.say(text);
         this.speaker.io.stderr(`\r\u001b[K${text}`);
         this.drawn = true;
@@ -81,9 +87,15 @@ export class StudyTeller {
         this.stepsDone += steps;
         if (!reused) this.stepsTaken += steps;
         this.speaker.line({ run: run.id, label: run.label, purpose: run.purpose, reused, outcome });
-        return this.say(`run ${this.done} of ${this.runs}: ${run.label}: ${reused ? 'done before: ' : ''}${describeOutcome(outcome)}`);
+        return this.say(`${this.named(run)}: ${reused ? 'done before: ' : ''}${describeOutcome(outcome)}`);
       }
     }
+  }
+
+  private named({ id, label }: StudyRun): string {
+    const number = this.numbers.get(id) ?? this.numbers.size + 1;
+    this.numbers.set(id, number);
+    return `run ${number} of ${this.runs}: ${label}`;
   }
 
   /** Runs read the same rows: once is enough. */

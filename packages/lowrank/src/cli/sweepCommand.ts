@@ -30,14 +30,14 @@ export function addSweepFlags(command: Command): Command {
     .option('--target-modules <sets>', "sets of layers: q_proj+v_proj,all-linear (default: PEFT's for the model)", targetsFlag);
   addBudgetFlags(addStudyFlags(command)).addHelpText(
     'after',
-    '\nExample:\n  $ lowrank sweep --r 1,2,4,8,16,64 --learning-rate 3e-4,1e-3 --model ./llama --data rows.jsonl --test-data test.jsonl --metric rouge-l --steps 300 --output ./sweep\n\nEvery combination is trained. Ctrl-C ends the run at hand; the same command goes on.',
+    '\nExample:\n  $ lowrank sweep --r 1,2,4,8,16,64 --learning-rate 3e-4,1e-3 --model ./llama --data rows.jsonl --test-data test.jsonl --metric rouge-l --steps 300 --output ./sweep\n\nEvery combination is trained. Ctrl-C ends the run at hand (with --queue: workers go on with theirs); the same command goes on.',
   );
   return addVariantFlags(command);
 }
 
 export async function sweepCommand(flags: SweepFlags, context: StudyContext & { readonly backend: () => Promise<Backend> }): Promise<void> {
   const { r, alpha, learningRate: learningRates, targetModules, ...shared } = flags;
-  await runStudyCommand(context, (hooks) => sweepRanks({ ...studyOptions(shared), training: studyTraining(shared), r, alpha, learningRates, targetModules, executor: studyExecutor(flags, context), ...hooks }), describeTable);
+  await runStudyCommand({ ...context, queue: flags.queue }, (hooks) => sweepRanks({ ...studyOptions(shared), training: studyTraining(shared), r, alpha, learningRates, targetModules, executor: studyExecutor(flags, context), ...hooks }), describeTable);
 }
 
 const ranksFlag = numbersFlag('--r', { whole: true, min: 1 });

@@ -5,7 +5,7 @@ import type { VariantFlags } from '../jobs/variantFlags.js';
 import { choiceFlag, numberFlag } from './numbers.js';
 import type { CommonFlags } from './commonFlags.js';
 
-/** Flags of whatever trains: `train`, `compare` and `sweep`. */
+/** Flags of whatever trains: `train`, `compare`, `sweep` and `intrinsic`. */
 export interface TrainingFlags extends CommonFlags, QuantizationFlags, VariantFlags {
   data: string;
   template?: string;
