@@ -4,10 +4,13 @@ import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
+import { createCpuBackend } from '@lowrank/cpu';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { startRedis } from '../../../../tests/helpers/redisServer.js';
 import type { RedisServer } from '../../../../tests/helpers/redisServer.js';
 import type { StudyTable } from '../jobs/study/table.js';
+import { workQueue } from '../jobs/study/workQueue.js';
+import type { WorkQueueEvent } from '../jobs/study/workQueue.js';
 import { golden, runCli, scratch } from '../testing.js';
 
 let server: RedisServer;
@@ -104,6 +107,21 @@ test('a sweep of six runs over three workers, one of them killed in mid-run: eac
     await Promise.all(workers.map(({ ended }) => ended));
   }
 }, 180_000);
+
+test('a run that fails is told as one, by its worker and in the table', async () => {
+  using folder = scratch();
+  const told: WorkQueueEvent[] = [];
+  const backend = await createCpuBackend({ threads: 1 });
+  try {
+    const working = workQueue({ backend, url: server.url, once: true, idleExit: 30, onEvent: (event) => void told.push(event) });
+    const flags = ['sweep', '--model', model, '--data', data, '--test-data', testData, '--r', '1', '--target-modules', 'nowhere', '--steps', '1', '--output', folder.path, '--queue', server.url, '--json'];
+    expect(await runCli(flags)).toMatchObject({ code: 2, stdout: expect.stringContaining('study.failed') as string });
+    expect(await working).toMatchObject({ finished: 1 });
+    expect(told.at(-1)).toMatchObject({ type: 'finished', outcome: 'failed', message: expect.stringContaining('nowhere') as string });
+  } finally {
+    backend.dispose();
+  }
+});
 
 test('idle and interrupted workers end well; a queue that is none is told', async () => {
   using folder = scratch();

@@ -16,7 +16,7 @@ export interface WorkerFlags extends CommonFlags {
 
 export function addWorkerFlags(command: Command): Command {
   return command
-    .description('do runs that `lowrank sweep --queue` and `lowrank compare --queue` hand out, one at a time, until Ctrl-C; wants the package @lowrank/queue')
+    .description('do runs that `lowrank sweep`, `compare` and `intrinsic` hand out with --queue, one at a time, until Ctrl-C; wants the package @lowrank/queue')
     .requiredOption('--queue <url>', 'redis://… or rediss://…, the same as theirs')
     .option('--once', 'stop after one run')
     .option('--idle-exit <seconds>', 'stop after so long without a run', numberFlag('--idle-exit', { min: 0 }))
@@ -40,7 +40,7 @@ export async function workerCommand(flags: WorkerFlags, { backend, speaker, onIn
   try {
     const result = await workQueue({ backend, url, once, idleExit, takeoverAfter, workFolder, signal: controller.signal, onEvent });
     const more = [...(result.handed_back > 0 ? [`${result.handed_back} handed back`] : []), ...(result.lost > 0 ? [`${result.lost} taken over by others`] : [])];
-    speaker.result(result, [`${result.finished} runs done`, ...more].join(', '));
+    speaker.result(result, [`${result.finished} ${result.finished === 1 ? 'run' : 'runs'} done`, ...more].join(', '));
   } finally {
     release();
   }

@@ -16,8 +16,13 @@ test('a machine that lacks a file, or has another under its name, is told which'
   await checkFit(await queuedRun({ ...run, training: { ...run.training, model: 'owner/name' } }));
   const refuses = (changed: typeof queued, words: RegExp): Promise<void> => expect(checkFit(changed)).rejects.toMatchObject({ code: 'queue.unfit', message: expect.stringMatching(words) as string });
   await refuses({ ...queued, run: { ...run, training: { ...run.training, model: join(folder.path, 'nowhere') } } }, /nowhere, which the run r 1 reads.*no such file or folder.*hub id/);
-  writeFileSync(data, '{"text": "b"}\n');
+  const digests = new Map<string, string>();
+  await checkFit(queued, digests);
+  writeFileSync(data, '{"text": "other"}\n');
   await refuses(queued, /rows\.jsonl.*contents that the study has/);
+  // A worker that knew the file as it was sees what it is now.
+  await expect(checkFit(queued, digests)).rejects.toMatchObject({ code: 'queue.unfit' });
+  await checkFit(await queuedRun(run), digests);
   rmSync(data);
   await refuses(queued, /rows\.jsonl.*no such file/);
 });

@@ -15,9 +15,7 @@ export interface QueuedRun {
 export async function queuedRun(run: StudyRun, digests = new Map<string, string>()): Promise<QueuedRun> {
   const files: Record<string, string> = {};
   for (const path of dataFiles(run)) {
-    const digest = digests.get(path) ?? (await digestOf(path));
-    digests.set(path, digest);
-    files[path] = digest;
+    files[path] = await digestOf(path, digests);
   }
   return { run, files };
 }
@@ -36,9 +34,8 @@ export async function checkFit({ run, files }: QueuedRun, digests = new Map<stri
     if (isAbsolute(path) && (await stat(path).catch(() => undefined)) === undefined) throw unfit(path, 'it on this machine', 'no such file or folder');
   }
   for (const [path, expected] of Object.entries(files)) {
-    const digest = digests.get(path) ?? (await digestOf(path));
+    const digest = await digestOf(path, digests);
     if (digest !== expected) throw unfit(path, `the contents that the study has (SHA-256 ${expected.slice(0, 12)}…)`, `${digest.slice(0, 12)}…`);
-    digests.set(path, digest);
   }
 }
 
@@ -46,8 +43,15 @@ function dataFiles({ training, scoring }: StudyRun): string[] {
   return [...new Set([training.data, scoring.data, ...(training.template === undefined ? [] : [training.template])])];
 }
 
-async function digestOf(path: string): Promise<string> {
+/** Read once, and again when size or time have changed: a worker outlives the files that it was given at first. */
+async function digestOf(path: string, digests: Map<string, string>): Promise<string> {
+  const { size, mtimeMs } = await stat(path);
+  const key = `${path} ${size} ${mtimeMs}`;
+  const known = digests.get(key);
+  if (known !== undefined) return known;
   const hash = createHash('sha256');
   for await (const piece of createReadStream(path)) hash.update(piece as Buffer);
-  return hash.digest('hex');
+  const digest = hash.digest('hex');
+  digests.set(key, digest);
+  return digest;
 }

@@ -57,6 +57,8 @@ export async function workQueue({ backend, url, signal, once, idleExit, takeover
   const place = workFolder ?? (await mkdtemp(join(tmpdir(), 'lowrank-worker-')));
   const digests = new Map<string, string>();
   const labels = new Map<string, string>();
+  /** Runs that came to an end that is a failure: the queue carries it as any other outcome. */
+  const failures = new Map<string, string>();
   let keeps = workFolder !== undefined;
   try {
     const summary = await work<QueuedRun, StudyOutcome>({
@@ -73,6 +75,8 @@ export async function workQueue({ backend, url, signal, once, idleExit, takeover
         const run = { ...queued.run, folder: join(place, id) };
         const outcome = await doRun();
         if (outcome === undefined) throw new Error('the run was given up');
+        failures.delete(id);
+        if (outcome.status === 'failed') failures.set(id, outcome.error.message);
         return {
           value: outcome,
           files: outcome.status === 'done' ? run.folder : undefined,
@@ -100,8 +104,11 @@ export async function workQueue({ backend, url, signal, once, idleExit, takeover
       onEvent(event) {
         if (event.type === 'ready' || event.type === 'connection') return onEvent?.(event);
         const named = { run: event.id, label: labels.get(event.id) ?? event.id };
-        if (event.type === 'finished') onEvent?.({ type: 'finished', ...named, outcome: event.status, message: event.message });
-        else if (event.type === 'lost' || event.type === 'handedBack') onEvent?.({ type: event.type, ...named });
+        if (event.type === 'finished') {
+          const message = failures.get(event.id) ?? event.message;
+          onEvent?.({ type: 'finished', ...named, outcome: message === undefined ? event.status : 'failed', message });
+        }
+        if (event.type === 'lost' || event.type === 'handedBack') onEvent?.({ type: event.type, ...named });
       },
     });
     return { finished: summary.finished, handed_back: summary.handedBack, lost: summary.lost };
