@@ -1,6 +1,6 @@
 import { LowrankError } from '@lowrank/errors';
 import type { AttentionContext, LayerCache } from '@lowrank/nn';
-import { isProjection, Module, projected, TiedParameter } from '@lowrank/nn';
+import { isProjection, Module, projected } from '@lowrank/nn';
 import type { Parameter, ProjectionParts } from '@lowrank/nn';
 import type { Tensor } from '@lowrank/tensor';
 import { linearCrossEntropy, reshape, scope, softCapped } from '@lowrank/tensor';
@@ -53,12 +53,6 @@ export abstract class CausalModel extends Module {
 
   /** The output projection's weight [V, hiddenSize]: over the embedding's own table where they are tied. */
   protected abstract outputWeight(): Parameter;
-
-  /** Whether a weight is the output projection's: an embedding's too, where they are tied. */
-  isOutput(weight: Parameter): boolean {
-    const own = this.outputWeight();
-    return own === weight || (own instanceof TiedParameter && own.source === weight);
-  }
 
   /** Σ over positions with a label of −log p(label | what precedes it): the logits never exist as a whole. */
   loss({ ids, labels, positions, segments }: LossBatch): Tensor {

@@ -22,6 +22,7 @@ test.each<[string[], string, object, string[]]>([
   [['--modules-to-save', 'lm_head', '--ensure-weight-tying'], 'tied', { modules_to_save: ['model.embed_tokens'], ensure_weight_tying: true }, ['lm_head.weight', 'model.embed_tokens.weight']],
   [['--trainable-tokens', '5,a', '--init-lora-weights', 'pissa'], 'tied', { trainable_token_indices: [5, expect.any(Number)] }, ['model.embed_tokens.token_adapter.trainable_tokens_delta']],
   [['--target-modules', 'q_proj,lm_head', '--dropout', '0.1'], 'tied', { target_modules: ['q_proj', 'lm_head'] }, ['lm_head.lora_A.weight', 'lm_head.lora_B.weight']],
+  [['--target-modules', 'embed_tokens'], 'tied', { target_modules: ['embed_tokens'] }, ['model.embed_tokens.lora_embedding_A', 'model.embed_tokens.lora_embedding_B']],
   [['--modules-to-save', 'norm', '--quantization', 'nf4'], 'untied', { modules_to_save: ['norm'] }, ['model.norm.weight']],
 ])('%j: trains, evaluates, is inspected, goes on and merges', async (flags, name, config, keys) => {
   using folder = scratch();

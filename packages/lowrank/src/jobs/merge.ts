@@ -1,8 +1,8 @@
 import { LowrankError } from '@lowrank/errors';
-import { beginsInBase, LoraEmbedding } from '@lowrank/lora';
+import { beginsInBase } from '@lowrank/lora';
 import type { LoraAdapter } from '@lowrank/lora';
 import { readMethod } from '@lowrank/methods';
-import { adaptedLayers, extractAdapter, mergedTensors } from '@lowrank/patch';
+import { extractAdapter, mergedTensors } from '@lowrank/patch';
 import type { TensorEntry } from '@lowrank/safetensors';
 import { isSafetensorsDtype, writeFileAtomic, writeSafetensors } from '@lowrank/safetensors';
 import { join } from 'node:path';
@@ -10,7 +10,6 @@ import { openOutputFolder } from '../outputFolder.js';
 import { denseWeights } from './denseWeights.js';
 import type { TransferEvents } from './folders.js';
 import { copyCompanions, withFolders } from './folders.js';
-import type { OpenModel } from './openModel.js';
 import { openModel } from './openModel.js';
 import { mergeBitfit } from './mergeBitfit.js';
 import { isMethodFolder, loadAdapterInto, openAdapterFolder, readAdapterFolder, refuseMethod } from './trainable.js';
@@ -46,7 +45,6 @@ export async function mergeFolders(given: MergeOptions): Promise<MergeResult> {
     // The model itself knows which weights it has and which layers the adapter is for; what does not fit is told before a byte is written.
     const base = await openModel(model, given);
     await loadAdapterInto(base, adapter);
-    refuseTied(base);
     const read = await readAdapterFolder(adapter, given.onWarning);
     // One that began as a part of the base becomes plain LoRA.
     const loaded = beginsInBase(read.config.init) ? { ...read, ...(await extractAdapter(base.module, read.config)) } : read;
@@ -77,12 +75,4 @@ export async function mergeFolders(given: MergeOptions): Promise<MergeResult> {
 function changedWhole({ config, whole = new Map(), tokens = new Map() }: LoraAdapter): number {
   const saved = config.modulesToSave === undefined ? [] : [...whole.keys()].map((name) => name.slice(0, name.lastIndexOf('.'))).filter((path) => !path.endsWith('.base_layer'));
   return new Set([...saved, ...tokens.keys()]).size;
-}
-
-/** An adapted embedding leaves an output projection that is tied to it alone; merged, it could not. */
-function refuseTied({ module }: OpenModel): void {
-  for (const [path, layer] of adaptedLayers(module)) {
-    if (!(layer instanceof LoraEmbedding) || !module.isOutput(layer.base.weight)) continue;
-    throw new LowrankError({ code: 'cli.tiedEmbedding', what: `merging into ${path}`, expected: 'an embedding of its own', got: 'one that is the output projection too', remedy: 'Keep the adapter beside the model: merged, it would change the output projection as well.' });
-  }
 }

@@ -20,6 +20,7 @@ test.each<[string, LoraAdapter, boolean]>([
   ['both, kept tied', adapter({ whole: whole('lm_head.weight', 'model.embed_tokens.weight') }, { ensureWeightTying: true }), false],
   ['both, apart', adapter({ whole: whole('lm_head.weight', 'model.embed_tokens.weight') }), true],
   ['LoRA on the output projection', adapter({ layers: new Map([['lm_head', lora]]) }), true],
+  ['LoRA on the embedding', adapter({ layers: new Map([['model.embed_tokens', { ...lora, embedding: true }]]) }), true],
   ['token rows that both have', adapter({ tokens: new Map([['model.embed_tokens', rows]]) }, { trainableTokenIndices: [1] }), false],
   ['token rows of each', adapter({ tokens: new Map([['model.embed_tokens', rows], ['lm_head', rows]]) }, { trainableTokenIndices: { embed_tokens: [1], lm_head: [2] } }), true],
   ['token rows alone, which PEFT saves twice', adapter({ tokens: new Map([['model.embed_tokens', rows], ['lm_head', rows]]) }, { targetModules: [], peftType: 'TRAINABLE_TOKENS', trainableTokenIndices: [1] }), false],
@@ -29,6 +30,11 @@ test.each<[string, LoraAdapter, boolean]>([
   expect(result.tensors.map(({ name }) => name)).toEqual(parted ? [table.name, 'lm_head.weight'] : [table.name]);
   if (parted) expect(await result.tensors[1]?.read()).toEqual(Uint8Array.of(7));
   else expect([result.adapter.whole?.has('lm_head.weight') ?? false, result.adapter.tokens?.has('lm_head') ?? false]).toEqual([false, false]);
+});
+
+test('the table that was saved with an adapted embedding is the output projection’s too', async () => {
+  const given = adapter({ layers: new Map([['model.embed_tokens', { ...lora, embedding: true }]]), whole: whole('model.embed_tokens.base_layer.weight') });
+  expect(await untie(tied, given, [table]).tensors[1]?.read()).toEqual(new Uint8Array(192));
 });
 
 test('a model with an output projection of its own is left as it is, and so is a copy that the file has already', () => {

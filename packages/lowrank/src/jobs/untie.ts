@@ -24,9 +24,12 @@ export function untie(model: CausalModel, adapter: LoraAdapter, tensors: readonl
   const name = `${outputPath}.weight`;
   if (config.ensureWeightTying === true && whole.has(table) && whole.has(name)) return { adapter: { ...adapter, whole: without(whole, name) }, tensors, parted: false };
   if (config.peftType === 'TRAINABLE_TOKENS' && tokens.has(outputPath)) return { adapter: { ...adapter, tokens: without(tokens, outputPath) }, tensors, parted: false };
-  const apart = layers.has(outputPath) || tokens.has(outputPath) || whole.has(name) || whole.has(table);
+  const path = table.replace(/\.weight$/, '');
+  const apart = layers.has(outputPath) || layers.has(path) || tokens.has(outputPath) || whole.has(name) || whole.has(table);
   if (!apart) return { adapter, tensors, parted: false };
-  const own = tensors.some((tensor) => tensor.name === name) ? [] : [{ ...stored, name, read: () => stored.read() }];
+  // An adapted embedding's own table may have been saved along, and then stands in for the model's.
+  const before = whole.get(`${path}.base_layer.weight`);
+  const own = tensors.some((tensor) => tensor.name === name) ? [] : [{ ...stored, name, read: async () => before?.data ?? stored.read() }];
   return { adapter, tensors: [...tensors, ...own], parted: true };
 }
 
