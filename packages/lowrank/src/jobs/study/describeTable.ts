@@ -1,20 +1,13 @@
+import type { Column } from './drawTable.js';
+import { inHtml, inLines, inMarkdown, shown } from './drawTable.js';
 import { format, metricTitles } from './format.js';
 import type { AgainstFull, StudyRow, StudyTable } from './table.js';
 import { atEdge } from './tuning.js';
 
-interface Column {
-  readonly title: string;
-  readonly of: (row: StudyRow) => string;
-  readonly left?: boolean;
-}
-
-const none = '–';
-
-function columnsOf({ study, metrics, rows }: StudyTable): Column[] {
-  const shown = <T>(value: T | null | undefined, text: (value: T) => string): string => (value === null || value === undefined ? none : text(value));
+function columnsOf({ study, metrics, rows }: StudyTable): Column<StudyRow>[] {
   const [metric = 'loss'] = metrics;
   const scored = [...new Set([...metrics, 'loss' as const])];
-  const settings: Column[] =
+  const settings: Column<StudyRow>[] =
     study === 'compare'
       ? [{ title: 'method', of: ({ label }) => label, left: true }, { title: 'learning rate', of: (row) => shown(row.settings.learning_rate, format.rate) + (atEdge(row) ? '*' : '') }]
       : [{ title: 'setting', of: ({ label }) => label, left: true }];
@@ -22,7 +15,7 @@ function columnsOf({ study, metrics, rows }: StudyTable): Column[] {
     ...settings,
     { title: 'trained', of: ({ trainable_parameters: count }) => shown(count, format.count) },
     { title: 'share', of: ({ trainable_share: share }) => shown(share, format.share) },
-    ...scored.map((name): Column => ({ title: metricTitles[name], of: ({ scores }) => shown(scores[name], (spread) => format.spread(name, spread)) })),
+    ...scored.map((name): Column<StudyRow> => ({ title: metricTitles[name], of: ({ scores }) => shown(scores[name], (spread) => format.spread(name, spread)) })),
     ...(rows.some(({ against_full: against }) => against !== null) ? [{ title: 'beside full', of: (row: StudyRow) => shown(row.against_full, (against) => describeAgainst(against, metric)), left: true }] : []),
     { title: 'step', of: ({ measured }) => shown(measured?.seconds_per_step, format.time) },
     { title: 'tokens/s', of: ({ measured }) => shown(measured?.tokens_per_second, (value) => format.count(Math.round(value))) },
@@ -50,26 +43,15 @@ export function tableNotes(table: StudyTable): string[] {
   return [budget, seedsText, ...edge, ...bestText, ...failed];
 }
 
-/** For a terminal: columns in line. */
+/** For a terminal. */
 export function describeTable(table: StudyTable): string {
-  const columns = columnsOf(table);
-  const cells = [columns.map(({ title }) => title), ...table.rows.map((row) => columns.map(({ of }) => of(row)))];
-  const widths = columns.map((_, at) => Math.max(...cells.map((row) => row[at]?.length ?? 0)));
-  const pad = (text: string, at: number): string => (columns[at]?.left === true ? text.padEnd(widths[at] ?? 0) : text.padStart(widths[at] ?? 0));
-  const lines = cells.map((row) => row.map(pad).join('  ').trimEnd());
-  return [...lines, '', ...tableNotes(table)].join('\n');
+  return inLines({ columns: columnsOf(table), rows: table.rows, notes: tableNotes(table) });
 }
 
-/** GitHub's Markdown. */
 export function markdownTable(table: StudyTable): string {
-  const columns = columnsOf(table);
-  const line = (cells: readonly string[]): string => `| ${cells.map((cell) => cell.replaceAll('|', '\\|')).join(' | ')} |`;
-  const rows = [line(columns.map(({ title }) => title)), `|${columns.map(({ left }) => (left === true ? '---' : '---:')).join('|')}|`, ...table.rows.map((row) => line(columns.map(({ of }) => of(row))))];
-  return `${rows.join('\n')}\n\n${tableNotes(table).map((note) => note.replace(/^\*/, '\\*')).join('\n\n')}\n`;
+  return inMarkdown({ columns: columnsOf(table), rows: table.rows, notes: tableNotes(table) });
 }
 
-/** The cells, for a page. */
-export function tableCells(table: StudyTable): { readonly titles: readonly { title: string; left: boolean }[]; readonly rows: readonly (readonly string[])[] } {
-  const columns = columnsOf(table);
-  return { titles: columns.map(({ title, left }) => ({ title, left: left === true })), rows: table.rows.map((row) => columns.map(({ of }) => of(row))) };
+export function htmlTable(table: StudyTable): string {
+  return inHtml({ columns: columnsOf(table), rows: table.rows }, ({ label }) => label === table.best);
 }

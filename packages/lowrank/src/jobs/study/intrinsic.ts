@@ -1,7 +1,5 @@
 import type { ProjectionName } from '@lowrank/methods';
-import { join } from 'node:path';
 import { LowrankError } from '@lowrank/errors';
-import { writeFileAtomic } from '@lowrank/safetensors';
 import { checkFlags } from '../fineTuneFlags.js';
 import type { Anchors } from './d90.js';
 import { findD90, shareOf } from './d90.js';
@@ -17,6 +15,7 @@ import type { PlannedRow, StudyRow } from './table.js';
 import { studyRow } from './table.js';
 import type { TuningOptions } from './tuning.js';
 import { bestRate, checkTuningCut, noRate, tunedRate, tuneRun } from './tuning.js';
+import { writeStudyFiles } from './writeStudy.js';
 
 export interface IntrinsicOptions extends TuningOptions {
   /** Numbers of trained parameters to try, in any order. */
@@ -141,15 +140,8 @@ async function finish(rows: readonly IntrinsicRow[], { options, data, interrupte
     interrupted,
   };
   // A part of a table would stand where a whole one may be.
-  if (!interrupted) await writeIntrinsic(table, output);
-  return table;
-}
-
-/** table.json, table.md, chart.svg and report.html, each whole or not at all. */
-async function writeIntrinsic(table: IntrinsicTable, output: string): Promise<void> {
+  if (interrupted) return table;
   const chart = await intrinsicChart(table);
-  await writeFileAtomic(join(output, 'table.json'), `${JSON.stringify(table, null, 1)}\n`);
-  await writeFileAtomic(join(output, 'table.md'), intrinsicMarkdown(table));
-  await writeFileAtomic(join(output, 'chart.svg'), chart);
-  await writeFileAtomic(join(output, 'report.html'), intrinsicHtml(table, chart));
+  await writeStudyFiles(output, { table, markdown: intrinsicMarkdown(table), chart, html: intrinsicHtml(table, chart) });
+  return table;
 }

@@ -1,22 +1,16 @@
+import type { Column } from './drawTable.js';
+import { escapeHtml, inHtml, inLines, inMarkdown, shown } from './drawTable.js';
 import { format, metricTitles } from './format.js';
 import type { IntrinsicRow, IntrinsicTable } from './intrinsicTable.js';
+import { page, tuningSection } from './page.js';
 import { atEdge } from './tuning.js';
 
-interface Column {
-  readonly title: string;
-  readonly of: (row: IntrinsicRow) => string;
-  readonly left?: boolean;
-}
-
-const none = '–';
-
-function columnsOf({ metrics }: IntrinsicTable): Column[] {
-  const shown = <T>(value: T | null | undefined, text: (value: T) => string): string => (value === null || value === undefined ? none : text(value));
+function columnsOf({ metrics }: IntrinsicTable): Column<IntrinsicRow>[] {
   return [
     { title: 'trained', of: ({ label }) => label, left: true },
     { title: 'learning rate', of: (row) => shown(row.settings.learning_rate, format.rate) + (atEdge(row) ? '*' : '') },
     { title: 'parameters', of: ({ trainable_parameters: count }) => shown(count, format.count) },
-    ...[...new Set([...metrics, 'loss' as const])].map((name): Column => ({ title: metricTitles[name], of: ({ scores }) => shown(scores[name], (spread) => format.spread(name, spread)) })),
+    ...[...new Set([...metrics, 'loss' as const])].map((name): Column<IntrinsicRow> => ({ title: metricTitles[name], of: ({ scores }) => shown(scores[name], (spread) => format.spread(name, spread)) })),
     { title: 'of full', of: ({ share }) => shown(share, (value) => `${(100 * value).toFixed(1)}%`) },
     { title: 'step', of: ({ measured }) => shown(measured?.seconds_per_step, format.time) },
     { title: 'peak memory', of: ({ measured }) => shown(measured?.peak_bytes, (bytes) => format.bytes(bytes)) },
@@ -48,64 +42,19 @@ export function intrinsicNotes(table: IntrinsicTable): string[] {
   ];
 }
 
-/** For a terminal: columns in line. */
+/** For a terminal. */
 export function describeIntrinsic(table: IntrinsicTable): string {
-  const columns = columnsOf(table);
-  const cells = [columns.map(({ title }) => title), ...table.rows.map((row) => columns.map(({ of }) => of(row)))];
-  const widths = columns.map((_, at) => Math.max(...cells.map((row) => row[at]?.length ?? 0)));
-  const pad = (text: string, at: number): string => (columns[at]?.left === true ? text.padEnd(widths[at] ?? 0) : text.padStart(widths[at] ?? 0));
-  return [...cells.map((row) => row.map(pad).join('  ').trimEnd()), '', ...intrinsicNotes(table)].join('\n');
+  return inLines({ columns: columnsOf(table), rows: table.rows, notes: intrinsicNotes(table) });
 }
 
-/** GitHub's Markdown. */
 export function intrinsicMarkdown(table: IntrinsicTable): string {
-  const columns = columnsOf(table);
-  const line = (cells: readonly string[]): string => `| ${cells.map((cell) => cell.replaceAll('|', '\\|')).join(' | ')} |`;
-  const rows = [line(columns.map(({ title }) => title)), `|${columns.map(({ left }) => (left === true ? '---' : '---:')).join('|')}|`, ...table.rows.map((row) => line(columns.map(({ of }) => of(row))))];
-  return `${rows.join('\n')}\n\n${intrinsicNotes(table).map((note) => note.replace(/^\*/, '\\*')).join('\n\n')}\n`;
+  return inMarkdown({ columns: columnsOf(table), rows: table.rows, notes: intrinsicNotes(table) });
 }
 
 /** A page of its own: what was found, the table, the chart, and how learning rates were chosen. */
 export function intrinsicHtml(table: IntrinsicTable, chart: string): string {
-  const columns = columnsOf(table);
-  const cells = (tag: string, texts: readonly string[]): string => texts.map((text, at) => `<${tag}${columns[at]?.left === true ? ' class="left"' : ''}>${escape(text)}</${tag}>`).join('');
-  const [found = '', ...notes] = intrinsicNotes(table);
-  const tried = table.rows.filter(({ tuning }) => tuning.length > 0).map(({ label, settings, tuning }) => {
-    const each = tuning.map(({ learning_rate: rate, loss, error }) => {
-      const text = `${format.rate(rate)}: ${loss === null ? escape(error ?? 'failed') : format.score('loss', loss)}`;
-      return rate === settings.learning_rate ? `<b>${text}</b>` : text;
-    });
-    return `<tr><td class="left">${escape(label)}</td><td class="left">${each.join('<br>')}</td></tr>`;
-  });
-  const body = [
-    '<h1>Intrinsic dimension</h1>',
-    `<p><b>${escape(found)}</b></p>`,
-    `<div class="wide"><table><thead><tr>${cells('th', columns.map(({ title }) => title))}</tr></thead><tbody>`,
-    ...table.rows.map((row) => `<tr${row.dimension !== null && row.dimension === table.d90 ? ' class="best"' : ''}>${cells('td', columns.map(({ of }) => of(row)))}</tr>`),
-    '</tbody></table></div>',
-    ...notes.map((note) => `<p>${escape(note)}</p>`),
-    `<figure>${chart}</figure>`,
-    ...(tried.length === 0 ? [] : ['<h2>Learning rates</h2>', '<p>Loss on the rows held out for choosing, by learning rate.</p>', `<table><tbody>${tried.join('')}</tbody></table>`]),
-  ];
-  return `<!doctype html>
-<html lang="en">
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width">
-<title>Intrinsic dimension</title>
-<style>
-body { font: 15px/1.5 system-ui, sans-serif; color: #1b2733; max-width: 1140px; margin: 2rem auto; padding: 0 1rem; }
-.wide { overflow-x: auto; }
-table { border-collapse: collapse; font-variant-numeric: tabular-nums; }
-th, td { padding: .3rem .7rem; text-align: right; border-bottom: 1px solid #dde3ea; white-space: nowrap; }
-.left { text-align: left; }
-.best td { background: #eef6ee; font-weight: 600; }
-figure { margin: 2rem 0; } svg { max-width: 100%; height: auto; }
-</style>
-${body.join('\n')}
-</html>
-`;
-}
-
-function escape(text: string): string {
-  return text.replaceAll('&', '&amp;').replaceAll('<', '&lt;').replaceAll('>', '&gt;').replaceAll('"', '&quot;');
+  const { rows, d90 } = table;
+  const [found = '', ...notes] = intrinsicNotes(table).map(escapeHtml);
+  const drawn = inHtml({ columns: columnsOf(table), rows }, ({ dimension }) => dimension !== null && dimension === d90);
+  return page('Intrinsic dimension', [`<p><b>${found}</b></p>`, drawn, ...notes.map((note) => `<p>${note}</p>`), `<figure>${chart}</figure>`, ...tuningSection(rows)]);
 }
