@@ -96,6 +96,8 @@ function checkTogether({ init, useDora = false, loraBias = false, bias = 'none',
   if (!['none', 'all', 'lora_only'].includes(bias)) throw invalid('bias', 'none, all or lora_only', bias);
   if (loraBias && useDora) throw invalid('lora_bias', 'no use_dora beside it', 'both');
   if (loraBias && init !== 'kaiming') throw invalid('lora_bias', 'init_lora_weights true beside it', init);
+  // Merging knows what a variant makes of W, and not of a bias.
+  if (loraBias && variant !== undefined) throw invalid('lora_bias', 'no variant of one’s own beside it', variant.name);
   if (variant !== undefined) checkVariant(variant, useDora);
   if ((useDora || variant !== undefined) && (beginsInBase(init) || init === 'loftq')) throw invalid(variant === undefined ? 'use_dora' : `variant ${variant.name}`, 'init_lora_weights true, gaussian, orthogonal or eva beside it', init);
 }

@@ -1,6 +1,6 @@
-import type { LoraAdapter, LoraConfig } from '@lowrank/lora';
+import type { LoraAdapter, LoraConfig, NamedVariant } from '@lowrank/lora';
 import { loraConfig } from '@lowrank/lora';
-import { evaluateReference, fromNumbers, Rng, sourceOf } from '@lowrank/tensor';
+import { add, evaluateReference, fromNumbers, full, mul, Rng, sourceOf } from '@lowrank/tensor';
 import { expect, test } from 'vitest';
 import { bankFor, openAdapterBank } from './adapterBank.js';
 import { adaptedLayers, attachAdapter, createAdapter, extractAdapter, injectAdapter, removeAdapters } from './adapters.js';
@@ -171,4 +171,23 @@ test('no bank around adapters, merged or not', async () => {
   await unmergeAdapters(model);
   removeAdapters(model);
   openAdapterBank(model, { slots: 1, rank: 2 }).dispose();
+});
+
+test('a variant of one’s own that is a factor goes into a bank as beside the layers', async () => {
+  const factor = 1.5;
+  const variant: NamedVariant = {
+    name: 'more',
+    forward: ({ layer, weights, x, base }) => add(mul(layer.withoutBias(base), factor - 1), mul(layer.product(x, weights), factor)),
+    factor: ({ outFeatures }) => full([outFeatures], factor),
+    mergeRow: () => 1,
+  };
+  const given = randomAdapter(config({ variant }), paths('q_proj'));
+  const model = new TinyModel();
+  const bank = openAdapterBank(model, bankFor([given]));
+  await bank.load('it', given);
+  bank.use('it');
+  expectNear(await logitsOf(model), await alone(given));
+  bank.dispose();
+  const without = openAdapterBank(model, { ...bankFor([given]), useDora: false });
+  await expect(without.load('it', given)).rejects.toThrow(/the variant more, and the bank was opened without useDora/);
 });

@@ -1,6 +1,6 @@
 import { LowrankError } from '@lowrank/errors';
 import type { BankEntry, LoraAdapter } from '@lowrank/lora';
-import { BankMix, bankRank } from '@lowrank/lora';
+import { BankMix, bankRank, variantOf } from '@lowrank/lora';
 import type { Module } from '@lowrank/nn';
 import type { AdapterChoice } from './bankChoice.js';
 import { baseName, weightsOf } from './bankChoice.js';
@@ -21,7 +21,7 @@ export function bankFor(adapters: readonly LoraAdapter[]): AdapterBankOptions & 
     rank: Math.max(1, ...layers),
     targetModules: [...new Set(adapters.flatMap(({ layers: own }) => [...own.keys()]))],
     loraBias: adapters.some(({ config }) => config.loraBias === true),
-    useDora: adapters.some(({ config }) => config.useDora === true),
+    useDora: adapters.some(({ config }) => variantOf(config).factor !== undefined),
   };
 }
 

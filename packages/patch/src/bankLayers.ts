@@ -21,7 +21,7 @@ export interface AdapterBankOptions extends TargetOptions {
   readonly excludeModules?: readonly string[] | string | undefined;
   /** Take adapters with `lora_bias` too. */
   readonly loraBias?: boolean | undefined;
-  /** Take adapters with `use_dora` too: a little slower for all, since the base's product is used twice. */
+  /** Take adapters with `use_dora` too, and of variants that are a factor as DoRA is: a little slower for all, since the base's product is used twice. */
   readonly useDora?: boolean | undefined;
 }
 
@@ -69,7 +69,7 @@ function settingsProblems(config: LoraConfig, { loraBias = false, useDora = fals
   if (config.modulesToSave !== undefined) problems.push(`modules saved whole (${config.modulesToSave.join(', ')})`);
   if (config.trainableTokenIndices !== undefined) problems.push('trained token rows');
   if (!fitsBank(config)) problems.push('its variant of LoRA is not a factor on W + ΔW, or began as a part of W besides');
-  else if (variantOf(config).factor !== undefined && !useDora) problems.push('use_dora, and the bank was opened without');
+  else if (variantOf(config).factor !== undefined && !useDora) problems.push(`${config.variant === undefined ? 'use_dora' : `the variant ${config.variant.name}`}, and the bank was opened without useDora`);
   if (config.loraBias === true && !loraBias) problems.push('lora_bias, and the bank was opened without');
   return problems;
 }
