@@ -92,6 +92,8 @@ test.each([
   [['--config', 'LLaMA-7B', '--model', model], /got both/],
   [['--config', 'nowhere.json'], /config\.json, or one of SmolLM2-135M.*no such file/],
   [['--config', 'LLaMA-7B', '--method', 'full', '--quantization', 'nf4'], /--quantization with --method full/],
+  [['--config', 'LLaMA-7B', '--method', 'full', '--modules-to-save', 'lm_head'], /--modules-to-save with --method full.*lora or qlora/],
+  [['--config', 'LLaMA-7B', '--method', 'bitfit', '--trainable-tokens', '5'], /--trainable-tokens with --method bitfit/],
   [['--config', 'LLaMA-7B', '--double-quantization'], /--quantization nf4 or fp4/],
   [['--config', 'LLaMA-7B', '--target-modules', 'q_prj'], /q_prj/],
   [['--config', 'LLaMA-7B', '--memory', '8X'], /8GB.*got 8X/],

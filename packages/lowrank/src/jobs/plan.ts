@@ -166,13 +166,17 @@ function idsAlone(tokens: PlanOptions['trainableTokens']): readonly number[] | u
 }
 
 /** Flags of other methods than the one that is planned. */
-function checkOwn({ method = 'lora', virtualTokens, bottleneck, targetModules }: PlanOptions): void {
+function checkOwn({ method = 'lora', virtualTokens, bottleneck, targetModules, ...lora }: PlanOptions): void {
   const refuse = (flag: string, right: string): never => {
     throw new LowrankError({ code: 'cli.conflict', what: `${flag} with --method ${method}`, expected: 'one of the two', got: 'both', remedy: `Leave the flag out, or use --method ${right}.` });
   };
   if (virtualTokens !== undefined && !takesPositions({ method })) refuse('--virtual-tokens', 'prompt or prefix');
   if (bottleneck !== undefined && method !== 'adapter') refuse('--bottleneck', 'adapter');
   if (targetModules !== undefined && (method === 'full' || takesPositions({ method }))) refuse('--target-modules', 'lora, qlora, bitfit or adapter');
+  if (method === 'lora' || method === 'qlora') return;
+  const { dropout, modulesToSave, ensureWeightTying, trainableTokens } = lora;
+  const given = Object.entries({ '--dropout': dropout, '--modules-to-save': modulesToSave, '--ensure-weight-tying': ensureWeightTying, '--trainable-tokens': trainableTokens }).find(([, value]) => value !== undefined);
+  if (given !== undefined) refuse(given[0], 'lora or qlora');
 }
 
 function takesPositions({ method }: Pick<PlanOptions, 'method'>): boolean {
