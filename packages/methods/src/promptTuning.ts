@@ -1,10 +1,11 @@
 import { LowrankError } from '@lowrank/errors';
 import { Parameter } from '@lowrank/nn';
+import { streamOf } from '@lowrank/patch';
 import type { Tensor } from '@lowrank/tensor';
 import { Rng, tensor } from '@lowrank/tensor';
 import type { CommonSettings, MethodAdapter, MethodModel, Tuning, TuningMethod } from './method.js';
 import { badConfig, newConfig, refuseSet, wholeNumber } from './methodConfig.js';
-import { normalTensor, refuseTaken, storedTensor, streamOf, tuningOf } from './tuning.js';
+import { normalTensor, refuseTaken, storedTensor, tuningOf } from './tuning.js';
 import { checkCount, defaultVirtualTokens, embeddingRows, placeVirtual } from './virtualTokens.js';
 
 export interface PromptSettings extends CommonSettings {

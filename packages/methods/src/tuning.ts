@@ -1,6 +1,7 @@
 import { LowrankError } from '@lowrank/errors';
 import type { Module, Parameter } from '@lowrank/nn';
 import type { NamedParameter } from '@lowrank/patch';
+import { streamOf } from '@lowrank/patch';
 import type { Tensor } from '@lowrank/tensor';
 import { deferred, readTensor, Rng, tensor, toFloat32 } from '@lowrank/tensor';
 import type { MethodAdapter, MethodModel, MethodTensor, Tuning } from './method.js';
@@ -77,13 +78,6 @@ export function normalTensor(shape: readonly number[], name: string, { seed = 0,
     return Float32Array.from({ length: shape.reduce((a, b) => a * b, 1) }, () => deviation * rng.normal());
   };
   return deferred(draw, shape, { name });
-}
-
-/** A number of a name (FNV-1a). */
-export function streamOf(name: string): number {
-  let hash = 0x811c9dc5;
-  for (const char of name) hash = Math.imul(hash ^ (char.codePointAt(0) ?? 0), 0x01000193);
-  return hash >>> 0;
 }
 
 /** What is around a layer already may know it alone, and would not see what is put between. @throws LowrankError `methods.taken` where the model has a method or an adapter */

@@ -1,7 +1,7 @@
 import { LowrankError } from '@lowrank/errors';
 import type { Parameter } from '@lowrank/nn';
 import { Embedding } from '@lowrank/nn';
-import { hostArray, sourceOf, toFloat32 } from '@lowrank/tensor';
+import { tableRows } from '@lowrank/patch';
 import type { MethodModel } from './method.js';
 import type { Placed } from './tuning.js';
 import { VirtualEmbedding } from './virtualEmbedding.js';
@@ -27,12 +27,7 @@ export function inputEmbedding(model: MethodModel): readonly [path: string, laye
 /** The embedding's rows of these tokens, as the model sees them: times its factor. */
 export async function embeddingRows(model: MethodModel, ids: readonly number[]): Promise<Float32Array> {
   const [, { weight }] = inputEmbedding(model);
-  const { dtype, shape } = weight.tensor;
-  const width = shape[1] ?? 0;
-  const bytes = width * (dtype === 'f32' ? 4 : 2);
-  const source = sourceOf(weight.tensor);
-  const rows = new Float32Array(ids.length * width);
-  for (const [at, id] of ids.entries()) rows.set(toFloat32(hostArray(dtype, await source.read(id * bytes, bytes), 0, width), dtype), at * width);
+  const rows = await tableRows(weight.own, ids);
   return model.embeddingScale === 1 ? rows : rows.map((value) => value * model.embeddingScale);
 }
 

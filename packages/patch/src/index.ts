@@ -1,4 +1,4 @@
-export { adaptedLayers, attachAdapter, createAdapter, extractAdapter, injectAdapter, loadAdapter, removeAdapter, removeAdapters, setActiveAdapters, trainOnly, withoutAdapters } from './adapters.js';
+export { adaptedLayers, attachAdapter, createAdapter, extractAdapter, injectAdapter, loadAdapter, removeAdapter, removeAdapters, setActiveAdapters, streamOf, trainOnly, withoutAdapters } from './adapters.js';
 export type { AdapterOptions, NamedParameter } from './adapters.js';
 export { injectEva } from './injectEva.js';
 export type { EvaAdapter, EvaAdapterOptions } from './injectEva.js';
@@ -19,6 +19,7 @@ export { copiesOf } from './savedModules.js';
 export { tokenLayers } from './trainedRows.js';
 export { seenInputs } from './seenInputs.js';
 export { swapAdapter } from './swapAdapter.js';
+export { tableRows } from './tableRows.js';
 export type { CheckpointTensor } from './merge.js';
 export { matchTargets } from './targets.js';
 export type { TargetOptions } from './targets.js';

@@ -3,11 +3,11 @@ import type { LoraConfig, TrainedRows } from '@lowrank/lora';
 import { LoraLayer, TokenRows, tokenLists, tokenWeights } from '@lowrank/lora';
 import type { Module } from '@lowrank/nn';
 import { Embedding, Linear, Parameter, TiedLinear } from '@lowrank/nn';
-import type { Tensor } from '@lowrank/tensor';
-import { bytesPerElement, hostArray, persistent, readTensor, sourceOf, tensor, toFloat32 } from '@lowrank/tensor';
+import { persistent, readTensor, tensor, toFloat32 } from '@lowrank/tensor';
 import type { NamedParameter } from './namedParameter.js';
 import { holdsNothing } from './places.js';
 import { checkUncopied } from './savedModules.js';
+import { tableRows } from './tableRows.js';
 
 /** Trained token rows (PEFT's TrainableTokensWrapper) around embeddings and output projections. */
 type Tokens = Pick<LoraConfig, 'trainableTokenIndices' | 'ensureWeightTying' | 'modulesToSave' | 'peftType'>;
@@ -78,7 +78,7 @@ export async function addRows(model: Module, config: Tokens, name: string, saved
     }
     const rows = new Parameter(persistent([ids.length, width], { name: `${path}.trainable_tokens_delta` }));
     const weights = tokenWeights(ids, vocabulary, rows);
-    if (given !== undefined || !holdsNothing(weight)) rows.own = tensor(given?.rows ?? (await rowsOf(weight, ids)), [ids.length, width], { name: `${path}.trainable_tokens_delta` });
+    if (given !== undefined || !holdsNothing(weight)) rows.own = tensor(given?.rows ?? (await tableRows(weight, ids)), [ids.length, width], { name: `${path}.trainable_tokens_delta` });
     made.push({ path, module, weights });
   }
   let leader: TokenRows | undefined;
@@ -91,15 +91,6 @@ export async function addRows(model: Module, config: Tokens, name: string, saved
   if (follower === undefined || leader === undefined) return;
   if (follower.module instanceof TokenRows && follower.module.leader !== leader) throw new LowrankError({ code: 'patch.tokens', what: `trainable_token_indices of ${follower.path}`, expected: 'an output projection that follows its embedding', got: 'one with rows of its own in another adapter', remedy: 'Remove the other adapter first.' });
   if (!(follower.module instanceof TokenRows)) model.setModule(follower.path, new TokenRows(follower.module, leader));
-}
-
-/** Rows of a table [V, width], each read by itself from wherever it lies. */
-async function rowsOf(table: Tensor, ids: readonly number[]): Promise<Float32Array> {
-  const width = table.shape[1] ?? 0;
-  const bytes = width * bytesPerElement(table.dtype);
-  const rows = new Float32Array(ids.length * width);
-  for (const [at, id] of ids.entries()) rows.set(toFloat32(hostArray(table.dtype, await sourceOf(table).read(id * bytes, bytes)), table.dtype), at * width);
-  return rows;
 }
 
 /** An adapter's rows to be trained. */
