@@ -145,12 +145,12 @@ export class Module {
 
   /** Frees the persistent tensors of this module and all below it. */
   dispose(): void {
-    for (const parameter of this.held()) parameter.dispose();
-    for (const [, module] of this.namedModules()) for (const parameter of module.held()) parameter.dispose();
+    for (const parameter of this.heldParameters()) parameter.dispose();
+    for (const [, module] of this.namedModules()) for (const parameter of module.heldParameters()) parameter.dispose();
   }
 
   /** What is freed with this module itself: its parameters, and places that are none. */
-  protected held(): Iterable<Parameter> {
+  protected heldParameters(): Iterable<Parameter> {
     return this.#parameters.values();
   }
 }

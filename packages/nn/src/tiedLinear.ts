@@ -36,7 +36,7 @@ export class TiedLinear extends Linear {
     this.dropParameter('weight');
   }
 
-  protected override held(): Parameter[] {
+  protected override heldParameters(): Parameter[] {
     return [this.weight];
   }
 }

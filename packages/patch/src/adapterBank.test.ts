@@ -191,3 +191,11 @@ test('a variant of one’s own that is a factor goes into a bank as beside the l
   const without = openAdapterBank(model, { ...bankFor([given]), useDora: false });
   await expect(without.load('it', given)).rejects.toThrow(/the variant more, and the bank was opened without useDora/);
 });
+
+test('a model is freed with the bank around its layers', async () => {
+  const model = new TinyModel();
+  const bank = openAdapterBank(model, bankFor([adapter]));
+  await bank.load('it', adapter);
+  model.dispose();
+  await expect(logitsOf(model)).rejects.toThrow(/disposed/);
+});
