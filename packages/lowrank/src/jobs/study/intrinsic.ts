@@ -7,7 +7,7 @@ import type { PlannedStudyRun } from './identify.js';
 import { intrinsicChart } from './intrinsicChart.js';
 import { intrinsicHtml, intrinsicMarkdown } from './intrinsicReport.js';
 import type { IntrinsicRow, IntrinsicTable } from './intrinsicTable.js';
-import { openStudyFolder, StudyRunner } from './runStudy.js';
+import { aboutRuns, openStudyFolder, StudyRunner } from './runStudy.js';
 import type { StudyData } from './studyOptions.js';
 import { checkCount, studyData } from './studyOptions.js';
 import type { StudyTraining } from './studyRun.js';
@@ -108,7 +108,7 @@ function asBase(row: StudyRow, { method }: Subject): StudyRow {
 }
 
 async function finish(rows: readonly IntrinsicRow[], { options, data, interrupted }: Context & { interrupted: boolean }): Promise<IntrinsicTable> {
-  const { training, testData, seeds = 1, output, projection = 'sparse', entries = 1, structureAware = false } = options;
+  const { output, projection = 'sparse', entries = 1, structureAware = false } = options;
   const [metric = 'loss'] = data.metrics;
   const scoreOf = (label: string): number | undefined => rows.find((row) => row.label === label)?.scores[metric]?.mean;
   const [base, full] = [scoreOf('base'), scoreOf('full')];
@@ -124,14 +124,7 @@ async function finish(rows: readonly IntrinsicRow[], { options, data, interrupte
   const measured = shared.flatMap(({ dimension, scores }) => (dimension === null || scores[metric] === undefined ? [] : [{ dimension, score: scores[metric].mean }]));
   const table: IntrinsicTable = {
     study: 'intrinsic',
-    model: training.model,
-    model_parameters: data.modelParameters,
-    data: training.data,
-    test_data: testData ?? null,
-    metrics: data.metrics,
-    steps: training.steps ?? null,
-    batch_size: (training.batchSize ?? 8) * (training.gradientAccumulation ?? 1),
-    seeds,
+    ...aboutRuns(options, data),
     projection,
     entries: projection === 'sparse' ? entries : null,
     structure_aware: structureAware,

@@ -33,20 +33,27 @@ export class StudyRunner {
   }
 }
 
-/** The table of rows, written down with its charts; the best row's files are copied to `<output>/best`. */
-export async function finishStudy(study: StudyTable['study'], rows: readonly StudyRow[], { options, data, interrupted }: { options: StudyOptions; data: StudyData; interrupted: boolean }): Promise<StudyTable> {
-  const { training, testData, output, seeds = 1 } = options;
-  const best = bestRow(rows, data.metrics);
-  const table: StudyTable = {
-    study,
+/** What every table says of its runs. */
+export function aboutRuns({ training, testData, seeds = 1 }: StudyOptions, { modelParameters, metrics }: StudyData): Pick<StudyTable, 'model' | 'model_parameters' | 'data' | 'test_data' | 'metrics' | 'steps' | 'batch_size' | 'seeds'> {
+  return {
     model: training.model,
-    model_parameters: data.modelParameters,
+    model_parameters: modelParameters,
     data: training.data,
     test_data: testData ?? null,
-    metrics: data.metrics,
+    metrics,
     steps: training.steps ?? null,
     batch_size: (training.batchSize ?? 8) * (training.gradientAccumulation ?? 1),
     seeds,
+  };
+}
+
+/** The table of rows, written down with its charts; the best row's files are copied to `<output>/best`. */
+export async function finishStudy(study: StudyTable['study'], rows: readonly StudyRow[], { options, data, interrupted }: { options: StudyOptions; data: StudyData; interrupted: boolean }): Promise<StudyTable> {
+  const { output } = options;
+  const best = bestRow(rows, data.metrics);
+  const table: StudyTable = {
+    study,
+    ...aboutRuns(options, data),
     rows,
     best: best?.label ?? null,
     best_folder: best === undefined || interrupted ? null : await copyBest(best, output),
