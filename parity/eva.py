@@ -11,9 +11,9 @@ import warnings
 
 import torch
 from common import GOLDEN, madeBy, setUp, writeJson, writeTensors
-from llamaParts import loadModel, lossSum, padBatch, savePeft
+from llamaParts import loadModel, padBatch, savePeft
 from peft import EvaConfig, LoraConfig, get_peft_model, initialize_lora_eva_weights
-from variants import LEARNING_RATE, STEPS, logits
+from variants import LEARNING_RATE, logits, trainFive
 
 HOME = GOLDEN / "eva"
 
@@ -39,13 +39,7 @@ def makeCase(name: str, rows: list[dict]) -> None:
     tensors = {"logits.start": logits(model, rows)}
     trained = [p for p in model.parameters() if p.requires_grad]
     optimizer = torch.optim.AdamW(trained, lr=LEARNING_RATE, weight_decay=0)
-    losses = []
-    for _ in range(STEPS):
-        total, count = lossSum(model, batch)
-        optimizer.zero_grad()
-        (total / count).backward()
-        losses.append((total / count).item())
-        optimizer.step()
+    losses, _ = trainFive(model, rows, optimizer)
     tensors["logits.trained"] = logits(model, rows)
     tensors["logits.merged"] = logits(copy.deepcopy(model).merge_and_unload(safe_merge=True), rows)
     config = model.peft_config["default"]

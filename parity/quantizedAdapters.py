@@ -16,10 +16,10 @@ import peft.tuners.lora.config as loraConfig
 import peft.tuners.lora.layer as loraLayer
 import torch
 from common import GOLDEN, madeBy, setUp, writeJson, writeTensors
-from llamaParts import loadModel, lossSum, padBatch, savePeft
+from llamaParts import loadModel, savePeft
 from peft import LoraConfig, get_peft_model
 from peft.utils import loftq_utils
-from variants import LEARNING_RATE, STEPS, logits, plainName
+from variants import LEARNING_RATE, logits, plainName, trainFive
 
 HOME = GOLDEN / "quantizedAdapters"
 loraLayer.loftq_init = loftq_utils.loftq_init
@@ -66,19 +66,11 @@ def makeCase(name: str, rows: list[dict]) -> None:
                 p.normal_(0, 0.15)
     savePeft(model, HOME / name)
     tensors = {"logits.start": logits(model, rows)}
-    batch = padBatch(rows)
     trained = {plainName(key): p for key, p in model.named_parameters() if p.requires_grad}
     optimizer = torch.optim.AdamW(trained.values(), lr=LEARNING_RATE, weight_decay=0)
-    losses = []
-    for step in range(STEPS):
-        total, count = lossSum(model, batch)
-        optimizer.zero_grad()
-        (total / count).backward()
-        losses.append((total / count).item())
-        # Signs of singular vectors are free, and so are those of gradients.
-        if step == 0 and not loftq:
-            tensors |= {f"grad.{key}": p.grad for key, p in trained.items()}
-        optimizer.step()
+    # Signs of singular vectors are free, and so are those of gradients.
+    losses, gradients = trainFive(model, rows, optimizer, {} if loftq else trained)
+    tensors |= gradients
     tensors["logits.trained"] = logits(model, rows)
     tensors["logits.merged"] = logits(copy.deepcopy(model).merge_and_unload(safe_merge=True), rows)
     print(f"{name}: {' '.join(f'{loss:.4f}' for loss in losses)}; merged differs by {(tensors['logits.merged'] - tensors['logits.trained']).abs().max():.1e}")

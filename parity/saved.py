@@ -11,9 +11,9 @@ import warnings
 
 import torch
 from common import GOLDEN, madeBy, setUp, writeJson, writeTensors
-from llamaParts import encodeRow, loadModel, lossSum, makeTokenizer, padBatch, promptRows, savePeft
+from llamaParts import encodeRow, loadModel, makeTokenizer, promptRows, savePeft
 from peft import LoraConfig, TrainableTokensConfig, get_peft_model
-from variants import LEARNING_RATE, SAME, STEPS, logits
+from variants import LEARNING_RATE, SAME, logits, trainFive
 
 HOME = GOLDEN / "saved"
 QUERY = {**SAME, "target_modules": ["q_proj"], "layers_to_transform": [0]}
@@ -59,18 +59,10 @@ def makeCase(name: str, rows: list[dict]) -> None:
                 p.add_(0.1 * torch.randn(p.shape))
     savePeft(model, HOME / name)
     tensors = {"logits.start": logits(model, rows)}
-    batch = padBatch(rows)
     trained = {plainName(key): p for key, p in model.named_parameters() if p.requires_grad}
     optimizer = torch.optim.AdamW(trained.values(), lr=LEARNING_RATE, weight_decay=0)
-    losses = []
-    for step in range(STEPS):
-        total, count = lossSum(model, batch)
-        optimizer.zero_grad()
-        (total / count).backward()
-        losses.append((total / count).item())
-        if step == 0 and not pissa:
-            tensors |= {f"grad.{key}": p.grad for key, p in trained.items()}
-        optimizer.step()
+    losses, gradients = trainFive(model, rows, optimizer, {} if pissa else trained)
+    tensors |= gradients
     tensors["logits.trained"] = logits(model, rows)
     merged = logits(copy.deepcopy(model).merge_and_unload(safe_merge=True), rows)
     gap = (merged - tensors["logits.trained"]).abs().max().item()

@@ -57,6 +57,21 @@ def logits(model, rows: list[dict]) -> torch.Tensor:
         return model(input_ids=torch.tensor([rows[0]["ids"]]), use_cache=False).logits[0, ::4].float()
 
 
+def trainFive(model, rows: list[dict], optimizer, trained: dict | None = None) -> tuple[list[float], dict]:
+    """STEPS steps over all rows: the losses, and the first gradients of what is named in `trained`."""
+    batch = padBatch(rows)
+    losses, gradients = [], {}
+    for step in range(STEPS):
+        total, count = lossSum(model, batch)
+        optimizer.zero_grad()
+        (total / count).backward()
+        losses.append((total / count).item())
+        if step == 0:
+            gradients = {f"grad.{key}": p.grad.clone() for key, p in (trained or {}).items()}
+        optimizer.step()
+    return losses, gradients
+
+
 def makeVariant(name: str, rows: list[dict]) -> None:
     base, settings, stirred = VARIANTS[name]
     torch.manual_seed(1700 + list(VARIANTS).index(name))
@@ -75,21 +90,13 @@ def makeVariant(name: str, rows: list[dict]) -> None:
     tensors = {"logits.start": logits(model, rows)}
     if not stirred:
         print(f"{name}: step 0 differs from the base by {(logits(untouched, rows) - tensors['logits.start']).abs().max():.2e}")
-    batch = padBatch(rows)
     trained = {plainName(key): p for key, p in model.named_parameters() if p.requires_grad}
     optimizer = torch.optim.AdamW(trained.values(), lr=LEARNING_RATE, weight_decay=0)
     if name == "loraPlus":
         optimizer = create_loraplus_optimizer(model, torch.optim.AdamW, lr=LEARNING_RATE, loraplus_lr_ratio=LORA_PLUS, loraplus_weight_decay=0)
-    losses = []
-    for step in range(STEPS):
-        total, count = lossSum(model, batch)
-        optimizer.zero_grad()
-        (total / count).backward()
-        losses.append((total / count).item())
-        if step == 0 and not beginsInBase(settings):
-            # Signs of singular vectors are free, and so are those of gradients.
-            tensors |= {f"grad.{key}": p.grad for key, p in trained.items()}
-        optimizer.step()
+    # Signs of singular vectors are free, and so are those of gradients.
+    losses, gradients = trainFive(model, rows, optimizer, {} if beginsInBase(settings) else trained)
+    tensors |= gradients
     tensors["logits.trained"] = logits(model, rows)
     if beginsInBase(settings):
         # PEFT's own way: the adapter as it began is loaded beside it, and its part of W subtracted. Its configuration is overwritten by that.
