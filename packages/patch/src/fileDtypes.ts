@@ -18,3 +18,8 @@ export function dtypeOfFile(dtype: string): FloatDtype | undefined {
 export function fileDtypeOf(dtype: string): MergeDtype | undefined {
   return (Object.keys(dtypes) as MergeDtype[]).find((name) => dtypes[name] === dtype);
 }
+
+/** An array's bytes as a file holds them, in its own memory. */
+export function asBytes({ buffer, byteOffset, byteLength }: ArrayBufferView): Uint8Array {
+  return new Uint8Array(buffer, byteOffset, byteLength);
+}

@@ -3,6 +3,7 @@ import type { Module, Parameter } from '@lowrank/nn';
 import { Linear, TiedLinear } from '@lowrank/nn';
 import type { Tensor } from '@lowrank/tensor';
 import { bytesPerElement, fromNumbers, hostArray, readTensor, tensor, toFloat32 } from '@lowrank/tensor';
+import { asBytes } from './fileDtypes.js';
 import { requireStored } from './merged.js';
 import { placesOf } from './places.js';
 import { tokenLayers } from './trainedRows.js';
@@ -75,8 +76,4 @@ function follows(model: Module, { weight, source }: TiedLinear): boolean {
 function narrowed(values: Float32Array, { own }: Parameter, path: string): ReturnType<typeof fromNumbers> {
   if (values.every(Number.isFinite)) return own.dtype === 'f32' ? values : fromNumbers(values, own.dtype);
   throw new LowrankError({ code: 'lora.mergeNotFinite', what: path, expected: 'finite numbers', got: String(values.find((value) => !Number.isFinite(value))), remedy: 'The adapter is damaged.' });
-}
-
-function asBytes({ buffer, byteOffset, byteLength }: ArrayBufferView): Uint8Array {
-  return new Uint8Array(buffer, byteOffset, byteLength);
 }

@@ -6,7 +6,7 @@ import { Conv1d, Embedding, Linear } from '@lowrank/nn';
 import type { Tensor } from '@lowrank/tensor';
 import { hostArray, readTensor, tensor, toFloat32 } from '@lowrank/tensor';
 import { adaptedLayers, matricesOf, removeAdapters } from './adapters.js';
-import { fileDtypeOf } from './fileDtypes.js';
+import { asBytes, fileDtypeOf } from './fileDtypes.js';
 import { requireStored, requireUnmerged } from './merged.js';
 import { mergedWhole, preparePut } from './mergeCopies.js';
 
@@ -48,10 +48,6 @@ export async function mergeIntoModel(model: Module): Promise<string[]> {
   removeAdapters(model);
   put();
   return [...merged.map(({ path }) => path), ...new Set(whole.map(({ module }) => module))];
-}
-
-function asBytes({ buffer, byteOffset, byteLength }: ArrayBufferView): Uint8Array {
-  return new Uint8Array(buffer, byteOffset, byteLength);
 }
 
 interface ShiftedBias {
