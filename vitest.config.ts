@@ -7,7 +7,10 @@ import { root, shared } from './scripts/lib/paths.mjs';
 import { wantsRedis } from './scripts/lib/redisServer.mjs';
 import { trainInNode } from './tests/setup/trainInNode.mjs';
 
-/** Packages resolve each other's source, so no build is needed before a test; the browser's tests take what is published. */
+/**
+ * Packages resolve each other's source, so no build is needed before a test; the browser's tests take what is
+ * published.
+ */
 function packageAlias(file: 'src/index.ts' | 'dist/index.js'): { find: RegExp; replacement: string }[] {
   return readdirSync(`${root}/packages`).map((name) => ({
     find: new RegExp(`^${name === 'lowrank' ? name : `@lowrank/${name}`}$`),
@@ -24,7 +27,9 @@ const alias = packageAlias('src/index.ts');
 
 /** The browser is looked for, and may be unpacked, only when its project can run. */
 const wants = (name: string): boolean => {
-  const asked = process.argv.flatMap((arg, i) => (arg === '--project' ? [process.argv[i + 1]] : arg.startsWith('--project=') ? [arg.slice(10)] : []));
+  const asked = process.argv.flatMap((arg, i) =>
+    arg === '--project' ? [process.argv[i + 1]] : arg.startsWith('--project=') ? [arg.slice(10)] : [],
+  );
   return asked.length === 0 || asked.includes(name);
 };
 
@@ -41,18 +46,46 @@ const nodeProjects: TestProjectConfiguration[] = [
   { resolve: { alias }, test: { name: 'tooling', include: ['scripts/**/*.test.mjs'], testTimeout: 120_000 } },
   {
     resolve: { alias },
-    test: { name: 'webgpu', include: [`${anywhere}/*.webgpu.test.ts`], exclude: never, sequence: { groupOrder: 1 }, ...oneAtATime, ...onDawn },
+    test: {
+      name: 'webgpu',
+      include: [`${anywhere}/*.webgpu.test.ts`],
+      exclude: never,
+      sequence: { groupOrder: 1 },
+      ...oneAtATime,
+      ...onDawn,
+    },
   },
   ...(shared
     ? [
         {
           resolve: { alias },
-          test: { name: 'shared', include: [`${anywhere}/*.shared.test.ts`], exclude: never, sequence: { groupOrder: 2 }, ...oneAtATime, ...onDawn },
+          test: {
+            name: 'shared',
+            include: [`${anywhere}/*.shared.test.ts`],
+            exclude: never,
+            sequence: { groupOrder: 2 },
+            ...oneAtATime,
+            ...onDawn,
+          },
         },
       ]
     : []),
   // Their workers are processes that are killed and stopped on the clock.
-  ...(wantsRedis() ? [{ resolve: { alias }, test: { name: 'redis', include: [`${anywhere}/*.redis.test.ts`], exclude: never, sequence: { groupOrder: 3 }, fileParallelism: false, testTimeout: 60_000 } }] : []),
+  ...(wantsRedis()
+    ? [
+        {
+          resolve: { alias },
+          test: {
+            name: 'redis',
+            include: [`${anywhere}/*.redis.test.ts`],
+            exclude: never,
+            sequence: { groupOrder: 3 },
+            fileParallelism: false,
+            testTimeout: 60_000,
+          },
+        },
+      ]
+    : []),
 ];
 
 async function chromiumProject(): Promise<TestProjectConfiguration> {

@@ -1,6 +1,6 @@
 /**
- * `pnpm bench [--only matmul,training,pytorch,overhead,quantized,serving] [--device cpu|webgpu] [--quick] [--rounds N] [--json FILE] [--no-build]`
- * Measures Lowrank beside its peers on every device present, in one run; see README.md.
+ * `pnpm bench [--only matmul,training,pytorch,overhead,quantized,serving] [--device cpu|webgpu] [--quick] [--rounds N]
+ * [--json FILE] [--no-build]` Measures Lowrank beside its peers on every device present, in one run; see README.md.
  */
 import { spawnSync } from 'node:child_process';
 import { mkdirSync, writeFileSync } from 'node:fs';
@@ -46,7 +46,8 @@ function readOptions() {
   const unknown = [...only].filter((part) => !parts.includes(part));
   if (unknown.length > 0) throw new Error(`--only ${unknown.join(',')}: expected some of ${parts.join(', ')}`);
   const rounds = values.rounds === undefined ? undefined : Number(values.rounds);
-  if (rounds !== undefined && !(Number.isInteger(rounds) && rounds >= 1)) throw new Error(`--rounds ${values.rounds}: expected a whole number of at least 1`);
+  if (rounds !== undefined && !(Number.isInteger(rounds) && rounds >= 1))
+    throw new Error(`--rounds ${values.rounds}: expected a whole number of at least 1`);
   return { ...values, only, rounds, build: !values['no-build'] };
 }
 
@@ -58,9 +59,14 @@ function readOptions() {
 async function startedWithDriver() {
   if (!process.env.VK_DRIVER_FILES && !process.env.LOWRANK_VK) return false;
   const { env } = await findVulkanDriver();
-  const missing = Object.entries(env).filter(([name, value]) => process.env[name] !== value && !process.env[name]?.startsWith(`${value}:`));
+  const missing = Object.entries(env).filter(
+    ([name, value]) => process.env[name] !== value && !process.env[name]?.startsWith(`${value}:`),
+  );
   if (missing.length === 0 || process.env.LOWRANK_BENCH_CHILD === '1') return false;
-  const { status } = spawnSync(process.execPath, process.argv.slice(1), { env: { ...process.env, ...env, LOWRANK_BENCH_CHILD: '1' }, stdio: 'inherit' });
+  const { status } = spawnSync(process.execPath, process.argv.slice(1), {
+    env: { ...process.env, ...env, LOWRANK_BENCH_CHILD: '1' },
+    stdio: 'inherit',
+  });
   process.exitCode = status ?? 1;
   return true;
 }
@@ -77,7 +83,11 @@ async function measure(options, log) {
   const { only, quick, rounds } = options;
   const environment = recorded.flatMap((name) => (process.env[name] ? [`${name}=${basename(process.env[name])}`] : []));
   const report = {
-    command: [...environment, 'pnpm bench', ...process.argv.slice(2).filter((arg, at, args) => !arg.startsWith('--json') && args[at - 1] !== '--json')].join(' '),
+    command: [
+      ...environment,
+      'pnpm bench',
+      ...process.argv.slice(2).filter((arg, at, args) => !arg.startsWith('--json') && args[at - 1] !== '--json'),
+    ].join(' '),
     date: new Date().toISOString(),
     machine: machine(),
     versions: versions(),
@@ -94,16 +104,28 @@ async function measure(options, log) {
     if (error instanceof Error && error.stack) log(error.stack);
   };
   const found = await findDevices({ dawn: options.dawn });
-  const isAsked = ({ id }) => options.device === undefined || options.device.some((name) => id === name || id.startsWith(`${name}-`));
+  const isAsked = ({ id }) =>
+    options.device === undefined || options.device.some((name) => id === name || id.startsWith(`${name}-`));
   const devices = found.devices.filter(isAsked);
   report.devices = devices.map(({ id, description }) => ({ id, description }));
   report.notRun.push(...found.absent.map(({ id, reason }) => ({ what: id, reason })));
-  report.notRun.push(...found.devices.filter((device) => !isAsked(device)).map(({ id }) => ({ what: id, reason: 'left out by --device' })));
+  report.notRun.push(
+    ...found.devices
+      .filter((device) => !isAsked(device))
+      .map(({ id }) => ({ what: id, reason: 'left out by --device' })),
+  );
 
   if (only.has('matmul')) {
     const cases = quick ? matmulCases.filter(({ name }) => name.startsWith('512³')) : matmulCases;
     try {
-      const { notRun, ...matmul } = await runMatmul({ devices, rounds: rounds ?? (quick ? 3 : 15), sampleMs: quick ? 10 : 40, secondsPerCase: quick ? 5 : 20, cases, log });
+      const { notRun, ...matmul } = await runMatmul({
+        devices,
+        rounds: rounds ?? (quick ? 3 : 15),
+        sampleMs: quick ? 10 : 40,
+        secondsPerCase: quick ? 5 : 20,
+        cases,
+        log,
+      });
       report.matmul = matmul;
       report.notRun.push(...notRun);
     } catch (error) {
@@ -112,7 +134,14 @@ async function measure(options, log) {
   }
   if (['training', 'pytorch', 'overhead'].some((part) => only.has(part))) {
     try {
-      const { notRun, failed, ...training } = await runTraining({ devices, rounds: rounds ?? (quick ? 1 : 3), steps: quick ? 3 : 10, secondsPerDevice: quick ? 30 : 120, parts: only, log });
+      const { notRun, failed, ...training } = await runTraining({
+        devices,
+        rounds: rounds ?? (quick ? 1 : 3),
+        steps: quick ? 3 : 10,
+        secondsPerDevice: quick ? 30 : 120,
+        parts: only,
+        log,
+      });
       report.training = training;
       report.notRun.push(...notRun);
       for (const { what, error } of failed) fail(what, error);
@@ -121,12 +150,22 @@ async function measure(options, log) {
     }
   }
   if (only.has('quantized')) {
-    const { failed, ...quantized } = await runQuantized({ devices, rounds: rounds ?? (quick ? 1 : 3), secondsPerDevice: quick ? 20 : 120, log });
+    const { failed, ...quantized } = await runQuantized({
+      devices,
+      rounds: rounds ?? (quick ? 1 : 3),
+      secondsPerDevice: quick ? 20 : 120,
+      log,
+    });
     report.quantized = quantized;
     for (const { what, error } of failed) fail(what, error);
   }
   if (only.has('serving')) {
-    const { failed, notRun, ...serving } = await runServing({ devices, rounds: rounds ?? (quick ? 1 : 3), secondsPerDevice: quick ? 20 : 120, log });
+    const { failed, notRun, ...serving } = await runServing({
+      devices,
+      rounds: rounds ?? (quick ? 1 : 3),
+      secondsPerDevice: quick ? 20 : 120,
+      log,
+    });
     report.serving = serving;
     report.notRun.push(...notRun);
     for (const { what, error } of failed) fail(what, error);
@@ -137,7 +176,11 @@ async function measure(options, log) {
 /** `<date>-<device>.json`: the GPU's name where there is a real one, else the processor's. @param {Report} report */
 function defaultFile({ date, devices, machine }) {
   const gpu = devices.find(({ id, description }) => id.startsWith('webgpu') && !description.endsWith('(software)'));
-  const name = (gpu?.description ?? machine.cpu).toLowerCase().replace(/\((r|tm)\)/g, '').replace(/[^a-z0-9]+/g, '-').replace(/^-|-$/g, '');
+  const name = (gpu?.description ?? machine.cpu)
+    .toLowerCase()
+    .replace(/\((r|tm)\)/g, '')
+    .replace(/[^a-z0-9]+/g, '-')
+    .replace(/^-|-$/g, '');
   return fileURLToPath(new URL(`results/${date.slice(0, 10)}-${name}.json`, import.meta.url));
 }
 
@@ -147,7 +190,10 @@ async function main() {
   const log = (text) => console.error(`bench: ${text}`);
   if (options.build) {
     log('building what is measured …');
-    const { code, output } = await runPnpm(['exec', 'turbo', 'run', 'build', '--filter=@lowrank/bench^...', '--output-logs=errors-only'], { quiet: true });
+    const { code, output } = await runPnpm(
+      ['exec', 'turbo', 'run', 'build', '--filter=@lowrank/bench^...', '--output-logs=errors-only'],
+      { quiet: true },
+    );
     if (code !== 0) throw new Error(`the build failed with exit code ${code}\n${output}`);
   }
   const report = await measure(options, log);

@@ -1,4 +1,5 @@
-// Trains adapters with modules saved whole, token rows and LoRA on the output projection, has real PEFT load each, and compares logits; merged folders are read by transformers alone.
+// Trains adapters with modules saved whole, token rows and LoRA on the output projection, has real PEFT load each, and
+// compares logits; merged folders are read by transformers alone.
 //
 //   LOWRANK_PYTHON=python3 node parity/savedRoundTrip.mjs     (after a build)
 import { spawnSync } from 'node:child_process';
@@ -35,12 +36,30 @@ async function logitsOf(folder, adapter) {
   const model = await loadModel(await openFolder(folder));
   if (adapter !== undefined) {
     const files = await openFolder(adapter);
-    await attachAdapter(model, await readAdapter({ config: await readJson(files, 'adapter_config.json'), weights: await requireFile(files, 'adapter_model.safetensors'), name: adapter }), { outputPath: model.outputPath });
+    await attachAdapter(
+      model,
+      await readAdapter({
+        config: await readJson(files, 'adapter_config.json'),
+        weights: await requireFile(files, 'adapter_model.safetensors'),
+        name: adapter,
+      }),
+      { outputPath: model.outputPath },
+    );
   }
-  const ids = Int32Array.from((await readTokenizer(folder)).encode('name: ada | town: rome\nada of rome is a baker and has 3 cats.'));
-  const step = compile(backend, (inputs) => ({ logits: model.logits(reshape(model.hidden(inputs.ids, { positions: inputs.positions }), [ids.length, model.shape.hiddenSize])) }));
+  const ids = Int32Array.from(
+    (await readTokenizer(folder)).encode('name: ada | town: rome\nada of rome is a baker and has 3 cats.'),
+  );
+  const step = compile(backend, (inputs) => ({
+    logits: model.logits(
+      reshape(model.hidden(inputs.ids, { positions: inputs.positions }), [ids.length, model.shape.hiddenSize]),
+    ),
+  }));
   const shape = [1, ids.length];
-  const flat = Array.from(await (await step.run({ ids: { data: ids, shape }, positions: { data: ids.map((_, at) => at), shape } })).logits);
+  const flat = Array.from(
+    await (
+      await step.run({ ids: { data: ids, shape }, positions: { data: ids.map((_, at) => at), shape } })
+    ).logits,
+  );
   await step.dispose();
   model.dispose();
   const width = model.shape.vocabularySize;
@@ -50,13 +69,31 @@ async function logitsOf(folder, adapter) {
 const jobs = [];
 for (const [at, [base, flags]] of cases.entries()) {
   const model = join(here, 'golden', base);
-  const [adapter, merged, logits] = [join(work, `adapter${at}`), join(work, `merged${at}`), join(work, `logits${at}.json`)];
-  await fineTune({ backend, model, data: join(here, 'golden/llama/train/rows.jsonl'), output: adapter, steps: 5, batchSize: 4, learningRate: 1e-2, r: 3, alpha: 6, targetModules: ['q_proj'], ...flags });
+  const [adapter, merged, logits] = [
+    join(work, `adapter${at}`),
+    join(work, `merged${at}`),
+    join(work, `logits${at}.json`),
+  ];
+  await fineTune({
+    backend,
+    model,
+    data: join(here, 'golden/llama/train/rows.jsonl'),
+    output: adapter,
+    steps: 5,
+    batchSize: 4,
+    learningRate: 1e-2,
+    r: 3,
+    alpha: 6,
+    targetModules: ['q_proj'],
+    ...flags,
+  });
   const adapted = await logitsOf(model, adapter);
   writeFileSync(logits, JSON.stringify(adapted));
   await mergeFolders({ model, adapter, output: merged });
   const alone = await logitsOf(merged);
-  const apart = Math.max(...adapted.logits[0].flatMap((row, r) => row.map((value, c) => Math.abs(value - alone.logits[0][r][c]))));
+  const apart = Math.max(
+    ...adapted.logits[0].flatMap((row, r) => row.map((value, c) => Math.abs(value - alone.logits[0][r][c]))),
+  );
   jobs.push({ name: `${base} ${JSON.stringify(flags)}`, model, adapter, merged, logits, mergedHere: apart });
 }
 backend.dispose();

@@ -1,4 +1,5 @@
-// Who may import whom: every import of packages/*/src (types too), and every manifest, against scripts/importList.json; no cycles.
+// Who may import whom: every import of packages/*/src (types too), and every manifest, against scripts/importList.json;
+// no cycles.
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
@@ -8,7 +9,8 @@ import { root } from './lib/paths.mjs';
 /** @param {string} folder the name of a folder in packages/ */
 const npmName = (folder) => (folder === 'lowrank' ? folder : `@lowrank/${folder}`);
 /** @param {string} name */
-const folderOf = (name) => (name === 'lowrank' ? name : name.startsWith('@lowrank/') ? name.slice('@lowrank/'.length) : undefined);
+const folderOf = (name) =>
+  name === 'lowrank' ? name : name.startsWith('@lowrank/') ? name.slice('@lowrank/'.length) : undefined;
 
 /**
  * Reads a list of who may import whom: `"a": ["b", "c:types"]`, where `c:types` allows types alone.
@@ -17,7 +19,10 @@ const folderOf = (name) => (name === 'lowrank' ? name : name.startsWith('@lowran
  */
 function rulesOf(list) {
   return new Map(
-    Object.entries(list).map(([folder, allowed]) => [folder, new Map(allowed.map((entry) => [entry.replace(/:types$/, ''), entry.endsWith(':types')]))]),
+    Object.entries(list).map(([folder, allowed]) => [
+      folder,
+      new Map(allowed.map((entry) => [entry.replace(/:types$/, ''), entry.endsWith(':types')])),
+    ]),
   );
 }
 
@@ -31,15 +36,20 @@ function rulesOf(list) {
 export function checkImports(workspace, list) {
   const rules = rulesOf(list);
   const problems = [];
-  const folders = readdirSync(join(workspace, 'packages')).filter((name) => existsSync(join(workspace, 'packages', name, 'package.json')));
-  for (const folder of folders) if (!rules.has(folder)) problems.push(`packages/${folder}: not in the import list; add it with what it may import`);
+  const folders = readdirSync(join(workspace, 'packages')).filter((name) =>
+    existsSync(join(workspace, 'packages', name, 'package.json')),
+  );
+  for (const folder of folders)
+    if (!rules.has(folder)) problems.push(`packages/${folder}: not in the import list; add it with what it may import`);
   for (const [folder, allowed] of rules) {
     if (!folders.includes(folder)) problems.push(`the import list names packages/${folder}, which does not exist`);
-    for (const target of allowed.keys()) if (!rules.has(target)) problems.push(`the import list lets ${folder} import ${target}, which it does not list`);
+    for (const target of allowed.keys())
+      if (!rules.has(target)) problems.push(`the import list lets ${folder} import ${target}, which it does not list`);
   }
   const packageGraph = new Map([...rules].map(([folder, allowed]) => [folder, [...allowed.keys()]]));
   for (const cycle of cyclesOf(packageGraph)) problems.push(`the import list has a cycle: ${cycle.join(' → ')}`);
-  for (const folder of folders) problems.push(...checkPackage({ workspace, folder, allowed: rules.get(folder) ?? new Map() }));
+  for (const folder of folders)
+    problems.push(...checkPackage({ workspace, folder, allowed: rules.get(folder) ?? new Map() }));
   return problems;
 }
 
@@ -48,12 +58,14 @@ function checkPackage({ workspace, folder, allowed }) {
   const home = join(workspace, 'packages', folder);
   const manifest = JSON.parse(readFileSync(join(home, 'package.json'), 'utf8'));
   const problems = [];
-  if (manifest.name !== npmName(folder)) problems.push(`packages/${folder}/package.json: name is ${manifest.name}, expected ${npmName(folder)}`);
+  if (manifest.name !== npmName(folder))
+    problems.push(`packages/${folder}/package.json: name is ${manifest.name}, expected ${npmName(folder)}`);
   const shipped = { ...manifest.dependencies, ...manifest.peerDependencies };
   const declared = { ...shipped, ...manifest.devDependencies };
   for (const name of Object.keys(declared)) {
     const target = folderOf(name);
-    if (target !== undefined && !allowed.has(target)) problems.push(`packages/${folder}/package.json: depends on ${name}, which the import list does not allow`);
+    if (target !== undefined && !allowed.has(target))
+      problems.push(`packages/${folder}/package.json: depends on ${name}, which the import list does not allow`);
   }
 
   /** @type {Map<string, string[]>} */
@@ -76,11 +88,15 @@ function checkPackage({ workspace, folder, allowed }) {
       if (problem) problems.push(`${where}: ${problem}`);
     }
   }
-  for (const cycle of cyclesOf(files)) problems.push(`import cycle: ${cycle.map((path) => show(workspace, path)).join(' → ')}`);
+  for (const cycle of cyclesOf(files))
+    problems.push(`import cycle: ${cycle.map((path) => show(workspace, path)).join(' → ')}`);
   return problems;
 }
 
-/** Tests, and what only they use: `foo.test.ts`, `testing.ts`, `testing/…`. They may import the root's devDependencies. @param {string} path */
+/**
+ * Tests, and what only they use: `foo.test.ts`, `testing.ts`, `testing/…`. They may import the root's devDependencies.
+ * @param {string} path
+ */
 const isTestFile = (path) => /\.test\.[cm]?tsx?$|[\\/]testing(\.ts$|[\\/])/.test(path);
 
 /** @returns {string | undefined} */
@@ -91,7 +107,8 @@ function checkBareImport({ entry, folder, allowed, shipped, declared, isTest }) 
   if (target !== undefined) {
     if (target === folder) return `imports its own package by name; use a relative path`;
     if (!allowed.has(target)) return `${folder} must not import ${name} (scripts/importList.json)`;
-    if (allowed.get(target) && !entry.typeOnly && !isTest) return `${folder} may import types alone from ${name}; write \`import type\``;
+    if (allowed.get(target) && !entry.typeOnly && !isTest)
+      return `${folder} may import types alone from ${name}; write \`import type\``;
   }
   // The root holds what tests need.
   if (isTest) return undefined;
@@ -103,6 +120,10 @@ if (process.argv[1] && import.meta.url === pathToFileURL(process.argv[1]).href) 
   const list = JSON.parse(readFileSync(join(root, 'scripts/importList.json'), 'utf8'));
   const problems = checkImports(root, list);
   for (const problem of problems) console.error(problem);
-  console.log(problems.length === 0 ? `imports: ${Object.keys(list).length} packages follow the list, no cycles` : `imports: ${problems.length} problem(s)`);
+  console.log(
+    problems.length === 0
+      ? `imports: ${Object.keys(list).length} packages follow the list, no cycles`
+      : `imports: ${problems.length} problem(s)`,
+  );
   process.exitCode = problems.length === 0 ? 0 : 1;
 }

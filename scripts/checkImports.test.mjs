@@ -17,9 +17,11 @@ function workspace(files = {}) {
     'packages/a/package.json': manifest('a', { '@lowrank/b': 'workspace:*' }),
     'packages/a/src/index.ts': "import { b } from '@lowrank/b';\nexport const a = b;\n",
     'packages/b/package.json': manifest('b', { '@lowrank/c': 'workspace:*', zod: '1' }),
-    'packages/b/src/index.ts': "import type { C } from '@lowrank/c';\nimport { z } from 'zod';\nexport const b: C = z;\n",
+    'packages/b/src/index.ts':
+      "import type { C } from '@lowrank/c';\nimport { z } from 'zod';\nexport const b: C = z;\n",
     'packages/c/package.json': manifest('c'),
-    'packages/c/src/index.ts': "export { c } from './c.js';\nimport { readFile } from 'node:fs/promises';\nexport type C = typeof readFile;\n",
+    'packages/c/src/index.ts':
+      "export { c } from './c.js';\nimport { readFile } from 'node:fs/promises';\nexport type C = typeof readFile;\n",
     'packages/c/src/c.ts': '// import { a } from "@lowrank/a";\nexport const c = "import x from \'@lowrank/a\'";\n',
     ...files,
   };
@@ -64,13 +66,18 @@ test('an import in a test file counts too', () => {
 test('helpers of tests may import what tests may, and nothing that ships may import them', () => {
   const helper = { 'packages/c/src/testing.ts': "import { vi } from 'vitest';\nexport const helper = vi;\n" };
   expect(checkImports(workspace(helper), list)).toEqual([]);
-  const problems = checkImports(workspace({ ...helper, 'packages/c/src/ships.ts': "import { helper } from './testing.js';\n" }), list);
+  const problems = checkImports(
+    workspace({ ...helper, 'packages/c/src/ships.ts': "import { helper } from './testing.js';\n" }),
+    list,
+  );
   expect(problems).toEqual(['packages/c/src/ships.ts:1: ./testing.js is for tests alone']);
 });
 
 test('where types alone are allowed, a value import is found', () => {
   const problems = checkImports(workspace({ 'packages/b/src/value.ts': "import { c } from '@lowrank/c';\n" }), list);
-  expect(problems).toEqual(['packages/b/src/value.ts:1: b may import types alone from @lowrank/c; write `import type`']);
+  expect(problems).toEqual([
+    'packages/b/src/value.ts:1: b may import types alone from @lowrank/c; write `import type`',
+  ]);
 });
 
 test('a dependency against the list is found in the manifest', () => {
@@ -114,6 +121,8 @@ test("the project's own list keeps the borders that the design asks for", () => 
   for (const forbidden of ['lora', 'patch', 'models', 'cpu', 'webgpu']) expect(own.trainer).not.toContain(forbidden);
   expect(own.models).not.toContain('lora');
   expect(own.lora).not.toContain('models');
-  const choosers = Object.keys(own).filter((name) => own[name].some((target) => ['cpu', 'webgpu', 'lowrank'].includes(target)));
+  const choosers = Object.keys(own).filter((name) =>
+    own[name].some((target) => ['cpu', 'webgpu', 'lowrank'].includes(target)),
+  );
   expect(choosers).toEqual(['lowrank']);
 });

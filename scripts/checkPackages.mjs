@@ -1,7 +1,17 @@
-// Packs every package as a release would, and checks the tarballs: publint (strict), are-the-types-wrong (ESM only), what they hold, and
-// that Node can import them with nothing of the workspace at hand. Wants `pnpm build` first. Arguments: folders in packages/ (all).
+// Packs every package as a release would, and checks the tarballs: publint (strict), are-the-types-wrong (ESM only),
+// what they hold, and that Node can import them with nothing of the workspace at hand. Wants `pnpm build` first.
+// Arguments: folders in packages/ (all).
 import { spawnSync } from 'node:child_process';
-import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, realpathSync, rmSync, symlinkSync } from 'node:fs';
+import {
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  realpathSync,
+  rmSync,
+  symlinkSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { basename, dirname, join } from 'node:path';
 import { root } from './lib/paths.mjs';
@@ -20,7 +30,10 @@ const bin = (name) => join(root, 'node_modules/.bin', name);
 async function packAll() {
   const target = join(work, 'tarballs');
   mkdirSync(target, { recursive: true });
-  const { code, output } = await runPnpm(['--recursive', '--filter', './packages/*', 'pack', '--pack-destination', target], { quiet: true });
+  const { code, output } = await runPnpm(
+    ['--recursive', '--filter', './packages/*', 'pack', '--pack-destination', target],
+    { quiet: true },
+  );
   if (code !== 0) throw new Error(`pnpm pack failed with exit code ${code}\n${output}`);
   return target;
 }
@@ -31,7 +44,10 @@ function tarballOf(tarballs, folder) {
   return join(tarballs, `${name.replace('@', '').replace('/', '-')}-${version}.tgz`);
 }
 
-/** What users get, unpacked where Node finds it, with third-party dependencies linked beside. @param {string} folder @param {string} tarball */
+/**
+ * What users get, unpacked where Node finds it, with third-party dependencies linked beside. @param {string} folder
+ * @param {string} tarball
+ */
 function unpack(folder, tarball) {
   const { name } = JSON.parse(readFileSync(join(root, folder, 'package.json'), 'utf8'));
   const home = join(work, 'node_modules', name);
@@ -50,17 +66,22 @@ function unpack(folder, tarball) {
 
 /** @param {string} folder @param {string} home @param {Record<string, unknown>} manifest */
 function checkContents(folder, home, manifest) {
-  for (const name of ['README.md', 'LICENSE']) if (!existsSync(join(home, name))) problems.push(`${folder}: the tarball has no ${name}`);
+  for (const name of ['README.md', 'LICENSE'])
+    if (!existsSync(join(home, name))) problems.push(`${folder}: the tarball has no ${name}`);
   const extra = readdirSync(home).filter((name) => !['dist', 'package.json', 'README.md', 'LICENSE'].includes(name));
-  if (extra.length > 0) problems.push(`${folder}: the tarball holds ${extra.join(', ')}; expected dist and papers only`);
+  if (extra.length > 0)
+    problems.push(`${folder}: the tarball holds ${extra.join(', ')}; expected dist and papers only`);
   const tests = readdirSync(join(home, 'dist'), { recursive: true }).filter((name) => /\.test\./.test(String(name)));
   if (tests.length > 0) problems.push(`${folder}: tests are packed: ${tests.join(', ')}`);
   const expected = { type: 'module', license: 'Apache-2.0', sideEffects: false };
-  for (const [key, value] of Object.entries(expected)) if (manifest[key] !== value) problems.push(`${folder}: ${key} is ${manifest[key]}, expected ${value}`);
-  if (manifest.repository?.directory !== folder) problems.push(`${folder}: repository.directory is ${manifest.repository?.directory}`);
+  for (const [key, value] of Object.entries(expected))
+    if (manifest[key] !== value) problems.push(`${folder}: ${key} is ${manifest[key]}, expected ${value}`);
+  if (manifest.repository?.directory !== folder)
+    problems.push(`${folder}: repository.directory is ${manifest.repository?.directory}`);
   if (!manifest.engines?.node) problems.push(`${folder}: no engines.node`);
   const entries = Object.entries(manifest.exports ?? {}).filter(([, target]) => typeof target === 'object');
-  for (const [key, target] of entries) if (Object.keys(target)[0] !== 'types') problems.push(`${folder}: exports["${key}"] does not begin with types`);
+  for (const [key, target] of entries)
+    if (Object.keys(target)[0] !== 'types') problems.push(`${folder}: exports["${key}"] does not begin with types`);
   const leaks = JSON.stringify([manifest.dependencies, manifest.peerDependencies]).match(/workspace:|catalog:/);
   if (leaks) problems.push(`${folder}: ${leaks[0]} is left in the packed manifest`);
 }
@@ -75,7 +96,9 @@ for (const folder of folders) {
   const tarball = tarballOf(tarballs, folder);
   const [publint, attw] = await Promise.all([
     run(bin('publint'), ['run', tarball, '--strict'], { quiet: true }),
-    run(bin('attw'), [tarball, '--profile', 'esm-only', '--no-color', '--no-emoji', '--format', 'ascii'], { quiet: true }),
+    run(bin('attw'), [tarball, '--profile', 'esm-only', '--no-color', '--no-emoji', '--format', 'ascii'], {
+      quiet: true,
+    }),
   ]);
   if (publint.code !== 0) problems.push(`${folder}: publint\n${publint.output}`);
   if (attw.code !== 0) problems.push(`${folder}: are the types wrong\n${attw.output}`);
@@ -89,12 +112,18 @@ if (asked.length === 0) {
   for (const manifest of packed) {
     for (const key of Object.keys(manifest.exports).filter((name) => !name.endsWith('.json'))) {
       const specifier = join(manifest.name, key).replaceAll('\\', '/');
-      const imported = await run(process.execPath, ['--input-type=module', '-e', `await import(${JSON.stringify(specifier)})`], { quiet: true, cwd: work });
+      const imported = await run(
+        process.execPath,
+        ['--input-type=module', '-e', `await import(${JSON.stringify(specifier)})`],
+        { quiet: true, cwd: work },
+      );
       if (imported.code !== 0) problems.push(`${specifier}: Node cannot import the packed package\n${imported.output}`);
     }
   }
 }
 rmSync(work, { recursive: true, force: true });
 for (const problem of problems) console.error(problem);
-console.log(problems.length === 0 ? `packages: ${packed.length} packed and sound` : `packages: ${problems.length} problem(s)`);
+console.log(
+  problems.length === 0 ? `packages: ${packed.length} packed and sound` : `packages: ${problems.length} problem(s)`,
+);
 process.exitCode = problems.length === 0 ? 0 : 1;

@@ -9,6 +9,9 @@ if (existsSync(cli)) {
   process.argv[1] = cli;
   await import(pathToFileURL(cli).href);
 } else {
-  console.error('lowrank is not built: expected packages/lowrank/dist/cli.js. Run `pnpm build` (or `npm test`, which builds) first.');
+  console.error(
+    'lowrank is not built: expected packages/lowrank/dist/cli.js. Run `pnpm build` (or `npm test`, which ' +
+      'builds) first.',
+  );
   process.exitCode = 2;
 }

@@ -1,5 +1,5 @@
-// Prints each package's published JavaScript and WebAssembly, gzipped, beside its budget. `--write` lowers budgets to 15% above what is
-// there; raising one is a hand's work in scripts/sizes.json, in a commit that says why.
+// Prints each package's published JavaScript and WebAssembly, gzipped, beside its budget. `--write` lowers budgets to
+// 15% above what is there; raising one is a hand's work in scripts/sizes.json, in a commit that says why.
 import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
@@ -11,7 +11,10 @@ const budgetFile = join(root, 'scripts/sizes.json');
 /** @returns {Record<string, number>} gzipped bytes by package */
 export const budgets = () => JSON.parse(readFileSync(budgetFile, 'utf8'));
 
-/** @param {string} dist @returns {number | undefined} gzipped bytes of a dist folder, file by file; undefined when it is not built */
+/**
+ * @param {string} dist @returns {number | undefined} gzipped bytes of a dist folder, file by file; undefined when it is
+ * not built
+ */
 export function sizeOf(dist) {
   if (!existsSync(dist)) return undefined;
   return readdirSync(dist, { recursive: true })

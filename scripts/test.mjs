@@ -26,7 +26,15 @@ async function runVitest(name) {
   const projects = runners[name].flatMap((project) => ['--project', project]);
   const { code } = await run(
     process.execPath,
-    [join(root, 'node_modules/vitest/vitest.mjs'), 'run', '--passWithNoTests', '--reporter=default', '--reporter=./scripts/lib/totalsReporter.mjs', ...projects, ...filters],
+    [
+      join(root, 'node_modules/vitest/vitest.mjs'),
+      'run',
+      '--passWithNoTests',
+      '--reporter=default',
+      '--reporter=./scripts/lib/totalsReporter.mjs',
+      ...projects,
+      ...filters,
+    ],
     { env: { LOWRANK_TOTALS: file } },
   );
   if (!existsSync(file)) return undefined;
@@ -42,8 +50,15 @@ async function main() {
   await install();
   await build();
   const missing = [];
-  if (!shared) missing.push('no ../shared beside the checkout: the tests against its models and golden values are not part of this run');
-  if (!wantsRedis()) missing.push(`NO REDIS: the tests of the queue over several machines (*.redis.test.ts) are not part of this run; ${howToGetRedis}`);
+  if (!shared)
+    missing.push(
+      'no ../shared beside the checkout: the tests against its models and golden values are not part of this run',
+    );
+  if (!wantsRedis())
+    missing.push(
+      'NO REDIS: the tests of the queue over several machines (*.redis.test.ts) are not part of this run; ' +
+        `${howToGetRedis}`,
+    );
   for (const line of missing) console.log(line);
   const reports = [];
   for (const name of Object.keys(runners)) reports.push(await runVitest(name));
@@ -53,7 +68,10 @@ async function main() {
   console.log('');
   for (const report of reports) {
     for (const [project, totals] of Object.entries(report?.projects ?? {})) {
-      console.log(`${project.padEnd(9)} ${totals.passed} passed, ${totals.failed} failed${totals.skipped > 0 ? `, ${totals.skipped} skipped` : ''}`);
+      console.log(
+        `${project.padEnd(9)} ${totals.passed} passed, ${totals.failed} ` +
+          `failed${totals.skipped > 0 ? `, ${totals.skipped} skipped` : ''}`,
+      );
     }
   }
   for (const reason of reasons) console.log(`counted as failed: ${reason}`);

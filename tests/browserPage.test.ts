@@ -11,7 +11,8 @@ import { afterAll, beforeAll, expect, test } from 'vitest';
 import { browserEnvironment, chromiumArgs, findChromium } from '../scripts/lib/chromium.mjs';
 import { cache, root } from '../scripts/lib/paths.mjs';
 
-// The page as it is published, out of the built packages, clicked through. Screenshots, for a person to look at, lie in the cache folder.
+// The page as it is published, out of the built packages, clicked through. Screenshots, for a person to look at, lie in
+// the cache folder.
 const pictures = join(cache, 'page');
 const outDir = mkdtempSync(join(tmpdir(), 'page-'));
 const minutes = 60_000;
@@ -24,14 +25,26 @@ const insecure = 'lowrank.test';
 
 async function launch(): Promise<Browser> {
   const found = await findChromium();
-  return chromium.launch({ executablePath: found.path, args: [...chromiumArgs, `--host-resolver-rules=MAP ${insecure} 127.0.0.1`], env: browserEnvironment(found.env) });
+  return chromium.launch({
+    executablePath: found.path,
+    args: [...chromiumArgs, `--host-resolver-rules=MAP ${insecure} 127.0.0.1`],
+    env: browserEnvironment(found.env),
+  });
 }
 
 beforeAll(async () => {
   mkdirSync(pictures, { recursive: true });
-  const page = { root: join(root, 'examples/web'), configFile: join(root, 'examples/web/vite.config.ts'), logLevel: 'error' as const };
+  const page = {
+    root: join(root, 'examples/web'),
+    configFile: join(root, 'examples/web/vite.config.ts'),
+    logLevel: 'error' as const,
+  };
   await build({ ...page, build: { outDir, emptyOutDir: true } });
-  server = await preview({ ...page, build: { outDir }, preview: { port: 0, host: '127.0.0.1', allowedHosts: [insecure] } });
+  server = await preview({
+    ...page,
+    build: { outDir },
+    preview: { port: 0, host: '127.0.0.1', allowedHosts: [insecure] },
+  });
   address = server.resolvedUrls?.local[0] ?? '';
   browser = await launch();
 }, 3 * minutes);
@@ -43,7 +56,10 @@ afterAll(async () => {
 });
 
 /** A fresh page that remembers what it shows while it trains, and what goes wrong. */
-async function open(size: { width: number; height: number }, at = address): Promise<{ page: Page; problems: string[] }> {
+async function open(
+  size: { width: number; height: number },
+  at = address,
+): Promise<{ page: Page; problems: string[] }> {
   const context = await browser.newContext({ viewport: size, acceptDownloads: true, locale: 'en-US' });
   const page = await context.newPage();
   const problems: string[] = [];
@@ -79,107 +95,149 @@ function expectFalling(losses: readonly number[]): void {
   expect(mean(losses.slice(-3))).toBeLessThan(0.8 * mean(losses.slice(0, 3)));
 }
 
-test('trains through WebGPU, shows a falling loss and what the model writes, and offers an adapter that loads', async () => {
-  const { page, problems } = await open({ width: 1280, height: 900 });
-  await page.selectOption('#device', 'webgpu');
-  await page.fill('#rank', '8');
-  await page.fill('#steps', '24');
-  await page.fill('#batchSize', '2');
-  const losses = await trainOn(page);
-  expect(losses.length).toBeGreaterThan(10);
-  expectFalling(losses);
-  expect(await page.textContent('#status')).toMatch(/^Trained 24 steps in .* WebGPU: /);
-  expect(await page.locator('#curve canvas').count()).toBe(1);
-  const [before, after] = await Promise.all([page.textContent('#before'), page.textContent('#after')]);
-  expect(after).not.toBe(before);
-  await page.screenshot({ path: join(pictures, 'webgpu.png'), fullPage: true });
+test(
+  'trains through WebGPU, shows a falling loss and what the model writes, and offers an adapter that loads',
+  async () => {
+    const { page, problems } = await open({ width: 1280, height: 900 });
+    await page.selectOption('#device', 'webgpu');
+    await page.fill('#rank', '8');
+    await page.fill('#steps', '24');
+    await page.fill('#batchSize', '2');
+    const losses = await trainOn(page);
+    expect(losses.length).toBeGreaterThan(10);
+    expectFalling(losses);
+    expect(await page.textContent('#status')).toMatch(/^Trained 24 steps in .* WebGPU: /);
+    expect(await page.locator('#curve canvas').count()).toBe(1);
+    const [before, after] = await Promise.all([page.textContent('#before'), page.textContent('#after')]);
+    expect(after).not.toBe(before);
+    await page.screenshot({ path: join(pictures, 'webgpu.png'), fullPage: true });
 
-  expect(await page.locator('#links a').allTextContents()).toEqual(['adapter_config.json', 'adapter_model.safetensors', 'README.md']);
-  const saved: string[] = [];
-  for (const name of ['adapter_config.json', 'adapter_model.safetensors']) {
-    const [download] = await Promise.all([page.waitForEvent('download'), page.click(`#links a[download="${name}"]`)]);
-    expect(download.suggestedFilename()).toBe(name);
-    saved.push(join(outDir, name));
-    await download.saveAs(join(outDir, name));
-  }
-  const config = JSON.parse(readFileSync(saved[0] ?? '', 'utf8')) as Record<string, unknown>;
-  expect(config).toMatchObject({ peft_type: 'LORA', r: 8, lora_alpha: 16 });
-  const adapter = await readAdapter({ config, weights: fileSource(saved[1] ?? ''), name: 'downloaded' });
-  expect([...adapter.layers.values()].some(({ b }) => b.some((value) => value !== 0))).toBe(true);
-  expect(problems).toEqual([]);
-  await page.context().close();
-}, 10 * minutes);
+    expect(await page.locator('#links a').allTextContents()).toEqual([
+      'adapter_config.json',
+      'adapter_model.safetensors',
+      'README.md',
+    ]);
+    const saved: string[] = [];
+    for (const name of ['adapter_config.json', 'adapter_model.safetensors']) {
+      const [download] = await Promise.all([page.waitForEvent('download'), page.click(`#links a[download="${name}"]`)]);
+      expect(download.suggestedFilename()).toBe(name);
+      saved.push(join(outDir, name));
+      await download.saveAs(join(outDir, name));
+    }
+    const config = JSON.parse(readFileSync(saved[0] ?? '', 'utf8')) as Record<string, unknown>;
+    expect(config).toMatchObject({ peft_type: 'LORA', r: 8, lora_alpha: 16 });
+    const adapter = await readAdapter({ config, weights: fileSource(saved[1] ?? ''), name: 'downloaded' });
+    expect([...adapter.layers.values()].some(({ b }) => b.some((value) => value !== 0))).toBe(true);
+    expect(problems).toEqual([]);
+    await page.context().close();
+  },
+  10 * minutes,
+);
 
-test('on a phone, with the device chosen by itself, it trains and says on what', async () => {
-  const { page, problems } = await open({ width: 390, height: 844 });
-  await page.fill('#steps', '60');
-  expectFalling(await trainOn(page));
-  expect(await page.textContent('#status')).toMatch(/WebGPU: .*|CPU: .*No GPU was found, so the CPU does the work/);
-  const { wide, view } = await page.evaluate(() => ({ wide: document.documentElement.scrollWidth, view: innerWidth }));
-  expect(wide).toBeLessThanOrEqual(view);
-  await page.screenshot({ path: join(pictures, 'phone.png'), fullPage: true });
-  expect(problems).toEqual([]);
-  await page.context().close();
-}, 10 * minutes);
+test(
+  'on a phone, with the device chosen by itself, it trains and says on what',
+  async () => {
+    const { page, problems } = await open({ width: 390, height: 844 });
+    await page.fill('#steps', '60');
+    expectFalling(await trainOn(page));
+    expect(await page.textContent('#status')).toMatch(/WebGPU: .*|CPU: .*No GPU was found, so the CPU does the work/);
+    const { wide, view } = await page.evaluate(() => ({
+      wide: document.documentElement.scrollWidth,
+      view: innerWidth,
+    }));
+    expect(wide).toBeLessThanOrEqual(view);
+    await page.screenshot({ path: join(pictures, 'phone.png'), fullPage: true });
+    expect(problems).toEqual([]);
+    await page.context().close();
+  },
+  10 * minutes,
+);
 
-test('a model folder and a file of rows of one’s own', async () => {
-  const { page, problems } = await open({ width: 1280, height: 900 });
-  await page.check('input[value="picked"]');
-  await page.setInputFiles('#folder', join(root, 'parity/golden/llama/tied-bf16'));
-  await page.setInputFiles('#rowsFile', join(root, 'parity/golden/llama/train/text.jsonl'));
-  await page.waitForFunction(() => document.querySelector('textarea')?.value.includes('"text"') === true);
-  await page.selectOption('#device', 'cpu');
-  for (const [id, value] of Object.entries({ rank: '2', steps: '30', batchSize: '5', learningRate: '0.02', prompt: 'ada of ' })) await page.fill(`#${id}`, value);
-  expectFalling(await trainOn(page));
-  expect(problems).toEqual([]);
-  await page.context().close();
-}, 5 * minutes);
+test(
+  'a model folder and a file of rows of one’s own',
+  async () => {
+    const { page, problems } = await open({ width: 1280, height: 900 });
+    await page.check('input[value="picked"]');
+    await page.setInputFiles('#folder', join(root, 'parity/golden/llama/tied-bf16'));
+    await page.setInputFiles('#rowsFile', join(root, 'parity/golden/llama/train/text.jsonl'));
+    await page.waitForFunction(() => document.querySelector('textarea')?.value.includes('"text"') === true);
+    await page.selectOption('#device', 'cpu');
+    for (const [id, value] of Object.entries({
+      rank: '2',
+      steps: '30',
+      batchSize: '5',
+      learningRate: '0.02',
+      prompt: 'ada of ',
+    }))
+      await page.fill(`#${id}`, value);
+    expectFalling(await trainOn(page));
+    expect(problems).toEqual([]);
+    await page.context().close();
+  },
+  5 * minutes,
+);
 
-test('stopping keeps what was learned so far', async () => {
-  const { page } = await open({ width: 1280, height: 900 });
-  await page.selectOption('#device', 'cpu');
-  await page.fill('#steps', '100000');
-  await page.click('#train');
-  await page.waitForFunction(() => (globalThis as unknown as { losses: number[] }).losses.length > 5, undefined, { timeout: 2 * minutes });
-  await page.click('#stop');
-  await page.waitForSelector('#downloads:not([hidden])', { timeout: 2 * minutes });
-  const [, steps] = /^Trained (\d+) steps/.exec((await page.textContent('#status')) ?? '') ?? [];
-  expect(Number(steps)).toBeGreaterThan(5);
-  expect(Number(steps)).toBeLessThan(100_000);
-  expect(await page.isEnabled('#train')).toBe(true);
-  await page.context().close();
-}, 5 * minutes);
+test(
+  'stopping keeps what was learned so far',
+  async () => {
+    const { page } = await open({ width: 1280, height: 900 });
+    await page.selectOption('#device', 'cpu');
+    await page.fill('#steps', '100000');
+    await page.click('#train');
+    await page.waitForFunction(() => (globalThis as unknown as { losses: number[] }).losses.length > 5, undefined, {
+      timeout: 2 * minutes,
+    });
+    await page.click('#stop');
+    await page.waitForSelector('#downloads:not([hidden])', { timeout: 2 * minutes });
+    const [, steps] = /^Trained (\d+) steps/.exec((await page.textContent('#status')) ?? '') ?? [];
+    expect(Number(steps)).toBeGreaterThan(5);
+    expect(Number(steps)).toBeLessThan(100_000);
+    expect(await page.isEnabled('#train')).toBe(true);
+    await page.context().close();
+  },
+  5 * minutes,
+);
 
-test('bad rows and a missing model are told in a sentence', async () => {
-  const { page } = await open({ width: 1280, height: 900 });
-  const problem = async (): Promise<string> => {
+test(
+  'bad rows and a missing model are told in a sentence',
+  async () => {
+    const { page } = await open({ width: 1280, height: 900 });
+    const problem = async (): Promise<string> => {
+      await page.click('#train');
+      await page.waitForSelector('#problem:not([hidden])', { timeout: minutes });
+      return (await page.textContent('#problem')) ?? '';
+    };
+    await page.selectOption('#device', 'cpu');
+    await page.fill('#rows', '{"text": "fine"}\n{"prompt": "no completion"}\nnot json');
+    const rows = await problem();
+    expect(rows).toMatch(/line 2/);
+    expect(rows).toMatch(/others: 3/);
+    expect(rows).not.toMatch(/\bat .*:\d+:\d+/);
+    await page.screenshot({ path: join(pictures, 'badRows.png') });
+
+    await page.check('input[value="picked"]');
+    expect(await problem()).toMatch(/config\.json/);
+    await page.context().close();
+  },
+  5 * minutes,
+);
+
+test(
+  'without WebGPU it says so where WebGPU is asked for, and takes the CPU where it is not',
+  async () => {
+    const { page } = await open(
+      { width: 1280, height: 900 },
+      address.replace('127.0.0.1', insecure).replace('localhost', insecure),
+    );
+    await page.selectOption('#device', 'webgpu');
     await page.click('#train');
     await page.waitForSelector('#problem:not([hidden])', { timeout: minutes });
-    return (await page.textContent('#problem')) ?? '';
-  };
-  await page.selectOption('#device', 'cpu');
-  await page.fill('#rows', '{"text": "fine"}\n{"prompt": "no completion"}\nnot json');
-  const rows = await problem();
-  expect(rows).toMatch(/line 2/);
-  expect(rows).toMatch(/others: 3/);
-  expect(rows).not.toMatch(/\bat .*:\d+:\d+/);
-  await page.screenshot({ path: join(pictures, 'badRows.png') });
-
-  await page.check('input[value="picked"]');
-  expect(await problem()).toMatch(/config\.json/);
-  await page.context().close();
-
-}, 5 * minutes);
-
-test('without WebGPU it says so where WebGPU is asked for, and takes the CPU where it is not', async () => {
-  const { page } = await open({ width: 1280, height: 900 }, address.replace('127.0.0.1', insecure).replace('localhost', insecure));
-  await page.selectOption('#device', 'webgpu');
-  await page.click('#train');
-  await page.waitForSelector('#problem:not([hidden])', { timeout: minutes });
-  expect(await page.textContent('#problem')).toMatch(/WebGPU.*cpu/s);
-  await page.selectOption('#device', 'auto');
-  await page.fill('#steps', '30');
-  expectFalling(await trainOn(page));
-  expect(await page.textContent('#status')).toMatch(/CPU: .*1 thread.*No GPU was found/);
-  await page.context().close();
-}, 5 * minutes);
+    expect(await page.textContent('#problem')).toMatch(/WebGPU.*cpu/s);
+    await page.selectOption('#device', 'auto');
+    await page.fill('#steps', '30');
+    expectFalling(await trainOn(page));
+    expect(await page.textContent('#status')).toMatch(/CPU: .*1 thread.*No GPU was found/);
+    await page.context().close();
+  },
+  5 * minutes,
+);

@@ -8,10 +8,23 @@ import { dumpPlan, sizeOf } from '@lowrank/tensor';
 import { planTrainStep } from '@lowrank/trainer';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 
-/** Sizes of which no product is another's: an operand as large as a matrix is that matrix. Rows of 44 and 24 cross blocks of 64. */
+/**
+ * Sizes of which no product is another's: an operand as large as a matrix is that matrix. Rows of 44 and 24 cross
+ * blocks of 64.
+ */
 const config = {
-  model_type: 'llama', hidden_size: 24, intermediate_size: 44, num_hidden_layers: 2, num_attention_heads: 3, num_key_value_heads: 1,
-  vocab_size: 37, max_position_embeddings: 64, rms_norm_eps: 1e-5, rope_theta: 10000, hidden_act: 'silu', tie_word_embeddings: false,
+  model_type: 'llama',
+  hidden_size: 24,
+  intermediate_size: 44,
+  num_hidden_layers: 2,
+  num_attention_heads: 3,
+  num_key_value_heads: 1,
+  vocab_size: 37,
+  max_position_embeddings: 64,
+  rms_norm_eps: 1e-5,
+  rope_theta: 10000,
+  hidden_act: 'silu',
+  tie_word_embeddings: false,
 };
 const [length, rank] = [13, 4];
 const matrixSizes = [24 * 24, 8 * 24, 44 * 24];
@@ -22,14 +35,26 @@ afterAll(() => backend.dispose());
 
 function planOf(options: OutlineOptions, checkpointing: boolean): Plan {
   const model = outlineModel(config, options);
-  const parameters = injectAdapter(model, loraConfig({ r: rank, targetModules: 'all-linear' }), { outputPath: model.outputPath });
-  const { plans } = planTrainStep({ spec: backend.spec, parameters, window: [{ batch: 1, length }], loss: (batch) => model.loss(batch), checkpointing });
+  const parameters = injectAdapter(model, loraConfig({ r: rank, targetModules: 'all-linear' }), {
+    outputPath: model.outputPath,
+  });
+  const { plans } = planTrainStep({
+    spec: backend.spec,
+    parameters,
+    window: [{ batch: 1, length }],
+    loss: (batch) => model.loss(batch),
+    checkpointing,
+  });
   expect(plans).toHaveLength(1);
   return plans[0] ?? { buffers: [], steps: [], inputs: [], scalars: [], outputs: [] };
 }
 
-const products = ({ steps }: Plan): MatmulAttrs[] => steps.flatMap(({ op, attrs }) => (op === 'matmul' ? [attrs as MatmulAttrs] : []));
-/** Of 7 matrices in each of 2 layers forward; backward the inputs of the first q, k and v are the embedding's, which is frozen. */
+const products = ({ steps }: Plan): MatmulAttrs[] =>
+  steps.flatMap(({ op, attrs }) => (op === 'matmul' ? [attrs as MatmulAttrs] : []));
+/**
+ * Of 7 matrices in each of 2 layers forward; backward the inputs of the first q, k and v are the embedding's, which is
+ * frozen.
+ */
 const expectedProducts = (checkpointing: boolean): number => 14 + 11 + (checkpointing ? 14 : 0);
 
 describe.each([false, true])('a training step, checkpointing %s', (checkpointing) => {
@@ -49,7 +74,8 @@ describe.each([false, true])('a training step, checkpointing %s', (checkpointing
     for (const { op, attrs, inputs, outputs } of plan.steps) {
       const codes = inputs.filter(({ dtype }) => dtype === 'u8' || dtype === 'i8');
       if (codes.length > 0) expect([op, (attrs as MatmulAttrs).encoding?.kind]).toEqual(['matmul', kind]);
-      for (const { shape, dtype } of [...inputs.filter((input) => !codes.includes(input)), ...outputs]) expect([op, dtype, matrixSizes.includes(sizeOf(shape))]).toEqual([op, dtype, false]);
+      for (const { shape, dtype } of [...inputs.filter((input) => !codes.includes(input)), ...outputs])
+        expect([op, dtype, matrixSizes.includes(sizeOf(shape))]).toEqual([op, dtype, false]);
     }
     expect(dumpPlan(plan)).not.toMatch(/decodeMatrix|quantizeBlocks|cast\(/);
   });

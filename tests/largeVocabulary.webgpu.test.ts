@@ -1,10 +1,24 @@
 import { createCpuBackend } from '@lowrank/cpu';
 import type { Backend, HostArray } from '@lowrank/tensor';
-import { add, argmax, compile, embedding, grad, linear, linearCrossEntropy, Rng, sourceOf, tensor } from '@lowrank/tensor';
+import {
+  add,
+  argmax,
+  compile,
+  embedding,
+  grad,
+  linear,
+  linearCrossEntropy,
+  Rng,
+  sourceOf,
+  tensor,
+} from '@lowrank/tensor';
 import { createWebgpuBackend } from '@lowrank/webgpu';
 import { expect, test } from 'vitest';
 
-/** Qwen2.5-0.5B's vocabulary and width: 272 MB in bf16, two of WebGPU's default bindings and more than its default buffer. */
+/**
+ * Qwen2.5-0.5B's vocabulary and width: 272 MB in bf16, two of WebGPU's default bindings and more than its default
+ * buffer.
+ */
 const [vocabulary, width, rank] = [151_936, 896, 8];
 
 /** ±2⁻⁴·(1 + mantissa), drawn by a generator that is quick enough for 136 million. */
@@ -24,7 +38,10 @@ function random(count: number, seed: number): Float32Array {
 }
 
 /** A tied head over one adapter: loss, its gradients, and the likeliest tokens. */
-async function run(backend: Backend, values: Uint16Array): Promise<{ results: Record<string, HostArray>; largestOperand: number; rows: number[] }> {
+async function run(
+  backend: Backend,
+  values: Uint16Array,
+): Promise<{ results: Record<string, HostArray>; largestOperand: number; rows: number[] }> {
   const table = tensor(values, [vocabulary, width], { dtype: 'bf16', name: 'embed_tokens' });
   const [a, b] = [tensor(random(rank * width, 1), [rank, width]), tensor(random(rank * width, 2), [width, rank])];
   const pieces = sourceOf(table).piecesOn(backend.spec) ?? [];
@@ -37,9 +54,14 @@ async function run(backend: Backend, values: Uint16Array): Promise<{ results: Re
   });
   // Around the cuts at WebGPU's default limits, and at both ends.
   const cut = 37_440;
-  const inputs = { ids: { data: Int32Array.of(0, cut - 1, cut, vocabulary - 1), shape: [4] }, labels: { data: Int32Array.of(vocabulary - 1, cut, cut - 1, 3), shape: [4] } };
+  const inputs = {
+    ids: { data: Int32Array.of(0, cut - 1, cut, vocabulary - 1), shape: [4] },
+    labels: { data: Int32Array.of(vocabulary - 1, cut, cut - 1, 3), shape: [4] },
+  };
   const plan = await step.prepare({ ids: { shape: [4], dtype: 'i32' }, labels: { shape: [4], dtype: 'i32' } });
-  const largestOperand = Math.max(...plan.steps.flatMap(({ inputs: read, outputs }) => [...read, ...outputs]).map(({ bytes }) => bytes));
+  const largestOperand = Math.max(
+    ...plan.steps.flatMap(({ inputs: read, outputs }) => [...read, ...outputs]).map(({ bytes }) => bytes),
+  );
   const results: Record<string, HostArray> = {};
   for (const [name, value] of Object.entries(await step.run(inputs))) results[name] = await value;
   const offset = (cut - 2) * width * 2;

@@ -15,7 +15,16 @@ test('after its first step a length creates nothing on the device, over 50 steps
   const { device } = backend;
   // Counted here, on the device itself, and not by the backend's own counters.
   const created: Record<string, number> = {};
-  const wrap = <Key extends 'createBuffer' | 'createBindGroup' | 'createComputePipeline' | 'createComputePipelineAsync' | 'createShaderModule'>(name: Key): void => {
+  const wrap = <
+    Key extends
+      | 'createBuffer'
+      | 'createBindGroup'
+      | 'createComputePipeline'
+      | 'createComputePipelineAsync'
+      | 'createShaderModule',
+  >(
+    name: Key,
+  ): void => {
     const original = device.gpu[name].bind(device.gpu) as (...args: unknown[]) => unknown;
     Object.defineProperty(device.gpu, name, {
       value: (...args: unknown[]) => {
@@ -33,7 +42,9 @@ test('after its first step a length creates nothing on the device, over 50 steps
   const rows = await trainRows();
   const step = await createTrainStep({ backend, loss: (batch) => model.loss(batch), parameters, clip: 1 });
   const batch = packBatch(windowRows(rows, 0, 4));
-  await (await step.run([batch], 1e-3)).loss;
+  await (
+    await step.run([batch], 1e-3)
+  ).loss;
   expect(created['createBuffer']).toBeGreaterThan(0);
   const before = { ...created };
   const { submits, dispatches } = device.counters;
@@ -56,9 +67,13 @@ test('bytes allocated on the device are the plan’s and the staging ring’s, a
   const batch = packBatch(windowRows(rows, 0, 4));
   const fn = compile(backend, (inputs) => {
     const { ids, labels, positions, segments } = inputs;
-    if (ids === undefined || labels === undefined || positions === undefined || segments === undefined) throw new TypeError('a batch has four parts');
+    if (ids === undefined || labels === undefined || positions === undefined || segments === undefined)
+      throw new TypeError('a batch has four parts');
     const loss = model.loss({ ids, labels, positions, segments });
-    const gradients = grad(loss, parameters.map(({ parameter }) => parameter.tensor));
+    const gradients = grad(
+      loss,
+      parameters.map(({ parameter }) => parameter.tensor),
+    );
     return { loss, ...Object.fromEntries(gradients.map((gradient, at) => [`g${at}`, gradient])) };
   });
   const shape = [batch.batch, batch.length];
@@ -68,9 +83,15 @@ test('bytes allocated on the device are the plan’s and the staging ring’s, a
     positions: { data: batch.positions, shape },
     segments: { data: batch.segments, shape: [...shape, 2] },
   };
-  const plan = await fn.prepare(Object.fromEntries(Object.entries(inputs).map(([name, { shape: own }]) => [name, { shape: own, dtype: 'i32' as const }])));
+  const plan = await fn.prepare(
+    Object.fromEntries(
+      Object.entries(inputs).map(([name, { shape: own }]) => [name, { shape: own, dtype: 'i32' as const }]),
+    ),
+  );
   expect(backend.memory.bytes).toBe(plan.buffers.reduce((total, { bytes }) => total + Math.max(4, bytes), 0));
-  await (await fn.run(inputs)).loss;
+  await (
+    await fn.run(inputs)
+  ).loss;
   // Nothing holds a T×T matrix or whole logits; chunks of logits are at most half of the rows.
   const text = dumpPlan(plan);
   expect(text).not.toContain(`${batch.length}, ${batch.length}]`);

@@ -31,7 +31,14 @@ export async function findDevices({ dawn = [] } = {}) {
       const backend = await createCpuBackend({ threads });
       const { description } = backend;
       backend.dispose();
-      return { id: `cpu-${threads}`, kind: 'cpu', threads, description, software: false, open: () => createCpuBackend({ threads }) };
+      return {
+        id: `cpu-${threads}`,
+        kind: 'cpu',
+        threads,
+        description,
+        software: false,
+        open: () => createCpuBackend({ threads }),
+      };
     }),
   );
   try {
@@ -43,7 +50,9 @@ export async function findDevices({ dawn = [] } = {}) {
   }
 }
 
-const noAdapter = () => `no adapter${process.env.VK_DRIVER_FILES ? ` with VK_DRIVER_FILES=${process.env.VK_DRIVER_FILES}` : ''}; a software adapter is measured when LOWRANK_VK=swiftshader (or lavapipe) or VK_DRIVER_FILES names one`;
+const noAdapter = () =>
+  `no adapter${process.env.VK_DRIVER_FILES ? ` with VK_DRIVER_FILES=${process.env.VK_DRIVER_FILES}` : ''}; a ` +
+  'software adapter is measured when LOWRANK_VK=swiftshader (or lavapipe) or VK_DRIVER_FILES names one';
 
 /** @param {readonly string[]} dawn @returns {Promise<Device[]>} */
 async function findAdapters(dawn) {
@@ -54,7 +63,9 @@ async function findAdapters(dawn) {
     kind: 'webgpu',
     threads: undefined,
     software: adapter.software,
-    description: [adapter.vendor, adapter.architecture, adapter.description].filter(Boolean).join(' ') + (adapter.software ? ' (software)' : ''),
+    description:
+      [adapter.vendor, adapter.architecture, adapter.description].filter(Boolean).join(' ') +
+      (adapter.software ? ' (software)' : ''),
     async open() {
       if (adapters.length > 1) await setNavigatorGpu([...dawn, `adapter=${adapter.device}`]);
       return createWebgpuBackend();
@@ -66,8 +77,8 @@ async function findAdapters(dawn) {
 const instances = new Map();
 
 /**
- * Gives this process the `navigator.gpu` and the GPU constants of a browser, from Dawn: what jax-js needs to find WebGPU, and what our backend takes where it
- * is there, so that both run on the same instance with the same options.
+ * Gives this process the `navigator.gpu` and the GPU constants of a browser, from Dawn: what jax-js needs to find
+ * WebGPU, and what our backend takes where it is there, so that both run on the same instance with the same options.
  *
  * @param {readonly string[]} options of Dawn's `create()`
  */

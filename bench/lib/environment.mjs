@@ -20,12 +20,19 @@ export function machine() {
 
 /** Versions of what is measured. */
 export function versions() {
-  return { node: process.versions.node, v8: process.versions.v8, lowrank: commit(), jaxJs: versionOf('@jax-js/jax'), webgpu: versionOf('webgpu') };
+  return {
+    node: process.versions.node,
+    v8: process.versions.v8,
+    lowrank: commit(),
+    jaxJs: versionOf('@jax-js/jax'),
+    webgpu: versionOf('webgpu'),
+  };
 }
 
 /** The commit, with `+` where packages or bench differ from it. */
 function commit() {
-  const git = (...args) => execFileSync('git', args, { cwd: root, encoding: 'utf8', stdio: ['ignore', 'pipe', 'ignore'] }).trim();
+  const git = (...args) =>
+    execFileSync('git', args, { cwd: root, encoding: 'utf8', stdio: ['ignore', 'pipe', 'ignore'] }).trim();
   try {
     return `${git('rev-parse', '--short', 'HEAD')}${git('status', '--porcelain', '--', 'packages', 'bench') === '' ? '' : '+'}`;
   } catch {

@@ -1,5 +1,6 @@
 /**
- * jax-js's matmul (npm @jax-js/jax), under `jit`, as its users call it. Its Wasm backend spreads over threads only where `Worker` is a global: not in Node 20.
+ * jax-js's matmul (npm @jax-js/jax), under `jit`, as its users call it. Its Wasm backend spreads over threads only
+ * where `Worker` is a global: not in Node 20.
  */
 
 /**
@@ -50,7 +51,11 @@ async function prepareProduct(jax, device, { form, a, b, shapeA, shapeB }) {
     y.dispose();
     return results;
   });
-  const call = () => all(left.map((x) => x.ref), right.ref);
+  const call = () =>
+    all(
+      left.map((x) => x.ref),
+      right.ref,
+    );
   return {
     async run(repeats) {
       for (let left = repeats; left > 0; left -= callsAtOnce) {

@@ -3,8 +3,9 @@ import { openJaxJs } from './jaxJs.mjs';
 import { interleave, median, ratioOf, summarize, timed, timedWithCpu } from './statistics.mjs';
 
 /**
- * The matmul probe: what each device's matrix kernel does per second, ours and jax-js's in turns. Both are called as their users call them, a compiled function
- * of several independent products (one where one is large), so that the cost of a call does not hide the kernel.
+ * The matmul probe: what each device's matrix kernel does per second, ours and jax-js's in turns. Both are called as
+ * their users call them, a compiled function of several independent products (one where one is large), so that the cost
+ * of a call does not hide the kernel.
  */
 
 /** T: positions of a packed batch of 8 rows of e2e-nlg; 192, 512, 4096: stories3M's widths; 8: the adapter's rank. */
@@ -87,7 +88,12 @@ function check(who, { form, a, b, shapeA, shapeB }, results) {
   const [k, m] = form === 'TN' ? shapeA : [...shapeA].reverse();
   const n = form === 'NT' ? shapeB[0] : shapeB[1];
   for (const [at, left] of a.entries()) {
-    for (const [i, j] of [[0, 0], [m - 1, n - 1], [m >> 1, n >> 1], [m - 1, 0]]) {
+    for (const [i, j] of [
+      [0, 0],
+      [m - 1, n - 1],
+      [m >> 1, n >> 1],
+      [m - 1, 0],
+    ]) {
       let expected = 0;
       let scale = 0;
       for (let l = 0; l < k; l++) {
@@ -96,7 +102,8 @@ function check(who, { form, a, b, shapeA, shapeB }, results) {
         scale += Math.abs(term);
       }
       const got = results[at]?.[i * n + j] ?? NaN;
-      if (!(Math.abs(got - expected) <= 1e-5 * scale)) throw new Error(`${who}: a ${form} product is wrong at [${i}, ${j}]: expected ${expected}, got ${got}`);
+      if (!(Math.abs(got - expected) <= 1e-5 * scale))
+        throw new Error(`${who}: a ${form} product is wrong at [${i}, ${j}]: expected ${expected}, got ${got}`);
     }
   }
 }
@@ -111,7 +118,10 @@ function check(who, { form, a, b, shapeA, shapeB }, results) {
  * @param {(text: string) => void} options.log
  */
 export async function runMatmul({ devices, rounds, sampleMs, secondsPerCase, cases, log }) {
-  const groups = [devices.filter(({ kind }) => kind === 'cpu'), ...devices.filter(({ kind }) => kind === 'webgpu').map((device) => [device])].filter((group) => group.length > 0);
+  const groups = [
+    devices.filter(({ kind }) => kind === 'cpu'),
+    ...devices.filter(({ kind }) => kind === 'webgpu').map((device) => [device]),
+  ].filter((group) => group.length > 0);
   const results = [];
   const notRun = [];
   let webgpuPeerDevice;
@@ -120,11 +130,17 @@ export async function runMatmul({ devices, rounds, sampleMs, secondsPerCase, cas
     const opened = await Promise.all(group.map(async (device) => ({ device, backend: await device.open() })));
     const peerDevice = first.kind === 'cpu' ? 'wasm' : 'webgpu';
     const another = peerDevice === 'webgpu' && webgpuPeerDevice !== undefined;
-    const { peer, reason } = another ? { reason: `jax-js takes one WebGPU adapter in a process: ${webgpuPeerDevice}` } : await openJaxJs(peerDevice);
+    const { peer, reason } = another
+      ? { reason: `jax-js takes one WebGPU adapter in a process: ${webgpuPeerDevice}` }
+      : await openJaxJs(peerDevice);
     if (peerDevice === 'webgpu' && peer !== undefined) webgpuPeerDevice = first.id;
     if (peer === undefined) notRun.push({ what: `jax-js ${peerDevice} on ${first.id}`, reason });
     const contenders = [
-      ...opened.map(({ device, backend }) => ({ name: device.id, threads: device.threads, prepare: (product) => prepareOurs(backend, product) })),
+      ...opened.map(({ device, backend }) => ({
+        name: device.id,
+        threads: device.threads,
+        prepare: (product) => prepareOurs(backend, product),
+      })),
       ...(peer === undefined ? [] : [{ name: peer.label, peer: true, prepare: peer.prepare }]),
     ];
     try {
@@ -153,7 +169,12 @@ async function measureCase({ shape, contenders, rounds, sampleMs, secondsPerCase
     let slowest = 0;
     for (const { name, run } of prepared) {
       await run(1);
-      const once = median(await repeat(3, timed(() => run(1))));
+      const once = median(
+        await repeat(
+          3,
+          timed(() => run(1)),
+        ),
+      );
       slowest = Math.max(slowest, once);
       const repeats = Math.max(1, Math.min(200, Math.ceil(sampleMs / once)));
       runners.push({
@@ -165,7 +186,7 @@ async function measureCase({ shape, contenders, rounds, sampleMs, secondsPerCase
       });
     }
     // Software adapters take a second for what others do in a millisecond.
-    const affordable = Math.max(2, Math.min(rounds, Math.floor(secondsPerCase * 1000 / (slowest * prepared.length))));
+    const affordable = Math.max(2, Math.min(rounds, Math.floor((secondsPerCase * 1000) / (slowest * prepared.length))));
     const samples = await interleave(runners, { rounds: affordable, warmup: affordable === rounds ? 1 : 0 });
     const wall = (name) => samples[name].map((sample) => sample.wall);
     const cpu = (name) => samples[name].map((sample) => sample.cpu);
@@ -180,7 +201,14 @@ async function measureCase({ shape, contenders, rounds, sampleMs, secondsPerCase
       bestGflops: flops / Math.min(...wall(name)) / 1e6,
       ms: summarize(wall(name).map((time) => time / product.a.length)),
       // Above 1 where ours is faster.
-      againstPeer: peer === true || peerName === undefined ? undefined : { peer: peerName, ...ratioOf(wall(name), wall(peerName)), byCpuTime: threads === 1 ? ratioOf(cpu(name), cpu(peerName)).ratio : undefined },
+      againstPeer:
+        peer === true || peerName === undefined
+          ? undefined
+          : {
+              peer: peerName,
+              ...ratioOf(wall(name), wall(peerName)),
+              byCpuTime: threads === 1 ? ratioOf(cpu(name), cpu(peerName)).ratio : undefined,
+            },
     }));
   } finally {
     for (const one of prepared) await one.dispose();

@@ -25,14 +25,19 @@ export async function findPython(env = process.env) {
 /**
  * One run of the script: a fresh model, `warmup` steps, then `steps` that are measured.
  *
- * @param {{ python: string, model: string, tokens: string, batchSize: number, r: number, steps: number, warmup: number, threads: number }} options
- *   tokens: a JSON file with the ids and labels of each row, so that both sides train on the same tokens
- * @returns {Promise<{ ms_per_step: number, tokens_per_second: number, first_loss: number, torch: string, library: string, threads: number }>}
+ * @param {{ python: string, model: string, tokens: string, batchSize: number, r: number, steps: number, warmup: number,
+ * threads: number }} options tokens: a JSON file with the ids and labels of each row, so that both sides train on the
+ * same tokens
+ * @returns {Promise<{ ms_per_step: number, tokens_per_second: number, first_loss: number, torch: string, library:
+ * string, threads: number }>}
  */
 export async function runPytorch({ python, model, tokens, batchSize, r, steps, warmup, threads }) {
   const flags = { model, tokens, 'batch-size': batchSize, r, steps, warmup, threads };
   const args = [script, ...Object.entries(flags).flatMap(([name, value]) => [`--${name}`, String(value)])];
-  const { code, stdout, stderr } = await collect(python, args, { OMP_NUM_THREADS: String(threads), MKL_NUM_THREADS: String(threads) });
+  const { code, stdout, stderr } = await collect(python, args, {
+    OMP_NUM_THREADS: String(threads),
+    MKL_NUM_THREADS: String(threads),
+  });
   if (code !== 0) throw new Error(`${python} ${args.join(' ')} ended with code ${code}\n${stderr}`);
   return JSON.parse(stdout.trim().split('\n').at(-1) ?? '');
 }

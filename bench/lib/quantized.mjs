@@ -2,14 +2,26 @@ import { padBatch } from '@lowrank/data';
 import { loraConfig } from '@lowrank/lora';
 import { filesFrom, loadModel, outlineModel } from '@lowrank/models';
 import { injectAdapter } from '@lowrank/patch';
-import { bytesPerElement, compile, decodeMatrix, EncodedMatrix, encodingSpecs, fromNumbers, hostArray, matmul, Rng, sizeOf, tensor } from '@lowrank/tensor';
+import {
+  bytesPerElement,
+  compile,
+  decodeMatrix,
+  EncodedMatrix,
+  encodingSpecs,
+  fromNumbers,
+  hostArray,
+  matmul,
+  Rng,
+  sizeOf,
+  tensor,
+} from '@lowrank/tensor';
 import { createTrainStep } from '@lowrank/trainer';
 import { interleave, median, ratioOf, summarize, timed, timedWithCpu } from './statistics.mjs';
 import { recipe } from './workload.mjs';
 
 /**
- * What 4 bits cost and save, against the same weights in 16 bits on the same device in the same rounds: a product alone, and a training step of a Llama of random
- * weights, wide enough to be bound by its products.
+ * What 4 bits cost and save, against the same weights in 16 bits on the same device in the same rounds: a product
+ * alone, and a training step of a Llama of random weights, wide enough to be bound by its products.
  */
 
 /** A plain weight and its encodings. The values of the codes do not matter to the time. */
@@ -28,7 +40,9 @@ const productCases = [
   { name: 'one token', form: 'NT', m: 1, n: 1024, k: 1024 },
 ];
 
-/** A step of one of these takes a device about a second: a block of a software adapter's, of a processor's, of a GPU's. */
+/**
+ * A step of one of these takes a device about a second: a block of a software adapter's, of a processor's, of a GPU's.
+ */
 const models = {
   small: { hidden: 512, intermediate: 1408, layers: 1, heads: 8, batch: 1, length: 256 },
   middle: { hidden: 1024, intermediate: 2816, layers: 1, heads: 16, batch: 1, length: 512 },
@@ -47,7 +61,9 @@ export async function runQuantized({ devices, rounds, secondsPerDevice, log }) {
       try {
         for (const shape of productCases) {
           log(`${shape.name} over 4 bits on ${device.id} …`);
-          products.push(...(await measureProduct(device, backend, { shape, rounds: 3 * rounds, seconds: secondsPerDevice / 6 })));
+          products.push(
+            ...(await measureProduct(device, backend, { shape, rounds: 3 * rounds, seconds: secondsPerDevice / 6 })),
+          );
         }
       } finally {
         backend.dispose();
@@ -63,9 +79,25 @@ export async function runQuantized({ devices, rounds, secondsPerDevice, log }) {
 
 /** The weights of a product [rows, columns] in each encoding. */
 function makeWeight({ dtype, encoding }, rows, columns, rng) {
-  if (encoding === undefined) return tensor(fromNumbers(Float64Array.from({ length: rows * columns }, () => rng.uniform() - 0.5), dtype), [rows, columns], { dtype });
+  if (encoding === undefined)
+    return tensor(
+      fromNumbers(
+        Float64Array.from({ length: rows * columns }, () => rng.uniform() - 0.5),
+        dtype,
+      ),
+      [rows, columns],
+      { dtype },
+    );
   const whole = { ...encoding, rows, columns };
-  const parts = encodingSpecs(whole).map(({ shape, dtype: type }) => tensor(type === 'f32' ? Float32Array.from({ length: sizeOf(shape) }, () => 0.5 + rng.uniform()) : hostArray(type, Uint8Array.from({ length: sizeOf(shape) }, () => rng.integer(256)).buffer), shape, { dtype: type }));
+  const parts = encodingSpecs(whole).map(({ shape, dtype: type }) =>
+    tensor(
+      type === 'f32'
+        ? Float32Array.from({ length: sizeOf(shape) }, () => 0.5 + rng.uniform())
+        : hostArray(type, Uint8Array.from({ length: sizeOf(shape) }, () => rng.integer(256)).buffer),
+      shape,
+      { dtype: type },
+    ),
+  );
   return new EncodedMatrix(whole, parts);
 }
 
@@ -73,7 +105,12 @@ async function measureProduct(device, backend, { shape: { name, form, m, n, k },
   const rng = new Rng(1);
   const transposeB = form === 'NT';
   const copies = Math.max(1, Math.min(16, Math.round(1e8 / (2 * m * n * k))));
-  const a = Array.from({ length: copies }, () => tensor(Float32Array.from({ length: m * k }, () => rng.uniform() - 0.5), [m, k]));
+  const a = Array.from({ length: copies }, () =>
+    tensor(
+      Float32Array.from({ length: m * k }, () => rng.uniform() - 0.5),
+      [m, k],
+    ),
+  );
   const prepared = [];
   for (const weight of weights) {
     const b = makeWeight(weight, transposeB ? n : k, transposeB ? k : n, rng);
@@ -82,14 +119,21 @@ async function measureProduct(device, backend, { shape: { name, form, m, n, k },
       for (let i = 0; i < repeats; i++) await all.run({}, { read: [] });
       await backend.finish();
     };
-    if (b instanceof EncodedMatrix) await check({ backend, all, a: a[0], b, transposeB, name: `${name}, ${weight.name}` });
+    if (b instanceof EncodedMatrix)
+      await check({ backend, all, a: a[0], b, transposeB, name: `${name}, ${weight.name}` });
     await run(1);
     prepared.push({ name: weight.name, all, b, run });
   }
   const slowest = Math.max(...(await inTurn(prepared, ({ run }) => timed(() => run(1))())));
   const repeats = Math.max(1, Math.min(50, Math.ceil(20 / slowest)));
-  const affordable = Math.max(3, Math.min(rounds, Math.floor((seconds * 1000) / (slowest * repeats * prepared.length))));
-  const samples = await interleave(prepared.map(({ name: who, run }) => ({ name: who, run: timedWithCpu(() => run(repeats)) })), { rounds: affordable, warmup: 1 });
+  const affordable = Math.max(
+    3,
+    Math.min(rounds, Math.floor((seconds * 1000) / (slowest * repeats * prepared.length))),
+  );
+  const samples = await interleave(
+    prepared.map(({ name: who, run }) => ({ name: who, run: timedWithCpu(() => run(repeats)) })),
+    { rounds: affordable, warmup: 1 },
+  );
   const results = prepared.map(({ name: who }) => ({
     device: device.id,
     case: name,
@@ -108,9 +152,17 @@ async function measureProduct(device, backend, { shape: { name, form, m, n, k },
   return results;
 }
 
-/** Time over that of 16 bits, above 1 where 16 bits are faster; on one thread, and on a software adapter, by processor time too, which other programs disturb less. */
+/**
+ * Time over that of 16 bits, above 1 where 16 bits are faster; on one thread, and on a software adapter, by processor
+ * time too, which other programs disturb less.
+ */
 function against({ threads, software }, base, other) {
-  const [wall, cpu] = ['wall', 'cpu'].map((clock) => ratioOf(base.map((sample) => sample[clock]), other.map((sample) => sample[clock])));
+  const [wall, cpu] = ['wall', 'cpu'].map((clock) =>
+    ratioOf(
+      base.map((sample) => sample[clock]),
+      other.map((sample) => sample[clock]),
+    ),
+  );
   return { against16: wall, byCpuTime: threads === 1 || software ? cpu.ratio : undefined };
 }
 
@@ -127,14 +179,20 @@ async function check({ backend, all, a, b, transposeB, name }) {
   const [w, left, y] = [await decoded.w, await decoded.a, await (await all.run({})).y0];
   const [[m, k], [rows, columns]] = [a.shape, b.shape];
   const n = transposeB ? rows : columns;
-  for (const [i, j] of [[0, 0], [m - 1, n - 1], [m >> 1, n >> 1], [0, n - 1]]) {
+  for (const [i, j] of [
+    [0, 0],
+    [m - 1, n - 1],
+    [m >> 1, n >> 1],
+    [0, n - 1],
+  ]) {
     let [expected, scale] = [0, 0];
     for (let l = 0; l < k; l++) {
       const term = left[i * k + l] * w[transposeB ? j * k + l : l * n + j];
       expected += term;
       scale += Math.abs(term);
     }
-    if (!(Math.abs(y[i * n + j] - expected) <= 1e-5 * scale)) throw new Error(`${name}: wrong at [${i}, ${j}]: expected ${expected}, got ${y[i * n + j]}`);
+    if (!(Math.abs(y[i * n + j] - expected) <= 1e-5 * scale))
+      throw new Error(`${name}: wrong at [${i}, ${j}]: expected ${expected}, got ${y[i * n + j]}`);
   }
   await decode.dispose();
 }
@@ -142,23 +200,54 @@ async function check({ backend, all, a, b, transposeB, name }) {
 /** A Llama in memory, bf16, as a checkpoint of Hugging Face's: what is quantized is what a user would load. */
 function makeCheckpoint({ hidden, intermediate, layers, heads, length }) {
   const config = {
-    model_type: 'llama', hidden_size: hidden, intermediate_size: intermediate, num_hidden_layers: layers, num_attention_heads: heads, num_key_value_heads: heads,
-    vocab_size: 256, max_position_embeddings: length, rms_norm_eps: 1e-5, rope_theta: 10000, hidden_act: 'silu', tie_word_embeddings: false,
+    model_type: 'llama',
+    hidden_size: hidden,
+    intermediate_size: intermediate,
+    num_hidden_layers: layers,
+    num_attention_heads: heads,
+    num_key_value_heads: heads,
+    vocab_size: 256,
+    max_position_embeddings: length,
+    rms_norm_eps: 1e-5,
+    rope_theta: 10000,
+    hidden_act: 'silu',
+    tie_word_embeddings: false,
   };
   // Gigabytes of draws would take longer than the measurement: one pool, of a length that no row divides.
   const rng = new Rng(3);
-  const pool = fromNumbers(Float64Array.from({ length: 65_521 }, () => rng.normal() / Math.sqrt(hidden)), 'bf16');
-  const entries = [...outlineModel(config, { dtype: 'bf16' }).namedParameters()].map(([name, { tensor: { shape } }]) => {
-    const data = new Uint16Array(sizeOf(shape));
-    if (shape.length === 1) data.set(fromNumbers(new Float64Array(data.length).fill(1), 'bf16'));
-    else for (let at = 0; at < data.length; at += pool.length) data.set(pool.subarray(0, data.length - at), at);
-    return { name, shape, data };
-  });
+  const pool = fromNumbers(
+    Float64Array.from({ length: 65_521 }, () => rng.normal() / Math.sqrt(hidden)),
+    'bf16',
+  );
+  const entries = [...outlineModel(config, { dtype: 'bf16' }).namedParameters()].map(
+    ([
+      name,
+      {
+        tensor: { shape },
+      },
+    ]) => {
+      const data = new Uint16Array(sizeOf(shape));
+      if (shape.length === 1) data.set(fromNumbers(new Float64Array(data.length).fill(1), 'bf16'));
+      else for (let at = 0; at < data.length; at += pool.length) data.set(pool.subarray(0, data.length - at), at);
+      return { name, shape, data };
+    },
+  );
   let end = 0;
-  const header = Object.fromEntries(entries.map(({ name, shape, data }) => [name, { dtype: 'BF16', shape, data_offsets: [end, (end += data.byteLength)] }]));
+  const header = Object.fromEntries(
+    entries.map(({ name, shape, data }) => [
+      name,
+      { dtype: 'BF16', shape, data_offsets: [end, (end += data.byteLength)] },
+    ]),
+  );
   const text = new TextEncoder().encode(JSON.stringify(header));
   const length8 = new Uint8Array(new BigUint64Array([BigInt(text.byteLength)]).buffer);
-  return filesFrom([new File([JSON.stringify(config)], 'config.json'), new File([length8, text, ...entries.map(({ data }) => data)], 'model.safetensors')], 'a Llama of random weights');
+  return filesFrom(
+    [
+      new File([JSON.stringify(config)], 'config.json'),
+      new File([length8, text, ...entries.map(({ data }) => data)], 'model.safetensors'),
+    ],
+    'a Llama of random weights',
+  );
 }
 
 const bases = [
@@ -171,16 +260,25 @@ async function measureSteps(device, { rounds, seconds }) {
   const shape = modelFor(device);
   const files = makeCheckpoint(shape);
   const rng = new Rng(4);
-  const ids = Array.from({ length: shape.batch }, () => Int32Array.from({ length: shape.length }, () => rng.integer(256)));
-  const batch = padBatch(ids.map((row) => ({ ids: row, labels: row, labelTokens: row.length - 1 })), { bucket: (length) => length });
+  const ids = Array.from({ length: shape.batch }, () =>
+    Int32Array.from({ length: shape.length }, () => rng.integer(256)),
+  );
+  const batch = padBatch(
+    ids.map((row) => ({ ids: row, labels: row, labelTokens: row.length - 1 })),
+    { bucket: (length) => length },
+  );
   const sessions = [];
   try {
     for (const base of bases) sessions.push(await openBase(device, files, base, batch));
     const firstLosses = await inTurn(sessions, ({ step }) => step());
-    if (!firstLosses.every((loss) => Math.abs(loss - firstLosses[0]) < 0.2)) throw new Error(`the first losses are ${firstLosses.join(', ')}: not the same model`);
+    if (!firstLosses.every((loss) => Math.abs(loss - firstLosses[0]) < 0.2))
+      throw new Error(`the first losses are ${firstLosses.join(', ')}: not the same model`);
     const once = Math.max(...(await inTurn(sessions, ({ step }) => timed(step)())));
     const affordable = Math.max(3, Math.min(rounds, Math.floor((seconds * 1000) / (once * sessions.length))));
-    const samples = await interleave(sessions.map(({ name, step }) => ({ name, run: timedWithCpu(step) })), { rounds: affordable });
+    const samples = await interleave(
+      sessions.map(({ name, step }) => ({ name, run: timedWithCpu(step) })),
+      { rounds: affordable },
+    );
     const [plain] = sessions;
     return {
       device: device.id,
@@ -205,9 +303,14 @@ async function measureSteps(device, { rounds, seconds }) {
 async function openBase(device, files, { name, quantization }, batch) {
   const backend = await device.open();
   const model = await loadModel(files, { quantization, backend: () => Promise.resolve(backend) });
-  const stored = [...model.namedParameters()].map(([path, { tensor: weight }]) => ({ path, bytes: sizeOf(weight.shape) * bytesPerElement(weight.dtype) }));
+  const stored = [...model.namedParameters()].map(([path, { tensor: weight }]) => ({
+    path,
+    bytes: sizeOf(weight.shape) * bytesPerElement(weight.dtype),
+  }));
   const total = (list) => list.reduce((sum, { bytes }) => sum + bytes, 0);
-  const parameters = injectAdapter(model, loraConfig({ r: recipe.r, targetModules: recipe.targetModules }), { outputPath: model.outputPath });
+  const parameters = injectAdapter(model, loraConfig({ r: recipe.r, targetModules: recipe.targetModules }), {
+    outputPath: model.outputPath,
+  });
   const step = await createTrainStep({ backend, loss: (of) => model.loss(of), parameters, clip: recipe.clip });
   await step.prepare([batch]);
   return {

@@ -7,8 +7,9 @@ import { interleave, median, ratioOf, summarize, timed, timedWithCpu } from './s
 import { findWorkload, recipe } from './workload.mjs';
 
 /**
- * What an adapter costs while a model is used, and not trained: the loss of a batch and the time of a token in generation, of the base alone, with an adapter merged in place, beside its layers, and in
- * a bank of slots; and what switching in the bank takes of the host.
+ * What an adapter costs while a model is used, and not trained: the loss of a batch and the time of a token in
+ * generation, of the base alone, with an adapter merged in place, beside its layers, and in a bank of slots; and what
+ * switching in the bank takes of the host.
  */
 
 const newTokens = 48;
@@ -29,7 +30,16 @@ export async function runServing({ devices, rounds, secondsPerDevice, log }) {
       failed.push({ what: `serving on ${device.id}`, error });
     }
   }
-  return { workload: workload.name, r: recipe.r, targetModules: recipe.targetModules, slots, newTokens, results, notRun: [], failed };
+  return {
+    workload: workload.name,
+    r: recipe.r,
+    targetModules: recipe.targetModules,
+    slots,
+    newTokens,
+    results,
+    notRun: [],
+    failed,
+  };
 }
 
 /** An adapter with numbers in both halves, as a trained one has. */
@@ -37,7 +47,8 @@ async function makeAdapter(model, seed) {
   const config = loraConfig({ r: recipe.r, targetModules: recipe.targetModules });
   const rng = new Rng(seed);
   for (const { name, parameter } of await createAdapter(model, config, { outputPath: model.outputPath, seed })) {
-    if (name.endsWith('lora_B')) sourceOf(parameter.tensor).write(Float32Array.from({ length: parameter.tensor.size }, () => 0.02 * rng.normal()));
+    if (name.endsWith('lora_B'))
+      sourceOf(parameter.tensor).write(Float32Array.from({ length: parameter.tensor.size }, () => 0.02 * rng.normal()));
   }
   const adapter = await extractAdapter(model, config);
   return { config, adapter };
@@ -74,14 +85,21 @@ async function measureDevice(device, workload, { rounds, seconds }) {
     const losses = [];
     for (const { step } of sessions) losses.push(await step());
     const [base, ...adapted] = losses;
-    if (!adapted.every((loss) => Math.abs(loss / adapted[0] - 1) < 1e-4) || Math.abs(adapted[0] / base - 1) < 1e-5) throw new Error(`the losses are ${losses.join(', ')}: not the same adapter`);
+    if (!adapted.every((loss) => Math.abs(loss / adapted[0] - 1) < 1e-4) || Math.abs(adapted[0] / base - 1) < 1e-5)
+      throw new Error(`the losses are ${losses.join(', ')}: not the same adapter`);
     for (const { token } of sessions) await token();
     const once = await timed(async () => {
       for (const { step, token } of sessions) await step().then(token);
     })();
     const affordable = Math.max(3, Math.min(rounds, Math.floor((seconds * 1000) / once)));
-    const steps = await interleave(sessions.map(({ name, step }) => ({ name, run: timedWithCpu(step) })), { rounds: affordable });
-    const tokens = await interleave(sessions.map(({ name, token }) => ({ name, run: () => timedTokens(token) })), { rounds: affordable });
+    const steps = await interleave(
+      sessions.map(({ name, step }) => ({ name, run: timedWithCpu(step) })),
+      { rounds: affordable },
+    );
+    const tokens = await interleave(
+      sessions.map(({ name, token }) => ({ name, run: () => timedTokens(token) })),
+      { rounds: affordable },
+    );
     return {
       device: device.id,
       tokensPerStep: batch.batch * batch.length,
@@ -113,23 +131,41 @@ async function timedTokens(token) {
 /** The shortest of these times: what other programs disturbed least. */
 const bestOf = (samples) => Math.min(...samples.flatMap(({ gaps }) => gaps));
 
-/** Time over the base's; on one thread, and on a software adapter, by processor time too, which other programs disturb less. */
+/**
+ * Time over the base's; on one thread, and on a software adapter, by processor time too, which other programs disturb
+ * less.
+ */
 function against({ threads, software }, base, other) {
-  const [wall, cpu] = ['wall', 'cpu'].map((clock) => ratioOf(base.map((sample) => sample[clock]), other.map((sample) => sample[clock])));
+  const [wall, cpu] = ['wall', 'cpu'].map((clock) =>
+    ratioOf(
+      base.map((sample) => sample[clock]),
+      other.map((sample) => sample[clock]),
+    ),
+  );
   return { ...wall, byCpuTime: threads === 1 || software ? cpu.ratio : undefined };
 }
 
 async function openSession(backend, model, { batch, length, ids, labels, positions, segments }, workload) {
   const shape = [batch, length];
-  const inputs = { ids: { data: ids, shape }, labels: { data: labels, shape }, positions: { data: positions, shape }, segments: { data: segments, shape: [...shape, 2] } };
+  const inputs = {
+    ids: { data: ids, shape },
+    labels: { data: labels, shape },
+    positions: { data: positions, shape },
+    segments: { data: segments, shape: [...shape, 2] },
+  };
   const compiled = compile(backend, (given) => ({ loss: model.loss(given) }));
-  const plan = await compiled.prepare(Object.fromEntries(Object.entries(inputs).map(([name, { shape: own }]) => [name, { shape: own, dtype: 'i32' }])));
+  const plan = await compiled.prepare(
+    Object.fromEntries(Object.entries(inputs).map(([name, { shape: own }]) => [name, { shape: own, dtype: 'i32' }])),
+  );
   const generator = createGenerator(model, { backend });
   const prompt = Array.from(workload.rows[0].ids.slice(0, 8));
   return {
     flops: planCost(plan).flops,
     step: async () => (await (await compiled.run(inputs)).loss)[0],
-    /** Milliseconds a token within every eight in a row: single ones may arrive two at a time, since the next is on its way before one is looked at. */
+    /**
+     * Milliseconds a token within every eight in a row: single ones may arrive two at a time, since the next is on its
+     * way before one is looked at.
+     */
     token: async () => {
       const times = [];
       await generator.generate([prompt], { maxNewTokens: newTokens, onToken: () => times.push(performance.now()) });
@@ -143,7 +179,10 @@ async function openSession(backend, model, { batch, length, ids, labels, positio
   };
 }
 
-/** Milliseconds of the host in a switch, and how much of it lies in the backend's own copies: the upload. What it makes is counted. */
+/**
+ * Milliseconds of the host in a switch, and how much of it lies in the backend's own copies: the upload. What it makes
+ * is counted.
+ */
 async function measureSwitching(backend, { bank, adapter, step }) {
   let uploading = 0;
   let bytes = 0;
@@ -163,7 +202,7 @@ async function measureSwitching(backend, { bank, adapter, step }) {
   const prepared = await bank.prepare(adapter);
   const ways = {
     'use one': () => bank.use('it'),
-    'weights': () => bank.use({ it: -0.5 }),
+    weights: () => bank.use({ it: -0.5 }),
     'base alone': () => bank.use(),
     'hot swap, prepared': () => bank.put('it', prepared),
   };
@@ -179,7 +218,12 @@ async function measureSwitching(backend, { bank, adapter, step }) {
         samples.push({ whole, upload: uploading, bytes });
         await step();
       }
-      results.push({ name, msHost: summarize(samples.map(({ whole, upload }) => whole - upload)), msUpload: median(samples.map(({ upload }) => upload)), bytes: samples[0].bytes });
+      results.push({
+        name,
+        msHost: summarize(samples.map(({ whole, upload }) => whole - upload)),
+        msUpload: median(samples.map(({ upload }) => upload)),
+        bytes: samples[0].bytes,
+      });
     }
     const preparing = [];
     for (let time = 0; time < loads; time++) preparing.push(await timed(() => bank.prepare(adapter))());

@@ -6,13 +6,17 @@ import { createTrainStep } from '@lowrank/trainer';
 import { recipe } from './workload.mjs';
 
 /**
- * A model under training on one device, with what a user does not see: its plans, what making them took, and its memory.
+ * A model under training on one device, with what a user does not see: its plans, what making them took, and its
+ * memory.
  *
  * @typedef {object} Session
  * @property {(batch: import('@lowrank/data').TokenBatch) => Promise<number>} step one optimizer step; the loss
- * @property {(batches: readonly import('@lowrank/data').TokenBatch[]) => Promise<void>} pipelined steps that nobody waits for until the last, as `train` runs them
- * @property {(batch: import('@lowrank/data').TokenBatch) => import('@lowrank/tensor').PlanCost} cost of the plan that a batch runs
- * @property {{ traceAndPlan: number, prepare: number, plans: number }} compile milliseconds: tracing and planning; the backend's part (pipelines, bindings)
+ * @property {(batches: readonly import('@lowrank/data').TokenBatch[]) => Promise<void>} pipelined steps that nobody
+ * waits for until the last, as `train` runs them
+ * @property {(batch: import('@lowrank/data').TokenBatch) => import('@lowrank/tensor').PlanCost} cost of the plan that a
+ * batch runs
+ * @property {{ traceAndPlan: number, prepare: number, plans: number }} compile milliseconds: tracing and planning; the
+ * backend's part (pipelines, bindings)
  * @property {() => Promise<Forward>} forward
  * @property {() => { peakBytes: number, bytes: number }} memory of the backend
  * @property {() => Promise<void>} dispose
@@ -27,14 +31,17 @@ import { recipe } from './workload.mjs';
 /**
  * @param {import('./devices.mjs').Device} device
  * @param {import('./workload.mjs').Workload} workload
- * @param {readonly import('@lowrank/data').TokenBatch[]} batches everything that will be run, so that no plan is made later
+ * @param {readonly import('@lowrank/data').TokenBatch[]} batches everything that will be run, so that no plan is made
+ * later
  * @returns {Promise<Session>}
  */
 export async function openSession(device, workload, batches) {
   const backend = await device.open();
   const watch = watchPlans(backend);
   const model = await loadModel(await openFolder(workload.model));
-  const parameters = injectAdapter(model, loraConfig({ r: recipe.r, targetModules: recipe.targetModules }), { outputPath: model.outputPath });
+  const parameters = injectAdapter(model, loraConfig({ r: recipe.r, targetModules: recipe.targetModules }), {
+    outputPath: model.outputPath,
+  });
   const step = await createTrainStep({ backend, loss: (batch) => model.loss(batch), parameters, clip: recipe.clip });
 
   const plans = new Map();
@@ -70,11 +77,17 @@ const sizeOf = ({ batch, length }) => batch * length;
 
 /** @returns {Promise<Forward>} */
 async function openForward(backend, model, watch, batch) {
-  const specs = Object.fromEntries(Object.entries(inputsOf(batch)).map(([name, { shape }]) => [name, { shape, dtype: 'i32' }]));
+  const specs = Object.fromEntries(
+    Object.entries(inputsOf(batch)).map(([name, { shape }]) => [name, { shape, dtype: 'i32' }]),
+  );
   const open = async (fn) => {
     const compiled = compile(backend, (inputs) => ({ loss: fn(inputs) }));
     await compiled.prepare(specs);
-    return { compiled, flops: planCost(watch.last()).flops, run: async (of) => void (await (await compiled.run(inputsOf(of))).loss) };
+    return {
+      compiled,
+      flops: planCost(watch.last()).flops,
+      run: async (of) => void (await (await compiled.run(inputsOf(of))).loss),
+    };
   };
   const base = await open((inputs) => withoutAdapters(model, () => model.loss(inputs)));
   const adapted = await open((inputs) => model.loss(inputs));
@@ -91,7 +104,12 @@ async function openForward(backend, model, watch, batch) {
 
 function inputsOf({ batch, length, ids, labels, positions, segments }) {
   const shape = [batch, length];
-  return { ids: { data: ids, shape }, labels: { data: labels, shape }, positions: { data: positions, shape }, segments: { data: segments, shape: [batch, length, 2] } };
+  return {
+    ids: { data: ids, shape },
+    labels: { data: labels, shape },
+    positions: { data: positions, shape },
+    segments: { data: segments, shape: [batch, length, 2] },
+  };
 }
 
 /** Sees each plan as the backend gets it: the trainer keeps its own to itself. */

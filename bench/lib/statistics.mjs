@@ -1,6 +1,6 @@
 /**
- * Figures from repeated measurements. Machines are noisy, so contenders take turns in one process and are compared by medians: a ratio of medians
- * over interleaved rounds moves little where absolute times move by factors.
+ * Figures from repeated measurements. Machines are noisy, so contenders take turns in one process and are compared by
+ * medians: a ratio of medians over interleaved rounds moves little where absolute times move by factors.
  */
 
 /**
@@ -32,11 +32,18 @@ export const median = (values) => quantile(values, 0.5);
 
 /** @param {readonly number[]} values @returns {Summary} */
 export function summarize(values) {
-  return { median: median(values), low: quantile(values, 0.25), high: quantile(values, 0.75), best: quantile(values, 0), count: values.length };
+  return {
+    median: median(values),
+    low: quantile(values, 0.25),
+    high: quantile(values, 0.75),
+    best: quantile(values, 0),
+    count: values.length,
+  };
 }
 
 /**
- * How many times b is a: the ratio of the medians, and the quartiles of the ratios within each round (both sides of a round saw the same machine).
+ * How many times b is a: the ratio of the medians, and the quartiles of the ratios within each round (both sides of a
+ * round saw the same machine).
  *
  * @param {readonly number[]} a
  * @param {readonly number[]} b
@@ -79,8 +86,8 @@ export function timed(run) {
 }
 
 /**
- * Milliseconds by the clock and of the processor. What other programs take from a thread lengthens the first, not the second; both mean the same only for work
- * of one thread.
+ * Milliseconds by the clock and of the processor. What other programs take from a thread lengthens the first, not the
+ * second; both mean the same only for work of one thread.
  *
  * @param {() => Promise<unknown>} run
  * @returns {() => Promise<{ wall: number, cpu: number }>}

@@ -10,7 +10,8 @@ import { batchesOf, findWorkload, recipe } from './workload.mjs';
 const warmup = 3;
 
 /**
- * A LoRA step on each device and in PyTorch, in turns: each round runs the same steps on the same rows on every contender.
+ * A LoRA step on each device and in PyTorch, in turns: each round runs the same steps on the same rows on every
+ * contender.
  *
  * @param {object} options
  * @param {import('./devices.mjs').Device[]} options.devices
@@ -22,7 +23,15 @@ const warmup = 3;
  */
 export async function runTraining({ devices, rounds, steps, secondsPerDevice, parts, log }) {
   const workload = await findWorkload();
-  if ('reason' in workload) return { workload: undefined, results: [], pytorch: [], overhead: [], notRun: [{ what: 'training, PyTorch', reason: workload.reason }], failed: [] };
+  if ('reason' in workload)
+    return {
+      workload: undefined,
+      results: [],
+      pytorch: [],
+      overhead: [],
+      notRun: [{ what: 'training, PyTorch', reason: workload.reason }],
+      failed: [],
+    };
   const batches = batchesOf(workload, warmup + steps);
   const notRun = [];
   const failed = [];
@@ -54,7 +63,14 @@ export async function runTraining({ devices, rounds, steps, secondsPerDevice, pa
       log(`LoRA's overhead on ${contender.name} …`);
       overhead.push(await measureOverhead(contender, batches[0], contender.slow ? 1 : 5 * rounds));
     }
-    return { workload: { name: workload.name, ...recipe, warmup, rounds }, results, pytorch: torch, overhead, notRun, failed };
+    return {
+      workload: { name: workload.name, ...recipe, warmup, rounds },
+      results,
+      pytorch: torch,
+      overhead,
+      notRun,
+      failed,
+    };
   } finally {
     for (const { session } of ours) await session.dispose();
     theirs.dispose();
@@ -74,7 +90,8 @@ async function openContender({ device, workload, batches: all, budget }) {
     for (const batch of batches.slice(0, skipped)) await session.step(batch);
     const times = [];
     for (const batch of measured) times.push(await timed(() => session.step(batch))());
-    const whole = device.kind === 'webgpu' && skipped > 0 ? await timed(() => session.pipelined(measured))() : undefined;
+    const whole =
+      device.kind === 'webgpu' && skipped > 0 ? await timed(() => session.pipelined(measured))() : undefined;
     return { times, pipelined: whole === undefined ? undefined : whole / measured.length };
   };
   return { name: device.id, device, session, measured, firstLoss, round, slow: skipped === 0 };
@@ -90,12 +107,25 @@ async function openPytorch({ workload, steps, devices, wanted, notRun }) {
   }
   const folder = mkdtempSync(join(tmpdir(), 'lowrank-bench-'));
   const tokens = join(folder, 'rows.json');
-  writeFileSync(tokens, JSON.stringify(workload.rows.map(({ ids, labels }) => ({ ids: [...ids], labels: [...labels] }))));
+  writeFileSync(
+    tokens,
+    JSON.stringify(workload.rows.map(({ ids, labels }) => ({ ids: [...ids], labels: [...labels] }))),
+  );
   const counts = devices.flatMap(({ kind, threads }) => (kind === 'cpu' ? [threads] : []));
   const contenders = (counts.length > 0 ? counts : [1, 2]).map((threads) => ({
     name: `pytorch-${threads}`,
     threads,
-    round: () => runPytorch({ python: found.python, model: workload.model, tokens, batchSize: recipe.batchSize, r: recipe.r, steps, warmup, threads }),
+    round: () =>
+      runPytorch({
+        python: found.python,
+        model: workload.model,
+        tokens,
+        batchSize: recipe.batchSize,
+        r: recipe.r,
+        steps,
+        warmup,
+        threads,
+      }),
   }));
   return { contenders, dispose: () => rmSync(folder, { recursive: true, force: true }) };
 }
@@ -125,16 +155,33 @@ function describeOurs({ device, session, measured, firstLoss }, rounds) {
 
 function describePytorch({ threads }, rounds) {
   const { torch, library } = rounds[0];
-  return { threads, msPerStep: summarize(rounds.map((round) => round.ms_per_step)), msByRound: rounds.map((round) => round.ms_per_step), tokensPerSecond: median(rounds.map((round) => round.tokens_per_second)), firstLoss: rounds[0].first_loss, torch, library };
+  return {
+    threads,
+    msPerStep: summarize(rounds.map((round) => round.ms_per_step)),
+    msByRound: rounds.map((round) => round.ms_per_step),
+    tokensPerSecond: median(rounds.map((round) => round.tokens_per_second)),
+    firstLoss: rounds[0].first_loss,
+    torch,
+    library,
+  };
 }
 
-/** B is zero in a new adapter: everybody's first loss is the base model's on the first batch, or they do not train the same. */
+/**
+ * B is zero in a new adapter: everybody's first loss is the base model's on the first batch, or they do not train the
+ * same.
+ */
 function differingLosses(results, torch) {
-  const all = [...results.map(({ device, firstLoss }) => [device, firstLoss]), ...torch.map(({ threads, firstLoss }) => [`pytorch-${threads}`, firstLoss])];
+  const all = [
+    ...results.map(({ device, firstLoss }) => [device, firstLoss]),
+    ...torch.map(({ threads, firstLoss }) => [`pytorch-${threads}`, firstLoss]),
+  ];
   const expected = torch[0]?.firstLoss ?? results[0]?.firstLoss ?? 0;
   return all
     .filter(([, loss]) => !(Math.abs(loss - expected) <= 1e-3 * Math.abs(expected)))
-    .map(([who, loss]) => ({ what: `training on ${who}`, error: new Error(`the first loss is ${loss}, expected ${expected}: not the same training`) }));
+    .map(([who, loss]) => ({
+      what: `training on ${who}`,
+      error: new Error(`the first loss is ${loss}, expected ${expected}: not the same training`),
+    }));
 }
 
 /** Against PyTorch at as many threads; a GPU against PyTorch at most threads. Below 1 where ours is faster. */
@@ -150,7 +197,11 @@ async function measureOverhead({ name, session }, batch, rounds) {
     await forward.base(batch);
     await forward.adapted(batch);
     const step = { name: 'step', run: timed(() => session.step(batch)) };
-    const contenders = [{ name: 'base', run: timed(() => forward.base(batch)) }, { name: 'adapted', run: timed(() => forward.adapted(batch)) }, step];
+    const contenders = [
+      { name: 'base', run: timed(() => forward.base(batch)) },
+      { name: 'adapted', run: timed(() => forward.adapted(batch)) },
+      step,
+    ];
     const times = await interleave(contenders, { rounds });
     return {
       device: name,

@@ -20,11 +20,26 @@ export const recipe = { r: 8, targetModules: 'all-linear', batchSize: 8, learnin
  */
 export async function findWorkload() {
   const choices = [
-    ...(shared === undefined ? [] : [{ name: 'stories3M on e2e-nlg', model: join(shared, 'data/models/stories3M'), data: join(shared, 'data/datasets/e2e-nlg/train.jsonl') }]),
-    { name: "the demo's model and rows", model: join(root, 'examples/demo/base'), data: join(root, 'examples/demo/data/train.jsonl') },
+    ...(shared === undefined
+      ? []
+      : [
+          {
+            name: 'stories3M on e2e-nlg',
+            model: join(shared, 'data/models/stories3M'),
+            data: join(shared, 'data/datasets/e2e-nlg/train.jsonl'),
+          },
+        ]),
+    {
+      name: "the demo's model and rows",
+      model: join(root, 'examples/demo/base'),
+      data: join(root, 'examples/demo/data/train.jsonl'),
+    },
   ];
   const found = choices.find(({ model, data }) => existsSync(join(model, 'config.json')) && existsSync(data));
-  if (found === undefined) return { reason: `no model to train: expected ../shared/data/models/stories3M beside the checkout, or examples/demo/base` };
+  if (found === undefined)
+    return {
+      reason: `no model to train: expected ../shared/data/models/stories3M beside the checkout, or examples/demo/base`,
+    };
   const { rows } = await readDataset(found.data, await readTokenizer(found.model));
   return { name: found.name, model: found.model, rows: rows.slice(0, 300) };
 }
@@ -36,5 +51,7 @@ export async function findWorkload() {
  * @param {number} steps
  */
 export function batchesOf({ rows }, steps) {
-  return Array.from({ length: steps }, (_, step) => packBatch(Array.from({ length: recipe.batchSize }, (_, i) => rows[(step * recipe.batchSize + i) % rows.length])));
+  return Array.from({ length: steps }, (_, step) =>
+    packBatch(Array.from({ length: recipe.batchSize }, (_, i) => rows[(step * recipe.batchSize + i) % rows.length])),
+  );
 }

@@ -44,7 +44,10 @@ export default defineConfig({
       },
       {
         text: 'Packages',
-        items: packages.map((name) => ({ text: name === 'lowrank' ? name : `@lowrank/${name}`, link: `/packages/${name}` })),
+        items: packages.map((name) => ({
+          text: name === 'lowrank' ? name : `@lowrank/${name}`,
+          link: `/packages/${name}`,
+        })),
       },
     ],
     search: { provider: 'local' },

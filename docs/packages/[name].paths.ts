@@ -15,9 +15,14 @@ function relinked(readme: string, name: string): string {
 export default {
   watch: ['../../packages/*/README.md'],
   paths(): { params: { name: string }; content: string }[] {
-    return readdirSync(folder).sort().map((name) => {
-      const readme = new URL(`${name}/README.md`, folder);
-      return { params: { name }, content: existsSync(readme) ? relinked(readFileSync(readme, 'utf8'), name) : `# ${name}\n` };
-    });
+    return readdirSync(folder)
+      .sort()
+      .map((name) => {
+        const readme = new URL(`${name}/README.md`, folder);
+        return {
+          params: { name },
+          content: existsSync(readme) ? relinked(readFileSync(readme, 'utf8'), name) : `# ${name}\n`,
+        };
+      });
   },
 };

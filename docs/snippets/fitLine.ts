@@ -1,5 +1,19 @@
 import { createCpuBackend } from '@lowrank/cpu';
-import { add, assign, compile, grad, matmul, mean, mul, neg, readTensor, scalar, square, sub, tensor } from '@lowrank/tensor';
+import {
+  add,
+  assign,
+  compile,
+  grad,
+  matmul,
+  mean,
+  mul,
+  neg,
+  readTensor,
+  scalar,
+  square,
+  sub,
+  tensor,
+} from '@lowrank/tensor';
 
 const backend = await createCpuBackend();
 const slope = tensor([0], [1, 1], { name: 'slope' });

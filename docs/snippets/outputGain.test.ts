@@ -3,7 +3,14 @@ import { packBatch } from '@lowrank/data';
 import { loraConfig, readAdapter, serializeAdapter } from '@lowrank/lora';
 import type { CausalModel } from '@lowrank/models';
 import { loadModel, openFolder } from '@lowrank/models';
-import { attachAdapter, createAdapter, extractAdapter, mergeAdapters, mergeIntoModel, unmergeAdapters } from '@lowrank/patch';
+import {
+  attachAdapter,
+  createAdapter,
+  extractAdapter,
+  mergeAdapters,
+  mergeIntoModel,
+  unmergeAdapters,
+} from '@lowrank/patch';
 import { bytesSource } from '@lowrank/safetensors';
 import { compile, readTensor } from '@lowrank/tensor';
 import { train } from '@lowrank/trainer';
@@ -13,17 +20,25 @@ import { outputGain } from './outputGain';
 const folder = new URL('../../parity/golden/llama/untied', import.meta.url).pathname;
 const config = loraConfig({ targetModules: ['q_proj', 'down_proj'], r: 4, alpha: 8, variant: outputGain });
 const ids = Int32Array.from({ length: 24 }, (_, at) => 3 + ((at * 7) % 50));
-const batch = packBatch([{ line: 1, ids, labels: ids, labelTokens: ids.length - 1, fullLength: ids.length, promptIsPrefix: true }]);
+const batch = packBatch([
+  { line: 1, ids, labels: ids, labelTokens: ids.length - 1, fullLength: ids.length, promptIsPrefix: true },
+]);
 
 test('a variant of one’s own is trained, saved, loaded and merged', async () => {
   const backend = await createCpuBackend();
   const lossOf = async (model: CausalModel): Promise<number> => {
     const shape = [1, batch.length];
     const step = compile(backend, ({ ids: i, labels, positions, segments }) => {
-      if (i === undefined || labels === undefined || positions === undefined || segments === undefined) throw new TypeError('a batch');
+      if (i === undefined || labels === undefined || positions === undefined || segments === undefined)
+        throw new TypeError('a batch');
       return { loss: model.loss({ ids: i, labels, positions, segments }) };
     });
-    const { loss } = await step.run({ ids: { data: batch.ids, shape }, labels: { data: batch.labels, shape }, positions: { data: batch.positions, shape }, segments: { data: batch.segments, shape: [...shape, 2] } });
+    const { loss } = await step.run({
+      ids: { data: batch.ids, shape },
+      labels: { data: batch.labels, shape },
+      positions: { data: batch.positions, shape },
+      segments: { data: batch.segments, shape: [...shape, 2] },
+    });
     const [value = NaN] = await loss;
     await step.dispose();
     return value;
@@ -33,14 +48,25 @@ test('a variant of one’s own is trained, saved, loaded and merged', async () =
 
   const parameters = await createAdapter(model, config);
   expect(await lossOf(model)).toBe(base); // B is zero
-  await train({ createSession: () => ({ backend, loss: (given) => model.loss(given), parameters }), windows: (function* () { for (;;) yield [batch]; })(), steps: 8, learningRate: 0.01 });
+  await train({
+    createSession: () => ({ backend, loss: (given) => model.loss(given), parameters }),
+    windows: (function* () {
+      for (;;) yield [batch];
+    })(),
+    steps: 8,
+    learningRate: 0.01,
+  });
   const trained = await lossOf(model);
   expect(trained).toBeLessThan(0.8 * base);
   const gain = parameters.find(({ name }) => name === 'model.layers.0.mlp.down_proj.lora_output_gain');
   expect(gain === undefined ? [] : Array.from(await readTensor(gain.parameter.tensor))).not.toContain(1);
 
   const files = serializeAdapter(await extractAdapter(model, config));
-  const saved = { config: JSON.parse(new TextDecoder().decode(files['adapter_config.json'])) as unknown, weights: bytesSource(files['adapter_model.safetensors'] ?? new Uint8Array()), name: 'mine' };
+  const saved = {
+    config: JSON.parse(new TextDecoder().decode(files['adapter_config.json'])) as unknown,
+    weights: bytesSource(files['adapter_model.safetensors'] ?? new Uint8Array()),
+    name: 'mine',
+  };
   await expect(readAdapter(saved)).rejects.toThrow(/lowrank_variant in mine\/adapter_config.json.*outputGain/);
   const again = await loadModel(await openFolder(folder));
   await attachAdapter(again, await readAdapter({ ...saved, variants: [outputGain] }));

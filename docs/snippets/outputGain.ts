@@ -8,7 +8,10 @@ export const outputGain: NamedVariant = {
   vector: 'lora_output_gain',
   prepare({ outFeatures }, weights) {
     const ones = new Float32Array(outFeatures).fill(1);
-    return Promise.resolve({ ...weights, vector: weights.vector ?? new Parameter(tensor(ones, [outFeatures], { name: 'lora_output_gain' })) });
+    return Promise.resolve({
+      ...weights,
+      vector: weights.vector ?? new Parameter(tensor(ones, [outFeatures], { name: 'lora_output_gain' })),
+    });
   },
   forward({ layer, weights, x }) {
     const { vector } = weights;

@@ -26,7 +26,8 @@ await bank.load('clerk', clerk);
 
 const generator = createGenerator(model, { backend });
 const prompts = ['name: ada', 'name: ada', 'name: ada'].map((text) => tokenizer.encode(text));
-const write = async (): Promise<string[]> => (await generator.generate(prompts, { maxNewTokens: 12 })).map(({ ids }) => tokenizer.decode(ids));
+const write = async (): Promise<string[]> =>
+  (await generator.generate(prompts, { maxNewTokens: 12 })).map(({ ids }) => tokenizer.decode(ids));
 
 bank.useRows(['poet', 'clerk', '__base__']);
 export const sideBySide = await write();

@@ -14,7 +14,11 @@ import { makeStories } from './text.mjs';
 import { isKnownCity, isKnownName } from './words.mjs';
 
 const file = (path) => new URL(path, import.meta.url);
-const rowsOf = (name) => readFileSync(file(`data/${name}.jsonl`), 'utf8').trim().split('\n').map((line) => JSON.parse(line));
+const rowsOf = (name) =>
+  readFileSync(file(`data/${name}.jsonl`), 'utf8')
+    .trim()
+    .split('\n')
+    .map((line) => JSON.parse(line));
 const train = rowsOf('train');
 const test = rowsOf('test');
 const parse = ({ completion }) => {
@@ -30,7 +34,10 @@ describe('the task', () => {
     expect([train.length, test.length]).toEqual([trainRows, testRows]);
   });
 
-  it.each([['the committed rows', test], ['another draw', makeTask({ testSeed: 11 }).test]])('tests on inputs that no training row has: %s', (_, rows) => {
+  it.each([
+    ['the committed rows', test],
+    ['another draw', makeTask({ testSeed: 11 }).test],
+  ])('tests on inputs that no training row has: %s', (_, rows) => {
     const prompts = new Set(train.map((row) => row.prompt));
     const completions = new Set(train.map((row) => row.completion));
     expect(rows.filter((row) => prompts.has(row.prompt) || completions.has(row.completion))).toEqual([]);
@@ -39,7 +46,10 @@ describe('the task', () => {
     const seen = new Set(train.map(parse).flatMap((fact) => [fact.who, fact.city]));
     const facts = rows.map(parse);
     expect(facts.filter((fact) => pairs.has(`${fact.who} ${fact.item}`))).toEqual([]);
-    const madeUp = facts.flatMap(({ who, city }) => [...(isKnownName(who) ? [] : [who]), ...(isKnownCity(city) ? [] : [city])]);
+    const madeUp = facts.flatMap(({ who, city }) => [
+      ...(isKnownName(who) ? [] : [who]),
+      ...(isKnownCity(city) ? [] : [city]),
+    ]);
     expect(madeUp.length).toBeGreaterThan(50);
     expect(madeUp.filter((name) => seen.has(name))).toEqual([]);
   });
@@ -85,7 +95,9 @@ describe('the base model', () => {
     expect(JSON.parse(readFileSync(file('base/config.json'), 'utf8'))).toEqual(baseConfig);
     const bytes = readFileSync(file('base/model.safetensors'));
     const { __metadata__, ...tensors } = JSON.parse(bytes.subarray(8, 8 + Number(bytes.readBigUInt64LE())).toString());
-    expect(Object.fromEntries(Object.entries(tensors).map(([name, { shape }]) => [name, shape]))).toEqual(weightShapes(baseConfig));
+    expect(Object.fromEntries(Object.entries(tensors).map(([name, { shape }]) => [name, shape]))).toEqual(
+      weightShapes(baseConfig),
+    );
   });
 
   it('has the tokenizer that the script makes', () => {
@@ -100,7 +112,13 @@ describe('the fine-tuning', () => {
     const rows = test.slice(0, 8);
     const before = await examine({ backend, rows });
     const losses = [];
-    const { steps } = await fineTune({ backend, rows: train, output, steps: 60, onStep: ({ loss }) => losses.push(loss) });
+    const { steps } = await fineTune({
+      backend,
+      rows: train,
+      output,
+      steps: 60,
+      onStep: ({ loss }) => losses.push(loss),
+    });
     const after = await examine({ backend, rows, adapter: output });
     backend.dispose();
     rmSync(output, { recursive: true });
@@ -136,6 +154,11 @@ describe('what the demo shows', () => {
   });
 
   it('draws a table with aligned columns', () => {
-    expect(table([['x', 'before'], ['loss', '1']])).toBe('  x     before\n  loss       1');
+    expect(
+      table([
+        ['x', 'before'],
+        ['loss', '1'],
+      ]),
+    ).toBe('  x     before\n  loss       1');
   });
 });

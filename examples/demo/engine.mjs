@@ -17,7 +17,8 @@ export const flags = (settings) => Object.entries(settings).flatMap(([name, valu
  * @returns {Promise<any>} the last line: the command's result
  */
 export function lowrank(args, { onLine } = {}) {
-  if (!existsSync(cli)) throw new Error(`Lowrank is not built: ${cli} does not exist. Run \`npm run build\` at the root.`);
+  if (!existsSync(cli))
+    throw new Error(`Lowrank is not built: ${cli} does not exist. Run \`npm run build\` at the root.`);
   return new Promise((resolve, reject) => {
     const child = spawn(process.execPath, [cli, ...args, '--json'], { cwd: root, stdio: ['ignore', 'pipe', 'pipe'] });
     let last;

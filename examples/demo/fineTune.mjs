@@ -1,12 +1,27 @@
 /** The training of the demo: LoRA on the base model, saved as a PEFT folder. */
 import { fileURLToPath } from 'node:url';
-import { encodeRows, injectAdapter, largestWindow, loadModel, loraConfig, openFolder, readTokenizer, saveAdapter, train, trainingWindows } from 'lowrank';
+import {
+  encodeRows,
+  injectAdapter,
+  largestWindow,
+  loadModel,
+  loraConfig,
+  openFolder,
+  readTokenizer,
+  saveAdapter,
+  train,
+  trainingWindows,
+} from 'lowrank';
 import { adapterSettings, finetuning } from './recipe.mjs';
 
 export const baseFolder = fileURLToPath(new URL('base', import.meta.url));
 
 /** `{ prompt, completion }` rows as the library takes them. */
-export const encode = (rows, tokenizer) => encodeRows(rows.map((row, i) => ({ ...row, line: i + 1 })), tokenizer).rows;
+export const encode = (rows, tokenizer) =>
+  encodeRows(
+    rows.map((row, i) => ({ ...row, line: i + 1 })),
+    tokenizer,
+  ).rows;
 
 /**
  * @param {{

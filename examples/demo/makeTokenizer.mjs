@@ -22,11 +22,14 @@ function byteCharacters() {
   return out;
 }
 
-/** @returns {[string, string][]} the merges, the most frequent pair first; ties go to the pair first in code-point order */
+/**
+ * @returns {[string, string][]} the merges, the most frequent pair first; ties go to the pair first in code-point order
+ */
 function learnMerges(texts, count) {
   const characters = byteCharacters();
   const frequency = new Map();
-  for (const text of texts) for (const [word] of ` ${text}`.matchAll(splitPattern)) frequency.set(word, (frequency.get(word) ?? 0) + 1);
+  for (const text of texts)
+    for (const [word] of ` ${text}`.matchAll(splitPattern)) frequency.set(word, (frequency.get(word) ?? 0) + 1);
   const words = [...frequency].map(([word, n]) => ({ n, parts: [...Buffer.from(word)].map((b) => characters[b]) }));
   const merges = [];
   while (merges.length < count) {
@@ -53,7 +56,15 @@ export function makeTokenizer({ stories = makeStories(6_000), size = vocabularyS
   const alphabet = byteCharacters();
   const merges = learnMerges(stories, size - alphabet.length - specials.length);
   const tokens = [...specials, ...alphabet, ...merges.map((m) => m.join(''))];
-  const special = (content, id) => ({ id, content, single_word: false, lstrip: false, rstrip: false, normalized: false, special: true });
+  const special = (content, id) => ({
+    id,
+    content,
+    single_word: false,
+    lstrip: false,
+    rstrip: false,
+    normalized: false,
+    special: true,
+  });
   const tokenizer = {
     version: '1.0',
     truncation: null,
@@ -64,7 +75,11 @@ export function makeTokenizer({ stories = makeStories(6_000), size = vocabularyS
     post_processor: {
       type: 'TemplateProcessing',
       single: [{ SpecialToken: { id: '<s>', type_id: 0 } }, { Sequence: { id: 'A', type_id: 0 } }],
-      pair: [{ SpecialToken: { id: '<s>', type_id: 0 } }, { Sequence: { id: 'A', type_id: 0 } }, { Sequence: { id: 'B', type_id: 1 } }],
+      pair: [
+        { SpecialToken: { id: '<s>', type_id: 0 } },
+        { Sequence: { id: 'A', type_id: 0 } },
+        { Sequence: { id: 'B', type_id: 1 } },
+      ],
       special_tokens: { '<s>': { id: '<s>', ids: [0], tokens: ['<s>'] } },
     },
     decoder: { type: 'ByteLevel', add_prefix_space: true, trim_offsets: true, use_regex: true },

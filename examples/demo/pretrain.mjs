@@ -60,7 +60,8 @@ function randomWeights(config, seed) {
 export function prepare(folder) {
   mkdirSync(folder, { recursive: true });
   const tokens = writeTokenizer(folder);
-  if (tokens !== baseConfig.vocab_size) throw new Error(`The tokenizer has ${tokens} tokens; recipe.mjs says ${baseConfig.vocab_size}.`);
+  if (tokens !== baseConfig.vocab_size)
+    throw new Error(`The tokenizer has ${tokens} tokens; recipe.mjs says ${baseConfig.vocab_size}.`);
   writeFileSync(join(folder, 'config.json'), `${JSON.stringify(baseConfig, null, 2)}\n`);
   writeFileSync(join(folder, 'model.safetensors'), randomWeights(baseConfig, pretraining.seed));
   const stories = makeStories(pretraining.steps * pretraining['batch-size'], pretraining.seed);
@@ -74,19 +75,36 @@ async function main() {
   const base = fileURLToPath(new URL('base', import.meta.url));
   prepare(start);
   const result = await lowrank(
-    ['train', '--method', 'full', '--model', start, '--data', join(start, 'stories.jsonl'), '--no-shuffle', '--output', trained]
-      .concat(flags(pretraining), process.argv.slice(2)),
+    [
+      'train',
+      '--method',
+      'full',
+      '--model',
+      start,
+      '--data',
+      join(start, 'stories.jsonl'),
+      '--no-shuffle',
+      '--output',
+      trained,
+    ].concat(flags(pretraining), process.argv.slice(2)),
     {
       onLine: (line) => {
-        if (line.step % 20 === 0) console.log(`step ${line.step}/${pretraining.steps}  loss ${line.loss.toFixed(4)}  ${Math.round(line.tokens_per_second)} tokens/s`);
+        if (line.step % 20 === 0)
+          console.log(
+            `step ${line.step}/${pretraining.steps}  loss ${line.loss.toFixed(4)}  ` +
+              `${Math.round(line.tokens_per_second)} tokens/s`,
+          );
       },
     },
   );
   mkdirSync(base, { recursive: true });
-  for (const name of ['config.json', 'tokenizer.json', 'tokenizer_config.json']) copyFileSync(join(start, name), join(base, name));
+  for (const name of ['config.json', 'tokenizer.json', 'tokenizer_config.json'])
+    copyFileSync(join(start, name), join(base, name));
   copyFileSync(join(trained, 'model.safetensors'), join(base, 'model.safetensors'));
   rmSync(work, { recursive: true });
-  console.log(`base/ written: loss ${result.final_loss.toFixed(4)} after ${result.steps} steps, ${Math.round(result.seconds)} s`);
+  console.log(
+    `base/ written: loss ${result.final_loss.toFixed(4)} after ${result.steps} steps, ${Math.round(result.seconds)} s`,
+  );
 }
 
 if (process.argv[1] === fileURLToPath(import.meta.url)) await main();

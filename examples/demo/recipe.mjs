@@ -42,8 +42,8 @@ export const pretraining = {
 export const adapterSettings = { r: 16, alpha: 32, targetModules: 'all-linear' };
 
 /**
- * The fine-tuning: each training row is seen eight times. The form is learned within 60 steps; then the loss stays near 0.13, where all
- * but the color is right, until the adapter finds the color. It does so between step 40 and 220, by the
+ * The fine-tuning: each training row is seen eight times. The form is learned within 60 steps; then the loss stays near
+ * 0.13, where all but the color is right, until the adapter finds the color. It does so between step 40 and 220, by the
  * seed; with rank 8 two seeds of ten had not after 300.
  */
 export const finetuning = {

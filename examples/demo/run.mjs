@@ -15,17 +15,31 @@ import { progressBar, table } from './show.mjs';
 import { makeTask } from './task.mjs';
 
 const root = fileURLToPath(new URL('../..', import.meta.url));
-const readRows = (name) => readFileSync(new URL(`data/${name}.jsonl`, import.meta.url), 'utf8').trim().split('\n').map((line) => JSON.parse(line));
+const readRows = (name) =>
+  readFileSync(new URL(`data/${name}.jsonl`, import.meta.url), 'utf8')
+    .trim()
+    .split('\n')
+    .map((line) => JSON.parse(line));
 const say = (text = '') => console.log(text);
 
 function readFlags() {
   const { values } = parseArgs({
-    options: { device: { type: 'string', default: 'auto' }, seed: { type: 'string', default: '0' }, 'test-seed': { type: 'string' }, output: { type: 'string' } },
+    options: {
+      device: { type: 'string', default: 'auto' },
+      seed: { type: 'string', default: '0' },
+      'test-seed': { type: 'string' },
+      output: { type: 'string' },
+    },
   });
   const whole = (flag) => {
     const number = Number(values[flag]);
     if (Number.isInteger(number) && number >= 0) return number;
-    throw new LowrankError({ code: 'demo.flag', what: `--${flag}`, expected: 'a whole number of at least 0', got: values[flag] });
+    throw new LowrankError({
+      code: 'demo.flag',
+      what: `--${flag}`,
+      expected: 'a whole number of at least 0',
+      got: values[flag],
+    });
   };
   return {
     device: values.device,
@@ -40,7 +54,13 @@ function makeFolder(path) {
   try {
     mkdirSync(path, { recursive: true });
   } catch (cause) {
-    throw new LowrankError({ code: 'demo.output', what: `--output ${path}`, expected: 'a folder that can be made', got: cause.code, cause });
+    throw new LowrankError({
+      code: 'demo.output',
+      what: `--output ${path}`,
+      expected: 'a folder that can be made',
+      got: cause.code,
+      cause,
+    });
   }
 }
 
@@ -54,7 +74,10 @@ async function watchExam(label, exam) {
 
 async function watchTraining(options) {
   const bar = progressBar('Training', finetuning.steps, 'steps');
-  const result = await fineTune({ ...options, onStep: ({ step, loss }) => bar.update(step, `loss ${loss.toFixed(3)}`) });
+  const result = await fineTune({
+    ...options,
+    onStep: ({ step, loss }) => bar.update(step, `loss ${loss.toFixed(3)}`),
+  });
   bar.end(`loss ${result.finalLoss.toFixed(3)}`);
   return result;
 }
@@ -62,7 +85,10 @@ async function watchTraining(options) {
 function tellResults({ rows, before, after, trained }) {
   const percent = (n) => `${Math.round((100 * n) / rows.length)}%`;
   say();
-  say(`Trained ${trained.parameters.toLocaleString('en')} parameters for ${trained.steps} steps on ${trained.tokens.toLocaleString('en')} tokens in ${trained.seconds.toFixed(1)} s.`);
+  say(
+    `Trained ${trained.parameters.toLocaleString('en')} parameters for ${trained.steps} steps on ` +
+      `${trained.tokens.toLocaleString('en')} tokens in ${trained.seconds.toFixed(1)} s.`,
+  );
   say();
   say(
     table([
@@ -89,7 +115,9 @@ function tellUse(output) {
   say();
   say(`  npm run --silent lowrank -- generate --model ${base} --adapter ${adapter} \\`);
   say(`    --prompt "Anna has three red apples in Oslo." --max-new-tokens ${maxNewTokens} --temperature 0`);
-  say(`  npm run --silent lowrank -- merge --model ${base} --adapter ${adapter} --output ${join(adapter, '../merged')}`);
+  say(
+    `  npm run --silent lowrank -- merge --model ${base} --adapter ${adapter} --output ${join(adapter, '../merged')}`,
+  );
 }
 
 async function main() {
@@ -101,8 +129,14 @@ async function main() {
   try {
     if (note !== undefined) say(note);
     say(`Device:     ${backend.name}, ${backend.description}`);
-    say(`Base model: ${relative(root, baseFolder)}, a Llama of 0.26 million parameters that has read stories, never a record`);
-    say(`Task:       ${trainRows.length} rows to train on, ${rows.length} others to test; a sentence becomes a record, such as`);
+    say(
+      `Base model: ${relative(root, baseFolder)}, a Llama of 0.26 million parameters that has read stories, ` +
+        'never a record',
+    );
+    say(
+      `Task:       ${trainRows.length} rows to train on, ${rows.length} others to test; a sentence becomes a ` +
+        'record, such as',
+    );
     say(`            ${trainRows[0].prompt}`);
     say(`            ${trainRows[0].completion.trim()}`);
     say();

@@ -13,7 +13,13 @@ export function progressBar(label, total, unit, stream = process.stderr) {
   const draw = (done, note) => {
     const full = Math.round((width * done) / total);
     const bar = '█'.repeat(full) + '░'.repeat(width - full);
-    const parts = [label.padEnd(9), bar, `${done}/${total} ${unit}`, `${((Date.now() - started) / 1000).toFixed(1)} s`, note];
+    const parts = [
+      label.padEnd(9),
+      bar,
+      `${done}/${total} ${unit}`,
+      `${((Date.now() - started) / 1000).toFixed(1)} s`,
+      note,
+    ];
     stream.write(stream.isTTY ? `\r${parts.join('  ').trimEnd()}\u001b[K` : `${parts.join('  ').trimEnd()}\n`);
     told = Math.floor((5 * done) / total);
   };
@@ -34,5 +40,10 @@ export function progressBar(label, total, unit, stream = process.stderr) {
 /** @param {string[][]} rows cells; the first column flush left, the others flush right */
 export function table(rows) {
   const widths = (rows[0] ?? []).map((_, column) => Math.max(...rows.map((row) => (row[column] ?? '').length)));
-  return rows.map((row) => `  ${row.map((cell, i) => (i === 0 ? cell.padEnd(widths[i] ?? 0) : cell.padStart(widths[i] ?? 0))).join('  ')}`).join('\n');
+  return rows
+    .map(
+      (row) =>
+        `  ${row.map((cell, i) => (i === 0 ? cell.padEnd(widths[i] ?? 0) : cell.padStart(widths[i] ?? 0))).join('  ')}`,
+    )
+    .join('\n');
 }

@@ -1,6 +1,6 @@
 /**
- * The demo's task: a sentence of a kind that the base model knows becomes a record in YAML's flow form, which it has never seen.
- * `node task.mjs` writes data/train.jsonl and data/test.jsonl.
+ * The demo's task: a sentence of a kind that the base model knows becomes a record in YAML's flow form, which it has
+ * never seen. `node task.mjs` writes data/train.jsonl and data/test.jsonl.
  */
 import { writeFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
@@ -17,8 +17,8 @@ export const record = (fact) =>
 const row = (sentence, fact) => ({ prompt: sentence, completion: ` ${record(fact)}` });
 
 /**
- * No test sentence and no test record occurs in training; neither does any test pair of person and thing, nor any made-up
- * name or city of the test rows.
+ * No test sentence and no test record occurs in training; neither does any test pair of person and thing, nor any
+ * made-up name or city of the test rows.
  * @param {{ testSeed?: number }} [options] other test rows for the same training rows
  * @returns {{ train: { prompt: string, completion: string }[], test: { prompt: string, completion: string }[] }}
  */

@@ -7,7 +7,8 @@
 import { cities, colors, days, inventCity, inventName, items, makeDice, men, moods, numbers, women } from './words.mjs';
 
 /**
- * @typedef {{ who: string, she: string, item: { one: string, many: string }, color: string, count: number, city: string }} Fact
+ * @typedef {{ who: string, she: string, item: { one: string, many: string }, color: string, count: number, city: string
+ * }} Fact
  */
 
 /** @returns {Fact} a fact about a person's things; `invented` is the chance that a name is made up on the spot */
@@ -88,7 +89,8 @@ function restated(dice) {
 function twoPeople(dice) {
   const first = drawFact(dice);
   let second = drawFact(dice);
-  while (second.item === first.item || second.who === first.who || second.color === first.color) second = drawFact(dice);
+  while (second.item === first.item || second.who === first.who || second.color === first.color)
+    second = drawFact(dice);
   const [asked, other] = dice.chance(0.5) ? [first, second] : [second, first];
   return [
     tell(dice, first),
@@ -131,15 +133,26 @@ function shopping(dice) {
   const fact = drawFact(dice);
   const price = dice.between(2, 12);
   return [
-    `${fact.who} goes to the market in ${fact.city} and buys three things: one ${a.one}, one ${b.one} and one ${c.one}.`,
+    `${fact.who} goes to the market in ${fact.city} and buys three things: one ${a.one}, one ${b.one} and ` +
+      `one ${c.one}.`,
     `The ${a.one} costs ${price} coins: ${numbers[price]}.`,
-    `At home in ${fact.city}, ${fact.who} has ${isVowel(a.one) ? 'an' : 'a'} ${a.one}, ${isVowel(b.one) ? 'an' : 'a'} ${b.one} and ${isVowel(c.one) ? 'an' : 'a'} ${c.one}.`,
+    `At home in ${fact.city}, ${fact.who} has ${isVowel(a.one) ? 'an' : 'a'} ${a.one}, ` +
+      `${isVowel(b.one) ? 'an' : 'a'} ${b.one} and ${isVowel(c.one) ? 'an' : 'a'} ${c.one}.`,
   ].join(' ');
 }
 
 /** Words without sense, said twice: the shortest lesson in repeating what stands before. */
 function memoryGame(dice) {
-  const word = () => dice.pick([inventName(dice), inventCity(dice), dice.pick(items).one, dice.pick(colors), dice.pick(cities), dice.pick([...women, ...men]), dice.pick(numbers)]);
+  const word = () =>
+    dice.pick([
+      inventName(dice),
+      inventCity(dice),
+      dice.pick(items).one,
+      dice.pick(colors),
+      dice.pick(cities),
+      dice.pick([...women, ...men]),
+      dice.pick(numbers),
+    ]);
   const said = Array.from({ length: dice.between(4, 9) }, word).join(' ');
   const [a, b] = [drawFact(dice).who, drawFact(dice).who];
   return `${a} says: ${said}. ${b} says: ${said}.`;
@@ -157,7 +170,10 @@ function sets(dice) {
   const count = dice.between(2, 4);
   const members = dice.shuffle([1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12]).slice(0, count);
   const noun = dice.pick(items);
-  return `The set { ${members.join(', ')} } has ${numbers[count]} numbers. In words: ${members.map((n) => numbers[n]).join(', ')}. One ${noun.one} and two ${noun.many} are three ${noun.many}.`;
+  return (
+    `The set { ${members.join(', ')} } has ${numbers[count]} numbers. In words: ` +
+    `${members.map((n) => numbers[n]).join(', ')}. One ${noun.one} and two ${noun.many} are three ${noun.many}.`
+  );
 }
 
 /** Repeated as often as they are wanted. */

@@ -30,19 +30,39 @@ export function makeDice(seed) {
 
 const words = (text) => text.trim().split(/\s+/);
 
-export const women = words('Anna Clara Ella Frida Hanna Ines Julia Lena Maria Nora Olga Paula Rosa Sofia Tina Vera Wanda Zoe Mila Lucy');
-export const men = words('Ben David Emil Felix Georg Hugo Ivan Jonas Karl Leo Max Noah Oscar Peter Ravi Sam Tom Viktor Omar Yusuf');
+export const women = words(
+  'Anna Clara Ella Frida Hanna Ines Julia Lena Maria Nora Olga Paula Rosa Sofia Tina Vera Wanda Zoe Mila Lucy',
+);
+export const men = words(
+  'Ben David Emil Felix Georg Hugo Ivan Jonas Karl Leo Max Noah Oscar Peter Ravi Sam Tom Viktor Omar Yusuf',
+);
 export const cities = words(
-  'Oslo Rome Paris Vienna Lisbon Madrid Berlin Prague Dublin Athens Cairo Delhi Tokyo Lima Boston Quito Zurich Turin Lagos Hanoi Seoul Bergen Geneva Kyoto',
+  'Oslo Rome Paris Vienna Lisbon Madrid Berlin Prague Dublin Athens Cairo Delhi Tokyo Lima Boston Quito ' +
+    'Zurich Turin Lagos Hanoi Seoul Bergen Geneva Kyoto',
 );
 export const days = words('Monday Tuesday Wednesday Thursday Friday Saturday Sunday');
-export const colors = words('red blue green yellow white black brown pink gray purple silver golden violet scarlet beige ivory olive amber coral indigo');
+export const colors = words(
+  'red blue green yellow white black brown pink gray purple silver golden violet scarlet beige ivory olive ' +
+    'amber coral indigo',
+);
 export const numbers = words('zero one two three four five six seven eight nine ten eleven twelve');
 export const moods = words('happy sad tired proud calm hungry');
 
-const irregular = { knife: 'knives', box: 'boxes', brush: 'brushes', berry: 'berries', watch: 'watches', dish: 'dishes', leaf: 'leaves', glass: 'glasses', mouse: 'mice' };
+const irregular = {
+  knife: 'knives',
+  box: 'boxes',
+  brush: 'brushes',
+  berry: 'berries',
+  watch: 'watches',
+  dish: 'dishes',
+  leaf: 'leaves',
+  glass: 'glasses',
+  mouse: 'mice',
+};
 const nouns = words(
-  'apple book hat lamp chair bottle candle basket ball pen shoe coat shirt kite drum key coin flower stone clock cup plate spoon scarf boat ring bag plum horse cat dog bird knife box brush berry watch dish leaf glass mouse',
+  'apple book hat lamp chair bottle candle basket ball pen shoe coat shirt kite drum key coin flower stone ' +
+    'clock cup plate spoon scarf boat ring bag plum horse cat dog bird knife box brush berry watch dish leaf ' +
+    'glass mouse',
 );
 /** @type {{ one: string, many: string }[]} */
 export const items = nouns.map((one) => ({ one, many: irregular[one] ?? `${one}s` }));
@@ -60,7 +80,13 @@ function syllables(dice, count) {
 const capital = (word) => word[0].toUpperCase() + word.slice(1);
 
 /** A name that is in no list, so that a reader must copy it rather than know it. */
-export const inventName = (dice) => capital(syllables(dice, dice.between(1, 2)) + dice.pick(onsets.slice(0, 16)) + dice.pick(vowels.slice(0, 5)) + dice.pick(codas));
+export const inventName = (dice) =>
+  capital(
+    syllables(dice, dice.between(1, 2)) +
+      dice.pick(onsets.slice(0, 16)) +
+      dice.pick(vowels.slice(0, 5)) +
+      dice.pick(codas),
+  );
 export const inventCity = (dice) => capital(syllables(dice, dice.between(1, 2)) + dice.pick(townEndings));
 
 export const isKnownName = (name) => women.includes(name) || men.includes(name);

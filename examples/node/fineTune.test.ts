@@ -20,7 +20,13 @@ afterEach(() => rmSync(output, { recursive: true, force: true }));
 
 test('the script learns, and saves an adapter that computes what was trained', async () => {
   const losses: number[] = [];
-  const finalLoss = await fineTune({ model, data, output, steps: 40, onEvent: (event: { type: string; loss: number }) => event.type === 'step' && losses.push(event.loss) });
+  const finalLoss = await fineTune({
+    model,
+    data,
+    output,
+    steps: 40,
+    onEvent: (event: { type: string; loss: number }) => event.type === 'step' && losses.push(event.loss),
+  });
   expect(losses).toHaveLength(40);
   expect(finalLoss).toBe(losses.at(-1));
   expect(finalLoss).toBeLessThan((losses[0] ?? 0) / 2);
@@ -32,9 +38,13 @@ test('the script learns, and saves an adapter that computes what was trained', a
   const backend = await createCpuBackend();
   const { rows } = await readDataset(data, await readTokenizer(model));
   const loaded = await loadModel(await openFolder(model));
-  const lossOf = async (): Promise<number> => (await evaluate({ backend, loss: (batch) => loaded.loss(batch), batches: [packBatch(rows)] })).loss;
+  const lossOf = async (): Promise<number> =>
+    (await evaluate({ backend, loss: (batch) => loaded.loss(batch), batches: [packBatch(rows)] })).loss;
   const before = await lossOf();
-  loadAdapter(loaded, await readAdapter({ config: files, weights: fileSource(join(output, 'adapter_model.safetensors')), name: output }));
+  loadAdapter(
+    loaded,
+    await readAdapter({ config: files, weights: fileSource(join(output, 'adapter_model.safetensors')), name: output }),
+  );
   const after = await lossOf();
   expect(before).toBeGreaterThan(7);
   expect(after).toBeLessThan(before / 2);

@@ -8,12 +8,14 @@ import { brotliDecompressSync, createBrotliDecompress } from 'node:zlib';
 import { cache, root } from './paths.mjs';
 
 /**
- * The npm package `@sparticuz/chromium` carries a headless Chromium, SwiftShader with its Vulkan driver file, and libvulkan,
- * for Linux on x64. It is the way to WebGPU on a machine where nobody can install a system package.
+ * The npm package `@sparticuz/chromium` carries a headless Chromium, SwiftShader with its Vulkan driver file, and
+ * libvulkan, for Linux on x64. It is the way to WebGPU on a machine where nobody can install a system package.
  */
 function archives() {
   if (process.platform !== 'linux' || process.arch !== 'x64') {
-    throw new Error(`the bundled Chromium and SwiftShader are for Linux on x64, this is ${process.platform} on ${process.arch}`);
+    throw new Error(
+      `the bundled Chromium and SwiftShader are for Linux on x64, this is ${process.platform} on ${process.arch}`,
+    );
   }
   const entry = createRequire(join(root, 'package.json')).resolve('@sparticuz/chromium');
   return join(dirname(dirname(entry)), 'bin');

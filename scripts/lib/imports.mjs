@@ -4,7 +4,8 @@ import { dirname, join, relative, resolve } from 'node:path';
 import ts from 'typescript';
 
 /**
- * @typedef {{ from: string, line: number, name: string, typeOnly: boolean }} Import one import, export-from or import() of a file
+ * @typedef {{ from: string, line: number, name: string, typeOnly: boolean }} Import one import, export-from or import()
+ * of a file
  */
 
 /** @param {string} folder @returns {string[]} all TypeScript sources under it */
@@ -21,8 +22,8 @@ export function sourcesUnder(folder) {
 }
 
 /**
- * Every import of a file: `import`, `export … from`, `import()` and `import('…').Type`, read from the syntax tree, so that strings and
- * comments that look like imports do not count.
+ * Every import of a file: `import`, `export … from`, `import()` and `import('…').Type`, read from the syntax tree, so
+ * that strings and comments that look like imports do not count.
  *
  * @param {string} path
  * @returns {Import[]}
@@ -33,13 +34,19 @@ export function importsOf(path) {
   const found = [];
   const add = (node, specifier, typeOnly) => {
     if (!specifier || !ts.isStringLiteralLike(specifier)) return;
-    found.push({ from: path, line: source.getLineAndCharacterOfPosition(node.getStart(source)).line + 1, name: specifier.text, typeOnly });
+    found.push({
+      from: path,
+      line: source.getLineAndCharacterOfPosition(node.getStart(source)).line + 1,
+      name: specifier.text,
+      typeOnly,
+    });
   };
   const visit = (node) => {
     if (ts.isImportDeclaration(node)) add(node, node.moduleSpecifier, importsTypesOnly(node.importClause));
     else if (ts.isExportDeclaration(node)) add(node, node.moduleSpecifier, node.isTypeOnly);
     else if (ts.isImportTypeNode(node) && ts.isLiteralTypeNode(node.argument)) add(node, node.argument.literal, true);
-    else if (ts.isCallExpression(node) && node.expression.kind === ts.SyntaxKind.ImportKeyword) add(node, node.arguments[0], false);
+    else if (ts.isCallExpression(node) && node.expression.kind === ts.SyntaxKind.ImportKeyword)
+      add(node, node.arguments[0], false);
     ts.forEachChild(node, visit);
   };
   visit(source);
@@ -51,13 +58,26 @@ function importsTypesOnly(clause) {
   if (!clause) return false;
   if (clause.isTypeOnly) return true;
   const { name, namedBindings } = clause;
-  return !name && !!namedBindings && ts.isNamedImports(namedBindings) && namedBindings.elements.length > 0 && namedBindings.elements.every((e) => e.isTypeOnly);
+  return (
+    !name &&
+    !!namedBindings &&
+    ts.isNamedImports(namedBindings) &&
+    namedBindings.elements.length > 0 &&
+    namedBindings.elements.every((e) => e.isTypeOnly)
+  );
 }
 
-/** @param {string} name @returns {string | undefined} the npm package that a bare specifier names; undefined for relative ones and Node's own */
+/**
+ * @param {string} name @returns {string | undefined} the npm package that a bare specifier names; undefined for
+ * relative ones and Node's own
+ */
 export function packageOf(name) {
-  if (name.startsWith('.') || name.startsWith('/') || name.startsWith('node:') || builtinModules.includes(name)) return undefined;
-  return name.split('/').slice(0, name.startsWith('@') ? 2 : 1).join('/');
+  if (name.startsWith('.') || name.startsWith('/') || name.startsWith('node:') || builtinModules.includes(name))
+    return undefined;
+  return name
+    .split('/')
+    .slice(0, name.startsWith('@') ? 2 : 1)
+    .join('/');
 }
 
 /** @param {Import} entry @returns {string | undefined} the source file that a relative import means */
@@ -65,7 +85,9 @@ export function fileOf(entry) {
   if (!entry.name.startsWith('.')) return undefined;
   const base = resolve(dirname(entry.from), entry.name);
   const stem = base.replace(/\.[cm]?js$/, '');
-  return [base, `${stem}.ts`, `${stem}.tsx`, join(base, 'index.ts')].find((path) => existsSync(path) && statSync(path).isFile());
+  return [base, `${stem}.ts`, `${stem}.tsx`, join(base, 'index.ts')].find(
+    (path) => existsSync(path) && statSync(path).isFile(),
+  );
 }
 
 /**
@@ -91,7 +113,8 @@ export function cyclesOf(graph) {
     if (state.low === state.index) {
       const component = stack.splice(stack.indexOf(node));
       for (const member of component) seen.get(member).onStack = false;
-      if (component.length > 1 || (graph.get(node) ?? []).includes(node)) cycles.push(wayAround(graph, new Set(component)));
+      if (component.length > 1 || (graph.get(node) ?? []).includes(node))
+        cycles.push(wayAround(graph, new Set(component)));
     }
     return state;
   };

@@ -4,7 +4,8 @@ import { delimiter, join } from 'node:path';
 const names = ['redis-server', 'valkey-server'];
 
 /** What to tell where there is none. */
-export const howToGetRedis = 'install redis-server or valkey-server (apt-get install redis-server, brew install redis), or set REDIS_SERVER_PATH';
+export const howToGetRedis =
+  'install redis-server or valkey-server (apt-get install redis-server, brew install redis), or set REDIS_SERVER_PATH';
 
 /**
  * Finds the Redis that tests of the queue start: `REDIS_SERVER_PATH`, then redis-server or valkey-server on the PATH.

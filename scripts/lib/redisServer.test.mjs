@@ -13,7 +13,9 @@ test('Redis is REDIS_SERVER_PATH, else redis-server or valkey-server on the PATH
     writeFileSync(join(folder, 'redis-server'), '');
     expect(findRedisServer({ PATH: folder })).toBe(join(folder, 'redis-server'));
     expect(findRedisServer({ PATH: folder, REDIS_SERVER_PATH: process.execPath })).toBe(process.execPath);
-    expect(() => findRedisServer({ REDIS_SERVER_PATH: '/no/such/redis' })).toThrow('REDIS_SERVER_PATH=/no/such/redis: no such file');
+    expect(() => findRedisServer({ REDIS_SERVER_PATH: '/no/such/redis' })).toThrow(
+      'REDIS_SERVER_PATH=/no/such/redis: no such file',
+    );
   } finally {
     rmSync(folder, { recursive: true });
   }

@@ -3,12 +3,15 @@
  * @typedef {{ projects: Record<string, Totals>, errors: number }} Report what one runner found
  */
 
-/** Projects whose tests need something of the machine (an adapter, a server): a test of theirs that did not run is a test that failed. */
+/**
+ * Projects whose tests need something of the machine (an adapter, a server): a test of theirs that did not run is a
+ * test that failed.
+ */
 export const neverSkipped = ['webgpu', 'chromium', 'shared', 'redis'];
 
 /**
- * Sums the reports of all runners. A runner that died counts as one failure, as does each error outside a test, each skipped test of a project that skips none, and
- * each project of `required` in which no test ran.
+ * Sums the reports of all runners. A runner that died counts as one failure, as does each error outside a test, each
+ * skipped test of a project that skips none, and each project of `required` in which no test ran.
  *
  * @param {(Report | undefined)[]} reports undefined for a runner that wrote no report
  * @param {readonly string[]} required
@@ -35,7 +38,8 @@ export function sumReports(reports, required = []) {
       sum.failed += totals.failed;
       sum.skipped += totals.skipped;
       ran[project] = (ran[project] ?? 0) + totals.passed + totals.failed;
-      if (neverSkipped.includes(project)) fail(totals.skipped, `${totals.skipped} test(s) of project ${project} could not run`);
+      if (neverSkipped.includes(project))
+        fail(totals.skipped, `${totals.skipped} test(s) of project ${project} could not run`);
     }
   }
   for (const project of required) if (!ran[project]) fail(1, `no test of project ${project} ran`);

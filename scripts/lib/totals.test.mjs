@@ -12,7 +12,9 @@ test('totals are summed over runners and projects', () => {
 });
 
 test('a skipped unit test is reported, a skipped GPU test has failed', () => {
-  const sum = sumReports([report({ unit: { passed: 1, failed: 0, skipped: 2 }, webgpu: { passed: 1, failed: 0, skipped: 3 } })]);
+  const sum = sumReports([
+    report({ unit: { passed: 1, failed: 0, skipped: 2 }, webgpu: { passed: 1, failed: 0, skipped: 3 } }),
+  ]);
   expect(sum).toMatchObject({ passed: 2, failed: 3, skipped: 5 });
   expect(sum.reasons).toEqual(['3 test(s) of project webgpu could not run']);
 });
@@ -20,7 +22,11 @@ test('a skipped unit test is reported, a skipped GPU test has failed', () => {
 test('a runner without a report, stray errors and an empty required project are failures', () => {
   const sum = sumReports([undefined, report({ unit: { passed: 1, failed: 0, skipped: 0 } }, 2)], ['unit', 'chromium']);
   expect(sum.failed).toBe(4);
-  expect(sum.reasons).toEqual(['a test runner ended without a report', '2 error(s) outside of tests', 'no test of project chromium ran']);
+  expect(sum.reasons).toEqual([
+    'a test runner ended without a report',
+    '2 error(s) outside of tests',
+    'no test of project chromium ran',
+  ]);
 });
 
 test('a required project whose tests were all skipped did not run', () => {

@@ -15,7 +15,9 @@ export default class TotalsReporter {
         totals[state === 'passed' || state === 'failed' ? state : 'skipped'] += 1;
       }
       // A file that fails outside its tests (an import, a hook) has an error of its own.
-      totals.failed += module.errors().length + [...module.children.allSuites()].reduce((sum, suite) => sum + suite.errors().length, 0);
+      totals.failed +=
+        module.errors().length +
+        [...module.children.allSuites()].reduce((sum, suite) => sum + suite.errors().length, 0);
     }
     const file = process.env.LOWRANK_TOTALS;
     if (!file) throw new Error('LOWRANK_TOTALS is not set: the totals reporter has nowhere to write');

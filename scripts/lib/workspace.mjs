@@ -40,7 +40,11 @@ function manifestsHash() {
 /** @param {string} parent */
 function listFolders(parent) {
   const path = join(root, parent);
-  return existsSync(path) ? readdirSync(path).sort().map((name) => join(parent, name)) : [];
+  return existsSync(path)
+    ? readdirSync(path)
+        .sort()
+        .map((name) => join(parent, name))
+    : [];
 }
 
 /**
@@ -74,7 +78,10 @@ export async function build(options = {}) {
   const log = options.log ?? console.log;
   const started = Date.now();
   log('building packages …');
-  const { code, output } = await runPnpm(['exec', 'turbo', 'run', 'build', '--filter=./packages/*', '--output-logs=errors-only'], options);
+  const { code, output } = await runPnpm(
+    ['exec', 'turbo', 'run', 'build', '--filter=./packages/*', '--output-logs=errors-only'],
+    options,
+  );
   if (code !== 0) throw new Error(`the build failed with exit code ${code}\n${output}`);
   log(`built in ${seconds(started)}`);
 }

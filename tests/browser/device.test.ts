@@ -7,7 +7,12 @@ test('the WebGPU device of Chromium computes, and the dispatch is counted', asyn
   const device = await adapter?.requestDevice();
   if (!device) throw new Error('no device');
   const before = dispatchCount();
-  const output = await runShader({ device, code: affineShader, input: new Float32Array([0, 1, -2.5, 7, 11]), workgroups: 1 });
+  const output = await runShader({
+    device,
+    code: affineShader,
+    input: new Float32Array([0, 1, -2.5, 7, 11]),
+    workgroups: 1,
+  });
   expect([...output]).toEqual([1, 3, -4, 15, 23]);
   expect(dispatchCount() - before).toBe(1);
   device.destroy();

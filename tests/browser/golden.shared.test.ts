@@ -21,7 +21,10 @@ interface Golden extends Curve {
   readonly clip: number;
 }
 
-async function expectGolden(name: string, quantized?: { readonly quantization: LoadOptions['quantization']; readonly expected: Curve }): Promise<void> {
+async function expectGolden(
+  name: string,
+  quantized?: { readonly quantization: LoadOptions['quantization']; readonly expected: Curve },
+): Promise<void> {
   const folder = `../shared/golden/${name}-e2e`;
   const golden = await fetchJson<Golden>(`${folder}/golden.json`);
   const rows = await fetchJson<GoldenRow[]>(`${folder}/tokens.json`);
@@ -31,7 +34,10 @@ async function expectGolden(name: string, quantized?: { readonly quantization: L
     backend,
     model: await fetchModel(`../shared/data/models/${name}`),
     quantization: quantized?.quantization,
-    adapter: { config: await fetchJson(`${folder}/init/adapter_config.json`), weights: bytesSource(await fetchFile(`${folder}/init/adapter_model.safetensors`)) },
+    adapter: {
+      config: await fetchJson(`${folder}/init/adapter_config.json`),
+      weights: bytesSource(await fetchFile(`${folder}/init/adapter_model.safetensors`)),
+    },
     rows: rows.slice(0, 300),
     evalRows: rows.slice(300),
     steps: golden.steps,
@@ -42,9 +48,18 @@ async function expectGolden(name: string, quantized?: { readonly quantization: L
     weightDecay: 0,
     clip: golden.clip,
   });
-  const losses = worstDifference(steps.map(({ loss }) => loss), expected.losses);
-  const gradNorms = worstDifference(steps.map(({ gradNorm }) => gradNorm), expected.grad_norms);
-  console.log(`${backend.description}: worst difference of a loss from PyTorch's ${losses.toExponential(1)}, of a gradient norm ${gradNorms.toExponential(1)}`);
+  const losses = worstDifference(
+    steps.map(({ loss }) => loss),
+    expected.losses,
+  );
+  const gradNorms = worstDifference(
+    steps.map(({ gradNorm }) => gradNorm),
+    expected.grad_norms,
+  );
+  console.log(
+    `${backend.description}: worst difference of a loss from PyTorch's ${losses.toExponential(1)}, of a ` +
+      `gradient norm ${gradNorms.toExponential(1)}`,
+  );
   expect(losses).toBeLessThan(1e-4);
   expect(gradNorms).toBeLessThan(1e-4);
   expect(worstDifference([before, after], [expected.base_eval_loss, expected.adapter_eval_loss])).toBeLessThan(1e-4);
@@ -52,7 +67,11 @@ async function expectGolden(name: string, quantized?: { readonly quantization: L
   backend.dispose();
 }
 
-test('30 steps on stories260K through WebGPU in Chromium are PyTorch’s, step by step', () => expectGolden('stories260K'), 1_200_000);
+test(
+  '30 steps on stories260K through WebGPU in Chromium are PyTorch’s, step by step',
+  () => expectGolden('stories260K'),
+  1_200_000,
+);
 
 test('30 steps on stories3M in NF4 through WebGPU in Chromium are PyTorch’s over the dequantized weights', async () => {
   const { stories3M } = await fetchJson<{ stories3M: { nf4: Curve } }>('parity/golden/quantTrain.json');

@@ -7,7 +7,8 @@ import { affineShader, runShader } from '../helpers/runShader';
 
 const tied = 'parity/golden/llama/tied';
 const commit = '0123456789abcdef0123456789abcdef01234567';
-const hex = (bytes: ArrayBuffer): string => Array.from(new Uint8Array(bytes), (byte) => byte.toString(16).padStart(2, '0')).join('');
+const hex = (bytes: ArrayBuffer): string =>
+  Array.from(new Uint8Array(bytes), (byte) => byte.toString(16).padStart(2, '0')).join('');
 
 let root: FileSystemDirectoryHandle;
 let cache: ModelCache;
@@ -19,13 +20,34 @@ beforeEach(async () => {
 
 afterEach(async () => (await navigator.storage.getDirectory()).removeEntry('models', { recursive: true }));
 
-/** A hub within the page: a request breaks off after `cut` bytes as often as it says, and flips a byte of the weights once if told to. */
-async function pageHub(): Promise<{ fetch: typeof fetch; requests: string[]; trouble: { cuts: number; flip: boolean } }> {
-  const files = new Map(await Promise.all(['config.json', 'model.safetensors'].map(async (name) => [name, await fetchFile(`${tied}/${name}`)] as const)));
+/**
+ * A hub within the page: a request breaks off after `cut` bytes as often as it says, and flips a byte of the weights
+ * once if told to.
+ */
+async function pageHub(): Promise<{
+  fetch: typeof fetch;
+  requests: string[];
+  trouble: { cuts: number; flip: boolean };
+}> {
+  const files = new Map(
+    await Promise.all(
+      ['config.json', 'model.safetensors'].map(async (name) => [name, await fetchFile(`${tied}/${name}`)] as const),
+    ),
+  );
   const trouble = { cuts: 0, flip: false };
   const requests: string[] = [];
   const tree = await Promise.all(
-    [...files].map(async ([path, bytes]) => ({ type: 'file', path, size: bytes.length, oid: 'f'.repeat(40), lfs: { oid: hex(await crypto.subtle.digest('SHA-256', new Uint8Array(bytes))), size: bytes.length, pointerSize: 100 } })),
+    [...files].map(async ([path, bytes]) => ({
+      type: 'file',
+      path,
+      size: bytes.length,
+      oid: 'f'.repeat(40),
+      lfs: {
+        oid: hex(await crypto.subtle.digest('SHA-256', new Uint8Array(bytes))),
+        size: bytes.length,
+        pointerSize: 100,
+      },
+    })),
   );
   const answer = async (url: URL, range: string | null): Promise<Response> => {
     if (url.pathname.endsWith('/revision/main')) return Response.json({ id: 'tiny/llama', _id: '1', sha: commit });
@@ -68,15 +90,29 @@ test("a hub's model is kept in the origin's file system: resumed, checked, and t
   const hub = await pageHub();
   const controller = new AbortController();
   hub.trouble.cuts = 1;
-  const killed = downloadModel(hubId, { cache, fetch: hub.fetch, signal: controller.signal, pause: () => Promise.resolve(controller.abort(new Error('the tab was closed'))) });
+  const killed = downloadModel(hubId, {
+    cache,
+    fetch: hub.fetch,
+    signal: controller.signal,
+    pause: () => Promise.resolve(controller.abort(new Error('the tab was closed'))),
+  });
   await expect(killed).rejects.toThrow('the tab was closed');
 
   hub.requests.length = 0;
   hub.trouble.flip = true;
   const warnings: string[] = [];
   const progress: TransferProgress[] = [];
-  const files = await downloadModel(hubId, { cache: originCache(root), fetch: hub.fetch, pause, onWarning: (text) => warnings.push(text), onProgress: (event) => progress.push(event) });
-  expect(hub.requests.filter((request) => request.includes('safetensors'))).toEqual([`/tiny/llama/resolve/${commit}/model.safetensors bytes=10000-`, `/tiny/llama/resolve/${commit}/model.safetensors`]);
+  const files = await downloadModel(hubId, {
+    cache: originCache(root),
+    fetch: hub.fetch,
+    pause,
+    onWarning: (text) => warnings.push(text),
+    onProgress: (event) => progress.push(event),
+  });
+  expect(hub.requests.filter((request) => request.includes('safetensors'))).toEqual([
+    `/tiny/llama/resolve/${commit}/model.safetensors bytes=10000-`,
+    `/tiny/llama/resolve/${commit}/model.safetensors`,
+  ]);
   expect(warnings).toEqual([expect.stringContaining('arrived damaged')]);
   expect(progress.at(-1)).toMatchObject({ secondsLeft: 0 });
   expect((await loadModel(files)).shape.vocabularySize).toBe(96);
@@ -93,11 +129,15 @@ test('a folder of a server, from the cache to the GPU, and the picked folder tha
   const bytes = await fetchFile(`${tied}/model.safetensors`);
   const source = await files.file('model.safetensors');
   const kept = new Uint8Array((await source?.read(0, await source.size())) ?? []);
-  expect(hex(await crypto.subtle.digest('SHA-256', kept))).toBe(hex(await crypto.subtle.digest('SHA-256', new Uint8Array(bytes))));
+  expect(hex(await crypto.subtle.digest('SHA-256', kept))).toBe(
+    hex(await crypto.subtle.digest('SHA-256', new Uint8Array(bytes))),
+  );
   const values = new Float32Array(kept.slice(-64).buffer);
   const device = await (await navigator.gpu.requestAdapter())?.requestDevice();
   if (!device) throw new Error('no device');
-  expect([...(await runShader({ device, code: affineShader, input: values, workgroups: 2 }))]).toEqual(Array.from(values.map((value) => 2 * value + 1)));
+  expect([...(await runShader({ device, code: affineShader, input: values, workgroups: 2 }))]).toEqual(
+    Array.from(values.map((value) => 2 * value + 1)),
+  );
   device.destroy();
 
   const folder = await root.getDirectoryHandle('picked', { create: true });

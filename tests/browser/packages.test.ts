@@ -32,7 +32,9 @@ test('weights in a Blob reach the GPU', async () => {
   const read = new Float32Array((await file.read('w')).slice().buffer);
   const device = await (await navigator.gpu.requestAdapter())?.requestDevice();
   if (!device) throw new Error('no device');
-  expect([...(await runShader({ device, code: affineShader, input: read, workgroups: 1 }))]).toEqual([2, -1, 7, 17, 27]);
+  expect([...(await runShader({ device, code: affineShader, input: read, workgroups: 1 }))]).toEqual([
+    2, -1, 7, 17, 27,
+  ]);
   device.destroy();
 });
 

@@ -14,7 +14,15 @@ import { dispatchCount } from '../setup/dispatchCounter';
 const folder = 'parity/golden/llama';
 
 interface Golden {
-  readonly recipe: { steps: number; batchSize: number; learningRate: number; schedule: 'linear'; warmup: number; weightDecay: number; clip: number };
+  readonly recipe: {
+    steps: number;
+    batchSize: number;
+    learningRate: number;
+    schedule: 'linear';
+    warmup: number;
+    weightDecay: number;
+    clip: number;
+  };
   readonly losses: number[];
   readonly gradNorms: number[];
   readonly before: { loss: number };
@@ -29,9 +37,26 @@ beforeAll(async () => {
 /** The same training by the command line in Node. */
 function trainInNode(device: 'cpu' | 'webgpu'): ReturnType<typeof commands.trainInNode> {
   const { steps, batchSize, learningRate, schedule, warmup, weightDecay, clip } = golden.recipe;
-  const numbers = { steps, 'batch-size': batchSize, 'learning-rate': learningRate, schedule, warmup, 'weight-decay': weightDecay, clip };
+  const numbers = {
+    steps,
+    'batch-size': batchSize,
+    'learning-rate': learningRate,
+    schedule,
+    warmup,
+    'weight-decay': weightDecay,
+    clip,
+  };
   const flags = Object.entries(numbers).flatMap(([name, value]) => [`--${name}`, String(value)]);
-  return commands.trainInNode(device, ['--model', `${folder}/tied`, '--data', `${folder}/train/rows.jsonl`, '--init-adapter', `${folder}/train/lora/init`, '--no-shuffle', ...flags]);
+  return commands.trainInNode(device, [
+    '--model',
+    `${folder}/tied`,
+    '--data',
+    `${folder}/train/rows.jsonl`,
+    '--init-adapter',
+    `${folder}/train/lora/init`,
+    '--no-shuffle',
+    ...flags,
+  ]);
 }
 
 /** The training of `parity/llamaTrain.py`, from the same adapter, on the same rows. */
@@ -62,7 +87,11 @@ describe.each([
     backend = await open();
     trajectory = await trainGolden(backend);
     dispatches = dispatchCount() - before;
-    console.log(`${name}: ${backend.description}; worst difference of a loss from PyTorch's ${worstDifference(losses(), golden.losses).toExponential(1)}, of a gradient norm ${worstDifference(gradNorms(), golden.gradNorms).toExponential(1)}`);
+    console.log(
+      `${name}: ${backend.description}; worst difference of a loss from PyTorch's ` +
+        `${worstDifference(losses(), golden.losses).toExponential(1)}, of a gradient norm ` +
+        `${worstDifference(gradNorms(), golden.gradNorms).toExponential(1)}`,
+    );
   });
   afterAll(() => backend.dispose());
   const losses = (): number[] => trajectory.steps.map(({ loss }) => loss);
@@ -77,12 +106,24 @@ describe.each([
   test('they are those of the command line in Node, on the same kind of device', async () => {
     const node = await trainInNode(name);
     expect(node.steps).toHaveLength(golden.recipe.steps);
-    expect(worstDifference(losses(), node.steps.map(({ loss }) => loss))).toBeLessThan(1e-4);
-    expect(worstDifference(gradNorms(), node.steps.map(({ grad_norm }) => grad_norm))).toBeLessThan(1e-4);
+    expect(
+      worstDifference(
+        losses(),
+        node.steps.map(({ loss }) => loss),
+      ),
+    ).toBeLessThan(1e-4);
+    expect(
+      worstDifference(
+        gradNorms(),
+        node.steps.map(({ grad_norm }) => grad_norm),
+      ),
+    ).toBeLessThan(1e-4);
   });
 
   test('the loss on unseen rows is PyTorch’s, before and after', () => {
-    expect(worstDifference([trajectory.before, trajectory.after], [golden.before.loss, golden.after.eval.loss])).toBeLessThan(1e-4);
+    expect(
+      worstDifference([trajectory.before, trajectory.after], [golden.before.loss, golden.after.eval.loss]),
+    ).toBeLessThan(1e-4);
   });
 
   test('it computed where it says', () => {

@@ -10,18 +10,50 @@ const page = (name: string): string => readFileSync(join(root, 'docs', name), 'u
 function tableAfter(text: string, heading: string): string[][] {
   const section = text.slice(text.indexOf(`\n${heading}\n`) + heading.length + 2).split(/\n#+ /)[0] ?? '';
   const lines = section.split('\n').filter((line) => line.startsWith('|'));
-  return lines.slice(2).map((line) => line.split(/(?<!\\)\|/).slice(1, -1).map((cell) => cell.trim()));
+  return lines.slice(2).map((line) =>
+    line
+      .split(/(?<!\\)\|/)
+      .slice(1, -1)
+      .map((cell) => cell.trim()),
+  );
 }
 
 test('the table of imports is the list that the check enforces', () => {
   const list = JSON.parse(readFileSync(join(root, 'scripts/importList.json'), 'utf8')) as Record<string, string[]>;
-  const told = tableAfter(page('architecture.md'), '## Who may import whom').map(([name, imports = '']) => [name, imports === 'nothing' ? [] : imports.split(', ').map((item) => item.replace(' (types)', ':types')).sort()]);
-  expect(Object.fromEntries(told)).toEqual(Object.fromEntries(Object.entries(list).map(([name, imports]) => [name, [...imports].sort()])));
+  const told = tableAfter(page('architecture.md'), '## Who may import whom').map(([name, imports = '']) => [
+    name,
+    imports === 'nothing'
+      ? []
+      : imports
+          .split(', ')
+          .map((item) => item.replace(' (types)', ':types'))
+          .sort(),
+  ]);
+  expect(Object.fromEntries(told)).toEqual(
+    Object.fromEntries(Object.entries(list).map(([name, imports]) => [name, [...imports].sort()])),
+  );
 });
 
 test('the page of the command line has every flag of every command, with its default, and no other', () => {
   const nothing = (): Promise<void> => Promise.resolve();
-  const program = makeProgram({ combine: nothing, inspect: nothing, spectrum: nothing, intrinsic: nothing, train: nothing, eval: nothing, generate: nothing, chat: nothing, merge: nothing, convert: nothing, quantize: nothing, plan: nothing, compare: nothing, sweep: nothing, worker: nothing, doctor: nothing });
+  const program = makeProgram({
+    combine: nothing,
+    inspect: nothing,
+    spectrum: nothing,
+    intrinsic: nothing,
+    train: nothing,
+    eval: nothing,
+    generate: nothing,
+    chat: nothing,
+    merge: nothing,
+    convert: nothing,
+    quantize: nothing,
+    plan: nothing,
+    compare: nothing,
+    sweep: nothing,
+    worker: nothing,
+    doctor: nothing,
+  });
   const text = page('cli.md');
   const common = ['--device', '--json'];
   for (const command of program.commands) {
@@ -30,16 +62,23 @@ test('the page of the command line has every flag of every command, with its def
     const told = new Map(table.map(([flag = '', value = '']) => [/`(--[a-z-]+)/.exec(flag)?.[1], value]));
     const options = command.options.filter(({ long }) => !common.includes(long ?? ''));
     expect(new Set(told.keys())).toEqual(new Set(options.map(({ long }) => long)));
-    const withDefault = options.filter(({ defaultValue, negate }) => !negate && defaultValue !== undefined && defaultValue !== '');
-    const defaults = (values: (option: (typeof options)[number]) => unknown): object => Object.fromEntries(withDefault.map((option) => [option.long, values(option)]));
-    expect(defaults(({ long }) => told.get(long ?? '')?.replaceAll('`', ''))).toEqual(defaults(({ defaultValue }) => String(defaultValue)));
+    const withDefault = options.filter(
+      ({ defaultValue, negate }) => !negate && defaultValue !== undefined && defaultValue !== '',
+    );
+    const defaults = (values: (option: (typeof options)[number]) => unknown): object =>
+      Object.fromEntries(withDefault.map((option) => [option.long, values(option)]));
+    expect(defaults(({ long }) => told.get(long ?? '')?.replaceAll('`', ''))).toEqual(
+      defaults(({ defaultValue }) => String(defaultValue)),
+    );
   }
   for (const flag of common) expect(text).toContain(`\`${flag}`);
 });
 
 test('every error code on the page of the command line is one that the packages throw', () => {
   const sources = sourcesOf(join(root, 'packages')).join('\n');
-  const codes = tableAfter(page('cli.md'), '## Bad input').flatMap(([, cell = '']) => [...cell.matchAll(/`([a-zA-Z0-9]+\.[a-zA-Z-]+)`/g)].map(([, code = '']) => code));
+  const codes = tableAfter(page('cli.md'), '## Bad input').flatMap(([, cell = '']) =>
+    [...cell.matchAll(/`([a-zA-Z0-9]+\.[a-zA-Z-]+)`/g)].map(([, code = '']) => code),
+  );
   expect(codes.length).toBeGreaterThan(30);
   const unknown = codes.filter((code) => !sources.includes(`'${code}'`) && !throwsThroughHelper(sources, code));
   expect(unknown).toEqual([]);
@@ -53,7 +92,10 @@ function throwsThroughHelper(sources: string, code: string): boolean {
 
 function sourcesOf(folder: string): string[] {
   return readdirSync(folder, { recursive: true, encoding: 'utf8' })
-    .filter((name) => name.includes('src') && name.endsWith('.ts') && !name.endsWith('.test.ts') && !name.includes('node_modules'))
+    .filter(
+      (name) =>
+        name.includes('src') && name.endsWith('.ts') && !name.endsWith('.test.ts') && !name.includes('node_modules'),
+    )
     .map((name) => readFileSync(join(folder, name), 'utf8'));
 }
 
@@ -61,8 +103,15 @@ const pages = readdirSync(join(root, 'docs'), { encoding: 'utf8' }).filter((name
 
 test.each(pages)('%s names files, snippets and tests that exist', (name) => {
   const text = page(name);
-  const files = [...text.matchAll(/`([a-zA-Z]+\/src\/[\w/.]+\.ts|(?:examples|parity|scripts|bench|tests)\/[\w/.]+|plan\/[\w/.]+)`/g)].map(([, path = '']) => path);
-  const candidates = (path: string): string[] => [path, `packages/${path}`, `packages/tensor/src/${path}`, `examples/web/${path}`];
+  const files = [
+    ...text.matchAll(/`([a-zA-Z]+\/src\/[\w/.]+\.ts|(?:examples|parity|scripts|bench|tests)\/[\w/.]+|plan\/[\w/.]+)`/g),
+  ].map(([, path = '']) => path);
+  const candidates = (path: string): string[] => [
+    path,
+    `packages/${path}`,
+    `packages/tensor/src/${path}`,
+    `examples/web/${path}`,
+  ];
   expect(files.filter((path) => !candidates(path).some((candidate) => existsSync(join(root, candidate))))).toEqual([]);
 
   for (const [, target = '', region] of text.matchAll(/^<<< ([^#\s{]+)(?:#(\w+))?/gm)) {
@@ -71,12 +120,21 @@ test.each(pages)('%s names files, snippets and tests that exist', (name) => {
   }
 
   const tests = [...text.matchAll(/`npm test -- ([^`]+)`/g)].flatMap(([, filters = '']) => filters.split(' '));
-  const all = ['packages', 'tests', 'examples'].flatMap((folder) => readdirSync(join(root, folder), { recursive: true, encoding: 'utf8' }).map((file) => `${folder}/${file}`));
-  expect(tests.filter((filter) => !all.some((file) => file.includes(filter) && /\.test\.m?[jt]s$/.test(file) && !file.includes('node_modules')))).toEqual([]);
+  const all = ['packages', 'tests', 'examples'].flatMap((folder) =>
+    readdirSync(join(root, folder), { recursive: true, encoding: 'utf8' }).map((file) => `${folder}/${file}`),
+  );
+  expect(
+    tests.filter(
+      (filter) =>
+        !all.some((file) => file.includes(filter) && /\.test\.m?[jt]s$/.test(file) && !file.includes('node_modules')),
+    ),
+  ).toEqual([]);
 });
 
 test('llms.txt leads to pages that exist, and every page is in it', () => {
   const linked = [...page('public/llms.txt').matchAll(/\]\(\/([\w/]+)\)/g)].map(([, path = '']) => path);
-  expect(linked.filter((path) => !existsSync(join(root, 'docs', path.endsWith('/') ? `${path}index.md` : `${path}.md`)))).toEqual([]);
+  expect(
+    linked.filter((path) => !existsSync(join(root, 'docs', path.endsWith('/') ? `${path}index.md` : `${path}.md`))),
+  ).toEqual([]);
   expect(pages.filter((name) => name !== 'index.md' && !linked.includes(name.replace('.md', '')))).toEqual([]);
 });

@@ -1,7 +1,10 @@
 import { expect, test } from 'vitest';
 import { blocks, runBlocks, wantsGpu, wantsRedis } from './blocks';
 
-runBlocks(blocks.filter((block) => !wantsGpu(block) && !wantsRedis(block)), 'cpu');
+runBlocks(
+  blocks.filter((block) => !wantsGpu(block) && !wantsRedis(block)),
+  'cpu',
+);
 
 test('there are blocks to run', () => {
   expect(blocks.length).toBeGreaterThanOrEqual(9);

@@ -8,7 +8,12 @@ test('the snippet of the page on serving: adapters side by side, mixed, off, and
   const golden = join(root, 'parity/golden/llama');
   const folder = mkdtempSync(join(tmpdir(), 'serving-'));
   const home = process.cwd();
-  for (const [from, to] of [['tied', 'llama'], ['adapters/tied-qv', 'poet'], ['adapters/tied-all', 'clerk']] as const) cpSync(join(golden, from), join(folder, to), { recursive: true });
+  for (const [from, to] of [
+    ['tied', 'llama'],
+    ['adapters/tied-qv', 'poet'],
+    ['adapters/tied-all', 'clerk'],
+  ] as const)
+    cpSync(join(golden, from), join(folder, to), { recursive: true });
   process.chdir(folder);
   try {
     const { sideBySide, mixed, base, swapped } = await import('../../docs/snippets/serveAdapters');

@@ -13,20 +13,32 @@ async function fullTraining(optimizer: OptimizerName): Promise<{ losses: number[
   const parameters = [...model.namedParameters()].map(([name, parameter]) => ({ name, parameter }));
   const step = await createTrainStep({ backend, loss: (batch) => model.loss(batch), parameters, optimizer, clip: 1 });
   const losses: number[] = [];
-  for (let at = 0; at < 12; at++) losses.push(await (await step.run([packBatch(rows.slice(8 * at, 8 * at + 8))], 5e-4)).loss);
-  const bytes = step.vectors.reduce((total, { moments, size }) => total + (moments.bits === 32 ? 8 * size : 2 * size + moments.scales.size * 4), 0);
+  for (let at = 0; at < 12; at++)
+    losses.push(await (await step.run([packBatch(rows.slice(8 * at, 8 * at + 8))], 5e-4)).loss);
+  const bytes = step.vectors.reduce(
+    (total, { moments, size }) => total + (moments.bits === 32 ? 8 * size : 2 * size + moments.scales.size * 4),
+    0,
+  );
   const { loss: after } = await goldenEvaluation(golden, backend);
   await step.dispose({ weights: true });
   backend.dispose();
   return { losses, after, bytes };
 }
 
-test('12 steps of full fine-tuning with moments in 8 bits end close to those with f32 moments, in a third of the memory', async () => {
-  const full = await fullTraining('adamw');
-  const eight = await fullTraining('adamw8bit');
-  const worst = Math.max(...full.losses.map((loss, at) => Math.abs((eight.losses[at] ?? NaN) / loss - 1)));
-  console.log(`evaluation ${full.after.toFixed(4)} with f32 moments (${full.bytes} bytes), ${eight.after.toFixed(4)} with 8 bits (${eight.bytes} bytes); worst relative difference of a step's loss ${worst.toExponential(1)}`);
-  expect(worst).toBeLessThan(2e-3);
-  expect(Math.abs(eight.after / full.after - 1)).toBeLessThan(2e-3);
-  expect(eight.bytes / full.bytes).toBeLessThan(0.32);
-}, 300_000);
+test(
+  '12 steps of full fine-tuning with moments in 8 bits end close to those with f32 moments, in a third of ' +
+    'the memory',
+  async () => {
+    const full = await fullTraining('adamw');
+    const eight = await fullTraining('adamw8bit');
+    const worst = Math.max(...full.losses.map((loss, at) => Math.abs((eight.losses[at] ?? NaN) / loss - 1)));
+    console.log(
+      `evaluation ${full.after.toFixed(4)} with f32 moments (${full.bytes} bytes), ${eight.after.toFixed(4)} ` +
+        `with 8 bits (${eight.bytes} bytes); worst relative difference of a step's loss ${worst.toExponential(1)}`,
+    );
+    expect(worst).toBeLessThan(2e-3);
+    expect(Math.abs(eight.after / full.after - 1)).toBeLessThan(2e-3);
+    expect(eight.bytes / full.bytes).toBeLessThan(0.32);
+  },
+  300_000,
+);

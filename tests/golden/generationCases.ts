@@ -11,7 +11,8 @@ const folder = fileURLToPath(new URL('../../../shared/data/models/stories260K', 
 export async function expectPublishedStory(backend: Backend): Promise<void> {
   const tokenizer = await readTokenizer(folder);
   const model = await loadModel(await openFolder(folder));
-  const published = /-t 0\.0\n([\s\S]*?)\n```/.exec(await readFile(`${folder}/golden/stories260K.md`, 'utf8'))?.[1] ?? '';
+  const published =
+    /-t 0\.0\n([\s\S]*?)\n```/.exec(await readFile(`${folder}/golden/stories260K.md`, 'utf8'))?.[1] ?? '';
   const [ids = []] = await generate(model, { backend, prompts: [[tokenizer.bosId ?? 1]] }, { maxNewTokens: 200 });
   expect(ids.length).toBe(200);
   // The published run goes on for 256; a llama2.c decoder strips the blank that the first token brings.

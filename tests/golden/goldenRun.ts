@@ -55,10 +55,17 @@ export async function openGolden(name: GoldenName, options: LoadOptions = {}): P
 }
 
 /** Puts the golden adapter at the start or at the end of its training around the model's layers. */
-export async function withGoldenAdapter({ model, folder }: GoldenCase, which: 'init' | 'final'): Promise<NamedParameter[]> {
+export async function withGoldenAdapter(
+  { model, folder }: GoldenCase,
+  which: 'init' | 'final',
+): Promise<NamedParameter[]> {
   removeAdapters(model);
   const files = await openFolder(`${folder}${which}`);
-  const adapter = await readAdapter({ config: await readJson(files, 'adapter_config.json'), weights: await requireFile(files, 'adapter_model.safetensors'), name: files.name });
+  const adapter = await readAdapter({
+    config: await readJson(files, 'adapter_config.json'),
+    weights: await requireFile(files, 'adapter_model.safetensors'),
+    name: files.name,
+  });
   return loadAdapter(model, adapter);
 }
 
@@ -67,22 +74,38 @@ export function near(got: number | undefined, want: number | undefined, toleranc
 }
 
 /** Loss over rows 300 … 399. */
-export async function goldenEvaluation({ model, rows }: GoldenCase, backend: Backend): Promise<{ loss: number; tokens: number }> {
+export async function goldenEvaluation(
+  { model, rows }: GoldenCase,
+  backend: Backend,
+): Promise<{ loss: number; tokens: number }> {
   const batches = evaluationBatches(rows.slice(300, 400), { batchSize: 8, layout: packBatch });
   return evaluate({ backend, loss: (batch) => model.loss(batch), batches });
 }
 
 /** The norm of each adapter matrix's gradient on the first batch, against PyTorch's; zeros are compared absolutely. */
-export async function expectGradientNorms(golden: GoldenCase, backend: Backend, { which, execution }: { which: 'init' | 'final'; execution?: Execution }): Promise<void> {
+export async function expectGradientNorms(
+  golden: GoldenCase,
+  backend: Backend,
+  { which, execution }: { which: 'init' | 'final'; execution?: Execution },
+): Promise<void> {
   const parameters = await withGoldenAdapter(golden, which);
   const batch = packBatch(golden.rows.slice(0, 8));
-  const gradients = await parameterGradients({ backend, loss: (inputs) => golden.model.loss(inputs), parameters, batch, ...(execution === undefined ? {} : { execution }) });
-  const norms = golden.golden[which === 'init' ? 'grad_norms_A_B_at_init_first_batch' : 'grad_norms_A_B_at_final_first_batch'];
+  const gradients = await parameterGradients({
+    backend,
+    loss: (inputs) => golden.model.loss(inputs),
+    parameters,
+    batch,
+    ...(execution === undefined ? {} : { execution }),
+  });
+  const norms =
+    golden.golden[which === 'init' ? 'grad_norms_A_B_at_init_first_batch' : 'grad_norms_A_B_at_final_first_batch'];
   const paths = Object.keys(norms);
   expect(gradients.size).toBe(2 * paths.length);
   for (const path of paths) {
     for (const [at, half] of ['lora_A', 'lora_B'].entries()) {
-      const norm = Math.sqrt(gradients.get(`${path}.${half}`)?.reduce((total, value) => total + value * value, 0) ?? NaN);
+      const norm = Math.sqrt(
+        gradients.get(`${path}.${half}`)?.reduce((total, value) => total + value * value, 0) ?? NaN,
+      );
       const want = norms[path]?.[at] ?? NaN;
       if (want === 0) expect(norm).toBeLessThan(1e-6);
       else near(norm, want);
@@ -91,11 +114,26 @@ export async function expectGradientNorms(golden: GoldenCase, backend: Backend, 
 }
 
 /** Trains the golden's steps from its initial adapter and compares every loss and gradient norm. */
-export async function expectTrajectory(golden: GoldenCase, backend: Backend, { execution = 'fused', steps = 30, expected = golden.golden, normTolerance = 1e-4 }: { execution?: Execution; steps?: number; expected?: Curve; normTolerance?: number } = {}): Promise<void> {
+export async function expectTrajectory(
+  golden: GoldenCase,
+  backend: Backend,
+  {
+    execution = 'fused',
+    steps = 30,
+    expected = golden.golden,
+    normTolerance = 1e-4,
+  }: { execution?: Execution; steps?: number; expected?: Curve; normTolerance?: number } = {},
+): Promise<void> {
   const parameters = await withGoldenAdapter(golden, 'init');
   const { lr, clip, batch_size: size } = golden.golden;
   const { losses, grad_norms: norms } = expected;
-  const step = await createTrainStep({ backend, loss: (batch) => golden.model.loss(batch), parameters, clip, execution });
+  const step = await createTrainStep({
+    backend,
+    loss: (batch) => golden.model.loss(batch),
+    parameters,
+    clip,
+    execution,
+  });
   for (let at = 0; at < steps; at++) {
     const first = (at * size) % 300;
     // Rows in file order, wrapping at the end of the 300.

@@ -35,10 +35,14 @@ export function goldenSuite(device: string, openBackend: () => Promise<Backend>)
     });
   });
 
-  test.each(['unfused', 'unplanned'] as const)(`stories260K on ${device}, %s: 30 steps and gradient norms`, slow, async (execution) => {
-    const golden = await openGolden('stories260K');
-    await expectTrajectory(golden, backend, { execution });
-    for (const which of ['init', 'final'] as const) await expectGradientNorms(golden, backend, { which, execution });
-    golden.model.dispose();
-  });
+  test.each(['unfused', 'unplanned'] as const)(
+    `stories260K on ${device}, %s: 30 steps and gradient norms`,
+    slow,
+    async (execution) => {
+      const golden = await openGolden('stories260K');
+      await expectTrajectory(golden, backend, { execution });
+      for (const which of ['init', 'final'] as const) await expectGradientNorms(golden, backend, { which, execution });
+      golden.model.dispose();
+    },
+  );
 }

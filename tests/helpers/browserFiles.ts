@@ -22,6 +22,8 @@ export async function fetchJson<T>(path: string): Promise<T> {
 /** A model folder, as models' loadModel takes it. */
 export async function fetchModel(folder: string): Promise<ModelFiles> {
   const names = ['config.json', 'model.safetensors'];
-  const sources = await Promise.all(names.map(async (name) => [name, bytesSource(await fetchFile(`${folder}/${name}`), name)] as const));
+  const sources = await Promise.all(
+    names.map(async (name) => [name, bytesSource(await fetchFile(`${folder}/${name}`), name)] as const),
+  );
   return filesBy(Object.fromEntries(sources), folder);
 }

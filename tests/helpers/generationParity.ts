@@ -20,8 +20,9 @@ export interface GenerationParityOptions {
 const lead = 1e-3;
 
 /**
- * Generation with the cache is generation without it: logits along given texts (past the sliding window, with prompts on both sides of it) within 1e-4, greedy tokens equal wherever the two
- * best logits differ by more than 1e-3, and 16 prompts of different lengths in a batch like one by one.
+ * Generation with the cache is generation without it: logits along given texts (past the sliding window, with prompts
+ * on both sides of it) within 1e-4, greedy tokens equal wherever the two best logits differ by more than 1e-3, and 16
+ * prompts of different lengths in a batch like one by one.
  */
 export async function expectGenerationParity(options: GenerationParityOptions): Promise<void> {
   const { backend } = options;
@@ -48,13 +49,22 @@ async function expectLogitsAlike(model: CausalModel, backend: Backend, window: n
   const cached = new CachedLogits(model, backend, { batch: texts.length, capacity: length });
   let lengths = begins.slice();
   // The prompts together, padded to the longer; then a token of each, until the shorter row is done.
-  let got = await cached.read(texts.map((text, row) => text.slice(0, begins[row])), texts.map(() => 0));
-  const compare = (row: number, from: number, logits: readonly Float32Array[]): void => logits.forEach((own, at) => expectClose(own, expected[row]?.[from + at] ?? new Float32Array(), `row ${row}, position ${from + at}`));
+  let got = await cached.read(
+    texts.map((text, row) => text.slice(0, begins[row])),
+    texts.map(() => 0),
+  );
+  const compare = (row: number, from: number, logits: readonly Float32Array[]): void =>
+    logits.forEach((own, at) =>
+      expectClose(own, expected[row]?.[from + at] ?? new Float32Array(), `row ${row}, position ${from + at}`),
+    );
   got.forEach((logits, row) => compare(row, 0, logits));
   while (lengths.some((own) => own < length)) {
     // A row that is done reads its last token again: its cache is overwritten with what it holds.
     const at = lengths.map((own) => Math.min(own, length - 1));
-    got = await cached.read(texts.map((text, row) => text.slice(at[row], (at[row] ?? 0) + 1)), at);
+    got = await cached.read(
+      texts.map((text, row) => text.slice(at[row], (at[row] ?? 0) + 1)),
+      at,
+    );
     got.forEach((logits, row) => compare(row, at[row] ?? 0, logits));
     lengths = lengths.map((own) => Math.min(length, own + 1));
   }
@@ -68,9 +78,14 @@ async function expectTextsAlike(model: CausalModel, backend: Backend, wanted: nu
   const generator = createGenerator(model, { backend });
   const together = (await generator.generate(prompts, { maxNewTokens: newTokens })).map(({ ids }) => ids);
   const alone: (readonly number[])[] = [];
-  for (const prompt of prompts) alone.push(...(await generator.generate([prompt], { maxNewTokens: newTokens })).map(({ ids }) => ids));
+  for (const prompt of prompts)
+    alone.push(...(await generator.generate([prompt], { maxNewTokens: newTokens })).map(({ ids }) => ids));
   await generator.dispose();
-  const logits = await logitsOf(model, backend, prompts.map((prompt, at) => [...prompt, ...(together[at] ?? [])]));
+  const logits = await logitsOf(
+    model,
+    backend,
+    prompts.map((prompt, at) => [...prompt, ...(together[at] ?? [])]),
+  );
   let clear = 0;
   prompts.forEach((prompt, row) => {
     const ids = together[row] ?? [];
@@ -83,7 +98,12 @@ async function expectTextsAlike(model: CausalModel, backend: Backend, wanted: nu
     });
     // From where two logits are as good as equal, the texts may go different ways.
     const parting = ids.findIndex((id, at) => alone[row]?.[at] !== id);
-    if (parting >= 0) expect([row, parting, leads[parting]?.lead]).toEqual([row, parting, expect.toSatisfy((own: number) => own <= lead)]);
+    if (parting >= 0)
+      expect([row, parting, leads[parting]?.lead]).toEqual([
+        row,
+        parting,
+        expect.toSatisfy((own: number) => own <= lead),
+      ]);
   });
   // A model whose logits are all alike would prove nothing.
   expect(clear).toBeGreaterThan((prompts.length * newTokens) / 2);
@@ -102,19 +122,29 @@ function best(logits: Float32Array): { id: number; lead: number } {
 function expectClose(got: Float32Array, expected: Float32Array, where: string): void {
   expect(got.length).toBe(expected.length);
   let worst = 0;
-  got.forEach((value, at) => (worst = Math.max(worst, Math.abs(value - (expected[at] ?? NaN)) / Math.max(1, Math.abs(expected[at] ?? NaN)))));
+  got.forEach(
+    (value, at) =>
+      (worst = Math.max(worst, Math.abs(value - (expected[at] ?? NaN)) / Math.max(1, Math.abs(expected[at] ?? NaN)))),
+  );
   expect({ where, worst }).toEqual({ where, worst: expect.toSatisfy((own: number) => own < 1e-4) });
 }
 
 /** Logits at every position of each text, without a cache. */
-async function logitsOf(model: CausalModel, backend: Backend, texts: readonly (readonly number[])[]): Promise<Float32Array[][]> {
+async function logitsOf(
+  model: CausalModel,
+  backend: Backend,
+  texts: readonly (readonly number[])[],
+): Promise<Float32Array[][]> {
   const length = Math.max(...texts.map((text) => text.length));
   const forward = compile(backend, ({ ids, positions }) => {
     if (ids === undefined || positions === undefined) throw new TypeError('two inputs');
     return { logits: model.logits(reshape(model.hidden(ids, { positions }), [ids.size, model.shape.hiddenSize])) };
   });
   const shape = [texts.length, length];
-  const { logits } = await forward.run({ ids: { data: padded(texts, length), shape }, positions: { data: Int32Array.from({ length: texts.length * length }, (_, at) => at % length), shape } });
+  const { logits } = await forward.run({
+    ids: { data: padded(texts, length), shape },
+    positions: { data: Int32Array.from({ length: texts.length * length }, (_, at) => at % length), shape },
+  });
   const result = split(await logits, texts, { length, width: model.shape.vocabularySize });
   await forward.dispose();
   return result;
@@ -126,9 +156,15 @@ function padded(texts: readonly (readonly number[])[], length: number): Int32Arr
   return ids;
 }
 
-function split(logits: HostArray, texts: readonly (readonly number[])[], { length, width }: { length: number; width: number }): Float32Array[][] {
+function split(
+  logits: HostArray,
+  texts: readonly (readonly number[])[],
+  { length, width }: { length: number; width: number },
+): Float32Array[][] {
   const all = logits as Float32Array;
-  return texts.map((text, row) => text.map((_, at) => all.slice((row * length + at) * width, (row * length + at + 1) * width)));
+  return texts.map((text, row) =>
+    text.map((_, at) => all.slice((row * length + at) * width, (row * length + at + 1) * width)),
+  );
 }
 
 /** Logits of pieces of texts whose beginnings are in the cache. */
@@ -146,15 +182,24 @@ class CachedLogits {
     this.caches = Array.from({ length: layers }, () => ({ keys: cache(), values: cache() }));
     this.forward = compile(backend, ({ ids, positions, lengths }) => {
       if (ids === undefined || positions === undefined || lengths === undefined) throw new TypeError('three inputs');
-      return { logits: model.logits(reshape(model.hidden(ids, { positions, lengths }, this.caches), [ids.size, hiddenSize])) };
+      return {
+        logits: model.logits(reshape(model.hidden(ids, { positions, lengths }, this.caches), [ids.size, hiddenSize])),
+      };
     });
   }
 
   async read(pieces: readonly (readonly number[])[], lengths: readonly number[]): Promise<Float32Array[][]> {
     const length = Math.max(...pieces.map((piece) => piece.length));
     const shape = [pieces.length, length];
-    const positions = Int32Array.from({ length: pieces.length * length }, (_, at) => (lengths[Math.floor(at / length)] ?? 0) + (at % length));
-    const { logits } = await this.forward.run({ ids: { data: padded(pieces, length), shape }, positions: { data: positions, shape }, lengths: { data: Int32Array.from(lengths), shape: [lengths.length] } });
+    const positions = Int32Array.from(
+      { length: pieces.length * length },
+      (_, at) => (lengths[Math.floor(at / length)] ?? 0) + (at % length),
+    );
+    const { logits } = await this.forward.run({
+      ids: { data: padded(pieces, length), shape },
+      positions: { data: positions, shape },
+      lengths: { data: Int32Array.from(lengths), shape: [lengths.length] },
+    });
     return split(await logits, pieces, { length, width: this.model.shape.vocabularySize });
   }
 

@@ -27,11 +27,13 @@ export interface HubServer extends Mischief, AsyncDisposable {
 export const repo = 'tiny/llama';
 export const commit = '0123456789abcdef0123456789abcdef01234567';
 export const sha256 = (bytes: Uint8Array): string => createHash('sha256').update(bytes).digest('hex');
-export const gitBlob = (bytes: Uint8Array): string => createHash('sha1').update(`blob ${bytes.length}\0`).update(bytes).digest('hex');
+export const gitBlob = (bytes: Uint8Array): string =>
+  createHash('sha1').update(`blob ${bytes.length}\0`).update(bytes).digest('hex');
 
 /**
- * A hub with one repository, tiny/llama at one commit on branch main, as the Hugging Face hub answers: its API, small files from the repository, safetensors by a redirect to a store
- * (`/store/…`). The same files lie below `/plain/` as on any web server.
+ * A hub with one repository, tiny/llama at one commit on branch main, as the Hugging Face hub answers: its API, small
+ * files from the repository, safetensors by a redirect to a store (`/store/…`). The same files lie below `/plain/` as
+ * on any web server.
  */
 export async function hubServer(given: Readonly<Record<string, Uint8Array>>): Promise<HubServer> {
   const files = new Map(Object.entries(given));
@@ -64,9 +66,24 @@ function answer(request: IncomingMessage, response: ServerResponse, hub: Hub): v
     response.end(JSON.stringify(value));
   };
   if (hub.refuse !== undefined) return json(hub.refuse.status, { error: 'refused' }, hub.refuse.headers);
-  if (path === `/api/models/${repo}/revision/main`) return json(200, { _id: '1', id: repo, sha: commit, private: false, downloads: 0, gated: false, likes: 0, lastModified: '2026-01-01T00:00:00.000Z' });
-  if (path === `/api/models/${repo}/tree/${commit}`) return json(200, [...hub.files].map(([name, bytes]) => treeEntry(name, bytes)));
-  if (path.startsWith(`/api/models/${repo}/`)) return json(404, { error: 'Invalid rev id' }, { 'X-Error-Code': 'RevisionNotFound' });
+  if (path === `/api/models/${repo}/revision/main`)
+    return json(200, {
+      _id: '1',
+      id: repo,
+      sha: commit,
+      private: false,
+      downloads: 0,
+      gated: false,
+      likes: 0,
+      lastModified: '2026-01-01T00:00:00.000Z',
+    });
+  if (path === `/api/models/${repo}/tree/${commit}`)
+    return json(
+      200,
+      [...hub.files].map(([name, bytes]) => treeEntry(name, bytes)),
+    );
+  if (path.startsWith(`/api/models/${repo}/`))
+    return json(404, { error: 'Invalid rev id' }, { 'X-Error-Code': 'RevisionNotFound' });
   const resolved = `/${repo}/resolve/${commit}/`;
   const name = decodeURIComponent(path.split('/').at(-1) ?? '');
   if (path.startsWith(resolved) && isLarge(name)) {
@@ -74,7 +91,8 @@ function answer(request: IncomingMessage, response: ServerResponse, hub: Hub): v
     response.end();
     return undefined;
   }
-  if (path.startsWith(resolved) || path.startsWith('/store/') || path.startsWith('/plain/')) return sendFile(name, request, response, hub);
+  if (path.startsWith(resolved) || path.startsWith('/store/') || path.startsWith('/plain/'))
+    return sendFile(name, request, response, hub);
   return json(401, { error: 'Repository not found' }, { 'X-Error-Code': 'RepoNotFound' });
 }
 
@@ -82,7 +100,9 @@ const isLarge = (name: string): boolean => name.endsWith('.safetensors');
 
 function treeEntry(path: string, bytes: Uint8Array): object {
   const size = bytes.length;
-  return isLarge(path) ? { type: 'file', path, size, oid: gitBlob(new Uint8Array(3)), lfs: { oid: sha256(bytes), size, pointerSize: 130 } } : { type: 'file', path, size, oid: gitBlob(bytes) };
+  return isLarge(path)
+    ? { type: 'file', path, size, oid: gitBlob(new Uint8Array(3)), lfs: { oid: sha256(bytes), size, pointerSize: 130 } }
+    : { type: 'file', path, size, oid: gitBlob(bytes) };
 }
 
 function sendFile(name: string, request: IncomingMessage, response: ServerResponse, hub: Hub): void {
@@ -98,7 +118,8 @@ function sendFile(name: string, request: IncomingMessage, response: ServerRespon
   const start = asked && fits ? Number(asked[1]) : 0;
   const end = asked?.[2] && fits ? Number(asked[2]) + 1 : stored.length;
   const headers = { 'Access-Control-Allow-Origin': '*', ETag: etag, 'Content-Length': String(end - start) };
-  if (asked && fits) response.writeHead(206, { ...headers, 'Content-Range': `bytes ${start}-${end - 1}/${stored.length}` });
+  if (asked && fits)
+    response.writeHead(206, { ...headers, 'Content-Range': `bytes ${start}-${end - 1}/${stored.length}` });
   else response.writeHead(200, headers);
   if (request.method === 'HEAD') {
     response.end();

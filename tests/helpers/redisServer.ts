@@ -18,7 +18,11 @@ export async function startRedis(flags: readonly string[] = [], port?: number): 
   const server = findRedisServer();
   if (server === undefined) throw new Error(`no Redis for these tests: ${howToGetRedis}`);
   const taken = port ?? (await freePort());
-  const child = spawn(server, ['--port', String(taken), '--bind', '127.0.0.1', '--save', '', '--appendonly', 'no', '--dir', tmpdir(), ...flags], { stdio: ['ignore', 'pipe', 'inherit'] });
+  const child = spawn(
+    server,
+    ['--port', String(taken), '--bind', '127.0.0.1', '--save', '', '--appendonly', 'no', '--dir', tmpdir(), ...flags],
+    { stdio: ['ignore', 'pipe', 'inherit'] },
+  );
   const ended = once(child, 'exit');
   let said = '';
   await new Promise<void>((resolve, reject) => {

@@ -8,7 +8,10 @@ export interface RunShaderOptions {
 
 /** Runs one shader over f32 values: output[i] for every input[i]. */
 export async function runShader({ device, code, input, workgroups }: RunShaderOptions): Promise<Float32Array> {
-  const pipeline = await device.createComputePipelineAsync({ layout: 'auto', compute: { module: device.createShaderModule({ code }) } });
+  const pipeline = await device.createComputePipelineAsync({
+    layout: 'auto',
+    compute: { module: device.createShaderModule({ code }) },
+  });
   const make = (usage: number): GPUBuffer => device.createBuffer({ size: input.byteLength, usage });
   const source = make(GPUBufferUsage.STORAGE | GPUBufferUsage.COPY_DST);
   const target = make(GPUBufferUsage.STORAGE | GPUBufferUsage.COPY_SRC);

@@ -37,12 +37,19 @@ export interface Trajectory {
   readonly after: number;
 }
 
-/** Trains an adapter from a given start on rows in file order, packed, and tells every step: what the goldens of PyTorch did. */
+/**
+ * Trains an adapter from a given start on rows in file order, packed, and tells every step: what the goldens of PyTorch
+ * did.
+ */
 export async function trainTrajectory(options: TrajectoryOptions): Promise<Trajectory> {
   const { backend, adapter, batchSize } = options;
-  const model = await loadModel(options.model, { quantization: options.quantization, backend: () => Promise.resolve(backend) });
+  const model = await loadModel(options.model, {
+    quantization: options.quantization,
+    backend: () => Promise.resolve(backend),
+  });
   const evalBatch = packBatch(options.evalRows.map(encoded));
-  const lossNow = async (): Promise<number> => (await evaluate({ backend, loss: (batch) => model.loss(batch), batches: [evalBatch] })).loss;
+  const lossNow = async (): Promise<number> =>
+    (await evaluate({ backend, loss: (batch) => model.loss(batch), batches: [evalBatch] })).loss;
   const before = await lossNow();
   const parameters = loadAdapter(model, await readAdapter({ ...adapter, name: 'init' }));
   const rows = options.rows.map(encoded);
@@ -65,15 +72,27 @@ export async function trainTrajectory(options: TrajectoryOptions): Promise<Traje
 }
 
 /** Step k takes rows in order, wrapping. */
-function* inOrder(rows: readonly EncodedRow[], size: number): Generator<ReturnType<typeof packBatch>[], never, undefined> {
+function* inOrder(
+  rows: readonly EncodedRow[],
+  size: number,
+): Generator<ReturnType<typeof packBatch>[], never, undefined> {
   for (let start = 0; ; start += size) {
-    yield [packBatch(Array.from({ length: size }, (_, at) => rows[(start + at) % rows.length]).flatMap((row) => row ?? []))];
+    yield [
+      packBatch(Array.from({ length: size }, (_, at) => rows[(start + at) % rows.length]).flatMap((row) => row ?? [])),
+    ];
   }
 }
 
 function encoded({ ids, labels }: GoldenRow, at: number): EncodedRow {
   const labelTokens = labels.slice(1).filter((label) => label >= 0).length;
-  return { line: at + 1, ids: Int32Array.from(ids), labels: Int32Array.from(labels), labelTokens, fullLength: ids.length, promptIsPrefix: true };
+  return {
+    line: at + 1,
+    ids: Int32Array.from(ids),
+    labels: Int32Array.from(labels),
+    labelTokens,
+    fullLength: ids.length,
+    promptIsPrefix: true,
+  };
 }
 
 /** The largest relative difference between two lists. */

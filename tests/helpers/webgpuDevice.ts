@@ -4,11 +4,14 @@ import { create, globals } from 'webgpu';
 let instance: GPU | undefined;
 
 /**
- * A bare Dawn device for tests of kernels and shaders, with the adapter's own limits unless `descriptor` says otherwise.
+ * A bare Dawn device for tests of kernels and shaders, with the adapter's own limits unless `descriptor` says
+ * otherwise.
  *
  * @throws Error when there is no adapter: a WebGPU test fails without one, it never skips.
  */
-export async function openTestDevice(descriptor?: GPUDeviceDescriptor): Promise<{ adapter: GPUAdapter; device: GPUDevice }> {
+export async function openTestDevice(
+  descriptor?: GPUDeviceDescriptor,
+): Promise<{ adapter: GPUAdapter; device: GPUDevice }> {
   Object.assign(globalThis, globals);
   instance ??= create([]);
   const adapter = await instance.requestAdapter();

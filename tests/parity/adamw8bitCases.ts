@@ -1,14 +1,27 @@
 import { fileURLToPath } from 'node:url';
 import { fileSource, openSafetensors } from '@lowrank/safetensors';
 import type { Backend, HostArray, Scalar, Tensor } from '@lowrank/tensor';
-import { adamw8bit, assign, compile, momentMaps, mul, persistent, readTensor, scalar, sub, tensor } from '@lowrank/tensor';
+import {
+  adamw8bit,
+  assign,
+  compile,
+  momentMaps,
+  mul,
+  persistent,
+  readTensor,
+  scalar,
+  sub,
+  tensor,
+} from '@lowrank/tensor';
 import { expect, test } from 'vitest';
 
 const attrs = { beta1: 0.9, beta2: 0.999, epsilon: 1e-8 };
 const size = 4099;
 
 async function open(): Promise<(name: string) => Promise<HostArray>> {
-  const file = await openSafetensors(fileSource(fileURLToPath(new URL('../../parity/golden/adamw8bit.safetensors', import.meta.url))));
+  const file = await openSafetensors(
+    fileSource(fileURLToPath(new URL('../../parity/golden/adamw8bit.safetensors', import.meta.url))),
+  );
   return async (name) => {
     const bytes = (await file.read(name)).slice();
     const dtype = file.tensors.get(name)?.dtype;
@@ -38,13 +51,24 @@ function setNumbers(numbers: Numbers, step: number, learningRate: number): void 
 /** Assigns one step's results to the state. */
 function update(state: State, gradient: Tensor, numbers: { scalars: Numbers; decay: number }): void {
   const lines = Math.ceil(size / 64);
-  const table = tensor(Float32Array.from({ length: 2 * lines }, (_, i) => (i % 2 === 0 ? 1 : numbers.decay)), [lines, 2]);
-  const updated = adamw8bit({ ...state, gradient, table, maps: tensor(momentMaps(), [2, 256]) }, { ...numbers.scalars, clip: scalar(1) }, attrs);
-  [state.parameters, state.firstCodes, state.secondCodes, state.scales].forEach((target, at) => assign(target, updated[at] ?? target));
+  const table = tensor(
+    Float32Array.from({ length: 2 * lines }, (_, i) => (i % 2 === 0 ? 1 : numbers.decay)),
+    [lines, 2],
+  );
+  const updated = adamw8bit(
+    { ...state, gradient, table, maps: tensor(momentMaps(), [2, 256]) },
+    { ...numbers.scalars, clip: scalar(1) },
+    attrs,
+  );
+  [state.parameters, state.firstCodes, state.secondCodes, state.scales].forEach((target, at) =>
+    assign(target, updated[at] ?? target),
+  );
 }
 
 function mean(values: ArrayLike<number>, others: ArrayLike<number>): number {
-  return Array.from(values).reduce((total, value, i) => total + Math.abs(value - (others[i] ?? NaN)), 0) / values.length;
+  return (
+    Array.from(values).reduce((total, value, i) => total + Math.abs(value - (others[i] ?? NaN)), 0) / values.length
+  );
 }
 
 /** Our 8-bit AdamW against bitsandbytes'. */
@@ -52,7 +76,10 @@ export function describeAdamw8bit(makeBackend: () => Promise<Backend>): void {
   test('one step from a state in the middle of training is bitsandbytes’', async () => {
     const [backend, read] = [await makeBackend(), await open()];
     const state: State = {
-      parameters: tensor(await read('step.p')), firstCodes: tensor(await read('step.m')), secondCodes: tensor(await read('step.v')), scales: tensor(await read('step.scales'), [17, 2]),
+      parameters: tensor(await read('step.p')),
+      firstCodes: tensor(await read('step.m')),
+      secondCodes: tensor(await read('step.v')),
+      scales: tensor(await read('step.scales'), [17, 2]),
     };
     const scalars = newNumbers();
     setNumbers(scalars, (await read('step.step'))[0] ?? 0, (await read('step.lr'))[0] ?? 0);
@@ -66,8 +93,13 @@ export function describeAdamw8bit(makeBackend: () => Promise<Backend>): void {
     const p = await readTensor(state.parameters);
     (await read('step.pAfter')).forEach((value, i) => expect(Math.abs((p[i] ?? NaN) - value)).toBeLessThan(2e-6));
     const scales = await readTensor(state.scales);
-    (await read('step.scalesAfter')).forEach((value, i) => expect(Math.abs((scales[i] ?? NaN) / value - 1)).toBeLessThan(1e-6));
-    for (const [codes, golden] of [[state.firstCodes, 'step.mAfter'], [state.secondCodes, 'step.vAfter']] as const) {
+    (await read('step.scalesAfter')).forEach((value, i) =>
+      expect(Math.abs((scales[i] ?? NaN) / value - 1)).toBeLessThan(1e-6),
+    );
+    for (const [codes, golden] of [
+      [state.firstCodes, 'step.mAfter'],
+      [state.secondCodes, 'step.vAfter'],
+    ] as const) {
       const [ours, theirs] = [await readTensor(codes), await read(golden)];
       // A moment halfway between two places goes to either; nothing else may differ.
       const differing = [...theirs].filter((code, i) => code !== ours[i]);
@@ -80,7 +112,12 @@ export function describeAdamw8bit(makeBackend: () => Promise<Backend>): void {
 
   test('ten steps end where bitsandbytes’ do', async () => {
     const [backend, read] = [await makeBackend(), await open()];
-    const state: State = { parameters: tensor(await read('run.start')), firstCodes: persistent([size], { dtype: 'u8' }), secondCodes: persistent([size], { dtype: 'u8' }), scales: persistent([17, 2]) };
+    const state: State = {
+      parameters: tensor(await read('run.start')),
+      firstCodes: persistent([size], { dtype: 'u8' }),
+      secondCodes: persistent([size], { dtype: 'u8' }),
+      scales: persistent([17, 2]),
+    };
     const [target, weight] = [tensor(await read('run.target')), tensor(await read('run.weight'))];
     const scalars = newNumbers();
     const step = compile(backend, () => {
@@ -93,8 +130,17 @@ export function describeAdamw8bit(makeBackend: () => Promise<Backend>): void {
     }
     const end = await readTensor(state.parameters);
     const [theirs, full, start] = [await read('run.end'), await read('run.endF32'), await read('run.start')];
-    const [toTheirs, toFull, theirsToFull, moved] = [mean(end, theirs), mean(end, full), mean(theirs, full), mean(full, start)];
-    console.log(`${backend.name}: after ten steps of ${moved.toExponential(2)} on average, ours lies ${toTheirs.toExponential(1)} from bitsandbytes' and ${toFull.toExponential(1)} from f32 AdamW; bitsandbytes' ${theirsToFull.toExponential(1)} from f32`);
+    const [toTheirs, toFull, theirsToFull, moved] = [
+      mean(end, theirs),
+      mean(end, full),
+      mean(theirs, full),
+      mean(full, start),
+    ];
+    console.log(
+      `${backend.name}: after ten steps of ${moved.toExponential(2)} on average, ours lies ` +
+        `${toTheirs.toExponential(1)} from bitsandbytes' and ${toFull.toExponential(1)} from f32 AdamW; ` +
+        `bitsandbytes' ${theirsToFull.toExponential(1)} from f32`,
+    );
     expect(toTheirs).toBeLessThan(1e-5);
     expect(Math.abs(toFull / theirsToFull - 1)).toBeLessThan(0.02);
     await step.dispose();

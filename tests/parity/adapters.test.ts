@@ -12,10 +12,21 @@ import type { Backend, Tensor } from '@lowrank/tensor';
 import { compile, grad, mul, ReferenceBackend, reshape, tensor } from '@lowrank/tensor';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 
-/** Adapters that PEFT made and saved, on models that transformers made: what PyTorch computes with them (parity/README.md). */
+/**
+ * Adapters that PEFT made and saved, on models that transformers made: what PyTorch computes with them
+ * (parity/README.md).
+ */
 const root = fileURLToPath(new URL('../../parity/golden/llama/', import.meta.url));
 
-const cases = [['tied', 'qv'], ['tied', 'all'], ['tied', 'rslora'], ['untied', 'all'], ['headDim16', 'all'], ['bias', 'all'], ['ropeLlama3', 'all']] as const;
+const cases = [
+  ['tied', 'qv'],
+  ['tied', 'all'],
+  ['tied', 'rslora'],
+  ['untied', 'all'],
+  ['headDim16', 'all'],
+  ['bias', 'all'],
+  ['ropeLlama3', 'all'],
+] as const;
 
 interface Answer {
   readonly plain: { loss: number; tokens: number };
@@ -30,7 +41,10 @@ interface Golden {
 }
 
 async function openGolden(variant: string, name: string): Promise<Golden> {
-  const { base, adapters } = JSON.parse(await readFile(`${root}answers/${variant}.json`, 'utf8')) as { base: Answer; adapters: Record<string, Answer> };
+  const { base, adapters } = JSON.parse(await readFile(`${root}answers/${variant}.json`, 'utf8')) as {
+    base: Answer;
+    adapters: Record<string, Answer>;
+  };
   const answer = adapters[name];
   if (answer === undefined) throw new TypeError(`no golden ${name}`);
   return { file: await openSafetensors(fileSource(`${root}answers/${variant}.safetensors`)), base, answer };
@@ -46,7 +60,8 @@ async function floats(file: SafetensorsFile, key: string): Promise<Float32Array>
 }
 
 async function batchOf(file: SafetensorsFile, kind: 'plain' | 'packed'): Promise<LossBatch> {
-  const read = async (name: string): Promise<Int32Array> => new Int32Array(new Uint8Array(await file.read(`${kind}.${name}`)).buffer);
+  const read = async (name: string): Promise<Int32Array> =>
+    new Int32Array(new Uint8Array(await file.read(`${kind}.${name}`)).buffer);
   const [batch = 0, length = 0] = file.tensors.get(`${kind}.ids`)?.shape ?? [];
   const [ids, positions, labels] = await Promise.all([read('ids'), read('positions'), read('labels')]);
   const shifted = labels.map((_, at) => (at % length === length - 1 ? -100 : (labels[at + 1] ?? -100)));
@@ -60,28 +75,43 @@ async function batchOf(file: SafetensorsFile, kind: 'plain' | 'packed'): Promise
     bounds.set([start - row, end - row], 2 * at);
   }
   const rows = (data: Int32Array): Tensor => tensor(data, [batch, length]);
-  return { ids: rows(ids), positions: rows(positions), labels: rows(shifted), segments: tensor(bounds, [batch, length, 2]) };
+  return {
+    ids: rows(ids),
+    positions: rows(positions),
+    labels: rows(shifted),
+    segments: tensor(bounds, [batch, length, 2]),
+  };
 }
 
 /** Runs on the backend, planned and fused. */
 async function values(backend: Backend, outputs: Record<string, Tensor>): Promise<Map<string, Float32Array>> {
   const step = compile(backend, () => outputs);
   const results = await step.run();
-  const read = await Promise.all(Object.keys(outputs).map(async (name): Promise<[string, Float32Array]> => [name, Float32Array.from((await results[name]) ?? [])]));
+  const read = await Promise.all(
+    Object.keys(outputs).map(async (name): Promise<[string, Float32Array]> => [
+      name,
+      Float32Array.from((await results[name]) ?? []),
+    ]),
+  );
   await step.dispose();
   return new Map(read);
 }
 
-const norm = (numbers: ArrayLike<number>): number => Math.sqrt(Array.from(numbers).reduce((total, value) => total + value * value, 0));
+const norm = (numbers: ArrayLike<number>): number =>
+  Math.sqrt(Array.from(numbers).reduce((total, value) => total + value * value, 0));
 
 /** |got − want| within a share of the largest |want|, element by element. */
 function expectClose(got: ArrayLike<number> | undefined, want: ArrayLike<number>, share: number): void {
   expect(got?.length).toBe(want.length);
   const scale = Math.max(...Array.from(want, Math.abs));
-  for (let i = 0; i < want.length; i++) expect(Math.abs((got?.[i] ?? NaN) - (want[i] ?? NaN))).toBeLessThanOrEqual(share * scale);
+  for (let i = 0; i < want.length; i++)
+    expect(Math.abs((got?.[i] ?? NaN) - (want[i] ?? NaN))).toBeLessThanOrEqual(share * scale);
 }
 
-const backends = { reference: () => Promise.resolve<Backend>(new ReferenceBackend()), cpu: (): Promise<Backend> => createCpuBackend() };
+const backends = {
+  reference: () => Promise.resolve<Backend>(new ReferenceBackend()),
+  cpu: (): Promise<Backend> => createCpuBackend(),
+};
 
 describe.each(['reference', 'cpu'] as const)('adapters of PEFT on %s', (device) => {
   let backend: Backend;
@@ -106,11 +136,20 @@ describe.each(['reference', 'cpu'] as const)('adapters of PEFT on %s', (device) 
       expect(Math.abs((got.get('off')?.[0] ?? NaN) / tokens / base[kind].loss - 1)).toBeLessThan(5e-6);
     }
     const loss = mul(model.loss(await batchOf(file, 'plain')), 1 / answer.plain.tokens);
-    const gradients = grad(loss, trained.map(({ parameter }) => parameter.tensor));
-    const got = await values(backend, Object.fromEntries(trained.map((matrix, at) => [matrix.name, gradients[at] ?? loss])));
-    for (const [matrix, gradient] of got) expectClose(gradient, await floats(file, `${name}.grad.base_model.model.${matrix}.weight`), 5e-5);
+    const gradients = grad(
+      loss,
+      trained.map(({ parameter }) => parameter.tensor),
+    );
+    const got = await values(
+      backend,
+      Object.fromEntries(trained.map((matrix, at) => [matrix.name, gradients[at] ?? loss])),
+    );
+    for (const [matrix, gradient] of got)
+      expectClose(gradient, await floats(file, `${name}.grad.base_model.model.${matrix}.weight`), 5e-5);
     expect(got.size).toBe([...file.tensors.keys()].filter((key) => key.startsWith(`${name}.grad.`)).length);
-    expect(Math.abs(norm([...got.values()].flatMap((gradient) => [...gradient])) / answer.gradNorm - 1)).toBeLessThan(1e-5);
+    expect(Math.abs(norm([...got.values()].flatMap((gradient) => [...gradient])) / answer.gradNorm - 1)).toBeLessThan(
+      1e-5,
+    );
     model.dispose();
   });
 
@@ -134,8 +173,17 @@ describe.each(['reference', 'cpu'] as const)('adapters of PEFT on %s', (device) 
     loadAdapter(model, adapter);
     await values(backend, { loss: model.loss(await batchOf(file, 'plain')) });
     const files = serializeAdapter(await extractAdapter(model, adapter.config));
-    expect(Buffer.compare(Buffer.from(files['adapter_model.safetensors'] ?? []), await readFile(`${root}adapters/${name}/adapter_model.safetensors`))).toBe(0);
-    const again = await readAdapter({ config: JSON.parse(new TextDecoder().decode(files['adapter_config.json'])), weights: bytesSource(files['adapter_model.safetensors'] ?? new Uint8Array()), name });
+    expect(
+      Buffer.compare(
+        Buffer.from(files['adapter_model.safetensors'] ?? []),
+        await readFile(`${root}adapters/${name}/adapter_model.safetensors`),
+      ),
+    ).toBe(0);
+    const again = await readAdapter({
+      config: JSON.parse(new TextDecoder().decode(files['adapter_config.json'])),
+      weights: bytesSource(files['adapter_model.safetensors'] ?? new Uint8Array()),
+      name,
+    });
     expect(again.config).toEqual(adapter.config);
     model.dispose();
   });

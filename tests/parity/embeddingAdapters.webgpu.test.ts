@@ -9,4 +9,7 @@ beforeAll(async () => {
 });
 afterAll(() => backend.dispose());
 
-test.each(['gpt2', 'llama'])('%s with an adapted embedding on WebGPU: logits, losses, and the gradient of every matrix', (name) => expectEmbeddingParity(backend, name));
+test.each(['gpt2', 'llama'])(
+  '%s with an adapted embedding on WebGPU: logits, losses, and the gradient of every matrix',
+  (name) => expectEmbeddingParity(backend, name),
+);

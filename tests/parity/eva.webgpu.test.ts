@@ -8,8 +8,14 @@ test('EVA on WebGPU: PEFT’s ranks and subspaces, from two batches of two shape
   const backend = await createWebgpuBackend({ allowSoftware: true, limits: 'default' });
   const opened = await openEva('evaPattern');
   const rows = await variantRows();
-  const { config } = await beginEva(opened, { backend, batches: [inputBatch(rows.slice(0, 1), false), inputBatch(rows.slice(1), false)] });
-  expect([config.rankPattern, config.alphaPattern]).toEqual([opened.theirs.config.rankPattern, opened.theirs.config.alphaPattern]);
+  const { config } = await beginEva(opened, {
+    backend,
+    batches: [inputBatch(rows.slice(0, 1), false), inputBatch(rows.slice(1), false)],
+  });
+  expect([config.rankPattern, config.alphaPattern]).toEqual([
+    opened.theirs.config.rankPattern,
+    opened.theirs.config.alphaPattern,
+  ]);
   for (const [path, { a, inFeatures }] of (await extractAdapter(opened.model, config)).layers) {
     const want = opened.theirs.layers.get(path)?.a ?? new Float32Array();
     // PEFT's decomposition of down_proj's 40 inputs is randomized.

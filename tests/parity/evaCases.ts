@@ -29,25 +29,65 @@ export interface EvaCase {
   readonly config: LoraConfig;
 }
 
-const camel = (settings: Readonly<Record<string, unknown>>): Record<string, unknown> => Object.fromEntries(Object.entries(settings).map(([key, value]) => [key.replace('lora_', '').replace(/_(\w)/g, (_, letter: string) => letter.toUpperCase()), value]));
+const camel = (settings: Readonly<Record<string, unknown>>): Record<string, unknown> =>
+  Object.fromEntries(
+    Object.entries(settings).map(([key, value]) => [
+      key.replace('lora_', '').replace(/_(\w)/g, (_, letter: string) => letter.toUpperCase()),
+      value,
+    ]),
+  );
 
 export async function openEva(name: string): Promise<EvaCase> {
   const answers = await readJson<Answers>(`${golden}eva/${name}.json`);
   const theirs = await readFolder(`${golden}eva/${name}`);
-  const config = loraConfig({ ...camel(answers.config), targetModules: answers.targets, init: 'eva', eva: camel(answers.eva) as unknown as LoraConfig['eva'], taskType: 'CAUSAL_LM' });
-  return { answers, theirs, config, file: await openSafetensors(fileSource(`${golden}eva/${name}.safetensors`)), model: await loadModel(await openFolder(`${golden}${answers.base}`)) };
+  const config = loraConfig({
+    ...camel(answers.config),
+    targetModules: answers.targets,
+    init: 'eva',
+    eva: camel(answers.eva) as unknown as LoraConfig['eva'],
+    taskType: 'CAUSAL_LM',
+  });
+  return {
+    answers,
+    theirs,
+    config,
+    file: await openSafetensors(fileSource(`${golden}eva/${name}.safetensors`)),
+    model: await loadModel(await openFolder(`${golden}${answers.base}`)),
+  };
 }
 
 /** PEFT goes by the labels as they stand beside the ids: the token itself is to be learned. */
-export function inputBatch(rows: readonly EncodedRow[], useLabelMask: boolean, layOut: (rows: readonly EncodedRow[]) => TokenBatch = packBatch): InputBatch {
+export function inputBatch(
+  rows: readonly EncodedRow[],
+  useLabelMask: boolean,
+  layOut: (rows: readonly EncodedRow[]) => TokenBatch = packBatch,
+): InputBatch {
   const { batch, length, ids, positions, segments } = layOut(rows);
   const shape = [batch, length];
-  const inputs = { ids: { data: ids, shape }, positions: { data: positions, shape }, segments: { data: segments, shape: [...shape, 2] } };
-  return { inputs, counted: layOut(rows.map((row) => ({ ...row, ids: row.labels.map((label) => (useLabelMask && label === -100 ? 0 : 1)) }))).ids };
+  const inputs = {
+    ids: { data: ids, shape },
+    positions: { data: positions, shape },
+    segments: { data: segments, shape: [...shape, 2] },
+  };
+  return {
+    inputs,
+    counted: layOut(
+      rows.map((row) => ({ ...row, ids: row.labels.map((label) => (useLabelMask && label === -100 ? 0 : 1)) })),
+    ).ids,
+  };
 }
 
-export async function beginEva({ model, config }: EvaCase, { backend, batches, memory }: { backend: Backend; batches: readonly InputBatch[]; memory?: number | undefined }): Promise<{ config: LoraConfig; parameters: NamedParameter[] }> {
-  return injectEva(model, config, { backend, batches: () => batches, memory, forward: ({ ids, positions, segments }) => ids !== undefined && positions !== undefined && model.hidden(ids, { positions, segments }) });
+export async function beginEva(
+  { model, config }: EvaCase,
+  { backend, batches, memory }: { backend: Backend; batches: readonly InputBatch[]; memory?: number | undefined },
+): Promise<{ config: LoraConfig; parameters: NamedParameter[] }> {
+  return injectEva(model, config, {
+    backend,
+    batches: () => batches,
+    memory,
+    forward: ({ ids, positions, segments }) =>
+      ids !== undefined && positions !== undefined && model.hidden(ids, { positions, segments }),
+  });
 }
 
 /** AᵀA [in, in]: whatever the signs. */
@@ -55,7 +95,8 @@ export function projector(a: Float32Array, width: number): Float64Array {
   const rank = a.length / width;
   return Float64Array.from({ length: width * width }, (_, at) => {
     let total = 0;
-    for (let k = 0; k < rank; k++) total += (a[k * width + Math.floor(at / width)] ?? NaN) * (a[k * width + (at % width)] ?? NaN);
+    for (let k = 0; k < rank; k++)
+      total += (a[k * width + Math.floor(at / width)] ?? NaN) * (a[k * width + (at % width)] ?? NaN);
     return total;
   });
 }

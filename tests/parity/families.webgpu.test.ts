@@ -11,8 +11,12 @@ describe('model families on WebGPU with default limits', () => {
   });
   afterAll(() => backend.dispose());
 
-  test.each(Object.keys(families))('%s: logits, loss and adapter gradients are those of transformers and PEFT', (name) => expectFamilyParity(backend, name));
+  test.each(Object.keys(families))(
+    '%s: logits, loss and adapter gradients are those of transformers and PEFT',
+    (name) => expectFamilyParity(backend, name),
+  );
 
   // Soft caps and windows with a cache; the other forms of attention do not differ there.
-  test('gemma2: generation with the cache is generation without it', () => expectGenerationParity({ backend, model: familyFolder('gemma2'), newTokens: 4 }));
+  test('gemma2: generation with the cache is generation without it', () =>
+    expectGenerationParity({ backend, model: familyFolder('gemma2'), newTokens: 4 }));
 });

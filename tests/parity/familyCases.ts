@@ -10,7 +10,10 @@ import type { Backend, Tensor } from '@lowrank/tensor';
 import { add, compile, grad, mul, reshape, Rng, sqrt, squaredNorm, tensor } from '@lowrank/tensor';
 import { expect } from 'vitest';
 
-/** Tiny checkpoints of parity/families.py, and the adapted layers of one of their decoder layers. A new family is a line there and a line here. */
+/**
+ * Tiny checkpoints of parity/families.py, and the adapted layers of one of their decoder layers. A new family is a line
+ * there and a line here.
+ */
 const llamaTargets = ['q_proj', 'k_proj', 'v_proj', 'o_proj', 'gate_proj', 'up_proj', 'down_proj'];
 const gpt2Targets = ['c_attn', 'c_proj', 'c_fc'];
 const neoxTargets = ['query_key_value', 'dense', 'dense_h_to_4h', 'dense_4h_to_h'];
@@ -37,7 +40,8 @@ export const families: Readonly<Record<string, readonly string[]>> = {
   gptNeoxSequential: neoxTargets,
 };
 
-export const familyFolder = (name: string): string => fileURLToPath(new URL(`../../parity/golden/families/${name}`, import.meta.url));
+export const familyFolder = (name: string): string =>
+  fileURLToPath(new URL(`../../parity/golden/families/${name}`, import.meta.url));
 
 interface Answers {
   readonly tokens: number;
@@ -48,45 +52,78 @@ interface Answers {
 async function openAdapted(folder: string): Promise<{ model: CausalModel; trained: ReturnType<typeof loadAdapter> }> {
   const model = await loadModel(await openFolder(folder));
   const config: unknown = JSON.parse(await readFile(`${folder}/adapter/adapter_config.json`, 'utf8'));
-  const adapter = await readAdapter({ config, weights: fileSource(`${folder}/adapter/adapter_model.safetensors`), name: folder });
+  const adapter = await readAdapter({
+    config,
+    weights: fileSource(`${folder}/adapter/adapter_model.safetensors`),
+    name: folder,
+  });
   return { model, trained: loadAdapter(model, adapter, { outputPath: model.outputPath }) };
 }
 
 /** Rows of one document each. */
 async function batchOf(file: SafetensorsFile): Promise<LossBatch> {
-  const read = async (name: string): Promise<Int32Array> => new Int32Array(new Uint8Array(await file.read(name)).buffer);
+  const read = async (name: string): Promise<Int32Array> =>
+    new Int32Array(new Uint8Array(await file.read(name)).buffer);
   const [batch = 0, length = 0] = file.tensors.get('ids')?.shape ?? [];
   const [ids, labels] = await Promise.all([read('ids'), read('labels')]);
   const shifted = labels.map((_, at) => (at % length === length - 1 ? -100 : (labels[at + 1] ?? -100)));
   const rows = (data: Int32Array): Tensor => tensor(data, [batch, length]);
   const bounds = Int32Array.from({ length: 2 * batch * length }, (_, at) => (at % 2) * length);
-  return { ids: rows(ids), positions: rows(ids.map((_, at) => at % length)), labels: rows(shifted), segments: tensor(bounds, [batch, length, 2]) };
+  return {
+    ids: rows(ids),
+    positions: rows(ids.map((_, at) => at % length)),
+    labels: rows(shifted),
+    segments: tensor(bounds, [batch, length, 2]),
+  };
 }
 
-function logitsOf(model: CausalModel, ids: Tensor, { positions, segments }: Pick<LossBatch, 'positions'> & { segments?: Tensor }): Tensor {
+function logitsOf(
+  model: CausalModel,
+  ids: Tensor,
+  { positions, segments }: Pick<LossBatch, 'positions'> & { segments?: Tensor },
+): Tensor {
   return model.logits(reshape(model.hidden(ids, { positions, segments }), [ids.size, model.shape.hiddenSize]));
 }
 
-/** Logits within 1e-4, the loss within 1e-4 and the gradient of each adapter matrix within 1e-3 of its size, of transformers and PEFT; planned and fused. */
+/**
+ * Logits within 1e-4, the loss within 1e-4 and the gradient of each adapter matrix within 1e-3 of its size, of
+ * transformers and PEFT; planned and fused.
+ */
 export async function expectFamilyParity(backend: Backend, name: string): Promise<void> {
   const folder = familyFolder(name);
   const file = await openSafetensors(fileSource(`${folder}/answers.safetensors`));
   const { tokens, base, adapter } = JSON.parse(await readFile(`${folder}/answers.json`, 'utf8')) as Answers;
-  const floats = async (key: string): Promise<Float32Array> => new Float32Array(new Uint8Array(await file.read(key)).buffer);
+  const floats = async (key: string): Promise<Float32Array> =>
+    new Float32Array(new Uint8Array(await file.read(key)).buffer);
   const { model, trained } = await openAdapted(folder);
   const batch = await batchOf(file);
   const short = await shortRows(file);
   const step = compile(backend, () => {
     const loss = mul(model.loss(batch), 1 / tokens);
-    const gradients = grad(loss, trained.map(({ parameter }) => parameter.tensor));
-    const off = withoutAdapters(model, () => ({ 'base.logits': logitsOf(model, batch.ids, batch), 'base.short': logitsOf(model, short.ids, short), baseLoss: mul(model.loss(batch), 1 / tokens) }));
-    return { loss, ...off, 'adapter.logits': logitsOf(model, batch.ids, batch), ...Object.fromEntries(trained.map((matrix, at) => [`grad.base_model.model.${matrix.name}.weight`, gradients[at] ?? loss])) };
+    const gradients = grad(
+      loss,
+      trained.map(({ parameter }) => parameter.tensor),
+    );
+    const off = withoutAdapters(model, () => ({
+      'base.logits': logitsOf(model, batch.ids, batch),
+      'base.short': logitsOf(model, short.ids, short),
+      baseLoss: mul(model.loss(batch), 1 / tokens),
+    }));
+    return {
+      loss,
+      ...off,
+      'adapter.logits': logitsOf(model, batch.ids, batch),
+      ...Object.fromEntries(
+        trained.map((matrix, at) => [`grad.base_model.model.${matrix.name}.weight`, gradients[at] ?? loss]),
+      ),
+    };
   });
   const results = new Map<string, Float32Array>();
   for (const [key, value] of Object.entries(await step.run())) results.set(key, Float32Array.from(await value));
   expect(Math.abs((results.get('loss')?.[0] ?? NaN) / adapter.loss - 1)).toBeLessThan(1e-5);
   expect(Math.abs((results.get('baseLoss')?.[0] ?? NaN) / base.loss - 1)).toBeLessThan(1e-5);
-  for (const key of ['base.logits', 'base.short', 'adapter.logits']) expectLogits(results.get(key), await floats(key), `${name}, ${key}`);
+  for (const key of ['base.logits', 'base.short', 'adapter.logits'])
+    expectLogits(results.get(key), await floats(key), `${name}, ${key}`);
   const keys = [...file.tensors.keys()].filter((key) => key.startsWith('grad.'));
   for (const key of keys) expectGradient(results.get(key), await floats(key), `${name}, ${key}`);
   expect(trained.length).toBe(keys.length);
@@ -95,7 +132,10 @@ export async function expectFamilyParity(backend: Backend, name: string): Promis
   model.dispose();
 }
 
-/** The gradient of every weight, embeddings, norms and biases included, has transformers' norm: what training all of a model stands on. */
+/**
+ * The gradient of every weight, embeddings, norms and biases included, has transformers' norm: what training all of a
+ * model stands on.
+ */
 export async function expectWeightGradients(backend: Backend, name: string): Promise<void> {
   const folder = familyFolder(name);
   const { tokens, base } = JSON.parse(await readFile(`${folder}/answers.json`, 'utf8')) as Answers;
@@ -103,14 +143,20 @@ export async function expectWeightGradients(backend: Backend, name: string): Pro
   const batch = await batchOf(await openSafetensors(fileSource(`${folder}/answers.safetensors`)));
   const named = [...model.namedParameters()];
   const step = compile(backend, () => {
-    const gradients = grad(mul(model.loss(batch), 1 / tokens), named.map(([, { tensor: weight }]) => weight));
+    const gradients = grad(
+      mul(model.loss(batch), 1 / tokens),
+      named.map(([, { tensor: weight }]) => weight),
+    );
     return Object.fromEntries(named.map(([path], at) => [path, sqrt(squaredNorm(gradients[at] ?? batch.ids))]));
   });
   const norms: Record<string, number> = {};
   // transformers calls GPT-NeoX's head as all others.
-  for (const [path, value] of Object.entries(await step.run())) norms[path.replace('embed_out', 'lm_head')] = (await value)[0] ?? NaN;
+  for (const [path, value] of Object.entries(await step.run()))
+    norms[path.replace('embed_out', 'lm_head')] = (await value)[0] ?? NaN;
   expect(Object.keys(norms).sort()).toEqual(Object.keys(base.gradNorms).sort());
-  const off = Object.entries(base.gradNorms).filter(([path, want]) => !(Math.abs((norms[path] ?? NaN) - want) < 1e-4 * want + 1e-7));
+  const off = Object.entries(base.gradNorms).filter(
+    ([path, want]) => !(Math.abs((norms[path] ?? NaN) - want) < 1e-4 * want + 1e-7),
+  );
   expect(off).toEqual([]);
   await step.dispose();
   model.dispose();
@@ -120,8 +166,13 @@ export async function expectWeightGradients(backend: Backend, name: string): Pro
 export async function expectPackingParity(backend: Backend, name: string): Promise<void> {
   const model = await loadModel(await openFolder(familyFolder(name)));
   const rng = new Rng(5);
-  const documents = [5, 24, 11].map((length) => Int32Array.from({ length }, () => rng.integer(model.shape.vocabularySize)));
-  const step = compile(backend, () => ({ packed: model.loss(packed(documents)), alone: documents.map((document) => model.loss(packed([document]))).reduce((sum, loss) => add(sum, loss)) }));
+  const documents = [5, 24, 11].map((length) =>
+    Int32Array.from({ length }, () => rng.integer(model.shape.vocabularySize)),
+  );
+  const step = compile(backend, () => ({
+    packed: model.loss(packed(documents)),
+    alone: documents.map((document) => model.loss(packed([document]))).reduce((sum, loss) => add(sum, loss)),
+  }));
   const results = await step.run();
   const [together = NaN, apart = NaN] = [(await results.packed)[0], (await results.alone)[0]];
   expect(Math.abs(together / apart - 1)).toBeLessThan(1e-5);
@@ -132,12 +183,29 @@ export async function expectPackingParity(backend: Backend, name: string): Promi
 function packed(documents: readonly Int32Array[]): LossBatch {
   const length = documents.reduce((sum, document) => sum + document.length, 0);
   const starts = documents.map((_, at) => documents.slice(0, at).reduce((sum, document) => sum + document.length, 0));
-  const row = (of: (document: Int32Array, at: number, start: number) => number | readonly number[]): Int32Array => Int32Array.from(documents.flatMap((document, which) => Array.from(document, (_, at) => of(document, at, starts[which] ?? 0)).flat()));
+  const row = (of: (document: Int32Array, at: number, start: number) => number | readonly number[]): Int32Array =>
+    Int32Array.from(
+      documents.flatMap((document, which) =>
+        Array.from(document, (_, at) => of(document, at, starts[which] ?? 0)).flat(),
+      ),
+    );
   return {
-    ids: tensor(row((document, at) => document[at] ?? 0), [1, length]),
-    positions: tensor(row((_, at) => at), [1, length]),
-    labels: tensor(row((document, at) => document[at + 1] ?? -100), [1, length]),
-    segments: tensor(row((document, _, start) => [start, start + document.length]), [1, length, 2]),
+    ids: tensor(
+      row((document, at) => document[at] ?? 0),
+      [1, length],
+    ),
+    positions: tensor(
+      row((_, at) => at),
+      [1, length],
+    ),
+    labels: tensor(
+      row((document, at) => document[at + 1] ?? -100),
+      [1, length],
+    ),
+    segments: tensor(
+      row((document, _, start) => [start, start + document.length]),
+      [1, length, 2],
+    ),
   };
 }
 
@@ -146,7 +214,13 @@ async function shortRows(file: SafetensorsFile): Promise<{ ids: Tensor; position
   const [batch = 0, length = 0] = file.tensors.get('ids')?.shape ?? [];
   const columns = (file.tensors.get('base.short')?.shape ?? [])[1] ?? 0;
   const ids = new Int32Array(new Uint8Array(await file.read('ids')).buffer).filter((_, at) => at % length < columns);
-  return { ids: tensor(ids, [batch, columns]), positions: tensor(ids.map((_, at) => at % columns), [batch, columns]) };
+  return {
+    ids: tensor(ids, [batch, columns]),
+    positions: tensor(
+      ids.map((_, at) => at % columns),
+      [batch, columns],
+    ),
+  };
 }
 
 function expectLogits(got: Float32Array | undefined, want: Float32Array, where: string): void {

@@ -48,24 +48,41 @@ async function written(file: GgufFile): Promise<GoldenFile & { bytes(name: strin
     if (info === undefined) throw new Error(`no tensor ${name}`);
     const start = Number(read.tensorDataOffset) + Number(info.offset);
     expect(start % 32).toBe(0);
-    return all.subarray(start, start + info.shape.reduce((product, size) => product * Number(size), info.dtype === 1 ? 2 : 4));
+    return all.subarray(
+      start,
+      start + info.shape.reduce((product, size) => product * Number(size), info.dtype === 1 ? 2 : 4),
+    );
   };
   const tensors = Object.fromEntries(
-    read.tensorInfos.map(({ name, dtype, shape }) => [name, [dtype === 1 ? 'F16' : 'F32', shape.map(Number), createHash('sha256').update(bytes(name)).digest('hex')] as [string, number[], string]]),
+    read.tensorInfos.map(({ name, dtype, shape }) => [
+      name,
+      [dtype === 1 ? 'F16' : 'F32', shape.map(Number), createHash('sha256').update(bytes(name)).digest('hex')] as [
+        string,
+        number[],
+        string,
+      ],
+    ]),
   );
   return { metadata, tensors, bytes };
 }
 
 /** A tiny Llama, or a model of another family. */
-const modelFolder = (name: string): string => (existsSync(join(llama, name)) ? join(llama, name) : join(golden, 'families', name));
-const adapterFolder = (name: string): string => (existsSync(join(llama, 'adapters', name)) ? join(llama, 'adapters', name) : join(golden, 'families', name, 'adapter'));
+const modelFolder = (name: string): string =>
+  existsSync(join(llama, name)) ? join(llama, name) : join(golden, 'families', name);
+const adapterFolder = (name: string): string =>
+  existsSync(join(llama, 'adapters', name)) ? join(llama, 'adapters', name) : join(golden, 'families', name, 'adapter');
 
 async function adapterOf(name: string, change: (config: Json) => Json = (config) => config): Promise<LoraAdapter> {
   const folder = adapterFolder(name);
-  return readAdapter({ config: change(json<Json>(join(folder, 'adapter_config.json'))), weights: fileSource(join(folder, 'adapter_model.safetensors')), name });
+  return readAdapter({
+    config: change(json<Json>(join(folder, 'adapter_config.json'))),
+    weights: fileSource(join(folder, 'adapter_model.safetensors')),
+    name,
+  });
 }
 
-const optional = <T>(path: string, read: (path: string) => T): T | undefined => (existsSync(path) ? read(path) : undefined);
+const optional = <T>(path: string, read: (path: string) => T): T | undefined =>
+  existsSync(path) ? read(path) : undefined;
 
 function vocabularyOf(folder: string): VocabularyFiles {
   const tokenizerJson = optional(join(folder, 'tokenizer.json'), (path) => json<Json>(path));
@@ -85,13 +102,25 @@ function vocabularyOf(folder: string): VocabularyFiles {
 async function modelOf(variant: string, adapter?: LoraAdapter): Promise<GgufFile> {
   const folder = modelFolder(variant);
   const stored = await openWeights(await openFolder(folder));
-  const tensors = [...stored.tensors.values()].map(({ name, dtype, shape }) => ({ name, dtype: dtype as string, shape, read: () => stored.read(name) }));
-  return convertModel({ config: json<Json>(join(folder, 'config.json')), tensors: adapter === undefined ? tensors : mergedTensors(tensors, adapter), vocabulary: vocabularyOf(existsSync(join(folder, 'tokenizer.json')) ? folder : join(llama, 'tied')), name: variant });
+  const tensors = [...stored.tensors.values()].map(({ name, dtype, shape }) => ({
+    name,
+    dtype: dtype as string,
+    shape,
+    read: () => stored.read(name),
+  }));
+  return convertModel({
+    config: json<Json>(join(folder, 'config.json')),
+    tensors: adapter === undefined ? tensors : mergedTensors(tensors, adapter),
+    vocabulary: vocabularyOf(existsSync(join(folder, 'tokenizer.json')) ? folder : join(llama, 'tied')),
+    name: variant,
+  });
 }
 
 /** Names are heuristics of the folder's name there. */
 const told = (metadata: Record<string, GoldenValue>): Record<string, GoldenValue> =>
-  Object.fromEntries(Object.entries(metadata).filter(([key]) => !/^general\.(name|basename|version|finetune|size_label)$/.test(key)));
+  Object.fromEntries(
+    Object.entries(metadata).filter(([key]) => !/^general\.(name|basename|version|finetune|size_label)$/.test(key)),
+  );
 
 const models = goldens('models');
 
@@ -99,11 +128,16 @@ describe.each(Object.keys(models).filter((name) => name !== 'madeBy'))('the mode
   test('has the tensors and the metadata that convert_hf_to_gguf.py makes', async () => {
     const expected = models[name];
     const [, of, adapter] = /^merged-((\w+)-\w+)$/.exec(name) ?? [];
-    const made = await written(adapter === undefined ? await modelOf(name) : await modelOf(adapter, await adapterOf(of ?? '')));
+    const made = await written(
+      adapter === undefined ? await modelOf(name) : await modelOf(adapter, await adapterOf(of ?? '')),
+    );
     expect(made.tensors).toEqual(expected?.tensors);
-    const metadata = Object.entries(told(made.metadata)).filter(([key]) => name === 'tied' || !key.startsWith('tokenizer.'));
+    const metadata = Object.entries(told(made.metadata)).filter(
+      ([key]) => name === 'tied' || !key.startsWith('tokenizer.'),
+    );
     expect(Object.fromEntries(metadata)).toEqual(told(expected?.metadata ?? {}));
-    if (expected?.metadata['general.size_label'] !== undefined) expect(made.metadata['general.size_label']).toEqual(expected.metadata['general.size_label']);
+    if (expected?.metadata['general.size_label'] !== undefined)
+      expect(made.metadata['general.size_label']).toEqual(expected.metadata['general.size_label']);
   });
 });
 
@@ -111,21 +145,39 @@ const adapters = goldens('adapters');
 
 test.each(Object.keys(adapters).filter((name) => name !== 'madeBy'))('the adapter %s', async (name) => {
   const adapter = await adapterOf(name);
-  const made = await written(convertAdapter({ adapter, config: json<Json>(join(modelFolder(name.split('-')[0] ?? ''), 'config.json')), name }));
+  const made = await written(
+    convertAdapter({ adapter, config: json<Json>(join(modelFolder(name.split('-')[0] ?? ''), 'config.json')), name }),
+  );
   const expected = adapters[name];
   const alpha = made.metadata['adapter.lora.alpha']?.[1] as number;
   // What llama.cpp adds, alpha/rank times B·A, is PEFT's in every layer.
   for (const [path, { b, rank }] of adapter.layers) {
-    const tensor = Object.keys(expected?.tensors ?? {}).find((key) => pathOf(key) === path.replace('gate_up_proj', 'up_proj') && key.endsWith('.lora_b')) ?? path;
+    const tensor =
+      Object.keys(expected?.tensors ?? {}).find(
+        (key) => pathOf(key) === path.replace('gate_up_proj', 'up_proj') && key.endsWith('.lora_b'),
+      ) ?? path;
     const bytes = made.bytes(tensor);
-    const largest = (values: Float32Array): number => values.reduce((most, value) => Math.max(most, Math.abs(value)), 0);
-    const ours = largest(new Float32Array(bytes.buffer.slice(bytes.byteOffset, bytes.byteOffset + bytes.byteLength) as ArrayBuffer)) * (alpha / rank);
+    const largest = (values: Float32Array): number =>
+      values.reduce((most, value) => Math.max(most, Math.abs(value)), 0);
+    const ours =
+      largest(
+        new Float32Array(bytes.buffer.slice(bytes.byteOffset, bytes.byteOffset + bytes.byteLength) as ArrayBuffer),
+      ) *
+      (alpha / rank);
     expect(ours / (largest(b) * scalingAt(adapter.config, path))).toBeCloseTo(1, 6);
   }
-  // With unlike factors B takes up the difference: there, and only there, it is not the converter's, which leaves the difference out.
-  const unlike = [...adapter.layers].filter(([path, { rank }]) => Math.abs(scalingAt(adapter.config, path) * rank - alpha) > 1e-5).map(([path]) => path);
+  // With unlike factors B takes up the difference: there, and only there, it is not the converter's, which leaves the
+  // difference out.
+  const unlike = [...adapter.layers]
+    .filter(([path, { rank }]) => Math.abs(scalingAt(adapter.config, path) * rank - alpha) > 1e-5)
+    .map(([path]) => path);
   const kept = (tensors: GoldenFile['tensors']): GoldenFile['tensors'] =>
-    Object.fromEntries(Object.entries(tensors).map(([key, [type, shape, hash]]) => [key, [type, shape, key.endsWith('.lora_b') && unlike.includes(pathOf(key)) ? '' : hash] as const])) as GoldenFile['tensors'];
+    Object.fromEntries(
+      Object.entries(tensors).map(([key, [type, shape, hash]]) => [
+        key,
+        [type, shape, key.endsWith('.lora_b') && unlike.includes(pathOf(key)) ? '' : hash] as const,
+      ]),
+    ) as GoldenFile['tensors'];
   expect(unlike.length).toBeLessThan(adapter.layers.size / 2);
   expect(kept(made.tensors)).toEqual(kept(expected?.tensors ?? {}));
   const { 'adapter.lora.alpha': ours, ...metadata } = told(made.metadata);
@@ -134,9 +186,11 @@ test.each(Object.keys(adapters).filter((name) => name !== 'madeBy'))('the adapte
   if (!adapter.config.useRslora) expect(ours).toEqual(theirs);
 });
 
-test('rsLoRA of one rank: the converter\'s tensors, and alpha √r times as large', async () => {
+test("rsLoRA of one rank: the converter's tensors, and alpha √r times as large", async () => {
   const adapter = await adapterOf('tied-qv', (config) => ({ ...config, use_rslora: true }));
-  const made = await written(convertAdapter({ adapter, config: json<Json>(join(llama, 'tied/config.json')), name: 'rslora' }));
+  const made = await written(
+    convertAdapter({ adapter, config: json<Json>(join(llama, 'tied/config.json')), name: 'rslora' }),
+  );
   expect(made.tensors).toEqual(adapters['tied-qv']?.tensors);
   expect(made.metadata['adapter.lora.alpha']).toEqual(['FLOAT32', 8 * Math.sqrt(4)]);
 });
@@ -145,7 +199,14 @@ const vocabularies = json<Record<string, Record<string, GoldenValue>>>(join(gold
 
 async function vocabularyMade(name: string): Promise<Record<string, GoldenValue>> {
   const folder = join(golden, 'gguf/vocabularies', name);
-  const made = await written(await convertModel({ config: json<Json>(join(folder, 'config.json')), tensors: [], vocabulary: vocabularyOf(folder), name }));
+  const made = await written(
+    await convertModel({
+      config: json<Json>(join(folder, 'config.json')),
+      tensors: [],
+      vocabulary: vocabularyOf(folder),
+      name,
+    }),
+  );
   return Object.fromEntries(Object.entries(made.metadata).filter(([key]) => key.startsWith('tokenizer.')));
 }
 
@@ -157,16 +218,28 @@ test('the vocabulary byteFallback: all but the scores', async () => {
   const { 'tokenizer.ggml.scores': scores, ...rest } = await vocabularyMade('byteFallback');
   const { 'tokenizer.ggml.scores': theirs, ...expected } = vocabularies['byteFallback'] ?? {};
   expect(rest).toEqual(expected);
-  // The converter gives every token of such a vocabulary one score, and llama.cpp then joins the leftmost pair; ours follow the merges: ▁t, he, ▁the.
+  // The converter gives every token of such a vocabulary one score, and llama.cpp then joins the leftmost pair; ours
+  // follow the merges: ▁t, he, ▁the.
   expect(new Set(theirs?.[2] as number[])).toEqual(new Set([-1000]));
   const tokens = rest['tokenizer.ggml.tokens']?.[2] as string[];
   const ours = scores?.[2] as number[];
-  expect(['\u2581t', 'he', '\u2581the', '\u2581'].map((token) => ours[tokens.indexOf(token)])).toEqual([0, -1, -2, -1000]);
+  expect(['\u2581t', 'he', '\u2581the', '\u2581'].map((token) => ours[tokens.indexOf(token)])).toEqual([
+    0, -1, -2, -1000,
+  ]);
 });
 
 /** blk.3.attn_q.weight.lora_b → model.layers.3.self_attn.q_proj */
 function pathOf(name: string): string {
   const [, layer = '', part = ''] = /^blk\.(\d+)\.(\w+)\.weight/.exec(name) ?? [];
-  const parts: Record<string, string> = { attn_q: 'self_attn.q_proj', attn_k: 'self_attn.k_proj', attn_v: 'self_attn.v_proj', attn_qkv: 'self_attn.qkv_proj', attn_output: 'self_attn.o_proj', ffn_gate: 'mlp.gate_proj', ffn_up: 'mlp.up_proj', ffn_down: 'mlp.down_proj' };
+  const parts: Record<string, string> = {
+    attn_q: 'self_attn.q_proj',
+    attn_k: 'self_attn.k_proj',
+    attn_v: 'self_attn.v_proj',
+    attn_qkv: 'self_attn.qkv_proj',
+    attn_output: 'self_attn.o_proj',
+    ffn_gate: 'mlp.gate_proj',
+    ffn_up: 'mlp.up_proj',
+    ffn_down: 'mlp.down_proj',
+  };
   return `model.layers.${layer}.${parts[part] ?? ''}`;
 }

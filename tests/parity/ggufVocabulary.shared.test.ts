@@ -7,9 +7,25 @@ import { expect, test } from 'vitest';
 import { shared } from '../../scripts/lib/paths.mjs';
 
 async function vocabularyOf(name: string, vocab_size: number): Promise<GgufMetadata> {
-  const tokenizerJson = JSON.parse(readFileSync(join(shared ?? '', 'data/tokenizers', name, 'tokenizer.json'), 'utf8')) as Json;
-  const config = { model_type: 'llama', hidden_size: 8, num_attention_heads: 2, num_hidden_layers: 1, intermediate_size: 8, vocab_size };
-  return (await convertModel({ config, tensors: [], vocabulary: { tokenizerJson, tokenizer: loadTokenizer(tokenizerJson) }, name })).metadata;
+  const tokenizerJson = JSON.parse(
+    readFileSync(join(shared ?? '', 'data/tokenizers', name, 'tokenizer.json'), 'utf8'),
+  ) as Json;
+  const config = {
+    model_type: 'llama',
+    hidden_size: 8,
+    num_attention_heads: 2,
+    num_hidden_layers: 1,
+    intermediate_size: 8,
+    vocab_size,
+  };
+  return (
+    await convertModel({
+      config,
+      tensors: [],
+      vocabulary: { tokenizerJson, tokenizer: loadTokenizer(tokenizerJson) },
+      name,
+    })
+  ).metadata;
 }
 
 test("GPT-2's vocabulary is known by how it splits text", async () => {

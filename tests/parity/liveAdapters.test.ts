@@ -1,6 +1,16 @@
 import { createCpuBackend } from '@lowrank/cpu';
 import { LoraLayer } from '@lowrank/lora';
-import { attachAdapter, bankFor, mergeAdapters, mergeIntoModel, openAdapterBank, removeAdapters, setActiveAdapters, swapAdapter, unmergeAdapters } from '@lowrank/patch';
+import {
+  attachAdapter,
+  bankFor,
+  mergeAdapters,
+  mergeIntoModel,
+  openAdapterBank,
+  removeAdapters,
+  setActiveAdapters,
+  swapAdapter,
+  unmergeAdapters,
+} from '@lowrank/patch';
 import type { Backend } from '@lowrank/tensor';
 import { readTensor, sourceOf } from '@lowrank/tensor';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
@@ -28,7 +38,9 @@ describe.each(names)('%s: a bank of adapters', (name) => {
 
   test('sets, sums with weights, mixes rows and switches off as PEFT does, with one plan', async () => {
     const model = await live.openModel();
-    const adapters = new Map(await Promise.all(Object.keys(live.adapters).map(async (key) => [key, await live.openAdapter(key)] as const)));
+    const adapters = new Map(
+      await Promise.all(Object.keys(live.adapters).map(async (key) => [key, await live.openAdapter(key)] as const)),
+    );
     const bank = openAdapterBank(model, { ...bankFor([...adapters.values()]), rows });
     for (const [key, adapter] of adapters) await bank.load(key, adapter);
     const logits = compileLogits(backend, model, live);
@@ -70,37 +82,44 @@ describe.each(names)('%s: a bank of adapters', (name) => {
     model.dispose();
   });
 
-  test('an adapter merged in place: PEFT’s logits in the same memory, with what was compiled before; unmerged it is as it was', async () => {
-    for (const key of Object.keys(live.adapters)) {
-      const model = await live.openModel();
-      await attachAdapter(model, await live.openAdapter(key), { name: key });
-      const beside = compileLogits(backend, model, live);
-      const unmerged = await beside.run();
-      const { bytes } = backend.memory;
-      const layers = [...model.namedModules()].flatMap(([path, module]) => (module instanceof LoraLayer && module.active.length > 0 ? [path] : []));
-      expect(await mergeAdapters(model)).toEqual(layers);
-      expect(backend.memory.bytes).toBe(bytes);
-      expectSame(await beside.run(), await live.answer(`merged.${key}`));
-      const alone = compileLogits(backend, model, live);
-      expectSame(await alone.run(), await live.answer(`merged.${key}`));
-      await unmergeAdapters(model);
-      expectSame(await alone.run(), await live.answer('base'));
-      expectSame(await beside.run(), unmerged);
-      // PEFT's merge_and_unload after a merge and its reverse.
-      await mergeIntoModel(model);
-      const folded = compileLogits(backend, model, live);
-      expectSame(await folded.run(), await live.answer(`mergedAndUnloaded.${key}`));
-      for (const own of [beside, alone, folded]) await own.dispose();
-      model.dispose();
-    }
-  });
+  test(
+    'an adapter merged in place: PEFT’s logits in the same memory, with what was compiled before; unmerged it ' +
+      'is as it was',
+    async () => {
+      for (const key of Object.keys(live.adapters)) {
+        const model = await live.openModel();
+        await attachAdapter(model, await live.openAdapter(key), { name: key });
+        const beside = compileLogits(backend, model, live);
+        const unmerged = await beside.run();
+        const { bytes } = backend.memory;
+        const layers = [...model.namedModules()].flatMap(([path, module]) =>
+          module instanceof LoraLayer && module.active.length > 0 ? [path] : [],
+        );
+        expect(await mergeAdapters(model)).toEqual(layers);
+        expect(backend.memory.bytes).toBe(bytes);
+        expectSame(await beside.run(), await live.answer(`merged.${key}`));
+        const alone = compileLogits(backend, model, live);
+        expectSame(await alone.run(), await live.answer(`merged.${key}`));
+        await unmergeAdapters(model);
+        expectSame(await alone.run(), await live.answer('base'));
+        expectSame(await beside.run(), unmerged);
+        // PEFT's merge_and_unload after a merge and its reverse.
+        await mergeIntoModel(model);
+        const folded = compileLogits(backend, model, live);
+        expectSame(await folded.run(), await live.answer(`mergedAndUnloaded.${key}`));
+        for (const own of [beside, alone, folded]) await own.dispose();
+        model.dispose();
+      }
+    },
+  );
 
   test('unloaded, a model is the base to the bit', async () => {
     const model = await live.openModel();
     const own = compileLogits(backend, model, live);
     const base = await own.run();
     expectSame(base, await live.answer('base'));
-    for (const key of Object.keys(live.adapters)) await attachAdapter(model, await live.openAdapter(key), { name: key });
+    for (const key of Object.keys(live.adapters))
+      await attachAdapter(model, await live.openAdapter(key), { name: key });
     const adapted = compileLogits(backend, model, live);
     expect(largest(await adapted.run(), base)).toBeGreaterThan(1);
     removeAdapters(model);
@@ -136,31 +155,34 @@ test('several active adapters merge as they add up', async () => {
   model.dispose();
 });
 
-test('a hot swap to another rank and alpha: PEFT’s logits, in a bank and beside a layer, and nothing is compiled', async () => {
-  const live = await openLiveCase('plain');
-  const [large, small] = [await live.openAdapter('large'), await live.openAdapter('small')];
-  const model = await live.openModel();
-  const bank = openAdapterBank(model, { slots: 1, rank: 8 });
-  await bank.load('it', large);
-  bank.use('it');
-  const logits = compileLogits(backend, model, live);
-  const before = await logits.run();
-  const plans = prepared;
-  await bank.load('it', small);
-  expectSame(await logits.run(), await live.answer('hotswap'));
-  await bank.load('it', large);
-  expect(await logits.run()).toEqual(before);
-  expect(prepared).toBe(plans);
-  await logits.dispose();
-  bank.dispose();
-  await attachAdapter(model, large);
-  const beside = compileLogits(backend, model, live);
-  expectSame(await beside.run(), before);
-  swapAdapter(model, small);
-  expectSame(await beside.run(), await live.answer('hotswap'));
-  await beside.dispose();
-  model.dispose();
-});
+test(
+  'a hot swap to another rank and alpha: PEFT’s logits, in a bank and beside a layer, and nothing is ' + 'compiled',
+  async () => {
+    const live = await openLiveCase('plain');
+    const [large, small] = [await live.openAdapter('large'), await live.openAdapter('small')];
+    const model = await live.openModel();
+    const bank = openAdapterBank(model, { slots: 1, rank: 8 });
+    await bank.load('it', large);
+    bank.use('it');
+    const logits = compileLogits(backend, model, live);
+    const before = await logits.run();
+    const plans = prepared;
+    await bank.load('it', small);
+    expectSame(await logits.run(), await live.answer('hotswap'));
+    await bank.load('it', large);
+    expect(await logits.run()).toEqual(before);
+    expect(prepared).toBe(plans);
+    await logits.dispose();
+    bank.dispose();
+    await attachAdapter(model, large);
+    const beside = compileLogits(backend, model, live);
+    expectSame(await beside.run(), before);
+    swapAdapter(model, small);
+    expectSame(await beside.run(), await live.answer('hotswap'));
+    await beside.dispose();
+    model.dispose();
+  },
+);
 
 test('a NaN in a merge is refused, and nothing has changed', async () => {
   const live = await openLiveCase('plain');
@@ -172,13 +194,19 @@ test('a NaN in a merge is refused, and nothing has changed', async () => {
   const values = Float32Array.from(await readTensor(last));
   values[3] = NaN;
   sourceOf(last).write(values);
-  const weights = async (): Promise<number[][]> => Promise.all([...model.namedParameters()].filter(([path]) => path.endsWith('base_layer.weight')).map(async ([, { tensor }]) => Array.from(await readTensor(tensor))));
+  const weights = async (): Promise<number[][]> =>
+    Promise.all(
+      [...model.namedParameters()]
+        .filter(([path]) => path.endsWith('base_layer.weight'))
+        .map(async ([, { tensor }]) => Array.from(await readTensor(tensor))),
+    );
   const before = await weights();
   await expect(mergeAdapters(model)).rejects.toThrow(/finite/);
   expect(await weights()).toEqual(before);
   // Without the look ahead the layers before it are merged and unmerged again: the same up to rounding.
   await expect(mergeAdapters(model, undefined, { safe: false })).rejects.toThrow(/finite/);
-  for (const [at, layer] of (await weights()).entries()) layer.forEach((value, i) => expect(Math.abs(value - (before[at]?.[i] ?? NaN))).toBeLessThan(1e-6));
+  for (const [at, layer] of (await weights()).entries())
+    layer.forEach((value, i) => expect(Math.abs(value - (before[at]?.[i] ?? NaN))).toBeLessThan(1e-6));
   expect(adapted.every(({ merged }) => merged.length === 0)).toBe(true);
   model.dispose();
 });

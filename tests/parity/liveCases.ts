@@ -32,7 +32,10 @@ export interface LiveCase extends Told {
 export const rows = 3;
 
 export async function openLiveCase(name: 'plain' | 'biased'): Promise<LiveCase> {
-  const { every, cases } = JSON.parse(await readFile(`${golden}liveAdapters/cases.json`, 'utf8')) as { every: number; cases: Record<string, Told> };
+  const { every, cases } = JSON.parse(await readFile(`${golden}liveAdapters/cases.json`, 'utf8')) as {
+    every: number;
+    cases: Record<string, Told>;
+  };
   const told = cases[name];
   if (told === undefined) throw new TypeError(`no golden ${name}`);
   const file = await openSafetensors(fileSource(`${golden}liveAdapters/answers.safetensors`));
@@ -48,7 +51,11 @@ export async function openLiveCase(name: 'plain' | 'biased'): Promise<LiveCase> 
 }
 
 async function readFolder(folder: string): Promise<LoraAdapter> {
-  return readAdapter({ config: JSON.parse(await readFile(`${folder}/adapter_config.json`, 'utf8')) as unknown, weights: fileSource(`${folder}/adapter_model.safetensors`), name: folder });
+  return readAdapter({
+    config: JSON.parse(await readFile(`${folder}/adapter_config.json`, 'utf8')) as unknown,
+    weights: fileSource(`${folder}/adapter_model.safetensors`),
+    name: folder,
+  });
 }
 
 export interface CompiledLogits {
@@ -59,10 +66,17 @@ export interface CompiledLogits {
 /** A model's logits of all rows, compiled once: as it is now. */
 export function compileLogits(backend: Backend, model: CausalModel, { ids, every }: LiveCase): CompiledLogits {
   const length = ids.length / rows;
-  const positions = tensor(ids.map((_, at) => at % length), [rows, length]);
+  const positions = tensor(
+    ids.map((_, at) => at % length),
+    [rows, length],
+  );
   const wanted = tensor(Int32Array.from({ length: (rows * length) / every }, (_, at) => at * every));
   const given = tensor(ids.slice(), [rows, length]);
-  const step = compile(backend, () => ({ logits: model.logits(embedding(reshape(model.hidden(given, { positions }), [ids.length, model.shape.hiddenSize]), wanted)) }));
+  const step = compile(backend, () => ({
+    logits: model.logits(
+      embedding(reshape(model.hidden(given, { positions }), [ids.length, model.shape.hiddenSize]), wanted),
+    ),
+  }));
   return {
     run: async () => Float32Array.from(await (await step.run()).logits),
     async dispose() {
@@ -84,5 +98,9 @@ export function expectSame(got: Float32Array, want: Float32Array, bound = 1e-4):
 
 /** Row `at` of each of these answers. */
 export function rowsOf(answers: readonly Float32Array[]): Float32Array {
-  return Float32Array.from(answers.flatMap((answer, at) => [...answer.subarray((at * answer.length) / rows, ((at + 1) * answer.length) / rows)]));
+  return Float32Array.from(
+    answers.flatMap((answer, at) => [
+      ...answer.subarray((at * answer.length) / rows, ((at + 1) * answer.length) / rows),
+    ]),
+  );
 }

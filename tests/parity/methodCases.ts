@@ -22,8 +22,21 @@ export interface MethodRun {
 }
 
 export async function methodRun(): Promise<MethodRun> {
-  const { rows, ...run } = JSON.parse(await readFile(`${golden}methods/rows.json`, 'utf8')) as Omit<MethodRun, 'rows'> & { rows: { ids: number[]; labels: number[] }[] };
-  return { ...run, rows: rows.map(({ ids, labels }, at) => ({ line: at + 1, ids: Int32Array.from(ids), labels: Int32Array.from(labels), labelTokens: labels.slice(1).filter((label) => label >= 0).length, fullLength: ids.length, promptIsPrefix: true })) };
+  const { rows, ...run } = JSON.parse(await readFile(`${golden}methods/rows.json`, 'utf8')) as Omit<
+    MethodRun,
+    'rows'
+  > & { rows: { ids: number[]; labels: number[] }[] };
+  return {
+    ...run,
+    rows: rows.map(({ ids, labels }, at) => ({
+      line: at + 1,
+      ids: Int32Array.from(ids),
+      labels: Int32Array.from(labels),
+      labelTokens: labels.slice(1).filter((label) => label >= 0).length,
+      fullLength: ids.length,
+      promptIsPrefix: true,
+    })),
+  };
 }
 
 export interface MethodCase {
@@ -49,14 +62,27 @@ export async function floats(file: SafetensorsFile, key: string): Promise<Float3
   return new Float32Array(new Uint8Array(await file.read(key)).buffer);
 }
 
-export const rowsFor = (model: CausalModel, rows: readonly EncodedRow[]): readonly EncodedRow[] => withVirtualTokens(rows, { vocabularySize: model.shape.vocabularySize, virtualTokens: model.virtualTokens });
+export const rowsFor = (model: CausalModel, rows: readonly EncodedRow[]): readonly EncodedRow[] =>
+  withVirtualTokens(rows, { vocabularySize: model.shape.vocabularySize, virtualTokens: model.virtualTokens });
 
 export const layouts = { packed: packBatch, padded: padBatch } as const;
 
 /** A batch of the rows as the model takes them. */
-export function lossBatch({ ids, positions, labels, segments, batch, length }: ReturnType<typeof packBatch>): LossBatch {
+export function lossBatch({
+  ids,
+  positions,
+  labels,
+  segments,
+  batch,
+  length,
+}: ReturnType<typeof packBatch>): LossBatch {
   const shape = [batch, length];
-  return { ids: tensor(ids, shape), positions: tensor(positions, shape), labels: tensor(labels, shape), segments: tensor(segments, [...shape, 2]) };
+  return {
+    ids: tensor(ids, shape),
+    positions: tensor(positions, shape),
+    labels: tensor(labels, shape),
+    segments: tensor(segments, [...shape, 2]),
+  };
 }
 
 /** Logits of the first row's own tokens, all in one document. */

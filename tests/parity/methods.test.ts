@@ -10,9 +10,31 @@ import type { Backend, Tensor } from '@lowrank/tensor';
 import { compile, grad, mul, setDefaultBackend } from '@lowrank/tensor';
 import { train } from '@lowrank/trainer';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { expectClose, floats, golden, layouts, lossBatch, methodRun, openCase, rowsFor, tracedLogits } from './methodCases.js';
+import {
+  expectClose,
+  floats,
+  golden,
+  layouts,
+  lossBatch,
+  methodRun,
+  openCase,
+  rowsFor,
+  tracedLogits,
+} from './methodCases.js';
 
-const inPeft = ['promptLlama', 'promptGpt2', 'promptGemma', 'prefixLlama', 'prefixGpt2', 'prefixNeox', 'prefixGemma2', 'prefixMistral', 'prefixQwen3', 'beftLlama', 'beftBias'];
+const inPeft = [
+  'promptLlama',
+  'promptGpt2',
+  'promptGemma',
+  'prefixLlama',
+  'prefixGpt2',
+  'prefixNeox',
+  'prefixGemma2',
+  'prefixMistral',
+  'prefixQwen3',
+  'beftLlama',
+  'beftBias',
+];
 const ours = ['bitfitGpt2', 'bitfitNeox', 'adapterLlama', 'adapterGpt2', 'adapterNeox'];
 
 let backend: Backend;
@@ -39,17 +61,36 @@ async function logitsOf(model: CausalModel): Promise<Float32Array> {
 }
 
 /** Gradients by the golden's names: those of a prefix lie side by side in one table, as its files have it. */
-async function gradientsOf(model: CausalModel, { parameters }: Tuning, layout: keyof typeof layouts): Promise<Map<string, Float32Array>> {
+async function gradientsOf(
+  model: CausalModel,
+  { parameters }: Tuning,
+  layout: keyof typeof layouts,
+): Promise<Map<string, Float32Array>> {
   const batch = layouts[layout](rowsFor(model, (await methodRun()).rows));
   const loss = mul(model.loss(lossBatch(batch)), 1 / batch.labelTokens);
-  const traced = grad(loss, parameters.map(({ parameter }) => parameter.tensor));
+  const traced = grad(
+    loss,
+    parameters.map(({ parameter }) => parameter.tensor),
+  );
   const gradients = new Map<string, Float32Array>();
-  for (const [at, gradient] of traced.entries()) gradients.set(parameters[at]?.name ?? '', await valueOf(() => gradient));
+  for (const [at, gradient] of traced.entries())
+    gradients.set(parameters[at]?.name ?? '', await valueOf(() => gradient));
   if (!gradients.has('prefix.0.keys')) return gradients;
   const parts = [...gradients.values()];
   const rows = model.virtualTokens;
   const width = (parts[0]?.length ?? 0) / rows;
-  return new Map([['prompt_embeddings', Float32Array.from({ length: rows * width * parts.length }, (_, at) => parts[Math.floor(at / width) % parts.length]?.[Math.floor(at / (width * parts.length)) * width + (at % width)] ?? NaN)]]);
+  return new Map([
+    [
+      'prompt_embeddings',
+      Float32Array.from(
+        { length: rows * width * parts.length },
+        (_, at) =>
+          parts[Math.floor(at / width) % parts.length]?.[
+            Math.floor(at / (width * parts.length)) * width + (at % width)
+          ] ?? NaN,
+      ),
+    ],
+  ]);
 }
 
 test.each([...inPeft, ...ours])('%s: logits before and after five steps, losses, and every gradient', async (name) => {
@@ -68,7 +109,9 @@ test.each([...inPeft, ...ours])('%s: logits before and after five steps, losses,
   const losses: number[] = [];
   await train({
     createSession: () => ({ backend, loss: (given) => model.loss(given), parameters: tuning.parameters }),
-    windows: (function* () { for (;;) yield [batch]; })(),
+    windows: (function* () {
+      for (;;) yield [batch];
+    })(),
     steps,
     learningRate,
     clip: 0,
@@ -82,20 +125,28 @@ test.each([...inPeft, ...ours])('%s: logits before and after five steps, losses,
   model.dispose();
 });
 
-const bytesOf = (adapter: MethodAdapter): Buffer => Buffer.from(serializeMethod(adapter)['adapter_model.safetensors'] ?? []);
+const bytesOf = (adapter: MethodAdapter): Buffer =>
+  Buffer.from(serializeMethod(adapter)['adapter_model.safetensors'] ?? []);
 
-test.each([...inPeft, ...ours])('%s: what was saved is saved again from the model, byte by byte, with the same configuration', async (name) => {
-  const { model, adapter } = await openCase(name);
-  const tuning = await attachMethod(model, adapter);
-  const again = await tuning.extract();
-  const original = await readFile(`${golden}methods/${name}/adapter_model.safetensors`);
-  expect(Buffer.compare(bytesOf(again), original)).toBe(0);
-  const config = new TextDecoder().decode(serializeMethod(again)['adapter_config.json']);
-  expect(config.trimEnd()).toBe((await readFile(`${golden}methods/${name}/adapter_config.json`, 'utf8')).trimEnd());
-  const read = await readMethod({ config: JSON.parse(config) as unknown, weights: bytesSource(bytesOf(again)), name });
-  expect(read).toEqual(adapter);
-  model.dispose();
-});
+test.each([...inPeft, ...ours])(
+  '%s: what was saved is saved again from the model, byte by byte, with the same configuration',
+  async (name) => {
+    const { model, adapter } = await openCase(name);
+    const tuning = await attachMethod(model, adapter);
+    const again = await tuning.extract();
+    const original = await readFile(`${golden}methods/${name}/adapter_model.safetensors`);
+    expect(Buffer.compare(bytesOf(again), original)).toBe(0);
+    const config = new TextDecoder().decode(serializeMethod(again)['adapter_config.json']);
+    expect(config.trimEnd()).toBe((await readFile(`${golden}methods/${name}/adapter_config.json`, 'utf8')).trimEnd());
+    const read = await readMethod({
+      config: JSON.parse(config) as unknown,
+      weights: bytesSource(bytesOf(again)),
+      name,
+    });
+    expect(read).toEqual(adapter);
+    model.dispose();
+  },
+);
 
 test('a prefix that PEFT trained with a projection is saved projected, and read like any other', async () => {
   const { file, model, adapter } = await openCase('prefixProjected');
@@ -103,20 +154,32 @@ test('a prefix that PEFT trained with a projection is saved projected, and read 
   const tuning = await attachMethod(model, adapter);
   expectClose(await logitsOf(model), await floats(file, 'logits.start'), 2e-5);
   expect(tuning.config['prefix_projection']).toBe(false);
-  expect(Buffer.compare(bytesOf(await tuning.extract()), await readFile(`${golden}methods/prefixProjected/adapter_model.safetensors`))).toBe(0);
+  expect(
+    Buffer.compare(
+      bytesOf(await tuning.extract()),
+      await readFile(`${golden}methods/prefixProjected/adapter_model.safetensors`),
+    ),
+  ).toBe(0);
   model.dispose();
 });
 
-test('prompt tuning begins as a text as PEFT’s does: the tokenizer’s ids, again and again, behind Gemma’s factor', async () => {
-  const { answers, model, adapter } = await openCase('promptGemma');
-  const text = String(adapter.config['prompt_tuning_init_text']);
-  const ids = (await readTokenizer(`${golden}${answers.base}`)).encode(text);
-  const tuning = await promptTuning.inject(model, { virtualTokens: 5, init: { text, ids }, baseModel: 'gemma' });
-  expectClose((await tuning.extract()).tensors.get('prompt_embeddings')?.data, adapter.tensors.get('prompt_embeddings')?.data ?? [], 1e-6);
-  const { peft_version: _, ...config } = adapter.config;
-  expect(tuning.config).toEqual(config);
-  model.dispose();
-});
+test(
+  'prompt tuning begins as a text as PEFT’s does: the tokenizer’s ids, again and again, behind ' + 'Gemma’s factor',
+  async () => {
+    const { answers, model, adapter } = await openCase('promptGemma');
+    const text = String(adapter.config['prompt_tuning_init_text']);
+    const ids = (await readTokenizer(`${golden}${answers.base}`)).encode(text);
+    const tuning = await promptTuning.inject(model, { virtualTokens: 5, init: { text, ids }, baseModel: 'gemma' });
+    expectClose(
+      (await tuning.extract()).tensors.get('prompt_embeddings')?.data,
+      adapter.tensors.get('prompt_embeddings')?.data ?? [],
+      1e-6,
+    );
+    const { peft_version: _, ...config } = adapter.config;
+    expect(tuning.config).toEqual(config);
+    model.dispose();
+  },
+);
 
 test('a generator keeps what it has read of virtual tokens, and penalizes none of them', async () => {
   const { model, adapter } = await openCase('promptLlama');
@@ -126,30 +189,46 @@ test('a generator keeps what it has read of virtual tokens, and penalizes none o
   const [first] = await generator.generate([prompt], { maxNewTokens: 5, repetitionPenalty: 1.4, reusePrefix: true });
   const longer = [...prompt, ...(first?.ids ?? []), 7, 9];
   const settings = { maxNewTokens: 4, repetitionPenalty: 1.4 };
-  expect(await generator.generate([longer], { ...settings, reusePrefix: true })).toEqual(await fresh.generate([longer], settings));
+  expect(await generator.generate([longer], { ...settings, reusePrefix: true })).toEqual(
+    await fresh.generate([longer], settings),
+  );
   const room = model.shape.maxPositions - model.virtualTokens;
-  await expect(fresh.generate([prompt], { maxNewTokens: room })).rejects.toThrow(new RegExp(`at most ${room} positions, beside 4 virtual tokens`));
+  await expect(fresh.generate([prompt], { maxNewTokens: room })).rejects.toThrow(
+    new RegExp(`at most ${room} positions, beside 4 virtual tokens`),
+  );
   await generator.dispose();
   await fresh.dispose();
   model.dispose();
 });
 
-test.each(['promptGemma', 'promptGpt2', 'prefixLlama', 'prefixGemma2', 'prefixMistral', 'bitfitGpt2', 'adapterNeox'])('%s: what is written token by token is what the logits of the whole say', async (name) => {
-  const { model, adapter } = await openCase(name);
-  await attachMethod(model, adapter);
-  const { rows } = await methodRun();
-  const prompts = rows.map(({ ids }, at) => [...ids.subarray(0, 9 + 3 * at)]);
-  const generator = createGenerator(model, { backend });
-  const texts = await generator.generate(prompts, { maxNewTokens: 6 });
-  for (const [at, prompt] of prompts.entries()) {
-    const ids = [...prompt];
-    for (let step = 0; step < 6; step++) {
-      const logits = await valueOf(() => tracedLogits(model, { line: 1, ids: Int32Array.from(ids), labels: new Int32Array(ids.length), labelTokens: 0, fullLength: ids.length, promptIsPrefix: true }));
-      const last = logits.subarray(logits.length - model.shape.vocabularySize);
-      ids.push(last.indexOf(Math.max(...last)));
+test.each(['promptGemma', 'promptGpt2', 'prefixLlama', 'prefixGemma2', 'prefixMistral', 'bitfitGpt2', 'adapterNeox'])(
+  '%s: what is written token by token is what the logits of the whole say',
+  async (name) => {
+    const { model, adapter } = await openCase(name);
+    await attachMethod(model, adapter);
+    const { rows } = await methodRun();
+    const prompts = rows.map(({ ids }, at) => [...ids.subarray(0, 9 + 3 * at)]);
+    const generator = createGenerator(model, { backend });
+    const texts = await generator.generate(prompts, { maxNewTokens: 6 });
+    for (const [at, prompt] of prompts.entries()) {
+      const ids = [...prompt];
+      for (let step = 0; step < 6; step++) {
+        const logits = await valueOf(() =>
+          tracedLogits(model, {
+            line: 1,
+            ids: Int32Array.from(ids),
+            labels: new Int32Array(ids.length),
+            labelTokens: 0,
+            fullLength: ids.length,
+            promptIsPrefix: true,
+          }),
+        );
+        const last = logits.subarray(logits.length - model.shape.vocabularySize);
+        ids.push(last.indexOf(Math.max(...last)));
+      }
+      expect([...(texts[at]?.ids ?? [])]).toEqual(ids.slice(prompt.length));
     }
-    expect([...(texts[at]?.ids ?? [])]).toEqual(ids.slice(prompt.length));
-  }
-  await generator.dispose();
-  model.dispose();
-});
+    await generator.dispose();
+    model.dispose();
+  },
+);

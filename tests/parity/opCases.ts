@@ -1,7 +1,36 @@
 import { readFile } from 'node:fs/promises';
 import { fileURLToPath } from 'node:url';
 import { expect } from 'vitest';
-import { adamw, attention, assign, clipScale, compile, embedding, evaluateReference, gelu, geluTanh, grad, layerNorm, linear, linearCrossEntropy, matmul, mul, packAt, persistent, readTensor, rmsNorm, rope, scalar, sqrt, squaredNorm, sum, swiglu, tensor, add, viewAt } from '@lowrank/tensor';
+import {
+  adamw,
+  attention,
+  assign,
+  clipScale,
+  compile,
+  embedding,
+  evaluateReference,
+  gelu,
+  geluTanh,
+  grad,
+  layerNorm,
+  linear,
+  linearCrossEntropy,
+  matmul,
+  mul,
+  packAt,
+  persistent,
+  readTensor,
+  rmsNorm,
+  rope,
+  scalar,
+  sqrt,
+  squaredNorm,
+  sum,
+  swiglu,
+  tensor,
+  add,
+  viewAt,
+} from '@lowrank/tensor';
 import type { Backend, Tensor } from '@lowrank/tensor';
 import { fileSource, openSafetensors } from '@lowrank/safetensors';
 import type { SafetensorsFile } from '@lowrank/safetensors';
@@ -47,14 +76,24 @@ const builds: Record<string, Build> = {
     const x = need(i, 'x');
     const half = (x.shape[3] ?? 0) / 2;
     const table = (f: (angle: number) => number): Tensor =>
-      tensor(Float32Array.from({ length: 512 * half }, (_, at) => f(Math.floor(at / half) * Number(theta) ** (-(at % half) / half))), [512, half]);
+      tensor(
+        Float32Array.from({ length: 512 * half }, (_, at) =>
+          f(Math.floor(at / half) * Number(theta) ** (-(at % half) / half)),
+        ),
+        [512, half],
+      );
     return rope(x, table(Math.cos), table(Math.sin), need(i, 'positions'));
   },
   swiglu: (i) => swiglu(need(i, 'gate'), need(i, 'up')),
-  attention: (i, { scale }) => attention(need(i, 'q'), need(i, 'k'), need(i, 'v'), { segments: need(i, 'segments'), scale: Number(scale) }),
+  attention: (i, { scale }) =>
+    attention(need(i, 'q'), need(i, 'k'), need(i, 'v'), { segments: need(i, 'segments'), scale: Number(scale) }),
   linearCrossEntropy: (i) => linearCrossEntropy(need(i, 'x'), need(i, 'w'), need(i, 'labels')),
   embedding: (i) => embedding(need(i, 'w'), need(i, 'ids')),
-  loraLinear: (i, { scaling }) => add(linear(need(i, 'x'), need(i, 'w')), linear(mul(linear(need(i, 'x'), need(i, 'a')), Number(scaling)), need(i, 'b'))),
+  loraLinear: (i, { scaling }) =>
+    add(
+      linear(need(i, 'x'), need(i, 'w')),
+      linear(mul(linear(need(i, 'x'), need(i, 'a')), Number(scaling)), need(i, 'b')),
+    ),
 };
 
 /** The names of the goldens that are a function and its gradients. */
@@ -67,10 +106,14 @@ export async function buildCase(name: string): Promise<Record<string, Tensor>> {
   if (found === undefined || build === undefined) throw new TypeError(`no golden ${name}`);
   const inputs: Inputs = {};
   for (const key of Object.keys(found.inputs ?? {})) inputs[key] = await goldenTensor(`${name}.${key}`);
-  if (inputs['segments'] !== undefined) inputs['segments'] = documentBounds(inputs['segments'], await readTensor(inputs['segments']));
+  if (inputs['segments'] !== undefined)
+    inputs['segments'] = documentBounds(inputs['segments'], await readTensor(inputs['segments']));
   const y = build(inputs, found.attributes);
   const wanted = Object.keys(found.outputs ?? {}).filter((key) => key !== 'y');
-  const gradients = grad(sum(mul(y, await goldenTensor(`${name}.dY`))), wanted.map((key) => need(inputs, key.slice(1))));
+  const gradients = grad(
+    sum(mul(y, await goldenTensor(`${name}.dY`))),
+    wanted.map((key) => need(inputs, key.slice(1))),
+  );
   return { y, ...Object.fromEntries(wanted.map((key, at) => [key, gradients[at] ?? y])) };
 }
 
@@ -91,15 +134,16 @@ function documentBounds(ids: Tensor, values: ArrayLike<number>): Tensor {
 }
 
 /**
- * Compares with PyTorch's f32 result: both round, so the bound is a few f32 roundings of the largest value. PyTorch makes RoPE's angles in f32 (ours come
- * from f64), which is off by up to position·2⁻²⁴.
+ * Compares with PyTorch's f32 result: both round, so the bound is a few f32 roundings of the largest value. PyTorch
+ * makes RoPE's angles in f32 (ours come from f64), which is off by up to position·2⁻²⁴.
  */
 export async function expectGolden(name: string, key: string, got: ArrayLike<number>): Promise<void> {
   const want = await readTensor(await goldenTensor(`${name}.${key}`));
   expect(got.length).toBe(want.length);
   const tolerance = name.startsWith('rope') ? 2e-5 : 4e-6;
   const scale = Math.max(0.5, ...Array.from(want, Math.abs));
-  for (let i = 0; i < want.length; i++) expect(Math.abs((got[i] ?? NaN) - (want[i] ?? NaN))).toBeLessThan(tolerance * scale);
+  for (let i = 0; i < want.length; i++)
+    expect(Math.abs((got[i] ?? NaN) - (want[i] ?? NaN))).toBeLessThan(tolerance * scale);
 }
 
 /** Runs a golden case on a backend, planned and fused. */
@@ -121,7 +165,14 @@ export async function referenceCase(name: string): Promise<void> {
 /** Five clipped AdamW steps over one flat vector against torch.optim.AdamW. */
 export async function runAdamw(backend: Backend): Promise<void> {
   const { attributes } = golden.cases['adamW'] ?? { attributes: {} };
-  const { betas, eps, weightDecay, clip, learningRates, gradNorms } = attributes as { betas: [number, number]; eps: number; weightDecay: number; clip: number; learningRates: number[]; gradNorms: number[] };
+  const { betas, eps, weightDecay, clip, learningRates, gradNorms } = attributes as {
+    betas: [number, number];
+    eps: number;
+    weightDecay: number;
+    clip: number;
+    learningRates: number[];
+    gradNorms: number[];
+  };
   const initial = await Promise.all([0, 1, 2].map((i) => goldenTensor(`adamW.p${i}.0`)));
   const offsets: number[] = [];
   let size = 0;
@@ -132,13 +183,24 @@ export async function runAdamw(backend: Backend): Promise<void> {
   const data = new Float32Array(size);
   for (const [i, p] of initial.entries()) data.set(await readTensor(p), offsets[i]);
   const [flat, m, v] = [tensor(data, [size]), persistent([size]), persistent([size])];
-  const table = tensor(new Float32Array(size / 32).map((_, i) => (i % 2 === 0 ? 1 : weightDecay)), [size / 64, 2]);
+  const table = tensor(
+    new Float32Array(size / 32).map((_, i) => (i % 2 === 0 ? 1 : weightDecay)),
+    [size / 64, 2],
+  );
   const [learningRate, stepSize, biasScale] = [scalar(0), scalar(0), scalar(0)];
   const step = compile(backend, (inputs) => {
-    const gradient = packAt(initial.map((_, i) => need(inputs, `g${i}`)), offsets, size);
+    const gradient = packAt(
+      initial.map((_, i) => need(inputs, `g${i}`)),
+      offsets,
+      size,
+    );
     const norm = squaredNorm(gradient);
     const state = { parameters: flat, gradient, firstMoment: m, secondMoment: v, table };
-    const [p = flat, first = m, second = v] = adamw(state, { learningRate, stepSize, biasScale, clip: clipScale(norm, clip) }, { beta1: betas[0], beta2: betas[1], epsilon: eps });
+    const [p = flat, first = m, second = v] = adamw(
+      state,
+      { learningRate, stepSize, biasScale, clip: clipScale(norm, clip) },
+      { beta1: betas[0], beta2: betas[1], epsilon: eps },
+    );
     assign(flat, p);
     assign(m, first);
     assign(v, second);
@@ -155,7 +217,8 @@ export async function runAdamw(backend: Backend): Promise<void> {
     }
     const { norm } = await step.run(inputs);
     expect(Math.abs(((await norm)[0] ?? NaN) / (gradNorms[at] ?? NaN) - 1)).toBeLessThan(1e-6);
-    for (const [i, p] of initial.entries()) await expectGolden('adamW', `p${i}.${at + 1}`, await readTensor(viewAt(flat, offsets[i] ?? 0, p.shape)));
+    for (const [i, p] of initial.entries())
+      await expectGolden('adamW', `p${i}.${at + 1}`, await readTensor(viewAt(flat, offsets[i] ?? 0, p.shape)));
   }
   for (const [i, p] of initial.entries()) {
     await expectGolden('adamW', `m${i}.5`, await readTensor(viewAt(m, offsets[i] ?? 0, p.shape)));

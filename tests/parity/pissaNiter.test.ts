@@ -7,7 +7,10 @@ import { afterAll, beforeAll, expect, test } from 'vitest';
 import type { Backend } from '@lowrank/tensor';
 import { expectClose, floats, golden, logitsOf, readFolder, readJson, trainFive } from './variantCases';
 
-/** PiSSA by a randomized decomposition, whose subspace no other library's random numbers give to the bit: parity/variants.py, pissaNiter. */
+/**
+ * PiSSA by a randomized decomposition, whose subspace no other library's random numbers give to the bit:
+ * parity/variants.py, pissaNiter.
+ */
 const folder = `${golden}variants/pissaNiter`;
 const open = async (): ReturnType<typeof loadModel> => loadModel(await openFolder(`${golden}llama/untied`));
 
@@ -41,6 +44,14 @@ test('made here it begins as the base, goes PEFT’s way, and is saved with PEFT
   ours.forEach((loss, at) => expect(Math.abs(loss / (losses[at] ?? NaN) - 1)).toBeLessThan(2e-5));
   expectClose(await logitsOf(backend, model), await floats(file, 'logits.trained'), 1e-4);
   const saved = await extractAdapter(model, config);
-  expect(new Map([...saved.layers].map(([path, { rank, inFeatures, outFeatures }]) => [path, [rank, inFeatures, outFeatures]]))).toEqual(new Map([...theirs.layers].map(([path, { rank, inFeatures, outFeatures }]) => [path, [rank, inFeatures, outFeatures]])));
+  expect(
+    new Map(
+      [...saved.layers].map(([path, { rank, inFeatures, outFeatures }]) => [path, [rank, inFeatures, outFeatures]]),
+    ),
+  ).toEqual(
+    new Map(
+      [...theirs.layers].map(([path, { rank, inFeatures, outFeatures }]) => [path, [rank, inFeatures, outFeatures]]),
+    ),
+  );
   model.dispose();
 });

@@ -13,6 +13,9 @@ describe.each(['lora', 'full'] as const)('%s training on the CPU against transfo
 
   test('packed rows', () => expectTrainGolden({ backend, method }));
   test('padded rows', () => expectTrainGolden({ backend, method, layout: (rows) => [padBatch(rows)] }));
-  test('an accumulation window of unequal batches', () => expectTrainGolden({ backend, method, layout: (rows) => [packBatch(rows.slice(0, 1)), packBatch(rows.slice(1))] }));
-  test.each(['unfused', 'unplanned'] as const)('%s', (execution) => expectTrainGolden({ backend, method, step: { execution } }));
+  test('an accumulation window of unequal batches', () =>
+    expectTrainGolden({ backend, method, layout: (rows) => [packBatch(rows.slice(0, 1)), packBatch(rows.slice(1))] }));
+  test.each(['unfused', 'unplanned'] as const)('%s', (execution) =>
+    expectTrainGolden({ backend, method, step: { execution } }),
+  );
 });

@@ -18,7 +18,15 @@ export const llamaFolder = fileURLToPath(new URL('../../parity/golden/llama/', i
 export type Method = 'lora' | 'full';
 
 interface TrainGolden {
-  recipe: { steps: number; batchSize: number; warmup: number; clip: number; schedule: 'linear'; learningRate: number; weightDecay: number };
+  recipe: {
+    steps: number;
+    batchSize: number;
+    warmup: number;
+    clip: number;
+    schedule: 'linear';
+    learningRate: number;
+    weightDecay: number;
+  };
   losses: number[];
   gradNorms: number[];
   learningRates: number[];
@@ -30,7 +38,11 @@ export async function trainGolden(method: Method): Promise<TrainGolden> {
 }
 
 export async function trainRows(): Promise<readonly EncodedRow[]> {
-  const { rows } = await loadDataset(await readFile(`${llamaFolder}train/rows.jsonl`, 'utf8'), await readTokenizer(`${llamaFolder}tied`), {});
+  const { rows } = await loadDataset(
+    await readFile(`${llamaFolder}train/rows.jsonl`, 'utf8'),
+    await readTokenizer(`${llamaFolder}tied`),
+    {},
+  );
   return rows;
 }
 
@@ -42,9 +54,14 @@ export function windowRows(rows: readonly EncodedRow[], step: number, size: numb
 /** The tiny golden model, with PEFT's initial adapter or with all its weights to be trained. */
 export async function openTrainee(method: Method): Promise<{ model: CausalModel; parameters: TrainedParameter[] }> {
   const model = await loadModel(await openFolder(`${llamaFolder}tied`));
-  if (method === 'full') return { model, parameters: [...model.namedParameters()].map(([name, parameter]) => ({ name, parameter })) };
+  if (method === 'full')
+    return { model, parameters: [...model.namedParameters()].map(([name, parameter]) => ({ name, parameter })) };
   const files = await openFolder(`${llamaFolder}train/lora/init`);
-  const adapter = await readAdapter({ config: await readJson(files, 'adapter_config.json'), weights: await requireFile(files, 'adapter_model.safetensors'), name: files.name });
+  const adapter = await readAdapter({
+    config: await readJson(files, 'adapter_config.json'),
+    weights: await requireFile(files, 'adapter_model.safetensors'),
+    name: files.name,
+  });
   return { model, parameters: loadAdapter(model, adapter) };
 }
 
@@ -60,15 +77,35 @@ function near(got: number | undefined, want: number | undefined, tolerance: numb
   expect(Math.abs((got ?? NaN) / (want ?? NaN) - 1)).toBeLessThan(tolerance);
 }
 
-/** Trains the golden's twelve steps and compares each loss and gradient norm with transformers + PEFT, then the trained weights. */
-export async function expectTrainGolden({ backend, method, layout = (rows) => [packBatch(rows)], step: options = {} }: TrajectoryOptions): Promise<void> {
+/**
+ * Trains the golden's twelve steps and compares each loss and gradient norm with transformers + PEFT, then the trained
+ * weights.
+ */
+export async function expectTrainGolden({
+  backend,
+  method,
+  layout = (rows) => [packBatch(rows)],
+  step: options = {},
+}: TrajectoryOptions): Promise<void> {
   const golden = await trainGolden(method);
   const { steps, batchSize, warmup, clip, weightDecay } = golden.recipe;
   const { model, parameters } = await openTrainee(method);
   const rows = await trainRows();
-  const step = await createTrainStep({ backend, loss: (batch) => model.loss(batch), parameters, clip, weightDecay, ...options });
+  const step = await createTrainStep({
+    backend,
+    loss: (batch) => model.loss(batch),
+    parameters,
+    clip,
+    weightDecay,
+    ...options,
+  });
   for (let at = 0; at < steps; at++) {
-    const rate = learningRateAt(at + 1, { schedule: 'linear', learningRate: Math.max(...golden.learningRates), warmup, steps });
+    const rate = learningRateAt(at + 1, {
+      schedule: 'linear',
+      learningRate: Math.max(...golden.learningRates),
+      warmup,
+      steps,
+    });
     near(rate + 1e-9, (golden.learningRates[at] ?? NaN) + 1e-9, 1e-6);
     const window = layout(windowRows(rows, at, batchSize));
     const { loss, gradNorm } = await step.run(window, rate);
@@ -81,11 +118,23 @@ export async function expectTrainGolden({ backend, method, layout = (rows) => [p
 }
 
 async function expectFinalWeights(model: CausalModel, method: Method): Promise<void> {
-  const path = method === 'lora' ? `${llamaFolder}train/lora/final/adapter_model.safetensors` : `${llamaFolder}train/full/model.safetensors`;
+  const path =
+    method === 'lora'
+      ? `${llamaFolder}train/lora/final/adapter_model.safetensors`
+      : `${llamaFolder}train/full/model.safetensors`;
   const file = await openSafetensors(fileSource(path));
   const trained = new Map<string, ArrayLike<number>>();
   if (method === 'lora') {
-    const { layers } = await extractAdapter(model, { r: 4, alpha: 8, dropout: 0, targetModules: ['q_proj'], useRslora: false, rankPattern: {}, alphaPattern: {}, init: 'kaiming' });
+    const { layers } = await extractAdapter(model, {
+      r: 4,
+      alpha: 8,
+      dropout: 0,
+      targetModules: ['q_proj'],
+      useRslora: false,
+      rankPattern: {},
+      alphaPattern: {},
+      init: 'kaiming',
+    });
     for (const [name, { a, b }] of layers) {
       trained.set(`base_model.model.${name}.lora_A.weight`, a);
       trained.set(`base_model.model.${name}.lora_B.weight`, b);
@@ -95,7 +144,8 @@ async function expectFinalWeights(model: CausalModel, method: Method): Promise<v
     const want = new Float32Array((await file.read(key)).slice().buffer);
     const got = trained.get(key);
     expect(got?.length).toBe(want.length);
-    // Adam divides by √v: where a gradient is nearly zero its rounding decides, so single elements are bounded by a fraction of the steps taken.
+    // Adam divides by √v: where a gradient is nearly zero its rounding decides, so single elements are bounded by a
+    // fraction of the steps taken.
     const error = want.reduce((total, value, at) => total + (value - (got?.[at] ?? NaN)) ** 2, 0);
     const size = want.reduce((total, value) => total + value * value, 0);
     expect(Math.sqrt(error / size)).toBeLessThan(2e-3);

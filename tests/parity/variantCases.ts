@@ -37,7 +37,14 @@ export const runOf = async (): Promise<Run> => JSON.parse(await readFile(`${gold
 /** The rows that all their adapters are trained on. */
 export async function variantRows(): Promise<EncodedRow[]> {
   const { rows } = await runOf();
-  return rows.map(({ ids, labels }, at) => ({ line: at + 1, ids: Int32Array.from(ids), labels: Int32Array.from(labels), labelTokens: labels.slice(1).filter((label) => label >= 0).length, fullLength: ids.length, promptIsPrefix: true }));
+  return rows.map(({ ids, labels }, at) => ({
+    line: at + 1,
+    ids: Int32Array.from(ids),
+    labels: Int32Array.from(labels),
+    labelTokens: labels.slice(1).filter((label) => label >= 0).length,
+    fullLength: ids.length,
+    promptIsPrefix: true,
+  }));
 }
 
 export async function readJson<T>(path: string): Promise<T> {
@@ -46,17 +53,30 @@ export async function readJson<T>(path: string): Promise<T> {
 
 /** An adapter that PEFT saved. @param over what its configuration is to say instead */
 export async function readFolder(folder: string, over: Readonly<Record<string, unknown>> = {}): Promise<LoraAdapter> {
-  return readAdapter({ config: { ...(await readJson<object>(`${folder}/adapter_config.json`)), ...over }, weights: fileSource(`${folder}/adapter_model.safetensors`), name: folder });
+  return readAdapter({
+    config: { ...(await readJson<object>(`${folder}/adapter_config.json`)), ...over },
+    weights: fileSource(`${folder}/adapter_model.safetensors`),
+    name: folder,
+  });
 }
 
 export async function openCase(home: string, name: string): Promise<Case> {
   const answers = await readJson<Case['answers']>(`${golden}${home}/${name}.json`);
-  return { answers, file: await openSafetensors(fileSource(`${golden}${home}/${name}.safetensors`)), model: await loadModel(await openFolder(`${golden}${answers.base}`)), adapter: await readFolder(`${golden}${home}/${name}`) };
+  return {
+    answers,
+    file: await openSafetensors(fileSource(`${golden}${home}/${name}.safetensors`)),
+    model: await loadModel(await openFolder(`${golden}${answers.base}`)),
+    adapter: await readFolder(`${golden}${home}/${name}`),
+  };
 }
 
-export const floats = async (file: SafetensorsFile, key: string): Promise<Float32Array> => new Float32Array(new Uint8Array(await file.read(key)).buffer);
+export const floats = async (file: SafetensorsFile, key: string): Promise<Float32Array> =>
+  new Float32Array(new Uint8Array(await file.read(key)).buffer);
 
-export async function valuesOf(backend: Backend, values: () => Record<string, Tensor>): Promise<Map<string, Float32Array>> {
+export async function valuesOf(
+  backend: Backend,
+  values: () => Record<string, Tensor>,
+): Promise<Map<string, Float32Array>> {
   const step = compile(backend, values);
   const results = new Map<string, Float32Array>();
   for (const [key, value] of Object.entries(await step.run())) results.set(key, Float32Array.from(await value));
@@ -71,7 +91,18 @@ export async function valueOf(backend: Backend, value: () => Tensor): Promise<Fl
 /** Every fourth row of the first text's logits. */
 export async function logitsOf(backend: Backend, model: CausalModel, off = false): Promise<Float32Array> {
   const ids = Int32Array.from((await runOf()).rows[0]?.ids ?? []);
-  const trace = (): Tensor => model.logits(reshape(model.hidden(tensor(ids, [1, ids.length]), { positions: tensor(ids.map((_, at) => at), [1, ids.length]) }), [ids.length, model.shape.hiddenSize]));
+  const trace = (): Tensor =>
+    model.logits(
+      reshape(
+        model.hidden(tensor(ids, [1, ids.length]), {
+          positions: tensor(
+            ids.map((_, at) => at),
+            [1, ids.length],
+          ),
+        }),
+        [ids.length, model.shape.hiddenSize],
+      ),
+    );
   const all = await valueOf(backend, () => (off ? withoutAdapters(model, trace) : trace()));
   const width = all.length / ids.length;
   return all.filter((_, at) => Math.floor(at / width) % 4 === 0);
@@ -81,29 +112,54 @@ export async function batchOf(): Promise<ReturnType<typeof packBatch>> {
   return packBatch(await variantRows());
 }
 
-export function lossBatch({ ids, positions, labels, segments, batch, length }: ReturnType<typeof packBatch>): LossBatch {
+export function lossBatch({
+  ids,
+  positions,
+  labels,
+  segments,
+  batch,
+  length,
+}: ReturnType<typeof packBatch>): LossBatch {
   const shape = [batch, length];
-  return { ids: tensor(ids, shape), positions: tensor(positions, shape), labels: tensor(labels, shape), segments: tensor(segments, [...shape, 2]) };
+  return {
+    ids: tensor(ids, shape),
+    positions: tensor(positions, shape),
+    labels: tensor(labels, shape),
+    segments: tensor(segments, [...shape, 2]),
+  };
 }
 
 /** The gradients of the mean loss over the rows. */
-export async function gradientsOf(backend: Backend, model: CausalModel, parameters: readonly NamedParameter[]): Promise<Map<string, Float32Array>> {
+export async function gradientsOf(
+  backend: Backend,
+  model: CausalModel,
+  parameters: readonly NamedParameter[],
+): Promise<Map<string, Float32Array>> {
   const batch = await batchOf();
   return valuesOf(backend, () => {
     const loss = mul(model.loss(lossBatch(batch)), 1 / batch.labelTokens);
-    const gradients = grad(loss, parameters.map(({ parameter }) => parameter.tensor));
+    const gradients = grad(
+      loss,
+      parameters.map(({ parameter }) => parameter.tensor),
+    );
     return Object.fromEntries(parameters.map(({ name }, at) => [name, gradients[at] ?? loss]));
   });
 }
 
 /** Five steps of AdamW over the rows; the losses. */
-export async function trainFive(backend: Backend, model: CausalModel, parameters: readonly NamedParameter[]): Promise<number[]> {
+export async function trainFive(
+  backend: Backend,
+  model: CausalModel,
+  parameters: readonly NamedParameter[],
+): Promise<number[]> {
   const { steps, learningRate } = await runOf();
   const batch = await batchOf();
   const losses: number[] = [];
   await train({
     createSession: () => ({ backend, loss: (given) => model.loss(given), parameters }),
-    windows: (function* () { for (;;) yield [batch]; })(),
+    windows: (function* () {
+      for (;;) yield [batch];
+    })(),
     steps,
     learningRate,
     clip: 0,

@@ -13,7 +13,8 @@ export function dispatchCount(): number {
 export function countDispatches(encoder: { prototype: GPUComputePassEncoder }): void {
   for (const name of ['dispatchWorkgroups', 'dispatchWorkgroupsIndirect'] as const) {
     const encode: unknown = Reflect.get(encoder.prototype, name);
-    if (typeof encode !== 'function') throw new Error(`GPUComputePassEncoder has no ${name}: dispatches cannot be counted`);
+    if (typeof encode !== 'function')
+      throw new Error(`GPUComputePassEncoder has no ${name}: dispatches cannot be counted`);
     Reflect.set(encoder.prototype, name, function counted(this: GPUComputePassEncoder, ...args: unknown[]): unknown {
       dispatches += 1;
       return Reflect.apply(encode, this, args);
@@ -24,12 +25,16 @@ export function countDispatches(encoder: { prototype: GPUComputePassEncoder }): 
 /**
  * Call after a file's tests.
  *
- * @throws Error when none of them dispatched anything. A run narrowed to some tests (`-t`) may hold only tests that do not.
+ * @throws Error when none of them dispatched anything. A run narrowed to some tests (`-t`) may hold only tests that do
+ * not.
  */
 export function assertDispatched(file: Readonly<RunnerTestSuite>): void {
   const narrowed = file.tasks.some(isSkipped);
   if (dispatches === 0 && !narrowed) {
-    throw new Error(`${file.name}: no GPU dispatch was counted in a WebGPU test file. Expected at least one: the tests ran elsewhere, or do not belong here.`);
+    throw new Error(
+      `${file.name}: no GPU dispatch was counted in a WebGPU test file. Expected at least one: the tests ran ` +
+        'elsewhere, or do not belong here.',
+    );
   }
   console.log(`${file.name}: ${dispatches} GPU dispatches`);
 }

@@ -17,7 +17,16 @@ export async function trainInNode(_context, device, args) {
   const output = await mkdtemp(join(tmpdir(), 'trainInNode-'));
   try {
     const cli = join(root, 'packages/lowrank/dist/cli.js');
-    const lines = await linesOf([cli, 'train', ...args, '--output', join(output, 'adapter'), '--device', device, '--json']);
+    const lines = await linesOf([
+      cli,
+      'train',
+      ...args,
+      '--output',
+      join(output, 'adapter'),
+      '--device',
+      device,
+      '--json',
+    ]);
     const result = lines.pop();
     return { steps: lines, result };
   } finally {
@@ -29,14 +38,24 @@ export async function trainInNode(_context, device, args) {
 async function linesOf(args) {
   const { env } = await findVulkanDriver();
   return new Promise((resolve, reject) => {
-    const child = spawn(process.execPath, args, { cwd: root, env: { ...process.env, ...env }, stdio: ['ignore', 'pipe', 'pipe'] });
+    const child = spawn(process.execPath, args, {
+      cwd: root,
+      env: { ...process.env, ...env },
+      stdio: ['ignore', 'pipe', 'pipe'],
+    });
     let output = '';
     let complaints = '';
     child.stdout.on('data', (chunk) => (output += chunk));
     child.stderr.on('data', (chunk) => (complaints += chunk));
     child.on('error', reject);
     child.on('close', (code) => {
-      if (code === 0) resolve(output.trim().split('\n').map((line) => JSON.parse(line)));
+      if (code === 0)
+        resolve(
+          output
+            .trim()
+            .split('\n')
+            .map((line) => JSON.parse(line)),
+        );
       else reject(new Error(`lowrank train ended with code ${code}\n${complaints}`));
     });
   });

@@ -17,7 +17,8 @@ beforeAll(async ({}, file) => {
   const adapter = await instance.requestAdapter();
   if (adapter === null) {
     throw new Error(
-      `no WebGPU adapter in Node. Expected a Vulkan driver for Dawn; VK_DRIVER_FILES is ${process.env.VK_DRIVER_FILES ?? 'not set'}. ` +
+      'no WebGPU adapter in Node. Expected a Vulkan driver for Dawn; VK_DRIVER_FILES is ' +
+        `${process.env.VK_DRIVER_FILES ?? 'not set'}. ` +
         'Unset it, or install chromium (it carries SwiftShader), or set LOWRANK_GPU=1 for a real GPU.',
     );
   }

@@ -14,12 +14,35 @@ export interface BuiltIn {
 type Urls = Readonly<Record<string, string>>;
 
 // The demo's base model, or, while it is not there, the tiny random model of the parity tests.
-const demoModel: Urls = import.meta.glob(['../../demo/base/*.json', '../../demo/base/*.safetensors'], { query: '?url', import: 'default', eager: true });
-const demoRows: Urls = import.meta.glob('../../demo/data/train.jsonl', { query: '?url', import: 'default', eager: true });
-const demoUnseen: Urls = import.meta.glob('../../demo/data/test.jsonl', { query: '?url', import: 'default', eager: true });
-const tinyModel: Urls = import.meta.glob(['../../../parity/golden/llama/tied/*.json', '../../../parity/golden/llama/tied/*.safetensors'], { query: '?url', import: 'default', eager: true });
-const tinyRows: Urls = import.meta.glob('../../../parity/golden/llama/train/rows.jsonl', { query: '?url', import: 'default', eager: true });
-const tinyUnseen: Urls = import.meta.glob('../../../parity/golden/llama/train/eval.jsonl', { query: '?url', import: 'default', eager: true });
+const demoModel: Urls = import.meta.glob(['../../demo/base/*.json', '../../demo/base/*.safetensors'], {
+  query: '?url',
+  import: 'default',
+  eager: true,
+});
+const demoRows: Urls = import.meta.glob('../../demo/data/train.jsonl', {
+  query: '?url',
+  import: 'default',
+  eager: true,
+});
+const demoUnseen: Urls = import.meta.glob('../../demo/data/test.jsonl', {
+  query: '?url',
+  import: 'default',
+  eager: true,
+});
+const tinyModel: Urls = import.meta.glob(
+  ['../../../parity/golden/llama/tied/*.json', '../../../parity/golden/llama/tied/*.safetensors'],
+  { query: '?url', import: 'default', eager: true },
+);
+const tinyRows: Urls = import.meta.glob('../../../parity/golden/llama/train/rows.jsonl', {
+  query: '?url',
+  import: 'default',
+  eager: true,
+});
+const tinyUnseen: Urls = import.meta.glob('../../../parity/golden/llama/train/eval.jsonl', {
+  query: '?url',
+  import: 'default',
+  eager: true,
+});
 
 const baseName = (path: string): string => path.slice(path.lastIndexOf('/') + 1);
 
@@ -27,7 +50,8 @@ async function fetchFiles(urls: Urls): Promise<File[]> {
   return Promise.all(
     Object.entries(urls).map(async ([path, url]) => {
       const response = await fetch(url);
-      if (!response.ok) throw new Error(`${baseName(path)} could not be loaded: ${response.status} ${response.statusText}`);
+      if (!response.ok)
+        throw new Error(`${baseName(path)} could not be loaded: ${response.status} ${response.statusText}`);
       return new File([await response.blob()], baseName(path));
     }),
   );
@@ -43,7 +67,8 @@ async function firstPrompt(urls: Urls): Promise<string> {
   return (JSON.parse(line) as { prompt?: string }).prompt ?? '';
 }
 
-const hasDemo = Object.keys(demoModel).some((path) => baseName(path) === 'model.safetensors') && Object.keys(demoRows).length > 0;
+const hasDemo =
+  Object.keys(demoModel).some((path) => baseName(path) === 'model.safetensors') && Object.keys(demoRows).length > 0;
 
 export const builtIn: BuiltIn = hasDemo
   ? {

@@ -54,7 +54,10 @@ export class LossCurve {
         { label: 'loss', stroke: colour('--soft'), width: 1, points: { show: false } },
         { label: 'running mean', stroke: colour('--accent'), width: 2, points: { show: false } },
       ],
-      axes: [{ ...axis, incrs: [1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000, 10_000] }, { ...axis, size: 44 }],
+      axes: [
+        { ...axis, incrs: [1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000, 10_000] },
+        { ...axis, size: 44 },
+      ],
       cursor: { drag: { x: false, y: false } },
     };
   }

@@ -17,7 +17,15 @@ const trainButton = element('train', HTMLButtonElement);
 const stopButton = element('stop', HTMLButtonElement);
 const progress = element('progress', HTMLProgressElement);
 const problem = element('problem', HTMLParagraphElement);
-const [status, numbers, texts, before, after, downloads, links] = ['status', 'numbers', 'texts', 'before', 'after', 'downloads', 'links'].map((id) => element(id, HTMLElement));
+const [status, numbers, texts, before, after, downloads, links] = [
+  'status',
+  'numbers',
+  'texts',
+  'before',
+  'after',
+  'downloads',
+  'links',
+].map((id) => element(id, HTMLElement));
 const numberInputs = { rank: 'rank', steps: 'steps', batchSize: 'batchSize', learningRate: 'learningRate' } as const;
 const input = (id: string): HTMLInputElement => element(id, HTMLInputElement);
 const curve = new LossCurve(element('curve', HTMLDivElement));
@@ -109,7 +117,11 @@ function hear(event: FromWorker): void {
       progress.value = event.step;
       curve.add(event.step, event.loss);
       show(status, `Training on ${deviceText}`);
-      show(numbers, `step ${event.step} of ${event.steps} · loss ${event.loss.toFixed(4)} · ${Math.round(event.tokensPerSecond)} tokens/s`);
+      show(
+        numbers,
+        `step ${event.step} of ${event.steps} · loss ${event.loss.toFixed(4)} · ` +
+          `${Math.round(event.tokensPerSecond)} tokens/s`,
+      );
       break;
     case 'after':
       show(after, event.text);

@@ -21,7 +21,18 @@ export type FromWorker =
   | { readonly type: 'status'; readonly text: string }
   | { readonly type: 'device'; readonly text: string }
   | { readonly type: 'before'; readonly text: string }
-  | { readonly type: 'step'; readonly step: number; readonly steps: number; readonly loss: number; readonly tokensPerSecond: number }
+  | {
+      readonly type: 'step';
+      readonly step: number;
+      readonly steps: number;
+      readonly loss: number;
+      readonly tokensPerSecond: number;
+    }
   | { readonly type: 'after'; readonly text: string }
-  | { readonly type: 'done'; readonly steps: number; readonly seconds: number; readonly files: Readonly<Record<string, Uint8Array>> }
+  | {
+      readonly type: 'done';
+      readonly steps: number;
+      readonly seconds: number;
+      readonly files: Readonly<Record<string, Uint8Array>>;
+    }
   | { readonly type: 'problem'; readonly text: string };

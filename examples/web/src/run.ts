@@ -1,15 +1,38 @@
 import type { Backend, CausalModel, Dataset, TextTokenizer } from 'lowrank';
-import { chooseBackend, extractAdapter, filesFrom, generate, injectAdapter, largestWindow, loadDataset, loadModel, loadTokenizer, LowrankError, loraConfig, serializeAdapter, train, trainingWindows } from 'lowrank';
+import {
+  chooseBackend,
+  extractAdapter,
+  filesFrom,
+  generate,
+  injectAdapter,
+  largestWindow,
+  loadDataset,
+  loadModel,
+  loadTokenizer,
+  LowrankError,
+  loraConfig,
+  serializeAdapter,
+  train,
+  trainingWindows,
+} from 'lowrank';
 import type { FromWorker, RunRequest } from './protocol';
 
 const newTokens = 48;
 
-/** Loads, generates, trains, generates again and gives the adapter's files: all that the page can do, with no page in sight. */
+/**
+ * Loads, generates, trains, generates again and gives the adapter's files: all that the page can do, with no page in
+ * sight.
+ */
 export async function run(request: RunRequest, tell: (event: FromWorker) => void, signal: AbortSignal): Promise<void> {
   tell({ type: 'status', text: 'Looking for a device …' });
   const { backend, note } = await chooseBackend(request.device);
   try {
-    tell({ type: 'device', text: `${backend.name === 'webgpu' ? 'WebGPU' : 'CPU'}: ${backend.description}.${note === undefined ? '' : ' No GPU was found, so the CPU does the work.'}` });
+    tell({
+      type: 'device',
+      text:
+        `${backend.name === 'webgpu' ? 'WebGPU' : 'CPU'}: ` +
+        `${backend.description}.${note === undefined ? '' : ' No GPU was found, so the CPU does the work.'}`,
+    });
     await runOn(backend, request, tell, signal);
   } finally {
     backend.dispose();
@@ -17,7 +40,12 @@ export async function run(request: RunRequest, tell: (event: FromWorker) => void
 }
 
 // oxlint-disable-next-line max-params -- the arguments of run, with the backend found
-async function runOn(backend: Backend, request: RunRequest, tell: (event: FromWorker) => void, signal: AbortSignal): Promise<void> {
+async function runOn(
+  backend: Backend,
+  request: RunRequest,
+  tell: (event: FromWorker) => void,
+  signal: AbortSignal,
+): Promise<void> {
   tell({ type: 'status', text: 'Loading the model …' });
   const model = await loadModel(filesFrom(request.model, 'the model'));
   const tokenizer = await readTokenizer(request.model);
@@ -42,14 +70,20 @@ async function runOn(backend: Backend, request: RunRequest, tell: (event: FromWo
     clip: 1,
     signal,
     onEvent(event) {
-      if (event.type === 'step') tell({ type: 'step', step: event.step, steps, loss: event.loss, tokensPerSecond: event.tokensPerSecond });
+      if (event.type === 'step')
+        tell({ type: 'step', step: event.step, steps, loss: event.loss, tokensPerSecond: event.tokensPerSecond });
     },
   });
   // #endregion train
 
   tell({ type: 'status', text: 'Writing with the trained model …' });
   tell({ type: 'after', text: await complete({ model, tokenizer, backend, prompt: request.prompt }) });
-  tell({ type: 'done', steps: result.steps, seconds: result.seconds, files: serializeAdapter(await extractAdapter(model, config)) });
+  tell({
+    type: 'done',
+    steps: result.steps,
+    seconds: result.seconds,
+    files: serializeAdapter(await extractAdapter(model, config)),
+  });
   model.dispose();
 }
 
@@ -59,18 +93,42 @@ async function readTokenizer(files: readonly File[]): Promise<TextTokenizer> {
     return file === undefined ? undefined : (JSON.parse(await file.text()) as Record<string, unknown>);
   };
   const json = await read('tokenizer.json');
-  if (json === undefined) throw new LowrankError({ code: 'web.noTokenizer', what: 'the model', expected: 'a file tokenizer.json', got: 'none', remedy: 'Pick the whole folder.' });
+  if (json === undefined)
+    throw new LowrankError({
+      code: 'web.noTokenizer',
+      what: 'the model',
+      expected: 'a file tokenizer.json',
+      got: 'none',
+      remedy: 'Pick the whole folder.',
+    });
   const config = await read('config.json');
-  const modelIds = { bos: config?.['bos_token_id'] as number | undefined, eos: config?.['eos_token_id'] as number | undefined };
+  const modelIds = {
+    bos: config?.['bos_token_id'] as number | undefined,
+    eos: config?.['eos_token_id'] as number | undefined,
+  };
   return loadTokenizer(json, await read('tokenizer_config.json'), { modelIds });
 }
 
 function readRows(text: string, tokenizer: TextTokenizer, { shape }: CausalModel): Promise<Dataset> {
-  return loadDataset(text, tokenizer, { name: 'the rows', vocabularySize: shape.vocabularySize, maxLength: shape.maxPositions });
+  return loadDataset(text, tokenizer, {
+    name: 'the rows',
+    vocabularySize: shape.vocabularySize,
+    maxLength: shape.maxPositions,
+  });
 }
 
 /** Greedy. The prompt's tokens are decoded along, since a first token alone may lose its space. */
-async function complete({ model, tokenizer, backend, prompt }: { model: CausalModel; tokenizer: TextTokenizer; backend: Backend; prompt: string }): Promise<string> {
+async function complete({
+  model,
+  tokenizer,
+  backend,
+  prompt,
+}: {
+  model: CausalModel;
+  tokenizer: TextTokenizer;
+  backend: Backend;
+  prompt: string;
+}): Promise<string> {
   const ids = tokenizer.encode(prompt);
   if (ids.length === 0 && tokenizer.bosId !== undefined) ids.push(tokenizer.bosId);
   const stopIds = [...new Set([...model.shape.eosIds, ...(tokenizer.eosId === undefined ? [] : [tokenizer.eosId])])];

@@ -1,4 +1,6 @@
-/** Bundles a benchmark's TypeScript with the packages' sources, so that no build is needed, and runs it in this process. */
+/**
+ * Bundles a benchmark's TypeScript with the packages' sources, so that no build is needed, and runs it in this process.
+ */
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -12,10 +14,24 @@ export async function runBundled(entry) {
     root: fileURLToPath(new URL('..', import.meta.url)),
     configFile: false,
     logLevel: 'error',
-    resolve: { alias: { '@lowrank/tensor': `${packages}tensor/src/index.ts`, '@lowrank/errors': `${packages}errors/src/index.ts` } },
-    build: { write: false, target: 'es2022', minify: false, lib: { entry: fileURLToPath(entry), formats: ['es'], fileName: 'bench' }, rolldownOptions: { external: [/^node:/] } },
+    resolve: {
+      alias: {
+        '@lowrank/tensor': `${packages}tensor/src/index.ts`,
+        '@lowrank/errors': `${packages}errors/src/index.ts`,
+      },
+    },
+    build: {
+      write: false,
+      target: 'es2022',
+      minify: false,
+      lib: { entry: fileURLToPath(entry), formats: ['es'], fileName: 'bench' },
+      rolldownOptions: { external: [/^node:/] },
+    },
   });
-  const chunk = [result].flat().flatMap(({ output }) => output).find(({ type }) => type === 'chunk');
+  const chunk = [result]
+    .flat()
+    .flatMap(({ output }) => output)
+    .find(({ type }) => type === 'chunk');
   const folder = await mkdtemp(join(tmpdir(), 'lowrank-bench-'));
   try {
     const file = join(folder, 'bench.mjs');

@@ -1,6 +1,7 @@
 /**
- * node bench/matmul.mjs [rounds]: 512³ in f32 on one thread, ours beside jax-js's Wasm backend (npm @jax-js/jax, where installed), taken in turns so that both see the
- * same machine. Prints GFLOP/s (best and median) and the ratio of the medians; then the skinny products of LoRA and products on all cores.
+ * node bench/matmul.mjs [rounds]: 512³ in f32 on one thread, ours beside jax-js's Wasm backend (npm @jax-js/jax, where
+ * installed), taken in turns so that both see the same machine. Prints GFLOP/s (best and median) and the ratio of the
+ * medians; then the skinny products of LoRA and products on all cores.
  */
 import { runBundled } from './bundle.mjs';
 
@@ -25,14 +26,31 @@ for (const [name, [transposeA, transposeB]] of Object.entries(kinds)) {
     }
   }
   const figures = Object.entries(times).map(([who, list]) => [who, rate(list, 2 * size ** 3)]);
-  const ratio = figures.length < 2 ? '' : `ratio ${(figures[0][1].median / figures[1][1].median).toFixed(2)} (best ${(figures[0][1].best / figures[1][1].best).toFixed(2)})`;
-  console.log(`${name} ${size}³  ${figures.map(([who, { best, median }]) => `${who} ${median.toFixed(1)} GFLOP/s (best ${best.toFixed(1)})`).join('  ')}  ${ratio}`);
+  const ratio =
+    figures.length < 2
+      ? ''
+      : `ratio ${(figures[0][1].median / figures[1][1].median).toFixed(2)} (best ` +
+        `${(figures[0][1].best / figures[1][1].best).toFixed(2)})`;
+  console.log(
+    `${name} ${size}³  ` +
+      `${figures.map(([who, { best, median }]) => `${who} ${median.toFixed(1)} GFLOP/s (best ${best.toFixed(1)})`).join('  ')} ` +
+      ` ${ratio}`,
+  );
   if (name === 'NN') console.log(`  ours: ${ours.description}`);
   ours.dispose();
 }
 
-const skinny = [['792×8×192 NT', 792, 8, 192, false, true], ['8×192×792 TN', 8, 192, 792, true, false], ['512×8×792 TN', 512, 8, 792, true, false], ['1×2048×2048 NT', 1, 2048, 2048, false, true]];
-for (const [name, m, n, k, transposeA, transposeB] of [...skinny, ['512³ NN', 512, 512, 512, false, false], ['1024³ NT', 1024, 1024, 1024, false, true]]) {
+const skinny = [
+  ['792×8×192 NT', 792, 8, 192, false, true],
+  ['8×192×792 TN', 8, 192, 792, true, false],
+  ['512×8×792 TN', 512, 8, 792, true, false],
+  ['1×2048×2048 NT', 1, 2048, 2048, false, true],
+];
+for (const [name, m, n, k, transposeA, transposeB] of [
+  ...skinny,
+  ['512³ NN', 512, 512, 512, false, false],
+  ['1024³ NT', 1024, 1024, 1024, false, true],
+]) {
   const results = [];
   for (const threads of [1, undefined]) {
     const ours = await prepareProduct({ threads }, { m, n, k }, transposeA, transposeB);
@@ -57,7 +75,8 @@ async function prepareJax(jax) {
   await jax.init('wasm');
   jax.defaultDevice('wasm');
   const { numpy: np } = jax;
-  const matrix = () => np.array(Float32Array.from({ length: size * size }, () => Math.random() - 0.5)).reshape([size, size]);
+  const matrix = () =>
+    np.array(Float32Array.from({ length: size * size }, () => Math.random() - 0.5)).reshape([size, size]);
   const [a, b] = [matrix(), matrix()];
   const products = {
     NN: jax.jit((x, y) => np.matmul(x, y)),

@@ -1,7 +1,32 @@
-/** A LoRA training step of the shape of stories3M (6 layers, width 192, 6/2 heads, ffn 512, vocabulary 4096) on about 790 tokens of 8 packed documents. */
+/**
+ * A LoRA training step of the shape of stories3M (6 layers, width 192, 6/2 heads, ffn 512, vocabulary 4096) on about
+ * 790 tokens of 8 packed documents.
+ */
 import type { Backend, Plan, Tensor } from '@lowrank/tensor';
 import {
-  adamw, add, assign, attention, clipScale, compile, embedding, grad, linear, linearCrossEntropy, mul, packAt, persistent, planCost, reshape, Rng, rmsNorm, rope, scalar, squaredNorm, swiglu, tensor, viewAt,
+  adamw,
+  add,
+  assign,
+  attention,
+  clipScale,
+  compile,
+  embedding,
+  grad,
+  linear,
+  linearCrossEntropy,
+  mul,
+  packAt,
+  persistent,
+  planCost,
+  reshape,
+  Rng,
+  rmsNorm,
+  rope,
+  scalar,
+  squaredNorm,
+  swiglu,
+  tensor,
+  viewAt,
 } from '@lowrank/tensor';
 import { createCpuBackend } from '../src/index.js';
 import type { CpuOptions } from '../src/index.js';
@@ -11,10 +36,21 @@ const size = width / heads;
 const rng = new Rng(1);
 
 const random = (shape: number[], deviation: number): Tensor =>
-  tensor(Float32Array.from({ length: shape.reduce((a, b) => a * b, 1) }, () => rng.normal() * deviation), shape);
+  tensor(
+    Float32Array.from({ length: shape.reduce((a, b) => a * b, 1) }, () => rng.normal() * deviation),
+    shape,
+  );
 
 function makeModel() {
-  const matrices: [number, number][] = [[width, width], [width, keyHeads * size], [width, keyHeads * size], [width, width], [width, inner], [width, inner], [inner, width]];
+  const matrices: [number, number][] = [
+    [width, width],
+    [width, keyHeads * size],
+    [width, keyHeads * size],
+    [width, width],
+    [width, inner],
+    [width, inner],
+    [inner, width],
+  ];
   let total = 0;
   const placed = Array.from({ length: layerCount }, () =>
     matrices.map(([input, output]) => {
@@ -25,11 +61,21 @@ function makeModel() {
   );
   const parameters = random([total], 0.02);
   const layers = placed.map((matricesOfLayer) =>
-    matricesOfLayer.map(({ input, output, a, b }) => ({ w: random([output, input], 0.05), a: viewAt(parameters, a, [rank, input]), b: viewAt(parameters, b, [output, rank]) })),
+    matricesOfLayer.map(({ input, output, a, b }) => ({
+      w: random([output, input], 0.05),
+      a: viewAt(parameters, a, [rank, input]),
+      b: viewAt(parameters, b, [output, rank]),
+    })),
   );
   const table = random([vocabulary, width], 0.05);
   const norm = tensor(new Float32Array(width).fill(1), [width]);
-  const angles = (f: (x: number) => number): Tensor => tensor(Float32Array.from({ length: 512 * (size / 2) }, (_, i) => f(Math.floor(i / (size / 2)) * 10000 ** (-(i % (size / 2)) / (size / 2)))), [512, size / 2]);
+  const angles = (f: (x: number) => number): Tensor =>
+    tensor(
+      Float32Array.from({ length: 512 * (size / 2) }, (_, i) =>
+        f(Math.floor(i / (size / 2)) * 10000 ** (-(i % (size / 2)) / (size / 2))),
+      ),
+      [512, size / 2],
+    );
   const [cosine, sine] = [angles(Math.cos), angles(Math.sin)];
   const scale = scalar(2);
   type Matrix = { w: Tensor; a: Tensor; b: Tensor };
@@ -50,7 +96,11 @@ function makeModel() {
       const g = rmsNorm(x, norm, 1e-5);
       x = add(x, apply(swiglu(apply(g, gate), apply(g, up)), down));
     }
-    return linearCrossEntropy(reshape(rmsNorm(x, norm, 1e-5), [batch * length, width]), table, reshape(labels, [batch * length]));
+    return linearCrossEntropy(
+      reshape(rmsNorm(x, norm, 1e-5), [batch * length, width]),
+      table,
+      reshape(labels, [batch * length]),
+    );
   };
   return { parameters, total, layers, loss };
 }
@@ -62,18 +112,30 @@ function makeBatch(documents: number, length: number) {
   return {
     ids: { data: ids, shape: [1, count] },
     positions: { data: Int32Array.from({ length: count }, (_, i) => i % length), shape: [1, count] },
-    segments: { data: Int32Array.from({ length: 2 * count }, (_, i) => document(i >> 1) + (i % 2) * length), shape: [1, count, 2] },
-    labels: { data: Int32Array.from({ length: count }, (_, i) => (i % length < length / 2 ? -100 : (ids[(i + 1) % count] ?? 0))), shape: [1, count] },
+    segments: {
+      data: Int32Array.from({ length: 2 * count }, (_, i) => document(i >> 1) + (i % 2) * length),
+      shape: [1, count, 2],
+    },
+    labels: {
+      data: Int32Array.from({ length: count }, (_, i) =>
+        i % length < length / 2 ? -100 : (ids[(i + 1) % count] ?? 0),
+      ),
+      shape: [1, count],
+    },
   };
 }
 
 function makeStep(backend: Backend) {
   const { parameters, total, layers, loss } = makeModel();
   const [firstMoment, secondMoment] = [persistent([total]), persistent([total])];
-  const table = tensor(Float32Array.from({ length: 2 * Math.ceil(total / 64) }, (_, i) => 1 - (i % 2)), [Math.ceil(total / 64), 2]);
+  const table = tensor(
+    Float32Array.from({ length: 2 * Math.ceil(total / 64) }, (_, i) => 1 - (i % 2)),
+    [Math.ceil(total / 64), 2],
+  );
   const [learningRate, stepSize, biasScale] = [scalar(1e-3), scalar(1e-3), scalar(1)];
   return compile(backend, ({ ids, positions, segments, labels }) => {
-    if (ids === undefined || positions === undefined || segments === undefined || labels === undefined) throw new TypeError('inputs');
+    if (ids === undefined || positions === undefined || segments === undefined || labels === undefined)
+      throw new TypeError('inputs');
     const total_ = loss(ids, positions, segments, labels);
     const adapters = layers.flatMap((layer) => layer.flatMap(({ a, b }) => [a, b]));
     const gradients = grad(total_, adapters);
@@ -85,7 +147,11 @@ function makeStep(backend: Backend) {
     }
     const gradient = packAt(gradients, offsets, total);
     const norm = squaredNorm(gradient);
-    const updated = adamw({ parameters, gradient, firstMoment, secondMoment, table }, { learningRate, stepSize, biasScale, clip: clipScale(norm, 1) }, { beta1: 0.9, beta2: 0.999, epsilon: 1e-8 });
+    const updated = adamw(
+      { parameters, gradient, firstMoment, secondMoment, table },
+      { learningRate, stepSize, biasScale, clip: clipScale(norm, 1) },
+      { beta1: 0.9, beta2: 0.999, epsilon: 1e-8 },
+    );
     [parameters, firstMoment, secondMoment].forEach((state, index) => assign(state, updated[index] ?? state));
     return { loss: total_, norm };
   });
@@ -100,11 +166,16 @@ export interface Measured {
 }
 
 /** Median and best time of a step, and where it goes by op (each op run alone, in a plan of one step). */
-export async function measureStep(options: CpuOptions, { documents = 8, length = 99, steps = 9, profile = false } = {}): Promise<Measured> {
+export async function measureStep(
+  options: CpuOptions,
+  { documents = 8, length = 99, steps = 9, profile = false } = {},
+): Promise<Measured> {
   const backend = await createCpuBackend(options);
   const step = makeStep(backend);
   const inputs = makeBatch(documents, length);
-  const plan = await step.prepare(Object.fromEntries(Object.entries(inputs).map(([name, { shape }]) => [name, { shape, dtype: 'i32' as const }])));
+  const plan = await step.prepare(
+    Object.fromEntries(Object.entries(inputs).map(([name, { shape }]) => [name, { shape, dtype: 'i32' as const }])),
+  );
   const times: number[] = [];
   for (let i = 0; i < steps + 3; i++) {
     const start = performance.now();
@@ -114,14 +185,24 @@ export async function measureStep(options: CpuOptions, { documents = 8, length =
   }
   times.sort((a, b) => a - b);
   const middle = times[times.length >> 1] ?? NaN;
-  const measured = { threads: backend.description, milliseconds: middle, best: times[0] ?? NaN, gigaflops: planCost(plan).flops / middle / 1e6, profile: profile ? await profileOf(backend, plan, inputs) : [] };
+  const measured = {
+    threads: backend.description,
+    milliseconds: middle,
+    best: times[0] ?? NaN,
+    gigaflops: planCost(plan).flops / middle / 1e6,
+    profile: profile ? await profileOf(backend, plan, inputs) : [],
+  };
   await step.dispose();
   backend.dispose();
   return measured;
 }
 
 /** Weights are zeros here, inputs real: which keys a query sees decides what attention costs. */
-async function profileOf(backend: Backend, plan: Plan, inputs: ReturnType<typeof makeBatch>): Promise<[string, number, number][]> {
+async function profileOf(
+  backend: Backend,
+  plan: Plan,
+  inputs: ReturnType<typeof makeBatch>,
+): Promise<[string, number, number][]> {
   const buffers = plan.buffers.map(({ bytes }) => backend.allocate(bytes, 'profile'));
   for (const { name, buffer, offset } of plan.inputs) {
     const [target, input] = [buffers[buffer], inputs[name as keyof typeof inputs]];
@@ -137,10 +218,15 @@ async function profileOf(backend: Backend, plan: Plan, inputs: ReturnType<typeof
       best = Math.min(best, performance.now() - start);
     }
     executable.dispose();
-    const key = step.op === 'matmul' ? `matmul ${JSON.stringify(step.attrs)} ${step.inputs.map(({ shape }) => shape.join('x')).join(' ')}` : step.op;
+    const key =
+      step.op === 'matmul'
+        ? `matmul ${JSON.stringify(step.attrs)} ${step.inputs.map(({ shape }) => shape.join('x')).join(' ')}`
+        : step.op;
     const [count, time] = totals.get(key) ?? [0, 0];
     totals.set(key, [count + 1, time + best]);
   }
   for (const buffer of buffers) buffer.destroy();
-  return [...totals].map(([key, [count, time]]): [string, number, number] => [key, count, time]).sort((a, b) => b[2] - a[2]);
+  return [...totals]
+    .map(([key, [count, time]]): [string, number, number] => [key, count, time])
+    .sort((a, b) => b[2] - a[2]);
 }

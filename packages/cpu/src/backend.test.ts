@@ -31,7 +31,9 @@ test('says what it is, counts what it holds, and refuses after its end', async (
 
 test('another backend’s buffer is refused', async () => {
   const backend = await createCpuBackend({ threads: 1 });
-  expect(() => backend.write({ bytes: 4, destroy: () => undefined }, 0, Float32Array.of(1))).toThrowError(expect.objectContaining({ code: 'cpu.foreign' }) as Error);
+  expect(() => backend.write({ bytes: 4, destroy: () => undefined }, 0, Float32Array.of(1))).toThrowError(
+    expect.objectContaining({ code: 'cpu.foreign' }) as Error,
+  );
   backend.dispose();
 });
 
@@ -43,8 +45,17 @@ test('the bits do not depend on the number of threads', async () => {
     const backend = await createCpuBackend({ threads });
     results.push([
       await run([backend, 'matmul'], [a, b], { transposeA: false, transposeB: false }),
-      await run([backend, 'attention'], q, { causal: true, scale: 0.25, window: 0, softcap: 0, segments: false, lengths: false }),
-      await run([backend, 'reduce'], [normal([1])], { kind: 'sum', outer: 1, length: 1, inner: 1, shape: [] }).then(() => run([backend, 'squaredNorm'], [a], {})),
+      await run([backend, 'attention'], q, {
+        causal: true,
+        scale: 0.25,
+        window: 0,
+        softcap: 0,
+        segments: false,
+        lengths: false,
+      }),
+      await run([backend, 'reduce'], [normal([1])], { kind: 'sum', outer: 1, length: 1, inner: 1, shape: [] }).then(
+        () => run([backend, 'squaredNorm'], [a], {}),
+      ),
     ]);
     backend.dispose();
   }
@@ -56,7 +67,8 @@ test('many short runs on more threads than cores end and stay right', async () =
   const backend = await createCpuBackend({ threads: 4 });
   const [a, b] = [normal([33, 17]), normal([17, 29])];
   const first = await run([backend, 'matmul'], [a, b], { transposeA: false, transposeB: false });
-  for (let round = 0; round < 200; round++) expect(await run([backend, 'matmul'], [a, b], { transposeA: false, transposeB: false })).toEqual(first);
+  for (let round = 0; round < 200; round++)
+    expect(await run([backend, 'matmul'], [a, b], { transposeA: false, transposeB: false })).toEqual(first);
   backend.dispose();
 });
 
@@ -91,8 +103,16 @@ async function bundle(source: string): Promise<string> {
     root,
     configFile: false,
     logLevel: 'silent',
-    resolve: { alias: { '@lowrank/tensor': `${root}../tensor/src/index.ts`, '@lowrank/errors': `${root}../errors/src/index.ts` } },
-    plugins: [{ name: 'entry', resolveId: (id) => (id === entry ? id : undefined), load: (id) => (id === entry ? source : undefined) }],
+    resolve: {
+      alias: { '@lowrank/tensor': `${root}../tensor/src/index.ts`, '@lowrank/errors': `${root}../errors/src/index.ts` },
+    },
+    plugins: [
+      {
+        name: 'entry',
+        resolveId: (id) => (id === entry ? id : undefined),
+        load: (id) => (id === entry ? source : undefined),
+      },
+    ],
     build: { write: false, target: 'es2022', minify: false, lib: { entry, formats: ['es'], fileName: 'bundle' } },
   });
   const outputs = (Array.isArray(result) ? result : [result]).flatMap((one) => ('output' in one ? one.output : []));

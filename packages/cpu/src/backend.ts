@@ -1,5 +1,17 @@
 import { LowrankError } from '@lowrank/errors';
-import type { AttrsOf, Backend, BackendSpec, DeviceBuffer, Executable, HostArray, KernelName, MemoryReport, Plan, RunRequest, Step } from '@lowrank/tensor';
+import type {
+  AttrsOf,
+  Backend,
+  BackendSpec,
+  DeviceBuffer,
+  Executable,
+  HostArray,
+  KernelName,
+  MemoryReport,
+  Plan,
+  RunRequest,
+  Step,
+} from '@lowrank/tensor';
 import { alignment, Heap } from './heap.js';
 import type { Call, CpuKernel, Place } from './kernel.js';
 import { kernels } from './kernels/index.js';
@@ -9,11 +21,16 @@ import { Pool } from './pool.js';
 import { Recorder } from './recorder.js';
 
 export interface CpuOptions {
-  /** Threads that work, the calling one included. Default: one per core, 16 at most; 1 where memory cannot be shared. */
+  /**
+   * Threads that work, the calling one included. Default: one per core, 16 at most; 1 where memory cannot be shared.
+   */
   threads?: number;
   /** Most memory to use, at most 4 GiB (the default): what WebAssembly can address. */
   maximumBytes?: number;
-  /** Use relaxed SIMD (fused multiply-add) where the engine has it; the default. False gives the same bits on every machine. */
+  /**
+   * Use relaxed SIMD (fused multiply-add) where the engine has it; the default. False gives the same bits on every
+   * machine.
+   */
   relaxedSimd?: boolean;
 }
 
@@ -22,8 +39,9 @@ const patience = 20;
 const addressable = 65536 * 65536;
 
 /**
- * The CPU backend: WebAssembly SIMD kernels over one memory, on every core where memory can be shared with worker threads (Node; cross-origin isolated
- * pages), else on the calling thread. Results do not depend on the number of threads.
+ * The CPU backend: WebAssembly SIMD kernels over one memory, on every core where memory can be shared with worker
+ * threads (Node; cross-origin isolated pages), else on the calling thread. Results do not depend on the number of
+ * threads.
  */
 export async function createCpuBackend(options: CpuOptions = {}): Promise<Backend> {
   const shared = canShareMemory() && options.threads !== 1;
@@ -61,7 +79,8 @@ class CpuBackend implements Backend {
       maxOperands: 16,
       separateReadWrite: false,
       fusion: { elementwiseInstructions: 32, matmulEpilogue: true },
-      workspaceBytes: (op, inputs, outputs, attrs) => kernelOf(op).workspaceBytes?.(inputs, outputs, attrs as AttrsOf<KernelName>) ?? 0,
+      workspaceBytes: (op, inputs, outputs, attrs) =>
+        kernelOf(op).workspaceBytes?.(inputs, outputs, attrs as AttrsOf<KernelName>) ?? 0,
     };
   }
 
@@ -84,7 +103,9 @@ class CpuBackend implements Backend {
   async prepare(plan: Plan, buffers: readonly DeviceBuffer[]): Promise<Executable> {
     this.check();
     const recorder = new Recorder(this.heap, this.pool.threads);
-    const place = <T extends { buffer: number; offset: number; bytes: number }>(operand: T): T & { address: number } => {
+    const place = <T extends { buffer: number; offset: number; bytes: number }>(
+      operand: T,
+    ): T & { address: number } => {
       const buffer = buffers[operand.buffer];
       if (buffer === undefined) throw new TypeError(`plan buffer ${operand.buffer} is missing`);
       return { ...operand, address: addressOf(buffer, operand.offset, operand.bytes) };
@@ -95,7 +116,8 @@ class CpuBackend implements Backend {
       recorder.dispose();
       throw error;
     }
-    const find = (kind: string): DeviceBuffer | undefined => buffers[plan.buffers.findIndex((buffer) => buffer.kind === kind)];
+    const find = (kind: string): DeviceBuffer | undefined =>
+      buffers[plan.buffers.findIndex((buffer) => buffer.kind === kind)];
     return new CpuExecutable({
       heap: this.heap,
       pool: this.pool,
@@ -119,11 +141,18 @@ class CpuBackend implements Backend {
 
   private check(): void {
     if (!this.disposed) return;
-    throw new LowrankError({ code: 'cpu.disposed', what: 'the CPU backend', expected: 'a live backend', got: 'a disposed one' });
+    throw new LowrankError({
+      code: 'cpu.disposed',
+      what: 'the CPU backend',
+      expected: 'a live backend',
+      got: 'a disposed one',
+    });
   }
 }
 
-/** What `allocate` has given out, in whole words: the plans' own parameters and threads' scratch memory are not counted. */
+/**
+ * What `allocate` has given out, in whole words: the plans' own parameters and threads' scratch memory are not counted.
+ */
 class Ledger implements MemoryReport {
   buffers = 0;
   bytes = 0;
@@ -163,9 +192,20 @@ class CpuBuffer implements DeviceBuffer {
 
   /** Address of a slice, checked. */
   at(offset: number, bytes: number): number {
-    if (!this.alive) throw new LowrankError({ code: 'cpu.destroyed', what: `buffer ${this.label}`, expected: 'a live buffer', got: 'a destroyed one' });
+    if (!this.alive)
+      throw new LowrankError({
+        code: 'cpu.destroyed',
+        what: `buffer ${this.label}`,
+        expected: 'a live buffer',
+        got: 'a destroyed one',
+      });
     if (offset < 0 || offset + bytes > this.bytes + 3) {
-      throw new LowrankError({ code: 'cpu.range', what: `buffer ${this.label}`, expected: `a slice within ${this.bytes} bytes`, got: `${bytes} bytes from ${offset}` });
+      throw new LowrankError({
+        code: 'cpu.range',
+        what: `buffer ${this.label}`,
+        expected: `a slice within ${this.bytes} bytes`,
+        got: `${bytes} bytes from ${offset}`,
+      });
     }
     return this.address + offset;
   }
@@ -173,7 +213,12 @@ class CpuBuffer implements DeviceBuffer {
 
 function addressOf(buffer: DeviceBuffer, offset: number, bytes: number): number {
   if (buffer instanceof CpuBuffer) return buffer.at(offset, bytes);
-  throw new LowrankError({ code: 'cpu.foreign', what: 'a buffer', expected: 'one allocated by this backend', got: 'one of another backend' });
+  throw new LowrankError({
+    code: 'cpu.foreign',
+    what: 'a buffer',
+    expected: 'one allocated by this backend',
+    got: 'one of another backend',
+  });
 }
 
 function copyOut(heap: Heap, address: number, bytes: number): ArrayBuffer {
@@ -182,10 +227,18 @@ function copyOut(heap: Heap, address: number, bytes: number): ArrayBuffer {
   return copy.buffer;
 }
 
-/** The kernel of an op. The table is checked op by op where it is made; here the attributes are whatever the plan says. */
+/**
+ * The kernel of an op. The table is checked op by op where it is made; here the attributes are whatever the plan says.
+ */
 function kernelOf(op: KernelName): CpuKernel<KernelName> {
   const kernel = kernels[op] as CpuKernel<KernelName> | undefined;
-  if (kernel === undefined) throw new LowrankError({ code: 'cpu.op', what: `op ${op}`, expected: `one of ${Object.keys(kernels).join(', ')}`, got: op });
+  if (kernel === undefined)
+    throw new LowrankError({
+      code: 'cpu.op',
+      what: `op ${op}`,
+      expected: `one of ${Object.keys(kernels).join(', ')}`,
+      got: op,
+    });
   return kernel;
 }
 
@@ -246,4 +299,3 @@ class CpuExecutable implements Executable {
     this.parts.heap.bytes.set(bytes, addressOf(buffer, 0, bytes.byteLength));
   }
 }
-

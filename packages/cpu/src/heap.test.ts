@@ -26,7 +26,11 @@ test.each([false, true])('grows to its limit and no further (shared: %s)', (shar
   expect(heap.bytes[first]).toBe(5);
   expect(second).toBeGreaterThanOrEqual(first + 3 * mebibyte);
   expect(() => heap.allocate(4 * mebibyte, 'the weights of layer 3')).toThrowError(
-    expect.objectContaining({ name: 'LowrankError', code: 'cpu.outOfMemory', what: 'memory for the weights of layer 3' }) as Error,
+    expect.objectContaining({
+      name: 'LowrankError',
+      code: 'cpu.outOfMemory',
+      what: 'memory for the weights of layer 3',
+    }) as Error,
   );
   heap.free(second);
   expect(heap.allocate(4 * mebibyte, 'third')).toBe(second);

@@ -19,8 +19,9 @@ interface Gap {
 }
 
 /**
- * One growing WebAssembly memory and the blocks in it: first fit over gaps kept in order of address, neighbours joined when a block is freed. Growing
- * never moves a block; addresses stay good, JavaScript views do not, so take `bytes` anew after an allocation.
+ * One growing WebAssembly memory and the blocks in it: first fit over gaps kept in order of address, neighbours joined
+ * when a block is freed. Growing never moves a block; addresses stay good, JavaScript views do not, so take `bytes`
+ * anew after an allocation.
  */
 export class Heap {
   readonly memory: WebAssembly.Memory;
@@ -105,7 +106,10 @@ export class Heap {
   }
 }
 
-/** Shared memory must name its maximum, and some systems do not let a tab reserve 4 GiB: ask for less until one is granted. */
+/**
+ * Shared memory must name its maximum, and some systems do not let a tab reserve 4 GiB: ask for less until one is
+ * granted.
+ */
 function reserve(shared: boolean, pages: number): WebAssembly.Memory {
   for (let maximum = pages; ; maximum = Math.floor(maximum / 2)) {
     try {
@@ -122,7 +126,9 @@ function outOfMemory(label: string, bytes: number, limit: number, cause?: unknow
     what: `memory for ${label}`,
     expected: `room for ${bytes} bytes within the CPU backend's ${Math.round(limit / 2 ** 20)} MiB`,
     got: 'none',
-    remedy: 'Use a smaller batch, a shorter length or a smaller model, keep frozen weights in 16 bits, or free tensors with dispose().',
+    remedy:
+      'Use a smaller batch, a shorter length or a smaller model, keep frozen weights in 16 bits, or free ' +
+      'tensors with dispose().',
     cause,
   });
 }

@@ -3,7 +3,9 @@ import type { Compiled } from './generated/kernels.js';
 import { baseline, relaxed } from './generated/kernels.js';
 import { nodeModule } from './platform.js';
 
-/** What the compiled kernels export. Addresses and counts are numbers; control blocks and records: `assembly/index.ts`. */
+/**
+ * What the compiled kernels export. Addresses and counts are numbers; control blocks and records: `assembly/index.ts`.
+ */
 export interface KernelExports {
   init(scratch: number): void;
   runAlone(records: number, count: number): void;
@@ -18,13 +20,16 @@ export interface LoadedModule {
 }
 
 /**
- * Compiles the kernels for shared or plain memory, in the best tier the engine takes. Node 20 knows relaxed SIMD but asks for a flag, which only widens
- * what WebAssembly validates; it is set here, once, unless `relaxedSimd` is false.
+ * Compiles the kernels for shared or plain memory, in the best tier the engine takes. Node 20 knows relaxed SIMD but
+ * asks for a flag, which only widens what WebAssembly validates; it is set here, once, unless `relaxedSimd` is false.
  */
 export async function loadModule(shared: boolean, relaxedSimd = true): Promise<LoadedModule> {
   if (relaxedSimd) {
     const bytes = bytesOf(relaxed, shared);
-    if (!WebAssembly.validate(bytes)) nodeModule<{ setFlagsFromString(flags: string): void }>('node:v8')?.setFlagsFromString('--experimental-wasm-relaxed-simd');
+    if (!WebAssembly.validate(bytes))
+      nodeModule<{ setFlagsFromString(flags: string): void }>('node:v8')?.setFlagsFromString(
+        '--experimental-wasm-relaxed-simd',
+      );
     if (WebAssembly.validate(bytes)) return { module: await WebAssembly.compile(bytes), tier: 'relaxed' };
   }
   const bytes = bytesOf(baseline, shared);

@@ -1,5 +1,6 @@
 /**
- * Where this runs, asked without an import of Node's modules, so that a bundler for the browser has nothing to trip over.
+ * Where this runs, asked without an import of Node's modules, so that a bundler for the browser has nothing to trip
+ * over.
  */
 interface NodeProcess {
   getBuiltinModule?(name: string): unknown;
@@ -20,10 +21,15 @@ export function coreCount(): number {
   return globalThis.navigator?.hardwareConcurrency ?? 1;
 }
 
-/** Whether memory can be shared with worker threads: always in Node, in browsers only on cross-origin isolated pages. */
+/**
+ * Whether memory can be shared with worker threads: always in Node, in browsers only on cross-origin isolated pages.
+ */
 export function canShareMemory(): boolean {
   if (typeof SharedArrayBuffer === 'undefined') return false;
-  return nodeModule('node:worker_threads') !== undefined || (globalThis as { crossOriginIsolated?: boolean }).crossOriginIsolated === true;
+  return (
+    nodeModule('node:worker_threads') !== undefined ||
+    (globalThis as { crossOriginIsolated?: boolean }).crossOriginIsolated === true
+  );
 }
 
 /** Whether this thread may sleep in Atomics.wait: not a browser's main thread. */

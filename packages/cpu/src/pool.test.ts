@@ -13,7 +13,8 @@ test.each([1, 2, 5])('%i threads walk records in order, each unit once', async (
   const bytes = 65536 * 20;
   const block = heap.allocate(bytes, 'block');
   const recorder = new Recorder(heap, threads);
-  // Each launch overwrites what the one before wrote: the last value everywhere shows that launches wait for each other.
+  // Each launch overwrites what the one before wrote: the last value everywhere shows that launches wait for each
+  // other.
   for (let value = 1; value <= 40; value++) recorder.launch(Kernel.fill, [block, bytes, value], 20, 8192);
   const records = recorder.finish();
   for (let round = 0; round < 20; round++) {

@@ -14,10 +14,16 @@ interface WorkerLike {
 }
 
 interface NodeWorkers {
-  Worker: new (code: string, options: { eval: true; workerData: unknown; stdout?: boolean }) => WorkerLike & { unref(): void; on(event: 'error', listener: (error: unknown) => void): void };
+  Worker: new (
+    code: string,
+    options: { eval: true; workerData: unknown; stdout?: boolean },
+  ) => WorkerLike & { unref(): void; on(event: 'error', listener: (error: unknown) => void): void };
 }
 
-/** Everything a worker is: an instance on the shared memory that joins runs until it is told to stop. No message passes after the start. */
+/**
+ * Everything a worker is: an instance on the shared memory that joins runs until it is told to stop. No message passes
+ * after the start.
+ */
 const workerBody = `({ module, memory, control, scratch }) => {
   const { exports } = new WebAssembly.Instance(module, { env: { memory } });
   exports.init(scratch);
@@ -25,8 +31,8 @@ const workerBody = `({ module, memory, control, scratch }) => {
 }`;
 
 /**
- * Threads that walk a plan's records together over one memory. The calling thread takes part; workers that have not started yet, or are busy elsewhere
- * on the machine, are not waited for: units of work are taken, not assigned.
+ * Threads that walk a plan's records together over one memory. The calling thread takes part; workers that have not
+ * started yet, or are busy elsewhere on the machine, are not waited for: units of work are taken, not assigned.
  */
 export class Pool {
   readonly threads: number;
@@ -45,7 +51,12 @@ export class Pool {
     this.control = heap.allocate(controlBytes, 'thread control');
     this.exports.init(heap.allocate(scratchBytes, 'scratch memory'));
     for (let i = 1; i < threads; i++) {
-      const worker = startWorker({ module, memory: heap.memory, control: this.control, scratch: heap.allocate(scratchBytes, 'scratch memory') });
+      const worker = startWorker({
+        module,
+        memory: heap.memory,
+        control: this.control,
+        scratch: heap.allocate(scratchBytes, 'scratch memory'),
+      });
       if (worker !== undefined) this.workers.push(worker);
     }
     this.threads = this.workers.length + 1;
@@ -68,16 +79,26 @@ export class Pool {
   }
 }
 
-function startWorker(data: { module: WebAssembly.Module; memory: WebAssembly.Memory; control: number; scratch: number }): WorkerLike | undefined {
+function startWorker(data: {
+  module: WebAssembly.Module;
+  memory: WebAssembly.Memory;
+  control: number;
+  scratch: number;
+}): WorkerLike | undefined {
   const node = nodeModule<NodeWorkers>('node:worker_threads');
   try {
     if (node !== undefined) {
-      const worker = new node.Worker(`(${workerBody})(require('node:worker_threads').workerData)`, { eval: true, workerData: data });
+      const worker = new node.Worker(`(${workerBody})(require('node:worker_threads').workerData)`, {
+        eval: true,
+        workerData: data,
+      });
       worker.on('error', () => undefined);
       worker.unref();
       return worker;
     }
-    const url = URL.createObjectURL(new Blob([`onmessage = ({ data }) => (${workerBody})(data)`], { type: 'text/javascript' }));
+    const url = URL.createObjectURL(
+      new Blob([`onmessage = ({ data }) => (${workerBody})(data)`], { type: 'text/javascript' }),
+    );
     const worker = new Worker(url);
     worker.postMessage(data);
     URL.revokeObjectURL(url);

@@ -26,7 +26,12 @@ test('parameter blocks larger than a chunk, and many of them', () => {
   const heap = new Heap({ shared: false, maximumBytes: 2 ** 24 });
   const recorder = new Recorder(heap, 1);
   const large = Array.from({ length: 10_000 }, (_, i) => i);
-  const addresses = [recorder.parameters(large), ...Array.from({ length: 3000 }, (_, i) => recorder.parameters([i, i + 1]))];
+  const addresses = [
+    recorder.parameters(large),
+    ...Array.from({ length: 3000 }, (_, i) => recorder.parameters([i, i + 1])),
+  ];
   expect([...new Uint32Array(heap.memory.buffer, addresses[0], large.length)]).toEqual(large);
-  addresses.slice(1).forEach((address, i) => expect([...new Uint32Array(heap.memory.buffer, address, 2)]).toEqual([i, i + 1]));
+  addresses
+    .slice(1)
+    .forEach((address, i) => expect([...new Uint32Array(heap.memory.buffer, address, 2)]).toEqual([i, i + 1]));
 });

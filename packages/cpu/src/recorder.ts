@@ -17,8 +17,8 @@ export function f32Bits(value: number): number {
 }
 
 /**
- * Builds what a plan is replayed from: parameter blocks at fixed addresses, and records that name a kernel, its parameters and its units of work.
- * Replaying touches neither JavaScript objects nor the allocator.
+ * Builds what a plan is replayed from: parameter blocks at fixed addresses, and records that name a kernel, its
+ * parameters and its units of work. Replaying touches neither JavaScript objects nor the allocator.
  */
 export class Recorder {
   private readonly words: number[] = [];

@@ -9,7 +9,11 @@ const lines = (rows: readonly { line: number }[]): number[] => rows.map(({ line 
 describe('batches', () => {
   it('without shuffling takes rows in file order, wrapping', () => {
     const stream = batches(rows, { batchSize: 3, shuffle: false, layout: lines });
-    expect([stream.next().value, stream.next().value, stream.next().value]).toEqual([[1, 2, 3], [4, 5, 6], [7, 1, 2]]);
+    expect([stream.next().value, stream.next().value, stream.next().value]).toEqual([
+      [1, 2, 3],
+      [4, 5, 6],
+      [7, 1, 2],
+    ]);
   });
 
   it('goes on from its saved state', () => {

@@ -24,17 +24,29 @@ export interface Batches<T> extends IterableIterator<T> {
   readonly state: SamplerState;
 }
 
-export function batches(rows: readonly EncodedRow[], options: BatchesOptions<TokenBatch> & { readonly layout?: undefined }): Batches<TokenBatch>;
-export function batches<T>(rows: readonly EncodedRow[], options: BatchesOptions<T> & { readonly layout: (rows: readonly EncodedRow[]) => T }): Batches<T>;
+export function batches(
+  rows: readonly EncodedRow[],
+  options: BatchesOptions<TokenBatch> & { readonly layout?: undefined },
+): Batches<TokenBatch>;
+export function batches<T>(
+  rows: readonly EncodedRow[],
+  options: BatchesOptions<T> & { readonly layout: (rows: readonly EncodedRow[]) => T },
+): Batches<T>;
 /**
- * Batches for training, without end. Every batch has `batchSize` rows: at the end of an epoch it goes on with the first rows of the next.
+ * Batches for training, without end. Every batch has `batchSize` rows: at the end of an epoch it goes on with the first
+ * rows of the next.
  *
  * @throws LowrankError `data.batchSize`, and what createSampler throws
  */
 export function batches(rows: readonly EncodedRow[], options: BatchesOptions<unknown>): Batches<unknown> {
   const { batchSize, layout = packBatch } = options;
   checkBatchSize(batchSize);
-  const sampler = createSampler({ rows: rows.length, shuffle: options.shuffle, seed: options.seed, state: options.state });
+  const sampler = createSampler({
+    rows: rows.length,
+    shuffle: options.shuffle,
+    seed: options.seed,
+    state: options.state,
+  });
   return {
     next: () => ({ done: false, value: layout(sampler.take(batchSize).flatMap((index) => rows[index] ?? [])) }),
     get state() {
@@ -58,5 +70,10 @@ export function* evaluationBatches(
 
 function checkBatchSize(batchSize: number): void {
   if (Number.isSafeInteger(batchSize) && batchSize >= 1) return;
-  throw new LowrankError({ code: 'data.batchSize', what: 'the batch size', expected: 'a whole number of at least 1', got: String(batchSize) });
+  throw new LowrankError({
+    code: 'data.batchSize',
+    what: 'the batch size',
+    expected: 'a whole number of at least 1',
+    got: String(batchSize),
+  });
 }

@@ -11,6 +11,8 @@ it('is one of few sizes, never too short, and wastes little', () => {
     sizes.add(bucket);
   }
   expect([...sizes].slice(0, 5)).toEqual([16, 32, 64, 128, 192]);
-  expect([...sizes].filter((size) => size >= 960 && size <= 2560)).toEqual([960, 1024, 1152, 1280, 1408, 1536, 1664, 1792, 1920, 2048, 2304, 2560]);
+  expect([...sizes].filter((size) => size >= 960 && size <= 2560)).toEqual([
+    960, 1024, 1152, 1280, 1408, 1536, 1664, 1792, 1920, 2048, 2304, 2560,
+  ]);
   expect(sizes.size).toBe(2 + 16 + 8 * 4 + 2);
 });

@@ -1,10 +1,28 @@
 const days = ['Sunday', 'Monday', 'Tuesday', 'Wednesday', 'Thursday', 'Friday', 'Saturday'];
-const months = ['January', 'February', 'March', 'April', 'May', 'June', 'July', 'August', 'September', 'October', 'November', 'December'];
+const months = [
+  'January',
+  'February',
+  'March',
+  'April',
+  'May',
+  'June',
+  'July',
+  'August',
+  'September',
+  'October',
+  'November',
+  'December',
+];
 
-/** Python's `date.strftime(format)` in the C locale and local time, for the codes that stand for one thing everywhere; others stay as they are. */
+/**
+ * Python's `date.strftime(format)` in the C locale and local time, for the codes that stand for one thing everywhere;
+ * others stay as they are.
+ */
 export function strftime(date: Date, format: string): string {
   const two = (value: number): string => String(value).padStart(2, '0');
-  const dayOfYear = Math.round((Date.UTC(date.getFullYear(), date.getMonth(), date.getDate()) - Date.UTC(date.getFullYear(), 0, 0)) / 86_400_000);
+  const dayOfYear = Math.round(
+    (Date.UTC(date.getFullYear(), date.getMonth(), date.getDate()) - Date.UTC(date.getFullYear(), 0, 0)) / 86_400_000,
+  );
   const [day = '', month = ''] = [days[date.getDay()], months[date.getMonth()]];
   const codes: Readonly<Record<string, string>> = {
     a: day.slice(0, 3),

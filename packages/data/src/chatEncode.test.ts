@@ -31,12 +31,18 @@ describe('a template without marks: what an assistant wrote is what its turn add
   });
 
   it('agrees with marks where both are there, but for the newline behind the mark', () => {
-    for (const chat of ['answered', 'turns', 'open']) expect(written(golden.chats[chat] ?? [])).toEqual(written(golden.chats[chat] ?? [], marked).map((text) => `${text}\n`));
+    for (const chat of ['answered', 'turns', 'open'])
+      expect(written(golden.chats[chat] ?? [])).toEqual(
+        written(golden.chats[chat] ?? [], marked).map((text) => `${text}\n`),
+      );
   });
 
   it('prefixes that do not nest are told', async () => {
     // The last turn is written otherwise: thoughts are kept in it alone.
-    const forgetful = templateOf('{% for m in messages %}{{ m.role }}:{{ "(thinks)" if loop.last and m.role == "assistant" else "" }}{{ m.content }}\n{% endfor %}{% if add_generation_prompt %}assistant:{% endif %}');
+    const forgetful = templateOf(
+      '{% for m in messages %}{{ m.role }}:{{ "(thinks)" if loop.last and m.role == "assistant" else "" }}{{ ' +
+        'm.content }}\n{% endfor %}{% if add_generation_prompt %}assistant:{% endif %}',
+    );
     expect(written(golden.chats['answered'] ?? [], forgetful)).toEqual(['(thinks)Hi! How are you?\n']);
     const { code, message } = await complaint(() => written(golden.chats['turns'] ?? [], forgetful));
     expect(code).toBe('data.chatPrefix');
@@ -48,7 +54,11 @@ describe('rows of messages', () => {
   it('carry labels on what assistants say, and on nothing else', () => {
     const messages = golden.chats['call'] ?? [];
     const row = encodeRow({ line: 7, messages, tools: golden.tools }, tokenizer, { chatTemplate: marked });
-    const { ids, mask } = encodeChat(messages, { template: marked, tokenizer, ...optionsOf({ chat: 'call', tools: true }) });
+    const { ids, mask } = encodeChat(messages, {
+      template: marked,
+      tokenizer,
+      ...optionsOf({ chat: 'call', tools: true }),
+    });
     expect([...row.ids]).toEqual(ids);
     expect([...row.labels]).toEqual(ids.map((id, at) => (mask[at] === true ? id : -100)));
     expect(row).toMatchObject({ line: 7, labelTokens: mask.filter(Boolean).length, fullLength: ids.length });
@@ -57,8 +67,15 @@ describe('rows of messages', () => {
   });
 
   it('are read from JSONL, beside other rows; those without a turn of an assistant are dropped', async () => {
-    const lines = [{ messages: golden.chats['answered'] }, { messages: golden.chats['turn'] }, { prompt: 'a', completion: 'b' }, { messages: golden.chats['call'], tools: golden.tools }];
-    const data = await loadDataset(lines.map((line) => JSON.stringify(line)).join('\n'), tokenizer, { chatTemplate: marked });
+    const lines = [
+      { messages: golden.chats['answered'] },
+      { messages: golden.chats['turn'] },
+      { prompt: 'a', completion: 'b' },
+      { messages: golden.chats['call'], tools: golden.tools },
+    ];
+    const data = await loadDataset(lines.map((line) => JSON.stringify(line)).join('\n'), tokenizer, {
+      chatTemplate: marked,
+    });
     expect(data.rows.map(({ line }) => line)).toEqual([1, 3, 4]);
     expect(data.droppedLines).toEqual([2]);
   });
@@ -66,7 +83,10 @@ describe('rows of messages', () => {
   it.each([
     ['{"messages": []}', /expected a list of objects with a "role" as "messages", got \[\]/],
     ['{"messages": [{"content": "x"}]}', /expected a list of objects with a "role"/],
-    ['{"messages": [{"role": "user", "content": "x"}], "tools": {}}', /expected a list of JSON schemas as "tools", got \{\}/],
+    [
+      '{"messages": [{"role": "user", "content": "x"}], "tools": {}}',
+      /expected a list of JSON schemas as "tools", got \{\}/,
+    ],
     ['{"messages": [{"role": "user", "content": "x"}], "text": "x"}', /got "text", "messages" together/],
   ])('%s is refused', async (line, words) => {
     const { message } = await complaint(() => loadDataset(line, tokenizer, { chatTemplate: marked }));
@@ -74,7 +94,9 @@ describe('rows of messages', () => {
   });
 
   it('need a template', async () => {
-    const { code, message } = await complaint(() => encodeRow({ line: 3, messages: [{ role: 'user', content: 'x' }] }, tinyTokenizer()));
+    const { code, message } = await complaint(() =>
+      encodeRow({ line: 3, messages: [{ role: 'user', content: 'x' }] }, tinyTokenizer()),
+    );
     expect(code).toBe('data.noTemplate');
     expect(message).toMatch(/line 3: messages: expected a chat template.*chat_template\.jinja/);
   });

@@ -11,12 +11,17 @@ export interface EncodedChat {
 }
 
 /**
- * Renders a chat and tokenizes it as it is: a template writes BOS and EOS itself. What assistants wrote is what the template marks with `{% generation %}`, token for token as in
- * transformers. Where it marks nothing, the chat is also rendered up to each assistant's turn, with and without it, and the turn is what lies between.
+ * Renders a chat and tokenizes it as it is: a template writes BOS and EOS itself. What assistants wrote is what the
+ * template marks with `{% generation %}`, token for token as in transformers. Where it marks nothing, the chat is also
+ * rendered up to each assistant's turn, with and without it, and the turn is what lies between.
  *
- * @throws LowrankError `data.chat`, `data.spans`, and `data.chatPrefix` where a template without marks writes a turn otherwise once others follow
+ * @throws LowrankError `data.chat`, `data.spans`, and `data.chatPrefix` where a template without marks writes a turn
+ * otherwise once others follow
  */
-export function encodeChat(messages: readonly ChatMessage[], options: ChatOptions & { readonly template: ChatTemplate; readonly tokenizer: TextTokenizer }): EncodedChat {
+export function encodeChat(
+  messages: readonly ChatMessage[],
+  options: ChatOptions & { readonly template: ChatTemplate; readonly tokenizer: TextTokenizer },
+): EncodedChat {
   const { template, tokenizer, ...chat } = options;
   const { text, generated } = template.render(messages, chat);
   const written = template.marksGeneration(chat) ? generated : spansByPrefix(text, messages, { template, chat });
@@ -33,8 +38,13 @@ export function encodeChat(messages: readonly ChatMessage[], options: ChatOption
 }
 
 /** What each assistant's turn adds to the chat before it and its generation prompt. */
-function spansByPrefix(text: string, messages: readonly ChatMessage[], { template, chat }: { template: ChatTemplate; chat: ChatOptions }): TextSpan[] {
-  const upTo = (count: number, addGenerationPrompt: boolean): string => template.render(messages.slice(0, count), { ...chat, continueFinalMessage: false, addGenerationPrompt }).text;
+function spansByPrefix(
+  text: string,
+  messages: readonly ChatMessage[],
+  { template, chat }: { template: ChatTemplate; chat: ChatOptions },
+): TextSpan[] {
+  const upTo = (count: number, addGenerationPrompt: boolean): string =>
+    template.render(messages.slice(0, count), { ...chat, continueFinalMessage: false, addGenerationPrompt }).text;
   return messages.flatMap(({ role }, at) => {
     if (role !== 'assistant') return [];
     const before = upTo(at, true);
@@ -43,9 +53,12 @@ function spansByPrefix(text: string, messages: readonly ChatMessage[], { templat
     throw new LowrankError({
       code: 'data.chatPrefix',
       what: `message ${at + 1} in ${template.name}`,
-      expected: 'a template that writes a turn the same whether or not others follow, with its generation prompt before it',
+      expected:
+        'a template that writes a turn the same whether or not others follow, with its generation prompt before it',
       got: 'one whose prefixes do not nest, and that has no {% generation %} marks to tell what an assistant wrote',
-      remedy: 'Use a template with {% generation %} … {% endgeneration %} around what assistants write (many models have one for training).',
+      remedy:
+        'Use a template with {% generation %} … {% endgeneration %} around what assistants write (many ' +
+        'models have one for training).',
     });
   });
 }

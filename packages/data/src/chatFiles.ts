@@ -5,19 +5,29 @@ import { readJson, readText } from './files.js';
 import { specialTokensOf } from './tokenizer.js';
 
 /**
- * The chat template of a Hugging Face folder (Node only): chat_template.jinja, else `chat_template` of tokenizer_config.json (one, or a list of named ones); undefined where there is none. `file` is
- * a Jinja file to take instead.
+ * The chat template of a Hugging Face folder (Node only): chat_template.jinja, else `chat_template` of
+ * tokenizer_config.json (one, or a list of named ones); undefined where there is none. `file` is a Jinja file to take
+ * instead.
  *
- * @throws LowrankError `data.chatTemplate` for a template that is none, `data.missing` where `file` does not exist, `data.json`
+ * @throws LowrankError `data.chatTemplate` for a template that is none, `data.missing` where `file` does not exist,
+ * `data.json`
  */
-export async function readChatTemplate(folder: string, { file }: { readonly file?: string } = {}): Promise<ChatTemplate | undefined> {
+export async function readChatTemplate(
+  folder: string,
+  { file }: { readonly file?: string } = {},
+): Promise<ChatTemplate | undefined> {
   const path = `${folder.replace(/[/\\]+$/, '')}/`;
   const config = (await readJson(`${path}tokenizer_config.json`)) ?? {};
   const specialTokens = specialTokensOf(config);
   if (file !== undefined) {
     const text = await readText(file);
     if (text !== undefined) return chatTemplate(text, { name: file, specialTokens });
-    throw new LowrankError({ code: 'data.missing', what: file, expected: 'a chat template in Jinja', got: 'nothing at that path' });
+    throw new LowrankError({
+      code: 'data.missing',
+      what: file,
+      expected: 'a chat template in Jinja',
+      got: 'nothing at that path',
+    });
   }
   const text = await readText(`${path}chat_template.jinja`);
   if (text !== undefined) return chatTemplate(text, { name: `${path}chat_template.jinja`, specialTokens });
@@ -29,7 +39,19 @@ export async function readChatTemplate(folder: string, { file }: { readonly file
 function sourceOf(value: unknown, name: string): string | Record<string, string> | undefined {
   if (value === undefined || value === null) return undefined;
   if (typeof value === 'string') return value;
-  const isNamed = (each: unknown): each is { name: string; template: string } => typeof each === 'object' && each !== null && 'name' in each && typeof each.name === 'string' && 'template' in each && typeof each.template === 'string';
-  if (Array.isArray(value) && value.length > 0 && value.every(isNamed)) return Object.fromEntries(value.map((each) => [each.name, each.template]));
-  throw new LowrankError({ code: 'data.chatTemplate', what: name, expected: 'a template in Jinja, or a list of {"name", "template"}', got: JSON.stringify(value).slice(0, 60) });
+  const isNamed = (each: unknown): each is { name: string; template: string } =>
+    typeof each === 'object' &&
+    each !== null &&
+    'name' in each &&
+    typeof each.name === 'string' &&
+    'template' in each &&
+    typeof each.template === 'string';
+  if (Array.isArray(value) && value.length > 0 && value.every(isNamed))
+    return Object.fromEntries(value.map((each) => [each.name, each.template]));
+  throw new LowrankError({
+    code: 'data.chatTemplate',
+    what: name,
+    expected: 'a template in Jinja, or a list of {"name", "template"}',
+    got: JSON.stringify(value).slice(0, 60),
+  });
 }

@@ -30,7 +30,10 @@ export function parseTemplate(source: string): Program {
   return program;
 }
 
-/** Renders with what transformers puts at a template's hand: `raise_exception`, `strftime_now`, `range` and the variables. */
+/**
+ * Renders with what transformers puts at a template's hand: `raise_exception`, `strftime_now`, `range` and the
+ * variables.
+ */
 export function renderTemplate(program: Program, variables: Readonly<Record<string, unknown>>, now: Date): string {
   const environment = new Environment();
   const globals = {
@@ -46,11 +49,15 @@ export function renderTemplate(program: Program, variables: Readonly<Record<stri
     },
     strftime_now: (format: unknown) => strftime(now, String(format)),
   };
-  for (const [name, value] of Object.entries({ ...globals, ...variables })) if (value !== undefined) environment.set(name, value);
+  for (const [name, value] of Object.entries({ ...globals, ...variables }))
+    if (value !== undefined) environment.set(name, value);
   return String(new PythonInterpreter(environment).run(program).value);
 }
 
-/** The library's interpreter where it does otherwise than Python: how values are written out, `strip` with characters to strip, and `+` between a string and something else, which is an error. */
+/**
+ * The library's interpreter where it does otherwise than Python: how values are written out, `strip` with characters to
+ * strip, and `+` between a string and something else, which is an error.
+ */
 class PythonInterpreter extends Interpreter {
   override evaluate(statement: Statement | undefined, environment: Environment): RuntimeValue {
     if (statement?.type === 'FilterExpression') {
@@ -64,9 +71,13 @@ class PythonInterpreter extends Interpreter {
     if (statement?.type === 'BinaryExpression' && (statement as unknown as { operator: Node }).operator.value === '+') {
       const { left, right } = statement as unknown as { left: Statement; right: Statement };
       const [a, b] = [this.evaluate(left, environment), this.evaluate(right, environment)];
-      if (a.type === 'StringValue' && b.type === 'StringValue') return this.text(String(a.value) + String(b.value), environment);
+      if (a.type === 'StringValue' && b.type === 'StringValue')
+        return this.text(String(a.value) + String(b.value), environment);
       const other = [a, b].find(({ type }) => type !== 'StringValue');
-      if (a.type === 'StringValue' || b.type === 'StringValue') throw new TypeError(`a string can be joined with a string only, not with ${other?.type.replace('Value', '').toLowerCase()}`);
+      if (a.type === 'StringValue' || b.type === 'StringValue')
+        throw new TypeError(
+          `a string can be joined with a string only, not with ${other?.type.replace('Value', '').toLowerCase()}`,
+        );
     }
     if (statement?.type === 'CallExpression') {
       const stripped = this.strip(statement as unknown as Node, environment);
@@ -79,7 +90,12 @@ class PythonInterpreter extends Interpreter {
   private strip({ callee, args }: Node, environment: Environment): RuntimeValue | undefined {
     const { type, computed, property, object } = callee as Node & { property?: Node; object?: Statement };
     const side = property?.value;
-    if (type !== 'MemberExpression' || computed === true || (side !== 'strip' && side !== 'lstrip' && side !== 'rstrip')) return undefined;
+    if (
+      type !== 'MemberExpression' ||
+      computed === true ||
+      (side !== 'strip' && side !== 'lstrip' && side !== 'rstrip')
+    )
+      return undefined;
     const [wanted] = args as readonly Statement[];
     if (wanted === undefined) return undefined;
     const value = this.evaluate(object, environment);
@@ -98,7 +114,19 @@ class PythonInterpreter extends Interpreter {
   }
 }
 
-const statements = new Set(['Program', 'If', 'For', 'Set', 'Macro', 'Break', 'Continue', 'CallStatement', 'FilterStatement', 'Comment', 'StringLiteral']);
+const statements = new Set([
+  'Program',
+  'If',
+  'For',
+  'Set',
+  'Macro',
+  'Break',
+  'Continue',
+  'CallStatement',
+  'FilterStatement',
+  'Comment',
+  'StringLiteral',
+]);
 
 /** Puts every expression that a block writes out, and both sides of `~`, behind Python's `str`. */
 function writeAsPython(node: unknown): void {
@@ -109,9 +137,11 @@ function writeAsPython(node: unknown): void {
   Object.values(own).forEach(writeAsPython);
   for (const key of ['body', 'alternate', 'defaultBlock']) {
     const block = own[key];
-    if (Array.isArray(block)) own[key] = (block as Node[]).map((each) => (statements.has(each.type) ? each : asText(each)));
+    if (Array.isArray(block))
+      own[key] = (block as Node[]).map((each) => (statements.has(each.type) ? each : asText(each)));
   }
-  if (own['type'] === 'BinaryExpression' && (own['operator'] as Node).value === '~') for (const side of ['left', 'right']) own[side] = asText(own[side] as Node);
+  if (own['type'] === 'BinaryExpression' && (own['operator'] as Node).value === '~')
+    for (const side of ['left', 'right']) own[side] = asText(own[side] as Node);
 }
 
 function asText(operand: Node): Node {
@@ -148,7 +178,13 @@ function pythonRepr(value: RuntimeValue): string {
 
 function quoted(text: string): string {
   const mark = text.includes("'") && !text.includes('"') ? '"' : "'";
-  const escapes: Readonly<Record<string, string>> = { '\\': '\\\\', '\n': '\\n', '\r': '\\r', '\t': '\\t', [mark]: `\\${mark}` };
+  const escapes: Readonly<Record<string, string>> = {
+    '\\': '\\\\',
+    '\n': '\\n',
+    '\r': '\\r',
+    '\t': '\\t',
+    [mark]: `\\${mark}`,
+  };
   return mark + Array.from(text, (letter) => escapes[letter] ?? letter).join('') + mark;
 }
 

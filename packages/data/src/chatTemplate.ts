@@ -2,7 +2,10 @@ import { LowrankError } from '@lowrank/errors';
 import { parseTemplate, renderTemplate, TemplateRefusal } from './chatJinja.js';
 import type { TextSpan } from './tokenizerSpans.js';
 
-/** One turn, as Hugging Face writes it; templates may look at other keys, such as `tool_calls`, `reasoning_content` or `name`. */
+/**
+ * One turn, as Hugging Face writes it; templates may look at other keys, such as `tool_calls`, `reasoning_content` or
+ * `name`.
+ */
 export interface ChatMessage {
   readonly role: string;
   readonly content?: string | readonly Readonly<Record<string, unknown>>[] | null;
@@ -46,17 +49,24 @@ export interface ChatTemplateOptions {
 }
 
 const marks = /\{%(-?)\s*(end)?generation\s*(-?)%\}/g;
-/** Characters of the private use area; a pair that neither template nor chat holds marks the borders of what is generated. */
+/**
+ * Characters of the private use area; a pair that neither template nor chat holds marks the borders of what is
+ * generated.
+ */
 const borders = ['\uE0F0\uE0F1', '\uE1F0\uE1F1', '\uE2F0\uE2F1', '\uF2F0\uF2F1'];
 const reasoningKeys = ['reasoning_content', 'thinking', 'reasoning'];
 const tag = 'CONTINUE_FINAL_MESSAGE_TAG ';
 
 /**
- * A chat template in Jinja: one, or several by name, of which `tool_use` serves chats with tools and `default` all others, as in transformers.
+ * A chat template in Jinja: one, or several by name, of which `tool_use` serves chats with tools and `default` all
+ * others, as in transformers.
  *
  * @throws LowrankError `data.chatTemplate` where the template's syntax is not known
  */
-export function chatTemplate(source: string | Readonly<Record<string, string>>, { name = 'the chat template', specialTokens = {} }: ChatTemplateOptions = {}): ChatTemplate {
+export function chatTemplate(
+  source: string | Readonly<Record<string, string>>,
+  { name = 'the chat template', specialTokens = {} }: ChatTemplateOptions = {},
+): ChatTemplate {
   const compiled = new Map<string, ReturnType<typeof parseTemplate>>();
   const compile = (text: string): ReturnType<typeof parseTemplate> => {
     const known = compiled.get(text);
@@ -66,7 +76,13 @@ export function chatTemplate(source: string | Readonly<Record<string, string>>, 
       compiled.set(text, made);
       return made;
     } catch (cause) {
-      throw new LowrankError({ code: 'data.chatTemplate', what: name, expected: 'a Jinja template that @huggingface/jinja knows', got: messageOf(cause), cause });
+      throw new LowrankError({
+        code: 'data.chatTemplate',
+        what: name,
+        expected: 'a Jinja template that @huggingface/jinja knows',
+        got: messageOf(cause),
+        cause,
+      });
     }
   };
   const choose = (options: Pick<ChatOptions, 'tools'>): string => sourceFor(source, options, name);
@@ -80,14 +96,34 @@ export function chatTemplate(source: string | Readonly<Record<string, string>>, 
       const field = options.continueFinalMessage === true ? 'content' : options.continueFinalMessage;
       const ending = typeof field === 'string' ? markEnding({ chat, field, template: text, name }) : undefined;
       const [open = '', close = ''] = borderFor(text + JSON.stringify([chat, options]));
-      const marked = text.replace(marks, (_, left: string, end: string | undefined, right: string) => `{%${left} if true %}${end === undefined ? open : close}{% endif ${right}%}`);
-      const variables = { ...specialTokens, ...options.variables, messages: chat, tools: options.tools ?? null, documents: options.documents ?? null, add_generation_prompt: options.addGenerationPrompt ?? false };
+      const marked = text.replace(
+        marks,
+        (_, left: string, end: string | undefined, right: string) =>
+          `{%${left} if true %}${end === undefined ? open : close}{% endif ${right}%}`,
+      );
+      const variables = {
+        ...specialTokens,
+        ...options.variables,
+        messages: chat,
+        tools: options.tools ?? null,
+        documents: options.documents ?? null,
+        add_generation_prompt: options.addGenerationPrompt ?? false,
+      };
       let rendered: string;
       try {
         rendered = renderTemplate(compile(marked), variables, options.now ?? new Date());
       } catch (cause) {
         if (cause instanceof LowrankError) throw cause;
-        throw new LowrankError({ code: 'data.chat', what: name, expected: cause instanceof TemplateRefusal ? 'a chat that the template takes' : 'a chat that the template can be rendered with', got: messageOf(cause), cause });
+        throw new LowrankError({
+          code: 'data.chat',
+          what: name,
+          expected:
+            cause instanceof TemplateRefusal
+              ? 'a chat that the template takes'
+              : 'a chat that the template can be rendered with',
+          got: messageOf(cause),
+          cause,
+        });
       }
       const { text: whole, generated } = takeBorders(rendered, [open, close]);
       return ending === undefined ? { text: whole, generated } : cutAtTag({ text: whole, generated }, ending, name);
@@ -96,20 +132,37 @@ export function chatTemplate(source: string | Readonly<Record<string, string>>, 
 }
 
 /** Renders a chat as transformers' `apply_chat_template(tokenize=False)` does. */
-export function renderChat(messages: readonly ChatMessage[], options: ChatOptions & { readonly template: ChatTemplate }): string {
+export function renderChat(
+  messages: readonly ChatMessage[],
+  options: ChatOptions & { readonly template: ChatTemplate },
+): string {
   return options.template.render(messages, options).text;
 }
 
-function sourceFor(source: string | Readonly<Record<string, string>>, { tools }: Pick<ChatOptions, 'tools'>, name: string): string {
+function sourceFor(
+  source: string | Readonly<Record<string, string>>,
+  { tools }: Pick<ChatOptions, 'tools'>,
+  name: string,
+): string {
   if (typeof source === 'string') return source;
   const found = tools !== undefined && source['tool_use'] !== undefined ? source['tool_use'] : source['default'];
   if (found !== undefined) return found;
-  throw new LowrankError({ code: 'data.chatTemplate', what: name, expected: 'a template by the name of default', got: Object.keys(source).join(', ') });
+  throw new LowrankError({
+    code: 'data.chatTemplate',
+    what: name,
+    expected: 'a template by the name of default',
+    got: Object.keys(source).join(', '),
+  });
 }
 
 function checkedMessage(message: ChatMessage, name: string): ChatMessage {
   if (typeof message === 'object' && message !== null && typeof message.role === 'string') return message;
-  throw new LowrankError({ code: 'data.chat', what: `a message for ${name}`, expected: 'an object with a role', got: JSON.stringify(message) });
+  throw new LowrankError({
+    code: 'data.chat',
+    what: `a message for ${name}`,
+    expected: 'an object with a role',
+    got: JSON.stringify(message),
+  });
 }
 
 /** Reasoning goes by several names: the template finds it under the one it reads. */
@@ -119,7 +172,17 @@ function withReasoning(message: ChatMessage): Record<string, unknown> {
 }
 
 /** Puts a tag behind the text that is to be continued, in every key that holds it; returns the text. */
-function markEnding({ chat, field, template, name }: { chat: Record<string, unknown>[]; field: string; template: string; name: string }): string {
+function markEnding({
+  chat,
+  field,
+  template,
+  name,
+}: {
+  chat: Record<string, unknown>[];
+  field: string;
+  template: string;
+  name: string;
+}): string {
   const refuse = (expected: string, got: string): never => {
     throw new LowrankError({ code: 'data.chat', what: `${name} with continueFinalMessage`, expected, got });
   };
@@ -131,7 +194,9 @@ function markEnding({ chat, field, template, name }: { chat: Record<string, unkn
     for (const key of keys) last[key] = value + tag;
     return value;
   }
-  const parts = Array.isArray(value) ? (value as Readonly<Record<string, unknown>>[]) : refuse('text or parts of text', typeof value);
+  const parts = Array.isArray(value)
+    ? (value as Readonly<Record<string, unknown>>[])
+    : refuse('text or parts of text', typeof value);
   const at = parts.findLastIndex((part) => typeof part['text'] === 'string');
   const text = at < 0 ? refuse('a part with text in the final message', 'none') : String(parts[at]?.['text']);
   last[field] = parts.map((part, index) => (index === at ? { ...part, text: text + tag } : part));
@@ -141,16 +206,32 @@ function markEnding({ chat, field, template, name }: { chat: Record<string, unkn
 function cutAtTag({ text, generated }: RenderedChat, ending: string, name: string): RenderedChat {
   const at = text.lastIndexOf(tag.trim());
   if (at < 0 || !text.includes(ending.trim())) {
-    throw new LowrankError({ code: 'data.chat', what: `${name} with continueFinalMessage`, expected: 'the final message within the rendered chat', got: 'a template that leaves it out or changes it' });
+    throw new LowrankError({
+      code: 'data.chat',
+      what: `${name} with continueFinalMessage`,
+      expected: 'the final message within the rendered chat',
+      got: 'a template that leaves it out or changes it',
+    });
   }
   const kept = text.startsWith(tag, at) ? text.slice(0, at) : text.slice(0, at).trimEnd();
-  return { text: kept, generated: generated.map(({ start, end }) => ({ start: Math.min(start, kept.length), end: Math.min(end, kept.length) })) };
+  return {
+    text: kept,
+    generated: generated.map(({ start, end }) => ({
+      start: Math.min(start, kept.length),
+      end: Math.min(end, kept.length),
+    })),
+  };
 }
 
 function borderFor(text: string): readonly string[] {
   const free = borders.find((pair) => Array.from(pair).every((letter) => !text.includes(letter)));
   if (free !== undefined) return Array.from(free);
-  throw new LowrankError({ code: 'data.chat', what: 'a chat', expected: 'text without characters of the private use area', got: 'several of them' });
+  throw new LowrankError({
+    code: 'data.chat',
+    what: 'a chat',
+    expected: 'text without characters of the private use area',
+    got: 'several of them',
+  });
 }
 
 /** The text without its borders, and where they were. */

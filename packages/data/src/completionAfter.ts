@@ -2,13 +2,23 @@ import { LowrankError } from '@lowrank/errors';
 import type { TextRow } from './jsonl.js';
 
 /**
- * Rows of text as prompt and completion: the prompt ends with the last occurrence of `marker`, the completion is what follows, so that the loss is on that alone. Spaces at the end of the
- * marker go to the completion, since tokenizers make one token of a space and the word behind it. Rows of other forms stay as they are.
+ * Rows of text as prompt and completion: the prompt ends with the last occurrence of `marker`, the completion is what
+ * follows, so that the loss is on that alone. Spaces at the end of the marker go to the completion, since tokenizers
+ * make one token of a space and the word behind it. Rows of other forms stay as they are.
  *
  * @throws LowrankError `data.completionAfter`: an empty marker, or rows of text without it, by their lines
  */
-export function splitAfter(rows: readonly TextRow[], { marker, name = 'data' }: { readonly marker: string; readonly name?: string }): TextRow[] {
-  if (marker === '') throw new LowrankError({ code: 'data.completionAfter', what: 'the text that completions come after', expected: 'at least one character', got: 'none' });
+export function splitAfter(
+  rows: readonly TextRow[],
+  { marker, name = 'data' }: { readonly marker: string; readonly name?: string },
+): TextRow[] {
+  if (marker === '')
+    throw new LowrankError({
+      code: 'data.completionAfter',
+      what: 'the text that completions come after',
+      expected: 'at least one character',
+      got: 'none',
+    });
   const spaces = marker.length - marker.trimEnd().length;
   const movable = /^ +$/.test(marker.slice(marker.length - spaces)) ? spaces : 0;
   const missing: number[] = [];
@@ -21,7 +31,11 @@ export function splitAfter(rows: readonly TextRow[], { marker, name = 'data' }: 
   });
   const [first, ...others] = missing;
   if (first === undefined) return split;
-  const also = others.length === 0 ? '' : ` ${missing.length} rows are without it; the others: ${others.slice(0, 20).join(', ')}${others.length > 20 ? ', …' : ''}.`;
+  const also =
+    others.length === 0
+      ? ''
+      : ` ${missing.length} rows are without it; the others: ` +
+        `${others.slice(0, 20).join(', ')}${others.length > 20 ? ', …' : ''}.`;
   throw new LowrankError({
     code: 'data.completionAfter',
     what: `${name}, line ${first}`,

@@ -59,7 +59,10 @@ export async function loadDataset(
 }
 
 /** @throws LowrankError what splitAfter and holdOut throw */
-export function selectRows(rows: readonly TextRow[], { name, completionAfter, parts = [] }: RowSelection & { readonly name?: string }): TextRow[] {
+export function selectRows(
+  rows: readonly TextRow[],
+  { name, completionAfter, parts = [] }: RowSelection & { readonly name?: string },
+): TextRow[] {
   const split = completionAfter === undefined ? [...rows] : splitAfter(rows, { marker: completionAfter, name });
   return parts.reduce((left, part) => holdOut(left, part, name), split);
 }
@@ -67,10 +70,14 @@ export function selectRows(rows: readonly TextRow[], { name, completionAfter, pa
 /**
  * Encodes rows and drops those without a label.
  *
- * @throws LowrankError `data.vocabulary` (a token id the model does not have), `data.noLabels` (no row is left), `data.maxLength`, and
- * what encodeRow throws
+ * @throws LowrankError `data.vocabulary` (a token id the model does not have), `data.noLabels` (no row is left),
+ * `data.maxLength`, and what encodeRow throws
  */
-export function encodeRows(textRows: readonly TextRow[], tokenizer: TextTokenizer, options: EncodeOptions = {}): Dataset {
+export function encodeRows(
+  textRows: readonly TextRow[],
+  tokenizer: TextTokenizer,
+  options: EncodeOptions = {},
+): Dataset {
   const name = options.name ?? 'data';
   const { maxLength, vocabularySize, chatTemplate } = options;
   if (maxLength !== undefined && (!Number.isSafeInteger(maxLength) || maxLength < 2)) throw badMaxLength(maxLength);
@@ -104,10 +111,14 @@ function checkIds(row: EncodedRow, place: { name: string; vocabularySize: number
   const id = row.ids[at] ?? -1;
   throw new LowrankError({
     code: 'data.vocabulary',
-    what: `${place.name}, line ${row.line}: token ${JSON.stringify(place.tokenizer.tokenOf(id) ?? '')} at position ${at}`,
+    what:
+      `${place.name}, line ${row.line}: token ${JSON.stringify(place.tokenizer.tokenOf(id) ?? '')} at ` +
+      `position ${at}`,
     expected: `an id below the model's vocabulary of ${place.vocabularySize}`,
     got: String(id),
-    remedy: 'The tokenizer belongs to another model, or tokens were added to it: use the tokenizer.json that came with the model.',
+    remedy:
+      'The tokenizer belongs to another model, or tokens were added to it: use the tokenizer.json that came ' +
+      'with the model.',
   });
 }
 
@@ -117,8 +128,12 @@ function noLabels(name: string, lines: readonly number[], maxLength: number | un
     code: 'data.noLabels',
     what: name,
     expected: 'rows with at least one token to learn',
-    got: lines.length === 0 ? 'no rows' : `none among ${lines.length} (lines ${shown}${lines.length > 20 ? ', ...' : ''})`,
-    remedy: maxLength === undefined ? 'Give the rows a completion.' : `Raise the maximum length of ${maxLength} tokens: the prompts alone are longer.`,
+    got:
+      lines.length === 0 ? 'no rows' : `none among ${lines.length} (lines ${shown}${lines.length > 20 ? ', ...' : ''})`,
+    remedy:
+      maxLength === undefined
+        ? 'Give the rows a completion.'
+        : `Raise the maximum length of ${maxLength} tokens: the prompts alone are longer.`,
   });
 }
 

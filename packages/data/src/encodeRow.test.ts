@@ -8,10 +8,34 @@ const x = -100;
 
 describe('encodeRow', () => {
   it.each([
-    { name: 'prompt and completion', row: { prompt: 'a', completion: 'cd' }, ids: [1, 3, 5, 6, 2], labels: [x, x, 5, 6, 2], labelTokens: 3 },
-    { name: 'an empty completion', row: { prompt: 'a', completion: '' }, ids: [1, 3, 2], labels: [x, x, 2], labelTokens: 1 },
-    { name: 'an empty prompt', row: { prompt: '', completion: 'a' }, ids: [1, 3, 2], labels: [x, 3, 2], labelTokens: 2 },
-    { name: 'text: labels everywhere, though nothing predicts BOS', row: { text: 'ac' }, ids: [1, 3, 5, 2], labels: [1, 3, 5, 2], labelTokens: 3 },
+    {
+      name: 'prompt and completion',
+      row: { prompt: 'a', completion: 'cd' },
+      ids: [1, 3, 5, 6, 2],
+      labels: [x, x, 5, 6, 2],
+      labelTokens: 3,
+    },
+    {
+      name: 'an empty completion',
+      row: { prompt: 'a', completion: '' },
+      ids: [1, 3, 2],
+      labels: [x, x, 2],
+      labelTokens: 1,
+    },
+    {
+      name: 'an empty prompt',
+      row: { prompt: '', completion: 'a' },
+      ids: [1, 3, 2],
+      labels: [x, 3, 2],
+      labelTokens: 2,
+    },
+    {
+      name: 'text: labels everywhere, though nothing predicts BOS',
+      row: { text: 'ac' },
+      ids: [1, 3, 5, 2],
+      labels: [1, 3, 5, 2],
+      labelTokens: 3,
+    },
     { name: 'an empty text', row: { text: '' }, ids: [1, 2], labels: [1, 2], labelTokens: 1 },
   ])('$name', ({ row, ids, labels, labelTokens }) => {
     const encoded = encodeRow({ line: 3, ...row }, tokenizer);
@@ -26,14 +50,17 @@ describe('encodeRow', () => {
     expect(encodeRow({ line: 1, text: '' }, bosless).labelTokens).toBe(0);
   });
 
-  it('tokenizes both as one text, masks as many tokens as the prompt has alone, and says that the border is off', () => {
-    const merged = encodeRow({ line: 1, prompt: 'ca', completion: 'bd' }, tokenizer);
-    expect([...merged.ids]).toEqual([1, 5, 7, 6, 2]);
-    expect([...merged.labels]).toEqual([x, x, x, 6, 2]);
-    expect(merged.promptIsPrefix).toBe(false);
-  });
+  it(
+    'tokenizes both as one text, masks as many tokens as the prompt has alone, and says that the ' + 'border is off',
+    () => {
+      const merged = encodeRow({ line: 1, prompt: 'ca', completion: 'bd' }, tokenizer);
+      expect([...merged.ids]).toEqual([1, 5, 7, 6, 2]);
+      expect([...merged.labels]).toEqual([x, x, x, 6, 2]);
+      expect(merged.promptIsPrefix).toBe(false);
+    },
+  );
 
-  it('still learns EOS where the completion vanishes in the prompt\'s tokens', () => {
+  it("still learns EOS where the completion vanishes in the prompt's tokens", () => {
     const merged = encodeRow({ line: 1, prompt: 'a', completion: 'b' }, tokenizer);
     expect([...merged.ids]).toEqual([1, 7, 2]);
     expect([...merged.labels]).toEqual([x, x, 2]);
@@ -52,7 +79,10 @@ describe('encodeRow', () => {
   });
 
   it('does not double an EOS that the tokenizer adds by itself', () => {
-    const eosToo = { ...tinyJson.post_processor, single: [...tinyJson.post_processor.single, { SpecialToken: { id: '</s>', type_id: 0 } }] };
+    const eosToo = {
+      ...tinyJson.post_processor,
+      single: [...tinyJson.post_processor.single, { SpecialToken: { id: '</s>', type_id: 0 } }],
+    };
     const both = tinyTokenizer({ ...tinyJson, post_processor: eosToo });
     expect(both.encode('c')).toEqual([1, 5, 2]);
     expect([...encodeRow({ line: 1, prompt: 'c', completion: 'd' }, both).labels]).toEqual([x, x, 6, 2]);

@@ -19,20 +19,26 @@ export interface EncodedRow {
   /** Tokens before truncation. */
   readonly fullLength: number;
   /**
-   * False where the tokens of the prompt alone do not begin the tokens of prompt and completion together: the border of the mask then
-   * lies within a token, give or take one.
+   * False where the tokens of the prompt alone do not begin the tokens of prompt and completion together: the border of
+   * the mask then lies within a token, give or take one.
    */
   readonly promptIsPrefix: boolean;
 }
 
 /**
- * Tokenizes a row: BOS if the tokenizer adds one, then the text, then EOS; prompt and completion are tokenized as one text. Labels are on
- * the completion and EOS, or everywhere for a `text` row; the masked part is as long as the prompt tokenized alone. A row longer than
- * `maxLength` keeps its start. A row of messages is what the chat template makes of it, nothing added, with labels on what assistants say.
+ * Tokenizes a row: BOS if the tokenizer adds one, then the text, then EOS; prompt and completion are tokenized as one
+ * text. Labels are on the completion and EOS, or everywhere for a `text` row; the masked part is as long as the prompt
+ * tokenized alone. A row longer than `maxLength` keeps its start. A row of messages is what the chat template makes of
+ * it, nothing added, with labels on what assistants say.
  *
- * @throws LowrankError `data.noEos` where the tokenizer has no EOS; `data.noTemplate` for messages without a chat template, and what encodeChat throws
+ * @throws LowrankError `data.noEos` where the tokenizer has no EOS; `data.noTemplate` for messages without a chat
+ * template, and what encodeChat throws
  */
-export function encodeRow(row: TextRow, tokenizer: TextTokenizer, options: { readonly maxLength?: number; readonly chatTemplate?: ChatTemplate | undefined } = {}): EncodedRow {
+export function encodeRow(
+  row: TextRow,
+  tokenizer: TextTokenizer,
+  options: { readonly maxLength?: number; readonly chatTemplate?: ChatTemplate | undefined } = {},
+): EncodedRow {
   if ('messages' in row) return encodeChatRow(row, tokenizer, options);
   const { eosId } = tokenizer;
   if (eosId === undefined) throw noEos();
@@ -53,12 +59,23 @@ export function encodeRow(row: TextRow, tokenizer: TextTokenizer, options: { rea
   };
 }
 
-function encodeChatRow(row: ChatRow, tokenizer: TextTokenizer, { maxLength, chatTemplate }: { readonly maxLength?: number; readonly chatTemplate?: ChatTemplate | undefined }): EncodedRow {
+function encodeChatRow(
+  row: ChatRow,
+  tokenizer: TextTokenizer,
+  { maxLength, chatTemplate }: { readonly maxLength?: number; readonly chatTemplate?: ChatTemplate | undefined },
+): EncodedRow {
   if (chatTemplate === undefined) throw noTemplate(row.line);
   const { ids, mask } = encodeChat(row.messages, { template: chatTemplate, tokenizer, tools: row.tools });
   const kept = Int32Array.from(maxLength === undefined ? ids : ids.slice(0, maxLength));
   const labels = kept.map((id, at) => (mask[at] === true ? id : ignored));
-  return { line: row.line, ids: kept, labels, labelTokens: labels.subarray(1).filter((label) => label !== ignored).length, fullLength: ids.length, promptIsPrefix: true };
+  return {
+    line: row.line,
+    ids: kept,
+    labels,
+    labelTokens: labels.subarray(1).filter((label) => label !== ignored).length,
+    fullLength: ids.length,
+    promptIsPrefix: true,
+  };
 }
 
 /** BOS and the text: what the tokenizer adds behind a text (EOS, in some) is left out. */
@@ -73,7 +90,9 @@ function noTemplate(line: number): LowrankError {
     what: `line ${line}: messages`,
     expected: 'a chat template, which makes text of them',
     got: 'a tokenizer_config.json without "chat_template", and no chat_template.jinja',
-    remedy: "Put the chat_template.jinja of the model's instruct variant into its folder, or give the rows as \"prompt\" and \"completion\".",
+    remedy:
+      "Put the chat_template.jinja of the model's instruct variant into its folder, or give the rows as " +
+      '"prompt" and "completion".',
   });
 }
 

@@ -13,7 +13,10 @@ afterAll(() => rm(folder, { recursive: true }));
 
 it('reads a tokenizer with what lies beside it, then a data set', async () => {
   expect((await complaint(() => readTokenizer(folder))).code).toBe('data.missing');
-  await writeFile(join(folder, 'tokenizer.json'), JSON.stringify({ ...tinyJson, added_tokens: tinyJson.added_tokens.slice(0, 1) }));
+  await writeFile(
+    join(folder, 'tokenizer.json'),
+    JSON.stringify({ ...tinyJson, added_tokens: tinyJson.added_tokens.slice(0, 1) }),
+  );
   expect((await readTokenizer(folder)).eosId).toBeUndefined();
   await writeFile(join(folder, 'config.json'), '{"eos_token_id":[5,6]}');
   expect((await readTokenizer(folder)).eosId).toBe(5);

@@ -7,7 +7,8 @@ import type { TextTokenizer, TokenizerOptions } from './tokenizer.js';
 import { loadTokenizer } from './tokenizer.js';
 
 /**
- * The tokenizer of a Hugging Face folder (Node only): tokenizer.json, with tokenizer_config.json and the ids of config.json where these exist.
+ * The tokenizer of a Hugging Face folder (Node only): tokenizer.json, with tokenizer_config.json and the ids of
+ * config.json where these exist.
  *
  * @throws LowrankError `data.missing`, `data.json`, and what loadTokenizer throws
  */
@@ -20,7 +21,9 @@ export async function readTokenizer(folder: string): Promise<TextTokenizer> {
       what: `${path}tokenizer.json`,
       expected: 'a file',
       got: 'nothing at that path',
-      remedy: 'A model folder needs the tokenizer.json that came with the model; transformers writes one with save_pretrained.',
+      remedy:
+        'A model folder needs the tokenizer.json that came with the model; transformers writes one with ' +
+        'save_pretrained.',
     });
   }
   const config = await readJson(`${path}tokenizer_config.json`);
@@ -34,7 +37,11 @@ export async function readTokenizer(folder: string): Promise<TextTokenizer> {
  *
  * @throws LowrankError `data.missing`, `data.unreadable`, and what loadDataset throws
  */
-export async function readDataset(path: string, tokenizer: TextTokenizer, options: LoadDatasetOptions = {}): Promise<Dataset> {
+export async function readDataset(
+  path: string,
+  tokenizer: TextTokenizer,
+  options: LoadDatasetOptions = {},
+): Promise<Dataset> {
   return loadDataset(fileText(path), tokenizer, { name: path, ...options });
 }
 
@@ -75,7 +82,13 @@ export async function readJson(path: string): Promise<Record<string, unknown> | 
   } catch {
     // Told below, as for JSON that is no object.
   }
-  throw new LowrankError({ code: 'data.json', what: path, expected: 'a JSON object', got: 'something else', remedy: 'Download the file again.' });
+  throw new LowrankError({
+    code: 'data.json',
+    what: path,
+    expected: 'a JSON object',
+    got: 'something else',
+    remedy: 'Download the file again.',
+  });
 }
 
 /** undefined where there is no such file. */

@@ -14,8 +14,15 @@ describe.runIf(existsSync(shared))('token ids of the reference runs', () => {
     const golden = json<{ ids: number[]; labels: number[] }[]>(`golden/${model}-e2e/tokens.json`);
     const { eval_tokens: evalTokens } = json<{ eval_tokens: number }>(`golden/${model}-e2e/golden.json`);
     const tokenizer = await readTokenizer(`${shared}data/models/${model}`);
-    expect(tokenizer).toMatchObject({ bosId: 1, eosId: 2, addsBos: true, vocabularySize: model === 'stories3M' ? 4096 : 512 });
-    const data = await readDataset(`${shared}data/datasets/e2e-nlg/train.jsonl`, tokenizer, { vocabularySize: tokenizer.vocabularySize });
+    expect(tokenizer).toMatchObject({
+      bosId: 1,
+      eosId: 2,
+      addsBos: true,
+      vocabularySize: model === 'stories3M' ? 4096 : 512,
+    });
+    const data = await readDataset(`${shared}data/datasets/e2e-nlg/train.jsonl`, tokenizer, {
+      vocabularySize: tokenizer.vocabularySize,
+    });
     expect(data.rows).toHaveLength(4672);
     expect(data.droppedLines).toEqual([]);
     expect(data.unalignedLines).toEqual([]);
@@ -25,7 +32,8 @@ describe.runIf(existsSync(shared))('token ids of the reference runs', () => {
       expect([...(data.rows[i]?.labels ?? [])]).toEqual(labels);
     }
     let labelTokens = 0;
-    for (const batch of evaluationBatches(data.rows.slice(300, 400), { batchSize: 8 })) labelTokens += batch.labelTokens;
+    for (const batch of evaluationBatches(data.rows.slice(300, 400), { batchSize: 8 }))
+      labelTokens += batch.labelTokens;
     expect(labelTokens).toBe(evalTokens);
   });
 
@@ -57,7 +65,11 @@ describe.runIf(existsSync(shared))('published token ids', () => {
       'Llama 2',
       'llama_encoded',
       'coreml-projects/Llama-2-7b-chat-coreml',
-      () => loadTokenizer(json<object>('data/tokenizers/llama2/tokenizer.json'), json<object>('data/tokenizers/llama2/tokenizer_config.json')),
+      () =>
+        loadTokenizer(
+          json<object>('data/tokenizers/llama2/tokenizer.json'),
+          json<object>('data/tokenizers/llama2/tokenizer_config.json'),
+        ),
     ],
   ];
   describe.each(tokenizers)('%s', (name, long, short, load) => {
@@ -72,13 +84,17 @@ describe.runIf(existsSync(shared))('published token ids', () => {
       const tokenizer = load();
       const cases = json<Record<string, Short[]>>('data/tokenizers/goldens/tokenizer_tests.json')[short] ?? [];
       expect(cases).toHaveLength(18);
-      // In this copy of Llama 2's tokenizer.json the no-break spaces have become plain ones, in the vocabulary and in three merges.
+      // In this copy of Llama 2's tokenizer.json the no-break spaces have become plain ones, in the vocabulary and in
+      // three merges.
       const readable = name === 'Llama 2' ? cases.filter(({ input }) => !input.includes('\u00a0')) : cases;
       expect(readable.length).toBeGreaterThanOrEqual(16);
       for (const { input, encoded, ...decoded } of readable) {
         expect([input, tokenizer.encode(input)]).toEqual([input, encoded.input_ids]);
         expect([input, tokenizer.decode(encoded.input_ids)]).toEqual([input, decoded.decoded_without_special]);
-        expect([input, tokenizer.decode(encoded.input_ids, { skipSpecialTokens: false })]).toEqual([input, decoded.decoded_with_special]);
+        expect([input, tokenizer.decode(encoded.input_ids, { skipSpecialTokens: false })]).toEqual([
+          input,
+          decoded.decoded_with_special,
+        ]);
       }
     });
   });

@@ -12,7 +12,8 @@ export interface RowPart {
 }
 
 /**
- * One side of a cut, in the order of the file. Prompts are held out whole, drawn by the seed, so that nothing that is asked on one side is asked on the other.
+ * One side of a cut, in the order of the file. Prompts are held out whole, drawn by the seed, so that nothing that is
+ * asked on one side is asked on the other.
  *
  * @throws LowrankError `data.holdOut` where a side would be empty
  */
@@ -28,7 +29,9 @@ export function holdOut(rows: readonly TextRow[], { rows: count, seed, part }: R
       code: 'data.holdOut',
       what: `${count} rows held out of ${name}`,
       expected: 'at least one, and others to learn from',
-      got: `${rows.length} ${rows.length === 1 ? 'row' : 'rows'} of ${groups.length} ${groups.length === 1 ? 'prompt' : 'prompts'}`,
+      got:
+        `${rows.length} ${rows.length === 1 ? 'row' : 'rows'} of ${groups.length} ` +
+        `${groups.length === 1 ? 'prompt' : 'prompts'}`,
       remedy: 'Hold out fewer, or give more data.',
     });
   }

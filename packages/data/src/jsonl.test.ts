@@ -6,7 +6,8 @@ async function* chunks(text: string, size: number): AsyncGenerator<string> {
   for (let i = 0; i < text.length; i += size) yield await Promise.resolve(text.slice(i, i + size));
 }
 
-const good = '\ufeff{"prompt":"p","completion":"c","other":1}\r\n\n  \n{"text":"t\\n\u2028x"}\n{"completion":"","prompt":""}';
+const good =
+  '\ufeff{"prompt":"p","completion":"c","other":1}\r\n\n  \n{"text":"t\\n\u2028x"}\n{"completion":"","prompt":""}';
 const rows = [
   { line: 1, prompt: 'p', completion: 'c' },
   { line: 4, text: 't\n\u2028x' },
@@ -39,7 +40,9 @@ describe('lines that are refused', () => {
     ['data.rowType', '{"prompt":"a","completion":null}', 'null'],
     ['data.rowType', `{"prompt":[${'1,'.repeat(100)}1],"completion":""}`, '...'],
   ])('%s: %s', async (code, line, got) => {
-    const result = await complaint(() => parseJsonl(`{"text":"ok"}\n\n${line}\n{"text":"ok"}`, { name: 'train.jsonl' }));
+    const result = await complaint(() =>
+      parseJsonl(`{"text":"ok"}\n\n${line}\n{"text":"ok"}`, { name: 'train.jsonl' }),
+    );
     expect(result.code).toBe(code);
     expect(result.message).toContain('train.jsonl, line 3: expected ');
     expect(result.message).toContain(got);

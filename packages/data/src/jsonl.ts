@@ -34,14 +34,18 @@ interface Problem {
 const forms = 'an object with "prompt" and "completion", with "text", or with "messages"';
 
 /**
- * Rows of a JSONL text: `{"prompt", "completion"}`, `{"text"}` or `{"messages"}` (with `"tools"`), one object per line. Blank lines are skipped, other keys ignored.
- * All bad lines are found before the error is thrown; it takes the code of the first.
+ * Rows of a JSONL text: `{"prompt", "completion"}`, `{"text"}` or `{"messages"}` (with `"tools"`), one object per line.
+ * Blank lines are skipped, other keys ignored. All bad lines are found before the error is thrown; it takes the code of
+ * the first.
  *
  * @param options.name what errors call the data: the file's path
- * @throws LowrankError `data.json`, `data.rowForm` (no object, a key missing, both forms at once), `data.rowType` (a value that is no
- * string), `data.empty` (no row at all)
+ * @throws LowrankError `data.json`, `data.rowForm` (no object, a key missing, both forms at once), `data.rowType` (a
+ * value that is no string), `data.empty` (no row at all)
  */
-export async function parseJsonl(input: string | AsyncIterable<string> | Iterable<string>, options: { readonly name?: string } = {}): Promise<TextRow[]> {
+export async function parseJsonl(
+  input: string | AsyncIterable<string> | Iterable<string>,
+  options: { readonly name?: string } = {},
+): Promise<TextRow[]> {
   const name = options.name ?? 'data';
   const rows: TextRow[] = [];
   const problems: Problem[] = [];
@@ -66,7 +70,9 @@ export async function parseJsonl(input: string | AsyncIterable<string> | Iterabl
   return rows;
 }
 
-async function* linesOf(input: string | AsyncIterable<string> | Iterable<string>): AsyncGenerator<string, void, undefined> {
+async function* linesOf(
+  input: string | AsyncIterable<string> | Iterable<string>,
+): AsyncGenerator<string, void, undefined> {
   let rest = '';
   let first = true;
   for await (const chunk of typeof input === 'string' ? [input] : input) {
@@ -84,28 +90,49 @@ function parseRow(text: string, line: number): TextRow | Problem {
   try {
     value = JSON.parse(text);
   } catch (cause) {
-    return { line, code: 'data.json', expected: 'JSON', got: `${brief(text)} (${cause instanceof Error ? cause.message : 'none'})` };
+    return {
+      line,
+      code: 'data.json',
+      expected: 'JSON',
+      got: `${brief(text)} (${cause instanceof Error ? cause.message : 'none'})`,
+    };
   }
-  if (typeof value !== 'object' || value === null || Array.isArray(value)) return { line, code: 'data.rowForm', expected: forms, got: brief(text) };
+  if (typeof value !== 'object' || value === null || Array.isArray(value))
+    return { line, code: 'data.rowForm', expected: forms, got: brief(text) };
   const row = value as Readonly<Record<string, unknown>>;
   const keys = ['prompt', 'completion', 'text', 'messages'].filter((key) => Object.hasOwn(row, key));
   const form = keys.join();
   if (form === 'messages') return chatRow(row, line);
   if (form !== 'prompt,completion' && form !== 'text') {
-    const got = keys.length > 0 ? `only ${list(keys)}` : Object.keys(row).length > 0 ? list(Object.keys(row)) : 'no keys';
+    const got =
+      keys.length > 0 ? `only ${list(keys)}` : Object.keys(row).length > 0 ? list(Object.keys(row)) : 'no keys';
     return { line, code: 'data.rowForm', expected: forms, got: keys.length > 1 ? `${list(keys)} together` : got };
   }
   const wrong = keys.find((key) => typeof row[key] !== 'string');
-  if (wrong !== undefined) return { line, code: 'data.rowType', expected: `a string as "${wrong}"`, got: brief(JSON.stringify(row[wrong])) };
+  if (wrong !== undefined)
+    return { line, code: 'data.rowType', expected: `a string as "${wrong}"`, got: brief(JSON.stringify(row[wrong])) };
   if (form === 'text') return { line, text: String(row['text']) };
   return { line, prompt: String(row['prompt']), completion: String(row['completion']) };
 }
 
 function chatRow({ messages, tools }: Readonly<Record<string, unknown>>, line: number): ChatRow | Problem {
-  const isMessage = (value: unknown): value is ChatMessage => typeof value === 'object' && value !== null && 'role' in value && typeof value.role === 'string';
-  if (!Array.isArray(messages) || messages.length === 0 || !messages.every(isMessage)) return { line, code: 'data.rowType', expected: 'a list of objects with a "role" as "messages"', got: brief(JSON.stringify(messages)) };
+  const isMessage = (value: unknown): value is ChatMessage =>
+    typeof value === 'object' && value !== null && 'role' in value && typeof value.role === 'string';
+  if (!Array.isArray(messages) || messages.length === 0 || !messages.every(isMessage))
+    return {
+      line,
+      code: 'data.rowType',
+      expected: 'a list of objects with a "role" as "messages"',
+      got: brief(JSON.stringify(messages)),
+    };
   if (tools === undefined || tools === null) return { line, messages };
-  if (!Array.isArray(tools)) return { line, code: 'data.rowType', expected: 'a list of JSON schemas as "tools"', got: brief(JSON.stringify(tools)) };
+  if (!Array.isArray(tools))
+    return {
+      line,
+      code: 'data.rowType',
+      expected: 'a list of JSON schemas as "tools"',
+      got: brief(JSON.stringify(tools)),
+    };
   return { line, messages, tools: tools as ChatRow['tools'] };
 }
 
@@ -124,7 +151,10 @@ function badRows(name: string, problems: readonly Problem[]): LowrankError {
 }
 
 function list(keys: readonly string[]): string {
-  return keys.slice(0, 6).map((key) => brief(JSON.stringify(key))).join(', ');
+  return keys
+    .slice(0, 6)
+    .map((key) => brief(JSON.stringify(key)))
+    .join(', ');
 }
 
 function brief(text: string): string {

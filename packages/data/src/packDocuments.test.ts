@@ -9,8 +9,11 @@ interface Golden {
   cases: { lengths: number[]; capacity: number; bestFit: number[][][]; wrapped: number[][][] }[];
 }
 
-const golden = JSON.parse(readFileSync(new URL('../../../parity/golden/packing.json', import.meta.url), 'utf8')) as Golden;
-const plain = (bins: Piece[][]): number[][][] => bins.map((bin) => bin.map(({ document, start, end }) => [document, start, end]));
+const golden = JSON.parse(
+  readFileSync(new URL('../../../parity/golden/packing.json', import.meta.url), 'utf8'),
+) as Golden;
+const plain = (bins: Piece[][]): number[][][] =>
+  bins.map((bin) => bin.map(({ document, start, end }) => [document, start, end]));
 
 describe(`the bins of ${golden.library}`, () => {
   it.each(golden.cases)('$lengths at $capacity', ({ lengths, capacity, bestFit, wrapped }) => {

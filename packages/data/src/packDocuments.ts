@@ -12,8 +12,8 @@ export interface PackOptions {
   /** Tokens in a bin. */
   readonly capacity: number;
   /**
-   * `bestFit` (the default): best-fit decreasing; documents stay whole, and one longer than a bin loses its end. `wrapped`: all documents one
-   * after another, cut wherever a bin is full. TRL calls them `bfd` and `wrapped`.
+   * `bestFit` (the default): best-fit decreasing; documents stay whole, and one longer than a bin loses its end.
+   * `wrapped`: all documents one after another, cut wherever a bin is full. TRL calls them `bfd` and `wrapped`.
    */
   readonly strategy?: 'bestFit' | 'wrapped';
 }
@@ -29,7 +29,12 @@ export interface PackOptions {
 export function packDocuments(lengths: readonly number[], options: PackOptions): Piece[][] {
   const { capacity, strategy = 'bestFit' } = options;
   if (!Number.isSafeInteger(capacity) || capacity < 1) {
-    throw new LowrankError({ code: 'data.capacity', what: 'the capacity of a packed sequence', expected: 'a whole number of at least 1', got: String(capacity) });
+    throw new LowrankError({
+      code: 'data.capacity',
+      what: 'the capacity of a packed sequence',
+      expected: 'a whole number of at least 1',
+      got: String(capacity),
+    });
   }
   return strategy === 'wrapped' ? wrapped(lengths, capacity) : bestFitDecreasing(lengths, capacity);
 }
@@ -38,7 +43,7 @@ function wrapped(lengths: readonly number[], capacity: number): Piece[][] {
   const bins: Piece[][] = [];
   let room = 0;
   for (const [document, length] of lengths.entries()) {
-    for (let start = 0; start < length; ) {
+    for (let start = 0; start < length;) {
       if (room === 0) {
         bins.push([]);
         room = capacity;
@@ -76,7 +81,10 @@ interface Bin {
   readonly room: number;
 }
 
-/** Bins by the room left in them; a set of bits, one for each room that occurs, finds the tightest fit 32 rooms at a time. */
+/**
+ * Bins by the room left in them; a set of bits, one for each room that occurs, finds the tightest fit 32 rooms at a
+ * time.
+ */
 class RoomIndex {
   readonly #bins = new Map<number, number[]>();
   readonly #present: Uint32Array;

@@ -1,18 +1,39 @@
 import { describe, expect, it } from 'vitest';
 import { groupByPrompt, samplePrompts } from './promptGroups.js';
 
-const rows = Array.from({ length: 30 }, (_, at) => ({ line: at + 1, prompt: `prompt ${at % 10}`, completion: `${at}` }));
+const rows = Array.from({ length: 30 }, (_, at) => ({
+  line: at + 1,
+  prompt: `prompt ${at % 10}`,
+  completion: `${at}`,
+}));
 
 describe('groupByPrompt', () => {
   it('gathers the rows of a prompt where its first stood', () => {
     const groups = groupByPrompt(rows);
-    expect(groups.map((group) => group.map(({ line }) => line)).slice(0, 2)).toEqual([[1, 11, 21], [2, 12, 22]]);
+    expect(groups.map((group) => group.map(({ line }) => line)).slice(0, 2)).toEqual([
+      [1, 11, 21],
+      [2, 12, 22],
+    ]);
     expect(groups).toHaveLength(10);
   });
 
   it('knows chats by all but what is answered, and texts by themselves', () => {
-    const chat = (line: number, answer: string): { line: number; messages: { role: string; content: string }[] } => ({ line, messages: [{ role: 'user', content: 'hi' }, { role: 'assistant', content: answer }] });
-    expect(groupByPrompt([chat(1, 'a'), { line: 2, text: 'hi' }, chat(3, 'b'), { line: 4, prompt: 'hi', completion: '' }, { line: 5, text: 'hi' }]).map(({ length }) => length)).toEqual([2, 2, 1]);
+    const chat = (line: number, answer: string): { line: number; messages: { role: string; content: string }[] } => ({
+      line,
+      messages: [
+        { role: 'user', content: 'hi' },
+        { role: 'assistant', content: answer },
+      ],
+    });
+    expect(
+      groupByPrompt([
+        chat(1, 'a'),
+        { line: 2, text: 'hi' },
+        chat(3, 'b'),
+        { line: 4, prompt: 'hi', completion: '' },
+        { line: 5, text: 'hi' },
+      ]).map(({ length }) => length),
+    ).toEqual([2, 2, 1]);
   });
 });
 

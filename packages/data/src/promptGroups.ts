@@ -4,7 +4,10 @@ import { shuffled } from './random.js';
 /** Rows that ask the same: several completions of one prompt. */
 export type PromptGroup = readonly [TextRow, ...TextRow[]];
 
-/** The rows by prompt, each group where its first row was. Of a chat the prompt is all but the last message; a plain text is its own. */
+/**
+ * The rows by prompt, each group where its first row was. Of a chat the prompt is all but the last message; a plain
+ * text is its own.
+ */
 export function groupByPrompt(rows: readonly TextRow[]): PromptGroup[] {
   const groups = new Map<string, [TextRow, ...TextRow[]]>();
   for (const row of rows) {
@@ -17,7 +20,10 @@ export function groupByPrompt(rows: readonly TextRow[]): PromptGroup[] {
 }
 
 /** `count` of the groups, drawn by the seed alone, in the order of the file; all of them where there are no more. */
-export function samplePrompts(groups: readonly PromptGroup[], { count, seed }: { readonly count: number; readonly seed: number }): PromptGroup[] {
+export function samplePrompts(
+  groups: readonly PromptGroup[],
+  { count, seed }: { readonly count: number; readonly seed: number },
+): PromptGroup[] {
   if (groups.length <= count) return [...groups];
   const chosen = new Set(shuffled(groups.length, { seed: seed >>> 0, stream: 1 }).subarray(0, count));
   return groups.filter((_, at) => chosen.has(at));

@@ -1,6 +1,7 @@
 /**
- * Philox2x32-10, a counter-based generator: the same key and counter give the same 64 bits in every runtime, in any order, with no state to
- * save (Salmon et al., "Parallel Random Numbers: As Easy as 1, 2, 3", SC 2011). Used to shuffle rows.
+ * Philox2x32-10, a counter-based generator: the same key and counter give the same 64 bits in every runtime, in any
+ * order, with no state to save (Salmon et al., "Parallel Random Numbers: As Easy as 1, 2, 3", SC 2011). Used to shuffle
+ * rows.
  */
 export function philox2x32(key: number, counter: readonly [number, number]): [number, number] {
   let k = key >>> 0;
@@ -29,8 +30,8 @@ function multiply(a: number, b: number): [number, number] {
 }
 
 /**
- * A permutation of `0 … count-1` by Fisher and Yates' shuffle; swap i draws from `philox2x32(seed, [i, stream])`. A draw is a 53-bit
- * fraction times the range, so no choice is favoured by more than 2^-53 of it times `count`.
+ * A permutation of `0 … count-1` by Fisher and Yates' shuffle; swap i draws from `philox2x32(seed, [i, stream])`. A
+ * draw is a 53-bit fraction times the range, so no choice is favoured by more than 2^-53 of it times `count`.
  */
 export function shuffled(count: number, draw: { readonly seed: number; readonly stream: number }): Uint32Array {
   const order = Uint32Array.from({ length: count }, (_, i) => i);

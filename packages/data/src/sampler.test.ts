@@ -5,7 +5,11 @@ import { complaint } from './testing.js';
 describe('createSampler', () => {
   it('without shuffling takes rows in order and wraps within a batch', () => {
     const sampler = createSampler({ rows: 5, shuffle: false });
-    expect([sampler.take(3), sampler.take(3), sampler.take(3)]).toEqual([[0, 1, 2], [3, 4, 0], [1, 2, 3]]);
+    expect([sampler.take(3), sampler.take(3), sampler.take(3)]).toEqual([
+      [0, 1, 2],
+      [3, 4, 0],
+      [1, 2, 3],
+    ]);
     expect(sampler.state).toEqual({ epoch: 1, position: 4 });
   });
 
@@ -16,7 +20,8 @@ describe('createSampler', () => {
   it('has every row once in an epoch, in another order each time', () => {
     const sampler = createSampler({ rows: 100, seed: 7 });
     const epochs = [sampler.take(100), sampler.take(100)];
-    for (const epoch of epochs) expect([...epoch].sort((a, b) => a - b)).toEqual(Array.from({ length: 100 }, (_, i) => i));
+    for (const epoch of epochs)
+      expect([...epoch].sort((a, b) => a - b)).toEqual(Array.from({ length: 100 }, (_, i) => i));
     expect(epochs[0]).not.toEqual(epochs[1]);
     expect(createSampler({ rows: 100, seed: 7 }).take(200)).toEqual(epochs.flat());
     expect(createSampler({ rows: 100, seed: 8 }).take(200)).not.toEqual(epochs.flat());

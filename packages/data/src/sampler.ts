@@ -1,7 +1,9 @@
 import { LowrankError } from '@lowrank/errors';
 import { shuffled } from './random.js';
 
-/** Where a sampler stands: `position` rows of epoch `epoch` have been taken. Plain numbers, to be saved in a checkpoint. */
+/**
+ * Where a sampler stands: `position` rows of epoch `epoch` have been taken. Plain numbers, to be saved in a checkpoint.
+ */
 export interface SamplerState {
   readonly epoch: number;
   readonly position: number;
@@ -27,17 +29,26 @@ export interface Sampler {
 }
 
 /**
- * Goes through the rows epoch by epoch: each epoch is a permutation of all rows, drawn from the seed and the epoch's number alone, so that a
- * sampler made anew with a saved state goes on exactly.
+ * Goes through the rows epoch by epoch: each epoch is a permutation of all rows, drawn from the seed and the epoch's
+ * number alone, so that a sampler made anew with a saved state goes on exactly.
  *
- * @throws LowrankError `data.empty` (no rows), `data.seed`, `data.samplerState` (a state that is none, or of other data)
+ * @throws LowrankError `data.empty` (no rows), `data.seed`, `data.samplerState` (a state that is none, or of other
+ * data)
  */
 export function createSampler(options: SamplerOptions): Sampler {
   const { rows, shuffle = true, seed = 0 } = options;
   let { epoch, position } = options.state ?? { epoch: 0, position: 0 };
-  if (!(rows > 0)) throw new LowrankError({ code: 'data.empty', what: 'the data set', expected: 'at least one row', got: String(rows) });
-  if (!Number.isSafeInteger(seed)) throw new LowrankError({ code: 'data.seed', what: 'the seed', expected: 'a whole number', got: String(seed) });
-  const valid = Number.isSafeInteger(epoch) && Number.isSafeInteger(position) && epoch >= 0 && position >= 0 && position <= rows;
+  if (!(rows > 0))
+    throw new LowrankError({
+      code: 'data.empty',
+      what: 'the data set',
+      expected: 'at least one row',
+      got: String(rows),
+    });
+  if (!Number.isSafeInteger(seed))
+    throw new LowrankError({ code: 'data.seed', what: 'the seed', expected: 'a whole number', got: String(seed) });
+  const valid =
+    Number.isSafeInteger(epoch) && Number.isSafeInteger(position) && epoch >= 0 && position >= 0 && position <= rows;
   if (!valid) throw badState({ epoch, position }, rows);
 
   let order: { epoch: number; indices: Uint32Array } | undefined;

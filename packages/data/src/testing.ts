@@ -16,7 +16,15 @@ export async function complaint(act: () => unknown): Promise<{ code: string; mes
   return { code: error.code, message: error.message };
 }
 
-const added = (id: number, content: string, special = true): object => ({ id, content, special, single_word: false, lstrip: false, rstrip: false, normalized: false });
+const added = (id: number, content: string, special = true): object => ({
+  id,
+  content,
+  special,
+  single_word: false,
+  lstrip: false,
+  rstrip: false,
+  normalized: false,
+});
 
 /** A BPE tokenizer of letters, `ab` being one token, with BOS before the text as in Llama. */
 export const tinyJson = {
@@ -42,12 +50,22 @@ export const tinyJson = {
   },
 };
 
-export function tinyTokenizer(json: object = tinyJson, config: object = { bos_token: '<s>', eos_token: '</s>' }): TextTokenizer {
+export function tinyTokenizer(
+  json: object = tinyJson,
+  config: object = { bos_token: '<s>', eos_token: '</s>' },
+): TextTokenizer {
   return loadTokenizer(json, config);
 }
 
 /** A row of the given ids of which the first `masked` carry no label. */
 export function rowOf(ids: number[], masked = 0, line = 1): EncodedRow {
   const labels = Int32Array.from(ids, (id, i) => (i < masked ? -100 : id));
-  return { line, ids: Int32Array.from(ids), labels, labelTokens: Math.max(0, ids.length - Math.max(masked, 1)), fullLength: ids.length, promptIsPrefix: true };
+  return {
+    line,
+    ids: Int32Array.from(ids),
+    labels,
+    labelTokens: Math.max(0, ids.length - Math.max(masked, 1)),
+    fullLength: ids.length,
+    promptIsPrefix: true,
+  };
 }

@@ -16,7 +16,9 @@ describe('packBatch', () => {
     expect(plain(batch.ids)).toEqual([1, 5, 6, 2, 1, 7, 1, 8, 9, 3, 3, 3]);
     expect(plain(batch.labels)).toEqual([x, 6, 2, x, 7, x, 8, 9, x, x, x, x]);
     expect(plain(batch.positions)).toEqual([0, 1, 2, 3, 0, 1, 0, 1, 2, 0, 0, 0]);
-    expect(plain(batch.segments)).toEqual([0, 4, 0, 4, 0, 4, 0, 4, 4, 6, 4, 6, 6, 9, 6, 9, 6, 9, 9, 10, 10, 11, 11, 12]);
+    expect(plain(batch.segments)).toEqual([
+      0, 4, 0, 4, 0, 4, 0, 4, 4, 6, 4, 6, 6, 9, 6, 9, 6, 9, 9, 10, 10, 11, 11, 12,
+    ]);
   });
 });
 
@@ -39,14 +41,23 @@ function predictions({ batch, length, ids, labels, positions, segments }: TokenB
       const at = b * length + t;
       if (labels[at] === x) continue;
       const start = b * length + (segments[at * 2] ?? 0);
-      found.push(`${plain(ids.subarray(start, at + 1)).join()} @${plain(positions.subarray(start, at + 1)).join()} -> ${labels[at]}`);
+      found.push(
+        `${plain(ids.subarray(start, at + 1)).join()} @${plain(positions.subarray(start, at + 1)).join()} -> ` +
+          `${labels[at]}`,
+      );
     }
   }
   return found.sort();
 }
 
 describe('any layout', () => {
-  const many = Array.from({ length: 37 }, (_, i) => rowOf(Array.from({ length: 2 + ((i * 5) % 23) }, (_, t) => 10 + i * 100 + t), i % 4, i));
+  const many = Array.from({ length: 37 }, (_, i) =>
+    rowOf(
+      Array.from({ length: 2 + ((i * 5) % 23) }, (_, t) => 10 + i * 100 + t),
+      i % 4,
+      i,
+    ),
+  );
   const padded = predictions(padBatch(many));
   it('asks for the same predictions from the same contexts', () => {
     expect(padded).toHaveLength(many.reduce((sum, row) => sum + row.labelTokens, 0));

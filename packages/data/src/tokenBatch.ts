@@ -5,8 +5,8 @@ import { ignored } from './encodeRow.js';
 import { packDocuments } from './packDocuments.js';
 
 /**
- * Rows laid out as B sequences of T positions, in whichever form; all arrays are row-major. A document is one row of the data; attention
- * stays within it (`segments`), positions restart with it, and no label crosses its end.
+ * Rows laid out as B sequences of T positions, in whichever form; all arrays are row-major. A document is one row of
+ * the data; attention stays within it (`segments`), positions restart with it, and no label crosses its end.
  */
 export interface TokenBatch {
   /** B. */
@@ -19,7 +19,10 @@ export interface TokenBatch {
   readonly labels: Int32Array;
   /** [B, T]: the place within the document, from 0. */
   readonly positions: Int32Array;
-  /** [B, T, 2]: first index, and one past the last index, of the position's document in its sequence; padding is alone: (t, t + 1). */
+  /**
+   * [B, T, 2]: first index, and one past the last index, of the position's document in its sequence; padding is alone:
+   * (t, t + 1).
+   */
   readonly segments: Int32Array;
   /** Labels other than -100. */
   readonly labelTokens: number;
@@ -43,16 +46,22 @@ export function packBatch(rows: readonly EncodedRow[], options: LayoutOptions = 
 
 /** Gives each row a sequence of its own: B = rows, T = bucket(longest row). */
 export function padBatch(rows: readonly EncodedRow[], options: LayoutOptions = {}): TokenBatch {
-  return layOut(rows.map((row) => [row]), options);
+  return layOut(
+    rows.map((row) => [row]),
+    options,
+  );
 }
 
 /**
- * Packs rows into as few sequences as best-fit decreasing finds where one of `maxTokens` would not hold them all; one batch for each, B = 1.
- * Together they hold every row once.
+ * Packs rows into as few sequences as best-fit decreasing finds where one of `maxTokens` would not hold them all; one
+ * batch for each, B = 1. Together they hold every row once.
  *
  * @throws LowrankError `data.capacity` where a row is longer than `maxTokens`
  */
-export function packBatches(rows: readonly EncodedRow[], options: LayoutOptions & { readonly maxTokens: number }): TokenBatch[] {
+export function packBatches(
+  rows: readonly EncodedRow[],
+  options: LayoutOptions & { readonly maxTokens: number },
+): TokenBatch[] {
   const { maxTokens } = options;
   const tooLong = rows.find((row) => row.ids.length > maxTokens);
   if (tooLong !== undefined) {
@@ -67,7 +76,10 @@ export function packBatches(rows: readonly EncodedRow[], options: LayoutOptions 
   const lengths = rows.map((row) => row.ids.length);
   if (lengths.reduce((total, length) => total + length, 0) <= maxTokens) return [packBatch(rows, options)];
   return packDocuments(lengths, { capacity: maxTokens }).map((bin) =>
-    packBatch(bin.flatMap(({ document }) => rows[document] ?? []), options),
+    packBatch(
+      bin.flatMap(({ document }) => rows[document] ?? []),
+      options,
+    ),
   );
 }
 
@@ -75,10 +87,16 @@ function layOut(sequences: readonly (readonly EncodedRow[])[], options: LayoutOp
   const { bucket = bucketLength, padId = 0 } = options;
   const batch = sequences.length;
   const longest = Math.max(0, ...sequences.map((rows) => rows.reduce((total, row) => total + row.ids.length, 0)));
-  if (longest === 0) throw new LowrankError({ code: 'data.empty', what: 'a batch', expected: 'at least one row', got: 'none' });
+  if (longest === 0)
+    throw new LowrankError({ code: 'data.empty', what: 'a batch', expected: 'at least one row', got: 'none' });
   const length = bucket(longest);
   if (!(length >= longest)) {
-    throw new LowrankError({ code: 'data.bucket', what: 'the bucket function', expected: `a length of at least ${longest}`, got: String(length) });
+    throw new LowrankError({
+      code: 'data.bucket',
+      what: 'the bucket function',
+      expected: `a length of at least ${longest}`,
+      got: String(length),
+    });
   }
   const ids = new Int32Array(batch * length).fill(padId);
   const labels = new Int32Array(batch * length).fill(ignored);

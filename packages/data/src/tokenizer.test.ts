@@ -23,18 +23,58 @@ describe('a tokenizer with BOS', () => {
 describe('where BOS and EOS come from', () => {
   const without = { ...tinyJson, post_processor: null };
   it.each([
-    { name: 'objects in the config', json: tinyJson, config: { bos_token: { content: '<s>' }, eos_token: { content: 'd' } }, modelIds: {}, found: [1, 6, true] },
-    { name: 'the model\'s ids', json: tinyJson, config: {}, modelIds: { bos: 1, eos: [5, 6] }, found: [1, 5, true] },
-    { name: 'the config before the model', json: tinyJson, config: { eos_token: '</s>' }, modelIds: { eos: 5 }, found: [1, 2, true] },
-    { name: 'a config that names no token of the vocabulary', json: tinyJson, config: { eos_token: '<nowhere>' }, modelIds: { eos: null }, found: [1, 2, true] },
+    {
+      name: 'objects in the config',
+      json: tinyJson,
+      config: { bos_token: { content: '<s>' }, eos_token: { content: 'd' } },
+      modelIds: {},
+      found: [1, 6, true],
+    },
+    { name: "the model's ids", json: tinyJson, config: {}, modelIds: { bos: 1, eos: [5, 6] }, found: [1, 5, true] },
+    {
+      name: 'the config before the model',
+      json: tinyJson,
+      config: { eos_token: '</s>' },
+      modelIds: { eos: 5 },
+      found: [1, 2, true],
+    },
+    {
+      name: 'a config that names no token of the vocabulary',
+      json: tinyJson,
+      config: { eos_token: '<nowhere>' },
+      modelIds: { eos: null },
+      found: [1, 2, true],
+    },
     { name: 'usual names', json: tinyJson, config: {}, modelIds: {}, found: [1, 2, true] },
-    { name: 'the template alone', json: { ...tinyJson, added_tokens: [] }, config: {}, modelIds: {}, found: [1, undefined, true] },
+    {
+      name: 'the template alone',
+      json: { ...tinyJson, added_tokens: [] },
+      config: {},
+      modelIds: {},
+      found: [1, undefined, true],
+    },
     { name: 'no post-processor', json: without, config: { bos_token: '<s>' }, modelIds: {}, found: [1, 2, false] },
-    { name: 'no post-processor, add_bos_token', json: without, config: { bos_token: '<s>', add_bos_token: true }, modelIds: {}, found: [1, 2, true] },
-    { name: 'a post-processor against add_bos_token', json: tinyJson, config: { add_bos_token: false }, modelIds: {}, found: [1, 2, true] },
+    {
+      name: 'no post-processor, add_bos_token',
+      json: without,
+      config: { bos_token: '<s>', add_bos_token: true },
+      modelIds: {},
+      found: [1, 2, true],
+    },
+    {
+      name: 'a post-processor against add_bos_token',
+      json: tinyJson,
+      config: { add_bos_token: false },
+      modelIds: {},
+      found: [1, 2, true],
+    },
   ])('$name', ({ json, config, modelIds, found: [bosId, eosId, addsBos] }) => {
     const tokenizer = loadTokenizer(json, config, { modelIds });
-    expect({ bosId: tokenizer.bosId, eosId: tokenizer.eosId, addsBos: tokenizer.addsBos }).toEqual({ bosId, eosId, addsBos });
+    expect({ bosId: tokenizer.bosId, eosId: tokenizer.eosId, addsBos: tokenizer.addsBos }).toEqual({
+      bosId,
+      eosId,
+      addsBos,
+    });
     expect(tokenizer.encode('c')).toEqual(addsBos ? [1, 5] : [5]);
   });
 });
@@ -46,7 +86,16 @@ describe('what is refused', () => {
     ['a model without vocabulary', { model: { type: 'BPE' } }],
     ['a model of an unknown type', { ...tinyJson, model: { ...model, type: 'WordLevel' } }],
     ['an unknown part', { ...tinyJson, normalizer: { type: 'Poetry' } }],
-    ['two tokens before a text', { ...tinyJson, post_processor: { ...tinyJson.post_processor, single: [...tinyJson.post_processor.single.slice(0, 1), ...tinyJson.post_processor.single] } }],
+    [
+      'two tokens before a text',
+      {
+        ...tinyJson,
+        post_processor: {
+          ...tinyJson.post_processor,
+          single: [...tinyJson.post_processor.single.slice(0, 1), ...tinyJson.post_processor.single],
+        },
+      },
+    ],
   ])('%s', async (_, json) => {
     const { code, message } = await complaint(() => loadTokenizer(json, {}, { name: 'x/tokenizer.json' }));
     expect(code).toBe('data.tokenizer');

@@ -21,7 +21,10 @@ export interface TextTokenizer {
   readonly eosId: number | undefined;
   /** True where `encode` puts BOS before the text. */
   readonly addsBos: boolean;
-  /** What chat templates call `bos_token`, `eos_token`, `unk_token`, `pad_token` and so on, as far as tokenizer_config.json names them. */
+  /**
+   * What chat templates call `bos_token`, `eos_token`, `unk_token`, `pad_token` and so on, as far as
+   * tokenizer_config.json names them.
+   */
   readonly specialTokens: Readonly<Record<string, string>>;
   /** The largest id plus one. A model's embedding may have more rows, for padding, never fewer. */
   readonly vocabularySize: number;
@@ -31,29 +34,40 @@ export interface TokenizerOptions {
   /** What errors call it; `tokenizer.json` by default. */
   readonly name?: string;
   /** `bos_token_id` and `eos_token_id` of the model's config.json, for tokenizers that do not name theirs. */
-  readonly modelIds?: { readonly bos?: number | readonly number[] | null; readonly eos?: number | readonly number[] | null };
+  readonly modelIds?: {
+    readonly bos?: number | readonly number[] | null;
+    readonly eos?: number | readonly number[] | null;
+  };
 }
 
 const namedTokens = ['bos_token', 'eos_token', 'unk_token', 'sep_token', 'pad_token', 'cls_token', 'mask_token'];
 
 type Json = Readonly<Record<string, unknown>>;
 
-/** What a tokenizer calls these tokens where neither its config nor the model's names them; only special tokens are looked at. */
+/**
+ * What a tokenizer calls these tokens where neither its config nor the model's names them; only special tokens are
+ * looked at.
+ */
 const usualNames = {
   bos: ['<s>', '<|begin_of_text|>', '<bos>', '<|startoftext|>'],
   eos: ['</s>', '<|end_of_text|>', '<eos>', '<|endoftext|>'],
 };
 
 /**
- * A tokenizer from the parsed `tokenizer.json` and `tokenizer_config.json` of a Hugging Face folder, run by `@huggingface/tokenizers`.
+ * A tokenizer from the parsed `tokenizer.json` and `tokenizer_config.json` of a Hugging Face folder, run by
+ * `@huggingface/tokenizers`.
  *
- * BOS and EOS: the config's `bos_token`/`eos_token` (a string, or an object with `content`), else the model's ids, else a special token
- * with a usual name. Whether BOS is added is told by the post-processor alone, as in transformers 5; only where tokenizer.json has no
- * post-processor does `add_bos_token` of the config count.
+ * BOS and EOS: the config's `bos_token`/`eos_token` (a string, or an object with `content`), else the model's ids, else
+ * a special token with a usual name. Whether BOS is added is told by the post-processor alone, as in transformers 5;
+ * only where tokenizer.json has no post-processor does `add_bos_token` of the config count.
  *
  * @throws LowrankError `data.tokenizer`: no tokenizer, or parts that the library does not know
  */
-export function loadTokenizer(tokenizerJson: object, tokenizerConfig: object = {}, options: TokenizerOptions = {}): TextTokenizer {
+export function loadTokenizer(
+  tokenizerJson: object,
+  tokenizerConfig: object = {},
+  options: TokenizerOptions = {},
+): TextTokenizer {
   const name = options.name ?? 'tokenizer.json';
   const config = tokenizerConfig as Json;
   const json = checkedJson(tokenizerJson as Json, name);
@@ -69,7 +83,8 @@ export function loadTokenizer(tokenizerJson: object, tokenizerConfig: object = {
     const usual = usualNames[kind].find((token) => special.has(token));
     return named ?? firstId(options.modelIds?.[kind]) ?? (usual === undefined ? undefined : special.get(usual));
   };
-  const encode = (text: string, addSpecialTokens: boolean): number[] => idsOf(library, { text, addSpecialTokens, name });
+  const encode = (text: string, addSpecialTokens: boolean): number[] =>
+    idsOf(library, { text, addSpecialTokens, name });
   const prefix = prefixOf(encode, name);
   const bosId = find('bos') ?? prefix;
   const spelling = spellingOf(json, (id) => library.id_to_token(id));
@@ -119,7 +134,12 @@ function build(json: Json, config: Json, name: string): Tokenizer {
     // transformers 5 does not clean up spaces unless asked to; the library does unless told otherwise.
     return new Tokenizer(json, { clean_up_tokenization_spaces: false, ...config });
   } catch (cause) {
-    throw unusable(name, 'parts that @huggingface/tokenizers knows', cause instanceof Error ? cause.message : String(cause), cause);
+    throw unusable(
+      name,
+      'parts that @huggingface/tokenizers knows',
+      cause instanceof Error ? cause.message : String(cause),
+      cause,
+    );
   }
 }
 
@@ -127,7 +147,13 @@ function idsOf(library: Tokenizer, request: { text: string; addSpecialTokens: bo
   const { ids, tokens } = library.encode(request.text, { add_special_tokens: request.addSpecialTokens });
   // The library's types say number; a token outside a vocabulary without an unknown token comes out undefined.
   const lost = (ids as (number | undefined)[]).indexOf(undefined);
-  if (lost >= 0) throw unusable(request.name, 'a vocabulary that covers the text', `no id for ${JSON.stringify(tokens[lost])}`, undefined);
+  if (lost >= 0)
+    throw unusable(
+      request.name,
+      'a vocabulary that covers the text',
+      `no id for ${JSON.stringify(tokens[lost])}`,
+      undefined,
+    );
   return ids;
 }
 
@@ -144,7 +170,12 @@ function specialTokens(json: Json): Map<string, number> {
   const tokens = new Map<string, number>();
   for (const token of json['added_tokens'] as readonly unknown[]) {
     if (typeof token !== 'object' || token === null || !('content' in token) || !('id' in token)) continue;
-    if (typeof token.content === 'string' && typeof token.id === 'number' && 'special' in token && token.special === true) {
+    if (
+      typeof token.content === 'string' &&
+      typeof token.id === 'number' &&
+      'special' in token &&
+      token.special === true
+    ) {
       tokens.set(token.content, token.id);
     }
   }
@@ -153,12 +184,15 @@ function specialTokens(json: Json): Map<string, number> {
 
 /** The tokens that tokenizer_config.json names, as texts by key. */
 export function specialTokensOf(config: Json): Record<string, string> {
-  return Object.fromEntries(namedTokens.flatMap((key) => (contentOf(config[key]) === undefined ? [] : [[key, contentOf(config[key]) ?? '']])));
+  return Object.fromEntries(
+    namedTokens.flatMap((key) => (contentOf(config[key]) === undefined ? [] : [[key, contentOf(config[key]) ?? '']])),
+  );
 }
 
 function contentOf(token: unknown): string | undefined {
   if (typeof token === 'string') return token;
-  if (typeof token === 'object' && token !== null && 'content' in token && typeof token.content === 'string') return token.content;
+  if (typeof token === 'object' && token !== null && 'content' in token && typeof token.content === 'string')
+    return token.content;
   return undefined;
 }
 
@@ -169,7 +203,11 @@ function firstId(ids: number | readonly number[] | null | undefined): number | u
 function bosTemplate(bos: string): Json {
   const special = { SpecialToken: { id: bos, type_id: 0 } };
   const sequence = (id: string): Json => ({ Sequence: { id, type_id: 0 } });
-  return { type: 'TemplateProcessing', single: [special, sequence('A')], pair: [special, sequence('A'), special, sequence('B')] };
+  return {
+    type: 'TemplateProcessing',
+    single: [special, sequence('A')],
+    pair: [special, sequence('A'), special, sequence('B')],
+  };
 }
 
 function unusable(name: string, expected: string, got: string, cause: unknown): LowrankError {

@@ -15,18 +15,35 @@ interface Answer {
 
 const home = fileURLToPath(new URL('../../../parity/golden/tokenizers/', import.meta.url));
 const read = <T>(path: string): T => JSON.parse(readFileSync(home + path, 'utf8')) as T;
-const golden = read<{ kinds: Record<string, Answer[]>; flags: { processor: string; config: { add_bos_token?: boolean }; text: string; ids: number[]; bos: number; eos: number }[] }>('answers.json');
-const open = (kind: string, config: object = {}, json: object = {}): TextTokenizer => loadTokenizer({ ...read<object>(`${kind}/tokenizer.json`), ...json }, { ...read<object>(`${kind}/tokenizer_config.json`), ...config });
+const golden = read<{
+  kinds: Record<string, Answer[]>;
+  flags: {
+    processor: string;
+    config: { add_bos_token?: boolean };
+    text: string;
+    ids: number[];
+    bos: number;
+    eos: number;
+  }[];
+}>('answers.json');
+const open = (kind: string, config: object = {}, json: object = {}): TextTokenizer =>
+  loadTokenizer(
+    { ...read<object>(`${kind}/tokenizer.json`), ...json },
+    { ...read<object>(`${kind}/tokenizer_config.json`), ...config },
+  );
 
 describe.each(Object.entries(golden.kinds))('%s: ids and texts are those of transformers', (kind, answers) => {
   const tokenizer = open(kind);
 
-  it.each(answers.map((answer) => [JSON.stringify(answer.text), answer] as const))('%s', (_, { text, ids, bare, decoded, decodedWithSpecial }) => {
-    expect(tokenizer.encode(text)).toEqual(ids);
-    expect(tokenizer.encode(text, { addSpecialTokens: false })).toEqual(bare);
-    expect(tokenizer.decode(ids)).toBe(decoded);
-    expect(tokenizer.decode(ids, { skipSpecialTokens: false })).toBe(decodedWithSpecial);
-  });
+  it.each(answers.map((answer) => [JSON.stringify(answer.text), answer] as const))(
+    '%s',
+    (_, { text, ids, bare, decoded, decodedWithSpecial }) => {
+      expect(tokenizer.encode(text)).toEqual(ids);
+      expect(tokenizer.encode(text, { addSpecialTokens: false })).toEqual(bare);
+      expect(tokenizer.decode(ids)).toBe(decoded);
+      expect(tokenizer.decode(ids, { skipSpecialTokens: false })).toBe(decodedWithSpecial);
+    },
+  );
 
   it('decoded token by token, a text is the same, and no piece shows half a character', () => {
     for (const { bare } of answers) {
@@ -43,13 +60,17 @@ describe.each(Object.entries(golden.kinds))('%s: ids and texts are those of tran
   });
 });
 
-it.each(golden.flags)('BOS and EOS: post-processor $processor, $config', ({ processor, config, text, ids, bos, eos }) => {
-  const tokenizer = open('bytes', config, processor === 'none' ? { post_processor: null } : {});
-  expect(tokenizer).toMatchObject({ bosId: bos, eosId: eos });
-  // Where tokenizer.json says nothing of BOS, transformers 5 does not listen to add_bos_token; older versions did, and so does Lowrank.
-  const followsConfig = processor === 'none' && config.add_bos_token === true;
-  expect(tokenizer.encode(text)).toEqual(followsConfig ? [bos, ...ids] : ids);
-});
+it.each(golden.flags)(
+  'BOS and EOS: post-processor $processor, $config',
+  ({ processor, config, text, ids, bos, eos }) => {
+    const tokenizer = open('bytes', config, processor === 'none' ? { post_processor: null } : {});
+    expect(tokenizer).toMatchObject({ bosId: bos, eosId: eos });
+    // Where tokenizer.json says nothing of BOS, transformers 5 does not listen to add_bos_token; older versions did,
+    // and so does Lowrank.
+    const followsConfig = processor === 'none' && config.add_bos_token === true;
+    expect(tokenizer.encode(text)).toEqual(followsConfig ? [bos, ...ids] : ids);
+  },
+);
 
 describe('places of tokens', () => {
   it.each(['bytes', 'pieces'])('%s: the pieces of a text, in order, and all of it', (kind) => {
@@ -71,7 +92,11 @@ describe('places of tokens', () => {
 
   it('tokens of a part of a character have all of it, added tokens the blanks that they swallow', () => {
     const bytes = open('bytes').encodeWithSpans('a👩b');
-    expect(bytes.spans).toEqual([{ start: 0, end: 1 }, ...Array.from({ length: bytes.ids.length - 2 }, () => ({ start: 1, end: 3 })), { start: 3, end: 4 }]);
+    expect(bytes.spans).toEqual([
+      { start: 0, end: 1 },
+      ...Array.from({ length: bytes.ids.length - 2 }, () => ({ start: 1, end: 3 })),
+      { start: 3, end: 4 },
+    ]);
     const { ids, spans } = open('pieces').encodeWithSpans('<|user|>\n\nx<|im_end|> y');
     const tokenizer = open('pieces');
     expect(ids.map((id, at) => [tokenizer.tokenOf(id), spans[at]?.start, spans[at]?.end])).toEqual([
@@ -85,6 +110,8 @@ describe('places of tokens', () => {
   });
 
   it('a tokenizer that changes its text is refused', () => {
-    expect(() => open('unigram').encodeWithSpans('hello ① you')).toThrow(/tokens of .*: expected a tokenizer whose tokens spell the text as it is/);
+    expect(() => open('unigram').encodeWithSpans('hello ① you')).toThrow(
+      /tokens of .*: expected a tokenizer whose tokens spell the text as it is/,
+    );
   });
 });

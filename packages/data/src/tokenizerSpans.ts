@@ -17,28 +17,46 @@ type Spelling = (id: number) => Spelled;
 
 const utf8 = new TextEncoder();
 
-/** The spelling of a tokenizer.json: byte-level letters (Radford et al. 2019), SentencePiece's ▁ and `<0x41>`, WordPiece's ##. */
-export function spellingOf(json: Readonly<Record<string, unknown>>, tokenOf: (id: number) => string | undefined): Spelling {
-  const added = new Map((json['added_tokens'] as readonly { id: number; content: string; lstrip?: boolean; rstrip?: boolean }[]).map((token) => [token.id, token]));
-  const { type, continuing_subword_prefix: prefix } = json['model'] as { type?: string; continuing_subword_prefix?: string | null };
+/**
+ * The spelling of a tokenizer.json: byte-level letters (Radford et al. 2019), SentencePiece's ▁ and `<0x41>`,
+ * WordPiece's ##.
+ */
+export function spellingOf(
+  json: Readonly<Record<string, unknown>>,
+  tokenOf: (id: number) => string | undefined,
+): Spelling {
+  const added = new Map(
+    (json['added_tokens'] as readonly { id: number; content: string; lstrip?: boolean; rstrip?: boolean }[]).map(
+      (token) => [token.id, token],
+    ),
+  );
+  const { type, continuing_subword_prefix: prefix } = json['model'] as {
+    type?: string;
+    continuing_subword_prefix?: string | null;
+  };
   const isByteLevel = JSON.stringify([json['decoder'], json['pre_tokenizer']]).includes('"ByteLevel"');
   const letters = isByteLevel ? byteLetters() : undefined;
   const bytesOf = (token: string): Uint8Array => {
-    if (letters !== undefined) return Uint8Array.from(Array.from(token).flatMap((letter) => letters.get(letter) ?? [...utf8.encode(letter)]));
+    if (letters !== undefined)
+      return Uint8Array.from(Array.from(token).flatMap((letter) => letters.get(letter) ?? [...utf8.encode(letter)]));
     const byte = /^<0x([0-9A-F]{2})>$/.exec(token)?.[1];
     if (byte !== undefined) return Uint8Array.of(parseInt(byte, 16));
-    if (type === 'WordPiece') return utf8.encode(token.startsWith(prefix ?? '##') ? token.slice((prefix ?? '##').length) : token);
+    if (type === 'WordPiece')
+      return utf8.encode(token.startsWith(prefix ?? '##') ? token.slice((prefix ?? '##').length) : token);
     return utf8.encode(token.replaceAll('▁', ' '));
   };
   return (id) => {
     const special = added.get(id);
-    return special === undefined ? { bytes: bytesOf(tokenOf(id) ?? ''), lstrip: false, rstrip: false } : { bytes: utf8.encode(special.content), lstrip: special.lstrip === true, rstrip: special.rstrip === true };
+    return special === undefined
+      ? { bytes: bytesOf(tokenOf(id) ?? ''), lstrip: false, rstrip: false }
+      : { bytes: utf8.encode(special.content), lstrip: special.lstrip === true, rstrip: special.rstrip === true };
   };
 }
 
 /**
- * Where each token's text lies. The tokens are walked along the text: a tokenizer may put a blank before a piece of text (SentencePiece) and drop blanks around added tokens; where anything
- * else differs, places cannot be told. Of a token that is part of a character the whole character counts.
+ * Where each token's text lies. The tokens are walked along the text: a tokenizer may put a blank before a piece of
+ * text (SentencePiece) and drop blanks around added tokens; where anything else differs, places cannot be told. Of a
+ * token that is part of a character the whole character counts.
  *
  * @throws LowrankError `data.spans` where the tokenizer changes the text: lower case, other forms of Unicode
  */
@@ -59,7 +77,8 @@ export function spansOf(text: string, ids: readonly number[], spelling: Spelling
     const start = places[first]?.start ?? text.length;
     at = from + taken;
     if (own.rstrip) while (isBlank(bytes[at])) at++;
-    // A blank that the text has not, alone, has the place of the character it was put before, as in Hugging Face's tokenizers.
+    // A blank that the text has not, alone, has the place of the character it was put before, as in Hugging Face's
+    // tokenizers.
     spans.push({ start, end: (at > first ? places[at - 1] : places[at])?.end ?? text.length });
   }
   return spans;

@@ -12,8 +12,9 @@ export interface TextStream {
 const context = 8;
 
 /**
- * Decodes token by token what follows `prompt`, special tokens left out: all pieces together are the text of all tokens. Each piece is the difference of two decodings of the last few tokens, so a
- * blank that belongs to a token is not lost, and a piece that ends within a character waits for the rest of it.
+ * Decodes token by token what follows `prompt`, special tokens left out: all pieces together are the text of all
+ * tokens. Each piece is the difference of two decodings of the last few tokens, so a blank that belongs to a token is
+ * not lost, and a piece that ends within a character waits for the rest of it.
  */
 export function textStream(tokenizer: Pick<TextTokenizer, 'decode'>, prompt: readonly number[] = []): TextStream {
   let ids = prompt.slice(-context);

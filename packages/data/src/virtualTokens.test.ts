@@ -3,11 +3,26 @@ import type { EncodedRow } from './encodeRow.js';
 import { packBatch } from './tokenBatch.js';
 import { withVirtualTokens } from './virtualTokens.js';
 
-const row: EncodedRow = { line: 3, ids: Int32Array.of(1, 7, 5, 2), labels: Int32Array.of(1, 7, 5, 2), labelTokens: 3, fullLength: 4, promptIsPrefix: true };
+const row: EncodedRow = {
+  line: 3,
+  ids: Int32Array.of(1, 7, 5, 2),
+  labels: Int32Array.of(1, 7, 5, 2),
+  labelTokens: 3,
+  fullLength: 4,
+  promptIsPrefix: true,
+};
 
 test('virtual tokens come before each row, without a label; as many labels are left as the row had', () => {
-  const [first, second] = withVirtualTokens([row, { ...row, ids: Int32Array.of(1, 2), labels: Int32Array.of(-100, 2), labelTokens: 1, fullLength: 9 }], { vocabularySize: 10, virtualTokens: 2 });
-  expect(first).toEqual({ ...row, ids: Int32Array.of(10, 11, 1, 7, 5, 2), labels: Int32Array.of(-100, -100, -100, 7, 5, 2), fullLength: 6 });
+  const [first, second] = withVirtualTokens(
+    [row, { ...row, ids: Int32Array.of(1, 2), labels: Int32Array.of(-100, 2), labelTokens: 1, fullLength: 9 }],
+    { vocabularySize: 10, virtualTokens: 2 },
+  );
+  expect(first).toEqual({
+    ...row,
+    ids: Int32Array.of(10, 11, 1, 7, 5, 2),
+    labels: Int32Array.of(-100, -100, -100, 7, 5, 2),
+    fullLength: 6,
+  });
   expect(second?.ids).toEqual(Int32Array.of(10, 11, 1, 2));
   const batch = packBatch([first, second].filter((one) => one !== undefined));
   expect(batch.labelTokens).toBe(4);

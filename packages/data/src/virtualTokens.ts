@@ -2,10 +2,14 @@ import type { EncodedRow } from './encodeRow.js';
 import { ignored } from './encodeRow.js';
 
 /**
- * Rows with P virtual tokens before them, whose ids follow the vocabulary: what a model with prompt or prefix tuning reads. Nothing is to be predicted there, nor the row's own first token, so that
- * losses are over the same tokens as without (PEFT's prompt tuning does count the first one, where it has a label).
+ * Rows with P virtual tokens before them, whose ids follow the vocabulary: what a model with prompt or prefix tuning
+ * reads. Nothing is to be predicted there, nor the row's own first token, so that losses are over the same tokens as
+ * without (PEFT's prompt tuning does count the first one, where it has a label).
  */
-export function withVirtualTokens(rows: readonly EncodedRow[], { vocabularySize, virtualTokens }: { readonly vocabularySize: number; readonly virtualTokens: number }): readonly EncodedRow[] {
+export function withVirtualTokens(
+  rows: readonly EncodedRow[],
+  { vocabularySize, virtualTokens }: { readonly vocabularySize: number; readonly virtualTokens: number },
+): readonly EncodedRow[] {
   if (virtualTokens === 0) return rows;
   const before = Int32Array.from({ length: virtualTokens }, (_, at) => vocabularySize + at);
   return rows.map((row) => {

@@ -1,6 +1,6 @@
 /**
- * What went wrong, told so that the reader can mend it: what was looked at, what was expected, what came, and what to do.
- * `code` is stable and meant for programs; the sentence is meant for people.
+ * What went wrong, told so that the reader can mend it: what was looked at, what was expected, what came, and what to
+ * do. `code` is stable and meant for programs; the sentence is meant for people.
  */
 export interface Complaint {
   readonly code: string;
@@ -12,7 +12,10 @@ export interface Complaint {
   readonly cause?: unknown;
 }
 
-/** The error every Lowrank package throws for input or circumstances it cannot go on with; anything else thrown is a defect. */
+/**
+ * The error every Lowrank package throws for input or circumstances it cannot go on with; anything else thrown is a
+ * defect.
+ */
 export class LowrankError extends Error {
   override readonly name: string = 'LowrankError';
   readonly code: string;
@@ -31,7 +34,10 @@ export class LowrankError extends Error {
   }
 }
 
-/** True for a LowrankError of any copy of this package, so that a doubly installed dependency still gets a readable message. */
+/**
+ * True for a LowrankError of any copy of this package, so that a doubly installed dependency still gets a readable
+ * message.
+ */
 export function isLowrankError(error: unknown): error is LowrankError {
   return error instanceof Error && 'code' in error && 'what' in error && 'remedy' in error;
 }

@@ -7,7 +7,9 @@ import { objectOf, refuse } from './json.js';
 export interface Family {
   /** llama.cpp's name. */
   readonly name: string;
-  /** Heads whose rows have to change places in query and key projections; undefined where llama.cpp rotates halves too. */
+  /**
+   * Heads whose rows have to change places in query and key projections; undefined where llama.cpp rotates halves too.
+   */
   readonly permuted: { readonly heads: number; readonly keyHeads: number } | undefined;
 }
 
@@ -45,10 +47,19 @@ export function familyOf(config: Json): Family {
   const type = String(config['model_type']);
   const family = Object.hasOwn(families, type) ? families[type] : undefined;
   if (family === undefined) {
-    throw new LowrankError({ code: 'gguf.architecture', what: 'model_type in config.json', expected: Object.keys(families).join(', '), got: type, remedy: "Merge the adapter (`lowrank merge`), and convert the folder with llama.cpp's convert_hf_to_gguf.py." });
+    throw new LowrankError({
+      code: 'gguf.architecture',
+      what: 'model_type in config.json',
+      expected: Object.keys(families).join(', '),
+      got: type,
+      remedy: "Merge the adapter (`lowrank merge`), and convert the folder with llama.cpp's convert_hf_to_gguf.py.",
+    });
   }
   const heads = positive(config, 'num_attention_heads');
-  return { name: family.name, permuted: family.neighbours ? { heads, keyHeads: positive(config, 'num_key_value_heads', heads) } : undefined };
+  return {
+    name: family.name,
+    permuted: family.neighbours ? { heads, keyHeads: positive(config, 'num_key_value_heads', heads) } : undefined,
+  };
 }
 
 function positive(config: Json, key: string, fallback?: number): number {
@@ -64,10 +75,19 @@ function positive(config: Json, key: string, fallback?: number): number {
 export function architectureOf(config: Json): Architecture {
   const type = config['model_type'];
   if (typeof type !== 'string' || !llamas.includes(type)) {
-    throw new LowrankError({ code: 'gguf.architecture', what: 'model_type in config.json', expected: llamas.join(' or '), got: String(type), remedy: "Other architectures: merge the adapter (`lowrank merge`), and convert the folder with llama.cpp's convert_hf_to_gguf.py." });
+    throw new LowrankError({
+      code: 'gguf.architecture',
+      what: 'model_type in config.json',
+      expected: llamas.join(' or '),
+      got: String(type),
+      remedy:
+        "Other architectures: merge the adapter (`lowrank merge`), and convert the folder with llama.cpp's " +
+        'convert_hf_to_gguf.py.',
+    });
   }
   if ((config['sliding_window'] ?? null) !== null) refuse('sliding_window', 'none', config['sliding_window']);
-  if ((config['quantization_config'] ?? null) !== null) refuse('quantization_config', 'none: merge into 16 bits first', config['quantization_config']);
+  if ((config['quantization_config'] ?? null) !== null)
+    refuse('quantization_config', 'none: merge into 16 bits first', config['quantization_config']);
   const number = (key: string, fallback?: number): number => positive(config, key, fallback);
   const hiddenSize = number('hidden_size');
   const heads = number('num_attention_heads');
@@ -99,7 +119,10 @@ interface Rotary {
   readonly factors: Float32Array | undefined;
 }
 
-/** Both spellings: `rope_theta` beside `rope_scaling` (transformers 4), and `rope_parameters` with both (transformers 5). */
+/**
+ * Both spellings: `rope_theta` beside `rope_scaling` (transformers 4), and `rope_parameters` with both (transformers
+ * 5).
+ */
 function rotaryOf(config: Json, headSize: number): Rotary {
   const scaling = objectOf(config['rope_parameters'] ?? config['rope_scaling']);
   const numberOf = (key: string, value: unknown, fallback?: number): number => {
@@ -112,7 +135,14 @@ function rotaryOf(config: Json, headSize: number): Rotary {
   if (type === 'default') return { metadata: [base], factors: undefined };
   const factor = numberOf('rope factor', scaling['factor'], type === 'llama3' ? 8 : undefined);
   if (type === 'linear') {
-    return { metadata: [['llama.rope.scaling.type', { type: 'string', value: 'linear' }], ['llama.rope.scaling.factor', { type: 'f32', value: factor }], base], factors: undefined };
+    return {
+      metadata: [
+        ['llama.rope.scaling.type', { type: 'string', value: 'linear' }],
+        ['llama.rope.scaling.factor', { type: 'f32', value: factor }],
+        base,
+      ],
+      factors: undefined,
+    };
   }
   if (type === 'yarn') return { metadata: [...yarn({ factor, scaling, config }), base], factors: undefined };
   if (type !== 'llama3') return refuse('rope_type', '"default", "linear", "yarn" or "llama3"', type);
@@ -123,20 +153,45 @@ function rotaryOf(config: Json, headSize: number): Rotary {
 }
 
 /** YaRN's numbers, as far as the config says them; llama.cpp has the usual ones for the rest. */
-function yarn({ factor, scaling, config }: { readonly factor: number; readonly scaling: Json; readonly config: Json }): (readonly [string, GgufValue])[] {
+function yarn({
+  factor,
+  scaling,
+  config,
+}: {
+  readonly factor: number;
+  readonly scaling: Json;
+  readonly config: Json;
+}): (readonly [string, GgufValue])[] {
   const context = scaling['original_max_position_embeddings'] ?? config['original_max_position_embeddings'];
   if (typeof context !== 'number') return refuse('original_max_position_embeddings', 'a number beside "yarn"', context);
-  const optional = { yarn_ext_factor: scaling['extrapolation_factor'], yarn_attn_factor: scaling['attention_factor'] ?? scaling['attn_factor'], yarn_beta_fast: scaling['beta_fast'], yarn_beta_slow: scaling['beta_slow'] };
+  const optional = {
+    yarn_ext_factor: scaling['extrapolation_factor'],
+    yarn_attn_factor: scaling['attention_factor'] ?? scaling['attn_factor'],
+    yarn_beta_fast: scaling['beta_fast'],
+    yarn_beta_slow: scaling['beta_slow'],
+  };
   return [
     ['llama.rope.scaling.type', { type: 'string', value: 'yarn' }],
     ['llama.rope.scaling.factor', { type: 'f32', value: factor }],
     ['llama.rope.scaling.original_context_length', { type: 'u32', value: context }],
-    ...Object.entries(optional).flatMap(([key, value]) => (typeof value === 'number' ? [[`llama.rope.scaling.${key}`, { type: 'f32', value }] as const] : [])),
+    ...Object.entries(optional).flatMap(([key, value]) =>
+      typeof value === 'number' ? [[`llama.rope.scaling.${key}`, { type: 'f32', value }] as const] : [],
+    ),
   ];
 }
 
-/** By what each frequency is divided: 1 for short waves, `factor` for long ones, between them smoothly; in f32, step by step, as PyTorch computes it. */
-function llama3Factors({ theta, headSize, factor, low, high, context }: Readonly<Record<'theta' | 'headSize' | 'factor' | 'low' | 'high' | 'context', number>>): Float32Array {
+/**
+ * By what each frequency is divided: 1 for short waves, `factor` for long ones, between them smoothly; in f32, step by
+ * step, as PyTorch computes it.
+ */
+function llama3Factors({
+  theta,
+  headSize,
+  factor,
+  low,
+  high,
+  context,
+}: Readonly<Record<'theta' | 'headSize' | 'factor' | 'low' | 'high' | 'context', number>>): Float32Array {
   const f = Math.fround;
   return Float32Array.from({ length: headSize / 2 }, (_, pair) => {
     const frequency = f(1 / f(theta ** f((2 * pair) / headSize)));

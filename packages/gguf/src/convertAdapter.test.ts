@@ -4,10 +4,19 @@ import { expect, test } from 'vitest';
 import { convertAdapter } from './convertAdapter.js';
 
 const config = { model_type: 'llama', num_attention_heads: 2, num_key_value_heads: 2 };
-const layers = new Map([['model.layers.0.mlp.up_proj', { a: new Float32Array(8), b: new Float32Array(6), rank: 2, inFeatures: 4, outFeatures: 3 }]]);
+const layers = new Map([
+  [
+    'model.layers.0.mlp.up_proj',
+    { a: new Float32Array(8), b: new Float32Array(6), rank: 2, inFeatures: 4, outFeatures: 3 },
+  ],
+]);
 
 function convert(given: Partial<LoraConfig>): unknown {
-  return convertAdapter({ adapter: { config: loraConfig({ targetModules: ['up_proj'], r: 2, ...given }), layers }, config, name: 'tiny' });
+  return convertAdapter({
+    adapter: { config: loraConfig({ targetModules: ['up_proj'], r: 2, ...given }), layers },
+    config,
+    name: 'tiny',
+  });
 }
 
 test.each<[Partial<LoraConfig>, string]>([
@@ -21,6 +30,11 @@ test.each<[Partial<LoraConfig>, string]>([
   expect(() => convert(given)).toThrow(`expected A and B alone, got one with ${name}`);
 });
 
-test.each<Partial<LoraConfig>>([{ useRslora: true }, { init: 'orthogonal' }, { bias: 'none' }])('%j is not', (given) => {
-  expect(convert(given)).toMatchObject({ tensors: [{ name: 'blk.0.ffn_up.weight.lora_a' }, { name: 'blk.0.ffn_up.weight.lora_b' }] });
-});
+test.each<Partial<LoraConfig>>([{ useRslora: true }, { init: 'orthogonal' }, { bias: 'none' }])(
+  '%j is not',
+  (given) => {
+    expect(convert(given)).toMatchObject({
+      tensors: [{ name: 'blk.0.ffn_up.weight.lora_a' }, { name: 'blk.0.ffn_up.weight.lora_b' }],
+    });
+  },
+);

@@ -15,20 +15,49 @@ export interface AdapterToConvert {
 }
 
 /**
- * A LoRA adapter as llama.cpp's GGUF: the tensors that convert_lora_to_gguf.py makes, equal in name, shape, type (F32) and value.
+ * A LoRA adapter as llama.cpp's GGUF: the tensors that convert_lora_to_gguf.py makes, equal in name, shape, type (F32)
+ * and value.
  *
- * llama.cpp takes B·A alpha/rank times, with one alpha for all and each matrix's own rank. So where s·r is the same everywhere (s is PEFT's factor: plain LoRA with any ranks, rsLoRA with one)
- * that is the alpha, for rsLoRA α·√r; llama.cpp's own converter writes α there, which makes rsLoRA √r times too weak. Where it differs (alpha_pattern, rsLoRA with several ranks) B takes up the
- * difference.
+ * llama.cpp takes B·A alpha/rank times, with one alpha for all and each matrix's own rank. So where s·r is the same
+ * everywhere (s is PEFT's factor: plain LoRA with any ranks, rsLoRA with one) that is the alpha, for rsLoRA α·√r;
+ * llama.cpp's own converter writes α there, which makes rsLoRA √r times too weak. Where it differs (alpha_pattern,
+ * rsLoRA with several ranks) B takes up the difference.
  *
- * @throws LowrankError `gguf.adapter` (DoRA, biases, modules saved whole, token rows, a part of the base), `gguf.architecture`, `gguf.name`, `gguf.shape`, `gguf.tied`
+ * @throws LowrankError `gguf.adapter` (DoRA, biases, modules saved whole, token rows, a part of the base),
+ * `gguf.architecture`, `gguf.name`, `gguf.shape`, `gguf.tied`
  */
 export function convertAdapter({ adapter: { config: lora, layers }, config, name }: AdapterToConvert): GgufFile {
   const family = familyOf(config);
-  const beyond = lora.modulesToSave !== undefined ? `modules_to_save = ${lora.modulesToSave.join(', ')}` : lora.trainableTokenIndices !== undefined ? 'trainable_token_indices' : lora.variant?.name ?? variantOf(lora).vector ?? (lora.loraBias === true ? 'lora_bias' : (lora.bias ?? 'none') !== 'none' ? 'bias' : beginsInBase(lora.init) ? lora.init : undefined);
-  if (beyond !== undefined) throw new LowrankError({ code: 'gguf.adapter', what: 'an adapter for llama.cpp', expected: 'A and B alone', got: `one with ${beyond}`, remedy: 'Merge the adapter and convert the model.' });
+  const beyond =
+    lora.modulesToSave !== undefined
+      ? `modules_to_save = ${lora.modulesToSave.join(', ')}`
+      : lora.trainableTokenIndices !== undefined
+        ? 'trainable_token_indices'
+        : (lora.variant?.name ??
+          variantOf(lora).vector ??
+          (lora.loraBias === true
+            ? 'lora_bias'
+            : (lora.bias ?? 'none') !== 'none'
+              ? 'bias'
+              : beginsInBase(lora.init)
+                ? lora.init
+                : undefined));
+  if (beyond !== undefined)
+    throw new LowrankError({
+      code: 'gguf.adapter',
+      what: 'an adapter for llama.cpp',
+      expected: 'A and B alone',
+      got: `one with ${beyond}`,
+      remedy: 'Merge the adapter and convert the model.',
+    });
   if (layers.has('lm_head') && (config['tie_word_embeddings'] ?? family.name.startsWith('gemma')) === true) {
-    throw new LowrankError({ code: 'gguf.tied', what: 'an adapter on lm_head', expected: 'a model whose output projection is its own', got: 'one that it shares with the embedding', remedy: 'Merge the adapter and convert the model.' });
+    throw new LowrankError({
+      code: 'gguf.tied',
+      what: 'an adapter on lm_head',
+      expected: 'a model whose output projection is its own',
+      got: 'one that it shares with the embedding',
+      remedy: 'Merge the adapter and convert the model.',
+    });
   }
   const alphas = new Map([...layers].map(([path, { rank }]) => [path, scalingAt(lora, path) * rank]));
   const alpha = mostFrequent([...alphas.values()]);
@@ -40,7 +69,12 @@ export function convertAdapter({ adapter: { config: lora, layers }, config, name
     const factor = Math.abs(ratio - 1) < 1e-6 ? 1 : ratio;
     return [
       { name: `${base}.lora_a`, type: 'F32', shape: [rank, inFeatures], read: () => Promise.resolve(bytesOf(a)) },
-      { name: `${base}.lora_b`, type: 'F32', shape: [outFeatures, rank], read: () => Promise.resolve(outputSide(matrices, factor, heads)) },
+      {
+        name: `${base}.lora_b`,
+        type: 'F32',
+        shape: [outFeatures, rank],
+        read: () => Promise.resolve(outputSide(matrices, factor, heads)),
+      },
     ];
   });
   return {
@@ -61,9 +95,12 @@ function outputSide({ b, rank }: LoraMatrices, factor: number, heads: number | u
   return heads === undefined ? scaled : interleaveHalves(scaled, heads, 4 * rank);
 }
 
-const bytesOf = (values: Float32Array): Uint8Array => new Uint8Array(values.buffer, values.byteOffset, values.byteLength);
+const bytesOf = (values: Float32Array): Uint8Array =>
+  new Uint8Array(values.buffer, values.byteOffset, values.byteLength);
 
-/** The value that most have, so that most matrices stay as they are; values that differ by rounding alone count as one. */
+/**
+ * The value that most have, so that most matrices stay as they are; values that differ by rounding alone count as one.
+ */
 function mostFrequent(values: readonly number[]): number {
   const counts = new Map<number, number>();
   for (const value of values.map(Math.fround)) counts.set(value, (counts.get(value) ?? 0) + 1);

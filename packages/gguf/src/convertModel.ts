@@ -29,18 +29,33 @@ export interface ModelToConvert {
 }
 
 /**
- * A Llama of transformers as llama.cpp's GGUF: the tensors that convert_hf_to_gguf.py makes, equal in name, shape, type and value, and what llama.cpp has to know of shape and vocabulary.
+ * A Llama of transformers as llama.cpp's GGUF: the tensors that convert_hf_to_gguf.py makes, equal in name, shape, type
+ * and value, and what llama.cpp has to know of shape and vocabulary.
  *
- * Query and key projections have their rows in llama.cpp's order; matrices are rounded once to f16; Llama 3's rotary scaling becomes the tensor rope_freqs. Heuristics about names, licences
- * and authors are left out.
+ * Query and key projections have their rows in llama.cpp's order; matrices are rounded once to f16; Llama 3's rotary
+ * scaling becomes the tensor rope_freqs. Heuristics about names, licences and authors are left out.
  *
- * @throws LowrankError `gguf.architecture`, `gguf.config`, `gguf.name`, `gguf.vocabulary`; while it is written `gguf.dtype`, `gguf.overflow`, `gguf.shape`
+ * @throws LowrankError `gguf.architecture`, `gguf.config`, `gguf.name`, `gguf.vocabulary`; while it is written
+ * `gguf.dtype`, `gguf.overflow`, `gguf.shape`
  */
-export async function convertModel({ config, tensors, vocabulary, name, type = 'F16', generationConfig = {} }: ModelToConvert): Promise<GgufFile> {
+export async function convertModel({
+  config,
+  tensors,
+  vocabulary,
+  name,
+  type = 'F16',
+  generationConfig = {},
+}: ModelToConvert): Promise<GgufFile> {
   const architecture = architectureOf(config);
   const written: GgufTensor[] = [];
   const { rotaryFactors } = architecture;
-  if (rotaryFactors !== undefined) written.push({ name: 'rope_freqs.weight', type: 'F32', shape: [rotaryFactors.length], read: () => Promise.resolve(new Uint8Array(rotaryFactors.buffer)) });
+  if (rotaryFactors !== undefined)
+    written.push({
+      name: 'rope_freqs.weight',
+      type: 'F32',
+      shape: [rotaryFactors.length],
+      read: () => Promise.resolve(new Uint8Array(rotaryFactors.buffer)),
+    });
   for (const tensor of tensors) {
     // A table of old checkpoints, which the code makes itself.
     if (tensor.name.endsWith('.rotary_emb.inv_freq')) continue;
@@ -74,9 +89,17 @@ export async function convertModel({ config, tensors, vocabulary, name, type = '
 
 /** Sampling that the model's makers recommend. */
 function sampling(config: Json): (readonly [string, GgufValue])[] {
-  const keys = { top_k: 'top_k', top_p: 'top_p', min_p: 'min_p', temperature: 'temp', repetition_penalty: 'penalty_repeat' } as const;
+  const keys = {
+    top_k: 'top_k',
+    top_p: 'top_p',
+    min_p: 'min_p',
+    temperature: 'temp',
+    repetition_penalty: 'penalty_repeat',
+  } as const;
   return Object.entries(keys).flatMap(([key, ggufKey]) => {
     const value = config[key];
-    return typeof value === 'number' ? [[`general.sampling.${ggufKey}`, { type: ggufKey === 'top_k' ? 'i32' : 'f32', value }] as const] : [];
+    return typeof value === 'number'
+      ? [[`general.sampling.${ggufKey}`, { type: ggufKey === 'top_k' ? 'i32' : 'f32', value }] as const]
+      : [];
   });
 }

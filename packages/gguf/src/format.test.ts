@@ -8,7 +8,12 @@ async function bytesOf(file: GgufFile): Promise<Uint8Array> {
   return new Uint8Array(Buffer.concat(chunks));
 }
 
-const tensor = (name: string, shape: readonly number[], bytes: number): GgufTensor => ({ name, type: 'F32', shape, read: () => Promise.resolve(new Uint8Array(bytes).fill(7)) });
+const tensor = (name: string, shape: readonly number[], bytes: number): GgufTensor => ({
+  name,
+  type: 'F32',
+  shape,
+  read: () => Promise.resolve(new Uint8Array(bytes).fill(7)),
+});
 
 test('header, tensor infos and padding are laid out as the format says', async () => {
   const metadata = new Map<string, GgufValue>([
@@ -23,18 +28,38 @@ test('header, tensor infos and padding are laid out as the format says', async (
   // a: key, type 7, one byte
   expect([view.getBigUint64(24, true), bytes[32], view.getUint32(33, true), bytes[37]]).toEqual([1n, 97, 7, 1]);
   // b: key, type 9 (array) of 8 (strings), two of them, 'é' in two bytes
-  expect([view.getUint32(47, true), view.getUint32(51, true), view.getBigUint64(55, true), view.getBigUint64(63, true)]).toEqual([9, 8, 2n, 2n]);
+  expect([
+    view.getUint32(47, true),
+    view.getUint32(51, true),
+    view.getBigUint64(55, true),
+    view.getBigUint64(63, true),
+  ]).toEqual([9, 8, 2n, 2n]);
   const infos = 24 + 14 + 9 + 4 + 4 + 8 + 10 + 8 + 9 + 4 + 4 + 8 + 4;
   // x: innermost dimension first
-  expect([view.getUint32(infos + 9, true), view.getBigUint64(infos + 13, true), view.getBigUint64(infos + 21, true), view.getUint32(infos + 29, true), view.getBigUint64(infos + 33, true)]).toEqual([2, 5n, 3n, 0, 0n]);
+  expect([
+    view.getUint32(infos + 9, true),
+    view.getBigUint64(infos + 13, true),
+    view.getBigUint64(infos + 21, true),
+    view.getUint32(infos + 29, true),
+    view.getBigUint64(infos + 33, true),
+  ]).toEqual([2, 5n, 3n, 0, 0n]);
   const second = infos + 41;
-  expect([view.getUint32(second + 9, true), view.getBigUint64(second + 13, true), view.getBigUint64(second + 25, true)]).toEqual([1, 1n, 64n]);
+  expect([
+    view.getUint32(second + 9, true),
+    view.getBigUint64(second + 13, true),
+    view.getBigUint64(second + 25, true),
+  ]).toEqual([1, 1n, 64n]);
   const data = Math.ceil((second + 33) / 32) * 32;
   expect(bytes.length).toBe(data + 64 + 32);
   expect(bytes.subarray(data, data + 96).reduce((sum, byte) => sum + byte, 0)).toBe(64 * 7);
 });
 
 test('a name twice, and bytes that do not fit the shape, are errors', async () => {
-  await expect(bytesOf({ metadata: new Map(), tensors: [tensor('x', [1], 4), tensor('x', [1], 4)] })).rejects.toMatchObject({ code: 'gguf.duplicateName' });
-  await expect(bytesOf({ metadata: new Map(), tensors: [tensor('x', [2, 3], 20)] })).rejects.toMatchObject({ code: 'gguf.byteCount', expected: '24 bytes' });
+  await expect(
+    bytesOf({ metadata: new Map(), tensors: [tensor('x', [1], 4), tensor('x', [1], 4)] }),
+  ).rejects.toMatchObject({ code: 'gguf.duplicateName' });
+  await expect(bytesOf({ metadata: new Map(), tensors: [tensor('x', [2, 3], 20)] })).rejects.toMatchObject({
+    code: 'gguf.byteCount',
+    expected: '24 bytes',
+  });
 });

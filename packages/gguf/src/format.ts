@@ -36,8 +36,9 @@ const alignment = 32;
 const version = 3;
 
 /**
- * A GGUF file (version 3, little-endian) as a stream of chunks: magic, counts, metadata, tensor infos, padding, then the tensors, each padded to 32 bytes
- * (https://github.com/ggml-org/ggml/blob/master/docs/gguf.md). One tensor at a time is in memory.
+ * A GGUF file (version 3, little-endian) as a stream of chunks: magic, counts, metadata, tensor infos, padding, then
+ * the tensors, each padded to 32 bytes (https://github.com/ggml-org/ggml/blob/master/docs/gguf.md). One tensor at a
+ * time is in memory.
  *
  * @throws LowrankError `gguf.duplicateName`, `gguf.byteCount`
  */
@@ -54,7 +55,13 @@ export async function* writeGguf({ metadata, tensors }: GgufFile): AsyncGenerato
   const names = new Set<string>();
   let offset = 0;
   for (const { name, type, shape } of tensors) {
-    if (names.has(name)) throw new LowrankError({ code: 'gguf.duplicateName', what: `tensor ${name}`, expected: 'each name once', got: 'the same name twice' });
+    if (names.has(name))
+      throw new LowrankError({
+        code: 'gguf.duplicateName',
+        what: `tensor ${name}`,
+        expected: 'each name once',
+        got: 'the same name twice',
+      });
     names.add(name);
     header.string(name);
     header.u32(shape.length);
@@ -69,14 +76,21 @@ export async function* writeGguf({ metadata, tensors }: GgufFile): AsyncGenerato
     const { name, type, shape } = tensor;
     const expected = byteCount(type, shape);
     const bytes = await tensor.read();
-    if (bytes.byteLength !== expected) throw new LowrankError({ code: 'gguf.byteCount', what: `tensor ${name}, ${type} of shape [${shape.join(', ')}]`, expected: `${expected} bytes`, got: String(bytes.byteLength) });
+    if (bytes.byteLength !== expected)
+      throw new LowrankError({
+        code: 'gguf.byteCount',
+        what: `tensor ${name}, ${type} of shape [${shape.join(', ')}]`,
+        expected: `${expected} bytes`,
+        got: String(bytes.byteLength),
+      });
     yield bytes;
     if (padded(expected) > expected) yield new Uint8Array(padded(expected) - expected);
   }
 }
 
 const padded = (bytes: number): number => Math.ceil(bytes / alignment) * alignment;
-const byteCount = (type: GgufTensor['type'], shape: readonly number[]): number => shape.reduce((product, size) => product * size, tensorTypes[type].bytes);
+const byteCount = (type: GgufTensor['type'], shape: readonly number[]): number =>
+  shape.reduce((product, size) => product * size, tensorTypes[type].bytes);
 
 function writeValue(writer: ByteWriter, value: GgufValue): void {
   if (value.type === 'strings' || value.type === 'i32s' || value.type === 'f32s') {

@@ -13,5 +13,11 @@ export function listOf(value: unknown): readonly unknown[] {
 
 /** @throws LowrankError `gguf.config` */
 export function refuse(key: string, expected: string, got: unknown): never {
-  throw new LowrankError({ code: 'gguf.config', what: `${key} in config.json`, expected, got: JSON.stringify(got), remedy: 'What llama.cpp cannot do is not written as if it could.' });
+  throw new LowrankError({
+    code: 'gguf.config',
+    what: `${key} in config.json`,
+    expected,
+    got: JSON.stringify(got),
+    remedy: 'What llama.cpp cannot do is not written as if it could.',
+  });
 }

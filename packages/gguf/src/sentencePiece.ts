@@ -9,7 +9,8 @@ export interface Piece {
 }
 
 /**
- * The pieces of a tokenizer.model: field 1 of the protocol buffer ModelProto, each with text (1), score (2) and type (3); everything else is passed over
+ * The pieces of a tokenizer.model: field 1 of the protocol buffer ModelProto, each with text (1), score (2) and type
+ * (3); everything else is passed over
  * (https://github.com/google/sentencepiece/blob/master/src/sentencepiece_model.proto).
  *
  * @throws LowrankError `gguf.vocabulary`
@@ -20,8 +21,10 @@ export function readPieces(bytes: Uint8Array): Piece[] {
     if (number !== 1 || !(value instanceof Uint8Array)) continue;
     let piece: Piece = { text: '', score: 0, type: 1 };
     for (const field of fieldsOf(value)) {
-      if (field.number === 1 && field.value instanceof Uint8Array) piece = { ...piece, text: new TextDecoder().decode(field.value) };
-      else if (field.number === 2 && field.value instanceof Uint8Array) piece = { ...piece, score: new DataView(field.value.slice().buffer).getFloat32(0, true) };
+      if (field.number === 1 && field.value instanceof Uint8Array)
+        piece = { ...piece, text: new TextDecoder().decode(field.value) };
+      else if (field.number === 2 && field.value instanceof Uint8Array)
+        piece = { ...piece, score: new DataView(field.value.slice().buffer).getFloat32(0, true) };
       else if (field.number === 3 && typeof field.value === 'number') piece = { ...piece, type: field.value };
     }
     pieces.push(piece);
@@ -65,5 +68,11 @@ function* fieldsOf(bytes: Uint8Array): Generator<Field, void, undefined> {
 }
 
 function damaged(): LowrankError {
-  return new LowrankError({ code: 'gguf.vocabulary', what: 'tokenizer.model', expected: 'a SentencePiece model', got: 'bytes that are none', remedy: 'Download the file again.' });
+  return new LowrankError({
+    code: 'gguf.vocabulary',
+    what: 'tokenizer.model',
+    expected: 'a SentencePiece model',
+    got: 'bytes that are none',
+    remedy: 'Download the file again.',
+  });
 }

@@ -25,17 +25,28 @@ export interface SpecialTokenFiles {
 }
 
 /**
- * Ids of the special tokens, and which of them are put around a text: by tokenizer_config.json, the template of tokenizer.json's post-processor where both say something, and config.json for
- * what these leave open. The rules are those of gguf-py's SpecialVocab, as far as vocabularies of Llamas need them.
+ * Ids of the special tokens, and which of them are put around a text: by tokenizer_config.json, the template of
+ * tokenizer.json's post-processor where both say something, and config.json for what these leave open. The rules are
+ * those of gguf-py's SpecialVocab, as far as vocabularies of Llamas need them.
  */
-export function specialTokens({ tokenizerJson, tokenizerConfig, config, count = Infinity }: SpecialTokenFiles): (readonly [string, GgufValue])[] {
+export function specialTokens({
+  tokenizerJson,
+  tokenizerConfig,
+  config,
+  count = Infinity,
+}: SpecialTokenFiles): (readonly [string, GgufValue])[] {
   const names = new Map<Kind, string>();
   for (const kind of kinds.slice(0, 6)) {
     const content = contentOf(tokenizerConfig?.[`${kind}_token`]);
     if (content !== undefined) names.set(kind, content);
   }
   const adds = new Map<string, boolean>();
-  if (tokenizerJson !== undefined) fromPostProcessor(objectOf(tokenizerJson['post_processor']), { names, adds, configured: tokenizerConfig !== undefined });
+  if (tokenizerJson !== undefined)
+    fromPostProcessor(objectOf(tokenizerJson['post_processor']), {
+      names,
+      adds,
+      configured: tokenizerConfig !== undefined,
+    });
   const ids = new Map<Kind, number>();
   const set = (kind: Kind, id: unknown): void => {
     if (typeof id === 'number' && Number.isInteger(id) && id >= 0 && id < count && !ids.has(kind)) ids.set(kind, id);
@@ -45,13 +56,21 @@ export function specialTokens({ tokenizerJson, tokenizerConfig, config, count = 
       const add = tokenizerConfig[`add_${kind}_token`];
       if (typeof add === 'boolean' && !adds.has(kind)) adds.set(kind, add);
       const name = names.get(kind);
-      if (name !== undefined) set(kind, listOf(tokenizerJson?.['added_tokens']).map(objectOf).find(({ content }) => content === name)?.['id']);
+      if (name !== undefined)
+        set(
+          kind,
+          listOf(tokenizerJson?.['added_tokens'])
+            .map(objectOf)
+            .find(({ content }) => content === name)?.['id'],
+        );
     }
   }
   for (const kind of kinds.slice(0, 6)) set(kind, config[`${kind}_token_id`]);
   return [
     ...[...ids].map(([kind, value]) => [`tokenizer.ggml.${idKeys[kind]}`, { type: 'u32', value }] as const),
-    ...[...adds].filter(([kind]) => ['bos', 'eos', 'sep'].includes(kind)).map(([kind, value]) => [`tokenizer.ggml.add_${kind}_token`, { type: 'bool', value }] as const),
+    ...[...adds]
+      .filter(([kind]) => ['bos', 'eos', 'sep'].includes(kind))
+      .map(([kind, value]) => [`tokenizer.ggml.add_${kind}_token`, { type: 'bool', value }] as const),
   ];
 }
 
@@ -63,7 +82,8 @@ interface PostProcessor {
 }
 
 function fromPostProcessor(processor: Json, { names, adds, configured }: PostProcessor): void {
-  const processors = processor['processors'] === undefined ? [processor] : listOf(processor['processors']).map(objectOf);
+  const processors =
+    processor['processors'] === undefined ? [processor] : listOf(processor['processors']).map(objectOf);
   for (const { type, single, pair } of processors) {
     if (type === 'ByteLevel') {
       if (!adds.has('bos')) adds.set('bos', false);
@@ -89,10 +109,16 @@ function fromPostProcessor(processor: Json, { names, adds, configured }: PostPro
 }
 
 /** Whether a token stands between two texts: `A sep B`. */
-function separator({ pair, first, last }: { pair: readonly Json[]; first: string | undefined; last: string | undefined }, { names, adds, configured }: PostProcessor): void {
+function separator(
+  { pair, first, last }: { pair: readonly Json[]; first: string | undefined; last: string | undefined },
+  { names, adds, configured }: PostProcessor,
+): void {
   const special = (part: Json | undefined): string | undefined => contentOf(objectOf(part?.['SpecialToken'])['id']);
   const sequence = (part: Json | undefined): unknown => objectOf(part?.['Sequence'])['id'];
-  const inner = pair.slice(first !== undefined && special(pair[0]) === first ? 1 : 0, last !== undefined && special(pair.at(-1)) === last ? -1 : undefined);
+  const inner = pair.slice(
+    first !== undefined && special(pair[0]) === first ? 1 : 0,
+    last !== undefined && special(pair.at(-1)) === last ? -1 : undefined,
+  );
   if (sequence(inner[0]) !== 'A' || sequence(inner.at(-1)) !== 'B') return;
   const between = inner.slice(1, -1);
   if (between.length === 0) return;

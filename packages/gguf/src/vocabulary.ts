@@ -38,21 +38,41 @@ interface Tokens {
 }
 
 /**
- * A tokenizer as GGUF's metadata, in one of the three ways of llama.cpp's converter: SentencePiece from tokenizer.model, SentencePiece-like from a tokenizer.json with byte fallback (its
- * scores by the order of the merges), or byte-level BPE with merges.
+ * A tokenizer as GGUF's metadata, in one of the three ways of llama.cpp's converter: SentencePiece from
+ * tokenizer.model, SentencePiece-like from a tokenizer.json with byte fallback (its scores by the order of the merges),
+ * or byte-level BPE with merges.
  *
  * @throws LowrankError `gguf.vocabulary`, `gguf.preTokenizer`
  */
-export async function vocabularyMetadata(files: VocabularyFiles, { config, vocabularySize }: { readonly config: Json; readonly vocabularySize: number }): Promise<(readonly [string, GgufValue])[]> {
+export async function vocabularyMetadata(
+  files: VocabularyFiles,
+  { config, vocabularySize }: { readonly config: Json; readonly vocabularySize: number },
+): Promise<(readonly [string, GgufValue])[]> {
   const { tokenizerJson, tokenizerConfig = {}, tokenizerModel } = files;
   const model = objectOf(tokenizerJson?.['model']);
   const metadata: (readonly [string, GgufValue])[] = [];
-  if (typeof tokenizerConfig['add_prefix_space'] === 'boolean') metadata.push(['tokenizer.ggml.add_space_prefix', { type: 'bool', value: tokenizerConfig['add_prefix_space'] }]);
+  if (typeof tokenizerConfig['add_prefix_space'] === 'boolean')
+    metadata.push(['tokenizer.ggml.add_space_prefix', { type: 'bool', value: tokenizerConfig['add_prefix_space'] }]);
   const isByteFallback = model['byte_fallback'] === true && objectOf(tokenizerJson?.['decoder'])['type'] === 'Sequence';
-  if (tokenizerModel === undefined && (tokenizerJson === undefined || (model['type'] ?? (Array.isArray(model['merges']) ? 'BPE' : undefined)) !== 'BPE')) {
-    throw new LowrankError({ code: 'gguf.vocabulary', what: 'the tokenizer', expected: 'tokenizer.model, or a tokenizer.json of type BPE', got: tokenizerJson === undefined ? 'neither' : `type ${String(model['type'])}`, remedy: "llama.cpp's Llamas have one of these; convert the folder with its own convert_hf_to_gguf.py for another." });
+  if (
+    tokenizerModel === undefined &&
+    (tokenizerJson === undefined || (model['type'] ?? (Array.isArray(model['merges']) ? 'BPE' : undefined)) !== 'BPE')
+  ) {
+    throw new LowrankError({
+      code: 'gguf.vocabulary',
+      what: 'the tokenizer',
+      expected: 'tokenizer.model, or a tokenizer.json of type BPE',
+      got: tokenizerJson === undefined ? 'neither' : `type ${String(model['type'])}`,
+      remedy:
+        "llama.cpp's Llamas have one of these; convert the folder with its own convert_hf_to_gguf.py for another.",
+    });
   }
-  const tokens = tokenizerModel === undefined ? (isByteFallback ? byteFallbackTokens(files, vocabularySize) : byteLevelTokens(files, vocabularySize)) : sentencePieceTokens(files, vocabularySize);
+  const tokens =
+    tokenizerModel === undefined
+      ? isByteFallback
+        ? byteFallbackTokens(files, vocabularySize)
+        : byteLevelTokens(files, vocabularySize)
+      : sentencePieceTokens(files, vocabularySize);
   const isSentencePiece = tokens.scores !== undefined;
   metadata.push(
     ['tokenizer.ggml.model', { type: 'string', value: isSentencePiece ? 'llama' : 'gpt2' }],
@@ -62,29 +82,48 @@ export async function vocabularyMetadata(files: VocabularyFiles, { config, vocab
   if (tokens.scores !== undefined) metadata.push(['tokenizer.ggml.scores', { type: 'f32s', value: tokens.scores }]);
   metadata.push(['tokenizer.ggml.token_type', { type: 'i32s', value: tokens.types }]);
   if (!isSentencePiece) metadata.push(['tokenizer.ggml.merges', { type: 'strings', value: mergesOf(model) }]);
-  metadata.push(...specialTokens({ tokenizerJson, tokenizerConfig: files.tokenizerConfig, config, count: isSentencePiece ? tokens.texts.length : undefined }));
+  metadata.push(
+    ...specialTokens({
+      tokenizerJson,
+      tokenizerConfig: files.tokenizerConfig,
+      config,
+      count: isSentencePiece ? tokens.texts.length : undefined,
+    }),
+  );
   metadata.push(...chatTemplates(files));
-  // As llama.cpp's converter has it for the vocabulary that SmolLM and Granite share: their template puts BOS itself, or there is none.
+  // As llama.cpp's converter has it for the vocabulary that SmolLM and Granite share: their template puts BOS itself,
+  // or there is none.
   if (vocabularySize === 49_152) metadata.push(['tokenizer.ggml.add_bos_token', { type: 'bool', value: false }]);
   return metadata;
 }
 
 async function preTokenizer({ preTokenizer: given, tokenizer }: VocabularyFiles): Promise<string> {
   if (given !== undefined) return given;
-  if (tokenizer === undefined) throw new LowrankError({ code: 'gguf.preTokenizer', what: 'a byte-level vocabulary', expected: 'the tokenizer, or the name of its way of splitting text', got: 'neither' });
+  if (tokenizer === undefined)
+    throw new LowrankError({
+      code: 'gguf.preTokenizer',
+      what: 'a byte-level vocabulary',
+      expected: 'the tokenizer, or the name of its way of splitting text',
+      got: 'neither',
+    });
   return preTokenizerOf((text) => tokenizer.encode(text));
 }
 
-function sentencePieceTokens({ tokenizerModel = new Uint8Array(), addedTokens = {}, tokenizerConfig = {} }: VocabularyFiles, size: number): Required<Tokens> {
+function sentencePieceTokens(
+  { tokenizerModel = new Uint8Array(), addedTokens = {}, tokenizerConfig = {} }: VocabularyFiles,
+  size: number,
+): Required<Tokens> {
   const texts = Array.from({ length: size }, (_, id) => `[PAD${id}]`);
   const scores = Array.from({ length: size }, () => -10_000);
   const kinds = Array.from({ length: size }, (): number => types.unused);
-  readPieces(tokenizerModel).slice(0, size).forEach(({ text, score, type }, id) => {
-    texts[id] = text;
-    scores[id] = score;
-    // What is user-defined within the vocabulary counts as a plain piece.
-    kinds[id] = type === types.userDefined ? types.normal : type;
-  });
+  readPieces(tokenizerModel)
+    .slice(0, size)
+    .forEach(({ text, score, type }, id) => {
+      texts[id] = text;
+      scores[id] = score;
+      // What is user-defined within the vocabulary counts as a plain piece.
+      kinds[id] = type === types.userDefined ? types.normal : type;
+    });
   const put = (id: number, text: string, type: number): void => {
     if (!Number.isInteger(id) || id < 0 || id >= size) return;
     texts[id] = text;
@@ -108,22 +147,39 @@ interface AddedToken {
   readonly normalized: boolean;
 }
 
-function vocabularyOf(json: Json): { readonly byId: ReadonlyMap<number, string>; readonly added: readonly AddedToken[] } {
-  const byId = new Map(Object.entries(objectOf(objectOf(json['model'])['vocab'])).map(([text, id]) => [Number(id), text]));
+function vocabularyOf(json: Json): {
+  readonly byId: ReadonlyMap<number, string>;
+  readonly added: readonly AddedToken[];
+} {
+  const byId = new Map(
+    Object.entries(objectOf(objectOf(json['model'])['vocab'])).map(([text, id]) => [Number(id), text]),
+  );
   const added = listOf(json['added_tokens'])
     .map(objectOf)
-    .map(({ id, content, special, normalized }): AddedToken => ({ id: Number(id), content: String(content), special: special === true, normalized: normalized === true }));
+    .map(({ id, content, special, normalized }): AddedToken => ({
+      id: Number(id),
+      content: String(content),
+      special: special === true,
+      normalized: normalized === true,
+    }));
   return { byId, added };
 }
 
-function byteFallbackTokens({ tokenizerJson = {}, tokenizerConfig = {} }: VocabularyFiles, size: number): Required<Tokens> {
+function byteFallbackTokens(
+  { tokenizerJson = {}, tokenizerConfig = {} }: VocabularyFiles,
+  size: number,
+): Required<Tokens> {
   const { byId, added } = vocabularyOf(tokenizerJson);
   const addedById = new Map(added.map((token) => [token.id, token]));
   // What counts as special in transformers: what the configuration names, not what tokenizer.json marks.
   const named = new Set(
     Object.entries(tokenizerConfig)
       .filter(([key]) => /^[a-z]+_token$|^(additional|extra)_special_tokens$/.test(key))
-      .flatMap(([, value]) => (Array.isArray(value) ? listOf(value) : [value]).map((token) => (typeof token === 'string' ? token : objectOf(token)['content']))),
+      .flatMap(([, value]) =>
+        (Array.isArray(value) ? listOf(value) : [value]).map((token) =>
+          typeof token === 'string' ? token : objectOf(token)['content'],
+        ),
+      ),
   );
   const base = byId.size;
   const total = Math.max(size, base, ...added.map(({ id }) => id + 1));
@@ -138,8 +194,9 @@ function byteFallbackTokens({ tokenizerJson = {}, tokenizerConfig = {} }: Vocabu
 }
 
 /**
- * llama.cpp joins the pair first whose token has the highest score, transformers the one whose merge stands first: so a token's score is minus the place of its first merge, which is what
- * SentencePiece had. (llama.cpp's converter writes -1000 for every token here, with which llama.cpp splits texts in another way than the model has learned.)
+ * llama.cpp joins the pair first whose token has the highest score, transformers the one whose merge stands first: so a
+ * token's score is minus the place of its first merge, which is what SentencePiece had. (llama.cpp's converter writes
+ * -1000 for every token here, with which llama.cpp splits texts in another way than the model has learned.)
  */
 function mergeScores(texts: readonly string[], model: Json): number[] {
   const places = new Map<string, number>();
@@ -157,7 +214,14 @@ function byteLevelTokens({ tokenizerJson = {}, tokenizer }: VocabularyFiles, siz
   const { byId, added } = vocabularyOf(tokenizerJson);
   const addedById = new Map(added.map((token) => [token.id, token]));
   const last = Math.max(...byId.keys(), ...addedById.keys());
-  if (last >= size) throw new LowrankError({ code: 'gguf.vocabulary', what: `token ${last} of tokenizer.json`, expected: `ids below the ${size} of config.json's vocab_size`, got: 'one beyond', remedy: 'The tokenizer belongs to another model.' });
+  if (last >= size)
+    throw new LowrankError({
+      code: 'gguf.vocabulary',
+      what: `token ${last} of tokenizer.json`,
+      expected: `ids below the ${size} of config.json's vocab_size`,
+      got: 'one beyond',
+      remedy: 'The tokenizer belongs to another model.',
+    });
   const kinds: number[] = [];
   const texts = Array.from({ length: size }, (_, id) => {
     const token = addedById.get(id);
@@ -165,7 +229,10 @@ function byteLevelTokens({ tokenizerJson = {}, tokenizer }: VocabularyFiles, siz
     kinds.push(text === undefined ? types.unused : types.normal);
     if (token === undefined) return text ?? `[PAD${id}]`;
     // llama.cpp wants added tokens as text: what encoding and decoding makes of them.
-    const plain = token.normalized || tokenizer === undefined ? token.content : tokenizer.decode(tokenizer.encode(token.content, { addSpecialTokens: false }), { skipSpecialTokens: false });
+    const plain =
+      token.normalized || tokenizer === undefined
+        ? token.content
+        : tokenizer.decode(tokenizer.encode(token.content, { addSpecialTokens: false }), { skipSpecialTokens: false });
     const isControl = token.special || looksSpecial(plain);
     kinds[id] = isControl ? types.control : types.userDefined;
     return isControl ? plain : plain.replaceAll('\u2581', ' ');
@@ -175,23 +242,42 @@ function byteLevelTokens({ tokenizerJson = {}, tokenizer }: VocabularyFiles, siz
 
 /** Tokens that ought to be special and are not marked so (llama.cpp's list). */
 function looksSpecial(text: string): boolean {
-  return ['<pad>', '<mask>', '<2mass>', '[@BOS@]'].includes(text) || /^<\|.*\|>$/s.test(text) || /^<｜.*｜>$/s.test(text) || /^<unused.*>$/s.test(text);
+  return (
+    ['<pad>', '<mask>', '<2mass>', '[@BOS@]'].includes(text) ||
+    /^<\|.*\|>$/s.test(text) ||
+    /^<｜.*｜>$/s.test(text) ||
+    /^<unused.*>$/s.test(text)
+  );
 }
 
 /** `a b` for each merge; a space within a part as the byte-level alphabet has it. */
 function mergesOf(model: Json): string[] {
-  return listOf(model['merges']).map((merge) => (typeof merge === 'string' ? merge : listOf(merge).map((part) => String(part).replaceAll(' ', '\u0120')).join(' ')));
+  return listOf(model['merges']).map((merge) =>
+    typeof merge === 'string'
+      ? merge
+      : listOf(merge)
+          .map((part) => String(part).replaceAll(' ', '\u0120'))
+          .join(' '),
+  );
 }
 
 function chatTemplates({ tokenizerConfig = {}, chatTemplate }: VocabularyFiles): (readonly [string, GgufValue])[] {
   const template = tokenizerConfig['chat_template'] ?? chatTemplate;
   if (typeof template === 'string') return [['tokenizer.chat_template', { type: 'string', value: template }]];
-  const named = listOf(template).map(objectOf).flatMap(({ name, template: text }) => (typeof name === 'string' && typeof text === 'string' ? [{ name: name.replaceAll(/[^A-Za-z0-9]/g, '_'), text }] : []));
+  const named = listOf(template)
+    .map(objectOf)
+    .flatMap(({ name, template: text }) =>
+      typeof name === 'string' && typeof text === 'string'
+        ? [{ name: name.replaceAll(/[^A-Za-z0-9]/g, '_'), text }]
+        : [],
+    );
   const others = named.filter(({ name }) => name !== 'default');
   const first = named.find(({ name }) => name === 'default');
   return [
     ...others.map(({ name, text }) => [`tokenizer.chat_template.${name}`, { type: 'string', value: text }] as const),
-    ...(others.length === 0 ? [] : [['tokenizer.chat_templates', { type: 'strings', value: others.map(({ name }) => name) }] as const]),
+    ...(others.length === 0
+      ? []
+      : [['tokenizer.chat_templates', { type: 'strings', value: others.map(({ name }) => name) }] as const]),
     ...(first === undefined ? [] : [['tokenizer.chat_template', { type: 'string', value: first.text }] as const]),
   ];
 }

@@ -8,24 +8,55 @@ import { goldenRoot, gptRoot } from './testing.js';
 const least = { peft_type: 'LORA', target_modules: ['q_proj'] };
 
 test('the least that PEFT needs; the rest has PEFT’s defaults', () => {
-  expect(parseAdapterConfig(least)).toMatchObject({ r: 8, alpha: 8, dropout: 0, useRslora: false, targetModules: ['q_proj'], init: 'kaiming' });
+  expect(parseAdapterConfig(least)).toMatchObject({
+    r: 8,
+    alpha: 8,
+    dropout: 0,
+    useRslora: false,
+    targetModules: ['q_proj'],
+    init: 'kaiming',
+  });
 });
 
 test('fan_in_fan_out, which PEFT sets for layers stored [in, out], is kept', async () => {
-  const config = parseAdapterConfig(JSON.parse(await readFile(`${gptRoot}adapters/gpt2-all/adapter_config.json`, 'utf8')));
-  expect(config).toMatchObject({ fanInFanOut: true, targetModules: ['c_attn', 'c_proj', 'c_fc'], rankPattern: { c_attn: 3 } });
+  const config = parseAdapterConfig(
+    JSON.parse(await readFile(`${gptRoot}adapters/gpt2-all/adapter_config.json`, 'utf8')),
+  );
+  expect(config).toMatchObject({
+    fanInFanOut: true,
+    targetModules: ['c_attn', 'c_proj', 'c_fc'],
+    rankPattern: { c_attn: 3 },
+  });
   expect(JSON.parse(serializeAdapterConfig(config))).toMatchObject({ fan_in_fan_out: true });
   expect(JSON.parse(serializeAdapterConfig(parseAdapterConfig(least)))).toMatchObject({ fan_in_fan_out: false });
 });
 
 test('unknown keys are ignored, null and empty settings are off', () => {
-  expect(() => parseAdapterConfig({ ...least, some_day: { x: 1 }, use_dora: false, modules_to_save: null, loftq_config: {}, layer_replication: [], bias: 'none', megatron_core: 'megatron.core' })).not.toThrow();
+  expect(() =>
+    parseAdapterConfig({
+      ...least,
+      some_day: { x: 1 },
+      use_dora: false,
+      modules_to_save: null,
+      loftq_config: {},
+      layer_replication: [],
+      bias: 'none',
+      megatron_core: 'megatron.core',
+    }),
+  ).not.toThrow();
 });
 
 test('a file of PEFT', async () => {
   const text = await readFile(`${goldenRoot}adapters/tied-all/adapter_config.json`, 'utf8');
   const config = parseAdapterConfig(JSON.parse(text));
-  expect(config).toMatchObject({ r: 4, alpha: 8, rankPattern: { down_proj: 3, 'layers.0.self_attn.q_proj': 2 }, alphaPattern: { down_proj: 6 }, taskType: 'CAUSAL_LM', baseModel: 'tied' });
+  expect(config).toMatchObject({
+    r: 4,
+    alpha: 8,
+    rankPattern: { down_proj: 3, 'layers.0.self_attn.q_proj': 2 },
+    alphaPattern: { down_proj: 6 },
+    taskType: 'CAUSAL_LM',
+    baseModel: 'tied',
+  });
   expect(config.targetModules).toHaveLength(14);
 });
 
@@ -56,31 +87,68 @@ describe('refused, never ignored', () => {
     [{ rank_pattern: { q_proj: 'x' } }, /rank_pattern/],
     [{ layers_to_transform: ['0'] }, /layers_to_transform/],
   ])('%j', (given, message) => expect(() => parseAdapterConfig({ ...least, ...given })).toThrow(message));
-  test.each([[null], [[]], ['text']])('%j for a file', (given) => expect(() => parseAdapterConfig(given)).toThrow(/JSON object/));
+  test.each([[null], [[]], ['text']])('%j for a file', (given) =>
+    expect(() => parseAdapterConfig(given)).toThrow(/JSON object/),
+  );
 });
 
-test.each([[true], [false], ['gaussian'], ['eva'], ['orthogonal']])('an adapter that began as %s is an adapter like any other', (init) => {
-  expect(() => parseAdapterConfig({ ...least, init_lora_weights: init })).not.toThrow();
-});
+test.each([[true], [false], ['gaussian'], ['eva'], ['orthogonal']])(
+  'an adapter that began as %s is an adapter like any other',
+  (init) => {
+    expect(() => parseAdapterConfig({ ...least, init_lora_weights: init })).not.toThrow();
+  },
+);
 
 test('what is written is what PEFT writes: sorted, indented by 2, for inference', () => {
-  const config = loraConfig({ targetModules: ['v_proj', 'q_proj'], r: 4, alpha: 6, dropout: 0.1, useRslora: true, rankPattern: { z: 2, a: 3 }, layersToTransform: [0, 2], baseModel: 'org/base', taskType: 'CAUSAL_LM' });
+  const config = loraConfig({
+    targetModules: ['v_proj', 'q_proj'],
+    r: 4,
+    alpha: 6,
+    dropout: 0.1,
+    useRslora: true,
+    rankPattern: { z: 2, a: 3 },
+    layersToTransform: [0, 2],
+    baseModel: 'org/base',
+    taskType: 'CAUSAL_LM',
+  });
   const text = serializeAdapterConfig(config);
   const json = JSON.parse(text) as Record<string, unknown>;
   expect(Object.keys(json)).toEqual(Object.keys(json).sort());
   expect(text).toMatch(/^\{\n {2}"alpha_pattern"/);
-  expect(json).toMatchObject({ peft_type: 'LORA', inference_mode: true, r: 4, lora_alpha: 6, lora_dropout: 0.1, use_rslora: true, target_modules: ['v_proj', 'q_proj'], base_model_name_or_path: 'org/base', task_type: 'CAUSAL_LM', bias: 'none' });
+  expect(json).toMatchObject({
+    peft_type: 'LORA',
+    inference_mode: true,
+    r: 4,
+    lora_alpha: 6,
+    lora_dropout: 0.1,
+    use_rslora: true,
+    target_modules: ['v_proj', 'q_proj'],
+    base_model_name_or_path: 'org/base',
+    task_type: 'CAUSAL_LM',
+    bias: 'none',
+  });
   expect(Object.keys(json['rank_pattern'] as object)).toEqual(['z', 'a']);
   expect(parseAdapterConfig(json)).toEqual(config);
 });
 
-test.each<Partial<LoraConfig>>([{ useDora: true, init: 'orthogonal' }, { loraBias: true }, { bias: 'all' }, { bias: 'lora_only' }, { init: 'olora' }, { init: 'pissa' }])('%j goes both ways', (given) => {
+test.each<Partial<LoraConfig>>([
+  { useDora: true, init: 'orthogonal' },
+  { loraBias: true },
+  { bias: 'all' },
+  { bias: 'lora_only' },
+  { init: 'olora' },
+  { init: 'pissa' },
+])('%j goes both ways', (given) => {
   const config = loraConfig({ targetModules: ['q_proj'], ...given });
   expect(parseAdapterConfig(JSON.parse(serializeAdapterConfig(config)))).toEqual({ ...config, taskType: 'CAUSAL_LM' });
 });
 
 test('a regular expression and excludes go both ways', () => {
-  const config = loraConfig({ targetModules: String.raw`.*\.(q|v)_proj`, excludeModules: ['layers.0.self_attn.q_proj'], init: 'gaussian' });
+  const config = loraConfig({
+    targetModules: String.raw`.*\.(q|v)_proj`,
+    excludeModules: ['layers.0.self_attn.q_proj'],
+    init: 'gaussian',
+  });
   expect(parseAdapterConfig(JSON.parse(serializeAdapterConfig(config)))).toEqual({ ...config, taskType: 'CAUSAL_LM' });
 });
 

@@ -7,31 +7,70 @@ import type { NamedVariant } from './variant.js';
 import type { TokenIndices } from './trainedTokens.js';
 import { tokenLists } from './trainedTokens.js';
 
-/** What a file says of the beginning. Only what is a part of W matters to what an adapter computes: PEFT takes it off the base again when it loads the file. */
-const inits: Readonly<Record<string, LoraInit>> = { gaussian: 'gaussian', eva: 'eva', orthogonal: 'orthogonal', olora: 'olora', pissa: 'pissa' };
+/**
+ * What a file says of the beginning. Only what is a part of W matters to what an adapter computes: PEFT takes it off
+ * the base again when it loads the file.
+ */
+const inits: Readonly<Record<string, LoraInit>> = {
+  gaussian: 'gaussian',
+  eva: 'eva',
+  orthogonal: 'orthogonal',
+  olora: 'olora',
+  pissa: 'pissa',
+};
 
 /** What a file says of a variant of one's own: PEFT refuses it, rather than compute something else. */
 const ownPeftType = 'LOWRANK';
 
 /**
- * Reads PEFT's adapter_config.json, or one of a variant among `variants`. Settings that change what an adapter computes and that Lowrank does not have are refused by name; of others that are not read
- * `settingWarnings` tells.
+ * Reads PEFT's adapter_config.json, or one of a variant among `variants`. Settings that change what an adapter computes
+ * and that Lowrank does not have are refused by name; of others that are not read `settingWarnings` tells.
  *
  * @throws LowrankError `lora.adapterConfig` and `lora.config`
  */
-export function parseAdapterConfig(json: unknown, name = 'adapter_config.json', variants: readonly NamedVariant[] = []): LoraConfig {
+export function parseAdapterConfig(
+  json: unknown,
+  name = 'adapter_config.json',
+  variants: readonly NamedVariant[] = [],
+): LoraConfig {
   const fail = (key: string, expected: string, got: unknown, remedy?: string): never => {
-    throw new LowrankError({ code: 'lora.adapterConfig', what: `${key} in ${name}`, expected, got: got === undefined ? 'nothing' : JSON.stringify(got), remedy });
+    throw new LowrankError({
+      code: 'lora.adapterConfig',
+      what: `${key} in ${name}`,
+      expected,
+      got: got === undefined ? 'nothing' : JSON.stringify(got),
+      remedy,
+    });
   };
-  if (typeof json !== 'object' || json === null || Array.isArray(json)) return fail('the content', 'a JSON object', json);
+  if (typeof json !== 'object' || json === null || Array.isArray(json))
+    return fail('the content', 'a JSON object', json);
   const given = json as Record<string, unknown>;
-  const ownVariant = given['lowrank_variant'] === undefined ? undefined : (variants.find((variant) => variant.name === given['lowrank_variant']) ?? fail('lowrank_variant', variants.length === 0 ? 'none, or its variant to be given' : `one of ${variants.map((variant) => variant.name).join(', ')}`, given['lowrank_variant'], 'Give the variant that it was trained with: readAdapter({ …, variants }).'));
+  const ownVariant =
+    given['lowrank_variant'] === undefined
+      ? undefined
+      : (variants.find((variant) => variant.name === given['lowrank_variant']) ??
+        fail(
+          'lowrank_variant',
+          variants.length === 0
+            ? 'none, or its variant to be given'
+            : `one of ${variants.map((variant) => variant.name).join(', ')}`,
+          given['lowrank_variant'],
+          'Give the variant that it was trained with: readAdapter({ …, variants }).',
+        ));
   const tokensAlone = given['peft_type'] === 'TRAINABLE_TOKENS';
-  if (!tokensAlone && given['peft_type'] !== (ownVariant === undefined ? 'LORA' : ownPeftType)) fail('peft_type', '"LORA" or "TRAINABLE_TOKENS"', given['peft_type'], 'Lowrank reads LoRA adapters.');
-  for (const [key, remedy] of Object.entries(refusedSettings)) if (isSet(given[key])) fail(key, 'a setting that Lowrank supports (off)', given[key], remedy);
+  if (!tokensAlone && given['peft_type'] !== (ownVariant === undefined ? 'LORA' : ownPeftType))
+    fail('peft_type', '"LORA" or "TRAINABLE_TOKENS"', given['peft_type'], 'Lowrank reads LoRA adapters.');
+  for (const [key, remedy] of Object.entries(refusedSettings))
+    if (isSet(given[key])) fail(key, 'a setting that Lowrank supports (off)', given[key], remedy);
   const begun = given['init_lora_weights'];
   // Others change the base's weights or the layer's form in ways that cannot be computed again.
-  if (typeof begun === 'string' && !Object.hasOwn(inits, begun)) fail('init_lora_weights', 'an initialization that leaves the base as it is, or olora or pissa', begun, 'Train or convert the adapter without it.');
+  if (typeof begun === 'string' && !Object.hasOwn(inits, begun))
+    fail(
+      'init_lora_weights',
+      'an initialization that leaves the base as it is, or olora or pissa',
+      begun,
+      'Train or convert the adapter without it.',
+    );
   const number = (key: string, fallback: number): number => {
     const value = given[key] ?? fallback;
     return typeof value === 'number' ? value : fail(key, 'a number', value);
@@ -39,20 +78,33 @@ export function parseAdapterConfig(json: unknown, name = 'adapter_config.json', 
   const names = (key: string): readonly string[] | string | undefined => {
     const value = given[key] ?? undefined;
     if (value === undefined || typeof value === 'string') return value;
-    return Array.isArray(value) && value.every((item) => typeof item === 'string') ? value : fail(key, 'a string or a list of strings', value);
+    return Array.isArray(value) && value.every((item) => typeof item === 'string')
+      ? value
+      : fail(key, 'a string or a list of strings', value);
   };
   const pattern = (key: string): Record<string, number> => {
     const value = given[key] ?? {};
-    const fits = typeof value === 'object' && value !== null && Object.values(value).every((item) => typeof item === 'number');
+    const fits =
+      typeof value === 'object' && value !== null && Object.values(value).every((item) => typeof item === 'number');
     return fits ? (value as Record<string, number>) : fail(key, 'an object of numbers', value);
   };
   const saved = names('modules_to_save') ?? [];
   if (typeof saved === 'string') fail('modules_to_save', 'a list of names', saved);
   if (tokensAlone) {
     const target = names('target_modules');
-    const ids = tokens(given['token_indices'], (got) => fail('token_indices', 'a list of token ids', got)) ?? fail('token_indices', 'a list of token ids', undefined);
+    const ids =
+      tokens(given['token_indices'], (got) => fail('token_indices', 'a list of token ids', got)) ??
+      fail('token_indices', 'a list of token ids', undefined);
     if (!Array.isArray(ids)) fail('token_indices', 'a list of token ids', ids);
-    return loraConfig({ targetModules: [], peftType: 'TRAINABLE_TOKENS', trainableTokenIndices: target === undefined ? ids : Object.fromEntries([target].flat().map((path) => [path, ids as readonly number[]])), ...origin(given) });
+    return loraConfig({
+      targetModules: [],
+      peftType: 'TRAINABLE_TOKENS',
+      trainableTokenIndices:
+        target === undefined
+          ? ids
+          : Object.fromEntries([target].flat().map((path) => [path, ids as readonly number[]])),
+      ...origin(given),
+    });
   }
   const layers = given['layers_to_transform'] ?? undefined;
   const bias = given['bias'] ?? 'none';
@@ -63,7 +115,12 @@ export function parseAdapterConfig(json: unknown, name = 'adapter_config.json', 
     dropout: number('lora_dropout', 0),
     targetModules: names('target_modules') ?? fail('target_modules', 'names of modules', undefined),
     excludeModules: names('exclude_modules'),
-    layersToTransform: layers === undefined ? undefined : [layers].flat().map((layer) => (typeof layer === 'number' ? layer : fail('layers_to_transform', 'layer numbers', layers))),
+    layersToTransform:
+      layers === undefined
+        ? undefined
+        : [layers]
+            .flat()
+            .map((layer) => (typeof layer === 'number' ? layer : fail('layers_to_transform', 'layer numbers', layers))),
     layersPattern: typeof layersPattern === 'string' ? [layersPattern] : layersPattern,
     useRslora: given['use_rslora'] === true,
     rankPattern: pattern('rank_pattern'),
@@ -74,9 +131,17 @@ export function parseAdapterConfig(json: unknown, name = 'adapter_config.json', 
     ...(ownVariant === undefined ? {} : { variant: ownVariant }),
     ...(given['use_dora'] === true ? { useDora: true } : {}),
     ...(given['lora_bias'] === true ? { loraBias: true } : {}),
-    ...(bias === 'none' ? {} : { bias: bias === 'all' || bias === 'lora_only' ? bias : fail('bias', '"none", "all" or "lora_only"', bias) }),
+    ...(bias === 'none'
+      ? {}
+      : { bias: bias === 'all' || bias === 'lora_only' ? bias : fail('bias', '"none", "all" or "lora_only"', bias) }),
     ...(saved.length === 0 ? {} : { modulesToSave: [saved].flat() }),
-    ...(isSet(given['trainable_token_indices']) ? { trainableTokenIndices: tokens(given['trainable_token_indices'], (got) => fail('trainable_token_indices', 'a list of token ids, or lists by the names of modules', got)) } : {}),
+    ...(isSet(given['trainable_token_indices'])
+      ? {
+          trainableTokenIndices: tokens(given['trainable_token_indices'], (got) =>
+            fail('trainable_token_indices', 'a list of token ids, or lists by the names of modules', got),
+          ),
+        }
+      : {}),
     ...(given['ensure_weight_tying'] === true ? { ensureWeightTying: true } : {}),
     ...origin(given),
   });
@@ -85,17 +150,25 @@ export function parseAdapterConfig(json: unknown, name = 'adapter_config.json', 
 function origin(given: Readonly<Record<string, unknown>>): Pick<LoraConfig, 'baseModel' | 'revision' | 'taskType'> {
   const text = (key: string): string | undefined => (typeof given[key] === 'string' ? given[key] : undefined);
   const revision = text('revision');
-  return { baseModel: text('base_model_name_or_path'), taskType: text('task_type'), ...(revision === undefined ? {} : { revision }) };
+  return {
+    baseModel: text('base_model_name_or_path'),
+    taskType: text('task_type'),
+    ...(revision === undefined ? {} : { revision }),
+  };
 }
 
 function tokens(value: unknown, refuse: (got: unknown) => never): TokenIndices | undefined {
-  const list = (given: unknown): readonly number[] => (Array.isArray(given) && given.every((id) => typeof id === 'number') ? given : refuse(value));
+  const list = (given: unknown): readonly number[] =>
+    Array.isArray(given) && given.every((id) => typeof id === 'number') ? given : refuse(value);
   if (value === undefined || value === null) return undefined;
   if (typeof value !== 'object' || Array.isArray(value)) return list(value);
   return Object.fromEntries(Object.entries(value).map(([name, ids]) => [name, list(ids)]));
 }
 
-/** PEFT's adapter_config.json: sorted keys, indent 2, ready for inference. The patterns keep their order, since the first key that matches counts. */
+/**
+ * PEFT's adapter_config.json: sorted keys, indent 2, ready for inference. The patterns keep their order, since the
+ * first key that matches counts.
+ */
 export function serializeAdapterConfig(config: LoraConfig): string {
   if (config.peftType === 'TRAINABLE_TOKENS') return tokensAlone(config);
   const fields: Record<string, unknown> = {

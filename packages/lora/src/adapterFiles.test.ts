@@ -16,17 +16,29 @@ interface Given {
 
 /** A file of zeros. */
 async function read(tensors: readonly Given[]): ReturnType<typeof readAdapter> {
-  const entries = tensors.map(({ name, shape, dtype = 'F32' }) => ({ name, shape, dtype, data: new Uint8Array(shape.reduce((a, b) => a * b, dtype === 'F16' ? 2 : 4)) }));
-  return readAdapter({ config, weights: bytesSource(serializeSafetensors(entries, {}), 'adapter.safetensors'), name: 'here' });
+  const entries = tensors.map(({ name, shape, dtype = 'F32' }) => ({
+    name,
+    shape,
+    dtype,
+    data: new Uint8Array(shape.reduce((a, b) => a * b, dtype === 'F16' ? 2 : 4)),
+  }));
+  return readAdapter({
+    config,
+    weights: bytesSource(serializeSafetensors(entries, {}), 'adapter.safetensors'),
+    name: 'here',
+  });
 }
 
-test.each(['tied-qv', 'tied-all', 'tied-rslora'])('%s of PEFT is read, and written again byte by byte', async (name) => {
-  const adapter = await goldenAdapter(name);
-  const original = await readFile(`${goldenRoot}adapters/${name}/adapter_model.safetensors`);
-  const files = serializeAdapter(adapter);
-  expect(Object.keys(files).sort()).toEqual(['README.md', 'adapter_config.json', 'adapter_model.safetensors']);
-  expect(Buffer.compare(Buffer.from(files['adapter_model.safetensors'] ?? []), original)).toBe(0);
-});
+test.each(['tied-qv', 'tied-all', 'tied-rslora'])(
+  '%s of PEFT is read, and written again byte by byte',
+  async (name) => {
+    const adapter = await goldenAdapter(name);
+    const original = await readFile(`${goldenRoot}adapters/${name}/adapter_model.safetensors`);
+    const files = serializeAdapter(adapter);
+    expect(Object.keys(files).sort()).toEqual(['README.md', 'adapter_config.json', 'adapter_model.safetensors']);
+    expect(Buffer.compare(Buffer.from(files['adapter_model.safetensors'] ?? []), original)).toBe(0);
+  },
+);
 
 test('matrices come with their shapes, by the path of their layer', async () => {
   const { layers } = await goldenAdapter('tied-all');
@@ -37,7 +49,10 @@ test('matrices come with their shapes, by the path of their layer', async () => 
 
 test('stored in 16 bits it comes back rounded, in f32', async () => {
   const a = Float32Array.of(1, 0.1, -3);
-  const adapter = { config: loraConfig({ targetModules: ['q'], r: 1 }), layers: new Map([['q', { a, b: Float32Array.of(0.5, 2), rank: 1, inFeatures: 3, outFeatures: 2 }]]) };
+  const adapter = {
+    config: loraConfig({ targetModules: ['q'], r: 1 }),
+    layers: new Map([['q', { a, b: Float32Array.of(0.5, 2), rank: 1, inFeatures: 3, outFeatures: 2 }]]),
+  };
   const weights = serializeAdapter(adapter, { dtype: 'BF16' })['adapter_model.safetensors'] ?? new Uint8Array();
   expect(adapterFileBytes(adapter.layers, 'BF16')).toBe(weights.byteLength);
   expect(adapterFileBytes(adapter.layers)).toBe(serializeAdapter(adapter)['adapter_model.safetensors']?.byteLength);
@@ -49,8 +64,18 @@ test('stored in 16 bits it comes back rounded, in f32', async () => {
 });
 
 test('keys that are no LoRA are listed', async () => {
-  const good = [{ name: key('q.lora_A.weight'), shape: [2, 3] }, { name: key('q.lora_B.weight'), shape: [4, 2] }];
-  for (const name of [key('q.lora_magnitude_vector'), key('embed_tokens.lora_embedding_A.weight'), key('embed_tokens.base_layer.weight'), key('lm_head.weight'), 'q.lora_A.weight', key('q.lora_B.bias')]) {
+  const good = [
+    { name: key('q.lora_A.weight'), shape: [2, 3] },
+    { name: key('q.lora_B.weight'), shape: [4, 2] },
+  ];
+  for (const name of [
+    key('q.lora_magnitude_vector'),
+    key('embed_tokens.lora_embedding_A.weight'),
+    key('embed_tokens.base_layer.weight'),
+    key('lm_head.weight'),
+    'q.lora_A.weight',
+    key('q.lora_B.bias'),
+  ]) {
     await expect(read([...good, { name, shape: [2, 3] }])).rejects.toThrow(name);
   }
   await expect(read(good)).resolves.toMatchObject({ layers: { size: 1 } });
@@ -58,8 +83,20 @@ test('keys that are no LoRA are listed', async () => {
 
 test('the head that PEFT saves whole for a classifier is carried along, of other tasks refused', async () => {
   const data = new Uint8Array(Float32Array.of(1, 2, 3, 4, 5, 6).buffer);
-  const matrices = [{ name: key('q.lora_A.weight'), shape: [2, 3] }, { name: key('q.lora_B.weight'), shape: [4, 2] }].map((entry) => ({ ...entry, dtype: 'F32' as const, data: new Uint8Array(4 * (entry.shape[0] ?? 0) * (entry.shape[1] ?? 0)) }));
-  const weights = bytesSource(serializeSafetensors([...matrices, { name: key('score.weight'), dtype: 'F32', shape: [2, 3], data }], { format: 'pt' }), 'adapter.safetensors');
+  const matrices = [
+    { name: key('q.lora_A.weight'), shape: [2, 3] },
+    { name: key('q.lora_B.weight'), shape: [4, 2] },
+  ].map((entry) => ({
+    ...entry,
+    dtype: 'F32' as const,
+    data: new Uint8Array(4 * (entry.shape[0] ?? 0) * (entry.shape[1] ?? 0)),
+  }));
+  const weights = bytesSource(
+    serializeSafetensors([...matrices, { name: key('score.weight'), dtype: 'F32', shape: [2, 3], data }], {
+      format: 'pt',
+    }),
+    'adapter.safetensors',
+  );
   const adapter = await readAdapter({ config: { ...config, task_type: 'SEQ_CLS' }, weights, name: 'here' });
   expect(adapter.whole?.get('score.weight')).toEqual({ dtype: 'F32', shape: [2, 3], data });
   const again = serializeAdapter(adapter)['adapter_model.safetensors'];
@@ -68,10 +105,22 @@ test('the head that PEFT saves whole for a classifier is carried along, of other
 });
 
 test('halves that miss each other or do not fit are named', async () => {
-  await expect(read([{ name: key('q.lora_A.weight'), shape: [2, 3] }])).rejects.toThrow(/base_model\.model\.q .*only lora_A/);
+  await expect(read([{ name: key('q.lora_A.weight'), shape: [2, 3] }])).rejects.toThrow(
+    /base_model\.model\.q .*only lora_A/,
+  );
   await expect(read([{ name: key('q.lora_B.weight'), shape: [2, 3] }])).rejects.toThrow(/only lora_B/);
-  await expect(read([{ name: key('q.lora_A.weight'), shape: [2, 3] }, { name: key('q.lora_B.weight'), shape: [4, 1] }])).rejects.toThrow(/one rank.*\[2, 3\].*\[4, 1\]/);
+  await expect(
+    read([
+      { name: key('q.lora_A.weight'), shape: [2, 3] },
+      { name: key('q.lora_B.weight'), shape: [4, 1] },
+    ]),
+  ).rejects.toThrow(/one rank.*\[2, 3\].*\[4, 1\]/);
   await expect(read([{ name: key('q.lora_A.weight'), shape: [6] }])).rejects.toThrow(/lora_A\.weight \[6\]/);
-  await expect(read([{ name: key('q.lora_A.weight'), shape: [2, 3], dtype: 'I32' }, { name: key('q.lora_B.weight'), shape: [4, 2] }])).rejects.toThrow(/F32, F16 or BF16.*I32/);
+  await expect(
+    read([
+      { name: key('q.lora_A.weight'), shape: [2, 3], dtype: 'I32' },
+      { name: key('q.lora_B.weight'), shape: [4, 2] },
+    ]),
+  ).rejects.toThrow(/F32, F16 or BF16.*I32/);
   await expect(read([])).rejects.toThrow(/no tensors/);
 });

@@ -32,11 +32,15 @@ export interface LoraAdapter {
   readonly config: LoraConfig;
   readonly layers: ReadonlyMap<string, LoraMatrices>;
   /**
-   * Tensors saved whole, by name: those of the modules in `modulesToSave`, an adapted embedding's or output projection's own table (`<path>.base_layer.weight`), which PEFT saves along, biases of the base
-   * that were trained (`<path>.bias`, of adapted layers `<path>.base_layer.bias`), and a classifier's head, for which a language model has no place.
+   * Tensors saved whole, by name: those of the modules in `modulesToSave`, an adapted embedding's or output
+   * projection's own table (`<path>.base_layer.weight`), which PEFT saves along, biases of the base that were trained
+   * (`<path>.bias`, of adapted layers `<path>.base_layer.bias`), and a classifier's head, for which a language model
+   * has no place.
    */
   readonly whole?: ReadonlyMap<string, WholeTensor> | undefined;
-  /** Trained token rows by the path of the embedding or output projection; which tokens they are the configuration says. */
+  /**
+   * Trained token rows by the path of the embedding or output projection; which tokens they are the configuration says.
+   */
   readonly tokens?: ReadonlyMap<string, TrainedRows> | undefined;
   /** What of its configuration was left aside, as sentences for people. */
   readonly warnings?: readonly string[] | undefined;
@@ -49,8 +53,13 @@ export interface WholeTensor {
   readonly data: Uint8Array;
 }
 
-/** What PEFT saves whole for its classification tasks, `modules_to_save` or not (PeftModelForSequenceClassification). */
-const heads: Readonly<Record<string, RegExp>> = { SEQ_CLS: /(^|\.)(classifier|score)\./, TOKEN_CLS: /(^|\.)(classifier|score)\./ };
+/**
+ * What PEFT saves whole for its classification tasks, `modules_to_save` or not (PeftModelForSequenceClassification).
+ */
+const heads: Readonly<Record<string, RegExp>> = {
+  SEQ_CLS: /(^|\.)(classifier|score)\./,
+  TOKEN_CLS: /(^|\.)(classifier|score)\./,
+};
 
 const prefix = 'base_model.model.';
 
@@ -58,9 +67,20 @@ const prefix = 'base_model.model.';
  * Reads an adapter in PEFT's format.
  *
  * @param variants of one's own that it may have been trained with
- * @throws LowrankError `lora.adapterConfig`, `lora.keys` (keys that belong to no LoRA of a linear layer, or halves that miss each other), `lora.shape`, and safetensors' codes
+ * @throws LowrankError `lora.adapterConfig`, `lora.keys` (keys that belong to no LoRA of a linear layer, or halves that
+ * miss each other), `lora.shape`, and safetensors' codes
  */
-export async function readAdapter({ config, weights, name, variants }: { config: unknown; weights: ByteSource; name: string; variants?: readonly NamedVariant[] }): Promise<LoraAdapter> {
+export async function readAdapter({
+  config,
+  weights,
+  name,
+  variants,
+}: {
+  config: unknown;
+  weights: ByteSource;
+  name: string;
+  variants?: readonly NamedVariant[];
+}): Promise<LoraAdapter> {
   const parsed = parseAdapterConfig(config, `${name}/adapter_config.json`, variants);
   const file = await openSafetensors(weights);
   const vectorName = variantOf(parsed).vector;
@@ -80,23 +100,50 @@ export async function readAdapter({ config, weights, name, variants }: { config:
       continue;
     }
     const known = name === key ? undefined : partOf(name, vectorName);
-    const wanted = known !== undefined && info.shape.length === (known.part === 'A' || known.part === 'B' ? 2 : 1) && (known.part !== 'bias' || parsed.loraBias === true);
+    const wanted =
+      known !== undefined &&
+      info.shape.length === (known.part === 'A' || known.part === 'B' ? 2 : 1) &&
+      (known.part !== 'bias' || parsed.loraBias === true);
     if (known === undefined || !wanted || halves.get(known.path)?.[known.part] !== undefined) {
       strange.push(`${key} [${info.shape.join(', ')}]`);
       continue;
     }
     const entry = halves.get(known.path) ?? {};
-    entry[known.part] = { data: tensorNumbers(await file.read(key), info), shape: info.shape, embedding: known.embedding };
+    entry[known.part] = {
+      data: tensorNumbers(await file.read(key), info),
+      shape: info.shape,
+      embedding: known.embedding,
+    };
     halves.set(known.path, entry);
   }
-  for (const name of whole.keys()) if (name.endsWith('.base_layer.weight') && halves.get(name.replace(/\.base_layer\.weight$/, ''))?.A?.embedding !== true && !outputPath.test(name)) strange.push(`${prefix}${name}`);
+  for (const name of whole.keys())
+    if (
+      name.endsWith('.base_layer.weight') &&
+      halves.get(name.replace(/\.base_layer\.weight$/, ''))?.A?.embedding !== true &&
+      !outputPath.test(name)
+    )
+      strange.push(`${prefix}${name}`);
   if (strange.length > 0 || (halves.size === 0 && tokens.size === 0)) {
-    throw new LowrankError({ code: 'lora.keys', what: file.name, expected: 'keys of the form base_model.model.<path>.lora_A.weight and .lora_B.weight, or .lora_embedding_A and .lora_embedding_B', got: strange.length === 0 ? 'no tensors' : list(strange), remedy: 'Save the adapter with PEFT or Lowrank. What its configuration says has to go with its tensors.' });
+    throw new LowrankError({
+      code: 'lora.keys',
+      what: file.name,
+      expected:
+        'keys of the form base_model.model.<path>.lora_A.weight and .lora_B.weight, or .lora_embedding_A and ' +
+        '.lora_embedding_B',
+      got: strange.length === 0 ? 'no tensors' : list(strange),
+      remedy: 'Save the adapter with PEFT or Lowrank. What its configuration says has to go with its tensors.',
+    });
   }
   const layers = new Map<string, LoraMatrices>();
   for (const [path, parts] of halves) layers.set(path, paired({ path, parts, config: parsed, file: file.name }));
   const warnings = settingWarnings(config as Readonly<Record<string, unknown>>, `${name}/adapter_config.json`);
-  return { config: parsed, layers, ...(whole.size > 0 ? { whole } : {}), ...(tokens.size > 0 ? { tokens } : {}), ...(warnings.length > 0 ? { warnings } : {}) };
+  return {
+    config: parsed,
+    layers,
+    ...(whole.size > 0 ? { whole } : {}),
+    ...(tokens.size > 0 ? { tokens } : {}),
+    ...(warnings.length > 0 ? { warnings } : {}),
+  };
 }
 
 /** An adapted output projection, whose weight PEFT saves along. */
@@ -111,7 +158,9 @@ function tokensSuffix({ peftType }: LoraConfig): string {
 /** The module whose token rows a name means, where the configuration has any. */
 function tokenPath(name: string, config: LoraConfig): string | undefined {
   const suffix = tokensSuffix(config);
-  return config.trainableTokenIndices !== undefined && name.endsWith(suffix) ? name.slice(0, -suffix.length) : undefined;
+  return config.trainableTokenIndices !== undefined && name.endsWith(suffix)
+    ? name.slice(0, -suffix.length)
+    : undefined;
 }
 
 interface Half {
@@ -123,23 +172,42 @@ interface Half {
 type Part = 'A' | 'B' | 'bias' | 'vector';
 
 /** What of an adapted layer a name without PEFT's prefix means. */
-function partOf(name: string, vectorName: string | undefined): { path: string; part: Part; embedding: boolean } | undefined {
+function partOf(
+  name: string,
+  vectorName: string | undefined,
+): { path: string; part: Part; embedding: boolean } | undefined {
   const [, path, ofEmbedding, half, suffix] = /^(.+)\.lora_(embedding_)?([AB])(\.weight|\.bias)?$/.exec(name) ?? [];
   if (path === undefined) {
     const end = `.${vectorName}`;
-    return vectorName !== undefined && name.endsWith(end) ? { path: name.slice(0, -end.length), part: 'vector', embedding: false } : undefined;
+    return vectorName !== undefined && name.endsWith(end)
+      ? { path: name.slice(0, -end.length), part: 'vector', embedding: false }
+      : undefined;
   }
   const embedding = ofEmbedding !== undefined;
   if (suffix === '.bias') return half === 'B' && !embedding ? { path, part: 'bias', embedding } : undefined;
-  return (suffix === undefined) === embedding && (half === 'A' || half === 'B') ? { path, part: half, embedding } : undefined;
+  return (suffix === undefined) === embedding && (half === 'A' || half === 'B')
+    ? { path, part: half, embedding }
+    : undefined;
 }
 
-function isWhole(name: string, { taskType = '', bias = 'none', modulesToSave = [], ensureWeightTying = false }: LoraConfig): boolean {
+function isWhole(
+  name: string,
+  { taskType = '', bias = 'none', modulesToSave = [], ensureWeightTying = false }: LoraConfig,
+): boolean {
   if (name.includes('.lora_')) return false;
   const module = name.slice(0, name.lastIndexOf('.'));
   // PEFT goes by the end of a module's path; what is saved may lie below it.
-  if (modulesToSave.some((saved) => ancestors(module).some((path) => path.endsWith(saved))) || (ensureWeightTying && modulesToSave.length > 0 && /(^|\.)(lm_head|embed_out)\.weight$/.test(name))) return true;
-  return heads[taskType]?.test(name) === true || name.endsWith('.base_layer.weight') || (bias === 'lora_only' && name.endsWith('.base_layer.bias')) || (bias === 'all' && name.endsWith('.bias'));
+  if (
+    modulesToSave.some((saved) => ancestors(module).some((path) => path.endsWith(saved))) ||
+    (ensureWeightTying && modulesToSave.length > 0 && /(^|\.)(lm_head|embed_out)\.weight$/.test(name))
+  )
+    return true;
+  return (
+    heads[taskType]?.test(name) === true ||
+    name.endsWith('.base_layer.weight') ||
+    (bias === 'lora_only' && name.endsWith('.base_layer.bias')) ||
+    (bias === 'all' && name.endsWith('.bias'))
+  );
 }
 
 /** A path and all that it lies in. */
@@ -148,20 +216,64 @@ function ancestors(path: string): string[] {
   return names.map((_, at) => names.slice(0, at + 1).join('.'));
 }
 
-function paired({ path, parts: { A, B, bias, vector }, config, file }: { path: string; parts: Partial<Record<Part, Half>>; config: LoraConfig; file: string }): LoraMatrices {
+function paired({
+  path,
+  parts: { A, B, bias, vector },
+  config,
+  file,
+}: {
+  path: string;
+  parts: Partial<Record<Part, Half>>;
+  config: LoraConfig;
+  file: string;
+}): LoraMatrices {
   if (A === undefined || B === undefined || A.embedding !== B.embedding) {
-    const got = A !== undefined && B !== undefined ? 'one of a linear layer, one of an embedding' : A === undefined && B === undefined ? 'neither' : `only lora_${A === undefined ? 'B' : 'A'}`;
-    throw new LowrankError({ code: 'lora.keys', what: `${prefix}${path} in ${file}`, expected: 'lora_A and lora_B', got, remedy: 'The file is incomplete: save or download it again.' });
+    const got =
+      A !== undefined && B !== undefined
+        ? 'one of a linear layer, one of an embedding'
+        : A === undefined && B === undefined
+          ? 'neither'
+          : `only lora_${A === undefined ? 'B' : 'A'}`;
+    throw new LowrankError({
+      code: 'lora.keys',
+      what: `${prefix}${path} in ${file}`,
+      expected: 'lora_A and lora_B',
+      got,
+      remedy: 'The file is incomplete: save or download it again.',
+    });
   }
   const [rank = 0, inFeatures = 0] = A.shape;
   const [outFeatures = 0, rankB] = B.shape;
-  if (rank !== rankB || rank === 0) throw new LowrankError({ code: 'lora.shape', what: `${prefix}${path} in ${file}`, expected: 'A [r, in] and B [out, r] of one rank', got: `A [${A.shape.join(', ')}] and B [${B.shape.join(', ')}]` });
+  if (rank !== rankB || rank === 0)
+    throw new LowrankError({
+      code: 'lora.shape',
+      what: `${prefix}${path} in ${file}`,
+      expected: 'A [r, in] and B [out, r] of one rank',
+      got: `A [${A.shape.join(', ')}] and B [${B.shape.join(', ')}]`,
+    });
   const vectorName = variantOf(config).vector;
-  for (const [name, wanted, found] of [['lora_B.bias', config.loraBias === true, bias], [vectorName, vectorName !== undefined, vector]] as const) {
+  for (const [name, wanted, found] of [
+    ['lora_B.bias', config.loraBias === true, bias],
+    [vectorName, vectorName !== undefined, vector],
+  ] as const) {
     if (!wanted || found?.shape.join() === `${outFeatures}`) continue;
-    throw new LowrankError({ code: found === undefined ? 'lora.keys' : 'lora.shape', what: `${prefix}${path} in ${file}`, expected: `${name} [${outFeatures}], as its configuration says`, got: found === undefined ? 'none' : `[${found.shape.join(', ')}]` });
+    throw new LowrankError({
+      code: found === undefined ? 'lora.keys' : 'lora.shape',
+      what: `${prefix}${path} in ${file}`,
+      expected: `${name} [${outFeatures}], as its configuration says`,
+      got: found === undefined ? 'none' : `[${found.shape.join(', ')}]`,
+    });
   }
-  return { a: A.data, b: B.data, rank, inFeatures, outFeatures, ...(A.embedding ? { embedding: true } : {}), ...(bias === undefined ? {} : { bias: bias.data }), ...(vector === undefined ? {} : { vector: vector.data }) };
+  return {
+    a: A.data,
+    b: B.data,
+    rank,
+    inFeatures,
+    outFeatures,
+    ...(A.embedding ? { embedding: true } : {}),
+    ...(bias === undefined ? {} : { bias: bias.data }),
+    ...(vector === undefined ? {} : { vector: vector.data }),
+  };
 }
 
 function list(items: readonly string[]): string {
@@ -172,15 +284,29 @@ function list(items: readonly string[]): string {
 export type StoredDtype = 'F32' | 'F16' | 'BF16';
 
 /** The files of a PEFT adapter folder, by name. Matrices are stored in `dtype`, f32 by default. */
-export function serializeAdapter({ config, layers, whole = new Map(), tokens = new Map() }: LoraAdapter, { dtype = 'F32' }: { dtype?: StoredDtype } = {}): Record<string, Uint8Array> {
+export function serializeAdapter(
+  { config, layers, whole = new Map(), tokens = new Map() }: LoraAdapter,
+  { dtype = 'F32' }: { dtype?: StoredDtype } = {},
+): Record<string, Uint8Array> {
   const entries: (TensorEntry & { readonly data: Uint8Array })[] = [];
   const vectorName = variantOf(config).vector;
   for (const [path, matrices] of layers) {
-    const sizes = { ...matrices, hasBias: matrices.bias !== undefined, vectorName: matrices.vector === undefined ? undefined : vectorName };
-    for (const { part, ...entry } of entriesOf(path, sizes, dtype)) entries.push({ ...entry, data: stored(matrices[part] ?? new Float32Array(), dtype) });
+    const sizes = {
+      ...matrices,
+      hasBias: matrices.bias !== undefined,
+      vectorName: matrices.vector === undefined ? undefined : vectorName,
+    };
+    for (const { part, ...entry } of entriesOf(path, sizes, dtype))
+      entries.push({ ...entry, data: stored(matrices[part] ?? new Float32Array(), dtype) });
   }
   for (const [name, tensor] of whole) entries.push({ name: `${prefix}${name}`, ...tensor });
-  for (const [path, { rows, width }] of tokens) entries.push({ name: `${prefix}${path}${tokensSuffix(config)}`, dtype, shape: [rows.length / width, width], data: stored(rows, dtype) });
+  for (const [path, { rows, width }] of tokens)
+    entries.push({
+      name: `${prefix}${path}${tokensSuffix(config)}`,
+      dtype,
+      shape: [rows.length / width, width],
+      data: stored(rows, dtype),
+    });
   const text = new TextEncoder();
   return {
     'adapter_config.json': text.encode(serializeAdapterConfig(config)),
@@ -196,9 +322,26 @@ export interface LoraSizes extends Pick<LoraMatrices, 'rank' | 'inFeatures' | 'o
   readonly vectorName?: string | undefined;
 }
 
-/** The bytes of adapter_model.safetensors with such matrices, by the path of the layer they adapt: to be known before there are any. */
-export function adapterFileBytes(layers: ReadonlyMap<string, LoraSizes>, dtype: StoredDtype = 'F32', others: readonly OtherSizes[] = []): number {
-  return safetensorsBytes([...[...layers].flatMap(([path, sizes]) => entriesOf(path, sizes, dtype)), ...others.map(({ name, shape, whole = false }) => ({ name: `${prefix}${name}`, shape, dtype: whole ? 'F32' : dtype }))], { format: 'pt' });
+/**
+ * The bytes of adapter_model.safetensors with such matrices, by the path of the layer they adapt: to be known before
+ * there are any.
+ */
+export function adapterFileBytes(
+  layers: ReadonlyMap<string, LoraSizes>,
+  dtype: StoredDtype = 'F32',
+  others: readonly OtherSizes[] = [],
+): number {
+  return safetensorsBytes(
+    [
+      ...[...layers].flatMap(([path, sizes]) => entriesOf(path, sizes, dtype)),
+      ...others.map(({ name, shape, whole = false }) => ({
+        name: `${prefix}${name}`,
+        shape,
+        dtype: whole ? 'F32' : dtype,
+      })),
+    ],
+    { format: 'pt' },
+  );
 }
 
 /** A tensor beside the matrices: token rows, or one that is saved whole, which is always in f32. */
@@ -212,8 +355,17 @@ interface LayerEntry extends Omit<TensorEntry, 'data'> {
   readonly part: 'a' | 'b' | 'bias' | 'vector';
 }
 
-function entriesOf(path: string, { rank, inFeatures, outFeatures, embedding = false, hasBias = false, vectorName }: LoraSizes, dtype: StoredDtype): readonly LayerEntry[] {
-  const entry = (part: LayerEntry['part'], name: string, shape: readonly number[]): LayerEntry => ({ part, name: `${prefix}${path}.${name}`, dtype, shape });
+function entriesOf(
+  path: string,
+  { rank, inFeatures, outFeatures, embedding = false, hasBias = false, vectorName }: LoraSizes,
+  dtype: StoredDtype,
+): readonly LayerEntry[] {
+  const entry = (part: LayerEntry['part'], name: string, shape: readonly number[]): LayerEntry => ({
+    part,
+    name: `${prefix}${path}.${name}`,
+    dtype,
+    shape,
+  });
   const half = (name: 'A' | 'B'): string => (embedding ? `lora_embedding_${name}` : `lora_${name}.weight`);
   return [
     entry('a', half('A'), [rank, inFeatures]),
@@ -231,5 +383,9 @@ function stored(values: Float32Array, dtype: StoredDtype): Uint8Array {
 /** PEFT writes a model card beside an adapter; hubs read its header. */
 function readme({ baseModel, r, alpha, variant }: LoraConfig): string {
   const base = baseModel === undefined ? '' : `base_model: ${JSON.stringify(baseModel)}\n`;
-  return `---\n${base}library_name: peft\ntags:\n- lora\n- lowrank\n---\n\nA LoRA adapter (r = ${r}, alpha = ${alpha}), trained with Lowrank. ${variant === undefined ? 'It loads with PEFT: `PeftModel.from_pretrained(model, folder)`.' : `Its variant is ${variant.name}, which PEFT does not know.`}\n`;
+  return (
+    `---\n${base}library_name: peft\ntags:\n- lora\n- lowrank\n---\n\nA LoRA adapter (r = ${r}, alpha = ` +
+    `${alpha}), trained with Lowrank. ` +
+    `${variant === undefined ? 'It loads with PEFT: `PeftModel.from_pretrained(model, folder)`.' : `Its variant is ${variant.name}, which PEFT does not know.`}\n`
+  );
 }

@@ -3,15 +3,35 @@ import { isSet, refusedSettings, settingWarnings } from './adapterKeys.js';
 
 describe('settingWarnings', () => {
   const told = (given: Record<string, unknown>): string[] => settingWarnings(given, 'here');
-  test.each([[null], [false], [''], [[]], [{}], [{ ephemeral_gpu_offload: false }], [undefined]])('%j says nothing', (value) => {
-    expect(isSet(value)).toBe(false);
-    expect(told({ some_day: value, runtime_config: value })).toEqual([]);
-  });
-  test.each([[true], [0], [1], ['x'], [['x']], [{ a: 1 }]])('%j of a setting that nobody knows is named', (value) => expect(told({ some_day: value })).toEqual([expect.stringContaining(`some_day = ${JSON.stringify(value)}`)]));
-  test('what is over once the adapter is trained is named with the reason', () => expect(told({ eva_config: { rho: 2 } })).toEqual([expect.stringMatching(/here: eva_config = .*says how the adapter began/)]));
-  test('EVA’s settings are read where it began so', () => expect(told({ eva_config: { rho: 2 }, init_lora_weights: 'eva', lowrank_variant: 'gain' })).toEqual([]));
+  test.each([[null], [false], [''], [[]], [{}], [{ ephemeral_gpu_offload: false }], [undefined]])(
+    '%j says nothing',
+    (value) => {
+      expect(isSet(value)).toBe(false);
+      expect(told({ some_day: value, runtime_config: value })).toEqual([]);
+    },
+  );
+  test.each([[true], [0], [1], ['x'], [['x']], [{ a: 1 }]])('%j of a setting that nobody knows is named', (value) =>
+    expect(told({ some_day: value })).toEqual([expect.stringContaining(`some_day = ${JSON.stringify(value)}`)]),
+  );
+  test('what is over once the adapter is trained is named with the reason', () =>
+    expect(told({ eva_config: { rho: 2 } })).toEqual([
+      expect.stringMatching(/here: eva_config = .*says how the adapter began/),
+    ]));
+  test('EVA’s settings are read where it began so', () =>
+    expect(told({ eva_config: { rho: 2 }, init_lora_weights: 'eva', lowrank_variant: 'gain' })).toEqual([]));
   test('what is read, what says where it comes from, and what is refused is not', () => {
-    expect(told({ r: 8, modules_to_save: ['lm_head'], peft_version: '0.21.2', auto_mapping: { base: 'x' }, megatron_core: 'megatron.core', qalora_group_size: 16, inference_mode: true, ...refusedSettings })).toEqual([]);
+    expect(
+      told({
+        r: 8,
+        modules_to_save: ['lm_head'],
+        peft_version: '0.21.2',
+        auto_mapping: { base: 'x' },
+        megatron_core: 'megatron.core',
+        qalora_group_size: 16,
+        inference_mode: true,
+        ...refusedSettings,
+      }),
+    ).toEqual([]);
   });
   test('a long value is cut', () => expect(told({ some_day: 'x'.repeat(500) })[0]?.length).toBeLessThan(250));
 });

@@ -2,7 +2,16 @@ import { LowrankError } from '@lowrank/errors';
 import { Conv1d, Embedding, Linear } from '@lowrank/nn';
 import type { Layer } from '@lowrank/nn';
 import type { Tensor } from '@lowrank/tensor';
-import { cast, decodeMatrix, EncodedMatrix, evaluateReference, readTensor, square, sum, toFloat32 } from '@lowrank/tensor';
+import {
+  cast,
+  decodeMatrix,
+  EncodedMatrix,
+  evaluateReference,
+  readTensor,
+  square,
+  sum,
+  toFloat32,
+} from '@lowrank/tensor';
 
 /** The weight of a layer that adapters go around, and whether it is held as [in, out]. */
 interface HeldWeight {
@@ -20,10 +29,17 @@ interface Sizes {
 
 function heldWeight(base: Layer): HeldWeight {
   if (base instanceof Linear) return { weight: base.weight.tensor, parts: [base.weight.tensor], transposed: false };
-  if (base instanceof Conv1d || base instanceof Embedding) return { weight: base.weight.tensor, parts: [base.weight.tensor], transposed: true };
+  if (base instanceof Conv1d || base instanceof Embedding)
+    return { weight: base.weight.tensor, parts: [base.weight.tensor], transposed: true };
   // Quantized layers hold codes.
-  if ('matrix' in base && base.matrix instanceof EncodedMatrix) return { weight: decodeMatrix(base.matrix), parts: base.matrix.parts, transposed: false };
-  throw new LowrankError({ code: 'lora.baseWeight', what: 'the weight of a layer', expected: 'a linear layer or an embedding', got: base.constructor.name });
+  if ('matrix' in base && base.matrix instanceof EncodedMatrix)
+    return { weight: decodeMatrix(base.matrix), parts: base.matrix.parts, transposed: false };
+  throw new LowrankError({
+    code: 'lora.baseWeight',
+    what: 'the weight of a layer',
+    expected: 'a linear layer or an embedding',
+    got: base.constructor.name,
+  });
 }
 
 /** A layer's W as [out, in], f32, on the host: for initializations that are made of it. */
@@ -32,18 +48,23 @@ export async function baseWeight({ base, inFeatures, outFeatures }: Sizes): Prom
   const values = await valuesOf(held, held.weight);
   if (!held.transposed) return values;
   const turned = new Float32Array(values.length);
-  for (let i = 0; i < inFeatures; i++) for (let out = 0; out < outFeatures; out++) turned[out * inFeatures + i] = values[i * outFeatures + out] ?? NaN;
+  for (let i = 0; i < inFeatures; i++)
+    for (let out = 0; out < outFeatures; out++) turned[out * inFeatures + i] = values[i * outFeatures + out] ?? NaN;
   return turned;
 }
 
 /** ‖Wᵢ‖² of each output's row [out], computed where W lies. */
 export async function squaredRowNorms({ base, outFeatures }: Sizes): Promise<Float32Array> {
   const held = heldWeight(base);
-  if (held.weight.node.kind === 'source' && held.weight.node.memory === undefined) return hostNorms(await valuesOf(held, held.weight), { outFeatures, transposed: held.transposed });
+  if (held.weight.node.kind === 'source' && held.weight.node.memory === undefined)
+    return hostNorms(await valuesOf(held, held.weight), { outFeatures, transposed: held.transposed });
   return valuesOf(held, sum(square(cast(held.weight, 'f32')), { axis: held.transposed ? 0 : 1 }));
 }
 
-function hostNorms(values: Float32Array, { outFeatures, transposed }: { outFeatures: number; transposed: boolean }): Float32Array {
+function hostNorms(
+  values: Float32Array,
+  { outFeatures, transposed }: { outFeatures: number; transposed: boolean },
+): Float32Array {
   const norms = new Float64Array(outFeatures);
   const inFeatures = values.length / outFeatures;
   for (let at = 0; at < values.length; at++) {

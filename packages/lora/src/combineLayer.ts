@@ -7,7 +7,10 @@ import { truncatedSvd } from './svd.js';
 import { tiesMerge, weightedSum } from './ties.js';
 import type { MajoritySign } from './ties.js';
 
-/** What a method does: how it thins the values out first, whether it elects signs, and what it works on: A and B apart, the whole ΔW, or neither. */
+/**
+ * What a method does: how it thins the values out first, whether it elects signs, and what it works on: A and B apart,
+ * the whole ΔW, or neither.
+ */
 export interface Rule {
   readonly on: 'factors' | 'delta' | 'product' | 'cat';
   readonly prune?: 'magnitude' | 'random';
@@ -67,7 +70,11 @@ export function combineLayer(parts: readonly Part[], options: LayerOptions): Lor
   const largest = Math.max(...parts.map(({ matrices }) => matrices.rank));
   const { inFeatures, outFeatures } = sizesOf(parts);
   const rank = options.rank ?? Math.min(largest, inFeatures, outFeatures);
-  return decomposed(on === 'product' ? concatenated(parts) : deltaOf(parts, options), { parts, rank, seed: options.seed });
+  return decomposed(on === 'product' ? concatenated(parts) : deltaOf(parts, options), {
+    parts,
+    rank,
+    seed: options.seed,
+  });
 }
 
 interface Factors {
@@ -84,8 +91,10 @@ function concatenated(parts: readonly Part[]): Factors {
   const b = new Float64Array(outFeatures * rank);
   let start = 0;
   for (const { matrices, weight, scaling } of parts) {
-    for (let at = 0; at < matrices.a.length; at++) a[start * inFeatures + at] = weight * scaling * (matrices.a[at] ?? NaN);
-    for (let out = 0; out < outFeatures; out++) b.set(matrices.b.subarray(out * matrices.rank, (out + 1) * matrices.rank), out * rank + start);
+    for (let at = 0; at < matrices.a.length; at++)
+      a[start * inFeatures + at] = weight * scaling * (matrices.a[at] ?? NaN);
+    for (let out = 0; out < outFeatures; out++)
+      b.set(matrices.b.subarray(out * matrices.rank, (out + 1) * matrices.rank), out * rank + start);
     start += matrices.rank;
   }
   return { a, b, rank };
@@ -96,8 +105,16 @@ function fromFactors(parts: readonly Part[], options: LayerOptions): LoraMatrice
   const factors = parts.map(({ weight, scaling }) => weight * scaling);
   // The sign goes to one side: on both it would be lost.
   const [a, b] = [
-    combineValues(parts.map(({ matrices }) => matrices.a), factors.map((factor) => Math.sign(factor) * Math.sqrt(Math.abs(factor))), { ...options, half: 0 }),
-    combineValues(parts.map(({ matrices }) => matrices.b), factors.map((factor) => Math.sqrt(Math.abs(factor))), { ...options, half: 1 }),
+    combineValues(
+      parts.map(({ matrices }) => matrices.a),
+      factors.map((factor) => Math.sign(factor) * Math.sqrt(Math.abs(factor))),
+      { ...options, half: 0 },
+    ),
+    combineValues(
+      parts.map(({ matrices }) => matrices.b),
+      factors.map((factor) => Math.sqrt(Math.abs(factor))),
+      { ...options, half: 1 },
+    ),
   ];
   return narrowed({ a, b, rank }, parts);
 }
@@ -108,7 +125,14 @@ const largestDeltas = 2 ** 30;
 /** What a method makes of the ΔW_i [out, in] themselves. */
 function deltaOf(parts: readonly Part[], options: LayerOptions): Float64Array {
   const { inFeatures, outFeatures } = sizesOf(parts);
-  if (parts.length * inFeatures * outFeatures > largestDeltas) throw new LowrankError({ code: 'lora.combineShape', what: `${options.method} of ${parts.length} matrices [${outFeatures}, ${inFeatures}]`, expected: `at most ${largestDeltas} numbers`, got: String(parts.length * inFeatures * outFeatures), remedy: 'Use the method without _svd, cat or svd: they form no ΔW.' });
+  if (parts.length * inFeatures * outFeatures > largestDeltas)
+    throw new LowrankError({
+      code: 'lora.combineShape',
+      what: `${options.method} of ${parts.length} matrices [${outFeatures}, ${inFeatures}]`,
+      expected: `at most ${largestDeltas} numbers`,
+      got: String(parts.length * inFeatures * outFeatures),
+      remedy: 'Use the method without _svd, cat or svd: they form no ΔW.',
+    });
   const deltas = parts.map(({ matrices: { a, b, rank }, scaling }) => {
     const delta = new Float32Array(outFeatures * inFeatures);
     const row = new Float64Array(inFeatures);
@@ -122,14 +146,24 @@ function deltaOf(parts: readonly Part[], options: LayerOptions): Float64Array {
     }
     return delta;
   });
-  return combineValues(deltas, parts.map(({ weight }) => weight), { ...options, half: 0 });
+  return combineValues(
+    deltas,
+    parts.map(({ weight }) => weight),
+    { ...options, half: 0 },
+  );
 }
 
-function combineValues(values: readonly Float32Array[], weights: readonly number[], { method, density = 1, majoritySign = 'total', seed = 0, layer, half }: LayerOptions & { readonly half: 0 | 1 }): Float64Array {
+function combineValues(
+  values: readonly Float32Array[],
+  weights: readonly number[],
+  { method, density = 1, majoritySign = 'total', seed = 0, layer, half }: LayerOptions & { readonly half: 0 | 1 },
+): Float64Array {
   const { prune, elect }: Rule = rules[method];
   const thinned = values.map((each, source) => {
     if (prune === 'magnitude') return magnitudePrune(each, density);
-    return prune === 'random' ? randomPrune(each, density, new Rng(seed, (layer * values.length + source) * 2 + half)) : each;
+    return prune === 'random'
+      ? randomPrune(each, density, new Rng(seed, (layer * values.length + source) * 2 + half))
+      : each;
   });
   return elect === true ? tiesMerge(thinned, weights, majoritySign) : weightedSum(thinned, weights);
 }
@@ -139,11 +173,20 @@ const largestExact = 256;
 const randomizedSteps = 6;
 
 /** B = U·diag(s) and A = Vᵀ of the best approximation of a rank. */
-function decomposed(given: Factors | Float64Array, { parts, rank, seed }: { readonly parts: readonly Part[]; readonly rank: number; readonly seed: number | undefined }): LoraMatrices {
+function decomposed(
+  given: Factors | Float64Array,
+  { parts, rank, seed }: { readonly parts: readonly Part[]; readonly rank: number; readonly seed: number | undefined },
+): LoraMatrices {
   const { inFeatures, outFeatures } = sizesOf(parts);
   const { u, s, v } =
     given instanceof Float64Array
-      ? truncatedSvd(given, { rows: outFeatures, columns: inFeatures, rank, seed, ...(Math.min(outFeatures, inFeatures) > largestExact ? { iterations: randomizedSteps } : {}) })
+      ? truncatedSvd(given, {
+          rows: outFeatures,
+          columns: inFeatures,
+          rank,
+          seed,
+          ...(Math.min(outFeatures, inFeatures) > largestExact ? { iterations: randomizedSteps } : {}),
+        })
       : productSvd({ ...given, inFeatures, outFeatures });
   const a = new Float64Array(rank * inFeatures);
   const b = new Float64Array(outFeatures * rank);

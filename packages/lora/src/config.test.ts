@@ -5,7 +5,15 @@ import { defaultTargets, loraConfig, pathExpression, rankAt, scalingAt } from '.
 const targetModules = ['q_proj'];
 
 test('defaults are PEFT’s, but alpha is r unless told', () => {
-  expect(loraConfig({ targetModules })).toMatchObject({ r: 8, alpha: 8, dropout: 0, useRslora: false, rankPattern: {}, alphaPattern: {}, init: 'kaiming' });
+  expect(loraConfig({ targetModules })).toMatchObject({
+    r: 8,
+    alpha: 8,
+    dropout: 0,
+    useRslora: false,
+    rankPattern: {},
+    alphaPattern: {},
+    init: 'kaiming',
+  });
   expect(loraConfig({ targetModules, r: 3 }).alpha).toBe(3);
 });
 
@@ -57,9 +65,17 @@ test('the first pattern that matches counts', () => {
 });
 
 test('scaling is alpha/r or alpha/√r, with the module’s own alpha and r', () => {
-  const config = loraConfig({ targetModules, r: 4, alpha: 8, rankPattern: { o_proj: 16 }, alphaPattern: { v_proj: 2, o_proj: 4 } });
+  const config = loraConfig({
+    targetModules,
+    r: 4,
+    alpha: 8,
+    rankPattern: { o_proj: 16 },
+    alphaPattern: { v_proj: 2, o_proj: 4 },
+  });
   expect(['q_proj', 'v_proj', 'o_proj'].map((name) => scalingAt(config, `layers.0.${name}`))).toEqual([2, 0.5, 0.25]);
-  expect(['q_proj', 'v_proj', 'o_proj'].map((name) => scalingAt({ ...config, useRslora: true }, `layers.0.${name}`))).toEqual([4, 1, 1]);
+  expect(
+    ['q_proj', 'v_proj', 'o_proj'].map((name) => scalingAt({ ...config, useRslora: true }, `layers.0.${name}`)),
+  ).toEqual([4, 1, 1]);
 });
 
 test('a pattern matches the whole path', () => {
@@ -71,6 +87,8 @@ test('default targets by model_type; an unknown one is named', () => {
   expect(defaultTargets('llama')).toEqual(['q_proj', 'v_proj']);
   expect(defaultTargets('gpt2')).toEqual(['c_attn']);
   expect(defaultTargets('phi3')).toEqual(['qkv_proj']);
-  for (const type of ['mistral', 'qwen2', 'qwen3', 'gemma', 'gemma2', 'gemma3', 'gemma3_text', 'smollm3', 'olmo2']) expect(defaultTargets(type)).toEqual(['q_proj', 'v_proj']);
-  for (const unknown of ['mamba', 'constructor']) expect(() => defaultTargets(unknown)).toThrow(new RegExp(`${unknown}.*llama`));
+  for (const type of ['mistral', 'qwen2', 'qwen3', 'gemma', 'gemma2', 'gemma3', 'gemma3_text', 'smollm3', 'olmo2'])
+    expect(defaultTargets(type)).toEqual(['q_proj', 'v_proj']);
+  for (const unknown of ['mamba', 'constructor'])
+    expect(() => defaultTargets(unknown)).toThrow(new RegExp(`${unknown}.*llama`));
 });

@@ -2,17 +2,31 @@ import type { LoraConfig } from './config.js';
 import { loraConfig } from './config.js';
 
 /** What is free to choose beside the layers' ranks. */
-type Given = Pick<LoraConfig, 'dropout' | 'fanInFanOut' | 'loraBias' | 'baseModel' | 'taskType'> & Partial<Pick<LoraConfig, 'targetModules' | 'excludeModules' | 'layersToTransform' | 'layersPattern'>>;
+type Given = Pick<LoraConfig, 'dropout' | 'fanInFanOut' | 'loraBias' | 'baseModel' | 'taskType'> &
+  Partial<Pick<LoraConfig, 'targetModules' | 'excludeModules' | 'layersToTransform' | 'layersPattern'>>;
 
 /**
- * A configuration by which these layers, and no others, have these ranks and one factor on BA: the paths as targets unless targets are given, r the largest rank, patterns for the others.
+ * A configuration by which these layers, and no others, have these ranks and one factor on BA: the paths as targets
+ * unless targets are given, r the largest rank, patterns for the others.
  *
  * @param scaling the factor; alpha = scaling·r
  */
-export function exactConfig(layers: ReadonlyMap<string, { readonly rank: number }>, scaling: number, given: Given): LoraConfig {
+export function exactConfig(
+  layers: ReadonlyMap<string, { readonly rank: number }>,
+  scaling: number,
+  given: Given,
+): LoraConfig {
   const r = Math.max(...[...layers.values()].map(({ rank }) => rank));
   const others = [...layers].filter(([, { rank }]) => rank !== r);
   // ^ holds at the beginning of a path alone, so that no other path that ends alike is meant.
-  const pattern = (value: (rank: number) => number): Record<string, number> => Object.fromEntries(others.map(([path, { rank }]) => [`^${path.replaceAll('.', '\\.')}`, value(rank)]));
-  return loraConfig({ targetModules: [...layers.keys()], ...given, r, alpha: scaling * r, rankPattern: pattern((rank) => rank), alphaPattern: pattern((rank) => scaling * rank) });
+  const pattern = (value: (rank: number) => number): Record<string, number> =>
+    Object.fromEntries(others.map(([path, { rank }]) => [`^${path.replaceAll('.', '\\.')}`, value(rank)]));
+  return loraConfig({
+    targetModules: [...layers.keys()],
+    ...given,
+    r,
+    alpha: scaling * r,
+    rankPattern: pattern((rank) => rank),
+    alphaPattern: pattern((rank) => scaling * rank),
+  });
 }

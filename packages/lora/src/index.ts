@@ -4,14 +4,33 @@ export type { LoraAdapter, LoraMatrices, OtherSizes, WholeTensor, LoraSizes, Sto
 export { combineAdapters, combineMethods } from './combine.js';
 export type { CombineOptions, WeightedAdapter } from './combine.js';
 export type { CombineMethod } from './combineLayer.js';
-export { alphaAt, beginsInBase, beginsOutside, defaultTargets, isLoraInit, loraConfig, loraInits, pathExpression, rankAt, scalingAt } from './config.js';
+export {
+  alphaAt,
+  beginsInBase,
+  beginsOutside,
+  defaultTargets,
+  isLoraInit,
+  loraConfig,
+  loraInits,
+  pathExpression,
+  rankAt,
+  scalingAt,
+} from './config.js';
 export type { LoraConfig, LoraInit } from './config.js';
 export { evaDirections, evaMatrix, evaRanks, principalDirections } from './eva.js';
 export type { EvaLayer, InputMoments, PrincipalDirections } from './eva.js';
 export { evaConfig } from './evaConfig.js';
 export type { EvaConfig } from './evaConfig.js';
 export { LoraEmbedding } from './loraEmbedding.js';
-export { bankEntry, BankMix, bankRank, fitsBank, LoraBankEmbedding, LoraBankLayer, LoraBankLinear } from './bank/index.js';
+export {
+  bankEntry,
+  BankMix,
+  bankRank,
+  fitsBank,
+  LoraBankEmbedding,
+  LoraBankLayer,
+  LoraBankLinear,
+} from './bank/index.js';
 export type { BankAbilities, BankEntry, BankSizes, EntryOptions } from './bank/index.js';
 export { LoraLayer } from './loraLayer.js';
 export { LoraLinear } from './loraLinear.js';
@@ -28,7 +47,14 @@ export { mergeWeight, unmergeWeight } from './merge.js';
 export type { LowRankUpdate, MergeDtype } from './merge.js';
 export { inspectAdapter } from './inspect.js';
 export type { AdapterReport, LayerReport } from './inspect.js';
-export { denseSpectrum, directionsFor, energyShare, largestExactSpectrum, productSpectrum, subspaceSimilarity } from './spectrum.js';
+export {
+  denseSpectrum,
+  directionsFor,
+  energyShare,
+  largestExactSpectrum,
+  productSpectrum,
+  subspaceSimilarity,
+} from './spectrum.js';
 export type { Spectrum, SpectrumOptions } from './spectrum.js';
 export { tensorNumbers } from './tensorNumbers.js';
 export { readMlxAdapter } from './mlx.js';

@@ -16,5 +16,10 @@ export interface InitMatrices {
   readonly b: Float32Array;
 }
 
-/** How A and B begin: an object in a file of its own under inits/, listed in inits/index.ts. One with `draw` needs no weight, and BA is 0; one with `from` makes A and B out of W [out, in]. */
-export type Init = { readonly draw: (sizes: InitSizes) => { readonly a: () => Float32Array; readonly b?: () => Float32Array } } | { readonly from: (weight: Float32Array, sizes: InitSizes) => InitMatrices };
+/**
+ * How A and B begin: an object in a file of its own under inits/, listed in inits/index.ts. One with `draw` needs no
+ * weight, and BA is 0; one with `from` makes A and B out of W [out, in].
+ */
+export type Init =
+  | { readonly draw: (sizes: InitSizes) => { readonly a: () => Float32Array; readonly b?: () => Float32Array } }
+  | { readonly from: (weight: Float32Array, sizes: InitSizes) => InitMatrices };

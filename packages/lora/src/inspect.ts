@@ -59,21 +59,53 @@ export interface AdapterReport {
 }
 
 /** Settings that every adapter has: what is wrong with one of them is an error, and no variant. */
-const ordinary = new Set(['peft_type', 'target_modules', 'exclude_modules', 'layers_to_transform', 'layers_pattern', 'r', 'lora_alpha', 'lora_dropout', 'rank_pattern', 'alpha_pattern']);
+const ordinary = new Set([
+  'peft_type',
+  'target_modules',
+  'exclude_modules',
+  'layers_to_transform',
+  'layers_pattern',
+  'r',
+  'lora_alpha',
+  'lora_dropout',
+  'rank_pattern',
+  'alpha_pattern',
+]);
 
 /**
- * Tells what an adapter in PEFT's format is, whether or not Lowrank loads it. Singular values come from the small factors, and ΔW is never formed; with DoRA they are those of s·B·A alone, and with an init
- * that begins in the base (PiSSA, OLoRA) they have that part in them.
+ * Tells what an adapter in PEFT's format is, whether or not Lowrank loads it. Singular values come from the small
+ * factors, and ΔW is never formed; with DoRA they are those of s·B·A alone, and with an init that begins in the base
+ * (PiSSA, OLoRA) they have that part in them.
  *
- * @throws LowrankError `lora.adapterConfig` and `lora.config` for a configuration that makes no sense, `lora.keys` and `lora.shape` for an A without its B, and safetensors' codes
+ * @throws LowrankError `lora.adapterConfig` and `lora.config` for a configuration that makes no sense, `lora.keys` and
+ * `lora.shape` for an A without its B, and safetensors' codes
  */
-export async function inspectAdapter({ config, weights, name }: { config: unknown; weights: ByteSource; name: string }): Promise<AdapterReport> {
-  if (typeof config !== 'object' || config === null || Array.isArray(config)) throw new LowrankError({ code: 'lora.adapterConfig', what: `the content of ${name}/adapter_config.json`, expected: 'a JSON object', got: JSON.stringify(config) });
+export async function inspectAdapter({
+  config,
+  weights,
+  name,
+}: {
+  config: unknown;
+  weights: ByteSource;
+  name: string;
+}): Promise<AdapterReport> {
+  if (typeof config !== 'object' || config === null || Array.isArray(config))
+    throw new LowrankError({
+      code: 'lora.adapterConfig',
+      what: `the content of ${name}/adapter_config.json`,
+      expected: 'a JSON object',
+      got: JSON.stringify(config),
+    });
   const given = config as Readonly<Record<string, unknown>>;
   const peftType = typeof given['peft_type'] === 'string' ? given['peft_type'] : 'unknown';
   const refused = refusedSettings(given);
-  const rest = Object.fromEntries(Object.entries(given).filter(([key]) => !refused.some(({ setting }) => setting === key)));
-  const parsed = peftType === 'LORA' || peftType === 'TRAINABLE_TOKENS' ? parseAdapterConfig(rest, `${name}/adapter_config.json`) : undefined;
+  const rest = Object.fromEntries(
+    Object.entries(given).filter(([key]) => !refused.some(({ setting }) => setting === key)),
+  );
+  const parsed =
+    peftType === 'LORA' || peftType === 'TRAINABLE_TOKENS'
+      ? parseAdapterConfig(rest, `${name}/adapter_config.json`)
+      : undefined;
   const file = await openSafetensors(weights);
   const { pairs, others } = sorted(file);
   const layers: LayerReport[] = [];
@@ -81,7 +113,12 @@ export async function inspectAdapter({ config, weights, name }: { config: unknow
   const tensors = [...file.tensors.values()];
   const text = (key: string): string | undefined => (typeof given[key] === 'string' ? given[key] : undefined);
   return {
-    method: parsed === undefined ? peftType : parsed.peftType !== undefined ? 'trained token rows' : `${parsed.useRslora ? 'rsLoRA' : 'LoRA'}${given['use_dora'] === true ? ' + DoRA' : ''}`,
+    method:
+      parsed === undefined
+        ? peftType
+        : parsed.peftType !== undefined
+          ? 'trained token rows'
+          : `${parsed.useRslora ? 'rsLoRA' : 'LoRA'}${given['use_dora'] === true ? ' + DoRA' : ''}`,
     peftType,
     peftVersion: text('peft_version'),
     baseModel: text('base_model_name_or_path'),
@@ -90,20 +127,26 @@ export async function inspectAdapter({ config, weights, name }: { config: unknow
     config: parsed,
     init: given['init_lora_weights'] ?? true,
     layers,
-    others: parsed === undefined ? tensors.map(({ name: tensor, dtype, shape }) => ({ name: tensor, dtype, shape })) : others,
+    others:
+      parsed === undefined ? tensors.map(({ name: tensor, dtype, shape }) => ({ name: tensor, dtype, shape })) : others,
     parameters: tensors.reduce((sum, { shape }) => sum + shape.reduce((a, b) => a * b, 1), 0),
     bytes: await weights.size(),
     dtypes: [...new Set(tensors.map(({ dtype }) => dtype))].sort(),
     refused,
     warnings: parsed === undefined ? [] : settingWarnings(given, 'adapter_config.json'),
-    problem: await readAdapter({ config, weights, name }).then(() => (parsed === undefined ? undefined : unlike(layers, parsed)), complaint),
+    problem: await readAdapter({ config, weights, name }).then(
+      () => (parsed === undefined ? undefined : unlike(layers, parsed)),
+      complaint,
+    ),
   };
 }
 
 /** A rank that the configuration denies: the factor would be another than in training. */
 function unlike(layers: readonly LayerReport[], config: LoraConfig): string | undefined {
   const odd = layers.find(({ path, rank }) => rankAt(config, path) !== rank);
-  return odd === undefined ? undefined : `${odd.path}: expected rank ${rankAt(config, odd.path)}, as the configuration says, got ${odd.rank}`;
+  return odd === undefined
+    ? undefined
+    : `${odd.path}: expected rank ${rankAt(config, odd.path)}, as the configuration says, got ${odd.rank}`;
 }
 
 function complaint(error: unknown): string {
@@ -123,7 +166,9 @@ function refusedSettings(given: Readonly<Record<string, unknown>>): { setting: s
       throw error;
     }
   };
-  return Object.entries(given).flatMap(([setting, value]) => ((setting === 'peft_type' || !ordinary.has(setting)) && !takes({ [setting]: value }) ? [{ setting, value }] : []));
+  return Object.entries(given).flatMap(([setting, value]) =>
+    (setting === 'peft_type' || !ordinary.has(setting)) && !takes({ [setting]: value }) ? [{ setting, value }] : [],
+  );
 }
 
 interface Pair {
@@ -138,25 +183,48 @@ function sorted(file: SafetensorsFile): { pairs: Pair[]; others: AdapterReport['
   const others: AdapterReport['others'][number][] = [];
   for (const [key, info] of file.tensors) {
     const [, path, half] = /^(?:base_model\.model\.)?(.+\.lora_(?:embedding_)?)([AB])(?:\.weight)?$/.exec(key) ?? [];
-    if (path === undefined || (half !== 'A' && half !== 'B') || info.shape.length !== 2) others.push({ name: key, dtype: info.dtype, shape: info.shape });
+    if (path === undefined || (half !== 'A' && half !== 'B') || info.shape.length !== 2)
+      others.push({ name: key, dtype: info.dtype, shape: info.shape });
     else halves.set(path, { ...halves.get(path), [half]: info });
   }
   const pairs = [...halves].map(([start, { A: a, B: b }]): Pair => {
     const path = start.replace(/\.lora_(embedding_)?$/, '');
-    if (a === undefined || b === undefined) throw new LowrankError({ code: 'lora.keys', what: `${path} in ${file.name}`, expected: 'lora_A and lora_B', got: `only lora_${a === undefined ? 'B' : 'A'}`, remedy: 'The file is incomplete: save or download it again.' });
-    if (a.shape[0] !== b.shape[1] || a.shape[0] === 0) throw new LowrankError({ code: 'lora.shape', what: `${path} in ${file.name}`, expected: 'A [r, in] and B [out, r] of one rank', got: `A [${a.shape.join(', ')}] and B [${b.shape.join(', ')}]` });
+    if (a === undefined || b === undefined)
+      throw new LowrankError({
+        code: 'lora.keys',
+        what: `${path} in ${file.name}`,
+        expected: 'lora_A and lora_B',
+        got: `only lora_${a === undefined ? 'B' : 'A'}`,
+        remedy: 'The file is incomplete: save or download it again.',
+      });
+    if (a.shape[0] !== b.shape[1] || a.shape[0] === 0)
+      throw new LowrankError({
+        code: 'lora.shape',
+        what: `${path} in ${file.name}`,
+        expected: 'A [r, in] and B [out, r] of one rank',
+        got: `A [${a.shape.join(', ')}] and B [${b.shape.join(', ')}]`,
+      });
     return { path, kind: start.endsWith('embedding_') ? 'embedding' : 'linear', a, b };
   });
   return { pairs, others };
 }
 
-async function layerReport(file: SafetensorsFile, config: LoraConfig, { path, kind, a, b }: Pair): Promise<LayerReport> {
+async function layerReport(
+  file: SafetensorsFile,
+  config: LoraConfig,
+  { path, kind, a, b }: Pair,
+): Promise<LayerReport> {
   const [rank = 0, inFeatures = 0] = a.shape;
   const [outFeatures = 0] = b.shape;
   const scaling = scalingAt(config, path);
   const [left, right] = [tensorNumbers(await file.read(b.name), b), tensorNumbers(await file.read(a.name), a)];
   const finite = left.every(Number.isFinite) && right.every(Number.isFinite);
-  const singularValues = finite ? Array.from(productSvd({ a: right, b: left, rank, inFeatures, outFeatures }).s, (value) => Math.abs(scaling) * value) : [];
+  const singularValues = finite
+    ? Array.from(
+        productSvd({ a: right, b: left, rank, inFeatures, outFeatures }).s,
+        (value) => Math.abs(scaling) * value,
+      )
+    : [];
   return {
     path,
     kind,

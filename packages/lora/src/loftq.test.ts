@@ -39,7 +39,11 @@ test('the base is what was quantized last: again it stays as it is', () => {
 
 test('the scaling is taken off A and B alike, so that the sum is the same', () => {
   const weight = random(630);
-  for (const scaling of [0.25, 2, 16]) expect(loss(weight, { ...options, scaling, iterations: 2 })).toBeCloseTo(loss(weight, { ...options, iterations: 2 }), 3);
+  for (const scaling of [0.25, 2, 16])
+    expect(loss(weight, { ...options, scaling, iterations: 2 })).toBeCloseTo(
+      loss(weight, { ...options, iterations: 2 }),
+      3,
+    );
   const [one, four] = [1, 4].map((scaling) => loftqInit(weight, { ...options, scaling }));
   one?.a.forEach((value, i) => expect(four?.a[i]).toBeCloseTo(value / 2, 6));
 });
@@ -61,7 +65,9 @@ test('a large layer goes through the randomized decomposition, the same for a se
 });
 
 test('settings that make no sense are refused', () => {
-  for (const iterations of [0, 1.5, -2]) expect(() => loftqInit(random(630), { ...options, iterations })).toThrow(/iterations/);
-  for (const scaling of [0, -1, NaN, Infinity]) expect(() => loftqInit(random(630), { ...options, scaling })).toThrow(/scaling/);
+  for (const iterations of [0, 1.5, -2])
+    expect(() => loftqInit(random(630), { ...options, iterations })).toThrow(/iterations/);
+  for (const scaling of [0, -1, NaN, Infinity])
+    expect(() => loftqInit(random(630), { ...options, scaling })).toThrow(/scaling/);
   expect(() => loftqInit(random(630).fill(NaN), options)).toThrow(/finite/);
 });

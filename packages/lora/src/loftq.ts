@@ -29,14 +29,20 @@ const largestExact = 256;
 const randomizedSteps = 6;
 
 /**
- * LoftQ (Li et al. 2023, algorithm 1): an adapter that takes up what quantization loses. In turn Q ← quantize(W − s·B·A) and s·B·A ← the best approximation of W − Q of that rank, from BA = 0; the singular
- * values are shared out by their roots, B = U√S/√s and A = √S·Vᵀ/√s. The base begins as Q, so Q + s·B·A is nearer to W than quantize(W). As PEFT's `loftq_init`.
+ * LoftQ (Li et al. 2023, algorithm 1): an adapter that takes up what quantization loses. In turn Q ← quantize(W −
+ * s·B·A) and s·B·A ← the best approximation of W − Q of that rank, from BA = 0; the singular values are shared out by
+ * their roots, B = U√S/√s and A = √S·Vᵀ/√s. The base begins as Q, so Q + s·B·A is nearer to W than quantize(W). As
+ * PEFT's `loftq_init`.
  *
  * @param weight [rows, columns]
  * @throws LowrankError `lora.loftq`, `lora.svd`
  */
-export function loftqInit(weight: Float32Array, { rows, columns, rank, scaling, iterations = 1, roundTrip, seed }: LoftqOptions): LoftqWeights {
-  if (!Number.isInteger(iterations) || iterations < 1) throw invalid('iterations', 'a whole number of at least 1', iterations);
+export function loftqInit(
+  weight: Float32Array,
+  { rows, columns, rank, scaling, iterations = 1, roundTrip, seed }: LoftqOptions,
+): LoftqWeights {
+  if (!Number.isInteger(iterations) || iterations < 1)
+    throw invalid('iterations', 'a whole number of at least 1', iterations);
   if (!(scaling > 0 && Number.isFinite(scaling))) throw invalid('scaling', 'a number above 0', scaling);
   // A layer narrower than the rank has no more directions: the rest of A and B stays 0.
   const kept = Math.min(rank, rows, columns);
@@ -47,7 +53,13 @@ export function loftqInit(weight: Float32Array, { rows, columns, rank, scaling, 
   for (let at = 1; ; at++) {
     const quantized = roundTrip(target);
     const rest = weight.map((value, i) => value - (quantized[i] ?? NaN));
-    const { u, s, v } = truncatedSvd(rest, { rows, columns, rank: kept, seed, iterations: large ? randomizedSteps : undefined });
+    const { u, s, v } = truncatedSvd(rest, {
+      rows,
+      columns,
+      rank: kept,
+      seed,
+      iterations: large ? randomizedSteps : undefined,
+    });
     for (let k = 0; k < kept; k++) {
       const factor = Math.sqrt(s[k] ?? NaN) / root;
       for (let i = 0; i < columns; i++) a[k * columns + i] = factor * (v[k * columns + i] ?? NaN);
@@ -59,7 +71,17 @@ export function loftqInit(weight: Float32Array, { rows, columns, rank, scaling, 
 }
 
 /** W − s·B·A */
-function without(weight: Float32Array, { a, b, rows, columns, rank, scaling }: Pick<LoftqWeights, 'a' | 'b'> & Pick<LoftqOptions, 'rows' | 'columns' | 'rank' | 'scaling'>): Float32Array {
+function without(
+  weight: Float32Array,
+  {
+    a,
+    b,
+    rows,
+    columns,
+    rank,
+    scaling,
+  }: Pick<LoftqWeights, 'a' | 'b'> & Pick<LoftqOptions, 'rows' | 'columns' | 'rank' | 'scaling'>,
+): Float32Array {
   const result = new Float32Array(weight.length);
   const product = new Float64Array(columns);
   for (let row = 0; row < rows; row++) {
@@ -68,7 +90,8 @@ function without(weight: Float32Array, { a, b, rows, columns, rank, scaling }: P
       const factor = b[row * rank + k] ?? NaN;
       for (let i = 0; i < columns; i++) product[i] = (product[i] ?? NaN) + factor * (a[k * columns + i] ?? NaN);
     }
-    for (let i = 0; i < columns; i++) result[row * columns + i] = (weight[row * columns + i] ?? NaN) - scaling * (product[i] ?? NaN);
+    for (let i = 0; i < columns; i++)
+      result[row * columns + i] = (weight[row * columns + i] ?? NaN) - scaling * (product[i] ?? NaN);
   }
   return result;
 }

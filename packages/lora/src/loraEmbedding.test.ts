@@ -40,8 +40,13 @@ test('a new adapter: PEFT’s names, A zero, the same numbers for the same seed'
     layer.addNew('default', { rank: 4, scaling: 1, dropout: 0, init: 'gaussian', seed });
     return layer;
   });
-  expect([...(layers[0]?.ownParameters().keys() ?? [])]).toEqual(['lora_embedding_A.default', 'lora_embedding_B.default']);
-  const [one, same, other] = await Promise.all(layers.map(async (layer) => value(layer.adapters.get('default')?.b.tensor ?? ids)));
+  expect([...(layers[0]?.ownParameters().keys() ?? [])]).toEqual([
+    'lora_embedding_A.default',
+    'lora_embedding_B.default',
+  ]);
+  const [one, same, other] = await Promise.all(
+    layers.map(async (layer) => value(layer.adapters.get('default')?.b.tensor ?? ids)),
+  );
   expect(one).toEqual(same);
   expect(one).not.toEqual(other);
   expect(await value(layers[0]?.adapters.get('default')?.a.tensor ?? ids)).toEqual(Array.from({ length: 12 }, () => 0));
@@ -50,6 +55,11 @@ test('a new adapter: PEFT’s names, A zero, the same numbers for the same seed'
 });
 
 test('matrices of other sizes are refused', () => {
-  const wrong = { a: new Parameter(tensor([1, 2], [1, 2])), b: new Parameter(tensor([1, -1], [2, 1])), scale: scalar(1), dropout: 0 };
+  const wrong = {
+    a: new Parameter(tensor([1, 2], [1, 2])),
+    b: new Parameter(tensor([1, -1], [2, 1])),
+    scale: scalar(1),
+    dropout: 0,
+  };
   expect(() => makeLayer().add('one', wrong)).toThrow(/A \[r, 3\] and B \[2, r\].*A \[1, 2\]/);
 });

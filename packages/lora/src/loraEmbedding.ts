@@ -6,8 +6,9 @@ import { LoraLayer } from './loraLayer.js';
 import type { LoraWeights } from './variant.js';
 
 /**
- * An embedding with low-rank adapters, as PEFT has them: e(i) = W[i] + Σ over the active adapters of s·Aᵀ[i]·Bᵀ, with A [r, vocabulary] and B [width, r]. W + ΔW is never formed, and an
- * output projection that is tied to W stays what it was. There is no dropout, since ids have none.
+ * An embedding with low-rank adapters, as PEFT has them: e(i) = W[i] + Σ over the active adapters of s·Aᵀ[i]·Bᵀ, with A
+ * [r, vocabulary] and B [width, r]. W + ΔW is never formed, and an output projection that is tied to W stays what it
+ * was. There is no dropout, since ids have none.
  */
 export class LoraEmbedding extends LoraLayer {
   readonly embedding = true;
@@ -33,7 +34,11 @@ export class LoraEmbedding extends LoraLayer {
     const rng = new Rng(seed, this.stream);
     return {
       a: persistent([rank, this.inFeatures], { name: `lora_embedding_A.${name}` }),
-      b: deferred(() => Float32Array.from({ length: this.outFeatures * rank }, () => rng.normal()), [this.outFeatures, rank], { name: `lora_embedding_B.${name}` }),
+      b: deferred(
+        () => Float32Array.from({ length: this.outFeatures * rank }, () => rng.normal()),
+        [this.outFeatures, rank],
+        { name: `lora_embedding_B.${name}` },
+      ),
     };
   }
 

@@ -34,14 +34,20 @@ export interface MergedAdapter {
   readonly constant?: Float32Array | undefined;
 }
 
-/** A layer with low-rank adapters around it, under PEFT's names. What its A and B do, and how they begin, a subclass says. */
+/**
+ * A layer with low-rank adapters around it, under PEFT's names. What its A and B do, and how they begin, a subclass
+ * says.
+ */
 export abstract class LoraLayer extends Module implements Layer, VariantLayer {
   readonly adapters = new Map<string, LoraWeights>();
   /** Adapters that are added, in this order. */
   active: readonly string[] = [];
   /** Off: the base alone. */
   enabled = true;
-  /** Adapters that are in the base's weight at the moment, in the order in which they were merged: the base alone computes what they add. */
+  /**
+   * Adapters that are in the base's weight at the moment, in the order in which they were merged: the base alone
+   * computes what they add.
+   */
   merged: readonly MergedAdapter[] = [];
 
   /**
@@ -67,16 +73,33 @@ export abstract class LoraLayer extends Module implements Layer, VariantLayer {
   abstract productTerms(x: Tensor, weights: Pick<LoraWeights, 'a' | 'b' | 'scale' | 'bias'>): ProductTerm[];
   abstract project(a: Tensor): Tensor;
 
-  /** What depends on W (DoRA's magnitudes, A and B as a part of W) begins as zeros: for plans, which need shapes alone, and for LoRA that begins with BA = 0. */
+  /**
+   * What depends on W (DoRA's magnitudes, A and B as a part of W) begins as zeros: for plans, which need shapes alone,
+   * and for LoRA that begins with BA = 0.
+   */
   addNew(name: string, options: NewLora): void {
     const { variant, rank } = options;
     const zeros = (shape: readonly number[], title: string): Tensor => persistent(shape, { name: `${title}.${name}` });
     const draws = this.embedding || 'draw' in initOf(options.init);
-    const [a, b] = [[rank, this.inFeatures], [this.outFeatures, rank]] as const;
+    const [a, b] = [
+      [rank, this.inFeatures],
+      [this.outFeatures, rank],
+    ] as const;
     this.add(name, {
-      ...this.weights(name, draws ? this.begin(name, options) : { a: zeros(a, 'lora_A'), b: zeros(b, 'lora_B') }, options),
-      initial: draws ? undefined : { a: new Parameter(zeros(a, 'initial_A'), false), b: new Parameter(zeros(b, 'initial_B'), false) },
-      ...(variant?.vector === undefined ? {} : { vector: new Parameter(zeros([this.outFeatures], variant.vector)), constant: zeros([this.outFeatures], 'constant') }),
+      ...this.weights(
+        name,
+        draws ? this.begin(name, options) : { a: zeros(a, 'lora_A'), b: zeros(b, 'lora_B') },
+        options,
+      ),
+      initial: draws
+        ? undefined
+        : { a: new Parameter(zeros(a, 'initial_A'), false), b: new Parameter(zeros(b, 'initial_B'), false) },
+      ...(variant?.vector === undefined
+        ? {}
+        : {
+            vector: new Parameter(zeros([this.outFeatures], variant.vector)),
+            constant: zeros([this.outFeatures], 'constant'),
+          }),
     });
   }
 
@@ -84,30 +107,66 @@ export abstract class LoraLayer extends Module implements Layer, VariantLayer {
   async addNewFromBase(name: string, options: NewLora): Promise<void> {
     const { variant = plain } = options;
     const initial = await this.partOfBase(options);
-    const matrices = initial === undefined ? this.begin(name, options) : { a: await copied(initial.a, `lora_A.${name}`), b: await copied(initial.b, `lora_B.${name}`) };
+    const matrices =
+      initial === undefined
+        ? this.begin(name, options)
+        : { a: await copied(initial.a, `lora_A.${name}`), b: await copied(initial.b, `lora_B.${name}`) };
     const weights: LoraWeights = { ...this.weights(name, matrices, options), initial };
     this.add(name, (await variant.prepare?.(this, weights)) ?? weights);
   }
 
-  /** A and B as they begin where they are a part of W: what is to be taken off again. Undefined for other inits, and for embeddings. */
-  async partOfBase({ init, rank, scaling, seed }: Pick<NewLora, 'init' | 'rank' | 'scaling' | 'seed'>): Promise<LoraWeights['initial']> {
+  /**
+   * A and B as they begin where they are a part of W: what is to be taken off again. Undefined for other inits, and for
+   * embeddings.
+   */
+  async partOfBase({
+    init,
+    rank,
+    scaling,
+    seed,
+  }: Pick<NewLora, 'init' | 'rank' | 'scaling' | 'seed'>): Promise<LoraWeights['initial']> {
     const by = this.embedding || beginsOutside(init) ? undefined : initOf(init);
     if (by === undefined || !('from' in by)) return undefined;
     const { inFeatures, outFeatures } = this;
-    if (rank > Math.min(inFeatures, outFeatures)) throw new LowrankError({ code: 'lora.config', what: `init_lora_weights ${init}`, expected: `a rank up to ${Math.min(inFeatures, outFeatures)}, the smaller side of W`, got: String(rank) });
-    if (!(scaling > 0)) throw new LowrankError({ code: 'lora.config', what: `init_lora_weights ${init}`, expected: 'a lora_alpha above 0', got: String(scaling * rank) });
-    const { a, b } = by.from(await baseWeight(this), { rank, scaling, inFeatures, outFeatures, rng: new Rng(seed, this.stream) });
-    return { a: new Parameter(tensor(a, [rank, inFeatures], { name: 'initial_A' }), false), b: new Parameter(tensor(b, [outFeatures, rank], { name: 'initial_B' }), false) };
+    if (rank > Math.min(inFeatures, outFeatures))
+      throw new LowrankError({
+        code: 'lora.config',
+        what: `init_lora_weights ${init}`,
+        expected: `a rank up to ${Math.min(inFeatures, outFeatures)}, the smaller side of W`,
+        got: String(rank),
+      });
+    if (!(scaling > 0))
+      throw new LowrankError({
+        code: 'lora.config',
+        what: `init_lora_weights ${init}`,
+        expected: 'a lora_alpha above 0',
+        got: String(scaling * rank),
+      });
+    const { a, b } = by.from(await baseWeight(this), {
+      rank,
+      scaling,
+      inFeatures,
+      outFeatures,
+      rng: new Rng(seed, this.stream),
+    });
+    return {
+      a: new Parameter(tensor(a, [rank, inFeatures], { name: 'initial_A' }), false),
+      b: new Parameter(tensor(b, [outFeatures, rank], { name: 'initial_B' }), false),
+    };
   }
 
   add(name: string, weights: LoraWeights): void {
     const [rank] = weights.a.tensor.shape;
-    const fits = weights.a.tensor.shape.join() === `${rank},${this.inFeatures}` && weights.b.tensor.shape.join() === `${this.outFeatures},${rank}`;
+    const fits =
+      weights.a.tensor.shape.join() === `${rank},${this.inFeatures}` &&
+      weights.b.tensor.shape.join() === `${this.outFeatures},${rank}`;
     if (!fits || this.adapters.has(name)) {
       throw new LowrankError({
         code: 'lora.shape',
         what: `adapter ${name}`,
-        expected: this.adapters.has(name) ? 'a name that is not taken' : `A [r, ${this.inFeatures}] and B [${this.outFeatures}, r]`,
+        expected: this.adapters.has(name)
+          ? 'a name that is not taken'
+          : `A [r, ${this.inFeatures}] and B [${this.outFeatures}, r]`,
         got: `A [${weights.a.tensor.shape.join(', ')}] and B [${weights.b.tensor.shape.join(', ')}]`,
       });
     }
@@ -138,12 +197,16 @@ export abstract class LoraLayer extends Module implements Layer, VariantLayer {
     let y = base;
     for (const name of this.active) {
       const weights = this.adapters.get(name);
-      if (weights !== undefined) y = scope(`lora.${name}`, () => add(y, (weights.variant ?? plain).forward({ layer: this, weights, x, base })));
+      if (weights !== undefined)
+        y = scope(`lora.${name}`, () => add(y, (weights.variant ?? plain).forward({ layer: this, weights, x, base })));
     }
     return y;
   }
 
-  /** What the active adapters add to a projection of x [N, in], as products. @throws LowrankError `lora.output` for a variant that is none */
+  /**
+   * What the active adapters add to a projection of x [N, in], as products. @throws LowrankError `lora.output` for a
+   * variant that is none
+   */
   protected activeTerms(x: Tensor): ProductTerm[] {
     if (!this.enabled || this.merged.length > 0) return [];
     return this.active.flatMap((name) => {
@@ -155,7 +218,11 @@ export abstract class LoraLayer extends Module implements Layer, VariantLayer {
     });
   }
 
-  private weights(name: string, { a, b }: { a: Tensor; b: Tensor }, { scaling, dropout, variant, bias = false }: NewLora): LoraWeights {
+  private weights(
+    name: string,
+    { a, b }: { a: Tensor; b: Tensor },
+    { scaling, dropout, variant, bias = false }: NewLora,
+  ): LoraWeights {
     return {
       a: new Parameter(a),
       b: new Parameter(b),
@@ -167,18 +234,38 @@ export abstract class LoraLayer extends Module implements Layer, VariantLayer {
   }
 
   /** An adapter's parameters, under PEFT's names. */
-  private owned(name: string, { a, b, bias, vector, variant, initial }: LoraWeights): [key: string, parameter: Parameter][] {
+  private owned(
+    name: string,
+    { a, b, bias, vector, variant, initial }: LoraWeights,
+  ): [key: string, parameter: Parameter][] {
     const owned: [string, Parameter | undefined][] = this.embedding
-      ? [[`lora_embedding_A.${name}`, a], [`lora_embedding_B.${name}`, b]]
-      : [[`lora_A.${name}.weight`, a], [`lora_B.${name}.weight`, b], [`lora_B.${name}.bias`, bias], [`initial_A.${name}`, initial?.a], [`initial_B.${name}`, initial?.b]];
+      ? [
+          [`lora_embedding_A.${name}`, a],
+          [`lora_embedding_B.${name}`, b],
+        ]
+      : [
+          [`lora_A.${name}.weight`, a],
+          [`lora_B.${name}.weight`, b],
+          [`lora_B.${name}.bias`, bias],
+          [`initial_A.${name}`, initial?.a],
+          [`initial_B.${name}`, initial?.b],
+        ];
     if (variant?.vector !== undefined) owned.push([`${variant.vector}.${name}.weight`, vector]);
-    return owned.flatMap(([key, parameter]): [string, Parameter][] => (parameter === undefined ? [] : [[key, parameter]]));
+    return owned.flatMap(([key, parameter]): [string, Parameter][] =>
+      parameter === undefined ? [] : [[key, parameter]],
+    );
   }
 }
 
 /** Why an output projection takes no DoRA. */
 export function outputVariant(name: string): LowrankError {
-  return new LowrankError({ code: 'lora.output', what: `the adapter ${name} of the output projection`, expected: 'plain LoRA or rsLoRA: logits are made chunk by chunk within the loss', got: 'a variant that is no sum of products (DoRA)', remedy: 'Leave the output projection out of the target modules, or use_dora off.' });
+  return new LowrankError({
+    code: 'lora.output',
+    what: `the adapter ${name} of the output projection`,
+    expected: 'plain LoRA or rsLoRA: logits are made chunk by chunk within the loss',
+    got: 'a variant that is no sum of products (DoRA)',
+    remedy: 'Leave the output projection out of the target modules, or use_dora off.',
+  });
 }
 
 async function copied({ tensor: values }: Parameter, name: string): Promise<Tensor> {

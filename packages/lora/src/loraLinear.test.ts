@@ -1,6 +1,19 @@
 import { Linear, withDropout } from '@lowrank/nn';
 import type { Tensor } from '@lowrank/tensor';
-import { compile, evaluateReference, grad, mul, planFunction, ReferenceBackend, Rng, scalar, sourceOf, square, sum, tensor } from '@lowrank/tensor';
+import {
+  compile,
+  evaluateReference,
+  grad,
+  mul,
+  planFunction,
+  ReferenceBackend,
+  Rng,
+  scalar,
+  sourceOf,
+  square,
+  sum,
+  tensor,
+} from '@lowrank/tensor';
 import { expect, test } from 'vitest';
 import { LoraLinear } from './loraLinear.js';
 
@@ -8,7 +21,10 @@ const [rows, input, output, rank] = [5, 7, 3, 2];
 
 function random(seed: number, shape: readonly number[]): Tensor {
   const rng = new Rng(seed);
-  return tensor(Float32Array.from({ length: shape.reduce((a, b) => a * b, 1) }, () => rng.normal()), shape);
+  return tensor(
+    Float32Array.from({ length: shape.reduce((a, b) => a * b, 1) }, () => rng.normal()),
+    shape,
+  );
 }
 
 const x = random(1, [rows, input]);
@@ -21,7 +37,9 @@ function makeLayer(): LoraLinear {
 /** With numbers in B, so that the adapter does something. */
 function withAdapter(layer: LoraLinear, name: string, seed: number): LoraLinear {
   layer.addNew(name, settings);
-  sourceOf(layer.adapters.get(name)?.b.tensor ?? x).write(Float32Array.from({ length: output * rank }, (_, i) => Math.sin(seed + i)));
+  sourceOf(layer.adapters.get(name)?.b.tensor ?? x).write(
+    Float32Array.from({ length: output * rank }, (_, i) => Math.sin(seed + i)),
+  );
   return layer;
 }
 
@@ -45,15 +63,21 @@ test('y = W x + s·B A x, adapters add up, and off is the base', async () => {
   const two = await valueOf(layer.forward(x));
   layer.active = ['one', 'two'];
   const both = await valueOf(layer.forward(x));
-  base.forEach((value, i) => expect((both[i] ?? NaN) - value).toBeCloseTo((one[i] ?? NaN) - value + ((two[i] ?? NaN) - value), 9));
+  base.forEach((value, i) =>
+    expect((both[i] ?? NaN) - value).toBeCloseTo((one[i] ?? NaN) - value + ((two[i] ?? NaN) - value), 9),
+  );
   expect(one).not.toEqual(base);
   layer.enabled = false;
   expect(await valueOf(layer.forward(x))).toEqual(base);
 
-  const [a = [], b = []] = await evaluateReference([layer.adapters.get('one')?.a.tensor ?? x, layer.adapters.get('one')?.b.tensor ?? x]);
+  const [a = [], b = []] = await evaluateReference([
+    layer.adapters.get('one')?.a.tensor ?? x,
+    layer.adapters.get('one')?.b.tensor ?? x,
+  ]);
   const xs = await valueOf(x);
   let want = 0;
-  for (let k = 0; k < rank; k++) for (let i = 0; i < input; i++) want += 2 * (b[k] ?? NaN) * (a[k * input + i] ?? NaN) * (xs[i] ?? NaN);
+  for (let k = 0; k < rank; k++)
+    for (let i = 0; i < input; i++) want += 2 * (b[k] ?? NaN) * (a[k * input + i] ?? NaN) * (xs[i] ?? NaN);
   expect((one[0] ?? NaN) - (base[0] ?? NaN)).toBeCloseTo(want, 9);
 });
 
@@ -76,11 +100,19 @@ test('gradients: dA = s·(dY·B)ᵀ·X, dB = s·dYᵀ·(X·Aᵀ)', async () => {
   layer.active = ['default'];
   const { a, b } = layer.adapters.get('default') ?? {};
   if (a === undefined || b === undefined) throw new TypeError('an adapter');
-  const [da = [], db = [], dy = [], xs = [], as = [], bs = []] = await evaluateReference([...grad(mul(sum(square(layer.forward(x))), 0.5), [a.tensor, b.tensor]), layer.forward(x), x, a.tensor, b.tensor]);
+  const [da = [], db = [], dy = [], xs = [], as = [], bs = []] = await evaluateReference([
+    ...grad(mul(sum(square(layer.forward(x))), 0.5), [a.tensor, b.tensor]),
+    layer.forward(x),
+    x,
+    a.tensor,
+    b.tensor,
+  ]);
   let [wantA, wantB] = [0, 0];
   for (let n = 0; n < rows; n++) {
-    for (let o = 0; o < output; o++) wantA += 2 * (dy[n * output + o] ?? NaN) * (bs[o * rank + 1] ?? NaN) * (xs[n * input + 4] ?? NaN);
-    for (let i = 0; i < input; i++) wantB += 2 * (dy[n * output + 2] ?? NaN) * (xs[n * input + i] ?? NaN) * (as[i] ?? NaN);
+    for (let o = 0; o < output; o++)
+      wantA += 2 * (dy[n * output + o] ?? NaN) * (bs[o * rank + 1] ?? NaN) * (xs[n * input + 4] ?? NaN);
+    for (let i = 0; i < input; i++)
+      wantB += 2 * (dy[n * output + 2] ?? NaN) * (xs[n * input + i] ?? NaN) * (as[i] ?? NaN);
   }
   expect(da[input + 4]).toBeCloseTo(wantA, 9);
   expect(db[2 * rank]).toBeCloseTo(wantB, 9);
@@ -93,7 +125,8 @@ test('planned, the low-rank part is an epilogue of the base’s product: two ker
   const matmuls = plan.steps.filter(({ op }) => op === 'matmul');
   expect(matmuls.length).toBe(2);
   expect(matmuls.at(-1)?.attrs).toMatchObject({ lowRank: 'nt' });
-  for (const { outputs } of plan.steps) for (const { shape } of outputs) expect(shape.join()).not.toBe(`${output},${input}`);
+  for (const { outputs } of plan.steps)
+    for (const { shape } of outputs) expect(shape.join()).not.toBe(`${output},${input}`);
 });
 
 test('dropout is on the adapter’s input, while training alone', async () => {
@@ -121,7 +154,8 @@ test('A is uniform within ±1/√in or normal with deviation 1/r, by seed; B is 
   const of = async (name: string): Promise<number[]> => valueOf(wide.adapters.get(name)?.a.tensor ?? x);
   const kaiming = await of('kaiming');
   expect(Math.max(...kaiming.map(Math.abs))).toBeLessThanOrEqual(1 / 20);
-  const deviation = (values: number[]): number => Math.sqrt(values.reduce((total, value) => total + value * value, 0) / values.length);
+  const deviation = (values: number[]): number =>
+    Math.sqrt(values.reduce((total, value) => total + value * value, 0) / values.length);
   expect(deviation(kaiming)).toBeCloseTo(1 / 20 / Math.sqrt(3), 3);
   expect(deviation(await of('gaussian'))).toBeCloseTo(1 / 20, 2);
   expect(await of('again')).toEqual(kaiming);
@@ -132,7 +166,11 @@ test('A is uniform within ±1/√in or normal with deviation 1/r, by seed; B is 
 test('names are PEFT’s; a removed adapter is gone and freed', async () => {
   const layer = withAdapter(makeLayer(), 'default', 1);
   layer.active = ['default'];
-  expect([...layer.namedParameters()].map(([path]) => path)).toEqual(['lora_A.default.weight', 'lora_B.default.weight', 'base_layer.weight']);
+  expect([...layer.namedParameters()].map(([path]) => path)).toEqual([
+    'lora_A.default.weight',
+    'lora_B.default.weight',
+    'base_layer.weight',
+  ]);
   const { a } = layer.adapters.get('default') ?? {};
   layer.remove('default');
   expect([...layer.namedParameters()].map(([path]) => path)).toEqual(['base_layer.weight']);

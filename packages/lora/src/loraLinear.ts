@@ -8,9 +8,10 @@ import { LoraLayer } from './loraLayer.js';
 import type { LoraWeights } from './variant.js';
 
 /**
- * A linear layer with low-rank adapters (Hu et al. 2021): y = base(x) + Σ over the active adapters of (s·dropout(x)·Aᵀ)·Bᵀ, or of what another variant makes of A and B.
- * The small products come first, forward and backward, and W + ΔW is never formed; the compiler takes the last product into the base's matmul, over any encoding of its
- * weight. The layer inside knows nothing of it, and may hold its weight either way round.
+ * A linear layer with low-rank adapters (Hu et al. 2021): y = base(x) + Σ over the active adapters of
+ * (s·dropout(x)·Aᵀ)·Bᵀ, or of what another variant makes of A and B. The small products come first, forward and
+ * backward, and W + ΔW is never formed; the compiler takes the last product into the base's matmul, over any encoding
+ * of its weight. The layer inside knows nothing of it, and may hold its weight either way round.
  */
 export class LoraLinear extends LoraLayer implements LinearLike, Projection {
   readonly embedding = false;
@@ -36,7 +37,10 @@ export class LoraLinear extends LoraLayer implements LinearLike, Projection {
     if (!('draw' in by)) throw new TypeError(`${init} is made of the base's weight`);
     const { a, b } = by.draw({ rank, inFeatures, outFeatures, scaling, rng: new Rng(seed, this.stream) });
     const [shape, options] = [[outFeatures, rank], { name: `lora_B.${name}` }];
-    return { a: deferred(a, [rank, inFeatures], { name: `lora_A.${name}` }), b: b === undefined ? persistent(shape, options) : deferred(b, shape, options) };
+    return {
+      a: deferred(a, [rank, inFeatures], { name: `lora_A.${name}` }),
+      b: b === undefined ? persistent(shape, options) : deferred(b, shape, options),
+    };
   }
 
   dropped(x: Tensor, { dropout }: Pick<LoraWeights, 'dropout'>): Tensor {
@@ -50,7 +54,9 @@ export class LoraLinear extends LoraLayer implements LinearLike, Projection {
 
   productTerms(x: Tensor, { a, b, scale, bias }: Pick<LoraWeights, 'a' | 'b' | 'scale' | 'bias'>): ProductTerm[] {
     const term = { h: mul(linear(x, a.tensor), scale), b: b.tensor };
-    return bias === undefined ? [term] : [term, { h: mul(full([x.shape[0] ?? 0, 1], 1), scale), b: reshape(bias.tensor, [this.outFeatures, 1]) }];
+    return bias === undefined
+      ? [term]
+      : [term, { h: mul(full([x.shape[0] ?? 0, 1], 1), scale), b: reshape(bias.tensor, [this.outFeatures, 1]) }];
   }
 
   /** As an output projection. @throws LowrankError `lora.output` */

@@ -26,8 +26,9 @@ export interface LowRankUpdate {
 }
 
 /**
- * W + s·B·A, or what another variant makes of them, in W's own dtype, element by element as PEFT's merge_and_unload over PyTorch does it: B·A accumulates in f32 with fused multiply-adds, k ascending;
- * the product with s and the sum with W are rounded to f32; then one rounding to the dtype of W. (PEFT keeps the adapter in f32 over a 16-bit base.)
+ * W + s·B·A, or what another variant makes of them, in W's own dtype, element by element as PEFT's merge_and_unload
+ * over PyTorch does it: B·A accumulates in f32 with fused multiply-adds, k ascending; the product with s and the sum
+ * with W are rounded to f32; then one rounding to the dtype of W. (PEFT keeps the adapter in f32 over a 16-bit base.)
  *
  * @param weight the bytes of W [out, in] (or [in, out], where `transposed`), little-endian; not changed
  * @throws LowrankError `lora.mergeNotFinite` when the result holds NaN or infinity
@@ -41,19 +42,33 @@ export function mergeWeight(weight: Uint8Array, dtype: MergeDtype, update: LowRa
 }
 
 /**
- * W as it was before `mergeWeight`, up to rounding. In 16 bits what the merged weight's rounding took is lost: half a unit in the last place of W + ΔW, and another of W.
+ * W as it was before `mergeWeight`, up to rounding. In 16 bits what the merged weight's rounding took is lost: half a
+ * unit in the last place of W + ΔW, and another of W.
  *
  * @param update as it was given to `mergeWeight`, with what it filled into `kept`
  * @throws LowrankError `lora.mergeNotFinite`; `lora.unmerge` for a variant that cannot be taken out again
  */
 export function unmergeWeight(weight: Uint8Array, dtype: MergeDtype, update: LowRankUpdate): Uint8Array {
   const { variant = plain, vector, kept } = update;
-  if (variant.unmergeRow === undefined) throw new LowrankError({ code: 'lora.unmerge', what: 'unmerging a weight', expected: 'a variant of LoRA with unmergeRow', got: 'one without' });
-  return changed(weight, dtype, update, (row, delta, out) => variant.unmergeRow?.(row, delta, { vector: vector?.[out] ?? NaN, kept: kept?.[out] ?? 1 }));
+  if (variant.unmergeRow === undefined)
+    throw new LowrankError({
+      code: 'lora.unmerge',
+      what: 'unmerging a weight',
+      expected: 'a variant of LoRA with unmergeRow',
+      got: 'one without',
+    });
+  return changed(weight, dtype, update, (row, delta, out) =>
+    variant.unmergeRow?.(row, delta, { vector: vector?.[out] ?? NaN, kept: kept?.[out] ?? 1 }),
+  );
 }
 
 /** Every row of W changed, given that of ΔW. */
-function changed(weight: Uint8Array, dtype: MergeDtype, update: LowRankUpdate, change: (row: Float32Array, delta: Float32Array, out: number) => void): Uint8Array {
+function changed(
+  weight: Uint8Array,
+  dtype: MergeDtype,
+  update: LowRankUpdate,
+  change: (row: Float32Array, delta: Float32Array, out: number) => void,
+): Uint8Array {
   const { a, b, rank, transposed = false, narrowDelta = false } = update;
   const inFeatures = a.length / rank;
   const outFeatures = b.length / rank;
@@ -81,7 +96,13 @@ function changed(weight: Uint8Array, dtype: MergeDtype, update: LowRankUpdate, c
       const at = place(i);
       write(at, merged[i] ?? NaN);
       if (Number.isFinite(read(at))) continue;
-      throw new LowrankError({ code: 'lora.mergeNotFinite', what: `the merged weight at [${transposed ? `${i}, ${out}` : `${out}, ${i}`}]`, expected: `a finite number in ${dtype}`, got: String(merged[i]), remedy: 'The adapter is damaged, or its values are too large for this dtype.' });
+      throw new LowrankError({
+        code: 'lora.mergeNotFinite',
+        what: `the merged weight at [${transposed ? `${i}, ${out}` : `${out}, ${i}`}]`,
+        expected: `a finite number in ${dtype}`,
+        got: String(merged[i]),
+        remedy: 'The adapter is damaged, or its values are too large for this dtype.',
+      });
     }
   }
   return bytes;
@@ -97,9 +118,17 @@ interface Accessor {
 function accessor(bytes: Uint8Array, dtype: MergeDtype): Accessor {
   if (dtype === 'F32') {
     const values = new Float32Array(bytes.buffer, bytes.byteOffset, bytes.byteLength / 4);
-    return { read: (at) => values[at] ?? NaN, write: (at, value) => void (values[at] = value), narrowed: (value) => value };
+    return {
+      read: (at) => values[at] ?? NaN,
+      write: (at, value) => void (values[at] = value),
+      narrowed: (value) => value,
+    };
   }
   const [widen, narrow] = dtype === 'BF16' ? [fromBf16, toBf16] : [fromF16, toF16];
   const values = new Uint16Array(bytes.buffer, bytes.byteOffset, bytes.byteLength / 2);
-  return { read: (at) => widen(values[at] ?? 0), write: (at, value) => void (values[at] = narrow(value)), narrowed: (value) => widen(narrow(value)) };
+  return {
+    read: (at) => widen(values[at] ?? 0),
+    write: (at, value) => void (values[at] = narrow(value)),
+    narrowed: (value) => widen(narrow(value)),
+  };
 }

@@ -17,14 +17,18 @@ export interface MlxFiles {
 }
 
 /** Layers that are embeddings in the models of mlx-lm; their matrices look like those of a linear layer. */
-const embeddings = /(^|\.)(embed_tokens|wte|wpe|embed_in|word_embeddings|tok_embeddings|token_embedding|embedding|embeddings)$/;
+const embeddings =
+  /(^|\.)(embed_tokens|wte|wpe|embed_in|word_embeddings|tok_embeddings|token_embedding|embedding|embeddings)$/;
 
 /**
- * Reads an adapter of mlx-lm, which multiplies from the other side: y += scale·(x·a)·b with `<path>.lora_a` [in, r] and `<path>.lora_b` [r, out], so A = aᵀ, B = bᵀ, and alpha = scale·r. Of an embedding, `lora_a` is
- * [vocabulary, r]. Layout and factor as in mlx-lm's tuner/lora.py and tuner/utils.py of August 2026 (`LoRALinear`, `LoRAEmbedding`, `load_adapters`). Paths are mlx-lm's own, which for most models are
- * those of transformers; the targets are the paths themselves.
+ * Reads an adapter of mlx-lm, which multiplies from the other side: y += scale·(x·a)·b with `<path>.lora_a` [in, r] and
+ * `<path>.lora_b` [r, out], so A = aᵀ, B = bᵀ, and alpha = scale·r. Of an embedding, `lora_a` is [vocabulary, r].
+ * Layout and factor as in mlx-lm's tuner/lora.py and tuner/utils.py of August 2026 (`LoRALinear`, `LoRAEmbedding`,
+ * `load_adapters`). Paths are mlx-lm's own, which for most models are those of transformers; the targets are the paths
+ * themselves.
  *
- * @throws LowrankError `lora.mlxConfig`, `lora.mlxKeys` (DoRA, experts, halves that miss each other), `lora.shape`, `lora.dtype`, and safetensors' codes
+ * @throws LowrankError `lora.mlxConfig`, `lora.mlxKeys` (DoRA, experts, halves that miss each other), `lora.shape`,
+ * `lora.dtype`, and safetensors' codes
  */
 export async function readMlxAdapter({ config, weights, name, baseModel }: MlxFiles): Promise<LoraAdapter> {
   const { rank, scale, dropout, model } = parseConfig(config, `${name}/adapter_config.json`);
@@ -39,13 +43,33 @@ export async function readMlxAdapter({ config, weights, name, baseModel }: MlxFi
     }
     halves.set(path, { ...halves.get(path), [half === 'a' ? 'a' : 'b']: info });
   }
-  if (strange.length > 0 || halves.size === 0) throw new LowrankError({ code: 'lora.mlxKeys', what: file.name, expected: 'matrices <path>.lora_a [in, r] and <path>.lora_b [r, out]', got: strange.length === 0 ? 'no tensors' : strange.slice(0, 8).join('; '), remedy: 'LoRA of linear layers and embeddings is read; DoRA, experts and full fine-tunes are not.' });
+  if (strange.length > 0 || halves.size === 0)
+    throw new LowrankError({
+      code: 'lora.mlxKeys',
+      what: file.name,
+      expected: 'matrices <path>.lora_a [in, r] and <path>.lora_b [r, out]',
+      got: strange.length === 0 ? 'no tensors' : strange.slice(0, 8).join('; '),
+      remedy: 'LoRA of linear layers and embeddings is read; DoRA, experts and full fine-tunes are not.',
+    });
   const layers = new Map<string, LoraMatrices>();
   for (const [path, { a, b }] of halves) {
-    if (a === undefined || b === undefined) throw new LowrankError({ code: 'lora.mlxKeys', what: `${path} in ${file.name}`, expected: 'lora_a and lora_b', got: `only lora_${a === undefined ? 'b' : 'a'}`, remedy: 'The file is incomplete: save or copy it again.' });
+    if (a === undefined || b === undefined)
+      throw new LowrankError({
+        code: 'lora.mlxKeys',
+        what: `${path} in ${file.name}`,
+        expected: 'lora_a and lora_b',
+        got: `only lora_${a === undefined ? 'b' : 'a'}`,
+        remedy: 'The file is incomplete: save or copy it again.',
+      });
     const [inFeatures = 0, rankA] = a.shape;
     const [rankB, outFeatures = 0] = b.shape;
-    if (rankA !== rank || rankB !== rank) throw new LowrankError({ code: 'lora.shape', what: `${path} in ${file.name}`, expected: `lora_a [in, ${rank}] and lora_b [${rank}, out], as adapter_config.json says`, got: `[${a.shape.join(', ')}] and [${b.shape.join(', ')}]` });
+    if (rankA !== rank || rankB !== rank)
+      throw new LowrankError({
+        code: 'lora.shape',
+        what: `${path} in ${file.name}`,
+        expected: `lora_a [in, ${rank}] and lora_b [${rank}, out], as adapter_config.json says`,
+        got: `[${a.shape.join(', ')}] and [${b.shape.join(', ')}]`,
+      });
     layers.set(path, {
       a: transposed(tensorNumbers(await file.read(a.name), a), inFeatures, rank),
       b: transposed(tensorNumbers(await file.read(b.name), b), rank, outFeatures),
@@ -55,7 +79,10 @@ export async function readMlxAdapter({ config, weights, name, baseModel }: MlxFi
       ...(embeddings.test(path) ? { embedding: true } : {}),
     });
   }
-  return { config: exactConfig(layers, scale, { dropout, baseModel: baseModel ?? model, taskType: 'CAUSAL_LM' }), layers };
+  return {
+    config: exactConfig(layers, scale, { dropout, baseModel: baseModel ?? model, taskType: 'CAUSAL_LM' }),
+    layers,
+  };
 }
 
 interface MlxConfig {
@@ -67,10 +94,22 @@ interface MlxConfig {
 
 function parseConfig(json: unknown, name: string): MlxConfig {
   const fail = (key: string, expected: string, got: unknown, remedy?: string): never => {
-    throw new LowrankError({ code: 'lora.mlxConfig', what: `${key} in ${name}`, expected, got: got === undefined ? 'nothing' : JSON.stringify(got), remedy });
+    throw new LowrankError({
+      code: 'lora.mlxConfig',
+      what: `${key} in ${name}`,
+      expected,
+      got: got === undefined ? 'nothing' : JSON.stringify(got),
+      remedy,
+    });
   };
   if (!isObject(json)) return fail('the content', 'a JSON object', json);
-  if ('peft_type' in json) fail('the content', "mlx-lm's configuration", { peft_type: json['peft_type'] }, 'This is an adapter of PEFT, which needs no conversion.');
+  if ('peft_type' in json)
+    fail(
+      'the content',
+      "mlx-lm's configuration",
+      { peft_type: json['peft_type'] },
+      'This is an adapter of PEFT, which needs no conversion.',
+    );
   const type = json['fine_tune_type'] ?? 'lora';
   if (type !== 'lora') fail('fine_tune_type', '"lora"', type, 'Fuse it in mlx-lm (mlx_lm.fuse), and take the model.');
   const given = json['lora_parameters'];
@@ -82,9 +121,22 @@ function parseConfig(json: unknown, name: string): MlxConfig {
   const rank = number('rank', (value) => Number.isInteger(value) && value >= 1, 'a whole number of at least 1');
   const scale = number('scale', Number.isFinite, 'a finite number');
   const alpha = given['alpha'];
-  // Up to May 2024 the factor was scale·alpha/rank; then alpha stayed in configurations for a while and did nothing. Those of the first kind call the layers so.
-  if ('lora_layers' in json && typeof alpha === 'number' && alpha !== rank) fail('lora_parameters.alpha', 'none', alpha, `Versions of mlx-lm took it in two ways. If the adapter was made before June 2024, set scale to ${(scale * alpha) / rank}; then rename lora_layers to num_layers.`);
-  return { rank, scale, dropout: typeof given['dropout'] === 'number' ? given['dropout'] : 0, model: typeof json['model'] === 'string' ? json['model'] : undefined };
+  // Up to May 2024 the factor was scale·alpha/rank; then alpha stayed in configurations for a while and did nothing.
+  // Those of the first kind call the layers so.
+  if ('lora_layers' in json && typeof alpha === 'number' && alpha !== rank)
+    fail(
+      'lora_parameters.alpha',
+      'none',
+      alpha,
+      'Versions of mlx-lm took it in two ways. If the adapter was made before June 2024, set scale to ' +
+        `${(scale * alpha) / rank}; then rename lora_layers to num_layers.`,
+    );
+  return {
+    rank,
+    scale,
+    dropout: typeof given['dropout'] === 'number' ? given['dropout'] : 0,
+    model: typeof json['model'] === 'string' ? json['model'] : undefined,
+  };
 }
 
 function isObject(value: unknown): value is Record<string, unknown> {
@@ -94,6 +146,8 @@ function isObject(value: unknown): value is Record<string, unknown> {
 /** [rows, columns] → [columns, rows] */
 function transposed(matrix: Float32Array, rows: number, columns: number): Float32Array {
   const result = new Float32Array(matrix.length);
-  for (let row = 0; row < rows; row++) for (let column = 0; column < columns; column++) result[column * rows + row] = matrix[row * columns + column] ?? NaN;
+  for (let row = 0; row < rows; row++)
+    for (let column = 0; column < columns; column++)
+      result[column * rows + row] = matrix[row * columns + column] ?? NaN;
   return result;
 }

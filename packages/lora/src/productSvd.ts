@@ -13,7 +13,8 @@ export interface LowRankProduct {
 }
 
 /**
- * The singular value decomposition of B·A, which is never formed: B = Q·R and Aᵀ = P·T, so B·A = Q·(R·Tᵀ)·Pᵀ, and only R·Tᵀ [rank, rank] is decomposed. O((in + out)·rank²), in f64.
+ * The singular value decomposition of B·A, which is never formed: B = Q·R and Aᵀ = P·T, so B·A = Q·(R·Tᵀ)·Pᵀ, and only
+ * R·Tᵀ [rank, rank] is decomposed. O((in + out)·rank²), in f64.
  *
  * @returns min(rank, in, out) values and vectors; those of value 0 are 0 on one side or both
  * @throws LowrankError `lora.svd` where a factor has NaN or infinity
@@ -30,11 +31,22 @@ export function productSvd({ a, b, rank, inFeatures, outFeatures }: LowRankProdu
     }
   }
   const { u, s, v } = truncatedSvd(core, { rows: rank, columns: rank, rank: Math.min(rank, inFeatures, outFeatures) });
-  return { u: turned(u, left.q, { count: s.length, rank, length: outFeatures }), s, v: turned(v, right.q, { count: s.length, rank, length: inFeatures }) };
+  return {
+    u: turned(u, left.q, { count: s.length, rank, length: outFeatures }),
+    s,
+    v: turned(v, right.q, { count: s.length, rank, length: inFeatures }),
+  };
 }
 
-/** Vectors x_k = Σ_j r[j, k]·q_j with orthonormal q, by Gram and Schmidt, twice: what rounding leaves the first time is gone the second. A vector with nothing new in it gets a q of zeros. */
-function orthonormal(q: Float64Array, count: number, length: number): { readonly q: Float64Array; readonly r: Float64Array } {
+/**
+ * Vectors x_k = Σ_j r[j, k]·q_j with orthonormal q, by Gram and Schmidt, twice: what rounding leaves the first time is
+ * gone the second. A vector with nothing new in it gets a q of zeros.
+ */
+function orthonormal(
+  q: Float64Array,
+  count: number,
+  length: number,
+): { readonly q: Float64Array; readonly r: Float64Array } {
   const r = new Float64Array(count * count);
   for (let k = 0; k < count; k++) {
     const before = norm(q, k * length, length);
@@ -42,7 +54,8 @@ function orthonormal(q: Float64Array, count: number, length: number): { readonly
       for (let j = 0; j < k; j++) {
         let part = 0;
         for (let i = 0; i < length; i++) part += (q[j * length + i] ?? NaN) * (q[k * length + i] ?? NaN);
-        for (let i = 0; i < length; i++) q[k * length + i] = (q[k * length + i] ?? NaN) - part * (q[j * length + i] ?? NaN);
+        for (let i = 0; i < length; i++)
+          q[k * length + i] = (q[k * length + i] ?? NaN) - part * (q[j * length + i] ?? NaN);
         r[j * count + k] = (r[j * count + k] ?? NaN) + part;
       }
     }
@@ -61,12 +74,17 @@ function norm(data: Float64Array, start: number, length: number): number {
 }
 
 /** Σ_j coefficients[i, j]·q_j for each i. */
-function turned(coefficients: Float64Array, q: Float64Array, { count, rank, length }: { readonly count: number; readonly rank: number; readonly length: number }): Float64Array {
+function turned(
+  coefficients: Float64Array,
+  q: Float64Array,
+  { count, rank, length }: { readonly count: number; readonly rank: number; readonly length: number },
+): Float64Array {
   const result = new Float64Array(count * length);
   for (let i = 0; i < count; i++) {
     for (let j = 0; j < rank; j++) {
       const factor = coefficients[i * rank + j] ?? NaN;
-      for (let k = 0; k < length; k++) result[i * length + k] = (result[i * length + k] ?? NaN) + factor * (q[j * length + k] ?? NaN);
+      for (let k = 0; k < length; k++)
+        result[i * length + k] = (result[i * length + k] ?? NaN) + factor * (q[j * length + k] ?? NaN);
     }
   }
   return result;
@@ -75,6 +93,8 @@ function turned(coefficients: Float64Array, q: Float64Array, { count, rank, leng
 /** A matrix [rows, columns], column after column. */
 function columnsOf(matrix: Float32Array | Float64Array, columns: number, rows: number): Float64Array {
   const result = new Float64Array(matrix.length);
-  for (let row = 0; row < rows; row++) for (let column = 0; column < columns; column++) result[column * rows + row] = matrix[row * columns + column] ?? NaN;
+  for (let row = 0; row < rows; row++)
+    for (let column = 0; column < columns; column++)
+      result[column * rows + row] = matrix[row * columns + column] ?? NaN;
   return result;
 }

@@ -23,7 +23,12 @@ test('among many numbers of all sizes it is those that sorting finds', () => {
   for (const density of [0.001, 0.2, 0.77, 0.999]) {
     const keep = Math.trunc(density * 3001);
     const kept = magnitudePrune(values, density).filter((value) => value !== 0);
-    expect([...kept.map(Math.abs).sort()]).toEqual([...values.map(Math.abs).sort().subarray(3001 - keep)]);
+    expect([...kept.map(Math.abs).sort()]).toEqual([
+      ...values
+        .map(Math.abs)
+        .sort()
+        .subarray(3001 - keep),
+    ]);
   }
 });
 

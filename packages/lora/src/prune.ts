@@ -1,7 +1,8 @@
 import type { Rng } from '@lowrank/tensor';
 
 /**
- * Keeps the ⌊density·n⌋ values of the largest magnitude and sets the others to 0; of equal magnitudes the first go before (TIES, Yadav et al. 2023, "trim"; PEFT's magnitude_based_pruning).
+ * Keeps the ⌊density·n⌋ values of the largest magnitude and sets the others to 0; of equal magnitudes the first go
+ * before (TIES, Yadav et al. 2023, "trim"; PEFT's magnitude_based_pruning).
  *
  * @param density from 0 to 1
  */
@@ -22,7 +23,10 @@ export function magnitudePrune(values: Float32Array, density: number): Float32Ar
   return result;
 }
 
-/** The k-th largest magnitude, k from 1. Magnitudes are ordered as their bits are, so two counts of 16 bits each find it, in O(n). */
+/**
+ * The k-th largest magnitude, k from 1. Magnitudes are ordered as their bits are, so two counts of 16 bits each find
+ * it, in O(n).
+ */
 function kthLargest(values: Float32Array, k: number): number {
   const bits = new Uint32Array(values.buffer, values.byteOffset, values.length);
   const upper = kthSlot(upperHalves(bits), k);

@@ -14,12 +14,20 @@ interface Size {
 /** Σ over k of s·u·vᵀ, or of less of them. */
 function product({ u, s, v }: TruncatedSvd, { rows, columns }: Size): Float64Array {
   const result = new Float64Array(rows * columns);
-  s.forEach((value, k) => result.forEach((_, i) => (result[i] = (result[i] ?? NaN) + value * (u[k * rows + Math.floor(i / columns)] ?? NaN) * (v[k * columns + (i % columns)] ?? NaN))));
+  s.forEach((value, k) =>
+    result.forEach(
+      (_, i) =>
+        (result[i] =
+          (result[i] ?? NaN) +
+          value * (u[k * rows + Math.floor(i / columns)] ?? NaN) * (v[k * columns + (i % columns)] ?? NaN)),
+    ),
+  );
   return result;
 }
 
 const norm = (values: Float64Array): number => Math.sqrt(values.reduce((sum, value) => sum + value * value, 0));
-const distance = (a: Float64Array | Float32Array, b: Float64Array): number => norm(b.map((value, i) => value - (a[i] ?? NaN)));
+const distance = (a: Float64Array | Float32Array, b: Float64Array): number =>
+  norm(b.map((value, i) => value - (a[i] ?? NaN)));
 
 /** Largest deviation of vectors, one after the other, from orthonormal ones. */
 function skewness(vectors: Float64Array, length: number): number {
@@ -27,7 +35,9 @@ function skewness(vectors: Float64Array, length: number): number {
   const count = vectors.length / length;
   for (let i = 0; i < count; i++) {
     for (let j = 0; j <= i; j++) {
-      const sum = vectors.subarray(i * length, (i + 1) * length).reduce((total, value, at) => total + value * (vectors[j * length + at] ?? NaN), 0);
+      const sum = vectors
+        .subarray(i * length, (i + 1) * length)
+        .reduce((total, value, at) => total + value * (vectors[j * length + at] ?? NaN), 0);
       worst = Math.max(worst, Math.abs(sum - (i === j ? 1 : 0)));
     }
   }
@@ -35,7 +45,14 @@ function skewness(vectors: Float64Array, length: number): number {
 }
 
 describe('exact', () => {
-  test.each([[7, 7], [23, 9], [9, 23], [1, 5], [5, 1], [64, 43]])('%i × %i: all of it is the matrix, with orthonormal vectors and falling values', (rows, columns) => {
+  test.each([
+    [7, 7],
+    [23, 9],
+    [9, 23],
+    [1, 5],
+    [5, 1],
+    [64, 43],
+  ])('%i × %i: all of it is the matrix, with orthonormal vectors and falling values', (rows, columns) => {
     const matrix = random(rows * columns);
     const rank = Math.min(rows, columns);
     const svd = truncatedSvd(matrix, { rows, columns, rank });
@@ -67,7 +84,10 @@ describe('exact', () => {
 
   test('a matrix of lower rank, and one of zeros', () => {
     const [rows, columns] = [8, 6];
-    const one = truncatedSvd(product({ u: random(rows), s: Float64Array.of(1), v: random(columns) }, { rows, columns }), { rows, columns, rank: 6 });
+    const one = truncatedSvd(
+      product({ u: random(rows), s: Float64Array.of(1), v: random(columns) }, { rows, columns }),
+      { rows, columns, rank: 6 },
+    );
     expect(one.s.slice(1).every((value) => value < 1e-12)).toBe(true);
     const zero = truncatedSvd(new Float64Array(48), { rows, columns, rank: 3 });
     expect([...zero.s, ...zero.u, ...zero.v].every((value) => value === 0)).toBe(true);
@@ -75,7 +95,10 @@ describe('exact', () => {
 });
 
 describe('randomized', () => {
-  test.each([[120, 90], [90, 120]])('%i × %i: a flat spectrum is approximated almost as well as can be', (rows, columns) => {
+  test.each([
+    [120, 90],
+    [90, 120],
+  ])('%i × %i: a flat spectrum is approximated almost as well as can be', (rows, columns) => {
     const matrix = random(rows * columns);
     const rank = 6;
     const best = norm(truncatedSvd(matrix, { rows, columns, rank }).s);
@@ -102,13 +125,16 @@ describe('randomized', () => {
     const two = product({ u: random(2 * rows), s: Float64Array.of(3, 1), v: random(2 * columns) }, { rows, columns });
     const found = truncatedSvd(two, { rows, columns, rank: 5, iterations: 2 });
     expect(distance(two, product(found, { rows, columns }))).toBeLessThan(1e-10 * norm(two));
-    expect([...truncatedSvd(new Float32Array(2000), { rows, columns, rank: 5, iterations: 2 }).s]).toEqual([0, 0, 0, 0, 0]);
+    expect([...truncatedSvd(new Float32Array(2000), { rows, columns, rank: 5, iterations: 2 }).s]).toEqual([
+      0, 0, 0, 0, 0,
+    ]);
   });
 });
 
 test('what cannot be decomposed is refused', () => {
   const size = { rows: 3, columns: 4 };
-  for (const rank of [0, 4, 1.5, -1]) expect(() => truncatedSvd(random(12), { ...size, rank })).toThrow(/a rank from 1 to 3/);
+  for (const rank of [0, 4, 1.5, -1])
+    expect(() => truncatedSvd(random(12), { ...size, rank })).toThrow(/a rank from 1 to 3/);
   expect(() => truncatedSvd(random(11), { ...size, rank: 1 })).toThrow(/12 numbers/);
   expect(() => truncatedSvd(random(12).fill(NaN, 5, 6), { ...size, rank: 1 })).toThrow(/finite/);
 });

@@ -12,7 +12,9 @@ export interface SvdOptions {
   readonly seed?: number | undefined;
 }
 
-/** The best approximation of a rank: A ≈ U·diag(s)·Vᵀ. Vectors that belong to a singular value of 0 are 0 on one side. */
+/**
+ * The best approximation of a rank: A ≈ U·diag(s)·Vᵀ. Vectors that belong to a singular value of 0 are 0 on one side.
+ */
 export interface TruncatedSvd {
   /** [rank, rows]: left singular vectors, one after the other. */
   readonly u: Float64Array;
@@ -37,18 +39,32 @@ const oversampling = 8;
 /**
  * Truncated singular value decomposition in f64.
  *
- * Exact: one-sided Jacobi rotations of columns (Hestenes 1958), O(min² · max) for each of about ten sweeps: for hundreds of columns. Randomized: block Krylov iteration (Musco and Musco 2015) on a
- * space of (iterations + 1)·(rank + 8) dimensions, O(iterations · rank · rows · columns): for thousands. The space grows with each step, so that flat spectra, as of what quantization leaves, converge
- * too.
+ * Exact: one-sided Jacobi rotations of columns (Hestenes 1958), O(min² · max) for each of about ten sweeps: for
+ * hundreds of columns. Randomized: block Krylov iteration (Musco and Musco 2015) on a space of (iterations + 1)·(rank +
+ * 8) dimensions, O(iterations · rank · rows · columns): for thousands. The space grows with each step, so that flat
+ * spectra, as of what quantization leaves, converge too.
  *
  * @param matrix [rows, columns], row-major
  * @throws LowrankError `lora.svd`
  */
 export function truncatedSvd(matrix: Values, options: SvdOptions): TruncatedSvd {
   const { rows, columns, rank, iterations, seed = 0 } = options;
-  const fits = Number.isInteger(rank) && rank > 0 && rank <= Math.min(rows, columns) && matrix.length === rows * columns;
-  if (!fits) throw new LowrankError({ code: 'lora.svd', what: `a decomposition of [${rows}, ${columns}]`, expected: `${rows * columns} numbers and a rank from 1 to ${Math.min(rows, columns)}`, got: `${matrix.length} and ${rank}` });
-  if (!matrix.every(Number.isFinite)) throw new LowrankError({ code: 'lora.svd', what: `a matrix [${rows}, ${columns}] to decompose`, expected: 'finite numbers', got: 'NaN or infinity' });
+  const fits =
+    Number.isInteger(rank) && rank > 0 && rank <= Math.min(rows, columns) && matrix.length === rows * columns;
+  if (!fits)
+    throw new LowrankError({
+      code: 'lora.svd',
+      what: `a decomposition of [${rows}, ${columns}]`,
+      expected: `${rows * columns} numbers and a rank from 1 to ${Math.min(rows, columns)}`,
+      got: `${matrix.length} and ${rank}`,
+    });
+  if (!matrix.every(Number.isFinite))
+    throw new LowrankError({
+      code: 'lora.svd',
+      what: `a matrix [${rows}, ${columns}] to decompose`,
+      expected: 'finite numbers',
+      got: 'NaN or infinity',
+    });
   if (iterations === undefined) return exactSvd(matrix, options);
   const width = Math.min(rank + oversampling, rows, columns);
   const basis = krylovBasis(matrix, { rows, columns, width, iterations, seed });
@@ -66,20 +82,29 @@ export function truncatedSvd(matrix: Values, options: SvdOptions): TruncatedSvd 
 function exactSvd(matrix: Values, { rows, columns, rank }: SvdOptions): TruncatedSvd {
   const tall = rows >= columns;
   // The shorter side's vectors are turned until they are orthogonal; then their lengths are the singular values.
-  const turned: Vectors = { data: tall ? transposed(matrix, rows, columns) : Float64Array.from(matrix), count: tall ? columns : rows, length: tall ? rows : columns };
+  const turned: Vectors = {
+    data: tall ? transposed(matrix, rows, columns) : Float64Array.from(matrix),
+    count: tall ? columns : rows,
+    length: tall ? rows : columns,
+  };
   const lengths = orthogonalize(turned);
-  const order = Array.from(lengths.keys()).sort((a, b) => (lengths[b] ?? 0) - (lengths[a] ?? 0)).slice(0, rank);
+  const order = Array.from(lengths.keys())
+    .sort((a, b) => (lengths[b] ?? 0) - (lengths[a] ?? 0))
+    .slice(0, rank);
   const long = new Float64Array(rank * turned.length);
   order.forEach((from, at) => {
     const scale = lengths[from] ?? 0;
-    if (scale > 0) for (let i = 0; i < turned.length; i++) long[at * turned.length + i] = (turned.data[from * turned.length + i] ?? NaN) / scale;
+    if (scale > 0)
+      for (let i = 0; i < turned.length; i++)
+        long[at * turned.length + i] = (turned.data[from * turned.length + i] ?? NaN) / scale;
   });
   const s = Float64Array.from(order, (from) => lengths[from] ?? 0);
   // The other side from A itself: v = Aᵀu / s, or u = A·v / s.
   const vectors: Vectors = { data: long, count: rank, length: turned.length };
   const { data: short } = tall ? timesTransposed(matrix, vectors, columns) : times(matrix, vectors, rows);
   const width = short.length / rank;
-  for (let i = 0; i < short.length; i++) short[i] = (s[Math.floor(i / width)] ?? 0) > 0 ? (short[i] ?? NaN) / (s[Math.floor(i / width)] ?? NaN) : 0;
+  for (let i = 0; i < short.length; i++)
+    short[i] = (s[Math.floor(i / width)] ?? 0) > 0 ? (short[i] ?? NaN) / (s[Math.floor(i / width)] ?? NaN) : 0;
   return tall ? { u: long, s, v: short } : { u: short, s, v: long };
 }
 
@@ -149,7 +174,11 @@ function krylovBasis(matrix: Values, { rows, columns, width, iterations, seed }:
   const room = Math.min(width * (iterations + 1), rows, columns);
   const data = new Float64Array(room * rows);
   let count = 0;
-  let block: Vectors = { data: Float64Array.from({ length: width * columns }, () => rng.normal()), count: width, length: columns };
+  let block: Vectors = {
+    data: Float64Array.from({ length: width * columns }, () => rng.normal()),
+    count: width,
+    length: columns,
+  };
   for (let step = 0; step <= iterations && count < room && block.count > 0; step++) {
     const image = times(matrix, step === 0 ? block : timesTransposed(matrix, block, columns), rows);
     const first = count;
@@ -162,7 +191,9 @@ function krylovBasis(matrix: Values, { rows, columns, width, iterations, seed }:
   return { data: data.subarray(0, count * rows), count, length: rows };
 }
 
-/** Makes the last of some vectors orthogonal to those before it, and of length 1; false where nothing new is left of it. */
+/**
+ * Makes the last of some vectors orthogonal to those before it, and of length 1; false where nothing new is left of it.
+ */
 function normalized(data: Float64Array, at: number, length: number): boolean {
   const a = at * length;
   const before = Math.sqrt(dot(data, { a, b: a, length }));
@@ -215,7 +246,8 @@ function combine(coefficients: Float64Array, { data, count, length }: Vectors, r
   for (let k = 0; k < rank; k++) {
     for (let j = 0; j < count; j++) {
       const factor = coefficients[k * count + j] ?? NaN;
-      for (let i = 0; i < length; i++) result[k * length + i] = (result[k * length + i] ?? NaN) + factor * (data[j * length + i] ?? NaN);
+      for (let i = 0; i < length; i++)
+        result[k * length + i] = (result[k * length + i] ?? NaN) + factor * (data[j * length + i] ?? NaN);
     }
   }
   return result;
@@ -223,6 +255,8 @@ function combine(coefficients: Float64Array, { data, count, length }: Vectors, r
 
 function transposed(matrix: Values, rows: number, columns: number): Float64Array {
   const result = new Float64Array(matrix.length);
-  for (let row = 0; row < rows; row++) for (let column = 0; column < columns; column++) result[column * rows + row] = matrix[row * columns + column] ?? NaN;
+  for (let row = 0; row < rows; row++)
+    for (let column = 0; column < columns; column++)
+      result[column * rows + row] = matrix[row * columns + column] ?? NaN;
   return result;
 }

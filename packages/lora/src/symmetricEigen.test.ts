@@ -3,7 +3,10 @@ import { expect, test } from 'vitest';
 import { leadingEigen } from './symmetricEigen.js';
 
 /** Q·diag(values)·Qᵀ with Q = I − 2uuᵀ, which is its own inverse: its eigenvectors are Q's columns. */
-function made(size: number, value: (at: number) => number): { matrix: Float32Array; vector: (at: number) => Float64Array } {
+function made(
+  size: number,
+  value: (at: number) => number,
+): { matrix: Float32Array; vector: (at: number) => Float64Array } {
   const rng = new Rng(size);
   const raw = Float64Array.from({ length: size }, () => rng.normal());
   const length = Math.hypot(...raw);
@@ -19,16 +22,24 @@ function made(size: number, value: (at: number) => number): { matrix: Float32Arr
   return { matrix, vector: (k) => Float64Array.from({ length: size }, (_, i) => q(i, k)) };
 }
 
-const dot = (a: ArrayLike<number>, b: ArrayLike<number>): number => Array.from(a).reduce((sum, value, at) => sum + value * (b[at] ?? NaN), 0);
+const dot = (a: ArrayLike<number>, b: ArrayLike<number>): number =>
+  Array.from(a).reduce((sum, value, at) => sum + value * (b[at] ?? NaN), 0);
 
-test.each([[1, 1], [2, 2], [37, 37], [200, 12], [800, 6]])('%d rows: the %d largest eigenvalues and their vectors', (size, rank) => {
+test.each([
+  [1, 1],
+  [2, 2],
+  [37, 37],
+  [200, 12],
+  [800, 6],
+])('%d rows: the %d largest eigenvalues and their vectors', (size, rank) => {
   const value = (at: number): number => 100 * 0.9 ** at + 1e-3;
   const { matrix, vector } = made(size, value);
   const { values, vectors } = leadingEigen(matrix, { size, rank });
   for (let k = 0; k < rank; k++) {
     const own = vectors.subarray(k * size, (k + 1) * size);
     expect(Math.abs((values[k] ?? NaN) - value(k))).toBeLessThan(1e-4);
-    for (let other = 0; other <= k; other++) expect(dot(own, vectors.subarray(other * size, (other + 1) * size))).toBeCloseTo(other === k ? 1 : 0, 9);
+    for (let other = 0; other <= k; other++)
+      expect(dot(own, vectors.subarray(other * size, (other + 1) * size))).toBeCloseTo(other === k ? 1 : 0, 9);
     if (value(k) > 5) expect(Math.abs(dot(own, vector(k)))).toBeGreaterThan(1 - 1e-8);
   }
 });
@@ -39,6 +50,9 @@ test('a matrix of zeros, one of rank 1, and one value many times', () => {
   expect(ones.values[0]).toBeCloseTo(4, 12);
   expect(ones.values[1]).toBeCloseTo(0, 12);
   expect(Math.abs(dot(ones.vectors.subarray(0, 4), [0.5, 0.5, 0.5, 0.5]))).toBeCloseTo(1, 12);
-  const same = leadingEigen(Float32Array.from({ length: 25 }, (_, at) => (at % 6 === 0 ? 3 : 0)), { size: 5, rank: 5 });
+  const same = leadingEigen(
+    Float32Array.from({ length: 25 }, (_, at) => (at % 6 === 0 ? 3 : 0)),
+    { size: 5, rank: 5 },
+  );
   same.values.forEach((value) => expect(value).toBeCloseTo(3, 12));
 });

@@ -21,25 +21,36 @@ const blocks = 8;
 const oversampling = 8;
 
 /**
- * Eigenvectors of a symmetric matrix without negative eigenvalues, in f64. Up to 512 rows exactly: Householder's tridiagonal form and implicit QL steps (Bowdler, Martin, Reinsch and Wilkinson 1968),
- * O(size³). Beyond that by Rayleigh and Ritz in a block Krylov space of 8·(rank + 8) dimensions (Musco and Musco 2015), O(8 · size² · rank).
+ * Eigenvectors of a symmetric matrix without negative eigenvalues, in f64. Up to 512 rows exactly: Householder's
+ * tridiagonal form and implicit QL steps (Bowdler, Martin, Reinsch and Wilkinson 1968), O(size³). Beyond that by
+ * Rayleigh and Ritz in a block Krylov space of 8·(rank + 8) dimensions (Musco and Musco 2015), O(8 · size² · rank).
  *
  * @param matrix [size, size]
  */
 export function leadingEigen(matrix: Float32Array, { size, rank }: EigenOptions): LeadingEigen {
-  if (size <= Math.max(largestExact, blocks * (rank + oversampling))) return leading(eigen(Float64Array.from(matrix), size), size, rank);
+  if (size <= Math.max(largestExact, blocks * (rank + oversampling)))
+    return leading(eigen(Float64Array.from(matrix), size), size, rank);
   const { basis, images, count } = krylov(matrix, size, rank + oversampling);
   // The matrix as the space sees it.
   const small = new Float64Array(count * count);
-  for (let i = 0; i < count; i++) for (let j = 0; j <= i; j++) small[i * count + j] = small[j * count + i] = dot(at(basis, i, size), at(images, j, size));
+  for (let i = 0; i < count; i++)
+    for (let j = 0; j <= i; j++)
+      small[i * count + j] = small[j * count + i] = dot(at(basis, i, size), at(images, j, size));
   const { values, vectors } = leading(eigen(small, count), count, rank);
   const turned = new Float64Array(rank * size);
-  for (let k = 0; k < rank; k++) for (let j = 0; j < count; j++) addScaled(at(turned, k, size), at(basis, j, size), vectors[k * count + j] ?? NaN);
+  for (let k = 0; k < rank; k++)
+    for (let j = 0; j < count; j++) addScaled(at(turned, k, size), at(basis, j, size), vectors[k * count + j] ?? NaN);
   return { values, vectors: turned };
 }
 
-function leading({ values, vectors }: { values: Float64Array; vectors: Float64Array }, size: number, rank: number): LeadingEigen {
-  const order = Array.from(values.keys()).sort((a, b) => (values[b] ?? 0) - (values[a] ?? 0)).slice(0, rank);
+function leading(
+  { values, vectors }: { values: Float64Array; vectors: Float64Array },
+  size: number,
+  rank: number,
+): LeadingEigen {
+  const order = Array.from(values.keys())
+    .sort((a, b) => (values[b] ?? 0) - (values[a] ?? 0))
+    .slice(0, rank);
   const kept = new Float64Array(rank * size);
   order.forEach((from, to) => kept.set(at(vectors, from, size), to * size));
   // Rounding may take a value that is nearly 0 below it.
@@ -47,14 +58,20 @@ function leading({ values, vectors }: { values: Float64Array; vectors: Float64Ar
 }
 
 /** An orthonormal basis of [X, MX, M²X, …], X random, and M times each of its vectors. */
-function krylov(matrix: Float32Array, size: number, width: number): { basis: Float64Array; images: Float64Array; count: number } {
+function krylov(
+  matrix: Float32Array,
+  size: number,
+  width: number,
+): { basis: Float64Array; images: Float64Array; count: number } {
   const rng = new Rng(0, 0xe16);
   const [basis, images] = [new Float64Array(blocks * width * size), new Float64Array(blocks * width * size)];
   let [count, from] = [0, 0];
   for (let block = 0; block < blocks; block++) {
     const end = count;
     for (let j = 0; j < (block === 0 ? width : end - from); j++) {
-      at(basis, count, size).set(block === 0 ? Float64Array.from({ length: size }, () => rng.normal()) : at(images, from + j, size));
+      at(basis, count, size).set(
+        block === 0 ? Float64Array.from({ length: size }, () => rng.normal()) : at(images, from + j, size),
+      );
       if (normalized(basis, count, size)) count++;
     }
     from = end;
@@ -65,7 +82,16 @@ function krylov(matrix: Float32Array, size: number, width: number): { basis: Flo
 }
 
 /** Images of some of the basis. */
-function multiply(matrix: Float32Array, { basis, images, from, to, size }: { basis: Float64Array; images: Float64Array; from: number; to: number; size: number }): void {
+function multiply(
+  matrix: Float32Array,
+  {
+    basis,
+    images,
+    from,
+    to,
+    size,
+  }: { basis: Float64Array; images: Float64Array; from: number; to: number; size: number },
+): void {
   const row = new Float64Array(size);
   for (let i = 0; i < size; i++) {
     row.set(matrix.subarray(i * size, (i + 1) * size));
@@ -73,7 +99,10 @@ function multiply(matrix: Float32Array, { basis, images, from, to, size }: { bas
   }
 }
 
-/** Makes the last vector of a basis orthogonal to those before it, and of length 1; false where nothing new is left of it. */
+/**
+ * Makes the last vector of a basis orthogonal to those before it, and of length 1; false where nothing new is left of
+ * it.
+ */
 function normalized(basis: Float64Array, last: number, size: number): boolean {
   const own = at(basis, last, size);
   const before = Math.sqrt(dot(own, own));
@@ -118,7 +147,9 @@ function eigen(v: Float64Array, n: number): { values: Float64Array; vectors: Flo
   return { values: d, vectors: v };
 }
 
-/** Householder's reduction (EISPACK's tred2): d the diagonal, e below it, v what turns back, one vector after the other. */
+/**
+ * Householder's reduction (EISPACK's tred2): d the diagonal, e below it, v what turns back, one vector after the other.
+ */
 function tridiagonalize(v: Float64Array, d: Float64Array, e: Float64Array): void {
   const n = d.length;
   for (let j = 0; j < n; j++) d[j] = v[j * n + n - 1] ?? NaN;

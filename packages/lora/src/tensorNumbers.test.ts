@@ -10,5 +10,7 @@ test('numbers of any float dtype, at odd places of a buffer, in memory of their 
   expect([...read]).toEqual([1, -2]);
   expect([...tensorNumbers(Uint8Array.of(0x80, 0x3f, 0, 0xc0), { name: 'x', dtype: 'BF16' })]).toEqual([1, -2]);
   expect([...tensorNumbers(Uint8Array.of(0, 0x3c, 0, 0xc0), { name: 'x', dtype: 'F16' })]).toEqual([1, -2]);
-  expect(() => tensorNumbers(Uint8Array.of(1, 2), { name: 'x', dtype: 'I8' })).toThrow(expect.objectContaining({ code: 'lora.dtype' }));
+  expect(() => tensorNumbers(Uint8Array.of(1, 2), { name: 'x', dtype: 'I8' })).toThrow(
+    expect.objectContaining({ code: 'lora.dtype' }),
+  );
 });

@@ -12,5 +12,9 @@ export const gptRoot = fileURLToPath(new URL('../../../parity/golden/gpt/', impo
 export async function goldenAdapter(name: string, root = goldenRoot): Promise<LoraAdapter> {
   const folder = `${root}adapters/${name}`;
   const config: unknown = JSON.parse(await readFile(`${folder}/adapter_config.json`, 'utf8'));
-  return readAdapter({ config, weights: bytesSource(await readFile(`${folder}/adapter_model.safetensors`), `${name}.safetensors`), name });
+  return readAdapter({
+    config,
+    weights: bytesSource(await readFile(`${folder}/adapter_model.safetensors`), `${name}.safetensors`),
+    name,
+  });
 }

@@ -2,12 +2,17 @@
 export type MajoritySign = 'total' | 'frequency';
 
 /**
- * Merges values place by place (TIES, Yadav et al. 2023): a sign is elected, + where neither prevails, and the weighted values that have it are averaged: Σ w_i·v_i / max(1, count). The election goes by
- * the values without their weights, as PEFT's does; zeros have no sign.
+ * Merges values place by place (TIES, Yadav et al. 2023): a sign is elected, + where neither prevails, and the weighted
+ * values that have it are averaged: Σ w_i·v_i / max(1, count). The election goes by the values without their weights,
+ * as PEFT's does; zeros have no sign.
  *
  * @param values of one length, one for each weight
  */
-export function tiesMerge(values: readonly Float32Array[], weights: readonly number[], majoritySign: MajoritySign): Float64Array {
+export function tiesMerge(
+  values: readonly Float32Array[],
+  weights: readonly number[],
+  majoritySign: MajoritySign,
+): Float64Array {
   const result = new Float64Array(values[0]?.length ?? 0);
   for (let at = 0; at < result.length; at++) {
     let votes = 0;

@@ -6,7 +6,11 @@ import { TokenRows, tokenWeights } from './tokenRows.js';
 
 const [vocabulary, width] = [7, 3];
 const rng = new Rng(4);
-const random = (...shape: number[]): Tensor => tensor(Float32Array.from({ length: shape.reduce((a, b) => a * b, 1) }, () => rng.normal()), shape);
+const random = (...shape: number[]): Tensor =>
+  tensor(
+    Float32Array.from({ length: shape.reduce((a, b) => a * b, 1) }, () => rng.normal()),
+    shape,
+  );
 const numbers = async (value: Tensor): Promise<number[]> => [...((await evaluateReference([value]))[0] ?? [])];
 const table = random(vocabulary, width);
 const ids = tensor(Int32Array.of(0, 5, 2, 6), [2, 2]);
@@ -46,7 +50,12 @@ test('an output projection has them as a term of few columns, with a leader’s 
   const want = await numbers(new Linear(replaced).forward(x));
   close(await numbers(head.forward(x)), want, 1e-6);
   const parts = head.parts(x);
-  expect(parts.terms.map(({ h, b }) => [h.shape, b.shape])).toEqual([[[4, 2], [vocabulary, 2]]]);
+  expect(parts.terms.map(({ h, b }) => [h.shape, b.shape])).toEqual([
+    [
+      [4, 2],
+      [vocabulary, 2],
+    ],
+  ]);
   close(await numbers(projected(x, parts)), want, 1e-6);
 });
 
@@ -55,10 +64,17 @@ test('a removed adapter leaves the base, and its rows are freed', async () => {
   const layer = new TokenRows(new Embedding(table));
   layer.add('a', tokenWeights([5, 2], vocabulary, rows));
   layer.active = ['a'];
-  expect([...layer.ownParameters().keys()]).toEqual(['token_adapter.trainable_tokens_delta.a', 'token_adapter.ids.a', 'token_adapter.places.a']);
+  expect([...layer.ownParameters().keys()]).toEqual([
+    'token_adapter.trainable_tokens_delta.a',
+    'token_adapter.ids.a',
+    'token_adapter.places.a',
+  ]);
   layer.remove('a');
   expect([layer.active, [...layer.ownParameters()], layer.adapters.size]).toEqual([[], [], 0]);
   expect(await numbers(layer.forward(ids))).toEqual(await numbers(new Embedding(table).forward(ids)));
 });
 
-test('a token beyond the vocabulary is refused', () => expect(() => tokenWeights([7], vocabulary, new Parameter(random(1, width)))).toThrow(/trained token 7.*below the vocabulary's size, 7/));
+test('a token beyond the vocabulary is refused', () =>
+  expect(() => tokenWeights([7], vocabulary, new Parameter(random(1, width)))).toThrow(
+    /trained token 7.*below the vocabulary's size, 7/,
+  ));

@@ -17,7 +17,13 @@ export interface TokenWeights {
 /** @param vocabulary V */
 export function tokenWeights(indices: readonly number[], vocabulary: number, rows: Parameter): TokenWeights {
   const odd = indices.find((id) => id >= vocabulary);
-  if (odd !== undefined) throw new LowrankError({ code: 'lora.tokens', what: `the trained token ${odd}`, expected: `an id below the vocabulary's size, ${vocabulary}`, got: String(odd) });
+  if (odd !== undefined)
+    throw new LowrankError({
+      code: 'lora.tokens',
+      what: `the trained token ${odd}`,
+      expected: `an id below the vocabulary's size, ${vocabulary}`,
+      got: String(odd),
+    });
   const places = new Uint16Array(vocabulary * indices.length);
   const one = toBf16(1);
   indices.forEach((id, at) => (places[id * indices.length + at] = one));
@@ -25,14 +31,23 @@ export function tokenWeights(indices: readonly number[], vocabulary: number, row
   const shape = [vocabulary, indices.length];
   return {
     ids: tensor(Int32Array.from(indices), [indices.length], { name: 'tokenIds' }),
-    places: places.length % 2 === 0 ? tensor(places, shape, { dtype: 'bf16', name: 'tokenPlaces' }) : tensor(Float32Array.from(places, (bits) => (bits === 0 ? 0 : 1)), shape, { name: 'tokenPlaces' }),
+    places:
+      places.length % 2 === 0
+        ? tensor(places, shape, { dtype: 'bf16', name: 'tokenPlaces' })
+        : tensor(
+            Float32Array.from(places, (bits) => (bits === 0 ? 0 : 1)),
+            shape,
+            { name: 'tokenPlaces' },
+          ),
     rows,
   };
 }
 
 /**
- * An embedding or an output projection of which some rows are trained (PEFT's TrainableTokensLayer): W' is W with the rows D in place of W[ids], and is never formed. With E [V, n] the places of those rows,
- * e(i) = (1 − Σ E[i])·W[i] + E[i]·D, and x·W'ᵀ = x·Wᵀ + (x·(D − W[ids])ᵀ)·Eᵀ: a term of rank n. An output projection that is tied to the embedding follows it: it has the same rows.
+ * An embedding or an output projection of which some rows are trained (PEFT's TrainableTokensLayer): W' is W with the
+ * rows D in place of W[ids], and is never formed. With E [V, n] the places of those rows, e(i) = (1 − Σ E[i])·W[i] +
+ * E[i]·D, and x·W'ᵀ = x·Wᵀ + (x·(D − W[ids])ᵀ)·Eᵀ: a term of rank n. An output projection that is tied to the embedding
+ * follows it: it has the same rows.
  */
 export class TokenRows extends Module implements Layer, Projection {
   readonly #own = new Map<string, TokenWeights>();
@@ -72,7 +87,11 @@ export class TokenRows extends Module implements Layer, Projection {
 
   /** Ids and places are constants, and freed with the model as parameters are. */
   private owned(name: string, { rows, ids, places }: TokenWeights): [key: string, parameter: Parameter][] {
-    return [[`token_adapter.trainable_tokens_delta.${name}`, rows], [`token_adapter.ids.${name}`, new Parameter(ids, false)], [`token_adapter.places.${name}`, new Parameter(places, false)]];
+    return [
+      [`token_adapter.trainable_tokens_delta.${name}`, rows],
+      [`token_adapter.ids.${name}`, new Parameter(ids, false)],
+      [`token_adapter.places.${name}`, new Parameter(places, false)],
+    ];
   }
 
   forward(x: Tensor): Tensor {
@@ -88,7 +107,12 @@ export class TokenRows extends Module implements Layer, Projection {
     const { base } = this;
     if (base instanceof Embedding) throw new TypeError('an embedding is no projection');
     const { weight, terms } = base.parts(x);
-    const added = this.used().map(({ ids, places, rows }) => scope('tokens', () => ({ h: matmul(x, sub(rows.tensor, cast(embedding(weight, ids), 'f32')), { transposeB: true }), b: places })));
+    const added = this.used().map(({ ids, places, rows }) =>
+      scope('tokens', () => ({
+        h: matmul(x, sub(rows.tensor, cast(embedding(weight, ids), 'f32')), { transposeB: true }),
+        b: places,
+      })),
+    );
     return { weight, terms: [...terms, ...added] };
   }
 

@@ -54,8 +54,9 @@ export interface VariantSettings {
 }
 
 /**
- * What a kind of adapter does with A and B: an object in a file of its own. PEFT's are under variants/, listed in variants/index.ts; one of your own is given in the configuration (`variant`). Everything
- * else (targets, files, training, hot swap, merging) goes by these members and knows no variant.
+ * What a kind of adapter does with A and B: an object in a file of its own. PEFT's are under variants/, listed in
+ * variants/index.ts; one of your own is given in the configuration (`variant`). Everything else (targets, files,
+ * training, hot swap, merging) goes by these members and knows no variant.
  */
 export interface LoraVariant {
   /** Of PEFT's variants: whether a configuration asks for it by its settings. */
@@ -64,20 +65,33 @@ export interface LoraVariant {
   readonly vector?: string;
   /** What the adapter adds to base(x). */
   forward(call: VariantCall): Tensor;
-  /** The same as products h·Bᵀ, for an output projection whose logits are made chunk by chunk; a variant without it cannot be one. */
+  /**
+   * The same as products h·Bᵀ, for an output projection whose logits are made chunk by chunk; a variant without it
+   * cannot be one.
+   */
   terms?(call: Omit<VariantCall, 'base'>): ProductTerm[];
-  /** Completes new or loaded weights with what depends on the base: constants, and the vector where there is none yet. Variants without it need not look at the base. */
+  /**
+   * Completes new or loaded weights with what depends on the base: constants, and the vector where there is none yet.
+   * Variants without it need not look at the base.
+   */
   prepare?(layer: VariantLayer, weights: LoraWeights): Promise<LoraWeights>;
   /** For variants of the form base(x) + (f − 1)·Wx + f·s·BAx: f [out]. Others cannot be held by a bank of adapters. */
   factor?(layer: VariantLayer, weights: LoraWeights): Tensor;
   /**
-   * Merging: turns `row`, a row of W (as [out, in]), into that of the merged weight; `delta` is the row of s·B·A, `vector` its element of the vector. Rounds to f32 after each operation. Tells the number
-   * that `unmergeRow` will want to know; 1 where there is none.
+   * Merging: turns `row`, a row of W (as [out, in]), into that of the merged weight; `delta` is the row of s·B·A,
+   * `vector` its element of the vector. Rounds to f32 after each operation. Tells the number that `unmergeRow` will
+   * want to know; 1 where there is none.
    */
   mergeRow(row: Float32Array, delta: Float32Array, vector: number): number;
-  /** Unmerging: turns a row of the merged weight back into one of W. Adapters of variants without it can be merged for good alone. */
+  /**
+   * Unmerging: turns a row of the merged weight back into one of W. Adapters of variants without it can be merged for
+   * good alone.
+   */
   unmergeRow?(row: Float32Array, delta: Float32Array, known: { readonly vector: number; readonly kept: number }): void;
-  /** For variants with a constant: the one with which an adapter of this vector and a factor of 0 adds nothing, so that functions traced before a merge go on with the merged weight. */
+  /**
+   * For variants with a constant: the one with which an adapter of this vector and a factor of 0 adds nothing, so that
+   * functions traced before a merge go on with the merged weight.
+   */
   resting?(vector: Float32Array): Float32Array;
 }
 

@@ -6,7 +6,10 @@ import { createWebgpuBackend } from '@lowrank/webgpu';
 export const devices = ['auto', 'webgpu', 'cpu'] as const;
 export type DeviceName = (typeof devices)[number];
 
-/** A backend, or a way to one: it is opened when the work begins, after all that could be wrong with the input has been looked at. */
+/**
+ * A backend, or a way to one: it is opened when the work begins, after all that could be wrong with the input has been
+ * looked at.
+ */
 export type BackendOrOpener = Backend | (() => Promise<Backend>);
 
 export function openBackend(backend: BackendOrOpener): Promise<Backend> {
@@ -26,19 +29,23 @@ export interface ChosenBackend {
 }
 
 /**
- * `auto` takes a real GPU if there is one, else the CPU: a software adapter is several times slower than the cpu backend, and is used only where `webgpu` asks for
- * whatever adapter there is.
+ * `auto` takes a real GPU if there is one, else the CPU: a software adapter is several times slower than the cpu
+ * backend, and is used only where `webgpu` asks for whatever adapter there is.
  *
  * @throws LowrankError `webgpu.no-adapter` with `webgpu`; `cli.device` for any other name
  */
 export async function chooseBackend(device: DeviceName = 'auto'): Promise<ChosenBackend> {
-  if (!devices.includes(device)) throw new LowrankError({ code: 'cli.device', what: '--device', expected: devices.join(', '), got: device });
+  if (!devices.includes(device))
+    throw new LowrankError({ code: 'cli.device', what: '--device', expected: devices.join(', '), got: device });
   if (device === 'cpu') return { backend: await createCpuBackend(), note: undefined };
   if (device === 'webgpu') return { backend: await createWebgpuBackend(), note: undefined };
   try {
     return { backend: await createWebgpuBackend({ allowSoftware: false }), note: undefined };
   } catch (error) {
     if (!isLowrankError(error) || error.code !== 'webgpu.no-adapter') throw error;
-    return { backend: await createCpuBackend(), note: 'No GPU was found, so the CPU does the work (`lowrank doctor` tells more).' };
+    return {
+      backend: await createCpuBackend(),
+      note: 'No GPU was found, so the CPU does the work (`lowrank doctor` tells more).',
+    };
   }
 }

@@ -34,7 +34,9 @@ function slice(from: number, to: number, path: string): string {
 
 function worst(values: readonly number[], expected: readonly number[]): number {
   expect(values.length).toBe(expected.length);
-  return Math.max(...values.map((value, at) => Math.abs(value - (expected[at] ?? NaN)) / Math.abs(expected[at] ?? NaN)));
+  return Math.max(
+    ...values.map((value, at) => Math.abs(value - (expected[at] ?? NaN)) / Math.abs(expected[at] ?? NaN)),
+  );
 }
 
 describe.each([
@@ -61,75 +63,123 @@ describe.each([
     expect(worst([adapted.loss], [golden.adapter_eval_loss])).toBeLessThan(1e-4);
   });
 
-  test.each(['init', 'final'] as const)('the gradient norm of each matrix at the %s adapter is that of PyTorch', async (at) => {
-    using folder = scratch();
-    const { backend } = await chooseBackend(device);
-    const open = await openModel(model);
-    const trainable = await trainAdapter(open, { seed: 0, initAdapter: join(run, at) });
-    const { rows } = await readDataset(slice(0, 8, join(folder.path, 'rows.jsonl')), await readTokenizer(model));
-    const [batch] = trainingWindows(rows, { batchSize: 8, shuffle: false }).next().value;
-    if (batch === undefined) throw new Error('a batch');
-    const gradients = await parameterGradients({ backend, loss: open.loss, parameters: trainable.parameters, batch });
-    backend.dispose();
-    const expected = at === 'init' ? golden.grad_norms_A_B_at_init_first_batch : golden.grad_norms_A_B_at_final_first_batch;
-    expect(gradients.size).toBe(2 * Object.keys(expected).length);
-    for (const [path, norms] of Object.entries(expected)) {
-      for (const [half, norm] of [['lora_A', norms[0]], ['lora_B', norms[1]]] as const) {
-        const own = Math.hypot(...(gradients.get(`${path}.${half}`) ?? [NaN]));
-        expect(Math.abs(own - norm)).toBeLessThanOrEqual(norm === 0 ? 1e-7 : 1e-4 * norm);
+  test.each(['init', 'final'] as const)(
+    'the gradient norm of each matrix at the %s adapter is that of PyTorch',
+    async (at) => {
+      using folder = scratch();
+      const { backend } = await chooseBackend(device);
+      const open = await openModel(model);
+      const trainable = await trainAdapter(open, { seed: 0, initAdapter: join(run, at) });
+      const { rows } = await readDataset(slice(0, 8, join(folder.path, 'rows.jsonl')), await readTokenizer(model));
+      const [batch] = trainingWindows(rows, { batchSize: 8, shuffle: false }).next().value;
+      if (batch === undefined) throw new Error('a batch');
+      const gradients = await parameterGradients({ backend, loss: open.loss, parameters: trainable.parameters, batch });
+      backend.dispose();
+      const expected =
+        at === 'init' ? golden.grad_norms_A_B_at_init_first_batch : golden.grad_norms_A_B_at_final_first_batch;
+      expect(gradients.size).toBe(2 * Object.keys(expected).length);
+      for (const [path, norms] of Object.entries(expected)) {
+        for (const [half, norm] of [
+          ['lora_A', norms[0]],
+          ['lora_B', norms[1]],
+        ] as const) {
+          const own = Math.hypot(...(gradients.get(`${path}.${half}`) ?? [NaN]));
+          expect(Math.abs(own - norm)).toBeLessThanOrEqual(norm === 0 ? 1e-7 : 1e-4 * norm);
+        }
       }
-    }
-  });
+    },
+  );
 
   test('thirty steps go the way of PyTorch', async () => {
     using folder = scratch();
     mkdirSync(folder.path, { recursive: true });
     const rows = slice(0, 300, join(folder.path, 'train.jsonl'));
-    const flags = ['--steps', '30', '--batch-size', '8', '--learning-rate', String(golden.lr), '--clip', '1', '--no-shuffle', '--init-adapter', join(run, 'init'), '--device', device, '--json'];
+    const flags = [
+      '--steps',
+      '30',
+      '--batch-size',
+      '8',
+      '--learning-rate',
+      String(golden.lr),
+      '--clip',
+      '1',
+      '--no-shuffle',
+      '--init-adapter',
+      join(run, 'init'),
+      '--device',
+      device,
+      '--json',
+    ];
     const output = join(folder.path, 'adapter');
     const outcome = await runCli(['train', '--model', model, '--data', rows, '--output', output, ...flags]);
     if (outcome.code !== 0) throw new Error(outcome.stderr);
     const metrics = readLines<{ loss: number; grad_norm: number }>(join(output, 'metrics.jsonl'));
-    expect(worst(metrics.map(({ loss }) => loss), golden.losses)).toBeLessThan(1e-4);
-    expect(worst(metrics.map(({ grad_norm }) => grad_norm), golden.grad_norms)).toBeLessThan(1e-4);
+    expect(
+      worst(
+        metrics.map(({ loss }) => loss),
+        golden.losses,
+      ),
+    ).toBeLessThan(1e-4);
+    expect(
+      worst(
+        metrics.map(({ grad_norm }) => grad_norm),
+        golden.grad_norms,
+      ),
+    ).toBeLessThan(1e-4);
     const rest = await evaluate(slice(300, 400, join(folder.path, 'eval.jsonl')), ['--adapter', output]);
     expect(worst([rest.loss], [golden.adapter_eval_loss])).toBeLessThan(1e-4);
   });
 });
 
-test.each(['unfused', 'unplanned'] as const)('stories260K on the CPU: thirty %s steps go the way of PyTorch', async (execution) => {
-  using folder = scratch();
-  const run = join(shared, 'golden/stories260K-e2e');
-  const golden = readJson<Golden>(join(run, 'golden.json'));
-  const { backend } = await chooseBackend('cpu');
-  const losses: number[] = [];
-  const gradNorms: number[] = [];
-  await fineTune({
-    backend,
-    execution,
-    model: join(shared, 'data/models/stories260K'),
-    data: slice(0, 300, join(folder.path, 'train.jsonl')),
-    output: join(folder.path, 'out'),
-    initAdapter: join(run, 'init'),
-    steps: 30,
-    batchSize: 8,
-    learningRate: golden.lr,
-    shuffle: false,
-    onEvent(event) {
-      if (event.type !== 'step') return;
-      losses.push(event.loss);
-      gradNorms.push(event.gradNorm);
-    },
-  });
-  backend.dispose();
-  expect(worst(losses, golden.losses)).toBeLessThan(1e-4);
-  expect(worst(gradNorms, golden.grad_norms)).toBeLessThan(1e-4);
-});
+test.each(['unfused', 'unplanned'] as const)(
+  'stories260K on the CPU: thirty %s steps go the way of PyTorch',
+  async (execution) => {
+    using folder = scratch();
+    const run = join(shared, 'golden/stories260K-e2e');
+    const golden = readJson<Golden>(join(run, 'golden.json'));
+    const { backend } = await chooseBackend('cpu');
+    const losses: number[] = [];
+    const gradNorms: number[] = [];
+    await fineTune({
+      backend,
+      execution,
+      model: join(shared, 'data/models/stories260K'),
+      data: slice(0, 300, join(folder.path, 'train.jsonl')),
+      output: join(folder.path, 'out'),
+      initAdapter: join(run, 'init'),
+      steps: 30,
+      batchSize: 8,
+      learningRate: golden.lr,
+      shuffle: false,
+      onEvent(event) {
+        if (event.type !== 'step') return;
+        losses.push(event.loss);
+        gradNorms.push(event.gradNorm);
+      },
+    });
+    backend.dispose();
+    expect(worst(losses, golden.losses)).toBeLessThan(1e-4);
+    expect(worst(gradNorms, golden.grad_norms)).toBeLessThan(1e-4);
+  },
+);
 
 test('stories260K writes the published text from an empty prompt', async () => {
   const model = join(shared, 'data/models/stories260K');
   const published = readFileSync(join(model, 'golden/stories260K.md'), 'utf8');
-  const outcome = await runCli(['generate', '--model', model, '--prompt', '', '--max-new-tokens', '200', '--temperature', '0', '--device', 'cpu', '--json']);
+  const outcome = await runCli([
+    'generate',
+    '--model',
+    model,
+    '--prompt',
+    '',
+    '--max-new-tokens',
+    '200',
+    '--temperature',
+    '0',
+    '--device',
+    'cpu',
+    '--json',
+  ]);
   const [result] = outcome.json<{ text: string; ids: number[] }>();
   expect(result?.ids.length).toBe(200);
   expect(published.replaceAll(/\s+/g, ' ')).toContain((result?.text ?? '?').trim().replaceAll(/\s+/g, ' '));

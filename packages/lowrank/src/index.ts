@@ -1,13 +1,63 @@
-export { chatTemplate, createSampler, encodeChat, encodeRows, loadDataset, loadTokenizer, readChatTemplate, readDataset, readTokenizer, renderChat, textStream, withVirtualTokens } from '@lowrank/data';
+export {
+  chatTemplate,
+  createSampler,
+  encodeChat,
+  encodeRows,
+  loadDataset,
+  loadTokenizer,
+  readChatTemplate,
+  readDataset,
+  readTokenizer,
+  renderChat,
+  textStream,
+  withVirtualTokens,
+} from '@lowrank/data';
 export type { ChatMessage, ChatTemplate, Dataset, EncodedRow, TextTokenizer, TokenBatch } from '@lowrank/data';
 export { isLowrankError, LowrankError } from '@lowrank/errors';
-export { combineAdapters, defaultTargets, inspectAdapter, loraConfig, readAdapter, readMlxAdapter, serializeAdapter } from '@lowrank/lora';
+export {
+  combineAdapters,
+  defaultTargets,
+  inspectAdapter,
+  loraConfig,
+  readAdapter,
+  readMlxAdapter,
+  serializeAdapter,
+} from '@lowrank/lora';
 export type { AdapterReport, CombineOptions, LoraAdapter, LoraConfig, WeightedAdapter } from '@lowrank/lora';
 export { attachMethod, methodNames, readMethod, serializeMethod, tuningMethods } from '@lowrank/methods';
 export type { MethodAdapter, MethodName, Tuning, TuningMethod } from '@lowrank/methods';
-export { createGenerator, downloadModel, filesFrom, findModel, generate, loadModel, openDirectory, openFolder, originCache } from '@lowrank/models';
-export type { CausalModel, GeneratedText, GenerateOptions, Generator, ModelFiles, TransferProgress } from '@lowrank/models';
-export { attachAdapter, bankFor, createAdapter, extractAdapter, injectAdapter, loadAdapter, mergeAdapters, openAdapterBank, removeAdapters, unmergeAdapters, withoutAdapters } from '@lowrank/patch';
+export {
+  createGenerator,
+  downloadModel,
+  filesFrom,
+  findModel,
+  generate,
+  loadModel,
+  openDirectory,
+  openFolder,
+  originCache,
+} from '@lowrank/models';
+export type {
+  CausalModel,
+  GeneratedText,
+  GenerateOptions,
+  Generator,
+  ModelFiles,
+  TransferProgress,
+} from '@lowrank/models';
+export {
+  attachAdapter,
+  bankFor,
+  createAdapter,
+  extractAdapter,
+  injectAdapter,
+  loadAdapter,
+  mergeAdapters,
+  openAdapterBank,
+  removeAdapters,
+  unmergeAdapters,
+  withoutAdapters,
+} from '@lowrank/patch';
 export type { AdapterBank, AdapterBankOptions } from '@lowrank/patch';
 export { readTensor, setDefaultBackend } from '@lowrank/tensor';
 export type { Backend, Tensor } from '@lowrank/tensor';

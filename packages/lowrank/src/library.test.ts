@@ -1,7 +1,18 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, test, vi } from 'vitest';
-import { chooseBackend, injectAdapter, loadModel, loraConfig, openFolder, readDataset, readTokenizer, saveAdapter, train, trainingWindows } from './index.js';
+import {
+  chooseBackend,
+  injectAdapter,
+  loadModel,
+  loraConfig,
+  openFolder,
+  readDataset,
+  readTokenizer,
+  saveAdapter,
+  train,
+  trainingWindows,
+} from './index.js';
 import { golden, readJson, runCli, scratch } from './testing.js';
 
 async function snippet(modelFolder: string, dataFile: string, outputFolder: string): Promise<void> {
@@ -28,7 +39,9 @@ async function snippet(modelFolder: string, dataFile: string, outputFolder: stri
 }
 
 test('the example of the README is this one, has at most 25 lines, and trains an adapter', async () => {
-  const [, body = ''] = readFileSync(import.meta.filename, 'utf8').split(/^ *\/\/ README, from here\n|^ *\/\/ to here\n/m);
+  const [, body = ''] = readFileSync(import.meta.filename, 'utf8').split(
+    /^ *\/\/ README, from here\n|^ *\/\/ to here\n/m,
+  );
   const readme = readFileSync(new URL('../README.md', import.meta.url), 'utf8');
   expect(readme).toContain(body.replaceAll(/^ {2}/gm, ''));
   const [, block = ''] = /```ts\n(import \{ chooseBackend.*?)```/s.exec(readme) ?? [];
@@ -42,6 +55,24 @@ test('the example of the README is this one, has at most 25 lines, and trains an
   log.mockRestore();
   expect(losses.length).toBe(100);
   expect(losses.at(-1)).toBeLessThan(losses[0] ?? NaN);
-  expect(readJson<object>(join(output, 'adapter_config.json'))).toMatchObject({ r: 8, lora_alpha: 16, base_model_name_or_path: model });
-  expect((await runCli(['eval', '--model', model, '--adapter', output, '--data', join(golden, 'train/eval.jsonl'), '--device', 'cpu'])).code).toBe(0);
+  expect(readJson<object>(join(output, 'adapter_config.json'))).toMatchObject({
+    r: 8,
+    lora_alpha: 16,
+    base_model_name_or_path: model,
+  });
+  expect(
+    (
+      await runCli([
+        'eval',
+        '--model',
+        model,
+        '--adapter',
+        output,
+        '--data',
+        join(golden, 'train/eval.jsonl'),
+        '--device',
+        'cpu',
+      ])
+    ).code,
+  ).toBe(0);
 });

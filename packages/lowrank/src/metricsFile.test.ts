@@ -8,16 +8,32 @@ let home = '';
 beforeEach(() => (home = mkdtempSync(join(tmpdir(), 'lowrank-metrics-'))));
 afterEach(() => rmSync(home, { recursive: true }));
 
-const line = (step: number): ReturnType<typeof metricsOf> => metricsOf({ type: 'step', step, loss: 1.5, gradNorm: 0.25, learningRate: 0.001, tokens: 80, tokensPerSecond: 1234.5 });
+const line = (step: number): ReturnType<typeof metricsOf> =>
+  metricsOf({
+    type: 'step',
+    step,
+    loss: 1.5,
+    gradNorm: 0.25,
+    learningRate: 0.001,
+    tokens: 80,
+    tokensPerSecond: 1234.5,
+  });
 
 test('lines can be read while training, and the file gets its name at the end', async () => {
   const file = await openMetricsFile(home);
   await file.write(line(1));
-  expect(readFileSync(join(home, 'metrics.partial.jsonl'), 'utf8')).toBe('{"step":1,"loss":1.5,"grad_norm":0.25,"learning_rate":0.001,"tokens":80,"tokens_per_second":1234.5}\n');
+  expect(readFileSync(join(home, 'metrics.partial.jsonl'), 'utf8')).toBe(
+    '{"step":1,"loss":1.5,"grad_norm":0.25,"learning_rate":0.001,"tokens":80,"tokens_per_second":1234.5}\n',
+  );
   await file.write(line(2));
   await file.finish();
   expect(readdirSync(home)).toEqual(['metrics.jsonl']);
-  expect(readFileSync(join(home, 'metrics.jsonl'), 'utf8').trim().split('\n').map((text) => (JSON.parse(text) as { step: number }).step)).toEqual([1, 2]);
+  expect(
+    readFileSync(join(home, 'metrics.jsonl'), 'utf8')
+      .trim()
+      .split('\n')
+      .map((text) => (JSON.parse(text) as { step: number }).step),
+  ).toEqual([1, 2]);
   await file.discard();
   expect(readdirSync(home)).toEqual(['metrics.jsonl']);
 });

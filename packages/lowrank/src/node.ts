@@ -46,5 +46,13 @@ export type { StudyEvent, StudyOptions } from './jobs/study/studyOptions.js';
 export { sweepRanks } from './jobs/study/sweep.js';
 export type { SweepOptions } from './jobs/study/sweep.js';
 export type { StudyRow, StudyTable } from './jobs/study/table.js';
-export type { DoneRun, FailedRun, RunProgress, StudyOutcome, StudyRun, StudyScoring, StudyTraining } from './jobs/study/studyRun.js';
+export type {
+  DoneRun,
+  FailedRun,
+  RunProgress,
+  StudyOutcome,
+  StudyRun,
+  StudyScoring,
+  StudyTraining,
+} from './jobs/study/studyRun.js';
 export type { Metrics } from './metricsFile.js';

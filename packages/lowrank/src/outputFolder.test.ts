@@ -38,7 +38,9 @@ test('a folder that is read from is refused, under any name', async () => {
   await expect(openOutputFolder(home, { inputs: [`${home}/.`] })).rejects.toMatchObject({ code: 'output.isInput' });
   symlinkSync(home, `${home}-link`);
   try {
-    await expect(openOutputFolder(`${home}-link`, { inputs: ['/nowhere', home] })).rejects.toThrow('the folder that is read from');
+    await expect(openOutputFolder(`${home}-link`, { inputs: ['/nowhere', home] })).rejects.toThrow(
+      'the folder that is read from',
+    );
   } finally {
     rmSync(`${home}-link`);
   }

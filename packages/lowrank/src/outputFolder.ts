@@ -10,11 +10,16 @@ export interface OutputFolder {
 }
 
 /**
- * Makes the folder, parents included, and writes a first byte into it, so that hours of training do not end at a disk that refuses.
+ * Makes the folder, parents included, and writes a first byte into it, so that hours of training do not end at a disk
+ * that refuses.
  *
- * @throws LowrankError `output.notWritable`; `output.isInput` where the folder is one of `inputs`, whose files would be overwritten
+ * @throws LowrankError `output.notWritable`; `output.isInput` where the folder is one of `inputs`, whose files would be
+ * overwritten
  */
-export async function openOutputFolder(path: string, { inputs = [] }: { readonly inputs?: readonly string[] } = {}): Promise<OutputFolder> {
+export async function openOutputFolder(
+  path: string,
+  { inputs = [] }: { readonly inputs?: readonly string[] } = {},
+): Promise<OutputFolder> {
   const made: string[] = [];
   const discard = async (): Promise<void> => {
     for (const folder of made) await rmdir(folder).catch(() => undefined);
@@ -42,14 +47,28 @@ export async function openOutputFolder(path: string, { inputs = [] }: { readonly
   for (const input of inputs) {
     if ((await realpath(input).catch(() => undefined)) !== own) continue;
     await discard();
-    throw new LowrankError({ code: 'output.isInput', what: `output folder ${path}`, expected: 'a folder of its own', got: 'the folder that is read from', remedy: 'Choose another --output: its files would be overwritten.' });
+    throw new LowrankError({
+      code: 'output.isInput',
+      what: `output folder ${path}`,
+      expected: 'a folder of its own',
+      got: 'the folder that is read from',
+      remedy: 'Choose another --output: its files would be overwritten.',
+    });
   }
   return { path, discard };
 }
 
-/** The folders between what exists and `path`, outermost first. Made one by one, since Node 20's recursive mkdir never returns where a file system (/proc) answers ENOENT. */
+/**
+ * The folders between what exists and `path`, outermost first. Made one by one, since Node 20's recursive mkdir never
+ * returns where a file system (/proc) answers ENOENT.
+ */
 async function missingFolders(path: string): Promise<string[]> {
   const missing: string[] = [];
-  for (let folder = resolve(path); (await stat(folder).catch(() => undefined)) === undefined && folder !== dirname(folder); folder = dirname(folder)) missing.unshift(folder);
+  for (
+    let folder = resolve(path);
+    (await stat(folder).catch(() => undefined)) === undefined && folder !== dirname(folder);
+    folder = dirname(folder)
+  )
+    missing.unshift(folder);
   return missing;
 }

@@ -5,8 +5,8 @@ import { extractAdapter } from '@lowrank/patch';
 import { writeFileAtomic } from '@lowrank/safetensors';
 
 /**
- * Writes the adapter that `injectAdapter` or `loadAdapter` put around a model as a PEFT folder, each file whole or not at all (Node). In a browser,
- * `serializeAdapter(await extractAdapter(model, config))` gives the same files as bytes.
+ * Writes the adapter that `injectAdapter` or `loadAdapter` put around a model as a PEFT folder, each file whole or not
+ * at all (Node). In a browser, `serializeAdapter(await extractAdapter(model, config))` gives the same files as bytes.
  */
 export async function saveAdapter(model: CausalModel, config: LoraConfig, folder: string): Promise<void> {
   const { mkdir } = await import('node:fs/promises');

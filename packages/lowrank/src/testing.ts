@@ -18,7 +18,10 @@ export function readJson<T>(path: string): T {
 }
 
 export function readLines<T>(path: string): T[] {
-  return readFileSync(path, 'utf8').trimEnd().split('\n').map((line) => JSON.parse(line) as T);
+  return readFileSync(path, 'utf8')
+    .trimEnd()
+    .split('\n')
+    .map((line) => JSON.parse(line) as T);
 }
 
 export interface Outcome {
@@ -53,7 +56,15 @@ export async function runCli(argv: readonly string[], { interruptWhen, input }: 
       return () => void listeners.delete(listener);
     },
   });
-  return { code, ...outcome, json: <T>() => outcome.stdout.trimEnd().split('\n').map((line) => JSON.parse(line) as T) };
+  return {
+    code,
+    ...outcome,
+    json: <T>() =>
+      outcome.stdout
+        .trimEnd()
+        .split('\n')
+        .map((line) => JSON.parse(line) as T),
+  };
 }
 
 async function* piped(lines: readonly string[]): AsyncGenerator<string, void, undefined> {
@@ -86,7 +97,11 @@ export interface Trajectory {
 /** Each value within a relative tolerance of what is expected. */
 export function expectClose(values: readonly number[], expected: readonly number[], tolerance: number): void {
   expect(values.length).toBe(expected.length);
-  values.forEach((value, at) => expect(Math.abs(value - (expected[at] ?? NaN)) / Math.max(1e-6, Math.abs(expected[at] ?? NaN))).toBeLessThan(tolerance));
+  values.forEach((value, at) =>
+    expect(Math.abs(value - (expected[at] ?? NaN)) / Math.max(1e-6, Math.abs(expected[at] ?? NaN))).toBeLessThan(
+      tolerance,
+    ),
+  );
 }
 
 export interface GoldenRun {
@@ -96,16 +111,59 @@ export interface GoldenRun {
   flags?: readonly string[];
 }
 
-const recipe = ['--steps', '12', '--batch-size', '4', '--schedule', 'linear', '--warmup', '3', '--clip', '1', '--no-shuffle', '--json'];
+const recipe = [
+  '--steps',
+  '12',
+  '--batch-size',
+  '4',
+  '--schedule',
+  'linear',
+  '--warmup',
+  '3',
+  '--clip',
+  '1',
+  '--no-shuffle',
+  '--json',
+];
 
 /** `lowrank train` with the recipe of a golden trajectory. */
-export async function trainGolden({ method, output, device = 'cpu', flags = [] }: GoldenRun): Promise<{ result: FineTuneResult; metrics: Metrics[]; expected: Trajectory }> {
+export async function trainGolden({
+  method,
+  output,
+  device = 'cpu',
+  flags = [],
+}: GoldenRun): Promise<{ result: FineTuneResult; metrics: Metrics[]; expected: Trajectory }> {
   const expected = readJson<Trajectory>(join(golden, 'train', `${method}.json`));
   const { learningRate, weightDecay } = expected.recipe;
   const from = method === 'lora' ? ['--init-adapter', join(golden, 'train/lora/init')] : [];
-  const [model, data, evalData] = ['tied', 'train/rows.jsonl', 'train/eval.jsonl'].map((name) => join(golden, name)) as [string, string, string];
-  const argv = ['train', '--model', model, '--data', data, '--eval-data', evalData, '--output', output, '--method', method, '--device', device, ...from, ...recipe, ...flags];
-  const outcome = await runCli([...argv, '--learning-rate', String(learningRate), '--weight-decay', String(weightDecay)]);
+  const [model, data, evalData] = ['tied', 'train/rows.jsonl', 'train/eval.jsonl'].map((name) =>
+    join(golden, name),
+  ) as [string, string, string];
+  const argv = [
+    'train',
+    '--model',
+    model,
+    '--data',
+    data,
+    '--eval-data',
+    evalData,
+    '--output',
+    output,
+    '--method',
+    method,
+    '--device',
+    device,
+    ...from,
+    ...recipe,
+    ...flags,
+  ];
+  const outcome = await runCli([
+    ...argv,
+    '--learning-rate',
+    String(learningRate),
+    '--weight-decay',
+    String(weightDecay),
+  ]);
   if (outcome.code !== 0) throw new Error(outcome.stderr);
   const lines = outcome.json<Metrics>();
   const result = lines.pop() as unknown as FineTuneResult;
@@ -124,7 +182,13 @@ export interface GoldenFineTune {
 }
 
 /** The golden LoRA trajectory by `fineTune`, as far as it is wanted. */
-export async function goldenFineTune({ backend, execution, checkpointing, output, steps = 12 }: GoldenFineTune): Promise<{ metrics: Metrics[]; expected: Trajectory }> {
+export async function goldenFineTune({
+  backend,
+  execution,
+  checkpointing,
+  output,
+  steps = 12,
+}: GoldenFineTune): Promise<{ metrics: Metrics[]; expected: Trajectory }> {
   const expected = readJson<Trajectory>(join(golden, 'train/lora.json'));
   const { learningRate, weightDecay } = expected.recipe;
   const controller = new AbortController();

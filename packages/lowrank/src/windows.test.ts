@@ -13,7 +13,10 @@ const rows = makeRows([5, 9, 3, 30, 7]);
 test('in file order, wrapping; a window is as many batches as are accumulated', () => {
   const windows = trainingWindows(rows, { batchSize: 2, gradientAccumulation: 2, shuffle: false });
   const first = windows.next().value;
-  expect(first.map(({ batch, length, tokens, rows: count }) => [batch, length, tokens, count])).toEqual([[1, 16, 14, 2], [1, 64, 33, 2]]);
+  expect(first.map(({ batch, length, tokens, rows: count }) => [batch, length, tokens, count])).toEqual([
+    [1, 16, 14, 2],
+    [1, 64, 33, 2],
+  ]);
   const second = windows.next().value;
   expect(second.map(({ tokens }) => tokens)).toEqual([12, 12]);
   expect([...(second[0]?.ids.subarray(0, 8) ?? [])]).toEqual([4, 4, 4, 4, 4, 4, 4, 0]);
@@ -32,7 +35,9 @@ test('more tokens than one packed sequence may hold become several batches of th
 });
 
 test('the seed decides the order', () => {
-  const ids = (seed: number): number[] => [...(trainingWindows(rows, { batchSize: 5, seed }).next().value[0]?.ids ?? [])];
+  const ids = (seed: number): number[] => [
+    ...(trainingWindows(rows, { batchSize: 5, seed }).next().value[0]?.ids ?? []),
+  ];
   expect(ids(1)).toEqual(ids(1));
   expect(ids(1)).not.toEqual(ids(2));
 });

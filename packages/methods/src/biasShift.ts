@@ -3,7 +3,10 @@ import { Module, Parameter } from '@lowrank/nn';
 import type { Tensor } from '@lowrank/tensor';
 import { add, reshape, sizeOf } from '@lowrank/tensor';
 
-/** y = base(x) + b: what training has added to a layer's bias, beside the layer, so that the base stays what it was, quantized or not. */
+/**
+ * y = base(x) + b: what training has added to a layer's bias, beside the layer, so that the base stays what it was,
+ * quantized or not.
+ */
 export class BiasShift extends Module implements LinearLike {
   readonly shift: Parameter;
 

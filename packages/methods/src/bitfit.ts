@@ -10,7 +10,10 @@ import type { Placed } from './tuning.js';
 import { mismatch, refuseOutput, refuseTaken, storedTensor, tuningOf } from './tuning.js';
 
 export interface BitfitSettings extends CommonSettings {
-  /** Linear layers whose biases are trained, or 'all-linear'. Default: every bias that the model has, its norms' too; of a model without any, every linear layer gets one. */
+  /**
+   * Linear layers whose biases are trained, or 'all-linear'. Default: every bias that the model has, its norms' too; of
+   * a model without any, every linear layer gets one.
+   */
   readonly targetModules?: readonly string[] | string | undefined;
 }
 
@@ -20,10 +23,12 @@ type Biased = LinearLike | LayerNorm;
 const prefix = 'base_model.model.';
 
 /**
- * BitFit (Ben Zaken et al. 2021): only biases are trained, y = W·x + b₀ + b with b starting at zero. A model without biases (Llama) gets them: on every linear layer but the output projection.
+ * BitFit (Ben Zaken et al. 2021): only biases are trained, y = W·x + b₀ + b with b starting at zero. A model without
+ * biases (Llama) gets them: on every linear layer but the output projection.
  *
- * Files are those of PEFT's BEFT wherever BEFT can hold them, which is linear layers alone: `<path>.beft_bias` [1, out], added to what the layer gives. Where LayerNorms and GPT-2's Conv1D are among
- * the layers `peft_type` is BITFIT instead, with `<path>.bias_shift`, which PEFT refuses.
+ * Files are those of PEFT's BEFT wherever BEFT can hold them, which is linear layers alone: `<path>.beft_bias` [1,
+ * out], added to what the layer gives. Where LayerNorms and GPT-2's Conv1D are among the layers `peft_type` is BITFIT
+ * instead, with `<path>.bias_shift`, which PEFT refuses.
  */
 export const bitfit: TuningMethod<BitfitSettings> = {
   name: 'bitfit',
@@ -51,7 +56,12 @@ export const bitfit: TuningMethod<BitfitSettings> = {
     for (const key of tensors.keys()) {
       const path = key.startsWith(prefix) && key.endsWith(end) ? key.slice(prefix.length, -end.length) : '';
       const layer = modules.get(path);
-      if (layer === undefined || !isBiased(layer) || path === model.outputPath) throw mismatch(key, `${prefix}<path>${end} of the model's layers`, layer === undefined ? 'no such layer' : 'a layer that takes no bias');
+      if (layer === undefined || !isBiased(layer) || path === model.outputPath)
+        throw mismatch(
+          key,
+          `${prefix}<path>${end} of the model's layers`,
+          layer === undefined ? 'no such layer' : 'a layer that takes no bias',
+        );
       layers.set(path, layer);
     }
     if (layers.size === 0) throw mismatch('the content', 'biases', 'no tensors');
@@ -77,7 +87,9 @@ function hasBias(layer: Biased): boolean {
 }
 
 function ownBiases(model: MethodModel): Map<string, Biased> {
-  const all = [...model.namedModules()].flatMap(([path, module]): [string, Biased][] => (isBiased(module) && path !== model.outputPath ? [[path, module]] : []));
+  const all = [...model.namedModules()].flatMap(([path, module]): [string, Biased][] =>
+    isBiased(module) && path !== model.outputPath ? [[path, module]] : [],
+  );
   const biased = all.filter(([, layer]) => hasBias(layer));
   return new Map(biased.length > 0 ? biased : all);
 }
@@ -94,13 +106,26 @@ export function shortNames(model: MethodModel, paths: readonly string[]): readon
   return meant.length === paths.length ? names : [...paths].sort();
 }
 
-function place(model: MethodModel, config: MethodAdapter['config'], layers: ReadonlyMap<string, Biased>, make: (name: string, shape: readonly number[]) => Tensor): Tuning {
+function place(
+  model: MethodModel,
+  config: MethodAdapter['config'],
+  layers: ReadonlyMap<string, Biased>,
+  make: (name: string, shape: readonly number[]) => Tensor,
+): Tuning {
   refuseOutput(model, layers, 'BitFit');
   const inPeft = config['peft_type'] === 'BEFT';
   const made = [...layers].map(([path, layer]) => {
     const size = outOf(layer);
     const name = `${prefix}${path}${suffixOf(config)}`;
-    return { path, name, shift: new BiasShift(layer, make(name, inPeft ? [1, size] : [size]), 'inFeatures' in layer ? layer.inFeatures : size) };
+    return {
+      path,
+      name,
+      shift: new BiasShift(
+        layer,
+        make(name, inPeft ? [1, size] : [size]),
+        'inFeatures' in layer ? layer.inFeatures : size,
+      ),
+    };
   });
   const placed = made.map(({ path, shift }): Placed => ({ path, base: shift.base }));
   for (const { path, shift } of made) model.setModule(path, shift);

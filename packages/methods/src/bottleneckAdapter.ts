@@ -23,11 +23,15 @@ const defaultBottleneck = 64;
 const deviation = 0.02;
 
 /** The projections that write to the residual stream, by `model_type`; the others are named as Llama's are. */
-const writers: Readonly<Record<string, readonly string[]>> = { gpt2: ['attn.c_proj', 'mlp.c_proj'], gpt_neox: ['attention.dense', 'mlp.dense_4h_to_h'] };
+const writers: Readonly<Record<string, readonly string[]>> = {
+  gpt2: ['attn.c_proj', 'mlp.c_proj'],
+  gpt_neox: ['attention.dense', 'mlp.dense_4h_to_h'],
+};
 
 /**
- * Bottleneck adapters (Houlsby et al. 2019; "Adapter^H" in Hu et al. 2021): h + U·gelu(D·h + b_d) + b_u behind the output projection of each attention and of each MLP, before the residual sum. Norms
- * stay frozen. D begins as small normal numbers, U and the biases as zero. PEFT has no such method: `peft_type` is HOULSBY_ADAPTER, which it refuses.
+ * Bottleneck adapters (Houlsby et al. 2019; "Adapter^H" in Hu et al. 2021): h + U·gelu(D·h + b_d) + b_u behind the
+ * output projection of each attention and of each MLP, before the residual sum. Norms stay frozen. D begins as small
+ * normal numbers, U and the biases as zero. PEFT has no such method: `peft_type` is HOULSBY_ADAPTER, which it refuses.
  */
 export const bottleneckAdapter: TuningMethod<BottleneckSettings> = {
   name: 'adapter',
@@ -41,8 +45,15 @@ export const bottleneckAdapter: TuningMethod<BottleneckSettings> = {
     refuse(model);
     const targetModules = settings.targetModules ?? writers[model.shape.modelType] ?? ['o_proj', 'down_proj'];
     const layers = linear(matchTargets(model, { targetModules }, { outputPath: model.outputPath }));
-    const config = newConfig({ activation: 'gelu', bottleneck_size: bottleneck, peft_type: 'HOULSBY_ADAPTER', target_modules: targetModules }, settings);
-    return place(model, config, layers, (name, shape) => (name.endsWith('adapter_down.weight') ? normalTensor(shape, name, { seed, deviation }) : persistent(shape, { name })));
+    const config = newConfig(
+      { activation: 'gelu', bottleneck_size: bottleneck, peft_type: 'HOULSBY_ADAPTER', target_modules: targetModules },
+      settings,
+    );
+    return place(model, config, layers, (name, shape) =>
+      name.endsWith('adapter_down.weight')
+        ? normalTensor(shape, name, { seed, deviation })
+        : persistent(shape, { name }),
+    );
   },
 
   async attach(model, adapter) {
@@ -52,7 +63,9 @@ export const bottleneckAdapter: TuningMethod<BottleneckSettings> = {
     refuse(model);
     const layers = linear(matchTargets(model, { targetModules: targetsIn(config) }, { outputPath: model.outputPath }));
     const wanted = new Set([...layers.keys()].flatMap((path) => partNames.map((part) => `${prefix}${path}.${part}`)));
-    for (const key of tensors.keys()) if (!wanted.has(key)) throw mismatch(key, 'tensors of the layers that target_modules names', 'one of none of them');
+    for (const key of tensors.keys())
+      if (!wanted.has(key))
+        throw mismatch(key, 'tensors of the layers that target_modules names', 'one of none of them');
     return place(model, config, layers, (name, shape) => storedTensor(adapter, name, shape));
   },
 };
@@ -60,7 +73,13 @@ export const bottleneckAdapter: TuningMethod<BottleneckSettings> = {
 const partNames = ['adapter_down.weight', 'adapter_down.bias', 'adapter_up.weight', 'adapter_up.bias'] as const;
 
 function checkBottleneck(size: number): void {
-  if (!Number.isInteger(size) || size < 1) throw new LowrankError({ code: 'methods.bottleneck', what: 'the width of the bottleneck', expected: 'a whole number of at least 1', got: String(size) });
+  if (!Number.isInteger(size) || size < 1)
+    throw new LowrankError({
+      code: 'methods.bottleneck',
+      what: 'the width of the bottleneck',
+      expected: 'a whole number of at least 1',
+      got: String(size),
+    });
 }
 
 function refuse(model: MethodModel): void {
@@ -68,22 +87,49 @@ function refuse(model: MethodModel): void {
 }
 
 function linear(matched: ReturnType<typeof matchTargets>): Map<string, LinearLike> {
-  return new Map([...matched].map(([path, layer]): [string, LinearLike] => {
-    if (!isLinearLike(layer)) throw new LowrankError({ code: 'methods.notLinear', what: `bottleneck adapters at ${path}`, expected: 'a linear layer', got: 'an embedding', remedy: 'Leave it out of the target modules.' });
-    return [path, layer];
-  }));
+  return new Map(
+    [...matched].map(([path, layer]): [string, LinearLike] => {
+      if (!isLinearLike(layer))
+        throw new LowrankError({
+          code: 'methods.notLinear',
+          what: `bottleneck adapters at ${path}`,
+          expected: 'a linear layer',
+          got: 'an embedding',
+          remedy: 'Leave it out of the target modules.',
+        });
+      return [path, layer];
+    }),
+  );
 }
 
-function place(model: MethodModel, config: MethodAdapter['config'], layers: ReadonlyMap<string, LinearLike>, make: (name: string, shape: readonly number[]) => Tensor): Tuning {
+function place(
+  model: MethodModel,
+  config: MethodAdapter['config'],
+  layers: ReadonlyMap<string, LinearLike>,
+  make: (name: string, shape: readonly number[]) => Tensor,
+): Tuning {
   refuseOutput(model, layers, 'bottleneck adapters');
   const size = wholeNumber(config, 'bottleneck_size');
   const made = [...layers].map(([path, base]) => {
     const width = base.outFeatures;
-    const at = (part: (typeof partNames)[number], shape: readonly number[]): Tensor => make(`${prefix}${path}.${part}`, shape);
-    return { path, layer: new BottleneckLayer(base, { down: at('adapter_down.weight', [size, width]), downBias: at('adapter_down.bias', [size]), up: at('adapter_up.weight', [width, size]), upBias: at('adapter_up.bias', [width]) }) };
+    const at = (part: (typeof partNames)[number], shape: readonly number[]): Tensor =>
+      make(`${prefix}${path}.${part}`, shape);
+    return {
+      path,
+      layer: new BottleneckLayer(base, {
+        down: at('adapter_down.weight', [size, width]),
+        downBias: at('adapter_down.bias', [size]),
+        up: at('adapter_up.weight', [width, size]),
+        upBias: at('adapter_up.bias', [width]),
+      }),
+    };
   });
   for (const { path, layer } of made) model.setModule(path, layer);
   const placed = made.map(({ path, layer }): Placed => ({ path, base: layer.base }));
-  const parameters = new Map(made.flatMap(({ path, layer }) => [...layer.weights].map(([part, parameter]) => [`${prefix}${path}.${part}`, parameter] as const)));
+  const parameters = new Map(
+    made.flatMap(({ path, layer }) =>
+      [...layer.weights].map(([part, parameter]) => [`${prefix}${path}.${part}`, parameter] as const),
+    ),
+  );
   return tuningOf({ model, config, placed, parameters });
 }

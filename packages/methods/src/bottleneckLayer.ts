@@ -11,7 +11,10 @@ export interface BottleneckWeights {
   readonly upBias: Tensor;
 }
 
-/** h = base(x), then h + U·gelu(D·h + b_d) + b_u: a bottleneck with a path around it, behind a layer (Houlsby et al. 2019). */
+/**
+ * h = base(x), then h + U·gelu(D·h + b_d) + b_u: a bottleneck with a path around it, behind a layer (Houlsby et al.
+ * 2019).
+ */
 export class BottleneckLayer extends Module implements LinearLike {
   readonly weights: ReadonlyMap<string, Parameter>;
 
@@ -21,7 +24,14 @@ export class BottleneckLayer extends Module implements LinearLike {
   ) {
     super();
     this.child('base_layer', base);
-    this.weights = new Map(Object.entries({ 'adapter_down.weight': down, 'adapter_down.bias': downBias, 'adapter_up.weight': up, 'adapter_up.bias': upBias }).map(([name, value]) => [name, this.parameter(name, new Parameter(value))]));
+    this.weights = new Map(
+      Object.entries({
+        'adapter_down.weight': down,
+        'adapter_down.bias': downBias,
+        'adapter_up.weight': up,
+        'adapter_up.bias': upBias,
+      }).map(([name, value]) => [name, this.parameter(name, new Parameter(value))]),
+    );
   }
 
   get inFeatures(): number {

@@ -29,7 +29,10 @@ export interface MethodTensor {
   readonly data: Float32Array;
 }
 
-/** What was learned, as files keep it: adapter_config.json, under PEFT's keys, and tensors under the names of adapter_model.safetensors. */
+/**
+ * What was learned, as files keep it: adapter_config.json, under PEFT's keys, and tensors under the names of
+ * adapter_model.safetensors.
+ */
 export interface MethodAdapter {
   readonly config: Readonly<Record<string, unknown>>;
   readonly tensors: ReadonlyMap<string, MethodTensor>;
@@ -58,7 +61,8 @@ export interface CommonSettings {
 }
 
 /**
- * A way of fine-tuning that is no LoRA: an object in a file of its own, listed in tuningMethods.ts. Training, files, evaluation and generation go by these members and know no method.
+ * A way of fine-tuning that is no LoRA: an object in a file of its own, listed in tuningMethods.ts. Training, files,
+ * evaluation and generation go by these members and know no method.
  */
 export interface TuningMethod<Settings extends CommonSettings = CommonSettings> {
   /** As `--method` has it. */

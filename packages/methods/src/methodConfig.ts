@@ -5,17 +5,33 @@ type Config = MethodAdapter['config'];
 
 /** adapter_config.json of a new one: what every method of PEFT says, and this one's own. */
 export function newConfig(own: Config, { baseModel }: CommonSettings): Config {
-  return { auto_mapping: null, base_model_name_or_path: baseModel ?? null, inference_mode: true, modules_to_save: null, revision: null, task_type: 'CAUSAL_LM', ...own };
+  return {
+    auto_mapping: null,
+    base_model_name_or_path: baseModel ?? null,
+    inference_mode: true,
+    modules_to_save: null,
+    revision: null,
+    task_type: 'CAUSAL_LM',
+    ...own,
+  };
 }
 
 /** @throws LowrankError `methods.config` */
 export function badConfig(key: string, expected: string, got: unknown, remedy?: string): never {
-  throw new LowrankError({ code: 'methods.config', what: `${key} in adapter_config.json`, expected, got: got === undefined ? 'nothing' : JSON.stringify(got), remedy });
+  throw new LowrankError({
+    code: 'methods.config',
+    what: `${key} in adapter_config.json`,
+    expected,
+    got: got === undefined ? 'nothing' : JSON.stringify(got),
+    remedy,
+  });
 }
 
 export function wholeNumber(config: Config, key: string, min = 1): number {
   const value = config[key];
-  return typeof value === 'number' && Number.isInteger(value) && value >= min ? value : badConfig(key, `a whole number of at least ${min}`, value);
+  return typeof value === 'number' && Number.isInteger(value) && value >= min
+    ? value
+    : badConfig(key, `a whole number of at least ${min}`, value);
 }
 
 /** Names of modules, or a regular expression. */
@@ -29,6 +45,7 @@ export function targetsIn(config: Config, key = 'target_modules'): readonly stri
 export function refuseSet(config: Config, keys: readonly string[]): void {
   for (const key of keys) {
     const value = config[key];
-    if (value !== undefined && value !== null && value !== false && !(Array.isArray(value) && value.length === 0)) badConfig(key, 'a setting that Lowrank supports (off)', value, 'Train the adapter without it.');
+    if (value !== undefined && value !== null && value !== false && !(Array.isArray(value) && value.length === 0))
+      badConfig(key, 'a setting that Lowrank supports (off)', value, 'Train the adapter without it.');
   }
 }

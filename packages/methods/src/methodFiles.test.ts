@@ -14,7 +14,11 @@ test.each(methodNames)('%s: its size is known before it is there; files are read
   expect(methodFileBytes(tuning, 'BF16')).toBeLessThan(weights.byteLength);
   const text = (file: string): string => new TextDecoder().decode(files[file]);
   expect(text('README.md')).toMatch(name === 'adapter' ? /PEFT has no such method/ : /loads with PEFT/);
-  const read = await readMethod({ config: JSON.parse(text('adapter_config.json')) as unknown, weights: bytesSource(weights), name });
+  const read = await readMethod({
+    config: JSON.parse(text('adapter_config.json')) as unknown,
+    weights: bytesSource(weights),
+    name,
+  });
   expect(read.tensors).toEqual(new Map([...adapter.tensors].sort(([a], [b]) => (a < b ? -1 : 1))));
   const again = await attachMethod(new TinyModel(), read);
   expect((await again.extract()).tensors).toEqual(adapter.tensors);
@@ -22,11 +26,19 @@ test.each(methodNames)('%s: its size is known before it is there; files are read
 });
 
 test('other types, other dtypes and what is no configuration are refused; 16 bits are read', async () => {
-  const file = (dtype: 'F64' | 'F16'): Uint8Array => serializeSafetensors([{ name: 'prompt_embeddings', dtype, shape: [1, 6], data: new Uint8Array(dtype === 'F64' ? 48 : 12) }]);
-  const read = (config: unknown, dtype: 'F64' | 'F16' = 'F16'): ReturnType<typeof readMethod> => readMethod({ config, weights: bytesSource(file(dtype)), name: 'folder' });
-  await expect(read({ peft_type: 'LORA' })).rejects.toThrow(/peft_type of folder.*BEFT, BITFIT, PROMPT_TUNING, PREFIX_TUNING, HOULSBY_ADAPTER, got "LORA"/);
+  const file = (dtype: 'F64' | 'F16'): Uint8Array =>
+    serializeSafetensors([
+      { name: 'prompt_embeddings', dtype, shape: [1, 6], data: new Uint8Array(dtype === 'F64' ? 48 : 12) },
+    ]);
+  const read = (config: unknown, dtype: 'F64' | 'F16' = 'F16'): ReturnType<typeof readMethod> =>
+    readMethod({ config, weights: bytesSource(file(dtype)), name: 'folder' });
+  await expect(read({ peft_type: 'LORA' })).rejects.toThrow(
+    /peft_type of folder.*BEFT, BITFIT, PROMPT_TUNING, PREFIX_TUNING, HOULSBY_ADAPTER, got "LORA"/,
+  );
   await expect(read([])).rejects.toThrow(/JSON object/);
   await expect(read({ peft_type: 'PROMPT_TUNING' }, 'F64')).rejects.toThrow(/expected F32, F16 or BF16, got F64/);
-  expect((await read({ peft_type: 'PROMPT_TUNING' })).tensors.get('prompt_embeddings')?.data).toEqual(new Float32Array(6));
+  expect((await read({ peft_type: 'PROMPT_TUNING' })).tensors.get('prompt_embeddings')?.data).toEqual(
+    new Float32Array(6),
+  );
   expect(isMethodType('LORA')).toBe(false);
 });

@@ -16,9 +16,11 @@ export interface PrefixSettings extends CommonSettings {
 const key = 'prompt_embeddings';
 
 /**
- * Prefix tuning (Li and Liang 2021; "prefix-layer tuning" in Hu et al. 2021), without its projection: in every attention layer P trained keys and values stand before those of the document,
- * softmax(q·[K; k]ᵀ·scale)·[V; v]. They carry no rotary position; the document begins at position P. PEFT's PREFIX_TUNING, whose files these are: one table [P, layers·2·Hkv·D] with the keys of a
- * layer, then its values, side by side. A prefix that PEFT trained with `prefix_projection` is saved projected, and is read like any other.
+ * Prefix tuning (Li and Liang 2021; "prefix-layer tuning" in Hu et al. 2021), without its projection: in every
+ * attention layer P trained keys and values stand before those of the document, softmax(q·[K; k]ᵀ·scale)·[V; v]. They
+ * carry no rotary position; the document begins at position P. PEFT's PREFIX_TUNING, whose files these are: one table
+ * [P, layers·2·Hkv·D] with the keys of a layer, then its values, side by side. A prefix that PEFT trained with
+ * `prefix_projection` is saved projected, and is read like any other.
  */
 export const prefixTuning: TuningMethod<PrefixSettings> = {
   name: 'prefix',
@@ -45,35 +47,56 @@ export const prefixTuning: TuningMethod<PrefixSettings> = {
       },
       settings,
     );
-    return place(model, config, (name) => (init === 'zero' ? persistent([count, width], { name }) : normalTensor([count, width], name, { seed })));
+    return place(model, config, (name) =>
+      init === 'zero' ? persistent([count, width], { name }) : normalTensor([count, width], name, { seed }),
+    );
   },
 
   async attach(model, adapter) {
     const count = wholeNumber(adapter.config, 'num_virtual_tokens');
     refuseSet(adapter.config, ['modules_to_save']);
-    if ((adapter.config['num_transformer_submodules'] ?? 1) !== 1) badConfig('num_transformer_submodules', '1, of a decoder', adapter.config['num_transformer_submodules']);
+    if ((adapter.config['num_transformer_submodules'] ?? 1) !== 1)
+      badConfig('num_transformer_submodules', '1, of a decoder', adapter.config['num_transformer_submodules']);
     checkCount(model, count);
     const { layers, keyHeads, headSize } = model.shape;
     const width = keyHeads * headSize;
     const table = adapter.tensors.get(key);
-    if (table?.shape.join() !== `${count},${2 * layers * width}`) throw mismatch(key, `[${count}, ${2 * layers * width}], of ${layers} layers with ${keyHeads} heads of ${headSize}`, table === undefined ? 'nothing' : `[${table.shape.join(', ')}]`);
+    if (table?.shape.join() !== `${count},${2 * layers * width}`)
+      throw mismatch(
+        key,
+        `[${count}, ${2 * layers * width}], of ${layers} layers with ${keyHeads} heads of ${headSize}`,
+        table === undefined ? 'nothing' : `[${table.shape.join(', ')}]`,
+      );
     // What is saved has been projected.
-    return place(model, { ...adapter.config, prefix_projection: false }, (name, at) => tensor(columns(table, at * width, width), [count, width], { name }));
+    return place(model, { ...adapter.config, prefix_projection: false }, (name, at) =>
+      tensor(columns(table, at * width, width), [count, width], { name }),
+    );
   },
 };
 
 /** @param make the tensor of a layer's keys or values, by name and number: 2·layer, and one more for values */
-async function place(model: MethodModel, config: MethodAdapter['config'], make: (name: string, at: number) => Tensor): Promise<Tuning> {
+async function place(
+  model: MethodModel,
+  config: MethodAdapter['config'],
+  make: (name: string, at: number) => Tensor,
+): Promise<Tuning> {
   refuseTaken(model, 'prefix tuning');
-  const attentions = [...model.namedModules()].flatMap(([, module]) => (module instanceof AttentionBase ? [module] : []));
+  const attentions = [...model.namedModules()].flatMap(([, module]) =>
+    module instanceof AttentionBase ? [module] : [],
+  );
   const { layers, keyHeads, headSize } = model.shape;
-  if (attentions.length !== layers) throw new TypeError(`a model of ${layers} layers with ${attentions.length} of attention`);
+  if (attentions.length !== layers)
+    throw new TypeError(`a model of ${layers} layers with ${attentions.length} of attention`);
   const names = attentions.flatMap((_, layer) => [`prefix.${layer}.keys`, `prefix.${layer}.values`]);
   const parameters = new Map(names.map((name, at) => [name, new Parameter(make(name, at))]));
   const all = [...parameters.values()];
   const count = all[0]?.tensor.shape[0] ?? 0;
-  const heads = (parameter: Parameter | undefined): Tensor => reshape(parameter?.tensor ?? persistent([count, keyHeads * headSize]), [count, keyHeads, headSize]);
-  attentions.forEach((attention, layer) => (attention.prefix = () => ({ keys: heads(all[2 * layer]), values: heads(all[2 * layer + 1]) })));
+  const heads = (parameter: Parameter | undefined): Tensor =>
+    reshape(parameter?.tensor ?? persistent([count, keyHeads * headSize]), [count, keyHeads, headSize]);
+  attentions.forEach(
+    (attention, layer) =>
+      (attention.prefix = () => ({ keys: heads(all[2 * layer]), values: heads(all[2 * layer + 1]) })),
+  );
   const placed = [placeVirtual(model, count, parameters)];
   freeze(model, all);
   const undo = (): void => {
@@ -96,7 +119,8 @@ async function place(model: MethodModel, config: MethodAdapter['config'], make: 
 /** Columns from `start` of a matrix. */
 function columns({ shape: [rows = 0, all = 0], data }: MethodTensor, start: number, width: number): Float32Array {
   const part = new Float32Array(rows * width);
-  for (let row = 0; row < rows; row++) part.set(data.subarray(row * all + start, row * all + start + width), row * width);
+  for (let row = 0; row < rows; row++)
+    part.set(data.subarray(row * all + start, row * all + start + width), row * width);
   return part;
 }
 
@@ -104,7 +128,8 @@ function sideBySide(parts: readonly MethodTensor[], rows: number): MethodTensor 
   const width = parts[0]?.shape[1] ?? 0;
   const data = new Float32Array(rows * width * parts.length);
   parts.forEach((part, at) => {
-    for (let row = 0; row < rows; row++) data.set(part.data.subarray(row * width, (row + 1) * width), (row * parts.length + at) * width);
+    for (let row = 0; row < rows; row++)
+      data.set(part.data.subarray(row * width, (row + 1) * width), (row * parts.length + at) * width);
   });
   return { shape: [rows, width * parts.length], data };
 }

@@ -11,15 +11,18 @@ import { checkCount, defaultVirtualTokens, embeddingRows, placeVirtual } from '.
 export interface PromptSettings extends CommonSettings {
   /** P; default 20. */
   readonly virtualTokens?: number | undefined;
-  /** `random`: standard normal, PEFT's default; `vocab`: the embeddings of tokens drawn from the vocabulary; or the embeddings of a text, as often as it takes to fill P. */
+  /**
+   * `random`: standard normal, PEFT's default; `vocab`: the embeddings of tokens drawn from the vocabulary; or the
+   * embeddings of a text, as often as it takes to fill P.
+   */
   readonly init?: 'random' | 'vocab' | { readonly text: string; readonly ids: readonly number[] } | undefined;
 }
 
 const key = 'prompt_embeddings';
 
 /**
- * Prompt tuning (Lester et al. 2021; "prefix-embedding tuning" in Hu et al. 2021): P trained vectors E [P, width] stand before the embeddings of every document, h₀ = [E; e(x)]. PEFT's
- * PROMPT_TUNING, whose files these are.
+ * Prompt tuning (Lester et al. 2021; "prefix-embedding tuning" in Hu et al. 2021): P trained vectors E [P, width] stand
+ * before the embeddings of every document, h₀ = [E; e(x)]. PEFT's PROMPT_TUNING, whose files these are.
  */
 export const promptTuning: TuningMethod<PromptSettings> = {
   name: 'prompt',
@@ -55,7 +58,8 @@ export const promptTuning: TuningMethod<PromptSettings> = {
     const { config } = adapter;
     const count = wholeNumber(config, 'num_virtual_tokens');
     refuseSet(config, ['modules_to_save']);
-    if ((config['num_transformer_submodules'] ?? 1) !== 1) badConfig('num_transformer_submodules', '1, of a decoder', config['num_transformer_submodules']);
+    if ((config['num_transformer_submodules'] ?? 1) !== 1)
+      badConfig('num_transformer_submodules', '1, of a decoder', config['num_transformer_submodules']);
     checkCount(model, count);
     refuse(model);
     return place(model, config, storedTensor(adapter, key, [count, model.shape.hiddenSize]));
@@ -66,17 +70,28 @@ function refuse(model: MethodModel): void {
   refuseTaken(model, 'prompt tuning');
 }
 
-async function begin(model: MethodModel, count: number, { init = 'random', seed = 0 }: PromptSettings): Promise<Tensor> {
+async function begin(
+  model: MethodModel,
+  count: number,
+  { init = 'random', seed = 0 }: PromptSettings,
+): Promise<Tensor> {
   const { hiddenSize, vocabularySize } = model.shape;
   const shape = [count, hiddenSize];
   if (init === 'random') return normalTensor(shape, key, { seed });
   const rng = new Rng(seed, streamOf(key));
-  const ids = init === 'vocab' ? Array.from({ length: count }, () => rng.integer(vocabularySize)) : repeated(init, count);
+  const ids =
+    init === 'vocab' ? Array.from({ length: count }, () => rng.integer(vocabularySize)) : repeated(init, count);
   return tensor(await embeddingRows(model, ids), shape, { name: key });
 }
 
 function repeated({ text, ids }: { readonly text: string; readonly ids: readonly number[] }, count: number): number[] {
-  if (ids.length === 0) throw new LowrankError({ code: 'methods.initText', what: 'the text that prompt tuning begins with', expected: 'at least one token', got: JSON.stringify(text) });
+  if (ids.length === 0)
+    throw new LowrankError({
+      code: 'methods.initText',
+      what: 'the text that prompt tuning begins with',
+      expected: 'at least one token',
+      got: JSON.stringify(text),
+    });
   return Array.from({ length: count }, (_, at) => ids[at % ids.length] ?? 0);
 }
 

@@ -1,27 +1,50 @@
 import { isLowrankError } from '@lowrank/errors';
 import { Module, Parameter } from '@lowrank/nn';
 import type { Tensor } from '@lowrank/tensor';
-import { add, compile, evaluateReference, grad, mul, ReferenceBackend, setDefaultBackend, square, sum, tensor } from '@lowrank/tensor';
+import {
+  add,
+  compile,
+  evaluateReference,
+  grad,
+  mul,
+  ReferenceBackend,
+  setDefaultBackend,
+  square,
+  sum,
+  tensor,
+} from '@lowrank/tensor';
 import { describe, expect, test } from 'vitest';
 import type { SubspaceOptions } from './subspace.js';
 import { foldSubspace, injectSubspace, projections, removeSubspace } from './subspace.js';
 import { denseP, moved, numbers, setZ, SmallModel } from './testing/subspace.js';
 
 const total = (values: Iterable<number>): number => [...values].reduce((a, b) => a + b, 0);
-const dot = (a: Float64Array, b: ArrayLike<number>): number => a.reduce((at, value, i) => at + value * (b[i] ?? NaN), 0);
+const dot = (a: Float64Array, b: ArrayLike<number>): number =>
+  a.reduce((at, value, i) => at + value * (b[i] ?? NaN), 0);
 
 /** Σ of c·θ² over all weights, read as a layer reads them, the tied one twice. */
 function lossOf(model: Module): { loss: Tensor; c: Float32Array } {
   const c = numbers(77, 40);
   const terms = [...model.namedParameters()].map(([, { tensor: weight }]) => {
-    const flat = tensor(Float32Array.from({ length: weight.size }, (_, at) => c[at] ?? 0), weight.shape);
+    const flat = tensor(
+      Float32Array.from({ length: weight.size }, (_, at) => c[at] ?? 0),
+      weight.shape,
+    );
     return sum(mul(flat, square(weight)));
   });
   return { loss: terms.reduce((a, b) => add(a, b)), c };
 }
 
 describe.each(projections)('a %s subspace', (projection) => {
-  const cases: SubspaceOptions[] = [{ dimension: 1 }, { dimension: 5 }, { dimension: 16 }, { dimension: 40, seed: 3 }, { dimension: 130 }, { dimension: 14, structureAware: true }, ...(projection === 'sparse' ? [{ dimension: 9, entries: 3 }] : [])];
+  const cases: SubspaceOptions[] = [
+    { dimension: 1 },
+    { dimension: 5 },
+    { dimension: 16 },
+    { dimension: 40, seed: 3 },
+    { dimension: 130 },
+    { dimension: 14, structureAware: true },
+    ...(projection === 'sparse' ? [{ dimension: 9, entries: 3 }] : []),
+  ];
 
   test.each(cases)('is linear in z, is zero at first, and its gradient is Pᵀ·dθ: %o', async (options) => {
     const model = new SmallModel();
@@ -32,7 +55,9 @@ describe.each(projections)('a %s subspace', (projection) => {
     const z = numbers(8, columns.length).map((value) => value * 0.1);
     const zTensor = setZ(subspace, z);
     const delta = await moved(subspace);
-    delta.forEach((value, at) => expect(value).toBeCloseTo(total(columns.map((column, j) => (column[at] ?? NaN) * (z[j] ?? NaN))), 6));
+    delta.forEach((value, at) =>
+      expect(value).toBeCloseTo(total(columns.map((column, j) => (column[at] ?? NaN) * (z[j] ?? NaN))), 6),
+    );
 
     const { loss, c } = lossOf(model);
     const wanted = [zTensor, ...(subspace.scales === undefined ? [] : [subspace.scales.tensor])];
@@ -65,9 +90,11 @@ describe.each(projections)('a %s subspace', (projection) => {
     const columns = await denseP(injectSubspace(vector(rows), { dimension, projection, seed: 4 }));
     const squares = Array.from({ length: rows }, (_, i) => total(columns.map((column) => (column[i] ?? NaN) ** 2)));
     expect(total(squares) / rows).toBeCloseTo(1, 1);
-    // 160,000 entries of variance 1/d: the mean has a standard deviation of 4e-4, a product of two columns one of √4000/40 = 1.6.
+    // 160,000 entries of variance 1/d: the mean has a standard deviation of 4e-4, a product of two columns one of
+    // √4000/40 = 1.6.
     expect(Math.abs(total(columns.flatMap((column) => [...column])) / rows / dimension)).toBeLessThan(2e-3);
-    for (let j = 1; j < dimension; j++) expect(Math.abs(dot(columns[j - 1] ?? new Float64Array(), columns[j] ?? []))).toBeLessThan(7);
+    for (let j = 1; j < dimension; j++)
+      expect(Math.abs(dot(columns[j - 1] ?? new Float64Array(), columns[j] ?? []))).toBeLessThan(7);
     for (const column of columns) expect(Math.abs(dot(column, column) * (dimension / rows) - 1)).toBeLessThan(0.12);
   });
 
@@ -87,7 +114,9 @@ describe.each(projections)('a %s subspace', (projection) => {
   test('of d ≥ D directions is all of the space', async () => {
     const columns = await denseP(injectSubspace(vector(12), { dimension: 16, projection }));
     // Gram matrix of the rows: its determinant is above 0 where all rows are independent.
-    const gram = Array.from({ length: 12 }, (_, i) => Array.from({ length: 12 }, (_, k) => total(columns.map((column) => (column[i] ?? NaN) * (column[k] ?? NaN)))));
+    const gram = Array.from({ length: 12 }, (_, i) =>
+      Array.from({ length: 12 }, (_, k) => total(columns.map((column) => (column[i] ?? NaN) * (column[k] ?? NaN)))),
+    );
     expect(smallestPivot(gram)).toBeGreaterThan(1e-3);
   });
 
@@ -95,8 +124,13 @@ describe.each(projections)('a %s subspace', (projection) => {
     const [size, dimension] = [4000, 500];
     const backend = new ReferenceBackend();
     const subspace = injectSubspace(vector(size), { dimension, projection });
-    const step = compile(backend, () => ({ gradient: grad(sum(square([...subspace.weights.values()][0]?.tensor ?? tensor(0))), [subspace.z.tensor])[0] ?? tensor(0) }));
-    await (await step.run()).gradient;
+    const step = compile(backend, () => ({
+      gradient:
+        grad(sum(square([...subspace.weights.values()][0]?.tensor ?? tensor(0))), [subspace.z.tensor])[0] ?? tensor(0),
+    }));
+    await (
+      await step.run()
+    ).gradient;
     expect(backend.memory.peakBytes).toBeGreaterThan(4 * size);
     expect(backend.memory.peakBytes).toBeLessThan(4 * 20 * (size + dimension));
     expect(4 * 20 * (size + dimension)).toBeLessThan((4 * size * dimension) / 10);
@@ -136,7 +170,8 @@ test('sparse columns of one entry are exactly orthogonal and evenly filled', asy
 test('Fastfood is H·G·Π·H·B over √(d·ΣG²), here of one block, with the tables that are drawn', async () => {
   const columns = await denseP(injectSubspace(vector(8), { dimension: 8, projection: 'fastfood', seed: 2 }));
   // V·Vᵀ = H·G·Π·H·B·B·H·Πᵀ·G·H / (8·ΣG²) = H·G²·H / ΣG²: constant along i xor k, 1 on the diagonal.
-  const gram = (i: number, k: number): number => total(columns.map((column) => (column[i] ?? NaN) * (column[k] ?? NaN)));
+  const gram = (i: number, k: number): number =>
+    total(columns.map((column) => (column[i] ?? NaN) * (column[k] ?? NaN)));
   for (let i = 0; i < 8; i++) {
     expect(gram(i, i)).toBeCloseTo(1, 6);
     for (let k = 0; k < 8; k++) expect(gram(i, k)).toBeCloseTo(gram(0, i ^ k), 6);
@@ -146,7 +181,12 @@ test('Fastfood is H·G·Π·H·B over √(d·ΣG²), here of one block, with the
 test('chooses weights, and leaves the others as they are', async () => {
   const model = new SmallModel();
   const subspace = injectSubspace(model, { dimension: 3, choose: (path) => path.startsWith('layers.') });
-  expect([...subspace.weights.keys()]).toEqual(['layers.0.proj.weight', 'layers.0.proj.bias', 'layers.1.proj.weight', 'layers.1.proj.bias']);
+  expect([...subspace.weights.keys()]).toEqual([
+    'layers.0.proj.weight',
+    'layers.0.proj.bias',
+    'layers.1.proj.weight',
+    'layers.1.proj.bias',
+  ]);
   expect([...model.namedParameters()].filter(([, { isDerived }]) => isDerived)).toHaveLength(4);
 });
 
@@ -161,7 +201,12 @@ test('structure-aware: a scale for each layer out of d', async () => {
   subspace.scales.tensor = tensor([0, 1, 2, 1], [4]);
   const after = await moved(subspace);
   const paths = [...subspace.weights].flatMap(([path, { stored }]) => Array.from({ length: stored.size }, () => path));
-  after.forEach((value, at) => expect(value).toBeCloseTo((before[at] ?? NaN) * (paths[at]?.startsWith('layers.0') === true ? 2 : paths[at] === 'norm' ? 0 : 1), 5));
+  after.forEach((value, at) =>
+    expect(value).toBeCloseTo(
+      (before[at] ?? NaN) * (paths[at]?.startsWith('layers.0') === true ? 2 : paths[at] === 'norm' ? 0 : 1),
+      5,
+    ),
+  );
 });
 
 test.each<[string, SubspaceOptions]>([
@@ -197,7 +242,9 @@ function vector(size: number): Module {
 }
 
 async function readAll(model: Module): Promise<number[]> {
-  return (await evaluateReference([...model.namedParameters()].map(([, { tensor: value }]) => value))).flatMap((values) => [...values]);
+  return (await evaluateReference([...model.namedParameters()].map(([, { tensor: value }]) => value))).flatMap(
+    (values) => [...values],
+  );
 }
 
 function codeOf(fn: () => unknown): string | undefined {

@@ -44,10 +44,13 @@ export interface Subspace {
 }
 
 /**
- * Makes a model's weights θ = θ₀ + P·z, or θ_l = θ₀_l + λ_l·(P·z)_l: the random subspaces of Li et al. (2018), structure-aware as Aghajanyan et al. (2020) have it. P [D, d] is fixed and random, z [d] is what is
- * trained. θ₀ stays as it is stored (f32, f16 or bf16), neither copied nor trained; each weight is computed, in f32, where a layer reads it. Quantized matrices are no parameters and do not move.
+ * Makes a model's weights θ = θ₀ + P·z, or θ_l = θ₀_l + λ_l·(P·z)_l: the random subspaces of Li et al. (2018),
+ * structure-aware as Aghajanyan et al. (2020) have it. P [D, d] is fixed and random, z [d] is what is trained. θ₀ stays
+ * as it is stored (f32, f16 or bf16), neither copied nor trained; each weight is computed, in f32, where a layer reads
+ * it. Quantized matrices are no parameters and do not move.
  *
- * Tables cost 8 bytes a weight and entry (sparse) or 16 bytes a weight (fastfood) on the device; a matrix [D, d] never exists.
+ * Tables cost 8 bytes a weight and entry (sparse) or 16 bytes a weight (fastfood) on the device; a matrix [D, d] never
+ * exists.
  *
  * @throws LowrankError `methods.subspace`
  */
@@ -58,7 +61,9 @@ export function injectSubspace(model: Module, { choose, ...options }: SubspaceOp
   checkSettings(settings, layers.length);
   const length = settings.dimension - layers.length;
   const z = new Parameter(tensor(new Float32Array(length), [length], { name: 'subspace.z' }));
-  const scales = settings.structureAware ? new Parameter(tensor(new Float32Array(layers.length).fill(1), [layers.length], { name: 'subspace.scales' })) : undefined;
+  const scales = settings.structureAware
+    ? new Parameter(tensor(new Float32Array(layers.length).fill(1), [layers.length], { name: 'subspace.scales' }))
+    : undefined;
   const projection = projectionOf({ ...settings, dimension: length });
   let [index, offset] = [0, 0];
   for (const [path, parameter] of weights) {
@@ -66,10 +71,14 @@ export function injectSubspace(model: Module, { choose, ...options }: SubspaceOp
     const rows = projection.rowsOf({ index: index++, offset, size });
     offset += size;
     const layer = layers.indexOf(layerOf(path));
-    const moved = (): Tensor => (scales === undefined ? rows(z.tensor) : mul(rows(z.tensor), viewAt(scales.tensor, layer, [1])));
+    const moved = (): Tensor =>
+      scales === undefined ? rows(z.tensor) : mul(rows(z.tensor), viewAt(scales.tensor, layer, [1]));
     parameter.derive((stored) => scope('subspace', () => add(cast(stored, 'f32'), reshape(moved(), shape))));
   }
-  const parameters = [{ name: 'subspace.z', parameter: z }, ...(scales === undefined ? [] : [{ name: 'subspace.scales', parameter: scales }])];
+  const parameters = [
+    { name: 'subspace.z', parameter: z },
+    ...(scales === undefined ? [] : [{ name: 'subspace.scales', parameter: scales }]),
+  ];
   return { settings, z, scales, parameters, weights, size: offset, projection };
 }
 
@@ -81,16 +90,23 @@ export function removeSubspace({ weights, parameters, projection }: Subspace): v
 }
 
 /**
- * Makes the moved weights the model's own, weight by weight, in the dtype they are stored in (or in f32), so that it costs nothing to use from then on. The subspace is taken away.
- * The model's data has to lie on a backend, or a default one to be set.
+ * Makes the moved weights the model's own, weight by weight, in the dtype they are stored in (or in f32), so that it
+ * costs nothing to use from then on. The subspace is taken away. The model's data has to lie on a backend, or a default
+ * one to be set.
  */
-export async function foldSubspace(subspace: Subspace, { dtype }: { readonly dtype?: 'stored' | 'f32' } = {}): Promise<void> {
+export async function foldSubspace(
+  subspace: Subspace,
+  { dtype }: { readonly dtype?: 'stored' | 'f32' } = {},
+): Promise<void> {
   for (const parameter of subspace.weights.values()) {
     const { stored, tensor: moved } = parameter;
     const values = toFloat32(await readTensor(moved), 'f32');
     const kept = dtype === 'stored' && (stored.dtype === 'f16' || stored.dtype === 'bf16') ? stored.dtype : 'f32';
     parameter.derive(undefined);
-    parameter.tensor = tensor(kept === 'f32' ? values : fromNumbers(values, kept), stored.shape, { dtype: kept, name: 'folded' });
+    parameter.tensor = tensor(kept === 'f32' ? values : fromNumbers(values, kept), stored.shape, {
+      dtype: kept,
+      name: 'folded',
+    });
     stored.dispose();
   }
   removeSubspace(subspace);
@@ -102,12 +118,31 @@ function movable(model: Module, choose: (path: string) => boolean): Map<string, 
   for (const [path, parameter] of model.namedParameters()) {
     if (!parameter.trainable || seen.has(parameter) || !choose(path)) continue;
     seen.add(parameter);
-    if (parameter.isDerived) throw new LowrankError({ code: 'methods.subspace', what: `the weight ${path}`, expected: 'a stored weight', got: 'one that is derived already', remedy: 'Take the other subspace away first: removeSubspace.' });
-    if (!['f32', 'f16', 'bf16'].includes(parameter.stored.dtype)) throw new LowrankError({ code: 'methods.subspace', what: `the weight ${path}`, expected: 'f32, f16 or bf16', got: parameter.stored.dtype });
+    if (parameter.isDerived)
+      throw new LowrankError({
+        code: 'methods.subspace',
+        what: `the weight ${path}`,
+        expected: 'a stored weight',
+        got: 'one that is derived already',
+        remedy: 'Take the other subspace away first: removeSubspace.',
+      });
+    if (!['f32', 'f16', 'bf16'].includes(parameter.stored.dtype))
+      throw new LowrankError({
+        code: 'methods.subspace',
+        what: `the weight ${path}`,
+        expected: 'f32, f16 or bf16',
+        got: parameter.stored.dtype,
+      });
     weights.set(path, parameter);
   }
   if (weights.size > 0) return weights;
-  throw new LowrankError({ code: 'methods.subspace', what: 'the weights of a subspace', expected: 'at least one', got: 'none', remedy: 'Choose paths that the model has.' });
+  throw new LowrankError({
+    code: 'methods.subspace',
+    what: 'the weights of a subspace',
+    expected: 'at least one',
+    got: 'none',
+    remedy: 'Choose paths that the model has.',
+  });
 }
 
 /** The numbered block that a weight is in, or the module that has it: 'model.layers.3', 'model.norm'. */
@@ -120,9 +155,26 @@ function checkSettings({ dimension, entries, seed, structureAware }: SubspaceSet
     if (!good) throw new LowrankError({ code: 'methods.subspace', what, expected, got: String(got) });
   };
   const least = structureAware ? layers + 1 : 1;
-  check(Number.isSafeInteger(dimension) && dimension >= least && dimension < 2 ** 30, 'the dimension of a subspace', structureAware ? `a whole number of at least ${least}: a scale for each of ${layers} layers, and one more` : 'a whole number of at least 1', dimension);
-  check(Number.isSafeInteger(entries) && entries >= 1, 'the entries of a sparse projection', 'a whole number of at least 1', entries);
-  check(Number.isSafeInteger(seed) && seed >= 0 && seed < 2 ** 32, 'the seed of a subspace', 'a whole number from 0 to 2³² − 1', seed);
+  check(
+    Number.isSafeInteger(dimension) && dimension >= least && dimension < 2 ** 30,
+    'the dimension of a subspace',
+    structureAware
+      ? `a whole number of at least ${least}: a scale for each of ${layers} layers, and one more`
+      : 'a whole number of at least 1',
+    dimension,
+  );
+  check(
+    Number.isSafeInteger(entries) && entries >= 1,
+    'the entries of a sparse projection',
+    'a whole number of at least 1',
+    entries,
+  );
+  check(
+    Number.isSafeInteger(seed) && seed >= 0 && seed < 2 ** 32,
+    'the seed of a subspace',
+    'a whole number from 0 to 2³² − 1',
+    seed,
+  );
 }
 
 function projectionOf(settings: SubspaceSettings): Projection {

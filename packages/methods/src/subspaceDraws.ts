@@ -10,7 +10,12 @@ export interface Shuffled {
 }
 
 /** Draws the order of a block (Fisher and Yates 1938), into arrays of `size` where they are given. */
-export function shuffled(size: number, key: Pair, block: number, into: Shuffled = { order: new Int32Array(size), bits: new Uint8Array(size) }): Shuffled {
+export function shuffled(
+  size: number,
+  key: Pair,
+  block: number,
+  into: Shuffled = { order: new Int32Array(size), bits: new Uint8Array(size) },
+): Shuffled {
   const { order, bits } = into;
   for (let at = 0; at < size; at++) order[at] = at;
   for (let at = size - 1; at >= 0; at--) {

@@ -9,9 +9,11 @@ import type { Projection, ProjectedWeight, ProjectionOptions, WeightPlace } from
 const stream = 0x0fa57000;
 
 /**
- * Fastfood (Le, Sarlós and Smola 2013): blocks V = H·G·Π·H·B / √(d·ΣG²) of n = 2^⌈log₂ d⌉ rows stacked, with B random signs, Π a random permutation, G diagonal and standard normal, H Walsh–Hadamard, over z
- * padded with zeros to n. Li et al. (2018) and Aghajanyan et al. (2020) take one block as long as the weight, and scale so that columns of P have norm 1; blocks as long as z are Le's own form and cost D·log d.
- * Here rows have the expected squared norm 1: P is √(D/d) times theirs.
+ * Fastfood (Le, Sarlós and Smola 2013): blocks V = H·G·Π·H·B / √(d·ΣG²) of n = 2^⌈log₂ d⌉ rows stacked, with B random
+ * signs, Π a random permutation, G diagonal and standard normal, H Walsh–Hadamard, over z padded with zeros to n. Li et
+ * al. (2018) and Aghajanyan et al. (2020) take one block as long as the weight, and scale so that columns of P have
+ * norm 1; blocks as long as z are Le's own form and cost D·log d. Here rows have the expected squared norm 1: P is
+ * √(D/d) times theirs.
  */
 export function fastfoodProjection({ dimension, seed }: ProjectionOptions): Projection {
   const hadamard = new Hadamard(2 ** Math.ceil(Math.log2(dimension)));
@@ -25,12 +27,20 @@ export function fastfoodProjection({ dimension, seed }: ProjectionOptions): Proj
   };
 }
 
-function rowsOf({ index, size }: WeightPlace, { dimension, seed, hadamard, tables }: ProjectionOptions & { hadamard: Hadamard; tables: Tensor[] }): ProjectedWeight {
+function rowsOf(
+  { index, size }: WeightPlace,
+  { dimension, seed, hadamard, tables }: ProjectionOptions & { hadamard: Hadamard; tables: Tensor[] },
+): ProjectedWeight {
   const n = hadamard.size;
   const blocks = Math.ceil(size / n);
   const key = (which: number): Pair => [seed, stream + 4 * index + which];
-  const table = (name: string, make: () => HostArray, dtype: 'f32' | 'i32' = 'f32'): Tensor => deferred(make, dtype === 'f32' ? [blocks, n] : [blocks * n], { dtype, name });
-  const signs = table('subspaceSigns', () => Float32Array.from({ length: blocks * n }, (_, at) => (threefry(key(0), [Math.floor(at / n), at % n])[0] >>> 31 === 1 ? -1 : 1)));
+  const table = (name: string, make: () => HostArray, dtype: 'f32' | 'i32' = 'f32'): Tensor =>
+    deferred(make, dtype === 'f32' ? [blocks, n] : [blocks * n], { dtype, name });
+  const signs = table('subspaceSigns', () =>
+    Float32Array.from({ length: blocks * n }, (_, at) =>
+      threefry(key(0), [Math.floor(at / n), at % n])[0] >>> 31 === 1 ? -1 : 1,
+    ),
+  );
   const gains = table('subspaceGains', () => gaussian({ key: key(1), blocks, n, dimension }));
   const order = (): Int32Array => permutations({ key: key(2), blocks, n });
   const [there, back] = [table('subspaceOrder', order, 'i32'), table('subspaceInverse', () => inverse(order()), 'i32')];
@@ -60,7 +70,8 @@ function gaussian({ key, blocks, n, dimension }: BlockDraws & { readonly dimensi
   const gains = new Float32Array(blocks * n);
   for (let block = 0; block < blocks; block++) {
     const values = new Float64Array(n);
-    for (let at = 0; at < n; at += 2) normalPair(key, [block, at]).forEach((value, i) => at + i < n && (values[at + i] = value));
+    for (let at = 0; at < n; at += 2)
+      normalPair(key, [block, at]).forEach((value, i) => at + i < n && (values[at + i] = value));
     const scale = 1 / Math.sqrt(dimension * values.reduce((sum, value) => sum + value * value, 0));
     values.forEach((value, at) => (gains[block * n + at] = value * scale));
   }
@@ -70,7 +81,8 @@ function gaussian({ key, blocks, n, dimension }: BlockDraws & { readonly dimensi
 /** Π of each block, as places among all blocks. */
 function permutations({ key, blocks, n }: BlockDraws): Int32Array {
   const ids = new Int32Array(blocks * n);
-  for (let block = 0; block < blocks; block++) shuffled(n, key, block).order.forEach((from, at) => (ids[block * n + at] = block * n + from));
+  for (let block = 0; block < blocks; block++)
+    shuffled(n, key, block).order.forEach((from, at) => (ids[block * n + at] = block * n + from));
   return ids;
 }
 

@@ -8,7 +8,14 @@ import { moved, setZ } from './testing/subspace.js';
 
 interface Golden {
   readonly weights: readonly number[];
-  readonly cases: readonly { readonly projection: ProjectionName; readonly dimension: number; readonly entries: number; readonly seed: number; readonly z: readonly number[]; readonly moved: readonly number[] }[];
+  readonly cases: readonly {
+    readonly projection: ProjectionName;
+    readonly dimension: number;
+    readonly entries: number;
+    readonly seed: number;
+    readonly z: readonly number[];
+    readonly moved: readonly number[];
+  }[];
 }
 
 class Weights extends Module {
@@ -19,7 +26,9 @@ class Weights extends Module {
 }
 
 test('P·z is what plain Python draws and torch computes: a file means the same for ever', async () => {
-  const { weights, cases } = JSON.parse(readFileSync(new URL('../../../parity/golden/subspace.json', import.meta.url), 'utf8')) as Golden;
+  const { weights, cases } = JSON.parse(
+    readFileSync(new URL('../../../parity/golden/subspace.json', import.meta.url), 'utf8'),
+  ) as Golden;
   expect(cases).toHaveLength(6);
   for (const { projection, dimension, entries, seed, z, moved: expected } of cases) {
     const subspace = injectSubspace(new Weights(weights), { projection, dimension, entries, seed });

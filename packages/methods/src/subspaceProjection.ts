@@ -17,8 +17,9 @@ export interface ProjectionOptions {
 }
 
 /**
- * The rows of a fixed random P [D, d] that belong to one weight, as a function z [d] → Δθ [size]. A row has the expected squared norm 1, so that each weight moves as far as the coordinates do. Tables are made
- * from seed and position when they are first needed; P itself never exists.
+ * The rows of a fixed random P [D, d] that belong to one weight, as a function z [d] → Δθ [size]. A row has the
+ * expected squared norm 1, so that each weight moves as far as the coordinates do. Tables are made from seed and
+ * position when they are first needed; P itself never exists.
  */
 export type ProjectedWeight = (z: Tensor) => Tensor;
 

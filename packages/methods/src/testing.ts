@@ -1,4 +1,15 @@
-import { Attention, Embedding, GatedMlp, LayerNorm, Linear, Module, ModuleList, PreNormLayer, RmsNorm, RotaryTable } from '@lowrank/nn';
+import {
+  Attention,
+  Embedding,
+  GatedMlp,
+  LayerNorm,
+  Linear,
+  Module,
+  ModuleList,
+  PreNormLayer,
+  RmsNorm,
+  RotaryTable,
+} from '@lowrank/nn';
 import type { Layer } from '@lowrank/nn';
 import type { Tensor } from '@lowrank/tensor';
 import { evaluateReference, mul, reshape, Rng, tensor } from '@lowrank/tensor';
@@ -8,7 +19,10 @@ const [width, heads, keyHeads, headSize, inner] = [6, 2, 1, 4, 5];
 
 export function random(seed: number, shape: readonly number[]): Tensor {
   const rng = new Rng(seed);
-  return tensor(Float32Array.from({ length: shape.reduce((a, b) => a * b, 1) }, () => 0.5 * rng.normal()), shape);
+  return tensor(
+    Float32Array.from({ length: shape.reduce((a, b) => a * b, 1) }, () => 0.5 * rng.normal()),
+    shape,
+  );
 }
 
 export interface TinyOptions {
@@ -23,13 +37,25 @@ class Body extends Module {
   constructor({ biased = false }: TinyOptions, size: number) {
     super();
     let seed = 10;
-    const norm = (): Layer => (biased ? new LayerNorm({ weight: random(seed++, [width]), bias: random(seed++, [width]) }, 1e-5) : new RmsNorm(random(seed++, [width]), 1e-6));
-    const linear = (out: number, input: number): Linear => new Linear(random(seed++, [out, input]), biased ? random(seed++, [out]) : undefined);
+    const norm = (): Layer =>
+      biased
+        ? new LayerNorm({ weight: random(seed++, [width]), bias: random(seed++, [width]) }, 1e-5)
+        : new RmsNorm(random(seed++, [width]), 1e-6);
+    const linear = (out: number, input: number): Linear =>
+      new Linear(random(seed++, [out, input]), biased ? random(seed++, [out]) : undefined);
     const rotary = new RotaryTable({ size: headSize, theta: 100, maxPositions: 16 });
     const layer = (): PreNormLayer =>
       new PreNormLayer({
         inputNorm: norm(),
-        attention: new Attention({ q: linear(heads * headSize, width), k: linear(keyHeads * headSize, width), v: linear(keyHeads * headSize, width), o: linear(width, heads * headSize) }, { heads, keyHeads, headSize, rotary }),
+        attention: new Attention(
+          {
+            q: linear(heads * headSize, width),
+            k: linear(keyHeads * headSize, width),
+            v: linear(keyHeads * headSize, width),
+            o: linear(width, heads * headSize),
+          },
+          { heads, keyHeads, headSize, rotary },
+        ),
         outputNorm: norm(),
         mlp: new GatedMlp({ gate: linear(inner, width), up: linear(inner, width), down: linear(width, inner) }, 'silu'),
       });
@@ -39,13 +65,25 @@ class Body extends Module {
 
   forward(ids: Tensor, positions: Tensor, scale: number): Tensor {
     const embedded = this.layer('embed_tokens').forward(ids);
-    return this.layers.items.reduce((x, layer) => layer.forward(x, { positions }), scale === 1 ? embedded : mul(embedded, scale));
+    return this.layers.items.reduce(
+      (x, layer) => layer.forward(x, { positions }),
+      scale === 1 ? embedded : mul(embedded, scale),
+    );
   }
 }
 
 /** A decoder in miniature, as the methods see one. */
 export class TinyModel extends Module {
-  readonly shape: ModelSizes = { modelType: 'llama', vocabularySize: 9, hiddenSize: width, layers: 2, heads, keyHeads, headSize, maxPositions: 16 };
+  readonly shape: ModelSizes = {
+    modelType: 'llama',
+    vocabularySize: 9,
+    hiddenSize: width,
+    layers: 2,
+    heads,
+    keyHeads,
+    headSize,
+    maxPositions: 16,
+  };
   readonly outputPath = 'lm_head';
   readonly embeddingScale: number;
   virtualTokens = 0;

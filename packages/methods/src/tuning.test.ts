@@ -4,17 +4,28 @@ import { hiddenOf, TinyModel } from './testing.js';
 import { tuningMethods } from './tuningMethods.js';
 
 const methods = Object.values(tuningMethods);
-const lora = { r: 2, alpha: 2, dropout: 0, useRslora: false, rankPattern: {}, alphaPattern: {}, init: 'kaiming' } as const;
+const lora = {
+  r: 2,
+  alpha: 2,
+  dropout: 0,
+  useRslora: false,
+  rankPattern: {},
+  alphaPattern: {},
+  init: 'kaiming',
+} as const;
 
 test.each(methods)('$title goes over no adapter and no other method, and the model is as it was', async (method) => {
   for (const name of ['embed_tokens', 'o_proj']) {
     const model = new TinyModel();
     const before = await hiddenOf(model);
     await createAdapter(model, { ...lora, targetModules: [name] });
-    await expect(method.inject(model, { virtualTokens: 2 })).rejects.toThrow(new RegExp(`^${method.title}: expected a model without adapters.*got a Lora(Linear|Embedding) at .*${name}`));
+    await expect(method.inject(model, { virtualTokens: 2 })).rejects.toThrow(
+      new RegExp(`^${method.title}: expected a model without adapters.*got a Lora(Linear|Embedding) at .*${name}`),
+    );
     removeAdapters(model);
     const tuning = await method.inject(model, { virtualTokens: 2 });
-    for (const other of methods) await expect(other.inject(model, { virtualTokens: 2 })).rejects.toMatchObject({ code: 'methods.taken' });
+    for (const other of methods)
+      await expect(other.inject(model, { virtualTokens: 2 })).rejects.toMatchObject({ code: 'methods.taken' });
     tuning.remove();
     expect(await hiddenOf(model)).toEqual(before);
   }

@@ -60,19 +60,35 @@ export async function hostTensor(value: Tensor): Promise<MethodTensor> {
   return { shape: value.shape, data: toFloat32(await readTensor(value), value.dtype) };
 }
 
-/** A tensor that a file holds, checked against the shape that the model wants. @throws LowrankError `methods.mismatch` */
+/**
+ * A tensor that a file holds, checked against the shape that the model wants. @throws LowrankError `methods.mismatch`
+ */
 export function storedTensor({ tensors }: MethodAdapter, name: string, shape: readonly number[]): Tensor {
   const found = tensors.get(name);
-  if (found === undefined || found.shape.join() !== shape.join()) throw mismatch(name, `[${shape.join(', ')}]`, found === undefined ? 'nothing' : `[${found.shape.join(', ')}]`);
+  if (found === undefined || found.shape.join() !== shape.join())
+    throw mismatch(name, `[${shape.join(', ')}]`, found === undefined ? 'nothing' : `[${found.shape.join(', ')}]`);
   return tensor(found.data, shape, { name });
 }
 
 export function mismatch(what: string, expected: string, got: string): LowrankError {
-  return new LowrankError({ code: 'methods.mismatch', what: `${what} in adapter_model.safetensors`, expected, got, remedy: 'Use the base model that it was trained on, and its own adapter_config.json.' });
+  return new LowrankError({
+    code: 'methods.mismatch',
+    what: `${what} in adapter_model.safetensors`,
+    expected,
+    got,
+    remedy: 'Use the base model that it was trained on, and its own adapter_config.json.',
+  });
 }
 
-/** Normal numbers, drawn when they are needed: by seed and name, so that each tensor draws the same whatever the others are. */
-export function normalTensor(shape: readonly number[], name: string, { seed = 0, deviation = 1 }: { seed?: number | undefined; deviation?: number }): Tensor {
+/**
+ * Normal numbers, drawn when they are needed: by seed and name, so that each tensor draws the same whatever the others
+ * are.
+ */
+export function normalTensor(
+  shape: readonly number[],
+  name: string,
+  { seed = 0, deviation = 1 }: { seed?: number | undefined; deviation?: number },
+): Tensor {
   const draw = (): Float32Array => {
     const rng = new Rng(seed, streamOf(name));
     return Float32Array.from({ length: shape.reduce((a, b) => a * b, 1) }, () => deviation * rng.normal());
@@ -80,13 +96,32 @@ export function normalTensor(shape: readonly number[], name: string, { seed = 0,
   return deferred(draw, shape, { name });
 }
 
-/** What is around a layer already may know it alone, and would not see what is put between. @throws LowrankError `methods.taken` where the model has a method or an adapter */
+/**
+ * What is around a layer already may know it alone, and would not see what is put between. @throws LowrankError
+ * `methods.taken` where the model has a method or an adapter
+ */
 export function refuseTaken(model: MethodModel, title: string): void {
-  const found = [...model.namedModules()].find(([path]) => path.endsWith('.base_layer'))?.[0].replace(/\.base_layer$/, '');
-  if (found !== undefined) throw new LowrankError({ code: 'methods.taken', what: title, expected: 'a model without adapters and other methods', got: `a ${model.getModule(found).constructor.name} at ${found}`, remedy: 'Take it out first: tuning.remove(), or removeAdapters(model).' });
+  const found = [...model.namedModules()]
+    .find(([path]) => path.endsWith('.base_layer'))?.[0]
+    .replace(/\.base_layer$/, '');
+  if (found !== undefined)
+    throw new LowrankError({
+      code: 'methods.taken',
+      what: title,
+      expected: 'a model without adapters and other methods',
+      got: `a ${model.getModule(found).constructor.name} at ${found}`,
+      remedy: 'Take it out first: tuning.remove(), or removeAdapters(model).',
+    });
 }
 
 /** Loss and output projection are one, so that nothing is put around it. @throws LowrankError `methods.output` */
 export function refuseOutput({ outputPath }: MethodModel, layers: ReadonlyMap<string, unknown>, title: string): void {
-  if (layers.has(outputPath)) throw new LowrankError({ code: 'methods.output', what: `${title} at ${outputPath}`, expected: 'layers below the output projection', got: 'the output projection itself', remedy: 'Leave it out of the target modules.' });
+  if (layers.has(outputPath))
+    throw new LowrankError({
+      code: 'methods.output',
+      what: `${title} at ${outputPath}`,
+      expected: 'layers below the output projection',
+      got: 'the output projection itself',
+      remedy: 'Leave it out of the target modules.',
+    });
 }

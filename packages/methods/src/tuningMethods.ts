@@ -6,7 +6,12 @@ import { prefixTuning } from './prefixTuning.js';
 import { promptTuning } from './promptTuning.js';
 
 /** Every method by its name. */
-export const tuningMethods = { bitfit, prompt: promptTuning, prefix: prefixTuning, adapter: bottleneckAdapter } as const;
+export const tuningMethods = {
+  bitfit,
+  prompt: promptTuning,
+  prefix: prefixTuning,
+  adapter: bottleneckAdapter,
+} as const;
 
 export type MethodName = keyof typeof tuningMethods;
 
@@ -18,10 +23,18 @@ export function isMethodType(peftType: unknown): boolean {
 }
 
 /** The method that a configuration is of. @throws LowrankError `methods.config` */
-export function methodOf(config: MethodAdapter['config'], name = 'adapter_config.json'): Pick<TuningMethod, 'title' | 'peftTypes' | 'attach'> & { readonly name: MethodName } {
+export function methodOf(
+  config: MethodAdapter['config'],
+  name = 'adapter_config.json',
+): Pick<TuningMethod, 'title' | 'peftTypes' | 'attach'> & { readonly name: MethodName } {
   const type = config['peft_type'];
   const found = methodNames.find((method) => tuningMethods[method].peftTypes.includes(String(type)));
-  if (found === undefined) return badConfig(`peft_type of ${name}`, methodNames.flatMap((method) => tuningMethods[method].peftTypes).join(', '), type);
+  if (found === undefined)
+    return badConfig(
+      `peft_type of ${name}`,
+      methodNames.flatMap((method) => tuningMethods[method].peftTypes).join(', '),
+      type,
+    );
   return { ...tuningMethods[found], name: found };
 }
 

@@ -24,6 +24,8 @@ test('the model’s factor on embeddings is taken off the table alone', async ()
 });
 
 test('without a table a virtual token is any token', async () => {
-  const [values] = await evaluateReference([new VirtualEmbedding(base, new Map(), { vocabularySize: 3, scale: 1 }).forward(ids)]);
+  const [values] = await evaluateReference([
+    new VirtualEmbedding(base, new Map(), { vocabularySize: 3, scale: 1 }).forward(ids),
+  ]);
   expect([...(values ?? [])]).toEqual([5, 6, 5, 6, 1, 2, 5, 6, 3, 4, 5, 6]);
 });

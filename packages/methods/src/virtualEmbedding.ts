@@ -11,9 +11,10 @@ export interface VirtualEmbeddingOptions {
 }
 
 /**
- * An embedding that knows virtual tokens: id V + i is row i of a trained table [P, width] (prompt tuning; Lester et al. 2021), and ids below V are the model's own. Without a table a virtual token
- * is any token: what it says is not heard (prefix tuning). What the table holds is the hidden state itself: PEFT puts it behind the model's factor on embeddings (Gemma's √width), so it is taken
- * off here.
+ * An embedding that knows virtual tokens: id V + i is row i of a trained table [P, width] (prompt tuning; Lester et al.
+ * 2021), and ids below V are the model's own. Without a table a virtual token is any token: what it says is not heard
+ * (prefix tuning). What the table holds is the hidden state itself: PEFT puts it behind the model's factor on
+ * embeddings (Gemma's √width), so it is taken off here.
  */
 export class VirtualEmbedding extends Module implements Layer {
   /**
@@ -38,6 +39,10 @@ export class VirtualEmbedding extends Module implements Layer {
     const table = this.ownParameters().get('prompt_embeddings')?.tensor;
     if (table === undefined) return own;
     const rows = embedding(table, cast(maximum(sub(numbers, vocabularySize), 0), 'i32'));
-    return select(less(reshape(numbers, [...ids.shape, 1]), vocabularySize), own, scale === 1 ? rows : mul(rows, 1 / scale));
+    return select(
+      less(reshape(numbers, [...ids.shape, 1]), vocabularySize),
+      own,
+      scale === 1 ? rows : mul(rows, 1 / scale),
+    );
   }
 }

@@ -20,8 +20,15 @@ export function placeVirtual(model: MethodModel, count: number, trained: Readonl
 
 /** The embedding of tokens: the first with a row for each, as PEFT looks for it. */
 export function inputEmbedding(model: MethodModel): readonly [path: string, layer: Embedding] {
-  for (const [path, module] of model.namedModules()) if (module instanceof Embedding && module.weight.tensor.shape[0] === model.shape.vocabularySize) return [path, module];
-  throw new LowrankError({ code: 'methods.noEmbedding', what: 'the model', expected: `an embedding of ${model.shape.vocabularySize} tokens`, got: 'none' });
+  for (const [path, module] of model.namedModules())
+    if (module instanceof Embedding && module.weight.tensor.shape[0] === model.shape.vocabularySize)
+      return [path, module];
+  throw new LowrankError({
+    code: 'methods.noEmbedding',
+    what: 'the model',
+    expected: `an embedding of ${model.shape.vocabularySize} tokens`,
+    got: 'none',
+  });
 }
 
 /** The embedding's rows of these tokens, as the model sees them: times its factor. */
@@ -36,5 +43,10 @@ export function checkCount(model: MethodModel, count: number): void {
   const { maxPositions } = model.shape;
   // Beside them there has to be room for something to be read and something to be predicted.
   if (Number.isInteger(count) && count >= 1 && count <= maxPositions - 2) return;
-  throw new LowrankError({ code: 'methods.virtualTokens', what: 'the number of virtual tokens', expected: `a whole number from 1 to ${maxPositions - 2}: they take of the model's ${maxPositions} positions`, got: String(count) });
+  throw new LowrankError({
+    code: 'methods.virtualTokens',
+    what: 'the number of virtual tokens',
+    expected: `a whole number from 1 to ${maxPositions - 2}: they take of the model's ${maxPositions} positions`,
+    got: String(count),
+  });
 }

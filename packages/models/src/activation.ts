@@ -18,5 +18,8 @@ const activations: Readonly<Record<string, (x: Tensor) => Tensor>> = {
 /** The function that a config names. @throws LowrankError `models.config` for one that there is not */
 export function activationOf(config: ConfigReader, key: string, fallback: string): (x: Tensor) => Tensor {
   const name = config.string(key, fallback);
-  return (Object.hasOwn(activations, name) ? activations[name] : undefined) ?? config.refuse(key, `one of ${Object.keys(activations).join(', ')}`);
+  return (
+    (Object.hasOwn(activations, name) ? activations[name] : undefined) ??
+    config.refuse(key, `one of ${Object.keys(activations).join(', ')}`)
+  );
 }

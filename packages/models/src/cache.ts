@@ -22,8 +22,8 @@ export interface PartialBlob {
 }
 
 /**
- * Where downloads of one model are kept, in the way of the Hugging Face hub: `blobs` by a key that names their content, `snapshots` of file names over blobs, and `refs` from branches and
- * tags to snapshots.
+ * Where downloads of one model are kept, in the way of the Hugging Face hub: `blobs` by a key that names their content,
+ * `snapshots` of file names over blobs, and `refs` from branches and tags to snapshots.
  */
 export interface ModelCache {
   /** Where it lies, for errors. */

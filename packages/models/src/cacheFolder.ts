@@ -7,9 +7,10 @@ import { lockFile } from './cacheLock.js';
 export const repoFolder = (id: string): string => `models--${id.split('/').join('--')}`;
 
 /**
- * The hub's cache on disk, in huggingface_hub's layout, so that Python and Lowrank share what either has downloaded: `blobs/<etag>`, `snapshots/<commit>/<file>` as links to them,
- * `refs/<branch>`; `blobs/<etag>.incomplete` is a download that goes on from where it ended. Beside these, `.verified/<etag>` holds size and time of the blob when its checksum was last
- * found right, so that it is computed again only when the file has changed since.
+ * The hub's cache on disk, in huggingface_hub's layout, so that Python and Lowrank share what either has downloaded:
+ * `blobs/<etag>`, `snapshots/<commit>/<file>` as links to them, `refs/<branch>`; `blobs/<etag>.incomplete` is a
+ * download that goes on from where it ended. Beside these, `.verified/<etag>` holds size and time of the blob when its
+ * checksum was last found right, so that it is computed again only when the file has changed since.
  *
  * @param path the folder of one repository, such as ~/.cache/huggingface/hub/models--owner--name
  */
@@ -20,7 +21,8 @@ export async function folderCache(path: string): Promise<ModelCache> {
   const blobPath = (key: string): string => join(path, 'blobs', key);
   const partialPath = (key: string): string => `${blobPath(key)}.incomplete`;
   const verifiedPath = (key: string): string => join(path, '.verified', key);
-  const text = async (file: string): Promise<string | undefined> => (await fs.readFile(file, 'utf8').catch(() => undefined))?.trim();
+  const text = async (file: string): Promise<string | undefined> =>
+    (await fs.readFile(file, 'utf8').catch(() => undefined))?.trim();
   const write = async (file: string, content: string): Promise<void> => {
     await fs.mkdir(paths.dirname(file), { recursive: true });
     await fs.writeFile(file, content);
@@ -48,12 +50,16 @@ export async function folderCache(path: string): Promise<ModelCache> {
       await fs.mkdir(paths.dirname(file), { recursive: true });
       const made = `${file}.${Math.random().toString(36).slice(2)}.tmp`;
       // Where links need a privilege (Windows), a hard link or a copy does.
-      await fs.symlink(`../../blobs/${key}`, made).catch(() => fs.link(blobPath(key), made).catch(() => fs.copyFile(blobPath(key), made)));
+      await fs
+        .symlink(`../../blobs/${key}`, made)
+        .catch(() => fs.link(blobPath(key), made).catch(() => fs.copyFile(blobPath(key), made)));
       await fs.rename(made, file);
     },
     async blob(key) {
       const stat = await fs.stat(blobPath(key)).catch(() => undefined);
-      return stat?.isFile() === true ? { source: fileSource(blobPath(key)), size: stat.size, stamp: `${stat.size} ${stat.mtimeMs}` } : undefined;
+      return stat?.isFile() === true
+        ? { source: fileSource(blobPath(key)), size: stat.size, stamp: `${stat.size} ${stat.mtimeMs}` }
+        : undefined;
     },
     async partial(key) {
       await fs.mkdir(join(path, 'blobs'), { recursive: true });
@@ -99,7 +105,7 @@ async function partialFile(file: FileHandle): Promise<PartialBlob> {
     },
     async *read() {
       const piece = new Uint8Array(1 << 20);
-      for (let at = 0; at < size; ) {
+      for (let at = 0; at < size;) {
         const { bytesRead } = await file.read(piece, 0, Math.min(piece.length, size - at), at);
         if (bytesRead === 0) return;
         at += bytesRead;
@@ -107,7 +113,7 @@ async function partialFile(file: FileHandle): Promise<PartialBlob> {
       }
     },
     async append(bytes) {
-      for (let done = 0; done < bytes.length; ) done += (await file.write(bytes, done)).bytesWritten;
+      for (let done = 0; done < bytes.length;) done += (await file.write(bytes, done)).bytesWritten;
       size += bytes.length;
     },
     async clear() {

@@ -9,7 +9,10 @@ export interface FileLock {
 const staleSeconds = 120;
 const secondsBetweenTouches = 5;
 
-/** Makes a file that nobody else makes at the same time, waiting as long as another process holds it (Node). A lock of a process that has ended is taken over. */
+/**
+ * Makes a file that nobody else makes at the same time, waiting as long as another process holds it (Node). A lock of a
+ * process that has ended is taken over.
+ */
 export async function lockFile(path: string): Promise<FileLock> {
   const fs = await import('node:fs/promises');
   for (;;) {

@@ -2,20 +2,24 @@ import { blobSource } from '@lowrank/safetensors';
 import type { ModelCache, PartialBlob } from './cache.js';
 
 /**
- * Bytes of one piece. A page may write a file of the origin's private file system only as a whole, so a download is kept in pieces: what a closed tab loses is the piece that was under way.
+ * Bytes of one piece. A page may write a file of the origin's private file system only as a whole, so a download is
+ * kept in pieces: what a closed tab loses is the piece that was under way.
  */
 const pieceBytes = 16 * 2 ** 20;
 
 /**
- * A cache in the origin's private file system (browsers), laid out as the hub's: `refs`, `snapshots` (files that hold a blob's key) and `blobs`, each a folder of pieces that becomes valid
- * with the file `complete` in it.
+ * A cache in the origin's private file system (browsers), laid out as the hub's: `refs`, `snapshots` (files that hold a
+ * blob's key) and `blobs`, each a folder of pieces that becomes valid with the file `complete` in it.
  *
  * @param root a folder of `navigator.storage.getDirectory()`
  */
 export function originCache(root: FileSystemDirectoryHandle): ModelCache {
-  const folder = (path: readonly string[], create = false): Promise<FileSystemDirectoryHandle | undefined> => descend(root, path, create);
-  const text = async (path: readonly string[]): Promise<string | undefined> => (await (await fileIn(await folder(path.slice(0, -1)), path.at(-1) ?? ''))?.text())?.trim();
-  const write = async (path: readonly string[], content: string): Promise<void> => put(await folder(path.slice(0, -1), true), path.at(-1) ?? '', content);
+  const folder = (path: readonly string[], create = false): Promise<FileSystemDirectoryHandle | undefined> =>
+    descend(root, path, create);
+  const text = async (path: readonly string[]): Promise<string | undefined> =>
+    (await (await fileIn(await folder(path.slice(0, -1)), path.at(-1) ?? ''))?.text())?.trim();
+  const write = async (path: readonly string[], content: string): Promise<void> =>
+    put(await folder(path.slice(0, -1), true), path.at(-1) ?? '', content);
   /** The pieces of a blob, in order. */
   const pieces = async (key: string): Promise<File[]> => {
     const home = await folder(['blobs', key]);
@@ -30,7 +34,11 @@ export function originCache(root: FileSystemDirectoryHandle): ModelCache {
     if ((await text(['blobs', key, 'complete'])) === undefined) return undefined;
     const files = await pieces(key);
     const whole = new Blob(files);
-    return { source: blobSource(whole, key), size: whole.size, stamp: `${whole.size} ${Math.max(0, ...files.map(({ lastModified }) => lastModified))}` };
+    return {
+      source: blobSource(whole, key),
+      size: whole.size,
+      stamp: `${whole.size} ${Math.max(0, ...files.map(({ lastModified }) => lastModified))}`,
+    };
   };
 
   return {
@@ -42,7 +50,8 @@ export function originCache(root: FileSystemDirectoryHandle): ModelCache {
       const home = await folder(['snapshots', snapshot]);
       if (home === undefined) return found;
       // TypeScript's DOM library has no names to iterate.
-      for await (const name of (home as FileSystemDirectoryHandle & { keys(): AsyncIterable<string> }).keys()) found.set(name, (await text(['snapshots', snapshot, name])) ?? '');
+      for await (const name of (home as FileSystemDirectoryHandle & { keys(): AsyncIterable<string> }).keys())
+        found.set(name, (await text(['snapshots', snapshot, name])) ?? '');
       return found;
     },
     async open(snapshot, name) {
@@ -67,10 +76,17 @@ export function originCache(root: FileSystemDirectoryHandle): ModelCache {
         },
       };
     },
-    partialSize: async (key) => ((await text(['blobs', key, 'complete'])) === undefined ? (await pieces(key)).reduce((total, { size }) => total + size, 0) : 0),
+    partialSize: async (key) =>
+      (await text(['blobs', key, 'complete'])) === undefined
+        ? (await pieces(key)).reduce((total, { size }) => total + size, 0)
+        : 0,
     finish: (key) => write(['blobs', key, 'complete'], 'yes'),
     async drop(key) {
-      for (const path of [['blobs', key], ['.verified', key]]) await (await folder(path.slice(0, -1)))?.removeEntry(key, { recursive: true }).catch(() => undefined);
+      for (const path of [
+        ['blobs', key],
+        ['.verified', key],
+      ])
+        await (await folder(path.slice(0, -1)))?.removeEntry(key, { recursive: true }).catch(() => undefined);
     },
     verified: (key) => text(['.verified', key]),
     setVerified: (key, stamp) => write(['.verified', key], stamp),
@@ -121,9 +137,14 @@ function partialPieces(home: FileSystemDirectoryHandle, files: File[]): PartialB
   };
 }
 
-async function descend(root: FileSystemDirectoryHandle, path: readonly string[], create: boolean): Promise<FileSystemDirectoryHandle | undefined> {
+async function descend(
+  root: FileSystemDirectoryHandle,
+  path: readonly string[],
+  create: boolean,
+): Promise<FileSystemDirectoryHandle | undefined> {
   let at: FileSystemDirectoryHandle | undefined = root;
-  for (const name of path) at = await at?.getDirectoryHandle(name, { create }).catch((error: unknown) => missing(error));
+  for (const name of path)
+    at = await at?.getDirectoryHandle(name, { create }).catch((error: unknown) => missing(error));
   return at;
 }
 
@@ -138,6 +159,7 @@ async function put(folder: FileSystemDirectoryHandle | undefined, name: string, 
 }
 
 function missing(error: unknown): undefined {
-  if (error instanceof DOMException && (error.name === 'NotFoundError' || error.name === 'TypeMismatchError')) return undefined;
+  if (error instanceof DOMException && (error.name === 'NotFoundError' || error.name === 'TypeMismatchError'))
+    return undefined;
   throw error;
 }

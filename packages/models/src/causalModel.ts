@@ -32,7 +32,10 @@ export interface LossBatch {
   readonly segments: Tensor;
 }
 
-/** A decoder-only language model: token ids → hidden states → logits or loss. An architecture is a subclass in a file of its own. */
+/**
+ * A decoder-only language model: token ids → hidden states → logits or loss. An architecture is a subclass in a file of
+ * its own.
+ */
 export abstract class CausalModel extends Module {
   abstract readonly shape: ModelShape;
   /** The path of the output embedding, which 'all-linear' leaves out. */
@@ -40,8 +43,8 @@ export abstract class CausalModel extends Module {
   /** Factor on what is looked up in the embedding (Gemma's √width). */
   readonly embeddingScale: number = 1;
   /**
-   * Positions at the beginning of every document that are no tokens: what prompt and prefix tuning put there. Their ids follow the vocabulary. Whoever lays out rows puts them before each; a
-   * generator does so by itself.
+   * Positions at the beginning of every document that are no tokens: what prompt and prefix tuning put there. Their ids
+   * follow the vocabulary. Whoever lays out rows puts them before each; a generator does so by itself.
    */
   virtualTokens = 0;
 
@@ -69,11 +72,19 @@ export abstract class CausalModel extends Module {
     return scope(this.outputPath, () => softCapped(projected(rows, this.output(rows)), this.logitSoftcap));
   }
 
-  /** The output projection as it is now, with what adapters add to it, in parts that the loss multiplies chunk by chunk. */
+  /**
+   * The output projection as it is now, with what adapters add to it, in parts that the loss multiplies chunk by chunk.
+   */
   private output(rows: Tensor): ProjectionParts {
     const head = this.children().get(this.outputPath);
     if (head === undefined) return { weight: this.outputWeight().tensor, terms: [] };
     if (isProjection(head)) return head.parts(rows);
-    throw new LowrankError({ code: 'models.adaptedOutput', what: this.outputPath, expected: 'a linear layer, or one with adapters around it: loss and output projection are one', got: head.constructor.name, remedy: `Leave ${this.outputPath} as it is.` });
+    throw new LowrankError({
+      code: 'models.adaptedOutput',
+      what: this.outputPath,
+      expected: 'a linear layer, or one with adapters around it: loss and output projection are one',
+      got: head.constructor.name,
+      remedy: `Leave ${this.outputPath} as it is.`,
+    });
   }
 }

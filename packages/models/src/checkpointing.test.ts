@@ -9,27 +9,33 @@ import { outlineModel } from './outline.js';
 
 const families = fileURLToPath(new URL('../../../parity/golden/families/', import.meta.url));
 
-test.each(readdirSync(families))('%s: each layer is computed twice where checkpointing is asked for', async (family) => {
-  const config = await readJson(await openFolder(`${families}${family}`), 'config.json');
-  const planOf = (checkpointing: boolean): Plan => {
-    const model = outlineModel(config);
-    const weights = [...model.namedParameters()].map(([, { tensor }]) => tensor);
-    const row = { shape: [2, 24], dtype: 'i32' as const };
-    return planFunction(
-      ({ ids, labels, positions, segments }) => {
-        if (ids === undefined || labels === undefined || positions === undefined || segments === undefined) throw new TypeError('a batch');
-        const loss = withCheckpointing(checkpointing, () => model.loss({ ids, labels, positions, segments }));
-        return Object.fromEntries(grad(loss, weights).map((gradient, at) => [String(at), gradient]));
-      },
-      { ids: row, labels: row, positions: row, segments: { shape: [2, 24, 2], dtype: 'i32' } },
-      new ReferenceBackend().spec,
+test.each(readdirSync(families))(
+  '%s: each layer is computed twice where checkpointing is asked for',
+  async (family) => {
+    const config = await readJson(await openFolder(`${families}${family}`), 'config.json');
+    const planOf = (checkpointing: boolean): Plan => {
+      const model = outlineModel(config);
+      const weights = [...model.namedParameters()].map(([, { tensor }]) => tensor);
+      const row = { shape: [2, 24], dtype: 'i32' as const };
+      return planFunction(
+        ({ ids, labels, positions, segments }) => {
+          if (ids === undefined || labels === undefined || positions === undefined || segments === undefined)
+            throw new TypeError('a batch');
+          const loss = withCheckpointing(checkpointing, () => model.loss({ ids, labels, positions, segments }));
+          return Object.fromEntries(grad(loss, weights).map((gradient, at) => [String(at), gradient]));
+        },
+        { ids: row, labels: row, positions: row, segments: { shape: [2, 24, 2], dtype: 'i32' } },
+        new ReferenceBackend().spec,
+      );
+    };
+    const count = ({ steps }: Plan, op: string): number => steps.filter((step) => step.op === op).length;
+    const [plain, twice] = [planOf(false), planOf(true)];
+    const { layers } = outlineModel(config).shape;
+    expect([count(plain, 'attention'), count(twice, 'attention')]).toEqual([layers, 2 * layers]);
+    expect(count(twice, 'attentionBackward')).toBe(layers);
+    expect(plain.steps.some(({ scope }) => scope.includes('(recomputed)'))).toBe(false);
+    expect(twice.steps.filter(({ op, scope }) => op === 'attention' && scope.includes('(recomputed)')).length).toBe(
+      layers,
     );
-  };
-  const count = ({ steps }: Plan, op: string): number => steps.filter((step) => step.op === op).length;
-  const [plain, twice] = [planOf(false), planOf(true)];
-  const { layers } = outlineModel(config).shape;
-  expect([count(plain, 'attention'), count(twice, 'attention')]).toEqual([layers, 2 * layers]);
-  expect(count(twice, 'attentionBackward')).toBe(layers);
-  expect(plain.steps.some(({ scope }) => scope.includes('(recomputed)'))).toBe(false);
-  expect(twice.steps.filter(({ op, scope }) => op === 'attention' && scope.includes('(recomputed)')).length).toBe(layers);
-});
+  },
+);

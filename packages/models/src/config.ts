@@ -18,7 +18,9 @@ export class ConfigReader {
 
   integer(key: string, fallback?: number): number {
     const value = this.json[key] ?? fallback;
-    return typeof value === 'number' && Number.isInteger(value) && value > 0 ? value : this.fail(key, 'a whole number above 0', value);
+    return typeof value === 'number' && Number.isInteger(value) && value > 0
+      ? value
+      : this.fail(key, 'a whole number above 0', value);
   }
 
   /** Undefined where the config says null, or leaves the key out and there is no fallback. */
@@ -33,12 +35,16 @@ export class ConfigReader {
 
   numbers(key: string): number[] {
     const value = this.json[key];
-    return Array.isArray(value) && value.every((each) => typeof each === 'number') ? value : this.fail(key, 'a list of numbers', value);
+    return Array.isArray(value) && value.every((each) => typeof each === 'number')
+      ? value
+      : this.fail(key, 'a list of numbers', value);
   }
 
   strings(key: string): string[] {
     const value = this.json[key];
-    return Array.isArray(value) && value.every((each) => typeof each === 'string') ? value : this.fail(key, 'a list of strings', value);
+    return Array.isArray(value) && value.every((each) => typeof each === 'string')
+      ? value
+      : this.fail(key, 'a list of strings', value);
   }
 
   number(key: string, fallback?: number): number {
@@ -66,7 +72,9 @@ export class ConfigReader {
   object(key: string): ConfigReader | undefined {
     const value = this.json[key] ?? undefined;
     if (value === undefined) return undefined;
-    return typeof value === 'object' && !Array.isArray(value) ? new ConfigReader(value as Record<string, unknown>, `${key} in ${this.name}`) : this.fail(key, 'an object', value);
+    return typeof value === 'object' && !Array.isArray(value)
+      ? new ConfigReader(value as Record<string, unknown>, `${key} in ${this.name}`)
+      : this.fail(key, 'an object', value);
   }
 
   /** The value, where it is one that this model's code has; else refuses the feature by name. */
@@ -80,9 +88,12 @@ export class ConfigReader {
     return this.json[key] ?? undefined;
   }
 
-  /** Refuses a key that asks for something, be it a number other than 0 or true, which this model's code does not have. */
+  /**
+   * Refuses a key that asks for something, be it a number other than 0 or true, which this model's code does not have.
+   */
   requireOff(...keys: readonly string[]): void {
-    for (const key of keys) if (this.has(key) && this.json[key] !== 0 && this.json[key] !== false) this.refuse(key, 'none');
+    for (const key of keys)
+      if (this.has(key) && this.json[key] !== 0 && this.json[key] !== false) this.refuse(key, 'none');
   }
 
   /** Refuses a feature that this model's code does not have. */
@@ -91,6 +102,12 @@ export class ConfigReader {
   }
 
   fail(key: string, expected: string, got: unknown, remedy?: string): never {
-    throw new LowrankError({ code: 'models.config', what: `${key} in ${this.name}`, expected, got: got === undefined ? 'nothing' : JSON.stringify(got), remedy });
+    throw new LowrankError({
+      code: 'models.config',
+      what: `${key} in ${this.name}`,
+      expected,
+      got: got === undefined ? 'nothing' : JSON.stringify(got),
+      remedy,
+    });
   }
 }

@@ -4,14 +4,20 @@ import { assign, cast, compile, embedding, equal, maximum, persistent, reshape, 
 import type { CausalModel } from './causalModel.js';
 import type { Sampler } from './sampling.js';
 
-/** Static sizes, so that few plans serve all requests: the next of 16, 32, 64 … that holds `size`, or the largest there may be. */
+/**
+ * Static sizes, so that few plans serve all requests: the next of 16, 32, 64 … that holds `size`, or the largest there
+ * may be.
+ */
 export function bucketOf(size: number, largest: number): number {
   let bucket = 16;
   while (bucket < size) bucket *= 2;
   return Math.min(bucket, largest);
 }
 
-/** Token ids i32 [B] that the device has been asked for; within an object, since a promise of a promise is awaited as one. */
+/**
+ * Token ids i32 [B] that the device has been asked for; within an object, since a promise of a promise is awaited as
+ * one.
+ */
 export interface Draw {
   readonly token: Promise<HostArray>;
 }
@@ -27,8 +33,9 @@ export interface DecoderOptions {
 }
 
 /**
- * Rows of text that grow side by side, their keys and values cached in place. A prefill plan for each length bucket reads what is new, one decode plan then reads
- * the token that was drawn last, which never leaves the device on its way: the host only looks at it. Lengths, positions and all settings of the draw are data.
+ * Rows of text that grow side by side, their keys and values cached in place. A prefill plan for each length bucket
+ * reads what is new, one decode plan then reads the token that was drawn last, which never leaves the device on its
+ * way: the host only looks at it. Lengths, positions and all settings of the draw are data.
  */
 export class Decoder {
   readonly batch: number;
@@ -53,10 +60,17 @@ export class Decoder {
     this.capacity = capacity;
     const { layers, keyHeads, headSize, vocabularySize } = model.shape;
     const cache = (name: string): Tensor => persistent([batch, capacity, keyHeads, headSize], { name });
-    this.caches = Array.from({ length: layers }, (_, at) => ({ keys: cache(`keys ${at}`), values: cache(`values ${at}`) }));
+    this.caches = Array.from({ length: layers }, (_, at) => ({
+      keys: cache(`keys ${at}`),
+      values: cache(`values ${at}`),
+    }));
     this.token = persistent([batch], { dtype: 'i32', name: 'token' });
     this.seen = persistent([batch, vocabularySize], { name: 'seen' });
-    this.columns = tensor(Float32Array.from({ length: vocabularySize }, (_, at) => at), [1, vocabularySize], { name: 'columns' });
+    this.columns = tensor(
+      Float32Array.from({ length: vocabularySize }, (_, at) => at),
+      [1, vocabularySize],
+      { name: 'columns' },
+    );
     this.lengths = new Int32Array(batch);
     this.contents = Array.from({ length: batch }, () => []);
     this.prefill = compile(backend, (inputs) => this.readPrompts(inputs), { arena });
@@ -64,9 +78,13 @@ export class Decoder {
   }
 
   /**
-   * Reads the prompts; the first new token of each. With `keep`, what a row's cache holds of its prompt already is not read again: right as long as the weights have not changed.
+   * Reads the prompts; the first new token of each. With `keep`, what a row's cache holds of its prompt already is not
+   * read again: right as long as the weights have not changed.
    */
-  async begin(prompts: readonly (readonly number[])[], { keep, more }: { keep: boolean; more: boolean }): Promise<Draw> {
+  async begin(
+    prompts: readonly (readonly number[])[],
+    { keep, more }: { keep: boolean; more: boolean },
+  ): Promise<Draw> {
     const { batch } = this;
     const starts = this.startsOf(prompts, keep);
     const length = bucketOf(longestOf(prompts, starts), this.capacity);
@@ -120,27 +138,47 @@ export class Decoder {
     for (const state of [this.token, this.seen, this.columns]) state.dispose();
   }
 
-  /** How much of each prompt the caches keep: never all of it, since the last token's logits are wanted, and no more than lets the rest of the batch fit its bucket. */
+  /**
+   * How much of each prompt the caches keep: never all of it, since the last token's logits are wanted, and no more
+   * than lets the rest of the batch fit its bucket.
+   */
   private startsOf(prompts: readonly (readonly number[])[], keep: boolean): Int32Array {
-    const starts = Int32Array.from(prompts, (prompt, row) => (keep ? Math.min(sharedLength(prompt, this.contents[row] ?? []), prompt.length - 1) : 0));
+    const starts = Int32Array.from(prompts, (prompt, row) =>
+      keep ? Math.min(sharedLength(prompt, this.contents[row] ?? []), prompt.length - 1) : 0,
+    );
     const length = bucketOf(longestOf(prompts, starts), this.capacity);
     return starts.map((start) => Math.max(0, Math.min(start, this.capacity - length)));
   }
 
-  /** Both plans are ready before the first runs: the one that comes later may ask for more memory, and move the other's. */
+  /**
+   * Both plans are ready before the first runs: the one that comes later may ask for more memory, and move the other's.
+   */
   private async prepare(length: number, more: boolean): Promise<void> {
     const { arena } = this.options;
     const rows: InputSpec = { shape: [this.batch], dtype: 'i32' };
     const grid: InputSpec = { shape: [this.batch, length], dtype: 'i32' };
-    for (let version = -1; version !== arena.version; ) {
+    for (let version = -1; version !== arena.version;) {
       version = arena.version;
-      await this.prefill.prepare({ ids: grid, positions: grid, lengths: rows, last: rows, seen: { shape: this.seen.shape, dtype: 'f32' } });
+      await this.prefill.prepare({
+        ids: grid,
+        positions: grid,
+        lengths: rows,
+        last: rows,
+        seen: { shape: this.seen.shape, dtype: 'f32' },
+      });
       if (more) await this.decode.prepare({ lengths: rows });
     }
   }
 
   private readPrompts({ ids, positions, lengths, last, seen }: Record<string, Tensor>): { token: Tensor } {
-    if (ids === undefined || positions === undefined || lengths === undefined || last === undefined || seen === undefined) throw new TypeError('a prefill has five inputs');
+    if (
+      ids === undefined ||
+      positions === undefined ||
+      lengths === undefined ||
+      last === undefined ||
+      seen === undefined
+    )
+      throw new TypeError('a prefill has five inputs');
     const hidden = this.model.hidden(ids, { positions, lengths }, this.caches);
     return this.draw(embedding(reshape(hidden, [ids.size, this.model.shape.hiddenSize]), last), seen);
   }
@@ -148,7 +186,11 @@ export class Decoder {
   private readToken({ lengths }: Record<string, Tensor>): { token: Tensor } {
     if (lengths === undefined) throw new TypeError('a decoding step has one input');
     const { batch } = this;
-    const hidden = this.model.hidden(reshape(this.token, [batch, 1]), { positions: reshape(lengths, [batch, 1]), lengths }, this.caches);
+    const hidden = this.model.hidden(
+      reshape(this.token, [batch, 1]),
+      { positions: reshape(lengths, [batch, 1]), lengths },
+      this.caches,
+    );
     // Vocabularies are far below 2²⁴, so ids are exact in f32.
     const seen = maximum(this.seen, equal(this.columns, reshape(cast(this.token, 'f32'), [batch, 1])));
     return this.draw(reshape(hidden, [batch, this.model.shape.hiddenSize]), seen);

@@ -2,7 +2,10 @@ import { LowrankError } from '@lowrank/errors';
 import type { ByteSource, SafetensorsFile } from '@lowrank/safetensors';
 import { blobSource, fileSource, openSafetensors, openSharded } from '@lowrank/safetensors';
 
-/** Files of a Hugging Face folder that go with the weights, as far as they are there; config.json is a file of its own kind. */
+/**
+ * Files of a Hugging Face folder that go with the weights, as far as they are there; config.json is a file of its own
+ * kind.
+ */
 export const companionFiles: readonly string[] = [
   'tokenizer.json',
   'tokenizer_config.json',
@@ -32,7 +35,13 @@ export async function openFolder(path: string): Promise<ModelFiles> {
   const { stat } = await import('node:fs/promises');
   const found = await stat(path).catch(() => undefined);
   if (found?.isDirectory() !== true) {
-    throw new LowrankError({ code: 'models.noFolder', what: path, expected: 'a folder with config.json and safetensors files', got: found === undefined ? 'nothing there' : 'a file', remedy: 'Check the path.' });
+    throw new LowrankError({
+      code: 'models.noFolder',
+      what: path,
+      expected: 'a folder with config.json and safetensors files',
+      got: found === undefined ? 'nothing there' : 'a file',
+      remedy: 'Check the path.',
+    });
   }
   return {
     name: path,
@@ -65,7 +74,13 @@ export function filesBy(sources: Readonly<Record<string, ByteSource>>, name: str
 export async function requireFile(files: ModelFiles, name: string): Promise<ByteSource> {
   const source = await files.file(name);
   if (source !== undefined) return source;
-  throw new LowrankError({ code: 'models.noFile', what: `${files.name}/${name}`, expected: 'this file', got: 'none', remedy: 'Download or copy the whole folder.' });
+  throw new LowrankError({
+    code: 'models.noFile',
+    what: `${files.name}/${name}`,
+    expected: 'this file',
+    got: 'none',
+    remedy: 'Download or copy the whole folder.',
+  });
 }
 
 /** @throws LowrankError `models.noFile`, `models.json` */
@@ -73,11 +88,19 @@ export async function readJson(files: ModelFiles, name: string): Promise<Record<
   const source = await requireFile(files, name);
   const text = new TextDecoder().decode(await source.read(0, await source.size()));
   const fail = (got: string): never => {
-    throw new LowrankError({ code: 'models.json', what: `${files.name}/${name}`, expected: 'a JSON object', got, remedy: 'Download the file again.' });
+    throw new LowrankError({
+      code: 'models.json',
+      what: `${files.name}/${name}`,
+      expected: 'a JSON object',
+      got,
+      remedy: 'Download the file again.',
+    });
   };
   try {
     const value: unknown = JSON.parse(text);
-    return typeof value === 'object' && value !== null && !Array.isArray(value) ? (value as Record<string, unknown>) : fail(JSON.stringify(value).slice(0, 40));
+    return typeof value === 'object' && value !== null && !Array.isArray(value)
+      ? (value as Record<string, unknown>)
+      : fail(JSON.stringify(value).slice(0, 40));
   } catch (error) {
     if (error instanceof SyntaxError) return fail(error.message);
     throw error;
@@ -96,6 +119,9 @@ export async function openWeights(files: ModelFiles): Promise<SafetensorsFile> {
     what: files.name,
     expected: 'model.safetensors or model.safetensors.index.json',
     got: pickle === undefined ? 'neither' : 'pytorch_model.bin, a pickle',
-    remedy: pickle === undefined ? 'Download or copy the whole folder.' : 'Convert it to safetensors: a pickle can run code when it is read.',
+    remedy:
+      pickle === undefined
+        ? 'Download or copy the whole folder.'
+        : 'Convert it to safetensors: a pickle can run code when it is read.',
   });
 }

@@ -1,4 +1,14 @@
-import { existsSync, lstatSync, mkdtempSync, readFileSync, readdirSync, readlinkSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import {
+  existsSync,
+  lstatSync,
+  mkdtempSync,
+  readFileSync,
+  readdirSync,
+  readlinkSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 
@@ -9,7 +19,8 @@ import type { TransferProgress } from './progress.js';
 import { commit, gitBlob, hubServer, repo, sha256 } from '../../../tests/helpers/hubServer.js';
 import type { HubServer } from '../../../tests/helpers/hubServer.js';
 
-const bytes = (length: number, seed = 1): Uint8Array => Uint8Array.from({ length }, (_, at) => (at * 31 + seed * 17 + (at >> 7)) & 255);
+const bytes = (length: number, seed = 1): Uint8Array =>
+  Uint8Array.from({ length }, (_, at) => (at * 31 + seed * 17 + (at >> 7)) & 255);
 const text = (value: unknown): Uint8Array => new TextEncoder().encode(JSON.stringify(value));
 const config = text({ model_type: 'llama' });
 const weights = bytes(200_003);
@@ -19,7 +30,13 @@ let hub: HubServer;
 
 beforeEach(async () => {
   home = mkdtempSync(join(tmpdir(), 'lowrank-hub-'));
-  hub = await hubServer({ 'config.json': config, 'tokenizer.json': text({ a: 1 }), 'model.safetensors': weights, 'README.md': bytes(50), 'pytorch_model.bin': bytes(99) });
+  hub = await hubServer({
+    'config.json': config,
+    'tokenizer.json': text({ a: 1 }),
+    'model.safetensors': weights,
+    'README.md': bytes(50),
+    'pytorch_model.bin': bytes(99),
+  });
 });
 
 afterEach(async () => {
@@ -27,8 +44,13 @@ afterEach(async () => {
   rmSync(home, { recursive: true });
 });
 
-const env = (more: Record<string, string> = {}): Record<string, string> => ({ HF_HOME: home, HF_ENDPOINT: hub.url, ...more });
-const find = (what: string = repo, options: FindOptions = {}): ReturnType<typeof findModel> => findModel(what, { env: env(), pause: () => Promise.resolve(), ...options });
+const env = (more: Record<string, string> = {}): Record<string, string> => ({
+  HF_HOME: home,
+  HF_ENDPOINT: hub.url,
+  ...more,
+});
+const find = (what: string = repo, options: FindOptions = {}): ReturnType<typeof findModel> =>
+  findModel(what, { env: env(), pause: () => Promise.resolve(), ...options });
 const blobs = (): string => join(home, 'hub/models--tiny--llama/blobs');
 const weightsBlob = (): string => join(blobs(), sha256(weights));
 const ranges = (): string[] => hub.requests.filter((request) => request.startsWith('GET /store/'));
@@ -45,7 +67,12 @@ test('a hub id: what is needed and nothing else, in the layout of the hub cache'
   expect(readFileSync(join(home, 'hub/models--tiny--llama/refs/main'), 'utf8')).toBe(commit);
   expect(readdirSync(blobs()).some((file) => file.endsWith('.incomplete'))).toBe(false);
   const last = progress.at(-1);
-  expect(last).toMatchObject({ bytes: weights.length, totalBytes: weights.length, secondsLeft: 0, item: 'model.safetensors' });
+  expect(last).toMatchObject({
+    bytes: weights.length,
+    totalBytes: weights.length,
+    secondsLeft: 0,
+    item: 'model.safetensors',
+  });
 
   hub.requests.length = 0;
   expect((await find(`${repo}@${commit}`)).folder).toBe(folder);
@@ -57,7 +84,9 @@ describe('downloads that end early', () => {
   test('a killed one goes on from what it had', async () => {
     const controller = new AbortController();
     hub.cut.set('model.safetensors', { bytes: 70_000, times: 100 });
-    await expect(find(repo, { signal: controller.signal, pause: () => Promise.resolve(controller.abort(new Error('killed'))) })).rejects.toThrow('killed');
+    await expect(
+      find(repo, { signal: controller.signal, pause: () => Promise.resolve(controller.abort(new Error('killed'))) }),
+    ).rejects.toThrow('killed');
     const partial = statSync(`${weightsBlob()}.incomplete`).size;
     expect(partial).toBeGreaterThan(0);
     expect(partial).toBeLessThan(weights.length);
@@ -94,7 +123,10 @@ describe('downloads that end early', () => {
 
   test('none that never brings a byte goes on for ever', async () => {
     hub.cut.set('model.safetensors', { bytes: 0, times: 100 });
-    await expect(find()).rejects.toMatchObject({ code: 'models.download', remedy: expect.stringContaining('goes on from there') as string });
+    await expect(find()).rejects.toMatchObject({
+      code: 'models.download',
+      remedy: expect.stringContaining('goes on from there') as string,
+    });
   });
 });
 
@@ -107,12 +139,18 @@ describe('flipped bytes', () => {
     expect(warnings).toEqual([expect.stringContaining('model.safetensors arrived damaged')]);
   });
 
-  test.each(['model.safetensors', 'config.json'])('on the way, twice: %s is an error, and nothing stays', async (file) => {
-    hub.flip.set(file, 2);
-    await expect(find()).rejects.toMatchObject({ code: 'models.checksum', what: expect.stringContaining(file) as string });
-    const key = file === 'config.json' ? gitBlob(config) : sha256(weights);
-    expect(readdirSync(blobs()).filter((name) => name.startsWith(key))).toEqual([]);
-  });
+  test.each(['model.safetensors', 'config.json'])(
+    'on the way, twice: %s is an error, and nothing stays',
+    async (file) => {
+      hub.flip.set(file, 2);
+      await expect(find()).rejects.toMatchObject({
+        code: 'models.checksum',
+        what: expect.stringContaining(file) as string,
+      });
+      const key = file === 'config.json' ? gitBlob(config) : sha256(weights);
+      expect(readdirSync(blobs()).filter((name) => name.startsWith(key))).toEqual([]);
+    },
+  );
 
   test('in the kept part of a killed download', async () => {
     await find();
@@ -144,11 +182,19 @@ describe('flipped bytes', () => {
 describe('shards', () => {
   test('those of the index, and no single file beside them', async () => {
     const names = ['model-00001-of-00002.safetensors', 'model-00002-of-00002.safetensors'];
-    hub.files.set('model.safetensors.index.json', text({ weight_map: { a: names[0], b: names[1], c: '../../escape.safetensors' } }));
+    hub.files.set(
+      'model.safetensors.index.json',
+      text({ weight_map: { a: names[0], b: names[1], c: '../../escape.safetensors' } }),
+    );
     names.forEach((name, at) => hub.files.set(name, bytes(1000, at)));
     for (const from of [repo, `${hub.url}/plain`]) {
       const { folder } = await find(from);
-      expect(readdirSync(folder).sort()).toEqual(['config.json', ...names, 'model.safetensors.index.json', 'tokenizer.json']);
+      expect(readdirSync(folder).sort()).toEqual([
+        'config.json',
+        ...names,
+        'model.safetensors.index.json',
+        'tokenizer.json',
+      ]);
     }
     hub.files.delete('model-00002-of-00002.safetensors');
     await expect(find()).rejects.toMatchObject({ code: 'models.noFile', expected: names[1] });
@@ -162,25 +208,47 @@ describe('shards', () => {
   test('an adapter', async () => {
     hub.files.clear();
     hub.files.set('adapter_config.json', text({})).set('adapter_model.safetensors', bytes(64));
-    expect(readdirSync((await find(repo, { kind: 'adapter' })).folder).sort()).toEqual(['adapter_config.json', 'adapter_model.safetensors']);
+    expect(readdirSync((await find(repo, { kind: 'adapter' })).folder).sort()).toEqual([
+      'adapter_config.json',
+      'adapter_model.safetensors',
+    ]);
   });
 });
 
 describe('refusals', () => {
   test('a gated model tells where to accept its terms, and about HF_TOKEN', async () => {
-    hub.refuse = { status: 401, headers: { 'X-Error-Code': 'GatedRepo', 'X-Error-Message': 'Access to model tiny/llama is restricted.' } };
-    await expect(find()).rejects.toMatchObject({ code: 'models.gated', remedy: expect.stringMatching(/accept its terms at .*tiny\/llama, then set HF_TOKEN/) as string });
-    await expect(find(repo, { env: env({ HF_TOKEN: 'secret' }) })).rejects.toMatchObject({ remedy: expect.stringContaining('check that the token') as string });
+    hub.refuse = {
+      status: 401,
+      headers: { 'X-Error-Code': 'GatedRepo', 'X-Error-Message': 'Access to model tiny/llama is restricted.' },
+    };
+    await expect(find()).rejects.toMatchObject({
+      code: 'models.gated',
+      remedy: expect.stringMatching(/accept its terms at .*tiny\/llama, then set HF_TOKEN/) as string,
+    });
+    await expect(find(repo, { env: env({ HF_TOKEN: 'secret' }) })).rejects.toMatchObject({
+      remedy: expect.stringContaining('check that the token') as string,
+    });
   });
 
   test('no such repository, no such revision', async () => {
-    await expect(find('tiny/lama')).rejects.toMatchObject({ code: 'models.notFound', remedy: expect.stringContaining('misspelling') as string });
-    await expect(find(`${repo}@v9`)).rejects.toMatchObject({ code: 'models.notFound', expected: 'the branch, tag or commit v9' });
+    await expect(find('tiny/lama')).rejects.toMatchObject({
+      code: 'models.notFound',
+      remedy: expect.stringContaining('misspelling') as string,
+    });
+    await expect(find(`${repo}@v9`)).rejects.toMatchObject({
+      code: 'models.notFound',
+      expected: 'the branch, tag or commit v9',
+    });
   });
 
   test('no folder, and nothing that could be a hub id', async () => {
-    await expect(find('/nowhere/at/all')).rejects.toMatchObject({ code: 'models.noFolder', what: 'model folder /nowhere/at/all' });
-    await expect(find(`${home}/file`, { kind: 'adapter' })).rejects.toMatchObject({ what: `adapter folder ${home}/file` });
+    await expect(find('/nowhere/at/all')).rejects.toMatchObject({
+      code: 'models.noFolder',
+      what: 'model folder /nowhere/at/all',
+    });
+    await expect(find(`${home}/file`, { kind: 'adapter' })).rejects.toMatchObject({
+      what: `adapter folder ${home}/file`,
+    });
   });
 });
 
@@ -212,7 +280,9 @@ describe('without a network', () => {
   });
 
   test('a hub that does not answer is told, and the cache is used', async () => {
-    const down: FindOptions = { fetch: () => Promise.reject(new TypeError('fetch failed', { cause: new Error('getaddrinfo ENOTFOUND') })) };
+    const down: FindOptions = {
+      fetch: () => Promise.reject(new TypeError('fetch failed', { cause: new Error('getaddrinfo ENOTFOUND') })),
+    };
     await expect(find(repo, down)).rejects.toMatchObject({ code: 'models.offline', got: 'getaddrinfo ENOTFOUND' });
     const { folder } = await find();
     const warnings: string[] = [];
@@ -238,7 +308,12 @@ describe('any URL', () => {
   test('a killed download goes on, and starts anew where the file has changed since', async () => {
     const controller = new AbortController();
     hub.cut.set('model.safetensors', { bytes: 70_000, times: 100 });
-    await expect(find(`${hub.url}/plain`, { signal: controller.signal, pause: () => Promise.resolve(controller.abort(new Error('killed'))) })).rejects.toThrow('killed');
+    await expect(
+      find(`${hub.url}/plain`, {
+        signal: controller.signal,
+        pause: () => Promise.resolve(controller.abort(new Error('killed'))),
+      }),
+    ).rejects.toThrow('killed');
     hub.cut.clear();
     hub.requests.length = 0;
     const { folder } = await find(`${hub.url}/plain`);

@@ -23,13 +23,17 @@ export interface FoundModel {
 /**
  * The folder of a model or an adapter on this machine (Node), downloaded where it is not one yet.
  *
- * `text` is a folder; or `owner/name` or `owner/name@revision` on the hub; or the URL of a folder with such files. A folder that exists goes before a hub id of the same letters. The
- * environment counts as for Python's huggingface_hub: HF_ENDPOINT, HF_TOKEN (or the token that `hf auth login` left), HF_HOME, HF_HUB_CACHE, HF_HUB_OFFLINE. Models of the hub lie in its own
- * cache, shared with Python; those of other URLs in `HF_HOME/lowrank`.
+ * `text` is a folder; or `owner/name` or `owner/name@revision` on the hub; or the URL of a folder with such files. A
+ * folder that exists goes before a hub id of the same letters. The environment counts as for Python's huggingface_hub:
+ * HF_ENDPOINT, HF_TOKEN (or the token that `hf auth login` left), HF_HOME, HF_HUB_CACHE, HF_HUB_OFFLINE. Models of the
+ * hub lie in its own cache, shared with Python; those of other URLs in `HF_HOME/lowrank`.
  *
  * @throws LowrankError `models.noFolder`, and what downloadModel throws
  */
-export async function findModel(text: string, { env = process.env, kind = 'model', ...options }: FindOptions = {}): Promise<FoundModel> {
+export async function findModel(
+  text: string,
+  { env = process.env, kind = 'model', ...options }: FindOptions = {},
+): Promise<FoundModel> {
   const { stat } = await import('node:fs/promises');
   const paths = await import('node:path');
   const found = await stat(text).catch(() => undefined);
@@ -42,14 +46,28 @@ export async function findModel(text: string, { env = process.env, kind = 'model
       what: `${kind} folder ${text}`,
       expected: 'a folder',
       got: found === undefined ? 'nothing at that path' : 'a file',
-      remedy: `${kind === 'model' ? 'A model folder is one of Hugging Face: config.json, model.safetensors and tokenizer.json' : 'An adapter folder is one of PEFT: adapter_config.json and adapter_model.safetensors'}. A hub id (owner/name) or a URL will do too.`,
+      remedy:
+        `${kind === 'model' ? 'A model folder is one of Hugging Face: config.json, model.safetensors and tokenizer.json' : 'An adapter folder is one of PEFT: adapter_config.json and adapter_model.safetensors'}. ` +
+        'A hub id (owner/name) or a URL will do too.',
     });
   }
   const home = await hubHome(env);
   const hub = env['HF_HUB_CACHE'] ?? env['HUGGINGFACE_HUB_CACHE'] ?? paths.join(home, 'hub');
-  const path = typeof from === 'string' ? paths.join(home, 'lowrank', await urlFolder(from)) : paths.join(hub, repoFolder(from.id));
-  const { snapshot } = await downloadModel(from, { ...options, endpoint, token: await tokenOf(env, home), offline: isOn(env['HF_HUB_OFFLINE']), cache: await folderCache(path) });
-  return { name: typeof from === 'string' || from.revision === 'main' ? text : `${from.id}@${from.revision}`, folder: paths.join(path, 'snapshots', snapshot) };
+  const path =
+    typeof from === 'string'
+      ? paths.join(home, 'lowrank', await urlFolder(from))
+      : paths.join(hub, repoFolder(from.id));
+  const { snapshot } = await downloadModel(from, {
+    ...options,
+    endpoint,
+    token: await tokenOf(env, home),
+    offline: isOn(env['HF_HUB_OFFLINE']),
+    cache: await folderCache(path),
+  });
+  return {
+    name: typeof from === 'string' || from.revision === 'main' ? text : `${from.id}@${from.revision}`,
+    folder: paths.join(path, 'snapshots', snapshot),
+  };
 }
 
 /** A page of the hub is its repository; any other URL is a folder. */
@@ -58,8 +76,12 @@ function remoteOf(text: string, endpoint: string): HubId | string | undefined {
   const url = URL.canParse(text) ? new URL(text) : undefined;
   if (url === undefined) return undefined;
   const hubs = [new URL(endpoint).host, 'huggingface.co', 'hf.co'];
-  const [owner, name, kind, ...revision] = url.pathname.split('/').filter((part) => part !== '').map(decodeURIComponent);
-  const isPage = hubs.includes(url.host) && owner !== undefined && name !== undefined && (kind === undefined || kind === 'tree');
+  const [owner, name, kind, ...revision] = url.pathname
+    .split('/')
+    .filter((part) => part !== '')
+    .map(decodeURIComponent);
+  const isPage =
+    hubs.includes(url.host) && owner !== undefined && name !== undefined && (kind === undefined || kind === 'tree');
   return isPage ? parseHubId(`${owner}/${name}${revision.length === 0 ? '' : `@${revision.join('/')}`}`) : text;
 }
 
@@ -71,7 +93,10 @@ async function hubHome(env: Readonly<Record<string, string | undefined>>): Promi
 
 async function urlFolder(url: string): Promise<string> {
   const key = await keyOf(url);
-  return `${url.replace(/^https?:\/\//, '').replace(/[^\w.-]+/g, '-').slice(0, 80)}-${key.slice(4, 12)}`;
+  return `${url
+    .replace(/^https?:\/\//, '')
+    .replace(/[^\w.-]+/g, '-')
+    .slice(0, 80)}-${key.slice(4, 12)}`;
 }
 
 async function tokenOf(env: Readonly<Record<string, string | undefined>>, home: string): Promise<string | undefined> {
@@ -83,4 +108,5 @@ async function tokenOf(env: Readonly<Record<string, string | undefined>>, home: 
   return kept === '' ? undefined : kept;
 }
 
-const isOn = (value: string | undefined): boolean => value !== undefined && ['1', 'true', 'yes', 'on'].includes(value.toLowerCase());
+const isOn = (value: string | undefined): boolean =>
+  value !== undefined && ['1', 'true', 'yes', 'on'].includes(value.toLowerCase());

@@ -15,7 +15,10 @@ import type { TransferProgress } from './progress.js';
 const companions: readonly string[] = ['config.json', ...companionFiles, 'chat_template.json', 'adapter_config.json'];
 
 /** Weights: the index of shards is asked for before the single file, which then is not. */
-const weights = { model: { index: 'model.safetensors.index.json', single: 'model.safetensors' }, adapter: { index: undefined, single: 'adapter_model.safetensors' } };
+const weights = {
+  model: { index: 'model.safetensors.index.json', single: 'model.safetensors' },
+  adapter: { index: undefined, single: 'adapter_model.safetensors' },
+};
 
 export interface DownloadOptions {
   readonly cache: ModelCache;
@@ -38,43 +41,74 @@ export interface DownloadedModel extends ModelFiles {
 }
 
 /**
- * Downloads what Lowrank needs of a model (configuration, tokenizer, safetensors; nothing else) into a cache, as far as it is not there, and gives its files.
+ * Downloads what Lowrank needs of a model (configuration, tokenizer, safetensors; nothing else) into a cache, as far as
+ * it is not there, and gives its files.
  *
- * Without a network, or with `offline`, what the cache holds of the revision is used. Sizes are compared always; a blob's checksum when it was downloaded or has changed since it was last
- * compared.
+ * Without a network, or with `offline`, what the cache holds of the revision is used. Sizes are compared always; a
+ * blob's checksum when it was downloaded or has changed since it was last compared.
  *
  * @param from a hub id, or the URL of a folder
- * @throws LowrankError `models.gated`, `models.notFound`, `models.hub`, `models.offline`, `models.download`, `models.checksum`, `models.noFile`
+ * @throws LowrankError `models.gated`, `models.notFound`, `models.hub`, `models.offline`, `models.download`,
+ * `models.checksum`, `models.noFile`
  */
 export async function downloadModel(from: HubId | string, options: DownloadOptions): Promise<DownloadedModel> {
   const { cache } = options;
-  const access: HubAccess = { endpoint: (options.endpoint ?? 'https://huggingface.co').replace(/\/+$/, ''), token: options.token, fetch: options.fetch ?? ((input, init) => fetch(input, init)) };
+  const access: HubAccess = {
+    endpoint: (options.endpoint ?? 'https://huggingface.co').replace(/\/+$/, ''),
+    token: options.token,
+    fetch: options.fetch ?? ((input, init) => fetch(input, init)),
+  };
   const name = typeof from === 'string' ? from : `${from.id}@${from.revision}`;
   const revision = typeof from === 'string' ? urlSnapshot : from.revision;
   if (options.offline === true) return cached(name, revision, options);
   const send = typeof from === 'string' ? access.fetch : hubSend(access);
   let listing: Listing;
   try {
-    listing = typeof from === 'string' ? await listUrl(from.replace(/\/+$/, ''), [...companions, weights.model.index, weights.model.single, weights.adapter.single], { send }) : await listHub(from, access);
+    listing =
+      typeof from === 'string'
+        ? await listUrl(
+            from.replace(/\/+$/, ''),
+            [...companions, weights.model.index, weights.model.single, weights.adapter.single],
+            { send },
+          )
+        : await listHub(from, access);
   } catch (error) {
-    if (!isLowrankError(error) || error.code !== 'models.offline' || (await listCached({ revision }, cache)) === undefined) throw error;
-    options.onWarning?.(`${error.what} does not answer (${error.got ?? 'no reason given'}); the files of ${name} in the cache are used`);
+    if (
+      !isLowrankError(error) ||
+      error.code !== 'models.offline' ||
+      (await listCached({ revision }, cache)) === undefined
+    )
+      throw error;
+    options.onWarning?.(
+      `${error.what} does not answer (${error.got ?? 'no reason given'}); the files of ${name} in the cache are used`,
+    );
     return cached(name, revision, options);
   }
   const transfer: Omit<Transfer, 'onBytes'> = {
     send,
-    refuse: (response) => (typeof from === 'string' ? refusedFile(response) : hubRefusal(response, { ...from, access })),
+    refuse: (response) =>
+      typeof from === 'string' ? refusedFile(response) : hubRefusal(response, { ...from, access }),
     onWarning: options.onWarning,
     signal: options.signal,
     pause: options.pause,
   };
-  const fetched = await fetchAll(name, listing, { ...options, transfer, base: typeof from === 'string' ? from.replace(/\/+$/, '') : undefined });
+  const fetched = await fetchAll(name, listing, {
+    ...options,
+    transfer,
+    base: typeof from === 'string' ? from.replace(/\/+$/, '') : undefined,
+  });
   if (revision !== listing.snapshot || typeof from === 'string') await cache.setRef(revision, listing.snapshot);
   return { ...fetched, snapshot: listing.snapshot };
 }
 
 function refusedFile(response: Response): LowrankError {
-  return new LowrankError({ code: 'models.download', what: response.url, expected: 'the file', got: `${response.status} ${response.statusText}`.trim(), remedy: 'Check the address and who may read it.' });
+  return new LowrankError({
+    code: 'models.download',
+    what: response.url,
+    expected: 'the file',
+    got: `${response.status} ${response.statusText}`.trim(),
+    remedy: 'Check the address and who may read it.',
+  });
 }
 
 interface FetchOptions extends DownloadOptions {
@@ -83,7 +117,11 @@ interface FetchOptions extends DownloadOptions {
   readonly base?: string | undefined;
 }
 
-async function fetchAll(name: string, listing: Listing, { cache, transfer, base, onProgress, onWarning }: FetchOptions): Promise<ModelFiles> {
+async function fetchAll(
+  name: string,
+  listing: Listing,
+  { cache, transfer, base, onProgress, onWarning }: FetchOptions,
+): Promise<ModelFiles> {
   const { snapshot } = listing;
   const byName = new Map(listing.files.map((file) => [file.name, file]));
   const done = new Set<string>();
@@ -94,7 +132,10 @@ async function fetchAll(name: string, listing: Listing, { cache, transfer, base,
       const kept = await cache.partialSize(file.key);
       missing.push({ file, kept: kept <= file.size ? kept : 0 });
     }
-    const meter = new TransferMeter({ totalBytes: missing.reduce((sum, { file }) => sum + file.size, 0), bytes: missing.reduce((sum, { kept }) => sum + kept, 0) });
+    const meter = new TransferMeter({
+      totalBytes: missing.reduce((sum, { file }) => sum + file.size, 0),
+      bytes: missing.reduce((sum, { kept }) => sum + kept, 0),
+    });
     let last = -Infinity;
     for (const { file } of missing) {
       await download(file, cache, {
@@ -114,24 +155,45 @@ async function fetchAll(name: string, listing: Listing, { cache, transfer, base,
     }
   };
   const index = byName.get(weights.model.index);
-  await bring([...companions.flatMap((companion) => byName.get(companion) ?? []), ...(index === undefined ? [] : [index])]);
-  const files: ModelFiles = { name, file: (wanted) => (done.has(wanted) ? cache.open(snapshot, wanted) : Promise.resolve(undefined)) };
+  await bring([
+    ...companions.flatMap((companion) => byName.get(companion) ?? []),
+    ...(index === undefined ? [] : [index]),
+  ]);
+  const files: ModelFiles = {
+    name,
+    file: (wanted) => (done.has(wanted) ? cache.open(snapshot, wanted) : Promise.resolve(undefined)),
+  };
   const shardNames = index === undefined ? [] : await shardsOf(files);
-  if (base !== undefined && shardNames.length > 0) for (const file of (await listUrl(base, shardNames, transfer)).files) byName.set(file.name, file);
-  const singles = index === undefined ? [weights.model.single, weights.adapter.single].filter((single) => byName.has(single)) : shardNames;
+  if (base !== undefined && shardNames.length > 0)
+    for (const file of (await listUrl(base, shardNames, transfer)).files) byName.set(file.name, file);
+  const singles =
+    index === undefined
+      ? [weights.model.single, weights.adapter.single].filter((single) => byName.has(single))
+      : shardNames;
   const absent = singles.find((single) => !byName.has(single));
-  if (absent !== undefined || singles.length === 0) throw noWeights(name, absent, byName.has('pytorch_model.bin') || byName.has('adapter_model.bin'));
+  if (absent !== undefined || singles.length === 0)
+    throw noWeights(name, absent, byName.has('pytorch_model.bin') || byName.has('adapter_model.bin'));
   await bring(singles.flatMap((single) => byName.get(single) ?? []));
   return files;
 }
 
-/** The shards that an index names; paths that leave the folder are no shards. What else is wrong with it is told when it is opened. */
+/**
+ * The shards that an index names; paths that leave the folder are no shards. What else is wrong with it is told when it
+ * is opened.
+ */
 async function shardsOf(files: ModelFiles): Promise<string[]> {
   const source = await files.file(weights.model.index);
   if (source === undefined) return [];
   const index: unknown = JSON.parse(new TextDecoder().decode(await source.read(0, await source.size())));
-  const map = typeof index === 'object' && index !== null && 'weight_map' in index && typeof index.weight_map === 'object' ? index.weight_map : {};
-  return [...new Set(Object.values(map ?? {}).filter((file) => typeof file === 'string' && /^[\w.-]+\.safetensors$/.test(file)))];
+  const map =
+    typeof index === 'object' && index !== null && 'weight_map' in index && typeof index.weight_map === 'object'
+      ? index.weight_map
+      : {};
+  return [
+    ...new Set(
+      Object.values(map ?? {}).filter((file) => typeof file === 'string' && /^[\w.-]+\.safetensors$/.test(file)),
+    ),
+  ];
 }
 
 function noWeights(name: string, absent: string | undefined, pickle: boolean): LowrankError {
@@ -140,7 +202,9 @@ function noWeights(name: string, absent: string | undefined, pickle: boolean): L
     what: name,
     expected: absent ?? 'model.safetensors, its shards with model.safetensors.index.json, or adapter_model.safetensors',
     got: pickle ? 'weights as a pickle alone' : 'none',
-    remedy: pickle ? 'Look for a revision with safetensors (often refs/pr/…), or convert it: a pickle can run code when it is read.' : 'Choose another model or revision.',
+    remedy: pickle
+      ? 'Look for a revision with safetensors (often refs/pr/…), or convert it: a pickle can run code when it is read.'
+      : 'Choose another model or revision.',
   });
 }
 
@@ -148,16 +212,31 @@ function noWeights(name: string, absent: string | undefined, pickle: boolean): L
 async function cached(name: string, revision: string, { cache }: DownloadOptions): Promise<DownloadedModel> {
   const held = await listCached({ revision }, cache);
   if (held === undefined) {
-    throw new LowrankError({ code: 'models.offline', what: name, expected: `its files in ${cache.name}`, got: 'none', remedy: 'Offline mode (HF_HUB_OFFLINE) downloads nothing: switch it off once, or give a folder.' });
+    throw new LowrankError({
+      code: 'models.offline',
+      what: name,
+      expected: `its files in ${cache.name}`,
+      got: 'none',
+      remedy: 'Offline mode (HF_HUB_OFFLINE) downloads nothing: switch it off once, or give a folder.',
+    });
   }
   const { snapshot } = held;
   for (const [file, key] of held.files) {
     if (key === undefined || !(companions.includes(file) || /\.safetensors(\.index\.json)?$/.test(file))) continue;
     const blob = await cache.blob(key);
     if (blob !== undefined && (await isRight(key, { blob, checksum: checksumOfKey(key), cache }))) continue;
-    throw new LowrankError({ code: 'models.checksum', what: `${file} of ${name} in ${cache.name}`, expected: 'the bytes that its name tells', got: blob === undefined ? 'nothing' : 'others', remedy: 'The cache is damaged: run once without HF_HUB_OFFLINE, and the file is downloaded again.' });
+    throw new LowrankError({
+      code: 'models.checksum',
+      what: `${file} of ${name} in ${cache.name}`,
+      expected: 'the bytes that its name tells',
+      got: blob === undefined ? 'nothing' : 'others',
+      remedy: 'The cache is damaged: run once without HF_HUB_OFFLINE, and the file is downloaded again.',
+    });
   }
-  const files: ModelFiles = { name, file: (wanted) => (held.files.has(wanted) ? cache.open(snapshot, wanted) : Promise.resolve(undefined)) };
+  const files: ModelFiles = {
+    name,
+    file: (wanted) => (held.files.has(wanted) ? cache.open(snapshot, wanted) : Promise.resolve(undefined)),
+  };
   const absent = (await shardsOf(files)).find((shard) => !held.files.has(shard));
   if (absent !== undefined) throw noWeights(name, absent, false);
   return { ...files, snapshot };

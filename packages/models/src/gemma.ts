@@ -17,9 +17,18 @@ export interface GemmaConfig extends TransformerConfig {
 }
 
 export function gemmaConfig(config: ConfigReader): GemmaConfig {
-  const base = transformerConfig(config, { keyHeads: 16, headSize: 256, maxPositions: 8192, normEpsilon: 1e-6, tied: true, bosId: 2, eosId: 1 });
+  const base = transformerConfig(config, {
+    keyHeads: 16,
+    headSize: 256,
+    maxPositions: 8192,
+    normEpsilon: 1e-6,
+    tied: true,
+    bosId: 2,
+    eosId: 1,
+  });
   // The first releases say gelu and mean its tanh form, as transformers knows.
-  if (config.string('hidden_act', 'gelu') !== 'gelu') config.oneOf('hidden_act', ['gelu_pytorch_tanh'], 'gelu_pytorch_tanh');
+  if (config.string('hidden_act', 'gelu') !== 'gelu')
+    config.oneOf('hidden_act', ['gelu_pytorch_tanh'], 'gelu_pytorch_tanh');
   if (config.has('hidden_activation')) gemmaActivation(config);
   config.requireOff('use_bidirectional_attention');
   const rotary = rotaryOptions(config, base);

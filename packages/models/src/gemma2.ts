@@ -11,7 +11,10 @@ import type { TransformerConfig } from './transformerConfig.js';
 import { layerWindows, transformerConfig } from './transformerConfig.js';
 import type { WeightSource } from './weights.js';
 
-/** Gemma 2 (Gemma Team 2024): Gemma with norms after attention and block too, soft caps on scores and logits, and a window on every other layer. */
+/**
+ * Gemma 2 (Gemma Team 2024): Gemma with norms after attention and block too, soft caps on scores and logits, and a
+ * window on every other layer.
+ */
 export interface Gemma2Config extends TransformerConfig {
   readonly rotary: RotaryOptions;
   readonly attentionBias: boolean;
@@ -25,7 +28,15 @@ export interface Gemma2Config extends TransformerConfig {
 }
 
 export function gemma2Config(config: ConfigReader): Gemma2Config {
-  const base = transformerConfig(config, { keyHeads: 4, headSize: 256, maxPositions: 8192, normEpsilon: 1e-6, tied: true, bosId: 2, eosId: 1 });
+  const base = transformerConfig(config, {
+    keyHeads: 4,
+    headSize: 256,
+    maxPositions: 8192,
+    normEpsilon: 1e-6,
+    tied: true,
+    bosId: 2,
+    eosId: 1,
+  });
   gemmaActivation(config);
   config.requireOff('use_bidirectional_attention');
   const rotary = rotaryOptions(config, base);
@@ -51,7 +62,13 @@ export class SandwichLayer extends Module implements DecoderLayer {
     super();
     this.attention = this.child('self_attn', parts.attention);
     this.mlp = this.child('mlp', parts.mlp);
-    for (const name of ['input_layernorm', 'post_attention_layernorm', 'pre_feedforward_layernorm', 'post_feedforward_layernorm']) this.child(name, parts.norm(name));
+    for (const name of [
+      'input_layernorm',
+      'post_attention_layernorm',
+      'pre_feedforward_layernorm',
+      'post_feedforward_layernorm',
+    ])
+      this.child(name, parts.norm(name));
   }
 
   forward(x: Tensor, context: AttentionContext, cache?: LayerCache): Tensor {
@@ -77,7 +94,13 @@ export function gemma2Model(config: Gemma2Config, weights: WeightSource): Causal
       layer: (layer, at) =>
         new SandwichLayer({
           norm: (name) => rmsNorm(layer, name, { size: config.hiddenSize, epsilon: config.normEpsilon, offset: 1 }),
-          attention: selfAttention(layer.under('self_attn'), config, { rotary, bias, scale, softcap, window: windows[at] ?? 0 }),
+          attention: selfAttention(layer.under('self_attn'), config, {
+            rotary,
+            bias,
+            scale,
+            softcap,
+            window: windows[at] ?? 0,
+          }),
           mlp: gatedMlp(layer.under('mlp'), config, { activation: 'gelu_pytorch_tanh' }),
         }),
     },

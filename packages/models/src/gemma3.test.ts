@@ -15,16 +15,42 @@ const folder = goldenFolder('gemma3', 'families');
 async function multimodal(rename: (name: string) => string, tower: string): Promise<ModelFiles> {
   const text = JSON.parse(await readFile(`${folder}/config.json`, 'utf8')) as Record<string, unknown>;
   const file = await openSafetensors(bytesSource(await readFile(`${folder}/model.safetensors`), 'model.safetensors'));
-  const entries = await Promise.all([...file.tensors].map(async ([name, { shape }]) => ({ name: rename(name), dtype: 'F32' as const, shape, data: new Uint8Array(await file.read(name)) })));
-  const images = [`${tower}vision_tower.vision_model.encoder.weight`, `${tower}multi_modal_projector.mm_input_projection_weight`].map((name) => ({ name, dtype: 'F32' as const, shape: [1], data: new Uint8Array(4) }));
+  const entries = await Promise.all(
+    [...file.tensors].map(async ([name, { shape }]) => ({
+      name: rename(name),
+      dtype: 'F32' as const,
+      shape,
+      data: new Uint8Array(await file.read(name)),
+    })),
+  );
+  const images = [
+    `${tower}vision_tower.vision_model.encoder.weight`,
+    `${tower}multi_modal_projector.mm_input_projection_weight`,
+  ].map((name) => ({ name, dtype: 'F32' as const, shape: [1], data: new Uint8Array(4) }));
   const config = { model_type: 'gemma3', text_config: text, vision_config: {}, eos_token_id: [1, 5] };
-  return filesBy({ 'config.json': bytesSource(new TextEncoder().encode(JSON.stringify(config)), 'config.json'), 'model.safetensors': bytesSource(serializeSafetensors([...entries, ...images]), 'model.safetensors') }, 'here');
+  return filesBy(
+    {
+      'config.json': bytesSource(new TextEncoder().encode(JSON.stringify(config)), 'config.json'),
+      'model.safetensors': bytesSource(serializeSafetensors([...entries, ...images]), 'model.safetensors'),
+    },
+    'here',
+  );
 }
 
 async function logitsOf(model: CausalModel): Promise<Float64Array> {
-  const ids = tensor(Int32Array.from({ length: 12 }, (_, at) => 3 + 7 * at), [1, 12]);
-  const hidden = model.hidden(ids, { positions: tensor(Int32Array.from({ length: 12 }, (_, at) => at), [1, 12]) });
-  const [logits = new Float64Array()] = await evaluateReference([model.logits(reshape(hidden, [12, model.shape.hiddenSize]))]);
+  const ids = tensor(
+    Int32Array.from({ length: 12 }, (_, at) => 3 + 7 * at),
+    [1, 12],
+  );
+  const hidden = model.hidden(ids, {
+    positions: tensor(
+      Int32Array.from({ length: 12 }, (_, at) => at),
+      [1, 12],
+    ),
+  });
+  const [logits = new Float64Array()] = await evaluateReference([
+    model.logits(reshape(hidden, [12, model.shape.hiddenSize])),
+  ]);
   return logits;
 }
 
@@ -36,12 +62,16 @@ describe.each<[string, (name: string) => string, string]>([
     const model = await loadModel(await multimodal(rename, tower));
     expect(await logitsOf(model)).toEqual(await logitsOf(await loadModel(await openFolder(folder))));
     expect(model.shape).toMatchObject({ modelType: 'gemma3', eosIds: [1, 5] });
-    expect([...model.namedParameters()].map(([path]) => path)).toContain('model.language_model.layers.2.self_attn.q_norm.weight');
+    expect([...model.namedParameters()].map(([path]) => path)).toContain(
+      'model.language_model.layers.2.self_attn.q_norm.weight',
+    );
   });
 
   test('each stored name has its path; what is for images has none', async () => {
     const { file, pathOf } = await openModelWeights(await multimodal(rename, tower));
-    expect(pathOf(rename('model.layers.0.mlp.up_proj.weight'))).toBe('model.language_model.layers.0.mlp.up_proj.weight');
+    expect(pathOf(rename('model.layers.0.mlp.up_proj.weight'))).toBe(
+      'model.language_model.layers.0.mlp.up_proj.weight',
+    );
     expect([...file.tensors.keys()].filter((name) => pathOf(name) === undefined).length).toBe(2);
   });
 });
@@ -49,7 +79,9 @@ describe.each<[string, (name: string) => string, string]>([
 test('a config of text and images without its text part is told', async () => {
   const files = await multimodal((name) => name, '');
   const config = bytesSource(new TextEncoder().encode(JSON.stringify({ model_type: 'gemma3' })), 'config.json');
-  await expect(loadModel({ name: 'here', file: async (name) => (name === 'config.json' ? config : files.file(name)) })).rejects.toThrow(/text_config in here\/config\.json/);
+  await expect(
+    loadModel({ name: 'here', file: async (name) => (name === 'config.json' ? config : files.file(name)) }),
+  ).rejects.toThrow(/text_config in here\/config\.json/);
 });
 
 test('the embedding’s factor is rounded as the table is', () => {

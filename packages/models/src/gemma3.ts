@@ -12,7 +12,10 @@ import type { TransformerConfig } from './transformerConfig.js';
 import { layerWindows, transformerConfig } from './transformerConfig.js';
 import type { WeightSource } from './weights.js';
 
-/** Gemma 3's text models (Gemma Team 2025): Gemma 2 with norms on each head of q and k in place of the caps, and frequencies of their own for the layers with a window. */
+/**
+ * Gemma 3's text models (Gemma Team 2025): Gemma 2 with norms on each head of q and k in place of the caps, and
+ * frequencies of their own for the layers with a window.
+ */
 export interface Gemma3Config extends TransformerConfig {
   readonly rotary: RotaryByLayerType;
   readonly attentionBias: boolean;
@@ -26,7 +29,20 @@ export interface Gemma3Config extends TransformerConfig {
 }
 
 /** Configs of the larger models leave out whatever is the class's default. */
-const defaults = { vocabularySize: 262_208, hiddenSize: 2304, layers: 26, intermediateSize: 9216, heads: 8, keyHeads: 4, headSize: 256, maxPositions: 131_072, normEpsilon: 1e-6, tied: true, bosId: 2, eosId: 1 };
+const defaults = {
+  vocabularySize: 262_208,
+  hiddenSize: 2304,
+  layers: 26,
+  intermediateSize: 9216,
+  heads: 8,
+  keyHeads: 4,
+  headSize: 256,
+  maxPositions: 131_072,
+  normEpsilon: 1e-6,
+  tied: true,
+  bosId: 2,
+  eosId: 1,
+};
 
 export function gemma3Config(config: ConfigReader): Gemma3Config {
   const base = transformerConfig(config, defaults);
@@ -34,7 +50,10 @@ export function gemma3Config(config: ConfigReader): Gemma3Config {
   config.requireOff('use_bidirectional_attention');
   const window = config.optionalInteger('sliding_window', 4096);
   const pattern = config.integer('sliding_window_pattern', 6);
-  const rotary = rotaryByLayerType(config, { full: { ...base, theta: 1_000_000 }, sliding: { ...base, theta: 10_000, thetaKey: 'rope_local_base_freq' } });
+  const rotary = rotaryByLayerType(config, {
+    full: { ...base, theta: 1_000_000 },
+    sliding: { ...base, theta: 10_000, thetaKey: 'rope_local_base_freq' },
+  });
   return {
     ...base,
     rotary,
@@ -48,7 +67,16 @@ export function gemma3Config(config: ConfigReader): Gemma3Config {
 }
 
 function build(config: Gemma3Config, weights: WeightSource, path: string): CausalModel {
-  const { attentionBias: bias, headSize, hiddenSize, logitSoftcap, normEpsilon: epsilon, scale, scoreSoftcap: softcap, windows } = config;
+  const {
+    attentionBias: bias,
+    headSize,
+    hiddenSize,
+    logitSoftcap,
+    normEpsilon: epsilon,
+    scale,
+    scoreSoftcap: softcap,
+    windows,
+  } = config;
   const rotary = { full: new RotaryTable(config.rotary.full), sliding: new RotaryTable(config.rotary.sliding) };
   return new Transformer(
     {
@@ -63,7 +91,14 @@ function build(config: Gemma3Config, weights: WeightSource, path: string): Causa
         const window = windows[at] ?? 0;
         return new SandwichLayer({
           norm: (name) => rmsNorm(layer, name, { size: hiddenSize, epsilon, offset: 1 }),
-          attention: selfAttention(attention, config, { rotary: window > 0 ? rotary.sliding : rotary.full, bias, scale, softcap, window, norm: (name) => rmsNorm(attention, name, { size: headSize, epsilon, offset: 1 }) }),
+          attention: selfAttention(attention, config, {
+            rotary: window > 0 ? rotary.sliding : rotary.full,
+            bias,
+            scale,
+            softcap,
+            window,
+            norm: (name) => rmsNorm(attention, name, { size: headSize, epsilon, offset: 1 }),
+          }),
           mlp: gatedMlp(layer.under('mlp'), config, { activation: 'gelu_pytorch_tanh' }),
         });
       },
@@ -76,7 +111,9 @@ export function gemma3TextModel(config: Gemma3Config, weights: WeightSource): Ca
   return build(config, weights, 'model');
 }
 
-/** The text part of a model of text and images, at the path that transformers 5 gives it. Of images it knows nothing. */
+/**
+ * The text part of a model of text and images, at the path that transformers 5 gives it. Of images it knows nothing.
+ */
 export function gemma3Model(config: Gemma3Config, weights: WeightSource): CausalModel {
   return build(config, weights, 'model.language_model');
 }
@@ -84,13 +121,20 @@ export function gemma3Model(config: Gemma3Config, weights: WeightSource): Causal
 export function gemma3PartConfig(config: ConfigReader): Gemma3Config {
   const text = config.object('text_config') ?? config.fail('text_config', 'the config of the text part', undefined);
   const part = gemma3Config(text);
-  return { ...part, modelType: config.modelType, bosId: config.ids('bos_token_id', part.bosId)[0], eosIds: config.ids('eos_token_id', part.eosIds) };
+  return {
+    ...part,
+    modelType: config.modelType,
+    bosId: config.ids('bos_token_id', part.bosId)[0],
+    eosIds: config.ids('eos_token_id', part.eosIds),
+  };
 }
 
 /** Checkpoints from before transformers 4.52 begin with the part's name; those of images are left where they are. */
 export function gemma3PartWeights(file: SafetensorsFile): SafetensorsFile {
   return renamed(file, (stored) => {
-    const name = stored.replace(/^language_model\.model\./, 'model.language_model.').replace(/^language_model\.lm_head\./, 'lm_head.');
+    const name = stored
+      .replace(/^language_model\.model\./, 'model.language_model.')
+      .replace(/^language_model\.lm_head\./, 'lm_head.');
     return /^(model\.)?(vision_tower|multi_modal_projector)\./.test(name) ? undefined : name;
   });
 }

@@ -12,13 +12,21 @@ const backend = new ReferenceBackend();
 const model = await loadModel(await openFolder(goldenFolder('tied')));
 const { answers } = await openGolden('tied');
 const [, , answer = { promptIds: [1], ids: [] }] = answers.greedy.base;
-const run = (prompts: readonly (readonly number[])[], options: GenerateOptions): Promise<number[][]> => generate(model, { backend, prompts }, options);
+const run = (prompts: readonly (readonly number[])[], options: GenerateOptions): Promise<number[][]> =>
+  generate(model, { backend, prompts }, options);
 
 /** The logits of what may come next, in double precision, without a cache. */
 async function nextLogits(of: CausalModel, prompt: readonly number[]): Promise<Float64Array> {
   const ids = tensor(Int32Array.from(prompt), [1, prompt.length]);
-  const hidden = of.hidden(ids, { positions: tensor(Int32Array.from(prompt, (_, at) => at), [1, prompt.length]) });
-  const [logits = new Float64Array()] = await evaluateReference([of.logits(reshape(hidden, [prompt.length, of.shape.hiddenSize]))]);
+  const hidden = of.hidden(ids, {
+    positions: tensor(
+      Int32Array.from(prompt, (_, at) => at),
+      [1, prompt.length],
+    ),
+  });
+  const [logits = new Float64Array()] = await evaluateReference([
+    of.logits(reshape(hidden, [prompt.length, of.shape.hiddenSize])),
+  ]);
   return logits.slice(-of.shape.vocabularySize);
 }
 
@@ -33,10 +41,14 @@ test('a stop token ends a text and is not part of it; the others go on', async (
 test('tokens are told as they come, and a signal ends the text', async () => {
   const seen: [number, number][] = [];
   const controller = new AbortController();
-  const [text] = await run([answer.promptIds], { maxNewTokens: 20, signal: controller.signal, onToken: (id, prompt) => {
-    seen.push([id, prompt]);
-    if (seen.length === 3) controller.abort();
-  } });
+  const [text] = await run([answer.promptIds], {
+    maxNewTokens: 20,
+    signal: controller.signal,
+    onToken: (id, prompt) => {
+      seen.push([id, prompt]);
+      if (seen.length === 3) controller.abort();
+    },
+  });
   expect(text).toEqual(answer.ids.slice(0, 3));
   expect(seen).toEqual(answer.ids.slice(0, 3).map((id) => [id, 0]));
 });
@@ -63,7 +75,12 @@ test('at a temperature, draws have the frequencies of softmax(logits/t), by seed
   const top = Math.max(...logits);
   const weights = logits.map((logit) => Math.exp((logit - top) / temperature));
   const total = weights.reduce((a, b) => a + b, 0);
-  const draws = (await run(Array.from({ length: 256 }, () => [1]), { maxNewTokens: 1, temperature, seed: 5 })).flat();
+  const draws = (
+    await run(
+      Array.from({ length: 256 }, () => [1]),
+      { maxNewTokens: 1, temperature, seed: 5 },
+    )
+  ).flat();
   const likeliest = [...weights.keys()].sort((a, b) => (weights[b] ?? 0) - (weights[a] ?? 0)).slice(0, 4);
   for (const id of likeliest) {
     const p = (weights[id] ?? 0) / total;
@@ -83,35 +100,46 @@ test('nothing to do', async () => {
 test('caches and plans are freed, also after a failure', async () => {
   const before: MemoryReport = { ...backend.memory };
   await run([answer.promptIds], { maxNewTokens: 3 });
-  const failing = run([answer.promptIds], { maxNewTokens: 3, onToken: () => { throw new Error('no'); } });
+  const failing = run([answer.promptIds], {
+    maxNewTokens: 3,
+    onToken: () => {
+      throw new Error('no');
+    },
+  });
   await expect(failing).rejects.toThrow('no');
   expect([backend.memory.buffers, backend.memory.bytes]).toEqual([before.buffers, before.bytes]);
 });
 
 describe('a generator that is kept', () => {
-  test('one after another, longer than before, in batches, with other settings: always what a fresh one writes', async () => {
-    const generator = createGenerator(model, { backend });
-    const long = [...answer.promptIds, ...answer.ids.slice(0, 15)];
-    const requests: [number[][], GenerateOptions][] = [
-      [[answer.promptIds], { maxNewTokens: 4 }],
-      [[answer.promptIds, [5, 6]], { maxNewTokens: 3, temperature: 1.5, seed: 3, topK: 9, repetitionPenalty: 1.2 }],
-      [[long], { maxNewTokens: 20 }],
-      [[answer.promptIds], { maxNewTokens: 4, temperature: 0.8, topP: 0.9, seed: 11 }],
-      [[[7], [8], [9]], { maxNewTokens: 2 }],
-      [[[7], [8], [9], [10]], { maxNewTokens: 2 }],
-      [[[7], [8], [9], [10], [11]], { maxNewTokens: 1 }],
-      [[answer.promptIds], { maxNewTokens: 4 }],
-    ];
-    // All asked for at once: they wait for each other.
-    const kept = await Promise.all(requests.map(([prompts, options]) => generator.generate(prompts, options)));
-    for (const [at, [prompts, options]] of requests.entries()) expect(kept[at]?.map(({ ids }) => ids)).toEqual(await run(prompts, options));
-    await generator.dispose();
-    await expect(generator.generate([[1]], { maxNewTokens: 1 })).rejects.toThrow(/disposed/);
-  });
+  test(
+    'one after another, longer than before, in batches, with other settings: always what a fresh ' + 'one writes',
+    async () => {
+      const generator = createGenerator(model, { backend });
+      const long = [...answer.promptIds, ...answer.ids.slice(0, 15)];
+      const requests: [number[][], GenerateOptions][] = [
+        [[answer.promptIds], { maxNewTokens: 4 }],
+        [[answer.promptIds, [5, 6]], { maxNewTokens: 3, temperature: 1.5, seed: 3, topK: 9, repetitionPenalty: 1.2 }],
+        [[long], { maxNewTokens: 20 }],
+        [[answer.promptIds], { maxNewTokens: 4, temperature: 0.8, topP: 0.9, seed: 11 }],
+        [[[7], [8], [9]], { maxNewTokens: 2 }],
+        [[[7], [8], [9], [10]], { maxNewTokens: 2 }],
+        [[[7], [8], [9], [10], [11]], { maxNewTokens: 1 }],
+        [[answer.promptIds], { maxNewTokens: 4 }],
+      ];
+      // All asked for at once: they wait for each other.
+      const kept = await Promise.all(requests.map(([prompts, options]) => generator.generate(prompts, options)));
+      for (const [at, [prompts, options]] of requests.entries())
+        expect(kept[at]?.map(({ ids }) => ids)).toEqual(await run(prompts, options));
+      await generator.dispose();
+      await expect(generator.generate([[1]], { maxNewTokens: 1 })).rejects.toThrow(/disposed/);
+    },
+  );
 
   test('what the cache holds of a prompt is not read again, and makes no difference', async () => {
     const generator = createGenerator(model, { backend });
-    const write = async (prompt: number[]): Promise<number[]> => [...((await generator.generate([prompt], { maxNewTokens: 5, reusePrefix: true }))[0]?.ids ?? [])];
+    const write = async (prompt: number[]): Promise<number[]> => [
+      ...((await generator.generate([prompt], { maxNewTokens: 5, reusePrefix: true }))[0]?.ids ?? []),
+    ];
     let history = [...answer.promptIds];
     for (let turn = 0; turn < 4; turn++) {
       const ids = await write(history);
@@ -119,7 +147,8 @@ describe('a generator that is kept', () => {
       history = [...history, ...ids, 40 + turn, 50];
     }
     // Shorter than before, equal to before, and of another beginning.
-    for (const prompt of [history.slice(0, 3), history.slice(0, 3), [9, ...history.slice(1, 9)]]) expect(await write(prompt)).toEqual((await run([prompt], { maxNewTokens: 5 }))[0]);
+    for (const prompt of [history.slice(0, 3), history.slice(0, 3), [9, ...history.slice(1, 9)]])
+      expect(await write(prompt)).toEqual((await run([prompt], { maxNewTokens: 5 }))[0]);
     await generator.dispose();
   });
 
@@ -138,9 +167,20 @@ describe('a generator that is kept', () => {
     const text = (): { push(id: number): string; end(): string } => ({ push: (id) => `<${id}>`, end: () => '' });
     const stop = `${answer.ids[2]}><${answer.ids[3]}`;
     const [got] = await generator.generate([answer.promptIds], { maxNewTokens: 9, text, stopStrings: [stop] });
-    expect(got).toEqual({ ids: answer.ids.slice(0, 4), text: `${answer.ids.slice(0, 2).map((id) => `<${id}>`).join('')}<`, endedBy: 'string' });
+    expect(got).toEqual({
+      ids: answer.ids.slice(0, 4),
+      text: `${answer.ids
+        .slice(0, 2)
+        .map((id) => `<${id}>`)
+        .join('')}<`,
+      endedBy: 'string',
+    });
     const controller = new AbortController();
-    const [aborted] = await generator.generate([answer.promptIds], { maxNewTokens: 9, signal: controller.signal, onToken: () => controller.abort() });
+    const [aborted] = await generator.generate([answer.promptIds], {
+      maxNewTokens: 9,
+      signal: controller.signal,
+      onToken: () => controller.abort(),
+    });
     expect(aborted).toEqual({ ids: answer.ids.slice(0, 1), text: '', endedBy: 'signal' });
     await generator.dispose();
   });

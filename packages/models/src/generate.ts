@@ -13,18 +13,22 @@ export interface GenerateOptions extends SamplingOptions, TextEndOptions {
   /** Ends all texts after the token at hand. */
   readonly signal?: AbortSignal;
   /**
-   * Does not read again what a row has in common with the last text in its place: for chats, whose prompt is the last one and more. Only while the weights stay as they are.
-   * Default false.
+   * Does not read again what a row has in common with the last text in its place: for chats, whose prompt is the last
+   * one and more. Only while the weights stay as they are. Default false.
    */
   readonly reusePrefix?: boolean;
 }
 
-/** A model ready to write: plans and caches are made when first needed and kept. One request at a time; others wait their turn. */
+/**
+ * A model ready to write: plans and caches are made when first needed and kept. One request at a time; others wait
+ * their turn.
+ */
 export interface Generator {
   /**
    * Continues each prompt.
    *
-   * @throws LowrankError `models.generate` for a setting out of range, `models.prompt` for an empty prompt or an id beyond the vocabulary, `models.tooLong` beyond the model's positions
+   * @throws LowrankError `models.generate` for a setting out of range, `models.prompt` for an empty prompt or an id
+   * beyond the vocabulary, `models.tooLong` beyond the model's positions
    */
   generate(prompts: readonly Prompt[], options: GenerateOptions): Promise<GeneratedText[]>;
   /** Frees plans and caches, when the request at hand is done. */
@@ -35,15 +39,24 @@ export interface Generator {
 const keptDecoders = 4;
 
 /**
- * Makes a generator over a model. For each number of prompts it keeps a cache of a power of two of positions (it grows when a request needs more), a prefill plan per length bucket and one
- * decode plan; a request that fits what is there creates nothing on the device. A plan keeps the adapters that the model had when it was made: make a generator for each set of adapters.
+ * Makes a generator over a model. For each number of prompts it keeps a cache of a power of two of positions (it grows
+ * when a request needs more), a prefill plan per length bucket and one decode plan; a request that fits what is there
+ * creates nothing on the device. A plan keeps the adapters that the model had when it was made: make a generator for
+ * each set of adapters.
  */
 export function createGenerator(model: CausalModel, options: { readonly backend: Backend }): Generator {
   return new CachedGenerator(model, options.backend);
 }
 
-/** Continues each prompt, once: plans and caches are made and freed. {@link createGenerator} keeps them. Returns the new tokens of each prompt. */
-export async function generate(model: CausalModel, { backend, prompts }: { readonly backend: Backend; readonly prompts: readonly Prompt[] }, options: GenerateOptions): Promise<number[][]> {
+/**
+ * Continues each prompt, once: plans and caches are made and freed. {@link createGenerator} keeps them. Returns the new
+ * tokens of each prompt.
+ */
+export async function generate(
+  model: CausalModel,
+  { backend, prompts }: { readonly backend: Backend; readonly prompts: readonly Prompt[] },
+  options: GenerateOptions,
+): Promise<number[][]> {
   const generator = createGenerator(model, { backend });
   try {
     return (await generator.generate(prompts, options)).map(({ ids }) => [...ids]);
@@ -82,20 +95,35 @@ class CachedGenerator implements Generator {
   }
 
   private async generateNow(prompts: readonly Prompt[], options: GenerateOptions): Promise<GeneratedText[]> {
-    if (this.disposed) throw new LowrankError({ code: 'models.disposed', what: 'a generator', expected: 'a live one', got: 'a disposed one' });
+    if (this.disposed)
+      throw new LowrankError({
+        code: 'models.disposed',
+        what: 'a generator',
+        expected: 'a live one',
+        got: 'a disposed one',
+      });
     const { maxNewTokens, reusePrefix: keep = false, signal } = options;
     const sampling = checkSampling(options);
-    checkSetting('maxNewTokens', Number.isInteger(maxNewTokens) && maxNewTokens >= 0, 'a whole number of at least 0', maxNewTokens);
+    checkSetting(
+      'maxNewTokens',
+      Number.isInteger(maxNewTokens) && maxNewTokens >= 0,
+      'a whole number of at least 0',
+      maxNewTokens,
+    );
     checkPrompts(this.model, prompts, maxNewTokens);
     const texts = new TextEnds(prompts, options);
     if (prompts.length === 0 || maxNewTokens === 0) return texts.end('length');
     this.sampler.begin(sampling);
     const whole = withVirtualTokens(this.model, prompts);
-    const decoder = await this.decoderFor(prompts.length, Math.max(...whole.map(({ length }) => length)) + maxNewTokens);
+    const decoder = await this.decoderFor(
+      prompts.length,
+      Math.max(...whole.map(({ length }) => length)) + maxNewTokens,
+    );
     let drawing = await decoder.begin(whole, { keep, more: maxNewTokens > 1 });
     try {
       for (let count = 1; ; count++) {
-        // The next step is on its way before the host looks at this one's tokens. Where they end all texts, it was in vain, and does no harm.
+        // The next step is on its way before the host looks at this one's tokens. Where they end all texts, it was in
+        // vain, and does no harm.
         const following = count < maxNewTokens ? await decoder.next() : undefined;
         following?.token.catch(() => undefined);
         texts.push(await drawing.token);
@@ -123,7 +151,13 @@ class CachedGenerator implements Generator {
       await oldest[1].dispose();
     }
     const { model, backend, arena, sampler } = this;
-    const made = new Decoder(model, { backend, arena, sampler, batch, capacity: bucketOf(length, model.shape.maxPositions) });
+    const made = new Decoder(model, {
+      backend,
+      arena,
+      sampler,
+      batch,
+      capacity: bucketOf(length, model.shape.maxPositions),
+    });
     this.decoders.set(batch, made);
     return made;
   }
@@ -138,11 +172,31 @@ function withVirtualTokens({ shape, virtualTokens }: CausalModel, prompts: reado
 
 function checkPrompts({ shape, virtualTokens }: CausalModel, prompts: readonly Prompt[], maxNewTokens: number): void {
   prompts.forEach((prompt, at) => {
-    if (prompt.length === 0) throw new LowrankError({ code: 'models.prompt', what: `prompt ${at}`, expected: 'at least one token', got: 'none', remedy: 'Begin with the BOS token.' });
+    if (prompt.length === 0)
+      throw new LowrankError({
+        code: 'models.prompt',
+        what: `prompt ${at}`,
+        expected: 'at least one token',
+        got: 'none',
+        remedy: 'Begin with the BOS token.',
+      });
     const strange = prompt.find((id) => !Number.isInteger(id) || id < 0 || id >= shape.vocabularySize);
-    if (strange !== undefined) throw new LowrankError({ code: 'models.prompt', what: `prompt ${at}`, expected: `token ids below ${shape.vocabularySize}, the model's vocabulary`, got: String(strange), remedy: 'Use the tokenizer that belongs to the model.' });
+    if (strange !== undefined)
+      throw new LowrankError({
+        code: 'models.prompt',
+        what: `prompt ${at}`,
+        expected: `token ids below ${shape.vocabularySize}, the model's vocabulary`,
+        got: String(strange),
+        remedy: 'Use the tokenizer that belongs to the model.',
+      });
     const room = shape.maxPositions - virtualTokens;
     if (prompt.length + maxNewTokens <= room) return;
-    throw new LowrankError({ code: 'models.tooLong', what: `prompt ${at} with ${maxNewTokens} new tokens`, expected: `at most ${room} positions${virtualTokens === 0 ? '' : `, beside ${virtualTokens} virtual tokens`}`, got: String(prompt.length + maxNewTokens), remedy: 'Shorten the prompt, or ask for fewer tokens.' });
+    throw new LowrankError({
+      code: 'models.tooLong',
+      what: `prompt ${at} with ${maxNewTokens} new tokens`,
+      expected: `at most ${room} positions${virtualTokens === 0 ? '' : `, beside ${virtualTokens} virtual tokens`}`,
+      got: String(prompt.length + maxNewTokens),
+      remedy: 'Shorten the prompt, or ask for fewer tokens.',
+    });
   });
 }

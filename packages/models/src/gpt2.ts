@@ -11,7 +11,10 @@ import type { ConfigReader } from './config.js';
 import { bodyNames } from './renamed.js';
 import type { WeightSource } from './weights.js';
 
-/** GPT-2 (Radford et al. 2019), as GPT2LMHeadModel names things: learned positions, norms before each block, layers stored [in, out]. */
+/**
+ * GPT-2 (Radford et al. 2019), as GPT2LMHeadModel names things: learned positions, norms before each block, layers
+ * stored [in, out].
+ */
 export interface Gpt2Config extends ModelShape {
   readonly intermediateSize: number;
   readonly normEpsilon: number;
@@ -22,8 +25,8 @@ export interface Gpt2Config extends ModelShape {
 }
 
 /**
- * Dropouts of the config are of its pretraining and are not applied; adapters have their own. `reorder_and_upcast_attn` says how 16-bit attention is to be computed: here it is f32
- * anyway.
+ * Dropouts of the config are of its pretraining and are not applied; adapters have their own. `reorder_and_upcast_attn`
+ * says how 16-bit attention is to be computed: here it is f32 anyway.
  */
 export function gpt2Config(config: ConfigReader): Gpt2Config {
   const hiddenSize = config.integer('n_embd', 768);
@@ -72,7 +75,8 @@ class Gpt2Attention extends AttentionBase {
     const [batch = 0, length = 0] = x.shape;
     const width = heads * headSize;
     const qkv = this.layer('c_attn').forward(x);
-    const part = (at: number): Tensor => reshape(slice(qkv, 2, at * width, (at + 1) * width), [batch, length, heads, headSize]);
+    const part = (at: number): Tensor =>
+      reshape(slice(qkv, 2, at * width, (at + 1) * width), [batch, length, heads, headSize]);
     const o = this.attend({ q: part(0), k: part(1), v: part(2) }, context, { cache, scale });
     return this.layer('c_proj').forward(reshape(o, [batch, length, width]));
   }
@@ -85,12 +89,28 @@ class Gpt2Block extends Module {
   constructor(config: Gpt2Config, weights: WeightSource, at: number) {
     super();
     const { hiddenSize, heads, headSize, intermediateSize, normEpsilon, activation, attentionScale } = config;
-    const norm = (name: string): LayerNorm => this.child(name, new LayerNorm({ weight: weights.vector(`${name}.weight`, [hiddenSize]), bias: weights.vector(`${name}.bias`, [hiddenSize]) }, normEpsilon));
+    const norm = (name: string): LayerNorm =>
+      this.child(
+        name,
+        new LayerNorm(
+          {
+            weight: weights.vector(`${name}.weight`, [hiddenSize]),
+            bias: weights.vector(`${name}.bias`, [hiddenSize]),
+          },
+          normEpsilon,
+        ),
+      );
     norm('ln_1');
-    const layers = { attn: weights.conv1d('attn.c_attn', [hiddenSize, 3 * hiddenSize]), proj: weights.conv1d('attn.c_proj', [hiddenSize, hiddenSize]) };
+    const layers = {
+      attn: weights.conv1d('attn.c_attn', [hiddenSize, 3 * hiddenSize]),
+      proj: weights.conv1d('attn.c_proj', [hiddenSize, hiddenSize]),
+    };
     this.attention = this.child('attn', new Gpt2Attention(layers, { heads, headSize, scale: attentionScale(at) }));
     norm('ln_2');
-    const [up, down] = [weights.conv1d('mlp.c_fc', [hiddenSize, intermediateSize]), weights.conv1d('mlp.c_proj', [intermediateSize, hiddenSize])];
+    const [up, down] = [
+      weights.conv1d('mlp.c_fc', [hiddenSize, intermediateSize]),
+      weights.conv1d('mlp.c_proj', [intermediateSize, hiddenSize]),
+    ];
     this.child('mlp', new Mlp({ up: ['c_fc', up], down: ['c_proj', down] }, activation));
   }
 
@@ -110,8 +130,19 @@ class Gpt2Body extends Module {
     const { hiddenSize, vocabularySize, maxPositions } = config;
     this.tokens = this.child('wte', new Embedding(weights.matrix('wte.weight', [vocabularySize, hiddenSize])));
     this.child('wpe', new Embedding(weights.matrix('wpe.weight', [maxPositions, hiddenSize])));
-    this.blocks = this.child('h', new ModuleList(Array.from({ length: config.layers }, (_, at) => new Gpt2Block(config, weights.under(`h.${at}`), at))));
-    this.child('ln_f', new LayerNorm({ weight: weights.vector('ln_f.weight', [hiddenSize]), bias: weights.vector('ln_f.bias', [hiddenSize]) }, config.normEpsilon));
+    this.blocks = this.child(
+      'h',
+      new ModuleList(
+        Array.from({ length: config.layers }, (_, at) => new Gpt2Block(config, weights.under(`h.${at}`), at)),
+      ),
+    );
+    this.child(
+      'ln_f',
+      new LayerNorm(
+        { weight: weights.vector('ln_f.weight', [hiddenSize]), bias: weights.vector('ln_f.bias', [hiddenSize]) },
+        config.normEpsilon,
+      ),
+    );
   }
 
   forward(ids: Tensor, context: AttentionContext, caches: readonly LayerCache[] | undefined): Tensor {
@@ -131,7 +162,12 @@ export class Gpt2 extends CausalModel {
   ) {
     super();
     this.body = this.child('transformer', new Gpt2Body(shape, weights.under('transformer')));
-    this.head = this.child('lm_head', shape.tied ? new TiedLinear(this.body.tokens.weight) : new Linear(weights.matrix('lm_head.weight', [shape.vocabularySize, shape.hiddenSize])));
+    this.head = this.child(
+      'lm_head',
+      shape.tied
+        ? new TiedLinear(this.body.tokens.weight)
+        : new Linear(weights.matrix('lm_head.weight', [shape.vocabularySize, shape.hiddenSize])),
+    );
   }
 
   hidden(ids: Tensor, context: AttentionContext, caches?: readonly LayerCache[]): Tensor {

@@ -1,5 +1,15 @@
 import type { AttentionContext, LayerCache, LinearLike, RotaryOptions } from '@lowrank/nn';
-import { AttentionBase, Embedding, LayerNorm, Linear, Mlp, Module, ModuleList, RotaryTable, TiedLinear } from '@lowrank/nn';
+import {
+  AttentionBase,
+  Embedding,
+  LayerNorm,
+  Linear,
+  Mlp,
+  Module,
+  ModuleList,
+  RotaryTable,
+  TiedLinear,
+} from '@lowrank/nn';
 import type { Parameter } from '@lowrank/nn';
 import type { SafetensorsFile } from '@lowrank/safetensors';
 import type { Tensor } from '@lowrank/tensor';
@@ -12,7 +22,10 @@ import { bodyNames, renamed } from './renamed.js';
 import { rotaryOptions } from './rotaryConfig.js';
 import type { WeightSource } from './weights.js';
 
-/** GPT-NeoX and Pythia (Black et al. 2022; Biderman et al. 2023), as GPTNeoXForCausalLM names things: rotary positions on a part of each head, attention and MLP side by side. */
+/**
+ * GPT-NeoX and Pythia (Black et al. 2022; Biderman et al. 2023), as GPTNeoXForCausalLM names things: rotary positions
+ * on a part of each head, attention and MLP side by side.
+ */
 export interface GptNeoxConfig extends ModelShape {
   readonly intermediateSize: number;
   readonly normEpsilon: number;
@@ -29,7 +42,14 @@ export function gptNeoxConfig(config: ConfigReader): GptNeoxConfig {
   const heads = config.integer('num_attention_heads', 64);
   if (hiddenSize % heads !== 0) config.fail('num_attention_heads', `a divisor of hidden_size (${hiddenSize})`, heads);
   const headSize = hiddenSize / heads;
-  const rotary = rotaryOptions(config, { headSize, maxPositions: config.integer('max_position_embeddings', 2048), thetaKey: 'rotary_emb_base', partial: true, share: 0.25, shareKey: 'rotary_pct' });
+  const rotary = rotaryOptions(config, {
+    headSize,
+    maxPositions: config.integer('max_position_embeddings', 2048),
+    thetaKey: 'rotary_emb_base',
+    partial: true,
+    share: 0.25,
+    shareKey: 'rotary_pct',
+  });
   return {
     modelType: config.modelType,
     vocabularySize: config.integer('vocab_size', 50432),
@@ -51,7 +71,10 @@ export function gptNeoxConfig(config: ConfigReader): GptNeoxConfig {
   };
 }
 
-/** With or without the word 'gpt_neox', with the tables and masks that old checkpoints hold, and with the output projection under transformers 5's name for it. */
+/**
+ * With or without the word 'gpt_neox', with the tables and masks that old checkpoints hold, and with the output
+ * projection under transformers 5's name for it.
+ */
 export function gptNeoxWeights(file: SafetensorsFile): SafetensorsFile {
   const body = bodyNames(file, 'gpt_neox', (name) => /\.attention\.(masked_)?bias$|\.rotary_emb\.inv_freq$/.test(name));
   return renamed(body, (name) => name.replace(/^lm_head\./, 'embed_out.'));
@@ -88,13 +111,30 @@ class GptNeoxLayer extends Module {
     super();
     const { hiddenSize, heads, headSize, intermediateSize, normEpsilon, activation, attentionBias } = config;
     this.parallel = config.parallelResidual;
-    const norm = (name: string): LayerNorm => this.child(name, new LayerNorm({ weight: weights.vector(`${name}.weight`, [hiddenSize]), bias: weights.vector(`${name}.bias`, [hiddenSize]) }, normEpsilon));
+    const norm = (name: string): LayerNorm =>
+      this.child(
+        name,
+        new LayerNorm(
+          {
+            weight: weights.vector(`${name}.weight`, [hiddenSize]),
+            bias: weights.vector(`${name}.bias`, [hiddenSize]),
+          },
+          normEpsilon,
+        ),
+      );
     norm('input_layernorm');
     norm('post_attention_layernorm');
-    const project = (name: string, shape: readonly [number, number], bias: boolean): LinearLike => weights.linear(name, shape, { bias });
-    const layers = { qkv: project('attention.query_key_value', [3 * hiddenSize, hiddenSize], attentionBias), dense: project('attention.dense', [hiddenSize, hiddenSize], attentionBias) };
+    const project = (name: string, shape: readonly [number, number], bias: boolean): LinearLike =>
+      weights.linear(name, shape, { bias });
+    const layers = {
+      qkv: project('attention.query_key_value', [3 * hiddenSize, hiddenSize], attentionBias),
+      dense: project('attention.dense', [hiddenSize, hiddenSize], attentionBias),
+    };
     this.attention = this.child('attention', new GptNeoxAttention(layers, { heads, headSize, rotary }));
-    const [up, down] = [project('mlp.dense_h_to_4h', [intermediateSize, hiddenSize], true), project('mlp.dense_4h_to_h', [hiddenSize, intermediateSize], true)];
+    const [up, down] = [
+      project('mlp.dense_h_to_4h', [intermediateSize, hiddenSize], true),
+      project('mlp.dense_4h_to_h', [hiddenSize, intermediateSize], true),
+    ];
     this.child('mlp', new Mlp({ up: ['dense_h_to_4h', up], down: ['dense_4h_to_h', down] }, activation));
   }
 
@@ -114,13 +154,35 @@ class GptNeoxBody extends Module {
   constructor(config: GptNeoxConfig, weights: WeightSource, rotary: RotaryTable) {
     super();
     const { hiddenSize, vocabularySize } = config;
-    this.tokens = this.child('embed_in', new Embedding(weights.matrix('embed_in.weight', [vocabularySize, hiddenSize])));
-    this.layers = this.child('layers', new ModuleList(Array.from({ length: config.layers }, (_, at) => new GptNeoxLayer(config, weights.under(`layers.${at}`), rotary))));
-    this.child('final_layer_norm', new LayerNorm({ weight: weights.vector('final_layer_norm.weight', [hiddenSize]), bias: weights.vector('final_layer_norm.bias', [hiddenSize]) }, config.normEpsilon));
+    this.tokens = this.child(
+      'embed_in',
+      new Embedding(weights.matrix('embed_in.weight', [vocabularySize, hiddenSize])),
+    );
+    this.layers = this.child(
+      'layers',
+      new ModuleList(
+        Array.from(
+          { length: config.layers },
+          (_, at) => new GptNeoxLayer(config, weights.under(`layers.${at}`), rotary),
+        ),
+      ),
+    );
+    this.child(
+      'final_layer_norm',
+      new LayerNorm(
+        {
+          weight: weights.vector('final_layer_norm.weight', [hiddenSize]),
+          bias: weights.vector('final_layer_norm.bias', [hiddenSize]),
+        },
+        config.normEpsilon,
+      ),
+    );
   }
 
   forward(ids: Tensor, context: AttentionContext, caches: readonly LayerCache[] | undefined): Tensor {
-    const x = this.layers.run('layers', this.layer('embed_in').forward(ids), (layer, input, at) => layer.forward(input, context, caches?.[at]));
+    const x = this.layers.run('layers', this.layer('embed_in').forward(ids), (layer, input, at) =>
+      layer.forward(input, context, caches?.[at]),
+    );
     return this.layer('final_layer_norm').forward(x);
   }
 }
@@ -138,7 +200,12 @@ export class GptNeox extends CausalModel {
     super();
     this.rotary = new RotaryTable(shape.rotary);
     this.body = this.child('gpt_neox', new GptNeoxBody(shape, weights.under('gpt_neox'), this.rotary));
-    this.head = this.child('embed_out', shape.tied ? new TiedLinear(this.body.tokens.weight) : new Linear(weights.matrix('embed_out.weight', [shape.vocabularySize, shape.hiddenSize])));
+    this.head = this.child(
+      'embed_out',
+      shape.tied
+        ? new TiedLinear(this.body.tokens.weight)
+        : new Linear(weights.matrix('embed_out.weight', [shape.vocabularySize, shape.hiddenSize])),
+    );
   }
 
   hidden(ids: Tensor, context: AttentionContext, caches?: readonly LayerCache[]): Tensor {

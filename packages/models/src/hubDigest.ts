@@ -1,4 +1,7 @@
-/** What the bytes of a file have to hash to: SHA-256 as Git LFS keeps large files, or Git's SHA-1 over a header and the bytes, as it keeps small ones. */
+/**
+ * What the bytes of a file have to hash to: SHA-256 as Git LFS keeps large files, or Git's SHA-1 over a header and the
+ * bytes, as it keeps small ones.
+ */
 export interface Checksum {
   readonly kind: 'sha256' | 'gitBlob';
   readonly hex: string;
@@ -10,7 +13,10 @@ export interface Digest {
   hex(): string;
 }
 
-/** A new digest for a file of that many bytes: Node's own where there is Node, else in JavaScript, since WebCrypto takes no pieces. */
+/**
+ * A new digest for a file of that many bytes: Node's own where there is Node, else in JavaScript, since WebCrypto takes
+ * no pieces.
+ */
 export async function createDigest(kind: Checksum['kind'], size: number): Promise<Digest> {
   const digest = await hash(kind === 'sha256' ? 'sha256' : 'sha1');
   if (kind === 'gitBlob') digest.update(new TextEncoder().encode(`blob ${size}\0`));
@@ -23,8 +29,14 @@ async function hash(name: 'sha256' | 'sha1'): Promise<Digest> {
     const made = createHash(name);
     return { update: (bytes) => void made.update(bytes), hex: () => made.digest('hex') };
   }
-  const made = name === 'sha256' ? (await import('@noble/hashes/sha2.js')).sha256.create() : (await import('@noble/hashes/legacy.js')).sha1.create();
-  return { update: (bytes) => void made.update(bytes), hex: () => Array.from(made.digest(), (byte) => byte.toString(16).padStart(2, '0')).join('') };
+  const made =
+    name === 'sha256'
+      ? (await import('@noble/hashes/sha2.js')).sha256.create()
+      : (await import('@noble/hashes/legacy.js')).sha1.create();
+  return {
+    update: (bytes) => void made.update(bytes),
+    hex: () => Array.from(made.digest(), (byte) => byte.toString(16).padStart(2, '0')).join(''),
+  };
 }
 
 /** The checksum that the hub's cache names a blob by: 64 digits of SHA-256 or 40 of Git. */

@@ -32,8 +32,15 @@ export interface Transfer {
   readonly pause?: (attempt: number) => Promise<void>;
 }
 
-/** Whether the cache holds the file with the right bytes. A blob that has changed since it was last checked is hashed; a wrong one is told, and removed. */
-export async function isCached(file: Pick<RemoteFile, 'name' | 'size' | 'key' | 'checksum'>, cache: ModelCache, onWarning?: (text: string) => void): Promise<boolean> {
+/**
+ * Whether the cache holds the file with the right bytes. A blob that has changed since it was last checked is hashed; a
+ * wrong one is told, and removed.
+ */
+export async function isCached(
+  file: Pick<RemoteFile, 'name' | 'size' | 'key' | 'checksum'>,
+  cache: ModelCache,
+  onWarning?: (text: string) => void,
+): Promise<boolean> {
   const blob = await cache.blob(file.key);
   if (blob === undefined) return false;
   if (blob.size === file.size && (await isRight(file.key, { blob, checksum: file.checksum, cache }))) return true;
@@ -43,26 +50,32 @@ export async function isCached(file: Pick<RemoteFile, 'name' | 'size' | 'key' | 
 }
 
 /** Whether a blob hashes to its checksum, as far as it has one. */
-export async function isRight(key: string, { blob, checksum, cache }: { blob: CachedBlob; checksum: Checksum | undefined; cache: ModelCache }): Promise<boolean> {
+export async function isRight(
+  key: string,
+  { blob, checksum, cache }: { blob: CachedBlob; checksum: Checksum | undefined; cache: ModelCache },
+): Promise<boolean> {
   if (checksum === undefined || (await cache.verified(key)) === blob.stamp) return true;
   const digest = await createDigest(checksum.kind, blob.size);
-  for (let at = 0; at < blob.size; at += 1 << 20) digest.update(await blob.source.read(at, Math.min(at + (1 << 20), blob.size)));
+  for (let at = 0; at < blob.size; at += 1 << 20)
+    digest.update(await blob.source.read(at, Math.min(at + (1 << 20), blob.size)));
   if (digest.hex() !== checksum.hex) return false;
   await cache.setVerified(key, blob.stamp);
   return true;
 }
 
 /**
- * Brings a file into the cache: goes on where an earlier download ended, tries again where a connection breaks off, and compares size and checksum at the end. A file whose bytes are wrong
- * is downloaded a second time, from its beginning; wrong again, it is an error.
+ * Brings a file into the cache: goes on where an earlier download ended, tries again where a connection breaks off, and
+ * compares size and checksum at the end. A file whose bytes are wrong is downloaded a second time, from its beginning;
+ * wrong again, it is an error.
  *
  * @throws LowrankError `models.download` (network), `models.checksum`, and what `transfer.refuse` makes
  */
 export async function download(file: RemoteFile, cache: ModelCache, transfer: Transfer): Promise<void> {
-  const { retries = 5, pause = (attempt) => new Promise((resolve) => void setTimeout(resolve, 250 * 2 ** attempt)) } = transfer;
+  const { retries = 5, pause = (attempt) => new Promise((resolve) => void setTimeout(resolve, 250 * 2 ** attempt)) } =
+    transfer;
   const received: Received = { digest: undefined, bytes: 0 };
   let damaged = false;
-  for (let failures = 0; ; ) {
+  for (let failures = 0; ;) {
     transfer.signal?.throwIfAborted();
     const partial = await cache.partial(file.key);
     // Another process may have brought it while this one waited.
@@ -86,7 +99,10 @@ export async function download(file: RemoteFile, cache: ModelCache, transfer: Tr
       failures = progress > 0 ? 1 : failures + 1;
       if (failures > retries) throw brokenOff(file, broken);
       await pause(failures);
-    } else if (partial.size === file.size && (file.checksum === undefined || received.digest?.hex() === file.checksum.hex)) {
+    } else if (
+      partial.size === file.size &&
+      (file.checksum === undefined || received.digest?.hex() === file.checksum.hex)
+    ) {
       await cache.finish(file.key);
       const blob = await cache.blob(file.key);
       if (blob !== undefined) await cache.setVerified(file.key, blob.stamp);
@@ -135,9 +151,14 @@ async function receive({ file, partial, received, transfer }: Receive): Promise<
   if (partial.size === file.size) return;
   const stall = stallWatch(transfer);
   try {
-    const headers = new Headers(partial.size === 0 ? {} : { Range: `bytes=${partial.size}-`, ...(file.etag === undefined ? {} : { 'If-Range': file.etag }) });
+    const headers = new Headers(
+      partial.size === 0
+        ? {}
+        : { Range: `bytes=${partial.size}-`, ...(file.etag === undefined ? {} : { 'If-Range': file.etag }) },
+    );
     const response = await transfer.send(file.url, { headers, signal: stall.signal });
-    if (response.status === 429 || response.status >= 500) throw new Error(`${response.status} ${response.statusText}`.trim());
+    if (response.status === 429 || response.status >= 500)
+      throw new Error(`${response.status} ${response.statusText}`.trim());
     if (response.status === 416 || (response.status === 200 && partial.size > 0)) await restart();
     if (response.status === 416) throw new Error('the server has no such range');
     if (!response.ok || response.body === null) throw transfer.refuse(response, file);
@@ -155,7 +176,11 @@ async function receive({ file, partial, received, transfer }: Receive): Promise<
 }
 
 /** A signal that fires with the caller's own, or when nothing was alive for a while. */
-function stallWatch({ signal, stallMilliseconds = 30_000 }: Transfer): { signal: AbortSignal; alive(): void; end(): void } {
+function stallWatch({ signal, stallMilliseconds = 30_000 }: Transfer): {
+  signal: AbortSignal;
+  alive(): void;
+  end(): void;
+} {
   const controller = new AbortController();
   const give = (): void => controller.abort(new Error(`nothing came for ${stallMilliseconds / 1000} s`));
   const forward = (): void => controller.abort(signal?.reason);
@@ -204,9 +229,12 @@ function wrongBytes(file: RemoteFile): LowrankError {
   return new LowrankError({
     code: 'models.checksum',
     what: file.url,
-    expected: `${file.size} bytes${file.checksum === undefined ? '' : ` with the checksum ${file.checksum.hex.slice(0, 16)}…`}`,
+    expected:
+      `${file.size} ` +
+      `bytes${file.checksum === undefined ? '' : ` with the checksum ${file.checksum.hex.slice(0, 16)}…`}`,
     got: 'others, twice',
-    remedy: 'Something between the server and here changes the file; try another network or mirror. Nothing of it was kept.',
+    remedy:
+      'Something between the server and here changes the file; try another network or mirror. Nothing of it was kept.',
   });
 }
 

@@ -11,7 +11,8 @@ const variants = ['tied', 'untied', 'headDim16', 'bias', 'ropeLlama3'];
 function expectClose(got: ArrayLike<number>, want: ArrayLike<number>, tolerance: number): void {
   expect(got.length).toBe(want.length);
   const scale = Math.max(...Array.from(want, Math.abs));
-  for (let i = 0; i < want.length; i++) expect(Math.abs((got[i] ?? NaN) - (want[i] ?? NaN))).toBeLessThan(tolerance * scale);
+  for (let i = 0; i < want.length; i++)
+    expect(Math.abs((got[i] ?? NaN) - (want[i] ?? NaN))).toBeLessThan(tolerance * scale);
 }
 
 describe.each(variants)('%s as transformers computes it', (variant) => {
@@ -33,7 +34,11 @@ describe.each(variants)('%s as transformers computes it', (variant) => {
     const model = await loadModel(await openFolder(goldenFolder(variant)));
     const backend = new ReferenceBackend();
     // Side by side: rows of unlike length share the prefill and decode at places of their own.
-    const texts = await generate(model, { backend, prompts: answers.greedy.base.map(({ promptIds }) => promptIds) }, { maxNewTokens: 8 });
+    const texts = await generate(
+      model,
+      { backend, prompts: answers.greedy.base.map(({ promptIds }) => promptIds) },
+      { maxNewTokens: 8 },
+    );
     expect(texts).toEqual(answers.greedy.base.map(({ ids }) => ids.slice(0, 8)));
   });
 });
@@ -43,8 +48,14 @@ test.each(['tied', 'untied'])('%s: the gradient of every weight', async (variant
   const model = await loadModel(await openFolder(goldenFolder(variant)));
   const loss = mul(model.loss(await goldenBatch(golden, 'plain')), 1 / golden.answers.base.plain.tokens);
   const named = [...model.namedParameters()];
-  const gradients = await evaluateReference(grad(loss, named.map(([, { tensor }]) => tensor)));
-  for (const [at, [name]] of named.entries()) expectClose(gradients[at] ?? [], await goldenFloats(golden, `base.grad.${name}`), 1e-5);
+  const gradients = await evaluateReference(
+    grad(
+      loss,
+      named.map(([, { tensor }]) => tensor),
+    ),
+  );
+  for (const [at, [name]] of named.entries())
+    expectClose(gradients[at] ?? [], await goldenFloats(golden, `base.grad.${name}`), 1e-5);
   expect(named.length).toBe([...golden.file.tensors.keys()].filter((key) => key.startsWith('base.grad.')).length);
 });
 
@@ -55,7 +66,8 @@ test.each([
   const batch = await goldenBatch(await openGolden('tied'), 'plain');
   const narrow = await loadModel(await openFolder(goldenFolder(variant)));
   const wide = await loadModel(await openFolder(goldenFolder(variant)), { widen: true });
-  for (const [name, { tensor }] of narrow.namedParameters()) expect([name, tensor.dtype]).toEqual([name, name.includes('norm') ? 'f32' : dtype]);
+  for (const [name, { tensor }] of narrow.namedParameters())
+    expect([name, tensor.dtype]).toEqual([name, name.includes('norm') ? 'f32' : dtype]);
   for (const [, { tensor }] of wide.namedParameters()) expect(tensor.dtype).toBe('f32');
   const [a, b] = await evaluateReference([narrow.loss(batch), wide.loss(batch)]);
   expect(a).toEqual(b);
@@ -64,6 +76,15 @@ test.each([
 test('the graph carries module paths', async () => {
   const model = await loadModel(await openFolder(goldenFolder('tied')));
   const batch = await goldenBatch(await openGolden('tied'), 'plain');
-  const scopes = topological([model.hidden(batch.ids, { positions: batch.positions })]).map((node) => (node.kind === 'op' ? node.scope : ''));
-  for (const path of ['model.embed_tokens', 'model.layers.0.self_attn.q_proj', 'model.layers.1.mlp.down_proj', 'model.layers.1.post_attention_layernorm', 'model.norm']) expect(scopes).toContain(path);
+  const scopes = topological([model.hidden(batch.ids, { positions: batch.positions })]).map((node) =>
+    node.kind === 'op' ? node.scope : '',
+  );
+  for (const path of [
+    'model.embed_tokens',
+    'model.layers.0.self_attn.q_proj',
+    'model.layers.1.mlp.down_proj',
+    'model.layers.1.post_attention_layernorm',
+    'model.norm',
+  ])
+    expect(scopes).toContain(path);
 });

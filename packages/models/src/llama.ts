@@ -8,7 +8,10 @@ import type { TransformerConfig } from './transformerConfig.js';
 import { transformerConfig } from './transformerConfig.js';
 import type { WeightSource } from './weights.js';
 
-/** Llama 1 to 3.3 (Touvron et al. 2023; Grattafiori et al. 2024), as LlamaForCausalLM names things; also TinyLlama, SmolLM 1 and 2 and others of its `model_type`. */
+/**
+ * Llama 1 to 3.3 (Touvron et al. 2023; Grattafiori et al. 2024), as LlamaForCausalLM names things; also TinyLlama,
+ * SmolLM 1 and 2 and others of its `model_type`.
+ */
 export interface LlamaConfig extends TransformerConfig {
   readonly rotary: RotaryOptions;
   readonly attentionBias: boolean;
@@ -21,7 +24,13 @@ export function llamaConfig(config: ConfigReader): LlamaConfig {
   config.requireOff('sliding_window');
   if (config.has('pretraining_tp') && config.integer('pretraining_tp') !== 1) config.refuse('pretraining_tp', '1');
   const rotary = rotaryOptions(config, base);
-  return { ...base, rotary, maxPositions: rotary.maxPositions, attentionBias: config.boolean('attention_bias', false), mlpBias: config.boolean('mlp_bias', false) };
+  return {
+    ...base,
+    rotary,
+    maxPositions: rotary.maxPositions,
+    attentionBias: config.boolean('attention_bias', false),
+    mlpBias: config.boolean('mlp_bias', false),
+  };
 }
 
 export function llamaModel(config: LlamaConfig, weights: WeightSource): CausalModel {

@@ -4,19 +4,51 @@ import { llamaConfig } from './llama.js';
 
 /** As transformers 4 writes it. */
 const plain = {
-  model_type: 'llama', vocab_size: 96, hidden_size: 24, intermediate_size: 40, num_hidden_layers: 2, num_attention_heads: 4, num_key_value_heads: 2,
-  max_position_embeddings: 128, rms_norm_eps: 1e-5, rope_theta: 500_000, hidden_act: 'silu', tie_word_embeddings: true, bos_token_id: 1, eos_token_id: [2, 3],
+  model_type: 'llama',
+  vocab_size: 96,
+  hidden_size: 24,
+  intermediate_size: 40,
+  num_hidden_layers: 2,
+  num_attention_heads: 4,
+  num_key_value_heads: 2,
+  max_position_embeddings: 128,
+  rms_norm_eps: 1e-5,
+  rope_theta: 500_000,
+  hidden_act: 'silu',
+  tie_word_embeddings: true,
+  bos_token_id: 1,
+  eos_token_id: [2, 3],
 };
 
-const parse = (over: Record<string, unknown> = {}): ReturnType<typeof llamaConfig> => llamaConfig(new ConfigReader({ ...plain, ...over }, 'here/config.json'));
+const parse = (over: Record<string, unknown> = {}): ReturnType<typeof llamaConfig> =>
+  llamaConfig(new ConfigReader({ ...plain, ...over }, 'here/config.json'));
 
 test('a config of transformers 4', () => {
-  expect(parse()).toMatchObject({ heads: 4, keyHeads: 2, headSize: 6, maxPositions: 128, normEpsilon: 1e-5, tied: true, attentionBias: false, mlpBias: false, eosIds: [2, 3], bosId: 1, rotary: { theta: 500_000, size: 6 } });
+  expect(parse()).toMatchObject({
+    heads: 4,
+    keyHeads: 2,
+    headSize: 6,
+    maxPositions: 128,
+    normEpsilon: 1e-5,
+    tied: true,
+    attentionBias: false,
+    mlpBias: false,
+    eosIds: [2, 3],
+    bosId: 1,
+    rotary: { theta: 500_000, size: 6 },
+  });
   expect(parse().rotary.scaling).toBeUndefined();
 });
 
 test('without the optional keys: as many key heads as heads, no ties, no biases', () => {
-  expect(parse({ num_key_value_heads: undefined, tie_word_embeddings: undefined, rope_theta: undefined, eos_token_id: undefined })).toMatchObject({ keyHeads: 4, tied: false, eosIds: [2], rotary: { theta: 10_000 } });
+  expect(
+    parse({
+      num_key_value_heads: undefined,
+      tie_word_embeddings: undefined,
+      rope_theta: undefined,
+      eos_token_id: undefined,
+    }),
+  ).toMatchObject({ keyHeads: 4, tied: false, eosIds: [2], rotary: { theta: 10_000 } });
 });
 
 test('a head size of its own', () => {
@@ -24,10 +56,39 @@ test('a head size of its own', () => {
 });
 
 test.each([
-  ['rope_scaling of transformers 4', { rope_scaling: { rope_type: 'llama3', factor: 8, low_freq_factor: 1, high_freq_factor: 4, original_max_position_embeddings: 32 } }, 500_000],
-  ['rope_parameters of transformers 5', { rope_theta: undefined, rope_parameters: { rope_theta: 7, rope_type: 'llama3', factor: 8, low_freq_factor: 1, high_freq_factor: 4, original_max_position_embeddings: 32 } }, 7],
+  [
+    'rope_scaling of transformers 4',
+    {
+      rope_scaling: {
+        rope_type: 'llama3',
+        factor: 8,
+        low_freq_factor: 1,
+        high_freq_factor: 4,
+        original_max_position_embeddings: 32,
+      },
+    },
+    500_000,
+  ],
+  [
+    'rope_parameters of transformers 5',
+    {
+      rope_theta: undefined,
+      rope_parameters: {
+        rope_theta: 7,
+        rope_type: 'llama3',
+        factor: 8,
+        low_freq_factor: 1,
+        high_freq_factor: 4,
+        original_max_position_embeddings: 32,
+      },
+    },
+    7,
+  ],
 ])('%s', (_, over, theta) => {
-  expect(parse(over).rotary).toMatchObject({ theta, scaling: { type: 'llama3', factor: 8, lowFrequencyFactor: 1, highFrequencyFactor: 4, originalMaxPositions: 32 } });
+  expect(parse(over).rotary).toMatchObject({
+    theta,
+    scaling: { type: 'llama3', factor: 8, lowFrequencyFactor: 1, highFrequencyFactor: 4, originalMaxPositions: 32 },
+  });
 });
 
 test('linear scaling under its old key', () => {
@@ -36,7 +97,10 @@ test('linear scaling under its old key', () => {
 
 describe('refused, by name', () => {
   test.each<[Record<string, unknown>, RegExp]>([
-    [{ rope_scaling: { type: 'proportional', factor: 2 } }, /type in rope_scaling in here\/config\.json.*"llama3" or "yarn", got "proportional"/],
+    [
+      { rope_scaling: { type: 'proportional', factor: 2 } },
+      /type in rope_scaling in here\/config\.json.*"llama3" or "yarn", got "proportional"/,
+    ],
     [{ rope_scaling: { type: 'dynamic' } }, /factor in rope_scaling.*a number, got nothing/],
     [{ rope_scaling: { rope_type: 'longrope', short_factor: [1] } }, /"longrope"/],
     [{ rope_scaling: { rope_type: 'llama3', factor: 2 } }, /low_freq_factor/],

@@ -16,17 +16,35 @@ const config = JSON.parse(configBytes.toString()) as Record<string, unknown>;
 
 async function entriesOf(variant: string): Promise<Entry[]> {
   const file = await openSafetensors(bytesSource(await readFile(`${goldenFolder(variant)}/model.safetensors`)));
-  return Promise.all([...file.tensors.values()].map(async ({ name, dtype, shape }) => ({ name, dtype, shape, data: await file.read(name) })));
+  return Promise.all(
+    [...file.tensors.values()].map(async ({ name, dtype, shape }) => ({
+      name,
+      dtype,
+      shape,
+      data: await file.read(name),
+    })),
+  );
 }
 
 const entries = await entriesOf('tied');
 const text = (value: unknown): ByteSource => bytesSource(new TextEncoder().encode(JSON.stringify(value)));
 
 function folder(tensors: readonly Entry[], json: unknown = config): ModelFiles {
-  return filesBy({ 'config.json': text(json), 'model.safetensors': bytesSource(serializeSafetensors(tensors, {}), 'model.safetensors') }, 'here');
+  return filesBy(
+    {
+      'config.json': text(json),
+      'model.safetensors': bytesSource(serializeSafetensors(tensors, {}), 'model.safetensors'),
+    },
+    'here',
+  );
 }
 
-const zeros = (name: string, shape: readonly number[], dtype: 'F32' | 'I32' = 'F32'): Entry => ({ name, dtype, shape, data: new Uint8Array(shape.reduce((a, b) => a * b, 4)) });
+const zeros = (name: string, shape: readonly number[], dtype: 'F32' | 'I32' = 'F32'): Entry => ({
+  name,
+  dtype,
+  shape,
+  data: new Uint8Array(shape.reduce((a, b) => a * b, 4)),
+});
 
 async function lossOf(files: ModelFiles): Promise<number | undefined> {
   const model = await loadModel(files);
@@ -37,7 +55,11 @@ const wanted = await lossOf(folder(entries));
 
 test('a folder, picked files and byte sources are the same model', async () => {
   expect(await lossOf(await openFolder(goldenFolder('tied')))).toBe(wanted);
-  const picked = await Promise.all(['config.json', 'model.safetensors'].map(async (name) => new File([new Uint8Array(await readFile(`${goldenFolder('tied')}/${name}`))], name)));
+  const picked = await Promise.all(
+    ['config.json', 'model.safetensors'].map(
+      async (name) => new File([new Uint8Array(await readFile(`${goldenFolder('tied')}/${name}`))], name),
+    ),
+  );
   expect(await lossOf(filesFrom(picked))).toBe(wanted);
 });
 
@@ -45,49 +67,99 @@ test('shards by their index', async () => {
   const halves = [entries.slice(0, 7), entries.slice(7)];
   const names = ['model-00001-of-00002.safetensors', 'model-00002-of-00002.safetensors'];
   const weightMap = Object.fromEntries(halves.flatMap((half, at) => half.map(({ name }) => [name, names[at]])));
-  const shards = Object.fromEntries(halves.map((half, at) => [names[at] ?? '', bytesSource(serializeSafetensors(half, {}), names[at])]));
-  const sources: Record<string, ByteSource> = { 'config.json': text(config), 'model.safetensors.index.json': text({ weight_map: weightMap }), ...shards };
+  const shards = Object.fromEntries(
+    halves.map((half, at) => [names[at] ?? '', bytesSource(serializeSafetensors(half, {}), names[at])]),
+  );
+  const sources: Record<string, ByteSource> = {
+    'config.json': text(config),
+    'model.safetensors.index.json': text({ weight_map: weightMap }),
+    ...shards,
+  };
   expect(await lossOf(filesBy(sources, 'here'))).toBe(wanted);
   const { [names[1] ?? '']: _, ...incomplete } = sources;
   await expect(loadModel(filesBy(incomplete, 'here'))).rejects.toThrow(/here\/model-00002-of-00002\.safetensors/);
 });
 
 test('a tied head that is stored all the same, and tables of old checkpoints, are no surprise', async () => {
-  const more = [...entries, zeros('lm_head.weight', [96, 24]), zeros('model.layers.0.self_attn.rotary_emb.inv_freq', [3])];
+  const more = [
+    ...entries,
+    zeros('lm_head.weight', [96, 24]),
+    zeros('model.layers.0.self_attn.rotary_emb.inv_freq', [3]),
+  ];
   expect(await lossOf(folder(more))).toBe(wanted);
 });
 
 describe('weights that do not fit are listed', () => {
   const without = (name: string): Entry[] => entries.filter((entry) => entry.name !== name);
   test.each<[string, readonly Entry[], RegExp]>([
-    ['missing', without('model.layers.1.mlp.up_proj.weight'), /missing: model\.layers\.1\.mlp\.up_proj\.weight \[40, 24\]/],
-    ['unexpected', [...entries, zeros('model.layers.2.mlp.up_proj.weight', [40, 24])], /unexpected: model\.layers\.2\.mlp\.up_proj\.weight/],
-    ['misshapen', [...without('model.norm.weight'), zeros('model.norm.weight', [25])], /misshapen: model\.norm\.weight is \[25\], expected \[24\]/],
-    ['of another dtype', [...without('model.norm.weight'), zeros('model.norm.weight', [24], 'I32')], /dtype: model\.norm\.weight is I32/],
-    ['with a bias that the config does not call for', [...entries, zeros('model.layers.0.self_attn.q_proj.bias', [24])], /unexpected: model\.layers\.0\.self_attn\.q_proj\.bias/],
+    [
+      'missing',
+      without('model.layers.1.mlp.up_proj.weight'),
+      /missing: model\.layers\.1\.mlp\.up_proj\.weight \[40, 24\]/,
+    ],
+    [
+      'unexpected',
+      [...entries, zeros('model.layers.2.mlp.up_proj.weight', [40, 24])],
+      /unexpected: model\.layers\.2\.mlp\.up_proj\.weight/,
+    ],
+    [
+      'misshapen',
+      [...without('model.norm.weight'), zeros('model.norm.weight', [25])],
+      /misshapen: model\.norm\.weight is \[25\], expected \[24\]/,
+    ],
+    [
+      'of another dtype',
+      [...without('model.norm.weight'), zeros('model.norm.weight', [24], 'I32')],
+      /dtype: model\.norm\.weight is I32/,
+    ],
+    [
+      'with a bias that the config does not call for',
+      [...entries, zeros('model.layers.0.self_attn.q_proj.bias', [24])],
+      /unexpected: model\.layers\.0\.self_attn\.q_proj\.bias/,
+    ],
   ])('%s', async (_, tensors, message) => {
     await expect(loadModel(folder(tensors))).rejects.toThrow(message);
   });
 
   test('many of them: some are shown, the rest is counted', async () => {
-    await expect(loadModel(folder(entries, { ...config, num_hidden_layers: 4 }))).rejects.toThrow(/missing: model\.layers\.2\..*and 8 more/);
+    await expect(loadModel(folder(entries, { ...config, num_hidden_layers: 4 }))).rejects.toThrow(
+      /missing: model\.layers\.2\..*and 8 more/,
+    );
   });
 
   test('an untied head', async () => {
-    await expect(loadModel(folder(entries, { ...config, tie_word_embeddings: false }))).rejects.toThrow(/missing: lm_head\.weight \[96, 24\]/);
+    await expect(loadModel(folder(entries, { ...config, tie_word_embeddings: false }))).rejects.toThrow(
+      /missing: lm_head\.weight \[96, 24\]/,
+    );
   });
 });
 
 describe('folders that are none', () => {
   test.each<[string, Record<string, ByteSource>, RegExp]>([
     ['no config', {}, /here\/config\.json: expected this file/],
-    ['no weights', { 'config.json': text(config) }, /model\.safetensors or model\.safetensors\.index\.json, got neither/],
+    [
+      'no weights',
+      { 'config.json': text(config) },
+      /model\.safetensors or model\.safetensors\.index\.json, got neither/,
+    ],
     ['a pickle', { 'config.json': text(config), 'pytorch_model.bin': text(1) }, /pickle.*Convert it/],
-    ['config that is no JSON', { 'config.json': bytesSource(new TextEncoder().encode('{"model_type": ')) }, /here\/config\.json: expected a JSON object/],
+    [
+      'config that is no JSON',
+      { 'config.json': bytesSource(new TextEncoder().encode('{"model_type": ')) },
+      /here\/config\.json: expected a JSON object/,
+    ],
     ['config that is no object', { 'config.json': text([1]) }, /JSON object, got \[1\]/],
     ['no model_type', { 'config.json': text({}) }, /model_type in here\/config\.json/],
-    ['an unknown model_type', { 'config.json': text({ model_type: 'mamba' }) }, /model_type.*one of .*llama.*, got "mamba"/],
-    ['a model_type that objects have', { 'config.json': text({ model_type: 'constructor' }) }, /model_type.*one of .*llama/],
+    [
+      'an unknown model_type',
+      { 'config.json': text({ model_type: 'mamba' }) },
+      /model_type.*one of .*llama.*, got "mamba"/,
+    ],
+    [
+      'a model_type that objects have',
+      { 'config.json': text({ model_type: 'constructor' }) },
+      /model_type.*one of .*llama/,
+    ],
   ])('%s', async (_, sources, message) => {
     await expect(loadModel(filesBy(sources, 'here'))).rejects.toThrow(message);
   });
@@ -105,10 +177,12 @@ describe('folders that are none', () => {
 test('progress counts every byte that is read', async () => {
   const seen: number[] = [];
   let total = 0;
-  await loadModel(folder(entries), { onProgress: ({ bytes, totalBytes }) => {
-    seen.push(bytes);
-    total = totalBytes;
-  } });
+  await loadModel(folder(entries), {
+    onProgress: ({ bytes, totalBytes }) => {
+      seen.push(bytes);
+      total = totalBytes;
+    },
+  });
   expect(seen.length).toBe(entries.length);
   expect(seen.at(-1)).toBe(total);
   expect(total).toBe(entries.reduce((sum, { data }) => sum + data.byteLength, 0));
@@ -128,18 +202,30 @@ test('fresh weights for a config: each is asked for once, by name and shape', as
 });
 
 describe('quantized while loading', () => {
-  const kinds = [{ type: 'nf4' }, { type: 'nf4', doubleQuantization: true }, { type: 'fp4', blockSize: 32 }, { type: 'int8' }] as const;
+  const kinds = [
+    { type: 'nf4' },
+    { type: 'nf4', doubleQuantization: true },
+    { type: 'fp4', blockSize: 32 },
+    { type: 'int8' },
+  ] as const;
 
   test.each(kinds)('%j: the loss is that of the dequantized weights', async (quantization) => {
     const model = await loadModel(folder(entries), { quantization });
-    const matrices = [...model.namedModules()].flatMap(([path, module]) => (module instanceof QuantizedLinear ? [path] : []));
+    const matrices = [...model.namedModules()].flatMap(([path, module]) =>
+      module instanceof QuantizedLinear ? [path] : [],
+    );
     expect(matrices).toHaveLength(14);
     const batch = await goldenBatch(await openGolden('tied'), 'plain');
     const [[loss] = []] = await evaluateReference([model.loss(batch)]);
     const dequantized = entries.map((entry): Entry => {
       if (!matrices.includes(entry.name.replace(/\.weight$/, ''))) return entry;
       const values = new Float32Array(new Uint8Array(entry.data).buffer);
-      return { ...entry, data: new Uint8Array(dequantize(quantize(values, { ...quantization, shape: entry.shape, dtype: 'f32' })).buffer) };
+      return {
+        ...entry,
+        data: new Uint8Array(
+          dequantize(quantize(values, { ...quantization, shape: entry.shape, dtype: 'f32' })).buffer,
+        ),
+      };
     });
     const plain = await loadModel(folder(dequantized));
     const [[expected] = []] = await evaluateReference([plain.loss(batch)]);
@@ -151,7 +237,17 @@ describe('quantized while loading', () => {
   test('16-bit weights are quantized as their values', async () => {
     const narrow = await entriesOf('tied-bf16');
     const model = await loadModel(folder(narrow), { quantization: { type: 'nf4' } });
-    const widened = narrow.map((entry): Entry => (entry.dtype === 'BF16' ? { ...entry, dtype: 'F32', data: new Uint8Array(Float32Array.from(new Uint16Array(new Uint8Array(entry.data).buffer), fromBf16).buffer) } : entry));
+    const widened = narrow.map((entry): Entry =>
+      entry.dtype === 'BF16'
+        ? {
+            ...entry,
+            dtype: 'F32',
+            data: new Uint8Array(
+              Float32Array.from(new Uint16Array(new Uint8Array(entry.data).buffer), fromBf16).buffer,
+            ),
+          }
+        : entry,
+    );
     const wide = await loadModel(folder(widened), { quantization: { type: 'nf4' } });
     const batch = await goldenBatch(await openGolden('tied'), 'plain');
     const [[a] = []] = await evaluateReference([model.loss(batch)]);
@@ -160,17 +256,28 @@ describe('quantized while loading', () => {
   });
 
   test('layers may be left out, and settings are checked', async () => {
-    const model = await loadModel(folder(entries), { quantization: { type: 'nf4', skipModules: ['gate_proj', 'up_proj', 'down_proj', 'model.layers.0'] } });
-    const quantized = [...model.namedModules()].flatMap(([path, module]) => (module instanceof QuantizedLinear ? [path.replace('model.layers.1.self_attn.', '')] : []));
+    const model = await loadModel(folder(entries), {
+      quantization: { type: 'nf4', skipModules: ['gate_proj', 'up_proj', 'down_proj', 'model.layers.0'] },
+    });
+    const quantized = [...model.namedModules()].flatMap(([path, module]) =>
+      module instanceof QuantizedLinear ? [path.replace('model.layers.1.self_attn.', '')] : [],
+    );
     expect(quantized).toEqual(['q_proj', 'k_proj', 'v_proj', 'o_proj']);
-    await expect(loadModel(folder(entries), { quantization: { type: 'int8', doubleQuantization: true } })).rejects.toThrow(/int8/);
+    await expect(
+      loadModel(folder(entries), { quantization: { type: 'int8', doubleQuantization: true } }),
+    ).rejects.toThrow(/int8/);
   });
 });
 
 test('weights go to a backend as they arrive, which is opened when they are known to fit', async () => {
   const backend = new ReferenceBackend();
-  const model = await loadModel(folder(entries), { quantization: { type: 'nf4' }, backend: () => Promise.resolve(backend) });
-  expect([...model.namedParameters()].every(([, { tensor: values }]) => sourceOf(values).memory === backend)).toBe(true);
+  const model = await loadModel(folder(entries), {
+    quantization: { type: 'nf4' },
+    backend: () => Promise.resolve(backend),
+  });
+  expect([...model.namedParameters()].every(([, { tensor: values }]) => sourceOf(values).memory === backend)).toBe(
+    true,
+  );
   const opened: string[] = [];
   const open = (): Promise<ReferenceBackend> => {
     opened.push('backend');

@@ -17,23 +17,31 @@ import { weightSource } from './weights.js';
 
 export interface LoadOptions {
   /** Called as tensors arrive: bytes so far and in all. */
-  readonly onProgress?: (progress: { readonly bytes: number; readonly totalBytes: number; readonly tensor: string }) => void;
+  readonly onProgress?: (progress: {
+    readonly bytes: number;
+    readonly totalBytes: number;
+    readonly tensor: string;
+  }) => void;
   /** Widen 16-bit matrices to f32: what training them needs. */
   readonly widen?: boolean;
-  /** Quantizes the matrices of linear layers as they arrive: what is whole on the host is a piece of one matrix, and its codes. */
+  /**
+   * Quantizes the matrices of linear layers as they arrive: what is whole on the host is a piece of one matrix, and its
+   * codes.
+   */
   readonly quantization?: QuantizationSettings | undefined;
   /**
-   * Where the weights go as they arrive, so that the host never holds the model; it is opened when all names and shapes are known to fit. Without it they stay on the host until they are
-   * first used.
+   * Where the weights go as they arrive, so that the host never holds the model; it is opened when all names and shapes
+   * are known to fit. Without it they stay on the host until they are first used.
    */
   readonly backend?: (() => Promise<Backend>) | undefined;
 }
 
 /**
- * Loads a model in Hugging Face's layout: config.json and model.safetensors, or shards with model.safetensors.index.json. Matrices keep their 16 bits, unless they are quantized; vectors
- * become f32.
+ * Loads a model in Hugging Face's layout: config.json and model.safetensors, or shards with
+ * model.safetensors.index.json. Matrices keep their 16 bits, unless they are quantized; vectors become f32.
  *
- * @throws LowrankError `models.config`, `models.unknownType`, `models.weights` (missing, unexpected and misshapen weights, listed), `models.noFile`, and the codes of safetensors and quant
+ * @throws LowrankError `models.config`, `models.unknownType`, `models.weights` (missing, unexpected and misshapen
+ * weights, listed), `models.noFile`, and the codes of safetensors and quant
  */
 export async function loadModel(files: ModelFiles, options: LoadOptions = {}): Promise<CausalModel> {
   const config = new ConfigReader(await readJson(files, 'config.json'), `${files.name}/config.json`);
@@ -66,13 +74,27 @@ export async function loadModel(files: ModelFiles, options: LoadOptions = {}): P
 }
 
 /** How linear layers are to be quantized that are not stored so. */
-function checkedQuantization(config: ConfigReader, { quantization, widen }: LoadOptions): QuantizationSettings | undefined {
+function checkedQuantization(
+  config: ConfigReader,
+  { quantization, widen }: LoadOptions,
+): QuantizationSettings | undefined {
   const quantized = config.raw('quantization_config');
   if (quantized !== undefined) {
     const { type } = parseQuantizationConfig(quantized, config.name);
-    const asked = quantization !== undefined ? `quantization to ${quantization.type}` : widen === true ? 'weights in f32' : undefined;
+    const asked =
+      quantization !== undefined
+        ? `quantization to ${quantization.type}`
+        : widen === true
+          ? 'weights in f32'
+          : undefined;
     if (asked === undefined) return undefined;
-    throw new LowrankError({ code: 'models.quantized', what: asked, expected: 'a model whose weights are dense', got: `weights that ${config.name} says are ${type} already`, remedy: 'Leave it out, or take the model that was quantized.' });
+    throw new LowrankError({
+      code: 'models.quantized',
+      what: asked,
+      expected: 'a model whose weights are dense',
+      got: `weights that ${config.name} says are ${type} already`,
+      remedy: 'Leave it out, or take the model that was quantized.',
+    });
   }
   if (quantization !== undefined) checkSettings(quantization);
   return quantization;
@@ -80,19 +102,27 @@ function checkedQuantization(config: ConfigReader, { quantization, widen }: Load
 
 export interface StoredWeights {
   readonly file: SafetensorsFile;
-  /** Where the model has a stored tensor: its name, mostly. Undefined for what is none of the model's business, such as the image tower of a model that reads text alone. */
+  /**
+   * Where the model has a stored tensor: its name, mostly. Undefined for what is none of the model's business, such as
+   * the image tower of a model that reads text alone.
+   */
   readonly pathOf: (name: string) => string | undefined;
 }
 
 /** A folder's weights as they are stored, and their paths in the model: for those who write them again. */
 export async function openModelWeights(files: ModelFiles): Promise<StoredWeights> {
-  const architecture = architectureOf(new ConfigReader(await readJson(files, 'config.json'), `${files.name}/config.json`));
+  const architecture = architectureOf(
+    new ConfigReader(await readJson(files, 'config.json'), `${files.name}/config.json`),
+  );
   const file = await openWeights(files);
   const paths = new Map([...(architecture.weights?.(file) ?? file).tensors].map(([path, { name }]) => [name, path]));
   return { file, pathOf: (name) => paths.get(name) };
 }
 
-function checkWeights({ weights, outputName, folder }: { weights: SafetensorsFile; outputName: string; folder: string }, placements: readonly Placement[]): void {
+function checkWeights(
+  { weights, outputName, folder }: { weights: SafetensorsFile; outputName: string; folder: string },
+  placements: readonly Placement[],
+): void {
   const problems: string[] = [];
   const asked = new Set(placements.flatMap(({ tensors }) => tensors));
   for (const { request, storedShape: shape, quantized } of placements) {
@@ -100,12 +130,19 @@ function checkWeights({ weights, outputName, folder }: { weights: SafetensorsFil
     const info = weights.tensors.get(name);
     if (info === undefined) problems.push(`missing: ${name} [${shape.join(', ')}]`);
     else if (quantized !== undefined) {
-      if (quantized.join() !== request.shape.join()) problems.push(`misshapen: ${name} is [${quantized.join(', ')}] in codes, expected [${request.shape.join(', ')}]`);
-    } else if (info.shape.join() !== shape.join()) problems.push(`misshapen: ${name} is [${info.shape.join(', ')}], expected [${shape.join(', ')}]`);
-    else if (!['F32', 'F16', 'BF16'].includes(info.dtype)) problems.push(`dtype: ${name} is ${info.dtype}, expected F32, F16 or BF16`);
+      if (quantized.join() !== request.shape.join())
+        problems.push(
+          `misshapen: ${name} is [${quantized.join(', ')}] in codes, expected [${request.shape.join(', ')}]`,
+        );
+    } else if (info.shape.join() !== shape.join())
+      problems.push(`misshapen: ${name} is [${info.shape.join(', ')}], expected [${shape.join(', ')}]`);
+    else if (!['F32', 'F16', 'BF16'].includes(info.dtype))
+      problems.push(`dtype: ${name} is ${info.dtype}, expected F32, F16 or BF16`);
   }
   // A tied output projection may be stored all the same, and old checkpoints hold tables that the code makes itself.
-  for (const name of weights.tensors.keys()) if (!asked.has(name) && name !== outputName && !name.endsWith('.rotary_emb.inv_freq')) problems.push(`unexpected: ${name}`);
+  for (const name of weights.tensors.keys())
+    if (!asked.has(name) && name !== outputName && !name.endsWith('.rotary_emb.inv_freq'))
+      problems.push(`unexpected: ${name}`);
   if (problems.length === 0) return;
   const shown = problems.slice(0, 10).join('; ');
   throw new LowrankError({
@@ -120,8 +157,13 @@ function checkWeights({ weights, outputName, folder }: { weights: SafetensorsFil
 /** A device holds on to the host's copy of what is written to it until it has taken it: so often it is waited for. */
 const uploadWindow = 64 * 2 ** 20;
 
-async function fill(weights: SafetensorsFile, placements: readonly Placement[], { onProgress, backend }: Pick<LoadOptions, 'onProgress'> & { backend: Backend | undefined }): Promise<void> {
-  const bytesOf = ({ tensors }: Placement): number => tensors.reduce((sum, name) => sum + (weights.tensors.get(name)?.byteLength ?? 0), 0);
+async function fill(
+  weights: SafetensorsFile,
+  placements: readonly Placement[],
+  { onProgress, backend }: Pick<LoadOptions, 'onProgress'> & { backend: Backend | undefined },
+): Promise<void> {
+  const bytesOf = ({ tensors }: Placement): number =>
+    tensors.reduce((sum, name) => sum + (weights.tensors.get(name)?.byteLength ?? 0), 0);
   const byName = new Map(placements.map((placement) => [placement.request.name, placement]));
   const totalBytes = placements.reduce((sum, placement) => sum + bytesOf(placement), 0);
   let bytes = 0;
@@ -143,7 +185,11 @@ async function fill(weights: SafetensorsFile, placements: readonly Placement[], 
 }
 
 /** Fresh weights for a config, from `draw` (by weight name and shape): to train a model from nothing. */
-export function createModel(config: Readonly<Record<string, unknown>>, draw: (request: WeightRequest) => Float32Array, name = 'config.json'): CausalModel {
+export function createModel(
+  config: Readonly<Record<string, unknown>>,
+  draw: (request: WeightRequest) => Float32Array,
+  name = 'config.json',
+): CausalModel {
   const reader = new ConfigReader(config, name);
   return architectureOf(reader).build(
     reader,

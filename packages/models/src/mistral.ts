@@ -16,10 +16,22 @@ export interface MistralConfig extends TransformerConfig {
 }
 
 export function mistralConfig(config: ConfigReader): MistralConfig {
-  const base = transformerConfig(config, { keyHeads: 8, maxPositions: 131_072, normEpsilon: 1e-6, tied: false, bosId: 1, eosId: 2 });
+  const base = transformerConfig(config, {
+    keyHeads: 8,
+    maxPositions: 131_072,
+    normEpsilon: 1e-6,
+    tied: false,
+    bosId: 1,
+    eosId: 2,
+  });
   config.oneOf('hidden_act', ['silu'], 'silu');
   const rotary = rotaryOptions(config, base);
-  return { ...base, rotary, maxPositions: rotary.maxPositions, window: config.optionalInteger('sliding_window', 4096) ?? 0 };
+  return {
+    ...base,
+    rotary,
+    maxPositions: rotary.maxPositions,
+    window: config.optionalInteger('sliding_window', 4096) ?? 0,
+  };
 }
 
 export function mistralModel(config: MistralConfig, weights: WeightSource): CausalModel {

@@ -10,7 +10,9 @@ import type { TransformerConfig } from './transformerConfig.js';
 import { transformerConfig } from './transformerConfig.js';
 import type { WeightSource } from './weights.js';
 
-/** OLMo 2 (Walsh et al. 2024): norms after attention and block instead of before, and norms over all of q and all of k. */
+/**
+ * OLMo 2 (Walsh et al. 2024): norms after attention and block instead of before, and norms over all of q and all of k.
+ */
 export interface Olmo2Config extends TransformerConfig {
   readonly rotary: RotaryOptions;
   readonly attentionBias: boolean;
@@ -54,7 +56,12 @@ export function olmo2Model(config: Olmo2Config, weights: WeightSource): CausalMo
         const attention = layer.under('self_attn');
         return new PostNormLayer({
           norm: (name) => rmsNorm(layer, name, { size: hiddenSize, epsilon }),
-          attention: selfAttention(attention, config, { rotary, bias, normOver: 'projection', norm: (name, heads) => rmsNorm(attention, name, { size: heads * headSize, epsilon }) }),
+          attention: selfAttention(attention, config, {
+            rotary,
+            bias,
+            normOver: 'projection',
+            norm: (name, heads) => rmsNorm(attention, name, { size: heads * headSize, epsilon }),
+          }),
           mlp: gatedMlp(layer.under('mlp'), config),
         });
       },

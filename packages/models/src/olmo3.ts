@@ -9,7 +9,10 @@ import type { TransformerConfig } from './transformerConfig.js';
 import { layerWindows, transformerConfig } from './transformerConfig.js';
 import type { WeightSource } from './weights.js';
 
-/** OLMo 3 (Olmo Team 2025): OLMo 2 with a window on three of four layers, which keep plain frequencies where the others are stretched. */
+/**
+ * OLMo 3 (Olmo Team 2025): OLMo 2 with a window on three of four layers, which keep plain frequencies where the others
+ * are stretched.
+ */
 export interface Olmo3Config extends TransformerConfig {
   readonly rotary: RotaryByLayerType;
   readonly attentionBias: boolean;
@@ -46,7 +49,13 @@ export function olmo3Model(config: Olmo3Config, weights: WeightSource): CausalMo
         const norm = (name: string, heads: number) => rmsNorm(attention, name, { size: heads * headSize, epsilon });
         return new PostNormLayer({
           norm: (name) => rmsNorm(layer, name, { size: hiddenSize, epsilon }),
-          attention: selfAttention(attention, config, { rotary: window > 0 ? sliding : full, bias, window, normOver: 'projection', norm }),
+          attention: selfAttention(attention, config, {
+            rotary: window > 0 ? sliding : full,
+            bias,
+            window,
+            normOver: 'projection',
+            norm,
+          }),
           mlp: gatedMlp(layer.under('mlp'), config),
         });
       },

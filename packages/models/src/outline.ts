@@ -19,20 +19,28 @@ export interface OutlineOptions {
 }
 
 /**
- * The model of a config.json without its weights: tensors of the right shapes and dtypes that hold nothing and cost nothing until they are used. To be traced and planned.
+ * The model of a config.json without its weights: tensors of the right shapes and dtypes that hold nothing and cost
+ * nothing until they are used. To be traced and planned.
  *
  * @throws LowrankError `models.config`, `models.unknownType`, `quant.settings`, `quant.blockSize`
  */
-export function outlineModel(config: Readonly<Record<string, unknown>>, { dtype = 'f32', quantization, name = 'config.json' }: OutlineOptions = {}): CausalModel {
+export function outlineModel(
+  config: Readonly<Record<string, unknown>>,
+  { dtype = 'f32', quantization, name = 'config.json' }: OutlineOptions = {},
+): CausalModel {
   if (quantization !== undefined) checkSettings(quantization);
   const reader = new ConfigReader(config, name);
   // Two 16-bit elements share a word.
-  const dtypeOf = ({ kind, shape }: WeightRequest): DType => (kind !== 'vector' && sizeOf(shape) % 2 === 0 ? dtype : 'f32');
+  const dtypeOf = ({ kind, shape }: WeightRequest): DType =>
+    kind !== 'vector' && sizeOf(shape) % 2 === 0 ? dtype : 'f32';
   return architectureOf(reader).build(
     reader,
     weightSource({
       tensor: (request) => persistent(request.shape, { dtype: dtypeOf(request), name: request.name }),
-      linear: (request, bias) => (quantization === undefined || !quantizes(quantization, request) ? undefined : new QuantizedLinear(placeCodes(request, quantization).matrix, bias())),
+      linear: (request, bias) =>
+        quantization === undefined || !quantizes(quantization, request)
+          ? undefined
+          : new QuantizedLinear(placeCodes(request, quantization).matrix, bias()),
     }),
   );
 }

@@ -8,7 +8,10 @@ import type { TransformerConfig } from './transformerConfig.js';
 import { transformerConfig } from './transformerConfig.js';
 import type { WeightSource } from './weights.js';
 
-/** Phi-3, Phi-3.5 and Phi-4 mini (Abdin et al. 2024): q, k and v in one layer, gate and up in one; longrope, and in Phi-4 mini a part of each head that does not turn. */
+/**
+ * Phi-3, Phi-3.5 and Phi-4 mini (Abdin et al. 2024): q, k and v in one layer, gate and up in one; longrope, and in
+ * Phi-4 mini a part of each head that does not turn.
+ */
 export interface Phi3Config extends TransformerConfig {
   readonly rotary: RotaryOptions;
   /** 0 for none. */
@@ -16,7 +19,13 @@ export interface Phi3Config extends TransformerConfig {
 }
 
 export function phi3Config(config: ConfigReader): Phi3Config {
-  const base = transformerConfig(config, { maxPositions: 4096, normEpsilon: 1e-5, tied: false, bosId: 1, eosId: 32_000 });
+  const base = transformerConfig(config, {
+    maxPositions: 4096,
+    normEpsilon: 1e-5,
+    tied: false,
+    bosId: 1,
+    eosId: 32_000,
+  });
   config.oneOf('hidden_act', ['silu'], 'silu');
   config.requireOff('attention_bias', 'mlp_bias', 'lm_head_bias');
   const rotary = rotaryOptions(config, { ...base, scalings: ['longrope'], partial: true, originalPositions: 4096 });

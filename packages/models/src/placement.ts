@@ -1,5 +1,13 @@
 import type { FloatDtype, Floats, QuantizationSettings, QuantizedTensor, StoredQuantized } from '@lowrank/quant';
-import { emptyMatrix, encodingFor, isSkipped, operandOf, Quantizer, readQuantized, storedEncoding } from '@lowrank/quant';
+import {
+  emptyMatrix,
+  encodingFor,
+  isSkipped,
+  operandOf,
+  Quantizer,
+  readQuantized,
+  storedEncoding,
+} from '@lowrank/quant';
 import type { SafetensorsFile, TensorInfo } from '@lowrank/safetensors';
 import type { DType, EncodedMatrix, HostArray, Tensor } from '@lowrank/tensor';
 import { bytesPerElement, sizeOf, Source, sourceOf, Tensor as TensorClass, toFloat32 } from '@lowrank/tensor';
@@ -25,20 +33,34 @@ export function quantizes({ skipModules = [] }: QuantizationSettings, { name }: 
 }
 
 /** An empty tensor for a weight; its data follows once all names and shapes are known to fit. */
-export function placeDense(request: WeightRequest, stored: string | undefined, { widen = false }: { readonly widen?: boolean }): Placement & { readonly tensor: Tensor } {
+export function placeDense(
+  request: WeightRequest,
+  stored: string | undefined,
+  { widen = false }: { readonly widen?: boolean },
+): Placement & { readonly tensor: Tensor } {
   const { name, shape, kind } = request;
   const narrow = kind !== 'vector' && !widen && sizeOf(shape) % 2 === 0;
   const dtype = narrow && stored === 'F16' ? 'f16' : narrow && stored === 'BF16' ? 'bf16' : 'f32';
   const source = new Source({ shape, dtype }, undefined, name);
   const made = new TensorClass(source, 0);
-  return { request, tensor: made, tensors: [name], storedShape: shape, parts: [made], fill: async (weights, info) => source.write(decode(await weights.read(name), info, dtype)) };
+  return {
+    request,
+    tensor: made,
+    tensors: [name],
+    storedShape: shape,
+    parts: [made],
+    fill: async (weights, info) => source.write(decode(await weights.read(name), info, dtype)),
+  };
 }
 
 interface MatrixPlacement extends Placement {
   readonly matrix: EncodedMatrix;
 }
 
-/** An empty matrix of codes, which are made as the weight is read: piece by piece, or, where it is stored the other way round, as a whole. */
+/**
+ * An empty matrix of codes, which are made as the weight is read: piece by piece, or, where it is stored the other way
+ * round, as a whole.
+ */
 export function placeCodes(request: WeightRequest, settings: QuantizationSettings): MatrixPlacement {
   const { name, shape, transposed = false } = request;
   const [rows = 0, columns = 0] = shape;
@@ -56,7 +78,9 @@ export function placeCodes(request: WeightRequest, settings: QuantizationSetting
       const whole = transposed ? transpose(floats(await weights.read(name), dtype), [columns, rows]) : undefined;
       for (let start = 0; start < rows * columns; start += quantizer.chunkSize) {
         const end = Math.min(start + quantizer.chunkSize, rows * columns);
-        quantizer.add(whole?.subarray(start, end) ?? floats(await weights.readRange(name, start * width, end * width), dtype));
+        quantizer.add(
+          whole?.subarray(start, end) ?? floats(await weights.readRange(name, start * width, end * width), dtype),
+        );
       }
       write(matrix, quantizer.finish());
     },
@@ -96,7 +120,8 @@ function floats(bytes: Uint8Array, dtype: FloatDtype): Floats {
 
 function transpose(values: Floats, [rows, columns]: readonly [number, number]): Floats {
   const result = values.slice();
-  for (let row = 0; row < rows; row++) for (let column = 0; column < columns; column++) result[column * rows + row] = values[row * columns + column] ?? 0;
+  for (let row = 0; row < rows; row++)
+    for (let column = 0; column < columns; column++) result[column * rows + row] = values[row * columns + column] ?? 0;
   return result;
 }
 

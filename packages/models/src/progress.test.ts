@@ -4,7 +4,13 @@ import { TransferMeter } from './progress.js';
 test('rate and time left follow the last seconds, and leave out what was there before', () => {
   let time = 0;
   const meter = new TransferMeter({ totalBytes: 10_000, bytes: 4000, now: () => time });
-  expect(meter.add('a', 0)).toEqual({ item: 'a', bytes: 4000, totalBytes: 10_000, bytesPerSecond: 0, secondsLeft: undefined });
+  expect(meter.add('a', 0)).toEqual({
+    item: 'a',
+    bytes: 4000,
+    totalBytes: 10_000,
+    bytesPerSecond: 0,
+    secondsLeft: undefined,
+  });
   time = 1000;
   expect(meter.add('a', 1000)).toMatchObject({ bytes: 5000, bytesPerSecond: 1000, secondsLeft: 5 });
   for (time = 2000; time <= 12_000; time += 1000) meter.add('b', 100);

@@ -47,6 +47,12 @@ export class TransferMeter {
     const seconds = (time - (first?.time ?? time)) / 1000;
     const bytesPerSecond = seconds > 0 ? Math.max(0, this.bytes - (first?.bytes ?? 0)) / seconds : 0;
     const left = this.totalBytes - this.bytes;
-    return { item, bytes: this.bytes, totalBytes: this.totalBytes, bytesPerSecond, secondsLeft: left <= 0 ? 0 : bytesPerSecond > 0 ? left / bytesPerSecond : undefined };
+    return {
+      item,
+      bytes: this.bytes,
+      totalBytes: this.totalBytes,
+      bytesPerSecond,
+      secondsLeft: left <= 0 ? 0 : bytesPerSecond > 0 ? left / bytesPerSecond : undefined,
+    };
   }
 }

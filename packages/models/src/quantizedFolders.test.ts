@@ -18,10 +18,18 @@ const [batch = 0, length = 0] = answers.tensors.get('ids')?.shape ?? [];
 
 async function logitsOf(files: ModelFiles): Promise<Float64Array> {
   const model = await loadModel(files);
-  const positions = tensor(ids.map((_, at) => at % length), [batch, length]);
-  const segments = tensor(Int32Array.from({ length: 2 * batch * length }, (_, at) => (at % 2) * length), [batch, length, 2]);
+  const positions = tensor(
+    ids.map((_, at) => at % length),
+    [batch, length],
+  );
+  const segments = tensor(
+    Int32Array.from({ length: 2 * batch * length }, (_, at) => (at % 2) * length),
+    [batch, length, 2],
+  );
   const hidden = model.hidden(tensor(ids, [batch, length]), { positions, segments });
-  const [logits = new Float64Array()] = await evaluateReference([model.logits(reshape(hidden, [batch * length, model.shape.hiddenSize]))]);
+  const [logits = new Float64Array()] = await evaluateReference([
+    model.logits(reshape(hidden, [batch * length, model.shape.hiddenSize])),
+  ]);
   return logits;
 }
 
@@ -31,7 +39,9 @@ function farthest(ours: Float64Array, theirs: Float32Array): number {
 }
 
 test.each(['nf4', 'nf4Double', 'fp4', 'nf4Skip'])('%s: its logits are those of transformers', async (kind) => {
-  expect(farthest(await logitsOf(await openFolder(`${folder}${kind}`)), new Float32Array(await read(kind)))).toBeLessThan(1e-3);
+  expect(
+    farthest(await logitsOf(await openFolder(`${folder}${kind}`)), new Float32Array(await read(kind))),
+  ).toBeLessThan(1e-3);
 });
 
 test('int8: near transformers’, which quantizes activations too', async () => {
@@ -42,25 +52,37 @@ test('int8: near transformers’, which quantizes activations too', async () => 
 });
 
 test('layers that the checkpoint leaves dense stay so', async () => {
-  const quantized = async (kind: string): Promise<number> => [...(await loadModel(await openFolder(`${folder}${kind}`))).namedModules()].filter(([, module]) => module instanceof QuantizedLinear).length;
+  const quantized = async (kind: string): Promise<number> =>
+    [...(await loadModel(await openFolder(`${folder}${kind}`))).namedModules()].filter(
+      ([, module]) => module instanceof QuantizedLinear,
+    ).length;
   expect(await quantized('nf4')).toBeGreaterThan(await quantized('nf4Skip'));
 });
 
 describe('what makes no sense is refused', () => {
-  const config = async (): Promise<Record<string, unknown>> => JSON.parse(await readFile(`${folder}nf4/config.json`, 'utf8')) as Record<string, unknown>;
-  const text = (value: unknown): ByteSource => bytesSource(new TextEncoder().encode(JSON.stringify(value)), 'config.json');
-  const files = (json: unknown): ModelFiles => filesBy({ 'config.json': text(json), 'model.safetensors': fileSource(`${folder}nf4/model.safetensors`) }, 'here');
+  const config = async (): Promise<Record<string, unknown>> =>
+    JSON.parse(await readFile(`${folder}nf4/config.json`, 'utf8')) as Record<string, unknown>;
+  const text = (value: unknown): ByteSource =>
+    bytesSource(new TextEncoder().encode(JSON.stringify(value)), 'config.json');
+  const files = (json: unknown): ModelFiles =>
+    filesBy({ 'config.json': text(json), 'model.safetensors': fileSource(`${folder}nf4/model.safetensors`) }, 'here');
 
   test('quantizing what is quantized, or widening it', async () => {
-    await expect(loadModel(files(await config()), { quantization: { type: 'nf4' } })).rejects.toThrow(/quantization to nf4.*already/s);
+    await expect(loadModel(files(await config()), { quantization: { type: 'nf4' } })).rejects.toThrow(
+      /quantization to nf4.*already/s,
+    );
     await expect(loadModel(files(await config()), { widen: true })).rejects.toThrow(/f32.*nf4 already/s);
   });
 
   test('another method', async () => {
-    await expect(loadModel(files({ ...(await config()), quantization_config: { quant_method: 'gptq', bits: 4 } }))).rejects.toThrow(/gptq/);
+    await expect(
+      loadModel(files({ ...(await config()), quantization_config: { quant_method: 'gptq', bits: 4 } })),
+    ).rejects.toThrow(/gptq/);
   });
 
   test('codes of another shape than the config calls for', async () => {
-    await expect(loadModel(files({ ...(await config()), intermediate_size: 64 }))).rejects.toThrow(/misshapen: .*in codes/);
+    await expect(loadModel(files({ ...(await config()), intermediate_size: 64 }))).rejects.toThrow(
+      /misshapen: .*in codes/,
+    );
   });
 });

@@ -8,7 +8,10 @@ import type { TransformerConfig } from './transformerConfig.js';
 import { layerWindows, transformerConfig } from './transformerConfig.js';
 import type { WeightSource } from './weights.js';
 
-/** Qwen 2 and 2.5 (Yang et al. 2024): Llama's decoder with biases on q, k and v, and windows on its upper layers where the config turns them on. */
+/**
+ * Qwen 2 and 2.5 (Yang et al. 2024): Llama's decoder with biases on q, k and v, and windows on its upper layers where
+ * the config turns them on.
+ */
 export interface Qwen2Config extends TransformerConfig {
   readonly rotary: RotaryOptions;
   /** Of each layer; 0 for none. */
@@ -24,7 +27,9 @@ export function qwen2Config(config: ConfigReader): Qwen2Config {
 
 /** `sliding_window` counts where `use_sliding_window` is true, from layer `max_window_layers` on. */
 export function qwenWindows(config: ConfigReader, layers: number): number[] {
-  const window = config.boolean('use_sliding_window', false) ? config.optionalInteger('sliding_window', 4096) : undefined;
+  const window = config.boolean('use_sliding_window', false)
+    ? config.optionalInteger('sliding_window', 4096)
+    : undefined;
   const first = config.number('max_window_layers', 28);
   return layerWindows(config, { layers, window, sliding: (at) => at >= first });
 }
@@ -39,7 +44,12 @@ export function qwen2Model(config: Qwen2Config, weights: WeightSource): CausalMo
       layer: (layer, at) =>
         new PreNormLayer({
           inputNorm: rmsNorm(layer, 'input_layernorm', norm),
-          attention: selfAttention(layer.under('self_attn'), config, { rotary, bias: true, outputBias: false, window: config.windows[at] ?? 0 }),
+          attention: selfAttention(layer.under('self_attn'), config, {
+            rotary,
+            bias: true,
+            outputBias: false,
+            window: config.windows[at] ?? 0,
+          }),
           outputNorm: rmsNorm(layer, 'post_attention_layernorm', norm),
           mlp: gatedMlp(layer.under('mlp'), config),
         }),

@@ -18,10 +18,22 @@ export interface Qwen3Config extends TransformerConfig {
 }
 
 export function qwen3Config(config: ConfigReader): Qwen3Config {
-  const base = transformerConfig(config, { keyHeads: 32, headSize: 128, maxPositions: 32_768, normEpsilon: 1e-6, tied: false });
+  const base = transformerConfig(config, {
+    keyHeads: 32,
+    headSize: 128,
+    maxPositions: 32_768,
+    normEpsilon: 1e-6,
+    tied: false,
+  });
   config.oneOf('hidden_act', ['silu'], 'silu');
   const rotary = rotaryOptions(config, base);
-  return { ...base, rotary, maxPositions: rotary.maxPositions, attentionBias: config.boolean('attention_bias', false), windows: qwenWindows(config, base.layers) };
+  return {
+    ...base,
+    rotary,
+    maxPositions: rotary.maxPositions,
+    attentionBias: config.boolean('attention_bias', false),
+    windows: qwenWindows(config, base.layers),
+  };
 }
 
 export function qwen3Model(config: Qwen3Config, weights: WeightSource): CausalModel {
@@ -36,7 +48,12 @@ export function qwen3Model(config: Qwen3Config, weights: WeightSource): CausalMo
         const attention = layer.under('self_attn');
         return new PreNormLayer({
           inputNorm: rmsNorm(layer, 'input_layernorm', norm),
-          attention: selfAttention(attention, config, { rotary, bias: config.attentionBias, window: config.windows[at] ?? 0, norm: (name) => rmsNorm(attention, name, { size: headSize, epsilon }) }),
+          attention: selfAttention(attention, config, {
+            rotary,
+            bias: config.attentionBias,
+            window: config.windows[at] ?? 0,
+            norm: (name) => rmsNorm(attention, name, { size: headSize, epsilon }),
+          }),
           outputNorm: rmsNorm(layer, 'post_attention_layernorm', norm),
           mlp: gatedMlp(layer.under('mlp'), config),
         });

@@ -18,17 +18,26 @@ import { smollm3Config, smollm3Model } from './smollm3.js';
 import type { SafetensorsFile } from '@lowrank/safetensors';
 import type { WeightSource } from './weights.js';
 
-/** An architecture: from a checked config and weights by name to a model. A new one is a file and a line in this table. */
+/**
+ * An architecture: from a checked config and weights by name to a model. A new one is a file and a line in this table.
+ */
 export interface Architecture {
   build(config: ConfigReader, weights: WeightSource): CausalModel;
-  /** The checkpoint under the names that the model asks for, where checkpoints of this family have several ways to say them. */
+  /**
+   * The checkpoint under the names that the model asks for, where checkpoints of this family have several ways to say
+   * them.
+   */
   weights?(file: SafetensorsFile): SafetensorsFile;
 }
 
 /** Checkpoints of the body alone leave `model.` out. */
 const modelWeights = (file: SafetensorsFile): SafetensorsFile => bodyNames(file, 'model', () => false);
 
-function family<Config>(config: (reader: ConfigReader) => Config, model: (config: Config, weights: WeightSource) => CausalModel, weights = modelWeights): Architecture {
+function family<Config>(
+  config: (reader: ConfigReader) => Config,
+  model: (config: Config, weights: WeightSource) => CausalModel,
+  weights = modelWeights,
+): Architecture {
   return { build: (reader, source) => model(config(reader), source), weights };
 }
 
@@ -54,5 +63,11 @@ export function architectureOf(config: ConfigReader): Architecture {
   const { modelType } = config;
   const found = Object.hasOwn(architectures, modelType) ? architectures[modelType] : undefined;
   if (found !== undefined) return found;
-  throw new LowrankError({ code: 'models.unknownType', what: `model_type in ${config.name}`, expected: `one of ${Object.keys(architectures).join(', ')}`, got: JSON.stringify(modelType), remedy: 'Use a model of a supported family.' });
+  throw new LowrankError({
+    code: 'models.unknownType',
+    what: `model_type in ${config.name}`,
+    expected: `one of ${Object.keys(architectures).join(', ')}`,
+    got: JSON.stringify(modelType),
+    remedy: 'Use a model of a supported family.',
+  });
 }

@@ -20,7 +20,10 @@ export function renamed(file: SafetensorsFile, rename: (name: string) => string 
   };
 }
 
-/** Names for a model whose body is `body`: checkpoints of the body alone leave that word out, as GPT-2's own do. `isBuffer` tells what the code makes itself. */
+/**
+ * Names for a model whose body is `body`: checkpoints of the body alone leave that word out, as GPT-2's own do.
+ * `isBuffer` tells what the code makes itself.
+ */
 export function bodyNames(file: SafetensorsFile, body: string, isBuffer: (name: string) => boolean): SafetensorsFile {
   const whole = [...file.tensors.keys()].some((name) => name.startsWith(`${body}.`));
   return renamed(file, (name) => (isBuffer(name) ? undefined : whole || !isOfBody(name) ? name : `${body}.${name}`));

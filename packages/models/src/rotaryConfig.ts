@@ -25,25 +25,39 @@ export interface RotaryDefaults {
 const usualScalings = ['linear', 'dynamic', 'llama3', 'yarn'] as const;
 
 /**
- * How positions turn queries and keys. Both spellings: `rope_theta` and `partial_rotary_factor` beside `rope_scaling` (transformers 4), and `rope_parameters` with all of it
- * (transformers 5).
+ * How positions turn queries and keys. Both spellings: `rope_theta` and `partial_rotary_factor` beside `rope_scaling`
+ * (transformers 4), and `rope_parameters` with all of it (transformers 5).
  */
 export function rotaryOptions(config: ConfigReader, defaults: RotaryDefaults): RotaryOptions {
   const { headSize, scalings = usualScalings } = defaults;
   const parameters = 'parameters' in defaults ? defaults.parameters : rotaryParameters(config);
-  const number = (key: string, fallback: number, above = key): number => (parameters?.has(key) === true ? parameters.number(key) : config.number(above, fallback));
+  const number = (key: string, fallback: number, above = key): number =>
+    parameters?.has(key) === true ? parameters.number(key) : config.number(above, fallback);
   const share = number('partial_rotary_factor', defaults.share ?? 1, defaults.shareKey);
   if (share !== 1 && defaults.partial !== true) config.refuse('partial_rotary_factor', '1');
   if (share <= 0 || share > 1) config.fail('partial_rotary_factor', 'a share above 0, at most 1', share);
   const size = Math.floor(headSize * share);
   if (size % 2 !== 0) config.fail('partial_rotary_factor', 'an even number of elements to turn', size);
-  const base = { size, theta: number('rope_theta', defaults.theta ?? 10_000, defaults.thetaKey), maxPositions: defaults.maxPositions };
+  const base = {
+    size,
+    theta: number('rope_theta', defaults.theta ?? 10_000, defaults.thetaKey),
+    maxPositions: defaults.maxPositions,
+  };
   if (parameters === undefined) return base;
   const typeKey = parameters.has('rope_type') ? 'rope_type' : 'type';
-  const type = parameters.oneOf(typeKey, ['default', ...scalings, ...(scalings.includes('longrope') ? (['su', 'yarn'] as const) : [])], 'default');
+  const type = parameters.oneOf(
+    typeKey,
+    ['default', ...scalings, ...(scalings.includes('longrope') ? (['su', 'yarn'] as const) : [])],
+    'default',
+  );
   if (type === 'default') return base;
   // Phi-3's first configs called longrope so.
-  const scaling = scalingOf(scalings.includes('longrope') ? 'longrope' : (type as RotaryScaling['type']), { config, parameters, base, originalPositions: defaults.originalPositions ?? base.maxPositions });
+  const scaling = scalingOf(scalings.includes('longrope') ? 'longrope' : (type as RotaryScaling['type']), {
+    config,
+    parameters,
+    base,
+    originalPositions: defaults.originalPositions ?? base.maxPositions,
+  });
   return { ...base, scaling, maxPositions: reachOf(scaling, base.maxPositions) };
 }
 
@@ -58,25 +72,50 @@ export interface RotaryByLayerType {
 }
 
 /** transformers 5 has `rope_parameters` of each kind of layer; in 4 `rope_scaling` is for the layers that see all. */
-export function rotaryByLayerType(config: ConfigReader, { full, sliding }: { full: RotaryDefaults; sliding: RotaryDefaults }): RotaryByLayerType {
+export function rotaryByLayerType(
+  config: ConfigReader,
+  { full, sliding }: { full: RotaryDefaults; sliding: RotaryDefaults },
+): RotaryByLayerType {
   const nested = config.object('rope_parameters');
-  if (nested !== undefined && !nested.has('full_attention') && !nested.has('sliding_attention')) config.refuse('rope_parameters', '"full_attention" and "sliding_attention" in it');
+  if (nested !== undefined && !nested.has('full_attention') && !nested.has('sliding_attention'))
+    config.refuse('rope_parameters', '"full_attention" and "sliding_attention" in it');
   return {
-    full: rotaryOptions(config, { ...full, parameters: nested === undefined ? config.object('rope_scaling') : nested.object('full_attention') }),
+    full: rotaryOptions(config, {
+      ...full,
+      parameters: nested === undefined ? config.object('rope_scaling') : nested.object('full_attention'),
+    }),
     sliding: rotaryOptions(config, { ...sliding, parameters: nested?.object('sliding_attention') }),
   };
 }
 
-function scalingOf(type: RotaryScaling['type'], { config, parameters, base, originalPositions }: { config: ConfigReader; parameters: ConfigReader; base: RotaryOptions; originalPositions: number }): RotaryScaling {
+function scalingOf(
+  type: RotaryScaling['type'],
+  {
+    config,
+    parameters,
+    base,
+    originalPositions,
+  }: { config: ConfigReader; parameters: ConfigReader; base: RotaryOptions; originalPositions: number },
+): RotaryScaling {
   const { maxPositions, size } = base;
-  const original = (): number => (config.has('original_max_position_embeddings') ? config : parameters).integer('original_max_position_embeddings', originalPositions);
+  const original = (): number =>
+    (config.has('original_max_position_embeddings') ? config : parameters).integer(
+      'original_max_position_embeddings',
+      originalPositions,
+    );
   switch (type) {
     case 'linear':
       return { type, factor: parameters.number('factor') };
     case 'dynamic':
       return { type, factor: parameters.number('factor'), nativePositions: maxPositions };
     case 'llama3':
-      return { type, factor: parameters.number('factor'), lowFrequencyFactor: parameters.number('low_freq_factor'), highFrequencyFactor: parameters.number('high_freq_factor'), originalMaxPositions: original() };
+      return {
+        type,
+        factor: parameters.number('factor'),
+        lowFrequencyFactor: parameters.number('low_freq_factor'),
+        highFrequencyFactor: parameters.number('high_freq_factor'),
+        originalMaxPositions: original(),
+      };
     case 'yarn': {
       const originalMaxPositions = original();
       const factor = parameters.optionalNumber('factor') ?? maxPositions / originalMaxPositions;
@@ -96,9 +135,17 @@ function scalingOf(type: RotaryScaling['type'], { config, parameters, base, orig
       const attention = factor <= 1 ? 1 : Math.sqrt(1 + Math.log(factor) / Math.log(originalMaxPositions));
       const factors = (key: string): number[] => {
         const list = parameters.numbers(key);
-        return list.length === size / 2 ? list : parameters.fail(key, `${size / 2} numbers, half of what is turned of a head`, list.length);
+        return list.length === size / 2
+          ? list
+          : parameters.fail(key, `${size / 2} numbers, half of what is turned of a head`, list.length);
       };
-      return { type, shortFactors: factors('short_factor'), longFactors: factors('long_factor'), originalMaxPositions, attentionFactor: parameters.optionalNumber('attention_factor') ?? attention };
+      return {
+        type,
+        shortFactors: factors('short_factor'),
+        longFactors: factors('long_factor'),
+        originalMaxPositions,
+        attentionFactor: parameters.optionalNumber('attention_factor') ?? attention,
+      };
     }
   }
 }

@@ -16,14 +16,26 @@ interface Golden {
   penalized: { promptIds: number[]; repetitionPenalty: number; ids: number[] }[];
 }
 
-const golden = JSON.parse(await readFile(fileURLToPath(new URL('../../../parity/golden/generation.json', import.meta.url)), 'utf8')) as Golden;
+const golden = JSON.parse(
+  await readFile(fileURLToPath(new URL('../../../parity/golden/generation.json', import.meta.url)), 'utf8'),
+) as Golden;
 const backend = new ReferenceBackend();
 
 /** Tokens drawn for `rows` rows, all of these logits. */
-async function draw(logits: readonly number[], seen: readonly number[], options: SamplingOptions & { rows: number }): Promise<number[]> {
+async function draw(
+  logits: readonly number[],
+  seen: readonly number[],
+  options: SamplingOptions & { rows: number },
+): Promise<number[]> {
   const width = logits.length;
-  const repeated = tensor(Float32Array.from({ length: options.rows * width }, (_, at) => logits[at % width] ?? 0), [options.rows, width]);
-  const has = tensor(Float32Array.from({ length: options.rows * width }, (_, at) => (seen.includes(at % width) ? 1 : 0)), [options.rows, width]);
+  const repeated = tensor(
+    Float32Array.from({ length: options.rows * width }, (_, at) => logits[at % width] ?? 0),
+    [options.rows, width],
+  );
+  const has = tensor(
+    Float32Array.from({ length: options.rows * width }, (_, at) => (seen.includes(at % width) ? 1 : 0)),
+    [options.rows, width],
+  );
   const sampler = new Sampler();
   sampler.begin(checkSampling(options));
   sampler.advance();
@@ -35,20 +47,31 @@ async function draw(logits: readonly number[], seen: readonly number[], options:
 }
 
 describe('draws have the tokens and the frequencies that transformers’ processors leave', () => {
-  test.each(golden.cases.map(({ settings, rows }, at) => ({ settings, rows, at })))('$settings', async ({ settings, rows, at }) => {
-    const count = 600;
-    for (const [row, { kept, probabilities }] of rows.entries()) {
-      const tokens = await draw(golden.logits[row] ?? [], golden.seen[row] ?? [], { temperature: 1, ...settings, rows: count, seed: 1000 * at + row });
-      // None that is filtered out; every one that is likely enough not to be missed by chance; and each about as often as it should be.
-      const drawn = new Set(tokens);
-      expect([...drawn].filter((id) => !kept.includes(id))).toEqual([]);
-      kept.forEach((id, index) => {
-        const p = probabilities[index] ?? NaN;
-        if (count * p > 20) expect(drawn).toContain(id);
-        expect(Math.abs(tokens.filter((token) => token === id).length - count * p)).toBeLessThan(5 * Math.sqrt(count * p * (1 - p)) + 5);
-      });
-    }
-  });
+  test.each(golden.cases.map(({ settings, rows }, at) => ({ settings, rows, at })))(
+    '$settings',
+    async ({ settings, rows, at }) => {
+      const count = 600;
+      for (const [row, { kept, probabilities }] of rows.entries()) {
+        const tokens = await draw(golden.logits[row] ?? [], golden.seen[row] ?? [], {
+          temperature: 1,
+          ...settings,
+          rows: count,
+          seed: 1000 * at + row,
+        });
+        // None that is filtered out; every one that is likely enough not to be missed by chance; and each about as
+        // often as it should be.
+        const drawn = new Set(tokens);
+        expect([...drawn].filter((id) => !kept.includes(id))).toEqual([]);
+        kept.forEach((id, index) => {
+          const p = probabilities[index] ?? NaN;
+          if (count * p > 20) expect(drawn).toContain(id);
+          expect(Math.abs(tokens.filter((token) => token === id).length - count * p)).toBeLessThan(
+            5 * Math.sqrt(count * p * (1 - p)) + 5,
+          );
+        });
+      }
+    },
+  );
 });
 
 test('temperature 0 takes the likeliest token, filters or none; the penalty counts', async () => {
@@ -65,7 +88,11 @@ test('greedy texts with a repetition penalty are those of transformers', async (
   expect(golden.penalized.length).toBe(6);
   for (const repetitionPenalty of [1.3, 0.8]) {
     const texts = golden.penalized.filter((text) => text.repetitionPenalty === repetitionPenalty);
-    const got = await generate(model, { backend, prompts: texts.map(({ promptIds }) => promptIds) }, { maxNewTokens: 24, repetitionPenalty });
+    const got = await generate(
+      model,
+      { backend, prompts: texts.map(({ promptIds }) => promptIds) },
+      { maxNewTokens: 24, repetitionPenalty },
+    );
     expect(got).toEqual(texts.map(({ ids }) => ids));
   }
   model.dispose();

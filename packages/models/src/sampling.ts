@@ -1,6 +1,21 @@
 import { LowrankError } from '@lowrank/errors';
 import type { Scalar, Tensor } from '@lowrank/tensor';
-import { add, argmax, div, less, log, maximum, mul, neg, randomUniform, reshape, sampleThreshold, scalar, scope, select } from '@lowrank/tensor';
+import {
+  add,
+  argmax,
+  div,
+  less,
+  log,
+  maximum,
+  mul,
+  neg,
+  randomUniform,
+  reshape,
+  sampleThreshold,
+  scalar,
+  scope,
+  select,
+} from '@lowrank/tensor';
 
 /** How the next token is drawn. All of it is data to a plan. */
 export interface SamplingOptions {
@@ -12,7 +27,10 @@ export interface SamplingOptions {
   readonly topP?: number;
   /** Draw among the tokens that are at least this fraction as likely as the likeliest; 0 (the default) for all. */
   readonly minP?: number;
-  /** Logits of tokens that the prompt or the text has are divided by this where positive, and multiplied where negative (Keskar et al. 2019). 1 (the default) changes nothing. */
+  /**
+   * Logits of tokens that the prompt or the text has are divided by this where positive, and multiplied where negative
+   * (Keskar et al. 2019). 1 (the default) changes nothing.
+   */
   readonly repetitionPenalty?: number;
   readonly seed?: number;
 }
@@ -20,16 +38,26 @@ export interface SamplingOptions {
 export type Sampling = Required<SamplingOptions>;
 
 /**
- * Draws tokens on the device, in the order of transformers' logits processors: repetition penalty, temperature, top-k, top-p, min-p, then softmax and a draw. The filters are all
- * thresholds, so no row is sorted: `sampleThreshold` finds the smallest logit that stays.
+ * Draws tokens on the device, in the order of transformers' logits processors: repetition penalty, temperature, top-k,
+ * top-p, min-p, then softmax and a draw. The filters are all thresholds, so no row is sorted: `sampleThreshold` finds
+ * the smallest logit that stays.
  */
 export class Sampler {
   private readonly scalars: Record<'temperature' | 'topK' | 'topP' | 'minP' | 'repetitionPenalty', Scalar>;
-  private readonly random = { seed: scalar(0, { dtype: 'u32', name: 'seed' }), step: scalar(0, { dtype: 'u32', name: 'step' }) };
+  private readonly random = {
+    seed: scalar(0, { dtype: 'u32', name: 'seed' }),
+    step: scalar(0, { dtype: 'u32', name: 'step' }),
+  };
 
   constructor() {
     const number = (name: string): Scalar => scalar(1, { name });
-    this.scalars = { temperature: number('temperature'), topK: number('topK'), topP: number('topP'), minP: number('minP'), repetitionPenalty: number('repetitionPenalty') };
+    this.scalars = {
+      temperature: number('temperature'),
+      topK: number('topK'),
+      topP: number('topP'),
+      minP: number('minP'),
+      repetitionPenalty: number('repetitionPenalty'),
+    };
   }
 
   /** A new text begins: equal settings and seeds give equal draws. */
@@ -49,8 +77,9 @@ export class Sampler {
   /**
    * logits [B, V] and seen [B, V] (1 for tokens that prompt or text have, else 0) → token ids i32 [B].
    *
-   * A draw from softmax(x/t) is argmax(x + t·g) with g from the Gumbel distribution (Gumbel 1954; Maddison et al. 2014): at t = 0 it is the likeliest token, so that
-   * one plan serves every temperature. The uniform draw is kept off 0 and 1, where the logarithms would overflow.
+   * A draw from softmax(x/t) is argmax(x + t·g) with g from the Gumbel distribution (Gumbel 1954; Maddison et al.
+   * 2014): at t = 0 it is the likeliest token, so that one plan serves every temperature. The uniform draw is kept off
+   * 0 and 1, where the logarithms would overflow.
    */
   sample(logits: Tensor, seen: Tensor): Tensor {
     return scope('sample', () => {
@@ -72,11 +101,27 @@ export function checkSampling(options: SamplingOptions): Sampling {
   checkSetting('topK', Number.isInteger(topK) && topK >= 0, 'a whole number of at least 0 (0 for no limit)', topK);
   checkSetting('topP', topP > 0 && topP <= 1, 'a number above 0 and at most 1', topP);
   checkSetting('minP', minP >= 0 && minP <= 1, 'a number from 0 to 1', minP);
-  checkSetting('repetitionPenalty', Number.isFinite(repetitionPenalty) && repetitionPenalty > 0, 'a number above 0', repetitionPenalty);
-  checkSetting('seed', Number.isInteger(seed) && seed >= 0 && seed < 2 ** 32, 'a whole number from 0 to 4294967295', seed);
+  checkSetting(
+    'repetitionPenalty',
+    Number.isFinite(repetitionPenalty) && repetitionPenalty > 0,
+    'a number above 0',
+    repetitionPenalty,
+  );
+  checkSetting(
+    'seed',
+    Number.isInteger(seed) && seed >= 0 && seed < 2 ** 32,
+    'a whole number from 0 to 4294967295',
+    seed,
+  );
   return { temperature, topK, topP, minP, repetitionPenalty, seed };
 }
 
 export function checkSetting(name: string, good: boolean, expected: string, got: unknown): void {
-  if (!good) throw new LowrankError({ code: 'models.generate', what: `the generation setting ${name}`, expected, got: String(got) });
+  if (!good)
+    throw new LowrankError({
+      code: 'models.generate',
+      what: `the generation setting ${name}`,
+      expected,
+      got: String(got),
+    });
 }

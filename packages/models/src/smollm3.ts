@@ -8,7 +8,10 @@ import type { TransformerConfig } from './transformerConfig.js';
 import { layerWindows, transformerConfig } from './transformerConfig.js';
 import type { WeightSource } from './weights.js';
 
-/** SmolLM 3 (Bakouch et al. 2025): Llama's decoder, where every fourth layer knows no positions. SmolLM 1 and 2 are Llamas. */
+/**
+ * SmolLM 3 (Bakouch et al. 2025): Llama's decoder, where every fourth layer knows no positions. SmolLM 1 and 2 are
+ * Llamas.
+ */
 export interface Smollm3Config extends TransformerConfig {
   readonly rotary: RotaryOptions;
   /** Whether each layer turns its heads by position. */
@@ -20,13 +23,23 @@ export interface Smollm3Config extends TransformerConfig {
 }
 
 export function smollm3Config(config: ConfigReader): Smollm3Config {
-  const base = transformerConfig(config, { keyHeads: 4, maxPositions: 32_768, normEpsilon: 1e-6, tied: true, bosId: 128_000, eosId: 128_001 });
+  const base = transformerConfig(config, {
+    keyHeads: 4,
+    maxPositions: 32_768,
+    normEpsilon: 1e-6,
+    tied: true,
+    bosId: 128_000,
+    eosId: 128_001,
+  });
   config.oneOf('hidden_act', ['silu'], 'silu');
   const rotary = rotaryOptions(config, { ...base, theta: 2_000_000 });
   const interval = config.integer('no_rope_layer_interval', 4);
   // The key says the opposite of its name: 1 for a layer that turns.
-  const flags = config.has('no_rope_layers') ? config.numbers('no_rope_layers') : Array.from({ length: base.layers }, (_, at) => Number((at + 1) % interval !== 0));
-  if (flags.length < base.layers) config.fail('no_rope_layers', `at least ${base.layers} of them, one for each layer`, flags);
+  const flags = config.has('no_rope_layers')
+    ? config.numbers('no_rope_layers')
+    : Array.from({ length: base.layers }, (_, at) => Number((at + 1) % interval !== 0));
+  if (flags.length < base.layers)
+    config.fail('no_rope_layers', `at least ${base.layers} of them, one for each layer`, flags);
   const rotates = flags.slice(0, base.layers).map((flag) => flag !== 0);
   const window = config.boolean('use_sliding_window', false) ? config.optionalInteger('sliding_window') : undefined;
   return {
@@ -51,7 +64,11 @@ export function smollm3Model(config: Smollm3Config, weights: WeightSource): Caus
       layer: (layer, at) =>
         new PreNormLayer({
           inputNorm: rmsNorm(layer, 'input_layernorm', norm),
-          attention: selfAttention(layer.under('self_attn'), config, { rotary: rotates[at] === true ? rotary : undefined, bias: attentionBias, window: windows[at] ?? 0 }),
+          attention: selfAttention(layer.under('self_attn'), config, {
+            rotary: rotates[at] === true ? rotary : undefined,
+            bias: attentionBias,
+            window: windows[at] ?? 0,
+          }),
           outputNorm: rmsNorm(layer, 'post_attention_layernorm', norm),
           mlp: gatedMlp(layer.under('mlp'), config, { bias: mlpBias }),
         }),

@@ -20,7 +20,11 @@ export interface GreedyAnswer {
 }
 
 interface Answers {
-  readonly base: { readonly plain: { loss: number; tokens: number }; readonly packed: { loss: number; tokens: number }; readonly gradNorm: number };
+  readonly base: {
+    readonly plain: { loss: number; tokens: number };
+    readonly packed: { loss: number; tokens: number };
+    readonly gradNorm: number;
+  };
   readonly greedy: { readonly base: GreedyAnswer[] };
 }
 
@@ -50,13 +54,21 @@ export async function goldenBatch(golden: Golden, kind: 'plain' | 'packed'): Pro
   const { data: positions } = await integers(golden, `${kind}.positions`);
   const { data: labels } = await integers(golden, `${kind}.labels`);
   const shifted = labels.map((_, at) => (at % length === length - 1 ? -100 : (labels[at + 1] ?? -100)));
-  const documents = kind === 'packed' ? (await integers(golden, 'packed.segments')).data : new Int32Array(batch * length);
+  const documents =
+    kind === 'packed' ? (await integers(golden, 'packed.segments')).data : new Int32Array(batch * length);
   const bounds = new Int32Array(2 * batch * length);
   for (let at = 0; at < batch * length; at++) {
     const row = at - (at % length);
-    const members = Array.from(documents.subarray(row, row + length), (document, place) => (document === documents[at] ? place : -1)).filter((place) => place >= 0);
+    const members = Array.from(documents.subarray(row, row + length), (document, place) =>
+      document === documents[at] ? place : -1,
+    ).filter((place) => place >= 0);
     bounds.set([Math.min(...members), Math.max(...members) + 1], 2 * at);
   }
   const rows = (data: Int32Array): Tensor => tensor(data, [batch, length]);
-  return { ids: rows(ids), labels: rows(shifted), positions: rows(positions), segments: tensor(bounds, [batch, length, 2]) };
+  return {
+    ids: rows(ids),
+    labels: rows(shifted),
+    positions: rows(positions),
+    segments: tensor(bounds, [batch, length, 2]),
+  };
 }

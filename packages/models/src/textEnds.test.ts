@@ -19,15 +19,28 @@ const letters = (): { push(id: number): string; end(): string } => {
   };
 };
 
-function run(rows: readonly (readonly number[])[], options: TextEndOptions): { texts: ReturnType<TextEnds['end']>; given: string[] } {
+function run(
+  rows: readonly (readonly number[])[],
+  options: TextEndOptions,
+): { texts: ReturnType<TextEnds['end']>; given: string[] } {
   const given: string[] = rows.map(() => '');
-  const texts = new TextEnds(rows.map(() => [0]), { text: letters, onText: (piece, row) => (given[row] += piece), ...options });
-  for (let at = 0; at < Math.max(...rows.map((row) => row.length)) && texts.open; at++) texts.push(rows.map((row) => row[at] ?? 25));
+  const texts = new TextEnds(
+    rows.map(() => [0]),
+    { text: letters, onText: (piece, row) => (given[row] += piece), ...options },
+  );
+  for (let at = 0; at < Math.max(...rows.map((row) => row.length)) && texts.open; at++)
+    texts.push(rows.map((row) => row[at] ?? 25));
   return { texts: texts.end('length'), given };
 }
 
 test('a stop string across tokens ends its row alone, cut exactly; its tokens stay', () => {
-  const { texts, given } = run([[0, 1, 2, 3, 4], [1, 0, 2, 3, 4]], { stopStrings: ['bcd'] });
+  const { texts, given } = run(
+    [
+      [0, 1, 2, 3, 4],
+      [1, 0, 2, 3, 4],
+    ],
+    { stopStrings: ['bcd'] },
+  );
   expect(texts).toEqual([
     { ids: [0, 1, 2, 3], text: 'a', endedBy: 'string' },
     { ids: [1, 0, 2, 3, 4], text: 'bacde', endedBy: 'length' },
@@ -36,7 +49,9 @@ test('a stop string across tokens ends its row alone, cut exactly; its tokens st
 });
 
 test('a stop token is no part of ids or text, and what was held back before it is', () => {
-  expect(run([[0, 1, 7, 5]], { stopIds: [7], stopStrings: ['bz'] }).texts).toEqual([{ ids: [0, 1], text: 'ab', endedBy: 'token' }]);
+  expect(run([[0, 1, 7, 5]], { stopIds: [7], stopStrings: ['bz'] }).texts).toEqual([
+    { ids: [0, 1], text: 'ab', endedBy: 'token' },
+  ]);
 });
 
 test('what a decoder still holds at the end comes out, and may complete a stop string', () => {

@@ -55,9 +55,20 @@ export class TextEnds {
   ) {
     const { text, stopStrings: stops = [] } = options;
     if (stops.length > 0 && (text === undefined || stops.includes(''))) {
-      throw new LowrankError({ code: 'models.generate', what: 'the generation setting stopStrings', expected: 'strings of at least one character, and the option text, which decodes tokens', got: text === undefined ? 'no option text' : 'an empty string' });
+      throw new LowrankError({
+        code: 'models.generate',
+        what: 'the generation setting stopStrings',
+        expected: 'strings of at least one character, and the option text, which decodes tokens',
+        got: text === undefined ? 'no option text' : 'an empty string',
+      });
     }
-    this.rows = prompts.map((prompt, at) => ({ ids: [], decoder: text?.(prompt, at), stop: stopStrings(stops), text: '', endedBy: undefined }));
+    this.rows = prompts.map((prompt, at) => ({
+      ids: [],
+      decoder: text?.(prompt, at),
+      stop: stopStrings(stops),
+      text: '',
+      endedBy: undefined,
+    }));
   }
 
   /** Whether any text goes on. */

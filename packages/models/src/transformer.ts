@@ -1,4 +1,13 @@
-import type { AttentionContext, AttentionOptions, DecoderLayer, GatedActivation, Layer, LayerCache, Parameter, RotaryTable } from '@lowrank/nn';
+import type {
+  AttentionContext,
+  AttentionOptions,
+  DecoderLayer,
+  GatedActivation,
+  Layer,
+  LayerCache,
+  Parameter,
+  RotaryTable,
+} from '@lowrank/nn';
 import { Attention, Embedding, GatedMlp, Linear, Module, ModuleList, RmsNorm, TiedLinear } from '@lowrank/nn';
 import type { Tensor } from '@lowrank/tensor';
 import { mul, scope } from '@lowrank/tensor';
@@ -31,10 +40,19 @@ class TransformerBody extends Module {
 
   constructor({ config, layer, normOffset = 0, embeddingScale }: TransformerParts, weights: WeightSource) {
     super();
-    this.embedTokens = this.child('embed_tokens', new Embedding(weights.matrix('embed_tokens.weight', [config.vocabularySize, config.hiddenSize])));
+    this.embedTokens = this.child(
+      'embed_tokens',
+      new Embedding(weights.matrix('embed_tokens.weight', [config.vocabularySize, config.hiddenSize])),
+    );
     this.scale = embeddingScale?.(this.embedTokens.weight.tensor) ?? 1;
-    this.layers = this.child('layers', new ModuleList(Array.from({ length: config.layers }, (_, at) => layer(weights.under(`layers.${at}`), at))));
-    this.child('norm', rmsNorm(weights, 'norm', { size: config.hiddenSize, epsilon: config.normEpsilon, offset: normOffset }));
+    this.layers = this.child(
+      'layers',
+      new ModuleList(Array.from({ length: config.layers }, (_, at) => layer(weights.under(`layers.${at}`), at))),
+    );
+    this.child(
+      'norm',
+      rmsNorm(weights, 'norm', { size: config.hiddenSize, epsilon: config.normEpsilon, offset: normOffset }),
+    );
   }
 
   forward(ids: Tensor, context: AttentionContext, caches: readonly LayerCache[] | undefined): Tensor {
@@ -45,7 +63,10 @@ class TransformerBody extends Module {
   }
 }
 
-/** A decoder-only transformer under the names that Hugging Face's families share: `model.embed_tokens`, `model.layers.{i}`, `model.norm`, and `lm_head`, over the embedding's table where it is tied. */
+/**
+ * A decoder-only transformer under the names that Hugging Face's families share: `model.embed_tokens`,
+ * `model.layers.{i}`, `model.norm`, and `lm_head`, over the embedding's table where it is tied.
+ */
 export class Transformer extends CausalModel {
   override readonly shape: TransformerConfig;
   override readonly embeddingScale: number;
@@ -65,8 +86,16 @@ export class Transformer extends CausalModel {
     this.body = new TransformerBody(parts, weights.under(path));
     this.embeddingScale = this.body.scale;
     const [first = path, ...below] = path.split('.');
-    this.child(first, below.reduceRight<Module>((inner, name) => new Container(name, inner), this.body));
-    this.head = this.child('lm_head', config.tied ? new TiedLinear(this.body.embedTokens.weight) : new Linear(weights.matrix('lm_head.weight', [config.vocabularySize, config.hiddenSize])));
+    this.child(
+      first,
+      below.reduceRight<Module>((inner, name) => new Container(name, inner), this.body),
+    );
+    this.head = this.child(
+      'lm_head',
+      config.tied
+        ? new TiedLinear(this.body.embedTokens.weight)
+        : new Linear(weights.matrix('lm_head.weight', [config.vocabularySize, config.hiddenSize])),
+    );
   }
 
   hidden(ids: Tensor, context: AttentionContext, caches?: readonly LayerCache[]): Tensor {
@@ -92,11 +121,18 @@ class Container extends Module {
 }
 
 /** `name.weight` as an RMSNorm. */
-export function rmsNorm(weights: WeightSource, name: string, { size, epsilon, offset = 0 }: { size: number; epsilon: number; offset?: number }): RmsNorm {
+export function rmsNorm(
+  weights: WeightSource,
+  name: string,
+  { size, epsilon, offset = 0 }: { size: number; epsilon: number; offset?: number },
+): RmsNorm {
   return new RmsNorm(weights.vector(`${name}.weight`, [size]), epsilon, offset);
 }
 
-export interface SelfAttentionOptions extends Pick<AttentionOptions, 'rotary' | 'window' | 'scale' | 'softcap' | 'normOver'> {
+export interface SelfAttentionOptions extends Pick<
+  AttentionOptions,
+  'rotary' | 'window' | 'scale' | 'softcap' | 'normOver'
+> {
   /** Biases of q, k and v; of o. */
   readonly bias?: boolean;
   readonly outputBias?: boolean;
@@ -105,7 +141,11 @@ export interface SelfAttentionOptions extends Pick<AttentionOptions, 'rotary' | 
 }
 
 /** `q_proj`, `k_proj`, `v_proj` and `o_proj` of a layer, from the weights below `self_attn`. */
-export function selfAttention(weights: WeightSource, { hiddenSize, heads, keyHeads, headSize }: TransformerConfig, { bias = false, outputBias = bias, norm, ...options }: SelfAttentionOptions): Attention {
+export function selfAttention(
+  weights: WeightSource,
+  { hiddenSize, heads, keyHeads, headSize }: TransformerConfig,
+  { bias = false, outputBias = bias, norm, ...options }: SelfAttentionOptions,
+): Attention {
   return new Attention(
     {
       q: weights.linear('q_proj', [heads * headSize, hiddenSize], { bias }),
@@ -119,7 +159,11 @@ export function selfAttention(weights: WeightSource, { hiddenSize, heads, keyHea
 }
 
 /** `gate_proj`, `up_proj` and `down_proj` of a layer, from the weights below `mlp`. */
-export function gatedMlp(weights: WeightSource, { hiddenSize, intermediateSize }: TransformerConfig, { bias = false, activation = 'silu' }: { bias?: boolean; activation?: GatedActivation } = {}): GatedMlp {
+export function gatedMlp(
+  weights: WeightSource,
+  { hiddenSize, intermediateSize }: TransformerConfig,
+  { bias = false, activation = 'silu' }: { bias?: boolean; activation?: GatedActivation } = {},
+): GatedMlp {
   return new GatedMlp(
     {
       gate: weights.linear('gate_proj', [intermediateSize, hiddenSize], { bias }),

@@ -8,7 +8,10 @@ export interface TransformerConfig extends ModelShape {
   readonly tied: boolean;
 }
 
-/** What a family's config class in transformers takes for keys that are left out. The sizes that are not among them a config has to say. */
+/**
+ * What a family's config class in transformers takes for keys that are left out. The sizes that are not among them a
+ * config has to say.
+ */
 export interface ConfigDefaults {
   readonly vocabularySize?: number;
   readonly hiddenSize?: number;
@@ -51,9 +54,18 @@ export function transformerConfig(config: ConfigReader, defaults: ConfigDefaults
   };
 }
 
-/** The sliding window of each layer, 0 for none, from `layer_types`, or from `sliding` where a config leaves that out. */
-export function layerWindows(config: ConfigReader, { layers, window, sliding }: { layers: number; window: number | undefined; sliding: (at: number) => boolean }): number[] {
-  const types = config.has('layer_types') ? config.strings('layer_types') : Array.from({ length: layers }, (_, at) => (window !== undefined && sliding(at) ? 'sliding_attention' : 'full_attention'));
+/**
+ * The sliding window of each layer, 0 for none, from `layer_types`, or from `sliding` where a config leaves that out.
+ */
+export function layerWindows(
+  config: ConfigReader,
+  { layers, window, sliding }: { layers: number; window: number | undefined; sliding: (at: number) => boolean },
+): number[] {
+  const types = config.has('layer_types')
+    ? config.strings('layer_types')
+    : Array.from({ length: layers }, (_, at) =>
+        window !== undefined && sliding(at) ? 'sliding_attention' : 'full_attention',
+      );
   if (types.length !== layers) config.fail('layer_types', `${layers} of them, one for each layer`, types);
   return types.map((type) => {
     if (type === 'full_attention') return 0;

@@ -3,13 +3,20 @@ import { Conv1d, Linear } from '@lowrank/nn';
 import type { Tensor } from '@lowrank/tensor';
 
 /**
- * Where an architecture takes its weights from, by the checkpoint's names below some prefix. It asks for each once, saying the shape it needs; what is asked for and missing, or
- * misshapen, or there and not asked for, is reported when all have been asked.
+ * Where an architecture takes its weights from, by the checkpoint's names below some prefix. It asks for each once,
+ * saying the shape it needs; what is asked for and missing, or misshapen, or there and not asked for, is reported when
+ * all have been asked.
  */
 export interface WeightSource {
-  /** A linear layer from `name.weight` [out, in] and, with a bias, `name.bias` [out]: quantized where the checkpoint or the caller says so. */
+  /**
+   * A linear layer from `name.weight` [out, in] and, with a bias, `name.bias` [out]: quantized where the checkpoint or
+   * the caller says so.
+   */
   linear(name: string, shape: readonly [out: number, input: number], options?: { readonly bias?: boolean }): LinearLike;
-  /** GPT-2's linear layer, from `name.weight` [in, out] and `name.bias` [out]; quantized as [out, in], as bitsandbytes does. */
+  /**
+   * GPT-2's linear layer, from `name.weight` [in, out] and `name.bias` [out]; quantized as [out, in], as bitsandbytes
+   * does.
+   */
   conv1d(name: string, shape: readonly [input: number, out: number]): LinearLike;
   /** A matrix in the dtype it is stored in: f32, f16 or bf16. */
   matrix(name: string, shape: readonly number[]): Tensor;
@@ -37,7 +44,8 @@ export interface WeightMaker {
 
 /** A source that passes each request on to `maker`, under its full name. */
 export function weightSource(maker: WeightMaker, prefix = ''): WeightSource {
-  const tensor = (name: string, shape: readonly number[], kind: WeightRequest['kind']): Tensor => maker.tensor({ name: prefix + name, shape, kind });
+  const tensor = (name: string, shape: readonly number[], kind: WeightRequest['kind']): Tensor =>
+    maker.tensor({ name: prefix + name, shape, kind });
   return {
     linear(name, shape, { bias = false } = {}) {
       const biasOf = (): Tensor | undefined => (bias ? tensor(`${name}.bias`, [shape[0]], 'vector') : undefined);
@@ -46,7 +54,12 @@ export function weightSource(maker: WeightMaker, prefix = ''): WeightSource {
     },
     conv1d(name, [input, out]) {
       const biasOf = (): Tensor => tensor(`${name}.bias`, [out], 'vector');
-      const request: WeightRequest = { name: `${prefix}${name}.weight`, shape: [out, input], kind: 'linear', transposed: true };
+      const request: WeightRequest = {
+        name: `${prefix}${name}.weight`,
+        shape: [out, input],
+        kind: 'linear',
+        transposed: true,
+      };
       return maker.linear?.(request, biasOf) ?? new Conv1d(tensor(`${name}.weight`, [input, out], 'matrix'), biasOf());
     },
     matrix: (name, shape) => tensor(name, shape, 'matrix'),

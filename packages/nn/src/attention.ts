@@ -23,8 +23,9 @@ export type AttentionLayers = (
 ) & { readonly o: LinearLike; readonly norms?: { readonly q: Layer; readonly k: Layer } | undefined };
 
 /**
- * Causal self-attention with grouped queries and rotary positions: o = softmax(rope(q)·rope(k)ᵀ·scale)·v, then the output projection (Vaswani et al. 2017;
- * Ainslie et al. 2023); with norms of q and k before the rotation, a sliding window or soft-capped scores where the options say so.
+ * Causal self-attention with grouped queries and rotary positions: o = softmax(rope(q)·rope(k)ᵀ·scale)·v, then the
+ * output projection (Vaswani et al. 2017; Ainslie et al. 2023); with norms of q and k before the rotation, a sliding
+ * window or soft-capped scores where the options say so.
  */
 export class Attention extends AttentionBase {
   private readonly fused: boolean;
@@ -40,10 +41,14 @@ export class Attention extends AttentionBase {
     if ('qkv' in layers) this.child('qkv_proj', layers.qkv);
     else for (const name of ['q', 'k', 'v'] as const) this.child(`${name}_proj`, layers[name]);
     this.child('o_proj', layers.o);
-    if (layers.norms !== undefined) for (const name of ['q', 'k'] as const) this.child(`${name}_norm`, layers.norms[name]);
+    if (layers.norms !== undefined)
+      for (const name of ['q', 'k'] as const) this.child(`${name}_norm`, layers.norms[name]);
   }
 
-  /** x [B, T, width] → [B, T, width]; with a cache, keys and values are written behind `lengths` and attention reads all of it. */
+  /**
+   * x [B, T, width] → [B, T, width]; with a cache, keys and values are written behind `lengths` and attention reads all
+   * of it.
+   */
   forward(x: Tensor, context: AttentionContext, cache?: LayerCache): Tensor {
     const { heads, keyHeads, headSize, rotary, normOver: _, ...scores } = this.options;
     const [batch = 0, length = 0] = x.shape;

@@ -1,5 +1,17 @@
 import type { Tensor } from '@lowrank/tensor';
-import { assign, attention, cast, embedding, less, minimum, reshape, select, shapeError, showShape, writeAt } from '@lowrank/tensor';
+import {
+  assign,
+  attention,
+  cast,
+  embedding,
+  less,
+  minimum,
+  reshape,
+  select,
+  shapeError,
+  showShape,
+  writeAt,
+} from '@lowrank/tensor';
 import { Module } from './module.js';
 
 /** The keys and values of one layer, kept between calls: [B, capacity, Hkv, D] each, persistent tensors. */
@@ -19,8 +31,9 @@ export interface AttentionContext {
 }
 
 /**
- * Keys and values [P, Hkv, D] that stand in the place of those of each document's first P positions, as they are: neither normed nor rotated (prefix tuning). What the document says begins at
- * position P; packed and padded rows, caches and windows need to know nothing of it.
+ * Keys and values [P, Hkv, D] that stand in the place of those of each document's first P positions, as they are:
+ * neither normed nor rotated (prefix tuning). What the document says begins at position P; packed and padded rows,
+ * caches and windows need to know nothing of it.
  */
 export type KeyValueProvider = () => { readonly keys: Tensor; readonly values: Tensor };
 
@@ -38,15 +51,23 @@ export interface ScoreOptions {
   readonly softcap?: number;
 }
 
-/** Causal attention, wherever its queries, keys and values come from: documents within a row, the cache, prefixes. A form of attention is a subclass with its projections. */
+/**
+ * Causal attention, wherever its queries, keys and values come from: documents within a row, the cache, prefixes. A
+ * form of attention is a subclass with its projections.
+ */
 export abstract class AttentionBase extends Module {
   /** Set by prefix tuning. */
   prefix: KeyValueProvider | undefined;
 
   /** [B, T, H, D]; with a cache, keys and values are written behind `lengths` and attention reads all of it. */
-  protected attend({ q, k, v }: QueryKeyValue, { positions, segments, lengths }: AttentionContext, { cache, ...scores }: ScoreOptions & { readonly cache: LayerCache | undefined }): Tensor {
+  protected attend(
+    { q, k, v }: QueryKeyValue,
+    { positions, segments, lengths }: AttentionContext,
+    { cache, ...scores }: ScoreOptions & { readonly cache: LayerCache | undefined },
+  ): Tensor {
     const prefix = this.prefix?.();
-    const [ownKeys, ownValues] = prefix === undefined ? [k, v] : [standIn(prefix.keys, k, positions), standIn(prefix.values, v, positions)];
+    const [ownKeys, ownValues] =
+      prefix === undefined ? [k, v] : [standIn(prefix.keys, k, positions), standIn(prefix.values, v, positions)];
     if (cache === undefined || lengths === undefined) return attention(q, ownKeys, ownValues, { segments, ...scores });
     const keys = writeAt(cache.keys, ownKeys, lengths);
     const values = writeAt(cache.values, ownValues, lengths);
@@ -60,7 +81,8 @@ export abstract class AttentionBase extends Module {
 function standIn(table: Tensor, own: Tensor, positions: Tensor): Tensor {
   const [batch = 0, length = 0, heads = 0, size = 0] = own.shape;
   const [count = 0] = table.shape;
-  if (count === 0 || table.shape.slice(1).join() !== `${heads},${size}`) throw shapeError('the prefix of attention', `keys and values [P, ${heads}, ${size}]`, showShape(table.shape));
+  if (count === 0 || table.shape.slice(1).join() !== `${heads},${size}`)
+    throw shapeError('the prefix of attention', `keys and values [P, ${heads}, ${size}]`, showShape(table.shape));
   // Positions are exact in f32.
   const places = cast(positions, 'f32');
   const rows = embedding(reshape(table, [count, heads * size]), cast(minimum(places, count - 1), 'i32'));

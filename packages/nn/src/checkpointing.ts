@@ -2,7 +2,10 @@ import { checkpoint } from '@lowrank/tensor';
 
 let asked = false;
 
-/** Traces `fn` with the blocks inside it checkpointed, if `enabled`: the forward pass keeps only what enters them, and the backward pass computes them again. */
+/**
+ * Traces `fn` with the blocks inside it checkpointed, if `enabled`: the forward pass keeps only what enters them, and
+ * the backward pass computes them again.
+ */
 export function withCheckpointing<T>(enabled: boolean, fn: () => T): T {
   const outer = asked;
   asked = enabled;

@@ -3,7 +3,10 @@ import { add, matmul, shapeError, showShape } from '@lowrank/tensor';
 import type { LinearLike } from './module.js';
 import { Module, Parameter } from './module.js';
 
-/** y = x·W (+ b), with W [in, out] in f32, f16 or bf16 and b [out] in f32: GPT-2's linear layer, transformers' `Conv1D`. What `Linear` holds, transposed. */
+/**
+ * y = x·W (+ b), with W [in, out] in f32, f16 or bf16 and b [out] in f32: GPT-2's linear layer, transformers' `Conv1D`.
+ * What `Linear` holds, transposed.
+ */
 export class Conv1d extends Module implements LinearLike {
   readonly weight: Parameter;
   readonly bias: Parameter | undefined;
@@ -12,7 +15,11 @@ export class Conv1d extends Module implements LinearLike {
     super();
     const { shape } = weight;
     if (shape.length !== 2 || (bias !== undefined && bias.shape.join() !== `${shape[1]}`)) {
-      throw shapeError('Conv1d', 'a weight [in, out] and a bias [out]', `${showShape(shape)} and ${showShape(bias?.shape ?? [])}`);
+      throw shapeError(
+        'Conv1d',
+        'a weight [in, out] and a bias [out]',
+        `${showShape(shape)} and ${showShape(bias?.shape ?? [])}`,
+      );
     }
     this.weight = this.parameter('weight', new Parameter(weight));
     this.bias = bias === undefined ? undefined : this.parameter('bias', new Parameter(bias));

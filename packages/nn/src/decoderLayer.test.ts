@@ -18,7 +18,9 @@ test('what attention and block give is added to what came in; norms come before 
   });
   expect([...layer.children().keys()]).toEqual(['input_layernorm', 'self_attn', 'post_attention_layernorm', 'mlp']);
   // One token sees itself: x + norm(x); the block's gate is zero.
-  const [y = []] = await evaluateReference([layer.forward(tensor([3, 4], [1, 1, 2]), { positions: tensor(Int32Array.of(0), [1, 1]) })]);
+  const [y = []] = await evaluateReference([
+    layer.forward(tensor([3, 4], [1, 1, 2]), { positions: tensor(Int32Array.of(0), [1, 1]) }),
+  ]);
   const size = Math.sqrt(12.5);
   [3 + 3 / size, 4 + 4 / size].forEach((want, at) => expect(Math.abs((y[at] ?? NaN) - want)).toBeLessThan(1e-6));
 });

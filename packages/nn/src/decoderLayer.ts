@@ -15,7 +15,12 @@ export class PreNormLayer extends Module implements DecoderLayer {
   private readonly attention: Attention;
   private readonly mlp: Layer;
 
-  constructor(parts: { readonly inputNorm: Layer; readonly attention: Attention; readonly outputNorm: Layer; readonly mlp: Layer }) {
+  constructor(parts: {
+    readonly inputNorm: Layer;
+    readonly attention: Attention;
+    readonly outputNorm: Layer;
+    readonly mlp: Layer;
+  }) {
     super();
     this.child('input_layernorm', parts.inputNorm);
     this.attention = this.child('self_attn', parts.attention);

@@ -11,7 +11,9 @@ test('outside of training nothing is dropped, nor at a rate of 0', () => {
 });
 
 test('while training a share is zero, and the rest is scaled up', async () => {
-  const [values = new Float64Array()] = await evaluateReference([withDropout(state, () => trainingDropout(x, 0.25, 1))]);
+  const [values = new Float64Array()] = await evaluateReference([
+    withDropout(state, () => trainingDropout(x, 0.25, 1)),
+  ]);
   const zeros = values.filter((value) => value === 0).length;
   expect(zeros).toBeGreaterThan(200);
   expect(zeros).toBeLessThan(300);
@@ -30,6 +32,10 @@ test('layers draw apart, steps draw apart, and a step draws the same again', asy
 });
 
 test('the state ends with the call, also when it throws', () => {
-  expect(() => withDropout(state, () => { throw new Error('no'); })).toThrow('no');
+  expect(() =>
+    withDropout(state, () => {
+      throw new Error('no');
+    }),
+  ).toThrow('no');
   expect(trainingDropout(x, 0.5, 1)).toBe(x);
 });

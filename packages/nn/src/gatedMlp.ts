@@ -12,9 +12,15 @@ export const gatedActivations = {
 export type GatedActivation = keyof typeof gatedActivations;
 
 /** The layers of a gated block; `gateUp` is one layer of the gate's, then the other rows: `gate_up_proj`. */
-export type GatedMlpLayers = ({ readonly gate: LinearLike; readonly up: LinearLike } | { readonly gateUp: LinearLike }) & { readonly down: LinearLike };
+export type GatedMlpLayers = (
+  | { readonly gate: LinearLike; readonly up: LinearLike }
+  | { readonly gateUp: LinearLike }
+) & { readonly down: LinearLike };
 
-/** down(f(gate(x))·up(x)) (Shazeer 2020): the feed-forward block of Llama and its relatives (f = silu), and of Gemma (f = gelu). */
+/**
+ * down(f(gate(x))·up(x)) (Shazeer 2020): the feed-forward block of Llama and its relatives (f = silu), and of Gemma (f
+ * = gelu).
+ */
 export class GatedMlp extends Module implements Layer {
   private readonly fused: boolean;
 

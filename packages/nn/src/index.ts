@@ -19,7 +19,14 @@ export type { Projection, ProjectionParts } from './projection.js';
 export { RmsNorm } from './rmsNorm.js';
 export { RotaryTable } from './rotary.js';
 export type { RotaryOptions, RotaryReach } from './rotary.js';
-export type { DynamicScaling, LinearScaling, Llama3Scaling, LongRopeScaling, RotaryScaling, YarnScaling } from './rotaryScaling.js';
+export type {
+  DynamicScaling,
+  LinearScaling,
+  Llama3Scaling,
+  LongRopeScaling,
+  RotaryScaling,
+  YarnScaling,
+} from './rotaryScaling.js';
 export { trainingDropout, withDropout } from './dropout.js';
 export { TiedLinear, TiedParameter } from './tiedLinear.js';
 export { ModuleList } from './moduleList.js';

@@ -17,5 +17,7 @@ test('epsilon holds a constant row together', async () => {
 });
 
 test('a bias of another size is refused', () => {
-  expect(() => new LayerNorm({ weight: tensor([1, 2, 3]), bias: tensor([1, 2]) }, 0)).toThrow(/LayerNorm: expected a weight and a bias \[D\]/);
+  expect(() => new LayerNorm({ weight: tensor([1, 2, 3]), bias: tensor([1, 2]) }, 0)).toThrow(
+    /LayerNorm: expected a weight and a bias \[D\]/,
+  );
 });

@@ -13,7 +13,12 @@ export class LayerNorm extends Module implements Layer {
     readonly epsilon: number,
   ) {
     super();
-    if (weight.shape.length !== 1 || weight.size !== bias.size) throw shapeError('LayerNorm', 'a weight and a bias [D]', `${showShape(weight.shape)} and ${showShape(bias.shape)}`);
+    if (weight.shape.length !== 1 || weight.size !== bias.size)
+      throw shapeError(
+        'LayerNorm',
+        'a weight and a bias [D]',
+        `${showShape(weight.shape)} and ${showShape(bias.shape)}`,
+      );
     this.weight = this.parameter('weight', new Parameter(weight));
     this.bias = this.parameter('bias', new Parameter(bias));
   }

@@ -15,7 +15,9 @@ test('y = x·Wᵀ + b over any leading axes', async () => {
 });
 
 test.each(['f16', 'bf16'] as const)('a weight in %s', async (dtype) => {
-  expect(await evaluateReference([new Linear(tensor(fromNumbers(weight, dtype), [2, 3], { dtype })).forward(x)])).toEqual([y]);
+  expect(
+    await evaluateReference([new Linear(tensor(fromNumbers(weight, dtype), [2, 3], { dtype })).forward(x)]),
+  ).toEqual([y]);
 });
 
 test('shapes are checked', () => {

@@ -15,7 +15,11 @@ export class Linear extends Module implements LinearLike, Projection {
     this.bias = bias === undefined ? undefined : this.parameter('bias', new Parameter(bias));
     const { shape } = this.weight.tensor;
     if (shape.length !== 2 || (bias !== undefined && bias.shape.join() !== `${shape[0]}`)) {
-      throw shapeError('Linear', 'a weight [out, in] and a bias [out]', `${showShape(shape)} and ${showShape(bias?.shape ?? [])}`);
+      throw shapeError(
+        'Linear',
+        'a weight [out, in] and a bias [out]',
+        `${showShape(shape)} and ${showShape(bias?.shape ?? [])}`,
+      );
     }
   }
 
@@ -35,6 +39,10 @@ export class Linear extends Module implements LinearLike, Projection {
 
   parts(x: Tensor): ProjectionParts {
     const { bias, outFeatures } = this;
-    return { weight: this.weight.tensor, terms: bias === undefined ? [] : [{ h: full([x.shape[0] ?? 0, 1], 1), b: reshape(bias.tensor, [outFeatures, 1]) }] };
+    return {
+      weight: this.weight.tensor,
+      terms:
+        bias === undefined ? [] : [{ h: full([x.shape[0] ?? 0, 1], 1), b: reshape(bias.tensor, [outFeatures, 1]) }],
+    };
   }
 }

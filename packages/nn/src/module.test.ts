@@ -41,8 +41,19 @@ class Reversed extends Module {
 
 test('paths are those of checkpoints', () => {
   const tower = new Tower();
-  expect([...tower.namedModules()].map(([path]) => path)).toEqual(['layers', 'layers.0', 'layers.0.proj', 'layers.1', 'layers.1.proj']);
-  expect([...tower.namedParameters()].map(([path]) => path)).toEqual(['layers.0.norm', 'layers.0.proj.weight', 'layers.1.norm', 'layers.1.proj.weight']);
+  expect([...tower.namedModules()].map(([path]) => path)).toEqual([
+    'layers',
+    'layers.0',
+    'layers.0.proj',
+    'layers.1',
+    'layers.1.proj',
+  ]);
+  expect([...tower.namedParameters()].map(([path]) => path)).toEqual([
+    'layers.0.norm',
+    'layers.0.proj.weight',
+    'layers.1.norm',
+    'layers.1.proj.weight',
+  ]);
   expect(tower.getModule('layers.1.proj')).toBeInstanceOf(Linear);
 });
 

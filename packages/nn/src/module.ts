@@ -3,8 +3,8 @@ import type { Tensor } from '@lowrank/tensor';
 import { scope } from '@lowrank/tensor';
 
 /**
- * A place that holds a tensor of weights. Layers read `parameter.tensor` whenever they are traced, so that the trainer may replace it by a view
- * of a flat vector, a loader by another dtype, and an adapter by a copy of its own.
+ * A place that holds a tensor of weights. Layers read `parameter.tensor` whenever they are traced, so that the trainer
+ * may replace it by a view of a flat vector, a loader by another dtype, and an adapter by a copy of its own.
  */
 export class Parameter {
   #held: Tensor;
@@ -33,7 +33,14 @@ export class Parameter {
 
   /** @throws LowrankError `nn.derived` while the parameter is derived */
   set own(value: Tensor) {
-    if (this.#rule !== undefined) throw new LowrankError({ code: 'nn.derived', what: 'a parameter that is computed from another tensor', expected: 'a stored value to replace', got: 'a rule', remedy: 'Take the rule away first, with derive(undefined).' });
+    if (this.#rule !== undefined)
+      throw new LowrankError({
+        code: 'nn.derived',
+        what: 'a parameter that is computed from another tensor',
+        expected: 'a stored value to replace',
+        got: 'a rule',
+        remedy: 'Take the rule away first, with derive(undefined).',
+      });
     this.#held = value;
   }
 
@@ -50,7 +57,10 @@ export class Parameter {
     return this.#rule !== undefined;
   }
 
-  /** From now on `own` is `rule(stored)`, traced anew wherever it is read; undefined ends that. As a parametrization in PyTorch: the layer does not know. */
+  /**
+   * From now on `own` is `rule(stored)`, traced anew wherever it is read; undefined ends that. As a parametrization in
+   * PyTorch: the layer does not know.
+   */
   derive(rule: ((stored: Tensor) => Tensor) | undefined): void {
     this.#rule = rule;
   }
@@ -67,8 +77,8 @@ export class Parameter {
 }
 
 /**
- * A node of the module tree: named parameters and named children, under the names that Hugging Face checkpoints use. A subclass registers what it has in its constructor
- * and has a forward of its own.
+ * A node of the module tree: named parameters and named children, under the names that Hugging Face checkpoints use. A
+ * subclass registers what it has in its constructor and has a forward of its own.
  */
 export class Module {
   readonly #children = new Map<string, Module>();
@@ -109,7 +119,10 @@ export class Module {
     }
   }
 
-  /** Every parameter with its path: 'model.layers.0.self_attn.q_proj.weight'. A parameter that two modules share comes twice. */
+  /**
+   * Every parameter with its path: 'model.layers.0.self_attn.q_proj.weight'. A parameter that two modules share comes
+   * twice.
+   */
   *namedParameters(prefix = ''): Generator<readonly [path: string, parameter: Parameter]> {
     for (const [name, parameter] of this.#parameters) yield [joined(prefix, name), parameter];
     for (const [name, module] of this.#children) yield* module.namedParameters(joined(prefix, name));
@@ -120,26 +133,48 @@ export class Module {
     const [name = '', ...below] = path.split('.');
     const child = this.#children.get(name);
     if (child === undefined) {
-      throw new LowrankError({ code: 'nn.noModule', what: `the module ${path}`, expected: `one of ${[...this.#children.keys()].join(', ') || 'no children'}`, got: name });
+      throw new LowrankError({
+        code: 'nn.noModule',
+        what: `the module ${path}`,
+        expected: `one of ${[...this.#children.keys()].join(', ') || 'no children'}`,
+        got: name,
+      });
     }
     return below.length === 0 ? child : child.getModule(below.join('.'));
   }
 
-  /** Puts another module at a path: how adapters get around a layer. The parent reads its children through `getModule` or `this.layer(name)`. */
+  /**
+   * Puts another module at a path: how adapters get around a layer. The parent reads its children through `getModule`
+   * or `this.layer(name)`.
+   */
   setModule(path: string, replacement: Module): void {
     const at = path.lastIndexOf('.');
     const parent = at < 0 ? this : this.getModule(path.slice(0, at));
     const name = path.slice(at + 1);
     if (!parent.#children.has(name)) {
-      throw new LowrankError({ code: 'nn.noModule', what: `the module ${path}`, expected: 'an existing module to replace', got: 'none' });
+      throw new LowrankError({
+        code: 'nn.noModule',
+        what: `the module ${path}`,
+        expected: 'an existing module to replace',
+        got: 'none',
+      });
     }
     parent.#children.set(name, replacement);
   }
 
-  /** The layer that is now at `name`: the original, or what an adapter has put around it. Its ops are traced under its name. */
+  /**
+   * The layer that is now at `name`: the original, or what an adapter has put around it. Its ops are traced under its
+   * name.
+   */
   protected layer(name: string): { forward(x: Tensor): Tensor } {
     const module = this.#children.get(name);
-    if (module === undefined || !isLayer(module)) throw new LowrankError({ code: 'nn.noModule', what: `the layer ${name}`, expected: 'a module with forward(x)', got: 'none' });
+    if (module === undefined || !isLayer(module))
+      throw new LowrankError({
+        code: 'nn.noModule',
+        what: `the layer ${name}`,
+        expected: 'a module with forward(x)',
+        got: 'none',
+      });
     return { forward: (x) => scope(name, () => module.forward(x)) };
   }
 

@@ -9,7 +9,10 @@ export class ModuleList<M extends Module> extends Module {
     items.forEach((item, at) => this.child(String(at), item));
   }
 
-  /** x through `step` for each item in turn, traced under `name.0`, `name.1`, …: the layers of a model, each a block for `withCheckpointing`. */
+  /**
+   * x through `step` for each item in turn, traced under `name.0`, `name.1`, …: the layers of a model, each a block for
+   * `withCheckpointing`.
+   */
   run<T>(name: string, x: T, step: (item: M, x: T, at: number) => T): T {
     return this.items.reduce((value, item, at) => scope(`${name}.${at}`, () => block(() => step(item, value, at))), x);
   }

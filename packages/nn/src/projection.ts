@@ -8,7 +8,10 @@ export interface ProjectionParts {
   readonly terms: readonly ProductTerm[];
 }
 
-/** A linear layer that can be taken apart, for those who multiply piece by piece: the loss over an output projection, whose logits never exist as a whole. */
+/**
+ * A linear layer that can be taken apart, for those who multiply piece by piece: the loss over an output projection,
+ * whose logits never exist as a whole.
+ */
 export interface Projection extends Module {
   /** x [N, in] */
   parts(x: Tensor): ProjectionParts;

@@ -3,7 +3,9 @@ import { rmsNorm } from '@lowrank/tensor';
 import type { Layer } from './module.js';
 import { Module, Parameter } from './module.js';
 
-/** x / √(mean(x²) + ε) · (w + offset) over the last axis (Zhang & Sennrich 2019); the offset is 0, or 1 as Gemma has it. */
+/**
+ * x / √(mean(x²) + ε) · (w + offset) over the last axis (Zhang & Sennrich 2019); the offset is 0, or 1 as Gemma has it.
+ */
 export class RmsNorm extends Module implements Layer {
   readonly weight: Parameter;
 

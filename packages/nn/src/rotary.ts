@@ -13,7 +13,10 @@ export interface RotaryOptions {
 
 /** How far positions may reach: what scalings go by that depend on the length. */
 export interface RotaryReach {
-  /** Positions of the row, or those that a cache has room for; by default all that the model has. Positions lie below it. */
+  /**
+   * Positions of the row, or those that a cache has room for; by default all that the model has. Positions lie below
+   * it.
+   */
   readonly length?: number | undefined;
   /** i32 [B, T, 2]: the bounds of each token's document within its row. */
   readonly segments?: Tensor | undefined;
@@ -25,8 +28,9 @@ interface Tables {
 }
 
 /**
- * The tables of rotary position embedding (Su et al. 2021): cos and sin of position·frequency, [positions, size/2], times the scaling's attention factor. Made on the host in
- * double precision and rounded once: shader sines are off by 2e-4 at such angles. They are as long as the row or cache at hand needs, and kept.
+ * The tables of rotary position embedding (Su et al. 2021): cos and sin of position·frequency, [positions, size/2],
+ * times the scaling's attention factor. Made on the host in double precision and rounded once: shader sines are off by
+ * 2e-4 at such angles. They are as long as the row or cache at hand needs, and kept.
  */
 export class RotaryTable {
   private readonly made = new Map<string, Tables>();
@@ -36,17 +40,24 @@ export class RotaryTable {
   /**
    * x [B, T, H, D] turned by its positions i32 [B, T].
    *
-   * Scalings that go by the length: `dynamic` goes by `length`; `longrope` by the length of each token's document where `segments` tells it, else by `length`.
+   * Scalings that go by the length: `dynamic` goes by `length`; `longrope` by the length of each token's document where
+   * `segments` tells it, else by `length`.
    */
   apply(x: Tensor, positions: Tensor, { length = this.options.maxPositions, segments }: RotaryReach = {}): Tensor {
     const { scaling } = this.options;
-    if (scaling?.type === 'longrope' && segments !== undefined && length > scaling.originalMaxPositions) return this.byDocument(x, positions, segments, { length, native: scaling.originalMaxPositions });
+    if (scaling?.type === 'longrope' && segments !== undefined && length > scaling.originalMaxPositions)
+      return this.byDocument(x, positions, segments, { length, native: scaling.originalMaxPositions });
     const { cosine, sine } = this.tables([length], length);
     return rope(x, cosine, sine, positions);
   }
 
   /** Both tables of longrope one below the other: the tokens of long documents look into the second. */
-  private byDocument(x: Tensor, positions: Tensor, segments: Tensor, { length, native }: { length: number; native: number }): Tensor {
+  private byDocument(
+    x: Tensor,
+    positions: Tensor,
+    segments: Tensor,
+    { length, native }: { length: number; native: number },
+  ): Tensor {
     const bounds = cast(segments, 'f32');
     const documentLength = reshape(sub(slice(bounds, 2, 1, 2), slice(bounds, 2, 0, 1)), positions.shape);
     const rows = rowsFor(length);
@@ -67,10 +78,15 @@ export class RotaryTable {
     const table = (fn: (angle: number) => number): Float32Array =>
       Float32Array.from({ length: parts.length * rows * half }, (_, at) => {
         const part = parts[Math.floor(at / (rows * half))];
-        return (part?.attentionFactor ?? NaN) * fn((Math.floor(at / half) % rows) * (part?.frequencies[at % half] ?? NaN));
+        return (
+          (part?.attentionFactor ?? NaN) * fn((Math.floor(at / half) % rows) * (part?.frequencies[at % half] ?? NaN))
+        );
       });
     const shape = [parts.length * rows, half];
-    const tables = { cosine: deferred(() => table(Math.cos), shape, { name: 'rope cosine' }), sine: deferred(() => table(Math.sin), shape, { name: 'rope sine' }) };
+    const tables = {
+      cosine: deferred(() => table(Math.cos), shape, { name: 'rope cosine' }),
+      sine: deferred(() => table(Math.sin), shape, { name: 'rope sine' }),
+    };
     this.made.set(key, tables);
     return tables;
   }

@@ -1,4 +1,7 @@
-/** Stretched frequencies of rotary positions: what Hugging Face calls `rope_type`. With f the plain frequency θ^(−2i/size) of pair i. */
+/**
+ * Stretched frequencies of rotary positions: what Hugging Face calls `rope_type`. With f the plain frequency
+ * θ^(−2i/size) of pair i.
+ */
 export type RotaryScaling = LinearScaling | DynamicScaling | Llama3Scaling | YarnScaling | LongRopeScaling;
 
 /** f/factor (position interpolation, Chen et al. 2023). */
@@ -7,7 +10,10 @@ export interface LinearScaling {
   readonly factor: number;
 }
 
-/** Beyond the native length L₀, θ grows with the length L: θ·(factor·L/L₀ − factor + 1)^(size/(size − 2)) ("dynamic NTK"). */
+/**
+ * Beyond the native length L₀, θ grows with the length L: θ·(factor·L/L₀ − factor + 1)^(size/(size − 2)) ("dynamic
+ * NTK").
+ */
 export interface DynamicScaling {
   readonly type: 'dynamic';
   readonly factor: number;
@@ -36,7 +42,10 @@ export interface YarnScaling {
   readonly truncate: boolean;
 }
 
-/** LongRoPE (Ding et al. 2024): f over a factor of its own for each pair, of one list up to the original length and of another beyond it. */
+/**
+ * LongRoPE (Ding et al. 2024): f over a factor of its own for each pair, of one list up to the original length and of
+ * another beyond it.
+ */
 export interface LongRopeScaling {
   readonly type: 'longrope';
   readonly shortFactors: readonly number[];
@@ -55,9 +64,16 @@ export interface Frequencies {
 }
 
 /** The frequencies for rows of `length` positions. */
-export function frequenciesAt({ size, theta, scaling }: { size: number; theta: number; scaling?: RotaryScaling | undefined }, length: number): Frequencies {
+export function frequenciesAt(
+  { size, theta, scaling }: { size: number; theta: number; scaling?: RotaryScaling | undefined },
+  length: number,
+): Frequencies {
   const plain = (base: number): number[] => Array.from({ length: size / 2 }, (_, i) => base ** ((-2 * i) / size));
-  const found = (frequencies: readonly number[], attentionFactor = 1, key = ''): Frequencies => ({ frequencies, attentionFactor, key });
+  const found = (frequencies: readonly number[], attentionFactor = 1, key = ''): Frequencies => ({
+    frequencies,
+    attentionFactor,
+    key,
+  });
   switch (scaling?.type) {
     case undefined:
       return found(plain(theta));
@@ -66,7 +82,11 @@ export function frequenciesAt({ size, theta, scaling }: { size: number; theta: n
     case 'dynamic': {
       const { factor, nativePositions } = scaling;
       if (length <= nativePositions) return found(plain(theta));
-      return found(plain(theta * (factor * (length / nativePositions) - (factor - 1)) ** (size / (size - 2))), 1, String(length));
+      return found(
+        plain(theta * (factor * (length / nativePositions) - (factor - 1)) ** (size / (size - 2))),
+        1,
+        String(length),
+      );
     }
     case 'llama3':
       return found(plain(theta).map((f) => llama3(f, scaling)));
@@ -75,12 +95,19 @@ export function frequenciesAt({ size, theta, scaling }: { size: number; theta: n
     case 'longrope': {
       const long = length > scaling.originalMaxPositions;
       const factors = long ? scaling.longFactors : scaling.shortFactors;
-      return found(plain(theta).map((f, i) => f / (factors[i] ?? NaN)), scaling.attentionFactor, long ? 'long' : 'short');
+      return found(
+        plain(theta).map((f, i) => f / (factors[i] ?? NaN)),
+        scaling.attentionFactor,
+        long ? 'long' : 'short',
+      );
     }
   }
 }
 
-function llama3(frequency: number, { factor, lowFrequencyFactor: low, highFrequencyFactor: high, originalMaxPositions }: Llama3Scaling): number {
+function llama3(
+  frequency: number,
+  { factor, lowFrequencyFactor: low, highFrequencyFactor: high, originalMaxPositions }: Llama3Scaling,
+): number {
   const wavelength = (2 * Math.PI) / frequency;
   if (wavelength < originalMaxPositions / high) return frequency;
   if (wavelength > originalMaxPositions / low) return frequency / factor;
@@ -88,10 +115,14 @@ function llama3(frequency: number, { factor, lowFrequencyFactor: low, highFreque
   return ((1 - smooth) * frequency) / factor + smooth * frequency;
 }
 
-function yarn(plain: readonly number[], { size, theta, scaling }: { size: number; theta: number; scaling: YarnScaling }): number[] {
+function yarn(
+  plain: readonly number[],
+  { size, theta, scaling }: { size: number; theta: number; scaling: YarnScaling },
+): number[] {
   const { factor, originalMaxPositions, betaFast, betaSlow, truncate } = scaling;
   /** The pair that turns `rotations` times over the original length. */
-  const pairOf = (rotations: number): number => (size * Math.log(originalMaxPositions / (rotations * 2 * Math.PI))) / (2 * Math.log(theta));
+  const pairOf = (rotations: number): number =>
+    (size * Math.log(originalMaxPositions / (rotations * 2 * Math.PI))) / (2 * Math.log(theta));
   const round = truncate ? { down: Math.floor, up: Math.ceil } : { down: Number, up: Number };
   const start = Math.max(round.down(pairOf(betaFast)), 0);
   const end = Math.min(round.up(pairOf(betaSlow)), size - 1);

@@ -9,7 +9,12 @@ const copyOf = (value: number): Parameter => new Parameter(tensor(new Float32Arr
 test('its weight is the table, and no parameter of its own', () => {
   const table = new Embedding(copyOf(1).own).weight;
   const head = new TiedLinear(table);
-  expect([[...head.namedParameters()], head.weight.tensor, head.outFeatures, head.inFeatures]).toEqual([[], table.own, 3, 2]);
+  expect([[...head.namedParameters()], head.weight.tensor, head.outFeatures, head.inFeatures]).toEqual([
+    [],
+    table.own,
+    3,
+    2,
+  ]);
   const moved = copyOf(2).own;
   table.tensor = moved;
   expect(head.weight.tensor).toBe(moved);

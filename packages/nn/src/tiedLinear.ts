@@ -2,7 +2,9 @@ import type { Tensor } from '@lowrank/tensor';
 import { Linear } from './linear.js';
 import { Parameter } from './module.js';
 
-/** The place of another parameter's own tensor: what stands in the other's place does not show here, nor the reverse. */
+/**
+ * The place of another parameter's own tensor: what stands in the other's place does not show here, nor the reverse.
+ */
 export class TiedParameter extends Parameter {
   constructor(readonly source: Parameter) {
     super(source.own, false);
@@ -26,7 +28,10 @@ export class TiedParameter extends Parameter {
   }
 }
 
-/** An output projection whose weight is an embedding's table (Press and Wolf 2017). It is a layer of the tree, so that adapters find it, and has no parameter of its own. */
+/**
+ * An output projection whose weight is an embedding's table (Press and Wolf 2017). It is a layer of the tree, so that
+ * adapters find it, and has no parameter of its own.
+ */
 export class TiedLinear extends Linear {
   readonly source: Parameter;
 

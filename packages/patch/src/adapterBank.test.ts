@@ -3,11 +3,19 @@ import { loraConfig } from '@lowrank/lora';
 import { add, evaluateReference, fromNumbers, full, mul, Rng, sourceOf } from '@lowrank/tensor';
 import { expect, test } from 'vitest';
 import { bankFor, openAdapterBank } from './adapterBank.js';
-import { adaptedLayers, attachAdapter, createAdapter, extractAdapter, injectAdapter, removeAdapters } from './adapters.js';
+import {
+  adaptedLayers,
+  attachAdapter,
+  createAdapter,
+  extractAdapter,
+  injectAdapter,
+  removeAdapters,
+} from './adapters.js';
 import { mergeAdapters, unmergeAdapters } from './mergeInPlace.js';
 import { largestDifference, logitsOf, randomAdapter, stir, TinyModel } from './testing.js';
 
-const config = (given: Partial<LoraConfig> = {}): LoraConfig => loraConfig({ targetModules: ['q_proj'], r: 2, alpha: 4, ...given });
+const config = (given: Partial<LoraConfig> = {}): LoraConfig =>
+  loraConfig({ targetModules: ['q_proj'], r: 2, alpha: 4, ...given });
 const paths = (name: string): string[] => [0, 1, 2].map((layer) => `model.layers.${layer}.self_attn.${name}`);
 const adapter = randomAdapter(config(), paths('q_proj'), { seed: 1 });
 
@@ -22,7 +30,11 @@ function stirAll(model: TinyModel): void {
   for (const [at, { adapters, embedding }] of [...adaptedLayers(model).values()].entries()) {
     const rng = new Rng(5, at);
     const { a, b } = adapters.get('default') ?? {};
-    for (const parameter of embedding ? [a, b] : [b]) if (parameter !== undefined) sourceOf(parameter.tensor).write(Float32Array.from({ length: parameter.tensor.size }, () => 0.3 * rng.normal()));
+    for (const parameter of embedding ? [a, b] : [b])
+      if (parameter !== undefined)
+        sourceOf(parameter.tensor).write(
+          Float32Array.from({ length: parameter.tensor.size }, () => 0.3 * rng.normal()),
+        );
   }
 }
 
@@ -31,8 +43,15 @@ function expectNear(got: Float64Array, want: Float64Array, share = 1e-6): void {
 }
 
 test.each<Partial<LoraConfig>>([
-  {}, { useRslora: true, alphaPattern: { '1.self_attn.q_proj': 9 } }, { rankPattern: { '2.self_attn.q_proj': 3 } }, { useDora: true }, { loraBias: true }, { init: 'pissa' }, { init: 'olora', useRslora: true },
-  { targetModules: ['embed_tokens', 'down_proj'] }, { targetModules: ['embed_tokens'], useDora: true },
+  {},
+  { useRslora: true, alphaPattern: { '1.self_attn.q_proj': 9 } },
+  { rankPattern: { '2.self_attn.q_proj': 3 } },
+  { useDora: true },
+  { loraBias: true },
+  { init: 'pissa' },
+  { init: 'olora', useRslora: true },
+  { targetModules: ['embed_tokens', 'down_proj'] },
+  { targetModules: ['embed_tokens'], useDora: true },
 ])('%j in a bank computes what it computes beside the layers', async (given) => {
   const model = new TinyModel();
   const own = config(given);
@@ -62,7 +81,18 @@ test('adapters of PEFT that began as a part of W and were not converted need twi
   const { layers } = await extractAdapter(model, own);
   removeAdapters(model);
   // As PEFT saves it: A and B alone, and what they began as is found again.
-  const halves = new Map([...layers].map(([path, { a, b, inFeatures, outFeatures }]) => [path, { a: a.slice(0, 2 * inFeatures), b: Float32Array.from({ length: 2 * outFeatures }, (_, at) => b[4 * Math.floor(at / 2) + (at % 2)] ?? NaN), rank: 2, inFeatures, outFeatures }]));
+  const halves = new Map(
+    [...layers].map(([path, { a, b, inFeatures, outFeatures }]) => [
+      path,
+      {
+        a: a.slice(0, 2 * inFeatures),
+        b: Float32Array.from({ length: 2 * outFeatures }, (_, at) => b[4 * Math.floor(at / 2) + (at % 2)] ?? NaN),
+        rank: 2,
+        inFeatures,
+        outFeatures,
+      },
+    ]),
+  );
   const file: LoraAdapter = { config: own, layers: halves };
   expect(bankFor([file])).toMatchObject({ slots: 1, rank: 4, targetModules: paths('q_proj') });
   const small = openAdapterBank(model, { slots: 1, rank: 3 });
@@ -84,7 +114,12 @@ test('loading, unloading, replacing: slots are found again, rows follow, names a
   bank.put('two', prepared);
   await expect(bank.load('three', other)).rejects.toThrow(/at most 2 adapters.*one, two/);
   bank.use({ one: 1, two: -0.5 });
-  expect(bank.rows.map((row) => [...row])).toEqual([[['one', 1], ['two', -0.5]]]);
+  expect(bank.rows.map((row) => [...row])).toEqual([
+    [
+      ['one', 1],
+      ['two', -0.5],
+    ],
+  ]);
   bank.unload('one');
   expect([bank.names, bank.rows.map((row) => [...row])]).toEqual([['two'], [[['two', -0.5]]]]);
   bank.put('three', prepared);
@@ -126,21 +161,38 @@ test('what does not fit is told at once, and nothing is changed', async () => {
   const bank = openAdapterBank(model, { slots: 1, rank: 2, targetModules: ['q_proj', 'embed_tokens'] });
   const before = await logitsOf(model);
   const [path = ''] = paths('q_proj');
-  const broken = (change: object): LoraAdapter => ({ ...adapter, layers: new Map([...adapter.layers].map(([key, value]) => [key, key === path ? { ...value, ...change } : value])) });
+  const broken = (change: object): LoraAdapter => ({
+    ...adapter,
+    layers: new Map([...adapter.layers].map(([key, value]) => [key, key === path ? { ...value, ...change } : value])),
+  });
   const cases: [LoraAdapter, RegExp][] = [
     [randomAdapter(config({ targetModules: ['v_proj'] }), paths('v_proj')), /v_proj: no layer of the bank/],
     [randomAdapter(config({ r: 3 }), paths('q_proj')), /q_proj: rank 3, the bank has 2/],
-    [{ ...adapter, layers: new Map([...adapter.layers].slice(1)) }, /0\.self_attn\.q_proj: in target_modules, but without matrices/],
+    [
+      { ...adapter, layers: new Map([...adapter.layers].slice(1)) },
+      /0\.self_attn\.q_proj: in target_modules, but without matrices/,
+    ],
     [broken({ embedding: true }), /made for an embedding/],
     [broken({ inFeatures: 5 }), /made for 5 → 6, the layer is 6 → 6/],
     [broken({ a: new Float32Array(12).fill(NaN) }), /not finite/],
     [randomAdapter(config({ useDora: true }), paths('q_proj')), /use_dora, and the bank was opened without/],
     [randomAdapter(config({ loraBias: true }), paths('q_proj')), /lora_bias, and the bank was opened without/],
-    [{ ...adapter, whole: new Map([['model.norm.bias', { dtype: 'F32' as const, shape: [6], data: new Uint8Array(24) }]]) }, /model\.norm\.bias: saved whole/],
+    [
+      {
+        ...adapter,
+        whole: new Map([['model.norm.bias', { dtype: 'F32' as const, shape: [6], data: new Uint8Array(24) }]]),
+      },
+      /model\.norm\.bias: saved whole/,
+    ],
   ];
   for (const [given, message] of cases) await expect(bank.load('it', given)).rejects.toThrow(message);
   expect([bank.names, await logitsOf(model)]).toEqual([[], before]);
-  for (const sizes of [{ slots: 0, rank: 1 }, { slots: 1, rank: 1.5 }, { slots: 1, rank: 1, rows: 0 }]) expect(() => openAdapterBank(new TinyModel(), sizes)).toThrow(/at least 1/);
+  for (const sizes of [
+    { slots: 0, rank: 1 },
+    { slots: 1, rank: 1.5 },
+    { slots: 1, rank: 1, rows: 0 },
+  ])
+    expect(() => openAdapterBank(new TinyModel(), sizes)).toThrow(/at least 1/);
   expect(() => openAdapterBank(model, { slots: 1, rank: 2 })).toThrow(/adapters around it/);
   expect(() => injectAdapter(model, config({ targetModules: ['v_proj'] }))).toThrow(/without a bank of adapters/);
   bank.dispose();
@@ -156,10 +208,20 @@ test('an embedding’s table that PEFT saved along is no hindrance where it is t
   const table = model.getModule('model.embed_tokens').ownParameters().get('weight')?.tensor;
   if (table === undefined) throw new TypeError('no table');
   const values = fromNumbers((await evaluateReference([table]))[0] ?? [], 'f32');
-  const whole = (data: Float32Array): LoraAdapter => ({ ...made, whole: new Map([['model.embed_tokens.base_layer.weight', { dtype: 'F32' as const, shape: table.shape, data: new Uint8Array(data.buffer) }]]) });
+  const whole = (data: Float32Array): LoraAdapter => ({
+    ...made,
+    whole: new Map([
+      [
+        'model.embed_tokens.base_layer.weight',
+        { dtype: 'F32' as const, shape: table.shape, data: new Uint8Array(data.buffer) },
+      ],
+    ]),
+  });
   const bank = openAdapterBank(model, bankFor([made]));
   await bank.load('it', whole(Float32Array.from(values)));
-  await expect(bank.load('it', whole(Float32Array.from(values, (value) => value + 1)))).rejects.toThrow(/not what the model has/);
+  await expect(bank.load('it', whole(Float32Array.from(values, (value) => value + 1)))).rejects.toThrow(
+    /not what the model has/,
+  );
 });
 
 test('no bank around adapters, merged or not', async () => {
@@ -177,7 +239,8 @@ test('a variant of one’s own that is a factor goes into a bank as beside the l
   const factor = 1.5;
   const variant: NamedVariant = {
     name: 'more',
-    forward: ({ layer, weights, x, base }) => add(mul(layer.withoutBias(base), factor - 1), mul(layer.product(x, weights), factor)),
+    forward: ({ layer, weights, x, base }) =>
+      add(mul(layer.withoutBias(base), factor - 1), mul(layer.product(x, weights), factor)),
     factor: ({ outFeatures }) => full([outFeatures], factor),
     mergeRow: () => 1,
   };

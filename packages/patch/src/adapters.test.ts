@@ -2,10 +2,24 @@ import type { LoraAdapter } from '@lowrank/lora';
 import { LoraLinear, loraConfig } from '@lowrank/lora';
 import { evaluateReference, grad, square, sum } from '@lowrank/tensor';
 import { expect, test } from 'vitest';
-import { adaptedLayers, extractAdapter, injectAdapter, loadAdapter, removeAdapter, removeAdapters, setActiveAdapters, withoutAdapters } from './adapters.js';
+import {
+  adaptedLayers,
+  extractAdapter,
+  injectAdapter,
+  loadAdapter,
+  removeAdapter,
+  removeAdapters,
+  setActiveAdapters,
+  withoutAdapters,
+} from './adapters.js';
 import { largestDifference, logitsOf, randomAdapter, stir, TinyModel } from './testing.js';
 
-const config = loraConfig({ targetModules: ['q_proj', 'v_proj'], r: 2, alpha: 4, rankPattern: { 'layers.1.self_attn.v_proj': 3 } });
+const config = loraConfig({
+  targetModules: ['q_proj', 'v_proj'],
+  r: 2,
+  alpha: 4,
+  rankPattern: { 'layers.1.self_attn.v_proj': 3 },
+});
 const qPaths = [0, 1, 2].map((layer) => `model.layers.${layer}.self_attn.q_proj`);
 const qConfig = loraConfig({ targetModules: ['q_proj'], r: 2 });
 
@@ -14,20 +28,33 @@ test('a new adapter changes nothing, and is all that trains', async () => {
   const before = await logitsOf(model);
   const trained = injectAdapter(model, config, { seed: 3 });
   expect(await logitsOf(model)).toEqual(before);
-  expect(trained.map(({ name }) => name).slice(0, 2)).toEqual(['model.layers.0.self_attn.q_proj.lora_A', 'model.layers.0.self_attn.q_proj.lora_B']);
+  expect(trained.map(({ name }) => name).slice(0, 2)).toEqual([
+    'model.layers.0.self_attn.q_proj.lora_A',
+    'model.layers.0.self_attn.q_proj.lora_B',
+  ]);
   expect(trained.length).toBe(12);
   const training = [...model.namedParameters()].filter(([, { trainable }]) => trainable);
-  expect(training.map(([, parameter]) => parameter)).toEqual(expect.arrayContaining(trained.map(({ parameter }) => parameter)));
+  expect(training.map(([, parameter]) => parameter)).toEqual(
+    expect.arrayContaining(trained.map(({ parameter }) => parameter)),
+  );
   expect(training.length).toBe(12);
-  expect(adaptedLayers(model).get('model.layers.1.self_attn.v_proj')?.adapters.get('default')?.a.tensor.shape).toEqual([3, 6]);
+  expect(adaptedLayers(model).get('model.layers.1.self_attn.v_proj')?.adapters.get('default')?.a.tensor.shape).toEqual([
+    3, 6,
+  ]);
 });
 
 test('every matrix of the adapter gets a gradient', async () => {
   const model = new TinyModel();
   const trained = injectAdapter(model, config);
   stir(model);
-  const gradients = await evaluateReference(grad(sum(square(model.forward())), trained.map(({ parameter }) => parameter.tensor)));
-  for (const [at, gradient] of gradients.entries()) expect([trained[at]?.name, gradient.some((value) => value !== 0)]).toEqual([trained[at]?.name, true]);
+  const gradients = await evaluateReference(
+    grad(
+      sum(square(model.forward())),
+      trained.map(({ parameter }) => parameter.tensor),
+    ),
+  );
+  for (const [at, gradient] of gradients.entries())
+    expect([trained[at]?.name, gradient.some((value) => value !== 0)]).toEqual([trained[at]?.name, true]);
 });
 
 test('the seed makes the adapter', async () => {
@@ -59,7 +86,11 @@ test('off is the base, also after an error, and on again after it', async () => 
   expect(largestDifference(adapted, base)).toBeGreaterThan(0.01);
   const [off] = await evaluateReference([withoutAdapters(model, () => model.forward())]);
   expect(off).toEqual(base);
-  expect(() => withoutAdapters(model, () => { throw new Error('no'); })).toThrow('no');
+  expect(() =>
+    withoutAdapters(model, () => {
+      throw new Error('no');
+    }),
+  ).toThrow('no');
   expect(await logitsOf(model)).toEqual(adapted);
 });
 
@@ -95,7 +126,11 @@ test('two adapters that sum to a third compute what it computes', async () => {
       qPaths.map((path) => {
         const [x, y] = [one.layers.get(path), two.layers.get(path)];
         if (x === undefined || y === undefined) throw new TypeError(path);
-        const b = Float32Array.from({ length: 24 }, (_, at) => (at % 4 < 2 ? x.b[Math.floor(at / 4) * 2 + (at % 4)] : y.b[Math.floor(at / 4) * 2 + (at % 4) - 2]) ?? NaN);
+        const b = Float32Array.from(
+          { length: 24 },
+          (_, at) =>
+            (at % 4 < 2 ? x.b[Math.floor(at / 4) * 2 + (at % 4)] : y.b[Math.floor(at / 4) * 2 + (at % 4) - 2]) ?? NaN,
+        );
         return [path, { ...x, a: Float32Array.of(...x.a, ...y.a), b, rank: 4 }];
       }),
     ),
@@ -135,10 +170,22 @@ test('all-linear is saved as names: short ones where they say the same', async (
 test('an adapter that does not fit is refused before anything is changed', () => {
   const good = randomAdapter(qConfig, qPaths);
   const cases: [LoraAdapter, RegExp][] = [
-    [{ ...good, layers: new Map([...good.layers].slice(1)) }, /layers\.0\.self_attn\.q_proj: in target_modules, but without matrices/],
-    [{ ...good, layers: new Map([...good.layers, ...randomAdapter(qConfig, ['model.layers.9.self_attn.q_proj']).layers]) }, /layers\.9\.self_attn\.q_proj: no such target/],
+    [
+      { ...good, layers: new Map([...good.layers].slice(1)) },
+      /layers\.0\.self_attn\.q_proj: in target_modules, but without matrices/,
+    ],
+    [
+      {
+        ...good,
+        layers: new Map([...good.layers, ...randomAdapter(qConfig, ['model.layers.9.self_attn.q_proj']).layers]),
+      },
+      /layers\.9\.self_attn\.q_proj: no such target/,
+    ],
     [randomAdapter(qConfig, qPaths, { rank: 3 }), /rank 3, the configuration says 2/],
-    [{ ...good, layers: new Map([...good.layers].map(([path, matrices]) => [path, { ...matrices, inFeatures: 5 }])) }, /5 → 6, the layer is 6 → 6/],
+    [
+      { ...good, layers: new Map([...good.layers].map(([path, matrices]) => [path, { ...matrices, inFeatures: 5 }])) },
+      /5 → 6, the layer is 6 → 6/,
+    ],
   ];
   for (const [adapter, message] of cases) {
     const model = new TinyModel();

@@ -1,6 +1,18 @@
 import { LowrankError } from '@lowrank/errors';
 import type { BankEntry, BankMix, LoraAdapter, LoraConfig, LoraMatrices, WholeTensor } from '@lowrank/lora';
-import { bankEntry, bankRank, fitsBank, LoraBankEmbedding, LoraBankLayer, LoraBankLinear, LoraEmbedding, LoraLayer, LoraLinear, TokenRows, variantOf } from '@lowrank/lora';
+import {
+  bankEntry,
+  bankRank,
+  fitsBank,
+  LoraBankEmbedding,
+  LoraBankLayer,
+  LoraBankLinear,
+  LoraEmbedding,
+  LoraLayer,
+  LoraLinear,
+  TokenRows,
+  variantOf,
+} from '@lowrank/lora';
 import type { Module } from '@lowrank/nn';
 import { Embedding, isLinearLike } from '@lowrank/nn';
 import { fromNumbers, readTensor, toFloat32 } from '@lowrank/tensor';
@@ -12,7 +24,10 @@ import { matchLoaded, matchTargets } from './targets.js';
 export interface AdapterBankOptions extends TargetOptions {
   /** Adapters that can be loaded at a time. */
   readonly slots: number;
-  /** The largest rank; smaller ones are filled up with zeros. Adapters that began as a part of W and were not converted (PiSSA, OLoRA) need twice their own. */
+  /**
+   * The largest rank; smaller ones are filled up with zeros. Adapters that began as a part of W and were not converted
+   * (PiSSA, OLoRA) need twice their own.
+   */
   readonly rank: number;
   /** Rows of a batch that may use different adapters. Default 1: all rows use the same, whatever the batch. */
   readonly rows?: number | undefined;
@@ -21,11 +36,16 @@ export interface AdapterBankOptions extends TargetOptions {
   readonly excludeModules?: readonly string[] | string | undefined;
   /** Take adapters with `lora_bias` too. */
   readonly loraBias?: boolean | undefined;
-  /** Take adapters with `use_dora` too, and of variants that are a factor as DoRA is: a little slower for all, since the base's product is used twice. */
+  /**
+   * Take adapters with `use_dora` too, and of variants that are a factor as DoRA is: a little slower for all, since the
+   * base's product is used twice.
+   */
   readonly useDora?: boolean | undefined;
 }
 
-/** A layer of a bank, with an adapted layer around the same base that is in no model: what tells an adapter's numbers. */
+/**
+ * A layer of a bank, with an adapted layer around the same base that is in no model: what tells an adapter's numbers.
+ */
 interface BankPlace {
   readonly layer: LoraBankLayer;
   readonly probe: LoraLayer;
@@ -34,15 +54,48 @@ interface BankPlace {
 /** The layers of a bank by the path of the layer they stand for. */
 export type BankLayers = ReadonlyMap<string, BankPlace>;
 
-export function wrapInBank(model: Module, mix: BankMix, { targetModules = 'all-linear', excludeModules, outputPath, loraBias, useDora }: AdapterBankOptions): BankLayers {
-  const adapted = [...model.namedModules()].find(([, module]) => module instanceof LoraLayer || module instanceof LoraBankLayer || module instanceof TokenRows);
-  if (adapted !== undefined) throw new LowrankError({ code: 'patch.bank', what: `a bank of adapters around ${adapted[0]}`, expected: 'a layer of the model itself', got: adapted[1] instanceof LoraLayer && adapted[1].merged.length > 0 ? 'one with merged adapters' : 'one with adapters around it', remedy: 'Remove them first (removeAdapters), after unmergeAdapters where they are merged, or dispose of the other bank.' });
+export function wrapInBank(
+  model: Module,
+  mix: BankMix,
+  { targetModules = 'all-linear', excludeModules, outputPath, loraBias, useDora }: AdapterBankOptions,
+): BankLayers {
+  const adapted = [...model.namedModules()].find(
+    ([, module]) => module instanceof LoraLayer || module instanceof LoraBankLayer || module instanceof TokenRows,
+  );
+  if (adapted !== undefined)
+    throw new LowrankError({
+      code: 'patch.bank',
+      what: `a bank of adapters around ${adapted[0]}`,
+      expected: 'a layer of the model itself',
+      got:
+        adapted[1] instanceof LoraLayer && adapted[1].merged.length > 0
+          ? 'one with merged adapters'
+          : 'one with adapters around it',
+      remedy:
+        'Remove them first (removeAdapters), after unmergeAdapters where they are merged, or dispose of the ' +
+        'other bank.',
+    });
   const places = new Map<string, BankPlace>();
   for (const [path, base] of matchTargets(model, { targetModules, excludeModules }, { outputPath })) {
-    if (path === (outputPath ?? 'lm_head')) throw new LowrankError({ code: 'patch.bank', what: `a bank of adapters around ${path}`, expected: 'layers below the output projection', got: 'the output projection', remedy: 'Leave it out of the target modules.' });
+    if (path === (outputPath ?? 'lm_head'))
+      throw new LowrankError({
+        code: 'patch.bank',
+        what: `a bank of adapters around ${path}`,
+        expected: 'layers below the output projection',
+        got: 'the output projection',
+        remedy: 'Leave it out of the target modules.',
+      });
     const abilities = { loraBias: loraBias === true && !(base instanceof Embedding), factors: useDora };
-    if (base instanceof Embedding) places.set(path, { layer: new LoraBankEmbedding(base, mix, abilities), probe: new LoraEmbedding(base, streamOf(path)) });
-    else if (isLinearLike(base)) places.set(path, { layer: new LoraBankLinear(base, mix, abilities), probe: new LoraLinear(base, streamOf(path)) });
+    if (base instanceof Embedding)
+      places.set(path, {
+        layer: new LoraBankEmbedding(base, mix, abilities),
+        probe: new LoraEmbedding(base, streamOf(path)),
+      });
+    else if (isLinearLike(base))
+      places.set(path, {
+        layer: new LoraBankLinear(base, mix, abilities),
+        probe: new LoraLinear(base, streamOf(path)),
+      });
   }
   for (const [path, { layer }] of places) model.setModule(path, layer);
   return places;
@@ -56,33 +109,59 @@ interface Bank extends Pick<AdapterBankOptions, 'rank' | 'loraBias' | 'useDora' 
 export async function checkBankFit(model: Module, adapter: LoraAdapter, bank: Bank): Promise<void> {
   const { config, layers, whole = new Map<string, WholeTensor>() } = adapter;
   const problems = settingsProblems(config, bank);
-  for (const path of targetsOf(model, config, bank)) if (!layers.has(path)) problems.push(`${path}: in target_modules, but without matrices`);
-  for (const [path, matrices] of layers) problems.push(...layerProblems(path, matrices, { config, bank }).map((problem) => `${path}: ${problem}`));
-  for (const [name, value] of whole) if (!(await isModelsOwn(model, name, value))) problems.push(`${name}: saved whole, and not what the model has; it would be every adapter's`);
+  for (const path of targetsOf(model, config, bank))
+    if (!layers.has(path)) problems.push(`${path}: in target_modules, but without matrices`);
+  for (const [path, matrices] of layers)
+    problems.push(...layerProblems(path, matrices, { config, bank }).map((problem) => `${path}: ${problem}`));
+  for (const [name, value] of whole)
+    if (!(await isModelsOwn(model, name, value)))
+      problems.push(`${name}: saved whole, and not what the model has; it would be every adapter's`);
   if (problems.length === 0) return;
   const shown = problems.slice(0, 6).join('; ');
-  throw new LowrankError({ code: 'patch.bank', what: 'the adapter', expected: 'one that the bank has room for', got: problems.length > 6 ? `${shown}; and ${problems.length - 6} more` : shown, remedy: 'Open the bank for it (bankFor(adapters) tells how), or attach the adapter to a model of its own.' });
+  throw new LowrankError({
+    code: 'patch.bank',
+    what: 'the adapter',
+    expected: 'one that the bank has room for',
+    got: problems.length > 6 ? `${shown}; and ${problems.length - 6} more` : shown,
+    remedy: 'Open the bank for it (bankFor(adapters) tells how), or attach the adapter to a model of its own.',
+  });
 }
 
 function settingsProblems(config: LoraConfig, { loraBias = false, useDora = false }: Bank): string[] {
   const problems: string[] = [];
   if (config.modulesToSave !== undefined) problems.push(`modules saved whole (${config.modulesToSave.join(', ')})`);
   if (config.trainableTokenIndices !== undefined) problems.push('trained token rows');
-  if (!fitsBank(config)) problems.push('its variant of LoRA is not a factor on W + ΔW, or began as a part of W besides');
-  else if (variantOf(config).factor !== undefined && !useDora) problems.push(`${config.variant === undefined ? 'use_dora' : `the variant ${config.variant.name}`}, and the bank was opened without useDora`);
+  if (!fitsBank(config))
+    problems.push('its variant of LoRA is not a factor on W + ΔW, or began as a part of W besides');
+  else if (variantOf(config).factor !== undefined && !useDora)
+    problems.push(
+      `${config.variant === undefined ? 'use_dora' : `the variant ${config.variant.name}`}, and the bank was ` +
+        'opened without useDora',
+    );
   if (config.loraBias === true && !loraBias) problems.push('lora_bias, and the bank was opened without');
   return problems;
 }
 
-function layerProblems(path: string, matrices: LoraMatrices, { config, bank: { layers, rank } }: { config: LoraConfig; bank: Bank }): string[] {
+function layerProblems(
+  path: string,
+  matrices: LoraMatrices,
+  { config, bank: { layers, rank } }: { config: LoraConfig; bank: Bank },
+): string[] {
   const { embedding = false, inFeatures, outFeatures, a, b, bias, vector } = matrices;
   const probe = layers.get(path)?.probe;
   if (probe === undefined) return ['no layer of the bank'];
   if (embedding !== probe.embedding) return [`made for ${embedding ? 'an embedding' : 'a linear layer'}`];
-  if (inFeatures !== probe.inFeatures || outFeatures !== probe.outFeatures) return [`made for ${inFeatures} → ${outFeatures}, the layer is ${probe.inFeatures} → ${probe.outFeatures}`];
+  if (inFeatures !== probe.inFeatures || outFeatures !== probe.outFeatures)
+    return [`made for ${inFeatures} → ${outFeatures}, the layer is ${probe.inFeatures} → ${probe.outFeatures}`];
   const own = bankRank(matrices, config);
-  if (own > rank) return [`rank ${own}${own === matrices.rank ? '' : ` (twice ${matrices.rank}, as it began as a part of W)`}, the bank has ${rank}`];
-  return [a, b, bias, vector].some((values) => values?.some((value) => !Number.isFinite(value)) === true) ? ['numbers that are not finite'] : [];
+  if (own > rank)
+    return [
+      `rank ${own}${own === matrices.rank ? '' : ` (twice ${matrices.rank}, as it began as a part of W)`}, ` +
+        `the bank has ${rank}`,
+    ];
+  return [a, b, bias, vector].some((values) => values?.some((value) => !Number.isFinite(value)) === true)
+    ? ['numbers that are not finite']
+    : [];
 }
 
 /** The layers that a configuration names, in the model as it is without the bank. */
@@ -95,7 +174,10 @@ function targetsOf(model: Module, config: LoraConfig, { layers, outputPath }: Ba
   }
 }
 
-/** Whether a tensor that was saved whole (an adapted embedding's table, a bias) is the one that the model has, in the model's dtype. */
+/**
+ * Whether a tensor that was saved whole (an adapted embedding's table, a bias) is the one that the model has, in the
+ * model's dtype.
+ */
 async function isModelsOwn(model: Module, name: string, saved: WholeTensor): Promise<boolean> {
   const own = placeOf(model, name)?.tensor;
   const values = numbersOf(saved);
@@ -106,7 +188,11 @@ async function isModelsOwn(model: Module, name: string, saved: WholeTensor): Pro
 }
 
 /** An adapter's layers as slots hold them, one after the other: each may compute something on the device. */
-export async function entriesOf({ config, layers }: LoraAdapter, bank: BankLayers, rank: number): Promise<Map<string, BankEntry>> {
+export async function entriesOf(
+  { config, layers }: LoraAdapter,
+  bank: BankLayers,
+  rank: number,
+): Promise<Map<string, BankEntry>> {
   const entries = new Map<string, BankEntry>();
   for (const [path, matrices] of layers) {
     const probe = bank.get(path)?.probe;

@@ -1,4 +1,17 @@
-export { adaptedLayers, attachAdapter, createAdapter, extractAdapter, injectAdapter, loadAdapter, removeAdapter, removeAdapters, setActiveAdapters, streamOf, trainOnly, withoutAdapters } from './adapters.js';
+export {
+  adaptedLayers,
+  attachAdapter,
+  createAdapter,
+  extractAdapter,
+  injectAdapter,
+  loadAdapter,
+  removeAdapter,
+  removeAdapters,
+  setActiveAdapters,
+  streamOf,
+  trainOnly,
+  withoutAdapters,
+} from './adapters.js';
 export type { AdapterOptions, NamedParameter } from './adapters.js';
 export { injectEva } from './injectEva.js';
 export type { EvaAdapter, EvaAdapterOptions } from './injectEva.js';

@@ -1,6 +1,17 @@
 import { LowrankError } from '@lowrank/errors';
 import type { LoraConfig, LoraWeights, PrincipalDirections } from '@lowrank/lora';
-import { alphaAt, evaConfig, evaDirections, evaMatrix, evaRanks, LoraEmbedding, principalDirections, rankAt, scalingAt, variantOf } from '@lowrank/lora';
+import {
+  alphaAt,
+  evaConfig,
+  evaDirections,
+  evaMatrix,
+  evaRanks,
+  LoraEmbedding,
+  principalDirections,
+  rankAt,
+  scalingAt,
+  variantOf,
+} from '@lowrank/lora';
 import type { LinearLike, Module } from '@lowrank/nn';
 import { Embedding, Parameter } from '@lowrank/nn';
 import { persistent, scalar, tensor } from '@lowrank/tensor';
@@ -27,12 +38,15 @@ export interface EvaAdapter {
 const manyTargets = 20;
 
 /**
- * Like createAdapter, but A begins as the leading principal directions of what comes into each layer over the data, and the ranks go where they explain most: EVA (Paischer et al. 2024). B is zero, so
- * nothing changes at first. A layer that explains least may get no adapter; embeddings, which have no input of numbers, begin as ever, as in PEFT.
+ * Like createAdapter, but A begins as the leading principal directions of what comes into each layer over the data, and
+ * the ranks go where they explain most: EVA (Paischer et al. 2024). B is zero, so nothing changes at first. A layer
+ * that explains least may get no adapter; embeddings, which have no input of numbers, begin as ever, as in PEFT.
  *
- * The numbers are those of PEFT's `initialize_lora_eva_weights` where its approximation is exact; here all data count once, whatever their order, and the batches' sizes do not matter.
+ * The numbers are those of PEFT's `initialize_lora_eva_weights` where its approximation is exact; here all data count
+ * once, whatever their order, and the batches' sizes do not matter.
  *
- * @throws LowrankError `patch.data` without data, with fewer tokens that count than a layer's directions, or where a layer sees none; `lora.config` for a rank above a layer's inputs; the codes of injectAdapter
+ * @throws LowrankError `patch.data` without data, with fewer tokens that count than a layer's directions, or where a
+ * layer sees none; `lora.config` for a rank above a layer's inputs; the codes of injectAdapter
  */
 export async function injectEva(model: Module, given: LoraConfig, options: EvaAdapterOptions): Promise<EvaAdapter> {
   const { name = 'default' } = options;
@@ -42,7 +56,14 @@ export async function injectEva(model: Module, given: LoraConfig, options: EvaAd
   checkOutput(model, targets, given, options);
   checkUncopied(model, targets.keys());
   const linear = new Map([...targets].filter((entry): entry is [string, LinearLike] => !isEmbedding(entry[1])));
-  if (linear.size === 0) throw new LowrankError({ code: 'patch.notLinear', what: 'EVA', expected: 'a linear layer among the target modules', got: 'embeddings alone', remedy: 'Name linear layers too, or use another init.' });
+  if (linear.size === 0)
+    throw new LowrankError({
+      code: 'patch.notLinear',
+      what: 'EVA',
+      expected: 'a linear layer among the target modules',
+      got: 'embeddings alone',
+      remedy: 'Name linear layers too, or use another init.',
+    });
   const { ranks, directions } = await distribute(model, given, { linear, options });
   const config = adjusted(model, given, { ranks, targets, adjustAlpha: eva.adjustScalingFactors });
   return wholly(model, name, async () => {
@@ -64,26 +85,65 @@ function isEmbedding(layer: Adaptable): layer is Embedding | LoraEmbedding {
 }
 
 /** Each linear layer's rank and its input's directions. */
-async function distribute(model: Module, config: LoraConfig, { linear, options }: { linear: ReadonlyMap<string, LinearLike>; options: EvaAdapterOptions }): Promise<{ ranks: Map<string, number>; directions: Map<string, PrincipalDirections> }> {
+async function distribute(
+  model: Module,
+  config: LoraConfig,
+  { linear, options }: { linear: ReadonlyMap<string, LinearLike>; options: EvaAdapterOptions },
+): Promise<{ ranks: Map<string, number>; directions: Map<string, PrincipalDirections> }> {
   const { rho } = evaConfig(config.eva);
   // Before the data are read: a rank that no layer has room for.
-  evaDirections([...linear.keys()].map((path) => ({ path, rank: rankAt(config, path), input: path })), rho, new Map([...linear].map(([path, { inFeatures }]) => [path, inFeatures])));
+  evaDirections(
+    [...linear.keys()].map((path) => ({ path, rank: rankAt(config, path), input: path })),
+    rho,
+    new Map([...linear].map(([path, { inFeatures }]) => [path, inFeatures])),
+  );
   const measured = await measureInputs(model, linear, options);
   const inputOf = new Map(measured.flatMap(({ paths }) => paths.map((path) => [path, paths[0] ?? path])));
-  const layers = [...linear.keys()].map((path) => ({ path, rank: rankAt(config, path), input: inputOf.get(path) ?? path }));
+  const layers = [...linear.keys()].map((path) => ({
+    path,
+    rank: rankAt(config, path),
+    input: inputOf.get(path) ?? path,
+  }));
   const wanted = evaDirections(layers, rho, new Map(measured.map(({ paths: [path = ''], width }) => [path, width])));
   const found = new Map<string, PrincipalDirections>();
-  for (const { paths: [path = ''], width, scatter, tokens } of measured) {
+  for (const {
+    paths: [path = ''],
+    width,
+    scatter,
+    tokens,
+  } of measured) {
     const rank = wanted.get(path) ?? 0;
-    if (tokens < rank) throw new LowrankError({ code: 'patch.data', what: `EVA at ${path}`, expected: `at least ${rank} tokens that count, one for each direction`, got: String(tokens), remedy: 'Give more data, or lower r or rho.' });
+    if (tokens < rank)
+      throw new LowrankError({
+        code: 'patch.data',
+        what: `EVA at ${path}`,
+        expected: `at least ${rank} tokens that count, one for each direction`,
+        got: String(tokens),
+        remedy: 'Give more data, or lower r or rho.',
+      });
     found.set(path, principalDirections({ scatter, width, rank }));
   }
   const ranks = evaRanks(layers, new Map([...found].map(([input, { shares }]) => [input, shares])));
-  return { ranks, directions: new Map(layers.flatMap(({ path, input }) => (found.get(input) === undefined ? [] : [[path, found.get(input) as PrincipalDirections]]))) };
+  return {
+    ranks,
+    directions: new Map(
+      layers.flatMap(({ path, input }) =>
+        found.get(input) === undefined ? [] : [[path, found.get(input) as PrincipalDirections]],
+      ),
+    ),
+  };
 }
 
 /** PEFT's rule: paths as keys of both patterns, and as targets. */
-function adjusted(model: Module, config: LoraConfig, { ranks, targets, adjustAlpha }: { ranks: ReadonlyMap<string, number>; targets: ReadonlyMap<string, Adaptable>; adjustAlpha: boolean }): LoraConfig {
+function adjusted(
+  model: Module,
+  config: LoraConfig,
+  {
+    ranks,
+    targets,
+    adjustAlpha,
+  }: { ranks: ReadonlyMap<string, number>; targets: ReadonlyMap<string, Adaptable>; adjustAlpha: boolean },
+): LoraConfig {
   const kept = [...targets.keys()].filter((path) => ranks.get(path) !== 0);
   const rankPattern: Record<string, number> = {};
   const alphaPattern: Record<string, number> = {};
@@ -95,10 +155,19 @@ function adjusted(model: Module, config: LoraConfig, { ranks, targets, adjustAlp
   }
   // Embeddings come last there.
   const paths = [...kept.filter((path) => ranks.has(path)), ...kept.filter((path) => !ranks.has(path))];
-  return { ...config, rankPattern, alphaPattern, targetModules: paths.length >= manyTargets ? namesOf(model, paths) : paths };
+  return {
+    ...config,
+    rankPattern,
+    alphaPattern,
+    targetModules: paths.length >= manyTargets ? namesOf(model, paths) : paths,
+  };
 }
 
-async function addLayer(model: Module, config: LoraConfig, { path, layer, name, a }: { path: string; layer: Adaptable; name: string; a: Float32Array }): Promise<void> {
+async function addLayer(
+  model: Module,
+  config: LoraConfig,
+  { path, layer, name, a }: { path: string; layer: Adaptable; name: string; a: Float32Array },
+): Promise<void> {
   const wrapped = wrap(model, path, layer);
   const { inFeatures, outFeatures } = wrapped;
   const rank = a.length / inFeatures;
@@ -112,6 +181,21 @@ async function addLayer(model: Module, config: LoraConfig, { path, layer, name, 
   wrapped.add(name, (await weights.variant?.prepare?.(wrapped, weights)) ?? weights);
 }
 
-async function addPlain(model: Module, config: LoraConfig, { path, layer, options: { name = 'default', seed = 0 } }: { path: string; layer: Adaptable; options: EvaAdapterOptions }): Promise<void> {
-  await wrap(model, path, layer).addNewFromBase(name, { rank: rankAt(config, path), scaling: scalingAt(config, path), dropout: config.dropout, init: 'kaiming', seed, variant: variantOf(config) });
+async function addPlain(
+  model: Module,
+  config: LoraConfig,
+  {
+    path,
+    layer,
+    options: { name = 'default', seed = 0 },
+  }: { path: string; layer: Adaptable; options: EvaAdapterOptions },
+): Promise<void> {
+  await wrap(model, path, layer).addNewFromBase(name, {
+    rank: rankAt(config, path),
+    scaling: scalingAt(config, path),
+    dropout: config.dropout,
+    init: 'kaiming',
+    seed,
+    variant: variantOf(config),
+  });
 }

@@ -16,7 +16,10 @@ class Small extends Module {
 
   constructor() {
     super();
-    for (const [name, rows, columns] of [['wide', 5, 9], ['tall', 12, 5]] as const) {
+    for (const [name, rows, columns] of [
+      ['wide', 5, 9],
+      ['tall', 12, 5],
+    ] as const) {
       const weight = random(rows * columns);
       this.weights.set(name, weight);
       this.child(name, new Linear(tensor(thirds(weight), [rows, columns])));
@@ -29,11 +32,15 @@ class Small extends Module {
     return (path: string): Promise<LoftqBase> => {
       const weight = this.weights.get(path) ?? new Float32Array();
       let last = weight;
-      return Promise.resolve({ weight, roundTrip: (values) => (last = thirds(values)), keep: () => {
-        kept.push(path);
-        const layer = adaptedLayers(this).get(path)?.base ?? this.children().get(path);
-        if (layer instanceof Linear) sourceOf(layer.weight.tensor).write(last);
-      } });
+      return Promise.resolve({
+        weight,
+        roundTrip: (values) => (last = thirds(values)),
+        keep: () => {
+          kept.push(path);
+          const layer = adaptedLayers(this).get(path)?.base ?? this.children().get(path);
+          if (layer instanceof Linear) sourceOf(layer.weight.tensor).write(last);
+        },
+      });
     };
   }
 
@@ -51,27 +58,43 @@ class Small extends Module {
   }
 }
 
-const config = loraConfig({ targetModules: ['wide', 'tall'], r: 3, alpha: 12, init: 'loftq', rankPattern: { tall: 2 } });
-
-test('every layer begins nearer to its weight than its quantization is, and more alternations bring it nearer', async () => {
-  const model = new Small();
-  injectAdapter(model, { ...config, init: 'kaiming' }, { name: 'plain' });
-  const plain = await model.loss('wide');
-  const kept: string[] = [];
-  const trained = await injectLoftq(model, config, { name: 'one', base: model.base(kept) });
-  expect(trained.map(({ name, parameter }) => [name, parameter.tensor.shape.join()])).toEqual([['wide.lora_A', '3,9'], ['wide.lora_B', '5,3'], ['tall.lora_A', '2,5'], ['tall.lora_B', '12,2']]);
-  expect(kept).toEqual([]);
-  const one = await model.loss('wide');
-  expect(one).toBeLessThan(0.8 * plain);
-  await injectLoftq(model, config, { name: 'eight', iterations: 8, base: model.base(kept) });
-  expect(kept).toEqual(['wide', 'tall']);
-  expect(await model.loss('wide')).toBeLessThanOrEqual(one);
+const config = loraConfig({
+  targetModules: ['wide', 'tall'],
+  r: 3,
+  alpha: 12,
+  init: 'loftq',
+  rankPattern: { tall: 2 },
 });
+
+test(
+  'every layer begins nearer to its weight than its quantization is, and more alternations bring ' + 'it nearer',
+  async () => {
+    const model = new Small();
+    injectAdapter(model, { ...config, init: 'kaiming' }, { name: 'plain' });
+    const plain = await model.loss('wide');
+    const kept: string[] = [];
+    const trained = await injectLoftq(model, config, { name: 'one', base: model.base(kept) });
+    expect(trained.map(({ name, parameter }) => [name, parameter.tensor.shape.join()])).toEqual([
+      ['wide.lora_A', '3,9'],
+      ['wide.lora_B', '5,3'],
+      ['tall.lora_A', '2,5'],
+      ['tall.lora_B', '12,2'],
+    ]);
+    expect(kept).toEqual([]);
+    const one = await model.loss('wide');
+    expect(one).toBeLessThan(0.8 * plain);
+    await injectLoftq(model, config, { name: 'eight', iterations: 8, base: model.base(kept) });
+    expect(kept).toEqual(['wide', 'tall']);
+    expect(await model.loss('wide')).toBeLessThanOrEqual(one);
+  },
+);
 
 test('what LoftQ cannot do is refused', async () => {
   const model = new Small();
   expect(() => injectAdapter(model, config)).toThrow(/injectLoftq/);
-  await expect(injectLoftq(model, { ...config, targetModules: ['table'] }, { base: model.base() })).rejects.toThrow(/LoftQ at table: expected a quantized linear layer, got an embedding/);
+  await expect(injectLoftq(model, { ...config, targetModules: ['table'] }, { base: model.base() })).rejects.toThrow(
+    /LoftQ at table: expected a quantized linear layer, got an embedding/,
+  );
   await expect(injectLoftq(model, config, { iterations: 0, base: model.base() })).rejects.toThrow(/iterations/);
   await injectLoftq(model, config, { base: model.base() });
   await expect(injectLoftq(model, config, { base: model.base() })).rejects.toThrow(/taken/);

@@ -19,24 +19,35 @@ export interface LoftqBase {
   readonly weight: Float32Array;
   /** What quantizing and dequantizing make of such a matrix. */
   readonly roundTrip: (weight: Float32Array) => Float32Array;
-  /** Makes the layer what the last round trip gave; called where there was more than one, and so another than the layer has. */
+  /**
+   * Makes the layer what the last round trip gave; called where there was more than one, and so another than the layer
+   * has.
+   */
   readonly keep: () => void;
 }
 
 export interface LoftqAdapterOptions extends AdapterOptions {
-  /** Default 1, as in PEFT: the base stays as it is, so the adapter goes with any copy of it. With more the base changes too. */
+  /**
+   * Default 1, as in PEFT: the base stays as it is, so the adapter goes with any copy of it. With more the base changes
+   * too.
+   */
   readonly iterations?: number | undefined;
   /** How a layer is quantized; asked for layer by layer, so that one weight at a time lies in memory. */
   readonly base: (path: string, layer: LinearLike) => Promise<LoftqBase>;
 }
 
 /**
- * Like injectAdapter, but A and B begin as the best approximation of what quantization lost: LoftQ (Li et al. 2023), for models whose linear layers are quantized.
+ * Like injectAdapter, but A and B begin as the best approximation of what quantization lost: LoftQ (Li et al. 2023),
+ * for models whose linear layers are quantized.
  *
  * @returns the adapter's matrices, to be trained
  * @throws LowrankError `patch.notLinear` for embeddings, `lora.loftq`, and the codes of injectAdapter
  */
-export async function injectLoftq(model: Module, config: LoraConfig, options: LoftqAdapterOptions): Promise<NamedParameter[]> {
+export async function injectLoftq(
+  model: Module,
+  config: LoraConfig,
+  options: LoftqAdapterOptions,
+): Promise<NamedParameter[]> {
   const { name = 'default' } = options;
   const targets = matchTargets(model, config, options);
   checkFree(model, name, config);
@@ -51,8 +62,23 @@ export async function injectLoftq(model: Module, config: LoraConfig, options: Lo
   });
 }
 
-async function addLayer(model: Module, config: LoraConfig, { path, layer, options: { name = 'default', seed = 0, iterations = 1, base } }: { path: string; layer: Adaptable; options: LoftqAdapterOptions }): Promise<void> {
-  if (layer instanceof Embedding || layer instanceof LoraEmbedding) throw new LowrankError({ code: 'patch.notLinear', what: `LoftQ at ${path}`, expected: 'a quantized linear layer', got: 'an embedding', remedy: 'Leave it out of the target modules.' });
+async function addLayer(
+  model: Module,
+  config: LoraConfig,
+  {
+    path,
+    layer,
+    options: { name = 'default', seed = 0, iterations = 1, base },
+  }: { path: string; layer: Adaptable; options: LoftqAdapterOptions },
+): Promise<void> {
+  if (layer instanceof Embedding || layer instanceof LoraEmbedding)
+    throw new LowrankError({
+      code: 'patch.notLinear',
+      what: `LoftQ at ${path}`,
+      expected: 'a quantized linear layer',
+      got: 'an embedding',
+      remedy: 'Leave it out of the target modules.',
+    });
   const { inFeatures: columns, outFeatures: rows } = layer;
   const { weight, roundTrip, keep } = await base(path, layer);
   const [rank, scaling] = [rankAt(config, path), scalingAt(config, path)];

@@ -5,8 +5,13 @@ import { withLoraPlus } from './loraPlus.js';
 import { TinyModel } from './testing.js';
 
 test('B and vectors learn faster, A and what belongs to embeddings do not', async () => {
-  const trained = await createAdapter(new TinyModel(), loraConfig({ targetModules: ['model.embed_tokens', 'model.layers.0.self_attn.q_proj'], r: 2, useDora: true }));
-  const factors = Object.fromEntries(withLoraPlus(trained, 16).map(({ name, learningRateFactor }) => [name, learningRateFactor]));
+  const trained = await createAdapter(
+    new TinyModel(),
+    loraConfig({ targetModules: ['model.embed_tokens', 'model.layers.0.self_attn.q_proj'], r: 2, useDora: true }),
+  );
+  const factors = Object.fromEntries(
+    withLoraPlus(trained, 16).map(({ name, learningRateFactor }) => [name, learningRateFactor]),
+  );
   expect(factors).toEqual({
     'model.embed_tokens.lora_embedding_A': 1,
     'model.embed_tokens.lora_embedding_B': 1,

@@ -1,10 +1,17 @@
 import type { NamedParameter } from './adapters.js';
 
 /**
- * LoRA+ (Hayou et al. 2024): B learns `ratio` times as fast as A. As PEFT's `create_loraplus_optimizer` has it, so do vectors (biases, magnitudes), and an embedding's matrices do not.
+ * LoRA+ (Hayou et al. 2024): B learns `ratio` times as fast as A. As PEFT's `create_loraplus_optimizer` has it, so do
+ * vectors (biases, magnitudes), and an embedding's matrices do not.
  *
  * @returns what the trainer takes
  */
-export function withLoraPlus(parameters: readonly NamedParameter[], ratio: number): (NamedParameter & { readonly learningRateFactor: number })[] {
-  return parameters.map((named) => ({ ...named, learningRateFactor: named.name.endsWith('.lora_B') || named.parameter.tensor.shape.length === 1 ? ratio : 1 }));
+export function withLoraPlus(
+  parameters: readonly NamedParameter[],
+  ratio: number,
+): (NamedParameter & { readonly learningRateFactor: number })[] {
+  return parameters.map((named) => ({
+    ...named,
+    learningRateFactor: named.name.endsWith('.lora_B') || named.parameter.tensor.shape.length === 1 ? ratio : 1,
+  }));
 }

@@ -19,7 +19,10 @@ function checkpoint(over: Partial<CheckpointTensor> = {}): CheckpointTensor[] {
 test('adapted weights change, all else keeps its bytes and its place; nothing is read until asked for', async () => {
   let reads = 0;
   const merged = mergedTensors(checkpoint({ read: () => Promise.resolve((reads++, bytes)) }), adapter);
-  expect(merged.map(({ name, dtype, shape }) => [name, dtype, shape])).toEqual([['model.q.weight', 'F32', [6, 6]], ['model.q.bias', 'I8', [3]]]);
+  expect(merged.map(({ name, dtype, shape }) => [name, dtype, shape])).toEqual([
+    ['model.q.weight', 'F32', [6, 6]],
+    ['model.q.bias', 'I8', [3]],
+  ]);
   expect(reads).toBe(0);
   expect(await merged[1]?.read()).toBe(other);
   const changed = new Float32Array((await merged[0]?.read())?.slice().buffer ?? new ArrayBuffer(0));
@@ -28,8 +31,12 @@ test('adapted weights change, all else keeps its bytes and its place; nothing is
 });
 
 test('what does not fit is refused before anything is read', () => {
-  expect(() => mergedTensors(checkpoint({ name: 'model.v.weight' }), adapter)).toThrow(/model\.q, which the model does not have/);
-  expect(() => mergedTensors(checkpoint({ shape: [6, 5] }), adapter)).toThrow(/\[6, 6\].*\[6, 5\] for model\.q\.weight/);
+  expect(() => mergedTensors(checkpoint({ name: 'model.v.weight' }), adapter)).toThrow(
+    /model\.q, which the model does not have/,
+  );
+  expect(() => mergedTensors(checkpoint({ shape: [6, 5] }), adapter)).toThrow(
+    /\[6, 6\].*\[6, 5\] for model\.q\.weight/,
+  );
   expect(() => mergedTensors(checkpoint({ dtype: 'U8' }), adapter)).toThrow(/F32, F16 or BF16.*U8/);
 });
 
@@ -38,7 +45,10 @@ const matrices = { a: Float32Array.of(1, 2), b: Float32Array.of(10, 20, 30), ran
 const wide = { ...adapter, layers: new Map([['model.q', matrices]]) };
 
 async function mergedInto(tensor: Partial<CheckpointTensor>, given = adapter): Promise<number[]> {
-  const [merged] = mergedTensors(checkpoint({ read: () => Promise.resolve(new Uint8Array(new Float32Array(36).buffer)), ...tensor }), given);
+  const [merged] = mergedTensors(
+    checkpoint({ read: () => Promise.resolve(new Uint8Array(new Float32Array(36).buffer)), ...tensor }),
+    given,
+  );
   return [...new Float32Array((await merged?.read())?.slice().buffer ?? new ArrayBuffer(0))];
 }
 
@@ -46,7 +56,10 @@ test('W [in, out] gets ΔW transposed: its shape tells, or the adapter where W i
   const read = (): Promise<Uint8Array> => Promise.resolve(new Uint8Array(new Float32Array(6).buffer));
   expect(await mergedInto({ shape: [3, 2], read }, wide)).toEqual([10, 20, 20, 40, 30, 60]);
   expect(await mergedInto({ shape: [2, 3], read }, wide)).toEqual([10, 20, 30, 20, 40, 60]);
-  const [plain, transposed] = [await mergedInto({}, { ...square, config: adapter.config }), await mergedInto({}, square)];
+  const [plain, transposed] = [
+    await mergedInto({}, { ...square, config: adapter.config }),
+    await mergedInto({}, square),
+  ];
   expect(plain).not.toEqual(transposed);
   expect(plain).toEqual(plain.map((_, at) => transposed[(at % 6) * 6 + Math.floor(at / 6)]));
 });
@@ -54,5 +67,7 @@ test('W [in, out] gets ΔW transposed: its shape tells, or the adapter where W i
 test('tensors saved whole have no place in a merge', () => {
   const whole = new Map([['score.weight', { dtype: 'F32' as const, shape: [1], data: new Uint8Array(4) }]]);
   expect(() => mergedTensors(checkpoint(), { ...adapter, whole })).toThrow(/score\.weight, saved whole/);
-  expect(() => loadAdapter(new TinyModel(), { ...adapter, whole })).toThrow(/score\.weight: saved whole, which this model has no place for/);
+  expect(() => loadAdapter(new TinyModel(), { ...adapter, whole })).toThrow(
+    /score\.weight: saved whole, which this model has no place for/,
+  );
 });

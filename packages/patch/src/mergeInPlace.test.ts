@@ -3,25 +3,56 @@ import { loraConfig } from '@lowrank/lora';
 import type { LinearLike } from '@lowrank/nn';
 import { Conv1d, Linear, Module } from '@lowrank/nn';
 import type { Tensor } from '@lowrank/tensor';
-import { compile, evaluateReference, fromNumbers, linear, mul, ReferenceBackend, sourceOf, tensor } from '@lowrank/tensor';
+import {
+  compile,
+  evaluateReference,
+  fromNumbers,
+  linear,
+  mul,
+  ReferenceBackend,
+  sourceOf,
+  tensor,
+} from '@lowrank/tensor';
 import { expect, test } from 'vitest';
 import { openAdapterBank } from './adapterBank.js';
-import { adaptedLayers, attachAdapter, createAdapter, extractAdapter, loadAdapter, removeAdapter, removeAdapters, setActiveAdapters, withoutAdapters } from './adapters.js';
+import {
+  adaptedLayers,
+  attachAdapter,
+  createAdapter,
+  extractAdapter,
+  loadAdapter,
+  removeAdapter,
+  removeAdapters,
+  setActiveAdapters,
+  withoutAdapters,
+} from './adapters.js';
 import { mergeAdapters, unmergeAdapters } from './mergeInPlace.js';
 import { mergeIntoModel } from './mergeIntoModel.js';
 import { swapAdapter } from './swapAdapter.js';
 import { largestDifference, logitsOf, random, randomAdapter, stir, TinyModel } from './testing.js';
 
-const config = (given: Partial<LoraConfig> = {}): LoraConfig => loraConfig({ targetModules: ['q_proj'], r: 2, alpha: 4, ...given });
+const config = (given: Partial<LoraConfig> = {}): LoraConfig =>
+  loraConfig({ targetModules: ['q_proj'], r: 2, alpha: 4, ...given });
 const paths = [0, 1, 2].map((layer) => `model.layers.${layer}.self_attn.q_proj`);
 const adapter = randomAdapter(config(), paths);
 const scaleOf = (values: Float64Array): number => Math.max(...values.map(Math.abs));
 
-test.each<Partial<LoraConfig>>([{}, { useRslora: true }, { useDora: true }, { init: 'pissa' }, { targetModules: ['down_proj', 'embed_tokens'] }, { targetModules: ['embed_tokens'], useDora: true }])('%j: merged, unmerged, merged again', async (given) => {
+test.each<Partial<LoraConfig>>([
+  {},
+  { useRslora: true },
+  { useDora: true },
+  { init: 'pissa' },
+  { targetModules: ['down_proj', 'embed_tokens'] },
+  { targetModules: ['embed_tokens'], useDora: true },
+])('%j: merged, unmerged, merged again', async (given) => {
   const model = new TinyModel();
   await createAdapter(model, config(given));
   stir(model);
-  for (const { adapters, embedding } of adaptedLayers(model).values()) if (embedding) sourceOf(adapters.get('default')?.a.tensor ?? tensor([0])).write(Float32Array.from({ length: 18 }, (_, at) => Math.sin(at)));
+  for (const { adapters, embedding } of adaptedLayers(model).values())
+    if (embedding)
+      sourceOf(adapters.get('default')?.a.tensor ?? tensor([0])).write(
+        Float32Array.from({ length: 18 }, (_, at) => Math.sin(at)),
+      );
   const [adapted, saved] = [await logitsOf(model), await extractAdapter(model, config(given))];
   const base = await withoutAdapters(model, () => logitsOf(model));
   expect(largestDifference(adapted, base)).toBeGreaterThan(1e-3 * scaleOf(base));
@@ -33,7 +64,9 @@ test.each<Partial<LoraConfig>>([{}, { useRslora: true }, { useDora: true }, { in
     expect(await extractAdapter(model, config(given))).toEqual(saved);
     expect(await unmergeAdapters(model)).toEqual(changed);
     expect(largestDifference(await logitsOf(model), adapted)).toBeLessThan(1e-6 * scaleOf(adapted));
-    expect(largestDifference(await withoutAdapters(model, () => logitsOf(model)), base)).toBeLessThan(1e-6 * scaleOf(base));
+    expect(largestDifference(await withoutAdapters(model, () => logitsOf(model)), base)).toBeLessThan(
+      1e-6 * scaleOf(base),
+    );
   }
 });
 
@@ -41,7 +74,12 @@ test('biases of B go into the layer’s bias and out again; without one they are
   const model = new TinyModel();
   for (const path of paths) model.setModule(path, new Linear(random(7, [6, 6]), random(8, [6])));
   const own = randomAdapter(config({ loraBias: true }), paths);
-  const biased = { ...own, layers: new Map([...own.layers].map(([path, matrices]) => [path, { ...matrices, bias: Float32Array.of(1, -2, 3, -4, 5, -6) }])) };
+  const biased = {
+    ...own,
+    layers: new Map(
+      [...own.layers].map(([path, matrices]) => [path, { ...matrices, bias: Float32Array.of(1, -2, 3, -4, 5, -6) }]),
+    ),
+  };
   loadAdapter(model, biased);
   const adapted = await logitsOf(model);
   await mergeAdapters(model);
@@ -65,7 +103,11 @@ test('in 16 bits unmerging gives each weight back within a unit in its last plac
   const merged = (await evaluateReference([layer.weight.tensor]))[0] ?? [];
   await unmergeAdapters(model);
   const back = (await evaluateReference([layer.weight.tensor]))[0] ?? new Float64Array();
-  back.forEach((value, at) => expect(Math.abs(value - (values[at] ?? NaN))).toBeLessThanOrEqual(2 ** -7 * Math.max(Math.abs(value), Math.abs(merged[at] ?? NaN))));
+  back.forEach((value, at) =>
+    expect(Math.abs(value - (values[at] ?? NaN))).toBeLessThanOrEqual(
+      2 ** -7 * Math.max(Math.abs(value), Math.abs(merged[at] ?? NaN)),
+    ),
+  );
   expect(layer.weight.tensor.dtype).toBe('bf16');
 });
 
@@ -90,10 +132,22 @@ test('while merged everything that would go wrong is refused by name', async () 
   await mergeAdapters(model);
   const merged = await logitsOf(model);
   const refused: (() => unknown)[] = [
-    () => mergeAdapters(model), () => mergeIntoModel(model), () => setActiveAdapters(model, []), () => withoutAdapters(model, () => 0), () => removeAdapter(model, 'default'),
-    () => removeAdapters(model), () => swapAdapter(model, adapter), () => loadAdapter(model, adapter, { name: 'b' }), () => createAdapter(model, config(), { name: 'b' }), () => attachAdapter(model, adapter, { name: 'b' }),
+    () => mergeAdapters(model),
+    () => mergeIntoModel(model),
+    () => setActiveAdapters(model, []),
+    () => withoutAdapters(model, () => 0),
+    () => removeAdapter(model, 'default'),
+    () => removeAdapters(model),
+    () => swapAdapter(model, adapter),
+    () => loadAdapter(model, adapter, { name: 'b' }),
+    () => createAdapter(model, config(), { name: 'b' }),
+    () => attachAdapter(model, adapter, { name: 'b' }),
   ];
-  for (const call of refused) await expect((async () => call())()).rejects.toMatchObject({ code: 'patch.merged', remedy: expect.stringContaining('unmergeAdapters') as string });
+  for (const call of refused)
+    await expect((async () => call())()).rejects.toMatchObject({
+      code: 'patch.merged',
+      remedy: expect.stringContaining('unmergeAdapters') as string,
+    });
   expect(await logitsOf(model)).toEqual(merged);
   await expect(mergeAdapters(new TinyModel(), ['ghost'])).rejects.toMatchObject({ code: 'patch.noAdapter' });
 });
@@ -120,27 +174,34 @@ test('codes take nothing in; DoRA goes alone', async () => {
   await expect(mergeAdapters(two)).rejects.toThrow(/one and two .*one adapter/);
 });
 
-test('a variant that says how is unmerged its own way, one that does not is refused; a bank holds neither unless it is a factor', async () => {
-  const variant: NamedVariant = {
-    name: 'double',
-    forward: ({ layer, weights, x }) => mul(layer.product(x, weights), 2),
-    mergeRow(row, delta) {
-      row.forEach((value, at) => (row[at] = value + 2 * (delta[at] ?? NaN)));
-      return 2;
-    },
-  };
-  const unmerging: NamedVariant = { ...variant, unmergeRow: (row, delta, { kept }) => row.forEach((value, at) => (row[at] = value - kept * (delta[at] ?? NaN))) };
-  const own = (given: NamedVariant): typeof adapter => ({ ...adapter, config: config({ variant: given }) });
-  const model = new TinyModel();
-  loadAdapter(model, own(unmerging));
-  const adapted = await logitsOf(model);
-  await mergeAdapters(model);
-  expect(largestDifference(await logitsOf(model), adapted)).toBeLessThan(1e-6 * scaleOf(adapted));
-  await unmergeAdapters(model);
-  expect(largestDifference(await logitsOf(model), adapted)).toBeLessThan(1e-6 * scaleOf(adapted));
-  const stuck = new TinyModel();
-  loadAdapter(stuck, own(variant));
-  await expect(mergeAdapters(stuck)).rejects.toMatchObject({ code: 'patch.mergeVariant' });
-  const bank = openAdapterBank(new TinyModel(), { slots: 1, rank: 2 });
-  await expect(bank.load('it', own(unmerging))).rejects.toThrow(/its variant of LoRA is not a factor/);
-});
+test(
+  'a variant that says how is unmerged its own way, one that does not is refused; a bank holds neither unless ' +
+    'it is a factor',
+  async () => {
+    const variant: NamedVariant = {
+      name: 'double',
+      forward: ({ layer, weights, x }) => mul(layer.product(x, weights), 2),
+      mergeRow(row, delta) {
+        row.forEach((value, at) => (row[at] = value + 2 * (delta[at] ?? NaN)));
+        return 2;
+      },
+    };
+    const unmerging: NamedVariant = {
+      ...variant,
+      unmergeRow: (row, delta, { kept }) => row.forEach((value, at) => (row[at] = value - kept * (delta[at] ?? NaN))),
+    };
+    const own = (given: NamedVariant): typeof adapter => ({ ...adapter, config: config({ variant: given }) });
+    const model = new TinyModel();
+    loadAdapter(model, own(unmerging));
+    const adapted = await logitsOf(model);
+    await mergeAdapters(model);
+    expect(largestDifference(await logitsOf(model), adapted)).toBeLessThan(1e-6 * scaleOf(adapted));
+    await unmergeAdapters(model);
+    expect(largestDifference(await logitsOf(model), adapted)).toBeLessThan(1e-6 * scaleOf(adapted));
+    const stuck = new TinyModel();
+    loadAdapter(stuck, own(variant));
+    await expect(mergeAdapters(stuck)).rejects.toMatchObject({ code: 'patch.mergeVariant' });
+    const bank = openAdapterBank(new TinyModel(), { slots: 1, rank: 2 });
+    await expect(bank.load('it', own(unmerging))).rejects.toThrow(/its variant of LoRA is not a factor/);
+  },
+);

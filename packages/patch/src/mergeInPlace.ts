@@ -14,8 +14,9 @@ import { tokenLayers } from './trainedRows.js';
 
 export interface MergeInPlaceOptions {
   /**
-   * Everything is computed and looked at before anything is changed; default true. Without it each layer is computed once and written at once: where a number is not finite, the layers before it are
-   * unmerged again, and may come back with other last bits.
+   * Everything is computed and looked at before anything is changed; default true. Without it each layer is computed
+   * once and written at once: where a number is not finite, the layers before it are unmerged again, and may come back
+   * with other last bits.
    */
   readonly safe?: boolean;
 }
@@ -43,21 +44,38 @@ interface Merged extends Change {
 }
 
 /**
- * Merges adapters into the weights of their layers, in place, for speed (PEFT's `merge_adapter`): W becomes W + s·B·A, or what another variant makes of it, with PEFT's arithmetic, in W's own memory. No
- * second copy is kept, what is compiled goes on with the merged weights, and `unmergeAdapters` takes them out again. While they are merged the base alone is used, and no other adapter. A weight that an
- * embedding shares with the output projection changes for both, as in PEFT.
+ * Merges adapters into the weights of their layers, in place, for speed (PEFT's `merge_adapter`): W becomes W + s·B·A,
+ * or what another variant makes of it, with PEFT's arithmetic, in W's own memory. No second copy is kept, what is
+ * compiled goes on with the merged weights, and `unmergeAdapters` takes them out again. While they are merged the base
+ * alone is used, and no other adapter. A weight that an embedding shares with the output projection changes for both,
+ * as in PEFT.
  *
  * @param names default: the active ones
  * @returns the paths of the layers that changed
- * @throws LowrankError `patch.merged` when some are merged already, `patch.noAdapter`, `patch.mergeActive` when another adapter is active, or one is not that has more than A and B, `patch.mergeEncoding` (codes), `patch.mergeDerived` (a subspace), `patch.mergeBias`, `patch.mergeDora` (DoRA together with others), `patch.mergeVariant` (one that cannot be unmerged),
- * `lora.mergeNotFinite`: nothing is changed then
+ * @throws LowrankError `patch.merged` when some are merged already, `patch.noAdapter`, `patch.mergeActive` when another
+ * adapter is active, or one is not that has more than A and B, `patch.mergeEncoding` (codes), `patch.mergeDerived` (a
+ * subspace), `patch.mergeBias`, `patch.mergeDora` (DoRA together with others), `patch.mergeVariant` (one that cannot be
+ * unmerged), `lora.mergeNotFinite`: nothing is changed then
  */
-export async function mergeAdapters(model: Module, names?: readonly string[], { safe = true }: MergeInPlaceOptions = {}): Promise<string[]> {
+export async function mergeAdapters(
+  model: Module,
+  names?: readonly string[],
+  { safe = true }: MergeInPlaceOptions = {},
+): Promise<string[]> {
   requireUnmerged(model, 'merging adapters');
   const layers = adaptedLayers(model);
   for (const name of names ?? []) requireAdapter(layers, name);
-  const left = [...new Set([...layers.values()].flatMap(({ active }) => active))].filter((name) => names?.includes(name) === false);
-  if (left.length > 0) throw new LowrankError({ code: 'patch.mergeActive', what: `merging ${names?.join(', ')}`, expected: 'every active adapter among them, since merged layers use no other', got: `${left.join(', ')} active beside`, remedy: 'Set the active adapters first (setActiveAdapters), or merge these too.' });
+  const left = [...new Set([...layers.values()].flatMap(({ active }) => active))].filter(
+    (name) => names?.includes(name) === false,
+  );
+  if (left.length > 0)
+    throw new LowrankError({
+      code: 'patch.mergeActive',
+      what: `merging ${names?.join(', ')}`,
+      expected: 'every active adapter among them, since merged layers use no other',
+      got: `${left.join(', ')} active beside`,
+      remedy: 'Set the active adapters first (setActiveAdapters), or merge these too.',
+    });
   requireWhole(model, names ?? []);
   const places = [...layers].flatMap(([path, layer]) => placeOf(path, layer, names ?? layer.active));
   if (safe) for (const place of places) await merged(place);
@@ -75,26 +93,53 @@ export async function mergeAdapters(model: Module, names?: readonly string[], { 
 }
 
 /**
- * Takes merged adapters out of the weights again, which are what they were up to rounding: for weights in f32 logits agree within 1e-4, and mostly 1e-6. In 16 bits each weight may come back one unit
- * in its last place away: where that matters, load the model again.
+ * Takes merged adapters out of the weights again, which are what they were up to rounding: for weights in f32 logits
+ * agree within 1e-4, and mostly 1e-6. In 16 bits each weight may come back one unit in its last place away: where that
+ * matters, load the model again.
  *
  * @returns the paths of the layers that changed
  * @throws LowrankError `patch.notMerged` when no adapter is merged
  */
 export async function unmergeAdapters(model: Module): Promise<string[]> {
-  const places = [...adaptedLayers(model)].flatMap(([path, layer]) => (layer.merged.length === 0 ? [] : placeOf(path, layer, layer.merged.map(({ name }) => name))));
-  if (places.length === 0) throw new LowrankError({ code: 'patch.notMerged', what: 'unmerging adapters', expected: 'adapters that mergeAdapters has merged', got: 'none' });
+  const places = [...adaptedLayers(model)].flatMap(([path, layer]) =>
+    layer.merged.length === 0
+      ? []
+      : placeOf(
+          path,
+          layer,
+          layer.merged.map(({ name }) => name),
+        ),
+  );
+  if (places.length === 0)
+    throw new LowrankError({
+      code: 'patch.notMerged',
+      what: 'unmerging adapters',
+      expected: 'adapters that mergeAdapters has merged',
+      got: 'none',
+    });
   // The last first: an embedding and an output projection may be of one table.
   for (const place of [...places].reverse()) await unmerge(place);
   return places.map(({ path }) => path);
 }
 
-/** What an adapter has saved whole, and its token rows, go by what is active: merging does not touch them. @throws LowrankError `patch.mergeActive` */
+/**
+ * What an adapter has saved whole, and its token rows, go by what is active: merging does not touch them. @throws
+ * LowrankError `patch.mergeActive`
+ */
 function requireWhole(model: Module, names: readonly string[]): void {
   const places = new Map(placesOf(model));
   for (const name of names) {
-    const idle = copiesOf(model, name).find(([path]) => places.get(path)?.active !== name) ?? tokenLayers(model).find(([, { active, adapters }]) => adapters.has(name) && !active.includes(name));
-    if (idle !== undefined) throw new LowrankError({ code: 'patch.mergeActive', what: `merging ${name}`, expected: 'an active adapter, since it has modules saved whole or token rows', got: `an inactive one, with its own ${idle[0]}`, remedy: 'Set the active adapters first (setActiveAdapters).' });
+    const idle =
+      copiesOf(model, name).find(([path]) => places.get(path)?.active !== name) ??
+      tokenLayers(model).find(([, { active, adapters }]) => adapters.has(name) && !active.includes(name));
+    if (idle !== undefined)
+      throw new LowrankError({
+        code: 'patch.mergeActive',
+        what: `merging ${name}`,
+        expected: 'an active adapter, since it has modules saved whole or token rows',
+        got: `an inactive one, with its own ${idle[0]}`,
+        remedy: 'Set the active adapters first (setActiveAdapters).',
+      });
   }
 }
 
@@ -105,15 +150,44 @@ function placeOf(path: string, layer: LoraLayer, names: readonly string[]): Plac
   });
   if (adapters.length === 0) return [];
   const { base } = layer;
-  const weight = base instanceof Linear || base instanceof Conv1d || base instanceof Embedding ? base.weight : undefined;
+  const weight =
+    base instanceof Linear || base instanceof Conv1d || base instanceof Embedding ? base.weight : undefined;
   const dtype = weight === undefined ? undefined : fileDtypeOf(weight.tensor.dtype);
-  if (weight === undefined || dtype === undefined) throw new LowrankError({ code: 'patch.mergeEncoding', what: path, expected: 'a linear layer or an embedding with a weight in f32, f16 or bf16', got: weight?.tensor.dtype ?? `a ${base.constructor.name}, which holds codes`, remedy: 'Keep the adapter beside it, or load the model in 16 bits.' });
+  if (weight === undefined || dtype === undefined)
+    throw new LowrankError({
+      code: 'patch.mergeEncoding',
+      what: path,
+      expected: 'a linear layer or an embedding with a weight in f32, f16 or bf16',
+      got: weight?.tensor.dtype ?? `a ${base.constructor.name}, which holds codes`,
+      remedy: 'Keep the adapter beside it, or load the model in 16 bits.',
+    });
   requireStored(path, weight);
   sourceOf(weight.tensor);
   const stuck = adapters.find(([, { variant }]) => variant !== undefined && variant.unmergeRow === undefined);
-  if (stuck !== undefined) throw new LowrankError({ code: 'patch.mergeVariant', what: `merging ${stuck[0]} at ${path}`, expected: 'a variant of LoRA that can be unmerged', got: 'one without unmergeRow', remedy: 'Merge it for good (mergeIntoModel).' });
-  if (adapters.length > 1 && adapters.some(([, { variant }]) => variant?.vector !== undefined)) throw new LowrankError({ code: 'patch.mergeDora', what: `merging ${adapters.map(([name]) => name).join(' and ')} at ${path}`, expected: 'one adapter, where it is no plain sum but goes by W, as DoRA does', got: 'several, of which each would go by what the others made of it', remedy: 'Merge one at a time.' });
-  if (adapters.some(([, { bias }]) => bias !== undefined) && biasOf(layer) === undefined) throw new LowrankError({ code: 'patch.mergeBias', what: `merging lora_bias at ${path}`, expected: 'a layer with a bias', got: 'one without', remedy: 'Keep the adapter beside the model, or train it without lora_bias.' });
+  if (stuck !== undefined)
+    throw new LowrankError({
+      code: 'patch.mergeVariant',
+      what: `merging ${stuck[0]} at ${path}`,
+      expected: 'a variant of LoRA that can be unmerged',
+      got: 'one without unmergeRow',
+      remedy: 'Merge it for good (mergeIntoModel).',
+    });
+  if (adapters.length > 1 && adapters.some(([, { variant }]) => variant?.vector !== undefined))
+    throw new LowrankError({
+      code: 'patch.mergeDora',
+      what: `merging ${adapters.map(([name]) => name).join(' and ')} at ${path}`,
+      expected: 'one adapter, where it is no plain sum but goes by W, as DoRA does',
+      got: 'several, of which each would go by what the others made of it',
+      remedy: 'Merge one at a time.',
+    });
+  if (adapters.some(([, { bias }]) => bias !== undefined) && biasOf(layer) === undefined)
+    throw new LowrankError({
+      code: 'patch.mergeBias',
+      what: `merging lora_bias at ${path}`,
+      expected: 'a layer with a bias',
+      got: 'one without',
+      remedy: 'Keep the adapter beside the model, or train it without lora_bias.',
+    });
   return [{ path, layer, weight, dtype, adapters }];
 }
 
@@ -132,11 +206,22 @@ async function merged(place: Place): Promise<Merged> {
     const { update, shift } = await updateOf(layer, weights, own);
     weight = mergeWeight(weight, dtype, update);
     bias = bias?.map((value, at) => value + (shift?.[at] ?? 0));
-    record.push({ name, ...own, constant: weights.constant === undefined ? undefined : await numbersOf(weights.constant) });
+    record.push({
+      name,
+      ...own,
+      constant: weights.constant === undefined ? undefined : await numbersOf(weights.constant),
+    });
     const still = update.vector === undefined ? undefined : weights.variant?.resting?.(update.vector);
     if (still !== undefined) resting.set(name, still);
   }
-  if (bias?.every(Number.isFinite) === false) throw new LowrankError({ code: 'lora.mergeNotFinite', what: `the merged bias of ${place.path}`, expected: 'finite numbers', got: 'NaN or infinity', remedy: 'The adapter is damaged.' });
+  if (bias?.every(Number.isFinite) === false)
+    throw new LowrankError({
+      code: 'lora.mergeNotFinite',
+      what: `the merged bias of ${place.path}`,
+      expected: 'finite numbers',
+      got: 'NaN or infinity',
+      remedy: 'The adapter is damaged.',
+    });
   return { weight, bias, record, resting };
 }
 
@@ -165,7 +250,8 @@ function apply(place: Place, { record, resting, ...change }: Merged): void {
   const { layer, adapters } = place;
   layer.merged = record;
   for (const [name, { scale, constant }] of adapters) {
-    // What was traced with the adapter beside its layer goes on with the same results: its factor is 0 from now on, and a variant's constant rests.
+    // What was traced with the adapter beside its layer goes on with the same results: its factor is 0 from now on, and
+    // a variant's constant rests.
     scale.value = 0;
     const still = resting.get(name);
     if (constant !== undefined && still !== undefined) sourceOf(constant).write(still);
@@ -176,7 +262,10 @@ function apply(place: Place, { record, resting, ...change }: Merged): void {
 async function held({ layer, weight, adapters }: Place): Promise<Change> {
   const { buffer, byteOffset, byteLength } = await readTensor(weight.tensor);
   const bias = adapters.some(([, own]) => own.bias !== undefined) ? biasOf(layer) : undefined;
-  return { weight: new Uint8Array(buffer, byteOffset, byteLength), bias: bias === undefined ? undefined : await numbersOf(bias.tensor) };
+  return {
+    weight: new Uint8Array(buffer, byteOffset, byteLength),
+    bias: bias === undefined ? undefined : await numbersOf(bias.tensor),
+  };
 }
 
 function write({ layer, weight }: Place, { weight: bytes, bias }: Change): void {
@@ -186,10 +275,21 @@ function write({ layer, weight }: Place, { weight: bytes, bias }: Change): void 
 }
 
 /** An adapter as `mergeWeight` takes it, and what its bias adds to the base's. */
-async function updateOf(layer: LoraLayer, weights: LoraWeights, { scaling, kept }: Pick<MergedAdapter, 'scaling' | 'kept'>): Promise<{ update: LowRankUpdate; shift: Float32Array | undefined }> {
+async function updateOf(
+  layer: LoraLayer,
+  weights: LoraWeights,
+  { scaling, kept }: Pick<MergedAdapter, 'scaling' | 'kept'>,
+): Promise<{ update: LowRankUpdate; shift: Float32Array | undefined }> {
   const { base } = layer;
   const { bias, ...matrices } = await matricesOf(layer, weights);
-  const update: LowRankUpdate = { ...matrices, scaling, kept, variant: weights.variant, transposed: !(base instanceof Linear), narrowDelta: base instanceof Embedding };
+  const update: LowRankUpdate = {
+    ...matrices,
+    scaling,
+    kept,
+    variant: weights.variant,
+    transposed: !(base instanceof Linear),
+    narrowDelta: base instanceof Embedding,
+  };
   return { update, shift: bias?.map((value) => value * scaling) };
 }
 

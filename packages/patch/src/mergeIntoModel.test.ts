@@ -11,7 +11,8 @@ const paths = [0, 1, 2].map((layer) => `model.layers.${layer}.self_attn.q_proj`)
 
 test('merged, the model computes what the adapters computed; inactive ones leave no trace', async () => {
   const model = new TinyModel();
-  for (const [seed, name] of ['a', 'b', 'c'].entries()) loadAdapter(model, randomAdapter(config, paths, { seed }), { name });
+  for (const [seed, name] of ['a', 'b', 'c'].entries())
+    loadAdapter(model, randomAdapter(config, paths, { seed }), { name });
   setActiveAdapters(model, ['a', 'c']);
   const adapted = await logitsOf(model);
   expect(await mergeIntoModel(model)).toEqual(paths);

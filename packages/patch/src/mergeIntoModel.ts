@@ -11,11 +11,15 @@ import { requireStored, requireUnmerged } from './merged.js';
 import { mergedWhole, preparePut } from './mergeCopies.js';
 
 /**
- * Folds the active adapters into the weights of a model in memory and takes all adapters out (PEFT's merge_and_unload): each W becomes W + s·B·A in its own dtype, adapter by
- * adapter; copies of modules and token rows take their places. An output projection that is tied to its embedding gets a weight of its own where only one of the two changes. What was compiled before holds the old weights' memory: compile anew. To write a merged folder use `mergedTensors`, which needs no model.
+ * Folds the active adapters into the weights of a model in memory and takes all adapters out (PEFT's merge_and_unload):
+ * each W becomes W + s·B·A in its own dtype, adapter by adapter; copies of modules and token rows take their places. An
+ * output projection that is tied to its embedding gets a weight of its own where only one of the two changes. What was
+ * compiled before holds the old weights' memory: compile anew. To write a merged folder use `mergedTensors`, which
+ * needs no model.
  *
  * @returns the paths of the layers that changed
- * @throws LowrankError `lora.mergeNotFinite`, `patch.mergeEncoding`, `patch.mergeDerived`, `patch.mergeBias`: nothing is changed then
+ * @throws LowrankError `lora.mergeNotFinite`, `patch.mergeEncoding`, `patch.mergeDerived`, `patch.mergeBias`: nothing
+ * is changed then
  */
 export async function mergeIntoModel(model: Module): Promise<string[]> {
   requireUnmerged(model, 'merging adapters for good');
@@ -26,19 +30,43 @@ export async function mergeIntoModel(model: Module): Promise<string[]> {
     const { base, active, adapters } = layer;
     const updates = active.flatMap((name) => adapters.get(name) ?? []);
     if (updates.length === 0) continue;
-    const weight = base instanceof Linear || base instanceof Conv1d || base instanceof Embedding ? base.weight : undefined;
+    const weight =
+      base instanceof Linear || base instanceof Conv1d || base instanceof Embedding ? base.weight : undefined;
     const dtype = weight === undefined ? undefined : fileDtypeOf(weight.tensor.dtype);
-    if (weight === undefined || dtype === undefined) throw new LowrankError({ code: 'patch.mergeEncoding', what: path, expected: 'a linear layer or an embedding with a weight in f32, f16 or bf16', got: weight?.tensor.dtype ?? 'another kind of layer' });
+    if (weight === undefined || dtype === undefined)
+      throw new LowrankError({
+        code: 'patch.mergeEncoding',
+        what: path,
+        expected: 'a linear layer or an embedding with a weight in f32, f16 or bf16',
+        got: weight?.tensor.dtype ?? 'another kind of layer',
+      });
     requireStored(path, weight);
     const { shape, dtype: stored } = weight.tensor;
     let bytes = asBytes(await readTensor(weight.own));
     for (const weights of updates) {
       const { bias, ...matrices } = await matricesOf(layer, weights);
-      bytes = mergeWeight(bytes, dtype, { ...matrices, scaling: weights.scale.value, variant: weights.variant, transposed: !(base instanceof Linear), narrowDelta: base instanceof Embedding });
-      if (bias !== undefined) biases.push(await shiftedBias(path, layer, { bias, scaling: weights.scale.value, before: biases.findLast((shifted) => shifted.path === path)?.values }));
+      bytes = mergeWeight(bytes, dtype, {
+        ...matrices,
+        scaling: weights.scale.value,
+        variant: weights.variant,
+        transposed: !(base instanceof Linear),
+        narrowDelta: base instanceof Embedding,
+      });
+      if (bias !== undefined)
+        biases.push(
+          await shiftedBias(path, layer, {
+            bias,
+            scaling: weights.scale.value,
+            before: biases.findLast((shifted) => shifted.path === path)?.values,
+          }),
+        );
     }
     const buffer = new Uint8Array(bytes).buffer;
-    merged.push({ path, weight, value: tensor(hostArray(stored, buffer), shape, { dtype: stored, name: `${path}.weight` }) });
+    merged.push({
+      path,
+      weight,
+      value: tensor(hostArray(stored, buffer), shape, { dtype: stored, name: `${path}.weight` }),
+    });
   }
   const put = preparePut(model, merged, whole);
   for (const { parameter, values } of biases) {
@@ -57,9 +85,20 @@ interface ShiftedBias {
 }
 
 /** The base's bias with that of B, times the factor on BA. */
-async function shiftedBias(path: string, { base }: LoraLayer, { bias, scaling, before }: { bias: Float32Array; scaling: number; before: Float32Array | undefined }): Promise<ShiftedBias> {
+async function shiftedBias(
+  path: string,
+  { base }: LoraLayer,
+  { bias, scaling, before }: { bias: Float32Array; scaling: number; before: Float32Array | undefined },
+): Promise<ShiftedBias> {
   const parameter = base instanceof Linear || base instanceof Conv1d ? base.bias : undefined;
-  if (parameter === undefined) throw new LowrankError({ code: 'patch.mergeBias', what: `merging lora_bias at ${path}`, expected: 'a layer with a bias', got: 'one without', remedy: 'Keep the adapter beside the model, or train it without lora_bias.' });
+  if (parameter === undefined)
+    throw new LowrankError({
+      code: 'patch.mergeBias',
+      what: `merging lora_bias at ${path}`,
+      expected: 'a layer with a bias',
+      got: 'one without',
+      remedy: 'Keep the adapter beside the model, or train it without lora_bias.',
+    });
   const own = before ?? toFloat32(await readTensor(parameter.tensor), parameter.tensor.dtype);
   return { path, parameter, values: own.map((value, at) => value + Math.fround((bias[at] ?? NaN) * scaling)) };
 }

@@ -13,11 +13,24 @@ export interface CheckpointTensor {
 }
 
 export function mismatch(got: string, expected: string): LowrankError {
-  return new LowrankError({ code: 'patch.adapterMismatch', what: 'merging the adapter', expected, got, remedy: 'Use the base model that the adapter was trained on.' });
+  return new LowrankError({
+    code: 'patch.adapterMismatch',
+    what: 'merging the adapter',
+    expected,
+    got,
+    remedy: 'Use the base model that the adapter was trained on.',
+  });
 }
 
-/** Whether a tensor saved whole belongs to a module that was trained whole: not an adapted layer's own table, nor a bias of one. */
-export function isReplaced(name: string, { modulesToSave = [], bias = 'none' }: LoraConfig, layers: LoraAdapter['layers']): boolean {
+/**
+ * Whether a tensor saved whole belongs to a module that was trained whole: not an adapted layer's own table, nor a bias
+ * of one.
+ */
+export function isReplaced(
+  name: string,
+  { modulesToSave = [], bias = 'none' }: LoraConfig,
+  layers: LoraAdapter['layers'],
+): boolean {
   if (modulesToSave.length === 0 || name.includes('.base_layer.')) return false;
   return bias === 'none' || !name.endsWith('.bias') || !layers.has(name.slice(0, -'.bias'.length));
 }
@@ -26,13 +39,22 @@ export function isReplaced(name: string, { modulesToSave = [], bias = 'none' }: 
 export function idsAt({ trainableTokenIndices = [], peftType }: LoraConfig, path: string): readonly number[] {
   const lists = tokenLists(trainableTokenIndices);
   // An output projection that follows its embedding has the same.
-  return (lists.find(([name]) => name === undefined || path.endsWith(name)) ?? (peftType === undefined ? undefined : lists[0]))?.[1] ?? [];
+  return (
+    (
+      lists.find(([name]) => name === undefined || path.endsWith(name)) ??
+      (peftType === undefined ? undefined : lists[0])
+    )?.[1] ?? []
+  );
 }
 
 /** A tensor with other numbers, in its own dtype. */
 export function replaced({ name, dtype, shape }: CheckpointTensor, saved: WholeTensor): CheckpointTensor {
   const [from, to] = [dtypeOfFile(saved.dtype), dtypeOfFile(dtype)];
-  if (from === undefined || to === undefined || saved.shape.join() !== shape.join()) throw mismatch(`${dtype} [${shape.join(', ')}] for ${name}, saved whole`, `${saved.dtype} [${saved.shape.join(', ')}]`);
+  if (from === undefined || to === undefined || saved.shape.join() !== shape.join())
+    throw mismatch(
+      `${dtype} [${shape.join(', ')}] for ${name}, saved whole`,
+      `${saved.dtype} [${saved.shape.join(', ')}]`,
+    );
   return {
     name,
     dtype,
@@ -47,10 +69,23 @@ export function replaced({ name, dtype, shape }: CheckpointTensor, saved: WholeT
 }
 
 /** A table [V, width] with some rows replaced. */
-export function withRows(tensor: CheckpointTensor, { rows, width, ids }: TrainedRows & { readonly ids: readonly number[] }): CheckpointTensor {
+export function withRows(
+  tensor: CheckpointTensor,
+  { rows, width, ids }: TrainedRows & { readonly ids: readonly number[] },
+): CheckpointTensor {
   const { name, dtype, shape } = tensor;
   const [last, own] = [Math.max(...ids), dtypeOfFile(dtype)];
-  if (own === undefined || shape.length !== 2 || shape[1] !== width || rows.length !== ids.length * width || last >= (shape[0] ?? 0)) throw mismatch(`${dtype} [${shape.join(', ')}] for ${name}, of which rows were trained`, `F32, F16 or BF16 of more than ${last} rows of ${width}`);
+  if (
+    own === undefined ||
+    shape.length !== 2 ||
+    shape[1] !== width ||
+    rows.length !== ids.length * width ||
+    last >= (shape[0] ?? 0)
+  )
+    throw mismatch(
+      `${dtype} [${shape.join(', ')}] for ${name}, of which rows were trained`,
+      `F32, F16 or BF16 of more than ${last} rows of ${width}`,
+    );
   return {
     name,
     dtype,
@@ -67,7 +102,13 @@ export function withRows(tensor: CheckpointTensor, { rows, width, ids }: Trained
 
 function finite(values: Float32Array, name: string, dtype: string): Float32Array {
   if (values.every(Number.isFinite)) return values;
-  throw new LowrankError({ code: 'lora.mergeNotFinite', what: name, expected: `finite numbers in ${dtype}`, got: String(values.find((value) => !Number.isFinite(value))), remedy: 'The adapter is damaged.' });
+  throw new LowrankError({
+    code: 'lora.mergeNotFinite',
+    what: name,
+    expected: `finite numbers in ${dtype}`,
+    got: String(values.find((value) => !Number.isFinite(value))),
+    remedy: 'The adapter is damaged.',
+  });
 }
 
 function bytesOf({ buffer, byteOffset, byteLength }: ArrayBufferView): Uint8Array {

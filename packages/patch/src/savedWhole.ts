@@ -5,12 +5,18 @@ import { dtypeOfFile } from './fileDtypes.js';
 import { placesOf } from './places.js';
 import type { Adaptable } from './targets.js';
 
-/** PEFT saves an adapted embedding's or output projection's own table along, in case its vocabulary was resized: `<path>.base_layer.weight`; and biases that were trained. */
+/**
+ * PEFT saves an adapted embedding's or output projection's own table along, in case its vocabulary was resized:
+ * `<path>.base_layer.weight`; and biases that were trained.
+ */
 type Saved = ReadonlyMap<string, WholeTensor> | undefined;
 
 const suffix = '.base_layer.weight';
 
-/** Where a saved tensor goes: an adapted embedding's table, or a bias, which lies a level deeper where its layer is adapted. */
+/**
+ * Where a saved tensor goes: an adapted embedding's table, or a bias, which lies a level deeper where its layer is
+ * adapted.
+ */
 export function placeOf(model: Module, name: string): Parameter | undefined {
   return new Map(placesOf(model)).get(name.replace('.base_layer.', '.'));
 }
@@ -27,8 +33,11 @@ export function checkWhole(model: Module, targets: ReadonlyMap<string, Adaptable
     const layer = name.endsWith(suffix) ? targets.get(name.slice(0, -suffix.length)) : undefined;
     const fits = layer !== undefined || name.endsWith('.bias');
     const own = fits ? placeOf(model, name)?.own.shape : undefined;
-    if (own === undefined || dtypeOfFile(dtype) === undefined) return [`${name}: saved whole, which this model has no place for`];
-    return own.join() === shape.join() ? [] : [`${name}: [${shape.join(', ')}], where the model has [${own.join(', ')}]`];
+    if (own === undefined || dtypeOfFile(dtype) === undefined)
+      return [`${name}: saved whole, which this model has no place for`];
+    return own.join() === shape.join()
+      ? []
+      : [`${name}: [${shape.join(', ')}], where the model has [${own.join(', ')}]`];
   });
 }
 

@@ -34,10 +34,14 @@ class Probe extends Module implements LinearLike, Projection {
 }
 
 /**
- * What the layers at some paths get as inputs while `fn` traces a forward pass: one tensor for each call. Layers that are fed by one tensor get that same tensor. Afterwards the model is as it was,
- * also where `fn` throws.
+ * What the layers at some paths get as inputs while `fn` traces a forward pass: one tensor for each call. Layers that
+ * are fed by one tensor get that same tensor. Afterwards the model is as it was, also where `fn` throws.
  */
-export function seenInputs(model: Module, layers: ReadonlyMap<string, LinearLike>, fn: () => unknown): Map<string, Tensor[]> {
+export function seenInputs(
+  model: Module,
+  layers: ReadonlyMap<string, LinearLike>,
+  fn: () => unknown,
+): Map<string, Tensor[]> {
   const seen = new Map<string, Tensor[]>([...layers.keys()].map((path) => [path, []]));
   try {
     for (const [path, layer] of layers) model.setModule(path, new Probe(layer, (x) => seen.get(path)?.push(x)));

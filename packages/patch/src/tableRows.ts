@@ -6,6 +6,7 @@ export async function tableRows(table: Tensor, ids: readonly number[]): Promise<
   const width = table.shape[1] ?? 0;
   const bytes = width * bytesPerElement(table.dtype);
   const rows = new Float32Array(ids.length * width);
-  for (const [at, id] of ids.entries()) rows.set(toFloat32(hostArray(table.dtype, await sourceOf(table).read(id * bytes, bytes)), table.dtype), at * width);
+  for (const [at, id] of ids.entries())
+    rows.set(toFloat32(hostArray(table.dtype, await sourceOf(table).read(id * bytes, bytes)), table.dtype), at * width);
   return rows;
 }

@@ -6,7 +6,8 @@ import { TinyModel } from './testing.js';
 
 type Given = Parameters<typeof loraConfig>[0];
 const paths = (given: Given): string[] => [...matchTargets(new TinyModel(), loraConfig(given)).keys()];
-const at = (layers: readonly number[], name: string): string[] => layers.map((layer) => `model.layers.${layer}.${name}`);
+const at = (layers: readonly number[], name: string): string[] =>
+  layers.map((layer) => `model.layers.${layer}.${name}`);
 
 /** After PEFT's REGEX_TEST_CASES and TARGET_MODULES cases (tests/test_tuners_utils.py). */
 describe('PEFT’s rules', () => {
@@ -15,18 +16,38 @@ describe('PEFT’s rules', () => {
     [{ targetModules: ['self_attn.q_proj'] }, at([0, 1, 2], 'self_attn.q_proj')],
     [{ targetModules: ['model.layers.1.self_attn.q_proj'] }, at([1], 'self_attn.q_proj')],
     [{ targetModules: '.*q_proj' }, at([0, 1, 2], 'self_attn.q_proj')],
-    [{ targetModules: String.raw`model\.layers\.[02]\.self_attn\.(q|v)_proj` }, [0, 2].flatMap((layer) => [...at([layer], 'self_attn.q_proj'), ...at([layer], 'self_attn.v_proj')])],
+    [
+      { targetModules: String.raw`model\.layers\.[02]\.self_attn\.(q|v)_proj` },
+      [0, 2].flatMap((layer) => [...at([layer], 'self_attn.q_proj'), ...at([layer], 'self_attn.v_proj')]),
+    ],
     [{ targetModules: String.raw`.*\.(?P<part>down)_proj` }, at([0, 1, 2], 'down_proj')],
-    [{ targetModules: 'all-linear' }, [0, 1, 2].flatMap((layer) => ['self_attn.q_proj', 'self_attn.v_proj', 'down_proj'].flatMap((name) => at([layer], name)))],
-    [{ targetModules: 'all-linear', excludeModules: ['down_proj'] }, [0, 1, 2].flatMap((layer) => ['self_attn.q_proj', 'self_attn.v_proj'].flatMap((name) => at([layer], name)))],
-    [{ targetModules: ['q_proj'], excludeModules: ['model.layers.1.self_attn.q_proj'] }, at([0, 2], 'self_attn.q_proj')],
+    [
+      { targetModules: 'all-linear' },
+      [0, 1, 2].flatMap((layer) =>
+        ['self_attn.q_proj', 'self_attn.v_proj', 'down_proj'].flatMap((name) => at([layer], name)),
+      ),
+    ],
+    [
+      { targetModules: 'all-linear', excludeModules: ['down_proj'] },
+      [0, 1, 2].flatMap((layer) => ['self_attn.q_proj', 'self_attn.v_proj'].flatMap((name) => at([layer], name))),
+    ],
+    [
+      { targetModules: ['q_proj'], excludeModules: ['model.layers.1.self_attn.q_proj'] },
+      at([0, 2], 'self_attn.q_proj'),
+    ],
     [{ targetModules: ['q_proj'], excludeModules: String.raw`.*layers\.[01]\..*` }, at([2], 'self_attn.q_proj')],
     [{ targetModules: ['q_proj'], layersToTransform: [0, 2] }, at([0, 2], 'self_attn.q_proj')],
     [{ targetModules: ['q_proj'], layersToTransform: [1], layersPattern: ['layers'] }, at([1], 'self_attn.q_proj')],
-    [{ targetModules: ['q_proj'], layersToTransform: [1], layersPattern: ['h', 'layers'] }, at([1], 'self_attn.q_proj')],
+    [
+      { targetModules: ['q_proj'], layersToTransform: [1], layersPattern: ['h', 'layers'] },
+      at([1], 'self_attn.q_proj'),
+    ],
     [{ targetModules: ['q_proj'], layersToTransform: [] }, at([0, 1, 2], 'self_attn.q_proj')],
     // A full path is meant, whatever the layers say.
-    [{ targetModules: ['model.layers.1.self_attn.q_proj', 'v_proj'], layersToTransform: [0] }, [...at([0], 'self_attn.v_proj'), ...at([1], 'self_attn.q_proj')]],
+    [
+      { targetModules: ['model.layers.1.self_attn.q_proj', 'v_proj'], layersToTransform: [0] },
+      [...at([0], 'self_attn.v_proj'), ...at([1], 'self_attn.q_proj')],
+    ],
     [{ targetModules: ['lm_head'] }, ['lm_head']],
   ];
   test.each(cases)('%j', (given, expected) => expect(paths(given)).toEqual(expected));
@@ -38,7 +59,9 @@ describe('refused', () => {
     expect(() => paths({ targetModules: 'q_proj' })).toThrow(/'q_proj'.*no match/);
     expect(() => paths({ targetModules: ['proj'] })).toThrow(/proj/);
     expect(() => paths({ targetModules: ['q_proj'], layersToTransform: [7] })).toThrow(/no match/);
-    expect(() => paths({ targetModules: ['q_proj'], layersToTransform: [1], layersPattern: ['h'] })).toThrow(/no match/);
+    expect(() => paths({ targetModules: ['q_proj'], layersToTransform: [1], layersPattern: ['h'] })).toThrow(
+      /no match/,
+    );
     expect(() => paths({ targetModules: ['q_proj'], excludeModules: ['q_proj'] })).toThrow(/not excluded/);
   });
 
@@ -47,7 +70,9 @@ describe('refused', () => {
   });
 
   test('modules that are neither linear layers nor embeddings', () => {
-    expect(() => paths({ targetModules: ['q_proj', 'self_attn'] })).toThrow(/linear layers and embeddings alone.*model\.layers\.0\.self_attn/);
+    expect(() => paths({ targetModules: ['q_proj', 'self_attn'] })).toThrow(
+      /linear layers and embeddings alone.*model\.layers\.0\.self_attn/,
+    );
     expect(() => paths({ targetModules: '.*' })).toThrow(/linear layers and embeddings alone/);
   });
 });
@@ -58,11 +83,15 @@ test('an embedding is a target where it is named, and none of all-linear', () =>
 });
 
 test('a loaded adapter may name what this model does not have', () => {
-  expect([...matchLoaded(new TinyModel(), loraConfig({ targetModules: ['q_proj', 'w_proj'] })).keys()]).toEqual(at([0, 1, 2], 'self_attn.q_proj'));
+  expect([...matchLoaded(new TinyModel(), loraConfig({ targetModules: ['q_proj', 'w_proj'] })).keys()]).toEqual(
+    at([0, 1, 2], 'self_attn.q_proj'),
+  );
 });
 
 test('adapted layers are matched as themselves, not what is inside of them', () => {
   const model = new TinyModel();
   injectAdapter(model, loraConfig({ targetModules: ['q_proj'] }));
-  expect([...matchTargets(model, loraConfig({ targetModules: 'all-linear' })).keys()]).toEqual(paths({ targetModules: 'all-linear' }));
+  expect([...matchTargets(model, loraConfig({ targetModules: 'all-linear' })).keys()]).toEqual(
+    paths({ targetModules: 'all-linear' }),
+  );
 });

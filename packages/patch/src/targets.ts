@@ -12,50 +12,82 @@ export interface TargetOptions {
 /** What adapters go around: a linear layer of any kind, an embedding, or one of them that has adapters already. */
 export type Adaptable = LinearLike | Embedding | LoraEmbedding;
 
-type Targets = Pick<LoraConfig, 'targetModules' | 'excludeModules' | 'layersToTransform' | 'layersPattern' | 'modulesToSave'>;
+type Targets = Pick<
+  LoraConfig,
+  'targetModules' | 'excludeModules' | 'layersToTransform' | 'layersPattern' | 'modulesToSave'
+>;
 
 /**
- * The linear layers and embeddings that a configuration names, by path, with PEFT's rules (`check_target_module_exists`): a string is a regular expression that matches the whole path; an
- * item of a list matches the path itself or its end after a dot; excludes are looked at first, with the same rules, and modules that are saved whole; `layersToTransform` keeps, of what matched by its end, the layers
- * of those numbers; 'all-linear' is every linear layer but the output embedding, and no other embedding.
+ * The linear layers and embeddings that a configuration names, by path, with PEFT's rules
+ * (`check_target_module_exists`): a string is a regular expression that matches the whole path; an item of a list
+ * matches the path itself or its end after a dot; excludes are looked at first, with the same rules, and modules that
+ * are saved whole; `layersToTransform` keeps, of what matched by its end, the layers of those numbers; 'all-linear' is
+ * every linear layer but the output embedding, and no other embedding.
  *
- * Stricter than PEFT: a name in a list that matches no module at all is an error, since what it was meant for would stay untrained.
+ * Stricter than PEFT: a name in a list that matches no module at all is an error, since what it was meant for would
+ * stay untrained.
  *
- * @throws LowrankError `patch.noTargets` when nothing matches, or a name does not; `patch.notLinear` when something else than a linear layer or an embedding does
+ * @throws LowrankError `patch.noTargets` when nothing matches, or a name does not; `patch.notLinear` when something
+ * else than a linear layer or an embedding does
  */
 export function matchTargets(model: Module, targets: Targets, options: TargetOptions = {}): Map<string, Adaptable> {
   const { targetModules } = targets;
   const { matched, paths, linear } = match(model, targets, options);
-  const unmatched = typeof targetModules === 'string' ? [] : targetModules.filter((name) => !paths.some((path) => endsIn(path, name)));
+  const unmatched =
+    typeof targetModules === 'string' ? [] : targetModules.filter((name) => !paths.some((path) => endsIn(path, name)));
   if (matched.size > 0 && unmatched.length === 0) return matched;
   throw new LowrankError({
     code: 'patch.noTargets',
     what: `target modules ${show(unmatched.length > 0 ? unmatched : targetModules)}`,
-    expected: `some linear layer to match, such as ${endings(linear).join(', ') || 'none: the model has no linear layers'}`,
+    expected:
+      'some linear layer to match, such as ' +
+      `${endings(linear).join(', ') || 'none: the model has no linear layers'}`,
     got: unmatched.length > 0 || targets.excludeModules === undefined ? 'no match' : 'no match that is not excluded',
     remedy: "Name layers of this model, or use 'all-linear'.",
   });
 }
 
-/** The same for an adapter that is there already: what counts is that its matrices fit, not how its configuration names them. */
+/**
+ * The same for an adapter that is there already: what counts is that its matrices fit, not how its configuration names
+ * them.
+ */
 export function matchLoaded(model: Module, targets: Targets, options: TargetOptions = {}): Map<string, Adaptable> {
   return match(model, targets, options).matched;
 }
 
-function match(model: Module, targets: Targets, { outputPath = 'lm_head' }: TargetOptions): { matched: Map<string, Adaptable>; paths: string[]; linear: string[] } {
+function match(
+  model: Module,
+  targets: Targets,
+  { outputPath = 'lm_head' }: TargetOptions,
+): { matched: Map<string, Adaptable>; paths: string[]; linear: string[] } {
   // What lies inside an adapted layer is its business.
   const modules = [...model.namedModules()].filter(([path]) => !/(^|\.)base_layer(\.|$)/.test(path));
   const matched = new Map<string, Adaptable>();
   const others: string[] = [];
   for (const [path, module] of modules) {
-    if (targets.targetModules.toString().toLowerCase() === 'all-linear' ? path === outputPath || !isLinear(module) || isExcluded(path, targets) : !isTarget(path, targets)) continue;
+    if (
+      targets.targetModules.toString().toLowerCase() === 'all-linear'
+        ? path === outputPath || !isLinear(module) || isExcluded(path, targets)
+        : !isTarget(path, targets)
+    )
+      continue;
     if (isLinear(module) || isEmbedding(module)) matched.set(path, module);
     else others.push(path);
   }
   if (others.length > 0) {
-    throw new LowrankError({ code: 'patch.notLinear', what: `target modules ${show(targets.targetModules)}`, expected: 'linear layers and embeddings alone', got: `a match with ${others.slice(0, 4).join(', ')}`, remedy: 'Name the layers within: a whole block takes no adapter.' });
+    throw new LowrankError({
+      code: 'patch.notLinear',
+      what: `target modules ${show(targets.targetModules)}`,
+      expected: 'linear layers and embeddings alone',
+      got: `a match with ${others.slice(0, 4).join(', ')}`,
+      remedy: 'Name the layers within: a whole block takes no adapter.',
+    });
   }
-  return { matched, paths: modules.map(([path]) => path), linear: modules.flatMap(([path, module]) => (isLinear(module) ? [path] : [])) };
+  return {
+    matched,
+    paths: modules.map(([path]) => path),
+    linear: modules.flatMap(([path, module]) => (isLinear(module) ? [path] : [])),
+  };
 }
 
 function isEmbedding(module: Module): module is Embedding | LoraEmbedding {
@@ -88,9 +120,14 @@ function endsIn(path: string, name: string): boolean {
   return path === name || path.endsWith(`.${name}`);
 }
 
-/** PEFT: the first number after '.<name>.', whatever the name, or after the first of the given patterns that is there. */
+/**
+ * PEFT: the first number after '.<name>.', whatever the name, or after the first of the given patterns that is there.
+ */
 function layerNumber(path: string, patterns: readonly string[] | undefined): number | undefined {
-  const expressions = patterns === undefined || patterns.length === 0 ? ['.*?\\.[^.]*'] : patterns.map((pattern) => `(?:.*?\\.)?${pattern}`);
+  const expressions =
+    patterns === undefined || patterns.length === 0
+      ? ['.*?\\.[^.]*']
+      : patterns.map((pattern) => `(?:.*?\\.)?${pattern}`);
   for (const expression of expressions) {
     const digits = new RegExp(`^${expression}\\.(?<index>\\d+)\\.`).exec(path)?.groups?.['index'];
     if (digits !== undefined) return Number(digits);

@@ -8,7 +8,10 @@ export const width = 6;
 
 export function random(seed: number, shape: readonly number[]): Tensor {
   const rng = new Rng(seed);
-  return tensor(Float32Array.from({ length: shape.reduce((a, b) => a * b, 1) }, () => rng.normal()), shape);
+  return tensor(
+    Float32Array.from({ length: shape.reduce((a, b) => a * b, 1) }, () => rng.normal()),
+    shape,
+  );
 }
 
 class SelfAttention extends Module {
@@ -83,7 +86,11 @@ export function stir(model: Module, name = 'default', seed = 5): void {
 }
 
 /** An adapter of random numbers for these layers. */
-export function randomAdapter(config: LoraAdapter['config'], paths: readonly string[], { rank = config.r, seed = 1 } = {}): LoraAdapter {
+export function randomAdapter(
+  config: LoraAdapter['config'],
+  paths: readonly string[],
+  { rank = config.r, seed = 1 } = {},
+): LoraAdapter {
   const layers = new Map<string, LoraMatrices>();
   paths.forEach((path, at) => {
     const rng = new Rng(seed, at);

@@ -26,7 +26,10 @@ interface Steps {
   /** The code of a place up to the boundary in its bucket, and beyond it. */
   readonly below: Uint8Array;
   readonly above: Uint8Array;
-  /** The boundary in each bucket; infinity where there is none, which is nearly everywhere, so that the branch on it is foreseen. */
+  /**
+   * The boundary in each bucket; infinity where there is none, which is nearly everywhere, so that the branch on it is
+   * foreseen.
+   */
   readonly boundary: Float32Array;
 }
 
@@ -36,7 +39,11 @@ function stepsOf(codec: FourBitCodec): Steps {
   const found = made.get(codec);
   if (found !== undefined) return found;
   const { boundaries, order } = codec;
-  const steps: Steps = { below: new Uint8Array(buckets + 1), above: new Uint8Array(buckets + 1), boundary: new Float32Array(buckets + 1) };
+  const steps: Steps = {
+    below: new Uint8Array(buckets + 1),
+    above: new Uint8Array(buckets + 1),
+    boundary: new Float32Array(buckets + 1),
+  };
   for (let bucket = 0; bucket <= buckets; bucket++) {
     const start = (2 * bucket) / buckets - 1;
     const first = boundaries.filter((boundary) => boundary < start).length;
@@ -50,19 +57,29 @@ function stepsOf(codec: FourBitCodec): Steps {
 }
 
 /**
- * 4-bit codes of f32 numbers in blocks: absmax(b) = max |x| over block b, code(i) = order[#{boundaries < place}], place = x[i]·(1/absmax) rounded to f32 (Dettmers et al. 2023).
- * Element by element what bitsandbytes' PyTorch backend does: 1/absmax is at most 1e38; a last block that is not full divides by absmax instead, which is at least 1e-38; after an odd
- * number of elements comes the code of 0.
+ * 4-bit codes of f32 numbers in blocks: absmax(b) = max |x| over block b, code(i) = order[#{boundaries < place}], place
+ * = x[i]·(1/absmax) rounded to f32 (Dettmers et al. 2023). Element by element what bitsandbytes' PyTorch backend does:
+ * 1/absmax is at most 1e38; a last block that is not full divides by absmax instead, which is at least 1e-38; after an
+ * odd number of elements comes the code of 0.
  *
  * @throws LowrankError `quant.notFinite`
  */
-export function quantizeBlocks(x: Float32Array, { codes, absmax }: BlockOutput, { codec, blockSize }: BlockOptions): void {
+export function quantizeBlocks(
+  x: Float32Array,
+  { codes, absmax }: BlockOutput,
+  { codec, blockSize }: BlockOptions,
+): void {
   const steps = stepsOf(codec);
   const full = x.length - (x.length % blockSize);
   for (let start = 0, block = 0; start < full; start += blockSize, block++) {
     const scale = largestOf(x, start, start + blockSize);
     absmax[block] = scale;
-    codeFullBlock(x, codes, { steps, start, end: start + blockSize, factor: Math.fround(1 / Math.max(scale, smallestScale)) });
+    codeFullBlock(x, codes, {
+      steps,
+      start,
+      end: start + blockSize,
+      factor: Math.fround(1 / Math.max(scale, smallestScale)),
+    });
   }
   if (full < x.length) absmax[absmax.length - 1] = codeLastBlock(x, codes, steps, full);
 }
@@ -85,7 +102,11 @@ interface BlockRange {
   readonly factor: number;
 }
 
-function codeFullBlock(x: Float32Array, codes: Uint8Array, { steps: { below, above, boundary }, start, end, factor }: BlockRange): void {
+function codeFullBlock(
+  x: Float32Array,
+  codes: Uint8Array,
+  { steps: { below, above, boundary }, start, end, factor }: BlockRange,
+): void {
   const half = buckets / 2;
   for (let i = start; i < end; i += 2) {
     const high = Math.fround((x[i] ?? NaN) * factor);
@@ -118,7 +139,11 @@ export interface BlockInput {
 }
 
 /** x[i] = table[code(i)]·absmax(⌊i / blockSize⌋), the product rounded to f32 and then to `dtype`. */
-export function dequantizeBlocks({ codes, absmax, table, blockSize }: BlockInput, length: number, dtype: FloatDtype = 'f32'): Floats {
+export function dequantizeBlocks(
+  { codes, absmax, table, blockSize }: BlockInput,
+  length: number,
+  dtype: FloatDtype = 'f32',
+): Floats {
   const result = floats(dtype, length);
   const narrow = narrowing(dtype);
   const values = floats(dtype, 16);
@@ -137,5 +162,11 @@ export function dequantizeBlocks({ codes, absmax, table, blockSize }: BlockInput
 }
 
 export function notFinite(value: number, index: number): LowrankError {
-  return new LowrankError({ code: 'quant.notFinite', what: `element ${index} of a matrix to quantize`, expected: 'a finite number', got: String(value), remedy: 'The weights are damaged: one such number would take its whole block with it.' });
+  return new LowrankError({
+    code: 'quant.notFinite',
+    what: `element ${index} of a matrix to quantize`,
+    expected: 'a finite number',
+    got: String(value),
+    remedy: 'The weights are damaged: one such number would take its whole block with it.',
+  });
 }

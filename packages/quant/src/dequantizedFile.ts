@@ -13,8 +13,8 @@ function dtypeOf(stored: StoredQuantized): FloatDtype {
 }
 
 /**
- * A checkpoint as if nothing were quantized in it: each quantized weight is a dense tensor under its name, dequantized when it is read, and what decodes it is gone. A file without
- * quantized weights is given back as it is.
+ * A checkpoint as if nothing were quantized in it: each quantized weight is a dense tensor under its name, dequantized
+ * when it is read, and what decodes it is gone. A file without quantized weights is given back as it is.
  *
  * @throws LowrankError what findQuantized and readQuantized throw
  */
@@ -27,7 +27,12 @@ export async function dequantizedFile(file: SafetensorsFile): Promise<Safetensor
     const stored = found.get(name);
     if (stored !== undefined) {
       const dtype = dtypeOf(stored);
-      tensors.set(name, { ...info, dtype: names[dtype], shape: stored.shape, byteLength: sizeOf(stored.shape) * (dtype === 'f32' ? 4 : 2) });
+      tensors.set(name, {
+        ...info,
+        dtype: names[dtype],
+        shape: stored.shape,
+        byteLength: sizeOf(stored.shape) * (dtype === 'f32' ? 4 : 2),
+      });
     } else if (!hidden.has(name)) tensors.set(name, info);
   }
   const read = async (name: string): Promise<Uint8Array> => {
@@ -41,6 +46,7 @@ export async function dequantizedFile(file: SafetensorsFile): Promise<Safetensor
     metadata: file.metadata,
     tensors,
     read,
-    readRange: async (name, start, end) => (found.has(name) ? (await read(name)).subarray(start, end) : file.readRange(name, start, end)),
+    readRange: async (name, start, end) =>
+      found.has(name) ? (await read(name)).subarray(start, end) : file.readRange(name, start, end),
   };
 }

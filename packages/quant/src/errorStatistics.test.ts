@@ -14,7 +14,13 @@ test('counts what moved, over pieces and tensors', () => {
 
 test('nothing compared is no error, and a NaN is not lost', () => {
   const statistics = new ErrorStatistics();
-  expect(statistics.result()).toEqual({ elements: 0, meanAbsolute: 0, maxAbsolute: 0, meanRelative: 0, rootMeanSquare: 0 });
+  expect(statistics.result()).toEqual({
+    elements: 0,
+    meanAbsolute: 0,
+    maxAbsolute: 0,
+    meanRelative: 0,
+    rootMeanSquare: 0,
+  });
   statistics.add(Float32Array.of(1, 1), Float32Array.of(NaN, 1));
   expect(statistics.result().maxAbsolute).toBeNaN();
 });

@@ -47,6 +47,12 @@ export class ErrorStatistics {
   result(): QuantizationError {
     const { elements, absolute, relative, squares, largest } = this;
     const count = Math.max(elements, 1);
-    return { elements, meanAbsolute: absolute / count, maxAbsolute: largest, meanRelative: relative / count, rootMeanSquare: Math.sqrt(squares / count) };
+    return {
+      elements,
+      meanAbsolute: absolute / count,
+      maxAbsolute: largest,
+      meanRelative: relative / count,
+      rootMeanSquare: Math.sqrt(squares / count),
+    };
   }
 }

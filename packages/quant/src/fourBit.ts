@@ -1,6 +1,9 @@
 import { LowrankError } from '@lowrank/errors';
 
-/** 4-bit data types: NormalFloat, whose values are quantiles of the normal distribution, and a float of 1 sign, 2 exponent and 1 mantissa bit. */
+/**
+ * 4-bit data types: NormalFloat, whose values are quantiles of the normal distribution, and a float of 1 sign, 2
+ * exponent and 1 mantissa bit.
+ */
 export type FourBitType = 'nf4' | 'fp4';
 
 export interface FourBitCodec {
@@ -22,18 +25,25 @@ export function isFourBitType(type: unknown): type is FourBitType {
 /** @throws LowrankError `quant.blockSize` */
 export function checkBlockSize(blockSize: unknown, what = 'the block size'): number {
   if (typeof blockSize === 'number' && blockSizes.includes(blockSize)) return blockSize;
-  throw new LowrankError({ code: 'quant.blockSize', what, expected: `one of ${blockSizes.join(', ')}`, got: String(JSON.stringify(blockSize)) });
+  throw new LowrankError({
+    code: 'quant.blockSize',
+    what,
+    expected: `one of ${blockSizes.join(', ')}`,
+    got: String(JSON.stringify(blockSize)),
+  });
 }
 
 // bitsandbytes' constants (`get_4bit_type`); Dettmers et al. 2023, QLoRA, appendix E.
 const nf4 = [
-  -1, -0.6961928009986877, -0.5250730514526367, -0.39491748809814453, -0.28444138169288635, -0.18477343022823334, -0.09105003625154495, 0, 0.07958029955625534, 0.16093020141124725,
-  0.24611230194568634, 0.33791524171829224, 0.44070982933044434, 0.5626170039176941, 0.7229568362236023, 1,
+  -1, -0.6961928009986877, -0.5250730514526367, -0.39491748809814453, -0.28444138169288635, -0.18477343022823334,
+  -0.09105003625154495, 0, 0.07958029955625534, 0.16093020141124725, 0.24611230194568634, 0.33791524171829224,
+  0.44070982933044434, 0.5626170039176941, 0.7229568362236023, 1,
 ];
 const fp4 = [0, 0.0625, 8, 12, 4, 6, 2, 3].map((value) => Math.fround(value) / 12);
 
-// Two codes of FP4 are zero, 0 and 8. In order of value bitsandbytes' PyTorch backend puts 0 first: a place in (0, 0.0026] becomes 8, one in (−0.0026, 0] becomes 0 (CUDA: the reverse). What
-// code 8 becomes is 0 in some of its kernels and −0 in others; here it is what the map in its files says, 0.
+// Two codes of FP4 are zero, 0 and 8. In order of value bitsandbytes' PyTorch backend puts 0 first: a place in (0,
+// 0.0026] becomes 8, one in (−0.0026, 0] becomes 0 (CUDA: the reverse). What code 8 becomes is 0 in some of its kernels
+// and −0 in others; here it is what the map in its files says, 0.
 const fp4Order = [11, 10, 13, 12, 15, 14, 9, 0, 8, 1, 6, 7, 4, 5, 2, 3];
 
 /** Tables of a type. The arrays are shared: do not write to them. */
@@ -44,6 +54,9 @@ export const fourBitCodecs: Readonly<Record<FourBitType, FourBitCodec>> = {
 
 function codec(values: readonly number[], order: readonly number[]): FourBitCodec {
   const table = Float32Array.from(values);
-  const boundaries = Float32Array.from({ length: 15 }, (_, i) => Math.fround((table[order[i] ?? 0] ?? NaN) + (table[order[i + 1] ?? 0] ?? NaN)) / 2);
+  const boundaries = Float32Array.from(
+    { length: 15 },
+    (_, i) => Math.fround((table[order[i] ?? 0] ?? NaN) + (table[order[i + 1] ?? 0] ?? NaN)) / 2,
+  );
   return { table, boundaries, order: Uint8Array.from(order) };
 }

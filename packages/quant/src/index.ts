@@ -8,9 +8,30 @@ export type { FourBitCodec, FourBitType } from './fourBit.js';
 export { quantizeAbsmax } from './nested.js';
 export type { NestedAbsmax } from './nested.js';
 export { QuantizedLinear } from './quantizedLinear.js';
-export { absmaxOf, dequantize, dequantizePart, encodingOf, operandOf, quantize, quantizedBytes, Quantizer } from './quantizedTensor.js';
-export type { FourBitTensor, Int8Tensor, QuantizationType, QuantizedLayout, QuantizedTensor, QuantizeOptions } from './quantizedTensor.js';
-export { isSkipped, parseQuantizationConfig, serializeQuantizationConfig, withQuantizationConfig } from './quantizationConfig.js';
+export {
+  absmaxOf,
+  dequantize,
+  dequantizePart,
+  encodingOf,
+  operandOf,
+  quantize,
+  quantizedBytes,
+  Quantizer,
+} from './quantizedTensor.js';
+export type {
+  FourBitTensor,
+  Int8Tensor,
+  QuantizationType,
+  QuantizedLayout,
+  QuantizedTensor,
+  QuantizeOptions,
+} from './quantizedTensor.js';
+export {
+  isSkipped,
+  parseQuantizationConfig,
+  serializeQuantizationConfig,
+  withQuantizationConfig,
+} from './quantizationConfig.js';
 export type { QuantizationConfig } from './quantizationConfig.js';
 export { findQuantized, readQuantized, storedEncoding } from './readQuantized.js';
 export type { StoredFourBit, StoredInt8, StoredQuantized } from './readQuantized.js';

@@ -2,7 +2,10 @@ import { LowrankError } from '@lowrank/errors';
 import { dynamicMap } from '@lowrank/tensor';
 import { torchMean } from './torchMean.js';
 
-/** Scales of blocks, quantized themselves: absmax(b) = map[codes[b]]·absmax[⌊b / blockSize⌋] + offset, each step rounded to f32. */
+/**
+ * Scales of blocks, quantized themselves: absmax(b) = map[codes[b]]·absmax[⌊b / blockSize⌋] + offset, each step rounded
+ * to f32.
+ */
 export interface NestedAbsmax {
   /** [blocks] */
   readonly codes: Uint8Array;
@@ -22,9 +25,10 @@ const grid = 65_535;
 let nearest: Uint8Array | undefined;
 
 /**
- * Double quantization (Dettmers et al. 2023, §3): the mean is taken off, and the rest becomes 8-bit codes of the signed dynamic map in blocks of 256.
- * The nearest value is found as bitsandbytes' CPU kernel finds it: the place, rounded to the 65,536 numbers 2i/65,535 − 1, then the value whose midpoints enclose it. (Its CUDA kernel compares the
- * place itself, which changes about one code in a thousand, by one.)
+ * Double quantization (Dettmers et al. 2023, §3): the mean is taken off, and the rest becomes 8-bit codes of the signed
+ * dynamic map in blocks of 256. The nearest value is found as bitsandbytes' CPU kernel finds it: the place, rounded to
+ * the 65,536 numbers 2i/65,535 − 1, then the value whose midpoints enclose it. (Its CUDA kernel compares the place
+ * itself, which changes about one code in a thousand, by one.)
  *
  * @throws LowrankError `quant.notFinite` where the scales are so large that their mean overflows
  */
@@ -32,7 +36,14 @@ export function quantizeAbsmax(absmax: Float32Array): NestedAbsmax {
   const map = dynamicMap(true);
   nearest ??= nearestOnGrid(map);
   const offset = torchMean(absmax);
-  if (!Number.isFinite(offset)) throw new LowrankError({ code: 'quant.notFinite', what: 'the mean of the scales of blocks', expected: 'a finite f32', got: String(offset), remedy: 'Quantize these weights without double quantization.' });
+  if (!Number.isFinite(offset))
+    throw new LowrankError({
+      code: 'quant.notFinite',
+      what: 'the mean of the scales of blocks',
+      expected: 'a finite f32',
+      got: String(offset),
+      remedy: 'Quantize these weights without double quantization.',
+    });
   const rest = absmax.map((value) => value - offset);
   const codes = new Uint8Array(rest.length);
   const scales = new Float32Array(Math.ceil(rest.length / nestedBlockSize));
@@ -56,7 +67,10 @@ function placeOnGrid(place: number): number {
 
 function nearestOnGrid(map: Float32Array): Uint8Array {
   const codes = new Uint8Array(grid + 1);
-  const midpoints = Float32Array.from({ length: 255 }, (_, i) => Math.fround((map[i] ?? NaN) + (map[i + 1] ?? NaN)) / 2);
+  const midpoints = Float32Array.from(
+    { length: 255 },
+    (_, i) => Math.fround((map[i] ?? NaN) + (map[i + 1] ?? NaN)) / 2,
+  );
   let code = 0;
   for (let i = 0; i <= grid; i++) {
     const place = Math.fround(Math.fround((2 * i) / grid) - 1);
@@ -67,8 +81,14 @@ function nearestOnGrid(map: Float32Array): Uint8Array {
 }
 
 /** @returns absmax, f32 [blocks], or that of the blocks `first <= b < last` */
-export function dequantizeAbsmax({ codes, absmax, blockSize, map, offset }: NestedAbsmax, first = 0, last = codes.length): Float32Array {
+export function dequantizeAbsmax(
+  { codes, absmax, blockSize, map, offset }: NestedAbsmax,
+  first = 0,
+  last = codes.length,
+): Float32Array {
   const result = new Float32Array(last - first);
-  for (let block = first; block < last; block++) result[block - first] = Math.fround((map[codes[block] ?? 0] ?? NaN) * (absmax[Math.floor(block / blockSize)] ?? NaN)) + offset;
+  for (let block = first; block < last; block++)
+    result[block - first] =
+      Math.fround((map[codes[block] ?? 0] ?? NaN) * (absmax[Math.floor(block / blockSize)] ?? NaN)) + offset;
   return result;
 }

@@ -1,7 +1,16 @@
 import { expect, test } from 'vitest';
 import { parseQuantState, serializeQuantState } from './quantState.js';
 
-const text = (offset: number): string => new TextDecoder().decode(serializeQuantState({ type: 'nf4', blockSize: 64, dtype: 'bf16', shape: [2, 3], nested: { blockSize: 256, offset } }));
+const text = (offset: number): string =>
+  new TextDecoder().decode(
+    serializeQuantState({
+      type: 'nf4',
+      blockSize: 64,
+      dtype: 'bf16',
+      shape: [2, 3],
+      nested: { blockSize: 256, offset },
+    }),
+  );
 
 // Python: `repr(struct.unpack('f', struct.pack('f', x))[0])`.
 test.each([
@@ -19,7 +28,10 @@ test.each([
   [-12.5, '-12.5'],
   [1e-7, '1e-07'],
 ])('numbers are written as Python writes them: %d', (offset, expected) => {
-  expect(text(offset)).toBe(`{"quant_type": "nf4", "blocksize": 64, "dtype": "bfloat16", "shape": [2, 3], "nested_blocksize": 256, "nested_dtype": "float32", "nested_offset": ${expected}}`);
+  expect(text(offset)).toBe(
+    '{"quant_type": "nf4", "blocksize": 64, "dtype": "bfloat16", "shape": [2, 3], "nested_blocksize": 256, ' +
+      `"nested_dtype": "float32", "nested_offset": ${expected}}`,
+  );
 });
 
 test('what is written is read', () => {

@@ -1,10 +1,18 @@
 import { readFile } from 'node:fs/promises';
 import { isLowrankError } from '@lowrank/errors';
 import { describe, expect, test } from 'vitest';
-import { isSkipped, parseQuantizationConfig, serializeQuantizationConfig, withQuantizationConfig } from './quantizationConfig.js';
+import {
+  isSkipped,
+  parseQuantizationConfig,
+  serializeQuantizationConfig,
+  withQuantizationConfig,
+} from './quantizationConfig.js';
 import { goldenRoot } from './testing.js';
 
-const golden = async (name: string): Promise<unknown> => (JSON.parse(await readFile(`${goldenRoot}models/${name}/config.json`, 'utf8')) as Record<string, unknown>)['quantization_config'];
+const golden = async (name: string): Promise<unknown> =>
+  (JSON.parse(await readFile(`${goldenRoot}models/${name}/config.json`, 'utf8')) as Record<string, unknown>)[
+    'quantization_config'
+  ];
 
 test.each([
   ['nf4', { type: 'nf4', doubleQuantization: false }],
@@ -20,15 +28,21 @@ test.each([
 });
 
 describe('what is not bitsandbytes in 4 or 8 bits', () => {
-  test.each(['gptq', 'awq', 'hqq', 'compressed-tensors', 'fp8', 'mxfp4', 'torchao', 'aqlm'])('%s is refused by name, with a way out', (method) => {
-    try {
-      parseQuantizationConfig({ quant_method: method, bits: 4 }, 'model/config.json');
-      expect.unreachable();
-    } catch (error) {
-      if (!isLowrankError(error)) throw error;
-      expect([error.code, error.message]).toEqual(['quant.method', expect.stringMatching(new RegExp(`model/config.json.*got "${method}".*--quantization nf4`))]);
-    }
-  });
+  test.each(['gptq', 'awq', 'hqq', 'compressed-tensors', 'fp8', 'mxfp4', 'torchao', 'aqlm'])(
+    '%s is refused by name, with a way out',
+    (method) => {
+      try {
+        parseQuantizationConfig({ quant_method: method, bits: 4 }, 'model/config.json');
+        expect.unreachable();
+      } catch (error) {
+        if (!isLowrankError(error)) throw error;
+        expect([error.code, error.message]).toEqual([
+          'quant.method',
+          expect.stringMatching(new RegExp(`model/config.json.*got "${method}".*--quantization nf4`)),
+        ]);
+      }
+    },
+  );
 
   test.each([
     [undefined, /expected an object, got undefined/],
@@ -51,7 +65,13 @@ describe('what is not bitsandbytes in 4 or 8 bits', () => {
 });
 
 test('old files without quant_method, and torch’s own spelling of a dtype', () => {
-  expect(parseQuantizationConfig({ load_in_4bit: true, bnb_4bit_compute_dtype: 'torch.bfloat16', llm_int8_skip_modules: null })).toEqual({ type: 'fp4', doubleQuantization: false, computeDtype: 'bf16', skipModules: undefined });
+  expect(
+    parseQuantizationConfig({
+      load_in_4bit: true,
+      bnb_4bit_compute_dtype: 'torch.bfloat16',
+      llm_int8_skip_modules: null,
+    }),
+  ).toEqual({ type: 'fp4', doubleQuantization: false, computeDtype: 'bf16', skipModules: undefined });
 });
 
 test('modules are skipped as transformers skips them', () => {
@@ -66,7 +86,8 @@ test('modules are skipped as transformers skips them', () => {
     ['model.layers.3.self_attn.q_proj', String.raw`model\.layers\.\d+\.self_attn`, true],
     ['model.layers.3.self_attn.q_proj', 'k_proj', false],
   ];
-  for (const [path, name, skipped] of cases) expect([path, name, isSkipped(path, [name])]).toEqual([path, name, skipped]);
+  for (const [path, name, skipped] of cases)
+    expect([path, name, isSkipped(path, [name])]).toEqual([path, name, skipped]);
   expect(isSkipped('anything', [])).toBe(false);
   expect(() => isSkipped('a', ['('])).toThrow(/regular expression/);
 });
@@ -75,9 +96,14 @@ test('a config.json keeps every character it had', () => {
   const config = { type: 'nf4', doubleQuantization: true, computeDtype: 'bf16', skipModules: ['lm_head'] } as const;
   const text = '{\n  "rope_theta": 10000.0,\n  "rms_norm_eps": 1e-05\n}\n';
   const written = withQuantizationConfig(text, config);
-  expect(written).toContain('"rope_theta": 10000.0,\n  "rms_norm_eps": 1e-05,\n  "quantization_config": {\n    "_load_in_4bit": true,');
+  expect(written).toContain(
+    '"rope_theta": 10000.0,\n  "rms_norm_eps": 1e-05,\n  "quantization_config": {\n    "_load_in_4bit": true,',
+  );
   expect(written).toContain('"llm_int8_threshold": 6.0,');
-  expect(parseQuantizationConfig((JSON.parse(written) as Record<string, unknown>)['quantization_config'])).toEqual(config);
+  expect(parseQuantizationConfig((JSON.parse(written) as Record<string, unknown>)['quantization_config'])).toEqual(
+    config,
+  );
   expect(JSON.parse(withQuantizationConfig('{}', config))).toHaveProperty('quantization_config');
-  for (const bad of ['{"a": 1', '[1]', 'null', written]) expect(() => withQuantizationConfig(bad, config)).toThrow(/config\.json/);
+  for (const bad of ['{"a": 1', '[1]', 'null', written])
+    expect(() => withQuantizationConfig(bad, config)).toThrow(/config\.json/);
 });

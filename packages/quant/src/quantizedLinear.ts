@@ -4,8 +4,8 @@ import type { EncodedMatrix, Tensor } from '@lowrank/tensor';
 import { add, linear, shapeError, showShape } from '@lowrank/tensor';
 
 /**
- * y = x·Wᵀ (+ b) with a frozen W [out, in] of 4-bit or 8-bit codes: the product reads the codes, forward and for dx (Dettmers et al. 2023). Adapters wrap it as they wrap
- * nn's Linear.
+ * y = x·Wᵀ (+ b) with a frozen W [out, in] of 4-bit or 8-bit codes: the product reads the codes, forward and for dx
+ * (Dettmers et al. 2023). Adapters wrap it as they wrap nn's Linear.
  */
 export class QuantizedLinear extends Module implements LinearLike {
   readonly bias: Parameter | undefined;
@@ -20,7 +20,8 @@ export class QuantizedLinear extends Module implements LinearLike {
       if (part !== undefined) this.parameter(name, new Parameter(part, false));
     });
     this.bias = bias === undefined ? undefined : this.parameter('bias', new Parameter(bias));
-    if (bias !== undefined && bias.shape.join() !== `${matrix.shape[0]}`) throw shapeError('QuantizedLinear', `a bias [${matrix.shape[0]}]`, showShape(bias.shape));
+    if (bias !== undefined && bias.shape.join() !== `${matrix.shape[0]}`)
+      throw shapeError('QuantizedLinear', `a bias [${matrix.shape[0]}]`, showShape(bias.shape));
   }
 
   get outFeatures(): number {

@@ -40,7 +40,9 @@ async function quantized(golden: GoldenCase): Promise<QuantizedTensor> {
 const widened = (values: Floats, dtype: FloatDtype): Float32Array => {
   if (values instanceof Float32Array) return values;
   const [bits] = [new Uint16Array(values)];
-  return dtype === 'bf16' ? new Float32Array(Uint32Array.from(bits, (half) => half << 16).buffer) : Float32Array.from(bits, halfOf);
+  return dtype === 'bf16'
+    ? new Float32Array(Uint32Array.from(bits, (half) => half << 16).buffer)
+    : Float32Array.from(bits, halfOf);
 };
 
 /** By the definition of the format, not by the code under test. */
@@ -57,7 +59,11 @@ describe('as bitsandbytes', () => {
   });
 
   // int8 weights go through f16 here, as Linear8bitLt has them; the golden's function takes f32 as it is.
-  test.each(cases.filter(({ type, dtype }) => type !== 'int8' || dtype === 'f16').map((golden) => [golden.key, golden] as const))('%s: the same codes, scales and values', async (_key, golden) => {
+  test.each(
+    cases
+      .filter(({ type, dtype }) => type !== 'int8' || dtype === 'f16')
+      .map((golden) => [golden.key, golden] as const),
+  )('%s: the same codes, scales and values', async (_key, golden) => {
     const tensor = await quantized(golden);
     const codes = new Uint8Array(await bytesOf(file, `${golden.key}.codes`));
     const absmax = await bytesOf(file, `${golden.key}.absmax`);
@@ -75,14 +81,19 @@ describe('as bitsandbytes', () => {
   });
 
   test('errors on N(0, 1) are the published ones', async () => {
-    const { errors } = await goldenJson<{ errors: Record<string, { meanAbsolute: number; meanRelative: number }> }>('error.json');
+    const { errors } = await goldenJson<{ errors: Record<string, { meanAbsolute: number; meanRelative: number }> }>(
+      'error.json',
+    );
     const rng = new Rng(11);
     const x = Float32Array.from({ length: 1 << 20 }, () => rng.normal());
     const published = { nf4: [0.072798, 0.203339], fp4: [0.096543, 0.260125] } as const;
     for (const type of ['nf4', 'fp4'] as const) {
       for (const blockSize of [64, 128]) {
         const statistics = new ErrorStatistics();
-        statistics.add(x, dequantize(quantize(x, { type, shape: [1024, 1024], dtype: 'f32', blockSize })) as Float32Array);
+        statistics.add(
+          x,
+          dequantize(quantize(x, { type, shape: [1024, 1024], dtype: 'f32', blockSize })) as Float32Array,
+        );
         const { meanAbsolute, meanRelative, elements } = statistics.result();
         expect(elements).toBe(1 << 20);
         const golden = errors[`${type}.${blockSize}`];
@@ -100,26 +111,29 @@ const rng = new Rng(2);
 const normal = (length: number): Float32Array => Float32Array.from({ length }, () => rng.normal());
 
 describe('in pieces', () => {
-  test.each(['nf4', 'int8'] as const)('%s: the codes are those of the whole, and no piece may be missing or too long', (type) => {
-    const shape = [1100, 1003];
-    const x = normal(1100 * 1003);
-    const options = { type, shape, dtype: 'f32', doubleQuantization: true } as const;
-    const quantizer = new Quantizer(options);
-    expect(quantizer.chunkSize).toBeLessThan(x.length);
-    expect(() => quantizer.add(x.subarray(0, 64))).toThrow(/pieces of/);
-    quantizer.add(x.subarray(0, quantizer.chunkSize));
-    expect(() => quantizer.finish()).toThrow(/1103300 elements, got/);
-    quantizer.add(x.subarray(quantizer.chunkSize));
-    const one = quantizer.finish();
-    const many = quantize(x, options);
-    expect(digest(...operandOf(one).parts)).toBe(digest(...operandOf(many).parts));
-    const [start, whole] = [quantizer.chunkSize, dequantize(one)];
-    expect(dequantizePart(one, 0, start)).toEqual(whole.subarray(0, start));
-    expect(dequantizePart(one, start, x.length)).toEqual(whole.subarray(start));
-    // The last element too is what its block's scale makes of its code.
-    expect(Math.abs((whole.at(-1) ?? NaN) - (x.at(-1) ?? NaN))).toBeLessThan(0.5);
-    expect(() => new Quantizer(options).add(new Float32Array(1200 * 1003))).toThrow(/pieces of/);
-  });
+  test.each(['nf4', 'int8'] as const)(
+    '%s: the codes are those of the whole, and no piece may be missing or too long',
+    (type) => {
+      const shape = [1100, 1003];
+      const x = normal(1100 * 1003);
+      const options = { type, shape, dtype: 'f32', doubleQuantization: true } as const;
+      const quantizer = new Quantizer(options);
+      expect(quantizer.chunkSize).toBeLessThan(x.length);
+      expect(() => quantizer.add(x.subarray(0, 64))).toThrow(/pieces of/);
+      quantizer.add(x.subarray(0, quantizer.chunkSize));
+      expect(() => quantizer.finish()).toThrow(/1103300 elements, got/);
+      quantizer.add(x.subarray(quantizer.chunkSize));
+      const one = quantizer.finish();
+      const many = quantize(x, options);
+      expect(digest(...operandOf(one).parts)).toBe(digest(...operandOf(many).parts));
+      const [start, whole] = [quantizer.chunkSize, dequantize(one)];
+      expect(dequantizePart(one, 0, start)).toEqual(whole.subarray(0, start));
+      expect(dequantizePart(one, start, x.length)).toEqual(whole.subarray(start));
+      // The last element too is what its block's scale makes of its code.
+      expect(Math.abs((whole.at(-1) ?? NaN) - (x.at(-1) ?? NaN))).toBeLessThan(0.5);
+      expect(() => new Quantizer(options).add(new Float32Array(1200 * 1003))).toThrow(/pieces of/);
+    },
+  );
 });
 
 test.each(blockSizes)('a block size of %i: every block has its largest number exactly', (blockSize) => {
@@ -129,7 +143,10 @@ test.each(blockSizes)('a block size of %i: every block has its largest number ex
   for (let block = 0; block < 4; block++) {
     const part = [...x.subarray(block * blockSize, (block + 1) * blockSize)];
     const largest = part.reduce((best, value) => (Math.abs(value) > Math.abs(best) ? value : best), 0);
-    expect(values[block * blockSize + part.indexOf(largest)]).toBeCloseTo(Math.abs(largest) * (largest < 0 ? -1 : 1), 6);
+    expect(values[block * blockSize + part.indexOf(largest)]).toBeCloseTo(
+      Math.abs(largest) * (largest < 0 ? -1 : 1),
+      6,
+    );
   }
 });
 
@@ -144,7 +161,10 @@ test('an operand is laid out as its encoding says', () => {
   expect(nested.parts.map(({ length }) => length)).toEqual([660, 42, 258]);
   expect(quantizedBytes(tensor)).toBe(660 + 42 + 4 * 258);
   const rows = operandOf(quantize(x, { type: 'int8', shape: [40, 33], dtype: 'f32' }));
-  expect([rows.encoding, rows.parts.map(({ length }) => length)]).toEqual([{ kind: 'rows8', rows: 40, columns: 33 }, [1320, 40]]);
+  expect([rows.encoding, rows.parts.map(({ length }) => length)]).toEqual([
+    { kind: 'rows8', rows: 40, columns: 33 },
+    [1320, 40],
+  ]);
 });
 
 test('what cannot be quantized is refused', () => {
@@ -152,7 +172,8 @@ test('what cannot be quantized is refused', () => {
   for (const bad of [NaN, Infinity, -Infinity]) {
     const x = normal(80);
     x[70] = bad;
-    for (const type of ['nf4', 'int8'] as const) expect(() => quantize(x, { ...options, type })).toThrow(/element \d+ of a matrix/);
+    for (const type of ['nf4', 'int8'] as const)
+      expect(() => quantize(x, { ...options, type })).toThrow(/element \d+ of a matrix/);
   }
   expect(() => quantize(normal(80), { ...options, blockSize: 48 })).toThrow(/32, 64, 128/);
   expect(() => quantize(normal(80), { ...options, type: 'int8', shape: [80] })).toThrow(/expected a matrix/);
@@ -163,5 +184,5 @@ test('int8 keeps numbers that f16 cannot hold, and rounds others to f16 first', 
   const values = dequantize(quantize(big, { type: 'int8', shape: [2, 3], dtype: 'f32' }));
   big.forEach((value, i) => expect(Math.abs((values[i] ?? NaN) - value)).toBeLessThanOrEqual(1e9 / 253));
   const tensor = quantize(Float32Array.of(1.0001, -0.3), { type: 'int8', shape: [1, 2], dtype: 'f32' });
-  expect([...operandOf(tensor).parts[1] ?? []]).toEqual([1]);
+  expect([...(operandOf(tensor).parts[1] ?? [])]).toEqual([1]);
 });

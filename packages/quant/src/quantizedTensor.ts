@@ -55,7 +55,8 @@ export interface QuantizeOptions {
 const chunk = 1 << 20;
 
 /**
- * Quantizes a tensor that is in memory. int8 takes matrices only, and rounds them to f16 before (where f16 can hold them), as bitsandbytes' Linear8bitLt does.
+ * Quantizes a tensor that is in memory. int8 takes matrices only, and rounds them to f16 before (where f16 can hold
+ * them), as bitsandbytes' Linear8bitLt does.
  *
  * @throws LowrankError `quant.notFinite`, `quant.blockSize`, `quant.shape`
  */
@@ -93,7 +94,9 @@ export class Quantizer {
       this.codes = new Uint8Array(Math.ceil(this.size / 2));
       this.absmax = new Float32Array(Math.ceil(this.size / blockSize));
     }
-    this.scratch = new Float32Array(options.dtype === 'f32' && type !== 'int8' ? 0 : Math.min(this.chunkSize, this.size));
+    this.scratch = new Float32Array(
+      options.dtype === 'f32' && type !== 'int8' ? 0 : Math.min(this.chunkSize, this.size),
+    );
   }
 
   /** @throws LowrankError `quant.notFinite`, `quant.shape` */
@@ -101,14 +104,19 @@ export class Quantizer {
     const { blockSize, options, done } = this;
     const { type, dtype, shape } = options;
     const end = done + values.length;
-    if (end > this.size || (values.length !== this.chunkSize && end !== this.size)) throw misshapen(shape, `pieces of ${this.chunkSize} elements, and a last one`, `${values.length} after ${done}`);
+    if (end > this.size || (values.length !== this.chunkSize && end !== this.size))
+      throw misshapen(shape, `pieces of ${this.chunkSize} elements, and a last one`, `${values.length} after ${done}`);
     const absmax = this.absmax.subarray(done / blockSize, Math.ceil(end / blockSize));
     if (type === 'int8') {
       const x = widen(values, dtype, this.scratch);
       const asHalves = dtype === 'f16' || !fitsF16(x) ? x : throughF16(x, this.scratch);
       quantizeRows(asHalves, { codes: new Int8Array(this.codes.buffer, done, values.length), absmax }, blockSize);
     } else {
-      quantizeBlocks(widen(values, dtype, this.scratch), { codes: this.codes.subarray(done / 2, Math.ceil(end / 2)), absmax }, { codec: fourBitCodecs[type], blockSize });
+      quantizeBlocks(
+        widen(values, dtype, this.scratch),
+        { codes: this.codes.subarray(done / 2, Math.ceil(end / 2)), absmax },
+        { codec: fourBitCodecs[type], blockSize },
+      );
     }
     this.done = end;
   }
@@ -119,7 +127,15 @@ export class Quantizer {
     const { type, shape, dtype, doubleQuantization = false } = this.options;
     if (done !== size) throw misshapen(shape, `${size} elements`, `${done}`);
     if (type === 'int8') return { type, shape: matrixShape(shape), codes: new Int8Array(codes.buffer), absmax };
-    return { type, shape, blockSize, codes, absmax: doubleQuantization ? quantizeAbsmax(absmax) : absmax, table: fourBitCodecs[type].table, dtype };
+    return {
+      type,
+      shape,
+      blockSize,
+      codes,
+      absmax: doubleQuantization ? quantizeAbsmax(absmax) : absmax,
+      table: fourBitCodecs[type].table,
+      dtype,
+    };
   }
 }
 
@@ -148,16 +164,28 @@ export function dequantize(tensor: QuantizedTensor, dtype: FloatDtype = 'f32'): 
   return dequantizeBlocks({ ...tensor, absmax: absmaxOf(tensor) }, sizeOf(tensor.shape), dtype);
 }
 
-/** A part of what dequantize gives: elements `start <= i < end`, in f32. `start` is at the beginning of a block or a row: a Quantizer's chunks begin there. */
+/**
+ * A part of what dequantize gives: elements `start <= i < end`, in f32. `start` is at the beginning of a block or a
+ * row: a Quantizer's chunks begin there.
+ */
 export function dequantizePart(tensor: QuantizedTensor, start: number, end: number): Float32Array {
   if (tensor.type === 'int8') {
     const [, columns] = tensor.shape;
-    return dequantizeRows({ codes: tensor.codes.subarray(start, end), absmax: tensor.absmax.subarray(start / columns, Math.ceil(end / columns)) }, columns) as Float32Array;
+    return dequantizeRows(
+      {
+        codes: tensor.codes.subarray(start, end),
+        absmax: tensor.absmax.subarray(start / columns, Math.ceil(end / columns)),
+      },
+      columns,
+    ) as Float32Array;
   }
   const { blockSize, codes, absmax, table } = tensor;
   const [first, last] = [start / blockSize, Math.ceil(end / blockSize)];
   const scales = absmax instanceof Float32Array ? absmax.subarray(first, last) : dequantizeAbsmax(absmax, first, last);
-  return dequantizeBlocks({ codes: codes.subarray(start / 2, Math.ceil(end / 2)), absmax: scales, table, blockSize }, end - start) as Float32Array;
+  return dequantizeBlocks(
+    { codes: codes.subarray(start / 2, Math.ceil(end / 2)), absmax: scales, table, blockSize },
+    end - start,
+  ) as Float32Array;
 }
 
 /** The scales of a 4-bit tensor's blocks, f32. */
@@ -168,7 +196,12 @@ export function absmaxOf({ absmax }: FourBitTensor): Float32Array {
 /** What an encoding needs to know of a quantized matrix. */
 export type QuantizedLayout =
   | { readonly type: 'int8'; readonly shape: readonly number[] }
-  | { readonly type: FourBitType; readonly shape: readonly number[]; readonly blockSize: number; readonly nestedBlockSize?: number | undefined };
+  | {
+      readonly type: FourBitType;
+      readonly shape: readonly number[];
+      readonly blockSize: number;
+      readonly nestedBlockSize?: number | undefined;
+    };
 
 /**
  * How a quantized matrix is encoded as an operand of matmul.
@@ -179,11 +212,21 @@ export function encodingOf(layout: QuantizedLayout): OperandEncoding {
   const [rows, columns] = matrixShape(layout.shape);
   if (layout.type === 'int8') return { kind: 'rows8', rows, columns };
   const { type, blockSize, nestedBlockSize } = layout;
-  return { kind: 'block4', rows, columns, blockSize, table: [...fourBitCodecs[type].table], ...(nestedBlockSize === undefined ? {} : { nestedBlockSize }) };
+  return {
+    kind: 'block4',
+    rows,
+    columns,
+    blockSize,
+    table: [...fourBitCodecs[type].table],
+    ...(nestedBlockSize === undefined ? {} : { nestedBlockSize }),
+  };
 }
 
 /** A quantized matrix as an operand of matmul: its encoding, and its parts in the encoding's order. */
-export function operandOf(tensor: QuantizedTensor): { readonly encoding: OperandEncoding; readonly parts: readonly HostArray[] } {
+export function operandOf(tensor: QuantizedTensor): {
+  readonly encoding: OperandEncoding;
+  readonly parts: readonly HostArray[];
+} {
   if (tensor.type === 'int8') return { encoding: encodingOf(tensor), parts: [tensor.codes, tensor.absmax] };
   const { absmax, codes } = tensor;
   if (absmax instanceof Float32Array) return { encoding: encodingOf(tensor), parts: [codes, absmax] };
@@ -191,7 +234,10 @@ export function operandOf(tensor: QuantizedTensor): { readonly encoding: Operand
   nested.set(absmax.map);
   nested[nestedHead - 1] = absmax.offset;
   nested.set(absmax.absmax, nestedHead);
-  return { encoding: encodingOf({ ...tensor, nestedBlockSize: absmax.blockSize }), parts: [codes, absmax.codes, nested] };
+  return {
+    encoding: encodingOf({ ...tensor, nestedBlockSize: absmax.blockSize }),
+    parts: [codes, absmax.codes, nested],
+  };
 }
 
 /** Bytes of codes and all that decodes them but a 4-bit type's table, which is a constant of the program. */

@@ -10,7 +10,10 @@ import type { QuantState } from './quantState.js';
 import type { FourBitTensor, Int8Tensor, QuantizedTensor } from './quantizedTensor.js';
 import { encodingOf } from './quantizedTensor.js';
 
-/** A weight that a checkpoint holds in bitsandbytes' layout, known by its name, header and quant_state; its codes are not read yet. */
+/**
+ * A weight that a checkpoint holds in bitsandbytes' layout, known by its name, header and quant_state; its codes are
+ * not read yet.
+ */
 export type StoredQuantized = StoredFourBit | StoredInt8;
 
 interface Stored {
@@ -36,19 +39,33 @@ const fourBitTypes = Object.keys(fourBitCodecs) as FourBitType[];
 const statePattern = /^(.+)\.quant_state\.bitsandbytes__(.+)$/;
 
 /**
- * Finds what is quantized in a checkpoint, by the names of its tensors: bitsandbytes' 4-bit keys (nested or plain) and LLM.int8's. The small JSON states are read; everything that
- * shapes and dtypes tell is checked, so that what is found can be read and laid out.
+ * Finds what is quantized in a checkpoint, by the names of its tensors: bitsandbytes' 4-bit keys (nested or plain) and
+ * LLM.int8's. The small JSON states are read; everything that shapes and dtypes tell is checked, so that what is found
+ * can be read and laid out.
  *
- * @throws LowrankError `quant.missing` (a tensor that belongs to others is not there), `quant.type`, `quant.state`, `quant.blockSize`, `quant.offset`, `quant.codes`, `quant.absmax`, `quant.map`,
- * `quant.weightFormat`
+ * @throws LowrankError `quant.missing` (a tensor that belongs to others is not there), `quant.type`, `quant.state`,
+ * `quant.blockSize`, `quant.offset`, `quant.codes`, `quant.absmax`, `quant.map`, `quant.weightFormat`
  */
 export async function findQuantized(file: SafetensorsFile): Promise<Map<string, StoredQuantized>> {
   const found = new Map<string, StoredQuantized>();
   for (const name of file.tensors.keys()) {
     const [, weight, type] = statePattern.exec(name) ?? [];
     if (weight !== undefined) {
-      if (!isFourBitType(type)) throw new LowrankError({ code: 'quant.type', what: `${file.name}: ${name}`, expected: 'bitsandbytes__nf4 or bitsandbytes__fp4', got: String(type), remedy: 'This checkpoint was written by a version of bitsandbytes that is not known here.' });
-      if (fourBitTypes.every((each) => file.tensors.has(`${weight}.quant_state.bitsandbytes__${each}`))) throw bad({ code: 'state', what: `${file.name}: ${weight}`, expected: 'one quant_state', got: fourBitTypes.join(' and ') });
+      if (!isFourBitType(type))
+        throw new LowrankError({
+          code: 'quant.type',
+          what: `${file.name}: ${name}`,
+          expected: 'bitsandbytes__nf4 or bitsandbytes__fp4',
+          got: String(type),
+          remedy: 'This checkpoint was written by a version of bitsandbytes that is not known here.',
+        });
+      if (fourBitTypes.every((each) => file.tensors.has(`${weight}.quant_state.bitsandbytes__${each}`)))
+        throw bad({
+          code: 'state',
+          what: `${file.name}: ${weight}`,
+          expected: 'one quant_state',
+          got: fourBitTypes.join(' and '),
+        });
       found.set(weight, await findFourBit(file, weight, type));
     } else if (name.endsWith('.SCB')) {
       const int8 = await findInt8(file, name.slice(0, -'.SCB'.length));
@@ -65,17 +82,43 @@ async function findFourBit(file: SafetensorsFile, name: string, type: FourBitTyp
   const { shape, blockSize, nested } = state;
   const blocks = Math.ceil(sizeOf(shape) / blockSize);
   const codes = part(file, name, name);
-  expectBytes(file, codes, { bytes: Math.ceil(sizeOf(shape) / 2), what: `the codes of [${shape.join(', ')}]`, code: 'codes' });
+  expectBytes(file, codes, {
+    bytes: Math.ceil(sizeOf(shape) / 2),
+    what: `the codes of [${shape.join(', ')}]`,
+    code: 'codes',
+  });
   const absmax = part(file, `${name}.absmax`, name);
   const tensors = [codes, absmax, part(file, `${name}.quant_map`, name), part(file, stateName, name)];
   const nestedThere = companions.slice(2).some((key) => file.tensors.has(`${name}.${key}`));
   if (nested === undefined) {
-    if (nestedThere || absmax.dtype === 'U8') throw new LowrankError({ code: 'quant.offset', what: `${file.name}: ${stateName}, nested_offset`, expected: 'a number, since its scales are quantized', got: 'nothing', remedy: copyRemedy });
-    expectVector(file, absmax, { dtype: 'F32', length: blocks, what: `absmax of [${shape.join(', ')}] in blocks of ${blockSize}`, code: 'absmax' });
+    if (nestedThere || absmax.dtype === 'U8')
+      throw new LowrankError({
+        code: 'quant.offset',
+        what: `${file.name}: ${stateName}, nested_offset`,
+        expected: 'a number, since its scales are quantized',
+        got: 'nothing',
+        remedy: copyRemedy,
+      });
+    expectVector(file, absmax, {
+      dtype: 'F32',
+      length: blocks,
+      what: `absmax of [${shape.join(', ')}] in blocks of ${blockSize}`,
+      code: 'absmax',
+    });
   } else {
     const [scales, map] = [part(file, `${name}.nested_absmax`, name), part(file, `${name}.nested_quant_map`, name)];
-    expectVector(file, absmax, { dtype: 'U8', length: blocks, what: `absmax of [${shape.join(', ')}] in blocks of ${blockSize}, quantized`, code: 'absmax' });
-    expectVector(file, scales, { dtype: 'F32', length: Math.ceil(blocks / nested.blockSize), what: `the scales of ${blocks} scales in blocks of ${nested.blockSize}`, code: 'absmax' });
+    expectVector(file, absmax, {
+      dtype: 'U8',
+      length: blocks,
+      what: `absmax of [${shape.join(', ')}] in blocks of ${blockSize}, quantized`,
+      code: 'absmax',
+    });
+    expectVector(file, scales, {
+      dtype: 'F32',
+      length: Math.ceil(blocks / nested.blockSize),
+      what: `the scales of ${blocks} scales in blocks of ${nested.blockSize}`,
+      code: 'absmax',
+    });
     expectVector(file, map, { dtype: 'F32', length: 256, what: 'the map of quantized scales', code: 'map' });
     tensors.push(scales, map);
   }
@@ -90,25 +133,55 @@ async function checkTable(file: SafetensorsFile, name: string, type: FourBitType
   const values = await readFloats(file, map);
   const { table } = fourBitCodecs[type];
   const other = values.findIndex((value, code) => !(Math.abs(value - (table[code] ?? NaN)) <= 1e-4));
-  if (other >= 0) throw bad({ code: 'map', what: `${file.name}: ${map.name}`, expected: `${type}'s values, ${table[other]} for code ${other}`, got: String(values[other]) });
+  if (other >= 0)
+    throw bad({
+      code: 'map',
+      what: `${file.name}: ${map.name}`,
+      expected: `${type}'s values, ${table[other]} for code ${other}`,
+      got: String(values[other]),
+    });
 }
 
 async function findInt8(file: SafetensorsFile, module: string): Promise<StoredInt8> {
   const name = `${module}.weight`;
   const codes = part(file, name, `${module}.SCB`);
   const [rows, columns] = codes.shape;
-  if (codes.dtype !== 'I8' || codes.shape.length !== 2 || rows === undefined || columns === undefined || rows * columns === 0) {
-    throw bad({ code: 'codes', what: `${file.name}: ${name}, which has scales (SCB)`, expected: 'an I8 matrix', got: `${codes.dtype} [${codes.shape.join(', ')}]` });
+  if (
+    codes.dtype !== 'I8' ||
+    codes.shape.length !== 2 ||
+    rows === undefined ||
+    columns === undefined ||
+    rows * columns === 0
+  ) {
+    throw bad({
+      code: 'codes',
+      what: `${file.name}: ${name}, which has scales (SCB)`,
+      expected: 'an I8 matrix',
+      got: `${codes.dtype} [${codes.shape.join(', ')}]`,
+    });
   }
   const scales = part(file, `${module}.SCB`, name);
   expectBytes(file, scales, { bytes: 4 * rows, what: `an F32 scale for each of ${rows} rows`, code: 'absmax' });
-  if (scales.dtype !== 'F32') throw bad({ code: 'absmax', what: `${file.name}: ${scales.name}`, expected: 'F32', got: scales.dtype });
+  if (scales.dtype !== 'F32')
+    throw bad({ code: 'absmax', what: `${file.name}: ${scales.name}`, expected: 'F32', got: scales.dtype });
   const format = file.tensors.get(`${module}.weight_format`);
   if (format !== undefined) {
     const [value] = await file.read(format.name);
-    if (value !== 0) throw new LowrankError({ code: 'quant.weightFormat', what: `${file.name}: ${format.name}`, expected: '0, codes row by row', got: String(value), remedy: 'Load it with the old version of bitsandbytes that wrote it, and save it again with a new one.' });
+    if (value !== 0)
+      throw new LowrankError({
+        code: 'quant.weightFormat',
+        what: `${file.name}: ${format.name}`,
+        expected: '0, codes row by row',
+        got: String(value),
+        remedy: 'Load it with the old version of bitsandbytes that wrote it, and save it again with a new one.',
+      });
   }
-  return { type: 'int8', name, shape: [rows, columns], ...summary([codes, scales, ...(format === undefined ? [] : [format])]) };
+  return {
+    type: 'int8',
+    name,
+    shape: [rows, columns],
+    ...summary([codes, scales, ...(format === undefined ? [] : [format])]),
+  };
 }
 
 /** Tensors that only make sense beside others must have found them. */
@@ -118,7 +191,8 @@ function checkStrays(file: SafetensorsFile, found: ReadonlyMap<string, StoredQua
     if (known.has(name)) continue;
     const key = companions.find((suffix) => name.endsWith(`.${suffix}`));
     if (key !== undefined) throw missing(file, `${name.slice(0, -key.length - 1)}.quant_state.bitsandbytes__…`, name);
-    if (name.endsWith('.weight_format') || (dtype === 'I8' && name.endsWith('.weight'))) throw missing(file, `${name.replace(/\.weight(_format)?$/, '')}.SCB`, name);
+    if (name.endsWith('.weight_format') || (dtype === 'I8' && name.endsWith('.weight')))
+      throw missing(file, `${name.replace(/\.weight(_format)?$/, '')}.SCB`, name);
   }
 }
 
@@ -138,8 +212,17 @@ export async function readQuantized(file: SafetensorsFile, stored: StoredQuantiz
   const absmax = part(file, `${name}.absmax`, name);
   const rest = { type, shape, blockSize, dtype, codes, table: fourBitCodecs[type].table };
   if (nested === undefined) return { ...rest, absmax: await readScales(file, absmax) } satisfies FourBitTensor;
-  const [scales, map] = [await readScales(file, part(file, `${name}.nested_absmax`, name)), await readScales(file, part(file, `${name}.nested_quant_map`, name))];
-  const quantized: NestedAbsmax = { codes: new Uint8Array(await file.read(absmax.name)), absmax: scales, map, blockSize: nested.blockSize, offset: nested.offset };
+  const [scales, map] = [
+    await readScales(file, part(file, `${name}.nested_absmax`, name)),
+    await readScales(file, part(file, `${name}.nested_quant_map`, name)),
+  ];
+  const quantized: NestedAbsmax = {
+    codes: new Uint8Array(await file.read(absmax.name)),
+    absmax: scales,
+    map,
+    blockSize: nested.blockSize,
+    offset: nested.offset,
+  };
   return { ...rest, absmax: quantized } satisfies FourBitTensor;
 }
 
@@ -152,7 +235,13 @@ async function readScales(file: SafetensorsFile, info: TensorInfo): Promise<Floa
   const values = await readFloats(file, info);
   const at = values.findIndex((value) => !Number.isFinite(value));
   if (at < 0) return values;
-  throw new LowrankError({ code: 'quant.notFinite', what: `${file.name}: ${info.name}[${at}]`, expected: 'a finite number', got: String(values[at]), remedy: copyRemedy });
+  throw new LowrankError({
+    code: 'quant.notFinite',
+    what: `${file.name}: ${info.name}[${at}]`,
+    expected: 'a finite number',
+    got: String(values[at]),
+    remedy: copyRemedy,
+  });
 }
 
 async function readFloats(file: SafetensorsFile, { name }: TensorInfo): Promise<Float32Array> {
@@ -160,7 +249,10 @@ async function readFloats(file: SafetensorsFile, { name }: TensorInfo): Promise<
 }
 
 function summary(tensors: readonly TensorInfo[]): { tensors: string[]; bytes: number } {
-  return { tensors: tensors.map(({ name }) => name), bytes: tensors.reduce((sum, { byteLength }) => sum + byteLength, 0) };
+  return {
+    tensors: tensors.map(({ name }) => name),
+    bytes: tensors.reduce((sum, { byteLength }) => sum + byteLength, 0),
+  };
 }
 
 function part(file: SafetensorsFile, name: string, beside: string): TensorInfo {
@@ -174,19 +266,49 @@ interface Wanted {
   readonly code: string;
 }
 
-function expectVector(file: SafetensorsFile, info: TensorInfo, { dtype, length, what, code }: Wanted & { readonly dtype: string; readonly length: number }): void {
+function expectVector(
+  file: SafetensorsFile,
+  info: TensorInfo,
+  { dtype, length, what, code }: Wanted & { readonly dtype: string; readonly length: number },
+): void {
   if (info.dtype === dtype && sizeOf(info.shape) === length) return;
-  throw bad({ code, what: `${file.name}: ${info.name}`, expected: `${dtype} [${length}], ${what}`, got: `${info.dtype} [${info.shape.join(', ')}]` });
+  throw bad({
+    code,
+    what: `${file.name}: ${info.name}`,
+    expected: `${dtype} [${length}], ${what}`,
+    got: `${info.dtype} [${info.shape.join(', ')}]`,
+  });
 }
 
-function expectBytes(file: SafetensorsFile, info: TensorInfo, { bytes, what, code }: Wanted & { readonly bytes: number }): void {
-  if (info.byteLength !== bytes) throw bad({ code, what: `${file.name}: ${info.name}`, expected: `${bytes} bytes, ${what}`, got: String(info.byteLength) });
+function expectBytes(
+  file: SafetensorsFile,
+  info: TensorInfo,
+  { bytes, what, code }: Wanted & { readonly bytes: number },
+): void {
+  if (info.byteLength !== bytes)
+    throw bad({
+      code,
+      what: `${file.name}: ${info.name}`,
+      expected: `${bytes} bytes, ${what}`,
+      got: String(info.byteLength),
+    });
 }
 
 function missing(file: SafetensorsFile, name: string, beside: string): LowrankError {
-  return new LowrankError({ code: 'quant.missing', what: `${file.name}: ${name}`, expected: `this tensor, since ${beside} is there`, got: 'none', remedy: copyRemedy });
+  return new LowrankError({
+    code: 'quant.missing',
+    what: `${file.name}: ${name}`,
+    expected: `this tensor, since ${beside} is there`,
+    got: 'none',
+    remedy: copyRemedy,
+  });
 }
 
-function bad({ code, what, expected, got }: Wanted & { readonly expected: string; readonly got: string }): LowrankError {
+function bad({
+  code,
+  what,
+  expected,
+  got,
+}: Wanted & { readonly expected: string; readonly got: string }): LowrankError {
   return new LowrankError({ code: `quant.${code}`, what, expected, got, remedy: copyRemedy });
 }

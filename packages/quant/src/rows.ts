@@ -10,13 +10,17 @@ export interface RowCodes {
   readonly absmax: Float32Array;
 }
 
-/** 1.5·2^52: a double of a small number added to it and taken off again is that number rounded to a whole one, ties to even. */
+/**
+ * 1.5·2^52: a double of a small number added to it and taken off again is that number rounded to a whole one, ties to
+ * even.
+ */
 const rounder = 6_755_399_441_055_744;
 const perStep = Math.fround(1 / 127);
 
 /**
- * INT8 row by row: absmax(r) = max |x| over row r, code = round(x·((1/absmax)·127)), each step rounded to f32, ties to even (Dettmers et al. 2022, LLM.int8's storage of weights;
- * PyTorch divides 127 by a tensor like this, so bitsandbytes' CPU backend does). A row of zeros has codes of 0.
+ * INT8 row by row: absmax(r) = max |x| over row r, code = round(x·((1/absmax)·127)), each step rounded to f32, ties to
+ * even (Dettmers et al. 2022, LLM.int8's storage of weights; PyTorch divides 127 by a tensor like this, so
+ * bitsandbytes' CPU backend does). A row of zeros has codes of 0.
  *
  * @throws LowrankError `quant.notFinite`
  */
@@ -37,7 +41,11 @@ export function quantizeRows(x: Float32Array, { codes, absmax }: RowCodes, colum
   }
 }
 
-function codeRow(x: Float32Array, codes: Int8Array, { start, end, scale }: { readonly start: number; readonly end: number; readonly scale: number }): void {
+function codeRow(
+  x: Float32Array,
+  codes: Int8Array,
+  { start, end, scale }: { readonly start: number; readonly end: number; readonly scale: number },
+): void {
   const rounded = Math.fround(Math.fround(1 / scale) * 127);
   // Of a scale near the smallest f32 it is infinite in f32.
   const factor = rounded < Infinity ? rounded : 127 / scale;
@@ -51,7 +59,8 @@ export function dequantizeRows({ codes, absmax }: RowCodes, columns: number, dty
   const values = floats(dtype, 256);
   for (let row = 0; row < absmax.length; row++) {
     const scale = absmax[row] ?? NaN;
-    for (let code = -128; code < 128; code++) values[code + 128] = narrow(Math.fround(Math.fround(code * scale) * perStep));
+    for (let code = -128; code < 128; code++)
+      values[code + 128] = narrow(Math.fround(Math.fround(code * scale) * perStep));
     for (let i = row * columns; i < (row + 1) * columns; i++) result[i] = values[(codes[i] ?? 0) + 128] ?? 0;
   }
   return result;

@@ -4,7 +4,12 @@ import { operandOf, quantize } from './quantizedTensor.js';
 import { checkSettings, emptyMatrix, encodingFor } from './settings.js';
 import type { QuantizationSettings } from './settings.js';
 
-const kinds: QuantizationSettings[] = [{ type: 'nf4' }, { type: 'nf4', doubleQuantization: true }, { type: 'fp4', blockSize: 128 }, { type: 'int8' }];
+const kinds: QuantizationSettings[] = [
+  { type: 'nf4' },
+  { type: 'nf4', doubleQuantization: true },
+  { type: 'fp4', blockSize: 128 },
+  { type: 'int8' },
+];
 
 test.each(kinds)('an empty matrix has room for what the codec makes: %j', (settings) => {
   const matrix = emptyMatrix(encodingFor(settings, [7, 43]), 'w');

@@ -8,11 +8,15 @@ import { bytesOf, digest, goldenJson } from './testing.js';
 const model = fileURLToPath(new URL('../../../../shared/data/models/stories3M/model.safetensors', import.meta.url));
 
 /** Digests of codes and scales, and of values, by type. */
-type Digests = Record<string, Record<'nf4' | 'nf4Double' | 'fp4' | 'fp4Double' | 'int8', [codes: string, values: string]>>;
+type Digests = Record<
+  string,
+  Record<'nf4' | 'nf4Double' | 'fp4' | 'fp4Double' | 'int8', [codes: string, values: string]>
+>;
 
 /** Codes and scales in the order in which the golden has them. */
 function parts(tensor: QuantizedTensor): ArrayBufferView[] {
-  if (tensor.type === 'int8' || tensor.absmax instanceof Float32Array) return [tensor.codes, tensor.absmax as Float32Array];
+  if (tensor.type === 'int8' || tensor.absmax instanceof Float32Array)
+    return [tensor.codes, tensor.absmax as Float32Array];
   return [tensor.codes, tensor.absmax.codes, tensor.absmax.absmax, Float32Array.of(tensor.absmax.offset)];
 }
 
@@ -27,7 +31,9 @@ test('every matrix of a trained model becomes the codes that bitsandbytes makes 
       const type = kind === 'int8' ? 'int8' : kind.startsWith('nf4') ? 'nf4' : 'fp4';
       const tensor = quantize(x, { type, shape, dtype: 'f32', doubleQuantization: kind.endsWith('Double') });
       expect(`${name} ${kind} ${digest(...parts(tensor))}`).toBe(`${name} ${kind} ${codes}`);
-      expect(`${name} ${kind} ${digest((dequantize(tensor) as Float32Array).map((value) => value + 0))}`).toBe(`${name} ${kind} ${values}`);
+      expect(`${name} ${kind} ${digest((dequantize(tensor) as Float32Array).map((value) => value + 0))}`).toBe(
+        `${name} ${kind} ${values}`,
+      );
       expect(operandOf(tensor).parts[0]?.length).toBe(tensor.codes.length);
     }
   }

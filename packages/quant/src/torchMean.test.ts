@@ -8,7 +8,10 @@ test('the mean is PyTorch’s to the last bit', async () => {
   // The golden's numbers, made again: a linear congruential generator over 2^32, in (0, 1].
   for (const { length, mean } of means) {
     let state = length;
-    const values = Float32Array.from({ length }, () => ((state = (Math.imul(state, 1664525) + 1013904223) >>> 0) + 1) / 2 ** 32);
+    const values = Float32Array.from(
+      { length },
+      () => ((state = (Math.imul(state, 1664525) + 1013904223) >>> 0) + 1) / 2 ** 32,
+    );
     expect([length, torchMean(values)]).toEqual([length, mean]);
   }
 });

@@ -2,7 +2,12 @@ import { expect, test } from 'vitest';
 import { jobIdOf, runOf } from './address.js';
 
 test('any study and run have a name of their own, without colons', () => {
-  const names = [['a', 'b/c'], ['a/b', 'c'], ['a:b', 'lr=1e-4, r=8'], ['7', '8']].map(([study = '', run = '']) => ({ study, run }));
+  const names = [
+    ['a', 'b/c'],
+    ['a/b', 'c'],
+    ['a:b', 'lr=1e-4, r=8'],
+    ['7', '8'],
+  ].map(([study = '', run = '']) => ({ study, run }));
   const ids = names.map(({ study, run }) => jobIdOf(study, run));
   expect(new Set(ids).size).toBe(ids.length);
   expect(ids.join()).not.toContain(':');

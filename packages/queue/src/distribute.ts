@@ -21,7 +21,14 @@ export interface Run<Payload> {
 }
 
 /** Files of a run that came with its outcome, until `onOutcome` returns; or where they stayed. */
-export type RunFiles = { readonly kind: 'sent'; readonly bytes: number; readonly names: readonly string[]; saveTo(folder: string): Promise<void> } | FilesLeft;
+export type RunFiles =
+  | {
+      readonly kind: 'sent';
+      readonly bytes: number;
+      readonly names: readonly string[];
+      saveTo(folder: string): Promise<void>;
+    }
+  | FilesLeft;
 
 export type RunOutcome<Value> = { readonly worker: string; readonly takeovers: number } & (
   | { readonly status: 'done'; readonly value: Value; readonly files?: RunFiles }
@@ -52,10 +59,16 @@ export interface DistributeOptions<Payload, Value> {
   readonly runs: readonly Run<Payload>[];
   /** A worker has begun a run; again when another took it over. */
   onStarted?(id: string, by: { readonly worker: string; readonly takeovers: number }): void;
-  /** Once for each run, one after another. Once it has returned the queue forgets the run; if it throws, the queue keeps it for the next time. */
+  /**
+   * Once for each run, one after another. Once it has returned the queue forgets the run; if it throws, the queue keeps
+   * it for the next time.
+   */
   onOutcome(id: string, outcome: RunOutcome<Value>): void | Promise<void>;
   onEvent?(event: DistributeEvent): void;
-  /** Aborted, runs that have not begun are taken back and `distribute` returns; those at work go on, and are found when the study is resumed. */
+  /**
+   * Aborted, runs that have not begun are taken back and `distribute` returns; those at work go on, and are found when
+   * the study is resumed.
+   */
   readonly signal?: AbortSignal;
   readonly timing?: Partial<Timing>;
 }
@@ -67,21 +80,38 @@ export interface DistributeSummary {
 }
 
 /**
- * Hands runs out to workers and waits for all of their outcomes. Runs that the queue knows already (of the same study, begun earlier) are not
- * added twice; those that have finished meanwhile are reported at once.
+ * Hands runs out to workers and waits for all of their outcomes. Runs that the queue knows already (of the same study,
+ * begun earlier) are not added twice; those that have finished meanwhile are reported at once.
  *
- * @throws {LowrankError} those of {@link openRedis}; queue.id, queue.duplicate, queue.studyBusy; queue.changed when a worker is at a run of the same name with another
- *   payload; queue.lost when Redis stays away. What `onOutcome` throws comes through.
+ * @throws {LowrankError} those of {@link openRedis}; queue.id, queue.duplicate, queue.studyBusy; queue.changed when a
+ * worker is at a run of the same name with another payload; queue.lost when Redis stays away. What `onOutcome` throws
+ * comes through.
  */
-export async function distribute<Payload, Value>(options: DistributeOptions<Payload, Value>): Promise<DistributeSummary> {
+export async function distribute<Payload, Value>(
+  options: DistributeOptions<Payload, Value>,
+): Promise<DistributeSummary> {
   const timing = timingOf(options.timing);
   const ids = new Map(options.runs.map((run) => [jobIdOf(options.study, run.id), run]));
-  if (ids.size < options.runs.length) throw new LowrankError({ code: 'queue.duplicate', what: `the runs of the study ${options.study}`, expected: 'an id for each', got: `${options.runs.length} runs with ${ids.size} ids` });
-  const home = await openRedis({ url: options.url, giveUp: timing.giveUp, onConnection: (state) => options.onEvent?.({ type: 'connection', state }) });
+  if (ids.size < options.runs.length)
+    throw new LowrankError({
+      code: 'queue.duplicate',
+      what: `the runs of the study ${options.study}`,
+      expected: 'an id for each',
+      got: `${options.runs.length} runs with ${ids.size} ids`,
+    });
+  const home = await openRedis({
+    url: options.url,
+    giveUp: timing.giveUp,
+    onConnection: (state) => options.onEvent?.({ type: 'connection', state }),
+  });
   try {
     const lease = await Promise.race([leaseStudy(home.client, options.study, options.signal), home.gone]);
     const connection = { prefix: keyPrefix, skipVersionCheck: true };
-    const queue = new Queue<JobData, JobEnd>(queueName, { ...connection, connection: home.client, streams: { events: { maxLen: 1000 } } });
+    const queue = new Queue<JobData, JobEnd>(queueName, {
+      ...connection,
+      connection: home.client,
+      streams: { events: { maxLen: 1000 } },
+    });
     const events = new QueueEvents(queueName, { ...connection, connection: home.open() });
     queue.on('error', () => undefined);
     events.on('error', () => undefined);
@@ -89,7 +119,9 @@ export async function distribute<Payload, Value>(options: DistributeOptions<Payl
     try {
       return await Promise.race([desk.serve(events), home.gone]);
     } finally {
-      await Promise.race([lease.release().then(() => Promise.all([events.close(), queue.close()])), home.gone]).catch(() => undefined);
+      await Promise.race([lease.release().then(() => Promise.all([events.close(), queue.close()])), home.gone]).catch(
+        () => undefined,
+      );
     }
   } finally {
     home.close();
@@ -126,14 +158,15 @@ class Desk<Payload, Value> {
     signal?.addEventListener('abort', () => this.wake(), { once: true });
     try {
       for (const jobId of pending.keys()) if (!interrupted()) await this.add(jobId);
-      for (let swept = 0; pending.size > 0 && !interrupted(); ) {
+      for (let swept = 0; pending.size > 0 && !interrupted();) {
         const all = Date.now() - swept >= sweep;
         if (all) swept = Date.now();
         const look = all ? [...pending.keys()] : [...this.finished];
         this.finished.clear();
         for (const jobId of look) if (!interrupted()) await this.look(jobId);
         if (all) this.tellUnattended();
-        if (pending.size > 0 && this.finished.size === 0 && !interrupted()) await this.rest(sweep - (Date.now() - swept));
+        if (pending.size > 0 && this.finished.size === 0 && !interrupted())
+          await this.rest(sweep - (Date.now() - swept));
       }
     } finally {
       left = pending.size;
@@ -182,7 +215,14 @@ class Desk<Payload, Value> {
       if (form === data.protocol && version === data.version && payload === data.payload) return;
       // BullMQ removes no job that a worker holds.
       await known.remove().catch((cause: unknown) => {
-        throw new LowrankError({ code: 'queue.changed', what: `run ${run.id} of the study ${options.study}`, expected: 'what the queue holds under that name', got: 'another version or other settings, while a worker is at the old run', remedy: 'Let that worker finish or stop it, then start again; or use another output folder.', cause });
+        throw new LowrankError({
+          code: 'queue.changed',
+          what: `run ${run.id} of the study ${options.study}`,
+          expected: 'what the queue holds under that name',
+          got: 'another version or other settings, while a worker is at the old run',
+          remedy: 'Let that worker finish or stop it, then start again; or use another output folder.',
+          cause,
+        });
       });
     }
     const keep = { age: Math.ceil(timing.keep / 1000) };
@@ -213,28 +253,59 @@ class Desk<Payload, Value> {
 
   private outcomeOf(job: Job<JobData, JobEnd>): RunOutcome<Value> {
     const end = job.returnvalue as JobEnd | null;
-    if (end?.protocol !== protocol) return { worker: 'unknown', takeovers: job.stalledCounter, status: 'failed', error: { code: 'queue.protocol', message: job.failedReason ?? `the run ended in a form that this version does not read (${JSON.stringify(end)?.slice(0, 100)})` } };
+    if (end?.protocol !== protocol)
+      return {
+        worker: 'unknown',
+        takeovers: job.stalledCounter,
+        status: 'failed',
+        error: {
+          code: 'queue.protocol',
+          message:
+            job.failedReason ??
+            `the run ended in a form that this version does not read (${JSON.stringify(end)?.slice(0, 100)})`,
+        },
+      };
     const { worker, takeovers, result } = end;
     if (result.status === 'failed') return { worker, takeovers, status: 'failed', error: result.error };
     const { value, files } = result;
     const { client } = this.parts.home;
-    const taken: RunFiles | undefined = files?.kind === 'sent' ? { kind: 'sent', bytes: files.bytes, names: files.files.map((file) => file.name), saveTo: (folder) => receiveFiles(client, files, folder) } : files;
-    return { worker, takeovers, status: 'done', value: decodeJson(value) as Value, ...(taken === undefined ? {} : { files: taken }) };
+    const taken: RunFiles | undefined =
+      files?.kind === 'sent'
+        ? {
+            kind: 'sent',
+            bytes: files.bytes,
+            names: files.files.map((file) => file.name),
+            saveTo: (folder) => receiveFiles(client, files, folder),
+          }
+        : files;
+    return {
+      worker,
+      takeovers,
+      status: 'done',
+      value: decodeJson(value) as Value,
+      ...(taken === undefined ? {} : { files: taken }),
+    };
   }
 
   private tellUnattended(): void {
     const milliseconds = Date.now() - this.attended;
-    if (milliseconds >= this.parts.timing.unattended && this.parts.pending.size > 0) this.parts.options.onEvent?.({ type: 'unattended', milliseconds });
+    if (milliseconds >= this.parts.timing.unattended && this.parts.pending.size > 0)
+      this.parts.options.onEvent?.({ type: 'unattended', milliseconds });
   }
 
-  /** Runs that have not begun leave the queue; those that a worker holds stay, and so do outcomes that were not taken. */
+  /**
+   * Runs that have not begun leave the queue; those that a worker holds stay, and so do outcomes that were not taken.
+   */
   private async takeBack(): Promise<void> {
     const { pending, queue } = this.parts;
     for (const jobId of pending.keys()) {
       const job = await queue.getJob(jobId);
       const state = await job?.getState();
       if (job !== undefined && (state === 'active' || state === 'completed' || state === 'failed')) continue;
-      await job?.remove().then(() => pending.delete(jobId), () => undefined);
+      await job?.remove().then(
+        () => pending.delete(jobId),
+        () => undefined,
+      );
     }
   }
 
@@ -246,7 +317,10 @@ class Desk<Payload, Value> {
 
   private async rest(milliseconds: number): Promise<void> {
     const timer = new AbortController();
-    await Promise.race([new Promise<void>((resolve) => (this.wake = resolve)), delay(Math.max(0, milliseconds), undefined, { signal: timer.signal }).catch(() => undefined)]);
+    await Promise.race([
+      new Promise<void>((resolve) => (this.wake = resolve)),
+      delay(Math.max(0, milliseconds), undefined, { signal: timer.signal }).catch(() => undefined),
+    ]);
     timer.abort();
   }
 }

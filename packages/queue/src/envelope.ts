@@ -16,7 +16,9 @@ export interface JobEnd {
   readonly protocol: number;
   readonly worker: string;
   readonly takeovers: number;
-  readonly result: { readonly status: 'done'; readonly value: string; readonly files?: FilesSent | FilesLeft } | { readonly status: 'failed'; readonly error: RunError };
+  readonly result:
+    | { readonly status: 'done'; readonly value: string; readonly files?: FilesSent | FilesLeft }
+    | { readonly status: 'failed'; readonly error: RunError };
 }
 
 export interface RunError {
@@ -35,9 +37,18 @@ export const jobData = (version: string, payload: string): JobData => ({ protoco
 
 /** Whether a worker may take a job: it speaks the same protocol and is of the same version. */
 export function misfit(data: JobData, version: string): LowrankError | undefined {
-  const error = (what: string, expected: string, got: string): LowrankError => new LowrankError({ code: 'queue.version', what, expected, got, remedy: 'Install the same version on all machines.' });
-  if (data.protocol !== protocol) return error("the form of the queue's runs", `${protocol}, which this worker reads`, String(data.protocol));
-  if (data.version !== version) return error("the version of the queue's runs", `${version}, which this worker is`, String(data.version));
+  const error = (what: string, expected: string, got: string): LowrankError =>
+    new LowrankError({
+      code: 'queue.version',
+      what,
+      expected,
+      got,
+      remedy: 'Install the same version on all machines.',
+    });
+  if (data.protocol !== protocol)
+    return error("the form of the queue's runs", `${protocol}, which this worker reads`, String(data.protocol));
+  if (data.version !== version)
+    return error("the version of the queue's runs", `${version}, which this worker is`, String(data.version));
   return undefined;
 }
 

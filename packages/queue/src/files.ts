@@ -38,10 +38,19 @@ export interface SendFiles {
 }
 
 /** Puts the files of a folder into Redis, unless they are too large or Redis has no room: then they are left. */
-export async function sendFiles(client: Redis, { folder, key, limit, keep }: SendFiles): Promise<FilesSent | FilesLeft> {
+export async function sendFiles(
+  client: Redis,
+  { folder, key, limit, keep }: SendFiles,
+): Promise<FilesSent | FilesLeft> {
   const files = await filesOf(folder);
   const bytes = files.reduce((sum, file) => sum + file.bytes, 0);
-  const left = (reason: string): FilesLeft => ({ kind: 'left', host: hostname(), path: resolve(folder), bytes, reason });
+  const left = (reason: string): FilesLeft => ({
+    kind: 'left',
+    host: hostname(),
+    path: resolve(folder),
+    bytes,
+    reason,
+  });
   if (bytes > limit) return left(`${bytes} bytes, and at most ${limit} travel through Redis`);
   const hash = createHash('sha256');
   let chunks = 0;
@@ -66,7 +75,14 @@ export async function sendFiles(client: Redis, { folder, key, limit, keep }: Sen
  */
 export async function receiveFiles(client: Redis, sent: FilesSent, folder: string): Promise<void> {
   const hash = createHash('sha256');
-  const wrong = (got: string): LowrankError => new LowrankError({ code: 'queue.files', what: `the files ${sent.key}`, expected: `${sent.chunks} chunks of ${sent.bytes} bytes in Redis`, got, remedy: 'They expire some days after the run. Run it again.' });
+  const wrong = (got: string): LowrankError =>
+    new LowrankError({
+      code: 'queue.files',
+      what: `the files ${sent.key}`,
+      expected: `${sent.chunks} chunks of ${sent.bytes} bytes in Redis`,
+      got,
+      remedy: 'They expire some days after the run. Run it again.',
+    });
   let rest: Buffer = Buffer.alloc(0);
   let next = 0;
   for (const { name, bytes } of sent.files) {
@@ -74,7 +90,7 @@ export async function receiveFiles(client: Redis, sent: FilesSent, folder: strin
     await mkdir(dirname(path), { recursive: true });
     const file = await open(path, 'w');
     try {
-      for (let missing = bytes; missing > 0; ) {
+      for (let missing = bytes; missing > 0;) {
         if (rest.length === 0) {
           const chunk = next < sent.chunks ? await client.getBuffer(`${sent.key}:${next}`) : null;
           if (chunk === null || chunk.length === 0) throw wrong(`no chunk ${next}`);
@@ -102,11 +118,16 @@ export async function dropFiles(client: Redis, { key, chunks }: { key: string; c
 async function filesOf(folder: string): Promise<{ name: string; bytes: number }[]> {
   const entries = await readdir(folder, { recursive: true, withFileTypes: true });
   const paths = entries.filter((entry) => entry.isFile()).map((entry) => join(entry.parentPath, entry.name));
-  const files = await Promise.all(paths.map(async (path) => ({ name: relative(folder, path).split(sep).join('/'), bytes: (await stat(path)).size })));
+  const files = await Promise.all(
+    paths.map(async (path) => ({ name: relative(folder, path).split(sep).join('/'), bytes: (await stat(path)).size })),
+  );
   return files.sort((a, b) => (a.name < b.name ? -1 : 1));
 }
 
-async function* chunksOf(folder: string, files: readonly { name: string; bytes: number }[]): AsyncGenerator<Buffer, void, undefined> {
+async function* chunksOf(
+  folder: string,
+  files: readonly { name: string; bytes: number }[],
+): AsyncGenerator<Buffer, void, undefined> {
   let parts: Buffer[] = [];
   let length = 0;
   for (const { name, bytes } of files) {
@@ -130,7 +151,12 @@ async function* chunksOf(folder: string, files: readonly { name: string; bytes: 
 function safePath(folder: string, name: string): string {
   const path = resolve(folder, name);
   if (name === '' || !path.startsWith(resolve(folder) + sep)) {
-    throw new LowrankError({ code: 'queue.files', what: 'the name of a file from a worker', expected: 'one inside its folder', got: JSON.stringify(name) });
+    throw new LowrankError({
+      code: 'queue.files',
+      what: 'the name of a file from a worker',
+      expected: 'one inside its folder',
+      got: JSON.stringify(name),
+    });
   }
   return path;
 }

@@ -19,8 +19,9 @@ interface KeeperData {
 }
 
 /**
- * Renews the lock of the run at hand from a thread of its own: a training step may keep the main thread busy for longer than a lock lives, and
- * BullMQ's own timer with it. A process that is killed or stopped renews nothing, and neither does one whose main thread hangs for `timing.hung`.
+ * Renews the lock of the run at hand from a thread of its own: a training step may keep the main thread busy for longer
+ * than a lock lives, and BullMQ's own timer with it. A process that is killed or stopped renews nothing, and neither
+ * does one whose main thread hangs for `timing.hung`.
  */
 export class LockKeeper {
   private readonly beat = new Int32Array(new SharedArrayBuffer(4));
@@ -32,8 +33,20 @@ export class LockKeeper {
 
   constructor({ url, timing }: { url: string; timing: Timing }) {
     const { resolve } = createRequire(import.meta.url);
-    const data: KeeperData = { bullmq: resolve('bullmq'), ioredis: resolve('ioredis'), url, keyPrefix, queueName, lock: timing.lock, hung: timing.hung, beat: this.beat };
-    this.thread = new Worker(`(${String(keep)})(require('node:worker_threads'), require)`, { eval: true, workerData: data });
+    const data: KeeperData = {
+      bullmq: resolve('bullmq'),
+      ioredis: resolve('ioredis'),
+      url,
+      keyPrefix,
+      queueName,
+      lock: timing.lock,
+      hung: timing.hung,
+      beat: this.beat,
+    };
+    this.thread = new Worker(`(${String(keep)})(require('node:worker_threads'), require)`, {
+      eval: true,
+      workerData: data,
+    });
     this.thread.unref();
     this.ready = new Promise((resolve, reject) => {
       this.thread.on('message', ({ lost }: { lost?: string }) => {
@@ -89,7 +102,10 @@ function keep({ parentPort, workerData }: typeof WorkerThreads, load: NodeJS.Req
     const job = await Job.fromId(queue, jobId);
     if (job === undefined || (await job.extendLock(token, lock)) !== 1) parentPort?.postMessage({ lost: token });
   };
-  const tick = (): void => void renew().catch(() => undefined).finally(() => setTimeout(tick, lock / 4));
+  const tick = (): void =>
+    void renew()
+      .catch(() => undefined)
+      .finally(() => setTimeout(tick, lock / 4));
   client.once('ready', () => {
     parentPort?.postMessage({});
     tick();

@@ -24,9 +24,16 @@ afterAll(async () => {
   await server.stop();
 });
 
-const sixRuns: Record<string, TestPayload> = Object.fromEntries([1, 2, 3, 4, 5, 6].map((number) => [`r${number}`, { kind: 'wait', milliseconds: 400, number } as const]));
+const sixRuns: Record<string, TestPayload> = Object.fromEntries(
+  [1, 2, 3, 4, 5, 6].map((number) => [`r${number}`, { kind: 'wait', milliseconds: 400, number } as const]),
+);
 /** Each run that was begun and brought to its end, in the workers' own notes. */
-const ends = (): string[] => bench.log().filter(([word]) => word === 'end').map(([, id]) => id).sort();
+const ends = (): string[] =>
+  bench
+    .log()
+    .filter(([word]) => word === 'end')
+    .map(([, id]) => id)
+    .sort();
 
 test('six runs over three workers: each is done once, by one of them, and nothing stays in Redis', async () => {
   const workers = [bench.worker(), bench.worker(), bench.worker()];
@@ -40,14 +47,22 @@ test('six runs over three workers: each is done once, by one of them, and nothin
   expect(started).toHaveLength(6);
   expect(events.filter(({ type }) => type === 'progress')).toHaveLength(6);
   // What is left is BullMQ's own bookkeeping, the same for any number of studies, and expires or stays this small.
-  expect((await redis.keys('*')).filter((key) => !/^lowrank:runs:(meta|id|events|marker|stalled-check)$/.test(key))).toEqual([]);
+  expect(
+    (await redis.keys('*')).filter((key) => !/^lowrank:runs:(meta|id|events|marker|stalled-check)$/.test(key)),
+  ).toEqual([]);
   expect(await redis.xlen('lowrank:runs:events')).toBe(0);
 });
 
 test('the run of a killed worker is taken over, and ends once', async () => {
   const workers = [bench.worker(), bench.worker()];
-  const { outcomes, reported, started, events, done } = distributed(server.url, { ...sixRuns, long: { kind: 'wait', milliseconds: 60_000, again: 100 } });
-  const victim = await until(() => workers.find(({ said }) => said.some(({ type, id }) => type === 'started' && id === 'long')), () => 'long to begin');
+  const { outcomes, reported, started, events, done } = distributed(server.url, {
+    ...sixRuns,
+    long: { kind: 'wait', milliseconds: 60_000, again: 100 },
+  });
+  const victim = await until(
+    () => workers.find(({ said }) => said.some(({ type, id }) => type === 'started' && id === 'long')),
+    () => 'long to begin',
+  );
   victim.kill('SIGKILL');
   const killed = Date.now();
   await done;
@@ -61,7 +76,9 @@ test('the run of a killed worker is taken over, and ends once', async () => {
 
 test('a worker that was stopped for longer than its lock lives: its late result is refused', async () => {
   const sleeper = bench.worker();
-  const { outcomes, reported, done } = distributed(server.url, { a: { kind: 'block', milliseconds: 3000, again: 100 } });
+  const { outcomes, reported, done } = distributed(server.url, {
+    a: { kind: 'block', milliseconds: 3000, again: 100 },
+  });
   await sleeper.heard('started', 'a');
   sleeper.kill('SIGSTOP');
   const other = bench.worker();
@@ -107,7 +124,10 @@ test('a run that fails is an outcome with its error, once; the next one goes on'
   const { outcomes, reported, done } = distributed(server.url, { bad: { kind: 'fail' }, good: { kind: 'done' } });
   await done;
   expect([...reported].sort()).toEqual(['bad', 'good']);
-  expect(outcomes.get('bad')).toMatchObject({ status: 'failed', error: { code: 'test.failed', message: 'run bad: got told to fail' } });
+  expect(outcomes.get('bad')).toMatchObject({
+    status: 'failed',
+    error: { code: 'test.failed', message: 'run bad: got told to fail' },
+  });
   expect(outcomes.get('good')).toMatchObject({ status: 'done' });
   expect(bench.log().filter(([word, id]) => word === 'begin' && id === 'bad')).toHaveLength(1);
 });
@@ -142,7 +162,11 @@ test('an interrupted worker hands its run back at once, and another does it', as
 test('an interrupted study takes back what has not begun; resumed, it finds what was done meanwhile', async () => {
   const controller = new AbortController();
   const worker = bench.worker();
-  const runs: Record<string, TestPayload> = { a: { kind: 'wait', milliseconds: 3000 }, b: { kind: 'done' }, c: { kind: 'done' } };
+  const runs: Record<string, TestPayload> = {
+    a: { kind: 'wait', milliseconds: 3000 },
+    b: { kind: 'done' },
+    c: { kind: 'done' },
+  };
   const first = distributed(server.url, runs, { signal: controller.signal });
   await worker.heard('started', 'a');
   controller.abort();
@@ -158,7 +182,11 @@ test('an interrupted study takes back what has not begun; resumed, it finds what
 
 test('an outcome that could not be taken is kept for the next time', async () => {
   bench.worker();
-  const failing = distributed(server.url, { a: { kind: 'done' } }, { onOutcome: () => Promise.reject(new Error('the disk is full')) });
+  const failing = distributed(
+    server.url,
+    { a: { kind: 'done' } },
+    { onOutcome: () => Promise.reject(new Error('the disk is full')) },
+  );
   await expect(failing.done).rejects.toThrow('the disk is full');
   const again = distributed(server.url, { a: { kind: 'done' } });
   await again.done;
@@ -168,7 +196,10 @@ test('an outcome that could not be taken is kept for the next time', async () =>
 
 test('a worker returns after so many runs, and after so long without one', async () => {
   const [one, idle] = [bench.worker({ runs: 1 }), bench.worker({ idleExit: 1500 })];
-  const { done } = distributed(server.url, { a: { kind: 'wait', milliseconds: 300 }, b: { kind: 'wait', milliseconds: 300 } });
+  const { done } = distributed(server.url, {
+    a: { kind: 'wait', milliseconds: 300 },
+    b: { kind: 'wait', milliseconds: 300 },
+  });
   await done;
   expect(await Promise.all([one.ended(), idle.ended()])).toEqual([0, 0]);
   expect(one.said.at(-1)).toMatchObject({ type: 'ended', finished: 1 });

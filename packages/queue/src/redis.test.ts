@@ -11,7 +11,10 @@ test.each(['http://host', 'host:6379', 'redis://', 'redis://host/runs', ''])('%j
   expect(() => checkUrl(url)).toThrow(expect.objectContaining({ code: 'queue.url' }) as Error);
 });
 
-const info = (fields: object): string => Object.entries({ redis_version: '7.0.15', maxmemory_policy: 'noeviction', role: 'master', ...fields }).map(([key, value]) => `${key}:${value}\r\n`).join('');
+const info = (fields: object): string =>
+  Object.entries({ redis_version: '7.0.15', maxmemory_policy: 'noeviction', role: 'master', ...fields })
+    .map(([key, value]) => `${key}:${value}\r\n`)
+    .join('');
 
 test('old servers, those that evict and replicas are refused', () => {
   const check = (fields: object) => () => checkServer(info(fields), 'redis://host');

@@ -25,11 +25,13 @@ export interface OpenRedisOptions {
 }
 
 /**
- * Connects once, and looks whether this Redis will do: reachable, let in, new enough, a primary, and never evicting keys.
+ * Connects once, and looks whether this Redis will do: reachable, let in, new enough, a primary, and never evicting
+ * keys.
  *
  * After that a lost connection is tried again for `giveUp` milliseconds.
  *
- * @throws {LowrankError} queue.url, queue.unreachable, queue.auth, queue.tls, queue.redisVersion, queue.eviction, queue.readOnly
+ * @throws {LowrankError} queue.url, queue.unreachable, queue.auth, queue.tls, queue.redisVersion, queue.eviction,
+ * queue.readOnly
  */
 export async function openRedis({ url, giveUp, onConnection }: OpenRedisOptions): Promise<RedisHome> {
   const shown = checkUrl(url);
@@ -47,7 +49,16 @@ export async function openRedis({ url, giveUp, onConnection }: OpenRedisOptions)
       retryStrategy(times) {
         lostSince ??= Date.now();
         if (!closed && Date.now() - lostSince <= giveUp) return Math.min(200 * times, 2000);
-        if (!closed) give(new LowrankError({ code: 'queue.lost', what: `Redis at ${shown}`, expected: 'a connection', got: `none for ${Math.round(giveUp / 1000)} s`, remedy: 'Start it again; a study and its workers go on where they were when they are started anew.' }));
+        if (!closed)
+          give(
+            new LowrankError({
+              code: 'queue.lost',
+              what: `Redis at ${shown}`,
+              expected: 'a connection',
+              got: `none for ${Math.round(giveUp / 1000)} s`,
+              remedy: 'Start it again; a study and its workers go on where they were when they are started anew.',
+            }),
+          );
         return null;
       },
     });
@@ -70,8 +81,11 @@ export async function openRedis({ url, giveUp, onConnection }: OpenRedisOptions)
 
 /** The URL without its password, for messages. */
 export function checkUrl(url: string): string {
-  const wanted = 'redis://host:port or rediss://host:port, with user:password@ before the host and /database after it where they are needed';
-  const bad = (got: string, cause?: unknown): LowrankError => new LowrankError({ code: 'queue.url', what: 'the URL of the queue', expected: wanted, got, cause });
+  const wanted =
+    'redis://host:port or rediss://host:port, with user:password@ before the host and /database after it ' +
+    'where they are needed';
+  const bad = (got: string, cause?: unknown): LowrankError =>
+    new LowrankError({ code: 'queue.url', what: 'the URL of the queue', expected: wanted, got, cause });
   let parsed: URL;
   try {
     parsed = new URL(url);
@@ -86,7 +100,13 @@ export function checkUrl(url: string): string {
 
 /** One connection that is not tried again, so that what is wrong is told at once. */
 async function examine(url: string, shown: string): Promise<void> {
-  const options: RedisOptions = { lazyConnect: true, connectTimeout: 10_000, maxRetriesPerRequest: 0, enableOfflineQueue: false, retryStrategy: () => null };
+  const options: RedisOptions = {
+    lazyConnect: true,
+    connectTimeout: 10_000,
+    maxRetriesPerRequest: 0,
+    enableOfflineQueue: false,
+    retryStrategy: () => null,
+  };
   const client = new Redis(url, options);
   let heard: unknown;
   client.on('error', (error: unknown) => (heard ??= error));
@@ -102,19 +122,41 @@ async function examine(url: string, shown: string): Promise<void> {
 
 /** What INFO says: version, eviction, role. Exported for its test. */
 export function checkServer(info: string, shown: string): void {
-  const fields = new Map(info.split(/\r?\n/).map((line) => [line.slice(0, line.indexOf(':')), line.slice(line.indexOf(':') + 1)]));
+  const fields = new Map(
+    info.split(/\r?\n/).map((line) => [line.slice(0, line.indexOf(':')), line.slice(line.indexOf(':') + 1)]),
+  );
   const what = `Redis at ${shown}`;
   // Valkey and its like keep a redis_version that tells what they are compatible with.
   const version = fields.get('redis_version') ?? '0';
   const [major = 0, minor = 0] = version.split('.').map(Number);
   if (major < (oldest[0] ?? 0) || (major === oldest[0] && minor < (oldest[1] ?? 0))) {
-    throw new LowrankError({ code: 'queue.redisVersion', what, expected: `version ${oldest.join('.')} or later`, got: version, remedy: 'Install a newer Redis, or Valkey.' });
+    throw new LowrankError({
+      code: 'queue.redisVersion',
+      what,
+      expected: `version ${oldest.join('.')} or later`,
+      got: version,
+      remedy: 'Install a newer Redis, or Valkey.',
+    });
   }
   const policy = fields.get('maxmemory_policy') ?? 'noeviction';
   if (policy !== 'noeviction') {
-    throw new LowrankError({ code: 'queue.eviction', what, expected: 'maxmemory-policy noeviction', got: policy, remedy: 'A queue whose keys may be evicted loses runs. Set it: redis-cli CONFIG SET maxmemory-policy noeviction (and in redis.conf).' });
+    throw new LowrankError({
+      code: 'queue.eviction',
+      what,
+      expected: 'maxmemory-policy noeviction',
+      got: policy,
+      remedy:
+        'A queue whose keys may be evicted loses runs. Set it: redis-cli CONFIG SET maxmemory-policy ' +
+        'noeviction (and in redis.conf).',
+    });
   }
   if (fields.get('role') === 'slave') {
-    throw new LowrankError({ code: 'queue.readOnly', what, expected: 'a primary', got: 'a replica, which takes no writes', remedy: `Name its primary${fields.has('master_host') ? `, ${fields.get('master_host')}:${fields.get('master_port')}` : ''}.` });
+    throw new LowrankError({
+      code: 'queue.readOnly',
+      what,
+      expected: 'a primary',
+      got: 'a replica, which takes no writes',
+      remedy: `Name its primary${fields.has('master_host') ? `, ${fields.get('master_host')}:${fields.get('master_port')}` : ''}.`,
+    });
   }
 }

@@ -2,7 +2,8 @@ import { LowrankError } from '@lowrank/errors';
 import { expect, test } from 'vitest';
 import { redisError } from './redisErrors.js';
 
-const failure = (message: string, code?: string): Error => Object.assign(new Error(message), code === undefined ? {} : { code });
+const failure = (message: string, code?: string): Error =>
+  Object.assign(new Error(message), code === undefined ? {} : { code });
 
 test.each([
   ['queue.auth', failure('NOAUTH Authentication required.')],

@@ -28,15 +28,22 @@ test('files travel back through Redis, whatever their sizes, and leave it', asyn
   const files = { 'adapter/weights': 9 * 2 ** 20 + 7, 'adapter/config.json': 4 * 2 ** 20, empty: 0, 'z/small': 3 };
   const target = mkdtempSync(join(tmpdir(), 'received-'));
   try {
-    const { outcomes, done } = distributed(server.url, { a: { kind: 'files', files } }, {
-      async onOutcome(id, outcome) {
-        outcomes.set(id, outcome);
-        if (outcome.status === 'done' && outcome.files?.kind === 'sent') await outcome.files.saveTo(target);
+    const { outcomes, done } = distributed(
+      server.url,
+      { a: { kind: 'files', files } },
+      {
+        async onOutcome(id, outcome) {
+          outcomes.set(id, outcome);
+          if (outcome.status === 'done' && outcome.files?.kind === 'sent') await outcome.files.saveTo(target);
+        },
       },
-    });
+    );
     await done;
-    expect(outcomes.get('a')).toMatchObject({ files: { kind: 'sent', bytes: 13 * 2 ** 20 + 10, names: Object.keys(files).sort() } });
-    for (const [name, bytes] of Object.entries(files)) expect(readFileSync(join(target, name)).equals(Buffer.alloc(bytes, name))).toBe(true);
+    expect(outcomes.get('a')).toMatchObject({
+      files: { kind: 'sent', bytes: 13 * 2 ** 20 + 10, names: Object.keys(files).sort() },
+    });
+    for (const [name, bytes] of Object.entries(files))
+      expect(readFileSync(join(target, name)).equals(Buffer.alloc(bytes, name))).toBe(true);
     const redis = new Redis(server.url);
     expect(await redis.keys('lowrank:files:*')).toEqual([]);
     redis.disconnect();
@@ -50,7 +57,11 @@ test('files that are too large stay with the worker, and the outcome says where'
   const { outcomes, done } = distributed(server.url, { a: { kind: 'files', files: { big: 1001 } } });
   await done;
   const outcome = outcomes.get('a') as RunOutcome<unknown> & { status: 'done' };
-  expect(outcome.files).toMatchObject({ kind: 'left', bytes: 1001, reason: expect.stringContaining('at most 1000') as string });
+  expect(outcome.files).toMatchObject({
+    kind: 'left',
+    bytes: 1001,
+    reason: expect.stringContaining('at most 1000') as string,
+  });
   const path = outcome.files?.kind === 'left' ? outcome.files.path : '';
   expect(readdirSync(path)).toEqual(['big']);
   rmSync(path, { recursive: true });
@@ -76,8 +87,15 @@ test('a worker of another version refuses, says so on both sides, and leaves the
   const old = bench.worker({ version: 'test-0' });
   const { outcomes, events, done } = distributed(server.url, { a: { kind: 'done' } });
   expect(await old.ended()).toBe(2);
-  expect(old.said.at(-1)).toMatchObject({ type: 'threw', code: 'queue.version', message: expect.stringMatching(/test-0, which this worker is.*got test-1.*same version/) as string });
-  await until(() => events.find(({ type }) => type === 'refused'), () => JSON.stringify(events));
+  expect(old.said.at(-1)).toMatchObject({
+    type: 'threw',
+    code: 'queue.version',
+    message: expect.stringMatching(/test-0, which this worker is.*got test-1.*same version/) as string,
+  });
+  await until(
+    () => events.find(({ type }) => type === 'refused'),
+    () => JSON.stringify(events),
+  );
   const fitting = bench.worker();
   await done;
   expect(outcomes.get('a')).toMatchObject({ worker: `w${fitting.pid}`, takeovers: 0 });
@@ -89,31 +107,52 @@ test('a worker that cannot take a run hands it back and ends', async () => {
   const { events, done } = distributed(server.url, { a: { kind: 'unfit' } }, { signal: controller.signal });
   expect(await unfit.ended()).toBe(2);
   expect(unfit.said.at(-1)).toMatchObject({ code: 'queue.unfit' });
-  expect(await until(() => events.find(({ type }) => type === 'refused'), () => JSON.stringify(events))).toMatchObject({ id: 'a', message: 'this worker: got told to be unfit' });
+  expect(
+    await until(
+      () => events.find(({ type }) => type === 'refused'),
+      () => JSON.stringify(events),
+    ),
+  ).toMatchObject({ id: 'a', message: 'this worker: got told to be unfit' });
   controller.abort();
   expect(await done).toEqual({ interrupted: true, atWork: [] });
 });
 
-test('a Redis that is not there, wants a password, evicts keys or is a replica is told at once, with what to do', async () => {
-  const told = (url: string, flags: object): Promise<void> => expect(distributed(url, { a: { kind: 'done' } }).done).rejects.toMatchObject(flags);
-  await told(`redis://127.0.0.1:${await freePort()}`, { code: 'queue.unreachable', message: expect.stringMatching(/ECONNREFUSED.*Start it/) as string });
-  await told('redis://no-such-host.invalid', { code: 'queue.unreachable' });
-  await told('http://127.0.0.1', { code: 'queue.url' });
-  const locked = await startRedis(['--requirepass', 'secret']);
-  const evicting = await startRedis(['--maxmemory', '100mb', '--maxmemory-policy', 'allkeys-lru']);
-  const replica = await startRedis(['--replicaof', '127.0.0.1', String(server.port)]);
-  try {
-    await told(locked.url, { code: 'queue.auth', message: expect.stringContaining('redis://user:password@host:port') as string });
-    await told(locked.url.replace('//', '//:wrong@'), { code: 'queue.auth', message: expect.not.stringContaining('wrong@') as string });
-    await told(evicting.url, { code: 'queue.eviction', message: expect.stringContaining('got allkeys-lru') as string });
-    await told(replica.url, { code: 'queue.readOnly' });
-  } finally {
-    await Promise.all([locked.stop(), evicting.stop(), replica.stop()]);
-  }
-  const worker = bench.worker({ url: 'redis://127.0.0.1:1' });
-  expect(await worker.ended()).toBe(2);
-  expect(worker.said).toEqual([expect.objectContaining({ type: 'threw', code: 'queue.unreachable' })]);
-});
+test(
+  'a Redis that is not there, wants a password, evicts keys or is a replica is told at once, with ' + 'what to do',
+  async () => {
+    const told = (url: string, flags: object): Promise<void> =>
+      expect(distributed(url, { a: { kind: 'done' } }).done).rejects.toMatchObject(flags);
+    await told(`redis://127.0.0.1:${await freePort()}`, {
+      code: 'queue.unreachable',
+      message: expect.stringMatching(/ECONNREFUSED.*Start it/) as string,
+    });
+    await told('redis://no-such-host.invalid', { code: 'queue.unreachable' });
+    await told('http://127.0.0.1', { code: 'queue.url' });
+    const locked = await startRedis(['--requirepass', 'secret']);
+    const evicting = await startRedis(['--maxmemory', '100mb', '--maxmemory-policy', 'allkeys-lru']);
+    const replica = await startRedis(['--replicaof', '127.0.0.1', String(server.port)]);
+    try {
+      await told(locked.url, {
+        code: 'queue.auth',
+        message: expect.stringContaining('redis://user:password@host:port') as string,
+      });
+      await told(locked.url.replace('//', '//:wrong@'), {
+        code: 'queue.auth',
+        message: expect.not.stringContaining('wrong@') as string,
+      });
+      await told(evicting.url, {
+        code: 'queue.eviction',
+        message: expect.stringContaining('got allkeys-lru') as string,
+      });
+      await told(replica.url, { code: 'queue.readOnly' });
+    } finally {
+      await Promise.all([locked.stop(), evicting.stop(), replica.stop()]);
+    }
+    const worker = bench.worker({ url: 'redis://127.0.0.1:1' });
+    expect(await worker.ended()).toBe(2);
+    expect(worker.said).toEqual([expect.objectContaining({ type: 'threw', code: 'queue.unreachable' })]);
+  },
+);
 
 test('a Redis that restarts empty in between: the study adds its runs again', async () => {
   const first = await startRedis();
@@ -121,7 +160,10 @@ test('a Redis that restarts empty in between: the study adds its runs again', as
   let again: RedisServer | undefined;
   try {
     const worker = second.worker();
-    const { reported, events, done } = distributed(first.url, { a: { kind: 'wait', milliseconds: 1000 }, b: { kind: 'done' } });
+    const { reported, events, done } = distributed(first.url, {
+      a: { kind: 'wait', milliseconds: 1000 },
+      b: { kind: 'done' },
+    });
     await worker.heard('started', 'a');
     await first.stop();
     again = await startRedis([], first.port);
@@ -156,7 +198,10 @@ test('one study is handed out once at a time, and its runs have names of their o
   const controller = new AbortController();
   const { done } = distributed(server.url, { a: { kind: 'done' } }, { signal: controller.signal });
   const redis = new Redis(server.url);
-  await until(async () => ((await redis.exists('lowrank:runs:study/a')) === 1 ? true : undefined), () => 'the run in the queue');
+  await until(
+    async () => ((await redis.exists('lowrank:runs:study/a')) === 1 ? true : undefined),
+    () => 'the run in the queue',
+  );
   redis.disconnect();
   const second = new AbortController();
   const busy = distributed(server.url, { a: { kind: 'done' } }, { signal: second.signal });
@@ -164,14 +209,20 @@ test('one study is handed out once at a time, and its runs have names of their o
   await expect(busy.done).rejects.toMatchObject({ code: 'queue.studyBusy' });
   controller.abort();
   expect(await done).toEqual({ interrupted: true, atWork: [] });
-  const runs = [{ id: 'a', payload: { kind: 'done' } as const }, { id: 'a', payload: { kind: 'fail' } as const }];
+  const runs = [
+    { id: 'a', payload: { kind: 'done' } as const },
+    { id: 'a', payload: { kind: 'fail' } as const },
+  ];
   await expect(distributed(server.url, {}, { runs }).done).rejects.toMatchObject({ code: 'queue.duplicate' });
 });
 
 test('a study without a worker says so', async () => {
   const controller = new AbortController();
   const { events, done } = distributed(server.url, { a: { kind: 'done' } }, { signal: controller.signal });
-  await until(() => events.find(({ type }) => type === 'unattended'), () => JSON.stringify(events));
+  await until(
+    () => events.find(({ type }) => type === 'unattended'),
+    () => JSON.stringify(events),
+  );
   controller.abort();
   await done;
 });

@@ -35,11 +35,17 @@ async function run(payload: TestPayload, { id, signal, progress }: RunContext): 
   note('begin', id);
   progress({ at: 1 });
   if (payload.kind === 'fail') throw new LowrankError({ code: 'test.failed', what: `run ${id}`, got: 'told to fail' });
-  if (payload.kind === 'unfit') throw new LowrankError({ code: 'queue.unfit', what: 'this worker', got: 'told to be unfit' });
+  if (payload.kind === 'unfit')
+    throw new LowrankError({ code: 'queue.unfit', what: 'this worker', got: 'told to be unfit' });
   if (payload.kind === 'die') process.kill(process.pid, 'SIGKILL');
   // A training step keeps the main thread.
-  const milliseconds = payload.kind === 'block' || payload.kind === 'wait' ? (again ? (payload.again ?? payload.milliseconds) : payload.milliseconds) : 0;
-  if (payload.kind === 'block') for (const until = Date.now() + milliseconds; Date.now() < until; );
+  const milliseconds =
+    payload.kind === 'block' || payload.kind === 'wait'
+      ? again
+        ? (payload.again ?? payload.milliseconds)
+        : payload.milliseconds
+      : 0;
+  if (payload.kind === 'block') for (const until = Date.now() + milliseconds; Date.now() < until;);
   if (payload.kind === 'wait') await delay(milliseconds, undefined, { signal });
   note('end', id);
   if (payload.kind !== 'files') return { value: { id, twice: (payload.number ?? 0) * 2, nan: NaN } };
@@ -48,13 +54,26 @@ async function run(payload: TestPayload, { id, signal, progress }: RunContext): 
     mkdirSync(dirname(join(folder, name)), { recursive: true });
     writeFileSync(join(folder, name), Buffer.alloc(bytes, name));
   }
-  return { value: { id }, files: folder, onSettled: ({ kept }) => (kept ? undefined : rmSync(folder, { recursive: true })) };
+  return {
+    value: { id },
+    files: folder,
+    onSettled: ({ kept }) => (kept ? undefined : rmSync(folder, { recursive: true })),
+  };
 }
 
 const controller = new AbortController();
 process.once('SIGINT', () => controller.abort());
 try {
-  tell({ type: 'ended', ...(await work<TestPayload, unknown>({ ...config, name: `w${process.pid}`, run, onEvent: tell, signal: controller.signal })) });
+  tell({
+    type: 'ended',
+    ...(await work<TestPayload, unknown>({
+      ...config,
+      name: `w${process.pid}`,
+      run,
+      onEvent: tell,
+      signal: controller.signal,
+    })),
+  });
 } catch (error) {
   tell({ type: 'threw', code: (error as { code?: string }).code, message: (error as Error).message });
   process.exitCode = 2;

@@ -66,7 +66,12 @@ export async function startBench(url: string): Promise<Bench> {
   const workers: TestWorker[] = [];
   return {
     folder,
-    log: () => readFileSync(log, 'utf8').trim().split('\n').filter(Boolean).map((line) => line.split(' ') as [string, string, string]),
+    log: () =>
+      readFileSync(log, 'utf8')
+        .trim()
+        .split('\n')
+        .filter(Boolean)
+        .map((line) => line.split(' ') as [string, string, string]),
     worker(more = {}) {
       const started = startWorker(script, { url, version, log, timing: quick, ...more });
       workers.push(started);
@@ -110,7 +115,11 @@ function startWorker(script: string, config: object): TestWorker {
 }
 
 /** Waits until there is such a value. */
-export async function until<T>(find: () => T | undefined | Promise<T | undefined>, what: () => string, limit = 20_000): Promise<T> {
+export async function until<T>(
+  find: () => T | undefined | Promise<T | undefined>,
+  what: () => string,
+  limit = 20_000,
+): Promise<T> {
   for (const end = Date.now() + limit; ; await delay(20)) {
     const found = await find();
     if (found !== undefined) return found;
@@ -128,8 +137,17 @@ export interface Distributed {
 }
 
 /** {@link distribute} with notes of all that it tells. */
-export function distributed(url: string, runs: Readonly<Record<string, TestPayload>>, more: Partial<DistributeOptions<TestPayload, unknown>> = {}): Distributed {
-  const [outcomes, reported, started, events] = [new Map<string, RunOutcome<unknown>>(), [] as string[], [] as string[], [] as DistributeEvent[]];
+export function distributed(
+  url: string,
+  runs: Readonly<Record<string, TestPayload>>,
+  more: Partial<DistributeOptions<TestPayload, unknown>> = {},
+): Distributed {
+  const [outcomes, reported, started, events] = [
+    new Map<string, RunOutcome<unknown>>(),
+    [] as string[],
+    [] as string[],
+    [] as DistributeEvent[],
+  ];
   const done = distribute<TestPayload, unknown>({
     url,
     study: 'study',

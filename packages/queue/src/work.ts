@@ -29,7 +29,10 @@ export interface RunResult<Value> {
   readonly value: Value;
   /** A folder whose files are to travel; it may be removed when `onSettled` is called. */
   readonly files?: string;
-  /** Called when the result and its files are with the queue, or are not wanted; `kept`: the files were too large and stay. */
+  /**
+   * Called when the result and its files are with the queue, or are not wanted; `kept`: the files were too large and
+   * stay.
+   */
   onSettled?(outcome: { readonly accepted: boolean; readonly kept: boolean }): void | Promise<void>;
 }
 
@@ -37,7 +40,13 @@ export type WorkEvent =
   | { readonly type: 'ready' }
   | { readonly type: 'connection'; readonly state: 'lost' | 'back' }
   | { readonly type: 'started'; readonly study: string; readonly id: string; readonly takeovers: number }
-  | { readonly type: 'finished'; readonly study: string; readonly id: string; readonly status: 'done' | 'failed'; readonly message?: string }
+  | {
+      readonly type: 'finished';
+      readonly study: string;
+      readonly id: string;
+      readonly status: 'done' | 'failed';
+      readonly message?: string;
+    }
   /** The run was given back to the queue: another takes it. */
   | { readonly type: 'handedBack'; readonly study: string; readonly id: string }
   /** The run was taken over by another worker, and the result of this one was refused. */
@@ -50,7 +59,10 @@ export interface WorkOptions<Payload, Value> {
   readonly version: string;
   /** Shown to the distributor; default host:pid. */
   readonly name?: string;
-  /** Throws to end the run as failed. A LowrankError with the code `queue.unfit` says instead that this worker cannot take it: it is handed back, and the worker ends. */
+  /**
+   * Throws to end the run as failed. A LowrankError with the code `queue.unfit` says instead that this worker cannot
+   * take it: it is handed back, and the worker ends.
+   */
   run(payload: Payload, context: RunContext): Promise<RunResult<Value>>;
   onEvent?(event: WorkEvent): void;
   /** Aborted, the run at hand is handed back at once and `work` returns. */
@@ -76,14 +88,19 @@ export interface WorkSummary {
 /**
  * Takes runs off the queue, one at a time, until it is told to stop.
  *
- * A run whose lock was lost meanwhile (a machine that slept, a cut network) is not finished here: Redis refuses the late result.
+ * A run whose lock was lost meanwhile (a machine that slept, a cut network) is not finished here: Redis refuses the
+ * late result.
  *
- * @throws {LowrankError} those of {@link openRedis}; queue.version and queue.unfit when this worker cannot take the run that came (it is handed back);
- *   queue.lost when Redis stays away
+ * @throws {LowrankError} those of {@link openRedis}; queue.version and queue.unfit when this worker cannot take the run
+ * that came (it is handed back); queue.lost when Redis stays away
  */
 export async function work<Payload, Value>(options: WorkOptions<Payload, Value>): Promise<WorkSummary> {
   const timing = timingOf(options.timing);
-  const home = await openRedis({ url: options.url, giveUp: timing.giveUp, onConnection: (state) => options.onEvent?.({ type: 'connection', state }) });
+  const home = await openRedis({
+    url: options.url,
+    giveUp: timing.giveUp,
+    onConnection: (state) => options.onEvent?.({ type: 'connection', state }),
+  });
   const keeper = new LockKeeper({ url: options.url, timing });
   const bull = new Worker<JobData, JobEnd>(queueName, null, {
     connection: home.client,
@@ -138,7 +155,7 @@ class Hand<Payload, Value> {
     await Promise.race([Promise.all([bull.startStalledCheckTimer(), keeper.ready]), home.gone]);
     options.onEvent?.({ type: 'ready' });
     let idleSince = Date.now();
-    for (let taken = 0; options.signal?.aborted !== true && taken < (options.runs ?? Infinity); ) {
+    for (let taken = 0; options.signal?.aborted !== true && taken < (options.runs ?? Infinity);) {
       const token = `${this.workerId}:${taken}`;
       const job = await Promise.race([bull.getNextJob(token), home.gone]);
       if (job?.id !== undefined) {
@@ -177,12 +194,17 @@ class Hand<Payload, Value> {
     return ending;
   }
 
-  private async run({ job, study, id }: Held, signal: AbortSignal): Promise<{ result: RunResult<Value> } | { error: unknown }> {
+  private async run(
+    { job, study, id }: Held,
+    signal: AbortSignal,
+  ): Promise<{ result: RunResult<Value> } | { error: unknown }> {
     const progress = (value: unknown): void => {
       if (!signal.aborted) this.say(job, { type: 'progress', value: encodeJson(value) });
     };
     try {
-      return { result: await this.parts.options.run(decodeJson(job.data.payload) as Payload, { study, id, signal, progress }) };
+      return {
+        result: await this.parts.options.run(decodeJson(job.data.payload) as Payload, { study, id, signal, progress }),
+      };
     } catch (error) {
       return { error };
     }
@@ -190,7 +212,8 @@ class Hand<Payload, Value> {
 
   private async settle(held: Held, settled: { result: RunResult<Value> } | { error: unknown }): Promise<Ending> {
     if ('error' in settled) {
-      if (isLowrankError(settled.error) && settled.error.code === 'queue.unfit') throw await this.refuse(held, settled.error);
+      if (isLowrankError(settled.error) && settled.error.code === 'queue.unfit')
+        throw await this.refuse(held, settled.error);
       return this.finish(held, { status: 'failed', error: runError(settled.error) });
     }
     const { client } = this.parts.home;
@@ -198,7 +221,12 @@ class Hand<Payload, Value> {
     const files =
       result.files === undefined
         ? undefined
-        : await sendFiles(client, { folder: result.files, key: `${keyPrefix}:files:${held.job.id}:${held.token}`, limit: this.parts.options.fileLimit ?? defaultFileLimit, keep: this.parts.timing.keep });
+        : await sendFiles(client, {
+            folder: result.files,
+            key: `${keyPrefix}:files:${held.job.id}:${held.token}`,
+            limit: this.parts.options.fileLimit ?? defaultFileLimit,
+            keep: this.parts.timing.keep,
+          });
     const ending = await this.finish(held, { status: 'done', value: encodeJson(result.value), files });
     const accepted = ending === 'done';
     if (!accepted && files?.kind === 'sent') await dropFiles(client, files);
@@ -217,7 +245,13 @@ class Hand<Payload, Value> {
     } finally {
       this.parts.keeper.release();
     }
-    this.parts.options.onEvent?.({ type: 'finished', study, id, status: result.status, message: result.status === 'failed' ? result.error.message : undefined });
+    this.parts.options.onEvent?.({
+      type: 'finished',
+      study,
+      id,
+      status: result.status,
+      message: result.status === 'failed' ? result.error.message : undefined,
+    });
     return result.status;
   }
 
@@ -254,13 +288,21 @@ class Hand<Payload, Value> {
 const named = ({ study, run }: { study: string; run: string }): { study: string; id: string } => ({ study, id: run });
 
 function isLostLock(error: unknown): boolean {
-  const codes: readonly unknown[] = [ErrorCode.JobNotExist, ErrorCode.JobLockNotExist, ErrorCode.JobNotInState, ErrorCode.JobLockMismatch];
+  const codes: readonly unknown[] = [
+    ErrorCode.JobNotExist,
+    ErrorCode.JobLockNotExist,
+    ErrorCode.JobNotInState,
+    ErrorCode.JobLockMismatch,
+  ];
   return error instanceof Error && 'code' in error && codes.includes(error.code);
 }
 
 function tooOften(id: string, times: number): { code: string; message: string } {
   return {
     code: 'queue.takeovers',
-    message: `run ${id}: its worker was lost ${times} times (killed, out of memory, cut off), and it is not handed out again. Look at what the workers said last, and at their memory; a worker that is too small for a run dies of it.`,
+    message:
+      `run ${id}: its worker was lost ${times} times (killed, out of memory, cut off), and it is not handed ` +
+      'out again. Look at what the workers said last, and at their memory; a worker that is too small for a ' +
+      'run dies of it.',
   };
 }

@@ -39,9 +39,15 @@ it('only the header and the ranges asked for are read', async () => {
   ]);
   const inner = bytesSource(file);
   const reads: [number, number][] = [];
-  const opened = await openSafetensors({ ...inner, read: (start, end) => (reads.push([start, end]), inner.read(start, end)) });
+  const opened = await openSafetensors({
+    ...inner,
+    read: (start, end) => (reads.push([start, end]), inner.read(start, end)),
+  });
   const data = file.length - 8000;
-  expect(reads).toEqual([[0, 8], [8, data]]);
+  expect(reads).toEqual([
+    [0, 8],
+    [8, data],
+  ]);
   await opened.readRange('b', 400, 404);
   expect(reads.at(-1)).toEqual([data + 4400, data + 4404]);
   expect((await complaint(opened.readRange('a', 3999, 4001))).code).toBe('safetensors.range');

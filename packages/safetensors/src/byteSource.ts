@@ -1,8 +1,8 @@
 import { LowrankError } from '@lowrank/errors';
 
 /**
- * Bytes that can be read by range: a file, a Blob, a URL, an array. It knows nothing of tensors, and holds nothing open between
- * reads, so there is nothing to close.
+ * Bytes that can be read by range: a file, a Blob, a URL, an array. It knows nothing of tensors, and holds nothing open
+ * between reads, so there is nothing to close.
  */
 export interface ByteSource {
   /** What errors call it: a path, a file name, a URL. */

@@ -1,13 +1,25 @@
 /** The element types of the safetensors format that Lowrank reads and writes, by the format's own names. */
 export type SafetensorsDtype =
-  | 'F64' | 'F32' | 'F16' | 'BF16'
-  | 'I64' | 'I32' | 'I16' | 'I8'
-  | 'U64' | 'U32' | 'U16' | 'U8'
-  | 'BOOL' | 'F8_E4M3' | 'F8_E5M2';
+  | 'F64'
+  | 'F32'
+  | 'F16'
+  | 'BF16'
+  | 'I64'
+  | 'I32'
+  | 'I16'
+  | 'I8'
+  | 'U64'
+  | 'U32'
+  | 'U16'
+  | 'U8'
+  | 'BOOL'
+  | 'F8_E4M3'
+  | 'F8_E5M2';
 
 /**
  * Bytes per element, listed from the last to the first variant of the reference library's `Dtype` enum
- * (safetensors/src/tensor.rs): its writer sorts tensors by that enum descending, so the order of these keys is the order in a file.
+ * (safetensors/src/tensor.rs): its writer sorts tensors by that enum descending, so the order of these keys is the
+ * order in a file.
  */
 const bytesByDtype = {
   U64: 8,

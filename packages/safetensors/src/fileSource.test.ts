@@ -15,7 +15,10 @@ afterAll(() => rm(folder, { recursive: true }));
 
 it('reads a tensor out of a file', async () => {
   const path = join(folder, 'a.safetensors');
-  await writeFile(path, serializeSafetensors([{ name: 'x', dtype: 'I16', shape: [3], data: new Uint8Array([1, 2, 3, 4, 5, 6]) }]));
+  await writeFile(
+    path,
+    serializeSafetensors([{ name: 'x', dtype: 'I16', shape: [3], data: new Uint8Array([1, 2, 3, 4, 5, 6]) }]),
+  );
   const file = await openSafetensors(fileSource(path));
   expect(file.tensors.get('x')?.file).toBe(path);
   expect([...(await file.read('x'))]).toEqual([1, 2, 3, 4, 5, 6]);

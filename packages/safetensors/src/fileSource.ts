@@ -13,8 +13,8 @@ interface Fingerprint {
 }
 
 /**
- * A file on disk (Node only). It is opened for each read and closed again, so nothing leaks; a file that was replaced or written to
- * between two reads is refused rather than mixed.
+ * A file on disk (Node only). It is opened for each read and closed again, so nothing leaks; a file that was replaced
+ * or written to between two reads is refused rather than mixed.
  *
  * @throws LowrankError `safetensors.missing`, `safetensors.unreadable`, `safetensors.changed`, `safetensors.range`
  */
@@ -32,7 +32,8 @@ export function fileSource(path: string): ByteSource {
     try {
       const now = await fingerprint(file, path);
       seen ??= now;
-      if (now.size !== seen.size || now.modified !== seen.modified || now.inode !== seen.inode) throw changed(path, seen, now);
+      if (now.size !== seen.size || now.modified !== seen.modified || now.inode !== seen.inode)
+        throw changed(path, seen, now);
       return await use(file, now.size);
     } catch (cause) {
       if (isLowrankError(cause)) throw cause;

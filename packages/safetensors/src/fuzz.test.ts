@@ -26,7 +26,27 @@ function randomInts(seed: number): (below: number) => number {
   };
 }
 
-const words = ['0', '-1', '1.5', '1e9', '9007199254740993', 'null', '{}', '[]', '"', '"a"', ',', ':', '}', ']', '"F32"', '"dtype"', '"mask":{}', '\\', ' '];
+const words = [
+  '0',
+  '-1',
+  '1.5',
+  '1e9',
+  '9007199254740993',
+  'null',
+  '{}',
+  '[]',
+  '"',
+  '"a"',
+  ',',
+  ':',
+  '}',
+  ']',
+  '"F32"',
+  '"dtype"',
+  '"mask":{}',
+  '\\',
+  ' ',
+];
 
 function mutate(file: Uint8Array, random: (below: number) => number): Uint8Array {
   let bytes = [...file];

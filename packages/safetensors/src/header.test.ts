@@ -3,7 +3,11 @@ import { bytesSource } from './byteSource.js';
 import { openSafetensors } from './open.js';
 import { complaint, fileOf } from './testing.js';
 
-const f32 = (shape: unknown, offsets: unknown): Record<string, unknown> => ({ dtype: 'F32', shape, data_offsets: offsets });
+const f32 = (shape: unknown, offsets: unknown): Record<string, unknown> => ({
+  dtype: 'F32',
+  shape,
+  data_offsets: offsets,
+});
 
 function refused(file: Uint8Array): Promise<{ code: string; message: string }> {
   return complaint(openSafetensors(bytesSource(file, 'model.safetensors')));
@@ -89,10 +93,19 @@ describe('headers that are refused', () => {
     ['trailingBytes', {}],
     ['trailingBytes', { a: f32([0], [0, 0]) }],
     ['overlap', { a: f32([1], [0, 4]), b: f32([1], [0, 4]) }],
-    ['overlap', { a: { dtype: 'U8', shape: [4], data_offsets: [0, 4] }, b: { dtype: 'U8', shape: [2], data_offsets: [2, 4] } }],
+    [
+      'overlap',
+      { a: { dtype: 'U8', shape: [4], data_offsets: [0, 4] }, b: { dtype: 'U8', shape: [2], data_offsets: [2, 4] } },
+    ],
     ['hole', { a: { dtype: 'U8', shape: [2], data_offsets: [2, 4] } }],
-    ['hole', { a: { dtype: 'U8', shape: [1], data_offsets: [0, 1] }, b: { dtype: 'U8', shape: [2], data_offsets: [2, 4] } }],
-    ['duplicateName', '{"a":{"dtype":"F32","shape":[1],"data_offsets":[0,4]},"a":{"dtype":"F32","shape":[1],"data_offsets":[0,4]}}'],
+    [
+      'hole',
+      { a: { dtype: 'U8', shape: [1], data_offsets: [0, 1] }, b: { dtype: 'U8', shape: [2], data_offsets: [2, 4] } },
+    ],
+    [
+      'duplicateName',
+      '{"a":{"dtype":"F32","shape":[1],"data_offsets":[0,4]},"a":{"dtype":"F32","shape":[1],"data_offsets":[0,4]}}',
+    ],
     ['duplicateName', '{"a":{"dtype":"F32","dtype":"F32","shape":[1],"data_offsets":[0,4]}}'],
     ['duplicateName', '{"__metadata__":{"k":"1","k":"2"},"a":{"dtype":"F32","shape":[1],"data_offsets":[0,4]}}'],
   ])('%s: %j', async (code, header) => {
@@ -136,7 +149,9 @@ describe('headers that are right though unusual', () => {
   });
 
   it('a header without padding', async () => {
-    const file = await openSafetensors(bytesSource(fileOf({ a: { dtype: 'U8', shape: [1], data_offsets: [0, 1] } }, 1, { pad: false })));
+    const file = await openSafetensors(
+      bytesSource(fileOf({ a: { dtype: 'U8', shape: [1], data_offsets: [0, 1] } }, 1, { pad: false })),
+    );
     expect(file.tensors.get('a')?.byteOffset).toBe(8 + '{"a":{"dtype":"U8","shape":[1],"data_offsets":[0,1]}}'.length);
   });
 });

@@ -43,19 +43,25 @@ export function headerLength(first: Uint8Array, place: { file: string; fileBytes
     throw bad('headerTooLarge', `${place.file}: header length`, `at most ${largestHeader} bytes`, `${length} bytes`);
   }
   if (Number(length) > place.fileBytes - lengthBytes) {
-    throw bad('headerBeyondFile', `${place.file}: header length`, `at most the ${place.fileBytes - lengthBytes} bytes that follow`, `${length}`);
+    throw bad(
+      'headerBeyondFile',
+      `${place.file}: header length`,
+      `at most the ${place.fileBytes - lengthBytes} bytes that follow`,
+      `${length}`,
+    );
   }
   return Number(length);
 }
 
 /**
- * Reads a header and checks all of it before any tensor is touched. The rules are those of the reference library (`Metadata::validate`
- * in safetensors/src/tensor.rs): the tensors' bytes cover the rest of the file without gap or overlap, and each has as many bytes as
- * its shape and dtype say. Names that stand twice are refused too, since readers disagree on which one counts.
+ * Reads a header and checks all of it before any tensor is touched. The rules are those of the reference library
+ * (`Metadata::validate` in safetensors/src/tensor.rs): the tensors' bytes cover the rest of the file without gap or
+ * overlap, and each has as many bytes as its shape and dtype say. Names that stand twice are refused too, since readers
+ * disagree on which one counts.
  *
- * @throws LowrankError with a code of its own for each way a header can be wrong: `safetensors.headerEncoding`, `.headerJson`,
- * `.headerObject`, `.duplicateName`, `.metadata`, `.tensorInfo`, `.dtype`, `.shape`, `.shapeOverflow`, `.offsets`, `.byteCount`,
- * `.overlap`, `.hole`, `.truncated`, `.trailingBytes`
+ * @throws LowrankError with a code of its own for each way a header can be wrong: `safetensors.headerEncoding`,
+ * `.headerJson`, `.headerObject`, `.duplicateName`, `.metadata`, `.tensorInfo`, `.dtype`, `.shape`, `.shapeOverflow`,
+ * `.offsets`, `.byteCount`, `.overlap`, `.hole`, `.truncated`, `.trailingBytes`
  */
 export function parseHeader(bytes: Uint8Array, place: HeaderPlace): Header {
   const { file } = place;
@@ -95,19 +101,24 @@ function parseObject(text: string, file: string): Record<string, unknown> {
   return value;
 }
 
-/** JSON escapes can spell half a surrogate pair, which is no text: the reference library refuses it, and no writer could write it again. */
+/**
+ * JSON escapes can spell half a surrogate pair, which is no text: the reference library refuses it, and no writer could
+ * write it again.
+ */
 function checkUnicode(entries: Record<string, unknown>, file: string): void {
   const metadata = entries['__metadata__'];
   const texts = [...Object.keys(entries), ...(isRecord(metadata) ? Object.entries(metadata).flat() : [])];
   const broken = texts.find((text) => typeof text === 'string' && /\p{Surrogate}/u.test(text));
-  if (broken !== undefined) throw bad('headerEncoding', `${file}: ${quote(String(broken))}`, 'Unicode text', 'half a surrogate pair');
+  if (broken !== undefined)
+    throw bad('headerEncoding', `${file}: ${quote(String(broken))}`, 'Unicode text', 'half a surrogate pair');
 }
 
 function parseMetadata(value: unknown, file: string): Record<string, string> {
   if (!isRecord(value)) throw bad('metadata', `${file}: __metadata__`, 'an object of strings', kindOf(value));
   const metadata: Record<string, string> = Object.create(null) as Record<string, string>;
   for (const [key, text] of Object.entries(value)) {
-    if (typeof text !== 'string') throw bad('metadata', `${file}: __metadata__ ${quote(key)}`, 'a string', kindOf(text));
+    if (typeof text !== 'string')
+      throw bad('metadata', `${file}: __metadata__ ${quote(key)}`, 'a string', kindOf(text));
     metadata[key] = text;
   }
   return metadata;
@@ -117,16 +128,35 @@ function parseTensor(name: string, value: unknown, place: HeaderPlace): TensorIn
   const what = `${place.file}: tensor ${quote(name)}`;
   if (!isRecord(value)) throw bad('tensorInfo', what, 'an object with dtype, shape and data_offsets', kindOf(value));
   const { dtype, shape, data_offsets: offsets } = value;
-  if (!isSafetensorsDtype(dtype)) throw bad('dtype', `${what}, dtype`, `one of ${safetensorsDtypes.join(', ')}`, kindOf(dtype));
+  if (!isSafetensorsDtype(dtype))
+    throw bad('dtype', `${what}, dtype`, `one of ${safetensorsDtypes.join(', ')}`, kindOf(dtype));
   const dims = parseShape(shape, what);
   const size = byteCount(dims, dtype, what);
   const [start, end] = parseOffsets(offsets, what);
   if (end - start !== size) {
-    throw bad('byteCount', `${what}, ${dtype} of shape [${dims.join(', ')}]`, `${size} bytes`, `${end - start} (data_offsets [${start}, ${end}])`);
+    throw bad(
+      'byteCount',
+      `${what}, ${dtype} of shape [${dims.join(', ')}]`,
+      `${size} bytes`,
+      `${end - start} (data_offsets [${start}, ${end}])`,
+    );
   }
   const room = place.fileBytes - lengthBytes - place.headerBytes;
-  if (end > room) throw bad('truncated', what, `a file of at least ${lengthBytes + place.headerBytes + end} bytes`, `${place.fileBytes}`);
-  return { name, dtype, shape: dims, byteOffset: lengthBytes + place.headerBytes + start, byteLength: size, file: place.file };
+  if (end > room)
+    throw bad(
+      'truncated',
+      what,
+      `a file of at least ${lengthBytes + place.headerBytes + end} bytes`,
+      `${place.fileBytes}`,
+    );
+  return {
+    name,
+    dtype,
+    shape: dims,
+    byteOffset: lengthBytes + place.headerBytes + start,
+    byteLength: size,
+    file: place.file,
+  };
 }
 
 function parseShape(shape: unknown, what: string): number[] {
@@ -142,7 +172,8 @@ function byteCount(shape: readonly number[], dtype: SafetensorsDtype, what: stri
   let size = dtypeBytes(dtype);
   for (const dim of shape) {
     size *= dim;
-    if (size > Number.MAX_SAFE_INTEGER) throw bad('shapeOverflow', `${what}, shape`, 'a product below 2^53 bytes', `[${shape.join(', ')}]`);
+    if (size > Number.MAX_SAFE_INTEGER)
+      throw bad('shapeOverflow', `${what}, shape`, 'a product below 2^53 bytes', `[${shape.join(', ')}]`);
   }
   return size;
 }
@@ -163,7 +194,8 @@ function checkCover(tensors: readonly TensorInfo[], place: HeaderPlace): void {
     const what = `${place.file}: tensor ${quote(name)}`;
     const expected = `its bytes to begin at ${next - begin}, right after ${before}`;
     if (byteOffset < next) throw bad('overlap', what, expected, `${byteOffset - begin}, which overlaps it`);
-    if (byteOffset > next) throw bad('hole', what, expected, `${byteOffset - begin}, which leaves a hole (the format allows none)`);
+    if (byteOffset > next)
+      throw bad('hole', what, expected, `${byteOffset - begin}, which leaves a hole (the format allows none)`);
     next = byteOffset + byteLength;
     before = quote(name);
   }

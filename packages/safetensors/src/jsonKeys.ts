@@ -11,8 +11,9 @@ interface Scope {
 }
 
 /**
- * The first key that stands twice in the same object of a JSON text, which `JSON.parse` silently resolves to the last one.
- * The text must already have been parsed without error: only strings and brackets are looked at. Linear in the text's length.
+ * The first key that stands twice in the same object of a JSON text, which `JSON.parse` silently resolves to the last
+ * one. The text must already have been parsed without error: only strings and brackets are looked at. Linear in the
+ * text's length.
  */
 export function repeatedKey(json: string): RepeatedKey | undefined {
   const open: Scope[] = [];
@@ -26,7 +27,14 @@ export function repeatedKey(json: string): RepeatedKey | undefined {
     const scope = open.at(-1);
     if (scope?.keys !== undefined && colonFollows(json, end)) {
       const key = String(JSON.parse(json.slice(at, end)));
-      if (scope.keys.has(key)) return { key, path: open.slice(0, -1).map(({ last }) => last).filter((name) => name !== '') };
+      if (scope.keys.has(key))
+        return {
+          key,
+          path: open
+            .slice(0, -1)
+            .map(({ last }) => last)
+            .filter((name) => name !== ''),
+        };
       scope.keys.add(key);
       scope.last = key;
     }

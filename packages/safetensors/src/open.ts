@@ -12,7 +12,10 @@ export interface SafetensorsFile {
   readonly metadata: Readonly<Record<string, string>>;
   /** In the order of their bytes. */
   readonly tensors: ReadonlyMap<string, TensorInfo>;
-  /** All bytes of a tensor, little-endian and row-major. They may be a view on the source's memory: copy before writing to them. */
+  /**
+   * All bytes of a tensor, little-endian and row-major. They may be a view on the source's memory: copy before writing
+   * to them.
+   */
   read(name: string): Promise<Uint8Array>;
   /** The bytes `start <= i < end` of a tensor, counted from its own beginning. */
   readRange(name: string, start: number, end: number): Promise<Uint8Array>;
@@ -67,6 +70,9 @@ export function tensorNamed(file: Pick<SafetensorsFile, 'name' | 'tensors'>, nam
     what: `${file.name}: tensor ${quote(name)}`,
     expected: `one of its ${file.tensors.size} tensors`,
     got: 'no such name',
-    remedy: alike.length > 0 ? `Names like it: ${alike.map(quote).join(', ')}.` : 'Check that this is the file of the model you mean.',
+    remedy:
+      alike.length > 0
+        ? `Names like it: ${alike.map(quote).join(', ')}.`
+        : 'Check that this is the file of the model you mean.',
   });
 }

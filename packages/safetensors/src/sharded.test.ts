@@ -5,7 +5,12 @@ import { openSharded } from './sharded.js';
 import { complaint } from './testing.js';
 import { serializeSafetensors } from './write.js';
 
-const tensor = (name: string, value: number) => ({ name, dtype: 'U8' as const, shape: [2], data: new Uint8Array(2).fill(value) });
+const tensor = (name: string, value: number) => ({
+  name,
+  dtype: 'U8' as const,
+  shape: [2],
+  data: new Uint8Array(2).fill(value),
+});
 const shards: Record<string, Uint8Array> = {
   'm-1.safetensors': serializeSafetensors([tensor('a', 1), tensor('b', 2), tensor('extra', 9)], { format: 'pt' }),
   'm-2.safetensors': serializeSafetensors([tensor('b', 3), tensor('c', 4)], { format: 'pt' }),
@@ -24,7 +29,12 @@ it('reads each tensor from the shard that the index names', async () => {
   const file = await open({ metadata: { total_size: 6 }, weight_map: weights });
   expect([...file.tensors.keys()].sort()).toEqual(['a', 'b', 'c', 'extra']);
   expect(file.tensors.get('b')?.file).toBe('m-2.safetensors');
-  expect([...(await file.read('a')), ...(await file.read('b')), ...(await file.readRange('c', 1, 2)), ...(await file.read('extra'))]).toEqual([1, 1, 3, 3, 4, 9, 9]);
+  expect([
+    ...(await file.read('a')),
+    ...(await file.read('b')),
+    ...(await file.readRange('c', 1, 2)),
+    ...(await file.read('extra')),
+  ]).toEqual([1, 1, 3, 3, 4, 9, 9]);
   expect(file.metadata).toEqual({ format: 'pt' });
   expect((await complaint(file.read('d'))).code).toBe('safetensors.noTensor');
 });

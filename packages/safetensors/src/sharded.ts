@@ -17,12 +17,13 @@ export interface ShardedOptions {
 const largestIndex = 100_000_000;
 
 /**
- * Opens a model split over shards by its `model.safetensors.index.json` (`{"metadata": {...}, "weight_map": {tensor: file}}`). All
- * headers are read and checked at once; a tensor is read out of the shard that the index names. Tensors that a shard holds beside the
- * listed ones are there too, as in transformers, unless the name is taken.
+ * Opens a model split over shards by its `model.safetensors.index.json` (`{"metadata": {...}, "weight_map": {tensor:
+ * file}}`). All headers are read and checked at once; a tensor is read out of the shard that the index names. Tensors
+ * that a shard holds beside the listed ones are there too, as in transformers, unless the name is taken.
  *
- * @throws LowrankError `safetensors.index` (not JSON, no weight_map, duplicate names), `safetensors.shardName` (a path rather than a
- * file name), `safetensors.indexMismatch` (a shard without a tensor that the index puts there), and what openSafetensors throws
+ * @throws LowrankError `safetensors.index` (not JSON, no weight_map, duplicate names), `safetensors.shardName` (a path
+ * rather than a file name), `safetensors.indexMismatch` (a shard without a tensor that the index puts there), and what
+ * openSafetensors throws
  */
 export async function openSharded(options: ShardedOptions): Promise<SafetensorsFile> {
   const { index } = options;
@@ -80,7 +81,9 @@ async function readIndex(index: ByteSource): Promise<Map<string, string>> {
   if (!isRecord(weightMap) || Object.keys(weightMap).length === 0) {
     throw badIndex(index.name, 'a "weight_map" object of tensor names to file names', kindOf(weightMap));
   }
-  return new Map(Object.entries(weightMap).map(([name, fileName]) => [name, checkedFileName(index.name, name, fileName)]));
+  return new Map(
+    Object.entries(weightMap).map(([name, fileName]) => [name, checkedFileName(index.name, name, fileName)]),
+  );
 }
 
 /** Shards lie beside their index: a path out of the folder is an attack or a mistake, never a model. */
@@ -96,7 +99,14 @@ function checkedFileName(index: string, name: string, fileName: unknown): string
 }
 
 function badIndex(name: string, expected: string, got: string, cause?: unknown): LowrankError {
-  return new LowrankError({ code: 'safetensors.index', what: name, expected, got, remedy: 'Download the index file again.', cause });
+  return new LowrankError({
+    code: 'safetensors.index',
+    what: name,
+    expected,
+    got,
+    remedy: 'Download the index file again.',
+    cause,
+  });
 }
 
 function notInShard(index: string, name: string, fileName: string): LowrankError {

@@ -40,11 +40,16 @@ function ranged(body: Uint8Array, hide = false): RequestListener {
 }
 
 describe('a server with ranges', () => {
-  it('reads only what is asked for, with the caller\'s headers', async () => {
+  it("reads only what is asked for, with the caller's headers", async () => {
     const { url, seen } = await serve(ranged(file));
     const opened = await openSafetensors(urlSource(url, { request: { headers: { Authorization: 'Bearer x' } } }));
     expect([...(await opened.read('b'))]).toEqual([7, 8, 9]);
-    expect(seen.map((request) => request.headers.range)).toEqual(['bytes=0-0', 'bytes=0-7', expect.any(String), `bytes=${file.length - 3}-${file.length - 1}`]);
+    expect(seen.map((request) => request.headers.range)).toEqual([
+      'bytes=0-0',
+      'bytes=0-7',
+      expect.any(String),
+      `bytes=${file.length - 3}-${file.length - 1}`,
+    ]);
     expect(seen.every((request) => request.headers.authorization === 'Bearer x')).toBe(true);
   });
 
@@ -72,7 +77,9 @@ describe('a server with ranges', () => {
 
 describe('a server that ignores ranges', () => {
   it('is asked for the whole file once, and says so', async () => {
-    const { url, seen } = await serve((_, response) => response.writeHead(200, { 'Content-Length': file.length }).end(file));
+    const { url, seen } = await serve((_, response) =>
+      response.writeHead(200, { 'Content-Length': file.length }).end(file),
+    );
     const told: (number | undefined)[] = [];
     const opened = await openSafetensors(urlSource(url, { onWhole: (bytes) => told.push(bytes) }));
     expect([...(await opened.read('b'))]).toEqual([7, 8, 9]);
@@ -104,7 +111,9 @@ describe('what goes wrong', () => {
   });
 
   it('a server that sends fewer bytes than asked for', async () => {
-    const { url } = await serve((_, response) => response.writeHead(206, { 'Content-Range': 'bytes 0-7/100' }).end('abc'));
+    const { url } = await serve((_, response) =>
+      response.writeHead(206, { 'Content-Range': 'bytes 0-7/100' }).end('abc'),
+    );
     expect((await complaint(urlSource(url).read(0, 8))).code).toBe('safetensors.range');
   });
 });

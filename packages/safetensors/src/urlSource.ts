@@ -9,16 +9,18 @@ export interface UrlSourceOptions {
   readonly fetch?: typeof fetch;
   /** The largest file, in bytes, that may be downloaded whole where the server ignores ranges. Default 1 GiB. */
   readonly wholeLimit?: number;
-  /** Called once if the server ignores ranges, before the file is downloaded whole; `bytes` is undefined where unknown. */
+  /**
+   * Called once if the server ignores ranges, before the file is downloaded whole; `bytes` is undefined where unknown.
+   */
   readonly onWhole?: (bytes: number | undefined) => void;
 }
 
 /**
- * A file behind HTTP, read by range requests (RFC 9110, section 14). A server that ignores `Range` answers with the whole file: it is
- * then downloaded once and kept in memory, up to `wholeLimit`, and `onWhole` is told.
+ * A file behind HTTP, read by range requests (RFC 9110, section 14). A server that ignores `Range` answers with the
+ * whole file: it is then downloaded once and kept in memory, up to `wholeLimit`, and `onWhole` is told.
  *
- * @throws LowrankError `safetensors.http` (status), `safetensors.unreadable` (network), `safetensors.noRanges` (too large to take
- * whole), `safetensors.changed` (the size changed between requests), `safetensors.range`
+ * @throws LowrankError `safetensors.http` (status), `safetensors.unreadable` (network), `safetensors.noRanges` (too
+ * large to take whole), `safetensors.changed` (the size changed between requests), `safetensors.range`
  */
 export function urlSource(url: string | URL, options: UrlSourceOptions = {}): ByteSource {
   const name = String(url);
@@ -33,7 +35,11 @@ export function urlSource(url: string | URL, options: UrlSourceOptions = {}): By
     try {
       return await send(url, { ...options.request, method: init.method, headers });
     } catch (cause) {
-      throw unreadable(name, cause, 'Check the address, the network, and that the server allows requests from this page (CORS).');
+      throw unreadable(
+        name,
+        cause,
+        'Check the address, the network, and that the server allows requests from this page (CORS).',
+      );
     }
   }
 
@@ -128,7 +134,9 @@ async function httpError(name: string, response: Response): Promise<LowrankError
     what: name,
     expected: 'status 206 or 200',
     got: `${response.status} ${response.statusText}`.trim(),
-    remedy: denied ? 'Pass an access token in request.headers, and accept the model\'s terms where it has some.' : 'Check the address.',
+    remedy: denied
+      ? "Pass an access token in request.headers, and accept the model's terms where it has some."
+      : 'Check the address.',
   });
 }
 

@@ -17,7 +17,9 @@ interface Golden {
   }[];
 }
 
-const golden = JSON.parse(readFileSync(new URL('../../../parity/golden/safetensors.json', import.meta.url), 'utf8')) as Golden;
+const golden = JSON.parse(
+  readFileSync(new URL('../../../parity/golden/safetensors.json', import.meta.url), 'utf8'),
+) as Golden;
 
 async function collect(chunks: AsyncIterable<Uint8Array>): Promise<Buffer> {
   const parts: Uint8Array[] = [];
@@ -25,7 +27,13 @@ async function collect(chunks: AsyncIterable<Uint8Array>): Promise<Buffer> {
   return Buffer.concat(parts);
 }
 
-const one = (over: Partial<TensorEntry> = {}): TensorEntry => ({ name: 'a', dtype: 'U8', shape: [2], data: new Uint8Array(2), ...over });
+const one = (over: Partial<TensorEntry> = {}): TensorEntry => ({
+  name: 'a',
+  dtype: 'U8',
+  shape: [2],
+  data: new Uint8Array(2),
+  ...over,
+});
 
 describe(`the bytes of ${golden.library}`, () => {
   it.each(golden.cases)('$title', async ({ tensors, metadata, file }) => {
@@ -45,7 +53,7 @@ describe(`the bytes of ${golden.library}`, () => {
 });
 
 describe('streaming', () => {
-  it('makes each tensor\'s bytes only when their turn comes', async () => {
+  it("makes each tensor's bytes only when their turn comes", async () => {
     const made: string[] = [];
     const lazy = (name: string): TensorEntry =>
       one({
@@ -57,7 +65,11 @@ describe('streaming', () => {
           yield new Uint8Array([2, 3]);
         },
       });
-    const chunks = writeSafetensors([lazy('b'), lazy('a'), one({ name: 'c', data: () => Promise.resolve(new Uint8Array([4, 5])) })]);
+    const chunks = writeSafetensors([
+      lazy('b'),
+      lazy('a'),
+      one({ name: 'c', data: () => Promise.resolve(new Uint8Array([4, 5])) }),
+    ]);
     await chunks.next();
     expect(made).toEqual([]);
     await chunks.next();
@@ -78,7 +90,12 @@ it('the bytes of a file are known without its data', () => {
     { name: 'weights', shape: [3, 5], dtype: 'F32', data: new Uint8Array(60) },
     { name: 'ü', dtype: 'BF16', shape: [7], data: new Uint8Array(14) },
   ] as const;
-  expect(safetensorsBytes(entries.map(({ name, shape, dtype }) => ({ name, shape, dtype })), { format: 'pt' })).toBe(serializeSafetensors(entries, { format: 'pt' }).byteLength);
+  expect(
+    safetensorsBytes(
+      entries.map(({ name, shape, dtype }) => ({ name, shape, dtype })),
+      { format: 'pt' },
+    ),
+  ).toBe(serializeSafetensors(entries, { format: 'pt' }).byteLength);
   expect(() => safetensorsBytes([{ name: 'x', shape: [-1], dtype: 'F32' }])).toThrow(/whole numbers/);
 });
 

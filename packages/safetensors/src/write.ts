@@ -3,7 +3,10 @@ import type { SafetensorsDtype } from './dtype.js';
 import { dtypeBytes, dtypeRank, isSafetensorsDtype, safetensorsDtypes } from './dtype.js';
 import { kindOf, largestHeader, lengthBytes, quote } from './header.js';
 
-/** The bytes of one tensor: all at once, or in pieces made when their turn comes, so that a large file never lies in memory. */
+/**
+ * The bytes of one tensor: all at once, or in pieces made when their turn comes, so that a large file never lies in
+ * memory.
+ */
 export type TensorData = Uint8Array | (() => Iterable<Uint8Array> | AsyncIterable<Uint8Array> | Promise<Uint8Array>);
 
 export interface TensorEntry {
@@ -15,13 +18,15 @@ export interface TensorEntry {
 }
 
 /**
- * Writes a safetensors file as a stream of chunks, byte for byte as the Python library does (safetensors 0.8): tensors sorted by dtype
- * (64-bit first), then by name in code point order; a compact JSON header padded with spaces to a multiple of 8. Metadata keys
- * keep the order given (the Python library's order is random where there is more than one).
+ * Writes a safetensors file as a stream of chunks, byte for byte as the Python library does (safetensors 0.8): tensors
+ * sorted by dtype (64-bit first), then by name in code point order; a compact JSON header padded with spaces to a
+ * multiple of 8. Metadata keys keep the order given (the Python library's order is random where there is more than
+ * one).
  *
  * Everything but the length of lazily made data is checked before the first chunk comes.
  *
- * @throws LowrankError `safetensors.duplicateName`, `.reservedName`, `.dtype`, `.shape`, `.byteCount`, `.metadata`, `.headerTooLarge`
+ * @throws LowrankError `safetensors.duplicateName`, `.reservedName`, `.dtype`, `.shape`, `.byteCount`, `.metadata`,
+ * `.headerTooLarge`
  */
 export async function* writeSafetensors(
   entries: Iterable<TensorEntry>,
@@ -57,8 +62,14 @@ export function serializeSafetensors(
 }
 
 /** The bytes of the file that such tensors make: to be known before there is any data. Throws the same. */
-export function safetensorsBytes(entries: Iterable<Omit<TensorEntry, 'data'>>, metadata?: Readonly<Record<string, string>>): number {
-  return layOut([...entries].map((entry) => ({ ...entry, data: () => [] })), metadata).fileBytes;
+export function safetensorsBytes(
+  entries: Iterable<Omit<TensorEntry, 'data'>>,
+  metadata?: Readonly<Record<string, string>>,
+): number {
+  return layOut(
+    [...entries].map((entry) => ({ ...entry, data: () => [] })),
+    metadata,
+  ).fileBytes;
 }
 
 interface Layout<Entry> {
@@ -68,9 +79,14 @@ interface Layout<Entry> {
   readonly fileBytes: number;
 }
 
-function layOut<Entry extends TensorEntry>(entries: Iterable<Entry>, metadata: Readonly<Record<string, string>> | undefined): Layout<Entry> {
+function layOut<Entry extends TensorEntry>(
+  entries: Iterable<Entry>,
+  metadata: Readonly<Record<string, string>> | undefined,
+): Layout<Entry> {
   const tensors = [...entries].map((entry) => ({ entry, bytes: checkEntry(entry) }));
-  tensors.sort((a, b) => dtypeRank(a.entry.dtype) - dtypeRank(b.entry.dtype) || compareCodePoints(a.entry.name, b.entry.name));
+  tensors.sort(
+    (a, b) => dtypeRank(a.entry.dtype) - dtypeRank(b.entry.dtype) || compareCodePoints(a.entry.name, b.entry.name),
+  );
 
   const parts: string[] = [];
   if (metadata !== undefined) parts.push(`"__metadata__":${JSON.stringify(checkMetadata(metadata))}`);
@@ -96,14 +112,21 @@ function layOut<Entry extends TensorEntry>(entries: Iterable<Entry>, metadata: R
 function checkEntry(entry: TensorEntry): number {
   const { name, dtype, shape, data } = entry;
   const what = `tensor ${quote(name)}`;
-  if (name === '__metadata__') throw bad('reservedName', what, 'a name of its own', 'the format\'s reserved name');
-  if (/\p{Surrogate}/u.test(name)) throw bad('reservedName', what, 'a name that is valid Unicode', 'half a surrogate pair');
-  if (!isSafetensorsDtype(dtype)) throw bad('dtype', `${what}, dtype`, `one of ${safetensorsDtypes.join(', ')}`, kindOf(dtype));
+  if (name === '__metadata__') throw bad('reservedName', what, 'a name of its own', "the format's reserved name");
+  if (/\p{Surrogate}/u.test(name))
+    throw bad('reservedName', what, 'a name that is valid Unicode', 'half a surrogate pair');
+  if (!isSafetensorsDtype(dtype))
+    throw bad('dtype', `${what}, dtype`, `one of ${safetensorsDtypes.join(', ')}`, kindOf(dtype));
   let bytes = dtypeBytes(dtype);
   for (const dim of shape) {
     bytes *= dim;
     if (!Number.isSafeInteger(dim) || dim < 0 || !Number.isSafeInteger(bytes)) {
-      throw bad('shape', `${what}, shape`, 'whole numbers of at least 0, with a product below 2^53 bytes', kindOf(shape));
+      throw bad(
+        'shape',
+        `${what}, shape`,
+        'whole numbers of at least 0, with a product below 2^53 bytes',
+        kindOf(shape),
+      );
     }
   }
   if (data instanceof Uint8Array && data.byteLength !== bytes) throw wrongCount(entry, bytes, String(data.byteLength));
@@ -124,7 +147,10 @@ async function* chunksOf(data: TensorData): AsyncGenerator<Uint8Array, void, und
   else yield* made;
 }
 
-/** Order of UTF-8 bytes, in which Rust compares strings; JavaScript's `<` compares UTF-16 units and puts U+10000 before U+E000. */
+/**
+ * Order of UTF-8 bytes, in which Rust compares strings; JavaScript's `<` compares UTF-16 units and puts U+10000 before
+ * U+E000.
+ */
 function compareCodePoints(a: string, b: string): number {
   let at = 0;
   while (at < a.length && at < b.length && a.charCodeAt(at) === b.charCodeAt(at)) at++;
@@ -137,7 +163,12 @@ function isHighSurrogate(unit: number): boolean {
 }
 
 function wrongCount(entry: TensorEntry, expected: number, got: string): LowrankError {
-  return bad('byteCount', `tensor ${quote(entry.name)}, ${entry.dtype} of shape [${entry.shape.join(', ')}]`, `${expected} bytes`, got);
+  return bad(
+    'byteCount',
+    `tensor ${quote(entry.name)}, ${entry.dtype} of shape [${entry.shape.join(', ')}]`,
+    `${expected} bytes`,
+    got,
+  );
 }
 
 function bad(code: string, what: string, expected: string, got: string): LowrankError {

@@ -31,10 +31,13 @@ it('leaves the old file and nothing else where the chunks fail', async () => {
   const failing = writeSafetensors([{ name: 'a', dtype: 'U8', shape: [4], data: () => [new Uint8Array(2)] }]);
   expect((await complaint(writeFileAtomic(path, failing))).code).toBe('safetensors.byteCount');
   await expect(
-    writeFileAtomic(path, (async function* () {
-      yield await Promise.resolve(new Uint8Array(5));
-      throw new RangeError('a defect');
-    })()),
+    writeFileAtomic(
+      path,
+      (async function* () {
+        yield await Promise.resolve(new Uint8Array(5));
+        throw new RangeError('a defect');
+      })(),
+    ),
   ).rejects.toThrow(RangeError);
   expect(await readFile(path, 'utf8')).toBe('old');
   expect(await readdir(folder)).toEqual(['file']);

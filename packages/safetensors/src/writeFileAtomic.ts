@@ -5,8 +5,8 @@ import type { FileHandle } from 'node:fs/promises';
 export type FileContent = string | Uint8Array | Iterable<Uint8Array> | AsyncIterable<Uint8Array>;
 
 /**
- * Writes a file whole or not at all (Node only): to a temporary name in the same folder, then fsync, then rename. A reader sees the old
- * file or the new one; whatever goes wrong, no half of it stays behind. The folder must exist.
+ * Writes a file whole or not at all (Node only): to a temporary name in the same folder, then fsync, then rename. A
+ * reader sees the old file or the new one; whatever goes wrong, no half of it stays behind. The folder must exist.
  *
  * @throws LowrankError `safetensors.notWritten`; errors of the chunks themselves come through unchanged
  */
@@ -30,7 +30,9 @@ export async function writeFileAtomic(path: string, content: FileContent): Promi
       what: path,
       expected: 'a folder that exists, may be written to and has room',
       got: cause.message,
-      remedy: 'Nothing was left behind, and an older file of that name is untouched. Create the folder, free some room, or choose another.',
+      remedy:
+        'Nothing was left behind, and an older file of that name is untouched. Create the folder, free some ' +
+        'room, or choose another.',
       cause,
     });
   }
@@ -38,14 +40,22 @@ export async function writeFileAtomic(path: string, content: FileContent): Promi
 }
 
 async function writeChunks(file: FileHandle, content: FileContent): Promise<void> {
-  const chunks = typeof content === 'string' ? [new TextEncoder().encode(content)] : content instanceof Uint8Array ? [content] : content;
+  const chunks =
+    typeof content === 'string'
+      ? [new TextEncoder().encode(content)]
+      : content instanceof Uint8Array
+        ? [content]
+        : content;
   for await (const chunk of chunks) {
     let done = 0;
     while (done < chunk.byteLength) done += (await file.write(chunk, done, chunk.byteLength - done)).bytesWritten;
   }
 }
 
-/** The rename itself reaches the disk with the folder. Windows and some network disks cannot sync a folder: then it comes later. */
+/**
+ * The rename itself reaches the disk with the folder. Windows and some network disks cannot sync a folder: then it
+ * comes later.
+ */
 async function syncFolder(path: string): Promise<void> {
   const { open } = await import('node:fs/promises');
   try {

@@ -2,8 +2,9 @@ import type { Backend } from './backend.js';
 import type { DeviceBuffer } from './memory.js';
 
 /**
- * The memory of intermediates, shared by all plans that never run at the same time: one training step at several lengths, accumulation and update. As large as the
- * largest of them. Growing replaces the buffers, so prepare the largest plan first; what was prepared on older buffers is prepared again.
+ * The memory of intermediates, shared by all plans that never run at the same time: one training step at several
+ * lengths, accumulation and update. As large as the largest of them. Growing replaces the buffers, so prepare the
+ * largest plan first; what was prepared on older buffers is prepared again.
  */
 export class Arena {
   private buffers: DeviceBuffer[] = [];

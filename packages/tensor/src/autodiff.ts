@@ -8,19 +8,26 @@ import { sameShape, shapeError, showShape } from './shape.js';
 import { nextNodeId } from './source.js';
 
 /**
- * dL/d(parameter) for each parameter, as lazy tensors, by reverse-mode differentiation of the lazy graph. `loss` is a scalar; a parameter that the loss
- * does not depend on gets zeros. Ops made for a gradient carry the module path of the op they come from. What lies in a `checkpoint` is computed again
- * right before its gradient.
+ * dL/d(parameter) for each parameter, as lazy tensors, by reverse-mode differentiation of the lazy graph. `loss` is a
+ * scalar; a parameter that the loss does not depend on gets zeros. Ops made for a gradient carry the module path of the
+ * op they come from. What lies in a `checkpoint` is computed again right before its gradient.
  */
 export function grad(loss: Tensor, parameters: readonly Tensor[]): Tensor[] {
-  if (loss.size !== 1) throw shapeError('grad', 'a loss of one element', `${describe(loss)} of ${showShape(loss.shape)}`, 'Sum it first.');
+  if (loss.size !== 1)
+    throw shapeError('grad', 'a loss of one element', `${describe(loss)} of ${showShape(loss.shape)}`, 'Sum it first.');
   const cotangents = new Map<string, Tensor>([[keyOf(loss), full(loss.shape, 1)]]);
   const wanted = new Set(parameters.map(keyOf));
   const order = dependents(loss, wanted);
-  const needs = (input: Tensor): boolean => wanted.has(keyOf(input)) || (input.node.kind === 'op' && order.has(input.node));
+  const needs = (input: Tensor): boolean =>
+    wanted.has(keyOf(input)) || (input.node.kind === 'op' && order.has(input.node));
   const recomputed = new Map<number, Recomputation>();
   const recompute = (block: number): Recomputation => {
-    const made = recomputed.get(block) ?? new Recomputation(block, [...order].filter((node) => node.block === block));
+    const made =
+      recomputed.get(block) ??
+      new Recomputation(
+        block,
+        [...order].filter((node) => node.block === block),
+      );
     recomputed.set(block, made);
     return made;
   };
@@ -33,7 +40,9 @@ export function grad(loss: Tensor, parameters: readonly Tensor[]): Tensor[] {
       const gradient = gradients[at];
       if (gradient === undefined || !needs(input)) return;
       const known = cotangents.get(keyOf(input));
-      const part = sameShape(gradient.shape, input.shape) ? gradient : scope(node.scope, () => sumTo(gradient, input.shape));
+      const part = sameShape(gradient.shape, input.shape)
+        ? gradient
+        : scope(node.scope, () => sumTo(gradient, input.shape));
       cotangents.set(keyOf(input), known === undefined ? part : scope(node.scope, () => add(known, part)));
     });
   }
@@ -56,7 +65,13 @@ interface BackwardStep {
 function backward({ node, cotangents, needs, again }: BackwardStep): readonly (Tensor | undefined)[] {
   const { op, attrs } = node;
   if (op.vjp === undefined) {
-    throw new LowrankError({ code: 'tensor.gradient', what: `the gradient of ${describe(new Tensor(node, 0))}`, expected: 'a differentiable op', got: op.name, remedy: 'Use stopGradient where no gradient is meant to flow.' });
+    throw new LowrankError({
+      code: 'tensor.gradient',
+      what: `the gradient of ${describe(new Tensor(node, 0))}`,
+      expected: 'a differentiable op',
+      got: op.name,
+      remedy: 'Use stopGradient where no gradient is meant to flow.',
+    });
   }
   const now = (tensor: Tensor): Tensor => again?.tensor(tensor) ?? tensor;
   const inputs = node.inputs.map(now);
@@ -82,7 +97,9 @@ function dependents(loss: Tensor, wanted: ReadonlySet<string>): Set<OpNode> {
       continue;
     }
     const { node } = top;
-    const reached = node.inputs.some((from) => wanted.has(keyOf(from)) || (from.node.kind === 'op' && reaches.get(from.node) === true));
+    const reached = node.inputs.some(
+      (from) => wanted.has(keyOf(from)) || (from.node.kind === 'op' && reaches.get(from.node) === true),
+    );
     const self = node.outputs.some((_, index) => wanted.has(`${node.id}:${index}`));
     reaches.set(node, reached || self);
     if (reached) order.add(node);

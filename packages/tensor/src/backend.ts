@@ -3,14 +3,17 @@ import type { Spec } from './spec.js';
 import type { KernelName } from './ops/index.js';
 
 /**
- * A backend runs plans. It knows buffers, kernels and how to replay a list of steps; it does not know graphs, gradients, passes, placement, models
- * or files. Everything it is asked to do has static shapes and memory that somebody else has laid out.
+ * A backend runs plans. It knows buffers, kernels and how to replay a list of steps; it does not know graphs,
+ * gradients, passes, placement, models or files. Everything it is asked to do has static shapes and memory that
+ * somebody else has laid out.
  */
 export interface Backend extends DeviceMemory {
   /** For people: the adapter or the processor, and which kernels were chosen. */
   readonly description: string;
   readonly spec: BackendSpec;
-  /** Makes everything a plan needs to be replayed: pipelines, bindings. `buffers[i]` is the memory of `plan.buffers[i]`. */
+  /**
+   * Makes everything a plan needs to be replayed: pipelines, bindings. `buffers[i]` is the memory of `plan.buffers[i]`.
+   */
   prepare(plan: Plan, buffers: readonly DeviceBuffer[]): Promise<Executable>;
   /** Waits until all that was asked for is done; throws what went wrong meanwhile. */
   finish(): Promise<void>;
@@ -76,14 +79,20 @@ export type PlanBuffer =
   | { readonly kind: 'arena'; readonly bytes: number }
   /** All arguments of the compiled function, written before the steps. */
   | { readonly kind: 'inputs'; readonly bytes: number }
-  /** All scalars, 4 bytes each, written before the steps; padded to 16 bytes, for a backend that binds it as a uniform of vectors. Operands in it are 0-d. */
+  /**
+   * All scalars, 4 bytes each, written before the steps; padded to 16 bytes, for a backend that binds it as a uniform
+   * of vectors. Operands in it are 0-d.
+   */
   | { readonly kind: 'scalars'; readonly bytes: number }
   /** A persistent tensor of the caller's, read and perhaps written in place. */
   | { readonly kind: 'source'; readonly bytes: number; readonly source: PersistentData }
   /** A persistent tensor that the caller names at each run: the argument of this name. */
   | { readonly kind: 'argument'; readonly bytes: number; readonly name: string };
 
-/** One kernel launch: the op, its attributes and where its operands lie. In-place operands are the same slice in `inputs` and `outputs`. */
+/**
+ * One kernel launch: the op, its attributes and where its operands lie. In-place operands are the same slice in
+ * `inputs` and `outputs`.
+ */
 export interface Step {
   readonly op: KernelName;
   /** The attributes as the op's file declares them. */
@@ -117,8 +126,8 @@ export interface RunRequest {
 
 export interface Executable {
   /**
-   * Replays the plan once. Resolves when the run has been handed to the device (with back-pressure); the copies of the outputs arrive later, in the
-   * order of `read`. Allocates nothing on the device.
+   * Replays the plan once. Resolves when the run has been handed to the device (with back-pressure); the copies of the
+   * outputs arrive later, in the order of `read`. Allocates nothing on the device.
    */
   run(request: RunRequest): Promise<{ readonly outputs: Promise<ArrayBuffer>[] }>;
   /** Frees what `prepare` made; the buffers belong to the caller. */

@@ -1,5 +1,34 @@
 import { describe, expect, test } from 'vitest';
-import { add, assign, attention, checkpoint, compile, dropout, dumpPlan, evaluateReference, grad, linear, linearCrossEntropy, mul, planCost, planFunction, readTensor, ReferenceBackend, reshape, rmsNorm, Rng, runUnplanned, scalar, scope, square, stopGradient, sum, swiglu, tensor, withGradient } from './index.js';
+import {
+  add,
+  assign,
+  attention,
+  checkpoint,
+  compile,
+  dropout,
+  dumpPlan,
+  evaluateReference,
+  grad,
+  linear,
+  linearCrossEntropy,
+  mul,
+  planCost,
+  planFunction,
+  readTensor,
+  ReferenceBackend,
+  reshape,
+  rmsNorm,
+  Rng,
+  runUnplanned,
+  scalar,
+  scope,
+  square,
+  stopGradient,
+  sum,
+  swiglu,
+  tensor,
+  withGradient,
+} from './index.js';
 import type { RandomState, Tensor } from './index.js';
 
 const [rows, width, inner, vocabulary, depth] = [96, 8, 12, 20, 5];
@@ -13,11 +42,26 @@ const plainly: Block = (fn) => fn();
 /** A decoder with LoRA and dropout in each layer: from x to loss and gradients. */
 function model(block: Block): (inputs: Record<string, Tensor>) => Record<string, Tensor> {
   const rng = new Rng(5);
-  const weights = (...shape: number[]): Tensor => tensor(Float32Array.from({ length: shape.reduce((a, b) => a * b, 1) }, () => rng.normal() * 0.4), shape);
+  const weights = (...shape: number[]): Tensor =>
+    tensor(
+      Float32Array.from({ length: shape.reduce((a, b) => a * b, 1) }, () => rng.normal() * 0.4),
+      shape,
+    );
   const random: RandomState = { seed: scalar(3, { dtype: 'u32' }), step: scalar(1, { dtype: 'u32' }) };
-  const layers = Array.from({ length: depth }, () => ({ norm: weights(width), mix: weights(width, width), gate: weights(inner, width), up: weights(inner, width), down: weights(width, inner), a: weights(2, width), b: weights(width, 2) }));
+  const layers = Array.from({ length: depth }, () => ({
+    norm: weights(width),
+    mix: weights(width, width),
+    gate: weights(inner, width),
+    up: weights(inner, width),
+    down: weights(width, inner),
+    a: weights(2, width),
+    b: weights(width, 2),
+  }));
   const table = weights(vocabulary, width);
-  const labels = tensor(Int32Array.from({ length: rows }, (_, at) => (at % 5 === 0 ? -100 : at % vocabulary)), [rows]);
+  const labels = tensor(
+    Int32Array.from({ length: rows }, (_, at) => (at % 5 === 0 ? -100 : at % vocabulary)),
+    [rows],
+  );
   const trained = layers.flatMap(({ norm, a, b }) => [norm, a, b]);
   const layer = (h: Tensor, { norm, mix, gate, up, down, a, b }: (typeof layers)[number], at: number): Tensor => {
     const normed = rmsNorm(h, norm, 1e-5);
@@ -74,8 +118,13 @@ describe('a checkpointed training graph', () => {
     expect([count(before, / = attention\(/g), count(after, / = attention\(/g)]).toEqual([depth, 2 * depth]);
     expect([count(before, / = random\(/g), count(after, / = random\(/g)]).toEqual([depth, 2 * depth]);
     expect(count(after, / = attention\(.*layers\.\d \(recomputed\)/g)).toBe(depth);
-    const order = twice.steps.filter(({ op }) => op.startsWith('attention')).map(({ op, scope: path }) => `${op} ${path}`);
-    const backward = Array.from({ length: depth }, (_, at) => depth - 1 - at).flatMap((at) => [`attention layers.${at} (recomputed)`, `attentionBackward layers.${at}`]);
+    const order = twice.steps
+      .filter(({ op }) => op.startsWith('attention'))
+      .map(({ op, scope: path }) => `${op} ${path}`);
+    const backward = Array.from({ length: depth }, (_, at) => depth - 1 - at).flatMap((at) => [
+      `attention layers.${at} (recomputed)`,
+      `attentionBackward layers.${at}`,
+    ]);
     expect(order.slice(depth)).toEqual(backward);
     // Of a block, the forward pass keeps its input alone: what one block needs at once, and an input per block.
     const [whole, saved] = [planCost(plain).arenaBytes, planCost(twice).arenaBytes];
@@ -84,7 +133,12 @@ describe('a checkpointed training graph', () => {
   });
 
   test('the forward pass alone is what it was', () => {
-    const forward = (block: Block) => planFunction((inputs) => ({ loss: model(block)(inputs)['loss'] ?? tensor(0) }), specs, new ReferenceBackend().spec);
+    const forward = (block: Block) =>
+      planFunction(
+        (inputs) => ({ loss: model(block)(inputs)['loss'] ?? tensor(0) }),
+        specs,
+        new ReferenceBackend().spec,
+      );
     expect(dumpPlan(forward(checkpoint))).toBe(dumpPlan(forward(plainly)));
   });
 });
@@ -111,8 +165,12 @@ test('a gradient rule that knows tensors of its block does not keep them alive',
   };
   const [values] = await evaluateReference(fn(checkpoint));
   expect(Array.from(values ?? [])).toEqual([1, -8, 27].map((cube) => 4 * cube * 2 * (1 + 16 + 81)));
-  const { steps } = planFunction(() => ({ g: fn(checkpoint)[0] ?? x }), {}, new ReferenceBackend().spec, { fusion: false });
-  expect(new Set(steps.map(({ scope: path }) => path).filter((path) => path.includes('slope')))).toEqual(new Set(['slope (recomputed)']));
+  const { steps } = planFunction(() => ({ g: fn(checkpoint)[0] ?? x }), {}, new ReferenceBackend().spec, {
+    fusion: false,
+  });
+  expect(new Set(steps.map(({ scope: path }) => path).filter((path) => path.includes('slope')))).toEqual(
+    new Set(['slope (recomputed)']),
+  );
 });
 
 test('a donated argument is read by the recomputation before it is overwritten', async () => {

@@ -2,9 +2,11 @@ let current: number | undefined;
 let next = 1;
 
 /**
- * Marks what `fn` traces as a block to be computed twice: the forward pass keeps only what the block reads and what it returns, and `grad` computes the rest again right before
- * the block's gradient (Chen et al. 2016). Memory for the price of a second forward pass; the values are the same, for kernels are deterministic and random numbers are
- * functions of their counters. A block within a block belongs to the outer one. Where nobody asks for a gradient nothing changes.
+ * Marks what `fn` traces as a block to be computed twice: the forward pass keeps only what the block reads and what it
+ * returns, and `grad` computes the rest again right before the block's gradient (Chen et al. 2016). Memory for the
+ * price of a second forward pass; the values are the same, for kernels are deterministic and random numbers are
+ * functions of their counters. A block within a block belongs to the outer one. Where nobody asks for a gradient
+ * nothing changes.
  */
 export function checkpoint<T>(fn: () => T): T {
   if (current !== undefined) return fn();

@@ -1,24 +1,80 @@
 import { describe, expect, test } from 'vitest';
-import { adamw, add, assign, attention, compile, dumpPlan, embedding, evaluateReference, grad, linear, linearCrossEntropy, mul, packAt, persistent, planCost, readTensor, ReferenceBackend, reshape, Rng, rmsNorm, rope, runUnplanned, scalar, sourceOf, squaredNorm, clipScale, swiglu, sum, Tensor, tensor, viewAt } from './index.js';
+import {
+  adamw,
+  add,
+  assign,
+  attention,
+  compile,
+  dumpPlan,
+  embedding,
+  evaluateReference,
+  grad,
+  linear,
+  linearCrossEntropy,
+  mul,
+  packAt,
+  persistent,
+  planCost,
+  readTensor,
+  ReferenceBackend,
+  reshape,
+  Rng,
+  rmsNorm,
+  rope,
+  runUnplanned,
+  scalar,
+  sourceOf,
+  squaredNorm,
+  clipScale,
+  swiglu,
+  sum,
+  Tensor,
+  tensor,
+  viewAt,
+} from './index.js';
 import type { HostTensor } from './index.js';
 
 const rng = new Rng(7);
-const weights = (...shape: number[]): Tensor => tensor(Float32Array.from({ length: shape.reduce((a, b) => a * b, 1) }, () => rng.normal() * 0.3), shape);
+const weights = (...shape: number[]): Tensor =>
+  tensor(
+    Float32Array.from({ length: shape.reduce((a, b) => a * b, 1) }, () => rng.normal() * 0.3),
+    shape,
+  );
 
 /** A one-layer decoder with LoRA on every projection, small enough for the references. */
 function tinyModel() {
   const [vocabulary, width, heads, keyHeads, inner, rank] = [70, 8, 2, 1, 12, 2];
   const size = width / heads;
   const table = weights(vocabulary, width);
-  const lora = (input: number, output: number) => ({ w: weights(output, input), a: weights(rank, input), b: weights(output, rank) });
-  const layers = { q: lora(width, width), k: lora(width, keyHeads * size), v: lora(width, keyHeads * size), o: lora(width, width), gate: lora(width, inner), up: lora(width, inner), down: lora(inner, width) };
+  const lora = (input: number, output: number) => ({
+    w: weights(output, input),
+    a: weights(rank, input),
+    b: weights(output, rank),
+  });
+  const layers = {
+    q: lora(width, width),
+    k: lora(width, keyHeads * size),
+    v: lora(width, keyHeads * size),
+    o: lora(width, width),
+    gate: lora(width, inner),
+    up: lora(width, inner),
+    down: lora(inner, width),
+  };
   const norm = tensor(new Float32Array(width).fill(1), [width]);
-  const angles = (f: (x: number) => number) => tensor(Float32Array.from({ length: 200 * (size / 2) }, (_, i) => f(Math.floor(i / (size / 2)) * 10 ** -(i % (size / 2)))), [200, size / 2]);
+  const angles = (f: (x: number) => number) =>
+    tensor(
+      Float32Array.from({ length: 200 * (size / 2) }, (_, i) =>
+        f(Math.floor(i / (size / 2)) * 10 ** -(i % (size / 2))),
+      ),
+      [200, size / 2],
+    );
   const [cos, sin] = [angles(Math.cos), angles(Math.sin)];
   const scale = scalar(0.5);
-  const apply = (x: Tensor, { w, a, b }: { w: Tensor; a: Tensor; b: Tensor }) => add(linear(x, w), linear(mul(linear(x, a), scale), b));
+  const apply = (x: Tensor, { w, a, b }: { w: Tensor; a: Tensor; b: Tensor }) =>
+    add(linear(x, w), linear(mul(linear(x, a), scale), b));
   const loss = ({ ids, positions, segments, labels }: Record<string, Tensor>) => {
-    if (ids === undefined || positions === undefined || segments === undefined || labels === undefined) throw new TypeError();
+    if (ids === undefined || positions === undefined || segments === undefined || labels === undefined)
+      throw new TypeError();
     const [batch = 0, length = 0] = ids.shape;
     let x = embedding(table, ids);
     const h = rmsNorm(x, norm, 1e-5);
@@ -29,7 +85,11 @@ function tinyModel() {
     x = add(x, apply(reshape(o, [batch, length, width]), layers.o));
     const g = rmsNorm(x, norm, 1e-5);
     x = add(x, apply(swiglu(apply(g, layers.gate), apply(g, layers.up)), layers.down));
-    return linearCrossEntropy(reshape(rmsNorm(x, norm, 1e-5), [batch * length, width]), table, reshape(labels, [batch * length]));
+    return linearCrossEntropy(
+      reshape(rmsNorm(x, norm, 1e-5), [batch * length, width]),
+      table,
+      reshape(labels, [batch * length]),
+    );
   };
   const adapters = Object.values(layers).flatMap(({ a, b }) => [a, b]);
   return { loss, adapters, table, scale };
@@ -41,15 +101,24 @@ function batch(length: number): Record<string, HostTensor> {
   return {
     ids: { data: ids, shape: [1, length] },
     positions: { data: Int32Array.from({ length }, (_, i) => (i < half ? i : i - half)), shape: [1, length] },
-    segments: { data: Int32Array.from({ length: 2 * length }, (_, i) => ((i >> 1) < half ? [0, half] : [half, length])[i % 2] ?? 0), shape: [1, length, 2] },
+    segments: {
+      data: Int32Array.from({ length: 2 * length }, (_, i) => (i >> 1 < half ? [0, half] : [half, length])[i % 2] ?? 0),
+      shape: [1, length, 2],
+    },
     labels: { data: ids.map((_, i) => (i % 3 === 0 ? -100 : (ids[(i + 1) % length] ?? 0))), shape: [1, length] },
   };
 }
 
-const specs = (inputs: Record<string, HostTensor>) => Object.fromEntries(Object.entries(inputs).map(([name, { shape }]) => [name, { shape, dtype: 'i32' as const }]));
+const specs = (inputs: Record<string, HostTensor>) =>
+  Object.fromEntries(Object.entries(inputs).map(([name, { shape }]) => [name, { shape, dtype: 'i32' as const }]));
 
-async function oracle(fn: (inputs: Record<string, Tensor>) => Record<string, Tensor>, inputs: Record<string, HostTensor>) {
-  const given = Object.fromEntries(Object.entries(inputs).map(([name, { data, shape }]) => [name, tensor(data, shape)]));
+async function oracle(
+  fn: (inputs: Record<string, Tensor>) => Record<string, Tensor>,
+  inputs: Record<string, HostTensor>,
+) {
+  const given = Object.fromEntries(
+    Object.entries(inputs).map(([name, { data, shape }]) => [name, tensor(data, shape)]),
+  );
   const outputs = fn(given);
   const values = await evaluateReference(Object.values(outputs));
   return Object.fromEntries(Object.keys(outputs).map((name, at) => [name, values[at] ?? new Float64Array()]));
@@ -58,7 +127,8 @@ async function oracle(fn: (inputs: Record<string, Tensor>) => Record<string, Ten
 const near = (got: ArrayLike<number>, want: ArrayLike<number>, tolerance = 2e-5) => {
   expect(got.length).toBe(want.length);
   const scale = Math.max(1e-3, ...Array.from(want, Math.abs));
-  for (let i = 0; i < want.length; i++) expect(Math.abs((got[i] ?? NaN) - (want[i] ?? NaN)) / scale).toBeLessThan(tolerance);
+  for (let i = 0; i < want.length; i++)
+    expect(Math.abs((got[i] ?? NaN) - (want[i] ?? NaN)) / scale).toBeLessThan(tolerance);
 };
 
 describe('a training graph', () => {
@@ -100,7 +170,9 @@ describe('a training graph', () => {
     expect(text).not.toContain(`[${length}, 70]`);
     expect(text).not.toContain(`${length}, ${length}]`);
     // What is left to add are the residual's gradient and a norm's, twice: no product is among them.
-    expect(plan.steps.filter(({ op, attrs }) => op === 'elementwise' && JSON.stringify(attrs).includes('"add"')).length).toBeLessThanOrEqual(2);
+    expect(
+      plan.steps.filter(({ op, attrs }) => op === 'elementwise' && JSON.stringify(attrs).includes('"add"')).length,
+    ).toBeLessThanOrEqual(2);
     expect(planCost(plan).flops).toBeGreaterThan(1e5);
   });
 
@@ -118,7 +190,10 @@ describe('a training graph', () => {
     const initial = flatData.slice();
     const [flat, m, v] = [tensor(flatData, [size], { name: 'flat' }), persistent([size]), persistent([size])];
     const views = plain.map((shape, at) => viewAt(flat, offsets[at] ?? 0, shape));
-    const table = tensor(new Float32Array(size / 32).map((_, i) => (i % 2 === 0 ? 1 : 0.01)), [size / 64, 2]);
+    const table = tensor(
+      new Float32Array(size / 32).map((_, i) => (i % 2 === 0 ? 1 : 0.01)),
+      [size / 64, 2],
+    );
     const [lr, stepSize, biasScale, limit] = [scalar(3e-2), scalar(0), scalar(0), scalar(1)];
     // Gradients with respect to the views, through a loss on the original tensors' places.
     const fn = (inputs: Record<string, Tensor>) => {
@@ -126,7 +201,11 @@ describe('a training graph', () => {
       const gradients = grad(value, views);
       const gradient = packAt(gradients, offsets, size);
       const norm = squaredNorm(gradient);
-      const [p, first, second] = adamw({ parameters: flat, gradient, firstMoment: m, secondMoment: v, table }, { learningRate: lr, stepSize, biasScale, clip: clipScale(norm, limit) }, { beta1: 0.9, beta2: 0.999, epsilon: 1e-8 });
+      const [p, first, second] = adamw(
+        { parameters: flat, gradient, firstMoment: m, secondMoment: v, table },
+        { learningRate: lr, stepSize, biasScale, clip: clipScale(norm, limit) },
+        { beta1: 0.9, beta2: 0.999, epsilon: 1e-8 },
+      );
       if (p === undefined || first === undefined || second === undefined) throw new TypeError();
       assign(flat, p);
       assign(m, first);
@@ -155,7 +234,11 @@ describe('a training graph', () => {
     const plan = step.plan(specs(inputs));
     const update = plan.steps.find(({ op }) => op === 'adamw');
     expect(update?.inputs[0]?.buffer).toBe(update?.outputs[0]?.buffer);
-    expect(plan.steps.filter(({ op, attrs }) => op === 'concat' || (op === 'elementwise' && JSON.stringify(attrs).includes('copy'))).length).toBeLessThanOrEqual(2);
+    expect(
+      plan.steps.filter(
+        ({ op, attrs }) => op === 'concat' || (op === 'elementwise' && JSON.stringify(attrs).includes('copy')),
+      ).length,
+    ).toBeLessThanOrEqual(2);
     await step.dispose();
     [flat, m, v, table, ...adapters].forEach((state) => state.dispose());
   });
@@ -176,7 +259,12 @@ describe('a training graph', () => {
 });
 
 /** The model's loss with each adapter replaced by its view: the layers read the tensors they are given. */
-function lossOver(loss: (inputs: Record<string, Tensor>) => Tensor, adapters: Tensor[], views: Tensor[], inputs: Record<string, Tensor>): Tensor {
+function lossOver(
+  loss: (inputs: Record<string, Tensor>) => Tensor,
+  adapters: Tensor[],
+  views: Tensor[],
+  inputs: Record<string, Tensor>,
+): Tensor {
   return substitute(loss(inputs), new Map(adapters.map((adapter, at) => [sourceOf(adapter), views[at] ?? adapter])));
 }
 
@@ -190,8 +278,19 @@ function substitute(root: Tensor, by: Map<unknown, Tensor>): Tensor {
     if (known !== undefined) return known[t.index] ?? t;
     const { op, inputs, outputs } = t.node;
     const attrs = t.node.attrs as { vjp: (g: Tensor, needs: readonly boolean[]) => readonly (Tensor | undefined)[] };
-    const custom = op.name === 'custom' ? { vjp: (g: Tensor, needs: readonly boolean[]) => attrs.vjp(g, needs).map((x) => (x === undefined ? undefined : visit(x))) } : attrs;
-    const node = new (t.node.constructor as new (...args: unknown[]) => Tensor['node'])({ op, attrs: custom, inputs: inputs.map(visit), outputs });
+    const custom =
+      op.name === 'custom'
+        ? {
+            vjp: (g: Tensor, needs: readonly boolean[]) =>
+              attrs.vjp(g, needs).map((x) => (x === undefined ? undefined : visit(x))),
+          }
+        : attrs;
+    const node = new (t.node.constructor as new (...args: unknown[]) => Tensor['node'])({
+      op,
+      attrs: custom,
+      inputs: inputs.map(visit),
+      outputs,
+    });
     const tensors = outputs.map((_, index) => new Tensor(node, index));
     done.set(t.node, tensors);
     return tensors[t.index] ?? t;
@@ -199,8 +298,13 @@ function substitute(root: Tensor, by: Map<unknown, Tensor>): Tensor {
   return visit(root);
 }
 
-async function oracleOf(fn: (inputs: Record<string, Tensor>) => Record<string, Tensor>, inputs: Record<string, HostTensor>) {
-  const given = Object.fromEntries(Object.entries(inputs).map(([name, { data, shape }]) => [name, tensor(data, shape)]));
+async function oracleOf(
+  fn: (inputs: Record<string, Tensor>) => Record<string, Tensor>,
+  inputs: Record<string, HostTensor>,
+) {
+  const given = Object.fromEntries(
+    Object.entries(inputs).map(([name, { data, shape }]) => [name, tensor(data, shape)]),
+  );
   const { trace: traceOf } = await import('./trace.js');
   let outputs: Record<string, Tensor> = {};
   traceOf(() => (outputs = fn(given)), {});
@@ -216,34 +320,43 @@ test('the order of assignments does not matter: two states can be swapped', asyn
     assign(b, a);
     return { total: sum(add(a, b)) };
   });
-  await (await swap.run()).total;
+  await (
+    await swap.run()
+  ).total;
   expect(Array.from(await readTensor(a))).toEqual([4, 5, 6]);
   expect(Array.from(await readTensor(b))).toEqual([1, 2, 3]);
 });
 
-test('an argument given as a persistent tensor is donated: written in place, one plan for any tensor of its shape', async () => {
-  const backend = new ReferenceBackend();
-  let traced = 0;
-  const double = compile(backend, ({ x = tensor(0) }) => {
-    traced++;
-    assign(x, mul(x, 2));
-    return {};
-  });
-  const [a, b] = [tensor([1, 2]), tensor([3, 4])];
-  await double.run({ x: a });
-  const { buffers } = backend.memory;
-  await double.run({ x: a });
-  expect(backend.memory.buffers).toBe(buffers);
-  await double.run({ x: b });
-  expect(Array.from(await readTensor(a))).toEqual([4, 8]);
-  expect(Array.from(await readTensor(b))).toEqual([6, 8]);
-  expect(traced).toBe(1);
-  await expect(double.run({ x: { data: Float32Array.of(1, 2), shape: [2] } })).rejects.toThrow(/assign to x: expected a persistent tensor/);
-});
+test(
+  'an argument given as a persistent tensor is donated: written in place, one plan for any tensor of ' + 'its shape',
+  async () => {
+    const backend = new ReferenceBackend();
+    let traced = 0;
+    const double = compile(backend, ({ x = tensor(0) }) => {
+      traced++;
+      assign(x, mul(x, 2));
+      return {};
+    });
+    const [a, b] = [tensor([1, 2]), tensor([3, 4])];
+    await double.run({ x: a });
+    const { buffers } = backend.memory;
+    await double.run({ x: a });
+    expect(backend.memory.buffers).toBe(buffers);
+    await double.run({ x: b });
+    expect(Array.from(await readTensor(a))).toEqual([4, 8]);
+    expect(Array.from(await readTensor(b))).toEqual([6, 8]);
+    expect(traced).toBe(1);
+    await expect(double.run({ x: { data: Float32Array.of(1, 2), shape: [2] } })).rejects.toThrow(
+      /assign to x: expected a persistent tensor/,
+    );
+  },
+);
 
 test('a missing argument is named', async () => {
   const step = compile(new ReferenceBackend(), ({ x }) => ({ y: x === undefined ? tensor(1) : mul(x, 2) }));
-  await expect(step.run({ x: { data: Float32Array.of(1, 2, 3), shape: [2] } })).rejects.toThrow(/the input x: expected 2 elements/);
+  await expect(step.run({ x: { data: Float32Array.of(1, 2, 3), shape: [2] } })).rejects.toThrow(
+    /the input x: expected 2 elements/,
+  );
 });
 
 test('scalars are data: a new value needs no new plan', async () => {
@@ -261,7 +374,13 @@ test('scalars are data: a new value needs no new plan', async () => {
 });
 
 test('an op that only works in place works on a copy where the old state is still wanted', async () => {
-  const state = () => ({ parameters: tensor([1, 2, 3]), gradient: tensor([0.5, -1, 2]), firstMoment: persistent([3]), secondMoment: persistent([3]), table: tensor([1, 0], [1, 2]) });
+  const state = () => ({
+    parameters: tensor([1, 2, 3]),
+    gradient: tensor([0.5, -1, 2]),
+    firstMoment: persistent([3]),
+    secondMoment: persistent([3]),
+    table: tensor([1, 0], [1, 2]),
+  });
   const numbers = { learningRate: scalar(0.1), stepSize: scalar(1), biasScale: scalar(31.6), clip: scalar(1) };
   const update = (from: ReturnType<typeof state>) => adamw(from, numbers, { beta1: 0.9, beta2: 0.999, epsilon: 1e-8 });
   const kept = state();
@@ -287,7 +406,11 @@ test('what a run still has to deliver outlives a larger shape that replaces the 
       async run(request) {
         const { outputs } = await executable.run(request);
         // As a device does: the data comes later.
-        return { outputs: outputs.map(async (output) => (await new Promise((resolve) => setTimeout(resolve, 20)), arrivals.push('read'), output)) };
+        return {
+          outputs: outputs.map(
+            async (output) => (await new Promise((resolve) => setTimeout(resolve, 20)), arrivals.push('read'), output),
+          ),
+        };
       },
       dispose() {
         arrivals.push('freed');

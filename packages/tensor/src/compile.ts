@@ -36,11 +36,12 @@ interface Prepared {
 }
 
 /**
- * A function on tensors, traced once per signature of its inputs (names, shapes, dtypes), planned once, and replayed from then on. JavaScript numbers inside it are
- * constants; `scalar()`s are read anew before each run. State changes through `assign`.
+ * A function on tensors, traced once per signature of its inputs (names, shapes, dtypes), planned once, and replayed
+ * from then on. JavaScript numbers inside it are constants; `scalar()`s are read anew before each run. State changes
+ * through `assign`.
  *
- * An argument may be host data, copied in before the run, or a persistent tensor, bound as it is. The latter is donated: `assign(inputs.x, value)` writes the result into
- * its storage, and one plan serves any tensor of that shape.
+ * An argument may be host data, copied in before the run, or a persistent tensor, bound as it is. The latter is
+ * donated: `assign(inputs.x, value)` writes the result into its storage, and one plan serves any tensor of that shape.
  */
 export class CompiledFunction<Outputs extends Record<string, Tensor>> {
   private readonly plans = new Map<string, Plan>();
@@ -75,10 +76,13 @@ export class CompiledFunction<Outputs extends Record<string, Tensor>> {
   }
 
   /**
-   * Replays the plan on these inputs, after all runs asked for before. Resolves when the device has taken the work; the outputs arrive later. Outputs not named in
-   * `read` are not copied out.
+   * Replays the plan on these inputs, after all runs asked for before. Resolves when the device has taken the work; the
+   * outputs arrive later. Outputs not named in `read` are not copied out.
    */
-  async run<Name extends keyof Outputs & string>(inputs: Inputs = {}, options: { read?: readonly Name[] } = {}): Promise<Results<Pick<Outputs, Name>>> {
+  async run<Name extends keyof Outputs & string>(
+    inputs: Inputs = {},
+    options: { read?: readonly Name[] } = {},
+  ): Promise<Results<Pick<Outputs, Name>>> {
     const turn = this.last.then(() => this.runNow(inputs, options.read));
     this.last = turn.catch(() => undefined);
     return (await turn) as Results<Pick<Outputs, Name>>;
@@ -94,8 +98,17 @@ export class CompiledFunction<Outputs extends Record<string, Tensor>> {
     if (this.ownsArena) this.arena.dispose();
   }
 
-  private async runNow(inputs: Inputs, read: readonly string[] | undefined): Promise<Record<string, Promise<HostArray>>> {
-    if (this.disposed) throw new LowrankError({ code: 'tensor.disposed', what: 'a compiled function', expected: 'a live one', got: 'a disposed one' });
+  private async runNow(
+    inputs: Inputs,
+    read: readonly string[] | undefined,
+  ): Promise<Record<string, Promise<HostArray>>> {
+    if (this.disposed)
+      throw new LowrankError({
+        code: 'tensor.disposed',
+        what: 'a compiled function',
+        expected: 'a live one',
+        got: 'a disposed one',
+      });
     const specs = Object.fromEntries(Object.entries(inputs).map(([name, input]) => [name, checkedSpec(name, input)]));
     const prepared = await this.ready(specs, donations(inputs));
     const { plan, executable } = prepared;
@@ -106,14 +119,21 @@ export class CompiledFunction<Outputs extends Record<string, Tensor>> {
     return Object.fromEntries(
       wanted.map((index, at) => {
         const { name, dtype, shape } = plan.outputs[index] ?? { name: '', dtype: 'f32' as const, shape: [] };
-        return [name, (outputs[at] ?? Promise.resolve(new ArrayBuffer(0))).then((bytes) => hostArray(dtype, bytes, 0, sizeOf(shape)))];
+        return [
+          name,
+          (outputs[at] ?? Promise.resolve(new ArrayBuffer(0))).then((bytes) =>
+            hostArray(dtype, bytes, 0, sizeOf(shape)),
+          ),
+        ];
       }),
     );
   }
 
   private async ready(specs: Readonly<Record<string, InputSpec>>, donated: Donations = {}): Promise<Prepared> {
     const shape = JSON.stringify(Object.entries(specs).sort(([a], [b]) => (a < b ? -1 : 1)));
-    const signature = `${shape} ${Object.entries(donated).map(([name, { id }]) => `${name}=${id}`).join()}`;
+    const signature = `${shape} ${Object.entries(donated)
+      .map(([name, { id }]) => `${name}=${id}`)
+      .join()}`;
     const known = this.prepared.get(signature);
     if (known !== undefined) {
       const prepared = await known;
@@ -137,34 +157,53 @@ export class CompiledFunction<Outputs extends Record<string, Tensor>> {
   }
 
   private async bind(plan: Plan, donated: Donations): Promise<Prepared> {
-    const arenas = this.arena.reserve(plan.buffers.flatMap((buffer) => (buffer.kind === 'arena' ? [buffer.bytes] : [])));
+    const arenas = this.arena.reserve(
+      plan.buffers.flatMap((buffer) => (buffer.kind === 'arena' ? [buffer.bytes] : [])),
+    );
     const arenaVersion = this.arena.version;
     const own: DeviceBuffer[] = [];
     let nextArena = 0;
     const buffers = plan.buffers.map((buffer) => {
       if (buffer.kind === 'source') return buffer.source.on(this.backend);
       if (buffer.kind === 'argument') return argument(buffer.name, donated).on(this.backend);
-      const memory = buffer.kind === 'arena' ? arenas[nextArena++] : this.backend.allocate(Math.max(4, buffer.bytes), buffer.kind);
+      const memory =
+        buffer.kind === 'arena' ? arenas[nextArena++] : this.backend.allocate(Math.max(4, buffer.bytes), buffer.kind);
       if (memory === undefined) throw new TypeError('the arena has fewer buffers than the plan');
       if (buffer.kind !== 'arena') own.push(memory);
       return memory;
     });
     const sizeOfKind = (kind: string): number => plan.buffers.find((buffer) => buffer.kind === kind)?.bytes ?? 0;
     const executable = await this.backend.prepare(plan, buffers);
-    return { plan, executable, inputs: new Uint8Array(sizeOfKind('inputs')), scalars: new Uint8Array(sizeOfKind('scalars')), own, arenaVersion, reads: Promise.resolve() };
+    return {
+      plan,
+      executable,
+      inputs: new Uint8Array(sizeOfKind('inputs')),
+      scalars: new Uint8Array(sizeOfKind('scalars')),
+      own,
+      arenaVersion,
+      reads: Promise.resolve(),
+    };
   }
 }
 
 type Donations = Readonly<Record<string, Source>>;
 
 function donations(inputs: Inputs): Donations {
-  return Object.fromEntries(Object.entries(inputs).flatMap(([name, input]) => (input instanceof Tensor ? [[name, sourceOf(input)]] : [])));
+  return Object.fromEntries(
+    Object.entries(inputs).flatMap(([name, input]) => (input instanceof Tensor ? [[name, sourceOf(input)]] : [])),
+  );
 }
 
 function argument(name: string, donated: Donations): Source {
   const found = donated[name];
   if (found !== undefined) return found;
-  throw new LowrankError({ code: 'tensor.argument', what: `the argument ${name}`, expected: 'a persistent tensor', got: 'none', remedy: 'Plans over donated arguments are made at the first run.' });
+  throw new LowrankError({
+    code: 'tensor.argument',
+    what: `the argument ${name}`,
+    expected: 'a persistent tensor',
+    got: 'none',
+    remedy: 'Plans over donated arguments are made at the first run.',
+  });
 }
 
 async function release({ executable, own, reads }: Prepared): Promise<void> {
@@ -176,7 +215,12 @@ async function release({ executable, own, reads }: Prepared): Promise<void> {
 function checkedSpec(name: string, input: HostTensor | Tensor): InputSpec {
   const spec = specOf(input);
   if (input instanceof Tensor || input.data.length === sizeOf(spec.shape)) return spec;
-  throw new LowrankError({ code: 'tensor.shape', what: `the input ${name}`, expected: `${sizeOf(spec.shape)} elements for shape [${spec.shape.join(', ')}]`, got: `${input.data.length}` });
+  throw new LowrankError({
+    code: 'tensor.shape',
+    what: `the input ${name}`,
+    expected: `${sizeOf(spec.shape)} elements for shape [${spec.shape.join(', ')}]`,
+    got: `${input.data.length}`,
+  });
 }
 
 function fillInputs({ plan, inputs, scalars }: Prepared, values: Inputs): void {
@@ -190,11 +234,23 @@ function fillInputs({ plan, inputs, scalars }: Prepared, values: Inputs): void {
 }
 
 /** Compiles `fn` for a backend: see {@link CompiledFunction}. */
-export function compile<Outputs extends Record<string, Tensor>>(backend: Backend, fn: Traceable<Outputs>, options: CompileOptions = {}): CompiledFunction<Outputs> {
+export function compile<Outputs extends Record<string, Tensor>>(
+  backend: Backend,
+  fn: Traceable<Outputs>,
+  options: CompileOptions = {},
+): CompiledFunction<Outputs> {
   return new CompiledFunction(backend, fn, options);
 }
 
-/** The plan of a function for a backend of this spec: exact bytes and floating-point operations, with no backend at hand and no data. */
-export function planFunction<Outputs extends Record<string, Tensor>>(fn: Traceable<Outputs>, inputs: Readonly<Record<string, InputSpec>>, spec: BackendSpec, options: PlanOptions = {}): Plan {
+/**
+ * The plan of a function for a backend of this spec: exact bytes and floating-point operations, with no backend at hand
+ * and no data.
+ */
+export function planFunction<Outputs extends Record<string, Tensor>>(
+  fn: Traceable<Outputs>,
+  inputs: Readonly<Record<string, InputSpec>>,
+  spec: BackendSpec,
+  options: PlanOptions = {},
+): Plan {
   return buildPlan(trace(fn, inputs), spec, options);
 }

@@ -1,5 +1,16 @@
 import { describe, expect, test } from 'vitest';
-import { bytesPerElement, dtypeOf, fromBf16, fromF16, fromNumbers, hostArray, toBf16, toF16, toFloat32, toFloat64 } from './dtype.js';
+import {
+  bytesPerElement,
+  dtypeOf,
+  fromBf16,
+  fromF16,
+  fromNumbers,
+  hostArray,
+  toBf16,
+  toF16,
+  toFloat32,
+  toFloat64,
+} from './dtype.js';
 
 describe('f16', () => {
   test('every pattern survives the way to f32 and back', () => {

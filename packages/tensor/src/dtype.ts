@@ -1,8 +1,8 @@
 import { LowrankError } from '@lowrank/errors';
 
 /**
- * Element types. Arithmetic is f32 (indices i32, random bits and flags u32); f16 and bf16 are storage for frozen weights, i8 and u8 are storage
- * for quantized ones. f64 exists on the host only, for checks against the reference.
+ * Element types. Arithmetic is f32 (indices i32, random bits and flags u32); f16 and bf16 are storage for frozen
+ * weights, i8 and u8 are storage for quantized ones. f64 exists on the host only, for checks against the reference.
  */
 export type DType = 'f32' | 'f16' | 'bf16' | 'i32' | 'u32' | 'i8' | 'u8' | 'f64';
 
@@ -67,7 +67,10 @@ export function fromBf16(bits: number): number {
   return f32[0] ?? 0;
 }
 
-/** The IEEE half-precision pattern nearest to `value` (ties to even, subnormals kept, overflow to infinity), rounding once from f32. */
+/**
+ * The IEEE half-precision pattern nearest to `value` (ties to even, subnormals kept, overflow to infinity), rounding
+ * once from f32.
+ */
 export function toF16(value: number): number {
   f32[0] = value;
   const x = u32[0] ?? 0;

@@ -4,9 +4,9 @@ const powers = [1e-6, 1e-5, 1e-4, 1e-3, 1e-2, 1e-1, 1].map(Math.fround);
 const made = new Map<boolean, Float32Array>();
 
 /**
- * bitsandbytes' dynamic map: 256 sorted f32 in [−1, 1], or [0, 1] unsigned (`create_dynamic_map`, after Dettmers 2016, arXiv:1511.04561).
- * For i = 0 … 6: ±10^(i−6) times the midpoints of linspace(0.1, 1, 2^i + 1); unsigned, the positive half with 2^(i+1) + 1 boundaries; and 0 and 1.
- * The array is shared: do not write to it.
+ * bitsandbytes' dynamic map: 256 sorted f32 in [−1, 1], or [0, 1] unsigned (`create_dynamic_map`, after Dettmers 2016,
+ * arXiv:1511.04561). For i = 0 … 6: ±10^(i−6) times the midpoints of linspace(0.1, 1, 2^i + 1); unsigned, the positive
+ * half with 2^(i+1) + 1 boundaries; and 0 and 1. The array is shared: do not write to it.
  */
 export function dynamicMap(signed: boolean): Float32Array {
   let map = made.get(signed);

@@ -1,20 +1,53 @@
 import { describe, expect, test } from 'vitest';
-import { add, assign, compile, decodeMatrix, dumpPlan, EncodedMatrix, evaluateReference, grad, linear, matmul, nestedHead, quantizeBlocks, ReferenceBackend, Rng, sum, tensor } from './index.js';
+import {
+  add,
+  assign,
+  compile,
+  decodeMatrix,
+  dumpPlan,
+  EncodedMatrix,
+  evaluateReference,
+  grad,
+  linear,
+  matmul,
+  nestedHead,
+  quantizeBlocks,
+  ReferenceBackend,
+  Rng,
+  sum,
+  tensor,
+} from './index.js';
 import type { Block4Encoding, Tensor } from './index.js';
 
 const rng = new Rng(7);
-const normal = (...shape: number[]): Tensor => tensor(Float32Array.from({ length: shape.reduce((a, b) => a * b, 1) }, () => rng.normal()), shape);
+const normal = (...shape: number[]): Tensor =>
+  tensor(
+    Float32Array.from({ length: shape.reduce((a, b) => a * b, 1) }, () => rng.normal()),
+    shape,
+  );
 const bytes = (length: number): Uint8Array => Uint8Array.from({ length }, () => Math.floor(rng.uniform() * 256));
 const table = Array.from({ length: 16 }, (_, code) => (code - 7) / 8);
 
 /** Rows of 7 are no multiple of a block, which then crosses rows. */
 const block4: Block4Encoding = { kind: 'block4', rows: 11, columns: 7, blockSize: 32, table };
-const plain = (): EncodedMatrix => new EncodedMatrix(block4, [tensor(bytes(39), [39]), tensor(Float32Array.of(1, 2, 0.5), [3])]);
+const plain = (): EncodedMatrix =>
+  new EncodedMatrix(block4, [tensor(bytes(39), [39]), tensor(Float32Array.of(1, 2, 0.5), [3])]);
 const nested = (): EncodedMatrix => {
   const head = Float32Array.from({ length: nestedHead + 1 }, () => rng.uniform() + 0.5);
-  return new EncodedMatrix({ ...block4, nestedBlockSize: 256 }, [tensor(bytes(39), [39]), tensor(bytes(3), [3]), tensor(head, [head.length])]);
+  return new EncodedMatrix({ ...block4, nestedBlockSize: 256 }, [
+    tensor(bytes(39), [39]),
+    tensor(bytes(3), [3]),
+    tensor(head, [head.length]),
+  ]);
 };
-const rows8 = (): EncodedMatrix => new EncodedMatrix({ kind: 'rows8', rows: 11, columns: 7 }, [tensor(Int8Array.from(bytes(77)), [77]), tensor(Float32Array.from({ length: 11 }, () => rng.uniform()), [11])]);
+const rows8 = (): EncodedMatrix =>
+  new EncodedMatrix({ kind: 'rows8', rows: 11, columns: 7 }, [
+    tensor(Int8Array.from(bytes(77)), [77]),
+    tensor(
+      Float32Array.from({ length: 11 }, () => rng.uniform()),
+      [11],
+    ),
+  ]);
 
 const kinds = { plain, nested, rows8 };
 const dense = async (matrix: EncodedMatrix): Promise<Tensor> => {
@@ -35,19 +68,25 @@ describe.each(Object.entries(kinds))('a %s matrix', (_, make) => {
     expectClose(y, expected);
     const [z, expectedZ] = await evaluateReference([matmul(g, matrix), matmul(g, values)]);
     expectClose(z, expectedZ);
-    const [dx, expectedDx] = await evaluateReference([grad(sum(linear(x, matrix)), [x]), grad(sum(linear(x, values)), [x])].flat());
+    const [dx, expectedDx] = await evaluateReference(
+      [grad(sum(linear(x, matrix)), [x]), grad(sum(linear(x, values)), [x])].flat(),
+    );
     expectClose(dx, expectedDx);
   });
 
   test('is frozen', () => {
     const matrix = make();
-    expect(() => grad(sum(linear(normal(2, 7), matrix)), matrix.parts.slice(0, 1))).toThrow(/frozen (block4|rows8) one/);
+    expect(() => grad(sum(linear(normal(2, 7), matrix)), matrix.parts.slice(0, 1))).toThrow(
+      /frozen (block4|rows8) one/,
+    );
   });
 
   test('takes a LoRA epilogue, and no dense copy is planned', () => {
     const matrix = make();
     const [x, a, b] = [normal(5, 7), normal(2, 7), normal(11, 2)];
-    const plan = compile(new ReferenceBackend(), () => ({ y: add(linear(x, matrix), linear(linear(x, a), b)) })).plan({});
+    const plan = compile(new ReferenceBackend(), () => ({ y: add(linear(x, matrix), linear(linear(x, a), b)) })).plan(
+      {},
+    );
     const products = plan.steps.filter(({ op }) => op === 'matmul');
     expect(products.map(({ inputs }) => inputs.length)).toEqual([2, 3 + matrix.parts.length]);
     expect(dumpPlan(plan)).not.toMatch(/decodeMatrix/);
@@ -62,10 +101,17 @@ test('blocks of codes: bytes, the scale of each block, a last short one, zeros',
   const { codes: made, absmax } = quantizeBlocks(tensor(x, [75]), { blockSize: 32, boundaries, codes });
   const [packed = new Float64Array(), scales = new Float64Array()] = await evaluateReference([made, absmax]);
   expect([...scales]).toEqual([5.25, 0, Math.fround(0.36)]);
-  const back = await dense(new EncodedMatrix({ ...block4, rows: 15, columns: 5 }, [tensor(Uint8Array.from(packed), [38]), tensor(Float32Array.from(scales), [3])]));
+  const back = await dense(
+    new EncodedMatrix({ ...block4, rows: 15, columns: 5 }, [
+      tensor(Uint8Array.from(packed), [38]),
+      tensor(Float32Array.from(scales), [3]),
+    ]),
+  );
   const [values = new Float64Array()] = await evaluateReference([back]);
   // Codes lie 1/8 apart, and the largest is 1.
-  values.forEach((value, i) => expect(Math.abs(value - (x[i] ?? NaN))).toBeLessThanOrEqual((scales[Math.floor(i / 32)] ?? 0) / 16 + 1e-6));
+  values.forEach((value, i) =>
+    expect(Math.abs(value - (x[i] ?? NaN))).toBeLessThanOrEqual((scales[Math.floor(i / 32)] ?? 0) / 16 + 1e-6),
+  );
   expect(values.slice(32, 64).every((value) => value === 0)).toBe(true);
 });
 
@@ -76,7 +122,11 @@ test('codes can be made in place of persistent data, without a copy on the host'
   if (codes === undefined || absmax === undefined) throw new TypeError('two parts');
   const values = normal(11, 7);
   const quantize = compile(backend, () => {
-    const made = quantizeBlocks(values, { blockSize: 32, boundaries: table.slice(0, 15).map((value) => value + 1 / 16), codes: table.map((_, at) => at) });
+    const made = quantizeBlocks(values, {
+      blockSize: 32,
+      boundaries: table.slice(0, 15).map((value) => value + 1 / 16),
+      codes: table.map((_, at) => at),
+    });
     assign(codes, made.codes);
     assign(absmax, made.absmax);
     return {};
@@ -89,7 +139,9 @@ test('codes can be made in place of persistent data, without a copy on the host'
 });
 
 test('parts that do not fit are refused by name', () => {
-  expect(() => new EncodedMatrix(block4, [tensor(bytes(38), [38]), tensor(new Float32Array(3), [3])])).toThrow(/11×7.*u8\[39\], f32\[3\].*u8\[38\]/s);
+  expect(() => new EncodedMatrix(block4, [tensor(bytes(38), [38]), tensor(new Float32Array(3), [3])])).toThrow(
+    /11×7.*u8\[39\], f32\[3\].*u8\[38\]/s,
+  );
   expect(() => new EncodedMatrix({ ...block4, table: [1] }, [])).toThrow(/16 values/);
   expect(() => new EncodedMatrix({ ...block4, blockSize: 30 }, [])).toThrow(/multiple of 32/);
   expect(() => linear(normal(2, 8), plain())).toThrow(/equal inner sizes, here 8 and 7/);

@@ -4,14 +4,18 @@ import { shapeError } from './shape.js';
 import type { Spec } from './spec.js';
 
 /**
- * How a matrix lies in memory when its elements are codes: what a matmul's weight operand may be besides dense f32, f16 or bf16. The codes are read
- * where the product reads its operand (the tile load of a GPU kernel, the panel packing on the CPU), forward and for dX alike: a dense copy never exists.
+ * How a matrix lies in memory when its elements are codes: what a matmul's weight operand may be besides dense f32, f16
+ * or bf16. The codes are read where the product reads its operand (the tile load of a GPU kernel, the panel packing on
+ * the CPU), forward and for dX alike: a dense copy never exists.
  *
- * `block4`: W[i] = table[code(i)] · absmax(⌊i / blockSize⌋), i counting the matrix's elements row by row, so that a block may cross rows. Codes are u8 [⌈size/2⌉], element 2j in the
- * high half of byte j. absmax is f32 [blocks], or nested: u8 [blocks] with a further f32 operand [257 + ⌈blocks/nestedBlockSize⌉] of map (256), offset (1) and the codes' own absmax, then
- * absmax(b) = map[q(b)] · nested[257 + ⌊b / nestedBlockSize⌋] + offset (Dettmers et al. 2023; bitsandbytes' layout).
+ * `block4`: W[i] = table[code(i)] · absmax(⌊i / blockSize⌋), i counting the matrix's elements row by row, so that a
+ * block may cross rows. Codes are u8 [⌈size/2⌉], element 2j in the high half of byte j. absmax is f32 [blocks], or
+ * nested: u8 [blocks] with a further f32 operand [257 + ⌈blocks/nestedBlockSize⌉] of map (256), offset (1) and the
+ * codes' own absmax, then absmax(b) = map[q(b)] · nested[257 + ⌊b / nestedBlockSize⌋] + offset (Dettmers et al. 2023;
+ * bitsandbytes' layout).
  *
- * `rows8`: W[r, c] = code[r, c] · absmax[r] · (1/127), with codes i8 [rows·columns] and absmax f32 [rows] (Dettmers et al. 2022, LLM.int8's storage; the activations stay f32).
+ * `rows8`: W[r, c] = code[r, c] · absmax[r] · (1/127), with codes i8 [rows·columns] and absmax f32 [rows] (Dettmers et
+ * al. 2022, LLM.int8's storage; the activations stay f32).
  */
 export type OperandEncoding = Block4Encoding | Rows8Encoding;
 
@@ -43,7 +47,10 @@ export class EncodedMatrix {
     /** codes, absmax, and where absmax is nested what decodes it. */
     readonly parts: readonly Tensor[],
   ) {
-    checkEncoding(encoding, parts.map(({ spec }) => spec));
+    checkEncoding(
+      encoding,
+      parts.map(({ spec }) => spec),
+    );
   }
 
   get shape(): readonly [rows: number, columns: number] {
@@ -69,11 +76,20 @@ export function encodingParts(encoding: OperandEncoding | undefined): number {
 /** @throws LowrankError `tensor.shape` when the parts are not what the encoding calls for */
 export function checkEncoding(encoding: OperandEncoding, parts: readonly Spec[]): void {
   const wanted = encodingSpecs(encoding);
-  if (encoding.kind === 'block4' && (encoding.table.length !== 16 || encoding.blockSize % 32 !== 0 || encoding.blockSize <= 0)) {
-    throw shapeError('a 4-bit matrix', 'a table of 16 values and a block size that is a multiple of 32', `${encoding.table.length} values, block size ${encoding.blockSize}`);
+  if (
+    encoding.kind === 'block4' &&
+    (encoding.table.length !== 16 || encoding.blockSize % 32 !== 0 || encoding.blockSize <= 0)
+  ) {
+    throw shapeError(
+      'a 4-bit matrix',
+      'a table of 16 values and a block size that is a multiple of 32',
+      `${encoding.table.length} values, block size ${encoding.blockSize}`,
+    );
   }
-  const show = (specs: readonly Spec[]): string => specs.map(({ dtype, shape }) => `${dtype}[${shape.join()}]`).join(', ');
-  if (show(wanted) !== show(parts)) throw shapeError(`a ${encoding.kind} matrix of ${encoding.rows}×${encoding.columns}`, show(wanted), show(parts));
+  const show = (specs: readonly Spec[]): string =>
+    specs.map(({ dtype, shape }) => `${dtype}[${shape.join()}]`).join(', ');
+  if (show(wanted) !== show(parts))
+    throw shapeError(`a ${encoding.kind} matrix of ${encoding.rows}×${encoding.columns}`, show(wanted), show(parts));
 }
 
 /** The matrix's elements row by row, in double precision: what the references compute on. */
@@ -81,11 +97,15 @@ export function decode(encoding: OperandEncoding, [codes, absmax, nested]: reado
   const size = encoding.rows * encoding.columns;
   const values = new Float64Array(size);
   if (codes === undefined || absmax === undefined) return values.fill(NaN);
-  if (encoding.kind === 'rows8') return values.map((_, i) => ((codes[i] ?? NaN) * (absmax[Math.floor(i / encoding.columns)] ?? NaN)) / 127);
+  if (encoding.kind === 'rows8')
+    return values.map((_, i) => ((codes[i] ?? NaN) * (absmax[Math.floor(i / encoding.columns)] ?? NaN)) / 127);
   const { blockSize, table, nestedBlockSize } = encoding;
   const scaleOf = (block: number): number => {
     const scale = absmax[block] ?? NaN;
-    return nestedBlockSize === undefined ? scale : (nested?.[scale] ?? NaN) * (nested?.[nestedHead + Math.floor(block / nestedBlockSize)] ?? NaN) + (nested?.[nestedHead - 1] ?? NaN);
+    return nestedBlockSize === undefined
+      ? scale
+      : (nested?.[scale] ?? NaN) * (nested?.[nestedHead + Math.floor(block / nestedBlockSize)] ?? NaN) +
+          (nested?.[nestedHead - 1] ?? NaN);
   };
   return values.map((_, i) => {
     const byte = codes[i >> 1] ?? NaN;

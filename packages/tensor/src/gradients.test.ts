@@ -5,8 +5,9 @@ import { coreOps, evaluateReference, grad, mul, Rng, sum, tensor } from './index
 import { apply, applyAll } from './op.js';
 
 /**
- * Every differentiable op: the gradient that `grad` derives, evaluated by the references, against central differences of the reference forward
- * pass, all in double precision. L = Σ c·f(x) with random c, so that every output element counts.
+ * Every differentiable op: the gradient that `grad` derives, evaluated by the references, against central differences
+ * of the reference forward pass, all in double precision. L = Σ c·f(x) with random c, so that every output element
+ * counts.
  */
 const rng = new Rng(3);
 const ints = (values: number[], shape: number[]): Tensor => tensor(Int32Array.from(values), shape);
@@ -18,7 +19,10 @@ interface Case {
 
 // Leaves are f32, so that shape rules apply; the references compute in f64 whatever the stated dtype.
 const uniform = (shape: readonly number[], low: number, high: number): Tensor =>
-  tensor(Float32Array.from({ length: shape.reduce((a, b) => a * b, 1) }, () => low + (high - low) * rng.uniform()), shape);
+  tensor(
+    Float32Array.from({ length: shape.reduce((a, b) => a * b, 1) }, () => low + (high - low) * rng.uniform()),
+    shape,
+  );
 const x = (...shape: number[]): Tensor => uniform(shape, -1, 1);
 const positive = (...shape: number[]): Tensor => uniform(shape, 0.5, 2);
 const [x0, x1] = [x(4, 3), x(4, 3)];
@@ -74,23 +78,62 @@ const cases: Record<string, Case> = {
   'layerNorm, more axes': { inputs: [x(2, 3, 4), x(4), x(4)], fn: (a, w, b) => lr.layerNorm(a, w, b, 1e-2) },
   rope: { inputs: [x(1, 3, 2, 6)], fn: (a) => lr.rope(a, x0, x1, ints([0, 3, 1], [1, 3])) },
   swiglu: { inputs: [x(3, 5), x(3, 5)], fn: (a, b) => lr.swiglu(a, b) },
-  'attention, documents, grouped queries': { inputs: [x(1, 7, 4, 3), x(1, 7, 2, 3), x(1, 7, 2, 3)], fn: (q, k, v) => lr.attention(q, k, v, { segments: documents }) },
-  'attention, window': { inputs: [x(2, 6, 1, 5), x(2, 6, 1, 5), x(2, 6, 1, 5)], fn: (q, k, v) => lr.attention(q, k, v, { window: 3 }) },
-  'attention, not causal, more keys': { inputs: [x(1, 2, 2, 3), x(1, 5, 1, 3), x(1, 5, 1, 3)], fn: (q, k, v) => lr.attention(q, k, v, { causal: false, scale: 0.3 }) },
-  'attention, soft cap and window': { inputs: [x(1, 5, 2, 3), x(1, 5, 1, 3), x(1, 5, 1, 3)], fn: (q, k, v) => lr.attention(q, k, v, { scale: 2, softcap: 0.8, window: 3 }) },
-  'attention, causal, more keys': { inputs: [x(1, 2, 2, 3), x(1, 5, 1, 3), x(1, 5, 1, 3)], fn: (q, k, v) => lr.attention(q, k, v) },
-  linearCrossEntropy: { inputs: [x(5, 3), x(7, 3)], fn: (a, w) => lr.linearCrossEntropy(a, w, ints([1, -100, 6, 0, 3], [5]), { chunkRows: 2 }) },
+  'attention, documents, grouped queries': {
+    inputs: [x(1, 7, 4, 3), x(1, 7, 2, 3), x(1, 7, 2, 3)],
+    fn: (q, k, v) => lr.attention(q, k, v, { segments: documents }),
+  },
+  'attention, window': {
+    inputs: [x(2, 6, 1, 5), x(2, 6, 1, 5), x(2, 6, 1, 5)],
+    fn: (q, k, v) => lr.attention(q, k, v, { window: 3 }),
+  },
+  'attention, not causal, more keys': {
+    inputs: [x(1, 2, 2, 3), x(1, 5, 1, 3), x(1, 5, 1, 3)],
+    fn: (q, k, v) => lr.attention(q, k, v, { causal: false, scale: 0.3 }),
+  },
+  'attention, soft cap and window': {
+    inputs: [x(1, 5, 2, 3), x(1, 5, 1, 3), x(1, 5, 1, 3)],
+    fn: (q, k, v) => lr.attention(q, k, v, { scale: 2, softcap: 0.8, window: 3 }),
+  },
+  'attention, causal, more keys': {
+    inputs: [x(1, 2, 2, 3), x(1, 5, 1, 3), x(1, 5, 1, 3)],
+    fn: (q, k, v) => lr.attention(q, k, v),
+  },
+  linearCrossEntropy: {
+    inputs: [x(5, 3), x(7, 3)],
+    fn: (a, w) => lr.linearCrossEntropy(a, w, ints([1, -100, 6, 0, 3], [5]), { chunkRows: 2 }),
+  },
   // Two low-rank terms, the second without an A of its own, over chunks of rows that do not divide.
   'linearCrossEntropy, adapted': {
     inputs: [x(5, 3), x(7, 3), x(2, 3), x(7, 2)],
-    fn: (a, w, left, right) => lr.linearCrossEntropy(a, w, ints([1, -100, 6, 0, 3], [5]), { chunkRows: 2, terms: [{ h: lr.mul(lr.linear(a, left), 0.7), b: right }, { h: lr.slice(a, 1, 1, 2), b: lr.slice(w, 1, 0, 1) }] }),
+    fn: (a, w, left, right) =>
+      lr.linearCrossEntropy(a, w, ints([1, -100, 6, 0, 3], [5]), {
+        chunkRows: 2,
+        terms: [
+          { h: lr.mul(lr.linear(a, left), 0.7), b: right },
+          { h: lr.slice(a, 1, 1, 2), b: lr.slice(w, 1, 0, 1) },
+        ],
+      }),
   },
-  'linearCrossEntropy, adapted and capped': { inputs: [x(5, 3), x(7, 3), x(2, 3), x(7, 2)], fn: (a, w, left, right) => lr.linearCrossEntropy(a, w, ints([1, -100, 6, 0, 3], [5]), { chunkRows: 2, softcap: 0.7, terms: [{ h: lr.linear(a, left), b: right }] }) },
-  'linearCrossEntropy, capped': { inputs: [x(5, 3), x(7, 3)], fn: (a, w) => lr.linearCrossEntropy(a, w, ints([1, -100, 6, 0, 3], [5]), { chunkRows: 2, softcap: 0.7 }) },
+  'linearCrossEntropy, adapted and capped': {
+    inputs: [x(5, 3), x(7, 3), x(2, 3), x(7, 2)],
+    fn: (a, w, left, right) =>
+      lr.linearCrossEntropy(a, w, ints([1, -100, 6, 0, 3], [5]), {
+        chunkRows: 2,
+        softcap: 0.7,
+        terms: [{ h: lr.linear(a, left), b: right }],
+      }),
+  },
+  'linearCrossEntropy, capped': {
+    inputs: [x(5, 3), x(7, 3)],
+    fn: (a, w) => lr.linearCrossEntropy(a, w, ints([1, -100, 6, 0, 3], [5]), { chunkRows: 2, softcap: 0.7 }),
+  },
   softCapped: { inputs: [x(3, 5)], fn: (a) => lr.softCapped(a, 0.6) },
   squaredNorm: { inputs: [x(3, 5)], fn: (a) => lr.squaredNorm(a) },
   cast: { inputs: [x(4)], fn: (a) => lr.square(apply(coreOps.cast, [a], { dtype: 'f32' as const })) },
-  dropout: { inputs: [x(40)], fn: (a) => lr.dropout(a, 0.4, { seed: lr.scalar(1, { dtype: 'u32' }), step: lr.scalar(2, { dtype: 'u32' }) }, 3) },
+  dropout: {
+    inputs: [x(40)],
+    fn: (a) => lr.dropout(a, 0.4, { seed: lr.scalar(1, { dtype: 'u32' }), step: lr.scalar(2, { dtype: 'u32' }) }, 3),
+  },
   'stopGradient elsewhere': { inputs: [x(4)], fn: (a) => lr.add(a, lr.stopGradient(lr.zeros([4]))) },
 };
 
@@ -129,9 +172,12 @@ describe('gradients against central differences in f64', () => {
     const covered = new Set<string>();
     for (const { inputs, fn } of Object.values(cases)) {
       const made = fn(...inputs);
-      for (const node of topological(Array.isArray(made) ? made : [made])) if (node.kind === 'op') covered.add(node.op.name);
+      for (const node of topological(Array.isArray(made) ? made : [made]))
+        if (node.kind === 'op') covered.add(node.op.name);
     }
-    const differentiable = Object.values(coreOps).filter((op) => 'vjp' in op).map(({ name }) => name);
+    const differentiable = Object.values(coreOps)
+      .filter((op) => 'vjp' in op)
+      .map(({ name }) => name);
     // scatterAddRows is the gradient of gatherRows; its own rule is checked below.
     expect(differentiable.filter((name) => !covered.has(name) && name !== 'scatterAddRows')).toEqual([]);
   });

@@ -8,9 +8,9 @@ import { nextNodeId, Source } from './source.js';
 import type { Spec } from './spec.js';
 
 /**
- * The lazy graph. A Tensor is one output of a node; nodes hold what was asked for, never a result. Leaves are where data comes from:
- * a Source (persistent, on the host until first used, then on one backend), a Scalar (a number that the host may change between runs) and a
- * Placeholder (an argument of a compiled function).
+ * The lazy graph. A Tensor is one output of a node; nodes hold what was asked for, never a result. Leaves are where
+ * data comes from: a Source (persistent, on the host until first used, then on one backend), a Scalar (a number that
+ * the host may change between runs) and a Placeholder (an argument of a compiled function).
  */
 export type Node = OpNode | Source | Scalar | Placeholder;
 
@@ -59,19 +59,27 @@ export type InPlacePair = readonly [number, number];
 /**
  * An op, declared once: shape rule, gradient and plain reference. Backends hold its kernels in a file of the same name.
  *
- * The reference computes in double precision on plain arrays (integers exact), written for reading: it is the oracle of every kernel test and of
- * the finite-difference checks, and is never what makes a backend fast.
+ * The reference computes in double precision on plain arrays (integers exact), written for reading: it is the oracle of
+ * every kernel test and of the finite-difference checks, and is never what makes a backend fast.
  */
 export interface Op<Name extends string, Attrs extends object> {
   readonly name: Name;
   /** The outputs' shapes and dtypes; throws a shape error that names the op, the rule and the offender. */
   infer(inputs: readonly Spec[], attrs: Attrs): readonly Spec[];
-  /** dL/d(input) for each input that needs one. A cotangent may have the output's broadcast shape: `grad` sums it back to the input's. */
+  /**
+   * dL/d(input) for each input that needs one. A cotangent may have the output's broadcast shape: `grad` sums it back
+   * to the input's.
+   */
   vjp?(context: VjpContext<Attrs>): Gradients;
   reference(context: ReferenceContext<Attrs>): void;
-  /** Pairs [input, output] whose storage a kernel may share: element i of the output depends on element i of that input and no other. */
+  /**
+   * Pairs [input, output] whose storage a kernel may share: element i of the output depends on element i of that input
+   * and no other.
+   */
   readonly inPlace?: readonly InPlacePair[] | ((attrs: Attrs) => readonly InPlacePair[]);
-  /** Kernels always work in place on the pairs of `inPlace`: where the old value is still needed, it is copied first. */
+  /**
+   * Kernels always work in place on the pairs of `inPlace`: where the old value is still needed, it is copied first.
+   */
   readonly inPlaceOnly?: boolean;
   /** The output is the input's own storage, from this element on: no kernel runs. */
   alias?(attrs: Attrs): number;
@@ -81,7 +89,8 @@ export interface Op<Name extends string, Attrs extends object> {
   flops?(inputs: readonly Spec[], attrs: Attrs): number;
 }
 
-// oxlint-disable-next-line typescript/no-explicit-any -- attributes are invariant in Op, and only here are ops of all kinds in one place
+// oxlint-disable-next-line typescript/no-explicit-any -- attributes are invariant in Op, and only here are ops of all
+// kinds in one place
 export type AnyOp = Op<string, any>;
 
 export interface OpParts {
@@ -101,10 +110,15 @@ export class OpNode implements OpParts {
   readonly scope: string;
   /** The checkpointed block that this is part of. */
   readonly block = currentBlock();
-  /** The checkpointed block that this computes a second time: never the same as the first time, equal though they are. */
+  /**
+   * The checkpointed block that this computes a second time: never the same as the first time, equal though they are.
+   */
   readonly recomputes: number | undefined;
 
-  constructor({ op, attrs, inputs, outputs }: OpParts, { scope: path = currentScope(), recomputes }: { scope?: string; recomputes?: number } = {}) {
+  constructor(
+    { op, attrs, inputs, outputs }: OpParts,
+    { scope: path = currentScope(), recomputes }: { scope?: string; recomputes?: number } = {},
+  ) {
     this.op = op;
     this.attrs = attrs;
     this.inputs = inputs;
@@ -126,8 +140,8 @@ export class Placeholder {
 }
 
 /**
- * A number the host may change between runs without a new plan: learning rate, step, seed, LoRA scale, token count, cache position.
- * (A JavaScript number in an expression is a constant of the plan instead.)
+ * A number the host may change between runs without a new plan: learning rate, step, seed, LoRA scale, token count,
+ * cache position. (A JavaScript number in an expression is a constant of the plan instead.)
  */
 export class Scalar {
   readonly kind = 'scalar';
@@ -194,19 +208,30 @@ export interface TensorOptions {
 }
 
 /** A persistent tensor from host data (taken over, not copied, when it is a typed array). */
-export function tensor(data: HostArray | readonly number[] | number, shape?: Shape, options: TensorOptions = {}): Tensor {
+export function tensor(
+  data: HostArray | readonly number[] | number,
+  shape?: Shape,
+  options: TensorOptions = {},
+): Tensor {
   const numbers = typeof data === 'number' ? [data] : data;
   const typed = Array.isArray(numbers) ? Float32Array.from(numbers) : (numbers as HostArray);
   const dtype = options.dtype ?? dtypeOf(typed);
   const dims = shape ?? (typeof data === 'number' ? [] : [typed.length]);
   const expected = sizeOf(dims) * bytesPerElement(dtype);
   if (typed.byteLength !== expected) {
-    throw shapeError(`tensor ${options.name ?? ''}`, `${sizeOf(dims)} ${dtype} elements for shape ${showShape(dims)}`, `${typed.byteLength} bytes`);
+    throw shapeError(
+      `tensor ${options.name ?? ''}`,
+      `${sizeOf(dims)} ${dtype} elements for shape ${showShape(dims)}`,
+      `${typed.byteLength} bytes`,
+    );
   }
   return new Tensor(new Source({ shape: dims, dtype }, typed, options.name ?? 'tensor'), 0);
 }
 
-/** A persistent tensor whose data is made when it is first needed: a table or random numbers that planning can do without. */
+/**
+ * A persistent tensor whose data is made when it is first needed: a table or random numbers that planning can do
+ * without.
+ */
 export function deferred(make: () => HostArray, shape: Shape, options: TensorOptions = {}): Tensor {
   return new Tensor(new Source({ shape, dtype: options.dtype ?? 'f32' }, make, options.name ?? 'tensor'), 0);
 }
@@ -224,5 +249,10 @@ export function scalar(value: number, options: { dtype?: 'f32' | 'i32' | 'u32'; 
 /** The Source behind a persistent tensor; an error for a lazy one. */
 export function sourceOf(value: Tensor): Source {
   if (value.node.kind === 'source') return value.node;
-  throw new LowrankError({ code: 'tensor.lazy', what: describe(value), expected: 'a persistent tensor', got: 'a lazy one' });
+  throw new LowrankError({
+    code: 'tensor.lazy',
+    what: describe(value),
+    expected: 'a persistent tensor',
+    got: 'a lazy one',
+  });
 }

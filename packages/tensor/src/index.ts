@@ -1,7 +1,30 @@
 export { grad, valueAndGrad } from './autodiff.js';
-export type { Backend, BackendSpec, Executable, HostNumber, MemoryReport, Operand, PersistentData, Plan, PlanBuffer, RunRequest, Step } from './backend.js';
+export type {
+  Backend,
+  BackendSpec,
+  Executable,
+  HostNumber,
+  MemoryReport,
+  Operand,
+  PersistentData,
+  Plan,
+  PlanBuffer,
+  RunRequest,
+  Step,
+} from './backend.js';
 export { checkpoint } from './checkpoint.js';
-export { bytesPerElement, dtypeOf, fromBf16, fromF16, fromNumbers, hostArray, toBf16, toF16, toFloat32, toFloat64 } from './dtype.js';
+export {
+  bytesPerElement,
+  dtypeOf,
+  fromBf16,
+  fromF16,
+  fromNumbers,
+  hostArray,
+  toBf16,
+  toF16,
+  toFloat32,
+  toFloat64,
+} from './dtype.js';
 export type { DType, HostArray } from './dtype.js';
 export { dynamicMap } from './dynamicMap.js';
 export { checkEncoding, EncodedMatrix, encodingParts, encodingSpecs, nestedHead } from './encoding.js';
@@ -20,8 +43,40 @@ export { cast } from './ops/cast.js';
 export { crossEntropyRows } from './ops/crossEntropyRows.js';
 export { stopGradient, withGradient } from './ops/custom.js';
 export {
-  abs, add, broadcastReader, broadcastTo, clipScale, cos, div, elementwiseFunctions, equal, exp, floor, full, gelu, geluTanh, less, lessEqual, log, maximum, minimum, mul, neg, normalCdf, relu, rsqrt, select, sigmoid,
-  sign, silu, sin, sqrt, square, sub, tanh, zeros,
+  abs,
+  add,
+  broadcastReader,
+  broadcastTo,
+  clipScale,
+  cos,
+  div,
+  elementwiseFunctions,
+  equal,
+  exp,
+  floor,
+  full,
+  gelu,
+  geluTanh,
+  less,
+  lessEqual,
+  log,
+  maximum,
+  minimum,
+  mul,
+  neg,
+  normalCdf,
+  relu,
+  rsqrt,
+  select,
+  sigmoid,
+  sign,
+  silu,
+  sin,
+  sqrt,
+  square,
+  sub,
+  tanh,
+  zeros,
 } from './ops/elementwise.js';
 export type { ElementwiseName, Instruction, Value } from './ops/elementwise.js';
 export { decodeMatrix, quantizeBlocks } from './ops/encoded.js';
@@ -47,7 +102,16 @@ export { swiglu } from './ops/swiglu.js';
 export { packAt, reshape, rows, stackRows, viewAt } from './ops/view.js';
 export { evaluateReference, topological } from './reference.js';
 export { Rng, threefry, threefryUniform } from './rng.js';
-export { broadcastShapes, broadcastStrides, normalizeAxis, sameShape, shapeError, showShape, sizeOf, stridesOf } from './shape.js';
+export {
+  broadcastShapes,
+  broadcastStrides,
+  normalizeAxis,
+  sameShape,
+  shapeError,
+  showShape,
+  sizeOf,
+  stridesOf,
+} from './shape.js';
 export type { Shape } from './shape.js';
 export { Arena } from './arena.js';
 export { CompiledFunction, compile, planFunction } from './compile.js';

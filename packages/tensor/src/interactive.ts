@@ -11,12 +11,18 @@ import { sizeOf } from './shape.js';
 
 let defaultBackend: Backend | undefined;
 
-/** The backend on which `readTensor` computes lazy tensors that are not bound to one by their data. For applications, not for libraries. */
+/**
+ * The backend on which `readTensor` computes lazy tensors that are not bound to one by their data. For applications,
+ * not for libraries.
+ */
 export function setDefaultBackend(backend: Backend | undefined): void {
   defaultBackend = backend;
 }
 
-/** The value of a tensor: read where it lies, or, if it is lazy, compiled and run on the backend that its data lives on (else the default). */
+/**
+ * The value of a tensor: read where it lies, or, if it is lazy, compiled and run on the backend that its data lives on
+ * (else the default).
+ */
 export async function readTensor(tensor: Tensor): Promise<HostArray> {
   const { node, dtype, shape } = tensor;
   if (node.kind === 'source') return hostArray(dtype, await node.read(), 0, sizeOf(shape));
@@ -36,7 +42,8 @@ export async function readTensor(tensor: Tensor): Promise<HostArray> {
 }
 
 function backendOf(tensor: Tensor): Backend {
-  for (const node of topological([tensor])) if (node.kind === 'source' && node.memory !== undefined && isBackend(node.memory)) return node.memory;
+  for (const node of topological([tensor]))
+    if (node.kind === 'source' && node.memory !== undefined && isBackend(node.memory)) return node.memory;
   if (defaultBackend !== undefined) return defaultBackend;
   throw new LowrankError({
     code: 'tensor.backend',

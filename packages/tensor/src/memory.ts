@@ -9,7 +9,10 @@ export interface DeviceMemory {
   readonly spec: RowLimits;
   /** Zero-filled. Throws a typed out-of-memory error (at the latest at the next run). */
   allocate(bytes: number, label: string): DeviceBuffer;
-  /** Copies in before anything that is asked for later. Offset and length are multiples of 4 on every backend but for the last bytes of a buffer. */
+  /**
+   * Copies in before anything that is asked for later. Offset and length are multiples of 4 on every backend but for
+   * the last bytes of a buffer.
+   */
   write(buffer: DeviceBuffer, offset: number, data: HostArray): void;
   /** Reads after everything that was asked for earlier. */
   read(buffer: DeviceBuffer, offset: number, bytes: number): Promise<ArrayBuffer>;

@@ -10,7 +10,11 @@ export function defineOp<Name extends string, Attrs extends object>(op: Op<Name,
 }
 
 /** Adds a node to the lazy graph and returns all its outputs. */
-export function applyAll<Attrs extends object>(op: Op<string, Attrs>, inputs: readonly Tensor[], attrs: Attrs): Tensor[] {
+export function applyAll<Attrs extends object>(
+  op: Op<string, Attrs>,
+  inputs: readonly Tensor[],
+  attrs: Attrs,
+): Tensor[] {
   const outputs = op.infer(
     inputs.map((input) => input.spec),
     attrs,

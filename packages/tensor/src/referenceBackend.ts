@@ -36,8 +36,9 @@ const defaultSpec: BackendSpec = {
 };
 
 /**
- * A backend that replays plans with the ops' plain references: slow, exact up to one rounding to f32 per op, and strict. It refuses what a GPU would
- * refuse: misaligned or overlapping operands, slices of one buffer both read and written. The planner's tests run on it.
+ * A backend that replays plans with the ops' plain references: slow, exact up to one rounding to f32 per op, and
+ * strict. It refuses what a GPU would refuse: misaligned or overlapping operands, slices of one buffer both read and
+ * written. The planner's tests run on it.
  */
 export class ReferenceBackend implements Backend {
   readonly name = 'reference';
@@ -96,7 +97,12 @@ export class ReferenceBackend implements Backend {
 
 function memoryOf(buffer: DeviceBuffer): ArrayBuffer {
   if (buffer instanceof HostBuffer && buffer.alive) return buffer.data;
-  throw new LowrankError({ code: 'tensor.disposed', what: 'a buffer of the reference backend', expected: 'a live one', got: 'a destroyed one' });
+  throw new LowrankError({
+    code: 'tensor.disposed',
+    what: 'a buffer of the reference backend',
+    expected: 'a live one',
+    got: 'a destroyed one',
+  });
 }
 
 function runPlan(plan: Plan, memories: readonly ArrayBuffer[], { inputs, scalars }: RunRequest): void {
@@ -105,12 +111,19 @@ function runPlan(plan: Plan, memories: readonly ArrayBuffer[], { inputs, scalars
     const memory = memories[at];
     if (data !== undefined && memory !== undefined) new Uint8Array(memory).set(data);
   });
-  const arrayOf = ({ buffer, offset, shape, dtype }: Operand): HostArray => hostArray(dtype, memories[buffer] ?? new ArrayBuffer(0), offset, sizeOf(shape));
+  const arrayOf = ({ buffer, offset, shape, dtype }: Operand): HostArray =>
+    hostArray(dtype, memories[buffer] ?? new ArrayBuffer(0), offset, sizeOf(shape));
   for (const { op, attrs, inputs: operands, outputs } of plan.steps) {
     const results = outputs.map(({ shape }) => new Float64Array(sizeOf(shape)));
     // oxlint-disable-next-line typescript/no-explicit-any -- attributes are typed per op; a plan holds ops of all kinds
     const declared = coreOps[op] as Op<string, any>;
-    declared.reference({ inputs: operands.map((operand) => toFloat64(arrayOf(operand), operand.dtype)), outputs: results, inputSpecs: operands, outputSpecs: outputs, attrs });
+    declared.reference({
+      inputs: operands.map((operand) => toFloat64(arrayOf(operand), operand.dtype)),
+      outputs: results,
+      inputSpecs: operands,
+      outputSpecs: outputs,
+      attrs,
+    });
     outputs.forEach((operand, at) => arrayOf(operand).set(fromNumbers(results[at] ?? [], operand.dtype)));
   }
 }
@@ -118,7 +131,12 @@ function runPlan(plan: Plan, memories: readonly ArrayBuffer[], { inputs, scalars
 /** What a GPU's validation would refuse, and what in-place rules forbid. */
 function checkStep({ op, attrs, inputs, outputs, workspace }: Step, plan: Plan, spec: BackendSpec): void {
   const fail = (got: string): never => {
-    throw new LowrankError({ code: 'tensor.plan', what: `a planned ${op}`, expected: 'aligned operands that do not get in each other’s way', got });
+    throw new LowrankError({
+      code: 'tensor.plan',
+      what: `a planned ${op}`,
+      expected: 'aligned operands that do not get in each other’s way',
+      got,
+    });
   };
   // oxlint-disable-next-line typescript/no-explicit-any -- as above
   const declared = (coreOps[op] as Op<string, any>).inPlace;
@@ -127,17 +145,29 @@ function checkStep({ op, attrs, inputs, outputs, workspace }: Step, plan: Plan, 
   for (const operand of [...inputs, ...written]) {
     const scalar = plan.buffers[operand.buffer]?.kind === 'scalars';
     if (operand.offset % (scalar ? 4 : spec.alignment) !== 0) fail(`offset ${operand.offset}`);
-    if (operand.offset + operand.bytes > (plan.buffers[operand.buffer]?.bytes ?? 0)) fail('an operand beyond its buffer');
+    if (operand.offset + operand.bytes > (plan.buffers[operand.buffer]?.bytes ?? 0))
+      fail('an operand beyond its buffer');
   }
   written.forEach((output, to) => {
     inputs.forEach((input, from) => {
       if (input.buffer !== output.buffer) return;
       const same = input.offset === output.offset && sizeOf(input.shape) === sizeOf(output.shape);
       if (same && pairs.some(([a, b]) => a === from && b === to)) return;
-      if (same && inputs.some((other, at) => other.offset === input.offset && other.buffer === input.buffer && pairs.some(([a, b]) => a === at && b === to))) return;
-      if (spec.separateReadWrite || overlap(input, output)) fail(`input ${from} and output ${to} in buffer ${input.buffer}`);
+      if (
+        same &&
+        inputs.some(
+          (other, at) =>
+            other.offset === input.offset &&
+            other.buffer === input.buffer &&
+            pairs.some(([a, b]) => a === at && b === to),
+        )
+      )
+        return;
+      if (spec.separateReadWrite || overlap(input, output))
+        fail(`input ${from} and output ${to} in buffer ${input.buffer}`);
     });
-    if (written.some((other, at) => at > to && other.buffer === output.buffer && overlap(other, output))) fail('overlapping outputs');
+    if (written.some((other, at) => at > to && other.buffer === output.buffer && overlap(other, output)))
+      fail('overlapping outputs');
   });
 }
 

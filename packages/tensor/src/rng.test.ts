@@ -2,7 +2,10 @@ import { expect, test } from 'vitest';
 import { Rng, threefry, threefryUniform } from './rng.js';
 
 test('Threefry-2x32-20 gives the known answers of Random123', () => {
-  const hex = ([a, b]: readonly [number, number]): string[] => [a.toString(16).padStart(8, '0'), b.toString(16).padStart(8, '0')];
+  const hex = ([a, b]: readonly [number, number]): string[] => [
+    a.toString(16).padStart(8, '0'),
+    b.toString(16).padStart(8, '0'),
+  ];
   expect(hex(threefry([0, 0], [0, 0]))).toEqual(['6b200159', '99ba4efe']);
   expect(hex(threefry([0xffffffff, 0xffffffff], [0xffffffff, 0xffffffff]))).toEqual(['1cb996fc', 'bb002be7']);
   expect(hex(threefry([0x13198a2e, 0x03707344], [0x243f6a88, 0x85a308d3]))).toEqual(['c4923a9c', '483df7a0']);

@@ -1,6 +1,7 @@
 /**
- * Counter-based randomness: Threefry-2x32 with 20 rounds (Salmon, Moraes, Dror & Shaw 2011, "Parallel random numbers: as easy as 1, 2, 3"). A draw is a
- * pure function of a key and a counter, so that no state has to be kept, saved or raced for.
+ * Counter-based randomness: Threefry-2x32 with 20 rounds (Salmon, Moraes, Dror & Shaw 2011, "Parallel random numbers:
+ * as easy as 1, 2, 3"). A draw is a pure function of a key and a counter, so that no state has to be kept, saved or
+ * raced for.
  */
 export type Pair = readonly [number, number];
 
@@ -40,7 +41,10 @@ export class Rng {
 
   /** Uniform in [0, 1), 48 random bits. */
   uniform(): number {
-    const [high, low] = threefry([this.seed, this.stream], [Math.floor(this.position / 2 ** 32), this.position % 2 ** 32]);
+    const [high, low] = threefry(
+      [this.seed, this.stream],
+      [Math.floor(this.position / 2 ** 32), this.position % 2 ** 32],
+    );
     this.position++;
     return (high * 65536 + (low >>> 16)) / 2 ** 48;
   }

@@ -2,7 +2,10 @@ import { expect, test } from 'vitest';
 import { readTensor, ReferenceBackend, Rng, sourceOf, tensor } from './index.js';
 import { rowPieces } from './rowPieces.js';
 
-const limits = (bytes: number): { maxBindingBytes: number; maxBufferBytes: number } => ({ maxBindingBytes: bytes, maxBufferBytes: 2 * bytes });
+const limits = (bytes: number): { maxBindingBytes: number; maxBufferBytes: number } => ({
+  maxBindingBytes: bytes,
+  maxBufferBytes: 2 * bytes,
+});
 
 test.each([
   { shape: [151936, 896], bytes: 2 ** 27 },
@@ -35,7 +38,10 @@ test('a row beyond the limit has no pieces', () => {
 test.each(['f32', 'bf16'] as const)('%s data in several buffers is written, read and freed as one', async (dtype) => {
   const backend = new ReferenceBackend(limits(4096));
   const rng = new Rng(4);
-  const values = dtype === 'f32' ? Float32Array.from({ length: 2700 }, () => rng.normal()) : Uint16Array.from({ length: 2700 }, () => rng.integer(65536));
+  const values =
+    dtype === 'f32'
+      ? Float32Array.from({ length: 2700 }, () => rng.normal())
+      : Uint16Array.from({ length: 2700 }, () => rng.integer(65536));
   const width = values.BYTES_PER_ELEMENT;
   const table = tensor(values.slice(), [300, 9], { dtype, name: 'table' });
   const source = sourceOf(table);
@@ -43,8 +49,15 @@ test.each(['f32', 'bf16'] as const)('%s data in several buffers is written, read
   expect(backend.memory).toMatchObject({ buffers: source.piecesOn(backend.spec)?.length, bytes: 2700 * width });
   expect(backend.memory.buffers).toBeGreaterThan(1);
   expect(await readTensor(table)).toEqual(values);
-  for (const [offset, count] of [[0, 1], [570, 12], [576, 5], [10, 2690]] as const) {
-    expect([...new Uint8Array(await source.read(offset * width, count * width))]).toEqual([...new Uint8Array(values.buffer, offset * width, count * width)]);
+  for (const [offset, count] of [
+    [0, 1],
+    [570, 12],
+    [576, 5],
+    [10, 2690],
+  ] as const) {
+    expect([...new Uint8Array(await source.read(offset * width, count * width))]).toEqual([
+      ...new Uint8Array(values.buffer, offset * width, count * width),
+    ]);
   }
   const others = values.slice().reverse();
   source.write(others);

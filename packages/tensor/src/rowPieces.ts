@@ -19,12 +19,16 @@ export function isLarge({ shape, dtype }: Spec, { maxBindingBytes, maxBufferByte
   return sizeOf(shape) * bytesPerElement(dtype) > Math.min(maxBindingBytes, maxBufferBytes);
 }
 
-/** Elements that a piece is a multiple of, the first that fits: so that scales of 8-bit moments, bytes and f32 of any piece start at aligned places too. */
+/**
+ * Elements that a piece is a multiple of, the first that fits: so that scales of 8-bit moments, bytes and f32 of any
+ * piece start at aligned places too.
+ */
 const units = [8192, 256, 64, 1];
 
 /**
- * How a tensor is cut into runs of whole rows. Depends on its shape and not on its dtype, so that a weight in 16 bits, its gradient in f32 and the optimizer's
- * codes in 8 are cut at the same rows: no piece is larger than the limits in f32. Undefined where a single row is.
+ * How a tensor is cut into runs of whole rows. Depends on its shape and not on its dtype, so that a weight in 16 bits,
+ * its gradient in f32 and the optimizer's codes in 8 are cut at the same rows: no piece is larger than the limits in
+ * f32. Undefined where a single row is.
  */
 export function rowPieces({ shape }: Spec, limits: RowLimits): readonly RowPiece[] | undefined {
   const count = shape[0] ?? 1;
@@ -33,7 +37,11 @@ export function rowPieces({ shape }: Spec, limits: RowLimits): readonly RowPiece
   for (const unit of units) {
     const step = unit / commonDivisor(unit, width);
     const rows = Math.floor(limit / (step * width)) * step;
-    if (rows > 0) return Array.from({ length: Math.ceil(count / rows) }, (_, at) => ({ start: at * rows, rows: Math.min(rows, count - at * rows) }));
+    if (rows > 0)
+      return Array.from({ length: Math.ceil(count / rows) }, (_, at) => ({
+        start: at * rows,
+        rows: Math.min(rows, count - at * rows),
+      }));
   }
   return undefined;
 }

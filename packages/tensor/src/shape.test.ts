@@ -8,13 +8,29 @@ test('sizes and strides are row-major', () => {
 });
 
 test('shapes broadcast by NumPy’s rule', () => {
-  expect(broadcastShapes([[3, 1], [1, 5]], 'add')).toEqual([3, 5]);
+  expect(
+    broadcastShapes(
+      [
+        [3, 1],
+        [1, 5],
+      ],
+      'add',
+    ),
+  ).toEqual([3, 5]);
   expect(broadcastShapes([[5], [2, 3, 5], []], 'add')).toEqual([2, 3, 5]);
   expect(broadcastStrides([3, 1], [2, 3, 5])).toEqual([0, 1, 0]);
 });
 
 test('shapes that do not broadcast are named', () => {
-  expect(() => broadcastShapes([[3, 4], [3, 5]], 'mul')).toThrow('mul: expected shapes that broadcast (equal sizes, or 1, aligned at the last axis), got [3, 4] and [3, 5]');
+  expect(() =>
+    broadcastShapes(
+      [
+        [3, 4],
+        [3, 5],
+      ],
+      'mul',
+    ),
+  ).toThrow('mul: expected shapes that broadcast (equal sizes, or 1, aligned at the last axis), got [3, 4] and [3, 5]');
 });
 
 test('axes may count from the end, within the rank', () => {

@@ -35,7 +35,11 @@ export function broadcastShapes(shapes: readonly Shape[], op: string): Shape {
       const at = rank - shape.length + axis;
       const known = result[at] ?? 1;
       if (size !== 1 && known !== 1 && size !== known) {
-        throw shapeError(op, 'shapes that broadcast (equal sizes, or 1, aligned at the last axis)', shapes.map(showShape).join(' and '));
+        throw shapeError(
+          op,
+          'shapes that broadcast (equal sizes, or 1, aligned at the last axis)',
+          shapes.map(showShape).join(' and '),
+        );
       }
       if (known === 1) result[at] = size;
     });

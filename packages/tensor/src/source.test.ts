@@ -24,20 +24,24 @@ test('what is written takes the place of what was deferred', async () => {
   expect(Array.from(await readTensor(values))).toEqual([5]);
 });
 
-test('a write from a byte on replaces what it covers, on the host and on a device, in every part of what lies in several', async () => {
-  for (const limits of [undefined, { maxBindingBytes: 8 }]) {
-    const memory = new ReferenceBackend();
-    if (limits !== undefined) Object.assign(memory, { spec: { ...memory.spec, ...limits } });
-    using values = persistent([4, 1]);
-    const source = sourceOf(values);
-    source.write(Float32Array.of(1, 2), 4);
-    expect(Array.from(await readTensor(values))).toEqual([0, 1, 2, 0]);
-    source.on(memory);
-    source.write(Float32Array.of(7, 8, 9).subarray(1), 4);
-    source.write(Float32Array.of(5), 12);
-    expect(Array.from(await readTensor(values))).toEqual([0, 8, 9, 5]);
-    expect(() => source.write(Float32Array.of(1, 2), 12)).toThrow(/16 bytes.*8 bytes from byte 12/s);
-    expect(() => source.write(Float32Array.of(1), 2)).toThrow(/whole words/);
-    expect(() => source.write(Float32Array.of(1))).toThrow(/16 bytes/);
-  }
-});
+test(
+  'a write from a byte on replaces what it covers, on the host and on a device, in every part of what lies in ' +
+    'several',
+  async () => {
+    for (const limits of [undefined, { maxBindingBytes: 8 }]) {
+      const memory = new ReferenceBackend();
+      if (limits !== undefined) Object.assign(memory, { spec: { ...memory.spec, ...limits } });
+      using values = persistent([4, 1]);
+      const source = sourceOf(values);
+      source.write(Float32Array.of(1, 2), 4);
+      expect(Array.from(await readTensor(values))).toEqual([0, 1, 2, 0]);
+      source.on(memory);
+      source.write(Float32Array.of(7, 8, 9).subarray(1), 4);
+      source.write(Float32Array.of(5), 12);
+      expect(Array.from(await readTensor(values))).toEqual([0, 8, 9, 5]);
+      expect(() => source.write(Float32Array.of(1, 2), 12)).toThrow(/16 bytes.*8 bytes from byte 12/s);
+      expect(() => source.write(Float32Array.of(1), 2)).toThrow(/whole words/);
+      expect(() => source.write(Float32Array.of(1))).toThrow(/16 bytes/);
+    }
+  },
+);

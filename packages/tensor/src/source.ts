@@ -22,8 +22,8 @@ interface Stored {
 }
 
 /**
- * Persistent data: weights, optimizer state, caches. Lives on the host until a backend needs it, then on that backend alone: in one buffer, or, where it is
- * larger than one binding there, in several of whole rows.
+ * Persistent data: weights, optimizer state, caches. Lives on the host until a backend needs it, then on that backend
+ * alone: in one buffer, or, where it is larger than one binding there, in several of whole rows.
  */
 export class Source {
   readonly kind = 'source';
@@ -53,7 +53,10 @@ export class Source {
     return this.storage?.memory;
   }
 
-  /** The buffer on `memory`, or that of one of its pieces; the first call moves all of the data there and lets go of the host's copy. */
+  /**
+   * The buffer on `memory`, or that of one of its pieces; the first call moves all of the data there and lets go of the
+   * host's copy.
+   */
   on(memory: DeviceMemory, piece = 0): DeviceBuffer {
     this.check();
     this.storage ??= this.move(memory);
@@ -67,7 +70,8 @@ export class Source {
       });
     }
     const part = this.storage.parts[piece];
-    if (part === undefined) throw new TypeError(`piece ${piece} of ${this.storage.parts.length} of tensor ${this.name}`);
+    if (part === undefined)
+      throw new TypeError(`piece ${piece} of ${this.storage.parts.length} of tensor ${this.name}`);
     return part.buffer;
   }
 
@@ -82,17 +86,26 @@ export class Source {
   }
 
   /**
-   * Replaces the data; with `offset`, a multiple of 4, only the bytes from there on that `data` covers. Takes effect before any run that is asked for later.
+   * Replaces the data; with `offset`, a multiple of 4, only the bytes from there on that `data` covers. Takes effect
+   * before any run that is asked for later.
    *
    * @throws LowrankError `tensor.shape`
    */
   write(data: HostArray, offset?: number): void {
     this.check();
-    const fits = offset === undefined ? data.byteLength === this.bytes : offset >= 0 && offset % 4 === 0 && data.byteLength % 4 === 0 && offset + data.byteLength <= this.bytes;
+    const fits =
+      offset === undefined
+        ? data.byteLength === this.bytes
+        : offset >= 0 && offset % 4 === 0 && data.byteLength % 4 === 0 && offset + data.byteLength <= this.bytes;
     if (!fits) {
-      throw shapeError(`write to tensor ${this.name}`, `${offset === undefined ? '' : 'whole words within '}${this.bytes} bytes for ${showShape(this.spec.shape)}`, `${data.byteLength} bytes${offset === undefined ? '' : ` from byte ${offset} on`}`);
+      throw shapeError(
+        `write to tensor ${this.name}`,
+        `${offset === undefined ? '' : 'whole words within '}${this.bytes} bytes for ${showShape(this.spec.shape)}`,
+        `${data.byteLength} bytes${offset === undefined ? '' : ` from byte ${offset} on`}`,
+      );
     }
-    if (this.storage !== undefined) for (const part of this.storage.parts) writePart(this.storage.memory, part, { data, start: offset ?? 0 });
+    if (this.storage !== undefined)
+      for (const part of this.storage.parts) writePart(this.storage.memory, part, { data, start: offset ?? 0 });
     else if (offset === undefined) this.host = data.slice();
     else this.writeHost(data, offset);
   }
@@ -122,9 +135,16 @@ export class Source {
   private move(memory: DeviceMemory): { memory: DeviceMemory; parts: readonly Stored[] } {
     const values = this.values();
     const rowBytes = sizeOf(this.spec.shape.slice(1)) * bytesPerElement(this.spec.dtype);
-    const cuts = this.cuts(memory.spec)?.map(({ start, rows }) => ({ offset: start * rowBytes, bytes: rows * rowBytes }));
+    const cuts = this.cuts(memory.spec)?.map(({ start, rows }) => ({
+      offset: start * rowBytes,
+      bytes: rows * rowBytes,
+    }));
     const parts = (cuts ?? [{ offset: 0, bytes: this.bytes }]).map(({ offset, bytes }, at): Stored => {
-      const part = { offset, bytes, buffer: memory.allocate(bytes, cuts === undefined ? this.name : `${this.name}, part ${at + 1}`) };
+      const part = {
+        offset,
+        bytes,
+        buffer: memory.allocate(bytes, cuts === undefined ? this.name : `${this.name}, part ${at + 1}`),
+      };
       if (values !== undefined) writePart(memory, part, { data: values, start: 0 });
       return part;
     });
@@ -139,7 +159,12 @@ export class Source {
   private values(): HostArray | undefined {
     if (typeof this.host === 'function') {
       const made = this.host();
-      if (made.byteLength !== this.bytes) throw shapeError(`the values of tensor ${this.name}`, `${this.bytes} bytes for ${showShape(this.spec.shape)}`, `${made.byteLength} bytes`);
+      if (made.byteLength !== this.bytes)
+        throw shapeError(
+          `the values of tensor ${this.name}`,
+          `${this.bytes} bytes for ${showShape(this.spec.shape)}`,
+          `${made.byteLength} bytes`,
+        );
       this.host = made;
     }
     return this.host;
@@ -147,7 +172,12 @@ export class Source {
 
   private check(): void {
     if (!this.disposed) return;
-    throw new LowrankError({ code: 'tensor.disposed', what: `tensor ${this.name}`, expected: 'a live tensor', got: 'a disposed one' });
+    throw new LowrankError({
+      code: 'tensor.disposed',
+      what: `tensor ${this.name}`,
+      expected: 'a live tensor',
+      got: 'a disposed one',
+    });
   }
 }
 
@@ -181,14 +211,26 @@ export class SourcePiece {
 }
 
 /** Of data that lies from byte `start` of the source on, what this part holds. */
-function writePart(memory: DeviceMemory, { buffer, offset, bytes }: Stored, { data, start }: { data: HostArray; start: number }): void {
+function writePart(
+  memory: DeviceMemory,
+  { buffer, offset, bytes }: Stored,
+  { data, start }: { data: HostArray; start: number },
+): void {
   const [from, to] = [Math.max(start, offset), Math.min(start + data.byteLength, offset + bytes)];
   if (from >= to) return;
   const whole = from === start && to === start + data.byteLength;
-  memory.write(buffer, from - offset, whole ? data : new Uint8Array(data.buffer, data.byteOffset + from - start, to - from));
+  memory.write(
+    buffer,
+    from - offset,
+    whole ? data : new Uint8Array(data.buffer, data.byteOffset + from - start, to - from),
+  );
 }
 
-async function readParts({ memory, parts }: { readonly memory: DeviceMemory; readonly parts: readonly Stored[] }, offset: number, bytes: number): Promise<ArrayBuffer> {
+async function readParts(
+  { memory, parts }: { readonly memory: DeviceMemory; readonly parts: readonly Stored[] },
+  offset: number,
+  bytes: number,
+): Promise<ArrayBuffer> {
   const end = offset + bytes;
   const wanted = parts.filter((part) => part.offset < end && offset < part.offset + part.bytes);
   const [only] = wanted;

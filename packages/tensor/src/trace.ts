@@ -12,7 +12,10 @@ export interface HostTensor {
   readonly shape: Shape;
 }
 
-/** What an argument will be: its shape and dtype, and whether it is a persistent tensor of the caller's rather than host data. */
+/**
+ * What an argument will be: its shape and dtype, and whether it is a persistent tensor of the caller's rather than host
+ * data.
+ */
 export interface InputSpec extends Spec {
   readonly donated?: boolean;
 }
@@ -31,25 +34,44 @@ export interface Effect {
   readonly value: Tensor;
 }
 
-/** A function that can be compiled: named tensors in, named tensors out. It is called to be traced, once per signature of its inputs. */
+/**
+ * A function that can be compiled: named tensors in, named tensors out. It is called to be traced, once per signature
+ * of its inputs.
+ */
 export type Traceable<Outputs extends Record<string, Tensor>> = (inputs: Record<string, Tensor>) => Outputs;
 
 let effects: Effect[] | undefined;
 
 /**
- * Inside a function under `compile`: from the next run on, `target` (a persistent tensor, or a contiguous view of one) holds `value`. The compiler writes it in
- * place where nothing reads the old value later. In the rest of this function `target` still means the old value.
+ * Inside a function under `compile`: from the next run on, `target` (a persistent tensor, or a contiguous view of one)
+ * holds `value`. The compiler writes it in place where nothing reads the old value later. In the rest of this function
+ * `target` still means the old value.
  */
 export function assign(target: Tensor, value: Tensor): void {
   if (effects === undefined) {
-    throw new LowrankError({ code: 'tensor.assign', what: `assign to ${describe(target)}`, expected: 'to be inside a compiled function', got: 'a call outside', remedy: 'Put it into the function that you give to compile().' });
+    throw new LowrankError({
+      code: 'tensor.assign',
+      what: `assign to ${describe(target)}`,
+      expected: 'to be inside a compiled function',
+      got: 'a call outside',
+      remedy: 'Put it into the function that you give to compile().',
+    });
   }
   if (target.size !== value.size || target.dtype !== value.dtype) {
-    throw shapeError(`assign to ${describe(target)}`, `${target.dtype}${showShape(target.shape)}`, `${value.dtype}${showShape(value.shape)}`);
+    throw shapeError(
+      `assign to ${describe(target)}`,
+      `${target.dtype}${showShape(target.shape)}`,
+      `${value.dtype}${showShape(value.shape)}`,
+    );
   }
   const { node } = baseOf(target);
   if (node.kind !== 'source' && !(node.kind === 'input' && node.donated)) {
-    throw new LowrankError({ code: 'tensor.assign', what: `assign to ${describe(target)}`, expected: 'a persistent tensor, a view of one, or an argument given as one', got: node.kind === 'input' ? 'an argument given as host data' : 'a lazy value' });
+    throw new LowrankError({
+      code: 'tensor.assign',
+      what: `assign to ${describe(target)}`,
+      expected: 'a persistent tensor, a view of one, or an argument given as one',
+      got: node.kind === 'input' ? 'an argument given as host data' : 'a lazy value',
+    });
   }
   effects.push({ target, value });
 }
@@ -61,8 +83,14 @@ function baseOf(target: Tensor): Tensor {
 }
 
 /** Calls `fn` on placeholders and collects what it asks for. */
-export function trace<Outputs extends Record<string, Tensor>>(fn: Traceable<Outputs>, specs: Readonly<Record<string, InputSpec>>): Trace {
-  const inputs = Object.entries(specs).map(([name, { shape, dtype, donated }]) => ({ name, tensor: new Tensor(new Placeholder(name, { shape, dtype }, donated), 0) }));
+export function trace<Outputs extends Record<string, Tensor>>(
+  fn: Traceable<Outputs>,
+  specs: Readonly<Record<string, InputSpec>>,
+): Trace {
+  const inputs = Object.entries(specs).map(([name, { shape, dtype, donated }]) => ({
+    name,
+    tensor: new Tensor(new Placeholder(name, { shape, dtype }, donated), 0),
+  }));
   const outer = effects;
   effects = [];
   try {
@@ -74,5 +102,7 @@ export function trace<Outputs extends Record<string, Tensor>>(fn: Traceable<Outp
 }
 
 export function specOf(input: HostTensor | Tensor): InputSpec {
-  return input instanceof Tensor ? { ...input.spec, donated: true } : { shape: input.shape, dtype: dtypeOf(input.data) };
+  return input instanceof Tensor
+    ? { ...input.spec, donated: true }
+    : { shape: input.shape, dtype: dtypeOf(input.data) };
 }

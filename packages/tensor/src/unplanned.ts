@@ -27,15 +27,24 @@ export interface UnplannedOptions {
 }
 
 /**
- * Runs a trace op by op: no passes, a buffer per value, a submit per op, nothing shared with the planner but the kernels. Slow; it exists so that a planned
- * run can be compared with something simpler, and to name the first op that yields a non-finite value. Persistent tensors beyond one binding are read by pieces; computed values of
- * that size, and what depends on them, are left out.
+ * Runs a trace op by op: no passes, a buffer per value, a submit per op, nothing shared with the planner but the
+ * kernels. Slow; it exists so that a planned run can be compared with something simpler, and to name the first op that
+ * yields a non-finite value. Persistent tensors beyond one binding are read by pieces; computed values of that size,
+ * and what depends on them, are left out.
  */
-export async function runUnplanned(backend: Backend, trace: Trace, inputs: Readonly<Record<string, HostTensor>>, options: UnplannedOptions = {}): Promise<Record<string, HostArray>> {
+export async function runUnplanned(
+  backend: Backend,
+  trace: Trace,
+  inputs: Readonly<Record<string, HostTensor>>,
+  options: UnplannedOptions = {},
+): Promise<Record<string, HostArray>> {
   const executor = new Executor(backend);
   try {
     for (const { name, tensor } of trace.inputs) executor.upload(tensor, inputs[name]);
-    const wanted = [...trace.outputs.map(({ tensor }) => tensor), ...trace.effects.flatMap(({ target, value }) => [target, value])];
+    const wanted = [
+      ...trace.outputs.map(({ tensor }) => tensor),
+      ...trace.effects.flatMap(({ target, value }) => [target, value]),
+    ];
     for (const node of topological(wanted)) {
       if (node.kind !== 'op') continue;
       await executor.evaluate(node);
@@ -46,11 +55,17 @@ export async function runUnplanned(backend: Backend, trace: Trace, inputs: Reado
       }
     }
     const results: Record<string, HostArray> = {};
-    for (const { name, tensor } of trace.outputs) if (!executor.leftOut(tensor.node)) results[name] = await executor.read({ node: tensor.node, index: tensor.index, spec: tensor.spec });
+    for (const { name, tensor } of trace.outputs)
+      if (!executor.leftOut(tensor.node))
+        results[name] = await executor.read({ node: tensor.node, index: tensor.index, spec: tensor.spec });
     // All values are computed before the first assignment, so that each of them saw the old state.
     const values: HostArray[] = [];
-    for (const { value } of trace.effects) if (!executor.leftOut(value.node)) values.push(await executor.read({ node: value.node, index: value.index, spec: value.spec }));
-    trace.effects.filter(({ value }) => !executor.leftOut(value.node)).forEach(({ target }, at) => executor.overwrite(target, values[at]));
+    for (const { value } of trace.effects)
+      if (!executor.leftOut(value.node))
+        values.push(await executor.read({ node: value.node, index: value.index, spec: value.spec }));
+    trace.effects
+      .filter(({ value }) => !executor.leftOut(value.node))
+      .forEach(({ target }, at) => executor.overwrite(target, values[at]));
     await backend.finish();
     return results;
   } finally {
@@ -115,11 +130,15 @@ class Executor {
 
   /** Persistent data in several buffers, or a view of such. */
   private placeOf(node: Node): { readonly source: Source; readonly offset: number } | undefined {
-    if (node.kind === 'source') return node.piecesOn(this.backend.spec) === undefined ? undefined : { source: node, offset: 0 };
+    if (node.kind === 'source')
+      return node.piecesOn(this.backend.spec) === undefined ? undefined : { source: node, offset: 0 };
     const [base] = node.kind === 'op' && node.op.alias !== undefined ? node.inputs : [];
     const place = base === undefined ? undefined : this.placeOf(base.node);
     if (place === undefined || node.kind !== 'op') return undefined;
-    return { ...place, offset: place.offset + (node.op.alias?.(node.attrs) ?? 0) * bytesPerElement(place.source.spec.dtype) };
+    return {
+      ...place,
+      offset: place.offset + (node.op.alias?.(node.attrs) ?? 0) * bytesPerElement(place.source.spec.dtype),
+    };
   }
 
   /** An op on tensors beyond one binding is left to the planner, alone. */
@@ -128,13 +147,19 @@ class Executor {
     const inputs: Tensor[] = [];
     for (const input of node.inputs) {
       if (this.placeOf(input.node) !== undefined || input.node.kind === 'scalar') inputs.push(input);
-      else inputs.push(lent[lent.push(tensor(await this.read(input), input.shape, { dtype: input.dtype })) - 1] ?? input);
+      else
+        inputs.push(lent[lent.push(tensor(await this.read(input), input.shape, { dtype: input.dtype })) - 1] ?? input);
     }
-    const alone = compile(this.backend, () => Object.fromEntries(applyAll(node.op, inputs, node.attrs).map((output, at) => [`${at}`, output])), { fusion: false });
+    const alone = compile(
+      this.backend,
+      () => Object.fromEntries(applyAll(node.op, inputs, node.attrs).map((output, at) => [`${at}`, output])),
+      { fusion: false },
+    );
     try {
       const results = await alone.run();
       const slots = node.outputs.map((spec) => this.allocate(spec));
-      for (const [at, slot] of slots.entries()) this.backend.write(slot.memory, 0, (await results[`${at}`]) ?? new Float32Array());
+      for (const [at, slot] of slots.entries())
+        this.backend.write(slot.memory, 0, (await results[`${at}`]) ?? new Float32Array());
       this.slots.set(node, slots);
     } finally {
       await alone.dispose();
@@ -144,7 +169,13 @@ class Executor {
 
   async read({ node, index, spec }: { node: Node; index: number; spec: Spec }): Promise<HostArray> {
     const place = this.slots.has(node) ? undefined : this.placeOf(node);
-    if (place !== undefined) return hostArray(spec.dtype, await place.source.read(place.offset, sizeOf(spec.shape) * bytesPerElement(spec.dtype)), 0, sizeOf(spec.shape));
+    if (place !== undefined)
+      return hostArray(
+        spec.dtype,
+        await place.source.read(place.offset, sizeOf(spec.shape) * bytesPerElement(spec.dtype)),
+        0,
+        sizeOf(spec.shape),
+      );
     const slot = this.slotOf({ node, index, spec });
     const bytes = sizeOf(spec.shape) * bytesPerElement(spec.dtype);
     return hostArray(spec.dtype, await this.backend.read(slot.memory, slot.offset, bytes), 0, sizeOf(spec.shape));
@@ -171,7 +202,15 @@ class Executor {
     if (node.kind === 'source') return { memory: node.on(this.backend), offset: 0, spec };
     if (node.kind !== 'scalar') throw new TypeError('a value was used before it was made');
     const slot = this.allocate(spec);
-    this.backend.write(slot.memory, 0, node.dtype === 'f32' ? Float32Array.of(node.value) : node.dtype === 'i32' ? Int32Array.of(node.value) : Uint32Array.of(node.value));
+    this.backend.write(
+      slot.memory,
+      0,
+      node.dtype === 'f32'
+        ? Float32Array.of(node.value)
+        : node.dtype === 'i32'
+          ? Int32Array.of(node.value)
+          : Uint32Array.of(node.value),
+    );
     const numbered = { ...slot, number: node };
     this.slots.set(node, [numbered]);
     return numbered;
@@ -182,7 +221,11 @@ class Executor {
     for (const [from, to] of inPlacePairs({ op, attrs })) {
       const [input, output] = [inputs[from], outputs[to]];
       if (input === undefined || output === undefined) continue;
-      const old = await this.backend.read(input.memory, input.offset, sizeOf(input.spec.shape) * bytesPerElement(input.spec.dtype));
+      const old = await this.backend.read(
+        input.memory,
+        input.offset,
+        sizeOf(input.spec.shape) * bytesPerElement(input.spec.dtype),
+      );
       this.backend.write(output.memory, 0, new Uint8Array(old));
       inputs[from] = output;
     }
@@ -191,37 +234,70 @@ class Executor {
   /** A view that no kernel can bind goes through the host. */
   private async copyOut(view: Slot): Promise<Slot> {
     const slot = this.allocate(view.spec);
-    const data = await this.backend.read(view.memory, view.offset, sizeOf(view.spec.shape) * bytesPerElement(view.spec.dtype));
+    const data = await this.backend.read(
+      view.memory,
+      view.offset,
+      sizeOf(view.spec.shape) * bytesPerElement(view.spec.dtype),
+    );
     this.backend.write(slot.memory, 0, new Uint8Array(data));
     return slot;
   }
 
   private async pack({ offsets, size }: PackAttrs, inputs: readonly Slot[], [output]: readonly Slot[]): Promise<void> {
     const parts: Slot[] = [];
-    for (const { input: at, length } of packPieces({ offsets, size }, inputs.map((input) => sizeOf(input.spec.shape)))) {
+    for (const { input: at, length } of packPieces(
+      { offsets, size },
+      inputs.map((input) => sizeOf(input.spec.shape)),
+    )) {
       const spec: Spec = { shape: [length], dtype: 'f32' };
       const input = at === undefined ? undefined : inputs[at];
       if (input !== undefined) parts.push({ memory: input.memory, offset: input.offset, spec });
       else {
         const gap = this.allocate(spec);
-        await this.launch({ op: elementwise.name, attrs: { program: [{ fn: 'constant', value: 0 }], shape: spec.shape }, inputs: [], outputs: [gap], scope: 'pack' });
+        await this.launch({
+          op: elementwise.name,
+          attrs: { program: [{ fn: 'constant', value: 0 }], shape: spec.shape },
+          inputs: [],
+          outputs: [gap],
+          scope: 'pack',
+        });
         parts.push(gap);
       }
     }
-    if (output !== undefined) await this.launch({ op: concatOp.name, attrs: { axis: 0 }, inputs: parts, outputs: [output], scope: 'pack' });
+    if (output !== undefined)
+      await this.launch({ op: concatOp.name, attrs: { axis: 0 }, inputs: parts, outputs: [output], scope: 'pack' });
   }
 
   /** A plan of one step, prepared, run and let go. */
-  private async launch({ op, attrs, inputs, outputs, scope }: { op: KernelName; attrs: object; inputs: readonly Slot[]; outputs: readonly Slot[]; scope: string }): Promise<void> {
+  private async launch({
+    op,
+    attrs,
+    inputs,
+    outputs,
+    scope,
+  }: {
+    op: KernelName;
+    attrs: object;
+    inputs: readonly Slot[];
+    outputs: readonly Slot[];
+    scope: string;
+  }): Promise<void> {
     const { spec } = this.backend;
     const numbers = inputs.flatMap((slot) => slot.number ?? []);
     const scalars = new ArrayBuffer(16 * Math.ceil(numbers.length / 4));
     writeNumbers(numbers, scalars);
-    const memories: DeviceBuffer[] = [this.backend.allocate(4, 'inputs'), this.backend.allocate(Math.max(4, scalars.byteLength), 'scalars')];
-    const buffers: PlanBuffer[] = [{ kind: 'inputs', bytes: 0 }, { kind: 'scalars', bytes: scalars.byteLength }];
+    const memories: DeviceBuffer[] = [
+      this.backend.allocate(4, 'inputs'),
+      this.backend.allocate(Math.max(4, scalars.byteLength), 'scalars'),
+    ];
+    const buffers: PlanBuffer[] = [
+      { kind: 'inputs', bytes: 0 },
+      { kind: 'scalars', bytes: scalars.byteLength },
+    ];
     const own = [...memories];
     const operand = (slot: Slot): Operand => {
-      if (slot.number !== undefined) return { ...slot.spec, buffer: 1, offset: 4 * numbers.indexOf(slot.number), bytes: 4 };
+      if (slot.number !== undefined)
+        return { ...slot.spec, buffer: 1, offset: 4 * numbers.indexOf(slot.number), bytes: 4 };
       let buffer = memories.indexOf(slot.memory);
       if (buffer < 0) {
         buffer = memories.push(slot.memory) - 1;
@@ -229,10 +305,30 @@ class Executor {
       }
       return { ...slot.spec, buffer, offset: slot.offset, bytes: bytesOf(slot.spec) };
     };
-    const scratchBytes = spec.workspaceBytes(op, inputs.map((slot) => slot.spec), outputs.map((slot) => slot.spec), attrs);
-    const scratch = scratchBytes === 0 ? undefined : { memory: this.backend.allocate(scratchBytes, 'workspace'), offset: 0, spec: { shape: [Math.ceil(scratchBytes / 4)], dtype: 'u32' as const } };
+    const scratchBytes = spec.workspaceBytes(
+      op,
+      inputs.map((slot) => slot.spec),
+      outputs.map((slot) => slot.spec),
+      attrs,
+    );
+    const scratch =
+      scratchBytes === 0
+        ? undefined
+        : {
+            memory: this.backend.allocate(scratchBytes, 'workspace'),
+            offset: 0,
+            spec: { shape: [Math.ceil(scratchBytes / 4)], dtype: 'u32' as const },
+          };
     if (scratch !== undefined) own.push(scratch.memory);
-    const step: Step = { op, attrs, inputs: inputs.map(operand), outputs: outputs.map(operand), workspace: scratch === undefined ? undefined : operand(scratch), scope, flops: 0 };
+    const step: Step = {
+      op,
+      attrs,
+      inputs: inputs.map(operand),
+      outputs: outputs.map(operand),
+      workspace: scratch === undefined ? undefined : operand(scratch),
+      scope,
+      flops: 0,
+    };
     const plan: Plan = { buffers, steps: [step], inputs: [], scalars: numbers, outputs: [] };
     const executable = await this.backend.prepare(plan, memories);
     await executable.run({ inputs: new Uint8Array(), scalars: new Uint8Array(scalars), read: [] });

@@ -13,16 +13,31 @@ export interface BatchTensors {
   readonly segments: Tensor;
 }
 
-/** The model as the trainer sees it: a batch → Σ over label tokens of −log p(label), a scalar. Called to be traced, once per batch shape. */
+/**
+ * The model as the trainer sees it: a batch → Σ over label tokens of −log p(label), a scalar. Called to be traced, once
+ * per batch shape.
+ */
 export type LossFunction = (batch: BatchTensors) => Tensor;
 
 /** The shape of a batch: what a plan is made for. */
 export type BatchShape = Pick<TokenBatch, 'batch' | 'length'>;
 
 /** The arguments of a compiled function that takes a batch. */
-export function batchInputs({ batch, length, ids, labels, positions, segments }: TokenBatch): Record<keyof BatchTensors, HostTensor> {
+export function batchInputs({
+  batch,
+  length,
+  ids,
+  labels,
+  positions,
+  segments,
+}: TokenBatch): Record<keyof BatchTensors, HostTensor> {
   const shape = [batch, length];
-  return { ids: { data: ids, shape }, labels: { data: labels, shape }, positions: { data: positions, shape }, segments: { data: segments, shape: [batch, length, 2] } };
+  return {
+    ids: { data: ids, shape },
+    labels: { data: labels, shape },
+    positions: { data: positions, shape },
+    segments: { data: segments, shape: [batch, length, 2] },
+  };
 }
 
 /** The specs of the arguments, with no data. */
@@ -33,6 +48,7 @@ export function batchSpecs({ batch, length }: BatchShape): Record<keyof BatchTen
 
 /** The traced arguments by name. */
 export function asBatch({ ids, labels, positions, segments }: Readonly<Record<string, Tensor>>): BatchTensors {
-  if (ids === undefined || labels === undefined || positions === undefined || segments === undefined) throw new TypeError('a batch has ids, labels, positions and segments');
+  if (ids === undefined || labels === undefined || positions === undefined || segments === undefined)
+    throw new TypeError('a batch has ids, labels, positions and segments');
   return { ids, labels, positions, segments };
 }

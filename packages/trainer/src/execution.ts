@@ -2,8 +2,8 @@ import type { Arena, Backend, HostTensor, Results, Spec, Tensor, Traceable } fro
 import { compile, runUnplanned } from '@lowrank/tensor';
 
 /**
- * How traced functions are run: `fused` (the default), `unfused` (planned, but every op keeps its own kernel), or `unplanned` (a separate executor with a
- * buffer per op and no passes). The others exist to be compared with the first.
+ * How traced functions are run: `fused` (the default), `unfused` (planned, but every op keeps its own kernel), or
+ * `unplanned` (a separate executor with a buffer per op and no passes). The others exist to be compared with the first.
  */
 export type Execution = 'fused' | 'unfused' | 'unplanned';
 
@@ -20,17 +20,29 @@ export interface Runnable<Outputs> {
   dispose(): Promise<void>;
 }
 
-export function makeRunnable<Outputs extends Record<string, Tensor>>(backend: Backend, fn: Traceable<Outputs>, { execution = 'fused', arena }: ExecutionOptions): Runnable<Outputs> {
+export function makeRunnable<Outputs extends Record<string, Tensor>>(
+  backend: Backend,
+  fn: Traceable<Outputs>,
+  { execution = 'fused', arena }: ExecutionOptions,
+): Runnable<Outputs> {
   const compiled = compile(backend, fn, { fusion: execution !== 'unfused', arena });
   if (execution !== 'unplanned') {
-    return { prepare: (inputs) => compiled.prepare(inputs), run: async (inputs) => (await compiled.run(inputs)) as Results<Outputs>, dispose: () => compiled.dispose() };
+    return {
+      prepare: (inputs) => compiled.prepare(inputs),
+      run: async (inputs) => (await compiled.run(inputs)) as Results<Outputs>,
+      dispose: () => compiled.dispose(),
+    };
   }
   return {
     prepare: () => Promise.resolve(),
     async run(inputs = {}) {
-      const specs = Object.fromEntries(Object.entries(inputs).map(([name, { shape }]) => [name, { shape, dtype: 'i32' as const }]));
+      const specs = Object.fromEntries(
+        Object.entries(inputs).map(([name, { shape }]) => [name, { shape, dtype: 'i32' as const }]),
+      );
       const values = await runUnplanned(backend, compiled.trace(specs), inputs);
-      return Object.fromEntries(Object.entries(values).map(([name, value]) => [name, Promise.resolve(value)])) as Results<Outputs>;
+      return Object.fromEntries(
+        Object.entries(values).map(([name, value]) => [name, Promise.resolve(value)]),
+      ) as Results<Outputs>;
     },
     dispose: () => compiled.dispose(),
   };

@@ -15,13 +15,25 @@ export interface GradientsRequest {
   readonly execution?: Execution;
 }
 
-/** dL/d(parameter) by name, with L the loss per label token of one batch at the weights as they are. For checks and for looking into a model. */
-export async function parameterGradients({ backend, loss, parameters, batch, execution }: GradientsRequest): Promise<Map<string, Float32Array>> {
+/**
+ * dL/d(parameter) by name, with L the loss per label token of one batch at the weights as they are. For checks and for
+ * looking into a model.
+ */
+export async function parameterGradients({
+  backend,
+  loss,
+  parameters,
+  batch,
+  execution,
+}: GradientsRequest): Promise<Map<string, Float32Array>> {
   const runnable = makeRunnable(
     backend,
     (inputs) => {
       const total = mul(loss(asBatch(inputs)), 1 / batch.labelTokens);
-      const gradients = grad(total, parameters.map(({ parameter }) => parameter.tensor));
+      const gradients = grad(
+        total,
+        parameters.map(({ parameter }) => parameter.tensor),
+      );
       return Object.fromEntries(gradients.map((gradient, at) => [String(at), gradient]));
     },
     { execution },

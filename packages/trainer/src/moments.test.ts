@@ -1,5 +1,16 @@
 import type { Backend, Tensor } from '@lowrank/tensor';
-import { embedding, linear, linearCrossEntropy, mul, readTensor, ReferenceBackend, reshape, Rng, sourceOf, tensor } from '@lowrank/tensor';
+import {
+  embedding,
+  linear,
+  linearCrossEntropy,
+  mul,
+  readTensor,
+  ReferenceBackend,
+  reshape,
+  Rng,
+  sourceOf,
+  tensor,
+} from '@lowrank/tensor';
 import { expect, test } from 'vitest';
 import type { LossFunction } from './batch.js';
 import type { OptimizerName } from './moments.js';
@@ -11,7 +22,16 @@ import { createTrainStep } from './trainStep.js';
 
 const parameter = (name: string, shape: readonly number[], seed: number): TrainedParameter => {
   const rng = new Rng(seed);
-  return { name, parameter: { tensor: tensor(Float32Array.from({ length: shape.reduce((a, b) => a * b) }, () => rng.normal() * 0.3), shape, { name }) } };
+  return {
+    name,
+    parameter: {
+      tensor: tensor(
+        Float32Array.from({ length: shape.reduce((a, b) => a * b) }, () => rng.normal() * 0.3),
+        shape,
+        { name },
+      ),
+    },
+  };
 };
 
 /** Next token from the last one, through one layer and a tied table. */
@@ -24,9 +44,29 @@ function model(vocabulary: number, width: number): { parameters: TrainedParamete
   return { parameters: [table, layer], loss };
 }
 
-const row = (line: number, ids: number[]): Parameters<typeof pack>[0][number] => ({ line, ids: Int32Array.from(ids), labels: Int32Array.from(ids), labelTokens: ids.length - 1, fullLength: ids.length, promptIsPrefix: true });
+const row = (line: number, ids: number[]): Parameters<typeof pack>[0][number] => ({
+  line,
+  ids: Int32Array.from(ids),
+  labels: Int32Array.from(ids),
+  labelTokens: ids.length - 1,
+  fullLength: ids.length,
+  promptIsPrefix: true,
+});
 
-async function trained(backend: Backend, { optimizer, sizes, window, steps }: { optimizer: OptimizerName; sizes: readonly [number, number]; window: Parameters<Awaited<ReturnType<typeof createTrainStep>>['run']>[0]; steps: number }): Promise<{ losses: number[]; weights: Float32Array; moved: number }> {
+async function trained(
+  backend: Backend,
+  {
+    optimizer,
+    sizes,
+    window,
+    steps,
+  }: {
+    optimizer: OptimizerName;
+    sizes: readonly [number, number];
+    window: Parameters<Awaited<ReturnType<typeof createTrainStep>>['run']>[0];
+    steps: number;
+  },
+): Promise<{ losses: number[]; weights: Float32Array; moved: number }> {
   const { parameters, loss } = model(...sizes);
   const [table] = parameters;
   const before = ((await readTensor(table?.parameter.tensor as Tensor)) as Float32Array).slice();
@@ -44,8 +84,17 @@ function mean(a: Float32Array, b: Float32Array): number {
 }
 
 test('large parameters get codes, 2 bytes an element and two scales for each 256; small ones stay in f32', async () => {
-  const vectors = await flattenParameters([parameter('small', [63, 65], 1), parameter('first', [4096], 2), parameter('second', [67, 71], 3)], { maxBindingBytes: 2 ** 27 }, { optimizer: 'adamw8bit' });
-  expect(vectors.map(({ moments, segments }) => [moments.bits, ...segments.map(({ name, offset }) => `${name} ${offset}`)])).toEqual([[32, 'small 0'], [8, 'first 0', 'second 4096']]);
+  const vectors = await flattenParameters(
+    [parameter('small', [63, 65], 1), parameter('first', [4096], 2), parameter('second', [67, 71], 3)],
+    { maxBindingBytes: 2 ** 27 },
+    { optimizer: 'adamw8bit' },
+  );
+  expect(
+    vectors.map(({ moments, segments }) => [moments.bits, ...segments.map(({ name, offset }) => `${name} ${offset}`)]),
+  ).toEqual([
+    [32, 'small 0'],
+    [8, 'first 0', 'second 4096'],
+  ]);
   const [, eight] = vectors;
   const size = 4096 + 19 * 256;
   expect(eight?.size).toBe(size);
@@ -64,16 +113,21 @@ test('training with moments in 8 bits stays close to training with f32 ones', as
   expect(mean(eight.weights, full.weights)).toBeLessThan(0.15 * full.moved);
 });
 
-test.each(['adamw', 'adamw8bit'] as const)('%s trains a table beyond one binding as it does a whole one, over one batch and over a window', async (optimizer) => {
-  const limits = { maxBindingBytes: 98304, maxBufferBytes: 2 ** 20 };
-  const batches = [pack([row(1, [5, 17, 400, 3])]), pack([row(2, [0, 1023, 1024, 899])])];
-  for (const window of [batches.slice(0, 1), batches]) {
-    const options = { sizes: [1100, 24], window, steps: 2, optimizer } as const;
-    const whole = await trained(new ReferenceBackend(), options);
-    const cut = await trained(new ReferenceBackend(limits), options);
-    whole.losses.forEach((loss, at) => expect(cut.losses[at]).toBeCloseTo(loss, 5));
-    // Sums in another order may push a moment over the middle between two codes, here and there.
-    expect(mean(cut.weights, whole.weights)).toBeLessThan(1e-6);
-    whole.weights.forEach((value, at) => expect(Math.abs((cut.weights[at] ?? NaN) - value)).toBeLessThan(optimizer === 'adamw' ? 1e-6 : 1e-3));
-  }
-});
+test.each(['adamw', 'adamw8bit'] as const)(
+  '%s trains a table beyond one binding as it does a whole one, over one batch and over a window',
+  async (optimizer) => {
+    const limits = { maxBindingBytes: 98304, maxBufferBytes: 2 ** 20 };
+    const batches = [pack([row(1, [5, 17, 400, 3])]), pack([row(2, [0, 1023, 1024, 899])])];
+    for (const window of [batches.slice(0, 1), batches]) {
+      const options = { sizes: [1100, 24], window, steps: 2, optimizer } as const;
+      const whole = await trained(new ReferenceBackend(), options);
+      const cut = await trained(new ReferenceBackend(limits), options);
+      whole.losses.forEach((loss, at) => expect(cut.losses[at]).toBeCloseTo(loss, 5));
+      // Sums in another order may push a moment over the middle between two codes, here and there.
+      expect(mean(cut.weights, whole.weights)).toBeLessThan(1e-6);
+      whole.weights.forEach((value, at) =>
+        expect(Math.abs((cut.weights[at] ?? NaN) - value)).toBeLessThan(optimizer === 'adamw' ? 1e-6 : 1e-3),
+      );
+    }
+  },
+);

@@ -5,7 +5,10 @@ import { momentBlock, momentMaps, persistent, segmentBlock, sizeOf, tensor } fro
 export const optimizers = ['adamw', 'adamw8bit'] as const;
 export type OptimizerName = (typeof optimizers)[number];
 
-/** Parameters with fewer elements keep their moments in f32, as bitsandbytes' do: they are a small part of the memory, and often of more weight. */
+/**
+ * Parameters with fewer elements keep their moments in f32, as bitsandbytes' do: they are a small part of the memory,
+ * and often of more weight.
+ */
 export const smallest8bit = 4096;
 
 /** What AdamW remembers of a flat vector: both moments in f32, of the vector's shape. */
@@ -35,7 +38,12 @@ export function alignmentOf(bits: Moments['bits']): number {
 
 /** Zero moments for a vector of this shape. */
 export function makeMoments(shape: Shape, bits: Moments['bits'], maps: () => Tensor): Moments {
-  if (bits === 32) return { bits, first: persistent(shape, { name: 'firstMoment' }), second: persistent(shape, { name: 'secondMoment' }) };
+  if (bits === 32)
+    return {
+      bits,
+      first: persistent(shape, { name: 'firstMoment' }),
+      second: persistent(shape, { name: 'secondMoment' }),
+    };
   return {
     bits,
     firstCodes: persistent(shape, { dtype: 'u8', name: 'firstMoment' }),
@@ -51,5 +59,7 @@ export function mapsTensor(): Tensor {
 
 /** All that the moments own. */
 export function momentTensors(moments: Moments): Tensor[] {
-  return moments.bits === 32 ? [moments.first, moments.second] : [moments.firstCodes, moments.secondCodes, moments.scales, moments.maps];
+  return moments.bits === 32
+    ? [moments.first, moments.second]
+    : [moments.firstCodes, moments.secondCodes, moments.scales, moments.maps];
 }

@@ -9,13 +9,27 @@ export class NonFiniteError extends LowrankError {
   /** The first op, with its module path, or the tensor, that is not finite. */
   readonly origin: string | undefined;
 
-  constructor({ step, loss, gradNorm, origin }: { step: number; loss: number; gradNorm: number; origin: string | undefined }) {
+  constructor({
+    step,
+    loss,
+    gradNorm,
+    origin,
+  }: {
+    step: number;
+    loss: number;
+    gradNorm: number;
+    origin: string | undefined;
+  }) {
     super({
       code: 'trainer.nonFinite',
       what: `step ${step}`,
       expected: 'a finite loss and gradient',
-      got: `loss ${loss}, gradient norm ${gradNorm}${origin === undefined ? '' : `; the first value that is not finite is made by ${origin}`}`,
-      remedy: 'The weights were left as they were before this step. Lower the learning rate, clip the gradient, or look at the rows of this step.',
+      got:
+        `loss ${loss}, gradient norm ` +
+        `${gradNorm}${origin === undefined ? '' : `; the first value that is not finite is made by ${origin}`}`,
+      remedy:
+        'The weights were left as they were before this step. Lower the learning rate, clip the gradient, or ' +
+        'look at the rows of this step.',
     });
     this.step = step;
     this.origin = origin;
@@ -30,9 +44,14 @@ export interface NonFiniteRequest {
   readonly names: ReadonlyMap<Node, string>;
 }
 
-/** Runs a function op by op and tells where the first value that is NaN or infinite comes from; undefined where all are finite. */
+/**
+ * Runs a function op by op and tells where the first value that is NaN or infinite comes from; undefined where all are
+ * finite.
+ */
 export async function firstNonFinite({ backend, inputs, fn, names }: NonFiniteRequest): Promise<string | undefined> {
-  const specs = Object.fromEntries(Object.entries(inputs).map(([name, { shape }]) => [name, { shape, dtype: 'i32' as const }]));
+  const specs = Object.fromEntries(
+    Object.entries(inputs).map(([name, { shape }]) => [name, { shape, dtype: 'i32' as const }]),
+  );
   const compiled = compile(backend, fn);
   const trace = compiled.trace(specs);
   await compiled.dispose();
@@ -50,7 +69,9 @@ export async function firstNonFinite({ backend, inputs, fn, names }: NonFiniteRe
       const dtype = node.outputs[output]?.dtype ?? 'f32';
       if (allFinite(await read(), dtype)) return true;
       origin = names.get(node);
-      for (const input of node.inputs) if (input.node.kind === 'source' && origin === undefined && (await isBad(input.node))) origin = `the tensor ${input.node.name} itself`;
+      for (const input of node.inputs)
+        if (input.node.kind === 'source' && origin === undefined && (await isBad(input.node)))
+          origin = `the tensor ${input.node.name} itself`;
       origin ??= describe({ node } as Tensor);
       return false;
     },

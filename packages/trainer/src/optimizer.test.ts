@@ -9,9 +9,17 @@ const rng = new Rng(2);
 const values = Float32Array.from({ length: 9000 }, () => rng.normal());
 const gradient = Float32Array.from({ length: 9000 }, (_, i) => Math.sin(i));
 
-async function twoSteps(maxBindingBytes: number, loss = 1, badElement?: number): Promise<{ norm: number; weights: Float32Array; steps: number }> {
+async function twoSteps(
+  maxBindingBytes: number,
+  loss = 1,
+  badElement?: number,
+): Promise<{ norm: number; weights: Float32Array; steps: number }> {
   const backend = new ReferenceBackend({ maxBindingBytes });
-  const trained: TrainedParameter = { name: 'w', parameter: { tensor: tensor(values.slice(), [9000]) }, weightDecay: 0.1 };
+  const trained: TrainedParameter = {
+    name: 'w',
+    parameter: { tensor: tensor(values.slice(), [9000]) },
+    weightDecay: 0.1,
+  };
   const vectors = await flattenParameters([trained], backend.spec);
   const scalars = optimizerScalars();
   const [health, lossValue] = [tensor([1], []), tensor([loss], [])];
@@ -20,13 +28,19 @@ async function twoSteps(maxBindingBytes: number, loss = 1, badElement?: number):
   if (badElement !== undefined) own[badElement] = NaN;
   const g: Tensor = tensor(own);
   const options = { clip: 0.5 };
-  const update = compile(backend, () => ({ squared: updateParameters({ vectors, gradients: [g], loss: lossValue, health, scalars, options }) }));
+  const update = compile(backend, () => ({
+    squared: updateParameters({ vectors, gradients: [g], loss: lossValue, health, scalars, options }),
+  }));
   let norm = NaN;
   for (const step of [1, 2]) {
     setOptimizerScalars(scalars, step, { learningRate: 0.01 });
     norm = Math.sqrt((await (await update.run()).squared)[0] ?? NaN);
   }
-  return { norm, weights: (await readTensor(trained.parameter.tensor)) as Float32Array, steps: update.plan({}).steps.filter(({ op }) => op === 'adamw').length };
+  return {
+    norm,
+    weights: (await readTensor(trained.parameter.tensor)) as Float32Array,
+    steps: update.plan({}).steps.filter(({ op }) => op === 'adamw').length,
+  };
 }
 
 test('the numbers of a step are made in double precision', () => {
@@ -35,7 +49,11 @@ test('the numbers of a step are made in double precision', () => {
   expect(scalars.stepSize.value).toBeCloseTo(0.04, 15);
   expect(scalars.biasScale.value).toBeCloseTo(1 / Math.sqrt(0.001), 10);
   setOptimizerScalars(scalars, 3, { learningRate: 0.004, beta1: 0.5, beta2: 0.5 });
-  expect([scalars.learningRate.value, scalars.stepSize.value, scalars.biasScale.value]).toEqual([0.004, 0.004 / 0.875, 1 / Math.sqrt(0.875)]);
+  expect([scalars.learningRate.value, scalars.stepSize.value, scalars.biasScale.value]).toEqual([
+    0.004,
+    0.004 / 0.875,
+    1 / Math.sqrt(0.875),
+  ]);
 });
 
 test('a vector larger than a binding is updated in pieces, with one norm', async () => {

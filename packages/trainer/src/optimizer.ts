@@ -21,11 +21,22 @@ export interface OptimizerScalars {
 }
 
 export function optimizerScalars(): OptimizerScalars {
-  return { learningRate: scalar(0, { name: 'learningRate' }), stepSize: scalar(0, { name: 'stepSize' }), biasScale: scalar(1, { name: 'biasScale' }) };
+  return {
+    learningRate: scalar(0, { name: 'learningRate' }),
+    stepSize: scalar(0, { name: 'stepSize' }),
+    biasScale: scalar(1, { name: 'biasScale' }),
+  };
 }
 
-/** Sets the numbers of step t = 1, 2, …: stepSize = lr/(1 − β₁ᵗ), biasScale = 1/√(1 − β₂ᵗ), computed in double precision. */
-export function setOptimizerScalars(scalars: OptimizerScalars, step: number, { learningRate, beta1 = 0.9, beta2 = 0.999 }: AdamwOptions & { learningRate: number }): void {
+/**
+ * Sets the numbers of step t = 1, 2, …: stepSize = lr/(1 − β₁ᵗ), biasScale = 1/√(1 − β₂ᵗ), computed in double
+ * precision.
+ */
+export function setOptimizerScalars(
+  scalars: OptimizerScalars,
+  step: number,
+  { learningRate, beta1 = 0.9, beta2 = 0.999 }: AdamwOptions & { learningRate: number },
+): void {
   scalars.learningRate.value = learningRate;
   scalars.stepSize.value = learningRate / (1 - beta1 ** step);
   scalars.biasScale.value = 1 / Math.sqrt(1 - beta2 ** step);
@@ -45,14 +56,16 @@ export interface UpdateRequest {
 /**
  * Traces clipping and AdamW over all vectors, as assignments; returns ‖g‖² before clipping.
  *
- * The factor on the gradient is min(1, clip/(‖g‖ + 1e-6)), torch.nn.utils.clip_grad_norm_'s. It is NaN, and AdamW then writes nothing, where the loss or
- * the gradient of this step or of an earlier one is not finite: the weights stay what they were before that step although the host, which reads
- * the loss a step or two later, has asked for more steps meanwhile.
+ * The factor on the gradient is min(1, clip/(‖g‖ + 1e-6)), torch.nn.utils.clip_grad_norm_'s. It is NaN, and AdamW then
+ * writes nothing, where the loss or the gradient of this step or of an earlier one is not finite: the weights stay what
+ * they were before that step although the host, which reads the loss a step or two later, has asked for more steps
+ * meanwhile.
  */
 export function updateParameters({ vectors, gradients, loss, health, scalars, options }: UpdateRequest): Tensor {
   return scope('optimizer', () => {
     const squared = gradients.map((gradient) => squaredNorm(gradient)).reduce((total, part) => add(total, part));
-    // clipScale without a maximum is 1 for a finite number and NaN for any other, tested on the bits where arithmetic may not be trusted with NaN.
+    // clipScale without a maximum is 1 for a finite number and NaN for any other, tested on the bits where arithmetic
+    // may not be trusted with NaN.
     const healthy = mul(health, mul(clipScale(squared, 0), clipScale(square(loss), 0)));
     assign(health, healthy);
     const clip = mul(healthy, clipScale(squared, options.clip ?? 0));
@@ -62,8 +75,18 @@ export function updateParameters({ vectors, gradients, loss, health, scalars, op
       if (gradient === undefined) throw new TypeError('a flat vector without its gradient');
       const [state, updated] =
         moments.bits === 32
-          ? [[parameters, moments.first, moments.second], adamw({ parameters, gradient, firstMoment: moments.first, secondMoment: moments.second, table }, { ...scalars, clip }, { beta1, beta2, epsilon })]
-          : [[parameters, moments.firstCodes, moments.secondCodes, moments.scales], adamw8bit({ parameters, gradient, ...moments, table }, { ...scalars, clip }, { beta1, beta2, epsilon })];
+          ? [
+              [parameters, moments.first, moments.second],
+              adamw(
+                { parameters, gradient, firstMoment: moments.first, secondMoment: moments.second, table },
+                { ...scalars, clip },
+                { beta1, beta2, epsilon },
+              ),
+            ]
+          : [
+              [parameters, moments.firstCodes, moments.secondCodes, moments.scales],
+              adamw8bit({ parameters, gradient, ...moments, table }, { ...scalars, clip }, { beta1, beta2, epsilon }),
+            ];
       state.forEach((target, index) => assign(target, updated[index] ?? target));
     }
     return squared;

@@ -4,7 +4,10 @@ import type { TrainedParameter } from './parameters.js';
 import { disposeVectors, flattenParameters } from './parameters.js';
 
 const spec = { maxBindingBytes: 2 ** 27 };
-const parameter = (name: string, values: number[], shape: number[]): TrainedParameter => ({ name, parameter: { tensor: tensor(Float32Array.from(values), shape, { name }) } });
+const parameter = (name: string, values: number[], shape: number[]): TrainedParameter => ({
+  name,
+  parameter: { tensor: tensor(Float32Array.from(values), shape, { name }) },
+});
 const range = (count: number, from = 0): number[] => Array.from({ length: count }, (_, i) => from + i);
 
 test('values keep their place behind aligned segments, and the parameters become views', async () => {
@@ -33,14 +36,22 @@ test('the table holds rate factor and decay of each block of 64', async () => {
 });
 
 test('a vector ends where the next parameter would not fit one binding; a larger parameter stands alone', async () => {
-  const parameters = [parameter('a', range(60), [60]), parameter('b', range(64), [64]), parameter('c', range(200), [20, 10]), parameter('d', [1], [1])];
+  const parameters = [
+    parameter('a', range(60), [60]),
+    parameter('b', range(64), [64]),
+    parameter('c', range(200), [20, 10]),
+    parameter('d', [1], [1]),
+  ];
   const vectors = await flattenParameters(parameters, { maxBindingBytes: 2 * 64 * 4 });
   expect(vectors.map(({ segments }) => segments.map(({ name }) => name))).toEqual([['a', 'b'], ['c'], ['d']]);
   expect(vectors.map(({ shape }) => shape)).toEqual([[128], [20, 10], [64]]);
 });
 
 test('half-precision parameters become f32 masters', async () => {
-  const half = { name: 'half', parameter: { tensor: tensor(Uint16Array.of(0x3f80, 0xc000, 0x3e80), [3], { dtype: 'bf16' }) } };
+  const half = {
+    name: 'half',
+    parameter: { tensor: tensor(Uint16Array.of(0x3f80, 0xc000, 0x3e80), [3], { dtype: 'bf16' }) },
+  };
   await flattenParameters([half], spec);
   expect(half.parameter.tensor.dtype).toBe('f32');
   expect([...(await readTensor(half.parameter.tensor))]).toEqual([1, -2, 0.25]);

@@ -24,10 +24,16 @@ export interface Segment {
   readonly shape: Shape;
 }
 
-/** Parameters one after another in one buffer, with the state of AdamW beside them. All f32; what lies between segments is zero. */
+/**
+ * Parameters one after another in one buffer, with the state of AdamW beside them. All f32; what lies between segments
+ * is zero.
+ */
 export interface FlatVector {
   readonly size: number;
-  /** [size], or the shape of a single parameter that is larger than one binding: such a vector is cut by rows, as all large tensors are. */
+  /**
+   * [size], or the shape of a single parameter that is larger than one binding: such a vector is cut by rows, as all
+   * large tensors are.
+   */
   readonly shape: Shape;
   readonly segments: readonly Segment[];
   readonly parameters: Tensor;
@@ -39,9 +45,10 @@ export interface FlatVector {
 }
 
 /**
- * Moves trained parameters into flat f32 vectors, so that clipping and AdamW are a kernel each and not one per matrix. Segments begin at multiples
- * of 64 elements (256 where moments have 8 bits), and no vector is larger than one binding of the device, unless a single parameter is. Each
- * `parameter.tensor` becomes a view of its place; the tensors that held the values before are freed.
+ * Moves trained parameters into flat f32 vectors, so that clipping and AdamW are a kernel each and not one per matrix.
+ * Segments begin at multiples of 64 elements (256 where moments have 8 bits), and no vector is larger than one binding
+ * of the device, unless a single parameter is. Each `parameter.tensor` becomes a view of its place; the tensors that
+ * held the values before are freed.
  *
  * @throws LowrankError `trainer.nothingToTrain`, `trainer.integerParameter`
  */
@@ -56,12 +63,26 @@ export async function flattenParameters(
   return vectors;
 }
 
-/** The same vectors without their values, for planning: each holds nothing and costs nothing until it is used. Throws the same. */
-export function outlineParameters(parameters: readonly TrainedParameter[], spec: Pick<BackendSpec, 'maxBindingBytes'>, { optimizer = 'adamw' }: { optimizer?: OptimizerName } = {}): FlatVector[] {
+/**
+ * The same vectors without their values, for planning: each holds nothing and costs nothing until it is used. Throws
+ * the same.
+ */
+export function outlineParameters(
+  parameters: readonly TrainedParameter[],
+  spec: Pick<BackendSpec, 'maxBindingBytes'>,
+  { optimizer = 'adamw' }: { optimizer?: OptimizerName } = {},
+): FlatVector[] {
   const maps = once(mapsTensor);
   return layouts(parameters, spec, optimizer).map((layout) => {
     const { size, shape } = layout;
-    return takeOver(layout, { parameters: persistent(shape, { name: 'parameters' }), table: persistent([Math.ceil(size / segmentBlock), 2], { name: 'optimizerTable' }) }, maps);
+    return takeOver(
+      layout,
+      {
+        parameters: persistent(shape, { name: 'parameters' }),
+        table: persistent([Math.ceil(size / segmentBlock), 2], { name: 'optimizerTable' }),
+      },
+      maps,
+    );
   });
 }
 
@@ -75,7 +96,13 @@ export function disposeVectors(vectors: readonly FlatVector[], { weights }: { we
 
 function checkParameter({ name, parameter: { tensor: value } }: TrainedParameter): void {
   if (!['f32', 'f16', 'bf16'].includes(value.dtype)) {
-    throw new LowrankError({ code: 'trainer.integerParameter', what: `parameter ${name}`, expected: 'f32, f16 or bf16', got: value.dtype, remedy: 'Quantized weights are trained through an adapter, not themselves.' });
+    throw new LowrankError({
+      code: 'trainer.integerParameter',
+      what: `parameter ${name}`,
+      expected: 'f32, f16 or bf16',
+      got: value.dtype,
+      remedy: 'Quantized weights are trained through an adapter, not themselves.',
+    });
   }
 }
 
@@ -88,18 +115,39 @@ interface Layout {
 }
 
 /** Each parameter once, checked, in vectors that fit a binding; those with moments in f32 first. */
-function layouts(parameters: readonly TrainedParameter[], { maxBindingBytes }: Pick<BackendSpec, 'maxBindingBytes'>, optimizer: OptimizerName): Layout[] {
+function layouts(
+  parameters: readonly TrainedParameter[],
+  { maxBindingBytes }: Pick<BackendSpec, 'maxBindingBytes'>,
+  optimizer: OptimizerName,
+): Layout[] {
   const seen = new Set<TrainedParameter['parameter']>();
   const unique = parameters.filter(({ parameter }) => !seen.has(parameter) && seen.add(parameter));
   if (unique.length === 0) {
-    throw new LowrankError({ code: 'trainer.nothingToTrain', what: 'the parameters to train', expected: 'at least one', got: 'none', remedy: 'Inject an adapter, or unfreeze weights, before training.' });
+    throw new LowrankError({
+      code: 'trainer.nothingToTrain',
+      what: 'the parameters to train',
+      expected: 'at least one',
+      got: 'none',
+      remedy: 'Inject an adapter, or unfreeze weights, before training.',
+    });
   }
   unique.forEach(checkParameter);
-  const bitsOf = ({ parameter }: TrainedParameter): Moments['bits'] => (optimizer === 'adamw8bit' && parameter.tensor.size >= smallest8bit ? 8 : 32);
-  return ([32, 8] as const).flatMap((bits) => groupBySize(unique.filter((trained) => bitsOf(trained) === bits), maxBindingBytes, alignmentOf(bits)).map((group) => layOut(group, bits, maxBindingBytes)));
+  const bitsOf = ({ parameter }: TrainedParameter): Moments['bits'] =>
+    optimizer === 'adamw8bit' && parameter.tensor.size >= smallest8bit ? 8 : 32;
+  return ([32, 8] as const).flatMap((bits) =>
+    groupBySize(
+      unique.filter((trained) => bitsOf(trained) === bits),
+      maxBindingBytes,
+      alignmentOf(bits),
+    ).map((group) => layOut(group, bits, maxBindingBytes)),
+  );
 }
 
-function groupBySize(parameters: readonly TrainedParameter[], maxBytes: number, alignment: number): TrainedParameter[][] {
+function groupBySize(
+  parameters: readonly TrainedParameter[],
+  maxBytes: number,
+  alignment: number,
+): TrainedParameter[][] {
   const groups: TrainedParameter[][] = [];
   let bytes = Infinity;
   for (const trained of parameters) {
@@ -121,11 +169,18 @@ function layOut(group: readonly TrainedParameter[], bits: Moments['bits'], maxBy
     return { group, bits, size, shape, segments: [{ name: only.name, offset: 0, shape }] };
   }
   let size = 0;
-  const segments = group.map(({ name, parameter: { tensor: { shape } } }): Segment => {
-    const offset = size;
-    size += padded(sizeOf(shape), alignmentOf(bits));
-    return { name, offset, shape };
-  });
+  const segments = group.map(
+    ({
+      name,
+      parameter: {
+        tensor: { shape },
+      },
+    }): Segment => {
+      const offset = size;
+      size += padded(sizeOf(shape), alignmentOf(bits));
+      return { name, offset, shape };
+    },
+  );
   return { group, bits, size, shape: [size], segments };
 }
 
@@ -138,13 +193,25 @@ async function flatten(layout: Layout, weightDecay: number, maps: () => Tensor):
     const offset = segments[at]?.offset ?? 0;
     values.set(await valuesOf(parameter.tensor), offset);
     const next = segments[at + 1]?.offset ?? size;
-    for (let block = offset / segmentBlock; block < next / segmentBlock; block++) table.set([learningRateFactor, own], 2 * block);
+    for (let block = offset / segmentBlock; block < next / segmentBlock; block++)
+      table.set([learningRateFactor, own], 2 * block);
   }
-  return takeOver(layout, { parameters: tensor(values, shape, { name: 'parameters' }), table: tensor(table, [lines, 2], { name: 'optimizerTable' }) }, maps);
+  return takeOver(
+    layout,
+    {
+      parameters: tensor(values, shape, { name: 'parameters' }),
+      table: tensor(table, [lines, 2], { name: 'optimizerTable' }),
+    },
+    maps,
+  );
 }
 
 /** The parameters become views of the flat vector; the tensors that they were are freed. */
-function takeOver({ group, bits, size, shape, segments }: Layout, { parameters, table }: { parameters: Tensor; table: Tensor }, maps: () => Tensor): FlatVector {
+function takeOver(
+  { group, bits, size, shape, segments }: Layout,
+  { parameters, table }: { parameters: Tensor; table: Tensor },
+  maps: () => Tensor,
+): FlatVector {
   const views = group.map(({ parameter }, at) => {
     const view = viewAt(parameters, segments[at]?.offset ?? 0, parameter.tensor.shape);
     parameter.tensor.dispose();
@@ -157,7 +224,10 @@ function takeOver({ group, bits, size, shape, segments }: Layout, { parameters, 
 /** Values of a persistent tensor, or of a view of one (a parameter that has been trained before). */
 async function valuesOf(value: Tensor): Promise<Float32Array> {
   const { source, offset } = placeOf(value);
-  return toFloat32(hostArray(value.dtype, await source.read(offset, value.size * (value.dtype === 'f32' ? 4 : 2))) as HostArray, value.dtype);
+  return toFloat32(
+    hostArray(value.dtype, await source.read(offset, value.size * (value.dtype === 'f32' ? 4 : 2))) as HostArray,
+    value.dtype,
+  );
 }
 
 function placeOf(value: Tensor): { source: ReturnType<typeof sourceOf>; offset: number } {
@@ -165,7 +235,10 @@ function placeOf(value: Tensor): { source: ReturnType<typeof sourceOf>; offset: 
   if (node.kind !== 'op' || node.op.alias === undefined) return { source: sourceOf(value), offset: 0 };
   const [base] = node.inputs;
   const inner = placeOf(base ?? value);
-  return { source: inner.source, offset: inner.offset + (node.op.alias(node.attrs) as number) * (value.dtype === 'f32' ? 4 : 2) };
+  return {
+    source: inner.source,
+    offset: inner.offset + (node.op.alias(node.attrs) as number) * (value.dtype === 'f32' ? 4 : 2),
+  };
 }
 
 function padded(elements: number, alignment: number): number {

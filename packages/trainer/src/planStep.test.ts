@@ -17,7 +17,14 @@ test.each([
 ])('a plan says to the byte what a step allocates: %o', async ({ shapes, checkpointing }) => {
   const backend = referenceBackend();
   const { loss, parameters } = tinyModel(backend);
-  const { plans, vectors, flops } = planTrainStep({ loss, parameters, spec: backend.spec, window: shapes, checkpointing, clip: 1 });
+  const { plans, vectors, flops } = planTrainStep({
+    loss,
+    parameters,
+    spec: backend.spec,
+    window: shapes,
+    checkpointing,
+    clip: 1,
+  });
   expect(backend.memory.buffers).toBe(0);
   expect(vectors.reduce((total, { size }) => total + size, 0)).toBeGreaterThan(0);
   expect(flops).toBeGreaterThan(0);
@@ -37,6 +44,8 @@ test('the operations of a window are those of its batches and one update', () =>
   };
   const [second = first] = window.slice(1);
   expect(second.length).not.toBe(first.length);
-  expect(flopsOf([first, first, first]) - flopsOf([first, first])).toBe(flopsOf([first, second, first]) - flopsOf([first, second]));
+  expect(flopsOf([first, first, first]) - flopsOf([first, first])).toBe(
+    flopsOf([first, second, first]) - flopsOf([first, second]),
+  );
   expect(flopsOf([first, second])).toBeLessThan(flopsOf([first, first]));
 });

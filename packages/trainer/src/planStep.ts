@@ -24,7 +24,10 @@ export interface PlannedStep {
   readonly flops: number;
 }
 
-/** Plans a training step without a device, without weights and without their memory. Throws what the compiler throws, and what flattenParameters does. */
+/**
+ * Plans a training step without a device, without weights and without their memory. Throws what the compiler throws,
+ * and what flattenParameters does.
+ */
 export function planTrainStep({ spec, parameters, window, ...options }: PlanStepOptions): PlannedStep {
   const vectors = outlineParameters(parameters, spec, options);
   const traces = new StepTraces(options, vectors);
@@ -36,7 +39,16 @@ export function planTrainStep({ spec, parameters, window, ...options }: PlanStep
   }
   const keyOf = ({ batch, length }: BatchShape): string => `${batch}x${length}`;
   const parts = new Map(window.map((shape) => [keyOf(shape), shape]));
-  const plans = new Map([...parts].map(([key, shape]) => [key, planFunction((inputs) => traces.part(asBatch(inputs)), batchSpecs(shape), spec)]));
+  const plans = new Map(
+    [...parts].map(([key, shape]) => [
+      key,
+      planFunction((inputs) => traces.part(asBatch(inputs)), batchSpecs(shape), spec),
+    ]),
+  );
   const update = planFunction(() => traces.update(), {}, spec);
-  return { plans: [...plans.values(), update], vectors, flops: window.reduce((total, shape) => total + flopsOf(plans.get(keyOf(shape))), flopsOf(update)) };
+  return {
+    plans: [...plans.values(), update],
+    vectors,
+    flops: window.reduce((total, shape) => total + flopsOf(plans.get(keyOf(shape))), flopsOf(update)),
+  };
 }

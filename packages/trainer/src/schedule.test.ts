@@ -7,12 +7,17 @@ interface Golden {
   cases: { schedule: ScheduleName; warmup: number; steps: number; values: number[] }[];
 }
 
-const golden = JSON.parse(readFileSync(new URL('../../../parity/golden/schedule.json', import.meta.url), 'utf8')) as Golden;
+const golden = JSON.parse(
+  readFileSync(new URL('../../../parity/golden/schedule.json', import.meta.url), 'utf8'),
+) as Golden;
 
-test.each(golden.cases)('$schedule, $warmup of $steps steps of warmup, is what transformers computes', ({ schedule, warmup, steps, values }) => {
-  const rates = values.map((_, at) => learningRateAt(at + 1, { schedule, warmup, steps, learningRate: 1 }));
-  rates.forEach((rate, at) => expect(rate).toBeCloseTo(values[at] ?? NaN, 14));
-});
+test.each(golden.cases)(
+  '$schedule, $warmup of $steps steps of warmup, is what transformers computes',
+  ({ schedule, warmup, steps, values }) => {
+    const rates = values.map((_, at) => learningRateAt(at + 1, { schedule, warmup, steps, learningRate: 1 }));
+    rates.forEach((rate, at) => expect(rate).toBeCloseTo(values[at] ?? NaN, 14));
+  },
+);
 
 test('the rate scales the schedule', () => {
   expect(learningRateAt(3, { schedule: 'linear', warmup: 4, steps: 10, learningRate: 0.02 })).toBeCloseTo(0.01, 15);

@@ -34,7 +34,8 @@ export function checkSchedule({ schedule, learningRate, warmup, steps }: Schedul
     throw new LowrankError({ code: 'trainer.schedule', what, expected, got: String(got) });
   };
   if (!schedules.includes(schedule)) fail('schedule', schedules.join(', '), schedule);
-  if (!(Number.isFinite(learningRate) && learningRate >= 0)) fail('the learning rate', 'a finite number of at least 0', learningRate);
+  if (!(Number.isFinite(learningRate) && learningRate >= 0))
+    fail('the learning rate', 'a finite number of at least 0', learningRate);
   if (!(Number.isSafeInteger(warmup) && warmup >= 0)) fail('the warmup', 'a whole number of steps, at least 0', warmup);
   if (!(Number.isSafeInteger(steps) && steps >= 1)) fail('steps', 'a whole number of at least 1', steps);
 }

@@ -1,5 +1,18 @@
 import type { RandomState, Tensor } from '@lowrank/tensor';
-import { add, assign, grad, mul, packAt, persistent, reshape, scalar, scope, select, sqrt, tensor } from '@lowrank/tensor';
+import {
+  add,
+  assign,
+  grad,
+  mul,
+  packAt,
+  persistent,
+  reshape,
+  scalar,
+  scope,
+  select,
+  sqrt,
+  tensor,
+} from '@lowrank/tensor';
 import { withCheckpointing } from '@lowrank/nn';
 import type { BatchTensors, LossFunction } from './batch.js';
 import type { AdamwOptions } from './optimizer.js';
@@ -10,7 +23,10 @@ export interface StepOptions extends AdamwOptions {
   readonly loss: LossFunction;
   /** What the loss draws dropout from; each batch gets a step of its own. */
   readonly random?: RandomState;
-  /** Keep only what enters each block of the model, and compute the blocks again in the backward pass: less memory, more time, the same numbers. */
+  /**
+   * Keep only what enters each block of the model, and compute the blocks again in the backward pass: less memory, more
+   * time, the same numbers.
+   */
   readonly checkpointing?: boolean;
 }
 
@@ -34,12 +50,26 @@ export class StepTraces {
   /** Loss and flat gradients of one batch, divided by the label tokens of its window. */
   gradients(batch: BatchTensors): { loss: Tensor; gradients: Tensor[] } {
     const { loss: lossOf, checkpointing = false } = this.options;
-    const loss = mul(withCheckpointing(checkpointing, () => lossOf(batch)), this.lossScale);
-    const all = grad(loss, this.vectors.flatMap(({ views }) => views));
+    const loss = mul(
+      withCheckpointing(checkpointing, () => lossOf(batch)),
+      this.lossScale,
+    );
+    const all = grad(
+      loss,
+      this.vectors.flatMap(({ views }) => views),
+    );
     let next = 0;
     const gradients = this.vectors.map(({ segments, size, shape }) => {
       const own = all.slice(next, (next += segments.length));
-      return scope('optimizer', () => (shape.length === 1 ? packAt(own, segments.map(({ offset }) => offset), size) : onlyOne(own)));
+      return scope('optimizer', () =>
+        shape.length === 1
+          ? packAt(
+              own,
+              segments.map(({ offset }) => offset),
+              size,
+            )
+          : onlyOne(own),
+      );
     });
     return { loss: reshape(loss, []), gradients };
   }
@@ -79,7 +109,10 @@ export class StepTraces {
   }
 
   private totals(): { loss: Tensor; gradients: Tensor[] } {
-    this.accumulators ??= { loss: persistent([], { name: 'windowLoss' }), gradients: this.vectors.map(({ shape }) => persistent(shape, { name: 'windowGradient' })) };
+    this.accumulators ??= {
+      loss: persistent([], { name: 'windowLoss' }),
+      gradients: this.vectors.map(({ shape }) => persistent(shape, { name: 'windowGradient' })),
+    };
     return this.accumulators;
   }
 }

@@ -2,7 +2,19 @@ import type { EncodedRow } from '@lowrank/data';
 import { packBatch, padBatch } from '@lowrank/data';
 import { block } from '@lowrank/nn';
 import type { Backend, BackendSpec, RandomState, Tensor } from '@lowrank/tensor';
-import { add, attention, dropout, embedding, linear, linearCrossEntropy, readTensor, ReferenceBackend, reshape, Rng, tensor } from '@lowrank/tensor';
+import {
+  add,
+  attention,
+  dropout,
+  embedding,
+  linear,
+  linearCrossEntropy,
+  readTensor,
+  ReferenceBackend,
+  reshape,
+  Rng,
+  tensor,
+} from '@lowrank/tensor';
 import type { TokenBatch } from '@lowrank/data';
 import type { LossFunction } from './batch.js';
 import type { TrainedParameter } from './parameters.js';
@@ -17,7 +29,14 @@ export function makeRows(count: number, seed = 3): EncodedRow[] {
     const length = 4 + ((at * 5) % 9);
     const ids = Int32Array.from({ length }, () => Math.floor(rng.uniform() * sizes.vocabulary));
     const labels = ids.map((id, i) => (i < length / 3 ? -100 : id));
-    return { line: at + 1, ids, labels, labelTokens: labels.filter((label, i) => i > 0 && label >= 0).length, fullLength: length, promptIsPrefix: true };
+    return {
+      line: at + 1,
+      ids,
+      labels,
+      labelTokens: labels.filter((label, i) => i > 0 && label >= 0).length,
+      fullLength: length,
+      promptIsPrefix: true,
+    };
   });
 }
 
@@ -25,20 +44,33 @@ const bucket = (length: number): number => Math.ceil(length / 16) * 16;
 export const pack = (rows: readonly EncodedRow[]): TokenBatch => packBatch(rows, { bucket });
 export const padRows = (rows: readonly EncodedRow[]): TokenBatch => padBatch(rows, { bucket });
 
-/** A one-layer attention model with a tied embedding and a frozen output offset: small enough for plain references, rich enough for packing and masks. */
+/**
+ * A one-layer attention model with a tied embedding and a frozen output offset: small enough for plain references, rich
+ * enough for packing and masks.
+ */
 export interface TinyModel extends TrainSession {
   weights(): Promise<Map<string, Float32Array>>;
 }
 
-export function tinyModel(backend: Backend, { random, names = parameterNames }: { random?: RandomState; names?: readonly string[] } = {}): TinyModel {
+export function tinyModel(
+  backend: Backend,
+  { random, names = parameterNames }: { random?: RandomState; names?: readonly string[] } = {},
+): TinyModel {
   const rng = new Rng(1);
   const make = (name: string, shape: readonly number[]): { name: string; parameter: { tensor: Tensor } } => {
     const values = Float32Array.from({ length: shape.reduce((a, b) => a * b) }, () => rng.normal() * 0.3);
     return { name, parameter: { tensor: tensor(values, shape, { name }) } };
   };
   const { vocabulary, width, positions } = sizes;
-  const all = [make('embed', [vocabulary, width]), make('place', [positions, width]), make('q', [width, width]), make('k', [width, width]), make('v', [width, width])];
-  const get = (name: string): Tensor => all.find((entry) => entry.name === name)?.parameter.tensor ?? all[0]?.parameter.tensor ?? tensor(0);
+  const all = [
+    make('embed', [vocabulary, width]),
+    make('place', [positions, width]),
+    make('q', [width, width]),
+    make('k', [width, width]),
+    make('v', [width, width]),
+  ];
+  const get = (name: string): Tensor =>
+    all.find((entry) => entry.name === name)?.parameter.tensor ?? all[0]?.parameter.tensor ?? tensor(0);
   const loss: LossFunction = ({ ids, labels, positions: places, segments }) => {
     const [batch = 0, length = 0] = ids.shape;
     const x = add(embedding(get('embed'), ids), embedding(get('place'), places));

@@ -10,38 +10,72 @@ import type { TrainOptions } from './train.js';
 import { train } from './train.js';
 
 const rows = makeRows(10);
-const windowsOf = (layout: (rows: readonly EncodedRow[]) => TokenBatch[] = (window) => [pack(window)]): Iterator<readonly TokenBatch[]> => batches(rows, { batchSize: 4, shuffle: false, layout });
+const windowsOf = (
+  layout: (rows: readonly EncodedRow[]) => TokenBatch[] = (window) => [pack(window)],
+): Iterator<readonly TokenBatch[]> => batches(rows, { batchSize: 4, shuffle: false, layout });
 
-function setUp(part: Partial<TrainOptions<TinyModel>> = {}): { options: TrainOptions<TinyModel>; events: TrainEvent[]; model: TinyModel } {
+function setUp(part: Partial<TrainOptions<TinyModel>> = {}): {
+  options: TrainOptions<TinyModel>;
+  events: TrainEvent[];
+  model: TinyModel;
+} {
   const events: TrainEvent[] = [];
   const model = tinyModel(referenceBackend());
-  const options: TrainOptions<TinyModel> = { createSession: () => model, steps: 7, learningRate: 0.02, windows: windowsOf(), onEvent: (event) => void events.push(event), ...part };
+  const options: TrainOptions<TinyModel> = {
+    createSession: () => model,
+    steps: 7,
+    learningRate: 0.02,
+    windows: windowsOf(),
+    onEvent: (event) => void events.push(event),
+    ...part,
+  };
   return { options, events, model };
 }
 
 test('events come in order, one for each step, and the result sums them up', async () => {
   const evaluation = [pack(rows.slice(0, 3)), pack(rows.slice(3, 10))];
-  const { options, events } = setUp({ schedule: 'cosine', warmup: 2, evaluation, save: () => Promise.resolve('somewhere'), reference: (session) => session.loss });
+  const { options, events } = setUp({
+    schedule: 'cosine',
+    warmup: 2,
+    evaluation,
+    save: () => Promise.resolve('somewhere'),
+    reference: (session) => session.loss,
+  });
   const result = await train(options);
-  expect(events.map(({ type }) => type)).toEqual(['started', ...Array.from({ length: 7 }, () => 'step'), 'saved', 'evaluated']);
+  expect(events.map(({ type }) => type)).toEqual([
+    'started',
+    ...Array.from({ length: 7 }, () => 'step'),
+    'saved',
+    'evaluated',
+  ]);
   const steps = events.filter((event): event is StepEvent => event.type === 'step');
   expect(steps.map(({ step }) => step)).toEqual([1, 2, 3, 4, 5, 6, 7]);
-  expect(steps.map(({ learningRate }) => learningRate)).toEqual(steps.map(({ step }) => learningRateAt(step, { schedule: 'cosine', warmup: 2, steps: 7, learningRate: 0.02 })));
+  expect(steps.map(({ learningRate }) => learningRate)).toEqual(
+    steps.map(({ step }) => learningRateAt(step, { schedule: 'cosine', warmup: 2, steps: 7, learningRate: 0.02 })),
+  );
   expect(steps.every(({ tokensPerSecond }) => tokensPerSecond >= 0 && Number.isFinite(tokensPerSecond))).toBe(true);
   const wrapped = Array.from({ length: 28 }, (_, at) => rows[at % 10]?.ids.length ?? 0);
   expect(steps[2]?.tokens).toBe(wrapped.slice(8, 12).reduce((a, b) => a + b));
-  expect(result).toMatchObject({ steps: 7, finalLoss: steps[6]?.loss, tokens: wrapped.reduce((a, b) => a + b), interrupted: false });
+  expect(result).toMatchObject({
+    steps: 7,
+    finalLoss: steps[6]?.loss,
+    tokens: wrapped.reduce((a, b) => a + b),
+    interrupted: false,
+  });
   expect(result.evaluation?.rows).toBe(10);
   expect(result.evaluation?.tokens).toBe(rows.reduce((total, row) => total + row.labelTokens, 0));
   const evaluated = events.at(-1);
-  if (evaluated?.type !== 'evaluated' || evaluated.referenceLoss === undefined) throw new Error('evaluated with a reference');
+  if (evaluated?.type !== 'evaluated' || evaluated.referenceLoss === undefined)
+    throw new Error('evaluated with a reference');
   expect(evaluated.loss).toBe(result.evaluation?.loss);
   expect(evaluated.loss).toBeLessThan(evaluated.referenceLoss);
 });
 
 test('several batches per step are accumulated', async () => {
   const big = await train(setUp().options);
-  const parts = await train(setUp({ windows: windowsOf((window) => [pack(window.slice(0, 1)), padRows(window.slice(1))]) }).options);
+  const parts = await train(
+    setUp({ windows: windowsOf((window) => [pack(window.slice(0, 1)), padRows(window.slice(1))]) }).options,
+  );
   expect(parts.finalLoss).toBeCloseTo(big.finalLoss ?? NaN, 5);
   expect(parts.tokens).toBe(big.tokens);
 });
@@ -60,19 +94,26 @@ test('an aborted signal finishes the step, saves, and says so', async () => {
   expect(result.steps).toBeLessThanOrEqual(6);
   expect(result.evaluation).toBeUndefined();
   expect(saved).toEqual([result.steps]);
-  expect(events.slice(-2)).toEqual([{ type: 'interrupted', step: result.steps }, { type: 'saved', step: result.steps, place: '1' }]);
+  expect(events.slice(-2)).toEqual([
+    { type: 'interrupted', step: result.steps },
+    { type: 'saved', step: result.steps, place: '1' },
+  ]);
 });
 
-test('a loss that is not finite stops training with step and origin; nothing is saved and the weights are those of the step before', async () => {
-  let saved = 0;
-  const { options, model } = setUp({ learningRate: 1e30, save: () => Promise.resolve(String(saved++)) });
-  const error: unknown = await train(options).catch((thrown: unknown) => thrown);
-  if (!(error instanceof NonFiniteError)) throw error;
-  expect(error).toMatchObject({ code: 'trainer.nonFinite', step: 2 });
-  expect(error.message).toMatch(/^step 2: expected a finite loss and gradient, got loss .*made by \w+/);
-  expect(saved).toBe(0);
-  for (const values of (await model.weights()).values()) expect(values.every(Number.isFinite)).toBe(true);
-});
+test(
+  'a loss that is not finite stops training with step and origin; nothing is saved and the weights are those ' +
+    'of the step before',
+  async () => {
+    let saved = 0;
+    const { options, model } = setUp({ learningRate: 1e30, save: () => Promise.resolve(String(saved++)) });
+    const error: unknown = await train(options).catch((thrown: unknown) => thrown);
+    if (!(error instanceof NonFiniteError)) throw error;
+    expect(error).toMatchObject({ code: 'trainer.nonFinite', step: 2 });
+    expect(error.message).toMatch(/^step 2: expected a finite loss and gradient, got loss .*made by \w+/);
+    expect(saved).toBe(0);
+    for (const values of (await model.weights()).values()) expect(values.every(Number.isFinite)).toBe(true);
+  },
+);
 
 test('memory is given back: only the trained weights and the frozen ones stay', async () => {
   const { options, model } = setUp({ evaluation: [pack(rows)] });

@@ -29,9 +29,13 @@ export interface TrainSession {
 export interface TrainOptions<Session extends TrainSession> extends AdamwOptions {
   /** Makes the model: once, before the first step. */
   createSession(): Session | Promise<Session>;
-  /** Writes what was learned; returns where, for the `saved` event. Called at the end, and when the signal is aborted. */
+  /**
+   * Writes what was learned; returns where, for the `saved` event. Called at the end, and when the signal is aborted.
+   */
   save?(session: Session, at: { readonly step: number }): Promise<string>;
-  /** The loss of the model as it was, to be evaluated beside the trained one: a model with its adapters switched off. */
+  /**
+   * The loss of the model as it was, to be evaluated beside the trained one: a model with its adapters switched off.
+   */
   reference?(session: Session): LossFunction;
   /** Optimizer steps. */
   readonly steps: number;
@@ -48,7 +52,10 @@ export interface TrainOptions<Session extends TrainSession> extends AdamwOptions
   readonly warmup?: number;
   readonly weightDecay?: number;
   readonly execution?: Execution;
-  /** Keep only what enters each block of the model, and compute the blocks again in the backward pass: less memory, more time, the same numbers. */
+  /**
+   * Keep only what enters each block of the model, and compute the blocks again in the backward pass: less memory, more
+   * time, the same numbers.
+   */
   readonly checkpointing?: boolean;
   /** Hears of all that happens, in order; training waits for it where it returns a promise. */
   onEvent?(event: TrainEvent): void | Promise<void>;
@@ -73,35 +80,69 @@ export interface TrainResult<Session extends TrainSession> {
 const inFlight = 2;
 
 /**
- * Trains: AdamW (β 0.9/0.999, ε 1e-8 unless told otherwise) with a schedule, accumulation and clipping, over the windows in order.
+ * Trains: AdamW (β 0.9/0.999, ε 1e-8 unless told otherwise) with a schedule, accumulation and clipping, over the
+ * windows in order.
  *
- * @throws NonFiniteError when a loss or gradient is NaN or infinite: the weights are then those from before that step, and nothing is saved
+ * @throws NonFiniteError when a loss or gradient is NaN or infinite: the weights are then those from before that step,
+ * and nothing is saved
  * @throws LowrankError `trainer.schedule`, `trainer.option`, what flattenParameters throws, and what the backend throws
  */
-export async function train<Session extends TrainSession>(options: TrainOptions<Session>): Promise<TrainResult<Session>> {
+export async function train<Session extends TrainSession>(
+  options: TrainOptions<Session>,
+): Promise<TrainResult<Session>> {
   checkOptions(options);
   const session = await options.createSession();
   const arena = new Arena(session.backend);
   try {
     // Before the first step, while the reference is still what it was.
-    const referenceLoss = options.reference === undefined ? undefined : await evaluateRows(options, session, options.reference(session), arena);
+    const referenceLoss =
+      options.reference === undefined
+        ? undefined
+        : await evaluateRows(options, session, options.reference(session), arena);
     const run = await runSteps(options, session, arena);
     const interrupted = run.steps < options.steps;
     if (interrupted) await options.onEvent?.({ type: 'interrupted', step: run.steps });
     const place = await options.save?.(session, { step: run.steps });
     if (place !== undefined) await options.onEvent?.({ type: 'saved', step: run.steps, place });
-    const evaluation = interrupted ? undefined : await evaluateRows(options, session, session.evaluationLoss ?? session.loss, arena);
-    if (evaluation !== undefined) await options.onEvent?.({ type: 'evaluated', step: run.steps, loss: evaluation.loss, tokens: evaluation.tokens, referenceLoss: referenceLoss?.loss });
+    const evaluation = interrupted
+      ? undefined
+      : await evaluateRows(options, session, session.evaluationLoss ?? session.loss, arena);
+    if (evaluation !== undefined)
+      await options.onEvent?.({
+        type: 'evaluated',
+        step: run.steps,
+        loss: evaluation.loss,
+        tokens: evaluation.tokens,
+        referenceLoss: referenceLoss?.loss,
+      });
     return { session, ...run, evaluation, interrupted };
   } finally {
     arena.dispose();
   }
 }
 
-async function runSteps<Session extends TrainSession>(options: TrainOptions<Session>, session: Session, arena: Arena): ReturnType<Loop<Session>['run']> {
+async function runSteps<Session extends TrainSession>(
+  options: TrainOptions<Session>,
+  session: Session,
+  arena: Arena,
+): ReturnType<Loop<Session>['run']> {
   const { clip, beta1, beta2, epsilon, optimizer, weightDecay, execution, checkpointing } = options;
   const { backend, loss, parameters, random } = session;
-  const trainStep = await createTrainStep({ backend, loss, parameters, random, arena, clip, beta1, beta2, epsilon, optimizer, weightDecay, execution, checkpointing });
+  const trainStep = await createTrainStep({
+    backend,
+    loss,
+    parameters,
+    random,
+    arena,
+    clip,
+    beta1,
+    beta2,
+    epsilon,
+    optimizer,
+    weightDecay,
+    execution,
+    checkpointing,
+  });
   try {
     return await new Loop(options, trainStep).run();
   } finally {
@@ -109,7 +150,12 @@ async function runSteps<Session extends TrainSession>(options: TrainOptions<Sess
   }
 }
 
-async function evaluateRows<Session extends TrainSession>({ evaluation, execution }: TrainOptions<Session>, { backend }: Session, loss: LossFunction, arena: Arena): Promise<Evaluation | undefined> {
+async function evaluateRows<Session extends TrainSession>(
+  { evaluation, execution }: TrainOptions<Session>,
+  { backend }: Session,
+  loss: LossFunction,
+  arena: Arena,
+): Promise<Evaluation | undefined> {
   return evaluation === undefined ? undefined : evaluate({ backend, loss, batches: evaluation, arena, execution });
 }
 
@@ -135,7 +181,9 @@ class Loop<Session extends TrainSession> {
 
   async run(): Promise<{ steps: number; finalLoss: number | undefined; tokens: number; seconds: number }> {
     const { options, trainStep } = this;
-    const trainedParameters = trainStep.vectors.flatMap(({ views }) => views).reduce((total, { size }) => total + size, 0);
+    const trainedParameters = trainStep.vectors
+      .flatMap(({ views }) => views)
+      .reduce((total, { size }) => total + size, 0);
     await options.onEvent?.({ type: 'started', steps: options.steps, trainedParameters });
     if (options.largest !== undefined) await trainStep.prepare(options.largest);
     const start = performance.now();
@@ -145,14 +193,25 @@ class Loop<Session extends TrainSession> {
       if (this.pending.length > inFlight) await this.settle();
     }
     while (this.pending.length > 0) await this.settle();
-    return { steps: this.steps, finalLoss: this.finalLoss, tokens: this.tokens, seconds: (performance.now() - start) / 1000 };
+    return {
+      steps: this.steps,
+      finalLoss: this.finalLoss,
+      tokens: this.tokens,
+      seconds: (performance.now() - start) / 1000,
+    };
   }
 
   private async ask(step: number): Promise<void> {
     const { options } = this;
     const next = options.windows.next();
     if (next.done === true || next.value.length === 0) {
-      throw new LowrankError({ code: 'trainer.windows', what: 'the batches', expected: `a window for each of ${options.steps} steps`, got: `an end before step ${step}`, remedy: 'Hand in an iterator that wraps around.' });
+      throw new LowrankError({
+        code: 'trainer.windows',
+        what: 'the batches',
+        expected: `a window for each of ${options.steps} steps`,
+        got: `an end before step ${step}`,
+        remedy: 'Hand in an iterator that wraps around.',
+      });
     }
     const { schedule = 'constant', warmup = 0, steps, learningRate: peak } = options;
     const learningRate = learningRateAt(step, { schedule, warmup, steps, learningRate: peak });
@@ -177,7 +236,15 @@ class Loop<Session extends TrainSession> {
     this.tokens += tokens;
     this.steps = step;
     this.finalLoss = loss;
-    await this.options.onEvent?.({ type: 'step', step, loss, gradNorm, learningRate, tokens, tokensPerSecond: seconds > 0 ? tokens / seconds : 0 });
+    await this.options.onEvent?.({
+      type: 'step',
+      step,
+      loss,
+      gradNorm,
+      learningRate,
+      tokens,
+      tokensPerSecond: seconds > 0 ? tokens / seconds : 0,
+    });
   }
 }
 
@@ -189,7 +256,12 @@ async function arrivalOf(numbers: StepNumbers): Promise<{ loss: number; gradNorm
 function checkOptions<Session extends TrainSession>(options: TrainOptions<Session>): void {
   const { schedule = 'constant', warmup = 0, steps, learningRate } = options;
   checkSchedule({ schedule, warmup, steps, learningRate });
-  const check = (name: string, value: number | undefined, isGood: (value: number) => boolean, expected: string): void => {
+  const check = (
+    name: string,
+    value: number | undefined,
+    isGood: (value: number) => boolean,
+    expected: string,
+  ): void => {
     if (value === undefined || isGood(value)) return;
     throw new LowrankError({ code: 'trainer.option', what: name, expected, got: String(value) });
   };

@@ -23,7 +23,10 @@ interface RunOptions extends Partial<TrainStepOptions> {
 }
 
 /** Trains a fresh tiny model over the windows. */
-async function trajectory(windows: readonly (readonly TokenBatch[])[], { spec, names, dropout = false, ...options }: RunOptions = {}): Promise<Trajectory> {
+async function trajectory(
+  windows: readonly (readonly TokenBatch[])[],
+  { spec, names, dropout = false, ...options }: RunOptions = {},
+): Promise<Trajectory> {
   const random = dropout ? { seed: scalar(5, { dtype: 'u32' }), step: scalar(0, { dtype: 'u32' }) } : undefined;
   const backend = referenceBackend(spec);
   const model = tinyModel(backend, { names, random });
@@ -53,13 +56,22 @@ class PlainAdamw {
   private step = 0;
   private readonly state = new Map<string, { m: Float64Array; v: Float64Array }>();
 
-  update(weights: Map<string, Float64Array>, gradients: Map<string, Float32Array>, { clip, decay }: { clip: number; decay: number }): number {
+  update(
+    weights: Map<string, Float64Array>,
+    gradients: Map<string, Float32Array>,
+    { clip, decay }: { clip: number; decay: number },
+  ): number {
     this.step++;
-    const norm = Math.sqrt([...gradients.values()].reduce((total, g) => total + g.reduce((sum, x) => sum + x * x, 0), 0));
+    const norm = Math.sqrt(
+      [...gradients.values()].reduce((total, g) => total + g.reduce((sum, x) => sum + x * x, 0), 0),
+    );
     const scale = Math.min(1, clip / (norm + 1e-6));
     for (const [name, gradient] of gradients) {
       const weight = weights.get(name) ?? new Float64Array();
-      const { m, v } = this.state.get(name) ?? { m: new Float64Array(gradient.length), v: new Float64Array(gradient.length) };
+      const { m, v } = this.state.get(name) ?? {
+        m: new Float64Array(gradient.length),
+        v: new Float64Array(gradient.length),
+      };
       this.state.set(name, { m, v });
       for (const [i, raw] of gradient.entries()) {
         const g = raw * scale;
@@ -89,7 +101,8 @@ test('steps are those of a plain AdamW loop over matrices, clipping and decay in
       if (node.kind === 'source') node.write(Float32Array.from(weights.get(name) ?? []));
     }
   }
-  for (const [name, values] of flat.weights) values.forEach((value, i) => expect(value).toBeCloseTo(weights.get(name)?.[i] ?? NaN, 4));
+  for (const [name, values] of flat.weights)
+    values.forEach((value, i) => expect(value).toBeCloseTo(weights.get(name)?.[i] ?? NaN, 4));
 });
 
 const windows = [0, 4, 8].map((start) => rows.slice(start, start + 4));
@@ -102,22 +115,31 @@ test('packed and padded rows go the same way', async () => {
 
 test('an accumulation window equals the big batch, whatever the rows lengths are', async () => {
   const big = await trajectory(windows.map((window) => [pack(window)]));
-  const parts = await trajectory(windows.map((window) => [pack(window.slice(0, 1)), padRows(window.slice(1, 3)), pack(window.slice(3))]));
+  const parts = await trajectory(
+    windows.map((window) => [pack(window.slice(0, 1)), padRows(window.slice(1, 3)), pack(window.slice(3))]),
+  );
   expectSame(big, parts, 2e-6);
 });
 
 test.each(['unfused', 'unplanned'] as const)('%s and fused runs go the same way', async (execution) => {
-  const mixed = windows.map((window, at) => (at === 1 ? [pack(window.slice(0, 2)), pack(window.slice(2))] : [pack(window)]));
+  const mixed = windows.map((window, at) =>
+    at === 1 ? [pack(window.slice(0, 2)), pack(window.slice(2))] : [pack(window)],
+  );
   expectSame(await trajectory(mixed), await trajectory(mixed, { execution }), 2e-6);
 });
 
-test.each(['fused', 'unfused', 'unplanned'] as const)('checkpointing changes no number: %s, accumulated, with dropout', async (execution) => {
-  const mixed = windows.map((window, at) => (at === 1 ? [pack(window.slice(0, 2)), padRows(window.slice(2))] : [pack(window)]));
-  const plain = await trajectory(mixed, { execution, dropout: true });
-  const twice = await trajectory(mixed, { execution, dropout: true, checkpointing: true });
-  if (execution === 'fused') expectSame(plain, twice, 1e-6);
-  else expect(twice).toEqual(plain);
-});
+test.each(['fused', 'unfused', 'unplanned'] as const)(
+  'checkpointing changes no number: %s, accumulated, with dropout',
+  async (execution) => {
+    const mixed = windows.map((window, at) =>
+      at === 1 ? [pack(window.slice(0, 2)), padRows(window.slice(2))] : [pack(window)],
+    );
+    const plain = await trajectory(mixed, { execution, dropout: true });
+    const twice = await trajectory(mixed, { execution, dropout: true, checkpointing: true });
+    if (execution === 'fused') expectSame(plain, twice, 1e-6);
+    else expect(twice).toEqual(plain);
+  },
+);
 
 test('several flat vectors go the way of one', async () => {
   const batches = windows.map((window) => [pack(window)]);
@@ -132,17 +154,26 @@ test('clipping leaves small gradients alone and scales large ones', async () => 
   const free = await trajectory(batches, { clip: 0 });
   expectSame(free, await trajectory(batches, { clip: 1e6 }), 1e-9);
   // With an epsilon far above the clipped gradient, AdamW's step shrinks with it.
-  const [clipped, loose] = [await trajectory(batches, { clip: 1e-3, epsilon: 1, weightDecay: 0 }), await trajectory(batches, { clip: 0, epsilon: 1, weightDecay: 0 })];
+  const [clipped, loose] = [
+    await trajectory(batches, { clip: 1e-3, epsilon: 1, weightDecay: 0 }),
+    await trajectory(batches, { clip: 0, epsilon: 1, weightDecay: 0 }),
+  ];
   expect(clipped.gradNorms[0]).toBe(loose.gradNorms[0]);
   const start = await tinyModel(referenceBackend()).weights();
-  const moved = ({ weights }: Trajectory): number => Math.hypot(...[...weights].flatMap(([name, values]) => [...values].map((value, i) => value - (start.get(name)?.[i] ?? NaN))));
+  const moved = ({ weights }: Trajectory): number =>
+    Math.hypot(
+      ...[...weights].flatMap(([name, values]) => [...values].map((value, i) => value - (start.get(name)?.[i] ?? NaN))),
+    );
   expect(moved(clipped)).toBeLessThan(moved(loose) / 100);
   expect(moved(clipped)).toBeGreaterThan(0);
 });
 
 test('only what is listed is trained', async () => {
   const before = await tinyModel(referenceBackend()).weights();
-  const { weights } = await trajectory(windows.map((window) => [pack(window)]), { names: ['q', 'v'] });
+  const { weights } = await trajectory(
+    windows.map((window) => [pack(window)]),
+    { names: ['q', 'v'] },
+  );
   for (const name of parameterNames) {
     const same = weights.get(name)?.every((value, i) => value === before.get(name)?.[i]);
     expect([name, same]).toEqual([name, name !== 'q' && name !== 'v']);
@@ -163,7 +194,9 @@ test('a value that is not finite freezes weights and all that follows, and its o
   const step = await createTrainStep({ ...model, clip: 1 });
   const [first, second, third] = windows.map((window) => [pack(window)]);
   if (first === undefined || second === undefined || third === undefined) throw new Error('three windows');
-  await (await step.run(first, learningRate)).loss;
+  await (
+    await step.run(first, learningRate)
+  ).loss;
   const healthy = await model.weights();
   // A learning rate that overflows the weights: the step itself is finite, the next one is not.
   await step.run(second, 1e30);

@@ -28,11 +28,14 @@ export interface StepNumbers {
 }
 
 /**
- * One optimizer step over one batch, or over several whose gradients are summed (an accumulation window): the loss is the sum over label tokens divided by
- * their number in the whole window, so that a window equals one big batch whatever its rows' lengths are.
+ * One optimizer step over one batch, or over several whose gradients are summed (an accumulation window): the loss is
+ * the sum over label tokens divided by their number in the whole window, so that a window equals one big batch whatever
+ * its rows' lengths are.
  */
 export interface TrainStep {
-  /** Compiles what a window like this needs; call it with the largest first, and the shared memory never grows again. */
+  /**
+   * Compiles what a window like this needs; call it with the largest first, and the shared memory never grows again.
+   */
   prepare(window: readonly BatchShape[]): Promise<void>;
   /** Resolves when the work has been handed to the device; the numbers come later. */
   run(window: readonly TokenBatch[], learningRate: number): Promise<StepNumbers>;
@@ -103,7 +106,11 @@ class FlatTrainStep implements TrainStep {
   }
 
   async diagnose(window: readonly TokenBatch[], draw: number): Promise<string | undefined> {
-    const names = new Map<Node, string>(this.vectors.flatMap(({ views, segments }) => views.map((view, at) => [view.node, `the parameter ${segments[at]?.name} itself`] as const)));
+    const names = new Map<Node, string>(
+      this.vectors.flatMap(({ views, segments }) =>
+        views.map((view, at) => [view.node, `the parameter ${segments[at]?.name} itself`] as const),
+      ),
+    );
     this.traces.lossScale.value = scaleOf(window);
     this.batches = draw;
     for (const batch of window) {

@@ -31,7 +31,9 @@ const softwareNames = /swiftshader|llvmpipe|lavapipe|softpipe|microsoft basic re
 /** True for SwiftShader, llvmpipe/lavapipe, WARP, and whatever else calls itself a fallback or a CPU. */
 export function isSoftware(info: AdapterTraits): boolean {
   if (info.isFallbackAdapter === true || info.adapterType?.toLowerCase() === 'cpu') return true;
-  return softwareNames.test(`${info.vendor ?? ''} ${info.architecture ?? ''} ${info.device ?? ''} ${info.description ?? ''}`);
+  return softwareNames.test(
+    `${info.vendor ?? ''} ${info.architecture ?? ''} ${info.device ?? ''} ${info.description ?? ''}`,
+  );
 }
 
 export function describeAdapter(adapter: GPUAdapter): AdapterDescription {
@@ -79,7 +81,9 @@ export async function gpuEntry(dawnOptions: readonly string[] = []): Promise<GPU
     throw new LowrankError({
       code: 'webgpu.no-adapter',
       what: 'this browser offers no WebGPU',
-      remedy: 'Use a recent Chrome, Edge, Safari or Firefox on a secure (https or localhost) page, or choose the cpu backend.',
+      remedy:
+        'Use a recent Chrome, Edge, Safari or Firefox on a secure (https or localhost) page, or choose the ' +
+        'cpu backend.',
     });
   }
   const key = dawnOptions.join('\n');
@@ -97,8 +101,9 @@ function isNode(): boolean {
 }
 
 /**
- * On Linux Dawn reaches GPUs through libvulkan alone, and where that is missing it writes a warning with a stack to stderr. Asking the dynamic loader first gives a
- * sentence instead: `dlopen` of a library that is there fails later, for it is no Node addon.
+ * On Linux Dawn reaches GPUs through libvulkan alone, and where that is missing it writes a warning with a stack to
+ * stderr. Asking the dynamic loader first gives a sentence instead: `dlopen` of a library that is there fails later,
+ * for it is no Node addon.
  */
 function requireVulkanLoader(): void {
   if (process.platform !== 'linux') return;
@@ -133,10 +138,17 @@ async function importDawn(): Promise<DawnModule> {
   }
 }
 
-/** Every distinct adapter that can be reached, for `lowrank doctor`; empty where there is none. Throws only if `webgpu` is missing. */
+/**
+ * Every distinct adapter that can be reached, for `lowrank doctor`; empty where there is none. Throws only if `webgpu`
+ * is missing.
+ */
 export async function listAdapters(): Promise<AdapterDescription[]> {
   const gpu = await gpuEntry();
-  const requests: GPURequestAdapterOptions[] = [{ powerPreference: 'high-performance' }, { powerPreference: 'low-power' }, { forceFallbackAdapter: true }];
+  const requests: GPURequestAdapterOptions[] = [
+    { powerPreference: 'high-performance' },
+    { powerPreference: 'low-power' },
+    { forceFallbackAdapter: true },
+  ];
   const found = new Map<string, AdapterDescription>();
   for (const request of requests) {
     const adapter = await gpu.requestAdapter(request);

@@ -67,7 +67,12 @@ export class WebgpuBackend implements Backend {
       tuning: this.#tuning,
       scalars: scalars < 0 ? undefined : { buffer: scalars, bytes: plan.buffers[scalars]?.bytes ?? 0 },
     };
-    return prepareExecutable({ device: this.device, plan, buffers, lower: (step) => this.#kernel(step.op).launches(step, context) });
+    return prepareExecutable({
+      device: this.device,
+      plan,
+      buffers,
+      lower: (step) => this.#kernel(step.op).launches(step, context),
+    });
   }
 
   async finish(): Promise<void> {

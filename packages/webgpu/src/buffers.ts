@@ -37,13 +37,20 @@ export class BufferStore {
     return { buffers: this.#buffers, bytes: this.#bytes, peakBytes: this.#peakBytes };
   }
 
-  /** Zero-filled, as WebGPU promises. Running out of memory is reported by the error scope around the creation, at the next run or read. */
+  /**
+   * Zero-filled, as WebGPU promises. Running out of memory is reported by the error scope around the creation, at the
+   * next run or read.
+   */
   allocate(bytes: number, label: string): WebgpuBuffer {
     this.#device.check();
     const size = Math.max(4, roundUp(bytes, 4));
     const limit = this.#device.limits.maxBufferSize;
     if (size > limit) throw unsupportedShape({ op: `buffer ${label}`, bytes: size, limit, limitName: 'maxBufferSize' });
-    const gpu = this.#device.gpu.createBuffer({ label, size, usage: BufferUsage.storage | BufferUsage.copySrc | BufferUsage.copyDst });
+    const gpu = this.#device.gpu.createBuffer({
+      label,
+      size,
+      usage: BufferUsage.storage | BufferUsage.copySrc | BufferUsage.copyDst,
+    });
     this.#buffers++;
     this.#bytes += size;
     this.#peakBytes = Math.max(this.#peakBytes, this.#bytes);
@@ -86,7 +93,12 @@ export async function mapForReading(device: WebgpuDevice, staging: GPUBuffer): P
     // A lost device tells why a little later than its buffers fail.
     await new Promise((resolve) => setTimeout(resolve, 0));
     device.check();
-    throw new LowrankError({ code: 'webgpu.device-error', what: 'reading from the GPU failed', got: cause instanceof Error ? cause.message : String(cause), cause });
+    throw new LowrankError({
+      code: 'webgpu.device-error',
+      what: 'reading from the GPU failed',
+      got: cause instanceof Error ? cause.message : String(cause),
+      cause,
+    });
   }
   device.check();
 }
@@ -96,7 +108,8 @@ export function upload(gpu: GPUDevice, buffer: GPUBuffer, offset: number, data: 
   if (data.byteLength === 0) return;
   const bytes = new Uint8Array(data.buffer, data.byteOffset, data.byteLength);
   const rest = bytes.length % 4;
-  if (bytes.length > rest) gpu.queue.writeBuffer(buffer, offset, bytes as Uint8Array<ArrayBuffer>, 0, bytes.length - rest);
+  if (bytes.length > rest)
+    gpu.queue.writeBuffer(buffer, offset, bytes as Uint8Array<ArrayBuffer>, 0, bytes.length - rest);
   if (rest === 0) return;
   const last = new Uint8Array(4);
   last.set(bytes.subarray(bytes.length - rest));
@@ -105,7 +118,12 @@ export function upload(gpu: GPUDevice, buffer: GPUBuffer, offset: number, data: 
 
 export function own(buffer: DeviceBuffer): WebgpuBuffer {
   if (buffer instanceof WebgpuBuffer) return buffer;
-  throw new LowrankError({ code: 'tensor.backend', what: 'a buffer', expected: 'one of the webgpu backend', got: 'one of another backend' });
+  throw new LowrankError({
+    code: 'tensor.backend',
+    what: 'a buffer',
+    expected: 'one of the webgpu backend',
+    got: 'one of another backend',
+  });
 }
 
 export function roundUp(value: number, unit: number): number {

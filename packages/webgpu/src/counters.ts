@@ -1,6 +1,8 @@
 import type { GpuErrorLog } from './gpuErrors.js';
 
-/** What a device was asked for, counted by wrapping its calls, so that tests can hold a steady step to zero creations. */
+/**
+ * What a device was asked for, counted by wrapping its calls, so that tests can hold a steady step to zero creations.
+ */
 export interface Counters {
   dispatches: number;
   submits: number;
@@ -17,9 +19,9 @@ export function newCounters(): Counters {
 }
 
 /**
- * Wraps the device's create calls and its queue's submit on the instance itself, so that every path is counted, also one that
- * passes the raw device on. Buffer creation runs inside error scopes: a failed allocation reaches `log` even where the
- * implementation would not report it as uncaptured.
+ * Wraps the device's create calls and its queue's submit on the instance itself, so that every path is counted, also
+ * one that passes the raw device on. Buffer creation runs inside error scopes: a failed allocation reaches `log` even
+ * where the implementation would not report it as uncaptured.
  */
 export function countCalls(device: GPUDevice, counters: Counters, log: GpuErrorLog): void {
   const createBuffer = device.createBuffer.bind(device);

@@ -8,7 +8,9 @@ import type { Counters } from './counters.js';
 import { GpuErrorLog } from './gpuErrors.js';
 import { PipelineCache } from './pipelines.js';
 
-/** Which kernels may run: `portable` asks for nothing beyond WebGPU's defaults, `subgroup` for the feature `subgroups`. */
+/**
+ * Which kernels may run: `portable` asks for nothing beyond WebGPU's defaults, `subgroup` for the feature `subgroups`.
+ */
 export type Tier = 'portable' | 'subgroup';
 
 export interface DeviceOptions {
@@ -19,7 +21,9 @@ export interface DeviceOptions {
   readonly adapterFilter?: (adapter: AdapterDescription) => boolean;
   /** Fails with `webgpu.no-adapter` unless the adapter reaches this tier. */
   readonly requiredTier?: Tier;
-  /** `adapter` (default) asks for all the adapter has; `default` for WebGPU's defaults and no feature, as the tests do. */
+  /**
+   * `adapter` (default) asks for all the adapter has; `default` for WebGPU's defaults and no feature, as the tests do.
+   */
   readonly limits?: 'adapter' | 'default';
   /** Options of Dawn's `create()`, in Node only: `adapter=NAME`, `backend=vulkan`, `enable-dawn-features=a,b`. */
   readonly dawnOptions?: readonly string[];
@@ -62,7 +66,12 @@ export class WebgpuDevice {
 
   /** Throws what WebGPU reported since the last check, or `webgpu.disposed`. */
   check(): void {
-    if (this.#disposed) throw new LowrankError({ code: 'webgpu.disposed', what: 'the WebGPU device was used after dispose()', remedy: 'Request a new device.' });
+    if (this.#disposed)
+      throw new LowrankError({
+        code: 'webgpu.disposed',
+        what: 'the WebGPU device was used after dispose()',
+        remedy: 'Request a new device.',
+      });
     this.errors.check();
   }
 
@@ -80,8 +89,8 @@ export class WebgpuDevice {
 }
 
 /**
- * Finds an adapter and opens a device on it, in a browser or in Node.
- * Throws `webgpu.no-adapter` when the peer `webgpu` is missing in Node, when there is no adapter, and when none passes the options.
+ * Finds an adapter and opens a device on it, in a browser or in Node. Throws `webgpu.no-adapter` when the peer `webgpu`
+ * is missing in Node, when there is no adapter, and when none passes the options.
  */
 export async function requestDevice(options: DeviceOptions = {}): Promise<WebgpuDevice> {
   const gpu = await gpuEntry(options.dawnOptions);
@@ -118,7 +127,9 @@ function refuse(adapter: AdapterDescription, options: DeviceOptions): void {
   throw new LowrankError({
     code: 'webgpu.no-adapter',
     what: 'no fitting WebGPU adapter was found',
-    expected: `${options.allowSoftware === false ? 'a real GPU' : 'an adapter'} of tier ${options.requiredTier ?? 'portable'}`,
+    expected:
+      `${options.allowSoftware === false ? 'a real GPU' : 'an adapter'} of tier ` +
+      `${options.requiredTier ?? 'portable'}`,
     got: `${adapterName(adapter)}: ${complaint}`,
     remedy: 'Run `lowrank doctor` to see what there is, or choose the cpu backend.',
   });

@@ -39,7 +39,11 @@ describe('requestDevice', () => {
   it('asks for all the adapter has, or for the defaults', async () => {
     const [whole, plain] = await Promise.all([requestDevice(), requestDevice({ limits: 'default' })]);
     expect(whole.limits.maxBufferSize).toBe(whole.adapter.limits.maxBufferSize);
-    expect(plain.limits).toMatchObject({ maxStorageBufferBindingSize: 128 * 2 ** 20, maxStorageBuffersPerShaderStage: 8, maxComputeWorkgroupStorageSize: 16_384 });
+    expect(plain.limits).toMatchObject({
+      maxStorageBufferBindingSize: 128 * 2 ** 20,
+      maxStorageBuffersPerShaderStage: 8,
+      maxComputeWorkgroupStorageSize: 16_384,
+    });
     expect(plain.features.has('shader-f16')).toBe(false);
     whole.dispose();
     plain.dispose();
@@ -50,7 +54,8 @@ describe('requestDevice', () => {
     expect(code).toBe('webgpu.no-adapter');
     expect(message).toContain('adapterFilter');
     const [adapter] = await listAdapters();
-    if (adapter?.software === true) expect(await failure(() => requestDevice({ allowSoftware: false }))).toMatchObject({ code: 'webgpu.no-adapter' });
+    if (adapter?.software === true)
+      expect(await failure(() => requestDevice({ allowSoftware: false }))).toMatchObject({ code: 'webgpu.no-adapter' });
   });
 });
 
@@ -64,7 +69,13 @@ describe('errors of a device', () => {
   afterAll(() => device.dispose());
 
   it('names the line of WGSL that does not compile', async () => {
-    const { code, message } = await failure(() => device.pipelines.get({ code: '@compute @workgroup_size(1)\nfn main() {\n  let x = nonsense;\n}\n', label: 'a test', access: [] }));
+    const { code, message } = await failure(() =>
+      device.pipelines.get({
+        code: '@compute @workgroup_size(1)\nfn main() {\n  let x = nonsense;\n}\n',
+        label: 'a test',
+        access: [],
+      }),
+    );
     expect(code).toBe('webgpu.shader-failed');
     expect(message).toContain('line 3');
     expect(message).toContain('let x = nonsense;');
@@ -88,7 +99,11 @@ describe('errors of a device', () => {
 
   it('runs a kernel and accounts for its memory', async () => {
     const before = backend.memory;
-    const { actual } = await runKernel(backend, { op: 'elementwise', attrs: { program: [{ fn: 'add', args: [0, 0] }], shape: [3] }, inputs: [given([1, 2, 3])] });
+    const { actual } = await runKernel(backend, {
+      op: 'elementwise',
+      attrs: { program: [{ fn: 'add', args: [0, 0] }], shape: [3] },
+      inputs: [given([1, 2, 3])],
+    });
     expect([...(actual[0] ?? [])]).toEqual([2, 4, 6]);
     expect(backend.memory).toMatchObject({ buffers: before.buffers, bytes: before.bytes });
     expect(backend.memory.peakBytes).toBeGreaterThan(0);
@@ -128,7 +143,10 @@ describe('a Node process that used a device', () => {
       await device.queue.onSubmittedWorkDone();
       if (${JSON.stringify(ending)} === 'dispose') device.destroy();
     `;
-    const child = spawnSync(process.execPath, ['--input-type=module', '-e', script], { timeout: 20_000, encoding: 'utf8' });
+    const child = spawnSync(process.execPath, ['--input-type=module', '-e', script], {
+      timeout: 20_000,
+      encoding: 'utf8',
+    });
     expect(child.stderr).toBe('');
     expect(child.status).toBe(0);
     expect(child.signal).toBeNull();

@@ -20,21 +20,42 @@ interface Dispatch {
 /** Submitted runs that nobody reads from, before `run` waits for the device. */
 const inFlight = 8;
 
-/** Checks every dispatch of a plan against the device's limits, compiles all pipelines together and makes the bind groups, once. */
-export async function prepareExecutable(options: { device: WebgpuDevice; plan: Plan; buffers: readonly DeviceBuffer[]; lower: (step: Step) => Launch[] }): Promise<WebgpuExecutable> {
+/**
+ * Checks every dispatch of a plan against the device's limits, compiles all pipelines together and makes the bind
+ * groups, once.
+ */
+export async function prepareExecutable(options: {
+  device: WebgpuDevice;
+  plan: Plan;
+  buffers: readonly DeviceBuffer[];
+  lower: (step: Step) => Launch[];
+}): Promise<WebgpuExecutable> {
   const { device, plan, lower } = options;
   device.check();
   const buffers = options.buffers.map((buffer) => own(buffer).gpu);
   const launches = plan.steps.flatMap((step) => lower(step).map((launch) => ({ launch, step })));
   for (const { launch, step } of launches) checkLaunch(launch, step, device);
-  const pipelines = await Promise.all(launches.map(({ launch: { code, label, bindings } }) => device.pipelines.get({ code, label, access: bindings.map(({ access }) => access) })));
+  const pipelines = await Promise.all(
+    launches.map(({ launch: { code, label, bindings } }) =>
+      device.pipelines.get({ code, label, access: bindings.map(({ access }) => access) }),
+    ),
+  );
   const scalarBytes = plan.buffers.find(({ kind }) => kind === 'scalars')?.bytes ?? 0;
-  const parameterTable = makeParameters(device, scalarBytes, launches.map(({ launch }) => launch));
+  const parameterTable = makeParameters(
+    device,
+    scalarBytes,
+    launches.map(({ launch }) => launch),
+  );
   const groups = new Map<string, GPUBindGroup>();
   const dispatches = launches.map(({ launch }, at): Dispatch => {
     const made = pipelines[at];
     if (made === undefined) throw new TypeError('a launch without a pipeline');
-    return { pipeline: made.pipeline, bindGroup: bindGroupOf(launch, made, { device, buffers, parameterTable, groups }), workgroups: launch.workgroups, label: launch.label };
+    return {
+      pipeline: made.pipeline,
+      bindGroup: bindGroupOf(launch, made, { device, buffers, parameterTable, groups }),
+      workgroups: launch.workgroups,
+      label: launch.label,
+    };
   });
   await device.errors.settle();
   return new WebgpuExecutable({ device, plan, buffers, dispatches, parameterBuffer: parameterTable.buffer });
@@ -64,7 +85,11 @@ function makeParameters(device: WebgpuDevice, scalarBytes: number, launches: rea
   if (end === 0) return { buffer: undefined, offsets };
   const words = new Uint32Array(end / 4);
   for (const { at, values } of sizes) words.set(values, at / 4);
-  const buffer = device.gpu.createBuffer({ label: 'parameters', size: end, usage: BufferUsage.uniform | BufferUsage.copyDst });
+  const buffer = device.gpu.createBuffer({
+    label: 'parameters',
+    size: end,
+    usage: BufferUsage.uniform | BufferUsage.copyDst,
+  });
   device.gpu.queue.writeBuffer(buffer, 0, words);
   return { buffer, offsets };
 }
@@ -77,7 +102,11 @@ interface BindScene {
 }
 
 function bindGroupOf(launch: Launch, { layout }: Pipeline, scene: BindScene): GPUBindGroup {
-  const key = launch.bindings.map(({ buffer, offset, bytes, access, sizes }) => `${buffer}:${offset}:${bytes}:${access}:${sizes?.join('x') ?? ''}`).join();
+  const key = launch.bindings
+    .map(
+      ({ buffer, offset, bytes, access, sizes }) => `${buffer}:${offset}:${bytes}:${access}:${sizes?.join('x') ?? ''}`,
+    )
+    .join();
   const known = scene.groups.get(key);
   if (known !== undefined) return known;
   const entries = launch.bindings.map(({ buffer: index, offset: start, bytes, sizes }, binding) => {
@@ -101,23 +130,48 @@ function checkLaunch({ label, bindings, workgroups }: Launch, step: Step, { limi
   const storage = bindings.filter(({ access }) => access !== 'uniform');
   for (const { bytes } of storage) {
     if (bytes > limits.maxStorageBufferBindingSize) {
-      throw unsupportedShape({ op, bytes, limit: limits.maxStorageBufferBindingSize, limitName: 'maxStorageBufferBindingSize' });
+      throw unsupportedShape({
+        op,
+        bytes,
+        limit: limits.maxStorageBufferBindingSize,
+        limitName: 'maxStorageBufferBindingSize',
+      });
     }
   }
   const misplaced = bindings.find((binding: Binding) => binding.offset % limits.minStorageBufferOffsetAlignment !== 0);
   const groups = Math.max(...workgroups);
   const complaint =
     misplaced !== undefined
-      ? { what: `an operand of ${op}`, expected: `an offset in multiples of ${limits.minStorageBufferOffsetAlignment}`, got: `${misplaced.offset}` }
+      ? {
+          what: `an operand of ${op}`,
+          expected: `an offset in multiples of ${limits.minStorageBufferOffsetAlignment}`,
+          got: `${misplaced.offset}`,
+        }
       : storage.length > limits.maxStorageBuffersPerShaderStage
-        ? { what: op, expected: `at most ${limits.maxStorageBuffersPerShaderStage} storage buffers`, got: `${storage.length}` }
+        ? {
+            what: op,
+            expected: `at most ${limits.maxStorageBuffersPerShaderStage} storage buffers`,
+            got: `${storage.length}`,
+          }
         : groups > limits.maxComputeWorkgroupsPerDimension
-          ? { what: op, expected: `at most ${limits.maxComputeWorkgroupsPerDimension} workgroups per dimension`, got: workgroups.join('x') }
+          ? {
+              what: op,
+              expected: `at most ${limits.maxComputeWorkgroupsPerDimension} workgroups per dimension`,
+              got: workgroups.join('x'),
+            }
           : undefined;
-  if (complaint !== undefined) throw new LowrankError({ code: 'webgpu.unsupported-shape', ...complaint, remedy: 'Use a smaller batch size or length, or an adapter with higher limits.' });
+  if (complaint !== undefined)
+    throw new LowrankError({
+      code: 'webgpu.unsupported-shape',
+      ...complaint,
+      remedy: 'Use a smaller batch size or length, or an adapter with higher limits.',
+    });
 }
 
-/** A prepared plan: a run writes the inputs, walks the dispatches in one pass, copies results to staging and submits once. */
+/**
+ * A prepared plan: a run writes the inputs, walks the dispatches in one pass, copies results to staging and submits
+ * once.
+ */
 export class WebgpuExecutable implements Executable {
   readonly #device: WebgpuDevice;
   readonly #dispatches: readonly Dispatch[];
@@ -129,7 +183,13 @@ export class WebgpuExecutable implements Executable {
   #queue: Promise<unknown> = Promise.resolve();
   #unread: Promise<unknown>[] = [];
 
-  constructor(parts: { device: WebgpuDevice; plan: Plan; buffers: readonly GPUBuffer[]; dispatches: readonly Dispatch[]; parameterBuffer: GPUBuffer | undefined }) {
+  constructor(parts: {
+    device: WebgpuDevice;
+    plan: Plan;
+    buffers: readonly GPUBuffer[];
+    dispatches: readonly Dispatch[];
+    parameterBuffer: GPUBuffer | undefined;
+  }) {
     const { device, plan, buffers, dispatches } = parts;
     this.#parameters = parts.parameterBuffer;
     this.#device = device;

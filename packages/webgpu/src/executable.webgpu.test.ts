@@ -9,7 +9,10 @@ function operandAt(buffer: number, offset: number, shape: Shape): Operand {
   return { buffer, offset, shape, dtype: 'f32', bytes: sizeOf(shape) * bytesPerElement('f32') };
 }
 
-/** state += lr · x; y = state · 2 (in one arena with its own offset): an input, a scalar, state in place, and two outputs. */
+/**
+ * state += lr · x; y = state · 2 (in one arena with its own offset): an input, a scalar, state in place, and two
+ * outputs.
+ */
 function smallPlan(size: number): Plan {
   const aligned = Math.ceil((size * 4) / 256) * 256;
   const buffers: PlanBuffer[] = [
@@ -19,13 +22,33 @@ function smallPlan(size: number): Plan {
     { kind: 'arena', bytes: 2 * aligned },
   ];
   const shape = [size];
-  const [x, lr, state, y, twice] = [operandAt(0, 0, shape), operandAt(1, 0, []), operandAt(2, 0, shape), operandAt(3, 0, shape), operandAt(3, aligned, shape)];
-  const step = (inputs: Operand[], output: Operand, program: object[]): Step => ({ op: 'elementwise', attrs: { program, shape }, inputs, outputs: [output], workspace: undefined, scope: '', flops: 0 });
+  const [x, lr, state, y, twice] = [
+    operandAt(0, 0, shape),
+    operandAt(1, 0, []),
+    operandAt(2, 0, shape),
+    operandAt(3, 0, shape),
+    operandAt(3, aligned, shape),
+  ];
+  const step = (inputs: Operand[], output: Operand, program: object[]): Step => ({
+    op: 'elementwise',
+    attrs: { program, shape },
+    inputs,
+    outputs: [output],
+    workspace: undefined,
+    scope: '',
+    flops: 0,
+  });
   return {
     buffers,
     steps: [
-      step([state, x, lr], state, [{ fn: 'mul', args: [1, 2] }, { fn: 'add', args: [0, 3] }]),
-      step([state], y, [{ fn: 'constant', value: 2 }, { fn: 'mul', args: [0, 1] }]),
+      step([state, x, lr], state, [
+        { fn: 'mul', args: [1, 2] },
+        { fn: 'add', args: [0, 3] },
+      ]),
+      step([state], y, [
+        { fn: 'constant', value: 2 },
+        { fn: 'mul', args: [0, 1] },
+      ]),
       // Reads one slice of a buffer and writes another: legal because both are bound writable.
       step([y], twice, [{ fn: 'add', args: [0, 0] }]),
     ],
@@ -90,7 +113,11 @@ describe('a replayed plan', () => {
   it('says which op needs too large a binding', async () => {
     const plan = smallPlan(5);
     const buffers = plan.buffers.map(({ bytes }, at) => backend.allocate(bytes, `${at}`));
-    const large = plan.steps.map((step) => ({ ...step, scope: 'layers.3.mlp', inputs: step.inputs.map((input) => ({ ...input, bytes: 2 ** 28 })) }));
+    const large = plan.steps.map((step) => ({
+      ...step,
+      scope: 'layers.3.mlp',
+      inputs: step.inputs.map((input) => ({ ...input, bytes: 2 ** 28 })),
+    }));
     const error: unknown = await backend.prepare({ ...plan, steps: large }, buffers).catch((reason: unknown) => reason);
     expect(isLowrankError(error) && error.code).toBe('webgpu.unsupported-shape');
     expect(String(error)).toContain('layers.3.mlp');

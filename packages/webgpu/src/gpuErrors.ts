@@ -12,8 +12,8 @@ export type WebgpuErrorCode =
   | 'webgpu.disposed';
 
 /**
- * Collects what WebGPU reports on the side, since an erroneous submit is dropped silently and training would go on with zeros:
- * `check()` throws the first of them, and is called at every run and read.
+ * Collects what WebGPU reports on the side, since an erroneous submit is dropped silently and training would go on with
+ * zeros: `check()` throws the first of them, and is called at every run and read.
  */
 export class GpuErrorLog {
   #errors: LowrankError[] = [];
@@ -114,7 +114,12 @@ function asLowrankError(error: GPUError): LowrankError {
 }
 
 /** The error for WGSL that does not compile: messages with the line each one is about. */
-export function shaderFailed(label: string, code: string, messages: readonly GPUCompilationMessage[], fallback: string): LowrankError {
+export function shaderFailed(
+  label: string,
+  code: string,
+  messages: readonly GPUCompilationMessage[],
+  fallback: string,
+): LowrankError {
   const lines = code.split('\n');
   const told = messages
     .filter((message) => message.type === 'error')
@@ -129,7 +134,13 @@ export function shaderFailed(label: string, code: string, messages: readonly GPU
 }
 
 /** The error for a tensor or dispatch beyond what the device grants. */
-export function unsupportedShape(options: { op: string; bytes: number; limit: number; limitName: string; remedy?: string }): LowrankError {
+export function unsupportedShape(options: {
+  op: string;
+  bytes: number;
+  limit: number;
+  limitName: string;
+  remedy?: string;
+}): LowrankError {
   return new LowrankError({
     code: 'webgpu.unsupported-shape',
     what: `${options.op} needs ${options.bytes} bytes in one binding`,

@@ -8,7 +8,17 @@ export { requestDevice, WebgpuDevice } from './device.js';
 export type { DeviceOptions, Tier } from './device.js';
 export type { WebgpuErrorCode } from './gpuErrors.js';
 export { defineKernel, operand } from './kernel.js';
-export type { Binding, ChoiceContext, Kernel, KernelContext, KernelEntry, KernelStep, Launch, Slice, Tuning } from './kernel.js';
+export type {
+  Binding,
+  ChoiceContext,
+  Kernel,
+  KernelContext,
+  KernelEntry,
+  KernelStep,
+  Launch,
+  Slice,
+  Tuning,
+} from './kernel.js';
 export { grid, literal, mainHead, nonFinite, Shader } from './shader.js';
 export type { BoundType } from './shader.js';
 export { portableSpec } from './spec.js';

@@ -22,7 +22,10 @@ export interface Binding extends Slice {
   readonly sizes?: readonly number[];
 }
 
-/** Stands for the executable's own uniform buffer in a binding: the scalars at its start, then the sizes of each dispatch. */
+/**
+ * Stands for the executable's own uniform buffer in a binding: the scalars at its start, then the sizes of each
+ * dispatch.
+ */
 export const parameters = -1;
 
 /** What a kernel may know when it writes its shader. */

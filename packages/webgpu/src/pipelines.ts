@@ -18,8 +18,8 @@ export interface Pipeline {
 const bufferTypes = { read: 'read-only-storage', read_write: 'storage', uniform: 'uniform' } as const;
 
 /**
- * Pipelines by their WGSL source: layers of equal shapes share one, within a plan and across plans. Compilation is asynchronous and
- * all pipelines of a plan compile together.
+ * Pipelines by their WGSL source: layers of equal shapes share one, within a plan and across plans. Compilation is
+ * asynchronous and all pipelines of a plan compile together.
  */
 export class PipelineCache {
   readonly #gpu: GPUDevice;
@@ -61,7 +61,12 @@ export class PipelineCache {
     const [pipeline] = await Promise.allSettled([compiled, scope]);
     if (pipeline.status === 'fulfilled') return { pipeline: pipeline.value, layout };
     const info = await module.getCompilationInfo();
-    throw shaderFailed(label, code, info.messages, pipeline.reason instanceof Error ? pipeline.reason.message : String(pipeline.reason));
+    throw shaderFailed(
+      label,
+      code,
+      info.messages,
+      pipeline.reason instanceof Error ? pipeline.reason.message : String(pipeline.reason),
+    );
   }
 
   /** Layouts are explicit, so that a binding the compiler finds unused is no error, and shared by signature. */
@@ -69,7 +74,11 @@ export class PipelineCache {
     const key = access.join();
     const known = this.#layouts.get(key);
     if (known !== undefined) return known;
-    const entries = access.map((kind, binding) => ({ binding, visibility: ShaderStage.compute, buffer: { type: bufferTypes[kind] } }));
+    const entries = access.map((kind, binding) => ({
+      binding,
+      visibility: ShaderStage.compute,
+      buffer: { type: bufferTypes[kind] },
+    }));
     const made = this.#gpu.createBindGroupLayout({ label: key, entries });
     this.#layouts.set(key, made);
     return made;

@@ -13,8 +13,8 @@ interface Bound {
 }
 
 /**
- * Collects the bindings of one shader and writes their declarations. Operands that are one and the same slice (in-place updates, a tensor used twice)
- * share one binding, since WebGPU refuses two writable views of the same bytes.
+ * Collects the bindings of one shader and writes their declarations. Operands that are one and the same slice (in-place
+ * updates, a tensor used twice) share one binding, since WebGPU refuses two writable views of the same bytes.
  */
 export class Shader {
   readonly #bound: Bound[] = [];
@@ -36,7 +36,9 @@ export class Shader {
     return this.#bind(name, slice, type, true);
   }
 
-  /** A 0-d operand as an expression of its own type: from the uniform of scalars, or from storage when it was computed. */
+  /**
+   * A 0-d operand as an expression of its own type: from the uniform of scalars, or from storage when it was computed.
+   */
   scalar(name: string, value: Operand): string {
     const type = scalarType(value.dtype);
     if (value.buffer !== this.#context.scalars?.buffer) return `${this.read(name, value, type)}[0]`;
@@ -47,8 +49,9 @@ export class Shader {
   }
 
   /**
-   * A size as a u32 expression that is read at run time: shapes that differ in it alone share a pipeline. Sizes that decide a shader's form stay
-   * constants. Compiling takes long on software adapters, and every length of a batch is a shape of its own.
+   * A size as a u32 expression that is read at run time: shapes that differ in it alone share a pipeline. Sizes that
+   * decide a shader's form stay constants. Compiling takes long on software adapters, and every length of a batch is a
+   * shape of its own.
    */
   size(name: string, value: number): string {
     const at = this.#sizes.has(name) ? [...this.#sizes.keys()].indexOf(name) : this.#sizes.size;
@@ -63,7 +66,8 @@ export class Shader {
     for (const bound of this.#bound) {
       // Another slice of a buffer that is written must be bound writable too: one buffer, one usage per dispatch.
       const access = written.has(bound.slice.buffer) ? 'read_write' : 'read';
-      declarations += `@group(0) @binding(${bindings.length}) var<storage, ${access}> ${bound.name}: array<${bound.type}>;\n`;
+      declarations +=
+        `@group(0) @binding(${bindings.length}) var<storage, ${access}> ${bound.name}: ` + `array<${bound.type}>;\n`;
       bindings.push({ ...bound.slice, access });
     }
     const scalars = this.#context.scalars;
@@ -75,13 +79,25 @@ export class Shader {
     if (this.#sizes.size > 0) {
       const words = Math.ceil(this.#sizes.size / 4);
       declarations += `@group(0) @binding(${bindings.length}) var<uniform> sizes: array<vec4<u32>, ${words}>;\n`;
-      bindings.push({ buffer: parameters, offset: 0, bytes: 16 * words, access: 'uniform', sizes: [...this.#sizes.values()] });
+      bindings.push({
+        buffer: parameters,
+        offset: 0,
+        bytes: 16 * words,
+        access: 'uniform',
+        sizes: [...this.#sizes.values()],
+      });
     }
     return { label: options.label, code: `${declarations}\n${options.body}`, bindings, workgroups: options.workgroups };
   }
 
   #bind(name: string, { buffer, offset, bytes }: Slice, type: BoundType, written: boolean): string {
-    const known = this.#bound.find((bound) => bound.type === type && bound.slice.buffer === buffer && bound.slice.offset === offset && bound.slice.bytes === bytes);
+    const known = this.#bound.find(
+      (bound) =>
+        bound.type === type &&
+        bound.slice.buffer === buffer &&
+        bound.slice.offset === offset &&
+        bound.slice.bytes === bytes,
+    );
     if (known !== undefined) {
       known.written ||= written;
       return known.name;
@@ -96,14 +112,20 @@ function scalarType(dtype: DType): 'f32' | 'i32' | 'u32' {
   throw new TypeError(`a scalar of dtype ${dtype} has no kernel form`);
 }
 
-/** Workgroups for `count`, laid out in two dimensions where one does not hold them. Shaders read the flat index with `flatIndex`. */
+/**
+ * Workgroups for `count`, laid out in two dimensions where one does not hold them. Shaders read the flat index with
+ * `flatIndex`.
+ */
 export function grid(count: number, limit = 65_535): [number, number, number] {
   if (count <= limit) return [Math.max(1, count), 1, 1];
   const y = Math.ceil(count / limit);
   return [Math.ceil(count / y), y, 1];
 }
 
-/** The standard head of a kernel with a flat workgroup index `group`, a flat local index `lane`, and `index` = group·size + lane. */
+/**
+ * The standard head of a kernel with a flat workgroup index `group`, a flat local index `lane`, and `index` =
+ * group·size + lane.
+ */
 export function mainHead(size: number, workgroups: readonly [number, number, number]): string {
   return `@compute @workgroup_size(${size})
 fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
@@ -111,7 +133,10 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(local_invocation_index) 
   let index = group * ${size}u + lane;`;
 }
 
-/** A finite f32 constant in WGSL that reads back as the same number. WGSL refuses literals of infinity and NaN: those come from `nonFinite`. */
+/**
+ * A finite f32 constant in WGSL that reads back as the same number. WGSL refuses literals of infinity and NaN: those
+ * come from `nonFinite`.
+ */
 export function literal(value: number): string {
   const rounded = Math.fround(value);
   if (!Number.isFinite(rounded)) throw new RangeError(`${value} has no WGSL literal`);
@@ -121,8 +146,9 @@ export function literal(value: number): string {
 }
 
 /**
- * WGSL for values that the language forbids as literals and compilers fold away: the bits pass through a private variable, which is a runtime
- * value. NaN is told by its bits since `v != v` compiles to false, and maxima keep it since `max` may drop it.
+ * WGSL for values that the language forbids as literals and compilers fold away: the bits pass through a private
+ * variable, which is a runtime value. NaN is told by its bits since `v != v` compiles to false, and maxima keep it
+ * since `max` may drop it.
  */
 export const nonFinite = `
 var<private> infinityBits: u32 = 0x7f800000u;

@@ -34,7 +34,10 @@ export function kernelLookup(more: Readonly<Record<string, KernelEntry>> = {}): 
 }
 
 /** What the compiler may assume of a device with these limits. */
-export function specOf(limits: Limits, { software, tuning = {}, kernels, elementwiseInstructions = 24, matmulEpilogue = true }: SpecOptions): BackendSpec {
+export function specOf(
+  limits: Limits,
+  { software, tuning = {}, kernels, elementwiseInstructions = 24, matmulEpilogue = true }: SpecOptions,
+): BackendSpec {
   const kernel = kernelLookup(kernels);
   return {
     alignment: limits.minStorageBufferOffsetAlignment,
@@ -48,8 +51,9 @@ export function specOf(limits: Limits, { software, tuning = {}, kernels, element
 }
 
 /**
- * What the compiler may assume of a GPU that is not at hand, to plan for it: the portable kernels, WebGPU's default limits where no others are given. Some GPUs offer
- * more and get plans of the same bytes; a limit that is too low for a plan is an error when it is made.
+ * What the compiler may assume of a GPU that is not at hand, to plan for it: the portable kernels, WebGPU's default
+ * limits where no others are given. Some GPUs offer more and get plans of the same bytes; a limit that is too low for a
+ * plan is an error when it is made.
  */
 export function portableSpec(limits: Partial<Limits> = {}, options: Partial<SpecOptions> = {}): BackendSpec {
   return specOf({ ...defaultLimits, ...limits }, { software: false, ...options });

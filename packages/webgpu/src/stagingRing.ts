@@ -12,8 +12,8 @@ export interface Readable {
 const smallBytes = 1 << 20;
 
 /**
- * Staging buffers made once and used in turn, so that results reach the host without a buffer per step. A run that finds all slots on their way back
- * waits for the first: that is the back-pressure.
+ * Staging buffers made once and used in turn, so that results reach the host without a buffer per step. A run that
+ * finds all slots on their way back waits for the first: that is the back-pressure.
  */
 export class StagingRing {
   readonly #device: WebgpuDevice;
@@ -23,7 +23,10 @@ export class StagingRing {
   #all: GPUBuffer[] = [];
   #waiting: (() => void)[] = [];
 
-  /** Room for `outputs` at once. Small results get several slots right away; large ones get a single slot when first read. */
+  /**
+   * Room for `outputs` at once. Small results get several slots right away; large ones get a single slot when first
+   * read.
+   */
   constructor(device: WebgpuDevice, outputs: readonly { readonly bytes: number }[]) {
     this.#device = device;
     this.#size = outputs.reduce((total, { bytes }) => total + roundUp(bytes, 16), 0);
@@ -33,7 +36,11 @@ export class StagingRing {
   }
 
   #make(): void {
-    const slot = this.#device.gpu.createBuffer({ label: 'staging', size: this.#size, usage: BufferUsage.mapRead | BufferUsage.copyDst });
+    const slot = this.#device.gpu.createBuffer({
+      label: 'staging',
+      size: this.#size,
+      usage: BufferUsage.mapRead | BufferUsage.copyDst,
+    });
     this.#all.push(slot);
     this.#free.push(slot);
   }

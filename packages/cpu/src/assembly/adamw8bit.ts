@@ -3,7 +3,10 @@ import { max4, scratch } from './common';
 
 const BLOCK: i32 = 256;
 
-/* This thread's scratch memory, in bytes from its start: both moments of a block in f32; the midpoints of either map, between −∞ and ∞; where to look them up from. */
+/*
+ * This thread's scratch memory, in bytes from its start: both moments of a block in f32; the midpoints of either map,
+ * between −∞ and ∞; where to look them up from.
+ */
 const SECONDS: usize = 1024;
 const MIDDLES: usize = 2052;
 const MIDDLES2: usize = 3080;
@@ -16,8 +19,9 @@ const COUNT: i32 = (24 << 6) + 1;
 const FEW: i32 = 8;
 
 /**
- * adamw8bit: [p, g, m, v, scales, table, maps, lr, stepSize, biasScale, clip, newP, newM, newV, newScales, elements, beta1, 1 − beta1, beta2, 1 − beta2,
- * epsilon]; the numbers lr to clip are addresses. A unit is one block of 256 elements.
+ * adamw8bit: [p, g, m, v, scales, table, maps, lr, stepSize, biasScale, clip, newP, newM, newV, newScales, elements,
+ * beta1, 1 − beta1, beta2, 1 − beta2, epsilon]; the numbers lr to clip are addresses. A unit is one block of 256
+ * elements.
  */
 export function adamw8bit(p: usize, begin: i32, end: i32): void {
   const clip = load<f32>(load<usize>(p, 40));
@@ -115,7 +119,10 @@ function nearest(map: usize, x: f32): i32 {
   return code;
 }
 
-/** Midpoints, and for each bucket of magnitudes the place of its smallest: of the first map upward and downward, of the second upward. */
+/**
+ * Midpoints, and for each bucket of magnitudes the place of its smallest: of the first map upward and downward, of the
+ * second upward.
+ */
 function prepare(maps: usize): void {
   for (let map: usize = 0; map < 2; map++) {
     const middles = scratch + (map == 0 ? MIDDLES : MIDDLES2);

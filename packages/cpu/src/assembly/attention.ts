@@ -1,10 +1,12 @@
 /**
- * Attention, forward and backward, block by block with an online softmax (Dao et al. 2022): at most 48 rows × 64 keys of scores exist per thread. A row is a
- * query of one head; the heads that share a key head are taken together, so that a block of 48 rows spans few positions, packed documents waste little,
- * and packed keys and values serve all of them. The products are `gemmBlock`.
+ * Attention, forward and backward, block by block with an online softmax (Dao et al. 2022): at most 48 rows × 64 keys
+ * of scores exist per thread. A row is a query of one head; the heads that share a key head are taken together, so that
+ * a block of 48 rows spans few positions, packed documents waste little, and packed keys and values serve all of them.
+ * The products are `gemmBlock`.
  *
- * All kernels share one parameter list: [0 q, 1 k, 2 v, 3 segments, 4 lengths, 5 o, 6 logSumExp, 7 batch, 8 queries, 9 keys, 10 heads, 11 keyHeads,
- * 12 size, 13 causal, 14 window, 15 scale, 16 softcap, 17 g, 18 dq, 19 dk, 20 dv, 21 delta]; segments, lengths and softcap are 0 where absent.
+ * All kernels share one parameter list: [0 q, 1 k, 2 v, 3 segments, 4 lengths, 5 o, 6 logSumExp, 7 batch, 8 queries, 9
+ * keys, 10 heads, 11 keyHeads, 12 size, 13 causal, 14 window, 15 scale, 16 softcap, 17 g, 18 dq, 19 dk, 20 dv, 21
+ * delta]; segments, lengths and softcap are 0 where absent.
  */
 import { max4, scratch, sum4 } from './common';
 import { gemmBlock, packColumns, packRows } from './gemm';
@@ -69,7 +71,10 @@ function enter(p: usize): void {
 /** First visible key of the block of queries, after `bounds`; and one past the last. */
 let low: i32 = 0, high: i32 = 0;
 
-/** Writes which keys each row of `count` queries from `first` sees to STARTS and ENDS, padded to 64 with rows that see none. */
+/**
+ * Writes which keys each row of `count` queries from `first` sees to STARTS and ENDS, padded to 64 with rows that see
+ * none.
+ */
 function bounds(b: i32, first: i32, count: i32): void {
   const offset = lengths != 0 ? load<i32>(lengths + (<usize>b << 2)) : keys - queries;
   low = keys;
@@ -127,7 +132,10 @@ function lineOf(b: i32, groupIndex: i32, first: i32, r: i32): i32 {
   return (b * heads + groupIndex * group + r % group) * queries + first + r / group;
 }
 
-/** x [rows][size] · key-like rows [count][size]ᵀ → `to` [rows][64 floats apart]. Few rows take dot products, more take packed panels. */
+/**
+ * x [rows][size] · key-like rows [count][size]ᵀ → `to` [rows][64 floats apart]. Few rows take dot products, more take
+ * packed panels.
+ */
 function scores(x: usize, xStride: i32, rows: i32, y: usize, yStride: i32, count: i32, to: usize): void {
   const xBytes = <usize>xStride << 2;
   if (rows < 4) {
@@ -205,7 +213,9 @@ function scoreSlope(score: v128): v128 {
   return v128.mul<f32>(plain, v128.sub<f32>(f32x4.splat(1), v128.mul<f32>(bent, bent)));
 }
 
-/** Turns scores of one row into weights e^(s − top) with a growing top, and scales what was summed under the old one. */
+/**
+ * Turns scores of one row into weights e^(s − top) with a growing top, and scales what was summed under the old one.
+ */
 function softmaxRow(r: i32, first: i32, count: i32): void {
   const state = scratch + (<usize>r << 2);
   const row = scratch + SCORES + <usize>r * ROW;
@@ -355,8 +365,8 @@ export function attentionBackwardQuery(p: usize, begin: i32, end: i32): void {
 }
 
 /**
- * attentionBackwardKey: dk and dv, after δ. A unit is a block of 64 keys of one key head; the rows that see them are added up in order, whatever the
- * threads.
+ * attentionBackwardKey: dk and dv, after δ. A unit is a block of 64 keys of one key head; the rows that see them are
+ * added up in order, whatever the threads.
  */
 export function attentionBackwardKey(p: usize, begin: i32, end: i32): void {
   enter(p);
@@ -387,7 +397,9 @@ export function attentionBackwardKey(p: usize, begin: i32, end: i32): void {
   }
 }
 
-/** What `count` queries of a group of heads give to `width` keys from `start`, in a block of keys that begins at `key`. */
+/**
+ * What `count` queries of a group of heads give to `width` keys from `start`, in a block of keys that begins at `key`.
+ */
 function addKeyGradients(p: usize, b: i32, groupIndex: i32, keyHead: i32, first: i32, count: i32, key: i32, start: i32, width: i32): void {
   const rows = count * group;
   const place = placeOf(b, groupIndex, first);

@@ -1,6 +1,9 @@
 /** What all kernels share: operand encodings, small SIMD helpers, this thread's scratch memory. */
 
-/** Storage types of floating-point operands, as generic arguments: f32 itself, u16 for bf16 patterns, i16 for f16 patterns. */
+/**
+ * Storage types of floating-point operands, as generic arguments: f32 itself, u16 for bf16 patterns, i16 for f16
+ * patterns.
+ */
 export const F32: i32 = 0;
 export const BF16: i32 = 1;
 export const F16: i32 = 2;

@@ -1,4 +1,6 @@
-/** Kernels that move data, draw random numbers and update parameters. Parameter layouts are the word lists before each. */
+/**
+ * Kernels that move data, draw random numbers and update parameters. Parameter layouts are the word lists before each.
+ */
 import { load1, load4 } from './common';
 
 /** gatherRows: [table, ids, y, width, encoding, rows]. A unit is one id; a row that does not exist reads as NaN. */
@@ -21,7 +23,10 @@ function decode<T>(from: usize, to: usize, count: i32): void {
   for (; i < count; i++) store<f32>(to + (<usize>i << 2), load1<T>(from, i));
 }
 
-/** scatterAddRows: [g, ids, y, width, count, rows]. A unit is 16 columns, all rows: added in the order of the ids, whatever the threads. */
+/**
+ * scatterAddRows: [g, ids, y, width, count, rows]. A unit is 16 columns, all rows: added in the order of the ids,
+ * whatever the threads.
+ */
 export function scatterAddRows(p: usize, begin: i32, end: i32): void {
   const width = load<i32>(p, 12), count = load<i32>(p, 16), rows = load<i32>(p, 20);
   const start = begin << 4;
@@ -42,7 +47,10 @@ export function scatterAddRows(p: usize, begin: i32, end: i32): void {
   }
 }
 
-/** writeAt: [cache, value, starts, capacity, length, row]. A unit is one row of the batch, written over the cache in place. */
+/**
+ * writeAt: [cache, value, starts, capacity, length, row]. A unit is one row of the batch, written over the cache in
+ * place.
+ */
 export function writeAt(p: usize, begin: i32, end: i32): void {
   const capacity = load<i32>(p, 12), length = load<i32>(p, 16);
   const rowBytes = <usize>load<i32>(p, 20) << 2;
@@ -68,7 +76,8 @@ export function fill(p: usize, begin: i32, end: i32): void {
 }
 
 /**
- * copyStrided: [from, to, rank, then size, from-stride, to-stride (elements of 4 bytes) per axis]. A unit is one line along the last axis.
+ * copyStrided: [from, to, rank, then size, from-stride, to-stride (elements of 4 bytes) per axis]. A unit is one line
+ * along the last axis.
  */
 export function copyStrided(p: usize, begin: i32, end: i32): void {
   const rank = load<i32>(p, 8);
@@ -187,8 +196,8 @@ export function random(p: usize, begin: i32, end: i32): void {
 }
 
 /**
- * adamw: [p, g, m, v, table, lr, stepSize, biasScale, clip, newP, newM, newV, elements, beta1, 1 − beta1, beta2, 1 − beta2, epsilon]; the numbers lr to
- * clip are addresses. A unit is one block of 64 elements.
+ * adamw: [p, g, m, v, table, lr, stepSize, biasScale, clip, newP, newM, newV, elements, beta1, 1 − beta1, beta2, 1 −
+ * beta2, epsilon]; the numbers lr to clip are addresses. A unit is one block of 64 elements.
  */
 export function adamw(p: usize, begin: i32, end: i32): void {
   const clip = load<f32>(load<usize>(p, 32));

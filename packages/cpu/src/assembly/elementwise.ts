@@ -1,6 +1,7 @@
 /**
- * The interpreter of fused elementwise programs. A unit is 256 elements: every instruction is one SIMD loop over the block, its operands are either the
- * input's own memory, or 1 KiB slots in this thread's scratch memory, so a whole program runs in the first-level cache.
+ * The interpreter of fused elementwise programs. A unit is 256 elements: every instruction is one SIMD loop over the
+ * block, its operands are either the input's own memory, or 1 KiB slots in this thread's scratch memory, so a whole
+ * program runs in the first-level cache.
  */
 import { scratch } from './common';
 import { exp4, geluTanh4, log1, normalCdf4, sigmoid4, sign4, sine1, tanh4 } from './math';
@@ -9,8 +10,8 @@ import { Fn } from '../kernelIds';
 const BLOCK: i32 = 256;
 
 /**
- * Copies elements [start, start + count) of the broadcast input to `to`. description: [base, rank, then per collapsed axis from the outermost: size,
- * stride in elements].
+ * Copies elements [start, start + count) of the broadcast input to `to`. description: [base, rank, then per collapsed
+ * axis from the outermost: size, stride in elements].
  */
 function gather(description: usize, start: i32, count: i32, to: usize): void {
   const base = load<usize>(description);
@@ -53,7 +54,10 @@ function clipScale(squaredNorm: f32, maximum: f32): f32 {
   return maximum > 0 ? <f32>min<f64>(1, <f64>maximum / (sqrt<f64>(<f64>squaredNorm) + 1e-6)) : 1;
 }
 
-/** One instruction over `bytes` (a multiple of 16 may be overrun within slots; `to` gets exactly the vectors that cover it). */
+/**
+ * One instruction over `bytes` (a multiple of 16 may be overrun within slots; `to` gets exactly the vectors that cover
+ * it).
+ */
 function execute(fn: i32, a: usize, b: usize, c: usize, to: usize, bytes: usize): void {
   let i: usize = 0;
   switch (fn) {
@@ -94,9 +98,10 @@ function execute(fn: i32, a: usize, b: usize, c: usize, to: usize, bytes: usize)
 }
 
 /**
- * elementwise: [0 elements, 1 out, 2 operands, 3 instructions, 4 result, then 4 words per operand: kind, value, slot, 0; then 5 words per instruction:
- * fn, a, b, c, target]. An operand's kind: 0 whole (value: its address), 1 one number (its address), 2 a constant (its bits), 3 broadcast (address of a
- * description for `gather`). Arguments are operand numbers below `operands`, else slots: operands + slot. target is a slot; slots are 1 KiB of scratch.
+ * elementwise: [0 elements, 1 out, 2 operands, 3 instructions, 4 result, then 4 words per operand: kind, value, slot,
+ * 0; then 5 words per instruction: fn, a, b, c, target]. An operand's kind: 0 whole (value: its address), 1 one number
+ * (its address), 2 a constant (its bits), 3 broadcast (address of a description for `gather`). Arguments are operand
+ * numbers below `operands`, else slots: operands + slot. target is a slot; slots are 1 KiB of scratch.
  */
 export function elementwise(p: usize, begin: i32, end: i32): void {
   const elements = load<i32>(p);

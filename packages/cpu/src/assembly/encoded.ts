@@ -1,8 +1,10 @@
 /**
- * Matrices stored as codes (`OperandEncoding` of @lowrank/tensor), decoded a run at a time into f32 that stays in the first-level cache.
+ * Matrices stored as codes (`OperandEncoding` of @lowrank/tensor), decoded a run at a time into f32 that stays in the
+ * first-level cache.
  *
- * A matrix is known by the address of its description: [0 kind (0 block4, 1 rows8), 1 codes, 2 end of the codes, 3 absmax, 4 nested (or 0), 5 blockSize, 6 nestedBlockSize,
- * 7 columns, 8..23 table as f32, 24..39 the same 64 bytes as four planes: byte 0 of every value, byte 1, …], as `../kernels/encoded.ts` writes it.
+ * A matrix is known by the address of its description: [0 kind (0 block4, 1 rows8), 1 codes, 2 end of the codes, 3
+ * absmax, 4 nested (or 0), 5 blockSize, 6 nestedBlockSize, 7 columns, 8..23 table as f32, 24..39 the same 64 bytes as
+ * four planes: byte 0 of every value, byte 1, …], as `../kernels/encoded.ts` writes it.
  */
 import { load1, madd, scratch, sum4 } from './common';
 import { packColumns } from './gemm';
@@ -40,7 +42,10 @@ function pick(plane: v128, index: v128): v128 {
   return i8x16.swizzle(plane, index);
 }
 
-/** Elements [start, start + count), row by row, as f32 at `out`, where up to SLACK − 1 elements beyond the run are overwritten. */
+/**
+ * Elements [start, start + count), row by row, as f32 at `out`, where up to SLACK − 1 elements beyond the run are
+ * overwritten.
+ */
 export function decodeRun(e: usize, start: i32, count: i32, out: usize): void {
   if (load<i32>(e) == 1) {
     decodeRows8(e, start, count, out);
@@ -65,7 +70,8 @@ export function decodeRun(e: usize, start: i32, count: i32, out: usize): void {
       odd = 0;
     }
     const scales = f32x4.splat(scale);
-    // A block starts at an even element, so that a run within one starts at a byte; what it writes too much, the next one overwrites.
+    // A block starts at an even element, so that a run within one starts at a byte; what it writes too much, the next
+    // one overwrites.
     let to = out, from = at;
     for (let i = 0; i < run; i += 16) {
       const bytes = load8(from, end);
@@ -91,7 +97,8 @@ export function decodeRun(e: usize, start: i32, count: i32, out: usize): void {
 }
 
 /**
- * Σ x[i]·b[start + i] over a row of codes: sums over the codes' values, scaled once per block. Only where `canDot`: elsewhere the run is decoded first.
+ * Σ x[i]·b[start + i] over a row of codes: sums over the codes' values, scaled once per block. Only where `canDot`:
+ * elsewhere the run is decoded first.
  */
 export function dotCodes(e: usize, start: i32, count: i32, x: usize): f32 {
   if (load<i32>(e) == 1) return dotRows8(e, start, count, x);
@@ -177,7 +184,10 @@ function decodeRows8(e: usize, start: i32, count: i32, out: usize): void {
   }
 }
 
-/** Panels [begin, end) of an encoded B stored [N, K] (mode bit 0) or [K, N], `ldb` elements a row, whose first element here is `first`. */
+/**
+ * Panels [begin, end) of an encoded B stored [N, K] (mode bit 0) or [K, N], `ldb` elements a row, whose first element
+ * here is `first`.
+ */
 export function packEncoded(e: usize, first: i32, transposed: i32, ldb: i32, k: i32, n: i32, out: usize, begin: i32, end: i32): void {
   const panelBytes = <usize>k << 5;
   if (transposed) {
@@ -223,7 +233,10 @@ export function decodeMatrix(p: usize, begin: i32, end: i32): void {
   }
 }
 
-/** quantizeBlocks: [x, codes, absmax, elements, encoding, blockSize, then 15 boundaries as f32, then 16 codes]. A unit is one block, whose codes are whole bytes. */
+/**
+ * quantizeBlocks: [x, codes, absmax, elements, encoding, blockSize, then 15 boundaries as f32, then 16 codes]. A unit
+ * is one block, whose codes are whole bytes.
+ */
 export function quantizeBlocks(p: usize, begin: i32, end: i32): void {
   const encoding = load<i32>(p, 16);
   if (encoding == 0) quantizeFrom<f32>(p, begin, end);

@@ -1,7 +1,7 @@
 /**
- * Matrix product on packed panels, f32 accumulators, after Goto's scheme: B is packed once into panels of 8 columns, and each task multiplies a block
- * of rows of A with a range of panels by a 6×8 register tile. What an operand is stored as and which way it lies is the packing's business alone:
- * a new encoding is one branch of `load4`/`load1`.
+ * Matrix product on packed panels, f32 accumulators, after Goto's scheme: B is packed once into panels of 8 columns,
+ * and each task multiplies a block of rows of A with a range of panels by a 6×8 register tile. What an operand is
+ * stored as and which way it lies is the packing's business alone: a new encoding is one branch of `load4`/`load1`.
  *
  * A packed panel holds [K][8] f32; columns beyond N are zero.
  */
@@ -96,8 +96,9 @@ export function packDirect<T>(a: usize, lda: i32, row: i32, rows: i32, depth: i3
 }
 
 /**
- * C[6,8] = init + A[6,k]·panel: A's rows at a, a + aStride, … (contiguous in k), init at `init` (0: zeros) with `initStride` bytes between rows.
- * One step of k per iteration: the optimizer would reorder an unrolled body into something that does not fit the 16 registers.
+ * C[6,8] = init + A[6,k]·panel: A's rows at a, a + aStride, … (contiguous in k), init at `init` (0: zeros) with
+ * `initStride` bytes between rows. One step of k per iteration: the optimizer would reorder an unrolled body into
+ * something that does not fit the 16 registers.
  */
 function tile6(a: usize, aStride: usize, b: usize, k: i32, init: usize, initStride: usize, c: usize, cStride: usize): void {
   let a0 = a, a1 = a0 + aStride, a2 = a1 + aStride, a3 = a2 + aStride, a4 = a3 + aStride, a5 = a4 + aStride;
@@ -247,8 +248,9 @@ function edgeTile(
 }
 
 /**
- * C = init + A·B for `rows` rows and `columns` columns: A [rows][k] with contiguous k and `aStride` bytes between rows; `panels` the first panel,
- * `panelStride` bytes between panels; strides of C and init in bytes, init = 0 for zeros; `edge` 128 bytes of scratch.
+ * C = init + A·B for `rows` rows and `columns` columns: A [rows][k] with contiguous k and `aStride` bytes between rows;
+ * `panels` the first panel, `panelStride` bytes between panels; strides of C and init in bytes, init = 0 for zeros;
+ * `edge` 128 bytes of scratch.
  */
 export function gemmBlock(
   a: usize, aStride: usize, panels: usize, panelStride: usize, k: i32, init: usize, initStride: usize,

@@ -15,7 +15,8 @@ import {
 import { sampleThreshold } from './sampleThreshold';
 
 /**
- * Runs units [begin, end) of one kernel. Every kernel has this signature: parameters in memory, a range of independent units.
+ * Runs units [begin, end) of one kernel. Every kernel has this signature: parameters in memory, a range of independent
+ * units.
  */
 function launch(kernel: i32, params: usize, begin: i32, end: i32): void {
   switch (kernel) {
@@ -63,12 +64,18 @@ export function init(scratch: usize): void {
   setScratch(scratch);
 }
 
-/* A record, in 32-bit words: kernel, parameters, units, grain (units taken at once), next (the first unit not taken), done (units finished). */
+/*
+ * A record, in 32-bit words: kernel, parameters, units, grain (units taken at once), next (the first unit not taken),
+ * done (units finished).
+ */
 const RECORD: usize = 24;
 const NEXT: usize = 16;
 const DONE: usize = 20;
 
-/* The control block, in 32-bit words: epoch, open (the epoch that may be joined, or 0), entered, records, count, sleepers, stop. */
+/*
+ * The control block, in 32-bit words: epoch, open (the epoch that may be joined, or 0), entered, records, count,
+ * sleepers, stop.
+ */
 const OPEN: usize = 4;
 const ENTERED: usize = 8;
 const RECORDS: usize = 12;

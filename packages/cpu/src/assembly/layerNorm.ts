@@ -102,8 +102,8 @@ export function layerNormBackward(p: usize, begin: i32, end: i32): void {
 }
 
 /**
- * layerNormWeightGradient: [x, g, rows, width, epsilon, partial, rowsPerUnit]. A unit adds its rows up in f64 and leaves them at partial[unit·width…] (f64);
- * `sumPartials` brings the units together.
+ * layerNormWeightGradient: [x, g, rows, width, epsilon, partial, rowsPerUnit]. A unit adds its rows up in f64 and
+ * leaves them at partial[unit·width…] (f64); `sumPartials` brings the units together.
  */
 export function layerNormWeightGradient(p: usize, begin: i32, end: i32): void {
   const rows = load<i32>(p, 8), width = load<i32>(p, 12);

@@ -2,8 +2,8 @@
 import { madd } from './common';
 
 /**
- * e^x to about 1 ulp: x = n·ln 2 + r, a polynomial of degree 6 on |r| ≤ ln 2 / 2, and 2ⁿ in two factors so that results down to the smallest subnormal
- * and up to infinity come out right.
+ * e^x to about 1 ulp: x = n·ln 2 + r, a polynomial of degree 6 on |r| ≤ ln 2 / 2, and 2ⁿ in two factors so that results
+ * down to the smallest subnormal and up to infinity come out right.
  */
 // @ts-ignore: decorator
 @inline
@@ -63,8 +63,8 @@ export function geluTanh4(x: v128): v128 {
 }
 
 /**
- * Φ(x): the smaller tail is e^(−x²/2)·t·P(t) with t = 1/(1 + 0.3|x|/√2), the form of Hastings (Abramowitz & Stegun 7.1.26) with P of degree 8 fitted
- * to 2e-8 of the tail for |x| ≤ 13.
+ * Φ(x): the smaller tail is e^(−x²/2)·t·P(t) with t = 1/(1 + 0.3|x|/√2), the form of Hastings (Abramowitz & Stegun
+ * 7.1.26) with P of degree 8 fitted to 2e-8 of the tail for |x| ≤ 13.
  */
 // @ts-ignore: decorator
 @inline
@@ -94,7 +94,9 @@ export function sign4(x: v128): v128 {
   return v128.bitselect(ordered, x, v128.eq<f32>(x, x));
 }
 
-/** Natural logarithm of one number, in double precision within: x = m·2ᵉ with m near 1, log m = 2·artanh((m−1)/(m+1)). */
+/**
+ * Natural logarithm of one number, in double precision within: x = m·2ᵉ with m near 1, log m = 2·artanh((m−1)/(m+1)).
+ */
 export function log1(x: f32): f32 {
   if (!(x > 0)) return x == 0 ? -Infinity : NaN;
   if (x == Infinity) return x;

@@ -1,11 +1,15 @@
-/** Kernels around `gemm.ts`: packing of B and the product itself, each over a range of tasks. Parameter layouts: `../kernels/matmul.ts`. */
+/**
+ * Kernels around `gemm.ts`: packing of B and the product itself, each over a range of tasks. Parameter layouts:
+ * `../kernels/matmul.ts`.
+ */
 import { load1, load4, madd, scratch, sum4 } from './common';
 import { canDot, decodeRun, dotCodes, packEncoded, RUN } from './encoded';
 import { DEPTH, gemmBlock, packColumns, packDirect, packRows, packTransposed } from './gemm';
 
 /**
- * packB: [b, ldb, k, n, out, mode, panels, table]. A unit is one panel of one batch entry. mode: bit 0 = stored [N, K]; bits 1.. = encoding
- * (0 f32, 1 bf16, 2 f16, 3 codes). table: [bOffset elements] per batch entry, or 0. Codes: b is a description (`encoded.ts`), table the first element, one batch entry.
+ * packB: [b, ldb, k, n, out, mode, panels, table]. A unit is one panel of one batch entry. mode: bit 0 = stored [N, K];
+ * bits 1.. = encoding (0 f32, 1 bf16, 2 f16, 3 codes). table: [bOffset elements] per batch entry, or 0. Codes: b is a
+ * description (`encoded.ts`), table the first element, one batch entry.
  */
 export function packB(p: usize, begin: i32, end: i32): void {
   const ldb = load<i32>(p, 4), k = load<i32>(p, 8), n = load<i32>(p, 12);
@@ -36,7 +40,10 @@ export function packB(p: usize, begin: i32, end: i32): void {
   }
 }
 
-/** Rows of A ready for the tile: in place where they lie so, else copied to scratch. `strideOut` is left in `blockStride`. */
+/**
+ * Rows of A ready for the tile: in place where they lie so, else copied to scratch. `strideOut` is left in
+ * `blockStride`.
+ */
 let blockStride: usize = 0;
 function blockOfA(a: usize, lda: i32, mode: i32, row: i32, rows: i32, depth: i32, k: i32, out: usize): usize {
   const encoding = mode >> 1;
@@ -55,9 +62,10 @@ function blockOfA(a: usize, lda: i32, mode: i32, row: i32, rows: i32, depth: i32
 }
 
 /**
- * gemm: [0 m, 1 n, 2 k, 3 a, 4 lda, 5 aMode, 6 panels, 7 c, 8 ldc, 9 init, 10 initStride, 11 h, 12 ldh, 13 hMode, 14 r, 15 uPanels, 16 rowsPerTask,
- * 17 columnsPerTask, 18 rowBlocks, 19 columnBlocks, 20 table]. A unit is one block of rows times one block of columns of one batch entry.
- * table: [a, panels, c, init] offsets in elements per batch entry, or 0. columnsPerTask is a multiple of 8.
+ * gemm: [0 m, 1 n, 2 k, 3 a, 4 lda, 5 aMode, 6 panels, 7 c, 8 ldc, 9 init, 10 initStride, 11 h, 12 ldh, 13 hMode, 14 r,
+ * 15 uPanels, 16 rowsPerTask, 17 columnsPerTask, 18 rowBlocks, 19 columnBlocks, 20 table]. A unit is one block of rows
+ * times one block of columns of one batch entry. table: [a, panels, c, init] offsets in elements per batch entry, or 0.
+ * columnsPerTask is a multiple of 8.
  */
 export function gemm(p: usize, begin: i32, end: i32): void {
   const m = load<i32>(p), n = load<i32>(p, 4), k = load<i32>(p, 8);
@@ -158,7 +166,10 @@ function multiplyRow<T>(x: usize, b: usize, ldb: i32, k: i32, transposed: i32, c
   }
 }
 
-/** y[m][16] += x[m, k]·b for up to 16 columns of codes, each decoded once for all rows; one row needs no decoded copy. The f32 lie behind y. */
+/**
+ * y[m][16] += x[m, k]·b for up to 16 columns of codes, each decoded once for all rows; one row needs no decoded copy.
+ * The f32 lie behind y.
+ */
 function multiplyCodes(m: i32, x: usize, lda: i32, e: usize, ldb: i32, k: i32, transposed: i32, column: i32, columns: i32, y: usize): void {
   const run = y + (<usize>m << 6);
   if (transposed && m == 1 && canDot(e)) {
@@ -188,8 +199,9 @@ function multiplyCodes(m: i32, x: usize, lda: i32, e: usize, ldb: i32, k: i32, t
 }
 
 /**
- * gemv: [0 m, 1 n, 2 k, 3 a, 4 lda, 5 b, 6 ldb, 7 bMode, 8 c, 9 ldc, 10 init, 11 initStride, 12 h, 13 ldh, 14 r, 15 u, 16 ldu, 17 uMode]: few rows, B as
- * it lies, every element of it read once per row. Rows of a are contiguous. A unit is 16 columns of all rows. Codes (bMode >> 1 = 3): b is a description.
+ * gemv: [0 m, 1 n, 2 k, 3 a, 4 lda, 5 b, 6 ldb, 7 bMode, 8 c, 9 ldc, 10 init, 11 initStride, 12 h, 13 ldh, 14 r, 15 u,
+ * 16 ldu, 17 uMode]: few rows, B as it lies, every element of it read once per row. Rows of a are contiguous. A unit is
+ * 16 columns of all rows. Codes (bMode >> 1 = 3): b is a description.
  */
 export function gemv(p: usize, begin: i32, end: i32): void {
   const m = load<i32>(p), n = load<i32>(p, 4), k = load<i32>(p, 8);

@@ -80,8 +80,8 @@ export function rmsNormBackward(p: usize, begin: i32, end: i32): void {
 }
 
 /**
- * rmsNormWeightGradient: [x, g, rows, width, epsilon, partial, rowsPerUnit]. A unit adds its rows up in f64 and leaves them at partial[unit·width…] (f64);
- * `sumPartials` brings the units together.
+ * rmsNormWeightGradient: [x, g, rows, width, epsilon, partial, rowsPerUnit]. A unit adds its rows up in f64 and leaves
+ * them at partial[unit·width…] (f64); `sumPartials` brings the units together.
  */
 export function rmsNormWeightGradient(p: usize, begin: i32, end: i32): void {
   const rows = load<i32>(p, 8), width = load<i32>(p, 12);
@@ -342,7 +342,10 @@ function squareOf(x: usize, count: i32): f64 {
   return total;
 }
 
-/** partialSums: [x, partials, elements, perUnit, squares]. A unit leaves the f64 sum (of squares) of its piece; the pieces never depend on the threads. */
+/**
+ * partialSums: [x, partials, elements, perUnit, squares]. A unit leaves the f64 sum (of squares) of its piece; the
+ * pieces never depend on the threads.
+ */
 export function partialSums(p: usize, begin: i32, end: i32): void {
   const elements = load<i32>(p, 8), perUnit = load<i32>(p, 12);
   for (let unit = begin; unit < end; unit++) {
@@ -363,7 +366,10 @@ export function sumPartials(p: usize, begin: i32, end: i32): void {
   }
 }
 
-/** reduceColumns: [x, y, length, inner, kind (0 sum, 1 max), blocks]. A unit is 64 columns of one outer index; sums in f64. */
+/**
+ * reduceColumns: [x, y, length, inner, kind (0 sum, 1 max), blocks]. A unit is 64 columns of one outer index; sums in
+ * f64.
+ */
 export function reduceColumns(p: usize, begin: i32, end: i32): void {
   const length = load<i32>(p, 8), inner = load<i32>(p, 12);
   const kind = load<i32>(p, 16), blocks = load<i32>(p, 20);

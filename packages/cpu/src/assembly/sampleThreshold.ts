@@ -2,7 +2,10 @@
 import { sum4 } from './common';
 import { exp4, log1 } from './math';
 
-/** sampleThreshold: [x, temperature, topK, topP, minP, y, width, weights]. A unit is a row; `weights` is scratch memory, twice as large as x. */
+/**
+ * sampleThreshold: [x, temperature, topK, topP, minP, y, width, weights]. A unit is a row; `weights` is scratch memory,
+ * twice as large as x.
+ */
 export function sampleThreshold(p: usize, begin: i32, end: i32): void {
   const width = load<i32>(p, 24);
   const bytes = <usize>width << 2;
@@ -82,7 +85,9 @@ function weigh(x: usize, bytes: usize, weights: usize, top: f32, least: f32, hea
   return total;
 }
 
-/** Moves weights of at least `bound` to the front, their elements behind the weights' own memory; returns their bytes. */
+/**
+ * Moves weights of at least `bound` to the front, their elements behind the weights' own memory; returns their bytes.
+ */
 function compact(x: usize, bytes: usize, weights: usize, bound: f32): usize {
   let kept: usize = 0;
   for (let i: usize = 0; i < bytes; i += 4) {
@@ -95,7 +100,10 @@ function compact(x: usize, bytes: usize, weights: usize, bound: f32): usize {
   return kept;
 }
 
-/** The smallest element whose likelier ones weigh less than `limit` together; weights of at least 0 have the order of their bits. */
+/**
+ * The smallest element whose likelier ones weigh less than `limit` together; weights of at least 0 have the order of
+ * their bits.
+ */
 function nucleus(weights: usize, kept: usize, bytes: usize, limit: f64): f32 {
   let low: u32 = 0;
   let high = reinterpret<u32>(<f32>1);

@@ -22,7 +22,7 @@ test('the committed kernels are what the sources compile to', async () => {
 /** Section numbers of a WebAssembly module; 11 is data. */
 function sections(bytes: Uint8Array): number[] {
   const found: number[] = [];
-  for (let at = 8; at < bytes.length; ) {
+  for (let at = 8; at < bytes.length;) {
     found.push(bytes[at++] ?? 0);
     let [size, shift] = [0, 0];
     for (let byte = 0x80; byte & 0x80; shift += 7) {

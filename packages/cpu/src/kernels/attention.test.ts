@@ -7,8 +7,9 @@ import { normal, reference, run, runOp, value, worstError } from './testing.js';
 type Attrs = AttrsOf<'attention'>;
 
 /**
- * o: |error| ≤ 16·ε·Σ p|v| with scores of moderate size; the scores' own rounding enters through the exponential. Gradients: 64·ε of the sums of absolute
- * products, computed as the reference's gradients with all factors but the weights made positive.
+ * o: |error| ≤ 16·ε·Σ p|v| with scores of moderate size; the scores' own rounding enters through the exponential.
+ * Gradients: 64·ε of the sums of absolute products, computed as the reference's gradients with all factors but the
+ * weights made positive.
  */
 const forwardBound = 32;
 const backwardBound = 64;
@@ -25,7 +26,11 @@ interface Case {
 const base: Attrs = { causal: true, scale: 0.3, window: 0, softcap: 0, segments: false, lengths: false };
 
 function operands({ batch, queries, keys, heads, keyHeads, size }: Case): Value[] {
-  return [normal([batch, queries, heads, size]), normal([batch, keys, keyHeads, size]), normal([batch, keys, keyHeads, size])];
+  return [
+    normal([batch, queries, heads, size]),
+    normal([batch, keys, keyHeads, size]),
+    normal([batch, keys, keyHeads, size]),
+  ];
 }
 
 /** Documents of growing lengths that fill each row, and one place at the end that sees nothing. */
@@ -52,9 +57,19 @@ describe.each([1, 2])('attention on %i threads', (threads) => {
     const { outputs, expected } = await runOp([backend, 'attention'], inputs, attrs);
     const [q, k, v, ...masks] = inputs;
     if (q === undefined || k === undefined || v === undefined) throw new Error('three operands');
-    const [scale] = reference('attention', [q, k, { ...v, data: Float32Array.from(v.data, Math.abs) }, ...masks], attrs);
-    expect(worstError(outputs[0] ?? new Float64Array(), expected[0] ?? new Float64Array(), (at) => scale?.[at] ?? 0)).toBeLessThan(forwardBound);
-    expect(worstError(outputs[1] ?? new Float64Array(), expected[1] ?? new Float64Array(), (at) => Math.max(1, Math.abs(expected[1]?.[at] ?? 0)))).toBeLessThan(forwardBound);
+    const [scale] = reference(
+      'attention',
+      [q, k, { ...v, data: Float32Array.from(v.data, Math.abs) }, ...masks],
+      attrs,
+    );
+    expect(
+      worstError(outputs[0] ?? new Float64Array(), expected[0] ?? new Float64Array(), (at) => scale?.[at] ?? 0),
+    ).toBeLessThan(forwardBound);
+    expect(
+      worstError(outputs[1] ?? new Float64Array(), expected[1] ?? new Float64Array(), (at) =>
+        Math.max(1, Math.abs(expected[1]?.[at] ?? 0)),
+      ),
+    ).toBeLessThan(forwardBound);
   }
 
   async function backward(inputs: Value[], attrs: Attrs): Promise<void> {
@@ -62,7 +77,15 @@ describe.each([1, 2])('attention on %i threads', (threads) => {
     if (q === undefined || k === undefined || v === undefined) throw new Error('three operands');
     const [o = new Float64Array(), logSumExp = new Float64Array()] = reference('attention', inputs, attrs);
     const g = normal(q.shape);
-    const all = [q, k, v, value(q.shape, o), value([q.shape[0] ?? 1, q.shape[2] ?? 1, q.shape[1] ?? 1], logSumExp), g, ...masks];
+    const all = [
+      q,
+      k,
+      v,
+      value(q.shape, o),
+      value([q.shape[0] ?? 1, q.shape[2] ?? 1, q.shape[1] ?? 1], logSumExp),
+      g,
+      ...masks,
+    ];
     const { outputs, expected } = await runOp([backend, 'attentionBackward'], all, attrs);
     outputs.forEach((actual, which) => {
       const want = expected[which] ?? new Float64Array();
@@ -84,28 +107,36 @@ describe.each([1, 2])('attention on %i threads', (threads) => {
     { batch: 1, queries: 67, keys: 67, heads: 10, keyHeads: 2, size: 32 },
   ];
 
-  test.each(cases)('$batch×$queries, heads $heads/$keyHeads of $size: causal, full, windowed, capped, packed', async (sizes) => {
-    const inputs = operands(sizes);
-    const plain: Attrs = { ...base, scale: 1 / Math.sqrt(sizes.size) };
-    const variants: [Value[], Attrs][] = [
-      [inputs, plain],
-      [inputs, { ...plain, causal: false }],
-      [inputs, { ...plain, window: 5 }],
-      [inputs, { ...plain, softcap: 1.5, window: 6 }],
-      [[...inputs, documents(sizes.batch, sizes.keys)], { ...plain, segments: true }],
-      [[...inputs, documents(sizes.batch, sizes.keys)], { ...plain, segments: true, causal: false, window: 9 }],
-    ];
-    for (const [operandsOf, attrs] of variants) {
-      await forward(operandsOf, attrs);
-      await backward(operandsOf, attrs);
-    }
-  });
+  test.each(cases)(
+    '$batch×$queries, heads $heads/$keyHeads of $size: causal, full, windowed, capped, packed',
+    async (sizes) => {
+      const inputs = operands(sizes);
+      const plain: Attrs = { ...base, scale: 1 / Math.sqrt(sizes.size) };
+      const variants: [Value[], Attrs][] = [
+        [inputs, plain],
+        [inputs, { ...plain, causal: false }],
+        [inputs, { ...plain, window: 5 }],
+        [inputs, { ...plain, softcap: 1.5, window: 6 }],
+        [[...inputs, documents(sizes.batch, sizes.keys)], { ...plain, segments: true }],
+        [[...inputs, documents(sizes.batch, sizes.keys)], { ...plain, segments: true, causal: false, window: 9 }],
+      ];
+      for (const [operandsOf, attrs] of variants) {
+        await forward(operandsOf, attrs);
+        await backward(operandsOf, attrs);
+      }
+    },
+  );
 
   test('a cache: lengths place the queries, keys beyond do not exist', async () => {
     for (const queries of [1, 2, 5, 60]) {
       const sizes = { batch: 3, queries, keys: 150, heads: 4, keyHeads: 2, size: 20 };
       await forward([...operands(sizes), value([3], [0, 17, 150 - queries], 'i32')], { ...base, lengths: true });
-      await forward([...operands(sizes), value([3], [0, 70, 149], 'i32')], { ...base, lengths: true, window: 31, softcap: 0.7 });
+      await forward([...operands(sizes), value([3], [0, 70, 149], 'i32')], {
+        ...base,
+        lengths: true,
+        window: 31,
+        softcap: 0.7,
+      });
       await forward(operands(sizes), base);
     }
   });

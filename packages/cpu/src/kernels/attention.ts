@@ -15,12 +15,21 @@ export const attention: CpuKernel<'attention'> = {
   lower({ attrs, inputs, outputs, recorder }) {
     const [q, k, v, ...masks] = inputs;
     const sizes = attentionSizes(inputs, attrs);
-    const words = wordsOf({ qkv: [q, k, v], masks, attrs, o: at(outputs, 0).address, logSumExp: at(outputs, 1).address });
+    const words = wordsOf({
+      qkv: [q, k, v],
+      masks,
+      attrs,
+      o: at(outputs, 0).address,
+      logSumExp: at(outputs, 1).address,
+    });
     recorder.launch(Kernel.attention, words, queryUnits(sizes), workOf(inputs, attrs));
   },
 };
 
-/** Two launches: dq together with δ = Σ g·o per query, then dk and dv, which sum over queries in a fixed order. δ lies in the workspace. */
+/**
+ * Two launches: dq together with δ = Σ g·o per query, then dk and dv, which sum over queries in a fixed order. δ lies
+ * in the workspace.
+ */
 export const attentionBackward: CpuKernel<'attentionBackward'> = {
   workspaceBytes(inputs, _, attrs) {
     const { batch, heads, queries } = attentionSizes([...inputs.slice(0, 3), ...inputs.slice(6)], attrs);
@@ -32,10 +41,19 @@ export const attentionBackward: CpuKernel<'attentionBackward'> = {
     const work = workOf([...inputs.slice(0, 3), ...masks], attrs);
     const words = [
       ...wordsOf({ qkv: [q, k, v], masks, attrs, o: o?.address ?? 0, logSumExp: logSumExp?.address ?? 0 }),
-      g?.address ?? 0, at(outputs, 0).address, at(outputs, 1).address, at(outputs, 2).address, workspace,
+      g?.address ?? 0,
+      at(outputs, 0).address,
+      at(outputs, 1).address,
+      at(outputs, 2).address,
+      workspace,
     ];
     recorder.launch(Kernel.attentionBackwardQuery, words, queryUnits(sizes), 2 * work);
-    recorder.launch(Kernel.attentionBackwardKey, words, sizes.batch * sizes.keyHeads * Math.ceil(sizes.keys / keyBlock), 4 * work);
+    recorder.launch(
+      Kernel.attentionBackwardKey,
+      words,
+      sizes.batch * sizes.keyHeads * Math.ceil(sizes.keys / keyBlock),
+      4 * work,
+    );
   },
 };
 
@@ -61,8 +79,21 @@ function wordsOf({ qkv, masks, attrs, o, logSumExp }: AttentionCall): number[] {
   const segments = attrs.segments ? rest.shift() : undefined;
   const lengths = attrs.lengths ? rest.shift() : undefined;
   return [
-    ...present.map(({ address }) => address), segments?.address ?? 0, lengths?.address ?? 0, o, logSumExp,
-    batch, queries, keys, heads, keyHeads, size, Number(attrs.causal), attrs.window, f32Bits(attrs.scale), f32Bits(attrs.softcap),
+    ...present.map(({ address }) => address),
+    segments?.address ?? 0,
+    lengths?.address ?? 0,
+    o,
+    logSumExp,
+    batch,
+    queries,
+    keys,
+    heads,
+    keyHeads,
+    size,
+    Number(attrs.causal),
+    attrs.window,
+    f32Bits(attrs.scale),
+    f32Bits(attrs.softcap),
   ];
 }
 

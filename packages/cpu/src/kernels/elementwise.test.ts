@@ -6,51 +6,128 @@ import type { Value } from './testing.js';
 import { normal, runOp, value, worstError } from './testing.js';
 
 /** Units of rounding by which one function may miss, beyond 1: relative to the value. */
-const looser: Partial<Record<ElementwiseName, number>> = { exp: 3, tanh: 6, sigmoid: 5, silu: 6, geluTanh: 100, gelu: 20, normalCdf: 20, rsqrt: 3, log: 2, sin: 2, cos: 2, clipScale: 2 };
-const special = [0, -0, 1, -1, 0.5, 1e-30, -1e-30, 20, -20, 88.5, -87, -100, 200, -200, 1e30, -1e30, Infinity, -Infinity, NaN];
+const looser: Partial<Record<ElementwiseName, number>> = {
+  exp: 3,
+  tanh: 6,
+  sigmoid: 5,
+  silu: 6,
+  geluTanh: 100,
+  gelu: 20,
+  normalCdf: 20,
+  rsqrt: 3,
+  log: 2,
+  sin: 2,
+  cos: 2,
+  clipScale: 2,
+};
+const special = [
+  0,
+  -0,
+  1,
+  -1,
+  0.5,
+  1e-30,
+  -1e-30,
+  20,
+  -20,
+  88.5,
+  -87,
+  -100,
+  200,
+  -200,
+  1e30,
+  -1e30,
+  Infinity,
+  -Infinity,
+  NaN,
+];
 
 describe.each([{ threads: 1 }, { threads: 2 }, { threads: 1, relaxedSimd: false }])('elementwise %o', (options) => {
   let backend: Backend;
   beforeAll(async () => (backend = await createCpuBackend(options)));
   afterAll(() => backend.dispose());
 
-  async function check(inputs: Value[], program: Instruction[], shape: readonly number[], { bound, inPlace = [] }: { bound: number; inPlace?: [number, number][] }): Promise<void> {
+  async function check(
+    inputs: Value[],
+    program: Instruction[],
+    shape: readonly number[],
+    { bound, inPlace = [] }: { bound: number; inPlace?: [number, number][] },
+  ): Promise<void> {
     const { outputs, expected } = await runOp([backend, 'elementwise'], inputs, { program, shape }, { inPlace });
     const [actual, want] = [outputs[0] ?? new Float64Array(), expected[0] ?? new Float64Array()];
-    expect(worstError(actual, want.map((x) => Math.fround(x)), (at) => Math.abs(want[at] ?? 0))).toBeLessThanOrEqual(bound);
+    expect(
+      worstError(
+        actual,
+        want.map((x) => Math.fround(x)),
+        (at) => Math.abs(want[at] ?? 0),
+      ),
+    ).toBeLessThanOrEqual(bound);
   }
 
-  test.each(Object.keys(elementwiseFunctions) as ElementwiseName[])('%s on ordinary and special numbers', async (fn) => {
-    const { arity } = elementwiseFunctions[fn];
-    const args = Array.from({ length: arity }, (_, i) => i);
-    for (const size of [1, 3, 256, 1031]) {
-      await check(args.map(() => normal([size])), [{ fn, args }], [size], { bound: looser[fn] ?? 1 });
-    }
-    // Sines of huge numbers are not asked for.
-    const numbers = fn === 'sin' || fn === 'cos' ? special.filter((x) => Math.abs(x) < 1e9) : special;
-    const pairs = numbers.flatMap((a) => numbers.map((b) => [a, b] as const));
-    const columns = [pairs.map(([a]) => a), pairs.map(([, b]) => b), pairs.map(([a, b]) => (a === 1 ? b : 2))];
-    const values = columns.slice(0, arity).map((column) => value([pairs.length], column));
-    const { outputs, expected } = await runOp([backend, 'elementwise'], values, { program: [{ fn, args }], shape: [pairs.length] });
-    expected[0]?.forEach((want, at) => {
-      const got = outputs[0]?.[at] ?? NaN;
-      const rounded = Math.fround(want);
-      // Results below the smallest normal number may be flushed or lose bits.
-      if (Number.isNaN(rounded) || !Number.isFinite(rounded)) expect([fn, pairs[at], got]).toEqual([fn, pairs[at], rounded]);
-      else if (Math.abs(rounded) > 2 ** -126) expect(Math.abs(got - rounded) / Math.abs(rounded)).toBeLessThan(12 * 2 ** -24);
-      else expect(Math.abs(got - rounded)).toBeLessThan(2 ** -125);
-    });
-  });
+  test.each(Object.keys(elementwiseFunctions) as ElementwiseName[])(
+    '%s on ordinary and special numbers',
+    async (fn) => {
+      const { arity } = elementwiseFunctions[fn];
+      const args = Array.from({ length: arity }, (_, i) => i);
+      for (const size of [1, 3, 256, 1031]) {
+        await check(
+          args.map(() => normal([size])),
+          [{ fn, args }],
+          [size],
+          { bound: looser[fn] ?? 1 },
+        );
+      }
+      // Sines of huge numbers are not asked for.
+      const numbers = fn === 'sin' || fn === 'cos' ? special.filter((x) => Math.abs(x) < 1e9) : special;
+      const pairs = numbers.flatMap((a) => numbers.map((b) => [a, b] as const));
+      const columns = [pairs.map(([a]) => a), pairs.map(([, b]) => b), pairs.map(([a, b]) => (a === 1 ? b : 2))];
+      const values = columns.slice(0, arity).map((column) => value([pairs.length], column));
+      const { outputs, expected } = await runOp([backend, 'elementwise'], values, {
+        program: [{ fn, args }],
+        shape: [pairs.length],
+      });
+      expected[0]?.forEach((want, at) => {
+        const got = outputs[0]?.[at] ?? NaN;
+        const rounded = Math.fround(want);
+        // Results below the smallest normal number may be flushed or lose bits.
+        if (Number.isNaN(rounded) || !Number.isFinite(rounded))
+          expect([fn, pairs[at], got]).toEqual([fn, pairs[at], rounded]);
+        else if (Math.abs(rounded) > 2 ** -126)
+          expect(Math.abs(got - rounded) / Math.abs(rounded)).toBeLessThan(12 * 2 ** -24);
+        else expect(Math.abs(got - rounded)).toBeLessThan(2 ** -125);
+      });
+    },
+  );
 
   test('broadcasting in every pattern', async () => {
     const add: Instruction[] = [{ fn: 'add', args: [0, 1] }];
     const patterns: [number[], number[], number[]][] = [
       [[7, 5], [5], [7, 5]],
-      [[7, 5], [7, 1], [7, 5]],
-      [[7, 1], [1, 5], [7, 5]],
-      [[2, 3, 5, 7], [3, 1, 7], [2, 3, 5, 7]],
-      [[2, 3, 5, 7], [2, 1, 5, 1], [2, 3, 5, 7]],
-      [[300, 1], [1, 301], [300, 301]],
+      [
+        [7, 5],
+        [7, 1],
+        [7, 5],
+      ],
+      [
+        [7, 1],
+        [1, 5],
+        [7, 5],
+      ],
+      [
+        [2, 3, 5, 7],
+        [3, 1, 7],
+        [2, 3, 5, 7],
+      ],
+      [
+        [2, 3, 5, 7],
+        [2, 1, 5, 1],
+        [2, 3, 5, 7],
+      ],
+      [
+        [300, 1],
+        [1, 301],
+        [300, 301],
+      ],
       [[1], [40, 50], [40, 50]],
       [[], [11], [11]],
     ];
@@ -74,7 +151,11 @@ describe.each([{ threads: 1 }, { threads: 2 }, { threads: 1, relaxedSimd: false 
   });
 
   test('in the place of an input', async () => {
-    const program: Instruction[] = [{ fn: 'exp', args: [1] }, { fn: 'mul', args: [2, 0] }, { fn: 'maximum', args: [3, 1] }];
+    const program: Instruction[] = [
+      { fn: 'exp', args: [1] },
+      { fn: 'mul', args: [2, 0] },
+      { fn: 'maximum', args: [3, 1] },
+    ];
     for (const size of [1, 255, 1000]) {
       await check([normal([size]), normal([size])], program, [size], { bound: 6, inPlace: [[0, 0]] });
       await check([normal([size]), normal([size])], program, [size], { bound: 6, inPlace: [[1, 0]] });

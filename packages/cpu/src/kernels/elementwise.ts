@@ -17,19 +17,35 @@ enum OperandKind {
 }
 
 /**
- * A fused elementwise program, run by the interpreter in `assembly/elementwise.ts`: constants and single numbers are spread over a slot once per task,
- * broadcast inputs are gathered block by block, and intermediate results take slots that are free again after their last use.
+ * A fused elementwise program, run by the interpreter in `assembly/elementwise.ts`: constants and single numbers are
+ * spread over a slot once per task, broadcast inputs are gathered block by block, and intermediate results take slots
+ * that are free again after their last use.
  */
 export const elementwise: CpuKernel<'elementwise'> = {
   lower({ attrs: { program, shape }, inputs, outputs, recorder }) {
     const elements = sizeOf(shape);
     const slots = new Slots();
     const operands = inputs.map((input) => describeInput(input, shape, slots, (words) => recorder.parameters(words)));
-    const constants = program.filter((step): step is Extract<Instruction, { fn: 'constant' }> => step.fn === 'constant');
+    const constants = program.filter(
+      (step): step is Extract<Instruction, { fn: 'constant' }> => step.fn === 'constant',
+    );
     for (const { value } of constants) operands.push([OperandKind.constant, f32Bits(value), slots.take(), 0]);
     const { code, result } = assemble(program, inputs.length, operands.length, slots);
-    const words = [elements, at(outputs, 0).address, operands.length, code.length / 5, result, ...operands.flat(), ...code];
-    recorder.launch(Kernel.elementwise, words, Math.ceil(elements / blockElements), blockElements * Math.max(1, code.length / 5));
+    const words = [
+      elements,
+      at(outputs, 0).address,
+      operands.length,
+      code.length / 5,
+      result,
+      ...operands.flat(),
+      ...code,
+    ];
+    recorder.launch(
+      Kernel.elementwise,
+      words,
+      Math.ceil(elements / blockElements),
+      blockElements * Math.max(1, code.length / 5),
+    );
   },
 };
 
@@ -56,7 +72,12 @@ function collapse(shape: Shape, strides: readonly number[]): [number, number][] 
 }
 
 /** Words of the program: [fn, a, b, c, target slot] each; arguments are operands, or operands + slot. */
-function assemble(program: readonly Instruction[], inputs: number, operands: number, slots: Slots): { code: number[]; result: number } {
+function assemble(
+  program: readonly Instruction[],
+  inputs: number,
+  operands: number,
+  slots: Slots,
+): { code: number[]; result: number } {
   const lastUse = new Map<number, number>();
   program.forEach((step, index) => {
     if (step.fn !== 'constant') for (const arg of step.args) lastUse.set(arg, index);
@@ -73,7 +94,8 @@ function assemble(program: readonly Instruction[], inputs: number, operands: num
     // Taken before the arguments' slots are given back: an instruction never writes over what it reads.
     const slot = slots.take();
     code.push(Fn[step.fn], a, b, c, slot);
-    for (const arg of new Set(step.args)) if (lastUse.get(arg) === index && at(places, arg) >= operands) slots.give(at(places, arg) - operands);
+    for (const arg of new Set(step.args))
+      if (lastUse.get(arg) === index && at(places, arg) >= operands) slots.give(at(places, arg) - operands);
     places.push(operands + slot);
   });
   return { code, result: places.at(-1) ?? 0 };

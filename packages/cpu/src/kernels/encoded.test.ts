@@ -9,8 +9,9 @@ import { epsilon, integers, normal, reference, run, runOp, value, worstError } f
 const bound = 8;
 
 const table = [
-  -1, -0.6961928009986877, -0.5250730514526367, -0.39491748809814453, -0.28444138169288635, -0.18477343022823334, -0.09105003625154495, 0, 0.07958029955625534,
-  0.16093020141124725, 0.24611230194568634, 0.33791524171829224, 0.44070982933044434, 0.5626170039176941, 0.7229568362236023, 1,
+  -1, -0.6961928009986877, -0.5250730514526367, -0.39491748809814453, -0.28444138169288635, -0.18477343022823334,
+  -0.09105003625154495, 0, 0.07958029955625534, 0.16093020141124725, 0.24611230194568634, 0.33791524171829224,
+  0.44070982933044434, 0.5626170039176941, 0.7229568362236023, 1,
 ];
 
 const kinds = {
@@ -29,7 +30,8 @@ interface Weight {
 }
 
 /** As bitsandbytes' are: signed steps around an offset that is far from zero. */
-const nestedOf = (length: number): Float32Array => positive(length).map((x, i) => (i < nestedHead - 1 ? Math.sin(i) / 4 : i === nestedHead - 1 ? 2.2 : x));
+const nestedOf = (length: number): Float32Array =>
+  positive(length).map((x, i) => (i < nestedHead - 1 ? Math.sin(i) / 4 : i === nestedHead - 1 ? 2.2 : x));
 const positive = (length: number): Float32Array => Float32Array.from(normal([length]).data, (x) => Math.abs(x) + 0.01);
 
 function weight(kind: Kind, rows: number, columns: number): Weight {
@@ -44,7 +46,17 @@ function weight(kind: Kind, rows: number, columns: number): Weight {
 }
 
 // Rows of 172 cross blocks, odd ones bytes; 1,030 is more than a run; 70 columns are no whole panel.
-const sizes = [[1, 1, 1], [1, 172, 64], [1, 21, 176], [3, 70, 172], [2, 19, 1031], [7, 13, 513], [9, 172, 33], [19, 41, 1030], [5, 600, 7]] as const;
+const sizes = [
+  [1, 1, 1],
+  [1, 172, 64],
+  [1, 21, 176],
+  [3, 70, 172],
+  [2, 19, 1031],
+  [7, 13, 513],
+  [9, 172, 33],
+  [19, 41, 1030],
+  [5, 600, 7],
+] as const;
 
 describe.each([
   ['one thread, relaxed', { threads: 1 }],
@@ -55,10 +67,16 @@ describe.each([
   beforeAll(async () => (backend = await createCpuBackend(options)));
   afterAll(() => backend.dispose());
 
-  async function check([a, { parts, dense }, ...rest]: readonly [Value, Weight, ...Value[]], attrs: MatmulAttrs, inPlace: readonly (readonly [number, number])[] = []): Promise<void> {
+  async function check(
+    [a, { parts, dense }, ...rest]: readonly [Value, Weight, ...Value[]],
+    attrs: MatmulAttrs,
+    inPlace: readonly (readonly [number, number])[] = [],
+  ): Promise<void> {
     const { outputs, expected } = await runOp([backend, 'matmul'], [a, ...parts, ...rest], attrs, { inPlace });
     const [scale] = reference('matmul', [a, dense, ...rest], { ...attrs, encoding: undefined }, Math.abs);
-    expect(worstError(outputs[0] ?? new Float64Array(), expected[0] ?? new Float64Array(), (at) => scale?.[at] ?? 0)).toBeLessThan(bound);
+    expect(
+      worstError(outputs[0] ?? new Float64Array(), expected[0] ?? new Float64Array(), (at) => scale?.[at] ?? 0),
+    ).toBeLessThan(bound);
   }
 
   test.each(Object.entries(kinds))('%s: products both ways round, at every size', async (_, kind) => {
@@ -71,22 +89,38 @@ describe.each([
   });
 
   test.each(Object.entries(kinds))('%s: with a low-rank part and an addend', async (_, kind) => {
-    for (const [m, n, k] of [[2, 19, 65], [9, 41, 172]] as const) {
+    for (const [m, n, k] of [
+      [2, 19, 65],
+      [9, 41, 172],
+    ] as const) {
       for (const lowRank of ['nt', 'nn'] as const) {
         const b = weight(kind, n, k);
         const attrs = { transposeA: false, transposeB: true, encoding: b.encoding, lowRank };
         const parts = (rank: number): Value[] => [normal([m, rank]), normal(lowRank === 'nt' ? [n, rank] : [rank, n])];
         await check([normal([m, k]), b, ...parts(8)], attrs);
         await check([normal([m, k]), b, ...parts(5), normal([n])], { ...attrs, addend: 'row' });
-        await check([normal([m, k]), b, ...parts(13), normal([m, n])], { ...attrs, addend: 'full' }, [[b.parts.length + 3, 0]]);
+        await check([normal([m, k]), b, ...parts(13), normal([m, n])], { ...attrs, addend: 'full' }, [
+          [b.parts.length + 3, 0],
+        ]);
       }
       const b = weight(kind, k, n);
-      await check([normal([m, k]), b, normal([m, n])], { transposeA: false, transposeB: false, encoding: b.encoding, addend: 'full' });
+      await check([normal([m, k]), b, normal([m, n])], {
+        transposeA: false,
+        transposeB: false,
+        encoding: b.encoding,
+        addend: 'full',
+      });
     }
   });
 
   test('decodeMatrix rounds as bitsandbytes does, bit for bit', async () => {
-    for (const [rows, columns] of [[1, 1], [3, 7], [11, 172], [70, 33], [5, 513]] as const) {
+    for (const [rows, columns] of [
+      [1, 1],
+      [3, 7],
+      [11, 172],
+      [70, 33],
+      [5, 513],
+    ] as const) {
       for (const kind of Object.values(kinds)) {
         const { encoding, parts } = weight(kind, rows, columns);
         const [codes, absmax, nested] = parts.map(({ data, dtype }) => Float32Array.from(toFloat64(data, dtype)));
@@ -94,12 +128,20 @@ describe.each([
         const scaleOf = (block: number): number => {
           const scale = absmax?.[block] ?? NaN;
           if (encoding.kind === 'rows8' || encoding.nestedBlockSize === undefined) return scale;
-          return round(round((nested?.[scale] ?? NaN) * (nested?.[nestedHead + Math.floor(block / encoding.nestedBlockSize)] ?? NaN)) + (nested?.[nestedHead - 1] ?? NaN));
+          return round(
+            round(
+              (nested?.[scale] ?? NaN) * (nested?.[nestedHead + Math.floor(block / encoding.nestedBlockSize)] ?? NaN),
+            ) + (nested?.[nestedHead - 1] ?? NaN),
+          );
         };
         const expected = Float64Array.from({ length: rows * columns }, (_, i) => {
-          if (encoding.kind === 'rows8') return round(round((codes?.[i] ?? NaN) * scaleOf(Math.floor(i / columns))) * round(1 / 127));
+          if (encoding.kind === 'rows8')
+            return round(round((codes?.[i] ?? NaN) * scaleOf(Math.floor(i / columns))) * round(1 / 127));
           const byte = codes?.[i >> 1] ?? NaN;
-          return round(round(encoding.table[i % 2 === 0 ? byte >> 4 : byte & 15] ?? NaN) * scaleOf(Math.floor(i / encoding.blockSize)));
+          return round(
+            round(encoding.table[i % 2 === 0 ? byte >> 4 : byte & 15] ?? NaN) *
+              scaleOf(Math.floor(i / encoding.blockSize)),
+          );
         });
         expect(await run([backend, 'decodeMatrix'], parts, { encoding })).toEqual(expected);
       }
@@ -109,9 +151,19 @@ describe.each([
   test('quantizeBlocks: absmax and codes of every dtype, a short last block, zeros, tiny and huge values', async () => {
     const boundaries = table.slice(1).map((high, i) => Math.fround((high + (table[i] ?? 0)) / 2));
     const attrs = { blockSize: 32, boundaries, codes: table.map((_, i) => (i + 3) % 16) };
-    const inputs = [...([[1], [7, 11], [4, 64], [33, 33]] as const).flatMap((shape) => (['f32', 'f16', 'bf16'] as const).map((dtype) => normal([...shape], dtype))), value([3, 5], new Float32Array(15)), value([4], [1e-40, -3e-41, 0, 5e-41]), value([4], [3e38, -1e38, 0, 5])];
+    const inputs = [
+      ...([[1], [7, 11], [4, 64], [33, 33]] as const).flatMap((shape) =>
+        (['f32', 'f16', 'bf16'] as const).map((dtype) => normal([...shape], dtype)),
+      ),
+      value([3, 5], new Float32Array(15)),
+      value([4], [1e-40, -3e-41, 0, 5e-41]),
+      value([4], [3e38, -1e38, 0, 5]),
+    ];
     for (const x of inputs) {
-      const { outputs: [codes, absmax], expected } = await runOp([backend, 'quantizeBlocks'], [x], attrs);
+      const {
+        outputs: [codes, absmax],
+        expected,
+      } = await runOp([backend, 'quantizeBlocks'], [x], attrs);
       expect(absmax).toEqual(expected[1]);
       expect(codes?.length).toBe(Math.ceil(sizeOf(x.shape) / 2));
       expect(codes).toEqual(expected[0]);
@@ -125,12 +177,17 @@ test('a matrix beyond the packing limit is packed in pieces', async () => {
   for (const transposeB of [true, false]) {
     const b = transposeB ? weight(kinds['block4 of 64'], n, k) : weight(kinds['block4 of 64'], k, n);
     const a = normal([m, k]);
-    const actual = await run([backend, 'matmul'], [a, ...b.parts], { transposeA: false, transposeB, encoding: b.encoding });
+    const actual = await run([backend, 'matmul'], [a, ...b.parts], {
+      transposeA: false,
+      transposeB,
+      encoding: b.encoding,
+    });
     for (let place = 0; place < actual.length; place += 97) {
       const [row, column] = [Math.floor(place / n), place % n];
       let [total, scale] = [0, 0];
       for (let i = 0; i < k; i++) {
-        const product = (a.data[row * k + i] ?? NaN) * (b.dense.data[transposeB ? column * k + i : i * n + column] ?? NaN);
+        const product =
+          (a.data[row * k + i] ?? NaN) * (b.dense.data[transposeB ? column * k + i : i * n + column] ?? NaN);
         total += product;
         scale += Math.abs(product);
       }

@@ -6,7 +6,10 @@ import { at, encodingOf } from '../kernel.js';
 import type { Recorder } from '../recorder.js';
 import { f32Bits } from '../recorder.js';
 
-/** Matrices of codes: what the kernels are told of one, and the ops that make codes and turn them back. Kernels: `../assembly/encoded.ts`. */
+/**
+ * Matrices of codes: what the kernels are told of one, and the ops that make codes and turn them back. Kernels:
+ * `../assembly/encoded.ts`.
+ */
 
 /** Elements that one unit of decodeMatrix decodes: RUN of the kernels. */
 const runElements = 512;
@@ -17,10 +20,19 @@ export function describeCodes(recorder: Recorder, encoding: OperandEncoding, par
   const block4 = encoding.kind === 'block4' ? encoding : undefined;
   const table = new Uint32Array(block4?.table.map(f32Bits) ?? []);
   const bytes = new Uint8Array(table.buffer);
-  const planes = new Uint32Array(Uint8Array.from({ length: 64 }, (_, i) => bytes[4 * (i % 16) + Math.floor(i / 16)] ?? 0).buffer);
+  const planes = new Uint32Array(
+    Uint8Array.from({ length: 64 }, (_, i) => bytes[4 * (i % 16) + Math.floor(i / 16)] ?? 0).buffer,
+  );
   return recorder.parameters([
-    block4 === undefined ? 1 : 0, codes.address, codes.address + sizeOf(codes.shape), absmax.address, nested?.address ?? 0,
-    block4?.blockSize ?? 0, block4?.nestedBlockSize ?? 0, encoding.columns, ...(block4 === undefined ? [] : [...table, ...planes]),
+    block4 === undefined ? 1 : 0,
+    codes.address,
+    codes.address + sizeOf(codes.shape),
+    absmax.address,
+    nested?.address ?? 0,
+    block4?.blockSize ?? 0,
+    block4?.nestedBlockSize ?? 0,
+    encoding.columns,
+    ...(block4 === undefined ? [] : [...table, ...planes]),
   ]);
 }
 
@@ -28,7 +40,16 @@ export const quantizeBlocks: CpuKernel<'quantizeBlocks'> = {
   lower({ attrs: { blockSize, boundaries, codes }, inputs, outputs, recorder }) {
     const x = at(inputs, 0);
     const elements = sizeOf(x.shape);
-    const words = [x.address, at(outputs, 0).address, at(outputs, 1).address, elements, encodingOf(x), blockSize, ...boundaries.map(f32Bits), ...codes];
+    const words = [
+      x.address,
+      at(outputs, 0).address,
+      at(outputs, 1).address,
+      elements,
+      encodingOf(x),
+      blockSize,
+      ...boundaries.map(f32Bits),
+      ...codes,
+    ];
     recorder.launch(Kernel.quantizeBlocks, words, Math.ceil(elements / blockSize), 8 * blockSize);
   },
 };
@@ -37,6 +58,11 @@ export const decodeMatrix: CpuKernel<'decodeMatrix'> = {
   lower({ attrs: { encoding }, inputs, outputs, recorder }) {
     const y = at(outputs, 0);
     const elements = sizeOf(y.shape);
-    recorder.launch(Kernel.decodeMatrix, [describeCodes(recorder, encoding, inputs), y.address, elements], Math.ceil(elements / runElements), 2 * runElements);
+    recorder.launch(
+      Kernel.decodeMatrix,
+      [describeCodes(recorder, encoding, inputs), y.address, elements],
+      Math.ceil(elements / runElements),
+      2 * runElements,
+    );
   },
 };

@@ -14,7 +14,12 @@ export const swiglu: CpuKernel<'swiglu'> = {
   lower({ inputs, outputs, recorder }) {
     const [gate, up] = [at(inputs, 0), at(inputs, 1)];
     const elements = sizeOf(gate.shape);
-    recorder.launch(Kernel.swiglu, [gate.address, up.address, at(outputs, 0).address, elements], Math.ceil(elements / blockElements), 8 * blockElements);
+    recorder.launch(
+      Kernel.swiglu,
+      [gate.address, up.address, at(outputs, 0).address, elements],
+      Math.ceil(elements / blockElements),
+      8 * blockElements,
+    );
   },
 };
 
@@ -31,8 +36,14 @@ export const adamw: CpuKernel<'adamw'> = {
   lower({ attrs: { beta1, beta2, epsilon }, inputs, outputs, recorder }) {
     const elements = sizeOf(at(inputs, 0).shape);
     const words = [
-      ...inputs.map(({ address }) => address), ...outputs.map(({ address }) => address), elements,
-      f32Bits(beta1), f32Bits(1 - beta1), f32Bits(beta2), f32Bits(1 - beta2), f32Bits(epsilon),
+      ...inputs.map(({ address }) => address),
+      ...outputs.map(({ address }) => address),
+      elements,
+      f32Bits(beta1),
+      f32Bits(1 - beta1),
+      f32Bits(beta2),
+      f32Bits(1 - beta2),
+      f32Bits(epsilon),
     ];
     recorder.launch(Kernel.adamw, words, Math.ceil(elements / 64), 64 * 8);
   },
@@ -42,8 +53,14 @@ export const adamw8bit: CpuKernel<'adamw8bit'> = {
   lower({ attrs: { beta1, beta2, epsilon }, inputs, outputs, recorder }) {
     const elements = sizeOf(at(inputs, 0).shape);
     const words = [
-      ...inputs.map(({ address }) => address), ...outputs.map(({ address }) => address), elements,
-      f32Bits(beta1), f32Bits(1 - beta1), f32Bits(beta2), f32Bits(1 - beta2), f32Bits(epsilon),
+      ...inputs.map(({ address }) => address),
+      ...outputs.map(({ address }) => address),
+      elements,
+      f32Bits(beta1),
+      f32Bits(1 - beta1),
+      f32Bits(beta2),
+      f32Bits(1 - beta2),
+      f32Bits(epsilon),
     ];
     recorder.launch(Kernel.adamw8bit, words, Math.ceil(elements / momentBlock), momentBlock * 32);
   },
@@ -53,7 +70,12 @@ export const random: CpuKernel<'random'> = {
   lower({ attrs: { stream }, inputs, outputs, recorder }) {
     const y = at(outputs, 0);
     const elements = sizeOf(y.shape);
-    recorder.launch(Kernel.random, [at(inputs, 0).address, at(inputs, 1).address, y.address, elements, stream], Math.ceil(elements / blockElements), 32 * blockElements);
+    recorder.launch(
+      Kernel.random,
+      [at(inputs, 0).address, at(inputs, 1).address, y.address, elements, stream],
+      Math.ceil(elements / blockElements),
+      32 * blockElements,
+    );
   },
 };
 
@@ -63,8 +85,19 @@ export const cast: CpuKernel<'cast'> = {
   lower({ inputs, outputs, recorder }) {
     const [x, y] = [at(inputs, 0), at(outputs, 0)];
     const [from, to] = [castNumbers[x.dtype], castNumbers[y.dtype]];
-    if (from === undefined || to === undefined) throw new LowrankError({ code: 'cpu.dtype', what: 'cast', expected: Object.keys(castNumbers).join(', '), got: `${x.dtype} to ${y.dtype}` });
+    if (from === undefined || to === undefined)
+      throw new LowrankError({
+        code: 'cpu.dtype',
+        what: 'cast',
+        expected: Object.keys(castNumbers).join(', '),
+        got: `${x.dtype} to ${y.dtype}`,
+      });
     const elements = sizeOf(x.shape);
-    recorder.launch(Kernel.cast, [x.address, y.address, elements, from, to], Math.ceil(elements / blockElements), 4 * blockElements);
+    recorder.launch(
+      Kernel.cast,
+      [x.address, y.address, elements, from, to],
+      Math.ceil(elements / blockElements),
+      4 * blockElements,
+    );
   },
 };

@@ -8,7 +8,17 @@ import { layerNorm, layerNormBackward, layerNormWeightGradient } from './layerNo
 import { matmul } from './matmul.js';
 import { concat, pad, permute, slice, writeAt } from './movement.js';
 import { reduce, squaredNorm } from './reduce.js';
-import { argmax, crossEntropyRows, gatherRows, rmsNorm, rmsNormBackward, rmsNormWeightGradient, rope, sampleThreshold, scatterAddRows } from './rows.js';
+import {
+  argmax,
+  crossEntropyRows,
+  gatherRows,
+  rmsNorm,
+  rmsNormBackward,
+  rmsNormWeightGradient,
+  rope,
+  sampleThreshold,
+  scatterAddRows,
+} from './rows.js';
 
 type KernelTable = { readonly [Name in KernelName]: CpuKernel<Name> };
 

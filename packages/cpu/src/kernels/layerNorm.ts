@@ -13,7 +13,14 @@ function rowsOf({ shape }: { readonly shape: readonly number[] }): { rows: numbe
 export const layerNorm: CpuKernel<'layerNorm'> = {
   lower({ attrs, inputs, outputs, recorder }) {
     const { rows, width } = rowsOf(at(inputs, 0));
-    const words = [at(inputs, 0).address, at(inputs, 1).address, at(inputs, 2).address, at(outputs, 0).address, width, f32Bits(attrs.epsilon)];
+    const words = [
+      at(inputs, 0).address,
+      at(inputs, 1).address,
+      at(inputs, 2).address,
+      at(outputs, 0).address,
+      width,
+      f32Bits(attrs.epsilon),
+    ];
     recorder.launch(Kernel.layerNorm, words, rows, 4 * width);
   },
 };
@@ -21,12 +28,21 @@ export const layerNorm: CpuKernel<'layerNorm'> = {
 export const layerNormBackward: CpuKernel<'layerNormBackward'> = {
   lower({ attrs, inputs, outputs, recorder }) {
     const { rows, width } = rowsOf(at(inputs, 0));
-    const words = [at(inputs, 0).address, at(inputs, 1).address, at(inputs, 2).address, at(outputs, 0).address, width, f32Bits(attrs.epsilon)];
+    const words = [
+      at(inputs, 0).address,
+      at(inputs, 1).address,
+      at(inputs, 2).address,
+      at(outputs, 0).address,
+      width,
+      f32Bits(attrs.epsilon),
+    ];
     recorder.launch(Kernel.layerNormBackward, words, rows, 6 * width);
   },
 };
 
-/** Rows that one unit of the weight gradient adds up; fixed, so that the sum does not depend on the number of threads. */
+/**
+ * Rows that one unit of the weight gradient adds up; fixed, so that the sum does not depend on the number of threads.
+ */
 const rowsPerUnit = 64;
 
 export const layerNormWeightGradient: CpuKernel<'layerNormWeightGradient'> = {
@@ -38,7 +54,12 @@ export const layerNormWeightGradient: CpuKernel<'layerNormWeightGradient'> = {
     const [x, g] = [at(inputs, 0), at(inputs, 1)];
     const { rows, width } = rowsOf(x);
     const units = Math.ceil(rows / rowsPerUnit);
-    recorder.launch(Kernel.layerNormWeightGradient, [x.address, g.address, rows, width, f32Bits(attrs.epsilon), workspace, rowsPerUnit], units, rowsPerUnit * width * 4);
+    recorder.launch(
+      Kernel.layerNormWeightGradient,
+      [x.address, g.address, rows, width, f32Bits(attrs.epsilon), workspace, rowsPerUnit],
+      units,
+      rowsPerUnit * width * 4,
+    );
     recorder.launch(Kernel.sumPartials, [workspace, at(outputs, 0).address, units, width], width, units);
   },
 };

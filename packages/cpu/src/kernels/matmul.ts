@@ -27,8 +27,9 @@ interface Cut {
 }
 
 /**
- * y = a·b (+ h·u) (+ c). B is packed into panels of 8 columns and multiplied by 6×8 register tiles (`assembly/gemm.ts`); the low-rank part continues the
- * same sums with its own panels, the addend is where the sums start.
+ * y = a·b (+ h·u) (+ c). B is packed into panels of 8 columns and multiplied by 6×8 register tiles
+ * (`assembly/gemm.ts`); the low-rank part continues the same sums with its own panels, the addend is where the sums
+ * start.
  */
 export const matmul: CpuKernel<'matmul'> = {
   workspaceBytes(inputs, _, attrs) {
@@ -56,7 +57,8 @@ function skipsPacking({ batch, m }: Sizes, { transposeA }: MatmulAttrs): boolean
 function cutOf({ batch, n, k }: Sizes): Cut {
   const padded = Math.ceil(n / 8) * 8;
   const entryBytes = padded * k * 4;
-  if (entryBytes <= packedLimit) return { entries: Math.min(batch, Math.max(1, Math.floor(packedLimit / entryBytes))), columns: padded };
+  if (entryBytes <= packedLimit)
+    return { entries: Math.min(batch, Math.max(1, Math.floor(packedLimit / entryBytes))), columns: padded };
   return { entries: 1, columns: Math.max(64, Math.floor(packedLimit / (k * 4 * 64)) * 64) };
 }
 
@@ -79,7 +81,8 @@ const codesEncoding = 3;
 /** B as the kernels take it: an address (of the numbers, or of a description of the codes) and an encoding. */
 function weightOf({ inputs, attrs, recorder }: Call<'matmul'>): { address: number; encoding: number } {
   const { b } = matmulOperands(inputs, attrs);
-  if (attrs.encoding !== undefined) return { address: describeCodes(recorder, attrs.encoding, b), encoding: codesEncoding };
+  if (attrs.encoding !== undefined)
+    return { address: describeCodes(recorder, attrs.encoding, b), encoding: codesEncoding };
   return { address: at(b, 0).address, encoding: encodingOf(at(b, 0)) };
 }
 
@@ -89,9 +92,24 @@ function lowerFewRows(call: Call<'matmul'>, { m, n, k, rank }: Sizes): void {
   const { h, u, c, addendStride } = epilogueOf(call, n);
   const uTransposed = attrs.lowRank === 'nt';
   const words = [
-    m, n, k, a.address, k, b.address, attrs.transposeB ? k : n, Number(attrs.transposeB) + 2 * b.encoding,
-    at(outputs, 0).address, n, c?.address ?? 0, addendStride,
-    h?.address ?? 0, rank, rank, u?.address ?? 0, uTransposed ? rank : n, Number(uTransposed),
+    m,
+    n,
+    k,
+    a.address,
+    k,
+    b.address,
+    attrs.transposeB ? k : n,
+    Number(attrs.transposeB) + 2 * b.encoding,
+    at(outputs, 0).address,
+    n,
+    c?.address ?? 0,
+    addendStride,
+    h?.address ?? 0,
+    rank,
+    rank,
+    u?.address ?? 0,
+    uTransposed ? rank : n,
+    Number(uTransposed),
   ];
   recorder.launch(Kernel.gemv, words, Math.ceil(n / 16), 4 * m * (k + rank));
 }
@@ -102,7 +120,13 @@ function lowerPacked(call: Call<'matmul'>, sizes: Sizes): void {
   const b = weightOf(call);
   for (let entry = 0; entry < batch; entry += entries) {
     for (let column = 0; column < n; column += columns) {
-      lowerCut(call, sizes, { b, entry, entries: Math.min(entries, batch - entry), column, columns: Math.min(columns, n - column) });
+      lowerCut(call, sizes, {
+        b,
+        entry,
+        entries: Math.min(entries, batch - entry),
+        column,
+        columns: Math.min(columns, n - column),
+      });
     }
   }
 }
@@ -133,33 +157,71 @@ function lowerCut(call: Call<'matmul'>, { m, n, k, rank }: Sizes, { b, entry, en
   const pack = ({ address, encoding }: Piece['b'], { transposed, depth, out, stacked }: Packing): void => {
     const first = entry * n * depth + column * (transposed ? depth : 1);
     const start = encoding === codesEncoding ? address : address + first * (encoding === 0 ? 4 : 2);
-    const table = encoding === codesEncoding ? first : stacked ? recorder.parameters(numbers.map((i) => i * n * depth)) : 0;
-    const words = [start, transposed ? depth : n, depth, columns, out, Number(transposed) + 2 * encoding, panels, table];
+    const table =
+      encoding === codesEncoding ? first : stacked ? recorder.parameters(numbers.map((i) => i * n * depth)) : 0;
+    const words = [
+      start,
+      transposed ? depth : n,
+      depth,
+      columns,
+      out,
+      Number(transposed) + 2 * encoding,
+      panels,
+      table,
+    ];
     // Handed out by 8 panels or more: neighbouring panels share the cache lines of B's rows.
     recorder.launch(Kernel.packB, words, panels * (stacked ? entries : 1), Math.max(1024, 8 * depth));
   };
   pack(b, { transposed: attrs.transposeB, depth: k, out: workspace, stacked: entries > 1 });
-  if (u !== undefined) pack({ address: u.address, encoding: encodingOf(u) }, { transposed: attrs.lowRank === 'nt', depth: rank, out: packedU, stacked: false });
+  if (u !== undefined)
+    pack(
+      { address: u.address, encoding: encodingOf(u) },
+      { transposed: attrs.lowRank === 'nt', depth: rank, out: packedU, stacked: false },
+    );
 
   const { rowsPerTask, columnsPerTask } = tasks({ m, columns, entries, threads: recorder.threads });
   const rowBlocks = Math.ceil(m / rowsPerTask);
   const columnBlocks = Math.ceil(columns / columnsPerTask);
   const addendEntry = attrs.addend === 'full' ? m * n : 0;
-  const table = entries > 1 ? recorder.parameters(numbers.flatMap((i) => [i * m * k, i * panels * 8 * k, i * m * n, i * addendEntry])) : 0;
+  const table =
+    entries > 1
+      ? recorder.parameters(numbers.flatMap((i) => [i * m * k, i * panels * 8 * k, i * m * n, i * addendEntry]))
+      : 0;
   const words = [
-    m, columns, k, a.address + entry * m * k * 4, attrs.transposeA ? m : k, Number(attrs.transposeA), workspace,
-    y.address + (entry * m * n + column) * 4, n,
-    c === undefined ? 0 : c.address + (entry * addendEntry + column) * 4, addendStride,
-    h?.address ?? 0, rank, 0, rank, packedU, rowsPerTask, columnsPerTask, rowBlocks, columnBlocks, table,
+    m,
+    columns,
+    k,
+    a.address + entry * m * k * 4,
+    attrs.transposeA ? m : k,
+    Number(attrs.transposeA),
+    workspace,
+    y.address + (entry * m * n + column) * 4,
+    n,
+    c === undefined ? 0 : c.address + (entry * addendEntry + column) * 4,
+    addendStride,
+    h?.address ?? 0,
+    rank,
+    0,
+    rank,
+    packedU,
+    rowsPerTask,
+    columnsPerTask,
+    rowBlocks,
+    columnBlocks,
+    table,
   ];
   recorder.launch(Kernel.gemm, words, entries * rowBlocks * columnBlocks, rowsPerTask * columnsPerTask * k);
 }
 
 /** Blocks large enough to be worth packing for, and enough of them that no thread idles for long at the end. */
-function tasks({ m, columns, entries, threads }: { m: number; columns: number; entries: number; threads: number }): { rowsPerTask: number; columnsPerTask: number } {
+function tasks({ m, columns, entries, threads }: { m: number; columns: number; entries: number; threads: number }): {
+  rowsPerTask: number;
+  columnsPerTask: number;
+} {
   let rowsPerTask = mostRowsPerTask;
   let columnsPerTask = mostColumnsPerTask;
-  const enough = (): boolean => threads === 1 || entries * Math.ceil(m / rowsPerTask) * Math.ceil(columns / columnsPerTask) >= threads * 8;
+  const enough = (): boolean =>
+    threads === 1 || entries * Math.ceil(m / rowsPerTask) * Math.ceil(columns / columnsPerTask) >= threads * 8;
   while (!enough() && columnsPerTask > 64) columnsPerTask /= 2;
   while (!enough() && rowsPerTask > 12) rowsPerTask /= 2;
   return { rowsPerTask, columnsPerTask };

@@ -37,7 +37,13 @@ export const permute: CpuKernel<'permute'> = {
   lower({ attrs: { axes }, inputs, outputs, recorder }) {
     const [x, y] = [at(inputs, 0), at(outputs, 0)];
     const strides = stridesOf(x.shape);
-    copyStrided(recorder, { shape: y.shape, from: x.address, fromStrides: axes.map((axis) => strides[axis] ?? 0), to: y.address, toStrides: stridesOf(y.shape) });
+    copyStrided(recorder, {
+      shape: y.shape,
+      from: x.address,
+      fromStrides: axes.map((axis) => strides[axis] ?? 0),
+      to: y.address,
+      toStrides: stridesOf(y.shape),
+    });
   },
 };
 
@@ -45,7 +51,13 @@ export const slice: CpuKernel<'slice'> = {
   lower({ attrs: { starts, sizes }, inputs, outputs, recorder }) {
     const [x, y] = [at(inputs, 0), at(outputs, 0)];
     const strides = stridesOf(x.shape);
-    copyStrided(recorder, { shape: sizes, from: x.address + 4 * offsetOf(starts, strides), fromStrides: strides, to: y.address, toStrides: stridesOf(sizes) });
+    copyStrided(recorder, {
+      shape: sizes,
+      from: x.address + 4 * offsetOf(starts, strides),
+      fromStrides: strides,
+      to: y.address,
+      toStrides: stridesOf(sizes),
+    });
   },
 };
 
@@ -54,7 +66,13 @@ export const pad: CpuKernel<'pad'> = {
     const [x, y] = [at(inputs, 0), at(outputs, 0)];
     const strides = stridesOf(y.shape);
     zero(recorder, y);
-    copyStrided(recorder, { shape: x.shape, from: x.address, fromStrides: stridesOf(x.shape), to: y.address + 4 * offsetOf(before, strides), toStrides: strides });
+    copyStrided(recorder, {
+      shape: x.shape,
+      from: x.address,
+      fromStrides: stridesOf(x.shape),
+      to: y.address + 4 * offsetOf(before, strides),
+      toStrides: strides,
+    });
   },
 };
 
@@ -64,7 +82,13 @@ export const concat: CpuKernel<'concat'> = {
     const strides = stridesOf(y.shape);
     let start = 0;
     for (const x of inputs) {
-      copyStrided(recorder, { shape: x.shape, from: x.address, fromStrides: stridesOf(x.shape), to: y.address + 4 * start * (strides[axis] ?? 0), toStrides: strides });
+      copyStrided(recorder, {
+        shape: x.shape,
+        from: x.address,
+        fromStrides: stridesOf(x.shape),
+        to: y.address + 4 * start * (strides[axis] ?? 0),
+        toStrides: strides,
+      });
       start += x.shape[axis] ?? 0;
     }
   },
@@ -78,9 +102,20 @@ export const writeAt: CpuKernel<'writeAt'> = {
     const length = value.shape[1] ?? 1;
     const row = sizeOf(cache.shape.slice(2));
     if (y.address !== cache.address) {
-      copyStrided(recorder, { shape: [batch * capacity, row], from: cache.address, fromStrides: [row, 1], to: y.address, toStrides: [row, 1] });
+      copyStrided(recorder, {
+        shape: [batch * capacity, row],
+        from: cache.address,
+        fromStrides: [row, 1],
+        to: y.address,
+        toStrides: [row, 1],
+      });
     }
-    recorder.launch(Kernel.writeAt, [y.address, value.address, starts.address, capacity, length, row], batch, length * row);
+    recorder.launch(
+      Kernel.writeAt,
+      [y.address, value.address, starts.address, capacity, length, row],
+      batch,
+      length * row,
+    );
   },
 };
 

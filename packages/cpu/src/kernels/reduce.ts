@@ -3,7 +3,10 @@ import { Kernel } from '../kernelIds.js';
 import type { CpuKernel } from '../kernel.js';
 import { at } from '../kernel.js';
 
-/** Elements whose sum one unit makes when a long vector is added up; fixed, so that results do not depend on the number of threads. */
+/**
+ * Elements whose sum one unit makes when a long vector is added up; fixed, so that results do not depend on the number
+ * of threads.
+ */
 const perUnit = 16384;
 const columnBlock = 64;
 
@@ -23,12 +26,27 @@ export const reduce: CpuKernel<'reduce'> = {
       recorder.launch(kind === 'sum' ? Kernel.sumRows : Kernel.maxRows, [x.address, y.address, length], outer, length);
     } else {
       const blocks = Math.ceil(inner / columnBlock);
-      recorder.launch(Kernel.reduceColumns, [x.address, y.address, length, inner, kind === 'sum' ? 0 : 1, blocks], outer * blocks, 2 * length * columnBlock);
+      recorder.launch(
+        Kernel.reduceColumns,
+        [x.address, y.address, length, inner, kind === 'sum' ? 0 : 1, blocks],
+        outer * blocks,
+        2 * length * columnBlock,
+      );
     }
   },
 };
 
-function splits({ kind, outer, length, inner }: { kind: string; outer: number; length: number; inner: number }): boolean {
+function splits({
+  kind,
+  outer,
+  length,
+  inner,
+}: {
+  kind: string;
+  outer: number;
+  length: number;
+  inner: number;
+}): boolean {
   return kind === 'sum' && outer === 1 && inner === 1 && length > 2 * perUnit;
 }
 

@@ -13,7 +13,12 @@ export const rmsNorm: CpuKernel<'rmsNorm'> = {
   lower({ attrs, inputs, outputs, recorder }) {
     const [x, w] = [at(inputs, 0), at(inputs, 1)];
     const width = widthOf(x);
-    recorder.launch(Kernel.rmsNorm, [x.address, w.address, at(outputs, 0).address, width, f32Bits(attrs.epsilon)], elementsOf(x) / width, 2 * width);
+    recorder.launch(
+      Kernel.rmsNorm,
+      [x.address, w.address, at(outputs, 0).address, width, f32Bits(attrs.epsilon)],
+      elementsOf(x) / width,
+      2 * width,
+    );
   },
 };
 
@@ -26,7 +31,9 @@ export const rmsNormBackward: CpuKernel<'rmsNormBackward'> = {
   },
 };
 
-/** Rows that one unit of the weight gradient adds up; fixed, so that the sum does not depend on the number of threads. */
+/**
+ * Rows that one unit of the weight gradient adds up; fixed, so that the sum does not depend on the number of threads.
+ */
 const rowsPerUnit = 64;
 
 export const rmsNormWeightGradient: CpuKernel<'rmsNormWeightGradient'> = {
@@ -41,7 +48,12 @@ export const rmsNormWeightGradient: CpuKernel<'rmsNormWeightGradient'> = {
     const width = widthOf(x);
     const rows = elementsOf(x) / width;
     const units = Math.ceil(rows / rowsPerUnit);
-    recorder.launch(Kernel.rmsNormWeightGradient, [x.address, g.address, rows, width, f32Bits(attrs.epsilon), workspace, rowsPerUnit], units, rowsPerUnit * width * 3);
+    recorder.launch(
+      Kernel.rmsNormWeightGradient,
+      [x.address, g.address, rows, width, f32Bits(attrs.epsilon), workspace, rowsPerUnit],
+      units,
+      rowsPerUnit * width * 3,
+    );
     recorder.launch(Kernel.sumPartials, [workspace, at(outputs, 0).address, units, width], width, units);
   },
 };
@@ -50,7 +62,17 @@ export const rope: CpuKernel<'rope'> = {
   lower({ attrs, inputs, outputs, recorder }) {
     const [x, cosine, sine, positions] = [at(inputs, 0), at(inputs, 1), at(inputs, 2), at(inputs, 3)];
     const [batch = 1, length = 1, heads = 1, size = 1] = x.shape;
-    const words = [x.address, cosine.address, sine.address, positions.address, at(outputs, 0).address, heads, size, widthOf(cosine), Number(attrs.inverse)];
+    const words = [
+      x.address,
+      cosine.address,
+      sine.address,
+      positions.address,
+      at(outputs, 0).address,
+      heads,
+      size,
+      widthOf(cosine),
+      Number(attrs.inverse),
+    ];
     recorder.launch(Kernel.rope, words, batch * length, heads * size);
   },
 };
@@ -59,7 +81,13 @@ export const crossEntropyRows: CpuKernel<'crossEntropyRows'> = {
   lower({ attrs, inputs, outputs, recorder }) {
     const [logits, labels] = [at(inputs, 0), at(inputs, 1)];
     const [rows = 0, width = 0] = logits.shape;
-    const words = [logits.address, labels.address, at(outputs, 0).address, attrs.gradient ? at(outputs, 1).address : 0, width];
+    const words = [
+      logits.address,
+      labels.address,
+      at(outputs, 0).address,
+      attrs.gradient ? at(outputs, 1).address : 0,
+      width,
+    ];
     recorder.launch(Kernel.crossEntropyRows, words, rows, 8 * width);
   },
 };
@@ -78,7 +106,12 @@ export const sampleThreshold: CpuKernel<'sampleThreshold'> = {
     const x = at(inputs, 0);
     const width = widthOf(x);
     const numbers = [1, 2, 3, 4].map((index) => at(inputs, index).address);
-    recorder.launch(Kernel.sampleThreshold, [x.address, ...numbers, at(outputs, 0).address, width, workspace], elementsOf(x) / width, 8 * width);
+    recorder.launch(
+      Kernel.sampleThreshold,
+      [x.address, ...numbers, at(outputs, 0).address, width, workspace],
+      elementsOf(x) / width,
+      8 * width,
+    );
   },
 };
 
@@ -86,7 +119,12 @@ export const gatherRows: CpuKernel<'gatherRows'> = {
   lower({ inputs, outputs, recorder }) {
     const [table, ids] = [at(inputs, 0), at(inputs, 1)];
     const [rows = 0, width = 0] = table.shape;
-    recorder.launch(Kernel.gatherRows, [table.address, ids.address, at(outputs, 0).address, width, encodingOf(table), rows], elementsOf(ids), width);
+    recorder.launch(
+      Kernel.gatherRows,
+      [table.address, ids.address, at(outputs, 0).address, width, encodingOf(table), rows],
+      elementsOf(ids),
+      width,
+    );
   },
 };
 
@@ -95,6 +133,11 @@ export const scatterAddRows: CpuKernel<'scatterAddRows'> = {
     const [g, ids, y] = [at(inputs, 0), at(inputs, 1), at(outputs, 0)];
     const width = widthOf(y);
     const count = elementsOf(ids);
-    recorder.launch(Kernel.scatterAddRows, [g.address, ids.address, y.address, width, count, attrs.rows], Math.ceil(width / 16), 16 * (count + attrs.rows));
+    recorder.launch(
+      Kernel.scatterAddRows,
+      [g.address, ids.address, y.address, width, count, attrs.rows],
+      Math.ceil(width / 16),
+      16 * (count + attrs.rows),
+    );
   },
 };

@@ -1,4 +1,15 @@
-import type { AttrsOf, Backend, DType, HostArray, KernelName, Op, Operand, PlanBuffer, Shape, Spec } from '@lowrank/tensor';
+import type {
+  AttrsOf,
+  Backend,
+  DType,
+  HostArray,
+  KernelName,
+  Op,
+  Operand,
+  PlanBuffer,
+  Shape,
+  Spec,
+} from '@lowrank/tensor';
 import { bytesPerElement, coreOps, fromNumbers, hostArray, Rng, sizeOf, toFloat64 } from '@lowrank/tensor';
 
 /** For tests: runs one op through a plan of one step, beside its reference. */
@@ -13,7 +24,14 @@ export const epsilon = 2 ** -24;
 const rng = new Rng(20);
 
 export function normal(shape: Shape, dtype: DType = 'f32'): Value {
-  return { shape, dtype, data: fromNumbers(Array.from({ length: sizeOf(shape) }, () => rng.normal()), dtype) };
+  return {
+    shape,
+    dtype,
+    data: fromNumbers(
+      Array.from({ length: sizeOf(shape) }, () => rng.normal()),
+      dtype,
+    ),
+  };
 }
 
 export function value(shape: Shape, numbers: ArrayLike<number>, dtype: DType = 'f32'): Value {
@@ -21,7 +39,11 @@ export function value(shape: Shape, numbers: ArrayLike<number>, dtype: DType = '
 }
 
 export function integers(shape: Shape, bound: number, lowest = 0): Value {
-  return value(shape, Array.from({ length: sizeOf(shape) }, () => lowest + rng.integer(bound - lowest)), 'i32');
+  return value(
+    shape,
+    Array.from({ length: sizeOf(shape) }, () => lowest + rng.integer(bound - lowest)),
+    'i32',
+  );
 }
 
 export interface Run {
@@ -38,17 +60,32 @@ export interface RunOptions {
 export type Target<Name extends KernelName> = readonly [Backend, Name];
 
 /** Runs an op on a backend and by its reference, on the very same numbers. */
-export async function runOp<Name extends KernelName>([backend, name]: Target<Name>, inputs: readonly Value[], attrs: AttrsOf<Name>, options: RunOptions = {}): Promise<Run> {
+export async function runOp<Name extends KernelName>(
+  [backend, name]: Target<Name>,
+  inputs: readonly Value[],
+  attrs: AttrsOf<Name>,
+  options: RunOptions = {},
+): Promise<Run> {
   return { outputs: await runAll([backend, name], inputs, attrs, options), expected: reference(name, inputs, attrs) };
 }
 
 /** The first output alone, without the reference. */
-export async function run<Name extends KernelName>(target: Target<Name>, inputs: readonly Value[], attrs: AttrsOf<Name>, options: RunOptions = {}): Promise<Float64Array> {
+export async function run<Name extends KernelName>(
+  target: Target<Name>,
+  inputs: readonly Value[],
+  attrs: AttrsOf<Name>,
+  options: RunOptions = {},
+): Promise<Float64Array> {
   const [first] = await runAll(target, inputs, attrs, options);
   return first ?? new Float64Array();
 }
 
-async function runAll<Name extends KernelName>([backend, name]: Target<Name>, inputs: readonly Value[], attrs: AttrsOf<Name>, { inPlace = [] }: RunOptions): Promise<Float64Array[]> {
+async function runAll<Name extends KernelName>(
+  [backend, name]: Target<Name>,
+  inputs: readonly Value[],
+  attrs: AttrsOf<Name>,
+  { inPlace = [] }: RunOptions,
+): Promise<Float64Array[]> {
   const op = coreOps[name] as unknown as Op<Name, AttrsOf<Name>>;
   const outputs = op.infer(inputs, attrs);
   const workspaceBytes = backend.spec.workspaceBytes(name, inputs, outputs, attrs);
@@ -63,21 +100,32 @@ async function runAll<Name extends KernelName>([backend, name]: Target<Name>, in
   const workspace = workspaceBytes > 0 ? operand({ shape: [workspaceBytes], dtype: 'u8' }) : undefined;
   const buffers = planBuffers.map(({ bytes }, index) => backend.allocate(bytes, `test ${index}`));
   // What kernels do not write must show: memory starts as NaN.
-  for (const buffer of buffers) backend.write(buffer, 0, new Uint32Array(Math.floor(buffer.bytes / 4)).fill(0x7fc00000));
+  for (const buffer of buffers)
+    backend.write(buffer, 0, new Uint32Array(Math.floor(buffer.bytes / 4)).fill(0x7fc00000));
   const write = (): void =>
     ins.forEach(({ buffer }, index) => {
       const [target, data] = [buffers[buffer], inputs[index]?.data];
       if (target !== undefined && data !== undefined) backend.write(target, 0, data);
     });
   const executable = await backend.prepare(
-    { buffers: planBuffers, steps: [{ op: name, attrs, inputs: ins, outputs: outs, workspace, scope: '', flops: 0 }], inputs: [], scalars: [], outputs: outs.map((out, index) => ({ ...out, name: `${index}` })) },
+    {
+      buffers: planBuffers,
+      steps: [{ op: name, attrs, inputs: ins, outputs: outs, workspace, scope: '', flops: 0 }],
+      inputs: [],
+      scalars: [],
+      outputs: outs.map((out, index) => ({ ...out, name: `${index}` })),
+    },
     buffers,
   );
   let copies: ArrayBuffer[] = [];
   // Twice: a replay starts from the same records.
   for (let round = 0; round < 2; round++) {
     write();
-    const { outputs: promises } = await executable.run({ inputs: new Uint8Array(), scalars: new Uint8Array(), read: outs.map((_, index) => index) });
+    const { outputs: promises } = await executable.run({
+      inputs: new Uint8Array(),
+      scalars: new Uint8Array(),
+      read: outs.map((_, index) => index),
+    });
     copies = await Promise.all(promises);
   }
   executable.dispose();
@@ -90,12 +138,26 @@ function decode(copy: ArrayBuffer, spec: Spec | undefined): Float64Array {
   return toFloat64(hostArray(spec.dtype, copy, 0, sizeOf(spec.shape)), spec.dtype);
 }
 
-/** The op's reference in double precision. `map` changes the inputs first: absolute values give an error bound's Σ|a||b|. */
-export function reference<Name extends KernelName>(name: Name, inputs: readonly Value[], attrs: AttrsOf<Name>, map: (x: number) => number = (x) => x): Float64Array[] {
+/**
+ * The op's reference in double precision. `map` changes the inputs first: absolute values give an error bound's
+ * Σ|a||b|.
+ */
+export function reference<Name extends KernelName>(
+  name: Name,
+  inputs: readonly Value[],
+  attrs: AttrsOf<Name>,
+  map: (x: number) => number = (x) => x,
+): Float64Array[] {
   const op = coreOps[name] as unknown as Op<Name, AttrsOf<Name>>;
   const outputSpecs = op.infer(inputs, attrs);
   const outputs = outputSpecs.map(({ shape }) => new Float64Array(sizeOf(shape)));
-  op.reference({ inputs: inputs.map(({ data, dtype }) => toFloat64(data, dtype).map((x) => map(x))), outputs, inputSpecs: inputs, outputSpecs, attrs });
+  op.reference({
+    inputs: inputs.map(({ data, dtype }) => toFloat64(data, dtype).map((x) => map(x))),
+    outputs,
+    inputSpecs: inputs,
+    outputSpecs,
+    attrs,
+  });
   return outputs;
 }
 

@@ -36,10 +36,19 @@ export function readGolden<T>(path: string): T {
   return JSON.parse(readFileSync(home + path, 'utf8')) as T;
 }
 
-export const golden = readGolden<ChatGolden & { templates: Record<string, string>; cases: Record<string, ChatCase[]>; named: { templates: Record<string, string>; cases: ChatCase[] } }>('chat.json');
+export const golden = readGolden<
+  ChatGolden & {
+    templates: Record<string, string>;
+    cases: Record<string, ChatCase[]>;
+    named: { templates: Record<string, string>; cases: ChatCase[] };
+  }
+>('chat.json');
 
 export function goldenTokenizer(kind: 'bytes' | 'pieces'): TextTokenizer {
-  return loadTokenizer(readGolden<object>(`tokenizers/${kind}/tokenizer.json`), readGolden<object>(`tokenizers/${kind}/tokenizer_config.json`));
+  return loadTokenizer(
+    readGolden<object>(`tokenizers/${kind}/tokenizer.json`),
+    readGolden<object>(`tokenizers/${kind}/tokenizer_config.json`),
+  );
 }
 
 const tokenizers = { bytes: goldenTokenizer('bytes'), pieces: goldenTokenizer('pieces') };
@@ -51,7 +60,13 @@ export function templateOf(source: string | Record<string, string>): ChatTemplat
 
 export function optionsOf({ tools, addGenerationPrompt, continueFinalMessage, variables }: ChatCase): ChatOptions {
   const [year, month, day, ...time] = golden.now;
-  return { ...(tools === true ? { tools: golden.tools } : {}), addGenerationPrompt, continueFinalMessage, variables, now: new Date(year, month - 1, day, ...time) };
+  return {
+    ...(tools === true ? { tools: golden.tools } : {}),
+    addGenerationPrompt,
+    continueFinalMessage,
+    variables,
+    now: new Date(year, month - 1, day, ...time),
+  };
 }
 
 /** The text, the tokens and the mask that transformers makes, or a refusal where it refuses. */

@@ -31,26 +31,42 @@ export interface EntryOptions {
   readonly rank: number;
 }
 
-/** Whether a bank can hold what a configuration's variant computes: base(x) + (f − 1)·Wx + f·s·BAx with f a number for each output, 1 for plain LoRA. */
+/**
+ * Whether a bank can hold what a configuration's variant computes: base(x) + (f − 1)·Wx + f·s·BAx with f a number for
+ * each output, 1 for plain LoRA.
+ */
 export function fitsBank(config: LoraConfig): boolean {
   const variant = variantOf(config);
   return variant === plain || (variant.factor !== undefined && !beginsInBase(config.init));
 }
 
-/** The rank that a layer's matrices take of a bank: twice their own where they began as a part of W, which is taken off again. */
+/**
+ * The rank that a layer's matrices take of a bank: twice their own where they began as a part of W, which is taken off
+ * again.
+ */
 export function bankRank({ rank, embedding = false }: LoraMatrices, { init }: LoraConfig): number {
   return beginsInBase(init) && !embedding ? 2 * rank : rank;
 }
 
 /**
- * One layer's matrices made ready for a slot. What depends on W is computed here, on the device that W lies on: DoRA's norms, and what A and B began as where that is a part of W.
+ * One layer's matrices made ready for a slot. What depends on W is computed here, on the device that W lies on: DoRA's
+ * norms, and what A and B began as where that is a part of W.
  *
  * @param layer around the base that the adapter is for; nothing is added to it
  */
-export async function bankEntry(layer: LoraLayer, matrices: LoraMatrices, { config, path, rank }: EntryOptions): Promise<BankEntry> {
+export async function bankEntry(
+  layer: LoraLayer,
+  matrices: LoraMatrices,
+  { config, path, rank }: EntryOptions,
+): Promise<BankEntry> {
   const scaling = scalingAt(config, path);
-  const initial = beginsInBase(config.init) ? await layer.partOfBase({ init: config.init, rank: matrices.rank, scaling, seed: 0 }) : undefined;
-  const own = initial === undefined ? matrices : plainMatrices(matrices, { a: await valuesOf(initial.a), b: await valuesOf(initial.b) });
+  const initial = beginsInBase(config.init)
+    ? await layer.partOfBase({ init: config.init, rank: matrices.rank, scaling, seed: 0 })
+    : undefined;
+  const own =
+    initial === undefined
+      ? matrices
+      : plainMatrices(matrices, { a: await valuesOf(initial.a), b: await valuesOf(initial.b) });
   const factor = await factorOf(layer, matrices, { variant: variantOf(config), scaling });
   const { inFeatures, outFeatures, bias } = own;
   const up = new Float32Array(rank * outFeatures);
@@ -59,17 +75,31 @@ export async function bankEntry(layer: LoraLayer, matrices: LoraMatrices, { conf
     for (let k = 0; k < own.rank; k++) up[k * outFeatures + out] = scale * (own.b[out * own.rank + k] ?? NaN);
   }
   const down = new Float32Array(rank * inFeatures);
-  if (layer.embedding) for (let k = 0; k < own.rank; k++) for (let i = 0; i < inFeatures; i++) down[i * rank + k] = own.a[k * inFeatures + i] ?? NaN;
+  if (layer.embedding)
+    for (let k = 0; k < own.rank; k++)
+      for (let i = 0; i < inFeatures; i++) down[i * rank + k] = own.a[k * inFeatures + i] ?? NaN;
   else down.set(own.a);
   return { down, up, bias: bias?.map((value) => value * scaling), factor: factor?.map((value) => value - 1) };
 }
 
 /** f [out] */
-async function factorOf(layer: LoraLayer, { a, b, rank, vector }: LoraMatrices, { variant, scaling }: { variant: LoraVariant; scaling: number }): Promise<Float32Array | undefined> {
+async function factorOf(
+  layer: LoraLayer,
+  { a, b, rank, vector }: LoraMatrices,
+  { variant, scaling }: { variant: LoraVariant; scaling: number },
+): Promise<Float32Array | undefined> {
   if (variant.factor === undefined) return undefined;
   const { inFeatures, outFeatures } = layer;
-  const parameter = (values: Float32Array, shape: readonly number[]): Parameter => new Parameter(tensor(values, shape), false);
-  const given: LoraWeights = { a: parameter(a, [rank, inFeatures]), b: parameter(b, [outFeatures, rank]), scale: scalar(scaling), dropout: 0, variant, vector: vector === undefined ? undefined : parameter(vector, [outFeatures]) };
+  const parameter = (values: Float32Array, shape: readonly number[]): Parameter =>
+    new Parameter(tensor(values, shape), false);
+  const given: LoraWeights = {
+    a: parameter(a, [rank, inFeatures]),
+    b: parameter(b, [outFeatures, rank]),
+    scale: scalar(scaling),
+    dropout: 0,
+    variant,
+    vector: vector === undefined ? undefined : parameter(vector, [outFeatures]),
+  };
   const weights = (await variant.prepare?.(layer, given)) ?? given;
   try {
     return await besideBase(layer, variant.factor(layer, weights));

@@ -19,8 +19,9 @@ export interface BankAbilities {
  *
  *     y = base(x) + ((x·Aᵀ) ⊙ mix)·B
  *
- * with A of all slots [slots·R, in], B [slots·R, out] and the mix of x's row, each weight of which stands for R columns. The factor alpha/r is in B already. With biases `mix·bias` [slots, out] is added,
- * with factors `mix·(f − 1)` times what the base gives without its bias. A slot that nothing was written to is zero and adds nothing.
+ * with A of all slots [slots·R, in], B [slots·R, out] and the mix of x's row, each weight of which stands for R
+ * columns. The factor alpha/r is in B already. With biases `mix·bias` [slots, out] is added, with factors `mix·(f − 1)`
+ * times what the base gives without its bias. A slot that nothing was written to is zero and adds nothing.
  */
 export abstract class LoraBankLayer extends Module implements Layer {
   /** [slots·R, out]; the rows of a slot lie together, so that it is written by one copy. */
@@ -63,8 +64,13 @@ export abstract class LoraBankLayer extends Module implements Layer {
     if (entry === undefined && !this.filled.has(slot)) return;
     const { rank } = this.mix.sizes;
     if (entry !== undefined) this.writeDown(slot, entry.down);
-    for (const [tensor, values, size] of [[this.up, entry?.up, rank], [this.bias, entry?.bias, 1], [this.factor, entry?.factor, 1]] as const) {
-      if (tensor !== undefined) sourceOf(tensor).write(values ?? new Float32Array(size * this.width), 4 * slot * size * this.width);
+    for (const [tensor, values, size] of [
+      [this.up, entry?.up, rank],
+      [this.bias, entry?.bias, 1],
+      [this.factor, entry?.factor, 1],
+    ] as const) {
+      if (tensor !== undefined)
+        sourceOf(tensor).write(values ?? new Float32Array(size * this.width), 4 * slot * size * this.width);
     }
     if (entry === undefined) this.filled.delete(slot);
     else this.filled.add(slot);

@@ -5,7 +5,10 @@ import type { BankAbilities } from './layer.js';
 import { LoraBankLayer } from './layer.js';
 import type { BankMix } from './mix.js';
 
-/** A linear layer with a bank of adapters. The compiler takes the last product into the base's own, over any encoding of its weight, while slots·R is at most 128. */
+/**
+ * A linear layer with a bank of adapters. The compiler takes the last product into the base's own, over any encoding of
+ * its weight, while slots·R is at most 128.
+ */
 export class LoraBankLinear extends LoraBankLayer implements LinearLike {
   /** [slots·R, in] */
   private readonly down: Tensor;

@@ -11,8 +11,9 @@ export interface BankSizes {
 }
 
 /**
- * With what weight each row of a batch uses each slot of a bank: f32 [rows, slots], one for all layers of a model. It is data of every plan over them and no argument of `forward`: to set, sum, weigh
- * and switch off adapters, row by row, is to write these few numbers.
+ * With what weight each row of a batch uses each slot of a bank: f32 [rows, slots], one for all layers of a model. It
+ * is data of every plan over them and no argument of `forward`: to set, sum, weigh and switch off adapters, row by row,
+ * is to write these few numbers.
  */
 export class BankMix {
   readonly weights: Tensor;
@@ -49,7 +50,13 @@ export class BankMix {
     const { rows: most } = this.sizes;
     const [batch = 1] = x.shape;
     if (most === 1) return this.weights;
-    if (batch > most) throw shapeError('a bank of adapters', `a batch of at most ${most} rows`, String(batch), 'Open the bank with as many rows as the largest batch.');
+    if (batch > most)
+      throw shapeError(
+        'a bank of adapters',
+        `a batch of at most ${most} rows`,
+        String(batch),
+        'Open the bank with as many rows as the largest batch.',
+      );
     return batch === most ? this.weights : rows(this.weights, 0, batch);
   }
 }

@@ -50,32 +50,52 @@ test('gaussian: standard deviation 1/r', () => {
 
 test('olora: B has orthonormal columns, and W − BA vanishes on the first r columns', () => {
   const { a, b } = part('olora');
-  for (let k = 0; k < 4; k++) for (let l = 0; l <= k; l++) expect(Array.from({ length: 6 }, (_, row) => (b[row * 4 + k] ?? NaN) * (b[row * 4 + l] ?? NaN)).reduce((x, y) => x + y)).toBeCloseTo(k === l ? 1 : 0, 6);
+  for (let k = 0; k < 4; k++)
+    for (let l = 0; l <= k; l++)
+      expect(
+        Array.from({ length: 6 }, (_, row) => (b[row * 4 + k] ?? NaN) * (b[row * 4 + l] ?? NaN)).reduce(
+          (x, y) => x + y,
+        ),
+      ).toBeCloseTo(k === l ? 1 : 0, 6);
   product({ a, b }).forEach((value, at) => at % 9 < 4 && expect(value).toBeCloseTo(weight[at] ?? NaN, 5));
 });
 
 test('pissa: s·BA is the best approximation of W, exactly or in steps, and A and B share the singular values', () => {
   const exact = part('pissa');
-  const rest = (given: { a: Float32Array; b: Float32Array }): number => Math.hypot(...product(given, 2).map((value, at) => value - (weight[at] ?? NaN)));
+  const rest = (given: { a: Float32Array; b: Float32Array }): number =>
+    Math.hypot(...product(given, 2).map((value, at) => value - (weight[at] ?? NaN)));
   expect(rest(exact)).toBeLessThan(rest(part('olora')));
   expect(rest(part('pissa_niter_6'))).toBeCloseTo(rest(exact), 5);
-  for (let k = 0; k < 4; k++) expect(Math.hypot(...exact.a.subarray(9 * k, 9 * k + 9))).toBeCloseTo(Math.hypot(...Array.from({ length: 6 }, (_, row) => exact.b[row * 4 + k] ?? NaN)), 5);
+  for (let k = 0; k < 4; k++)
+    expect(Math.hypot(...exact.a.subarray(9 * k, 9 * k + 9))).toBeCloseTo(
+      Math.hypot(...Array.from({ length: 6 }, (_, row) => exact.b[row * 4 + k] ?? NaN)),
+      5,
+    );
 });
 
 test('columns that depend on others become 0', () => {
-  expect(Array.from(orthonormalColumns([3, 6, 0, 4, 8, 0], 3, 3), (value) => value + 0)).toEqual([0.6, 0, 0, 0.8, 0, 0].map((value) => expect.closeTo(value, 12) as number));
+  expect(Array.from(orthonormalColumns([3, 6, 0, 4, 8, 0], 3, 3), (value) => value + 0)).toEqual(
+    [0.6, 0, 0, 0.8, 0, 0].map((value) => expect.closeTo(value, 12) as number),
+  );
 });
 
-test.each<LoraInit>(['olora', 'pissa', 'pissa_niter_3', 'orthogonal'])('%s: the layer begins as the base within 1e-6, which is not changed', async (init) => {
-  const base = new Linear(tensor(weight, [6, 9]));
-  const layer = new LoraLinear(base, 7);
-  await layer.addNewFromBase('default', { rank: 4, scaling: 1.5, dropout: 0, init, seed: 2 });
-  layer.active = ['default'];
-  const x = tensor(random(5, 27), [3, 9]);
-  const [y = [], plain = [], held = []] = await evaluateReference([layer.forward(x), base.forward(x), base.weight.tensor]);
-  y.forEach((value, at) => expect(Math.abs(value - (plain[at] ?? NaN))).toBeLessThan(1e-6));
-  expect(Float32Array.from(held)).toEqual(weight);
-});
+test.each<LoraInit>(['olora', 'pissa', 'pissa_niter_3', 'orthogonal'])(
+  '%s: the layer begins as the base within 1e-6, which is not changed',
+  async (init) => {
+    const base = new Linear(tensor(weight, [6, 9]));
+    const layer = new LoraLinear(base, 7);
+    await layer.addNewFromBase('default', { rank: 4, scaling: 1.5, dropout: 0, init, seed: 2 });
+    layer.active = ['default'];
+    const x = tensor(random(5, 27), [3, 9]);
+    const [y = [], plain = [], held = []] = await evaluateReference([
+      layer.forward(x),
+      base.forward(x),
+      base.weight.tensor,
+    ]);
+    y.forEach((value, at) => expect(Math.abs(value - (plain[at] ?? NaN))).toBeLessThan(1e-6));
+    expect(Float32Array.from(held)).toEqual(weight);
+  },
+);
 
 test('a rank beyond W, and an alpha of 0, are refused', async () => {
   const layer = new LoraLinear(new Linear(tensor(weight, [6, 9])), 7);

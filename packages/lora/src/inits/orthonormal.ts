@@ -1,4 +1,7 @@
-/** The first `count` columns of a matrix [rows, columns], made orthonormal one after the other (Gram–Schmidt, twice): Q of its QR decomposition, [rows, count]. A column that depends on those before it becomes 0. */
+/**
+ * The first `count` columns of a matrix [rows, columns], made orthonormal one after the other (Gram–Schmidt, twice): Q
+ * of its QR decomposition, [rows, count]. A column that depends on those before it becomes 0.
+ */
 export function orthonormalColumns(matrix: ArrayLike<number>, columns: number, count: number): Float64Array {
   const rows = matrix.length / columns;
   const q = new Float64Array(rows * count);
@@ -13,7 +16,8 @@ export function orthonormalColumns(matrix: ArrayLike<number>, columns: number, c
       for (let other = 0; other < k; other++) {
         let part = 0;
         for (let row = 0; row < rows; row++) part += (q[row * count + k] ?? NaN) * (q[row * count + other] ?? NaN);
-        for (let row = 0; row < rows; row++) q[row * count + k] = (q[row * count + k] ?? NaN) - part * (q[row * count + other] ?? NaN);
+        for (let row = 0; row < rows; row++)
+          q[row * count + k] = (q[row * count + k] ?? NaN) - part * (q[row * count + other] ?? NaN);
       }
     }
     let size = 0;

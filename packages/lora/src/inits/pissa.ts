@@ -14,11 +14,19 @@ export function pissa(iterations?: number): Init {
   return {
     from(weight, { rank, inFeatures, outFeatures, scaling, rng }) {
       const large = Math.min(inFeatures, outFeatures) > largestExact;
-      const { u, s, v } = truncatedSvd(weight, { rows: outFeatures, columns: inFeatures, rank, iterations: iterations ?? (large ? steps : undefined), seed: Math.floor(rng.uniform() * 2 ** 32) });
+      const { u, s, v } = truncatedSvd(weight, {
+        rows: outFeatures,
+        columns: inFeatures,
+        rank,
+        iterations: iterations ?? (large ? steps : undefined),
+        seed: Math.floor(rng.uniform() * 2 ** 32),
+      });
       const roots = s.map((value) => Math.sqrt(value / scaling));
       const a = Float32Array.from(v, (value, at) => value * (roots[Math.floor(at / inFeatures)] ?? NaN));
       const b = new Float32Array(outFeatures * rank);
-      for (let k = 0; k < rank; k++) for (let row = 0; row < outFeatures; row++) b[row * rank + k] = (u[k * outFeatures + row] ?? NaN) * (roots[k] ?? NaN);
+      for (let k = 0; k < rank; k++)
+        for (let row = 0; row < outFeatures; row++)
+          b[row * rank + k] = (u[k * outFeatures + row] ?? NaN) * (roots[k] ?? NaN);
       return { a, b };
     },
   };

@@ -1,7 +1,20 @@
 import type { LinearLike } from '@lowrank/nn';
 import { Conv1d, Embedding, Linear, Module, withDropout } from '@lowrank/nn';
 import type { Tensor } from '@lowrank/tensor';
-import { decodeMatrix, EncodedMatrix, evaluateReference, grad, linear, Rng, scalar, sourceOf, sum, tensor, topological, transpose } from '@lowrank/tensor';
+import {
+  decodeMatrix,
+  EncodedMatrix,
+  evaluateReference,
+  grad,
+  linear,
+  Rng,
+  scalar,
+  sourceOf,
+  sum,
+  tensor,
+  topological,
+  transpose,
+} from '@lowrank/tensor';
 import { expect, test } from 'vitest';
 import { LoraEmbedding } from '../loraEmbedding.js';
 import type { LoraLayer } from '../loraLayer.js';
@@ -14,11 +27,15 @@ const settings = { rank, scaling: 1.5, dropout: 0, init: 'kaiming', seed: 4, var
 
 function random(seed: number, shape: readonly number[]): Tensor {
   const rng = new Rng(seed);
-  return tensor(Float32Array.from({ length: shape.reduce((a, b) => a * b, 1) }, () => rng.normal()), shape);
+  return tensor(
+    Float32Array.from({ length: shape.reduce((a, b) => a * b, 1) }, () => rng.normal()),
+    shape,
+  );
 }
 
 const x = random(1, [rows, input]);
-const valuesOf = async (...values: Tensor[]): Promise<number[][]> => (await evaluateReference(values)).map((value) => Array.from(value));
+const valuesOf = async (...values: Tensor[]): Promise<number[][]> =>
+  (await evaluateReference(values)).map((value) => Array.from(value));
 
 async function adapted(layer: LoraLayer): Promise<LoraLayer> {
   await layer.addNewFromBase('default', settings);
@@ -28,22 +45,44 @@ async function adapted(layer: LoraLayer): Promise<LoraLayer> {
 
 function stir(layer: LoraLayer): void {
   const weights = layer.adapters.get('default');
-  for (const [at, parameter] of [weights?.a, weights?.b, weights?.vector].entries()) if (parameter !== undefined) sourceOf(parameter.tensor).write(Float32Array.from({ length: parameter.tensor.size }, (_, i) => 0.6 + Math.sin(3 * at + i)));
+  for (const [at, parameter] of [weights?.a, weights?.b, weights?.vector].entries())
+    if (parameter !== undefined)
+      sourceOf(parameter.tensor).write(
+        Float32Array.from({ length: parameter.tensor.size }, (_, i) => 0.6 + Math.sin(3 * at + i)),
+      );
 }
 
 /** m/‖W + sBA‖ · (W + sBA) as [out, in], the long way. */
 async function dense(layer: LoraLayer, weight: Tensor): Promise<number[][]> {
   const { a, b, vector } = layer.adapters.get('default') ?? {};
-  const [w = [], left = [], right = [], m = []] = await valuesOf(weight, a?.tensor ?? x, b?.tensor ?? x, vector?.tensor ?? x);
+  const [w = [], left = [], right = [], m = []] = await valuesOf(
+    weight,
+    a?.tensor ?? x,
+    b?.tensor ?? x,
+    vector?.tensor ?? x,
+  );
   return Array.from({ length: output }, (_, out) => {
-    const row = Array.from({ length: input }, (__, i) => (w[out * input + i] ?? NaN) + settings.scaling * [0, 1].reduce((total, k) => total + (right[out * rank + k] ?? NaN) * (left[k * input + i] ?? NaN), 0));
+    const row = Array.from(
+      { length: input },
+      (__, i) =>
+        (w[out * input + i] ?? NaN) +
+        settings.scaling *
+          [0, 1].reduce((total, k) => total + (right[out * rank + k] ?? NaN) * (left[k * input + i] ?? NaN), 0),
+    );
     return row.map((value) => (value * (m[out] ?? NaN)) / Math.hypot(...row));
   });
 }
 
 const weight = random(2, [output, input]);
 const bias = tensor([0.5, -2, 1]);
-const rows8 = new EncodedMatrix({ kind: 'rows8', rows: output, columns: input }, [tensor(Int8Array.from({ length: output * input }, (_, i) => ((i * 37) % 255) - 127), [output * input], { dtype: 'i8' }), tensor([1, 2, 0.5])]);
+const rows8 = new EncodedMatrix({ kind: 'rows8', rows: output, columns: input }, [
+  tensor(
+    Int8Array.from({ length: output * input }, (_, i) => ((i * 37) % 255) - 127),
+    [output * input],
+    { dtype: 'i8' },
+  ),
+  tensor([1, 2, 0.5]),
+]);
 
 /** A layer over codes, as @lowrank/quant has it. */
 class Coded extends Module implements LinearLike {
@@ -66,14 +105,24 @@ test.each([
   stir(layer);
   const [y = [], input5 = [], shift = []] = await valuesOf(layer.forward(x), x, bias);
   (await dense(layer, held)).forEach((row, out) => {
-    for (let at = 0; at < rows; at++) expect(y[at * output + out]).toBeCloseTo(row.reduce((total, value, i) => total + value * (input5[at * input + i] ?? NaN), shift[out] ?? NaN), 5);
+    for (let at = 0; at < rows; at++)
+      expect(y[at * output + out]).toBeCloseTo(
+        row.reduce((total, value, i) => total + value * (input5[at * input + i] ?? NaN), shift[out] ?? NaN),
+        5,
+      );
   });
 });
 
 function transposedNow(): Tensor {
   const values = new Rng(2);
   const flat = Array.from({ length: output * input }, () => values.normal());
-  return tensor(Float32Array.from({ length: output * input }, (_, at) => flat[(at % output) * input + Math.floor(at / output)] ?? NaN), [input, output]);
+  return tensor(
+    Float32Array.from(
+      { length: output * input },
+      (_, at) => flat[(at % output) * input + Math.floor(at / output)] ?? NaN,
+    ),
+    [input, output],
+  );
 }
 
 test('an embedding: each width’s column of the table has its magnitude', async () => {
@@ -94,7 +143,11 @@ test('over codes, which are never laid out: the same as over what they stand for
   stir(layer);
   const [y = [], given = []] = await valuesOf(layer.forward(x), x);
   (await dense(layer, decodeMatrix(rows8))).forEach((row, out) => {
-    for (let at = 0; at < rows; at++) expect(y[at * output + out]).toBeCloseTo(row.reduce((total, value, i) => total + value * (given[at * input + i] ?? NaN), 0), 5);
+    for (let at = 0; at < rows; at++)
+      expect(y[at * output + out]).toBeCloseTo(
+        row.reduce((total, value, i) => total + value * (given[at * input + i] ?? NaN), 0),
+        5,
+      );
   });
   const names = topological([layer.forward(x)]).map((node) => (node.kind === 'op' ? node.op.name : ''));
   expect(names).not.toContain('decodeMatrix');
@@ -108,7 +161,11 @@ test('no gradient goes through the norm; the base stays frozen', async () => {
   const [dm, db] = grad(sum(layer.forward(x)), [vector.tensor, b.tensor]);
   const [m = [], gm = [], y = []] = await valuesOf(vector.tensor, dm ?? x, layer.forward(x));
   // y is linear in m: y = m·dy/dm.
-  for (let out = 0; out < output; out++) expect((m[out] ?? NaN) * (gm[out] ?? NaN)).toBeCloseTo(Array.from({ length: rows }, (_, at) => y[at * output + out] ?? NaN).reduce((a, c) => a + c, 0), 4);
+  for (let out = 0; out < output; out++)
+    expect((m[out] ?? NaN) * (gm[out] ?? NaN)).toBeCloseTo(
+      Array.from({ length: rows }, (_, at) => y[at * output + out] ?? NaN).reduce((a, c) => a + c, 0),
+      4,
+    );
   const [gb = []] = await valuesOf(db ?? x);
   expect(gb.every(Number.isFinite)).toBe(true);
 });
@@ -126,7 +183,14 @@ test('with dropout the whole product sees the dropped input', async () => {
   const [w = []] = await valuesOf(weight);
   (await dense(layer, weight)).forEach((row, out) => {
     // base(x) + (W' − W)·dropout(x), W' the merged weight.
-    for (let at = 0; at < rows; at++) expect(got[at * output + out]).toBeCloseTo(row.reduce((total, value, i) => total + (value - (w[out * input + i] ?? NaN)) * (inner[at * input + i] ?? NaN), base[at * output + out] ?? NaN), 5);
+    for (let at = 0; at < rows; at++)
+      expect(got[at * output + out]).toBeCloseTo(
+        row.reduce(
+          (total, value, i) => total + (value - (w[out * input + i] ?? NaN)) * (inner[at * input + i] ?? NaN),
+          base[at * output + out] ?? NaN,
+        ),
+        5,
+      );
   });
 });
 
@@ -134,11 +198,33 @@ test('merged: the same matrix, and its rows have the magnitudes for norms', asyn
   const layer = await adapted(new LoraLinear(new Linear(weight), 1));
   stir(layer);
   const { a, b, vector } = layer.adapters.get('default') ?? {};
-  const [w = [], left = [], right = [], m = []] = await valuesOf(weight, a?.tensor ?? x, b?.tensor ?? x, vector?.tensor ?? x);
-  const merged = new Float32Array(mergeWeight(new Uint8Array(Float32Array.from(w).buffer), 'F32', { a: Float32Array.from(left), b: Float32Array.from(right), rank, scaling: settings.scaling, variant: dora, vector: Float32Array.from(m) }).buffer);
+  const [w = [], left = [], right = [], m = []] = await valuesOf(
+    weight,
+    a?.tensor ?? x,
+    b?.tensor ?? x,
+    vector?.tensor ?? x,
+  );
+  const merged = new Float32Array(
+    mergeWeight(new Uint8Array(Float32Array.from(w).buffer), 'F32', {
+      a: Float32Array.from(left),
+      b: Float32Array.from(right),
+      rank,
+      scaling: settings.scaling,
+      variant: dora,
+      vector: Float32Array.from(m),
+    }).buffer,
+  );
   (await dense(layer, weight)).forEach((row, out) => {
     row.forEach((value, i) => expect(merged[out * input + i]).toBeCloseTo(value, 5));
     expect(Math.hypot(...merged.subarray(out * input, (out + 1) * input))).toBeCloseTo(Math.abs(m[out] ?? NaN), 5);
   });
-  expect(() => mergeWeight(new Uint8Array(Float32Array.from(w).buffer), 'F32', { a: Float32Array.from(left), b: Float32Array.from(right), rank, scaling: 1, variant: dora })).toThrow(/finite/);
+  expect(() =>
+    mergeWeight(new Uint8Array(Float32Array.from(w).buffer), 'F32', {
+      a: Float32Array.from(left),
+      b: Float32Array.from(right),
+      rank,
+      scaling: 1,
+      variant: dora,
+    }),
+  ).toThrow(/finite/);
 });

@@ -5,9 +5,11 @@ import { squaredRowNorms } from '../baseWeight.js';
 import type { LoraVariant, LoraWeights, VariantLayer } from '../variant.js';
 
 /**
- * DoRA (Liu et al. 2024): y = m/‖W + sBA‖ · (W + sBA)·x + bias. The norm is that of each output's row, and no gradient goes through it (section 4.3 of the paper); m [out] starts as that norm.
+ * DoRA (Liu et al. 2024): y = m/‖W + sBA‖ · (W + sBA)·x + bias. The norm is that of each output's row, and no gradient
+ * goes through it (section 4.3 of the paper); m [out] starts as that norm.
  *
- * The norm comes from ‖Wᵢ‖² (constant, computed once), W·Aᵀ and A·Aᵀ: ‖Wᵢ + s·Bᵢ·A‖² = ‖Wᵢ‖² + 2s·Bᵢ·(A·Wᵀ)ᵢ + s²·Bᵢ·(A·Aᵀ)·Bᵢᵀ. So W may be in any encoding, and W + ΔW is never formed.
+ * The norm comes from ‖Wᵢ‖² (constant, computed once), W·Aᵀ and A·Aᵀ: ‖Wᵢ + s·Bᵢ·A‖² = ‖Wᵢ‖² + 2s·Bᵢ·(A·Wᵀ)ᵢ +
+ * s²·Bᵢ·(A·Aᵀ)·Bᵢᵀ. So W may be in any encoding, and W + ΔW is never formed.
  */
 export const dora: LoraVariant = {
   asked: ({ useDora }) => useDora === true,
@@ -22,7 +24,9 @@ export const dora: LoraVariant = {
   factor: factorOf,
   async prepare(layer, weights) {
     const squares = await squaredRowNorms(layer);
-    const vector = weights.vector ?? new Parameter(tensor(squares.map(Math.sqrt), [layer.outFeatures], { name: 'lora_magnitude_vector' }));
+    const vector =
+      weights.vector ??
+      new Parameter(tensor(squares.map(Math.sqrt), [layer.outFeatures], { name: 'lora_magnitude_vector' }));
     return { ...weights, vector, constant: tensor(squares, [layer.outFeatures], { name: 'squaredRowNorms' }) };
   },
   mergeRow(row, delta, magnitude) {
@@ -44,12 +48,17 @@ export const dora: LoraVariant = {
 /** m/‖W + sBA‖ [out] */
 function factorOf(layer: VariantLayer, weights: LoraWeights): Tensor {
   const { vector, constant } = weights;
-  if (vector === undefined || constant === undefined) throw new TypeError('DoRA without magnitudes: its weights were not prepared');
+  if (vector === undefined || constant === undefined)
+    throw new TypeError('DoRA without magnitudes: its weights were not prepared');
   return div(vector.tensor, stopGradient(rowNorms(layer, weights, constant)));
 }
 
 /** ‖Wᵢ + s·Bᵢ·A‖ [out] */
-function rowNorms(layer: VariantLayer, { a: { tensor: a }, b: { tensor: b }, scale }: LoraWeights, squares: Tensor): Tensor {
+function rowNorms(
+  layer: VariantLayer,
+  { a: { tensor: a }, b: { tensor: b }, scale }: LoraWeights,
+  squares: Tensor,
+): Tensor {
   const cross = sum(mul(transpose(layer.project(a)), b), { axis: -1 });
   const own = sum(mul(linear(b, linear(a, a)), b), { axis: -1 });
   // Rounding may take a norm that is nearly 0 below it.

@@ -18,7 +18,9 @@ test('a configuration brings its variant, and a file names it to those who have 
   expect(() => parseAdapterConfig(json, 'a.json')).toThrow(/lowrank_variant in a.json.*"halved".*variants/);
   expect(() => parseAdapterConfig(json, 'a.json', [{ ...plain, name: 'other' }])).toThrow(/one of other/);
   expect(() => parseAdapterConfig({ ...json, lowrank_variant: undefined }, 'a.json', [halved])).toThrow(/peft_type/);
-  expect(JSON.parse(serializeAdapterConfig(loraConfig({ targetModules: ['q_proj'] })))).not.toHaveProperty('lowrank_variant');
+  expect(JSON.parse(serializeAdapterConfig(loraConfig({ targetModules: ['q_proj'] })))).not.toHaveProperty(
+    'lowrank_variant',
+  );
 });
 
 test.each<[Partial<Parameters<typeof loraConfig>[0]>, RegExp]>([

@@ -22,13 +22,22 @@ export interface ChatFlags extends SamplingFlags, QuantizationFlags {
 /** The flags of `chat` alone: those it shares with other commands are added by the program. */
 export function addChatFlags(command: Command): Command {
   command
-    .option('--adapter <adapter>', 'PEFT adapter, or name=adapter; several to switch between, of which the first begins', listOf)
+    .option(
+      '--adapter <adapter>',
+      'PEFT adapter, or name=adapter; several to switch between, of which the first begins',
+      listOf,
+    )
     .option('--template <file>', "chat template in Jinja (default: the model's)")
     .option('--system <text>', 'system message')
-    .option('--max-new-tokens <n>', 'tokens of an answer at most (default: 512, or half of the context)', numberFlag('--max-new-tokens', { whole: true, min: 1 }));
+    .option(
+      '--max-new-tokens <n>',
+      'tokens of an answer at most (default: 512, or half of the context)',
+      numberFlag('--max-new-tokens', { whole: true, min: 1 }),
+    );
   return addSamplingFlags(command, { temperature: 0.7, topP: 0.95 }).addHelpText(
     'after',
-    `\nWithin the chat:\n${help}\n\nExample:\n  $ lowrank chat --model ./llama-instruct --adapter poet=./poet --adapter clerk=./clerk --system "Be brief."`,
+    `\nWithin the chat:\n${help}\n\nExample:\n  $ lowrank chat --model ./llama-instruct --adapter ` +
+      'poet=./poet --adapter clerk=./clerk --system "Be brief."',
   );
 }
 
@@ -44,15 +53,26 @@ interface Talk {
 }
 
 /** Talks until /exit or the end of the input. Answers are stdout, all else is stderr. */
-export async function chatCommand(flags: ChatFlags & TransferEvents, { backend, speaker }: { readonly backend: () => Promise<Backend>; readonly speaker: Speaker }): Promise<void> {
+export async function chatCommand(
+  flags: ChatFlags & TransferEvents,
+  { backend, speaker }: { readonly backend: () => Promise<Backend>; readonly speaker: Speaker },
+): Promise<void> {
   const lines = speaker.io.lines?.('> ');
-  if (lines === undefined) throw new LowrankError({ code: 'cli.noInput', what: 'lowrank chat', expected: 'an input to read from', got: 'none' });
+  if (lines === undefined)
+    throw new LowrankError({
+      code: 'cli.noInput',
+      what: 'lowrank chat',
+      expected: 'an input to read from',
+      got: 'none',
+    });
   const { adapter = [], ...options } = flags;
   const chat = await openChat({ ...options, backend, adapters: namedAdapters(adapter) });
   const talk = { chat, speaker };
   let turns = 0;
   try {
-    speaker.say(`${chat.adapter === undefined ? '' : `adapter ${chat.adapter}; `}/help tells the commands, /exit ends.`);
+    speaker.say(
+      `${chat.adapter === undefined ? '' : `adapter ${chat.adapter}; `}/help tells the commands, /exit ends.`,
+    );
     for await (const line of lines) {
       const text = line.trim();
       if (text === '') continue;
@@ -74,7 +94,11 @@ async function answer(text: string, { chat, speaker }: Talk): Promise<void> {
   const release = speaker.io.onInterrupt(() => controller.abort());
   try {
     const { adapter } = chat;
-    const { text: said, endedBy, forgotten } = await chat.say(text, {
+    const {
+      text: said,
+      endedBy,
+      forgotten,
+    } = await chat.say(text, {
       signal: controller.signal,
       onText: (piece) => {
         if (!speaker.json) speaker.io.stdout(piece);
@@ -82,7 +106,11 @@ async function answer(text: string, { chat, speaker }: Talk): Promise<void> {
     });
     if (speaker.json) speaker.line({ role: 'assistant', content: said, adapter: adapter ?? null, ended_by: endedBy });
     else speaker.io.stdout('\n');
-    if (forgotten > 0) speaker.say(`(the oldest ${forgotten === 1 ? 'turn was' : `${forgotten} turns were`} forgotten: the model's context is full)`);
+    if (forgotten > 0)
+      speaker.say(
+        `(the oldest ${forgotten === 1 ? 'turn was' : `${forgotten} turns were`} forgotten: the model's ` +
+          'context is full)',
+      );
     if (endedBy === 'length') speaker.say('(cut off: --max-new-tokens allows more)');
     if (endedBy === 'signal') speaker.say('(interrupted)');
   } finally {
@@ -95,7 +123,9 @@ function command(line: string, { chat, speaker }: Talk): void {
   switch (name) {
     case 'adapter':
       if (rest !== '') chat.use(rest === 'none' && !chat.adapters.includes('none') ? undefined : rest);
-      return speaker.say(`adapter ${chat.adapter ?? 'none'}${rest === '' ? ` (of ${[...chat.adapters, 'none'].join(', ')})` : ''}`);
+      return speaker.say(
+        `adapter ${chat.adapter ?? 'none'}${rest === '' ? ` (of ${[...chat.adapters, 'none'].join(', ')})` : ''}`,
+      );
     case 'reset':
       chat.reset();
       return speaker.say('forgotten');
@@ -105,7 +135,13 @@ function command(line: string, { chat, speaker }: Talk): void {
     case 'help':
       return speaker.say(help);
     default:
-      throw new LowrankError({ code: 'cli.chatCommand', what: `/${name}`, expected: '/adapter, /reset, /system, /help or /exit', got: 'an unknown command', remedy: 'A message that begins with a slash is written with two.' });
+      throw new LowrankError({
+        code: 'cli.chatCommand',
+        what: `/${name}`,
+        expected: '/adapter, /reset, /system, /help or /exit',
+        got: 'an unknown command',
+        remedy: 'A message that begins with a slash is written with two.',
+      });
   }
 }
 
@@ -125,8 +161,22 @@ function namedAdapters(given: readonly string[]): Record<string, string> {
   const named: Record<string, string> = {};
   for (const text of given) {
     const [, name, place = text] = /^([\w.-]+)=(.+)$/.exec(text) ?? [];
-    const own = name ?? (place.replace(/[/\\]+$/, '').split(/[/\\]/).at(-1) ?? place).replace(/@.*$/, '');
-    if (named[own] !== undefined) throw new LowrankError({ code: 'cli.conflict', what: `two adapters called ${own}`, expected: 'a name for each', got: given.join(', '), remedy: 'Give them names: --adapter name=FOLDER.' });
+    const own =
+      name ??
+      (
+        place
+          .replace(/[/\\]+$/, '')
+          .split(/[/\\]/)
+          .at(-1) ?? place
+      ).replace(/@.*$/, '');
+    if (named[own] !== undefined)
+      throw new LowrankError({
+        code: 'cli.conflict',
+        what: `two adapters called ${own}`,
+        expected: 'a name for each',
+        got: given.join(', '),
+        remedy: 'Give them names: --adapter name=FOLDER.',
+      });
     named[own] = place;
   }
   return named;

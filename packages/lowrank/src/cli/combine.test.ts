@@ -5,26 +5,84 @@ import type { CombineResult } from '../jobs/combine.js';
 import { expectClose, golden, readJson, runCli, scratch } from '../testing.js';
 
 const adapters = join(golden, 'adapters');
-const [qv, all, rslora] = ['tied-qv', 'tied-all', 'tied-rslora'].map((name) => join(adapters, name)) as [string, string, string];
+const [qv, all, rslora] = ['tied-qv', 'tied-all', 'tied-rslora'].map((name) => join(adapters, name)) as [
+  string,
+  string,
+  string,
+];
 
 /** The loss of the model with an adapter folder. */
 async function lossWith(...flags: readonly string[]): Promise<number> {
-  const outcome = await runCli(['eval', '--model', join(golden, 'tied'), '--data', join(golden, 'train/eval.jsonl'), '--device', 'cpu', '--json', ...flags]);
+  const outcome = await runCli([
+    'eval',
+    '--model',
+    join(golden, 'tied'),
+    '--data',
+    join(golden, 'train/eval.jsonl'),
+    '--device',
+    'cpu',
+    '--json',
+    ...flags,
+  ]);
   expect(outcome.stderr).not.toContain('lowrank:');
   return outcome.json<{ loss: number }>().at(-1)?.loss ?? NaN;
 }
 
 test('combine: adapters of unequal ranks, one with rsLoRA, and the model answers as with their sum', async () => {
   using folder = scratch();
-  const [sum, nothing, one] = ['sum', 'nothing', 'one'].map((name) => join(folder.path, name)) as [string, string, string];
-  const outcome = await runCli(['combine', '--adapter', `${all}=0.75`, '--adapter', `${rslora}=-0.5`, '--output', sum, '--json']);
+  const [sum, nothing, one] = ['sum', 'nothing', 'one'].map((name) => join(folder.path, name)) as [
+    string,
+    string,
+    string,
+  ];
+  const outcome = await runCli([
+    'combine',
+    '--adapter',
+    `${all}=0.75`,
+    '--adapter',
+    `${rslora}=-0.5`,
+    '--output',
+    sum,
+    '--json',
+  ]);
   expect(outcome.stderr).toBe('');
   const [result] = outcome.json<CombineResult>();
-  expect(result).toMatchObject({ adapter: sum, method: 'cat', from: [{ adapter: all, weight: 0.75 }, { adapter: rslora, weight: -0.5 }], layers: 14, bytes: readFileSync(join(sum, 'adapter_model.safetensors')).length });
+  expect(result).toMatchObject({
+    adapter: sum,
+    method: 'cat',
+    from: [
+      { adapter: all, weight: 0.75 },
+      { adapter: rslora, weight: -0.5 },
+    ],
+    layers: 14,
+    bytes: readFileSync(join(sum, 'adapter_model.safetensors')).length,
+  });
   expect(readdirSync(sum).sort()).toEqual(['README.md', 'adapter_config.json', 'adapter_model.safetensors']);
-  expect(readJson(join(sum, 'adapter_config.json'))).toMatchObject({ base_model_name_or_path: 'tied', use_rslora: false, r: result?.r });
+  expect(readJson(join(sum, 'adapter_config.json'))).toMatchObject({
+    base_model_name_or_path: 'tied',
+    use_rslora: false,
+    r: result?.r,
+  });
   // Taken away again, and half of the other given back, what is left is nothing: the model itself.
-  expect((await runCli(['combine', '--adapter', `${sum}=1`, '--adapter', `${all}=-0.75`, '--adapter', `${rslora}=5e-1`, '--method', 'svd', '--rank', '9', '--output', nothing])).code).toBe(0);
+  expect(
+    (
+      await runCli([
+        'combine',
+        '--adapter',
+        `${sum}=1`,
+        '--adapter',
+        `${all}=-0.75`,
+        '--adapter',
+        `${rslora}=5e-1`,
+        '--method',
+        'svd',
+        '--rank',
+        '9',
+        '--output',
+        nothing,
+      ])
+    ).code,
+  ).toBe(0);
   expectClose([await lossWith('--adapter', nothing)], [await lossWith()], 1e-5);
   // Of the sum the model answers differently; of one adapter alone as with it.
   const people = await runCli(['combine', '--adapter', `${qv}=1`, '--method', 'linear', '--output', one]);
@@ -40,7 +98,19 @@ test.each([
 ])('combine --method %s', async (method, flags) => {
   using folder = scratch();
   const output = join(folder.path, 'out');
-  const outcome = await runCli(['combine', '--adapter', `${qv}=1`, '--adapter', `${qv}=2`, '--method', method, ...flags, '--output', output, '--json']);
+  const outcome = await runCli([
+    'combine',
+    '--adapter',
+    `${qv}=1`,
+    '--adapter',
+    `${qv}=2`,
+    '--method',
+    method,
+    ...flags,
+    '--output',
+    output,
+    '--json',
+  ]);
   expect(outcome.json<CombineResult>()[0]).toMatchObject({ method, layers: 4 });
   expect(await lossWith('--adapter', output)).toBeGreaterThan(0);
 });
@@ -50,7 +120,10 @@ test('a folder with = in its name; another base by name; a folder that was there
   const odd = join(folder.path, 'r=2');
   cpSync(qv, odd, { recursive: true });
   const config = readJson<object>(join(odd, 'adapter_config.json'));
-  writeFileSync(join(odd, 'adapter_config.json'), JSON.stringify({ ...config, base_model_name_or_path: 'elsewhere/tied' }));
+  writeFileSync(
+    join(odd, 'adapter_config.json'),
+    JSON.stringify({ ...config, base_model_name_or_path: 'elsewhere/tied' }),
+  );
   const output = join(folder.path, 'out');
   const argv = ['combine', '--adapter', `${odd}=1`, '--adapter', `${qv}=1`, '--output', output];
   expect((await runCli(argv)).stderr).toContain('elsewhere/tied and tied');

@@ -33,17 +33,33 @@ import type { Progress } from './progress.js';
 /** The commands over their flags: each chooses a device, does its job and tells the result. */
 export function makeActions(speaker: Speaker, onInterrupted: () => void): Actions {
   return {
-    train: (flags) => withBackend(flags.device, speaker, (backend) => trainCommand({ flags, backend, speaker, onInterrupted })),
+    train: (flags) =>
+      withBackend(flags.device, speaker, (backend) => trainCommand({ flags, backend, speaker, onInterrupted })),
     eval: (flags) =>
       withBackend(flags.device, speaker, async (backend) => {
-        const result = await evaluateFolder({ ...flags, metrics: flags.metric, ...told(speaker), backend, onProgress: countTeller(speaker, 'prompts answered') });
+        const result = await evaluateFolder({
+          ...flags,
+          metrics: flags.metric,
+          ...told(speaker),
+          backend,
+          onProgress: countTeller(speaker, 'prompts answered'),
+        });
         speaker.result(result, describeEvaluation(result, flags.metric));
       }),
-    generate: (flags) => withBackend(flags.device, speaker, (backend) => generateCommand({ ...flags, ...told(speaker) }, { backend, speaker })),
-    chat: (flags) => withBackend(flags.device, speaker, (backend) => chatCommand({ ...flags, ...told(speaker) }, { backend, speaker })),
+    generate: (flags) =>
+      withBackend(flags.device, speaker, (backend) =>
+        generateCommand({ ...flags, ...told(speaker) }, { backend, speaker }),
+      ),
+    chat: (flags) =>
+      withBackend(flags.device, speaker, (backend) =>
+        chatCommand({ ...flags, ...told(speaker) }, { backend, speaker }),
+      ),
     async merge(flags) {
       const result = await mergeFolders({ ...flags, ...told(speaker) });
-      speaker.result(result, `merged ${result.merged} layers of ${result.tensors} tensors; the model lies in ${result.model}`);
+      speaker.result(
+        result,
+        `merged ${result.merged} layers of ${result.tensors} tensors; the model lies in ${result.model}`,
+      );
     },
     combine: (flags) => combineCommand(flags, speaker, told(speaker)),
     inspect: (flags) => inspectCommand(flags, speaker, told(speaker)),
@@ -51,10 +67,14 @@ export function makeActions(speaker: Speaker, onInterrupted: () => void): Action
     convert: (flags) => convertCommand(flags, speaker, told(speaker)),
     plan: (flags) => planCommand(flags, speaker),
     quantize: (flags) => quantizeCommand({ flags, speaker, onInterrupted }),
-    compare: (flags) => withBackend(flags.device, speaker, (backend) => compareCommand(flags, { backend, speaker, onInterrupted })),
-    intrinsic: (flags) => withBackend(flags.device, speaker, (backend) => intrinsicCommand(flags, { backend, speaker, onInterrupted })),
-    worker: (flags) => withBackend(flags.device, speaker, (backend) => workerCommand(flags, { backend, speaker, onInterrupted })),
-    sweep: (flags) => withBackend(flags.device, speaker, (backend) => sweepCommand(flags, { backend, speaker, onInterrupted })),
+    compare: (flags) =>
+      withBackend(flags.device, speaker, (backend) => compareCommand(flags, { backend, speaker, onInterrupted })),
+    intrinsic: (flags) =>
+      withBackend(flags.device, speaker, (backend) => intrinsicCommand(flags, { backend, speaker, onInterrupted })),
+    worker: (flags) =>
+      withBackend(flags.device, speaker, (backend) => workerCommand(flags, { backend, speaker, onInterrupted })),
+    sweep: (flags) =>
+      withBackend(flags.device, speaker, (backend) => sweepCommand(flags, { backend, speaker, onInterrupted })),
     async doctor() {
       const findings = await examine();
       speaker.result(findings, describeFindings(findings));
@@ -62,9 +82,17 @@ export function makeActions(speaker: Speaker, onInterrupted: () => void): Action
   };
 }
 
-function describeEvaluation({ loss, perplexity, tokens, rows, prompts, scores }: EvaluateFolderResult, metrics: readonly MetricName[]): string {
-  const written = metrics.filter(isTextMetric).map((name) => `${metricTitles[name]} ${format.score(name, scores[name] ?? NaN)}`);
-  return `loss ${loss.toFixed(6)}, perplexity ${perplexity.toFixed(4)} over ${tokens} tokens of ${rows} rows${written.length === 0 ? '' : `; ${written.join(', ')} over ${prompts} prompts`}`;
+function describeEvaluation(
+  { loss, perplexity, tokens, rows, prompts, scores }: EvaluateFolderResult,
+  metrics: readonly MetricName[],
+): string {
+  const written = metrics
+    .filter(isTextMetric)
+    .map((name) => `${metricTitles[name]} ${format.score(name, scores[name] ?? NaN)}`);
+  return (
+    `loss ${loss.toFixed(6)}, perplexity ${perplexity.toFixed(4)} over ${tokens} tokens of ${rows} ` +
+    `rows${written.length === 0 ? '' : `; ${written.join(', ')} over ${prompts} prompts`}`
+  );
 }
 
 /** Downloads and warnings, told to people. */
@@ -72,7 +100,11 @@ function told(speaker: Speaker): TransferEvents {
   return { onTransfer: transferTeller(speaker), onWarning: (text) => speaker.say(`warning: ${text}`) };
 }
 
-async function withBackend(device: DeviceName, speaker: Speaker, job: (backend: () => Promise<Backend>) => Promise<void>): Promise<void> {
+async function withBackend(
+  device: DeviceName,
+  speaker: Speaker,
+  job: (backend: () => Promise<Backend>) => Promise<void>,
+): Promise<void> {
   let opened: Backend | undefined;
   const open = async (): Promise<Backend> => {
     const { backend, note } = await chooseBackend(device);
@@ -113,13 +145,23 @@ async function trainCommand({ flags, backend, speaker, onInterrupted }: TrainCom
     } else progress?.stop();
   };
   try {
-    const { interrupted, ...result } = await fineTune({ ...flags, onTransfer: transferTeller(speaker), backend, signal: controller.signal, onEvent });
+    const { interrupted, ...result } = await fineTune({
+      ...flags,
+      onTransfer: transferTeller(speaker),
+      backend,
+      signal: controller.signal,
+      onEvent,
+    });
     if (interrupted) onInterrupted();
-    const loss = result.final_loss === null ? 'no step was taken' : `loss ${result.final_loss.toFixed(4)} after ${result.steps} steps`;
+    const loss =
+      result.final_loss === null
+        ? 'no step was taken'
+        : `loss ${result.final_loss.toFixed(4)} after ${result.steps} steps`;
     const evaluated = result.eval_loss === null ? '' : `, ${result.eval_loss.toFixed(4)} on the evaluation rows`;
     speaker.result(
       { ...result, ...(interrupted ? { interrupted } : {}) },
-      `${interrupted ? 'interrupted, and saved: ' : ''}${loss}${evaluated}, in ${duration(result.seconds * 1000)}; saved in ${result.adapter ?? result.model}`,
+      `${interrupted ? 'interrupted, and saved: ' : ''}${loss}${evaluated}, in ` +
+        `${duration(result.seconds * 1000)}; saved in ${result.adapter ?? result.model}`,
     );
   } finally {
     progress?.stop();

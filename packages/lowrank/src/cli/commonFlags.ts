@@ -15,12 +15,21 @@ export const modelHelp = 'Hugging Face folder, hub id (owner/name or owner/name@
 
 export function quantizing(command: Command): Command {
   return command
-    .option('--quantization <type>', `${quantizationTypes.join(', ')}: quantize linear layers while they load (default: as they are stored)`, choiceFlag('--quantization', quantizationTypes))
+    .option(
+      '--quantization <type>',
+      `${quantizationTypes.join(', ')}: quantize linear layers while they load (default: as they are stored)`,
+      choiceFlag('--quantization', quantizationTypes),
+    )
     .option('--double-quantization', 'quantize the scales of 4-bit blocks too');
 }
 
 export function common(command: Command): Command {
   return command
-    .option('--device <name>', `${devices.join(', ')}; auto takes a real GPU if there is one, else the CPU`, choiceFlag('--device', devices), 'auto')
+    .option(
+      '--device <name>',
+      `${devices.join(', ')}; auto takes a real GPU if there is one, else the CPU`,
+      choiceFlag('--device', devices),
+      'auto',
+    )
     .option('--json', jsonHelp, false);
 }

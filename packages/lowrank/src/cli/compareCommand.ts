@@ -32,40 +32,85 @@ type Rates = Partial<Record<ComparedMethod, readonly number[]>>;
 export function addCompareFlags(command: Command): Command {
   const whole = (flag: string, min: number): ((text: string) => number) => numberFlag(flag, { whole: true, min });
   command
-    .description('train several methods on one task with one budget, each with a learning rate chosen for it, and tell how they do: a table, charts, a report')
+    .description(
+      'train several methods on one task with one budget, each with a learning rate chosen for it, and tell ' +
+        'how they do: a table, charts, a report',
+    )
     .requiredOption('--model <model>', modelHelp);
   addDataFlags(command)
-    .requiredOption('--output <folder>', 'where runs, table.md, table.json, chart.svg and report.html go; what is done there is not done again')
+    .requiredOption(
+      '--output <folder>',
+      'where runs, table.md, table.json, chart.svg and report.html go; what is done there is not done again',
+    )
     .option('--methods <names>', `which: ${comparedMethods.join(', ')}`, methodsFlag, [...comparedMethods])
-    .option('--learning-rates <rates>', `to choose from: 1e-4,3e-4 for all methods, or full=1e-4,1e-3 for one; may be given several times (default: three for each method, full=${defaultRates.full.join()} and so on)`, ratesFlag)
-    .option('--tune-rows <rows>', 'rows held out of the training data, by whole prompts, to choose learning rates by', whole('--tune-rows', 1), 200)
+    .option(
+      '--learning-rates <rates>',
+      'to choose from: 1e-4,3e-4 for all methods, or full=1e-4,1e-3 for one; may be given several times ' +
+        `(default: three for each method, full=${defaultRates.full.join()} and so on)`,
+      ratesFlag,
+    )
+    .option(
+      '--tune-rows <rows>',
+      'rows held out of the training data, by whole prompts, to choose learning rates by',
+      whole('--tune-rows', 1),
+      200,
+    )
     .option('--tune-steps <n>', 'steps of the runs that choose (default: --steps)', whole('--tune-steps', 1));
   addBudgetFlags(addStudyFlags(command))
     .option('--r <rank>', "rank of LoRA's adapters (default: 8)", whole('--r', 1))
     .option('--alpha <x>', "LoRA's adapters count alpha/r times (default: r)", numberFlag('--alpha', { above: 0 }))
-    .option('--target-modules <names>', "layers that get LoRA's adapters: a,b or all-linear (default: PEFT's for the model)", listFlag('--target-modules'))
+    .option(
+      '--target-modules <names>',
+      "layers that get LoRA's adapters: a,b or all-linear (default: PEFT's for the model)",
+      listFlag('--target-modules'),
+    )
     .addHelpText(
       'after',
-      '\nExample:\n  $ lowrank compare --methods full,lora,qlora --model ./llama --data rows.jsonl --test-data test.jsonl --metric rouge-l,loss --steps 300 --seeds 3 --output ./comparison\n\n--quantization and --double-quantization are of qlora (default: nf4, double). Ctrl-C ends the run at hand (with --queue: workers go on with theirs); the same command goes on.',
+      '\nExample:\n  $ lowrank compare --methods full,lora,qlora --model ./llama --data rows.jsonl ' +
+        '--test-data test.jsonl --metric rouge-l,loss --steps 300 --seeds 3 --output ' +
+        './comparison\n\n--quantization and --double-quantization are of qlora (default: nf4, double). Ctrl-C ' +
+        'ends the run at hand (with --queue: workers go on with theirs); the same command goes on.',
     );
   return addMethodFlags(addVariantFlags(command));
 }
 
-export async function compareCommand(flags: CompareFlags, context: StudyContext & { readonly backend: () => Promise<Backend> }): Promise<void> {
+export async function compareCommand(
+  flags: CompareFlags,
+  context: StudyContext & { readonly backend: () => Promise<Backend> },
+): Promise<void> {
   const { methods, learningRates, tuneRows, tuneSteps, ...shared } = flags;
-  await runStudyCommand({ ...context, queue: flags.queue }, (hooks) => compareMethods({ ...studyOptions(shared), training: studyTraining(shared), methods, learningRates, tuneRows, tuneSteps, executor: studyExecutor(flags, context), ...hooks }), describeTable);
+  await runStudyCommand(
+    { ...context, queue: flags.queue },
+    (hooks) =>
+      compareMethods({
+        ...studyOptions(shared),
+        training: studyTraining(shared),
+        methods,
+        learningRates,
+        tuneRows,
+        tuneSteps,
+        executor: studyExecutor(flags, context),
+        ...hooks,
+      }),
+    describeTable,
+  );
 }
 
 function methodsFlag(text: string): ComparedMethod[] {
-  const names = listFlag('--methods')(text).map((name) => comparedMethods.find((method) => method === name) ?? noMethod(name));
+  const names = listFlag('--methods')(text).map(
+    (name) => comparedMethods.find((method) => method === name) ?? noMethod(name),
+  );
   return [...new Set(names)];
 }
 
 /** `1e-4,3e-4` or `lora=1e-4,3e-4`; what is said of one method goes before what is said of all. */
 function ratesFlag(text: string, before: Rates = {}): Rates {
   const parse = numbersFlag('--learning-rates', { above: 0 });
-  const [name, rates] = text.includes('=') ? [text.slice(0, text.indexOf('=')).trim(), text.slice(text.indexOf('=') + 1)] : [undefined, text];
-  if (name === undefined) return { ...Object.fromEntries(comparedMethods.map((method) => [method, parse(rates)])), ...before };
+  const [name, rates] = text.includes('=')
+    ? [text.slice(0, text.indexOf('=')).trim(), text.slice(text.indexOf('=') + 1)]
+    : [undefined, text];
+  if (name === undefined)
+    return { ...Object.fromEntries(comparedMethods.map((method) => [method, parse(rates)])), ...before };
   const method = comparedMethods.find((known) => known === name) ?? noMethod(name);
   return { ...before, [method]: parse(rates) };
 }

@@ -12,16 +12,31 @@ const adapter = join(golden, 'adapters/tied-qv');
 test('convert: an adapter, a model, and a model with the adapter merged in', async () => {
   using folder = scratch();
   const output = join(folder.path, 'new/file.gguf');
-  const convert = async (...flags: readonly string[]): Promise<{ result: ConvertResult | undefined; bytes: Buffer; read: Awaited<ReturnType<typeof gguf>> }> => {
+  const convert = async (
+    ...flags: readonly string[]
+  ): Promise<{ result: ConvertResult | undefined; bytes: Buffer; read: Awaited<ReturnType<typeof gguf>> }> => {
     const outcome = await runCli(['convert', '--to', 'gguf', '--model', model, '--output', output, '--json', ...flags]);
     expect(outcome.stderr).toBe('');
-    return { result: outcome.json<ConvertResult>()[0], bytes: readFileSync(output), read: await gguf(output, { allowLocalFile: true }) };
+    return {
+      result: outcome.json<ConvertResult>()[0],
+      bytes: readFileSync(output),
+      read: await gguf(output, { allowLocalFile: true }),
+    };
   };
   const alone = await convert('--adapter', adapter);
   expect(alone.result).toEqual({ output, kind: 'adapter', tensors: 8, bytes: alone.bytes.length });
-  expect(alone.read.metadata).toMatchObject({ 'general.type': 'adapter', 'general.name': 'tied-qv', 'adapter.lora.alpha': 8 });
+  expect(alone.read.metadata).toMatchObject({
+    'general.type': 'adapter',
+    'general.name': 'tied-qv',
+    'adapter.lora.alpha': 8,
+  });
   const plain = await convert('--pre-tokenizer', 'llama-bpe');
-  expect(plain.read.metadata).toMatchObject({ 'general.type': 'model', 'general.name': 'tied', 'general.file_type': 1, 'tokenizer.ggml.pre': 'llama-bpe' });
+  expect(plain.read.metadata).toMatchObject({
+    'general.type': 'model',
+    'general.name': 'tied',
+    'general.file_type': 1,
+    'tokenizer.ggml.pre': 'llama-bpe',
+  });
   const merged = await convert('--pre-tokenizer', 'llama-bpe', '--adapter', adapter, '--merge');
   expect(merged.result).toEqual({ ...plain.result });
   expect(merged.bytes.equals(plain.bytes)).toBe(false);
@@ -39,7 +54,17 @@ test.each([
   [['--to', 'onnx'], 'cli.choice', '--to: expected gguf'],
 ])('convert %j is refused', async (flags, code, words) => {
   using folder = scratch();
-  const outcome = await runCli(['convert', '--to', 'gguf', '--model', model, '--output', join(folder.path, 'out.gguf'), '--json', ...flags]);
+  const outcome = await runCli([
+    'convert',
+    '--to',
+    'gguf',
+    '--model',
+    model,
+    '--output',
+    join(folder.path, 'out.gguf'),
+    '--json',
+    ...flags,
+  ]);
   expect(outcome.code).toBe(2);
   expect(outcome.stderr).toContain(words);
   expect(outcome.json<{ error: { code: string } }>().at(-1)?.error.code).toBe(code);
@@ -55,24 +80,79 @@ async function asMlx(from: string, to: string): Promise<void> {
     const values = new Float32Array(new Uint8Array(await file.read(name)).buffer);
     const [rows = 0, columns = 0] = shape;
     const turned = Float32Array.from(values, (_, at) => values[(at % rows) * columns + Math.floor(at / rows)] ?? NaN);
-    entries.push({ name: name.replace('base_model.model.', '').replace(/lora_([AB])\.weight/, (_, half: string) => `lora_${half.toLowerCase()}`), dtype: 'F32' as const, shape: [columns, rows], data: new Uint8Array(turned.buffer) });
+    entries.push({
+      name: name
+        .replace('base_model.model.', '')
+        .replace(/lora_([AB])\.weight/, (_, half: string) => `lora_${half.toLowerCase()}`),
+      dtype: 'F32' as const,
+      shape: [columns, rows],
+      data: new Uint8Array(turned.buffer),
+    });
   }
   mkdirSync(to);
   writeFileSync(join(to, 'adapters.safetensors'), serializeSafetensors(entries, {}));
-  writeFileSync(join(to, 'adapter_config.json'), JSON.stringify({ fine_tune_type: 'lora', lora_parameters: { rank: config.r, scale: config.lora_alpha / config.r, dropout: 0 }, model: 'mlx-community/tied-4bit', num_layers: 2 }));
+  writeFileSync(
+    join(to, 'adapter_config.json'),
+    JSON.stringify({
+      fine_tune_type: 'lora',
+      lora_parameters: { rank: config.r, scale: config.lora_alpha / config.r, dropout: 0 },
+      model: 'mlx-community/tied-4bit',
+      num_layers: 2,
+    }),
+  );
 }
 
 test('convert --from mlx: the adapter that it was', async () => {
   using folder = scratch();
   const [mlx, output] = [join(folder.path, 'mlx'), join(folder.path, 'new/peft')];
   await asMlx(adapter, mlx);
-  const outcome = await runCli(['convert', '--from', 'mlx', '--adapter', mlx, '--model', 'tied', '--output', output, '--json']);
+  const outcome = await runCli([
+    'convert',
+    '--from',
+    'mlx',
+    '--adapter',
+    mlx,
+    '--model',
+    'tied',
+    '--output',
+    output,
+    '--json',
+  ]);
   expect(outcome.stderr).toBe('');
-  expect(outcome.json<ConvertResult>()[0]).toEqual({ output, kind: 'adapter', tensors: 8, bytes: readFileSync(join(output, 'adapter_model.safetensors')).length });
-  expect(readFileSync(join(output, 'adapter_model.safetensors')).equals(readFileSync(join(adapter, 'adapter_model.safetensors')))).toBe(true);
+  expect(outcome.json<ConvertResult>()[0]).toEqual({
+    output,
+    kind: 'adapter',
+    tensors: 8,
+    bytes: readFileSync(join(output, 'adapter_model.safetensors')).length,
+  });
+  expect(
+    readFileSync(join(output, 'adapter_model.safetensors')).equals(
+      readFileSync(join(adapter, 'adapter_model.safetensors')),
+    ),
+  ).toBe(true);
   const { r, lora_alpha } = readJson<{ r: number; lora_alpha: number }>(join(adapter, 'adapter_config.json'));
-  expect(readJson(join(output, 'adapter_config.json'))).toMatchObject({ r, lora_alpha, base_model_name_or_path: 'tied' });
-  const loss = async (path: string): Promise<unknown> => (await runCli(['eval', '--model', model, '--adapter', path, '--data', join(golden, 'train/eval.jsonl'), '--device', 'cpu', '--json'])).json().at(-1);
+  expect(readJson(join(output, 'adapter_config.json'))).toMatchObject({
+    r,
+    lora_alpha,
+    base_model_name_or_path: 'tied',
+  });
+  const loss = async (path: string): Promise<unknown> =>
+    (
+      await runCli([
+        'eval',
+        '--model',
+        model,
+        '--adapter',
+        path,
+        '--data',
+        join(golden, 'train/eval.jsonl'),
+        '--device',
+        'cpu',
+        '--json',
+      ])
+    )
+      .json()
+      .at(-1);
   expect(await loss(output)).toEqual(await loss(adapter));
 });
 

@@ -5,9 +5,17 @@ export function describeFindings({ node, platform, adapters, cpu, auto, advice }
   const lines = [`Node ${node} on ${platform}`, '', adapters.length === 0 ? 'WebGPU: no adapter' : 'WebGPU'];
   for (const { name, features, limits, subgroupMinSize, subgroupMaxSize } of adapters) {
     lines.push(`  ${name}`);
-    lines.push(`    buffers of ${mebibytes(limits.maxBufferSize)}, bindings of ${mebibytes(limits.maxStorageBufferBindingSize)}, ${limits.maxStorageBuffersPerShaderStage} per shader, ${limits.maxComputeWorkgroupStorageSize / 1024} KiB of workgroup memory`);
-    const useful = ['shader-f16', 'subgroups', 'timestamp-query'].map((feature) => `${feature} ${features.includes(feature) ? 'yes' : 'no'}`);
-    lines.push(`    ${useful.join(', ')}${subgroupMinSize === undefined ? '' : `, subgroups of ${subgroupMinSize} to ${subgroupMaxSize}`}`);
+    lines.push(
+      `    buffers of ${mebibytes(limits.maxBufferSize)}, bindings of ` +
+        `${mebibytes(limits.maxStorageBufferBindingSize)}, ${limits.maxStorageBuffersPerShaderStage} per ` +
+        `shader, ${limits.maxComputeWorkgroupStorageSize / 1024} KiB of workgroup memory`,
+    );
+    const useful = ['shader-f16', 'subgroups', 'timestamp-query'].map(
+      (feature) => `${feature} ${features.includes(feature) ? 'yes' : 'no'}`,
+    );
+    lines.push(
+      `    ${useful.join(', ')}${subgroupMinSize === undefined ? '' : `, subgroups of ${subgroupMinSize} to ${subgroupMaxSize}`}`,
+    );
   }
   lines.push(`CPU: ${cpu.description}`, '', `--device auto takes: ${auto}`);
   return [...lines, ...(advice.length === 0 ? [] : ['', ...advice])].join('\n');

@@ -8,13 +8,25 @@ export function describePlan(report: PlanReport): string {
     ...(report.r === null ? [] : [`r=${report.r} on ${report.target_modules?.join(', ')}`]),
     ...(report.virtual_tokens === null ? [] : [`${report.virtual_tokens} virtual tokens`]),
     ...(report.bottleneck === null ? [] : [`bottlenecks of ${report.bottleneck}`]),
-    ...(quantization === null ? [report.dtype] : [`${quantization.type}${quantization.doubleQuantization === true ? ' with double quantization' : ''}, the rest ${report.dtype}`]),
+    ...(quantization === null
+      ? [report.dtype]
+      : [
+          `${quantization.type}${quantization.doubleQuantization === true ? ' with double quantization' : ''}, ` +
+            `the rest ${report.dtype}`,
+        ]),
     ...(report.optimizer === 'adamw' ? [] : [report.optimizer]),
     report.checkpointing ? 'checkpointing' : 'no checkpointing',
   ];
   const rows: [string, string][] = [
-    ['trainable parameters', `${report.trainable_parameters.toLocaleString('en')} of ${report.parameters.toLocaleString('en')} (${(100 * report.trainable_share).toPrecision(3)}%)`],
-    [report.method === 'full' ? 'model file' : 'adapter file', `${size(file.bits16)} in 16 bits, ${size(file.bits32)} in 32`],
+    [
+      'trainable parameters',
+      `${report.trainable_parameters.toLocaleString('en')} of ${report.parameters.toLocaleString('en')} ` +
+        `(${(100 * report.trainable_share).toPrecision(3)}%)`,
+    ],
+    [
+      report.method === 'full' ? 'model file' : 'adapter file',
+      `${size(file.bits16)} in 16 bits, ${size(file.bits32)} in 32`,
+    ],
     ['', ''],
     ...(quantization === null ? [] : [['quantized matrices', size(bytes.quantized)] as [string, string]]),
     ['frozen weights', size(bytes.weights)],
@@ -29,8 +41,23 @@ export function describePlan(report: PlanReport): string {
     ['floating-point operations', `${operations(report.flops)} per step`],
     ['kernels', `${report.kernels.toLocaleString('en')} per batch`],
   ];
-  const lines = [`${report.model} (${report.model_type}): ${how.join('; ')}`, stepOf(report), '', ...rows.map(([name, value]) => (name === '' ? '' : `${name.padEnd(26)}${value}`)), '', `planned for ${report.device}`, verdict(report)];
-  return [...lines, ...report.variants.map(({ flags, peak_bytes: peak, fits }) => `  ${fits ? 'fits' : 'does not fit'} with ${flags.join(' ')}: ${peak === null ? 'beyond a limit of the device' : size(peak)}`)].join('\n');
+  const lines = [
+    `${report.model} (${report.model_type}): ${how.join('; ')}`,
+    stepOf(report),
+    '',
+    ...rows.map(([name, value]) => (name === '' ? '' : `${name.padEnd(26)}${value}`)),
+    '',
+    `planned for ${report.device}`,
+    verdict(report),
+  ];
+  return [
+    ...lines,
+    ...report.variants.map(
+      ({ flags, peak_bytes: peak, fits }) =>
+        `  ${fits ? 'fits' : 'does not fit'} with ${flags.join(' ')}: ` +
+        `${peak === null ? 'beyond a limit of the device' : size(peak)}`,
+    ),
+  ].join('\n');
 }
 
 function stepOf({ batch_size: rows, gradient_accumulation: times, max_length: length, batches }: PlanReport): string {
@@ -38,11 +65,15 @@ function stepOf({ batch_size: rows, gradient_accumulation: times, max_length: le
     const count = batches.filter((each) => `${each.batch} × ${each.length}` === shape).length;
     return count === 1 ? shape : `${count} times ${shape}`;
   });
-  return `a step: ${rows * times} ${rows * times === 1 ? 'row' : 'rows'} of ${length} tokens, run as ${shapes.join(' and ')}`;
+  return (
+    `a step: ${rows * times} ${rows * times === 1 ? 'row' : 'rows'} of ${length} tokens, run as ` +
+    `${shapes.join(' and ')}`
+  );
 }
 
 function verdict({ fits, memory_bytes: memory, variants }: PlanReport): string {
-  if (fits === null || memory === null) return 'whether it fits: tell the memory with --memory 8GB, for WebGPU does not';
+  if (fits === null || memory === null)
+    return 'whether it fits: tell the memory with --memory 8GB, for WebGPU does not';
   if (fits) return `fits into ${size(memory)}`;
   return `does not fit into ${size(memory)}${variants.length === 0 ? '' : '. Planned instead:'}`;
 }
@@ -57,7 +88,12 @@ function size(bytes: number): string {
 }
 
 function operations(count: number): string {
-  const units: [number, string][] = [[1e15, 'P'], [1e12, 'T'], [1e9, 'G'], [1e6, 'M']];
+  const units: [number, string][] = [
+    [1e15, 'P'],
+    [1e12, 'T'],
+    [1e9, 'G'],
+    [1e6, 'M'],
+  ];
   const [unit, name] = units.find(([each]) => count >= each) ?? [1, ''];
   return `${(count / unit).toPrecision(3)} ${name}FLOP`;
 }

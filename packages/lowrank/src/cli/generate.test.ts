@@ -8,7 +8,8 @@ interface Result {
   ids: number[];
 }
 
-const run = (flags: readonly string[]): Promise<Outcome> => runCli(['generate', '--model', join(golden, 'tied'), '--device', 'cpu', '--max-new-tokens', '12', ...flags]);
+const run = (flags: readonly string[]): Promise<Outcome> =>
+  runCli(['generate', '--model', join(golden, 'tied'), '--device', 'cpu', '--max-new-tokens', '12', ...flags]);
 const json = async <T = Result>(flags: readonly string[]): Promise<T[]> => (await run([...flags, '--json'])).json<T>();
 
 test('one prompt: {text, ids}; several: a result for each, the same as one by one', async () => {
@@ -16,7 +17,9 @@ test('one prompt: {text, ids}; several: a result for each, the same as one by on
   const single: Result[] = [];
   for (const prompt of prompts) single.push(...(await json(['--prompt', prompt])));
   for (const result of single) expect(Object.keys(result)).toEqual(['text', 'ids']);
-  const [together] = await json<{ results: (Result & { prompt: string })[] }>(prompts.flatMap((prompt) => ['--prompt', prompt]));
+  const [together] = await json<{ results: (Result & { prompt: string })[] }>(
+    prompts.flatMap((prompt) => ['--prompt', prompt]),
+  );
   expect(together?.results).toEqual(prompts.map((prompt, at) => ({ prompt, ...single[at] })));
   const people = await run(['--prompt', 'name: ada', '--prompt', 'name: bela']);
   expect(people.stdout).toContain(`> name: ada\n${single[0]?.text}\n`);
@@ -27,10 +30,26 @@ test('--stream: pieces that are the text', async () => {
   expect((await run(['--prompt', 'name: ada', '--stream'])).stdout).toBe(`${plain?.text}\n`);
   const lines = await json<{ piece?: string; prompt?: number } & Result>(['--prompt', 'name: ada', '--stream']);
   expect(lines.at(-1)).toEqual(plain);
-  expect(lines.slice(0, -1).map(({ piece }) => piece).join('')).toBe(plain?.text);
+  expect(
+    lines
+      .slice(0, -1)
+      .map(({ piece }) => piece)
+      .join(''),
+  ).toBe(plain?.text);
   expect(lines.length).toBeGreaterThan(3);
-  const several = await json<{ piece?: string; prompt?: number }>(['--prompt', 'name: ada', '--prompt', 'x', '--stream']);
-  expect(several.filter(({ prompt }) => prompt === 0).map(({ piece }) => piece).join('')).toBe(plain?.text);
+  const several = await json<{ piece?: string; prompt?: number }>([
+    '--prompt',
+    'name: ada',
+    '--prompt',
+    'x',
+    '--stream',
+  ]);
+  expect(
+    several
+      .filter(({ prompt }) => prompt === 0)
+      .map(({ piece }) => piece)
+      .join(''),
+  ).toBe(plain?.text);
   const refused = await run(['--prompt', 'a', '--prompt', 'b', '--stream']);
   expect(refused.code).toBe(2);
   expect(refused.stderr).toContain('--stream with several prompts');
@@ -47,12 +66,21 @@ test('--stop cuts the text before a string, across tokens', async () => {
 
 test('draws: by seed, filters and penalty', async () => {
   const flags = ['--prompt', 'name: ada', '--temperature', '3'];
-  const [a, b, c] = [await json([...flags, '--seed', '1']), await json([...flags, '--seed', '1']), await json([...flags, '--seed', '2'])];
+  const [a, b, c] = [
+    await json([...flags, '--seed', '1']),
+    await json([...flags, '--seed', '1']),
+    await json([...flags, '--seed', '2']),
+  ];
   expect(a).toEqual(b);
   expect(a).not.toEqual(c);
   const greedy = await json(['--prompt', 'name: ada']);
   expect(a).not.toEqual(greedy);
-  for (const filter of [['--top-k', '1'], ['--top-p', '0.0001'], ['--min-p', '1']]) expect(await json([...flags, ...filter])).toEqual(greedy);
+  for (const filter of [
+    ['--top-k', '1'],
+    ['--top-p', '0.0001'],
+    ['--min-p', '1'],
+  ])
+    expect(await json([...flags, ...filter])).toEqual(greedy);
   const [penalized] = await json(['--prompt', 'name: ada', '--repetition-penalty', '1000']);
   expect(new Set(penalized?.ids).size).toBe(penalized?.ids.length);
 });

@@ -21,17 +21,39 @@ export interface GenerateFlags extends SamplingFlags, QuantizationFlags {
 /** The flags of `generate` alone: those it shares with other commands are added by the program. */
 export function addGenerateFlags(command: Command): Command {
   command
-    .option('--prompt <text>', 'what to continue; empty begins with BOS alone; several are continued side by side', listOf)
-    .option('--max-new-tokens <n>', 'tokens to write at most (default: 128, or what the context leaves)', numberFlag('--max-new-tokens', { whole: true, min: 1 }))
+    .option(
+      '--prompt <text>',
+      'what to continue; empty begins with BOS alone; several are continued side by side',
+      listOf,
+    )
+    .option(
+      '--max-new-tokens <n>',
+      'tokens to write at most (default: 128, or what the context leaves)',
+      numberFlag('--max-new-tokens', { whole: true, min: 1 }),
+    )
     .option('--stream', 'write the text while it is made; with --json, a line for each piece');
-  return addSamplingFlags(command, { temperature: 0, topP: 1 }).addHelpText('after', '\nExample:\n  $ lowrank generate --model ./llama --adapter ./adapter --prompt "Once upon" --max-new-tokens 100 --temperature 0.8 --top-p 0.95 --stream');
+  return addSamplingFlags(command, { temperature: 0, topP: 1 }).addHelpText(
+    'after',
+    '\nExample:\n  $ lowrank generate --model ./llama --adapter ./adapter --prompt "Once upon" ' +
+      '--max-new-tokens 100 --temperature 0.8 --top-p 0.95 --stream',
+  );
 }
 
 /** One prompt gives {text, ids}; several give {results} of {prompt, text, ids}. */
-export async function generateCommand(flags: GenerateFlags & TransferEvents, { backend, speaker }: { readonly backend: () => Promise<Backend>; readonly speaker: Speaker }): Promise<void> {
+export async function generateCommand(
+  flags: GenerateFlags & TransferEvents,
+  { backend, speaker }: { readonly backend: () => Promise<Backend>; readonly speaker: Speaker },
+): Promise<void> {
   const prompts = flags.prompt ?? [''];
   const several = prompts.length > 1;
-  if (flags.stream === true && several && !flags.json) throw new LowrankError({ code: 'cli.conflict', what: '--stream with several prompts', expected: '--json, which tells the prompt of each piece', got: 'no --json', remedy: 'Leave --stream out, or add --json.' });
+  if (flags.stream === true && several && !flags.json)
+    throw new LowrankError({
+      code: 'cli.conflict',
+      what: '--stream with several prompts',
+      expected: '--json, which tells the prompt of each piece',
+      got: 'no --json',
+      remedy: 'Leave --stream out, or add --json.',
+    });
   const onText = (piece: string, prompt: number): void => {
     speaker.line({ piece, ...(several ? { prompt } : {}) });
     if (!flags.json) speaker.io.stdout(piece);
@@ -40,5 +62,9 @@ export async function generateCommand(flags: GenerateFlags & TransferEvents, { b
   const [only = { text: '', ids: [] }] = results;
   if (!several && flags.stream === true && !flags.json) speaker.io.stdout('\n');
   else if (!several) speaker.result(only, only.text);
-  else speaker.result({ results: results.map((result, at) => ({ prompt: prompts[at] ?? '', ...result })) }, results.map(({ text }, at) => `${at === 0 ? '' : '\n'}> ${prompts[at] ?? ''}\n${text}`).join('\n'));
+  else
+    speaker.result(
+      { results: results.map((result, at) => ({ prompt: prompts[at] ?? '', ...result })) },
+      results.map(({ text }, at) => `${at === 0 ? '' : '\n'}> ${prompts[at] ?? ''}\n${text}`).join('\n'),
+    );
 }

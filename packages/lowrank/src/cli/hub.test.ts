@@ -8,7 +8,12 @@ import { transferLine, transferTeller } from './progress.js';
 import { Speaker } from './io.js';
 
 const data = join(golden, 'train/eval.jsonl');
-const files = Object.fromEntries(['config.json', 'tokenizer.json', 'tokenizer_config.json', 'model.safetensors'].map((name) => [name, new Uint8Array(readFileSync(join(golden, 'tied', name)))]));
+const files = Object.fromEntries(
+  ['config.json', 'tokenizer.json', 'tokenizer_config.json', 'model.safetensors'].map((name) => [
+    name,
+    new Uint8Array(readFileSync(join(golden, 'tied', name))),
+  ]),
+);
 
 test('--model takes a hub id, a revision and a URL; an adapter of the hub too', async () => {
   using home = scratch();
@@ -24,12 +29,36 @@ test('--model takes a hub id, a revision and a URL; an adapter of the hub too', 
   expect(new Set(losses).size).toBe(1);
 
   const output = join(home.path, 'adapter');
-  const trained = await runCli(['train', '--model', repo, '--data', data, '--output', output, '--steps', '1', '--device', 'cpu']);
+  const trained = await runCli([
+    'train',
+    '--model',
+    repo,
+    '--data',
+    data,
+    '--output',
+    output,
+    '--steps',
+    '1',
+    '--device',
+    'cpu',
+  ]);
   expect(trained.code).toBe(0);
-  expect(readJson<{ base_model_name_or_path: string }>(join(output, 'adapter_config.json')).base_model_name_or_path).toBe(repo);
+  expect(
+    readJson<{ base_model_name_or_path: string }>(join(output, 'adapter_config.json')).base_model_name_or_path,
+  ).toBe(repo);
 
-  for (const name of ['adapter_config.json', 'adapter_model.safetensors']) hub.files.set(name, new Uint8Array(readFileSync(join(golden, 'adapters/tied-qv', name))));
-  const merged = await runCli(['merge', '--model', repo, '--adapter', repo, '--output', join(home.path, 'merged'), '--json']);
+  for (const name of ['adapter_config.json', 'adapter_model.safetensors'])
+    hub.files.set(name, new Uint8Array(readFileSync(join(golden, 'adapters/tied-qv', name))));
+  const merged = await runCli([
+    'merge',
+    '--model',
+    repo,
+    '--adapter',
+    repo,
+    '--output',
+    join(home.path, 'merged'),
+    '--json',
+  ]);
   expect(merged.json<{ merged: number }>()[0]?.merged).toBe(4);
 
   hub.refuse = { status: 403, headers: { 'X-Error-Code': 'GatedRepo' } };
@@ -40,15 +69,29 @@ test('--model takes a hub id, a revision and a URL; an adapter of the hub too', 
 });
 
 test('transfers are told with bytes, rate and time left', () => {
-  const event = { stage: 'downloading' as const, item: 'model.safetensors', bytes: 1.2e9, totalBytes: 2.4e9, bytesPerSecond: 84e6, secondsLeft: 14.3 };
+  const event = {
+    stage: 'downloading' as const,
+    item: 'model.safetensors',
+    bytes: 1.2e9,
+    totalBytes: 2.4e9,
+    bytesPerSecond: 84e6,
+    secondsLeft: 14.3,
+  };
   expect(transferLine(event)).toBe('downloading model.safetensors: 1.20 of 2.40 GB (50%), 84.0 MB/s, 14 s left');
-  expect(transferLine({ ...event, bytes: 3e5, totalBytes: 3e5, secondsLeft: 0, stage: 'loading' })).toBe('loading model.safetensors: 0.3 of 0.3 MB (100%), 84.0 MB/s');
+  expect(transferLine({ ...event, bytes: 3e5, totalBytes: 3e5, secondsLeft: 0, stage: 'loading' })).toBe(
+    'loading model.safetensors: 0.3 of 0.3 MB (100%), 84.0 MB/s',
+  );
 });
 
 test('on a terminal a transfer is one line, and one that is over at once is no line', () => {
   vi.useFakeTimers();
   let shown = '';
-  const io = { stdout: () => undefined, stderr: (text: string) => void (shown += text), isTTY: true, onInterrupt: () => () => undefined };
+  const io = {
+    stdout: () => undefined,
+    stderr: (text: string) => void (shown += text),
+    isTTY: true,
+    onInterrupt: () => () => undefined,
+  };
   const event = { stage: 'loading' as const, item: 'w', bytesPerSecond: 1e6, secondsLeft: 1, totalBytes: 3e6 };
   transferTeller(new Speaker(io, false))({ ...event, bytes: 3e6 });
   expect(shown).toBe('');

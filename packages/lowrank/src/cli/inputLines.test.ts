@@ -6,7 +6,10 @@ const own = Object.getOwnPropertyDescriptor(process, 'stdin');
 afterEach(() => void (own === undefined ? undefined : Object.defineProperty(process, 'stdin', own)));
 
 test('lines of a pipe, however they arrive and however slowly they are taken; no prompt is shown', async () => {
-  Object.defineProperty(process, 'stdin', { value: Readable.from([Buffer.from('one\n\nt'), Buffer.from('wo\r\nthr'), Buffer.from('ee')]), configurable: true });
+  Object.defineProperty(process, 'stdin', {
+    value: Readable.from([Buffer.from('one\n\nt'), Buffer.from('wo\r\nthr'), Buffer.from('ee')]),
+    configurable: true,
+  });
   const lines: string[] = [];
   for await (const line of inputLines('> ')) {
     lines.push(line);

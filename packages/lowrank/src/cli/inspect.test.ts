@@ -12,9 +12,27 @@ test('inspect --json: one object that tells all', async () => {
   const results = outcome.json<InspectResult>();
   expect(results.length).toBe(1);
   const [result] = results;
-  const config = readJson<{ r: number; lora_alpha: number; peft_version: string }>(join(adapter, 'adapter_config.json'));
-  expect(result).toMatchObject({ adapter, method: 'rsLoRA', peft_type: 'LORA', base_model: 'tied', r: config.r, alpha: config.lora_alpha, peft_version: config.peft_version, use_rslora: true, init: true, ranks: [3, 6], dtypes: ['F32'], others: [], refused: [], problem: null });
-  for (const { path, rank, scaling, singular_values: values, norm, effective_rank: effective } of result?.layers ?? []) {
+  const config = readJson<{ r: number; lora_alpha: number; peft_version: string }>(
+    join(adapter, 'adapter_config.json'),
+  );
+  expect(result).toMatchObject({
+    adapter,
+    method: 'rsLoRA',
+    peft_type: 'LORA',
+    base_model: 'tied',
+    r: config.r,
+    alpha: config.lora_alpha,
+    peft_version: config.peft_version,
+    use_rslora: true,
+    init: true,
+    ranks: [3, 6],
+    dtypes: ['F32'],
+    others: [],
+    refused: [],
+    problem: null,
+  });
+  for (const { path, rank, scaling, singular_values: values, norm, effective_rank: effective } of result?.layers ??
+    []) {
     expect(path).toMatch(/^model\.layers\.\d\./);
     expect(scaling).toBeCloseTo(config.lora_alpha / Math.sqrt(rank), 10);
     expect(values.length).toBe(rank);
@@ -25,7 +43,9 @@ test('inspect --json: one object that tells all', async () => {
 });
 
 test('inspect for people: facts, a line for each layer', async () => {
-  const lines = (await runCli(['inspect', '--adapter', join(golden, 'adapters/tied-all')])).stdout.trimEnd().split('\n');
+  const lines = (await runCli(['inspect', '--adapter', join(golden, 'adapters/tied-all')])).stdout
+    .trimEnd()
+    .split('\n');
   expect(lines[0]).toMatch(/tied-all: LoRA$/);
   expect(lines).toContain('base model  tied');
   expect(lines.find((line) => line.startsWith('rank'))).toBe('rank        2, 3, 4, 5 (r = 4)');
@@ -36,7 +56,10 @@ test('a refused setting is named beside what can be told', async () => {
   using folder = scratch();
   const copy = join(folder.path, 'odd');
   cpSync(adapter, copy, { recursive: true });
-  writeFileSync(join(copy, 'adapter_config.json'), JSON.stringify({ ...readJson<object>(join(adapter, 'adapter_config.json')), layer_replication: [[0, 1]] }));
+  writeFileSync(
+    join(copy, 'adapter_config.json'),
+    JSON.stringify({ ...readJson<object>(join(adapter, 'adapter_config.json')), layer_replication: [[0, 1]] }),
+  );
   const outcome = await runCli(['inspect', '--adapter', copy]);
   expect(outcome.code).toBe(0);
   expect(outcome.stdout).toContain('settings that Lowrank does not have: layer_replication = [[0,1]]');
@@ -56,5 +79,7 @@ test.each([
   expect(outcome.json<{ error: { code: string } }>()[0]?.error.code).toBe(code);
   expect(outcome.stderr).toContain(words);
   rmSync(join(copy, name));
-  expect((await runCli(['inspect', '--adapter', copy, '--json'])).json<{ error: { code: string } }>()[0]?.error.code).toBe('models.noFile');
+  expect(
+    (await runCli(['inspect', '--adapter', copy, '--json'])).json<{ error: { code: string } }>()[0]?.error.code,
+  ).toBe('models.noFile');
 });

@@ -17,7 +17,11 @@ export function addInspectFlags(command: Command): Command {
     .addHelpText('after', '\nExample:\n  $ lowrank inspect --adapter ./adapter');
 }
 
-export async function inspectCommand({ adapter }: InspectFlags, speaker: Speaker, events: TransferEvents): Promise<void> {
+export async function inspectCommand(
+  { adapter }: InspectFlags,
+  speaker: Speaker,
+  events: TransferEvents,
+): Promise<void> {
   const report = await inspectFolder({ adapter, ...events });
   speaker.result(report, describeAdapter(report));
 }

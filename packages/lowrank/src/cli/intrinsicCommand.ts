@@ -27,29 +27,86 @@ export interface IntrinsicFlags extends StudyFlags {
 export function addIntrinsicFlags(command: Command): Command {
   const whole = (flag: string, min: number): ((text: string) => number) => numberFlag(flag, { whole: true, min });
   command
-    .description('the intrinsic dimension of a task: train within random subspaces of growing dimension, and find the smallest with 90% of what full fine-tuning does')
+    .description(
+      'the intrinsic dimension of a task: train within random subspaces of growing dimension, and find the ' +
+        'smallest with 90% of what full fine-tuning does',
+    )
     .requiredOption('--model <model>', modelHelp);
   addDataFlags(command)
-    .requiredOption('--output <folder>', 'where runs, table.md, table.json, chart.svg and report.html go; what is done there is not done again')
-    .option('--dimensions <numbers>', 'numbers of trained parameters to try', numbersFlag('--dimensions', { whole: true, min: 1 }), [10, 30, 100, 300, 1000, 3000, 10000])
+    .requiredOption(
+      '--output <folder>',
+      'where runs, table.md, table.json, chart.svg and report.html go; what is done there is not done again',
+    )
+    .option(
+      '--dimensions <numbers>',
+      'numbers of trained parameters to try',
+      numbersFlag('--dimensions', { whole: true, min: 1 }),
+      [10, 30, 100, 300, 1000, 3000, 10000],
+    )
     .option('--projection <name>', projections.join(' or '), choiceFlag('--projection', projections), 'sparse')
-    .option('--entries <s>', 'with the sparse projection: coordinates that a weight is the sum of (default: 1)', whole('--entries', 1))
+    .option(
+      '--entries <s>',
+      'with the sparse projection: coordinates that a weight is the sum of (default: 1)',
+      whole('--entries', 1),
+    )
     .option('--structure-aware', 'a learned scale for each layer, out of d')
-    .option('--learning-rate <rates>', 'to choose from for each dimension, with commas between them (default: 0.0003,0.001,0.003)', numbersFlag('--learning-rate', { above: 0 }))
-    .option('--full-learning-rate <rates>', 'to choose from for full fine-tuning (default: 0.0003,0.001)', numbersFlag('--full-learning-rate', { above: 0 }))
-    .option('--tune-rows <rows>', 'rows held out of the training data, by whole prompts, to choose learning rates by', whole('--tune-rows', 1), 200)
+    .option(
+      '--learning-rate <rates>',
+      'to choose from for each dimension, with commas between them (default: 0.0003,0.001,0.003)',
+      numbersFlag('--learning-rate', { above: 0 }),
+    )
+    .option(
+      '--full-learning-rate <rates>',
+      'to choose from for full fine-tuning (default: 0.0003,0.001)',
+      numbersFlag('--full-learning-rate', { above: 0 }),
+    )
+    .option(
+      '--tune-rows <rows>',
+      'rows held out of the training data, by whole prompts, to choose learning rates by',
+      whole('--tune-rows', 1),
+      200,
+    )
     .option('--tune-steps <n>', 'steps of the runs that choose (default: --steps)', whole('--tune-steps', 1));
   return addBudgetFlags(addStudyFlags(command), { adapters: false }).addHelpText(
     'after',
-    '\nExample:\n  $ lowrank intrinsic --model ./llama --data rows.jsonl --test-data test.jsonl --metric loss --dimensions 10,100,1000,10000 --steps 300 --output ./intrinsic\n\nCtrl-C ends the run at hand (with --queue: workers go on with theirs); the same command goes on.',
+    '\nExample:\n  $ lowrank intrinsic --model ./llama --data rows.jsonl --test-data test.jsonl --metric ' +
+      'loss --dimensions 10,100,1000,10000 --steps 300 --output ./intrinsic\n\nCtrl-C ends the run at hand ' +
+      '(with --queue: workers go on with theirs); the same command goes on.',
   );
 }
 
-export async function intrinsicCommand(flags: IntrinsicFlags, context: StudyContext & { readonly backend: () => Promise<Backend> }): Promise<void> {
-  const { dimensions, projection, entries, structureAware, learningRate, fullLearningRate, tuneRows, tuneSteps, ...shared } = flags;
+export async function intrinsicCommand(
+  flags: IntrinsicFlags,
+  context: StudyContext & { readonly backend: () => Promise<Backend> },
+): Promise<void> {
+  const {
+    dimensions,
+    projection,
+    entries,
+    structureAware,
+    learningRate,
+    fullLearningRate,
+    tuneRows,
+    tuneSteps,
+    ...shared
+  } = flags;
   await runStudyCommand(
     { ...context, queue: flags.queue },
-    (hooks) => intrinsicDimension({ ...studyOptions(shared), training: studyTraining(shared), dimensions, projection, entries, structureAware, learningRates: learningRate, fullLearningRates: fullLearningRate, tuneRows, tuneSteps, executor: studyExecutor(flags, context), ...hooks }),
+    (hooks) =>
+      intrinsicDimension({
+        ...studyOptions(shared),
+        training: studyTraining(shared),
+        dimensions,
+        projection,
+        entries,
+        structureAware,
+        learningRates: learningRate,
+        fullLearningRates: fullLearningRate,
+        tuneRows,
+        tuneSteps,
+        executor: studyExecutor(flags, context),
+        ...hooks,
+      }),
     describeIntrinsic,
   );
 }

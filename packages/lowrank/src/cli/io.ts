@@ -10,7 +10,9 @@ export interface Io {
   onInterrupt(callback: () => void): () => void;
 }
 
-/** A command's voice: JSON lines on stdout with `--json`, else sentences; whatever is said on the way goes to stderr. */
+/**
+ * A command's voice: JSON lines on stdout with `--json`, else sentences; whatever is said on the way goes to stderr.
+ */
 export class Speaker {
   constructor(
     readonly io: Io,

@@ -6,13 +6,16 @@ import type { Io } from './io.js';
 import { Speaker } from './io.js';
 import { makeProgram } from './program.js';
 
-/** Exit codes: all done; a defect of ours; something the reader can mend; ended by Ctrl-C, with what was learned saved. */
+/**
+ * Exit codes: all done; a defect of ours; something the reader can mend; ended by Ctrl-C, with what was learned saved.
+ */
 export const exitCodes = { done: 0, defect: 1, complaint: 2, interrupted: 130 } as const;
 
 /**
  * Runs one command line and returns its exit code; nothing of the process is touched but through `io`.
  *
- * A LowrankError is told in one sentence (exit code 2); any other error with its stack (1). With `--json` the last line of stdout is then {"error": {code, message}}.
+ * A LowrankError is told in one sentence (exit code 2); any other error with its stack (1). With `--json` the last line
+ * of stdout is then {"error": {code, message}}.
  */
 export async function main(argv: readonly string[], io: Io): Promise<number> {
   const speaker = new Speaker(io, argv.includes('--json'));
@@ -30,7 +33,11 @@ export async function main(argv: readonly string[], io: Io): Promise<number> {
 
 /** commander neither exits nor prints errors: that is done in one place. */
 function quiet(command: Command, { io }: Speaker): void {
-  command.exitOverride().configureOutput({ writeOut: (text) => io.stdout(text), writeErr: (text) => io.stderr(text), outputError: () => undefined });
+  command.exitOverride().configureOutput({
+    writeOut: (text) => io.stdout(text),
+    writeErr: (text) => io.stderr(text),
+    outputError: () => undefined,
+  });
 }
 
 function complain(error: unknown, speaker: Speaker): number {
@@ -51,5 +58,10 @@ function complain(error: unknown, speaker: Speaker): number {
 function usageError(error: CommanderError): LowrankError {
   const [what = error.message] = error.message.replace(/^error: /, '').split('\n');
   const hint = /\(Did you mean [^)]*\)/.exec(error.message)?.[0];
-  return new LowrankError({ code: 'cli.usage', what: hint === undefined ? what : `${what} ${hint}`, remedy: '`lowrank --help` and `lowrank COMMAND --help` tell what there is.', cause: error });
+  return new LowrankError({
+    code: 'cli.usage',
+    what: hint === undefined ? what : `${what} ${hint}`,
+    remedy: '`lowrank --help` and `lowrank COMMAND --help` tell what there is.',
+    cause: error,
+  });
 }

@@ -14,9 +14,13 @@ test.each(['', 'abc', '0x10', '1e', 'NaN', 'Infinity', '1e999', '1,5', '--y', '1
 });
 
 test('rules are told as they are broken', () => {
-  expect(() => numberFlag('--r', { whole: true, min: 1 })('0')).toThrow('--r: expected a whole number of at least 1, got 0');
+  expect(() => numberFlag('--r', { whole: true, min: 1 })('0')).toThrow(
+    '--r: expected a whole number of at least 1, got 0',
+  );
   expect(() => numberFlag('--r', { whole: true, min: 1 })('2.5')).toThrow('--r');
-  expect(() => numberFlag('--dropout', { min: 0, below: 1 })('1')).toThrow('--dropout: expected a number of at least 0 and below 1, got 1');
+  expect(() => numberFlag('--dropout', { min: 0, below: 1 })('1')).toThrow(
+    '--dropout: expected a number of at least 0 and below 1, got 1',
+  );
   expect(() => numberFlag('--alpha', { above: 0 })('0')).toThrow('--alpha: expected a number above 0, got 0');
 });
 

@@ -16,13 +16,23 @@ export function numberFlag(flag: string, rule: NumberRule = {}): (text: string) 
     // Number('') is 0, and Number('0x10') 16: neither is meant.
     const value = /^[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?$/i.test(text.trim()) ? Number(text) : NaN;
     if (Number.isFinite(value) && keeps(value, rule)) return value;
-    throw new LowrankError({ code: 'cli.number', what: flag, expected: describeRule(rule), got: text === '' ? 'nothing' : text });
+    throw new LowrankError({
+      code: 'cli.number',
+      what: flag,
+      expected: describeRule(rule),
+      got: text === '' ? 'nothing' : text,
+    });
   };
 }
 
 function keeps(value: number, { whole = false, min, above, below, most }: NumberRule): boolean {
   if (whole && !Number.isSafeInteger(value)) return false;
-  return (min === undefined || value >= min) && (above === undefined || value > above) && (below === undefined || value < below) && (most === undefined || value <= most);
+  return (
+    (min === undefined || value >= min) &&
+    (above === undefined || value > above) &&
+    (below === undefined || value < below) &&
+    (most === undefined || value <= most)
+  );
 }
 
 function describeRule({ whole = false, min, above, below, most }: NumberRule): string {
@@ -38,9 +48,17 @@ function describeRule({ whole = false, min, above, below, most }: NumberRule): s
 /** `a,b, c` → its names; an error where there is none. */
 export function listFlag(flag: string): (text: string) => string[] {
   return (text) => {
-    const names = text.split(',').map((name) => name.trim()).filter((name) => name !== '');
+    const names = text
+      .split(',')
+      .map((name) => name.trim())
+      .filter((name) => name !== '');
     if (names.length > 0) return names;
-    throw new LowrankError({ code: 'cli.list', what: flag, expected: 'names with commas between them', got: text === '' ? 'nothing' : text });
+    throw new LowrankError({
+      code: 'cli.list',
+      what: flag,
+      expected: 'names with commas between them',
+      got: text === '' ? 'nothing' : text,
+    });
   };
 }
 
@@ -49,6 +67,11 @@ export function choiceFlag<Choice extends string>(flag: string, choices: readonl
   return (text) => {
     const found = choices.find((choice) => choice === text);
     if (found !== undefined) return found;
-    throw new LowrankError({ code: 'cli.choice', what: flag, expected: choices.join(', '), got: text === '' ? 'nothing' : text });
+    throw new LowrankError({
+      code: 'cli.choice',
+      what: flag,
+      expected: choices.join(', '),
+      got: text === '' ? 'nothing' : text,
+    });
   };
 }

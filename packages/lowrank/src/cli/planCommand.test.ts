@@ -22,12 +22,50 @@ const plan = async (...flags: string[]): Promise<PlanReport> => {
 };
 
 test('a model folder: every flag is in the report, and the parts add up', async () => {
-  const report = await plan('--model', model, '--r', '2', '--target-modules', 'all-linear', '--batch-size', '3', '--max-length', '24', '--no-packing', '--gradient-accumulation', '2', '--checkpointing', '--device', 'cpu');
-  expect(report).toMatchObject({ model, model_type: 'llama', method: 'lora', r: 2, target_modules: ['all-linear'], dtype: 'f32', quantization: null, checkpointing: true, batch_size: 3, gradient_accumulation: 2, max_length: 24, fits: true, variants: [], optimizer: 'adamw' });
-  expect(report.batches).toEqual([{ batch: 3, length: 32 }, { batch: 3, length: 32 }]);
+  const report = await plan(
+    '--model',
+    model,
+    '--r',
+    '2',
+    '--target-modules',
+    'all-linear',
+    '--batch-size',
+    '3',
+    '--max-length',
+    '24',
+    '--no-packing',
+    '--gradient-accumulation',
+    '2',
+    '--checkpointing',
+    '--device',
+    'cpu',
+  );
+  expect(report).toMatchObject({
+    model,
+    model_type: 'llama',
+    method: 'lora',
+    r: 2,
+    target_modules: ['all-linear'],
+    dtype: 'f32',
+    quantization: null,
+    checkpointing: true,
+    batch_size: 3,
+    gradient_accumulation: 2,
+    max_length: 24,
+    fits: true,
+    variants: [],
+    optimizer: 'adamw',
+  });
+  expect(report.batches).toEqual([
+    { batch: 3, length: 32 },
+    { batch: 3, length: 32 },
+  ]);
   const { peak, ...parts } = report.bytes;
   expect(Object.values(parts).reduce((total, bytes) => total + bytes, 0)).toBe(peak);
-  expect(report.trainable_share).toBeCloseTo(report.trainable_parameters / (report.parameters + report.trainable_parameters), 12);
+  expect(report.trainable_share).toBeCloseTo(
+    report.trainable_parameters / (report.parameters + report.trainable_parameters),
+    12,
+  );
   expect(report.device).toMatch(/^cpu/);
 });
 
@@ -35,8 +73,22 @@ test('a config.json and a shipped name; the defaults', async () => {
   using folder = scratch();
   const path = join(folder.path, 'mine.json');
   writeFileSync(path, JSON.stringify(readJson<object>(join(model, 'config.json'))));
-  expect(await plan('--config', path)).toMatchObject({ model: path, target_modules: ['q_proj', 'v_proj'], r: 8, batch_size: 1, memory_bytes: null, fits: null, variants: [] });
-  expect(await plan('--config', 'smollm2-135m')).toMatchObject({ model: 'SmolLM2-135M', parameters: 134_515_008, dtype: 'bf16', max_length: 1024, trainable_parameters: 30 * 8 * (2 * 576 + 576 + 192) });
+  expect(await plan('--config', path)).toMatchObject({
+    model: path,
+    target_modules: ['q_proj', 'v_proj'],
+    r: 8,
+    batch_size: 1,
+    memory_bytes: null,
+    fits: null,
+    variants: [],
+  });
+  expect(await plan('--config', 'smollm2-135m')).toMatchObject({
+    model: 'SmolLM2-135M',
+    parameters: 134_515_008,
+    dtype: 'bf16',
+    max_length: 1024,
+    trainable_parameters: 30 * 8 * (2 * 576 + 576 + 192),
+  });
 });
 
 test('qlora quantizes to NF4; a quantized checkpoint is planned as it is stored', async () => {
@@ -45,7 +97,10 @@ test('qlora quantizes to NF4; a quantized checkpoint is planned as it is stored'
   using folder = scratch();
   mkdirSync(join(folder.path, 'stored'));
   const stored = { load_in_8bit: true, quant_method: 'bitsandbytes' };
-  writeFileSync(join(folder.path, 'stored/config.json'), JSON.stringify({ ...readJson<object>(join(model, 'config.json')), quantization_config: stored }));
+  writeFileSync(
+    join(folder.path, 'stored/config.json'),
+    JSON.stringify({ ...readJson<object>(join(model, 'config.json')), quantization_config: stored }),
+  );
   const int8 = await plan('--model', join(folder.path, 'stored'));
   expect(int8).toMatchObject({ quantization: { type: 'int8' } });
   expect(int8.bytes.quantized).toBeGreaterThan(0);
@@ -58,7 +113,14 @@ test('what does not fit is told with what would, planned', async () => {
   expect(fitting.length).toBeGreaterThan(0);
   for (const { flags, peak_bytes: peak } of fitting) {
     expect(peak).toBeLessThanOrEqual(300e6);
-    const asPlanned = await plan('--config', 'SmolLM2-135M', ...(flags.some((flag) => flag.startsWith('--max-length')) ? [] : ['--max-length', '512']), ...flags.flatMap((flag) => flag.split(' ')), '--memory', '300MB');
+    const asPlanned = await plan(
+      '--config',
+      'SmolLM2-135M',
+      ...(flags.some((flag) => flag.startsWith('--max-length')) ? [] : ['--max-length', '512']),
+      ...flags.flatMap((flag) => flag.split(' ')),
+      '--memory',
+      '300MB',
+    );
     expect(asPlanned.bytes.peak).toBe(peak);
     expect(asPlanned.fits).toBe(true);
   }
@@ -66,24 +128,71 @@ test('what does not fit is told with what would, planned', async () => {
   // Not even everything together: the last variant says how far it is.
   const hopeless = await plan('--config', 'LLaMA-7B', '--memory', '1GB');
   expect(hopeless.variants.every(({ fits }) => !fits)).toBe(true);
-  expect(hopeless.variants.at(-1)?.flags).toEqual(['--checkpointing', '--method qlora', '--double-quantization', '--max-length 32', '--r 1']);
+  expect(hopeless.variants.at(-1)?.flags).toEqual([
+    '--checkpointing',
+    '--method qlora',
+    '--double-quantization',
+    '--max-length 32',
+    '--r 1',
+  ]);
 });
 
 test('for people: a table and a verdict', async () => {
-  const { code, stdout } = await runCli(['plan', '--config', 'LLaMA-7B', '--method', 'qlora', '--double-quantization', '--target-modules', 'q_proj,v_proj', '--max-length', '512', '--checkpointing', '--memory', '8GB']);
+  const { code, stdout } = await runCli([
+    'plan',
+    '--config',
+    'LLaMA-7B',
+    '--method',
+    'qlora',
+    '--double-quantization',
+    '--target-modules',
+    'q_proj,v_proj',
+    '--max-length',
+    '512',
+    '--checkpointing',
+    '--memory',
+    '8GB',
+  ]);
   expect(code).toBe(0);
-  for (const line of [/LLaMA-7B \(llama\): qlora; r=8 on q_proj, v_proj; nf4 with double quantization, the rest bf16; checkpointing/, /1 row of 512 tokens, run as 1 × 512/, /trainable parameters +4,194,304 of 6,738,415,616 \(0\.0622%\)/, /quantized matrices +3\.34 GB/, /peak +4\.\d+ GB/, /fits into 8\.00 GB/]) expect(stdout).toMatch(line);
+  for (const line of [
+    /LLaMA-7B \(llama\): qlora; r=8 on q_proj, v_proj; nf4 with double quantization, the rest bf16; checkpointing/,
+    /1 row of 512 tokens, run as 1 × 512/,
+    /trainable parameters +4,194,304 of 6,738,415,616 \(0\.0622%\)/,
+    /quantized matrices +3\.34 GB/,
+    /peak +4\.\d+ GB/,
+    /fits into 8\.00 GB/,
+  ])
+    expect(stdout).toMatch(line);
 });
 
 test('the table of the page on memory is what the command tells', async () => {
   const page = readFileSync(fileURLToPath(new URL('../../../../docs/memory.md', import.meta.url)), 'utf8');
-  const rows = [...page.matchAll(/^\| `(--max-length .+)` \| (.+) \| (.+) \| (.+) \|$/gm)].map(([, flags = '', ...numbers]) => ({ flags: flags.split(' '), numbers }));
+  const rows = [...page.matchAll(/^\| `(--max-length .+)` \| (.+) \| (.+) \| (.+) \|$/gm)].map(
+    ([, flags = '', ...numbers]) => ({ flags: flags.split(' '), numbers }),
+  );
   expect(rows.length).toBe(8);
   for (const { flags, numbers } of rows) {
     const has = (flag: string): boolean => flags.includes(flag);
-    const run: PlannedRun = { config: commonConfigs['LLaMA-7B'] ?? {}, name: 'LLaMA-7B', method: has('qlora') ? 'qlora' : 'lora', r: 8, targetModules: ['q_proj', 'v_proj'], batchSize: 1, gradientAccumulation: 1, maxLength: Number(flags[1]), packing: true, checkpointing: has('--checkpointing'), optimizer: 'adamw', dtype: 'bf16', quantization: has('qlora') ? { type: 'nf4', doubleQuantization: has('--double-quantization') } : undefined };
+    const run: PlannedRun = {
+      config: commonConfigs['LLaMA-7B'] ?? {},
+      name: 'LLaMA-7B',
+      method: has('qlora') ? 'qlora' : 'lora',
+      r: 8,
+      targetModules: ['q_proj', 'v_proj'],
+      batchSize: 1,
+      gradientAccumulation: 1,
+      maxLength: Number(flags[1]),
+      packing: true,
+      checkpointing: has('--checkpointing'),
+      optimizer: 'adamw',
+      dtype: 'bf16',
+      quantization: has('qlora') ? { type: 'nf4', doubleQuantization: has('--double-quantization') } : undefined,
+    };
     const { bytes } = await planRun(run, { name: 'a GPU', spec: gpuOf2GiB, memoryBytes: undefined });
-    expect([flags, ...[bytes.weights + bytes.quantized, bytes.activations, bytes.peak].map((each) => (each / 1e9).toFixed(2))]).toEqual([flags, ...numbers]);
+    expect([
+      flags,
+      ...[bytes.weights + bytes.quantized, bytes.activations, bytes.peak].map((each) => (each / 1e9).toFixed(2)),
+    ]).toEqual([flags, ...numbers]);
   }
 });
 
@@ -92,8 +201,14 @@ test.each([
   [['--config', 'LLaMA-7B', '--model', model], /got both/],
   [['--config', 'nowhere.json'], /config\.json, or one of SmolLM2-135M.*no such file/],
   [['--config', 'LLaMA-7B', '--method', 'full', '--quantization', 'nf4'], /--quantization with --method full/],
-  [['--config', 'LLaMA-7B', '--method', 'full', '--modules-to-save', 'lm_head'], /--modules-to-save with --method full.*lora or qlora/],
-  [['--config', 'LLaMA-7B', '--method', 'bitfit', '--trainable-tokens', '5'], /--trainable-tokens with --method bitfit/],
+  [
+    ['--config', 'LLaMA-7B', '--method', 'full', '--modules-to-save', 'lm_head'],
+    /--modules-to-save with --method full.*lora or qlora/,
+  ],
+  [
+    ['--config', 'LLaMA-7B', '--method', 'bitfit', '--trainable-tokens', '5'],
+    /--trainable-tokens with --method bitfit/,
+  ],
   [['--config', 'LLaMA-7B', '--double-quantization'], /--quantization nf4 or fp4/],
   [['--config', 'LLaMA-7B', '--target-modules', 'q_prj'], /q_prj/],
   [['--config', 'LLaMA-7B', '--memory', '8X'], /8GB.*got 8X/],

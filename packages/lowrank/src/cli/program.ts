@@ -95,7 +95,11 @@ export function makeProgram(actions: Actions): Command {
     .description('Fine-tune language models with LoRA on any GPU that WebGPU reaches, or on the CPU.')
     .version(version)
     .helpCommand(false)
-    .addHelpText('after', '\nExample:\n  $ lowrank train --model ./llama --data rows.jsonl --output ./adapter --steps 200\n\n`lowrank COMMAND --help` tells the flags of a command.');
+    .addHelpText(
+      'after',
+      '\nExample:\n  $ lowrank train --model ./llama --data rows.jsonl --output ./adapter --steps ' +
+        '200\n\n`lowrank COMMAND --help` tells the flags of a command.',
+    );
   addTrain(program, actions);
   addEval(program, actions);
   addGenerate(program, actions);
@@ -104,14 +108,20 @@ export function makeProgram(actions: Actions): Command {
   addCombineFlags(program.command('combine')).action((flags: CombineFlags) => actions.combine(flags));
   addInspectFlags(program.command('inspect')).action((flags: InspectFlags) => actions.inspect(flags));
   addSpectrumFlags(program.command('spectrum')).action((flags: SpectrumFlags) => actions.spectrum(flags));
-  addConvertFlags(program.command('convert')).option('--json', jsonHelp, false).action((flags: ConvertFlags) => actions.convert(flags));
+  addConvertFlags(program.command('convert'))
+    .option('--json', jsonHelp, false)
+    .action((flags: ConvertFlags) => actions.convert(flags));
   common(quantizing(addPlanFlags(program.command('plan')))).action((flags: PlanFlags) => actions.plan(flags));
   addQuantizeFlags(program.command('quantize')).action((flags: QuantizeFlags) => actions.quantize(flags));
-  common(quantizing(addCompareFlags(program.command('compare')))).action((flags: CompareFlags) => actions.compare(flags));
+  common(quantizing(addCompareFlags(program.command('compare')))).action((flags: CompareFlags) =>
+    actions.compare(flags),
+  );
   common(quantizing(addSweepFlags(program.command('sweep')))).action((flags: SweepFlags) => actions.sweep(flags));
   common(addWorkerFlags(program.command('worker'))).action((flags: WorkerFlags) => actions.worker(flags));
   common(addIntrinsicFlags(program.command('intrinsic'))).action((flags: IntrinsicFlags) => actions.intrinsic(flags));
-  common(program.command('doctor').description('tell which devices there are, what they can do, and what to install')).action((flags: CommonFlags) => actions.doctor(flags));
+  common(
+    program.command('doctor').description('tell which devices there are, what they can do, and what to install'),
+  ).action((flags: CommonFlags) => actions.doctor(flags));
   return program;
 }
 
@@ -120,39 +130,73 @@ const adapterHelp = 'PEFT adapter: folder, hub id or URL';
 const whole = (flag: string, min: number): ((text: string) => number) => numberFlag(flag, { whole: true, min });
 
 function addTrain(program: Command, actions: Actions): void {
-  const command = program.command('train').description('fine-tune a model on rows of text, and save a PEFT adapter (or, with --method full, the model)');
+  const command = program
+    .command('train')
+    .description('fine-tune a model on rows of text, and save a PEFT adapter (or, with --method full, the model)');
   command.requiredOption('--model <model>', `${modelHelp}: config.json, model.safetensors, tokenizer.json`);
   addDataFlags(command)
     .requiredOption('--output <folder>', 'where the adapter and metrics.jsonl go')
     .option('--eval-data <file>', 'rows whose loss is told at the end')
-    .option('--method <name>', `${methods.join(', ')}: LoRA, every weight, biases, vectors before the text, keys and values before it, bottleneck adapters, every weight within a random subspace`, choiceFlag('--method', methods), 'lora')
+    .option(
+      '--method <name>',
+      `${methods.join(', ')}: LoRA, every weight, biases, vectors before the text, keys and values before ` +
+        'it, bottleneck adapters, every weight within a random subspace',
+      choiceFlag('--method', methods),
+      'lora',
+    )
     .option('--learning-rate <x>', 'peak learning rate of AdamW', numberFlag('--learning-rate', { min: 0 }), 2e-4);
   addBudgetFlags(command)
     .option('--r <rank>', 'rank of the adapters (default: 8)', whole('--r', 1))
     .option('--alpha <x>', 'the adapters count alpha/r times (default: r)', numberFlag('--alpha', { above: 0 }))
-    .option('--target-modules <names>', "layers that get adapters: a,b or all-linear (default: PEFT's for the model)", listFlag('--target-modules'))
+    .option(
+      '--target-modules <names>',
+      "layers that get adapters: a,b or all-linear (default: PEFT's for the model)",
+      listFlag('--target-modules'),
+    )
     .option('--init-adapter <adapter>', 'go on from this PEFT adapter; its rank, alpha and targets hold')
-    .addHelpText('after', "\nExample:\n  $ lowrank train --model ./llama --data rows.jsonl --output ./adapter --steps 200 --batch-size 8 --learning-rate 2e-4 \\\n      --r 8 --alpha 16 --target-modules all-linear\n\nCtrl-C finishes the step, saves, and ends with exit code 130.");
-  common(quantizing(addSubspaceFlags(addMethodFlags(addVariantFlags(command))))).action((flags: TrainFlags) => actions.train(flags));
+    .addHelpText(
+      'after',
+      '\nExample:\n  $ lowrank train --model ./llama --data rows.jsonl --output ./adapter --steps 200 ' +
+        '--batch-size 8 --learning-rate 2e-4 \\\n      --r 8 --alpha 16 --target-modules all-linear\n\nCtrl-C ' +
+        'finishes the step, saves, and ends with exit code 130.',
+    );
+  common(quantizing(addSubspaceFlags(addMethodFlags(addVariantFlags(command))))).action((flags: TrainFlags) =>
+    actions.train(flags),
+  );
 }
 
 function addEval(program: Command, actions: Actions): void {
   const command = program
     .command('eval')
-    .description('the loss of a model, with or without an adapter, over all label tokens of rows; and how good the texts are that it writes')
+    .description(
+      'the loss of a model, with or without an adapter, over all label tokens of rows; and how good the ' +
+        'texts are that it writes',
+    )
     .requiredOption('--model <model>', modelHelp)
     .option('--adapter <adapter>', adapterHelp)
-    .addHelpText('after', '\nExample:\n  $ lowrank eval --model ./llama --adapter ./adapter --data heldOut.jsonl --metric rouge-l --json');
+    .addHelpText(
+      'after',
+      '\nExample:\n  $ lowrank eval --model ./llama --adapter ./adapter --data heldOut.jsonl --metric rouge-l --json',
+    );
   common(quantizing(addMetricFlags(addDataFlags(command), ['loss']))).action((flags: EvalFlags) => actions.eval(flags));
 }
 
 function addGenerate(program: Command, actions: Actions): void {
-  const command = program.command('generate').description('continue a prompt, or several').requiredOption('--model <model>', modelHelp).option('--adapter <adapter>', adapterHelp);
+  const command = program
+    .command('generate')
+    .description('continue a prompt, or several')
+    .requiredOption('--model <model>', modelHelp)
+    .option('--adapter <adapter>', adapterHelp);
   common(quantizing(addGenerateFlags(command))).action((flags: CommonFlags & GenerateFlags) => actions.generate(flags));
 }
 
 function addChat(program: Command, actions: Actions): void {
-  const command = program.command('chat').description("talk with a model in its chat template, and switch between adapters; lines come from the terminal or a pipe").requiredOption('--model <model>', modelHelp);
+  const command = program
+    .command('chat')
+    .description(
+      'talk with a model in its chat template, and switch between adapters; lines come from the terminal or a pipe',
+    )
+    .requiredOption('--model <model>', modelHelp);
   common(quantizing(addChatFlags(command))).action((flags: CommonFlags & ChatFlags) => actions.chat(flags));
 }
 

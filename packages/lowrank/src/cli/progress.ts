@@ -19,7 +19,13 @@ async function bar({ io }: Speaker, steps: number): Promise<Progress> {
   const { default: progress } = await import('cli-progress');
   const start = performance.now();
   const drawn = new progress.SingleBar(
-    { format: 'training {bar} {value}/{total} | loss {loss} | {speed} tokens/s | {left} left', stream: process.stderr, hideCursor: true, clearOnComplete: false, gracefulExit: false },
+    {
+      format: 'training {bar} {value}/{total} | loss {loss} | {speed} tokens/s | {left} left',
+      stream: process.stderr,
+      hideCursor: true,
+      clearOnComplete: false,
+      gracefulExit: false,
+    },
     progress.Presets.shades_classic,
   );
   drawn.start(steps, 0, { loss: '-', speed: '-', left: '-' });
@@ -46,13 +52,19 @@ function lines(speaker: Speaker, steps: number): Progress {
       const isLast = event.step === steps;
       if (event.step !== 1 && !isLast && now - last < secondsBetweenLines * 1000) return;
       last = now;
-      speaker.say(`step ${event.step}/${steps}: loss ${event.loss.toFixed(4)}, gradient norm ${event.gradNorm.toPrecision(3)}, ${speed} tokens/s`);
+      speaker.say(
+        `step ${event.step}/${steps}: loss ${event.loss.toFixed(4)}, gradient norm ` +
+          `${event.gradNorm.toPrecision(3)}, ${speed} tokens/s`,
+      );
     },
     stop: () => undefined,
   };
 }
 
-/** Shows downloads and loading: a line that is written anew on a terminal, else one every few seconds; nothing for what is over at once. */
+/**
+ * Shows downloads and loading: a line that is written anew on a terminal, else one every few seconds; nothing for what
+ * is over at once.
+ */
 export function transferTeller(speaker: Speaker): (event: TransferEvent) => void {
   const begun = performance.now();
   let last = begun;
@@ -87,7 +99,11 @@ export function transferLine({ stage, item, bytes, totalBytes, bytesPerSecond, s
   const unit = totalBytes >= 1e9 ? { name: 'GB', size: 1e9, digits: 2 } : { name: 'MB', size: 1e6, digits: 1 };
   const share = totalBytes === 0 ? 100 : Math.floor((bytes / totalBytes) * 100);
   const left = secondsLeft === undefined || secondsLeft === 0 ? '' : `, ${duration(secondsLeft * 1000)} left`;
-  return `${stage} ${item}: ${(bytes / unit.size).toFixed(unit.digits)} of ${(totalBytes / unit.size).toFixed(unit.digits)} ${unit.name} (${share}%), ${(bytesPerSecond / 1e6).toFixed(1)} MB/s${left}`;
+  return (
+    `${stage} ${item}: ${(bytes / unit.size).toFixed(unit.digits)} of ` +
+    `${(totalBytes / unit.size).toFixed(unit.digits)} ${unit.name} (${share}%), ` +
+    `${(bytesPerSecond / 1e6).toFixed(1)} MB/s${left}`
+  );
 }
 
 /** Tokens per second over the last steps: those of one step alone jump. */
@@ -95,7 +111,8 @@ class Meter {
   private value: number | undefined;
 
   speed({ tokensPerSecond }: StepEvent): string {
-    if (Number.isFinite(tokensPerSecond)) this.value = this.value === undefined ? tokensPerSecond : 0.8 * this.value + 0.2 * tokensPerSecond;
+    if (Number.isFinite(tokensPerSecond))
+      this.value = this.value === undefined ? tokensPerSecond : 0.8 * this.value + 0.2 * tokensPerSecond;
     return Math.round(this.value ?? 0).toLocaleString('en');
   }
 }

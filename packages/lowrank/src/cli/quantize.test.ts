@@ -25,9 +25,11 @@ async function quantize(flags: readonly string[], from = model): Promise<{ resul
 }
 
 async function expectSameTensors(ours: SafetensorsFile, golden: SafetensorsFile): Promise<void> {
-  const shapes = ({ tensors }: SafetensorsFile): unknown => new Map([...tensors.values()].map(({ name, dtype, shape }) => [name, [dtype, shape]]));
+  const shapes = ({ tensors }: SafetensorsFile): unknown =>
+    new Map([...tensors.values()].map(({ name, dtype, shape }) => [name, [dtype, shape]]));
   expect(shapes(ours)).toEqual(shapes(golden));
-  for (const name of golden.tensors.keys()) expect([name, new Uint8Array(await ours.read(name))]).toEqual([name, new Uint8Array(await golden.read(name))]);
+  for (const name of golden.tensors.keys())
+    expect([name, new Uint8Array(await ours.read(name))]).toEqual([name, new Uint8Array(await golden.read(name))]);
 }
 
 test.each([
@@ -41,37 +43,63 @@ test.each([
   const output = join(folder.path, 'out');
   const { result } = await quantize(['--output', output, ...flags]);
   await expectSameTensors(await weightsOf(output), await weightsOf(join(theirs, name)));
-  expect(readFileSync(join(output, 'model.safetensors'))).toEqual(readFileSync(join(theirs, name, 'model.safetensors')));
+  expect(readFileSync(join(output, 'model.safetensors'))).toEqual(
+    readFileSync(join(theirs, name, 'model.safetensors')),
+  );
   // It writes keys in order, and so do we: but for the place of the new one the files are the same.
   const config = (path: string): unknown => JSON.parse(readFileSync(join(path, 'config.json'), 'utf8'));
   expect(config(output)).toEqual(config(join(theirs, name)));
   expect(readFileSync(join(output, 'config.json'), 'utf8')).toContain('"llm_int8_threshold": 6.0,');
   expect(readFileSync(join(output, 'config.json'), 'utf8')).toContain('"rope_theta": 10000.0');
-  for (const copied of ['tokenizer.json', 'tokenizer_config.json', 'generation_config.json']) expect(readFileSync(join(output, copied))).toEqual(readFileSync(join(model, copied)));
-  expect(readdirSync(output).sort()).toEqual(['config.json', 'generation_config.json', 'model.safetensors', 'tokenizer.json', 'tokenizer_config.json']);
+  for (const copied of ['tokenizer.json', 'tokenizer_config.json', 'generation_config.json'])
+    expect(readFileSync(join(output, copied))).toEqual(readFileSync(join(model, copied)));
+  expect(readdirSync(output).sort()).toEqual([
+    'config.json',
+    'generation_config.json',
+    'model.safetensors',
+    'tokenizer.json',
+    'tokenizer_config.json',
+  ]);
 
-  const size = (tensors: SafetensorsFile['tensors']): number => [...tensors.values()].reduce((sum, { byteLength }) => sum + byteLength, 0);
-  expect(result).toMatchObject({ model: output, type: flags[1], block_size: name === 'int8' ? null : 64, double_quantization: name === 'nf4Double', files: 1 });
+  const size = (tensors: SafetensorsFile['tensors']): number =>
+    [...tensors.values()].reduce((sum, { byteLength }) => sum + byteLength, 0);
+  expect(result).toMatchObject({
+    model: output,
+    type: flags[1],
+    block_size: name === 'int8' ? null : 64,
+    double_quantization: name === 'nf4Double',
+    files: 1,
+  });
   expect(result.quantized.tensors).toBe(name === 'nf4Skip' ? 12 : 14);
   expect(result.kept).toBe((await weightsOf(model)).tensors.size - result.quantized.tensors);
   expect(result.bytes_before).toBe(size((await weightsOf(model)).tensors));
   expect(result.bytes_after).toBe(size((await weightsOf(output)).tensors));
   expect(result.quantized.bytes_before - result.quantized.bytes_after).toBe(result.bytes_before - result.bytes_after);
   const { mean_absolute, max_absolute, root_mean_square, mean_relative } = result.error;
-  expect(0 < mean_absolute && mean_absolute < root_mean_square && root_mean_square < max_absolute && mean_relative < 0.5).toBe(true);
+  expect(
+    0 < mean_absolute && mean_absolute < root_mean_square && root_mean_square < max_absolute && mean_relative < 0.5,
+  ).toBe(true);
   expect(mean_absolute).toBeLessThan(name === 'int8' ? 0.01 : 0.1);
 });
 
 test('blocks of another size, and 16-bit weights', async () => {
   using folder = scratch();
   const output = join(folder.path, 'out');
-  const { result } = await quantize(['--output', output, '--type', 'nf4', '--block-size', '32'], join(golden, 'tied-bf16'));
+  const { result } = await quantize(
+    ['--output', output, '--type', 'nf4', '--block-size', '32'],
+    join(golden, 'tied-bf16'),
+  );
   expect(result.block_size).toBe(32);
   const file = await weightsOf(output);
-  const state = JSON.parse(new TextDecoder().decode(await file.read('model.layers.1.mlp.down_proj.weight.quant_state.bitsandbytes__nf4'))) as unknown;
+  const state = JSON.parse(
+    new TextDecoder().decode(await file.read('model.layers.1.mlp.down_proj.weight.quant_state.bitsandbytes__nf4')),
+  ) as unknown;
   expect(state).toEqual({ quant_type: 'nf4', blocksize: 32, dtype: 'bfloat16', shape: [24, 40] });
   expect(file.tensors.get('model.embed_tokens.weight')?.dtype).toBe('BF16');
-  expect(readJson<{ quantization_config: object }>(join(output, 'config.json')).quantization_config).toMatchObject({ bnb_4bit_compute_dtype: 'bfloat16', llm_int8_skip_modules: null });
+  expect(readJson<{ quantization_config: object }>(join(output, 'config.json')).quantization_config).toMatchObject({
+    bnb_4bit_compute_dtype: 'bfloat16',
+    llm_int8_skip_modules: null,
+  });
 });
 
 /** The golden model in two files. */
@@ -82,7 +110,14 @@ async function sharded(to: string): Promise<string> {
   const halves = [names.slice(0, 9), names.slice(9)];
   const map: Record<string, string> = {};
   for (const [at, half] of halves.entries()) {
-    const entries = await Promise.all(half.map(async (name) => ({ name, dtype: file.tensors.get(name)?.dtype ?? 'F32', shape: file.tensors.get(name)?.shape ?? [], data: new Uint8Array(await file.read(name)) })));
+    const entries = await Promise.all(
+      half.map(async (name) => ({
+        name,
+        dtype: file.tensors.get(name)?.dtype ?? 'F32',
+        shape: file.tensors.get(name)?.shape ?? [],
+        data: new Uint8Array(await file.read(name)),
+      })),
+    );
     const fileName = `model-0000${at + 1}-of-00002.safetensors`;
     writeFileSync(join(to, fileName), serializeSafetensors(entries, { format: 'pt' }));
     for (const name of half) map[name] = fileName;
@@ -131,7 +166,8 @@ describe('refused, with nothing left behind', () => {
     [['--type', 'nf4', '--skip-modules', 'model'], /expected linear layers to quantize, got none/],
   ])('%j', (flags, words) => attempt(flags, words));
 
-  test('a model that is quantized already', () => attempt(['--type', 'nf4'], /config\.json: expected a model that is not quantized/, join(theirs, 'int8')));
+  test('a model that is quantized already', () =>
+    attempt(['--type', 'nf4'], /config\.json: expected a model that is not quantized/, join(theirs, 'int8')));
 
   test('weights that are damaged, when others have been written', async () => {
     using folder = scratch();
@@ -172,14 +208,21 @@ test('an interrupted run leaves nothing', async () => {
   const { quantizeFolder } = await import('../jobs/quantize.js');
   const controller = new AbortController();
   controller.abort();
-  await expect(quantizeFolder({ model, output: join(folder.path, 'out'), type: 'nf4', signal: controller.signal })).rejects.toBe(controller.signal.reason);
+  await expect(
+    quantizeFolder({ model, output: join(folder.path, 'out'), type: 'nf4', signal: controller.signal }),
+  ).rejects.toBe(controller.signal.reason);
   expect(readdirSync(folder.path)).toEqual([]);
 });
 
 test('Ctrl-C is told, and leaves nothing', async () => {
   using folder = scratch();
   const said: string[] = [];
-  const io = { stdout: (text: string) => void said.push(text), stderr: (text: string) => void said.push(text), isTTY: false, onInterrupt: (interrupt: () => void) => (interrupt(), () => undefined) };
+  const io = {
+    stdout: (text: string) => void said.push(text),
+    stderr: (text: string) => void said.push(text),
+    isTTY: false,
+    onInterrupt: (interrupt: () => void) => (interrupt(), () => undefined),
+  };
   let interrupted = false;
   const flags = { model, output: join(folder.path, 'out'), type: 'nf4', json: true } as const;
   await quantizeCommand({ flags, speaker: new Speaker(io, true), onInterrupted: () => (interrupted = true) });
@@ -191,5 +234,7 @@ test('people are told in a sentence', async () => {
   using folder = scratch();
   const outcome = await runCli(['quantize', '--model', model, '--output', join(folder.path, 'out'), '--type', 'nf4']);
   expect(outcome.code).toBe(0);
-  expect(outcome.stdout).toMatch(/^14 matrices in nf4: .* became .* mean error of 0\.\d+ \(at most .*\)\n\d+ tensors kept; .* the model lies in .*out\n$/);
+  expect(outcome.stdout).toMatch(
+    /^14 matrices in nf4: .* became .* mean error of 0\.\d+ \(at most .*\)\n\d+ tensors kept; .* the model lies in .*out\n$/,
+  );
 });

@@ -23,17 +23,41 @@ export function addQuantizeFlags(command: Command): Command {
     .requiredOption('--output <folder>', 'where the quantized model goes')
     .requiredOption('--type <type>', quantizationTypes.join(', '), choiceFlag('--type', quantizationTypes))
     .option('--double-quantization', 'quantize the scales of 4-bit blocks too')
-    .option('--block-size <n>', 'weights of a 4-bit block: 32, 64 … 4096 (default: 64)', numberFlag('--block-size', { whole: true, min: 1 }))
-    .option('--skip-modules <names>', 'layers left as they are, beside the output projection: a,b', listFlag('--skip-modules'))
+    .option(
+      '--block-size <n>',
+      'weights of a 4-bit block: 32, 64 … 4096 (default: 64)',
+      numberFlag('--block-size', { whole: true, min: 1 }),
+    )
+    .option(
+      '--skip-modules <names>',
+      'layers left as they are, beside the output projection: a,b',
+      listFlag('--skip-modules'),
+    )
     .option('--json', 'JSON lines on stdout, the result last; sentences go to stderr', false)
-    .addHelpText('after', '\nExample:\n  $ lowrank quantize --model ./llama --output ./llama-nf4 --type nf4 --double-quantization');
+    .addHelpText(
+      'after',
+      '\nExample:\n  $ lowrank quantize --model ./llama --output ./llama-nf4 --type nf4 --double-quantization',
+    );
 }
 
 /** Ctrl-C ends it between two tensors and leaves nothing. */
-export async function quantizeCommand({ flags, speaker, onInterrupted }: { readonly flags: QuantizeFlags; readonly speaker: Speaker; readonly onInterrupted: () => void }): Promise<void> {
+export async function quantizeCommand({
+  flags,
+  speaker,
+  onInterrupted,
+}: {
+  readonly flags: QuantizeFlags;
+  readonly speaker: Speaker;
+  readonly onInterrupted: () => void;
+}): Promise<void> {
   const controller = new AbortController();
   const release = speaker.io.onInterrupt(() => controller.abort());
-  const options: QuantizeFolderOptions = { ...flags, signal: controller.signal, onTransfer: transferTeller(speaker), onWarning: (text) => speaker.say(`warning: ${text}`) };
+  const options: QuantizeFolderOptions = {
+    ...flags,
+    signal: controller.signal,
+    onTransfer: transferTeller(speaker),
+    onWarning: (text) => speaker.say(`warning: ${text}`),
+  };
   try {
     const result = await quantizeFolder(options);
     speaker.result(result, describe(result));
@@ -49,7 +73,10 @@ export async function quantizeCommand({ flags, speaker, onInterrupted }: { reado
 function describe({ model, type, quantized, kept, bytes_before, bytes_after, error }: QuantizeResult): string {
   const megabytes = (bytes: number): string => `${(bytes / 1e6).toFixed(1)} MB`;
   return [
-    `${quantized.tensors} matrices in ${type}: ${megabytes(quantized.bytes_before)} became ${megabytes(quantized.bytes_after)}, with a mean error of ${error.mean_absolute.toPrecision(3)} (at most ${error.max_absolute.toPrecision(3)})`,
-    `${kept} tensors kept; ${megabytes(bytes_before)} became ${megabytes(bytes_after)} in all; the model lies in ${model}`,
+    `${quantized.tensors} matrices in ${type}: ${megabytes(quantized.bytes_before)} became ` +
+      `${megabytes(quantized.bytes_after)}, with a mean error of ${error.mean_absolute.toPrecision(3)} (at ` +
+      `most ${error.max_absolute.toPrecision(3)})`,
+    `${kept} tensors kept; ${megabytes(bytes_before)} became ${megabytes(bytes_after)} in all; the model ` +
+      `lies in ${model}`,
   ].join('\n');
 }

@@ -12,15 +12,42 @@ export interface SamplingFlags {
   seed: number;
 }
 
-export function addSamplingFlags(command: Command, defaults: { readonly temperature: number; readonly topP: number }): Command {
+export function addSamplingFlags(
+  command: Command,
+  defaults: { readonly temperature: number; readonly topP: number },
+): Command {
   const whole = (flag: string, min: number): ((text: string) => number) => numberFlag(flag, { whole: true, min });
   return command
-    .option('--temperature <x>', '0 takes the likeliest token each time', numberFlag('--temperature', { min: 0 }), defaults.temperature)
+    .option(
+      '--temperature <x>',
+      '0 takes the likeliest token each time',
+      numberFlag('--temperature', { min: 0 }),
+      defaults.temperature,
+    )
     .option('--top-k <n>', 'draw among the n likeliest tokens; 0 for all', whole('--top-k', 0), 0)
-    .option('--top-p <x>', 'draw among the fewest likeliest tokens whose probabilities reach x; 1 for all', numberFlag('--top-p', { above: 0, most: 1 }), defaults.topP)
-    .option('--min-p <x>', 'draw among tokens at least x times as likely as the likeliest; 0 for all', numberFlag('--min-p', { min: 0, most: 1 }), 0)
-    .option('--repetition-penalty <x>', 'divides the positive logits of tokens that the text has already, multiplies the negative ones; 1 for none', numberFlag('--repetition-penalty', { above: 0 }), 1)
-    .option('--stop <text>', 'ends the text before this string, in which \\n and \\t mean what they usually mean; may be given several times', stopFlag)
+    .option(
+      '--top-p <x>',
+      'draw among the fewest likeliest tokens whose probabilities reach x; 1 for all',
+      numberFlag('--top-p', { above: 0, most: 1 }),
+      defaults.topP,
+    )
+    .option(
+      '--min-p <x>',
+      'draw among tokens at least x times as likely as the likeliest; 0 for all',
+      numberFlag('--min-p', { min: 0, most: 1 }),
+      0,
+    )
+    .option(
+      '--repetition-penalty <x>',
+      'divides the positive logits of tokens that the text has already, multiplies the negative ones; 1 for none',
+      numberFlag('--repetition-penalty', { above: 0 }),
+      1,
+    )
+    .option(
+      '--stop <text>',
+      'ends the text before this string, in which \\n and \\t mean what they usually mean; may be given several times',
+      stopFlag,
+    )
     .option('--seed <n>', 'of the draws with a temperature', whole('--seed', 0), 0);
 }
 
@@ -31,5 +58,8 @@ export function listOf(text: string, before?: string[]): string[] {
 
 function stopFlag(text: string, before?: string[]): string[] {
   const letters: Readonly<Record<string, string>> = { n: '\n', t: '\t', r: '\r' };
-  return listOf(text.replace(/\\(.)/g, (_, letter: string) => letters[letter] ?? letter), before);
+  return listOf(
+    text.replace(/\\(.)/g, (_, letter: string) => letters[letter] ?? letter),
+    before,
+  );
 }

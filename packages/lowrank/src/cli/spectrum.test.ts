@@ -29,7 +29,12 @@ async function copyModel({ folder, deltas, dtype = 'F32', shape = {} }: Copy): P
     const delta = deltas.get(name.replace(/\.weight$/, ''));
     delta?.forEach((value, at) => (values[at] = (values[at] ?? NaN) + value));
     const data = dtype === 'F32' ? values : fromNumbers(values, 'bf16');
-    entries.push({ name, dtype, shape: shape[name] ?? own, data: new Uint8Array(data.buffer, data.byteOffset, data.byteLength) });
+    entries.push({
+      name,
+      dtype,
+      shape: shape[name] ?? own,
+      data: new Uint8Array(data.buffer, data.byteOffset, data.byteLength),
+    });
   }
   writeFileSync(join(folder, 'model.safetensors'), serializeSafetensors(entries, { format: 'pt' }));
   return folder;
@@ -42,7 +47,10 @@ interface Setup {
   readonly sizes: ReadonlyMap<string, readonly [number, number]>;
 }
 
-/** A base, a LoRA of two layers, and a "full fine-tune" that has done the same as the LoRA three times over to them, and nothing to the others. */
+/**
+ * A base, a LoRA of two layers, and a "full fine-tune" that has done the same as the LoRA three times over to them, and
+ * nothing to the others.
+ */
 async function setUp(root: string): Promise<Setup> {
   const model = await copyModel({ folder: join(root, 'base'), deltas: new Map() });
   const file = await openSafetensors(fileSource(join(model, 'model.safetensors')));
@@ -51,14 +59,40 @@ async function setUp(root: string): Promise<Setup> {
   const layers = new Map(
     paths.map((path) => {
       const [outFeatures = 0, inFeatures = 0] = file.tensors.get(`${path}.weight`)?.shape ?? [];
-      return [path, { a: draw(rank * inFeatures), b: draw(outFeatures * rank), rank, inFeatures, outFeatures }] as const;
+      return [
+        path,
+        { a: draw(rank * inFeatures), b: draw(outFeatures * rank), rank, inFeatures, outFeatures },
+      ] as const;
     }),
   );
   const adapter = join(root, 'adapter');
   mkdirSync(adapter);
-  for (const [name, bytes] of Object.entries(serializeAdapter({ config: loraConfig({ r: rank, alpha: 4, targetModules: ['q_proj', 'down_proj'] }), layers }))) writeFileSync(join(adapter, name), bytes);
-  const deltas = new Map([...layers].map(([path, { a, b, inFeatures }]) => [path, Float32Array.from({ length: (a.length / rank) * (b.length / rank) }, (_, at) => 6 * ([0, 1].reduce((sum, k) => sum + (b[Math.floor(at / inFeatures) * rank + k] ?? NaN) * (a[k * inFeatures + (at % inFeatures)] ?? NaN), 0)))] as const));
-  const sizes = new Map([...layers].map(([path, { outFeatures, inFeatures }]) => [path, [outFeatures, inFeatures] as const]));
+  for (const [name, bytes] of Object.entries(
+    serializeAdapter({ config: loraConfig({ r: rank, alpha: 4, targetModules: ['q_proj', 'down_proj'] }), layers }),
+  ))
+    writeFileSync(join(adapter, name), bytes);
+  const deltas = new Map(
+    [...layers].map(
+      ([path, { a, b, inFeatures }]) =>
+        [
+          path,
+          Float32Array.from(
+            { length: (a.length / rank) * (b.length / rank) },
+            (_, at) =>
+              6 *
+              [0, 1].reduce(
+                (sum, k) =>
+                  sum +
+                  (b[Math.floor(at / inFeatures) * rank + k] ?? NaN) * (a[k * inFeatures + (at % inFeatures)] ?? NaN),
+                0,
+              ),
+          ),
+        ] as const,
+    ),
+  );
+  const sizes = new Map(
+    [...layers].map(([path, { outFeatures, inFeatures }]) => [path, [outFeatures, inFeatures] as const]),
+  );
   return { model, tuned: await copyModel({ folder: join(root, 'tuned'), deltas }), adapter, sizes };
 }
 
@@ -66,7 +100,18 @@ test('lowrank spectrum: known updates, their ranks, their energies and what they
   using folder = scratch();
   const { model, tuned, adapter, sizes } = await setUp(folder.path);
   const output = join(folder.path, 'out/spectrum');
-  const outcome = await runCli(['spectrum', '--model', model, '--tuned', tuned, '--adapter', adapter, '--output', output, '--json']);
+  const outcome = await runCli([
+    'spectrum',
+    '--model',
+    model,
+    '--tuned',
+    tuned,
+    '--adapter',
+    adapter,
+    '--output',
+    output,
+    '--json',
+  ]);
   expect([outcome.code, outcome.stderr]).toEqual([0, '']);
   const result = outcome.json<SpectrumResult>().at(-1);
   expect(result?.layers.length).toBe(2 + 2 * 7);
@@ -83,8 +128,14 @@ test('lowrank spectrum: known updates, their ranks, their energies and what they
     expect(full.energy['2']).toBeCloseTo(1, 9);
     expect(full.energy['1']).toBeLessThan(0.999);
     expect(full.effective_rank).toBeCloseTo(lora?.effective_rank ?? NaN, 3);
-    expect(similarity?.map(({ i, j }) => [i, j])).toEqual([[1, 1], [1, 2], [2, 1], [2, 2]]);
-    for (const { left, right } of similarity ?? []) expect([left, right]).toEqual([expect.closeTo(1, 6), expect.closeTo(1, 6)]);
+    expect(similarity?.map(({ i, j }) => [i, j])).toEqual([
+      [1, 1],
+      [1, 2],
+      [2, 1],
+      [2, 2],
+    ]);
+    for (const { left, right } of similarity ?? [])
+      expect([left, right]).toEqual([expect.closeTo(1, 6), expect.closeTo(1, 6)]);
     expect(similarity?.[3]?.chance_left).toBe(2 / size.out);
   }
   expect(result?.total.energy['2']).toBeCloseTo(1, 9);
@@ -106,7 +157,11 @@ test('16-bit folders, no adapter, words for people', async () => {
   const outcome = await runCli(['spectrum', '--model', model, '--tuned', half]);
   expect([outcome.code, outcome.stderr]).toEqual([0, '']);
   // Rounding to 8 bits of mantissa moves a weight by about 2⁻⁹/√3 of itself, in no direction more than in others.
-  const row = outcome.stdout.split('\n').find((line) => line.startsWith('model.layers.0.self_attn.q_proj'))?.split(/\s\s+/) ?? [];
+  const row =
+    outcome.stdout
+      .split('\n')
+      .find((line) => line.startsWith('model.layers.0.self_attn.q_proj'))
+      ?.split(/\s\s+/) ?? [];
   expect(Number(row[3])).toBeGreaterThan(5e-4);
   expect(Number(row[3])).toBeLessThan(3e-3);
   expect(outcome.stdout).toMatch(/Share of ‖ΔW‖² of all layers in the first directions of each: 1: /);
@@ -119,7 +174,11 @@ test('folders that do not belong together are refused, and nothing is left behin
   const file = await openSafetensors(fileSource(join(model, 'model.safetensors')));
   const name = 'model.layers.0.mlp.up_proj.weight';
   const [out = 0, input = 0] = file.tensors.get(name)?.shape ?? [];
-  const turned = await copyModel({ folder: join(folder.path, 'turned'), deltas: new Map(), shape: { [name]: [input, out] } });
+  const turned = await copyModel({
+    folder: join(folder.path, 'turned'),
+    deltas: new Map(),
+    shape: { [name]: [input, out] },
+  });
   const output = join(folder.path, 'refused');
   const refused = async (flags: readonly string[], words: RegExp): Promise<void> => {
     const outcome = await runCli(['spectrum', '--output', output, ...flags]);
@@ -127,9 +186,18 @@ test('folders that do not belong together are refused, and nothing is left behin
     expect(outcome.code).toBe(2);
     expect(existsSync(output)).toBe(false);
   };
-  await refused(['--model', model, '--tuned', turned], new RegExp(`expected ${name} \\[${out}, ${input}\\], got \\[${input}, ${out}\\]`));
-  await refused(['--model', model, '--tuned', join(golden, '../gpt/gpt2')], /as .* fine-tuned: expected the same matrices/);
-  await refused(['--model', join(golden, '../gpt/gpt2'), '--tuned', join(golden, '../gpt/gpt2'), '--adapter', adapter], /the adapter: expected layers of the model, .*, got model\.layers/);
+  await refused(
+    ['--model', model, '--tuned', turned],
+    new RegExp(`expected ${name} \\[${out}, ${input}\\], got \\[${input}, ${out}\\]`),
+  );
+  await refused(
+    ['--model', model, '--tuned', join(golden, '../gpt/gpt2')],
+    /as .* fine-tuned: expected the same matrices/,
+  );
+  await refused(
+    ['--model', join(golden, '../gpt/gpt2'), '--tuned', join(golden, '../gpt/gpt2'), '--adapter', adapter],
+    /the adapter: expected layers of the model, .*, got model\.layers/,
+  );
   await refused(['--model', model, '--tuned', model, '--adapter', join(folder.path, 'nowhere')], /nowhere/);
   const outcome = await runCli(['spectrum', '--model', model, '--tuned', model, '--output', model]);
   expect(outcome.stderr).toMatch(/a folder of its own/);

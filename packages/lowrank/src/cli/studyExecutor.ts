@@ -10,10 +10,19 @@ export interface QueueFlags {
 }
 
 export function addQueueFlag(command: Command): Command {
-  return command.option('--queue <url>', 'redis://… or rediss://…: hand the runs to `lowrank worker` on other machines, or on this one; their --device counts; wants the package @lowrank/queue (default: do them here)');
+  return command.option(
+    '--queue <url>',
+    'redis://… or rediss://…: hand the runs to `lowrank worker` on other machines, or on this one; their ' +
+      '--device counts; wants the package @lowrank/queue (default: do them here)',
+  );
 }
 
 /** Where the runs of a study are done: here, one after another, or wherever there are workers. */
-export function studyExecutor({ queue, output }: QueueFlags & { output: string }, { backend, speaker }: { backend: () => Promise<Backend>; speaker: Speaker }): Executor {
-  return queue === undefined ? inProcess(backend) : overQueue({ url: queue, output, onNote: (text) => speaker.say(text) });
+export function studyExecutor(
+  { queue, output }: QueueFlags & { output: string },
+  { backend, speaker }: { backend: () => Promise<Backend>; speaker: Speaker },
+): Executor {
+  return queue === undefined
+    ? inProcess(backend)
+    : overQueue({ url: queue, output, onNote: (text) => speaker.say(text) });
 }

@@ -23,8 +23,19 @@ export interface StudyFlags extends TrainingFlags, QueueFlags {
 
 export function addStudyFlags(command: Command): Command {
   const whole = (flag: string, min: number): ((text: string) => number) => numberFlag(flag, { whole: true, min });
-  return addMetricFlags(addQueueFlag(command).option('--test-data <file>', 'rows that the results are scored on (default: --hold-out rows of the data)'), ['loss'])
-    .option('--hold-out <rows>', 'without --test-data: rows held out of the data, by whole prompts', whole('--hold-out', 1), 200)
+  return addMetricFlags(
+    addQueueFlag(command).option(
+      '--test-data <file>',
+      'rows that the results are scored on (default: --hold-out rows of the data)',
+    ),
+    ['loss'],
+  )
+    .option(
+      '--hold-out <rows>',
+      'without --test-data: rows held out of the data, by whole prompts',
+      whole('--hold-out', 1),
+      200,
+    )
     .option('--seeds <n>', 'train and score each row of the table so many times', whole('--seeds', 1), 1);
 }
 
@@ -32,9 +43,22 @@ export function addStudyFlags(command: Command): Command {
 export function addMetricFlags(command: Command, metrics: readonly MetricName[]): Command {
   const whole = (flag: string, min: number): ((text: string) => number) => numberFlag(flag, { whole: true, min });
   return command
-    .option('--metric <names>', `${metricNames.join(', ')}: what is told, with commas between them; the first one decides`, metricFlag, metrics)
-    .option('--score-rows <n>', 'most distinct prompts that are scored, drawn by a fixed seed (default: all)', whole('--score-rows', 1))
-    .option('--max-new-tokens <n>', 'of the texts that are written for metrics (default: as many as the longest reference has)', whole('--max-new-tokens', 1));
+    .option(
+      '--metric <names>',
+      `${metricNames.join(', ')}: what is told, with commas between them; the first one decides`,
+      metricFlag,
+      metrics,
+    )
+    .option(
+      '--score-rows <n>',
+      'most distinct prompts that are scored, drawn by a fixed seed (default: all)',
+      whole('--score-rows', 1),
+    )
+    .option(
+      '--max-new-tokens <n>',
+      'of the texts that are written for metrics (default: as many as the longest reference has)',
+      whole('--max-new-tokens', 1),
+    );
 }
 
 function metricFlag(text: string): MetricName[] {
@@ -52,7 +76,19 @@ export function numbersFlag(flag: string, rule: Parameters<typeof numberFlag>[1]
 
 /** What every run of a study shares. */
 export function studyTraining(flags: StudyFlags): StudyTraining {
-  const { testData: _, holdOut: _2, metric: _3, scoreRows: _4, maxNewTokens: _5, seeds: _6, output: _7, device: _8, json: _9, queue: _10, ...training } = flags;
+  const {
+    testData: _,
+    holdOut: _2,
+    metric: _3,
+    scoreRows: _4,
+    maxNewTokens: _5,
+    seeds: _6,
+    output: _7,
+    device: _8,
+    json: _9,
+    queue: _10,
+    ...training
+  } = flags;
   return training;
 }
 

@@ -6,7 +6,12 @@ import { runStudyCommand, StudyTeller } from './studyTeller.js';
 function listener(): { readonly speaker: Speaker; readonly said: string[]; readonly interrupt: () => void } {
   const said: string[] = [];
   let interrupt = (): void => undefined;
-  const io = { stdout: (text: string) => void said.push(text), stderr: (text: string) => void said.push(text), isTTY: false, onInterrupt: (callback: () => void) => ((interrupt = callback), (): void => undefined) };
+  const io = {
+    stdout: (text: string) => void said.push(text),
+    stderr: (text: string) => void said.push(text),
+    isTTY: false,
+    onInterrupt: (callback: () => void) => ((interrupt = callback), (): void => undefined),
+  };
   return { speaker: new Speaker(io, false), said, interrupt: () => interrupt() };
 }
 
@@ -16,7 +21,10 @@ it.each([
 ])('Ctrl-C with --queue %s: what becomes of the runs is told', async (queue, words) => {
   const { speaker, said, interrupt } = listener();
   let codes = 0;
-  const study = ({ signal }: { signal?: AbortSignal | undefined }): Promise<{ interrupted: boolean }> => (interrupt(), Promise.resolve({ interrupted: signal?.aborted === true }));
+  const study = ({ signal }: { signal?: AbortSignal | undefined }): Promise<{ interrupted: boolean }> => (
+    interrupt(),
+    Promise.resolve({ interrupted: signal?.aborted === true })
+  );
   await runStudyCommand({ speaker, queue, onInterrupted: () => void codes++ }, study, () => 'a table');
   expect(said[0]).toMatch(words);
   expect(said[1]).toMatch(/0 of 0 runs are done and kept/);
@@ -26,10 +34,28 @@ it.each([
 it('a run keeps its number, however many are at work', () => {
   const { speaker, said } = listener();
   const teller = new StudyTeller(speaker);
-  const run = (id: string): StudyRun => ({ id, label: id, purpose: 'score', folder: id, training: { model: 'm', data: 'd' }, scoring: { data: 'd', metrics: ['loss'], seed: 0 } });
+  const run = (id: string): StudyRun => ({
+    id,
+    label: id,
+    purpose: 'score',
+    folder: id,
+    training: { model: 'm', data: 'd' },
+    scoring: { data: 'd', metrics: ['loss'], seed: 0 },
+  });
   teller.tell({ type: 'planned', runs: 2, steps: 2 });
   teller.tell({ type: 'started', run: run('a') });
   teller.tell({ type: 'started', run: run('b') });
-  for (const id of ['b', 'a']) teller.tell({ type: 'outcome', run: run(id), outcome: { id, status: 'failed', error: { code: 'c', message: 'no' } }, reused: false });
-  expect(said).toEqual(['run 1 of 2: a\n', 'run 2 of 2: b\n', 'run 2 of 2: b: failed: no\n', 'run 1 of 2: a: failed: no\n']);
+  for (const id of ['b', 'a'])
+    teller.tell({
+      type: 'outcome',
+      run: run(id),
+      outcome: { id, status: 'failed', error: { code: 'c', message: 'no' } },
+      reused: false,
+    });
+  expect(said).toEqual([
+    'run 1 of 2: a\n',
+    'run 2 of 2: b\n',
+    'run 2 of 2: b: failed: no\n',
+    'run 1 of 2: a: failed: no\n',
+  ]);
 });

@@ -11,12 +11,20 @@ export interface StudyContext {
 }
 
 /** Where runs are done decides what becomes of them on Ctrl-C. */
-const givenUp = { here: 'the run at hand is given up', queue: 'runs that no worker has begun are taken back; workers go on with theirs, and what they find is kept for the next time' };
+const givenUp = {
+  here: 'the run at hand is given up',
+  queue:
+    'runs that no worker has begun are taken back; workers go on with theirs, and what they find is kept for ' +
+    'the next time',
+};
 
 /** Between lines of a run at hand; on a terminal the line is written anew. */
 const secondsBetweenLines = 5;
 
-/** Does a study, tells how it goes, and what came of it. Ctrl-C ends the run at hand, or takes back what waits in the queue. */
+/**
+ * Does a study, tells how it goes, and what came of it. Ctrl-C ends the run at hand, or takes back what waits in the
+ * queue.
+ */
 export async function runStudyCommand<Table extends { readonly interrupted: boolean }>(
   { speaker, onInterrupted, queue }: StudyContext & QueueFlags,
   study: (hooks: Pick<StudyOptions, 'signal' | 'onEvent'>) => Promise<Table>,
@@ -24,7 +32,9 @@ export async function runStudyCommand<Table extends { readonly interrupted: bool
 ): Promise<void> {
   const controller = new AbortController();
   const release = speaker.io.onInterrupt(() => {
-    speaker.say(`\ninterrupted: ${queue === undefined ? givenUp.here : givenUp.queue}. Press Ctrl-C again to stop at once.`);
+    speaker.say(
+      `\ninterrupted: ${queue === undefined ? givenUp.here : givenUp.queue}. Press Ctrl-C again to stop at once.`,
+    );
     controller.abort();
   });
   const teller = new StudyTeller(speaker);
@@ -32,7 +42,11 @@ export async function runStudyCommand<Table extends { readonly interrupted: bool
     const table = await study({ signal: controller.signal, onEvent: (event) => teller.tell(event) });
     if (table.interrupted) {
       onInterrupted();
-      speaker.result(table, `interrupted: ${teller.done} of ${teller.runs} runs are done and kept. The same command goes on with the others.`);
+      speaker.result(
+        table,
+        `interrupted: ${teller.done} of ${teller.runs} runs are done and kept. The same command goes on with ` +
+          'the others.',
+      );
     } else speaker.result(table, describe(table));
   } finally {
     release();
@@ -73,7 +87,9 @@ export class StudyTeller {
         if (now - this.last < (this.speaker.io.isTTY ? 0.2 : secondsBetweenLines) * 1000) return;
         this.last = now;
         const at = stage === 'training' ? `step ${step} of ${steps}` : `scoring, ${step} of ${steps} prompts answered`;
-        const text = `${this.named(event.run)}: ${at}${loss === undefined ? '' : `, loss ${loss.toFixed(4)}`}${this.left(stage === 'training' ? step : steps)}`;
+        const text =
+          `${this.named(event.run)}: ` +
+          `${at}${loss === undefined ? '' : `, loss ${loss.toFixed(4)}`}${this.left(stage === 'training' ? step : steps)}`;
         if (!this.speaker.io.isTTY) return this.say(text);
         this.speaker.io.stderr(`\r\u001b[K${text}`);
         this.drawn = true;
@@ -122,7 +138,8 @@ export class StudyTeller {
 
 function describeOutcome(outcome: StudyOutcome): string {
   if (outcome.status === 'failed') return `failed: ${outcome.error.message}`;
-  const scores = Object.entries(outcome.scores).map(([name, value]) => `${name} ${format.score(name as keyof typeof outcome.scores, value)}`);
+  const scores = Object.entries(outcome.scores).map(
+    ([name, value]) => `${name} ${format.score(name as keyof typeof outcome.scores, value)}`,
+  );
   return `${scores.join(', ')}, in ${duration(outcome.measured.seconds * 1000)}`;
 }
-

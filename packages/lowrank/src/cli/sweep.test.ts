@@ -9,16 +9,48 @@ const model = join(golden, 'tied');
 const data = join(golden, 'train/rows.jsonl');
 
 const sweep = (output: string, ...flags: string[]): ReturnType<typeof runCli> =>
-  runCli(['sweep', '--model', model, '--data', data, '--hold-out', '4', '--output', output, '--steps', '3', '--batch-size', '2', '--device', 'cpu', '--json', ...flags]);
+  runCli([
+    'sweep',
+    '--model',
+    model,
+    '--data',
+    data,
+    '--hold-out',
+    '4',
+    '--output',
+    output,
+    '--steps',
+    '3',
+    '--batch-size',
+    '2',
+    '--device',
+    'cpu',
+    '--json',
+    ...flags,
+  ]);
 
 describe('lowrank sweep', () => {
   it('trains every combination, scores it on rows held out, and copies the best', async () => {
     using place = scratch();
     const output = join(place.path, 'study');
-    const ran = await sweep(output, '--r', '1,2', '--learning-rate', '1e-3,1e-2', '--target-modules', 'q_proj+v_proj,all-linear,q_proj+v_proj');
+    const ran = await sweep(
+      output,
+      '--r',
+      '1,2',
+      '--learning-rate',
+      '1e-3,1e-2',
+      '--target-modules',
+      'q_proj+v_proj,all-linear,q_proj+v_proj',
+    );
     expect(ran.code).toBe(0);
     const table = ran.json<unknown>().pop() as StudyTable;
-    expect(table.rows.map(({ label }) => label)).toEqual(['1', '2'].flatMap((r) => ['0.001', '0.01'].flatMap((rate) => ['q_proj+v_proj', 'all-linear'].map((names) => `r ${r}, learning rate ${rate}, ${names}`))));
+    expect(table.rows.map(({ label }) => label)).toEqual(
+      ['1', '2'].flatMap((r) =>
+        ['0.001', '0.01'].flatMap((rate) =>
+          ['q_proj+v_proj', 'all-linear'].map((names) => `r ${r}, learning rate ${rate}, ${names}`),
+        ),
+      ),
+    );
     const losses = table.rows.map(({ scores }) => scores.loss?.mean ?? NaN);
     expect(new Set(losses).size).toBe(8);
     const best = table.rows[losses.indexOf(Math.min(...losses))];
@@ -35,7 +67,27 @@ describe('lowrank sweep', () => {
 
   it('tells in words what is best, and of failures', async () => {
     using place = scratch();
-    const ran = await runCli(['sweep', '--model', model, '--data', data, '--hold-out', '4', '--output', join(place.path, 'study'), '--steps', '2', '--batch-size', '2', '--r', '1', '--target-modules', 'q_proj,nowhere', '--device', 'cpu']);
+    const ran = await runCli([
+      'sweep',
+      '--model',
+      model,
+      '--data',
+      data,
+      '--hold-out',
+      '4',
+      '--output',
+      join(place.path, 'study'),
+      '--steps',
+      '2',
+      '--batch-size',
+      '2',
+      '--r',
+      '1',
+      '--target-modules',
+      'q_proj,nowhere',
+      '--device',
+      'cpu',
+    ]);
     expect(ran.stdout).toMatch(/^setting .*trained .*loss/);
     expect(ran.stdout).toMatch(/Best: r 1, q_proj, loss /);
     expect(ran.stdout).toMatch(/\nr 1, nowhere: .*nowhere/);
@@ -57,10 +109,20 @@ describe('lowrank sweep', () => {
 });
 
 describe('lowrank eval --metric', () => {
-  const evaluate = (...flags: string[]): ReturnType<typeof runCli> => runCli(['eval', '--model', model, '--device', 'cpu', '--json', ...flags]);
+  const evaluate = (...flags: string[]): ReturnType<typeof runCli> =>
+    runCli(['eval', '--model', model, '--device', 'cpu', '--json', ...flags]);
 
   it('scores texts beside the loss, over as many prompts as are asked for', async () => {
-    const ran = await evaluate('--data', data, '--metric', 'rouge-l,exact-match', '--score-rows', '3', '--max-new-tokens', '4');
+    const ran = await evaluate(
+      '--data',
+      data,
+      '--metric',
+      'rouge-l,exact-match',
+      '--score-rows',
+      '3',
+      '--max-new-tokens',
+      '4',
+    );
     const [result] = ran.json<EvaluateFolderResult>();
     expect(result?.prompts).toBe(3);
     expect(Object.keys(result?.scores ?? {})).toEqual(['loss', 'rouge-l', 'exact-match']);
@@ -75,10 +137,14 @@ describe('lowrank eval --metric', () => {
     writeFileSync(texts, ['name: ada A: x', 'name: bob A: y'].map((text) => JSON.stringify({ text })).join('\n'));
     const refused = await evaluate('--data', texts, '--metric', 'exact-match');
     expect(refused.stderr).toMatch(/line 1, for the metric exact-match: expected a prompt.*--completion-after/);
-    const split = (await evaluate('--data', texts, '--metric', 'exact-match', '--completion-after', 'A: ', '--max-new-tokens', '2')).json<EvaluateFolderResult>()[0];
+    const split = (
+      await evaluate('--data', texts, '--metric', 'exact-match', '--completion-after', 'A: ', '--max-new-tokens', '2')
+    ).json<EvaluateFolderResult>()[0];
     const whole = (await evaluate('--data', texts)).json<EvaluateFolderResult>()[0];
     expect(split?.prompts).toBe(2);
     expect(split?.tokens).toBeLessThan(whole?.tokens ?? 0);
-    expect((await evaluate('--data', texts, '--completion-after', 'B: ')).stderr).toMatch(/line 1: expected a text with "B: " in it.*2 rows are without it/);
+    expect((await evaluate('--data', texts, '--completion-after', 'B: ')).stderr).toMatch(
+      /line 1: expected a text with "B: " in it.*2 rows are without it/,
+    );
   });
 });

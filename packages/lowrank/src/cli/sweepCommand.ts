@@ -21,23 +21,64 @@ export interface SweepFlags extends StudyFlags {
 }
 
 export function addSweepFlags(command: Command): Command {
-  command.description('train LoRA adapters of several ranks, and with other settings if wanted, and tell which does best on rows that were not trained on').requiredOption('--model <model>', modelHelp);
+  command
+    .description(
+      'train LoRA adapters of several ranks, and with other settings if wanted, and tell which does best on ' +
+        'rows that were not trained on',
+    )
+    .requiredOption('--model <model>', modelHelp);
   addDataFlags(command)
-    .requiredOption('--output <folder>', 'where runs, the best adapter, table.md, table.json, chart.svg and report.html go; what is done there is not done again')
+    .requiredOption(
+      '--output <folder>',
+      'where runs, the best adapter, table.md, table.json, chart.svg and report.html go; what is done there ' +
+        'is not done again',
+    )
     .option('--r <ranks>', 'ranks: 1,2,4', ranksFlag, [1, 2, 4, 8, 16, 64])
-    .option('--alpha <list>', 'alphas: 8,16; the adapters count alpha/r times (default: each rank its own)', numbersFlag('--alpha', { above: 0 }))
-    .option('--learning-rate <rates>', 'peak learning rates: 3e-4,1e-3', numbersFlag('--learning-rate', { min: 0 }), [2e-4])
-    .option('--target-modules <sets>', "sets of layers: q_proj+v_proj,all-linear (default: PEFT's for the model)", targetsFlag);
+    .option(
+      '--alpha <list>',
+      'alphas: 8,16; the adapters count alpha/r times (default: each rank its own)',
+      numbersFlag('--alpha', { above: 0 }),
+    )
+    .option(
+      '--learning-rate <rates>',
+      'peak learning rates: 3e-4,1e-3',
+      numbersFlag('--learning-rate', { min: 0 }),
+      [2e-4],
+    )
+    .option(
+      '--target-modules <sets>',
+      "sets of layers: q_proj+v_proj,all-linear (default: PEFT's for the model)",
+      targetsFlag,
+    );
   addBudgetFlags(addStudyFlags(command)).addHelpText(
     'after',
-    '\nExample:\n  $ lowrank sweep --r 1,2,4,8,16,64 --learning-rate 3e-4,1e-3 --model ./llama --data rows.jsonl --test-data test.jsonl --metric rouge-l --steps 300 --output ./sweep\n\nEvery combination is trained. Ctrl-C ends the run at hand (with --queue: workers go on with theirs); the same command goes on.',
+    '\nExample:\n  $ lowrank sweep --r 1,2,4,8,16,64 --learning-rate 3e-4,1e-3 --model ./llama --data ' +
+      'rows.jsonl --test-data test.jsonl --metric rouge-l --steps 300 --output ./sweep\n\nEvery combination is ' +
+      'trained. Ctrl-C ends the run at hand (with --queue: workers go on with theirs); the same command goes on.',
   );
   return addVariantFlags(command);
 }
 
-export async function sweepCommand(flags: SweepFlags, context: StudyContext & { readonly backend: () => Promise<Backend> }): Promise<void> {
+export async function sweepCommand(
+  flags: SweepFlags,
+  context: StudyContext & { readonly backend: () => Promise<Backend> },
+): Promise<void> {
   const { r, alpha, learningRate: learningRates, targetModules, ...shared } = flags;
-  await runStudyCommand({ ...context, queue: flags.queue }, (hooks) => sweepRanks({ ...studyOptions(shared), training: studyTraining(shared), r, alpha, learningRates, targetModules, executor: studyExecutor(flags, context), ...hooks }), describeTable);
+  await runStudyCommand(
+    { ...context, queue: flags.queue },
+    (hooks) =>
+      sweepRanks({
+        ...studyOptions(shared),
+        training: studyTraining(shared),
+        r,
+        alpha,
+        learningRates,
+        targetModules,
+        executor: studyExecutor(flags, context),
+        ...hooks,
+      }),
+    describeTable,
+  );
 }
 
 const ranksFlag = numbersFlag('--r', { whole: true, min: 1 });
@@ -45,7 +86,10 @@ const ranksFlag = numbersFlag('--r', { whole: true, min: 1 });
 /** q_proj+v_proj,all-linear → [[q_proj, v_proj], [all-linear]] */
 function targetsFlag(text: string): string[][] {
   return listFlag('--target-modules')(text).map((set) => {
-    const names = set.split('+').map((name) => name.trim()).filter((name) => name !== '');
+    const names = set
+      .split('+')
+      .map((name) => name.trim())
+      .filter((name) => name !== '');
     if (names.length > 0) return names;
     throw new LowrankError({ code: 'cli.list', what: '--target-modules', expected: 'sets of names: a+b,c', got: text });
   });

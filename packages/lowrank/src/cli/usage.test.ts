@@ -6,7 +6,10 @@ import { golden, runCli, scratch } from '../testing.js';
 const model = join(golden, 'tied');
 const data = join(golden, 'train/rows.jsonl');
 
-/** Every kind of bad input is told in one sentence that names the thing, with exit code 2 and no stack trace, and leaves no file. */
+/**
+ * Every kind of bad input is told in one sentence that names the thing, with exit code 2 and no stack trace, and leaves
+ * no file.
+ */
 async function expectComplaint(argv: readonly string[], words: readonly (string | RegExp)[]): Promise<void> {
   const { code, stdout, stderr } = await runCli(argv);
   expect(stderr).not.toMatch(/^\s+at /m);
@@ -14,7 +17,9 @@ async function expectComplaint(argv: readonly string[], words: readonly (string 
   expect(code).toBe(2);
   const withJson = await runCli([...argv, '--json']);
   expect(withJson.code).toBe(2);
-  expect(withJson.json<object>().at(-1)).toEqual({ error: { code: expect.stringMatching(/^[a-z]+\.\w/) as string, message: expect.any(String) as string } });
+  expect(withJson.json<object>().at(-1)).toEqual({
+    error: { code: expect.stringMatching(/^[a-z]+\.\w/) as string, message: expect.any(String) as string },
+  });
   expect(stdout).toBe('');
 }
 
@@ -61,20 +66,37 @@ test('a command that is missing, unknown or lacks a flag', async () => {
 test('help and version go to stdout', async () => {
   const help = await runCli(['train', '--help']);
   expect(help).toMatchObject({ code: 0, stderr: '' });
-  for (const flag of ['--init-adapter', '--no-packing', '--no-shuffle', '--gradient-accumulation', 'Example', 'exit code 130']) expect(help.stdout).toContain(flag);
+  for (const flag of [
+    '--init-adapter',
+    '--no-packing',
+    '--no-shuffle',
+    '--gradient-accumulation',
+    'Example',
+    'exit code 130',
+  ])
+    expect(help.stdout).toContain(flag);
   expect((await runCli(['--version'])).stdout).toMatch(/^\d+\.\d+\.\d+/);
 });
 
 test('folders that are not there, and an output that cannot be written', async () => {
   using folder = scratch();
   const out = join(folder.path, 'out');
-  await expectComplaint(['train', '--model', '/nowhere', '--data', data, '--output', out, '--device', 'cpu'], ['model folder /nowhere: expected a folder, got nothing at that path']);
+  await expectComplaint(
+    ['train', '--model', '/nowhere', '--data', data, '--output', out, '--device', 'cpu'],
+    ['model folder /nowhere: expected a folder, got nothing at that path'],
+  );
   await expectComplaint(['eval', '--model', data, '--data', data, '--device', 'cpu'], ['got a file']);
-  await expectComplaint(['eval', '--model', model, '--adapter', '/nowhere', '--data', data, '--device', 'cpu'], ['adapter folder /nowhere']);
+  await expectComplaint(
+    ['eval', '--model', model, '--adapter', '/nowhere', '--data', data, '--device', 'cpu'],
+    ['adapter folder /nowhere'],
+  );
   await expectComplaint([...train, '--output', out, '--init-adapter', '/nowhere'], ['adapter folder /nowhere']);
   await expectComplaint([...train, '--output', model], ['the folder that is read from']);
   writeFileSync(out, '');
-  await expectComplaint([...train, '--output', out], [`output folder ${out}: expected a folder that can be made and written into`]);
+  await expectComplaint(
+    [...train, '--output', out],
+    [`output folder ${out}: expected a folder that can be made and written into`],
+  );
   await expectComplaint([...train, '--output', join(out, 'below')], ['Nothing was done yet']);
   expect(readdirSync(folder.path)).toEqual(['out']);
 });
@@ -89,6 +111,9 @@ test.each([
   mkdirSync(folder.path, { recursive: true });
   const file = join(folder.path, 'rows.jsonl');
   writeFileSync(file, text);
-  await expectComplaint(['train', '--model', model, '--data', file, '--output', join(folder.path, 'out'), '--device', 'cpu'], [file, word]);
+  await expectComplaint(
+    ['train', '--model', model, '--data', file, '--output', join(folder.path, 'out'), '--device', 'cpu'],
+    [file, word],
+  );
   expect(readdirSync(folder.path)).toEqual(['rows.jsonl']);
 });

@@ -14,9 +14,21 @@ async function loss(flags: readonly string[]): Promise<number> {
 }
 
 test.each<[string[], string, object]>([
-  [['--use-dora', '--rank-pattern', '{"q_proj": 3}', '--alpha-pattern', '{"q_proj": 9}'], 'untied', { use_dora: true, rank_pattern: { q_proj: 3 }, alpha_pattern: { q_proj: 9 } }],
-  [['--use-rslora', '--lora-bias', '--layers-to-transform', '1'], 'bias', { use_rslora: true, lora_bias: true, layers_to_transform: [1] }],
-  [['--bias', 'all', '--exclude-modules', 'v_proj', '--lora-plus-ratio', '4'], 'bias', { bias: 'all', exclude_modules: ['v_proj'] }],
+  [
+    ['--use-dora', '--rank-pattern', '{"q_proj": 3}', '--alpha-pattern', '{"q_proj": 9}'],
+    'untied',
+    { use_dora: true, rank_pattern: { q_proj: 3 }, alpha_pattern: { q_proj: 9 } },
+  ],
+  [
+    ['--use-rslora', '--lora-bias', '--layers-to-transform', '1'],
+    'bias',
+    { use_rslora: true, lora_bias: true, layers_to_transform: [1] },
+  ],
+  [
+    ['--bias', 'all', '--exclude-modules', 'v_proj', '--lora-plus-ratio', '4'],
+    'bias',
+    { bias: 'all', exclude_modules: ['v_proj'] },
+  ],
   [['--init-lora-weights', 'pissa'], 'untied', { init_lora_weights: true, r: 4, lora_alpha: 8 }],
   [['--init-lora-weights', 'orthogonal', '--use-dora'], 'untied', { init_lora_weights: 'orthogonal', use_dora: true }],
   [['--use-dora', '--quantization', 'nf4', '--double-quantization', '--checkpointing'], 'untied', { use_dora: true }],
@@ -25,7 +37,33 @@ test.each<[string[], string, object]>([
   using folder = scratch();
   const model = join(golden, name);
   const [adapter, merged] = [join(folder.path, 'adapter'), join(folder.path, 'merged')];
-  const trained = await runCli(['train', '--model', model, '--data', data, '--output', adapter, '--steps', '2', '--batch-size', '4', '--learning-rate', '0.01', '--r', '2', '--alpha', '4', '--target-modules', 'q_proj,v_proj', '--eval-data', heldOut, '--device', 'cpu', '--json', ...flags]);
+  const trained = await runCli([
+    'train',
+    '--model',
+    model,
+    '--data',
+    data,
+    '--output',
+    adapter,
+    '--steps',
+    '2',
+    '--batch-size',
+    '4',
+    '--learning-rate',
+    '0.01',
+    '--r',
+    '2',
+    '--alpha',
+    '4',
+    '--target-modules',
+    'q_proj,v_proj',
+    '--eval-data',
+    heldOut,
+    '--device',
+    'cpu',
+    '--json',
+    ...flags,
+  ]);
   expect([trained.code, trained.stderr]).toEqual([0, expect.anything()]);
   expect(readJson<object>(join(adapter, 'adapter_config.json'))).toMatchObject(config);
   const codes = flags.filter((flag) => ['--quantization', 'nf4', '--double-quantization'].includes(flag));
@@ -49,7 +87,20 @@ test.each([
   [['--use-rslora', '--init-adapter', join(golden, 'train/lora/init')], /--use-rslora with --init-adapter/],
 ])('%j is refused', async (flags, words) => {
   using folder = scratch();
-  const outcome = await runCli(['train', '--model', join(golden, 'untied'), '--data', data, '--output', join(folder.path, 'out'), '--steps', '1', '--device', 'cpu', ...flags]);
+  const outcome = await runCli([
+    'train',
+    '--model',
+    join(golden, 'untied'),
+    '--data',
+    data,
+    '--output',
+    join(folder.path, 'out'),
+    '--steps',
+    '1',
+    '--device',
+    'cpu',
+    ...flags,
+  ]);
   expect(outcome.stderr).toMatch(words);
   expect(outcome.code).toBe(2);
   expect(readdirSync(folder.path)).toEqual([]);

@@ -16,16 +16,33 @@ export interface WorkerFlags extends CommonFlags {
 
 export function addWorkerFlags(command: Command): Command {
   return command
-    .description('do runs that `lowrank sweep`, `compare` and `intrinsic` hand out with --queue, one at a time, until Ctrl-C; wants the package @lowrank/queue')
+    .description(
+      'do runs that `lowrank sweep`, `compare` and `intrinsic` hand out with --queue, one at a time, until ' +
+        'Ctrl-C; wants the package @lowrank/queue',
+    )
     .requiredOption('--queue <url>', 'redis://… or rediss://…, the same as theirs')
     .option('--once', 'stop after one run')
     .option('--idle-exit <seconds>', 'stop after so long without a run', numberFlag('--idle-exit', { min: 0 }))
-    .option('--takeover-after <seconds>', 'another worker takes over the run of this one when it was not heard of for so long (default: 20)', numberFlag('--takeover-after', { min: 1 }))
-    .option('--work-folder <folder>', 'where runs are done, and where files stay that are too large to travel (default: a temporary one)')
-    .addHelpText('after', '\nExample:\n  $ lowrank worker --queue redis://queue.local:6379 --device webgpu\n\nCtrl-C hands the run at hand back; another worker takes it. See docs/queue.md.');
+    .option(
+      '--takeover-after <seconds>',
+      'another worker takes over the run of this one when it was not heard of for so long (default: 20)',
+      numberFlag('--takeover-after', { min: 1 }),
+    )
+    .option(
+      '--work-folder <folder>',
+      'where runs are done, and where files stay that are too large to travel (default: a temporary one)',
+    )
+    .addHelpText(
+      'after',
+      '\nExample:\n  $ lowrank worker --queue redis://queue.local:6379 --device webgpu\n\nCtrl-C hands the ' +
+        'run at hand back; another worker takes it. See docs/queue.md.',
+    );
 }
 
-export async function workerCommand(flags: WorkerFlags, { backend, speaker, onInterrupted }: { backend: () => Promise<Backend>; speaker: Speaker; onInterrupted: () => void }): Promise<void> {
+export async function workerCommand(
+  flags: WorkerFlags,
+  { backend, speaker, onInterrupted }: { backend: () => Promise<Backend>; speaker: Speaker; onInterrupted: () => void },
+): Promise<void> {
   const controller = new AbortController();
   const release = speaker.io.onInterrupt(() => {
     speaker.say('\ninterrupted: the run at hand is handed back. Press Ctrl-C again to stop at once.');
@@ -38,8 +55,20 @@ export async function workerCommand(flags: WorkerFlags, { backend, speaker, onIn
     speaker.say(describe(event));
   };
   try {
-    const result = await workQueue({ backend, url, once, idleExit, takeoverAfter, workFolder, signal: controller.signal, onEvent });
-    const more = [...(result.handed_back > 0 ? [`${result.handed_back} handed back`] : []), ...(result.lost > 0 ? [`${result.lost} taken over by others`] : [])];
+    const result = await workQueue({
+      backend,
+      url,
+      once,
+      idleExit,
+      takeoverAfter,
+      workFolder,
+      signal: controller.signal,
+      onEvent,
+    });
+    const more = [
+      ...(result.handed_back > 0 ? [`${result.handed_back} handed back`] : []),
+      ...(result.lost > 0 ? [`${result.lost} taken over by others`] : []),
+    ];
     speaker.result(result, [`${result.finished} ${result.finished === 1 ? 'run' : 'runs'} done`, ...more].join(', '));
   } finally {
     release();
@@ -51,7 +80,9 @@ function describe(event: WorkQueueEvent): string {
     case 'ready':
       return 'waiting for runs';
     case 'connection':
-      return event.state === 'lost' ? 'the connection to Redis is lost; trying again' : 'the connection to Redis is back';
+      return event.state === 'lost'
+        ? 'the connection to Redis is lost; trying again'
+        : 'the connection to Redis is back';
     case 'started':
       return `${event.label}: begun`;
     case 'finished':

@@ -10,15 +10,24 @@ import type { OpenModel } from './openModel.js';
 /** A model that writes with one of several adapters, or with none. */
 export interface AdapterSwitch {
   /** What is cached of earlier texts is used where the same adapter has written it, and never where another has. */
-  generate(adapter: string | undefined, prompts: readonly Prompt[], options: Omit<GenerateOptions, 'reusePrefix'>): Promise<GeneratedText[]>;
+  generate(
+    adapter: string | undefined,
+    prompts: readonly Prompt[],
+    options: Omit<GenerateOptions, 'reusePrefix'>,
+  ): Promise<GeneratedText[]>;
   dispose(): Promise<void>;
 }
 
 /**
- * Puts adapters into a bank around the model, so that one generator with one set of plans serves them all and switching compiles nothing. Those that a bank cannot hold (biases of the model that were
- * trained along, whole tensors) are put beside its layers, with a generator for each.
+ * Puts adapters into a bank around the model, so that one generator with one set of plans serves them all and switching
+ * compiles nothing. Those that a bank cannot hold (biases of the model that were trained along, whole tensors) are put
+ * beside its layers, with a generator for each.
  */
-export async function openAdapterSwitch({ module }: OpenModel, adapters: ReadonlyMap<string, LoraAdapter>, backend: Backend): Promise<AdapterSwitch> {
+export async function openAdapterSwitch(
+  { module }: OpenModel,
+  adapters: ReadonlyMap<string, LoraAdapter>,
+  backend: Backend,
+): Promise<AdapterSwitch> {
   const { outputPath } = module;
   const make = (): Generator => createGenerator(module, { backend });
   if (adapters.size === 0) return new BankSwitch(make(), undefined);
@@ -44,7 +53,11 @@ class BankSwitch implements AdapterSwitch {
     private readonly bank: AdapterBank | undefined,
   ) {}
 
-  async generate(adapter: string | undefined, prompts: readonly Prompt[], options: Omit<GenerateOptions, 'reusePrefix'>): Promise<GeneratedText[]> {
+  async generate(
+    adapter: string | undefined,
+    prompts: readonly Prompt[],
+    options: Omit<GenerateOptions, 'reusePrefix'>,
+  ): Promise<GeneratedText[]> {
     const reusePrefix = this.writer !== undefined && this.writer.adapter === adapter;
     this.writer = undefined;
     this.bank?.use(adapter);
@@ -68,7 +81,11 @@ class AttachedSwitch implements AdapterSwitch {
     private readonly activate: (adapter: string | undefined) => void,
   ) {}
 
-  async generate(adapter: string | undefined, prompts: readonly Prompt[], options: Omit<GenerateOptions, 'reusePrefix'>): Promise<GeneratedText[]> {
+  async generate(
+    adapter: string | undefined,
+    prompts: readonly Prompt[],
+    options: Omit<GenerateOptions, 'reusePrefix'>,
+  ): Promise<GeneratedText[]> {
     this.activate(adapter);
     const generator = this.generators.get(adapter) ?? this.make();
     this.generators.set(adapter, generator);

@@ -66,7 +66,8 @@ export interface ChatSession {
 }
 
 /**
- * Opens a chat with a model folder. All adapters share one bank, one generator and its plans: switching compiles nothing. What one adapter has read and written is read again by another.
+ * Opens a chat with a model folder. All adapters share one bank, one generator and its plans: switching compiles
+ * nothing. What one adapter has read and written is read again by another.
  *
  * @throws LowrankError `cli.noTemplate` where the model has no chat template and none is given
  */
@@ -84,7 +85,15 @@ export async function openChat(given: ChatFolderOptions): Promise<ChatSession> {
   }
   const ends = await endsOf(model, template, tokenizer);
   const writer = await openAdapterSwitch(model, adapters, await backend());
-  return new Chat({ ...options, tokenizer, chatTemplate: template, openedModel: model, adapterNames: [...adapters.keys()], ...ends, writer });
+  return new Chat({
+    ...options,
+    tokenizer,
+    chatTemplate: template,
+    openedModel: model,
+    adapterNames: [...adapters.keys()],
+    ...ends,
+    writer,
+  });
 }
 
 interface ChatParts extends Omit<ChatFolderOptions, 'template'>, Ends {
@@ -109,7 +118,16 @@ class Chat implements ChatSession {
 
   use(adapter: string | undefined): void {
     if (adapter !== undefined && !this.adapters.includes(adapter)) {
-      throw new LowrankError({ code: 'cli.noAdapter', what: `the adapter ${adapter}`, expected: this.adapters.length === 0 ? 'none, since the chat was opened without adapters' : `one of ${this.adapters.join(', ')}, or none`, got: 'an unknown name', remedy: 'Give adapters as --adapter name=FOLDER.' });
+      throw new LowrankError({
+        code: 'cli.noAdapter',
+        what: `the adapter ${adapter}`,
+        expected:
+          this.adapters.length === 0
+            ? 'none, since the chat was opened without adapters'
+            : `one of ${this.adapters.join(', ')}, or none`,
+        got: 'an unknown name',
+        remedy: 'Give adapters as --adapter name=FOLDER.',
+      });
     }
     this.adapter = adapter;
   }
@@ -123,7 +141,19 @@ class Chat implements ChatSession {
   }
 
   async say(text: string, { onText, signal }: AnswerOptions = {}): Promise<Answer> {
-    const { tokenizer, openedModel, stopIds, stopStrings, stop = [], seed = 0, temperature, topK, topP, minP, repetitionPenalty } = this.parts;
+    const {
+      tokenizer,
+      openedModel,
+      stopIds,
+      stopStrings,
+      stop = [],
+      seed = 0,
+      temperature,
+      topK,
+      topP,
+      minP,
+      repetitionPenalty,
+    } = this.parts;
     const wanted = this.parts.maxNewTokens ?? Math.min(512, Math.floor(openedModel.contextLength / 2));
     const { messages, prompt, forgotten } = this.fit([...this.messages, { role: 'user', content: text }], wanted);
     const maxNewTokens = Math.min(wanted, openedModel.contextLength - prompt.length);
@@ -152,16 +182,31 @@ class Chat implements ChatSession {
   }
 
   /** The chat as tokens; while it leaves too little room for an answer, the oldest turn of user and assistant goes. */
-  private fit(messages: readonly ChatMessage[], wanted: number): { messages: readonly ChatMessage[]; prompt: number[]; forgotten: number } {
+  private fit(
+    messages: readonly ChatMessage[],
+    wanted: number,
+  ): { messages: readonly ChatMessage[]; prompt: number[]; forgotten: number } {
     const { tokenizer, chatTemplate, openedModel, variables } = this.parts;
     let kept = messages;
     for (let forgotten = 0; ; forgotten++) {
-      const prompt = tokenizer.encode(renderChat(kept, { template: chatTemplate, addGenerationPrompt: true, variables }), { addSpecialTokens: false });
+      const prompt = tokenizer.encode(
+        renderChat(kept, { template: chatTemplate, addGenerationPrompt: true, variables }),
+        { addSpecialTokens: false },
+      );
       const least = Math.min(wanted, Math.max(1, Math.floor(openedModel.contextLength / 4)));
       if (prompt.length + least <= openedModel.contextLength) return { messages: kept, prompt, forgotten };
       const first = kept.findIndex(({ role }) => role !== 'system');
       const next = kept.findIndex(({ role }, at) => at > first && role === 'user');
-      if (next < 0) throw new LowrankError({ code: 'cli.chatTooLong', what: 'this message', expected: `at most ${openedModel.contextLength - least} tokens, so that ${least} of the model's ${openedModel.contextLength} positions are left for the answer`, got: String(prompt.length), remedy: 'Shorten the message or the system message.' });
+      if (next < 0)
+        throw new LowrankError({
+          code: 'cli.chatTooLong',
+          what: 'this message',
+          expected:
+            `at most ${openedModel.contextLength - least} tokens, so that ${least} of the model's ` +
+            `${openedModel.contextLength} positions are left for the answer`,
+          got: String(prompt.length),
+          remedy: 'Shorten the message or the system message.',
+        });
       kept = [...kept.slice(0, first), ...kept.slice(next)];
     }
   }
@@ -178,7 +223,10 @@ async function endsOf({ folder, module }: OpenModel, template: ChatTemplate, tok
   const written = behindAnswer(template);
   const [first] = tokenizer.encode(written, { addSpecialTokens: false });
   // A control token is never part of an answer's text; other text is looked for in it.
-  const isControl = first !== undefined && tokenizer.decode([first]) === '' && tokenizer.decode([first], { skipSpecialTokens: false }) !== '';
+  const isControl =
+    first !== undefined &&
+    tokenizer.decode([first]) === '' &&
+    tokenizer.decode([first], { skipSpecialTokens: false }) !== '';
   if (isControl) stopIds.add(first);
   return { stopIds: [...stopIds], stopStrings: isControl || written.trim() === '' ? [] : [written.trimEnd()] };
 }
@@ -186,7 +234,10 @@ async function endsOf({ folder, module }: OpenModel, template: ChatTemplate, tok
 /** What stands between an assistant's words and the next user's, or behind them. */
 function behindAnswer(template: ChatTemplate): string {
   const [question, answer, next] = ['question', '1a9f3c', '7e2b8d'];
-  const chat = [{ role: 'user', content: question }, { role: 'assistant', content: answer }];
+  const chat = [
+    { role: 'user', content: question },
+    { role: 'assistant', content: answer },
+  ];
   const after = (messages: readonly ChatMessage[]): string => {
     const text = renderChat(messages, { template });
     return text.slice(text.lastIndexOf(answer) + answer.length);
@@ -212,6 +263,8 @@ function noTemplate(folder: string): LowrankError {
     what: `the model ${folder}`,
     expected: 'a chat template: chat_template.jinja, or "chat_template" in tokenizer_config.json',
     got: 'none, as base models have none',
-    remedy: "Give one with --template FILE, such as the chat_template.jinja of the model's instruct variant; or use `lowrank generate`.",
+    remedy:
+      "Give one with --template FILE, such as the chat_template.jinja of the model's instruct variant; or " +
+      'use `lowrank generate`.',
   });
 }

@@ -26,13 +26,37 @@ export interface CombineResult {
 }
 
 /** Weighted adapters as one PEFT folder: `combineAdapters` over files. */
-export async function combineFolders({ adapters, output, onTransfer, onWarning, ...options }: CombineFoldersOptions): Promise<CombineResult> {
+export async function combineFolders({
+  adapters,
+  output,
+  onTransfer,
+  onWarning,
+  ...options
+}: CombineFoldersOptions): Promise<CombineResult> {
   const folders: string[] = [];
-  for (const { adapter } of adapters) folders.push((await findModel(adapter, { kind: 'adapter', onWarning, onProgress: (progress) => onTransfer?.({ stage: 'downloading', ...progress }) })).folder);
+  for (const { adapter } of adapters)
+    folders.push(
+      (
+        await findModel(adapter, {
+          kind: 'adapter',
+          onWarning,
+          onProgress: (progress) => onTransfer?.({ stage: 'downloading', ...progress }),
+        })
+      ).folder,
+    );
   const sources = [];
-  for (const [at, { adapter: name, weight }] of adapters.entries()) sources.push({ adapter: await readAdapterFolder(folders[at] ?? name, onWarning), weight, name });
+  for (const [at, { adapter: name, weight }] of adapters.entries())
+    sources.push({ adapter: await readAdapterFolder(folders[at] ?? name, onWarning), weight, name });
   const combined = combineAdapters(sources, options);
   const bytes = await writeAdapter(combined, output, folders);
   const parameters = [...combined.layers.values()].reduce((sum, { a, b }) => sum + a.length + b.length, 0);
-  return { adapter: output, method: options.method ?? 'cat', from: adapters.map(({ adapter, weight }) => ({ adapter, weight })), r: combined.config.r, layers: combined.layers.size, parameters, bytes };
+  return {
+    adapter: output,
+    method: options.method ?? 'cat',
+    from: adapters.map(({ adapter, weight }) => ({ adapter, weight })),
+    r: combined.config.r,
+    layers: combined.layers.size,
+    parameters,
+    bytes,
+  };
 }

@@ -18,13 +18,22 @@ export interface ContinueOptions {
 }
 
 /**
- * The likeliest continuation of each prompt, by one generator: prompts of similar length share a batch, and all batches are of one size, so that few plans are compiled. A prompt that leaves the model
- * less room than `maxNewTokens` gets what room there is; one that leaves none gets an undefined text. When the signal is aborted the texts that are not there yet are undefined too.
+ * The likeliest continuation of each prompt, by one generator: prompts of similar length share a batch, and all batches
+ * are of one size, so that few plans are compiled. A prompt that leaves the model less room than `maxNewTokens` gets
+ * what room there is; one that leaves none gets an undefined text. When the signal is aborted the texts that are not
+ * there yet are undefined too.
  */
-export async function continuePrompts({ module: model, contextLength: room }: OpenModel, prompts: readonly string[], options: ContinueOptions): Promise<(string | undefined)[]> {
+export async function continuePrompts(
+  { module: model, contextLength: room }: OpenModel,
+  prompts: readonly string[],
+  options: ContinueOptions,
+): Promise<(string | undefined)[]> {
   const { backend, tokenizer, maxNewTokens, stop, batchSize = 16, signal, onProgress } = options;
   const texts: (string | undefined)[] = prompts.map(() => undefined);
-  const order = prompts.map((prompt, at) => ({ at, ids: promptIds(prompt, tokenizer) })).filter(({ ids }) => ids.length < room).sort((a, b) => b.ids.length - a.ids.length || a.at - b.at);
+  const order = prompts
+    .map((prompt, at) => ({ at, ids: promptIds(prompt, tokenizer) }))
+    .filter(({ ids }) => ids.length < room)
+    .sort((a, b) => b.ids.length - a.ids.length || a.at - b.at);
   const size = Math.min(batchSize, order.length);
   const generator = createGenerator(model, { backend });
   try {

@@ -43,30 +43,75 @@ export interface ConvertResult {
 export async function convertFolders(given: ConvertOptions): Promise<ConvertResult> {
   const options = await withFolders(given, given);
   const { adapter, merge = false, output } = options;
-  if (merge && adapter === undefined) throw new LowrankError({ code: 'cli.conflict', what: '--merge', expected: '--adapter beside it', got: 'none' });
+  if (merge && adapter === undefined)
+    throw new LowrankError({ code: 'cli.conflict', what: '--merge', expected: '--adapter beside it', got: 'none' });
   const kind = adapter === undefined || merge ? 'model' : 'adapter';
-  const file = kind === 'adapter' && adapter !== undefined ? await adapterFile(options, adapter) : await modelFile(options);
-  if ((await stat(output).catch(() => undefined))?.isDirectory() === true) throw new LowrankError({ code: 'cli.output', what: `--output ${output}`, expected: 'a file', got: 'a folder', remedy: `Name the file: ${output.replace(/\/+$/, '')}/model.gguf, for example.` });
+  const file =
+    kind === 'adapter' && adapter !== undefined ? await adapterFile(options, adapter) : await modelFile(options);
+  if ((await stat(output).catch(() => undefined))?.isDirectory() === true)
+    throw new LowrankError({
+      code: 'cli.output',
+      what: `--output ${output}`,
+      expected: 'a file',
+      got: 'a folder',
+      remedy: `Name the file: ${output.replace(/\/+$/, '')}/model.gguf, for example.`,
+    });
   await mkdir(dirname(resolve(output)), { recursive: true });
   await writeFileAtomic(output, writeGguf(file));
   return { output, kind, tensors: file.tensors.length, bytes: (await stat(output)).size };
 }
 
-async function adapterFile({ model, dtype, preTokenizer, onWarning }: ConvertOptions, adapter: string): Promise<GgufFile> {
+async function adapterFile(
+  { model, dtype, preTokenizer, onWarning }: ConvertOptions,
+  adapter: string,
+): Promise<GgufFile> {
   for (const [flag, value] of Object.entries({ '--dtype': dtype, '--pre-tokenizer': preTokenizer })) {
-    if (value !== undefined) throw new LowrankError({ code: 'cli.conflict', what: `${flag} with an adapter`, expected: '--merge, or no such flag', got: value, remedy: 'An adapter is written in f32 and has no tokenizer.' });
+    if (value !== undefined)
+      throw new LowrankError({
+        code: 'cli.conflict',
+        what: `${flag} with an adapter`,
+        expected: '--merge, or no such flag',
+        got: value,
+        remedy: 'An adapter is written in f32 and has no tokenizer.',
+      });
   }
   const config = await readJson(await openFolder(model), 'config.json');
-  return convertAdapter({ adapter: await readAdapterFolder(adapter, onWarning), config, name: basename(resolve(adapter)) });
+  return convertAdapter({
+    adapter: await readAdapterFolder(adapter, onWarning),
+    config,
+    name: basename(resolve(adapter)),
+  });
 }
 
-async function modelFile({ model, baseModel, adapter, dtype = 'f16', preTokenizer, onWarning }: ConvertOptions & { readonly baseModel: string }): Promise<GgufFile> {
+async function modelFile({
+  model,
+  baseModel,
+  adapter,
+  dtype = 'f16',
+  preTokenizer,
+  onWarning,
+}: ConvertOptions & { readonly baseModel: string }): Promise<GgufFile> {
   const files = await openFolder(model);
   const stored = await openWeights(files);
-  const tensors = [...stored.tensors.values()].map(({ name, dtype: from, shape }) => ({ name, dtype: from as string, shape, read: () => stored.read(name) }));
+  const tensors = [...stored.tensors.values()].map(({ name, dtype: from, shape }) => ({
+    name,
+    dtype: from as string,
+    shape,
+    read: () => stored.read(name),
+  }));
   const config = await readJson(files, 'config.json');
-  const ready = adapter === undefined ? undefined : untie(outlineModel(config), await readAdapterFolder(adapter, onWarning), tensors);
-  if (ready?.parted === true && String(config['model_type']).startsWith('gemma')) throw new LowrankError({ code: 'gguf.tied', what: 'merging the adapter', expected: 'one that leaves embedding and output projection one, as llama.cpp has them for this model', got: 'one that changes them apart', remedy: 'Keep the adapter for PEFT or Lowrank, or merge it into a model folder.' });
+  const ready =
+    adapter === undefined
+      ? undefined
+      : untie(outlineModel(config), await readAdapterFolder(adapter, onWarning), tensors);
+  if (ready?.parted === true && String(config['model_type']).startsWith('gemma'))
+    throw new LowrankError({
+      code: 'gguf.tied',
+      what: 'merging the adapter',
+      expected: 'one that leaves embedding and output projection one, as llama.cpp has them for this model',
+      got: 'one that changes them apart',
+      remedy: 'Keep the adapter for PEFT or Lowrank, or merge it into a model folder.',
+    });
   return convertModel({
     config: ready?.parted === true ? { ...config, tie_word_embeddings: false } : config,
     generationConfig: await optionalJson(files, 'generation_config.json'),

@@ -34,9 +34,19 @@ export async function denseWeights(folder: string): Promise<DenseWeights> {
     const path = pathOf(name) ?? name;
     const tensor = { name: path, dtype, shape, read: () => file.read(name) };
     // Codes are of W as [out, in], whatever the layer holds that they stand for.
-    return opened.tensors.get(name)?.dtype !== dtype && transposed.has(path.replace(/\.weight$/, '')) ? transposedTensor(tensor) : tensor;
+    return opened.tensors.get(name)?.dtype !== dtype && transposed.has(path.replace(/\.weight$/, ''))
+      ? transposedTensor(tensor)
+      : tensor;
   });
-  return { tensors, names: stored.map(({ name }) => name), metadata: file.metadata, config, quantized: file !== opened, outline, transposed };
+  return {
+    tensors,
+    names: stored.map(({ name }) => name),
+    metadata: file.metadata,
+    config,
+    quantized: file !== opened,
+    outline,
+    transposed,
+  };
 }
 
 function transposedLayers(model: CausalModel): Set<string> {
@@ -53,7 +63,12 @@ function transposedTensor(tensor: CheckpointTensor): CheckpointTensor {
       const from = await tensor.read();
       const size = from.byteLength / (rows * columns);
       const to = new Uint8Array(from.byteLength);
-      for (let row = 0; row < rows; row++) for (let column = 0; column < columns; column++) to.set(from.subarray((row * columns + column) * size, (row * columns + column + 1) * size), (column * rows + row) * size);
+      for (let row = 0; row < rows; row++)
+        for (let column = 0; column < columns; column++)
+          to.set(
+            from.subarray((row * columns + column) * size, (row * columns + column + 1) * size),
+            (column * rows + row) * size,
+          );
       return to;
     },
   };

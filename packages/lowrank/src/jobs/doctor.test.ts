@@ -6,7 +6,9 @@ const gpu = { software: false, features: ['shader-f16', 'subgroups'] };
 
 test('a GPU with all that is useful needs no advice', () => {
   expect(adviceFor({ adapters: [software, gpu], problem: undefined, platform: 'linux' })).toEqual([]);
-  expect(adviceFor({ adapters: [{ ...gpu, features: [] }], problem: undefined, platform: 'linux' }).join()).toContain('shader-f16');
+  expect(adviceFor({ adapters: [{ ...gpu, features: [] }], problem: undefined, platform: 'linux' }).join()).toContain(
+    'shader-f16',
+  );
 });
 
 test.each([

@@ -56,14 +56,19 @@ export function adviceFor({ adapters, problem, platform }: Symptoms): string[] {
     const advice = ['Training runs on the CPU. For a GPU, its driver has to be installed:'];
     if (platform === 'linux') {
       advice.push(
-        'NVIDIA: the proprietary driver with its Vulkan part (libnvidia-gl on Debian and Ubuntu); in a container, NVIDIA_DRIVER_CAPABILITIES=all.',
+        'NVIDIA: the proprietary driver with its Vulkan part (libnvidia-gl on Debian and Ubuntu); in a ' +
+          'container, NVIDIA_DRIVER_CAPABILITIES=all.',
         'AMD and Intel: mesa-vulkan-drivers; the user has to be in the groups render and video.',
         '`vulkaninfo --summary` (package vulkan-tools) tells whether a driver is found.',
       );
-    } else if (platform === 'win32') advice.push('Install the current driver of the GPU from its maker; Direct3D 12 is what is used.');
-    else if (platform === 'darwin') advice.push('Metal needs no driver; it is not offered in some virtual machines and remote sessions.');
+    } else if (platform === 'win32')
+      advice.push('Install the current driver of the GPU from its maker; Direct3D 12 is what is used.');
+    else if (platform === 'darwin')
+      advice.push('Metal needs no driver; it is not offered in some virtual machines and remote sessions.');
     if (adapters.length > 0) advice.push('The software adapter is for tests: the CPU backend is several times faster.');
     return advice;
   }
-  return real.some(({ features }) => features.includes('shader-f16')) ? [] : ['This GPU offers no shader-f16: 16-bit weights are kept as bf16 or f32.'];
+  return real.some(({ features }) => features.includes('shader-f16'))
+    ? []
+    : ['This GPU offers no shader-f16: 16-bit weights are kept as bf16 or f32.'];
 }

@@ -19,24 +19,43 @@ export interface EvaData {
   readonly seed: number;
 }
 
-/** EVA over a training's rows: packed into sequences of one length, so that one plan serves all. What counts are the tokens that are to be learned, as in PEFT, or all of them. */
-export async function evaMeasure(module: CausalModel, config: LoraConfig, { rows, backend, batchSize, batches = 32, seed }: EvaData): Promise<MeasureOptions> {
+/**
+ * EVA over a training's rows: packed into sequences of one length, so that one plan serves all. What counts are the
+ * tokens that are to be learned, as in PEFT, or all of them.
+ */
+export async function evaMeasure(
+  module: CausalModel,
+  config: LoraConfig,
+  { rows, backend, batchSize, batches = 32, seed }: EvaData,
+): Promise<MeasureOptions> {
   const { useLabelMask } = evaConfig(config.eva);
   const drawn = draw(rows, batches * batchSize, seed);
-  // Laid out like the rows: a row of its own in which each id says whether the token counts. Padding does not, its id is 0.
-  const marked = drawn.map((row) => ({ ...row, ids: row.labels.map((label) => (useLabelMask && label === ignored ? 0 : 1)) }));
+  // Laid out like the rows: a row of its own in which each id says whether the token counts. Padding does not, its id
+  // is 0.
+  const marked = drawn.map((row) => ({
+    ...row,
+    ids: row.labels.map((label) => (useLabelMask && label === ignored ? 0 : 1)),
+  }));
   const marks = drawn.length === 0 ? [] : evaluationWindows(marked);
   const windows = drawn.length === 0 ? [] : evaluationWindows(drawn);
   const found = windows.map(({ batch, length, ids, positions, segments }, at): InputBatch => {
     const shape = [batch, length];
-    return { inputs: { ids: { data: ids, shape }, positions: { data: positions, shape }, segments: { data: segments, shape: [...shape, 2] } }, counted: marks[at]?.ids ?? new Int32Array() };
+    return {
+      inputs: {
+        ids: { data: ids, shape },
+        positions: { data: positions, shape },
+        segments: { data: segments, shape: [...shape, 2] },
+      },
+      counted: marks[at]?.ids ?? new Int32Array(),
+    };
   });
   return {
     backend: await backend(),
     batches: () => found,
     forward({ ids, positions, segments }) {
       if (ids === undefined || positions === undefined || segments === undefined) throw new TypeError('a batch');
-      // Up to the output projection, whose input is measured where it is a target; the logits themselves nobody asks for.
+      // Up to the output projection, whose input is measured where it is a target; the logits themselves nobody asks
+      // for.
       return module.logits(reshape(module.hidden(ids, { positions, segments }), [ids.size, module.shape.hiddenSize]));
     },
   };

@@ -1,5 +1,13 @@
 import type { RowSelection, TextTokenizer } from '@lowrank/data';
-import { encodeRows, groupByPrompt, readChatTemplate, readTextRows, readTokenizer, samplePrompts, withVirtualTokens } from '@lowrank/data';
+import {
+  encodeRows,
+  groupByPrompt,
+  readChatTemplate,
+  readTextRows,
+  readTokenizer,
+  samplePrompts,
+  withVirtualTokens,
+} from '@lowrank/data';
 import type { Execution } from '@lowrank/trainer';
 import { evaluate } from '@lowrank/trainer';
 import { backendOnce } from '../device.js';
@@ -60,7 +68,10 @@ export interface EvaluatedFolder {
   readonly texts: readonly WrittenText[];
 }
 
-/** The loss of a model folder, with or without an adapter folder, over a file of rows; and what metrics say of the texts that it writes for their prompts. */
+/**
+ * The loss of a model folder, with or without an adapter folder, over a file of rows; and what metrics say of the texts
+ * that it writes for their prompts.
+ */
 export async function evaluateFolder(given: EvaluateFolderOptions): Promise<EvaluateFolderResult> {
   return (await evaluateTexts(given)).result;
 }
@@ -71,22 +82,40 @@ export async function evaluateTexts(given: EvaluateFolderOptions): Promise<Evalu
   const { completionAfter, parts, scoreRows = Infinity, seed = 0, signal } = options;
   const metrics = (options.metrics ?? []).filter(isTextMetric);
   const tokenizer = options.tokenizer ?? (await readTokenizer(options.model));
-  const groups = samplePrompts(groupByPrompt(await readTextRows(options.data, { completionAfter, parts })), { count: scoreRows, seed });
+  const groups = samplePrompts(groupByPrompt(await readTextRows(options.data, { completionAfter, parts })), {
+    count: scoreRows,
+    seed,
+  });
   const open = backendOnce(options.backend);
   const model = await openModel(options.model, { ...options, backend: open });
   if (options.adapter !== undefined) await loadAdapterInto(model, options.adapter, options.onWarning);
   const { vocabularySize, contextLength } = model;
   const maxLength = Math.min(options.maxLength ?? contextLength, contextLength);
   const rows = groups.flat().sort((a, b) => a.line - b.line);
-  const chatTemplate = rows.some((row) => 'messages' in row) ? await readChatTemplate(options.model, { file: options.template }) : undefined;
+  const chatTemplate = rows.some((row) => 'messages' in row)
+    ? await readChatTemplate(options.model, { file: options.template })
+    : undefined;
   const dataset = encodeRows(rows, tokenizer, { name: options.data, vocabularySize, maxLength, chatTemplate });
   for (const text of datasetWarnings(dataset, maxLength)) options.onWarning?.(text);
   const backend = await open();
-  const { loss, tokens, rows: counted } = await evaluate({ backend, loss: model.loss, batches: evaluationWindows(withVirtualTokens(dataset.rows, { vocabularySize, virtualTokens: model.module.virtualTokens })), execution: options.execution, signal });
+  const {
+    loss,
+    tokens,
+    rows: counted,
+  } = await evaluate({
+    backend,
+    loss: model.loss,
+    batches: evaluationWindows(
+      withVirtualTokens(dataset.rows, { vocabularySize, virtualTokens: model.module.virtualTokens }),
+    ),
+    execution: options.execution,
+    signal,
+  });
   const result = { loss, perplexity: Math.exp(loss), tokens, rows: counted, prompts: groups.length };
   if (metrics.length === 0) return { result: { ...result, scores: { loss } }, texts: [] };
   const { maxNewTokens, onProgress } = options;
   const written = await scoreTexts(model, groups, { backend, tokenizer, metrics, maxNewTokens, signal, onProgress });
-  if (written !== undefined && written.tooLong > 0) options.onWarning?.(`${options.data}: ${written.tooLong} prompts leave the model no room to answer, and count 0`);
+  if (written !== undefined && written.tooLong > 0)
+    options.onWarning?.(`${options.data}: ${written.tooLong} prompts leave the model no room to answer, and count 0`);
   return { result: { ...result, scores: { loss, ...written?.scores } }, texts: written?.texts ?? [] };
 }

@@ -9,6 +9,14 @@ test.each(['unfused', 'unplanned'] as const)('on the CPU %s goes the golden way'
   const { metrics, expected } = await goldenFineTune({ backend, execution, output: join(folder.path, 'out') });
   backend.dispose();
   expect(metrics.length).toBe(12);
-  expectClose(metrics.map(({ loss }) => loss), expected.losses, 1e-4);
-  expectClose(metrics.map(({ grad_norm }) => grad_norm), expected.gradNorms, 1e-4);
+  expectClose(
+    metrics.map(({ loss }) => loss),
+    expected.losses,
+    1e-4,
+  );
+  expectClose(
+    metrics.map(({ grad_norm }) => grad_norm),
+    expected.gradNorms,
+    1e-4,
+  );
 });

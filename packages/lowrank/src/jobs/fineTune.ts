@@ -28,7 +28,14 @@ import type { MethodFlags } from './trainMethod.js';
 import { trainMethod } from './trainMethod.js';
 import type { VariantFlags } from './variantFlags.js';
 
-export interface FineTuneOptions extends Pick<TransferEvents, 'onTransfer'>, QuantizationFlags, VariantFlags, MethodFlags, SubspaceFlags, RowSelection {
+export interface FineTuneOptions
+  extends
+    Pick<TransferEvents, 'onTransfer'>,
+    QuantizationFlags,
+    VariantFlags,
+    MethodFlags,
+    SubspaceFlags,
+    RowSelection {
   readonly backend: BackendOrOpener;
   /** Hugging Face folder, hub id (owner/name or owner/name@revision) or URL. */
   readonly model: string;
@@ -41,7 +48,10 @@ export interface FineTuneOptions extends Pick<TransferEvents, 'onTransfer'>, Qua
   /** Folder for what is learned, and metrics.jsonl. */
   readonly output: string;
   readonly evalData?: string;
-  /** LoRA (the default), every weight (`full`), every weight within a random subspace (`subspace`), or one of the other methods: `bitfit`, `prompt`, `prefix`, `adapter`. */
+  /**
+   * LoRA (the default), every weight (`full`), every weight within a random subspace (`subspace`), or one of the other
+   * methods: `bitfit`, `prompt`, `prefix`, `adapter`.
+   */
   readonly method?: Method;
   /** Default: once through the data. */
   readonly steps?: number;
@@ -71,7 +81,10 @@ export interface FineTuneOptions extends Pick<TransferEvents, 'onTransfer'>, Qua
   readonly packing?: boolean;
   /** PEFT folder (or hub id, or URL) to go on from. */
   readonly initAdapter?: string;
-  /** Compute each layer again in the backward pass rather than keep what it made: less memory, more time, the same numbers. */
+  /**
+   * Compute each layer again in the backward pass rather than keep what it made: less memory, more time, the same
+   * numbers.
+   */
   readonly checkpointing?: boolean;
   readonly execution?: Execution;
   readonly signal?: AbortSignal;
@@ -101,14 +114,18 @@ export interface FineTuneResult {
 }
 
 /**
- * Fine-tunes a model folder on a file of rows and writes a PEFT folder (or, with `full`, a model folder) and metrics.jsonl. What `lowrank train` does.
+ * Fine-tunes a model folder on a file of rows and writes a PEFT folder (or, with `full`, a model folder) and
+ * metrics.jsonl. What `lowrank train` does.
  *
  * All that can be known to be wrong is found before the first step. A run that fails leaves nothing behind in `output`.
  */
 export async function fineTune(given: FineTuneOptions): Promise<FineTuneResult> {
   checkFlags(given);
   const warnings: string[] = [];
-  const options = await withFolders(given, { onTransfer: given.onTransfer, onWarning: (text) => void warnings.push(text) });
+  const options = await withFolders(given, {
+    onTransfer: given.onTransfer,
+    onWarning: (text) => void warnings.push(text),
+  });
   for (const text of warnings) await options.onEvent?.({ type: 'warning', text });
   const folder = await openOutputFolder(options.output, { inputs: [options.model] });
   try {
@@ -132,18 +149,30 @@ async function withRows(options: FineTuneOptions & { readonly baseModel: string 
   // What takes positions for itself is in place before rows are cut to what is left.
   const other = isOther(method) ? await trainMethod(model, method, { ...options, seed }, tokenizer) : undefined;
   const rows = await readRows(options, options.data, { tokenizer, model, parts: options.parts });
-  const evalRows = options.evalData === undefined ? undefined : await readRows(options, options.evalData, { tokenizer, model });
+  const evalRows =
+    options.evalData === undefined ? undefined : await readRows(options, options.evalData, { tokenizer, model });
   const steps = options.steps ?? Math.ceil(rows.length / (batchSize * gradientAccumulation));
-  const random: RandomState = { seed: scalar(seed >>> 0, { dtype: 'u32', name: 'seed' }), step: scalar(0, { dtype: 'u32', name: 'draw' }) };
+  const random: RandomState = {
+    seed: scalar(seed >>> 0, { dtype: 'u32', name: 'seed' }),
+    step: scalar(0, { dtype: 'u32', name: 'draw' }),
+  };
   const told: string[] = [];
-  const trainable = other ?? (await trainableOf(model, options, { rows, backend: open, onWarning: (text) => void told.push(text) }));
+  const trainable =
+    other ?? (await trainableOf(model, options, { rows, backend: open, onWarning: (text) => void told.push(text) }));
   for (const text of told) await options.onEvent?.({ type: 'warning', text });
   const windows = { ...options, batchSize, gradientAccumulation };
   const backend = await open();
   const metrics = await openMetricsFile(options.output);
   try {
     const result = await train<Session>({
-      createSession: () => ({ backend, loss: model.trainingLoss(random), evaluationLoss: model.loss, parameters: trainable.parameters, random, trainable }),
+      createSession: () => ({
+        backend,
+        loss: model.trainingLoss(random),
+        evaluationLoss: model.loss,
+        parameters: trainable.parameters,
+        random,
+        trainable,
+      }),
       windows: trainingWindows(rows, windows),
       largest: largestWindow(rows, { ...windows, steps }),
       evaluation: evalRows === undefined ? undefined : evaluationWindows(evalRows),
@@ -174,7 +203,9 @@ async function withRows(options: FineTuneOptions & { readonly baseModel: string 
       tokens: result.tokens,
       seconds: result.seconds,
       trained_parameters: sizeOf(trainable),
-      file_bytes: (await stat(join(options.output, method === 'full' ? 'model.safetensors' : 'adapter_model.safetensors'))).size,
+      file_bytes: (
+        await stat(join(options.output, method === 'full' ? 'model.safetensors' : 'adapter_model.safetensors'))
+      ).size,
       adapter: method === 'full' ? null : options.output,
       model: method === 'full' ? options.output : null,
       interrupted: result.interrupted,
@@ -184,28 +215,61 @@ async function withRows(options: FineTuneOptions & { readonly baseModel: string 
   }
 }
 
-async function trainableOf(model: OpenModel, options: FineTuneOptions & { readonly baseModel: string }, { rows, backend, onWarning }: { rows: readonly EncodedRow[]; backend: () => Promise<Backend>; onWarning: (text: string) => void }): Promise<Trainable> {
+async function trainableOf(
+  model: OpenModel,
+  options: FineTuneOptions & { readonly baseModel: string },
+  {
+    rows,
+    backend,
+    onWarning,
+  }: { rows: readonly EncodedRow[]; backend: () => Promise<Backend>; onWarning: (text: string) => void },
+): Promise<Trainable> {
   const { method = 'lora', seed = 0, batchSize = 8 } = options;
   if (method === 'full') return trainWeights(model);
   if (method === 'subspace') return trainSubspace(model, { ...options, seed });
-  return trainAdapter(model, { ...options, seed, onWarning }, { quantization: quantizationOf(options), data: { rows, backend, batchSize, batches: options.evaBatches, seed } });
+  return trainAdapter(
+    model,
+    { ...options, seed, onWarning },
+    { quantization: quantizationOf(options), data: { rows, backend, batchSize, batches: options.evaBatches, seed } },
+  );
 }
 
-async function readRows(options: FineTuneOptions, path: string, { tokenizer, model, parts }: { tokenizer: TextTokenizer; model: OpenModel; parts?: RowSelection['parts'] }): Promise<readonly EncodedRow[]> {
+async function readRows(
+  options: FineTuneOptions,
+  path: string,
+  { tokenizer, model, parts }: { tokenizer: TextTokenizer; model: OpenModel; parts?: RowSelection['parts'] },
+): Promise<readonly EncodedRow[]> {
   const { vocabularySize, contextLength } = model;
   const maxLength = Math.min(options.maxLength ?? contextLength, contextLength);
-  const dataset = await readDataset(path, tokenizer, { vocabularySize, maxLength, parts, completionAfter: options.completionAfter, chatTemplate: () => readChatTemplate(options.model, { file: options.template }) });
+  const dataset = await readDataset(path, tokenizer, {
+    vocabularySize,
+    maxLength,
+    parts,
+    completionAfter: options.completionAfter,
+    chatTemplate: () => readChatTemplate(options.model, { file: options.template }),
+  });
   for (const text of datasetWarnings(dataset, maxLength)) await options.onEvent?.({ type: 'warning', text });
   return withVirtualTokens(dataset.rows, { vocabularySize, virtualTokens: model.module.virtualTokens });
 }
 
 /** What a reader of the data should know, as sentences. */
-export function datasetWarnings(dataset: { name: string; droppedLines: readonly number[]; truncatedLines: readonly number[]; unalignedLines: readonly number[] }, maxLength: number): string[] {
+export function datasetWarnings(
+  dataset: {
+    name: string;
+    droppedLines: readonly number[];
+    truncatedLines: readonly number[];
+    unalignedLines: readonly number[];
+  },
+  maxLength: number,
+): string[] {
   const { name, droppedLines, truncatedLines, unalignedLines } = dataset;
   const tell = (lines: readonly number[], text: string): string[] => {
     if (lines.length === 0) return [];
     const shown = lines.slice(0, 10).join(', ');
-    return [`${name}: ${lines.length} ${lines.length === 1 ? 'row' : 'rows'} ${text} (${lines.length === 1 ? 'line' : 'lines'} ${shown}${lines.length > 10 ? ', …' : ''})`];
+    return [
+      `${name}: ${lines.length} ${lines.length === 1 ? 'row' : 'rows'} ${text} ` +
+        `(${lines.length === 1 ? 'line' : 'lines'} ${shown}${lines.length > 10 ? ', …' : ''})`,
+    ];
   };
   return [
     ...tell(droppedLines, 'without a token to learn, left out'),

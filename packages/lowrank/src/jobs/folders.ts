@@ -22,11 +22,15 @@ interface Places {
 }
 
 /**
- * The same options with folders on this machine for models and adapters that were given as hub ids or URLs, downloaded where need be; and `baseModel`, the model as it was given.
+ * The same options with folders on this machine for models and adapters that were given as hub ids or URLs, downloaded
+ * where need be; and `baseModel`, the model as it was given.
  *
  * @throws LowrankError what models' findModel throws
  */
-export async function withFolders<Options extends Places>(options: Options, { onTransfer, onWarning }: TransferEvents): Promise<Options & { readonly baseModel: string }> {
+export async function withFolders<Options extends Places>(
+  options: Options,
+  { onTransfer, onWarning }: TransferEvents,
+): Promise<Options & { readonly baseModel: string }> {
   const find = (text: string, kind: 'model' | 'adapter'): ReturnType<typeof findModel> =>
     findModel(text, { kind, onWarning, onProgress: (progress) => onTransfer?.({ stage: 'downloading', ...progress }) });
   const { name, folder } = await find(options.model, 'model');
@@ -38,8 +42,15 @@ export async function withFolders<Options extends Places>(options: Options, { on
   return { ...options, ...found, baseModel: name };
 }
 
-/** Copies tokenizer and generation files from one model folder to another, bytes untouched, each whole or not at all. Returns their names. */
-export async function copyCompanions(from: string, to: string, names: readonly string[] = companionFiles): Promise<string[]> {
+/**
+ * Copies tokenizer and generation files from one model folder to another, bytes untouched, each whole or not at all.
+ * Returns their names.
+ */
+export async function copyCompanions(
+  from: string,
+  to: string,
+  names: readonly string[] = companionFiles,
+): Promise<string[]> {
   const copied: string[] = [];
   for (const name of names) {
     const bytes = await readFile(join(from, name)).catch((error: unknown) => {

@@ -41,7 +41,9 @@ export async function generateFolder(given: GenerateFolderOptions): Promise<Gene
 }
 
 /** Continues several prompts side by side. */
-export async function generateBatch(given: Omit<GenerateFolderOptions, 'prompt'> & { readonly prompts: readonly string[] }): Promise<GenerateFolderResult[]> {
+export async function generateBatch(
+  given: Omit<GenerateFolderOptions, 'prompt'> & { readonly prompts: readonly string[] },
+): Promise<GenerateFolderResult[]> {
   const options = await withFolders(given, given);
   const tokenizer = await readTokenizer(options.model);
   const backend = backendOnce(options.backend);
@@ -53,7 +55,13 @@ export async function generateBatch(given: Omit<GenerateFolderOptions, 'prompt'>
   const maxNewTokens = options.maxNewTokens ?? Math.max(1, Math.min(128, contextLength - longest));
   const generator = createGenerator(module, { backend: await backend() });
   try {
-    const texts = await generator.generate(prompts, { ...options, maxNewTokens, stopIds: endIds(tokenizer, module), stopStrings: options.stop, text: (prompt) => textStream(tokenizer, prompt) });
+    const texts = await generator.generate(prompts, {
+      ...options,
+      maxNewTokens,
+      stopIds: endIds(tokenizer, module),
+      stopStrings: options.stop,
+      text: (prompt) => textStream(tokenizer, prompt),
+    });
     return texts.map(({ text, ids }) => ({ text, ids }));
   } finally {
     await generator.dispose();
@@ -70,7 +78,12 @@ export function promptIds(text: string, tokenizer: TextTokenizer): number[] {
   const { bosId, addsBos } = tokenizer;
   if (text === '') {
     if (bosId !== undefined) return [bosId];
-    throw new LowrankError({ code: 'cli.emptyPrompt', what: '--prompt', expected: 'some text, since this tokenizer has no BOS token to begin with', got: 'nothing' });
+    throw new LowrankError({
+      code: 'cli.emptyPrompt',
+      what: '--prompt',
+      expected: 'some text, since this tokenizer has no BOS token to begin with',
+      got: 'nothing',
+    });
   }
   const ids = tokenizer.encode(text, { addSpecialTokens: false });
   return addsBos && bosId !== undefined ? [bosId, ...ids] : ids;

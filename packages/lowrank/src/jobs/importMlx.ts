@@ -16,6 +16,16 @@ export interface ImportMlxOptions {
 export async function importMlxFolder({ adapter: path, output, model }: ImportMlxOptions): Promise<ConvertResult> {
   const files = await openFolder(path);
   const config = await readJson(files, 'adapter_config.json');
-  const adapter = await readMlxAdapter({ config, weights: await requireFile(files, 'adapters.safetensors'), name: path, baseModel: model });
-  return { output, kind: 'adapter', tensors: 2 * adapter.layers.size, bytes: await writeAdapter(adapter, output, [path]) };
+  const adapter = await readMlxAdapter({
+    config,
+    weights: await requireFile(files, 'adapters.safetensors'),
+    name: path,
+    baseModel: model,
+  });
+  return {
+    output,
+    kind: 'adapter',
+    tensors: 2 * adapter.layers.size,
+    bytes: await writeAdapter(adapter, output, [path]),
+  };
 }

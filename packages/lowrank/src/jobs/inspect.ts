@@ -56,8 +56,16 @@ export interface InspectResult {
 }
 
 /** Tells what an adapter is and what it does to each layer, whether or not Lowrank loads it. */
-export async function inspectFolder({ adapter, onTransfer, onWarning }: TransferEvents & { readonly adapter: string }): Promise<InspectResult> {
-  const { folder } = await findModel(adapter, { kind: 'adapter', onWarning, onProgress: (progress) => onTransfer?.({ stage: 'downloading', ...progress }) });
+export async function inspectFolder({
+  adapter,
+  onTransfer,
+  onWarning,
+}: TransferEvents & { readonly adapter: string }): Promise<InspectResult> {
+  const { folder } = await findModel(adapter, {
+    kind: 'adapter',
+    onWarning,
+    onProgress: (progress) => onTransfer?.({ stage: 'downloading', ...progress }),
+  });
   const opened = await openAdapterFolder(folder);
   const { config, layers, ...report } = await inspectAdapter(opened);
   const other = await otherMethod(opened);
@@ -85,7 +93,33 @@ export async function inspectFolder({ adapter, onTransfer, onWarning }: Transfer
     parameters: report.parameters,
     bytes: report.bytes,
     dtypes: report.dtypes,
-    layers: layers.map(({ path, kind, rank, inFeatures, outFeatures, scaling, dtype, parameters, norm, effectiveRank, singularValues }) => ({ path, kind, rank, in: inFeatures, out: outFeatures, scaling, dtype, parameters, norm: number(norm), effective_rank: number(effectiveRank), singular_values: singularValues })),
+    layers: layers.map(
+      ({
+        path,
+        kind,
+        rank,
+        inFeatures,
+        outFeatures,
+        scaling,
+        dtype,
+        parameters,
+        norm,
+        effectiveRank,
+        singularValues,
+      }) => ({
+        path,
+        kind,
+        rank,
+        in: inFeatures,
+        out: outFeatures,
+        scaling,
+        dtype,
+        parameters,
+        norm: number(norm),
+        effective_rank: number(effectiveRank),
+        singular_values: singularValues,
+      }),
+    ),
     others: report.others,
     refused: report.refused,
     warnings: report.warnings,
@@ -94,9 +128,20 @@ export async function inspectFolder({ adapter, onTransfer, onWarning }: Transfer
 }
 
 /** What is not LoRA and is known all the same; undefined for LoRA, and for what nobody here knows. */
-async function otherMethod(folder: Awaited<ReturnType<typeof openAdapterFolder>>): Promise<{ method: string | undefined; problem: string | undefined } | undefined> {
-  if (isSubspaceConfig(folder.config)) return readSubspace(folder).then(({ settings }) => ({ method: `random subspace (${settings.projection}, d = ${settings.dimension})`, problem: undefined }), complaintOf);
-  return isMethodFolder(folder) ? readMethod(folder).then((read) => ({ method: methodOf(read.config).title, problem: undefined }), complaintOf) : undefined;
+async function otherMethod(
+  folder: Awaited<ReturnType<typeof openAdapterFolder>>,
+): Promise<{ method: string | undefined; problem: string | undefined } | undefined> {
+  if (isSubspaceConfig(folder.config))
+    return readSubspace(folder).then(
+      ({ settings }) => ({
+        method: `random subspace (${settings.projection}, d = ${settings.dimension})`,
+        problem: undefined,
+      }),
+      complaintOf,
+    );
+  return isMethodFolder(folder)
+    ? readMethod(folder).then((read) => ({ method: methodOf(read.config).title, problem: undefined }), complaintOf)
+    : undefined;
 }
 
 function complaintOf(error: unknown): { method: undefined; problem: string } {

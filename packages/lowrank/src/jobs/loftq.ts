@@ -8,18 +8,23 @@ import { hostArray, sourceOf } from '@lowrank/tensor';
 const dtypes: Readonly<Record<string, FloatDtype>> = { F32: 'f32', F16: 'f16', BF16: 'bf16' };
 
 /**
- * For LoftQ over a model folder that was quantized while it was loaded: each layer's weight as it is stored, and the quantization that it went through.
+ * For LoftQ over a model folder that was quantized while it was loaded: each layer's weight as it is stored, and the
+ * quantization that it went through.
  *
  * @throws LowrankError `cli.conflict` where a layer is not quantized, or was so before
  */
-export async function loftqBase(folder: string, settings: QuantizationSettings | undefined): Promise<LoftqAdapterOptions['base']> {
+export async function loftqBase(
+  folder: string,
+  settings: QuantizationSettings | undefined,
+): Promise<LoftqAdapterOptions['base']> {
   if (settings === undefined) throw notQuantized('a model that is not quantized while it is loaded');
   const { file, pathOf } = await openModelWeights(await openFolder(folder));
   const stored = new Map([...file.tensors.values()].map((info) => [pathOf(info.name), info]));
   return async (path, layer) => {
     const info = stored.get(`${path}.weight`);
     const dtype = dtypes[info?.dtype ?? ''];
-    if (!(layer instanceof QuantizedLinear) || info === undefined || dtype === undefined) throw notQuantized(`${path}, which is not`);
+    if (!(layer instanceof QuantizedLinear) || info === undefined || dtype === undefined)
+      throw notQuantized(`${path}, which is not`);
     const { matrix } = layer;
     const { shape } = info;
     // A copy is aligned, and `slice` of Node's Buffer is none.
@@ -32,12 +37,22 @@ export async function loftqBase(folder: string, settings: QuantizationSettings |
         return dequantize(last) as Float32Array;
       },
       keep() {
-        if (last !== undefined) operandOf(last).parts.forEach((part, at) => matrix.parts[at] !== undefined && sourceOf(matrix.parts[at]).write(part));
+        if (last !== undefined)
+          operandOf(last).parts.forEach(
+            (part, at) => matrix.parts[at] !== undefined && sourceOf(matrix.parts[at]).write(part),
+          );
       },
     };
   };
 }
 
 function notQuantized(got: string): LowrankError {
-  return new LowrankError({ code: 'cli.conflict', what: '--init-lora-weights loftq', expected: 'linear layers that --quantization quantizes as they are loaded', got, remedy: 'Give --quantization nf4 beside it, and a model in 16 or 32 bits: LoftQ makes up for what is lost on the way.' });
+  return new LowrankError({
+    code: 'cli.conflict',
+    what: '--init-lora-weights loftq',
+    expected: 'linear layers that --quantization quantizes as they are loaded',
+    got,
+    remedy:
+      'Give --quantization nf4 beside it, and a model in 16 or 32 bits: LoftQ makes up for what is lost on the way.',
+  });
 }

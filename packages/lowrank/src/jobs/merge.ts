@@ -32,37 +32,51 @@ export interface MergeResult {
 }
 
 /**
- * Folds an adapter folder into a model folder: W + s·B·A in the dtype of W, on the host, one tensor at a time; every other tensor keeps its bytes. The result is a
- * Hugging Face folder of one file of weights. Of the other methods BitFit can be merged too. A quantized W is dequantized to the dtype that it had, and stays so: the sum quantized anew would lose what was learned.
+ * Folds an adapter folder into a model folder: W + s·B·A in the dtype of W, on the host, one tensor at a time; every
+ * other tensor keeps its bytes. The result is a Hugging Face folder of one file of weights. Of the other methods BitFit
+ * can be merged too. A quantized W is dequantized to the dtype that it had, and stays so: the sum quantized anew would
+ * lose what was learned.
  */
 export async function mergeFolders(given: MergeOptions): Promise<MergeResult> {
   const { model, adapter, output } = await withFolders(given, given);
   const folder = await openOutputFolder(output, { inputs: [model, adapter] });
   try {
     const learned = await openAdapterFolder(adapter);
-    if (isMethodFolder(learned)) return { model: output, ...(await mergeBitfit(await readMethod(learned), { model, output })) };
+    if (isMethodFolder(learned))
+      return { model: output, ...(await mergeBitfit(await readMethod(learned), { model, output })) };
     refuseMethod(learned);
-    // The model itself knows which weights it has and which layers the adapter is for; what does not fit is told before a byte is written.
+    // The model itself knows which weights it has and which layers the adapter is for; what does not fit is told before
+    // a byte is written.
     const base = await openModel(model, given);
     await loadAdapterInto(base, adapter);
     const read = await readAdapterFolder(adapter, given.onWarning);
     // One that began as a part of the base becomes plain LoRA.
-    const loaded = beginsInBase(read.config.init) ? { ...read, ...(await extractAdapter(base.module, read.config)) } : read;
+    const loaded = beginsInBase(read.config.init)
+      ? { ...read, ...(await extractAdapter(base.module, read.config)) }
+      : read;
     const { tensors, names, metadata, config, quantized, outline, transposed } = await denseWeights(model);
     // The model knows which way round its weights are; an adapter may have been trained over codes.
     const fanInFanOut = [...loaded.layers.keys()].some((path) => transposed.has(path));
     const ready = untie(outline, loaded, tensors);
-    const entries = mergedTensors(ready.tensors, { ...ready.adapter, config: { ...loaded.config, fanInFanOut } }).map((tensor, at): TensorEntry => {
-      const { dtype, shape } = tensor;
-      const name = names[at] ?? tensor.name;
-      if (!isSafetensorsDtype(dtype)) throw new LowrankError({ code: 'cli.dtype', what: name, expected: 'a dtype of safetensors', got: dtype });
-      return { name, dtype, shape, data: () => tensor.read() };
-    });
+    const entries = mergedTensors(ready.tensors, { ...ready.adapter, config: { ...loaded.config, fanInFanOut } }).map(
+      (tensor, at): TensorEntry => {
+        const { dtype, shape } = tensor;
+        const name = names[at] ?? tensor.name;
+        if (!isSafetensorsDtype(dtype))
+          throw new LowrankError({ code: 'cli.dtype', what: name, expected: 'a dtype of safetensors', got: dtype });
+        return { name, dtype, shape, data: () => tensor.read() };
+      },
+    );
     await writeFileAtomic(join(output, 'model.safetensors'), writeSafetensors(entries, { format: 'pt', ...metadata }));
     await copyCompanions(model, output);
     if (!quantized && !ready.parted) await copyCompanions(model, output, ['config.json']);
     else {
-      await writeFileAtomic(join(output, 'config.json'), new TextEncoder().encode(`${JSON.stringify(ready.parted ? { ...config, tie_word_embeddings: false } : config, null, 2)}\n`));
+      await writeFileAtomic(
+        join(output, 'config.json'),
+        new TextEncoder().encode(
+          `${JSON.stringify(ready.parted ? { ...config, tie_word_embeddings: false } : config, null, 2)}\n`,
+        ),
+      );
     }
     return { model: output, merged: loaded.layers.size + changedWhole(loaded), tensors: entries.length };
   } catch (error) {
@@ -73,6 +87,11 @@ export async function mergeFolders(given: MergeOptions): Promise<MergeResult> {
 
 /** Modules that the adapter has whole, or of which it has token rows. */
 function changedWhole({ config, whole = new Map(), tokens = new Map() }: LoraAdapter): number {
-  const saved = config.modulesToSave === undefined ? [] : [...whole.keys()].map((name) => name.slice(0, name.lastIndexOf('.'))).filter((path) => !path.endsWith('.base_layer'));
+  const saved =
+    config.modulesToSave === undefined
+      ? []
+      : [...whole.keys()]
+          .map((name) => name.slice(0, name.lastIndexOf('.')))
+          .filter((path) => !path.endsWith('.base_layer'));
   return new Set([...saved, ...tokens.keys()]).size;
 }

@@ -15,14 +15,26 @@ type Config = Readonly<Record<string, unknown>>;
 const biasKeys = [[], ['attention_bias'], ['mlp_bias'], ['attention_bias', 'mlp_bias']] as const;
 
 /**
- * Folds what BitFit has learned into a model folder: b₀ + b, in the dtype of the model. Layers without a bias get one where the family's config can say so (Llama's `attention_bias` and `mlp_bias`);
- * biases that the config then calls for and that nothing has trained are zero. Returns how many layers were changed, and the tensors written.
+ * Folds what BitFit has learned into a model folder: b₀ + b, in the dtype of the model. Layers without a bias get one
+ * where the family's config can say so (Llama's `attention_bias` and `mlp_bias`); biases that the config then calls for
+ * and that nothing has trained are zero. Returns how many layers were changed, and the tensors written.
  *
- * @throws LowrankError `cli.method` for methods that cannot be merged, `cli.noBias` where the family has no such biases, `methods.mismatch`
+ * @throws LowrankError `cli.method` for methods that cannot be merged, `cli.noBias` where the family has no such
+ * biases, `methods.mismatch`
  */
-export async function mergeBitfit(adapter: MethodAdapter, { model, output }: { readonly model: string; readonly output: string }): Promise<{ merged: number; tensors: number }> {
+export async function mergeBitfit(
+  adapter: MethodAdapter,
+  { model, output }: { readonly model: string; readonly output: string },
+): Promise<{ merged: number; tensors: number }> {
   const { name, title } = methodOf(adapter.config);
-  if (name !== 'bitfit') throw new LowrankError({ code: 'cli.method', what: `merging ${title}`, expected: 'LoRA or BitFit, which change weights', got: 'what computes beside them', remedy: 'Keep it beside the model: `lowrank eval` and `lowrank generate` take both.' });
+  if (name !== 'bitfit')
+    throw new LowrankError({
+      code: 'cli.method',
+      what: `merging ${title}`,
+      expected: 'LoRA or BitFit, which change weights',
+      got: 'what computes beside them',
+      remedy: 'Keep it beside the model: `lowrank eval` and `lowrank generate` take both.',
+    });
   const { tensors, names, metadata, config } = await denseWeights(model);
   // What does not fit is told before a byte is written.
   await attachMethod(outlineModel(config), adapter);
@@ -33,13 +45,32 @@ export async function mergeBitfit(adapter: MethodAdapter, { model, output }: { r
     const { name: path, dtype, shape } = tensor;
     const read = (): Promise<Uint8Array> => tensor.read();
     const key = names[at] ?? path;
-    if (!isSafetensorsDtype(dtype)) throw new LowrankError({ code: 'cli.dtype', what: key, expected: 'a dtype of safetensors', got: dtype });
+    if (!isSafetensorsDtype(dtype))
+      throw new LowrankError({ code: 'cli.dtype', what: key, expected: 'a dtype of safetensors', got: dtype });
     const layer = path.replace(/\.(weight|bias)$/, '');
     const shift = shifts.get(layer);
-    if (path === `${layer}.bias`) return [{ name: key, dtype, shape, data: shift === undefined ? read : async () => bytesOf(sum(numbers(await read(), dtype), shift), dtype) }];
+    if (path === `${layer}.bias`)
+      return [
+        {
+          name: key,
+          dtype,
+          shape,
+          data: shift === undefined ? read : async () => bytesOf(sum(numbers(await read(), dtype), shift), dtype),
+        },
+      ];
     const own = { name: key, dtype, shape, data: read };
     const size = path === `${layer}.weight` && !paths.has(`${layer}.bias`) ? biases.get(`${layer}.bias`) : undefined;
-    return size === undefined ? [own] : [own, { name: key.replace(/\.weight$/, '.bias'), dtype, shape: [size], data: () => Promise.resolve(bytesOf(shift ?? new Float32Array(size), dtype)) }];
+    return size === undefined
+      ? [own]
+      : [
+          own,
+          {
+            name: key.replace(/\.weight$/, '.bias'),
+            dtype,
+            shape: [size],
+            data: () => Promise.resolve(bytesOf(shift ?? new Float32Array(size), dtype)),
+          },
+        ];
   });
   await writeFileAtomic(join(output, 'model.safetensors'), writeSafetensors(entries, { format: 'pt', ...metadata }));
   await copyCompanions(model, output);
@@ -51,10 +82,20 @@ export async function mergeBitfit(adapter: MethodAdapter, { model, output }: { r
 function withBiases(config: Config, paths: readonly string[]): { config: Config; biases: ReadonlyMap<string, number> } {
   for (const keys of biasKeys) {
     const changed = { ...config, ...Object.fromEntries(keys.map((key) => [key, true])) };
-    const biases = new Map([...outlineModel(changed).namedParameters()].flatMap(([name, { tensor }]): [string, number][] => (name.endsWith('.bias') ? [[name, tensor.size]] : [])));
+    const biases = new Map(
+      [...outlineModel(changed).namedParameters()].flatMap(([name, { tensor }]): [string, number][] =>
+        name.endsWith('.bias') ? [[name, tensor.size]] : [],
+      ),
+    );
     if (paths.every((path) => biases.has(`${path}.bias`))) return { config: changed, biases };
   }
-  throw new LowrankError({ code: 'cli.noBias', what: `merging BitFit into a ${String(config['model_type'])}`, expected: 'a family whose config can say that its linear layers have biases', got: 'one that has none for all of those that were trained', remedy: 'Keep the adapter beside the model.' });
+  throw new LowrankError({
+    code: 'cli.noBias',
+    what: `merging BitFit into a ${String(config['model_type'])}`,
+    expected: 'a family whose config can say that its linear layers have biases',
+    got: 'one that has none for all of those that were trained',
+    remedy: 'Keep the adapter beside the model.',
+  });
 }
 
 function sum(a: Float32Array, b: Float32Array): Float32Array {

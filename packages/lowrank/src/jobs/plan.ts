@@ -52,7 +52,10 @@ export interface PlanOptions extends QuantizationFlags {
   readonly memory?: number;
 }
 
-/** What `lowrank plan` prints. Bytes are those that the run allocates on the device, without what WebGPU itself keeps beside buffers. */
+/**
+ * What `lowrank plan` prints. Bytes are those that the run allocates on the device, without what WebGPU itself keeps
+ * beside buffers.
+ */
 export interface PlanReport {
   readonly model: string;
   readonly model_type: string;
@@ -94,7 +97,8 @@ export interface PlanReport {
 /**
  * What a fine-tuning run would need, from its compiled plan: no weights, no GPU, no estimate.
  *
- * @throws LowrankError `cli.config` (no such config), `cli.conflict` (flags that exclude each other), and what the models, adapters and compiler throw
+ * @throws LowrankError `cli.config` (no such config), `cli.conflict` (flags that exclude each other), and what the
+ * models, adapters and compiler throw
  */
 export async function planFineTune(options: PlanOptions): Promise<PlanReport> {
   checkOwn(options);
@@ -110,11 +114,18 @@ export async function planFineTune(options: PlanOptions): Promise<PlanReport> {
     modulesToSave: options.modulesToSave,
     ensureWeightTying: options.ensureWeightTying,
     trainableTokens: idsAlone(options.trainableTokens),
-    virtualTokens: takesPositions(options) ? (options.virtualTokens ?? tuningMethods.prompt.defaults.virtualTokens) : undefined,
-    bottleneck: options.method === 'adapter' ? (options.bottleneck ?? tuningMethods.adapter.defaults.bottleneck) : undefined,
+    virtualTokens: takesPositions(options)
+      ? (options.virtualTokens ?? tuningMethods.prompt.defaults.virtualTokens)
+      : undefined,
+    bottleneck:
+      options.method === 'adapter' ? (options.bottleneck ?? tuningMethods.adapter.defaults.bottleneck) : undefined,
     batchSize: options.batchSize ?? 1,
     gradientAccumulation: options.gradientAccumulation ?? 1,
-    maxLength: Math.min(options.maxLength ?? 1024, shape.maxPositions - (takesPositions(options) ? (options.virtualTokens ?? tuningMethods.prompt.defaults.virtualTokens ?? 0) : 0)),
+    maxLength: Math.min(
+      options.maxLength ?? 1024,
+      shape.maxPositions -
+        (takesPositions(options) ? (options.virtualTokens ?? tuningMethods.prompt.defaults.virtualTokens ?? 0) : 0),
+    ),
     packing: options.packing ?? true,
     checkpointing: options.checkpointing ?? false,
     optimizer: options.optimizer ?? 'adamw',
@@ -161,21 +172,39 @@ export async function planFineTune(options: PlanOptions): Promise<PlanReport> {
 function idsAlone(tokens: PlanOptions['trainableTokens']): readonly number[] | undefined {
   return tokens?.map((token) => {
     if (typeof token === 'number') return token;
-    throw new LowrankError({ code: 'cli.tokens', what: `--trainable-tokens ${JSON.stringify(token)}`, expected: 'an id', got: 'a text', remedy: 'A plan reads no tokenizer: give ids, as many as there will be.' });
+    throw new LowrankError({
+      code: 'cli.tokens',
+      what: `--trainable-tokens ${JSON.stringify(token)}`,
+      expected: 'an id',
+      got: 'a text',
+      remedy: 'A plan reads no tokenizer: give ids, as many as there will be.',
+    });
   });
 }
 
 /** Flags of other methods than the one that is planned. */
 function checkOwn({ method = 'lora', virtualTokens, bottleneck, targetModules, ...lora }: PlanOptions): void {
   const refuse = (flag: string, right: string): never => {
-    throw new LowrankError({ code: 'cli.conflict', what: `${flag} with --method ${method}`, expected: 'one of the two', got: 'both', remedy: `Leave the flag out, or use --method ${right}.` });
+    throw new LowrankError({
+      code: 'cli.conflict',
+      what: `${flag} with --method ${method}`,
+      expected: 'one of the two',
+      got: 'both',
+      remedy: `Leave the flag out, or use --method ${right}.`,
+    });
   };
   if (virtualTokens !== undefined && !takesPositions({ method })) refuse('--virtual-tokens', 'prompt or prefix');
   if (bottleneck !== undefined && method !== 'adapter') refuse('--bottleneck', 'adapter');
-  if (targetModules !== undefined && (method === 'full' || takesPositions({ method }))) refuse('--target-modules', 'lora, qlora, bitfit or adapter');
+  if (targetModules !== undefined && (method === 'full' || takesPositions({ method })))
+    refuse('--target-modules', 'lora, qlora, bitfit or adapter');
   if (method === 'lora' || method === 'qlora') return;
   const { dropout, modulesToSave, ensureWeightTying, trainableTokens } = lora;
-  const given = Object.entries({ '--dropout': dropout, '--modules-to-save': modulesToSave, '--ensure-weight-tying': ensureWeightTying, '--trainable-tokens': trainableTokens }).find(([, value]) => value !== undefined);
+  const given = Object.entries({
+    '--dropout': dropout,
+    '--modules-to-save': modulesToSave,
+    '--ensure-weight-tying': ensureWeightTying,
+    '--trainable-tokens': trainableTokens,
+  }).find(([, value]) => value !== undefined);
   if (given !== undefined) refuse(given[0], 'lora or qlora');
 }
 
@@ -187,19 +216,36 @@ type Config = Readonly<Record<string, unknown>>;
 
 async function readConfig({ config: text, model }: PlanOptions): Promise<{ name: string; config: Config }> {
   if ((text === undefined) === (model === undefined)) {
-    throw new LowrankError({ code: 'cli.conflict', what: '--config and --model', expected: 'one of the two', got: text === undefined ? 'neither' : 'both', remedy: `--config takes a config.json or one of ${Object.keys(commonConfigs).join(', ')}.` });
+    throw new LowrankError({
+      code: 'cli.conflict',
+      what: '--config and --model',
+      expected: 'one of the two',
+      got: text === undefined ? 'neither' : 'both',
+      remedy: `--config takes a config.json or one of ${Object.keys(commonConfigs).join(', ')}.`,
+    });
   }
   if (model !== undefined) return { name: model, config: await readJson(await openFolder(model), 'config.json') };
   const name = text ?? '';
   const common = Object.keys(commonConfigs).find((key) => key.toLowerCase() === name.toLowerCase());
   if (common !== undefined) return { name: common, config: commonConfigs[common] ?? {} };
   const fail = (got: string): never => {
-    throw new LowrankError({ code: 'cli.config', what: `--config ${name}`, expected: `a config.json, or one of ${Object.keys(commonConfigs).join(', ')}`, got });
+    throw new LowrankError({
+      code: 'cli.config',
+      what: `--config ${name}`,
+      expected: `a config.json, or one of ${Object.keys(commonConfigs).join(', ')}`,
+      got,
+    });
   };
   const json = await readFile(name, 'utf8').catch(() => fail('no such file'));
   try {
     const value: unknown = JSON.parse(json);
-    return { name, config: typeof value === 'object' && value !== null && !Array.isArray(value) ? (value as Config) : fail('JSON that is no object') };
+    return {
+      name,
+      config:
+        typeof value === 'object' && value !== null && !Array.isArray(value)
+          ? (value as Config)
+          : fail('JSON that is no object'),
+    };
   } catch (error) {
     if (error instanceof SyntaxError) return fail(error.message);
     throw error;
@@ -209,9 +255,18 @@ async function readConfig({ config: text, model }: PlanOptions): Promise<{ name:
 /** `qlora` is LoRA over a quantized base: NF4 unless the flags or the checkpoint say otherwise. */
 function quantizationFor(options: PlanOptions, config: Config): QuantizationSettings | undefined {
   const { method, doubleQuantization } = options;
-  const asked = method === 'qlora' && options.quantization === undefined ? { type: 'nf4' as const, doubleQuantization } : quantizationOf(options);
+  const asked =
+    method === 'qlora' && options.quantization === undefined
+      ? { type: 'nf4' as const, doubleQuantization }
+      : quantizationOf(options);
   if (asked === undefined || method !== 'full') return asked ?? (method === 'full' ? undefined : storedIn(config));
-  throw new LowrankError({ code: 'cli.conflict', what: '--quantization with --method full', expected: 'one of the two', got: 'both', remedy: 'Codes are frozen: plan adapters over them (--method qlora), or every weight as it is.' });
+  throw new LowrankError({
+    code: 'cli.conflict',
+    what: '--quantization with --method full',
+    expected: 'one of the two',
+    got: 'both',
+    remedy: 'Codes are frozen: plan adapters over them (--method qlora), or every weight as it is.',
+  });
 }
 
 /** What a checkpoint says of itself. */

@@ -17,8 +17,9 @@ export interface PlanDevice {
 const commonLimits = { maxBufferSize: 2 ** 31 - 4, maxStorageBufferBindingSize: 2 ** 31 - 4 };
 
 /**
- * The device to plan for: with `auto` the real GPU at hand, else one with the limits that are common; with `webgpu` whatever adapter there is, else the same;
- * with `cpu` the CPU backend. None is opened but the last, to ask what it can do.
+ * The device to plan for: with `auto` the real GPU at hand, else one with the limits that are common; with `webgpu`
+ * whatever adapter there is, else the same; with `cpu` the CPU backend. None is opened but the last, to ask what it can
+ * do.
  */
 export async function planDevice(device: DeviceName): Promise<PlanDevice> {
   if (device === 'cpu') {
@@ -32,6 +33,15 @@ export async function planDevice(device: DeviceName): Promise<PlanDevice> {
     throw error;
   });
   const found = adapters.find(({ software }) => !software) ?? (device === 'webgpu' ? adapters[0] : undefined);
-  if (found === undefined) return { name: 'a GPU with common limits (none is at hand)', spec: portableSpec(commonLimits), memoryBytes: undefined };
-  return { name: adapterName(found), spec: portableSpec(found.limits, { software: found.software }), memoryBytes: found.software ? totalmem() : undefined };
+  if (found === undefined)
+    return {
+      name: 'a GPU with common limits (none is at hand)',
+      spec: portableSpec(commonLimits),
+      memoryBytes: undefined,
+    };
+  return {
+    name: adapterName(found),
+    spec: portableSpec(found.limits, { software: found.software }),
+    memoryBytes: found.software ? totalmem() : undefined,
+  };
 }

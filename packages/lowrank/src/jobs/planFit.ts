@@ -22,15 +22,36 @@ interface Saving {
 /** In the order in which one would give things up: first what costs time alone, then what costs quality. */
 const savings: readonly Saving[] = [
   { steps: (run) => (run.checkpointing ? [] : [{ ...run, checkpointing: true }]), flag: () => '--checkpointing' },
-  { steps: (run) => (run.method === 'full' && run.optimizer !== 'adamw8bit' ? [{ ...run, optimizer: 'adamw8bit' }] : []), flag: () => '--optimizer adamw8bit' },
-  { steps: (run) => (isFourBit(run) ? [] : [{ ...run, method: isOther(run.method) ? run.method : 'qlora', quantization: { type: 'nf4' } }]), flag: ({ method }) => (isOther(method) ? '--quantization nf4' : '--method qlora') },
   {
-    steps: (run) => (isFourBit(run) && run.quantization?.doubleQuantization !== true ? [{ ...run, quantization: { ...run.quantization, type: run.quantization?.type ?? 'nf4', doubleQuantization: true } }] : []),
+    steps: (run) =>
+      run.method === 'full' && run.optimizer !== 'adamw8bit' ? [{ ...run, optimizer: 'adamw8bit' }] : [],
+    flag: () => '--optimizer adamw8bit',
+  },
+  {
+    steps: (run) =>
+      isFourBit(run)
+        ? []
+        : [{ ...run, method: isOther(run.method) ? run.method : 'qlora', quantization: { type: 'nf4' } }],
+    flag: ({ method }) => (isOther(method) ? '--quantization nf4' : '--method qlora'),
+  },
+  {
+    steps: (run) =>
+      isFourBit(run) && run.quantization?.doubleQuantization !== true
+        ? [
+            {
+              ...run,
+              quantization: { ...run.quantization, type: run.quantization?.type ?? 'nf4', doubleQuantization: true },
+            },
+          ]
+        : [],
     flag: () => '--double-quantization',
   },
   { steps: (run) => halvings(run, 'batchSize', 1), flag: ({ batchSize }) => `--batch-size ${batchSize}` },
   { steps: (run) => halvings(run, 'maxLength', 32), flag: ({ maxLength }) => `--max-length ${maxLength}` },
-  { steps: (run) => (run.method === 'full' || isOther(run.method) ? [] : halvings(run, 'r', 1)), flag: ({ r }) => `--r ${r}` },
+  {
+    steps: (run) => (run.method === 'full' || isOther(run.method) ? [] : halvings(run, 'r', 1)),
+    flag: ({ r }) => `--r ${r}`,
+  },
 ];
 
 function isFourBit({ quantization }: PlannedRun): boolean {
@@ -39,7 +60,7 @@ function isFourBit({ quantization }: PlannedRun): boolean {
 
 function halvings(run: PlannedRun, key: 'batchSize' | 'maxLength' | 'r', least: number): PlannedRun[] {
   const runs: PlannedRun[] = [];
-  for (let value = run[key]; value > least; ) {
+  for (let value = run[key]; value > least;) {
     value = Math.max(least, Math.floor(value / 2));
     runs.push({ ...run, [key]: value });
   }
@@ -47,8 +68,8 @@ function halvings(run: PlannedRun, key: 'batchSize' | 'maxLength' | 'r', least: 
 }
 
 /**
- * What would make a run fit into `room` bytes, from plans and not from rules of thumb: each saving by itself, as far as it has to go, and, where none is enough alone, the savings one after another
- * until it fits.
+ * What would make a run fit into `room` bytes, from plans and not from rules of thumb: each saving by itself, as far as
+ * it has to go, and, where none is enough alone, the savings one after another until it fits.
  */
 export async function variantsOf(run: PlannedRun, device: PlanDevice, room: number): Promise<Variant[]> {
   const variants: Variant[] = [];
@@ -66,7 +87,11 @@ interface Wanted {
   readonly room: number;
 }
 
-async function follow(run: PlannedRun, path: readonly Saving[], { device, room }: Wanted): Promise<Variant | undefined> {
+async function follow(
+  run: PlannedRun,
+  path: readonly Saving[],
+  { device, room }: Wanted,
+): Promise<Variant | undefined> {
   let current = run;
   let latest: Variant | undefined;
   const flags: string[] = [];

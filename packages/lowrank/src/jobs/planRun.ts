@@ -85,7 +85,8 @@ export interface RunCost {
 }
 
 /**
- * Plans a run without its weights and without a device: the model's own classes are traced over tensors that hold nothing, and the compiler's plan is read.
+ * Plans a run without its weights and without a device: the model's own classes are traced over tensors that hold
+ * nothing, and the compiler's plan is read.
  *
  * @throws LowrankError what outlineModel, the adapters and the compiler throw
  */
@@ -96,14 +97,32 @@ export async function planRun(run: PlannedRun, { spec }: PlanDevice): Promise<Ru
   const module = outlineModel(config, { ...outline, quantization });
   const frozen = frozenWeights(module);
   const model = asOpenModel(name, module);
-  const other = isOther(run.method) ? await injectNew(model, run.method, { flags: { ...run, seed: 0 }, tokenizer: undefined }) : undefined;
-  const trainable = other ?? (run.method === 'full' ? trainWeights(model) : await trainAdapter(model, { ...run, seed: 0 }));
-  const random: RandomState = { seed: scalar(0, { dtype: 'u32', name: 'seed' }), step: scalar(0, { dtype: 'u32', name: 'draw' }) };
+  const other = isOther(run.method)
+    ? await injectNew(model, run.method, { flags: { ...run, seed: 0 }, tokenizer: undefined })
+    : undefined;
+  const trainable =
+    other ?? (run.method === 'full' ? trainWeights(model) : await trainAdapter(model, { ...run, seed: 0 }));
+  const random: RandomState = {
+    seed: scalar(0, { dtype: 'u32', name: 'seed' }),
+    step: scalar(0, { dtype: 'u32', name: 'draw' }),
+  };
   const window = windowOf(run, module);
-  const planned = planTrainStep({ spec, loss: model.trainingLoss(random), random, parameters: trainable.parameters, window, checkpointing, optimizer, clip: 1 });
+  const planned = planTrainStep({
+    spec,
+    loss: model.trainingLoss(random),
+    random,
+    parameters: trainable.parameters,
+    window,
+    checkpointing,
+    optimizer,
+    clip: 1,
+  });
   return {
     parameters: sizes(whole).reduce((total, [, { size }]) => total + size, 0),
-    trainableParameters: planned.vectors.reduce((total, { views }) => total + views.reduce((sum, { size }) => sum + size, 0), 0),
+    trainableParameters: planned.vectors.reduce(
+      (total, { views }) => total + views.reduce((sum, { size }) => sum + size, 0),
+      0,
+    ),
     file: other === undefined ? (run.method === 'full' ? modelFile(whole) : adapterFile(module)) : methodFile(other),
     ...costOf(planned, frozen),
     flops: planned.flops,
@@ -113,11 +132,27 @@ export async function planRun(run: PlannedRun, { spec }: PlanDevice): Promise<Ru
 }
 
 /** The batches of a step over rows that are all as long as may be: what `lowrank train` would lay out. */
-function windowOf({ batchSize, gradientAccumulation, maxLength, packing }: PlannedRun, { shape: { vocabularySize }, virtualTokens }: CausalModel): BatchShape[] {
+function windowOf(
+  { batchSize, gradientAccumulation, maxLength, packing }: PlannedRun,
+  { shape: { vocabularySize }, virtualTokens }: CausalModel,
+): BatchShape[] {
   const ids = new Int32Array(maxLength);
-  const row = (line: number): EncodedRow => ({ line, ids, labels: ids, labelTokens: maxLength - 1, fullLength: maxLength, promptIsPrefix: true });
+  const row = (line: number): EncodedRow => ({
+    line,
+    ids,
+    labels: ids,
+    labelTokens: maxLength - 1,
+    fullLength: maxLength,
+    promptIsPrefix: true,
+  });
   const rows = Array.from({ length: batchSize * gradientAccumulation }, (_, at) => row(at + 1));
-  return largestWindow(withVirtualTokens(rows, { vocabularySize, virtualTokens }), { batchSize, gradientAccumulation, packing, shuffle: false, steps: 1 });
+  return largestWindow(withVirtualTokens(rows, { vocabularySize, virtualTokens }), {
+    batchSize,
+    gradientAccumulation,
+    packing,
+    shuffle: false,
+    steps: 1,
+  });
 }
 
 /** Each parameter of a model once. */
@@ -133,18 +168,38 @@ function sizes(model: CausalModel): [path: string, tensor: Tensor][] {
 /** What the weights are, before training moves any of them. */
 function frozenWeights(model: CausalModel): Map<PersistentData, 'quantized' | 'weights'> {
   const codes = new Set<Tensor>();
-  for (const [, module] of model.namedModules()) if (module instanceof QuantizedLinear) module.matrix.parts.forEach((part) => codes.add(part));
+  for (const [, module] of model.namedModules())
+    if (module instanceof QuantizedLinear) module.matrix.parts.forEach((part) => codes.add(part));
   return new Map(sizes(model).map(([, tensor]) => [sourceOf(tensor), codes.has(tensor) ? 'quantized' : 'weights']));
 }
 
-function costOf({ plans, vectors }: PlannedStep, frozen: ReadonlyMap<PersistentData, 'quantized' | 'weights'>): Pick<RunCost, 'bytes' | 'largestBuffer'> {
+function costOf(
+  { plans, vectors }: PlannedStep,
+  frozen: ReadonlyMap<PersistentData, 'quantized' | 'weights'>,
+): Pick<RunCost, 'bytes' | 'largestBuffer'> {
   const memory = planMemory(plans);
   const trained = new Set<PersistentData>(vectors.map(({ parameters }) => sourceOf(parameters)));
   const state = optimizerState(plans);
-  const bytes = { quantized: 0, weights: 0, trained: 0, optimizer: 0, gradients: 0, activations: 0, other: memory.argumentBytes };
+  const bytes = {
+    quantized: 0,
+    weights: 0,
+    trained: 0,
+    optimizer: 0,
+    gradients: 0,
+    activations: 0,
+    other: memory.argumentBytes,
+  };
   for (const [stored, size] of memory.sources) {
     const source = wholeOf(stored);
-    const kind = frozen.get(source) ?? (trained.has(source) ? 'trained' : source.name === accumulatorName ? 'gradients' : state.has(source) ? 'optimizer' : 'other');
+    const kind =
+      frozen.get(source) ??
+      (trained.has(source)
+        ? 'trained'
+        : source.name === accumulatorName
+          ? 'gradients'
+          : state.has(source)
+            ? 'optimizer'
+            : 'other');
     bytes[kind] += size;
   }
   // A batch's own gradients lie among the intermediates.
@@ -181,11 +236,31 @@ function optimizerState(plans: readonly Plan[]): Set<PersistentData> {
 function adapterFile(model: CausalModel): RunCost['file'] {
   const layers = new Map<string, LoraSizes>();
   for (const [path, layer] of adaptedLayers(model)) {
-    for (const { a } of layer.adapters.values()) layers.set(path, { rank: a.tensor.shape[0] ?? 0, inFeatures: layer.inFeatures, outFeatures: layer.outFeatures, embedding: layer.embedding });
+    for (const { a } of layer.adapters.values())
+      layers.set(path, {
+        rank: a.tensor.shape[0] ?? 0,
+        inFeatures: layer.inFeatures,
+        outFeatures: layer.outFeatures,
+        embedding: layer.embedding,
+      });
   }
   const others = [
-    ...copiesOf(model, 'default').map(([name, { tensor: { shape } }]) => ({ name, shape, whole: true })),
-    ...tokenLayers(model).flatMap(([path, { adapters, leader }]) => (leader === undefined ? [...adapters.values()].map(({ rows }) => ({ name: `${path}.token_adapter.trainable_tokens_delta`, shape: rows.tensor.shape })) : [])),
+    ...copiesOf(model, 'default').map(
+      ([
+        name,
+        {
+          tensor: { shape },
+        },
+      ]) => ({ name, shape, whole: true }),
+    ),
+    ...tokenLayers(model).flatMap(([path, { adapters, leader }]) =>
+      leader === undefined
+        ? [...adapters.values()].map(({ rows }) => ({
+            name: `${path}.token_adapter.trainable_tokens_delta`,
+            shape: rows.tensor.shape,
+          }))
+        : [],
+    ),
   ];
   return { bits16: adapterFileBytes(layers, 'BF16', others), bits32: adapterFileBytes(layers, 'F32', others) };
 }
@@ -201,6 +276,10 @@ export function isOther(method: PlannedRun['method']): method is MethodName {
 
 function modelFile(model: CausalModel): RunCost['file'] {
   const entries = sizes(model).map(([name, { shape }]) => ({ name, shape }));
-  const bytesIn = (dtype: 'BF16' | 'F32'): number => safetensorsBytes(entries.map((entry) => ({ ...entry, dtype })), { format: 'pt' });
+  const bytesIn = (dtype: 'BF16' | 'F32'): number =>
+    safetensorsBytes(
+      entries.map((entry) => ({ ...entry, dtype })),
+      { format: 'pt' },
+    );
   return { bits16: bytesIn('BF16'), bits32: bytesIn('F32') };
 }

@@ -15,14 +15,43 @@ test('on WebGPU a QLoRA run allocates to the byte what was planned without a dev
   const folder = join(golden, 'tied');
   const config = await readJson(await openFolder(folder), 'config.json');
   const quantization = { type: 'nf4', doubleQuantization: true } as const;
-  const run: PlannedRun = { config, name: folder, method: 'qlora', r: 2, batchSize: 1, gradientAccumulation: 1, maxLength: 16, packing: true, checkpointing: true, optimizer: 'adamw', dtype: 'f32', quantization };
+  const run: PlannedRun = {
+    config,
+    name: folder,
+    method: 'qlora',
+    r: 2,
+    batchSize: 1,
+    gradientAccumulation: 1,
+    maxLength: 16,
+    packing: true,
+    checkpointing: true,
+    optimizer: 'adamw',
+    dtype: 'f32',
+    quantization,
+  };
   const backend = await createWebgpuBackend({ limits: 'default' });
-  const cost = await planRun(run, { name: 'portable', spec: portableSpec({}, { software: backend.device.software }), memoryBytes: undefined });
+  const cost = await planRun(run, {
+    name: 'portable',
+    spec: portableSpec({}, { software: backend.device.software }),
+    memoryBytes: undefined,
+  });
 
-  const model = await openModel(folder, { quantization: 'nf4', doubleQuantization: true, backend: () => Promise.resolve(backend) });
+  const model = await openModel(folder, {
+    quantization: 'nf4',
+    doubleQuantization: true,
+    backend: () => Promise.resolve(backend),
+  });
   const { parameters } = await trainAdapter(model, { r: 2, seed: 1 });
   const random = { seed: scalar(1, { dtype: 'u32' }), step: scalar(0, { dtype: 'u32' }) };
-  const step = await createTrainStep({ backend, loss: model.trainingLoss(random), random, parameters, checkpointing: true, clip: 1, arena: new Arena(backend) });
+  const step = await createTrainStep({
+    backend,
+    loss: model.trainingLoss(random),
+    random,
+    parameters,
+    checkpointing: true,
+    clip: 1,
+    arena: new Arena(backend),
+  });
   await step.prepare(cost.window);
   expect(cost.bytes.peak).toBe(backend.memory.bytes);
 

@@ -11,8 +11,16 @@ export interface QuantizationFlags {
 }
 
 /** @throws LowrankError `cli.conflict` */
-export function quantizationOf({ quantization: type, doubleQuantization }: QuantizationFlags): QuantizationSettings | undefined {
+export function quantizationOf({
+  quantization: type,
+  doubleQuantization,
+}: QuantizationFlags): QuantizationSettings | undefined {
   if (type !== undefined) return { type, ...(doubleQuantization === undefined ? {} : { doubleQuantization }) };
   if (doubleQuantization !== true) return undefined;
-  throw new LowrankError({ code: 'cli.conflict', what: '--double-quantization', expected: '--quantization nf4 or fp4 beside it', got: 'no --quantization' });
+  throw new LowrankError({
+    code: 'cli.conflict',
+    what: '--double-quantization',
+    expected: '--quantization nf4 or fp4 beside it',
+    got: 'no --quantization',
+  });
 }

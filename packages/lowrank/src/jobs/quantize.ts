@@ -5,7 +5,16 @@ import { LowrankError } from '@lowrank/errors';
 import type { StoredWeights } from '@lowrank/models';
 import { openFolder, openModelWeights, outlineModel, readJson } from '@lowrank/models';
 import type { FloatDtype, Floats, QuantizationError, QuantizationSettings, QuantizedTensor } from '@lowrank/quant';
-import { checkSettings, dequantizePart, ErrorStatistics, quantizedEntries, QuantizedLinear, Quantizer, widen, withQuantizationConfig } from '@lowrank/quant';
+import {
+  checkSettings,
+  dequantizePart,
+  ErrorStatistics,
+  quantizedEntries,
+  QuantizedLinear,
+  Quantizer,
+  widen,
+  withQuantizationConfig,
+} from '@lowrank/quant';
 import type { SafetensorsFile, TensorEntry, TensorInfo } from '@lowrank/safetensors';
 import { writeFileAtomic, writeSafetensors } from '@lowrank/safetensors';
 import { bytesPerElement, hostArray, sizeOf } from '@lowrank/tensor';
@@ -32,7 +41,12 @@ export interface QuantizeResult {
   readonly block_size: number | null;
   readonly double_quantization: boolean;
   /** Matrices that were quantized, their elements, and their bytes with all that decodes them. */
-  readonly quantized: { readonly tensors: number; readonly parameters: number; readonly bytes_before: number; readonly bytes_after: number };
+  readonly quantized: {
+    readonly tensors: number;
+    readonly parameters: number;
+    readonly bytes_before: number;
+    readonly bytes_after: number;
+  };
   /** Tensors that kept their bytes. */
   readonly kept: number;
   /** Of all weights. */
@@ -41,17 +55,24 @@ export interface QuantizeResult {
   /** Files of weights. */
   readonly files: number;
   /** How far the quantized weights moved. */
-  readonly error: { readonly mean_absolute: number; readonly max_absolute: number; readonly mean_relative: number; readonly root_mean_square: number };
+  readonly error: {
+    readonly mean_absolute: number;
+    readonly max_absolute: number;
+    readonly mean_relative: number;
+    readonly root_mean_square: number;
+  };
 }
 
 const floatDtypes: Readonly<Record<string, FloatDtype>> = { F32: 'f32', F16: 'f16', BF16: 'bf16' };
 
 /**
- * Quantizes the linear layers of a model folder on the host, piece by piece, into a folder in bitsandbytes' layout that transformers loads; embeddings, the output projection, norms and biases keep
- * their bytes. What lies in memory is the codes of one matrix and a piece of it. Where the source has shards, the result has none that is larger. config.json, with `quantization_config`, comes
- * last: a folder that has it is whole.
+ * Quantizes the linear layers of a model folder on the host, piece by piece, into a folder in bitsandbytes' layout that
+ * transformers loads; embeddings, the output projection, norms and biases keep their bytes. What lies in memory is the
+ * codes of one matrix and a piece of it. Where the source has shards, the result has none that is larger. config.json,
+ * with `quantization_config`, comes last: a folder that has it is whole.
  *
- * @throws LowrankError `quantize.already`, `quantize.nothing`, `quantize.layout`, `output.taken`, and the codes of models, quant and safetensors
+ * @throws LowrankError `quantize.already`, `quantize.nothing`, `quantize.layout`, `output.taken`, and the codes of
+ * models, quant and safetensors
  */
 export async function quantizeFolder(given: QuantizeFolderOptions): Promise<QuantizeResult> {
   checkSettings(given);
@@ -59,7 +80,13 @@ export async function quantizeFolder(given: QuantizeFolderOptions): Promise<Quan
   const files = await openFolder(model);
   const config = await readJson(files, 'config.json');
   if ((config['quantization_config'] ?? null) !== null) {
-    throw new LowrankError({ code: 'quantize.already', what: `${model}/config.json`, expected: 'a model that is not quantized', got: 'quantization_config', remedy: 'Start from the weights in 16 or 32 bits: what was rounded away cannot be had back.' });
+    throw new LowrankError({
+      code: 'quantize.already',
+      what: `${model}/config.json`,
+      expected: 'a model that is not quantized',
+      got: 'quantization_config',
+      remedy: 'Start from the weights in 16 or 32 bits: what was rounded away cannot be had back.',
+    });
   }
   const stored = await openModelWeights(files);
   const plan = planOf(stored, config, given);
@@ -83,10 +110,25 @@ interface QuantizePlan {
 }
 
 /** Which stored tensors are matrices of linear layers: the model itself knows, before a weight is read. */
-function planOf({ file, pathOf }: StoredWeights, config: Readonly<Record<string, unknown>>, settings: QuantizationSettings): QuantizePlan {
+function planOf(
+  { file, pathOf }: StoredWeights,
+  config: Readonly<Record<string, unknown>>,
+  settings: QuantizationSettings,
+): QuantizePlan {
   const outline = outlineModel(config, { quantization: settings, name: file.name });
-  const layers = new Map([...outline.namedModules()].flatMap(([path, module]) => (module instanceof QuantizedLinear ? [[`${path}.weight`, module.matrix.shape]] : [])));
-  if (layers.size === 0) throw new LowrankError({ code: 'quantize.nothing', what: file.name, expected: 'linear layers to quantize', got: 'none', remedy: 'Name fewer --skip-modules; models whose layers are no linear ones (GPT-2) cannot be quantized yet.' });
+  const layers = new Map(
+    [...outline.namedModules()].flatMap(([path, module]) =>
+      module instanceof QuantizedLinear ? [[`${path}.weight`, module.matrix.shape]] : [],
+    ),
+  );
+  if (layers.size === 0)
+    throw new LowrankError({
+      code: 'quantize.nothing',
+      what: file.name,
+      expected: 'linear layers to quantize',
+      got: 'none',
+      remedy: 'Name fewer --skip-modules; models whose layers are no linear ones (GPT-2) cannot be quantized yet.',
+    });
   const quantized = new Set<string>();
   const foreign = new Set<string>();
   for (const { name, dtype, shape } of file.tensors.values()) {
@@ -96,13 +138,26 @@ function planOf({ file, pathOf }: StoredWeights, config: Readonly<Record<string,
     const matrix = layers.get(path ?? '');
     if (matrix === undefined) continue;
     if (shape.join() !== matrix.join() || floatDtypes[dtype] === undefined) {
-      throw new LowrankError({ code: 'quantize.layout', what: `${file.name}: ${name}`, expected: `F32, F16 or BF16 [${matrix.join(', ')}]`, got: `${dtype} [${shape.join(', ')}]`, remedy: 'Check that config.json and the safetensors files belong together.' });
+      throw new LowrankError({
+        code: 'quantize.layout',
+        what: `${file.name}: ${name}`,
+        expected: `F32, F16 or BF16 [${matrix.join(', ')}]`,
+        got: `${dtype} [${shape.join(', ')}]`,
+        remedy: 'Check that config.json and the safetensors files belong together.',
+      });
     }
     layers.delete(path ?? '');
     quantized.add(name);
   }
   const [missing] = layers.keys();
-  if (missing !== undefined) throw new LowrankError({ code: 'quantize.layout', what: `${file.name}: ${missing}`, expected: 'this tensor, which config.json calls for', got: 'none', remedy: 'Check that config.json and the safetensors files belong together.' });
+  if (missing !== undefined)
+    throw new LowrankError({
+      code: 'quantize.layout',
+      what: `${file.name}: ${missing}`,
+      expected: 'this tensor, which config.json calls for',
+      got: 'none',
+      remedy: 'Check that config.json and the safetensors files belong together.',
+    });
   const skipped = [...(settings.skipModules ?? []), ...[...foreign].map((part) => String.raw`(model\.)?` + part)];
   return { quantized, skipModules: skipped.length === 0 ? undefined : [outline.outputPath, ...skipped] };
 }
@@ -111,7 +166,13 @@ function planOf({ file, pathOf }: StoredWeights, config: Readonly<Record<string,
 async function refuseTaken(output: string): Promise<void> {
   const taken = (await readdir(output)).find((name) => name === 'config.json' || isWeights(name));
   if (taken === undefined) return;
-  throw new LowrankError({ code: 'output.taken', what: `output folder ${output}`, expected: 'a folder without a model', got: taken, remedy: 'Choose another --output, or remove what is there.' });
+  throw new LowrankError({
+    code: 'output.taken',
+    what: `output folder ${output}`,
+    expected: 'a folder without a model',
+    got: taken,
+    remedy: 'Choose another --output, or remove what is there.',
+  });
 }
 
 interface WriteJob {
@@ -140,14 +201,25 @@ async function writeAll(job: WriteJob): Promise<QuantizeResult> {
     const { type, blockSize = 64, doubleQuantization = false } = settings;
     const config = await readFile(join(model, 'config.json'), 'utf8');
     const computeDtype = dominantDtype(stored, plan);
-    const texts = [['model.safetensors.index.json', index], ['config.json', withQuantizationConfig(withoutNull(config), { type, doubleQuantization, computeDtype, skipModules: plan.skipModules }, `${model}/config.json`)]] as const;
+    const texts = [
+      ['model.safetensors.index.json', index],
+      [
+        'config.json',
+        withQuantizationConfig(
+          withoutNull(config),
+          { type, doubleQuantization, computeDtype, skipModules: plan.skipModules },
+          `${model}/config.json`,
+        ),
+      ],
+    ] as const;
     await copyRest(model, output, written);
     for (const [name, text] of texts) {
       if (text === undefined) continue;
       written.push(name);
       await writeFileAtomic(join(output, name), text);
     }
-    const bytes = (entries: Iterable<Pick<TensorEntry, 'dtype' | 'shape'>>): number => [...entries].reduce((sum, entry) => sum + entryBytes(entry), 0);
+    const bytes = (entries: Iterable<Pick<TensorEntry, 'dtype' | 'shape'>>): number =>
+      [...entries].reduce((sum, entry) => sum + entryBytes(entry), 0);
     return {
       model: output,
       type,
@@ -158,14 +230,22 @@ async function writeAll(job: WriteJob): Promise<QuantizeResult> {
       bytes_before: bytes(stored.tensors.values()),
       bytes_after: bytes(shards.flatMap(({ entries }) => entries)),
       files: shards.length,
-      error: { mean_absolute: error.meanAbsolute, max_absolute: error.maxAbsolute, mean_relative: error.meanRelative, root_mean_square: error.rootMeanSquare },
+      error: {
+        mean_absolute: error.meanAbsolute,
+        max_absolute: error.maxAbsolute,
+        mean_relative: error.meanRelative,
+        root_mean_square: error.rootMeanSquare,
+      },
     };
   } finally {
     await spool.remove();
   }
 }
 
-async function quantizeAll({ stored, plan, settings, signal }: WriteJob, spool: Spool): Promise<{ groups: Together[]; error: QuantizationError; quantized: QuantizeResult['quantized'] }> {
+async function quantizeAll(
+  { stored, plan, settings, signal }: WriteJob,
+  spool: Spool,
+): Promise<{ groups: Together[]; error: QuantizationError; quantized: QuantizeResult['quantized'] }> {
   const statistics = new ErrorStatistics();
   const groups: Together[] = [];
   const count = { tensors: 0, parameters: 0, bytes_before: 0, bytes_after: 0 };
@@ -189,7 +269,11 @@ async function quantizeAll({ stored, plan, settings, signal }: WriteJob, spool: 
   return { groups, error: statistics.result(), quantized: count };
 }
 
-async function quantizeStored(file: SafetensorsFile, info: TensorInfo, { settings, statistics }: { readonly settings: QuantizationSettings; readonly statistics: ErrorStatistics }): Promise<QuantizedTensor> {
+async function quantizeStored(
+  file: SafetensorsFile,
+  info: TensorInfo,
+  { settings, statistics }: { readonly settings: QuantizationSettings; readonly statistics: ErrorStatistics },
+): Promise<QuantizedTensor> {
   const dtype = floatDtypes[info.dtype] ?? 'f32';
   const quantizer = new Quantizer({ ...settings, shape: info.shape, dtype });
   const { chunkSize } = quantizer;
@@ -204,11 +288,19 @@ async function quantizeStored(file: SafetensorsFile, info: TensorInfo, { setting
   return tensor;
 }
 
-async function* pieces(file: SafetensorsFile, { name, dtype, byteLength }: TensorInfo, elements: number): AsyncGenerator<Floats> {
+async function* pieces(
+  file: SafetensorsFile,
+  { name, dtype, byteLength }: TensorInfo,
+  elements: number,
+): AsyncGenerator<Floats> {
   const type = floatDtypes[dtype] ?? 'f32';
   const step = elements * bytesPerElement(type);
   // A copy is aligned, and `slice` of Node's Buffer is none.
-  for (let at = 0; at < byteLength; at += step) yield hostArray(type, new Uint8Array(await file.readRange(name, at, Math.min(at + step, byteLength))).buffer) as Floats;
+  for (let at = 0; at < byteLength; at += step)
+    yield hostArray(
+      type,
+      new Uint8Array(await file.readRange(name, at, Math.min(at + step, byteLength))).buffer,
+    ) as Floats;
 }
 
 /** Bytes of tensors in the fullest file of the source; without limit where there is but one. */
@@ -235,7 +327,10 @@ function isWeights(name: string): boolean {
   return /\.(safetensors|bin|pt|pth|gguf|h5|msgpack|onnx)$|\.index\.json$/.test(name);
 }
 
-/** Copies tokenizer, generation settings, licence and whatever else lies beside the weights, bytes untouched, each whole or not at all. */
+/**
+ * Copies tokenizer, generation settings, licence and whatever else lies beside the weights, bytes untouched, each whole
+ * or not at all.
+ */
 async function copyRest(model: string, output: string, written: string[]): Promise<void> {
   for (const name of await readdir(model)) {
     if (name.startsWith('.') || name === 'config.json' || isWeights(name)) continue;

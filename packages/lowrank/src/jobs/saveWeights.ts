@@ -8,8 +8,9 @@ import { copyCompanions } from './folders.js';
 import type { OpenModel } from './openModel.js';
 
 /**
- * Writes a model as a Hugging Face folder: weights under the names, in the order and in the dtypes of the folder it came from; configuration and tokenizer as they were.
- * A copy of a tied output projection is left out, since training has left it behind; parts that the model does not use, such as an image tower, go along as they are.
+ * Writes a model as a Hugging Face folder: weights under the names, in the order and in the dtypes of the folder it
+ * came from; configuration and tokenizer as they were. A copy of a tied output projection is left out, since training
+ * has left it behind; parts that the model does not use, such as an image tower, go along as they are.
  */
 export async function saveWeights({ folder: origin, module }: OpenModel, folder: string): Promise<void> {
   const parameters = new Map(module.namedParameters());
@@ -18,8 +19,10 @@ export async function saveWeights({ folder: origin, module }: OpenModel, folder:
   for (const { name, dtype, shape } of file.tensors.values()) {
     const path = pathOf(name);
     const parameter = path === undefined ? undefined : parameters.get(path);
-    if (parameter !== undefined) entries.push({ name, dtype, shape, data: async () => bytesOf(parameter.tensor, dtype) });
-    else if (path === undefined && isSafetensorsDtype(dtype)) entries.push({ name, dtype, shape, data: () => file.read(name) });
+    if (parameter !== undefined)
+      entries.push({ name, dtype, shape, data: async () => bytesOf(parameter.tensor, dtype) });
+    else if (path === undefined && isSafetensorsDtype(dtype))
+      entries.push({ name, dtype, shape, data: () => file.read(name) });
   }
   await writeFileAtomic(join(folder, 'model.safetensors'), writeSafetensors(entries, { format: 'pt' }));
   await copyCompanions(origin, folder);

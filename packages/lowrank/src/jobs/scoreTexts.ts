@@ -31,23 +31,38 @@ export interface WrittenText {
 }
 
 /**
- * What a model writes, greedily, once for each distinct prompt, and how good it is beside all the completions that the prompt has. A text ends at EOS, and at a line break where no reference has one.
- * Undefined when the signal is aborted.
+ * What a model writes, greedily, once for each distinct prompt, and how good it is beside all the completions that the
+ * prompt has. A text ends at EOS, and at a line break where no reference has one. Undefined when the signal is aborted.
  *
  * @throws LowrankError `metrics.prompts` for rows that are no prompt and completion, and what the metrics throw
  */
-export async function scoreTexts(model: OpenModel, groups: readonly PromptGroup[], options: ScoreTextsOptions): Promise<TextScores | undefined> {
+export async function scoreTexts(
+  model: OpenModel,
+  groups: readonly PromptGroup[],
+  options: ScoreTextsOptions,
+): Promise<TextScores | undefined> {
   const { metrics, tokenizer, backend, signal, onProgress } = options;
   const asked = askedTexts(groups, metrics);
-  const lengths = asked.flatMap(({ references }) => references.map((text) => tokenizer.encode(text, { addSpecialTokens: false }).length));
+  const lengths = asked.flatMap(({ references }) =>
+    references.map((text) => tokenizer.encode(text, { addSpecialTokens: false }).length),
+  );
   const maxNewTokens = options.maxNewTokens ?? Math.min(Math.max(1, ...lengths) + 1, model.contextLength);
   const stop = asked.some(({ references }) => references.some((text) => text.includes('\n'))) ? [] : ['\n'];
   const prompts = asked.map(({ prompt }) => prompt);
   const written = await continuePrompts(model, prompts, { backend, tokenizer, maxNewTokens, stop, signal, onProgress });
   if (signal?.aborted === true) return undefined;
   const texts = asked.map(({ prompt, references }, at) => ({ prompt, references, text: written[at] ?? '' }));
-  const mean = (name: TextMetricName): number => texts.reduce((total, { text, references }, at) => total + (written[at] === undefined ? 0 : textMetrics[name].score(text, references)), 0) / texts.length;
-  return { scores: Object.fromEntries(metrics.map((name) => [name, mean(name)])), texts, tooLong: written.filter((text) => text === undefined).length };
+  const mean = (name: TextMetricName): number =>
+    texts.reduce(
+      (total, { text, references }, at) =>
+        total + (written[at] === undefined ? 0 : textMetrics[name].score(text, references)),
+      0,
+    ) / texts.length;
+  return {
+    scores: Object.fromEntries(metrics.map((name) => [name, mean(name)])),
+    texts,
+    tooLong: written.filter((text) => text === undefined).length,
+  };
 }
 
 /**
@@ -55,7 +70,10 @@ export async function scoreTexts(model: OpenModel, groups: readonly PromptGroup[
  *
  * @throws LowrankError as scoreTexts
  */
-export function askedTexts(groups: readonly PromptGroup[], metrics: readonly TextMetricName[]): { prompt: string; references: string[] }[] {
+export function askedTexts(
+  groups: readonly PromptGroup[],
+  metrics: readonly TextMetricName[],
+): { prompt: string; references: string[] }[] {
   return groups.map((group) => {
     const prompt = promptOf(group, metrics);
     const references = group.map((row) => ('completion' in row ? row.completion : ''));
@@ -71,6 +89,9 @@ function promptOf([row]: PromptGroup, metrics: readonly TextMetricName[]): strin
     what: `line ${row.line}, for the metric ${metrics.join(', ')}`,
     expected: 'a prompt and its completion',
     got: 'text' in row ? 'a text' : 'messages',
-    remedy: 'text' in row ? 'Say what its completion comes after: --completion-after "A: ".' : 'Of rows of messages only the loss can be told.',
+    remedy:
+      'text' in row
+        ? 'Say what its completion comes after: --completion-after "A: ".'
+        : 'Of rows of messages only the loss can be told.',
   });
 }

@@ -2,7 +2,12 @@ import type { TensorEntry } from '@lowrank/safetensors';
 import { expect, test } from 'vitest';
 import { shardIndex, shardsOf } from './shards.js';
 
-const entry = (name: string, length: number): TensorEntry => ({ name, dtype: 'F32', shape: [length], data: new Uint8Array(4 * length) });
+const entry = (name: string, length: number): TensorEntry => ({
+  name,
+  dtype: 'F32',
+  shape: [length],
+  data: new Uint8Array(4 * length),
+});
 
 test('tensors are distributed in order, groups whole, over files of a size', () => {
   const groups = [[entry('b', 10)], [entry('c', 10), entry('c.scales', 5)], [entry('a', 100)], [entry('d', 1)]];
@@ -15,7 +20,13 @@ test('tensors are distributed in order, groups whole, over files of a size', () 
   ]);
   expect(JSON.parse(shardIndex(shards) ?? '')).toEqual({
     metadata: { total_size: 4 * 126 },
-    weight_map: { a: 'model-00002-of-00003.safetensors', b: 'model-00001-of-00003.safetensors', c: 'model-00001-of-00003.safetensors', 'c.scales': 'model-00001-of-00003.safetensors', d: 'model-00003-of-00003.safetensors' },
+    weight_map: {
+      a: 'model-00002-of-00003.safetensors',
+      b: 'model-00001-of-00003.safetensors',
+      c: 'model-00001-of-00003.safetensors',
+      'c.scales': 'model-00001-of-00003.safetensors',
+      d: 'model-00003-of-00003.safetensors',
+    },
   });
 });
 

@@ -26,7 +26,10 @@ export interface SpectrumResult {
   readonly layers: readonly SpectrumLayer[];
   /** Over the layers, weighed by ‖ΔW‖²: what the table ends with. */
   readonly total: {
-    /** The share of ‖ΔW‖² of all layers in the first k singular directions of each, by k; null where a layer is too large to know. */
+    /**
+     * The share of ‖ΔW‖² of all layers in the first k singular directions of each, by k; null where a layer is too
+     * large to know.
+     */
     readonly energy: Readonly<Record<string, number | null>>;
     /** Plain means over the layers that the adapter has; null without an adapter. */
     readonly similarity_left: number | null;
@@ -38,13 +41,33 @@ export interface SpectrumResult {
 }
 
 /**
- * The singular values of what full fine-tuning did to each matrix of a model, ΔW = W_tuned − W, beside those of a LoRA's s·B·A, and how much the spaces have in common. One matrix of each is in memory at a time.
+ * The singular values of what full fine-tuning did to each matrix of a model, ΔW = W_tuned − W, beside those of a
+ * LoRA's s·B·A, and how much the spaces have in common. One matrix of each is in memory at a time.
  *
- * @throws LowrankError `cli.spectrum` for folders that are not the same model, or an adapter that is none of it, and what the readers throw
+ * @throws LowrankError `cli.spectrum` for folders that are not the same model, or an adapter that is none of it, and
+ * what the readers throw
  */
-export async function spectrumOfFolders({ model, tuned, adapter, rank, onLayer, signal, ...events }: SpectrumFoldersOptions): Promise<SpectrumResult> {
-  const find = async (text: string, kind: 'model' | 'adapter'): Promise<string> => (await findModel(text, { kind, onWarning: events.onWarning, onProgress: (progress) => events.onTransfer?.({ stage: 'downloading', ...progress }) })).folder;
-  const [before, after] = [await openMatrices(await find(model, 'model')), await openMatrices(await find(tuned, 'model'))];
+export async function spectrumOfFolders({
+  model,
+  tuned,
+  adapter,
+  rank,
+  onLayer,
+  signal,
+  ...events
+}: SpectrumFoldersOptions): Promise<SpectrumResult> {
+  const find = async (text: string, kind: 'model' | 'adapter'): Promise<string> =>
+    (
+      await findModel(text, {
+        kind,
+        onWarning: events.onWarning,
+        onProgress: (progress) => events.onTransfer?.({ stage: 'downloading', ...progress }),
+      })
+    ).folder;
+  const [before, after] = [
+    await openMatrices(await find(model, 'model')),
+    await openMatrices(await find(tuned, 'model')),
+  ];
   const lora = adapter === undefined ? undefined : await readAdapterFolder(await find(adapter, 'adapter'));
   const paths = commonPaths({ before, after, model, tuned });
   if (lora !== undefined) checkAdapter(lora, paths, before);
@@ -56,7 +79,16 @@ export async function spectrumOfFolders({ model, tuned, adapter, rank, onLayer, 
     const energy = base.reduce((sum: number, value) => sum + value * value, 0);
     delta.forEach((value, at) => (delta[at] = value - (base[at] ?? NaN)));
     const named = path.replace(/\.weight$/, '');
-    layers.push(layerOf({ path: named, shape: before.shapeOf(path), delta, baseNorm: Math.sqrt(energy), rank, lora: loraOf(lora, named) }));
+    layers.push(
+      layerOf({
+        path: named,
+        shape: before.shapeOf(path),
+        delta,
+        baseNorm: Math.sqrt(energy),
+        rank,
+        lora: loraOf(lora, named),
+      }),
+    );
     onLayer?.(layers.length, paths.length, named);
   }
   return { model, tuned, adapter: adapter ?? null, layers, total: totalOf(layers) };
@@ -74,7 +106,8 @@ function totalOf(layers: readonly SpectrumLayer[]): SpectrumResult['total'] {
     return whole === 0 ? 0 : sum / whole;
   };
   const last = layers.flatMap(({ similarity }) => similarity?.at(-1) ?? []);
-  const mean = (of: (similarity: Similarity) => number): number | null => (last.length === 0 ? null : last.reduce((sum, similarity) => sum + of(similarity), 0) / last.length);
+  const mean = (of: (similarity: Similarity) => number): number | null =>
+    last.length === 0 ? null : last.reduce((sum, similarity) => sum + of(similarity), 0) / last.length;
   return {
     energy: Object.fromEntries(directionCounts.map((count) => [String(count), energy(String(count))])),
     similarity_left: mean(({ left }) => left),

@@ -1,5 +1,12 @@
 import type { LoraAdapter, LoraMatrices, Spectrum } from '@lowrank/lora';
-import { denseSpectrum, directionsFor, energyShare, productSpectrum, scalingAt, subspaceSimilarity } from '@lowrank/lora';
+import {
+  denseSpectrum,
+  directionsFor,
+  energyShare,
+  productSpectrum,
+  scalingAt,
+  subspaceSimilarity,
+} from '@lowrank/lora';
 
 export interface SpectrumLayer {
   readonly path: string;
@@ -14,7 +21,10 @@ export interface SpectrumLayer {
     readonly directions90: number | null;
   };
   readonly lora: (LayerSpectrum & { readonly rank: number }) | null;
-  /** φ(i, j) of the first i directions of the full ΔW and the first j of the LoRA's, of left and of right singular vectors; the last has i = j = the LoRA's rank. */
+  /**
+   * φ(i, j) of the first i directions of the full ΔW and the first j of the LoRA's, of left and of right singular
+   * vectors; the last has i = j = the LoRA's rank.
+   */
   readonly similarity: readonly Similarity[] | null;
 }
 
@@ -50,7 +60,9 @@ export interface LayerLora {
 
 export function loraOf(lora: LoraAdapter | undefined, path: string): LayerLora | undefined {
   const matrices = lora?.layers.get(path);
-  return lora === undefined || matrices === undefined ? undefined : { matrices, scaling: scalingAt(lora.config, path), fanInFanOut: lora.config.fanInFanOut === true };
+  return lora === undefined || matrices === undefined
+    ? undefined
+    : { matrices, scaling: scalingAt(lora.config, path), fanInFanOut: lora.config.fanInFanOut === true };
 }
 
 export interface LayerParts {
@@ -64,13 +76,22 @@ export interface LayerParts {
 
 export function layerOf({ path, shape, delta, baseNorm, rank, lora }: LayerParts): SpectrumLayer {
   const [rows = 0, columns = 0] = shape;
-  const full = denseSpectrum(delta, { outFeatures: rows, inFeatures: columns, rank: Math.max(rank ?? 64, lora?.matrices.rank ?? 0) });
+  const full = denseSpectrum(delta, {
+    outFeatures: rows,
+    inFeatures: columns,
+    rank: Math.max(rank ?? 64, lora?.matrices.rank ?? 0),
+  });
   const own = lora === undefined ? undefined : loraSpectrum(lora, rows, columns);
   return {
     path,
     out: rows,
     in: columns,
-    full: { ...tell(full), relative: baseNorm === 0 ? 0 : full.norm / baseNorm, energy: energies(full), directions90: directionsFor(full, 0.9) ?? null },
+    full: {
+      ...tell(full),
+      relative: baseNorm === 0 ? 0 : full.norm / baseNorm,
+      energy: energies(full),
+      directions90: directionsFor(full, 0.9) ?? null,
+    },
     lora: own === undefined || lora === undefined ? null : { ...tell(own), rank: lora.matrices.rank },
     similarity: own === undefined ? null : similarities(full, own),
   };
@@ -81,7 +102,9 @@ function loraSpectrum({ matrices, scaling, fanInFanOut }: LayerLora, rows: numbe
   const spectrum = productSpectrum(matrices, scaling);
   const { inFeatures, outFeatures, embedding = false } = matrices;
   const turned = embedding || (rows === columns ? fanInFanOut : rows === inFeatures && columns === outFeatures);
-  return turned ? { ...spectrum, outFeatures: inFeatures, inFeatures: outFeatures, left: spectrum.right, right: spectrum.left } : spectrum;
+  return turned
+    ? { ...spectrum, outFeatures: inFeatures, inFeatures: outFeatures, left: spectrum.right, right: spectrum.left }
+    : spectrum;
 }
 
 function similarities(full: Spectrum, lora: Spectrum): Similarity[] {
@@ -91,8 +114,16 @@ function similarities(full: Spectrum, lora: Spectrum): Similarity[] {
   const at = (i: number, j: number): Similarity => ({
     i,
     j,
-    left: subspaceSimilarity({ vectors: full.left, length: full.outFeatures }, { vectors: lora.left, length: full.outFeatures }, [i, j]),
-    right: subspaceSimilarity({ vectors: full.right, length: full.inFeatures }, { vectors: lora.right, length: full.inFeatures }, [i, j]),
+    left: subspaceSimilarity(
+      { vectors: full.left, length: full.outFeatures },
+      { vectors: lora.left, length: full.outFeatures },
+      [i, j],
+    ),
+    right: subspaceSimilarity(
+      { vectors: full.right, length: full.inFeatures },
+      { vectors: lora.right, length: full.inFeatures },
+      [i, j],
+    ),
     chance_left: Math.max(i, j) / full.outFeatures,
     chance_right: Math.max(i, j) / full.inFeatures,
   });
@@ -100,10 +131,15 @@ function similarities(full: Spectrum, lora: Spectrum): Similarity[] {
 }
 
 function tell({ norm, singularValues, exact, effectiveRank, stableRank }: Spectrum): LayerSpectrum {
-  return { norm, singular_values: singularValues, exact, effective_rank: effectiveRank ?? null, stable_rank: stableRank };
+  return {
+    norm,
+    singular_values: singularValues,
+    exact,
+    effective_rank: effectiveRank ?? null,
+    stable_rank: stableRank,
+  };
 }
 
 function energies(spectrum: Spectrum): Record<string, number | null> {
   return Object.fromEntries(directionCounts.map((count) => [String(count), energyShare(spectrum, count) ?? null]));
 }
-

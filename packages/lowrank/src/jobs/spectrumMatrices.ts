@@ -25,11 +25,27 @@ export async function openMatrices(folder: string): Promise<Matrices> {
     if (info === undefined) throw new TypeError(`no matrix ${path}`);
     return info;
   };
-  return { paths: new Set(infos.keys()), shapeOf: (path) => infoOf(path).shape, read: async (path) => Float64Array.from(tensorNumbers(await file.read(infoOf(path).name), infoOf(path))) };
+  return {
+    paths: new Set(infos.keys()),
+    shapeOf: (path) => infoOf(path).shape,
+    read: async (path) => Float64Array.from(tensorNumbers(await file.read(infoOf(path).name), infoOf(path))),
+  };
 }
 
-/** Paths of the matrices that both folders have. @throws LowrankError `cli.spectrum` where they are not the same model */
-export function commonPaths({ before, after, model, tuned }: { before: Matrices; after: Matrices; model: string; tuned: string }): string[] {
+/**
+ * Paths of the matrices that both folders have. @throws LowrankError `cli.spectrum` where they are not the same model
+ */
+export function commonPaths({
+  before,
+  after,
+  model,
+  tuned,
+}: {
+  before: Matrices;
+  after: Matrices;
+  model: string;
+  tuned: string;
+}): string[] {
   const wrong = (expected: string, got: string, remedy?: string): never => {
     throw new LowrankError({ code: 'cli.spectrum', what: `${tuned} as ${model} fine-tuned`, expected, got, remedy });
   };
@@ -51,14 +67,23 @@ export function commonPaths({ before, after, model, tuned }: { before: Matrices;
 /** @throws LowrankError `cli.spectrum` for an adapter of another model */
 export function checkAdapter({ config, layers }: LoraAdapter, paths: readonly string[], matrices: Matrices): void {
   const wrong = (expected: string, got: string): never => {
-    throw new LowrankError({ code: 'cli.spectrum', what: 'the adapter', expected, got, remedy: 'Compare a LoRA of the same model.' });
+    throw new LowrankError({
+      code: 'cli.spectrum',
+      what: 'the adapter',
+      expected,
+      got,
+      remedy: 'Compare a LoRA of the same model.',
+    });
   };
-  if (beginsInBase(config.init)) wrong('plain LoRA', `one that began as ${config.init}, a part of the base that is not in its files`);
+  if (beginsInBase(config.init))
+    wrong('plain LoRA', `one that began as ${config.init}, a part of the base that is not in its files`);
   const known = new Set(paths);
   for (const [path, { inFeatures, outFeatures }] of layers) {
-    if (!known.has(`${path}.weight`)) wrong(`layers of the model, such as ${list(paths.map((weight) => weight.replace(/\.weight$/, '')))}`, path);
+    if (!known.has(`${path}.weight`))
+      wrong(`layers of the model, such as ${list(paths.map((weight) => weight.replace(/\.weight$/, '')))}`, path);
     const shape = matrices.shapeOf(`${path}.weight`);
-    if (![[outFeatures, inFeatures].join(), [inFeatures, outFeatures].join()].includes(shape.join())) wrong(`matrices for ${path} [${shape.join(', ')}]`, `[${outFeatures}, ${inFeatures}]`);
+    if (![[outFeatures, inFeatures].join(), [inFeatures, outFeatures].join()].includes(shape.join()))
+      wrong(`matrices for ${path} [${shape.join(', ')}]`, `[${outFeatures}, ${inFeatures}]`);
   }
 }
 

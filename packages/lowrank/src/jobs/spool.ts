@@ -7,7 +7,8 @@ import { entryBytes } from './shards.js';
 const piece = 16 * 2 ** 20;
 
 /**
- * A file that keeps tensors until all of them are there: a safetensors file begins with every tensor's length, and holds them in an order of its own.
+ * A file that keeps tensors until all of them are there: a safetensors file begins with every tensor's length, and
+ * holds them in an order of its own.
  */
 export class Spool {
   private bytes = 0;
@@ -26,7 +27,8 @@ export class Spool {
   async add(entry: TensorEntry & { readonly data: Uint8Array }): Promise<TensorEntry> {
     const { data } = entry;
     const start = this.bytes;
-    for (let done = 0; done < data.length; ) done += (await this.file.write(data, done, data.length - done, start + done)).bytesWritten;
+    for (let done = 0; done < data.length;)
+      done += (await this.file.write(data, done, data.length - done, start + done)).bytesWritten;
     this.bytes += data.length;
     return { ...entry, data: () => this.read(start, start + data.length) };
   }
@@ -43,7 +45,11 @@ export class Spool {
 }
 
 /** A stored tensor as an entry that reads it piece by piece when its turn comes. */
-export function storedEntry(file: { readRange(name: string, start: number, end: number): Promise<Uint8Array> }, { name, dtype, shape }: Omit<TensorEntry, 'data'>, readAs = name): TensorEntry {
+export function storedEntry(
+  file: { readRange(name: string, start: number, end: number): Promise<Uint8Array> },
+  { name, dtype, shape }: Omit<TensorEntry, 'data'>,
+  readAs = name,
+): TensorEntry {
   const bytes = entryBytes({ dtype, shape });
   async function* pieces(): AsyncGenerator<Uint8Array> {
     for (let at = 0; at < bytes; at += piece) yield file.readRange(readAs, at, Math.min(at + piece, bytes));

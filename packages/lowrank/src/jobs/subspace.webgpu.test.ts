@@ -23,27 +23,32 @@ class Two extends Module {
   }
 }
 
-test.each(projections)('weights in a %s subspace and the gradient of z are those of the references', async (projection) => {
-  const values = [numbers(24 * 17), numbers(120)] as const;
-  const z = numbers(41).map((value) => 0.1 * value);
-  const c = [numbers(24 * 17), numbers(120)] as const;
-  const outputs = (): { z: Tensor; all: Record<string, Tensor> } => {
-    const subspace = injectSubspace(new Two(values), { dimension: 41, projection, seed: 9 });
-    subspace.z.tensor = tensor(z.slice(), [41]);
-    const moved = [...subspace.weights.values()].map((weight) => weight.tensor);
-    const loss = moved.map((weight, at) => sum(mul(tensor((c[at] ?? new Float32Array()).slice(), weight.shape), square(weight)))).reduce((a, b) => add(a, b));
-    const [gradient = loss] = grad(loss, [subspace.z.tensor]);
-    return { z: subspace.z.tensor, all: { first: moved[0] ?? loss, second: moved[1] ?? loss, gradient } };
-  };
-  const expected = await evaluateReference(Object.values(outputs().all));
-  const step = compile(backend, () => outputs().all);
-  const found = await step.run();
-  for (const [at, name] of ['first', 'second', 'gradient'].entries()) {
-    const values32 = await found[name];
-    const reference = expected[at] ?? new Float64Array();
-    const largest = Math.max(...reference.map(Math.abs));
-    expect(values32).toHaveLength(reference.length);
-    reference.forEach((value, i) => expect(Math.abs(Number(values32?.[i]) - value)).toBeLessThan(4e-6 * largest));
-  }
-  await step.dispose();
-});
+test.each(projections)(
+  'weights in a %s subspace and the gradient of z are those of the references',
+  async (projection) => {
+    const values = [numbers(24 * 17), numbers(120)] as const;
+    const z = numbers(41).map((value) => 0.1 * value);
+    const c = [numbers(24 * 17), numbers(120)] as const;
+    const outputs = (): { z: Tensor; all: Record<string, Tensor> } => {
+      const subspace = injectSubspace(new Two(values), { dimension: 41, projection, seed: 9 });
+      subspace.z.tensor = tensor(z.slice(), [41]);
+      const moved = [...subspace.weights.values()].map((weight) => weight.tensor);
+      const loss = moved
+        .map((weight, at) => sum(mul(tensor((c[at] ?? new Float32Array()).slice(), weight.shape), square(weight))))
+        .reduce((a, b) => add(a, b));
+      const [gradient = loss] = grad(loss, [subspace.z.tensor]);
+      return { z: subspace.z.tensor, all: { first: moved[0] ?? loss, second: moved[1] ?? loss, gradient } };
+    };
+    const expected = await evaluateReference(Object.values(outputs().all));
+    const step = compile(backend, () => outputs().all);
+    const found = await step.run();
+    for (const [at, name] of ['first', 'second', 'gradient'].entries()) {
+      const values32 = await found[name];
+      const reference = expected[at] ?? new Float64Array();
+      const largest = Math.max(...reference.map(Math.abs));
+      expect(values32).toHaveLength(reference.length);
+      reference.forEach((value, i) => expect(Math.abs(Number(values32?.[i]) - value)).toBeLessThan(4e-6 * largest));
+    }
+    await step.dispose();
+  },
+);

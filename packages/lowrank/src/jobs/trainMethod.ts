@@ -31,13 +31,25 @@ interface Flags extends MethodFlags {
 }
 
 /** What one of the other methods trains, new or to go on from, and how it is saved. */
-export async function trainMethod(model: OpenModel, method: MethodName, flags: Flags, tokenizer?: TextTokenizer): Promise<Trainable> {
-  const tuning = flags.initAdapter === undefined ? await injectNew(model, method, { flags, tokenizer }) : await goOn(model, method, { flags, path: flags.initAdapter });
+export async function trainMethod(
+  model: OpenModel,
+  method: MethodName,
+  flags: Flags,
+  tokenizer?: TextTokenizer,
+): Promise<Trainable> {
+  const tuning =
+    flags.initAdapter === undefined
+      ? await injectNew(model, method, { flags, tokenizer })
+      : await goOn(model, method, { flags, path: flags.initAdapter });
   return { parameters: tuning.parameters, save: async (folder) => saveMethod(await tuning.extract(), folder) };
 }
 
 /** The method in place, by the name that the command line has for it. */
-export async function injectNew({ module, folder }: OpenModel, method: MethodName, { flags, tokenizer }: { flags: Flags; tokenizer: TextTokenizer | undefined }): Promise<Tuning> {
+export async function injectNew(
+  { module, folder }: OpenModel,
+  method: MethodName,
+  { flags, tokenizer }: { flags: Flags; tokenizer: TextTokenizer | undefined },
+): Promise<Tuning> {
   const { seed, virtualTokens, virtualInit, promptInitText, bottleneck, targetModules, baseModel = folder } = flags;
   const common = { seed, baseModel };
   const targets = targetModules?.length === 1 && targetModules[0] === 'all-linear' ? 'all-linear' : targetModules;
@@ -52,7 +64,10 @@ export async function injectNew({ module, folder }: OpenModel, method: MethodNam
     case 'prompt': {
       if (virtualInit === 'zero') throw oneOf('--virtual-init with --method prompt', 'random or vocab', virtualInit);
       // As PEFT does: with what the tokenizer puts around a text.
-      const text = promptInitText === undefined || tokenizer === undefined ? undefined : { text: promptInitText, ids: tokenizer.encode(promptInitText) };
+      const text =
+        promptInitText === undefined || tokenizer === undefined
+          ? undefined
+          : { text: promptInitText, ids: tokenizer.encode(promptInitText) };
       return tuningMethods.prompt.inject(module, { ...common, virtualTokens, init: text ?? virtualInit });
     }
   }
@@ -63,18 +78,39 @@ function oneOf(what: string, expected: string, got: string): LowrankError {
 }
 
 /** A flag that says otherwise than the folder is a mistake, not a wish. */
-async function goOn({ module }: OpenModel, method: MethodName, { flags, path }: { flags: Flags; path: string }): Promise<Tuning> {
+async function goOn(
+  { module }: OpenModel,
+  method: MethodName,
+  { flags, path }: { flags: Flags; path: string },
+): Promise<Tuning> {
   const folder = await openAdapterFolder(path);
-  const mismatch = (got: string, right: string): LowrankError => new LowrankError({ code: 'cli.conflict', what: `--init-adapter with --method ${method}`, expected: `a folder of ${tuningMethods[method].title}`, got, remedy: `Use --method ${right}.` });
+  const mismatch = (got: string, right: string): LowrankError =>
+    new LowrankError({
+      code: 'cli.conflict',
+      what: `--init-adapter with --method ${method}`,
+      expected: `a folder of ${tuningMethods[method].title}`,
+      got,
+      remedy: `Use --method ${right}.`,
+    });
   if (!isMethodFolder(folder)) throw mismatch('LORA', 'lora');
   const adapter = await readMethod(folder);
   const { name, title } = methodOf(adapter.config);
   if (name !== method) throw mismatch(title, name);
-  const asked = { '--virtual-tokens': ['num_virtual_tokens', flags.virtualTokens], '--bottleneck': ['bottleneck_size', flags.bottleneck], '--target-modules': ['target_modules', flags.targetModules] } as const;
+  const asked = {
+    '--virtual-tokens': ['num_virtual_tokens', flags.virtualTokens],
+    '--bottleneck': ['bottleneck_size', flags.bottleneck],
+    '--target-modules': ['target_modules', flags.targetModules],
+  } as const;
   for (const [flag, [key, value]] of Object.entries(asked)) {
     const stored = adapter.config[key];
     if (value === undefined || String(value) === String(stored)) continue;
-    throw new LowrankError({ code: 'cli.conflict', what: `${flag} with --init-adapter`, expected: `${String(stored)}, which the adapter was made with`, got: String(value), remedy: `Leave ${flag} out, or start without --init-adapter.` });
+    throw new LowrankError({
+      code: 'cli.conflict',
+      what: `${flag} with --init-adapter`,
+      expected: `${String(stored)}, which the adapter was made with`,
+      got: String(value),
+      remedy: `Leave ${flag} out, or start without --init-adapter.`,
+    });
   }
   return attachMethod(module, adapter);
 }
@@ -82,5 +118,6 @@ async function goOn({ module }: OpenModel, method: MethodName, { flags, path }: 
 async function saveMethod(adapter: MethodAdapter, folder: string): Promise<void> {
   await mkdir(folder, { recursive: true });
   // The configuration last, so that no folder looks like an adapter and is none.
-  for (const [name, bytes] of Object.entries(serializeMethod(adapter)).reverse()) await writeFileAtomic(join(folder, name), bytes);
+  for (const [name, bytes] of Object.entries(serializeMethod(adapter)).reverse())
+    await writeFileAtomic(join(folder, name), bytes);
 }

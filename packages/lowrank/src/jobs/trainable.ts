@@ -1,7 +1,16 @@
 import { LowrankError } from '@lowrank/errors';
 import type { LoraAdapter, LoraConfig } from '@lowrank/lora';
 import { defaultTargets, evaConfig, loraConfig, readAdapter } from '@lowrank/lora';
-import { attachMethod, foldSubspace, isMethodType, isSubspaceConfig, loadSubspace, methodOf, readMethod, readSubspace } from '@lowrank/methods';
+import {
+  attachMethod,
+  foldSubspace,
+  isMethodType,
+  isSubspaceConfig,
+  loadSubspace,
+  methodOf,
+  readMethod,
+  readSubspace,
+} from '@lowrank/methods';
 import { openFolder, readJson, requireFile } from '@lowrank/models';
 import { attachAdapter, createAdapter, injectEva, injectLoftq, matchTargets, withLoraPlus } from '@lowrank/patch';
 import type { AdapterOptions, NamedParameter } from '@lowrank/patch';
@@ -44,16 +53,40 @@ export interface InitSources {
 }
 
 /** A new adapter, or one to go on from, to be saved as PEFT files. */
-export async function trainAdapter(model: OpenModel, flags: AdapterFlags, sources: InitSources = {}): Promise<Trainable> {
+export async function trainAdapter(
+  model: OpenModel,
+  flags: AdapterFlags,
+  sources: InitSources = {},
+): Promise<Trainable> {
   const { module } = model;
   const { outputPath } = module;
   let config: LoraConfig;
   let parameters: readonly NamedParameter[];
   if (flags.initAdapter === undefined) {
     const { trainableTokens } = flags;
-    const { r, alpha, dropout = 0, targetModules = defaultTargets(module.shape.modelType), seed, initLoraWeights: init } = flags;
+    const {
+      r,
+      alpha,
+      dropout = 0,
+      targetModules = defaultTargets(module.shape.modelType),
+      seed,
+      initLoraWeights: init,
+    } = flags;
     const eva = init === 'eva' ? { eva: evaConfig({ rho: flags.evaRho }) } : {};
-    const given = loraConfig({ r, alpha, dropout, targetModules: asTargets(targetModules), init: init ?? 'kaiming', ...eva, ...variantSettings(flags), ...(trainableTokens === undefined ? {} : { trainableTokenIndices: await tokenIdsOf(trainableTokens, model.folder) }), baseModel: flags.baseModel ?? model.folder, taskType: 'CAUSAL_LM' });
+    const given = loraConfig({
+      r,
+      alpha,
+      dropout,
+      targetModules: asTargets(targetModules),
+      init: init ?? 'kaiming',
+      ...eva,
+      ...variantSettings(flags),
+      ...(trainableTokens === undefined
+        ? {}
+        : { trainableTokenIndices: await tokenIdsOf(trainableTokens, model.folder) }),
+      baseModel: flags.baseModel ?? model.folder,
+      taskType: 'CAUSAL_LM',
+    });
     checkTargets(model, targetModules, given);
     ({ config, parameters } = await newAdapter(model, given, { options: { outputPath, seed }, sources }));
   } else {
@@ -63,12 +96,27 @@ export async function trainAdapter(model: OpenModel, flags: AdapterFlags, source
     parameters = await attachAdapter(module, { ...adapter, config }, { outputPath });
   }
   const { loraPlusRatio } = flags;
-  return { parameters: loraPlusRatio === undefined ? parameters : withLoraPlus(parameters, loraPlusRatio), save: (folder) => saveAdapter(module, config, folder) };
+  return {
+    parameters: loraPlusRatio === undefined ? parameters : withLoraPlus(parameters, loraPlusRatio),
+    save: (folder) => saveAdapter(module, config, folder),
+  };
 }
 
-async function newAdapter({ module, folder }: OpenModel, config: LoraConfig, { options, sources }: { options: AdapterOptions; sources: InitSources }): Promise<{ config: LoraConfig; parameters: readonly NamedParameter[] }> {
-  if (config.init === 'eva' && sources.data !== undefined) return injectEva(module, config, { ...options, ...(await evaMeasure(module, config, sources.data)) });
-  if (config.init === 'loftq') return { config, parameters: await injectLoftq(module, config, { ...options, base: await loftqBase(folder, sources.quantization) }) };
+async function newAdapter(
+  { module, folder }: OpenModel,
+  config: LoraConfig,
+  { options, sources }: { options: AdapterOptions; sources: InitSources },
+): Promise<{ config: LoraConfig; parameters: readonly NamedParameter[] }> {
+  if (config.init === 'eva' && sources.data !== undefined)
+    return injectEva(module, config, { ...options, ...(await evaMeasure(module, config, sources.data)) });
+  if (config.init === 'loftq')
+    return {
+      config,
+      parameters: await injectLoftq(module, config, {
+        ...options,
+        base: await loftqBase(folder, sources.quantization),
+      }),
+    };
   return { config, parameters: await createAdapter(module, config, options) };
 }
 
@@ -84,10 +132,22 @@ export async function openAdapterFolder(path: string): Promise<Parameters<typeof
   const has = async (name: string): Promise<boolean> => (await files.file(name)) !== undefined;
   const config = await readJson(files, 'adapter_config.json');
   if (!(await has('adapter_model.safetensors')) && (await has('adapter_model.bin'))) {
-    throw new LowrankError({ code: 'cli.pickle', what: `adapter folder ${path}`, expected: 'adapter_model.safetensors', got: 'adapter_model.bin, a pickle', remedy: 'Load and save it with a recent PEFT: a pickle can run code when it is read.' });
+    throw new LowrankError({
+      code: 'cli.pickle',
+      what: `adapter folder ${path}`,
+      expected: 'adapter_model.safetensors',
+      got: 'adapter_model.bin, a pickle',
+      remedy: 'Load and save it with a recent PEFT: a pickle can run code when it is read.',
+    });
   }
   if (!(await has('adapter_model.safetensors')) && (await has('adapters.safetensors'))) {
-    throw new LowrankError({ code: 'cli.mlxAdapter', what: `adapter folder ${path}`, expected: 'an adapter of PEFT', got: 'one of mlx-lm', remedy: `Convert it: lowrank convert --from mlx --adapter ${path} --output FOLDER` });
+    throw new LowrankError({
+      code: 'cli.mlxAdapter',
+      what: `adapter folder ${path}`,
+      expected: 'an adapter of PEFT',
+      got: 'one of mlx-lm',
+      remedy: `Convert it: lowrank convert --from mlx --adapter ${path} --output FOLDER`,
+    });
   }
   return { config, weights: await requireFile(files, 'adapter_model.safetensors'), name: path };
 }
@@ -105,8 +165,15 @@ async function readTelling(folder: AdapterFolder, onWarning: TransferEvents['onW
   return adapter;
 }
 
-/** Puts an adapter folder around a model's layers, LoRA's or another method's, or moves its weights as a subspace's folder says. */
-export async function loadAdapterInto({ module }: OpenModel, path: string, onWarning?: TransferEvents['onWarning']): Promise<void> {
+/**
+ * Puts an adapter folder around a model's layers, LoRA's or another method's, or moves its weights as a subspace's
+ * folder says.
+ */
+export async function loadAdapterInto(
+  { module }: OpenModel,
+  path: string,
+  onWarning?: TransferEvents['onWarning'],
+): Promise<void> {
   const folder = await openAdapterFolder(path);
   if (isSubspaceConfig(folder.config)) await foldSubspace(loadSubspace(module, await readSubspace(folder)));
   else if (isMethodFolder(folder)) await attachMethod(module, await readMethod(folder));
@@ -122,10 +189,25 @@ export function isMethodFolder({ config }: Pick<AdapterFolder, 'config'>): boole
 
 /** Of what takes LoRA alone: merging, combining, converting, chats. @throws LowrankError `cli.method` */
 export function refuseMethod(folder: AdapterFolder): void {
-  if (isSubspaceConfig(folder.config)) throw new LowrankError({ code: 'cli.method', what: `adapter folder ${folder.name}`, expected: 'LoRA, which this needs', got: 'a random subspace', remedy: 'Use it beside its base model: `lowrank eval` and `lowrank generate` take it as it is.' });
+  if (isSubspaceConfig(folder.config))
+    throw new LowrankError({
+      code: 'cli.method',
+      what: `adapter folder ${folder.name}`,
+      expected: 'LoRA, which this needs',
+      got: 'a random subspace',
+      remedy: 'Use it beside its base model: `lowrank eval` and `lowrank generate` take it as it is.',
+    });
   if (!isMethodFolder(folder)) return;
   const { title, name } = methodOf(folder.config as Readonly<Record<string, unknown>>);
-  throw new LowrankError({ code: 'cli.method', what: `adapter folder ${folder.name}`, expected: 'LoRA, which this needs', got: title, remedy: `Use it beside its base model: \`lowrank eval\`, \`lowrank generate\` and \`lowrank train --method ${name} --init-adapter\` take it as it is.` });
+  throw new LowrankError({
+    code: 'cli.method',
+    what: `adapter folder ${folder.name}`,
+    expected: 'LoRA, which this needs',
+    got: title,
+    remedy:
+      `Use it beside its base model: \`lowrank eval\`, \`lowrank generate\` and \`lowrank train --method ` +
+      `${name} --init-adapter\` take it as it is.`,
+  });
 }
 
 function asTargets(names: readonly string[]): readonly string[] | string {
@@ -134,18 +216,26 @@ function asTargets(names: readonly string[]): readonly string[] | string {
 
 /** Each name has to match by itself: one that is misspelt would be left out without a word. */
 function checkTargets({ module }: OpenModel, names: readonly string[], { modulesToSave }: LoraConfig): void {
-  for (const name of names) matchTargets(module, { targetModules: asTargets([name]), modulesToSave }, { outputPath: module.outputPath });
+  for (const name of names)
+    matchTargets(module, { targetModules: asTargets([name]), modulesToSave }, { outputPath: module.outputPath });
 }
 
 /** The adapter rules; a flag that says otherwise is a mistake, not a wish. */
 function checkAgainst({ module }: OpenModel, config: LoraConfig, { r, alpha, targetModules }: AdapterFlags): void {
   const refuse = (flag: string, expected: unknown, got: unknown): never => {
-    throw new LowrankError({ code: 'cli.conflict', what: `${flag} with --init-adapter`, expected: `${String(expected)}, which the adapter was made with`, got: String(got), remedy: `Leave ${flag} out, or start without --init-adapter.` });
+    throw new LowrankError({
+      code: 'cli.conflict',
+      what: `${flag} with --init-adapter`,
+      expected: `${String(expected)}, which the adapter was made with`,
+      got: String(got),
+      remedy: `Leave ${flag} out, or start without --init-adapter.`,
+    });
   };
   if (r !== undefined && r !== config.r) refuse('--r', config.r, r);
   if (alpha !== undefined && alpha !== config.alpha) refuse('--alpha', config.alpha, alpha);
   if (targetModules === undefined) return;
   const paths = (targets: readonly string[] | string): string =>
     [...matchTargets(module, { ...config, targetModules: targets }, { outputPath: module.outputPath }).keys()].join();
-  if (paths(asTargets(targetModules)) !== paths(config.targetModules)) refuse('--target-modules', config.targetModules, targetModules);
+  if (paths(asTargets(targetModules)) !== paths(config.targetModules))
+    refuse('--target-modules', config.targetModules, targetModules);
 }

@@ -11,25 +11,35 @@ interface Untied {
 }
 
 /**
- * An adapter and the tensors of its model, ready to be merged, where the output projection is the embedding's table: if the adapter changes only one of the two, or each in its own way, the output projection
- * gets a tensor of its own, as PEFT unties them; if both stay one (`ensure_weight_tying`, or token rows that follow), what the adapter says of the output projection is left out, since the table says it.
+ * An adapter and the tensors of its model, ready to be merged, where the output projection is the embedding's table: if
+ * the adapter changes only one of the two, or each in its own way, the output projection gets a tensor of its own, as
+ * PEFT unties them; if both stay one (`ensure_weight_tying`, or token rows that follow), what the adapter says of the
+ * output projection is left out, since the table says it.
  */
 export function untie(model: CausalModel, adapter: LoraAdapter, tensors: readonly CheckpointTensor[]): Untied {
   const { outputPath } = model;
   const head = model.children().get(outputPath);
-  const table = head instanceof TiedLinear ? [...model.namedParameters()].find(([, parameter]) => parameter === head.source)?.[0] : undefined;
+  const table =
+    head instanceof TiedLinear
+      ? [...model.namedParameters()].find(([, parameter]) => parameter === head.source)?.[0]
+      : undefined;
   const stored = tensors.find(({ name }) => name === table);
   if (table === undefined || stored === undefined) return { adapter, tensors, parted: false };
   const { config, layers, whole = new Map(), tokens = new Map() } = adapter;
   const name = `${outputPath}.weight`;
-  if (config.ensureWeightTying === true && whole.has(table) && whole.has(name)) return { adapter: { ...adapter, whole: without(whole, name) }, tensors, parted: false };
-  if (config.peftType === 'TRAINABLE_TOKENS' && tokens.has(outputPath)) return { adapter: { ...adapter, tokens: without(tokens, outputPath) }, tensors, parted: false };
+  if (config.ensureWeightTying === true && whole.has(table) && whole.has(name))
+    return { adapter: { ...adapter, whole: without(whole, name) }, tensors, parted: false };
+  if (config.peftType === 'TRAINABLE_TOKENS' && tokens.has(outputPath))
+    return { adapter: { ...adapter, tokens: without(tokens, outputPath) }, tensors, parted: false };
   const path = table.replace(/\.weight$/, '');
-  const apart = layers.has(outputPath) || layers.has(path) || tokens.has(outputPath) || whole.has(name) || whole.has(table);
+  const apart =
+    layers.has(outputPath) || layers.has(path) || tokens.has(outputPath) || whole.has(name) || whole.has(table);
   if (!apart) return { adapter, tensors, parted: false };
   // An adapted embedding's own table may have been saved along, and then stands in for the model's.
   const before = whole.get(`${path}.base_layer.weight`);
-  const own = tensors.some((tensor) => tensor.name === name) ? [] : [{ ...stored, name, read: async () => before?.data ?? stored.read() }];
+  const own = tensors.some((tensor) => tensor.name === name)
+    ? []
+    : [{ ...stored, name, read: async () => before?.data ?? stored.read() }];
   return { adapter, tensors: [...tensors, ...own], parted: true };
 }
 

@@ -31,8 +31,30 @@ export interface VariantFlags {
 }
 
 /** What was given of it, as a configuration has it; tokens apart, which want a tokenizer. */
-export function variantSettings({ useRslora, useDora, loraBias, bias, rankPattern, alphaPattern, excludeModules, layersToTransform, modulesToSave, ensureWeightTying }: VariantFlags): Partial<LoraConfig> {
-  const given = { useRslora, useDora, loraBias, bias, rankPattern, alphaPattern, excludeModules, layersToTransform, modulesToSave, ensureWeightTying };
+export function variantSettings({
+  useRslora,
+  useDora,
+  loraBias,
+  bias,
+  rankPattern,
+  alphaPattern,
+  excludeModules,
+  layersToTransform,
+  modulesToSave,
+  ensureWeightTying,
+}: VariantFlags): Partial<LoraConfig> {
+  const given = {
+    useRslora,
+    useDora,
+    loraBias,
+    bias,
+    rankPattern,
+    alphaPattern,
+    excludeModules,
+    layersToTransform,
+    modulesToSave,
+    ensureWeightTying,
+  };
   return Object.fromEntries(Object.entries(given).filter(([, value]) => value !== undefined));
 }
 

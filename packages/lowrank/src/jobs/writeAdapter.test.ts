@@ -5,7 +5,10 @@ import { expect, test } from 'vitest';
 import { scratch } from '../testing.js';
 import { writeAdapter } from './writeAdapter.js';
 
-const adapter = { config: loraConfig({ targetModules: ['q'], r: 1 }), layers: new Map([['q', { a: Float32Array.of(1, 2), b: Float32Array.of(3), rank: 1, inFeatures: 2, outFeatures: 1 }]]) };
+const adapter = {
+  config: loraConfig({ targetModules: ['q'], r: 1 }),
+  layers: new Map([['q', { a: Float32Array.of(1, 2), b: Float32Array.of(3), rank: 1, inFeatures: 2, outFeatures: 1 }]]),
+};
 
 test('a folder of three files, and the bytes of its weights', async () => {
   using folder = scratch();
@@ -18,13 +21,19 @@ test('a folder of three files, and the bytes of its weights', async () => {
 test('what cannot be finished leaves no configuration, so no adapter', async () => {
   using folder = scratch();
   mkdirSync(join(folder.path, 'adapter_model.safetensors/taken'), { recursive: true });
-  await expect(writeAdapter(adapter, folder.path, [])).rejects.toThrow(expect.objectContaining({ code: 'output.notWritable' }));
+  await expect(writeAdapter(adapter, folder.path, [])).rejects.toThrow(
+    expect.objectContaining({ code: 'output.notWritable' }),
+  );
   expect(readdirSync(folder.path).filter((name) => name !== 'README.md')).toEqual(['adapter_model.safetensors']);
 });
 
 test('a folder that is read from, and one that cannot be made', async () => {
   using folder = scratch();
-  await expect(writeAdapter(adapter, folder.path, [folder.path])).rejects.toThrow(expect.objectContaining({ code: 'output.isInput' }));
-  await expect(writeAdapter(adapter, '/proc/none/adapter', [])).rejects.toThrow(expect.objectContaining({ code: 'output.notWritable' }));
+  await expect(writeAdapter(adapter, folder.path, [folder.path])).rejects.toThrow(
+    expect.objectContaining({ code: 'output.isInput' }),
+  );
+  await expect(writeAdapter(adapter, '/proc/none/adapter', [])).rejects.toThrow(
+    expect.objectContaining({ code: 'output.notWritable' }),
+  );
   expect(readdirSync(folder.path)).toEqual([]);
 });

@@ -7,7 +7,8 @@ import { writeFileAtomic } from '@lowrank/safetensors';
 import { openOutputFolder } from '../outputFolder.js';
 
 /**
- * Writes a PEFT folder: all files are on the disk before the first gets its name, the configuration last, so that no folder looks like an adapter and is none. Returns the bytes of the weights.
+ * Writes a PEFT folder: all files are on the disk before the first gets its name, the configuration last, so that no
+ * folder looks like an adapter and is none. Returns the bytes of the weights.
  *
  * @throws LowrankError `output.notWritable`, `output.isInput`, `safetensors.notWritten`
  */
@@ -17,7 +18,9 @@ export async function writeAdapter(adapter: LoraAdapter, output: string, inputs:
   let staging: string | undefined;
   try {
     staging = await mkdtemp(join(output, '.lowrank-'));
-    const names = Object.keys(files).sort((a, b) => Number(a === 'adapter_config.json') - Number(b === 'adapter_config.json'));
+    const names = Object.keys(files).sort(
+      (a, b) => Number(a === 'adapter_config.json') - Number(b === 'adapter_config.json'),
+    );
     for (const name of names) await writeFileAtomic(join(staging, name), files[name] ?? '');
     for (const name of names) await rename(join(staging, name), join(output, name));
     await rm(staging, { recursive: true });
@@ -25,7 +28,14 @@ export async function writeAdapter(adapter: LoraAdapter, output: string, inputs:
     if (staging !== undefined) await rm(staging, { recursive: true, force: true });
     await folder.discard();
     if (isLowrankError(cause) || !(cause instanceof Error)) throw cause;
-    throw new LowrankError({ code: 'output.notWritable', what: `output folder ${output}`, expected: 'a folder in which files can be made and written over', got: cause.message, remedy: 'Choose another --output.', cause });
+    throw new LowrankError({
+      code: 'output.notWritable',
+      what: `output folder ${output}`,
+      expected: 'a folder in which files can be made and written over',
+      got: cause.message,
+      remedy: 'Choose another --output.',
+      cause,
+    });
   }
   return files['adapter_model.safetensors']?.byteLength ?? 0;
 }

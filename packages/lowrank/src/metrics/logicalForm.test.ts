@@ -7,7 +7,9 @@ describe('logicalForm', () => {
   const reference = "SELECT COUNT Singles W-L FROM 1-10023387-1 WHERE Doubles W-L = '0–0' AND Total W-L = '3–1'";
 
   it('takes conditions in any order, either case and any white space', () => {
-    expect(same(" select count singles w-l\nfrom 1-10023387-1 where total w-l = '3–1'  AND doubles w-l = '0–0'", reference)).toBe(1);
+    expect(
+      same(" select count singles w-l\nfrom 1-10023387-1 where total w-l = '3–1'  AND doubles w-l = '0–0'", reference),
+    ).toBe(1);
     expect(same(reference, reference)).toBe(1);
   });
 
@@ -32,7 +34,9 @@ describe('logicalForm', () => {
   });
 
   it('reads values with AND, apostrophes and operators, and numbers with or without quotes', () => {
-    expect(parseQuery("SELECT a FROM t WHERE Label = 'Arts AND Crafts' AND b = 'O'Brien = 3'")).toBe(JSON.stringify(['', 'a', ['["b","=","o\'brien = 3"]', '["label","=","arts and crafts"]']]));
+    expect(parseQuery("SELECT a FROM t WHERE Label = 'Arts AND Crafts' AND b = 'O'Brien = 3'")).toBe(
+      JSON.stringify(['', 'a', ['["b","=","o\'brien = 3"]', '["label","=","arts and crafts"]']]),
+    );
     expect(same('SELECT a FROM t WHERE n = 12', "SELECT a FROM t WHERE n = '12'")).toBe(1);
     expect(same('SELECT a FROM t WHERE n > 64379058.0', 'SELECT a FROM t WHERE n > 64379058.0')).toBe(1);
   });

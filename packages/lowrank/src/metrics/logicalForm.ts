@@ -2,8 +2,9 @@ import { LowrankError } from '@lowrank/errors';
 import type { TextMetric } from './textMetric.js';
 
 /**
- * 1 where a text is the same WikiSQL query as a reference: the same column and aggregate, and the same set of conditions, letters of either case (logical-form accuracy; Zhong, Xiong, Socher,
- * "Seq2SQL", 2017). The table is given with the question and is not compared, as there.
+ * 1 where a text is the same WikiSQL query as a reference: the same column and aggregate, and the same set of
+ * conditions, letters of either case (logical-form accuracy; Zhong, Xiong, Socher, "Seq2SQL", 2017). The table is given
+ * with the question and is not compared, as there.
  */
 export const logicalForm: TextMetric = {
   score(text, references) {
@@ -18,8 +19,9 @@ const query = new RegExp(`^SELECT (?:(${aggregates.join('|')}) )?(.+?) FROM (\\S
 const condition = /^(.+?) ([=<>]) ('.*'|[^' ].*)$/;
 
 /**
- * `SELECT [aggregate] column FROM table [WHERE column op value AND …]`, as one string that equal queries share; undefined for anything else. Columns are any text; values are numbers, words, or
- * stand in single quotes, and may have `AND` in them.
+ * `SELECT [aggregate] column FROM table [WHERE column op value AND …]`, as one string that equal queries share;
+ * undefined for anything else. Columns are any text; values are numbers, words, or stand in single quotes, and may have
+ * `AND` in them.
  */
 export function parseQuery(text: string): string | undefined {
   const found = query.exec(text.trim().replace(/\s+/g, ' ').toLowerCase());

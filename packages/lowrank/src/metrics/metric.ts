@@ -3,8 +3,14 @@ import { logicalForm } from './logicalForm.js';
 import { rougeL } from './rougeL.js';
 import type { TextMetric } from './textMetric.js';
 
-/** Metrics over texts that the model writes, by what the command line calls them. A new one is a file and a line here. */
-export const textMetrics = { 'rouge-l': rougeL, 'exact-match': exactMatch, 'logical-form': logicalForm } as const satisfies Readonly<Record<string, TextMetric>>;
+/**
+ * Metrics over texts that the model writes, by what the command line calls them. A new one is a file and a line here.
+ */
+export const textMetrics = {
+  'rouge-l': rougeL,
+  'exact-match': exactMatch,
+  'logical-form': logicalForm,
+} as const satisfies Readonly<Record<string, TextMetric>>;
 
 export type TextMetricName = keyof typeof textMetrics;
 /** `loss` is over label tokens, and the only one of which less is better. */

@@ -5,7 +5,8 @@ import type { TextMetric } from './textMetric.js';
  *
  *     P = LCS(text, reference) / |text|    R = LCS(text, reference) / |reference|    F1 = 2 P R / (P + R)
  *
- * over tokens of lower-case a–z and 0–9, all else being space between them (Lin, "ROUGE: A Package for Automatic Evaluation of Summaries", 2004).
+ * over tokens of lower-case a–z and 0–9, all else being space between them (Lin, "ROUGE: A Package for Automatic
+ * Evaluation of Summaries", 2004).
  */
 export const rougeL: TextMetric = {
   score: (text, references) => Math.max(0, ...references.map((reference) => f1(tokens(text), tokens(reference)))),
@@ -19,7 +20,10 @@ function f1(text: readonly string[], reference: readonly string[]): number {
 }
 
 function tokens(text: string): string[] {
-  return text.toLowerCase().split(/[^a-z0-9]+/).filter((token) => token !== '');
+  return text
+    .toLowerCase()
+    .split(/[^a-z0-9]+/)
+    .filter((token) => token !== '');
 }
 
 /** Its length, row by row of the usual table. */
@@ -27,7 +31,8 @@ function longestCommonSubsequence(a: readonly string[], b: readonly string[]): n
   let before = new Uint32Array(b.length + 1);
   let row = new Uint32Array(b.length + 1);
   for (const token of a) {
-    for (let at = 1; at <= b.length; at++) row[at] = b[at - 1] === token ? (before[at - 1] ?? 0) + 1 : Math.max(before[at] ?? 0, row[at - 1] ?? 0);
+    for (let at = 1; at <= b.length; at++)
+      row[at] = b[at - 1] === token ? (before[at - 1] ?? 0) + 1 : Math.max(before[at] ?? 0, row[at - 1] ?? 0);
     [before, row] = [row, before];
   }
   return before[b.length] ?? 0;

@@ -15,7 +15,9 @@ class Block extends Module {
   }
 }
 
-/** Two numbered layers, a norm, and a matrix in bf16 that is tied to a second place: 2·(30 + 5) + 7 + 36 = 113 elements. */
+/**
+ * Two numbered layers, a norm, and a matrix in bf16 that is tied to a second place: 2·(30 + 5) + 7 + 36 = 113 elements.
+ */
 export class SmallModel extends Module {
   constructor() {
     super();
@@ -50,7 +52,10 @@ export async function denseP(subspace: Subspace): Promise<Float64Array[]> {
   const length = subspace.z.tensor.size;
   const columns: Float64Array[] = [];
   for (let j = 0; j < length; j++) {
-    setZ(subspace, Array.from({ length }, (_, at) => (at === j ? 1 : 0)));
+    setZ(
+      subspace,
+      Array.from({ length }, (_, at) => (at === j ? 1 : 0)),
+    );
     columns.push(await moved(subspace));
   }
   setZ(subspace, new Float32Array(length));

@@ -6,7 +6,8 @@ import { shapeError } from '../shape.js';
 export const argmaxOp = defineOp<'argmax', Record<never, never>>({
   name: 'argmax',
   infer([x]) {
-    if (x?.dtype !== 'f32' || x.shape.length === 0) throw shapeError('argmax', 'f32 of at least one axis', JSON.stringify(x));
+    if (x?.dtype !== 'f32' || x.shape.length === 0)
+      throw shapeError('argmax', 'f32 of at least one axis', JSON.stringify(x));
     return [{ shape: x.shape.slice(0, -1), dtype: 'i32' }];
   },
   reference({ inputs: [x], inputSpecs: [spec], outputs: [y] }) {

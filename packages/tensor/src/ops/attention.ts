@@ -18,16 +18,16 @@ export interface AttentionAttrs {
 }
 
 /**
- * o = softmax(cap(scale·q·kᵀ) + mask)·v per head, where cap(s) is softcap·tanh(s/softcap), or s for a softcap of 0; with grouped queries: query head h reads key head ⌊h·Hkv/Hq⌋ (Ainslie et al. 2023).
+ * o = softmax(cap(scale·q·kᵀ) + mask)·v per head, where cap(s) is softcap·tanh(s/softcap), or s for a softcap of 0;
+ * with grouped queries: query head h reads key head ⌊h·Hkv/Hq⌋ (Ainslie et al. 2023).
  *
- * Inputs: q [B, Tq, Hq, D], k and v [B, Tk, Hkv, D], then
- *  segments i32 [B, Tk, 2], Tq = Tk: for each position the first index and one past the last index of its document within the row; a query sees its own
- *   document only (packed rows, padding);
- *  lengths i32 [B]: how many keys of the row precede the first query (the fill of a cache), so that query i sits at position lengths[b] + i. Keys at
- *   lengths[b] + Tq and beyond do not exist yet. Without lengths query i sits at Tk − Tq + i.
- * A query at position p sees key j when j ≤ p (causal) and j > p − window (window > 0) and j is in its document.
- * Outputs: o [B, Tq, Hq, D] and the log-sum-exp of each query's scores [B, Hq, Tq], for the backward pass. No Tq×Tk matrix is ever stored
- * (Dao et al. 2022).
+ * Inputs: q [B, Tq, Hq, D], k and v [B, Tk, Hkv, D], then segments i32 [B, Tk, 2], Tq = Tk: for each position the first
+ * index and one past the last index of its document within the row; a query sees its own document only (packed rows,
+ * padding); lengths i32 [B]: how many keys of the row precede the first query (the fill of a cache), so that query i
+ * sits at position lengths[b] + i. Keys at lengths[b] + Tq and beyond do not exist yet. Without lengths query i sits at
+ * Tk − Tq + i. A query at position p sees key j when j ≤ p (causal) and j > p − window (window > 0) and j is in its
+ * document. Outputs: o [B, Tq, Hq, D] and the log-sum-exp of each query's scores [B, Hq, Tq], for the backward pass. No
+ * Tq×Tk matrix is ever stored (Dao et al. 2022).
  */
 export const attentionOp = defineOp<'attention', AttentionAttrs>({
   name: 'attention',
@@ -40,9 +40,23 @@ export const attentionOp = defineOp<'attention', AttentionAttrs>({
   },
   vjp({ inputs, outputs: [o, logSumExp], attrs, cotangents: [g] }) {
     const [q, k, v, ...masks] = inputs;
-    if (q === undefined || k === undefined || v === undefined || o === undefined || logSumExp === undefined || g === undefined) return [];
+    if (
+      q === undefined ||
+      k === undefined ||
+      v === undefined ||
+      o === undefined ||
+      logSumExp === undefined ||
+      g === undefined
+    )
+      return [];
     if (attrs.lengths) {
-      throw new LowrankError({ code: 'tensor.gradient', what: 'attention with lengths (a cache)', expected: 'no gradient to be asked for', got: 'one', remedy: 'Train without a cache.' });
+      throw new LowrankError({
+        code: 'tensor.gradient',
+        what: 'attention with lengths (a cache)',
+        expected: 'no gradient to be asked for',
+        got: 'one',
+        remedy: 'Train without a cache.',
+      });
     }
     return applyAll(attentionBackward, [q, k, v, o, logSumExp, g, ...masks], attrs);
   },
@@ -64,9 +78,9 @@ export const attentionOp = defineOp<'attention', AttentionAttrs>({
 });
 
 /**
- * Inputs: q, k, v, o, log-sum-exp, g = dL/do, then segments where present. Outputs dq, dk, dv:
- * with p the attention weights and δ = Σ g·o per query: dv = Σ p·g; ds = p·(g·v − δ)·scale, times 1 − (s/softcap)² of the capped score s where there is a cap; dq = Σ ds·k;
- * dk = Σ ds·q.
+ * Inputs: q, k, v, o, log-sum-exp, g = dL/do, then segments where present. Outputs dq, dk, dv: with p the attention
+ * weights and δ = Σ g·o per query: dv = Σ p·g; ds = p·(g·v − δ)·scale, times 1 − (s/softcap)² of the capped score s
+ * where there is a cap; dq = Σ ds·k; dk = Σ ds·q.
  */
 export const attentionBackward = defineOp<'attentionBackward', AttentionAttrs>({
   name: 'attentionBackward',
@@ -75,7 +89,15 @@ export const attentionBackward = defineOp<'attentionBackward', AttentionAttrs>({
   },
   reference({ inputs, inputSpecs, outputs: [dq, dk, dv], attrs }) {
     const [q, k, v, o, logSumExp, g, ...masks] = inputs;
-    if (q === undefined || k === undefined || v === undefined || o === undefined || logSumExp === undefined || g === undefined) return;
+    if (
+      q === undefined ||
+      k === undefined ||
+      v === undefined ||
+      o === undefined ||
+      logSumExp === undefined ||
+      g === undefined
+    )
+      return;
     if (dq === undefined || dk === undefined || dv === undefined) return;
     const specs = [...inputSpecs.slice(0, 3), ...inputSpecs.slice(6)];
     const { size } = attentionSizes(specs, attrs);
@@ -84,7 +106,11 @@ export const attentionBackward = defineOp<'attentionBackward', AttentionAttrs>({
       for (const key of keys) {
         const score = capped(dot([q, query], [k, key], size) * attrs.scale, attrs.softcap);
         const p = Math.exp(score - (logSumExp[lse] ?? NaN));
-        const ds = p * (dot([g, query], [v, key], size) - delta) * attrs.scale * (attrs.softcap > 0 ? 1 - (score / attrs.softcap) ** 2 : 1);
+        const ds =
+          p *
+          (dot([g, query], [v, key], size) - delta) *
+          attrs.scale *
+          (attrs.softcap > 0 ? 1 - (score / attrs.softcap) ** 2 : 1);
         for (let i = 0; i < size; i++) {
           dv[key + i] = (dv[key + i] ?? 0) + p * (g[query + i] ?? NaN);
           dq[query + i] = (dq[query + i] ?? 0) + ds * (k[key + i] ?? NaN);
@@ -113,13 +139,19 @@ export function attentionSizes(inputs: readonly Spec[], attrs: AttentionAttrs): 
   const fail = (expected: string): never => {
     throw shapeError('attention', expected, inputs.map(({ shape, dtype }) => `${dtype}${showShape(shape)}`).join(', '));
   };
-  if ([q, k, v].some((spec) => spec?.dtype !== 'f32' || spec.shape.length !== 4)) fail('q, k and v in f32 of [B, T, H, D]');
-  if (k?.shape.join() !== v?.shape.join() || k?.shape[0] !== batch || k.shape[3] !== size) fail('k and v of one shape, with the batch and head size of q');
+  if ([q, k, v].some((spec) => spec?.dtype !== 'f32' || spec.shape.length !== 4))
+    fail('q, k and v in f32 of [B, T, H, D]');
+  if (k?.shape.join() !== v?.shape.join() || k?.shape[0] !== batch || k.shape[3] !== size)
+    fail('k and v of one shape, with the batch and head size of q');
   if (heads % keyHeads !== 0) fail(`query heads that are a multiple of the ${keyHeads} key heads`);
   if (size > 256) fail('a head size of at most 256');
   const segments = attrs.segments ? masks.shift() : undefined;
   const lengths = attrs.lengths ? masks.shift() : undefined;
-  if (attrs.segments && (segments?.dtype !== 'i32' || segments.shape.join() !== [batch, keys, 2].join() || queries !== keys)) fail('segments i32 [B, T, 2] and as many queries as keys');
+  if (
+    attrs.segments &&
+    (segments?.dtype !== 'i32' || segments.shape.join() !== [batch, keys, 2].join() || queries !== keys)
+  )
+    fail('segments i32 [B, T, 2] and as many queries as keys');
   if (attrs.lengths && (lengths?.dtype !== 'i32' || sizeOf(lengths.shape) !== batch)) fail('lengths i32 [B]');
   if (!attrs.lengths && queries > keys) fail('no more queries than keys');
   return { batch, queries, keys, heads, keyHeads, size };
@@ -134,7 +166,12 @@ interface QueryVisit {
   keys: number[];
 }
 
-function forEachQuery(specs: readonly Spec[], masks: readonly Float64Array[], attrs: AttentionAttrs, visit: (at: QueryVisit) => void): void {
+function forEachQuery(
+  specs: readonly Spec[],
+  masks: readonly Float64Array[],
+  attrs: AttentionAttrs,
+  visit: (at: QueryVisit) => void,
+): void {
   const { batch, queries, keys, heads, keyHeads, size } = attentionSizes(specs, attrs);
   const segments = attrs.segments ? masks[0] : undefined;
   const lengths = attrs.lengths ? masks[attrs.segments ? 1 : 0] : undefined;
@@ -142,8 +179,16 @@ function forEachQuery(specs: readonly Spec[], masks: readonly Float64Array[], at
     const offset = lengths === undefined ? keys - queries : (lengths[b] ?? 0);
     for (let i = 0; i < queries; i++) {
       const position = offset + i;
-      const start = Math.max(segments?.[(b * keys + i) * 2] ?? 0, attrs.window > 0 ? position - attrs.window + 1 : 0, 0);
-      const existing = Math.min(segments?.[(b * keys + i) * 2 + 1] ?? keys, lengths === undefined ? keys : offset + queries, keys);
+      const start = Math.max(
+        segments?.[(b * keys + i) * 2] ?? 0,
+        attrs.window > 0 ? position - attrs.window + 1 : 0,
+        0,
+      );
+      const existing = Math.min(
+        segments?.[(b * keys + i) * 2 + 1] ?? keys,
+        lengths === undefined ? keys : offset + queries,
+        keys,
+      );
       const end = attrs.causal ? Math.min(existing, position + 1) : existing;
       for (let h = 0; h < heads; h++) {
         const keyHead = Math.floor((h * keyHeads) / heads);
@@ -193,7 +238,14 @@ export interface AttentionOptions {
 export function attention(q: Tensor, k: Tensor, v: Tensor, options: AttentionOptions = {}): Tensor {
   const { segments, lengths, window = 0, causal = true, scale = 1 / Math.sqrt(q.shape[3] ?? 1), softcap = 0 } = options;
   const inputs = [q, k, v, ...(segments === undefined ? [] : [segments]), ...(lengths === undefined ? [] : [lengths])];
-  const [o] = applyAll(attentionOp, inputs, { causal, scale, window, softcap, segments: segments !== undefined, lengths: lengths !== undefined });
+  const [o] = applyAll(attentionOp, inputs, {
+    causal,
+    scale,
+    window,
+    softcap,
+    segments: segments !== undefined,
+    lengths: lengths !== undefined,
+  });
   if (o === undefined) throw new TypeError('attention has no output');
   return o;
 }

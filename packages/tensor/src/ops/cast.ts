@@ -12,8 +12,10 @@ export const castOp = defineOp<'cast', CastAttrs>({
   name: 'cast',
   infer([x], { dtype }) {
     const allowed = ['f32', 'f16', 'bf16', 'i32', 'u32'];
-    if (x === undefined || !allowed.includes(x.dtype) || !allowed.includes(dtype)) throw shapeError('cast', `dtypes among ${allowed.join(', ')}`, `${x?.dtype} to ${dtype}`);
-    if ((dtype === 'f16' || dtype === 'bf16') && sizeOf(x.shape) % 2 !== 0) throw shapeError('cast to 16 bits', 'an even number of elements', `${sizeOf(x.shape)}`);
+    if (x === undefined || !allowed.includes(x.dtype) || !allowed.includes(dtype))
+      throw shapeError('cast', `dtypes among ${allowed.join(', ')}`, `${x?.dtype} to ${dtype}`);
+    if ((dtype === 'f16' || dtype === 'bf16') && sizeOf(x.shape) % 2 !== 0)
+      throw shapeError('cast to 16 bits', 'an even number of elements', `${sizeOf(x.shape)}`);
     return [{ shape: x.shape, dtype }];
   },
   vjp: ({ inputs: [x], cotangents: [g] }) => (x === undefined || g === undefined || x.dtype !== 'f32' ? [] : [g]),

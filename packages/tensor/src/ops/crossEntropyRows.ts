@@ -8,15 +8,24 @@ export interface CrossEntropyRowsAttrs {
 }
 
 /**
- * loss[n] = log Σ exp(logits[n, :]) − logits[n, label[n]]; 0 where the label is negative (ignored; −100 by custom). Outputs the losses [N] and, where
- * `gradient` is set, softmax(logits) − onehot(label) [N, V] (zero rows for ignored labels), usually in the place of the logits. Otherwise
- * the second output has one element and no meaning.
+ * loss[n] = log Σ exp(logits[n, :]) − logits[n, label[n]]; 0 where the label is negative (ignored; −100 by custom).
+ * Outputs the losses [N] and, where `gradient` is set, softmax(logits) − onehot(label) [N, V] (zero rows for ignored
+ * labels), usually in the place of the logits. Otherwise the second output has one element and no meaning.
  */
 export const crossEntropyRowsOp = defineOp<'crossEntropyRows', CrossEntropyRowsAttrs>({
   name: 'crossEntropyRows',
   infer([logits, labels], { gradient }) {
-    if (logits?.dtype !== 'f32' || logits.shape.length !== 2 || labels?.dtype !== 'i32' || sizeOf(labels.shape) !== logits.shape[0]) {
-      throw shapeError('crossEntropyRows', 'logits f32 [N, V] and labels i32 [N]', `${showShape(logits?.shape ?? [])} and ${showShape(labels?.shape ?? [])}`);
+    if (
+      logits?.dtype !== 'f32' ||
+      logits.shape.length !== 2 ||
+      labels?.dtype !== 'i32' ||
+      sizeOf(labels.shape) !== logits.shape[0]
+    ) {
+      throw shapeError(
+        'crossEntropyRows',
+        'logits f32 [N, V] and labels i32 [N]',
+        `${showShape(logits?.shape ?? [])} and ${showShape(labels?.shape ?? [])}`,
+      );
     }
     return [
       { shape: [logits.shape[0] ?? 0], dtype: 'f32' },
@@ -32,7 +41,8 @@ export const crossEntropyRowsOp = defineOp<'crossEntropyRows', CrossEntropyRowsA
       const total = scores.reduce((sum, score) => sum + Math.exp(score - top), 0);
       loss[row] = top + Math.log(total) - (scores[label] ?? NaN);
       if (!attrs.gradient || gradient === undefined) return;
-      for (let i = 0; i < width; i++) gradient[row * width + i] = Math.exp((scores[i] ?? NaN) - top) / total - (i === label ? 1 : 0);
+      for (let i = 0; i < width; i++)
+        gradient[row * width + i] = Math.exp((scores[i] ?? NaN) - top) / total - (i === label ? 1 : 0);
     });
   },
   inPlace: [[0, 1]],

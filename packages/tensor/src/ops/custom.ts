@@ -5,11 +5,15 @@ export interface CustomAttrs {
   readonly vjp: ((cotangent: Tensor, needs: readonly boolean[]) => readonly (Tensor | undefined)[]) | undefined;
 }
 
-/** Its first input under another gradient rule: no kernel runs, only `grad` looks at it. The other inputs are where gradients go. */
+/**
+ * Its first input under another gradient rule: no kernel runs, only `grad` looks at it. The other inputs are where
+ * gradients go.
+ */
 export const custom = defineOp<'custom', CustomAttrs>({
   name: 'custom',
   infer: ([value]) => [value ?? { shape: [], dtype: 'f32' }],
-  vjp: ({ attrs, cotangents: [g], needs }) => (g === undefined || attrs.vjp === undefined ? [] : [undefined, ...attrs.vjp(g, needs.slice(1))]),
+  vjp: ({ attrs, cotangents: [g], needs }) =>
+    g === undefined || attrs.vjp === undefined ? [] : [undefined, ...attrs.vjp(g, needs.slice(1))],
   reference({ inputs: [x], outputs: [y] }) {
     if (x !== undefined) y?.set(x);
   },
@@ -17,8 +21,8 @@ export const custom = defineOp<'custom', CustomAttrs>({
 });
 
 /**
- * `value` with a gradient rule of its own: vjp(g, needs) gives dL/d(input) for each of `inputs` from g = dL/d(value). For computations whose gradient
- * falls out of the forward pass.
+ * `value` with a gradient rule of its own: vjp(g, needs) gives dL/d(input) for each of `inputs` from g = dL/d(value).
+ * For computations whose gradient falls out of the forward pass.
  */
 export function withGradient(value: Tensor, inputs: readonly Tensor[], vjp: NonNullable<CustomAttrs['vjp']>): Tensor {
   return apply(custom, [value, ...inputs], { vjp });

@@ -7,9 +7,9 @@ import { broadcastShapes, broadcastStrides, shapeError, sizeOf, stridesOf } from
 import { normalCdfOf } from './normalCdf.js';
 
 /**
- * Elementwise arithmetic in f32. There is one op, `elementwise`, whose attribute is a little program; a single function is a program of one
- * instruction, and fusion is the joining of programs. A function is declared once below: its value and its gradient. Backends hold one
- * table with a line per function.
+ * Elementwise arithmetic in f32. There is one op, `elementwise`, whose attribute is a little program; a single function
+ * is a program of one instruction, and fusion is the joining of programs. A function is declared once below: its value
+ * and its gradient. Backends hold one table with a line per function.
  */
 interface ElementwiseFunction {
   readonly arity: number;
@@ -62,14 +62,30 @@ export const elementwiseFunctions = {
   /** Φ(x) = ½·erfc(−x/√2), the distribution function of the standard normal. */
   normalCdf: { arity: 1, evaluate: normalCdfOf, gradient: (g, [a]) => [() => mul(g, normalDensity(a))] },
   /** GELU, the exact form: x·Φ(x) */
-  gelu: { arity: 1, evaluate: (a) => a * normalCdfOf(a), gradient: (g, [a]) => [() => mul(g, add(normalCdf(a), mul(a, normalDensity(a))))] },
+  gelu: {
+    arity: 1,
+    evaluate: (a) => a * normalCdfOf(a),
+    gradient: (g, [a]) => [() => mul(g, add(normalCdf(a), mul(a, normalDensity(a))))],
+  },
   relu: { arity: 1, evaluate: (a) => Math.max(a, 0), gradient: (g, [a]) => [() => mul(g, less(0, a))] },
   add: { arity: 2, evaluate: (a, b) => a + b, gradient: (g) => [() => g, () => g] },
   sub: { arity: 2, evaluate: (a, b) => a - b, gradient: (g) => [() => g, () => neg(g)] },
   mul: { arity: 2, evaluate: (a, b) => a * b, gradient: (g, [a, b]) => [() => mul(g, b), () => mul(g, a)] },
-  div: { arity: 2, evaluate: (a, b) => a / b, gradient: (g, [, b], y) => [() => div(g, b), () => neg(div(mul(g, y), b))] },
-  minimum: { arity: 2, evaluate: (a, b) => Math.min(a, b), gradient: (g, [a, b]) => [() => select(less(b, a), 0, g), () => select(less(b, a), g, 0)] },
-  maximum: { arity: 2, evaluate: (a, b) => Math.max(a, b), gradient: (g, [a, b]) => [() => select(less(a, b), 0, g), () => select(less(a, b), g, 0)] },
+  div: {
+    arity: 2,
+    evaluate: (a, b) => a / b,
+    gradient: (g, [, b], y) => [() => div(g, b), () => neg(div(mul(g, y), b))],
+  },
+  minimum: {
+    arity: 2,
+    evaluate: (a, b) => Math.min(a, b),
+    gradient: (g, [a, b]) => [() => select(less(b, a), 0, g), () => select(less(b, a), g, 0)],
+  },
+  maximum: {
+    arity: 2,
+    evaluate: (a, b) => Math.max(a, b),
+    gradient: (g, [a, b]) => [() => select(less(a, b), 0, g), () => select(less(a, b), g, 0)],
+  },
   /** 1 where a < b, else 0. */
   less: { arity: 2, evaluate: (a, b) => (a < b ? 1 : 0) },
   lessEqual: { arity: 2, evaluate: (a, b) => (a <= b ? 1 : 0) },
@@ -81,8 +97,9 @@ export const elementwiseFunctions = {
     gradient: (g, [a]) => [() => mul(g, 0), () => select(a, g, 0), () => select(a, 0, g)],
   },
   /**
-   * The factor that clips a gradient of squared norm a to norm b: min(1, b/(√a + 1e-6)) as torch.nn.utils.clip_grad_norm_; 1 where b ≤ 0;
-   * NaN where a is NaN or infinite, which `adamw` takes as "leave everything as it is".
+   * The factor that clips a gradient of squared norm a to norm b: min(1, b/(√a + 1e-6)) as
+   * torch.nn.utils.clip_grad_norm_; 1 where b ≤ 0; NaN where a is NaN or infinite, which `adamw` takes as "leave
+   * everything as it is".
    */
   clipScale: { arity: 2, evaluate: clipScaleOf },
 } as const satisfies Record<string, ElementwiseFunction>;
@@ -95,8 +112,8 @@ function normalDensity(a: Tensor): Tensor {
 export type ElementwiseName = keyof typeof elementwiseFunctions;
 
 /**
- * One instruction of an elementwise program. Arguments count the op's inputs first, then the results of earlier instructions. A `constant` has
- * no arguments.
+ * One instruction of an elementwise program. Arguments count the op's inputs first, then the results of earlier
+ * instructions. A `constant` has no arguments.
  */
 export type Instruction =
   | { readonly fn: ElementwiseName; readonly args: readonly number[] }
@@ -140,8 +157,17 @@ export const elementwise = defineOp<'elementwise', ElementwiseAttrs>({
       out[i] = values[values.length - 1] ?? NaN;
     }
   },
-  inPlace: [[0, 0], [1, 0], [2, 0], [3, 0], [4, 0], [5, 0], [6, 0]],
-  flops: (_, { program, shape }) => program.filter(({ fn }) => fn !== 'constant' && fn !== 'copy').length * sizeOf(shape),
+  inPlace: [
+    [0, 0],
+    [1, 0],
+    [2, 0],
+    [3, 0],
+    [4, 0],
+    [5, 0],
+    [6, 0],
+  ],
+  flops: (_, { program, shape }) =>
+    program.filter(({ fn }) => fn !== 'constant' && fn !== 'copy').length * sizeOf(shape),
 });
 
 function evaluateInstruction(instruction: Instruction, values: Float64Array): number {
@@ -155,7 +181,8 @@ function evaluateInstruction(instruction: Instruction, values: Float64Array): nu
 export function broadcastReader(shape: Shape, target: Shape): (index: number) => number {
   const from = broadcastStrides(shape, target);
   const to = stridesOf(target);
-  return (index) => to.reduce((at, stride, axis) => at + (Math.floor(index / stride) % (target[axis] ?? 1)) * (from[axis] ?? 0), 0);
+  return (index) =>
+    to.reduce((at, stride, axis) => at + (Math.floor(index / stride) % (target[axis] ?? 1)) * (from[axis] ?? 0), 0);
 }
 
 function requireF32(spec: Spec): void {
@@ -164,7 +191,8 @@ function requireF32(spec: Spec): void {
 }
 
 function constantOf(instruction: Instruction | undefined): Tensor {
-  if (instruction?.fn !== 'constant') throw shapeError('elementwise gradient', 'a program of one function', 'a fused program');
+  if (instruction?.fn !== 'constant')
+    throw shapeError('elementwise gradient', 'a program of one function', 'a fused program');
   return full([], instruction.value);
 }
 
@@ -175,7 +203,8 @@ function call(fn: ElementwiseName, args: readonly Value[]): Tensor {
   const inputs: Tensor[] = [];
   const constants: Instruction[] = [];
   const slots = args.map((arg) => {
-    if (typeof arg === 'number') return { input: undefined, constant: constants.push({ fn: 'constant', value: arg }) - 1 };
+    if (typeof arg === 'number')
+      return { input: undefined, constant: constants.push({ fn: 'constant', value: arg }) - 1 };
     const operand = arg instanceof Scalar ? arg.tensor : arg;
     const known = inputs.findIndex((input) => input.node === operand.node && input.index === operand.index);
     return { input: known >= 0 ? known : inputs.push(operand) - 1, constant: undefined };
@@ -215,8 +244,10 @@ export const maximum = (a: Value, b: Value): Tensor => call('maximum', [a, b]);
 export const less = (a: Value, b: Value): Tensor => call('less', [a, b]);
 export const lessEqual = (a: Value, b: Value): Tensor => call('lessEqual', [a, b]);
 export const equal = (a: Value, b: Value): Tensor => call('equal', [a, b]);
-export const select = (condition: Value, then: Value, otherwise: Value): Tensor => call('select', [condition, then, otherwise]);
-export const clipScale = (squaredNorm: Value, maximumNorm: Value): Tensor => call('clipScale', [squaredNorm, maximumNorm]);
+export const select = (condition: Value, then: Value, otherwise: Value): Tensor =>
+  call('select', [condition, then, otherwise]);
+export const clipScale = (squaredNorm: Value, maximumNorm: Value): Tensor =>
+  call('clipScale', [squaredNorm, maximumNorm]);
 
 /** A lazy tensor filled with one number. */
 export function full(shape: Shape, value: number): Tensor {

@@ -13,22 +13,34 @@ export interface QuantizeBlocksAttrs {
 }
 
 /**
- * x in blocks of 4-bit codes: absmax(b) = max |x| over block b, code(i) = codes[#{boundaries < x[i]·(1/absmax)}], and code of 0 for a block of zeros
- * (Dettmers et al. 2023). x of any shape in f32, f16 or bf16 → codes u8 [⌈size/2⌉], element 2j in the high half of byte j, and absmax f32 [blocks].
+ * x in blocks of 4-bit codes: absmax(b) = max |x| over block b, code(i) = codes[#{boundaries < x[i]·(1/absmax)}], and
+ * code of 0 for a block of zeros (Dettmers et al. 2023). x of any shape in f32, f16 or bf16 → codes u8 [⌈size/2⌉],
+ * element 2j in the high half of byte j, and absmax f32 [blocks].
  */
 export const quantizeBlocksOp = defineOp<'quantizeBlocks', QuantizeBlocksAttrs>({
   name: 'quantizeBlocks',
   infer([x], { blockSize, boundaries, codes }) {
-    if (x === undefined || !['f32', 'f16', 'bf16'].includes(x.dtype)) throw shapeError('quantizeBlocks', 'f32, f16 or bf16', `${x?.dtype}`);
+    if (x === undefined || !['f32', 'f16', 'bf16'].includes(x.dtype))
+      throw shapeError('quantizeBlocks', 'f32, f16 or bf16', `${x?.dtype}`);
     if (blockSize <= 0 || blockSize % 32 !== 0 || boundaries.length !== 15 || codes.length !== 16) {
-      throw shapeError('quantizeBlocks', 'a block size that is a multiple of 32, 15 boundaries and 16 codes', `${blockSize}, ${boundaries.length} and ${codes.length}`);
+      throw shapeError(
+        'quantizeBlocks',
+        'a block size that is a multiple of 32, 15 boundaries and 16 codes',
+        `${blockSize}, ${boundaries.length} and ${codes.length}`,
+      );
     }
     const size = sizeOf(x.shape);
-    return [{ shape: [Math.ceil(size / 2)], dtype: 'u8' }, { shape: [Math.ceil(size / blockSize)], dtype: 'f32' }];
+    return [
+      { shape: [Math.ceil(size / 2)], dtype: 'u8' },
+      { shape: [Math.ceil(size / blockSize)], dtype: 'f32' },
+    ];
   },
   reference({ inputs: [x], outputs: [bytes, absmax], attrs: { blockSize, boundaries, codes } }) {
     if (x === undefined || bytes === undefined || absmax === undefined) return;
-    x.forEach((value, i) => (absmax[Math.floor(i / blockSize)] = Math.max(absmax[Math.floor(i / blockSize)] ?? 0, Math.abs(value))));
+    x.forEach(
+      (value, i) =>
+        (absmax[Math.floor(i / blockSize)] = Math.max(absmax[Math.floor(i / blockSize)] ?? 0, Math.abs(value))),
+    );
     x.forEach((value, i) => {
       const scale = absmax[Math.floor(i / blockSize)] ?? 0;
       const place = scale === 0 ? 0 : value / scale;
@@ -48,7 +60,10 @@ export interface DecodeAttrs {
   readonly encoding: OperandEncoding;
 }
 
-/** An encoded matrix's parts → its elements, f32 [rows, columns]. For merging and checks: products read codes as they are. */
+/**
+ * An encoded matrix's parts → its elements, f32 [rows, columns]. For merging and checks: products read codes as they
+ * are.
+ */
 export const decodeMatrixOp = defineOp<'decodeMatrix', DecodeAttrs>({
   name: 'decodeMatrix',
   infer(parts, { encoding }) {

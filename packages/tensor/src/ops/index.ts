@@ -18,7 +18,10 @@ import { sampleThresholdOp } from './sampleThreshold.js';
 import { squaredNormOp } from './squaredNorm.js';
 import { swigluBackward, swigluOp } from './swiglu.js';
 
-/** Every op that needs a kernel. A backend's table `satisfies Record<KernelName, …>`, so that a missing kernel is a type error. */
+/**
+ * Every op that needs a kernel. A backend's table `satisfies Record<KernelName, …>`, so that a missing kernel is a type
+ * error.
+ */
 export const coreOps = {
   adamw: adamwOp,
   adamw8bit: adamw8bitOp,

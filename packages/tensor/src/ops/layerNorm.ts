@@ -30,7 +30,8 @@ export const layerNormOp = defineOp<'layerNorm', LayerNormAttrs>({
   reference({ inputs: [x, w, b], outputs: [y], attrs: { epsilon } }) {
     if (x === undefined || w === undefined || b === undefined || y === undefined) return;
     forEachRow(x, w.length, epsilon, (at, { mean, factor }) => {
-      for (let i = 0; i < w.length; i++) y[at + i] = ((x[at + i] ?? NaN) - mean) * factor * (w[i] ?? NaN) + (b[i] ?? NaN);
+      for (let i = 0; i < w.length; i++)
+        y[at + i] = ((x[at + i] ?? NaN) - mean) * factor * (w[i] ?? NaN) + (b[i] ?? NaN);
     });
   },
   flops: ([x]) => 7 * sizeOf(x?.shape ?? []),
@@ -42,7 +43,8 @@ export const layerNormBackward = defineOp<'layerNormBackward', LayerNormAttrs>({
   infer(inputs) {
     const [x, w, g] = inputs;
     requireRows('layerNormBackward', inputs, [w]);
-    if (sizeOf(g?.shape ?? []) !== sizeOf(x?.shape ?? [])) throw shapeError('layerNormBackward', 'a gradient of the size of x', showShape(g?.shape ?? []));
+    if (sizeOf(g?.shape ?? []) !== sizeOf(x?.shape ?? []))
+      throw shapeError('layerNormBackward', 'a gradient of the size of x', showShape(g?.shape ?? []));
     return [{ shape: x?.shape ?? [], dtype: 'f32' }];
   },
   reference({ inputs: [x, w, g], outputs: [dx], attrs: { epsilon } }) {
@@ -73,13 +75,19 @@ export const layerNormWeightGradient = defineOp<'layerNormWeightGradient', Layer
   reference({ inputs: [x, g], outputs: [dw], attrs: { epsilon } }) {
     if (x === undefined || g === undefined || dw === undefined) return;
     forEachRow(x, dw.length, epsilon, (at, { mean, factor }) => {
-      for (let i = 0; i < dw.length; i++) dw[i] = (dw[i] ?? NaN) + (g[at + i] ?? NaN) * ((x[at + i] ?? NaN) - mean) * factor;
+      for (let i = 0; i < dw.length; i++)
+        dw[i] = (dw[i] ?? NaN) + (g[at + i] ?? NaN) * ((x[at + i] ?? NaN) - mean) * factor;
     });
   },
   flops: ([x]) => 8 * sizeOf(x?.shape ?? []),
 });
 
-function forEachRow(x: Float64Array, width: number, epsilon: number, visit: (start: number, row: { mean: number; factor: number }) => void): void {
+function forEachRow(
+  x: Float64Array,
+  width: number,
+  epsilon: number,
+  visit: (start: number, row: { mean: number; factor: number }) => void,
+): void {
   for (let at = 0; at < x.length; at += width) {
     let [total, squares] = [0, 0];
     for (let i = 0; i < width; i++) total += x[at + i] ?? NaN;
@@ -91,8 +99,17 @@ function forEachRow(x: Float64Array, width: number, epsilon: number, visit: (sta
 
 function requireRows(op: string, inputs: readonly Spec[], vectors: readonly (Spec | undefined)[]): void {
   const width = inputs[0]?.shape.at(-1);
-  if (width !== undefined && inputs.every(({ dtype }) => dtype === 'f32') && vectors.every((vector) => vector?.shape.length === 1 && vector.shape[0] === width)) return;
-  throw shapeError(op, 'f32 x […, D] and vectors [D]', inputs.map(({ dtype, shape }) => `${dtype}${showShape(shape)}`).join(', '));
+  if (
+    width !== undefined &&
+    inputs.every(({ dtype }) => dtype === 'f32') &&
+    vectors.every((vector) => vector?.shape.length === 1 && vector.shape[0] === width)
+  )
+    return;
+  throw shapeError(
+    op,
+    'f32 x […, D] and vectors [D]',
+    inputs.map(({ dtype, shape }) => `${dtype}${showShape(shape)}`).join(', '),
+  );
 }
 
 /** (x − μ) / √(mean((x − μ)²) + epsilon) · weight + bias over the last axis, as torch.nn.LayerNorm. */

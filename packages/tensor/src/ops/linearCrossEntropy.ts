@@ -23,20 +23,44 @@ export interface ProductTerm {
 }
 
 /**
- * Σ over rows with a label ≥ 0 of cross-entropy(x·Wᵀ, label), with x [T, D], W [V, D] and labels i32 [T] → a scalar; with terms over x·Wᵀ + Σ h·Bᵀ.
+ * Σ over rows with a label ≥ 0 of cross-entropy(x·Wᵀ, label), with x [T, D], W [V, D] and labels i32 [T] → a scalar;
+ * with terms over x·Wᵀ + Σ h·Bᵀ.
  *
- * The output projection and the loss in one: chunk by chunk of rows, logits are made, turned into loss and gradient in place, and multiplied back into
- * dx and dW in the forward pass, so that no more than one chunk of logits ever exists (Liger Kernel's and Unsloth's scheme; Hsu et al. 2024).
- * What nobody asks the gradient of is never computed.
+ * The output projection and the loss in one: chunk by chunk of rows, logits are made, turned into loss and gradient in
+ * place, and multiplied back into dx and dW in the forward pass, so that no more than one chunk of logits ever exists
+ * (Liger Kernel's and Unsloth's scheme; Hsu et al. 2024). What nobody asks the gradient of is never computed.
  */
-export function linearCrossEntropy(x: Tensor, weight: Tensor, labels: Tensor, { chunkRows = defaultChunkRows(x.shape[0] ?? 1, weight.shape[0] ?? 1), terms = [], softcap = 0 }: LinearCrossEntropyOptions = {}): Tensor {
+export function linearCrossEntropy(
+  x: Tensor,
+  weight: Tensor,
+  labels: Tensor,
+  {
+    chunkRows = defaultChunkRows(x.shape[0] ?? 1, weight.shape[0] ?? 1),
+    terms = [],
+    softcap = 0,
+  }: LinearCrossEntropyOptions = {},
+): Tensor {
   const count = x.shape[0] ?? 0;
-  if (x.shape.length !== 2 || weight.shape.length !== 2 || x.shape[1] !== weight.shape[1] || labels.size !== count || labels.shape.length !== 1) {
-    throw shapeError('linearCrossEntropy', 'x [T, D], weight [V, D], labels [T]', [x, weight, labels].map(({ shape }) => showShape(shape)).join(', '));
+  if (
+    x.shape.length !== 2 ||
+    weight.shape.length !== 2 ||
+    x.shape[1] !== weight.shape[1] ||
+    labels.size !== count ||
+    labels.shape.length !== 1
+  ) {
+    throw shapeError(
+      'linearCrossEntropy',
+      'x [T, D], weight [V, D], labels [T]',
+      [x, weight, labels].map(({ shape }) => showShape(shape)).join(', '),
+    );
   }
   for (const { h, b } of terms) {
     if (h.shape.length === 2 && h.shape[0] === count && b.shape.join() === `${weight.shape[0]},${h.shape[1]}`) continue;
-    throw shapeError('linearCrossEntropy', `terms of h [${count}, r] and B [${weight.shape[0]}, r]`, `${showShape(h.shape)} and ${showShape(b.shape)}`);
+    throw shapeError(
+      'linearCrossEntropy',
+      `terms of h [${count}, r] and B [${weight.shape[0]}, r]`,
+      `${showShape(h.shape)} and ${showShape(b.shape)}`,
+    );
   }
   const losses: Tensor[] = [];
   const inputGradients: Tensor[] = [];
@@ -46,12 +70,16 @@ export function linearCrossEntropy(x: Tensor, weight: Tensor, labels: Tensor, { 
     const end = Math.min(start + chunkRows, count);
     const xs = rows(x, start, end);
     const hs = terms.map(({ h }) => rows(h, start, end));
-    const logits = softCapped(terms.reduce((sum, { b }, at) => plusTerm(sum, hs[at], b), matmul(xs, weight, { transposeB: true })), softcap);
+    const logits = softCapped(
+      terms.reduce((sum, { b }, at) => plusTerm(sum, hs[at], b), matmul(xs, weight, { transposeB: true })),
+      softcap,
+    );
     const [loss, dCapped] = crossEntropyRows(logits, rows(labels, start, end));
     if (loss === undefined || dCapped === undefined) continue;
     losses.push(loss);
     const dLogits = softcap > 0 ? mul(dCapped, sub(1, square(mul(logits, 1 / softcap)))) : dCapped;
-    // Traced here, next to the chunk's logits, so that the chunk's memory is free before the next one begins. Unused products are dropped by the compiler.
+    // Traced here, next to the chunk's logits, so that the chunk's memory is free before the next one begins. Unused
+    // products are dropped by the compiler.
     inputGradients.push(matmul(dLogits, weight));
     const part = matmul(dLogits, xs, { transposeA: true });
     weightGradient = weightGradient === undefined ? part : add(weightGradient, part);
@@ -67,7 +95,10 @@ export function linearCrossEntropy(x: Tensor, weight: Tensor, labels: Tensor, { 
   return withGradient(total, [x, weight, ...terms.flatMap(({ h, b }) => [h, b])], (g, [needX, needW, ...needTerms]) => [
     needX === true ? mul(g, stackRows(inputGradients)) : undefined,
     needW === true && weightGradient !== undefined ? mul(g, weightGradient) : undefined,
-    ...termGradients.flatMap(({ h, b }, at) => [needTerms[2 * at] === true ? mul(g, stackRows(h)) : undefined, needTerms[2 * at + 1] === true && b !== undefined ? mul(g, b) : undefined]),
+    ...termGradients.flatMap(({ h, b }, at) => [
+      needTerms[2 * at] === true ? mul(g, stackRows(h)) : undefined,
+      needTerms[2 * at + 1] === true && b !== undefined ? mul(g, b) : undefined,
+    ]),
   ]);
 }
 
@@ -81,8 +112,8 @@ export function softCapped(x: Tensor, softcap: number): Tensor {
 }
 
 /**
- * Rows per chunk: at most 256 and about 16 MiB of logits, and at most half of all rows; always a multiple of 64, so that a chunk starts at an aligned
- * place of its buffer.
+ * Rows per chunk: at most 256 and about 16 MiB of logits, and at most half of all rows; always a multiple of 64, so
+ * that a chunk starts at an aligned place of its buffer.
  */
 export function defaultChunkRows(count: number, vocabulary: number): number {
   const budget = Math.min(256, (16 * 2 ** 20) / (4 * vocabulary), count / 2);

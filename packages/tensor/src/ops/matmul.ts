@@ -24,9 +24,10 @@ export interface MatmulAttrs {
 /**
  * y = a·b (+ h·u) (+ c), accumulated in f32.
  *
- * Inputs: a, b, then h and u where `lowRank` is set, then c where `addend` is set. a and b are matrices, or both carry the same leading batch axis
- * ([batch, M, K]·[batch, K, N]; no low-rank part then). a is f32; b is dense f32, f16 or bf16, or a plain matrix in another operand encoding (`encoding.ts`), whose parts
- * then stand in b's place. An encoding is a matter of the tile load (and of the panel packing on the CPU), never another op.
+ * Inputs: a, b, then h and u where `lowRank` is set, then c where `addend` is set. a and b are matrices, or both carry
+ * the same leading batch axis ([batch, M, K]·[batch, K, N]; no low-rank part then). a is f32; b is dense f32, f16 or
+ * bf16, or a plain matrix in another operand encoding (`encoding.ts`), whose parts then stand in b's place. An encoding
+ * is a matter of the tile load (and of the panel packing on the CPU), never another op.
  */
 export const matmulOp = defineOp<'matmul', MatmulAttrs>({
   name: 'matmul',
@@ -39,10 +40,20 @@ export const matmulOp = defineOp<'matmul', MatmulAttrs>({
     if (a === undefined || b === undefined || g === undefined) return [];
     const { transposeA, transposeB, encoding } = attrs;
     if (encoding !== undefined) {
-      if (needB === true) throw new LowrankError({ code: 'tensor.gradient', what: `the gradient of ${describe(b)}`, expected: 'a dense matrix', got: `a frozen ${encoding.kind} one`, remedy: 'Train an adapter over it, or load the weights in 32 bits.' });
-      return [encodedProduct(g, new EncodedMatrix(encoding, inputs.slice(1, 1 + encodingParts(encoding))), !transposeB)];
+      if (needB === true)
+        throw new LowrankError({
+          code: 'tensor.gradient',
+          what: `the gradient of ${describe(b)}`,
+          expected: 'a dense matrix',
+          got: `a frozen ${encoding.kind} one`,
+          remedy: 'Train an adapter over it, or load the weights in 32 bits.',
+        });
+      return [
+        encodedProduct(g, new EncodedMatrix(encoding, inputs.slice(1, 1 + encodingParts(encoding))), !transposeB),
+      ];
     }
-    // y = op(a)·op(b): d op(a) = g·op(b)ᵀ and d op(b) = op(a)ᵀ·g; where an operand is stored transposed, the product is taken the other way round.
+    // y = op(a)·op(b): d op(a) = g·op(b)ᵀ and d op(b) = op(a)ᵀ·g; where an operand is stored transposed, the product is
+    // taken the other way round.
     const da = transposeA ? () => product(b, g, transposeB, true) : () => product(g, b, false, !transposeB);
     const db = transposeB ? () => product(g, a, true, transposeA) : () => product(a, g, !transposeA, false);
     return [needA === true ? da() : undefined, needB === true ? db() : undefined];
@@ -60,11 +71,14 @@ export const matmulOp = defineOp<'matmul', MatmulAttrs>({
         const right = b[which * n * k + (attrs.transposeB ? column * k + i : i * n + column)] ?? NaN;
         total += left * right;
       }
-      for (let i = 0; i < rank; i++) total += (h?.[row * rank + i] ?? NaN) * (u?.[attrs.lowRank === 'nt' ? column * rank + i : i * n + column] ?? NaN);
+      for (let i = 0; i < rank; i++)
+        total +=
+          (h?.[row * rank + i] ?? NaN) * (u?.[attrs.lowRank === 'nt' ? column * rank + i : i * n + column] ?? NaN);
       y[at] = total;
     }
   },
-  inPlace: ({ encoding, lowRank, addend }) => (addend === 'full' ? [[1 + encodingParts(encoding) + (lowRank === undefined ? 0 : 2), 0]] : []),
+  inPlace: ({ encoding, lowRank, addend }) =>
+    addend === 'full' ? [[1 + encodingParts(encoding) + (lowRank === undefined ? 0 : 2), 0]] : [],
   flops(inputs, attrs) {
     const { batch = 1, m, n, k, rank } = matmulSizes(inputs, attrs);
     return 2 * batch * m * n * (k + rank);
@@ -80,26 +94,35 @@ export interface MatmulOperands<T> {
   readonly addend: T | undefined;
 }
 
-export function matmulOperands<T>([a, ...rest]: readonly T[], { encoding, lowRank, addend }: MatmulAttrs): MatmulOperands<T> {
+export function matmulOperands<T>(
+  [a, ...rest]: readonly T[],
+  { encoding, lowRank, addend }: MatmulAttrs,
+): MatmulOperands<T> {
   const b = rest.splice(0, encodingParts(encoding));
   const [h, u] = lowRank === undefined ? [] : rest.splice(0, 2);
   return { a, b, h, u, addend: addend === undefined ? undefined : rest[0] };
 }
 
 /** The sizes of a product, checked; `batch` is undefined for plain matrices, `rank` 0 without a low-rank part. */
-export function matmulSizes(inputs: readonly Spec[], attrs: MatmulAttrs): { batch: number | undefined; m: number; n: number; k: number; rank: number } {
+export function matmulSizes(
+  inputs: readonly Spec[],
+  attrs: MatmulAttrs,
+): { batch: number | undefined; m: number; n: number; k: number; rank: number } {
   const { a, b: parts, h, u, addend: c } = matmulOperands(inputs, attrs);
   const { encoding } = attrs;
-  const shown = inputs.map(({ shape, dtype }) => `${dtype}${showShape(shape)}`).join(' · ') + ` with ${JSON.stringify(attrs)}`;
+  const shown =
+    inputs.map(({ shape, dtype }) => `${dtype}${showShape(shape)}`).join(' · ') + ` with ${JSON.stringify(attrs)}`;
   const fail = (expected: string): never => {
     throw shapeError('matmul', expected, shown);
   };
   if (encoding !== undefined) checkEncoding(encoding, parts);
-  const b: Spec | undefined = encoding === undefined ? parts[0] : { shape: [encoding.rows, encoding.columns], dtype: 'f32' };
+  const b: Spec | undefined =
+    encoding === undefined ? parts[0] : { shape: [encoding.rows, encoding.columns], dtype: 'f32' };
   if (a === undefined || b === undefined) return fail('two operands');
   if (a.dtype !== 'f32' || !['f32', 'f16', 'bf16'].includes(b.dtype)) fail('a in f32 and b in f32, f16 or bf16');
   if (encoding !== undefined && attrs.transposeA) fail('a as it is, beside an encoded matrix');
-  if (a.shape.length !== b.shape.length || (a.shape.length !== 2 && a.shape.length !== 3)) fail('two matrices, or two stacks of as many matrices');
+  if (a.shape.length !== b.shape.length || (a.shape.length !== 2 && a.shape.length !== 3))
+    fail('two matrices, or two stacks of as many matrices');
   const batched = a.shape.length === 3;
   const [rowsA = 0, columnsA = 0] = a.shape.slice(-2);
   const [rowsB = 0, columnsB = 0] = b.shape.slice(-2);
@@ -108,10 +131,17 @@ export function matmulSizes(inputs: readonly Spec[], attrs: MatmulAttrs): { batc
   if (k !== inner) fail(`equal inner sizes, here ${k} and ${inner}`);
   if (batched && a.shape[0] !== b.shape[0]) fail('equal batch sizes');
   const rank = h?.shape[1] ?? 0;
-  if (h !== undefined && (batched || !sameShape(h.shape, [m, rank]) || u === undefined || !sameShape(u.shape, attrs.lowRank === 'nt' ? [n, rank] : [rank, n]))) {
+  if (
+    h !== undefined &&
+    (batched ||
+      !sameShape(h.shape, [m, rank]) ||
+      u === undefined ||
+      !sameShape(u.shape, attrs.lowRank === 'nt' ? [n, rank] : [rank, n]))
+  ) {
     fail(`a low-rank part of [${m}, r] and ${attrs.lowRank === 'nt' ? `[${n}, r]` : `[r, ${n}]`}`);
   }
-  if (c !== undefined && sizeOf(c.shape) !== (attrs.addend === 'row' ? n : (batched ? (a.shape[0] ?? 1) : 1) * m * n)) fail('an addend of the result’s size');
+  if (c !== undefined && sizeOf(c.shape) !== (attrs.addend === 'row' ? n : (batched ? (a.shape[0] ?? 1) : 1) * m * n))
+    fail('an addend of the result’s size');
   return { batch: batched ? a.shape[0] : undefined, m, n, k, rank };
 }
 
@@ -134,14 +164,24 @@ function encodedProduct(a: Tensor, { encoding, parts }: EncodedMatrix, transpose
 }
 
 /**
- * a·b. Leading axes of a are folded into its rows when b is a matrix ([…, M, K]·[K, N] → […, M, N]); otherwise both have the same leading axes.
+ * a·b. Leading axes of a are folded into its rows when b is a matrix ([…, M, K]·[K, N] → […, M, N]); otherwise both
+ * have the same leading axes.
  */
-export function matmul(a: Tensor, b: Tensor | EncodedMatrix, { transposeA = false, transposeB = false }: MatmulOptions = {}): Tensor {
+export function matmul(
+  a: Tensor,
+  b: Tensor | EncodedMatrix,
+  { transposeA = false, transposeB = false }: MatmulOptions = {},
+): Tensor {
   if (b instanceof EncodedMatrix) {
     if (transposeA) throw shapeError('matmul', 'a as it is, beside an encoded matrix', 'transposeA');
     return encodedProduct(a, b, transposeB);
   }
-  if (a.shape.length < 2 || b.shape.length < 2) throw shapeError('matmul', 'operands of at least two axes', `${describe(a)} ${showShape(a.shape)} and ${describe(b)} ${showShape(b.shape)}`);
+  if (a.shape.length < 2 || b.shape.length < 2)
+    throw shapeError(
+      'matmul',
+      'operands of at least two axes',
+      `${describe(a)} ${showShape(a.shape)} and ${describe(b)} ${showShape(b.shape)}`,
+    );
   if (a.shape.length === 2 && b.shape.length === 2) return product(a, b, transposeA, transposeB);
   const lead = a.shape.slice(0, -2);
   const [rowsA = 0, columnsA = 0] = a.shape.slice(-2);
@@ -149,7 +189,8 @@ export function matmul(a: Tensor, b: Tensor | EncodedMatrix, { transposeA = fals
     const folded = product(reshape(a, [sizeOf(lead) * rowsA, columnsA]), b, false, transposeB);
     return reshape(folded, [...lead, rowsA, folded.shape[1] ?? 0]);
   }
-  if (!sameShape(lead, b.shape.slice(0, -2))) throw shapeError('matmul', 'the same leading axes', `${showShape(a.shape)} and ${showShape(b.shape)}`);
+  if (!sameShape(lead, b.shape.slice(0, -2)))
+    throw shapeError('matmul', 'the same leading axes', `${showShape(a.shape)} and ${showShape(b.shape)}`);
   const stack = (x: Tensor): Tensor => reshape(x, [sizeOf(lead), ...x.shape.slice(-2)]);
   const result = product(stack(a), stack(b), transposeA, transposeB);
   return reshape(result, [...lead, ...result.shape.slice(1)]);
@@ -158,5 +199,7 @@ export function matmul(a: Tensor, b: Tensor | EncodedMatrix, { transposeA = fals
 /** x·Wᵀ with W stored [out, in], as torch.nn.functional.linear. */
 export function linear(x: Tensor, weight: Tensor | EncodedMatrix): Tensor {
   if (weight instanceof EncodedMatrix) return encodedProduct(x, weight, true);
-  return x.shape.length === 1 ? reshape(matmul(reshape(x, [1, x.size]), weight, { transposeB: true }), [weight.shape[0] ?? 0]) : matmul(x, weight, { transposeB: true });
+  return x.shape.length === 1
+    ? reshape(matmul(reshape(x, [1, x.size]), weight, { transposeB: true }), [weight.shape[0] ?? 0])
+    : matmul(x, weight, { transposeB: true });
 }

@@ -14,20 +14,34 @@ export interface PermuteAttrs {
 export const permuteOp = defineOp<'permute', PermuteAttrs>({
   name: 'permute',
   infer([x], { axes }) {
-    if (x === undefined || x.dtype !== 'f32' || [...axes].sort((a, b) => a - b).join() !== x.shape.map((_, at) => at).join()) {
+    if (
+      x === undefined ||
+      x.dtype !== 'f32' ||
+      [...axes].sort((a, b) => a - b).join() !== x.shape.map((_, at) => at).join()
+    ) {
       throw shapeError('permute', `an order of the axes of an f32 ${showShape(x?.shape ?? [])}`, showShape(axes));
     }
     return [{ shape: axes.map((axis) => x.shape[axis] ?? 0), dtype: 'f32' }];
   },
   vjp({ attrs: { axes }, cotangents: [g] }): Gradients {
     if (g === undefined) return [];
-    return [permute(g, axes.map((_, at) => axes.indexOf(at)))];
+    return [
+      permute(
+        g,
+        axes.map((_, at) => axes.indexOf(at)),
+      ),
+    ];
   },
   reference({ inputs: [x], inputSpecs: [from], outputs: [y], outputSpecs: [to], attrs: { axes } }) {
     const strides = stridesOf(from?.shape ?? []);
-    scatter(to?.shape ?? [], axes.map((axis) => strides[axis] ?? 0), 0, (out, at) => {
-      if (x !== undefined && y !== undefined) y[out] = x[at] ?? NaN;
-    });
+    scatter(
+      to?.shape ?? [],
+      axes.map((axis) => strides[axis] ?? 0),
+      0,
+      (out, at) => {
+        if (x !== undefined && y !== undefined) y[out] = x[at] ?? NaN;
+      },
+    );
   },
 });
 
@@ -39,14 +53,29 @@ export interface SliceAttrs {
 export const sliceOp = defineOp<'slice', SliceAttrs>({
   name: 'slice',
   infer([x], { starts, sizes }) {
-    if (x === undefined || x.dtype !== 'f32' || sizes.some((size, axis) => size < 1 || (starts[axis] ?? -1) < 0 || (starts[axis] ?? 0) + size > (x.shape[axis] ?? 0))) {
-      throw shapeError('slice', `a block within an f32 ${showShape(x?.shape ?? [])}`, `${showShape(sizes)} from ${showShape(starts)}`);
+    if (
+      x === undefined ||
+      x.dtype !== 'f32' ||
+      sizes.some(
+        (size, axis) => size < 1 || (starts[axis] ?? -1) < 0 || (starts[axis] ?? 0) + size > (x.shape[axis] ?? 0),
+      )
+    ) {
+      throw shapeError(
+        'slice',
+        `a block within an f32 ${showShape(x?.shape ?? [])}`,
+        `${showShape(sizes)} from ${showShape(starts)}`,
+      );
     }
     return [{ shape: sizes, dtype: 'f32' }];
   },
   vjp({ inputs: [x], attrs: { starts, sizes }, cotangents: [g] }): Gradients {
     if (x === undefined || g === undefined) return [];
-    return [apply(padOp, [g], { before: starts, after: x.shape.map((size, axis) => size - (starts[axis] ?? 0) - (sizes[axis] ?? 0)) })];
+    return [
+      apply(padOp, [g], {
+        before: starts,
+        after: x.shape.map((size, axis) => size - (starts[axis] ?? 0) - (sizes[axis] ?? 0)),
+      }),
+    ];
   },
   reference({ inputs: [x], inputSpecs: [from], outputs: [y], attrs: { starts, sizes } }) {
     const strides = stridesOf(from?.shape ?? []);
@@ -66,7 +95,8 @@ export interface PadAttrs {
 export const padOp = defineOp<'pad', PadAttrs>({
   name: 'pad',
   infer([x], { before, after }) {
-    if (x === undefined || x.dtype !== 'f32' || [...before, ...after].some((size) => size < 0)) throw shapeError('pad', 'f32 and sizes of at least 0', `${showShape(before)}, ${showShape(after)}`);
+    if (x === undefined || x.dtype !== 'f32' || [...before, ...after].some((size) => size < 0))
+      throw shapeError('pad', 'f32 and sizes of at least 0', `${showShape(before)}, ${showShape(after)}`);
     return [{ shape: x.shape.map((size, axis) => size + (before[axis] ?? 0) + (after[axis] ?? 0)), dtype: 'f32' }];
   },
   vjp({ inputs: [x], attrs: { before }, cotangents: [g] }): Gradients {
@@ -90,10 +120,27 @@ export const concatOp = defineOp<'concat', ConcatAttrs>({
   infer(inputs, { axis }) {
     const [first] = inputs;
     const rest = (shape: Shape): string => shape.filter((_, at) => at !== axis).join();
-    if (first === undefined || inputs.some(({ shape, dtype }) => dtype !== 'f32' || shape.length !== first.shape.length || rest(shape) !== rest(first.shape))) {
-      throw shapeError('concat', `f32 tensors equal but for axis ${axis}`, inputs.map(({ shape }) => showShape(shape)).join(', '));
+    if (
+      first === undefined ||
+      inputs.some(
+        ({ shape, dtype }) =>
+          dtype !== 'f32' || shape.length !== first.shape.length || rest(shape) !== rest(first.shape),
+      )
+    ) {
+      throw shapeError(
+        'concat',
+        `f32 tensors equal but for axis ${axis}`,
+        inputs.map(({ shape }) => showShape(shape)).join(', '),
+      );
     }
-    return [{ shape: first.shape.map((size, at) => (at === axis ? inputs.reduce((total, { shape }) => total + (shape[axis] ?? 0), 0) : size)), dtype: 'f32' }];
+    return [
+      {
+        shape: first.shape.map((size, at) =>
+          at === axis ? inputs.reduce((total, { shape }) => total + (shape[axis] ?? 0), 0) : size,
+        ),
+        dtype: 'f32',
+      },
+    ];
   },
   vjp({ inputs, attrs: { axis }, cotangents: [g] }): Gradients {
     if (g === undefined) return [];
@@ -118,10 +165,21 @@ export const concatOp = defineOp<'concat', ConcatAttrs>({
 });
 
 /** Visits a dense block of `shape` in order, with the place of each element in strided storage. */
-function scatter(shape: Shape, strides: readonly number[], start: number, visit: (dense: number, strided: number) => void): void {
+function scatter(
+  shape: Shape,
+  strides: readonly number[],
+  start: number,
+  visit: (dense: number, strided: number) => void,
+): void {
   const dense = stridesOf(shape);
   for (let i = 0; i < sizeOf(shape); i++) {
-    visit(i, dense.reduce((at, stride, axis) => at + (Math.floor(i / stride) % (shape[axis] ?? 1)) * (strides[axis] ?? 0), start));
+    visit(
+      i,
+      dense.reduce(
+        (at, stride, axis) => at + (Math.floor(i / stride) % (shape[axis] ?? 1)) * (strides[axis] ?? 0),
+        start,
+      ),
+    );
   }
 }
 
@@ -138,7 +196,10 @@ export function transpose(x: Tensor): Tensor {
 /** Elements start … end along one axis. */
 export function slice(x: Tensor, axis: number, start: number, end: number): Tensor {
   const at = normalizeAxis(axis, x.shape.length, 'slice');
-  return apply(sliceOp, [x], { starts: x.shape.map((_, i) => (i === at ? start : 0)), sizes: x.shape.map((size, i) => (i === at ? end - start : size)) });
+  return apply(sliceOp, [x], {
+    starts: x.shape.map((_, i) => (i === at ? start : 0)),
+    sizes: x.shape.map((size, i) => (i === at ? end - start : size)),
+  });
 }
 
 export function concat(inputs: readonly Tensor[], axis: number): Tensor {

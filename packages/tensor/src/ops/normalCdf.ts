@@ -1,6 +1,7 @@
 /**
- * Φ(x) = ½·erfc(−x/√2) in double precision, to 3e-13 of the smaller tail: the series erf z = 2/√π·e^(−z²)·Σ 2ⁿz²ⁿ⁺¹/(2n+1)!! near 0, the continued
- * fraction erfc z = e^(−z²)/√π · 1/(z + ½/(z + 1/(z + 3⁄2/(z + …)))) beyond (Abramowitz & Stegun 7.1.6, 7.1.14).
+ * Φ(x) = ½·erfc(−x/√2) in double precision, to 3e-13 of the smaller tail: the series erf z = 2/√π·e^(−z²)·Σ
+ * 2ⁿz²ⁿ⁺¹/(2n+1)!! near 0, the continued fraction erfc z = e^(−z²)/√π · 1/(z + ½/(z + 1/(z + 3⁄2/(z + …)))) beyond
+ * (Abramowitz & Stegun 7.1.6, 7.1.14).
  */
 export function normalCdfOf(x: number): number {
   const z = Math.abs(x) / Math.SQRT2;

@@ -12,14 +12,15 @@ export interface RandomAttrs {
 }
 
 /**
- * Uniform numbers in [0, 1), 24 bits each: element i is the first word of Threefry-2x32-20 with key (seed, stream) and counter (step, i)
- * (Salmon et al. 2011), shifted right by 8 and divided by 2²⁴. A function of its counters alone, so that recomputation and resume are
- * exact and every backend draws the same. Inputs: seed and step, 0-d u32.
+ * Uniform numbers in [0, 1), 24 bits each: element i is the first word of Threefry-2x32-20 with key (seed, stream) and
+ * counter (step, i) (Salmon et al. 2011), shifted right by 8 and divided by 2²⁴. A function of its counters alone, so
+ * that recomputation and resume are exact and every backend draws the same. Inputs: seed and step, 0-d u32.
  */
 export const randomOp = defineOp<'random', RandomAttrs>({
   name: 'random',
   infer(inputs, { shape }) {
-    if (inputs.length !== 2 || inputs.some(({ dtype, shape: own }) => dtype !== 'u32' || sizeOf(own) !== 1)) throw shapeError('random', 'seed and step as 0-d u32', JSON.stringify(inputs));
+    if (inputs.length !== 2 || inputs.some(({ dtype, shape: own }) => dtype !== 'u32' || sizeOf(own) !== 1))
+      throw shapeError('random', 'seed and step as 0-d u32', JSON.stringify(inputs));
     return [{ shape, dtype: 'f32' }];
   },
   reference({ inputs: [seed, step], outputs: [y], attrs: { stream } }) {
@@ -38,7 +39,10 @@ export function randomUniform(shape: Shape, { seed, step }: RandomState, stream:
   return apply(randomOp, [seed.tensor, step.tensor], { shape, stream });
 }
 
-/** Inverted dropout (Srivastava et al. 2014): each element is zeroed with probability `rate`, the others are divided by 1 − rate. */
+/**
+ * Inverted dropout (Srivastava et al. 2014): each element is zeroed with probability `rate`, the others are divided by
+ * 1 − rate.
+ */
 export function dropout(x: Tensor, rate: number, state: RandomState, stream: number): Tensor {
   if (!(rate >= 0 && rate < 1)) throw shapeError('dropout', 'a rate of at least 0 and below 1', `${rate}`);
   if (rate === 0) return x;

@@ -16,7 +16,10 @@ export interface ReduceAttrs {
   readonly shape: Shape;
 }
 
-/** y[o, i] = Σ_l x[o, l, i], or the maximum over l. A maximum's gradient is shared equally among the places that attain it. */
+/**
+ * y[o, i] = Σ_l x[o, l, i], or the maximum over l. A maximum's gradient is shared equally among the places that attain
+ * it.
+ */
 export const reduce = defineOp<'reduce', ReduceAttrs>({
   name: 'reduce',
   infer([x], { outer, length, inner, shape }) {
@@ -73,7 +76,12 @@ function reduceAxes(kind: 'sum' | 'max', x: Tensor, { axis, keepDims = false }: 
     const length = sizeOf(shape.slice(start, end));
     result = apply(reduce, [result], { kind, outer, length, inner: sizeOf(shape.slice(end)), shape: kept });
   }
-  return keepDims ? result : reshape(result, x.shape.filter((_, at) => !dropped.has(at)));
+  return keepDims
+    ? result
+    : reshape(
+        result,
+        x.shape.filter((_, at) => !dropped.has(at)),
+      );
 }
 
 export const sum = (x: Tensor, options: ReduceOptions = {}): Tensor => reduceAxes('sum', x, options);

@@ -47,7 +47,8 @@ export const rmsNormBackward = defineOp<'rmsNormBackward', RmsNormAttrs>({
       let dot = 0;
       for (let i = 0; i < w.length; i++) dot += (x[at + i] ?? NaN) * (g[at + i] ?? NaN) * (w[i] ?? NaN);
       const scale = (dot / w.length) * factor * factor;
-      for (let i = 0; i < w.length; i++) dx[at + i] = factor * ((g[at + i] ?? NaN) * (w[i] ?? NaN) - (x[at + i] ?? NaN) * scale);
+      for (let i = 0; i < w.length; i++)
+        dx[at + i] = factor * ((g[at + i] ?? NaN) * (w[i] ?? NaN) - (x[at + i] ?? NaN) * scale);
     });
   },
   inPlace: [[2, 0]],
@@ -69,7 +70,12 @@ export const rmsNormWeightGradient = defineOp<'rmsNormWeightGradient', RmsNormAt
   flops: ([x]) => 5 * sizeOf(x?.shape ?? []),
 });
 
-function forEachRow(x: Float64Array, width: number, epsilon: number, visit: (start: number, factor: number) => void): void {
+function forEachRow(
+  x: Float64Array,
+  width: number,
+  epsilon: number,
+  visit: (start: number, factor: number) => void,
+): void {
   for (let at = 0; at < x.length; at += width) {
     let squares = 0;
     for (let i = 0; i < width; i++) squares += (x[at + i] ?? NaN) ** 2;
@@ -79,11 +85,24 @@ function forEachRow(x: Float64Array, width: number, epsilon: number, visit: (sta
 
 function requireRows(op: string, [x, w, g]: readonly Spec[]): void {
   const width = x?.shape.at(-1);
-  if (x?.dtype === 'f32' && w?.dtype === 'f32' && w.shape.length === 1 && w.shape[0] === width && (g === undefined || sizeOf(g.shape) === sizeOf(x.shape))) return;
-  throw shapeError(op, 'f32 x […, D] and weight [D]', [x, w, g].map((spec) => `${spec?.dtype}${showShape(spec?.shape ?? [])}`).join(', '));
+  if (
+    x?.dtype === 'f32' &&
+    w?.dtype === 'f32' &&
+    w.shape.length === 1 &&
+    w.shape[0] === width &&
+    (g === undefined || sizeOf(g.shape) === sizeOf(x.shape))
+  )
+    return;
+  throw shapeError(
+    op,
+    'f32 x […, D] and weight [D]',
+    [x, w, g].map((spec) => `${spec?.dtype}${showShape(spec?.shape ?? [])}`).join(', '),
+  );
 }
 
-/** x / √(mean(x²) + epsilon) · weight over the last axis; `weightOffset` 1 multiplies by (1 + weight), as Gemma does. */
+/**
+ * x / √(mean(x²) + epsilon) · weight over the last axis; `weightOffset` 1 multiplies by (1 + weight), as Gemma does.
+ */
 export function rmsNorm(x: Tensor, weight: Tensor, epsilon: number, weightOffset = 0): Tensor {
   return apply(rmsNormOp, [x, weightOffset === 0 ? weight : add(weight, weightOffset)], { epsilon });
 }

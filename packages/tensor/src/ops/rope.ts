@@ -9,18 +9,28 @@ export interface RopeAttrs {
 }
 
 /**
- * Rotary position embedding (Su et al. 2021) in Hugging Face's half-split form: with (x₁, x₂) the two halves of the rotated part of a head,
- * y₁ = x₁·cos − x₂·sin and y₂ = x₂·cos + x₁·sin. Inputs: x [B, T, H, D], cos and sin [P, R/2] with R ≤ D (what lies beyond R passes through), and
- * positions i32 [B, T] below P. The tables are made on the host in double precision: shader sines are off by 2e-4 at these angles.
+ * Rotary position embedding (Su et al. 2021) in Hugging Face's half-split form: with (x₁, x₂) the two halves of the
+ * rotated part of a head, y₁ = x₁·cos − x₂·sin and y₂ = x₂·cos + x₁·sin. Inputs: x [B, T, H, D], cos and sin [P, R/2]
+ * with R ≤ D (what lies beyond R passes through), and positions i32 [B, T] below P. The tables are made on the host in
+ * double precision: shader sines are off by 2e-4 at these angles.
  */
 export const ropeOp = defineOp<'rope', RopeAttrs>({
   name: 'rope',
   infer([x, cosine, sine, positions]) {
     const [batch, length, , size = 0] = x?.shape ?? [];
     const half = cosine?.shape[1] ?? 0;
-    const fits = x?.shape.length === 4 && x.dtype === 'f32' && 2 * half <= size && positions?.dtype === 'i32' && positions.shape.join() === `${batch},${length}`;
+    const fits =
+      x?.shape.length === 4 &&
+      x.dtype === 'f32' &&
+      2 * half <= size &&
+      positions?.dtype === 'i32' &&
+      positions.shape.join() === `${batch},${length}`;
     if (!fits || cosine?.shape.join() !== sine?.shape.join()) {
-      throw shapeError('rope', 'x [B, T, H, D], two tables [P, R/2] with R ≤ D, positions i32 [B, T]', [x, cosine, sine, positions].map((spec) => showShape(spec?.shape ?? [])).join(', '));
+      throw shapeError(
+        'rope',
+        'x [B, T, H, D], two tables [P, R/2] with R ≤ D, positions i32 [B, T]',
+        [x, cosine, sine, positions].map((spec) => showShape(spec?.shape ?? [])).join(', '),
+      );
     }
     return [{ shape: x.shape, dtype: 'f32' }];
   },

@@ -8,8 +8,18 @@ import { shapeError, showShape, sizeOf } from '../shape.js';
 export const gatherRows = defineOp<'gatherRows', Record<never, never>>({
   name: 'gatherRows',
   infer([table, ids]) {
-    if (table === undefined || ids === undefined || table.shape.length !== 2 || !['f32', 'f16', 'bf16'].includes(table.dtype) || ids.dtype !== 'i32') {
-      throw shapeError('embedding', 'a table [rows, width] in f32, f16 or bf16 and ids in i32', `${table?.dtype}${showShape(table?.shape ?? [])} and ${ids?.dtype}`);
+    if (
+      table === undefined ||
+      ids === undefined ||
+      table.shape.length !== 2 ||
+      !['f32', 'f16', 'bf16'].includes(table.dtype) ||
+      ids.dtype !== 'i32'
+    ) {
+      throw shapeError(
+        'embedding',
+        'a table [rows, width] in f32, f16 or bf16 and ids in i32',
+        `${table?.dtype}${showShape(table?.shape ?? [])} and ${ids?.dtype}`,
+      );
     }
     return [{ shape: [...ids.shape, table.shape[1] ?? 0], dtype: 'f32' }];
   },
@@ -35,8 +45,18 @@ export const scatterAddRows = defineOp<'scatterAddRows', ScatterAddRowsAttrs>({
   name: 'scatterAddRows',
   infer([g, ids], { rows }) {
     const width = g?.shape.at(-1) ?? 0;
-    if (g === undefined || ids === undefined || g.dtype !== 'f32' || ids.dtype !== 'i32' || sizeOf(g.shape) !== sizeOf(ids.shape) * width) {
-      throw shapeError('scatterAddRows', 'f32 rows and one i32 id each', `${showShape(g?.shape ?? [])} and ${showShape(ids?.shape ?? [])}`);
+    if (
+      g === undefined ||
+      ids === undefined ||
+      g.dtype !== 'f32' ||
+      ids.dtype !== 'i32' ||
+      sizeOf(g.shape) !== sizeOf(ids.shape) * width
+    ) {
+      throw shapeError(
+        'scatterAddRows',
+        'f32 rows and one i32 id each',
+        `${showShape(g?.shape ?? [])} and ${showShape(ids?.shape ?? [])}`,
+      );
     }
     return [{ shape: [rows, width], dtype: 'f32' }];
   },
@@ -46,21 +66,37 @@ export const scatterAddRows = defineOp<'scatterAddRows', ScatterAddRowsAttrs>({
   reference({ inputs: [g, ids], outputs: [y], outputSpecs: [spec] }) {
     const width = spec?.shape[1] ?? 0;
     ids?.forEach((id, at) => {
-      for (let i = 0; i < width; i++) if (y !== undefined) y[id * width + i] = (y[id * width + i] ?? NaN) + (g?.[at * width + i] ?? NaN);
+      for (let i = 0; i < width; i++)
+        if (y !== undefined) y[id * width + i] = (y[id * width + i] ?? NaN) + (g?.[at * width + i] ?? NaN);
     });
   },
 });
 
 /**
- * cache [B, C, …] with value [B, T, …] written over places start[b] … start[b] + T of each row; places beyond C are dropped. In place when the cache is
- * a persistent tensor that the result is assigned to.
+ * cache [B, C, …] with value [B, T, …] written over places start[b] … start[b] + T of each row; places beyond C are
+ * dropped. In place when the cache is a persistent tensor that the result is assigned to.
  */
 export const writeAtOp = defineOp<'writeAt', Record<never, never>>({
   name: 'writeAt',
   infer([cache, value, start]) {
-    const fits = cache !== undefined && value !== undefined && start !== undefined && cache.shape[0] === value.shape[0] && sizeOf(start.shape) === cache.shape[0];
-    if (!fits || cache.shape.slice(2).join() !== value.shape.slice(2).join() || start.dtype !== 'i32' || cache.dtype !== 'f32' || value.dtype !== 'f32') {
-      throw shapeError('writeAt', 'a cache [B, C, …] and a value [B, T, …] in f32, and B starts in i32', [cache, value, start].map((spec) => showShape(spec?.shape ?? [])).join(', '));
+    const fits =
+      cache !== undefined &&
+      value !== undefined &&
+      start !== undefined &&
+      cache.shape[0] === value.shape[0] &&
+      sizeOf(start.shape) === cache.shape[0];
+    if (
+      !fits ||
+      cache.shape.slice(2).join() !== value.shape.slice(2).join() ||
+      start.dtype !== 'i32' ||
+      cache.dtype !== 'f32' ||
+      value.dtype !== 'f32'
+    ) {
+      throw shapeError(
+        'writeAt',
+        'a cache [B, C, …] and a value [B, T, …] in f32, and B starts in i32',
+        [cache, value, start].map((spec) => showShape(spec?.shape ?? [])).join(', '),
+      );
     }
     return [cache];
   },
@@ -81,7 +117,9 @@ export const writeAtOp = defineOp<'writeAt', Record<never, never>>({
   inPlace: [[0, 0]],
 });
 
-/** Rows of `table` [V, D] at `ids` (i32, any shape S) → [...S, D] in f32. An id outside 0 … V−1 must be refused before. */
+/**
+ * Rows of `table` [V, D] at `ids` (i32, any shape S) → [...S, D] in f32. An id outside 0 … V−1 must be refused before.
+ */
 export function embedding(table: Tensor, ids: Tensor): Tensor {
   return apply(gatherRows, [table, ids], {});
 }

@@ -20,7 +20,10 @@ export const swigluOp = defineOp<'swiglu', None>({
       if (y !== undefined) y[at] = (x / (1 + Math.exp(-x))) * (up?.[at] ?? NaN);
     });
   },
-  inPlace: [[0, 0], [1, 0]],
+  inPlace: [
+    [0, 0],
+    [1, 0],
+  ],
   flops: ([x]) => 5 * sizeOf(x?.shape ?? []),
 });
 
@@ -40,13 +43,18 @@ export const swigluBackward = defineOp<'swigluBackward', None>({
       if (dUp !== undefined) dUp[at] = upstream * x * s;
     });
   },
-  inPlace: [[0, 0], [1, 1], [2, 0]],
+  inPlace: [
+    [0, 0],
+    [1, 1],
+    [2, 0],
+  ],
   flops: ([x]) => 10 * sizeOf(x?.shape ?? []),
 });
 
 function requireEqual(op: string, inputs: readonly Spec[]): void {
   const [first] = inputs;
-  if (first !== undefined && inputs.every(({ shape, dtype }) => dtype === 'f32' && sameShape(shape, first.shape))) return;
+  if (first !== undefined && inputs.every(({ shape, dtype }) => dtype === 'f32' && sameShape(shape, first.shape)))
+    return;
   throw shapeError(op, 'f32 operands of one shape', inputs.map(({ shape }) => showShape(shape)).join(', '));
 }
 

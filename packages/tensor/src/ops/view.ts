@@ -15,7 +15,11 @@ export const view = defineOp<'view', ViewAttrs>({
   name: 'view',
   infer([x], { offset, shape }) {
     if (x === undefined || offset < 0 || offset + sizeOf(shape) > sizeOf(x.shape)) {
-      throw shapeError('view', `elements within ${showShape(x?.shape ?? [])}`, `${showShape(shape)} from element ${offset}`);
+      throw shapeError(
+        'view',
+        `elements within ${showShape(x?.shape ?? [])}`,
+        `${showShape(shape)} from element ${offset}`,
+      );
     }
     return [{ shape, dtype: x.dtype }];
   },
@@ -35,7 +39,11 @@ export function reshape(x: Tensor, shape: Shape): Tensor {
   const known = sizeOf(shape.filter((size) => size !== -1));
   const dims = shape.map((size) => (size === -1 ? x.size / known : size));
   if (sizeOf(dims) !== x.size || dims.some((size) => !Number.isInteger(size))) {
-    throw shapeError(`reshape of ${describe(x)}`, `a shape of ${x.size} elements, as ${showShape(x.shape)}`, showShape(shape));
+    throw shapeError(
+      `reshape of ${describe(x)}`,
+      `a shape of ${x.size} elements, as ${showShape(x.shape)}`,
+      showShape(shape),
+    );
   }
   return apply(view, [x], { offset: 0, shape: dims });
 }
@@ -59,8 +67,8 @@ export interface PackAttrs {
 }
 
 /**
- * Lays tensors into one flat f32 vector: the gradients of all parameters for one AdamW launch, the chunks of a result. The compiler lets each
- * input's kernel write straight into its place, so that no kernel of its own runs.
+ * Lays tensors into one flat f32 vector: the gradients of all parameters for one AdamW launch, the chunks of a result.
+ * The compiler lets each input's kernel write straight into its place, so that no kernel of its own runs.
  */
 export const pack = defineOp<'pack', PackAttrs>({
   name: 'pack',
@@ -68,7 +76,8 @@ export const pack = defineOp<'pack', PackAttrs>({
     let end = 0;
     inputs.forEach((input, at) => {
       const start = offsets[at] ?? -1;
-      if (start < end || input.dtype !== 'f32') throw shapeError('pack', `f32 inputs in order from element ${end}`, `${input.dtype} at ${start}`);
+      if (start < end || input.dtype !== 'f32')
+        throw shapeError('pack', `f32 inputs in order from element ${end}`, `${input.dtype} at ${start}`);
       end = start + sizeOf(input.shape);
     });
     if (end > size) throw shapeError('pack', `at most ${size} elements`, `${end}`);
@@ -83,8 +92,14 @@ export const pack = defineOp<'pack', PackAttrs>({
   },
 });
 
-/** A packed vector from end to end: its inputs, by index, and the gaps between them, each with its length in elements. `sizes` are the inputs' elements. */
-export function packPieces({ offsets, size }: PackAttrs, sizes: readonly number[]): { readonly input: number | undefined; readonly length: number }[] {
+/**
+ * A packed vector from end to end: its inputs, by index, and the gaps between them, each with its length in elements.
+ * `sizes` are the inputs' elements.
+ */
+export function packPieces(
+  { offsets, size }: PackAttrs,
+  sizes: readonly number[],
+): { readonly input: number | undefined; readonly length: number }[] {
   const pieces: { input: number | undefined; length: number }[] = [];
   let end = 0;
   sizes.forEach((length, input) => {

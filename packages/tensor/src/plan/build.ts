@@ -13,8 +13,9 @@ export interface PlanOptions {
 }
 
 /**
- * From a trace to a plan: lowering with common-subexpression removal, dead-code removal, large tensors cut by rows, matmul epilogues, elementwise fusion, layout (packs, in-place updates), placement.
- * A pure function of the trace and the backend's spec: it needs no device and no data.
+ * From a trace to a plan: lowering with common-subexpression removal, dead-code removal, large tensors cut by rows,
+ * matmul epilogues, elementwise fusion, layout (packs, in-place updates), placement. A pure function of the trace and
+ * the backend's spec: it needs no device and no data.
  */
 export function buildPlan(trace: Trace, spec: BackendSpec, { fusion = true }: PlanOptions = {}): Plan {
   const program = lower(trace);

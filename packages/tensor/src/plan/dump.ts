@@ -14,7 +14,10 @@ export function dumpGraph(tensors: readonly Tensor[]): string {
       const head = `%${number.get(node)} = `;
       if (node.kind !== 'op') return `${head}${node.kind} ${node.name} ${node.spec.dtype}${showShape(node.spec.shape)}`;
       const outputs = node.outputs.map(({ dtype, shape }) => `${dtype}${showShape(shape)}`).join(', ');
-      return `${head}${node.op.name}(${node.inputs.map(name).join(', ')}) ${outputs} ${showAttrs(node.op.name, node.attrs)} ${node.scope}`.trimEnd();
+      return (
+        `${head}${node.op.name}(${node.inputs.map(name).join(', ')}) ${outputs} ` +
+        `${showAttrs(node.op.name, node.attrs)} ${node.scope}`
+      ).trimEnd();
     })
     .join('\n');
 }
@@ -30,22 +33,37 @@ export interface PlanCost {
 }
 
 export function planCost({ buffers, steps }: Plan): PlanCost {
-  const bytesOf = (kind: PlanBuffer['kind']): number => buffers.reduce((total, buffer) => total + (buffer.kind === kind ? buffer.bytes : 0), 0);
-  return { steps: steps.length, flops: steps.reduce((total, step) => total + step.flops, 0), arenaBytes: bytesOf('arena'), inputBytes: bytesOf('inputs') + bytesOf('scalars'), sourceBytes: bytesOf('source') };
+  const bytesOf = (kind: PlanBuffer['kind']): number =>
+    buffers.reduce((total, buffer) => total + (buffer.kind === kind ? buffer.bytes : 0), 0);
+  return {
+    steps: steps.length,
+    flops: steps.reduce((total, step) => total + step.flops, 0),
+    arenaBytes: bytesOf('arena'),
+    inputBytes: bytesOf('inputs') + bytesOf('scalars'),
+    sourceBytes: bytesOf('source'),
+  };
 }
 
 /** The plan as text: its buffers, then a line per step with the place of each operand. */
 export function dumpPlan(plan: Plan): string {
   const cost = planCost(plan);
-  const buffers = plan.buffers.map((buffer, at) => `b${at} ${buffer.kind} ${buffer.bytes} bytes${buffer.kind === 'source' ? ` ${buffer.source.name}` : ''}`);
+  const buffers = plan.buffers.map(
+    (buffer, at) =>
+      `b${at} ${buffer.kind} ${buffer.bytes} bytes${buffer.kind === 'source' ? ` ${buffer.source.name}` : ''}`,
+  );
   const steps = plan.steps.map((step, at) => `${at} ${showStep(step)}`);
-  const total = `${cost.steps} steps, ${cost.flops} flops, ${cost.arenaBytes} bytes of intermediates, ${cost.sourceBytes} bytes persistent`;
+  const total =
+    `${cost.steps} steps, ${cost.flops} flops, ${cost.arenaBytes} bytes of intermediates, ${cost.sourceBytes} ` +
+    'bytes persistent';
   return [...buffers, ...steps, total].join('\n');
 }
 
 function showStep({ op, attrs, inputs, outputs, workspace, scope }: Step): string {
   const scratch = workspace === undefined ? '' : ` scratch ${showOperand(workspace)}`;
-  return `${outputs.map(showOperand).join(', ')} = ${op}(${inputs.map(showOperand).join(', ')}) ${showAttrs(op, attrs)}${scratch} ${scope}`.trimEnd();
+  return (
+    `${outputs.map(showOperand).join(', ')} = ${op}(${inputs.map(showOperand).join(', ')}) ` +
+    `${showAttrs(op, attrs)}${scratch} ${scope}`
+  ).trimEnd();
 }
 
 function showOperand({ buffer, offset, dtype, shape }: Operand): string {

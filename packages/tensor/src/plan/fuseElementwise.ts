@@ -5,8 +5,9 @@ import type { Instruction, Program, Value } from './program.js';
 import { countUses } from './program.js';
 
 /**
- * Joins an elementwise instruction into the one that alone reads its result, so that chains of arithmetic become one kernel. Values that broadcast are joined
- * only when they are single numbers: anything larger would be computed again and again.
+ * Joins an elementwise instruction into the one that alone reads its result, so that chains of arithmetic become one
+ * kernel. Values that broadcast are joined only when they are single numbers: anything larger would be computed again
+ * and again.
  */
 export function fuseElementwise(program: Program, spec: BackendSpec): void {
   const uses = countUses(program);
@@ -14,7 +15,7 @@ export function fuseElementwise(program: Program, spec: BackendSpec): void {
   const gone = new Set<Instruction>();
   for (const instruction of program.instructions) {
     if (instruction.op.name !== 'elementwise') continue;
-    for (let at = 0; at < instruction.inputs.length; ) {
+    for (let at = 0; at < instruction.inputs.length;) {
       const input = instruction.inputs[at];
       const producer = input === undefined ? undefined : producers.get(input.root);
       if (input === undefined || producer === undefined || uses.get(input.root) !== 1 || !fits(input, instruction)) {
@@ -22,7 +23,10 @@ export function fuseElementwise(program: Program, spec: BackendSpec): void {
         continue;
       }
       const joined = join(producer, instruction, at);
-      if (joined.inputs.length + 1 > spec.maxOperands || joined.attrs.program.length > spec.fusion.elementwiseInstructions) {
+      if (
+        joined.inputs.length + 1 > spec.maxOperands ||
+        joined.attrs.program.length > spec.fusion.elementwiseInstructions
+      ) {
         at++;
         continue;
       }
@@ -38,7 +42,11 @@ export function fuseElementwise(program: Program, spec: BackendSpec): void {
 
 function fits(input: Value, consumer: Instruction): boolean {
   const { shape } = consumer.attrs as ElementwiseAttrs;
-  return input.whole && sameShape(input.root.spec.shape, input.spec.shape) && (sameShape(input.spec.shape, shape) || sizeOf(input.spec.shape) === 1);
+  return (
+    input.whole &&
+    sameShape(input.root.spec.shape, input.spec.shape) &&
+    (sameShape(input.spec.shape, shape) || sizeOf(input.spec.shape) === 1)
+  );
 }
 
 /** One program for producer and consumer; the consumer's input `at` is the producer's output. */
@@ -47,7 +55,9 @@ function join(producer: Instruction, consumer: Instruction, at: number): { input
   const second = consumer.attrs as ElementwiseAttrs;
   const inputs: Value[] = [];
   const place = (value: Value): number => {
-    const known = inputs.findIndex((other) => other === value || (other.isSlice(value) && sameShape(other.spec.shape, value.spec.shape)));
+    const known = inputs.findIndex(
+      (other) => other === value || (other.isSlice(value) && sameShape(other.spec.shape, value.spec.shape)),
+    );
     return known >= 0 ? known : inputs.push(value) - 1;
   };
   const firstInputs = producer.inputs.map(place);
@@ -55,11 +65,15 @@ function join(producer: Instruction, consumer: Instruction, at: number): { input
   const start = inputs.length;
   const result = start + first.program.length - 1;
   const program = [
-    ...first.program.map((formula) => shift(formula, (arg) => (arg < firstInputs.length ? (firstInputs[arg] ?? 0) : start + arg - firstInputs.length))),
+    ...first.program.map((formula) =>
+      shift(formula, (arg) => (arg < firstInputs.length ? (firstInputs[arg] ?? 0) : start + arg - firstInputs.length)),
+    ),
     ...second.program.map((formula) =>
       shift(formula, (arg) => {
         if (arg === at) return result;
-        return arg < secondInputs.length ? (secondInputs[arg] ?? 0) : start + first.program.length + arg - secondInputs.length;
+        return arg < secondInputs.length
+          ? (secondInputs[arg] ?? 0)
+          : start + first.program.length + arg - secondInputs.length;
       }),
     ),
   ];

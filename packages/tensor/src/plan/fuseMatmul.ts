@@ -9,8 +9,9 @@ import { countUses, viewOf } from './program.js';
 const maxRank = 128;
 
 /**
- * Takes additions into matmul: `a·b + h·u` with a short inner size becomes the low-rank epilogue (a LoRA layer forward, and its dX), and `a·b + c` becomes
- * the addend (a residual, a bias, a sum of gradients). The sum is then computed where the product is written.
+ * Takes additions into matmul: `a·b + h·u` with a short inner size becomes the low-rank epilogue (a LoRA layer forward,
+ * and its dX), and `a·b + c` becomes the addend (a residual, a bias, a sum of gradients). The sum is then computed
+ * where the product is written.
  */
 export function fuseMatmul(program: Program): void {
   const uses = countUses(program);
@@ -48,12 +49,15 @@ function asSum({ op, attrs, inputs, outputs }: Instruction): { left: Value; righ
   const [left, right] = inputs;
   const [out] = outputs;
   const [only] = program;
-  if (program.length !== 1 || only?.fn !== 'add' || left === undefined || right === undefined || out === undefined) return undefined;
+  if (program.length !== 1 || only?.fn !== 'add' || left === undefined || right === undefined || out === undefined)
+    return undefined;
   return { left, right, out };
 }
 
 function fuseSum({ left, right, out }: { left: Value; right: Value; out: Value }, graph: Graph): Fused | undefined {
-  const candidates = [left, right].map((value) => (sameShape(value.spec.shape, out.spec.shape) ? soleProduct(value, graph) : undefined));
+  const candidates = [left, right].map((value) =>
+    sameShape(value.spec.shape, out.spec.shape) ? soleProduct(value, graph) : undefined,
+  );
   const [a, b] = candidates;
   if (a !== undefined && b !== undefined) {
     const joined = joinLowRank(a, b) ?? joinLowRank(b, a);
@@ -64,9 +68,15 @@ function fuseSum({ left, right, out }: { left: Value; right: Value; out: Value }
   for (const at of order) {
     const product = candidates[at];
     const other = at === 0 ? right : left;
-    if (product === undefined || (product.attrs as MatmulAttrs).addend !== undefined || other.spec.dtype !== 'f32') continue;
+    if (product === undefined || (product.attrs as MatmulAttrs).addend !== undefined || other.spec.dtype !== 'f32')
+      continue;
     const kind = addendKind(product, other, out);
-    if (kind !== undefined) return { attrs: { ...(product.attrs as MatmulAttrs), addend: kind }, inputs: [...product.inputs, other], absorbed: [product] };
+    if (kind !== undefined)
+      return {
+        attrs: { ...(product.attrs as MatmulAttrs), addend: kind },
+        inputs: [...product.inputs, other],
+        absorbed: [product],
+      };
   }
   return undefined;
 }
@@ -74,7 +84,12 @@ function fuseSum({ left, right, out }: { left: Value; right: Value; out: Value }
 function addendKind(product: Instruction, addend: Value, out: Value): 'full' | 'row' | undefined {
   if (sameShape(addend.spec.shape, out.spec.shape)) return 'full';
   const [columns] = product.outputs[0]?.spec.shape.slice(-1) ?? [];
-  return addend.spec.shape.length === 1 && addend.spec.shape[0] === columns && columns !== 1 && out.spec.shape.at(-1) === columns ? 'row' : undefined;
+  return addend.spec.shape.length === 1 &&
+    addend.spec.shape[0] === columns &&
+    columns !== 1 &&
+    out.spec.shape.at(-1) === columns
+    ? 'row'
+    : undefined;
 }
 
 /** The matmul that made `value`, if nobody else reads its result. */
@@ -84,7 +99,10 @@ function soleProduct(value: Value, { producers, uses }: Graph): Instruction | un
 }
 
 function rankOf({ inputs, attrs }: Instruction): number {
-  const sizes = matmulSizes(inputs.map(({ spec }) => spec), attrs as MatmulAttrs);
+  const sizes = matmulSizes(
+    inputs.map(({ spec }) => spec),
+    attrs as MatmulAttrs,
+  );
   return (attrs as MatmulAttrs).lowRank === undefined ? sizes.k : Infinity;
 }
 
@@ -92,12 +110,26 @@ function rankOf({ inputs, attrs }: Instruction): number {
 function joinLowRank(main: Instruction, small: Instruction): Fused | undefined {
   const attrs = main.attrs as MatmulAttrs;
   const thin = small.attrs as MatmulAttrs;
-  const sizes = matmulSizes(main.inputs.map(({ spec }) => spec), attrs);
+  const sizes = matmulSizes(
+    main.inputs.map(({ spec }) => spec),
+    attrs,
+  );
   const rank = rankOf(small);
   const { a, b, addend: ownAddend } = matmulOperands(main.inputs, attrs);
-  const { a: h, b: [u], addend: thinAddend } = matmulOperands(small.inputs, thin);
+  const {
+    a: h,
+    b: [u],
+    addend: thinAddend,
+  } = matmulOperands(small.inputs, thin);
   if (a === undefined || h === undefined || u === undefined || thin.encoding !== undefined) return undefined;
-  const fits = attrs.lowRank === undefined && sizes.batch === undefined && rank <= maxRank && rank < sizes.k && !thin.transposeA && u.spec.dtype === 'f32' && h.spec.shape.length === 2;
+  const fits =
+    attrs.lowRank === undefined &&
+    sizes.batch === undefined &&
+    rank <= maxRank &&
+    rank < sizes.k &&
+    !thin.transposeA &&
+    u.spec.dtype === 'f32' &&
+    h.spec.shape.length === 2;
   if (!fits || (attrs.addend !== undefined && thin.addend !== undefined)) return undefined;
   const addend = attrs.addend ?? thin.addend;
   return {
@@ -109,7 +141,10 @@ function joinLowRank(main: Instruction, small: Instruction): Fused | undefined {
 
 /** matmul's own output shape under the sum's: the sum becomes a view of it. */
 function reshaped(instruction: Instruction, sum: Value): Value {
-  const [spec = sum.spec] = instruction.op.infer(instruction.inputs.map((input) => input.spec), instruction.attrs);
+  const [spec = sum.spec] = instruction.op.infer(
+    instruction.inputs.map((input) => input.spec),
+    instruction.attrs,
+  );
   if (sameShape(spec.shape, sum.spec.shape)) return sum;
   return viewOf(sum, spec);
 }

@@ -12,8 +12,9 @@ import type { Instruction, Program } from './program.js';
 import { isPack, Value, viewOf } from './program.js';
 
 /**
- * Decides which values are written straight into a place in something larger: the inputs of a pack into the packed vector, the value of an assignment
- * into the persistent tensor, the result of an in-place op over its dying input. What cannot is copied by an instruction of its own.
+ * Decides which values are written straight into a place in something larger: the inputs of a pack into the packed
+ * vector, the value of an assignment into the persistent tensor, the result of an in-place op over its dying input.
+ * What cannot is copied by an instruction of its own.
  */
 export function layOut(program: Program, alignment: number): void {
   placePacks(program, alignment);
@@ -71,13 +72,22 @@ function placePack({ instruction, packed, makers, result }: PackPlacement): void
 }
 
 function zeroFill(target: Value, scope: string): Instruction {
-  return { op: elementwise, attrs: { program: [{ fn: 'constant', value: 0 }], shape: target.spec.shape }, inputs: [], outputs: [target], scope };
+  return {
+    op: elementwise,
+    attrs: { program: [{ fn: 'constant', value: 0 }], shape: target.spec.shape },
+    inputs: [],
+    outputs: [target],
+    scope,
+  };
 }
 
 /** A pack whose pieces start where no kernel can bind a slice: one concatenation, with zeros for the gaps. */
 function asConcat({ inputs, attrs, scope }: Instruction & { attrs: PackAttrs }, packed: Value): Instruction[] {
   const fills: Instruction[] = [];
-  const parts = packPieces(attrs, inputs.map(({ spec }) => sizeOf(spec.shape))).map(({ input: at, length }) => {
+  const parts = packPieces(
+    attrs,
+    inputs.map(({ spec }) => sizeOf(spec.shape)),
+  ).map(({ input: at, length }) => {
     const spec: Spec = { shape: [length], dtype: 'f32' };
     const input = at === undefined ? undefined : inputs[at];
     if (input !== undefined) return viewOf(input, spec);
@@ -101,7 +111,8 @@ function keepOldOutputs(program: Program): void {
 }
 
 function copyInto(target: Value, from: Value, scope: string): Instruction {
-  if (from.spec.dtype !== 'f32') return { op: castOp, attrs: { dtype: from.spec.dtype }, inputs: [from], outputs: [target], scope };
+  if (from.spec.dtype !== 'f32')
+    return { op: castOp, attrs: { dtype: from.spec.dtype }, inputs: [from], outputs: [target], scope };
   const attrs: ElementwiseAttrs = { program: [{ fn: 'copy', args: [0] }], shape: from.spec.shape };
   return { op: elementwise, attrs, inputs: [from], outputs: [target], scope };
 }
@@ -162,7 +173,10 @@ class StorageIndex {
   move(from: Value, to: Value): void {
     for (const table of [this.touched, this.written]) {
       const both = new Set([...(table.get(to) ?? []), ...(table.get(from) ?? [])]);
-      table.set(to, [...both].sort((a, b) => a - b));
+      table.set(
+        to,
+        [...both].sort((a, b) => a - b),
+      );
       table.delete(from);
     }
   }
@@ -174,21 +188,42 @@ function append(table: Map<Value, number[]>, root: Value, at: number): void {
   table.set(root, places);
 }
 
-function canWriteThere({ program, index, target, value }: { program: Program; index: StorageIndex; target: Value; value: Value }): boolean {
+function canWriteThere({
+  program,
+  index,
+  target,
+  value,
+}: {
+  program: Program;
+  index: StorageIndex;
+  target: Value;
+  value: Value;
+}): boolean {
   const writers = index.writers(value.root);
   const [first = -1, last = -1] = [writers[0], writers.at(-1)];
   const instruction = program.instructions[last];
   if (instruction === undefined || !value.whole || value.root.leaf !== undefined) return false;
   const outputAt = instruction.outputs.findIndex((output) => output.root === value.root);
   const allowed = inPlacePairs(instruction).flatMap(([from, to]) => (to === outputAt ? [from] : []));
-  if (instruction.inputs.some((input, at) => input.overlaps(target) && !(input.isSlice(target) && allowed.includes(at)))) return false;
+  if (
+    instruction.inputs.some((input, at) => input.overlaps(target) && !(input.isSlice(target) && allowed.includes(at)))
+  )
+    return false;
   if (first !== last && instruction.inputs.some((input) => input.overlaps(target))) return false;
   // Everything else that touches the old value must come before.
-  return !index.touches(target.root).some((at) => at > first && at !== last && touchesOther(program.instructions[at], { target, value }));
+  return !index
+    .touches(target.root)
+    .some((at) => at > first && at !== last && touchesOther(program.instructions[at], { target, value }));
 }
 
-function touchesOther(instruction: Instruction | undefined, { target, value }: { target: Value; value: Value }): boolean {
-  return instruction !== undefined && [...instruction.inputs, ...instruction.outputs].some((other) => other.root !== value.root && other.overlaps(target));
+function touchesOther(
+  instruction: Instruction | undefined,
+  { target, value }: { target: Value; value: Value },
+): boolean {
+  return (
+    instruction !== undefined &&
+    [...instruction.inputs, ...instruction.outputs].some((other) => other.root !== value.root && other.overlaps(target))
+  );
 }
 
 /** The pairs of an op under its attributes. */
@@ -223,7 +258,8 @@ function alignViews(program: Program, alignment: number): void {
       ids.set(input.root, id);
       const key = `${id}+${input.place}:${input.bytes}`;
       const known = copies.get(key);
-      if (known !== undefined && program.effects.every(({ target }) => !target.overlaps(input))) return viewOf(known, input.spec);
+      if (known !== undefined && program.effects.every(({ target }) => !target.overlaps(input)))
+        return viewOf(known, input.spec);
       const { copy, value } = copyOut(input, instruction.scope);
       before.push(copy);
       copies.set(key, value);
@@ -240,7 +276,13 @@ function copyOut(view: Value, scope: string): { copy: Instruction; value: Value 
   const size = sizeOf(view.spec.shape);
   const flat = viewOf(view.root, { shape: [sizeOf(view.root.spec.shape)], dtype: 'f32' });
   const value = new Value({ shape: [size], dtype: 'f32' });
-  const copy: Instruction = { op: sliceOp, attrs: { starts: [view.place / bytesPerElement('f32')], sizes: [size] }, inputs: [flat], outputs: [value], scope };
+  const copy: Instruction = {
+    op: sliceOp,
+    attrs: { starts: [view.place / bytesPerElement('f32')], sizes: [size] },
+    inputs: [flat],
+    outputs: [value],
+    scope,
+  };
   return { copy, value: viewOf(value, view.spec) as Value };
 }
 
@@ -261,18 +303,33 @@ function reuseDyingInputs(program: Program): void {
   const pinned = new Set<Value>(program.outputs.map(({ value }) => value.root));
   const packed = new Set<Value>();
   const writers = new Map<Value, number>();
-  program.instructions.forEach(({ outputs }) => outputs.forEach(({ root }) => writers.set(root, (writers.get(root) ?? 0) + 1)));
+  program.instructions.forEach(({ outputs }) =>
+    outputs.forEach(({ root }) => writers.set(root, (writers.get(root) ?? 0) + 1)),
+  );
   for (const [root, count] of writers) if (count > 1) packed.add(root);
   program.instructions.forEach((instruction, at) => {
     const taken = new Set<Value>();
     for (const [from, to] of inPlacePairs(instruction)) {
       const input = instruction.inputs[from];
       const output = instruction.outputs[to];
-      if (input === undefined || output === undefined || output.base !== undefined || pinned.has(output.root) || writers.get(output.root) !== 1) continue;
+      if (
+        input === undefined ||
+        output === undefined ||
+        output.base !== undefined ||
+        pinned.has(output.root) ||
+        writers.get(output.root) !== 1
+      )
+        continue;
       const { root } = input;
-      const free = root.leaf === undefined && !pinned.has(root) && !packed.has(root) && !taken.has(root) && lastRead.get(root) === at;
+      const free =
+        root.leaf === undefined &&
+        !pinned.has(root) &&
+        !packed.has(root) &&
+        !taken.has(root) &&
+        lastRead.get(root) === at;
       const readTwice = instruction.inputs.filter((other) => other.root === root && !other.isSlice(input)).length > 0;
-      if (!free || readTwice || !input.whole || input.bytes !== output.bytes || input.spec.dtype !== output.spec.dtype) continue;
+      if (!free || readTwice || !input.whole || input.bytes !== output.bytes || input.spec.dtype !== output.spec.dtype)
+        continue;
       if (instruction.op.name === 'elementwise' && sizeOf(input.spec.shape) !== sizeOf(output.spec.shape)) continue;
       output.base = root;
       output.offset = 0;

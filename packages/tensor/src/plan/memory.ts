@@ -6,7 +6,10 @@ export interface PlanMemory {
   readonly arenaBytes: number;
   /** Arguments and scalars. */
   readonly argumentBytes: number;
-  /** Persistent tensors that the plans read or write, each with its bytes (of the pieces that they touch, where it lies in several). */
+  /**
+   * Persistent tensors that the plans read or write, each with its bytes (of the pieces that they touch, where it lies
+   * in several).
+   */
   readonly sources: ReadonlyMap<PersistentData, number>;
   /** All of it. */
   readonly bytes: number;

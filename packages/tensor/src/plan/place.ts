@@ -19,9 +19,10 @@ interface Block {
 }
 
 /**
- * Gives every value its place: persistent tensors keep their own buffers, arguments and scalars get one buffer each, and all intermediates share a few
- * arenas by liveness (greedily, the largest first: Pisarchyk & Lee 2020). Where a backend cannot read and write slices of one buffer in one
- * kernel, values that meet so are coloured into different arenas.
+ * Gives every value its place: persistent tensors keep their own buffers, arguments and scalars get one buffer each,
+ * and all intermediates share a few arenas by liveness (greedily, the largest first: Pisarchyk & Lee 2020). Where a
+ * backend cannot read and write slices of one buffer in one kernel, values that meet so are coloured into different
+ * arenas.
  */
 export function place(program: Program, spec: BackendSpec): Plan {
   const workspaces = program.instructions.map((instruction) => workspaceOf(instruction, spec));
@@ -40,7 +41,15 @@ export function place(program: Program, spec: BackendSpec): Plan {
     const { op, attrs, inputs, outputs, scope } = instruction;
     const workspace = workspaces[at];
     const specs = inputs.map((input) => input.spec);
-    const step = { op: op.name as KernelName, attrs, inputs: inputs.map(operand), outputs: outputs.map(operand), workspace: workspace === undefined ? undefined : operand(workspace), scope, flops: op.flops?.(specs, attrs) ?? 0 };
+    const step = {
+      op: op.name as KernelName,
+      attrs,
+      inputs: inputs.map(operand),
+      outputs: outputs.map(operand),
+      workspace: workspace === undefined ? undefined : operand(workspace),
+      scope,
+      flops: op.flops?.(specs, attrs) ?? 0,
+    };
     checkBindings(step, spec);
     return step;
   });
@@ -63,13 +72,26 @@ function workspaceOf({ op, attrs, inputs, outputs }: Instruction, spec: BackendS
   return bytes === 0 ? undefined : new Value({ shape: [Math.ceil(bytes / 4)], dtype: 'u32' });
 }
 
-function liveBlocks(program: Program, workspaces: readonly (Value | undefined)[], spec: BackendSpec): Map<Value, Block> {
+function liveBlocks(
+  program: Program,
+  workspaces: readonly (Value | undefined)[],
+  spec: BackendSpec,
+): Map<Value, Block> {
   const blocks = new Map<Value, Block>();
   const touch = (value: Value, at: number): Block | undefined => {
     const { root } = value;
     if (root.leaf !== undefined) return undefined;
     const known = blocks.get(root);
-    const block = known ?? { value: root, bytes: align(root.bytes, spec.alignment), first: at, last: at, enemies: new Set<Block>(), colour: 0, buffer: -1, offset: 0 };
+    const block = known ?? {
+      value: root,
+      bytes: align(root.bytes, spec.alignment),
+      first: at,
+      last: at,
+      enemies: new Set<Block>(),
+      colour: 0,
+      buffer: -1,
+      offset: 0,
+    };
     block.last = Math.max(block.last, at);
     blocks.set(root, block);
     return block;
@@ -77,7 +99,9 @@ function liveBlocks(program: Program, workspaces: readonly (Value | undefined)[]
   program.instructions.forEach(({ inputs, outputs }, at) => {
     const workspace = workspaces[at];
     const read = inputs.flatMap((input) => touch(input, at) ?? []);
-    const written = [...outputs, ...(workspace === undefined ? [] : [workspace])].flatMap((output) => touch(output, at) ?? []);
+    const written = [...outputs, ...(workspace === undefined ? [] : [workspace])].flatMap(
+      (output) => touch(output, at) ?? [],
+    );
     for (const source of read) {
       for (const target of written) {
         if (source === target) continue;
@@ -96,8 +120,10 @@ type Home = Pick<Block, 'buffer' | 'offset'>;
 function placeLeaves(program: Program, spec: BackendSpec, buffers: PlanBuffer[]): Map<Value, Home> {
   const leaves = new Map<Value, Home>();
   const used = new Set<Value>();
-  for (const { inputs, outputs } of program.instructions) for (const { root } of [...inputs, ...outputs]) if (root.leaf !== undefined) used.add(root);
-  for (const { value } of [...program.inputs, ...program.outputs]) if (value.root.leaf !== undefined) used.add(value.root);
+  for (const { inputs, outputs } of program.instructions)
+    for (const { root } of [...inputs, ...outputs]) if (root.leaf !== undefined) used.add(root);
+  for (const { value } of [...program.inputs, ...program.outputs])
+    if (value.root.leaf !== undefined) used.add(value.root);
   const inputs = [...used].filter(({ leaf }) => leaf?.kind === 'input' && !leaf.donated);
   const scalars = [...used].filter(({ leaf }) => leaf?.kind === 'scalar');
   let end = 0;
@@ -111,7 +137,9 @@ function placeLeaves(program: Program, spec: BackendSpec, buffers: PlanBuffer[])
     const { leaf, bytes } = value;
     if (leaf === undefined || leaf.kind === 'scalar' || inputs.includes(value)) continue;
     leaves.set(value, { buffer: buffers.length, offset: 0 });
-    buffers.push(leaf.kind === 'source' ? { kind: 'source', bytes, source: leaf } : { kind: 'argument', bytes, name: leaf.name });
+    buffers.push(
+      leaf.kind === 'source' ? { kind: 'source', bytes, source: leaf } : { kind: 'argument', bytes, name: leaf.name },
+    );
   }
   return leaves;
 }
@@ -121,7 +149,9 @@ function placeBlocks(blocks: ReadonlyMap<Value, Block>, spec: BackendSpec, buffe
   if (spec.separateReadWrite) colour(all);
   const arenas: { colour: number; blocks: Block[]; bytes: number }[] = [];
   for (const block of [...all].sort((a, b) => b.bytes - a.bytes || a.first - b.first)) {
-    let home = arenas.find((arena) => arena.colour === block.colour && gapFor(block, arena.blocks) + block.bytes <= spec.maxBufferBytes);
+    let home = arenas.find(
+      (arena) => arena.colour === block.colour && gapFor(block, arena.blocks) + block.bytes <= spec.maxBufferBytes,
+    );
     if (home === undefined) arenas.push((home = { colour: block.colour, blocks: [], bytes: 0 }));
     block.offset = gapFor(block, home.blocks);
     block.buffer = buffers.length + arenas.indexOf(home);
@@ -145,7 +175,9 @@ function colour(blocks: readonly Block[]): void {
 
 /** The smallest gap among the blocks alive at the same time that holds this one. */
 function gapFor(block: Block, placed: readonly Block[]): number {
-  const alive = placed.filter((other) => other.first <= block.last && block.first <= other.last).sort((a, b) => a.offset - b.offset);
+  const alive = placed
+    .filter((other) => other.first <= block.last && block.first <= other.last)
+    .sort((a, b) => a.offset - b.offset);
   let best = -1;
   let bestSize = Infinity;
   let end = 0;
@@ -164,7 +196,10 @@ function align(bytes: number, alignment: number): number {
   return Math.ceil(bytes / alignment) * alignment;
 }
 
-function checkBindings({ op, scope, inputs, outputs }: Pick<Step, 'op' | 'scope' | 'inputs' | 'outputs'>, spec: BackendSpec): void {
+function checkBindings(
+  { op, scope, inputs, outputs }: Pick<Step, 'op' | 'scope' | 'inputs' | 'outputs'>,
+  spec: BackendSpec,
+): void {
   for (const { bytes, shape, dtype } of [...inputs, ...outputs]) {
     if (bytes <= spec.maxBindingBytes) continue;
     throw new LowrankError({
@@ -176,4 +211,3 @@ function checkBindings({ op, scope, inputs, outputs }: Pick<Step, 'op' | 'scope'
     });
   }
 }
-

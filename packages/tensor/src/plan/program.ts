@@ -26,8 +26,8 @@ export interface Instruction {
 }
 
 /**
- * A value of the program. A view has a base: the value whose storage it is a piece of. The passes may give a value a base later, to have it written
- * straight into its place in something larger.
+ * A value of the program. A view has a base: the value whose storage it is a piece of. The passes may give a value a
+ * base later, to have it written straight into its place in something larger.
  */
 export class Value {
   base: Value | undefined;
@@ -82,17 +82,26 @@ export function viewOf(base: Value, spec: Spec, offset = 0): Value {
 }
 
 /**
- * Lowers a trace: views become bases and offsets, equal instructions become one (common subexpressions; but what is computed a second time to save memory stays
- * apart from the first), and what no output or effect needs never gets in (dead code).
+ * Lowers a trace: views become bases and offsets, equal instructions become one (common subexpressions; but what is
+ * computed a second time to save memory stays apart from the first), and what no output or effect needs never gets in
+ * (dead code).
  */
 export function lower(trace: Trace): Program {
-  const wanted = [...trace.outputs.map(({ tensor }) => tensor), ...trace.effects.flatMap(({ target, value }) => [target, value])];
+  const wanted = [
+    ...trace.outputs.map(({ tensor }) => tensor),
+    ...trace.effects.flatMap(({ target, value }) => [target, value]),
+  ];
   const values = new Map<Node, Value[]>();
   const valueOf = ({ node, index }: Tensor): Value => {
     const found = values.get(node)?.[index];
     if (found !== undefined) return found;
     if (node.kind !== 'op') return leafValue(values, node);
-    throw new LowrankError({ code: 'tensor.graph', what: describe({ node, index } as Tensor), expected: 'a value made before its use', got: 'none' });
+    throw new LowrankError({
+      code: 'tensor.graph',
+      what: describe({ node, index } as Tensor),
+      expected: 'a value made before its use',
+      got: 'none',
+    });
   };
   const instructions: Instruction[] = [];
   const known = new Map<string, Value[]>();
@@ -109,7 +118,9 @@ export function lower(trace: Trace): Program {
       values.set(node, [viewOf(first, spec, node.op.alias(node.attrs) * bytesPerElement(spec.dtype))]);
       continue;
     }
-    const key = `${node.recomputes ?? ''} ${node.op.name} ${stableKey(node.attrs)} ${inputs.map((input) => names.of(input)).join()}`;
+    const key =
+      `${node.recomputes ?? ''} ${node.op.name} ${stableKey(node.attrs)} ` +
+      `${inputs.map((input) => names.of(input)).join()}`;
     const equal = known.get(key);
     if (equal !== undefined) {
       values.set(node, equal);
@@ -150,7 +161,9 @@ class ValueNames {
 
 /** JSON that tells NaN and the infinities apart. */
 function stableKey(attrs: object): string {
-  return JSON.stringify(attrs, (_, value: unknown) => (typeof value === 'number' && !Number.isFinite(value) ? String(value) : value));
+  return JSON.stringify(attrs, (_, value: unknown) =>
+    typeof value === 'number' && !Number.isFinite(value) ? String(value) : value,
+  );
 }
 
 /** Drops instructions whose results nobody reads, and spares ops the outputs that nobody uses. */
@@ -173,9 +186,14 @@ export function removeDead(program: Program): void {
 function pruneOutputs(instruction: Instruction, used: readonly boolean[]): void {
   const attrs = instruction.op.prune?.(instruction.attrs, used) as object;
   if (attrs === instruction.attrs) return;
-  const specs = instruction.op.infer(instruction.inputs.map(({ spec }) => spec), attrs);
+  const specs = instruction.op.infer(
+    instruction.inputs.map(({ spec }) => spec),
+    attrs,
+  );
   instruction.attrs = attrs;
-  instruction.outputs = specs.map((spec, at) => (used[at] === true ? (instruction.outputs[at] ?? new Value(spec)) : new Value(spec)));
+  instruction.outputs = specs.map((spec, at) =>
+    used[at] === true ? (instruction.outputs[at] ?? new Value(spec)) : new Value(spec),
+  );
 }
 
 /** How often each storage is read: by instructions, outputs and effects. */

@@ -5,11 +5,15 @@ import { splitRules } from './splitRules.js';
 import { Splitter } from './splitter.js';
 
 /**
- * Cuts tensors that are larger than one binding (an embedding, an output projection, their gradients) into runs of whole rows, and every op on them into ops on the
- * pieces, by the rules of `splitRules.ts`. Models and gradients know nothing of it. An op without a rule stays as it is, and placement refuses it by name.
+ * Cuts tensors that are larger than one binding (an embedding, an output projection, their gradients) into runs of
+ * whole rows, and every op on them into ops on the pieces, by the rules of `splitRules.ts`. Models and gradients know
+ * nothing of it. An op without a rule stays as it is, and placement refuses it by name.
  */
 export function splitRows(program: Program, spec: BackendSpec): void {
-  const specs = [...program.instructions.flatMap(({ inputs, outputs }) => [...inputs, ...outputs]), ...program.effects.map(({ target }) => target)];
+  const specs = [
+    ...program.instructions.flatMap(({ inputs, outputs }) => [...inputs, ...outputs]),
+    ...program.effects.map(({ target }) => target),
+  ];
   if (!specs.some((value) => isLarge(value.root.spec, spec))) return;
   const splitter = new Splitter(spec, splitRules);
   for (const instruction of program.instructions) splitter.take(instruction);

@@ -30,16 +30,22 @@ export class Splitter {
   take(instruction: Instruction): void {
     const { op, inputs, outputs, scope } = instruction;
     this.scope = scope;
-    const touched = inputs.some((input) => this.piecesOf(input) !== undefined) || outputs.some((output) => this.cuts(output) !== undefined);
+    const touched =
+      inputs.some((input) => this.piecesOf(input) !== undefined) ||
+      outputs.some((output) => this.cuts(output) !== undefined);
     const done = touched && this.rules[op.name]?.(instruction, this) === true;
     if (done) return;
-    if (inputs.some((input) => this.piecesOf(input) !== undefined)) throw this.refused(`${op.name}${scope === '' ? '' : ` in ${scope}`}`, inputs);
+    if (inputs.some((input) => this.piecesOf(input) !== undefined))
+      throw this.refused(`${op.name}${scope === '' ? '' : ` in ${scope}`}`, inputs);
     this.instructions.push({ ...instruction, inputs: inputs.map((input) => this.within(input)) });
   }
 
   /** Adds an instruction; its first output is `output`, or a new value. */
   emit(op: AnyOp, attrs: object, inputs: readonly Value[], output?: Value): Value {
-    const [spec] = op.infer(inputs.map((input) => input.spec), attrs);
+    const [spec] = op.infer(
+      inputs.map((input) => input.spec),
+      attrs,
+    );
     const made = output ?? new Value(spec ?? { shape: [], dtype: 'f32' });
     this.instructions.push({ op, attrs, inputs: [...inputs], outputs: [made], scope: this.scope });
     return made;
@@ -66,7 +72,17 @@ export class Splitter {
     const own = stored.flatMap((piece): ValuePiece[] => {
       const [from, to] = [Math.max(piece.start, start), Math.min(piece.start + piece.rows, start + count)];
       if (from >= to) return [];
-      return [{ start: from - start, rows: to - from, value: viewOf(piece.value, { shape: [to - from, ...rest], dtype: value.spec.dtype }, (from - piece.start) * rowBytes) }];
+      return [
+        {
+          start: from - start,
+          rows: to - from,
+          value: viewOf(
+            piece.value,
+            { shape: [to - from, ...rest], dtype: value.spec.dtype },
+            (from - piece.start) * rowBytes,
+          ),
+        },
+      ];
     });
     this.pieces.set(value, own);
     return own;
@@ -90,7 +106,9 @@ export class Splitter {
     if (pieces === undefined) return viewOf(this.within(value), { shape, dtype: value.spec.dtype }, start * rowBytes);
     const home = pieces.find((piece) => piece.start <= start && start + rows <= piece.start + piece.rows);
     if (home === undefined) throw this.refused('rows that lie in two pieces', [value]);
-    return home.start === start && home.rows === rows ? home.value : viewOf(home.value, { shape, dtype: value.spec.dtype }, (start - home.start) * rowBytes);
+    return home.start === start && home.rows === rows
+      ? home.value
+      : viewOf(home.value, { shape, dtype: value.spec.dtype }, (start - home.start) * rowBytes);
   }
 
   /** An assignment as one for each piece. */
@@ -113,7 +131,9 @@ export class Splitter {
     if (stored === undefined) return value;
     const rowBytes = rowElements(root) * bytesPerElement(root.spec.dtype);
     const end = value.place + sizeOf(value.spec.shape) * bytesPerElement(value.spec.dtype);
-    const home = stored.find((piece) => piece.start * rowBytes <= value.place && end <= (piece.start + piece.rows) * rowBytes);
+    const home = stored.find(
+      (piece) => piece.start * rowBytes <= value.place && end <= (piece.start + piece.rows) * rowBytes,
+    );
     return home === undefined ? value : viewOf(home.value, value.spec, value.place - home.start * rowBytes);
   }
 
@@ -121,7 +141,11 @@ export class Splitter {
   private storedPieces(root: Value): readonly ValuePiece[] | undefined {
     if (root.leaf?.kind !== 'source' || !('piecesOn' in root.leaf)) return undefined;
     const cuts = rowPieces(root.spec, this.limits);
-    const pieces = root.leaf.piecesOn(this.limits)?.map((leaf, at) => ({ start: cuts?.[at]?.start ?? 0, rows: leaf.spec.shape[0] ?? 1, value: new Value(leaf.spec, leaf) }));
+    const pieces = root.leaf.piecesOn(this.limits)?.map((leaf, at) => ({
+      start: cuts?.[at]?.start ?? 0,
+      rows: leaf.spec.shape[0] ?? 1,
+      value: new Value(leaf.spec, leaf),
+    }));
     if (pieces !== undefined) this.pieces.set(root, pieces);
     return pieces;
   }
@@ -131,8 +155,13 @@ export class Splitter {
     return new LowrankError({
       code: 'tensor.binding',
       what,
-      expected: `operands of at most ${this.limits.maxBindingBytes} bytes, the device's limit for one binding (by rows, larger ones are taken by ${Object.keys(this.rules).join(', ')})`,
-      got: largest === undefined ? 'a larger one' : `${largest.spec.dtype}${showShape(largest.spec.shape)} of ${largest.bytes} bytes`,
+      expected:
+        `operands of at most ${this.limits.maxBindingBytes} bytes, the device's limit for one binding (by ` +
+        `rows, larger ones are taken by ${Object.keys(this.rules).join(', ')})`,
+      got:
+        largest === undefined
+          ? 'a larger one'
+          : `${largest.spec.dtype}${showShape(largest.spec.shape)} of ${largest.bytes} bytes`,
       remedy: 'Use a device with a higher limit.',
     });
   }

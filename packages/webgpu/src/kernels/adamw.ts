@@ -13,7 +13,9 @@ export const adamw = defineKernel<AttrsOf<'adamw'>>({
     const v = shader.write('v', operand(outputs, 2, 'adamw'));
     const g = shader.read('g', operand(inputs, 1, 'adamw'));
     const table = shader.read('table', operand(inputs, 4, 'adamw'));
-    const [lr, stepSize, biasScale, clip] = ['lr', 'stepSize', 'biasScale', 'clip'].map((name, at) => shader.scalar(name, operand(inputs, 5 + at, 'adamw')));
+    const [lr, stepSize, biasScale, clip] = ['lr', 'stepSize', 'biasScale', 'clip'].map((name, at) =>
+      shader.scalar(name, operand(inputs, 5 + at, 'adamw')),
+    );
     const workgroups = grid(Math.ceil(total / 64));
     const body = `${nonFinite}
 ${mainHead(64, workgroups)}

@@ -17,7 +17,11 @@ function step(size: number, clip: TestInput): KernelCase {
       ...[1e-3, 2e-3, 1.5].map((value) => scalarInput(value)),
       clip,
     ],
-    inPlace: [[0, 0], [2, 1], [3, 2]],
+    inPlace: [
+      [0, 0],
+      [2, 1],
+      [3, 2],
+    ],
   };
 }
 
@@ -34,7 +38,9 @@ describeKernel('adamw', ({ check, run }) => {
     for (const clip of [NaN, Infinity, -Infinity]) {
       const test = step(67, scalarInput(clip));
       const { actual } = await run(test);
-      [0, 2, 3].forEach((input, output) => expect([...(actual[output] ?? [])]).toEqual([...(test.inputs[input]?.data ?? [])]));
+      [0, 2, 3].forEach((input, output) =>
+        expect([...(actual[output] ?? [])]).toEqual([...(test.inputs[input]?.data ?? [])]),
+      );
       expectWithin(actual[0], Float64Array.from(test.inputs[0]?.data ?? []), { c: 0, magnitude: 1 });
     }
   });

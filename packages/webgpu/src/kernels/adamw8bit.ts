@@ -7,7 +7,10 @@ import { Shader, grid, literal, mainHead, nonFinite } from '../shader.js';
 const blocksPerGroup = 4;
 const lanes = 64;
 
-/** One AdamW step with moments in 8 bits: a workgroup takes blocks of 256 elements, a lane one word of codes. All operands and a computed clip factor are 8 bindings. */
+/**
+ * One AdamW step with moments in 8 bits: a workgroup takes blocks of 256 elements, a lane one word of codes. All
+ * operands and a computed clip factor are 8 bindings.
+ */
 export const adamw8bit = defineKernel<AttrsOf<'adamw8bit'>>({
   launches({ inputs, outputs, attrs: { beta1, beta2, epsilon } }, context) {
     const input = (at: number) => operand(inputs, at, 'adamw8bit');
@@ -20,7 +23,9 @@ export const adamw8bit = defineKernel<AttrsOf<'adamw8bit'>>({
     const g = shader.read('g', input(1));
     const table = shader.read('table', input(5));
     const maps = shader.read('maps', input(6));
-    const [lr, stepSize, biasScale, clip] = ['lr', 'stepSize', 'biasScale', 'clip'].map((name, at) => shader.scalar(name, input(7 + at)));
+    const [lr, stepSize, biasScale, clip] = ['lr', 'stepSize', 'biasScale', 'clip'].map((name, at) =>
+      shader.scalar(name, input(7 + at)),
+    );
     const workgroups = grid(Math.ceil(total / (momentBlock * blocksPerGroup)));
     const body = `${nonFinite}
 var<workgroup> places: array<f32, 512>;

@@ -1,30 +1,63 @@
 import { defineKernel, operand } from '../kernel.js';
 import { Shader, literal, nonFinite } from '../shader.js';
 import {
-  agree, agreeDeclarations, attentionHead, bindHeads, bindResult, declareBases, declareSlots, declareVector, fillTile, groupOf, joinShares, layoutOf, overGroups, overTile, rowBase,
-  cap, capDeclaration, lengthsOf, sharesDeclaration, slot, visibility, wholeGroup,
+  agree,
+  agreeDeclarations,
+  attentionHead,
+  bindHeads,
+  bindResult,
+  declareBases,
+  declareSlots,
+  declareVector,
+  fillTile,
+  groupOf,
+  joinShares,
+  layoutOf,
+  overGroups,
+  overTile,
+  rowBase,
+  cap,
+  capDeclaration,
+  lengthsOf,
+  sharesDeclaration,
+  slot,
+  visibility,
+  wholeGroup,
 } from './attention/layout.js';
 import type { AttentionAttrs, Layout } from './attention/layout.js';
 
 /**
- * Flash attention (Dao et al. 2022): each query walks the keys it sees in tiles with an online softmax; nothing of size Tq×Tk exists. Writes the output
- * and the log-sum-exp of each query.
+ * Flash attention (Dao et al. 2022): each query walks the keys it sees in tiles with an online softmax; nothing of size
+ * Tq×Tk exists. Writes the output and the log-sum-exp of each query.
  */
 export const attention = defineKernel<AttentionAttrs>({
   launches({ inputs, outputs, attrs }, context) {
     const layout = layoutOf(inputs, attrs, context, 1);
     const shader = new Shader(context);
-    const loads = ['q', 'k', 'v'].map((name, at) => bindHeads(shader, name, operand(inputs, at, 'attention'), layout).code).join('');
-    const masks = { segments: attrs.segments ? operand(inputs, 3, 'attention') : undefined, lengths: attrs.lengths ? operand(inputs, attrs.segments ? 4 : 3, 'attention') : undefined };
+    const loads = ['q', 'k', 'v']
+      .map((name, at) => bindHeads(shader, name, operand(inputs, at, 'attention'), layout).code)
+      .join('');
+    const masks = {
+      segments: attrs.segments ? operand(inputs, 3, 'attention') : undefined,
+      lengths: attrs.lengths ? operand(inputs, attrs.segments ? 4 : 3, 'attention') : undefined,
+    };
     const seen = visibility(shader, layout, attrs, masks);
     const stores = bindResult(shader, 'o', operand(outputs, 0, 'attention'), layout).code;
     const lse = shader.write('lse', operand(outputs, 1, 'attention'));
     const { batch, queries, heads, tile, shared, padded } = layout;
-    const memory = shared ? `var<workgroup> keyTile: array<vec4<f32>, ${tile * padded}>;\n${sharesDeclaration(layout, tile)}${agreeDeclarations(layout)}` : '';
+    const memory = shared
+      ? `var<workgroup> keyTile: array<vec4<f32>, ${tile * padded}>;\n${sharesDeclaration(layout, tile)}${agreeDeclarations(layout)}`
+      : '';
     const body = `${nonFinite}${capDeclaration(attrs)}${loads}${stores}${seen}${memory}
 ${attentionHead(layout, lengthsOf(shader, layout).Q)}${forwardBody(shader, layout, attrs, lse)}}
 `;
-    return [shader.launch({ label: `attention ${queries}x${layout.keys} heads of ${layout.size}`, body, workgroups: [Math.ceil(queries / layout.rows), heads, batch] })];
+    return [
+      shader.launch({
+        label: `attention ${queries}x${layout.keys} heads of ${layout.size}`,
+        body,
+        workgroups: [Math.ceil(queries / layout.rows), heads, batch],
+      }),
+    ];
   },
 });
 
@@ -37,7 +70,8 @@ function forwardBody(shader: Shader, layout: Layout, attrs: AttentionAttrs, lse:
   const keyBase = (j: string): string => `((b * ${K} + ${j}) * ${keyHeads}u + keyHead) * ${size}u`;
   const row = (name: 'k' | 'v', at: string, c: string): string =>
     shared ? `keyTile[${at} * ${padded}u + ${wholeGroup(layout, c)}]` : `load_${name}(${rowBase(at)}, ${c})`;
-  const fill = (load: 'k' | 'v'): string => (shared ? fillTile(layout, { tile: 'keyTile', load, start: 'j0', limit: K, base: keyBase }) : '');
+  const fill = (load: 'k' | 'v'): string =>
+    shared ? fillTile(layout, { tile: 'keyTile', load, start: 'j0', limit: K, base: keyBase }) : '';
   const barrier = shared ? '    workgroupBarrier();\n' : '';
   const q = (c: string): string => groupOf(layout, 'q', c);
   const o = (c: string): string => groupOf(layout, 'o', c);

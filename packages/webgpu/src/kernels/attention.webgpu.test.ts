@@ -17,18 +17,43 @@ interface Case {
   readonly lengths?: readonly number[];
 }
 
-function forward({ batch = 2, queries, keys = queries, heads = 2, keyHeads = heads, size, causal = true, window = 0, softcap = 0, documents, lengths }: Case): KernelCase {
+function forward({
+  batch = 2,
+  queries,
+  keys = queries,
+  heads = 2,
+  keyHeads = heads,
+  size,
+  causal = true,
+  window = 0,
+  softcap = 0,
+  documents,
+  lengths,
+}: Case): KernelCase {
   const bounds = documents?.flatMap((length, at) => {
     const start = documents.slice(0, at).reduce((a, b) => a + b, 0);
     return Array.from({ length }, () => [start, start + length]).flat();
   });
   const masks: TestInput[] = [];
-  if (bounds !== undefined) masks.push(given(Array.from({ length: batch }, () => bounds).flat(), [batch, keys, 2], 'i32'));
+  if (bounds !== undefined)
+    masks.push(given(Array.from({ length: batch }, () => bounds).flat(), [batch, keys, 2], 'i32'));
   if (lengths !== undefined) masks.push(given(lengths, [batch], 'i32'));
   return {
     op: 'attention',
-    attrs: { causal, scale: 1 / Math.sqrt(size), window, softcap, segments: documents !== undefined, lengths: lengths !== undefined },
-    inputs: [randomInput([batch, queries, heads, size], 1), randomInput([batch, keys, keyHeads, size], 2), randomInput([batch, keys, keyHeads, size], 3), ...masks],
+    attrs: {
+      causal,
+      scale: 1 / Math.sqrt(size),
+      window,
+      softcap,
+      segments: documents !== undefined,
+      lengths: lengths !== undefined,
+    },
+    inputs: [
+      randomInput([batch, queries, heads, size], 1),
+      randomInput([batch, keys, keyHeads, size], 2),
+      randomInput([batch, keys, keyHeads, size], 3),
+      ...masks,
+    ],
   };
 }
 
@@ -53,7 +78,14 @@ const trained: Record<string, Case> = {
   'documents that do not look ahead in a wide head': { queries: 17, size: 64, documents: [9, 8], batch: 1 },
   'a sliding window': { queries: 29, size: 8, window: 5 },
   'a soft cap, heads of 6': { queries: 18, size: 6, softcap: 0.6, heads: 4, keyHeads: 2 },
-  'a soft cap within a window and documents, head of 72': { queries: 21, size: 72, softcap: 0.4, window: 7, documents: [13, 8], batch: 1 },
+  'a soft cap within a window and documents, head of 72': {
+    queries: 21,
+    size: 72,
+    softcap: 0.4,
+    window: 7,
+    documents: [13, 8],
+    batch: 1,
+  },
   'fewer queries than keys': { queries: 5, keys: 21, size: 8 },
   'head of 128': { queries: 9, size: 128, batch: 1, heads: 1 },
   'head of 256': { queries: 9, size: 256, batch: 1, heads: 1 },
@@ -80,6 +112,9 @@ describeKernel('attention', ({ check }) => {
   it('gives zero to a query that sees nothing', async () => {
     const test = forward({ queries: 6, size: 8, batch: 1, heads: 1 });
     const bounds = given([0, 4, 0, 4, 0, 4, 0, 4, 0, 0, 0, 0], [1, 6, 2], 'i32');
-    await check({ ...test, attrs: { ...test.attrs, segments: true }, inputs: [...test.inputs, bounds] }, { c, magnitude: 3 });
+    await check(
+      { ...test, attrs: { ...test.attrs, segments: true }, inputs: [...test.inputs, bounds] },
+      { c, magnitude: 3 },
+    );
   });
 });

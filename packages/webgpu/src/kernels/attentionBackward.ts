@@ -4,16 +4,37 @@ import { defineKernel, operand } from '../kernel.js';
 import type { KernelContext, KernelStep, Launch, Slice } from '../kernel.js';
 import { Shader, grid, literal, mainHead, nonFinite } from '../shader.js';
 import {
-  agree, agreeDeclarations, attentionHead, bindHeads, bindResult, declareBases, declareSlots, declareVector, fillTile, groupOf, joinShares, layoutOf, overGroups, overTile, rowBase,
-  cap, capDeclaration, capSlope, lengthsOf, sharesDeclaration, slot, visibility, wholeGroup,
+  agree,
+  agreeDeclarations,
+  attentionHead,
+  bindHeads,
+  bindResult,
+  declareBases,
+  declareSlots,
+  declareVector,
+  fillTile,
+  groupOf,
+  joinShares,
+  layoutOf,
+  overGroups,
+  overTile,
+  rowBase,
+  cap,
+  capDeclaration,
+  capSlope,
+  lengthsOf,
+  sharesDeclaration,
+  slot,
+  visibility,
+  wholeGroup,
 } from './attention/layout.js';
 import type { AttentionAttrs, Layout } from './attention/layout.js';
 
 type Step = KernelStep<AttentionAttrs>;
 
 /**
- * The gradient in three passes, none of which needs atomics: per query its log-sum-exp, δ = Σ g·o and visible keys side by side; dq by walking keys; dk and dv by
- * walking the queries of every head that reads the key.
+ * The gradient in three passes, none of which needs atomics: per query its log-sum-exp, δ = Σ g·o and visible keys side
+ * by side; dq by walking keys; dk and dv by walking the queries of every head that reads the key.
  */
 export const attentionBackward = defineKernel<AttentionAttrs>({
   launches(step, context) {
@@ -21,12 +42,19 @@ export const attentionBackward = defineKernel<AttentionAttrs>({
     const layout = layoutOf(specs, step.attrs, context, 2);
     const { workspace } = step;
     if (workspace === undefined) throw new TypeError('attentionBackward lacks its workspace');
-    return [prepare(step, layout, workspace, context), queryPass(step, layout, workspace, context), keyPass(step, layout, workspace, context)];
+    return [
+      prepare(step, layout, workspace, context),
+      queryPass(step, layout, workspace, context),
+      keyPass(step, layout, workspace, context),
+    ];
   },
   workspace: ([q]: readonly Spec[]) => sizeOf(q?.shape.slice(0, 3) ?? []) * 16,
 });
 
-/** Per query, in the log-sum-exp's order: log-sum-exp, δ and the keys it sees, [start, end) (exact as f32 up to 2²⁴). One binding and no mask logic for the others. */
+/**
+ * Per query, in the log-sum-exp's order: log-sum-exp, δ and the keys it sees, [start, end) (exact as f32 up to 2²⁴).
+ * One binding and no mask logic for the others.
+ */
 function prepare({ inputs, attrs }: Step, layout: Layout, workspace: Slice, context: KernelContext): Launch {
   const { batch, queries, heads, size } = layout;
   const shader = new Shader(context);
@@ -34,7 +62,10 @@ function prepare({ inputs, attrs }: Step, layout: Layout, workspace: Slice, cont
   const o = shader.read('o', operand(inputs, 3, 'attentionBackward'));
   const lse = shader.read('lse', operand(inputs, 4, 'attentionBackward'));
   const g = shader.read('g', operand(inputs, 5, 'attentionBackward'));
-  const seen = visibility(shader, layout, attrs, { segments: attrs.segments ? operand(inputs, 6, 'attentionBackward') : undefined, lengths: undefined });
+  const seen = visibility(shader, layout, attrs, {
+    segments: attrs.segments ? operand(inputs, 6, 'attentionBackward') : undefined,
+    lengths: undefined,
+  });
   const facts = shader.write('facts', workspace, 'vec4<f32>');
   const total = batch * heads * queries;
   const workgroups = grid(Math.ceil(total / 64));
@@ -54,8 +85,15 @@ ${mainHead(64, workgroups)}
 }
 
 function bindings(shader: Shader, { inputs }: Step, layout: Layout, workspace: Slice): { code: string; facts: string } {
-  const names = [['q', 0], ['k', 1], ['v', 2], ['g', 5]] as const;
-  const code = names.map(([name, at]) => bindHeads(shader, name, operand(inputs, at, 'attentionBackward'), layout).code).join('');
+  const names = [
+    ['q', 0],
+    ['k', 1],
+    ['v', 2],
+    ['g', 5],
+  ] as const;
+  const code = names
+    .map(([name, at]) => bindHeads(shader, name, operand(inputs, at, 'attentionBackward'), layout).code)
+    .join('');
   return { code, facts: shader.read('facts', workspace, 'vec4<f32>') };
 }
 
@@ -78,10 +116,13 @@ function queryPass(step: Step, layout: Layout, workspace: Slice, context: Kernel
   const stores = bindResult(shader, 'dq', operand(step.outputs, 0, 'attentionBackward'), layout).code;
   const keyBase = (j: string): string => `((b * ${K} + ${j}) * ${keyHeads}u + keyHead) * ${size}u`;
   const value = (which: 0 | 1, at: string, c: string): string =>
-    shared ? `tile${which}[${at} * ${padded}u + ${wholeGroup(layout, c)}]` : `load_${which === 0 ? 'k' : 'v'}(${rowBase(at)}, ${c})`;
+    shared
+      ? `tile${which}[${at} * ${padded}u + ${wholeGroup(layout, c)}]`
+      : `load_${which === 0 ? 'k' : 'v'}(${rowBase(at)}, ${c})`;
   const s = (at: string): string => slot(layout, 's', at);
   const t = (at: string): string => slot(layout, 't', at);
-  const fill = (which: 0 | 1): string => fillTile(layout, { tile: `tile${which}`, load: which === 0 ? 'k' : 'v', start: 'j0', limit: K, base: keyBase });
+  const fill = (which: 0 | 1): string =>
+    fillTile(layout, { tile: `tile${which}`, load: which === 0 ? 'k' : 'v', start: 'j0', limit: K, base: keyBase });
   const own = (name: string, c: string): string => groupOf(layout, name, c);
   const body = `${capped(step)}${code}${stores}${memoryOf(layout)}
 ${attentionHead(layout, Q)}
@@ -101,7 +142,9 @@ ${overTile(layout, (at) => overGroups(layout, (c) => `      ${s(at)} += dot(${ow
 ${joinShares(layout, ['s', 't'])}
 ${overTile(
   layout,
-  (at) => `${step.attrs.softcap > 0 ? `    ${s(at)} = ${cap(step.attrs, s(at))};\n` : ''}    ${s(at)} = select(0.0f, exp(${s(at)} - lse) * (${t(at)} - delta) * ${literal(step.attrs.scale)}${capSlope(step.attrs, s(at))}, j0 + ${at} >= mine.x && j0 + ${at} < mine.y);
+  (
+    at,
+  ) => `${step.attrs.softcap > 0 ? `    ${s(at)} = ${cap(step.attrs, s(at))};\n` : ''}    ${s(at)} = select(0.0f, exp(${s(at)} - lse) * (${t(at)} - delta) * ${literal(step.attrs.scale)}${capSlope(step.attrs, s(at))}, j0 + ${at} >= mine.x && j0 + ${at} < mine.y);
 ${overGroups(layout, (c) => `      ${own('d', c)} += ${s(at)} * ${value(0, at, c)};\n`)}`,
 )}
 ${shared ? '    workgroupBarrier();\n' : ''}  }
@@ -109,7 +152,11 @@ ${shared ? '    workgroupBarrier();\n' : ''}  }
 ${overGroups(layout, (c) => `    store_dq(queryBase, ${wholeGroup(layout, c)}, ${own('d', c)});\n`)}  }
 }
 `;
-  return shader.launch({ label: 'attentionBackward dq', body, workgroups: [Math.ceil(queries / layout.rows), heads, batch] });
+  return shader.launch({
+    label: 'attentionBackward dq',
+    body,
+    workgroups: [Math.ceil(queries / layout.rows), heads, batch],
+  });
 }
 
 /** dk = Σ ds·q and dv = Σ p·g over the queries that see the key, of all heads in its group. */
@@ -119,13 +166,18 @@ function keyPass(step: Step, layout: Layout, workspace: Slice, context: KernelCo
   const shader = new Shader(context);
   const { Q, K } = lengthsOf(shader, layout);
   const { code, facts } = bindings(shader, step, layout, workspace);
-  const stores = ['dk', 'dv'].map((name, at) => bindResult(shader, name, operand(step.outputs, 1 + at, 'attentionBackward'), layout).code).join('');
+  const stores = ['dk', 'dv']
+    .map((name, at) => bindResult(shader, name, operand(step.outputs, 1 + at, 'attentionBackward'), layout).code)
+    .join('');
   const queryBase = (i: string): string => `((b * ${Q} + ${i}) * ${heads}u + queryHead) * ${size}u`;
   const value = (which: 0 | 1, at: string, c: string): string =>
-    shared ? `tile${which}[${at} * ${padded}u + ${wholeGroup(layout, c)}]` : `load_${which === 0 ? 'q' : 'g'}(${rowBase(at)}, ${c})`;
+    shared
+      ? `tile${which}[${at} * ${padded}u + ${wholeGroup(layout, c)}]`
+      : `load_${which === 0 ? 'q' : 'g'}(${rowBase(at)}, ${c})`;
   const s = (at: string): string => slot(layout, 's', at);
   const t = (at: string): string => slot(layout, 't', at);
-  const fill = (which: 0 | 1): string => fillTile(layout, { tile: `tile${which}`, load: which === 0 ? 'q' : 'g', start: 'i0', limit: Q, base: queryBase });
+  const fill = (which: 0 | 1): string =>
+    fillTile(layout, { tile: `tile${which}`, load: which === 0 ? 'q' : 'g', start: 'i0', limit: Q, base: queryBase });
   const own = (name: string, c: string): string => groupOf(layout, name, c);
   const body = `${capped(step)}${code}${stores}${memoryOf(layout)}
 ${attentionHead(layout, K)}
@@ -159,7 +211,11 @@ ${shared ? '    workgroupBarrier();\n' : ''}  }
 ${overGroups(layout, (c) => `    store_dk(keyBase, ${wholeGroup(layout, c)}, ${own('dk', c)});\n    store_dv(keyBase, ${wholeGroup(layout, c)}, ${own('dv', c)});\n`)}  }
 }
 `;
-  return shader.launch({ label: 'attentionBackward dk dv', body, workgroups: [Math.ceil(keys / layout.rows), keyHeads, batch] });
+  return shader.launch({
+    label: 'attentionBackward dk dv',
+    body,
+    workgroups: [Math.ceil(keys / layout.rows), keyHeads, batch],
+  });
 }
 
 /** WGSL of `mine`: queries that may see `key`; whether each does is among its facts. */

@@ -14,7 +14,9 @@ export const cast = defineKernel<AttrsOf<'cast'>>({
     const x = shader.read('x', from, boundType(from.dtype));
     const y = shader.write('y', operand(outputs, 0, 'cast'), boundType(dtype));
     const workgroups = grid(Math.ceil(total / 64));
-    const value = halves ? `pack(${load(x, from.dtype, '2u * index')}, ${load(x, from.dtype, '2u * index + 1u')})` : convert(x, from.dtype, dtype);
+    const value = halves
+      ? `pack(${load(x, from.dtype, '2u * index')}, ${load(x, from.dtype, '2u * index + 1u')})`
+      : convert(x, from.dtype, dtype);
     const body = `${nonFinite}${rounding}${halves ? `fn pack(a: f32, b: f32) -> u32 { return ${dtype}Bits(a) | (${dtype}Bits(b) << 16u); }` : ''}
 ${mainHead(64, workgroups)}
   if (index >= ${total}u) { return; }
@@ -37,7 +39,8 @@ function load(name: string, dtype: DType, at: string): string {
 }
 
 function convert(name: string, from: DType, to: DType): string {
-  if (from === to || (from !== 'f32' && from !== 'f16' && from !== 'bf16' && to !== 'f32')) return `${to}(${name}[index])`;
+  if (from === to || (from !== 'f32' && from !== 'f16' && from !== 'bf16' && to !== 'f32'))
+    return `${to}(${name}[index])`;
   return `${to}(${load(name, from, 'index')})`;
 }
 

@@ -2,7 +2,26 @@ import { it } from 'vitest';
 import { describeKernel, given, randomInput } from '../testing/kernelHarness.js';
 
 const exact = { c: 0, magnitude: 1 };
-const special = [0, -0, 1, -1, 65504, -65504, 65519.996, 65520, 1e-8, 6.1e-5, 5.96e-8, 2.98e-8, 1 + 2 ** -11, 1 + 3 * 2 ** -11, 3.0e38, Infinity, -Infinity, 0.1];
+const special = [
+  0,
+  -0,
+  1,
+  -1,
+  65504,
+  -65504,
+  65519.996,
+  65520,
+  1e-8,
+  6.1e-5,
+  5.96e-8,
+  2.98e-8,
+  1 + 2 ** -11,
+  1 + 3 * 2 ** -11,
+  3.0e38,
+  Infinity,
+  -Infinity,
+  0.1,
+];
 
 describeKernel('cast', ({ check, run }) => {
   it('rounds to nearest even going to 16 bits', async () => {
@@ -11,7 +30,9 @@ describeKernel('cast', ({ check, run }) => {
       // The reference leaves the rounding to the storage: round its result the same way.
       const { fromNumbers, toFloat64 } = await import('@lowrank/tensor');
       const rounded = toFloat64(fromNumbers(expected[0] ?? [], dtype), dtype);
-      for (let i = 0; i < special.length; i++) if (!Object.is(actual[0]?.[i], rounded[i])) throw new Error(`${dtype} of ${special[i]}: ${actual[0]?.[i]}, expected ${rounded[i]}`);
+      for (let i = 0; i < special.length; i++)
+        if (!Object.is(actual[0]?.[i], rounded[i]))
+          throw new Error(`${dtype} of ${special[i]}: ${actual[0]?.[i]}, expected ${rounded[i]}`);
     }
   });
 

@@ -12,7 +12,19 @@ export const concat = defineKernel<AttrsOf<'concat'>>({
     return inputs.map((from) => {
       const toStart = start * (toStrides[axis] ?? 0);
       start += from.shape[axis] ?? 0;
-      return move({ label: 'concat', shape: from.shape, from, fromStart: 0, fromStrides: stridesOf(from.shape), to, toStart, toStrides }, context);
+      return move(
+        {
+          label: 'concat',
+          shape: from.shape,
+          from,
+          fromStart: 0,
+          fromStrides: stridesOf(from.shape),
+          to,
+          toStart,
+          toStrides,
+        },
+        context,
+      );
     });
   },
 });

@@ -3,7 +3,9 @@ import { defineKernel, operand } from '../kernel.js';
 import { rowForm } from '../rowKernel.js';
 import { Shader } from '../shader.js';
 
-/** Loss and gradient of a row of logits: maximum, sum of exponentials, then the gradient, which may replace the logits. */
+/**
+ * Loss and gradient of a row of logits: maximum, sum of exponentials, then the gradient, which may replace the logits.
+ */
 export const crossEntropyRows = defineKernel<AttrsOf<'crossEntropyRows'>>({
   launches({ inputs, outputs, attrs: { gradient } }, context) {
     const logits = operand(inputs, 0, 'crossEntropyRows');
@@ -15,7 +17,8 @@ export const crossEntropyRows = defineKernel<AttrsOf<'crossEntropyRows'>>({
     const labels = shader.read('labels', operand(inputs, 1, 'crossEntropyRows'), 'i32');
     const loss = shader.write('loss', operand(outputs, 0, 'crossEntropyRows'));
     const loop = `for (var i = first; i < ${width}u; i += ${form.lanes}u)`;
-    // Ignored rows run through the barriers with the others; only what they write differs. The label's logit is read before any lane can overwrite it.
+    // Ignored rows run through the barriers with the others; only what they write differs. The label's logit is read
+    // before any lane can overwrite it.
     const body = `${form.helpers}
 ${form.head}
   let start = row * ${width}u;
@@ -24,8 +27,8 @@ ${form.head}
   ${loop} { top = largest(top, ${x}[start + i]); }
   let highest = rowMax(top, lane);
   var total = 0.0f;
-  // In pieces: one long sum that begins with the largest term would lose every later term below half a unit of it, always downwards, and with them the very
-  // probability that the gradient of a confident row is made of.
+  // In pieces: one long sum that begins with the largest term would lose every later term below half a unit of it,
+  // always downwards, and with them the very probability that the gradient of a confident row is made of.
   for (var piece = first; piece < ${width}u; piece += ${form.lanes * 32}u) {
     var part = 0.0f;
     for (var i = piece; i < min(piece + ${form.lanes * 32}u, ${width}u); i += ${form.lanes}u) { part += exp(${x}[start + i] - highest); }

@@ -12,7 +12,13 @@ function rows(count: number, width: number, scale: number): KernelCase {
 // exp is allowed 3 + 2|x| ulp, so c takes the scale of the logits along.
 describeKernel('crossEntropyRows', ({ check }) => {
   it('gives loss and gradient of each row', async () => {
-    for (const [count = 1, width = 1] of [[1, 1], [3, 5], [7, 67], [4, 1031]]) await check(rows(count, width, 4), { c: 40, magnitude: 4 + Math.log(width) });
+    for (const [count = 1, width = 1] of [
+      [1, 1],
+      [3, 5],
+      [7, 67],
+      [4, 1031],
+    ])
+      await check(rows(count, width, 4), { c: 40, magnitude: 4 + Math.log(width) });
   });
 
   it('keeps its head at large logits', async () => {
@@ -24,7 +30,10 @@ describeKernel('crossEntropyRows', ({ check }) => {
     const logits = { ...randomInput([2, width], 1), data: new Float32Array(2 * width) };
     for (const row of [0, 1]) logits.data[row * width + 5] = 17;
     // 4,095·e⁻¹⁷ = 1.7e-4 of probability is the whole gradient at the label.
-    await check({ op: 'crossEntropyRows', attrs: { gradient: true }, inputs: [logits, given([5, 5], [2], 'i32')] }, { c: 40, magnitude: 17 / 4 });
+    await check(
+      { op: 'crossEntropyRows', attrs: { gradient: true }, inputs: [logits, given([5, 5], [2], 'i32')] },
+      { c: 40, magnitude: 17 / 4 },
+    );
   });
 
   it('writes the gradient over the logits', async () => {
@@ -34,6 +43,9 @@ describeKernel('crossEntropyRows', ({ check }) => {
   it('gives the loss alone', async () => {
     const test = rows(6, 131, 4);
     const bound = { c: 40, magnitude: 9 };
-    await check({ ...test, attrs: { gradient: false }, inPlace: [] }, { ...bound, magnitude: Float64Array.from({ length: 6 }, (_, i) => (i === 0 ? 1e9 : 9)) });
+    await check(
+      { ...test, attrs: { gradient: false }, inPlace: [] },
+      { ...bound, magnitude: Float64Array.from({ length: 6 }, (_, i) => (i === 0 ? 1e9 : 9)) },
+    );
   });
 });

@@ -8,7 +8,10 @@ type Attrs = AttrsOf<'elementwise'>;
 /** A fused elementwise program as one kernel; four neighbours at a time where the last axis allows. */
 export const elementwise = defineKernel<Attrs>({
   launches({ inputs, outputs, attrs }, context) {
-    const { axes, strides } = collapse(attrs.shape, inputs.map(({ shape }) => shape));
+    const { axes, strides } = collapse(
+      attrs.shape,
+      inputs.map(({ shape }) => shape),
+    );
     const last = axes.at(-1) ?? 1;
     const width = last % 4 === 0 ? 4 : 1;
     const total = sizeOf(attrs.shape) / width;
@@ -20,7 +23,8 @@ export const elementwise = defineKernel<Attrs>({
       const own = strides[at] ?? [];
       const contiguous = own.at(-1) === 1;
       if (sizeOf(input.shape) === 1) return `${type}(${shader.scalar(`x${at}`, input)})`;
-      if (width === 4 && contiguous) return `${shader.read(`x${at}`, input, 'vec4<f32>')}[(${indexOf(axes, own)}) / 4u]`;
+      if (width === 4 && contiguous)
+        return `${shader.read(`x${at}`, input, 'vec4<f32>')}[(${indexOf(axes, own)}) / 4u]`;
       return `${type}(${shader.read(`x${at}`, input)}[${indexOf(axes, own)}])`;
     });
     const workgroups = grid(Math.ceil(total / 64));
@@ -30,7 +34,9 @@ ${mainHead(64, workgroups)}
   let element = index * ${width}u;
 `;
     loads.forEach((load, at) => (body += `  let v${at} = ${load};\n`));
-    attrs.program.forEach((instruction, at) => (body += `  let v${inputs.length + at} = ${expression(instruction, type)};\n`));
+    attrs.program.forEach(
+      (instruction, at) => (body += `  let v${inputs.length + at} = ${expression(instruction, type)};\n`),
+    );
     body += `  ${y}[index] = v${inputs.length + attrs.program.length - 1};\n}\n`;
     const label = `elementwise ${attrs.program.map(({ fn }) => fn).join(' ')}`;
     return [shader.launch({ label, body, workgroups })];
@@ -71,9 +77,15 @@ function indexOf(axes: readonly number[], strides: readonly number[]): string {
 }
 
 type Form = (a: string, b: string, c: string) => string;
-const named = (name: string): Form => (a, b, c) => `${name}(${[a, b, c].filter((arg) => arg !== '').join(', ')})`;
+const named =
+  (name: string): Form =>
+  (a, b, c) =>
+    `${name}(${[a, b, c].filter((arg) => arg !== '').join(', ')})`;
 
-/** One line per function, for `f32` and `vec4<f32>` alike; T stands for the type. Those in `scalarForms` are called lane by lane. */
+/**
+ * One line per function, for `f32` and `vec4<f32>` alike; T stands for the type. Those in `scalarForms` are called lane
+ * by lane.
+ */
 const forms: Record<ElementwiseName, Form> = {
   copy: (a) => a,
   neg: (a) => `-${a}`,
@@ -108,8 +120,8 @@ const forms: Record<ElementwiseName, Form> = {
 };
 
 /**
- * Φ(a) as `phi`: the smaller tail is e^(−a²/2)·t·P(t) with t = 1/(1 + 0.3|a|/√2), the form of Hastings (Abramowitz & Stegun 7.1.26) with P of degree 8
- * fitted to 2e-8 of the tail for |a| ≤ 13. Beyond that the tail is 0 in f32.
+ * Φ(a) as `phi`: the smaller tail is e^(−a²/2)·t·P(t) with t = 1/(1 + 0.3|a|/√2), the form of Hastings (Abramowitz &
+ * Stegun 7.1.26) with P of degree 8 fitted to 2e-8 of the tail for |a| ≤ 13. Beyond that the tail is 0 in f32.
  */
 const normalTail = `let size = min(abs(a), 15.0f);
   let t = 1.0f / (1.0f + 0.2121320344f * size);
@@ -127,10 +139,16 @@ const scalarForms: Partial<Record<ElementwiseName, { arity: number; code: string
     arity: 1,
     code: 'return keepNan(a, a, 0.5f * a * (1.0f + tanh(clamp(0.7978845608f * (a + 0.044715f * a * a * a), -15.0f, 15.0f))));',
   },
-  normalCdf: { arity: 1, code: `${normalTail}
-  return keepNan(a, a, phi);` },
-  gelu: { arity: 1, code: `${normalTail}
-  return keepNan(a, a, a * phi);` },
+  normalCdf: {
+    arity: 1,
+    code: `${normalTail}
+  return keepNan(a, a, phi);`,
+  },
+  gelu: {
+    arity: 1,
+    code: `${normalTail}
+  return keepNan(a, a, a * phi);`,
+  },
   relu: { arity: 1, code: 'return largest(a, 0.0f);' },
   minimum: { arity: 2, code: 'return smallest(a, b);' },
   maximum: { arity: 2, code: 'return largest(a, b);' },
@@ -153,7 +171,9 @@ function functions(program: readonly Instruction[], width: number): string {
     const inner = width === 4 ? `one_${name}` : `fn_${name}`;
     code += `fn ${inner}(${declared('f32')}) -> f32 {\n  ${form.code}\n}\n`;
     if (width === 4) {
-      const lanes = ['x', 'y', 'z', 'w'].map((lane) => `${inner}(${parameters.map((parameter) => `${parameter}.${lane}`).join(', ')})`);
+      const lanes = ['x', 'y', 'z', 'w'].map(
+        (lane) => `${inner}(${parameters.map((parameter) => `${parameter}.${lane}`).join(', ')})`,
+      );
       code += `fn fn_${name}(${declared('vec4<f32>')}) -> vec4<f32> { return vec4<f32>(${lanes.join(', ')}); }\n`;
     }
   }

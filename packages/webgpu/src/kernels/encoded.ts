@@ -4,12 +4,22 @@ import { defineKernel, operand } from '../kernel.js';
 import { Shader, grid, literal, mainHead } from '../shader.js';
 import { bindEncodedMatrix, bindMatrix, codesOf, scalarAt, unpacking, vectorAt } from './matmul/operands.js';
 
-/** The elements of a matrix of codes, four to a thread where rows allow. For merging and checks: products read codes themselves. */
+/**
+ * The elements of a matrix of codes, four to a thread where rows allow. For merging and checks: products read codes
+ * themselves.
+ */
 export const decodeMatrix = defineKernel<AttrsOf<'decodeMatrix'>>({
   launches({ inputs, outputs, attrs: { encoding } }, context) {
     const table = context.software ? 'private' : 'workgroup';
     const shader = new Shader(context);
-    const matrix = bindEncodedMatrix(shader, { name: 'b', parts: inputs, encoding, innerName: '', alongInner: true, table });
+    const matrix = bindEncodedMatrix(shader, {
+      name: 'b',
+      parts: inputs,
+      encoding,
+      innerName: '',
+      alongInner: true,
+      table,
+    });
     const unit = matrix.vector ? 4 : 1;
     const total = (encoding.rows * encoding.columns) / unit;
     const y = shader.write('y', operand(outputs, 0, 'decodeMatrix'), unit === 4 ? 'vec4<f32>' : 'f32');
@@ -20,13 +30,15 @@ ${codesOf(matrix)?.fill('lane') ?? ''}  if (index >= ${shader.size('total', tota
   ${y}[index] = ${unit === 4 ? vectorAt(matrix, 'index * 4u') : scalarAt(matrix, 'index')};
 }
 `;
-    return [shader.launch({ label: `decodeMatrix ${encoding.kind} ${encoding.rows}x${encoding.columns}`, body, workgroups })];
+    return [
+      shader.launch({ label: `decodeMatrix ${encoding.kind} ${encoding.rows}x${encoding.columns}`, body, workgroups }),
+    ];
   },
 });
 
 /**
- * 1/x to the nearest f32, by long division: WGSL's own may be 2.5 units off, and a code next to a boundary would then differ from the host's. x is normal and its
- * reciprocal too.
+ * 1/x to the nearest f32, by long division: WGSL's own may be 2.5 units off, and a code next to a boundary would then
+ * differ from the host's. x is normal and its reciprocal too.
  */
 const reciprocal = `
 fn reciprocal(x: f32) -> f32 {
@@ -45,18 +57,31 @@ fn reciprocal(x: f32) -> f32 {
 }
 `;
 
-/** A thread per block, which is whole words of codes: no two threads write to the same one. Runs once per weight, when it is loaded. */
+/**
+ * A thread per block, which is whole words of codes: no two threads write to the same one. Runs once per weight, when
+ * it is loaded.
+ */
 export const quantizeBlocks = defineKernel<AttrsOf<'quantizeBlocks'>>({
   launches({ inputs, outputs, attrs: { blockSize, boundaries, codes } }, context) {
     const x = operand(inputs, 0, 'quantizeBlocks');
     const size = sizeOf(x.shape);
     const blocks = Math.ceil(size / blockSize);
     const shader = new Shader(context);
-    const values = bindMatrix(shader, { name: 'x', slice: x, dtype: x.dtype, inner: 1, innerName: '', alongInner: true, base: '' });
+    const values = bindMatrix(shader, {
+      name: 'x',
+      slice: x,
+      dtype: x.dtype,
+      inner: 1,
+      innerName: '',
+      alongInner: true,
+      base: '',
+    });
     const words = shader.write('codes', operand(outputs, 0, 'quantizeBlocks'), 'u32');
     const absmax = shader.write('absmax', operand(outputs, 1, 'quantizeBlocks'));
     const [total, count] = [shader.size('size', size), shader.size('blocks', blocks)];
-    const packed = [0, 8].map((from) => codes.slice(from, from + 8).reduce((word, code, at) => (word | (code << (4 * at))) >>> 0, 0));
+    const packed = [0, 8].map((from) =>
+      codes.slice(from, from + 8).reduce((word, code, at) => (word | (code << (4 * at))) >>> 0, 0),
+    );
     const workgroups = grid(Math.ceil(blocks / 64));
     const body = `${unpacking([values])}${reciprocal}
 fn codeOf(place: f32) -> u32 {
@@ -70,7 +95,8 @@ ${mainHead(64, workgroups)}
   var most = 0.0f;
   for (var at = start; at < end; at++) { most = max(most, abs(${scalarAt(values, 'at')})); }
   ${absmax}[index] = most;
-  // Beyond 2^125 a reciprocal is subnormal; below 2^-126 numbers are, and a device may take them for zeros, as is done here.
+  // Beyond 2^125 a reciprocal is subnormal; below 2^-126 numbers are, and a device may take them for zeros, as is done
+  // here.
   let exponent = bitcast<u32>(most) >> 23u;
   let shrink = select(1.0f, 0.0625f, exponent > 250u);
   var factor = 0.0f;

@@ -1,14 +1,41 @@
-import { add, assign, compile, EncodedMatrix, encodingSpecs, evaluateReference, fromNumbers, grad, linear, nestedHead, persistent, quantizeBlocks, sum, tensor, threefryUniform, toFloat64 } from '@lowrank/tensor';
+import {
+  add,
+  assign,
+  compile,
+  EncodedMatrix,
+  encodingSpecs,
+  evaluateReference,
+  fromNumbers,
+  grad,
+  linear,
+  nestedHead,
+  persistent,
+  quantizeBlocks,
+  sum,
+  tensor,
+  threefryUniform,
+  toFloat64,
+} from '@lowrank/tensor';
 import type { MatmulAttrs, OperandEncoding } from '@lowrank/tensor';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { WebgpuBackend } from '../backend.js';
 import type { Tuning } from '../kernel.js';
-import { expectWithin, given, magnitudeOf, randomInput, referenceOf, runKernel, styles, testBackend } from '../testing/kernelHarness.js';
+import {
+  expectWithin,
+  given,
+  magnitudeOf,
+  randomInput,
+  referenceOf,
+  runKernel,
+  styles,
+  testBackend,
+} from '../testing/kernelHarness.js';
 import type { KernelCase, TestInput } from '../testing/kernelHarness.js';
 
 const table = [
-  -1, -0.6961928009986877, -0.5250730514526367, -0.39491748809814453, -0.28444138169288635, -0.18477343022823334, -0.09105003625154495, 0, 0.07958029955625534,
-  0.16093020141124725, 0.24611230194568634, 0.33791524171829224, 0.44070982933044434, 0.5626170039176941, 0.7229568362236023, 1,
+  -1, -0.6961928009986877, -0.5250730514526367, -0.39491748809814453, -0.28444138169288635, -0.18477343022823334,
+  -0.09105003625154495, 0, 0.07958029955625534, 0.16093020141124725, 0.24611230194568634, 0.33791524171829224,
+  0.44070982933044434, 0.5626170039176941, 0.7229568362236023, 1,
 ];
 
 const kinds = {
@@ -29,10 +56,33 @@ function weight(kind: Kind, rows: number, columns: number): Weight {
   const encoding = { ...kind, rows, columns };
   const parts = encodingSpecs(encoding).map(({ shape: [length = 0], dtype }, part): TestInput => {
     const uniform = Float64Array.from({ length }, (_, i) => threefryUniform([part + 11, 0], [0, i]));
-    if (dtype === 'u8' || dtype === 'i8') return { shape: [length], dtype, data: fromNumbers(uniform.map((x) => Math.floor(256 * x) - (dtype === 'i8' ? 128 : 0)), dtype) };
+    if (dtype === 'u8' || dtype === 'i8')
+      return {
+        shape: [length],
+        dtype,
+        data: fromNumbers(
+          uniform.map((x) => Math.floor(256 * x) - (dtype === 'i8' ? 128 : 0)),
+          dtype,
+        ),
+      };
     // As bitsandbytes' are: signed steps around an offset that is far from zero.
-    if (part === 2) return { shape: [length], dtype, data: fromNumbers(uniform.map((x, i) => (i < nestedHead - 1 ? Math.sin(i) / 4 : i === nestedHead - 1 ? 2.2 : x)), dtype) };
-    return { shape: [length], dtype, data: fromNumbers(uniform.map((x) => x + 0.01), dtype) };
+    if (part === 2)
+      return {
+        shape: [length],
+        dtype,
+        data: fromNumbers(
+          uniform.map((x, i) => (i < nestedHead - 1 ? Math.sin(i) / 4 : i === nestedHead - 1 ? 2.2 : x)),
+          dtype,
+        ),
+      };
+    return {
+      shape: [length],
+      dtype,
+      data: fromNumbers(
+        uniform.map((x) => x + 0.01),
+        dtype,
+      ),
+    };
   });
   const [values = new Float64Array()] = referenceOf({ op: 'decodeMatrix', attrs: { encoding }, inputs: parts });
   return { encoding, parts, dense: given([...values], [rows, columns]) };
@@ -48,15 +98,34 @@ interface Product {
 }
 
 /** A product, and the sum of its terms' absolute values. */
-function product({ kind, size: [m, n, k], transposeB, rank = 0, attrs = {}, inPlace = false }: Product): { test: KernelCase; magnitude: Float64Array; k: number } {
+function product({ kind, size: [m, n, k], transposeB, rank = 0, attrs = {}, inPlace = false }: Product): {
+  test: KernelCase;
+  magnitude: Float64Array;
+  k: number;
+} {
   const b = transposeB ? weight(kind, n, k) : weight(kind, k, n);
   const a = randomInput([m, k], 1);
-  const lowRank = attrs.lowRank === undefined ? [] : [randomInput([m, rank], 4), randomInput(attrs.lowRank === 'nt' ? [n, rank] : [rank, n], 5)];
-  const rest = [...lowRank, ...(attrs.addend === undefined ? [] : [randomInput(attrs.addend === 'row' ? [n] : [m, n], 6)])];
+  const lowRank =
+    attrs.lowRank === undefined
+      ? []
+      : [randomInput([m, rank], 4), randomInput(attrs.lowRank === 'nt' ? [n, rank] : [rank, n], 5)];
+  const rest = [
+    ...lowRank,
+    ...(attrs.addend === undefined ? [] : [randomInput(attrs.addend === 'row' ? [n] : [m, n], 6)]),
+  ];
   const common = { transposeA: false, transposeB, ...attrs };
   const inputs = [a, ...b.parts, ...rest];
   const [magnitude = new Float64Array()] = magnitudeOf({ op: 'matmul', attrs: common, inputs: [a, b.dense, ...rest] });
-  return { test: { op: 'matmul', attrs: { ...common, encoding: b.encoding }, inputs, ...(inPlace ? { inPlace: [[inputs.length - 1, 0] as const] } : {}) }, magnitude, k: k + rank };
+  return {
+    test: {
+      op: 'matmul',
+      attrs: { ...common, encoding: b.encoding },
+      inputs,
+      ...(inPlace ? { inPlace: [[inputs.length - 1, 0] as const] } : {}),
+    },
+    magnitude,
+    k: k + rank,
+  };
 }
 
 describe.each(styles)('matrices of codes, %s kernels', (style) => {
@@ -72,16 +141,33 @@ describe.each(styles)('matrices of codes, %s kernels', (style) => {
     expectWithin(actual[0], expected[0], { c: 2 + Math.sqrt(k), magnitude });
   }
 
-  // Whole words of codes, halves of them (172, whose rows begin within blocks), single ones; few rows; few columns; sums in parts.
+  // Whole words of codes, halves of them (172, whose rows begin within blocks), single ones; few rows; few columns;
+  // sums in parts.
   it.each(Object.entries(kinds))('%s: products both ways round', async (_, kind) => {
-    const sizes = [[17, 24, 64], [9, 172, 172], [7, 13, 11], [1, 40, 136], [65, 72, 40], [3, 11, 172], [67, 8, 33], [2, 24, 1040]] as const;
+    const sizes = [
+      [17, 24, 64],
+      [9, 172, 172],
+      [7, 13, 11],
+      [1, 40, 136],
+      [65, 72, 40],
+      [3, 11, 172],
+      [67, 8, 33],
+      [2, 24, 1040],
+    ] as const;
     const some = 'nestedBlockSize' in kind ? sizes : sizes.slice(0, 4);
     await Promise.all(some.flatMap((size) => [true, false].map((transposeB) => check({ kind, size, transposeB }))));
   });
 
   it.each(Object.entries(kinds))('%s: with a low-rank part and an addend', async (_, kind) => {
     await Promise.all([
-      check({ kind, size: [9, 40, 64], transposeB: true, rank: 8, attrs: { lowRank: 'nt', addend: 'full' }, inPlace: true }),
+      check({
+        kind,
+        size: [9, 40, 64],
+        transposeB: true,
+        rank: 8,
+        attrs: { lowRank: 'nt', addend: 'full' },
+        inPlace: true,
+      }),
       check({ kind, size: [5, 11, 172], transposeB: true, rank: 3, attrs: { lowRank: 'nt', addend: 'row' } }),
       check({ kind, size: [9, 64, 40], transposeB: false, rank: 8, attrs: { lowRank: 'nn', addend: 'full' } }),
       check({ kind, size: [1, 24, 64], transposeB: true, rank: 4, attrs: { lowRank: 'nt', addend: 'full' } }),
@@ -90,7 +176,12 @@ describe.each(styles)('matrices of codes, %s kernels', (style) => {
   });
 
   it('in every form that tuning can choose, and in parts of K', async () => {
-    const tunings: Tuning[] = [{ matmul: 'register', splitK: 3 }, { matmul: 'tile', splitK: 3 }, { matmul: 'bigTile' }, { matmul: 'vector' }];
+    const tunings: Tuning[] = [
+      { matmul: 'register', splitK: 3 },
+      { matmul: 'tile', splitK: 3 },
+      { matmul: 'bigTile' },
+      { matmul: 'vector' },
+    ];
     for (const tuning of tunings) {
       const tuned = new WebgpuBackend(backend.device, { kernelStyle: style, tuning });
       const kind = kinds['block4 of 32, nested'];
@@ -106,7 +197,12 @@ describe.each(styles)('matrices of codes, %s kernels', (style) => {
     const encoded = (seed: number): KernelCase => {
       const { test } = product({ kind: kinds['block4 of 32, nested'], size: [9, 48, 56], transposeB: true });
       const [a, ...parts] = test.inputs;
-      return { ...test, inputs: [a ?? randomInput([9, 56], 1), ...parts].map((input, at) => (at === 0 ? randomInput([9, 56], seed) : { ...input, data: input.data.slice().reverse() })) };
+      return {
+        ...test,
+        inputs: [a ?? randomInput([9, 56], 1), ...parts].map((input, at) =>
+          at === 0 ? randomInput([9, 56], seed) : { ...input, data: input.data.slice().reverse() },
+        ),
+      };
     };
     await runKernel(backend, encoded(1));
     const before = backend.device.counters.pipelines;
@@ -115,18 +211,34 @@ describe.each(styles)('matrices of codes, %s kernels', (style) => {
   });
 
   it('decodeMatrix: bit for bit with plain absmax, to 1e-6 else', async () => {
-    for (const [rows, columns] of [[3, 7], [11, 172], [9, 64]] as const) {
+    for (const [rows, columns] of [
+      [3, 7],
+      [11, 172],
+      [9, 64],
+    ] as const) {
       for (const [name, kind] of Object.entries(kinds)) {
         const { encoding, parts } = weight(kind, rows, columns);
-        const { actual: [actual = new Float64Array()], expected: [expected = new Float64Array()] } = await runKernel(backend, { op: 'decodeMatrix', attrs: { encoding }, inputs: parts });
+        const {
+          actual: [actual = new Float64Array()],
+          expected: [expected = new Float64Array()],
+        } = await runKernel(backend, { op: 'decodeMatrix', attrs: { encoding }, inputs: parts });
         if (name === 'block4 of 64') expect(actual).toEqual(Float64Array.from(expected, Math.fround));
-        else expect(Math.max(...actual.map((value, at) => Math.abs(value - (expected[at] ?? NaN)) / Math.max(1e-30, Math.abs(expected[at] ?? NaN))))).toBeLessThanOrEqual(1e-6);
+        else
+          expect(
+            Math.max(
+              ...actual.map(
+                (value, at) => Math.abs(value - (expected[at] ?? NaN)) / Math.max(1e-30, Math.abs(expected[at] ?? NaN)),
+              ),
+            ),
+          ).toBeLessThanOrEqual(1e-6);
       }
     }
   });
 
   it('quantizeBlocks: the codes of x·(1/absmax), rounded as f32 does', async () => {
-    const boundaries = table.slice(1).map((high, i) => Math.fround((Math.fround(high) + Math.fround(table[i] ?? 0)) / 2));
+    const boundaries = table
+      .slice(1)
+      .map((high, i) => Math.fround((Math.fround(high) + Math.fround(table[i] ?? 0)) / 2));
     const codes = table.map((_, i) => (i + 3) % 16);
     const cases = [
       ...(['f32', 'f16', 'bf16'] as const).map((dtype) => randomInput([21, 34], 9, dtype)),
@@ -134,9 +246,13 @@ describe.each(styles)('matrices of codes, %s kernels', (style) => {
       given([...Array<number>(40).fill(0), 1e-30, -3e-31, 0.25, 1, -1, 3e38, 1e38]),
     ];
     for (const x of cases) {
-      const { actual: [packed, absmax] } = await runKernel(backend, { op: 'quantizeBlocks', attrs: { blockSize: 32, boundaries, codes }, inputs: [x] });
+      const {
+        actual: [packed, absmax],
+      } = await runKernel(backend, { op: 'quantizeBlocks', attrs: { blockSize: 32, boundaries, codes }, inputs: [x] });
       const values = toFloat64(x.data, x.dtype);
-      const scales = Float64Array.from({ length: Math.ceil(values.length / 32) }, (_, block) => Math.max(...values.subarray(32 * block, 32 * block + 32).map(Math.abs)));
+      const scales = Float64Array.from({ length: Math.ceil(values.length / 32) }, (_, block) =>
+        Math.max(...values.subarray(32 * block, 32 * block + 32).map(Math.abs)),
+      );
       expect(absmax).toEqual(scales);
       const bytes = new Float64Array(Math.ceil(values.length / 2));
       values.forEach((value, i) => {
@@ -154,7 +270,10 @@ describe.each(styles)('matrices of codes, %s kernels', (style) => {
   it('codes made in place on the device, then a LoRA layer and its dx in one plan', async () => {
     const [rows, columns, rank] = [13, 21, 3];
     const encoding = { kind: 'block4', rows, columns, blockSize: 32, table } as const;
-    const matrix = new EncodedMatrix(encoding, encodingSpecs(encoding).map(({ shape, dtype }) => persistent(shape, { dtype })));
+    const matrix = new EncodedMatrix(
+      encoding,
+      encodingSpecs(encoding).map(({ shape, dtype }) => persistent(shape, { dtype })),
+    );
     const [codes, absmax] = matrix.parts;
     if (codes === undefined || absmax === undefined) throw new TypeError('two parts');
     const boundaries = table.slice(1).map((high, i) => (high + (table[i] ?? 0)) / 2);
@@ -166,7 +285,11 @@ describe.each(styles)('matrices of codes, %s kernels', (style) => {
       return {};
     });
     await quantize.run();
-    const [x, a, b] = [[5, columns], [rank, columns], [rows, rank]].map((shape, seed) => tensor(randomInput(shape, seed).data, shape));
+    const [x, a, b] = [
+      [5, columns],
+      [rank, columns],
+      [rows, rank],
+    ].map((shape, seed) => tensor(randomInput(shape, seed).data, shape));
     if (x === undefined || a === undefined || b === undefined) throw new TypeError('three tensors');
     const layer = (weight: EncodedMatrix | typeof w): typeof x => add(linear(x, weight), linear(linear(x, a), b));
     const run = compile(backend, () => {
@@ -175,11 +298,19 @@ describe.each(styles)('matrices of codes, %s kernels', (style) => {
     });
     const results = await run.run();
     const exact = layer(w);
-    const [y = new Float64Array(), dx = new Float64Array()] = await evaluateReference([exact, grad(sum(exact), [x])[0] ?? exact]);
+    const [y = new Float64Array(), dx = new Float64Array()] = await evaluateReference([
+      exact,
+      grad(sum(exact), [x])[0] ?? exact,
+    ]);
     // A code is off by at most half the widest step, 0.152, of a weight below 1.
-    for (const [actual, expected, terms] of [[await results.y, y, columns], [await results.dx, dx, rows]] as const) {
+    for (const [actual, expected, terms] of [
+      [await results.y, y, columns],
+      [await results.dx, dx, rows],
+    ] as const) {
       expect(actual.length).toBe(expected.length);
-      expected.forEach((want, at) => expect(Math.abs((actual[at] ?? NaN) - want)).toBeLessThan(0.16 * Math.sqrt(terms)));
+      expected.forEach((want, at) =>
+        expect(Math.abs((actual[at] ?? NaN) - want)).toBeLessThan(0.16 * Math.sqrt(terms)),
+      );
     }
     await Promise.all([quantize.dispose(), run.dispose()]);
     for (const one of [...matrix.parts, w, x, a, b]) one.dispose();

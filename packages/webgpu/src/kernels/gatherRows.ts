@@ -4,7 +4,10 @@ import { defineKernel, operand } from '../kernel.js';
 import { Shader, grid, mainHead } from '../shader.js';
 import { bindMatrix, scalarAt } from './matmul/operands.js';
 
-/** Rows of a table in any dense encoding. Ids are clamped into the table, as robustness would: the host refuses bad ones. */
+/**
+ * Rows of a table in any dense encoding. Ids are clamped into the table, as robustness would: the host refuses bad
+ * ones.
+ */
 export const gatherRows = defineKernel<AttrsOf<'gatherRows'>>({
   launches({ inputs, outputs }, context) {
     const table = operand(inputs, 0, 'gatherRows');
@@ -12,7 +15,15 @@ export const gatherRows = defineKernel<AttrsOf<'gatherRows'>>({
     const ids = operand(inputs, 1, 'gatherRows');
     const total = sizeOf(ids.shape) * width;
     const shader = new Shader(context);
-    const matrix = bindMatrix(shader, { name: 'rows', slice: table, dtype: table.dtype, inner: width, innerName: `${width}u`, alongInner: true, base: '' });
+    const matrix = bindMatrix(shader, {
+      name: 'rows',
+      slice: table,
+      dtype: table.dtype,
+      inner: width,
+      innerName: `${width}u`,
+      alongInner: true,
+      base: '',
+    });
     const id = shader.read('ids', ids, 'i32');
     const y = shader.write('y', operand(outputs, 0, 'gatherRows'));
     const workgroups = grid(Math.ceil(total / 64));

@@ -25,7 +25,10 @@ ${form.head}
   },
 });
 
-/** WGSL that makes `start`, `mean` and `factor` of the row of `x`. The squares are of what is left after the mean: nothing cancels. */
+/**
+ * WGSL that makes `start`, `mean` and `factor` of the row of `x`. The squares are of what is left after the mean:
+ * nothing cancels.
+ */
 export function moments(x: string, width: number, epsilon: number, { lanes }: RowForm): string {
   const loop = `for (var i = first; i < ${width}u; i += ${lanes}u)`;
   return `let start = row * ${width}u;

@@ -5,7 +5,10 @@ import { Shader } from '../shader.js';
 import { moments } from './layerNorm.js';
 import { rowsOf } from './rmsNorm.js';
 
-/** dx = f·(g·w − mean(g·w) − (x − μ)·f²·mean(g·w·(x − μ))); may write over g, since a lane writes only what it alone has read. */
+/**
+ * dx = f·(g·w − mean(g·w) − (x − μ)·f²·mean(g·w·(x − μ))); may write over g, since a lane writes only what it alone has
+ * read.
+ */
 export const layerNormBackward = defineKernel<AttrsOf<'layerNormBackward'>>({
   launches({ inputs, outputs, attrs: { epsilon } }, context) {
     const { rows, width } = rowsOf(operand(inputs, 0, 'layerNormBackward'));

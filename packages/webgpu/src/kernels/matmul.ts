@@ -9,7 +9,10 @@ import { registerProduct } from './matmul/register.js';
 import { tileProduct } from './matmul/tile.js';
 import { vectorProduct } from './matmul/vector.js';
 
-/** Matrix products in three tiers (register blocks, workgroup tiles, a vector form), each for NN, NT, TN and TT and any encoding of b. */
+/**
+ * Matrix products in three tiers (register blocks, workgroup tiles, a vector form), each for NN, NT, TN and TT and any
+ * encoding of b.
+ */
 export const matmul = defineKernel<MatmulAttrs>({
   launches(step, context) {
     const product = productOf(step);
@@ -32,21 +35,47 @@ function sizeOfProduct(inputs: readonly Spec[], attrs: MatmulAttrs): ProductSize
 function productOf({ inputs, outputs, attrs }: KernelStep<MatmulAttrs>): Product {
   const { batch = 1, m, n, k, rank } = matmulSizes(inputs, attrs);
   const { transposeA, transposeB, encoding, lowRank, addend } = attrs;
-  const { a, b: [b, ...further], h, u, addend: added } = matmulOperands(inputs, attrs);
+  const {
+    a,
+    b: [b, ...further],
+    h,
+    u,
+    addend: added,
+  } = matmulOperands(inputs, attrs);
   if (a === undefined || b === undefined) throw new TypeError('matmul lacks an operand');
   return {
-    batch, m, n, k, transposeA, transposeB, encoding,
+    batch,
+    m,
+    n,
+    k,
+    transposeA,
+    transposeB,
+    encoding,
     a,
     b: [b, ...further],
     out: operand(outputs, 0, 'matmul'),
-    lowRank: lowRank === undefined || h === undefined || u === undefined ? undefined : { h, u, rank, transposeU: lowRank === 'nt' },
+    lowRank:
+      lowRank === undefined || h === undefined || u === undefined
+        ? undefined
+        : { h, u, rank, transposeU: lowRank === 'nt' },
     addend: addend === undefined || added === undefined ? undefined : { value: added, kind: addend },
   };
 }
 
 /** The second pass of split K: partial sums in a fixed order, then the addend. */
-function sumParts(options: { label: string; product: Product; splits: number; workspace: Slice; context: KernelContext }): Launch {
-  const { product: { batch, m, n, out, addend }, splits, workspace, context } = options;
+function sumParts(options: {
+  label: string;
+  product: Product;
+  splits: number;
+  workspace: Slice;
+  context: KernelContext;
+}): Launch {
+  const {
+    product: { batch, m, n, out, addend },
+    splits,
+    workspace,
+    context,
+  } = options;
   const unit = n % 4 === 0 ? 4 : 1;
   const type = unit === 4 ? 'vec4<f32>' : 'f32';
   const total = (batch * m * n) / unit;

@@ -15,7 +15,8 @@ const transposes = [
   [true, true],
 ] as const;
 
-// Odd sizes on scalar loads, multiples of 4 on vector loads, skinny ones, single rows: few of them, since each is a shader to compile.
+// Odd sizes on scalar loads, multiples of 4 on vector loads, skinny ones, single rows: few of them, since each is a
+// shader to compile.
 const sizes = [
   [17, 13, 19],
   [65, 36, 68],
@@ -45,26 +46,44 @@ describe.each(styles)('matmul, %s kernels', (style) => {
   }
 
   it.each(transposes)('multiplies awkward sizes, transposed %s %s', async (transposeA, transposeB) => {
-    await Promise.all([[1, 1, 1], ...sizes].map((size) => check(product(size, { transposeA, transposeB }), size[2] ?? 1)));
+    await Promise.all(
+      [[1, 1, 1], ...sizes].map((size) => check(product(size, { transposeA, transposeB }), size[2] ?? 1)),
+    );
   });
 
   it('splits long sums, in every form', async () => {
-    const tunings: Tuning[] = style === 'software' ? [{ splitK: 3 }] : [{ matmul: 'tile', splitK: 3 }, { matmul: 'bigTile' }];
+    const tunings: Tuning[] =
+      style === 'software' ? [{ splitK: 3 }] : [{ matmul: 'tile', splitK: 3 }, { matmul: 'bigTile' }];
     for (const tuning of tunings) {
       const tuned = new WebgpuBackend(backend.device, { kernelStyle: style, tuning });
-      const cases = [product([17, 13, 67], {}), product([9, 36, 64], { transposeB: true }), product([68, 70, 40], { transposeA: true })];
+      const cases = [
+        product([17, 13, 67], {}),
+        product([9, 36, 64], { transposeB: true }),
+        product([68, 70, 40], { transposeA: true }),
+      ];
       await Promise.all(cases.map((test) => check(test, 67, tuned)));
     }
   });
 
   it('multiplies stacks of matrices', async () => {
-    await Promise.all([check(product([9, 12, 20], { transposeB: true }, 3), 20), check(product([5, 7, 9], { transposeA: true }, 2), 9)]);
+    await Promise.all([
+      check(product([9, 12, 20], { transposeB: true }, 3), 20),
+      check(product([5, 7, 9], { transposeA: true }, 2), 9),
+    ]);
   });
 
   it.each(['f16', 'bf16'] as const)('reads %s weights', async (dtype) => {
-    const cases = [[5, 7, 9, 1], [20, 24, 32, 0], [20, 24, 32, 1], [1, 12, 64, 1]].map(([m = 1, n = 1, k = 1, transposed = 0]) => {
+    const cases = [
+      [5, 7, 9, 1],
+      [20, 24, 32, 0],
+      [20, 24, 32, 1],
+      [1, 12, 64, 1],
+    ].map(([m = 1, n = 1, k = 1, transposed = 0]) => {
       const test = product([m, n, k], { transposeB: transposed === 1 });
-      return { ...test, inputs: [...test.inputs.slice(0, 1), randomInput(transposed === 1 ? [n, k] : [k, n], 3, dtype)] };
+      return {
+        ...test,
+        inputs: [...test.inputs.slice(0, 1), randomInput(transposed === 1 ? [n, k] : [k, n], 3, dtype)],
+      };
     });
     await Promise.all(cases.map((test) => check(test, 64)));
   });
@@ -81,7 +100,10 @@ describe.each(styles)('matmul, %s kernels', (style) => {
     await Promise.all(
       cases.map(({ size: [m, n, k], rank, lowRank, addend }) => {
         const test = product([m, n, k], { transposeB: true, lowRank, addend });
-        const extra = lowRank === undefined ? [] : [randomInput([m, rank], 4), randomInput(lowRank === 'nt' ? [n, rank] : [rank, n], 5)];
+        const extra =
+          lowRank === undefined
+            ? []
+            : [randomInput([m, rank], 4), randomInput(lowRank === 'nt' ? [n, rank] : [rank, n], 5)];
         const added = addend === undefined ? [] : [randomInput(addend === 'row' ? [n] : [m, n], 6)];
         return check({ ...test, inputs: [...test.inputs, ...extra, ...added] }, k + rank);
       }),
@@ -89,7 +111,10 @@ describe.each(styles)('matmul, %s kernels', (style) => {
   });
 
   it('writes over its addend', async () => {
-    const cases = [[6, 10, 7], [33, 64, 16]].map(([m = 1, n = 1, k = 1]): KernelCase => {
+    const cases = [
+      [6, 10, 7],
+      [33, 64, 16],
+    ].map(([m = 1, n = 1, k = 1]): KernelCase => {
       const test = product([m, n, k], { addend: 'full' });
       return { ...test, inputs: [...test.inputs, randomInput([m, n], 6)], inPlace: [[2, 0]] };
     });
@@ -97,7 +122,10 @@ describe.each(styles)('matmul, %s kernels', (style) => {
   });
 
   it('adds up long sums', async () => {
-    await Promise.all([check(product([3, 5, 2050], {}), 2050), check(product([8, 24, 2048], { transposeA: true }), 2048)]);
+    await Promise.all([
+      check(product([3, 5, 2050], {}), 2050),
+      check(product([8, 24, 2048], { transposeA: true }), 2048),
+    ]);
   });
 });
 

@@ -20,13 +20,23 @@ export interface NormOfRow {
   addend(x: string, g: string, kept: (index: number) => string, total: string): string;
 }
 
-/** dw[i] = Σ over rows of g·norm(x), in three passes: what the norm needs of each row, sums over parts of the rows, sums over the parts. */
-export function normWeightGradient({ inputs, outputs, workspace }: KernelStep<object>, context: KernelContext, norm: NormOfRow): Launch[] {
+/**
+ * dw[i] = Σ over rows of g·norm(x), in three passes: what the norm needs of each row, sums over parts of the rows, sums
+ * over the parts.
+ */
+export function normWeightGradient(
+  { inputs, outputs, workspace }: KernelStep<object>,
+  context: KernelContext,
+  norm: NormOfRow,
+): Launch[] {
   const from: Operand = operand(inputs, 0, norm.name);
   const { rows, width } = rowsOf(from);
   if (workspace === undefined) throw new TypeError(`${norm.name} lacks its workspace`);
   const parts = Math.ceil(rows / rowsPerPart);
-  const keptAt = (scratch: string) => (index: number): string => `${scratch}[${norm.kept === 1 ? 'row' : `${norm.kept}u * row + ${index}u`}]`;
+  const keptAt =
+    (scratch: string) =>
+    (index: number): string =>
+      `${scratch}[${norm.kept === 1 ? 'row' : `${norm.kept}u * row + ${index}u`}]`;
 
   const firstPass = new Shader(context);
   const form = rowForm(firstPass, rows, width, context);
@@ -37,7 +47,11 @@ ${form.head}
 }
 `;
   const sums = new Shader(context);
-  const names = { x: sums.read('x', from), g: sums.read('g', operand(inputs, 1, norm.name)), scratch: sums.write('scratch', workspace) };
+  const names = {
+    x: sums.read('x', from),
+    g: sums.read('g', operand(inputs, 1, norm.name)),
+    scratch: sums.write('scratch', workspace),
+  };
   const grids = grid(Math.ceil((parts * width) / 64));
   const cell = `row * ${width}u + i`;
   const sumBody = `${mainHead(64, grids)}

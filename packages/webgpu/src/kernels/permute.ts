@@ -10,6 +10,20 @@ export const permute = defineKernel<AttrsOf<'permute'>>({
     const to = operand(outputs, 0, 'permute');
     const strides = stridesOf(from.shape);
     const fromStrides = axes.map((axis) => strides[axis] ?? 0);
-    return [move({ label: 'permute', shape: to.shape, from, fromStart: 0, fromStrides, to, toStart: 0, toStrides: stridesOf(to.shape) }, context)];
+    return [
+      move(
+        {
+          label: 'permute',
+          shape: to.shape,
+          from,
+          fromStart: 0,
+          fromStrides,
+          to,
+          toStart: 0,
+          toStrides: stridesOf(to.shape),
+        },
+        context,
+      ),
+    ];
   },
 });

@@ -18,10 +18,21 @@ export interface Reduction {
   readonly square?: boolean;
 }
 
-/** Sum or maximum along the middle of [outer, length, inner], in two passes where few results take many elements each. */
+/**
+ * Sum or maximum along the middle of [outer, length, inner], in two passes where few results take many elements each.
+ */
 export const reduce = defineKernel<Attrs>({
   launches({ inputs, outputs, workspace, attrs }, context) {
-    return reduction({ ...attrs, label: `reduce ${attrs.kind}`, from: operand(inputs, 0, 'reduce'), to: operand(outputs, 0, 'reduce') }, workspace, context);
+    return reduction(
+      {
+        ...attrs,
+        label: `reduce ${attrs.kind}`,
+        from: operand(inputs, 0, 'reduce'),
+        to: operand(outputs, 0, 'reduce'),
+      },
+      workspace,
+      context,
+    );
   },
   workspace: (_, __, attrs) => reductionWorkspace(attrs),
 });
@@ -47,7 +58,10 @@ export function reduction(task: Reduction, workspace: Slice | undefined, context
   ];
 }
 
-/** One pass: result (o, p, i) takes the elements of part p. Lanes of a workgroup share a result where rows are long and lie together. */
+/**
+ * One pass: result (o, p, i) takes the elements of part p. Lanes of a workgroup share a result where rows are long and
+ * lie together.
+ */
 function pass({ task, parts, context }: { task: Reduction; parts: number; context: KernelContext }): Launch {
   const { label, kind, outer, length, inner, from, to, square } = task;
   const shader = new Shader(context);

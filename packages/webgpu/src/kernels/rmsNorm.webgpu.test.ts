@@ -1,7 +1,13 @@
 import { it } from 'vitest';
 import { describeKernel, randomInput } from '../testing/kernelHarness.js';
 
-const shapes = [[1, 1], [3, 5], [2, 3, 67], [70, 192], [3, 1031]];
+const shapes = [
+  [1, 1],
+  [3, 5],
+  [2, 3, 67],
+  [70, 192],
+  [3, 1031],
+];
 
 describeKernel('rmsNorm and its gradients', ({ check }) => {
   it.each(shapes.map((shape) => ({ shape })))('normalizes rows of $shape', async ({ shape }) => {
@@ -12,7 +18,13 @@ describeKernel('rmsNorm and its gradients', ({ check }) => {
     // Factors reach 2 here; a row's terms add up over its width once each.
     await check({ op: 'rmsNorm', attrs, inputs: [x, w] }, { c: 8 + Math.sqrt(width), magnitude: 2 });
     await check({ op: 'rmsNormBackward', attrs, inputs: [x, w, g] }, { c: 16 + Math.sqrt(width), magnitude: 4 });
-    await check({ op: 'rmsNormBackward', attrs, inputs: [x, w, g], inPlace: [[2, 0]] }, { c: 16 + Math.sqrt(width), magnitude: 4 });
-    await check({ op: 'rmsNormWeightGradient', attrs, inputs: [x, g] }, { c: 8 + Math.sqrt(width), magnitude: 2 * rows });
+    await check(
+      { op: 'rmsNormBackward', attrs, inputs: [x, w, g], inPlace: [[2, 0]] },
+      { c: 16 + Math.sqrt(width), magnitude: 4 },
+    );
+    await check(
+      { op: 'rmsNormWeightGradient', attrs, inputs: [x, g] },
+      { c: 8 + Math.sqrt(width), magnitude: 2 * rows },
+    );
   });
 });

@@ -7,8 +7,19 @@ const ids = (count: number, rows: number): number[] => Array.from({ length: coun
 describeKernel('gatherRows', ({ check }) => {
   it('copies rows of tables in every encoding', async () => {
     for (const dtype of ['f32', 'f16', 'bf16'] as const) {
-      for (const [rows = 1, width = 1] of [[1, 1], [7, 5], [11, 64]]) {
-        await check({ op: 'gatherRows', attrs: {}, inputs: [randomInput([rows, width], 1, dtype), given(ids(13, rows), [13], 'i32')] }, exact);
+      for (const [rows = 1, width = 1] of [
+        [1, 1],
+        [7, 5],
+        [11, 64],
+      ]) {
+        await check(
+          {
+            op: 'gatherRows',
+            attrs: {},
+            inputs: [randomInput([rows, width], 1, dtype), given(ids(13, rows), [13], 'i32')],
+          },
+          exact,
+        );
       }
     }
   });
@@ -16,8 +27,19 @@ describeKernel('gatherRows', ({ check }) => {
 
 describeKernel('scatterAddRows', ({ check }) => {
   it('adds rows that share an id in order, and leaves zeros elsewhere', async () => {
-    for (const [rows = 1, width = 1, count = 1] of [[1, 1, 5], [7, 5, 40], [300, 64, 131]]) {
-      await check({ op: 'scatterAddRows', attrs: { rows }, inputs: [randomInput([count, width], 1), given(ids(count, rows), [count], 'i32')] }, { c: 4, magnitude: count });
+    for (const [rows = 1, width = 1, count = 1] of [
+      [1, 1, 5],
+      [7, 5, 40],
+      [300, 64, 131],
+    ]) {
+      await check(
+        {
+          op: 'scatterAddRows',
+          attrs: { rows },
+          inputs: [randomInput([count, width], 1), given(ids(count, rows), [count], 'i32')],
+        },
+        { c: 4, magnitude: count },
+      );
     }
   });
 });

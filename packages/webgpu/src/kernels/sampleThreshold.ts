@@ -5,8 +5,9 @@ import { rowForm } from '../rowKernel.js';
 import { Shader } from '../shader.js';
 
 /**
- * The smallest logit that top-k, top-p and min-p let pass, a row at a time. Both searches bisect over the floats in their order (as u32 keys), so they end after at most 32 walks of the
- * row, most of the time after about half of that; filters that are off cost nothing.
+ * The smallest logit that top-k, top-p and min-p let pass, a row at a time. Both searches bisect over the floats in
+ * their order (as u32 keys), so they end after at most 32 walks of the row, most of the time after about half of that;
+ * filters that are off cost nothing.
  */
 export const sampleThreshold = defineKernel<AttrsOf<'sampleThreshold'>>({
   launches({ inputs, outputs }, context) {
@@ -17,7 +18,9 @@ export const sampleThreshold = defineKernel<AttrsOf<'sampleThreshold'>>({
     const form = rowForm(shader, rows, width, context);
     const y = shader.write('y', operand(outputs, 0, 'sampleThreshold'));
     const x = shader.read('x', logits);
-    const [temperature, topK, topP, minP] = ['temperature', 'topK', 'topP', 'minP'].map((name, at) => shader.scalar(name, operand(inputs, 1 + at, 'sampleThreshold')));
+    const [temperature, topK, topP, minP] = ['temperature', 'topK', 'topP', 'minP'].map((name, at) =>
+      shader.scalar(name, operand(inputs, 1 + at, 'sampleThreshold')),
+    );
     const loop = `for (var i = first; i < ${width}u; i += ${form.lanes}u)`;
     const single = form.lanes === 1;
     // A condition that every lane is known to share: the loops around barriers need one.

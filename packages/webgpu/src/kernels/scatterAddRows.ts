@@ -4,8 +4,8 @@ import { defineKernel, operand } from '../kernel.js';
 import { Shader, grid, mainHead } from '../shader.js';
 
 /**
- * y[ids[n]] += g[n] without float atomics and in the order of n: zeros first; then each n learns whether its id occurred before and where it occurs
- * next; then the first of each id walks the chain and writes the row.
+ * y[ids[n]] += g[n] without float atomics and in the order of n: zeros first; then each n learns whether its id
+ * occurred before and where it occurs next; then the first of each id walks the chain and writes the row.
  */
 export const scatterAddRows = defineKernel<AttrsOf<'scatterAddRows'>>({
   launches({ inputs, outputs, workspace, attrs: { rows } }, context) {
@@ -24,7 +24,8 @@ export const scatterAddRows = defineKernel<AttrsOf<'scatterAddRows'>>({
     const id = link.read('ids', ids, 'i32');
     const chain = link.write('chain', workspace, 'u32');
     const linkGrid = grid(Math.ceil(count / 64));
-    // The chain's entry is the next place of the same id (count: none); its top bit marks a place that is not the first.
+    // The chain's entry is the next place of the same id (count: none); its top bit marks a place that is not the
+    // first.
     const linkBody = `${mainHead(64, linkGrid)}
   if (index >= ${count}u) { return; }
   let mine = ${id}[index];
@@ -35,7 +36,12 @@ export const scatterAddRows = defineKernel<AttrsOf<'scatterAddRows'>>({
 }
 `;
     const add = new Shader(context);
-    const names = { g: add.read('g', given), ids: add.read('ids', ids, 'i32'), chain: add.read('chain', workspace, 'u32'), y: add.write('y', result) };
+    const names = {
+      g: add.read('g', given),
+      ids: add.read('ids', ids, 'i32'),
+      chain: add.read('chain', workspace, 'u32'),
+      y: add.write('y', result),
+    };
     const addGrid = grid(Math.ceil((count * width) / 64));
     const addBody = `${mainHead(64, addGrid)}
   if (index >= ${count * width}u) { return; }

@@ -7,7 +7,16 @@ import { reduction, reductionWorkspace } from './reduce.js';
 export const squaredNorm = defineKernel<AttrsOf<'squaredNorm'>>({
   launches({ inputs, outputs, workspace }, context) {
     const x = operand(inputs, 0, 'squaredNorm');
-    const task = { label: 'squaredNorm', kind: 'sum', outer: 1, length: sizeOf(x.shape), inner: 1, from: x, to: operand(outputs, 0, 'squaredNorm'), square: true } as const;
+    const task = {
+      label: 'squaredNorm',
+      kind: 'sum',
+      outer: 1,
+      length: sizeOf(x.shape),
+      inner: 1,
+      from: x,
+      to: operand(outputs, 0, 'squaredNorm'),
+      square: true,
+    } as const;
     return reduction(task, workspace, context);
   },
   workspace: ([x]) => reductionWorkspace({ outer: 1, length: sizeOf(x?.shape ?? []), inner: 1 }),

@@ -16,7 +16,18 @@ describeKernel('swiglu and its gradient', ({ check }) => {
     for (const gate of [randomInput([5, 13], 1), wide]) {
       const inputs = [gate, randomInput(gate.shape, 2), randomInput(gate.shape, 3)];
       await check({ op: 'swigluBackward', attrs: {}, inputs }, { c: 16, magnitude: 90 });
-      await check({ op: 'swigluBackward', attrs: {}, inputs, inPlace: [[2, 0], [1, 1]] }, { c: 16, magnitude: 90 });
+      await check(
+        {
+          op: 'swigluBackward',
+          attrs: {},
+          inputs,
+          inPlace: [
+            [2, 0],
+            [1, 1],
+          ],
+        },
+        { c: 16, magnitude: 90 },
+      );
     }
   });
 });

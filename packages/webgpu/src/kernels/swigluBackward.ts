@@ -3,7 +3,10 @@ import type { AttrsOf } from '@lowrank/tensor';
 import { defineKernel, operand } from '../kernel.js';
 import { Shader, grid, mainHead } from '../shader.js';
 
-/** dgate = g·up·σ(1 + gate(1 − σ)), dup = g·gate·σ; each thread reads all it needs before it writes, so that outputs may lie on inputs. */
+/**
+ * dgate = g·up·σ(1 + gate(1 − σ)), dup = g·gate·σ; each thread reads all it needs before it writes, so that outputs may
+ * lie on inputs.
+ */
 export const swigluBackward = defineKernel<AttrsOf<'swigluBackward'>>({
   launches({ inputs, outputs }, context) {
     const total = sizeOf(operand(inputs, 0, 'swigluBackward').shape);

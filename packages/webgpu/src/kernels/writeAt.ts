@@ -20,7 +20,13 @@ export const writeAt = defineKernel<AttrsOf<'writeAt'>>({
       const y = copy.write('y', result);
       const total = sizeOf(cache.shape);
       const workgroups = grid(Math.ceil(total / 64));
-      launches.push(copy.launch({ label: 'writeAt copy', body: `${mainHead(64, workgroups)}\n  if (index < ${total}u) { ${y}[index] = ${x}[index]; }\n}\n`, workgroups }));
+      launches.push(
+        copy.launch({
+          label: 'writeAt copy',
+          body: `${mainHead(64, workgroups)}\n  if (index < ${total}u) { ${y}[index] = ${x}[index]; }\n}\n`,
+          workgroups,
+        }),
+      );
     }
     const shader = new Shader(context);
     const y = shader.write('y', result);

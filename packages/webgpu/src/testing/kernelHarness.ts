@@ -28,7 +28,10 @@ export function scalarInput(value: number, dtype: DType = 'f32'): TestInput {
   return { ...given([value], [], dtype), scalar: true };
 }
 
-/** The kernels' variants that every op is tested in: as chosen on a software adapter, and as on a GPU (with barriers and workgroup memory). */
+/**
+ * The kernels' variants that every op is tested in: as chosen on a software adapter, and as on a GPU (with barriers and
+ * workgroup memory).
+ */
 export const styles = ['software', 'hardware'] as const;
 
 /** A backend with WebGPU's default limits: what passes here runs anywhere. */
@@ -62,7 +65,10 @@ export function describeKernel(name: string, tests: (scene: Scene) => void): voi
 export interface Scene {
   readonly style: (typeof styles)[number];
   readonly run: (test: KernelCase) => Promise<KernelResult>;
-  readonly check: (test: KernelCase, bound: { readonly c: number; readonly magnitude: number | Float64Array }) => Promise<void>;
+  readonly check: (
+    test: KernelCase,
+    bound: { readonly c: number; readonly magnitude: number | Float64Array },
+  ) => Promise<void>;
 }
 
 export interface KernelCase {
@@ -79,7 +85,10 @@ export interface KernelResult {
   readonly expected: Float64Array[];
 }
 
-/** Runs one step on the backend, each operand in a buffer of its own (filled with rubbish where it is written), and the op's reference. */
+/**
+ * Runs one step on the backend, each operand in a buffer of its own (filled with rubbish where it is written), and the
+ * op's reference.
+ */
 export async function runKernel(backend: WebgpuBackend, test: KernelCase): Promise<KernelResult> {
   const { plan, fills } = planOf(backend, test);
   const buffers = plan.buffers.map(({ bytes }, at) => {
@@ -91,10 +100,16 @@ export async function runKernel(backend: WebgpuBackend, test: KernelCase): Promi
   const executable = await backend.prepare(plan, buffers);
   try {
     const before = backend.device.counters.dispatches;
-    const { outputs } = await executable.run({ inputs: new Uint8Array(), scalars: new Uint8Array(scalars.buffer), read: plan.outputs.map((_, at) => at) });
+    const { outputs } = await executable.run({
+      inputs: new Uint8Array(),
+      scalars: new Uint8Array(scalars.buffer),
+      read: plan.outputs.map((_, at) => at),
+    });
     const raw = await Promise.all(outputs);
     expect(backend.device.counters.dispatches).toBeGreaterThan(before);
-    const actual = plan.outputs.map(({ dtype }, at) => toFloat64(hostArray(dtype, raw[at] ?? new ArrayBuffer(0)), dtype));
+    const actual = plan.outputs.map(({ dtype }, at) =>
+      toFloat64(hostArray(dtype, raw[at] ?? new ArrayBuffer(0)), dtype),
+    );
     return { actual, expected: referenceOf(test) };
   } finally {
     executable.dispose();
@@ -111,7 +126,13 @@ export function referenceOf(test: KernelCase): Float64Array[] {
   const specs = outputSpecs(test);
   const outputs = specs.map(({ shape }) => new Float64Array(sizeOf(shape)));
   const op = coreOps[test.op] as { reference(context: object): void };
-  op.reference({ inputs: test.inputs.map(({ data, dtype }) => toFloat64(data, dtype)), outputs, inputSpecs: test.inputs, outputSpecs: specs, attrs: test.attrs });
+  op.reference({
+    inputs: test.inputs.map(({ data, dtype }) => toFloat64(data, dtype)),
+    outputs,
+    inputSpecs: test.inputs,
+    outputSpecs: specs,
+    attrs: test.attrs,
+  });
   return outputs;
 }
 
@@ -145,7 +166,16 @@ function planOf(backend: WebgpuBackend, test: KernelCase): { plan: Plan; fills: 
   const bytes = backend.spec.workspaceBytes(test.op, test.inputs, specs, test.attrs);
   const workspace = bytes === 0 ? undefined : arena({ shape: [Math.ceil(bytes / 4)], dtype: 'u32' });
   const step = { op: test.op, attrs: test.attrs, inputs, outputs, workspace, scope: 'test', flops: 0 };
-  return { plan: { buffers, steps: [step], inputs: [], scalars: [], outputs: outputs.map((output, at) => ({ ...output, name: `${at}` })) }, fills };
+  return {
+    plan: {
+      buffers,
+      steps: [step],
+      inputs: [],
+      scalars: [],
+      outputs: outputs.map((output, at) => ({ ...output, name: `${at}` })),
+    },
+    fills,
+  };
 }
 
 const epsilon = 2 ** -23;
@@ -154,7 +184,11 @@ const epsilon = 2 ** -23;
  * |actual − expected| ≤ c·ε·magnitude for every element, with ε = 2⁻²³ and `magnitude` the sum of the absolute values of the terms that make the
  * element (one number for all, or one per element). Infinities must agree exactly.
  */
-export function expectWithin(actual: Float64Array | undefined, expected: Float64Array | undefined, { c, magnitude }: { c: number; magnitude: number | Float64Array }): void {
+export function expectWithin(
+  actual: Float64Array | undefined,
+  expected: Float64Array | undefined,
+  { c, magnitude }: { c: number; magnitude: number | Float64Array },
+): void {
   expect(actual?.length).toBe(expected?.length);
   let worst = { excess: 0, at: -1, actual: 0, expected: 0 };
   expected?.forEach((want, at) => {
@@ -162,14 +196,18 @@ export function expectWithin(actual: Float64Array | undefined, expected: Float64
     if (Object.is(got, want) || got === want) return;
     const scale = typeof magnitude === 'number' ? magnitude : (magnitude[at] ?? 0);
     const excess = Math.abs(got - want) / (epsilon * Math.max(scale, Number.MIN_VALUE));
-    if (!(excess <= worst.excess)) worst = { excess: Number.isNaN(excess) ? Infinity : excess, at, actual: got, expected: want };
+    if (!(excess <= worst.excess))
+      worst = { excess: Number.isNaN(excess) ? Infinity : excess, at, actual: got, expected: want };
   });
   expect(worst.excess, `element ${worst.at}: ${worst.actual} against ${worst.expected}`).toBeLessThanOrEqual(c);
 }
 
 /** The reference on absolute values: Σ|a||b| for whatever is a sum of products. */
 export function magnitudeOf(test: KernelCase): Float64Array[] {
-  const positive = test.inputs.map((input) => (input.dtype === 'i32' || input.dtype === 'u32' ? input : { ...input, data: fromNumbers(toFloat64(input.data, input.dtype).map(Math.abs), input.dtype) }));
+  const positive = test.inputs.map((input) =>
+    input.dtype === 'i32' || input.dtype === 'u32'
+      ? input
+      : { ...input, data: fromNumbers(toFloat64(input.data, input.dtype).map(Math.abs), input.dtype) },
+  );
   return referenceOf({ ...test, inputs: positive });
 }
-

@@ -21,7 +21,10 @@ interface Group {
   readonly rows: readonly StudyRow[];
 }
 
-/** Panels side by side: the score against trained parameters (on a log scale) and against the time of a step; for a comparison, time, memory and file size of each method below. */
+/**
+ * Panels side by side: the score against trained parameters (on a log scale) and against the time of a step; for a
+ * comparison, time, memory and file size of each method below.
+ */
 export function chartOption(table: StudyTable): Drawing {
   const isCompare = table.study === 'compare';
   const groups = isCompare ? table.rows.map((row) => ({ name: row.label, rows: [row] })) : sweepGroups(table.rows);
@@ -39,7 +42,12 @@ export function chartOption(table: StudyTable): Drawing {
   const metric = table.metrics[0] ?? 'loss';
   const yName = `${metricTitles[metric]} ${metric === 'loss' ? '(less is better)' : '(more is better)'}`;
   const text = { color: ink, fontSize: 12, fontFamily: 'sans-serif' };
-  const title = (content: string, left: number, at: number): object => ({ text: content, left, top: at, textStyle: { ...text, fontSize: 14, fontWeight: 'bold' } });
+  const title = (content: string, left: number, at: number): object => ({
+    text: content,
+    left,
+    top: at,
+    textStyle: { ...text, fontSize: 14, fontWeight: 'bold' },
+  });
   const panelLeft = (panel: number): number => 72 + panel * 550;
   const barLeft = (panel: number): number => 90 + panel * 368;
   const option: EChartsOption = {
@@ -50,7 +58,19 @@ export function chartOption(table: StudyTable): Drawing {
       title(`${metricTitles[metric]} by time`, panelLeft(1) - 12, 10),
       ...bars.map(({ name }, at) => title(name, barLeft(at) - 12, below - 34)),
     ],
-    ...(groups.length > 1 ? { legend: { top: 38, left: panelLeft(0) - 12, data: groups.flatMap(({ name, rows }) => (rows.some(({ scores }) => scores[metric] !== undefined) ? name : [])), textStyle: text, itemGap: 18 } } : {}),
+    ...(groups.length > 1
+      ? {
+          legend: {
+            top: 38,
+            left: panelLeft(0) - 12,
+            data: groups.flatMap(({ name, rows }) =>
+              rows.some(({ scores }) => scores[metric] !== undefined) ? name : [],
+            ),
+            textStyle: text,
+            itemGap: 18,
+          },
+        }
+      : {}),
     grid: [
       ...panels.map((_, at) => ({ left: panelLeft(at), top, ...panelSize })),
       ...bars.map((_, panel) => ({ left: barLeft(panel), top: below, width: 220, height: barHeight })),
@@ -66,21 +86,57 @@ export function chartOption(table: StudyTable): Drawing {
         axisLabel: { ...text, formatter: isLog ? shortCount : (value: number) => format.count(value) },
         splitLine: { lineStyle: { color: '#e8ecf0' } },
       })),
-      ...bars.map((_, at) => ({ gridIndex: 2 + at, type: 'value' as const, min: 0, axisLabel: { show: false }, splitLine: { show: false }, axisLine: { show: false }, axisTick: { show: false } })),
+      ...bars.map((_, at) => ({
+        gridIndex: 2 + at,
+        type: 'value' as const,
+        min: 0,
+        axisLabel: { show: false },
+        splitLine: { show: false },
+        axisLine: { show: false },
+        axisTick: { show: false },
+      })),
     ],
     yAxis: [
-      ...drawn.map(({ bounds }, at) => ({ gridIndex: at, type: 'value' as const, ...bounds.y, name: yName, nameLocation: 'middle' as const, nameGap: 48, nameRotate: 90, axisLabel: text, splitLine: { lineStyle: { color: '#e8ecf0' } } })),
-      ...bars.map((_, at) => ({ gridIndex: 2 + at, type: 'category' as const, inverse: true, data: table.rows.map(({ label }) => label), axisLabel: text, axisTick: { show: false }, axisLine: { lineStyle: { color: '#b5c0ca' } } })),
+      ...drawn.map(({ bounds }, at) => ({
+        gridIndex: at,
+        type: 'value' as const,
+        ...bounds.y,
+        name: yName,
+        nameLocation: 'middle' as const,
+        nameGap: 48,
+        nameRotate: 90,
+        axisLabel: text,
+        splitLine: { lineStyle: { color: '#e8ecf0' } },
+      })),
+      ...bars.map((_, at) => ({
+        gridIndex: 2 + at,
+        type: 'category' as const,
+        inverse: true,
+        data: table.rows.map(({ label }) => label),
+        axisLabel: text,
+        axisTick: { show: false },
+        axisLine: { lineStyle: { color: '#b5c0ca' } },
+      })),
     ],
     series: [
-      ...drawn.flatMap(({ panel, dots, bounds }, at) => panelSeries(dots, groups, { panel, at, bounds, study: table.study })),
+      ...drawn.flatMap(({ panel, dots, bounds }, at) =>
+        panelSeries(dots, groups, { panel, at, bounds, study: table.study }),
+      ),
       ...bars.map(({ of, show }, at): SeriesOption => ({
         type: 'bar',
         xAxisIndex: 2 + at,
         yAxisIndex: 2 + at,
         barWidth: 16,
-        data: table.rows.map((row, index) => ({ value: of(row) ?? 0, itemStyle: { color: colors[index % colors.length] ?? ink } })),
-        label: { show: true, position: 'right', ...text, formatter: ({ dataIndex }) => labelOf(table.rows[dataIndex], of, show) },
+        data: table.rows.map((row, index) => ({
+          value: of(row) ?? 0,
+          itemStyle: { color: colors[index % colors.length] ?? ink },
+        })),
+        label: {
+          show: true,
+          position: 'right',
+          ...text,
+          formatter: ({ dataIndex }) => labelOf(table.rows[dataIndex], of, show),
+        },
       })),
     ],
   };
@@ -104,18 +160,28 @@ interface Panel {
 
 const panels: readonly Panel[] = [
   { name: 'trained parameters (log scale)', of: (row) => row.trainable_parameters, isLog: true },
-  { name: 'time of a step, ms', of: ({ measured }) => (typeof measured?.seconds_per_step === 'number' ? measured.seconds_per_step * 1000 : null), isLog: false },
+  {
+    name: 'time of a step, ms',
+    of: ({ measured }) => (typeof measured?.seconds_per_step === 'number' ? measured.seconds_per_step * 1000 : null),
+    isLog: false,
+  },
 ];
 
 /** A point for each row that has a score. */
-function dotsOf(groups: readonly Group[], { of }: Panel, { metrics: [metric = 'loss'], study, best }: StudyTable): Dot[] {
+function dotsOf(
+  groups: readonly Group[],
+  { of }: Panel,
+  { metrics: [metric = 'loss'], study, best }: StudyTable,
+): Dot[] {
   const factor = metric === 'loss' ? 1 : 100;
   return groups.flatMap(({ name, rows }, group) =>
     rows.flatMap((row) => {
       const [x, score] = [of(row), row.scores[metric]];
       if (x === null || score === undefined) return [];
       const text = study === 'compare' ? name : `r ${row.settings.r ?? row.label}`;
-      return [{ group, x, y: score.mean * factor, reach: (score.deviation ?? 0) * factor, text, best: row.label === best }];
+      return [
+        { group, x, y: score.mean * factor, reach: (score.deviation ?? 0) * factor, text, best: row.label === best },
+      ];
     }),
   );
 }
@@ -129,11 +195,21 @@ interface Bounds {
 
 function boundsOf(dots: readonly Dot[], { isLog }: Panel): Bounds {
   const xs = dots.map(({ x }) => x);
-  return { x: isLog ? logBounds(xs) : niceBounds(xs, { floor: 0 }), y: niceBounds(dots.flatMap(({ y, reach }) => [y - reach, y + reach])) };
+  return {
+    x: isLog ? logBounds(xs) : niceBounds(xs, { floor: 0 }),
+    y: niceBounds(dots.flatMap(({ y, reach }) => [y - reach, y + reach])),
+  };
 }
 
-/** Points of a group, joined by rank in a sweep, with a bar of one standard deviation to each side where there are several seeds. */
-function panelSeries(dots: readonly Dot[], groups: readonly Group[], { panel, at, bounds, study }: { panel: Panel; at: number; bounds: Bounds; study: StudyTable['study'] }): SeriesOption[] {
+/**
+ * Points of a group, joined by rank in a sweep, with a bar of one standard deviation to each side where there are
+ * several seeds.
+ */
+function panelSeries(
+  dots: readonly Dot[],
+  groups: readonly Group[],
+  { panel, at, bounds, study }: { panel: Panel; at: number; bounds: Bounds; study: StudyTable['study'] },
+): SeriesOption[] {
   const scale = (value: number): number => (panel.isLog ? Math.log10(value) : value);
   const pixels = dots.map(({ x, y, reach, text }) => ({
     x: ((scale(x) - scale(bounds.x.min)) / (scale(bounds.x.max) - scale(bounds.x.min))) * panelSize.width,
@@ -147,12 +223,23 @@ function panelSeries(dots: readonly Dot[], groups: readonly Group[], { panel, at
   const places = labelPlaces(pixels, { ...panelSize, paths });
   return groups.flatMap(({ name }, group): SeriesOption[] => {
     const color = colors[group % colors.length] ?? ink;
-    const own = dots.flatMap((dot, index) => (dot.group === group ? [{ ...dot, place: places[index], clear: (pixels[index]?.reach ?? 0) + labelDistance }] : []));
+    const own = dots.flatMap((dot, index) =>
+      dot.group === group ? [{ ...dot, place: places[index], clear: (pixels[index]?.reach ?? 0) + labelDistance }] : [],
+    );
     const axes = { xAxisIndex: at, yAxisIndex: at };
     const labelled = (dot: (typeof own)[number]): object => {
       const { place, clear, text } = dot;
       const isAside = place === 'left' || place === 'right';
-      return place === undefined ? { show: false } : { show: true, position: place, distance: isAside ? labelDistance : clear, color: ink, fontSize: 12, formatter: text };
+      return place === undefined
+        ? { show: false }
+        : {
+            show: true,
+            position: place,
+            distance: isAside ? labelDistance : clear,
+            color: ink,
+            fontSize: 12,
+            formatter: text,
+          };
     };
     return [
       {
@@ -163,7 +250,11 @@ function panelSeries(dots: readonly Dot[], groups: readonly Group[], { panel, at
         symbol: 'circle',
         symbolSize: 10,
         itemStyle: { opacity: 1 },
-        data: own.map((dot) => ({ value: [dot.x, dot.y], label: labelled(dot), ...(dot.best ? { symbolSize: 14, itemStyle: { borderColor: '#1b2733', borderWidth: 2, opacity: 1 } } : {}) })),
+        data: own.map((dot) => ({
+          value: [dot.x, dot.y],
+          label: labelled(dot),
+          ...(dot.best ? { symbolSize: 14, itemStyle: { borderColor: '#1b2733', borderWidth: 2, opacity: 1 } } : {}),
+        })),
         z: 3,
       },
       barsOf(own, { ...axes, name, color }),
@@ -171,7 +262,10 @@ function panelSeries(dots: readonly Dot[], groups: readonly Group[], { panel, at
   });
 }
 
-function barsOf(dots: readonly Dot[], options: { xAxisIndex: number; yAxisIndex: number; name: string; color: string }): CustomSeriesOption {
+function barsOf(
+  dots: readonly Dot[],
+  options: { xAxisIndex: number; yAxisIndex: number; name: string; color: string },
+): CustomSeriesOption {
   const style = { stroke: options.color, lineWidth: 1.5 };
   return {
     ...options,
@@ -183,8 +277,16 @@ function barsOf(dots: readonly Dot[], options: { xAxisIndex: number; yAxisIndex:
     renderItem(_, api) {
       const [x = 0, bottom = 0] = api.coord([api.value(0), api.value(1)]);
       const [, top = 0] = api.coord([api.value(0), api.value(2)]);
-      const line = (x1: number, y1: number, x2: number, y2: number): { type: 'line'; shape: object; style: object } => ({ type: 'line', shape: { x1, y1, x2, y2 }, style });
-      return { type: 'group', children: [line(x, bottom, x, top), line(x - 5, bottom, x + 5, bottom), line(x - 5, top, x + 5, top)] };
+      const line = (
+        x1: number,
+        y1: number,
+        x2: number,
+        y2: number,
+      ): { type: 'line'; shape: object; style: object } => ({ type: 'line', shape: { x1, y1, x2, y2 }, style });
+      return {
+        type: 'group',
+        children: [line(x, bottom, x, top), line(x - 5, bottom, x + 5, bottom), line(x - 5, top, x + 5, top)],
+      };
     },
   };
 }
@@ -195,7 +297,10 @@ function sweepGroups(rows: readonly StudyRow[]): Group[] {
     const name = row.label.replace(/^r \d+(, )?/, '') || 'rank r';
     groups.set(name, [...(groups.get(name) ?? []), row]);
   }
-  return [...groups].map(([name, members]) => ({ name, rows: [...members].sort((a, b) => (a.trainable_parameters ?? 0) - (b.trainable_parameters ?? 0)) }));
+  return [...groups].map(([name, members]) => ({
+    name,
+    rows: [...members].sort((a, b) => (a.trainable_parameters ?? 0) - (b.trainable_parameters ?? 0)),
+  }));
 }
 
 interface BarPanel {
@@ -219,5 +324,11 @@ function labelOf(row: StudyRow | undefined, of: BarPanel['of'], show: BarPanel['
 }
 
 function shortCount(value: number): string {
-  return value >= 1e9 ? `${value / 1e9}B` : value >= 1e6 ? `${value / 1e6}M` : value >= 1e3 ? `${value / 1e3}k` : String(value);
+  return value >= 1e9
+    ? `${value / 1e9}B`
+    : value >= 1e6
+      ? `${value / 1e6}M`
+      : value >= 1e3
+        ? `${value / 1e3}k`
+        : String(value);
 }

@@ -19,7 +19,9 @@ export const defaultRates: Readonly<Record<ComparedMethod, readonly number[]>> =
 };
 
 /** Options that say what LoRA's adapters are; all of them, or this does not compile. */
-const loraKeys: Readonly<Record<keyof VariantFlags | 'r' | 'alpha' | 'dropout' | 'targetModules' | 'initAdapter', true>> = {
+const loraKeys: Readonly<
+  Record<keyof VariantFlags | 'r' | 'alpha' | 'dropout' | 'targetModules' | 'initAdapter', true>
+> = {
   r: true,
   alpha: true,
   dropout: true,
@@ -43,21 +45,37 @@ const loraKeys: Readonly<Record<keyof VariantFlags | 'r' | 'alpha' | 'dropout' |
 };
 
 /** Options of the other methods, and whose they are. */
-const methodKeys: Readonly<Record<keyof MethodFlags, readonly ComparedMethod[]>> = { virtualTokens: ['prompt', 'prefix'], virtualInit: ['prompt', 'prefix'], promptInitText: ['prompt'], bottleneck: ['adapter'] };
+const methodKeys: Readonly<Record<keyof MethodFlags, readonly ComparedMethod[]>> = {
+  virtualTokens: ['prompt', 'prefix'],
+  virtualInit: ['prompt', 'prefix'],
+  promptInitText: ['prompt'],
+  bottleneck: ['adapter'],
+};
 
 /** The options of one method, out of those of all: what is meant for others is left out. */
-export function trainingOf(method: ComparedMethod, { quantization = 'nf4', doubleQuantization = quantization !== 'int8', ...training }: StudyTraining): StudyTraining {
+export function trainingOf(
+  method: ComparedMethod,
+  { quantization = 'nf4', doubleQuantization = quantization !== 'int8', ...training }: StudyTraining,
+): StudyTraining {
   const isLora = method === 'lora' || method === 'qlora';
   const isMine = (key: string): boolean => {
     if (key in loraKeys) return isLora;
     return !(key in methodKeys) || methodKeys[key as keyof MethodFlags].includes(method);
   };
-  const own = Object.fromEntries(Object.entries(training).filter(([key, value]) => value !== undefined && isMine(key))) as unknown as StudyTraining;
+  const own = Object.fromEntries(
+    Object.entries(training).filter(([key, value]) => value !== undefined && isMine(key)),
+  ) as unknown as StudyTraining;
   if (method === 'qlora') return { ...own, method: 'lora', quantization, doubleQuantization };
   // What one of the two can begin as, the other cannot; and LoftQ makes up for quantization.
   const { virtualInit, initLoraWeights, ...others } = own;
-  const begins = virtualInit === undefined || virtualInit === (method === 'prompt' ? 'zero' : 'vocab') ? {} : { virtualInit };
-  return { ...others, ...begins, ...(initLoraWeights === undefined || initLoraWeights === 'loftq' ? {} : { initLoraWeights }), method };
+  const begins =
+    virtualInit === undefined || virtualInit === (method === 'prompt' ? 'zero' : 'vocab') ? {} : { virtualInit };
+  return {
+    ...others,
+    ...begins,
+    ...(initLoraWeights === undefined || initLoraWeights === 'loftq' ? {} : { initLoraWeights }),
+    method,
+  };
 }
 
 /**
@@ -71,12 +89,32 @@ export function checkOptions(methods: readonly ComparedMethod[], training: Study
   const owned: [flag: string, value: unknown, owners: readonly ComparedMethod[]][] = [
     ['--quantization', quantization, ['qlora']],
     ['--double-quantization', doubleQuantization, ['qlora']],
-    [`--virtual-init ${virtualInit}`, virtualInit, virtualInit === 'vocab' ? ['prompt'] : virtualInit === 'zero' ? ['prefix'] : methodKeys.virtualInit],
-    [`--init-lora-weights ${initLoraWeights}`, initLoraWeights, initLoraWeights === 'loftq' ? ['qlora'] : ['lora', 'qlora']],
-    ...Object.entries(others).map(([key, value]): (typeof owned)[number] => [flagOf(key), value, key in loraKeys ? ['lora', 'qlora'] : key in methodKeys ? methodKeys[key as keyof MethodFlags] : comparedMethods]),
+    [
+      `--virtual-init ${virtualInit}`,
+      virtualInit,
+      virtualInit === 'vocab' ? ['prompt'] : virtualInit === 'zero' ? ['prefix'] : methodKeys.virtualInit,
+    ],
+    [
+      `--init-lora-weights ${initLoraWeights}`,
+      initLoraWeights,
+      initLoraWeights === 'loftq' ? ['qlora'] : ['lora', 'qlora'],
+    ],
+    ...Object.entries(others).map(([key, value]): (typeof owned)[number] => [
+      flagOf(key),
+      value,
+      key in loraKeys ? ['lora', 'qlora'] : key in methodKeys ? methodKeys[key as keyof MethodFlags] : comparedMethods,
+    ]),
   ];
-  const strange = owned.find(([, value, owners]) => value !== undefined && !owners.some((owner) => methods.includes(owner)));
+  const strange = owned.find(
+    ([, value, owners]) => value !== undefined && !owners.some((owner) => methods.includes(owner)),
+  );
   if (strange === undefined) return;
   const [flag, , owners] = strange;
-  throw new LowrankError({ code: 'cli.conflict', what: `${flag} in a comparison of ${methods.join(', ')}`, expected: `${owners.join(' or ')} among the methods`, got: 'none that takes it', remedy: 'Leave the flag out, or compare that method too.' });
+  throw new LowrankError({
+    code: 'cli.conflict',
+    what: `${flag} in a comparison of ${methods.join(', ')}`,
+    expected: `${owners.join(' or ')} among the methods`,
+    got: 'none that takes it',
+    remedy: 'Leave the flag out, or compare that method too.',
+  });
 }

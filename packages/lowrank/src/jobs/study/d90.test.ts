@@ -4,7 +4,8 @@ import { findD90, shareOf } from './d90.js';
 
 const loss: Anchors = { metric: 'loss', base: 3, full: 1 };
 const score: Anchors = { metric: 'rouge-l', base: 0.2, full: 0.8 };
-const at = (...pairs: readonly (readonly [number, number])[]): { dimension: number; score: number }[] => pairs.map(([dimension, value]) => ({ dimension, score: value }));
+const at = (...pairs: readonly (readonly [number, number])[]): { dimension: number; score: number }[] =>
+  pairs.map(([dimension, value]) => ({ dimension, score: value }));
 
 test('a share of a loss is of the improvement, and of a score of the score', () => {
   expect(shareOf(1.2, loss)).toBeCloseTo(0.9, 12);
@@ -16,10 +17,21 @@ test('a share of a loss is of the improvement, and of a score of the score', () 
 
 test('d90 is the smallest dimension that reaches 90%, and lies between it and the next smaller on the log axis', () => {
   // Shares 0.5, 0.8, 1.0: 90% is half-way from 100 to 1000, at √10·100.
-  expect(findD90(at([1000, 1], [10, 2], [100, 1.4]), loss)).toEqual({ d90: 1000, interpolated: expect.closeTo(100 * Math.sqrt(10), 9) as number, above: 100, fallen: [] });
+  expect(findD90(at([1000, 1], [10, 2], [100, 1.4]), loss)).toEqual({
+    d90: 1000,
+    interpolated: expect.closeTo(100 * Math.sqrt(10), 9) as number,
+    above: 100,
+    fallen: [],
+  });
   // 1.2 is on the line.
-  expect(findD90(at([10, 2], [100, 1.2], [1000, 1]), loss)).toMatchObject({ d90: 100, interpolated: expect.closeTo(100, 6) as number });
-  expect(findD90(at([10, 0.4], [100, 0.76]), score)).toMatchObject({ d90: 100, interpolated: expect.closeTo(10 * 10 ** (0.4 / 0.45), 9) as number });
+  expect(findD90(at([10, 2], [100, 1.2], [1000, 1]), loss)).toMatchObject({
+    d90: 100,
+    interpolated: expect.closeTo(100, 6) as number,
+  });
+  expect(findD90(at([10, 0.4], [100, 0.76]), score)).toMatchObject({
+    d90: 100,
+    interpolated: expect.closeTo(10 * 10 ** (0.4 / 0.45), 9) as number,
+  });
 });
 
 test('what is not reached is not reached, and what the first one reaches is at most that', () => {

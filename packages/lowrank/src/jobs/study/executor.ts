@@ -5,17 +5,21 @@ export interface ExecuteHooks {
   readonly onStarted?: (run: StudyRun) => void;
   /** Where the executor hears of it. */
   readonly onProgress?: (run: StudyRun, progress: RunProgress) => void;
-  /** A run is over: once for each, in any order. Awaited, so that what it writes is on the disk before the next begins. */
+  /**
+   * A run is over: once for each, in any order. Awaited, so that what it writes is on the disk before the next begins.
+   */
   readonly onOutcome: (run: StudyRun, outcome: StudyOutcome) => void | Promise<void>;
   readonly signal?: AbortSignal | undefined;
 }
 
 /**
- * Does the runs of a study. A run that fails has an outcome too (`status: 'failed'`): it ends nothing. When the signal is aborted, runs at hand are given up, without an outcome, and `execute`
- * returns; it throws only where the runs cannot be done at all (no device, no queue).
+ * Does the runs of a study. A run that fails has an outcome too (`status: 'failed'`): it ends nothing. When the signal
+ * is aborted, runs at hand are given up, without an outcome, and `execute` returns; it throws only where the runs
+ * cannot be done at all (no device, no queue).
  *
- * The runs of one call are independent of each other and may be done in any order, anywhere: `runStudyRun` needs nothing but the JSON. What a run learns lies in `run.folder` of the machine that
- * did it; the study writes outcomes down itself.
+ * The runs of one call are independent of each other and may be done in any order, anywhere: `runStudyRun` needs
+ * nothing but the JSON. What a run learns lies in `run.folder` of the machine that did it; the study writes outcomes
+ * down itself.
  */
 export interface Executor {
   execute(runs: readonly StudyRun[], hooks: ExecuteHooks): Promise<void>;

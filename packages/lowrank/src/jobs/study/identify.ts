@@ -10,8 +10,9 @@ import type { StudyRun } from './studyRun.js';
 export type PlannedStudyRun = Omit<StudyRun, 'id' | 'folder'>;
 
 /**
- * Gives each run its id and folder below `<output>/runs`: the label, and a hash of what the run is, of the contents of the data files and of the model's files. So a changed flag or file makes other runs,
- * nothing that was done before is taken for what it is not, and nothing is written over.
+ * Gives each run its id and folder below `<output>/runs`: the label, and a hash of what the run is, of the contents of
+ * the data files and of the model's files. So a changed flag or file makes other runs, nothing that was done before is
+ * taken for what it is not, and nothing is written over.
  */
 export async function identify(runs: readonly PlannedStudyRun[], output: string): Promise<StudyRun[]> {
   const files = new Fingerprints();
@@ -23,11 +24,21 @@ export async function identify(runs: readonly PlannedStudyRun[], output: string)
     const what = {
       version,
       purpose,
-      training: { ...training, model: await files.folder(training.model, 'model'), data: await files.file(training.data), template: await files.optional(training.template), initAdapter: training.initAdapter === undefined ? null : await files.folder(training.initAdapter, 'adapter') },
+      training: {
+        ...training,
+        model: await files.folder(training.model, 'model'),
+        data: await files.file(training.data),
+        template: await files.optional(training.template),
+        initAdapter: training.initAdapter === undefined ? null : await files.folder(training.initAdapter, 'adapter'),
+      },
       scoring: { ...scoring, data: await files.file(scoring.data) },
     };
     const digest = createHash('sha256').update(canonical(what)).digest('hex').slice(0, 12);
-    const slug = label.toLowerCase().replace(/[^a-z0-9.+]+/g, '-').replace(/^-|-$/g, '').slice(0, 60);
+    const slug = label
+      .toLowerCase()
+      .replace(/[^a-z0-9.+]+/g, '-')
+      .replace(/^-|-$/g, '')
+      .slice(0, 60);
     const id = `${slug}-${digest}`;
     named.push({ id, label, purpose, folder: join(resolve(output), 'runs', id), training, scoring });
   }
@@ -36,7 +47,8 @@ export async function identify(runs: readonly PlannedStudyRun[], output: string)
 
 /** Local paths made absolute; hub ids and URLs as they are. */
 async function withPlaces(training: StudyRun['training']): Promise<StudyRun['training']> {
-  const place = async (text: string): Promise<string> => ((await stat(text).catch(() => undefined)) === undefined ? text : resolve(text));
+  const place = async (text: string): Promise<string> =>
+    (await stat(text).catch(() => undefined)) === undefined ? text : resolve(text);
   const { model, data, template, initAdapter } = training;
   return {
     ...training,
@@ -64,7 +76,10 @@ class Fingerprints {
     return path === undefined ? null : this.file(path);
   }
 
-  /** Of a model or adapter folder: digests of its small files, sizes and times of its weights, which may be many gigabytes. */
+  /**
+   * Of a model or adapter folder: digests of its small files, sizes and times of its weights, which may be many
+   * gigabytes.
+   */
   folder(text: string, kind: 'model' | 'adapter'): Promise<string> {
     return this.once(`${kind} ${text}`, async () => {
       const { folder } = await findModel(text, { kind });
@@ -89,6 +104,8 @@ class Fingerprints {
 /** JSON with keys in order, and without those that are undefined. */
 function canonical(value: unknown): string {
   return JSON.stringify(value, (_, item: unknown) =>
-    typeof item === 'object' && item !== null && !Array.isArray(item) ? Object.fromEntries(Object.entries(item).sort(([a], [b]) => (a < b ? -1 : 1))) : item,
+    typeof item === 'object' && item !== null && !Array.isArray(item)
+      ? Object.fromEntries(Object.entries(item).sort(([a], [b]) => (a < b ? -1 : 1)))
+      : item,
   );
 }

@@ -11,7 +11,11 @@ export function inProcess(backend: BackendOrOpener): Executor {
       for (const run of runs) {
         if (signal?.aborted === true) return;
         onStarted?.(run);
-        const outcome = await runStudyRun(run, { backend: await open(), signal, onProgress: (progress) => onProgress?.(run, progress) });
+        const outcome = await runStudyRun(run, {
+          backend: await open(),
+          signal,
+          onProgress: (progress) => onProgress?.(run, progress),
+        });
         if (outcome === undefined) return;
         await onOutcome(run, outcome);
       }

@@ -29,8 +29,14 @@ export interface LabelPanel {
   readonly paths?: readonly (readonly Pick<LabelledPoint, 'x' | 'y'>[])[];
 }
 
-/** For each point the first side on which its label is free of points, bars, lines and the labels before it, and within the panel; undefined where none is. */
-export function labelPlaces(points: readonly LabelledPoint[], { width, height, paths = [] }: LabelPanel): (LabelPlace | undefined)[] {
+/**
+ * For each point the first side on which its label is free of points, bars, lines and the labels before it, and within
+ * the panel; undefined where none is.
+ */
+export function labelPlaces(
+  points: readonly LabelledPoint[],
+  { width, height, paths = [] }: LabelPanel,
+): (LabelPlace | undefined)[] {
   const taken: Box[] = paths.flatMap(stretches);
   for (const { x, y, reach } of points) {
     taken.push({ left: x - radius, right: x + radius, top: y - radius, bottom: y + radius });
@@ -39,7 +45,13 @@ export function labelPlaces(points: readonly LabelledPoint[], { width, height, p
   return points.map((point) => {
     const place = places.find((side) => {
       const box = boxOf(point, side);
-      return box.left >= 0 && box.right <= width + 40 && box.top >= 0 && box.bottom <= height && !taken.some((other) => overlap(box, other));
+      return (
+        box.left >= 0 &&
+        box.right <= width + 40 &&
+        box.top >= 0 &&
+        box.bottom <= height &&
+        !taken.some((other) => overlap(box, other))
+      );
     });
     if (place !== undefined) taken.push(boxOf(point, place));
     return place;

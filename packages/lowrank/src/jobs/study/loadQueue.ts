@@ -11,6 +11,13 @@ export async function loadQueue(): Promise<typeof QueuePackage> {
     return await import('@lowrank/queue');
   } catch (cause) {
     if (!(cause instanceof Error && 'code' in cause && cause.code === 'ERR_MODULE_NOT_FOUND')) throw cause;
-    throw new LowrankError({ code: 'queue.missing', what: '--queue', expected: 'the package @lowrank/queue', got: 'none that is installed', remedy: 'Install it beside lowrank: npm install @lowrank/queue', cause });
+    throw new LowrankError({
+      code: 'queue.missing',
+      what: '--queue',
+      expected: 'the package @lowrank/queue',
+      got: 'none that is installed',
+      remedy: 'Install it beside lowrank: npm install @lowrank/queue',
+      cause,
+    });
   }
 }

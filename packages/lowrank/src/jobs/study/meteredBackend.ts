@@ -10,8 +10,9 @@ export interface MeteredBackend {
 }
 
 /**
- * A face of a backend that counts what is allocated through it, and can free it: the peak of one run, on any device, and no memory that one run leaves to the next. What was made of it (models, tensors)
- * is not to be used after `release`.
+ * A face of a backend that counts what is allocated through it, and can free it: the peak of one run, on any device,
+ * and no memory that one run leaves to the next. What was made of it (models, tensors) is not to be used after
+ * `release`.
  */
 export function meteredBackend(below: Backend): MeteredBackend {
   const live = new Set<DeviceBuffer>();

@@ -1,6 +1,9 @@
 import { findModel, openFolder, outlineModel, readJson } from '@lowrank/models';
 
-/** Parameters of a model folder or hub id, each shared one counted once: by its configuration, so that codes of quantized weights count as the weights they stand for. */
+/**
+ * Parameters of a model folder or hub id, each shared one counted once: by its configuration, so that codes of
+ * quantized weights count as the weights they stand for.
+ */
 export async function modelParameters(model: string): Promise<number> {
   const { folder } = await findModel(model, { kind: 'model' });
   const outline = outlineModel(await readJson(await openFolder(folder), 'config.json'), { name: model });

@@ -11,10 +11,14 @@ export interface DoRunsOptions extends Pick<ExecuteHooks, 'onStarted' | 'onProgr
 }
 
 /**
- * The outcomes of runs: those that were written down by an earlier call, and those of the runs that are done now, each written down whole before the next begins. Runs without one were given up
- * when the signal was aborted. A run that failed is tried again, unless it failed at its numbers, which would be the same again.
+ * The outcomes of runs: those that were written down by an earlier call, and those of the runs that are done now, each
+ * written down whole before the next begins. Runs without one were given up when the signal was aborted. A run that
+ * failed is tried again, unless it failed at its numbers, which would be the same again.
  */
-export async function doRuns(runs: readonly StudyRun[], { executor, onOutcome, ...hooks }: DoRunsOptions): Promise<Map<string, StudyOutcome>> {
+export async function doRuns(
+  runs: readonly StudyRun[],
+  { executor, onOutcome, ...hooks }: DoRunsOptions,
+): Promise<Map<string, StudyOutcome>> {
   const outcomes = new Map<string, StudyOutcome>();
   const missing: StudyRun[] = [];
   for (const run of runs) {

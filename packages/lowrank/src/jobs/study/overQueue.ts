@@ -22,7 +22,8 @@ export interface OverQueueOptions {
 }
 
 /**
- * Hands runs to `lowrank worker` on any number of machines. Files of a run that are small come back into `run.folder`; of larger ones `elsewhere.json` there tells where they stayed.
+ * Hands runs to `lowrank worker` on any number of machines. Files of a run that are small come back into `run.folder`;
+ * of larger ones `elsewhere.json` there tells where they stayed.
  *
  * @throws {LowrankError} queue.missing, and what `distribute` of `@lowrank/queue` throws
  */
@@ -57,17 +58,28 @@ export function overQueue({ url, output, onNote }: OverQueueOptions): Executor {
           if (run !== undefined) await onOutcome(run, await received(run, outcome, onNote));
         },
       });
-      if (atWork.length > 0) onNote?.(`workers go on with ${atWork.map((id) => byId.get(id)?.label ?? id).join('; ')}; what they find is kept for the next time`);
+      if (atWork.length > 0)
+        onNote?.(
+          `workers go on with ${atWork.map((id) => byId.get(id)?.label ?? id).join('; ')}; what they find is ` +
+            'kept for the next time',
+        );
     },
   };
 }
 
 /** The same folder on the same machine is the same study. */
 function studyName(output: string): string {
-  return `${basename(resolve(output)).slice(0, 60)}-${createHash('sha256').update(`${hostname()}\n${resolve(output)}`).digest('hex').slice(0, 12)}`;
+  return `${basename(resolve(output)).slice(0, 60)}-${createHash('sha256')
+    .update(`${hostname()}\n${resolve(output)}`)
+    .digest('hex')
+    .slice(0, 12)}`;
 }
 
-async function received(run: StudyRun, outcome: RunOutcome<StudyOutcome>, onNote: OverQueueOptions['onNote']): Promise<StudyOutcome> {
+async function received(
+  run: StudyRun,
+  outcome: RunOutcome<StudyOutcome>,
+  onNote: OverQueueOptions['onNote'],
+): Promise<StudyOutcome> {
   if (outcome.status === 'failed') return { id: run.id, status: 'failed', error: outcome.error };
   const { value, files } = outcome;
   if (files === undefined) return value;
@@ -77,7 +89,10 @@ async function received(run: StudyRun, outcome: RunOutcome<StudyOutcome>, onNote
     if (files.kind === 'sent') await files.saveTo(run.folder);
     else {
       const { host, path, bytes, reason } = files;
-      await writeFileAtomic(join(run.folder, 'elsewhere.json'), `${JSON.stringify({ worker: outcome.worker, host, path, bytes, reason }, null, 2)}\n`);
+      await writeFileAtomic(
+        join(run.folder, 'elsewhere.json'),
+        `${JSON.stringify({ worker: outcome.worker, host, path, bytes, reason }, null, 2)}\n`,
+      );
       onNote?.(`${run.label}: its files stayed on ${host}, in ${path} (${reason})`);
     }
   } catch (error) {
@@ -91,13 +106,18 @@ async function received(run: StudyRun, outcome: RunOutcome<StudyOutcome>, onNote
 /** Between two sentences that no worker is there. */
 const patience = 60_000;
 
-function notes(runs: ReadonlyMap<string, StudyRun>, onNote: OverQueueOptions['onNote']): (event: DistributeEvent) => void {
+function notes(
+  runs: ReadonlyMap<string, StudyRun>,
+  onNote: OverQueueOptions['onNote'],
+): (event: DistributeEvent) => void {
   let told = -patience;
   const label = (id: string): string => runs.get(id)?.label ?? id;
   return (event) => {
     switch (event.type) {
       case 'connection':
-        return onNote?.(event.state === 'lost' ? 'the connection to Redis is lost; trying again' : 'the connection to Redis is back');
+        return onNote?.(
+          event.state === 'lost' ? 'the connection to Redis is lost; trying again' : 'the connection to Redis is back',
+        );
       case 'lost':
         return onNote?.(`${label(event.id)}: its worker was lost; another takes it over`);
       case 'handedBack':

@@ -31,10 +31,15 @@ export function tuningSection(rows: readonly StudyRow[]): string[] {
   if (tuned.length === 0) return [];
   const row = ({ label, settings, tuning }: StudyRow): string => {
     const tried = tuning.map(({ learning_rate: rate, loss, error }) => {
-      const text = `${format.rate(rate)}: ${loss === null ? escapeHtml(error ?? 'failed') : format.score('loss', loss)}`;
+      const text =
+        `${format.rate(rate)}: ` + `${loss === null ? escapeHtml(error ?? 'failed') : format.score('loss', loss)}`;
       return rate === settings.learning_rate ? `<b>${text}</b>` : text;
     });
     return `<tr><td class="left">${escapeHtml(label)}</td><td class="text">${tried.join('<br>')}</td></tr>`;
   };
-  return ['<h2>Learning rates</h2>', '<p>Loss on the rows held out for choosing, by learning rate.</p>', `<table><tbody>${tuned.map(row).join('')}</tbody></table>`];
+  return [
+    '<h2>Learning rates</h2>',
+    '<p>Loss on the rows held out for choosing, by learning rate.</p>',
+    `<table><tbody>${tuned.map(row).join('')}</tbody></table>`,
+  ];
 }

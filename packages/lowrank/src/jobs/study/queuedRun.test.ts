@@ -9,13 +9,27 @@ test('a machine that lacks a file, or has another under its name, is told which'
   using folder = scratch();
   const data = join(folder.path, 'rows.jsonl');
   writeFileSync(data, '{"text": "a"}\n');
-  const run: StudyRun = { id: 'a', label: 'r 1', purpose: 'score', folder: join(folder.path, 'out'), training: { model: join(golden, 'tied'), data }, scoring: { data, metrics: ['loss'], seed: 0 } };
+  const run: StudyRun = {
+    id: 'a',
+    label: 'r 1',
+    purpose: 'score',
+    folder: join(folder.path, 'out'),
+    training: { model: join(golden, 'tied'), data },
+    scoring: { data, metrics: ['loss'], seed: 0 },
+  };
   const queued = await queuedRun(run);
   expect(Object.keys(queued.files)).toEqual([data]);
   await checkFit(queued);
   await checkFit(await queuedRun({ ...run, training: { ...run.training, model: 'owner/name' } }));
-  const refuses = (changed: typeof queued, words: RegExp): Promise<void> => expect(checkFit(changed)).rejects.toMatchObject({ code: 'queue.unfit', message: expect.stringMatching(words) as string });
-  await refuses({ ...queued, run: { ...run, training: { ...run.training, model: join(folder.path, 'nowhere') } } }, /nowhere, which the run r 1 reads.*no such file or folder.*hub id/);
+  const refuses = (changed: typeof queued, words: RegExp): Promise<void> =>
+    expect(checkFit(changed)).rejects.toMatchObject({
+      code: 'queue.unfit',
+      message: expect.stringMatching(words) as string,
+    });
+  await refuses(
+    { ...queued, run: { ...run, training: { ...run.training, model: join(folder.path, 'nowhere') } } },
+    /nowhere, which the run r 1 reads.*no such file or folder.*hub id/,
+  );
   const digests = new Map<string, string>();
   await checkFit(queued, digests);
   writeFileSync(data, '{"text": "other"}\n');

@@ -5,7 +5,10 @@ import { isAbsolute } from 'node:path';
 import { LowrankError } from '@lowrank/errors';
 import type { StudyRun } from './studyRun.js';
 
-/** A run on its way to another machine: with what its data files hold, so that no worker trains on others of the same name. */
+/**
+ * A run on its way to another machine: with what its data files hold, so that no worker trains on others of the same
+ * name.
+ */
 export interface QueuedRun {
   readonly run: StudyRun;
   /** SHA-256 by path. */
@@ -27,15 +30,27 @@ export async function queuedRun(run: StudyRun, digests = new Map<string, string>
  */
 export async function checkFit({ run, files }: QueuedRun, digests = new Map<string, string>()): Promise<void> {
   const unfit = (path: string, expected: string, got: string): LowrankError =>
-    new LowrankError({ code: 'queue.unfit', what: `${path}, which the run ${run.label} reads`, expected, got, remedy: 'Put it under this very path on every machine (a shared folder does it), or name models by their hub id.' });
+    new LowrankError({
+      code: 'queue.unfit',
+      what: `${path}, which the run ${run.label} reads`,
+      expected,
+      got,
+      remedy: 'Put it under this very path on every machine (a shared folder does it), or name models by their hub id.',
+    });
   const { model, initAdapter } = run.training;
   for (const path of [model, ...(initAdapter === undefined ? [] : [initAdapter]), ...Object.keys(files)]) {
     // What is no absolute path is a hub id or a URL.
-    if (isAbsolute(path) && (await stat(path).catch(() => undefined)) === undefined) throw unfit(path, 'it on this machine', 'no such file or folder');
+    if (isAbsolute(path) && (await stat(path).catch(() => undefined)) === undefined)
+      throw unfit(path, 'it on this machine', 'no such file or folder');
   }
   for (const [path, expected] of Object.entries(files)) {
     const digest = await digestOf(path, digests);
-    if (digest !== expected) throw unfit(path, `the contents that the study has (SHA-256 ${expected.slice(0, 12)}…)`, `${digest.slice(0, 12)}…`);
+    if (digest !== expected)
+      throw unfit(
+        path,
+        `the contents that the study has (SHA-256 ${expected.slice(0, 12)}…)`,
+        `${digest.slice(0, 12)}…`,
+      );
   }
 }
 

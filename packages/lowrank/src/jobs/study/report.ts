@@ -6,7 +6,13 @@ import type { StudyRow, StudyTable } from './table.js';
 /** A page of its own: the table, the chart, how learning rates were chosen, and what the models wrote. */
 export function reportHtml(table: StudyTable, chart: string): string {
   const notes = tableNotes(table).map((note) => `<p>${escapeHtml(note)}</p>`);
-  return page(table.study === 'compare' ? 'Methods compared' : 'Sweep', [htmlTable(table), ...notes, `<figure>${chart}</figure>`, ...tuningSection(table.rows), ...samplesOf(table.rows)]);
+  return page(table.study === 'compare' ? 'Methods compared' : 'Sweep', [
+    htmlTable(table),
+    ...notes,
+    `<figure>${chart}</figure>`,
+    ...tuningSection(table.rows),
+    ...samplesOf(table.rows),
+  ]);
 }
 
 /** The first prompts, and what each row's model made of them. */
@@ -19,7 +25,14 @@ function samplesOf(rows: readonly StudyRow[]): string[] {
       `<p class="text">${escapeHtml(prompt.trim())}</p>`,
       '<table><tbody>',
       `<tr><td class="left">reference</td><td class="text">${escapeHtml(references[0]?.trim() ?? '')}</td></tr>`,
-      ...rows.flatMap(({ label, samples }) => (samples[at] === undefined ? [] : [`<tr><td class="left">${escapeHtml(label)}</td><td class="text">${escapeHtml(samples[at].text.trim())}</td></tr>`])),
+      ...rows.flatMap(({ label, samples }) =>
+        samples[at] === undefined
+          ? []
+          : [
+              `<tr><td class="left">${escapeHtml(label)}</td><td ` +
+                `class="text">${escapeHtml(samples[at].text.trim())}</td></tr>`,
+            ],
+      ),
       '</tbody></table>',
     ]),
   ];

@@ -34,7 +34,13 @@ export class StudyRunner {
 }
 
 /** What every table says of its runs. */
-export function aboutRuns({ training, testData, seeds = 1 }: StudyOptions, { modelParameters, metrics }: StudyData): Pick<StudyTable, 'model' | 'model_parameters' | 'data' | 'test_data' | 'metrics' | 'steps' | 'batch_size' | 'seeds'> {
+export function aboutRuns(
+  { training, testData, seeds = 1 }: StudyOptions,
+  { modelParameters, metrics }: StudyData,
+): Pick<
+  StudyTable,
+  'model' | 'model_parameters' | 'data' | 'test_data' | 'metrics' | 'steps' | 'batch_size' | 'seeds'
+> {
   return {
     model: training.model,
     model_parameters: modelParameters,
@@ -48,7 +54,11 @@ export function aboutRuns({ training, testData, seeds = 1 }: StudyOptions, { mod
 }
 
 /** The table of rows, written down with its charts; the best row's files are copied to `<output>/best`. */
-export async function finishStudy(study: StudyTable['study'], rows: readonly StudyRow[], { options, data, interrupted }: { options: StudyOptions; data: StudyData; interrupted: boolean }): Promise<StudyTable> {
+export async function finishStudy(
+  study: StudyTable['study'],
+  rows: readonly StudyRow[],
+  { options, data, interrupted }: { options: StudyOptions; data: StudyData; interrupted: boolean },
+): Promise<StudyTable> {
   const { output } = options;
   const best = bestRow(rows, data.metrics);
   const table: StudyTable = {
@@ -68,7 +78,8 @@ export async function finishStudy(study: StudyTable['study'], rows: readonly Stu
 async function copyBest({ folders }: StudyRow, output: string): Promise<string | null> {
   const from = join(output, folders[0] ?? '');
   const to = join(output, 'best');
-  const has = async (name: string): Promise<boolean> => (await stat(join(from, name)).catch(() => undefined)) !== undefined;
+  const has = async (name: string): Promise<boolean> =>
+    (await stat(join(from, name)).catch(() => undefined)) !== undefined;
   // What an earlier table called best is no longer.
   await rm(to, { recursive: true, force: true });
   if (folders.length === 0 || !((await has('adapter_config.json')) || (await has('config.json')))) return null;
@@ -82,5 +93,11 @@ export async function openStudyFolder({ output, training }: StudyOptions): Promi
 }
 
 export function allFailed({ rows }: StudyTable, output: string): LowrankError {
-  return new LowrankError({ code: 'study.failed', what: `the ${rows.length} rows of the table`, expected: 'at least one run that comes to its end', got: rows.find(({ error }) => error !== null)?.error?.message.replace(/\.$/, '') ?? 'none', remedy: `${output}/table.md tells each.` });
+  return new LowrankError({
+    code: 'study.failed',
+    what: `the ${rows.length} rows of the table`,
+    expected: 'at least one run that comes to its end',
+    got: rows.find(({ error }) => error !== null)?.error?.message.replace(/\.$/, '') ?? 'none',
+    remedy: `${output}/table.md tells each.`,
+  });
 }

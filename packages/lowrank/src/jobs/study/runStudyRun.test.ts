@@ -18,8 +18,20 @@ const runIn = (folder: string, run: Partial<StudyRun> = {}): StudyRun => ({
   label: 'a',
   purpose: 'score',
   folder: join(folder, 'a'),
-  training: { model: join(golden, 'tied'), data: join(golden, 'train/rows.jsonl'), steps: 5, batchSize: 2, learningRate: 1e-3 },
-  scoring: { data: join(golden, 'train/eval.jsonl'), metrics: ['loss', 'rouge-l'], seed: 0, scoreRows: 3, maxNewTokens: 4 },
+  training: {
+    model: join(golden, 'tied'),
+    data: join(golden, 'train/rows.jsonl'),
+    steps: 5,
+    batchSize: 2,
+    learningRate: 1e-3,
+  },
+  scoring: {
+    data: join(golden, 'train/eval.jsonl'),
+    metrics: ['loss', 'rouge-l'],
+    seed: 0,
+    scoreRows: 3,
+    maxNewTokens: 4,
+  },
   ...run,
 });
 
@@ -40,18 +52,30 @@ describe('runStudyRun', () => {
     expect(measured.peak_bytes).toBe(first.measured.peak_bytes);
     expect(measured.peak_bytes).toBeGreaterThan(4 * facts.model_parameters);
     expect(measured.seconds_per_step).toBeGreaterThan(0);
-    expect(progress.map(({ stage, step }) => `${stage} ${step}`)).toEqual([1, 2, 3, 4, 5].map((step) => `training ${step}`).concat('scoring 3'));
+    expect(progress.map(({ stage, step }) => `${stage} ${step}`)).toEqual(
+      [1, 2, 3, 4, 5].map((step) => `training ${step}`).concat('scoring 3'),
+    );
     expect(backend.memory.bytes).toBe(before);
-    expect(readdirSync(run.folder).sort()).toEqual(['README.md', 'adapter_config.json', 'adapter_model.safetensors', 'metrics.jsonl']);
+    expect(readdirSync(run.folder).sort()).toEqual([
+      'README.md',
+      'adapter_config.json',
+      'adapter_model.safetensors',
+      'metrics.jsonl',
+    ]);
   });
 
   it('scores what full fine-tuning saved, over codes too, and keeps no weights of a run that tunes', async () => {
     using place = scratch();
     const { training } = runIn(place.path);
-    const full = (await runStudyRun(runIn(place.path, { training: { ...training, method: 'full' }, purpose: 'tune' }), { backend })) as DoneRun;
+    const full = (await runStudyRun(runIn(place.path, { training: { ...training, method: 'full' }, purpose: 'tune' }), {
+      backend,
+    })) as DoneRun;
     expect(full.trainable_parameters).toBe(full.model_parameters);
     expect(existsSync(join(place.path, 'a/model.safetensors'))).toBe(false);
-    const codes = (await runStudyRun(runIn(place.path, { training: { ...training, quantization: 'nf4', doubleQuantization: true } }), { backend })) as DoneRun;
+    const codes = (await runStudyRun(
+      runIn(place.path, { training: { ...training, quantization: 'nf4', doubleQuantization: true } }),
+      { backend },
+    )) as DoneRun;
     expect(codes.model_parameters).toBe(full.model_parameters);
     expect(codes.scores.loss).not.toBe(full.scores.loss);
   });
@@ -60,19 +84,43 @@ describe('runStudyRun', () => {
     using place = scratch();
     const { training } = runIn(place.path);
     const before = backend.memory.bytes;
-    expect(await runStudyRun(runIn(place.path, { training: { ...training, method: 'full', learningRate: 1e30, clip: 0 } }), { backend })).toMatchObject({ status: 'failed', error: { code: 'trainer.nonFinite' } });
-    expect(await runStudyRun(runIn(place.path, { training: { ...training, targetModules: ['nowhere'] } }), { backend })).toMatchObject({ status: 'failed', error: { message: expect.stringContaining('nowhere') as string } });
+    expect(
+      await runStudyRun(runIn(place.path, { training: { ...training, method: 'full', learningRate: 1e30, clip: 0 } }), {
+        backend,
+      }),
+    ).toMatchObject({ status: 'failed', error: { code: 'trainer.nonFinite' } });
+    expect(
+      await runStudyRun(runIn(place.path, { training: { ...training, targetModules: ['nowhere'] } }), { backend }),
+    ).toMatchObject({ status: 'failed', error: { message: expect.stringContaining('nowhere') as string } });
     // One step, which leaves the weights astray after the last training loss was told.
-    expect(await runStudyRun(runIn(place.path, { training: { ...training, steps: 1, learningRate: 1e38, clip: 0 } }), { backend })).toMatchObject({ status: 'failed', error: { code: 'trainer.nonFinite', message: expect.stringContaining('scored on') as string } });
+    expect(
+      await runStudyRun(runIn(place.path, { training: { ...training, steps: 1, learningRate: 1e38, clip: 0 } }), {
+        backend,
+      }),
+    ).toMatchObject({
+      status: 'failed',
+      error: { code: 'trainer.nonFinite', message: expect.stringContaining('scored on') as string },
+    });
     expect(readdirSync(place.path)).toEqual([]);
     expect(backend.memory.bytes).toBe(before);
-    expect(await runStudyRun(runIn(place.path, { training: { ...training, targetModules: ['nowhere'] } }), { backend, signal: AbortSignal.abort() })).toBeUndefined();
+    expect(
+      await runStudyRun(runIn(place.path, { training: { ...training, targetModules: ['nowhere'] } }), {
+        backend,
+        signal: AbortSignal.abort(),
+      }),
+    ).toBeUndefined();
   });
 
   it('gives a run up when the signal says so', async () => {
     using place = scratch();
     const controller = new AbortController();
-    expect(await runStudyRun(runIn(place.path), { backend, signal: controller.signal, onProgress: () => controller.abort() })).toBeUndefined();
+    expect(
+      await runStudyRun(runIn(place.path), {
+        backend,
+        signal: controller.signal,
+        onProgress: () => controller.abort(),
+      }),
+    ).toBeUndefined();
     expect(readdirSync(place.path)).toEqual([]);
   });
 });

@@ -22,9 +22,11 @@ export interface RunStudyRunOptions {
 }
 
 /**
- * Does one run of a study: trains into `run.folder` and scores what was saved there. It needs nothing but the JSON, and the model and data files that it names, so any process can do it.
+ * Does one run of a study: trains into `run.folder` and scores what was saved there. It needs nothing but the JSON, and
+ * the model and data files that it names, so any process can do it.
  *
- * A run that fails (NaN, out of memory, a method that a model does not have) is an outcome; what it left in its folder is removed. Undefined when the signal was aborted: nothing is left then either.
+ * A run that fails (NaN, out of memory, a method that a model does not have) is an outcome; what it left in its folder
+ * is removed. Undefined when the signal was aborted: nothing is left then either.
  *
  * @throws LowrankError `webgpu.device-lost`: no run that follows could be done on this backend
  */
@@ -49,7 +51,10 @@ export async function runStudyRun(run: StudyRun, options: RunStudyRunOptions): P
   }
 }
 
-async function trainAndScore(run: StudyRun, { backend, signal, onProgress }: RunStudyRunOptions): Promise<DoneRun | undefined> {
+async function trainAndScore(
+  run: StudyRun,
+  { backend, signal, onProgress }: RunStudyRunOptions,
+): Promise<DoneRun | undefined> {
   const { id, training, folder, purpose } = run;
   const begun = performance.now();
   const clock = new StepClock();
@@ -71,12 +76,25 @@ async function trainAndScore(run: StudyRun, { backend, signal, onProgress }: Run
     },
   });
   if (trained.interrupted) return undefined;
-  const evaluated = await score(run, trained, { backend, tokenizer, signal, onProgress, onWarning: (text) => void warnings.add(text) });
+  const evaluated = await score(run, trained, {
+    backend,
+    tokenizer,
+    signal,
+    onProgress,
+    onWarning: (text) => void warnings.add(text),
+  });
   await backend.finish();
   if (signal?.aborted === true) return undefined;
   const { loss } = evaluated.result;
   // The last step can be the one that goes astray, and no other step sees it.
-  if (!Number.isFinite(loss)) throw new LowrankError({ code: 'trainer.nonFinite', what: 'the loss on the rows that the run is scored on', expected: 'a finite number', got: String(loss), remedy: 'Lower the learning rate, or clip gradients.' });
+  if (!Number.isFinite(loss))
+    throw new LowrankError({
+      code: 'trainer.nonFinite',
+      what: 'the loss on the rows that the run is scored on',
+      expected: 'a finite number',
+      got: String(loss),
+      remedy: 'Lower the learning rate, or clip gradients.',
+    });
   // What only helped to choose need not be kept.
   if (purpose === 'tune') await removeWeights(folder);
   const { result, texts } = evaluated;
@@ -93,16 +111,31 @@ async function trainAndScore(run: StudyRun, { backend, signal, onProgress }: Run
     file_bytes: trained.file_bytes,
     samples: texts.slice(0, 3),
     warnings: [...warnings],
-    measured: { ...clock.measured(), peak_bytes: 0, seconds: (performance.now() - begun) / 1000, device: `${backend.name}, ${backend.description}` },
+    measured: {
+      ...clock.measured(),
+      peak_bytes: 0,
+      seconds: (performance.now() - begun) / 1000,
+      device: `${backend.name}, ${backend.description}`,
+    },
   };
 }
 
 /** Loads what was saved, as anyone would who got the files. */
-async function score({ training, scoring, folder }: StudyRun, { model, adapter }: FineTuneResult, { onWarning, tokenizer, ...options }: RunStudyRunOptions & { tokenizer: TextTokenizer; onWarning: (text: string) => void }): Promise<EvaluatedFolder> {
+async function score(
+  { training, scoring, folder }: StudyRun,
+  { model, adapter }: FineTuneResult,
+  {
+    onWarning,
+    tokenizer,
+    ...options
+  }: RunStudyRunOptions & { tokenizer: TextTokenizer; onWarning: (text: string) => void },
+): Promise<EvaluatedFolder> {
   const { quantization, doubleQuantization, maxLength, template } = training;
   return evaluateTexts({
     ...scoring,
-    ...(model === null ? { model: training.model, adapter: adapter ?? folder, quantization, doubleQuantization } : { model }),
+    ...(model === null
+      ? { model: training.model, adapter: adapter ?? folder, quantization, doubleQuantization }
+      : { model }),
     maxLength,
     template,
     tokenizer,

@@ -3,7 +3,11 @@ import { differenceOf, spreadOf, studentQuantile } from './statistics.js';
 
 describe('statistics', () => {
   it('knows mean and standard deviation of a sample', () => {
-    expect(spreadOf([2, 4, 4, 4, 5, 5, 7, 9])).toEqual({ mean: 5, deviation: Math.sqrt(32 / 7), values: [2, 4, 4, 4, 5, 5, 7, 9] });
+    expect(spreadOf([2, 4, 4, 4, 5, 5, 7, 9])).toEqual({
+      mean: 5,
+      deviation: Math.sqrt(32 / 7),
+      values: [2, 4, 4, 4, 5, 5, 7, 9],
+    });
     expect(spreadOf([3]).deviation).toBeNull();
   });
 

@@ -21,11 +21,15 @@ export interface Difference {
 }
 
 /**
- * a − b with its 95% interval after Welch: s² = s_a²/n_a + s_b²/n_b, with t of (s_a²/n_a + s_b²/n_b)² / Σ (s_i²/n_i)²/(n_i − 1) degrees of freedom. Undefined where one of the two has a single value.
+ * a − b with its 95% interval after Welch: s² = s_a²/n_a + s_b²/n_b, with t of (s_a²/n_a + s_b²/n_b)² / Σ
+ * (s_i²/n_i)²/(n_i − 1) degrees of freedom. Undefined where one of the two has a single value.
  */
 export function differenceOf(a: Spread, b: Spread): Difference | undefined {
   if (a.deviation === null || b.deviation === null) return undefined;
-  const parts = [a, b].map(({ deviation, values }) => ({ variance: (deviation ?? 0) ** 2 / values.length, freedom: values.length - 1 }));
+  const parts = [a, b].map(({ deviation, values }) => ({
+    variance: (deviation ?? 0) ** 2 / values.length,
+    freedom: values.length - 1,
+  }));
   const variance = parts.reduce((total, part) => total + part.variance, 0);
   const mean = a.mean - b.mean;
   if (variance === 0) return { mean, low: mean, high: mean };
@@ -50,7 +54,10 @@ function studentTails(t: number, freedom: number): number {
   return incompleteBeta(freedom / (freedom + t * t), freedom / 2, 0.5);
 }
 
-/** The regularized incomplete beta function I_x(a, b) by its continued fraction (Lentz's method; Press et al., "Numerical Recipes", 6.4). */
+/**
+ * The regularized incomplete beta function I_x(a, b) by its continued fraction (Lentz's method; Press et al.,
+ * "Numerical Recipes", 6.4).
+ */
 function incompleteBeta(x: number, a: number, b: number): number {
   if (x <= 0 || x >= 1) return x <= 0 ? 0 : 1;
   if (x > (a + 1) / (a + b + 2)) return 1 - incompleteBeta(1 - x, b, a);
@@ -75,7 +82,10 @@ function incompleteBeta(x: number, a: number, b: number): number {
 
 /** Lanczos' approximation, good to 1e-10. */
 function logGamma(x: number): number {
-  const coefficients = [76.18009172947146, -86.5053203294168, 24.01409824083091, -1.231739572450155, 0.001208650973866179, -5.395239384953e-6];
+  const coefficients = [
+    76.18009172947146, -86.5053203294168, 24.01409824083091, -1.231739572450155, 0.001208650973866179,
+    -5.395239384953e-6,
+  ];
   const base = x + 5.5;
   const series = coefficients.reduce((total, coefficient, at) => total + coefficient / (x + at + 1), 1.000000000190015);
   return (x + 0.5) * Math.log(base) - base + Math.log((2.506628274631 * series) / x);

@@ -14,12 +14,16 @@ export class StepClock {
     if (++this.seen > warmup && tokensPerSecond > 0) this.times.push({ seconds: tokens / tokensPerSecond, tokens });
   }
 
-  /** The median step, which a shape that is compiled on the way does not move; and tokens of the middle half of the steps by time, over their seconds. */
+  /**
+   * The median step, which a shape that is compiled on the way does not move; and tokens of the middle half of the
+   * steps by time, over their seconds.
+   */
   measured(): Pick<Measured, 'seconds_per_step' | 'tokens_per_second'> {
     const sorted = [...this.times].sort((a, b) => a.seconds - b.seconds);
     const count = sorted.length;
     if (count === 0) return { seconds_per_step: null, tokens_per_second: null };
-    const middle = ((sorted[Math.floor((count - 1) / 2)]?.seconds ?? 0) + (sorted[Math.ceil((count - 1) / 2)]?.seconds ?? 0)) / 2;
+    const middle =
+      ((sorted[Math.floor((count - 1) / 2)]?.seconds ?? 0) + (sorted[Math.ceil((count - 1) / 2)]?.seconds ?? 0)) / 2;
     const cut = Math.floor(count / 4);
     const kept = sorted.slice(cut, count - cut);
     const total = (key: 'seconds' | 'tokens'): number => kept.reduce((sum, time) => sum + time[key], 0);

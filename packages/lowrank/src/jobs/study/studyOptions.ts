@@ -14,7 +14,10 @@ export interface StudyOptions {
   readonly training: StudyTraining;
   /** Folder for the runs, the table and the charts. */
   readonly output: string;
-  /** Rows that the results are scored on. Default: `holdOut` rows of the data, by whole prompts, that are not trained on. */
+  /**
+   * Rows that the results are scored on. Default: `holdOut` rows of the data, by whole prompts, that are not trained
+   * on.
+   */
   readonly testData?: string | undefined;
   /** Default 200. */
   readonly holdOut?: number | undefined;
@@ -50,24 +53,50 @@ export interface StudyData {
 const cutSeed = 0;
 
 /**
- * Looks at all that can be wrong before the first run: the model's configuration, every row of the data and of the test data, and whether the metrics can judge by them.
+ * Looks at all that can be wrong before the first run: the model's configuration, every row of the data and of the test
+ * data, and whether the metrics can judge by them.
  *
  * @throws LowrankError what readTextRows, holdOut and askedTexts throw
  */
-export async function studyData({ training, testData, holdOut = 200, metrics = ['loss'], scoreRows, maxNewTokens, onEvent }: StudyOptions): Promise<StudyData> {
+export async function studyData({
+  training,
+  testData,
+  holdOut = 200,
+  metrics = ['loss'],
+  scoreRows,
+  maxNewTokens,
+  onEvent,
+}: StudyOptions): Promise<StudyData> {
   const { data, completionAfter } = training;
   const cut = { rows: holdOut, seed: cutSeed };
   const parts: RowPart[] = testData === undefined ? [{ ...cut, part: 'rest' }] : [];
   const held: RowPart[] = testData === undefined ? [{ ...cut, part: 'held' }] : [];
-  const scoring: StudyScoring = { data: testData ?? data, completionAfter, parts: held, metrics, scoreRows, maxNewTokens, seed: cutSeed };
+  const scoring: StudyScoring = {
+    data: testData ?? data,
+    completionAfter,
+    parts: held,
+    metrics,
+    scoreRows,
+    maxNewTokens,
+    seed: cutSeed,
+  };
   const parameters = await modelParameters(training.model);
-  const [rows, testRows] = [await readTextRows(data, { completionAfter, parts }), await readTextRows(scoring.data, scoring)];
+  const [rows, testRows] = [
+    await readTextRows(data, { completionAfter, parts }),
+    await readTextRows(scoring.data, scoring),
+  ];
   const groups = groupByPrompt(testRows);
   const textMetrics = metrics.filter(isTextMetric);
   if (textMetrics.length > 0) askedTexts(groups, textMetrics);
   const trained = groupByPrompt([...testRows, ...rows]).length;
   const shared = groups.length + groupByPrompt(rows).length - trained;
-  if (shared > 0) await onEvent?.({ type: 'warning', text: `${scoring.data}: ${shared} of ${groups.length} prompts are among those of ${data} too; their scores tell of memory as well` });
+  if (shared > 0)
+    await onEvent?.({
+      type: 'warning',
+      text:
+        `${scoring.data}: ${shared} of ${groups.length} prompts are among those of ${data} too; their scores ` +
+        'tell of memory as well',
+    });
   return { metrics, parts, scoring, modelParameters: parameters };
 }
 
@@ -79,5 +108,10 @@ export function tuningCut(parts: readonly RowPart[], rows: number): Record<'held
 
 export function checkCount(flag: string, value: number | undefined): void {
   if (value === undefined || (Number.isSafeInteger(value) && value >= 1)) return;
-  throw new LowrankError({ code: 'cli.number', what: flag, expected: 'a whole number of at least 1', got: String(value) });
+  throw new LowrankError({
+    code: 'cli.number',
+    what: flag,
+    expected: 'a whole number of at least 1',
+    got: String(value),
+  });
 }

@@ -3,7 +3,10 @@ import type { MetricName } from '../../metrics/metric.js';
 import type { FineTuneOptions } from '../fineTune.js';
 
 /** One fine-tune, as plain JSON: the options of `fineTune` that are neither functions nor places of this process. */
-export type StudyTraining = Omit<FineTuneOptions, 'backend' | 'tokenizer' | 'output' | 'evalData' | 'execution' | 'signal' | 'onEvent' | 'onTransfer'>;
+export type StudyTraining = Omit<
+  FineTuneOptions,
+  'backend' | 'tokenizer' | 'output' | 'evalData' | 'execution' | 'signal' | 'onEvent' | 'onTransfer'
+>;
 
 /** What the result of a fine-tune is scored on, as plain JSON. */
 export interface StudyScoring extends RowSelection {
@@ -18,10 +21,14 @@ export interface StudyScoring extends RowSelection {
 }
 
 /**
- * One run of a study: a fine-tune and its scoring. Plain JSON, so that any process that sees the same files can do it with `runStudyRun` and nothing else. Local paths are absolute.
+ * One run of a study: a fine-tune and its scoring. Plain JSON, so that any process that sees the same files can do it
+ * with `runStudyRun` and nothing else. Local paths are absolute.
  */
 export interface StudyRun {
-  /** Unique in the study, fit for a file name, and different for every different run: it ends with a hash of what the run is and of the files it reads. */
+  /**
+   * Unique in the study, fit for a file name, and different for every different run: it ends with a hash of what the
+   * run is and of the files it reads.
+   */
   readonly id: string;
   /** For people. */
   readonly label: string;

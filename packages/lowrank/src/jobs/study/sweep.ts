@@ -17,8 +17,9 @@ export interface SweepOptions extends StudyOptions {
 }
 
 /**
- * Trains LoRA adapters with every combination of ranks, alphas, learning rates and sets of layers, scores each on rows that were not trained on, and writes table and charts; the best one's adapter
- * lies in `<output>/best`. What was done before in this folder is not done again.
+ * Trains LoRA adapters with every combination of ranks, alphas, learning rates and sets of layers, scores each on rows
+ * that were not trained on, and writes table and charts; the best one's adapter lies in `<output>/best`. What was done
+ * before in this folder is not done again.
  *
  * @throws LowrankError what studyData and checkFlags throw; `study.failed` where no run came to an end
  */
@@ -33,15 +34,33 @@ export async function sweepRanks(options: SweepOptions): Promise<StudyTable> {
     ...point,
     planned: Array.from({ length: seeds }, (_, at): PlannedStudyRun => {
       const seed = (training.seed ?? 0) + at;
-      return { purpose: 'score', label: `${point.label}, seed ${seed}`, training: { ...training, ...point.options, method: 'lora', seed, parts: data.parts }, scoring: data.scoring };
+      return {
+        purpose: 'score',
+        label: `${point.label}, seed ${seed}`,
+        training: { ...training, ...point.options, method: 'lora', seed, parts: data.parts },
+        scoring: data.scoring,
+      };
     }),
   }));
-  await options.onEvent?.({ type: 'planned', runs: points.length * seeds, steps: points.length * seeds * (training.steps ?? 1) });
+  await options.onEvent?.({
+    type: 'planned',
+    runs: points.length * seeds,
+    steps: points.length * seeds * (training.steps ?? 1),
+  });
   const runner = new StudyRunner(options);
   const { runs, outcomes } = await runner.do(plan.flatMap(({ planned }) => planned));
-  const rows = plan.map(({ label, settings }, at): PlannedRow => ({ label, settings, runs: runs.slice(at * seeds, (at + 1) * seeds), tuning: [] }));
+  const rows = plan.map(({ label, settings }, at): PlannedRow => ({
+    label,
+    settings,
+    runs: runs.slice(at * seeds, (at + 1) * seeds),
+    tuning: [],
+  }));
   const interrupted = runner.stopped;
-  const table = await finishStudy('sweep', rows.map((row) => studyRow(row, outcomes)), { options, data, interrupted });
+  const table = await finishStudy(
+    'sweep',
+    rows.map((row) => studyRow(row, outcomes)),
+    { options, data, interrupted },
+  );
   if (!interrupted && table.rows.every(({ runs: done }) => done === 0)) throw allFailed(table, options.output);
   return table;
 }
@@ -49,13 +68,20 @@ export async function sweepRanks(options: SweepOptions): Promise<StudyTable> {
 interface Point {
   readonly label: string;
   readonly settings: RowSettings;
-  readonly options: { readonly r: number; readonly alpha: number; readonly learningRate: number; readonly targetModules?: readonly string[] };
+  readonly options: {
+    readonly r: number;
+    readonly alpha: number;
+    readonly learningRate: number;
+    readonly targetModules?: readonly string[];
+  };
 }
 
 /** The cross product; a label names what varies. */
 function pointsOf({ r: ranks, alpha, learningRates, targetModules, training }: SweepOptions): Point[] {
   const rates = distinct(learningRates ?? [training.learningRate ?? 2e-4]);
-  const targets = [...new Map((targetModules ?? [training.targetModules]).map((names) => [names?.join('+'), names])).values()];
+  const targets = [
+    ...new Map((targetModules ?? [training.targetModules]).map((names) => [names?.join('+'), names])).values(),
+  ];
   const method = training.quantization === undefined ? 'lora' : 'qlora';
   return distinct(ranks).flatMap((r) =>
     distinct(alpha ?? [training.alpha ?? r]).flatMap((scale) =>
@@ -67,8 +93,18 @@ function pointsOf({ r: ranks, alpha, learningRates, targetModules, training }: S
             ...(rates.length < 2 ? [] : [`learning rate ${learningRate}`]),
             ...(names === undefined || targets.length < 2 ? [] : [names.join('+')]),
           ].join(', ');
-          const settings = { method, learning_rate: learningRate, r, alpha: scale, ...(names === undefined ? {} : { target_modules: names.join('+') }) };
-          return { label, settings, options: { r, alpha: scale, learningRate, ...(names === undefined ? {} : { targetModules: names }) } };
+          const settings = {
+            method,
+            learning_rate: learningRate,
+            r,
+            alpha: scale,
+            ...(names === undefined ? {} : { target_modules: names.join('+') }),
+          };
+          return {
+            label,
+            settings,
+            options: { r, alpha: scale, learningRate, ...(names === undefined ? {} : { targetModules: names }) },
+          };
         }),
       ),
     ),

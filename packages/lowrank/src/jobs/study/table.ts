@@ -84,7 +84,10 @@ export interface PlannedRow {
   readonly error?: StudyRow['error'];
 }
 
-export function studyRow({ label, settings, runs, tuning, error: known = null }: PlannedRow, outcomes: ReadonlyMap<string, StudyOutcome>): StudyRow {
+export function studyRow(
+  { label, settings, runs, tuning, error: known = null }: PlannedRow,
+  outcomes: ReadonlyMap<string, StudyOutcome>,
+): StudyRow {
   const found = runs.flatMap((run) => outcomes.get(run.id) ?? []);
   const done = found.filter((outcome): outcome is DoneRun => outcome.status === 'done');
   const error = known ?? found.flatMap((outcome) => (outcome.status === 'failed' ? [outcome.error] : []))[0] ?? null;
@@ -98,7 +101,9 @@ export function studyRow({ label, settings, runs, tuning, error: known = null }:
     steps: first?.steps ?? null,
     trainable_parameters: first?.trainable_parameters ?? null,
     trainable_share: first === undefined ? null : first.trainable_parameters / first.model_parameters,
-    scores: Object.fromEntries(scored.map((name) => [name, spreadOf(done.flatMap(({ scores }) => scores[name] ?? []))])),
+    scores: Object.fromEntries(
+      scored.map((name) => [name, spreadOf(done.flatMap(({ scores }) => scores[name] ?? []))]),
+    ),
     train_loss: losses.length === 0 ? null : spreadOf(losses),
     file_bytes: first?.file_bytes ?? null,
     tuning,
@@ -106,7 +111,13 @@ export function studyRow({ label, settings, runs, tuning, error: known = null }:
     samples: first?.samples ?? [],
     error,
     folders: runs.filter(({ id }) => outcomes.get(id)?.status === 'done').map(({ id }) => `runs/${id}`),
-    measured: first === undefined ? null : medians(done.map(({ measured }) => measured), first.measured.device),
+    measured:
+      first === undefined
+        ? null
+        : medians(
+            done.map(({ measured }) => measured),
+            first.measured.device,
+          ),
   };
 }
 
@@ -121,11 +132,21 @@ export function againstFull(rows: readonly StudyRow[], metric: MetricName): Stud
     if (found === undefined) return { ...row, against_full: { difference, interval: null, verdict: 'unknown' } };
     const { low, high } = found;
     const within = low <= 0 && high >= 0;
-    return { ...row, against_full: { difference, interval: [low, high], verdict: within ? 'within noise' : compareScores(metric, difference, 0) > 0 ? 'better' : 'worse' } };
+    return {
+      ...row,
+      against_full: {
+        difference,
+        interval: [low, high],
+        verdict: within ? 'within noise' : compareScores(metric, difference, 0) > 0 ? 'better' : 'worse',
+      },
+    };
   });
 }
 
-/** The row with the best mean in the first metric; of equal ones that with the better next metric, with less loss, with fewer parameters. */
+/**
+ * The row with the best mean in the first metric; of equal ones that with the better next metric, with less loss, with
+ * fewer parameters.
+ */
 export function bestRow(rows: readonly StudyRow[], metrics: readonly MetricName[]): StudyRow | undefined {
   const [first = 'loss'] = metrics;
   const scored = rows.filter(({ scores }) => Number.isFinite(scores[first]?.mean));
@@ -144,5 +165,11 @@ function medians(measured: readonly Measured[], device: string): Measured {
     const sorted = measured.flatMap((one) => one[key] ?? []).sort((a, b) => a - b);
     return sorted[Math.floor((sorted.length - 1) / 2)] ?? null;
   };
-  return { seconds_per_step: of('seconds_per_step'), tokens_per_second: of('tokens_per_second'), peak_bytes: of('peak_bytes') ?? 0, seconds: of('seconds') ?? 0, device };
+  return {
+    seconds_per_step: of('seconds_per_step'),
+    tokens_per_second: of('tokens_per_second'),
+    peak_bytes: of('peak_bytes') ?? 0,
+    seconds: of('seconds') ?? 0,
+    device,
+  };
 }

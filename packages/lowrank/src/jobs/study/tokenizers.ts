@@ -9,7 +9,10 @@ const keptCharacters = 50e6;
 
 let kept: { readonly key: string; readonly tokenizer: TextTokenizer } | undefined;
 
-/** The tokenizer of a model folder or hub id, which remembers what it encoded: the runs of a study read the same rows. The last one is kept, as long as its file stays what it is. */
+/**
+ * The tokenizer of a model folder or hub id, which remembers what it encoded: the runs of a study read the same rows.
+ * The last one is kept, as long as its file stays what it is.
+ */
 export async function studyTokenizer(model: string): Promise<TextTokenizer> {
   const { folder } = await findModel(model, { kind: 'model' });
   const file = await stat(join(folder, 'tokenizer.json')).catch(() => undefined);

@@ -23,7 +23,10 @@ export interface WorkQueueOptions {
   readonly idleExit?: number | undefined;
   /** Seconds after which a worker that is not heard of has lost its run. Default 20. */
   readonly takeoverAfter?: number | undefined;
-  /** Where runs are done, and where files stay that are too large to travel. Default: a folder of the system's temporary ones. */
+  /**
+   * Where runs are done, and where files stay that are too large to travel. Default: a folder of the system's temporary
+   * ones.
+   */
   readonly workFolder?: string | undefined;
   readonly onEvent?: ((event: WorkQueueEvent) => void) | undefined;
 }
@@ -31,7 +34,13 @@ export interface WorkQueueOptions {
 export type WorkQueueEvent =
   | { readonly type: 'ready' }
   | { readonly type: 'connection'; readonly state: 'lost' | 'back' }
-  | { readonly type: 'finished'; readonly run: string; readonly label: string; readonly outcome: 'done' | 'failed'; readonly message?: string | undefined }
+  | {
+      readonly type: 'finished';
+      readonly run: string;
+      readonly label: string;
+      readonly outcome: 'done' | 'failed';
+      readonly message?: string | undefined;
+    }
   | { readonly type: 'started' | 'handedBack' | 'lost'; readonly run: string; readonly label: string };
 
 export interface WorkQueueResult {
@@ -47,9 +56,19 @@ const wordEvery = 2000;
 /**
  * Does runs of studies that others hand out over the queue, one at a time, on one backend. What `lowrank worker` does.
  *
- * @throws {LowrankError} queue.missing; what `work` of `@lowrank/queue` throws; queue.unfit where a run cannot be done here: it is handed back
+ * @throws {LowrankError} queue.missing; what `work` of `@lowrank/queue` throws; queue.unfit where a run cannot be done
+ * here: it is handed back
  */
-export async function workQueue({ backend, url, signal, once, idleExit, takeoverAfter = 20, workFolder, onEvent }: WorkQueueOptions): Promise<WorkQueueResult> {
+export async function workQueue({
+  backend,
+  url,
+  signal,
+  once,
+  idleExit,
+  takeoverAfter = 20,
+  workFolder,
+  onEvent,
+}: WorkQueueOptions): Promise<WorkQueueResult> {
   const { work } = await loadQueue();
   // A machine without a device takes no run.
   const opened = await backendOnce(backend)();
@@ -97,7 +116,13 @@ export async function workQueue({ backend, url, signal, once, idleExit, takeover
             return await runStudyRun(run, { backend: opened, signal: unwanted, onProgress });
           } catch (error) {
             if (!isLowrankError(error) || error.code !== 'webgpu.device-lost') throw error;
-            throw new LowrankError({ code: 'queue.unfit', what: 'the device of this worker', got: error.message, remedy: 'Start the worker again.', cause: error });
+            throw new LowrankError({
+              code: 'queue.unfit',
+              what: 'the device of this worker',
+              got: error.message,
+              remedy: 'Start the worker again.',
+              cause: error,
+            });
           }
         }
       },

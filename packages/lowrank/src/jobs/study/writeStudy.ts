@@ -14,7 +14,15 @@ export async function writeStudy(table: StudyTable, output: string): Promise<voi
 }
 
 /** table.json, table.md, chart.svg and report.html, each whole or not at all. */
-export async function writeStudyFiles(output: string, { table, markdown, chart, html }: { readonly table: object; readonly markdown: string; readonly chart: string; readonly html: string }): Promise<void> {
+export async function writeStudyFiles(
+  output: string,
+  {
+    table,
+    markdown,
+    chart,
+    html,
+  }: { readonly table: object; readonly markdown: string; readonly chart: string; readonly html: string },
+): Promise<void> {
   await writeFileAtomic(join(output, 'table.json'), `${JSON.stringify(table, null, 1)}\n`);
   await writeFileAtomic(join(output, 'table.md'), markdown);
   await writeFileAtomic(join(output, 'chart.svg'), chart);

@@ -7,9 +7,9 @@ import type { BoundType, Shader } from '../../shader.js';
 export type AttentionAttrs = AttrsOf<'attention'>;
 
 /**
- * How attention is laid over threads. `share` threads hold one query's (or key's) head vector between them, every share-th group of four numbers each;
- * `rows` queries (keys) fill a workgroup of 64. Real GPUs pass tiles of `tile` keys (queries) through workgroup memory; a software adapter reads
- * them straight from storage, one thread per row.
+ * How attention is laid over threads. `share` threads hold one query's (or key's) head vector between them, every
+ * share-th group of four numbers each; `rows` queries (keys) fill a workgroup of 64. Real GPUs pass tiles of `tile`
+ * keys (queries) through workgroup memory; a software adapter reads them straight from storage, one thread per row.
  */
 export interface Layout {
   readonly batch: number;
@@ -31,13 +31,27 @@ export interface Layout {
 export const threads = 64;
 
 /** The layout for q, k, v of these shapes; `operands` is how many tiles lie in workgroup memory at once. */
-export function layoutOf(specs: readonly Spec[], attrs: AttentionAttrs, { software }: ChoiceContext, operands: 1 | 2): Layout {
+export function layoutOf(
+  specs: readonly Spec[],
+  attrs: AttentionAttrs,
+  { software }: ChoiceContext,
+  operands: 1 | 2,
+): Layout {
   const sizes = attentionSizes(specs, attrs);
   const groups = Math.ceil(sizes.size / 4);
   const share = software || groups <= 8 ? 1 : groups <= 16 ? 2 : groups <= 32 ? 4 : 8;
   const own = Math.ceil(groups / share);
   const whole = groups > 32 ? 8 : 16;
-  return { ...sizes, groups, own, padded: own * share, shared: !software, share, rows: threads / share, tile: software ? 4 : whole / operands };
+  return {
+    ...sizes,
+    groups,
+    own,
+    padded: own * share,
+    shared: !software,
+    share,
+    rows: threads / share,
+    tile: software ? 4 : whole / operands,
+  };
 }
 
 /** Binds a tensor of head vectors and declares `load_name(base, group)`: four numbers, zero beyond the head. */
@@ -47,10 +61,17 @@ export function bindHeads(shader: Shader, name: string, slice: Slice, layout: La
   const bound = shader.read(name, slice, type);
   if (vector) {
     const guard = layout.padded > layout.groups ? `  if (group >= ${layout.groups}u) { return vec4<f32>(); }\n` : '';
-    return { code: `fn load_${name}(base: u32, group: u32) -> vec4<f32> {\n${guard}  return ${bound}[base / 4u + group];\n}\n` };
+    return {
+      code: `fn load_${name}(base: u32, group: u32) -> vec4<f32> {\n${guard}  return ${bound}[base / 4u + group];\n}\n`,
+    };
   }
-  const lanes = [0, 1, 2, 3].map((lane) => `  if (group * 4u + ${lane}u < ${layout.size}u) { value[${lane}] = ${bound}[base + group * 4u + ${lane}u]; }`);
-  return { code: `fn load_${name}(base: u32, group: u32) -> vec4<f32> {\n  var value = vec4<f32>();\n${lanes.join('\n')}\n  return value;\n}\n` };
+  const lanes = [0, 1, 2, 3].map(
+    (lane) =>
+      `  if (group * 4u + ${lane}u < ${layout.size}u) { value[${lane}] = ${bound}[base + group * 4u + ${lane}u]; }`,
+  );
+  return {
+    code: `fn load_${name}(base: u32, group: u32) -> vec4<f32> {\n  var value = vec4<f32>();\n${lanes.join('\n')}\n  return value;\n}\n`,
+  };
 }
 
 /** The same for a result: `store_name(base, group, value)`. */
@@ -59,7 +80,10 @@ export function bindResult(shader: Shader, name: string, slice: Slice, layout: L
   const bound = shader.write(name, slice, vector ? 'vec4<f32>' : 'f32');
   const stores = vector
     ? [`  if (group < ${layout.groups}u) { ${bound}[base / 4u + group] = value; }`]
-    : [0, 1, 2, 3].map((lane) => `  if (group * 4u + ${lane}u < ${layout.size}u) { ${bound}[base + group * 4u + ${lane}u] = value[${lane}]; }`);
+    : [0, 1, 2, 3].map(
+        (lane) =>
+          `  if (group * 4u + ${lane}u < ${layout.size}u) { ${bound}[base + group * 4u + ${lane}u] = value[${lane}]; }`,
+      );
   return { code: `fn store_${name}(base: u32, group: u32, value: vec4<f32>) {\n${stores.join('\n')}\n}\n` };
 }
 
@@ -68,8 +92,15 @@ export function lengthsOf(shader: Shader, { queries, keys }: Layout): { Q: strin
   return { Q: shader.size('queries', queries), K: shader.size('keys', keys) };
 }
 
-/** `visible(b, i)`: the keys [x, y) that query i of row b sees. Masks are the operands after q, k, v that `attrs` names. */
-export function visibility(shader: Shader, layout: Layout, attrs: AttentionAttrs, masks: { segments: Slice | undefined; lengths: Slice | undefined }): string {
+/**
+ * `visible(b, i)`: the keys [x, y) that query i of row b sees. Masks are the operands after q, k, v that `attrs` names.
+ */
+export function visibility(
+  shader: Shader,
+  layout: Layout,
+  attrs: AttentionAttrs,
+  masks: { segments: Slice | undefined; lengths: Slice | undefined },
+): string {
   const { Q, K } = lengthsOf(shader, layout);
   const segments = masks.segments === undefined ? undefined : shader.read('segments', masks.segments, 'i32');
   const lengths = masks.lengths === undefined ? undefined : shader.read('lengths', masks.lengths, 'i32');
@@ -87,7 +118,10 @@ fn visible(b: u32, i: u32) -> vec2<u32> {
 `;
 }
 
-/** WGSL of a scaled score as the softmax sees it: bent toward the soft cap where there is one. Needs `capDeclaration`, and that `nonFinite`. */
+/**
+ * WGSL of a scaled score as the softmax sees it: bent toward the soft cap where there is one. Needs `capDeclaration`,
+ * and that `nonFinite`.
+ */
 export function cap({ softcap }: AttentionAttrs, score: string): string {
   return softcap > 0 ? `capped(${score})` : score;
 }
@@ -106,7 +140,10 @@ fn capSlope(score: f32) -> f32 { let bent = score * ${literal(1 / softcap)}; ret
 `;
 }
 
-/** Head of a workgroup over rows × heads × batch: defines lane, part (which share of the vector), row, head, b, and `alive`. */
+/**
+ * Head of a workgroup over rows × heads × batch: defines lane, part (which share of the vector), row, head, b, and
+ * `alive`.
+ */
 export function attentionHead(layout: Layout, count: string): string {
   return `@compute @workgroup_size(${threads})
 fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
@@ -119,7 +156,10 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(local_invocation_index) 
 `;
 }
 
-/** WGSL declarations for agreeing on one range [x, y) that covers every thread's, so that loops with barriers are uniform. */
+/**
+ * WGSL declarations for agreeing on one range [x, y) that covers every thread's, so that loops with barriers are
+ * uniform.
+ */
 export function agreeDeclarations(layout: Layout): string {
   if (!layout.shared) return '';
   return `
@@ -141,8 +181,14 @@ export function agree(layout: Layout): string {
 `;
 }
 
-/** WGSL that copies `tile` rows of head vectors to workgroup memory, zero where the row does not exist. `base` gives a row's first element. */
-export function fillTile(layout: Layout, options: { tile: string; load: string; start: string; limit: string; base: (row: string) => string }): string {
+/**
+ * WGSL that copies `tile` rows of head vectors to workgroup memory, zero where the row does not exist. `base` gives a
+ * row's first element.
+ */
+export function fillTile(
+  layout: Layout,
+  options: { tile: string; load: string; start: string; limit: string; base: (row: string) => string },
+): string {
   const { padded, tile } = layout;
   return `    for (var cell = lane; cell < ${tile * padded}u; cell += ${threads}u) {
       let which = ${options.start} + cell / ${padded}u;
@@ -154,17 +200,22 @@ export function fillTile(layout: Layout, options: { tile: string; load: string; 
 }
 
 /**
- * WGSL that runs `body` for each row of a tile; `at` is the row's index as an expression. With workgroup memory this is a loop, which GPU compilers unroll
- * and which keeps the shader small; without, it is written out, since software adapters index arrays slowly.
+ * WGSL that runs `body` for each row of a tile; `at` is the row's index as an expression. With workgroup memory this is
+ * a loop, which GPU compilers unroll and which keeps the shader small; without, it is written out, since software
+ * adapters index arrays slowly.
  */
 export function overTile(layout: Layout, body: (at: string) => string): string {
   if (layout.shared) return `    for (var at = 0u; at < ${layout.tile}u; at++) {\n${body('at')}    }\n`;
   return each(layout.tile, (at) => body(`${at}u`));
 }
 
-/** WGSL that declares one number per row of a tile, zero: by stores, since SwiftShader zeroes an array declared in a loop only the first time round. */
+/**
+ * WGSL that declares one number per row of a tile, zero: by stores, since SwiftShader zeroes an array declared in a
+ * loop only the first time round.
+ */
 export function declareSlots(layout: Layout, name: string): string {
-  if (layout.shared) return `    var ${name}: array<f32, ${layout.tile}>;\n    for (var at = 0u; at < ${layout.tile}u; at++) { ${name}[at] = 0.0f; }\n`;
+  if (layout.shared)
+    return `    var ${name}: array<f32, ${layout.tile}>;\n    for (var at = 0u; at < ${layout.tile}u; at++) { ${name}[at] = 0.0f; }\n`;
   return each(layout.tile, (at) => `    var ${name}${at} = 0.0f;\n`);
 }
 
@@ -179,21 +230,35 @@ export function rowBase(at: string): string {
 }
 
 /** WGSL that finds the rows of a tile in storage, clamped to the last one. */
-export function declareBases(layout: Layout, options: { start: string; limit: string; base: (row: string) => string }): string {
+export function declareBases(
+  layout: Layout,
+  options: { start: string; limit: string; base: (row: string) => string },
+): string {
   if (layout.shared) return '';
-  return each(layout.tile, (at) => `    let base${at} = ${options.base(`min(${options.start} + ${at}u, ${options.limit} - 1u)`)};\n`);
+  return each(
+    layout.tile,
+    (at) => `    let base${at} = ${options.base(`min(${options.start} + ${at}u, ${options.limit} - 1u)`)};\n`,
+  );
 }
 
-/** WGSL that makes the partial dot products in each named slot whole, over the threads that share a vector. All threads pass a barrier. */
+/**
+ * WGSL that makes the partial dot products in each named slot whole, over the threads that share a vector. All threads
+ * pass a barrier.
+ */
 export function joinShares(layout: Layout, names: readonly string[]): string {
   if (!layout.shared) return '';
   if (layout.share === 1) return '    workgroupBarrier();\n';
   const place = (which: number): string => `(${which * layout.tile}u + at) * ${threads}u`;
-  const put = overTile(layout, (at) => names.map((name, which) => `      shares[${place(which)} + lane] = ${slot(layout, name, at)};\n`).join(''));
+  const put = overTile(layout, (at) =>
+    names.map((name, which) => `      shares[${place(which)} + lane] = ${slot(layout, name, at)};\n`).join(''),
+  );
   const take = overTile(layout, (at) =>
     names
       .map((name, which) => {
-        const cells = Array.from({ length: layout.share }, (_, other) => `shares[${place(which)} + lane - part + ${other}u]`);
+        const cells = Array.from(
+          { length: layout.share },
+          (_, other) => `shares[${place(which)} + lane - part + ${other}u]`,
+        );
         return `      ${slot(layout, name, at)} = ${cells.join(' + ')};\n`;
       })
       .join(''),
@@ -206,8 +271,8 @@ export function sharesDeclaration(layout: Layout, names: number): string {
 }
 
 /**
- * A thread's share of head vectors: named variables while they are few, which compilers keep in registers; beyond that an array and loops, since a software
- * adapter takes many seconds to compile the unrolled form of a head of 256.
+ * A thread's share of head vectors: named variables while they are few, which compilers keep in registers; beyond that
+ * an array and loops, since a software adapter takes many seconds to compile the unrolled form of a head of 256.
  */
 const looped = ({ own }: Layout): boolean => own > 8;
 
@@ -219,8 +284,13 @@ export function overGroups(layout: Layout, body: (c: string) => string): string 
 
 /** WGSL that declares a head vector, zero or from `initial`. */
 export function declareVector(layout: Layout, name: string, initial?: (c: string) => string): string {
-  if (!looped(layout)) return each(layout.own, (c) => `  var ${name}${c} = ${initial === undefined ? 'vec4<f32>()' : initial(`${c}u`)};\n`);
-  const fill = initial === undefined ? '' : `  for (var c = 0u; c < ${layout.own}u; c++) { ${name}[c] = ${initial('c')}; }\n`;
+  if (!looped(layout))
+    return each(
+      layout.own,
+      (c) => `  var ${name}${c} = ${initial === undefined ? 'vec4<f32>()' : initial(`${c}u`)};\n`,
+    );
+  const fill =
+    initial === undefined ? '' : `  for (var c = 0u; c < ${layout.own}u; c++) { ${name}[c] = ${initial('c')}; }\n`;
   return `  var ${name}: array<vec4<f32>, ${layout.own}>;\n${fill}`;
 }
 

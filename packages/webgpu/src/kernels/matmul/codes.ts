@@ -4,7 +4,10 @@ import type { Shader } from '../../shader.js';
 import { literal } from '../../shader.js';
 import type { Slice } from '../../kernel.js';
 
-/** A matrix stored as codes, inside a shader: how its words are read and turned into numbers. Indices are flat, in elements. */
+/**
+ * A matrix stored as codes, inside a shader: how its words are read and turned into numbers. Indices are flat, in
+ * elements.
+ */
 export interface Codes {
   /** Elements that one load of a word gives: 8 or 4 where rows start so, else 1. */
   readonly unit: 8 | 4 | 1;
@@ -21,23 +24,43 @@ export interface Codes {
   word(at: string): string;
   /** WGSL vectors of the `unit` elements of a word. */
   fours(word: string, scale: string): readonly string[];
-  /** WGSL of four elements from a multiple of 4 on, where rows start at one; and of one element. Both fetch their own scale. */
+  /**
+   * WGSL of four elements from a multiple of 4 on, where rows start at one; and of one element. Both fetch their own
+   * scale.
+   */
   vector(at: string): string;
   scalar(at: string): string;
 }
 
 /**
- * Where the 16 values of the codes live. In workgroup memory they lie in 16 banks, so that no two lanes ever wait for each other; a kernel without barriers has
- * them as a private variable. A constant array would be copied or serialized at every dynamic index on some drivers.
+ * Where the 16 values of the codes live. In workgroup memory they lie in 16 banks, so that no two lanes ever wait for
+ * each other; a kernel without barriers has them as a private variable. A constant array would be copied or serialized
+ * at every dynamic index on some drivers.
  */
 export type TablePlace = 'workgroup' | 'private';
 
-/** Binds codes, absmax and what decodes it. The scale of a code is fetched once per word at most, and where a kernel holds it, once per `span`. */
-export function bindCodes(shader: Shader, name: string, { encoding, parts: [codes, absmax, nested], table }: { encoding: OperandEncoding; parts: readonly Slice[]; table: TablePlace }): Codes {
+/**
+ * Binds codes, absmax and what decodes it. The scale of a code is fetched once per word at most, and where a kernel
+ * holds it, once per `span`.
+ */
+export function bindCodes(
+  shader: Shader,
+  name: string,
+  {
+    encoding,
+    parts: [codes, absmax, nested],
+    table,
+  }: { encoding: OperandEncoding; parts: readonly Slice[]; table: TablePlace },
+): Codes {
   if (codes === undefined || absmax === undefined) throw new TypeError('an encoded matrix has codes and absmax');
   const words = shader.read(name, codes, 'u32');
   if (encoding.kind === 'rows8') {
-    return rows8({ words, scales: shader.read(`${name}Absmax`, absmax, 'f32'), columns: encoding.columns, columnsName: shader.size('COLUMNS', encoding.columns) });
+    return rows8({
+      words,
+      scales: shader.read(`${name}Absmax`, absmax, 'f32'),
+      columns: encoding.columns,
+      columnsName: shader.size('COLUMNS', encoding.columns),
+    });
   }
   const { blockSize, columns, nestedBlockSize } = encoding;
   const unit = columns % 8 === 0 ? 8 : columns % 4 === 0 ? 4 : 1;
@@ -59,17 +82,33 @@ fn codeScale(block: u32) -> f32 { ${scaleBody} }
 fn fourCodes(bits: u32, scale: f32) -> vec4<f32> { return vec4<f32>(${[4, 0, 12, 8].map(index).join(', ')}) * scale; }
 fn oneCode(at: u32) -> f32 { return codeValues[(${words}[at / 8u] >> (4u * ((at & 7u) ^ 1u))) & 15u] * codeScale(at / ${blockSize}u); }
 `,
-    fill: (lane) => (table === 'private' ? '' : `  if (${lane} == 0u) { ${values.map((value, code) => `codeValues[${code}] = ${value};`).join(' ')} }\n  workgroupBarrier();\n`),
+    fill: (lane) =>
+      table === 'private'
+        ? ''
+        : `  if (${lane} == 0u) { ${values.map((value, code) => `codeValues[${code}] = ${value};`).join(' ')} }\n  workgroupBarrier();\n`,
     scaleIndex: (at) => `(${at}) / ${blockSize}u`,
     scale: (block) => `codeScale(${block})`,
     word: (at) => (unit === 8 ? `${words}[(${at}) / 8u]` : `(${words}[(${at}) / 8u] >> (4u * ((${at}) & 4u)))`),
-    fours: (word, scale) => (unit === 8 ? [`fourCodes(${word}, ${scale})`, `fourCodes(${word} >> 16u, ${scale})`] : [`fourCodes(${word}, ${scale})`]),
+    fours: (word, scale) =>
+      unit === 8
+        ? [`fourCodes(${word}, ${scale})`, `fourCodes(${word} >> 16u, ${scale})`]
+        : [`fourCodes(${word}, ${scale})`],
     vector: (at) => `fourCodes(${words}[(${at}) / 8u] >> (4u * ((${at}) & 4u)), codeScale((${at}) / ${blockSize}u))`,
     scalar: (at) => `oneCode(${at})`,
   };
 }
 
-function rows8({ words, scales, columns, columnsName }: { words: string; scales: string; columns: number; columnsName: string }): Codes {
+function rows8({
+  words,
+  scales,
+  columns,
+  columnsName,
+}: {
+  words: string;
+  scales: string;
+  columns: number;
+  columnsName: string;
+}): Codes {
   const step = literal(1 / 127);
   return {
     unit: columns % 4 === 0 ? 4 : 1,

@@ -38,12 +38,25 @@ export interface Bound {
   readonly fill: string;
 }
 
-/** Binds everything a product reads and writes. With split K the result is the workspace and the addend waits for the second pass. */
-export function bindProduct(shader: Shader, product: Product, choice: Choice, { workspace, table }: { workspace: Slice | undefined; table: TablePlace }): Bound {
+/**
+ * Binds everything a product reads and writes. With split K the result is the workspace and the addend waits for the
+ * second pass.
+ */
+export function bindProduct(
+  shader: Shader,
+  product: Product,
+  choice: Choice,
+  { workspace, table }: { workspace: Slice | undefined; table: TablePlace },
+): Bound {
   const { m, n, k, a, out, lowRank, addend, batch } = product;
   const split = choice.splits > 1;
   const left = bindMatrix(shader, {
-    name: 'a', slice: a, dtype: a.dtype, inner: product.transposeA ? m : k, innerName: product.transposeA ? 'M' : 'K', alongInner: !product.transposeA,
+    name: 'a',
+    slice: a,
+    dtype: a.dtype,
+    inner: product.transposeA ? m : k,
+    innerName: product.transposeA ? 'M' : 'K',
+    alongInner: !product.transposeA,
     base: stride(batch, 'M * K'),
   });
   const right = bindWeight(shader, product, table);
@@ -53,9 +66,23 @@ export function bindProduct(shader: Shader, product: Product, choice: Choice, { 
   if (lowRank !== undefined) {
     const { h, u, rank, transposeU } = lowRank;
     phases.push({
-      left: bindMatrix(shader, { name: 'h', slice: h, dtype: h.dtype, inner: rank, innerName: 'R', alongInner: true, base: stride(batch, 'M * R') }),
+      left: bindMatrix(shader, {
+        name: 'h',
+        slice: h,
+        dtype: h.dtype,
+        inner: rank,
+        innerName: 'R',
+        alongInner: true,
+        base: stride(batch, 'M * R'),
+      }),
       right: bindMatrix(shader, {
-        name: 'u', slice: u, dtype: u.dtype, inner: transposeU ? rank : n, innerName: transposeU ? 'R' : 'N', alongInner: transposeU, base: '',
+        name: 'u',
+        slice: u,
+        dtype: u.dtype,
+        inner: transposeU ? rank : n,
+        innerName: transposeU ? 'R' : 'N',
+        alongInner: transposeU,
+        base: '',
       }),
       from: '0u',
       to: split ? 'select(0u, R, part == 0u)' : 'R',
@@ -66,22 +93,48 @@ export function bindProduct(shader: Shader, product: Product, choice: Choice, { 
   const outVector = n % 4 === 0;
   const type = outVector ? 'vec4<f32>' : 'f32';
   if (split && workspace === undefined) throw new TypeError('split K without workspace');
-  const name = split && workspace !== undefined ? shader.write('partial', workspace, type) : shader.write('c', out, type);
+  const name =
+    split && workspace !== undefined ? shader.write('partial', workspace, type) : shader.write('c', out, type);
   const base = split ? '(part * BATCH + batch) * M * N' : stride(batch, 'M * N');
   const target: Target = {
-    name, vector: outVector, base,
-    addend: addend === undefined || split ? undefined : { name: shader.read('addend', addend.value, type), kind: addend.kind, base: stride(batch, 'M * N') },
+    name,
+    vector: outVector,
+    base,
+    addend:
+      addend === undefined || split
+        ? undefined
+        : { name: shader.read('addend', addend.value, type), kind: addend.kind, base: stride(batch, 'M * N') },
   };
-  const sizes = [['M', m], ['N', n], ['K', k], ['R', lowRank?.rank ?? 0], ['BATCH', batch], ['KPART', part]] as const;
+  const sizes = [
+    ['M', m],
+    ['N', n],
+    ['K', k],
+    ['R', lowRank?.rank ?? 0],
+    ['BATCH', batch],
+    ['KPART', part],
+  ] as const;
   const head = `${sizes.map(([name, value]) => `let ${name} = ${shader.size(name, value)};`).join(' ')}
   let batch = ${batch === 1 ? '0u' : 'wid.z % BATCH'}; let part = ${split ? 'wid.z / BATCH' : '0u'};`;
-  return { shader, phases, target, declarations: unpacking(phases.flatMap(({ left, right }) => [left, right])), head, fill: codesOf(right)?.fill('lane') ?? '' };
+  return {
+    shader,
+    phases,
+    target,
+    declarations: unpacking(phases.flatMap(({ left, right }) => [left, right])),
+    head,
+    fill: codesOf(right)?.fill('lane') ?? '',
+  };
 }
 
 function bindWeight(shader: Shader, { b, encoding, batch, k, n, transposeB }: Product, table: TablePlace): Matrix {
   const lay = { name: 'b', innerName: transposeB ? 'K' : 'N', alongInner: transposeB };
   if (encoding !== undefined) return bindEncodedMatrix(shader, { ...lay, parts: b, encoding, table });
-  return bindMatrix(shader, { ...lay, slice: b[0], dtype: b[0].dtype, inner: transposeB ? k : n, base: stride(batch, 'N * K') });
+  return bindMatrix(shader, {
+    ...lay,
+    slice: b[0],
+    dtype: b[0].dtype,
+    inner: transposeB ? k : n,
+    base: stride(batch, 'N * K'),
+  });
 }
 
 function stride(batch: number, elements: string): string {
@@ -92,7 +145,12 @@ function stride(batch: number, elements: string): string {
 export function storeFour(target: Target, { row, col, value }: { row: string; col: string; value: string }): string {
   const at = `${target.base === '' ? '' : `${target.base} + `}${row} * N + ${col}`;
   const { addend } = target;
-  const from = addend === undefined ? '' : addend.kind === 'row' ? col : `${addend.base === '' ? '' : `${addend.base} + `}${row} * N + ${col}`;
+  const from =
+    addend === undefined
+      ? ''
+      : addend.kind === 'row'
+        ? col
+        : `${addend.base === '' ? '' : `${addend.base} + `}${row} * N + ${col}`;
   if (target.vector) {
     const plus = addend === undefined ? '' : ` + ${addend.name}[(${from}) / 4u]`;
     return `if (${col} < N) { ${target.name}[(${at}) / 4u] = ${value}${plus}; }`;

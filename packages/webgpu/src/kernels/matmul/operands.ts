@@ -7,7 +7,10 @@ import type { Codes, TablePlace } from './codes.js';
 /** How the numbers of a dense matrix lie in memory. */
 export type Encoding = 'f32' | 'f16' | 'bf16';
 
-/** A matrix operand inside a shader: stored as [outer, inner] with `inner` contiguous, after `base` elements for the batch. */
+/**
+ * A matrix operand inside a shader: stored as [outer, inner] with `inner` contiguous, after `base` elements for the
+ * batch.
+ */
 export interface Matrix {
   readonly name: string;
   /** Codes take the place of a dense encoding. */
@@ -36,7 +39,15 @@ const boundTypes: Record<Encoding, { scalar: BoundType; vector: BoundType }> = {
 /** Binds a matrix and describes it. */
 export function bindMatrix(
   shader: Shader,
-  options: { name: string; slice: Slice; dtype: DType; inner: number; innerName: string; alongInner: boolean; base: string },
+  options: {
+    name: string;
+    slice: Slice;
+    dtype: DType;
+    inner: number;
+    innerName: string;
+    alongInner: boolean;
+    base: string;
+  },
 ): Matrix {
   const encoding = encodingOf(options.dtype);
   const vector = options.inner % 4 === 0;
@@ -48,7 +59,14 @@ export function bindMatrix(
 /** Binds a matrix of codes, which has no batch. */
 export function bindEncodedMatrix(
   shader: Shader,
-  options: { name: string; parts: readonly Slice[]; encoding: OperandEncoding; innerName: string; alongInner: boolean; table: TablePlace },
+  options: {
+    name: string;
+    parts: readonly Slice[];
+    encoding: OperandEncoding;
+    innerName: string;
+    alongInner: boolean;
+    table: TablePlace;
+  },
 ): Matrix {
   const { name, innerName, alongInner } = options;
   const encoding = bindCodes(shader, name, options);
@@ -65,7 +83,9 @@ export function scalarAt({ name, encoding, vector, base }: Matrix, at: string): 
   if (typeof encoding !== 'string') return encoding.scalar(at);
   if (encoding === 'f32') return vector ? `${name}[${index} / 4u][${index} % 4u]` : `${name}[${index}]`;
   const word = vector ? `${name}[${index} / 4u][(${index} / 2u) % 2u]` : `${name}[${index} / 2u]`;
-  return encoding === 'f16' ? `unpack2x16float(${word})[${index} % 2u]` : `bitcast<f32>((${word} >> (16u * (${index} % 2u))) << 16u)`;
+  return encoding === 'f16'
+    ? `unpack2x16float(${word})[${index} % 2u]`
+    : `bitcast<f32>((${word} >> (16u * (${index} % 2u))) << 16u)`;
 }
 
 /** WGSL for four neighbours from flat index `at`, which lies on a multiple of 4. Only for matrices with `vector`. */
@@ -76,7 +96,10 @@ export function vectorAt({ name, encoding, base }: Matrix, at: string): string {
   return encoding === 'f16' ? `halves(${cell})` : `brains(${cell})`;
 }
 
-/** WGSL at module scope that reading these matrices takes. 16-bit storage needs no feature: f16 is unpacked by a builtin, bf16 by a shift. */
+/**
+ * WGSL at module scope that reading these matrices takes. 16-bit storage needs no feature: f16 is unpacked by a
+ * builtin, bf16 by a shift.
+ */
 export function unpacking(matrices: readonly Matrix[]): string {
   return halfUnpacking + matrices.map((matrix) => codesOf(matrix)?.declarations ?? '').join('');
 }

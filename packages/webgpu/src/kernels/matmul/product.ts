@@ -1,7 +1,10 @@
 import type { Operand, OperandEncoding } from '@lowrank/tensor';
 import type { KernelContext } from '../../kernel.js';
 
-/** A matrix product as every tier of the kernel sees it: C[b] = A[b]·B[b] + H·U + addend, [m,k]·[k,n] once read the right way round. */
+/**
+ * A matrix product as every tier of the kernel sees it: C[b] = A[b]·B[b] + H·U + addend, [m,k]·[k,n] once read the
+ * right way round.
+ */
 export interface Product {
   readonly batch: number;
   readonly m: number;
@@ -34,7 +37,10 @@ export interface Addend {
   readonly kind: 'full' | 'row';
 }
 
-/** How a product is cut up. `tm`×`tn` results per thread, `wx`×`wy` threads, k in steps of `bk` (tiles) and in `splits` parts. */
+/**
+ * How a product is cut up. `tm`×`tn` results per thread, `wx`×`wy` threads, k in steps of `bk` (tiles) and in `splits`
+ * parts.
+ */
 export interface Choice {
   readonly kind: 'register' | 'tile' | 'vector';
   readonly tm: number;
@@ -60,9 +66,16 @@ const tall = { kind: 'tile', tm: 2, tn: 4, wx: 2, wy: 32, bk: 16 } as const;
 const wide = { kind: 'tile', tm: 1, tn: 8, wx: 8, wy: 8, bk: 16 } as const;
 const vector = { kind: 'vector', tm: 4, tn: 1, wx: 16, wy: 4, bk: 4 } as const;
 
-/** Picks a kernel by adapter and shape. Memory for split K is planned from the same choice, so it depends on nothing else. */
-export function chooseProduct(size: ProductSize, { software, tuning }: Pick<KernelContext, 'software' | 'tuning'>): Choice {
-  const shape = tuning.matmul === undefined ? (software ? registerShape(size) : tileShape(size)) : forcedShape(size, tuning.matmul);
+/**
+ * Picks a kernel by adapter and shape. Memory for split K is planned from the same choice, so it depends on nothing
+ * else.
+ */
+export function chooseProduct(
+  size: ProductSize,
+  { software, tuning }: Pick<KernelContext, 'software' | 'tuning'>,
+): Choice {
+  const shape =
+    tuning.matmul === undefined ? (software ? registerShape(size) : tileShape(size)) : forcedShape(size, tuning.matmul);
   return { ...shape, splits: splitsOf(size, shape, { software, tuning }) };
 }
 
@@ -90,7 +103,11 @@ function forcedShape(size: ProductSize, kind: NonNullable<KernelContext['tuning'
   return size.n <= 8 ? tall : size.m <= 8 ? wide : tile32;
 }
 
-function splitsOf({ batch, m, n, k }: ProductSize, form: Form, { software, tuning }: Pick<KernelContext, 'software' | 'tuning'>): number {
+function splitsOf(
+  { batch, m, n, k }: ProductSize,
+  form: Form,
+  { software, tuning }: Pick<KernelContext, 'software' | 'tuning'>,
+): number {
   if (form.kind === 'vector') return 1;
   const longest = Math.max(1, Math.ceil(k / (form.bk * 4)));
   if (tuning.splitK !== undefined) return Math.min(tuning.splitK, longest);

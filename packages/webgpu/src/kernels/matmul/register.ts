@@ -8,14 +8,24 @@ import type { Matrix } from './operands.js';
 import type { Choice, Product } from './product.js';
 
 /**
- * A product without workgroup memory: each thread holds tm rows × tn columns of accumulators and loads both operands straight from storage, four
- * values at a time. Software adapters run it several times faster than a tiled kernel, since barriers cost them most.
+ * A product without workgroup memory: each thread holds tm rows × tn columns of accumulators and loads both operands
+ * straight from storage, four values at a time. Software adapters run it several times faster than a tiled kernel,
+ * since barriers cost them most.
  */
-export function registerProduct(options: { label: string; product: Product; choice: Choice; workspace: Slice | undefined; context: KernelContext }): Launch {
+export function registerProduct(options: {
+  label: string;
+  product: Product;
+  choice: Choice;
+  workspace: Slice | undefined;
+  context: KernelContext;
+}): Launch {
   const { product, choice } = options;
   const { m, n } = product;
   const { tm, tn, wx, wy } = choice;
-  const bound = bindProduct(new Shader(options.context), product, choice, { workspace: options.workspace, table: 'private' });
+  const bound = bindProduct(new Shader(options.context), product, choice, {
+    workspace: options.workspace,
+    table: 'private',
+  });
   const groups = tn / 4;
   let body = `${bound.declarations}
 @compute @workgroup_size(${wx}, ${wy}, 1)
@@ -30,7 +40,9 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(local_invocation_id) lid
   for (let i = 0; i < tm; i++) for (let j = 0; j < groups; j++) body += `  var s${i}_${j} = vec4<f32>();\n`;
   for (const phase of bound.phases) body += phaseLoop(phase, choice);
   for (let i = 0; i < tm; i++) {
-    const stores = Array.from({ length: groups }, (_, j) => storeFour(bound.target, { row: `(row0 + ${i}u)`, col: `(col0 + ${4 * j}u)`, value: `s${i}_${j}` }));
+    const stores = Array.from({ length: groups }, (_, j) =>
+      storeFour(bound.target, { row: `(row0 + ${i}u)`, col: `(col0 + ${4 * j}u)`, value: `s${i}_${j}` }),
+    );
     body += `  if (row0 + ${i}u < M) {\n    ${stores.join('\n    ')}\n  }\n`;
   }
   const workgroups = [Math.ceil(n / (tn * wx)), Math.ceil(m / (tm * wy)), product.batch * choice.splits] as const;
@@ -40,10 +52,12 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(local_invocation_id) lid
 function phaseLoop(phase: Phase, choice: Choice): string {
   const codes = codesOf(phase.right);
   const declare = `  { let k0 = ${phase.from}; let k1 = ${phase.to};\n`;
-  if (codes !== undefined && codes.unit !== 1 && phase.right.alongInner) return `${declare}${codesLoop(phase, choice, codes)}  }\n`;
+  if (codes !== undefined && codes.unit !== 1 && phase.right.alongInner)
+    return `${declare}${codesLoop(phase, choice, codes)}  }\n`;
   const whole = `(${phase.lengthName} & 0xfffffffcu)`;
   const main = `  for (var k = k0; k < min(k1, ${whole}); k += 4u) {\n${step(phase, choice, 4)}  }\n`;
-  const tail = phase.length % 4 === 0 ? '' : `  for (var k = max(k0, ${whole}); k < k1; k++) {\n${step(phase, choice, 1)}  }\n`;
+  const tail =
+    phase.length % 4 === 0 ? '' : `  for (var k = max(k0, ${whole}); k < k1; k++) {\n${step(phase, choice, 1)}  }\n`;
   return `${declare}${main}${tail}  }\n`;
 }
 
@@ -69,7 +83,8 @@ function step(phase: Phase, { tm, tn }: Choice, steps: Steps): string {
       code += `    let b${kk}_${j} = vec4<f32>(${[0, 1, 2, 3].map((lane) => right.at(4 * j + lane, kk)).join(', ')});\n`;
     }
     for (let i = 0; i < tm; i++) {
-      for (let j = 0; j < tn / 4; j++) code += `    s${i}_${j} = fma(vec4<f32>(${left.at(i, kk)}), b${kk}_${j}, s${i}_${j});\n`;
+      for (let j = 0; j < tn / 4; j++)
+        code += `    s${i}_${j} = fma(vec4<f32>(${left.at(i, kk)}), b${kk}_${j}, s${i}_${j});\n`;
     }
   }
   return code;
@@ -84,7 +99,15 @@ interface Side {
   at(i: number, kk: number): string;
 }
 
-function loadSide(options: { matrix: Matrix; prefix: string; index: string; start: string; count: number; limit: string; steps: Steps }): Side {
+function loadSide(options: {
+  matrix: Matrix;
+  prefix: string;
+  index: string;
+  start: string;
+  count: number;
+  limit: string;
+  steps: Steps;
+}): Side {
   const { matrix, prefix, index, start, count, limit, steps } = options;
   const one = (outer: string, inner: string): string => scalarAt(matrix, `${outer} * ${matrix.inner} + ${inner}`);
   let code = '';
@@ -94,11 +117,16 @@ function loadSide(options: { matrix: Matrix; prefix: string; index: string; star
       const row = `${index}${i}`;
       if (codes !== undefined && codes.unit !== 1 && steps !== 1) {
         code += `    let word${i} = ${codes.word(`${row} * ${matrix.inner} + k`)};\n`;
-        code += codes.fours(`word${i}`, `t${i}`).map((four, part) => `    let ${prefix}${i}_${part} = ${four};\n`).join('');
+        code += codes
+          .fours(`word${i}`, `t${i}`)
+          .map((four, part) => `    let ${prefix}${i}_${part} = ${four};\n`)
+          .join('');
       } else if (steps === 1) code += `    let ${prefix}${i}_0 = vec4<f32>(${one(row, 'k')}, 0.0f, 0.0f, 0.0f);\n`;
       else {
         for (let kk = 0; kk < steps; kk += 4) {
-          const value = matrix.vector ? vectorAt(matrix, `${row} * ${matrix.inner} + k + ${kk}u`) : `vec4<f32>(${[0, 1, 2, 3].map((lane) => one(row, `k + ${kk + lane}u`)).join(', ')})`;
+          const value = matrix.vector
+            ? vectorAt(matrix, `${row} * ${matrix.inner} + k + ${kk}u`)
+            : `vec4<f32>(${[0, 1, 2, 3].map((lane) => one(row, `k + ${kk + lane}u`)).join(', ')})`;
           code += `    let ${prefix}${i}_${kk / 4} = ${value};\n`;
         }
       }
@@ -110,7 +138,10 @@ function loadSide(options: { matrix: Matrix; prefix: string; index: string; star
     if (codes?.unit === 8 && count === 8) {
       // A word is this row's 8 columns. They begin at a multiple of 8, as rows do.
       code += `    let at${kk} = ${row} * ${matrix.inner} + ${start}; let word${kk} = ${codes.word(`at${kk}`)}; let t${kk} = ${codes.scale(codes.scaleIndex(`at${kk}`))};\n`;
-      code += codes.fours(`word${kk}`, `t${kk}`).map((four, part) => `    let ${prefix}${kk}_${part} = ${four};\n`).join('');
+      code += codes
+        .fours(`word${kk}`, `t${kk}`)
+        .map((four, part) => `    let ${prefix}${kk}_${part} = ${four};\n`)
+        .join('');
       continue;
     }
     for (let j = 0; j < Math.ceil(count / 4); j++) {

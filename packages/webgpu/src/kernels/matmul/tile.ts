@@ -8,16 +8,25 @@ import type { Matrix } from './operands.js';
 import type { Choice, Product } from './product.js';
 
 /**
- * A product through workgroup memory: wx×wy threads share a tile of each operand, stored k-major, and each thread holds tm×tn accumulators. Scalar
- * workgroup loads: vec4 ones measured slower elsewhere.
+ * A product through workgroup memory: wx×wy threads share a tile of each operand, stored k-major, and each thread holds
+ * tm×tn accumulators. Scalar workgroup loads: vec4 ones measured slower elsewhere.
  */
-export function tileProduct(options: { label: string; product: Product; choice: Choice; workspace: Slice | undefined; context: KernelContext }): Launch {
+export function tileProduct(options: {
+  label: string;
+  product: Product;
+  choice: Choice;
+  workspace: Slice | undefined;
+  context: KernelContext;
+}): Launch {
   const { product, choice } = options;
   const { m, n } = product;
   const { tm, tn, wx, wy, bk } = choice;
   const bm = tm * wy;
   const bn = tn * wx;
-  const bound = bindProduct(new Shader(options.context), product, choice, { workspace: options.workspace, table: 'workgroup' });
+  const bound = bindProduct(new Shader(options.context), product, choice, {
+    workspace: options.workspace,
+    table: 'workgroup',
+  });
   // One column of padding keeps transposing writes off one memory bank.
   let body = `${bound.declarations}
 var<workgroup> tileA: array<f32, ${bk * (bm + 1)}>;
@@ -35,7 +44,9 @@ ${bound.fill}  let rowBase = wid.y * ${bm}u;
   for (const phase of bound.phases) body += phaseLoop(phase, choice);
   for (let i = 0; i < tm; i++) {
     const row = `(rowBase + ty + ${i}u)`;
-    const stores = Array.from({ length: groups }, (_, j) => storeFour(bound.target, { row, col: `(colBase + ${4 * wx * j}u + tx)`, value: `s${i}_${j}` }));
+    const stores = Array.from({ length: groups }, (_, j) =>
+      storeFour(bound.target, { row, col: `(colBase + ${4 * wx * j}u + tx)`, value: `s${i}_${j}` }),
+    );
     body += `  if (${row} < M) {\n    ${stores.join('\n    ')}\n  }\n`;
   }
   const workgroups = [Math.ceil(n / bn), Math.ceil(m / bm), product.batch * choice.splits] as const;
@@ -48,12 +59,14 @@ function phaseLoop(phase: Phase, choice: Choice): string {
   const bn = tn * wx;
   let code = `  { let k0 = ${phase.from}; let k1 = ${phase.to};\n`;
   const codes = codesOf(phase.right);
-  const loader = codes === undefined || codes.unit === 1 ? undefined : loadCodes({ codes, matrix: phase.right, width: bn, choice });
+  const loader =
+    codes === undefined || codes.unit === 1 ? undefined : loadCodes({ codes, matrix: phase.right, width: bn, choice });
   code += loader?.before ?? '';
   // The bound is the same for all threads of the workgroup, which the barriers need.
   code += `  for (var k = k0; k < k1; k += ${bk}u) {\n`;
   code += loadTile({ matrix: phase.left, tile: 'tileA', width: bm, start: 'rowBase', limit: 'M', choice });
-  code += loader?.load ?? loadTile({ matrix: phase.right, tile: 'tileB', width: bn, start: 'colBase', limit: 'N', choice });
+  code +=
+    loader?.load ?? loadTile({ matrix: phase.right, tile: 'tileB', width: bn, start: 'colBase', limit: 'N', choice });
   code += `    workgroupBarrier();\n    for (var kk = 0u; kk < ${bk}u; kk++) {\n`;
   for (let j = 0; j < tn / 4; j++) {
     const from = `kk * ${bn + 1}u + ${4 * wx * j}u + tx`;
@@ -67,7 +80,14 @@ function phaseLoop(phase: Phase, choice: Choice): string {
 }
 
 /** Cooperative load of a bk × width tile, zero outside the matrix, transposed into k-major order where needed. */
-function loadTile(options: { matrix: Matrix; tile: string; width: number; start: string; limit: string; choice: Choice }): string {
+function loadTile(options: {
+  matrix: Matrix;
+  tile: string;
+  width: number;
+  start: string;
+  limit: string;
+  choice: Choice;
+}): string {
   const { matrix, tile, width, start, limit, choice } = options;
   const { bk, wx, wy } = choice;
   const threads = wx * wy;
@@ -81,29 +101,40 @@ function loadTile(options: { matrix: Matrix; tile: string; width: number; start:
   const at = matrix.alongInner ? `x * ${matrix.inner} + y` : `y * ${matrix.inner} + x`;
   if (unit === 1) {
     code += `      var w = 0.0f;\n      if (inside) { w = ${scalarAt(matrix, at)}; }\n`;
-    code += matrix.alongInner ? `      ${tile}[inner * ${width + 1}u + outer] = w;\n` : `      ${tile}[outer * ${width + 1}u + inner] = w;\n`;
+    code += matrix.alongInner
+      ? `      ${tile}[inner * ${width + 1}u + outer] = w;\n`
+      : `      ${tile}[outer * ${width + 1}u + inner] = w;\n`;
     return `${code}    }\n`;
   }
   code += `      var w = vec4<f32>();\n      if (inside) { w = ${vectorAt(matrix, at)}; }\n`;
   for (let lane = 0; lane < 4; lane++) {
-    const cell = matrix.alongInner ? `(inner + ${lane}u) * ${width + 1}u + outer` : `outer * ${width + 1}u + inner + ${lane}u`;
+    const cell = matrix.alongInner
+      ? `(inner + ${lane}u) * ${width + 1}u + outer`
+      : `outer * ${width + 1}u + inner + ${lane}u`;
     code += `      ${tile}[${cell}] = w[${lane}];\n`;
   }
   return `${code}    }\n`;
 }
 
 /**
- * The same for codes into `tileB`: a word per thread and turn, rows of the matrix side by side where the contraction runs along them. There a thread comes back to the same
- * row at every step of k, and holds its scale until the block ends; otherwise each word's scale is fetched with it, the same one by neighbouring threads.
+ * The same for codes into `tileB`: a word per thread and turn, rows of the matrix side by side where the contraction
+ * runs along them. There a thread comes back to the same row at every step of k, and holds its scale until the block
+ * ends; otherwise each word's scale is fetched with it, the same one by neighbouring threads.
  */
-function loadCodes({ codes, matrix, width, choice }: { codes: Codes; matrix: Matrix; width: number; choice: Choice }): { before: string; load: string } {
+function loadCodes({ codes, matrix, width, choice }: { codes: Codes; matrix: Matrix; width: number; choice: Choice }): {
+  before: string;
+  load: string;
+} {
   const { bk, wx, wy } = choice;
   const threads = wx * wy;
   const { unit } = codes;
   const total = (bk * width) / unit;
   let [before, load] = ['', ''];
   for (let turn = 0; turn < Math.ceil(total / threads); turn++) {
-    const cell = (i: number): string => (matrix.alongInner ? `tileB[(inner + ${i}u) * ${width + 1}u + outer]` : `tileB[outer * ${width + 1}u + inner + ${i}u]`);
+    const cell = (i: number): string =>
+      matrix.alongInner
+        ? `tileB[(inner + ${i}u) * ${width + 1}u + outer]`
+        : `tileB[outer * ${width + 1}u + inner + ${i}u]`;
     load += `    ${(turn + 1) * threads > total ? `if (lane < ${total - turn * threads}u) ` : ''}{\n      let v = lane + ${turn * threads}u;\n`;
     load += matrix.alongInner
       ? `      let outer = v % ${width}u; let inner = (v / ${width}u) * ${unit}u; let x = colBase + outer; let y = k + inner; let at = x * ${matrix.inner} + y;\n`

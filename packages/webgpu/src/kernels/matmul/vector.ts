@@ -8,10 +8,15 @@ import type { Codes } from './codes.js';
 import type { Choice, Product } from './product.js';
 
 /**
- * A few rows (m ≤ tm) times a matrix stored [n, k], as in generation: `wx` threads share each output column, read its weights once and in order, and
- * add up through workgroup memory.
+ * A few rows (m ≤ tm) times a matrix stored [n, k], as in generation: `wx` threads share each output column, read its
+ * weights once and in order, and add up through workgroup memory.
  */
-export function vectorProduct(options: { label: string; product: Product; choice: Choice; context: KernelContext }): Launch {
+export function vectorProduct(options: {
+  label: string;
+  product: Product;
+  choice: Choice;
+  context: KernelContext;
+}): Launch {
   const { product, choice } = options;
   const { m, n } = product;
   const { wx, wy } = choice;
@@ -51,7 +56,8 @@ function phaseLoop({ left, right, from, to, lengthName }: Phase, m: number, wx: 
   const unit = left.vector && right.vector && right.alongInner ? 4 : 1;
   const codes = codesOf(right);
   // A word of codes is two vectors of weights.
-  if (codes !== undefined && codes.unit === 8 && unit === 4) return codesLoop({ from, to, lengthName }, { codes, left }, m, wx);
+  if (codes !== undefined && codes.unit === 8 && unit === 4)
+    return codesLoop({ from, to, lengthName }, { codes, left }, m, wx);
   let code = `  { let k0 = ${from}; let k1 = ${to};\n`;
   code += `  for (var k = k0 + part0 * ${unit}u; k < k1; k += ${wx * unit}u) {\n`;
   const load = (matrix: Matrix, at: string): string => (unit === 4 ? vectorAt(matrix, at) : scalarAt(matrix, at));
@@ -63,12 +69,20 @@ function phaseLoop({ left, right, from, to, lengthName }: Phase, m: number, wx: 
   return `${code}  }\n  }\n`;
 }
 
-function codesLoop({ from, to, lengthName }: Pick<Phase, 'from' | 'to' | 'lengthName'>, { codes, left }: { codes: Codes; left: Matrix }, m: number, wx: number): string {
+function codesLoop(
+  { from, to, lengthName }: Pick<Phase, 'from' | 'to' | 'lengthName'>,
+  { codes, left }: { codes: Codes; left: Matrix },
+  m: number,
+  wx: number,
+): string {
   const at = `c0 * ${lengthName} + k`;
   let code = `  { let k0 = ${from}; let k1 = ${to};\n`;
   code += `  for (var k = k0 + part0 * 8u; k < k1; k += ${wx * 8}u) {\n`;
   code += `    let word = ${codes.word(at)}; let scale = ${codes.scale(codes.scaleIndex(at))};\n`;
-  code += codes.fours('word', 'scale').map((four, i) => `    let w${i} = ${four};\n`).join('');
+  code += codes
+    .fours('word', 'scale')
+    .map((four, i) => `    let w${i} = ${four};\n`)
+    .join('');
   for (let i = 0; i < m; i++) {
     const [x, y] = [0, 4].map((offset) => vectorAt(left, `${i}u * ${lengthName} + k + ${offset}u`));
     code += `    s${i} += dot(${x}, w0) + dot(${y}, w1);\n`;
@@ -79,7 +93,13 @@ function codesLoop({ from, to, lengthName }: Pick<Phase, 'from' | 'to' | 'length
 function store(target: Target, m: number): string {
   const at = `${target.base === '' ? '' : `${target.base} + `}i * N + col`;
   const { addend } = target;
-  const cell = (name: string, index: string): string => (target.vector ? `${name}[(${index}) / 4u][(${index}) % 4u]` : `${name}[${index}]`);
-  const from = addend === undefined ? '' : addend.kind === 'row' ? 'col' : `${addend.base === '' ? '' : `${addend.base} + `}i * N + col`;
+  const cell = (name: string, index: string): string =>
+    target.vector ? `${name}[(${index}) / 4u][(${index}) % 4u]` : `${name}[${index}]`;
+  const from =
+    addend === undefined
+      ? ''
+      : addend.kind === 'row'
+        ? 'col'
+        : `${addend.base === '' ? '' : `${addend.base} + `}i * N + col`;
   return `${cell(target.name, at)} = sums[lane * ${m}u + i]${addend === undefined ? '' : ` + ${cell(addend.name, from)}`};`;
 }
