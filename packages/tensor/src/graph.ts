@@ -89,8 +89,8 @@ export interface Op<Name extends string, Attrs extends object> {
   flops?(inputs: readonly Spec[], attrs: Attrs): number;
 }
 
-// oxlint-disable-next-line typescript/no-explicit-any -- attributes are invariant in Op, and only here are ops of all
-// kinds in one place
+// Attributes are invariant in Op, and only here do ops of all kinds stand in one place.
+// oxlint-disable-next-line typescript/no-explicit-any -- see above
 export type AnyOp = Op<string, any>;
 
 export interface OpParts {
