@@ -1,23 +1,25 @@
 import { LowrankError } from '@lowrank/errors';
 import type { ChatTemplate } from './chatTemplate.js';
 import { chatTemplate } from './chatTemplate.js';
-import { readJson, readText } from './files.js';
+import type { TextFiles } from './textFiles.js';
+import { readJson, readText, textFiles } from './textFiles.js';
 import { specialTokensOf } from './tokenizer.js';
 
 /**
- * The chat template of a Hugging Face folder (Node only): chat_template.jinja, else `chat_template` of
- * tokenizer_config.json (one, or a list of named ones); undefined where there is none. `file` is a Jinja file to take
- * instead.
+ * The chat template of a Hugging Face model: chat_template.jinja, else `chat_template` of tokenizer_config.json (one,
+ * or a list of named ones); undefined where there is none.
  *
- * @throws LowrankError `data.chatTemplate` for a template that is none, `data.missing` where `file` does not exist,
+ * @param place a folder on disk (Node), or files from anywhere
+ * @param options.file a Jinja file on disk (Node) that takes its place
+ * @throws LowrankError `data.chatTemplate` for what is no template, `data.missing` where `file` does not exist,
  * `data.json`
  */
 export async function readChatTemplate(
-  folder: string,
+  place: string | TextFiles,
   { file }: { readonly file?: string } = {},
 ): Promise<ChatTemplate | undefined> {
-  const path = `${folder.replace(/[/\\]+$/, '')}/`;
-  const config = (await readJson(`${path}tokenizer_config.json`)) ?? {};
+  const files = textFiles(place);
+  const config = (await readJson(files, 'tokenizer_config.json')) ?? {};
   const specialTokens = specialTokensOf(config);
   if (file !== undefined) {
     const text = await readText(file);
@@ -29,9 +31,9 @@ export async function readChatTemplate(
       got: 'nothing at that path',
     });
   }
-  const text = await readText(`${path}chat_template.jinja`);
-  if (text !== undefined) return chatTemplate(text, { name: `${path}chat_template.jinja`, specialTokens });
-  const name = `chat_template in ${path}tokenizer_config.json`;
+  const text = await files.text('chat_template.jinja');
+  if (text !== undefined) return chatTemplate(text, { name: `${files.name}/chat_template.jinja`, specialTokens });
+  const name = `chat_template in ${files.name}/tokenizer_config.json`;
   const source = sourceOf(config['chat_template'], name);
   return source === undefined ? undefined : chatTemplate(source, { name, specialTokens });
 }

@@ -53,7 +53,15 @@ export async function loadDataset(
   tokenizer: TextTokenizer,
   options: LoadDatasetOptions = {},
 ): Promise<Dataset> {
-  const rows = selectRows(await parseJsonl(input, options), options);
+  return encodeSelected(selectRows(await parseJsonl(input, options), options), tokenizer, options);
+}
+
+/** Encodes rows; a chat template is asked for only where there are chats. */
+export async function encodeSelected(
+  rows: readonly TextRow[],
+  tokenizer: TextTokenizer,
+  options: LoadDatasetOptions,
+): Promise<Dataset> {
   const given = rows.some((row) => 'messages' in row) ? options.chatTemplate : undefined;
   return encodeRows(rows, tokenizer, { ...options, chatTemplate: typeof given === 'function' ? await given() : given });
 }

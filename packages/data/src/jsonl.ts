@@ -46,28 +46,41 @@ export async function parseJsonl(
   input: string | AsyncIterable<string> | Iterable<string>,
   options: { readonly name?: string } = {},
 ): Promise<TextRow[]> {
-  const name = options.name ?? 'data';
-  const rows: TextRow[] = [];
-  const problems: Problem[] = [];
+  const found: (TextRow | Problem)[] = [];
   let line = 0;
   for await (const text of linesOf(input)) {
     line++;
-    if (text.trim() === '') continue;
-    const row = parseRow(text, line);
-    if ('code' in row) problems.push(row);
-    else rows.push(row);
+    if (text.trim() !== '') found.push(parseRow(text, line));
   }
+  return sortedRows(found, { name: options.name ?? 'data', lines: line });
+}
+
+/**
+ * The same of rows that are objects already; a row's line is its place, from 1.
+ *
+ * @throws LowrankError `data.rowForm`, `data.rowType`, `data.empty`
+ */
+export function rowsOf(values: readonly unknown[], options: { readonly name?: string } = {}): TextRow[] {
+  const found = values.map((value, at) => rowOf(value, at + 1));
+  return sortedRows(found, { name: options.name ?? 'data', lines: values.length });
+}
+
+/** The rows, where all of them are. */
+function sortedRows(
+  found: readonly (TextRow | Problem)[],
+  { name, lines }: { readonly name: string; readonly lines: number },
+): TextRow[] {
+  const problems = found.filter((row): row is Problem => 'code' in row);
   if (problems.length > 0) throw badRows(name, problems);
-  if (rows.length === 0) {
-    throw new LowrankError({
-      code: 'data.empty',
-      what: name,
-      expected: `at least one line with ${forms}`,
-      got: line <= 1 ? 'nothing' : `${line} blank lines`,
-      remedy: 'Check the path; a data file has one JSON object per line.',
-    });
-  }
-  return rows;
+  const rows = found.filter((row): row is TextRow => !('code' in row));
+  if (rows.length > 0) return rows;
+  throw new LowrankError({
+    code: 'data.empty',
+    what: name,
+    expected: `at least one line with ${forms}`,
+    got: lines <= 1 ? 'nothing' : `${lines} blank lines`,
+    remedy: 'Check the path; a data file has one JSON object per line.',
+  });
 }
 
 async function* linesOf(
@@ -97,8 +110,12 @@ function parseRow(text: string, line: number): TextRow | Problem {
       got: `${brief(text)} (${cause instanceof Error ? cause.message : 'none'})`,
     };
   }
+  return rowOf(value, line);
+}
+
+function rowOf(value: unknown, line: number): TextRow | Problem {
   if (typeof value !== 'object' || value === null || Array.isArray(value))
-    return { line, code: 'data.rowForm', expected: forms, got: brief(text) };
+    return { line, code: 'data.rowForm', expected: forms, got: brief(JSON.stringify(value) ?? String(value)) };
   const row = value as Readonly<Record<string, unknown>>;
   const keys = ['prompt', 'completion', 'text', 'messages'].filter((key) => Object.hasOwn(row, key));
   const form = keys.join();
