@@ -33,8 +33,12 @@ from transformers import AutoModelForCausalLM  # noqa: E402
 
 def loadBase(folder: str):
     """The model in its own dtype; a missing or an unexpected weight is an error, not a warning."""
-    model, info = AutoModelForCausalLM.from_pretrained(folder, dtype="auto", attn_implementation="eager", output_loading_info=True)
-    wrong = {k: sorted(map(str, info[k])) for k in ["missing_keys", "unexpected_keys", "mismatched_keys"] if info.get(k)}
+    model, info = AutoModelForCausalLM.from_pretrained(
+        folder, dtype="auto", attn_implementation="eager", output_loading_info=True
+    )
+    wrong = {
+        k: sorted(map(str, info[k])) for k in ["missing_keys", "unexpected_keys", "mismatched_keys"] if info.get(k)
+    }
     if wrong:
         raise ValueError(f"{folder}: {wrong}")
     return model.eval()
@@ -59,7 +63,9 @@ def loadAdapter(model, folder: str):
 
 def logitsOf(model, asked: dict) -> torch.Tensor:
     ids = torch.tensor(asked["ids"])
-    positions = torch.tensor(asked["positions"]) if asked.get("positions") else torch.arange(ids.shape[1]).expand_as(ids)
+    positions = (
+        torch.tensor(asked["positions"]) if asked.get("positions") else torch.arange(ids.shape[1]).expand_as(ids)
+    )
     with torch.no_grad():
         return model(input_ids=ids, position_ids=positions, use_cache=False).logits.float()
 
@@ -90,12 +96,22 @@ def compareMerged(args) -> dict:
     """Bytes of every tensor against PEFT's merge; those without an adapter must equal the base model's bytes."""
     base = readFolder(args.model)
     peft = loadAdapter(loadBase(args.model), args.adapter)
-    touched = {key.removeprefix("base_model.model.").rsplit(".lora_", 1)[0] + ".weight" for key in get_peft_model_state_dict(peft)}
+    touched = {
+        key.removeprefix("base_model.model.").rsplit(".lora_", 1)[0] + ".weight"
+        for key in get_peft_model_state_dict(peft)
+    }
     merged = dict(peft.merge_and_unload().state_dict())
     ours = readFolder(args.merged)
     if ours.keys() != base.keys():
         raise ValueError(f"{args.merged}: keys differ from the base model's: {sorted(ours.keys() ^ base.keys())}")
-    result = {"tensors": len(ours), "elements": 0, "differing": 0, "untouchedDiffer": [], "dtypeDiffers": [], "maxError": 0.0}
+    result = {
+        "tensors": len(ours),
+        "elements": 0,
+        "differing": 0,
+        "untouchedDiffer": [],
+        "dtypeDiffers": [],
+        "maxError": 0.0,
+    }
     for key, value in ours.items():
         if value.dtype != base[key].dtype or value.shape != base[key].shape:
             result["dtypeDiffers"].append(key)

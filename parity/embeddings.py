@@ -1,7 +1,9 @@
 """LoRA on embeddings by PEFT, and what it answers -> golden/embeddings/.
 
-Adapters of an embedding and a linear layer on the models of golden/gpt and golden/llama, as PEFT saves them: with an embedding called `embed_tokens` it saves the base's table along.
-`<name>.safetensors`: logits, gradients and, for the 16-bit base, the merged embedding. The batches are those of llama.py.
+Adapters of an embedding and a linear layer on the models of golden/gpt and golden/llama, as PEFT saves them: with an
+embedding called `embed_tokens` it saves the base's table along.
+`<name>.safetensors`: logits, gradients and, for the 16-bit base, the merged embedding. The batches are those of
+llama.py.
 """
 
 import shutil
@@ -28,7 +30,10 @@ def makeVariant(name: str, asked: dict) -> None:
     folder = GOLDEN / base
     half = base.endswith("bf16")
     torch.manual_seed(1200 + list(VARIANTS).index(name))
-    peft = get_peft_model(loadModel(folder, torch.bfloat16 if half else torch.float32), LoraConfig(task_type="CAUSAL_LM", r=3, lora_alpha=6, use_rslora=name == "gptNeox", target_modules=targets))
+    peft = get_peft_model(
+        loadModel(folder, torch.bfloat16 if half else torch.float32),
+        LoraConfig(task_type="CAUSAL_LM", r=3, lora_alpha=6, use_rslora=name == "gptNeox", target_modules=targets),
+    )
     with torch.no_grad():
         for key, p in peft.named_parameters():
             if "lora_B" in key or "lora_embedding_A" in key:
@@ -44,7 +49,9 @@ def makeVariant(name: str, asked: dict) -> None:
         peft = PeftModel.from_pretrained(loadModel(folder), HOME / name, is_trainable=True).eval()
         result = answer(peft, asked, "adapter", tensors, keep="adapter")
         print(f"embeddings {name}: loss {result['plain']['loss']:.4f}, gradients {list(result['gradNorms'])[:2]}")
-    writeJson(HOME / f"{name}.json", {"madeBy": madeBy("embeddings.py"), "base": base, "embedding": embedding, **result})
+    writeJson(
+        HOME / f"{name}.json", {"madeBy": madeBy("embeddings.py"), "base": base, "embedding": embedding, **result}
+    )
     writeTensors(HOME / f"{name}.safetensors", tensors, "embeddings.py")
 
 

@@ -1,6 +1,8 @@
-"""What transformers' logits processors leave of logits, and greedy text with a repetition penalty -> golden/generation.json.
+"""What transformers' logits processors leave of logits, and greedy text with a repetition penalty ->
+golden/generation.json.
 
-Each case: f32 `logits` [rows, V], `seen` (ids of each row's text so far), `settings`, and for each row `kept` ids and their `probabilities` in f64.
+Each case: f32 `logits` [rows, V], `seen` (ids of each row's text so far), `settings`, and for each row `kept` ids and
+their `probabilities` in f64.
 `penalized` greedy texts are those of the golden Llama `tied`.
 """
 
@@ -63,7 +65,14 @@ def penalized(penalty: float) -> list[dict]:
     model = loadModel(HOME / "tied")
     texts = []
     for promptIds in [[1], [1, 20, 31, 40, 20], [1, 5, 6, 7, 8, 9, 10, 11]]:
-        out = model.generate(torch.tensor([promptIds]), do_sample=False, max_new_tokens=24, repetition_penalty=penalty, eos_token_id=None, pad_token_id=0)
+        out = model.generate(
+            torch.tensor([promptIds]),
+            do_sample=False,
+            max_new_tokens=24,
+            repetition_penalty=penalty,
+            eos_token_id=None,
+            pad_token_id=0,
+        )
         texts.append({"promptIds": promptIds, "repetitionPenalty": penalty, "ids": out[0, len(promptIds) :].tolist()})
     return texts
 
@@ -75,5 +84,15 @@ if __name__ == "__main__":
     seen = torch.randint(0, 61, (3, 9), generator=g)
     cases = [case(settings, logits, seen) for settings in SETTINGS]
     texts = penalized(1.3) + penalized(0.8)
-    writeJson(GOLDEN / "generation.json", {"madeBy": madeBy("generation.py"), "logits": logits.tolist(), "seen": seen.tolist(), "cases": cases, "penalized": texts}, indent=None)
+    writeJson(
+        GOLDEN / "generation.json",
+        {
+            "madeBy": madeBy("generation.py"),
+            "logits": logits.tolist(),
+            "seen": seen.tolist(),
+            "cases": cases,
+            "penalized": texts,
+        },
+        indent=None,
+    )
     print(f"generation: {len(cases)} cases, {len(texts)} texts")

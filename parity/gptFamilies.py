@@ -1,6 +1,7 @@
 """Tiny GPT-2s and GPT-NeoXs by transformers, adapters by PEFT, and what both answer -> golden/gpt/.
 
-The layout is that of golden/llama: model folders, `adapters/<variant>-all` as PEFT saves them, `answers/<variant>.*`, and `merged/` with the bytes of PEFT's merges.
+The layout is that of golden/llama: model folders, `adapters/<variant>-all` as PEFT saves them, `answers/<variant>.*`,
+and `merged/` with the bytes of PEFT's merges.
 """
 
 import shutil
@@ -10,24 +11,70 @@ from common import GOLDEN, madeBy, setUp, writeJson, writeTensors
 from llama import answer, greedy, mergedBy, questions
 from llamaParts import loadModel, makeTokenizer, saveModel, savePeft
 from peft import LoraConfig, PeftModel, get_peft_model
-from transformers import AutoModelForCausalLM, BitsAndBytesConfig, GPT2Config, GPT2LMHeadModel, GPTNeoXConfig, GPTNeoXForCausalLM
+from transformers import (
+    AutoModelForCausalLM,
+    BitsAndBytesConfig,
+    GPT2Config,
+    GPT2LMHeadModel,
+    GPTNeoXConfig,
+    GPTNeoXForCausalLM,
+)
 
 HOME = GOLDEN / "gpt"
-TARGETS = {"gpt2": ["c_attn", "c_proj", "c_fc"], "gpt_neox": ["query_key_value", "dense", "dense_h_to_4h", "dense_4h_to_h"]}
+TARGETS = {
+    "gpt2": ["c_attn", "c_proj", "c_fc"],
+    "gpt_neox": ["query_key_value", "dense", "dense_h_to_4h", "dense_4h_to_h"],
+}
 
 VARIANTS = {
     "gpt2": (GPT2Config, {}),
-    "gpt2Untied": (GPT2Config, {"tie_word_embeddings": False, "n_inner": 40, "activation_function": "relu", "scale_attn_by_inverse_layer_idx": True}),
-    "gpt2Unscaled": (GPT2Config, {"activation_function": "gelu", "scale_attn_weights": False, "reorder_and_upcast_attn": True}),
+    "gpt2Untied": (
+        GPT2Config,
+        {
+            "tie_word_embeddings": False,
+            "n_inner": 40,
+            "activation_function": "relu",
+            "scale_attn_by_inverse_layer_idx": True,
+        },
+    ),
+    "gpt2Unscaled": (
+        GPT2Config,
+        {"activation_function": "gelu", "scale_attn_weights": False, "reorder_and_upcast_attn": True},
+    ),
     "gptNeox": (GPTNeoXConfig, {"tie_word_embeddings": False, "rotary_pct": 0.25}),
     "gptNeoxSequential": (
         GPTNeoXConfig,
-        {"tie_word_embeddings": True, "use_parallel_residual": False, "attention_bias": False, "hidden_act": "gelu_new", "rope_parameters": {"rope_type": "linear", "factor": 2.0, "rope_theta": 5000.0, "partial_rotary_factor": 0.5}},
+        {
+            "tie_word_embeddings": True,
+            "use_parallel_residual": False,
+            "attention_bias": False,
+            "hidden_act": "gelu_new",
+            "rope_parameters": {
+                "rope_type": "linear",
+                "factor": 2.0,
+                "rope_theta": 5000.0,
+                "partial_rotary_factor": 0.5,
+            },
+        },
     ),
 }
 SIZES = {
-    GPT2Config: {"vocab_size": 96, "n_embd": 24, "n_layer": 2, "n_head": 3, "n_positions": 128, "layer_norm_epsilon": 1e-5},
-    GPTNeoXConfig: {"vocab_size": 96, "hidden_size": 24, "intermediate_size": 40, "num_hidden_layers": 2, "num_attention_heads": 3, "max_position_embeddings": 128},
+    GPT2Config: {
+        "vocab_size": 96,
+        "n_embd": 24,
+        "n_layer": 2,
+        "n_head": 3,
+        "n_positions": 128,
+        "layer_norm_epsilon": 1e-5,
+    },
+    GPTNeoXConfig: {
+        "vocab_size": 96,
+        "hidden_size": 24,
+        "intermediate_size": 40,
+        "num_hidden_layers": 2,
+        "num_attention_heads": 3,
+        "max_position_embeddings": 128,
+    },
 }
 
 
@@ -57,7 +104,17 @@ def makeAdapter(variant: str):
     targets = TARGETS[model.config.model_type]
     torch.manual_seed(900 + list(VARIANTS).index(variant))
     patterns = {"rank_pattern": {targets[0]: 3}, "alpha_pattern": {targets[-1]: 6}}
-    peft = get_peft_model(model, LoraConfig(task_type="CAUSAL_LM", r=4, lora_alpha=8, target_modules=targets, fan_in_fan_out=model.config.model_type == "gpt2", **patterns))
+    peft = get_peft_model(
+        model,
+        LoraConfig(
+            task_type="CAUSAL_LM",
+            r=4,
+            lora_alpha=8,
+            target_modules=targets,
+            fan_in_fan_out=model.config.model_type == "gpt2",
+            **patterns,
+        ),
+    )
     with torch.no_grad():
         for key, p in peft.named_parameters():
             if "lora_B" in key:
@@ -86,7 +143,10 @@ def makeVariant(variant: str, tokenizer, asked: dict) -> None:
     result["greedy"]["all"] = [greedy(peft, tokenizer, p) for p in prompts]
     writeJson(HOME / "answers" / f"{variant}.json", {"madeBy": madeBy("gptFamilies.py"), "model": variant, **result})
     writeTensors(HOME / "answers" / f"{variant}.safetensors", tensors, "gptFamilies.py")
-    print(f"gpt {variant}: base loss {result['base']['plain']['loss']:.4f}, greedy leads {[round(x['smallestLead'], 4) for v in result['greedy'].values() for x in v]}")
+    print(
+        f"gpt {variant}: base loss {result['base']['plain']['loss']:.4f}, greedy leads "
+        f"{[round(x['smallestLead'], 4) for v in result['greedy'].values() for x in v]}"
+    )
 
 
 def makeMerges(tokenizer) -> None:
@@ -108,7 +168,9 @@ def makeQuantized(asked: dict) -> None:
     Its inner width is 40, for bitsandbytes 0.50.2 decodes [24, 96] wrongly on the CPU.
     """
     settings = BitsAndBytesConfig(load_in_4bit=True, bnb_4bit_quant_type="nf4", bnb_4bit_compute_dtype=torch.float32)
-    model = AutoModelForCausalLM.from_pretrained(HOME / "gpt2Untied", quantization_config=settings, dtype=torch.float32, attn_implementation="eager").eval()
+    model = AutoModelForCausalLM.from_pretrained(
+        HOME / "gpt2Untied", quantization_config=settings, dtype=torch.float32, attn_implementation="eager"
+    ).eval()
     folder = HOME / "gpt2Untied-nf4"
     model.save_pretrained(folder)
     (folder / "model.safetensors").chmod(0o644)
@@ -117,7 +179,11 @@ def makeQuantized(asked: dict) -> None:
     batch = asked["plain"]
     # With gradients bitsandbytes dequantizes and multiplies; without them it has a kernel that takes only some shapes.
     logits = model(input_ids=batch["input_ids"], position_ids=batch["position_ids"], use_cache=False).logits.detach()
-    writeTensors(HOME / "answers" / "gpt2Untied-nf4.safetensors", {"ids": batch["input_ids"].int(), "positions": batch["position_ids"].int(), "logits": logits}, "gptFamilies.py")
+    writeTensors(
+        HOME / "answers" / "gpt2Untied-nf4.safetensors",
+        {"ids": batch["input_ids"].int(), "positions": batch["position_ids"].int(), "logits": logits},
+        "gptFamilies.py",
+    )
 
 
 if __name__ == "__main__":

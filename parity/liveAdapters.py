@@ -1,9 +1,12 @@
 """What PEFT does with several adapters on one model -> golden/liveAdapters/.
 
-The models and adapters are those of golden/llama and golden/variants, and two for a hot swap (`large`, `small`). `cases.json` says what is in
+The models and adapters are those of golden/llama and golden/variants, and two for a hot swap (`large`, `small`).
+`cases.json` says what is in
 `answers.safetensors`: three rows of ids; logits of every fourth position:
-each adapter alone, a batch whose rows use different ones (`adapter_names`), several active at once with weights (`set_scale`), switched off
-(`disable_adapter`), merged in place and unmerged (`merge_adapter`, `unmerge_adapter`), merged for good (`merge_and_unload`), unloaded, and swapped
+each adapter alone, a batch whose rows use different ones (`adapter_names`), several active at once with weights
+(`set_scale`), switched off
+(`disable_adapter`), merged in place and unmerged (`merge_adapter`, `unmerge_adapter`), merged for good
+(`merge_and_unload`), unloaded, and swapped
 for one of another rank and alpha (`hotswap_adapter`). That a NaN is refused (`safe_merge`) is asserted here.
 """
 
@@ -27,7 +30,11 @@ SWAPPED = {"large": {"r": 6, "lora_alpha": 3}, "small": {"r": 2, "lora_alpha": 5
 CASES = {
     "plain": {
         "base": LLAMA / "tied",
-        "adapters": {"qv": LLAMA / "adapters/tied-qv", "all": LLAMA / "adapters/tied-all", "rslora": LLAMA / "adapters/tied-rslora"},
+        "adapters": {
+            "qv": LLAMA / "adapters/tied-qv",
+            "all": LLAMA / "adapters/tied-all",
+            "rslora": LLAMA / "adapters/tied-rslora",
+        },
         "mixed": [["__base__", "qv", "all"], ["rslora", "all", "__base__"]],
         "active": [{"qv": 1, "all": 1}, {"qv": 0.5, "all": -0.75}, {"all": 0.25, "rslora": 2}],
         "hotswap": ["large", "small"],
@@ -62,7 +69,9 @@ def openAll(case: dict):
 
 def makeSwapped(base) -> None:
     for name, settings in SWAPPED.items():
-        model = get_peft_model(loadModel(base), LoraConfig(task_type="CAUSAL_LM", target_modules=["q_proj", "down_proj"], **settings))
+        model = get_peft_model(
+            loadModel(base), LoraConfig(task_type="CAUSAL_LM", target_modules=["q_proj", "down_proj"], **settings)
+        )
         with torch.no_grad():
             for key, p in model.named_parameters():
                 if "lora_B" in key:
@@ -136,5 +145,12 @@ if __name__ == "__main__":
     for name, case in CASES.items():
         tensors |= makeCase(name, case, ids)
     writeTensors(HOME / "answers.safetensors", tensors, "liveAdapters.py")
-    cases = {name: {**case, "base": folderOf(case["base"]), "adapters": {key: folderOf(path) for key, path in case["adapters"].items()}} for name, case in CASES.items()}
+    cases = {
+        name: {
+            **case,
+            "base": folderOf(case["base"]),
+            "adapters": {key: folderOf(path) for key, path in case["adapters"].items()},
+        }
+        for name, case in CASES.items()
+    }
     writeJson(HOME / "cases.json", {"madeBy": madeBy("liveAdapters.py"), "every": EVERY, "cases": cases})

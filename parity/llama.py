@@ -11,7 +11,21 @@ from pathlib import Path
 import numpy as np
 import torch
 from common import IGNORE, madeBy, setUp, writeJson, writeTensors
-from llamaParts import HOME, VARIANTS, buildModel, encodeRow, gradNorms, loadModel, lossSum, makeTokenizer, padBatch, packBatch, promptRows, saveModel, savePeft
+from llamaParts import (
+    HOME,
+    VARIANTS,
+    buildModel,
+    encodeRow,
+    gradNorms,
+    loadModel,
+    lossSum,
+    makeTokenizer,
+    padBatch,
+    packBatch,
+    promptRows,
+    saveModel,
+    savePeft,
+)
 from peft import LoraConfig, PeftModel, get_peft_model
 from safetensors.torch import load_file
 
@@ -24,7 +38,13 @@ ADAPTERS = {
         "rank_pattern": {"layers.0.self_attn.q_proj": 2, "down_proj": 3, r"mlp\.(gate|up)_proj": 5},
         "alpha_pattern": {"down_proj": 6, "self_attn.k_proj": 1, "model.layers.1.mlp.up_proj": 20},
     },
-    "rslora": {"r": 3, "lora_alpha": 4, "use_rslora": True, "target_modules": ["q_proj", "o_proj", "gate_proj"], "rank_pattern": {"o_proj": 6}},
+    "rslora": {
+        "r": 3,
+        "lora_alpha": 4,
+        "use_rslora": True,
+        "target_modules": ["q_proj", "o_proj", "gate_proj"],
+        "rank_pattern": {"o_proj": 6},
+    },
 }
 OF_VARIANT = {"tied": ["qv", "all", "rslora"]}
 
@@ -83,10 +103,24 @@ def answer(model, asked: dict, prefix: str, tensors: dict, keep: str) -> dict:
 def greedy(model, tokenizer, prompt: str, steps: int = 20) -> dict:
     """Greedy ids by transformers' generate, and the smallest lead of the chosen logit on the way."""
     ids = torch.tensor([tokenizer.encode(prompt).ids])
-    out = model.generate(input_ids=ids, attention_mask=torch.ones_like(ids), do_sample=False, max_new_tokens=steps, output_logits=True, return_dict_in_generate=True, pad_token_id=0)
+    out = model.generate(
+        input_ids=ids,
+        attention_mask=torch.ones_like(ids),
+        do_sample=False,
+        max_new_tokens=steps,
+        output_logits=True,
+        return_dict_in_generate=True,
+        pad_token_id=0,
+    )
     new = out.sequences[0, ids.shape[1] :].tolist()
     top = torch.stack(out.logits)[:, 0].topk(2).values
-    return {"prompt": prompt, "promptIds": ids[0].tolist(), "ids": new, "text": tokenizer.decode(new), "smallestLead": (top[:, 0] - top[:, 1]).min().item()}
+    return {
+        "prompt": prompt,
+        "promptIds": ids[0].tolist(),
+        "ids": new,
+        "text": tokenizer.decode(new),
+        "smallestLead": (top[:, 0] - top[:, 1]).min().item(),
+    }
 
 
 def makeVariant(variant: str, tokenizer, asked: dict) -> None:
@@ -105,11 +139,17 @@ def makeVariant(variant: str, tokenizer, asked: dict) -> None:
     for name in OF_VARIANT.get(variant, ["all"]):
         folder = makeAdapter(variant, name)
         peft = PeftModel.from_pretrained(loadModel(HOME / variant), folder, is_trainable=True).eval()
-        result["adapters"][name] = {"folder": f"adapters/{folder.name}", **answer(peft, asked, name, tensors, keep=True)}
+        result["adapters"][name] = {
+            "folder": f"adapters/{folder.name}",
+            **answer(peft, asked, name, tensors, keep=True),
+        }
         result["greedy"][name] = [greedy(peft, tokenizer, p) for p in prompts]
     writeJson(HOME / "answers" / f"{variant}.json", {"madeBy": madeBy("llama.py"), "model": variant, **result})
     writeTensors(HOME / "answers" / f"{variant}.safetensors", tensors, "llama.py")
-    print(f"llama {variant}: base loss {result['base']['plain']['loss']:.4f}, greedy leads {[round(x['smallestLead'], 4) for v in result['greedy'].values() for x in v]}")
+    print(
+        f"llama {variant}: base loss {result['base']['plain']['loss']:.4f}, greedy leads "
+        f"{[round(x['smallestLead'], 4) for v in result['greedy'].values() for x in v]}"
+    )
 
 
 def plainMerge(base: torch.Tensor, a: torch.Tensor, b: torch.Tensor, scale: float) -> torch.Tensor:
@@ -170,7 +210,12 @@ def makeMerges(tokenizer) -> None:
                 counts["differsIfUnfused"] += int((value != unfusedMerge(base[key], a, b, scale)).sum())
             assert counts["differsFromRule"] == 0, "the rule in README.md no longer holds"
             file = f"merged/{short}-{name}.safetensors"
-            report[f"{short}-{name}"] = {"base": folder.name, "adapter": f"adapters/{adapter.name}", "merged": file, **counts}
+            report[f"{short}-{name}"] = {
+                "base": folder.name,
+                "adapter": f"adapters/{adapter.name}",
+                "merged": file,
+                **counts,
+            }
             writeTensors(HOME / file, bytesOf, "llama.py")
             print(f"merge {short}-{name}: {counts}")
     writeJson(HOME / "merged" / "merged.json", {"madeBy": madeBy("llama.py"), "merges": report})

@@ -19,7 +19,14 @@ VARIANTS = {
     "bias": {"tie_word_embeddings": False, "attention_bias": True, "mlp_bias": True},
     "ropeLlama3": {
         "tie_word_embeddings": True,
-        "rope_parameters": {"rope_type": "llama3", "rope_theta": 10000.0, "factor": 4.0, "low_freq_factor": 1.0, "high_freq_factor": 4.0, "original_max_position_embeddings": 32},
+        "rope_parameters": {
+            "rope_type": "llama3",
+            "rope_theta": 10000.0,
+            "factor": 4.0,
+            "low_freq_factor": 1.0,
+            "high_freq_factor": 4.0,
+            "original_max_position_embeddings": 32,
+        },
     },
 }
 
@@ -39,7 +46,9 @@ def promptRows(start: int, count: int) -> list[dict]:
 
 
 def textRows() -> list[dict]:
-    return [{"text": f"{name} went to {TOWNS[i % 6]}, and {TRADES[i % 5]} came too."} for i, name in enumerate(NAMES[:5])]
+    return [
+        {"text": f"{name} went to {TOWNS[i % 6]}, and {TRADES[i % 5]} came too."} for i, name in enumerate(NAMES[:5])
+    ]
 
 
 def makeTokenizer() -> Tokenizer:
@@ -48,15 +57,27 @@ def makeTokenizer() -> Tokenizer:
     tokenizer = Tokenizer(models.BPE(unk_token="<unk>"))
     tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     tokenizer.decoder = decoders.ByteLevel()
-    tokenizer.train_from_iterator(texts, trainers.BpeTrainer(vocab_size=96, special_tokens=["<unk>", "<s>", "</s>"], show_progress=False))
-    tokenizer.post_processor = processors.TemplateProcessing(single="<s> $A", pair="<s> $A <s>:1 $B:1", special_tokens=[("<s>", 1)])
+    tokenizer.train_from_iterator(
+        texts, trainers.BpeTrainer(vocab_size=96, special_tokens=["<unk>", "<s>", "</s>"], show_progress=False)
+    )
+    tokenizer.post_processor = processors.TemplateProcessing(
+        single="<s> $A", pair="<s> $A <s>:1 $B:1", special_tokens=[("<s>", 1)]
+    )
     assert tokenizer.get_vocab_size() == 96
     return tokenizer
 
 
 def saveTokenizer(tokenizer: Tokenizer, folder: Path) -> None:
     tokenizer.save(str(folder / "tokenizer.json"))
-    config = {"tokenizer_class": "PreTrainedTokenizerFast", "bos_token": "<s>", "eos_token": "</s>", "unk_token": "<unk>", "pad_token": None, "model_max_length": 128, "clean_up_tokenization_spaces": False}
+    config = {
+        "tokenizer_class": "PreTrainedTokenizerFast",
+        "bos_token": "<s>",
+        "eos_token": "</s>",
+        "unk_token": "<unk>",
+        "pad_token": None,
+        "model_max_length": 128,
+        "clean_up_tokenization_spaces": False,
+    }
     (folder / "tokenizer_config.json").write_text(json.dumps(config, indent=2) + "\n")
 
 
@@ -73,8 +94,26 @@ def encodeRow(tokenizer: Tokenizer, row: dict) -> dict:
 
 def buildModel(variant: str) -> LlamaForCausalLM:
     """Seeded weights, large enough that logits differ visibly; norms near 1, biases not zero."""
-    sizes = {"vocab_size": 96, "hidden_size": 24, "intermediate_size": 40, "num_hidden_layers": 2, "num_attention_heads": 4, "num_key_value_heads": 2, "head_dim": 6, "max_position_embeddings": 128}
-    config = LlamaConfig(**{**sizes, "rms_norm_eps": 1e-5, "bos_token_id": 1, "eos_token_id": 2, "pad_token_id": None, **VARIANTS[variant]})
+    sizes = {
+        "vocab_size": 96,
+        "hidden_size": 24,
+        "intermediate_size": 40,
+        "num_hidden_layers": 2,
+        "num_attention_heads": 4,
+        "num_key_value_heads": 2,
+        "head_dim": 6,
+        "max_position_embeddings": 128,
+    }
+    config = LlamaConfig(
+        **{
+            **sizes,
+            "rms_norm_eps": 1e-5,
+            "bos_token_id": 1,
+            "eos_token_id": 2,
+            "pad_token_id": None,
+            **VARIANTS[variant],
+        }
+    )
     model = LlamaForCausalLM(config).float().eval()
     g = torch.Generator().manual_seed(1 + list(VARIANTS).index(variant))
     with torch.no_grad():
@@ -136,7 +175,9 @@ def lossSum(model, batch: dict) -> tuple[torch.Tensor, int]:
     inputs = {k: v for k, v in batch.items() if k != "labels"}
     logits = model(**inputs, use_cache=False).logits[:, :-1].float()
     labels = batch["labels"][:, 1:]
-    total = F.cross_entropy(logits.reshape(-1, logits.shape[-1]), labels.reshape(-1), ignore_index=IGNORE, reduction="sum")
+    total = F.cross_entropy(
+        logits.reshape(-1, logits.shape[-1]), labels.reshape(-1), ignore_index=IGNORE, reduction="sum"
+    )
     return total, int((labels != IGNORE).sum())
 
 

@@ -1,3 +1,9 @@
 #!/bin/sh
 # Remakes every golden. PYTHON names an interpreter with requirements.txt installed.
-cd "$(dirname "$0")" && export PYTHONHASHSEED=0 PYTHONWARNINGS=ignore && for script in ops goldenSchedule dynamicMap adamw8bit llama llamaTrain tokenizers chat generation families gptFamilies embeddings variants saved liveAdapters eva methods arithmetic rouge spectrum subspace quant quantizedAdapters; do "${PYTHON:-python3}" "$script.py" || exit 1; done
+set -e
+cd "$(dirname "$0")"
+export PYTHONHASHSEED=0 PYTHONWARNINGS=ignore
+for script in ops goldenSchedule dynamicMap adamw8bit llama llamaTrain tokenizers chat generation families gptFamilies \
+  embeddings variants saved liveAdapters eva methods arithmetic rouge spectrum subspace quant quantizedAdapters; do
+  "${PYTHON:-python3}" "$script.py"
+done

@@ -1,7 +1,10 @@
-"""The methods that are no LoRA, by PEFT where it has them, else by plain PyTorch, and what they compute -> golden/methods/.
+"""The methods that are no LoRA, by PEFT where it has them, else by plain PyTorch, and what they compute ->
+golden/methods/.
 
-`<name>/` holds what was learned before the first step: as PEFT saves it (prompt tuning, prefix tuning, BEFT), or, for bitfit and bottleneck adapters, as Lowrank does. `<name>.safetensors`: every fourth
-row of the logits of the first row before and after five steps, and the first gradient of everything that is trained. The rows are in `rows.json`; labels of a row's first token are ignored.
+`<name>/` holds what was learned before the first step: as PEFT saves it (prompt tuning, prefix tuning, BEFT), or, for
+bitfit and bottleneck adapters, as Lowrank does. `<name>.safetensors`: every fourth
+row of the logits of the first row before and after five steps, and the first gradient of everything that is trained.
+The rows are in `rows.json`; labels of a row's first token are ignored.
 """
 
 import json
@@ -31,7 +34,15 @@ def prefix(count: int, **more) -> PrefixTuningConfig:
 PEFT = {
     "promptLlama": ("llama/untied", prompt(4)),
     "promptGpt2": ("gpt/gpt2", prompt(3)),
-    "promptGemma": ("families/gemma", prompt(5, prompt_tuning_init="TEXT", prompt_tuning_init_text="ada of", tokenizer_name_or_path=str(GOLDEN / "families/gemma"))),
+    "promptGemma": (
+        "families/gemma",
+        prompt(
+            5,
+            prompt_tuning_init="TEXT",
+            prompt_tuning_init_text="ada of",
+            tokenizer_name_or_path=str(GOLDEN / "families/gemma"),
+        ),
+    ),
     "prefixLlama": ("llama/untied", prefix(4)),
     "prefixGpt2": ("gpt/gpt2", prefix(3)),
     "prefixNeox": ("gpt/gptNeox", prefix(3)),
@@ -48,7 +59,7 @@ PLAIN = {
     "adapterLlama": ("llama/untied", {"target_modules": ["o_proj", "down_proj"], "bottleneck_size": 5}),
     "adapterGpt2": ("gpt/gpt2", {"target_modules": ["attn.c_proj", "mlp.c_proj"], "bottleneck_size": 3}),
     "adapterNeox": ("gpt/gptNeox", {"target_modules": ["attention.dense", "mlp.dense_4h_to_h"], "bottleneck_size": 4}),
-}  # fmt: skip
+}
 
 
 def bitfit(model) -> tuple[dict, dict, dict]:
@@ -75,15 +86,36 @@ def bottleneck(model, target_modules: list[str], bottleneck_size: int) -> tuple[
         for name, layer in [("adapter_down", down), ("adapter_up", up)]:
             trained |= {f"{path}.{name}.weight": layer.weight, f"{path}.{name}.bias": layer.bias}
     saved = {f"base_model.model.{key}": p.detach().clone() for key, p in trained.items()}
-    return trained, saved, {"peft_type": "HOULSBY_ADAPTER", "target_modules": target_modules, "bottleneck_size": bottleneck_size, "activation": "gelu"}
+    return (
+        trained,
+        saved,
+        {
+            "peft_type": "HOULSBY_ADAPTER",
+            "target_modules": target_modules,
+            "bottleneck_size": bottleneck_size,
+            "activation": "gelu",
+        },
+    )
 
 
 def saveOwn(saved: dict, config: dict, name: str, base: str) -> None:
     folder = HOME / name
     folder.mkdir(parents=True)
-    save_file({key: value.contiguous() for key, value in saved.items()}, folder / "adapter_model.safetensors", metadata={"format": "pt"})
+    save_file(
+        {key: value.contiguous() for key, value in saved.items()},
+        folder / "adapter_model.safetensors",
+        metadata={"format": "pt"},
+    )
     (folder / "adapter_model.safetensors").chmod(0o644)
-    config = {"auto_mapping": None, "base_model_name_or_path": base.split("/")[-1], "inference_mode": True, "modules_to_save": None, "revision": None, "task_type": "CAUSAL_LM", **config}
+    config = {
+        "auto_mapping": None,
+        "base_model_name_or_path": base.split("/")[-1],
+        "inference_mode": True,
+        "modules_to_save": None,
+        "revision": None,
+        "task_type": "CAUSAL_LM",
+        **config,
+    }
     (folder / "adapter_config.json").write_text(json.dumps(config, indent=2, sort_keys=True))
 
 
@@ -91,7 +123,11 @@ def logits(model, rows: list[dict]) -> torch.Tensor:
     """Of the row's own tokens: prompt tuning answers for the virtual ones too."""
     ids = torch.tensor([rows[0]["ids"]])
     with torch.no_grad():
-        return model(input_ids=ids, attention_mask=torch.ones_like(ids), use_cache=False).logits[0, -ids.shape[1] :][::4].float()
+        return (
+            model(input_ids=ids, attention_mask=torch.ones_like(ids), use_cache=False)
+            .logits[0, -ids.shape[1] :][::4]
+            .float()
+        )
 
 
 def loss(model, batch: dict) -> torch.Tensor:

@@ -2,7 +2,8 @@
 
     methodsRoundTrip.py        wants the built command line (pnpm build)
 
-Lowrank trains a tiny Llama by prompt tuning, prefix tuning and BitFit and evaluates what it saved; PEFT loads the folder and evaluates the same rows. A line of JSON for each; exit code 1 where losses
+Lowrank trains a tiny Llama by prompt tuning, prefix tuning and BitFit and evaluates what it saved; PEFT loads the
+folder and evaluates the same rows. A line of JSON for each; exit code 1 where losses
 differ by more than a millionth.
 """
 
@@ -55,11 +56,25 @@ if __name__ == "__main__":
     for method, base, flags in RUNS:
         with tempfile.TemporaryDirectory() as folder:
             shared = ["--model", GOLDEN / "llama" / base, "--data", DATA]
-            lowrank("train", *shared, "--output", folder, "--method", method, "--steps", "8", "--learning-rate", "0.05", *flags)
+            lowrank(
+                "train",
+                *shared,
+                "--output",
+                folder,
+                "--method",
+                method,
+                "--steps",
+                "8",
+                "--learning-rate",
+                "0.05",
+                *flags,
+            )
             ours = lowrank("eval", *shared, "--adapter", folder)["loss"]
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")
-                theirs = lossOf(PeftModel.from_pretrained(loadModel(GOLDEN / "llama" / base), Path(folder)).eval(), rows)
+                theirs = lossOf(
+                    PeftModel.from_pretrained(loadModel(GOLDEN / "llama" / base), Path(folder)).eval(), rows
+                )
         worst = max(worst, abs(ours / theirs - 1))
         print(json.dumps({"method": method, "base": base, "flags": flags, "lowrank": ours, "peft": theirs}))
     sys.exit(0 if worst < 1e-6 else 1)

@@ -59,7 +59,14 @@ def matmul():
             a = randn(g, k, m) if mode == "TN" else randn(g, m, k)
             b = randn(g, n, k) if mode == "NT" else randn(g, k, n)
             fn = {"NN": lambda a, b: a @ b, "NT": lambda a, b: a @ b.T, "TN": lambda a, b: a.T @ b}[mode]
-            record(f"matmul{mode}_{m}x{k}x{n}", "matmul", {"mode": mode, "m": m, "k": k, "n": n}, {"a": a, "b": b}, fn, ["a", "b"])
+            record(
+                f"matmul{mode}_{m}x{k}x{n}",
+                "matmul",
+                {"mode": mode, "m": m, "k": k, "n": n},
+                {"a": a, "b": b},
+                fn,
+                ["a", "b"],
+            )
 
 
 def rmsNormOf(x, w, eps):
@@ -73,24 +80,50 @@ def rmsNormOf(x, w, eps):
 
 
 def rmsNorm():
-    for name, rows, dim, eps, scale in [("a", 5, 24, 1e-5, 1.0), ("prime", 7, 67, 1e-6, 3.0), ("tiny", 3, 8, 1e-5, 1e-3), ("one", 1, 1, 1e-5, 1.0), ("wide", 2, 300, 1e-5, 10.0)]:
+    for name, rows, dim, eps, scale in [
+        ("a", 5, 24, 1e-5, 1.0),
+        ("prime", 7, 67, 1e-6, 3.0),
+        ("tiny", 3, 8, 1e-5, 1e-3),
+        ("one", 1, 1, 1e-5, 1.0),
+        ("wide", 2, 300, 1e-5, 10.0),
+    ]:
         g = torch.Generator().manual_seed(rows * 1000 + dim)
         inputs = {"x": randn(g, rows, dim, scale=scale), "w": 1 + 0.3 * randn(g, dim)}
-        record(f"rmsNorm_{name}", "rmsNorm", {"eps": eps}, inputs, lambda x, w, eps=eps: rmsNormOf(x, w, eps), ["x", "w"])
+        record(
+            f"rmsNorm_{name}", "rmsNorm", {"eps": eps}, inputs, lambda x, w, eps=eps: rmsNormOf(x, w, eps), ["x", "w"]
+        )
 
 
 def layerNorm():
-    for name, rows, dim, eps, scale, shift in [("a", 5, 24, 1e-5, 1.0, 0.0), ("prime", 7, 67, 1e-6, 3.0, 5.0), ("wide", 2, 300, 1e-5, 10.0, -20.0)]:
+    for name, rows, dim, eps, scale, shift in [
+        ("a", 5, 24, 1e-5, 1.0, 0.0),
+        ("prime", 7, 67, 1e-6, 3.0, 5.0),
+        ("wide", 2, 300, 1e-5, 10.0, -20.0),
+    ]:
         g = torch.Generator().manual_seed(rows * 1000 + dim)
         inputs = {"x": shift + randn(g, rows, dim, scale=scale), "w": 1 + 0.3 * randn(g, dim), "b": randn(g, dim)}
-        record(f"layerNorm_{name}", "layerNorm", {"eps": eps}, inputs, lambda x, w, b, eps=eps: F.layer_norm(x, x.shape[-1:], w, b, eps), ["x", "w", "b"])
+        record(
+            f"layerNorm_{name}",
+            "layerNorm",
+            {"eps": eps},
+            inputs,
+            lambda x, w, b, eps=eps: F.layer_norm(x, x.shape[-1:], w, b, eps),
+            ["x", "w", "b"],
+        )
 
 
 def gelu():
     for approximate in ["none", "tanh"]:
         g = torch.Generator().manual_seed(5)
         x = torch.cat([torch.linspace(-9, 9, 37), randn(g, 60, scale=2.0)])
-        record(f"gelu_{approximate}", "gelu", {"approximate": approximate}, {"x": x}, lambda x, approximate=approximate: F.gelu(x, approximate=approximate), ["x"])
+        record(
+            f"gelu_{approximate}",
+            "gelu",
+            {"approximate": approximate},
+            {"x": x},
+            lambda x, approximate=approximate: F.gelu(x, approximate=approximate),
+            ["x"],
+        )
 
 
 def restarting(batch, length, cuts):
@@ -117,19 +150,39 @@ def ropeOf(x, positions, theta):
 
 
 def rope():
-    for dim, heads, theta, start in [(8, 3, 10000.0, 0), (6, 2, 10000.0, 0), (64, 2, 500000.0, 0), (2, 1, 10000.0, 0), (16, 2, 10000.0, 450)]:
+    for dim, heads, theta, start in [
+        (8, 3, 10000.0, 0),
+        (6, 2, 10000.0, 0),
+        (64, 2, 500000.0, 0),
+        (2, 1, 10000.0, 0),
+        (16, 2, 10000.0, 450),
+    ]:
         g = torch.Generator().manual_seed(dim)
         positions, _ = restarting(2, 33, [[10, 11, 26], []])
         name = f"rope_{dim}" + (f"_from{start}" if start else "")
         inputs = {"x": randn(g, 2, 33, heads, dim), "positions": positions + start}
-        record(name, "rope", {"theta": theta, "layout": "x [batch, time, heads, headDim]; rotates halves (i, i + headDim/2)"}, inputs, lambda x, positions, theta=theta: ropeOf(x, positions, theta), ["x"])
+        record(
+            name,
+            "rope",
+            {"theta": theta, "layout": "x [batch, time, heads, headDim]; rotates halves (i, i + headDim/2)"},
+            inputs,
+            lambda x, positions, theta=theta: ropeOf(x, positions, theta),
+            ["x"],
+        )
 
 
 def swiglu():
     for rows, dim, scale in [(7, 13, 1.0), (4, 40, 8.0), (1, 1, 1.0)]:
         g = torch.Generator().manual_seed(dim)
         inputs = {"gate": randn(g, rows, dim, scale=scale), "up": randn(g, rows, dim)}
-        record(f"swiglu_{rows}x{dim}", "swiglu", {"formula": "silu(gate) * up"}, inputs, lambda gate, up: F.silu(gate) * up, ["gate", "up"])
+        record(
+            f"swiglu_{rows}x{dim}",
+            "swiglu",
+            {"formula": "silu(gate) * up"},
+            inputs,
+            lambda gate, up: F.silu(gate) * up,
+            ["gate", "up"],
+        )
 
 
 def attentionOf(q, k, v, segments):
@@ -150,8 +203,21 @@ def attention():
         for time in [1, 7, 33]:
             g = torch.Generator().manual_seed(dim * 100 + time)
             _, segments = restarting(batch, time, cuts[time])
-            inputs = {"q": randn(g, batch, time, heads, dim), "k": randn(g, batch, time, kvHeads, dim), "v": randn(g, batch, time, kvHeads, dim), "segments": segments}
-            attrs = {"scale": 1 / math.sqrt(dim), "causal": True, "heads": heads, "kvHeads": kvHeads, "layout": "[batch, time, heads, headDim]; query head h reads key/value head floor(h / (heads / kvHeads))"}
+            inputs = {
+                "q": randn(g, batch, time, heads, dim),
+                "k": randn(g, batch, time, kvHeads, dim),
+                "v": randn(g, batch, time, kvHeads, dim),
+                "segments": segments,
+            }
+            attrs = {
+                "scale": 1 / math.sqrt(dim),
+                "causal": True,
+                "heads": heads,
+                "kvHeads": kvHeads,
+                "layout": (
+                    "[batch, time, heads, headDim]; query head h reads key/value head floor(h / (heads / kvHeads))"
+                ),
+            }
             record(f"attention_{dim}_{time}", "attention", attrs, inputs, attentionOf, ["q", "k", "v"])
 
 
@@ -160,7 +226,14 @@ def crossEntropyOf(x, w, labels):
 
 
 def linearCrossEntropy():
-    for name, rows, dim, vocab, scale in [("a", 7, 24, 96, 1.0), ("odd", 33, 5, 17, 1.0), ("prime", 13, 64, 257, 1.0), ("steep", 9, 16, 31, 30.0), ("ignored", 3, 8, 11, 1.0), ("one", 1, 1, 1, 1.0)]:
+    for name, rows, dim, vocab, scale in [
+        ("a", 7, 24, 96, 1.0),
+        ("odd", 33, 5, 17, 1.0),
+        ("prime", 13, 64, 257, 1.0),
+        ("steep", 9, 16, 31, 30.0),
+        ("ignored", 3, 8, 11, 1.0),
+        ("one", 1, 1, 1, 1.0),
+    ]:
         g = torch.Generator().manual_seed(rows * 10 + dim)
         labels = torch.randint(0, vocab, (rows,), generator=g)
         if rows > 3:
@@ -168,28 +241,71 @@ def linearCrossEntropy():
         if name == "ignored":
             labels[:] = IGNORE
         inputs = {"x": randn(g, rows, dim, scale=scale), "w": randn(g, vocab, dim, scale=dim**-0.5), "labels": labels}
-        attrs = {"ignore": IGNORE, "reduction": "sum", "count": int((labels != IGNORE).sum()), "note": "labels are not shifted: row n's logits x[n] @ w.T are scored against labels[n]"}
-        record(f"linearCrossEntropy_{name}", "linearCrossEntropy", attrs, inputs, crossEntropyOf, ["x", "w"], dY=torch.tensor(0.37))
+        attrs = {
+            "ignore": IGNORE,
+            "reduction": "sum",
+            "count": int((labels != IGNORE).sum()),
+            "note": "labels are not shifted: row n's logits x[n] @ w.T are scored against labels[n]",
+        }
+        record(
+            f"linearCrossEntropy_{name}",
+            "linearCrossEntropy",
+            attrs,
+            inputs,
+            crossEntropyOf,
+            ["x", "w"],
+            dY=torch.tensor(0.37),
+        )
 
 
 def embedding():
-    for name, vocab, dim, ids in [("repeats", 11, 5, [[3, 0, 3], [10, 3, 0]]), ("one", 1, 1, [[0]]), ("a", 96, 24, [[i * 7 % 96 for i in range(33)]])]:
+    for name, vocab, dim, ids in [
+        ("repeats", 11, 5, [[3, 0, 3], [10, 3, 0]]),
+        ("one", 1, 1, [[0]]),
+        ("a", 96, 24, [[i * 7 % 96 for i in range(33)]]),
+    ]:
         g = torch.Generator().manual_seed(vocab)
         inputs = {"w": randn(g, vocab, dim), "ids": torch.tensor(ids)}
         record(f"embedding_{name}", "embedding", {}, inputs, lambda w, ids: F.embedding(ids, w), ["w"])
 
 
 def loraLinear():
-    for rows, din, dout, r, s in [(7, 24, 13, 4, 2.0), (33, 64, 40, 8, 0.5), (5, 17, 11, 1, 3.0), (1, 3, 2, 3, 8 / math.sqrt(3))]:
+    for rows, din, dout, r, s in [
+        (7, 24, 13, 4, 2.0),
+        (33, 64, 40, 8, 0.5),
+        (5, 17, 11, 1, 3.0),
+        (1, 3, 2, 3, 8 / math.sqrt(3)),
+    ]:
         g = torch.Generator().manual_seed(rows + din)
-        inputs = {"x": randn(g, rows, din), "w": randn(g, dout, din, scale=din**-0.5), "a": randn(g, r, din, scale=din**-0.5), "b": randn(g, dout, r)}
+        inputs = {
+            "x": randn(g, rows, din),
+            "w": randn(g, dout, din, scale=din**-0.5),
+            "a": randn(g, r, din, scale=din**-0.5),
+            "b": randn(g, dout, r),
+        }
         fn = lambda x, w, a, b, s=s: x @ w.T + s * ((x @ a.T) @ b.T)  # noqa: E731
-        record(f"loraLinear_{rows}x{din}x{dout}_r{r}", "loraLinear", {"scaling": s, "formula": "x wT + scaling (x aT) bT"}, inputs, fn, ["x", "a", "b"])
+        record(
+            f"loraLinear_{rows}x{din}x{dout}_r{r}",
+            "loraLinear",
+            {"scaling": s, "formula": "x wT + scaling (x aT) bT"},
+            inputs,
+            fn,
+            ["x", "a", "b"],
+        )
 
 
 def adamW():
     """Five steps over three parameters with given gradients; the later ones are small enough not to be clipped."""
-    attrs = {"betas": [0.9, 0.999], "eps": 1e-8, "weightDecay": 0.1, "clip": 1.0, "learningRates": [0.0, 0.01, 0.02, 0.015, 0.005], "parameters": ["p0", "p1", "p2"], "gradNorms": [], "clipNote": "clip_grad_norm_: gradients times min(1, clip / (norm + 1e-6))"}
+    attrs = {
+        "betas": [0.9, 0.999],
+        "eps": 1e-8,
+        "weightDecay": 0.1,
+        "clip": 1.0,
+        "learningRates": [0.0, 0.01, 0.02, 0.015, 0.005],
+        "parameters": ["p0", "p1", "p2"],
+        "gradNorms": [],
+        "clipNote": "clip_grad_norm_: gradients times min(1, clip / (norm + 1e-6))",
+    }
     g = torch.Generator().manual_seed(77)
     shapes = [(4, 24), (13, 5), (7,)]
     params = [torch.nn.Parameter(randn(g, *s)) for s in shapes]
@@ -208,14 +324,39 @@ def adamW():
     for i, p in enumerate(params):
         tensors[f"adamW.m{i}.5"] = optimizer.state[p]["exp_avg"].clone()
         tensors[f"adamW.v{i}.5"] = optimizer.state[p]["exp_avg_sq"].clone()
-    cases["adamW"] = {"op": "adamW", "attributes": attrs, "keys": "p<i>.<step> after that step (0: before), g<i>.<step> gradient before clipping, m<i>.5 and v<i>.5 moments at the end"}
+    cases["adamW"] = {
+        "op": "adamW",
+        "attributes": attrs,
+        "keys": (
+            "p<i>.<step> after that step (0: before), g<i>.<step> gradient before clipping, m<i>.5 and v<i>.5 "
+            "moments at the end"
+        ),
+    }
 
 
 if __name__ == "__main__":
     setUp()
-    for make in [matmul, rmsNorm, rope, swiglu, attention, linearCrossEntropy, embedding, loraLinear, adamW, layerNorm, gelu]:
+    for make in [
+        matmul,
+        rmsNorm,
+        rope,
+        swiglu,
+        attention,
+        linearCrossEntropy,
+        embedding,
+        loraLinear,
+        adamW,
+        layerNorm,
+        gelu,
+    ]:
         make()
-    head = {"madeBy": madeBy("ops.py"), "tensors": "ops.safetensors, keys <case>.<name>; y is the output, dY its upstream gradient, d<input> the gradient of sum(y * dY); integers are i32"}
+    head = {
+        "madeBy": madeBy("ops.py"),
+        "tensors": (
+            "ops.safetensors, keys <case>.<name>; y is the output, dY its upstream gradient, d<input> the gradient "
+            "of sum(y * dY); integers are i32"
+        ),
+    }
     writeJson(GOLDEN / "ops.json", {**head, "cases": cases}, indent=None)
     writeTensors(GOLDEN / "ops.safetensors", tensors, "ops.py")
     print(f"ops: {len(cases)} cases, {len(tensors)} tensors")

@@ -1,6 +1,8 @@
 """Writes the goldens that packages/data compares its packing with: what TRL's pack_dataset makes of some lengths.
 
-    python parity/packing.py    (needs trl, which parity/requirements.txt does not ask for)
+    python parity/packing.py
+
+Needs trl, which parity/requirements.txt does not ask for.
 """
 
 import importlib.metadata
@@ -38,12 +40,22 @@ def pack(lengths, capacity, strategy):
 
 rng = random.Random(7)
 inputs = [([5, 2, 3, 1], 4), ([], 4), ([0, 3, 0], 2), ([1] * 9, 4), ([40, 33, 31, 2, 32, 64, 65, 1], 64)]
-inputs += [([rng.randint(0, 90) for _ in range(n)], capacity) for n, capacity in [(30, 64), (60, 97), (40, 33), (25, 1), (80, 200)]]
+inputs += [
+    ([rng.randint(0, 90) for _ in range(n)], capacity)
+    for n, capacity in [(30, 64), (60, 97), (40, 33), (25, 1), (80, 200)]
+]
 cases = []
 for lengths, capacity in inputs:
     if not lengths:
         continue
-    cases.append({"lengths": lengths, "capacity": capacity, "bestFit": pack(lengths, capacity, "bfd"), "wrapped": pack(lengths, capacity, "wrapped")})
+    cases.append(
+        {
+            "lengths": lengths,
+            "capacity": capacity,
+            "bestFit": pack(lengths, capacity, "bfd"),
+            "wrapped": pack(lengths, capacity, "wrapped"),
+        }
+    )
 
 head = {"library": f"trl {importlib.metadata.version('trl')}", "script": "parity/packing.py"}
 OUT.write_text(json.dumps({**head, "cases": cases}, separators=(",", ":")) + "\n")

@@ -79,7 +79,10 @@ class PlainLlama(nn.Module):
 
     def attend(self, x, layer: int, cos, sin, mask):
         batch, time, _ = x.shape
-        q, k, v = (self.linear(x, layer, f"self_attn/{n}_proj").view(batch, time, -1, self.headDim).transpose(1, 2) for n in "qkv")
+        q, k, v = (
+            self.linear(x, layer, f"self_attn/{n}_proj").view(batch, time, -1, self.headDim).transpose(1, 2)
+            for n in "qkv"
+        )
         q, k = q * cos + rotateHalf(q) * sin, k * cos + rotateHalf(k) * sin
         y = F.scaled_dot_product_attention(q, k, v, attn_mask=mask, enable_gqa=True)
         return self.linear(y.transpose(1, 2).reshape(batch, time, -1), layer, "self_attn/o_proj")

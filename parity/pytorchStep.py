@@ -1,11 +1,13 @@
 """PyTorch's time for one LoRA training step on the CPU: the line that `pnpm bench` prints beside ours.
 
-    pytorchStep.py --model DIR (--tokens FILE.json | --data FILE.jsonl) [--batch-size 8] [--r 8] [--steps 10] [--threads N]
+    pytorchStep.py --model DIR (--tokens FILE.json | --data FILE.jsonl) [--batch-size 8] [--r 8] [--steps 10] [--threads
+    N]
 
 transformers + PEFT where both are installed, else plainLlama.py (or --plain). FILE.json is a list of
 {"ids", "labels"} (labels[i] belongs to ids[i], -100 is ignored), so that both sides train on the same tokens;
 with --data alone the rows are tokenized here, which needs `tokenizers`. Rows are taken in order, wrapping, and padded
-to the longest of their batch, as PyTorch users do. A step is zero_grad, forward, loss, backward, clipping and AdamW over
+to the longest of their batch, as PyTorch users do. A step is zero_grad, forward, loss, backward, clipping and AdamW
+over
 LoRA on every linear layer; tokens_per_second counts real tokens, not padding. One JSON line on stdout.
 """
 
@@ -67,7 +69,9 @@ def build(args) -> tuple:
     import transformers
 
     base = transformers.AutoModelForCausalLM.from_pretrained(args.model, dtype=torch.float32)
-    model = peft.get_peft_model(base, peft.LoraConfig(task_type="CAUSAL_LM", r=args.r, lora_alpha=args.alpha, target_modules="all-linear"))
+    model = peft.get_peft_model(
+        base, peft.LoraConfig(task_type="CAUSAL_LM", r=args.r, lora_alpha=args.alpha, target_modules="all-linear")
+    )
     model.train()
     trained = [p for p in model.parameters() if p.requires_grad]
     library = f"transformers {transformers.__version__}, peft {peft.__version__}"
@@ -125,7 +129,9 @@ if __name__ == "__main__":
     parser.add_argument("--steps", type=int, default=10)
     parser.add_argument("--warmup", type=int, default=3, help="steps before the clock starts")
     parser.add_argument("--threads", type=int, default=os.cpu_count())
-    parser.add_argument("--plain", action="store_true", help="plainLlama.py even where transformers and PEFT are installed")
+    parser.add_argument(
+        "--plain", action="store_true", help="plainLlama.py even where transformers and PEFT are installed"
+    )
     args = parser.parse_args()
     args.alpha = args.alpha or args.r
     if not args.tokens and not args.data:

@@ -1,9 +1,11 @@
 """What bitsandbytes makes of numbers, weights and models -> golden/quant/.
 
-`cases.*`: tensors quantized and dequantized; `error.json`: errors on N(0, 1); `means.json`: what PyTorch's mean rounds to; `stories3M.json`: digests of a real model's codes (needs ../shared);
+`cases.*`: tensors quantized and dequantized; `error.json`: errors on N(0, 1); `means.json`: what PyTorch's mean rounds
+to; `stories3M.json`: digests of a real model's codes (needs ../shared);
 `models/<name>/`: a tiny Llama saved by transformers in 4 and 8 bits, with its logits in `answers.safetensors`.
 
-One thread: the mean of double quantization is rounded as one thread rounds it. Nothing is compiled: inductor rounds int8 otherwise than PyTorch and the CUDA kernel do.
+One thread: the mean of double quantization is rounded as one thread rounds it. Nothing is compiled: inductor rounds
+int8 otherwise than PyTorch and the CUDA kernel do.
 """
 
 import hashlib
@@ -40,7 +42,9 @@ def digest(*tensors: torch.Tensor) -> str:
 
 
 def values(packed: torch.Tensor, state) -> torch.Tensor:
-    """Dequantized, as one row: bitsandbytes 0.50's AVX-512 kernel takes a wrong scale where a block crosses rows whose length is a multiple of 16. -0 becomes 0: FP4's code 8 is either."""
+    """Dequantized, as one row: bitsandbytes 0.50's AVX-512 kernel takes a wrong scale where a block crosses rows whose
+    length is a multiple of 16. -0 becomes 0: FP4's code 8 is either.
+    """
     shape, state.shape = state.shape, torch.Size([state.shape.numel()])
     result = dequantize_4bit(packed, state).float() + 0.0
     state.shape = shape
@@ -54,8 +58,26 @@ def inputs() -> dict:
     zeros[1] = 0
     zeros[3, :32] = 0
     # Places on the boundaries themselves: only a strict comparison puts them where bitsandbytes does.
-    code = torch.tensor([-1.0, -0.6961928009986877, -0.5250730514526367, -0.39491748809814453, -0.28444138169288635, -0.18477343022823334, -0.09105003625154495, 0.0, 0.07958029955625534,
-                         0.16093020141124725, 0.24611230194568634, 0.33791524171829224, 0.44070982933044434, 0.5626170039176941, 0.7229568362236023, 1.0])
+    code = torch.tensor(
+        [
+            -1.0,
+            -0.6961928009986877,
+            -0.5250730514526367,
+            -0.39491748809814453,
+            -0.28444138169288635,
+            -0.18477343022823334,
+            -0.09105003625154495,
+            0.0,
+            0.07958029955625534,
+            0.16093020141124725,
+            0.24611230194568634,
+            0.33791524171829224,
+            0.44070982933044434,
+            0.5626170039176941,
+            0.7229568362236023,
+            1.0,
+        ]
+    )
     boundaries = torch.cat([(code[:-1] + code[1:]) / 2, torch.tensor([1.0])]).repeat(4)
     cancelled = torch.linspace(-1, 1, 64)
     return {
@@ -99,7 +121,13 @@ def writeCases() -> None:
             # The plain setting for every dtype and both types; the rest for f32 alone.
             settings = [("nf4", 64, False), ("fp4", 64, False)]
             if dtype == "f32":
-                settings += [("nf4", 64, True), ("fp4", 32, True), ("nf4", 32, True), ("nf4", 128, False), ("nf4", 4096, True)]
+                settings += [
+                    ("nf4", 64, True),
+                    ("fp4", 32, True),
+                    ("nf4", 32, True),
+                    ("nf4", 128, False),
+                    ("nf4", 4096, True),
+                ]
             for kind, blockSize, double in settings:
                 if double and name == "largest":  # The mean of its scales overflows: refused here.
                     continue
@@ -111,7 +139,16 @@ def writeCases() -> None:
                 codes, scales, _ = int8_vectorwise_quant(given.clone())
                 key = f"{name}.{dtype}.int8"
                 tensors |= {f"{key}.codes": codes, f"{key}.absmax": scales}
-                cases.append({"name": name, "key": key, "shape": list(x.shape), "dtype": dtype, "type": "int8", "values": digest(int8_vectorwise_dequant(codes, scales))})
+                cases.append(
+                    {
+                        "name": name,
+                        "key": key,
+                        "shape": list(x.shape),
+                        "dtype": dtype,
+                        "type": "int8",
+                        "values": digest(int8_vectorwise_dequant(codes, scales)),
+                    }
+                )
     writeTensors(OUT / "cases.safetensors", tensors, HERE)
     writeJson(OUT / "cases.json", {"madeBy": made(), "cases": cases}, indent=None)
 
@@ -134,9 +171,37 @@ def writeErrors() -> None:
 
 
 def writeMeans() -> None:
-    """f32 means of numbers that the test makes again: s = 1664525 s + 1013904223 mod 2^32 from s = length, x = (s + 1) / 2^32."""
+    """f32 means of numbers that the test makes again: s = 1664525 s + 1013904223 mod 2^32 from s = length, x = (s + 1)
+    / 2^32.
+    """
     means = []
-    for length in (1, 2, 3, 5, 7, 8, 9, 15, 16, 31, 32, 33, 63, 100, 127, 256, 511, 513, 1000, 2048, 4097, 10_000, 16_385, 65_536, 70_001):
+    for length in (
+        1,
+        2,
+        3,
+        5,
+        7,
+        8,
+        9,
+        15,
+        16,
+        31,
+        32,
+        33,
+        63,
+        100,
+        127,
+        256,
+        511,
+        513,
+        1000,
+        2048,
+        4097,
+        10_000,
+        16_385,
+        65_536,
+        70_001,
+    ):
         state, values = length, []
         for _ in range(length):
             state = (state * 1664525 + 1013904223) % 2**32
@@ -182,11 +247,19 @@ def logitsOf(model, ids: torch.Tensor) -> torch.Tensor:
 def writeModels() -> None:
     source = GOLDEN / "llama" / "untied"
     ids = torch.randint(3, 96, (2, 13), generator=torch.Generator().manual_seed(9))
-    answers = {"ids": ids.to(torch.int32), "base": logitsOf(AutoModelForCausalLM.from_pretrained(source, dtype=torch.float32), ids)}
+    answers = {
+        "ids": ids.to(torch.int32),
+        "base": logitsOf(AutoModelForCausalLM.from_pretrained(source, dtype=torch.float32), ids),
+    }
     for name, settings in MODELS.items():
         folder = OUT / "models" / name
         shutil.rmtree(folder, ignore_errors=True)
-        model = AutoModelForCausalLM.from_pretrained(source, quantization_config=BitsAndBytesConfig(bnb_4bit_compute_dtype=torch.float32, **settings), dtype=torch.float32, device_map="cpu")
+        model = AutoModelForCausalLM.from_pretrained(
+            source,
+            quantization_config=BitsAndBytesConfig(bnb_4bit_compute_dtype=torch.float32, **settings),
+            dtype=torch.float32,
+            device_map="cpu",
+        )
         model.save_pretrained(folder)
         for copied in ("tokenizer.json", "tokenizer_config.json"):
             shutil.copy(source / copied, folder / copied)
@@ -207,4 +280,11 @@ if __name__ == "__main__":
     writeModels()
     if STORIES.exists():
         writeStories()
-    print(json.dumps({"files": sum(1 for _ in OUT.rglob("*")), "bytes": sum(f.stat().st_size for f in OUT.rglob("*") if f.is_file())}))
+    print(
+        json.dumps(
+            {
+                "files": sum(1 for _ in OUT.rglob("*")),
+                "bytes": sum(f.stat().st_size for f in OUT.rglob("*") if f.is_file()),
+            }
+        )
+    )

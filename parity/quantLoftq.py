@@ -1,4 +1,6 @@
-"""PEFT's loftq_init on the CPU -> golden/quant/loftq.safetensors: for each case its weight `w`, the base `q`, and `a`, `b`."""
+"""PEFT's loftq_init on the CPU -> golden/quant/loftq.safetensors: for each case its weight `w`, the base `q`, and `a`,
+`b`.
+"""
 
 import inspect
 import os
@@ -28,6 +30,14 @@ if __name__ == "__main__":
     tensors = {}
     for name, case in CASES.items():
         w = torch.randn(*case["shape"], generator=g) * 0.05
-        q, a, b = loftq_utils.loftq_init(w, num_bits=case["bits"], reduced_rank=case["rank"], num_iter=case["iterations"])
-        tensors |= {f"{name}.w": w, f"{name}.q": q, f"{name}.a": a, f"{name}.b": b, f"{name}.settings": torch.tensor([case["rank"], case["bits"], case["iterations"]], dtype=torch.int32)}
+        q, a, b = loftq_utils.loftq_init(
+            w, num_bits=case["bits"], reduced_rank=case["rank"], num_iter=case["iterations"]
+        )
+        tensors |= {
+            f"{name}.w": w,
+            f"{name}.q": q,
+            f"{name}.a": a,
+            f"{name}.b": b,
+            f"{name}.settings": torch.tensor([case["rank"], case["bits"], case["iterations"]], dtype=torch.int32),
+        }
     common.writeTensors(common.GOLDEN / "quant" / "loftq.safetensors", tensors, HERE)

@@ -1,9 +1,10 @@
 """Loads a folder that Lowrank quantized in transformers + bitsandbytes, and prints how its logits lie to given ones.
 
     python parity/quantRoundTrip.py --model DIR --logits ours.json
-    python parity/quantRoundTrip.py --model DIR --make DIR --type nf4 [--double] --ids ids.json   # theirs, for us to load
+    python parity/quantRoundTrip.py --model DIR --make DIR --type nf4 [--double] --ids ids.json
 
-`ours.json`: {"ids": [[...]], "logits": [[[...]]]}. One JSON line; exit code 0 where |ours - theirs| <= 1e-3 max(1, |theirs|), else 1.
+The second makes a folder of theirs for us to load. `ours.json`: {"ids": [[...]], "logits": [[[...]]]}. One JSON line;
+exit code 0 where |ours - theirs| <= 1e-3 max(1, |theirs|), else 1.
 """
 
 import argparse
@@ -28,8 +29,18 @@ def logitsOf(model, ids: list) -> torch.Tensor:
 def load(folder: str, settings: dict | None = None):
     config = None if settings is None else BitsAndBytesConfig(bnb_4bit_compute_dtype=torch.float32, **settings)
     # What is missing or unexpected is an error here, where transformers only warns.
-    model, info = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32, device_map="cpu", output_loading_info=True, **({} if config is None else {"quantization_config": config}))
-    wrong = {key: sorted(map(str, value)) for key, value in info.items() if value and key in ("missing_keys", "unexpected_keys", "mismatched_keys", "error_msgs")}
+    model, info = AutoModelForCausalLM.from_pretrained(
+        folder,
+        dtype=torch.float32,
+        device_map="cpu",
+        output_loading_info=True,
+        **({} if config is None else {"quantization_config": config}),
+    )
+    wrong = {
+        key: sorted(map(str, value))
+        for key, value in info.items()
+        if value and key in ("missing_keys", "unexpected_keys", "mismatched_keys", "error_msgs")
+    }
     if wrong:
         raise SystemExit(json.dumps({"ok": False, **wrong}))
     return model
@@ -46,7 +57,11 @@ def main() -> int:
     given = parser.parse_args()
     common.setUp()
     if given.make:
-        settings = {"load_in_8bit": True} if given.type == "int8" else {"load_in_4bit": True, "bnb_4bit_quant_type": given.type, "bnb_4bit_use_double_quant": given.double}
+        settings = (
+            {"load_in_8bit": True}
+            if given.type == "int8"
+            else {"load_in_4bit": True, "bnb_4bit_quant_type": given.type, "bnb_4bit_use_double_quant": given.double}
+        )
         model = load(given.model, settings)
         model.save_pretrained(given.make)
         ids = json.load(open(given.ids))

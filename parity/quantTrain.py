@@ -1,7 +1,9 @@
 """QLoRA on ../shared's stories models in plain PyTorch -> golden/quantTrain.json.
 
-Every linear weight below the output projection is quantized by bitsandbytes (block 64, plain and double) and dequantized again to f32; then the recipe of ../shared/golden is run over
-those weights: initial adapter, rows in file order, AdamW, 30 steps; evaluation before and after. `none` repeats the recipe over the plain weights: it must agree with ../shared/golden.
+Every linear weight below the output projection is quantized by bitsandbytes (block 64, plain and double) and
+dequantized again to f32; then the recipe of ../shared/golden is run over
+those weights: initial adapter, rows in file order, AdamW, 30 steps; evaluation before and after. `none` repeats the
+recipe over the plain weights: it must agree with ../shared/golden.
 
     python parity/quantTrain.py ../shared
 """
@@ -42,7 +44,9 @@ def lossOf(model, rows: list) -> tuple[torch.Tensor, int]:
     batch = batchOf(rows)
     labels = batch.pop("labels")[:, 1:]
     logits = model(**batch).logits[:, :-1]
-    total = torch.nn.functional.cross_entropy(logits.reshape(-1, logits.shape[-1]), labels.reshape(-1), ignore_index=IGNORE, reduction="sum")
+    total = torch.nn.functional.cross_entropy(
+        logits.reshape(-1, logits.shape[-1]), labels.reshape(-1), ignore_index=IGNORE, reduction="sum"
+    )
     return total, int((labels != IGNORE).sum())
 
 
@@ -63,7 +67,13 @@ def run(shared: Path, name: str, kind) -> dict:
     result = {"base_eval_loss": evaluation(base, rows[300:400])}
     model = PeftModel.from_pretrained(base, folder / "init", is_trainable=True)
     trained = [p for p in model.parameters() if p.requires_grad]
-    optimizer = torch.optim.AdamW(trained, lr=recipe["lr"], betas=tuple(recipe["adamw"]["betas"]), eps=recipe["adamw"]["eps"], weight_decay=recipe["adamw"].get("weight_decay", 0))
+    optimizer = torch.optim.AdamW(
+        trained,
+        lr=recipe["lr"],
+        betas=tuple(recipe["adamw"]["betas"]),
+        eps=recipe["adamw"]["eps"],
+        weight_decay=recipe["adamw"].get("weight_decay", 0),
+    )
     losses, norms = [], []
     for step in range(recipe["steps"]):
         first = step * recipe["batch_size"]
@@ -87,4 +97,7 @@ if __name__ == "__main__":
         print(f"{name}: without quantization at most {off:.1e} off ../shared/golden")
         for kind, values in kinds.items():
             print(f"  {kind}: base {values['base_eval_loss']:.6f}, after training {values['adapter_eval_loss']:.6f}")
-    writeJson(GOLDEN / "quantTrain.json", {"madeBy": {**madeBy("quantTrain.py"), "bitsandbytes": bitsandbytes.__version__}, **golden})
+    writeJson(
+        GOLDEN / "quantTrain.json",
+        {"madeBy": {**madeBy("quantTrain.py"), "bitsandbytes": bitsandbytes.__version__}, **golden},
+    )

@@ -1,8 +1,11 @@
 """Adapters over quantized layers by PEFT, and what they compute -> golden/quantizedAdapters/.
 
-Every linear layer of `llama/untied` below the output projection is quantized by bitsandbytes and dequantized again to f32, so that PEFT runs on the CPU over the weights that the codes stand for. `<name>/` holds the
-adapter as PEFT saves it before the first step; `<name>.safetensors`: every fourth row of the logits before and after five steps and after merging into those weights, and the first gradient of everything
-that is trained. The rows are those of `golden/variants/rows.json`. `loftq*` begin with PEFT's own `loftq_init`, which quantizes the layers itself.
+Every linear layer of `llama/untied` below the output projection is quantized by bitsandbytes and dequantized again to
+f32, so that PEFT runs on the CPU over the weights that the codes stand for. `<name>/` holds the
+adapter as PEFT saves it before the first step; `<name>.safetensors`: every fourth row of the logits before and after
+five steps and after merging into those weights, and the first gradient of everything
+that is trained. The rows are those of `golden/variants/rows.json`. `loftq*` begin with PEFT's own `loftq_init`, which
+quantizes the layers itself.
 """
 
 import copy
@@ -35,8 +38,26 @@ CASES = {
     "int8": ("int8", {"r": 3, "lora_alpha": 6, "target_modules": ALL}),
     "doraNf4": ("nf4", {"r": 3, "lora_alpha": 6, "use_dora": True, "target_modules": ["q_proj", "down_proj"]}),
     "doraInt8": ("int8", {"r": 3, "lora_alpha": 6, "use_dora": True, "target_modules": ["q_proj", "down_proj"]}),
-    "loftq": ("nf4", {"r": 4, "lora_alpha": 4, "init_lora_weights": "loftq", "loftq_config": {"loftq_bits": 4, "loftq_iter": 1}, "target_modules": ALL}),
-    "loftqMore": ("nf4", {"r": 4, "lora_alpha": 4, "init_lora_weights": "loftq", "loftq_config": {"loftq_bits": 4, "loftq_iter": 3}, "target_modules": ALL}),
+    "loftq": (
+        "nf4",
+        {
+            "r": 4,
+            "lora_alpha": 4,
+            "init_lora_weights": "loftq",
+            "loftq_config": {"loftq_bits": 4, "loftq_iter": 1},
+            "target_modules": ALL,
+        },
+    ),
+    "loftqMore": (
+        "nf4",
+        {
+            "r": 4,
+            "lora_alpha": 4,
+            "init_lora_weights": "loftq",
+            "loftq_config": {"loftq_bits": 4, "loftq_iter": 3},
+            "target_modules": ALL,
+        },
+    ),
 }
 
 
@@ -45,7 +66,9 @@ def roundTrip(weight: torch.Tensor, kind: str) -> torch.Tensor:
         # As Int8Params has it, in half precision.
         codes, scales, _ = bnb.int8_vectorwise_quant(weight.half())
         return bnb.int8_vectorwise_dequant(codes, scales).float()
-    codes, state = bnb.quantize_4bit(weight.contiguous(), blocksize=64, quant_type=kind[:3], compress_statistics=kind == "nf4Double")
+    codes, state = bnb.quantize_4bit(
+        weight.contiguous(), blocksize=64, quant_type=kind[:3], compress_statistics=kind == "nf4Double"
+    )
     return bnb.dequantize_4bit(codes, state).reshape(weight.shape).float()
 
 
@@ -73,9 +96,14 @@ def makeCase(name: str, rows: list[dict]) -> None:
     tensors |= gradients
     tensors["logits.trained"] = logits(model, rows)
     tensors["logits.merged"] = logits(copy.deepcopy(model).merge_and_unload(safe_merge=True), rows)
-    print(f"{name}: {' '.join(f'{loss:.4f}' for loss in losses)}; merged differs by {(tensors['logits.merged'] - tensors['logits.trained']).abs().max():.1e}")
+    print(
+        f"{name}: {' '.join(f'{loss:.4f}' for loss in losses)}; merged differs by "
+        f"{(tensors['logits.merged'] - tensors['logits.trained']).abs().max():.1e}"
+    )
     writeTensors(HOME / f"{name}.safetensors", tensors, "quantizedAdapters.py")
-    writeJson(HOME / f"{name}.json", {"madeBy": madeBy("quantizedAdapters.py"), "quantization": kind, "losses": losses}, None)
+    writeJson(
+        HOME / f"{name}.json", {"madeBy": madeBy("quantizedAdapters.py"), "quantization": kind, "losses": losses}, None
+    )
 
 
 if __name__ == "__main__":

@@ -1,7 +1,10 @@
-"""Modules saved whole, trained token rows and LoRA on the output projection by PEFT, and what they compute -> golden/saved/.
+"""Modules saved whole, trained token rows and LoRA on the output projection by PEFT, and what they compute ->
+golden/saved/.
 
-`<name>/` holds the adapter as PEFT saves it before the first step. `<name>.safetensors`: every fourth row of the logits before and after five steps and after merging, and the first gradient of everything
-that is trained. `<name>.json`: base, losses, and whether PEFT's merge computes what the adapted model does: into an output projection that is the embedding's table it does not. Rows are those of `variants.py`.
+`<name>/` holds the adapter as PEFT saves it before the first step. `<name>.safetensors`: every fourth row of the logits
+before and after five steps and after merging, and the first gradient of everything
+that is trained. `<name>.json`: base, losses, and whether PEFT's merge computes what the adapted model does: into an
+output projection that is the embedding's table it does not. Rows are those of `variants.py`.
 """
 
 import copy
@@ -22,8 +25,20 @@ CASES = {
     "savedHead": ("llama/untied", {**QUERY, "modules_to_save": ["lm_head"]}),
     # "norm" is the end of every norm's name.
     "savedNorms": ("llama/untied", {**QUERY, "modules_to_save": ["norm"]}),
-    "savedBlock": ("llama/bias", {**SAME, "target_modules": ["q_proj", "down_proj"], "modules_to_save": ["layers.1.mlp", "embed_tokens"]}),
-    "savedConv1d": ("gpt/gpt2", {**SAME, "target_modules": ["c_attn"], "layers_to_transform": [0], "fan_in_fan_out": True, "modules_to_save": ["h.0.mlp.c_fc", "ln_f", "wpe"]}),
+    "savedBlock": (
+        "llama/bias",
+        {**SAME, "target_modules": ["q_proj", "down_proj"], "modules_to_save": ["layers.1.mlp", "embed_tokens"]},
+    ),
+    "savedConv1d": (
+        "gpt/gpt2",
+        {
+            **SAME,
+            "target_modules": ["c_attn"],
+            "layers_to_transform": [0],
+            "fan_in_fan_out": True,
+            "modules_to_save": ["h.0.mlp.c_fc", "ln_f", "wpe"],
+        },
+    ),
     "savedTiedEmbedding": ("llama/tied", {**QUERY, "modules_to_save": ["embed_tokens"]}),
     "savedTiedHead": ("llama/tied", {**QUERY, "modules_to_save": ["lm_head"]}),
     "savedEnsured": ("llama/tied", {**QUERY, "modules_to_save": ["lm_head"], "ensure_weight_tying": True}),
@@ -31,10 +46,22 @@ CASES = {
     "tokensTied": ("llama/tied", {**QUERY, "trainable_token_indices": [9, 5, 21]}),
     "tokensHead": ("llama/untied", {**QUERY, "trainable_token_indices": {"embed_tokens": [9, 21], "lm_head": [5]}}),
     "tokensApart": ("llama/tied", {**QUERY, "trainable_token_indices": {"embed_tokens": [9, 21], "lm_head": [5]}}),
-    "tokensGpt2": ("gpt/gpt2", {**SAME, "target_modules": ["c_attn"], "layers_to_transform": [0], "fan_in_fan_out": True, "trainable_token_indices": [9, 5]}),
+    "tokensGpt2": (
+        "gpt/gpt2",
+        {
+            **SAME,
+            "target_modules": ["c_attn"],
+            "layers_to_transform": [0],
+            "fan_in_fan_out": True,
+            "trainable_token_indices": [9, 5],
+        },
+    ),
     "tokensAlone": ("llama/tied", TrainableTokensConfig(token_indices=[9, 5, 21], task_type="CAUSAL_LM")),
     "tokensAndNorm": ("llama/tied", {**QUERY, "trainable_token_indices": [9, 5], "modules_to_save": ["model.norm"]}),
-    "head": ("llama/untied", {**SAME, "target_modules": ["q_proj", "lm_head"], "rank_pattern": {"lm_head": 5}, "use_rslora": True}),
+    "head": (
+        "llama/untied",
+        {**SAME, "target_modules": ["q_proj", "lm_head"], "rank_pattern": {"lm_head": 5}, "use_rslora": True},
+    ),
     "headTied": ("llama/tied", {**SAME, "target_modules": ["v_proj", "lm_head"]}),
     "headPissa": ("llama/untied", {**SAME, "init_lora_weights": "pissa", "target_modules": ["lm_head"]}),
 }
@@ -69,7 +96,11 @@ def makeCase(name: str, rows: list[dict]) -> None:
     tensors["logits.merged"] = merged
     print(f"{name}: {' '.join(f'{loss:.4f}' for loss in losses)}; merged differs by {gap:.1e}; {sorted(trained)}")
     writeTensors(HOME / f"{name}.safetensors", tensors, "saved.py")
-    writeJson(HOME / f"{name}.json", {"madeBy": madeBy("saved.py"), "base": base, "losses": losses, "mergeIsExact": gap < 1e-4}, None)
+    writeJson(
+        HOME / f"{name}.json",
+        {"madeBy": madeBy("saved.py"), "base": base, "losses": losses, "mergeIsExact": gap < 1e-4},
+        None,
+    )
 
 
 if __name__ == "__main__":

@@ -18,7 +18,9 @@ logging.disable_progress_bar()
 
 
 def loadAdapter(model, folder: str):
-    """PEFT's from_pretrained; every key of the file has to be in the model with its value, and the reverse but for an adapted output projection's own weight, which Lowrank leaves to the model."""
+    """PEFT's from_pretrained; every key of the file has to be in the model with its value, and the reverse but for an
+    adapted output projection's own weight, which Lowrank leaves to the model.
+    """
     peft = PeftModel.from_pretrained(model, folder).eval()
     held, file = get_peft_model_state_dict(peft), load_file(Path(folder) / "adapter_model.safetensors")
     missing = {key for key in held.keys() ^ file.keys() if not key.endswith(".base_layer.weight")}
@@ -35,6 +37,12 @@ for job in json.loads(Path(sys.argv[1]).read_text()):
     merged = compare(ours, logitsOf(loadBase(job["merged"]), asked))
     worst = max(adapted["maxError"], merged["maxError"], job["mergedHere"])
     failed += not (adapted["finite"] and worst <= BOUND)
-    print(f"{job['name']}: adapter in PEFT {adapted['maxError']:.1e}, merged folder in transformers {merged['maxError']:.1e}, merged here {job['mergedHere']:.1e}", flush=True)
+    print(
+        (
+            f"{job['name']}: adapter in PEFT {adapted['maxError']:.1e}, merged folder in transformers "
+            f"{merged['maxError']:.1e}, merged here {job['mergedHere']:.1e}"
+        ),
+        flush=True,
+    )
 print("all agree" if failed == 0 else f"{failed} do not agree")
 sys.exit(0 if failed == 0 else 1)

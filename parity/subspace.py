@@ -1,6 +1,7 @@
 """Random projections of a subspace, drawn and computed in plain Python and torch -> golden/subspace.json.
 
-The tables of a subspace are functions of its seed, and its files hold z alone: what they draw must never change. Here they are drawn anew, with Threefry-2x32-20 (Salmon et al. 2011), and P·z is computed in f64, the
+The tables of a subspace are functions of its seed, and its files hold z alone: what they draw must never change. Here
+they are drawn anew, with Threefry-2x32-20 (Salmon et al. 2011), and P·z is computed in f64, the
 Walsh-Hadamard transform by its butterflies.
 """
 
@@ -12,7 +13,14 @@ from common import GOLDEN, madeBy, setUp, writeJson
 M = 0xFFFFFFFF
 # The sizes of the weights, one after another.
 WEIGHTS = [12, 30, 5, 40]
-CASES = [{"projection": "sparse", "dimension": 7, "entries": 1, "seed": 3}, {"projection": "sparse", "dimension": 90, "entries": 2, "seed": 4000000000}, {"projection": "sparse", "dimension": 1, "entries": 1, "seed": 0}, {"projection": "fastfood", "dimension": 7, "entries": 1, "seed": 3}, {"projection": "fastfood", "dimension": 64, "entries": 1, "seed": 11}, {"projection": "fastfood", "dimension": 1, "entries": 1, "seed": 1}]
+CASES = [
+    {"projection": "sparse", "dimension": 7, "entries": 1, "seed": 3},
+    {"projection": "sparse", "dimension": 90, "entries": 2, "seed": 4000000000},
+    {"projection": "sparse", "dimension": 1, "entries": 1, "seed": 0},
+    {"projection": "fastfood", "dimension": 7, "entries": 1, "seed": 3},
+    {"projection": "fastfood", "dimension": 64, "entries": 1, "seed": 11},
+    {"projection": "fastfood", "dimension": 1, "entries": 1, "seed": 1},
+]
 
 
 def threefry(key: tuple, counter: tuple) -> tuple:
@@ -74,7 +82,9 @@ def fastfood(z: torch.Tensor, seed: int) -> torch.Tensor:
         key = lambda which: (seed, 0x0FA57000 + 4 * index + which)  # noqa: B023, E731
         blocks = []
         for block in range(math.ceil(size / n)):
-            signs = torch.tensor([-1.0 if threefry(key(0), (block, at))[0] >> 31 else 1.0 for at in range(n)], dtype=torch.float64)
+            signs = torch.tensor(
+                [-1.0 if threefry(key(0), (block, at))[0] >> 31 else 1.0 for at in range(n)], dtype=torch.float64
+            )
             g = gaussian(n, key(1), block)
             order, _ = shuffled(n, key(2), block)
             mixed = hadamard(signs * torch.nn.functional.pad(z, (0, n - d)))
@@ -88,6 +98,12 @@ torch.manual_seed(17)
 answers = []
 for case in CASES:
     z = torch.randn(case["dimension"])
-    moved = sparse(z.double(), case["seed"], case["entries"]) if case["projection"] == "sparse" else fastfood(z.double(), case["seed"])
+    moved = (
+        sparse(z.double(), case["seed"], case["entries"])
+        if case["projection"] == "sparse"
+        else fastfood(z.double(), case["seed"])
+    )
     answers.append({**case, "z": z.tolist(), "moved": moved.tolist()})
-writeJson(GOLDEN / "subspace.json", {"madeBy": madeBy("subspace.py"), "weights": WEIGHTS, "cases": answers}, indent=None)
+writeJson(
+    GOLDEN / "subspace.json", {"madeBy": madeBy("subspace.py"), "weights": WEIGHTS, "cases": answers}, indent=None
+)
