@@ -24,6 +24,7 @@ export type { RowSource } from './rowSource.js';
 export type { Sampler, SamplerOptions, SamplerState } from './sampler.js';
 export { createSampler } from './sampler.js';
 export type { TextFiles } from './textFiles.js';
+export { textFiles } from './textFiles.js';
 export type { LayoutOptions, TokenBatch } from './tokenBatch.js';
 export { packBatch, packBatches, padBatch } from './tokenBatch.js';
 export type { TextTokenizer, TokenizerOptions } from './tokenizer.js';

@@ -1,17 +1,16 @@
-import { readFile } from 'node:fs/promises';
-import { join } from 'node:path';
 import type { ChatMessage, ChatTemplate, TextTokenizer } from '@lowrank/data';
-import { readChatTemplate, readTokenizer, renderChat, textStream } from '@lowrank/data';
+import { readChatTemplate, readTokenizer, renderChat, textFiles, textStream } from '@lowrank/data';
 import { LowrankError } from '@lowrank/errors';
 import type { LoraAdapter } from '@lowrank/lora';
 import type { SamplingOptions } from '@lowrank/models';
 import { backendOnce } from '../device.js';
 import type { BackendOrOpener } from '../device.js';
+import type { TextEndings } from '../front/answerEnds.js';
+import { answerEnds, endIds } from '../front/answerEnds.js';
 import type { AdapterSwitch } from './adapterSwitch.js';
 import { openAdapterSwitch } from './adapterSwitch.js';
 import type { TransferEvents } from './folders.js';
 import { withFolders } from './folders.js';
-import { endIds } from './generate.js';
 import { openModel } from './openModel.js';
 import type { OpenModel } from './openModel.js';
 import type { QuantizationFlags } from './quantization.js';
@@ -83,7 +82,7 @@ export async function openChat(given: ChatFolderOptions): Promise<ChatSession> {
     const { adapter } = await withFolders({ model: options.model, adapter: place }, options);
     adapters.set(name, await readAdapterFolder(adapter, options.onWarning));
   }
-  const ends = await endsOf(model, template, tokenizer);
+  const ends = answerEnds(await endIds(tokenizer, model.module, textFiles(model.folder)), template, tokenizer);
   const writer = await openAdapterSwitch(model, adapters, await backend());
   return new Chat({
     ...options,
@@ -96,7 +95,7 @@ export async function openChat(given: ChatFolderOptions): Promise<ChatSession> {
   });
 }
 
-interface ChatParts extends Omit<ChatFolderOptions, 'template'>, Ends {
+interface ChatParts extends Omit<ChatFolderOptions, 'template'>, TextEndings {
   readonly tokenizer: TextTokenizer;
   readonly chatTemplate: ChatTemplate;
   readonly openedModel: OpenModel;
@@ -209,51 +208,6 @@ class Chat implements ChatSession {
         });
       kept = [...kept.slice(0, first), ...kept.slice(next)];
     }
-  }
-}
-
-interface Ends {
-  readonly stopIds: readonly number[];
-  readonly stopStrings: readonly string[];
-}
-
-/** What ends an answer: EOS by all its names, and what the template writes behind an assistant's turn. */
-async function endsOf({ folder, module }: OpenModel, template: ChatTemplate, tokenizer: TextTokenizer): Promise<Ends> {
-  const stopIds = new Set([...endIds(tokenizer, module), ...(await generationConfigEnds(folder))]);
-  const written = behindAnswer(template);
-  const [first] = tokenizer.encode(written, { addSpecialTokens: false });
-  // A control token is never part of an answer's text; other text is looked for in it.
-  const isControl =
-    first !== undefined &&
-    tokenizer.decode([first]) === '' &&
-    tokenizer.decode([first], { skipSpecialTokens: false }) !== '';
-  if (isControl) stopIds.add(first);
-  return { stopIds: [...stopIds], stopStrings: isControl || written.trim() === '' ? [] : [written.trimEnd()] };
-}
-
-/** What stands between an assistant's words and the next user's, or behind them. */
-function behindAnswer(template: ChatTemplate): string {
-  const [question, answer, next] = ['question', '1a9f3c', '7e2b8d'];
-  const chat = [
-    { role: 'user', content: question },
-    { role: 'assistant', content: answer },
-  ];
-  const after = (messages: readonly ChatMessage[]): string => {
-    const text = renderChat(messages, { template });
-    return text.slice(text.lastIndexOf(answer) + answer.length);
-  };
-  const own = after(chat);
-  if (own.trim() !== '') return own;
-  return after([...chat, { role: 'user', content: next }]).split(next)[0] ?? '';
-}
-
-async function generationConfigEnds(folder: string): Promise<number[]> {
-  const text = await readFile(join(folder, 'generation_config.json'), 'utf8').catch(() => '{}');
-  try {
-    const { eos_token_id: ids } = JSON.parse(text) as { eos_token_id?: unknown };
-    return [ids].flat().filter((id) => typeof id === 'number');
-  } catch {
-    return [];
   }
 }
 

@@ -1,8 +1,9 @@
 import type { TextTokenizer } from '@lowrank/data';
-import { textStream } from '@lowrank/data';
+import { textFiles, textStream } from '@lowrank/data';
 import { createGenerator } from '@lowrank/models';
 import type { Backend } from '@lowrank/tensor';
-import { endIds, promptIds } from './generate.js';
+import { endIds } from '../front/answerEnds.js';
+import { promptIds } from './generate.js';
 import type { OpenModel } from './openModel.js';
 
 export interface ContinueOptions {
@@ -24,7 +25,7 @@ export interface ContinueOptions {
  * there yet are undefined too.
  */
 export async function continuePrompts(
-  { module: model, contextLength: room }: OpenModel,
+  { folder, module: model, contextLength: room }: OpenModel,
   prompts: readonly string[],
   options: ContinueOptions,
 ): Promise<(string | undefined)[]> {
@@ -35,6 +36,7 @@ export async function continuePrompts(
     .filter(({ ids }) => ids.length < room)
     .sort((a, b) => b.ids.length - a.ids.length || a.at - b.at);
   const size = Math.min(batchSize, order.length);
+  const stopIds = await endIds(tokenizer, model, textFiles(folder));
   const generator = createGenerator(model, { backend });
   try {
     // Longest first: the caches and plans of the first batch are large enough for the others.
@@ -45,7 +47,7 @@ export async function continuePrompts(
       const ids = Array.from({ length: size }, (_, at) => (batch[at] ?? longest).ids);
       const written = await generator.generate(ids, {
         maxNewTokens: Math.min(maxNewTokens, room - longest.ids.length),
-        stopIds: endIds(tokenizer, model),
+        stopIds,
         stopStrings: stop,
         text: (prompt) => textStream(tokenizer, prompt),
         signal,

@@ -1,10 +1,11 @@
 import type { TextTokenizer } from '@lowrank/data';
-import { readTokenizer, textStream } from '@lowrank/data';
+import { readTokenizer, textFiles, textStream } from '@lowrank/data';
 import { LowrankError } from '@lowrank/errors';
-import type { CausalModel, SamplingOptions } from '@lowrank/models';
+import type { SamplingOptions } from '@lowrank/models';
 import { createGenerator } from '@lowrank/models';
 import { backendOnce } from '../device.js';
 import type { BackendOrOpener } from '../device.js';
+import { endIds } from '../front/answerEnds.js';
 import type { TransferEvents } from './folders.js';
 import { withFolders } from './folders.js';
 import { openModel } from './openModel.js';
@@ -58,7 +59,7 @@ export async function generateBatch(
     const texts = await generator.generate(prompts, {
       ...options,
       maxNewTokens,
-      stopIds: endIds(tokenizer, module),
+      stopIds: await endIds(tokenizer, module, textFiles(options.model)),
       stopStrings: options.stop,
       text: (prompt) => textStream(tokenizer, prompt),
     });
@@ -66,11 +67,6 @@ export async function generateBatch(
   } finally {
     await generator.dispose();
   }
-}
-
-/** Tokens that end a text, of the tokenizer and of the model. */
-export function endIds({ eosId }: TextTokenizer, { shape }: CausalModel): number[] {
-  return [...new Set([...(eosId === undefined ? [] : [eosId]), ...shape.eosIds])];
 }
 
 /** BOS where the tokenizer adds one, and the text; nothing behind it, as rows are made for training. */

@@ -1,0 +1,108 @@
+import { readChatTemplate, readTokenizer } from '@lowrank/data';
+import { LowrankError } from '@lowrank/errors';
+import type { TransferProgress } from '@lowrank/models';
+import { loadModel as loadNetwork, TransferMeter } from '@lowrank/models';
+import type { QuantizationSettings } from '@lowrank/quant';
+import type { Backend } from '@lowrank/tensor';
+import type { DeviceName } from '../device.js';
+import { chooseBackend } from '../device.js';
+import { endIds } from './answerEnds.js';
+import { Model } from './model.js';
+import type { ModelSource } from './modelSource.js';
+import { asTextFiles, findFiles } from './modelSource.js';
+
+export interface LoadModelOptions {
+  /** `auto` (the default): a GPU where there is one, else the CPU. Or a backend of your own, which you dispose. */
+  readonly device?: DeviceName | Backend | undefined;
+  /** Quantizes the linear layers as they load: QLoRA's base. Default: as the model is stored. */
+  readonly quantization?: QuantizationSettings['type'] | QuantizationSettings | undefined;
+  /** A chat template in Jinja. Default: the model's own. */
+  readonly template?: string | undefined;
+  /** Reports how far the download (of a hub id or URL) or the loading of the weights is. */
+  readonly onProgress?: ((event: LoadProgress) => void) | undefined;
+  readonly onWarning?: ((text: string) => void) | undefined;
+  /** Ends a download. */
+  readonly signal?: AbortSignal | undefined;
+}
+
+export interface LoadProgress extends TransferProgress {
+  readonly stage: 'downloading' | 'loading';
+}
+
+/**
+ * Loads a model with its tokenizer and chat template onto a device, the same in Node and in browsers:
+ *
+ *     const model = await loadModel('HuggingFaceTB/SmolLM2-135M-Instruct', { quantization: 'nf4' });
+ *
+ * Weights go to the device as they arrive, quantized on the way, so that the host never holds the model.
+ *
+ * @throws LowrankError what findFiles, readTokenizer, chooseBackend and the loading of weights throw
+ */
+export async function loadModel(source: ModelSource, options: LoadModelOptions = {}): Promise<Model> {
+  const { device = 'auto', onProgress, onWarning, signal } = options;
+  const { name, files } = await findFiles(source, 'model', {
+    onDownload: (progress) => onProgress?.({ stage: 'downloading', ...progress }),
+    onWarning,
+    signal,
+  });
+  const texts = asTextFiles(files);
+  const tokenizer = await readTokenizer(texts);
+  const template = await templateOf(texts, options);
+  const { backend, owned } = await openDevice(device, onWarning);
+  try {
+    const network = await loadNetwork(files, {
+      quantization: settingsOf(options.quantization),
+      backend: () => Promise.resolve(backend),
+      onProgress: loadingReporter(onProgress),
+    });
+    const stopIds = await endIds(tokenizer, network, texts);
+    return new Model({ name, network, tokenizer, template, backend, ownsBackend: owned, stopIds });
+  } catch (error) {
+    if (owned) backend.dispose();
+    throw error;
+  }
+}
+
+async function templateOf(
+  texts: ReturnType<typeof asTextFiles>,
+  { template }: LoadModelOptions,
+): ReturnType<typeof readChatTemplate> {
+  if (template === undefined) return readChatTemplate(texts);
+  return readChatTemplate({
+    name: texts.name,
+    text: (file) => (file === 'chat_template.jinja' ? Promise.resolve(template) : texts.text(file)),
+  });
+}
+
+async function openDevice(
+  device: DeviceName | Backend,
+  onWarning: LoadModelOptions['onWarning'],
+): Promise<{ backend: Backend; owned: boolean }> {
+  if (typeof device === 'object') return { backend: device, owned: false };
+  const { backend, note } = await chooseBackend(device);
+  if (note !== undefined) onWarning?.(note);
+  return { backend, owned: true };
+}
+
+function settingsOf(quantization: LoadModelOptions['quantization']): QuantizationSettings | undefined {
+  if (typeof quantization !== 'string') return quantization;
+  if (quantization === 'nf4' || quantization === 'fp4' || quantization === 'int8') return { type: quantization };
+  throw new LowrankError({
+    code: 'lowrank.option',
+    what: 'quantization',
+    expected: 'nf4, fp4 or int8',
+    got: String(quantization),
+  });
+}
+
+function loadingReporter(
+  onProgress: LoadModelOptions['onProgress'],
+): (loaded: { bytes: number; totalBytes: number; tensor: string }) => void {
+  let meter: TransferMeter | undefined;
+  let done = 0;
+  return ({ bytes, totalBytes, tensor }) => {
+    meter ??= new TransferMeter({ totalBytes });
+    onProgress?.({ stage: 'loading', ...meter.add(tensor, bytes - done) });
+    done = bytes;
+  };
+}
