@@ -1,4 +1,4 @@
-import { readdirSync } from 'node:fs';
+import { existsSync, readdirSync } from 'node:fs';
 import { playwright } from '@vitest/browser-playwright';
 import { defineConfig } from 'vitest/config';
 import type { TestProjectConfiguration } from 'vitest/config';
@@ -9,13 +9,23 @@ import { trainInNode } from './tests/setup/trainInNode.mjs';
 
 /**
  * Packages resolve each other's source, so no build is needed before a test; the browser's tests take what is
- * published.
+ * published. An entry beside the main one, `@lowrank/tensor/op`, is `src/entries/op.ts`, built as `dist/op.js`.
  */
-function packageAlias(file: 'src/index.ts' | 'dist/index.js'): { find: RegExp; replacement: string }[] {
-  return readdirSync(`${root}/packages`).map((name) => ({
-    find: new RegExp(`^${name === 'lowrank' ? name : `@lowrank/${name}`}$`),
-    replacement: `${root}/packages/${name}/${file}`,
-  }));
+function packageAlias(from: 'src' | 'dist'): { find: RegExp; replacement: string }[] {
+  return readdirSync(`${root}/packages`).flatMap((folder) => {
+    const name = folder === 'lowrank' ? folder : `@lowrank/${folder}`;
+    const home = `${root}/packages/${folder}`;
+    const main = {
+      find: new RegExp(`^${name}$`),
+      replacement: from === 'src' ? `${home}/src/index.ts` : `${home}/dist/index.js`,
+    };
+    if (!existsSync(`${home}/src/entries`)) return [main];
+    const further = {
+      find: new RegExp(`^${name}/([a-z]+)$`),
+      replacement: from === 'src' ? `${home}/src/entries/$1.ts` : `${home}/dist/$1.js`,
+    };
+    return [main, further];
+  });
 }
 
 const anywhere = '{packages/*/src,tests,examples,bench,parity,docs/snippets}/**';
@@ -23,7 +33,7 @@ const never = ['**/node_modules/**', '**/dist/**', 'tests/browser/**'];
 // Software adapters use every core for one dispatch: side by side, tests only time each other out.
 const oneAtATime = { fileParallelism: false, testTimeout: 300_000, hookTimeout: 120_000 };
 const onDawn = { globalSetup: 'tests/setup/vulkanDriver.mjs', setupFiles: 'tests/setup/webgpuNode.ts' };
-const alias = packageAlias('src/index.ts');
+const alias = packageAlias('src');
 
 /** The browser is looked for, and may be unpacked, only when its project can run. */
 const wants = (name: string): boolean => {
@@ -91,7 +101,7 @@ const nodeProjects: TestProjectConfiguration[] = [
 async function chromiumProject(): Promise<TestProjectConfiguration> {
   const browser = await findChromium();
   return {
-    resolve: { alias: packageAlias('dist/index.js') },
+    resolve: { alias: packageAlias('dist') },
     server: { fs: { allow: shared ? [root, shared] : [root] } },
     // Found while a test runs, a dependency would reload the page under it.
     optimizeDeps: { include: ['vitest > chai'], noDiscovery: true },

@@ -5,7 +5,9 @@ import { loadModel, openFolder } from '@lowrank/models';
 import { createAdapter } from '@lowrank/patch';
 import { withCheckpointing, withDropout } from '@lowrank/nn';
 import type { Backend, Tensor } from '@lowrank/tensor';
-import { compile, dumpPlan, grad, Rng, scalar, sourceOf, tensor } from '@lowrank/tensor';
+import { compile, grad, Rng, scalar, tensor } from '@lowrank/tensor';
+import { dumpPlan } from '@lowrank/tensor/backend';
+import { sourceOf } from '@lowrank/tensor/op';
 import { expect } from 'vitest';
 
 const folder = fileURLToPath(new URL('../parity/golden/llama/untied', import.meta.url));

@@ -3,8 +3,11 @@ import { loraConfig } from '@lowrank/lora';
 import { outlineModel } from '@lowrank/models';
 import type { OutlineOptions } from '@lowrank/models';
 import { injectAdapter } from '@lowrank/patch';
-import type { Backend, MatmulAttrs, Plan } from '@lowrank/tensor';
-import { dumpPlan, sizeOf } from '@lowrank/tensor';
+import type { Backend } from '@lowrank/tensor';
+import type { Plan } from '@lowrank/tensor/backend';
+import type { MatmulAttrs } from '@lowrank/tensor/op';
+import { dumpPlan } from '@lowrank/tensor/backend';
+import { sizeOf } from '@lowrank/tensor/op';
 import { planTrainStep } from '@lowrank/trainer';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 

@@ -1,17 +1,7 @@
 import { createCpuBackend } from '@lowrank/cpu';
 import type { Backend, HostArray } from '@lowrank/tensor';
-import {
-  add,
-  argmax,
-  compile,
-  embedding,
-  grad,
-  linear,
-  linearCrossEntropy,
-  Rng,
-  sourceOf,
-  tensor,
-} from '@lowrank/tensor';
+import { add, argmax, compile, embedding, grad, linear, linearCrossEntropy, Rng, tensor } from '@lowrank/tensor';
+import { sourceOf } from '@lowrank/tensor/op';
 import { createWebgpuBackend } from '@lowrank/webgpu';
 import { expect, test } from 'vitest';
 

@@ -1,5 +1,6 @@
 import { packBatch } from '@lowrank/data';
-import { dumpPlan, compile, grad } from '@lowrank/tensor';
+import { compile, grad } from '@lowrank/tensor';
+import { dumpPlan } from '@lowrank/tensor/backend';
 import { createTrainStep } from '@lowrank/trainer';
 import { createWebgpuBackend } from '@lowrank/webgpu';
 import type { WebgpuBackend } from '@lowrank/webgpu';

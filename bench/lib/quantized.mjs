@@ -2,19 +2,8 @@ import { padBatch } from '@lowrank/data';
 import { loraConfig } from '@lowrank/lora';
 import { filesFrom, loadModel, outlineModel } from '@lowrank/models';
 import { injectAdapter } from '@lowrank/patch';
-import {
-  bytesPerElement,
-  compile,
-  decodeMatrix,
-  EncodedMatrix,
-  encodingSpecs,
-  fromNumbers,
-  hostArray,
-  matmul,
-  Rng,
-  sizeOf,
-  tensor,
-} from '@lowrank/tensor';
+import { compile, fromNumbers, matmul, Rng, tensor } from '@lowrank/tensor';
+import { bytesPerElement, decodeMatrix, EncodedMatrix, encodingSpecs, hostArray, sizeOf } from '@lowrank/tensor/op';
 import { createTrainStep } from '@lowrank/trainer';
 import { interleave, median, ratioOf, summarize, timed, timedWithCpu } from './statistics.mjs';
 import { recipe } from './workload.mjs';

@@ -2,7 +2,9 @@ import { packBatch } from '@lowrank/data';
 import { loraConfig } from '@lowrank/lora';
 import { createGenerator, loadModel, openFolder } from '@lowrank/models';
 import { bankFor, createAdapter, extractAdapter, mergeAdapters, openAdapterBank, removeAdapters } from '@lowrank/patch';
-import { compile, planCost, Rng, sourceOf } from '@lowrank/tensor';
+import { compile, Rng } from '@lowrank/tensor';
+import { planCost } from '@lowrank/tensor/backend';
+import { sourceOf } from '@lowrank/tensor/op';
 import { interleave, median, ratioOf, summarize, timed, timedWithCpu } from './statistics.mjs';
 import { findWorkload, recipe } from './workload.mjs';
 

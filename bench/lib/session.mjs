@@ -1,7 +1,8 @@
 import { loraConfig } from '@lowrank/lora';
 import { loadModel, openFolder } from '@lowrank/models';
 import { injectAdapter, withoutAdapters } from '@lowrank/patch';
-import { compile, planCost } from '@lowrank/tensor';
+import { compile } from '@lowrank/tensor';
+import { planCost } from '@lowrank/tensor/backend';
 import { createTrainStep } from '@lowrank/trainer';
 import { recipe } from './workload.mjs';
 
@@ -13,7 +14,7 @@ import { recipe } from './workload.mjs';
  * @property {(batch: import('@lowrank/data').TokenBatch) => Promise<number>} step one optimizer step; the loss
  * @property {(batches: readonly import('@lowrank/data').TokenBatch[]) => Promise<void>} pipelined steps that nobody
  * waits for until the last, as `train` runs them
- * @property {(batch: import('@lowrank/data').TokenBatch) => import('@lowrank/tensor').PlanCost} cost of the plan that a
+ * @property {(batch: import('@lowrank/data').TokenBatch) => import('@lowrank/tensor/backend').PlanCost} cost of the plan that a
  * batch runs
  * @property {{ traceAndPlan: number, prepare: number, plans: number }} compile milliseconds: tracing and planning; the
  * backend's part (pipelines, bindings)

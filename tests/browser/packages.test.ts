@@ -7,6 +7,8 @@ import { affineShader, runShader } from '../helpers/runShader';
 const published = {
   errors: () => import('@lowrank/errors'),
   tensor: () => import('@lowrank/tensor'),
+  'tensor/op': () => import('@lowrank/tensor/op'),
+  'tensor/backend': () => import('@lowrank/tensor/backend'),
   webgpu: () => import('@lowrank/webgpu'),
   cpu: () => import('@lowrank/cpu'),
   safetensors: () => import('@lowrank/safetensors'),

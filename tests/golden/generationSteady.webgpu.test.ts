@@ -1,7 +1,8 @@
 import { readFile } from 'node:fs/promises';
 import { fileURLToPath } from 'node:url';
 import { createGenerator, createModel } from '@lowrank/models';
-import { Rng, sizeOf } from '@lowrank/tensor';
+import { Rng } from '@lowrank/tensor';
+import { sizeOf } from '@lowrank/tensor/op';
 import { createWebgpuBackend } from '@lowrank/webgpu';
 import { expect, test } from 'vitest';
 import { expectGenerationParity } from '../helpers/generationParity.js';

@@ -1,18 +1,8 @@
 import { fileURLToPath } from 'node:url';
 import { fileSource, openSafetensors } from '@lowrank/safetensors';
 import type { Backend, HostArray, Scalar, Tensor } from '@lowrank/tensor';
-import {
-  adamw8bit,
-  assign,
-  compile,
-  momentMaps,
-  mul,
-  persistent,
-  readTensor,
-  scalar,
-  sub,
-  tensor,
-} from '@lowrank/tensor';
+import { assign, compile, mul, persistent, readTensor, scalar, sub, tensor } from '@lowrank/tensor';
+import { adamw8bit, momentMaps } from '@lowrank/tensor/op';
 import { expect, test } from 'vitest';
 
 const attrs = { beta1: 0.9, beta2: 0.999, epsilon: 1e-8 };

@@ -9,7 +9,8 @@ import { extractAdapter, loadAdapter, mergeIntoModel, withoutAdapters } from '@l
 import type { SafetensorsFile } from '@lowrank/safetensors';
 import { bytesSource, fileSource, openSafetensors } from '@lowrank/safetensors';
 import type { Backend, Tensor } from '@lowrank/tensor';
-import { compile, grad, mul, ReferenceBackend, reshape, tensor } from '@lowrank/tensor';
+import { compile, grad, mul, reshape, tensor } from '@lowrank/tensor';
+import { ReferenceBackend } from '@lowrank/tensor/op';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 
 /**

@@ -1,7 +1,8 @@
 import { createCpuBackend } from '@lowrank/cpu';
 import { LoraLinear } from '@lowrank/lora';
 import { Conv1d, Linear, withDropout } from '@lowrank/nn';
-import { compile, grad, mul, Rng, scalar, sourceOf, sub, sum, tensor } from '@lowrank/tensor';
+import { compile, grad, mul, Rng, scalar, sub, sum, tensor } from '@lowrank/tensor';
+import { sourceOf } from '@lowrank/tensor/op';
 import { expect, test } from 'vitest';
 
 const [rows, input, output, rank, scaling, rate, draws] = [3, 10, 4, 3, 1.7, 0.3, 1500];

@@ -12,7 +12,8 @@ import {
 } from '@lowrank/patch';
 import { bytesSource, fileSource, openSafetensors } from '@lowrank/safetensors';
 import type { Backend } from '@lowrank/tensor';
-import { evaluateReference, readTensor, ReferenceBackend, tensor } from '@lowrank/tensor';
+import { readTensor, tensor } from '@lowrank/tensor';
+import { evaluateReference, ReferenceBackend } from '@lowrank/tensor/op';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import {
   batchOf,

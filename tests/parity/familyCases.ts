@@ -7,7 +7,8 @@ import { loadAdapter, withoutAdapters } from '@lowrank/patch';
 import { fileSource, openSafetensors } from '@lowrank/safetensors';
 import type { SafetensorsFile } from '@lowrank/safetensors';
 import type { Backend, Tensor } from '@lowrank/tensor';
-import { add, compile, grad, mul, reshape, Rng, sqrt, squaredNorm, tensor } from '@lowrank/tensor';
+import { add, compile, grad, mul, reshape, Rng, sqrt, tensor } from '@lowrank/tensor';
+import { squaredNorm } from '@lowrank/tensor/op';
 import { expect } from 'vitest';
 
 /**

@@ -12,7 +12,8 @@ import {
   unmergeAdapters,
 } from '@lowrank/patch';
 import type { Backend } from '@lowrank/tensor';
-import { readTensor, sourceOf } from '@lowrank/tensor';
+import { readTensor } from '@lowrank/tensor';
+import { sourceOf } from '@lowrank/tensor/op';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type { LiveCase } from './liveCases.js';
 import { compileLogits, expectSame, largest, openLiveCase, rows, rowsOf } from './liveCases.js';

@@ -2,13 +2,10 @@ import { readFile } from 'node:fs/promises';
 import { fileURLToPath } from 'node:url';
 import { expect } from 'vitest';
 import {
-  adamw,
   attention,
   assign,
-  clipScale,
   compile,
   embedding,
-  evaluateReference,
   gelu,
   geluTanh,
   grad,
@@ -17,20 +14,18 @@ import {
   linearCrossEntropy,
   matmul,
   mul,
-  packAt,
   persistent,
   readTensor,
   rmsNorm,
   rope,
   scalar,
   sqrt,
-  squaredNorm,
   sum,
   swiglu,
   tensor,
   add,
-  viewAt,
 } from '@lowrank/tensor';
+import { adamw, clipScale, evaluateReference, packAt, squaredNorm, viewAt } from '@lowrank/tensor/op';
 import type { Backend, Tensor } from '@lowrank/tensor';
 import { fileSource, openSafetensors } from '@lowrank/safetensors';
 import type { SafetensorsFile } from '@lowrank/safetensors';

@@ -1,6 +1,6 @@
 import { createCpuBackend } from '@lowrank/cpu';
 import type { Backend } from '@lowrank/tensor';
-import { ReferenceBackend } from '@lowrank/tensor';
+import { ReferenceBackend } from '@lowrank/tensor/op';
 import { afterAll, beforeAll, describe, test } from 'vitest';
 import { caseNames, referenceCase, runAdamw, runCase } from './opCases.js';
 

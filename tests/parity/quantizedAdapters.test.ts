@@ -10,7 +10,8 @@ import { dequantize, operandOf, quantize, QuantizedLinear } from '@lowrank/quant
 import { fileSource, openSafetensors } from '@lowrank/safetensors';
 import type { SafetensorsFile } from '@lowrank/safetensors';
 import type { Backend } from '@lowrank/tensor';
-import { decodeMatrix, readTensor, sourceOf, tensor } from '@lowrank/tensor';
+import { readTensor, tensor } from '@lowrank/tensor';
+import { decodeMatrix, sourceOf } from '@lowrank/tensor/op';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { expectClose, floats, golden, gradientsOf, logitsOf, readFolder, readJson, trainFive } from './variantCases';
 

@@ -16,6 +16,8 @@ export async function runBundled(entry) {
     logLevel: 'error',
     resolve: {
       alias: {
+        '@lowrank/tensor/op': `${packages}tensor/src/entries/op.ts`,
+        '@lowrank/tensor/backend': `${packages}tensor/src/entries/backend.ts`,
         '@lowrank/tensor': `${packages}tensor/src/index.ts`,
         '@lowrank/errors': `${packages}errors/src/index.ts`,
       },

@@ -2,32 +2,29 @@
  * A LoRA training step of the shape of stories3M (6 layers, width 192, 6/2 heads, ffn 512, vocabulary 4096) on about
  * 790 tokens of 8 packed documents.
  */
-import type { Backend, Plan, Tensor } from '@lowrank/tensor';
+import type { Backend, Tensor } from '@lowrank/tensor';
+import type { Plan } from '@lowrank/tensor/backend';
 import {
-  adamw,
   add,
   assign,
   attention,
-  clipScale,
   compile,
   embedding,
   grad,
   linear,
   linearCrossEntropy,
   mul,
-  packAt,
   persistent,
-  planCost,
   reshape,
   Rng,
   rmsNorm,
   rope,
   scalar,
-  squaredNorm,
   swiglu,
   tensor,
-  viewAt,
 } from '@lowrank/tensor';
+import { planCost } from '@lowrank/tensor/backend';
+import { adamw, clipScale, packAt, squaredNorm, viewAt } from '@lowrank/tensor/op';
 import { createCpuBackend } from '../src/index.js';
 import type { CpuOptions } from '../src/index.js';
 

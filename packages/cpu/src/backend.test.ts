@@ -104,7 +104,12 @@ async function bundle(source: string): Promise<string> {
     configFile: false,
     logLevel: 'silent',
     resolve: {
-      alias: { '@lowrank/tensor': `${root}../tensor/src/index.ts`, '@lowrank/errors': `${root}../errors/src/index.ts` },
+      alias: {
+        '@lowrank/tensor/op': `${root}../tensor/src/entries/op.ts`,
+        '@lowrank/tensor/backend': `${root}../tensor/src/entries/backend.ts`,
+        '@lowrank/tensor': `${root}../tensor/src/index.ts`,
+        '@lowrank/errors': `${root}../errors/src/index.ts`,
+      },
     },
     plugins: [
       {

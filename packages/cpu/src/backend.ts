@@ -1,17 +1,16 @@
 import { LowrankError } from '@lowrank/errors';
+import type { Backend, HostArray } from '@lowrank/tensor';
 import type {
   AttrsOf,
-  Backend,
   BackendSpec,
   DeviceBuffer,
   Executable,
-  HostArray,
   KernelName,
   MemoryReport,
   Plan,
   RunRequest,
   Step,
-} from '@lowrank/tensor';
+} from '@lowrank/tensor/backend';
 import { alignment, Heap } from './heap.js';
 import type { Call, CpuKernel, Place } from './kernel.js';
 import { kernels } from './kernels/index.js';

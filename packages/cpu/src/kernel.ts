@@ -1,4 +1,5 @@
-import type { AttrsOf, KernelName, Operand, Spec } from '@lowrank/tensor';
+import type { AttrsOf, KernelName, Operand } from '@lowrank/tensor/backend';
+import type { Spec } from '@lowrank/tensor/op';
 import { LowrankError } from '@lowrank/errors';
 import type { Recorder } from './recorder.js';
 

@@ -1,18 +1,14 @@
 import {
-  adamw,
   add,
   assign,
   attention,
-  clipScale,
   compile,
   dropout,
   embedding,
-  evaluateReference,
   grad,
   linear,
   linearCrossEntropy,
   mul,
-  packAt,
   persistent,
   readTensor,
   reshape,
@@ -20,11 +16,10 @@ import {
   rmsNorm,
   rope,
   scalar,
-  squaredNorm,
   swiglu,
   tensor,
-  viewAt,
 } from '@lowrank/tensor';
+import { adamw, clipScale, evaluateReference, packAt, squaredNorm, viewAt } from '@lowrank/tensor/op';
 import type { Tensor } from '@lowrank/tensor';
 import { expect, test } from 'vitest';
 import { createCpuBackend } from './backend.js';

@@ -2,16 +2,8 @@ import { LowrankError } from '@lowrank/errors';
 import { Conv1d, Embedding, Linear } from '@lowrank/nn';
 import type { Layer } from '@lowrank/nn';
 import type { Tensor } from '@lowrank/tensor';
-import {
-  cast,
-  decodeMatrix,
-  EncodedMatrix,
-  evaluateReference,
-  readTensor,
-  square,
-  sum,
-  toFloat32,
-} from '@lowrank/tensor';
+import { cast, readTensor, square, sum, toFloat32 } from '@lowrank/tensor';
+import { decodeMatrix, EncodedMatrix, evaluateReference } from '@lowrank/tensor/op';
 
 /** The weight of a layer that adapters go around, and whether it is held as [in, out]. */
 interface HeldWeight {

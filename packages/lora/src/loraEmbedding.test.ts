@@ -1,5 +1,6 @@
 import { Embedding, Parameter } from '@lowrank/nn';
-import { evaluateReference, grad, scalar, sum, tensor } from '@lowrank/tensor';
+import { grad, scalar, sum, tensor } from '@lowrank/tensor';
+import { evaluateReference } from '@lowrank/tensor/op';
 import type { Tensor } from '@lowrank/tensor';
 import { expect, test } from 'vitest';
 import { LoraEmbedding } from './loraEmbedding.js';

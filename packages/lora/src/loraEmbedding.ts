@@ -1,6 +1,7 @@
 import type { Embedding } from '@lowrank/nn';
 import type { Tensor } from '@lowrank/tensor';
-import { deferred, embedding, linear, matmul, mul, persistent, Rng, transpose } from '@lowrank/tensor';
+import { embedding, linear, matmul, mul, persistent, Rng, transpose } from '@lowrank/tensor';
+import { deferred } from '@lowrank/tensor/op';
 import type { NewLora } from './loraLayer.js';
 import { LoraLayer } from './loraLayer.js';
 import type { LoraWeights } from './variant.js';

@@ -1,8 +1,10 @@
 import { LowrankError } from '@lowrank/errors';
 import type { Layer } from '@lowrank/nn';
 import { Module, Parameter } from '@lowrank/nn';
-import type { ProductTerm, Tensor } from '@lowrank/tensor';
-import { add, persistent, readTensor, Rng, scalar, scope, tensor, toFloat32 } from '@lowrank/tensor';
+import type { Tensor } from '@lowrank/tensor';
+import type { ProductTerm } from '@lowrank/tensor/op';
+import { add, persistent, readTensor, Rng, scalar, tensor, toFloat32 } from '@lowrank/tensor';
+import { scope } from '@lowrank/tensor/op';
 import { baseWeight } from './baseWeight.js';
 import type { LoraInit } from './config.js';
 import { beginsOutside } from './config.js';

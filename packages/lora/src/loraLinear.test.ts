@@ -1,19 +1,8 @@
 import { Linear, withDropout } from '@lowrank/nn';
 import type { Tensor } from '@lowrank/tensor';
-import {
-  compile,
-  evaluateReference,
-  grad,
-  mul,
-  planFunction,
-  ReferenceBackend,
-  Rng,
-  scalar,
-  sourceOf,
-  square,
-  sum,
-  tensor,
-} from '@lowrank/tensor';
+import { compile, grad, mul, Rng, scalar, square, sum, tensor } from '@lowrank/tensor';
+import { planFunction } from '@lowrank/tensor/backend';
+import { evaluateReference, ReferenceBackend, sourceOf } from '@lowrank/tensor/op';
 import { expect, test } from 'vitest';
 import { LoraLinear } from './loraLinear.js';
 

@@ -1,7 +1,9 @@
 import type { LinearLike, Projection, ProjectionParts } from '@lowrank/nn';
 import { isProjection, trainingDropout } from '@lowrank/nn';
-import type { ProductTerm, Tensor } from '@lowrank/tensor';
-import { add, deferred, full, linear, mul, persistent, reshape, Rng } from '@lowrank/tensor';
+import type { Tensor } from '@lowrank/tensor';
+import type { ProductTerm } from '@lowrank/tensor/op';
+import { add, full, linear, mul, persistent, reshape, Rng } from '@lowrank/tensor';
+import { deferred } from '@lowrank/tensor/op';
 import { initOf } from './inits/index.js';
 import type { NewLora } from './loraLayer.js';
 import { LoraLayer } from './loraLayer.js';

@@ -1,5 +1,5 @@
 import { LowrankError } from '@lowrank/errors';
-import { fromBf16, fromF16, toBf16, toF16 } from '@lowrank/tensor';
+import { fromBf16, fromF16, toBf16, toF16 } from '@lowrank/tensor/op';
 import type { LoraVariant } from './variant.js';
 import { plain } from './variants/plain.js';
 

@@ -1,6 +1,7 @@
 import { Embedding, Linear, Parameter, projected } from '@lowrank/nn';
 import type { Tensor } from '@lowrank/tensor';
-import { evaluateReference, Rng, tensor } from '@lowrank/tensor';
+import { Rng, tensor } from '@lowrank/tensor';
+import { evaluateReference } from '@lowrank/tensor/op';
 import { expect, test } from 'vitest';
 import { TokenRows, tokenWeights } from './tokenRows.js';
 

@@ -2,7 +2,8 @@ import { LowrankError } from '@lowrank/errors';
 import type { Layer, Linear, Projection, ProjectionParts } from '@lowrank/nn';
 import { Embedding, Module, Parameter, projected } from '@lowrank/nn';
 import type { Tensor } from '@lowrank/tensor';
-import { add, cast, embedding, matmul, mul, scope, sub, sum, tensor, toBf16 } from '@lowrank/tensor';
+import { add, cast, embedding, matmul, mul, sub, sum, tensor } from '@lowrank/tensor';
+import { scope, toBf16 } from '@lowrank/tensor/op';
 
 /** One adapter's rows. */
 export interface TokenWeights {

@@ -1,5 +1,6 @@
 import type { Layer, Parameter } from '@lowrank/nn';
-import type { ProductTerm, Scalar, Tensor } from '@lowrank/tensor';
+import type { Scalar, Tensor } from '@lowrank/tensor';
+import type { ProductTerm } from '@lowrank/tensor/op';
 
 /** One adapter of a layer: ΔW = scale·B·A. */
 export interface LoraWeights {

@@ -1,7 +1,8 @@
 import type { Layer, LinearLike } from '@lowrank/nn';
 import { Module, Parameter } from '@lowrank/nn';
 import type { Tensor } from '@lowrank/tensor';
-import { add, reshape, sizeOf } from '@lowrank/tensor';
+import { add, reshape } from '@lowrank/tensor';
+import { sizeOf } from '@lowrank/tensor/op';
 
 /**
  * y = base(x) + b: what training has added to a layer's bias, beside the layer, so that the base stays what it was,

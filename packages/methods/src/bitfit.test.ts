@@ -1,4 +1,4 @@
-import { sourceOf } from '@lowrank/tensor';
+import { sourceOf } from '@lowrank/tensor/op';
 import { expect, test } from 'vitest';
 import { biasShifts } from './biasShifts.js';
 import { bitfit } from './bitfit.js';

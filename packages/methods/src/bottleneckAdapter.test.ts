@@ -1,5 +1,6 @@
 import { Linear } from '@lowrank/nn';
-import { evaluateReference, sourceOf, tensor } from '@lowrank/tensor';
+import { tensor } from '@lowrank/tensor';
+import { evaluateReference, sourceOf } from '@lowrank/tensor/op';
 import { expect, test } from 'vitest';
 import { bottleneckAdapter } from './bottleneckAdapter.js';
 import { BottleneckLayer } from './bottleneckLayer.js';

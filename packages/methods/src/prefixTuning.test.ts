@@ -1,4 +1,5 @@
-import { evaluateReference, grad, square, sum } from '@lowrank/tensor';
+import { grad, square, sum } from '@lowrank/tensor';
+import { evaluateReference } from '@lowrank/tensor/op';
 import { expect, test } from 'vitest';
 import { prefixTuning } from './prefixTuning.js';
 import { hiddenOf, TinyModel } from './testing.js';

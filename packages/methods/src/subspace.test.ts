@@ -1,18 +1,8 @@
 import { isLowrankError } from '@lowrank/errors';
 import { Module, Parameter } from '@lowrank/nn';
 import type { Tensor } from '@lowrank/tensor';
-import {
-  add,
-  compile,
-  evaluateReference,
-  grad,
-  mul,
-  ReferenceBackend,
-  setDefaultBackend,
-  square,
-  sum,
-  tensor,
-} from '@lowrank/tensor';
+import { add, compile, grad, mul, setDefaultBackend, square, sum, tensor } from '@lowrank/tensor';
+import { evaluateReference, ReferenceBackend } from '@lowrank/tensor/op';
 import { describe, expect, test } from 'vitest';
 import type { SubspaceOptions } from './subspace.js';
 import { foldSubspace, injectSubspace, projections, removeSubspace } from './subspace.js';

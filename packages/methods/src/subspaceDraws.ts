@@ -1,4 +1,4 @@
-import { threefry } from '@lowrank/tensor';
+import { threefry } from '@lowrank/tensor/op';
 
 /** A key or a counter of the generator: two words of 32 bits. */
 export type Pair = readonly [number, number];

@@ -1,5 +1,6 @@
 import type { HostArray, Tensor } from '@lowrank/tensor';
-import { deferred, embedding, mul, pad, reshape, threefry, viewAt, withGradient } from '@lowrank/tensor';
+import { embedding, mul, pad, reshape } from '@lowrank/tensor';
+import { deferred, threefry, viewAt, withGradient } from '@lowrank/tensor/op';
 import type { Pair } from './subspaceDraws.js';
 import { normalPair, shuffled } from './subspaceDraws.js';
 import { Hadamard } from './subspaceHadamard.js';

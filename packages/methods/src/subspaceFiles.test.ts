@@ -1,6 +1,7 @@
 import { isLowrankError } from '@lowrank/errors';
 import { bytesSource } from '@lowrank/safetensors';
-import { ReferenceBackend, setDefaultBackend, tensor } from '@lowrank/tensor';
+import { setDefaultBackend, tensor } from '@lowrank/tensor';
+import { ReferenceBackend } from '@lowrank/tensor/op';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { injectSubspace } from './subspace.js';
 import { extractSubspace, loadSubspace, readSubspace, serializeSubspace } from './subspaceFiles.js';

@@ -1,4 +1,5 @@
-import { evaluateReference, tensor } from '@lowrank/tensor';
+import { tensor } from '@lowrank/tensor';
+import { evaluateReference } from '@lowrank/tensor/op';
 import { expect, test } from 'vitest';
 import { Hadamard } from './subspaceHadamard.js';
 import { numbers } from './testing/subspace.js';

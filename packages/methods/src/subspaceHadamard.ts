@@ -1,5 +1,6 @@
 import type { Tensor } from '@lowrank/tensor';
-import { deferred, matmul, permute, reshape } from '@lowrank/tensor';
+import { matmul, permute, reshape } from '@lowrank/tensor';
+import { deferred } from '@lowrank/tensor/op';
 
 /** Bits of the largest factor: products of 32 by 32 are worth a matrix kernel. */
 const factorBits = 5;

@@ -1,5 +1,6 @@
 import type { Tensor } from '@lowrank/tensor';
-import { concat, deferred, embedding, mul, neg, reshape, sum, withGradient, zeros } from '@lowrank/tensor';
+import { concat, embedding, mul, neg, reshape, sum, zeros } from '@lowrank/tensor';
+import { deferred, withGradient } from '@lowrank/tensor/op';
 import { shuffled } from './subspaceDraws.js';
 import type { Shuffled } from './subspaceDraws.js';
 import type { Projection, ProjectedWeight, ProjectionOptions, WeightPlace } from './subspaceProjection.js';

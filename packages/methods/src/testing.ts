@@ -12,7 +12,8 @@ import {
 } from '@lowrank/nn';
 import type { Layer } from '@lowrank/nn';
 import type { Tensor } from '@lowrank/tensor';
-import { evaluateReference, mul, reshape, Rng, tensor } from '@lowrank/tensor';
+import { mul, reshape, Rng, tensor } from '@lowrank/tensor';
+import { evaluateReference } from '@lowrank/tensor/op';
 import type { ModelSizes } from './method.js';
 
 const [width, heads, keyHeads, headSize, inner] = [6, 2, 1, 4, 5];

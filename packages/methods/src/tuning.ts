@@ -3,7 +3,8 @@ import type { Module, Parameter } from '@lowrank/nn';
 import type { NamedParameter } from '@lowrank/patch';
 import { streamOf } from '@lowrank/patch';
 import type { Tensor } from '@lowrank/tensor';
-import { deferred, readTensor, Rng, tensor, toFloat32 } from '@lowrank/tensor';
+import { readTensor, Rng, tensor, toFloat32 } from '@lowrank/tensor';
+import { deferred } from '@lowrank/tensor/op';
 import type { MethodAdapter, MethodModel, MethodTensor, Tuning } from './method.js';
 
 /** A layer put around another one. */

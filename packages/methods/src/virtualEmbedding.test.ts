@@ -1,5 +1,6 @@
 import { Embedding, Parameter } from '@lowrank/nn';
-import { evaluateReference, grad, sum, tensor } from '@lowrank/tensor';
+import { grad, sum, tensor } from '@lowrank/tensor';
+import { evaluateReference } from '@lowrank/tensor/op';
 import { expect, test } from 'vitest';
 import { VirtualEmbedding } from './virtualEmbedding.js';
 

@@ -3,7 +3,8 @@ import type { AttentionContext, LayerCache } from '@lowrank/nn';
 import { isProjection, Module, projected } from '@lowrank/nn';
 import type { Parameter, ProjectionParts } from '@lowrank/nn';
 import type { Tensor } from '@lowrank/tensor';
-import { linearCrossEntropy, reshape, scope, softCapped } from '@lowrank/tensor';
+import { linearCrossEntropy, reshape } from '@lowrank/tensor';
+import { scope, softCapped } from '@lowrank/tensor/op';
 
 /** What every language model says about itself, under whatever names its config has. */
 export interface ModelShape {

@@ -1,6 +1,8 @@
 import { withCheckpointing } from '@lowrank/nn';
-import type { Plan } from '@lowrank/tensor';
-import { grad, planFunction, ReferenceBackend } from '@lowrank/tensor';
+import type { Plan } from '@lowrank/tensor/backend';
+import { grad } from '@lowrank/tensor';
+import { planFunction } from '@lowrank/tensor/backend';
+import { ReferenceBackend } from '@lowrank/tensor/op';
 import { readdirSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { expect, test } from 'vitest';

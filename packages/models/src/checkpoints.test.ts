@@ -1,7 +1,8 @@
 import { readFile } from 'node:fs/promises';
 import { bytesSource, fileSource, openSafetensors, serializeSafetensors } from '@lowrank/safetensors';
 import type { ByteSource, TensorEntry } from '@lowrank/safetensors';
-import { evaluateReference, fromNumbers } from '@lowrank/tensor';
+import { fromNumbers } from '@lowrank/tensor';
+import { evaluateReference } from '@lowrank/tensor/op';
 import { expect, test } from 'vitest';
 import { filesBy } from './files.js';
 import type { ModelFiles } from './files.js';

@@ -1,5 +1,7 @@
 import type { LayerCache } from '@lowrank/nn';
-import type { Arena, Backend, CompiledFunction, HostArray, InputSpec, Tensor } from '@lowrank/tensor';
+import type { Backend, CompiledFunction, HostArray, Tensor } from '@lowrank/tensor';
+import type { Arena } from '@lowrank/tensor/backend';
+import type { InputSpec } from '@lowrank/tensor/op';
 import { assign, cast, compile, embedding, equal, maximum, persistent, reshape, tensor } from '@lowrank/tensor';
 import type { CausalModel } from './causalModel.js';
 import type { Sampler } from './sampling.js';

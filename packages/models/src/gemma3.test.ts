@@ -1,6 +1,7 @@
 import { readFile } from 'node:fs/promises';
 import { bytesSource, openSafetensors, serializeSafetensors } from '@lowrank/safetensors';
-import { evaluateReference, persistent, reshape, tensor } from '@lowrank/tensor';
+import { persistent, reshape, tensor } from '@lowrank/tensor';
+import { evaluateReference } from '@lowrank/tensor/op';
 import { describe, expect, test } from 'vitest';
 import type { CausalModel } from './causalModel.js';
 import type { ModelFiles } from './files.js';

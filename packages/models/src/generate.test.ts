@@ -1,5 +1,6 @@
-import { evaluateReference, ReferenceBackend, reshape, tensor } from '@lowrank/tensor';
-import type { MemoryReport } from '@lowrank/tensor';
+import { reshape, tensor } from '@lowrank/tensor';
+import { evaluateReference, ReferenceBackend } from '@lowrank/tensor/op';
+import type { MemoryReport } from '@lowrank/tensor/backend';
 import { describe, expect, test } from 'vitest';
 import type { CausalModel } from './causalModel.js';
 import { openFolder } from './files.js';

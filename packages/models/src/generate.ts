@@ -1,6 +1,6 @@
 import { LowrankError } from '@lowrank/errors';
 import type { Backend } from '@lowrank/tensor';
-import { Arena } from '@lowrank/tensor';
+import { Arena } from '@lowrank/tensor/backend';
 import type { CausalModel } from './causalModel.js';
 import { bucketOf, Decoder } from './decoder.js';
 import type { SamplingOptions } from './sampling.js';

@@ -1,6 +1,7 @@
 import { bytesSource, openSafetensors, serializeSafetensors } from '@lowrank/safetensors';
 import type { Tensor } from '@lowrank/tensor';
-import { evaluateReference, grad, mul, ReferenceBackend, reshape, tensor, topological } from '@lowrank/tensor';
+import { grad, mul, reshape, tensor } from '@lowrank/tensor';
+import { evaluateReference, ReferenceBackend, topological } from '@lowrank/tensor/op';
 import { readFile } from 'node:fs/promises';
 import { describe, expect, test } from 'vitest';
 import type { CausalModel } from './causalModel.js';

@@ -13,7 +13,8 @@ import {
 import type { Parameter } from '@lowrank/nn';
 import type { SafetensorsFile } from '@lowrank/safetensors';
 import type { Tensor } from '@lowrank/tensor';
-import { add, reshape, scope, slice } from '@lowrank/tensor';
+import { add, reshape, slice } from '@lowrank/tensor';
+import { scope } from '@lowrank/tensor/op';
 import { activationOf } from './activation.js';
 import type { ModelShape } from './causalModel.js';
 import { CausalModel } from './causalModel.js';

@@ -1,4 +1,5 @@
-import { evaluateReference, grad, mul, ReferenceBackend, reshape, topological } from '@lowrank/tensor';
+import { grad, mul, reshape } from '@lowrank/tensor';
+import { evaluateReference, ReferenceBackend, topological } from '@lowrank/tensor/op';
 import { describe, expect, test } from 'vitest';
 import { openFolder } from './files.js';
 import { generate } from './generate.js';

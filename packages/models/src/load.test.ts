@@ -2,7 +2,7 @@ import { readFile } from 'node:fs/promises';
 import type { ByteSource, TensorEntry } from '@lowrank/safetensors';
 import { bytesSource, openSafetensors, serializeSafetensors } from '@lowrank/safetensors';
 import { dequantize, quantize, QuantizedLinear } from '@lowrank/quant';
-import { evaluateReference, fromBf16, ReferenceBackend, sourceOf } from '@lowrank/tensor';
+import { evaluateReference, fromBf16, ReferenceBackend, sourceOf } from '@lowrank/tensor/op';
 import { describe, expect, test } from 'vitest';
 import type { ModelFiles } from './files.js';
 import { filesBy, filesFrom, openFolder, readJson } from './files.js';

@@ -1,7 +1,8 @@
 import type { Attention, AttentionContext, DecoderLayer, Layer, LayerCache, RotaryOptions } from '@lowrank/nn';
 import { Module, RotaryTable } from '@lowrank/nn';
 import type { Tensor } from '@lowrank/tensor';
-import { add, scope } from '@lowrank/tensor';
+import { add } from '@lowrank/tensor';
+import { scope } from '@lowrank/tensor/op';
 import type { CausalModel } from './causalModel.js';
 import type { ConfigReader } from './config.js';
 import { rotaryOptions } from './rotaryConfig.js';

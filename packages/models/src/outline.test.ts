@@ -1,4 +1,5 @@
-import { planFunction, ReferenceBackend } from '@lowrank/tensor';
+import { planFunction } from '@lowrank/tensor/backend';
+import { ReferenceBackend } from '@lowrank/tensor/op';
 import { expect, test } from 'vitest';
 import { openFolder, readJson } from './files.js';
 import { loadModel } from './load.js';

@@ -1,7 +1,8 @@
 import type { QuantizationSettings } from '@lowrank/quant';
 import { checkSettings, QuantizedLinear } from '@lowrank/quant';
 import type { DType } from '@lowrank/tensor';
-import { persistent, sizeOf } from '@lowrank/tensor';
+import { persistent } from '@lowrank/tensor';
+import { sizeOf } from '@lowrank/tensor/op';
 import type { CausalModel } from './causalModel.js';
 import { ConfigReader } from './config.js';
 import { placeCodes, quantizes } from './placement.js';

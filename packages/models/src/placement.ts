@@ -9,8 +9,10 @@ import {
   storedEncoding,
 } from '@lowrank/quant';
 import type { SafetensorsFile, TensorInfo } from '@lowrank/safetensors';
-import type { DType, EncodedMatrix, HostArray, Tensor } from '@lowrank/tensor';
-import { bytesPerElement, sizeOf, Source, sourceOf, Tensor as TensorClass, toFloat32 } from '@lowrank/tensor';
+import type { DType, HostArray, Tensor } from '@lowrank/tensor';
+import type { EncodedMatrix } from '@lowrank/tensor/op';
+import { Tensor as TensorClass, toFloat32 } from '@lowrank/tensor';
+import { bytesPerElement, sizeOf, Source, sourceOf } from '@lowrank/tensor/op';
 import type { WeightRequest } from './weights.js';
 
 /** A weight's place in a model, and how it gets there from a checkpoint. */

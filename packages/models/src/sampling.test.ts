@@ -1,6 +1,7 @@
 import { readFile } from 'node:fs/promises';
 import { fileURLToPath } from 'node:url';
-import { compile, ReferenceBackend, tensor } from '@lowrank/tensor';
+import { compile, tensor } from '@lowrank/tensor';
+import { ReferenceBackend } from '@lowrank/tensor/op';
 import { describe, expect, test } from 'vitest';
 import { generate } from './generate.js';
 import { openFolder } from './files.js';

@@ -11,11 +11,10 @@ import {
   neg,
   randomUniform,
   reshape,
-  sampleThreshold,
   scalar,
-  scope,
   select,
 } from '@lowrank/tensor';
+import { sampleThreshold, scope } from '@lowrank/tensor/op';
 
 /** How the next token is drawn. All of it is data to a plan. */
 export interface SamplingOptions {

@@ -10,7 +10,8 @@ import type {
 } from '@lowrank/nn';
 import { Attention, Embedding, GatedMlp, Linear, Module, ModuleList, RmsNorm, TiedLinear } from '@lowrank/nn';
 import type { Tensor } from '@lowrank/tensor';
-import { mul, scope } from '@lowrank/tensor';
+import { mul } from '@lowrank/tensor';
+import { scope } from '@lowrank/tensor/op';
 import { CausalModel } from './causalModel.js';
 import type { TransformerConfig } from './transformerConfig.js';
 import type { WeightSource } from './weights.js';

@@ -2,15 +2,14 @@ import {
   attention as opAttention,
   compile,
   concat,
-  evaluateReference,
   linear,
   persistent,
-  ReferenceBackend,
   reshape,
   Rng,
   slice,
   tensor,
 } from '@lowrank/tensor';
+import { evaluateReference, ReferenceBackend } from '@lowrank/tensor/op';
 import type { Tensor } from '@lowrank/tensor';
 import { expect, test } from 'vitest';
 import type { AttentionOptions } from './attention.js';

@@ -1,17 +1,6 @@
 import type { Tensor } from '@lowrank/tensor';
-import {
-  assign,
-  attention,
-  cast,
-  embedding,
-  less,
-  minimum,
-  reshape,
-  select,
-  shapeError,
-  showShape,
-  writeAt,
-} from '@lowrank/tensor';
+import { assign, attention, cast, embedding, less, minimum, reshape, select } from '@lowrank/tensor';
+import { shapeError, showShape, writeAt } from '@lowrank/tensor/op';
 import { Module } from './module.js';
 
 /** The keys and values of one layer, kept between calls: [B, capacity, Hkv, D] each, persistent tensors. */

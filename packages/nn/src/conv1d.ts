@@ -1,5 +1,6 @@
 import type { Tensor } from '@lowrank/tensor';
-import { add, matmul, shapeError, showShape } from '@lowrank/tensor';
+import { add, matmul } from '@lowrank/tensor';
+import { shapeError, showShape } from '@lowrank/tensor/op';
 import type { LinearLike } from './module.js';
 import { Module, Parameter } from './module.js';
 

@@ -1,5 +1,6 @@
 import type { Tensor } from '@lowrank/tensor';
-import { add, scope } from '@lowrank/tensor';
+import { add } from '@lowrank/tensor';
+import { scope } from '@lowrank/tensor/op';
 import type { Attention } from './attention.js';
 import type { AttentionContext, LayerCache } from './attentionBase.js';
 import type { Layer } from './module.js';

@@ -1,4 +1,5 @@
-import { evaluateReference, scalar, tensor } from '@lowrank/tensor';
+import { scalar, tensor } from '@lowrank/tensor';
+import { evaluateReference } from '@lowrank/tensor/op';
 import { expect, test } from 'vitest';
 import { trainingDropout, withDropout } from './dropout.js';
 

@@ -1,5 +1,6 @@
 import type { Tensor } from '@lowrank/tensor';
-import { embedding, shapeError, showShape } from '@lowrank/tensor';
+import { embedding } from '@lowrank/tensor';
+import { shapeError, showShape } from '@lowrank/tensor/op';
 import type { Layer } from './module.js';
 import { Module, Parameter } from './module.js';
 

@@ -1,4 +1,5 @@
-import { concat, evaluateReference, Rng, tensor } from '@lowrank/tensor';
+import { concat, Rng, tensor } from '@lowrank/tensor';
+import { evaluateReference } from '@lowrank/tensor/op';
 import type { Tensor } from '@lowrank/tensor';
 import { expect, test } from 'vitest';
 import { GatedMlp } from './gatedMlp.js';

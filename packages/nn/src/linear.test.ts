@@ -1,4 +1,5 @@
-import { evaluateReference, fromNumbers, tensor } from '@lowrank/tensor';
+import { fromNumbers, tensor } from '@lowrank/tensor';
+import { evaluateReference } from '@lowrank/tensor/op';
 import { expect, test } from 'vitest';
 import { Linear } from './linear.js';
 

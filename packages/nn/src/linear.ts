@@ -1,5 +1,6 @@
 import type { Tensor } from '@lowrank/tensor';
-import { add, full, linear, reshape, shapeError, showShape } from '@lowrank/tensor';
+import { add, full, linear, reshape } from '@lowrank/tensor';
+import { shapeError, showShape } from '@lowrank/tensor/op';
 import type { LinearLike } from './module.js';
 import { Module, Parameter } from './module.js';
 import type { Projection, ProjectionParts } from './projection.js';

@@ -1,4 +1,5 @@
-import { evaluateReference, relu, tensor } from '@lowrank/tensor';
+import { relu, tensor } from '@lowrank/tensor';
+import { evaluateReference } from '@lowrank/tensor/op';
 import { expect, test } from 'vitest';
 import { Conv1d } from './conv1d.js';
 import { Linear } from './linear.js';

@@ -1,4 +1,5 @@
-import { evaluateReference, tensor } from '@lowrank/tensor';
+import { tensor } from '@lowrank/tensor';
+import { evaluateReference } from '@lowrank/tensor/op';
 import type { Tensor } from '@lowrank/tensor';
 import { expect, test } from 'vitest';
 import { Linear } from './linear.js';

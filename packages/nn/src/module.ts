@@ -1,6 +1,6 @@
 import { LowrankError } from '@lowrank/errors';
 import type { Tensor } from '@lowrank/tensor';
-import { scope } from '@lowrank/tensor';
+import { scope } from '@lowrank/tensor/op';
 
 /**
  * A place that holds a tensor of weights. Layers read `parameter.tensor` whenever they are traced, so that the trainer

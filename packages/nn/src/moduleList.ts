@@ -1,4 +1,4 @@
-import { scope } from '@lowrank/tensor';
+import { scope } from '@lowrank/tensor/op';
 import { block } from './checkpointing.js';
 import { Module } from './module.js';
 

@@ -1,4 +1,5 @@
-import type { ProductTerm, Tensor } from '@lowrank/tensor';
+import type { Tensor } from '@lowrank/tensor';
+import type { ProductTerm } from '@lowrank/tensor/op';
 import { add, linear } from '@lowrank/tensor';
 import type { Module } from './module.js';
 

@@ -1,4 +1,5 @@
-import { evaluateReference, ReferenceBackend, Rng, compile, tensor } from '@lowrank/tensor';
+import { Rng, compile, tensor } from '@lowrank/tensor';
+import { evaluateReference, ReferenceBackend } from '@lowrank/tensor/op';
 import type { Tensor } from '@lowrank/tensor';
 import { expect, test } from 'vitest';
 import type { RotaryOptions } from './rotary.js';

@@ -1,5 +1,6 @@
 import type { Tensor } from '@lowrank/tensor';
-import { add, cast, deferred, less, reshape, rope, select, slice, sub } from '@lowrank/tensor';
+import { add, cast, less, reshape, rope, select, slice, sub } from '@lowrank/tensor';
+import { deferred } from '@lowrank/tensor/op';
 import type { RotaryScaling } from './rotaryScaling.js';
 import { frequenciesAt } from './rotaryScaling.js';
 

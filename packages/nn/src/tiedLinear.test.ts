@@ -1,4 +1,5 @@
-import { sourceOf, tensor } from '@lowrank/tensor';
+import { tensor } from '@lowrank/tensor';
+import { sourceOf } from '@lowrank/tensor/op';
 import { expect, test } from 'vitest';
 import { Embedding } from './embedding.js';
 import { Parameter } from './module.js';

@@ -1,6 +1,7 @@
 import type { LoraAdapter, LoraConfig, NamedVariant } from '@lowrank/lora';
 import { loraConfig } from '@lowrank/lora';
-import { add, evaluateReference, fromNumbers, full, mul, Rng, sourceOf } from '@lowrank/tensor';
+import { add, fromNumbers, full, mul, Rng } from '@lowrank/tensor';
+import { evaluateReference, sourceOf } from '@lowrank/tensor/op';
 import { expect, test } from 'vitest';
 import { bankFor, openAdapterBank } from './adapterBank.js';
 import {

@@ -1,6 +1,7 @@
 import type { LoraAdapter } from '@lowrank/lora';
 import { LoraLinear, loraConfig } from '@lowrank/lora';
-import { evaluateReference, grad, square, sum } from '@lowrank/tensor';
+import { grad, square, sum } from '@lowrank/tensor';
+import { evaluateReference } from '@lowrank/tensor/op';
 import { expect, test } from 'vitest';
 import {
   adaptedLayers,

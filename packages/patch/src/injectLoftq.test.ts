@@ -1,6 +1,7 @@
 import { loraConfig } from '@lowrank/lora';
 import { Embedding, Linear, Module } from '@lowrank/nn';
-import { evaluateReference, Rng, sourceOf, tensor } from '@lowrank/tensor';
+import { Rng, tensor } from '@lowrank/tensor';
+import { evaluateReference, sourceOf } from '@lowrank/tensor/op';
 import { expect, test } from 'vitest';
 import { adaptedLayers, injectAdapter } from './adapters.js';
 import { injectLoftq } from './injectLoftq.js';

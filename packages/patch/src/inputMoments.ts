@@ -17,8 +17,8 @@ import {
   sub,
   sum,
   toFloat32,
-  trace,
 } from '@lowrank/tensor';
+import { trace } from '@lowrank/tensor/op';
 import { withoutAdapters } from './adapters.js';
 import { seenInputs } from './seenInputs.js';
 

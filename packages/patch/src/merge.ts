@@ -1,7 +1,8 @@
 import { LowrankError } from '@lowrank/errors';
 import type { LoraAdapter, LoraConfig, WholeTensor } from '@lowrank/lora';
 import { beginsInBase, mergeWeight, scalingAt, variantOf } from '@lowrank/lora';
-import { fromNumbers, hostArray, toFloat32 } from '@lowrank/tensor';
+import { fromNumbers, toFloat32 } from '@lowrank/tensor';
+import { hostArray } from '@lowrank/tensor/op';
 import { dtypeOfFile, isMergeDtype } from './fileDtypes.js';
 import type { CheckpointTensor } from './mergeWhole.js';
 import { idsAt, isReplaced, mismatch, replaced, withRows } from './mergeWhole.js';

@@ -3,16 +3,8 @@ import { loraConfig } from '@lowrank/lora';
 import type { LinearLike } from '@lowrank/nn';
 import { Conv1d, Linear, Module } from '@lowrank/nn';
 import type { Tensor } from '@lowrank/tensor';
-import {
-  compile,
-  evaluateReference,
-  fromNumbers,
-  linear,
-  mul,
-  ReferenceBackend,
-  sourceOf,
-  tensor,
-} from '@lowrank/tensor';
+import { compile, fromNumbers, linear, mul, tensor } from '@lowrank/tensor';
+import { evaluateReference, ReferenceBackend, sourceOf } from '@lowrank/tensor/op';
 import { expect, test } from 'vitest';
 import { openAdapterBank } from './adapterBank.js';
 import {

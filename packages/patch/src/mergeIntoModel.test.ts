@@ -1,6 +1,7 @@
 import { loraConfig } from '@lowrank/lora';
 import { Conv1d, Linear } from '@lowrank/nn';
-import { cast, evaluateReference, fromNumbers, readTensor, tensor } from '@lowrank/tensor';
+import { cast, fromNumbers, readTensor, tensor } from '@lowrank/tensor';
+import { evaluateReference } from '@lowrank/tensor/op';
 import { expect, test } from 'vitest';
 import { adaptedLayers, extractAdapter, loadAdapter, setActiveAdapters } from './adapters.js';
 import { mergeIntoModel } from './mergeIntoModel.js';

@@ -1,7 +1,8 @@
 import { LowrankError } from '@lowrank/errors';
 import type { LoraAdapter, LoraConfig, TrainedRows, WholeTensor } from '@lowrank/lora';
 import { tokenLists } from '@lowrank/lora';
-import { fromNumbers, hostArray, toFloat32 } from '@lowrank/tensor';
+import { fromNumbers, toFloat32 } from '@lowrank/tensor';
+import { hostArray } from '@lowrank/tensor/op';
 import { dtypeOfFile } from './fileDtypes.js';
 
 /** A tensor of a checkpoint: its name, dtype and shape, and its bytes when asked for. */

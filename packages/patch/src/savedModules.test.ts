@@ -2,7 +2,8 @@ import { loraConfig, LoraLinear } from '@lowrank/lora';
 import type { Parameter } from '@lowrank/nn';
 import { Embedding, Linear, Module, projected, TiedLinear } from '@lowrank/nn';
 import type { Tensor } from '@lowrank/tensor';
-import { evaluateReference, mul, reshape, Rng, sourceOf, tensor } from '@lowrank/tensor';
+import { mul, reshape, Rng, tensor } from '@lowrank/tensor';
+import { evaluateReference, sourceOf } from '@lowrank/tensor/op';
 import { expect, test } from 'vitest';
 import {
   attachAdapter,

@@ -1,6 +1,7 @@
 import type { WholeTensor } from '@lowrank/lora';
 import type { Module, Parameter } from '@lowrank/nn';
-import { fromNumbers, hostArray, sourceOf, toFloat32 } from '@lowrank/tensor';
+import { fromNumbers, toFloat32 } from '@lowrank/tensor';
+import { hostArray, sourceOf } from '@lowrank/tensor/op';
 import { dtypeOfFile } from './fileDtypes.js';
 import { placesOf } from './places.js';
 import type { Adaptable } from './targets.js';

@@ -1,5 +1,6 @@
 import { loraConfig } from '@lowrank/lora';
-import { compile, ReferenceBackend } from '@lowrank/tensor';
+import { compile } from '@lowrank/tensor';
+import { ReferenceBackend } from '@lowrank/tensor/op';
 import { expect, test } from 'vitest';
 import { loadAdapter } from './adapters.js';
 import { swapAdapter } from './swapAdapter.js';

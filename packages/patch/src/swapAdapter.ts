@@ -2,7 +2,7 @@ import { LowrankError } from '@lowrank/errors';
 import type { LoraAdapter } from '@lowrank/lora';
 import { beginsInBase, scalingAt, variantOf } from '@lowrank/lora';
 import type { Module } from '@lowrank/nn';
-import { sourceOf } from '@lowrank/tensor';
+import { sourceOf } from '@lowrank/tensor/op';
 import { adaptedLayers, requireAdapter } from './adapters.js';
 import { requireUnmerged } from './merged.js';
 import { copiesOf } from './savedModules.js';

@@ -1,5 +1,6 @@
 import type { Tensor } from '@lowrank/tensor';
-import { bytesPerElement, hostArray, sourceOf, toFloat32 } from '@lowrank/tensor';
+import { toFloat32 } from '@lowrank/tensor';
+import { bytesPerElement, hostArray, sourceOf } from '@lowrank/tensor/op';
 
 /** Rows of a table [V, width] in f32, each read by itself from wherever it lies. */
 export async function tableRows(table: Tensor, ids: readonly number[]): Promise<Float32Array> {

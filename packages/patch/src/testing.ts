@@ -2,7 +2,8 @@ import { LoraLinear } from '@lowrank/lora';
 import type { LoraAdapter, LoraMatrices } from '@lowrank/lora';
 import { Embedding, Linear, Module, ModuleList, Parameter } from '@lowrank/nn';
 import type { Tensor } from '@lowrank/tensor';
-import { evaluateReference, reshape, Rng, sourceOf, tensor } from '@lowrank/tensor';
+import { reshape, Rng, tensor } from '@lowrank/tensor';
+import { evaluateReference, sourceOf } from '@lowrank/tensor/op';
 
 export const width = 6;
 

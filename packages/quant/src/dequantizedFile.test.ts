@@ -1,6 +1,6 @@
 import { fileURLToPath } from 'node:url';
 import { fileSource, openSafetensors } from '@lowrank/safetensors';
-import { fromBf16, fromF16 } from '@lowrank/tensor';
+import { fromBf16, fromF16 } from '@lowrank/tensor/op';
 import { expect, test } from 'vitest';
 import { dequantizedFile } from './dequantizedFile.js';
 import { dequantize } from './quantizedTensor.js';

@@ -1,5 +1,5 @@
 import type { SafetensorsFile, TensorInfo } from '@lowrank/safetensors';
-import { sizeOf } from '@lowrank/tensor';
+import { sizeOf } from '@lowrank/tensor/op';
 import type { FloatDtype } from './floats.js';
 import { dequantize } from './quantizedTensor.js';
 import { findQuantized, readQuantized } from './readQuantized.js';

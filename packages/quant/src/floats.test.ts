@@ -1,4 +1,5 @@
-import { fromF16, fromNumbers, Rng, toF16 } from '@lowrank/tensor';
+import { fromNumbers, Rng } from '@lowrank/tensor';
+import { fromF16, toF16 } from '@lowrank/tensor/op';
 import { expect, test } from 'vitest';
 import { floats, narrowing, throughF16, widen } from './floats.js';
 

@@ -1,4 +1,4 @@
-import { fromF16, toBf16, toF16 } from '@lowrank/tensor';
+import { fromF16, toBf16, toF16 } from '@lowrank/tensor/op';
 
 /** Element types of a matrix before it is quantized, and after it is dequantized. */
 export type FloatDtype = 'f32' | 'f16' | 'bf16';

@@ -37,6 +37,6 @@ export { findQuantized, readQuantized, storedEncoding } from './readQuantized.js
 export type { StoredFourBit, StoredInt8, StoredQuantized } from './readQuantized.js';
 export { quantizedEntries } from './writeQuantized.js';
 export type { QuantizedEntry } from './writeQuantized.js';
-export { dynamicMap } from '@lowrank/tensor';
+export { dynamicMap } from '@lowrank/tensor/op';
 export { checkSettings, emptyMatrix, encodingFor } from './settings.js';
 export type { QuantizationSettings } from './settings.js';

@@ -1,5 +1,5 @@
 import { LowrankError } from '@lowrank/errors';
-import { dynamicMap } from '@lowrank/tensor';
+import { dynamicMap } from '@lowrank/tensor/op';
 import { torchMean } from './torchMean.js';
 
 /**

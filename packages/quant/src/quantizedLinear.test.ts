@@ -1,4 +1,5 @@
-import { EncodedMatrix, evaluateReference, linear, decodeMatrix, add, Rng, tensor } from '@lowrank/tensor';
+import { linear, add, Rng, tensor } from '@lowrank/tensor';
+import { EncodedMatrix, evaluateReference, decodeMatrix } from '@lowrank/tensor/op';
 import { expect, test } from 'vitest';
 import { QuantizedLinear } from './quantizedLinear.js';
 

@@ -1,7 +1,9 @@
 import type { LinearLike } from '@lowrank/nn';
 import { Module, Parameter } from '@lowrank/nn';
-import type { EncodedMatrix, Tensor } from '@lowrank/tensor';
-import { add, linear, shapeError, showShape } from '@lowrank/tensor';
+import type { Tensor } from '@lowrank/tensor';
+import type { EncodedMatrix } from '@lowrank/tensor/op';
+import { add, linear } from '@lowrank/tensor';
+import { shapeError, showShape } from '@lowrank/tensor/op';
 
 /**
  * y = x·Wᵀ (+ b) with a frozen W [out, in] of 4-bit or 8-bit codes: the product reads the codes, forward and for dx

@@ -1,6 +1,7 @@
 import { LowrankError } from '@lowrank/errors';
-import type { HostArray, OperandEncoding } from '@lowrank/tensor';
-import { nestedHead, sizeOf } from '@lowrank/tensor';
+import type { HostArray } from '@lowrank/tensor';
+import type { OperandEncoding } from '@lowrank/tensor/op';
+import { nestedHead, sizeOf } from '@lowrank/tensor/op';
 import { dequantizeBlocks, quantizeBlocks } from './blocks.js';
 import type { FloatDtype, Floats } from './floats.js';
 import { throughF16, widen } from './floats.js';

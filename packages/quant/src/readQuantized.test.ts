@@ -1,7 +1,8 @@
 import { isLowrankError } from '@lowrank/errors';
 import type { SafetensorsFile, TensorEntry } from '@lowrank/safetensors';
 import { bytesSource, openSafetensors, serializeSafetensors } from '@lowrank/safetensors';
-import { Rng, sizeOf } from '@lowrank/tensor';
+import { Rng } from '@lowrank/tensor';
+import { sizeOf } from '@lowrank/tensor/op';
 import { describe, expect, test } from 'vitest';
 import { dequantize, operandOf, quantize } from './quantizedTensor.js';
 import type { QuantizeOptions } from './quantizedTensor.js';

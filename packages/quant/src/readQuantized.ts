@@ -1,7 +1,7 @@
 import { LowrankError } from '@lowrank/errors';
 import type { SafetensorsFile, TensorInfo } from '@lowrank/safetensors';
-import type { OperandEncoding } from '@lowrank/tensor';
-import { sizeOf } from '@lowrank/tensor';
+import type { OperandEncoding } from '@lowrank/tensor/op';
+import { sizeOf } from '@lowrank/tensor/op';
 import { fourBitCodecs, isFourBitType } from './fourBit.js';
 import type { FourBitType } from './fourBit.js';
 import type { NestedAbsmax } from './nested.js';

@@ -1,4 +1,4 @@
-import { sourceOf } from '@lowrank/tensor';
+import { sourceOf } from '@lowrank/tensor/op';
 import { expect, test } from 'vitest';
 import { operandOf, quantize } from './quantizedTensor.js';
 import { checkSettings, emptyMatrix, encodingFor } from './settings.js';

@@ -1,6 +1,8 @@
 import { LowrankError } from '@lowrank/errors';
-import type { OperandEncoding, Tensor } from '@lowrank/tensor';
-import { EncodedMatrix, encodingSpecs, persistent } from '@lowrank/tensor';
+import type { Tensor } from '@lowrank/tensor';
+import type { OperandEncoding } from '@lowrank/tensor/op';
+import { persistent } from '@lowrank/tensor';
+import { EncodedMatrix, encodingSpecs } from '@lowrank/tensor/op';
 import { checkBlockSize } from './fourBit.js';
 import { nestedBlockSize } from './nested.js';
 import type { QuantizationType } from './quantizedTensor.js';

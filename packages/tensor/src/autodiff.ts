@@ -49,12 +49,6 @@ export function grad(loss: Tensor, parameters: readonly Tensor[]): Tensor[] {
   return parameters.map((parameter) => cotangents.get(keyOf(parameter)) ?? zeros(parameter.shape));
 }
 
-/** fn's value together with the gradient of its scalar result with respect to `parameters`. */
-export function valueAndGrad(fn: () => Tensor, parameters: readonly Tensor[]): { value: Tensor; gradients: Tensor[] } {
-  const value = fn();
-  return { value, gradients: grad(value, parameters) };
-}
-
 interface BackwardStep {
   readonly node: OpNode;
   readonly cotangents: readonly (Tensor | undefined)[];

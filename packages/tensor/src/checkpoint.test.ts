@@ -6,29 +6,23 @@ import {
   checkpoint,
   compile,
   dropout,
-  dumpPlan,
-  evaluateReference,
   grad,
   linear,
   linearCrossEntropy,
   mul,
-  planCost,
-  planFunction,
   readTensor,
-  ReferenceBackend,
   reshape,
   rmsNorm,
   Rng,
-  runUnplanned,
   scalar,
-  scope,
   square,
   stopGradient,
   sum,
   swiglu,
   tensor,
-  withGradient,
 } from './index.js';
+import { dumpPlan, planCost, planFunction, runUnplanned } from './entries/backend.js';
+import { evaluateReference, ReferenceBackend, scope, withGradient } from './entries/op.js';
 import type { RandomState, Tensor } from './index.js';
 
 const [rows, width, inner, vocabulary, depth] = [96, 8, 12, 20, 5];

@@ -1,37 +1,37 @@
 import { describe, expect, test } from 'vitest';
 import {
-  adamw,
   add,
   assign,
   attention,
   compile,
-  dumpPlan,
   embedding,
-  evaluateReference,
   grad,
   linear,
   linearCrossEntropy,
   mul,
-  packAt,
   persistent,
-  planCost,
   readTensor,
-  ReferenceBackend,
   reshape,
   Rng,
   rmsNorm,
   rope,
-  runUnplanned,
   scalar,
-  sourceOf,
-  squaredNorm,
-  clipScale,
   swiglu,
   sum,
   Tensor,
   tensor,
-  viewAt,
 } from './index.js';
+import { dumpPlan, planCost, runUnplanned } from './entries/backend.js';
+import {
+  adamw,
+  evaluateReference,
+  packAt,
+  ReferenceBackend,
+  sourceOf,
+  squaredNorm,
+  clipScale,
+  viewAt,
+} from './entries/op.js';
 import type { HostTensor } from './index.js';
 
 const rng = new Rng(7);

@@ -1,23 +1,16 @@
 import { describe, expect, test } from 'vitest';
+import { add, assign, compile, grad, linear, matmul, Rng, sum, tensor } from './index.js';
+import { dumpPlan } from './entries/backend.js';
 import {
-  add,
-  assign,
-  compile,
   decodeMatrix,
-  dumpPlan,
   EncodedMatrix,
   evaluateReference,
-  grad,
-  linear,
-  matmul,
   nestedHead,
   quantizeBlocks,
   ReferenceBackend,
-  Rng,
-  sum,
-  tensor,
-} from './index.js';
-import type { Block4Encoding, Tensor } from './index.js';
+} from './entries/op.js';
+import type { Tensor } from './index.js';
+import type { Block4Encoding } from './entries/op.js';
 
 const rng = new Rng(7);
 const normal = (...shape: number[]): Tensor =>

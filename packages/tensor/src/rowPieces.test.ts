@@ -1,5 +1,6 @@
 import { expect, test } from 'vitest';
-import { readTensor, ReferenceBackend, Rng, sourceOf, tensor } from './index.js';
+import { readTensor, Rng, tensor } from './index.js';
+import { ReferenceBackend, sourceOf } from './entries/op.js';
 import { rowPieces } from './rowPieces.js';
 
 const limits = (bytes: number): { maxBindingBytes: number; maxBufferBytes: number } => ({

@@ -1,5 +1,6 @@
 import { expect, test } from 'vitest';
-import { deferred, persistent, readTensor, ReferenceBackend, sourceOf } from './index.js';
+import { persistent, readTensor } from './index.js';
+import { deferred, ReferenceBackend, sourceOf } from './entries/op.js';
 
 test('deferred data is made once, when it is first needed', async () => {
   let calls = 0;

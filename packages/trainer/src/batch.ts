@@ -1,5 +1,6 @@
 import type { TokenBatch } from '@lowrank/data';
-import type { HostTensor, Spec, Tensor } from '@lowrank/tensor';
+import type { HostTensor, Tensor } from '@lowrank/tensor';
+import type { Spec } from '@lowrank/tensor/op';
 
 /** A token batch within a traced function: i32 tensors; what each holds is told by data's TokenBatch. */
 export interface BatchTensors {

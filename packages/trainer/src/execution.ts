@@ -1,5 +1,8 @@
-import type { Arena, Backend, HostTensor, Results, Spec, Tensor, Traceable } from '@lowrank/tensor';
-import { compile, runUnplanned } from '@lowrank/tensor';
+import type { Backend, HostTensor, Results, Tensor } from '@lowrank/tensor';
+import type { Arena } from '@lowrank/tensor/backend';
+import type { Spec, Traceable } from '@lowrank/tensor/op';
+import { compile } from '@lowrank/tensor';
+import { runUnplanned } from '@lowrank/tensor/backend';
 
 /**
  * How traced functions are run: `fused` (the default), `unfused` (planned, but every op keeps its own kernel), or

@@ -1,16 +1,6 @@
 import type { Backend, Tensor } from '@lowrank/tensor';
-import {
-  embedding,
-  linear,
-  linearCrossEntropy,
-  mul,
-  readTensor,
-  ReferenceBackend,
-  reshape,
-  Rng,
-  sourceOf,
-  tensor,
-} from '@lowrank/tensor';
+import { embedding, linear, linearCrossEntropy, mul, readTensor, reshape, Rng, tensor } from '@lowrank/tensor';
+import { ReferenceBackend, sourceOf } from '@lowrank/tensor/op';
 import { expect, test } from 'vitest';
 import type { LossFunction } from './batch.js';
 import type { OptimizerName } from './moments.js';

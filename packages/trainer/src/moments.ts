@@ -1,5 +1,6 @@
 import type { Shape, Tensor } from '@lowrank/tensor';
-import { momentBlock, momentMaps, persistent, segmentBlock, sizeOf, tensor } from '@lowrank/tensor';
+import { persistent, tensor } from '@lowrank/tensor';
+import { momentBlock, momentMaps, segmentBlock, sizeOf } from '@lowrank/tensor/op';
 
 /** AdamW with its moments in f32, or in 8 bits: a quarter of the memory, and a step that differs in the third digit. */
 export const optimizers = ['adamw', 'adamw8bit'] as const;

@@ -1,6 +1,9 @@
 import { LowrankError } from '@lowrank/errors';
-import type { Backend, HostArray, HostTensor, Node, Source, Tensor, Traceable } from '@lowrank/tensor';
-import { compile, describe, hostArray, runUnplanned, toFloat32 } from '@lowrank/tensor';
+import type { Backend, HostArray, HostTensor, Tensor } from '@lowrank/tensor';
+import type { Node, Source, Traceable } from '@lowrank/tensor/op';
+import { compile, toFloat32 } from '@lowrank/tensor';
+import { runUnplanned } from '@lowrank/tensor/backend';
+import { describe, hostArray } from '@lowrank/tensor/op';
 import type { DType } from '@lowrank/tensor';
 
 /** Loss or gradient of a step are NaN or infinite. The weights are those from before that step. */

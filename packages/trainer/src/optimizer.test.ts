@@ -1,5 +1,6 @@
 import type { Tensor } from '@lowrank/tensor';
-import { compile, readTensor, ReferenceBackend, Rng, tensor } from '@lowrank/tensor';
+import { compile, readTensor, Rng, tensor } from '@lowrank/tensor';
+import { ReferenceBackend } from '@lowrank/tensor/op';
 import { expect, test } from 'vitest';
 import { optimizerScalars, setOptimizerScalars, updateParameters } from './optimizer.js';
 import type { TrainedParameter } from './parameters.js';

@@ -1,5 +1,6 @@
 import type { Scalar, Tensor } from '@lowrank/tensor';
-import { adamw, adamw8bit, add, assign, clipScale, mul, scalar, scope, square, squaredNorm } from '@lowrank/tensor';
+import { add, assign, mul, scalar, square } from '@lowrank/tensor';
+import { adamw, adamw8bit, clipScale, scope, squaredNorm } from '@lowrank/tensor/op';
 import type { OptimizerName } from './moments.js';
 import type { FlatVector } from './parameters.js';
 

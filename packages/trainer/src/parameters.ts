@@ -1,6 +1,8 @@
 import { LowrankError } from '@lowrank/errors';
-import type { BackendSpec, HostArray, Shape, Tensor } from '@lowrank/tensor';
-import { hostArray, persistent, segmentBlock, sizeOf, sourceOf, tensor, toFloat32, viewAt } from '@lowrank/tensor';
+import type { HostArray, Shape, Tensor } from '@lowrank/tensor';
+import type { BackendSpec } from '@lowrank/tensor/backend';
+import { persistent, tensor, toFloat32 } from '@lowrank/tensor';
+import { hostArray, segmentBlock, sizeOf, sourceOf, viewAt } from '@lowrank/tensor/op';
 import type { Moments, OptimizerName } from './moments.js';
 import { alignmentOf, makeMoments, mapsTensor, momentTensors, smallest8bit } from './moments.js';
 

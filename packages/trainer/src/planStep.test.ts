@@ -1,4 +1,4 @@
-import { Arena, planMemory } from '@lowrank/tensor';
+import { Arena, planMemory } from '@lowrank/tensor/backend';
 import { expect, test } from 'vitest';
 import type { BatchShape } from './batch.js';
 import { planTrainStep } from './planStep.js';

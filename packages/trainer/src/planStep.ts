@@ -1,5 +1,5 @@
-import type { BackendSpec, Plan } from '@lowrank/tensor';
-import { planFunction } from '@lowrank/tensor';
+import type { BackendSpec, Plan } from '@lowrank/tensor/backend';
+import { planFunction } from '@lowrank/tensor/backend';
 import type { BatchShape } from './batch.js';
 import { asBatch, batchSpecs } from './batch.js';
 import type { FlatVector, TrainedParameter } from './parameters.js';

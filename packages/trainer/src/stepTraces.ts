@@ -1,18 +1,6 @@
 import type { RandomState, Tensor } from '@lowrank/tensor';
-import {
-  add,
-  assign,
-  grad,
-  mul,
-  packAt,
-  persistent,
-  reshape,
-  scalar,
-  scope,
-  select,
-  sqrt,
-  tensor,
-} from '@lowrank/tensor';
+import { add, assign, grad, mul, persistent, reshape, scalar, select, sqrt, tensor } from '@lowrank/tensor';
+import { packAt, scope } from '@lowrank/tensor/op';
 import { withCheckpointing } from '@lowrank/nn';
 import type { BatchTensors, LossFunction } from './batch.js';
 import type { AdamwOptions } from './optimizer.js';

@@ -1,7 +1,8 @@
 import type { EncodedRow } from '@lowrank/data';
 import { packBatch, padBatch } from '@lowrank/data';
 import { block } from '@lowrank/nn';
-import type { Backend, BackendSpec, RandomState, Tensor } from '@lowrank/tensor';
+import type { Backend, RandomState, Tensor } from '@lowrank/tensor';
+import type { BackendSpec } from '@lowrank/tensor/backend';
 import {
   add,
   attention,
@@ -10,11 +11,11 @@ import {
   linear,
   linearCrossEntropy,
   readTensor,
-  ReferenceBackend,
   reshape,
   Rng,
   tensor,
 } from '@lowrank/tensor';
+import { ReferenceBackend } from '@lowrank/tensor/op';
 import type { TokenBatch } from '@lowrank/data';
 import type { LossFunction } from './batch.js';
 import type { TrainedParameter } from './parameters.js';

@@ -1,7 +1,7 @@
 import { LowrankError } from '@lowrank/errors';
 import type { TokenBatch } from '@lowrank/data';
 import type { Backend, RandomState } from '@lowrank/tensor';
-import { Arena } from '@lowrank/tensor';
+import { Arena } from '@lowrank/tensor/backend';
 import type { BatchShape, LossFunction } from './batch.js';
 import type { Evaluation } from './evaluate.js';
 import { evaluate } from './evaluate.js';

@@ -1,5 +1,5 @@
 import type { TokenBatch } from '@lowrank/data';
-import type { BackendSpec } from '@lowrank/tensor';
+import type { BackendSpec } from '@lowrank/tensor/backend';
 import { scalar } from '@lowrank/tensor';
 import { expect, test } from 'vitest';
 import { parameterGradients } from './gradients.js';

@@ -1,5 +1,6 @@
 import type { TokenBatch } from '@lowrank/data';
-import type { Backend, Node, Tensor } from '@lowrank/tensor';
+import type { Backend, Tensor } from '@lowrank/tensor';
+import type { Node } from '@lowrank/tensor/op';
 import type { BatchShape } from './batch.js';
 import { asBatch, batchInputs, batchSpecs } from './batch.js';
 import type { ExecutionOptions, Runnable } from './execution.js';

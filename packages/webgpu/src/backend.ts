@@ -1,4 +1,5 @@
-import type { Backend, BackendSpec, DeviceBuffer, Executable, HostArray, MemoryReport, Plan } from '@lowrank/tensor';
+import type { Backend, HostArray } from '@lowrank/tensor';
+import type { BackendSpec, DeviceBuffer, Executable, MemoryReport, Plan } from '@lowrank/tensor/backend';
 import { BufferStore } from './buffers.js';
 import { requestDevice } from './device.js';
 import type { DeviceOptions, WebgpuDevice } from './device.js';

@@ -1,5 +1,6 @@
 import { LowrankError } from '@lowrank/errors';
-import type { DeviceBuffer, HostArray, MemoryReport } from '@lowrank/tensor';
+import type { HostArray } from '@lowrank/tensor';
+import type { DeviceBuffer, MemoryReport } from '@lowrank/tensor/backend';
 import { BufferUsage, MapMode } from './constants.js';
 import type { WebgpuDevice } from './device.js';
 import { unsupportedShape } from './gpuErrors.js';

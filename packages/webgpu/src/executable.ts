@@ -1,5 +1,5 @@
 import { LowrankError } from '@lowrank/errors';
-import type { DeviceBuffer, Executable, Plan, RunRequest, Step } from '@lowrank/tensor';
+import type { DeviceBuffer, Executable, Plan, RunRequest, Step } from '@lowrank/tensor/backend';
 import { own, roundUp, upload } from './buffers.js';
 import type { WebgpuDevice } from './device.js';
 import { unsupportedShape } from './gpuErrors.js';

@@ -1,5 +1,6 @@
-import { bytesPerElement, sizeOf } from '@lowrank/tensor';
-import type { Operand, Plan, PlanBuffer, Shape, Step } from '@lowrank/tensor';
+import { bytesPerElement, sizeOf } from '@lowrank/tensor/op';
+import type { Shape } from '@lowrank/tensor';
+import type { Operand, Plan, PlanBuffer, Step } from '@lowrank/tensor/backend';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { isLowrankError } from '@lowrank/errors';
 import type { WebgpuBackend } from './backend.js';

@@ -1,4 +1,5 @@
-import type { Operand, Spec, Step } from '@lowrank/tensor';
+import type { Operand, Step } from '@lowrank/tensor/backend';
+import type { Spec } from '@lowrank/tensor/op';
 import type { Limits } from './constants.js';
 
 /** One compute dispatch of a step: its WGSL (entry point `main`), its bindings in order, and its size. */

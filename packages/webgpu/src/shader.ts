@@ -1,4 +1,5 @@
-import type { DType, Operand } from '@lowrank/tensor';
+import type { DType } from '@lowrank/tensor';
+import type { Operand } from '@lowrank/tensor/backend';
 import { parameters } from './kernel.js';
 import type { Binding, KernelContext, Launch, Slice } from './kernel.js';
 

@@ -1,5 +1,5 @@
 import { LowrankError } from '@lowrank/errors';
-import type { BackendSpec } from '@lowrank/tensor';
+import type { BackendSpec } from '@lowrank/tensor/backend';
 import { defaultLimits } from './constants.js';
 import type { Limits } from './constants.js';
 import type { KernelEntry, Tuning } from './kernel.js';

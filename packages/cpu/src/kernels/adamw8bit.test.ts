@@ -1,4 +1,4 @@
-import { momentMaps } from '@lowrank/tensor';
+import { momentMaps } from '@lowrank/tensor/op';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import type { Backend } from '@lowrank/tensor';
 import { createCpuBackend } from '../backend.js';

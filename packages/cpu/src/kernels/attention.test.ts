@@ -1,4 +1,5 @@
-import type { AttrsOf, Backend } from '@lowrank/tensor';
+import type { Backend } from '@lowrank/tensor';
+import type { AttrsOf } from '@lowrank/tensor/backend';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { createCpuBackend } from '../backend.js';
 import type { Value } from './testing.js';

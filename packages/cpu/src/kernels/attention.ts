@@ -1,5 +1,6 @@
-import type { AttrsOf, Spec } from '@lowrank/tensor';
-import { attentionSizes } from '@lowrank/tensor';
+import type { AttrsOf } from '@lowrank/tensor/backend';
+import type { Spec } from '@lowrank/tensor/op';
+import { attentionSizes } from '@lowrank/tensor/op';
 import { Kernel } from '../kernelIds.js';
 import type { CpuKernel, Place } from '../kernel.js';
 import { at } from '../kernel.js';

@@ -1,5 +1,6 @@
-import type { Backend, ElementwiseName, Instruction } from '@lowrank/tensor';
-import { elementwiseFunctions } from '@lowrank/tensor';
+import type { Backend } from '@lowrank/tensor';
+import type { ElementwiseName, Instruction } from '@lowrank/tensor/backend';
+import { elementwiseFunctions } from '@lowrank/tensor/backend';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { createCpuBackend } from '../backend.js';
 import type { Value } from './testing.js';

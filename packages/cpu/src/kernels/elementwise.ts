@@ -1,5 +1,6 @@
-import type { Instruction, Shape } from '@lowrank/tensor';
-import { broadcastStrides, sizeOf } from '@lowrank/tensor';
+import type { Shape } from '@lowrank/tensor';
+import type { Instruction } from '@lowrank/tensor/backend';
+import { broadcastStrides, sizeOf } from '@lowrank/tensor/op';
 import { Fn, Kernel } from '../kernelIds.js';
 import type { CpuKernel, Place } from '../kernel.js';
 import { at } from '../kernel.js';

@@ -1,5 +1,6 @@
-import type { Backend, MatmulAttrs, OperandEncoding } from '@lowrank/tensor';
-import { encodingSpecs, nestedHead, sizeOf, toFloat64 } from '@lowrank/tensor';
+import type { Backend } from '@lowrank/tensor';
+import type { MatmulAttrs, OperandEncoding } from '@lowrank/tensor/op';
+import { encodingSpecs, nestedHead, sizeOf, toFloat64 } from '@lowrank/tensor/op';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { createCpuBackend } from '../backend.js';
 import type { Value } from './testing.js';

@@ -1,4 +1,4 @@
-import { momentBlock, sizeOf } from '@lowrank/tensor';
+import { momentBlock, sizeOf } from '@lowrank/tensor/op';
 import type { DType } from '@lowrank/tensor';
 import { LowrankError } from '@lowrank/errors';
 import { Kernel } from '../kernelIds.js';

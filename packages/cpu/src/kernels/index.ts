@@ -1,4 +1,4 @@
-import type { KernelName } from '@lowrank/tensor';
+import type { KernelName } from '@lowrank/tensor/backend';
 import type { CpuKernel } from '../kernel.js';
 import { attention, attentionBackward } from './attention.js';
 import { elementwise } from './elementwise.js';

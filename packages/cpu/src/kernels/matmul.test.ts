@@ -1,5 +1,6 @@
-import type { Backend, DType, MatmulAttrs, Shape } from '@lowrank/tensor';
-import { sizeOf } from '@lowrank/tensor';
+import type { Backend, DType, Shape } from '@lowrank/tensor';
+import type { MatmulAttrs } from '@lowrank/tensor/op';
+import { sizeOf } from '@lowrank/tensor/op';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { createCpuBackend } from '../backend.js';
 import type { Value } from './testing.js';

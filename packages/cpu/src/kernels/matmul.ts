@@ -1,5 +1,5 @@
-import type { MatmulAttrs, Spec } from '@lowrank/tensor';
-import { matmulOperands, matmulSizes } from '@lowrank/tensor';
+import type { MatmulAttrs, Spec } from '@lowrank/tensor/op';
+import { matmulOperands, matmulSizes } from '@lowrank/tensor/op';
 import { Kernel } from '../kernelIds.js';
 import type { Call, CpuKernel, Place } from '../kernel.js';
 import { at, encodingOf } from '../kernel.js';

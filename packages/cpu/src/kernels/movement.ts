@@ -1,4 +1,4 @@
-import { sizeOf, stridesOf } from '@lowrank/tensor';
+import { sizeOf, stridesOf } from '@lowrank/tensor/op';
 import type { Shape } from '@lowrank/tensor';
 import { Kernel } from '../kernelIds.js';
 import type { CpuKernel, Place } from '../kernel.js';

@@ -1,5 +1,6 @@
-import type { AttrsOf, Backend, KernelName } from '@lowrank/tensor';
-import { sizeOf } from '@lowrank/tensor';
+import type { Backend } from '@lowrank/tensor';
+import type { AttrsOf, KernelName } from '@lowrank/tensor/backend';
+import { sizeOf } from '@lowrank/tensor/op';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { createCpuBackend } from '../backend.js';
 import type { RunOptions, Value } from './testing.js';

@@ -1,4 +1,4 @@
-import { sizeOf } from '@lowrank/tensor';
+import { sizeOf } from '@lowrank/tensor/op';
 import { Kernel } from '../kernelIds.js';
 import type { CpuKernel } from '../kernel.js';
 import { at } from '../kernel.js';

@@ -1,16 +1,9 @@
-import type {
-  AttrsOf,
-  Backend,
-  DType,
-  HostArray,
-  KernelName,
-  Op,
-  Operand,
-  PlanBuffer,
-  Shape,
-  Spec,
-} from '@lowrank/tensor';
-import { bytesPerElement, coreOps, fromNumbers, hostArray, Rng, sizeOf, toFloat64 } from '@lowrank/tensor';
+import type { Backend, DType, HostArray, Shape } from '@lowrank/tensor';
+import type { AttrsOf, KernelName, Operand, PlanBuffer } from '@lowrank/tensor/backend';
+import type { Op, Spec } from '@lowrank/tensor/op';
+import { fromNumbers, Rng } from '@lowrank/tensor';
+import { coreOps } from '@lowrank/tensor/backend';
+import { bytesPerElement, hostArray, sizeOf, toFloat64 } from '@lowrank/tensor/op';
 
 /** For tests: runs one op through a plan of one step, beside its reference. */
 

@@ -1,16 +1,9 @@
 import type { LinearLike } from '@lowrank/nn';
 import { Conv1d, Embedding, Linear, Module, Parameter } from '@lowrank/nn';
 import type { Tensor } from '@lowrank/tensor';
-import {
-  EncodedMatrix,
-  evaluateReference,
-  linear,
-  planFunction,
-  ReferenceBackend,
-  Rng,
-  scalar,
-  tensor,
-} from '@lowrank/tensor';
+import { linear, Rng, scalar, tensor } from '@lowrank/tensor';
+import { planFunction } from '@lowrank/tensor/backend';
+import { EncodedMatrix, evaluateReference, ReferenceBackend } from '@lowrank/tensor/op';
 import { expect, test } from 'vitest';
 import type { LoraMatrices } from '../adapterFiles.js';
 import { loraConfig } from '../config.js';

@@ -1,6 +1,7 @@
 import type { Embedding } from '@lowrank/nn';
 import type { Tensor } from '@lowrank/tensor';
-import { concat, embedding, sourceOf } from '@lowrank/tensor';
+import { concat, embedding } from '@lowrank/tensor';
+import { sourceOf } from '@lowrank/tensor/op';
 import type { BankAbilities } from './layer.js';
 import { LoraBankLayer } from './layer.js';
 import type { BankMix } from './mix.js';

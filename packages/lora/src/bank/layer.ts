@@ -1,7 +1,8 @@
 import type { Layer } from '@lowrank/nn';
 import { Module, Parameter } from '@lowrank/nn';
 import type { Tensor } from '@lowrank/tensor';
-import { add, matmul, mul, persistent, scope, sourceOf } from '@lowrank/tensor';
+import { add, matmul, mul, persistent } from '@lowrank/tensor';
+import { scope, sourceOf } from '@lowrank/tensor/op';
 import { withoutBias } from '../withoutBias.js';
 import type { BankEntry } from './entry.js';
 import type { BankMix } from './mix.js';

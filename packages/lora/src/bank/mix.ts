@@ -1,5 +1,6 @@
 import type { Tensor } from '@lowrank/tensor';
-import { matmul, mul, persistent, reshape, rows, shapeError, sourceOf } from '@lowrank/tensor';
+import { matmul, mul, persistent, reshape } from '@lowrank/tensor';
+import { rows, shapeError, sourceOf } from '@lowrank/tensor/op';
 
 export interface BankSizes {
   /** Rows of a batch that may differ; 1: all rows use the same. */

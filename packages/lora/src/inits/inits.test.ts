@@ -1,5 +1,6 @@
 import { Linear } from '@lowrank/nn';
-import { evaluateReference, Rng, tensor } from '@lowrank/tensor';
+import { Rng, tensor } from '@lowrank/tensor';
+import { evaluateReference } from '@lowrank/tensor/op';
 import { expect, test } from 'vitest';
 import type { LoraInit } from '../config.js';
 import { LoraLinear } from '../loraLinear.js';

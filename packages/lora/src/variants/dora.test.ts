@@ -1,20 +1,8 @@
 import type { LinearLike } from '@lowrank/nn';
 import { Conv1d, Embedding, Linear, Module, withDropout } from '@lowrank/nn';
 import type { Tensor } from '@lowrank/tensor';
-import {
-  decodeMatrix,
-  EncodedMatrix,
-  evaluateReference,
-  grad,
-  linear,
-  Rng,
-  scalar,
-  sourceOf,
-  sum,
-  tensor,
-  topological,
-  transpose,
-} from '@lowrank/tensor';
+import { grad, linear, Rng, scalar, sum, tensor, transpose } from '@lowrank/tensor';
+import { decodeMatrix, EncodedMatrix, evaluateReference, sourceOf, topological } from '@lowrank/tensor/op';
 import { expect, test } from 'vitest';
 import { LoraEmbedding } from '../loraEmbedding.js';
 import type { LoraLayer } from '../loraLayer.js';

@@ -3,7 +3,7 @@ import { openFolder, openModelWeights } from '@lowrank/models';
 import type { LoftqAdapterOptions } from '@lowrank/patch';
 import type { FloatDtype, Floats, QuantizationSettings, QuantizedTensor } from '@lowrank/quant';
 import { dequantize, operandOf, quantize, QuantizedLinear, widen } from '@lowrank/quant';
-import { hostArray, sourceOf } from '@lowrank/tensor';
+import { hostArray, sourceOf } from '@lowrank/tensor/op';
 
 const dtypes: Readonly<Record<string, FloatDtype>> = { F32: 'f32', F16: 'f16', BF16: 'bf16' };
 

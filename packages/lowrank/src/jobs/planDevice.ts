@@ -1,6 +1,6 @@
 import { createCpuBackend } from '@lowrank/cpu';
 import { isLowrankError } from '@lowrank/errors';
-import type { BackendSpec } from '@lowrank/tensor';
+import type { BackendSpec } from '@lowrank/tensor/backend';
 import { adapterName, listAdapters, portableSpec } from '@lowrank/webgpu';
 import { totalmem } from 'node:os';
 import type { DeviceName } from '../device.js';

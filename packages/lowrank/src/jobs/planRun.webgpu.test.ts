@@ -1,6 +1,7 @@
 import { packBatch } from '@lowrank/data';
 import { openFolder, readJson } from '@lowrank/models';
-import { Arena, scalar } from '@lowrank/tensor';
+import { scalar } from '@lowrank/tensor';
+import { Arena } from '@lowrank/tensor/backend';
 import { createTrainStep } from '@lowrank/trainer';
 import { createWebgpuBackend, portableSpec } from '@lowrank/webgpu';
 import { join } from 'node:path';

@@ -1,7 +1,8 @@
 import { injectSubspace, projections } from '@lowrank/methods';
 import { Linear, Module } from '@lowrank/nn';
 import type { Tensor } from '@lowrank/tensor';
-import { add, compile, evaluateReference, fromNumbers, grad, mul, Rng, square, sum, tensor } from '@lowrank/tensor';
+import { add, compile, fromNumbers, grad, mul, Rng, square, sum, tensor } from '@lowrank/tensor';
+import { evaluateReference } from '@lowrank/tensor/op';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { chooseBackend } from '../device.js';
 import type { Backend } from '@lowrank/tensor';

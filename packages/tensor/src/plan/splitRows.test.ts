@@ -1,42 +1,42 @@
 import { expect, test } from 'vitest';
 import type { Backend, DType, HostArray, Tensor } from '../index.js';
 import {
-  adamw,
-  adamw8bit,
   add,
   argmax,
   assign,
   cast,
   compile,
   embedding,
-  EncodedMatrix,
   fromNumbers,
   grad,
   linear,
   linearCrossEntropy,
   matmul,
   max,
-  momentMaps,
   mul,
   permute,
   persistent,
-  planMemory,
-  planCost,
   readTensor,
-  ReferenceBackend,
   reshape,
   Rng,
-  rows,
-  runUnplanned,
   scalar,
-  sourceOf,
   sqrt,
   square,
-  squaredNorm,
   sum,
   tensor,
-  viewAt,
 } from '../index.js';
+import { planMemory, planCost, runUnplanned } from '../entries/backend.js';
+import {
+  adamw,
+  adamw8bit,
+  EncodedMatrix,
+  momentMaps,
+  ReferenceBackend,
+  rows,
+  sourceOf,
+  squaredNorm,
+  viewAt,
+} from '../entries/op.js';
 
 const small = { maxBindingBytes: 4096, maxBufferBytes: 4096 };
 const tokens = 3;

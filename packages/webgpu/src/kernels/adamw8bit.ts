@@ -1,5 +1,5 @@
-import { momentBlock, segmentBlock, sizeOf } from '@lowrank/tensor';
-import type { AttrsOf } from '@lowrank/tensor';
+import { momentBlock, segmentBlock, sizeOf } from '@lowrank/tensor/op';
+import type { AttrsOf } from '@lowrank/tensor/backend';
 import { defineKernel, operand } from '../kernel.js';
 import { Shader, grid, literal, mainHead, nonFinite } from '../shader.js';
 

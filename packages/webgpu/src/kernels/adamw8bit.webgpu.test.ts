@@ -1,4 +1,4 @@
-import { momentMaps } from '@lowrank/tensor';
+import { momentMaps } from '@lowrank/tensor/op';
 import { expect, it } from 'vitest';
 import { describeKernel, expectWithin, given, randomInput, scalarInput } from '../testing/kernelHarness.js';
 import type { KernelCase, KernelResult, TestInput } from '../testing/kernelHarness.js';

@@ -1,5 +1,5 @@
-import { sizeOf } from '@lowrank/tensor';
-import type { Spec } from '@lowrank/tensor';
+import { sizeOf } from '@lowrank/tensor/op';
+import type { Spec } from '@lowrank/tensor/op';
 import { defineKernel, operand } from '../kernel.js';
 import type { KernelContext, KernelStep, Launch, Slice } from '../kernel.js';
 import { Shader, grid, literal, mainHead, nonFinite } from '../shader.js';

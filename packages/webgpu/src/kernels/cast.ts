@@ -1,5 +1,6 @@
-import { sizeOf } from '@lowrank/tensor';
-import type { AttrsOf, DType } from '@lowrank/tensor';
+import { sizeOf } from '@lowrank/tensor/op';
+import type { DType } from '@lowrank/tensor';
+import type { AttrsOf } from '@lowrank/tensor/backend';
 import { defineKernel, operand } from '../kernel.js';
 import type { BoundType } from '../shader.js';
 import { Shader, grid, mainHead, nonFinite } from '../shader.js';

@@ -1,5 +1,6 @@
-import { broadcastStrides, sizeOf } from '@lowrank/tensor';
-import type { AttrsOf, ElementwiseName, Instruction, Shape } from '@lowrank/tensor';
+import { broadcastStrides, sizeOf } from '@lowrank/tensor/op';
+import type { Shape } from '@lowrank/tensor';
+import type { AttrsOf, ElementwiseName, Instruction } from '@lowrank/tensor/backend';
 import { defineKernel, operand } from '../kernel.js';
 import { Shader, grid, literal, mainHead, nonFinite } from '../shader.js';
 

@@ -1,5 +1,5 @@
-import { elementwiseFunctions } from '@lowrank/tensor';
-import type { ElementwiseName, Instruction } from '@lowrank/tensor';
+import { elementwiseFunctions } from '@lowrank/tensor/backend';
+import type { ElementwiseName, Instruction } from '@lowrank/tensor/backend';
 import { expect, it } from 'vitest';
 import { describeKernel, given, randomInput, scalarInput } from '../testing/kernelHarness.js';
 import type { TestInput } from '../testing/kernelHarness.js';

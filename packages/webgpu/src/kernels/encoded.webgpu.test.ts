@@ -1,22 +1,14 @@
+import { add, assign, compile, fromNumbers, grad, linear, persistent, sum, tensor } from '@lowrank/tensor';
 import {
-  add,
-  assign,
-  compile,
   EncodedMatrix,
   encodingSpecs,
   evaluateReference,
-  fromNumbers,
-  grad,
-  linear,
   nestedHead,
-  persistent,
   quantizeBlocks,
-  sum,
-  tensor,
   threefryUniform,
   toFloat64,
-} from '@lowrank/tensor';
-import type { MatmulAttrs, OperandEncoding } from '@lowrank/tensor';
+} from '@lowrank/tensor/op';
+import type { MatmulAttrs, OperandEncoding } from '@lowrank/tensor/op';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { WebgpuBackend } from '../backend.js';
 import type { Tuning } from '../kernel.js';

@@ -1,4 +1,4 @@
-import type { KernelName } from '@lowrank/tensor';
+import type { KernelName } from '@lowrank/tensor/backend';
 import type { KernelEntry } from '../kernel.js';
 import { adamw } from './adamw.js';
 import { adamw8bit } from './adamw8bit.js';

@@ -1,4 +1,4 @@
-import type { AttrsOf } from '@lowrank/tensor';
+import type { AttrsOf } from '@lowrank/tensor/backend';
 import { defineKernel, operand } from '../kernel.js';
 import type { RowForm } from '../rowKernel.js';
 import { rowForm } from '../rowKernel.js';

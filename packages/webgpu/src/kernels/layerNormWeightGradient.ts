@@ -1,4 +1,4 @@
-import type { AttrsOf } from '@lowrank/tensor';
+import type { AttrsOf } from '@lowrank/tensor/backend';
 import { defineKernel } from '../kernel.js';
 import { moments } from './layerNorm.js';
 import { normWeightGradient, normWeightWorkspace } from './normWeightGradient.js';

@@ -1,5 +1,5 @@
-import { matmulOperands, matmulSizes } from '@lowrank/tensor';
-import type { MatmulAttrs, Spec } from '@lowrank/tensor';
+import { matmulOperands, matmulSizes } from '@lowrank/tensor/op';
+import type { MatmulAttrs, Spec } from '@lowrank/tensor/op';
 import { defineKernel, operand } from '../kernel.js';
 import type { KernelContext, KernelStep, Launch, Slice } from '../kernel.js';
 import { Shader, grid, mainHead } from '../shader.js';

@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import type { MatmulAttrs } from '@lowrank/tensor';
+import type { MatmulAttrs } from '@lowrank/tensor/op';
 import { WebgpuBackend } from '../backend.js';
 import type { Tuning } from '../kernel.js';
 import { expectWithin, magnitudeOf, randomInput, runKernel, styles, testBackend } from '../testing/kernelHarness.js';

@@ -1,4 +1,4 @@
-import { sizeOf, stridesOf } from '@lowrank/tensor';
+import { sizeOf, stridesOf } from '@lowrank/tensor/op';
 import type { Shape } from '@lowrank/tensor';
 import type { KernelContext, Launch, Slice } from '../kernel.js';
 import { Shader, grid, mainHead } from '../shader.js';

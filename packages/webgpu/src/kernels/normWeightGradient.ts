@@ -1,5 +1,6 @@
-import type { Operand, Spec } from '@lowrank/tensor';
-import { sizeOf } from '@lowrank/tensor';
+import type { Operand } from '@lowrank/tensor/backend';
+import type { Spec } from '@lowrank/tensor/op';
+import { sizeOf } from '@lowrank/tensor/op';
 import { operand } from '../kernel.js';
 import type { KernelContext, KernelStep, Launch } from '../kernel.js';
 import { rowForm } from '../rowKernel.js';

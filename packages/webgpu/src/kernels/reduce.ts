@@ -1,4 +1,4 @@
-import type { AttrsOf } from '@lowrank/tensor';
+import type { AttrsOf } from '@lowrank/tensor/backend';
 import { defineKernel, operand } from '../kernel.js';
 import type { KernelContext, Launch, Slice } from '../kernel.js';
 import { Shader, grid, mainHead, nonFinite, workgroupReduce } from '../shader.js';

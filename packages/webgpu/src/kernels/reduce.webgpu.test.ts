@@ -1,4 +1,4 @@
-import { sizeOf } from '@lowrank/tensor';
+import { sizeOf } from '@lowrank/tensor/op';
 import { expect, it } from 'vitest';
 import { describeKernel, given, randomInput } from '../testing/kernelHarness.js';
 

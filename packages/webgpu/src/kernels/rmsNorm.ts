@@ -1,5 +1,5 @@
-import { sizeOf } from '@lowrank/tensor';
-import type { AttrsOf, Operand } from '@lowrank/tensor';
+import { sizeOf } from '@lowrank/tensor/op';
+import type { AttrsOf, Operand } from '@lowrank/tensor/backend';
 import { defineKernel, operand } from '../kernel.js';
 import { rowForm } from '../rowKernel.js';
 import { Shader, literal } from '../shader.js';

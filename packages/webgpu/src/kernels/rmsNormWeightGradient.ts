@@ -1,4 +1,4 @@
-import type { AttrsOf } from '@lowrank/tensor';
+import type { AttrsOf } from '@lowrank/tensor/backend';
 import { defineKernel } from '../kernel.js';
 import { literal } from '../shader.js';
 import { normWeightGradient, normWeightWorkspace } from './normWeightGradient.js';

@@ -1,5 +1,5 @@
-import { stridesOf } from '@lowrank/tensor';
-import type { AttrsOf } from '@lowrank/tensor';
+import { stridesOf } from '@lowrank/tensor/op';
+import type { AttrsOf } from '@lowrank/tensor/backend';
 import { defineKernel, operand } from '../kernel.js';
 import { move } from './movement.js';
 

@@ -1,5 +1,9 @@
-import { bytesPerElement, coreOps, fromNumbers, hostArray, sizeOf, threefryUniform, toFloat64 } from '@lowrank/tensor';
-import type { DType, HostArray, KernelName, Operand, Plan, PlanBuffer, Shape, Spec } from '@lowrank/tensor';
+import { fromNumbers } from '@lowrank/tensor';
+import { coreOps } from '@lowrank/tensor/backend';
+import { bytesPerElement, hostArray, sizeOf, threefryUniform, toFloat64 } from '@lowrank/tensor/op';
+import type { DType, HostArray, Shape } from '@lowrank/tensor';
+import type { KernelName, Operand, Plan, PlanBuffer } from '@lowrank/tensor/backend';
+import type { Spec } from '@lowrank/tensor/op';
 import { afterAll, beforeAll, describe, expect } from 'vitest';
 import { createWebgpuBackend } from '../backend.js';
 import type { WebgpuBackend } from '../backend.js';

@@ -1,4 +1,5 @@
-import type { Backend, DeviceBuffer } from '@lowrank/tensor';
+import type { Backend } from '@lowrank/tensor';
+import type { DeviceBuffer } from '@lowrank/tensor/backend';
 
 /** A backend for one run. */
 export interface MeteredBackend {

@@ -1,5 +1,6 @@
-import { attentionSizes } from '@lowrank/tensor';
-import type { AttrsOf, Spec } from '@lowrank/tensor';
+import { attentionSizes } from '@lowrank/tensor/op';
+import type { AttrsOf } from '@lowrank/tensor/backend';
+import type { Spec } from '@lowrank/tensor/op';
 import type { ChoiceContext, Slice } from '../../kernel.js';
 import { literal } from '../../shader.js';
 import type { BoundType, Shader } from '../../shader.js';

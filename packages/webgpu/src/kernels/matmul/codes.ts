@@ -1,5 +1,5 @@
-import type { OperandEncoding } from '@lowrank/tensor';
-import { nestedHead } from '@lowrank/tensor';
+import type { OperandEncoding } from '@lowrank/tensor/op';
+import { nestedHead } from '@lowrank/tensor/op';
 import type { Shader } from '../../shader.js';
 import { literal } from '../../shader.js';
 import type { Slice } from '../../kernel.js';

@@ -1,4 +1,5 @@
-import type { DType, OperandEncoding } from '@lowrank/tensor';
+import type { DType } from '@lowrank/tensor';
+import type { OperandEncoding } from '@lowrank/tensor/op';
 import type { BoundType, Shader } from '../../shader.js';
 import type { Slice } from '../../kernel.js';
 import { bindCodes } from './codes.js';

@@ -1,4 +1,5 @@
-import type { Operand, OperandEncoding } from '@lowrank/tensor';
+import type { Operand } from '@lowrank/tensor/backend';
+import type { OperandEncoding } from '@lowrank/tensor/op';
 import type { KernelContext } from '../../kernel.js';
 
 /**

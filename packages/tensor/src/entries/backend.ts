@@ -1,0 +1,32 @@
+/**
+ * `@lowrank/tensor/backend`: for authors of backends, and for what looks at plans. What a backend is handed (plans, steps,
+ * operands), what it must tell the compiler, and the ops it needs kernels for.
+ */
+export type {
+  BackendSpec,
+  Executable,
+  HostNumber,
+  MemoryReport,
+  Operand,
+  PersistentData,
+  Plan,
+  PlanBuffer,
+  RunRequest,
+  Step,
+} from '../backend.js';
+export { elementwiseFunctions } from '../ops/elementwise.js';
+export type { ElementwiseName, Instruction } from '../ops/elementwise.js';
+export type { DecodeAttrs, QuantizeBlocksAttrs } from '../ops/encoded.js';
+export { coreOps } from '../ops/index.js';
+export type { AttrsOf, CoreOps, KernelName } from '../ops/index.js';
+export { Arena } from '../arena.js';
+export { planFunction } from '../compile.js';
+export type { DeviceBuffer, DeviceMemory } from '../memory.js';
+export { buildPlan } from '../plan/build.js';
+export type { PlanOptions } from '../plan/build.js';
+export { dumpPlan, planCost } from '../plan/dump.js';
+export type { PlanCost } from '../plan/dump.js';
+export { planMemory } from '../plan/memory.js';
+export type { PlanMemory } from '../plan/memory.js';
+export { runUnplanned } from '../unplanned.js';
+export type { UnplannedOptions } from '../unplanned.js';

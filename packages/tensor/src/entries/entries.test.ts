@@ -1,0 +1,30 @@
+import { readFileSync } from 'node:fs';
+import { expect, test } from 'vitest';
+
+/** Every exported name of an entry, types too. */
+function namesOf(file: string): string[] {
+  const source = readFileSync(new URL(file, import.meta.url), 'utf8');
+  return [...source.matchAll(/export (?:type )?\{([^}]*)\}/g)]
+    .flatMap(([, names = '']) => names.split(','))
+    .map((name) => name.trim())
+    .filter((name) => name !== '')
+    .sort();
+}
+
+const entries = { user: namesOf('../index.ts'), op: namesOf('op.ts'), backend: namesOf('backend.ts') };
+
+test('each name stands in one entry, and no entry grows unnoticed', () => {
+  const all = Object.values(entries).flat();
+  expect(all.filter((name, at) => all.indexOf(name) !== at)).toEqual([]);
+  expect(Object.fromEntries(Object.entries(entries).map(([entry, names]) => [entry, names.length]))).toEqual({
+    user: 80,
+    op: 78,
+    backend: 32,
+  });
+});
+
+test('what a user of tensors gets', () => {
+  expect(entries.user.join(' ')).toMatchInlineSnapshot(
+    `"AttentionOptions Backend CompileOptions CompiledFunction DType HostArray HostTensor Inputs RandomState Results Rng Scalar Shape Tensor TensorOptions Value abs add argmax assign attention broadcastTo cast checkpoint compile concat cos div dropout embedding equal exp floor fromNumbers full gelu geluTanh grad layerNorm less lessEqual linear linearCrossEntropy log matmul max maximum mean minimum mul neg pad permute persistent randomUniform readTensor relu reshape rmsNorm rope rsqrt scalar select setDefaultBackend sigmoid sign silu sin slice sqrt square stopGradient sub sum swiglu tanh tensor toFloat32 transpose zeros"`,
+  );
+});

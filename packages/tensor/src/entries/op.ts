@@ -1,0 +1,46 @@
+/**
+ * `@lowrank/tensor/op`: for authors of ops, layers and optimizers. Declaring an op, shape rules, the parts of the graph,
+ * storage formats, the fused ops of training and decoding, and the references that tests compare with.
+ */
+export { bytesPerElement, dtypeOf, fromBf16, fromF16, hostArray, toBf16, toF16, toFloat64 } from '../dtype.js';
+export { dynamicMap } from '../dynamicMap.js';
+export { checkEncoding, EncodedMatrix, encodingParts, encodingSpecs, nestedHead } from '../encoding.js';
+export type { Block4Encoding, OperandEncoding, Rows8Encoding } from '../encoding.js';
+export { deferred, describe, scope, sourceOf } from '../graph.js';
+export { Source } from '../source.js';
+export type { Node } from '../graph.js';
+export { apply, applyAll, defineOp } from '../op.js';
+export type { Gradients, Op, ReferenceContext, Spec, VjpContext } from '../op.js';
+export { adamw, segmentBlock } from '../ops/adamw.js';
+export { adamw8bit, momentBlock, momentMaps } from '../ops/adamw8bit.js';
+export { attentionSizes } from '../ops/attention.js';
+export { crossEntropyRows } from '../ops/crossEntropyRows.js';
+export { withGradient } from '../ops/custom.js';
+export { broadcastReader, clipScale, normalCdf } from '../ops/elementwise.js';
+export { decodeMatrix, quantizeBlocks } from '../ops/encoded.js';
+export { softCapped } from '../ops/linearCrossEntropy.js';
+export type { ProductTerm } from '../ops/linearCrossEntropy.js';
+export { matmulOperands, matmulSizes } from '../ops/matmul.js';
+export type { MatmulAttrs, MatmulOperands } from '../ops/matmul.js';
+export { sumTo } from '../ops/reduce.js';
+export { writeAt } from '../ops/rows.js';
+export { sampleThreshold } from '../ops/sampleThreshold.js';
+export type { SampleFilters } from '../ops/sampleThreshold.js';
+export { squaredNorm } from '../ops/squaredNorm.js';
+export { packAt, rows, stackRows, viewAt } from '../ops/view.js';
+export { evaluateReference, topological } from '../reference.js';
+export { threefry, threefryUniform } from '../rng.js';
+export {
+  broadcastShapes,
+  broadcastStrides,
+  normalizeAxis,
+  sameShape,
+  shapeError,
+  showShape,
+  sizeOf,
+  stridesOf,
+} from '../shape.js';
+export { dumpGraph } from '../plan/dump.js';
+export { trace } from '../trace.js';
+export type { Effect, InputSpec, Trace, Traceable } from '../trace.js';
+export { ReferenceBackend } from '../referenceBackend.js';
