@@ -5,6 +5,8 @@ import type { Options } from 'tsup';
 export function library(options: Options = {}): ReturnType<typeof defineConfig> {
   return defineConfig({
     entry: ['src/index.ts'],
+    // Without the paths to other packages' sources: what is built sees what they publish.
+    tsconfig: '../../tsconfig.base.json',
     format: 'esm',
     target: 'es2022',
     dts: true,
