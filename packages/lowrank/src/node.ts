@@ -23,36 +23,5 @@ export { planFineTune } from './jobs/plan.js';
 export type { PlanOptions, PlanReport } from './jobs/plan.js';
 export { quantizeFolder } from './jobs/quantize.js';
 export type { QuantizeFolderOptions, QuantizeResult } from './jobs/quantize.js';
-export { spectrumOfFolders } from './jobs/spectrum.js';
-export type { SpectrumFoldersOptions, SpectrumResult } from './jobs/spectrum.js';
-export { spectrumChart } from './jobs/spectrumChart.js';
-export type { LayerSpectrum, Similarity, SpectrumLayer } from './jobs/spectrumLayer.js';
-export { compareMethods } from './jobs/study/compare.js';
-export type { CompareOptions } from './jobs/study/compare.js';
-export { comparedMethods } from './jobs/study/comparedMethods.js';
-export type { ComparedMethod } from './jobs/study/comparedMethods.js';
-export type { ExecuteHooks, Executor } from './jobs/study/executor.js';
-export { inProcess } from './jobs/study/inProcess.js';
-export { intrinsicDimension } from './jobs/study/intrinsic.js';
-export type { IntrinsicOptions } from './jobs/study/intrinsic.js';
-export type { IntrinsicRow, IntrinsicTable } from './jobs/study/intrinsicTable.js';
-export { overQueue } from './jobs/study/overQueue.js';
-export type { OverQueueOptions } from './jobs/study/overQueue.js';
-export { workQueue } from './jobs/study/workQueue.js';
-export type { WorkQueueEvent, WorkQueueOptions, WorkQueueResult } from './jobs/study/workQueue.js';
-export { runStudyRun } from './jobs/study/runStudyRun.js';
-export type { RunStudyRunOptions } from './jobs/study/runStudyRun.js';
-export type { StudyEvent, StudyOptions } from './jobs/study/studyOptions.js';
-export { sweepRanks } from './jobs/study/sweep.js';
-export type { SweepOptions } from './jobs/study/sweep.js';
-export type { StudyRow, StudyTable } from './jobs/study/table.js';
-export type {
-  DoneRun,
-  FailedRun,
-  RunProgress,
-  StudyOutcome,
-  StudyRun,
-  StudyScoring,
-  StudyTraining,
-} from './jobs/study/studyRun.js';
+export { studyTrainer, trainingRules } from './jobs/studyTrainer.js';
 export type { Metrics } from './metricsFile.js';

@@ -1,14 +1,14 @@
 import { LowrankError } from '@lowrank/errors';
 import type { Command } from 'commander';
 import type { Backend } from '@lowrank/tensor';
-import { compareMethods } from '../jobs/study/compare.js';
-import { comparedMethods, defaultRates } from '../jobs/study/comparedMethods.js';
-import type { ComparedMethod } from '../jobs/study/comparedMethods.js';
-import { describeTable } from '../jobs/study/describeTable.js';
+import { compareMethods, describeTable } from '@lowrank/study';
+import { comparedMethods, defaultRates } from '../jobs/comparedMethods.js';
+import type { ComparedMethodName } from '../jobs/comparedMethods.js';
 import { modelHelp } from './commonFlags.js';
 import { listFlag, numberFlag } from './numbers.js';
 import { addStudyFlags, numbersFlag, studyOptions, studyTraining } from './studyFlags.js';
 import type { StudyFlags } from './studyFlags.js';
+import { trainingRules } from '../jobs/studyTrainer.js';
 import type { MethodFlags } from '../jobs/trainMethod.js';
 import { addMethodFlags } from './methodFlags.js';
 import { studyExecutor } from './studyExecutor.js';
@@ -18,7 +18,7 @@ import { addBudgetFlags, addDataFlags } from './trainingFlags.js';
 import { addVariantFlags } from './variantFlags.js';
 
 export interface CompareFlags extends StudyFlags, MethodFlags {
-  methods: ComparedMethod[];
+  methods: ComparedMethodName[];
   learningRates?: Rates;
   tuneRows: number;
   tuneSteps?: number;
@@ -27,7 +27,7 @@ export interface CompareFlags extends StudyFlags, MethodFlags {
   targetModules?: string[];
 }
 
-type Rates = Partial<Record<ComparedMethod, readonly number[]>>;
+type Rates = Partial<Record<ComparedMethodName, readonly number[]>>;
 
 export function addCompareFlags(command: Command): Command {
   const whole = (flag: string, min: number): ((text: string) => number) => numberFlag(flag, { whole: true, min });
@@ -89,6 +89,7 @@ export async function compareCommand(
         learningRates,
         tuneRows,
         tuneSteps,
+        rules: trainingRules,
         executor: studyExecutor(flags, context),
         ...hooks,
       }),
@@ -96,7 +97,7 @@ export async function compareCommand(
   );
 }
 
-function methodsFlag(text: string): ComparedMethod[] {
+function methodsFlag(text: string): ComparedMethodName[] {
   const names = listFlag('--methods')(text).map(
     (name) => comparedMethods.find((method) => method === name) ?? noMethod(name),
   );

@@ -1,7 +1,7 @@
 import { readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
-import type { IntrinsicTable } from '../jobs/study/intrinsicTable.js';
+import type { IntrinsicTable } from '@lowrank/study';
 import { golden, runCli, scratch } from '../testing.js';
 
 const data = ['--model', join(golden, 'tied'), '--data', join(golden, 'train/rows.jsonl'), '--device', 'cpu'];

@@ -2,8 +2,8 @@ import type { ProjectionName } from '@lowrank/methods';
 import { projections } from '@lowrank/methods';
 import type { Backend } from '@lowrank/tensor';
 import type { Command } from 'commander';
-import { intrinsicDimension } from '../jobs/study/intrinsic.js';
-import { describeIntrinsic } from '../jobs/study/intrinsicReport.js';
+import { describeIntrinsic, intrinsicDimension } from '@lowrank/study';
+import { trainingRules } from '../jobs/studyTrainer.js';
 import { modelHelp } from './commonFlags.js';
 import { choiceFlag, numberFlag } from './numbers.js';
 import { studyExecutor } from './studyExecutor.js';
@@ -104,6 +104,7 @@ export async function intrinsicCommand(
         fullLearningRates: fullLearningRate,
         tuneRows,
         tuneSteps,
+        rules: trainingRules,
         executor: studyExecutor(flags, context),
         ...hooks,
       }),

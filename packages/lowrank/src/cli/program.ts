@@ -4,7 +4,7 @@ import { version } from '../../package.json';
 import type { MethodFlags } from '../jobs/trainMethod.js';
 import type { QuantizationFlags } from '../jobs/quantization.js';
 import type { SubspaceFlags } from '../jobs/subspace.js';
-import type { MetricName } from '../metrics/metric.js';
+import type { MetricName } from '@lowrank/data';
 import { common, jsonHelp, modelHelp, quantizing } from './commonFlags.js';
 import type { CommonFlags } from './commonFlags.js';
 import { addCombineFlags } from './combineCommand.js';

@@ -8,9 +8,9 @@ import { createCpuBackend } from '@lowrank/cpu';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { startRedis } from '../../../../tests/helpers/redisServer.js';
 import type { RedisServer } from '../../../../tests/helpers/redisServer.js';
-import type { StudyTable } from '../jobs/study/table.js';
-import { workQueue } from '../jobs/study/workQueue.js';
-import type { WorkQueueEvent } from '../jobs/study/workQueue.js';
+import type { StudyTable, WorkQueueEvent } from '@lowrank/study';
+import { workQueue } from '@lowrank/study';
+import { studyTrainer } from '../jobs/studyTrainer.js';
 import { golden, runCli, scratch } from '../testing.js';
 
 let server: RedisServer;
@@ -181,7 +181,7 @@ test('a run that fails is told as one, by its worker and in the table', async ()
   const backend = await createCpuBackend({ threads: 1 });
   try {
     const working = workQueue({
-      backend,
+      trainer: studyTrainer(backend),
       url: server.url,
       once: true,
       idleExit: 30,

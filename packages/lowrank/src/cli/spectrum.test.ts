@@ -4,7 +4,7 @@ import { loraConfig, serializeAdapter } from '@lowrank/lora';
 import { fileSource, openSafetensors, serializeSafetensors } from '@lowrank/safetensors';
 import { fromNumbers, Rng } from '@lowrank/tensor';
 import { expect, test } from 'vitest';
-import type { SpectrumResult } from '../jobs/spectrum.js';
+import type { SpectrumResult } from '@lowrank/study';
 import { golden, readJson, runCli, scratch } from '../testing.js';
 
 const rank = 2;

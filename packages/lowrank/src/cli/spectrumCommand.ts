@@ -1,11 +1,11 @@
 import { join } from 'node:path';
 import type { Command } from 'commander';
-import { writeFileAtomic } from '@lowrank/safetensors';
+import type { LoraAdapter } from '@lowrank/lora';
+import { findModel } from '@lowrank/models';
+import { openOutputFolder, writeFileAtomic } from '@lowrank/safetensors';
+import { describeSpectrum, spectrumChart, spectrumMarkdown, spectrumOfFolders } from '@lowrank/study';
 import type { TransferEvents } from '../jobs/folders.js';
-import { spectrumOfFolders } from '../jobs/spectrum.js';
-import { spectrumChart } from '../jobs/spectrumChart.js';
-import { openOutputFolder } from '../outputFolder.js';
-import { describeSpectrum, spectrumMarkdown } from './describeSpectrum.js';
+import { readAdapterFolder } from '../jobs/trainable.js';
 import type { Speaker } from './io.js';
 import { numberFlag } from './numbers.js';
 
@@ -55,9 +55,14 @@ export async function spectrumCommand(
           inputs: [flags.model, flags.tuned, ...(flags.adapter === undefined ? [] : [flags.adapter])],
         });
   try {
+    const { model, tuned, adapter, rank } = flags;
     const result = await spectrumOfFolders({
-      ...flags,
-      ...events,
+      model,
+      tuned,
+      adapter: adapter === undefined ? undefined : { name: adapter, lora: await readLora(adapter, events) },
+      rank,
+      onWarning: events.onWarning,
+      onProgress: (progress) => events.onTransfer?.({ stage: 'downloading', ...progress }),
       onLayer: (done, of, path) => speaker.line({ layer: path, done, of }),
     });
     if (output !== undefined) {
@@ -70,4 +75,13 @@ export async function spectrumCommand(
     await folder?.discard();
     throw error;
   }
+}
+
+async function readLora(adapter: string, { onTransfer, onWarning }: TransferEvents): Promise<LoraAdapter> {
+  const { folder } = await findModel(adapter, {
+    kind: 'adapter',
+    onWarning,
+    onProgress: (progress) => onTransfer?.({ stage: 'downloading', ...progress }),
+  });
+  return readAdapterFolder(folder);
 }

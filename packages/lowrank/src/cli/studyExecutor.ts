@@ -1,8 +1,8 @@
 import type { Command } from 'commander';
 import type { Backend } from '@lowrank/tensor';
-import type { Executor } from '../jobs/study/executor.js';
-import { inProcess } from '../jobs/study/inProcess.js';
-import { overQueue } from '../jobs/study/overQueue.js';
+import type { Executor } from '@lowrank/study';
+import { inProcess, overQueue } from '@lowrank/study';
+import { studyTrainer } from '../jobs/studyTrainer.js';
 import type { Speaker } from './io.js';
 
 export interface QueueFlags {
@@ -23,6 +23,6 @@ export function studyExecutor(
   { backend, speaker }: { backend: () => Promise<Backend>; speaker: Speaker },
 ): Executor {
   return queue === undefined
-    ? inProcess(backend)
+    ? inProcess(studyTrainer(backend))
     : overQueue({ url: queue, output, onNote: (text) => speaker.say(text) });
 }

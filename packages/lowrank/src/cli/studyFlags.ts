@@ -1,9 +1,8 @@
 import { LowrankError } from '@lowrank/errors';
 import type { Command } from 'commander';
-import type { MetricName } from '../metrics/metric.js';
-import { metricNames } from '../metrics/metric.js';
-import type { StudyOptions } from '../jobs/study/studyOptions.js';
-import type { StudyTraining } from '../jobs/study/studyRun.js';
+import type { MetricName } from '@lowrank/data';
+import { metricNames } from '@lowrank/data';
+import type { StudyOptions, StudyTraining } from '@lowrank/study';
 import { listFlag, numberFlag } from './numbers.js';
 import { addQueueFlag } from './studyExecutor.js';
 import type { QueueFlags } from './studyExecutor.js';
@@ -92,7 +91,9 @@ export function studyTraining(flags: StudyFlags): StudyTraining {
   return training;
 }
 
-export function studyOptions(flags: StudyFlags): Omit<StudyOptions, 'executor' | 'signal' | 'onEvent' | 'training'> {
+export function studyOptions(
+  flags: StudyFlags,
+): Omit<StudyOptions, 'executor' | 'rules' | 'signal' | 'onEvent' | 'training'> {
   const { output, testData, holdOut, metric, scoreRows, maxNewTokens, seeds } = flags;
   return { output, testData, holdOut, metrics: metric, scoreRows, maxNewTokens, seeds };
 }

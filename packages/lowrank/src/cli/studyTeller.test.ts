@@ -1,5 +1,5 @@
 import { expect, it } from 'vitest';
-import type { StudyRun } from '../jobs/study/studyRun.js';
+import type { StudyRun } from '@lowrank/study';
 import { Speaker } from './io.js';
 import { runStudyCommand, StudyTeller } from './studyTeller.js';
 

@@ -1,6 +1,5 @@
-import { format } from '../jobs/study/format.js';
-import type { StudyEvent, StudyOptions } from '../jobs/study/studyOptions.js';
-import type { StudyOutcome, StudyRun } from '../jobs/study/studyRun.js';
+import { format } from '@lowrank/study';
+import type { StudyEvent, StudyOptions, StudyOutcome, StudyRun } from '@lowrank/study';
 import type { Speaker } from './io.js';
 import type { QueueFlags } from './studyExecutor.js';
 import { duration } from './progress.js';

@@ -2,7 +2,7 @@ import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import type { EvaluateFolderResult } from '../jobs/evaluate.js';
-import type { StudyTable } from '../jobs/study/table.js';
+import type { StudyTable } from '@lowrank/study';
 import { golden, readJson, runCli, scratch } from '../testing.js';
 
 const model = join(golden, 'tied');

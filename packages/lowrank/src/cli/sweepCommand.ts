@@ -1,8 +1,8 @@
 import { LowrankError } from '@lowrank/errors';
 import type { Command } from 'commander';
 import type { Backend } from '@lowrank/tensor';
-import { describeTable } from '../jobs/study/describeTable.js';
-import { sweepRanks } from '../jobs/study/sweep.js';
+import { describeTable, sweepRanks } from '@lowrank/study';
+import { trainingRules } from '../jobs/studyTrainer.js';
 import { modelHelp } from './commonFlags.js';
 import { listFlag } from './numbers.js';
 import { addStudyFlags, numbersFlag, studyOptions, studyTraining } from './studyFlags.js';
@@ -74,6 +74,7 @@ export async function sweepCommand(
         alpha,
         learningRates,
         targetModules,
+        rules: trainingRules,
         executor: studyExecutor(flags, context),
         ...hooks,
       }),

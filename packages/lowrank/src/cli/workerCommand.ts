@@ -1,7 +1,8 @@
 import type { Command } from 'commander';
 import type { Backend } from '@lowrank/tensor';
-import { workQueue } from '../jobs/study/workQueue.js';
-import type { WorkQueueEvent } from '../jobs/study/workQueue.js';
+import { workQueue } from '@lowrank/study';
+import type { WorkQueueEvent } from '@lowrank/study';
+import { studyTrainer } from '../jobs/studyTrainer.js';
 import type { CommonFlags } from './commonFlags.js';
 import type { Speaker } from './io.js';
 import { numberFlag } from './numbers.js';
@@ -56,7 +57,7 @@ export async function workerCommand(
   };
   try {
     const result = await workQueue({
-      backend,
+      trainer: studyTrainer(backend),
       url,
       once,
       idleExit,

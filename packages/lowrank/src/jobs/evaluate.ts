@@ -1,7 +1,8 @@
-import type { RowSelection, TextTokenizer } from '@lowrank/data';
+import type { MetricName, RowSelection, TextTokenizer } from '@lowrank/data';
 import {
   encodeRows,
   groupByPrompt,
+  isTextMetric,
   readChatTemplate,
   readTextRows,
   readTokenizer,
@@ -12,8 +13,6 @@ import type { Execution } from '@lowrank/trainer';
 import { evaluate } from '@lowrank/trainer';
 import { backendOnce } from '../device.js';
 import type { BackendOrOpener } from '../device.js';
-import { isTextMetric } from '../metrics/metric.js';
-import type { MetricName } from '../metrics/metric.js';
 import { evaluationWindows } from '../windows.js';
 import { datasetWarnings } from './fineTune.js';
 import type { TransferEvents } from './folders.js';

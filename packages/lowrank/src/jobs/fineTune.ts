@@ -10,7 +10,7 @@ import { join } from 'node:path';
 import { backendOnce } from '../device.js';
 import type { BackendOrOpener } from '../device.js';
 import { openMetricsFile, metricsOf } from '../metricsFile.js';
-import { openOutputFolder } from '../outputFolder.js';
+import { openOutputFolder } from '@lowrank/safetensors';
 import { evaluationWindows, largestWindow, trainingWindows } from '../windows.js';
 import { checkFlags } from './fineTuneFlags.js';
 import type { Method } from './fineTuneFlags.js';

@@ -1,8 +1,6 @@
-import type { PromptGroup, TextTokenizer } from '@lowrank/data';
-import { LowrankError } from '@lowrank/errors';
+import type { PromptGroup, TextMetricName, TextTokenizer } from '@lowrank/data';
+import { scoredPrompts, textMetrics } from '@lowrank/data';
 import type { Backend } from '@lowrank/tensor';
-import type { TextMetricName } from '../metrics/metric.js';
-import { textMetrics } from '../metrics/metric.js';
 import { continuePrompts } from './continuations.js';
 import type { OpenModel } from './openModel.js';
 
@@ -42,7 +40,7 @@ export async function scoreTexts(
   options: ScoreTextsOptions,
 ): Promise<TextScores | undefined> {
   const { metrics, tokenizer, backend, signal, onProgress } = options;
-  const asked = askedTexts(groups, metrics);
+  const asked = scoredPrompts(groups, metrics);
   const lengths = asked.flatMap(({ references }) =>
     references.map((text) => tokenizer.encode(text, { addSpecialTokens: false }).length),
   );
@@ -63,35 +61,4 @@ export async function scoreTexts(
     texts,
     tooLong: written.filter((text) => text === undefined).length,
   };
-}
-
-/**
- * Prompts with their references, every one of which the metrics can judge by.
- *
- * @throws LowrankError as scoreTexts
- */
-export function askedTexts(
-  groups: readonly PromptGroup[],
-  metrics: readonly TextMetricName[],
-): { prompt: string; references: string[] }[] {
-  return groups.map((group) => {
-    const prompt = promptOf(group, metrics);
-    const references = group.map((row) => ('completion' in row ? row.completion : ''));
-    for (const name of metrics) textMetrics[name].score('', references);
-    return { prompt, references };
-  });
-}
-
-function promptOf([row]: PromptGroup, metrics: readonly TextMetricName[]): string {
-  if ('prompt' in row) return row.prompt;
-  throw new LowrankError({
-    code: 'metrics.prompts',
-    what: `line ${row.line}, for the metric ${metrics.join(', ')}`,
-    expected: 'a prompt and its completion',
-    got: 'text' in row ? 'a text' : 'messages',
-    remedy:
-      'text' in row
-        ? 'Say what its completion comes after: --completion-after "A: ".'
-        : 'Of rows of messages only the loss can be told.',
-  });
 }

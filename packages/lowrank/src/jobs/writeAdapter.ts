@@ -3,8 +3,7 @@ import { join } from 'node:path';
 import { isLowrankError, LowrankError } from '@lowrank/errors';
 import type { LoraAdapter } from '@lowrank/lora';
 import { serializeAdapter } from '@lowrank/lora';
-import { writeFileAtomic } from '@lowrank/safetensors';
-import { openOutputFolder } from '../outputFolder.js';
+import { openOutputFolder, writeFileAtomic } from '@lowrank/safetensors';
 
 /**
  * Writes a PEFT folder: all files are on the disk before the first gets its name, the configuration last, so that no

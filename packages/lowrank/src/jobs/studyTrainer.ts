@@ -1,0 +1,104 @@
+import type { ComparedMethod, StudyRun, StudyTrainer, StudyTraining, TrainingRules } from '@lowrank/study';
+import type { Backend } from '@lowrank/tensor';
+import { backendOnce } from '../device.js';
+import type { BackendOrOpener } from '../device.js';
+import { checkOptions, comparedMethods, defaultRates, trainingOf } from './comparedMethods.js';
+import type { ComparedMethodName } from './comparedMethods.js';
+import { evaluateTexts } from './evaluate.js';
+import { fineTune } from './fineTune.js';
+import type { FineTuneTraining } from './fineTuneTraining.js';
+import { checkFlags } from './fineTuneFlags.js';
+import { meteredBackend } from './meteredBackend.js';
+import { studyTokenizer } from './studyTokenizer.js';
+
+/** Trains the runs of a study with `fineTune`, and scores them with `evaluateFolder`. */
+export function studyTrainer(given: BackendOrOpener): StudyTrainer {
+  const open = backendOnce(given);
+  return {
+    open: async () => void (await open()),
+    async openSession() {
+      const metered = meteredBackend(await open());
+      const { backend } = metered;
+      return {
+        device: `${backend.name}, ${backend.description}`,
+        get peakBytes() {
+          return metered.peakBytes;
+        },
+        train: (run, hooks) => trainRun(run, backend, hooks),
+        evaluate: (run, trained, hooks) => evaluateRun(run, backend, { trained, ...hooks }),
+        dispose: () => metered.release(),
+      };
+    },
+  };
+}
+
+/** What `fineTune` says of options, for studies: which methods it has, and which options each takes. */
+export const trainingRules: TrainingRules = {
+  methods: Object.fromEntries(comparedMethods.map((name) => [name, comparedMethod(name)])),
+  checkTraining: (training) => checkFlags(training as FineTuneTraining),
+  checkComparison: (methods, training) =>
+    checkOptions(methods as readonly ComparedMethodName[], training as FineTuneTraining),
+};
+
+function comparedMethod(name: ComparedMethodName): ComparedMethod {
+  return {
+    learningRates: defaultRates[name],
+    isLora: name === 'lora' || name === 'qlora',
+    trainingOf: (training) => trainingOf(name, training as FineTuneTraining) as StudyTraining,
+  };
+}
+
+type Session = Awaited<ReturnType<StudyTrainer['openSession']>>;
+
+async function trainRun(
+  { training, folder }: StudyRun,
+  backend: Backend,
+  { signal, onStep, onWarning }: Parameters<Session['train']>[1],
+): ReturnType<Session['train']> {
+  let steps = 0;
+  const trained = await fineTune({
+    ...(training as FineTuneTraining),
+    backend,
+    tokenizer: await studyTokenizer(training.model),
+    output: folder,
+    signal,
+    onEvent(event) {
+      if (event.type === 'warning') onWarning?.(event.text);
+      if (event.type === 'started') ({ steps } = event);
+      if (event.type === 'step') onStep?.({ ...event, steps });
+    },
+  });
+  if (trained.interrupted) return undefined;
+  return {
+    steps: trained.steps,
+    finalLoss: trained.final_loss,
+    trainedParameters: trained.trained_parameters,
+    fileBytes: trained.file_bytes,
+    adapter: trained.adapter,
+    model: trained.model,
+  };
+}
+
+async function evaluateRun(
+  { training, scoring, folder }: StudyRun,
+  backend: Backend,
+  { trained, ...hooks }: { trained: Parameters<Session['evaluate']>[1] } & Parameters<Session['evaluate']>[2],
+): ReturnType<Session['evaluate']> {
+  const { quantization, doubleQuantization, maxLength, template } = training as FineTuneTraining;
+  const place =
+    trained.model === null
+      ? { model: training.model, adapter: trained.adapter ?? folder, quantization, doubleQuantization }
+      : { model: trained.model };
+  const { result, texts } = await evaluateTexts({
+    ...scoring,
+    ...place,
+    ...hooks,
+    maxLength,
+    template,
+    tokenizer: await studyTokenizer(training.model),
+    backend,
+  });
+  await backend.finish();
+  const { loss, scores, prompts, tokens } = result;
+  return { loss, scores, prompts, tokens, texts };
+}

@@ -1,0 +1,42 @@
+import { rmSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { expect, test } from 'vitest';
+import { golden, scratch } from '../testing.js';
+import { checkFit, queuedRun } from './queuedRun.js';
+import type { StudyRun } from '../runs/studyRun.js';
+
+test('a machine that lacks a file, or has another under its name, is told which', async () => {
+  using folder = scratch();
+  const data = join(folder.path, 'rows.jsonl');
+  writeFileSync(data, '{"text": "a"}\n');
+  const run: StudyRun = {
+    id: 'a',
+    label: 'r 1',
+    purpose: 'score',
+    folder: join(folder.path, 'out'),
+    training: { model: join(golden, 'tied'), data },
+    scoring: { data, metrics: ['loss'], seed: 0 },
+  };
+  const queued = await queuedRun(run);
+  expect(Object.keys(queued.files)).toEqual([data]);
+  await checkFit(queued);
+  await checkFit(await queuedRun({ ...run, training: { ...run.training, model: 'owner/name' } }));
+  const refuses = (changed: typeof queued, words: RegExp): Promise<void> =>
+    expect(checkFit(changed)).rejects.toMatchObject({
+      code: 'queue.unfit',
+      message: expect.stringMatching(words) as string,
+    });
+  await refuses(
+    { ...queued, run: { ...run, training: { ...run.training, model: join(folder.path, 'nowhere') } } },
+    /nowhere, which the run r 1 reads.*no such file or folder.*hub id/,
+  );
+  const digests = new Map<string, string>();
+  await checkFit(queued, digests);
+  writeFileSync(data, '{"text": "other"}\n');
+  await refuses(queued, /rows\.jsonl.*contents that the study has/);
+  // A worker that knew the file as it was sees what it is now.
+  await expect(checkFit(queued, digests)).rejects.toMatchObject({ code: 'queue.unfit' });
+  await checkFit(await queuedRun(run), digests);
+  rmSync(data);
+  await refuses(queued, /rows\.jsonl.*no such file/);
+});

@@ -1,0 +1,107 @@
+import { cp, rm, stat } from 'node:fs/promises';
+import { basename, join } from 'node:path';
+import { LowrankError } from '@lowrank/errors';
+import { openOutputFolder } from '@lowrank/safetensors';
+import type { PlannedStudyRun } from './runs/identify.js';
+import { identify } from './runs/identify.js';
+import { doRuns } from './runs/outcomes.js';
+import type { StudyData, StudyOptions } from './studyOptions.js';
+import type { StudyOutcome, StudyRun } from './runs/studyRun.js';
+import type { StudyRow, StudyTable } from './tables/table.js';
+import { bestRow } from './tables/table.js';
+import { writeStudy } from './tables/writeStudy.js';
+
+/** Names runs, does those that are missing, and reports on them. */
+export class StudyRunner {
+  constructor(private readonly options: StudyOptions) {}
+
+  /** Does the runs of each row of a table. */
+  async do(
+    planned: readonly (readonly PlannedStudyRun[])[],
+  ): Promise<{ runs: StudyRun[][]; outcomes: Map<string, StudyOutcome> }> {
+    const { executor, signal, onEvent, output } = this.options;
+    const runs = await identify(planned.flat(), output);
+    const outcomes = await doRuns(runs, {
+      executor,
+      signal,
+      onStarted: (run) => void onEvent?.({ type: 'started', run }),
+      onProgress: (run, progress) => void onEvent?.({ type: 'progress', run, progress }),
+      onOutcome: (run, outcome, reused) => onEvent?.({ type: 'outcome', run, outcome, reused }),
+    });
+    let next = 0;
+    return { runs: planned.map(({ length }) => runs.slice(next, (next += length))), outcomes };
+  }
+
+  get stopped(): boolean {
+    return this.options.signal?.aborted === true;
+  }
+}
+
+/** What every table says of its runs. */
+export function aboutRuns(
+  { training, testData, seeds = 1 }: StudyOptions,
+  { modelParameters, metrics }: StudyData,
+): Pick<
+  StudyTable,
+  'model' | 'model_parameters' | 'data' | 'test_data' | 'metrics' | 'steps' | 'batch_size' | 'seeds'
+> {
+  return {
+    model: training.model,
+    model_parameters: modelParameters,
+    data: training.data,
+    test_data: testData ?? null,
+    metrics,
+    steps: training.steps ?? null,
+    batch_size: (training.batchSize ?? 8) * (training.gradientAccumulation ?? 1),
+    seeds,
+  };
+}
+
+/** The table of rows, written down with its charts; the best row's files are copied to `<output>/best`. */
+export async function finishStudy(
+  study: StudyTable['study'],
+  rows: readonly StudyRow[],
+  { options, data, interrupted }: { options: StudyOptions; data: StudyData; interrupted: boolean },
+): Promise<StudyTable> {
+  const { output } = options;
+  const best = bestRow(rows, data.metrics);
+  const table: StudyTable = {
+    study,
+    ...aboutRuns(options, data),
+    rows,
+    best: best?.label ?? null,
+    best_folder: best === undefined || interrupted ? null : await copyBest(best, output),
+    interrupted,
+  };
+  // A part of a table would stand where a whole one may be.
+  if (!interrupted) await writeStudy(table, output);
+  return table;
+}
+
+/** Of several seeds the first one's: which of them scored best is chance. */
+async function copyBest({ folders }: StudyRow, output: string): Promise<string | null> {
+  const from = join(output, folders[0] ?? '');
+  const to = join(output, 'best');
+  const has = async (name: string): Promise<boolean> =>
+    (await stat(join(from, name)).catch(() => undefined)) !== undefined;
+  // What an earlier table called best is no longer.
+  await rm(to, { recursive: true, force: true });
+  if (folders.length === 0 || !((await has('adapter_config.json')) || (await has('config.json')))) return null;
+  await cp(from, to, { recursive: true, filter: (path) => basename(path) !== 'outcome.json' });
+  return to;
+}
+
+/** Makes sure that the output can be written before the first run. */
+export async function openStudyFolder({ output, training }: StudyOptions): Promise<void> {
+  await openOutputFolder(output, { inputs: [training.model] });
+}
+
+export function allFailed({ rows }: StudyTable, output: string): LowrankError {
+  return new LowrankError({
+    code: 'study.failed',
+    what: `the ${rows.length} rows of the table`,
+    expected: 'at least one run that comes to its end',
+    got: rows.find(({ error }) => error !== null)?.error?.message.replace(/\.$/, '') ?? 'none',
+    remedy: `${output}/table.md tells each.`,
+  });
+}

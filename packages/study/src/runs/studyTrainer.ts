@@ -1,0 +1,92 @@
+import type { MetricName } from '@lowrank/data';
+import type { StudyRun, StudySample, StudyTraining } from './studyRun.js';
+
+/**
+ * Trains and scores the runs of a study. A study knows neither models nor devices: whoever calls it hands it a trainer
+ * (`studyTrainer` of `lowrank`, or your own).
+ */
+export interface StudyTrainer {
+  /** Opens the device, once. @throws where there is none: no run could be done */
+  open(): Promise<void>;
+  /** Makes room for one run. */
+  openSession(): Promise<TrainingSession>;
+}
+
+/** The device, for one run. */
+export interface TrainingSession {
+  /** For people: its kind and its name. */
+  readonly device: string;
+  /** Most bytes that the session held at one time. */
+  readonly peakBytes: number;
+  /** Trains into `run.folder`; undefined when the signal was aborted. */
+  train(run: StudyRun, hooks: TrainingHooks): Promise<TrainedRun | undefined>;
+  /** Scores what `train` saved, loaded again as anyone would who got the files. */
+  evaluate(run: StudyRun, trained: TrainedRun, hooks: EvaluationHooks): Promise<EvaluatedRun>;
+  /** Frees all that the session left on the device, which lives on. */
+  dispose(): void;
+}
+
+export interface TrainingHooks {
+  readonly signal?: AbortSignal | undefined;
+  onStep?(step: TrainedStep): void;
+  onWarning?(text: string): void;
+}
+
+export interface TrainedStep {
+  /** From 1. */
+  readonly step: number;
+  readonly steps: number;
+  readonly loss: number;
+  readonly tokens: number;
+  readonly tokensPerSecond: number;
+}
+
+/** What was saved in the run's folder. */
+export interface TrainedRun {
+  readonly steps: number;
+  /** Of the last step; null where none was taken. */
+  readonly finalLoss: number | null;
+  readonly trainedParameters: number;
+  /** Of the file of weights. */
+  readonly fileBytes: number;
+  /** The adapter's folder; null where whole models are saved. */
+  readonly adapter: string | null;
+  /** The folder of the whole model; null where adapters are saved. */
+  readonly model: string | null;
+}
+
+export interface EvaluationHooks {
+  readonly signal?: AbortSignal | undefined;
+  /** Reports how many of the prompts are answered. */
+  onProgress?(done: number, of: number): void;
+  onWarning?(text: string): void;
+}
+
+export interface EvaluatedRun {
+  /** Over all label tokens. */
+  readonly loss: number;
+  readonly scores: Readonly<Partial<Record<MetricName, number>>>;
+  readonly prompts: number;
+  /** Label tokens. */
+  readonly tokens: number;
+  readonly texts: readonly StudySample[];
+}
+
+/** What a study asks about options before the first run: no device is needed to know. */
+export interface TrainingRules {
+  /** The methods that can be compared, by name. */
+  readonly methods: Readonly<Record<string, ComparedMethod>>;
+  /** @throws LowrankError for options that exclude each other */
+  checkTraining(training: StudyTraining): void;
+  /** @throws LowrankError for options that none of the methods takes */
+  checkComparison(methods: readonly string[], training: StudyTraining): void;
+}
+
+export interface ComparedMethod {
+  /** To choose from where none are given: what suits a method depends on how much it moves. */
+  readonly learningRates: readonly number[];
+  /** Whether `r`, `alpha` and `targetModules` describe it. */
+  readonly isLora: boolean;
+  /** The options of this method, out of those of all. */
+  trainingOf(training: StudyTraining): StudyTraining;
+}
