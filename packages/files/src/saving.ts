@@ -1,0 +1,199 @@
+import { LowrankError, isLowrankError } from '@lowrank/errors';
+import type { Disk, FileContent } from './disk.js';
+import { nodeDisk } from './disk.js';
+
+/**
+ * Several files of one folder that become visible together or not at all (Node).
+ *
+ * They are staged in a hidden folder beside their places, each synced. One rename of that folder, to
+ * {@link committedName}, decides: before it the folder is what it was, after it the new files count, since readers look
+ * there first ({@link currentFile}). Then each file moves to its place, and a process that dies on the way leaves the
+ * rest to the next one ({@link finishSaving}). A program that knows nothing of this (PEFT, say) finds the old files,
+ * the new ones, or, for a moment, no `first` file: it is taken away before any other file changes and comes back last,
+ * so that no old configuration ever stands beside new weights.
+ */
+export interface FolderSaving {
+  readonly folder: string;
+  /** Stages a file, whole and synced. @throws LowrankError `files.notWritten` */
+  write(name: string, content: FileContent): Promise<void>;
+  /**
+   * Makes the staged files visible.
+   *
+   * @throws LowrankError `files.notWritten`; the folder is then what it was, or, where the failure came behind the
+   * deciding rename, the new files count and the next saving or reading moves them to their places
+   */
+  commit(): Promise<void>;
+  /** Removes what is staged. The folder is what it was, and is gone where it was made for this. */
+  discard(): Promise<void>;
+}
+
+export interface SavingOptions {
+  /** The file that makes the folder what it is: `adapter_config.json`, `config.json`. */
+  readonly first: string;
+  /** Files of an earlier saving that do not belong to this one, such as shards: gone when it is visible. */
+  readonly replaces?: ((name: string) => boolean) | undefined;
+  readonly disk?: Disk | undefined;
+}
+
+/** The folder of files that count although they may not be in their places yet. */
+export const committedName = '.lowrank-committed';
+const stagedPrefix = '.lowrank-staged-';
+const orderName = '.order.json';
+
+/** In what order the files of a commit move, and what goes: written into it before the rename that decides. */
+interface Order {
+  readonly first: string;
+  readonly files: readonly string[];
+  readonly gone: readonly string[];
+}
+
+/**
+ * Begins a saving into a folder, which is made where need be, parents included. What a dead process left there is
+ * finished or removed first.
+ *
+ * @throws LowrankError `files.notWritable`
+ */
+export async function beginSaving(folder: string, options: SavingOptions): Promise<FolderSaving> {
+  const { first, replaces = () => false, disk = nodeDisk } = options;
+  const { join } = await import('node:path');
+  const staged = join(folder, `${stagedPrefix}${process.pid}-${Math.random().toString(36).slice(2, 10)}`);
+  const made: string[] = [];
+  try {
+    for (const path of await parentsOf(folder)) if (await disk.makeFolder(path)) made.unshift(path);
+    await finishSaving(folder, disk);
+    await removeLeftovers(folder, disk);
+    await disk.makeFolder(staged);
+  } catch (cause) {
+    for (const path of made) await disk.removeEmpty(path);
+    throw notWritable(folder, cause);
+  }
+  const names = new Set<string>();
+  const guarded = async (action: () => Promise<void>, name: string): Promise<void> => {
+    try {
+      await action();
+    } catch (cause) {
+      throw notWritten(join(folder, name), cause);
+    }
+  };
+  return {
+    folder,
+    write: (name, content) =>
+      guarded(async () => {
+        names.add(name);
+        await disk.createFile(join(staged, name), content);
+      }, name),
+    commit: () =>
+      guarded(async () => {
+        const gone = (await disk.list(folder)).filter((name) => !names.has(name) && replaces(name));
+        const order: Order = { first, files: [...names].filter((name) => name !== first), gone };
+        await disk.createFile(join(staged, orderName), JSON.stringify(order));
+        await disk.syncFolder(staged);
+        await disk.rename(staged, join(folder, committedName));
+        await disk.syncFolder(folder);
+        await finishSaving(folder, disk);
+      }, first),
+    async discard() {
+      await disk.removeTree(staged).catch(() => undefined);
+      for (const path of made) await disk.removeEmpty(path);
+    },
+  };
+}
+
+/**
+ * Moves the files of a saving that has been decided to their places. Does nothing where there is none, and may be run
+ * again after any interruption.
+ */
+export async function finishSaving(folder: string, disk: Disk = nodeDisk): Promise<void> {
+  const { join } = await import('node:path');
+  const committed = join(folder, committedName);
+  const waiting = await disk.list(committed);
+  if (waiting.length === 0) return void (await disk.removeEmpty(committed));
+  const { first, files, gone } = await readOrder(join(committed, orderName), disk);
+  if (waiting.includes(first)) {
+    await disk.removeFile(join(folder, first));
+    await disk.syncFolder(folder);
+    for (const name of gone) await disk.removeFile(join(folder, name));
+    for (const name of files) if (waiting.includes(name)) await disk.rename(join(committed, name), join(folder, name));
+    await disk.syncFolder(folder);
+    await disk.rename(join(committed, first), join(folder, first));
+    await disk.syncFolder(folder);
+  }
+  await disk.removeTree(committed);
+}
+
+/** Where a file of a folder is now: among those of a saving that has been decided, else in its place. */
+export async function currentFile(folder: string, name: string, disk: Disk = nodeDisk): Promise<string> {
+  const { join } = await import('node:path');
+  const committed = join(folder, committedName);
+  return (await disk.list(committed)).includes(name) ? join(committed, name) : join(folder, name);
+}
+
+async function readOrder(path: string, disk: Disk): Promise<Order> {
+  const text = await disk.readText(path);
+  if (text !== undefined) return JSON.parse(text) as Order;
+  throw new LowrankError({
+    code: 'files.damaged',
+    what: path,
+    expected: 'the list of the files beside it',
+    got: 'nothing',
+    remedy: 'Remove that folder: it belongs to a saving that another program changed.',
+  });
+}
+
+/** Staged files of processes that have ended. */
+async function removeLeftovers(folder: string, disk: Disk): Promise<void> {
+  const { join } = await import('node:path');
+  for (const name of await disk.list(folder)) {
+    const pid = name.startsWith(stagedPrefix) ? Number.parseInt(name.slice(stagedPrefix.length), 10) : NaN;
+    if (pid !== process.pid && Number.isInteger(pid) && !isAlive(pid)) await disk.removeTree(join(folder, name));
+  }
+}
+
+/** Whether a process of this machine runs. */
+export function isAlive(pid: number): boolean {
+  try {
+    process.kill(pid, 0);
+    return true;
+  } catch (error) {
+    return !(error instanceof Error && 'code' in error && error.code === 'ESRCH');
+  }
+}
+
+/**
+ * A folder and the folders that it lies in, outermost first. Made one by one, since Node 20's recursive mkdir never
+ * returns where a file system (/proc) answers ENOENT.
+ */
+async function parentsOf(folder: string): Promise<string[]> {
+  const { dirname, resolve } = await import('node:path');
+  const { stat } = await import('node:fs/promises');
+  const missing: string[] = [];
+  for (let path = resolve(folder); (await stat(path).catch(() => undefined)) === undefined; path = dirname(path)) {
+    missing.unshift(path);
+    if (path === dirname(path)) break;
+  }
+  return missing;
+}
+
+function notWritable(folder: string, cause: unknown): unknown {
+  if (isLowrankError(cause)) return cause;
+  return new LowrankError({
+    code: 'files.notWritable',
+    what: `the folder ${folder}`,
+    expected: 'one that can be made and written into',
+    got: cause instanceof Error ? cause.message : String(cause),
+    remedy: 'Choose another folder, or change its permissions. Nothing was done yet.',
+    cause,
+  });
+}
+
+function notWritten(path: string, cause: unknown): unknown {
+  if (isLowrankError(cause) || !(cause instanceof Error && 'syscall' in cause)) return cause;
+  return new LowrankError({
+    code: 'files.notWritten',
+    what: path,
+    expected: 'a folder that exists, may be written to and has room',
+    got: cause.message,
+    remedy: 'What was in the folder before is untouched. Free some room, or choose another folder.',
+    cause,
+  });
+}
