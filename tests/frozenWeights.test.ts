@@ -38,9 +38,7 @@ afterAll(() => backend.dispose());
 
 function planOf(options: OutlineOptions, checkpointing: boolean): Plan {
   const model = outlineModel(config, options);
-  const parameters = injectAdapter(model, loraConfig({ r: rank, targetModules: 'all-linear' }), {
-    outputPath: model.outputPath,
-  });
+  const parameters = injectAdapter(model, loraConfig({ r: rank, targetModules: 'all-linear' }));
   const { plans } = planTrainStep({
     spec: backend.spec,
     parameters,

@@ -297,9 +297,7 @@ async function openBase(device, files, { name, quantization }, batch) {
     bytes: sizeOf(weight.shape) * bytesPerElement(weight.dtype),
   }));
   const total = (list) => list.reduce((sum, { bytes }) => sum + bytes, 0);
-  const parameters = injectAdapter(model, loraConfig({ r: recipe.r, targetModules: recipe.targetModules }), {
-    outputPath: model.outputPath,
-  });
+  const parameters = injectAdapter(model, loraConfig({ r: recipe.r, targetModules: recipe.targetModules }));
   const step = await createTrainStep({ backend, loss: (of) => model.loss(of), parameters, clip: recipe.clip });
   await step.prepare([batch]);
   return {

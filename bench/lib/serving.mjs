@@ -48,7 +48,7 @@ export async function runServing({ devices, rounds, secondsPerDevice, log }) {
 async function makeAdapter(model, seed) {
   const config = loraConfig({ r: recipe.r, targetModules: recipe.targetModules });
   const rng = new Rng(seed);
-  for (const { name, parameter } of await createAdapter(model, config, { outputPath: model.outputPath, seed })) {
+  for (const { name, parameter } of await createAdapter(model, config, { seed })) {
     if (name.endsWith('lora_B'))
       sourceOf(parameter.tensor).write(Float32Array.from({ length: parameter.tensor.size }, () => 0.02 * rng.normal()));
   }
@@ -67,7 +67,7 @@ const contenders = [
 
 async function inBank(model, adapter, count) {
   removeAdapters(model);
-  const bank = openAdapterBank(model, { ...bankFor([adapter]), slots: count, outputPath: model.outputPath });
+  const bank = openAdapterBank(model, { ...bankFor([adapter]), slots: count });
   await bank.load('it', adapter);
   bank.use('it');
   return bank;

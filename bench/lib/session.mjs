@@ -40,9 +40,7 @@ export async function openSession(device, workload, batches) {
   const backend = await device.open();
   const watch = watchPlans(backend);
   const model = await loadModel(await openFolder(workload.model));
-  const parameters = injectAdapter(model, loraConfig({ r: recipe.r, targetModules: recipe.targetModules }), {
-    outputPath: model.outputPath,
-  });
+  const parameters = injectAdapter(model, loraConfig({ r: recipe.r, targetModules: recipe.targetModules }));
   const step = await createTrainStep({ backend, loss: (batch) => model.loss(batch), parameters, clip: recipe.clip });
 
   const plans = new Map();

@@ -20,7 +20,7 @@ const tokenizer = await readTokenizer('./llama');
 const [poet, clerk] = [await open('./poet'), await open('./clerk')];
 
 // As many slots, and as large a rank, as both need; up to three prompts with adapters of their own.
-const bank = openAdapterBank(model, { ...bankFor([poet, clerk]), rows: 3, outputPath: model.outputPath });
+const bank = openAdapterBank(model, { ...bankFor([poet, clerk]), rows: 3 });
 await bank.load('poet', poet);
 await bank.load('clerk', clerk);
 

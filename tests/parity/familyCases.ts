@@ -58,7 +58,7 @@ async function openAdapted(folder: string): Promise<{ model: CausalModel; traine
     weights: fileSource(`${folder}/adapter/adapter_model.safetensors`),
     name: folder,
   });
-  return { model, trained: loadAdapter(model, adapter, { outputPath: model.outputPath }) };
+  return { model, trained: loadAdapter(model, adapter) };
 }
 
 /** Rows of one document each. */

@@ -7,10 +7,10 @@ import { gguf } from '@huggingface/gguf';
 import type { GGUFTypedMetadata } from '@huggingface/gguf';
 import { loadTokenizer } from '@lowrank/data';
 import { convertAdapter, convertModel, writeGguf } from '@lowrank/gguf';
-import type { GgufFile, Json, VocabularyFiles } from '@lowrank/gguf';
+import type { GgufFile, Json, ModelToConvert, VocabularyFiles } from '@lowrank/gguf';
 import { readAdapter, scalingAt } from '@lowrank/lora';
 import type { LoraAdapter } from '@lowrank/lora';
-import { openFolder, openWeights } from '@lowrank/models';
+import { findFamily, openFolder, openWeights } from '@lowrank/models';
 import { mergedTensors } from '@lowrank/patch';
 import { fileSource, writeFileAtomic } from '@lowrank/safetensors';
 import { afterAll, describe, expect, test } from 'vitest';
@@ -99,6 +99,12 @@ function vocabularyOf(folder: string): VocabularyFiles {
   };
 }
 
+/** A model's config, and how llama.cpp knows its family. */
+function described(folder: string): Pick<ModelToConvert, 'config' | 'architecture'> {
+  const config = json<Json>(join(folder, 'config.json'));
+  return { config, architecture: findFamily(config['model_type'])?.llamaCpp };
+}
+
 async function modelOf(variant: string, adapter?: LoraAdapter): Promise<GgufFile> {
   const folder = modelFolder(variant);
   const stored = await openWeights(await openFolder(folder));
@@ -109,7 +115,7 @@ async function modelOf(variant: string, adapter?: LoraAdapter): Promise<GgufFile
     read: () => stored.read(name),
   }));
   return convertModel({
-    config: json<Json>(join(folder, 'config.json')),
+    ...described(folder),
     tensors: adapter === undefined ? tensors : mergedTensors(tensors, adapter),
     vocabulary: vocabularyOf(existsSync(join(folder, 'tokenizer.json')) ? folder : join(llama, 'tied')),
     name: variant,
@@ -145,9 +151,7 @@ const adapters = goldens('adapters');
 
 test.each(Object.keys(adapters).filter((name) => name !== 'madeBy'))('the adapter %s', async (name) => {
   const adapter = await adapterOf(name);
-  const made = await written(
-    convertAdapter({ adapter, config: json<Json>(join(modelFolder(name.split('-')[0] ?? ''), 'config.json')), name }),
-  );
+  const made = await written(convertAdapter({ adapter, ...described(modelFolder(name.split('-')[0] ?? '')), name }));
   const expected = adapters[name];
   const alpha = made.metadata['adapter.lora.alpha']?.[1] as number;
   // What llama.cpp adds, alpha/rank times B·A, is PEFT's in every layer.
@@ -188,9 +192,7 @@ test.each(Object.keys(adapters).filter((name) => name !== 'madeBy'))('the adapte
 
 test("rsLoRA of one rank: the converter's tensors, and alpha √r times as large", async () => {
   const adapter = await adapterOf('tied-qv', (config) => ({ ...config, use_rslora: true }));
-  const made = await written(
-    convertAdapter({ adapter, config: json<Json>(join(llama, 'tied/config.json')), name: 'rslora' }),
-  );
+  const made = await written(convertAdapter({ adapter, ...described(join(llama, 'tied')), name: 'rslora' }));
   expect(made.tensors).toEqual(adapters['tied-qv']?.tensors);
   expect(made.metadata['adapter.lora.alpha']).toEqual(['FLOAT32', 8 * Math.sqrt(4)]);
 });
@@ -201,7 +203,7 @@ async function vocabularyMade(name: string): Promise<Record<string, GoldenValue>
   const folder = join(golden, 'gguf/vocabularies', name);
   const made = await written(
     await convertModel({
-      config: json<Json>(join(folder, 'config.json')),
+      ...described(folder),
       tensors: [],
       vocabulary: vocabularyOf(folder),
       name,

@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import { loadTokenizer } from '@lowrank/data';
 import { convertModel } from '@lowrank/gguf';
 import type { GgufMetadata, Json } from '@lowrank/gguf';
+import { findFamily } from '@lowrank/models';
 import { expect, test } from 'vitest';
 import { shared } from '../../scripts/lib/paths.mjs';
 
@@ -21,6 +22,7 @@ async function vocabularyOf(name: string, vocab_size: number): Promise<GgufMetad
   return (
     await convertModel({
       config,
+      architecture: findFamily('llama')?.llamaCpp,
       tensors: [],
       vocabulary: { tokenizerJson, tokenizer: loadTokenizer(tokenizerJson) },
       name,

@@ -3,63 +3,62 @@ import type { GgufMetadata, GgufValue } from './format.js';
 import type { Json } from './json.js';
 import { objectOf, refuse } from './json.js';
 
-/** What an adapter has to know of the model that it is for. */
-export interface Family {
-  /** llama.cpp's name. */
-  readonly name: string;
+/** How llama.cpp knows a family of models: a family of @lowrank/models states it as `llamaCpp`. */
+export interface GgufArchitecture {
+  /** `general.architecture`, which the keys of its metadata begin with. */
+  readonly architecture: string;
+  /** The tensor of each module, by its path; `{i}` stands for the number of a layer. */
+  readonly tensors: Readonly<Record<string, string>>;
   /**
-   * Heads whose rows have to change places in query and key projections; undefined where llama.cpp rotates halves too.
+   * It turns neighbouring elements of a head by position where transformers turns the two halves, so the rows of query
+   * and key projections change places.
+   */
+  readonly interleavedHeads?: boolean;
+  /** Its models have no output projection of their own: they use the embedding's table. */
+  readonly tiesOutput?: boolean;
+  /** Whole models can be written, not adapters alone. */
+  readonly model?: {
+    /** What the config means where it leaves out `max_position_embeddings`. */
+    readonly maxPositions: number;
+    /** Metadata of its own: a number (f32), by what follows the architecture's name in the key. */
+    readonly metadata?: (config: Json) => Readonly<Record<string, number>>;
+  };
+}
+
+/** What converting an adapter takes of the model that it is for. */
+export interface ModelNames {
+  readonly known: GgufArchitecture;
+  /**
+   * Heads whose rows change places in query and key projections; undefined where llama.cpp turns halves too.
    */
   readonly permuted: { readonly heads: number; readonly keyHeads: number } | undefined;
 }
 
 /** What a GGUF file says of a model's shape. */
-export interface Architecture extends Family {
+export interface ModelHeader extends ModelNames {
   readonly vocabularySize: number;
   readonly metadata: GgufMetadata;
   /** The divisors of the rotary frequencies that Llama 3 stretches, one for each pair of a head. */
   readonly rotaryFactors: Float32Array | undefined;
 }
 
-/** Types of models that llama.cpp runs as its `llama`. */
-const llamas = ['llama', 'mistral'];
-
-/** llama.cpp's names of the families whose adapters can be written, and whether it rotates neighbours in them. */
-const families: Readonly<Record<string, { readonly name: string; readonly neighbours: boolean }>> = {
-  llama: { name: 'llama', neighbours: true },
-  mistral: { name: 'llama', neighbours: true },
-  smollm3: { name: 'smollm3', neighbours: true },
-  qwen2: { name: 'qwen2', neighbours: false },
-  qwen3: { name: 'qwen3', neighbours: false },
-  gemma: { name: 'gemma', neighbours: false },
-  gemma2: { name: 'gemma2', neighbours: false },
-  gemma3_text: { name: 'gemma3', neighbours: false },
-  phi3: { name: 'phi3', neighbours: false },
-  olmo2: { name: 'olmo2', neighbours: false },
-};
-
 /**
- * The family of a config.json, for adapters.
+ * What converting an adapter for the model of a config.json takes.
  *
- * @throws LowrankError `gguf.architecture`, `gguf.config`
+ * @throws LowrankError `gguf.architecture` where llama.cpp's names of the family are not known, `gguf.config`
  */
-export function familyOf(config: Json): Family {
-  const type = String(config['model_type']);
-  const family = Object.hasOwn(families, type) ? families[type] : undefined;
-  if (family === undefined) {
+export function modelNames(known: GgufArchitecture | undefined, config: Json): ModelNames {
+  if (known === undefined)
     throw new LowrankError({
       code: 'gguf.architecture',
       what: 'model_type in config.json',
-      expected: Object.keys(families).join(', '),
-      got: type,
+      expected: 'a family whose names in llama.cpp Lowrank knows',
+      got: String(config['model_type']),
       remedy: "Merge the adapter (`lowrank merge`), and convert the folder with llama.cpp's convert_hf_to_gguf.py.",
     });
-  }
+  if (known.interleavedHeads !== true) return { known, permuted: undefined };
   const heads = positive(config, 'num_attention_heads');
-  return {
-    name: family.name,
-    permuted: family.neighbours ? { heads, keyHeads: positive(config, 'num_key_value_heads', heads) } : undefined,
-  };
+  return { known, permuted: { heads, keyHeads: positive(config, 'num_key_value_heads', heads) } };
 }
 
 function positive(config: Json, key: string, fallback?: number): number {
@@ -68,23 +67,21 @@ function positive(config: Json, key: string, fallback?: number): number {
 }
 
 /**
- * The `llama` of llama.cpp from a config.json of transformers, whose defaults hold for what it leaves out.
+ * The header of a model's file from its config.json, where transformers' defaults of Llama hold for what it leaves out.
  *
- * @throws LowrankError `gguf.architecture`, `gguf.config`
+ * @throws LowrankError `gguf.architecture` where whole models of the family cannot be written, `gguf.config`
  */
-export function architectureOf(config: Json): Architecture {
-  const type = config['model_type'];
-  if (typeof type !== 'string' || !llamas.includes(type)) {
+export function modelHeader(known: GgufArchitecture | undefined, config: Json): ModelHeader {
+  if (known?.model === undefined)
     throw new LowrankError({
       code: 'gguf.architecture',
       what: 'model_type in config.json',
-      expected: llamas.join(' or '),
-      got: String(type),
+      expected: 'a family whose whole models Lowrank writes for llama.cpp, such as llama',
+      got: String(config['model_type']),
       remedy:
         "Other architectures: merge the adapter (`lowrank merge`), and convert the folder with llama.cpp's " +
         'convert_hf_to_gguf.py.',
     });
-  }
   if ((config['sliding_window'] ?? null) !== null) refuse('sliding_window', 'none', config['sliding_window']);
   if ((config['quantization_config'] ?? null) !== null)
     refuse('quantization_config', 'none: merge into 16 bits first', config['quantization_config']);
@@ -97,21 +94,28 @@ export function architectureOf(config: Json): Architecture {
   const rotary = rotaryOf(config, headSize);
   const u32 = (value: number): GgufValue => ({ type: 'u32', value });
   const f32 = (value: number): GgufValue => ({ type: 'f32', value });
-  const metadata = new Map<string, GgufValue>([
-    ['llama.block_count', u32(number('num_hidden_layers'))],
-    ['llama.context_length', u32(number('max_position_embeddings', type === 'llama' ? 2048 : 131_072))],
-    ['llama.embedding_length', u32(hiddenSize)],
-    ['llama.feed_forward_length', u32(number('intermediate_size'))],
-    ['llama.attention.head_count', u32(heads)],
-    ['llama.attention.head_count_kv', u32(keyHeads)],
+  const own = Object.entries(known.model.metadata?.(config) ?? {});
+  const entries: (readonly [string, GgufValue])[] = [
+    ['block_count', u32(number('num_hidden_layers'))],
+    ['context_length', u32(number('max_position_embeddings', known.model.maxPositions))],
+    ['embedding_length', u32(hiddenSize)],
+    ['feed_forward_length', u32(number('intermediate_size'))],
+    ['attention.head_count', u32(heads)],
+    ['attention.head_count_kv', u32(keyHeads)],
     ...rotary.metadata,
-    ['llama.attention.layer_norm_rms_epsilon', f32(number('rms_norm_eps', 1e-6))],
-    ['llama.attention.key_length', u32(headSize)],
-    ['llama.attention.value_length', u32(headSize)],
-    ['llama.vocab_size', u32(vocabularySize)],
-    ['llama.rope.dimension_count', u32(headSize)],
-  ]);
-  return { name: 'llama', permuted: { heads, keyHeads }, vocabularySize, metadata, rotaryFactors: rotary.factors };
+    ['attention.layer_norm_rms_epsilon', f32(number('rms_norm_eps', 1e-6))],
+    ['attention.key_length', u32(headSize)],
+    ['attention.value_length', u32(headSize)],
+    ['vocab_size', u32(vocabularySize)],
+    ['rope.dimension_count', u32(headSize)],
+    ...own.map(([key, value]) => [key, f32(value)] as const),
+  ];
+  return {
+    ...modelNames(known, config),
+    vocabularySize,
+    metadata: new Map(entries.map(([key, value]) => [`${known.architecture}.${key}`, value])),
+    rotaryFactors: rotary.factors,
+  };
 }
 
 interface Rotary {
@@ -131,14 +135,14 @@ function rotaryOf(config: Json, headSize: number): Rotary {
   };
   const theta = numberOf('rope_theta', scaling['rope_theta'] ?? config['rope_theta'], 10_000);
   const type = scaling['rope_type'] ?? scaling['type'] ?? 'default';
-  const base = ['llama.rope.freq_base', { type: 'f32', value: theta }] as const;
+  const base = ['rope.freq_base', { type: 'f32', value: theta }] as const;
   if (type === 'default') return { metadata: [base], factors: undefined };
   const factor = numberOf('rope factor', scaling['factor'], type === 'llama3' ? 8 : undefined);
   if (type === 'linear') {
     return {
       metadata: [
-        ['llama.rope.scaling.type', { type: 'string', value: 'linear' }],
-        ['llama.rope.scaling.factor', { type: 'f32', value: factor }],
+        ['rope.scaling.type', { type: 'string', value: 'linear' }],
+        ['rope.scaling.factor', { type: 'f32', value: factor }],
         base,
       ],
       factors: undefined,
@@ -171,11 +175,11 @@ function yarn({
     yarn_beta_slow: scaling['beta_slow'],
   };
   return [
-    ['llama.rope.scaling.type', { type: 'string', value: 'yarn' }],
-    ['llama.rope.scaling.factor', { type: 'f32', value: factor }],
-    ['llama.rope.scaling.original_context_length', { type: 'u32', value: context }],
+    ['rope.scaling.type', { type: 'string', value: 'yarn' }],
+    ['rope.scaling.factor', { type: 'f32', value: factor }],
+    ['rope.scaling.original_context_length', { type: 'u32', value: context }],
     ...Object.entries(optional).flatMap(([key, value]) =>
-      typeof value === 'number' ? [[`llama.rope.scaling.${key}`, { type: 'f32', value }] as const] : [],
+      typeof value === 'number' ? [[`rope.scaling.${key}`, { type: 'f32', value }] as const] : [],
     ),
   ];
 }

@@ -4,6 +4,11 @@ import { expect, test } from 'vitest';
 import { convertAdapter } from './convertAdapter.js';
 
 const config = { model_type: 'llama', num_attention_heads: 2, num_key_value_heads: 2 };
+const architecture = {
+  architecture: 'llama',
+  tensors: { 'model.layers.{i}.mlp.up_proj': 'blk.{i}.ffn_up' },
+  interleavedHeads: true,
+};
 const layers = new Map([
   [
     'model.layers.0.mlp.up_proj',
@@ -15,6 +20,7 @@ function convert(given: Partial<LoraConfig>): unknown {
   return convertAdapter({
     adapter: { config: loraConfig({ targetModules: ['up_proj'], r: 2, ...given }), layers },
     config,
+    architecture,
     name: 'tiny',
   });
 }

@@ -1,7 +1,8 @@
 import { LowrankError } from '@lowrank/errors';
-import type { LoraAdapter, LoraMatrices } from '@lowrank/lora';
+import type { LoraAdapter, LoraConfig, LoraMatrices } from '@lowrank/lora';
 import { beginsInBase, scalingAt, variantOf } from '@lowrank/lora';
-import { familyOf } from './architecture.js';
+import type { GgufArchitecture, ModelNames } from './architecture.js';
+import { modelNames } from './architecture.js';
 import type { GgufFile, GgufTensor } from './format.js';
 import type { Json } from './json.js';
 import { ggufName, interleaveHalves, permutedHeads } from './names.js';
@@ -10,6 +11,8 @@ export interface AdapterToConvert {
   readonly adapter: LoraAdapter;
   /** config.json of the base model. */
   readonly config: Json;
+  /** How llama.cpp knows the base model's family, if it does. */
+  readonly architecture: GgufArchitecture | undefined;
   /** general.name */
   readonly name: string;
 }
@@ -26,60 +29,15 @@ export interface AdapterToConvert {
  * @throws LowrankError `gguf.adapter` (DoRA, biases, modules saved whole, token rows, a part of the base),
  * `gguf.architecture`, `gguf.name`, `gguf.shape`, `gguf.tied`
  */
-export function convertAdapter({ adapter: { config: lora, layers }, config, name }: AdapterToConvert): GgufFile {
-  const family = familyOf(config);
-  const beyond =
-    lora.modulesToSave !== undefined
-      ? `modules_to_save = ${lora.modulesToSave.join(', ')}`
-      : lora.trainableTokenIndices !== undefined
-        ? 'trainable_token_indices'
-        : (lora.variant?.name ??
-          variantOf(lora).vector ??
-          (lora.loraBias === true
-            ? 'lora_bias'
-            : (lora.bias ?? 'none') !== 'none'
-              ? 'bias'
-              : beginsInBase(lora.init)
-                ? lora.init
-                : undefined));
-  if (beyond !== undefined)
-    throw new LowrankError({
-      code: 'gguf.adapter',
-      what: 'an adapter for llama.cpp',
-      expected: 'A and B alone',
-      got: `one with ${beyond}`,
-      remedy: 'Merge the adapter and convert the model.',
-    });
-  if (layers.has('lm_head') && (config['tie_word_embeddings'] ?? family.name.startsWith('gemma')) === true) {
-    throw new LowrankError({
-      code: 'gguf.tied',
-      what: 'an adapter on lm_head',
-      expected: 'a model whose output projection is its own',
-      got: 'one that it shares with the embedding',
-      remedy: 'Merge the adapter and convert the model.',
-    });
-  }
-  const alphas = new Map([...layers].map(([path, { rank }]) => [path, scalingAt(lora, path) * rank]));
-  const alpha = mostFrequent([...alphas.values()]);
-  const tensors = [...layers].flatMap(([path, matrices]): GgufTensor[] => {
-    const base = `${ggufName(path)}.weight`;
-    const { a, rank, inFeatures, outFeatures } = matrices;
-    const heads = permutedHeads(path, family);
-    const ratio = (alphas.get(path) ?? alpha) / alpha;
-    const factor = Math.abs(ratio - 1) < 1e-6 ? 1 : ratio;
-    return [
-      { name: `${base}.lora_a`, type: 'F32', shape: [rank, inFeatures], read: () => Promise.resolve(bytesOf(a)) },
-      {
-        name: `${base}.lora_b`,
-        type: 'F32',
-        shape: [outFeatures, rank],
-        read: () => Promise.resolve(outputSide(matrices, factor, heads)),
-      },
-    ];
-  });
+export function convertAdapter({ adapter, config, architecture, name }: AdapterToConvert): GgufFile {
+  const names = modelNames(architecture, config);
+  refuseBeyondMatrices(adapter.config);
+  refuseTiedOutput(adapter, names, config);
+  const { alpha, factorAt } = commonAlpha(adapter);
+  const tensors = [...adapter.layers].flatMap(([path, matrices]) => pairOf(path, matrices, factorAt(path), names));
   return {
     metadata: new Map([
-      ['general.architecture', { type: 'string', value: family.name }],
+      ['general.architecture', { type: 'string', value: names.known.architecture }],
       ['general.type', { type: 'string', value: 'adapter' }],
       ['adapter.type', { type: 'string', value: 'lora' }],
       ['general.name', { type: 'string', value: name }],
@@ -88,6 +46,71 @@ export function convertAdapter({ adapter: { config: lora, layers }, config, name
     ]),
     tensors,
   };
+}
+
+/** llama.cpp takes A and B alone. @throws LowrankError `gguf.adapter` */
+function refuseBeyondMatrices(config: LoraConfig): void {
+  const beyond = beyondMatrices(config);
+  if (beyond === undefined) return;
+  throw new LowrankError({
+    code: 'gguf.adapter',
+    what: 'an adapter for llama.cpp',
+    expected: 'A and B alone',
+    got: `one with ${beyond}`,
+    remedy: 'Merge the adapter and convert the model.',
+  });
+}
+
+/** The first setting by which an adapter is more than A and B. */
+function beyondMatrices(config: LoraConfig): string | undefined {
+  const { modulesToSave, trainableTokenIndices, variant, loraBias = false, bias = 'none', init } = config;
+  if (modulesToSave !== undefined) return `modules_to_save = ${modulesToSave.join(', ')}`;
+  if (trainableTokenIndices !== undefined) return 'trainable_token_indices';
+  const named = variant?.name ?? variantOf(config).vector;
+  if (named !== undefined) return named;
+  if (loraBias) return 'lora_bias';
+  if (bias !== 'none') return 'bias';
+  return beginsInBase(init) ? init : undefined;
+}
+
+/** @throws LowrankError `gguf.tied` */
+function refuseTiedOutput({ layers }: LoraAdapter, { known }: ModelNames, config: Json): void {
+  const output = [...layers.keys()].find((path) => known.tensors[path] === 'output');
+  if (output === undefined || (config['tie_word_embeddings'] ?? known.tiesOutput ?? false) !== true) return;
+  throw new LowrankError({
+    code: 'gguf.tied',
+    what: `an adapter on ${output}`,
+    expected: 'a model whose output projection is its own',
+    got: 'one that it shares with the embedding',
+    remedy: 'Merge the adapter and convert the model.',
+  });
+}
+
+/** One alpha for the file, and by what B of a layer is multiplied where that layer's own alpha differs. */
+function commonAlpha({ config, layers }: LoraAdapter): { alpha: number; factorAt: (path: string) => number } {
+  const alphas = new Map([...layers].map(([path, { rank }]) => [path, scalingAt(config, path) * rank]));
+  const alpha = mostFrequent([...alphas.values()]);
+  const factorAt = (path: string): number => {
+    const ratio = (alphas.get(path) ?? alpha) / alpha;
+    return Math.abs(ratio - 1) < 1e-6 ? 1 : ratio;
+  };
+  return { alpha, factorAt };
+}
+
+/** A and B of a layer as two tensors. */
+function pairOf(path: string, matrices: LoraMatrices, factor: number, names: ModelNames): GgufTensor[] {
+  const base = `${ggufName(path, names)}.weight`;
+  const { a, rank, inFeatures, outFeatures } = matrices;
+  const heads = permutedHeads(path, names);
+  return [
+    { name: `${base}.lora_a`, type: 'F32', shape: [rank, inFeatures], read: () => Promise.resolve(bytesOf(a)) },
+    {
+      name: `${base}.lora_b`,
+      type: 'F32',
+      shape: [outFeatures, rank],
+      read: () => Promise.resolve(outputSide(matrices, factor, heads)),
+    },
+  ];
 }
 
 function outputSide({ b, rank }: LoraMatrices, factor: number, heads: number | undefined): Uint8Array {

@@ -12,6 +12,18 @@ const config: Json = {
   intermediate_size: 4,
   vocab_size: 4,
 };
+const architecture = {
+  architecture: 'llama',
+  tensors: {
+    'model.norm': 'output_norm',
+    'model.layers.{i}.self_attn.q_proj': 'blk.{i}.attn_q',
+    'model.layers.{i}.self_attn.k_proj': 'blk.{i}.attn_k',
+    'model.layers.{i}.self_attn.v_proj': 'blk.{i}.attn_v',
+    lm_head: 'output',
+  },
+  interleavedHeads: true,
+  model: { maxPositions: 2048 },
+};
 const tokenizerJson: Json = {
   model: { type: 'BPE', vocab: { a: 0, b: 1, ab: 2 }, merges: [['a', 'b']] },
   added_tokens: [],
@@ -24,6 +36,7 @@ function stored(name: string, values: readonly number[], shape: readonly number[
 const convert = (change: Partial<ModelToConvert> = {}, configChange: Json = {}): ReturnType<typeof convertModel> =>
   convertModel({
     config: { ...config, ...configChange },
+    architecture,
     tensors: [],
     vocabulary: { tokenizerJson, preTokenizer: 'gpt-2' },
     name: 'x',
@@ -63,13 +76,20 @@ test('what f16 cannot hold is an error; infinity itself is not', async () => {
 });
 
 test.each([
-  [{ model_type: 'qwen2' }, 'gguf.architecture', 'qwen2'],
   [{ sliding_window: 4096 }, 'gguf.config', '4096'],
   [{ rope_scaling: { type: 'dynamic', factor: 2 } }, 'gguf.config', '"dynamic"'],
   [{ quantization_config: { load_in_4bit: true } }, 'gguf.config', '{"load_in_4bit":true}'],
   [{ hidden_size: 'big' }, 'gguf.config', '"big"'],
 ])('a config with %j is refused', async (change, code, got) => {
   await expect(convert({}, change)).rejects.toMatchObject({ code, got });
+});
+
+test('a family whose whole models llama.cpp has no names for is refused', async () => {
+  for (const known of [undefined, { ...architecture, model: undefined }])
+    await expect(convert({ architecture: known }, { model_type: 'qwen2' })).rejects.toMatchObject({
+      code: 'gguf.architecture',
+      got: 'qwen2',
+    });
 });
 
 test('weights without a name in llama.cpp, and of another dtype, are refused', async () => {

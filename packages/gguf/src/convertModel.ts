@@ -1,5 +1,6 @@
 import type { GgufFile, GgufTensor, GgufValue } from './format.js';
-import { architectureOf } from './architecture.js';
+import type { GgufArchitecture } from './architecture.js';
+import { modelHeader } from './architecture.js';
 import type { Json } from './json.js';
 import { ggufName, interleaveHalves, permutedHeads } from './names.js';
 import { converted } from './numbers.js';
@@ -18,6 +19,8 @@ export interface StoredTensor {
 export interface ModelToConvert {
   /** config.json */
   readonly config: Json;
+  /** How llama.cpp knows the model's family, if it does. */
+  readonly architecture: GgufArchitecture | undefined;
   readonly tensors: Iterable<StoredTensor>;
   readonly vocabulary: VocabularyFiles;
   /** general.name */
@@ -40,15 +43,16 @@ export interface ModelToConvert {
  */
 export async function convertModel({
   config,
+  architecture,
   tensors,
   vocabulary,
   name,
   type = 'F16',
   generationConfig = {},
 }: ModelToConvert): Promise<GgufFile> {
-  const architecture = architectureOf(config);
+  const header = modelHeader(architecture, config);
   const written: GgufTensor[] = [];
-  const { rotaryFactors } = architecture;
+  const { rotaryFactors } = header;
   if (rotaryFactors !== undefined)
     written.push({
       name: 'rope_freqs.weight',
@@ -60,10 +64,10 @@ export async function convertModel({
     // A table of old checkpoints, which the code makes itself.
     if (tensor.name.endsWith('.rotary_emb.inv_freq')) continue;
     const [, path = '', part = ''] = /^(.*)\.(weight|bias)$/.exec(tensor.name) ?? [];
-    const heads = permutedHeads(path, architecture);
+    const heads = permutedHeads(path, header);
     const to = tensor.shape.length > 1 ? type : 'F32';
     written.push({
-      name: `${ggufName(path === '' ? tensor.name : path)}.${part}`,
+      name: `${ggufName(path === '' ? tensor.name : path, header)}.${part}`,
       type: to,
       shape: tensor.shape,
       async read() {
@@ -74,15 +78,15 @@ export async function convertModel({
   }
   const parameters = written.reduce((sum, { shape }) => sum + shape.reduce((product, size) => product * size, 1), 0);
   const metadata = new Map<string, GgufValue>([
-    ['general.architecture', { type: 'string', value: architecture.name }],
+    ['general.architecture', { type: 'string', value: header.known.architecture }],
     ['general.type', { type: 'string', value: 'model' }],
     ...sampling(generationConfig),
     ['general.name', { type: 'string', value: name }],
     ['general.size_label', { type: 'string', value: sizeLabel(parameters) }],
-    ...architecture.metadata,
+    ...header.metadata,
     ['general.file_type', { type: 'u32', value: type === 'F16' ? 1 : 0 }],
     ['general.quantization_version', { type: 'u32', value: 2 }],
-    ...(await vocabularyMetadata(vocabulary, { config, vocabularySize: architecture.vocabularySize })),
+    ...(await vocabularyMetadata(vocabulary, { config, vocabularySize: header.vocabularySize })),
   ]);
   return { metadata, tensors: written };
 }

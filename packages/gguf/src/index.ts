@@ -1,3 +1,4 @@
+export type { GgufArchitecture } from './architecture.js';
 export { convertAdapter } from './convertAdapter.js';
 export type { AdapterToConvert } from './convertAdapter.js';
 export { convertModel } from './convertModel.js';

@@ -1,49 +1,23 @@
 import { LowrankError } from '@lowrank/errors';
-import type { Family } from './architecture.js';
+import type { ModelNames } from './architecture.js';
 
-const layerParts: Readonly<Record<string, string>> = {
-  'self_attn.q_proj': 'attn_q',
-  'self_attn.k_proj': 'attn_k',
-  'self_attn.v_proj': 'attn_v',
-  'self_attn.qkv_proj': 'attn_qkv',
-  'self_attn.o_proj': 'attn_output',
-  'mlp.gate_proj': 'ffn_gate',
-  'mlp.up_proj': 'ffn_up',
-  'mlp.gate_up_proj': 'ffn_up',
-  'mlp.down_proj': 'ffn_down',
-  input_layernorm: 'attn_norm',
-  post_attention_layernorm: 'ffn_norm',
-};
-
-const others: Readonly<Record<string, string>> = {
-  'model.embed_tokens': 'token_embd',
-  'model.norm': 'output_norm',
-  lm_head: 'output',
-};
-
-/**
- * llama.cpp's name for a module of a Llama, and of a linear layer of its kin: model.layers.3.self_attn.q_proj →
- * blk.3.attn_q.
- */
-export function ggufName(path: string): string {
-  const [, layer, part = ''] = /^model\.layers\.(\d+)\.(.+)$/.exec(path) ?? [];
-  const name =
-    layer === undefined
-      ? others[path]
-      : Object.hasOwn(layerParts, part)
-        ? `blk.${layer}.${layerParts[part] ?? ''}`
-        : undefined;
-  if (name !== undefined) return name;
+/** llama.cpp's name for a module: model.layers.3.self_attn.q_proj → blk.3.attn_q. @throws LowrankError `gguf.name` */
+export function ggufName(path: string, { known: { tensors } }: ModelNames): string {
+  const [, layer = ''] = /\.(\d+)\./.exec(path) ?? [];
+  const key = path.replace(/\.\d+\./, '.{i}.');
+  const name = Object.hasOwn(tensors, key) ? tensors[key] : undefined;
+  if (name !== undefined) return name.replace('{i}', layer);
   throw new LowrankError({
     code: 'gguf.name',
     what: path,
-    expected: 'a module of a Llama or its kin',
-    got: 'one that llama.cpp has no name for',
+    expected: 'a module that llama.cpp has a name for in this family',
+    got: 'one that it has none for',
+    remedy: "Merge the adapter (`lowrank merge`), and convert the folder with llama.cpp's convert_hf_to_gguf.py.",
   });
 }
 
 /** The heads whose rows have to be put in another order, for a query or key projection. */
-export function permutedHeads(path: string, { permuted }: Family): number | undefined {
+export function permutedHeads(path: string, { permuted }: ModelNames): number | undefined {
   return path.endsWith('.q_proj') ? permuted?.heads : path.endsWith('.k_proj') ? permuted?.keyHeads : undefined;
 }
 

@@ -116,13 +116,11 @@ export async function readAdapter({
     };
     halves.set(known.path, entry);
   }
-  for (const name of whole.keys())
-    if (
-      name.endsWith('.base_layer.weight') &&
-      halves.get(name.replace(/\.base_layer\.weight$/, ''))?.A?.embedding !== true &&
-      !outputPath.test(name)
-    )
-      strange.push(`${prefix}${name}`);
+  for (const name of whole.keys()) {
+    if (!name.endsWith('.base_layer.weight')) continue;
+    const adapted = halves.get(name.replace(/\.base_layer\.weight$/, ''))?.A;
+    if (adapted === undefined || !(adapted.embedding || isOutsideLayers(name))) strange.push(`${prefix}${name}`);
+  }
   if (strange.length > 0 || (halves.size === 0 && tokens.size === 0)) {
     throw new LowrankError({
       code: 'lora.keys',
@@ -146,8 +144,13 @@ export async function readAdapter({
   };
 }
 
-/** An adapted output projection, whose weight PEFT saves along. */
-const outputPath = /(^|\.)(lm_head|embed_out)\.base_layer\.weight$/;
+/**
+ * Embeddings and output projections lie outside the numbered layers, whatever a model calls them. PEFT saves the weight
+ * of an adapted one along, and of a tied pair that is saved whole both.
+ */
+function isOutsideLayers(name: string): boolean {
+  return !/(^|\.)\d+\./.test(name);
+}
 
 const tokensName = { tokensAlone: '.trainable_tokens_delta', beside: '.token_adapter.trainable_tokens_delta' };
 
@@ -199,7 +202,7 @@ function isWhole(
   // PEFT goes by the end of a module's path; what is saved may lie below it.
   if (
     modulesToSave.some((saved) => ancestors(module).some((path) => path.endsWith(saved))) ||
-    (ensureWeightTying && modulesToSave.length > 0 && /(^|\.)(lm_head|embed_out)\.weight$/.test(name))
+    (ensureWeightTying && modulesToSave.length > 0 && name.endsWith('.weight') && isOutsideLayers(name))
   )
     return true;
   return (

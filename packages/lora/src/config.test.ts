@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest';
 import type { LoraConfig } from './config.js';
-import { defaultTargets, loraConfig, pathExpression, rankAt, scalingAt } from './config.js';
+import { loraConfig, pathExpression, rankAt, scalingAt } from './config.js';
 
 const targetModules = ['q_proj'];
 
@@ -81,14 +81,4 @@ test('scaling is alpha/r or alpha/√r, with the module’s own alpha and r', ()
 test('a pattern matches the whole path', () => {
   expect(pathExpression('q_proj|v_proj').test('self_attn.q_proj')).toBe(false);
   expect(pathExpression('.*(q_proj|v_proj)').test('self_attn.q_proj')).toBe(true);
-});
-
-test('default targets by model_type; an unknown one is named', () => {
-  expect(defaultTargets('llama')).toEqual(['q_proj', 'v_proj']);
-  expect(defaultTargets('gpt2')).toEqual(['c_attn']);
-  expect(defaultTargets('phi3')).toEqual(['qkv_proj']);
-  for (const type of ['mistral', 'qwen2', 'qwen3', 'gemma', 'gemma2', 'gemma3', 'gemma3_text', 'smollm3', 'olmo2'])
-    expect(defaultTargets(type)).toEqual(['q_proj', 'v_proj']);
-  for (const unknown of ['mamba', 'constructor'])
-    expect(() => defaultTargets(unknown)).toThrow(new RegExp(`${unknown}.*llama`));
 });

@@ -8,7 +8,6 @@ export {
   alphaAt,
   beginsInBase,
   beginsOutside,
-  defaultTargets,
   isLoraInit,
   loraConfig,
   loraInits,

@@ -16,7 +16,6 @@ export type { ChatMessage, ChatTemplate, Dataset, EncodedRow, TextTokenizer, Tok
 export { isLowrankError, LowrankError } from '@lowrank/errors';
 export {
   combineAdapters,
-  defaultTargets,
   inspectAdapter,
   loraConfig,
   readAdapter,

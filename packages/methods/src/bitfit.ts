@@ -95,7 +95,7 @@ function ownBiases(model: MethodModel): Map<string, Biased> {
 }
 
 function named(model: MethodModel, targetModules: readonly string[] | string): Map<string, Biased> {
-  const matched = matchTargets(model, { targetModules }, { outputPath: model.outputPath });
+  const matched = matchTargets(model, { targetModules });
   return new Map([...matched].flatMap(([path, layer]): [string, Biased][] => (isBiased(layer) ? [[path, layer]] : [])));
 }
 

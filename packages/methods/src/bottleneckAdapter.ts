@@ -13,7 +13,7 @@ import { mismatch, normalTensor, refuseOutput, refuseTaken, storedTensor, tuning
 export interface BottleneckSettings extends CommonSettings {
   /** Width of the bottleneck; default 64. */
   readonly bottleneck?: number | undefined;
-  /** Layers that get an adapter behind them. Default: the last of each attention and of each MLP. */
+  /** Layers that get an adapter behind them. Default: the model's residual writers, the last of each attention and MLP. */
   readonly targetModules?: readonly string[] | string | undefined;
 }
 
@@ -21,12 +21,6 @@ const prefix = 'base_model.model.';
 const defaultBottleneck = 64;
 /** Of D's numbers; U begins as zero, so that the model begins as it was. */
 const deviation = 0.02;
-
-/** The projections that write to the residual stream, by `model_type`; the others are named as Llama's are. */
-const writers: Readonly<Record<string, readonly string[]>> = {
-  gpt2: ['attn.c_proj', 'mlp.c_proj'],
-  gpt_neox: ['attention.dense', 'mlp.dense_4h_to_h'],
-};
 
 /**
  * Bottleneck adapters (Houlsby et al. 2019; "Adapter^H" in Hu et al. 2021): h + U·gelu(D·h + b_d) + b_u behind the
@@ -43,8 +37,8 @@ export const bottleneckAdapter: TuningMethod<BottleneckSettings> = {
     const { bottleneck = defaultBottleneck, seed } = settings;
     checkBottleneck(bottleneck);
     refuse(model);
-    const targetModules = settings.targetModules ?? writers[model.shape.modelType] ?? ['o_proj', 'down_proj'];
-    const layers = linear(matchTargets(model, { targetModules }, { outputPath: model.outputPath }));
+    const targetModules = settings.targetModules ?? model.residualWriters;
+    const layers = linear(matchTargets(model, { targetModules }));
     const config = newConfig(
       { activation: 'gelu', bottleneck_size: bottleneck, peft_type: 'HOULSBY_ADAPTER', target_modules: targetModules },
       settings,
@@ -61,7 +55,7 @@ export const bottleneckAdapter: TuningMethod<BottleneckSettings> = {
     checkBottleneck(wholeNumber(config, 'bottleneck_size'));
     if (config['activation'] !== 'gelu') badConfig('activation', '"gelu"', config['activation']);
     refuse(model);
-    const layers = linear(matchTargets(model, { targetModules: targetsIn(config) }, { outputPath: model.outputPath }));
+    const layers = linear(matchTargets(model, { targetModules: targetsIn(config) }));
     const wanted = new Set([...layers.keys()].flatMap((path) => partNames.map((part) => `${prefix}${path}.${part}`)));
     for (const key of tensors.keys())
       if (!wanted.has(key))

@@ -6,6 +6,8 @@ export type MethodModel = Module & {
   readonly shape: ModelSizes;
   /** The path of the output projection, which no method touches. */
   readonly outputPath: string;
+  /** The layers whose output is added to the residual stream, by the ends of their paths. */
+  readonly residualWriters: readonly string[];
   /** Factor on what is looked up in the embedding. */
   readonly embeddingScale: number;
   /** Positions at the beginning of every document that are none of its tokens. */

@@ -85,7 +85,8 @@ export class TinyModel extends Module {
     headSize,
     maxPositions: 16,
   };
-  readonly outputPath = 'lm_head';
+  override readonly outputPath = 'lm_head';
+  readonly residualWriters = ['o_proj', 'down_proj'];
   readonly embeddingScale: number;
   virtualTokens = 0;
   private readonly body: Body;

@@ -5,6 +5,7 @@ import type { Parameter, ProjectionParts } from '@lowrank/nn';
 import type { Tensor } from '@lowrank/tensor';
 import { linearCrossEntropy, reshape } from '@lowrank/tensor';
 import { scope, softCapped } from '@lowrank/tensor/op';
+import type { FamilyFacts } from './familyFacts.js';
 
 /** What every language model says about itself, under whatever names its config has. */
 export interface ModelShape {
@@ -34,13 +35,16 @@ export interface LossBatch {
 }
 
 /**
- * A decoder-only language model: token ids → hidden states → logits or loss. An architecture is a subclass in a file of
- * its own.
+ * A decoder-only language model: token ids → hidden states → logits or loss. A family builds it (`families/`), and what
+ * the family states about itself goes with the model, for whoever adapts or converts it.
  */
 export abstract class CausalModel extends Module {
   abstract readonly shape: ModelShape;
-  /** The path of the output embedding, which 'all-linear' leaves out. */
-  readonly outputPath: string = 'lm_head';
+  override readonly outputPath: string = 'lm_head';
+  /** The path of the embedding that reads token ids. */
+  abstract readonly embeddingPath: string;
+  /** What the family that built it states about itself; a model of your own has none. */
+  family: FamilyFacts | undefined;
   /** Factor on what is looked up in the embedding (Gemma's √width). */
   readonly embeddingScale: number = 1;
   /**
@@ -51,6 +55,16 @@ export abstract class CausalModel extends Module {
 
   /** Bound of the logits, toward which tanh bends them (Gemma 2); 0 for none. */
   protected readonly logitSoftcap: number = 0;
+
+  /** The layers that an adapter goes around where none are named: PEFT's choice. */
+  get defaultTargets(): readonly string[] {
+    return this.family?.defaultTargets ?? [];
+  }
+
+  /** The layers whose output is added to the residual stream, by the ends of their paths. */
+  get residualWriters(): readonly string[] {
+    return this.family?.residualWriters ?? [];
+  }
 
   /** ids i32 [B, T] → hidden states after the final norm [B, T, hiddenSize]. */
   abstract hidden(ids: Tensor, context: AttentionContext, caches?: readonly LayerCache[]): Tensor;

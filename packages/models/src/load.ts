@@ -12,7 +12,7 @@ import type { ModelFiles } from './files.js';
 import { openWeights, readJson } from './files.js';
 import type { Placement } from './placement.js';
 import { placeCodes, placeDense, placeStored, quantizes } from './placement.js';
-import { architectureOf } from './registry.js';
+import { familyOf } from './registry.js';
 import type { WeightRequest } from './weights.js';
 import { weightSource } from './weights.js';
 
@@ -46,17 +46,17 @@ export interface LoadOptions {
  */
 export async function loadModel(files: ModelFiles, options: LoadOptions = {}): Promise<CausalModel> {
   const config = new ConfigReader(await readJson(files, 'config.json'), `${files.name}/config.json`);
-  const architecture = architectureOf(config);
+  const family = familyOf(config);
   const settings = checkedQuantization(config, options);
   const opened = await openWeights(files);
-  const weights = architecture.weights?.(opened) ?? opened;
+  const weights = family.weights(opened);
   const stored = await findQuantized(weights);
   const placements = new Map<string, Placement>();
   const keep = <P extends Placement>(placement: P): P => {
     placements.set(placement.request.name, placement);
     return placement;
   };
-  const model = architecture.build(
+  const model = family.build(
     config,
     weightSource({
       tensor: (request) => keep(placeDense(request, weights.tensors.get(request.name)?.dtype, options)).tensor,
@@ -112,11 +112,9 @@ export interface StoredWeights {
 
 /** A folder's weights as they are stored, and their paths in the model: for those who write them again. */
 export async function openModelWeights(files: ModelFiles): Promise<StoredWeights> {
-  const architecture = architectureOf(
-    new ConfigReader(await readJson(files, 'config.json'), `${files.name}/config.json`),
-  );
+  const family = familyOf(new ConfigReader(await readJson(files, 'config.json'), `${files.name}/config.json`));
   const file = await openWeights(files);
-  const paths = new Map([...(architecture.weights?.(file) ?? file).tensors].map(([path, { name }]) => [name, path]));
+  const paths = new Map([...family.weights(file).tensors].map(([path, { name }]) => [name, path]));
   return { file, pathOf: (name) => paths.get(name) };
 }
 
@@ -192,7 +190,7 @@ export function createModel(
   name = 'config.json',
 ): CausalModel {
   const reader = new ConfigReader(config, name);
-  return architectureOf(reader).build(
+  return familyOf(reader).build(
     reader,
     weightSource({ tensor: (request) => tensor(draw(request), request.shape, { name: request.name }) }),
   );

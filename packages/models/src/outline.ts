@@ -6,7 +6,7 @@ import { sizeOf } from '@lowrank/tensor/op';
 import type { CausalModel } from './causalModel.js';
 import { ConfigReader } from './config.js';
 import { placeCodes, quantizes } from './placement.js';
-import { architectureOf } from './registry.js';
+import { familyOf } from './registry.js';
 import type { WeightRequest } from './weights.js';
 import { weightSource } from './weights.js';
 
@@ -34,7 +34,7 @@ export function outlineModel(
   // Two 16-bit elements share a word.
   const dtypeOf = ({ kind, shape }: WeightRequest): DType =>
     kind !== 'vector' && sizeOf(shape) % 2 === 0 ? dtype : 'f32';
-  return architectureOf(reader).build(
+  return familyOf(reader).build(
     reader,
     weightSource({
       tensor: (request) => persistent(request.shape, { dtype: dtypeOf(request), name: request.name }),

@@ -2,7 +2,7 @@ import { persistent } from '@lowrank/tensor';
 import { describe, expect, test } from 'vitest';
 import type { CausalModel } from './causalModel.js';
 import { ConfigReader } from './config.js';
-import { architectureOf } from './registry.js';
+import { familyOf } from './registry.js';
 import { weightSource } from './weights.js';
 
 /** The model of a config, and how many numbers it has. Nothing is loaded: tensors that nobody uses cost nothing. */
@@ -13,7 +13,7 @@ function build(json: Readonly<Record<string, unknown>>): { model: CausalModel; p
     return persistent(shape);
   };
   const reader = new ConfigReader(json, 'config.json');
-  const model = architectureOf(reader).build(reader, weightSource({ tensor }));
+  const model = familyOf(reader).build(reader, weightSource({ tensor }));
   return { model, parameters };
 }
 

@@ -26,16 +26,9 @@ test('tensors under other names are read from where they are; what has none is g
 
 test('a checkpoint of the body alone gets the body’s name; the output projection is not of the body', async () => {
   const isBuffer = (name: string): boolean => name.endsWith('.mask');
-  const bare = bodyNames(
-    await fileOf('h.0.weight', 'h.0.mask', 'lm_head.weight', 'embed_out.weight'),
-    'transformer',
-    isBuffer,
-  );
+  const names = { body: 'transformer', heads: ['lm_head', 'embed_out'], isBuffer };
+  const bare = bodyNames(await fileOf('h.0.weight', 'h.0.mask', 'lm_head.weight', 'embed_out.weight'), names);
   expect([...bare.tensors.keys()].sort()).toEqual(['embed_out.weight', 'lm_head.weight', 'transformer.h.0.weight']);
-  const whole = bodyNames(
-    await fileOf('transformer.h.0.weight', 'other.weight', 'transformer.h.0.mask'),
-    'transformer',
-    isBuffer,
-  );
+  const whole = bodyNames(await fileOf('transformer.h.0.weight', 'other.weight', 'transformer.h.0.mask'), names);
   expect([...whole.tensors.keys()].sort()).toEqual(['other.weight', 'transformer.h.0.weight']);
 });

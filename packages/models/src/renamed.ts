@@ -21,14 +21,18 @@ export function renamed(file: SafetensorsFile, rename: (name: string) => string 
 }
 
 /**
- * Names for a model whose body is `body`: checkpoints of the body alone leave that word out, as GPT-2's own do.
- * `isBuffer` tells what the code makes itself.
+ * Names for a model whose body is `body`: checkpoints of the body alone leave that word out, as GPT-2's own do. `heads`
+ * are the modules beside the body; `isBuffer` says which tensors the code makes itself.
  */
-export function bodyNames(file: SafetensorsFile, body: string, isBuffer: (name: string) => boolean): SafetensorsFile {
+export function bodyNames(
+  file: SafetensorsFile,
+  {
+    body,
+    heads,
+    isBuffer = () => false,
+  }: { readonly body: string; readonly heads: readonly string[]; readonly isBuffer?: (name: string) => boolean },
+): SafetensorsFile {
   const whole = [...file.tensors.keys()].some((name) => name.startsWith(`${body}.`));
-  return renamed(file, (name) => (isBuffer(name) ? undefined : whole || !isOfBody(name) ? name : `${body}.${name}`));
-}
-
-function isOfBody(name: string): boolean {
-  return !/^(lm_head|embed_out)\./.test(name);
+  const isBeside = (name: string): boolean => heads.some((head) => name.startsWith(`${head}.`));
+  return renamed(file, (name) => (isBuffer(name) ? undefined : whole || isBeside(name) ? name : `${body}.${name}`));
 }

@@ -70,6 +70,7 @@ class TransformerBody extends Module {
  */
 export class Transformer extends CausalModel {
   override readonly shape: TransformerConfig;
+  override readonly embeddingPath: string;
   override readonly embeddingScale: number;
   protected override readonly logitSoftcap: number;
   private readonly body: TransformerBody;
@@ -84,6 +85,7 @@ export class Transformer extends CausalModel {
     this.logitSoftcap = logitSoftcap;
     this.rotary = rotary;
     this.path = path;
+    this.embeddingPath = `${path}.embed_tokens`;
     this.body = new TransformerBody(parts, weights.under(path));
     this.embeddingScale = this.body.scale;
     const [first = path, ...below] = path.split('.');

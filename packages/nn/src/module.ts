@@ -81,6 +81,11 @@ export class Parameter {
  * subclass registers what it has in its constructor and has a forward of its own.
  */
 export class Module {
+  /**
+   * The path, below this module, of the layer that makes the logits; undefined in a module that makes none. 'all-linear'
+   * leaves it out, and adapters of some kinds cannot go around it.
+   */
+  readonly outputPath: string | undefined = undefined;
   readonly #children = new Map<string, Module>();
   readonly #parameters = new Map<string, Parameter>();
 

@@ -33,13 +33,13 @@ import {
   withoutCopies,
 } from './savedModules.js';
 import { checkWhole, restoreWhole } from './savedWhole.js';
-import type { Adaptable, TargetOptions } from './targets.js';
+import type { Adaptable } from './targets.js';
 import { matchLoaded, matchTargets } from './targets.js';
 import { activateRows, addRows, extractRows, removeRows, tokenLayers, trainedTokenRows } from './trainedRows.js';
 
 export type { NamedParameter } from './namedParameter.js';
 
-export interface AdapterOptions extends TargetOptions {
+export interface AdapterOptions {
   /** PEFT's own name for an only adapter is 'default'. */
   readonly name?: string;
   /** Of the new matrices. */
@@ -117,11 +117,10 @@ function prepareNew(
           : 'injectLoftq, which knows the weights before they were quantized',
       got: 'injectAdapter',
     });
-  const targets =
-    config.targetModules.length === 0 ? new Map<string, Adaptable>() : matchTargets(model, config, options);
+  const targets = config.targetModules.length === 0 ? new Map<string, Adaptable>() : matchTargets(model, config);
   checkFree(model, name, config);
   checkBiases(targets, config);
-  checkOutput(model, targets, config, options);
+  checkOutput(model, targets, config);
   checkUncopied(model, targets.keys());
   const { dropout, init, loraBias: bias } = config;
   const layers = [...targets].map(([path, target]) => ({
@@ -233,10 +232,10 @@ function prepareLoaded(
 ): { name: string; layers: { path: string; layer: LoraLayer; weights: LoraWeights }[] } {
   const { name = 'default' } = options;
   const { config, layers: stored } = adapter;
-  const targets = matchLoaded(model, config, options);
+  const targets = matchLoaded(model, config);
   const { rest } = splitWhole(model, config, adapter.whole);
   checkFree(model, name, config);
-  checkOutput(model, targets, config, options);
+  checkOutput(model, targets, config);
   checkUncopied(model, targets.keys());
   checkFit(model, targets, { ...adapter, whole: rest });
   restoreWhole(model, rest);

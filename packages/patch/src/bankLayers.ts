@@ -18,10 +18,9 @@ import { Embedding, isLinearLike } from '@lowrank/nn';
 import { fromNumbers, readTensor, toFloat32 } from '@lowrank/tensor';
 import { streamOf } from './adapters.js';
 import { numbersOf, placeOf } from './savedWhole.js';
-import type { TargetOptions } from './targets.js';
 import { matchLoaded, matchTargets } from './targets.js';
 
-export interface AdapterBankOptions extends TargetOptions {
+export interface AdapterBankOptions {
   /** Adapters that can be loaded at a time. */
   readonly slots: number;
   /**
@@ -57,7 +56,7 @@ export type BankLayers = ReadonlyMap<string, BankPlace>;
 export function wrapInBank(
   model: Module,
   mix: BankMix,
-  { targetModules = 'all-linear', excludeModules, outputPath, loraBias, useDora }: AdapterBankOptions,
+  { targetModules = 'all-linear', excludeModules, loraBias, useDora }: AdapterBankOptions,
 ): BankLayers {
   const adapted = [...model.namedModules()].find(
     ([, module]) => module instanceof LoraLayer || module instanceof LoraBankLayer || module instanceof TokenRows,
@@ -76,8 +75,8 @@ export function wrapInBank(
         'other bank.',
     });
   const places = new Map<string, BankPlace>();
-  for (const [path, base] of matchTargets(model, { targetModules, excludeModules }, { outputPath })) {
-    if (path === (outputPath ?? 'lm_head'))
+  for (const [path, base] of matchTargets(model, { targetModules, excludeModules })) {
+    if (path === model.outputPath)
       throw new LowrankError({
         code: 'patch.bank',
         what: `a bank of adapters around ${path}`,
@@ -101,7 +100,7 @@ export function wrapInBank(
   return places;
 }
 
-interface Bank extends Pick<AdapterBankOptions, 'rank' | 'loraBias' | 'useDora' | 'outputPath'> {
+interface Bank extends Pick<AdapterBankOptions, 'rank' | 'loraBias' | 'useDora'> {
   readonly layers: BankLayers;
 }
 
@@ -165,10 +164,10 @@ function layerProblems(
 }
 
 /** The layers that a configuration names, in the model as it is without the bank. */
-function targetsOf(model: Module, config: LoraConfig, { layers, outputPath }: Bank): string[] {
+function targetsOf(model: Module, config: LoraConfig, { layers }: Bank): string[] {
   for (const [path, { layer }] of layers) model.setModule(path, layer.base);
   try {
-    return [...matchLoaded(model, config, { outputPath }).keys()];
+    return [...matchLoaded(model, config).keys()];
   } finally {
     for (const [path, { layer }] of layers) model.setModule(path, layer);
   }

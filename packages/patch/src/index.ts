@@ -35,4 +35,3 @@ export { swapAdapter } from './swapAdapter.js';
 export { tableRows } from './tableRows.js';
 export type { CheckpointTensor } from './merge.js';
 export { matchTargets } from './targets.js';
-export type { TargetOptions } from './targets.js';

@@ -167,6 +167,8 @@ test('what EVA cannot begin from is refused, and the model stays as it was', asy
 
 /** An output projection whose logits are made of its parts, as the models' are. */
 class Headed extends Small {
+  override readonly outputPath = 'lm_head';
+
   constructor() {
     super();
     this.child('lm_head', new Linear(random(3, 2)));
@@ -185,14 +187,13 @@ test('an output projection is measured too; DoRA there is refused before the dat
   const { config: found } = await injectEva(
     model,
     config({ targetModules: ['lm_head', 'right'], eva: evaConfig({ rho: 1 }) }),
-    { ...options(model), outputPath: 'lm_head' },
+    options(model),
   );
   expect(found.targetModules).toEqual(['right', 'lm_head']);
   expect(adaptedLayers(model).get('lm_head')?.adapters.get('default')?.a.tensor.shape).toEqual([2, 2]);
   const other = new Headed();
   const unread = {
     ...options(other),
-    outputPath: 'lm_head',
     batches: () => {
       throw new TypeError('read');
     },

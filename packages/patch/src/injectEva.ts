@@ -51,9 +51,9 @@ const manyTargets = 20;
 export async function injectEva(model: Module, given: LoraConfig, options: EvaAdapterOptions): Promise<EvaAdapter> {
   const { name = 'default' } = options;
   const eva = evaConfig(given.eva);
-  const targets = matchTargets(model, given, options);
+  const targets = matchTargets(model, given);
   checkFree(model, name, given);
-  checkOutput(model, targets, given, options);
+  checkOutput(model, targets, given);
   checkUncopied(model, targets.keys());
   const linear = new Map([...targets].filter((entry): entry is [string, LinearLike] => !isEmbedding(entry[1])));
   if (linear.size === 0)

@@ -49,9 +49,9 @@ export async function injectLoftq(
   options: LoftqAdapterOptions,
 ): Promise<NamedParameter[]> {
   const { name = 'default' } = options;
-  const targets = matchTargets(model, config, options);
+  const targets = matchTargets(model, config);
   checkFree(model, name, config);
-  checkOutput(model, targets, config, options);
+  checkOutput(model, targets, config);
   checkUncopied(model, targets.keys());
   return wholly(model, name, async () => {
     for (const [path, layer] of targets) await addLayer(model, config, { path, layer, options });

@@ -3,20 +3,16 @@ import type { LoraConfig } from '@lowrank/lora';
 import { variantOf } from '@lowrank/lora';
 import type { Module } from '@lowrank/nn';
 import { Embedding, TiedLinear } from '@lowrank/nn';
-import type { Adaptable, TargetOptions } from './targets.js';
+import type { Adaptable } from './targets.js';
 
 /**
- * What an output projection cannot do, before anything is changed: its logits are made within the loss, of products. A
- * model that has none says so by leaving out `outputPath`.
+ * Refuses what an output projection cannot do, before anything is changed: the loss computes its logits itself, as a sum
+ * of products. A model without one has no `outputPath`.
  *
  * @throws LowrankError `patch.output`
  */
-export function checkOutput(
-  model: Module,
-  targets: ReadonlyMap<string, Adaptable>,
-  config: LoraConfig,
-  { outputPath }: TargetOptions,
-): void {
+export function checkOutput(model: Module, targets: ReadonlyMap<string, Adaptable>, config: LoraConfig): void {
+  const { outputPath } = model;
   checkTied(model, targets, config);
   if (outputPath === undefined || !targets.has(outputPath) || variantOf(config).terms !== undefined) return;
   throw new LowrankError({

@@ -95,3 +95,15 @@ test('adapted layers are matched as themselves, not what is inside of them', () 
     paths({ targetModules: 'all-linear' }),
   );
 });
+
+test("'all-linear' leaves out the output projection that the model names, under whatever name", () => {
+  class Neox extends TinyModel {
+    override readonly outputPath: string = 'model.layers.2.down_proj';
+  }
+  const linear = (model: TinyModel): string[] => [
+    ...matchTargets(model, loraConfig({ targetModules: 'all-linear' })).keys(),
+  ];
+  const all = [...linear(new TinyModel()), 'lm_head'];
+  const neox = new Neox();
+  expect(linear(neox)).toEqual(all.filter((path) => path !== neox.outputPath));
+});

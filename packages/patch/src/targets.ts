@@ -4,11 +4,6 @@ import { LoraEmbedding, pathExpression } from '@lowrank/lora';
 import type { LinearLike, Module } from '@lowrank/nn';
 import { Embedding, isLinearLike } from '@lowrank/nn';
 
-export interface TargetOptions {
-  /** The path of the output embedding, which 'all-linear' leaves out. */
-  readonly outputPath?: string;
-}
-
 /** What adapters go around: a linear layer of any kind, an embedding, or one of them that has adapters already. */
 export type Adaptable = LinearLike | Embedding | LoraEmbedding;
 
@@ -22,7 +17,7 @@ type Targets = Pick<
  * (`check_target_module_exists`): a string is a regular expression that matches the whole path; an item of a list
  * matches the path itself or its end after a dot; excludes are looked at first, with the same rules, and modules that
  * are saved whole; `layersToTransform` keeps, of what matched by its end, the layers of those numbers; 'all-linear' is
- * every linear layer but the output embedding, and no other embedding.
+ * every linear layer but the model's output projection (`model.outputPath`), and no embedding.
  *
  * Stricter than PEFT: a name in a list that matches no module at all is an error, since what it was meant for would
  * stay untrained.
@@ -30,9 +25,9 @@ type Targets = Pick<
  * @throws LowrankError `patch.noTargets` when nothing matches, or a name does not; `patch.notLinear` when something
  * else than a linear layer or an embedding does
  */
-export function matchTargets(model: Module, targets: Targets, options: TargetOptions = {}): Map<string, Adaptable> {
+export function matchTargets(model: Module, targets: Targets): Map<string, Adaptable> {
   const { targetModules } = targets;
-  const { matched, paths, linear } = match(model, targets, options);
+  const { matched, paths, linear } = match(model, targets);
   const unmatched =
     typeof targetModules === 'string' ? [] : targetModules.filter((name) => !paths.some((path) => endsIn(path, name)));
   if (matched.size > 0 && unmatched.length === 0) return matched;
@@ -51,14 +46,13 @@ export function matchTargets(model: Module, targets: Targets, options: TargetOpt
  * The same for an adapter that is there already: what counts is that its matrices fit, not how its configuration names
  * them.
  */
-export function matchLoaded(model: Module, targets: Targets, options: TargetOptions = {}): Map<string, Adaptable> {
-  return match(model, targets, options).matched;
+export function matchLoaded(model: Module, targets: Targets): Map<string, Adaptable> {
+  return match(model, targets).matched;
 }
 
 function match(
   model: Module,
   targets: Targets,
-  { outputPath = 'lm_head' }: TargetOptions,
 ): { matched: Map<string, Adaptable>; paths: string[]; linear: string[] } {
   // What lies inside an adapted layer is its business.
   const modules = [...model.namedModules()].filter(([path]) => !/(^|\.)base_layer(\.|$)/.test(path));
@@ -67,7 +61,7 @@ function match(
   for (const [path, module] of modules) {
     if (
       targets.targetModules.toString().toLowerCase() === 'all-linear'
-        ? path === outputPath || !isLinear(module) || isExcluded(path, targets)
+        ? path === model.outputPath || !isLinear(module) || isExcluded(path, targets)
         : !isTarget(path, targets)
     )
       continue;

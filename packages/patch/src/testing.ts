@@ -57,6 +57,7 @@ class Body extends Module {
 
 /** A model in miniature, with a transformer's names: three blocks of linear layers, embeddings before and behind. */
 export class TinyModel extends Module {
+  override readonly outputPath: string = 'lm_head';
   private readonly body = this.child('model', new Body());
 
   constructor() {

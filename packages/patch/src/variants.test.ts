@@ -59,8 +59,14 @@ test.each<Partial<LoraConfig>>([
 
 test('two DoRA adapters add up what each adds', async () => {
   const model = new TinyModel();
-  await createAdapter(model, config({ useDora: true, targetModules: ['lm_head'] }), { name: 'one', seed: 1 });
-  await createAdapter(model, config({ useDora: true, targetModules: ['lm_head'] }), { name: 'two', seed: 2 });
+  await createAdapter(model, config({ useDora: true, targetModules: ['layers.2.down_proj'] }), {
+    name: 'one',
+    seed: 1,
+  });
+  await createAdapter(model, config({ useDora: true, targetModules: ['layers.2.down_proj'] }), {
+    name: 'two',
+    seed: 2,
+  });
   stir(model, 'one', 3);
   stir(model, 'two', 4);
   const at = async (names: string[]): Promise<Float64Array> => (setActiveAdapters(model, names), logitsOf(model));

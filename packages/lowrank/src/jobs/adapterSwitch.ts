@@ -28,19 +28,18 @@ export async function openAdapterSwitch(
   adapters: ReadonlyMap<string, LoraAdapter>,
   backend: Backend,
 ): Promise<AdapterSwitch> {
-  const { outputPath } = module;
   const make = (): Generator => createGenerator(module, { backend });
   if (adapters.size === 0) return new BankSwitch(make(), undefined);
   let bank: AdapterBank | undefined;
   try {
-    bank = openAdapterBank(module, { ...bankFor([...adapters.values()]), outputPath });
+    bank = openAdapterBank(module, bankFor([...adapters.values()]));
     for (const [name, adapter] of adapters) await bank.load(name, adapter);
     return new BankSwitch(make(), bank);
   } catch (error) {
     bank?.dispose();
     if (!isLowrankError(error) || !error.code.startsWith('patch.')) throw error;
   }
-  for (const [name, adapter] of adapters) await attachAdapter(module, adapter, { name, outputPath });
+  for (const [name, adapter] of adapters) await attachAdapter(module, adapter, { name });
   return new AttachedSwitch(make, (adapter) => setActiveAdapters(module, adapter === undefined ? [] : [adapter]));
 }
 

@@ -3,7 +3,7 @@ import { LowrankError } from '@lowrank/errors';
 import type { GgufFile, Json, VocabularyFiles } from '@lowrank/gguf';
 import { convertAdapter, convertModel, writeGguf } from '@lowrank/gguf';
 import type { ModelFiles } from '@lowrank/models';
-import { openFolder, openWeights, outlineModel, readJson } from '@lowrank/models';
+import { findFamily, openFolder, openWeights, outlineModel, readJson } from '@lowrank/models';
 import { mergedTensors } from '@lowrank/patch';
 import { writeFileAtomic } from '@lowrank/safetensors';
 import { mkdir, stat } from 'node:fs/promises';
@@ -79,6 +79,7 @@ async function adapterFile(
   return convertAdapter({
     adapter: await readAdapterFolder(adapter, onWarning),
     config,
+    architecture: findFamily(config['model_type'])?.llamaCpp,
     name: basename(resolve(adapter)),
   });
 }
@@ -104,7 +105,8 @@ async function modelFile({
     adapter === undefined
       ? undefined
       : untie(outlineModel(config), await readAdapterFolder(adapter, onWarning), tensors);
-  if (ready?.parted === true && String(config['model_type']).startsWith('gemma'))
+  const architecture = findFamily(config['model_type'])?.llamaCpp;
+  if (ready?.parted === true && architecture?.tiesOutput === true)
     throw new LowrankError({
       code: 'gguf.tied',
       what: 'merging the adapter',
@@ -113,6 +115,7 @@ async function modelFile({
       remedy: 'Keep the adapter for PEFT or Lowrank, or merge it into a model folder.',
     });
   return convertModel({
+    architecture,
     config: ready?.parted === true ? { ...config, tie_word_embeddings: false } : config,
     generationConfig: await optionalJson(files, 'generation_config.json'),
     tensors: ready === undefined ? tensors : mergedTensors(ready.tensors, ready.adapter),

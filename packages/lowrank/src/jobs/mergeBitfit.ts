@@ -1,7 +1,7 @@
 import { LowrankError } from '@lowrank/errors';
 import type { MethodAdapter } from '@lowrank/methods';
 import { attachMethod, biasShifts, methodOf } from '@lowrank/methods';
-import { outlineModel } from '@lowrank/models';
+import { findFamily, outlineModel } from '@lowrank/models';
 import type { SafetensorsDtype, TensorEntry } from '@lowrank/safetensors';
 import { isSafetensorsDtype, writeFileAtomic, writeSafetensors } from '@lowrank/safetensors';
 import { fromNumbers, toFloat32 } from '@lowrank/tensor';
@@ -12,12 +12,9 @@ import { copyCompanions } from './folders.js';
 
 type Config = Readonly<Record<string, unknown>>;
 
-/** Keys of configs by which a family has biases that it mostly has not. */
-const biasKeys = [[], ['attention_bias'], ['mlp_bias'], ['attention_bias', 'mlp_bias']] as const;
-
 /**
  * Folds what BitFit has learned into a model folder: b₀ + b, in the dtype of the model. Layers without a bias get one
- * where the family's config can say so (Llama's `attention_bias` and `mlp_bias`); biases that the config then calls for
+ * where the family's config can say so (its `biasKeys`); biases that the config then calls for
  * and that nothing has trained are zero. Returns how many layers were changed, and the tensors written.
  *
  * @throws LowrankError `cli.method` for methods that cannot be merged, `cli.noBias` where the family has no such
@@ -81,7 +78,9 @@ export async function mergeBitfit(
 
 /** The config by which all these layers have biases, and all biases of its model with their sizes. */
 function withBiases(config: Config, paths: readonly string[]): { config: Config; biases: ReadonlyMap<string, number> } {
-  for (const keys of biasKeys) {
+  const { biasKeys = [] } = findFamily(config['model_type']) ?? {};
+  // As few of them as will do.
+  for (const keys of [[], ...biasKeys.map((key) => [key]), biasKeys]) {
     const changed = { ...config, ...Object.fromEntries(keys.map((key) => [key, true])) };
     const biases = new Map(
       [...outlineModel(changed).namedParameters()].flatMap(([name, { tensor }]): [string, number][] =>

@@ -1,5 +1,4 @@
 import { LowrankError } from '@lowrank/errors';
-import { defaultTargets } from '@lowrank/lora';
 import { tuningMethods } from '@lowrank/methods';
 import { openFolder, outlineModel, readJson } from '@lowrank/models';
 import type { QuantizationSettings } from '@lowrank/quant';
@@ -103,7 +102,7 @@ export interface PlanReport {
 export async function planFineTune(options: PlanOptions): Promise<PlanReport> {
   checkOwn(options);
   const { name, config } = await readConfig(options);
-  const shape = outlineModel(config, { name }).shape;
+  const { shape, defaultTargets } = outlineModel(config, { name });
   const run: PlannedRun = {
     config,
     name,
@@ -144,7 +143,7 @@ export async function planFineTune(options: PlanOptions): Promise<PlanReport> {
     parameters: cost.parameters,
     method: run.method,
     r: hasRank ? run.r : null,
-    target_modules: run.targetModules ?? (hasRank ? defaultTargets(shape.modelType) : null),
+    target_modules: run.targetModules ?? (hasRank ? defaultTargets : null),
     virtual_tokens: run.virtualTokens ?? null,
     bottleneck: run.bottleneck ?? null,
     dtype: run.dtype,

@@ -1,6 +1,6 @@
 import { LowrankError } from '@lowrank/errors';
 import type { LoraAdapter, LoraConfig } from '@lowrank/lora';
-import { defaultTargets, evaConfig, loraConfig, readAdapter } from '@lowrank/lora';
+import { evaConfig, loraConfig, readAdapter } from '@lowrank/lora';
 import {
   attachMethod,
   foldSubspace,
@@ -59,19 +59,11 @@ export async function trainAdapter(
   sources: InitSources = {},
 ): Promise<Trainable> {
   const { module } = model;
-  const { outputPath } = module;
   let config: LoraConfig;
   let parameters: readonly NamedParameter[];
   if (flags.initAdapter === undefined) {
     const { trainableTokens } = flags;
-    const {
-      r,
-      alpha,
-      dropout = 0,
-      targetModules = defaultTargets(module.shape.modelType),
-      seed,
-      initLoraWeights: init,
-    } = flags;
+    const { r, alpha, dropout = 0, targetModules = module.defaultTargets, seed, initLoraWeights: init } = flags;
     const eva = init === 'eva' ? { eva: evaConfig({ rho: flags.evaRho }) } : {};
     const given = loraConfig({
       r,
@@ -88,12 +80,12 @@ export async function trainAdapter(
       taskType: 'CAUSAL_LM',
     });
     checkTargets(model, targetModules, given);
-    ({ config, parameters } = await newAdapter(model, given, { options: { outputPath, seed }, sources }));
+    ({ config, parameters } = await newAdapter(model, given, { options: { seed }, sources }));
   } else {
     const adapter = await readAdapterFolder(flags.initAdapter, flags.onWarning);
     checkAgainst(model, adapter.config, flags);
     config = { ...adapter.config, dropout: flags.dropout ?? adapter.config.dropout };
-    parameters = await attachAdapter(module, { ...adapter, config }, { outputPath });
+    parameters = await attachAdapter(module, { ...adapter, config });
   }
   const { loraPlusRatio } = flags;
   return {
@@ -177,7 +169,7 @@ export async function loadAdapterInto(
   const folder = await openAdapterFolder(path);
   if (isSubspaceConfig(folder.config)) await foldSubspace(loadSubspace(module, await readSubspace(folder)));
   else if (isMethodFolder(folder)) await attachMethod(module, await readMethod(folder));
-  else await attachAdapter(module, await readTelling(folder, onWarning), { outputPath: module.outputPath });
+  else await attachAdapter(module, await readTelling(folder, onWarning));
 }
 
 type AdapterFolder = Awaited<ReturnType<typeof openAdapterFolder>>;
@@ -216,8 +208,7 @@ function asTargets(names: readonly string[]): readonly string[] | string {
 
 /** Each name has to match by itself: one that is misspelt would be left out without a word. */
 function checkTargets({ module }: OpenModel, names: readonly string[], { modulesToSave }: LoraConfig): void {
-  for (const name of names)
-    matchTargets(module, { targetModules: asTargets([name]), modulesToSave }, { outputPath: module.outputPath });
+  for (const name of names) matchTargets(module, { targetModules: asTargets([name]), modulesToSave });
 }
 
 /** The adapter rules; a flag that says otherwise is a mistake, not a wish. */
@@ -235,7 +226,7 @@ function checkAgainst({ module }: OpenModel, config: LoraConfig, { r, alpha, tar
   if (alpha !== undefined && alpha !== config.alpha) refuse('--alpha', config.alpha, alpha);
   if (targetModules === undefined) return;
   const paths = (targets: readonly string[] | string): string =>
-    [...matchTargets(module, { ...config, targetModules: targets }, { outputPath: module.outputPath }).keys()].join();
+    [...matchTargets(module, { ...config, targetModules: targets }).keys()].join();
   if (paths(asTargets(targetModules)) !== paths(config.targetModules))
     refuse('--target-modules', config.targetModules, targetModules);
 }

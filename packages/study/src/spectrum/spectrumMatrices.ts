@@ -1,11 +1,13 @@
 import { LowrankError } from '@lowrank/errors';
 import type { LoraAdapter } from '@lowrank/lora';
 import { beginsInBase, tensorNumbers } from '@lowrank/lora';
-import { openFolder, openModelWeights } from '@lowrank/models';
+import { openFolder, openModelWeights, outlineModel, readJson } from '@lowrank/models';
 import type { TensorInfo } from '@lowrank/safetensors';
 
 /** The matrices of a model folder, read one at a time. */
 export interface Matrices {
+  /** The path of the output projection's. */
+  readonly outputMatrix: string;
   /** Paths of the model's matrices. */
   readonly paths: ReadonlySet<string>;
   shapeOf(path: string): readonly number[];
@@ -14,7 +16,9 @@ export interface Matrices {
 }
 
 export async function openMatrices(folder: string): Promise<Matrices> {
-  const { file, pathOf } = await openModelWeights(await openFolder(folder));
+  const files = await openFolder(folder);
+  const { file, pathOf } = await openModelWeights(files);
+  const { outputPath } = outlineModel(await readJson(files, 'config.json'));
   const infos = new Map<string, TensorInfo>();
   for (const info of file.tensors.values()) {
     const path = pathOf(info.name);
@@ -26,6 +30,7 @@ export async function openMatrices(folder: string): Promise<Matrices> {
     return info;
   };
   return {
+    outputMatrix: `${outputPath}.weight`,
     paths: new Set(infos.keys()),
     shapeOf: (path) => infoOf(path).shape,
     read: async (path) => Float64Array.from(tensorNumbers(await file.read(infoOf(path).name), infoOf(path))),
@@ -50,7 +55,7 @@ export function commonPaths({
     throw new LowrankError({ code: 'cli.spectrum', what: `${tuned} as ${model} fine-tuned`, expected, got, remedy });
   };
   // A tied output projection may be stored or not: it is the embedding.
-  const isCopy = (path: string): boolean => /(^|\.)(lm_head|embed_out)\.weight$/.test(path);
+  const isCopy = (path: string): boolean => path === before.outputMatrix;
   const lost = [...before.paths].filter((path) => !after.paths.has(path) && !isCopy(path));
   const added = [...after.paths].filter((path) => !before.paths.has(path) && !isCopy(path));
   if (lost.length > 0) wrong(`the same matrices, ${list(lost)} among them`, 'none of them');

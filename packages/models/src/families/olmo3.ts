@@ -1,26 +1,27 @@
 import { RotaryTable } from '@lowrank/nn';
-import type { CausalModel } from './causalModel.js';
-import type { ConfigReader } from './config.js';
+import type { CausalModel } from '../causalModel.js';
+import type { ConfigReader } from '../config.js';
+import { defineFamily } from '../family.js';
 import { PostNormLayer } from './olmo2.js';
-import type { RotaryByLayerType } from './rotaryConfig.js';
-import { rotaryByLayerType } from './rotaryConfig.js';
-import { gatedMlp, rmsNorm, selfAttention, Transformer } from './transformer.js';
-import type { TransformerConfig } from './transformerConfig.js';
-import { layerWindows, transformerConfig } from './transformerConfig.js';
-import type { WeightSource } from './weights.js';
+import type { RotaryByLayerType } from '../rotaryConfig.js';
+import { rotaryByLayerType } from '../rotaryConfig.js';
+import { gatedMlp, rmsNorm, selfAttention, Transformer } from '../transformer.js';
+import type { TransformerConfig } from '../transformerConfig.js';
+import { layerWindows, transformerConfig } from '../transformerConfig.js';
+import type { WeightSource } from '../weights.js';
 
 /**
  * OLMo 3 (Olmo Team 2025): OLMo 2 with a window on three of four layers, which keep plain frequencies where the others
  * are stretched.
  */
-export interface Olmo3Config extends TransformerConfig {
+interface Olmo3Config extends TransformerConfig {
   readonly rotary: RotaryByLayerType;
   readonly attentionBias: boolean;
   /** Of each layer; 0 for none. */
   readonly windows: readonly number[];
 }
 
-export function olmo3Config(config: ConfigReader): Olmo3Config {
+function olmo3Config(config: ConfigReader): Olmo3Config {
   const base = transformerConfig(config, { maxPositions: 2048, normEpsilon: 1e-5, tied: false, eosId: 50_279 });
   config.oneOf('hidden_act', ['silu'], 'silu');
   const window = config.optionalInteger('sliding_window', 4096);
@@ -35,7 +36,7 @@ export function olmo3Config(config: ConfigReader): Olmo3Config {
   };
 }
 
-export function olmo3Model(config: Olmo3Config, weights: WeightSource): CausalModel {
+function olmo3Model(config: Olmo3Config, weights: WeightSource): CausalModel {
   const { attentionBias: bias, headSize, hiddenSize, normEpsilon: epsilon, windows } = config;
   const full = new RotaryTable(config.rotary.full);
   const sliding = new RotaryTable(config.rotary.sliding);
@@ -63,3 +64,16 @@ export function olmo3Model(config: Olmo3Config, weights: WeightSource): CausalMo
     weights,
   );
 }
+
+export const olmo3 = defineFamily({
+  name: 'OLMo 3',
+  modelTypes: ['olmo3'],
+  models: 'OLMo 3',
+  features: 'OLMo 2 with windows; YaRN on the layers without one',
+  // PEFT has none for it: those of Llama.
+  defaultTargets: ['q_proj', 'v_proj'],
+  residualWriters: ['o_proj', 'down_proj'],
+  biasKeys: ['attention_bias'],
+  config: olmo3Config,
+  model: olmo3Model,
+});

@@ -1,21 +1,23 @@
 import type { RotaryOptions } from '@lowrank/nn';
 import { PreNormLayer, RotaryTable } from '@lowrank/nn';
-import type { CausalModel } from './causalModel.js';
-import type { ConfigReader } from './config.js';
-import { rotaryOptions } from './rotaryConfig.js';
-import { gatedMlp, rmsNorm, selfAttention, Transformer } from './transformer.js';
-import type { TransformerConfig } from './transformerConfig.js';
-import { transformerConfig } from './transformerConfig.js';
-import type { WeightSource } from './weights.js';
+import type { CausalModel } from '../causalModel.js';
+import type { ConfigReader } from '../config.js';
+import { defineFamily } from '../family.js';
+import { decoderTensors } from '../llamaCppNames.js';
+import { rotaryOptions } from '../rotaryConfig.js';
+import { gatedMlp, rmsNorm, selfAttention, Transformer } from '../transformer.js';
+import type { TransformerConfig } from '../transformerConfig.js';
+import { transformerConfig } from '../transformerConfig.js';
+import type { WeightSource } from '../weights.js';
 
 /** Mistral 7B 0.1 to 0.3 and Nemo (Jiang et al. 2023): Llama's decoder, where every layer sees a window. */
-export interface MistralConfig extends TransformerConfig {
+interface MistralConfig extends TransformerConfig {
   readonly rotary: RotaryOptions;
   /** 0 for none. */
   readonly window: number;
 }
 
-export function mistralConfig(config: ConfigReader): MistralConfig {
+function mistralConfig(config: ConfigReader): MistralConfig {
   const base = transformerConfig(config, {
     keyHeads: 8,
     maxPositions: 131_072,
@@ -34,7 +36,7 @@ export function mistralConfig(config: ConfigReader): MistralConfig {
   };
 }
 
-export function mistralModel(config: MistralConfig, weights: WeightSource): CausalModel {
+function mistralModel(config: MistralConfig, weights: WeightSource): CausalModel {
   const rotary = new RotaryTable(config.rotary);
   const norm = { size: config.hiddenSize, epsilon: config.normEpsilon };
   return new Transformer(
@@ -52,3 +54,20 @@ export function mistralModel(config: MistralConfig, weights: WeightSource): Caus
     weights,
   );
 }
+
+export const mistral = defineFamily({
+  name: 'Mistral',
+  modelTypes: ['mistral'],
+  models: 'Mistral 7B 0.1 to 0.3, Nemo',
+  features: 'a sliding window on every layer',
+  defaultTargets: ['q_proj', 'v_proj'],
+  residualWriters: ['o_proj', 'down_proj'],
+  llamaCpp: {
+    architecture: 'llama',
+    tensors: decoderTensors,
+    interleavedHeads: true,
+    model: { maxPositions: 131_072 },
+  },
+  config: mistralConfig,
+  model: mistralModel,
+});

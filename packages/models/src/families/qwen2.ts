@@ -1,24 +1,26 @@
 import type { RotaryOptions } from '@lowrank/nn';
 import { PreNormLayer, RotaryTable } from '@lowrank/nn';
-import type { CausalModel } from './causalModel.js';
-import type { ConfigReader } from './config.js';
-import { rotaryOptions } from './rotaryConfig.js';
-import { gatedMlp, rmsNorm, selfAttention, Transformer } from './transformer.js';
-import type { TransformerConfig } from './transformerConfig.js';
-import { layerWindows, transformerConfig } from './transformerConfig.js';
-import type { WeightSource } from './weights.js';
+import type { CausalModel } from '../causalModel.js';
+import type { ConfigReader } from '../config.js';
+import { defineFamily } from '../family.js';
+import { decoderTensors } from '../llamaCppNames.js';
+import { rotaryOptions } from '../rotaryConfig.js';
+import { gatedMlp, rmsNorm, selfAttention, Transformer } from '../transformer.js';
+import type { TransformerConfig } from '../transformerConfig.js';
+import { layerWindows, transformerConfig } from '../transformerConfig.js';
+import type { WeightSource } from '../weights.js';
 
 /**
  * Qwen 2 and 2.5 (Yang et al. 2024): Llama's decoder with biases on q, k and v, and windows on its upper layers where
  * the config turns them on.
  */
-export interface Qwen2Config extends TransformerConfig {
+interface Qwen2Config extends TransformerConfig {
   readonly rotary: RotaryOptions;
   /** Of each layer; 0 for none. */
   readonly windows: readonly number[];
 }
 
-export function qwen2Config(config: ConfigReader): Qwen2Config {
+function qwen2Config(config: ConfigReader): Qwen2Config {
   const base = transformerConfig(config, { keyHeads: 32, maxPositions: 32_768, normEpsilon: 1e-6, tied: false });
   config.oneOf('hidden_act', ['silu'], 'silu');
   const rotary = rotaryOptions(config, base);
@@ -34,7 +36,7 @@ export function qwenWindows(config: ConfigReader, layers: number): number[] {
   return layerWindows(config, { layers, window, sliding: (at) => at >= first });
 }
 
-export function qwen2Model(config: Qwen2Config, weights: WeightSource): CausalModel {
+function qwen2Model(config: Qwen2Config, weights: WeightSource): CausalModel {
   const rotary = new RotaryTable(config.rotary);
   const norm = { size: config.hiddenSize, epsilon: config.normEpsilon };
   return new Transformer(
@@ -57,3 +59,15 @@ export function qwen2Model(config: Qwen2Config, weights: WeightSource): CausalMo
     weights,
   );
 }
+
+export const qwen2 = defineFamily({
+  name: 'Qwen 2',
+  modelTypes: ['qwen2'],
+  models: 'Qwen 2, 2.5',
+  features: 'biases of q, k and v; windows on upper layers where they are turned on',
+  defaultTargets: ['q_proj', 'v_proj'],
+  residualWriters: ['o_proj', 'down_proj'],
+  llamaCpp: { architecture: 'qwen2', tensors: decoderTensors },
+  config: qwen2Config,
+  model: qwen2Model,
+});

@@ -5,18 +5,19 @@ import type { SafetensorsFile } from '@lowrank/safetensors';
 import type { Tensor } from '@lowrank/tensor';
 import { add, reshape, slice } from '@lowrank/tensor';
 import { scope } from '@lowrank/tensor/op';
-import { activationOf } from './activation.js';
-import type { ModelShape } from './causalModel.js';
-import { CausalModel } from './causalModel.js';
-import type { ConfigReader } from './config.js';
-import { bodyNames } from './renamed.js';
-import type { WeightSource } from './weights.js';
+import { activationOf } from '../activation.js';
+import type { ModelShape } from '../causalModel.js';
+import { CausalModel } from '../causalModel.js';
+import type { ConfigReader } from '../config.js';
+import { defineFamily } from '../family.js';
+import { bodyNames } from '../renamed.js';
+import type { WeightSource } from '../weights.js';
 
 /**
  * GPT-2 (Radford et al. 2019), as GPT2LMHeadModel names things: learned positions, norms before each block, layers
  * stored [in, out].
  */
-export interface Gpt2Config extends ModelShape {
+interface Gpt2Config extends ModelShape {
   readonly intermediateSize: number;
   readonly normEpsilon: number;
   readonly tied: boolean;
@@ -29,7 +30,7 @@ export interface Gpt2Config extends ModelShape {
  * Dropouts of the config are of its pretraining and are not applied; adapters have their own. `reorder_and_upcast_attn`
  * says how 16-bit attention is to be computed: here it is f32 anyway.
  */
-export function gpt2Config(config: ConfigReader): Gpt2Config {
+function gpt2Config(config: ConfigReader): Gpt2Config {
   const hiddenSize = config.integer('n_embd', 768);
   const heads = config.integer('n_head', 12);
   if (hiddenSize % heads !== 0) config.fail('n_head', `a divisor of n_embd (${hiddenSize})`, heads);
@@ -56,8 +57,12 @@ export function gpt2Config(config: ConfigReader): Gpt2Config {
 }
 
 /** With or without the word 'transformer', and with the causal masks that old checkpoints hold. */
-export function gpt2Weights(file: SafetensorsFile): SafetensorsFile {
-  return bodyNames(file, 'transformer', (name) => /\.attn\.(masked_)?bias$/.test(name));
+function gpt2Weights(file: SafetensorsFile): SafetensorsFile {
+  return bodyNames(file, {
+    body: 'transformer',
+    heads: ['lm_head'],
+    isBuffer: (name) => /\.attn\.(masked_)?bias$/.test(name),
+  });
 }
 
 class Gpt2Attention extends AttentionBase {
@@ -153,7 +158,8 @@ class Gpt2Body extends Module {
   }
 }
 
-export class Gpt2 extends CausalModel {
+class Gpt2 extends CausalModel {
+  override readonly embeddingPath = 'transformer.wte';
   private readonly body: Gpt2Body;
   private readonly head: Linear;
 
@@ -179,3 +185,15 @@ export class Gpt2 extends CausalModel {
     return this.head.weight;
   }
 }
+
+export const gpt2 = defineFamily({
+  name: 'GPT-2',
+  modelTypes: ['gpt2'],
+  models: 'GPT-2, DistilGPT-2',
+  features: 'learned positions, weights stored `[in, out]`',
+  defaultTargets: ['c_attn'],
+  residualWriters: ['attn.c_proj', 'mlp.c_proj'],
+  config: gpt2Config,
+  model: (config, weights) => new Gpt2(config, weights),
+  weights: gpt2Weights,
+});

@@ -2,21 +2,23 @@ import type { GatedActivation, RotaryOptions } from '@lowrank/nn';
 import { PreNormLayer, RotaryTable } from '@lowrank/nn';
 import type { Tensor } from '@lowrank/tensor';
 import { fromNumbers, toFloat32 } from '@lowrank/tensor';
-import type { CausalModel } from './causalModel.js';
-import type { ConfigReader } from './config.js';
-import { rotaryOptions } from './rotaryConfig.js';
-import { gatedMlp, rmsNorm, selfAttention, Transformer } from './transformer.js';
-import type { TransformerConfig } from './transformerConfig.js';
-import { transformerConfig } from './transformerConfig.js';
-import type { WeightSource } from './weights.js';
+import type { CausalModel } from '../causalModel.js';
+import type { ConfigReader } from '../config.js';
+import { defineFamily } from '../family.js';
+import { decoderTensors } from '../llamaCppNames.js';
+import { rotaryOptions } from '../rotaryConfig.js';
+import { gatedMlp, rmsNorm, selfAttention, Transformer } from '../transformer.js';
+import type { TransformerConfig } from '../transformerConfig.js';
+import { transformerConfig } from '../transformerConfig.js';
+import type { WeightSource } from '../weights.js';
 
 /** Gemma 1 (Gemma Team 2024): norms that multiply by 1 + w, an embedding times √width, gelu in the gated block. */
-export interface GemmaConfig extends TransformerConfig {
+interface GemmaConfig extends TransformerConfig {
   readonly rotary: RotaryOptions;
   readonly attentionBias: boolean;
 }
 
-export function gemmaConfig(config: ConfigReader): GemmaConfig {
+function gemmaConfig(config: ConfigReader): GemmaConfig {
   const base = transformerConfig(config, {
     keyHeads: 16,
     headSize: 256,
@@ -45,7 +47,7 @@ export function gemmaEmbeddingScale({ shape: [, width = 1], dtype }: Tensor): nu
   return dtype === 'f16' || dtype === 'bf16' ? (toFloat32(fromNumbers([scale], dtype), dtype)[0] ?? scale) : scale;
 }
 
-export function gemmaModel(config: GemmaConfig, weights: WeightSource): CausalModel {
+function gemmaModel(config: GemmaConfig, weights: WeightSource): CausalModel {
   const rotary = new RotaryTable(config.rotary);
   const norm = { size: config.hiddenSize, epsilon: config.normEpsilon, offset: 1 };
   return new Transformer(
@@ -65,3 +67,16 @@ export function gemmaModel(config: GemmaConfig, weights: WeightSource): CausalMo
     weights,
   );
 }
+
+export const gemma = defineFamily({
+  name: 'Gemma',
+  modelTypes: ['gemma'],
+  models: 'Gemma 1',
+  features: 'embedding times √width, norms by 1 + w, gelu in the gated block',
+  defaultTargets: ['q_proj', 'v_proj'],
+  residualWriters: ['o_proj', 'down_proj'],
+  biasKeys: ['attention_bias'],
+  llamaCpp: { architecture: 'gemma', tensors: decoderTensors, tiesOutput: true },
+  config: gemmaConfig,
+  model: gemmaModel,
+});

@@ -1,18 +1,20 @@
 import type { RotaryOptions } from '@lowrank/nn';
 import { PreNormLayer, RotaryTable } from '@lowrank/nn';
-import type { CausalModel } from './causalModel.js';
-import type { ConfigReader } from './config.js';
-import { rotaryOptions } from './rotaryConfig.js';
-import { gatedMlp, rmsNorm, selfAttention, Transformer } from './transformer.js';
-import type { TransformerConfig } from './transformerConfig.js';
-import { layerWindows, transformerConfig } from './transformerConfig.js';
-import type { WeightSource } from './weights.js';
+import type { CausalModel } from '../causalModel.js';
+import type { ConfigReader } from '../config.js';
+import { defineFamily } from '../family.js';
+import { decoderTensors } from '../llamaCppNames.js';
+import { rotaryOptions } from '../rotaryConfig.js';
+import { gatedMlp, rmsNorm, selfAttention, Transformer } from '../transformer.js';
+import type { TransformerConfig } from '../transformerConfig.js';
+import { layerWindows, transformerConfig } from '../transformerConfig.js';
+import type { WeightSource } from '../weights.js';
 
 /**
  * SmolLM 3 (Bakouch et al. 2025): Llama's decoder, where every fourth layer knows no positions. SmolLM 1 and 2 are
  * Llamas.
  */
-export interface Smollm3Config extends TransformerConfig {
+interface Smollm3Config extends TransformerConfig {
   readonly rotary: RotaryOptions;
   /** Whether each layer turns its heads by position. */
   readonly rotates: readonly boolean[];
@@ -22,7 +24,7 @@ export interface Smollm3Config extends TransformerConfig {
   readonly mlpBias: boolean;
 }
 
-export function smollm3Config(config: ConfigReader): Smollm3Config {
+function smollm3Config(config: ConfigReader): Smollm3Config {
   const base = transformerConfig(config, {
     keyHeads: 4,
     maxPositions: 32_768,
@@ -53,7 +55,7 @@ export function smollm3Config(config: ConfigReader): Smollm3Config {
   };
 }
 
-export function smollm3Model(config: Smollm3Config, weights: WeightSource): CausalModel {
+function smollm3Model(config: Smollm3Config, weights: WeightSource): CausalModel {
   const { rotates, windows, attentionBias, mlpBias } = config;
   const rotary = new RotaryTable(config.rotary);
   const norm = { size: config.hiddenSize, epsilon: config.normEpsilon };
@@ -76,3 +78,17 @@ export function smollm3Model(config: Smollm3Config, weights: WeightSource): Caus
     weights,
   );
 }
+
+export const smollm3 = defineFamily({
+  name: 'SmolLM 3',
+  modelTypes: ['smollm3'],
+  models: 'SmolLM 3',
+  features: 'every fourth layer without positions',
+  // PEFT has none for it: those of Llama.
+  defaultTargets: ['q_proj', 'v_proj'],
+  residualWriters: ['o_proj', 'down_proj'],
+  biasKeys: ['attention_bias', 'mlp_bias'],
+  llamaCpp: { architecture: 'smollm3', tensors: decoderTensors, interleavedHeads: true },
+  config: smollm3Config,
+  model: smollm3Model,
+});

@@ -1,22 +1,26 @@
 import { RotaryTable } from '@lowrank/nn';
 import type { SafetensorsFile } from '@lowrank/safetensors';
-import type { CausalModel } from './causalModel.js';
-import type { ConfigReader } from './config.js';
+import type { CausalModel } from '../causalModel.js';
+import type { ConfigReader } from '../config.js';
+import { defineFamily } from '../family.js';
+import { decoderTensors } from '../llamaCppNames.js';
 import { gemmaActivation, gemmaEmbeddingScale } from './gemma.js';
 import { SandwichLayer } from './gemma2.js';
-import { renamed } from './renamed.js';
-import type { RotaryByLayerType } from './rotaryConfig.js';
-import { rotaryByLayerType } from './rotaryConfig.js';
-import { gatedMlp, rmsNorm, selfAttention, Transformer } from './transformer.js';
-import type { TransformerConfig } from './transformerConfig.js';
-import { layerWindows, transformerConfig } from './transformerConfig.js';
-import type { WeightSource } from './weights.js';
+import { bodyNames, renamed } from '../renamed.js';
+import type { RotaryByLayerType } from '../rotaryConfig.js';
+import { rotaryByLayerType } from '../rotaryConfig.js';
+import { gatedMlp, rmsNorm, selfAttention, Transformer } from '../transformer.js';
+import type { TransformerConfig } from '../transformerConfig.js';
+import { layerWindows, transformerConfig } from '../transformerConfig.js';
+import type { WeightSource } from '../weights.js';
 
 /**
  * Gemma 3's text models (Gemma Team 2025): Gemma 2 with norms on each head of q and k in place of the caps, and
  * frequencies of their own for the layers with a window.
  */
-export interface Gemma3Config extends TransformerConfig {
+interface Gemma3Config extends TransformerConfig {
+  /** Where the decoder is in the model. */
+  readonly path: string;
   readonly rotary: RotaryByLayerType;
   readonly attentionBias: boolean;
   /** On q·k. */
@@ -44,7 +48,7 @@ const defaults = {
   eosId: 1,
 };
 
-export function gemma3Config(config: ConfigReader): Gemma3Config {
+function textConfig(config: ConfigReader): Gemma3Config {
   const base = transformerConfig(config, defaults);
   gemmaActivation(config);
   config.requireOff('use_bidirectional_attention');
@@ -56,6 +60,7 @@ export function gemma3Config(config: ConfigReader): Gemma3Config {
   });
   return {
     ...base,
+    path: 'model',
     rotary,
     maxPositions: rotary.full.maxPositions,
     attentionBias: config.boolean('attention_bias', false),
@@ -66,13 +71,14 @@ export function gemma3Config(config: ConfigReader): Gemma3Config {
   };
 }
 
-function build(config: Gemma3Config, weights: WeightSource, path: string): CausalModel {
+function gemma3Model(config: Gemma3Config, weights: WeightSource): CausalModel {
   const {
     attentionBias: bias,
     headSize,
     hiddenSize,
     logitSoftcap,
     normEpsilon: epsilon,
+    path,
     scale,
     scoreSoftcap: softcap,
     windows,
@@ -107,22 +113,14 @@ function build(config: Gemma3Config, weights: WeightSource, path: string): Causa
   );
 }
 
-export function gemma3TextModel(config: Gemma3Config, weights: WeightSource): CausalModel {
-  return build(config, weights, 'model');
-}
-
-/**
- * The text part of a model of text and images, at the path that transformers 5 gives it. Of images it knows nothing.
- */
-export function gemma3Model(config: Gemma3Config, weights: WeightSource): CausalModel {
-  return build(config, weights, 'model.language_model');
-}
-
-export function gemma3PartConfig(config: ConfigReader): Gemma3Config {
+/** Of a model of text and images, which transformers 5 puts at a path of its own, the text part. */
+function gemma3Config(config: ConfigReader): Gemma3Config {
+  if (config.modelType === 'gemma3_text') return textConfig(config);
   const text = config.object('text_config') ?? config.fail('text_config', 'the config of the text part', undefined);
-  const part = gemma3Config(text);
+  const part = textConfig(text);
   return {
     ...part,
+    path: 'model.language_model',
     modelType: config.modelType,
     bosId: config.ids('bos_token_id', part.bosId)[0],
     eosIds: config.ids('eos_token_id', part.eosIds),
@@ -130,11 +128,26 @@ export function gemma3PartConfig(config: ConfigReader): Gemma3Config {
 }
 
 /** Checkpoints from before transformers 4.52 begin with the part's name; those of images are left where they are. */
-export function gemma3PartWeights(file: SafetensorsFile): SafetensorsFile {
-  return renamed(file, (stored) => {
+function gemma3Weights(file: SafetensorsFile): SafetensorsFile {
+  const text = renamed(file, (stored) => {
     const name = stored
       .replace(/^language_model\.model\./, 'model.language_model.')
       .replace(/^language_model\.lm_head\./, 'lm_head.');
     return /^(model\.)?(vision_tower|multi_modal_projector)\./.test(name) ? undefined : name;
   });
+  return bodyNames(text, { body: 'model', heads: ['lm_head'] });
 }
+
+export const gemma3 = defineFamily({
+  name: 'Gemma 3',
+  modelTypes: ['gemma3_text', 'gemma3'],
+  models: 'Gemma 3; of the models with images the text part',
+  features: 'norms on each head, a θ of its own for layers with a window',
+  defaultTargets: ['q_proj', 'v_proj'],
+  residualWriters: ['o_proj', 'down_proj'],
+  biasKeys: ['attention_bias'],
+  llamaCpp: { architecture: 'gemma3', tensors: decoderTensors, tiesOutput: true },
+  config: gemma3Config,
+  model: gemma3Model,
+  weights: gemma3Weights,
+});

@@ -3,23 +3,25 @@ import { Module, RotaryTable } from '@lowrank/nn';
 import type { Tensor } from '@lowrank/tensor';
 import { add } from '@lowrank/tensor';
 import { scope } from '@lowrank/tensor/op';
-import type { CausalModel } from './causalModel.js';
-import type { ConfigReader } from './config.js';
-import { rotaryOptions } from './rotaryConfig.js';
-import { gatedMlp, rmsNorm, selfAttention, Transformer } from './transformer.js';
-import type { TransformerConfig } from './transformerConfig.js';
-import { transformerConfig } from './transformerConfig.js';
-import type { WeightSource } from './weights.js';
+import type { CausalModel } from '../causalModel.js';
+import type { ConfigReader } from '../config.js';
+import { defineFamily } from '../family.js';
+import { decoderTensors } from '../llamaCppNames.js';
+import { rotaryOptions } from '../rotaryConfig.js';
+import { gatedMlp, rmsNorm, selfAttention, Transformer } from '../transformer.js';
+import type { TransformerConfig } from '../transformerConfig.js';
+import { transformerConfig } from '../transformerConfig.js';
+import type { WeightSource } from '../weights.js';
 
 /**
  * OLMo 2 (Walsh et al. 2024): norms after attention and block instead of before, and norms over all of q and all of k.
  */
-export interface Olmo2Config extends TransformerConfig {
+interface Olmo2Config extends TransformerConfig {
   readonly rotary: RotaryOptions;
   readonly attentionBias: boolean;
 }
 
-export function olmo2Config(config: ConfigReader): Olmo2Config {
+function olmo2Config(config: ConfigReader): Olmo2Config {
   const base = transformerConfig(config, { maxPositions: 2048, normEpsilon: 1e-5, tied: false, eosId: 50_279 });
   config.oneOf('hidden_act', ['silu'], 'silu');
   const rotary = rotaryOptions(config, base);
@@ -46,7 +48,7 @@ export class PostNormLayer extends Module implements DecoderLayer {
   }
 }
 
-export function olmo2Model(config: Olmo2Config, weights: WeightSource): CausalModel {
+function olmo2Model(config: Olmo2Config, weights: WeightSource): CausalModel {
   const { attentionBias: bias, headSize, hiddenSize, normEpsilon: epsilon } = config;
   const rotary = new RotaryTable(config.rotary);
   return new Transformer(
@@ -70,3 +72,17 @@ export function olmo2Model(config: Olmo2Config, weights: WeightSource): CausalMo
     weights,
   );
 }
+
+export const olmo2 = defineFamily({
+  name: 'OLMo 2',
+  modelTypes: ['olmo2'],
+  models: 'OLMo 2',
+  features: 'norms after attention and block, norms over all of q and of k',
+  // PEFT has none for it: those of Llama.
+  defaultTargets: ['q_proj', 'v_proj'],
+  residualWriters: ['o_proj', 'down_proj'],
+  biasKeys: ['attention_bias'],
+  llamaCpp: { architecture: 'olmo2', tensors: decoderTensors },
+  config: olmo2Config,
+  model: olmo2Model,
+});

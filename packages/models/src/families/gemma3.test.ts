@@ -3,12 +3,12 @@ import { bytesSource, openSafetensors, serializeSafetensors } from '@lowrank/saf
 import { persistent, reshape, tensor } from '@lowrank/tensor';
 import { evaluateReference } from '@lowrank/tensor/op';
 import { describe, expect, test } from 'vitest';
-import type { CausalModel } from './causalModel.js';
-import type { ModelFiles } from './files.js';
-import { filesBy, openFolder } from './files.js';
+import type { CausalModel } from '../causalModel.js';
+import type { ModelFiles } from '../files.js';
+import { filesBy, openFolder } from '../files.js';
 import { gemmaEmbeddingScale } from './gemma.js';
-import { loadModel, openModelWeights } from './load.js';
-import { goldenFolder } from './testing.js';
+import { loadModel, openModelWeights } from '../load.js';
+import { goldenFolder } from '../testing.js';
 
 const folder = goldenFolder('gemma3', 'families');
 

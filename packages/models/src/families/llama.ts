@@ -1,12 +1,14 @@
 import type { RotaryOptions } from '@lowrank/nn';
 import { PreNormLayer, RotaryTable } from '@lowrank/nn';
-import type { CausalModel } from './causalModel.js';
-import type { ConfigReader } from './config.js';
-import { rotaryOptions } from './rotaryConfig.js';
-import { gatedMlp, rmsNorm, selfAttention, Transformer } from './transformer.js';
-import type { TransformerConfig } from './transformerConfig.js';
-import { transformerConfig } from './transformerConfig.js';
-import type { WeightSource } from './weights.js';
+import type { CausalModel } from '../causalModel.js';
+import type { ConfigReader } from '../config.js';
+import { defineFamily } from '../family.js';
+import { decoderTensors } from '../llamaCppNames.js';
+import { rotaryOptions } from '../rotaryConfig.js';
+import { gatedMlp, rmsNorm, selfAttention, Transformer } from '../transformer.js';
+import type { TransformerConfig } from '../transformerConfig.js';
+import { transformerConfig } from '../transformerConfig.js';
+import type { WeightSource } from '../weights.js';
 
 /**
  * Llama 1 to 3.3 (Touvron et al. 2023; Grattafiori et al. 2024), as LlamaForCausalLM names things; also TinyLlama,
@@ -33,7 +35,7 @@ export function llamaConfig(config: ConfigReader): LlamaConfig {
   };
 }
 
-export function llamaModel(config: LlamaConfig, weights: WeightSource): CausalModel {
+function llamaModel(config: LlamaConfig, weights: WeightSource): CausalModel {
   const rotary = new RotaryTable(config.rotary);
   const norm = { size: config.hiddenSize, epsilon: config.normEpsilon };
   return new Transformer(
@@ -51,3 +53,16 @@ export function llamaModel(config: LlamaConfig, weights: WeightSource): CausalMo
     weights,
   );
 }
+
+export const llama = defineFamily({
+  name: 'Llama',
+  modelTypes: ['llama'],
+  models: 'Llama 1 to 3.3, TinyLlama, SmolLM 1 and 2, and others of that type',
+  features: 'biases where the config says so',
+  defaultTargets: ['q_proj', 'v_proj'],
+  residualWriters: ['o_proj', 'down_proj'],
+  biasKeys: ['attention_bias', 'mlp_bias'],
+  llamaCpp: { architecture: 'llama', tensors: decoderTensors, interleavedHeads: true, model: { maxPositions: 2048 } },
+  config: llamaConfig,
+  model: llamaModel,
+});

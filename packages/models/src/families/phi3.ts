@@ -1,24 +1,26 @@
 import type { RotaryOptions } from '@lowrank/nn';
 import { Attention, GatedMlp, PreNormLayer, RotaryTable } from '@lowrank/nn';
-import type { CausalModel } from './causalModel.js';
-import type { ConfigReader } from './config.js';
-import { rotaryOptions } from './rotaryConfig.js';
-import { rmsNorm, Transformer } from './transformer.js';
-import type { TransformerConfig } from './transformerConfig.js';
-import { transformerConfig } from './transformerConfig.js';
-import type { WeightSource } from './weights.js';
+import type { CausalModel } from '../causalModel.js';
+import type { ConfigReader } from '../config.js';
+import { defineFamily } from '../family.js';
+import { decoderTensors } from '../llamaCppNames.js';
+import { rotaryOptions } from '../rotaryConfig.js';
+import { rmsNorm, Transformer } from '../transformer.js';
+import type { TransformerConfig } from '../transformerConfig.js';
+import { transformerConfig } from '../transformerConfig.js';
+import type { WeightSource } from '../weights.js';
 
 /**
  * Phi-3, Phi-3.5 and Phi-4 mini (Abdin et al. 2024): q, k and v in one layer, gate and up in one; longrope, and in
  * Phi-4 mini a part of each head that does not turn.
  */
-export interface Phi3Config extends TransformerConfig {
+interface Phi3Config extends TransformerConfig {
   readonly rotary: RotaryOptions;
   /** 0 for none. */
   readonly window: number;
 }
 
-export function phi3Config(config: ConfigReader): Phi3Config {
+function phi3Config(config: ConfigReader): Phi3Config {
   const base = transformerConfig(config, {
     maxPositions: 4096,
     normEpsilon: 1e-5,
@@ -32,7 +34,7 @@ export function phi3Config(config: ConfigReader): Phi3Config {
   return { ...base, rotary, maxPositions: rotary.maxPositions, window: config.optionalInteger('sliding_window') ?? 0 };
 }
 
-export function phi3Model(config: Phi3Config, weights: WeightSource): CausalModel {
+function phi3Model(config: Phi3Config, weights: WeightSource): CausalModel {
   const { hiddenSize, intermediateSize, heads, keyHeads, headSize, window } = config;
   const rotary = new RotaryTable(config.rotary);
   const norm = { size: hiddenSize, epsilon: config.normEpsilon };
@@ -60,3 +62,23 @@ export function phi3Model(config: Phi3Config, weights: WeightSource): CausalMode
     weights,
   );
 }
+
+export const phi3 = defineFamily({
+  name: 'Phi-3',
+  modelTypes: ['phi3'],
+  models: 'Phi-3, 3.5 and 4 mini',
+  features: '`qkv_proj` and `gate_up_proj` as one layer each, longrope, a part of each head that does not turn',
+  // PEFT has none for it: as `q_proj` and `v_proj` are one layer with k, that layer.
+  defaultTargets: ['qkv_proj'],
+  residualWriters: ['o_proj', 'down_proj'],
+  llamaCpp: {
+    architecture: 'phi3',
+    tensors: {
+      ...decoderTensors,
+      'model.layers.{i}.self_attn.qkv_proj': 'blk.{i}.attn_qkv',
+      'model.layers.{i}.mlp.gate_up_proj': 'blk.{i}.ffn_up',
+    },
+  },
+  config: phi3Config,
+  model: phi3Model,
+});

@@ -1,23 +1,25 @@
 import type { RotaryOptions } from '@lowrank/nn';
 import { PreNormLayer, RotaryTable } from '@lowrank/nn';
-import type { CausalModel } from './causalModel.js';
-import type { ConfigReader } from './config.js';
+import type { CausalModel } from '../causalModel.js';
+import type { ConfigReader } from '../config.js';
 import { qwenWindows } from './qwen2.js';
-import { rotaryOptions } from './rotaryConfig.js';
-import { gatedMlp, rmsNorm, selfAttention, Transformer } from './transformer.js';
-import type { TransformerConfig } from './transformerConfig.js';
-import { transformerConfig } from './transformerConfig.js';
-import type { WeightSource } from './weights.js';
+import { defineFamily } from '../family.js';
+import { decoderTensors } from '../llamaCppNames.js';
+import { rotaryOptions } from '../rotaryConfig.js';
+import { gatedMlp, rmsNorm, selfAttention, Transformer } from '../transformer.js';
+import type { TransformerConfig } from '../transformerConfig.js';
+import { transformerConfig } from '../transformerConfig.js';
+import type { WeightSource } from '../weights.js';
 
 /** Qwen 3, the dense models (Yang et al. 2025): Qwen 2 without its biases, with norms on each head of q and k. */
-export interface Qwen3Config extends TransformerConfig {
+interface Qwen3Config extends TransformerConfig {
   readonly rotary: RotaryOptions;
   readonly attentionBias: boolean;
   /** Of each layer; 0 for none. */
   readonly windows: readonly number[];
 }
 
-export function qwen3Config(config: ConfigReader): Qwen3Config {
+function qwen3Config(config: ConfigReader): Qwen3Config {
   const base = transformerConfig(config, {
     keyHeads: 32,
     headSize: 128,
@@ -36,7 +38,7 @@ export function qwen3Config(config: ConfigReader): Qwen3Config {
   };
 }
 
-export function qwen3Model(config: Qwen3Config, weights: WeightSource): CausalModel {
+function qwen3Model(config: Qwen3Config, weights: WeightSource): CausalModel {
   const { headSize, hiddenSize, normEpsilon: epsilon } = config;
   const rotary = new RotaryTable(config.rotary);
   const norm = { size: hiddenSize, epsilon };
@@ -62,3 +64,16 @@ export function qwen3Model(config: Qwen3Config, weights: WeightSource): CausalMo
     weights,
   );
 }
+
+export const qwen3 = defineFamily({
+  name: 'Qwen 3',
+  modelTypes: ['qwen3'],
+  models: 'Qwen 3 (dense)',
+  features: 'norms on each head of q and k',
+  defaultTargets: ['q_proj', 'v_proj'],
+  residualWriters: ['o_proj', 'down_proj'],
+  biasKeys: ['attention_bias'],
+  llamaCpp: { architecture: 'qwen3', tensors: decoderTensors },
+  config: qwen3Config,
+  model: qwen3Model,
+});

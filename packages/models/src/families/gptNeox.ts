@@ -15,19 +15,20 @@ import type { SafetensorsFile } from '@lowrank/safetensors';
 import type { Tensor } from '@lowrank/tensor';
 import { add, reshape, slice } from '@lowrank/tensor';
 import { scope } from '@lowrank/tensor/op';
-import { activationOf } from './activation.js';
-import type { ModelShape } from './causalModel.js';
-import { CausalModel } from './causalModel.js';
-import type { ConfigReader } from './config.js';
-import { bodyNames, renamed } from './renamed.js';
-import { rotaryOptions } from './rotaryConfig.js';
-import type { WeightSource } from './weights.js';
+import { activationOf } from '../activation.js';
+import type { ModelShape } from '../causalModel.js';
+import { CausalModel } from '../causalModel.js';
+import type { ConfigReader } from '../config.js';
+import { bodyNames, renamed } from '../renamed.js';
+import { defineFamily } from '../family.js';
+import { rotaryOptions } from '../rotaryConfig.js';
+import type { WeightSource } from '../weights.js';
 
 /**
  * GPT-NeoX and Pythia (Black et al. 2022; Biderman et al. 2023), as GPTNeoXForCausalLM names things: rotary positions
  * on a part of each head, attention and MLP side by side.
  */
-export interface GptNeoxConfig extends ModelShape {
+interface GptNeoxConfig extends ModelShape {
   readonly intermediateSize: number;
   readonly normEpsilon: number;
   readonly tied: boolean;
@@ -38,7 +39,7 @@ export interface GptNeoxConfig extends ModelShape {
 }
 
 /** Dropouts of the config are of its pretraining and are not applied; adapters have their own. */
-export function gptNeoxConfig(config: ConfigReader): GptNeoxConfig {
+function gptNeoxConfig(config: ConfigReader): GptNeoxConfig {
   const hiddenSize = config.integer('hidden_size', 6144);
   const heads = config.integer('num_attention_heads', 64);
   if (hiddenSize % heads !== 0) config.fail('num_attention_heads', `a divisor of hidden_size (${hiddenSize})`, heads);
@@ -76,8 +77,12 @@ export function gptNeoxConfig(config: ConfigReader): GptNeoxConfig {
  * With or without the word 'gpt_neox', with the tables and masks that old checkpoints hold, and with the output
  * projection under transformers 5's name for it.
  */
-export function gptNeoxWeights(file: SafetensorsFile): SafetensorsFile {
-  const body = bodyNames(file, 'gpt_neox', (name) => /\.attention\.(masked_)?bias$|\.rotary_emb\.inv_freq$/.test(name));
+function gptNeoxWeights(file: SafetensorsFile): SafetensorsFile {
+  const body = bodyNames(file, {
+    body: 'gpt_neox',
+    heads: ['embed_out', 'lm_head'],
+    isBuffer: (name) => /\.attention\.(masked_)?bias$|\.rotary_emb\.inv_freq$/.test(name),
+  });
   return renamed(body, (name) => name.replace(/^lm_head\./, 'embed_out.'));
 }
 
@@ -188,7 +193,8 @@ class GptNeoxBody extends Module {
   }
 }
 
-export class GptNeox extends CausalModel {
+class GptNeox extends CausalModel {
+  override readonly embeddingPath = 'gpt_neox.embed_in';
   override readonly outputPath = 'embed_out';
   private readonly body: GptNeoxBody;
   private readonly head: Linear;
@@ -222,3 +228,16 @@ export class GptNeox extends CausalModel {
     this.rotary.dispose();
   }
 }
+
+export const gptNeox = defineFamily({
+  name: 'GPT-NeoX',
+  modelTypes: ['gpt_neox'],
+  models: 'GPT-NeoX, Pythia',
+  features: 'attention and block side by side, a part of each head turns',
+  defaultTargets: ['query_key_value'],
+  residualWriters: ['attention.dense', 'mlp.dense_4h_to_h'],
+  biasKeys: ['attention_bias'],
+  config: gptNeoxConfig,
+  model: (config, weights) => new GptNeox(config, weights),
+  weights: gptNeoxWeights,
+});

@@ -1,10 +1,10 @@
 import { grad, mul, reshape } from '@lowrank/tensor';
 import { evaluateReference, ReferenceBackend, topological } from '@lowrank/tensor/op';
 import { describe, expect, test } from 'vitest';
-import { openFolder } from './files.js';
-import { generate } from './generate.js';
-import { loadModel } from './load.js';
-import { goldenBatch, goldenFloats, goldenFolder, openGolden } from './testing.js';
+import { openFolder } from '../files.js';
+import { generate } from '../generate.js';
+import { loadModel } from '../load.js';
+import { goldenBatch, goldenFloats, goldenFolder, openGolden } from '../testing.js';
 
 const variants = ['tied', 'untied', 'headDim16', 'bias', 'ropeLlama3'];
 

@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import { ConfigReader } from './config.js';
+import { ConfigReader } from '../config.js';
 import { llamaConfig } from './llama.js';
 
 /** As transformers 4 writes it. */

@@ -3,20 +3,22 @@ import { Module, RotaryTable } from '@lowrank/nn';
 import type { Tensor } from '@lowrank/tensor';
 import { add } from '@lowrank/tensor';
 import { scope } from '@lowrank/tensor/op';
-import type { CausalModel } from './causalModel.js';
-import type { ConfigReader } from './config.js';
+import type { CausalModel } from '../causalModel.js';
+import type { ConfigReader } from '../config.js';
 import { gemmaActivation, gemmaEmbeddingScale } from './gemma.js';
-import { rotaryOptions } from './rotaryConfig.js';
-import { gatedMlp, rmsNorm, selfAttention, Transformer } from './transformer.js';
-import type { TransformerConfig } from './transformerConfig.js';
-import { layerWindows, transformerConfig } from './transformerConfig.js';
-import type { WeightSource } from './weights.js';
+import { defineFamily } from '../family.js';
+import { decoderTensors } from '../llamaCppNames.js';
+import { rotaryOptions } from '../rotaryConfig.js';
+import { gatedMlp, rmsNorm, selfAttention, Transformer } from '../transformer.js';
+import type { TransformerConfig } from '../transformerConfig.js';
+import { layerWindows, transformerConfig } from '../transformerConfig.js';
+import type { WeightSource } from '../weights.js';
 
 /**
  * Gemma 2 (Gemma Team 2024): Gemma with norms after attention and block too, soft caps on scores and logits, and a
  * window on every other layer.
  */
-export interface Gemma2Config extends TransformerConfig {
+interface Gemma2Config extends TransformerConfig {
   readonly rotary: RotaryOptions;
   readonly attentionBias: boolean;
   /** On q·k. */
@@ -28,7 +30,7 @@ export interface Gemma2Config extends TransformerConfig {
   readonly windows: readonly number[];
 }
 
-export function gemma2Config(config: ConfigReader): Gemma2Config {
+function gemma2Config(config: ConfigReader): Gemma2Config {
   const base = transformerConfig(config, {
     keyHeads: 4,
     headSize: 256,
@@ -82,7 +84,7 @@ export class SandwichLayer extends Module implements DecoderLayer {
   }
 }
 
-export function gemma2Model(config: Gemma2Config, weights: WeightSource): CausalModel {
+function gemma2Model(config: Gemma2Config, weights: WeightSource): CausalModel {
   const { attentionBias: bias, scale, scoreSoftcap: softcap, logitSoftcap, windows } = config;
   const rotary = new RotaryTable(config.rotary);
   return new Transformer(
@@ -108,3 +110,16 @@ export function gemma2Model(config: Gemma2Config, weights: WeightSource): Causal
     weights,
   );
 }
+
+export const gemma2 = defineFamily({
+  name: 'Gemma 2',
+  modelTypes: ['gemma2'],
+  models: 'Gemma 2',
+  features: 'soft caps on scores and logits, four norms a layer, a window on every other layer',
+  defaultTargets: ['q_proj', 'v_proj'],
+  residualWriters: ['o_proj', 'down_proj'],
+  biasKeys: ['attention_bias'],
+  llamaCpp: { architecture: 'gemma2', tensors: decoderTensors, tiesOutput: true },
+  config: gemma2Config,
+  model: gemma2Model,
+});

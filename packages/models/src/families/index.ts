@@ -1,0 +1,31 @@
+// Generated from the files of this folder by scripts/generate.mjs.
+import type { ModelFamily } from '../family.js';
+import { gemma } from './gemma.js';
+import { gemma2 } from './gemma2.js';
+import { gemma3 } from './gemma3.js';
+import { gpt2 } from './gpt2.js';
+import { gptNeox } from './gptNeox.js';
+import { llama } from './llama.js';
+import { mistral } from './mistral.js';
+import { olmo2 } from './olmo2.js';
+import { olmo3 } from './olmo3.js';
+import { phi3 } from './phi3.js';
+import { qwen2 } from './qwen2.js';
+import { qwen3 } from './qwen3.js';
+import { smollm3 } from './smollm3.js';
+
+export const families: readonly ModelFamily[] = [
+  gemma,
+  gemma2,
+  gemma3,
+  gpt2,
+  gptNeox,
+  llama,
+  mistral,
+  olmo2,
+  olmo3,
+  phi3,
+  qwen2,
+  qwen3,
+  smollm3,
+];

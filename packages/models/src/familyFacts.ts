@@ -1,0 +1,47 @@
+/**
+ * What llama.cpp calls a family and its tensors, as its converters write them (gguf-py's `constants.py` and
+ * `tensor_mapping.py`).
+ */
+export interface LlamaCppNames {
+  /** `general.architecture`, which the keys of its metadata begin with. */
+  readonly architecture: string;
+  /** The tensor of each module, by its path; `{i}` stands for the number of a layer. */
+  readonly tensors: Readonly<Record<string, string>>;
+  /**
+   * It turns neighbouring elements of a head by position where transformers turns the two halves, so the rows of query
+   * and key projections change places.
+   */
+  readonly interleavedHeads?: boolean;
+  /** Its models have no output projection of their own: they use the embedding's table. */
+  readonly tiesOutput?: boolean;
+  /** Whole models can be written, not adapters alone. */
+  readonly model?: {
+    /** What the config means where it leaves out `max_position_embeddings`. */
+    readonly maxPositions: number;
+    /** Metadata of its own: a number (f32), by what follows the architecture's name in the key, from config.json. */
+    readonly metadata?: (config: Readonly<Record<string, unknown>>) => Readonly<Record<string, number>>;
+  };
+}
+
+/** What a family states about itself, whatever a config says: the rest of Lowrank is handed this, and knows no family. */
+export interface FamilyFacts {
+  /** As people call it. */
+  readonly name: string;
+  /** The values of `model_type` that it reads. */
+  readonly modelTypes: readonly string[];
+  /** Published models of it. */
+  readonly models: string;
+  /** What sets it apart from Llama's decoder. */
+  readonly features: string;
+  /**
+   * The layers that an adapter goes around where none are named: PEFT's
+   * TRANSFORMERS_MODELS_TO_LORA_TARGET_MODULES_MAPPING, or what it has for a family's like.
+   */
+  readonly defaultTargets: readonly string[];
+  /** The layers whose output is added to the residual stream, by the ends of their paths. */
+  readonly residualWriters: readonly string[];
+  /** Keys of its config that give linear layers biases. */
+  readonly biasKeys?: readonly string[];
+  /** Where llama.cpp has the family. */
+  readonly llamaCpp?: LlamaCppNames;
+}

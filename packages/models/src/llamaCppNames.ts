@@ -1,0 +1,15 @@
+/** llama.cpp's names of the modules that most decoders of transformers share, by path: `LlamaCppNames.tensors`. */
+export const decoderTensors: Readonly<Record<string, string>> = {
+  'model.embed_tokens': 'token_embd',
+  'model.layers.{i}.input_layernorm': 'blk.{i}.attn_norm',
+  'model.layers.{i}.self_attn.q_proj': 'blk.{i}.attn_q',
+  'model.layers.{i}.self_attn.k_proj': 'blk.{i}.attn_k',
+  'model.layers.{i}.self_attn.v_proj': 'blk.{i}.attn_v',
+  'model.layers.{i}.self_attn.o_proj': 'blk.{i}.attn_output',
+  'model.layers.{i}.post_attention_layernorm': 'blk.{i}.ffn_norm',
+  'model.layers.{i}.mlp.gate_proj': 'blk.{i}.ffn_gate',
+  'model.layers.{i}.mlp.up_proj': 'blk.{i}.ffn_up',
+  'model.layers.{i}.mlp.down_proj': 'blk.{i}.ffn_down',
+  'model.norm': 'output_norm',
+  lm_head: 'output',
+};

@@ -1,0 +1,56 @@
+// The list of model families, from the files in packages/models/src/families, and their table in docs/models.md.
+import { readdirSync } from 'node:fs';
+import { join } from 'node:path';
+import { importSource } from '../lib/importSource.mjs';
+import { root } from '../lib/paths.mjs';
+import { withSection } from '../lib/section.mjs';
+
+const folder = 'packages/models/src/families';
+
+/** A family's file, test and export have one name. */
+function familyNames() {
+  return readdirSync(join(root, folder))
+    .filter((name) => /^\w+\.ts$/.test(name) && name !== 'index.ts')
+    .map((name) => name.replace(/\.ts$/, ''))
+    .sort();
+}
+
+/** @returns {import('../generate.mjs').Generated} */
+export function familyIndex() {
+  const names = familyNames();
+  return {
+    path: `${folder}/index.ts`,
+    text: [
+      '// Generated from the files of this folder by scripts/generate.mjs.',
+      "import type { ModelFamily } from '../family.js';",
+      ...names.map((name) => `import { ${name} } from './${name}.js';`),
+      '',
+      'export const families: readonly ModelFamily[] = [',
+      ...names.map((name) => `  ${name},`),
+      '];',
+      '',
+    ].join('\n'),
+  };
+}
+
+/** @returns {Promise<import('../generate.mjs').Generated>} */
+export async function familyTable() {
+  const { families } = await importSource(`${folder}/index.ts`);
+  const rows = families.map(({ name, modelTypes, models, features, defaultTargets }) => [
+    name,
+    code(modelTypes),
+    models,
+    features,
+    code(defaultTargets),
+  ]);
+  return {
+    path: 'docs/models.md',
+    text: withSection('docs/models.md', 'families', [
+      ['family', '`model_type`', 'models', 'of its own', 'default targets'],
+      ...rows,
+    ]),
+  };
+}
+
+/** @param {readonly string[]} names */
+const code = (names) => names.map((name) => `\`${name}\``).join(', ');
