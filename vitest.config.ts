@@ -1,32 +1,11 @@
-import { existsSync, readdirSync } from 'node:fs';
 import { playwright } from '@vitest/browser-playwright';
 import { defineConfig } from 'vitest/config';
 import type { TestProjectConfiguration } from 'vitest/config';
 import { browserEnvironment, chromiumArgs, findChromium } from './scripts/lib/chromium.mjs';
+import { packageAlias } from './scripts/lib/packageAlias.mjs';
 import { root, shared } from './scripts/lib/paths.mjs';
 import { wantsRedis } from './scripts/lib/redisServer.mjs';
 import { trainInNode } from './tests/setup/trainInNode.mjs';
-
-/**
- * Packages resolve each other's source, so no build is needed before a test; the browser's tests take what is
- * published. An entry beside the main one, `@lowrank/tensor/op`, is `src/entries/op.ts`, built as `dist/op.js`.
- */
-function packageAlias(from: 'src' | 'dist'): { find: RegExp; replacement: string }[] {
-  return readdirSync(`${root}/packages`).flatMap((folder) => {
-    const name = folder === 'lowrank' ? folder : `@lowrank/${folder}`;
-    const home = `${root}/packages/${folder}`;
-    const main = {
-      find: new RegExp(`^${name}$`),
-      replacement: from === 'src' ? `${home}/src/index.ts` : `${home}/dist/index.js`,
-    };
-    if (!existsSync(`${home}/src/entries`)) return [main];
-    const further = {
-      find: new RegExp(`^${name}/([a-z]+)$`),
-      replacement: from === 'src' ? `${home}/src/entries/$1.ts` : `${home}/dist/$1.js`,
-    };
-    return [main, further];
-  });
-}
 
 const anywhere = '{packages/*/src,tests,examples,bench,parity,docs/snippets}/**';
 const never = ['**/node_modules/**', '**/dist/**', 'tests/browser/**'];

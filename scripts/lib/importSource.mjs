@@ -1,7 +1,7 @@
 // TypeScript sources of the workspace, imported by scripts without a build.
-import { readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { runnerImport } from 'vite';
+import { packageAlias } from './packageAlias.mjs';
 import { root } from './paths.mjs';
 
 /**
@@ -11,15 +11,11 @@ import { root } from './paths.mjs';
  * @returns {Promise<any>}
  */
 export async function importSource(path) {
-  const alias = readdirSync(join(root, 'packages')).map((name) => ({
-    find: new RegExp(`^${name === 'lowrank' ? name : `@lowrank/${name}`}$`),
-    replacement: join(root, 'packages', name, 'src/index.ts'),
-  }));
   const { module } = await runnerImport(join(root, path), {
     root,
     configFile: false,
     logLevel: 'error',
-    resolve: { alias },
+    resolve: { alias: packageAlias('src') },
   });
   return module;
 }
