@@ -2,7 +2,7 @@ import { readFile } from 'node:fs/promises';
 import { fileURLToPath } from 'node:url';
 import type { EncodedRow, TokenBatch } from '@lowrank/data';
 import { loadDataset, packBatch, readTokenizer } from '@lowrank/data';
-import { readAdapter } from '@lowrank/lora';
+import { loraConfig, readAdapter } from '@lowrank/lora';
 import type { CausalModel } from '@lowrank/models';
 import { loadModel, openFolder, readJson, requireFile } from '@lowrank/models';
 import { extractAdapter, loadAdapter } from '@lowrank/patch';
@@ -125,16 +125,7 @@ async function expectFinalWeights(model: CausalModel, method: Method): Promise<v
   const file = await openSafetensors(fileSource(path));
   const trained = new Map<string, ArrayLike<number>>();
   if (method === 'lora') {
-    const { layers } = await extractAdapter(model, {
-      r: 4,
-      alpha: 8,
-      dropout: 0,
-      targetModules: ['q_proj'],
-      useRslora: false,
-      rankPattern: {},
-      alphaPattern: {},
-      init: 'kaiming',
-    });
+    const { layers } = await extractAdapter(model, loraConfig({ r: 4, alpha: 8, targetModules: ['q_proj'] }));
     for (const [name, { a, b }] of layers) {
       trained.set(`base_model.model.${name}.lora_A.weight`, a);
       trained.set(`base_model.model.${name}.lora_B.weight`, b);

@@ -18,3 +18,18 @@ test('a cause is kept, and other errors are not Lowrank’s', () => {
   expect(new LowrankError({ code: 'x', what: 'above', cause }).cause).toBe(cause);
   expect(isLowrankError(cause)).toBe(false);
 });
+
+test('settings have other names on other faces', () => {
+  const error = new LowrankError({
+    code: 'x.conflict',
+    what: (name) => `${name('useDora')} with ${name('method', 'full')}`,
+    expected: 'one of the two',
+    remedy: (name) => `Leave ${name('useDora')} out.`,
+    setting: 'useDora',
+  });
+  expect(error.message).toBe("useDora with method 'full': expected one of the two. Leave useDora out.");
+  expect(error.what).toBe("useDora with method 'full'");
+  expect(error.messageWith((name, value = '') => `--${name} ${value}`.trim())).toBe(
+    '--useDora with --method full: expected one of the two. Leave --useDora out.',
+  );
+});

@@ -1,14 +1,25 @@
 /**
- * What went wrong, told so that the reader can mend it: what was looked at, what was expected, what came, and what to
- * do. `code` is stable and meant for programs; the sentence is meant for people.
+ * Renders the name of a setting for one face of the library, with its value where that is meant: `method 'full'` for
+ * programs, `--method full` for the command line.
+ */
+export type SettingNames = (setting: string, value?: string) => string;
+
+/** A part of a sentence; a function where it names settings, so that each face can name them in its own way. */
+export type Phrase = string | ((name: SettingNames) => string);
+
+/**
+ * What went wrong, in the words that mend it: what was looked at, what was expected, what came, and what to do. `code`
+ * is stable and meant for programs; the sentence is meant for people.
  */
 export interface Complaint {
   readonly code: string;
-  /** The thing that is wrong, by name: a file, a key, a flag, an op with its module path. */
-  readonly what: string;
-  readonly expected?: string | undefined;
-  readonly got?: string | undefined;
-  readonly remedy?: string | undefined;
+  /** The thing that is wrong, by name: a file, a key, a setting, an op with its module path. */
+  readonly what: Phrase;
+  readonly expected?: Phrase | undefined;
+  readonly got?: Phrase | undefined;
+  readonly remedy?: Phrase | undefined;
+  /** The setting that is wrong, by the name that programs give it. */
+  readonly setting?: string | undefined;
   readonly cause?: unknown;
 }
 
@@ -23,14 +34,21 @@ export class LowrankError extends Error {
   readonly expected: string | undefined;
   readonly got: string | undefined;
   readonly remedy: string | undefined;
+  readonly setting: string | undefined;
+  /** The same sentence with other names for the settings in it. */
+  readonly messageWith: (names: SettingNames) => string;
 
   constructor(complaint: Complaint) {
-    super(sentence(complaint), complaint.cause === undefined ? undefined : { cause: complaint.cause });
+    super(sentence(complaint, plainNames), complaint.cause === undefined ? undefined : { cause: complaint.cause });
     this.code = complaint.code;
-    this.what = complaint.what;
-    this.expected = complaint.expected;
-    this.got = complaint.got;
-    this.remedy = complaint.remedy;
+    this.what = rendered(complaint.what, plainNames);
+    this.expected = rendered(complaint.expected, plainNames);
+    this.got = rendered(complaint.got, plainNames);
+    this.remedy = rendered(complaint.remedy, plainNames);
+    this.setting = complaint.setting;
+    this.messageWith = (names) => sentence(complaint, names);
+    // No part of what an error says when it is printed.
+    Object.defineProperty(this, 'messageWith', { enumerable: false });
   }
 }
 
@@ -42,10 +60,24 @@ export function isLowrankError(error: unknown): error is LowrankError {
   return error instanceof Error && 'code' in error && 'what' in error && 'remedy' in error;
 }
 
-function sentence({ what, expected, got, remedy }: Complaint): string {
-  const parts = [what];
-  if (expected !== undefined) parts.push(`expected ${expected}`);
-  if (got !== undefined) parts.push(`got ${got}`);
-  const head = parts.length > 1 ? `${parts[0]}: ${parts.slice(1).join(', ')}` : what;
+/** Settings as programs write them. */
+const plainNames: SettingNames = (setting, value) => (value === undefined ? setting : `${setting} '${value}'`);
+
+function rendered(part: Phrase, names: SettingNames): string;
+function rendered(part: Phrase | undefined, names: SettingNames): string | undefined;
+function rendered(part: Phrase | undefined, names: SettingNames): string | undefined {
+  return typeof part === 'function' ? part(names) : part;
+}
+
+function sentence(complaint: Complaint, names: SettingNames): string {
+  const what = rendered(complaint.what, names);
+  const expected = rendered(complaint.expected, names);
+  const got = rendered(complaint.got, names);
+  const remedy = rendered(complaint.remedy, names);
+  const details = [
+    ...(expected === undefined ? [] : [`expected ${expected}`]),
+    ...(got === undefined ? [] : [`got ${got}`]),
+  ];
+  const head = details.length === 0 ? what : `${what}: ${details.join(', ')}`;
   return remedy === undefined ? head : `${head}. ${remedy}`;
 }

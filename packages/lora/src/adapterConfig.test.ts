@@ -63,12 +63,15 @@ test('a file of PEFT', async () => {
 describe('refused, never ignored', () => {
   test.each<[Record<string, unknown>, RegExp]>([
     [{ use_dora: true, lora_bias: true }, /lora_bias.*use_dora/],
-    [{ lora_bias: true, init_lora_weights: 'gaussian' }, /lora_bias.*init_lora_weights true/],
+    [
+      { lora_bias: true, init_lora_weights: 'gaussian' },
+      /adapter_config.json: lora_bias with init_lora_weights "gaussian"/,
+    ],
     [{ use_dora: true, init_lora_weights: 'pissa' }, /use_dora.*pissa/],
     [{ modules_to_save: 'lm_head' }, /modules_to_save.*list of names.*lm_head/],
     [{ trainable_token_indices: ['a'] }, /trainable_token_indices.*token ids/],
     [{ trainable_token_indices: { embed_tokens: 5 } }, /trainable_token_indices.*token ids/],
-    [{ trainable_token_indices: [-1] }, /trainable_token_indices.*from 0.*-1/],
+    [{ trainable_token_indices: [-1] }, /trainable_token_indices.*at least 0.*-1/],
     [{ trainable_token_indices: [4, 4] }, /trainable_token_indices.*each once.*4/],
     [{ peft_type: 'TRAINABLE_TOKENS' }, /token_indices.*nothing/],
     [{ layer_replication: [[0, 4]] }, /layer_replication/],
@@ -81,10 +84,10 @@ describe('refused, never ignored', () => {
     [{ peft_type: 'IA3' }, /peft_type.*LORA.*IA3/],
     [{ peft_type: undefined }, /peft_type.*nothing/],
     [{ target_modules: null }, /target_modules/],
-    [{ target_modules: [1] }, /target_modules.*list of strings/],
+    [{ target_modules: [1] }, /target_modules.*list of names/],
     [{ r: '8' }, /r in .*number/],
-    [{ r: 0 }, /setting r/],
-    [{ rank_pattern: { q_proj: 'x' } }, /rank_pattern/],
+    [{ r: 0 }, /r in adapter_config.json: expected a whole number of at least 1, got 0/],
+    [{ rank_pattern: { q_proj: 'x' } }, /rank_pattern\[q_proj\]/],
     [{ layers_to_transform: ['0'] }, /layers_to_transform/],
   ])('%j', (given, message) => expect(() => parseAdapterConfig({ ...least, ...given })).toThrow(message));
   test.each([[null], [[]], ['text']])('%j for a file', (given) =>

@@ -2,8 +2,9 @@ import { LowrankError } from '@lowrank/errors';
 import type { LoraAdapter, LoraMatrices, WholeTensor } from './adapterFiles.js';
 import { combineLayer, rules, sizesOf } from './combineLayer.js';
 import type { CombineMethod, CombineSettings, Part, Rule } from './combineLayer.js';
-import { beginsInBase, rankAt, scalingAt } from './config.js';
+import { rankAt, scalingAt } from './config.js';
 import type { LoraConfig } from './config.js';
+import { beginsInBase } from './loraInit.js';
 import { exactConfig } from './exactConfig.js';
 
 export const combineMethods = Object.keys(rules) as readonly CombineMethod[];

@@ -1,6 +1,7 @@
 import { describe, expect, test } from 'vitest';
 import type { LoraConfig } from './config.js';
-import { loraConfig, pathExpression, rankAt, scalingAt } from './config.js';
+import { loraConfig, rankAt, scalingAt } from './config.js';
+import { pathExpression } from './pathExpression.js';
 
 const targetModules = ['q_proj'];
 
@@ -19,27 +20,40 @@ test('defaults are PEFT’s, but alpha is r unless told', () => {
 
 describe('refused, by name', () => {
   const cases: [Partial<LoraConfig>, RegExp][] = [
+    [{ useDora: true, loraBias: true }, /loraBias with useDora: expected one of the two, got both/],
+    [{ useDora: true, init: 'pissa_niter_4' }, /useDora with init 'pissa_niter_4'/],
+    [{ loraBias: true, init: 'gaussian' }, /loraBias with init 'gaussian'/],
+    [{ eva: { rho: 1 } }, /eva: expected init 'eva' beside it, got kaiming/],
+    [{ init: 'eva', eva: { rho: 0.5 } }, /EVA setting rho: expected a number of at least 1, got 0.5/],
     [{ r: 0 }, /setting r: expected a whole number of at least 1, got 0/],
     [{ r: 2.5 }, /setting r/],
     [{ r: NaN }, /setting r/],
-    [{ alpha: Infinity }, /lora_alpha/],
-    [{ dropout: 1 }, /lora_dropout.*below 1/],
-    [{ dropout: -0.1 }, /lora_dropout/],
-    [{ init: 'corda' as 'kaiming' }, /init_lora_weights.*corda/],
-    [{ init: 'pissa_niter_0' }, /init_lora_weights.*pissa_niter_N.*pissa_niter_0/],
-    [{ bias: 'some' as 'all' }, /bias.*none, all or lora_only/],
-    [{ rankPattern: { q_proj: 0 } }, /rank_pattern\[q_proj\]/],
+    [{ alpha: Infinity }, /setting alpha/],
+    [{ dropout: 1 }, /setting dropout.*below 1/],
+    [{ dropout: -0.1 }, /setting dropout/],
+    [{ init: 'corda' as 'kaiming' }, /setting init: .*corda/],
+    [{ init: 'pissa_niter_0' }, /setting init.*pissa_niter_N.*pissa_niter_0/],
+    [{ bias: 'some' as 'all' }, /bias.*none, all, lora_only/],
+    [{ rankPattern: { q_proj: 0 } }, /rankPattern\[q_proj\]: expected a whole number of at least 1, got 0/],
     [{ rankPattern: { '(': 4 } }, /module pattern "\(".*regular expression/],
-    [{ alphaPattern: { v_proj: NaN } }, /alpha_pattern\[v_proj\]/],
-    [{ targetModules: [] }, /target_modules/],
-    [{ targetModules: '' }, /target_modules/],
+    [{ alphaPattern: { v_proj: NaN } }, /alphaPattern\[v_proj\]/],
+    [{ targetModules: [] }, /targetModules/],
+    [{ targetModules: '' }, /targetModules/],
     [{ targetModules: '[' }, /regular expression/],
     [{ excludeModules: '*' }, /regular expression/],
-    [{ layersToTransform: [-1] }, /layers_to_transform/],
-    [{ layersPattern: ['layers'] }, /layers_pattern.*layers_to_transform/],
-    [{ targetModules: '.*q_proj', layersToTransform: [0] }, /layers_to_transform.*list/],
-    [{ targetModules: 'all-linear', layersToTransform: [0] }, /layers_to_transform.*list/],
+    [{ layersToTransform: [-1] }, /layersToTransform/],
+    [{ layersPattern: ['layers'] }, /layersPattern.*layersToTransform/],
+    [{ targetModules: '.*q_proj', layersToTransform: [0] }, /layersToTransform with targetModules.*list/],
+    [{ targetModules: 'all-linear', layersToTransform: [0] }, /layersToTransform with targetModules.*list/],
   ];
+  test.each([
+    [{ rank: 16 }, 'the LoRA setting rank: expected r, got rank'],
+    [{ lora_alpha: 16 }, 'expected alpha, got lora_alpha'],
+    [{ targetModule: ['q_proj'] }, 'expected targetModules, got targetModule'],
+    [{ quux: 1 }, /quux: expected one of r, alpha, .*got a name that is none of them/],
+  ])('%j: the nearest name', (given, message) =>
+    expect(() => loraConfig({ targetModules, ...given } as { targetModules: string[] })).toThrow(message),
+  );
   test.each(cases)('%j', (given, message) => expect(() => loraConfig({ targetModules, ...given })).toThrow(message));
 });
 

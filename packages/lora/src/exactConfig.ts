@@ -2,8 +2,20 @@ import type { LoraConfig } from './config.js';
 import { loraConfig } from './config.js';
 
 /** What is free to choose beside the layers' ranks. */
-type Given = Pick<LoraConfig, 'dropout' | 'fanInFanOut' | 'loraBias' | 'baseModel' | 'taskType'> &
-  Partial<Pick<LoraConfig, 'targetModules' | 'excludeModules' | 'layersToTransform' | 'layersPattern'>>;
+type Given = Partial<
+  Pick<
+    LoraConfig,
+    | 'dropout'
+    | 'fanInFanOut'
+    | 'loraBias'
+    | 'baseModel'
+    | 'taskType'
+    | 'targetModules'
+    | 'excludeModules'
+    | 'layersToTransform'
+    | 'layersPattern'
+  >
+>;
 
 /**
  * A configuration by which these layers, and no others, have these ranks and one factor on BA: the paths as targets

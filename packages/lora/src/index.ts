@@ -4,22 +4,14 @@ export type { LoraAdapter, LoraMatrices, OtherSizes, WholeTensor, LoraSizes, Sto
 export { combineAdapters, combineMethods } from './combine.js';
 export type { CombineOptions, WeightedAdapter } from './combine.js';
 export type { CombineMethod } from './combineLayer.js';
-export {
-  alphaAt,
-  beginsInBase,
-  beginsOutside,
-  isLoraInit,
-  loraConfig,
-  loraInits,
-  pathExpression,
-  rankAt,
-  scalingAt,
-} from './config.js';
-export type { LoraConfig, LoraInit } from './config.js';
+export { alphaAt, evaConfig, loraConfig, rankAt, scalingAt } from './config.js';
+export type { EvaConfig, LoraConfig } from './config.js';
 export { evaDirections, evaMatrix, evaRanks, principalDirections } from './eva.js';
 export type { EvaLayer, InputMoments, PrincipalDirections } from './eva.js';
-export { evaConfig } from './evaConfig.js';
-export type { EvaConfig } from './evaConfig.js';
+export { beginsInBase, beginsOutside, isLoraInit, loraInits } from './loraInit.js';
+export type { LoraInit } from './loraInit.js';
+export { pathExpression } from './pathExpression.js';
+export { evaSettings, loraSettings } from './settings.js';
 export { LoraEmbedding } from './loraEmbedding.js';
 export {
   bankEntry,

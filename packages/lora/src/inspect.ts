@@ -1,8 +1,7 @@
 import { isLowrankError, LowrankError } from '@lowrank/errors';
 import type { ByteSource, SafetensorsFile, TensorInfo } from '@lowrank/safetensors';
 import { openSafetensors } from '@lowrank/safetensors';
-import { parseAdapterConfig } from './adapterConfig.js';
-import { settingWarnings } from './adapterKeys.js';
+import { parseAdapterConfig, settingWarnings } from './adapterConfig.js';
 import { readAdapter } from './adapterFiles.js';
 import { rankAt, scalingAt } from './config.js';
 import type { LoraConfig } from './config.js';

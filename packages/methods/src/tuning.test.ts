@@ -12,6 +12,8 @@ const lora = {
   rankPattern: {},
   alphaPattern: {},
   init: 'kaiming',
+  bias: 'none',
+  fanInFanOut: false,
 } as const;
 
 test.each(methods)('$title goes over no adapter and no other method, and the model is as it was', async (method) => {

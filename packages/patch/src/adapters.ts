@@ -260,7 +260,11 @@ function prepareLoaded(
 }
 
 /** @throws LowrankError `patch.adapterExists` */
-export function checkFree(model: Module, name: string, { bias = 'none' }: Pick<LoraConfig, 'bias'> = {}): void {
+export function checkFree(
+  model: Module,
+  name: string,
+  { bias = 'none' }: Partial<Pick<LoraConfig, 'bias'>> = {},
+): void {
   requireUnmerged(model, `another adapter, ${name}`);
   const banked = [...model.namedModules()].find(([, module]) => module instanceof LoraBankLayer);
   if (banked !== undefined)
@@ -345,7 +349,7 @@ export function streamOf(path: string): number {
 export function trainOnly(
   model: Module,
   name: string,
-  config: Pick<LoraConfig, 'bias' | 'peftType'> = {},
+  config: Partial<Pick<LoraConfig, 'bias' | 'peftType'>> = {},
 ): NamedParameter[] {
   requireUnmerged(model, `training the adapter ${name}`);
   for (const [, parameter] of model.namedParameters()) parameter.trainable = false;

@@ -9,7 +9,7 @@ import type { Module, Parameter } from '@lowrank/nn';
 export function biasesOf(
   model: Module,
   adapter: string,
-  { bias = 'none' }: Pick<LoraConfig, 'bias'>,
+  { bias = 'none' }: Partial<Pick<LoraConfig, 'bias'>>,
 ): { name: string; parameter: Parameter }[] {
   if (bias === 'none') return [];
   const adapted = new Set(

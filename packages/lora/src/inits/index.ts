@@ -1,4 +1,4 @@
-import type { LoraInit } from '../config.js';
+import type { LoraInit } from '../loraInit.js';
 import type { Init } from '../init.js';
 import { gaussian } from './gaussian.js';
 import { kaiming } from './kaiming.js';

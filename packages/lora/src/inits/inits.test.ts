@@ -2,7 +2,7 @@ import { Linear } from '@lowrank/nn';
 import { Rng, tensor } from '@lowrank/tensor';
 import { evaluateReference } from '@lowrank/tensor/op';
 import { expect, test } from 'vitest';
-import type { LoraInit } from '../config.js';
+import type { LoraInit } from '../loraInit.js';
 import { LoraLinear } from '../loraLinear.js';
 import { initOf } from './index.js';
 import { orthonormalColumns } from './orthonormal.js';

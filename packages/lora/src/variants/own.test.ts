@@ -25,9 +25,9 @@ test('a configuration brings its variant, and a file names it to those who have 
 
 test.each<[Partial<Parameters<typeof loraConfig>[0]>, RegExp]>([
   [{ variant: { ...halved, name: 'a b' } }, /variant: expected a name of letters/],
-  [{ useDora: true }, /variant halved: expected no use_dora/],
-  [{ loraBias: true }, /lora_bias: expected no variant of one’s own beside it, got halved/],
-  [{ init: 'pissa' }, /variant halved: expected init_lora_weights true/],
+  [{ useDora: true }, /variant with useDora: expected one of the two/],
+  [{ loraBias: true }, /variant with loraBias: expected one of the two/],
+  [{ init: 'pissa' }, /variant with init 'pissa': expected one of the two/],
   [{ variant: { ...halved, vector: 'gain' } }, /a vector named lora_/],
   [{ variant: { ...halved, vector: 'lora_A' } }, /a vector named lora_/],
 ])('%j is refused', (more, words) => {

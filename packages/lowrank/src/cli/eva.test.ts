@@ -82,7 +82,7 @@ test.each<[string[], RegExp]>([
   [[...begin, '--eva-rho', '0.5'], /--eva-rho: expected .*at least 1, got 0.5/],
   [[...begin, '--eva-batches', '0'], /--eva-batches/],
   [[...begin, '--r', '25'], /EVA at model\.layers\.0\.self_attn\.q_proj: expected a rank up to 24.*got 25/],
-  [[...begin, '--lora-bias'], /lora_bias.*init_lora_weights true beside it/],
+  [[...begin, '--lora-bias'], /--lora-bias with --init-lora-weights eva/],
   [[...begin, '--method', 'full'], /--init-lora-weights with --method full/],
 ])('%j is refused, and nothing is left behind', async (flags, words) => {
   using folder = scratch();

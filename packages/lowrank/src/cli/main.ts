@@ -2,6 +2,7 @@ import { isLowrankError, LowrankError } from '@lowrank/errors';
 import { CommanderError } from 'commander';
 import type { Command } from 'commander';
 import { makeActions } from './commands.js';
+import { flagWith } from './flagNames.js';
 import type { Io } from './io.js';
 import { Speaker } from './io.js';
 import { makeProgram } from './program.js';
@@ -46,8 +47,9 @@ function complain(error: unknown, speaker: Speaker): number {
   if (error instanceof CommanderError && error.code === 'commander.help') return exitCodes.complaint;
   const told = error instanceof CommanderError ? usageError(error) : error;
   if (isLowrankError(told)) {
-    speaker.say(`lowrank: ${told.message}`);
-    speaker.line({ error: { code: told.code, message: told.message } });
+    const message = told.messageWith(flagWith);
+    speaker.say(`lowrank: ${message}`);
+    speaker.line({ error: { code: told.code, message } });
     return exitCodes.complaint;
   }
   speaker.say(told instanceof Error ? (told.stack ?? told.message) : String(told));

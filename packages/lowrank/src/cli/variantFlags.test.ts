@@ -80,7 +80,7 @@ test.each([
   [['--alpha-pattern', 'q_proj=4'], /--alpha-pattern: expected a JSON object/],
   [['--bias', 'some'], /--bias: expected none, all, lora_only, got some/],
   [['--init-lora-weights', 'pissa_niter_x'], /--init-lora-weights: expected kaiming/],
-  [['--use-dora', '--lora-bias'], /lora_bias.*use_dora/],
+  [['--use-dora', '--lora-bias'], /--lora-bias with --use-dora/],
   [['--init-lora-weights', 'orthogonal', '--r', '3'], /orthogonal.*even rank/],
   [['--layers-to-transform', '-1'], /--layers-to-transform: expected a whole number of at least 0/],
   [['--use-dora', '--method', 'full'], /--use-dora with --method full/],

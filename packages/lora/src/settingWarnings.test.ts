@@ -1,12 +1,14 @@
+import { saysSomething } from '@lowrank/settings';
 import { describe, expect, test } from 'vitest';
-import { isSet, refusedSettings, settingWarnings } from './adapterKeys.js';
+import { settingWarnings } from './adapterConfig.js';
+import { loraSettings } from './settings.js';
 
 describe('settingWarnings', () => {
   const told = (given: Record<string, unknown>): string[] => settingWarnings(given, 'here');
   test.each([[null], [false], [''], [[]], [{}], [{ ephemeral_gpu_offload: false }], [undefined]])(
     '%j says nothing',
     (value) => {
-      expect(isSet(value)).toBe(false);
+      expect(saysSomething(value)).toBe(false);
       expect(told({ some_day: value, runtime_config: value })).toEqual([]);
     },
   );
@@ -29,7 +31,7 @@ describe('settingWarnings', () => {
         megatron_core: 'megatron.core',
         qalora_group_size: 16,
         inference_mode: true,
-        ...refusedSettings,
+        ...loraSettings.refusedKeys,
       }),
     ).toEqual([]);
   });

@@ -1,0 +1,15 @@
+import { LowrankError } from '@lowrank/errors';
+
+/** What is wrong with a key of adapter_config.json: an error `lora.adapterConfig`. */
+export function badAdapterConfig(
+  key: string,
+  about: { readonly file: string; readonly expected: string; readonly got: unknown; readonly remedy?: string },
+): LowrankError {
+  return new LowrankError({
+    code: 'lora.adapterConfig',
+    what: `${key} in ${about.file}`,
+    expected: about.expected,
+    got: about.got === undefined ? 'nothing' : JSON.stringify(about.got),
+    remedy: about.remedy,
+  });
+}

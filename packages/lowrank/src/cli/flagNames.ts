@@ -1,0 +1,16 @@
+import { evaSettings, loraSettings } from '@lowrank/lora';
+import type { SettingTable } from '@lowrank/settings';
+
+/** Tables of settings that have flags of other names than their own. */
+const tables: readonly SettingTable[] = [loraSettings, evaSettings];
+
+/** The flag of a setting: `rankPattern` → `--rank-pattern`. The library speaks of settings, the command line of flags. */
+export function flagOf(setting: string): string {
+  const declared = tables.map(({ settings }) => settings[setting]?.flag).find((flag) => typeof flag === 'string');
+  return `--${declared ?? setting.replaceAll(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)}`;
+}
+
+/** The same with a value, as errors are told: `--method full`. */
+export function flagWith(setting: string, value?: string): string {
+  return value === undefined ? flagOf(setting) : `${flagOf(setting)} ${value}`;
+}
