@@ -126,6 +126,55 @@ def gelu():
         )
 
 
+def choices():
+    g = torch.Generator().manual_seed(6)
+    inputs = {"condition": (randn(g, 5, 1) > 0).float(), "a": randn(g, 5, 7), "b": randn(g, 7)}
+    record("where", "where", {}, inputs, lambda condition, a, b: torch.where(condition != 0, a, b), ["a", "b"])
+
+
+def powers():
+    for exponent in [0, 1, 2, 3, 5, -2, 0.5, -0.5, 1.7]:
+        g = torch.Generator().manual_seed(7)
+        x = randn(g, 23) if float(exponent).is_integer() and exponent > 0 else randn(g, 23).abs() + 0.3
+        record(f"pow_{exponent}", "pow", {"exponent": exponent}, {"x": x}, lambda x, y=exponent: x**y, ["x"])
+    g = torch.Generator().manual_seed(8)
+    inputs = {"x": randn(g, 5, 7).abs() + 0.3, "power": randn(g, 7)}
+    record("powTensor", "powTensor", {}, inputs, lambda x, power: x**power, ["x", "power"])
+
+
+def reductions():
+    for axis in [[0], [1], [2], [0, 2], [0, 1, 2]]:
+        g = torch.Generator().manual_seed(9)
+        x = randn(g, 3, 5, 7)
+        name = "".join(map(str, axis))
+        record(f"mean_{name}", "mean", {"axis": axis}, {"x": x}, lambda x, axis=axis: x.mean(axis), ["x"])
+
+
+def softmaxes():
+    for name, fn in [("softmax", torch.softmax), ("logSoftmax", torch.log_softmax)]:
+        for axis, scale in [(-1, 1.0), (0, 1.0), (1, 30.0)]:
+            g = torch.Generator().manual_seed(10)
+            x = randn(g, 4, 9, scale=scale)
+            record(f"{name}_{axis}", name, {"axis": axis}, {"x": x}, lambda x, fn=fn, axis=axis: fn(x, axis), ["x"])
+
+
+def crossEntropies():
+    for reduction in ["mean", "sum"]:
+        g = torch.Generator().manual_seed(11)
+        labels = torch.randint(0, 9, (2, 5), generator=g)
+        labels[0, 3] = labels[1, 0] = IGNORE
+        record(
+            f"crossEntropy_{reduction}",
+            "crossEntropy",
+            {"reduction": reduction, "ignore": IGNORE},
+            {"logits": randn(g, 2, 5, 9, scale=4.0), "labels": labels},
+            lambda logits, labels, reduction=reduction: F.cross_entropy(
+                logits.flatten(0, 1), labels.flatten(), ignore_index=IGNORE, reduction=reduction
+            ),
+            ["logits"],
+        )
+
+
 def restarting(batch, length, cuts):
     """Positions and segment ids, int64 [batch, length]; row b is cut at cuts[b]."""
     positions, segments = torch.zeros(batch, length, dtype=torch.long), torch.zeros(batch, length, dtype=torch.long)
@@ -348,6 +397,11 @@ if __name__ == "__main__":
         adamW,
         layerNorm,
         gelu,
+        choices,
+        powers,
+        reductions,
+        softmaxes,
+        crossEntropies,
     ]:
         make()
     head = {

@@ -1,7 +1,7 @@
 import type { Layer, Parameter } from '@lowrank/nn';
 import { Module } from '@lowrank/nn';
 import type { Tensor } from '@lowrank/tensor';
-import { cast, embedding, less, maximum, minimum, mul, reshape, select, sub } from '@lowrank/tensor';
+import { cast, embedding, less, maximum, minimum, mul, reshape, where, sub } from '@lowrank/tensor';
 
 export interface VirtualEmbeddingOptions {
   /** V: ids from here on are virtual tokens. */
@@ -39,7 +39,7 @@ export class VirtualEmbedding extends Module implements Layer {
     const table = this.ownParameters().get('prompt_embeddings')?.tensor;
     if (table === undefined) return own;
     const rows = embedding(table, cast(maximum(sub(numbers, vocabularySize), 0), 'i32'));
-    return select(
+    return where(
       less(reshape(numbers, [...ids.shape, 1]), vocabularySize),
       own,
       scale === 1 ? rows : mul(rows, 1 / scale),

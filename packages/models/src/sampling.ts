@@ -1,19 +1,6 @@
 import { LowrankError } from '@lowrank/errors';
 import type { Scalar, Tensor } from '@lowrank/tensor';
-import {
-  add,
-  argmax,
-  div,
-  less,
-  log,
-  maximum,
-  mul,
-  neg,
-  randomUniform,
-  reshape,
-  scalar,
-  select,
-} from '@lowrank/tensor';
+import { add, argmax, div, less, log, maximum, mul, neg, randomUniform, reshape, scalar, where } from '@lowrank/tensor';
 import { sampleThreshold, scope } from '@lowrank/tensor/op';
 
 /** How the next token is drawn. All of it is data to a plan. */
@@ -83,12 +70,12 @@ export class Sampler {
   sample(logits: Tensor, seen: Tensor): Tensor {
     return scope('sample', () => {
       const { temperature, repetitionPenalty, topK, topP, minP } = this.scalars;
-      const penalized = select(less(logits, 0), mul(logits, repetitionPenalty), div(logits, repetitionPenalty));
-      const x = select(less(0, seen), penalized, logits);
+      const penalized = where(less(logits, 0), mul(logits, repetitionPenalty), div(logits, repetitionPenalty));
+      const x = where(less(0, seen), penalized, logits);
       const least = reshape(sampleThreshold(x, { temperature, topK, topP, minP }), [logits.shape[0] ?? 1, 1]);
       const uniform = add(mul(randomUniform(logits.shape, this.random, 0), 0.9999998), 1e-7);
       const gumbel = neg(log(maximum(neg(log(uniform)), 1e-7)));
-      return argmax(select(less(x, least), -3e38, add(x, mul(gumbel, temperature))));
+      return argmax(where(less(x, least), -3e38, add(x, mul(gumbel, temperature))));
     });
   }
 }

@@ -1,6 +1,6 @@
 import type {
   AttentionContext,
-  AttentionOptions,
+  AttentionLayerOptions,
   DecoderLayer,
   GatedActivation,
   Layer,
@@ -133,7 +133,7 @@ export function rmsNorm(
 }
 
 export interface SelfAttentionOptions extends Pick<
-  AttentionOptions,
+  AttentionLayerOptions,
   'rotary' | 'window' | 'scale' | 'softcap' | 'normOver'
 > {
   /** Biases of q, k and v; of o. */

@@ -12,7 +12,7 @@ import {
 import { evaluateReference, ReferenceBackend } from '@lowrank/tensor/op';
 import type { Tensor } from '@lowrank/tensor';
 import { expect, test } from 'vitest';
-import type { AttentionOptions } from './attention.js';
+import type { AttentionLayerOptions } from './attention.js';
 import { Attention } from './attention.js';
 import { Linear } from './linear.js';
 import { RmsNorm } from './rmsNorm.js';
@@ -174,7 +174,7 @@ const weights = { q: random(1, [12, 5]), k: random(2, [4, 5]), v: random(3, [4, 
 const { q, k, v, o } = weights;
 
 /** The layers of `makeAttention` with other options, and norms where asked for. */
-async function outputs(options: Partial<AttentionOptions>, norms?: { q: number; k: number }): Promise<number[]> {
+async function outputs(options: Partial<AttentionLayerOptions>, norms?: { q: number; k: number }): Promise<number[]> {
   const norm = (size: number): RmsNorm => new RmsNorm(random(7, [size]), 1e-6);
   const attention = new Attention(
     {

@@ -5,7 +5,7 @@ import { AttentionBase } from './attentionBase.js';
 import type { Layer, LinearLike } from './module.js';
 import type { RotaryTable } from './rotary.js';
 
-export interface AttentionOptions extends ScoreOptions {
+export interface AttentionLayerOptions extends ScoreOptions {
   readonly heads: number;
   readonly keyHeads: number;
   readonly headSize: number;
@@ -33,7 +33,7 @@ export class Attention extends AttentionBase {
 
   constructor(
     layers: AttentionLayers,
-    private readonly options: AttentionOptions,
+    private readonly options: AttentionLayerOptions,
   ) {
     super();
     this.fused = 'qkv' in layers;

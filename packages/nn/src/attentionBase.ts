@@ -1,5 +1,5 @@
 import type { Tensor } from '@lowrank/tensor';
-import { assign, attention, cast, embedding, less, minimum, reshape, select } from '@lowrank/tensor';
+import { assign, attention, cast, embedding, less, minimum, reshape, where } from '@lowrank/tensor';
 import { shapeError, showShape, writeAt } from '@lowrank/tensor/op';
 import { Module } from './module.js';
 
@@ -52,8 +52,9 @@ export abstract class AttentionBase extends Module {
   protected attend(
     { q, k, v }: QueryKeyValue,
     { positions, segments, lengths }: AttentionContext,
-    { cache, ...scores }: ScoreOptions & { readonly cache: LayerCache | undefined },
+    { cache, window, scale, softcap }: ScoreOptions & { readonly cache: LayerCache | undefined },
   ): Tensor {
+    const scores = { window, scale, softcap };
     const prefix = this.prefix?.();
     const [ownKeys, ownValues] =
       prefix === undefined ? [k, v] : [standIn(prefix.keys, k, positions), standIn(prefix.values, v, positions)];
@@ -75,5 +76,5 @@ function standIn(table: Tensor, own: Tensor, positions: Tensor): Tensor {
   // Positions are exact in f32.
   const places = cast(positions, 'f32');
   const rows = embedding(reshape(table, [count, heads * size]), cast(minimum(places, count - 1), 'i32'));
-  return select(less(reshape(places, [batch, length, 1, 1]), count), reshape(rows, own.shape), own);
+  return where(less(reshape(places, [batch, length, 1, 1]), count), reshape(rows, own.shape), own);
 }

@@ -1,6 +1,6 @@
 export { Attention } from './attention.js';
 export { AttentionBase } from './attentionBase.js';
-export type { AttentionLayers, AttentionOptions } from './attention.js';
+export type { AttentionLayers, AttentionLayerOptions } from './attention.js';
 export type { AttentionContext, KeyValueProvider, LayerCache, QueryKeyValue, ScoreOptions } from './attentionBase.js';
 export { block, withCheckpointing } from './checkpointing.js';
 export { PreNormLayer } from './decoderLayer.js';

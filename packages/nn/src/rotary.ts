@@ -1,5 +1,5 @@
 import type { Tensor } from '@lowrank/tensor';
-import { add, cast, less, reshape, rope, select, slice, sub } from '@lowrank/tensor';
+import { add, cast, less, reshape, rope, where, slice, sub } from '@lowrank/tensor';
 import { deferred } from '@lowrank/tensor/op';
 import type { RotaryScaling } from './rotaryScaling.js';
 import { frequenciesAt } from './rotaryScaling.js';
@@ -62,7 +62,7 @@ export class RotaryTable {
     const bounds = cast(segments, 'f32');
     const documentLength = reshape(sub(slice(bounds, 2, 1, 2), slice(bounds, 2, 0, 1)), positions.shape);
     const rows = rowsFor(length);
-    const places = cast(add(cast(positions, 'f32'), select(less(native, documentLength), rows, 0)), 'i32');
+    const places = cast(add(cast(positions, 'f32'), where(less(native, documentLength), rows, 0)), 'i32');
     const { cosine, sine } = this.tables([native, length], length);
     return rope(x, cosine, sine, places);
   }

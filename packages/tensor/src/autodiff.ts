@@ -1,3 +1,5 @@
+import { listOf, signature } from './arguments.js';
+import { aTensor } from './tensorKinds.js';
 import { LowrankError } from '@lowrank/errors';
 import type { OpNode } from './graph.js';
 import { describe, scope, Tensor } from './graph.js';
@@ -7,12 +9,15 @@ import { Recomputation } from './recompute.js';
 import { sameShape, shapeError, showShape } from './shape.js';
 import { nextNodeId } from './source.js';
 
+const checkGrad = signature('grad', { loss: aTensor, parameters: listOf(aTensor) });
+
 /**
  * dL/d(parameter) for each parameter, as lazy tensors, by reverse-mode differentiation of the lazy graph. `loss` is a
  * scalar; a parameter that the loss does not depend on gets zeros. Ops made for a gradient carry the module path of the
  * op they come from. What lies in a `checkpoint` is computed again right before its gradient.
  */
 export function grad(loss: Tensor, parameters: readonly Tensor[]): Tensor[] {
+  checkGrad(loss, parameters);
   if (loss.size !== 1)
     throw shapeError('grad', 'a loss of one element', `${describe(loss)} of ${showShape(loss.shape)}`, 'Sum it first.');
   const cotangents = new Map<string, Tensor>([[keyOf(loss), full(loss.shape, 1)]]);

@@ -1,5 +1,8 @@
+import { aFunction, signature } from './arguments.js';
 let current: number | undefined;
 let next = 1;
+
+const checkCheckpoint = signature('checkpoint', { fn: aFunction });
 
 /**
  * Marks what `fn` traces as a block to be computed twice: the forward pass keeps only what the block reads and what it
@@ -9,6 +12,7 @@ let next = 1;
  * nothing changes.
  */
 export function checkpoint<T>(fn: () => T): T {
+  checkCheckpoint(fn);
   if (current !== undefined) return fn();
   current = next++;
   try {

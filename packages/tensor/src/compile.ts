@@ -1,3 +1,4 @@
+import { aFunction, aBoolean, kind, options as optionsOf, signature } from './arguments.js';
 import { LowrankError } from '@lowrank/errors';
 import { Arena } from './arena.js';
 import type { Backend, BackendSpec, Executable, Plan } from './backend.js';
@@ -233,12 +234,23 @@ function fillInputs({ plan, inputs, scalars }: Prepared, values: Inputs): void {
   writeNumbers(plan.scalars, scalars.buffer);
 }
 
+export const aBackend = kind(
+  'a Backend, as createCpuBackend() gives',
+  (value) => typeof value === 'object' && value !== null && 'prepare' in value && 'spec' in value,
+);
+const checkCompile = signature('compile', {
+  backend: aBackend,
+  fn: aFunction,
+  options: optionsOf({ arena: kind('an Arena', (value) => value instanceof Arena), fusion: aBoolean }),
+});
+
 /** Compiles `fn` for a backend: see {@link CompiledFunction}. */
 export function compile<Outputs extends Record<string, Tensor>>(
   backend: Backend,
   fn: Traceable<Outputs>,
   options: CompileOptions = {},
 ): CompiledFunction<Outputs> {
+  checkCompile(backend, fn, options);
   return new CompiledFunction(backend, fn, options);
 }
 

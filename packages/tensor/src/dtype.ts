@@ -1,4 +1,6 @@
 import { LowrankError } from '@lowrank/errors';
+import type { ArgumentKind } from './arguments.js';
+import { kind, oneOf, signature } from './arguments.js';
 
 /**
  * Element types. Arithmetic is f32 (indices i32, random bits and flags u32); f16 and bf16 are storage for frozen
@@ -9,6 +11,12 @@ export type DType = 'f32' | 'f16' | 'bf16' | 'i32' | 'u32' | 'i8' | 'u8' | 'f64'
 export type HostArray = Float64Array | Float32Array | Int32Array | Uint32Array | Uint16Array | Int8Array | Uint8Array;
 
 const bytes: Record<DType, number> = { f64: 8, f32: 4, i32: 4, u32: 4, f16: 2, bf16: 2, i8: 1, u8: 1 };
+
+export const aDtype: ArgumentKind = /* @__PURE__ */ oneOf(...Object.keys(bytes));
+const someNumbers = kind(
+  'an array or a typed array of numbers',
+  (value) => Array.isArray(value) || ArrayBuffer.isView(value),
+);
 
 export function bytesPerElement(dtype: DType): number {
   return bytes[dtype];
@@ -104,8 +112,12 @@ export function fromF16(bits: number): number {
   return sign * (1 + mantissa / 1024) * 2 ** (exponent - 15);
 }
 
+const checkToFloat32 = signature('toFloat32', { data: someNumbers, dtype: aDtype });
+const checkFromNumbers = signature('fromNumbers', { values: someNumbers, dtype: aDtype });
+
 /** Any host array as f32 values. */
 export function toFloat32(data: HostArray, dtype: DType): Float32Array {
+  checkToFloat32(data, dtype);
   if (dtype === 'f16') return Float32Array.from(data, fromF16);
   if (dtype === 'bf16') return Float32Array.from(data, fromBf16);
   return data instanceof Float32Array ? data : Float32Array.from(data);
@@ -120,6 +132,7 @@ export function toFloat64(data: HostArray, dtype: DType): Float64Array {
 
 /** Numbers rounded into the host array of `dtype`. */
 export function fromNumbers(values: ArrayLike<number>, dtype: DType): HostArray {
+  checkFromNumbers(values, dtype);
   const result = hostArray(dtype, values.length);
   const round = dtype === 'f16' ? toF16 : dtype === 'bf16' ? toBf16 : (value: number) => value;
   for (let i = 0; i < values.length; i++) result[i] = round(values[i] ?? 0);

@@ -1,10 +1,10 @@
 import { LowrankError } from '@lowrank/errors';
 import { currentBlock } from './checkpoint.js';
-import type { DType, HostArray } from './dtype.js';
-import { bytesPerElement, dtypeOf } from './dtype.js';
+import type { DType } from './dtype.js';
 import type { Shape } from './shape.js';
-import { shapeError, showShape, sizeOf } from './shape.js';
-import { nextNodeId, Source } from './source.js';
+import { shapeError, sizeOf } from './shape.js';
+import type { Source } from './source.js';
+import { nextNodeId } from './source.js';
 import type { Spec } from './spec.js';
 
 /**
@@ -200,50 +200,6 @@ export class Tensor {
 export function describe({ node }: Tensor): string {
   if (node.kind !== 'op') return node.name;
   return node.scope === '' ? node.op.name : `${node.op.name} in ${node.scope}`;
-}
-
-export interface TensorOptions {
-  dtype?: DType;
-  name?: string;
-}
-
-/** A persistent tensor from host data (taken over, not copied, when it is a typed array). */
-export function tensor(
-  data: HostArray | readonly number[] | number,
-  shape?: Shape,
-  options: TensorOptions = {},
-): Tensor {
-  const numbers = typeof data === 'number' ? [data] : data;
-  const typed = Array.isArray(numbers) ? Float32Array.from(numbers) : (numbers as HostArray);
-  const dtype = options.dtype ?? dtypeOf(typed);
-  const dims = shape ?? (typeof data === 'number' ? [] : [typed.length]);
-  const expected = sizeOf(dims) * bytesPerElement(dtype);
-  if (typed.byteLength !== expected) {
-    throw shapeError(
-      `tensor ${options.name ?? ''}`,
-      `${sizeOf(dims)} ${dtype} elements for shape ${showShape(dims)}`,
-      `${typed.byteLength} bytes`,
-    );
-  }
-  return new Tensor(new Source({ shape: dims, dtype }, typed, options.name ?? 'tensor'), 0);
-}
-
-/**
- * A persistent tensor whose data is made when it is first needed: a table or random numbers that planning can do
- * without.
- */
-export function deferred(make: () => HostArray, shape: Shape, options: TensorOptions = {}): Tensor {
-  return new Tensor(new Source({ shape, dtype: options.dtype ?? 'f32' }, make, options.name ?? 'tensor'), 0);
-}
-
-/** A persistent zero-filled tensor: optimizer state, a cache, an accumulator. Costs no host memory. */
-export function persistent(shape: Shape, options: TensorOptions = {}): Tensor {
-  return new Tensor(new Source({ shape, dtype: options.dtype ?? 'f32' }, undefined, options.name ?? 'state'), 0);
-}
-
-/** A host-settable input of every plan that uses it; see {@link Scalar}. */
-export function scalar(value: number, options: { dtype?: 'f32' | 'i32' | 'u32'; name?: string } = {}): Scalar {
-  return new Scalar(value, options.dtype, options.name);
 }
 
 /** The Source behind a persistent tensor; an error for a lazy one. */

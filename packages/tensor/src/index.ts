@@ -7,8 +7,9 @@ export type { Backend } from './backend.js';
 export { checkpoint } from './checkpoint.js';
 export { fromNumbers, toFloat32 } from './dtype.js';
 export type { DType, HostArray } from './dtype.js';
-export { persistent, Scalar, scalar, Tensor, tensor } from './graph.js';
-export type { TensorOptions } from './graph.js';
+export { Scalar, Tensor } from './graph.js';
+export { persistent, scalar, tensor } from './create.js';
+export type { TensorOptions } from './create.js';
 export { argmax } from './ops/argmax.js';
 export { attention } from './ops/attention.js';
 export type { AttentionOptions } from './ops/attention.js';
@@ -35,7 +36,6 @@ export {
   neg,
   relu,
   rsqrt,
-  select,
   sigmoid,
   sign,
   silu,
@@ -44,9 +44,10 @@ export {
   square,
   sub,
   tanh,
+  where,
   zeros,
 } from './ops/elementwise.js';
-export type { Value } from './ops/elementwise.js';
+export type { TensorLike } from './ops/elementwise.js';
 export { layerNorm } from './ops/layerNorm.js';
 export { linearCrossEntropy } from './ops/linearCrossEntropy.js';
 export { linear, matmul } from './ops/matmul.js';
@@ -66,3 +67,8 @@ export type { CompileOptions, Inputs, Results } from './compile.js';
 export { readTensor, setDefaultBackend } from './interactive.js';
 export { assign } from './trace.js';
 export type { HostTensor } from './trace.js';
+export { crossEntropy } from './ops/crossEntropy.js';
+export type { CrossEntropyOptions } from './ops/crossEntropy.js';
+export { pow } from './ops/pow.js';
+export { logSoftmax, softmax } from './ops/softmax.js';
+export type { SoftmaxOptions } from './ops/softmax.js';

@@ -1,6 +1,8 @@
+import { optional, signature } from './arguments.js';
+import { aTensor } from './tensorKinds.js';
 import { LowrankError } from '@lowrank/errors';
 import type { Backend } from './backend.js';
-import { compile } from './compile.js';
+import { aBackend, compile } from './compile.js';
 import type { HostArray } from './dtype.js';
 import { hostArray } from './dtype.js';
 import type { Tensor } from './graph.js';
@@ -11,11 +13,15 @@ import { sizeOf } from './shape.js';
 
 let defaultBackend: Backend | undefined;
 
+const checkSetDefaultBackend = signature('setDefaultBackend', { backend: optional(aBackend) });
+const checkReadTensor = signature('readTensor', { tensor: aTensor });
+
 /**
  * The backend on which `readTensor` computes lazy tensors that are not bound to one by their data. For applications,
  * not for libraries.
  */
 export function setDefaultBackend(backend: Backend | undefined): void {
+  checkSetDefaultBackend(backend);
   defaultBackend = backend;
 }
 
@@ -24,6 +30,7 @@ export function setDefaultBackend(backend: Backend | undefined): void {
  * (else the default).
  */
 export async function readTensor(tensor: Tensor): Promise<HostArray> {
+  checkReadTensor(tensor);
   const { node, dtype, shape } = tensor;
   if (node.kind === 'source') return hostArray(dtype, await node.read(), 0, sizeOf(shape));
   const [view] = node.kind === 'op' && node.op.name === 'view' ? node.inputs : [];

@@ -1,3 +1,5 @@
+import { LowrankError } from '@lowrank/errors';
+import { shown } from './arguments.js';
 import type { Op } from './graph.js';
 import { OpNode, Tensor } from './graph.js';
 
@@ -15,6 +17,7 @@ export function applyAll<Attrs extends object>(
   inputs: readonly Tensor[],
   attrs: Attrs,
 ): Tensor[] {
+  for (const [at, input] of inputs.entries()) if (!(input instanceof Tensor)) throw notATensor(op.name, at, input);
   const outputs = op.infer(
     inputs.map((input) => input.spec),
     attrs,
@@ -28,4 +31,13 @@ export function apply<Attrs extends object>(op: Op<string, Attrs>, inputs: reado
   const [first] = applyAll(op, inputs, attrs);
   if (first === undefined) throw new TypeError(`${op.name} has no output`);
   return first;
+}
+
+function notATensor(op: string, at: number, got: unknown): LowrankError {
+  return new LowrankError({
+    code: 'tensor.argument',
+    what: `the operand ${at} of ${op}`,
+    expected: 'a Tensor',
+    got: shown(got),
+  });
 }

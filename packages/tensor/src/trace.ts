@@ -1,3 +1,5 @@
+import { signature } from './arguments.js';
+import { aTensor } from './tensorKinds.js';
 import { LowrankError } from '@lowrank/errors';
 import type { HostArray } from './dtype.js';
 import { dtypeOf } from './dtype.js';
@@ -42,12 +44,15 @@ export type Traceable<Outputs extends Record<string, Tensor>> = (inputs: Record<
 
 let effects: Effect[] | undefined;
 
+const checkAssign = signature('assign', { target: aTensor, value: aTensor });
+
 /**
  * Inside a function under `compile`: from the next run on, `target` (a persistent tensor, or a contiguous view of one)
  * holds `value`. The compiler writes it in place where nothing reads the old value later. In the rest of this function
  * `target` still means the old value.
  */
 export function assign(target: Tensor, value: Tensor): void {
+  checkAssign(target, value);
   if (effects === undefined) {
     throw new LowrankError({
       code: 'tensor.assign',

@@ -4,7 +4,7 @@ import type { DeviceBuffer } from './memory.js';
 import type { HostArray } from './dtype.js';
 import { bytesPerElement, hostArray } from './dtype.js';
 import type { Node, OpNode, Scalar, Tensor } from './graph.js';
-import { tensor } from './graph.js';
+import { tensor } from './create.js';
 import { writeNumbers } from './hostNumbers.js';
 import type { Spec } from './op.js';
 import { applyAll } from './op.js';

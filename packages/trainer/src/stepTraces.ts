@@ -1,5 +1,5 @@
 import type { RandomState, Tensor } from '@lowrank/tensor';
-import { add, assign, grad, mul, persistent, reshape, scalar, select, sqrt, tensor } from '@lowrank/tensor';
+import { add, assign, grad, mul, persistent, reshape, scalar, where, sqrt, tensor } from '@lowrank/tensor';
 import { packAt, scope } from '@lowrank/tensor/op';
 import { withCheckpointing } from '@lowrank/nn';
 import type { BatchTensors, LossFunction } from './batch.js';
@@ -71,7 +71,7 @@ export class StepTraces {
   part(batch: BatchTensors): Nothing {
     const { loss, gradients } = this.gradients(batch);
     const totals = this.totals();
-    const accumulate = (total: Tensor, value: Tensor): void => assign(total, add(select(this.carry, total, 0), value));
+    const accumulate = (total: Tensor, value: Tensor): void => assign(total, add(where(this.carry, total, 0), value));
     scope('accumulate', () => {
       accumulate(totals.loss, loss);
       totals.gradients.forEach((total, at) => accumulate(total, gradients[at] ?? total));

@@ -3,7 +3,7 @@ import { afterAll, beforeAll, expect, test } from 'vitest';
 import type { Backend } from '@lowrank/tensor';
 import { createCpuBackend } from '../backend.js';
 import { integers, normal, runOp, value, worstError } from './testing.js';
-import type { Value } from './testing.js';
+import type { TestTensor } from './testing.js';
 
 const attrs = { beta1: 0.9, beta2: 0.999, epsilon: 1e-8 };
 const inPlace = [
@@ -19,9 +19,9 @@ beforeAll(async () => {
 });
 afterAll(() => backend.dispose());
 
-function step(size: number, clip: number): Value[] {
+function step(size: number, clip: number): TestTensor[] {
   const [lines, blocks] = [Math.ceil(size / 64), Math.ceil(size / 256)];
-  const codes = (): Value => value([size], integers([size], 256).data, 'u8');
+  const codes = (): TestTensor => value([size], integers([size], 256).data, 'u8');
   const scales = value([blocks, 2], Array.from(normal([2 * blocks]).data, Math.abs));
   const table = value(
     [lines, 2],

@@ -2,7 +2,7 @@ import type { Backend } from '@lowrank/tensor';
 import type { AttrsOf } from '@lowrank/tensor/backend';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { createCpuBackend } from '../backend.js';
-import type { Value } from './testing.js';
+import type { TestTensor } from './testing.js';
 import { normal, reference, run, runOp, value, worstError } from './testing.js';
 
 type Attrs = AttrsOf<'attention'>;
@@ -26,7 +26,7 @@ interface Case {
 
 const base: Attrs = { causal: true, scale: 0.3, window: 0, softcap: 0, segments: false, lengths: false };
 
-function operands({ batch, queries, keys, heads, keyHeads, size }: Case): Value[] {
+function operands({ batch, queries, keys, heads, keyHeads, size }: Case): TestTensor[] {
   return [
     normal([batch, queries, heads, size]),
     normal([batch, keys, keyHeads, size]),
@@ -35,7 +35,7 @@ function operands({ batch, queries, keys, heads, keyHeads, size }: Case): Value[
 }
 
 /** Documents of growing lengths that fill each row, and one place at the end that sees nothing. */
-function documents(batch: number, length: number): Value {
+function documents(batch: number, length: number): TestTensor {
   const bounds: number[] = [];
   for (let b = 0; b < batch; b++) {
     let start = 0;
@@ -54,7 +54,7 @@ describe.each([1, 2])('attention on %i threads', (threads) => {
   beforeAll(async () => (backend = await createCpuBackend({ threads })));
   afterAll(() => backend.dispose());
 
-  async function forward(inputs: Value[], attrs: Attrs): Promise<void> {
+  async function forward(inputs: TestTensor[], attrs: Attrs): Promise<void> {
     const { outputs, expected } = await runOp([backend, 'attention'], inputs, attrs);
     const [q, k, v, ...masks] = inputs;
     if (q === undefined || k === undefined || v === undefined) throw new Error('three operands');
@@ -73,7 +73,7 @@ describe.each([1, 2])('attention on %i threads', (threads) => {
     ).toBeLessThan(forwardBound);
   }
 
-  async function backward(inputs: Value[], attrs: Attrs): Promise<void> {
+  async function backward(inputs: TestTensor[], attrs: Attrs): Promise<void> {
     const [q, k, v, ...masks] = inputs;
     if (q === undefined || k === undefined || v === undefined) throw new Error('three operands');
     const [o = new Float64Array(), logSumExp = new Float64Array()] = reference('attention', inputs, attrs);
@@ -113,7 +113,7 @@ describe.each([1, 2])('attention on %i threads', (threads) => {
     async (sizes) => {
       const inputs = operands(sizes);
       const plain: Attrs = { ...base, scale: 1 / Math.sqrt(sizes.size) };
-      const variants: [Value[], Attrs][] = [
+      const variants: [TestTensor[], Attrs][] = [
         [inputs, plain],
         [inputs, { ...plain, causal: false }],
         [inputs, { ...plain, window: 5 }],

@@ -1,9 +1,9 @@
 import type { Backend } from '@lowrank/tensor';
-import type { ElementwiseName, Instruction } from '@lowrank/tensor/backend';
+import type { ElementwiseName, ElementwiseInstruction } from '@lowrank/tensor/backend';
 import { elementwiseFunctions } from '@lowrank/tensor/backend';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { createCpuBackend } from '../backend.js';
-import type { Value } from './testing.js';
+import type { TestTensor } from './testing.js';
 import { normal, runOp, value, worstError } from './testing.js';
 
 /** Units of rounding by which one function may miss, beyond 1: relative to the value. */
@@ -49,8 +49,8 @@ describe.each([{ threads: 1 }, { threads: 2 }, { threads: 1, relaxedSimd: false 
   afterAll(() => backend.dispose());
 
   async function check(
-    inputs: Value[],
-    program: Instruction[],
+    inputs: TestTensor[],
+    program: ElementwiseInstruction[],
     shape: readonly number[],
     { bound, inPlace = [] }: { bound: number; inPlace?: [number, number][] },
   ): Promise<void> {
@@ -101,7 +101,7 @@ describe.each([{ threads: 1 }, { threads: 2 }, { threads: 1, relaxedSimd: false 
   );
 
   test('broadcasting in every pattern', async () => {
-    const add: Instruction[] = [{ fn: 'add', args: [0, 1] }];
+    const add: ElementwiseInstruction[] = [{ fn: 'add', args: [0, 1] }];
     const patterns: [number[], number[], number[]][] = [
       [[7, 5], [5], [7, 5]],
       [
@@ -138,7 +138,7 @@ describe.each([{ threads: 1 }, { threads: 2 }, { threads: 1, relaxedSimd: false 
 
   test('constants, programs of many instructions, no inputs at all', async () => {
     await check([], [{ fn: 'constant', value: 0.1 }], [1000], { bound: 1 });
-    const program: Instruction[] = [
+    const program: ElementwiseInstruction[] = [
       { fn: 'constant', value: 3 },
       { fn: 'mul', args: [0, 1] },
       { fn: 'add', args: [3, 2] },
@@ -147,12 +147,15 @@ describe.each([{ threads: 1 }, { threads: 2 }, { threads: 1, relaxedSimd: false 
       { fn: 'select', args: [6, 0, 4] },
     ];
     for (const size of [1, 255, 257, 2000]) await check([normal([size]), normal([])], program, [size], { bound: 2 });
-    const long: Instruction[] = Array.from({ length: 30 }, (_, i) => ({ fn: i % 2 === 0 ? 'neg' : 'abs', args: [i] }));
+    const long: ElementwiseInstruction[] = Array.from({ length: 30 }, (_, i) => ({
+      fn: i % 2 === 0 ? 'neg' : 'abs',
+      args: [i],
+    }));
     await check([normal([777])], long, [777], { bound: 0 });
   });
 
   test('in the place of an input', async () => {
-    const program: Instruction[] = [
+    const program: ElementwiseInstruction[] = [
       { fn: 'exp', args: [1] },
       { fn: 'mul', args: [2, 0] },
       { fn: 'maximum', args: [3, 1] },

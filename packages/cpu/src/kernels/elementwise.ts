@@ -1,5 +1,5 @@
 import type { Shape } from '@lowrank/tensor';
-import type { Instruction } from '@lowrank/tensor/backend';
+import type { ElementwiseInstruction } from '@lowrank/tensor/backend';
 import { broadcastStrides, sizeOf } from '@lowrank/tensor/op';
 import { Fn, Kernel } from '../kernelIds.js';
 import type { CpuKernel, Place } from '../kernel.js';
@@ -28,7 +28,7 @@ export const elementwise: CpuKernel<'elementwise'> = {
     const slots = new Slots();
     const operands = inputs.map((input) => describeInput(input, shape, slots, (words) => recorder.parameters(words)));
     const constants = program.filter(
-      (step): step is Extract<Instruction, { fn: 'constant' }> => step.fn === 'constant',
+      (step): step is Extract<ElementwiseInstruction, { fn: 'constant' }> => step.fn === 'constant',
     );
     for (const { value } of constants) operands.push([OperandKind.constant, f32Bits(value), slots.take(), 0]);
     const { code, result } = assemble(program, inputs.length, operands.length, slots);
@@ -74,7 +74,7 @@ function collapse(shape: Shape, strides: readonly number[]): [number, number][] 
 
 /** Words of the program: [fn, a, b, c, target slot] each; arguments are operands, or operands + slot. */
 function assemble(
-  program: readonly Instruction[],
+  program: readonly ElementwiseInstruction[],
   inputs: number,
   operands: number,
   slots: Slots,

@@ -3,7 +3,7 @@ import type { MatmulAttrs, OperandEncoding } from '@lowrank/tensor/op';
 import { encodingSpecs, nestedHead, sizeOf, toFloat64 } from '@lowrank/tensor/op';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { createCpuBackend } from '../backend.js';
-import type { Value } from './testing.js';
+import type { TestTensor } from './testing.js';
 import { epsilon, integers, normal, reference, run, runOp, value, worstError } from './testing.js';
 
 /** |error| ≤ c·ε·Σ|a||b|, as for dense weights. */
@@ -25,9 +25,9 @@ type Kind = (typeof kinds)[keyof typeof kinds];
 
 interface Weight {
   encoding: OperandEncoding;
-  parts: Value[];
+  parts: TestTensor[];
   /** The same matrix, dense. */
-  dense: Value;
+  dense: TestTensor;
 }
 
 /** As bitsandbytes' are: signed steps around an offset that is far from zero. */
@@ -37,7 +37,7 @@ const positive = (length: number): Float32Array => Float32Array.from(normal([len
 
 function weight(kind: Kind, rows: number, columns: number): Weight {
   const encoding = { ...kind, rows, columns };
-  const parts = encodingSpecs(encoding).map(({ shape: [length = 0], dtype }, part): Value => {
+  const parts = encodingSpecs(encoding).map(({ shape: [length = 0], dtype }, part): TestTensor => {
     if (dtype === 'f32') return value([length], part === 2 ? nestedOf(length) : positive(length));
     const lowest = dtype === 'i8' ? -128 : 0;
     return value([length], integers([length], lowest + 256, lowest).data, dtype);
@@ -69,7 +69,7 @@ describe.each([
   afterAll(() => backend.dispose());
 
   async function check(
-    [a, { parts, dense }, ...rest]: readonly [Value, Weight, ...Value[]],
+    [a, { parts, dense }, ...rest]: readonly [TestTensor, Weight, ...TestTensor[]],
     attrs: MatmulAttrs,
     inPlace: readonly (readonly [number, number])[] = [],
   ): Promise<void> {
@@ -97,7 +97,10 @@ describe.each([
       for (const lowRank of ['nt', 'nn'] as const) {
         const b = weight(kind, n, k);
         const attrs = { transposeA: false, transposeB: true, encoding: b.encoding, lowRank };
-        const parts = (rank: number): Value[] => [normal([m, rank]), normal(lowRank === 'nt' ? [n, rank] : [rank, n])];
+        const parts = (rank: number): TestTensor[] => [
+          normal([m, rank]),
+          normal(lowRank === 'nt' ? [n, rank] : [rank, n]),
+        ];
         await check([normal([m, k]), b, ...parts(8)], attrs);
         await check([normal([m, k]), b, ...parts(5), normal([n])], { ...attrs, addend: 'row' });
         await check([normal([m, k]), b, ...parts(13), normal([m, n])], { ...attrs, addend: 'full' }, [

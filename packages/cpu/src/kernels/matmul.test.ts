@@ -3,7 +3,7 @@ import type { MatmulAttrs } from '@lowrank/tensor/op';
 import { sizeOf } from '@lowrank/tensor/op';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { createCpuBackend } from '../backend.js';
-import type { Value } from './testing.js';
+import type { TestTensor } from './testing.js';
 import { epsilon, normal, reference, run, runOp, worstError } from './testing.js';
 
 /**
@@ -27,7 +27,7 @@ const sizes = [
 ] as const;
 
 /** Numbers between −1 and 1 that cost little to make. */
-function cheap(shape: Shape, start: number): Value {
+function cheap(shape: Shape, start: number): TestTensor {
   const data = new Float32Array(sizeOf(shape));
   for (let i = 0, seed = start; i < data.length; i++)
     data[i] = (seed = (Math.imul(seed, 1664525) + 1013904223) | 0) / 2 ** 31;
@@ -44,7 +44,7 @@ describe.each([
   afterAll(() => backend.dispose());
 
   async function check(
-    inputs: readonly Value[],
+    inputs: readonly TestTensor[],
     attrs: MatmulAttrs,
     inPlace: readonly (readonly [number, number])[] = [],
   ): Promise<void> {
@@ -98,7 +98,7 @@ describe.each([
   test.each(['nt', 'nn'] as const)('with a low-rank part (%s) and addends', async (lowRank) => {
     for (const [m, n, k] of sizes) {
       const attrs = { transposeA: false, transposeB: true, lowRank };
-      const parts = (rank: number): Value[] => [
+      const parts = (rank: number): TestTensor[] => [
         normal([m, k]),
         normal([n, k], 'bf16'),
         normal([m, rank]),

@@ -3,7 +3,7 @@ import type { AttrsOf, KernelName } from '@lowrank/tensor/backend';
 import { sizeOf } from '@lowrank/tensor/op';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { createCpuBackend } from '../backend.js';
-import type { RunOptions, Value } from './testing.js';
+import type { RunOpOptions, TestTensor } from './testing.js';
 import { integers, normal, reference, runOp, value, worstError } from './testing.js';
 
 describe.each([1, 2])('kernels on %i threads', (threads) => {
@@ -14,9 +14,9 @@ describe.each([1, 2])('kernels on %i threads', (threads) => {
   /** |error| ≤ bound·ε·|scale| for every output; the scale is the output itself unless given. */
   async function check<Name extends KernelName>(
     name: Name,
-    inputs: readonly Value[],
+    inputs: readonly TestTensor[],
     attrs: AttrsOf<Name>,
-    options: RunOptions & { bound: number; scales?: Float64Array[] },
+    options: RunOpOptions & { bound: number; scales?: Float64Array[] },
   ): Promise<void> {
     const { outputs, expected } = await runOp([backend, name], inputs, attrs, options);
     outputs.forEach((actual, which) => {
@@ -47,7 +47,7 @@ describe.each([1, 2])('kernels on %i threads', (threads) => {
       const rows = sizeOf(shape) / width;
       const scale = new Float64Array(sizeOf(shape));
       for (let row = 0; row < rows; row++) {
-        const pick = (t: Value, i: number): number => Math.abs(t.data[row * width + i] ?? NaN);
+        const pick = (t: TestTensor, i: number): number => Math.abs(t.data[row * width + i] ?? NaN);
         let [squares, dot] = [0, 0];
         for (let i = 0; i < width; i++) {
           squares += pick(x, i) ** 2;
@@ -73,7 +73,7 @@ describe.each([1, 2])('kernels on %i threads', (threads) => {
       const attrs = { epsilon: 1e-5 };
       // Sums of terms of either sign: every term is bounded by the largest one over the whole, times the factor of its
       // row.
-      const largest = (least: number, t: Value): number =>
+      const largest = (least: number, t: TestTensor): number =>
         Math.max(least, ...Array.from(t.data, (each) => Math.abs(Number(each))));
       const factor = 1 / Math.sqrt(0.05);
       const size = largest(1, x) * largest(1, w) * factor;

@@ -7,7 +7,7 @@ import { bytesPerElement, hostArray, sizeOf, toFloat64 } from '@lowrank/tensor/o
 
 /** For tests: runs one op through a plan of one step, beside its reference. */
 
-export interface Value extends Spec {
+export interface TestTensor extends Spec {
   readonly data: HostArray;
 }
 
@@ -16,7 +16,7 @@ export const epsilon = 2 ** -24;
 
 const rng = new Rng(20);
 
-export function normal(shape: Shape, dtype: DType = 'f32'): Value {
+export function normal(shape: Shape, dtype: DType = 'f32'): TestTensor {
   return {
     shape,
     dtype,
@@ -27,11 +27,11 @@ export function normal(shape: Shape, dtype: DType = 'f32'): Value {
   };
 }
 
-export function value(shape: Shape, numbers: ArrayLike<number>, dtype: DType = 'f32'): Value {
+export function value(shape: Shape, numbers: ArrayLike<number>, dtype: DType = 'f32'): TestTensor {
   return { shape, dtype, data: fromNumbers(numbers, dtype) };
 }
 
-export function integers(shape: Shape, bound: number, lowest = 0): Value {
+export function integers(shape: Shape, bound: number, lowest = 0): TestTensor {
   return value(
     shape,
     Array.from({ length: sizeOf(shape) }, () => lowest + rng.integer(bound - lowest)),
@@ -39,45 +39,45 @@ export function integers(shape: Shape, bound: number, lowest = 0): Value {
   );
 }
 
-export interface Run {
+export interface OpRun {
   outputs: Float64Array[];
   expected: Float64Array[];
 }
 
-export interface RunOptions {
+export interface RunOpOptions {
   /** [input, output] pairs that share their memory. */
   inPlace?: readonly (readonly [number, number])[];
 }
 
 /** An op on a backend. */
-export type Target<Name extends KernelName> = readonly [Backend, Name];
+export type KernelUnderTest<Name extends KernelName> = readonly [Backend, Name];
 
 /** Runs an op on a backend and by its reference, on the very same numbers. */
 export async function runOp<Name extends KernelName>(
-  [backend, name]: Target<Name>,
-  inputs: readonly Value[],
+  [backend, name]: KernelUnderTest<Name>,
+  inputs: readonly TestTensor[],
   attrs: AttrsOf<Name>,
-  options: RunOptions = {},
-): Promise<Run> {
+  options: RunOpOptions = {},
+): Promise<OpRun> {
   return { outputs: await runAll([backend, name], inputs, attrs, options), expected: reference(name, inputs, attrs) };
 }
 
 /** The first output alone, without the reference. */
 export async function run<Name extends KernelName>(
-  target: Target<Name>,
-  inputs: readonly Value[],
+  target: KernelUnderTest<Name>,
+  inputs: readonly TestTensor[],
   attrs: AttrsOf<Name>,
-  options: RunOptions = {},
+  options: RunOpOptions = {},
 ): Promise<Float64Array> {
   const [first] = await runAll(target, inputs, attrs, options);
   return first ?? new Float64Array();
 }
 
 async function runAll<Name extends KernelName>(
-  [backend, name]: Target<Name>,
-  inputs: readonly Value[],
+  [backend, name]: KernelUnderTest<Name>,
+  inputs: readonly TestTensor[],
   attrs: AttrsOf<Name>,
-  { inPlace = [] }: RunOptions,
+  { inPlace = [] }: RunOpOptions,
 ): Promise<Float64Array[]> {
   const op = coreOps[name] as unknown as Op<Name, AttrsOf<Name>>;
   const outputs = op.infer(inputs, attrs);
@@ -137,7 +137,7 @@ function decode(copy: ArrayBuffer, spec: Spec | undefined): Float64Array {
  */
 export function reference<Name extends KernelName>(
   name: Name,
-  inputs: readonly Value[],
+  inputs: readonly TestTensor[],
   attrs: AttrsOf<Name>,
   map: (x: number) => number = (x) => x,
 ): Float64Array[] {

@@ -15,7 +15,7 @@ export type {
   Step,
 } from '../backend.js';
 export { elementwiseFunctions } from '../ops/elementwise.js';
-export type { ElementwiseName, Instruction } from '../ops/elementwise.js';
+export type { ElementwiseName, ElementwiseInstruction } from '../ops/elementwise.js';
 export type { DecodeAttrs, QuantizeBlocksAttrs } from '../ops/encoded.js';
 export { coreOps } from '../ops/index.js';
 export type { AttrsOf, CoreOps, KernelName } from '../ops/index.js';

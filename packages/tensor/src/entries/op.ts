@@ -6,7 +6,8 @@ export { bytesPerElement, dtypeOf, fromBf16, fromF16, hostArray, toBf16, toF16, 
 export { dynamicMap } from '../dynamicMap.js';
 export { checkEncoding, EncodedMatrix, encodingParts, encodingSpecs, nestedHead } from '../encoding.js';
 export type { Block4Encoding, OperandEncoding, Rows8Encoding } from '../encoding.js';
-export { deferred, describe, scope, sourceOf } from '../graph.js';
+export { deferred } from '../create.js';
+export { describe, scope, sourceOf } from '../graph.js';
 export { Source } from '../source.js';
 export type { Node } from '../graph.js';
 export { apply, applyAll, defineOp } from '../op.js';
@@ -44,3 +45,6 @@ export { dumpGraph } from '../plan/dump.js';
 export { trace } from '../trace.js';
 export type { Effect, InputSpec, Trace, Traceable } from '../trace.js';
 export { ReferenceBackend } from '../referenceBackend.js';
+export { aBoolean, aFunction, anInteger, aNumber, kind, listOf, optional, options, signature } from '../arguments.js';
+export type { ArgumentCheck, ArgumentKind } from '../arguments.js';
+export { aTensor, aTensorLike } from '../tensorKinds.js';

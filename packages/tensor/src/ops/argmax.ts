@@ -1,3 +1,5 @@
+import { signature } from '../arguments.js';
+import { aTensor } from '../tensorKinds.js';
 import { apply, defineOp } from '../op.js';
 import type { Tensor } from '../graph.js';
 import { shapeError } from '../shape.js';
@@ -20,6 +22,10 @@ export const argmaxOp = defineOp<'argmax', Record<never, never>>({
   },
 });
 
+const checkArgmax = signature('argmax', { x: aTensor });
+
+/** The index of the largest element along the last axis, the lowest index among equals: i32. */
 export function argmax(x: Tensor): Tensor {
+  checkArgmax(x);
   return apply(argmaxOp, [x], {});
 }

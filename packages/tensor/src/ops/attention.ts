@@ -1,3 +1,5 @@
+import { aBoolean, aNumber, options as optionsOf, signature } from '../arguments.js';
+import { aTensor } from '../tensorKinds.js';
 import { LowrankError } from '@lowrank/errors';
 import { applyAll, defineOp } from '../op.js';
 import type { Spec } from '../op.js';
@@ -234,8 +236,23 @@ export interface AttentionOptions {
   softcap?: number;
 }
 
+const checkAttention = signature('attention', {
+  q: aTensor,
+  k: aTensor,
+  v: aTensor,
+  options: optionsOf({
+    segments: aTensor,
+    lengths: aTensor,
+    window: aNumber,
+    causal: aBoolean,
+    scale: aNumber,
+    softcap: aNumber,
+  }),
+});
+
 /** Scaled dot-product attention; see {@link attentionOp} for shapes and masks. */
 export function attention(q: Tensor, k: Tensor, v: Tensor, options: AttentionOptions = {}): Tensor {
+  checkAttention(q, k, v, options);
   const { segments, lengths, window = 0, causal = true, scale = 1 / Math.sqrt(q.shape[3] ?? 1), softcap = 0 } = options;
   const inputs = [q, k, v, ...(segments === undefined ? [] : [segments]), ...(lengths === undefined ? [] : [lengths])];
   const [o] = applyAll(attentionOp, inputs, {

@@ -1,6 +1,9 @@
+import { signature } from '../arguments.js';
+import { aTensor } from '../tensorKinds.js';
 import { apply, defineOp } from '../op.js';
 import type { Tensor } from '../graph.js';
 import type { DType } from '../dtype.js';
+import { aDtype } from '../dtype.js';
 import { shapeError, sizeOf } from '../shape.js';
 
 export interface CastAttrs {
@@ -27,6 +30,10 @@ export const castOp = defineOp<'cast', CastAttrs>({
   },
 });
 
+const checkCast = signature('cast', { x: aTensor, dtype: aDtype });
+
+/** x in another dtype; x itself where it has that already. */
 export function cast(x: Tensor, dtype: DType): Tensor {
+  checkCast(x, dtype);
   return x.dtype === dtype ? x : apply(castOp, [x], { dtype });
 }

@@ -1,3 +1,5 @@
+import { signature } from '../arguments.js';
+import { aTensor } from '../tensorKinds.js';
 import { apply, defineOp } from '../op.js';
 import type { Tensor } from '../graph.js';
 
@@ -28,7 +30,10 @@ export function withGradient(value: Tensor, inputs: readonly Tensor[], vjp: NonN
   return apply(custom, [value, ...inputs], { vjp });
 }
 
+const checkStopGradient = signature('stopGradient', { x: aTensor });
+
 /** x, but no gradient flows back through it. */
 export function stopGradient(x: Tensor): Tensor {
+  checkStopGradient(x);
   return apply(custom, [x], { vjp: undefined });
 }

@@ -1,3 +1,6 @@
+import { aNumber, aShape, signature } from '../arguments.js';
+import { aTensor, aTensorLike } from '../tensorKinds.js';
+import type { ArgumentCheck } from '../arguments.js';
 import type { Tensor } from '../graph.js';
 import { Scalar } from '../graph.js';
 import type { Spec } from '../op.js';
@@ -79,12 +82,12 @@ export const elementwiseFunctions = {
   minimum: {
     arity: 2,
     evaluate: (a, b) => Math.min(a, b),
-    gradient: (g, [a, b]) => [() => select(less(b, a), 0, g), () => select(less(b, a), g, 0)],
+    gradient: (g, [a, b]) => [() => where(less(b, a), 0, g), () => where(less(b, a), g, 0)],
   },
   maximum: {
     arity: 2,
     evaluate: (a, b) => Math.max(a, b),
-    gradient: (g, [a, b]) => [() => select(less(a, b), 0, g), () => select(less(a, b), g, 0)],
+    gradient: (g, [a, b]) => [() => where(less(a, b), 0, g), () => where(less(a, b), g, 0)],
   },
   /** 1 where a < b, else 0. */
   less: { arity: 2, evaluate: (a, b) => (a < b ? 1 : 0) },
@@ -94,7 +97,7 @@ export const elementwiseFunctions = {
   select: {
     arity: 3,
     evaluate: (a, b, c) => (a !== 0 ? b : c),
-    gradient: (g, [a]) => [() => mul(g, 0), () => select(a, g, 0), () => select(a, 0, g)],
+    gradient: (g, [a]) => [() => mul(g, 0), () => where(a, g, 0), () => where(a, 0, g)],
   },
   /**
    * The factor that clips a gradient of squared norm a to norm b: min(1, b/(√a + 1e-6)) as
@@ -115,13 +118,13 @@ export type ElementwiseName = keyof typeof elementwiseFunctions;
  * One instruction of an elementwise program. Arguments count the op's inputs first, then the results of earlier
  * instructions. A `constant` has no arguments.
  */
-export type Instruction =
+export type ElementwiseInstruction =
   | { readonly fn: ElementwiseName; readonly args: readonly number[] }
   | { readonly fn: 'constant'; readonly value: number };
 
 export interface ElementwiseAttrs {
   /** The last instruction's result is the output. */
-  readonly program: readonly Instruction[];
+  readonly program: readonly ElementwiseInstruction[];
   /** The output's shape; every input broadcasts to it. */
   readonly shape: Shape;
 }
@@ -170,7 +173,7 @@ export const elementwise = defineOp<'elementwise', ElementwiseAttrs>({
     program.filter(({ fn }) => fn !== 'constant' && fn !== 'copy').length * sizeOf(shape),
 });
 
-function evaluateInstruction(instruction: Instruction, values: Float64Array): number {
+function evaluateInstruction(instruction: ElementwiseInstruction, values: Float64Array): number {
   if (instruction.fn === 'constant') return instruction.value;
   const [a = 0, b = 0, c = 0] = instruction.args;
   const fn: ElementwiseFunction = elementwiseFunctions[instruction.fn];
@@ -190,18 +193,31 @@ function requireF32(spec: Spec): void {
   throw shapeError('elementwise', 'f32 operands', spec.dtype, "Use cast(x, 'f32') first.");
 }
 
-function constantOf(instruction: Instruction | undefined): Tensor {
+function constantOf(instruction: ElementwiseInstruction | undefined): Tensor {
   if (instruction?.fn !== 'constant')
     throw shapeError('elementwise gradient', 'a program of one function', 'a fused program');
   return full([], instruction.value);
 }
 
 /** A tensor, a host-settable scalar, or a number that becomes a constant of the plan. */
-export type Value = Tensor | Scalar | number;
+export type TensorLike = Tensor | Scalar | number;
 
-function call(fn: ElementwiseName, args: readonly Value[]): Tensor {
+const operandNames = ['a', 'b', 'c'];
+const checks = new Map<ElementwiseName, ArgumentCheck>();
+
+function checkOperands(fn: ElementwiseName, args: readonly TensorLike[]): void {
+  const names = fn === 'select' ? ['condition', 'then', 'otherwise'] : operandNames.slice(0, args.length);
+  const check =
+    checks.get(fn) ??
+    signature(fn === 'select' ? 'where' : fn, Object.fromEntries(names.map((name) => [name, aTensorLike])));
+  checks.set(fn, check);
+  check(...args);
+}
+
+function call(fn: ElementwiseName, args: readonly TensorLike[]): Tensor {
+  checkOperands(fn, args);
   const inputs: Tensor[] = [];
-  const constants: Instruction[] = [];
+  const constants: ElementwiseInstruction[] = [];
   const slots = args.map((arg) => {
     if (typeof arg === 'number')
       return { input: undefined, constant: constants.push({ fn: 'constant', value: arg }) - 1 };
@@ -217,48 +233,56 @@ function call(fn: ElementwiseName, args: readonly Value[]): Tensor {
   return apply(elementwise, inputs, { program: [...constants, { fn, args: indices }], shape });
 }
 
-export const neg = (a: Value): Tensor => call('neg', [a]);
-export const exp = (a: Value): Tensor => call('exp', [a]);
-export const log = (a: Value): Tensor => call('log', [a]);
-export const sqrt = (a: Value): Tensor => call('sqrt', [a]);
-export const rsqrt = (a: Value): Tensor => call('rsqrt', [a]);
-export const square = (a: Value): Tensor => call('square', [a]);
-export const abs = (a: Value): Tensor => call('abs', [a]);
-export const sign = (a: Value): Tensor => call('sign', [a]);
-export const floor = (a: Value): Tensor => call('floor', [a]);
-export const sin = (a: Value): Tensor => call('sin', [a]);
-export const cos = (a: Value): Tensor => call('cos', [a]);
-export const tanh = (a: Value): Tensor => call('tanh', [a]);
-export const sigmoid = (a: Value): Tensor => call('sigmoid', [a]);
-export const silu = (a: Value): Tensor => call('silu', [a]);
-export const geluTanh = (a: Value): Tensor => call('geluTanh', [a]);
-export const normalCdf = (a: Value): Tensor => call('normalCdf', [a]);
-export const gelu = (a: Value): Tensor => call('gelu', [a]);
-export const relu = (a: Value): Tensor => call('relu', [a]);
-export const add = (a: Value, b: Value): Tensor => call('add', [a, b]);
-export const sub = (a: Value, b: Value): Tensor => call('sub', [a, b]);
-export const mul = (a: Value, b: Value): Tensor => call('mul', [a, b]);
-export const div = (a: Value, b: Value): Tensor => call('div', [a, b]);
-export const minimum = (a: Value, b: Value): Tensor => call('minimum', [a, b]);
-export const maximum = (a: Value, b: Value): Tensor => call('maximum', [a, b]);
-export const less = (a: Value, b: Value): Tensor => call('less', [a, b]);
-export const lessEqual = (a: Value, b: Value): Tensor => call('lessEqual', [a, b]);
-export const equal = (a: Value, b: Value): Tensor => call('equal', [a, b]);
-export const select = (condition: Value, then: Value, otherwise: Value): Tensor =>
+export const neg = (a: TensorLike): Tensor => call('neg', [a]);
+export const exp = (a: TensorLike): Tensor => call('exp', [a]);
+export const log = (a: TensorLike): Tensor => call('log', [a]);
+export const sqrt = (a: TensorLike): Tensor => call('sqrt', [a]);
+export const rsqrt = (a: TensorLike): Tensor => call('rsqrt', [a]);
+export const square = (a: TensorLike): Tensor => call('square', [a]);
+export const abs = (a: TensorLike): Tensor => call('abs', [a]);
+export const sign = (a: TensorLike): Tensor => call('sign', [a]);
+export const floor = (a: TensorLike): Tensor => call('floor', [a]);
+export const sin = (a: TensorLike): Tensor => call('sin', [a]);
+export const cos = (a: TensorLike): Tensor => call('cos', [a]);
+export const tanh = (a: TensorLike): Tensor => call('tanh', [a]);
+export const sigmoid = (a: TensorLike): Tensor => call('sigmoid', [a]);
+export const silu = (a: TensorLike): Tensor => call('silu', [a]);
+export const geluTanh = (a: TensorLike): Tensor => call('geluTanh', [a]);
+export const normalCdf = (a: TensorLike): Tensor => call('normalCdf', [a]);
+export const gelu = (a: TensorLike): Tensor => call('gelu', [a]);
+export const relu = (a: TensorLike): Tensor => call('relu', [a]);
+export const add = (a: TensorLike, b: TensorLike): Tensor => call('add', [a, b]);
+export const sub = (a: TensorLike, b: TensorLike): Tensor => call('sub', [a, b]);
+export const mul = (a: TensorLike, b: TensorLike): Tensor => call('mul', [a, b]);
+export const div = (a: TensorLike, b: TensorLike): Tensor => call('div', [a, b]);
+export const minimum = (a: TensorLike, b: TensorLike): Tensor => call('minimum', [a, b]);
+export const maximum = (a: TensorLike, b: TensorLike): Tensor => call('maximum', [a, b]);
+export const less = (a: TensorLike, b: TensorLike): Tensor => call('less', [a, b]);
+export const lessEqual = (a: TensorLike, b: TensorLike): Tensor => call('lessEqual', [a, b]);
+export const equal = (a: TensorLike, b: TensorLike): Tensor => call('equal', [a, b]);
+/** `then` where the condition is not 0, `otherwise` elsewhere, element by element, as torch.where. */
+export const where = (condition: TensorLike, then: TensorLike, otherwise: TensorLike): Tensor =>
   call('select', [condition, then, otherwise]);
-export const clipScale = (squaredNorm: Value, maximumNorm: Value): Tensor =>
+export const clipScale = (squaredNorm: TensorLike, maximumNorm: TensorLike): Tensor =>
   call('clipScale', [squaredNorm, maximumNorm]);
+
+const checkFull = signature('full', { shape: aShape, value: aNumber });
+const checkZeros = signature('zeros', { shape: aShape });
+const checkBroadcastTo = signature('broadcastTo', { x: aTensor, shape: aShape });
 
 /** A lazy tensor filled with one number. */
 export function full(shape: Shape, value: number): Tensor {
+  checkFull(shape, value);
   return apply(elementwise, [], { program: [{ fn: 'constant', value }], shape });
 }
 
 export function zeros(shape: Shape): Tensor {
+  checkZeros(shape);
   return full(shape, 0);
 }
 
 /** x repeated along new or size-1 axes until it has `shape` (NumPy's rule). */
 export function broadcastTo(x: Tensor, shape: Shape): Tensor {
+  checkBroadcastTo(x, shape);
   return apply(elementwise, [x], { program: [{ fn: 'copy', args: [0] }], shape });
 }

@@ -1,3 +1,5 @@
+import { aNumber, signature } from '../arguments.js';
+import { aTensor } from '../tensorKinds.js';
 import { apply, defineOp } from '../op.js';
 import type { Spec } from '../op.js';
 import type { Tensor } from '../graph.js';
@@ -112,7 +114,10 @@ function requireRows(op: string, inputs: readonly Spec[], vectors: readonly (Spe
   );
 }
 
+const checkLayerNorm = signature('layerNorm', { x: aTensor, weight: aTensor, bias: aTensor, epsilon: aNumber });
+
 /** (x − μ) / √(mean((x − μ)²) + epsilon) · weight + bias over the last axis, as torch.nn.LayerNorm. */
 export function layerNorm(x: Tensor, weight: Tensor, bias: Tensor, epsilon: number): Tensor {
+  checkLayerNorm(x, weight, bias, epsilon);
   return apply(layerNormOp, [x, weight, bias], { epsilon });
 }

@@ -1,5 +1,7 @@
+import { aNumber, anInteger, kind, options as optionsOf, signature } from '../arguments.js';
+import { aTensor } from '../tensorKinds.js';
 import type { Tensor } from '../graph.js';
-import { shapeError, showShape } from '../shape.js';
+import { sameShape, shapeError, showShape } from '../shape.js';
 import { add, mul, square, sub, tanh } from './elementwise.js';
 import { crossEntropyRows } from './crossEntropyRows.js';
 import { withGradient } from './custom.js';
@@ -22,6 +24,17 @@ export interface ProductTerm {
   readonly b: Tensor;
 }
 
+const checkLinearCrossEntropy = signature('linearCrossEntropy', {
+  x: aTensor,
+  weight: aTensor,
+  labels: aTensor,
+  options: optionsOf({
+    chunkRows: anInteger,
+    terms: kind('an array of { h, b }', Array.isArray),
+    softcap: aNumber,
+  }),
+});
+
 /**
  * Σ over rows with a label ≥ 0 of cross-entropy(x·Wᵀ, label), with x [T, D], W [V, D] and labels i32 [T] → a scalar;
  * with terms over x·Wᵀ + Σ h·Bᵀ.
@@ -34,20 +47,32 @@ export function linearCrossEntropy(
   x: Tensor,
   weight: Tensor,
   labels: Tensor,
-  {
-    chunkRows = defaultChunkRows(x.shape[0] ?? 1, weight.shape[0] ?? 1),
-    terms = [],
-    softcap = 0,
-  }: LinearCrossEntropyOptions = {},
+  options: LinearCrossEntropyOptions = {},
 ): Tensor {
+  checkLinearCrossEntropy(x, weight, labels, options);
+  const { terms = [], softcap = 0 } = options;
+  const product = { x, weight, labels, terms };
+  checkShapes(product);
   const count = x.shape[0] ?? 0;
-  if (
-    x.shape.length !== 2 ||
-    weight.shape.length !== 2 ||
-    x.shape[1] !== weight.shape[1] ||
-    labels.size !== count ||
-    labels.shape.length !== 1
-  ) {
+  const chunkRows = options.chunkRows ?? defaultChunkRows(count, weight.shape[0] ?? 1);
+  const loss = new ChunkedLoss(product, softcap);
+  for (let start = 0; start < count; start += chunkRows) loss.addRows(start, Math.min(start + chunkRows, count));
+  return loss.total();
+}
+
+/** The loss's operands: logits are x·weightᵀ + Σ h·bᵀ over the terms. */
+interface Product {
+  readonly x: Tensor;
+  readonly weight: Tensor;
+  readonly labels: Tensor;
+  readonly terms: readonly ProductTerm[];
+}
+
+function checkShapes({ x, weight, labels, terms }: Product): void {
+  const [count, width] = x.shape;
+  const [vocabulary, weightWidth] = weight.shape;
+  const matrices = x.shape.length === 2 && weight.shape.length === 2 && width === weightWidth;
+  if (!matrices || labels.size !== count || labels.shape.length !== 1) {
     throw shapeError(
       'linearCrossEntropy',
       'x [T, D], weight [V, D], labels [T]',
@@ -55,51 +80,77 @@ export function linearCrossEntropy(
     );
   }
   for (const { h, b } of terms) {
-    if (h.shape.length === 2 && h.shape[0] === count && b.shape.join() === `${weight.shape[0]},${h.shape[1]}`) continue;
+    if (h.shape.length === 2 && h.shape[0] === count && sameShape(b.shape, [vocabulary ?? 0, h.shape[1] ?? 0]))
+      continue;
     throw shapeError(
       'linearCrossEntropy',
-      `terms of h [${count}, r] and B [${weight.shape[0]}, r]`,
+      `terms of h [${count}, r] and B [${vocabulary}, r]`,
       `${showShape(h.shape)} and ${showShape(b.shape)}`,
     );
   }
-  const losses: Tensor[] = [];
-  const inputGradients: Tensor[] = [];
-  let weightGradient: Tensor | undefined;
-  const termGradients = terms.map((): { h: Tensor[]; b: Tensor | undefined } => ({ h: [], b: undefined }));
-  for (let start = 0; start < count; start += chunkRows) {
-    const end = Math.min(start + chunkRows, count);
+}
+
+/** The loss and its gradients, gathered chunk by chunk. */
+class ChunkedLoss {
+  private readonly losses: Tensor[] = [];
+  /** dx of each chunk. */
+  private readonly ofX: Tensor[] = [];
+  private ofWeight: Tensor | undefined;
+  private readonly ofTerms: readonly { readonly h: Tensor[]; b: Tensor | undefined }[];
+
+  constructor(
+    private readonly product: Product,
+    private readonly softcap: number,
+  ) {
+    this.ofTerms = product.terms.map(() => ({ h: [], b: undefined }));
+  }
+
+  /** Traces rows start … end: their logits, their losses, and what they add to each gradient. */
+  addRows(start: number, end: number): void {
+    const { x, weight, labels, terms } = this.product;
     const xs = rows(x, start, end);
     const hs = terms.map(({ h }) => rows(h, start, end));
-    const logits = softCapped(
-      terms.reduce((sum, { b }, at) => plusTerm(sum, hs[at], b), matmul(xs, weight, { transposeB: true })),
-      softcap,
+    const uncapped = terms.reduce(
+      (sum, { b }, at) => plusTerm(sum, hs[at], b),
+      matmul(xs, weight, { transposeB: true }),
     );
-    const [loss, dCapped] = crossEntropyRows(logits, rows(labels, start, end));
-    if (loss === undefined || dCapped === undefined) continue;
-    losses.push(loss);
-    const dLogits = softcap > 0 ? mul(dCapped, sub(1, square(mul(logits, 1 / softcap)))) : dCapped;
+    const logits = softCapped(uncapped, this.softcap);
+    const [loss, ofCapped] = crossEntropyRows(logits, rows(labels, start, end));
+    if (loss === undefined || ofCapped === undefined) return;
+    this.losses.push(loss);
+    const ofLogits = this.softcap > 0 ? mul(ofCapped, sub(1, square(mul(logits, 1 / this.softcap)))) : ofCapped;
     // Traced here, next to the chunk's logits, so that the chunk's memory is free before the next one begins. Unused
     // products are dropped by the compiler.
-    inputGradients.push(matmul(dLogits, weight));
-    const part = matmul(dLogits, xs, { transposeA: true });
-    weightGradient = weightGradient === undefined ? part : add(weightGradient, part);
+    this.ofX.push(matmul(ofLogits, weight));
+    this.ofWeight = plus(this.ofWeight, matmul(ofLogits, xs, { transposeA: true }));
     for (const [at, { b }] of terms.entries()) {
-      const [own, rowsOfH] = [termGradients[at], hs[at]];
-      if (own === undefined || rowsOfH === undefined) continue;
-      own.h.push(matmul(dLogits, b));
-      const ofB = matmul(dLogits, rowsOfH, { transposeA: true });
-      own.b = own.b === undefined ? ofB : add(own.b, ofB);
+      const [gradient, ownRows] = [this.ofTerms[at], hs[at]];
+      if (gradient === undefined || ownRows === undefined) continue;
+      gradient.h.push(matmul(ofLogits, b));
+      gradient.b = plus(gradient.b, matmul(ofLogits, ownRows, { transposeA: true }));
     }
   }
-  const total = sum(stackRows(losses));
-  return withGradient(total, [x, weight, ...terms.flatMap(({ h, b }) => [h, b])], (g, [needX, needW, ...needTerms]) => [
-    needX === true ? mul(g, stackRows(inputGradients)) : undefined,
-    needW === true && weightGradient !== undefined ? mul(g, weightGradient) : undefined,
-    ...termGradients.flatMap(({ h, b }, at) => [
-      needTerms[2 * at] === true ? mul(g, stackRows(h)) : undefined,
-      needTerms[2 * at + 1] === true && b !== undefined ? mul(g, b) : undefined,
-    ]),
-  ]);
+
+  /** The sum of all losses, with the gradients as its rule. */
+  total(): Tensor {
+    const { x, weight, terms } = this.product;
+    const inputs = [x, weight, ...terms.flatMap(({ h, b }) => [h, b])];
+    return withGradient(sum(stackRows(this.losses)), inputs, (g, needs) => {
+      const gradients = [
+        () => stackRows(this.ofX),
+        () => this.ofWeight,
+        ...this.ofTerms.flatMap(({ h, b }) => [() => stackRows(h), () => b]),
+      ];
+      return gradients.map((gradient, at) => {
+        const made = needs[at] === true ? gradient() : undefined;
+        return made === undefined ? undefined : mul(g, made);
+      });
+    });
+  }
+}
+
+function plus(total: Tensor | undefined, part: Tensor): Tensor {
+  return total === undefined ? part : add(total, part);
 }
 
 function plusTerm(sum: Tensor, h: Tensor | undefined, b: Tensor): Tensor {

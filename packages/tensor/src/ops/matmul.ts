@@ -1,3 +1,5 @@
+import { aBoolean, kind, options as optionsOf, signature } from '../arguments.js';
+import { aTensor } from '../tensorKinds.js';
 import { LowrankError } from '@lowrank/errors';
 import type { OperandEncoding } from '../encoding.js';
 import { checkEncoding, decode, EncodedMatrix, encodingParts } from '../encoding.js';
@@ -163,15 +165,24 @@ function encodedProduct(a: Tensor, { encoding, parts }: EncodedMatrix, transpose
   return reshape(y, [...a.shape.slice(0, -1), y.shape[1] ?? 0]);
 }
 
+const aMatrix = kind(
+  'a Tensor or an EncodedMatrix',
+  (value) => aTensor.accepts(value) || value instanceof EncodedMatrix,
+);
+const checkMatmul = signature('matmul', {
+  a: aTensor,
+  b: aMatrix,
+  options: optionsOf({ transposeA: aBoolean, transposeB: aBoolean }),
+});
+const checkLinear = signature('linear', { x: aTensor, weight: aMatrix });
+
 /**
  * a·b. Leading axes of a are folded into its rows when b is a matrix ([…, M, K]·[K, N] → […, M, N]); otherwise both
  * have the same leading axes.
  */
-export function matmul(
-  a: Tensor,
-  b: Tensor | EncodedMatrix,
-  { transposeA = false, transposeB = false }: MatmulOptions = {},
-): Tensor {
+export function matmul(a: Tensor, b: Tensor | EncodedMatrix, options: MatmulOptions = {}): Tensor {
+  checkMatmul(a, b, options);
+  const { transposeA = false, transposeB = false } = options;
   if (b instanceof EncodedMatrix) {
     if (transposeA) throw shapeError('matmul', 'a as it is, beside an encoded matrix', 'transposeA');
     return encodedProduct(a, b, transposeB);
@@ -198,6 +209,7 @@ export function matmul(
 
 /** x·Wᵀ with W stored [out, in], as torch.nn.functional.linear. */
 export function linear(x: Tensor, weight: Tensor | EncodedMatrix): Tensor {
+  checkLinear(x, weight);
   if (weight instanceof EncodedMatrix) return encodedProduct(x, weight, true);
   return x.shape.length === 1
     ? reshape(matmul(reshape(x, [1, x.size]), weight, { transposeB: true }), [weight.shape[0] ?? 0])

@@ -1,3 +1,5 @@
+import { anInteger, integers, listOf, signature } from '../arguments.js';
+import { aTensor } from '../tensorKinds.js';
 import { apply, defineOp } from '../op.js';
 import type { Gradients } from '../op.js';
 import type { Tensor } from '../graph.js';
@@ -183,18 +185,28 @@ function scatter(
   }
 }
 
+const checkPermute = signature('permute', { x: aTensor, axes: integers });
+const checkTranspose = signature('transpose', { x: aTensor });
+const checkSlice = signature('slice', { x: aTensor, axis: anInteger, start: anInteger, end: anInteger });
+const checkConcat = signature('concat', { inputs: listOf(aTensor), axis: anInteger });
+const checkPad = signature('pad', { x: aTensor, before: integers, after: integers });
+
 /** Axes in another order: permute(x, [1, 0]) is the transpose of a matrix. */
 export function permute(x: Tensor, axes: readonly number[]): Tensor {
+  checkPermute(x, axes);
   return apply(permuteOp, [x], { axes });
 }
 
+/** The last two axes exchanged. */
 export function transpose(x: Tensor): Tensor {
+  checkTranspose(x);
   const order = x.shape.map((_, at) => at);
   return permute(x, [...order.slice(0, -2), ...order.slice(-2).reverse()]);
 }
 
 /** Elements start … end along one axis. */
 export function slice(x: Tensor, axis: number, start: number, end: number): Tensor {
+  checkSlice(x, axis, start, end);
   const at = normalizeAxis(axis, x.shape.length, 'slice');
   return apply(sliceOp, [x], {
     starts: x.shape.map((_, i) => (i === at ? start : 0)),
@@ -202,11 +214,14 @@ export function slice(x: Tensor, axis: number, start: number, end: number): Tens
   });
 }
 
+/** Tensors one behind the other along an axis. */
 export function concat(inputs: readonly Tensor[], axis: number): Tensor {
+  checkConcat(inputs, axis);
   return apply(concatOp, inputs, { axis: normalizeAxis(axis, inputs[0]?.shape.length ?? 0, 'concat') });
 }
 
 /** Zeros before and after, per axis. */
 export function pad(x: Tensor, before: readonly number[], after: readonly number[]): Tensor {
+  checkPad(x, before, after);
   return apply(padOp, [x], { before, after });
 }

@@ -1,9 +1,11 @@
+import { aNumber, anInteger, aShape, kind, signature } from '../arguments.js';
+import { aScalar, aTensor } from '../tensorKinds.js';
 import { apply, defineOp } from '../op.js';
 import type { Scalar, Tensor } from '../graph.js';
 import { threefryUniform } from '../rng.js';
 import type { Shape } from '../shape.js';
 import { shapeError, sizeOf } from '../shape.js';
-import { less, mul, select } from './elementwise.js';
+import { less, mul, where } from './elementwise.js';
 
 export interface RandomAttrs {
   readonly shape: Shape;
@@ -35,8 +37,17 @@ export interface RandomState {
   step: Scalar;
 }
 
-export function randomUniform(shape: Shape, { seed, step }: RandomState, stream: number): Tensor {
-  return apply(randomOp, [seed.tensor, step.tensor], { shape, stream });
+const aRandomState = kind('{ seed, step }, two u32 Scalars', (value) => {
+  const { seed, step } = (value ?? {}) as Partial<RandomState>;
+  return aScalar.accepts(seed) && aScalar.accepts(step);
+});
+const checkRandomUniform = signature('randomUniform', { shape: aShape, state: aRandomState, stream: anInteger });
+const checkDropout = signature('dropout', { x: aTensor, rate: aNumber, state: aRandomState, stream: anInteger });
+
+/** Uniform numbers in [0, 1), a function of seed, step, stream and place alone. */
+export function randomUniform(shape: Shape, state: RandomState, stream: number): Tensor {
+  checkRandomUniform(shape, state, stream);
+  return apply(randomOp, [state.seed.tensor, state.step.tensor], { shape, stream });
 }
 
 /**
@@ -44,7 +55,8 @@ export function randomUniform(shape: Shape, { seed, step }: RandomState, stream:
  * 1 − rate.
  */
 export function dropout(x: Tensor, rate: number, state: RandomState, stream: number): Tensor {
+  checkDropout(x, rate, state, stream);
   if (!(rate >= 0 && rate < 1)) throw shapeError('dropout', 'a rate of at least 0 and below 1', `${rate}`);
   if (rate === 0) return x;
-  return select(less(randomUniform(x.shape, state, stream), 1 - rate), mul(x, 1 / (1 - rate)), 0);
+  return where(less(randomUniform(x.shape, state, stream), 1 - rate), mul(x, 1 / (1 - rate)), 0);
 }

@@ -1,3 +1,5 @@
+import { aBoolean, anAxis, options, signature } from '../arguments.js';
+import { aTensor } from '../tensorKinds.js';
 import { apply, defineOp } from '../op.js';
 import type { Gradients } from '../op.js';
 import type { Tensor } from '../graph.js';
@@ -84,11 +86,27 @@ function reduceAxes(kind: 'sum' | 'max', x: Tensor, { axis, keepDims = false }: 
       );
 }
 
-export const sum = (x: Tensor, options: ReduceOptions = {}): Tensor => reduceAxes('sum', x, options);
-export const max = (x: Tensor, options: ReduceOptions = {}): Tensor => reduceAxes('max', x, options);
+const reduceOptions = options({ axis: anAxis, keepDims: aBoolean });
+const checkSum = signature('sum', { x: aTensor, options: reduceOptions });
+const checkMax = signature('max', { x: aTensor, options: reduceOptions });
+const checkMean = signature('mean', { x: aTensor, options: reduceOptions });
 
+/** Σ x over the given axes, over all of them by default. */
+export function sum(x: Tensor, options: ReduceOptions = {}): Tensor {
+  checkSum(x, options);
+  return reduceAxes('sum', x, options);
+}
+
+/** The largest of x over the given axes, over all of them by default. */
+export function max(x: Tensor, options: ReduceOptions = {}): Tensor {
+  checkMax(x, options);
+  return reduceAxes('max', x, options);
+}
+
+/** The mean of x over the given axes, over all of them by default. */
 export function mean(x: Tensor, options: ReduceOptions = {}): Tensor {
-  const total = sum(x, options);
+  checkMean(x, options);
+  const total = reduceAxes('sum', x, options);
   return mul(total, total.size / x.size);
 }
 

@@ -1,3 +1,5 @@
+import { aNumber, optional, signature } from '../arguments.js';
+import { aTensor } from '../tensorKinds.js';
 import { apply, defineOp } from '../op.js';
 import type { Spec } from '../op.js';
 import type { Tensor } from '../graph.js';
@@ -100,9 +102,17 @@ function requireRows(op: string, [x, w, g]: readonly Spec[]): void {
   );
 }
 
+const checkRmsNorm = signature('rmsNorm', {
+  x: aTensor,
+  weight: aTensor,
+  epsilon: aNumber,
+  weightOffset: optional(aNumber),
+});
+
 /**
  * x / √(mean(x²) + epsilon) · weight over the last axis; `weightOffset` 1 multiplies by (1 + weight), as Gemma does.
  */
 export function rmsNorm(x: Tensor, weight: Tensor, epsilon: number, weightOffset = 0): Tensor {
+  checkRmsNorm(x, weight, epsilon, weightOffset);
   return apply(rmsNormOp, [x, weightOffset === 0 ? weight : add(weight, weightOffset)], { epsilon });
 }

@@ -1,3 +1,5 @@
+import { signature } from '../arguments.js';
+import { aTensor } from '../tensorKinds.js';
 import { apply, defineOp } from '../op.js';
 import type { Gradients } from '../op.js';
 import type { Tensor } from '../graph.js';
@@ -59,6 +61,9 @@ export const ropeOp = defineOp<'rope', RopeAttrs>({
   flops: ([x]) => 3 * sizeOf(x?.shape ?? []),
 });
 
+const checkRope = signature('rope', { x: aTensor, cosine: aTensor, sine: aTensor, positions: aTensor });
+
 export function rope(x: Tensor, cosine: Tensor, sine: Tensor, positions: Tensor): Tensor {
+  checkRope(x, cosine, sine, positions);
   return apply(ropeOp, [x, cosine, sine, positions], { inverse: false });
 }

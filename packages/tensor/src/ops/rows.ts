@@ -1,3 +1,5 @@
+import { signature } from '../arguments.js';
+import { aTensor } from '../tensorKinds.js';
 import { apply, defineOp } from '../op.js';
 import type { Gradients } from '../op.js';
 import type { Tensor } from '../graph.js';
@@ -117,10 +119,13 @@ export const writeAtOp = defineOp<'writeAt', Record<never, never>>({
   inPlace: [[0, 0]],
 });
 
+const checkEmbedding = signature('embedding', { table: aTensor, ids: aTensor });
+
 /**
  * Rows of `table` [V, D] at `ids` (i32, any shape S) → [...S, D] in f32. An id outside 0 … V−1 must be refused before.
  */
 export function embedding(table: Tensor, ids: Tensor): Tensor {
+  checkEmbedding(table, ids);
   return apply(gatherRows, [table, ids], {});
 }
 

@@ -1,3 +1,5 @@
+import { signature } from '../arguments.js';
+import { aTensor } from '../tensorKinds.js';
 import { apply, applyAll, defineOp } from '../op.js';
 import type { Spec } from '../op.js';
 import type { Tensor } from '../graph.js';
@@ -58,6 +60,9 @@ function requireEqual(op: string, inputs: readonly Spec[]): void {
   throw shapeError(op, 'f32 operands of one shape', inputs.map(({ shape }) => showShape(shape)).join(', '));
 }
 
+const checkSwiglu = signature('swiglu', { gate: aTensor, up: aTensor });
+
 export function swiglu(gate: Tensor, up: Tensor): Tensor {
+  checkSwiglu(gate, up);
   return apply(swigluOp, [gate, up], {});
 }

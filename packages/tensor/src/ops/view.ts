@@ -1,3 +1,5 @@
+import { integers, signature } from '../arguments.js';
+import { aTensor } from '../tensorKinds.js';
 import { apply, defineOp } from '../op.js';
 import type { Tensor } from '../graph.js';
 import { describe } from '../graph.js';
@@ -34,8 +36,11 @@ export const view = defineOp<'view', ViewAttrs>({
   alias: ({ offset }) => offset,
 });
 
+const checkReshape = signature('reshape', { x: aTensor, shape: integers });
+
 /** The same elements under another shape; one size may be -1 and is then inferred. */
 export function reshape(x: Tensor, shape: Shape): Tensor {
+  checkReshape(x, shape);
   const known = sizeOf(shape.filter((size) => size !== -1));
   const dims = shape.map((size) => (size === -1 ? x.size / known : size));
   if (sizeOf(dims) !== x.size || dims.some((size) => !Number.isInteger(size))) {

@@ -1,5 +1,5 @@
 import type { BackendSpec } from '../backend.js';
-import type { ElementwiseAttrs, Instruction as Formula } from '../ops/elementwise.js';
+import type { ElementwiseAttrs, ElementwiseInstruction } from '../ops/elementwise.js';
 import { sameShape, sizeOf } from '../shape.js';
 import type { Instruction, Program, Value } from './program.js';
 import { countUses } from './program.js';
@@ -80,6 +80,6 @@ function join(producer: Instruction, consumer: Instruction, at: number): { input
   return { inputs, attrs: { program, shape: second.shape } };
 }
 
-function shift(formula: Formula, to: (arg: number) => number): Formula {
+function shift(formula: ElementwiseInstruction, to: (arg: number) => number): ElementwiseInstruction {
   return formula.fn === 'constant' ? formula : { fn: formula.fn, args: formula.args.map(to) };
 }

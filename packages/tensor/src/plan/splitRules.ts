@@ -1,7 +1,7 @@
 import { adamwOp, segmentBlock } from '../ops/adamw.js';
 import { adamw8bitOp, momentBlock } from '../ops/adamw8bit.js';
 import { castOp } from '../ops/cast.js';
-import type { ElementwiseAttrs, Instruction as Formula } from '../ops/elementwise.js';
+import type { ElementwiseAttrs, ElementwiseInstruction } from '../ops/elementwise.js';
 import { elementwise } from '../ops/elementwise.js';
 import type { MatmulAttrs } from '../ops/matmul.js';
 import { matmulOp } from '../ops/matmul.js';
@@ -55,7 +55,7 @@ export const splitRules: Readonly<Record<string, SplitRule>> = {
     splitter.split(
       y,
       cuts.map((cut) => {
-        const inside: Formula[] = [
+        const inside: ElementwiseInstruction[] = [
           constant(cut.start),
           { fn: 'lessEqual', args: [2, 0] },
           constant(cut.start + cut.rows),
@@ -329,7 +329,7 @@ function sum(splitter: Splitter, terms: readonly Term[], y: Value): Value {
   return join(splitter, { fn: 'add', args: [0, 1] }, terms, y);
 }
 
-function join(splitter: Splitter, formula: Formula, terms: readonly Term[], y: Value): Value {
+function join(splitter: Splitter, formula: ElementwiseInstruction, terms: readonly Term[], y: Value): Value {
   return (
     terms.reduce((total: Value | undefined, term, at) => {
       if (total === undefined) return term(terms.length === 1 ? y : undefined);
@@ -380,7 +380,7 @@ function sameRows({ spec }: Value, shape: Shape): boolean {
  * entries.
  */
 function localIds(splitter: Splitter, places: Value, { start, rows }: RowPiece): Value {
-  const near: Formula[] = [
+  const near: ElementwiseInstruction[] = [
     constant(start),
     { fn: 'sub', args: [0, 1] },
     constant(0),
@@ -391,11 +391,16 @@ function localIds(splitter: Splitter, places: Value, { start, rows }: RowPiece):
   return splitter.emit(castOp, { dtype: 'i32' }, [arithmetic(splitter, near, [places])]);
 }
 
-function constant(value: number): Formula {
+function constant(value: number): ElementwiseInstruction {
   return { fn: 'constant', value };
 }
 
-function arithmetic(splitter: Splitter, program: readonly Formula[], inputs: readonly Value[], output?: Value): Value {
+function arithmetic(
+  splitter: Splitter,
+  program: readonly ElementwiseInstruction[],
+  inputs: readonly Value[],
+  output?: Value,
+): Value {
   const largest = inputs.reduce(
     (one, other) => (other.bytes > one.bytes ? other : one),
     inputs[0] ?? new Value({ shape: [], dtype: 'f32' }),

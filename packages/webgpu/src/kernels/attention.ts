@@ -24,13 +24,13 @@ import {
   visibility,
   wholeGroup,
 } from './attention/layout.js';
-import type { AttentionAttrs, Layout } from './attention/layout.js';
+import type { AttentionKernelAttrs, Layout } from './attention/layout.js';
 
 /**
  * Flash attention (Dao et al. 2022): each query walks the keys it sees in tiles with an online softmax; nothing of size
  * Tq×Tk exists. Writes the output and the log-sum-exp of each query.
  */
-export const attention = defineKernel<AttentionAttrs>({
+export const attention = defineKernel<AttentionKernelAttrs>({
   launches({ inputs, outputs, attrs }, context) {
     const layout = layoutOf(inputs, attrs, context, 1);
     const shader = new Shader(context);
@@ -64,7 +64,7 @@ ${attentionHead(layout, lengthsOf(shader, layout).Q)}${forwardBody(shader, layou
 /** Scores below this do not occur; it stands for "nothing seen yet" where an infinity would breed NaN. */
 const bottom = '-3.0e38f';
 
-function forwardBody(shader: Shader, layout: Layout, attrs: AttentionAttrs, lse: string): string {
+function forwardBody(shader: Shader, layout: Layout, attrs: AttentionKernelAttrs, lse: string): string {
   const { Q, K } = lengthsOf(shader, layout);
   const { heads, keyHeads, size, shared, tile, padded } = layout;
   const keyBase = (j: string): string => `((b * ${K} + ${j}) * ${keyHeads}u + keyHead) * ${size}u`;

@@ -28,15 +28,15 @@ import {
   visibility,
   wholeGroup,
 } from './attention/layout.js';
-import type { AttentionAttrs, Layout } from './attention/layout.js';
+import type { AttentionKernelAttrs, Layout } from './attention/layout.js';
 
-type Step = KernelStep<AttentionAttrs>;
+type Step = KernelStep<AttentionKernelAttrs>;
 
 /**
  * The gradient in three passes, none of which needs atomics: per query its log-sum-exp, δ = Σ g·o and visible keys side
  * by side; dq by walking keys; dk and dv by walking the queries of every head that reads the key.
  */
-export const attentionBackward = defineKernel<AttentionAttrs>({
+export const attentionBackward = defineKernel<AttentionKernelAttrs>({
   launches(step, context) {
     const specs = [...step.inputs.slice(0, 3), ...step.inputs.slice(6)];
     const layout = layoutOf(specs, step.attrs, context, 2);

@@ -1,6 +1,6 @@
 import { broadcastStrides, sizeOf } from '@lowrank/tensor/op';
 import type { Shape } from '@lowrank/tensor';
-import type { AttrsOf, ElementwiseName, Instruction } from '@lowrank/tensor/backend';
+import type { AttrsOf, ElementwiseName, ElementwiseInstruction } from '@lowrank/tensor/backend';
 import { defineKernel, operand } from '../kernel.js';
 import { Shader, grid, literal, mainHead, nonFinite } from '../shader.js';
 
@@ -161,7 +161,7 @@ const scalarForms: Partial<Record<ElementwiseName, { arity: number; code: string
   },
 };
 
-function functions(program: readonly Instruction[], width: number): string {
+function functions(program: readonly ElementwiseInstruction[], width: number): string {
   const used = new Set(program.map(({ fn }) => fn));
   let code = '';
   for (const name of used) {
@@ -181,7 +181,7 @@ function functions(program: readonly Instruction[], width: number): string {
   return code;
 }
 
-function expression(instruction: Instruction, type: string): string {
+function expression(instruction: ElementwiseInstruction, type: string): string {
   if (instruction.fn === 'constant') return `${type}(${constant(instruction.value)})`;
   const [a = '', b = '', c = ''] = instruction.args.map((arg) => `v${arg}`);
   return forms[instruction.fn](a, b, c).replaceAll('T(', `${type}(`);

@@ -1,5 +1,5 @@
 import { elementwiseFunctions } from '@lowrank/tensor/backend';
-import type { ElementwiseName, Instruction } from '@lowrank/tensor/backend';
+import type { ElementwiseName, ElementwiseInstruction } from '@lowrank/tensor/backend';
 import { expect, it } from 'vitest';
 import { describeKernel, given, randomInput, scalarInput } from '../testing/kernelHarness.js';
 import type { TestInput } from '../testing/kernelHarness.js';
@@ -33,7 +33,7 @@ describeKernel('elementwise', ({ check, run }) => {
       const inputs = Array.from({ length: arity }, (_, at) => randomInput([size], at + 1)).map((input) =>
         positive.has(fn) || fn === 'div' ? apart(input) : input,
       );
-      const program: Instruction[] = [{ fn, args: inputs.map((_, at) => at) }];
+      const program: ElementwiseInstruction[] = [{ fn, args: inputs.map((_, at) => at) }];
       const c = exact.has(fn)
         ? 0
         : fn === 'sin' || fn === 'cos'
@@ -62,7 +62,7 @@ describeKernel('elementwise', ({ check, run }) => {
         scalarInput(0.5),
         randomInput([], 5),
       ];
-      const program: Instruction[] = [
+      const program: ElementwiseInstruction[] = [
         { fn: 'constant', value: -1.25 },
         { fn: 'mul', args: [0, 1] },
         { fn: 'add', args: [7, 2] },

@@ -5,7 +5,7 @@ import type { ChoiceContext, Slice } from '../../kernel.js';
 import { literal } from '../../shader.js';
 import type { BoundType, Shader } from '../../shader.js';
 
-export type AttentionAttrs = AttrsOf<'attention'>;
+export type AttentionKernelAttrs = AttrsOf<'attention'>;
 
 /**
  * How attention is laid over threads. `share` threads hold one query's (or key's) head vector between them, every
@@ -34,7 +34,7 @@ export const threads = 64;
 /** The layout for q, k, v of these shapes; `operands` is how many tiles lie in workgroup memory at once. */
 export function layoutOf(
   specs: readonly Spec[],
-  attrs: AttentionAttrs,
+  attrs: AttentionKernelAttrs,
   { software }: ChoiceContext,
   operands: 1 | 2,
 ): Layout {
@@ -99,7 +99,7 @@ export function lengthsOf(shader: Shader, { queries, keys }: Layout): { Q: strin
 export function visibility(
   shader: Shader,
   layout: Layout,
-  attrs: AttentionAttrs,
+  attrs: AttentionKernelAttrs,
   masks: { segments: Slice | undefined; lengths: Slice | undefined },
 ): string {
   const { Q, K } = lengthsOf(shader, layout);
@@ -123,17 +123,17 @@ fn visible(b: u32, i: u32) -> vec2<u32> {
  * WGSL of a scaled score as the softmax sees it: bent toward the soft cap where there is one. Needs `capDeclaration`,
  * and that `nonFinite`.
  */
-export function cap({ softcap }: AttentionAttrs, score: string): string {
+export function cap({ softcap }: AttentionKernelAttrs, score: string): string {
   return softcap > 0 ? `capped(${score})` : score;
 }
 
 /** WGSL of the factor that the cap puts on a score's gradient, with ` * ` before it; empty where there is none. */
-export function capSlope({ softcap }: AttentionAttrs, capped: string): string {
+export function capSlope({ softcap }: AttentionKernelAttrs, capped: string): string {
   return softcap > 0 ? ` * capSlope(${capped})` : '';
 }
 
 // Implementations may compute tanh from exponentials that overflow; beyond ±15 it is ±1 in f32.
-export function capDeclaration({ softcap }: AttentionAttrs): string {
+export function capDeclaration({ softcap }: AttentionKernelAttrs): string {
   if (softcap === 0) return '';
   return `
 fn capped(score: f32) -> f32 { return keepNan(score, score, ${literal(softcap)} * tanh(clamp(score * ${literal(1 / softcap)}, -15.0f, 15.0f))); }

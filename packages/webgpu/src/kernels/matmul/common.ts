@@ -18,7 +18,7 @@ export interface Phase {
   readonly lengthName: string;
 }
 
-export interface Target {
+export interface OutputTile {
   readonly name: string;
   readonly vector: boolean;
   /** WGSL of the first element of this batch (and part). */
@@ -29,7 +29,7 @@ export interface Target {
 export interface Bound {
   readonly shader: Shader;
   readonly phases: readonly Phase[];
-  readonly target: Target;
+  readonly target: OutputTile;
   /** WGSL at module scope: what reading the operands takes. */
   readonly declarations: string;
   /** WGSL that must stand at the top of main: batch and part from the z index. */
@@ -96,7 +96,7 @@ export function bindProduct(
   const name =
     split && workspace !== undefined ? shader.write('partial', workspace, type) : shader.write('c', out, type);
   const base = split ? '(part * BATCH + batch) * M * N' : stride(batch, 'M * N');
-  const target: Target = {
+  const target: OutputTile = {
     name,
     vector: outVector,
     base,
@@ -142,7 +142,10 @@ function stride(batch: number, elements: string): string {
 }
 
 /** WGSL that stores four neighbouring results `value` (a vec4) at (row, col) with bounds checks against m and n. */
-export function storeFour(target: Target, { row, col, value }: { row: string; col: string; value: string }): string {
+export function storeFour(
+  target: OutputTile,
+  { row, col, value }: { row: string; col: string; value: string },
+): string {
   const at = `${target.base === '' ? '' : `${target.base} + `}${row} * N + ${col}`;
   const { addend } = target;
   const from =

@@ -1,7 +1,7 @@
 import type { KernelContext, Launch } from '../../kernel.js';
 import { Shader, grid } from '../../shader.js';
 import { bindProduct } from './common.js';
-import type { Phase, Target } from './common.js';
+import type { Phase, OutputTile } from './common.js';
 import { codesOf, scalarAt, vectorAt } from './operands.js';
 import type { Matrix } from './operands.js';
 import type { Codes } from './codes.js';
@@ -90,7 +90,7 @@ function codesLoop(
   return `${code}  }\n  }\n`;
 }
 
-function store(target: Target, m: number): string {
+function store(target: OutputTile, m: number): string {
   const at = `${target.base === '' ? '' : `${target.base} + `}i * N + col`;
   const { addend } = target;
   const cell = (name: string, index: string): string =>
