@@ -13,20 +13,6 @@ const folderOf = (name) =>
   name === 'lowrank' ? name : name.startsWith('@lowrank/') ? name.slice('@lowrank/'.length) : undefined;
 
 /**
- * Reads a list of who may import whom: `"a": ["b", "c:types"]`, where `c:types` allows types alone.
- *
- * @param {Record<string, string[]>} list
- */
-function rulesOf(list) {
-  return new Map(
-    Object.entries(list).map(([folder, allowed]) => [
-      folder,
-      new Map(allowed.map((entry) => [entry.replace(/:types$/, ''), entry.endsWith(':types')])),
-    ]),
-  );
-}
-
-/**
  * Checks one workspace.
  *
  * @param {string} workspace a folder that holds packages/
@@ -34,7 +20,7 @@ function rulesOf(list) {
  * @returns {string[]} one line for each violation, none when all is well
  */
 export function checkImports(workspace, list) {
-  const rules = rulesOf(list);
+  const rules = new Map(Object.entries(list).map(([folder, allowed]) => [folder, new Set(allowed)]));
   const problems = [];
   const folders = readdirSync(join(workspace, 'packages')).filter((name) =>
     existsSync(join(workspace, 'packages', name, 'package.json')),
@@ -43,17 +29,17 @@ export function checkImports(workspace, list) {
     if (!rules.has(folder)) problems.push(`packages/${folder}: not in the import list; add it with what it may import`);
   for (const [folder, allowed] of rules) {
     if (!folders.includes(folder)) problems.push(`the import list names packages/${folder}, which does not exist`);
-    for (const target of allowed.keys())
+    for (const target of allowed)
       if (!rules.has(target)) problems.push(`the import list lets ${folder} import ${target}, which it does not list`);
   }
-  const packageGraph = new Map([...rules].map(([folder, allowed]) => [folder, [...allowed.keys()]]));
+  const packageGraph = new Map([...rules].map(([folder, allowed]) => [folder, [...allowed]]));
   for (const cycle of cyclesOf(packageGraph)) problems.push(`the import list has a cycle: ${cycle.join(' → ')}`);
   for (const folder of folders)
-    problems.push(...checkPackage({ workspace, folder, allowed: rules.get(folder) ?? new Map() }));
+    problems.push(...checkPackage({ workspace, folder, allowed: rules.get(folder) ?? new Set() }));
   return problems;
 }
 
-/** @param {{ workspace: string, folder: string, allowed: Map<string, boolean> }} options */
+/** @param {{ workspace: string, folder: string, allowed: Set<string> }} options */
 function checkPackage({ workspace, folder, allowed }) {
   const home = join(workspace, 'packages', folder);
   const manifest = JSON.parse(readFileSync(join(home, 'package.json'), 'utf8'));
@@ -107,8 +93,6 @@ function checkBareImport({ entry, folder, allowed, shipped, declared, isTest }) 
   if (target !== undefined) {
     if (target === folder) return `imports its own package by name; use a relative path`;
     if (!allowed.has(target)) return `${folder} must not import ${name} (scripts/importList.json)`;
-    if (allowed.get(target) && !entry.typeOnly && !isTest)
-      return `${folder} may import types alone from ${name}; write \`import type\``;
   }
   // The root holds what tests need.
   if (isTest) return undefined;

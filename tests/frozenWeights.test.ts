@@ -1,4 +1,5 @@
 import { createCpuBackend } from '@lowrank/cpu';
+import { padBatch } from '@lowrank/data';
 import { loraConfig } from '@lowrank/lora';
 import { outlineModel } from '@lowrank/models';
 import type { OutlineOptions } from '@lowrank/models';
@@ -30,6 +31,8 @@ const config = {
   tie_word_embeddings: false,
 };
 const [length, rank] = [13, 4];
+const ids = new Int32Array(length);
+const row = { line: 1, ids, labels: ids, labelTokens: length - 1, fullLength: length, promptIsPrefix: true };
 const matrixSizes = [24 * 24, 8 * 24, 44 * 24];
 
 let backend: Backend;
@@ -42,7 +45,7 @@ function planOf(options: OutlineOptions, checkpointing: boolean): Plan {
   const { plans } = planTrainStep({
     spec: backend.spec,
     parameters,
-    window: [{ batch: 1, length }],
+    microBatches: [padBatch([row], { bucket: () => length })],
     loss: (batch) => model.loss(batch),
     checkpointing,
   });

@@ -77,13 +77,7 @@ test('bytes allocated on the device are the plan’s and the staging ring’s, a
     );
     return { loss, ...Object.fromEntries(gradients.map((gradient, at) => [`g${at}`, gradient])) };
   });
-  const shape = [batch.batch, batch.length];
-  const inputs = {
-    ids: { data: batch.ids, shape },
-    labels: { data: batch.labels, shape },
-    positions: { data: batch.positions, shape },
-    segments: { data: batch.segments, shape: [...shape, 2] },
-  };
+  const { inputs } = batch;
   const plan = await fn.prepare(
     Object.fromEntries(
       Object.entries(inputs).map(([name, { shape: own }]) => [name, { shape: own, dtype: 'i32' as const }]),

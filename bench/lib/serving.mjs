@@ -147,14 +147,7 @@ function against({ threads, software }, base, other) {
   return { ...wall, byCpuTime: threads === 1 || software ? cpu.ratio : undefined };
 }
 
-async function openSession(backend, model, { batch, length, ids, labels, positions, segments }, workload) {
-  const shape = [batch, length];
-  const inputs = {
-    ids: { data: ids, shape },
-    labels: { data: labels, shape },
-    positions: { data: positions, shape },
-    segments: { data: segments, shape: [...shape, 2] },
-  };
+async function openSession(backend, model, { inputs }, workload) {
   const compiled = compile(backend, (given) => ({ loss: model.loss(given) }));
   const plan = await compiled.prepare(
     Object.fromEntries(Object.entries(inputs).map(([name, { shape: own }]) => [name, { shape: own, dtype: 'i32' }])),

@@ -77,7 +77,7 @@ const sizeOf = ({ batch, length }) => batch * length;
 /** @returns {Promise<Forward>} */
 async function openForward(backend, model, watch, batch) {
   const specs = Object.fromEntries(
-    Object.entries(inputsOf(batch)).map(([name, { shape }]) => [name, { shape, dtype: 'i32' }]),
+    Object.entries(batch.inputs).map(([name, { shape }]) => [name, { shape, dtype: 'i32' }]),
   );
   const open = async (fn) => {
     const compiled = compile(backend, (inputs) => ({ loss: fn(inputs) }));
@@ -85,7 +85,7 @@ async function openForward(backend, model, watch, batch) {
     return {
       compiled,
       flops: planCost(watch.last()).flops,
-      run: async (of) => void (await (await compiled.run(inputsOf(of))).loss),
+      run: async (of) => void (await (await compiled.run(of.inputs)).loss),
     };
   };
   const base = await open((inputs) => withoutAdapters(model, () => model.loss(inputs)));
@@ -98,16 +98,6 @@ async function openForward(backend, model, watch, batch) {
       await base.compiled.dispose();
       await adapted.compiled.dispose();
     },
-  };
-}
-
-function inputsOf({ batch, length, ids, labels, positions, segments }) {
-  const shape = [batch, length];
-  return {
-    ids: { data: ids, shape },
-    labels: { data: labels, shape },
-    positions: { data: positions, shape },
-    segments: { data: segments, shape: [batch, length, 2] },
   };
 }
 

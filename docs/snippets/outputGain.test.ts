@@ -27,18 +27,12 @@ const batch = packBatch([
 test('a variant of one’s own is trained, saved, loaded and merged', async () => {
   const backend = await createCpuBackend();
   const lossOf = async (model: CausalModel): Promise<number> => {
-    const shape = [1, batch.length];
     const step = compile(backend, ({ ids: i, labels, positions, segments }) => {
       if (i === undefined || labels === undefined || positions === undefined || segments === undefined)
         throw new TypeError('a batch');
       return { loss: model.loss({ ids: i, labels, positions, segments }) };
     });
-    const { loss } = await step.run({
-      ids: { data: batch.ids, shape },
-      labels: { data: batch.labels, shape },
-      positions: { data: batch.positions, shape },
-      segments: { data: batch.segments, shape: [...shape, 2] },
-    });
+    const { loss } = await step.run(batch.inputs);
     const [value = NaN] = await loss;
     await step.dispose();
     return value;
@@ -50,7 +44,7 @@ test('a variant of one’s own is trained, saved, loaded and merged', async () =
   expect(await lossOf(model)).toBe(base); // B is zero
   await train({
     createSession: () => ({ backend, loss: (given) => model.loss(given), parameters }),
-    windows: (function* () {
+    batches: (function* () {
       for (;;) yield [batch];
     })(),
     steps: 8,

@@ -1,7 +1,7 @@
 /** What a model knows of the task: its loss on rows and its own answers to them. */
 import {
   evaluate,
-  evaluationWindows,
+  evaluationBatches,
   generate,
   loadAdapter,
   loadModel,
@@ -43,7 +43,7 @@ export async function examine({ backend, rows, adapter, onToken }) {
   const { loss } = await evaluate({
     backend,
     loss: (batch) => model.loss(batch),
-    batches: evaluationWindows(encode(rows, tokenizer)),
+    batches: evaluationBatches(encode(rows, tokenizer)),
   });
   const prompts = rows.map((row) => tokenizer.encode(row.prompt));
   const written = prompts.map(() => 0);

@@ -3,14 +3,14 @@ import { fileURLToPath } from 'node:url';
 import {
   encodeRows,
   injectAdapter,
-  largestWindow,
+  largestBatches,
   loadModel,
   loraConfig,
   openFolder,
   readTokenizer,
   saveAdapter,
   train,
-  trainingWindows,
+  trainingBatches,
 } from 'lowrank';
 import { adapterSettings, finetuning } from './recipe.mjs';
 
@@ -42,8 +42,8 @@ export async function fineTune({ backend, rows, output, steps = finetuning.steps
   const parameters = injectAdapter(model, config, { seed });
   const { finalLoss, tokens, seconds } = await train({
     createSession: () => ({ backend, parameters, loss: (batch) => model.loss(batch) }),
-    windows: trainingWindows(encoded, { batchSize, seed }),
-    largest: largestWindow(encoded, { batchSize, seed, steps }),
+    batches: trainingBatches(encoded, { batchSize, seed }),
+    largest: largestBatches(encoded, { batchSize, seed, steps }),
     ...optimizer,
     steps,
     onEvent: (event) => {

@@ -6,7 +6,7 @@
 import { mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { createCpuBackend } from '@lowrank/cpu';
-import { batches, packBatch, readDataset, readTokenizer } from '@lowrank/data';
+import { readDataset, readTokenizer, trainingBatches } from '@lowrank/data';
 import { loraConfig, serializeAdapter } from '@lowrank/lora';
 import { loadModel, openFolder } from '@lowrank/models';
 import { extractAdapter, injectAdapter } from '@lowrank/patch';
@@ -24,7 +24,7 @@ export async function fineTune({ model: folder, data, output, steps = 100, onEve
 
   const result = await train({
     createSession: () => ({ backend, loss: (batch) => model.loss(batch), parameters }),
-    windows: batches(rows, { batchSize: 4, seed: 1, layout: (window) => [packBatch(window)] }),
+    batches: trainingBatches(rows, { batchSize: 4, seed: 1 }),
     steps,
     learningRate: 1e-2,
     schedule: 'linear',

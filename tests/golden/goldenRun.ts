@@ -1,11 +1,11 @@
+import type { TrainedParameter } from '@lowrank/nn';
 import { readFile } from 'node:fs/promises';
 import { fileURLToPath } from 'node:url';
 import type { EncodedRow } from '@lowrank/data';
-import { evaluationBatches, loadDataset, packBatch, readTokenizer } from '@lowrank/data';
+import { loadDataset, packBatch, readTokenizer } from '@lowrank/data';
 import { readAdapter } from '@lowrank/lora';
 import type { CausalModel, LoadOptions } from '@lowrank/models';
 import { loadModel, openFolder, readJson, requireFile } from '@lowrank/models';
-import type { NamedParameter } from '@lowrank/patch';
 import { loadAdapter, removeAdapters } from '@lowrank/patch';
 import type { Backend } from '@lowrank/tensor';
 import type { Execution } from '@lowrank/trainer';
@@ -58,7 +58,7 @@ export async function openGolden(name: GoldenName, options: LoadOptions = {}): P
 export async function withGoldenAdapter(
   { model, folder }: GoldenCase,
   which: 'init' | 'final',
-): Promise<NamedParameter[]> {
+): Promise<TrainedParameter[]> {
   removeAdapters(model);
   const files = await openFolder(`${folder}${which}`);
   const adapter = await readAdapter({
@@ -78,7 +78,9 @@ export async function goldenEvaluation(
   { model, rows }: GoldenCase,
   backend: Backend,
 ): Promise<{ loss: number; tokens: number }> {
-  const batches = evaluationBatches(rows.slice(300, 400), { batchSize: 8, layout: packBatch });
+  const batches = Array.from({ length: 13 }, (_, at) =>
+    packBatch(rows.slice(300 + 8 * at, Math.min(308 + 8 * at, 400))),
+  );
   return evaluate({ backend, loss: (batch) => model.loss(batch), batches });
 }
 

@@ -57,7 +57,7 @@ export async function trainTrajectory(options: TrajectoryOptions): Promise<Traje
   const { schedule, warmup, weightDecay, clip, learningRate } = options;
   await train({
     createSession: () => ({ backend, loss: (batch) => model.loss(batch), parameters }),
-    windows: inOrder(rows, batchSize),
+    batches: inOrder(rows, batchSize),
     steps: options.steps,
     learningRate,
     schedule,

@@ -1,9 +1,9 @@
+import type { TrainedParameter } from '@lowrank/nn';
 import { readFile } from 'node:fs/promises';
 import { createCpuBackend } from '@lowrank/cpu';
 import { padBatch } from '@lowrank/data';
 import type { LoraAdapter } from '@lowrank/lora';
 import { serializeAdapter, serializeAdapterConfig } from '@lowrank/lora';
-import type { NamedParameter } from '@lowrank/patch';
 import { attachAdapter, extractAdapter, mergeIntoModel } from '@lowrank/patch';
 import { bytesSource, fileSource, openSafetensors } from '@lowrank/safetensors';
 import type { SafetensorsFile } from '@lowrank/safetensors';
@@ -82,7 +82,10 @@ test.each(names)(
   },
 );
 
-async function expectTraining({ model, answers, file }: EvaCase, parameters: readonly NamedParameter[]): Promise<void> {
+async function expectTraining(
+  { model, answers, file }: EvaCase,
+  parameters: readonly TrainedParameter[],
+): Promise<void> {
   (await trainFive(backend, model, parameters)).forEach((got, at) =>
     expect(Math.abs(got / (answers.losses[at] ?? NaN) - 1)).toBeLessThan(1e-4),
   );

@@ -1,10 +1,11 @@
+import type { TrainedParameter } from '@lowrank/nn';
 import { packBatch } from '@lowrank/data';
 import type { EncodedRow, TokenBatch } from '@lowrank/data';
 import type { LoraAdapter, LoraConfig } from '@lowrank/lora';
 import { loraConfig } from '@lowrank/lora';
 import type { CausalModel } from '@lowrank/models';
 import { loadModel, openFolder } from '@lowrank/models';
-import type { InputBatch, NamedParameter } from '@lowrank/patch';
+import type { InputBatch } from '@lowrank/patch';
 import { injectEva } from '@lowrank/patch';
 import { fileSource, openSafetensors } from '@lowrank/safetensors';
 import type { SafetensorsFile } from '@lowrank/safetensors';
@@ -62,25 +63,19 @@ export function inputBatch(
   useLabelMask: boolean,
   layOut: (rows: readonly EncodedRow[]) => TokenBatch = packBatch,
 ): InputBatch {
-  const { batch, length, ids, positions, segments } = layOut(rows);
-  const shape = [batch, length];
-  const inputs = {
-    ids: { data: ids, shape },
-    positions: { data: positions, shape },
-    segments: { data: segments, shape: [...shape, 2] },
-  };
+  const { ids, positions, segments } = layOut(rows).inputs;
   return {
-    inputs,
+    inputs: { ids, positions, segments },
     counted: layOut(
       rows.map((row) => ({ ...row, ids: row.labels.map((label) => (useLabelMask && label === -100 ? 0 : 1)) })),
-    ).ids,
+    ).inputs.ids.data,
   };
 }
 
 export async function beginEva(
   { model, config }: EvaCase,
   { backend, batches, memory }: { backend: Backend; batches: readonly InputBatch[]; memory?: number | undefined },
-): Promise<{ config: LoraConfig; parameters: NamedParameter[] }> {
+): Promise<{ config: LoraConfig; parameters: TrainedParameter[] }> {
   return injectEva(model, config, {
     backend,
     batches: () => batches,

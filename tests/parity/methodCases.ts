@@ -68,20 +68,12 @@ export const rowsFor = (model: CausalModel, rows: readonly EncodedRow[]): readon
 export const layouts = { packed: packBatch, padded: padBatch } as const;
 
 /** A batch of the rows as the model takes them. */
-export function lossBatch({
-  ids,
-  positions,
-  labels,
-  segments,
-  batch,
-  length,
-}: ReturnType<typeof packBatch>): LossBatch {
-  const shape = [batch, length];
+export function lossBatch({ inputs: { ids, positions, labels, segments } }: ReturnType<typeof packBatch>): LossBatch {
   return {
-    ids: tensor(ids, shape),
-    positions: tensor(positions, shape),
-    labels: tensor(labels, shape),
-    segments: tensor(segments, [...shape, 2]),
+    ids: tensor(ids.data, ids.shape),
+    positions: tensor(positions.data, positions.shape),
+    labels: tensor(labels.data, labels.shape),
+    segments: tensor(segments.data, segments.shape),
   };
 }
 

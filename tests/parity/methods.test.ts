@@ -67,7 +67,7 @@ async function gradientsOf(
   layout: keyof typeof layouts,
 ): Promise<Map<string, Float32Array>> {
   const batch = layouts[layout](rowsFor(model, (await methodRun()).rows));
-  const loss = mul(model.loss(lossBatch(batch)), 1 / batch.labelTokens);
+  const loss = mul(model.loss(lossBatch(batch)), 1 / batch.weight);
   const traced = grad(
     loss,
     parameters.map(({ parameter }) => parameter.tensor),
@@ -109,7 +109,7 @@ test.each([...inPeft, ...ours])('%s: logits before and after five steps, losses,
   const losses: number[] = [];
   await train({
     createSession: () => ({ backend, loss: (given) => model.loss(given), parameters: tuning.parameters }),
-    windows: (function* () {
+    batches: (function* () {
       for (;;) yield [batch];
     })(),
     steps,

@@ -13,7 +13,7 @@ test.each(['promptGpt2', 'prefixLlama'])(
     const { parameters } = await attachMethod(model, adapter);
     const batch = layouts.packed(rowsFor(model, (await methodRun()).rows));
     const step = compile(backend, (): Record<string, Tensor> => {
-      const loss = mul(model.loss(lossBatch(batch)), 1 / batch.labelTokens);
+      const loss = mul(model.loss(lossBatch(batch)), 1 / batch.weight);
       return {
         loss,
         ...Object.fromEntries(

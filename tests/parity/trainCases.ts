@@ -1,3 +1,4 @@
+import type { TrainedParameter } from '@lowrank/nn';
 import { readFile } from 'node:fs/promises';
 import { fileURLToPath } from 'node:url';
 import type { EncodedRow, TokenBatch } from '@lowrank/data';
@@ -8,7 +9,7 @@ import { loadModel, openFolder, readJson, requireFile } from '@lowrank/models';
 import { extractAdapter, loadAdapter } from '@lowrank/patch';
 import type { Backend } from '@lowrank/tensor';
 import { readTensor } from '@lowrank/tensor';
-import type { TrainedParameter, TrainStepOptions } from '@lowrank/trainer';
+import type { TrainStepOptions } from '@lowrank/trainer';
 import { createTrainStep, learningRateAt } from '@lowrank/trainer';
 import { fileSource, openSafetensors } from '@lowrank/safetensors';
 import { expect } from 'vitest';

@@ -1,10 +1,10 @@
+import type { TrainedParameter } from '@lowrank/nn';
 import { readFile } from 'node:fs/promises';
 import { createCpuBackend } from '@lowrank/cpu';
 import type { LoraAdapter } from '@lowrank/lora';
 import { beginsInBase, LoraLayer, readAdapter, serializeAdapter } from '@lowrank/lora';
 import type { CausalModel } from '@lowrank/models';
 import { loadModel, openFolder } from '@lowrank/models';
-import type { NamedParameter } from '@lowrank/patch';
 import {
   attachAdapter,
   createAdapter,
@@ -64,7 +64,7 @@ afterAll(() => backend.dispose());
 
 const valueOf = (make: () => Tensor): Promise<Float32Array> => value(backend, make);
 const logitsOf = (model: CausalModel, off = false): Promise<Float32Array> => logits(backend, model, off);
-const trainFive = (model: CausalModel, parameters: readonly NamedParameter[]): Promise<number[]> =>
+const trainFive = (model: CausalModel, parameters: readonly TrainedParameter[]): Promise<number[]> =>
   trained(backend, model, parameters);
 
 test.each(names)('%s: what PEFT computes before, after five steps and merged, and every gradient', async (name) => {

@@ -1,3 +1,4 @@
+import type { TrainedParameter } from '@lowrank/nn';
 import { readFile } from 'node:fs/promises';
 import { fileURLToPath } from 'node:url';
 import { packBatch } from '@lowrank/data';
@@ -6,7 +7,6 @@ import type { LoraAdapter } from '@lowrank/lora';
 import { readAdapter } from '@lowrank/lora';
 import type { CausalModel, LossBatch } from '@lowrank/models';
 import { loadModel, openFolder } from '@lowrank/models';
-import type { NamedParameter } from '@lowrank/patch';
 import { withoutAdapters } from '@lowrank/patch';
 import type { SafetensorsFile } from '@lowrank/safetensors';
 import { fileSource, openSafetensors } from '@lowrank/safetensors';
@@ -112,20 +112,12 @@ export async function batchOf(): Promise<ReturnType<typeof packBatch>> {
   return packBatch(await variantRows());
 }
 
-export function lossBatch({
-  ids,
-  positions,
-  labels,
-  segments,
-  batch,
-  length,
-}: ReturnType<typeof packBatch>): LossBatch {
-  const shape = [batch, length];
+export function lossBatch({ inputs: { ids, positions, labels, segments } }: ReturnType<typeof packBatch>): LossBatch {
   return {
-    ids: tensor(ids, shape),
-    positions: tensor(positions, shape),
-    labels: tensor(labels, shape),
-    segments: tensor(segments, [...shape, 2]),
+    ids: tensor(ids.data, ids.shape),
+    positions: tensor(positions.data, positions.shape),
+    labels: tensor(labels.data, labels.shape),
+    segments: tensor(segments.data, segments.shape),
   };
 }
 
@@ -133,11 +125,11 @@ export function lossBatch({
 export async function gradientsOf(
   backend: Backend,
   model: CausalModel,
-  parameters: readonly NamedParameter[],
+  parameters: readonly TrainedParameter[],
 ): Promise<Map<string, Float32Array>> {
   const batch = await batchOf();
   return valuesOf(backend, () => {
-    const loss = mul(model.loss(lossBatch(batch)), 1 / batch.labelTokens);
+    const loss = mul(model.loss(lossBatch(batch)), 1 / batch.weight);
     const gradients = grad(
       loss,
       parameters.map(({ parameter }) => parameter.tensor),
@@ -150,14 +142,14 @@ export async function gradientsOf(
 export async function trainFive(
   backend: Backend,
   model: CausalModel,
-  parameters: readonly NamedParameter[],
+  parameters: readonly TrainedParameter[],
 ): Promise<number[]> {
   const { steps, learningRate } = await runOf();
   const batch = await batchOf();
   const losses: number[] = [];
   await train({
     createSession: () => ({ backend, loss: (given) => model.loss(given), parameters }),
-    windows: (function* () {
+    batches: (function* () {
       for (;;) yield [batch];
     })(),
     steps,

@@ -5,7 +5,7 @@ import {
   filesFrom,
   generate,
   injectAdapter,
-  largestWindow,
+  largestBatches,
   loadDataset,
   loadModel,
   loadTokenizer,
@@ -13,7 +13,7 @@ import {
   loraConfig,
   serializeAdapter,
   train,
-  trainingWindows,
+  trainingBatches,
 } from 'lowrank';
 import type { FromWorker, RunRequest } from './protocol';
 
@@ -61,8 +61,8 @@ async function runOn(
   const { steps, batchSize, learningRate } = request;
   const result = await train({
     createSession: () => ({ backend, loss: (batch) => model.loss(batch), parameters }),
-    windows: trainingWindows(rows, { batchSize }),
-    largest: largestWindow(rows, { batchSize, steps }),
+    batches: trainingBatches(rows, { batchSize }),
+    largest: largestBatches(rows, { batchSize, steps }),
     steps,
     learningRate,
     schedule: 'cosine',

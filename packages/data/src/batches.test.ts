@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { batches, evaluationBatches } from './batches.js';
+import { batches } from './batches.js';
 import { complaint, rowOf } from './testing.js';
 import { padBatch } from './tokenBatch.js';
 
@@ -24,9 +24,9 @@ describe('batches', () => {
     expect(resumed.state).toEqual(stream.state);
   });
 
-  it('packs unless told otherwise, and can be looped over', () => {
+  it('packs by default, and can be looped over', () => {
     for (const batch of batches(rows, { batchSize: 2, shuffle: false })) {
-      expect(batch).toMatchObject({ batch: 1, rows: 2, tokens: 6, labelTokens: 4, length: 16 });
+      expect(batch).toMatchObject({ batch: 1, rows: 2, tokens: 6, weight: 4, length: 16 });
       break;
     }
     expect(batches(rows, { batchSize: 2, layout: padBatch }).next().value.batch).toBe(2);
@@ -34,12 +34,5 @@ describe('batches', () => {
 
   it.each([0, -1, 1.5, NaN])('refuses a batch size of %d', async (batchSize) => {
     expect((await complaint(() => batches(rows, { batchSize }))).code).toBe('data.batchSize');
-    expect((await complaint(() => evaluationBatches(rows, { batchSize }).next())).code).toBe('data.batchSize');
   });
-});
-
-it('evaluationBatches has every row once', () => {
-  const all = [...evaluationBatches(rows, { batchSize: 3 })];
-  expect(all.map((batch) => batch.rows)).toEqual([3, 3, 1]);
-  expect(all.flatMap((batch) => [...batch.ids].filter((id) => id >= 10))).toEqual([10, 11, 12, 13, 14, 15, 16]);
 });

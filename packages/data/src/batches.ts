@@ -58,16 +58,6 @@ export function batches(rows: readonly EncodedRow[], options: BatchesOptions<unk
   };
 }
 
-/** Every row once, in order, for evaluation; the last batch may be smaller. */
-export function* evaluationBatches(
-  rows: readonly EncodedRow[],
-  options: { readonly batchSize: number; readonly layout?: (rows: readonly EncodedRow[]) => TokenBatch },
-): Generator<TokenBatch, void, undefined> {
-  const { batchSize, layout = packBatch } = options;
-  checkBatchSize(batchSize);
-  for (let start = 0; start < rows.length; start += batchSize) yield layout(rows.slice(start, start + batchSize));
-}
-
 function checkBatchSize(batchSize: number): void {
   if (Number.isSafeInteger(batchSize) && batchSize >= 1) return;
   throw new LowrankError({

@@ -2,7 +2,7 @@ import { existsSync, readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { describe, expect, it } from 'vitest';
 import { readDataset, readTokenizer } from './files.js';
-import { evaluationBatches } from './batches.js';
+import { evaluationBatches } from './trainingBatches.js';
 import { loadTokenizer } from './tokenizer.js';
 import type { TextTokenizer } from './tokenizer.js';
 
@@ -32,8 +32,7 @@ describe.runIf(existsSync(shared))('token ids of the reference runs', () => {
       expect([...(data.rows[i]?.labels ?? [])]).toEqual(labels);
     }
     let labelTokens = 0;
-    for (const batch of evaluationBatches(data.rows.slice(300, 400), { batchSize: 8 }))
-      labelTokens += batch.labelTokens;
+    for (const batch of evaluationBatches(data.rows.slice(300, 400))) labelTokens += batch.weight;
     expect(labelTokens).toBe(evalTokens);
   });
 

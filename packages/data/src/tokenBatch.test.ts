@@ -12,11 +12,11 @@ const plain = (array: Int32Array): number[] => [...array];
 describe('packBatch', () => {
   it('lays documents one after another, with labels that stay within them', () => {
     const batch = packBatch(rows, { bucket, padId: 3 });
-    expect(batch).toMatchObject({ batch: 1, length: 12, tokens: 9, rows: 3, labelTokens: 5 });
-    expect(plain(batch.ids)).toEqual([1, 5, 6, 2, 1, 7, 1, 8, 9, 3, 3, 3]);
-    expect(plain(batch.labels)).toEqual([x, 6, 2, x, 7, x, 8, 9, x, x, x, x]);
-    expect(plain(batch.positions)).toEqual([0, 1, 2, 3, 0, 1, 0, 1, 2, 0, 0, 0]);
-    expect(plain(batch.segments)).toEqual([
+    expect(batch).toMatchObject({ batch: 1, length: 12, tokens: 9, rows: 3, weight: 5 });
+    expect(plain(batch.inputs.ids.data)).toEqual([1, 5, 6, 2, 1, 7, 1, 8, 9, 3, 3, 3]);
+    expect(plain(batch.inputs.labels.data)).toEqual([x, 6, 2, x, 7, x, 8, 9, x, x, x, x]);
+    expect(plain(batch.inputs.positions.data)).toEqual([0, 1, 2, 3, 0, 1, 0, 1, 2, 0, 0, 0]);
+    expect(plain(batch.inputs.segments.data)).toEqual([
       0, 4, 0, 4, 0, 4, 0, 4, 4, 6, 4, 6, 6, 9, 6, 9, 6, 9, 9, 10, 10, 11, 11, 12,
     ]);
   });
@@ -25,16 +25,21 @@ describe('packBatch', () => {
 describe('padBatch', () => {
   it('gives each row a sequence', () => {
     const batch = padBatch(rows, { bucket });
-    expect(batch).toMatchObject({ batch: 3, length: 4, tokens: 9, rows: 3, labelTokens: 5 });
-    expect(plain(batch.ids)).toEqual([1, 5, 6, 2, 1, 7, 0, 0, 1, 8, 9, 0]);
-    expect(plain(batch.labels)).toEqual([x, 6, 2, x, 7, x, x, x, 8, 9, x, x]);
-    expect(plain(batch.positions)).toEqual([0, 1, 2, 3, 0, 1, 0, 0, 0, 1, 2, 0]);
-    expect(plain(batch.segments)).toEqual([0, 4, 0, 4, 0, 4, 0, 4, 0, 2, 0, 2, 2, 3, 3, 4, 0, 3, 0, 3, 0, 3, 3, 4]);
+    expect(batch).toMatchObject({ batch: 3, length: 4, tokens: 9, rows: 3, weight: 5 });
+    expect(plain(batch.inputs.ids.data)).toEqual([1, 5, 6, 2, 1, 7, 0, 0, 1, 8, 9, 0]);
+    expect(plain(batch.inputs.labels.data)).toEqual([x, 6, 2, x, 7, x, x, x, 8, 9, x, x]);
+    expect(plain(batch.inputs.positions.data)).toEqual([0, 1, 2, 3, 0, 1, 0, 0, 0, 1, 2, 0]);
+    expect(plain(batch.inputs.segments.data)).toEqual([
+      0, 4, 0, 4, 0, 4, 0, 4, 0, 2, 0, 2, 2, 3, 3, 4, 0, 3, 0, 3, 0, 3, 3, 4,
+    ]);
   });
 });
 
 /** Each label with all that its position may see, which is what the loss depends on. */
-function predictions({ batch, length, ids, labels, positions, segments }: TokenBatch): string[] {
+function predictions({ batch, length, inputs }: TokenBatch): string[] {
+  const [ids, labels, positions, segments] = [inputs.ids, inputs.labels, inputs.positions, inputs.segments].map(
+    ({ data }) => data,
+  ) as [Int32Array, Int32Array, Int32Array, Int32Array];
   const found: string[] = [];
   for (let b = 0; b < batch; b++) {
     for (let t = 0; t < length; t++) {
@@ -71,7 +76,7 @@ describe('any layout', () => {
 
   it('counts its labels', () => {
     for (const batch of [packBatch(many), padBatch(many), ...packBatches(many, { maxTokens: 30 })]) {
-      expect(batch.labels.filter((label) => label !== x)).toHaveLength(batch.labelTokens);
+      expect(batch.inputs.labels.data.filter((label) => label !== x)).toHaveLength(batch.weight);
     }
   });
 

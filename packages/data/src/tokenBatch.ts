@@ -4,28 +4,39 @@ import type { EncodedRow } from './encodeRow.js';
 import { ignored } from './encodeRow.js';
 import { packDocuments } from './packDocuments.js';
 
-/**
- * Rows laid out as B sequences of T positions, in whichever form; all arrays are row-major. A document is one row of
- * the data; attention stays within it (`segments`), positions restart with it, and no label crosses its end.
- */
-export interface TokenBatch {
-  /** B. */
-  readonly batch: number;
-  /** T. */
-  readonly length: number;
+/** An array of token numbers with its shape, row-major: an input of a compiled function. */
+export interface TokenArray {
+  readonly data: Int32Array;
+  readonly shape: readonly number[];
+}
+
+/** What a language model's loss reads of a batch. (A type alias, so that it is a record of inputs by name.) */
+export type TokenInputs = {
   /** [B, T] */
-  readonly ids: Int32Array;
-  /** [B, T], already shifted: `labels[t]` is the id to be predicted at position t, or -100. */
-  readonly labels: Int32Array;
+  readonly ids: TokenArray;
+  /** [B, T], already shifted: `labels[t]` is the id to predict at position t, or -100. */
+  readonly labels: TokenArray;
   /** [B, T]: the place within the document, from 0. */
-  readonly positions: Int32Array;
+  readonly positions: TokenArray;
   /**
    * [B, T, 2]: first index, and one past the last index, of the position's document in its sequence; padding is alone:
    * (t, t + 1).
    */
-  readonly segments: Int32Array;
-  /** Labels other than -100. */
-  readonly labelTokens: number;
+  readonly segments: TokenArray;
+};
+
+/**
+ * Rows laid out as B sequences of T positions: a micro-batch as `train` takes it. A document is one row of the data;
+ * attention stays within it (`segments`), positions restart with it, and no label crosses its end.
+ */
+export interface TokenBatch {
+  readonly inputs: TokenInputs;
+  /** B. */
+  readonly batch: number;
+  /** T. */
+  readonly length: number;
+  /** Label tokens, that is, labels other than -100: the loss is a sum over them. */
+  readonly weight: number;
   /** Positions that are not padding. */
   readonly tokens: number;
   /** Documents. */
@@ -103,7 +114,7 @@ function layOut(sequences: readonly (readonly EncodedRow[])[], options: LayoutOp
   const positions = new Int32Array(batch * length);
   const segments = new Int32Array(batch * length * 2);
   let tokens = 0;
-  let labelTokens = 0;
+  let weight = 0;
   for (const [b, rows] of sequences.entries()) {
     let start = 0;
     for (const row of rows) {
@@ -117,10 +128,17 @@ function layOut(sequences: readonly (readonly EncodedRow[])[], options: LayoutOp
         segments.set([start, end], (b * length + t) * 2);
       }
       tokens += row.ids.length;
-      labelTokens += row.labelTokens;
+      weight += row.labelTokens;
       start = end;
     }
     for (let t = start; t < length; t++) segments.set([t, t + 1], (b * length + t) * 2);
   }
-  return { batch, length, ids, labels, positions, segments, labelTokens, tokens, rows: sequences.flat().length };
+  const shape = [batch, length];
+  const inputs = {
+    ids: { data: ids, shape },
+    labels: { data: labels, shape },
+    positions: { data: positions, shape },
+    segments: { data: segments, shape: [batch, length, 2] },
+  };
+  return { inputs, batch, length, weight, tokens, rows: sequences.flat().length };
 }

@@ -25,9 +25,9 @@ test('virtual tokens come before each row, without a label; as many labels are l
   });
   expect(second?.ids).toEqual(Int32Array.of(10, 11, 1, 2));
   const batch = packBatch([first, second].filter((one) => one !== undefined));
-  expect(batch.labelTokens).toBe(4);
-  expect(batch.labels.filter((label) => label >= 0)).toHaveLength(4);
-  expect(batch.positions.subarray(0, 10)).toEqual(Int32Array.of(0, 1, 2, 3, 4, 5, 0, 1, 2, 3));
+  expect(batch.weight).toBe(4);
+  expect(batch.inputs.labels.data.filter((label) => label >= 0)).toHaveLength(4);
+  expect(batch.inputs.positions.data.subarray(0, 10)).toEqual(Int32Array.of(0, 1, 2, 3, 4, 5, 0, 1, 2, 3));
 });
 
 test('with none of them rows stay what they are', () => {

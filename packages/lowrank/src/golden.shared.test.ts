@@ -2,7 +2,7 @@ import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { describe, expect, test } from 'vitest';
-import { readDataset, readTokenizer } from '@lowrank/data';
+import { readDataset, readTokenizer, trainingBatches } from '@lowrank/data';
 import { parameterGradients } from '@lowrank/trainer';
 import { chooseBackend } from './device.js';
 import type { EvaluateFolderResult } from './jobs/evaluate.js';
@@ -10,7 +10,6 @@ import { fineTune } from './jobs/fineTune.js';
 import { openModel } from './jobs/openModel.js';
 import { trainAdapter } from './jobs/trainable.js';
 import { readJson, readLines, runCli, scratch } from './testing.js';
-import { trainingWindows } from './windows.js';
 
 const shared = fileURLToPath(new URL('../../../../shared', import.meta.url));
 const data = join(shared, 'data/datasets/e2e-nlg/train.jsonl');
@@ -71,7 +70,7 @@ describe.each([
       const open = await openModel(model);
       const trainable = await trainAdapter(open, { seed: 0, initAdapter: join(run, at) });
       const { rows } = await readDataset(slice(0, 8, join(folder.path, 'rows.jsonl')), await readTokenizer(model));
-      const [batch] = trainingWindows(rows, { batchSize: 8, shuffle: false }).next().value;
+      const [batch] = trainingBatches(rows, { batchSize: 8, shuffle: false }).next().value;
       if (batch === undefined) throw new Error('a batch');
       const gradients = await parameterGradients({ backend, loss: open.loss, parameters: trainable.parameters, batch });
       backend.dispose();

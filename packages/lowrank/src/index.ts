@@ -3,6 +3,8 @@ export {
   createSampler,
   encodeChat,
   encodeRows,
+  evaluationBatches,
+  largestBatches,
   loadDataset,
   loadTokenizer,
   readChatTemplate,
@@ -10,9 +12,18 @@ export {
   readTokenizer,
   renderChat,
   textStream,
+  trainingBatches,
   withVirtualTokens,
 } from '@lowrank/data';
-export type { ChatMessage, ChatTemplate, Dataset, EncodedRow, TextTokenizer, TokenBatch } from '@lowrank/data';
+export type {
+  ChatMessage,
+  ChatTemplate,
+  Dataset,
+  EncodedRow,
+  TextTokenizer,
+  TokenBatch,
+  TrainingBatchOptions,
+} from '@lowrank/data';
 export { isLowrankError, LowrankError } from '@lowrank/errors';
 export {
   combineAdapters,
@@ -61,9 +72,15 @@ export type { AdapterBank, AdapterBankOptions } from '@lowrank/patch';
 export { readTensor, setDefaultBackend } from '@lowrank/tensor';
 export type { Backend, Tensor } from '@lowrank/tensor';
 export { evaluate, NonFiniteError, train } from '@lowrank/trainer';
-export type { Evaluation, TrainEvent, TrainOptions, TrainResult, TrainSession } from '@lowrank/trainer';
+export type {
+  Batch,
+  Evaluation,
+  LossFunction,
+  TrainEvent,
+  TrainOptions,
+  TrainResult,
+  TrainSession,
+} from '@lowrank/trainer';
 export { chooseBackend, devices } from './device.js';
 export type { BackendOrOpener, ChosenBackend, DeviceName } from './device.js';
 export { saveAdapter } from './saveAdapter.js';
-export { evaluationWindows, largestWindow, trainingWindows } from './windows.js';
-export type { WindowOptions } from './windows.js';

@@ -11,7 +11,7 @@ import {
   readTokenizer,
   saveAdapter,
   train,
-  trainingWindows,
+  trainingBatches,
 } from './index.js';
 import { golden, readJson, runCli, scratch } from './testing.js';
 
@@ -25,7 +25,7 @@ async function snippet(modelFolder: string, dataFile: string, outputFolder: stri
   const parameters = injectAdapter(model, config);
   await train({
     createSession: () => ({ backend, parameters, loss: (batch) => model.loss(batch) }),
-    windows: trainingWindows(rows, { batchSize: 8 }),
+    batches: trainingBatches(rows, { batchSize: 8 }),
     steps: 100,
     learningRate: 2e-4,
     clip: 1,

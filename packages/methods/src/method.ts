@@ -1,5 +1,4 @@
-import type { Module } from '@lowrank/nn';
-import type { NamedParameter } from '@lowrank/patch';
+import type { Module, TrainedParameter } from '@lowrank/nn';
 
 /** What a method needs to know of a model beside its module tree: models' `CausalModel` is one. */
 export type MethodModel = Module & {
@@ -43,7 +42,7 @@ export interface MethodAdapter {
 /** A method in its place in a model. */
 export interface Tuning {
   /** What is trained; everything else of the model is frozen. */
-  readonly parameters: readonly NamedParameter[];
+  readonly parameters: readonly TrainedParameter[];
   /** The configuration that is saved, and the tensors with it. */
   readonly config: Readonly<Record<string, unknown>>;
   /** Shapes of the tensors in the file, by name: to be known before there is one. */

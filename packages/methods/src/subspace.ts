@@ -1,7 +1,6 @@
 import { LowrankError } from '@lowrank/errors';
-import type { Module } from '@lowrank/nn';
+import type { Module, TrainedParameter } from '@lowrank/nn';
 import { Parameter } from '@lowrank/nn';
-import type { NamedParameter } from '@lowrank/patch';
 import type { Tensor } from '@lowrank/tensor';
 import { add, cast, fromNumbers, mul, readTensor, reshape, tensor, toFloat32 } from '@lowrank/tensor';
 import { scope, viewAt } from '@lowrank/tensor/op';
@@ -35,7 +34,7 @@ export interface Subspace {
   /** z, zero at first; and with `structureAware` the scales λ, one at first. What is trained, and all that is saved. */
   readonly z: Parameter;
   readonly scales: Parameter | undefined;
-  readonly parameters: readonly NamedParameter[];
+  readonly parameters: readonly TrainedParameter[];
   /** Paths of the weights that move; a tied one once. */
   readonly weights: ReadonlyMap<string, Parameter>;
   /** D: their elements. */

@@ -1,6 +1,5 @@
 import { LowrankError } from '@lowrank/errors';
-import type { Module, Parameter } from '@lowrank/nn';
-import type { NamedParameter } from '@lowrank/patch';
+import type { Module, Parameter, TrainedParameter } from '@lowrank/nn';
 import { streamOf } from '@lowrank/patch';
 import type { Tensor } from '@lowrank/tensor';
 import { readTensor, Rng, tensor, toFloat32 } from '@lowrank/tensor';
@@ -41,7 +40,7 @@ export function tuningOf({ model, config, parameters, placed, undo }: TuningPart
   };
 }
 
-export function namedOf(parameters: ReadonlyMap<string, Parameter>): NamedParameter[] {
+export function namedOf(parameters: ReadonlyMap<string, Parameter>): TrainedParameter[] {
   return [...parameters].map(([name, parameter]) => ({ name: name.replace(/^base_model\.model\./, ''), parameter }));
 }
 

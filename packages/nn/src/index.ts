@@ -30,3 +30,4 @@ export type {
 export { trainingDropout, withDropout } from './dropout.js';
 export { TiedLinear, TiedParameter } from './tiedLinear.js';
 export { ModuleList } from './moduleList.js';
+export type { TrainedParameter } from './trainedParameter.js';

@@ -13,12 +13,11 @@ import {
   scalingAt,
   variantOf,
 } from '@lowrank/lora';
-import type { Module } from '@lowrank/nn';
+import type { Module, TrainedParameter } from '@lowrank/nn';
 import { Conv1d, Embedding, Parameter } from '@lowrank/nn';
 import { readTensor, scalar, tensor, toFloat32 } from '@lowrank/tensor';
 import { biasesOf } from './biases.js';
 import { requireUnmerged } from './merged.js';
-import type { NamedParameter } from './namedParameter.js';
 import { checkOutput } from './outputTargets.js';
 import {
   activateCopies,
@@ -36,8 +35,6 @@ import { checkWhole, restoreWhole } from './savedWhole.js';
 import type { Adaptable } from './targets.js';
 import { matchLoaded, matchTargets } from './targets.js';
 import { activateRows, addRows, extractRows, removeRows, tokenLayers, trainedTokenRows } from './trainedRows.js';
-
-export type { NamedParameter } from './namedParameter.js';
 
 export interface AdapterOptions {
   /** PEFT's own name for an only adapter is 'default'. */
@@ -61,7 +58,7 @@ export function adaptedLayers(model: Module): Map<string, LoraLayer> {
  * @throws LowrankError `patch.noTargets`, `patch.notLinear`, `patch.adapterExists`, `patch.beginsOutside`,
  * `patch.dependsOnBase`
  */
-export function injectAdapter(model: Module, config: LoraConfig, options: AdapterOptions = {}): NamedParameter[] {
+export function injectAdapter(model: Module, config: LoraConfig, options: AdapterOptions = {}): TrainedParameter[] {
   refuseDependent(config, 'createAdapter(model, config)');
   const { name, layers } = prepareNew(model, config, options);
   for (const { layer, settings } of layers) layer.addNew(name, settings);
@@ -80,7 +77,7 @@ export async function createAdapter(
   model: Module,
   config: LoraConfig,
   options: AdapterOptions = {},
-): Promise<NamedParameter[]> {
+): Promise<TrainedParameter[]> {
   const { name, layers } = prepareNew(model, config, options);
   return wholly(model, name, async () => {
     for (const { layer, settings } of layers) await layer.addNewFromBase(name, settings);
@@ -184,7 +181,7 @@ function checkBiases(targets: ReadonlyMap<string, Adaptable>, { loraBias = false
  * @throws LowrankError `patch.adapterMismatch` when layers that the configuration names have no matrices, matrices
  * belong to no layer, or shapes and ranks do not fit; `patch.adapterExists`, `patch.dependsOnBase`
  */
-export function loadAdapter(model: Module, adapter: LoraAdapter, options: AdapterOptions = {}): NamedParameter[] {
+export function loadAdapter(model: Module, adapter: LoraAdapter, options: AdapterOptions = {}): TrainedParameter[] {
   const { config } = adapter;
   refuseDependent(config, 'attachAdapter(model, adapter)');
   const { name, layers } = prepareLoaded(model, adapter, options);
@@ -203,7 +200,7 @@ export async function attachAdapter(
   model: Module,
   adapter: LoraAdapter,
   options: AdapterOptions = {},
-): Promise<NamedParameter[]> {
+): Promise<TrainedParameter[]> {
   const { config } = adapter;
   const { name, layers } = prepareLoaded(model, adapter, options);
   const { init } = config;
@@ -350,10 +347,10 @@ export function trainOnly(
   model: Module,
   name: string,
   config: Partial<Pick<LoraConfig, 'bias' | 'peftType'>> = {},
-): NamedParameter[] {
+): TrainedParameter[] {
   requireUnmerged(model, `training the adapter ${name}`);
   for (const [, parameter] of model.namedParameters()) parameter.trainable = false;
-  const trained: NamedParameter[] = [];
+  const trained: TrainedParameter[] = [];
   for (const [path, { adapters, embedding }] of adaptedLayers(model)) {
     const { a, b, bias, vector, variant } = adapters.get(name) ?? {};
     const half = embedding ? 'lora_embedding_' : 'lora_';

@@ -12,7 +12,7 @@ export {
   trainOnly,
   withoutAdapters,
 } from './adapters.js';
-export type { AdapterOptions, NamedParameter } from './adapters.js';
+export type { AdapterOptions } from './adapters.js';
 export { injectEva } from './injectEva.js';
 export type { EvaAdapter, EvaAdapterOptions } from './injectEva.js';
 export { measureInputs } from './inputMoments.js';

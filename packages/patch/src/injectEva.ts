@@ -12,10 +12,10 @@ import {
   scalingAt,
   variantOf,
 } from '@lowrank/lora';
-import type { LinearLike, Module } from '@lowrank/nn';
+import type { LinearLike, Module, TrainedParameter } from '@lowrank/nn';
 import { Embedding, Parameter } from '@lowrank/nn';
 import { persistent, scalar, tensor } from '@lowrank/tensor';
-import type { AdapterOptions, NamedParameter } from './adapters.js';
+import type { AdapterOptions } from './adapters.js';
 import { checkFree, namesOf, setActiveAdapters, trainOnly, wholly, wrap } from './adapters.js';
 import type { MeasureOptions } from './inputMoments.js';
 import { measureInputs } from './inputMoments.js';
@@ -31,7 +31,7 @@ export interface EvaAdapter {
   /** The adapter's configuration with the ranks, alphas and targets that came out: what it is saved with. */
   readonly config: LoraConfig;
   /** Its matrices, to be trained. */
-  readonly parameters: NamedParameter[];
+  readonly parameters: TrainedParameter[];
 }
 
 /** From so many targets on PEFT names them as shortly as it can. */

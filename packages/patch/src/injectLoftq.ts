@@ -1,11 +1,11 @@
 import { LowrankError } from '@lowrank/errors';
 import type { LoraConfig } from '@lowrank/lora';
 import { loftqInit, LoraEmbedding, rankAt, scalingAt } from '@lowrank/lora';
-import type { LinearLike } from '@lowrank/nn';
+import type { LinearLike, TrainedParameter } from '@lowrank/nn';
 import { Embedding, Parameter } from '@lowrank/nn';
 import type { Module } from '@lowrank/nn';
 import { scalar, tensor } from '@lowrank/tensor';
-import type { AdapterOptions, NamedParameter } from './adapters.js';
+import type { AdapterOptions } from './adapters.js';
 import { checkFree, setActiveAdapters, trainOnly, wholly, wrap } from './adapters.js';
 import { checkOutput } from './outputTargets.js';
 import { addCopies, checkUncopied } from './savedModules.js';
@@ -47,7 +47,7 @@ export async function injectLoftq(
   model: Module,
   config: LoraConfig,
   options: LoftqAdapterOptions,
-): Promise<NamedParameter[]> {
+): Promise<TrainedParameter[]> {
   const { name = 'default' } = options;
   const targets = matchTargets(model, config);
   checkFree(model, name, config);

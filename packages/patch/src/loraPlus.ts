@@ -1,4 +1,4 @@
-import type { NamedParameter } from './adapters.js';
+import type { TrainedParameter } from '@lowrank/nn';
 
 /**
  * LoRA+ (Hayou et al. 2024): B learns `ratio` times as fast as A. As PEFT's `create_loraplus_optimizer` has it, so do
@@ -7,9 +7,9 @@ import type { NamedParameter } from './adapters.js';
  * @returns what the trainer takes
  */
 export function withLoraPlus(
-  parameters: readonly NamedParameter[],
+  parameters: readonly TrainedParameter[],
   ratio: number,
-): (NamedParameter & { readonly learningRateFactor: number })[] {
+): (TrainedParameter & { readonly learningRateFactor: number })[] {
   return parameters.map((named) => ({
     ...named,
     learningRateFactor: named.name.endsWith('.lora_B') || named.parameter.tensor.shape.length === 1 ? ratio : 1,

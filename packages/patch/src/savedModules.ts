@@ -1,10 +1,9 @@
 import { LowrankError } from '@lowrank/errors';
 import type { LoraConfig, WholeTensor } from '@lowrank/lora';
 import { LoraLayer, TokenRows } from '@lowrank/lora';
-import type { Module } from '@lowrank/nn';
+import type { Module, TrainedParameter } from '@lowrank/nn';
 import { ModuleList, Parameter, TiedLinear } from '@lowrank/nn';
 import { persistent, readTensor, tensor, toFloat32 } from '@lowrank/tensor';
-import type { NamedParameter } from './namedParameter.js';
 import { holdsNothing, placesOf } from './places.js';
 import { numbersOf } from './savedWhole.js';
 
@@ -191,7 +190,7 @@ export function copiesOf(model: Module, name: string): [path: string, copy: Para
 }
 
 /** An adapter's copies to be trained, each once, by the name of the place that comes first. */
-export function trainedCopies(model: Module, name: string): NamedParameter[] {
+export function trainedCopies(model: Module, name: string): TrainedParameter[] {
   const seen = new Set<Parameter>();
   return copiesOf(model, name).flatMap(([path, parameter]) =>
     seen.has(parameter) ? [] : [(seen.add(parameter), { name: path, parameter })],

@@ -1,10 +1,9 @@
 import { LowrankError } from '@lowrank/errors';
 import type { LoraConfig, TrainedRows } from '@lowrank/lora';
 import { LoraLayer, TokenRows, tokenLists, tokenWeights } from '@lowrank/lora';
-import type { Module } from '@lowrank/nn';
+import type { Module, TrainedParameter } from '@lowrank/nn';
 import { Embedding, Linear, Parameter, TiedLinear } from '@lowrank/nn';
 import { persistent, readTensor, tensor, toFloat32 } from '@lowrank/tensor';
-import type { NamedParameter } from './namedParameter.js';
 import { holdsNothing } from './places.js';
 import { checkUncopied } from './savedModules.js';
 import { tableRows } from './tableRows.js';
@@ -172,7 +171,7 @@ export async function addRows(
 }
 
 /** An adapter's rows to be trained. */
-export function trainedTokenRows(model: Module, name: string, { peftType }: Tokens): NamedParameter[] {
+export function trainedTokenRows(model: Module, name: string, { peftType }: Tokens): TrainedParameter[] {
   const suffix = peftType === 'TRAINABLE_TOKENS' ? 'trainable_tokens_delta' : 'token_adapter.trainable_tokens_delta';
   return tokenLayers(model).flatMap(([path, { adapters, leader }]) => {
     const weights = leader === undefined ? adapters.get(name) : undefined;

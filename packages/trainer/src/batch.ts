@@ -1,55 +1,53 @@
-import type { TokenBatch } from '@lowrank/data';
 import type { HostTensor, Tensor } from '@lowrank/tensor';
+import { dtypeOf } from '@lowrank/tensor/op';
 import type { Spec } from '@lowrank/tensor/op';
 
-/** A token batch within a traced function: i32 tensors; what each holds is told by data's TokenBatch. */
-export interface BatchTensors {
-  /** [B, T] */
-  readonly ids: Tensor;
-  /** [B, T], shifted; −100 where nothing is to be learned. */
-  readonly labels: Tensor;
-  /** [B, T] */
-  readonly positions: Tensor;
-  /** [B, T, 2] */
-  readonly segments: Tensor;
+/** The inputs of data's `TokenBatch`: what a loss takes unless its batches say otherwise. */
+export type TokenInput = 'ids' | 'labels' | 'positions' | 'segments';
+
+/**
+ * One micro-batch: what one forward and backward pass reads. data's `TokenBatch` is one; a network of your own names
+ * its inputs as it likes.
+ */
+export interface Batch<Name extends string = TokenInput> {
+  /**
+   * Arrays with their shapes, by the names under which the loss receives them. The dtype is the array's: Float32Array
+   * f32, Int32Array i32, Uint32Array u32. A step compiles one plan for each set of shapes, so few shapes are best.
+   */
+  readonly inputs: Readonly<Record<Name, HostTensor>>;
+  /**
+   * What the loss of this batch is a sum over: label tokens, rows, elements. The loss of an optimizer step is
+   * Σ loss / Σ weight over its micro-batches, so accumulated micro-batches equal one large batch. Default 1, for a loss
+   * that is a mean already: micro-batches then count equally.
+   */
+  readonly weight?: number;
+  /** Tokens, padding not counted, for the throughput that events report. Default 0. */
+  readonly tokens?: number;
+  /** Rows of the data, which `evaluate` counts. Default 0. */
+  readonly rows?: number;
 }
 
 /**
- * The model as the trainer sees it: a batch → Σ over label tokens of −log p(label), a scalar. Called to be traced, once
- * per batch shape.
+ * The model as the trainer sees it: the inputs of a batch → Σ of its losses (or their mean, see `Batch.weight`), a
+ * scalar. Called to be traced, once for each set of shapes.
  */
-export type LossFunction = (batch: BatchTensors) => Tensor;
+export type LossFunction<Name extends string = TokenInput> = (inputs: Readonly<Record<Name, Tensor>>) => Tensor;
 
-/** The shape of a batch: what a plan is made for. */
-export type BatchShape = Pick<TokenBatch, 'batch' | 'length'>;
-
-/** The arguments of a compiled function that takes a batch. */
-export function batchInputs({
-  batch,
-  length,
-  ids,
-  labels,
-  positions,
-  segments,
-}: TokenBatch): Record<keyof BatchTensors, HostTensor> {
-  const shape = [batch, length];
-  return {
-    ids: { data: ids, shape },
-    labels: { data: labels, shape },
-    positions: { data: positions, shape },
-    segments: { data: segments, shape: [batch, length, 2] },
-  };
+/** The specs of a batch's inputs: what a plan is made for. */
+export function inputSpecs(inputs: Readonly<Record<string, HostTensor>>): Record<string, Spec> {
+  return Object.fromEntries(
+    Object.entries(inputs).map(([name, { data, shape }]) => [name, { shape, dtype: dtypeOf(data) }]),
+  );
 }
 
-/** The specs of the arguments, with no data. */
-export function batchSpecs({ batch, length }: BatchShape): Record<keyof BatchTensors, Spec> {
-  const row = { shape: [batch, length], dtype: 'i32' as const };
-  return { ids: row, labels: row, positions: row, segments: { shape: [batch, length, 2], dtype: 'i32' } };
+/** A loss as the compiler calls it: with the tensors of exactly the inputs that the batch has. */
+export function lossOver<Name extends string = TokenInput>(
+  loss: LossFunction<Name>,
+): (inputs: Readonly<Record<string, Tensor>>) => Tensor {
+  return (inputs) => loss(inputs as Readonly<Record<Name, Tensor>>);
 }
 
-/** The traced arguments by name. */
-export function asBatch({ ids, labels, positions, segments }: Readonly<Record<string, Tensor>>): BatchTensors {
-  if (ids === undefined || labels === undefined || positions === undefined || segments === undefined)
-    throw new TypeError('a batch has ids, labels, positions and segments');
-  return { ids, labels, positions, segments };
+/** Σ of the weights. */
+export function totalWeight(batches: readonly Batch<string>[]): number {
+  return batches.reduce((total, { weight = 1 }) => total + weight, 0);
 }

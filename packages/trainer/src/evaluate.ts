@@ -1,33 +1,39 @@
-import type { TokenBatch } from '@lowrank/data';
 import type { Backend } from '@lowrank/tensor';
-import type { LossFunction } from './batch.js';
-import { asBatch, batchInputs } from './batch.js';
+import type { Batch, LossFunction, TokenInput } from './batch.js';
+import { lossOver } from './batch.js';
 import type { ExecutionOptions } from './execution.js';
 import { makeRunnable } from './execution.js';
 
-export interface EvaluateOptions extends ExecutionOptions {
+export interface EvaluateOptions<Name extends string = TokenInput> extends ExecutionOptions {
   readonly backend: Backend;
-  readonly loss: LossFunction;
-  /** Every row once, laid out in few shapes: each new one is runnable. */
-  readonly batches: Iterable<TokenBatch>;
+  readonly loss: LossFunction<Name>;
+  /** Every row once, laid out in few shapes: each new shape compiles a plan. */
+  readonly batches: Iterable<Batch<Name>>;
   /** Stops between batches; the rest is left out of the result. */
   readonly signal?: AbortSignal;
 }
 
 export interface Evaluation {
-  /** Σ over all label tokens of −log p(label) / their number: a mean over tokens, not over rows or batches. */
+  /** Σ of the batches' losses / Σ of their weights: for text a mean over label tokens, not over rows or batches. */
   readonly loss: number;
-  /** Label tokens. */
+  /** Σ of the batches' weights: the label tokens of text. */
   readonly tokens: number;
   readonly rows: number;
 }
 
-/** Runs that may be on their way at once: enough to keep a device busy, few enough to keep memory flat. */
+/** Runs in flight at once: enough to keep a device busy, few enough to keep memory flat. */
 const inFlight = 3;
 
-/** The loss of a model over rows. Sums of batches are added in double precision on the host. */
-export async function evaluate({ backend, loss, batches, signal, ...execution }: EvaluateOptions): Promise<Evaluation> {
-  const runnable = makeRunnable(backend, (batch) => ({ loss: loss(asBatch(batch)) }), execution);
+/** The loss of a model over rows. The host adds the losses of the batches in double precision. */
+export async function evaluate<Name extends string = TokenInput>({
+  backend,
+  loss,
+  batches,
+  signal,
+  ...execution
+}: EvaluateOptions<Name>): Promise<Evaluation> {
+  const traced = lossOver(loss);
+  const runnable = makeRunnable(backend, (inputs) => ({ loss: traced(inputs) }), execution);
   const pending: Promise<number>[] = [];
   let total = 0;
   let tokens = 0;
@@ -35,13 +41,13 @@ export async function evaluate({ backend, loss, batches, signal, ...execution }:
   try {
     for (const batch of batches) {
       if (signal?.aborted === true) break;
-      const outputs = await runnable.run(batchInputs(batch));
+      const outputs = await runnable.run(batch.inputs);
       const part = outputs.loss.then((values) => values[0] ?? NaN);
-      // Whoever awaits it hears of a failure; until then it is not unhandled.
+      // The await below reports a failure; until then it must not count as unhandled.
       part.catch(() => undefined);
       pending.push(part);
-      tokens += batch.labelTokens;
-      rows += batch.rows;
+      tokens += batch.weight ?? 1;
+      rows += batch.rows ?? 0;
       if (pending.length >= inFlight) total += (await pending.shift()) ?? 0;
     }
     for (const part of pending) total += await part;

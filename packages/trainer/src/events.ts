@@ -7,16 +7,16 @@ export interface StartedEvent {
   readonly trainedParameters: number;
 }
 
-/** One optimizer step. Comes a step or two after it was asked for: results are read back without waiting for them. */
+/** One optimizer step. Arrives a step or two after the device got its work: results are read back without waiting for them. */
 export interface StepEvent {
   readonly type: 'step';
   readonly step: number;
-  /** Σ of the losses of the window's label tokens / their number. */
+  /** Σ loss / Σ weight over the step's micro-batches: for text the mean over its label tokens. */
   readonly loss: number;
   /** Norm of the whole gradient before clipping. */
   readonly gradNorm: number;
   readonly learningRate: number;
-  /** Tokens of the window, prompts included and padding not. */
+  /** Tokens of the step, prompts included and padding not; 0 where the batches state none. */
   readonly tokens: number;
   readonly tokensPerSecond: number;
 }
@@ -26,7 +26,7 @@ export interface EvaluatedEvent {
   /** Steps taken before. */
   readonly step: number;
   readonly loss: number;
-  /** Label tokens. */
+  /** Σ of the batches' weights: the label tokens of text. */
   readonly tokens: number;
   /** Loss of the reference on the same rows, where the session has one. */
   readonly referenceLoss?: number;
@@ -38,7 +38,7 @@ export interface SavedEvent {
   readonly place: string;
 }
 
-/** The signal was aborted: the step in progress is finished, and what was learned is saved. */
+/** The signal was aborted: training finished the step in progress, and saves what was learned. */
 export interface InterruptedEvent {
   readonly type: 'interrupted';
   readonly step: number;

@@ -3,6 +3,7 @@ import type { Arena } from '@lowrank/tensor/backend';
 import type { Spec, Traceable } from '@lowrank/tensor/op';
 import { compile } from '@lowrank/tensor';
 import { runUnplanned } from '@lowrank/tensor/backend';
+import { inputSpecs } from './batch.js';
 
 /**
  * How traced functions are run: `fused` (the default), `unfused` (planned, but every op keeps its own kernel), or
@@ -39,10 +40,7 @@ export function makeRunnable<Outputs extends Record<string, Tensor>>(
   return {
     prepare: () => Promise.resolve(),
     async run(inputs = {}) {
-      const specs = Object.fromEntries(
-        Object.entries(inputs).map(([name, { shape }]) => [name, { shape, dtype: 'i32' as const }]),
-      );
-      const values = await runUnplanned(backend, compiled.trace(specs), inputs);
+      const values = await runUnplanned(backend, compiled.trace(inputSpecs(inputs)), inputs);
       return Object.fromEntries(
         Object.entries(values).map(([name, value]) => [name, Promise.resolve(value)]),
       ) as Results<Outputs>;

@@ -1,35 +1,34 @@
-import type { TokenBatch } from '@lowrank/data';
 import type { Backend } from '@lowrank/tensor';
 import { grad, mul, toFloat32 } from '@lowrank/tensor';
-import type { LossFunction } from './batch.js';
-import { asBatch, batchInputs } from './batch.js';
+import type { TrainedParameter } from '@lowrank/nn';
+import type { Batch, LossFunction, TokenInput } from './batch.js';
+import { lossOver } from './batch.js';
 import type { Execution } from './execution.js';
 import { makeRunnable } from './execution.js';
-import type { TrainedParameter } from './parameters.js';
 
-export interface GradientsRequest {
+export interface GradientsRequest<Name extends string = TokenInput> {
   readonly backend: Backend;
-  readonly loss: LossFunction;
+  readonly loss: LossFunction<Name>;
   readonly parameters: readonly TrainedParameter[];
-  readonly batch: TokenBatch;
+  readonly batch: Batch<Name>;
   readonly execution?: Execution;
 }
 
 /**
- * dL/d(parameter) by name, with L the loss per label token of one batch at the weights as they are. For checks and for
- * looking into a model.
+ * dL/d(parameter) by name, with L the loss of one batch divided by its weight (for text: per label token), at the
+ * weights as they are. For checks and for looking into a model.
  */
-export async function parameterGradients({
+export async function parameterGradients<Name extends string = TokenInput>({
   backend,
   loss,
   parameters,
   batch,
   execution,
-}: GradientsRequest): Promise<Map<string, Float32Array>> {
+}: GradientsRequest<Name>): Promise<Map<string, Float32Array>> {
   const runnable = makeRunnable(
     backend,
     (inputs) => {
-      const total = mul(loss(asBatch(inputs)), 1 / batch.labelTokens);
+      const total = mul(lossOver(loss)(inputs), 1 / (batch.weight ?? 1));
       const gradients = grad(
         total,
         parameters.map(({ parameter }) => parameter.tensor),
@@ -39,7 +38,7 @@ export async function parameterGradients({
     { execution },
   );
   try {
-    const outputs = await runnable.run(batchInputs(batch));
+    const outputs = await runnable.run(batch.inputs);
     const result = new Map<string, Float32Array>();
     for (const [at, { name }] of parameters.entries()) {
       const values = await outputs[String(at)];

@@ -1,3 +1,5 @@
+import type { TrainedParameter } from '@lowrank/nn';
+import { Parameter } from '@lowrank/nn';
 import type { Backend, Tensor } from '@lowrank/tensor';
 import { embedding, linear, linearCrossEntropy, mul, readTensor, reshape, Rng, tensor } from '@lowrank/tensor';
 import { ReferenceBackend, sourceOf } from '@lowrank/tensor/op';
@@ -5,22 +7,22 @@ import { expect, test } from 'vitest';
 import type { LossFunction } from './batch.js';
 import type { OptimizerName } from './moments.js';
 import { momentTensors } from './moments.js';
-import type { TrainedParameter } from './parameters.js';
 import { flattenParameters } from './parameters.js';
 import { pack } from './testing.js';
+import type { Row } from './testing.js';
 import { createTrainStep } from './trainStep.js';
 
 const parameter = (name: string, shape: readonly number[], seed: number): TrainedParameter => {
   const rng = new Rng(seed);
   return {
     name,
-    parameter: {
-      tensor: tensor(
+    parameter: new Parameter(
+      tensor(
         Float32Array.from({ length: shape.reduce((a, b) => a * b) }, () => rng.normal() * 0.3),
         shape,
         { name },
       ),
-    },
+    ),
   };
 };
 
@@ -34,26 +36,19 @@ function model(vocabulary: number, width: number): { parameters: TrainedParamete
   return { parameters: [table, layer], loss };
 }
 
-const row = (line: number, ids: number[]): Parameters<typeof pack>[0][number] => ({
-  line,
-  ids: Int32Array.from(ids),
-  labels: Int32Array.from(ids),
-  labelTokens: ids.length - 1,
-  fullLength: ids.length,
-  promptIsPrefix: true,
-});
+const row = (ids: number[]): Row => ({ ids: Int32Array.from(ids), labels: Int32Array.from(ids) });
 
 async function trained(
   backend: Backend,
   {
     optimizer,
     sizes,
-    window,
+    microBatches,
     steps,
   }: {
     optimizer: OptimizerName;
     sizes: readonly [number, number];
-    window: Parameters<Awaited<ReturnType<typeof createTrainStep>>['run']>[0];
+    microBatches: Parameters<Awaited<ReturnType<typeof createTrainStep>>['run']>[0];
     steps: number;
   },
 ): Promise<{ losses: number[]; weights: Float32Array; moved: number }> {
@@ -62,7 +57,7 @@ async function trained(
   const before = ((await readTensor(table?.parameter.tensor as Tensor)) as Float32Array).slice();
   const step = await createTrainStep({ backend, loss, parameters, optimizer, clip: 1, weightDecay: 0.01 });
   const losses: number[] = [];
-  for (let at = 0; at < steps; at++) losses.push(await (await step.run(window, 1e-2)).loss);
+  for (let at = 0; at < steps; at++) losses.push(await (await step.run(microBatches, 1e-2)).loss);
   const weights = ((await readTensor(table?.parameter.tensor as Tensor)) as Float32Array).slice();
   await step.dispose({ weights: true });
   expect(backend.memory.buffers).toBe(0);
@@ -93,8 +88,8 @@ test('large parameters get codes, 2 bytes an element and two scales for each 256
 });
 
 test('training with moments in 8 bits stays close to training with f32 ones', async () => {
-  const window = [pack([row(1, [5, 17, 400, 3, 599, 17]), row(2, [0, 5, 17, 44, 3])])];
-  const options = { sizes: [600, 8], window, steps: 12 } as const;
+  const microBatches = [pack([row([5, 17, 400, 3, 599, 17]), row([0, 5, 17, 44, 3])])];
+  const options = { sizes: [600, 8], microBatches, steps: 12 } as const;
   const full = await trained(new ReferenceBackend(), { ...options, optimizer: 'adamw' });
   const eight = await trained(new ReferenceBackend(), { ...options, optimizer: 'adamw8bit' });
   expect(full.losses.at(-1)).toBeLessThan((full.losses[0] ?? 0) - 0.5);
@@ -104,12 +99,12 @@ test('training with moments in 8 bits stays close to training with f32 ones', as
 });
 
 test.each(['adamw', 'adamw8bit'] as const)(
-  '%s trains a table beyond one binding as it does a whole one, over one batch and over a window',
+  '%s trains a table beyond one binding as it does a whole one, over one micro-batch and over several',
   async (optimizer) => {
     const limits = { maxBindingBytes: 98304, maxBufferBytes: 2 ** 20 };
-    const batches = [pack([row(1, [5, 17, 400, 3])]), pack([row(2, [0, 1023, 1024, 899])])];
-    for (const window of [batches.slice(0, 1), batches]) {
-      const options = { sizes: [1100, 24], window, steps: 2, optimizer } as const;
+    const batches = [pack([row([5, 17, 400, 3])]), pack([row([0, 1023, 1024, 899])])];
+    for (const microBatches of [batches.slice(0, 1), batches]) {
+      const options = { sizes: [1100, 24], microBatches, steps: 2, optimizer } as const;
       const whole = await trained(new ReferenceBackend(), options);
       const cut = await trained(new ReferenceBackend(limits), options);
       whole.losses.forEach((loss, at) => expect(cut.losses[at]).toBeCloseTo(loss, 5));

@@ -5,6 +5,7 @@ import { compile, toFloat32 } from '@lowrank/tensor';
 import { runUnplanned } from '@lowrank/tensor/backend';
 import { describe, hostArray } from '@lowrank/tensor/op';
 import type { DType } from '@lowrank/tensor';
+import { inputSpecs } from './batch.js';
 
 /** Loss or gradient of a step are NaN or infinite. The weights are those from before that step. */
 export class NonFiniteError extends LowrankError {
@@ -48,15 +49,12 @@ export interface NonFiniteRequest {
 }
 
 /**
- * Runs a function op by op and tells where the first value that is NaN or infinite comes from; undefined where all are
+ * Runs a function op by op and finds where the first value that is NaN or infinite comes from; undefined if all are
  * finite.
  */
 export async function firstNonFinite({ backend, inputs, fn, names }: NonFiniteRequest): Promise<string | undefined> {
-  const specs = Object.fromEntries(
-    Object.entries(inputs).map(([name, { shape }]) => [name, { shape, dtype: 'i32' as const }]),
-  );
   const compiled = compile(backend, fn);
-  const trace = compiled.trace(specs);
+  const trace = compiled.trace(inputSpecs(inputs));
   await compiled.dispose();
   let origin: string | undefined;
   const sources = new Map<Source, boolean>();

@@ -1,9 +1,10 @@
+import type { TrainedParameter } from '@lowrank/nn';
+import { Parameter } from '@lowrank/nn';
 import type { Tensor } from '@lowrank/tensor';
 import { compile, readTensor, Rng, tensor } from '@lowrank/tensor';
 import { ReferenceBackend } from '@lowrank/tensor/op';
 import { expect, test } from 'vitest';
 import { optimizerScalars, setOptimizerScalars, updateParameters } from './optimizer.js';
-import type { TrainedParameter } from './parameters.js';
 import { flattenParameters } from './parameters.js';
 
 const rng = new Rng(2);
@@ -18,7 +19,7 @@ async function twoSteps(
   const backend = new ReferenceBackend({ maxBindingBytes });
   const trained: TrainedParameter = {
     name: 'w',
-    parameter: { tensor: tensor(values.slice(), [9000]) },
+    parameter: new Parameter(tensor(values.slice(), [9000])),
     weightDecay: 0.1,
   };
   const vectors = await flattenParameters([trained], backend.spec);

@@ -1,12 +1,13 @@
+import type { TrainedParameter } from '@lowrank/nn';
+import { Parameter } from '@lowrank/nn';
 import { persistent, readTensor, tensor } from '@lowrank/tensor';
 import { expect, test } from 'vitest';
-import type { TrainedParameter } from './parameters.js';
 import { disposeVectors, flattenParameters } from './parameters.js';
 
 const spec = { maxBindingBytes: 2 ** 27 };
 const parameter = (name: string, values: number[], shape: number[]): TrainedParameter => ({
   name,
-  parameter: { tensor: tensor(Float32Array.from(values), shape, { name }) },
+  parameter: new Parameter(tensor(Float32Array.from(values), shape, { name })),
 });
 const range = (count: number, from = 0): number[] => Array.from({ length: count }, (_, i) => from + i);
 
@@ -50,7 +51,7 @@ test('a vector ends where the next parameter would not fit one binding; a larger
 test('half-precision parameters become f32 masters', async () => {
   const half = {
     name: 'half',
-    parameter: { tensor: tensor(Uint16Array.of(0x3f80, 0xc000, 0x3e80), [3], { dtype: 'bf16' }) },
+    parameter: new Parameter(tensor(Uint16Array.of(0x3f80, 0xc000, 0x3e80), [3], { dtype: 'bf16' })),
   };
   await flattenParameters([half], spec);
   expect(half.parameter.tensor.dtype).toBe('f32');
@@ -66,9 +67,9 @@ test('a parameter under two names lies there once, and one that was trained befo
   expect([...(await readTensor(a.parameter.tensor))]).toEqual(range(5, 7));
 });
 
-test('what cannot be trained is told by name', async () => {
+test('an error names what cannot be trained', async () => {
   await expect(flattenParameters([], spec)).rejects.toMatchObject({ code: 'trainer.nothingToTrain' });
-  const codes = { name: 'codes', parameter: { tensor: persistent([4], { dtype: 'u8' }) } };
+  const codes = { name: 'codes', parameter: new Parameter(persistent([4], { dtype: 'u8' })) };
   await expect(flattenParameters([codes], spec)).rejects.toThrow('parameter codes: expected f32, f16 or bf16, got u8');
 });
 

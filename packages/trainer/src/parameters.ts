@@ -1,22 +1,11 @@
 import { LowrankError } from '@lowrank/errors';
+import type { TrainedParameter } from '@lowrank/nn';
 import type { HostArray, Shape, Tensor } from '@lowrank/tensor';
 import type { BackendSpec } from '@lowrank/tensor/backend';
 import { persistent, tensor, toFloat32 } from '@lowrank/tensor';
 import { hostArray, segmentBlock, sizeOf, sourceOf, viewAt } from '@lowrank/tensor/op';
 import type { Moments, OptimizerName } from './moments.js';
 import { alignmentOf, makeMoments, mapsTensor, momentTensors, smallest8bit } from './moments.js';
-
-/** What is trained: a place that holds a tensor (nn's Parameter, or anything of that form), with its name. */
-export interface TrainedParameter {
-  /** For errors and dumps: 'model.layers.0.self_attn.q_proj.lora_A'. */
-  readonly name: string;
-  /** Holds a persistent tensor on the host now, and a view of a flat vector once training begins. */
-  readonly parameter: { tensor: Tensor };
-  /** Factor on the learning rate; 1 by default. */
-  readonly learningRateFactor?: number;
-  /** Overrides the weight decay of the run: 0 for those that shall not decay. */
-  readonly weightDecay?: number;
-}
 
 /** Where a parameter lies within its flat vector. */
 export interface Segment {

@@ -1,27 +1,27 @@
 import { Arena, planMemory } from '@lowrank/tensor/backend';
 import { expect, test } from 'vitest';
-import type { BatchShape } from './batch.js';
+import type { Batch } from './batch.js';
 import { planTrainStep } from './planStep.js';
 import { makeRows, pack, referenceBackend, tinyModel } from './testing.js';
 import { createTrainStep } from './trainStep.js';
 
 const rows = makeRows(12);
-const window = [pack(rows.slice(0, 8)), pack(rows.slice(8))];
-const [first = pack(rows)] = window;
+const step = [pack(rows.slice(0, 8)), pack(rows.slice(8))];
+const [first = pack(rows)] = step;
 
 test.each([
   { shapes: [first], checkpointing: false },
   { shapes: [first], checkpointing: true },
   { shapes: [first, first], checkpointing: true },
-  { shapes: window, checkpointing: true },
-])('a plan says to the byte what a step allocates: %o', async ({ shapes, checkpointing }) => {
+  { shapes: step, checkpointing: true },
+])('a plan states to the byte what a step allocates: %#', async ({ shapes, checkpointing }) => {
   const backend = referenceBackend();
   const { loss, parameters } = tinyModel(backend);
   const { plans, vectors, flops } = planTrainStep({
     loss,
     parameters,
     spec: backend.spec,
-    window: shapes,
+    microBatches: shapes,
     checkpointing,
     clip: 1,
   });
@@ -36,14 +36,14 @@ test.each([
   await step.dispose({ weights: true });
 });
 
-test('the operations of a window are those of its batches and one update', () => {
+test('the operations of a step are those of its micro-batches and one update', () => {
   const { spec } = referenceBackend();
-  const flopsOf = (shapes: readonly BatchShape[]): number => {
+  const flopsOf = (shapes: readonly Batch[]): number => {
     const { loss, parameters } = tinyModel(referenceBackend());
-    return planTrainStep({ loss, parameters, spec, window: shapes }).flops;
+    return planTrainStep({ loss, parameters, spec, microBatches: shapes }).flops;
   };
-  const [second = first] = window.slice(1);
-  expect(second.length).not.toBe(first.length);
+  const [second = first] = step.slice(1);
+  expect(second.inputs.ids.shape).not.toEqual(first.inputs.ids.shape);
   expect(flopsOf([first, first, first]) - flopsOf([first, first])).toBe(
     flopsOf([first, second, first]) - flopsOf([first, second]),
   );

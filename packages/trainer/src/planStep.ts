@@ -1,26 +1,27 @@
+import type { TrainedParameter } from '@lowrank/nn';
 import type { BackendSpec, Plan } from '@lowrank/tensor/backend';
 import { planFunction } from '@lowrank/tensor/backend';
-import type { BatchShape } from './batch.js';
-import { asBatch, batchSpecs } from './batch.js';
-import type { FlatVector, TrainedParameter } from './parameters.js';
+import type { Batch, TokenInput } from './batch.js';
+import { inputSpecs } from './batch.js';
+import type { FlatVector } from './parameters.js';
 import { outlineParameters } from './parameters.js';
 import type { StepOptions } from './stepTraces.js';
 import { StepTraces } from './stepTraces.js';
 
-export interface PlanStepOptions extends StepOptions {
+export interface PlanStepOptions<Name extends string = TokenInput> extends StepOptions<Name> {
   /** What the compiler may assume of the device. */
   readonly spec: BackendSpec;
   /** Each becomes a view of a flat vector that holds nothing. */
   readonly parameters: readonly TrainedParameter[];
-  /** The batches of a step: one, or several that are accumulated. */
-  readonly window: readonly BatchShape[];
+  /** The micro-batches of a step; only their shapes and dtypes count. */
+  readonly microBatches: readonly Batch<Name>[];
 }
 
 export interface PlannedStep {
   /** What `createTrainStep` would compile for such a step: they share one arena. */
   readonly plans: readonly Plan[];
   readonly vectors: readonly FlatVector[];
-  /** Floating-point operations of a step, all its batches together. */
+  /** Floating-point operations of a step, all its micro-batches together. */
   readonly flops: number;
 }
 
@@ -28,27 +29,32 @@ export interface PlannedStep {
  * Plans a training step without a device, without weights and without their memory. Throws what the compiler throws,
  * and what flattenParameters does.
  */
-export function planTrainStep({ spec, parameters, window, ...options }: PlanStepOptions): PlannedStep {
+export function planTrainStep<Name extends string = TokenInput>({
+  spec,
+  parameters,
+  microBatches,
+  ...options
+}: PlanStepOptions<Name>): PlannedStep {
   const vectors = outlineParameters(parameters, spec, options);
   const traces = new StepTraces(options, vectors);
-  const flopsOf = (plan: Plan | undefined): number => plan?.steps.reduce((total, { flops }) => total + flops, 0) ?? 0;
-  const [first, second] = window;
+  const [first, second] = microBatches;
   if (first !== undefined && second === undefined) {
-    const whole = planFunction((inputs) => traces.whole(asBatch(inputs)), batchSpecs(first), spec);
+    const whole = planFunction((inputs) => traces.whole(inputs), inputSpecs(first.inputs), spec);
     return { plans: [whole], vectors, flops: flopsOf(whole) };
   }
-  const keyOf = ({ batch, length }: BatchShape): string => `${batch}x${length}`;
-  const parts = new Map(window.map((shape) => [keyOf(shape), shape]));
-  const plans = new Map(
-    [...parts].map(([key, shape]) => [
-      key,
-      planFunction((inputs) => traces.part(asBatch(inputs)), batchSpecs(shape), spec),
-    ]),
-  );
+  const plans = new Map<string, Plan>();
+  let flops = 0;
+  for (const { inputs } of microBatches) {
+    const specs = inputSpecs(inputs);
+    const key = JSON.stringify(specs);
+    const plan = plans.get(key) ?? planFunction((traced) => traces.accumulate(traced), specs, spec);
+    plans.set(key, plan);
+    flops += flopsOf(plan);
+  }
   const update = planFunction(() => traces.update(), {}, spec);
-  return {
-    plans: [...plans.values(), update],
-    vectors,
-    flops: window.reduce((total, shape) => total + flopsOf(plans.get(keyOf(shape))), flopsOf(update)),
-  };
+  return { plans: [...plans.values(), update], vectors, flops: flops + flopsOf(update) };
+}
+
+function flopsOf({ steps }: Plan): number {
+  return steps.reduce((total, { flops }) => total + flops, 0);
 }

@@ -2,14 +2,15 @@ import type { RandomState, Tensor } from '@lowrank/tensor';
 import { add, assign, grad, mul, persistent, reshape, scalar, where, sqrt, tensor } from '@lowrank/tensor';
 import { packAt, scope } from '@lowrank/tensor/op';
 import { withCheckpointing } from '@lowrank/nn';
-import type { BatchTensors, LossFunction } from './batch.js';
+import type { LossFunction, TokenInput } from './batch.js';
+import { lossOver } from './batch.js';
 import type { AdamwOptions } from './optimizer.js';
 import { optimizerScalars, updateParameters } from './optimizer.js';
 import type { FlatVector } from './parameters.js';
 
-export interface StepOptions extends AdamwOptions {
-  readonly loss: LossFunction;
-  /** What the loss draws dropout from; each batch gets a step of its own. */
+export interface StepOptions<Name extends string = TokenInput> extends AdamwOptions {
+  readonly loss: LossFunction<Name>;
+  /** The RNG state of the loss's dropout; each micro-batch gets its own RNG step. */
   readonly random?: RandomState;
   /**
    * Keep only what enters each block of the model, and compute the blocks again in the backward pass: less memory, more
@@ -18,28 +19,34 @@ export interface StepOptions extends AdamwOptions {
   readonly checkpointing?: boolean;
 }
 
+/** Arguments of a traced function. */
+type Inputs = Readonly<Record<string, Tensor>>;
+
+/** The name of the tensors that hold the gradients of a step's micro-batches, as plans show them. */
+export const accumulatedGradient = 'accumulatedGradient';
+
 export type Numbers = { loss: Tensor; gradNorm: Tensor };
 export type Nothing = Record<never, never>;
 
 /** The functions that a training step compiles, and the state they share: everything of a step but the device. */
-export class StepTraces {
+export class StepTraces<Name extends string> {
   readonly optimizer = optimizerScalars();
   readonly lossScale = scalar(1, { name: 'lossScale' });
-  /** 0 for the first batch of a window: what the accumulators held is forgotten. */
+  /** 0 for the first micro-batch of a step, which overwrites what the accumulators held; 1 for the others. */
   readonly carry = scalar(0, { name: 'carry' });
   private readonly health = tensor([1], [], { name: 'health' });
   private accumulators: { loss: Tensor; gradients: Tensor[] } | undefined;
 
   constructor(
-    private readonly options: StepOptions,
+    private readonly options: StepOptions<Name>,
     readonly vectors: readonly FlatVector[],
   ) {}
 
-  /** Loss and flat gradients of one batch, divided by the label tokens of its window. */
-  gradients(batch: BatchTensors): { loss: Tensor; gradients: Tensor[] } {
+  /** Loss and flat gradients of one micro-batch, divided by the weight of the whole step. */
+  gradients(inputs: Inputs): { loss: Tensor; gradients: Tensor[] } {
     const { loss: lossOf, checkpointing = false } = this.options;
     const loss = mul(
-      withCheckpointing(checkpointing, () => lossOf(batch)),
+      withCheckpointing(checkpointing, () => lossOver(lossOf)(inputs)),
       this.lossScale,
     );
     const all = grad(
@@ -62,24 +69,24 @@ export class StepTraces {
     return { loss: reshape(loss, []), gradients };
   }
 
-  /** A step over one batch. */
-  whole(batch: BatchTensors): Numbers {
-    return this.optimize(this.gradients(batch));
+  /** A step over one micro-batch. */
+  whole(inputs: Inputs): Numbers {
+    return this.optimize(this.gradients(inputs));
   }
 
-  /** One batch of several. */
-  part(batch: BatchTensors): Nothing {
-    const { loss, gradients } = this.gradients(batch);
+  /** One micro-batch of several: adds its loss and gradients to the accumulators. */
+  accumulate(inputs: Inputs): Nothing {
+    const { loss, gradients } = this.gradients(inputs);
     const totals = this.totals();
-    const accumulate = (total: Tensor, value: Tensor): void => assign(total, add(where(this.carry, total, 0), value));
+    const addTo = (total: Tensor, value: Tensor): void => assign(total, add(where(this.carry, total, 0), value));
     scope('accumulate', () => {
-      accumulate(totals.loss, loss);
-      totals.gradients.forEach((total, at) => accumulate(total, gradients[at] ?? total));
+      addTo(totals.loss, loss);
+      totals.gradients.forEach((total, at) => addTo(total, gradients[at] ?? total));
     });
     return {};
   }
 
-  /** What follows the parts. */
+  /** The optimizer step over what the micro-batches accumulated. */
   update(): Numbers {
     return this.optimize(this.totals());
   }
@@ -98,8 +105,8 @@ export class StepTraces {
 
   private totals(): { loss: Tensor; gradients: Tensor[] } {
     this.accumulators ??= {
-      loss: persistent([], { name: 'windowLoss' }),
-      gradients: this.vectors.map(({ shape }) => persistent(shape, { name: 'windowGradient' })),
+      loss: persistent([], { name: 'accumulatedLoss' }),
+      gradients: this.vectors.map(({ shape }) => persistent(shape, { name: accumulatedGradient })),
     };
     return this.accumulators;
   }

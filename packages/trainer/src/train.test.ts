@@ -1,18 +1,18 @@
-import type { EncodedRow, TokenBatch } from '@lowrank/data';
-import { batches } from '@lowrank/data';
 import { expect, test } from 'vitest';
+import type { Batch } from './batch.js';
 import type { StepEvent, TrainEvent } from './events.js';
 import { NonFiniteError } from './nonFinite.js';
 import { learningRateAt } from './schedule.js';
-import { makeRows, pack, padRows, referenceBackend, tinyModel } from './testing.js';
-import type { TinyModel } from './testing.js';
+import { labelTokens, makeRows, pack, padRows, referenceBackend, tinyModel } from './testing.js';
+import type { Row, TinyModel } from './testing.js';
 import type { TrainOptions } from './train.js';
 import { train } from './train.js';
 
 const rows = makeRows(10);
-const windowsOf = (
-  layout: (rows: readonly EncodedRow[]) => TokenBatch[] = (window) => [pack(window)],
-): Iterator<readonly TokenBatch[]> => batches(rows, { batchSize: 4, shuffle: false, layout });
+/** Without end: four rows a step, in order, wrapping. */
+function* stepsOf(layout: (rows: readonly Row[]) => Batch[] = (step) => [pack(step)]): Generator<Batch[], never> {
+  for (let start = 0; ; start += 4) yield layout([0, 1, 2, 3].flatMap((at) => rows[(start + at) % rows.length] ?? []));
+}
 
 function setUp(part: Partial<TrainOptions<TinyModel>> = {}): {
   options: TrainOptions<TinyModel>;
@@ -25,7 +25,7 @@ function setUp(part: Partial<TrainOptions<TinyModel>> = {}): {
     createSession: () => model,
     steps: 7,
     learningRate: 0.02,
-    windows: windowsOf(),
+    batches: stepsOf(),
     onEvent: (event) => void events.push(event),
     ...part,
   };
@@ -63,7 +63,7 @@ test('events come in order, one for each step, and the result sums them up', asy
     interrupted: false,
   });
   expect(result.evaluation?.rows).toBe(10);
-  expect(result.evaluation?.tokens).toBe(rows.reduce((total, row) => total + row.labelTokens, 0));
+  expect(result.evaluation?.tokens).toBe(rows.reduce((total, row) => total + labelTokens(row), 0));
   const evaluated = events.at(-1);
   if (evaluated?.type !== 'evaluated' || evaluated.referenceLoss === undefined)
     throw new Error('evaluated with a reference');
@@ -71,10 +71,10 @@ test('events come in order, one for each step, and the result sums them up', asy
   expect(evaluated.loss).toBeLessThan(evaluated.referenceLoss);
 });
 
-test('several batches per step are accumulated', async () => {
+test('several micro-batches per step are accumulated', async () => {
   const big = await train(setUp().options);
   const parts = await train(
-    setUp({ windows: windowsOf((window) => [pack(window.slice(0, 1)), padRows(window.slice(1))]) }).options,
+    setUp({ batches: stepsOf((step) => [pack(step.slice(0, 1)), padRows(step.slice(1))]) }).options,
   );
   expect(parts.finalLoss).toBeCloseTo(big.finalLoss ?? NaN, 5);
   expect(parts.tokens).toBe(big.tokens);
@@ -127,7 +127,7 @@ test.each<[string, Partial<TrainOptions<TinyModel>>]>([
   ['weightDecay', { weightDecay: NaN }],
   ['beta1', { beta1: 1 }],
   ['epsilon', { epsilon: 0 }],
-  ['the batches', { windows: [[pack(rows)]][Symbol.iterator]() }],
-])('bad options are told by name: %s', async (name, part) => {
+  ['the batches', { batches: [[pack(rows)]][Symbol.iterator]() }],
+])('an error names the bad option: %s', async (name, part) => {
   await expect(train(setUp(part).options)).rejects.toThrow(name);
 });

@@ -1,32 +1,34 @@
 import { LowrankError } from '@lowrank/errors';
-import type { TokenBatch } from '@lowrank/data';
+import type { TrainedParameter } from '@lowrank/nn';
 import type { Backend, RandomState } from '@lowrank/tensor';
 import { Arena } from '@lowrank/tensor/backend';
-import type { BatchShape, LossFunction } from './batch.js';
+import type { Batch, LossFunction, TokenInput } from './batch.js';
 import type { Evaluation } from './evaluate.js';
 import { evaluate } from './evaluate.js';
 import type { TrainEvent } from './events.js';
 import type { Execution } from './execution.js';
 import { NonFiniteError } from './nonFinite.js';
 import type { AdamwOptions } from './optimizer.js';
-import type { TrainedParameter } from './parameters.js';
 import type { ScheduleName } from './schedule.js';
 import { checkSchedule, learningRateAt } from './schedule.js';
 import type { StepNumbers, TrainStep } from './trainStep.js';
 import { createTrainStep } from './trainStep.js';
 
 /** A model ready to be trained on a backend. */
-export interface TrainSession {
+export interface TrainSession<Name extends string = TokenInput> {
   readonly backend: Backend;
-  readonly loss: LossFunction;
+  readonly loss: LossFunction<Name>;
   /** The loss without what is meant for training alone, such as dropout; `loss` by default. */
-  readonly evaluationLoss?: LossFunction;
+  readonly evaluationLoss?: LossFunction<Name>;
   readonly parameters: readonly TrainedParameter[];
-  /** What dropout draws from, where the loss has dropout. */
+  /** The RNG state of dropout, if the loss has dropout. */
   readonly random?: RandomState;
 }
 
-export interface TrainOptions<Session extends TrainSession> extends AdamwOptions {
+export interface TrainOptions<
+  Session extends TrainSession<Name>,
+  Name extends string = TokenInput,
+> extends AdamwOptions {
   /** Makes the model: once, before the first step. */
   createSession(): Session | Promise<Session>;
   /**
@@ -34,17 +36,20 @@ export interface TrainOptions<Session extends TrainSession> extends AdamwOptions
    */
   save?(session: Session, at: { readonly step: number }): Promise<string>;
   /**
-   * The loss of the model as it was, to be evaluated beside the trained one: a model with its adapters switched off.
+   * The loss of the model before training, evaluated beside the trained one: a model with its adapters switched off.
    */
-  reference?(session: Session): LossFunction;
+  reference?(session: Session): LossFunction<Name>;
   /** Optimizer steps. */
   readonly steps: number;
-  /** Without end: the batches of each optimizer step. Several are accumulated: one gradient, one step. */
-  readonly windows: Iterator<readonly TokenBatch[]>;
-  /** The largest window to come: compiled first, so that the memory all shapes share is made once. */
-  readonly largest?: readonly BatchShape[];
-  /** Every row to be evaluated once, after training; read anew for each evaluation. */
-  readonly evaluation?: Iterable<TokenBatch>;
+  /**
+   * Without end: for each optimizer step its micro-batches. The gradients of several are accumulated: one gradient, one
+   * step.
+   */
+  readonly batches: Iterator<readonly Batch<Name>[]>;
+  /** The micro-batches of the largest step to come: compiled first, so that the memory all shapes share is made once. */
+  readonly largest?: readonly Batch<Name>[];
+  /** Every row to evaluate, once, after training; read anew for each evaluation. */
+  readonly evaluation?: Iterable<Batch<Name>>;
   readonly learningRate: number;
   /** Default: constant. */
   readonly schedule?: ScheduleName;
@@ -57,38 +62,38 @@ export interface TrainOptions<Session extends TrainSession> extends AdamwOptions
    * time, the same numbers.
    */
   readonly checkpointing?: boolean;
-  /** Hears of all that happens, in order; training waits for it where it returns a promise. */
+  /** Receives every event, in order; training waits for the promise that it may return. */
   onEvent?(event: TrainEvent): void | Promise<void>;
-  /** When aborted, the step in progress is finished, what was learned is saved, and `train` returns. */
+  /** When aborted, `train` finishes the step in progress, saves what was learned, and returns. */
   readonly signal?: AbortSignal;
 }
 
-export interface TrainResult<Session extends TrainSession> {
+export interface TrainResult<Session> {
   readonly session: Session;
   /** Steps taken. */
   readonly steps: number;
   /** Of the last step; undefined where none was taken. */
   readonly finalLoss: number | undefined;
   readonly evaluation: Evaluation | undefined;
-  /** Tokens of all steps, prompts included and padding not. */
+  /** Tokens of all steps, prompts included and padding not; 0 where the batches state none. */
   readonly tokens: number;
   readonly seconds: number;
   readonly interrupted: boolean;
 }
 
-/** Steps whose numbers may be on their way while the next is handed to the device. */
+/** Steps whose numbers may still be arriving when the device gets the next. */
 const inFlight = 2;
 
 /**
- * Trains: AdamW (β 0.9/0.999, ε 1e-8 unless told otherwise) with a schedule, accumulation and clipping, over the
- * windows in order.
+ * Trains with AdamW (β 0.9/0.999 and ε 1e-8 by default), a schedule, accumulation and clipping, over the batches in
+ * order.
  *
  * @throws NonFiniteError when a loss or gradient is NaN or infinite: the weights are then those from before that step,
  * and nothing is saved
  * @throws LowrankError `trainer.schedule`, `trainer.option`, what flattenParameters throws, and what the backend throws
  */
-export async function train<Session extends TrainSession>(
-  options: TrainOptions<Session>,
+export async function train<Session extends TrainSession<Name>, Name extends string = TokenInput>(
+  options: TrainOptions<Session, Name>,
 ): Promise<TrainResult<Session>> {
   checkOptions(options);
   const session = await options.createSession();
@@ -121,11 +126,11 @@ export async function train<Session extends TrainSession>(
   }
 }
 
-async function runSteps<Session extends TrainSession>(
-  options: TrainOptions<Session>,
+async function runSteps<Session extends TrainSession<Name>, Name extends string>(
+  options: TrainOptions<Session, Name>,
   session: Session,
   arena: Arena,
-): ReturnType<Loop<Session>['run']> {
+): Promise<StepsTaken> {
   const { clip, beta1, beta2, epsilon, optimizer, weightDecay, execution, checkpointing } = options;
   const { backend, loss, parameters, random } = session;
   const trainStep = await createTrainStep({
@@ -150,36 +155,44 @@ async function runSteps<Session extends TrainSession>(
   }
 }
 
-async function evaluateRows<Session extends TrainSession>(
-  { evaluation, execution }: TrainOptions<Session>,
+async function evaluateRows<Session extends TrainSession<Name>, Name extends string>(
+  { evaluation, execution }: TrainOptions<Session, Name>,
   { backend }: Session,
-  loss: LossFunction,
+  loss: LossFunction<Name>,
   arena: Arena,
 ): Promise<Evaluation | undefined> {
   return evaluation === undefined ? undefined : evaluate({ backend, loss, batches: evaluation, arena, execution });
 }
 
-interface Pending {
+/** What a run of steps did. */
+interface StepsTaken {
+  readonly steps: number;
+  readonly finalLoss: number | undefined;
+  readonly tokens: number;
+  readonly seconds: number;
+}
+
+interface Pending<Name extends string> {
   readonly step: number;
   readonly learningRate: number;
-  readonly window: readonly TokenBatch[];
-  readonly draw: number;
+  readonly microBatches: readonly Batch<Name>[];
+  readonly rngStep: number;
   readonly arrived: Promise<{ loss: number; gradNorm: number; at: number }>;
 }
 
-class Loop<Session extends TrainSession> {
-  private readonly pending: Pending[] = [];
+class Loop<Session extends TrainSession<Name>, Name extends string> {
+  private readonly pending: Pending<Name>[] = [];
   private finalLoss: number | undefined;
   private tokens = 0;
   private steps = 0;
   private lastArrival = 0;
 
   constructor(
-    private readonly options: TrainOptions<Session>,
-    private readonly trainStep: TrainStep,
+    private readonly options: TrainOptions<Session, Name>,
+    private readonly trainStep: TrainStep<Name>,
   ) {}
 
-  async run(): Promise<{ steps: number; finalLoss: number | undefined; tokens: number; seconds: number }> {
+  async run(): Promise<StepsTaken> {
     const { options, trainStep } = this;
     const trainedParameters = trainStep.vectors
       .flatMap(({ views }) => views)
@@ -189,7 +202,7 @@ class Loop<Session extends TrainSession> {
     const start = performance.now();
     this.lastArrival = start;
     for (let step = 1; step <= options.steps && options.signal?.aborted !== true; step++) {
-      await this.ask(step);
+      await this.start(step);
       if (this.pending.length > inFlight) await this.settle();
     }
     while (this.pending.length > 0) await this.settle();
@@ -201,36 +214,36 @@ class Loop<Session extends TrainSession> {
     };
   }
 
-  private async ask(step: number): Promise<void> {
+  private async start(step: number): Promise<void> {
     const { options } = this;
-    const next = options.windows.next();
+    const next = options.batches.next();
     if (next.done === true || next.value.length === 0) {
       throw new LowrankError({
-        code: 'trainer.windows',
+        code: 'trainer.batches',
         what: 'the batches',
-        expected: `a window for each of ${options.steps} steps`,
-        got: `an end before step ${step}`,
-        remedy: 'Hand in an iterator that wraps around.',
+        expected: `micro-batches for each of ${options.steps} steps`,
+        got: next.done === true ? `an end before step ${step}` : `none for step ${step}`,
+        remedy: 'Pass an iterator that starts over at its end, and yields at least one micro-batch for each step.',
       });
     }
     const { schedule = 'constant', warmup = 0, steps, learningRate: peak } = options;
     const learningRate = learningRateAt(step, { schedule, warmup, steps, learningRate: peak });
     const numbers = await this.trainStep.run(next.value, learningRate);
     const arrived = arrivalOf(numbers);
-    // Whoever awaits it hears of a failure; until then it is not unhandled.
+    // settle() awaits it and reports a failure; until then it must not count as unhandled.
     arrived.catch(() => undefined);
-    this.pending.push({ step, learningRate, window: next.value, draw: numbers.draw, arrived });
+    this.pending.push({ step, learningRate, microBatches: next.value, rngStep: numbers.rngStep, arrived });
   }
 
   private async settle(): Promise<void> {
     const first = this.pending.shift();
     if (first === undefined) return;
-    const { step, learningRate, window } = first;
+    const { step, learningRate, microBatches, rngStep } = first;
     const { loss, gradNorm, at } = await first.arrived;
     if (!Number.isFinite(loss) || !Number.isFinite(gradNorm)) {
-      throw new NonFiniteError({ step, loss, gradNorm, origin: await this.trainStep.diagnose(window, first.draw) });
+      throw new NonFiniteError({ step, loss, gradNorm, origin: await this.trainStep.diagnose(microBatches, rngStep) });
     }
-    const tokens = window.reduce((total, batch) => total + batch.tokens, 0);
+    const tokens = microBatches.reduce((total, batch) => total + (batch.tokens ?? 0), 0);
     const seconds = (at - this.lastArrival) / 1000;
     this.lastArrival = at;
     this.tokens += tokens;
@@ -253,7 +266,10 @@ async function arrivalOf(numbers: StepNumbers): Promise<{ loss: number; gradNorm
   return { loss, gradNorm, at: performance.now() };
 }
 
-function checkOptions<Session extends TrainSession>(options: TrainOptions<Session>): void {
+type CheckedOptions = AdamwOptions &
+  Pick<TrainOptions<TrainSession>, 'steps' | 'learningRate' | 'schedule' | 'warmup' | 'weightDecay'>;
+
+function checkOptions(options: CheckedOptions): void {
   const { schedule = 'constant', warmup = 0, steps, learningRate } = options;
   checkSchedule({ schedule, warmup, steps, learningRate });
   const check = (

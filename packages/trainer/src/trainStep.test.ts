@@ -1,7 +1,7 @@
-import type { TokenBatch } from '@lowrank/data';
 import type { BackendSpec } from '@lowrank/tensor/backend';
 import { scalar } from '@lowrank/tensor';
 import { expect, test } from 'vitest';
+import type { Batch } from './batch.js';
 import { parameterGradients } from './gradients.js';
 import { makeRows, pack, padRows, parameterNames, referenceBackend, tinyModel } from './testing.js';
 import type { TrainStepOptions } from './trainStep.js';
@@ -22,9 +22,9 @@ interface RunOptions extends Partial<TrainStepOptions> {
   dropout?: boolean;
 }
 
-/** Trains a fresh tiny model over the windows. */
+/** Trains a fresh tiny model over the steps. */
 async function trajectory(
-  windows: readonly (readonly TokenBatch[])[],
+  steps: readonly (readonly Batch[])[],
   { spec, names, dropout = false, ...options }: RunOptions = {},
 ): Promise<Trajectory> {
   const random = dropout ? { seed: scalar(5, { dtype: 'u32' }), step: scalar(0, { dtype: 'u32' }) } : undefined;
@@ -33,8 +33,8 @@ async function trajectory(
   const step = await createTrainStep({ ...model, weightDecay: 0.1, clip: 0.3, ...options });
   const losses: number[] = [];
   const gradNorms: number[] = [];
-  for (const window of windows) {
-    const numbers = await step.run(window, learningRate);
+  for (const part of steps) {
+    const numbers = await step.run(part, learningRate);
     losses.push(await numbers.loss);
     gradNorms.push(await numbers.gradNorm);
   }
@@ -105,35 +105,31 @@ test('steps are those of a plain AdamW loop over matrices, clipping and decay in
     values.forEach((value, i) => expect(value).toBeCloseTo(weights.get(name)?.[i] ?? NaN, 4));
 });
 
-const windows = [0, 4, 8].map((start) => rows.slice(start, start + 4));
+const steps = [0, 4, 8].map((start) => rows.slice(start, start + 4));
 
 test('packed and padded rows go the same way', async () => {
-  const packed = await trajectory(windows.map((window) => [pack(window)]));
-  const padded = await trajectory(windows.map((window) => [padRows(window)]));
+  const packed = await trajectory(steps.map((part) => [pack(part)]));
+  const padded = await trajectory(steps.map((part) => [padRows(part)]));
   expectSame(packed, padded, 2e-6);
 });
 
-test('an accumulation window equals the big batch, whatever the rows lengths are', async () => {
-  const big = await trajectory(windows.map((window) => [pack(window)]));
+test('accumulated micro-batches equal the large batch, whatever the lengths of the rows', async () => {
+  const big = await trajectory(steps.map((part) => [pack(part)]));
   const parts = await trajectory(
-    windows.map((window) => [pack(window.slice(0, 1)), padRows(window.slice(1, 3)), pack(window.slice(3))]),
+    steps.map((part) => [pack(part.slice(0, 1)), padRows(part.slice(1, 3)), pack(part.slice(3))]),
   );
   expectSame(big, parts, 2e-6);
 });
 
 test.each(['unfused', 'unplanned'] as const)('%s and fused runs go the same way', async (execution) => {
-  const mixed = windows.map((window, at) =>
-    at === 1 ? [pack(window.slice(0, 2)), pack(window.slice(2))] : [pack(window)],
-  );
+  const mixed = steps.map((part, at) => (at === 1 ? [pack(part.slice(0, 2)), pack(part.slice(2))] : [pack(part)]));
   expectSame(await trajectory(mixed), await trajectory(mixed, { execution }), 2e-6);
 });
 
 test.each(['fused', 'unfused', 'unplanned'] as const)(
   'checkpointing changes no number: %s, accumulated, with dropout',
   async (execution) => {
-    const mixed = windows.map((window, at) =>
-      at === 1 ? [pack(window.slice(0, 2)), padRows(window.slice(2))] : [pack(window)],
-    );
+    const mixed = steps.map((part, at) => (at === 1 ? [pack(part.slice(0, 2)), padRows(part.slice(2))] : [pack(part)]));
     const plain = await trajectory(mixed, { execution, dropout: true });
     const twice = await trajectory(mixed, { execution, dropout: true, checkpointing: true });
     if (execution === 'fused') expectSame(plain, twice, 1e-6);
@@ -142,7 +138,7 @@ test.each(['fused', 'unfused', 'unplanned'] as const)(
 );
 
 test('several flat vectors go the way of one', async () => {
-  const batches = windows.map((window) => [pack(window)]);
+  const batches = steps.map((part) => [pack(part)]);
   const spec = { maxBindingBytes: 4096 };
   const step = await createTrainStep({ ...tinyModel(referenceBackend(spec)) });
   expect(step.vectors.length).toBe(2);
@@ -150,7 +146,7 @@ test('several flat vectors go the way of one', async () => {
 });
 
 test('clipping leaves small gradients alone and scales large ones', async () => {
-  const batches = windows.map((window) => [pack(window)]);
+  const batches = steps.map((part) => [pack(part)]);
   const free = await trajectory(batches, { clip: 0 });
   expectSame(free, await trajectory(batches, { clip: 1e6 }), 1e-9);
   // With an epsilon far above the clipped gradient, AdamW's step shrinks with it.
@@ -171,7 +167,7 @@ test('clipping leaves small gradients alone and scales large ones', async () => 
 test('only what is listed is trained', async () => {
   const before = await tinyModel(referenceBackend()).weights();
   const { weights } = await trajectory(
-    windows.map((window) => [pack(window)]),
+    steps.map((part) => [pack(part)]),
     { names: ['q', 'v'] },
   );
   for (const name of parameterNames) {
@@ -180,8 +176,8 @@ test('only what is listed is trained', async () => {
   }
 });
 
-test('dropout draws anew in each batch and the same in each run', async () => {
-  const same = Array.from({ length: 3 }, () => [pack(windows[0] ?? [])]);
+test('dropout differs in each micro-batch and is the same in each run', async () => {
+  const same = Array.from({ length: 3 }, () => [pack(steps[0] ?? [])]);
   const first = await trajectory(same, { dropout: true });
   const second = await trajectory(same, { dropout: true });
   expect(first.losses).toEqual(second.losses);
@@ -192,8 +188,8 @@ test('dropout draws anew in each batch and the same in each run', async () => {
 test('a value that is not finite freezes weights and all that follows, and its origin is found', async () => {
   const model = tinyModel(referenceBackend());
   const step = await createTrainStep({ ...model, clip: 1 });
-  const [first, second, third] = windows.map((window) => [pack(window)]);
-  if (first === undefined || second === undefined || third === undefined) throw new Error('three windows');
+  const [first, second, third] = steps.map((part) => [pack(part)]);
+  if (first === undefined || second === undefined || third === undefined) throw new Error('three steps');
   await (
     await step.run(first, learningRate)
   ).loss;
@@ -208,19 +204,19 @@ test('a value that is not finite freezes weights and all that follows, and its o
   const frozen = await model.weights();
   expect(frozen).toEqual(grown);
   expect(frozen.get('q')).not.toEqual(healthy.get('q'));
-  expect(await step.diagnose(third, broken.draw)).toMatch(/^(matmul|attention|elementwise)/);
+  expect(await step.diagnose(third, broken.rngStep)).toMatch(/^(matmul|attention|elementwise)/);
 });
 
-test('weights that come in broken are told by name', async () => {
+test('weights that are broken from the start are named', async () => {
   const model = tinyModel(referenceBackend());
   const parameter = model.parameters.find(({ name }) => name === 'v')?.parameter.tensor;
   if (parameter?.node.kind !== 'source') throw new Error('a source');
   parameter.node.write(new Float32Array(256).fill(Infinity, 255));
   const step = await createTrainStep({ ...model, clip: 1 });
-  const window = [pack(rows.slice(0, 3))];
-  const numbers = await step.run(window, learningRate);
+  const part = [pack(rows.slice(0, 3))];
+  const numbers = await step.run(part, learningRate);
   expect(Number.isFinite(await numbers.loss)).toBe(false);
-  expect(await step.diagnose(window, numbers.draw)).toBe('the parameter v itself');
+  expect(await step.diagnose(part, numbers.rngStep)).toBe('the parameter v itself');
 });
 
 test('a step allocates nothing once its shape is prepared, and disposing frees all but the weights', async () => {
@@ -228,9 +224,9 @@ test('a step allocates nothing once its shape is prepared, and disposing frees a
   const model = tinyModel(backend);
   const step = await createTrainStep({ ...model, clip: 1 });
   await step.prepare([pack(rows.slice(0, 8))]);
-  for (const window of windows) await (await step.run([pack(window)], learningRate)).loss;
+  for (const part of steps) await (await step.run([pack(part)], learningRate)).loss;
   const { buffers } = backend.memory;
-  for (const window of windows) await (await step.run([pack(window)], learningRate)).loss;
+  for (const part of steps) await (await step.run([pack(part)], learningRate)).loss;
   expect(backend.memory.buffers).toBe(buffers);
   await step.dispose();
   expect(backend.memory.bytes).toBe(step.vectors.reduce((total, { size }) => total + size * 4, 0));

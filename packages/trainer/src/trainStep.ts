@@ -1,21 +1,21 @@
-import type { TokenBatch } from '@lowrank/data';
+import type { TrainedParameter } from '@lowrank/nn';
 import type { Backend, Tensor } from '@lowrank/tensor';
 import type { Node } from '@lowrank/tensor/op';
-import type { BatchShape } from './batch.js';
-import { asBatch, batchInputs, batchSpecs } from './batch.js';
+import type { Batch, TokenInput } from './batch.js';
+import { inputSpecs, totalWeight } from './batch.js';
 import type { ExecutionOptions, Runnable } from './execution.js';
 import { makeRunnable } from './execution.js';
 import { firstNonFinite } from './nonFinite.js';
 import { setOptimizerScalars } from './optimizer.js';
-import type { FlatVector, TrainedParameter } from './parameters.js';
+import type { FlatVector } from './parameters.js';
 import { disposeVectors, flattenParameters } from './parameters.js';
 import type { Nothing, Numbers, StepOptions } from './stepTraces.js';
 import { StepTraces } from './stepTraces.js';
 
-export interface TrainStepOptions extends StepOptions, ExecutionOptions {
+export interface TrainStepOptions<Name extends string = TokenInput> extends StepOptions<Name>, ExecutionOptions {
   readonly backend: Backend;
   readonly parameters: readonly TrainedParameter[];
-  /** Decay of every parameter that does not say otherwise; decoupled, as AdamW's. */
+  /** Decay of every parameter that does not state its own; decoupled, as AdamW's. */
   readonly weightDecay?: number;
 }
 
@@ -24,25 +24,28 @@ export interface StepNumbers {
   readonly loss: Promise<number>;
   /** Of the whole gradient, before clipping. */
   readonly gradNorm: Promise<number>;
-  /** Counts batches: what the first batch of the window drew its randomness from. */
-  readonly draw: number;
+  /** The RNG step of the first micro-batch: how many micro-batches ran before it. */
+  readonly rngStep: number;
 }
 
 /**
- * One optimizer step over one batch, or over several whose gradients are summed (an accumulation window): the loss is
- * the sum over label tokens divided by their number in the whole window, so that a window equals one big batch whatever
- * its rows' lengths are.
+ * One optimizer step over one micro-batch, or over several whose gradients are accumulated. The loss is Σ loss / Σ
+ * weight over all of them, so that accumulation equals one large batch whatever the rows' lengths are.
  */
-export interface TrainStep {
+export interface TrainStep<Name extends string = TokenInput> {
   /**
-   * Compiles what a window like this needs; call it with the largest first, and the shared memory never grows again.
+   * Compiles what a step over micro-batches of these shapes needs; call it with the largest first, and the shared
+   * memory never grows again.
    */
-  prepare(window: readonly BatchShape[]): Promise<void>;
-  /** Resolves when the work has been handed to the device; the numbers come later. */
-  run(window: readonly TokenBatch[], learningRate: number): Promise<StepNumbers>;
-  /** Where the first value that is not finite arises when this window is run again, on the weights as they are. */
-  diagnose(window: readonly TokenBatch[], draw: number): Promise<string | undefined>;
-  /** Steps that have been asked for. */
+  prepare(microBatches: readonly Batch<Name>[]): Promise<void>;
+  /** Resolves when the device has the work; the numbers come later. */
+  run(microBatches: readonly Batch<Name>[], learningRate: number): Promise<StepNumbers>;
+  /**
+   * Runs the micro-batches again, on the weights as they are, and returns where the first value that is not finite
+   * arises.
+   */
+  diagnose(microBatches: readonly Batch<Name>[], rngStep: number): Promise<string | undefined>;
+  /** Steps started so far. */
   readonly steps: number;
   readonly vectors: readonly FlatVector[];
   /** Frees plans and optimizer state; the trained weights stay where they are unless `weights` is set. */
@@ -50,97 +53,95 @@ export interface TrainStep {
 }
 
 /** @throws LowrankError what flattenParameters and the compiler throw */
-export async function createTrainStep(options: TrainStepOptions): Promise<TrainStep> {
+export async function createTrainStep<Name extends string = TokenInput>(
+  options: TrainStepOptions<Name>,
+): Promise<TrainStep<Name>> {
   const { backend, parameters, weightDecay = 0 } = options;
   const vectors = await flattenParameters(parameters, backend.spec, { weightDecay, optimizer: options.optimizer });
   return new FlatTrainStep(options, vectors);
 }
 
-class FlatTrainStep implements TrainStep {
+class FlatTrainStep<Name extends string> implements TrainStep<Name> {
   steps = 0;
-  private batches = 0;
-  private readonly traces: StepTraces;
+  /** Micro-batches run so far: the RNG step of the next. */
+  private rngStep = 0;
+  private readonly traces: StepTraces<Name>;
   private readonly whole: Runnable<Numbers>;
-  private readonly part: Runnable<Nothing>;
+  private readonly accumulate: Runnable<Nothing>;
   private readonly update: Runnable<Numbers>;
 
   constructor(
-    private readonly options: TrainStepOptions,
+    private readonly options: TrainStepOptions<Name>,
     readonly vectors: readonly FlatVector[],
   ) {
     const { backend } = options;
     this.traces = new StepTraces(options, vectors);
-    this.whole = makeRunnable(backend, (batch) => this.traces.whole(asBatch(batch)), options);
-    this.part = makeRunnable(backend, (batch) => this.traces.part(asBatch(batch)), options);
+    this.whole = makeRunnable(backend, (inputs) => this.traces.whole(inputs), options);
+    this.accumulate = makeRunnable(backend, (inputs) => this.traces.accumulate(inputs), options);
     this.update = makeRunnable(backend, () => this.traces.update(), options);
   }
 
-  async prepare(window: readonly BatchShape[]): Promise<void> {
-    const [first, second] = window;
+  async prepare(microBatches: readonly Batch<Name>[]): Promise<void> {
+    const [first, second] = microBatches;
     if (first !== undefined && second === undefined) {
-      await this.whole.prepare(batchSpecs(first));
+      await this.whole.prepare(inputSpecs(first.inputs));
       return;
     }
-    for (const batch of window) await this.part.prepare(batchSpecs(batch));
+    for (const { inputs } of microBatches) await this.accumulate.prepare(inputSpecs(inputs));
     await this.update.prepare({});
   }
 
-  async run(window: readonly TokenBatch[], learningRate: number): Promise<StepNumbers> {
+  async run(microBatches: readonly Batch<Name>[], learningRate: number): Promise<StepNumbers> {
     this.steps++;
     setOptimizerScalars(this.traces.optimizer, this.steps, { ...this.options, learningRate });
-    this.traces.lossScale.value = scaleOf(window);
-    const draw = this.batches;
-    const [first, second] = window;
+    this.traces.lossScale.value = 1 / totalWeight(microBatches);
+    const { rngStep } = this;
+    const [first, second] = microBatches;
     let outputs;
     if (first !== undefined && second === undefined) {
-      this.drawAnew();
-      outputs = await this.whole.run(batchInputs(first));
+      this.advanceRng();
+      outputs = await this.whole.run(first.inputs);
     } else {
-      for (const [at, batch] of window.entries()) {
+      for (const [at, { inputs }] of microBatches.entries()) {
         this.traces.carry.value = at === 0 ? 0 : 1;
-        this.drawAnew();
-        await this.part.run(batchInputs(batch));
+        this.advanceRng();
+        await this.accumulate.run(inputs);
       }
       outputs = await this.update.run({});
     }
-    return { loss: outputs.loss.then(firstNumber), gradNorm: outputs.gradNorm.then(firstNumber), draw };
+    return { loss: outputs.loss.then(firstNumber), gradNorm: outputs.gradNorm.then(firstNumber), rngStep };
   }
 
-  async diagnose(window: readonly TokenBatch[], draw: number): Promise<string | undefined> {
+  async diagnose(microBatches: readonly Batch<Name>[], rngStep: number): Promise<string | undefined> {
     const names = new Map<Node, string>(
       this.vectors.flatMap(({ views, segments }) =>
         views.map((view, at) => [view.node, `the parameter ${segments[at]?.name} itself`] as const),
       ),
     );
-    this.traces.lossScale.value = scaleOf(window);
-    this.batches = draw;
-    for (const batch of window) {
-      this.drawAnew();
-      const fn = (inputs: Record<string, Tensor>): Record<string, Tensor> => {
-        const { loss, gradients } = this.traces.gradients(asBatch(inputs));
-        return { loss, ...Object.fromEntries(gradients.map((gradient, at) => [`gradient${at}`, gradient])) };
-      };
-      const origin = await firstNonFinite({ backend: this.options.backend, inputs: batchInputs(batch), fn, names });
+    this.traces.lossScale.value = 1 / totalWeight(microBatches);
+    this.rngStep = rngStep;
+    const fn = (traced: Record<string, Tensor>): Record<string, Tensor> => {
+      const { loss, gradients } = this.traces.gradients(traced);
+      return { loss, ...Object.fromEntries(gradients.map((gradient, at) => [`gradient${at}`, gradient])) };
+    };
+    for (const { inputs } of microBatches) {
+      this.advanceRng();
+      const origin = await firstNonFinite({ backend: this.options.backend, inputs, fn, names });
       if (origin !== undefined) return origin;
     }
     return undefined;
   }
 
   async dispose({ weights = false }: { weights?: boolean } = {}): Promise<void> {
-    for (const runnable of [this.whole, this.part, this.update]) await runnable.dispose();
+    for (const runnable of [this.whole, this.accumulate, this.update]) await runnable.dispose();
     this.traces.dispose();
     disposeVectors(this.vectors, { weights });
   }
 
-  private drawAnew(): void {
-    if (this.options.random !== undefined) this.options.random.step.value = this.batches;
-    this.batches++;
+  private advanceRng(): void {
+    if (this.options.random !== undefined) this.options.random.step.value = this.rngStep;
+    this.rngStep++;
   }
-}
-
-/** 1 / label tokens of the window. */
-function scaleOf(window: readonly TokenBatch[]): number {
-  return 1 / window.reduce((total, { labelTokens }) => total + labelTokens, 0);
 }
 
 function firstNumber(values: ArrayLike<number>): number {

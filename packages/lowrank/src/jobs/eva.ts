@@ -1,12 +1,11 @@
 import type { EncodedRow } from '@lowrank/data';
-import { ignored } from '@lowrank/data';
+import { evaluationBatches, ignored } from '@lowrank/data';
 import type { LoraConfig } from '@lowrank/lora';
 import { evaConfig } from '@lowrank/lora';
 import type { CausalModel } from '@lowrank/models';
 import type { InputBatch, MeasureOptions } from '@lowrank/patch';
 import type { Backend } from '@lowrank/tensor';
 import { reshape, Rng } from '@lowrank/tensor';
-import { evaluationWindows } from '../windows.js';
 
 /** Where EVA looks. */
 export interface EvaData {
@@ -36,18 +35,10 @@ export async function evaMeasure(
     ...row,
     ids: row.labels.map((label) => (useLabelMask && label === ignored ? 0 : 1)),
   }));
-  const marks = drawn.length === 0 ? [] : evaluationWindows(marked);
-  const windows = drawn.length === 0 ? [] : evaluationWindows(drawn);
-  const found = windows.map(({ batch, length, ids, positions, segments }, at): InputBatch => {
-    const shape = [batch, length];
-    return {
-      inputs: {
-        ids: { data: ids, shape },
-        positions: { data: positions, shape },
-        segments: { data: segments, shape: [...shape, 2] },
-      },
-      counted: marks[at]?.ids ?? new Int32Array(),
-    };
+  const marks = drawn.length === 0 ? [] : evaluationBatches(marked);
+  const laidOut = drawn.length === 0 ? [] : evaluationBatches(drawn);
+  const found = laidOut.map(({ inputs: { ids, positions, segments } }, at): InputBatch => {
+    return { inputs: { ids, positions, segments }, counted: marks[at]?.inputs.ids.data ?? new Int32Array() };
   });
   return {
     backend: await backend(),

@@ -1,6 +1,7 @@
 import type { MetricName, RowSelection, TextTokenizer } from '@lowrank/data';
 import {
   encodeRows,
+  evaluationBatches,
   groupByPrompt,
   isTextMetric,
   readChatTemplate,
@@ -13,7 +14,6 @@ import type { Execution } from '@lowrank/trainer';
 import { evaluate } from '@lowrank/trainer';
 import { backendOnce } from '../device.js';
 import type { BackendOrOpener } from '../device.js';
-import { evaluationWindows } from '../windows.js';
 import { datasetWarnings } from './fineTune.js';
 import type { TransferEvents } from './folders.js';
 import { withFolders } from './folders.js';
@@ -104,7 +104,7 @@ export async function evaluateTexts(given: EvaluateFolderOptions): Promise<Evalu
   } = await evaluate({
     backend,
     loss: model.loss,
-    batches: evaluationWindows(
+    batches: evaluationBatches(
       withVirtualTokens(dataset.rows, { vocabularySize, virtualTokens: model.module.virtualTokens }),
     ),
     execution: options.execution,

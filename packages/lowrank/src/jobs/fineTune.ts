@@ -1,5 +1,13 @@
 import type { EncodedRow, RowSelection, TextTokenizer } from '@lowrank/data';
-import { readChatTemplate, readDataset, readTokenizer, withVirtualTokens } from '@lowrank/data';
+import {
+  evaluationBatches,
+  largestBatches,
+  readChatTemplate,
+  readDataset,
+  readTokenizer,
+  trainingBatches,
+  withVirtualTokens,
+} from '@lowrank/data';
 import type { MethodName } from '@lowrank/methods';
 import type { Backend, RandomState } from '@lowrank/tensor';
 import { scalar } from '@lowrank/tensor';
@@ -11,7 +19,6 @@ import { backendOnce } from '../device.js';
 import type { BackendOrOpener } from '../device.js';
 import { openMetricsFile, metricsOf } from '../metricsFile.js';
 import { openOutputFolder } from '@lowrank/safetensors';
-import { evaluationWindows, largestWindow, trainingWindows } from '../windows.js';
 import { checkFlags } from './fineTuneFlags.js';
 import type { Method } from './fineTuneFlags.js';
 import type { TransferEvents } from './folders.js';
@@ -154,13 +161,13 @@ async function withRows(options: FineTuneOptions & { readonly baseModel: string 
   const steps = options.steps ?? Math.ceil(rows.length / (batchSize * gradientAccumulation));
   const random: RandomState = {
     seed: scalar(seed >>> 0, { dtype: 'u32', name: 'seed' }),
-    step: scalar(0, { dtype: 'u32', name: 'draw' }),
+    step: scalar(0, { dtype: 'u32', name: 'rngStep' }),
   };
   const told: string[] = [];
   const trainable =
     other ?? (await trainableOf(model, options, { rows, backend: open, onWarning: (text) => void told.push(text) }));
   for (const text of told) await options.onEvent?.({ type: 'warning', text });
-  const windows = { ...options, batchSize, gradientAccumulation };
+  const layout = { ...options, batchSize, gradientAccumulation };
   const backend = await open();
   const metrics = await openMetricsFile(options.output);
   try {
@@ -173,9 +180,9 @@ async function withRows(options: FineTuneOptions & { readonly baseModel: string 
         random,
         trainable,
       }),
-      windows: trainingWindows(rows, windows),
-      largest: largestWindow(rows, { ...windows, steps }),
-      evaluation: evalRows === undefined ? undefined : evaluationWindows(evalRows),
+      batches: trainingBatches(rows, layout),
+      largest: largestBatches(rows, { ...layout, steps }),
+      evaluation: evalRows === undefined ? undefined : evaluationBatches(evalRows),
       steps,
       learningRate: options.learningRate ?? 2e-4,
       optimizer: options.optimizer,

@@ -73,7 +73,7 @@ export interface PlanReport {
   readonly gradient_accumulation: number;
   readonly max_length: number;
   /** The sequences that a step runs one after another: rows are packed as `lowrank train` packs them. */
-  readonly batches: RunCost['window'];
+  readonly batches: readonly { readonly batch: number; readonly length: number }[];
   readonly trainable_parameters: number;
   /** Of all parameters, the adapter's included. */
   readonly trainable_share: number;
@@ -153,7 +153,7 @@ export async function planFineTune(options: PlanOptions): Promise<PlanReport> {
     batch_size: run.batchSize,
     gradient_accumulation: run.gradientAccumulation,
     max_length: run.maxLength,
-    batches: cost.window,
+    batches: cost.microBatches.map(({ batch, length }) => ({ batch, length })),
     trainable_parameters: cost.trainableParameters,
     trainable_share: cost.trainableParameters / all,
     file_bytes: cost.file,

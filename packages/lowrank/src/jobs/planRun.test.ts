@@ -75,7 +75,7 @@ test.each(Object.keys(runs))('%s: the bytes that the plan tells are those that t
     clip: 1,
     arena: new Arena(backend),
   });
-  await step.prepare(cost.window);
+  await step.prepare(cost.microBatches);
   expect(cost.bytes.peak).toBe(backend.memory.bytes);
   expect(backend.memory.peakBytes).toBe(backend.memory.bytes);
   const { peak, ...parts } = cost.bytes;

@@ -1,5 +1,5 @@
-import type { EncodedRow } from '@lowrank/data';
-import { withVirtualTokens } from '@lowrank/data';
+import type { EncodedRow, TokenBatch } from '@lowrank/data';
+import { largestBatches, withVirtualTokens } from '@lowrank/data';
 import { adapterFileBytes } from '@lowrank/lora';
 import type { LoraSizes } from '@lowrank/lora';
 import type { MethodName, Tuning } from '@lowrank/methods';
@@ -15,9 +15,8 @@ import type { PersistentData, Plan } from '@lowrank/tensor/backend';
 import { scalar } from '@lowrank/tensor';
 import { planMemory } from '@lowrank/tensor/backend';
 import { sourceOf } from '@lowrank/tensor/op';
-import type { BatchShape, OptimizerName, PlannedStep } from '@lowrank/trainer';
-import { planTrainStep } from '@lowrank/trainer';
-import { largestWindow } from '../windows.js';
+import type { OptimizerName, PlannedStep } from '@lowrank/trainer';
+import { accumulatedGradient, planTrainStep } from '@lowrank/trainer';
 import { asOpenModel } from './openModel.js';
 import type { PlanDevice } from './planDevice.js';
 import { trainAdapter, trainWeights } from './trainable.js';
@@ -83,8 +82,8 @@ export interface RunCost {
   readonly flops: number;
   /** Kernel launches of a batch's plan. */
   readonly steps: number;
-  /** The batches of a step. */
-  readonly window: readonly BatchShape[];
+  /** The micro-batches of a step. */
+  readonly microBatches: readonly TokenBatch[];
 }
 
 /**
@@ -107,15 +106,15 @@ export async function planRun(run: PlannedRun, { spec }: PlanDevice): Promise<Ru
     other ?? (run.method === 'full' ? trainWeights(model) : await trainAdapter(model, { ...run, seed: 0 }));
   const random: RandomState = {
     seed: scalar(0, { dtype: 'u32', name: 'seed' }),
-    step: scalar(0, { dtype: 'u32', name: 'draw' }),
+    step: scalar(0, { dtype: 'u32', name: 'rngStep' }),
   };
-  const window = windowOf(run, module);
+  const microBatches = microBatchesOf(run, module);
   const planned = planTrainStep({
     spec,
     loss: model.trainingLoss(random),
     random,
     parameters: trainable.parameters,
-    window,
+    microBatches,
     checkpointing,
     optimizer,
     clip: 1,
@@ -130,15 +129,15 @@ export async function planRun(run: PlannedRun, { spec }: PlanDevice): Promise<Ru
     ...costOf(planned, frozen),
     flops: planned.flops,
     steps: planned.plans[0]?.steps.length ?? 0,
-    window,
+    microBatches,
   };
 }
 
-/** The batches of a step over rows that are all as long as may be: what `lowrank train` would lay out. */
-function windowOf(
+/** The micro-batches of a step over rows of the greatest length: what `lowrank train` would lay out. */
+function microBatchesOf(
   { batchSize, gradientAccumulation, maxLength, packing }: PlannedRun,
   { shape: { vocabularySize }, virtualTokens }: CausalModel,
-): BatchShape[] {
+): TokenBatch[] {
   const ids = new Int32Array(maxLength);
   const row = (line: number): EncodedRow => ({
     line,
@@ -149,7 +148,7 @@ function windowOf(
     promptIsPrefix: true,
   });
   const rows = Array.from({ length: batchSize * gradientAccumulation }, (_, at) => row(at + 1));
-  return largestWindow(withVirtualTokens(rows, { vocabularySize, virtualTokens }), {
+  return largestBatches(withVirtualTokens(rows, { vocabularySize, virtualTokens }), {
     batchSize,
     gradientAccumulation,
     packing,
@@ -198,7 +197,7 @@ function costOf(
       frozen.get(source) ??
       (trained.has(source)
         ? 'trained'
-        : source.name === accumulatorName
+        : source.name === accumulatedGradient
           ? 'gradients'
           : state.has(source)
             ? 'optimizer'
@@ -217,9 +216,6 @@ function costOf(
 function wholeOf(data: PersistentData & { readonly source?: PersistentData }): PersistentData {
   return data.source ?? data;
 }
-
-/** What the trainer calls the gradients that it sums up over a window. */
-const accumulatorName = 'windowGradient';
 
 /** What AdamW's kernels read and write. */
 function optimizerState(plans: readonly Plan[]): Set<PersistentData> {

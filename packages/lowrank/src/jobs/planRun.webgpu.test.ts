@@ -53,7 +53,7 @@ test('on WebGPU a QLoRA run allocates to the byte what was planned without a dev
     clip: 1,
     arena: new Arena(backend),
   });
-  await step.prepare(cost.window);
+  await step.prepare(cost.microBatches);
   expect(cost.bytes.peak).toBe(backend.memory.bytes);
 
   const ids = Int32Array.from({ length: 16 }, (_, at) => at % 7);

@@ -1,3 +1,4 @@
+import type { TrainedParameter } from '@lowrank/nn';
 import { LowrankError } from '@lowrank/errors';
 import type { LoraAdapter, LoraConfig } from '@lowrank/lora';
 import { evaConfig, loraConfig, readAdapter } from '@lowrank/lora';
@@ -13,9 +14,8 @@ import {
 } from '@lowrank/methods';
 import { openFolder, readJson, requireFile } from '@lowrank/models';
 import { attachAdapter, createAdapter, injectEva, injectLoftq, matchTargets, withLoraPlus } from '@lowrank/patch';
-import type { AdapterOptions, NamedParameter } from '@lowrank/patch';
+import type { AdapterOptions } from '@lowrank/patch';
 import type { QuantizationSettings } from '@lowrank/quant';
-import type { TrainedParameter } from '@lowrank/trainer';
 import { saveAdapter } from '../saveAdapter.js';
 import type { EvaData } from './eva.js';
 import { evaMeasure } from './eva.js';
@@ -60,7 +60,7 @@ export async function trainAdapter(
 ): Promise<Trainable> {
   const { module } = model;
   let config: LoraConfig;
-  let parameters: readonly NamedParameter[];
+  let parameters: readonly TrainedParameter[];
   if (flags.initAdapter === undefined) {
     const { trainableTokens } = flags;
     const { r, alpha, dropout = 0, targetModules = module.defaultTargets, seed, initLoraWeights: init } = flags;
@@ -98,7 +98,7 @@ async function newAdapter(
   { module, folder }: OpenModel,
   config: LoraConfig,
   { options, sources }: { options: AdapterOptions; sources: InitSources },
-): Promise<{ config: LoraConfig; parameters: readonly NamedParameter[] }> {
+): Promise<{ config: LoraConfig; parameters: readonly TrainedParameter[] }> {
   if (config.init === 'eva' && sources.data !== undefined)
     return injectEva(module, config, { ...options, ...(await evaMeasure(module, config, sources.data)) });
   if (config.init === 'loftq')

@@ -1,0 +1,57 @@
+import type { EncodedRow } from './encodeRow.js';
+import { expect, test } from 'vitest';
+import { evaluationBatches, largestBatches, trainingBatches } from './trainingBatches.js';
+
+/** Row i has the given length; every id is i. */
+const makeRows = (lengths: readonly number[]): EncodedRow[] =>
+  lengths.map((length, i) => {
+    const ids = new Int32Array(length).fill(i);
+    return { line: i + 1, ids, labels: ids, labelTokens: length - 1, fullLength: length, promptIsPrefix: true };
+  });
+const rows = makeRows([5, 9, 3, 30, 7]);
+
+test('in file order, wrapping; a step has as many micro-batches as are accumulated', () => {
+  const steps = trainingBatches(rows, { batchSize: 2, gradientAccumulation: 2, shuffle: false });
+  const first = steps.next().value;
+  expect(first.map(({ batch, length, tokens, rows: count }) => [batch, length, tokens, count])).toEqual([
+    [1, 16, 14, 2],
+    [1, 64, 33, 2],
+  ]);
+  const second = steps.next().value;
+  expect(second.map(({ tokens }) => tokens)).toEqual([12, 12]);
+  expect([...(second[0]?.inputs.ids.data.subarray(0, 8) ?? [])]).toEqual([4, 4, 4, 4, 4, 4, 4, 0]);
+});
+
+test('without packing each row has a sequence of its own', () => {
+  const [batch] = trainingBatches(rows, { batchSize: 4, shuffle: false, packing: false }).next().value;
+  expect(batch).toMatchObject({ batch: 4, length: 32, tokens: 47 });
+});
+
+test('more tokens than one packed sequence may hold become several batches of the same step', () => {
+  const step = trainingBatches(rows, { batchSize: 5, shuffle: false, maxPackedTokens: 32 }).next().value;
+  expect(step.map(({ tokens }) => tokens).sort((a, b) => a - b)).toEqual([24, 30]);
+  const capped = trainingBatches(rows, { batchSize: 5, shuffle: false, maxPackedTokens: 1 }).next().value;
+  expect(Math.max(...capped.map(({ tokens }) => tokens))).toBe(30);
+});
+
+test('the seed decides the order', () => {
+  const ids = (seed: number): number[] => [
+    ...(trainingBatches(rows, { batchSize: 5, seed }).next().value[0]?.inputs.ids.data ?? []),
+  ];
+  expect(ids(1)).toEqual(ids(1));
+  expect(ids(1)).not.toEqual(ids(2));
+});
+
+test('the largest micro-batches are found among the steps to come, and no others', () => {
+  const options = { batchSize: 1, shuffle: false, gradientAccumulation: 1 };
+  expect(largestBatches(rows, { ...options, steps: 3 })).toMatchObject([{ batch: 1, length: 16 }]);
+  expect(largestBatches(rows, { ...options, steps: 4 })).toMatchObject([{ batch: 1, length: 32 }]);
+});
+
+test('evaluation has every row once, in one shape', () => {
+  const all = evaluationBatches(rows, { maxPackedTokens: 20 });
+  expect(new Set(all.map(({ length }) => length))).toEqual(new Set([32]));
+  expect(all.reduce((total, batch) => total + batch.rows, 0)).toBe(5);
+  expect(all.reduce((total, batch) => total + batch.tokens, 0)).toBe(54);
+  expect(evaluationBatches(rows).map(({ batch, length }) => [batch, length])).toEqual([[1, 64]]);
+});

@@ -1,0 +1,74 @@
+import type { Batches } from './batches.js';
+import { batches } from './batches.js';
+import { bucketLength } from './bucketLength.js';
+import type { EncodedRow } from './encodeRow.js';
+import type { TokenBatch } from './tokenBatch.js';
+import { packBatches, padBatch } from './tokenBatch.js';
+
+export interface TrainingBatchOptions {
+  /** Rows of one micro-batch. */
+  readonly batchSize: number;
+  /** Micro-batches of one optimizer step. Default 1. */
+  readonly gradientAccumulation?: number;
+  /** False: step k takes rows in file order, wrapping. Default true. */
+  readonly shuffle?: boolean;
+  readonly seed?: number;
+  /**
+   * Lay the rows of a micro-batch one after another instead of padding each to the longest. Default true; losses do not
+   * change.
+   */
+  readonly packing?: boolean;
+  /**
+   * Tokens of one packed sequence; rows with more become several micro-batches of the same step. Default 4096, or the
+   * longest row.
+   */
+  readonly maxPackedTokens?: number;
+}
+
+/** Rows as `train` takes them: each value holds the micro-batches of one optimizer step. Without end. */
+export function trainingBatches(rows: readonly EncodedRow[], options: TrainingBatchOptions): Batches<TokenBatch[]> {
+  const { batchSize, gradientAccumulation = 1, shuffle, seed, packing = true, maxPackedTokens = 4096 } = options;
+  const maxTokens = Math.max(maxPackedTokens, longest(rows));
+  const layOut = (part: readonly EncodedRow[]): TokenBatch[] =>
+    packing ? packBatches(part, { maxTokens }) : [padBatch(part)];
+  return batches(rows, {
+    batchSize: batchSize * gradientAccumulation,
+    shuffle,
+    seed,
+    layout: (step) => chunks(step, batchSize).flatMap(layOut),
+  });
+}
+
+/** The micro-batches of that step, among the first `steps`, whose largest micro-batch is the largest: compile it first. */
+export function largestBatches(
+  rows: readonly EncodedRow[],
+  options: TrainingBatchOptions & { readonly steps: number },
+): TokenBatch[] {
+  const all = trainingBatches(rows, options);
+  const sizeOf = (step: readonly TokenBatch[]): number =>
+    Math.max(0, ...step.map(({ batch, length }) => batch * length));
+  let largest: TokenBatch[] = [];
+  for (let step = 0; step < options.steps; step++) {
+    const microBatches = all.next().value;
+    if (sizeOf(microBatches) > sizeOf(largest)) largest = microBatches;
+  }
+  return largest;
+}
+
+/** Every row once, packed into sequences of one length, so that one plan serves all. */
+export function evaluationBatches(
+  rows: readonly EncodedRow[],
+  { maxPackedTokens = 1024 }: { readonly maxPackedTokens?: number } = {},
+): TokenBatch[] {
+  const total = rows.reduce((sum, { ids }) => sum + ids.length, 0);
+  const length = bucketLength(Math.max(longest(rows), Math.min(total, maxPackedTokens)));
+  return packBatches(rows, { maxTokens: length, bucket: () => length });
+}
+
+function longest(rows: readonly EncodedRow[]): number {
+  return rows.reduce((most, { ids }) => Math.max(most, ids.length), 0);
+}
+
+function chunks<T>(values: readonly T[], size: number): T[][] {
+  return Array.from({ length: Math.ceil(values.length / size) }, (_, at) => values.slice(at * size, (at + 1) * size));
+}
