@@ -1,9 +1,10 @@
+import { readdirSync, readFileSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
 import { fileURLToPath } from 'node:url';
 import { readAdapter } from '@lowrank/lora';
 import type { CausalModel, LossBatch } from '@lowrank/models';
 import { loadModel, openFolder } from '@lowrank/models';
-import { loadAdapter, withoutAdapters } from '@lowrank/patch';
+import { loadAdapter, matchTargets, withoutAdapters } from '@lowrank/patch';
 import { fileSource, openSafetensors } from '@lowrank/safetensors';
 import type { SafetensorsFile } from '@lowrank/safetensors';
 import type { Backend, Tensor } from '@lowrank/tensor';
@@ -11,38 +12,23 @@ import { add, compile, grad, mul, reshape, Rng, sqrt, tensor } from '@lowrank/te
 import { squaredNorm } from '@lowrank/tensor/op';
 import { expect } from 'vitest';
 
-/**
- * Tiny checkpoints of parity/families.py, and the adapted layers of one of their decoder layers. A new family is a line
- * there and a line here.
- */
-const llamaTargets = ['q_proj', 'k_proj', 'v_proj', 'o_proj', 'gate_proj', 'up_proj', 'down_proj'];
-const gpt2Targets = ['c_attn', 'c_proj', 'c_fc'];
-const neoxTargets = ['query_key_value', 'dense', 'dense_h_to_4h', 'dense_4h_to_h'];
-const phiTargets = ['qkv_proj', 'o_proj', 'gate_up_proj', 'down_proj'];
+const golden = fileURLToPath(new URL('../../parity/golden/families/', import.meta.url));
 
-export const families: Readonly<Record<string, readonly string[]>> = {
-  llamaLinear: llamaTargets,
-  llamaDynamic: llamaTargets,
-  llamaYarn: llamaTargets,
-  mistral: llamaTargets,
-  qwen2: llamaTargets,
-  qwen3: llamaTargets,
-  gemma: llamaTargets,
-  gemma2: llamaTargets,
-  gemma3: llamaTargets,
-  phi3: phiTargets,
-  phi3LongRope: phiTargets,
-  smollm3: llamaTargets,
-  olmo2: llamaTargets,
-  olmo3: llamaTargets,
-  gpt2: gpt2Targets,
-  gpt2Untied: gpt2Targets,
-  gptNeox: neoxTargets,
-  gptNeoxSequential: neoxTargets,
-};
+export const familyFolder = (name: string): string => `${golden}${name}`;
 
-export const familyFolder = (name: string): string =>
-  fileURLToPath(new URL(`../../parity/golden/families/${name}`, import.meta.url));
+/** Every tiny checkpoint of parity/families.py: a new folder there is a new case here. */
+export const goldenFamilies: readonly string[] = readdirSync(golden, { withFileTypes: true })
+  .filter((entry) => entry.isDirectory())
+  .map(({ name }) => name)
+  .sort();
+
+/** Whether rotary frequencies depend on the length of the row, whatever documents it holds. */
+export function dependsOnLength(name: string): boolean {
+  const config = JSON.parse(readFileSync(`${familyFolder(name)}/config.json`, 'utf8')) as {
+    readonly rope_parameters?: { readonly rope_type?: string };
+  };
+  return config.rope_parameters?.rope_type === 'dynamic';
+}
 
 interface Answers {
   readonly tokens: number;
@@ -128,7 +114,9 @@ export async function expectFamilyParity(backend: Backend, name: string): Promis
   const keys = [...file.tensors.keys()].filter((key) => key.startsWith('grad.'));
   for (const key of keys) expectGradient(results.get(key), await floats(key), `${name}, ${key}`);
   expect(trained.length).toBe(keys.length);
-  expect(new Set(keys.map((key) => key.split('.').at(-3)))).toEqual(new Set(families[name]));
+  // What 'all-linear' is to PEFT it is here.
+  const adapted = keys.map((key) => key.replace(/^grad\.base_model\.model\.|\.lora_[AB]\.weight$/g, ''));
+  expect(new Set(adapted)).toEqual(new Set(matchTargets(model, { targetModules: 'all-linear' }).keys()));
   await step.dispose();
   model.dispose();
 }
@@ -151,9 +139,9 @@ export async function expectWeightGradients(backend: Backend, name: string): Pro
     return Object.fromEntries(named.map(([path], at) => [path, sqrt(squaredNorm(gradients[at] ?? batch.ids))]));
   });
   const norms: Record<string, number> = {};
-  // transformers calls GPT-NeoX's head as all others.
+  // transformers calls every output projection so.
   for (const [path, value] of Object.entries(await step.run()))
-    norms[path.replace('embed_out', 'lm_head')] = (await value)[0] ?? NaN;
+    norms[path.replace(model.outputPath, 'lm_head')] = (await value)[0] ?? NaN;
   expect(Object.keys(norms).sort()).toEqual(Object.keys(base.gradNorms).sort());
   const off = Object.entries(base.gradNorms).filter(
     ([path, want]) => !(Math.abs((norms[path] ?? NaN) - want) < 1e-4 * want + 1e-7),

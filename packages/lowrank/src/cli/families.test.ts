@@ -1,5 +1,6 @@
+import { readdirSync } from 'node:fs';
 import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
+import { findFamily } from '@lowrank/models';
 import { expect, test } from 'vitest';
 import type { EvaluateFolderResult } from '../jobs/evaluate.js';
 import type { Metrics } from '../metricsFile.js';
@@ -7,27 +8,23 @@ import { expectClose, golden, readJson, readLines, runCli, scratch } from '../te
 
 const data = join(golden, 'train/rows.jsonl');
 
-test.each([
-  ['mistral', ['q_proj', 'v_proj']],
-  ['qwen2', ['q_proj', 'v_proj']],
-  ['qwen3', ['q_proj', 'v_proj']],
-  ['gemma', ['q_proj', 'v_proj']],
-  ['gemma2', ['q_proj', 'v_proj']],
-  ['gemma3', ['q_proj', 'v_proj']],
-  ['phi3', ['qkv_proj']],
-  ['phi3LongRope', ['qkv_proj']],
-  ['smollm3', ['q_proj', 'v_proj']],
-  ['olmo2', ['q_proj', 'v_proj']],
-  ['olmo3', ['q_proj', 'v_proj']],
-  ['llamaYarn', ['q_proj', 'v_proj']],
-  ['gpt2', ['c_attn']],
-  ['gptNeox', ['query_key_value']],
-  ['gptNeoxSequential', ['query_key_value']],
-])(
-  '%s: ten steps on the default targets, the loss falls; then evaluated, merged, evaluated again, and it writes',
-  async (variant, targets) => {
+const families = join(golden, '../families');
+
+/** The first tiny model of each `model_type`. */
+const firsts = new Map(
+  readdirSync(families, { withFileTypes: true })
+    .filter((entry) => entry.isDirectory())
+    .map(({ name }) => name)
+    .sort()
+    .reverse()
+    .map((name) => [readJson<{ model_type: string }>(join(families, name, 'config.json')).model_type, name]),
+);
+
+test.each([...firsts])(
+  '%s (%s): ten steps on the default targets, the loss falls; then evaluated, merged, evaluated again, and it writes',
+  async (modelType, variant) => {
     using folder = scratch();
-    const model = fileURLToPath(new URL(`../../../../parity/golden/families/${variant}`, import.meta.url));
+    const model = join(families, variant);
     const [adapter, merged] = [join(folder.path, 'adapter'), join(folder.path, 'merged')];
     const run = await runCli([
       'train',
@@ -54,7 +51,9 @@ test.each([
     const losses = readLines<Metrics>(join(adapter, 'metrics.jsonl')).map(({ loss }) => loss);
     expect(losses).toHaveLength(10);
     expect(losses[9]).toBeLessThan(0.9 * (losses[0] ?? 0));
-    expect(readJson(join(adapter, 'adapter_config.json'))).toMatchObject({ target_modules: targets });
+    expect(readJson(join(adapter, 'adapter_config.json'))).toMatchObject({
+      target_modules: findFamily(modelType)?.defaultTargets,
+    });
 
     const evaluate = async (flags: string[]): Promise<number> =>
       (await runCli(['eval', ...flags, '--data', data, '--device', 'cpu', '--json'])).json<EvaluateFolderResult>()[0]
