@@ -20,8 +20,8 @@ export interface GgufArchitecture {
   readonly model?: {
     /** What the config means where it leaves out `max_position_embeddings`. */
     readonly maxPositions: number;
-    /** Metadata of its own: a number (f32), by what follows the architecture's name in the key. */
-    readonly metadata?: (config: Json) => Readonly<Record<string, number>>;
+    /** Factors among its metadata, by what follows the architecture's name in the key: keys of config.json, 1 if absent. */
+    readonly factors?: Readonly<Record<string, string>>;
   };
 }
 
@@ -94,7 +94,7 @@ export function modelHeader(known: GgufArchitecture | undefined, config: Json): 
   const rotary = rotaryOf(config, headSize);
   const u32 = (value: number): GgufValue => ({ type: 'u32', value });
   const f32 = (value: number): GgufValue => ({ type: 'f32', value });
-  const own = Object.entries(known.model.metadata?.(config) ?? {});
+  const factors = Object.entries(known.model.factors ?? {});
   const entries: (readonly [string, GgufValue])[] = [
     ['block_count', u32(number('num_hidden_layers'))],
     ['context_length', u32(number('max_position_embeddings', known.model.maxPositions))],
@@ -108,7 +108,7 @@ export function modelHeader(known: GgufArchitecture | undefined, config: Json): 
     ['attention.value_length', u32(headSize)],
     ['vocab_size', u32(vocabularySize)],
     ['rope.dimension_count', u32(headSize)],
-    ...own.map(([key, value]) => [key, f32(value)] as const),
+    ...factors.map(([key, configKey]) => [key, f32(number(configKey, 1))] as const),
   ];
   return {
     ...modelNames(known, config),

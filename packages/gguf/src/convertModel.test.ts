@@ -92,6 +92,19 @@ test('a family whose whole models llama.cpp has no names for is refused', async 
     });
 });
 
+test('an architecture has metadata under its own name, and its own factors', async () => {
+  const scaled = {
+    ...architecture,
+    architecture: 'granite',
+    model: { maxPositions: 64, factors: { 'attention.scale': 'attention_multiplier', logit_scale: 'logits_scaling' } },
+  };
+  const { metadata } = await convert({ architecture: scaled }, { attention_multiplier: 0.5 });
+  expect(metadata.get('general.architecture')?.value).toBe('granite');
+  expect(metadata.get('granite.context_length')).toEqual({ type: 'u32', value: 64 });
+  expect(metadata.get('granite.attention.scale')).toEqual({ type: 'f32', value: 0.5 });
+  expect(metadata.get('granite.logit_scale')).toEqual({ type: 'f32', value: 1 });
+});
+
 test('weights without a name in llama.cpp, and of another dtype, are refused', async () => {
   await expect(convert({ tensors: [stored('model.layers.0.mlp.experts.0.weight', [1], [1])] })).rejects.toMatchObject({
     code: 'gguf.name',

@@ -3,7 +3,7 @@ import type { AttentionContext, LayerCache } from '@lowrank/nn';
 import { isProjection, Module, projected } from '@lowrank/nn';
 import type { Parameter, ProjectionParts } from '@lowrank/nn';
 import type { Tensor } from '@lowrank/tensor';
-import { linearCrossEntropy, reshape } from '@lowrank/tensor';
+import { linearCrossEntropy, mul, reshape } from '@lowrank/tensor';
 import { scope, softCapped } from '@lowrank/tensor/op';
 import type { FamilyFacts } from './familyFacts.js';
 
@@ -53,6 +53,8 @@ export abstract class CausalModel extends Module {
    */
   virtualTokens = 0;
 
+  /** Factor on the logits (Granite), before the bound. */
+  protected readonly logitScale: number = 1;
   /** Bound of the logits, toward which tanh bends them (Gemma 2); 0 for none. */
   protected readonly logitSoftcap: number = 0;
 
@@ -75,8 +77,8 @@ export abstract class CausalModel extends Module {
   /** Σ over positions with a label of −log p(label | what precedes it): the logits never exist as a whole. */
   loss({ ids, labels, positions, segments }: LossBatch): Tensor {
     const hidden = this.hidden(ids, { positions, segments });
-    const rows = reshape(hidden, [ids.size, this.shape.hiddenSize]);
     return scope(this.outputPath, () => {
+      const rows = this.scaled(reshape(hidden, [ids.size, this.shape.hiddenSize]));
       const { weight, terms } = this.output(rows);
       return linearCrossEntropy(rows, weight, reshape(labels, [ids.size]), { terms, softcap: this.logitSoftcap });
     });
@@ -84,7 +86,15 @@ export abstract class CausalModel extends Module {
 
   /** Hidden rows [N, hiddenSize] → logits [N, V]. */
   logits(rows: Tensor): Tensor {
-    return scope(this.outputPath, () => softCapped(projected(rows, this.output(rows)), this.logitSoftcap));
+    return scope(this.outputPath, () => {
+      const scaled = this.scaled(rows);
+      return softCapped(projected(scaled, this.output(scaled)), this.logitSoftcap);
+    });
+  }
+
+  /** What scales the rows scales their logits, which never exist as a whole. */
+  private scaled(rows: Tensor): Tensor {
+    return this.logitScale === 1 ? rows : mul(rows, this.logitScale);
   }
 
   /**

@@ -18,8 +18,8 @@ export interface LlamaCppNames {
   readonly model?: {
     /** What the config means where it leaves out `max_position_embeddings`. */
     readonly maxPositions: number;
-    /** Metadata of its own: a number (f32), by what follows the architecture's name in the key, from config.json. */
-    readonly metadata?: (config: Readonly<Record<string, unknown>>) => Readonly<Record<string, number>>;
+    /** Factors among its metadata, by what follows the architecture's name in the key: keys of config.json, 1 if absent. */
+    readonly factors?: Readonly<Record<string, string>>;
   };
 }
 

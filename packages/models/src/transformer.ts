@@ -27,6 +27,8 @@ export interface TransformerParts {
   readonly normOffset?: number;
   /** Factor on what is looked up in the embedding, given its table. */
   readonly embeddingScale?: (table: Tensor) => number;
+  /** Factor on the logits. */
+  readonly logitScale?: number;
   /** Bound of the logits, toward which tanh bends them; 0 for none. */
   readonly logitSoftcap?: number;
   /** Where the decoder is: `model`, or `model.language_model` within a model of more than text. */
@@ -72,6 +74,7 @@ export class Transformer extends CausalModel {
   override readonly shape: TransformerConfig;
   override readonly embeddingPath: string;
   override readonly embeddingScale: number;
+  protected override readonly logitScale: number;
   protected override readonly logitSoftcap: number;
   private readonly body: TransformerBody;
   private readonly head: Linear;
@@ -80,8 +83,9 @@ export class Transformer extends CausalModel {
 
   constructor(parts: TransformerParts, weights: WeightSource) {
     super();
-    const { config, rotary, logitSoftcap = 0, path = 'model' } = parts;
+    const { config, rotary, logitScale = 1, logitSoftcap = 0, path = 'model' } = parts;
     this.shape = config;
+    this.logitScale = logitScale;
     this.logitSoftcap = logitSoftcap;
     this.rotary = rotary;
     this.path = path;
