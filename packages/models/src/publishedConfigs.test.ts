@@ -1,21 +1,5 @@
-import { persistent } from '@lowrank/tensor';
 import { describe, expect, test } from 'vitest';
-import type { CausalModel } from './causalModel.js';
-import { ConfigReader } from './config.js';
-import { familyOf } from './registry.js';
-import { weightSource } from './weights.js';
-
-/** The model of a config, and how many numbers it has. Nothing is loaded: tensors that nobody uses cost nothing. */
-function build(json: Readonly<Record<string, unknown>>): { model: CausalModel; parameters: number } {
-  let parameters = 0;
-  const tensor = ({ shape }: { shape: readonly number[] }): ReturnType<typeof persistent> => {
-    parameters += shape.reduce((a, b) => a * b, 1);
-    return persistent(shape);
-  };
-  const reader = new ConfigReader(json, 'config.json');
-  const model = familyOf(reader).build(reader, weightSource({ tensor }));
-  return { model, parameters };
-}
+import { countedModel } from './testing.js';
 
 const zeros = (length: number): number[] => Array.from({ length }, () => 0);
 
@@ -503,7 +487,7 @@ const published: Readonly<
 };
 
 test.each(Object.entries(published))('%s', (_, { config, parameters, facts }) => {
-  const built = build({ ...common, ...config });
+  const built = countedModel({ ...common, ...config });
   expect(built.model.shape).toMatchObject(facts);
   expect(built.parameters).toBe(parameters);
 });
@@ -517,7 +501,7 @@ test('Gemma 3 of text and images: the text part, with all that its config leaves
     rope_scaling: { factor: 8, rope_type: 'linear' },
     sliding_window: 1024,
   };
-  const { model, parameters } = build({
+  const { model, parameters } = countedModel({
     ...common,
     model_type: 'gemma3',
     eos_token_id: [1, 106],
@@ -539,7 +523,7 @@ test('Gemma 3 of text and images: the text part, with all that its config leaves
 /** The same models as transformers 5 saves them. */
 describe('the spelling of transformers 5', () => {
   const of = (name: string, over: Readonly<Record<string, unknown>>): unknown =>
-    build({
+    countedModel({
       ...common,
       ...published[name]?.config,
       rope_theta: undefined,
@@ -623,7 +607,7 @@ test.each<[string, Record<string, unknown>]>([
   ['olmo2', { keyHeads: 32, normEpsilon: 1e-5, eosIds: [50_279] }],
 ])('%s: what is left out is what the config class in transformers has', (model_type, facts) => {
   expect(
-    build({
+    countedModel({
       model_type,
       vocab_size: 10,
       hidden_size: 64,
@@ -666,5 +650,5 @@ test.each<[string, Record<string, unknown>, RegExp]>([
   ['SmolLM3-3B', { no_rope_layers: [1, 0] }, /no_rope_layers.*36/],
   ['OLMo-2-0425-1B', { hidden_act: 'gelu' }, /hidden_act/],
 ])('%s with %j', (name, over, message) => {
-  expect(() => build({ ...common, ...published[name]?.config, ...over })).toThrow(message);
+  expect(() => countedModel({ ...common, ...published[name]?.config, ...over })).toThrow(message);
 });

@@ -3,8 +3,11 @@ import { fileURLToPath } from 'node:url';
 import type { SafetensorsFile } from '@lowrank/safetensors';
 import { fileSource, openSafetensors } from '@lowrank/safetensors';
 import type { Tensor } from '@lowrank/tensor';
-import { tensor } from '@lowrank/tensor';
-import type { LossBatch } from './causalModel.js';
+import { persistent, tensor } from '@lowrank/tensor';
+import type { CausalModel, LossBatch } from './causalModel.js';
+import { ConfigReader } from './config.js';
+import { familyOf } from './registry.js';
+import { weightSource } from './weights.js';
 
 const root = fileURLToPath(new URL('../../../parity/golden/', import.meta.url));
 
@@ -71,4 +74,16 @@ export async function goldenBatch(golden: Golden, kind: 'plain' | 'packed'): Pro
     positions: rows(positions),
     segments: tensor(bounds, [batch, length, 2]),
   };
+}
+
+/** The model of a config, and how many numbers it has. Nothing is loaded: tensors that nobody uses cost nothing. */
+export function countedModel(json: Readonly<Record<string, unknown>>): { model: CausalModel; parameters: number } {
+  let parameters = 0;
+  const counted = ({ shape }: { shape: readonly number[] }): Tensor => {
+    parameters += shape.reduce((a, b) => a * b, 1);
+    return persistent(shape);
+  };
+  const reader = new ConfigReader(json, 'config.json');
+  const model = familyOf(reader).build(reader, weightSource({ tensor: counted }));
+  return { model, parameters };
 }
