@@ -40,3 +40,4 @@ export { textStream } from './tokenizerStream.js';
 export type { TrainingBatchOptions } from './trainingBatches.js';
 export { evaluationBatches, largestBatches, trainingBatches } from './trainingBatches.js';
 export { withVirtualTokens } from './virtualTokens.js';
+export { dataSettings } from './settings.js';

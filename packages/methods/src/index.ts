@@ -30,3 +30,7 @@ export {
   subspaceType,
 } from './subspaceFiles.js';
 export type { StoredSubspace } from './subspaceFiles.js';
+export { bitfitSettings } from './bitfitSettings.js';
+export { bottleneckSettings } from './bottleneckSettings.js';
+export { subspaceSettings } from './subspaceSettings.js';
+export { prefixSettings, promptSettings } from './virtualSettings.js';

@@ -40,3 +40,4 @@ export type { QuantizedEntry } from './writeQuantized.js';
 export { dynamicMap } from '@lowrank/tensor/op';
 export { checkSettings, emptyMatrix, encodingFor } from './settings.js';
 export type { QuantizationSettings } from './settings.js';
+export { quantizationSettings } from './quantizationSettings.js';

@@ -21,3 +21,4 @@ export { accumulatedGradient } from './stepTraces.js';
 export type { StepOptions } from './stepTraces.js';
 export type { StepNumbers, TrainStep, TrainStepOptions } from './trainStep.js';
 export { createTrainStep } from './trainStep.js';
+export { trainingSettings } from './settings.js';

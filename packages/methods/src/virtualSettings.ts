@@ -1,0 +1,55 @@
+import { choice, defineSettings, setting, text, wholeNumber } from '@lowrank/settings';
+
+const virtualTokens = setting({
+  schema: wholeNumber({ min: 1 }),
+  // PEFT has no default; its examples take 20.
+  default: 20,
+  key: 'num_virtual_tokens',
+  help: 'virtual tokens before every document',
+  value: 'n',
+  aliases: ['num_virtual_tokens'],
+  cost: true,
+  onResume: 'same',
+});
+
+/** Settings of prompt tuning. */
+export const promptSettings = defineSettings(
+  { code: 'methods.settings', subject: 'the prompt tuning setting' },
+  {
+    /** P. */
+    virtualTokens,
+    /** Standard normal, PEFT's default, or the embeddings of tokens drawn from the vocabulary. */
+    virtualInit: setting({
+      schema: choice(['random', 'vocab']),
+      default: 'random',
+      help: 'random, vocab, zero: how they begin; vocab is for prompt, zero for prefix',
+      see: './methods#prompt-tuning',
+      value: 'name',
+    }),
+    /** Begins as the embeddings of this text, as often as it takes to fill P. */
+    promptInitText: setting({
+      schema: text(),
+      help: 'what they begin as: the embeddings of this text',
+      value: 'text',
+      aliases: ['prompt_tuning_init_text'],
+      excludes: [{ setting: 'virtualInit' }],
+    }),
+  },
+);
+
+/** Settings of prefix tuning. */
+export const prefixSettings = defineSettings(
+  { code: 'methods.settings', subject: 'the prefix tuning setting' },
+  {
+    /** P. */
+    virtualTokens,
+    /** Normal with a small deviation, or zero. */
+    virtualInit: setting({
+      schema: choice(['random', 'zero']),
+      default: 'random',
+      help: 'random, vocab, zero: how they begin; vocab is for prompt, zero for prefix',
+      see: './methods#prefix-tuning',
+      value: 'name',
+    }),
+  },
+);
