@@ -66,7 +66,7 @@ export async function spectrumCommand(
       onLayer: (done, of, path) => speaker.line({ layer: path, done, of }),
     });
     if (output !== undefined) {
-      await writeFileAtomic(join(output, 'spectrum.svg'), await spectrumChart(result));
+      await writeFileAtomic(join(output, 'spectrum.svg'), spectrumChart(result));
       await writeFileAtomic(join(output, 'spectrum.md'), spectrumMarkdown(result));
       await writeFileAtomic(join(output, 'spectrum.json'), `${JSON.stringify(result)}\n`);
     }

@@ -110,7 +110,7 @@ function withoutAnchors(rows: readonly IntrinsicRow[]): LowrankError {
 }
 
 async function write(table: IntrinsicTable, output: string): Promise<void> {
-  const chart = await intrinsicChart(table);
+  const chart = intrinsicChart(table);
   await writeStudyFiles(output, {
     table,
     markdown: intrinsicMarkdown(table),

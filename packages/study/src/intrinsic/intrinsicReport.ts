@@ -1,5 +1,6 @@
 import type { Column } from '../tables/drawTable.js';
-import { escapeHtml, inHtml, inLines, inMarkdown, shown } from '../tables/drawTable.js';
+import { escapeMarkup } from '../markup.js';
+import { inHtml, inLines, inMarkdown, shown } from '../tables/drawTable.js';
 import { format, metricTitles } from '../tables/format.js';
 import type { IntrinsicRow, IntrinsicTable } from './intrinsicTable.js';
 import { page, tuningSection } from '../tables/page.js';
@@ -102,7 +103,7 @@ export function intrinsicMarkdown(table: IntrinsicTable): string {
 /** A page of its own: what was found, the table, the chart, and how learning rates were chosen. */
 export function intrinsicHtml(table: IntrinsicTable, chart: string): string {
   const { rows, d90 } = table;
-  const [found = '', ...notes] = intrinsicNotes(table).map(escapeHtml);
+  const [found = '', ...notes] = intrinsicNotes(table).map(escapeMarkup);
   const drawn = inHtml({ columns: columnsOf(table), rows }, ({ dimension }) => dimension !== null && dimension === d90);
   return page('Intrinsic dimension', [
     `<p><b>${found}</b></p>`,

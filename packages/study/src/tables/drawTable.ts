@@ -1,3 +1,5 @@
+import { escapeMarkup } from '../markup.js';
+
 /** A column of a study's table, for people. */
 export interface Column<Row> {
   readonly title: string;
@@ -45,7 +47,7 @@ export function inHtml<Row>(
 ): string {
   const cells = (tag: string, texts: readonly string[]): string =>
     texts
-      .map((text, at) => `<${tag}${columns[at]?.left === true ? ' class="left"' : ''}>${escapeHtml(text)}</${tag}>`)
+      .map((text, at) => `<${tag}${columns[at]?.left === true ? ' class="left"' : ''}>${escapeMarkup(text)}</${tag}>`)
       .join('');
   return [
     `<div class="wide"><table><thead><tr>${cells(
@@ -61,8 +63,4 @@ export function inHtml<Row>(
     ),
     '</tbody></table></div>',
   ].join('\n');
-}
-
-export function escapeHtml(text: string): string {
-  return text.replaceAll('&', '&amp;').replaceAll('<', '&lt;').replaceAll('>', '&gt;').replaceAll('"', '&quot;');
 }

@@ -1,4 +1,4 @@
-import { escapeHtml } from './drawTable.js';
+import { escapeMarkup } from '../markup.js';
 import { format } from './format.js';
 import type { StudyRow } from './table.js';
 
@@ -32,10 +32,10 @@ export function tuningSection(rows: readonly StudyRow[]): string[] {
   const row = ({ label, settings, tuning }: StudyRow): string => {
     const tried = tuning.map(({ learning_rate: rate, loss, error }) => {
       const text =
-        `${format.rate(rate)}: ` + `${loss === null ? escapeHtml(error ?? 'failed') : format.score('loss', loss)}`;
+        `${format.rate(rate)}: ` + `${loss === null ? escapeMarkup(error ?? 'failed') : format.score('loss', loss)}`;
       return rate === settings.learning_rate ? `<b>${text}</b>` : text;
     });
-    return `<tr><td class="left">${escapeHtml(label)}</td><td class="text">${tried.join('<br>')}</td></tr>`;
+    return `<tr><td class="left">${escapeMarkup(label)}</td><td class="text">${tried.join('<br>')}</td></tr>`;
   };
   return [
     '<h2>Learning rates</h2>',

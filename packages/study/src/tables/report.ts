@@ -1,11 +1,11 @@
 import { htmlTable, tableNotes } from './describeTable.js';
-import { escapeHtml } from './drawTable.js';
+import { escapeMarkup } from '../markup.js';
 import { page, tuningSection } from './page.js';
 import type { StudyRow, StudyTable } from './table.js';
 
 /** A page of its own: the table, the chart, how learning rates were chosen, and what the models wrote. */
 export function reportHtml(table: StudyTable, chart: string): string {
-  const notes = tableNotes(table).map((note) => `<p>${escapeHtml(note)}</p>`);
+  const notes = tableNotes(table).map((note) => `<p>${escapeMarkup(note)}</p>`);
   return page(table.study === 'compare' ? 'Methods compared' : 'Sweep', [
     htmlTable(table),
     ...notes,
@@ -22,15 +22,15 @@ function samplesOf(rows: readonly StudyRow[]): string[] {
   return [
     '<h2>Samples</h2>',
     ...first.samples.flatMap(({ prompt, references }, at) => [
-      `<p class="text">${escapeHtml(prompt.trim())}</p>`,
+      `<p class="text">${escapeMarkup(prompt.trim())}</p>`,
       '<table><tbody>',
-      `<tr><td class="left">reference</td><td class="text">${escapeHtml(references[0]?.trim() ?? '')}</td></tr>`,
+      `<tr><td class="left">reference</td><td class="text">${escapeMarkup(references[0]?.trim() ?? '')}</td></tr>`,
       ...rows.flatMap(({ label, samples }) =>
         samples[at] === undefined
           ? []
           : [
-              `<tr><td class="left">${escapeHtml(label)}</td><td ` +
-                `class="text">${escapeHtml(samples[at].text.trim())}</td></tr>`,
+              `<tr><td class="left">${escapeMarkup(label)}</td><td ` +
+                `class="text">${escapeMarkup(samples[at].text.trim())}</td></tr>`,
             ],
       ),
       '</tbody></table>',

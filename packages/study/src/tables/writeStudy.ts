@@ -1,15 +1,13 @@
 import { join } from 'node:path';
 import { writeFileAtomic } from '@lowrank/safetensors';
-import { chartSvg } from '../charts/charts.js';
-import { chartOption } from '../charts/chartOption.js';
+import { studyChart } from '../charts/studyChart.js';
 import { markdownTable } from './describeTable.js';
 import { reportHtml } from './report.js';
 import type { StudyTable } from './table.js';
 
 /** The table of a comparison or a sweep, as files. */
 export async function writeStudy(table: StudyTable, output: string): Promise<void> {
-  const { option, ...size } = chartOption(table);
-  const chart = await chartSvg(option, size);
+  const chart = studyChart(table);
   await writeStudyFiles(output, { table, markdown: markdownTable(table), chart, html: reportHtml(table, chart) });
 }
 
