@@ -14,7 +14,7 @@ export interface Candidate {
   readonly rates: readonly number[];
   readonly seeds: number;
   /** What its runs are called, before the seed. */
-  runLabel(rate: number): string;
+  readonly runLabel: (rate: number) => string;
 }
 
 export interface TrainedCandidate<Kind extends Candidate = Candidate> {

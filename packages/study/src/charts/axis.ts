@@ -3,10 +3,10 @@ import { scaleLinear, scaleLog } from 'd3-scale';
 /** Where values lie along one side of a panel. */
 export interface Axis {
   /** Pixels from the panel's left edge, or from its top. */
-  at(value: number): number;
+  readonly at: (value: number) => number;
   readonly ticks: readonly number[];
   /** The text of a tick. */
-  format(value: number): string;
+  readonly format: (value: number) => string;
 }
 
 export interface AxisOptions {

@@ -28,8 +28,8 @@ export interface TrainingSession {
 
 export interface TrainingHooks {
   readonly signal?: AbortSignal | undefined;
-  onStep?(step: TrainedStep): void;
-  onWarning?(text: string): void;
+  readonly onStep?: (step: TrainedStep) => void;
+  readonly onWarning?: (text: string) => void;
 }
 
 export interface TrainedStep {
@@ -58,8 +58,8 @@ export interface TrainedRun {
 export interface EvaluationHooks {
   readonly signal?: AbortSignal | undefined;
   /** Reports how many of the prompts are answered. */
-  onProgress?(done: number, of: number): void;
-  onWarning?(text: string): void;
+  readonly onProgress?: (done: number, of: number) => void;
+  readonly onWarning?: (text: string) => void;
 }
 
 export interface EvaluatedRun {
