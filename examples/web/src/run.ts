@@ -23,17 +23,17 @@ const newTokens = 48;
  * Loads, generates, trains, generates again and gives the adapter's files: all that the page can do, with no page in
  * sight.
  */
-export async function run(request: RunRequest, tell: (event: FromWorker) => void, signal: AbortSignal): Promise<void> {
-  tell({ type: 'status', text: 'Looking for a device …' });
+export async function run(request: RunRequest, post: (event: FromWorker) => void, signal: AbortSignal): Promise<void> {
+  post({ type: 'status', text: 'Looking for a device …' });
   const { backend, note } = await chooseBackend(request.device);
   try {
-    tell({
+    post({
       type: 'device',
       text:
         `${backend.name === 'webgpu' ? 'WebGPU' : 'CPU'}: ` +
         `${backend.description}.${note === undefined ? '' : ' No GPU was found, so the CPU does the work.'}`,
     });
-    await runOn(backend, request, tell, signal);
+    await runOn(backend, request, post, signal);
   } finally {
     backend.dispose();
   }
@@ -43,18 +43,18 @@ export async function run(request: RunRequest, tell: (event: FromWorker) => void
 async function runOn(
   backend: Backend,
   request: RunRequest,
-  tell: (event: FromWorker) => void,
+  post: (event: FromWorker) => void,
   signal: AbortSignal,
 ): Promise<void> {
-  tell({ type: 'status', text: 'Loading the model …' });
+  post({ type: 'status', text: 'Loading the model …' });
   const model = await loadModel(filesFrom(request.model, 'the model'));
   const tokenizer = await readTokenizer(request.model);
   const { rows } = await readRows(request.rows, tokenizer, model);
 
-  tell({ type: 'status', text: 'Writing with the model as it is …' });
-  tell({ type: 'before', text: await complete({ model, tokenizer, backend, prompt: request.prompt }) });
+  post({ type: 'status', text: 'Writing with the model as it is …' });
+  post({ type: 'before', text: await complete({ model, tokenizer, backend, prompt: request.prompt }) });
 
-  tell({ type: 'status', text: 'Compiling the training step …' });
+  post({ type: 'status', text: 'Compiling the training step …' });
   // #region train
   const config = loraConfig({ r: request.rank, alpha: 2 * request.rank, targetModules: 'all-linear' });
   const parameters = injectAdapter(model, config);
@@ -71,14 +71,14 @@ async function runOn(
     signal,
     onEvent(event) {
       if (event.type === 'step')
-        tell({ type: 'step', step: event.step, steps, loss: event.loss, tokensPerSecond: event.tokensPerSecond });
+        post({ type: 'step', step: event.step, steps, loss: event.loss, tokensPerSecond: event.tokensPerSecond });
     },
   });
   // #endregion train
 
-  tell({ type: 'status', text: 'Writing with the trained model …' });
-  tell({ type: 'after', text: await complete({ model, tokenizer, backend, prompt: request.prompt }) });
-  tell({
+  post({ type: 'status', text: 'Writing with the trained model …' });
+  post({ type: 'after', text: await complete({ model, tokenizer, backend, prompt: request.prompt }) });
+  post({
     type: 'done',
     steps: result.steps,
     seconds: result.seconds,

@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
 import { packDocuments } from './packDocuments.js';
-import type { Piece } from './packDocuments.js';
+import type { PackedPiece } from './packDocuments.js';
 import { complaint } from './testing.js';
 
 interface Golden {
@@ -12,7 +12,7 @@ interface Golden {
 const golden = JSON.parse(
   readFileSync(new URL('../../../parity/golden/packing.json', import.meta.url), 'utf8'),
 ) as Golden;
-const plain = (bins: Piece[][]): number[][][] =>
+const plain = (bins: PackedPiece[][]): number[][][] =>
   bins.map((bin) => bin.map(({ document, start, end }) => [document, start, end]));
 
 describe(`the bins of ${golden.library}`, () => {

@@ -1,7 +1,7 @@
 import { LowrankError } from '@lowrank/errors';
 
 /** Tokens `start <= i < end` of a document. */
-export interface Piece {
+export interface PackedPiece {
   /** Index into the lengths. */
   readonly document: number;
   readonly start: number;
@@ -26,7 +26,7 @@ export interface PackOptions {
  *
  * @throws LowrankError `data.capacity` where the capacity is no positive whole number
  */
-export function packDocuments(lengths: readonly number[], options: PackOptions): Piece[][] {
+export function packDocuments(lengths: readonly number[], options: PackOptions): PackedPiece[][] {
   const { capacity, strategy = 'bestFit' } = options;
   if (!Number.isSafeInteger(capacity) || capacity < 1) {
     throw new LowrankError({
@@ -39,8 +39,8 @@ export function packDocuments(lengths: readonly number[], options: PackOptions):
   return strategy === 'wrapped' ? wrapped(lengths, capacity) : bestFitDecreasing(lengths, capacity);
 }
 
-function wrapped(lengths: readonly number[], capacity: number): Piece[][] {
-  const bins: Piece[][] = [];
+function wrapped(lengths: readonly number[], capacity: number): PackedPiece[][] {
+  const bins: PackedPiece[][] = [];
   let room = 0;
   for (const [document, length] of lengths.entries()) {
     for (let start = 0; start < length;) {
@@ -57,12 +57,12 @@ function wrapped(lengths: readonly number[], capacity: number): Piece[][] {
   return bins;
 }
 
-function bestFitDecreasing(lengths: readonly number[], capacity: number): Piece[][] {
+function bestFitDecreasing(lengths: readonly number[], capacity: number): PackedPiece[][] {
   const pieces = lengths
     .map((length, document) => ({ document, start: 0, end: Math.min(length, capacity) }))
     .filter(({ end }) => end > 0)
     .sort((a, b) => b.end - a.end);
-  const bins: Piece[][] = [];
+  const bins: PackedPiece[][] = [];
   const byRoom = new RoomIndex(capacity);
   for (const piece of pieces) {
     let bin = byRoom.takeTightest(piece.end);

@@ -21,7 +21,7 @@ export interface SamplerOptions {
 }
 
 /** An endless sequence of row indices. */
-export interface Sampler {
+export interface RowSampler {
   /** The next `count` indices; they may reach over the end of an epoch, so that every step has as many rows. */
   take(count: number): number[];
   /** Where it stands, after all that was taken. */
@@ -35,7 +35,7 @@ export interface Sampler {
  * @throws LowrankError `data.empty` (no rows), `data.seed`, `data.samplerState` (a state that is none, or of other
  * data)
  */
-export function createSampler(options: SamplerOptions): Sampler {
+export function createSampler(options: SamplerOptions): RowSampler {
   const { rows, shuffle = true, seed = 0 } = options;
   let { epoch, position } = options.state ?? { epoch: 0, position: 0 };
   if (!(rows > 0))

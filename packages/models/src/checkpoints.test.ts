@@ -75,8 +75,8 @@ test.each([
 });
 
 test('shards of different dtypes', async () => {
-  const [half, brain] = await Promise.all([entriesOf('tied-f16'), entriesOf('tied-bf16')]);
-  const mixed = await lossOf(await sharded('tied', [half.slice(0, 9), brain.slice(9)]));
+  const [f16, bf16] = await Promise.all([entriesOf('tied-f16'), entriesOf('tied-bf16')]);
+  const mixed = await lossOf(await sharded('tied', [f16.slice(0, 9), bf16.slice(9)]));
   expect(Math.abs(mixed / golden.answers.base.plain.tokens - golden.answers.base.plain.loss)).toBeLessThan(2e-2);
 });
 

@@ -4,7 +4,7 @@ import { Queue, QueueEvents } from 'bullmq';
 import type { Job } from 'bullmq';
 import { jobIdOf } from './address.js';
 import { jobData } from './envelope.js';
-import type { JobData, JobEnd, JobWord, RunError } from './envelope.js';
+import type { JobData, JobEnd, JobReport, RunError } from './envelope.js';
 import { dropFiles, receiveFiles } from './files.js';
 import type { FilesLeft } from './files.js';
 import { decodeJson, encodeJson } from './json.js';
@@ -192,16 +192,16 @@ class Desk<Payload, Value> {
     });
     events.on('progress', ({ jobId, data }) => {
       const run = pending.get(jobId);
-      if (run !== undefined) this.hear(run.id, data as unknown as JobWord);
+      if (run !== undefined) this.receive(run.id, data as unknown as JobReport);
     });
   }
 
-  private hear(id: string, word: JobWord): void {
+  private receive(id: string, report: JobReport): void {
     const { options } = this.parts;
-    if (word.type === 'started' || word.type === 'progress') this.attended = Date.now();
-    if (word.type === 'started') options.onStarted?.(id, { worker: word.worker, takeovers: word.takeovers });
-    else if (word.type === 'progress') options.onEvent?.({ type: 'progress', id, value: decodeJson(word.value) });
-    else options.onEvent?.({ ...word, id });
+    if (report.type === 'started' || report.type === 'progress') this.attended = Date.now();
+    if (report.type === 'started') options.onStarted?.(id, { worker: report.worker, takeovers: report.takeovers });
+    else if (report.type === 'progress') options.onEvent?.({ type: 'progress', id, value: decodeJson(report.value) });
+    else options.onEvent?.({ ...report, id });
   }
 
   private async add(jobId: string): Promise<void> {

@@ -26,8 +26,8 @@ export interface RunError {
   readonly message: string;
 }
 
-/** What a worker says about a run while it has it, as BullMQ's progress. */
-export type JobWord =
+/** What a worker reports about its run, as BullMQ's progress. */
+export type JobReport =
   | { readonly type: 'started'; readonly worker: string; readonly takeovers: number }
   | { readonly type: 'progress'; readonly value: string }
   | { readonly type: 'refused'; readonly worker: string; readonly message: string }
@@ -52,7 +52,7 @@ export function misfit(data: JobData, version: string): LowrankError | undefined
   return undefined;
 }
 
-/** What a run's error tells to the study. */
+/** What the study learns of a run that failed. */
 export function runError(error: unknown): RunError {
   if (!(error instanceof Error)) return { code: 'internal', message: String(error) };
   return { code: 'code' in error && typeof error.code === 'string' ? error.code : 'internal', message: error.message };

@@ -6,7 +6,7 @@ import { ErrorCode, Worker } from 'bullmq';
 import type { Job } from 'bullmq';
 import { runOf } from './address.js';
 import { misfit, runError } from './envelope.js';
-import type { JobData, JobEnd, JobWord } from './envelope.js';
+import type { JobData, JobEnd, JobReport } from './envelope.js';
 import { dropFiles, sendFiles } from './files.js';
 import { decodeJson, encodeJson } from './json.js';
 import { LockKeeper } from './lockKeeper.js';
@@ -116,7 +116,7 @@ export async function work<Payload, Value>(options: WorkOptions<Payload, Value>)
   });
   bull.on('error', () => undefined);
   try {
-    return await new Hand({ options, timing, home, keeper, bull }).takeRuns();
+    return await new RunWorker({ options, timing, home, keeper, bull }).takeRuns();
   } finally {
     await keeper.close();
     await Promise.race([bull.close(true), home.gone]).catch(() => undefined);
@@ -124,7 +124,7 @@ export async function work<Payload, Value>(options: WorkOptions<Payload, Value>)
   }
 }
 
-interface HandParts<Payload, Value> {
+interface RunWorkerParts<Payload, Value> {
   readonly options: WorkOptions<Payload, Value>;
   readonly timing: Timing;
   readonly home: RedisHome;
@@ -141,12 +141,12 @@ interface Held {
 
 type Ending = 'done' | 'failed' | 'lost' | 'handedBack';
 
-class Hand<Payload, Value> {
+class RunWorker<Payload, Value> {
   private readonly name: string;
   private readonly workerId = randomUUID();
   private readonly counts: Record<Ending, number> = { done: 0, failed: 0, lost: 0, handedBack: 0 };
 
-  constructor(private readonly parts: HandParts<Payload, Value>) {
+  constructor(private readonly parts: RunWorkerParts<Payload, Value>) {
     this.name = parts.options.name ?? `${hostname()}:${process.pid}`;
   }
 
@@ -182,7 +182,7 @@ class Hand<Payload, Value> {
     });
     home.gone.catch(() => controller.abort());
     options.onEvent?.({ type: 'started', study, id, takeovers: job.stalledCounter });
-    this.say(job, { type: 'started', worker: this.name, takeovers: job.stalledCounter });
+    this.report(job, { type: 'started', worker: this.name, takeovers: job.stalledCounter });
     const running = this.run(held, controller.signal);
     const first = await Promise.race([running.then((settled) => ({ settled })), ends]);
     if (typeof first === 'object') return this.settle(held, first.settled);
@@ -199,7 +199,7 @@ class Hand<Payload, Value> {
     signal: AbortSignal,
   ): Promise<{ result: RunResult<Value> } | { error: unknown }> {
     const progress = (value: unknown): void => {
-      if (!signal.aborted) this.say(job, { type: 'progress', value: encodeJson(value) });
+      if (!signal.aborted) this.report(job, { type: 'progress', value: encodeJson(value) });
     };
     try {
       return {
@@ -263,7 +263,7 @@ class Hand<Payload, Value> {
 
   private async handBack(held: Held): Promise<'handedBack' | 'lost'> {
     this.parts.keeper.release();
-    this.say(held.job, { type: 'handedBack', worker: this.name });
+    this.report(held.job, { type: 'handedBack', worker: this.name });
     try {
       await held.job.moveToWait(held.token);
     } catch (error) {
@@ -275,13 +275,13 @@ class Hand<Payload, Value> {
   }
 
   private async refuse(held: Held, error: LowrankError): Promise<LowrankError> {
-    this.say(held.job, { type: 'refused', worker: this.name, message: error.message });
+    this.report(held.job, { type: 'refused', worker: this.name, message: error.message });
     await this.handBack(held);
     return error;
   }
 
-  private say(job: Job<JobData, JobEnd>, word: JobWord): void {
-    void job.updateProgress(word).catch(() => undefined);
+  private report(job: Job<JobData, JobEnd>, report: JobReport): void {
+    void job.updateProgress(report).catch(() => undefined);
   }
 }
 

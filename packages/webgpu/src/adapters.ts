@@ -36,7 +36,7 @@ export function isSoftware(info: AdapterTraits): boolean {
   );
 }
 
-export function describeAdapter(adapter: GPUAdapter): AdapterDescription {
+export function describeGpuAdapter(adapter: GPUAdapter): AdapterDescription {
   const { info } = adapter;
   const sizes: { subgroupMinSize?: number; subgroupMaxSize?: number } = info;
   return {
@@ -153,7 +153,7 @@ export async function listAdapters(): Promise<AdapterDescription[]> {
   for (const request of requests) {
     const adapter = await gpu.requestAdapter(request);
     if (adapter === null) continue;
-    const description = describeAdapter(adapter);
+    const description = describeGpuAdapter(adapter);
     found.set(`${adapterName(description)} ${description.device}`, description);
   }
   return [...found.values()];

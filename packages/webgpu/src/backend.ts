@@ -4,13 +4,13 @@ import { BufferStore } from './buffers.js';
 import { requestDevice } from './device.js';
 import type { DeviceOptions, WebgpuDevice } from './device.js';
 import { prepareExecutable } from './executable.js';
-import type { KernelContext, KernelEntry, Tuning } from './kernel.js';
-import { kernelLookup, specOf } from './spec.js';
+import type { KernelContext, KernelEntry, KernelTuning } from './kernel.js';
+import { kernelLookup, backendSpec } from './spec.js';
 import type { KernelLookup } from './spec.js';
 
 export interface WebgpuBackendOptions extends DeviceOptions {
   /** Overrides of the kernels' own choices. */
-  readonly tuning?: Tuning;
+  readonly tuning?: KernelTuning;
   /** Write kernels for a software adapter or for a real GPU; found out from the adapter when absent. */
   readonly kernelStyle?: 'software' | 'hardware';
   /** Kernels of ops that other packages declare, by op name. */
@@ -26,7 +26,7 @@ export class WebgpuBackend implements Backend {
   readonly spec: BackendSpec;
   readonly #store: BufferStore;
   readonly #software: boolean;
-  readonly #tuning: Tuning;
+  readonly #tuning: KernelTuning;
   readonly #kernel: KernelLookup;
 
   constructor(
@@ -37,7 +37,7 @@ export class WebgpuBackend implements Backend {
     this.#software = options.kernelStyle === undefined ? device.software : options.kernelStyle === 'software';
     this.#tuning = options.tuning ?? {};
     this.#kernel = kernelLookup(options.kernels);
-    this.spec = specOf(device.limits, { ...options, software: this.#software });
+    this.spec = backendSpec(device.limits, { ...options, software: this.#software });
   }
 
   get description(): string {

@@ -1,5 +1,5 @@
 import { LowrankError } from '@lowrank/errors';
-import { adapterName, describeAdapter, gpuEntry, readLimits } from './adapters.js';
+import { adapterName, describeGpuAdapter, gpuEntry, readLimits } from './adapters.js';
 import type { AdapterDescription } from './adapters.js';
 import { defaultLimits } from './constants.js';
 import type { LimitName, Limits } from './constants.js';
@@ -103,7 +103,7 @@ export async function requestDevice(options: DeviceOptions = {}): Promise<Webgpu
       remedy: 'Install the GPU driver, run `lowrank doctor`, or choose the cpu backend.',
     });
   }
-  const description = describeAdapter(adapter);
+  const description = describeGpuAdapter(adapter);
   refuse(description, options);
   const wanted = options.limits === 'default' ? undefined : description;
   const device = await adapter.requestDevice({

@@ -17,7 +17,7 @@ export type {
   KernelStep,
   Launch,
   Slice,
-  Tuning,
+  KernelTuning,
 } from './kernel.js';
 export { grid, literal, mainHead, nonFinite, Shader } from './shader.js';
 export type { BoundType } from './shader.js';

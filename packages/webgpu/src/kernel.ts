@@ -36,11 +36,11 @@ export interface KernelContext {
   readonly software: boolean;
   /** Index of the plan's scalars buffer, whose operands are bound as one uniform; and its size. */
   readonly scalars: { readonly buffer: number; readonly bytes: number } | undefined;
-  readonly tuning: Tuning;
+  readonly tuning: KernelTuning;
 }
 
 /** Choices that kernels otherwise make by adapter and shape; set by tests and by tuning. */
-export interface Tuning {
+export interface KernelTuning {
   readonly matmul?: 'register' | 'tile' | 'bigTile' | 'vector';
   /** Parts of the contracted axis in split-K products; 1 turns it off. */
   readonly splitK?: number;

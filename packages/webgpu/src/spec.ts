@@ -2,13 +2,13 @@ import { LowrankError } from '@lowrank/errors';
 import type { BackendSpec } from '@lowrank/tensor/backend';
 import { defaultLimits } from './constants.js';
 import type { Limits } from './constants.js';
-import type { KernelEntry, Tuning } from './kernel.js';
+import type { KernelEntry, KernelTuning } from './kernel.js';
 import { kernels as coreKernels } from './kernels/index.js';
 
 export interface SpecOptions {
   /** Write kernels for a software adapter or for a real GPU. */
   readonly software: boolean;
-  readonly tuning?: Tuning;
+  readonly tuning?: KernelTuning;
   /** Kernels of ops that other packages declare, by op name. */
   readonly kernels?: Readonly<Record<string, KernelEntry>>;
   readonly elementwiseInstructions?: number;
@@ -34,7 +34,7 @@ export function kernelLookup(more: Readonly<Record<string, KernelEntry>> = {}): 
 }
 
 /** What the compiler may assume of a device with these limits. */
-export function specOf(
+export function backendSpec(
   limits: Limits,
   { software, tuning = {}, kernels, elementwiseInstructions = 24, matmulEpilogue = true }: SpecOptions,
 ): BackendSpec {
@@ -56,5 +56,5 @@ export function specOf(
  * plan is an error when it is made.
  */
 export function portableSpec(limits: Partial<Limits> = {}, options: Partial<SpecOptions> = {}): BackendSpec {
-  return specOf({ ...defaultLimits, ...limits }, { software: false, ...options });
+  return backendSpec({ ...defaultLimits, ...limits }, { software: false, ...options });
 }

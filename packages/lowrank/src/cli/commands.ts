@@ -27,7 +27,7 @@ import { quantizeCommand } from './quantizeCommand.js';
 import { spectrumCommand } from './spectrumCommand.js';
 import { sweepCommand } from './sweepCommand.js';
 import { workerCommand } from './workerCommand.js';
-import { countTeller, duration, startProgress, transferTeller } from './progress.js';
+import { countReporter, duration, startProgress, transferReporter } from './progress.js';
 import type { Progress } from './progress.js';
 
 /** The commands over their flags: each chooses a device, does its job and tells the result. */
@@ -42,7 +42,7 @@ export function makeActions(speaker: Speaker, onInterrupted: () => void): Action
           metrics: flags.metric,
           ...told(speaker),
           backend,
-          onProgress: countTeller(speaker, 'prompts answered'),
+          onProgress: countReporter(speaker, 'prompts answered'),
         });
         speaker.result(result, describeEvaluation(result, flags.metric));
       }),
@@ -97,7 +97,7 @@ function describeEvaluation(
 
 /** Downloads and warnings, told to people. */
 function told(speaker: Speaker): TransferEvents {
-  return { onTransfer: transferTeller(speaker), onWarning: (text) => speaker.say(`warning: ${text}`) };
+  return { onTransfer: transferReporter(speaker), onWarning: (text) => speaker.say(`warning: ${text}`) };
 }
 
 async function withBackend(
@@ -147,7 +147,7 @@ async function trainCommand({ flags, backend, speaker, onInterrupted }: TrainCom
   try {
     const { interrupted, ...result } = await fineTune({
       ...flags,
-      onTransfer: transferTeller(speaker),
+      onTransfer: transferReporter(speaker),
       backend,
       signal: controller.signal,
       onEvent,

@@ -12,8 +12,8 @@ import { trainingRules } from '../jobs/studyTrainer.js';
 import type { MethodFlags } from '../jobs/trainMethod.js';
 import { addMethodFlags } from './methodFlags.js';
 import { studyExecutor } from './studyExecutor.js';
-import type { StudyContext } from './studyTeller.js';
-import { runStudyCommand } from './studyTeller.js';
+import type { StudyContext } from './studyReporter.js';
+import { runStudyCommand } from './studyReporter.js';
 import { addBudgetFlags, addDataFlags } from './trainingFlags.js';
 import { addVariantFlags } from './variantFlags.js';
 

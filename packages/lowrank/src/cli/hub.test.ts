@@ -4,7 +4,7 @@ import { expect, test, vi } from 'vitest';
 import { hubServer, repo } from '../../../../tests/helpers/hubServer.js';
 import type { EvaluateFolderResult } from '../jobs/evaluate.js';
 import { golden, readJson, runCli, scratch } from '../testing.js';
-import { transferLine, transferTeller } from './progress.js';
+import { transferLine, transferReporter } from './progress.js';
 import { Speaker } from './io.js';
 
 const data = join(golden, 'train/eval.jsonl');
@@ -93,13 +93,13 @@ test('on a terminal a transfer is one line, and one that is over at once is no l
     onInterrupt: () => () => undefined,
   };
   const event = { stage: 'loading' as const, item: 'w', bytesPerSecond: 1e6, secondsLeft: 1, totalBytes: 3e6 };
-  transferTeller(new Speaker(io, false))({ ...event, bytes: 3e6 });
+  transferReporter(new Speaker(io, false))({ ...event, bytes: 3e6 });
   expect(shown).toBe('');
-  const tell = transferTeller(new Speaker(io, false));
+  const report = transferReporter(new Speaker(io, false));
   vi.advanceTimersByTime(1500);
-  tell({ ...event, bytes: 1e6 });
-  tell({ ...event, bytes: 2e6 });
-  tell({ ...event, bytes: 3e6 });
+  report({ ...event, bytes: 1e6 });
+  report({ ...event, bytes: 2e6 });
+  report({ ...event, bytes: 3e6 });
   expect(shown.split('\r\u001b[K').length).toBe(3);
   expect(shown.endsWith('\n')).toBe(true);
   vi.useRealTimers();

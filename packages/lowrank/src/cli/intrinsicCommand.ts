@@ -9,8 +9,8 @@ import { choiceFlag, numberFlag } from './numbers.js';
 import { studyExecutor } from './studyExecutor.js';
 import { addStudyFlags, numbersFlag, studyOptions, studyTraining } from './studyFlags.js';
 import type { StudyFlags } from './studyFlags.js';
-import type { StudyContext } from './studyTeller.js';
-import { runStudyCommand } from './studyTeller.js';
+import type { StudyContext } from './studyReporter.js';
+import { runStudyCommand } from './studyReporter.js';
 import { addBudgetFlags, addDataFlags } from './trainingFlags.js';
 
 export interface IntrinsicFlags extends StudyFlags {

@@ -65,7 +65,7 @@ function lines(speaker: Speaker, steps: number): Progress {
  * Shows downloads and loading: a line that is written anew on a terminal, else one every few seconds; nothing for what
  * is over at once.
  */
-export function transferTeller(speaker: Speaker): (event: TransferEvent) => void {
+export function transferReporter(speaker: Speaker): (event: TransferEvent) => void {
   const begun = performance.now();
   let last = begun;
   let drawn = false;
@@ -84,7 +84,7 @@ export function transferTeller(speaker: Speaker): (event: TransferEvent) => void
 }
 
 /** Tells how much of something is done, every few seconds. */
-export function countTeller(speaker: Speaker, what: string): (done: number, of: number) => void {
+export function countReporter(speaker: Speaker, what: string): (done: number, of: number) => void {
   let last = performance.now();
   return (done, of) => {
     const now = performance.now();

@@ -4,7 +4,7 @@ import type { QuantizeFolderOptions, QuantizeResult } from '../jobs/quantize.js'
 import { quantizeFolder } from '../jobs/quantize.js';
 import type { Speaker } from './io.js';
 import { choiceFlag, listFlag, numberFlag } from './numbers.js';
-import { transferTeller } from './progress.js';
+import { transferReporter } from './progress.js';
 
 export interface QuantizeFlags {
   model: string;
@@ -55,7 +55,7 @@ export async function quantizeCommand({
   const options: QuantizeFolderOptions = {
     ...flags,
     signal: controller.signal,
-    onTransfer: transferTeller(speaker),
+    onTransfer: transferReporter(speaker),
     onWarning: (text) => speaker.say(`warning: ${text}`),
   };
   try {

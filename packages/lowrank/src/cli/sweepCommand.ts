@@ -8,8 +8,8 @@ import { listFlag } from './numbers.js';
 import { addStudyFlags, numbersFlag, studyOptions, studyTraining } from './studyFlags.js';
 import type { StudyFlags } from './studyFlags.js';
 import { studyExecutor } from './studyExecutor.js';
-import type { StudyContext } from './studyTeller.js';
-import { runStudyCommand } from './studyTeller.js';
+import type { StudyContext } from './studyReporter.js';
+import { runStudyCommand } from './studyReporter.js';
 import { addBudgetFlags, addDataFlags } from './trainingFlags.js';
 import { addVariantFlags } from './variantFlags.js';
 

@@ -163,10 +163,11 @@ async function withRows(options: FineTuneOptions & { readonly baseModel: string 
     seed: scalar(seed >>> 0, { dtype: 'u32', name: 'seed' }),
     step: scalar(0, { dtype: 'u32', name: 'rngStep' }),
   };
-  const told: string[] = [];
+  const warnings: string[] = [];
   const trainable =
-    other ?? (await trainableOf(model, options, { rows, backend: open, onWarning: (text) => void told.push(text) }));
-  for (const text of told) await options.onEvent?.({ type: 'warning', text });
+    other ??
+    (await trainableOf(model, options, { rows, backend: open, onWarning: (text) => void warnings.push(text) }));
+  for (const text of warnings) await options.onEvent?.({ type: 'warning', text });
   const layout = { ...options, batchSize, gradientAccumulation };
   const backend = await open();
   const metrics = await openMetricsFile(options.output);
@@ -270,7 +271,7 @@ export function datasetWarnings(
   maxLength: number,
 ): string[] {
   const { name, droppedLines, truncatedLines, unalignedLines } = dataset;
-  const tell = (lines: readonly number[], text: string): string[] => {
+  const warn = (lines: readonly number[], text: string): string[] => {
     if (lines.length === 0) return [];
     const shown = lines.slice(0, 10).join(', ');
     return [
@@ -279,9 +280,9 @@ export function datasetWarnings(
     ];
   };
   return [
-    ...tell(droppedLines, 'without a token to learn, left out'),
-    ...tell(truncatedLines, `cut to ${maxLength} tokens`),
-    ...tell(unalignedLines, 'where the border between prompt and completion lies within a token'),
+    ...warn(droppedLines, 'without a token to learn, left out'),
+    ...warn(truncatedLines, `cut to ${maxLength} tokens`),
+    ...warn(unalignedLines, 'where the border between prompt and completion lies within a token'),
   ];
 }
 

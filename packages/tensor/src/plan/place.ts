@@ -11,8 +11,8 @@ interface Block {
   bytes: number;
   first: number;
   last: number;
-  /** Blocks that may not share a buffer with this one. */
-  readonly enemies: Set<Block>;
+  /** Its interference: the blocks that must not share a buffer with this one. */
+  readonly interferes: Set<Block>;
   colour: number;
   buffer: number;
   offset: number;
@@ -87,7 +87,7 @@ function liveBlocks(
       bytes: align(root.bytes, spec.alignment),
       first: at,
       last: at,
-      enemies: new Set<Block>(),
+      interferes: new Set<Block>(),
       colour: 0,
       buffer: -1,
       offset: 0,
@@ -105,8 +105,8 @@ function liveBlocks(
     for (const source of read) {
       for (const target of written) {
         if (source === target) continue;
-        source.enemies.add(target);
-        target.enemies.add(source);
+        source.interferes.add(target);
+        target.interferes.add(source);
       }
     }
   });
@@ -161,11 +161,11 @@ function placeBlocks(blocks: ReadonlyMap<Value, Block>, spec: BackendSpec, buffe
   buffers.push(...arenas.map(({ bytes }) => ({ kind: 'arena' as const, bytes })));
 }
 
-/** Enemies get different colours: each block, in order of birth, the lowest colour that no enemy has. */
+/** Blocks that interfere get different colours: each, in order of birth, the lowest colour that no interfering block has. */
 function colour(blocks: readonly Block[]): void {
   const done = new Set<Block>();
   for (const block of [...blocks].sort((a, b) => a.first - b.first)) {
-    const taken = new Set([...block.enemies].filter((enemy) => done.has(enemy)).map((enemy) => enemy.colour));
+    const taken = new Set([...block.interferes].filter((other) => done.has(other)).map((other) => other.colour));
     let free = 0;
     while (taken.has(free)) free++;
     block.colour = free;

@@ -11,7 +11,7 @@ import {
 import type { MatmulAttrs, OperandEncoding } from '@lowrank/tensor/op';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { WebgpuBackend } from '../backend.js';
-import type { Tuning } from '../kernel.js';
+import type { KernelTuning } from '../kernel.js';
 import {
   expectWithin,
   given,
@@ -168,7 +168,7 @@ describe.each(styles)('matrices of codes, %s kernels', (style) => {
   });
 
   it('in every form that tuning can choose, and in parts of K', async () => {
-    const tunings: Tuning[] = [
+    const tunings: KernelTuning[] = [
       { matmul: 'register', splitK: 3 },
       { matmul: 'tile', splitK: 3 },
       { matmul: 'bigTile' },

@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { MatmulAttrs } from '@lowrank/tensor/op';
 import { WebgpuBackend } from '../backend.js';
-import type { Tuning } from '../kernel.js';
+import type { KernelTuning } from '../kernel.js';
 import { expectWithin, magnitudeOf, randomInput, runKernel, styles, testBackend } from '../testing/kernelHarness.js';
 import type { KernelCase } from '../testing/kernelHarness.js';
 
@@ -52,7 +52,7 @@ describe.each(styles)('matmul, %s kernels', (style) => {
   });
 
   it('splits long sums, in every form', async () => {
-    const tunings: Tuning[] =
+    const tunings: KernelTuning[] =
       style === 'software' ? [{ splitK: 3 }] : [{ matmul: 'tile', splitK: 3 }, { matmul: 'bigTile' }];
     for (const tuning of tunings) {
       const tuned = new WebgpuBackend(backend.device, { kernelStyle: style, tuning });

@@ -7,7 +7,7 @@ import type { Spec } from '@lowrank/tensor/op';
 import { afterAll, beforeAll, describe, expect } from 'vitest';
 import { createWebgpuBackend } from '../backend.js';
 import type { WebgpuBackend } from '../backend.js';
-import type { Tuning } from '../kernel.js';
+import type { KernelTuning } from '../kernel.js';
 
 /** An operand of a kernel under test. */
 export interface TestInput {
@@ -39,7 +39,7 @@ export function scalarInput(value: number, dtype: DType = 'f32'): TestInput {
 export const styles = ['software', 'hardware'] as const;
 
 /** A backend with WebGPU's default limits: what passes here runs anywhere. */
-export function testBackend(kernelStyle: (typeof styles)[number], tuning: Tuning = {}): Promise<WebgpuBackend> {
+export function testBackend(kernelStyle: (typeof styles)[number], tuning: KernelTuning = {}): Promise<WebgpuBackend> {
   return createWebgpuBackend({ limits: 'default', kernelStyle, tuning });
 }
 

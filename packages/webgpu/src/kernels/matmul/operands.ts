@@ -94,7 +94,7 @@ export function vectorAt({ name, encoding, base }: Matrix, at: string): string {
   if (typeof encoding !== 'string') return encoding.vector(at);
   const cell = `${name}[${base === '' ? `(${at})` : `(${base} + ${at})`} / 4u]`;
   if (encoding === 'f32') return cell;
-  return encoding === 'f16' ? `halves(${cell})` : `brains(${cell})`;
+  return encoding === 'f16' ? `unpackF16(${cell})` : `unpackBf16(${cell})`;
 }
 
 /**
@@ -106,8 +106,8 @@ export function unpacking(matrices: readonly Matrix[]): string {
 }
 
 const halfUnpacking = `
-fn halves(w: vec2<u32>) -> vec4<f32> { return vec4<f32>(unpack2x16float(w.x), unpack2x16float(w.y)); }
-fn brains(w: vec2<u32>) -> vec4<f32> {
+fn unpackF16(w: vec2<u32>) -> vec4<f32> { return vec4<f32>(unpack2x16float(w.x), unpack2x16float(w.y)); }
+fn unpackBf16(w: vec2<u32>) -> vec4<f32> {
   return vec4<f32>(bitcast<f32>(w.x << 16u), bitcast<f32>(w.x & 0xffff0000u), bitcast<f32>(w.y << 16u), bitcast<f32>(w.y & 0xffff0000u));
 }
 `;

@@ -1,7 +1,7 @@
 import { expect, it } from 'vitest';
 import type { StudyRun } from '@lowrank/study';
 import { Speaker } from './io.js';
-import { runStudyCommand, StudyTeller } from './studyTeller.js';
+import { runStudyCommand, StudyReporter } from './studyReporter.js';
 
 function listener(): { readonly speaker: Speaker; readonly said: string[]; readonly interrupt: () => void } {
   const said: string[] = [];
@@ -33,7 +33,7 @@ it.each([
 
 it('a run keeps its number, however many are at work', () => {
   const { speaker, said } = listener();
-  const teller = new StudyTeller(speaker);
+  const reporter = new StudyReporter(speaker);
   const run = (id: string): StudyRun => ({
     id,
     label: id,
@@ -42,11 +42,11 @@ it('a run keeps its number, however many are at work', () => {
     training: { model: 'm', data: 'd' },
     scoring: { data: 'd', metrics: ['loss'], seed: 0 },
   });
-  teller.tell({ type: 'planned', runs: 2, steps: 2 });
-  teller.tell({ type: 'started', run: run('a') });
-  teller.tell({ type: 'started', run: run('b') });
+  reporter.report({ type: 'planned', runs: 2, steps: 2 });
+  reporter.report({ type: 'started', run: run('a') });
+  reporter.report({ type: 'started', run: run('b') });
   for (const id of ['b', 'a'])
-    teller.tell({
+    reporter.report({
       type: 'outcome',
       run: run(id),
       outcome: { id, status: 'failed', error: { code: 'c', message: 'no' } },

@@ -21,7 +21,7 @@ const givenUp = {
 const secondsBetweenLines = 5;
 
 /**
- * Does a study, tells how it goes, and what came of it. Ctrl-C ends the run at hand, or takes back what waits in the
+ * Runs a study, and reports its progress and its result. Ctrl-C ends the current run, or takes back what waits in the
  * queue.
  */
 export async function runStudyCommand<Table extends { readonly interrupted: boolean }>(
@@ -36,14 +36,14 @@ export async function runStudyCommand<Table extends { readonly interrupted: bool
     );
     controller.abort();
   });
-  const teller = new StudyTeller(speaker);
+  const reporter = new StudyReporter(speaker);
   try {
-    const table = await study({ signal: controller.signal, onEvent: (event) => teller.tell(event) });
+    const table = await study({ signal: controller.signal, onEvent: (event) => reporter.report(event) });
     if (table.interrupted) {
       onInterrupted();
       speaker.result(
         table,
-        `interrupted: ${teller.done} of ${teller.runs} runs are done and kept. The same command goes on with ` +
+        `interrupted: ${reporter.done} of ${reporter.runs} runs are done and kept. The same command goes on with ` +
           'the others.',
       );
     } else speaker.result(table, describe(table));
@@ -52,8 +52,8 @@ export async function runStudyCommand<Table extends { readonly interrupted: bool
   }
 }
 
-/** Says which run is at hand, how far it is, and how long all of them will take. */
-export class StudyTeller {
+/** Reports the current run, its progress, and how long all runs will take. */
+export class StudyReporter {
   runs = 0;
   done = 0;
   private steps = 0;
@@ -69,7 +69,7 @@ export class StudyTeller {
 
   constructor(private readonly speaker: Speaker) {}
 
-  tell(event: StudyEvent): void {
+  report(event: StudyEvent): void {
     switch (event.type) {
       case 'warning':
         return this.warn(event.text);
