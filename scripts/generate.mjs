@@ -1,5 +1,5 @@
 // Writes what is derived from sources: lists of files, tables of documentation. With `--check` it writes nothing and
-// fails where a file is not what it would write. A generator is a file in scripts/generators and a line in `staleFiles`.
+// fails where a file is not what it would write. A generator is a file in scripts/generators and a name in `generators`.
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
@@ -8,10 +8,24 @@ import { root } from './lib/paths.mjs';
 
 /** @typedef {{ path: string, text: string }} Generated a file below the root, and the whole of its text */
 
-/** @returns {Promise<Generated[]>} the generated files that are not on disk as they should be */
-export async function staleFiles() {
-  const files = [familyIndex(), await familyTable()];
-  return files.filter((file) => !isCurrent(file));
+/** In order: a table may be read from a list that was written before it. */
+const generators = [familyIndex, familyTable];
+
+/**
+ * The generated files that are not on disk as they should be.
+ *
+ * @param {(file: Generated) => void} [onStale] called with each before the next is generated
+ * @returns {Promise<Generated[]>}
+ */
+export async function staleFiles(onStale) {
+  const stale = [];
+  for (const generate of generators) {
+    const file = await generate();
+    if (isCurrent(file)) continue;
+    stale.push(file);
+    onStale?.(file);
+  }
+  return stale;
 }
 
 /** @param {Generated} file */
@@ -24,14 +38,11 @@ function isCurrent({ path, text }) {
 }
 
 if (import.meta.url === pathToFileURL(process.argv[1] ?? '').href) {
-  const stale = await staleFiles();
-  if (process.argv.includes('--check')) {
-    for (const { path } of stale) console.error(`${path} is not up to date: run node scripts/generate.mjs`);
-    process.exitCode = stale.length === 0 ? 0 : 1;
-  } else {
-    for (const { path, text } of stale) {
-      writeFileSync(join(root, path), text);
-      console.log(`wrote ${path}`);
-    }
-  }
+  const check = process.argv.includes('--check');
+  const stale = await staleFiles((file) => {
+    if (!check) writeFileSync(join(root, file.path), file.text);
+    const what = check ? 'is not up to date: run node scripts/generate.mjs' : 'written';
+    console.log(`${file.path} ${what}`);
+  });
+  process.exitCode = check && stale.length > 0 ? 1 : 0;
 }

@@ -36,17 +36,18 @@ export function familyIndex() {
 /** @returns {Promise<import('../generate.mjs').Generated>} */
 export async function familyTable() {
   const { families } = await importSource(`${folder}/index.ts`);
-  const rows = families.map(({ name, modelTypes, models, features, defaultTargets }) => [
+  const rows = families.map(({ name, modelTypes, models, features, defaultTargets, llamaCpp }) => [
     name,
     code(modelTypes),
     models,
     features,
     code(defaultTargets),
+    llamaCpp === undefined ? '' : llamaCpp.model === undefined ? 'adapters' : 'adapters, models',
   ]);
   return {
     path: 'docs/models.md',
     text: withSection('docs/models.md', 'families', [
-      ['family', '`model_type`', 'models', 'of its own', 'default targets'],
+      ['family', '`model_type`', 'models', 'of its own', 'default targets', 'GGUF'],
       ...rows,
     ]),
   };
