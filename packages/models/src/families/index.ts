@@ -5,6 +5,7 @@ import { gemma2 } from './gemma2.js';
 import { gemma3 } from './gemma3.js';
 import { gpt2 } from './gpt2.js';
 import { gptNeox } from './gptNeox.js';
+import { granite } from './granite.js';
 import { llama } from './llama.js';
 import { mistral } from './mistral.js';
 import { olmo2 } from './olmo2.js';
@@ -20,6 +21,7 @@ export const families: readonly ModelFamily[] = [
   gemma3,
   gpt2,
   gptNeox,
+  granite,
   llama,
   mistral,
   olmo2,
