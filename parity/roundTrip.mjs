@@ -37,7 +37,7 @@ const { final_loss: loss } = await fineTune({
 
 const model = await loadModel(await openFolder(modelFolder));
 const files = await openFolder(adapterFolder);
-loadAdapter(
+await loadAdapter(
   model,
   await readAdapter({
     config: await readJson(files, 'adapter_config.json'),

@@ -12,7 +12,7 @@ import { readTokenizer } from '../packages/data/dist/index.js';
 import { readAdapter } from '../packages/lora/dist/index.js';
 import { loadModel, openFolder, readJson, requireFile } from '../packages/models/dist/index.js';
 import { fineTune, mergeFolders } from '../packages/lowrank/dist/node.js';
-import { attachAdapter } from '../packages/patch/dist/index.js';
+import { loadAdapter } from '../packages/patch/dist/index.js';
 import { compile, reshape } from '../packages/tensor/dist/index.js';
 
 const python = process.env['LOWRANK_PYTHON'] ?? 'python3';
@@ -36,14 +36,13 @@ async function logitsOf(folder, adapter) {
   const model = await loadModel(await openFolder(folder));
   if (adapter !== undefined) {
     const files = await openFolder(adapter);
-    await attachAdapter(
+    await loadAdapter(
       model,
       await readAdapter({
         config: await readJson(files, 'adapter_config.json'),
         weights: await requireFile(files, 'adapter_model.safetensors'),
         name: adapter,
       }),
-      { outputPath: model.outputPath },
     );
   }
   const ids = Int32Array.from(

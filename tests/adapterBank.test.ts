@@ -4,13 +4,13 @@ import { loraConfig } from '@lowrank/lora';
 import type { CausalModel } from '@lowrank/models';
 import { createGenerator, loadModel, openFolder } from '@lowrank/models';
 import {
-  attachAdapter,
-  createAdapter,
-  mergeAdapters,
+  activateAdapter,
+  addAdapter,
+  loadAdapter,
+  mergeAdapter,
   openAdapterBank,
-  removeAdapters,
-  setActiveAdapters,
-  unmergeAdapters,
+  removeAdapter,
+  unmergeAdapter,
 } from '@lowrank/patch';
 import { readTensor } from '@lowrank/tensor';
 import type { Backend } from '@lowrank/tensor';
@@ -43,17 +43,17 @@ afterAll(() => backend.dispose());
 /** What each adapter writes by itself, a prompt at a time. */
 async function alone(model: CausalModel): Promise<Map<string | undefined, (readonly number[])[]>> {
   const live = await openLiveCase('plain');
-  for (const name of names) await attachAdapter(model, await live.openAdapter(name), { name });
+  for (const name of names) await loadAdapter(model, await live.openAdapter(name), { name });
   const texts = new Map<string | undefined, (readonly number[])[]>();
   for (const name of [undefined, ...names]) {
-    setActiveAdapters(model, name === undefined ? [] : [name]);
+    activateAdapter(model, name === undefined ? [] : [name]);
     const generator = createGenerator(model, { backend });
     const own: (readonly number[])[] = [];
     for (const prompt of prompts) own.push((await generator.generate([prompt], settings))[0]?.ids ?? []);
     texts.set(name, own);
     await generator.dispose();
   }
-  removeAdapters(model);
+  removeAdapter(model);
   return texts;
 }
 
@@ -131,9 +131,9 @@ test(
   async () => {
     const model = await loadModel(await openFolder(`${llamaFolder}untied`));
     const config = loraConfig({ r: 2, targetModules: ['q_proj', 'down_proj'] });
-    const other = await createAdapter(model, config, { name: 'other' });
-    await createAdapter(model, config);
-    const trained = await createAdapter(model, config, { name: 'trained' });
+    const { parameters: other } = await addAdapter(model, config, { name: 'other' });
+    await addAdapter(model, config);
+    const { parameters: trained } = await addAdapter(model, config, { name: 'trained' });
     const own = new Set(trained.map(({ parameter }) => parameter));
     const numbers = async (): Promise<Map<string, string>> =>
       new Map(
@@ -157,10 +157,10 @@ test(
     expect(await numbers()).toEqual(before);
     for (const [at, { parameter }] of trained.entries())
       expect(Array.from(await readTensor(parameter.tensor))).not.toEqual(started[at]);
-    await mergeAdapters(model);
-    await expect(createAdapter(model, config, { name: 'more' })).rejects.toMatchObject({ code: 'patch.merged' });
+    await mergeAdapter(model);
+    await expect(addAdapter(model, config, { name: 'more' })).rejects.toMatchObject({ code: 'patch.merged' });
     expect(await numbers()).not.toEqual(before);
-    await unmergeAdapters(model);
+    await unmergeAdapter(model);
     const back = await numbers();
     for (const [path, text] of before) if (!path.includes('base_layer')) expect(back.get(path)).toBe(text);
     await step.dispose({ weights: true });

@@ -2,7 +2,7 @@ import { fileURLToPath } from 'node:url';
 import type { LoraConfig } from '@lowrank/lora';
 import { loraConfig } from '@lowrank/lora';
 import { loadModel, openFolder } from '@lowrank/models';
-import { createAdapter } from '@lowrank/patch';
+import { addAdapter } from '@lowrank/patch';
 import { withCheckpointing, withDropout } from '@lowrank/nn';
 import type { Backend, Tensor } from '@lowrank/tensor';
 import { compile, grad, Rng, scalar, tensor } from '@lowrank/tensor';
@@ -18,7 +18,7 @@ const folder = fileURLToPath(new URL('../parity/golden/llama/untied', import.met
  */
 export async function expectSameDraws(backend: Backend, given: Partial<LoraConfig>, length: number): Promise<void> {
   const model = await loadModel(await openFolder(folder));
-  const parameters = await createAdapter(
+  const { parameters } = await addAdapter(
     model,
     loraConfig({ targetModules: 'all-linear', r: 3, alpha: 6, dropout: 0.3, ...given }),
   );

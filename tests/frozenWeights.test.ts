@@ -3,7 +3,7 @@ import { padBatch } from '@lowrank/data';
 import { loraConfig } from '@lowrank/lora';
 import { outlineModel } from '@lowrank/models';
 import type { OutlineOptions } from '@lowrank/models';
-import { injectAdapter } from '@lowrank/patch';
+import { addAdapter } from '@lowrank/patch';
 import type { Backend } from '@lowrank/tensor';
 import type { Plan } from '@lowrank/tensor/backend';
 import type { MatmulAttrs } from '@lowrank/tensor/op';
@@ -39,9 +39,9 @@ let backend: Backend;
 beforeAll(async () => (backend = await createCpuBackend({ threads: 1 })));
 afterAll(() => backend.dispose());
 
-function planOf(options: OutlineOptions, checkpointing: boolean): Plan {
+async function planOf(options: OutlineOptions, checkpointing: boolean): Promise<Plan> {
   const model = outlineModel(config, options);
-  const parameters = injectAdapter(model, loraConfig({ r: rank, targetModules: 'all-linear' }));
+  const { parameters } = await addAdapter(model, loraConfig({ r: rank, targetModules: 'all-linear' }));
   const { plans } = planTrainStep({
     spec: backend.spec,
     parameters,
@@ -66,8 +66,8 @@ describe.each([false, true])('a training step, checkpointing %s', (checkpointing
     ['NF4', { quantization: { type: 'nf4' } }],
     ['NF4, double', { quantization: { type: 'nf4', doubleQuantization: true } }],
     ['INT8', { quantization: { type: 'int8' } }],
-  ] as const)('%s: nothing but products reads the codes, and no matrix is ever dense', (_, options) => {
-    const plan = planOf({ dtype: 'bf16', ...options }, checkpointing);
+  ] as const)('%s: nothing but products reads the codes, and no matrix is ever dense', async (_, options) => {
+    const plan = await planOf({ dtype: 'bf16', ...options }, checkpointing);
     const kind = options.quantization.type === 'int8' ? 'rows8' : 'block4';
     const encoded = products(plan).filter(({ encoding }) => encoding?.kind === kind);
     // What a recomputed block would only do for its output, which nobody reads again, is left out.
@@ -84,8 +84,8 @@ describe.each([false, true])('a training step, checkpointing %s', (checkpointing
     expect(dumpPlan(plan)).not.toMatch(/decodeMatrix|quantizeBlocks|cast\(/);
   });
 
-  test.each(['bf16', 'f16'] as const)('%s: matrices stay in 16 bits, and only products read them', (dtype) => {
-    const plan = planOf({ dtype }, checkpointing);
+  test.each(['bf16', 'f16'] as const)('%s: matrices stay in 16 bits, and only products read them', async (dtype) => {
+    const plan = await planOf({ dtype }, checkpointing);
     let count = 0;
     for (const { op, inputs, outputs } of plan.steps) {
       for (const { shape, dtype: type } of inputs.filter(({ shape }) => matrixSizes.includes(sizeOf(shape)))) {

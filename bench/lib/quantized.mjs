@@ -1,7 +1,7 @@
 import { padBatch } from '@lowrank/data';
 import { loraConfig } from '@lowrank/lora';
 import { filesFrom, loadModel, outlineModel } from '@lowrank/models';
-import { injectAdapter } from '@lowrank/patch';
+import { addAdapter } from '@lowrank/patch';
 import { compile, fromNumbers, matmul, Rng, tensor } from '@lowrank/tensor';
 import { bytesPerElement, decodeMatrix, EncodedMatrix, encodingSpecs, hostArray, sizeOf } from '@lowrank/tensor/op';
 import { createTrainStep } from '@lowrank/trainer';
@@ -297,7 +297,7 @@ async function openBase(device, files, { name, quantization }, batch) {
     bytes: sizeOf(weight.shape) * bytesPerElement(weight.dtype),
   }));
   const total = (list) => list.reduce((sum, { bytes }) => sum + bytes, 0);
-  const parameters = injectAdapter(model, loraConfig({ r: recipe.r, targetModules: recipe.targetModules }));
+  const { parameters } = await addAdapter(model, loraConfig({ r: recipe.r, targetModules: recipe.targetModules }));
   const step = await createTrainStep({ backend, loss: (of) => model.loss(of), parameters, clip: recipe.clip });
   await step.prepare([batch]);
   return {

@@ -1,7 +1,7 @@
 import { packBatch } from '@lowrank/data';
 import { loraConfig } from '@lowrank/lora';
 import { createGenerator, loadModel, openFolder } from '@lowrank/models';
-import { bankFor, createAdapter, extractAdapter, mergeAdapters, openAdapterBank, removeAdapters } from '@lowrank/patch';
+import { addAdapter, bankFor, mergeAdapter, openAdapterBank, removeAdapter, saveAdapter } from '@lowrank/patch';
 import { compile, Rng } from '@lowrank/tensor';
 import { planCost } from '@lowrank/tensor/backend';
 import { sourceOf } from '@lowrank/tensor/op';
@@ -48,25 +48,25 @@ export async function runServing({ devices, rounds, secondsPerDevice, log }) {
 async function makeAdapter(model, seed) {
   const config = loraConfig({ r: recipe.r, targetModules: recipe.targetModules });
   const rng = new Rng(seed);
-  for (const { name, parameter } of await createAdapter(model, config, { seed })) {
+  for (const { name, parameter } of (await addAdapter(model, config, { seed })).parameters) {
     if (name.endsWith('lora_B'))
       sourceOf(parameter.tensor).write(Float32Array.from({ length: parameter.tensor.size }, () => 0.02 * rng.normal()));
   }
-  const adapter = await extractAdapter(model, config);
+  const adapter = await saveAdapter(model);
   return { config, adapter };
 }
 
 /** Each contender's model as it is served. */
 const contenders = [
-  { name: 'base', prepare: async (model) => removeAdapters(model) },
-  { name: 'merged', prepare: async (model) => void (await mergeAdapters(model)) },
+  { name: 'base', prepare: async (model) => removeAdapter(model) },
+  { name: 'merged', prepare: async (model) => void (await mergeAdapter(model)) },
   { name: 'unmerged', prepare: async () => undefined },
   { name: 'bank, 1 slot', prepare: (model, adapter) => inBank(model, adapter, 1) },
   { name: `bank, ${slots} slots`, prepare: (model, adapter) => inBank(model, adapter, slots) },
 ];
 
 async function inBank(model, adapter, count) {
-  removeAdapters(model);
+  removeAdapter(model);
   const bank = openAdapterBank(model, { ...bankFor([adapter]), slots: count });
   await bank.load('it', adapter);
   bank.use('it');

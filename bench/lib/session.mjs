@@ -1,6 +1,6 @@
 import { loraConfig } from '@lowrank/lora';
 import { loadModel, openFolder } from '@lowrank/models';
-import { injectAdapter, withoutAdapters } from '@lowrank/patch';
+import { activateAdapter, addAdapter } from '@lowrank/patch';
 import { compile } from '@lowrank/tensor';
 import { planCost } from '@lowrank/tensor/backend';
 import { createTrainStep } from '@lowrank/trainer';
@@ -40,7 +40,7 @@ export async function openSession(device, workload, batches) {
   const backend = await device.open();
   const watch = watchPlans(backend);
   const model = await loadModel(await openFolder(workload.model));
-  const parameters = injectAdapter(model, loraConfig({ r: recipe.r, targetModules: recipe.targetModules }));
+  const { parameters } = await addAdapter(model, loraConfig({ r: recipe.r, targetModules: recipe.targetModules }));
   const step = await createTrainStep({ backend, loss: (batch) => model.loss(batch), parameters, clip: recipe.clip });
 
   const plans = new Map();
@@ -88,7 +88,7 @@ async function openForward(backend, model, watch, batch) {
       run: async (of) => void (await (await compiled.run(of.inputs)).loss),
     };
   };
-  const base = await open((inputs) => withoutAdapters(model, () => model.loss(inputs)));
+  const base = await open((inputs) => activateAdapter(model, [], () => model.loss(inputs)));
   const adapted = await open((inputs) => model.loss(inputs));
   return {
     base: base.run,

@@ -3,14 +3,7 @@ import { packBatch } from '@lowrank/data';
 import { loraConfig, readAdapter, serializeAdapter } from '@lowrank/lora';
 import type { CausalModel } from '@lowrank/models';
 import { loadModel, openFolder } from '@lowrank/models';
-import {
-  attachAdapter,
-  createAdapter,
-  extractAdapter,
-  mergeAdapters,
-  mergeIntoModel,
-  unmergeAdapters,
-} from '@lowrank/patch';
+import { addAdapter, loadAdapter, mergeAdapter, saveAdapter, unmergeAdapter } from '@lowrank/patch';
 import { bytesSource } from '@lowrank/safetensors';
 import { compile, readTensor } from '@lowrank/tensor';
 import { train } from '@lowrank/trainer';
@@ -40,7 +33,7 @@ test('a variant of one’s own is trained, saved, loaded and merged', async () =
   const model = await loadModel(await openFolder(folder));
   const base = await lossOf(model);
 
-  const parameters = await createAdapter(model, config);
+  const { parameters } = await addAdapter(model, config);
   expect(await lossOf(model)).toBe(base); // B is zero
   await train({
     createSession: () => ({ backend, loss: (given) => model.loss(given), parameters }),
@@ -55,7 +48,7 @@ test('a variant of one’s own is trained, saved, loaded and merged', async () =
   const gain = parameters.find(({ name }) => name === 'model.layers.0.mlp.down_proj.lora_output_gain');
   expect(gain === undefined ? [] : Array.from(await readTensor(gain.parameter.tensor))).not.toContain(1);
 
-  const files = serializeAdapter(await extractAdapter(model, config));
+  const files = serializeAdapter(await saveAdapter(model));
   const saved = {
     config: JSON.parse(new TextDecoder().decode(files['adapter_config.json'])) as unknown,
     weights: bytesSource(files['adapter_model.safetensors'] ?? new Uint8Array()),
@@ -63,14 +56,14 @@ test('a variant of one’s own is trained, saved, loaded and merged', async () =
   };
   await expect(readAdapter(saved)).rejects.toThrow(/lowrank_variant in mine\/adapter_config.json.*outputGain/);
   const again = await loadModel(await openFolder(folder));
-  await attachAdapter(again, await readAdapter({ ...saved, variants: [outputGain] }));
+  await loadAdapter(again, await readAdapter({ ...saved, variants: [outputGain] }));
   expect(await lossOf(again)).toBe(trained);
 
-  await mergeAdapters(again);
+  await mergeAdapter(again);
   expect(Math.abs((await lossOf(again)) / trained - 1)).toBeLessThan(1e-5);
-  await unmergeAdapters(again);
+  await unmergeAdapter(again);
   expect(Math.abs((await lossOf(again)) / trained - 1)).toBeLessThan(1e-5);
-  await mergeIntoModel(again);
+  await mergeAdapter(again);
   expect(Math.abs((await lossOf(again)) / trained - 1)).toBeLessThan(1e-5);
   backend.dispose();
 }, 60_000);

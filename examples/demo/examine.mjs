@@ -1,27 +1,12 @@
 /** What a model knows of the task: its loss on rows and its own answers to them. */
-import {
-  evaluate,
-  evaluationBatches,
-  generate,
-  loadAdapter,
-  loadModel,
-  openFolder,
-  readAdapter,
-  readTokenizer,
-} from 'lowrank';
-import { readFile } from 'node:fs/promises';
-import { join } from 'node:path';
+import { evaluate, evaluationBatches, generate, loadAdapter, loadModel, openFolder, readTokenizer } from 'lowrank';
 import { baseFolder, encode } from './fineTune.mjs';
 import { maxNewTokens } from './recipe.mjs';
 
 /** The base model, with the adapter of a PEFT folder around it where one is named. */
 async function open(adapter) {
   const model = await loadModel(await openFolder(baseFolder));
-  if (adapter !== undefined) {
-    const config = JSON.parse(await readFile(join(adapter, 'adapter_config.json'), 'utf8'));
-    const weights = await (await openFolder(adapter)).file('adapter_model.safetensors');
-    loadAdapter(model, await readAdapter({ config, weights, name: adapter }));
-  }
+  if (adapter !== undefined) await loadAdapter(model, adapter);
   return model;
 }
 

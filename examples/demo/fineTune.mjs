@@ -1,8 +1,8 @@
 /** The training of the demo: LoRA on the base model, saved as a PEFT folder. */
 import { fileURLToPath } from 'node:url';
 import {
+  addAdapter,
   encodeRows,
-  injectAdapter,
   largestBatches,
   loadModel,
   loraConfig,
@@ -39,7 +39,7 @@ export async function fineTune({ backend, rows, output, steps = finetuning.steps
   const model = await loadModel(await openFolder(baseFolder));
   const encoded = encode(rows, await readTokenizer(baseFolder));
   const config = loraConfig({ ...adapterSettings, baseModel: 'examples/demo/base' });
-  const parameters = injectAdapter(model, config, { seed });
+  const { parameters } = await addAdapter(model, config, { seed });
   const { finalLoss, tokens, seconds } = await train({
     createSession: () => ({ backend, parameters, loss: (batch) => model.loss(batch) }),
     batches: trainingBatches(encoded, { batchSize, seed }),
@@ -50,7 +50,7 @@ export async function fineTune({ backend, rows, output, steps = finetuning.steps
       if (event.type === 'step') onStep?.(event);
     },
   });
-  await saveAdapter(model, config, output);
+  await saveAdapter(model, output);
   const size = parameters.reduce((sum, { parameter }) => sum + parameter.tensor.size, 0);
   return { steps, finalLoss, tokens, seconds, parameters: size };
 }

@@ -9,7 +9,7 @@ import { createCpuBackend } from '@lowrank/cpu';
 import { readDataset, readTokenizer, trainingBatches } from '@lowrank/data';
 import { loraConfig, serializeAdapter } from '@lowrank/lora';
 import { loadModel, openFolder } from '@lowrank/models';
-import { extractAdapter, injectAdapter } from '@lowrank/patch';
+import { addAdapter, saveAdapter } from '@lowrank/patch';
 import { train } from '@lowrank/trainer';
 // #endregion imports
 
@@ -20,7 +20,7 @@ export async function fineTune({ model: folder, data, output, steps = 100, onEve
 
   const model = await loadModel(await openFolder(folder));
   const config = loraConfig({ r: 4, alpha: 8, targetModules: 'all-linear' });
-  const parameters = injectAdapter(model, config, { seed: 1 });
+  const { parameters } = await addAdapter(model, config, { seed: 1 });
 
   const result = await train({
     createSession: () => ({ backend, loss: (batch) => model.loss(batch), parameters }),
@@ -32,7 +32,7 @@ export async function fineTune({ model: folder, data, output, steps = 100, onEve
     onEvent,
   });
 
-  const files = serializeAdapter(await extractAdapter(model, config));
+  const files = serializeAdapter(await saveAdapter(model));
   await mkdir(output, { recursive: true });
   for (const [name, bytes] of Object.entries(files)) await writeFile(join(output, name), bytes);
   backend.dispose();

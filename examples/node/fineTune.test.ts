@@ -41,7 +41,7 @@ test('the script learns, and saves an adapter that computes what was trained', a
   const lossOf = async (): Promise<number> =>
     (await evaluate({ backend, loss: (batch) => loaded.loss(batch), batches: [packBatch(rows)] })).loss;
   const before = await lossOf();
-  loadAdapter(
+  await loadAdapter(
     loaded,
     await readAdapter({ config: files, weights: fileSource(join(output, 'adapter_model.safetensors')), name: output }),
   );

@@ -6,7 +6,7 @@ import { loadDataset, packBatch, readTokenizer } from '@lowrank/data';
 import { readAdapter } from '@lowrank/lora';
 import type { CausalModel, LoadOptions } from '@lowrank/models';
 import { loadModel, openFolder, readJson, requireFile } from '@lowrank/models';
-import { loadAdapter, removeAdapters } from '@lowrank/patch';
+import { loadAdapter, removeAdapter } from '@lowrank/patch';
 import type { Backend } from '@lowrank/tensor';
 import type { Execution } from '@lowrank/trainer';
 import { createTrainStep, evaluate, parameterGradients } from '@lowrank/trainer';
@@ -58,15 +58,15 @@ export async function openGolden(name: GoldenName, options: LoadOptions = {}): P
 export async function withGoldenAdapter(
   { model, folder }: GoldenCase,
   which: 'init' | 'final',
-): Promise<TrainedParameter[]> {
-  removeAdapters(model);
+): Promise<readonly TrainedParameter[]> {
+  removeAdapter(model);
   const files = await openFolder(`${folder}${which}`);
   const adapter = await readAdapter({
     config: await readJson(files, 'adapter_config.json'),
     weights: await requireFile(files, 'adapter_model.safetensors'),
     name: files.name,
   });
-  return loadAdapter(model, adapter);
+  return (await loadAdapter(model, adapter)).parameters;
 }
 
 export function near(got: number | undefined, want: number | undefined, tolerance = 1e-4): void {

@@ -51,7 +51,7 @@ export async function trainTrajectory(options: TrajectoryOptions): Promise<Traje
   const lossNow = async (): Promise<number> =>
     (await evaluate({ backend, loss: (batch) => model.loss(batch), batches: [evalBatch] })).loss;
   const before = await lossNow();
-  const parameters = loadAdapter(model, await readAdapter({ ...adapter, name: 'init' }));
+  const { parameters } = await loadAdapter(model, await readAdapter({ ...adapter, name: 'init' }));
   const rows = options.rows.map(encoded);
   const steps: StepEvent[] = [];
   const { schedule, warmup, weightDecay, clip, learningRate } = options;

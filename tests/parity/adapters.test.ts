@@ -5,7 +5,7 @@ import type { LoraAdapter } from '@lowrank/lora';
 import { readAdapter, serializeAdapter } from '@lowrank/lora';
 import type { LossBatch } from '@lowrank/models';
 import { loadModel, openFolder } from '@lowrank/models';
-import { extractAdapter, loadAdapter, mergeIntoModel, withoutAdapters } from '@lowrank/patch';
+import { activateAdapter, loadAdapter, mergeAdapter, saveAdapter } from '@lowrank/patch';
 import type { SafetensorsFile } from '@lowrank/safetensors';
 import { bytesSource, fileSource, openSafetensors } from '@lowrank/safetensors';
 import type { Backend, Tensor } from '@lowrank/tensor';
@@ -124,12 +124,12 @@ describe.each(['reference', 'cpu'] as const)('adapters of PEFT on %s', (device) 
   test.each(cases)('%s with %s: logits, losses, and the gradient of every matrix', async (variant, name) => {
     const { file, base, answer } = await openGolden(variant, name);
     const model = await loadModel(await openFolder(`${root}${variant}`));
-    const trained = loadAdapter(model, await openAdapter(`${variant}-${name}`));
+    const { parameters: trained } = await loadAdapter(model, await openAdapter(`${variant}-${name}`));
     for (const kind of ['plain', 'packed'] as const) {
       const batch = await batchOf(file, kind);
       const hidden = model.hidden(batch.ids, { positions: batch.positions, segments: batch.segments });
       const logits = model.logits(reshape(hidden, [batch.ids.size, model.shape.hiddenSize]));
-      const [loss, off] = [model.loss(batch), withoutAdapters(model, () => model.loss(batch))];
+      const [loss, off] = [model.loss(batch), activateAdapter(model, [], () => model.loss(batch))];
       const got = await values(backend, { logits, loss, off });
       expectClose(got.get('logits'), await floats(file, `${name}.${kind}.logits`), 1e-5);
       const { tokens } = answer[kind];
@@ -157,10 +157,10 @@ describe.each(['reference', 'cpu'] as const)('adapters of PEFT on %s', (device) 
   test('merged and adapted model agree', async () => {
     const { file } = await openGolden('tied', 'all');
     const model = await loadModel(await openFolder(`${root}tied`));
-    loadAdapter(model, await openAdapter('tied-all'));
+    await loadAdapter(model, await openAdapter('tied-all'));
     const batch = await batchOf(file, 'plain');
     const adapted = (await values(backend, { loss: model.loss(batch) })).get('loss')?.[0] ?? NaN;
-    expect((await mergeIntoModel(model)).length).toBe(14);
+    expect((await mergeAdapter(model)).length).toBe(14);
     const merged = (await values(backend, { loss: model.loss(batch) })).get('loss')?.[0] ?? NaN;
     expect(Math.abs(merged / adapted - 1)).toBeLessThan(1e-5);
     model.dispose();
@@ -171,9 +171,9 @@ describe.each(['reference', 'cpu'] as const)('adapters of PEFT on %s', (device) 
     const { file } = await openGolden('tied', 'rslora');
     const model = await loadModel(await openFolder(`${root}tied`));
     const adapter = await openAdapter(name);
-    loadAdapter(model, adapter);
+    await loadAdapter(model, adapter);
     await values(backend, { loss: model.loss(await batchOf(file, 'plain')) });
-    const files = serializeAdapter(await extractAdapter(model, adapter.config));
+    const files = serializeAdapter(await saveAdapter(model));
     expect(
       Buffer.compare(
         Buffer.from(files['adapter_model.safetensors'] ?? []),

@@ -2,7 +2,7 @@ import { readFile } from 'node:fs/promises';
 import { fileURLToPath } from 'node:url';
 import { readAdapter } from '@lowrank/lora';
 import { loadModel, openFolder } from '@lowrank/models';
-import { attachAdapter } from '@lowrank/patch';
+import { loadAdapter } from '@lowrank/patch';
 import { fileSource, openSafetensors } from '@lowrank/safetensors';
 import type { Tensor } from '@lowrank/tensor';
 import { compile, grad, reshape, slice, square, sum, tensor } from '@lowrank/tensor';
@@ -15,7 +15,7 @@ test('DoRA on WebGPU: the logits of PEFT, and gradients of A, B and magnitudes',
   const backend = await createWebgpuBackend({ allowSoftware: true, limits: 'default' });
   const model = await loadModel(await openFolder(`${golden}llama/untied`));
   const config: unknown = JSON.parse(await readFile(`${golden}variants/dora/adapter_config.json`, 'utf8'));
-  const trained = await attachAdapter(
+  const { parameters: trained } = await loadAdapter(
     model,
     await readAdapter({
       config,

@@ -64,7 +64,7 @@ test.each([
   async (_, make) => {
     const backend = await createCpuBackend();
     const layer = new LoraLinear(make(), 7);
-    layer.addNew('default', { rank, scaling, dropout: rate, init: 'kaiming', seed: 1 });
+    await layer.addNew('default', { rank, scaling, dropout: rate, init: 'kaiming', seed: 1 });
     layer.active = ['default'];
     const weights = layer.adapters.get('default');
     if (weights === undefined) throw new TypeError('no adapter');

@@ -2,14 +2,7 @@ import { readFile } from 'node:fs/promises';
 import { createCpuBackend } from '@lowrank/cpu';
 import type { LoraAdapter } from '@lowrank/lora';
 import { LoraEmbedding, loraConfig, readAdapter, serializeAdapter } from '@lowrank/lora';
-import {
-  extractAdapter,
-  injectAdapter,
-  loadAdapter,
-  mergedTensors,
-  mergeIntoModel,
-  withoutAdapters,
-} from '@lowrank/patch';
+import { activateAdapter, addAdapter, loadAdapter, mergeAdapter, mergedTensors, saveAdapter } from '@lowrank/patch';
 import { bytesSource, fileSource, openSafetensors } from '@lowrank/safetensors';
 import type { Backend } from '@lowrank/tensor';
 import { readTensor, tensor } from '@lowrank/tensor';
@@ -42,10 +35,12 @@ describe.each([
     const { file, model, adapter } = await openCase('llama');
     const batch = await batchOf(file, 'plain');
     const base = (await values(backend, { logits: logitsOf(model, batch) })).get('logits') ?? [];
-    loadAdapter(model, adapter);
-    const off = (await values(backend, { logits: withoutAdapters(model, () => logitsOf(model, batch)) })).get('logits');
+    await loadAdapter(model, adapter);
+    const off = (await values(backend, { logits: activateAdapter(model, [], () => logitsOf(model, batch)) })).get(
+      'logits',
+    );
     expect(off).toEqual(base);
-    expect(await mergeIntoModel(model)).toContain('model.embed_tokens');
+    expect(await mergeAdapter(model)).toContain('model.embed_tokens');
     const merged = (await values(backend, { logits: logitsOf(model, batch) })).get('logits') ?? [];
     expectClose(merged, await floats(file, 'adapter.plain.logits'), 1e-5);
     expect(merged).not.toEqual(base);
@@ -59,8 +54,8 @@ test.each(['gpt2', 'gptNeox', 'llama', 'gpt2Positions'])(
     const { model, adapter } = await openCase(name);
     const original = await readFile(`${golden}embeddings/${name}/adapter_model.safetensors`);
     expect(Buffer.compare(Buffer.from(serializeAdapter(adapter)['adapter_model.safetensors'] ?? []), original)).toBe(0);
-    loadAdapter(model, adapter);
-    const again = await extractAdapter(model, adapter.config);
+    await loadAdapter(model, adapter);
+    const again = await saveAdapter(model);
     expect(again.layers).toEqual(adapter.layers);
     model.dispose();
   },
@@ -78,9 +73,9 @@ test('a 16-bit embedding as PEFT merges it, every byte', async () => {
   const merged = mergedTensors(tensors, adapter).find(({ name }) => name === `${answers.embedding}.weight`);
   const want = Buffer.from(await file.read('merged'));
   expect(Buffer.compare(Buffer.from((await merged?.read()) ?? []), want)).toBe(0);
-  loadAdapter(model, adapter);
-  await mergeIntoModel(model);
-  const parameter = new Map(model.namedParameters()).get(`${answers.embedding}.weight`);
+  await loadAdapter(model, adapter);
+  await mergeAdapter(model);
+  const parameter = new Map(model.namedParameters()).get(`${answers.embedding}.base_layer.weight`);
   const own = await readTensor(parameter?.tensor ?? tensor([0]));
   expect(Buffer.compare(Buffer.from(own.buffer, own.byteOffset, own.byteLength), want)).toBe(0);
   model.dispose();
@@ -92,10 +87,10 @@ test('the table that PEFT saves along takes the place of the model’s; one of a
   if (table === undefined) throw new TypeError('no table');
   const twos = { ...table, data: new Uint8Array(new Float32Array(96 * 24).fill(2).buffer) };
   const small = { ...table, shape: [95, 24], data: twos.data.subarray(0, 95 * 24 * 4) };
-  expect(() =>
+  await expect(
     loadAdapter(model, { ...adapter, whole: new Map([['model.embed_tokens.base_layer.weight', small]]) }),
-  ).toThrow(/\[95, 24\], where the model has \[96, 24\]/);
-  loadAdapter(model, { ...adapter, whole: new Map([['model.embed_tokens.base_layer.weight', twos]]) });
+  ).rejects.toThrow(/\[95, 24\], where the model has \[96, 24\]/);
+  await loadAdapter(model, { ...adapter, whole: new Map([['model.embed_tokens.base_layer.weight', twos]]) });
   const parameter = new Map(model.namedParameters()).get('model.embed_tokens.base_layer.weight');
   expect((await readTensor(parameter?.tensor ?? tensor([0]))).every((value) => value === 2)).toBe(true);
   model.dispose();
@@ -110,7 +105,7 @@ test('a new one changes nothing, and begins as PEFT has it: A zero, B standard n
       ])
     )[0];
   const before = await hidden();
-  const trained = injectAdapter(model, loraConfig({ targetModules: ['wte'], r: 8, dropout: 0.5 }));
+  const { parameters: trained } = await addAdapter(model, loraConfig({ targetModules: ['wte'], r: 8, dropout: 0.5 }));
   expect(trained.map(({ name }) => name)).toEqual([
     'transformer.wte.lora_embedding_A',
     'transformer.wte.lora_embedding_B',
@@ -122,7 +117,7 @@ test('a new one changes nothing, and begins as PEFT has it: A zero, B standard n
   expect(spread).toBeGreaterThan(0.8);
   expect(spread).toBeLessThan(1.2);
   expect(await hidden()).toEqual(before);
-  expect(() => injectAdapter(model, loraConfig({ targetModules: ['ln_f'] }), { name: 'other' })).toThrow(
+  await expect(addAdapter(model, loraConfig({ targetModules: ['ln_f'] }), { name: 'other' })).rejects.toThrow(
     /linear layers and embeddings alone/,
   );
   model.dispose();

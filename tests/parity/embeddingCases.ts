@@ -94,7 +94,7 @@ export const logitsOf = (model: CausalModel, { ids, positions, segments }: LossB
 /** Logits, losses, and the gradient of every matrix, of one adapter; planned and fused. */
 export async function expectEmbeddingParity(backend: Backend, name: string): Promise<void> {
   const { answers, file, model, adapter } = await openCase(name);
-  const trained = loadAdapter(model, adapter);
+  const { parameters: trained } = await loadAdapter(model, adapter);
   for (const kind of ['plain', 'packed'] as const) {
     const batch = await batchOf(file, kind);
     const got = await values(backend, { logits: logitsOf(model, batch), loss: model.loss(batch) });

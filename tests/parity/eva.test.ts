@@ -4,7 +4,7 @@ import { createCpuBackend } from '@lowrank/cpu';
 import { padBatch } from '@lowrank/data';
 import type { LoraAdapter } from '@lowrank/lora';
 import { serializeAdapter, serializeAdapterConfig } from '@lowrank/lora';
-import { attachAdapter, extractAdapter, mergeIntoModel } from '@lowrank/patch';
+import { loadAdapter, mergeAdapter, saveAdapter } from '@lowrank/patch';
 import { bytesSource, fileSource, openSafetensors } from '@lowrank/safetensors';
 import type { SafetensorsFile } from '@lowrank/safetensors';
 import type { Backend } from '@lowrank/tensor';
@@ -39,7 +39,7 @@ test.each(names)(
       init: config.init,
     }).toEqual({ targetModules, rankPattern, alphaPattern, eva, init });
     expect(init).toBe('eva');
-    const ours = await extractAdapter(model, config);
+    const ours = await saveAdapter(model);
     expect([...ours.layers.keys()].sort()).toEqual([...theirs.layers.keys()].sort());
     // Whitened, A is shorter by the fourth root of how often PEFT went through its data.
     const factor = config.eva?.whiten === true ? Math.sqrt(answers.passes) : 1;
@@ -90,7 +90,7 @@ async function expectTraining(
     expect(Math.abs(got / (answers.losses[at] ?? NaN) - 1)).toBeLessThan(1e-4),
   );
   expectClose(await logitsOf(backend, model), await floats(file, 'logits.trained'), 1e-4);
-  await mergeIntoModel(model);
+  await mergeAdapter(model);
   expectClose(await logitsOf(backend, model), await floats(file, 'logits.merged'), 1e-4);
 }
 
@@ -99,8 +99,8 @@ test.each(names)(
   async (name) => {
     const opened = await openEva(name);
     const { theirs, model } = opened;
-    const parameters = await attachAdapter(model, theirs);
-    const again = serializeAdapter(await extractAdapter(model, theirs.config));
+    const { parameters } = await loadAdapter(model, theirs);
+    const again = serializeAdapter(await saveAdapter(model));
     expect(
       Buffer.compare(
         Buffer.from(again['adapter_model.safetensors'] ?? []),
@@ -125,8 +125,8 @@ test(
       [[inputBatch(rows, true)], small],
     ] as const) {
       const opened = await openEva('eva');
-      const { config } = await beginEva(opened, { backend, batches, memory });
-      results.push(await extractAdapter(opened.model, config));
+      await beginEva(opened, { backend, batches, memory });
+      results.push(await saveAdapter(opened.model));
       const layer = (path: string): Float32Array | undefined => results.at(-1)?.layers.get(`model.layers.0.${path}`)?.a;
       expect(layer('self_attn.k_proj')).toEqual(layer('self_attn.q_proj'));
       expect(layer('self_attn.o_proj')).not.toEqual(layer('self_attn.q_proj'));

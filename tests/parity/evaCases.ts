@@ -1,12 +1,11 @@
-import type { TrainedParameter } from '@lowrank/nn';
 import { packBatch } from '@lowrank/data';
 import type { EncodedRow, TokenBatch } from '@lowrank/data';
 import type { LoraAdapter, LoraConfig } from '@lowrank/lora';
 import { loraConfig } from '@lowrank/lora';
 import type { CausalModel } from '@lowrank/models';
 import { loadModel, openFolder } from '@lowrank/models';
-import type { InputBatch } from '@lowrank/patch';
-import { injectEva } from '@lowrank/patch';
+import type { InputBatch, PlacedAdapter } from '@lowrank/patch';
+import { addAdapter } from '@lowrank/patch';
 import { fileSource, openSafetensors } from '@lowrank/safetensors';
 import type { SafetensorsFile } from '@lowrank/safetensors';
 import type { Backend } from '@lowrank/tensor';
@@ -75,13 +74,15 @@ export function inputBatch(
 export async function beginEva(
   { model, config }: EvaCase,
   { backend, batches, memory }: { backend: Backend; batches: readonly InputBatch[]; memory?: number | undefined },
-): Promise<{ config: LoraConfig; parameters: TrainedParameter[] }> {
-  return injectEva(model, config, {
-    backend,
-    batches: () => batches,
-    memory,
-    forward: ({ ids, positions, segments }) =>
-      ids !== undefined && positions !== undefined && model.hidden(ids, { positions, segments }),
+): Promise<PlacedAdapter> {
+  return addAdapter(model, config, {
+    data: {
+      backend,
+      batches: () => batches,
+      memory,
+      forward: ({ ids, positions, segments }) =>
+        ids !== undefined && positions !== undefined && model.hidden(ids, { positions, segments }),
+    },
   });
 }
 

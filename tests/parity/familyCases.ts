@@ -1,10 +1,11 @@
+import type { TrainedParameter } from '@lowrank/nn';
 import { readdirSync, readFileSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
 import { fileURLToPath } from 'node:url';
 import { readAdapter } from '@lowrank/lora';
 import type { CausalModel, LossBatch } from '@lowrank/models';
 import { loadModel, openFolder } from '@lowrank/models';
-import { loadAdapter, matchTargets, withoutAdapters } from '@lowrank/patch';
+import { activateAdapter, loadAdapter, matchTargets } from '@lowrank/patch';
 import { fileSource, openSafetensors } from '@lowrank/safetensors';
 import type { SafetensorsFile } from '@lowrank/safetensors';
 import type { Backend, Tensor } from '@lowrank/tensor';
@@ -36,7 +37,7 @@ interface Answers {
   readonly adapter: { readonly loss: number };
 }
 
-async function openAdapted(folder: string): Promise<{ model: CausalModel; trained: ReturnType<typeof loadAdapter> }> {
+async function openAdapted(folder: string): Promise<{ model: CausalModel; trained: readonly TrainedParameter[] }> {
   const model = await loadModel(await openFolder(folder));
   const config: unknown = JSON.parse(await readFile(`${folder}/adapter/adapter_config.json`, 'utf8'));
   const adapter = await readAdapter({
@@ -44,7 +45,7 @@ async function openAdapted(folder: string): Promise<{ model: CausalModel; traine
     weights: fileSource(`${folder}/adapter/adapter_model.safetensors`),
     name: folder,
   });
-  return { model, trained: loadAdapter(model, adapter) };
+  return { model, trained: (await loadAdapter(model, adapter)).parameters };
 }
 
 /** Rows of one document each. */
@@ -91,7 +92,7 @@ export async function expectFamilyParity(backend: Backend, name: string): Promis
       loss,
       trained.map(({ parameter }) => parameter.tensor),
     );
-    const off = withoutAdapters(model, () => ({
+    const off = activateAdapter(model, [], () => ({
       'base.logits': logitsOf(model, batch.ids, batch),
       'base.short': logitsOf(model, short.ids, short),
       baseLoss: mul(model.loss(batch), 1 / tokens),

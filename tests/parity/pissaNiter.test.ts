@@ -1,7 +1,7 @@
 import { createCpuBackend } from '@lowrank/cpu';
 import type { LoraConfig } from '@lowrank/lora';
 import { loadModel, openFolder } from '@lowrank/models';
-import { attachAdapter, createAdapter, extractAdapter, mergeIntoModel } from '@lowrank/patch';
+import { addAdapter, loadAdapter, mergeAdapter, saveAdapter } from '@lowrank/patch';
 import { fileSource, openSafetensors } from '@lowrank/safetensors';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import type { Backend } from '@lowrank/tensor';
@@ -22,9 +22,9 @@ test('what PEFT’s conversion saved computes what PEFT trained', async () => {
   const file = await openSafetensors(fileSource(`${folder}.safetensors`));
   const model = await open();
   const theirs = await readFolder(`${folder}/converted`);
-  await attachAdapter(model, theirs);
+  await loadAdapter(model, theirs);
   expectClose(await logitsOf(backend, model), await floats(file, 'logits.trained'), 1e-4);
-  await mergeIntoModel(model);
+  await mergeAdapter(model);
   expectClose(await logitsOf(backend, model), await floats(file, 'logits.merged'), 1e-4);
   model.dispose();
 });
@@ -37,13 +37,13 @@ test('made here it begins as the base, goes PEFT’s way, and is saved with PEFT
   const config: LoraConfig = { ...theirs.config, r: given.r, alpha: given.lora_alpha, init: 'pissa_niter_64' };
   const model = await open();
   const base = await logitsOf(backend, model);
-  const parameters = await createAdapter(model, config);
+  const { parameters } = await addAdapter(model, config);
   expectClose(await logitsOf(backend, model), base, 2e-5);
   expectClose(base, await floats(file, 'logits.start'), 2e-5);
   const ours = await trainFive(backend, model, parameters);
   ours.forEach((loss, at) => expect(Math.abs(loss / (losses[at] ?? NaN) - 1)).toBeLessThan(2e-5));
   expectClose(await logitsOf(backend, model), await floats(file, 'logits.trained'), 1e-4);
-  const saved = await extractAdapter(model, config);
+  const saved = await saveAdapter(model);
   expect(
     new Map(
       [...saved.layers].map(([path, { rank, inFeatures, outFeatures }]) => [path, [rank, inFeatures, outFeatures]]),

@@ -4,7 +4,7 @@ import { serializeAdapter } from '@lowrank/lora';
 import type { CausalModel } from '@lowrank/models';
 import { loadModel, openFolder, openModelWeights } from '@lowrank/models';
 import type { LoftqBase } from '@lowrank/patch';
-import { adaptedLayers, attachAdapter, extractAdapter, injectLoftq, mergedTensors } from '@lowrank/patch';
+import { adaptedLayers, addAdapter, loadAdapter, mergedTensors, saveAdapter } from '@lowrank/patch';
 import type { Floats, QuantizationSettings, QuantizedTensor } from '@lowrank/quant';
 import { dequantize, operandOf, quantize, QuantizedLinear } from '@lowrank/quant';
 import { fileSource, openSafetensors } from '@lowrank/safetensors';
@@ -88,7 +88,7 @@ test.each(['nf4', 'nf4Double', 'fp4', 'int8', 'doraNf4', 'doraInt8'])(
     const { model, file } = opened;
     const folder = `${golden}quantizedAdapters/${name}`;
     const adapter = await readFolder(folder);
-    const parameters = await attachAdapter(model, adapter);
+    const { parameters } = await loadAdapter(model, adapter);
     expect([...adaptedLayers(model).values()].every((layer) => layer.base instanceof QuantizedLinear)).toBe(true);
     expectClose(await logitsOf(backend, model), await floats(file, 'logits.start'), 2e-5);
     const gradients = await gradientsOf(backend, model, parameters);
@@ -98,16 +98,12 @@ test.each(['nf4', 'nf4Double', 'fp4', 'int8', 'doraNf4', 'doraInt8'])(
     for (const [key, gradient] of gradients) expectClose(gradient, await floats(file, `grad.${key}`), 1e-4);
     expect(
       Buffer.compare(
-        Buffer.from(serializeAdapter(await extractAdapter(model, adapter.config))['adapter_model.safetensors'] ?? []),
+        Buffer.from(serializeAdapter(await saveAdapter(model))['adapter_model.safetensors'] ?? []),
         await readFile(`${folder}/adapter_model.safetensors`),
       ),
     ).toBe(0);
     await expectFive(opened, parameters);
-    expectClose(
-      await mergedLogits(model, await extractAdapter(model, adapter.config)),
-      await floats(file, 'logits.merged'),
-      1e-4,
-    );
+    expectClose(await mergedLogits(model, await saveAdapter(model)), await floats(file, 'logits.merged'), 1e-4);
     model.dispose();
   },
 );
@@ -123,31 +119,33 @@ test.each([
   const theirs = await readFolder(folder, { init_lora_weights: true });
   const { file: stored } = await openModelWeights(await openFolder(base));
   const config = { ...theirs.config, init: 'loftq' as const };
-  const parameters = await injectLoftq(model, config, {
-    iterations,
-    base: async (path, layer): Promise<LoftqBase> => {
-      const info = stored.tensors.get(`${path}.weight`);
-      if (!(layer instanceof QuantizedLinear) || info === undefined) throw new Error(path);
-      const weight = new Float32Array(new Uint8Array(await stored.read(info.name)).buffer);
-      let last: QuantizedTensor | undefined;
-      return {
-        weight,
-        roundTrip: (values) =>
-          dequantize(
-            (last = quantize(values as Floats, { ...settings, shape: info.shape, dtype: 'f32' })),
-          ) as Float32Array,
-        keep: () => {
-          if (last !== undefined)
-            operandOf(last).parts.forEach(
-              (part, at) => layer.matrix.parts[at] !== undefined && sourceOf(layer.matrix.parts[at]).write(part),
-            );
-        },
-      };
+  const { parameters } = await addAdapter(model, config, {
+    loftq: {
+      iterations,
+      base: async (path, layer): Promise<LoftqBase> => {
+        const info = stored.tensors.get(`${path}.weight`);
+        if (!(layer instanceof QuantizedLinear) || info === undefined) throw new Error(path);
+        const weight = new Float32Array(new Uint8Array(await stored.read(info.name)).buffer);
+        let last: QuantizedTensor | undefined;
+        return {
+          weight,
+          roundTrip: (values) =>
+            dequantize(
+              (last = quantize(values as Floats, { ...settings, shape: info.shape, dtype: 'f32' })),
+            ) as Float32Array,
+          keep: () => {
+            if (last !== undefined)
+              operandOf(last).parts.forEach(
+                (part, at) => layer.matrix.parts[at] !== undefined && sourceOf(layer.matrix.parts[at]).write(part),
+              );
+          },
+        };
+      },
     },
   });
   // After the first round the largest of a block may be another in its last bits.
   expectClose(await logitsOf(backend, model), await floats(file, 'logits.start'), 1e-4);
-  const ours = await extractAdapter(model, config);
+  const ours = await saveAdapter(model);
   expect(
     new Map(
       [...ours.layers].map(([path, { rank, inFeatures, outFeatures }]) => [path, [rank, inFeatures, outFeatures]]),
@@ -163,15 +161,11 @@ test.each([
       .sort(),
   );
   await expectFive(opened, parameters);
-  expectClose(
-    await mergedLogits(model, await extractAdapter(model, config)),
-    await floats(file, 'logits.merged'),
-    1e-4,
-  );
+  expectClose(await mergedLogits(model, await saveAdapter(model)), await floats(file, 'logits.merged'), 1e-4);
   model.dispose();
   if (iterations > 1) return;
   const again = await open(name);
-  await attachAdapter(again.model, theirs);
+  await loadAdapter(again.model, theirs);
   expectClose(await logitsOf(backend, again.model), await floats(file, 'logits.start'), 2e-5);
   again.model.dispose();
 });

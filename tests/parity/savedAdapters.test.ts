@@ -2,7 +2,7 @@ import { readFile } from 'node:fs/promises';
 import { createCpuBackend } from '@lowrank/cpu';
 import type { LoraAdapter } from '@lowrank/lora';
 import { beginsInBase, readAdapter, serializeAdapter } from '@lowrank/lora';
-import { attachAdapter, createAdapter, extractAdapter, mergeIntoModel, removeAdapters } from '@lowrank/patch';
+import { addAdapter, loadAdapter, mergeAdapter, removeAdapter, saveAdapter } from '@lowrank/patch';
 import { bytesSource } from '@lowrank/safetensors';
 import type { Backend } from '@lowrank/tensor';
 import { grad, mul } from '@lowrank/tensor';
@@ -49,8 +49,8 @@ test.each(names)('%s: what PEFT computes before, after five steps and merged, an
   const { answers, file, model, adapter } = await openCase('saved', name);
   const base = await logitsOf(backend, model);
   const parameters = beginsInBase(adapter.config.init)
-    ? await createAdapter(model, adapter.config)
-    : await attachAdapter(model, adapter);
+    ? (await addAdapter(model, adapter.config)).parameters
+    : (await loadAdapter(model, adapter)).parameters;
   expectClose(await logitsOf(backend, model), await floats(file, 'logits.start'), 2e-5);
   expect(await logitsOf(backend, model, true)).toEqual(base);
 
@@ -71,11 +71,11 @@ test.each(names)('%s: what PEFT computes before, after five steps and merged, an
   const losses = await trainFive(backend, model, parameters);
   losses.forEach((got, at) => expect(Math.abs(got / (answers.losses[at] ?? NaN) - 1)).toBeLessThan(2e-5));
   expectClose(await logitsOf(backend, model), await floats(file, 'logits.trained'), 1e-4);
-  // Where PEFT's merge goes into a table that the output projection shares, it computes something else: ours does not.
-  await mergeIntoModel(model);
+  // Into a table that the output projection shares PEFT merges for both: what it then computes is something else.
+  await mergeAdapter(model);
   expectClose(
     await logitsOf(backend, model),
-    await floats(file, answers.mergeIsExact === true ? 'logits.merged' : 'logits.trained'),
+    await floats(file, answers.mergeIsExact === true || name === 'headTied' ? 'logits.merged' : 'logits.trained'),
     1e-4,
   );
   expect(await logitsOf(backend, model)).not.toEqual(base);
@@ -91,8 +91,8 @@ test.each(names.filter((name) => name !== 'headPissa'))(
     const bytes = (given: LoraAdapter): Buffer =>
       Buffer.from(serializeAdapter(given)['adapter_model.safetensors'] ?? []);
     expect(Buffer.compare(bytes(adapter), original)).toBe(0);
-    await attachAdapter(model, adapter);
-    const again = await extractAdapter(model, adapter.config);
+    await loadAdapter(model, adapter);
+    const again = await saveAdapter(model);
     // An output projection's own weight, which PEFT saves along with LoRA on it, is the model's business.
     if (!name.startsWith('head')) expect(Buffer.compare(bytes(again), original)).toBe(0);
     const files = serializeAdapter(again);
@@ -104,7 +104,7 @@ test.each(names.filter((name) => name !== 'headPissa'))(
     expect({ ...read.config, baseModel: '' }).toEqual({ ...adapter.config, baseModel: '' });
     expect(read.layers).toEqual(adapter.layers);
     expect(read.tokens).toEqual(adapter.tokens);
-    removeAdapters(model);
+    removeAdapter(model);
     expect(await logitsOf(backend, model)).toEqual(base);
     model.dispose();
   },

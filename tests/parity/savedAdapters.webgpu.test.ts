@@ -1,4 +1,4 @@
-import { attachAdapter } from '@lowrank/patch';
+import { loadAdapter } from '@lowrank/patch';
 import type { Backend } from '@lowrank/tensor';
 import { createWebgpuBackend } from '@lowrank/webgpu';
 import { afterAll, beforeAll, expect, test } from 'vitest';
@@ -13,7 +13,7 @@ test.each(['tokensTied', 'head'])(
   '%s on WebGPU: the losses of five steps, and the logits after them, are PEFT’s',
   async (name) => {
     const { answers, file, model, adapter } = await openCase('saved', name);
-    const parameters = await attachAdapter(model, adapter);
+    const { parameters } = await loadAdapter(model, adapter);
     const losses = await trainFive(backend, model, parameters);
     losses.forEach((got, at) => expect(Math.abs(got / (answers.losses[at] ?? NaN) - 1)).toBeLessThan(1e-4));
     expectClose(await logitsOf(backend, model), await floats(file, 'logits.trained'), 2e-4);

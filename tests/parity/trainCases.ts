@@ -3,10 +3,10 @@ import { readFile } from 'node:fs/promises';
 import { fileURLToPath } from 'node:url';
 import type { EncodedRow, TokenBatch } from '@lowrank/data';
 import { loadDataset, packBatch, readTokenizer } from '@lowrank/data';
-import { loraConfig, readAdapter } from '@lowrank/lora';
+import { readAdapter } from '@lowrank/lora';
 import type { CausalModel } from '@lowrank/models';
 import { loadModel, openFolder, readJson, requireFile } from '@lowrank/models';
-import { extractAdapter, loadAdapter } from '@lowrank/patch';
+import { loadAdapter, saveAdapter } from '@lowrank/patch';
 import type { Backend } from '@lowrank/tensor';
 import { readTensor } from '@lowrank/tensor';
 import type { TrainStepOptions } from '@lowrank/trainer';
@@ -53,7 +53,9 @@ export function windowRows(rows: readonly EncodedRow[], step: number, size: numb
 }
 
 /** The tiny golden model, with PEFT's initial adapter or with all its weights to be trained. */
-export async function openTrainee(method: Method): Promise<{ model: CausalModel; parameters: TrainedParameter[] }> {
+export async function openTrainee(
+  method: Method,
+): Promise<{ model: CausalModel; parameters: readonly TrainedParameter[] }> {
   const model = await loadModel(await openFolder(`${llamaFolder}tied`));
   if (method === 'full')
     return { model, parameters: [...model.namedParameters()].map(([name, parameter]) => ({ name, parameter })) };
@@ -63,7 +65,7 @@ export async function openTrainee(method: Method): Promise<{ model: CausalModel;
     weights: await requireFile(files, 'adapter_model.safetensors'),
     name: files.name,
   });
-  return { model, parameters: loadAdapter(model, adapter) };
+  return { model, parameters: (await loadAdapter(model, adapter)).parameters };
 }
 
 export interface TrajectoryOptions {
@@ -126,7 +128,7 @@ async function expectFinalWeights(model: CausalModel, method: Method): Promise<v
   const file = await openSafetensors(fileSource(path));
   const trained = new Map<string, ArrayLike<number>>();
   if (method === 'lora') {
-    const { layers } = await extractAdapter(model, loraConfig({ r: 4, alpha: 8, targetModules: ['q_proj'] }));
+    const { layers } = await saveAdapter(model);
     for (const [name, { a, b }] of layers) {
       trained.set(`base_model.model.${name}.lora_A.weight`, a);
       trained.set(`base_model.model.${name}.lora_B.weight`, b);

@@ -5,14 +5,7 @@ import type { LoraAdapter } from '@lowrank/lora';
 import { beginsInBase, LoraLayer, readAdapter, serializeAdapter } from '@lowrank/lora';
 import type { CausalModel } from '@lowrank/models';
 import { loadModel, openFolder } from '@lowrank/models';
-import {
-  attachAdapter,
-  createAdapter,
-  extractAdapter,
-  mergedTensors,
-  mergeIntoModel,
-  withLoraPlus,
-} from '@lowrank/patch';
+import { addAdapter, loadAdapter, mergeAdapter, mergedTensors, saveAdapter, withLoraPlus } from '@lowrank/patch';
 import { bytesSource, fileSource, openSafetensors } from '@lowrank/safetensors';
 import type { Backend, Tensor } from '@lowrank/tensor';
 import { grad, mul, tensor } from '@lowrank/tensor';
@@ -72,8 +65,8 @@ test.each(names)('%s: what PEFT computes before, after five steps and merged, an
   const base = await logitsOf(model);
   // What begins as a part of W is made here, of the same W.
   const parameters = beginsInBase(adapter.config.init)
-    ? await createAdapter(model, adapter.config)
-    : await attachAdapter(model, adapter);
+    ? (await addAdapter(model, adapter.config)).parameters
+    : (await loadAdapter(model, adapter)).parameters;
   expectClose(await logitsOf(model), await floats(file, 'logits.start'), 2e-5);
   // Biases are trained in place, so that nothing switches them off.
   if (adapter.config.bias === undefined) expect(await logitsOf(model, true)).toEqual(base);
@@ -99,7 +92,7 @@ test.each(names)('%s: what PEFT computes before, after five steps and merged, an
   losses.forEach((got, at) => expect(Math.abs(got / (answers.losses[at] ?? NaN) - 1)).toBeLessThan(2e-5));
   expectClose(await logitsOf(model), await floats(file, 'logits.trained'), 1e-4);
   expect([...model.namedModules()].some(([, module]) => module instanceof LoraLayer)).toBe(true);
-  await mergeIntoModel(model);
+  await mergeAdapter(model);
   expectClose(await logitsOf(model), await floats(file, 'logits.merged'), 1e-4);
   expect(await logitsOf(model)).not.toEqual(base);
   model.dispose();
@@ -113,8 +106,8 @@ test.each(names.filter((name) => !['olora', 'pissa', 'pissaRslora', 'pissaConv1d
     const bytes = (given: LoraAdapter): Buffer =>
       Buffer.from(serializeAdapter(given)['adapter_model.safetensors'] ?? []);
     expect(Buffer.compare(bytes(adapter), original)).toBe(0);
-    await attachAdapter(model, adapter);
-    const again = await extractAdapter(model, adapter.config);
+    await loadAdapter(model, adapter);
+    const again = await saveAdapter(model);
     // An embedding's own table, which PEFT saves along, is the model's business.
     if (!name.endsWith('Embedding')) expect(Buffer.compare(bytes(again), original)).toBe(0);
     const files = serializeAdapter(again);
@@ -133,8 +126,8 @@ test.each(['olora', 'pissa', 'pissaRslora', 'pissaConv1d'])(
   '%s: trained here it is saved as plain LoRA, with the keys, shapes and logits of PEFT’s conversion',
   async (name) => {
     const { answers, file, model, adapter } = await open(name);
-    await trainFive(model, await createAdapter(model, adapter.config));
-    const ours = await extractAdapter(model, adapter.config);
+    await trainFive(model, (await addAdapter(model, adapter.config)).parameters);
+    const ours = await saveAdapter(model);
     const theirs = await readFolder(`${golden}variants/${name}/converted`);
     expect({ ...ours.config, baseModel: '', alpha: 0, targetModules: [] }).toEqual({
       ...theirs.config,
@@ -148,7 +141,7 @@ test.each(['olora', 'pissa', 'pissaRslora', 'pissaConv1d'])(
     );
     for (const converted of [ours, theirs]) {
       const again = await loadModel(await openFolder(`${golden}${answers.base}`));
-      await attachAdapter(again, converted);
+      await loadAdapter(again, converted);
       expectClose(await logitsOf(again), await floats(file, 'logits.trained'), 1e-4);
       again.dispose();
     }
@@ -159,7 +152,7 @@ test.each(['olora', 'pissa', 'pissaRslora', 'pissaConv1d'])(
 test('a PiSSA adapter that PEFT did not convert finds its part of W again', async () => {
   for (const name of ['olora', 'pissa', 'pissaConv1d']) {
     const { file, model, adapter } = await open(name);
-    await attachAdapter(model, adapter);
+    await loadAdapter(model, adapter);
     expectClose(await logitsOf(model), await floats(file, 'logits.start'), 2e-5);
     model.dispose();
   }

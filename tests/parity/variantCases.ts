@@ -7,7 +7,7 @@ import type { LoraAdapter } from '@lowrank/lora';
 import { readAdapter } from '@lowrank/lora';
 import type { CausalModel, LossBatch } from '@lowrank/models';
 import { loadModel, openFolder } from '@lowrank/models';
-import { withoutAdapters } from '@lowrank/patch';
+import { activateAdapter } from '@lowrank/patch';
 import type { SafetensorsFile } from '@lowrank/safetensors';
 import { fileSource, openSafetensors } from '@lowrank/safetensors';
 import type { Backend, Tensor } from '@lowrank/tensor';
@@ -103,7 +103,7 @@ export async function logitsOf(backend: Backend, model: CausalModel, off = false
         [ids.length, model.shape.hiddenSize],
       ),
     );
-  const all = await valueOf(backend, () => (off ? withoutAdapters(model, trace) : trace()));
+  const all = await valueOf(backend, () => (off ? activateAdapter(model, [], trace) : trace()));
   const width = all.length / ids.length;
   return all.filter((_, at) => Math.floor(at / width) % 4 === 0);
 }

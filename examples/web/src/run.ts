@@ -1,17 +1,16 @@
 import type { Backend, CausalModel, Dataset, TextTokenizer } from 'lowrank';
 import {
+  addAdapter,
   chooseBackend,
-  extractAdapter,
   filesFrom,
   generate,
-  injectAdapter,
   largestBatches,
   loadDataset,
   loadModel,
   loadTokenizer,
-  LowrankError,
   loraConfig,
-  serializeAdapter,
+  LowrankError,
+  saveAdapter,
   train,
   trainingBatches,
 } from 'lowrank';
@@ -57,7 +56,7 @@ async function runOn(
   post({ type: 'status', text: 'Compiling the training step …' });
   // #region train
   const config = loraConfig({ r: request.rank, alpha: 2 * request.rank, targetModules: 'all-linear' });
-  const parameters = injectAdapter(model, config);
+  const { parameters } = await addAdapter(model, config);
   const { steps, batchSize, learningRate } = request;
   const result = await train({
     createSession: () => ({ backend, loss: (batch) => model.loss(batch), parameters }),
@@ -82,7 +81,7 @@ async function runOn(
     type: 'done',
     steps: result.steps,
     seconds: result.seconds,
-    files: serializeAdapter(await extractAdapter(model, config)),
+    files: await saveAdapter(model),
   });
   model.dispose();
 }

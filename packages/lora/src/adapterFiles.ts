@@ -1,7 +1,7 @@
 import { LowrankError } from '@lowrank/errors';
 import { fromNumbers } from '@lowrank/tensor';
 import type { ByteSource, TensorEntry } from '@lowrank/safetensors';
-import { openSafetensors, safetensorsBytes, serializeSafetensors } from '@lowrank/safetensors';
+import { bytesSource, openSafetensors, safetensorsBytes, serializeSafetensors } from '@lowrank/safetensors';
 import { parseAdapterConfig, serializeAdapterConfig, settingWarnings } from './adapterConfig.js';
 import type { LoraConfig } from './config.js';
 import { tensorNumbers } from './tensorNumbers.js';
@@ -62,6 +62,21 @@ const heads: Readonly<Record<string, RegExp>> = {
 
 const prefix = 'base_model.model.';
 
+/** The files of an adapter that hold numbers, by name. */
+export type LoraAdapterFiles = Readonly<Record<'adapter_config.json' | 'adapter_model.safetensors', Uint8Array>>;
+
+/** Reads an adapter from its files' bytes, as `serializeAdapter` makes them. @throws LowrankError as `readAdapter` does */
+export async function readAdapterFiles(
+  files: LoraAdapterFiles,
+  {
+    name = 'adapter',
+    variants,
+  }: { readonly name?: string; readonly variants?: readonly NamedVariant[] | undefined } = {},
+): Promise<LoraAdapter> {
+  const config = JSON.parse(new TextDecoder().decode(files['adapter_config.json'])) as unknown;
+  return readAdapter({ config, weights: bytesSource(files['adapter_model.safetensors']), name, variants });
+}
+
 /**
  * Reads an adapter in PEFT's format.
  *
@@ -78,7 +93,7 @@ export async function readAdapter({
   config: unknown;
   weights: ByteSource;
   name: string;
-  variants?: readonly NamedVariant[];
+  variants?: readonly NamedVariant[] | undefined;
 }): Promise<LoraAdapter> {
   const parsed = parseAdapterConfig(config, `${name}/adapter_config.json`, variants);
   const file = await openSafetensors(weights);
@@ -289,7 +304,7 @@ export type StoredDtype = 'F32' | 'F16' | 'BF16';
 export function serializeAdapter(
   { config, layers, whole = new Map(), tokens = new Map() }: LoraAdapter,
   { dtype = 'F32' }: { dtype?: StoredDtype } = {},
-): Record<string, Uint8Array> {
+): LoraAdapterFiles & Readonly<Record<'README.md', Uint8Array>> {
   const entries: (TensorEntry & { readonly data: Uint8Array })[] = [];
   const vectorName = variantOf(config).vector;
   for (const [path, matrices] of layers) {

@@ -202,7 +202,7 @@ function checkVariant({ adapter, name }: Source): void {
       what: `the configuration of ${name}`,
       expected: 'an adapter of the base model as it is',
       got: `init_lora_weights = '${adapter.config.init}', which takes a part of the base`,
-      remedy: 'Load it into its base model and take it out again (loadAdapter, extractAdapter): that gives plain LoRA.',
+      remedy: 'Load it into its base model and save it (loadAdapter, saveAdapter): that gives plain LoRA.',
     });
 }
 

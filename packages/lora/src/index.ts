@@ -1,6 +1,14 @@
 export { parseAdapterConfig, serializeAdapterConfig } from './adapterConfig.js';
-export { adapterFileBytes, readAdapter, serializeAdapter } from './adapterFiles.js';
-export type { LoraAdapter, LoraMatrices, OtherSizes, WholeTensor, LoraSizes, StoredDtype } from './adapterFiles.js';
+export { adapterFileBytes, readAdapter, readAdapterFiles, serializeAdapter } from './adapterFiles.js';
+export type {
+  LoraAdapter,
+  LoraAdapterFiles,
+  LoraMatrices,
+  OtherSizes,
+  WholeTensor,
+  LoraSizes,
+  StoredDtype,
+} from './adapterFiles.js';
 export { combineAdapters, combineMethods } from './combine.js';
 export type { CombineOptions, WeightedAdapter } from './combine.js';
 export type { CombineMethod } from './combineLayer.js';

@@ -22,7 +22,7 @@ test('W[i] + s·Aᵀ[i]·Bᵀ; off, W[i]', async () => {
   const { layer } = adapted();
   expect([layer.inFeatures, layer.outFeatures]).toEqual([3, 2]);
   expect(await value(layer.forward(ids))).toEqual([20, -9, 6, -3, 20, -9]);
-  layer.enabled = false;
+  layer.active = [];
   expect(await value(layer.forward(ids))).toEqual([5, 6, 1, 2, 5, 6]);
 });
 
@@ -36,11 +36,12 @@ test('gradients: rows of A by how often their id comes, all of B', async () => {
 });
 
 test('a new adapter: PEFT’s names, A zero, the same numbers for the same seed', async () => {
-  const layers = [1, 1, 2].map((seed) => {
+  const layers: LoraEmbedding[] = [];
+  for (const seed of [1, 1, 2]) {
     const layer = makeLayer();
-    layer.addNew('default', { rank: 4, scaling: 1, dropout: 0, init: 'gaussian', seed });
-    return layer;
-  });
+    await layer.addNew('default', { rank: 4, scaling: 1, dropout: 0, init: 'gaussian', seed });
+    layers.push(layer);
+  }
   expect([...(layers[0]?.ownParameters().keys() ?? [])]).toEqual([
     'lora_embedding_A.default',
     'lora_embedding_B.default',

@@ -44,8 +44,6 @@ export abstract class LoraLayer extends Module implements Layer, VariantLayer {
   readonly adapters = new Map<string, LoraWeights>();
   /** Adapters that are added, in this order. */
   active: readonly string[] = [];
-  /** Off: the base alone. */
-  enabled = true;
   /**
    * Adapters that are in the base's weight at the moment, in the order in which they were merged: the base alone
    * computes what they add.
@@ -76,37 +74,11 @@ export abstract class LoraLayer extends Module implements Layer, VariantLayer {
   abstract project(a: Tensor): Tensor;
 
   /**
-   * What depends on W (DoRA's magnitudes, A and B as a part of W) begins as zeros: for plans, which need shapes alone,
-   * and for LoRA that begins with BA = 0.
+   * Adds an adapter with new matrices. What depends on W (DoRA's magnitudes, A and B as a part of W) is made from it.
+   *
+   * @throws LowrankError `lora.config`, `lora.svd`, `lora.baseWeight`
    */
-  addNew(name: string, options: NewLora): void {
-    const { variant, rank } = options;
-    const zeros = (shape: readonly number[], title: string): Tensor => persistent(shape, { name: `${title}.${name}` });
-    const draws = this.embedding || 'draw' in initOf(options.init);
-    const [a, b] = [
-      [rank, this.inFeatures],
-      [this.outFeatures, rank],
-    ] as const;
-    this.add(name, {
-      ...this.weights(
-        name,
-        draws ? this.begin(name, options) : { a: zeros(a, 'lora_A'), b: zeros(b, 'lora_B') },
-        options,
-      ),
-      initial: draws
-        ? undefined
-        : { a: new Parameter(zeros(a, 'initial_A'), false), b: new Parameter(zeros(b, 'initial_B'), false) },
-      ...(variant?.vector === undefined
-        ? {}
-        : {
-            vector: new Parameter(zeros([this.outFeatures], variant.vector)),
-            constant: zeros([this.outFeatures], 'constant'),
-          }),
-    });
-  }
-
-  /** The same with all that depends on W. @throws LowrankError `lora.config`, `lora.svd` */
-  async addNewFromBase(name: string, options: NewLora): Promise<void> {
+  async addNew(name: string, options: NewLora): Promise<void> {
     const { variant = plain } = options;
     const initial = await this.partOfBase(options);
     const matrices =
@@ -195,7 +167,7 @@ export abstract class LoraLayer extends Module implements Layer, VariantLayer {
 
   forward(x: Tensor): Tensor {
     const base = this.base.forward(x);
-    if (!this.enabled || this.merged.length > 0) return base;
+    if (this.merged.length > 0) return base;
     let y = base;
     for (const name of this.active) {
       const weights = this.adapters.get(name);
@@ -210,7 +182,7 @@ export abstract class LoraLayer extends Module implements Layer, VariantLayer {
    * variant that is none
    */
   protected activeTerms(x: Tensor): ProductTerm[] {
-    if (!this.enabled || this.merged.length > 0) return [];
+    if (this.merged.length > 0) return [];
     return this.active.flatMap((name) => {
       const weights = this.adapters.get(name);
       if (weights === undefined) return [];

@@ -53,8 +53,6 @@ export function tokenWeights(indices: readonly number[], vocabulary: number, row
 export class TokenRows extends Module implements Layer, Projection {
   readonly #own = new Map<string, TokenWeights>();
   active: readonly string[] = [];
-  /** Off: the base alone. */
-  enabled = true;
 
   constructor(
     readonly base: Embedding | Linear,
@@ -118,6 +116,6 @@ export class TokenRows extends Module implements Layer, Projection {
   }
 
   private used(): TokenWeights[] {
-    return this.enabled ? this.active.flatMap((name) => this.adapters.get(name) ?? []) : [];
+    return this.active.flatMap((name) => this.adapters.get(name) ?? []);
   }
 }

@@ -56,19 +56,15 @@ export type {
   TransferProgress,
 } from '@lowrank/models';
 export {
-  attachAdapter,
+  activateAdapter,
+  addAdapter,
   bankFor,
-  createAdapter,
-  extractAdapter,
-  injectAdapter,
-  loadAdapter,
-  mergeAdapters,
+  mergeAdapter,
   openAdapterBank,
-  removeAdapters,
-  unmergeAdapters,
-  withoutAdapters,
+  removeAdapter,
+  unmergeAdapter,
 } from '@lowrank/patch';
-export type { AdapterBank, AdapterBankOptions } from '@lowrank/patch';
+export type { AdapterBank, AdapterBankOptions, PlacedAdapter } from '@lowrank/patch';
 export { readTensor, setDefaultBackend } from '@lowrank/tensor';
 export type { Backend, Tensor } from '@lowrank/tensor';
 export { evaluate, NonFiniteError, train } from '@lowrank/trainer';
@@ -83,4 +79,5 @@ export type {
 } from '@lowrank/trainer';
 export { chooseBackend, devices } from './device.js';
 export type { BackendOrOpener, ChosenBackend, DeviceName } from './device.js';
+export { loadAdapter } from './loadAdapter.js';
 export { saveAdapter } from './saveAdapter.js';

@@ -2,8 +2,8 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, test, vi } from 'vitest';
 import {
+  addAdapter,
   chooseBackend,
-  injectAdapter,
   loadModel,
   loraConfig,
   openFolder,
@@ -22,7 +22,7 @@ async function snippet(modelFolder: string, dataFile: string, outputFolder: stri
   const { rows } = await readDataset(dataFile, await readTokenizer(modelFolder));
 
   const config = loraConfig({ r: 8, alpha: 16, targetModules: 'all-linear', baseModel: modelFolder });
-  const parameters = injectAdapter(model, config);
+  const { parameters } = await addAdapter(model, config);
   await train({
     createSession: () => ({ backend, parameters, loss: (batch) => model.loss(batch) }),
     batches: trainingBatches(rows, { batchSize: 8 }),
@@ -33,7 +33,7 @@ async function snippet(modelFolder: string, dataFile: string, outputFolder: stri
       if (event.type === 'step') console.log(event.step, event.loss);
     },
   });
-  await saveAdapter(model, config, outputFolder);
+  await saveAdapter(model, outputFolder);
   backend.dispose();
   // to here
 }

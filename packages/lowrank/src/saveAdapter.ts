@@ -1,16 +1,22 @@
-import type { LoraConfig } from '@lowrank/lora';
+import type { LoraAdapterFiles } from '@lowrank/lora';
 import { serializeAdapter } from '@lowrank/lora';
 import type { CausalModel } from '@lowrank/models';
-import { extractAdapter } from '@lowrank/patch';
+import { saveAdapter as readBack } from '@lowrank/patch';
 import { writeFileAtomic } from '@lowrank/safetensors';
 
 /**
- * Writes the adapter that `injectAdapter` or `loadAdapter` put around a model as a PEFT folder, each file whole or not
- * at all (Node). In a browser, `serializeAdapter(await extractAdapter(model, config))` gives the same files as bytes.
+ * Makes PEFT's files of an adapter in a model. With a folder (Node) they are also written there, each whole or not at
+ * all; a browser takes the bytes.
  */
-export async function saveAdapter(model: CausalModel, config: LoraConfig, folder: string): Promise<void> {
+export async function saveAdapter(
+  model: CausalModel,
+  folder?: string,
+  options: { readonly name?: string } = {},
+): Promise<LoraAdapterFiles> {
+  const files = serializeAdapter(await readBack(model, options));
+  if (folder === undefined) return files;
   const { mkdir } = await import('node:fs/promises');
   await mkdir(folder, { recursive: true });
-  const files = serializeAdapter(await extractAdapter(model, config));
   for (const [name, bytes] of Object.entries(files)) await writeFileAtomic(`${folder}/${name}`, bytes);
+  return files;
 }

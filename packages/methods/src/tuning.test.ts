@@ -1,4 +1,4 @@
-import { createAdapter, removeAdapters } from '@lowrank/patch';
+import { addAdapter, removeAdapter } from '@lowrank/patch';
 import { expect, test } from 'vitest';
 import { hiddenOf, TinyModel } from './testing.js';
 import { tuningMethods } from './tuningMethods.js';
@@ -20,11 +20,11 @@ test.each(methods)('$title goes over no adapter and no other method, and the mod
   for (const name of ['embed_tokens', 'o_proj']) {
     const model = new TinyModel();
     const before = await hiddenOf(model);
-    await createAdapter(model, { ...lora, targetModules: [name] });
+    await addAdapter(model, { ...lora, targetModules: [name] });
     await expect(method.inject(model, { virtualTokens: 2 })).rejects.toThrow(
       new RegExp(`^${method.title}: expected a model without adapters.*got a Lora(Linear|Embedding) at .*${name}`),
     );
-    removeAdapters(model);
+    removeAdapter(model);
     const tuning = await method.inject(model, { virtualTokens: 2 });
     for (const other of methods)
       await expect(other.inject(model, { virtualTokens: 2 })).rejects.toMatchObject({ code: 'methods.taken' });

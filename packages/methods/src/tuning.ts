@@ -110,7 +110,7 @@ export function refuseTaken(model: MethodModel, title: string): void {
       what: title,
       expected: 'a model without adapters and other methods',
       got: `a ${model.getModule(found).constructor.name} at ${found}`,
-      remedy: 'Take it out first: tuning.remove(), or removeAdapters(model).',
+      remedy: 'Take it out first: tuning.remove(), or removeAdapter(model).',
     });
 }
 

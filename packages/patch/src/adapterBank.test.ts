@@ -4,15 +4,12 @@ import { add, fromNumbers, full, mul, Rng } from '@lowrank/tensor';
 import { evaluateReference, sourceOf } from '@lowrank/tensor/op';
 import { expect, test } from 'vitest';
 import { bankFor, openAdapterBank } from './adapterBank.js';
-import {
-  adaptedLayers,
-  attachAdapter,
-  createAdapter,
-  extractAdapter,
-  injectAdapter,
-  removeAdapters,
-} from './adapters.js';
-import { mergeAdapters, unmergeAdapters } from './mergeInPlace.js';
+import { adaptedLayers } from './adaptedLayers.js';
+import { addAdapter } from './addAdapter.js';
+import { loadAdapter } from './loadAdapter.js';
+import { removeAdapter } from './removeAdapter.js';
+import { saveAdapter } from './saveAdapter.js';
+import { mergeAdapter, unmergeAdapter } from './mergeAdapter.js';
 import { largestDifference, logitsOf, randomAdapter, stir, TinyModel } from './testing.js';
 
 const config = (given: Partial<LoraConfig> = {}): LoraConfig =>
@@ -22,7 +19,7 @@ const adapter = randomAdapter(config(), paths('q_proj'), { seed: 1 });
 
 async function alone(given: LoraAdapter): Promise<Float64Array> {
   const model = new TinyModel();
-  await attachAdapter(model, given);
+  await loadAdapter(model, given);
   return logitsOf(model);
 }
 
@@ -56,10 +53,10 @@ test.each<Partial<LoraConfig>>([
 ])('%j in a bank computes what it computes beside the layers', async (given) => {
   const model = new TinyModel();
   const own = config(given);
-  await createAdapter(model, own);
+  await addAdapter(model, own);
   stirAll(model);
-  const [want, made] = [await logitsOf(model), await extractAdapter(model, own)];
-  removeAdapters(model);
+  const [want, made] = [await logitsOf(model), await saveAdapter(model)];
+  removeAdapter(model);
   const base = await logitsOf(model);
   expect(largestDifference(want, base)).toBeGreaterThan(1e-3);
   const bank = openAdapterBank(model, bankFor([made, adapter]));
@@ -76,11 +73,11 @@ test.each<Partial<LoraConfig>>([
 test('adapters of PEFT that began as a part of W and were not converted need twice their rank', async () => {
   const model = new TinyModel();
   const own = config({ init: 'pissa' });
-  await createAdapter(model, own);
+  await addAdapter(model, own);
   stir(model);
   const want = await logitsOf(model);
-  const { layers } = await extractAdapter(model, own);
-  removeAdapters(model);
+  const { layers } = await saveAdapter(model);
+  removeAdapter(model);
   // As PEFT saves it: A and B alone, and what they began as is found again.
   const halves = new Map(
     [...layers].map(([path, { a, b, inFeatures, outFeatures }]) => [
@@ -195,7 +192,7 @@ test('what does not fit is told at once, and nothing is changed', async () => {
   ])
     expect(() => openAdapterBank(new TinyModel(), sizes)).toThrow(/at least 1/);
   expect(() => openAdapterBank(model, { slots: 1, rank: 2 })).toThrow(/adapters around it/);
-  expect(() => injectAdapter(model, config({ targetModules: ['v_proj'] }))).toThrow(/without a bank of adapters/);
+  await expect(addAdapter(model, config({ targetModules: ['v_proj'] }))).rejects.toThrow(/without a bank of adapters/);
   bank.dispose();
   await expect(bank.load('it', adapter)).rejects.toThrow(/disposed/);
 });
@@ -203,9 +200,9 @@ test('what does not fit is told at once, and nothing is changed', async () => {
 test('an embedding’s table that PEFT saved along is no hindrance where it is the model’s own', async () => {
   const model = new TinyModel();
   const own = config({ targetModules: ['embed_tokens'] });
-  injectAdapter(model, own);
-  const made = await extractAdapter(model, own);
-  removeAdapters(model);
+  await addAdapter(model, own);
+  const made = await saveAdapter(model);
+  removeAdapter(model);
   const table = model.getModule('model.embed_tokens').ownParameters().get('weight')?.tensor;
   if (table === undefined) throw new TypeError('no table');
   const values = fromNumbers((await evaluateReference([table]))[0] ?? [], 'f32');
@@ -227,12 +224,12 @@ test('an embedding’s table that PEFT saved along is no hindrance where it is t
 
 test('no bank around adapters, merged or not', async () => {
   const model = new TinyModel();
-  await attachAdapter(model, adapter);
+  await loadAdapter(model, adapter);
   expect(() => openAdapterBank(model, { slots: 1, rank: 2 })).toThrow(/one with adapters around it/);
-  await mergeAdapters(model);
+  await mergeAdapter(model);
   expect(() => openAdapterBank(model, { slots: 1, rank: 2 })).toThrow(/one with merged adapters/);
-  await unmergeAdapters(model);
-  removeAdapters(model);
+  await unmergeAdapter(model);
+  removeAdapter(model);
   openAdapterBank(model, { slots: 1, rank: 2 }).dispose();
 });
 

@@ -16,7 +16,7 @@ import {
 import type { Module } from '@lowrank/nn';
 import { Embedding, isLinearLike } from '@lowrank/nn';
 import { fromNumbers, readTensor, toFloat32 } from '@lowrank/tensor';
-import { streamOf } from './adapters.js';
+import { streamOf } from './adaptedLayers.js';
 import { numbersOf, placeOf } from './savedWhole.js';
 import { matchLoaded, matchTargets } from './targets.js';
 
@@ -71,7 +71,7 @@ export function wrapInBank(
           ? 'one with merged adapters'
           : 'one with adapters around it',
       remedy:
-        'Remove them first (removeAdapters), after unmergeAdapters where they are merged, or dispose of the ' +
+        'Remove them first (removeAdapter), after unmergeAdapter where they are merged, or dispose of the ' +
         'other bank.',
     });
   const places = new Map<string, BankPlace>();
@@ -122,7 +122,7 @@ export async function checkBankFit(model: Module, adapter: LoraAdapter, bank: Ba
     what: 'the adapter',
     expected: 'one that the bank has room for',
     got: problems.length > 6 ? `${shown}; and ${problems.length - 6} more` : shown,
-    remedy: 'Open the bank for it (bankFor(adapters) tells how), or attach the adapter to a model of its own.',
+    remedy: 'Open the bank for it (bankFor(adapters) tells how), or load the adapter into a model of its own.',
   });
 }
 

@@ -19,7 +19,7 @@ import {
   toFloat32,
 } from '@lowrank/tensor';
 import { trace } from '@lowrank/tensor/op';
-import { withoutAdapters } from './adapters.js';
+import { activateAdapter } from './activateAdapter.js';
 import { seenInputs } from './seenInputs.js';
 
 /** Rows of data as a forward pass takes them, and which of their tokens count. */
@@ -116,7 +116,7 @@ function inputsOf(
     ]),
   );
   trace((given) => {
-    for (const [path, [x]] of seenInputs(model, layers, () => withoutAdapters(model, () => forward(given)))) {
+    for (const [path, [x]] of seenInputs(model, layers, () => activateAdapter(model, [], () => forward(given)))) {
       if (x === undefined)
         throw noData(`the layer ${path}`, 'to be reached by the forward pass', 'no call, so it sees no token');
       byTensor.set(x, [...(byTensor.get(x) ?? []), path]);
@@ -156,7 +156,7 @@ async function measureGroup(
   }));
   const step = compile(backend, ({ counted, ...inputs }) => {
     if (counted === undefined) throw new TypeError('counted');
-    const seen = seenInputs(model, layers, () => withoutAdapters(model, () => forward(inputs)));
+    const seen = seenInputs(model, layers, () => activateAdapter(model, [], () => forward(inputs)));
     const mask = reshape(cast(counted, 'f32'), [counted.size, 1]);
     for (const {
       paths: [path = ''],

@@ -1,11 +1,11 @@
 import { loraConfig } from '@lowrank/lora';
 import { expect, test } from 'vitest';
-import { createAdapter } from './adapters.js';
+import { addAdapter } from './addAdapter.js';
 import { withLoraPlus } from './loraPlus.js';
 import { TinyModel } from './testing.js';
 
 test('B and vectors learn faster, A and what belongs to embeddings do not', async () => {
-  const trained = await createAdapter(
+  const { parameters: trained } = await addAdapter(
     new TinyModel(),
     loraConfig({ targetModules: ['model.embed_tokens', 'model.layers.0.self_attn.q_proj'], r: 2, useDora: true }),
   );

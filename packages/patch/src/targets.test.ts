@@ -1,6 +1,6 @@
 import { loraConfig } from '@lowrank/lora';
 import { describe, expect, test } from 'vitest';
-import { injectAdapter } from './adapters.js';
+import { addAdapter } from './addAdapter.js';
 import { matchLoaded, matchTargets } from './targets.js';
 import { TinyModel } from './testing.js';
 
@@ -88,9 +88,9 @@ test('a loaded adapter may name what this model does not have', () => {
   );
 });
 
-test('adapted layers are matched as themselves, not what is inside of them', () => {
+test('adapted layers are matched as themselves, not what is inside of them', async () => {
   const model = new TinyModel();
-  injectAdapter(model, loraConfig({ targetModules: ['q_proj'] }));
+  await addAdapter(model, loraConfig({ targetModules: ['q_proj'] }));
   expect([...matchTargets(model, loraConfig({ targetModules: 'all-linear' })).keys()]).toEqual(
     paths({ targetModules: 'all-linear' }),
   );

@@ -50,6 +50,12 @@ export function matchLoaded(model: Module, targets: Targets): Map<string, Adapta
   return match(model, targets).matched;
 }
 
+/** The shortest list of names that matches these layers and no other: their last names if they do, else their paths. */
+export function namesOf(model: Module, paths: readonly string[]): string[] {
+  const short = [...new Set(paths.map((path) => path.slice(path.lastIndexOf('.') + 1)))].sort();
+  return matchLoaded(model, { targetModules: short }).size === paths.length ? short : [...paths].sort();
+}
+
 function match(
   model: Module,
   targets: Targets,

@@ -85,7 +85,7 @@ test.each<LoraInit>(['olora', 'pissa', 'pissa_niter_3', 'orthogonal'])(
   async (init) => {
     const base = new Linear(tensor(weight, [6, 9]));
     const layer = new LoraLinear(base, 7);
-    await layer.addNewFromBase('default', { rank: 4, scaling: 1.5, dropout: 0, init, seed: 2 });
+    await layer.addNew('default', { rank: 4, scaling: 1.5, dropout: 0, init, seed: 2 });
     layer.active = ['default'];
     const x = tensor(random(5, 27), [3, 9]);
     const [y = [], plain = [], held = []] = await evaluateReference([
@@ -101,6 +101,6 @@ test.each<LoraInit>(['olora', 'pissa', 'pissa_niter_3', 'orthogonal'])(
 test('a rank beyond W, and an alpha of 0, are refused', async () => {
   const layer = new LoraLinear(new Linear(tensor(weight, [6, 9])), 7);
   const options = { rank: 7, scaling: 1, dropout: 0, init: 'pissa', seed: 2 } as const;
-  await expect(layer.addNewFromBase('default', options)).rejects.toThrow(/rank up to 6.*7/);
-  await expect(layer.addNewFromBase('default', { ...options, rank: 2, scaling: 0 })).rejects.toThrow(/above 0/);
+  await expect(layer.addNew('default', options)).rejects.toThrow(/rank up to 6.*7/);
+  await expect(layer.addNew('default', { ...options, rank: 2, scaling: 0 })).rejects.toThrow(/above 0/);
 });

@@ -26,7 +26,7 @@ const valuesOf = async (...values: Tensor[]): Promise<number[][]> =>
   (await evaluateReference(values)).map((value) => Array.from(value));
 
 async function adapted(layer: LoraLayer): Promise<LoraLayer> {
-  await layer.addNewFromBase('default', settings);
+  await layer.addNew('default', settings);
   layer.active = ['default'];
   return layer;
 }

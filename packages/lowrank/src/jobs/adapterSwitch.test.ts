@@ -2,7 +2,7 @@ import { join } from 'node:path';
 import { createCpuBackend } from '@lowrank/cpu';
 import type { LoraAdapter } from '@lowrank/lora';
 import { createGenerator } from '@lowrank/models';
-import { attachAdapter, removeAdapters } from '@lowrank/patch';
+import { loadAdapter, removeAdapter } from '@lowrank/patch';
 import { expect, test } from 'vitest';
 import { golden } from '../testing.js';
 import { openAdapterSwitch } from './adapterSwitch.js';
@@ -31,11 +31,11 @@ test.each([
     const fresh = async (name: string | undefined, prompt: readonly number[]): Promise<readonly number[]> => {
       const own = await openModel(join(golden, base));
       const adapter = adapters.get(name ?? '');
-      if (adapter !== undefined) await attachAdapter(own.module, adapter);
+      if (adapter !== undefined) await loadAdapter(own.module, adapter);
       // Trained biases are the model's: off, the adapter leaves them.
       if (adapter === undefined && base === 'bias')
-        for (const given of adapters.values()) await attachAdapter(own.module, given);
-      if (adapter === undefined) removeAdapters(own.module);
+        for (const given of adapters.values()) await loadAdapter(own.module, given);
+      if (adapter === undefined) removeAdapter(own.module);
       const generator = createGenerator(own.module, { backend });
       const [text] = await generator.generate([prompt], settings);
       await generator.dispose();

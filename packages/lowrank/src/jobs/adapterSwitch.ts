@@ -3,7 +3,7 @@ import type { LoraAdapter } from '@lowrank/lora';
 import type { GeneratedText, GenerateOptions, Generator, Prompt } from '@lowrank/models';
 import { createGenerator } from '@lowrank/models';
 import type { AdapterBank } from '@lowrank/patch';
-import { attachAdapter, bankFor, openAdapterBank, setActiveAdapters } from '@lowrank/patch';
+import { activateAdapter, bankFor, loadAdapter, openAdapterBank } from '@lowrank/patch';
 import type { Backend } from '@lowrank/tensor';
 import type { OpenModel } from './openModel.js';
 
@@ -39,8 +39,8 @@ export async function openAdapterSwitch(
     bank?.dispose();
     if (!isLowrankError(error) || !error.code.startsWith('patch.')) throw error;
   }
-  for (const [name, adapter] of adapters) await attachAdapter(module, adapter, { name });
-  return new AttachedSwitch(make, (adapter) => setActiveAdapters(module, adapter === undefined ? [] : [adapter]));
+  for (const [name, adapter] of adapters) await loadAdapter(module, adapter, { name });
+  return new AttachedSwitch(make, (adapter) => activateAdapter(module, adapter === undefined ? [] : [adapter]));
 }
 
 class BankSwitch implements AdapterSwitch {

@@ -3,8 +3,9 @@ import type { AdapterReport, LoraConfig } from '@lowrank/lora';
 import { inspectAdapter } from '@lowrank/lora';
 import { isSubspaceConfig, methodOf, readMethod, readSubspace } from '@lowrank/methods';
 import { findModel } from '@lowrank/models';
+import { openAdapterFolder } from '../adapterFolder.js';
 import type { TransferEvents } from './folders.js';
-import { isMethodFolder, openAdapterFolder } from './trainable.js';
+import { isMethodFolder } from './trainable.js';
 
 /** What `lowrank inspect` prints. Norms and values that are no numbers, since A or B has NaN, are null. */
 export interface InspectResult {

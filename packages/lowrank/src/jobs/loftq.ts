@@ -1,6 +1,6 @@
 import { LowrankError } from '@lowrank/errors';
 import { openFolder, openModelWeights } from '@lowrank/models';
-import type { LoftqAdapterOptions } from '@lowrank/patch';
+import type { LoftqSource } from '@lowrank/patch';
 import type { FloatDtype, Floats, QuantizationSettings, QuantizedTensor } from '@lowrank/quant';
 import { dequantize, operandOf, quantize, QuantizedLinear, widen } from '@lowrank/quant';
 import { hostArray, sourceOf } from '@lowrank/tensor/op';
@@ -16,7 +16,7 @@ const dtypes: Readonly<Record<string, FloatDtype>> = { F32: 'f32', F16: 'f16', B
 export async function loftqBase(
   folder: string,
   settings: QuantizationSettings | undefined,
-): Promise<LoftqAdapterOptions['base']> {
+): Promise<LoftqSource['base']> {
   if (settings === undefined) throw notQuantized('a model that is not quantized while it is loaded');
   const { file, pathOf } = await openModelWeights(await openFolder(folder));
   const stored = new Map([...file.tensors.values()].map((info) => [pathOf(info.name), info]));

@@ -2,16 +2,17 @@ import { LowrankError } from '@lowrank/errors';
 import { beginsInBase } from '@lowrank/lora';
 import type { LoraAdapter } from '@lowrank/lora';
 import { readMethod } from '@lowrank/methods';
-import { extractAdapter, mergedTensors } from '@lowrank/patch';
+import { mergedTensors, saveAdapter } from '@lowrank/patch';
 import type { TensorEntry } from '@lowrank/safetensors';
 import { isSafetensorsDtype, openOutputFolder, writeFileAtomic, writeSafetensors } from '@lowrank/safetensors';
 import { join } from 'node:path';
+import { openAdapterFolder } from '../adapterFolder.js';
 import { denseWeights } from './denseWeights.js';
 import type { TransferEvents } from './folders.js';
 import { copyCompanions, withFolders } from './folders.js';
 import { openModel } from './openModel.js';
 import { mergeBitfit } from './mergeBitfit.js';
-import { isMethodFolder, loadAdapterInto, openAdapterFolder, readAdapterFolder, refuseMethod } from './trainable.js';
+import { isMethodFolder, loadAdapterInto, readAdapterFolder, refuseMethod } from './trainable.js';
 import { untie } from './untie.js';
 
 export interface MergeOptions extends TransferEvents {
@@ -50,9 +51,7 @@ export async function mergeFolders(given: MergeOptions): Promise<MergeResult> {
     await loadAdapterInto(base, adapter);
     const read = await readAdapterFolder(adapter, given.onWarning);
     // One that began as a part of the base becomes plain LoRA.
-    const loaded = beginsInBase(read.config.init)
-      ? { ...read, ...(await extractAdapter(base.module, read.config)) }
-      : read;
+    const loaded = beginsInBase(read.config.init) ? { ...read, ...(await saveAdapter(base.module)) } : read;
     const { tensors, names, metadata, config, quantized, outline, transposed } = await denseWeights(model);
     // The model knows which way round its weights are; an adapter may have been trained over codes.
     const fanInFanOut = [...loaded.layers.keys()].some((path) => transposed.has(path));

@@ -1,7 +1,7 @@
 import { createCpuBackend } from '@lowrank/cpu';
-import { loraConfig, serializeAdapter } from '@lowrank/lora';
+import { serializeAdapter } from '@lowrank/lora';
 import { openFolder, readJson } from '@lowrank/models';
-import { extractAdapter } from '@lowrank/patch';
+import { saveAdapter } from '@lowrank/patch';
 import { scalar } from '@lowrank/tensor';
 import { Arena } from '@lowrank/tensor/backend';
 import type { Backend } from '@lowrank/tensor';
@@ -84,8 +84,7 @@ test.each(Object.keys(runs))('%s: the bytes that the plan tells are those that t
     trainable.parameters.reduce((total, { parameter }) => total + parameter.tensor.size, 0),
   );
   if (run.method !== 'full') {
-    const config = loraConfig({ r: 3, targetModules: ['q_proj'] });
-    const adapter = await extractAdapter(model.module, config);
+    const adapter = await saveAdapter(model.module);
     for (const [dtype, bytes] of [
       ['F32', cost.file.bits32],
       ['BF16', cost.file.bits16],

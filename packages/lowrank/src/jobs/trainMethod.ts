@@ -5,9 +5,10 @@ import { attachMethod, methodOf, readMethod, serializeMethod, tuningMethods } fr
 import { writeFileAtomic } from '@lowrank/safetensors';
 import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
+import { openAdapterFolder } from '../adapterFolder.js';
 import type { OpenModel } from './openModel.js';
 import type { Trainable } from './trainable.js';
-import { isMethodFolder, openAdapterFolder } from './trainable.js';
+import { isMethodFolder } from './trainable.js';
 
 export const virtualInits = ['random', 'vocab', 'zero'] as const;
 

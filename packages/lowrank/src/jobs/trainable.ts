@@ -1,7 +1,7 @@
 import type { TrainedParameter } from '@lowrank/nn';
 import { LowrankError } from '@lowrank/errors';
 import type { LoraAdapter, LoraConfig } from '@lowrank/lora';
-import { evaConfig, loraConfig, readAdapter } from '@lowrank/lora';
+import { evaConfig, loraConfig } from '@lowrank/lora';
 import {
   attachMethod,
   foldSubspace,
@@ -12,10 +12,12 @@ import {
   readMethod,
   readSubspace,
 } from '@lowrank/methods';
-import { openFolder, readJson, requireFile } from '@lowrank/models';
-import { attachAdapter, createAdapter, injectEva, injectLoftq, matchTargets, withLoraPlus } from '@lowrank/patch';
-import type { AdapterOptions } from '@lowrank/patch';
+import { addAdapter, loadAdapter, matchTargets, withLoraPlus } from '@lowrank/patch';
+import type { AdapterOptions, PlacedAdapter } from '@lowrank/patch';
 import type { QuantizationSettings } from '@lowrank/quant';
+
+import type { AdapterFolder } from '../adapterFolder.js';
+import { openAdapterFolder, readLoraFolder } from '../adapterFolder.js';
 import { saveAdapter } from '../saveAdapter.js';
 import type { EvaData } from './eva.js';
 import { evaMeasure } from './eva.js';
@@ -59,8 +61,7 @@ export async function trainAdapter(
   sources: InitSources = {},
 ): Promise<Trainable> {
   const { module } = model;
-  let config: LoraConfig;
-  let parameters: readonly TrainedParameter[];
+  let placed: PlacedAdapter;
   if (flags.initAdapter === undefined) {
     const { trainableTokens } = flags;
     const { r, alpha, dropout = 0, targetModules = module.defaultTargets, seed, initLoraWeights: init } = flags;
@@ -80,17 +81,18 @@ export async function trainAdapter(
       taskType: 'CAUSAL_LM',
     });
     checkTargets(model, targetModules, given);
-    ({ config, parameters } = await newAdapter(model, given, { options: { seed }, sources }));
+    placed = await newAdapter(model, given, { options: { seed }, sources });
   } else {
     const adapter = await readAdapterFolder(flags.initAdapter, flags.onWarning);
     checkAgainst(model, adapter.config, flags);
-    config = { ...adapter.config, dropout: flags.dropout ?? adapter.config.dropout };
-    parameters = await attachAdapter(module, { ...adapter, config });
+    const config = { ...adapter.config, dropout: flags.dropout ?? adapter.config.dropout };
+    placed = await loadAdapter(module, { ...adapter, config });
   }
+  const { parameters } = placed;
   const { loraPlusRatio } = flags;
   return {
     parameters: loraPlusRatio === undefined ? parameters : withLoraPlus(parameters, loraPlusRatio),
-    save: (folder) => saveAdapter(module, config, folder),
+    save: async (folder) => void (await saveAdapter(module, folder)),
   };
 }
 
@@ -98,18 +100,13 @@ async function newAdapter(
   { module, folder }: OpenModel,
   config: LoraConfig,
   { options, sources }: { options: AdapterOptions; sources: InitSources },
-): Promise<{ config: LoraConfig; parameters: readonly TrainedParameter[] }> {
-  if (config.init === 'eva' && sources.data !== undefined)
-    return injectEva(module, config, { ...options, ...(await evaMeasure(module, config, sources.data)) });
-  if (config.init === 'loftq')
-    return {
-      config,
-      parameters: await injectLoftq(module, config, {
-        ...options,
-        base: await loftqBase(folder, sources.quantization),
-      }),
-    };
-  return { config, parameters: await createAdapter(module, config, options) };
+): Promise<PlacedAdapter> {
+  const { data, quantization } = sources;
+  return addAdapter(module, config, {
+    ...options,
+    data: config.init === 'eva' && data !== undefined ? await evaMeasure(module, config, data) : undefined,
+    loftq: config.init === 'loftq' ? { base: await loftqBase(folder, quantization) } : undefined,
+  });
 }
 
 /** Every weight, to be saved as a model folder. */
@@ -118,43 +115,11 @@ export function trainWeights(model: OpenModel): Trainable {
   return { parameters, save: (folder) => saveWeights(model, folder) };
 }
 
-/** An adapter folder's configuration and weights, to be read. */
-export async function openAdapterFolder(path: string): Promise<Parameters<typeof readAdapter>[0]> {
-  const files = await openFolder(path);
-  const has = async (name: string): Promise<boolean> => (await files.file(name)) !== undefined;
-  const config = await readJson(files, 'adapter_config.json');
-  if (!(await has('adapter_model.safetensors')) && (await has('adapter_model.bin'))) {
-    throw new LowrankError({
-      code: 'cli.pickle',
-      what: `adapter folder ${path}`,
-      expected: 'adapter_model.safetensors',
-      got: 'adapter_model.bin, a pickle',
-      remedy: 'Load and save it with a recent PEFT: a pickle can run code when it is read.',
-    });
-  }
-  if (!(await has('adapter_model.safetensors')) && (await has('adapters.safetensors'))) {
-    throw new LowrankError({
-      code: 'cli.mlxAdapter',
-      what: `adapter folder ${path}`,
-      expected: 'an adapter of PEFT',
-      got: 'one of mlx-lm',
-      remedy: `Convert it: lowrank convert --from mlx --adapter ${path} --output FOLDER`,
-    });
-  }
-  return { config, weights: await requireFile(files, 'adapter_model.safetensors'), name: path };
-}
-
 /** @param onWarning is told what of its configuration was left aside */
 export async function readAdapterFolder(path: string, onWarning?: TransferEvents['onWarning']): Promise<LoraAdapter> {
   const folder = await openAdapterFolder(path);
   refuseMethod(folder);
-  return readTelling(folder, onWarning);
-}
-
-async function readTelling(folder: AdapterFolder, onWarning: TransferEvents['onWarning']): Promise<LoraAdapter> {
-  const adapter = await readAdapter(folder);
-  for (const text of adapter.warnings ?? []) onWarning?.(text);
-  return adapter;
+  return readLoraFolder(folder, onWarning);
 }
 
 /**
@@ -169,10 +134,8 @@ export async function loadAdapterInto(
   const folder = await openAdapterFolder(path);
   if (isSubspaceConfig(folder.config)) await foldSubspace(loadSubspace(module, await readSubspace(folder)));
   else if (isMethodFolder(folder)) await attachMethod(module, await readMethod(folder));
-  else await attachAdapter(module, await readTelling(folder, onWarning));
+  else await loadAdapter(module, await readLoraFolder(folder, onWarning));
 }
-
-type AdapterFolder = Awaited<ReturnType<typeof openAdapterFolder>>;
 
 /** Whether it holds what another method than LoRA has learned. */
 export function isMethodFolder({ config }: Pick<AdapterFolder, 'config'>): boolean {

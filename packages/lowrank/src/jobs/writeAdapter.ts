@@ -12,7 +12,7 @@ import { openOutputFolder, writeFileAtomic } from '@lowrank/safetensors';
  * @throws LowrankError `output.notWritable`, `output.isInput`, `safetensors.notWritten`
  */
 export async function writeAdapter(adapter: LoraAdapter, output: string, inputs: readonly string[]): Promise<number> {
-  const files = serializeAdapter(adapter);
+  const files: Readonly<Record<string, Uint8Array>> = serializeAdapter(adapter);
   const folder = await openOutputFolder(output, { inputs });
   let staging: string | undefined;
   try {

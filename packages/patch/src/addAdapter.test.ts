@@ -3,16 +3,12 @@ import { LoraLinear, loraConfig } from '@lowrank/lora';
 import { grad, square, sum } from '@lowrank/tensor';
 import { evaluateReference } from '@lowrank/tensor/op';
 import { expect, test } from 'vitest';
-import {
-  adaptedLayers,
-  extractAdapter,
-  injectAdapter,
-  loadAdapter,
-  removeAdapter,
-  removeAdapters,
-  setActiveAdapters,
-  withoutAdapters,
-} from './adapters.js';
+import { activateAdapter } from './activateAdapter.js';
+import { adaptedLayers } from './adaptedLayers.js';
+import { addAdapter } from './addAdapter.js';
+import { loadAdapter } from './loadAdapter.js';
+import { removeAdapter } from './removeAdapter.js';
+import { saveAdapter } from './saveAdapter.js';
 import { largestDifference, logitsOf, randomAdapter, stir, TinyModel } from './testing.js';
 
 const config = loraConfig({
@@ -27,7 +23,7 @@ const qConfig = loraConfig({ targetModules: ['q_proj'], r: 2 });
 test('a new adapter changes nothing, and is all that trains', async () => {
   const model = new TinyModel();
   const before = await logitsOf(model);
-  const trained = injectAdapter(model, config, { seed: 3 });
+  const { parameters: trained } = await addAdapter(model, config, { seed: 3 });
   expect(await logitsOf(model)).toEqual(before);
   expect(trained.map(({ name }) => name).slice(0, 2)).toEqual([
     'model.layers.0.self_attn.q_proj.lora_A',
@@ -46,7 +42,7 @@ test('a new adapter changes nothing, and is all that trains', async () => {
 
 test('every matrix of the adapter gets a gradient', async () => {
   const model = new TinyModel();
-  const trained = injectAdapter(model, config);
+  const { parameters: trained } = await addAdapter(model, config);
   stir(model);
   const gradients = await evaluateReference(
     grad(
@@ -61,8 +57,8 @@ test('every matrix of the adapter gets a gradient', async () => {
 test('the seed makes the adapter', async () => {
   const first = async (seed: number): Promise<Float32Array | undefined> => {
     const model = new TinyModel();
-    injectAdapter(model, config, { seed });
-    return (await extractAdapter(model, config)).layers.get(qPaths[0] ?? '')?.a;
+    await addAdapter(model, config, { seed });
+    return (await saveAdapter(model)).layers.get(qPaths[0] ?? '')?.a;
   };
   expect(await first(3)).toEqual(await first(3));
   expect(await first(4)).not.toEqual(await first(3));
@@ -70,25 +66,25 @@ test('the seed makes the adapter', async () => {
 
 test('what is extracted loads again and computes the same', async () => {
   const model = new TinyModel();
-  injectAdapter(model, config);
+  await addAdapter(model, config);
   stir(model);
-  const adapter = await extractAdapter(model, config);
+  const adapter = await saveAdapter(model);
   const other = new TinyModel();
-  loadAdapter(other, adapter);
+  await loadAdapter(other, adapter);
   expect(await logitsOf(other)).toEqual(await logitsOf(model));
 });
 
 test('off is the base, also after an error, and on again after it', async () => {
   const model = new TinyModel();
   const base = await logitsOf(model);
-  injectAdapter(model, config);
+  await addAdapter(model, config);
   stir(model);
   const adapted = await logitsOf(model);
   expect(largestDifference(adapted, base)).toBeGreaterThan(0.01);
-  const [off] = await evaluateReference([withoutAdapters(model, () => model.forward())]);
+  const [off] = await evaluateReference([activateAdapter(model, [], () => model.forward())]);
   expect(off).toEqual(base);
   expect(() =>
-    withoutAdapters(model, () => {
+    activateAdapter(model, [], () => {
       throw new Error('no');
     }),
   ).toThrow('no');
@@ -98,21 +94,21 @@ test('off is the base, also after an error, and on again after it', async () => 
 test('several adapters: one at a time, together, and none', async () => {
   const model = new TinyModel();
   const base = await logitsOf(model);
-  loadAdapter(model, randomAdapter(qConfig, qPaths, { seed: 1 }), { name: 'a' });
+  await loadAdapter(model, randomAdapter(qConfig, qPaths, { seed: 1 }), { name: 'a' });
   const a = await logitsOf(model);
-  loadAdapter(model, randomAdapter(qConfig, qPaths, { seed: 2 }), { name: 'b' });
+  await loadAdapter(model, randomAdapter(qConfig, qPaths, { seed: 2 }), { name: 'b' });
   const b = await logitsOf(model);
   expect(largestDifference(a, b)).toBeGreaterThan(0.01);
-  setActiveAdapters(model, ['a', 'b']);
+  activateAdapter(model, ['a', 'b']);
   const both = await logitsOf(model);
   expect(largestDifference(both, a)).toBeGreaterThan(0.01);
-  setActiveAdapters(model, []);
+  activateAdapter(model, []);
   expect(await logitsOf(model)).toEqual(base);
-  setActiveAdapters(model, ['a']);
+  activateAdapter(model, ['a']);
   expect(await logitsOf(model)).toEqual(a);
-  expect(() => setActiveAdapters(model, ['a', 'c'])).toThrow(/adapter c.*one of a, b/);
+  expect(() => activateAdapter(model, ['a', 'c'])).toThrow(/adapter c.*one of a, b/);
   removeAdapter(model, 'a');
-  setActiveAdapters(model, ['b']);
+  activateAdapter(model, ['b']);
   expect(await logitsOf(model)).toEqual(b);
   removeAdapter(model, 'b');
   expect(adaptedLayers(model).size).toBe(0);
@@ -137,11 +133,11 @@ test('two adapters that sum to a third compute what it computes', async () => {
     ),
   };
   const model = new TinyModel();
-  loadAdapter(model, one, { name: 'one' });
-  loadAdapter(model, two, { name: 'two' });
-  setActiveAdapters(model, ['one', 'two']);
+  await loadAdapter(model, one, { name: 'one' });
+  await loadAdapter(model, two, { name: 'two' });
+  activateAdapter(model, ['one', 'two']);
   const other = new TinyModel();
-  loadAdapter(other, sumOf);
+  await loadAdapter(other, sumOf);
   expect(largestDifference(await logitsOf(model), await logitsOf(other))).toBeLessThan(1e-4);
 });
 
@@ -149,10 +145,10 @@ test('unloaded, the very layers are back', async () => {
   const model = new TinyModel();
   const layer = model.getModule(qPaths[0] ?? '');
   const base = await logitsOf(model);
-  injectAdapter(model, config);
+  await addAdapter(model, config);
   stir(model);
   expect(model.getModule(qPaths[0] ?? '')).toBeInstanceOf(LoraLinear);
-  removeAdapters(model);
+  removeAdapter(model);
   expect(model.getModule(qPaths[0] ?? '')).toBe(layer);
   expect(await logitsOf(model)).toEqual(base);
 });
@@ -160,15 +156,15 @@ test('unloaded, the very layers are back', async () => {
 test('all-linear is saved as names: short ones where they say the same', async () => {
   const all = loraConfig({ targetModules: 'all-linear', r: 2 });
   const model = new TinyModel();
-  injectAdapter(model, all);
-  expect((await extractAdapter(model, all)).config.targetModules).toEqual(['down_proj', 'q_proj', 'v_proj']);
+  await addAdapter(model, all);
+  expect((await saveAdapter(model)).config.targetModules).toEqual(['down_proj', 'q_proj', 'v_proj']);
   const fewer = { ...all, excludeModules: ['layers.0.down_proj'] };
   const other = new TinyModel();
-  injectAdapter(other, fewer);
-  expect((await extractAdapter(other, fewer)).config.targetModules).toHaveLength(8);
+  await addAdapter(other, fewer);
+  expect((await saveAdapter(other)).config.targetModules).toHaveLength(8);
 });
 
-test('an adapter that does not fit is refused before anything is changed', () => {
+test('an adapter that does not fit is refused before anything is changed', async () => {
   const good = randomAdapter(qConfig, qPaths);
   const cases: [LoraAdapter, RegExp][] = [
     [
@@ -190,16 +186,16 @@ test('an adapter that does not fit is refused before anything is changed', () =>
   ];
   for (const [adapter, message] of cases) {
     const model = new TinyModel();
-    expect(() => loadAdapter(model, adapter)).toThrow(message);
+    await expect(loadAdapter(model, adapter)).rejects.toThrow(message);
     expect(adaptedLayers(model).size).toBe(0);
   }
   const model = new TinyModel();
-  injectAdapter(model, qConfig);
-  expect(() => loadAdapter(model, good)).toThrow(/adapter default.*not taken/);
-  expect(() => injectAdapter(model, config)).toThrow(/adapter default.*not taken/);
+  await addAdapter(model, qConfig);
+  await expect(loadAdapter(model, good)).rejects.toThrow(/adapter default.*not taken/);
+  await expect(addAdapter(model, config)).rejects.toThrow(/adapter default.*not taken/);
   expect(adaptedLayers(model).size).toBe(3);
 });
 
 test('an adapter that is not there cannot be extracted', async () => {
-  await expect(extractAdapter(new TinyModel(), config)).rejects.toThrow(/adapter default/);
+  await expect(saveAdapter(new TinyModel())).rejects.toThrow(/adapter default/);
 });

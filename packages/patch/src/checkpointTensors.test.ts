@@ -2,8 +2,8 @@ import { loraConfig } from '@lowrank/lora';
 import type { LoraAdapter } from '@lowrank/lora';
 import { fromNumbers, toFloat32 } from '@lowrank/tensor';
 import { expect, test } from 'vitest';
-import type { CheckpointTensor } from './merge.js';
-import { mergedTensors } from './merge.js';
+import type { CheckpointTensor } from './mergedTensors.js';
+import { mergedTensors } from './mergedTensors.js';
 
 const bytesOf = ({ buffer, byteOffset, byteLength }: ArrayBufferView): Uint8Array =>
   new Uint8Array(buffer, byteOffset, byteLength);

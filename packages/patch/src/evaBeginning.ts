@@ -12,49 +12,36 @@ import {
   scalingAt,
   variantOf,
 } from '@lowrank/lora';
-import type { LinearLike, Module, TrainedParameter } from '@lowrank/nn';
+import type { LinearLike, Module } from '@lowrank/nn';
 import { Embedding, Parameter } from '@lowrank/nn';
 import { persistent, scalar, tensor } from '@lowrank/tensor';
-import type { AdapterOptions } from './adapters.js';
-import { checkFree, namesOf, setActiveAdapters, trainOnly, wholly, wrap } from './adapters.js';
+import { wrapLayer } from './adaptedLayers.js';
+import type { Begin } from './beginning.js';
+import { missing } from './beginning.js';
 import type { MeasureOptions } from './inputMoments.js';
 import { measureInputs } from './inputMoments.js';
-import { checkOutput } from './outputTargets.js';
-import { addCopies, checkUncopied } from './savedModules.js';
+import { addAlone } from './plainBeginning.js';
 import type { Adaptable } from './targets.js';
-import { matchTargets } from './targets.js';
-import { addRows } from './trainedRows.js';
-
-export interface EvaAdapterOptions extends AdapterOptions, MeasureOptions {}
-
-export interface EvaAdapter {
-  /** The adapter's configuration with the ranks, alphas and targets that came out: what it is saved with. */
-  readonly config: LoraConfig;
-  /** Its matrices, to be trained. */
-  readonly parameters: TrainedParameter[];
-}
+import { namesOf } from './targets.js';
 
 /** From so many targets on PEFT names them as shortly as it can. */
 const manyTargets = 20;
 
 /**
- * Like createAdapter, but A begins as the leading principal directions of what comes into each layer over the data, and
- * the ranks go where they explain most: EVA (Paischer et al. 2024). B is zero, so nothing changes at first. A layer
- * that explains least may get no adapter; embeddings, which have no input of numbers, begin as ever, as in PEFT.
+ * A begins as the leading principal directions of what comes into each layer over the data, and the ranks go where they
+ * explain most: EVA (Paischer et al. 2024). B is zero, so nothing changes at first. A layer that explains least may get
+ * no adapter; embeddings, which have no input of numbers, begin as ever, as in PEFT.
  *
  * The numbers are those of PEFT's `initialize_lora_eva_weights` where its approximation is exact; here all data count
  * once, whatever their order, and the batches' sizes do not matter.
  *
  * @throws LowrankError `patch.data` without data, with fewer tokens that count than a layer's directions, or where a
- * layer sees none; `lora.config` for a rank above a layer's inputs; the codes of injectAdapter
+ * layer sees none; `lora.config` for a rank above a layer's inputs
  */
-export async function injectEva(model: Module, given: LoraConfig, options: EvaAdapterOptions): Promise<EvaAdapter> {
-  const { name = 'default' } = options;
+export const beginEva: Begin = async (model, given, options) => {
+  const { name = 'default', targets, data } = options;
+  if (data === undefined) throw missing('eva', 'data to measure (options.data)');
   const eva = evaConfig(given.eva);
-  const targets = matchTargets(model, given);
-  checkFree(model, name, given);
-  checkOutput(model, targets, given);
-  checkUncopied(model, targets.keys());
   const linear = new Map([...targets].filter((entry): entry is [string, LinearLike] => !isEmbedding(entry[1])));
   if (linear.size === 0)
     throw new LowrankError({
@@ -64,21 +51,18 @@ export async function injectEva(model: Module, given: LoraConfig, options: EvaAd
       got: 'embeddings alone',
       remedy: 'Name linear layers too, or use another init.',
     });
-  const { ranks, directions } = await distribute(model, given, { linear, options });
+  const { ranks, directions } = await distribute(model, given, { linear, data });
   const config = adjusted(model, given, { ranks, targets, adjustAlpha: eva.adjustScalingFactors });
-  return wholly(model, name, async () => {
-    for (const [path, layer] of targets) {
+  return {
+    config,
+    async addTo(path, layer) {
       const found = directions.get(path);
       const rank = ranks.get(path) ?? 0;
-      if (found === undefined) await addPlain(model, config, { path, layer, options });
+      if (found === undefined) await addAlone(model, { ...config, init: 'kaiming' }, { path, layer, options });
       else if (rank > 0) await addLayer(model, config, { path, layer, name, a: evaMatrix(found, rank, eva.whiten) });
-    }
-    await addCopies(model, config, name);
-    await addRows(model, config, name);
-    setActiveAdapters(model, [name]);
-    return { config, parameters: trainOnly(model, name, config) };
-  });
-}
+    },
+  };
+};
 
 function isEmbedding(layer: Adaptable): layer is Embedding | LoraEmbedding {
   return layer instanceof Embedding || layer instanceof LoraEmbedding;
@@ -88,7 +72,7 @@ function isEmbedding(layer: Adaptable): layer is Embedding | LoraEmbedding {
 async function distribute(
   model: Module,
   config: LoraConfig,
-  { linear, options }: { linear: ReadonlyMap<string, LinearLike>; options: EvaAdapterOptions },
+  { linear, data }: { linear: ReadonlyMap<string, LinearLike>; data: MeasureOptions },
 ): Promise<{ ranks: Map<string, number>; directions: Map<string, PrincipalDirections> }> {
   const { rho } = evaConfig(config.eva);
   // Before the data are read: a rank that no layer has room for.
@@ -97,7 +81,7 @@ async function distribute(
     rho,
     new Map([...linear].map(([path, { inFeatures }]) => [path, inFeatures])),
   );
-  const measured = await measureInputs(model, linear, options);
+  const measured = await measureInputs(model, linear, data);
   const inputOf = new Map(measured.flatMap(({ paths }) => paths.map((path) => [path, paths[0] ?? path])));
   const layers = [...linear.keys()].map((path) => ({
     path,
@@ -168,7 +152,7 @@ async function addLayer(
   config: LoraConfig,
   { path, layer, name, a }: { path: string; layer: Adaptable; name: string; a: Float32Array },
 ): Promise<void> {
-  const wrapped = wrap(model, path, layer);
+  const wrapped = wrapLayer(model, path, layer);
   const { inFeatures, outFeatures } = wrapped;
   const rank = a.length / inFeatures;
   const weights: LoraWeights = {
@@ -179,23 +163,4 @@ async function addLayer(
     variant: variantOf(config),
   };
   wrapped.add(name, (await weights.variant?.prepare?.(wrapped, weights)) ?? weights);
-}
-
-async function addPlain(
-  model: Module,
-  config: LoraConfig,
-  {
-    path,
-    layer,
-    options: { name = 'default', seed = 0 },
-  }: { path: string; layer: Adaptable; options: EvaAdapterOptions },
-): Promise<void> {
-  await wrap(model, path, layer).addNewFromBase(name, {
-    rank: rankAt(config, path),
-    scaling: scalingAt(config, path),
-    dropout: config.dropout,
-    init: 'kaiming',
-    seed,
-    variant: variantOf(config),
-  });
 }

@@ -1,35 +1,25 @@
 import { LowrankError } from '@lowrank/errors';
-import type { LoraLayer, LoraWeights, LowRankUpdate, MergeDtype, MergedAdapter } from '@lowrank/lora';
+import type { LoraLayer, LoraWeights, LowRankUpdate, MergedAdapter } from '@lowrank/lora';
 import { mergeWeight, unmergeWeight } from '@lowrank/lora';
-import type { Module, Parameter } from '@lowrank/nn';
-import { Conv1d, Embedding, Linear } from '@lowrank/nn';
+import type { Module } from '@lowrank/nn';
+import { Embedding, Linear } from '@lowrank/nn';
 import type { Tensor } from '@lowrank/tensor';
 import { fromNumbers, readTensor, toFloat32 } from '@lowrank/tensor';
 import { hostArray, sourceOf } from '@lowrank/tensor/op';
-import { adaptedLayers, matricesOf, requireAdapter } from './adapters.js';
-import { fileDtypeOf } from './fileDtypes.js';
-import { requireStored, requireUnmerged } from './merged.js';
-import { placesOf } from './places.js';
-import { copiesOf } from './savedModules.js';
-import { tokenLayers } from './trainedRows.js';
+import { adaptedLayers, requireAdapter } from './adaptedLayers.js';
+import { recordsOf } from './adapterRecords.js';
+import { requireUnmerged } from './mergeGuards.js';
+import type { MergePlace } from './mergePlace.js';
+import { biasOf, mergePlace, requireWholeActive } from './mergePlace.js';
+import { matricesOf } from './saveAdapter.js';
 
-export interface MergeInPlaceOptions {
+export interface MergeAdapterOptions {
   /**
    * Everything is computed and looked at before anything is changed; default true. Without it each layer is computed
    * once and written at once: where a number is not finite, the layers before it are unmerged again, and may come back
    * with other last bits.
    */
   readonly safe?: boolean;
-}
-
-/** A layer whose weight takes adapters in. */
-interface Place {
-  readonly path: string;
-  readonly layer: LoraLayer;
-  readonly weight: Parameter;
-  readonly dtype: MergeDtype;
-  /** To be merged, in order. */
-  readonly adapters: readonly (readonly [name: string, weights: LoraWeights])[];
 }
 
 /** What becomes of a layer. */
@@ -47,7 +37,7 @@ interface Merged extends Change {
 /**
  * Merges adapters into the weights of their layers, in place, for speed (PEFT's `merge_adapter`): W becomes W + s·B·A,
  * or what another variant makes of it, with PEFT's arithmetic, in W's own memory. No second copy is kept, what is
- * compiled goes on with the merged weights, and `unmergeAdapters` takes them out again. While they are merged the base
+ * compiled goes on with the merged weights, and `unmergeAdapter` takes them out again. While they are merged the base
  * alone is used, and no other adapter. A weight that an embedding shares with the output projection changes for both,
  * as in PEFT.
  *
@@ -58,29 +48,27 @@ interface Merged extends Change {
  * subspace), `patch.mergeBias`, `patch.mergeDora` (DoRA together with others), `patch.mergeVariant` (one that cannot be
  * unmerged), `lora.mergeNotFinite`: nothing is changed then
  */
-export async function mergeAdapters(
+export async function mergeAdapter(
   model: Module,
-  names?: readonly string[],
-  { safe = true }: MergeInPlaceOptions = {},
+  names: string | readonly string[] = recordsOf(model).active,
+  { safe = true }: MergeAdapterOptions = {},
 ): Promise<string[]> {
   requireUnmerged(model, 'merging adapters');
-  const layers = adaptedLayers(model);
-  for (const name of names ?? []) requireAdapter(layers, name);
-  const left = [...new Set([...layers.values()].flatMap(({ active }) => active))].filter(
-    (name) => names?.includes(name) === false,
-  );
+  const chosen = typeof names === 'string' ? [names] : names;
+  for (const name of chosen) requireAdapter(model, name);
+  const left = recordsOf(model).active.filter((name) => !chosen.includes(name));
   if (left.length > 0)
     throw new LowrankError({
       code: 'patch.mergeActive',
-      what: `merging ${names?.join(', ')}`,
+      what: `merging ${chosen.join(', ')}`,
       expected: 'every active adapter among them, since merged layers use no other',
       got: `${left.join(', ')} active beside`,
-      remedy: 'Set the active adapters first (setActiveAdapters), or merge these too.',
+      remedy: 'Set the active adapters first (activateAdapter), or merge these too.',
     });
-  requireWhole(model, names ?? []);
-  const places = [...layers].flatMap(([path, layer]) => placeOf(path, layer, names ?? layer.active));
+  requireWholeActive(model, chosen);
+  const places = [...adaptedLayers(model)].flatMap(([path, layer]) => mergePlace(path, layer, chosen));
   if (safe) for (const place of places) await merged(place);
-  const done: Place[] = [];
+  const done: MergePlace[] = [];
   try {
     for (const place of places) {
       apply(place, await merged(place));
@@ -101,11 +89,11 @@ export async function mergeAdapters(
  * @returns the paths of the layers that changed
  * @throws LowrankError `patch.notMerged` when no adapter is merged
  */
-export async function unmergeAdapters(model: Module): Promise<string[]> {
+export async function unmergeAdapter(model: Module): Promise<string[]> {
   const places = [...adaptedLayers(model)].flatMap(([path, layer]) =>
     layer.merged.length === 0
       ? []
-      : placeOf(
+      : mergePlace(
           path,
           layer,
           layer.merged.map(({ name }) => name),
@@ -115,7 +103,7 @@ export async function unmergeAdapters(model: Module): Promise<string[]> {
     throw new LowrankError({
       code: 'patch.notMerged',
       what: 'unmerging adapters',
-      expected: 'adapters that mergeAdapters has merged',
+      expected: 'adapters that mergeAdapter has merged',
       got: 'none',
     });
   // The last first: an embedding and an output projection may be of one table.
@@ -123,81 +111,8 @@ export async function unmergeAdapters(model: Module): Promise<string[]> {
   return places.map(({ path }) => path);
 }
 
-/**
- * What an adapter has saved whole, and its token rows, go by what is active: merging does not touch them. @throws
- * LowrankError `patch.mergeActive`
- */
-function requireWhole(model: Module, names: readonly string[]): void {
-  const places = new Map(placesOf(model));
-  for (const name of names) {
-    const idle =
-      copiesOf(model, name).find(([path]) => places.get(path)?.active !== name) ??
-      tokenLayers(model).find(([, { active, adapters }]) => adapters.has(name) && !active.includes(name));
-    if (idle !== undefined)
-      throw new LowrankError({
-        code: 'patch.mergeActive',
-        what: `merging ${name}`,
-        expected: 'an active adapter, since it has modules saved whole or token rows',
-        got: `an inactive one, with its own ${idle[0]}`,
-        remedy: 'Set the active adapters first (setActiveAdapters).',
-      });
-  }
-}
-
-function placeOf(path: string, layer: LoraLayer, names: readonly string[]): Place[] {
-  const adapters = names.flatMap((name): (readonly [string, LoraWeights])[] => {
-    const weights = layer.adapters.get(name);
-    return weights === undefined ? [] : [[name, weights]];
-  });
-  if (adapters.length === 0) return [];
-  const { base } = layer;
-  const weight =
-    base instanceof Linear || base instanceof Conv1d || base instanceof Embedding ? base.weight : undefined;
-  const dtype = weight === undefined ? undefined : fileDtypeOf(weight.tensor.dtype);
-  if (weight === undefined || dtype === undefined)
-    throw new LowrankError({
-      code: 'patch.mergeEncoding',
-      what: path,
-      expected: 'a linear layer or an embedding with a weight in f32, f16 or bf16',
-      got: weight?.tensor.dtype ?? `a ${base.constructor.name}, which holds codes`,
-      remedy: 'Keep the adapter beside it, or load the model in 16 bits.',
-    });
-  requireStored(path, weight);
-  sourceOf(weight.tensor);
-  const stuck = adapters.find(([, { variant }]) => variant !== undefined && variant.unmergeRow === undefined);
-  if (stuck !== undefined)
-    throw new LowrankError({
-      code: 'patch.mergeVariant',
-      what: `merging ${stuck[0]} at ${path}`,
-      expected: 'a variant of LoRA that can be unmerged',
-      got: 'one without unmergeRow',
-      remedy: 'Merge it for good (mergeIntoModel).',
-    });
-  if (adapters.length > 1 && adapters.some(([, { variant }]) => variant?.vector !== undefined))
-    throw new LowrankError({
-      code: 'patch.mergeDora',
-      what: `merging ${adapters.map(([name]) => name).join(' and ')} at ${path}`,
-      expected: 'one adapter, where it is no plain sum but goes by W, as DoRA does',
-      got: 'several, of which each would go by what the others made of it',
-      remedy: 'Merge one at a time.',
-    });
-  if (adapters.some(([, { bias }]) => bias !== undefined) && biasOf(layer) === undefined)
-    throw new LowrankError({
-      code: 'patch.mergeBias',
-      what: `merging lora_bias at ${path}`,
-      expected: 'a layer with a bias',
-      got: 'one without',
-      remedy: 'Keep the adapter beside the model, or train it without lora_bias.',
-    });
-  return [{ path, layer, weight, dtype, adapters }];
-}
-
-function biasOf({ base }: LoraLayer): Parameter | undefined {
-  return base instanceof Linear || base instanceof Conv1d ? base.bias : undefined;
-}
-
 /** The merged weight, with nothing changed yet. */
-async function merged(place: Place): Promise<Merged> {
+async function merged(place: MergePlace): Promise<Merged> {
   const { layer, dtype, adapters } = place;
   let { weight, bias } = await held(place);
   const record: MergedAdapter[] = [];
@@ -226,7 +141,7 @@ async function merged(place: Place): Promise<Merged> {
   return { weight, bias, record, resting };
 }
 
-async function unmerge(place: Place): Promise<void> {
+async function unmerge(place: MergePlace): Promise<void> {
   const { layer, dtype } = place;
   let { weight, bias } = await held(place);
   for (const { name, ...own } of [...layer.merged].reverse()) {
@@ -246,7 +161,7 @@ async function unmerge(place: Place): Promise<void> {
   layer.merged = [];
 }
 
-function apply(place: Place, { record, resting, ...change }: Merged): void {
+function apply(place: MergePlace, { record, resting, ...change }: Merged): void {
   write(place, change);
   const { layer, adapters } = place;
   layer.merged = record;
@@ -260,7 +175,7 @@ function apply(place: Place, { record, resting, ...change }: Merged): void {
 }
 
 /** A layer's weight as it is, and its bias where an adapter has a part in it. */
-async function held({ layer, weight, adapters }: Place): Promise<Change> {
+async function held({ layer, weight, adapters }: MergePlace): Promise<Change> {
   const { buffer, byteOffset, byteLength } = await readTensor(weight.tensor);
   const bias = adapters.some(([, own]) => own.bias !== undefined) ? biasOf(layer) : undefined;
   return {
@@ -269,7 +184,7 @@ async function held({ layer, weight, adapters }: Place): Promise<Change> {
   };
 }
 
-function write({ layer, weight }: Place, { weight: bytes, bias }: Change): void {
+function write({ layer, weight }: MergePlace, { weight: bytes, bias }: Change): void {
   sourceOf(weight.tensor).write(hostArray(weight.tensor.dtype, new Uint8Array(bytes).buffer));
   const own = biasOf(layer)?.tensor;
   if (own !== undefined && bias !== undefined) sourceOf(own).write(fromNumbers(bias, own.dtype));

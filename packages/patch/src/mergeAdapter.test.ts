@@ -7,20 +7,13 @@ import { compile, fromNumbers, linear, mul, tensor } from '@lowrank/tensor';
 import { evaluateReference, ReferenceBackend, sourceOf } from '@lowrank/tensor/op';
 import { expect, test } from 'vitest';
 import { openAdapterBank } from './adapterBank.js';
-import {
-  adaptedLayers,
-  attachAdapter,
-  createAdapter,
-  extractAdapter,
-  loadAdapter,
-  removeAdapter,
-  removeAdapters,
-  setActiveAdapters,
-  withoutAdapters,
-} from './adapters.js';
-import { mergeAdapters, unmergeAdapters } from './mergeInPlace.js';
-import { mergeIntoModel } from './mergeIntoModel.js';
-import { swapAdapter } from './swapAdapter.js';
+import { activateAdapter } from './activateAdapter.js';
+import { adaptedLayers } from './adaptedLayers.js';
+import { addAdapter } from './addAdapter.js';
+import { loadAdapter } from './loadAdapter.js';
+import { removeAdapter } from './removeAdapter.js';
+import { saveAdapter } from './saveAdapter.js';
+import { mergeAdapter, unmergeAdapter } from './mergeAdapter.js';
 import { largestDifference, logitsOf, random, randomAdapter, stir, TinyModel } from './testing.js';
 
 const config = (given: Partial<LoraConfig> = {}): LoraConfig =>
@@ -38,25 +31,25 @@ test.each<Partial<LoraConfig>>([
   { targetModules: ['embed_tokens'], useDora: true },
 ])('%j: merged, unmerged, merged again', async (given) => {
   const model = new TinyModel();
-  await createAdapter(model, config(given));
+  await addAdapter(model, config(given));
   stir(model);
   for (const { adapters, embedding } of adaptedLayers(model).values())
     if (embedding)
       sourceOf(adapters.get('default')?.a.tensor ?? tensor([0])).write(
         Float32Array.from({ length: 18 }, (_, at) => Math.sin(at)),
       );
-  const [adapted, saved] = [await logitsOf(model), await extractAdapter(model, config(given))];
-  const base = await withoutAdapters(model, () => logitsOf(model));
+  const [adapted, saved] = [await logitsOf(model), await saveAdapter(model)];
+  const base = await activateAdapter(model, [], () => logitsOf(model));
   expect(largestDifference(adapted, base)).toBeGreaterThan(1e-3 * scaleOf(base));
   for (let round = 0; round < 2; round++) {
-    const changed = await mergeAdapters(model);
+    const changed = await mergeAdapter(model);
     expect(changed.length).toBeGreaterThan(0);
     expect(largestDifference(await logitsOf(model), adapted)).toBeLessThan(1e-6 * scaleOf(adapted));
     // Merged or not, what is saved is the adapter.
-    expect(await extractAdapter(model, config(given))).toEqual(saved);
-    expect(await unmergeAdapters(model)).toEqual(changed);
+    expect(await saveAdapter(model)).toEqual(saved);
+    expect(await unmergeAdapter(model)).toEqual(changed);
     expect(largestDifference(await logitsOf(model), adapted)).toBeLessThan(1e-6 * scaleOf(adapted));
-    expect(largestDifference(await withoutAdapters(model, () => logitsOf(model)), base)).toBeLessThan(
+    expect(largestDifference(await activateAdapter(model, [], () => logitsOf(model)), base)).toBeLessThan(
       1e-6 * scaleOf(base),
     );
   }
@@ -72,15 +65,15 @@ test('biases of B go into the layer’s bias and out again; without one they are
       [...own.layers].map(([path, matrices]) => [path, { ...matrices, bias: Float32Array.of(1, -2, 3, -4, 5, -6) }]),
     ),
   };
-  loadAdapter(model, biased);
+  await loadAdapter(model, biased);
   const adapted = await logitsOf(model);
-  await mergeAdapters(model);
+  await mergeAdapter(model);
   expect(largestDifference(await logitsOf(model), adapted)).toBeLessThan(1e-6 * scaleOf(adapted));
-  await unmergeAdapters(model);
+  await unmergeAdapter(model);
   expect(largestDifference(await logitsOf(model), adapted)).toBeLessThan(1e-6 * scaleOf(adapted));
   const plain = new TinyModel();
-  loadAdapter(plain, biased);
-  await expect(mergeAdapters(plain)).rejects.toThrow(/lora_bias at .*q_proj.*one without/);
+  await loadAdapter(plain, biased);
+  await expect(mergeAdapter(plain)).rejects.toThrow(/lora_bias at .*q_proj.*one without/);
 });
 
 test('in 16 bits unmerging gives each weight back within a unit in its last place', async () => {
@@ -90,10 +83,10 @@ test('in 16 bits unmerging gives each weight back within a unit in its last plac
   const stored = fromNumbers(values, 'bf16');
   const layer = new Conv1d(tensor(stored.slice(), [6, 6], { dtype: 'bf16' }));
   model.setModule(path, layer);
-  loadAdapter(model, adapter);
-  await mergeAdapters(model);
+  await loadAdapter(model, adapter);
+  await mergeAdapter(model);
   const merged = (await evaluateReference([layer.weight.tensor]))[0] ?? [];
-  await unmergeAdapters(model);
+  await unmergeAdapter(model);
   const back = (await evaluateReference([layer.weight.tensor]))[0] ?? new Float64Array();
   back.forEach((value, at) =>
     expect(Math.abs(value - (values[at] ?? NaN))).toBeLessThanOrEqual(
@@ -105,43 +98,40 @@ test('in 16 bits unmerging gives each weight back within a unit in its last plac
 
 test('what was compiled beside DoRA layers goes on with the merged weights', async () => {
   const model = new TinyModel();
-  await createAdapter(model, config({ useDora: true }));
+  await addAdapter(model, config({ useDora: true }));
   stir(model);
   const step = compile(new ReferenceBackend(), () => ({ logits: model.forward() }));
   const run = async (): Promise<Float64Array> => Float64Array.from(await (await step.run()).logits);
   const before = await run();
-  await mergeAdapters(model);
+  await mergeAdapter(model);
   expect(largestDifference(await run(), before)).toBeLessThan(1e-5 * scaleOf(before));
-  await unmergeAdapters(model);
+  await unmergeAdapter(model);
   expect(largestDifference(await run(), before)).toBeLessThan(1e-5 * scaleOf(before));
   await step.dispose();
 });
 
 test('while merged everything that would go wrong is refused by name', async () => {
   const model = new TinyModel();
-  loadAdapter(model, adapter);
-  await expect(unmergeAdapters(model)).rejects.toThrow(/mergeAdapters has merged, got none/);
-  await mergeAdapters(model);
+  await loadAdapter(model, adapter);
+  await expect(unmergeAdapter(model)).rejects.toThrow(/mergeAdapter has merged, got none/);
+  await mergeAdapter(model);
   const merged = await logitsOf(model);
   const refused: (() => unknown)[] = [
-    () => mergeAdapters(model),
-    () => mergeIntoModel(model),
-    () => setActiveAdapters(model, []),
-    () => withoutAdapters(model, () => 0),
+    () => mergeAdapter(model),
+    () => activateAdapter(model, []),
+    () => activateAdapter(model, [], () => 0),
     () => removeAdapter(model, 'default'),
-    () => removeAdapters(model),
-    () => swapAdapter(model, adapter),
+    () => removeAdapter(model),
+    () => addAdapter(model, config(), { name: 'b' }),
     () => loadAdapter(model, adapter, { name: 'b' }),
-    () => createAdapter(model, config(), { name: 'b' }),
-    () => attachAdapter(model, adapter, { name: 'b' }),
   ];
   for (const call of refused)
     await expect((async () => call())()).rejects.toMatchObject({
       code: 'patch.merged',
-      remedy: expect.stringContaining('unmergeAdapters') as string,
+      remedy: expect.stringContaining('unmergeAdapter') as string,
     });
   expect(await logitsOf(model)).toEqual(merged);
-  await expect(mergeAdapters(new TinyModel(), ['ghost'])).rejects.toMatchObject({ code: 'patch.noAdapter' });
+  await expect(mergeAdapter(new TinyModel(), ['ghost'])).rejects.toMatchObject({ code: 'patch.noAdapter' });
 });
 
 test('codes take nothing in; DoRA goes alone', async () => {
@@ -156,14 +146,14 @@ test('codes take nothing in; DoRA goes alone', async () => {
   }
   const model = new TinyModel();
   model.setModule(paths[2] ?? '', new Coded());
-  loadAdapter(model, adapter);
+  await loadAdapter(model, adapter);
   const before = await logitsOf(model);
-  await expect(mergeAdapters(model)).rejects.toThrow(/a Coded, which holds codes/);
+  await expect(mergeAdapter(model)).rejects.toThrow(/a Coded, which holds codes/);
   expect(await logitsOf(model)).toEqual(before);
   const two = new TinyModel();
-  for (const name of ['one', 'two']) await createAdapter(two, config({ useDora: true }), { name });
-  setActiveAdapters(two, ['one', 'two']);
-  await expect(mergeAdapters(two)).rejects.toThrow(/one and two .*one adapter/);
+  for (const name of ['one', 'two']) await addAdapter(two, config({ useDora: true }), { name });
+  activateAdapter(two, ['one', 'two']);
+  await expect(mergeAdapter(two)).rejects.toThrow(/one and two .*one adapter/);
 });
 
 test(
@@ -184,15 +174,15 @@ test(
     };
     const own = (given: NamedVariant): typeof adapter => ({ ...adapter, config: config({ variant: given }) });
     const model = new TinyModel();
-    loadAdapter(model, own(unmerging));
+    await loadAdapter(model, own(unmerging));
     const adapted = await logitsOf(model);
-    await mergeAdapters(model);
+    await mergeAdapter(model);
     expect(largestDifference(await logitsOf(model), adapted)).toBeLessThan(1e-6 * scaleOf(adapted));
-    await unmergeAdapters(model);
+    await unmergeAdapter(model);
     expect(largestDifference(await logitsOf(model), adapted)).toBeLessThan(1e-6 * scaleOf(adapted));
     const stuck = new TinyModel();
-    loadAdapter(stuck, own(variant));
-    await expect(mergeAdapters(stuck)).rejects.toMatchObject({ code: 'patch.mergeVariant' });
+    await loadAdapter(stuck, own(variant));
+    await expect(mergeAdapter(stuck)).rejects.toMatchObject({ code: 'patch.mergeVariant' });
     const bank = openAdapterBank(new TinyModel(), { slots: 1, rank: 2 });
     await expect(bank.load('it', own(unmerging))).rejects.toThrow(/its variant of LoRA is not a factor/);
   },

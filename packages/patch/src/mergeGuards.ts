@@ -13,7 +13,7 @@ export function requireUnmerged(model: Module, what: string): void {
       what,
       expected: 'a model whose adapters are beside their layers',
       got: `${module.merged.map(({ name }) => name).join(', ')} merged into ${path}`,
-      remedy: 'Call await unmergeAdapters(model) first.',
+      remedy: 'Call await unmergeAdapter(model) first.',
     });
   }
 }

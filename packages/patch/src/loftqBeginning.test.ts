@@ -3,9 +3,9 @@ import { Embedding, Linear, Module } from '@lowrank/nn';
 import { Rng, tensor } from '@lowrank/tensor';
 import { evaluateReference, sourceOf } from '@lowrank/tensor/op';
 import { expect, test } from 'vitest';
-import { adaptedLayers, injectAdapter } from './adapters.js';
-import { injectLoftq } from './injectLoftq.js';
-import type { LoftqBase } from './injectLoftq.js';
+import { adaptedLayers } from './adaptedLayers.js';
+import { addAdapter } from './addAdapter.js';
+import type { LoftqBase } from './beginning.js';
 
 const rng = new Rng(3);
 const random = (length: number): Float32Array => Float32Array.from({ length }, () => rng.normal());
@@ -71,10 +71,10 @@ test(
   'every layer begins nearer to its weight than its quantization is, and more alternations bring ' + 'it nearer',
   async () => {
     const model = new Small();
-    injectAdapter(model, { ...config, init: 'kaiming' }, { name: 'plain' });
+    await addAdapter(model, { ...config, init: 'kaiming' }, { name: 'plain' });
     const plain = await model.loss('wide');
     const kept: string[] = [];
-    const trained = await injectLoftq(model, config, { name: 'one', base: model.base(kept) });
+    const { parameters: trained } = await addAdapter(model, config, { name: 'one', loftq: { base: model.base(kept) } });
     expect(trained.map(({ name, parameter }) => [name, parameter.tensor.shape.join()])).toEqual([
       ['wide.lora_A', '3,9'],
       ['wide.lora_B', '5,3'],
@@ -84,7 +84,7 @@ test(
     expect(kept).toEqual([]);
     const one = await model.loss('wide');
     expect(one).toBeLessThan(0.8 * plain);
-    await injectLoftq(model, config, { name: 'eight', iterations: 8, base: model.base(kept) });
+    await addAdapter(model, config, { name: 'eight', loftq: { iterations: 8, base: model.base(kept) } });
     expect(kept).toEqual(['wide', 'tall']);
     expect(await model.loss('wide')).toBeLessThanOrEqual(one);
   },
@@ -92,11 +92,13 @@ test(
 
 test('what LoftQ cannot do is refused', async () => {
   const model = new Small();
-  expect(() => injectAdapter(model, config)).toThrow(/injectLoftq/);
-  await expect(injectLoftq(model, { ...config, targetModules: ['table'] }, { base: model.base() })).rejects.toThrow(
-    /LoftQ at table: expected a quantized linear layer, got an embedding/,
+  await expect(addAdapter(model, config)).rejects.toThrow(/options\.loftq/);
+  await expect(
+    addAdapter(model, { ...config, targetModules: ['table'] }, { loftq: { base: model.base() } }),
+  ).rejects.toThrow(/LoftQ at table: expected a quantized linear layer, got an embedding/);
+  await expect(addAdapter(model, config, { loftq: { iterations: 0, base: model.base() } })).rejects.toThrow(
+    /iterations/,
   );
-  await expect(injectLoftq(model, config, { iterations: 0, base: model.base() })).rejects.toThrow(/iterations/);
-  await injectLoftq(model, config, { base: model.base() });
-  await expect(injectLoftq(model, config, { base: model.base() })).rejects.toThrow(/taken/);
+  await addAdapter(model, config, { loftq: { base: model.base() } });
+  await expect(addAdapter(model, config, { loftq: { base: model.base() } })).rejects.toThrow(/taken/);
 });

@@ -1,0 +1,19 @@
+import type { LoraConfig } from '@lowrank/lora';
+import type { Module } from '@lowrank/nn';
+
+/** What the layers themselves do not know of a model's adapters. */
+interface AdapterRecords {
+  /** By name: what an adapter is saved with. */
+  readonly configs: Map<string, LoraConfig>;
+  /** In the order in which they are added up. */
+  active: readonly string[];
+}
+
+const records = new WeakMap<Module, AdapterRecords>();
+
+/** The records of a model, by its root: every verb takes the same module. */
+export function recordsOf(model: Module): AdapterRecords {
+  const found = records.get(model) ?? { configs: new Map<string, LoraConfig>(), active: [] };
+  records.set(model, found);
+  return found;
+}

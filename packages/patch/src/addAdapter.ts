@@ -1,0 +1,45 @@
+import type { LoraConfig } from '@lowrank/lora';
+import type { Module } from '@lowrank/nn';
+import type { Begin, BeginningOptions } from './beginning.js';
+import { beginEva } from './evaBeginning.js';
+import { beginLoftq } from './loftqBeginning.js';
+import type { PlacedAdapter } from './placeAdapter.js';
+import { checkRoom, placeAdapter } from './placeAdapter.js';
+import { beginAlone } from './plainBeginning.js';
+import { addCopies } from './savedModules.js';
+import type { Adaptable } from './targets.js';
+import { matchTargets } from './targets.js';
+import { addRows } from './tokenRows.js';
+
+export type AddAdapterOptions = BeginningOptions;
+
+/** What begins from more than the layers themselves know: the data, or the weights as they were. */
+const beginnings: Readonly<Partial<Record<LoraConfig['init'], Begin>>> = { eva: beginEva, loftq: beginLoftq };
+
+/**
+ * Puts a new adapter around every layer that the configuration names, makes it the active one, and freezes everything
+ * else. Where matrices or vectors begin as something of W (PiSSA, OLoRA; DoRA's norms), W is read, one layer at a time;
+ * EVA needs `options.data`, LoftQ `options.loftq`. The base itself never changes (but by LoftQ of several iterations):
+ * what A and B began as is taken off beside it (PEFT changes W instead).
+ *
+ * @returns what to train, and the configuration that the adapter is saved with
+ * @throws LowrankError `patch.noTargets`, `patch.notLinear`, `patch.adapterExists`, `patch.output`,
+ * `patch.savedModules`, `patch.beginning` (no data for EVA, no weights for LoftQ), `patch.data`; `lora.config`,
+ * `lora.svd`, `lora.baseWeight`, `lora.loftq`. The model is then as it was.
+ */
+export async function addAdapter(
+  model: Module,
+  given: LoraConfig,
+  options: AddAdapterOptions = {},
+): Promise<PlacedAdapter> {
+  const { name = 'default' } = options;
+  const targets = given.targetModules.length === 0 ? new Map<string, Adaptable>() : matchTargets(model, given);
+  checkRoom(model, given, { ...options, targets });
+  const begin = beginnings[given.init] ?? beginAlone;
+  const { config, addTo } = await begin(model, given, { ...options, targets });
+  return placeAdapter(model, { name, config }, async () => {
+    for (const [path, layer] of targets) await addTo(path, layer);
+    await addCopies(model, config, name);
+    await addRows(model, config, name);
+  });
+}
