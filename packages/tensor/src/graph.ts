@@ -186,9 +186,20 @@ export class Tensor {
     return sizeOf(this.shape);
   }
 
-  /** Frees a persistent tensor's memory; lazy tensors own none. */
+  /** What disposing this tensor frees, where that is not its own: see `owningViews`. */
+  #release: (() => void) | undefined;
+
+  /** Frees a persistent tensor's memory; other tensors own none. */
   dispose(): void {
     if (this.node.kind === 'source') this.node.dispose();
+    this.#release?.();
+    this.#release = undefined;
+  }
+
+  /** Runs `release` once, when this tensor is disposed. */
+  releasing(release: () => void): this {
+    this.#release = release;
+    return this;
   }
 
   [Symbol.dispose](): void {

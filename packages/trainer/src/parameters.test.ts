@@ -73,6 +73,21 @@ test('an error names what cannot be trained', async () => {
   await expect(flattenParameters([codes], spec)).rejects.toThrow('parameter codes: expected f32, f16 or bf16, got u8');
 });
 
+test('the vector lives as long as one of its parameters', async () => {
+  const [a, b] = [parameter('a', range(5), [5]), parameter('b', [1], [1])];
+  const [vector] = await flattenParameters([a, b], spec);
+  a.parameter.dispose();
+  expect([...(await readTensor(b.parameter.tensor))]).toEqual([1]);
+  b.parameter.dispose();
+  await expect(readTensor(vector?.parameters ?? b.parameter.tensor)).rejects.toMatchObject({ code: 'tensor.disposed' });
+  // A parameter that is trained again leaves its old vector.
+  const c = parameter('c', range(2), [2]);
+  const [old] = await flattenParameters([c], spec);
+  await flattenParameters([c], spec);
+  await expect(readTensor(old?.parameters ?? c.parameter.tensor)).rejects.toMatchObject({ code: 'tensor.disposed' });
+  expect([...(await readTensor(c.parameter.tensor))]).toEqual(range(2));
+});
+
 test('state and weights are freed apart', async () => {
   const a = parameter('a', range(5), [5]);
   const vectors = await flattenParameters([a], spec);

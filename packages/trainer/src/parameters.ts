@@ -3,7 +3,7 @@ import type { TrainedParameter } from '@lowrank/nn';
 import type { HostArray, Shape, Tensor } from '@lowrank/tensor';
 import type { BackendSpec } from '@lowrank/tensor/backend';
 import { persistent, tensor, toFloat32 } from '@lowrank/tensor';
-import { hostArray, segmentBlock, sizeOf, sourceOf, viewAt } from '@lowrank/tensor/op';
+import { hostArray, segmentBlock, sizeOf, sourceOf, owningViews } from '@lowrank/tensor/op';
 import type { Moments, OptimizerName } from './moments.js';
 import { alignmentOf, makeMoments, mapsTensor, momentTensors, smallest8bit } from './moments.js';
 
@@ -197,17 +197,21 @@ async function flatten(layout: Layout, weightDecay: number, maps: () => Tensor):
   );
 }
 
-/** The parameters become views of the flat vector; the tensors that they were are freed. */
+/**
+ * The parameters become views of the flat vector, which they own together: it lives as long as one of them does. The
+ * tensors that they were are freed.
+ */
 function takeOver(
   { group, bits, size, shape, segments }: Layout,
   { parameters, table }: { parameters: Tensor; table: Tensor },
   maps: () => Tensor,
 ): FlatVector {
-  const views = group.map(({ parameter }, at) => {
-    const view = viewAt(parameters, segments[at]?.offset ?? 0, parameter.tensor.shape);
+  const views = owningViews(parameters, segments);
+  group.forEach(({ parameter }, at) => {
+    const view = views[at];
+    if (view === undefined) return;
     parameter.tensor.dispose();
     parameter.tensor = view;
-    return view;
   });
   return { size, shape, segments, views, parameters, moments: makeMoments(shape, bits, maps), table };
 }

@@ -28,7 +28,7 @@ export { writeAt } from '../ops/rows.js';
 export { sampleThreshold } from '../ops/sampleThreshold.js';
 export type { SampleFilters } from '../ops/sampleThreshold.js';
 export { squaredNorm } from '../ops/squaredNorm.js';
-export { packAt, rows, stackRows, viewAt } from '../ops/view.js';
+export { owningViews, packAt, rows, stackRows, viewAt } from '../ops/view.js';
 export { evaluateReference, topological } from '../reference.js';
 export { threefry, threefryUniform } from '../rng.js';
 export {

@@ -53,6 +53,20 @@ export function reshape(x: Tensor, shape: Shape): Tensor {
   return apply(view, [x], { offset: 0, shape: dims });
 }
 
+/**
+ * Views of a persistent tensor that own it together: it is freed when the last of them is disposed. So whoever was
+ * handed one of them frees what it holds, and knows nothing of the others.
+ */
+export function owningViews(owned: Tensor, places: readonly ViewAttrs[]): Tensor[] {
+  let alive = places.length;
+  return places.map(({ offset, shape }) =>
+    viewAt(owned, offset, shape).releasing(() => {
+      alive--;
+      if (alive === 0) owned.dispose();
+    }),
+  );
+}
+
 /** Elements offset … offset + size(shape) of x's storage, as a tensor of `shape`. */
 export function viewAt(x: Tensor, offset: number, shape: Shape): Tensor {
   return apply(view, [x], { offset, shape });
