@@ -4,5 +4,7 @@ export type { FolderLock } from './lock.js';
 export { lockFolder } from './lock.js';
 export type { SafeNameOptions } from './safeName.js';
 export { safeName } from './safeName.js';
+export type { OutputFolder } from './outputFolder.js';
+export { openOutputFolder } from './outputFolder.js';
 export type { FolderSaving, SavingOptions } from './saving.js';
 export { beginSaving, committedName, currentFile, finishSaving } from './saving.js';

@@ -6,8 +6,6 @@ export { fileSource } from './fileSource.js';
 export type { TensorInfo } from './header.js';
 export type { SafetensorsFile } from './open.js';
 export { openSafetensors } from './open.js';
-export type { OutputFolder } from './outputFolder.js';
-export { openOutputFolder } from './outputFolder.js';
 export type { ShardedOptions } from './sharded.js';
 export { openSharded } from './sharded.js';
 export type { UrlSourceOptions } from './urlSource.js';

@@ -1,7 +1,7 @@
 import { cp, rm, stat } from 'node:fs/promises';
 import { basename, join } from 'node:path';
 import { LowrankError } from '@lowrank/errors';
-import { openOutputFolder } from '@lowrank/safetensors';
+import { openOutputFolder } from '@lowrank/files';
 import type { PlannedStudyRun } from './runs/identify.js';
 import { identify } from './runs/identify.js';
 import { doRuns } from './runs/outcomes.js';
@@ -37,7 +37,7 @@ export class StudyRunner {
   }
 }
 
-/** What every table says of its runs. */
+/** What every table says about its runs. */
 export function aboutRuns(
   { training, testData, seeds = 1 }: StudyOptions,
   { modelParameters, metrics }: StudyData,
@@ -102,6 +102,6 @@ export function allFailed({ rows }: StudyTable, output: string): LowrankError {
     what: `the ${rows.length} rows of the table`,
     expected: 'at least one run that comes to its end',
     got: rows.find(({ error }) => error !== null)?.error?.message.replace(/\.$/, '') ?? 'none',
-    remedy: `${output}/table.md tells each.`,
+    remedy: `${output}/table.md has the error of each.`,
   });
 }

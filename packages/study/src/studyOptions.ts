@@ -6,14 +6,14 @@ import type { Executor } from './runs/executor.js';
 import { modelParameters } from './runs/modelParameters.js';
 import type { RunProgress, StudyOutcome, StudyRun, StudyScoring, StudyTraining } from './runs/studyRun.js';
 
-/** What all studies have in common: one model, one task, one budget. */
+/** Options of all studies: one model, one task, one budget. */
 export interface StudyOptions {
-  /** What every run shares: model, data, steps, batch size and so on. */
+  /** Shared by every run: model, data, steps, batch size and so on. */
   readonly training: StudyTraining;
   /** Folder for the runs, the table and the charts. */
   readonly output: string;
   /**
-   * Rows that the results are scored on. Default: `holdOut` rows of the data, by whole prompts, that are not trained
+   * Rows that score the results. Default: `holdOut` rows of the data, by whole prompts, that are not trained
    * on.
    */
   readonly testData?: string | undefined;
@@ -23,7 +23,7 @@ export interface StudyOptions {
   readonly metrics?: readonly MetricName[] | undefined;
   readonly scoreRows?: number | undefined;
   readonly maxNewTokens?: number | undefined;
-  /** Each row of the table is run with so many seeds. Default 1. */
+  /** Seeds that each row of the table is trained with. Default 1. */
   readonly seeds?: number | undefined;
   readonly executor: Executor;
   /** What the trainer of the runs says of options, before the first run. */
@@ -43,18 +43,18 @@ export type StudyEvent =
 /** Where the rows of a study come from. */
 export interface StudyData {
   readonly metrics: readonly MetricName[];
-  /** What is left of the data for training, and for choosing among settings. */
+  /** The part of the data for training, and for choosing among settings. */
   readonly parts: readonly RowPart[];
   readonly scoring: StudyScoring;
   readonly modelParameters: number;
 }
 
-/** The seed of every cut and choice of rows: the seeds of runs do not move them. */
+/** Seeds every cut and choice of rows: they are the same for all seeds of runs. */
 const cutSeed = 0;
 
 /**
- * Looks at all that can be wrong before the first run: the model's configuration, every row of the data and of the test
- * data, and whether the metrics can judge by them.
+ * Checks all that can be wrong before the first run: the model's configuration, every row of the data and of the test
+ * data, and whether the metrics can score them.
  *
  * @throws LowrankError what readTextRows, holdOut and scoredPrompts throw
  */
@@ -95,12 +95,12 @@ export async function studyData({
       type: 'warning',
       text:
         `${scoring.data}: ${shared} of ${groups.length} prompts are among those of ${data} too; their scores ` +
-        'tell of memory as well',
+        'show memory as well',
     });
   return { metrics, parts, scoring, modelParameters: parameters };
 }
 
-/** A cut of the rows that are left: one side to learn from, the other to choose by. */
+/** Cuts the rows for training in two: one side to learn from, the other to choose by. */
 export function searchCut(parts: readonly RowPart[], rows: number): Record<'held' | 'rest', readonly RowPart[]> {
   const cut = { rows, seed: cutSeed + 1 };
   return { held: [...parts, { ...cut, part: 'held' }], rest: [...parts, { ...cut, part: 'rest' }] };

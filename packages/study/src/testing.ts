@@ -7,7 +7,7 @@ import type { StudyTraining } from './runs/studyRun.js';
 import type { ComparedMethod, StudyTrainer, TrainingRules } from './runs/studyTrainer.js';
 import type { StudyOptions } from './studyOptions.js';
 
-/** Goldens made by transformers and PEFT: parity/README.md tells what is what. */
+/** Goldens made by transformers and PEFT: parity/README.md describes them. */
 export const golden = fileURLToPath(new URL('../../../parity/golden/llama', import.meta.url));
 
 /** A folder that is gone after the test. */

@@ -18,7 +18,7 @@ function listener(): { readonly speaker: Speaker; readonly said: string[]; reado
 it.each([
   [undefined, /the run at hand is given up/],
   ['redis://queue', /workers go on with theirs/],
-])('Ctrl-C with --queue %s: what becomes of the runs is told', async (queue, words) => {
+])('Ctrl-C with --queue %s: says what becomes of the runs', async (queue, words) => {
   const { speaker, said, interrupt } = listener();
   let codes = 0;
   const study = ({ signal }: { signal?: AbortSignal | undefined }): Promise<{ interrupted: boolean }> => (

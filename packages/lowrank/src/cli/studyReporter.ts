@@ -1,5 +1,5 @@
 import { format } from '@lowrank/study';
-import type { StudyEvent, StudyOptions, StudyOutcome, StudyRun } from '@lowrank/study';
+import type { RunProgress, StudyEvent, StudyOptions, StudyOutcome, StudyRun } from '@lowrank/study';
 import type { Speaker } from './io.js';
 import type { QueueFlags } from './studyExecutor.js';
 import { duration } from './progress.js';
@@ -17,7 +17,7 @@ const givenUp = {
     'the next time',
 };
 
-/** Between lines of a run at hand; on a terminal the line is written anew. */
+/** Between two lines about a run; on a terminal the line is overwritten. */
 const secondsBetweenLines = 5;
 
 /**
@@ -80,31 +80,34 @@ export class StudyReporter {
         this.begun ??= performance.now();
         this.last = performance.now();
         return this.say(this.named(event.run));
-      case 'progress': {
-        const { stage, step, steps, loss } = event.progress;
-        const now = performance.now();
-        if (now - this.last < (this.speaker.io.isTTY ? 0.2 : secondsBetweenLines) * 1000) return;
-        this.last = now;
-        const at = stage === 'training' ? `step ${step} of ${steps}` : `scoring, ${step} of ${steps} prompts answered`;
-        const text =
-          `${this.named(event.run)}: ` +
-          `${at}${loss === undefined ? '' : `, loss ${loss.toFixed(4)}`}${this.left(stage === 'training' ? step : steps)}`;
-        if (!this.speaker.io.isTTY) return this.say(text);
-        this.speaker.io.stderr(`\r\u001b[K${text}`);
-        this.drawn = true;
-        return;
-      }
-      case 'outcome': {
-        const { run, outcome, reused } = event;
-        if (outcome.status === 'done') outcome.warnings.forEach((text) => this.warn(text));
-        this.done++;
-        const steps = run.training.steps ?? 1;
-        this.stepsDone += steps;
-        if (!reused) this.stepsTaken += steps;
-        this.speaker.line({ run: run.id, label: run.label, purpose: run.purpose, reused, outcome });
-        return this.say(`${this.named(run)}: ${reused ? 'done before: ' : ''}${describeOutcome(outcome)}`);
-      }
+      case 'progress':
+        return this.reportProgress(event.run, event.progress);
+      case 'outcome':
+        return this.reportOutcome(event);
     }
+  }
+
+  private reportProgress(run: StudyRun, { stage, step, steps, loss }: RunProgress): void {
+    const { isTTY } = this.speaker.io;
+    const now = performance.now();
+    if (now - this.last < (isTTY ? 0.2 : secondsBetweenLines) * 1000) return;
+    this.last = now;
+    const at = stage === 'training' ? `step ${step} of ${steps}` : `scoring, ${step} of ${steps} prompts answered`;
+    const score = loss === undefined ? '' : `, loss ${loss.toFixed(4)}`;
+    const text = `${this.named(run)}: ${at}${score}${this.left(stage === 'training' ? step : steps)}`;
+    if (!isTTY) return this.say(text);
+    this.speaker.io.stderr(`\r\u001b[K${text}`);
+    this.drawn = true;
+  }
+
+  private reportOutcome({ run, outcome, reused }: Extract<StudyEvent, { type: 'outcome' }>): void {
+    if (outcome.status === 'done') outcome.warnings.forEach((text) => this.warn(text));
+    this.done++;
+    const steps = run.training.steps ?? 1;
+    this.stepsDone += steps;
+    if (!reused) this.stepsTaken += steps;
+    this.speaker.line({ run: run.id, label: run.label, purpose: run.purpose, reused, outcome });
+    this.say(`${this.named(run)}: ${reused ? 'done before: ' : ''}${describeOutcome(outcome)}`);
   }
 
   private named({ id, label }: StudyRun): string {

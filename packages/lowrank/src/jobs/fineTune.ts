@@ -18,7 +18,7 @@ import { join } from 'node:path';
 import { backendOnce } from '../device.js';
 import type { BackendOrOpener } from '../device.js';
 import { openMetricsFile, metricsOf } from '../metricsFile.js';
-import { openOutputFolder } from '@lowrank/safetensors';
+import { openOutputFolder } from '@lowrank/files';
 import { checkFlags } from './fineTuneFlags.js';
 import type { Method } from './fineTuneFlags.js';
 import type { TransferEvents } from './folders.js';

@@ -16,7 +16,8 @@ import {
   withQuantizationConfig,
 } from '@lowrank/quant';
 import type { SafetensorsFile, TensorEntry, TensorInfo } from '@lowrank/safetensors';
-import { openOutputFolder, writeFileAtomic, writeSafetensors } from '@lowrank/safetensors';
+import { openOutputFolder } from '@lowrank/files';
+import { writeFileAtomic, writeSafetensors } from '@lowrank/safetensors';
 import { bytesPerElement, hostArray, sizeOf } from '@lowrank/tensor/op';
 import type { TransferEvents } from './folders.js';
 import { withFolders } from './folders.js';

@@ -3,7 +3,8 @@ import { join } from 'node:path';
 import { isLowrankError, LowrankError } from '@lowrank/errors';
 import type { LoraAdapter } from '@lowrank/lora';
 import { serializeAdapter } from '@lowrank/lora';
-import { openOutputFolder, writeFileAtomic } from '@lowrank/safetensors';
+import { openOutputFolder } from '@lowrank/files';
+import { writeFileAtomic } from '@lowrank/safetensors';
 
 /**
  * Writes a PEFT folder: all files are on the disk before the first gets its name, the configuration last, so that no

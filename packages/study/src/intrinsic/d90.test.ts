@@ -42,7 +42,7 @@ test('what is not reached is not reached, and what the first one reaches is at m
   expect(findD90(at([10, 1]), { ...loss, full: 4 }).d90).toBeNull();
 });
 
-test('tells of larger dimensions that fall below again, and takes other shares', () => {
+test('names larger dimensions that fall below again, and takes other shares', () => {
   expect(findD90(at([10, 2], [100, 1.1], [1000, 1.5]), loss)).toMatchObject({ d90: 100, above: 10, fallen: [1000] });
   expect(findD90(at([10, 2], [100, 1.1]), loss, 0.5)).toMatchObject({ d90: 10 });
 });

@@ -3,7 +3,7 @@ import type { MetricName } from '@lowrank/data';
 /** What a share is of: performances in one metric. */
 export interface Anchors {
   readonly metric: MetricName;
-  /** Of the model before any training; what a loss is told from. */
+  /** Of the model before any training: a loss has no zero of its own. */
   readonly base: number;
   /** Of full fine-tuning. */
   readonly full: number;

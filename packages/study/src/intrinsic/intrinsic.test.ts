@@ -83,7 +83,7 @@ test('finds shares and d90, writes table, chart and page, and repeats no run', a
   );
 });
 
-test('chooses a learning rate for each on rows held out of the training data; what fails is told', async () => {
+test('chooses a learning rate for each on rows held out of the training data; reports what fails', async () => {
   using folder = scratch();
   const table = await intrinsicDimension(
     optionsIn(folder.path, {
@@ -147,7 +147,7 @@ test('is given up without a table when the signal says so, and goes on', async (
   expect(reused).toEqual([true, true, false]);
 });
 
-test('without full fine-tuning there is nothing to tell', async () => {
+test('fails without full fine-tuning', async () => {
   using folder = scratch();
   await expect(
     intrinsicDimension(

@@ -2,6 +2,7 @@ import type { Column } from '../tables/drawTable.js';
 import { escapeMarkup } from '../markup.js';
 import { inHtml, inLines, inMarkdown, shown } from '../tables/drawTable.js';
 import { format, metricTitles } from '../tables/format.js';
+import { budgetText, edgeNotes, failureNotes, scoredOnText, seedsText } from '../tables/sentences.js';
 import type { IntrinsicRow, IntrinsicTable } from './intrinsicTable.js';
 import { page, tuningSection } from '../tables/page.js';
 import { atEdge } from '../rateSearch.js';
@@ -23,72 +24,51 @@ function columnsOf({ metrics }: IntrinsicTable): Column<IntrinsicRow>[] {
 }
 
 /** What the study found, in a sentence. */
-export function d90Sentence({
-  d90,
-  interpolated,
-  above,
-  fallen,
-  rows,
-  metrics: [metric = 'loss'],
-  interrupted,
-}: IntrinsicTable): string {
+export function d90Sentence(table: IntrinsicTable): string {
+  const { d90, above, fallen, rows, metrics, interrupted } = table;
   if (interrupted) return 'Stopped before the end; the same command goes on.';
-  if (rows.some(({ label, share }) => label === 'full' && share === null))
-    return (
-      `No d90: full fine-tuning ${metric === 'loss' ? 'does not improve on the base model' : 'scores 0'}, so ` +
-      'that there is nothing to take 90% of.'
-    );
+  if (rows.some(({ label, share }) => label === 'full' && share === null)) {
+    const nothing = metrics[0] === 'loss' ? 'does not improve on the base model' : 'scores 0';
+    return `No d90: full fine-tuning ${nothing}, so that there is nothing to take 90% of.`;
+  }
+  if (d90 === null && above === null) return 'No d90: no dimension came to its end.';
   if (d90 === null)
-    return above === null
-      ? 'No d90: no dimension came to its end.'
-      : `d90 is not reached: it is above ${format.count(above)}, the largest dimension that was tried.`;
-  const place =
-    interpolated === null
-      ? `at most ${format.count(d90)}, the smallest dimension that was tried`
-      : `${format.count(d90)} of those that were tried; about ` +
-        `${format.count(Number(interpolated.toPrecision(2)))} on a straight line over log d`;
+    return `d90 is not reached: it is above ${shown(above, format.count)}, the largest dimension that was tried.`;
+  const verb = fallen.length === 1 ? 'falls' : 'fall';
   const again =
-    fallen.length === 0
-      ? ''
-      : ` Of larger ones ${fallen.map(format.count).join(', ')} ${fallen.length === 1 ? 'falls' : 'fall'} ` +
-        'below 90% again.';
-  return `d90 is ${place}.${again}`;
+    fallen.length === 0 ? '' : ` Of larger ones ${fallen.map(format.count).join(', ')} ${verb} below 90% again.`;
+  return `d90 is ${placeOf(d90, table)}.${again}`;
+}
+
+function placeOf(d90: number, { interpolated }: IntrinsicTable): string {
+  if (interpolated === null) return `at most ${format.count(d90)}, the smallest dimension that was tried`;
+  const about = format.count(Number(interpolated.toPrecision(2)));
+  return `${format.count(d90)} of those that were tried; about ${about} on a straight line over log d`;
 }
 
 /** Sentences that say how to read the table. */
 export function intrinsicNotes(table: IntrinsicTable): string[] {
-  const {
-    model,
-    model_parameters: parameters,
-    metrics: [metric = 'loss'],
-    steps,
-    batch_size: batch,
-    seeds,
-    rows,
-    projection,
-    entries,
-    structure_aware: aware,
-  } = table;
-  const of =
-    metric === 'loss'
-      ? "“Of full”: the share of full fine-tuning's improvement in loss over the base model."
-      : `“Of full”: the share of full fine-tuning's ${metricTitles[metric]}.`;
+  const { rows } = table;
   return [
     d90Sentence(table),
-    `${model} (${format.count(parameters)} parameters), ` +
-      `${steps === null ? 'once through the data' : `${format.count(steps)} steps`} of ${batch} rows each, in ` +
-      'random subspaces of ' +
-      `${projection === 'sparse' ? `a sparse projection${entries === 1 ? '' : ` with ${entries} entries a row`}` : 'Fastfood'}${aware ? ', structure-aware' : ''}; ` +
-      `scores on ${table.test_data ?? `rows held out of ${table.data}`}.`,
-    of,
-    seeds === 1
-      ? 'One seed: nothing here tells noise from difference.'
-      : `Mean ± standard deviation of ${seeds} seeds.`,
-    ...(rows.some(atEdge)
-      ? ['* the smallest or largest learning rate that was tried: one beyond it might do better.']
-      : []),
-    ...rows.flatMap(({ label, error }) => (error === null ? [] : [`${label}: ${error.message}`])),
+    `${budgetText(table)}, in random subspaces of ${projectionText(table)}; ${scoredOnText(table)}.`,
+    shareText(table),
+    seedsText(table),
+    ...edgeNotes(rows),
+    ...failureNotes(rows),
   ];
+}
+
+function projectionText({ projection, entries, structure_aware: aware }: IntrinsicTable): string {
+  const kind = projection === 'sparse' ? 'a sparse projection' : 'Fastfood';
+  const many = entries === null || entries === 1 ? '' : ` with ${entries} entries a row`;
+  return `${kind}${many}${aware ? ', structure-aware' : ''}`;
+}
+
+function shareText({ metrics: [metric = 'loss'] }: IntrinsicTable): string {
+  return metric === 'loss'
+    ? "“Of full”: the share of full fine-tuning's improvement in loss over the base model."
+    : `“Of full”: the share of full fine-tuning's ${metricTitles[metric]}.`;
 }
 
 /** For a terminal. */

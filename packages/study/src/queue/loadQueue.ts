@@ -2,7 +2,7 @@ import { LowrankError } from '@lowrank/errors';
 import type * as QueuePackage from '@lowrank/queue';
 
 /**
- * `@lowrank/queue`, which only those install who hand runs to other machines.
+ * Loads `@lowrank/queue`, an optional peer that only studies over several machines need.
  *
  * @throws {LowrankError} queue.missing
  */

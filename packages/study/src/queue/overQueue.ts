@@ -23,7 +23,7 @@ export interface OverQueueOptions {
 
 /**
  * Hands runs to `lowrank worker` on any number of machines. Files of a run that are small come back into `run.folder`;
- * of larger ones `elsewhere.json` there tells where they stayed.
+ * for larger ones `elsewhere.json` there says where they stayed.
  *
  * @throws {LowrankError} queue.missing, and what `distribute` of `@lowrank/queue` throws
  */
@@ -103,14 +103,14 @@ async function received(
   return value;
 }
 
-/** Between two sentences that no worker is there. */
+/** Milliseconds between two notes that no worker is there. */
 const patience = 60_000;
 
 function notes(
   runs: ReadonlyMap<string, StudyRun>,
   onNote: OverQueueOptions['onNote'],
 ): (event: DistributeEvent) => void {
-  let told = -patience;
+  let reportedAt = -patience;
   const label = (id: string): string => runs.get(id)?.label ?? id;
   return (event) => {
     switch (event.type) {
@@ -127,8 +127,8 @@ function notes(
       case 'addedAgain':
         return onNote?.(`${label(event.id)}: Redis had forgotten it; added again`);
       case 'unattended':
-        if (performance.now() - told < patience) return;
-        told = performance.now();
+        if (performance.now() - reportedAt < patience) return;
+        reportedAt = performance.now();
         return onNote?.('no worker has taken a run yet: start `lowrank worker --queue …` on one machine or several');
       case 'progress':
         return;

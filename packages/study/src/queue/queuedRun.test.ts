@@ -5,7 +5,7 @@ import { golden, scratch } from '../testing.js';
 import { checkFit, queuedRun } from './queuedRun.js';
 import type { StudyRun } from '../runs/studyRun.js';
 
-test('a machine that lacks a file, or has another under its name, is told which', async () => {
+test('names the file that a machine lacks, or has with other contents', async () => {
   using folder = scratch();
   const data = join(folder.path, 'rows.jsonl');
   writeFileSync(data, '{"text": "a"}\n');

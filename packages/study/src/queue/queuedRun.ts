@@ -6,8 +6,8 @@ import { LowrankError } from '@lowrank/errors';
 import type { StudyRun } from '../runs/studyRun.js';
 
 /**
- * A run on its way to another machine: with what its data files hold, so that no worker trains on others of the same
- * name.
+ * A run on its way to another machine, with digests of its data files, so that no worker trains on other files of the
+ * same name.
  */
 export interface QueuedRun {
   readonly run: StudyRun;
@@ -24,7 +24,7 @@ export async function queuedRun(run: StudyRun, digests = new Map<string, string>
 }
 
 /**
- * Looks whether this machine has what a run names: its folders, and its data files with the same contents.
+ * Checks that this machine has what a run names: its folders, and its data files with the same contents.
  *
  * @throws {LowrankError} queue.unfit, which hands the run back and ends the worker
  */
@@ -39,7 +39,7 @@ export async function checkFit({ run, files }: QueuedRun, digests = new Map<stri
     });
   const { model, initAdapter } = run.training;
   for (const path of [model, ...(initAdapter === undefined ? [] : [initAdapter]), ...Object.keys(files)]) {
-    // What is no absolute path is a hub id or a URL.
+    // Anything but an absolute path is a hub id or a URL.
     if (isAbsolute(path) && (await stat(path).catch(() => undefined)) === undefined)
       throw unfit(path, 'it on this machine', 'no such file or folder');
   }
@@ -58,7 +58,7 @@ function dataFiles({ training, scoring }: StudyRun): string[] {
   return [...new Set([training.data, scoring.data, ...(training.template === undefined ? [] : [training.template])])];
 }
 
-/** Read once, and again when size or time have changed: a worker outlives the files that it was given at first. */
+/** Reads a file once, and again when its size or time has changed: files may change while a worker waits. */
 async function digestOf(path: string, digests: Map<string, string>): Promise<string> {
   const { size, mtimeMs } = await stat(path);
   const key = `${path} ${size} ${mtimeMs}`;

@@ -1,12 +1,13 @@
 import type { RunProgress, StudyOutcome, StudyRun } from './studyRun.js';
 
 export interface ExecuteHooks {
-  /** A run has begun, here or elsewhere; more than once for a run that was taken over. */
+  /** Reports that a run has begun, here or elsewhere; more than once for a run that was taken over. */
   readonly onStarted?: (run: StudyRun) => void;
-  /** Where the executor hears of it. */
+  /** Reports progress, as far as the executor learns of it. */
   readonly onProgress?: (run: StudyRun, progress: RunProgress) => void;
   /**
-   * A run is over: once for each, in any order. Awaited, so that what it writes is on the disk before the next begins.
+   * Takes the outcome of each run once, in any order. Awaited, so that what it writes is on the disk before the next
+   * run begins.
    */
   readonly onOutcome: (run: StudyRun, outcome: StudyOutcome) => void | Promise<void>;
   readonly signal?: AbortSignal | undefined;
@@ -18,8 +19,8 @@ export interface ExecuteHooks {
  * cannot be done at all (no device, no queue).
  *
  * The runs of one call are independent of each other and may be done in any order, anywhere: `runStudyRun` needs
- * nothing but the JSON. What a run learns lies in `run.folder` of the machine that did it; the study writes outcomes
- * down itself.
+ * nothing but the JSON. What a run saved lies in `run.folder` of the machine that did it; the study itself writes
+ * outcomes to disk.
  */
 export interface Executor {
   execute(runs: readonly StudyRun[], hooks: ExecuteHooks): Promise<void>;

@@ -6,13 +6,13 @@ import { findModel } from '@lowrank/models';
 import { version } from '../../package.json';
 import type { StudyRun } from './studyRun.js';
 
-/** A run before it has a name. */
+/** A run before it has an id and a folder. */
 export type PlannedStudyRun = Omit<StudyRun, 'id' | 'folder'>;
 
 /**
- * Gives each run its id and folder below `<output>/runs`: the label, and a hash of what the run is, of the contents of
- * the data files and of the model's files. So a changed flag or file makes other runs, nothing that was done before is
- * taken for what it is not, and nothing is written over.
+ * Gives each run its id and folder below `<output>/runs`: the label, and a hash of its options, of the contents of the
+ * data files and of the model's files. A changed flag or file thus makes other runs: no outcome is mistaken for another
+ * run's, and nothing is overwritten.
  */
 export async function identify(runs: readonly PlannedStudyRun[], output: string): Promise<StudyRun[]> {
   const files = new Fingerprints();
@@ -45,7 +45,7 @@ export async function identify(runs: readonly PlannedStudyRun[], output: string)
   return named;
 }
 
-/** Local paths made absolute; hub ids and URLs as they are. */
+/** Makes local paths absolute; hub ids and URLs stay as they are. */
 async function withPlaces(training: StudyRun['training']): Promise<StudyRun['training']> {
   const place = async (text: string): Promise<string> =>
     (await stat(text).catch(() => undefined)) === undefined ? text : resolve(text);
@@ -59,11 +59,11 @@ async function withPlaces(training: StudyRun['training']): Promise<StudyRun['tra
   };
 }
 
-/** What files are, each looked at once. */
+/** Digests of files, each read once. */
 class Fingerprints {
   private readonly known = new Map<string, Promise<string>>();
 
-  /** The digest of what is in a file. */
+  /** The digest of a file's contents. */
   file(path: string): Promise<string> {
     return this.once(path, async () => {
       const hash = createHash('sha256');
@@ -77,7 +77,7 @@ class Fingerprints {
   }
 
   /**
-   * Of a model or adapter folder: digests of its small files, sizes and times of its weights, which may be many
+   * Digests of a model or adapter folder's small files, and sizes and times of its weights, which may have many
    * gigabytes.
    */
   folder(text: string, kind: 'model' | 'adapter'): Promise<string> {
@@ -101,7 +101,7 @@ class Fingerprints {
   }
 }
 
-/** JSON with keys in order, and without those that are undefined. */
+/** JSON with sorted keys, without those that are undefined. */
 function canonical(value: unknown): string {
   return JSON.stringify(value, (_, item: unknown) =>
     typeof item === 'object' && item !== null && !Array.isArray(item)

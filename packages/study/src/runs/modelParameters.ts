@@ -1,8 +1,8 @@
 import { findModel, openFolder, outlineModel, readJson } from '@lowrank/models';
 
 /**
- * Parameters of a model folder or hub id, each shared one counted once: by its configuration, so that codes of
- * quantized weights count as the weights they stand for.
+ * Counts the parameters of a model folder or hub id, shared ones once, from its configuration: codes of quantized
+ * weights count as the weights they stand for.
  */
 export async function modelParameters(model: string): Promise<number> {
   const { folder } = await findModel(model, { kind: 'model' });

@@ -6,14 +6,14 @@ import type { StudyOutcome, StudyRun } from './studyRun.js';
 
 export interface DoRunsOptions extends Pick<ExecuteHooks, 'onStarted' | 'onProgress' | 'signal'> {
   readonly executor: Executor;
-  /** Hears of each run once; `reused` where its outcome lay in the output folder already. */
+  /** Takes each outcome once; `reused` where it lay in the output folder already. */
   readonly onOutcome?: (run: StudyRun, outcome: StudyOutcome, reused: boolean) => void | Promise<void>;
 }
 
 /**
- * The outcomes of runs: those that were written down by an earlier call, and those of the runs that are done now, each
- * written down whole before the next begins. Runs without one were given up when the signal was aborted. A run that
- * failed is tried again, unless it failed at its numbers, which would be the same again.
+ * Returns the outcomes that an earlier call wrote to disk, and those of the runs done now, each written whole before the
+ * next run begins. Runs without an outcome were given up when the signal was aborted. A run that failed is tried again,
+ * unless its numbers were not finite: those would be the same again.
  */
 export async function doRuns(
   runs: readonly StudyRun[],
@@ -43,14 +43,14 @@ export async function doRuns(
 
 const fileOf = ({ folder }: StudyRun): string => join(folder, 'outcome.json');
 
-/** Undefined where there is none that holds. */
+/** Undefined where there is none that counts. */
 async function readOutcome(run: StudyRun): Promise<StudyOutcome | undefined> {
   try {
     const { outcome } = JSON.parse(await readFile(fileOf(run), 'utf8')) as { outcome?: StudyOutcome };
     if (outcome?.id !== run.id) return undefined;
     return outcome.status === 'done' || outcome.error.code === 'trainer.nonFinite' ? outcome : undefined;
   } catch {
-    // Not there, or no JSON: the run is done anew.
+    // Missing, or no JSON: the run is done again.
     return undefined;
   }
 }

@@ -1,16 +1,16 @@
 import type { Measured } from './studyRun.js';
 import type { TrainedStep } from './studyTrainer.js';
 
-/** Steps that do not count: compiling, first touches of memory. */
+/** Steps that are left out: they compile, and touch memory for the first time. */
 const warmup = 2;
 
-/** Times of training steps, and what they say of a run. */
+/** Measures training steps. */
 export class StepClock {
   private readonly times: { readonly seconds: number; readonly tokens: number }[] = [];
   private seen = 0;
 
   add({ tokens, tokensPerSecond }: Pick<TrainedStep, 'tokens' | 'tokensPerSecond'>): void {
-    // A clock too coarse for a step tells nothing of it.
+    // A speed of 0 means that the clock is too coarse for the step.
     if (++this.seen > warmup && tokensPerSecond > 0) this.times.push({ seconds: tokens / tokensPerSecond, tokens });
   }
 

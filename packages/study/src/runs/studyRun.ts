@@ -31,7 +31,7 @@ export interface StudyTraining extends RowSelection {
   readonly [option: string]: unknown;
 }
 
-/** What the result of a fine-tune is scored on, as plain JSON. */
+/** The rows and metrics that score a fine-tune, as plain JSON. */
 export interface StudyScoring extends RowSelection {
   /** JSONL file of rows that are not trained on. */
   readonly data: string;
@@ -39,7 +39,7 @@ export interface StudyScoring extends RowSelection {
   /** Most distinct prompts that are scored. Default: all. */
   readonly scoreRows?: number | undefined;
   readonly maxNewTokens?: number | undefined;
-  /** Of the choice of prompts. */
+  /** Seeds the choice of prompts. */
   readonly seed: number;
 }
 
@@ -53,17 +53,17 @@ export interface StudyRun {
    * run is and of the files it reads.
    */
   readonly id: string;
-  /** For people. */
+  /** Shown to people. */
   readonly label: string;
-  /** What the run is for: to choose a learning rate, or a row of the table. */
+  /** `tune` chooses a learning rate; `score` fills a row of the table. */
   readonly purpose: 'tune' | 'score';
-  /** Where what is learned goes. */
+  /** Trained weights go here. */
   readonly folder: string;
   readonly training: StudyTraining;
   readonly scoring: StudyScoring;
 }
 
-/** What came of a run: plain JSON. Nothing in `done` but `measured` depends on the machine. */
+/** The outcome of a run, as plain JSON. Only `measured` depends on the machine. */
 export type StudyOutcome = DoneRun | FailedRun;
 
 export interface FailedRun {
@@ -77,7 +77,7 @@ export interface DoneRun {
   readonly status: 'done';
   readonly steps: number;
   readonly trainable_parameters: number;
-  /** Parameters of the model before anything is put into it. */
+  /** Parameters of the model without adapters. */
   readonly model_parameters: number;
   /** Of the last training step. */
   readonly train_loss: number | null;
@@ -89,19 +89,19 @@ export interface DoneRun {
   /** Of the file of weights that was saved. */
   readonly file_bytes: number;
   readonly samples: readonly StudySample[];
-  /** What a reader of the data should know. */
+  /** Warnings about the data. */
   readonly warnings: readonly string[];
   readonly measured: Measured;
 }
 
-/** A prompt, what the model wrote, and what it might have written. */
+/** A prompt, the model's answer, and the answers of the data. */
 export interface StudySample {
   readonly prompt: string;
   readonly text: string;
   readonly references: readonly string[];
 }
 
-/** What differs from machine to machine, and from one time to the next. */
+/** Differs from machine to machine, and from run to run. */
 export interface Measured {
   /** Median time of a training step, the first ones left out; null where there are too few. */
   readonly seconds_per_step: number | null;
@@ -114,7 +114,7 @@ export interface Measured {
   readonly device: string;
 }
 
-/** How far a run at hand is. */
+/** How far a run is. */
 export interface RunProgress {
   readonly stage: 'training' | 'scoring';
   readonly step: number;

@@ -13,7 +13,7 @@ export interface SpectrumFoldersOptions {
   readonly tuned: string;
   /** A LoRA of the same model, and what it is called. */
   readonly adapter?: { readonly name: string; readonly lora: LoraAdapter } | undefined;
-  /** Singular values that are found of a matrix with more than 512 rows and columns. Default 64. */
+  /** Singular values to compute of a matrix with more than 512 rows and columns. Default 64. */
   readonly rank?: number | undefined;
   readonly onLayer?: ((done: number, of: number, path: string) => void) | undefined;
   readonly signal?: AbortSignal | undefined;
@@ -22,7 +22,7 @@ export interface SpectrumFoldersOptions {
   readonly onWarning?: ((text: string) => void) | undefined;
 }
 
-/** What `lowrank spectrum` prints. */
+/** The result of `lowrank spectrum`. */
 export interface SpectrumResult {
   readonly model: string;
   readonly tuned: string;
@@ -38,15 +38,15 @@ export interface SpectrumResult {
     /** Plain means over the layers that the adapter has; null without an adapter. */
     readonly similarity_left: number | null;
     readonly similarity_right: number | null;
-    /** What spans drawn at random would have there. */
+    /** The expectation for two random spans. */
     readonly chance_left: number | null;
     readonly chance_right: number | null;
   };
 }
 
 /**
- * The singular values of what full fine-tuning did to each matrix of a model, ΔW = W_tuned − W, beside those of a
- * LoRA's s·B·A, and how much the spaces have in common. One matrix of each is in memory at a time.
+ * Computes the singular values of what full fine-tuning did to each matrix of a model, ΔW = W_tuned − W, beside those of
+ * a LoRA's s·B·A, and how much the spaces have in common. One matrix of each is in memory at a time.
  *
  * @throws LowrankError `cli.spectrum` for folders that are not the same model, or an adapter that is none of it, and
  * what the readers throw

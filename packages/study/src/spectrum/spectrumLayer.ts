@@ -33,7 +33,7 @@ export interface Similarity {
   readonly j: number;
   readonly left: number;
   readonly right: number;
-  /** What spans drawn at random would have in expectation. */
+  /** The expectation for two random spans. */
   readonly chance_left: number;
   readonly chance_right: number;
 }
@@ -42,16 +42,16 @@ export interface LayerSpectrum {
   /** ‖ΔW‖, Frobenius. */
   readonly norm: number;
   readonly singular_values: readonly number[];
-  /** Whether those are all, or the first of them. */
+  /** Whether those are all of them, or the first ones. */
   readonly exact: boolean;
   readonly effective_rank: number | null;
   readonly stable_rank: number;
 }
 
-/** Numbers of directions that energies are told for. */
+/** Numbers of directions whose share of the energy is reported. */
 export const directionCounts = [1, 2, 4, 8, 16, 32, 64];
 
-/** What an adapter has for a layer. */
+/** An adapter's matrices for a layer. */
 export interface LayerLora {
   readonly matrices: LoraMatrices;
   readonly scaling: number;
@@ -87,17 +87,17 @@ export function layerOf({ path, shape, delta, baseNorm, rank, lora }: LayerParts
     out: rows,
     in: columns,
     full: {
-      ...tell(full),
+      ...figuresOf(full),
       relative: baseNorm === 0 ? 0 : full.norm / baseNorm,
       energy: energies(full),
       directions90: directionsFor(full, 0.9) ?? null,
     },
-    lora: own === undefined || lora === undefined ? null : { ...tell(own), rank: lora.matrices.rank },
+    lora: own === undefined || lora === undefined ? null : { ...figuresOf(own), rank: lora.matrices.rank },
     similarity: own === undefined ? null : similarities(full, own),
   };
 }
 
-/** Of s·B·A, turned where the model stores the matrix the other way round (Conv1D, embeddings). */
+/** The spectrum of s·B·A, transposed where the model stores the matrix the other way round (Conv1D, embeddings). */
 function loraSpectrum({ matrices, scaling, fanInFanOut }: LayerLora, rows: number, columns: number): Spectrum {
   const spectrum = productSpectrum(matrices, scaling);
   const { inFeatures, outFeatures, embedding = false } = matrices;
@@ -130,7 +130,7 @@ function similarities(full: Spectrum, lora: Spectrum): Similarity[] {
   return full.norm === 0 ? [] : steps.flatMap((i) => steps.map((j) => at(i, j)));
 }
 
-function tell({ norm, singularValues, exact, effectiveRank, stableRank }: Spectrum): LayerSpectrum {
+function figuresOf({ norm, singularValues, exact, effectiveRank, stableRank }: Spectrum): LayerSpectrum {
   return {
     norm,
     singular_values: singularValues,

@@ -1,6 +1,7 @@
 import type { Column } from './drawTable.js';
 import { inHtml, inLines, inMarkdown, shown } from './drawTable.js';
 import { format, metricTitles } from './format.js';
+import { budgetText, edgeNotes, failureNotes, scoredOnText, seedsText } from './sentences.js';
 import type { AgainstFull, StudyRow, StudyTable } from './table.js';
 import { atEdge } from '../rateSearch.js';
 
@@ -55,31 +56,27 @@ function describeAgainst(
 
 /** Sentences that say how to read the table. */
 export function tableNotes(table: StudyTable): string[] {
-  const { model, model_parameters: parameters, metrics, steps, batch_size: batch, seeds, rows, best } = table;
-  const [metric = 'loss'] = metrics;
-  const budget =
-    `${model} (${format.count(parameters)} parameters), ` +
-    `${steps === null ? 'once through the data' : `${format.count(steps)} steps`} of ${batch} rows each; ` +
-    `scores on ${table.test_data ?? `rows held out of ${table.data}`}, ` +
-    `${metric === 'loss' ? 'less is better' : 'by the first metric: more is better'}.`;
-  const seedsText =
-    seeds === 1
-      ? 'One seed: nothing here tells noise from difference.'
-      : `Mean ± standard deviation of ${seeds} ` +
-        `seeds.${rows.some(({ against_full: against }) => against !== null) ? " “Within noise”: the 95% interval of the difference from full fine-tuning (Welch's) has 0 in it." : ''}`;
-  const edge = rows.some(atEdge)
-    ? ['* the smallest or largest learning rate that was tried: one beyond it might do better.']
-    : [];
-  const failed = rows.flatMap(({ label, error }) => (error === null ? [] : [`${label}: ${error.message}`]));
-  const bestScore = rows.find(({ label }) => label === best)?.scores[metric];
-  const bestText =
-    best === null || bestScore === undefined
-      ? []
-      : [
-          `Best: ${best}, ${metricTitles[metric]} ` +
-            `${format.spread(metric, bestScore)}${table.best_folder === null ? '' : `; its files lie in ${table.best_folder}`}.`,
-        ];
-  return [budget, seedsText, ...edge, ...bestText, ...failed];
+  const { metrics, rows } = table;
+  const direction = metrics[0] === undefined || metrics[0] === 'loss' ? 'less' : 'by the first metric: more';
+  return [
+    `${budgetText(table)}; ${scoredOnText(table)}, ${direction} is better.`,
+    `${seedsText(table)}${noiseText(table)}`,
+    ...edgeNotes(rows),
+    ...bestNotes(table),
+    ...failureNotes(rows),
+  ];
+}
+
+function noiseText({ seeds, rows }: StudyTable): string {
+  if (seeds === 1 || rows.every(({ against_full: against }) => against === null)) return '';
+  return " “Within noise”: the 95% interval of the difference from full fine-tuning (Welch's) has 0 in it.";
+}
+
+function bestNotes({ rows, best, best_folder: folder, metrics: [metric = 'loss'] }: StudyTable): string[] {
+  const score = rows.find(({ label }) => label === best)?.scores[metric];
+  if (best === null || score === undefined) return [];
+  const place = folder === null ? '' : `; its files lie in ${folder}`;
+  return [`Best: ${best}, ${metricTitles[metric]} ${format.spread(metric, score)}${place}.`];
 }
 
 /** For a terminal. */

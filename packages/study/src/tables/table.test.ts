@@ -97,7 +97,7 @@ describe('table of a study', () => {
     expect(bestRow([{ ...rowOf('a', [1]), scores: {} }], ['loss'])).toBeUndefined();
   });
 
-  it('is told in columns and in Markdown, with what to read it by', () => {
+  it('is written in columns and in Markdown, with notes on how to read it', () => {
     const rows = againstFull(
       [
         rowOf('full', [0.6, 0.62]),

@@ -71,7 +71,7 @@ export interface AgainstFull {
   readonly difference: number;
   /** 95% interval of the difference; null with one seed. */
   readonly interval: readonly [low: number, high: number] | null;
-  /** `unknown` with one seed: nothing tells noise from difference then. */
+  /** `unknown` with one seed: nothing separates noise from difference then. */
   readonly verdict: 'within noise' | 'better' | 'worse' | 'unknown';
 }
 
