@@ -1,7 +1,7 @@
 /** The numbers that the compiled kernels and TypeScript share: both read this one file. */
 
 /** Kernels, as a plan's records name them. */
-export enum Kernel {
+export enum KernelId {
   packB,
   gemm,
   gemv,

@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest';
 import { Heap } from './heap.js';
-import { Kernel } from './kernelIds.js';
+import { KernelId } from './kernelIds.js';
 import { loadModule } from './module.js';
 import { Pool } from './pool.js';
 import { Recorder } from './recorder.js';
@@ -15,7 +15,7 @@ test.each([1, 2, 5])('%i threads walk records in order, each unit once', async (
   const recorder = new Recorder(heap, threads);
   // Each launch overwrites what the one before wrote: the last value everywhere shows that launches wait for each
   // other.
-  for (let value = 1; value <= 40; value++) recorder.launch(Kernel.fill, [block, bytes, value], 20, 8192);
+  for (let value = 1; value <= 40; value++) recorder.launch(KernelId.fill, [block, bytes, value], 20, 8192);
   const records = recorder.finish();
   for (let round = 0; round < 20; round++) {
     heap.bytes.fill(0, block, block + bytes);
@@ -33,7 +33,7 @@ test('workers come late to a memory that has grown, and still help', async () =>
   const bytes = 65536 * 1000;
   const block = heap.allocate(bytes, 'block');
   const recorder = new Recorder(heap, 3);
-  recorder.launch(Kernel.fill, [block, bytes, 9], 1000, 8192);
+  recorder.launch(KernelId.fill, [block, bytes, 9], 1000, 8192);
   const records = recorder.finish();
   await new Promise((resolve) => setTimeout(resolve, 100));
   pool.run(records, recorder.count);

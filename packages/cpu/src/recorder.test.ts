@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest';
 import { Heap } from './heap.js';
-import { Kernel } from './kernelIds.js';
+import { KernelId } from './kernelIds.js';
 import { f32Bits, Recorder } from './recorder.js';
 
 test('records hold kernel, parameters, units and grain; everything is given back', () => {
@@ -8,16 +8,16 @@ test('records hold kernel, parameters, units and grain; everything is given back
   const before = heap.allocate(64, 'probe');
   heap.free(before);
   const recorder = new Recorder(heap, 2);
-  recorder.launch(Kernel.swiglu, [1, 2, 3, f32Bits(1.5)], 160, 10_000);
-  recorder.launch(Kernel.fill, [4], 3, 1);
-  recorder.launch(Kernel.fill, [4], 0, 1);
+  recorder.launch(KernelId.swiglu, [1, 2, 3, f32Bits(1.5)], 160, 10_000);
+  recorder.launch(KernelId.fill, [4], 3, 1);
+  recorder.launch(KernelId.fill, [4], 0, 1);
   expect(recorder.count).toBe(2);
   const words = new Uint32Array(heap.memory.buffer, recorder.finish(), 12);
   const [kernel, parameters = 0, units, grain] = words;
-  expect([kernel, units, grain]).toEqual([Kernel.swiglu, 160, 10]);
+  expect([kernel, units, grain]).toEqual([KernelId.swiglu, 160, 10]);
   expect([...new Uint32Array(heap.memory.buffer, parameters, 4)]).toEqual([1, 2, 3, 0x3fc00000]);
   // Too little work to share out: one grain covers all units.
-  expect([words[6], words[8], (words[9] ?? 0) >= 3]).toEqual([Kernel.fill, 3, true]);
+  expect([words[6], words[8], (words[9] ?? 0) >= 3]).toEqual([KernelId.fill, 3, true]);
   recorder.dispose();
   expect(heap.allocate(64, 'probe')).toBe(before);
 });

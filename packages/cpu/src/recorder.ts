@@ -1,4 +1,4 @@
-import type { Kernel } from './kernelIds.js';
+import type { KernelId } from './kernelIds.js';
 import type { Heap } from './heap.js';
 
 const chunkBytes = 16384;
@@ -50,7 +50,7 @@ export class Recorder {
    * Adds a kernel launch over `units` independent units of about `work` elementary operations each.
    * The launches of a plan run in order; the units of one launch in any order, on any thread.
    */
-  launch(kernel: Kernel, words: readonly number[], units: number, work: number): void {
+  launch(kernel: KernelId, words: readonly number[], units: number, work: number): void {
     if (units === 0) return;
     const grain = Math.max(1, Math.ceil(smallestWork / work), Math.floor(units / (this.threads * 8)));
     this.words.push(kernel, this.parameters(words), units, grain, 0, 0);

@@ -5,22 +5,24 @@ import { load1, load4 } from './common';
 
 /** gatherRows: [table, ids, y, width, encoding, rows]. A unit is one id; a row that does not exist reads as NaN. */
 export function gatherRows(p: usize, begin: i32, end: i32): void {
-  const width = load<i32>(p, 12), encoding = load<i32>(p, 16), rows = load<u32>(p, 20);
+  const width = load<i32>(p, 12),
+    encoding = load<i32>(p, 16),
+    rows = load<u32>(p, 20);
   for (let at = begin; at < end; at++) {
-    const id = load<i32>(load<usize>(p, 4) + (<usize>at << 2));
-    const y = load<usize>(p, 8) + (<usize>at * <usize>width << 2);
+    const id = load<i32>(load<usize>(p, 4) + ((<usize>at) << 2));
+    const y = load<usize>(p, 8) + ((<usize>at * <usize>width) << 2);
     if (<u32>id >= rows) {
-      for (let i = 0; i < width; i++) store<f32>(y + (<usize>i << 2), NaN);
-    } else if (encoding == 0) memory.copy(y, load<usize>(p) + (<usize>id * <usize>width << 2), <usize>width << 2);
-    else if (encoding == 1) decode<u16>(load<usize>(p) + (<usize>id * <usize>width << 1), y, width);
-    else decode<i16>(load<usize>(p) + (<usize>id * <usize>width << 1), y, width);
+      for (let i = 0; i < width; i++) store<f32>(y + ((<usize>i) << 2), NaN);
+    } else if (encoding == 0) memory.copy(y, load<usize>(p) + ((<usize>id * <usize>width) << 2), (<usize>width) << 2);
+    else if (encoding == 1) decode<u16>(load<usize>(p) + ((<usize>id * <usize>width) << 1), y, width);
+    else decode<i16>(load<usize>(p) + ((<usize>id * <usize>width) << 1), y, width);
   }
 }
 
 function decode<T>(from: usize, to: usize, count: i32): void {
   let i = 0;
-  for (; i + 4 <= count; i += 4) v128.store(to + (<usize>i << 2), load4<T>(from, i));
-  for (; i < count; i++) store<f32>(to + (<usize>i << 2), load1<T>(from, i));
+  for (; i + 4 <= count; i += 4) v128.store(to + ((<usize>i) << 2), load4<T>(from, i));
+  for (; i < count; i++) store<f32>(to + ((<usize>i) << 2), load1<T>(from, i));
 }
 
 /**
@@ -28,19 +30,21 @@ function decode<T>(from: usize, to: usize, count: i32): void {
  * whatever the threads.
  */
 export function scatterAddRows(p: usize, begin: i32, end: i32): void {
-  const width = load<i32>(p, 12), count = load<i32>(p, 16), rows = load<i32>(p, 20);
+  const width = load<i32>(p, 12),
+    count = load<i32>(p, 16),
+    rows = load<i32>(p, 20);
   const start = begin << 4;
   const columns = min(width, end << 4) - start;
-  const rowBytes = <usize>width << 2;
-  const bytes = <usize>columns << 2;
+  const rowBytes = (<usize>width) << 2;
+  const bytes = (<usize>columns) << 2;
   const whole = bytes & ~15;
-  const y = load<usize>(p, 8) + (<usize>start << 2);
+  const y = load<usize>(p, 8) + ((<usize>start) << 2);
   for (let row = 0; row < rows; row++) memory.fill(y + <usize>row * rowBytes, 0, bytes);
   for (let at = 0; at < count; at++) {
-    const id = load<u32>(load<usize>(p, 4) + (<usize>at << 2));
+    const id = load<u32>(load<usize>(p, 4) + ((<usize>at) << 2));
     if (id >= <u32>rows) continue;
     const to = y + <usize>id * rowBytes;
-    const from = load<usize>(p) + (<usize>start << 2) + <usize>at * rowBytes;
+    const from = load<usize>(p) + ((<usize>start) << 2) + <usize>at * rowBytes;
     let i: usize = 0;
     for (; i < whole; i += 16) v128.store(to + i, v128.add<f32>(v128.load(to + i), v128.load(from + i)));
     for (; i < bytes; i += 4) store<f32>(to + i, load<f32>(to + i) + load<f32>(from + i));
@@ -52,10 +56,11 @@ export function scatterAddRows(p: usize, begin: i32, end: i32): void {
  * place.
  */
 export function writeAt(p: usize, begin: i32, end: i32): void {
-  const capacity = load<i32>(p, 12), length = load<i32>(p, 16);
-  const rowBytes = <usize>load<i32>(p, 20) << 2;
+  const capacity = load<i32>(p, 12),
+    length = load<i32>(p, 16);
+  const rowBytes = (<usize>load<i32>(p, 20)) << 2;
   for (let b = begin; b < end; b++) {
-    const start = load<i32>(load<usize>(p, 8) + (<usize>b << 2));
+    const start = load<i32>(load<usize>(p, 8) + ((<usize>b) << 2));
     const first = max(0, -start);
     const last = min(length, capacity - start);
     if (last <= first) continue;
@@ -70,8 +75,8 @@ export function writeAt(p: usize, begin: i32, end: i32): void {
 /** fill: [to, bytes, value (a byte)]. A unit is 64 KiB. */
 export function fill(p: usize, begin: i32, end: i32): void {
   const bytes = load<usize>(p, 4);
-  const start = <usize>begin << 16;
-  const last = end > <i32>((bytes - 1) >> 16) ? bytes : <usize>end << 16;
+  const start = (<usize>begin) << 16;
+  const last = end > <i32>((bytes - 1) >> 16) ? bytes : (<usize>end) << 16;
   memory.fill(load<usize>(p) + start, <u8>load<i32>(p, 8), last - start);
 }
 
@@ -83,21 +88,23 @@ export function copyStrided(p: usize, begin: i32, end: i32): void {
   const rank = load<i32>(p, 8);
   const inner = p + 12 + <usize>(rank - 1) * 12;
   const length = load<i32>(inner);
-  const fromStride = <usize>load<i32>(inner, 4) << 2, toStride = <usize>load<i32>(inner, 8) << 2;
+  const fromStride = (<usize>load<i32>(inner, 4)) << 2,
+    toStride = (<usize>load<i32>(inner, 8)) << 2;
   for (let line = begin; line < end; line++) {
-    let from = load<usize>(p), to = load<usize>(p, 4);
+    let from = load<usize>(p),
+      to = load<usize>(p, 4);
     let index = line;
     for (let axis = rank - 2; axis >= 0; axis--) {
       const at = p + 12 + <usize>axis * 12;
       const size = load<i32>(at);
       const quotient = index / size;
       const place = index - quotient * size;
-      from += <usize>(place * load<i32>(at, 4)) << 2;
-      to += <usize>(place * load<i32>(at, 8)) << 2;
+      from += (<usize>(place * load<i32>(at, 4))) << 2;
+      to += (<usize>(place * load<i32>(at, 8))) << 2;
       index = quotient;
     }
     if (fromStride == 4 && toStride == 4) {
-      memory.copy(to, from, <usize>length << 2);
+      memory.copy(to, from, (<usize>length) << 2);
       continue;
     }
     for (let i = 0; i < length; i++) {
@@ -136,25 +143,30 @@ function roundShift(value: u32, shift: u32): u32 {
 
 /** cast: [x, y, elements, from, to]; dtypes: 0 f32, 1 bf16, 2 f16, 3 i32, 4 u32. A unit is 1,024 elements. */
 export function cast(p: usize, begin: i32, end: i32): void {
-  const x = load<usize>(p), y = load<usize>(p, 4);
-  const from = load<i32>(p, 12), to = load<i32>(p, 16);
+  const x = load<usize>(p),
+    y = load<usize>(p, 4);
+  const from = load<i32>(p, 12),
+    to = load<i32>(p, 16);
   const last = min(load<i32>(p, 8), end << 10);
   for (let i = begin << 10; i < last; i++) {
     let value: f64;
-    if (from == 0) value = <f64>load<f32>(x + (<usize>i << 2));
+    if (from == 0) value = <f64>load<f32>(x + ((<usize>i) << 2));
     else if (from == 1) value = <f64>load1<u16>(x, i);
     else if (from == 2) value = <f64>load1<i16>(x, i);
-    else if (from == 3) value = <f64>load<i32>(x + (<usize>i << 2));
-    else value = <f64>load<u32>(x + (<usize>i << 2));
-    if (to == 0) store<f32>(y + (<usize>i << 2), <f32>value);
-    else if (to == 1) store<u16>(y + (<usize>i << 1), <u16>toBf16(<f32>value));
-    else if (to == 2) store<u16>(y + (<usize>i << 1), <u16>toF16(<f32>value));
-    else store<i32>(y + (<usize>i << 2), <i32>(value == value ? <i64>max<f64>(min<f64>(value, 4294967295), -2147483648) : 0));
+    else if (from == 3) value = <f64>load<i32>(x + ((<usize>i) << 2));
+    else value = <f64>load<u32>(x + ((<usize>i) << 2));
+    if (to == 0) store<f32>(y + ((<usize>i) << 2), <f32>value);
+    else if (to == 1) store<u16>(y + ((<usize>i) << 1), <u16>toBf16(<f32>value));
+    else if (to == 2) store<u16>(y + ((<usize>i) << 1), <u16>toF16(<f32>value));
+    else
+      store<i32>(
+        y + ((<usize>i) << 2),
+        <i32>(value == value ? <i64>max<f64>(min<f64>(value, 4294967295), -2147483648) : 0),
+      );
   }
 }
 
-// @ts-ignore: decorator
-@inline
+// @inline
 function mix(x: v128, y: v128, turn: i32): v128 {
   return v128.xor(v128.or(v128.shl<i32>(y, turn), v128.shr<u32>(y, 32 - turn)), x);
 }
@@ -163,7 +175,8 @@ function mix(x: v128, y: v128, turn: i32): v128 {
 export function random(p: usize, begin: i32, end: i32): void {
   const y = load<usize>(p, 8);
   const last = min(load<i32>(p, 12), end << 10);
-  const k0 = load<i32>(load<usize>(p)), k1 = load<i32>(p, 16);
+  const k0 = load<i32>(load<usize>(p)),
+    k1 = load<i32>(p, 16);
   const step = load<i32>(load<usize>(p, 4));
   const k2 = k0 ^ k1 ^ 0x1bd11bda;
   for (let i = begin << 10; i < last; i += 4) {
@@ -171,26 +184,34 @@ export function random(p: usize, begin: i32, end: i32): void {
     let b = v128.add<i32>(v128.add<i32>(i32x4.splat(i), i32x4(0, 1, 2, 3)), i32x4.splat(k1));
     for (let block = 1; block <= 5; block++) {
       if (block & 1) {
-        a = v128.add<i32>(a, b); b = mix(a, b, 13);
-        a = v128.add<i32>(a, b); b = mix(a, b, 15);
-        a = v128.add<i32>(a, b); b = mix(a, b, 26);
-        a = v128.add<i32>(a, b); b = mix(a, b, 6);
+        a = v128.add<i32>(a, b);
+        b = mix(a, b, 13);
+        a = v128.add<i32>(a, b);
+        b = mix(a, b, 15);
+        a = v128.add<i32>(a, b);
+        b = mix(a, b, 26);
+        a = v128.add<i32>(a, b);
+        b = mix(a, b, 6);
       } else {
-        a = v128.add<i32>(a, b); b = mix(a, b, 17);
-        a = v128.add<i32>(a, b); b = mix(a, b, 29);
-        a = v128.add<i32>(a, b); b = mix(a, b, 16);
-        a = v128.add<i32>(a, b); b = mix(a, b, 24);
+        a = v128.add<i32>(a, b);
+        b = mix(a, b, 17);
+        a = v128.add<i32>(a, b);
+        b = mix(a, b, 29);
+        a = v128.add<i32>(a, b);
+        b = mix(a, b, 16);
+        a = v128.add<i32>(a, b);
+        b = mix(a, b, 24);
       }
       const which = block % 3;
       a = v128.add<i32>(a, i32x4.splat(which == 0 ? k0 : which == 1 ? k1 : k2));
       b = v128.add<i32>(b, i32x4.splat((which == 0 ? k1 : which == 1 ? k2 : k0) + block));
     }
     const value = v128.mul<f32>(f32x4.convert_i32x4_u(v128.shr<u32>(a, 8)), f32x4.splat(5.9604644775390625e-8));
-    if (i + 4 <= last) v128.store(y + (<usize>i << 2), value);
+    if (i + 4 <= last) v128.store(y + ((<usize>i) << 2), value);
     else {
-      store<f32>(y + (<usize>i << 2), f32x4.extract_lane(value, 0));
-      if (i + 1 < last) store<f32>(y + (<usize>i << 2), f32x4.extract_lane(value, 1), 4);
-      if (i + 2 < last) store<f32>(y + (<usize>i << 2), f32x4.extract_lane(value, 2), 8);
+      store<f32>(y + ((<usize>i) << 2), f32x4.extract_lane(value, 0));
+      if (i + 1 < last) store<f32>(y + ((<usize>i) << 2), f32x4.extract_lane(value, 1), 4);
+      if (i + 2 < last) store<f32>(y + ((<usize>i) << 2), f32x4.extract_lane(value, 2), 8);
     }
   }
 }
@@ -202,35 +223,49 @@ export function random(p: usize, begin: i32, end: i32): void {
 export function adamw(p: usize, begin: i32, end: i32): void {
   const clip = load<f32>(load<usize>(p, 32));
   const elements = load<i32>(p, 48);
-  const oldP = load<usize>(p), g = load<usize>(p, 4), oldM = load<usize>(p, 8), oldV = load<usize>(p, 12);
-  const newP = load<usize>(p, 36), newM = load<usize>(p, 40), newV = load<usize>(p, 44);
+  const oldP = load<usize>(p),
+    g = load<usize>(p, 4),
+    oldM = load<usize>(p, 8),
+    oldV = load<usize>(p, 12);
+  const newP = load<usize>(p, 36),
+    newM = load<usize>(p, 40),
+    newV = load<usize>(p, 44);
   if (!isFinite(clip)) {
-    const start = <usize>begin << 8;
-    const bytes = (<usize>min(elements, end << 6) << 2) - start;
+    const start = (<usize>begin) << 8;
+    const bytes = ((<usize>min(elements, end << 6)) << 2) - start;
     if (newP != oldP) memory.copy(newP + start, oldP + start, bytes);
     if (newM != oldM) memory.copy(newM + start, oldM + start, bytes);
     if (newV != oldV) memory.copy(newV + start, oldV + start, bytes);
     return;
   }
-  const lr = load<f32>(load<usize>(p, 20)), stepSize = load<f32>(load<usize>(p, 24));
+  const lr = load<f32>(load<usize>(p, 20)),
+    stepSize = load<f32>(load<usize>(p, 24));
   const biasScale = f32x4.splat(load<f32>(load<usize>(p, 28)));
-  const beta1 = f32x4.splat(load<f32>(p, 52)), rest1 = f32x4.splat(load<f32>(p, 56));
-  const beta2 = f32x4.splat(load<f32>(p, 60)), rest2 = f32x4.splat(load<f32>(p, 64));
+  const beta1 = f32x4.splat(load<f32>(p, 52)),
+    rest1 = f32x4.splat(load<f32>(p, 56));
+  const beta2 = f32x4.splat(load<f32>(p, 60)),
+    rest2 = f32x4.splat(load<f32>(p, 64));
   const epsilon = f32x4.splat(load<f32>(p, 68));
   const clip4 = f32x4.splat(clip);
   for (let block = begin; block < end; block++) {
-    const line = load<usize>(p, 16) + (<usize>block << 3);
+    const line = load<usize>(p, 16) + ((<usize>block) << 3);
     const keep = f32x4.splat(1 - lr * load<f32>(line) * load<f32>(line, 4));
     const rate = f32x4.splat(stepSize * load<f32>(line));
-    let i = <usize>block << 8;
-    const last = <usize>min(elements, (block + 1) << 6) << 2;
+    let i = (<usize>block) << 8;
+    const last = (<usize>min(elements, (block + 1) << 6)) << 2;
     for (; i < last; i += 16) {
       const partial = last - i < 16;
       const gradient = v128.mul<f32>(clip4, loadPart(g + i, last - i));
       const first = v128.add<f32>(v128.mul<f32>(beta1, loadPart(oldM + i, last - i)), v128.mul<f32>(rest1, gradient));
-      const second = v128.add<f32>(v128.mul<f32>(beta2, loadPart(oldV + i, last - i)), v128.mul<f32>(v128.mul<f32>(rest2, gradient), gradient));
+      const second = v128.add<f32>(
+        v128.mul<f32>(beta2, loadPart(oldV + i, last - i)),
+        v128.mul<f32>(v128.mul<f32>(rest2, gradient), gradient),
+      );
       const divisor = v128.add<f32>(v128.mul<f32>(v128.sqrt<f32>(second), biasScale), epsilon);
-      const value = v128.sub<f32>(v128.mul<f32>(loadPart(oldP + i, last - i), keep), v128.div<f32>(v128.mul<f32>(rate, first), divisor));
+      const value = v128.sub<f32>(
+        v128.mul<f32>(loadPart(oldP + i, last - i), keep),
+        v128.div<f32>(v128.mul<f32>(rate, first), divisor),
+      );
       if (!partial) {
         v128.store(newM + i, first);
         v128.store(newV + i, second);
@@ -244,8 +279,7 @@ export function adamw(p: usize, begin: i32, end: i32): void {
   }
 }
 
-// @ts-ignore: decorator
-@inline
+// @inline
 function loadPart(at: usize, bytes: usize): v128 {
   if (bytes >= 16) return v128.load(at);
   let x = v128.load32_zero(at);

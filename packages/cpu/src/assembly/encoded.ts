@@ -19,10 +19,11 @@ const SLACK: i32 = 16;
 
 /** absmax of a block: as it is, or map[q]·scale + offset in two roundings. */
 function absmaxOf(e: usize, block: i32): f32 {
-  const absmax = load<usize>(e, 12), nested = load<usize>(e, 16);
-  if (nested == 0) return load<f32>(absmax + (<usize>block << 2));
+  const absmax = load<usize>(e, 12),
+    nested = load<usize>(e, 16);
+  if (nested == 0) return load<f32>(absmax + ((<usize>block) << 2));
   const code = <usize>load<u8>(absmax + <usize>block);
-  const scale = load<f32>(nested + (<usize>(NESTED_HEAD + block / load<i32>(e, 24)) << 2));
+  const scale = load<f32>(nested + ((<usize>(NESTED_HEAD + block / load<i32>(e, 24))) << 2));
   return load<f32>(nested + (code << 2)) * scale + load<f32>(nested, 1024);
 }
 
@@ -30,13 +31,12 @@ function absmaxOf(e: usize, block: i32): f32 {
 function load8(at: usize, end: usize): v128 {
   if (at + 8 <= end) return v128.load64_zero(at);
   let bytes: u64 = 0;
-  for (let i = 0; at < end; at++, i += 8) bytes |= <u64>load<u8>(at) << i;
+  for (let i = 0; at < end; at++, i += 8) bytes |= (<u64>load<u8>(at)) << i;
   return i64x2(bytes, 0);
 }
 
 /** Indices are below 16: both forms mean the same. */
-// @ts-ignore: decorator
-@inline
+// @inline
 function pick(plane: v128, index: v128): v128 {
   if (ASC_FEATURE_RELAXED_SIMD) return i8x16.relaxed_swizzle(plane, index);
   return i8x16.swizzle(plane, index);
@@ -51,8 +51,13 @@ export function decodeRun(e: usize, start: i32, count: i32, out: usize): void {
     decodeRows8(e, start, count, out);
     return;
   }
-  const codes = load<usize>(e, 4), end = load<usize>(e, 8), blockSize = load<i32>(e, 20);
-  const plane0 = v128.load(e + PLANES), plane1 = v128.load(e + PLANES, 16), plane2 = v128.load(e + PLANES, 32), plane3 = v128.load(e + PLANES, 48);
+  const codes = load<usize>(e, 4),
+    end = load<usize>(e, 8),
+    blockSize = load<i32>(e, 20);
+  const plane0 = v128.load(e + PLANES),
+    plane1 = v128.load(e + PLANES, 16),
+    plane2 = v128.load(e + PLANES, 32),
+    plane3 = v128.load(e + PLANES, 48);
   const nibble = i8x16.splat(15);
   let block = start / blockSize;
   let left = (block + 1) * blockSize - start;
@@ -63,7 +68,7 @@ export function decodeRun(e: usize, start: i32, count: i32, out: usize): void {
     let run = min(left, count);
     count -= run;
     if (odd) {
-      store<f32>(out, load<f32>(e + TABLE + (<usize>(load<u8>(at) & 15) << 2)) * scale);
+      store<f32>(out, load<f32>(e + TABLE + ((<usize>(load<u8>(at) & 15)) << 2)) * scale);
       out += 4;
       at++;
       run--;
@@ -72,12 +77,17 @@ export function decodeRun(e: usize, start: i32, count: i32, out: usize): void {
     const scales = f32x4.splat(scale);
     // A block starts at an even element, so that a run within one starts at a byte; what it writes too much, the next
     // one overwrites.
-    let to = out, from = at;
+    let to = out,
+      from = at;
     for (let i = 0; i < run; i += 16) {
       const bytes = load8(from, end);
-      const high = v128.and(v128.shr<u16>(bytes, 4), nibble), low = v128.and(bytes, nibble);
+      const high = v128.and(v128.shr<u16>(bytes, 4), nibble),
+        low = v128.and(bytes, nibble);
       const index = v128.shuffle<u8>(high, low, 0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23);
-      const b0 = pick(plane0, index), b1 = pick(plane1, index), b2 = pick(plane2, index), b3 = pick(plane3, index);
+      const b0 = pick(plane0, index),
+        b1 = pick(plane1, index),
+        b2 = pick(plane2, index),
+        b3 = pick(plane3, index);
       const a = v128.shuffle<u8>(b0, b1, 0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23);
       const b = v128.shuffle<u8>(b0, b1, 8, 24, 9, 25, 10, 26, 11, 27, 12, 28, 13, 29, 14, 30, 15, 31);
       const c = v128.shuffle<u8>(b2, b3, 0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23);
@@ -89,7 +99,7 @@ export function decodeRun(e: usize, start: i32, count: i32, out: usize): void {
       to += 64;
       from += 8;
     }
-    out += <usize>run << 2;
+    out += (<usize>run) << 2;
     at += <usize>(run >> 1);
     block++;
     left = blockSize;
@@ -102,8 +112,12 @@ export function decodeRun(e: usize, start: i32, count: i32, out: usize): void {
  */
 export function dotCodes(e: usize, start: i32, count: i32, x: usize): f32 {
   if (load<i32>(e) == 1) return dotRows8(e, start, count, x);
-  const codes = load<usize>(e, 4), blockSize = load<i32>(e, 20);
-  const plane0 = v128.load(e + PLANES), plane1 = v128.load(e + PLANES, 16), plane2 = v128.load(e + PLANES, 32), plane3 = v128.load(e + PLANES, 48);
+  const codes = load<usize>(e, 4),
+    blockSize = load<i32>(e, 20);
+  const plane0 = v128.load(e + PLANES),
+    plane1 = v128.load(e + PLANES, 16),
+    plane2 = v128.load(e + PLANES, 32),
+    plane3 = v128.load(e + PLANES, 48);
   const nibble = i8x16.splat(15);
   let block = start / blockSize;
   let left = (block + 1) * blockSize - start;
@@ -112,12 +126,19 @@ export function dotCodes(e: usize, start: i32, count: i32, x: usize): f32 {
   while (count > 0) {
     const run = min(left, count);
     const end = at + <usize>(run >> 1);
-    let s0 = f32x4.splat(0), s1 = f32x4.splat(0), s2 = f32x4.splat(0), s3 = f32x4.splat(0);
+    let s0 = f32x4.splat(0),
+      s1 = f32x4.splat(0),
+      s2 = f32x4.splat(0),
+      s3 = f32x4.splat(0);
     while (at < end) {
       const bytes = v128.load64_zero(at);
-      const high = v128.and(v128.shr<u16>(bytes, 4), nibble), low = v128.and(bytes, nibble);
+      const high = v128.and(v128.shr<u16>(bytes, 4), nibble),
+        low = v128.and(bytes, nibble);
       const index = v128.shuffle<u8>(high, low, 0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23);
-      const b0 = pick(plane0, index), b1 = pick(plane1, index), b2 = pick(plane2, index), b3 = pick(plane3, index);
+      const b0 = pick(plane0, index),
+        b1 = pick(plane1, index),
+        b2 = pick(plane2, index),
+        b3 = pick(plane3, index);
       const a = v128.shuffle<u8>(b0, b1, 0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23);
       const b = v128.shuffle<u8>(b0, b1, 8, 24, 9, 25, 10, 26, 11, 27, 12, 28, 13, 29, 14, 30, 15, 31);
       const c = v128.shuffle<u8>(b2, b3, 0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23);
@@ -145,38 +166,42 @@ export function canDot(e: usize): bool {
 
 function dotRows8(e: usize, start: i32, count: i32, x: usize): f32 {
   const codes = load<usize>(e, 4) + <usize>start;
-  let s0 = f32x4.splat(0), s1 = f32x4.splat(0);
+  let s0 = f32x4.splat(0),
+    s1 = f32x4.splat(0);
   let i = 0;
   for (; i + 8 <= count; i += 8) {
     const half = v128.load_ext<i8>(codes + <usize>i);
-    const at = x + (<usize>i << 2);
+    const at = x + ((<usize>i) << 2);
     s0 = madd(v128.load(at), f32x4.convert_i32x4_s(i32x4.extend_low_i16x8_s(half)), s0);
     s1 = madd(v128.load(at, 16), f32x4.convert_i32x4_s(i32x4.extend_high_i16x8_s(half)), s1);
   }
   let total = sum4(v128.add<f32>(s0, s1));
-  for (; i < count; i++) total += load<f32>(x + (<usize>i << 2)) * <f32>load<i8>(codes + <usize>i);
-  return total * load<f32>(load<usize>(e, 12) + (<usize>(start / load<i32>(e, 28)) << 2)) * <f32>(1.0 / 127.0);
+  for (; i < count; i++) total += load<f32>(x + ((<usize>i) << 2)) * <f32>load<i8>(codes + <usize>i);
+  return total * load<f32>(load<usize>(e, 12) + ((<usize>(start / load<i32>(e, 28))) << 2)) * <f32>(1.0 / 127.0);
 }
 
 /** `decodeRun` for codes of 8 bits with an absmax per row: code·absmax·(1/127). */
 function decodeRows8(e: usize, start: i32, count: i32, out: usize): void {
-  const codes = load<usize>(e, 4), columns = load<i32>(e, 28);
+  const codes = load<usize>(e, 4),
+    columns = load<i32>(e, 28);
   const step = f32x4.splat(<f32>(1.0 / 127.0));
   let row = start / columns;
   let left = (row + 1) * columns - start;
   while (count > 0) {
-    const scale = load<f32>(load<usize>(e, 12) + (<usize>row << 2));
+    const scale = load<f32>(load<usize>(e, 12) + ((<usize>row) << 2));
     const scales = f32x4.splat(scale);
     const run = min(left, count);
     let i = 0;
     for (; i + 8 <= run; i += 8) {
       const half = v128.load_ext<i8>(codes + <usize>(start + i));
-      const low = f32x4.convert_i32x4_s(i32x4.extend_low_i16x8_s(half)), high = f32x4.convert_i32x4_s(i32x4.extend_high_i16x8_s(half));
-      v128.store(out + (<usize>i << 2), v128.mul<f32>(v128.mul<f32>(low, scales), step));
-      v128.store(out + (<usize>i << 2), v128.mul<f32>(v128.mul<f32>(high, scales), step), 16);
+      const low = f32x4.convert_i32x4_s(i32x4.extend_low_i16x8_s(half)),
+        high = f32x4.convert_i32x4_s(i32x4.extend_high_i16x8_s(half));
+      v128.store(out + ((<usize>i) << 2), v128.mul<f32>(v128.mul<f32>(low, scales), step));
+      v128.store(out + ((<usize>i) << 2), v128.mul<f32>(v128.mul<f32>(high, scales), step), 16);
     }
-    for (; i < run; i++) store<f32>(out + (<usize>i << 2), <f32>load<i8>(codes + <usize>(start + i)) * scale * <f32>(1.0 / 127.0));
-    out += <usize>run << 2;
+    for (; i < run; i++)
+      store<f32>(out + ((<usize>i) << 2), <f32>load<i8>(codes + <usize>(start + i)) * scale * <f32>(1.0 / 127.0));
+    out += (<usize>run) << 2;
     start += run;
     count -= run;
     row++;
@@ -188,8 +213,18 @@ function decodeRows8(e: usize, start: i32, count: i32, out: usize): void {
  * Panels [begin, end) of an encoded B stored [N, K] (mode bit 0) or [K, N], `ldb` elements a row, whose first element
  * here is `first`.
  */
-export function packEncoded(e: usize, first: i32, transposed: i32, ldb: i32, k: i32, n: i32, out: usize, begin: i32, end: i32): void {
-  const panelBytes = <usize>k << 5;
+export function packEncoded(
+  e: usize,
+  first: i32,
+  transposed: i32,
+  ldb: i32,
+  k: i32,
+  n: i32,
+  out: usize,
+  begin: i32,
+  end: i32,
+): void {
+  const panelBytes = (<usize>k) << 5;
   if (transposed) {
     const stride = RUN + SLACK;
     for (let p = begin; p < end; p++) {
@@ -197,8 +232,9 @@ export function packEncoded(e: usize, first: i32, transposed: i32, ldb: i32, k: 
       const rows = min(8, n - column);
       for (let depth = 0; depth < k; depth += RUN) {
         const count = min(RUN, k - depth);
-        for (let j = 0; j < rows; j++) decodeRun(e, first + (column + j) * ldb + depth, count, scratch + (<usize>(j * stride) << 2));
-        packColumns<f32>(scratch, stride, count, rows, out + <usize>p * panelBytes + (<usize>depth << 5), 0, 1);
+        for (let j = 0; j < rows; j++)
+          decodeRun(e, first + (column + j) * ldb + depth, count, scratch + ((<usize>(j * stride)) << 2));
+        packColumns<f32>(scratch, stride, count, rows, out + <usize>p * panelBytes + ((<usize>depth) << 5), 0, 1);
       }
     }
     return;
@@ -209,9 +245,9 @@ export function packEncoded(e: usize, first: i32, transposed: i32, ldb: i32, k: 
     const count = min(n, to << 3) - (from << 3);
     for (let i = 0; i < k; i++) {
       decodeRun(e, first + i * ldb + (from << 3), count, scratch);
-      for (let j = count; j < (to - from) << 3; j++) store<f32>(scratch + (<usize>j << 2), 0);
+      for (let j = count; j < (to - from) << 3; j++) store<f32>(scratch + ((<usize>j) << 2), 0);
       let source = scratch;
-      let target = out + <usize>from * panelBytes + (<usize>i << 5);
+      let target = out + <usize>from * panelBytes + ((<usize>i) << 5);
       for (let p = from; p < to; p++) {
         v128.store(target, v128.load(source));
         v128.store(target, v128.load(source, 16), 16);
@@ -229,7 +265,7 @@ export function decodeMatrix(p: usize, begin: i32, end: i32): void {
     const start = unit * RUN;
     const count = min(RUN, size - start);
     decodeRun(load<usize>(p), start, count, scratch);
-    memory.copy(load<usize>(p, 4) + (<usize>start << 2), scratch, <usize>count << 2);
+    memory.copy(load<usize>(p, 4) + ((<usize>start) << 2), scratch, (<usize>count) << 2);
   }
 }
 
@@ -245,21 +281,25 @@ export function quantizeBlocks(p: usize, begin: i32, end: i32): void {
 }
 
 function quantizeFrom<T>(p: usize, begin: i32, end: i32): void {
-  const x = load<usize>(p), codes = load<usize>(p, 4), size = load<i32>(p, 12), blockSize = load<i32>(p, 20);
+  const x = load<usize>(p),
+    codes = load<usize>(p, 4),
+    size = load<i32>(p, 12),
+    blockSize = load<i32>(p, 20);
   for (let block = begin; block < end; block++) {
     const start = block * blockSize;
     const last = min(size, start + blockSize);
     let absmax: f32 = 0;
     for (let i = start; i < last; i++) absmax = max(absmax, abs(load1<T>(x, i)));
-    store<f32>(load<usize>(p, 8) + (<usize>block << 2), absmax);
+    store<f32>(load<usize>(p, 8) + ((<usize>block) << 2), absmax);
     // bitsandbytes multiplies by the reciprocal; that of a subnormal is infinite.
     const divide = absmax < <f32>1.1754943508222875e-38;
     const factor: f32 = absmax == 0 ? 0 : 1 / absmax;
     for (let i = start; i < last; i += 2) {
-      const a = load1<T>(x, i), b: f32 = i + 1 < last ? load1<T>(x, i + 1) : 0;
+      const a = load1<T>(x, i),
+        b: f32 = i + 1 < last ? load1<T>(x, i + 1) : 0;
       const high = codeOf(p, divide && absmax != 0 ? a / absmax : a * factor);
       const low = i + 1 < last ? codeOf(p, divide && absmax != 0 ? b / absmax : b * factor) : 0;
-      store<u8>(codes + <usize>(i >> 1), <u8>(high << 4 | low));
+      store<u8>(codes + <usize>(i >> 1), <u8>((high << 4) | low));
     }
   }
 }
@@ -271,6 +311,10 @@ function codeOf(p: usize, place: f32): i32 {
     v128.add<i32>(v128.gt<f32>(x, v128.load(p, 24)), v128.gt<f32>(x, v128.load(p, 40))),
     v128.add<i32>(v128.gt<f32>(x, v128.load(p, 56)), v128.and(v128.gt<f32>(x, v128.load(p, 72)), i32x4(-1, -1, -1, 0))),
   );
-  const count = -(i32x4.extract_lane(below, 0) + i32x4.extract_lane(below, 1) + (i32x4.extract_lane(below, 2) + i32x4.extract_lane(below, 3)));
-  return load<i32>(p + (<usize>count << 2), 84);
+  const count = -(
+    i32x4.extract_lane(below, 0) +
+    i32x4.extract_lane(below, 1) +
+    (i32x4.extract_lane(below, 2) + i32x4.extract_lane(below, 3))
+  );
+  return load<i32>(p + ((<usize>count) << 2), 84);
 }

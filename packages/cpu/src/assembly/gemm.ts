@@ -13,10 +13,10 @@ export const DEPTH: i32 = 512;
 /** Packs panels [begin, end) of B as it lies when stored [K, N] (row-major, `ldb` elements). */
 export function packRows<T>(b: usize, ldb: i32, k: i32, n: i32, out: usize, begin: i32, end: i32): void {
   const whole = min(end, n >> 3);
-  const panelBytes = <usize>k << 5;
+  const panelBytes = (<usize>k) << 5;
   for (let i = 0; i < k; i++) {
     let source = i * ldb + (begin << 3);
-    let target = out + <usize>begin * panelBytes + (<usize>i << 5);
+    let target = out + <usize>begin * panelBytes + ((<usize>i) << 5);
     for (let p = begin; p < whole; p++) {
       v128.store(target, load4<T>(b, source));
       v128.store(target, load4<T>(b, source + 4), 16);
@@ -28,7 +28,8 @@ export function packRows<T>(b: usize, ldb: i32, k: i32, n: i32, out: usize, begi
     const column = p << 3;
     let target = out + <usize>p * panelBytes;
     for (let i = 0; i < k; i++) {
-      for (let j = 0; j < 8; j++) store<f32>(target + (<usize>j << 2), column + j < n ? load1<T>(b, i * ldb + column + j) : 0);
+      for (let j = 0; j < 8; j++)
+        store<f32>(target + ((<usize>j) << 2), column + j < n ? load1<T>(b, i * ldb + column + j) : 0);
       target += 32;
     }
   }
@@ -36,7 +37,7 @@ export function packRows<T>(b: usize, ldb: i32, k: i32, n: i32, out: usize, begi
 
 /** Packs panels [begin, end) of B as it lies when stored [N, K] (row-major, `ldb` elements). */
 export function packColumns<T>(b: usize, ldb: i32, k: i32, n: i32, out: usize, begin: i32, end: i32): void {
-  const panelBytes = <usize>k << 5;
+  const panelBytes = (<usize>k) << 5;
   for (let p = begin; p < end; p++) {
     const column = p << 3;
     let target = out + <usize>p * panelBytes;
@@ -44,14 +45,29 @@ export function packColumns<T>(b: usize, ldb: i32, k: i32, n: i32, out: usize, b
     if (column + 8 <= n) {
       for (; i + 4 <= k; i += 4) {
         let s = column * ldb + i;
-        transposeStore(load4<T>(b, s), load4<T>(b, s + ldb), load4<T>(b, s + 2 * ldb), load4<T>(b, s + 3 * ldb), target, 32);
+        transposeStore(
+          load4<T>(b, s),
+          load4<T>(b, s + ldb),
+          load4<T>(b, s + 2 * ldb),
+          load4<T>(b, s + 3 * ldb),
+          target,
+          32,
+        );
         s += 4 * ldb;
-        transposeStore(load4<T>(b, s), load4<T>(b, s + ldb), load4<T>(b, s + 2 * ldb), load4<T>(b, s + 3 * ldb), target + 16, 32);
+        transposeStore(
+          load4<T>(b, s),
+          load4<T>(b, s + ldb),
+          load4<T>(b, s + 2 * ldb),
+          load4<T>(b, s + 3 * ldb),
+          target + 16,
+          32,
+        );
         target += 128;
       }
     }
     for (; i < k; i++) {
-      for (let j = 0; j < 8; j++) store<f32>(target + (<usize>j << 2), column + j < n ? load1<T>(b, (column + j) * ldb + i) : 0);
+      for (let j = 0; j < 8; j++)
+        store<f32>(target + ((<usize>j) << 2), column + j < n ? load1<T>(b, (column + j) * ldb + i) : 0);
       target += 32;
     }
   }
@@ -59,23 +75,31 @@ export function packColumns<T>(b: usize, ldb: i32, k: i32, n: i32, out: usize, b
 
 /** Writes rows [row, row + rows) × [depth, depth + k) of A as stored [K, M] into `out` as [rows][k]. */
 export function packTransposed<T>(a: usize, lda: i32, row: i32, rows: i32, depth: i32, k: i32, out: usize): void {
-  const stride = <usize>k << 2;
+  const stride = (<usize>k) << 2;
   let i = 0;
   for (; i + 4 <= k; i += 4) {
     const s = (depth + i) * lda + row;
-    let target = out + (<usize>i << 2);
+    let target = out + ((<usize>i) << 2);
     let r = 0;
     for (; r + 4 <= rows; r += 4) {
-      transposeStore(load4<T>(a, s + r), load4<T>(a, s + lda + r), load4<T>(a, s + 2 * lda + r), load4<T>(a, s + 3 * lda + r), target, stride);
+      transposeStore(
+        load4<T>(a, s + r),
+        load4<T>(a, s + lda + r),
+        load4<T>(a, s + 2 * lda + r),
+        load4<T>(a, s + 3 * lda + r),
+        target,
+        stride,
+      );
       target += stride << 2;
     }
     for (; r < rows; r++) {
-      for (let j = 0; j < 4; j++) store<f32>(target + (<usize>j << 2), load1<T>(a, s + j * lda + r));
+      for (let j = 0; j < 4; j++) store<f32>(target + ((<usize>j) << 2), load1<T>(a, s + j * lda + r));
       target += stride;
     }
   }
   for (; i < k; i++) {
-    for (let r = 0; r < rows; r++) store<f32>(out + (<usize>i << 2) + <usize>r * stride, load1<T>(a, (depth + i) * lda + row + r));
+    for (let r = 0; r < rows; r++)
+      store<f32>(out + ((<usize>i) << 2) + <usize>r * stride, load1<T>(a, (depth + i) * lda + row + r));
   }
 }
 
@@ -100,14 +124,34 @@ export function packDirect<T>(a: usize, lda: i32, row: i32, rows: i32, depth: i3
  * `initStride` bytes between rows. One step of k per iteration: the optimizer would reorder an unrolled body into
  * something that does not fit the 16 registers.
  */
-function tile6(a: usize, aStride: usize, b: usize, k: i32, init: usize, initStride: usize, c: usize, cStride: usize): void {
-  let a0 = a, a1 = a0 + aStride, a2 = a1 + aStride, a3 = a2 + aStride, a4 = a3 + aStride, a5 = a4 + aStride;
-  let c00 = f32x4.splat(0), c01 = f32x4.splat(0);
-  let c10 = f32x4.splat(0), c11 = f32x4.splat(0);
-  let c20 = f32x4.splat(0), c21 = f32x4.splat(0);
-  let c30 = f32x4.splat(0), c31 = f32x4.splat(0);
-  let c40 = f32x4.splat(0), c41 = f32x4.splat(0);
-  let c50 = f32x4.splat(0), c51 = f32x4.splat(0);
+function tile6(
+  a: usize,
+  aStride: usize,
+  b: usize,
+  k: i32,
+  init: usize,
+  initStride: usize,
+  c: usize,
+  cStride: usize,
+): void {
+  let a0 = a,
+    a1 = a0 + aStride,
+    a2 = a1 + aStride,
+    a3 = a2 + aStride,
+    a4 = a3 + aStride,
+    a5 = a4 + aStride;
+  let c00 = f32x4.splat(0),
+    c01 = f32x4.splat(0);
+  let c10 = f32x4.splat(0),
+    c11 = f32x4.splat(0);
+  let c20 = f32x4.splat(0),
+    c21 = f32x4.splat(0);
+  let c30 = f32x4.splat(0),
+    c31 = f32x4.splat(0);
+  let c40 = f32x4.splat(0),
+    c41 = f32x4.splat(0);
+  let c50 = f32x4.splat(0),
+    c51 = f32x4.splat(0);
   if (init != 0) {
     c00 = v128.load(init);
     c01 = v128.load(init, 16);
@@ -127,9 +171,10 @@ function tile6(a: usize, aStride: usize, b: usize, k: i32, init: usize, initStri
     c50 = v128.load(init);
     c51 = v128.load(init, 16);
   }
-  const end = b + (<usize>k << 5);
+  const end = b + ((<usize>k) << 5);
   while (b < end) {
-    const b0 = v128.load(b), b1 = v128.load(b, 16);
+    const b0 = v128.load(b),
+      b1 = v128.load(b, 16);
     let x = v128.load_splat<f32>(a0);
     c00 = madd(x, b0, c00);
     c01 = madd(x, b1, c01);
@@ -176,11 +221,26 @@ function tile6(a: usize, aStride: usize, b: usize, k: i32, init: usize, initStri
 }
 
 /** The same for four rows at any addresses: the lower edge repeats its last row. */
-function tile4(a0: usize, a1: usize, a2: usize, a3: usize, b: usize, k: i32, init: usize, initStride: usize, c: usize, cStride: usize): void {
-  let c00 = f32x4.splat(0), c01 = f32x4.splat(0);
-  let c10 = f32x4.splat(0), c11 = f32x4.splat(0);
-  let c20 = f32x4.splat(0), c21 = f32x4.splat(0);
-  let c30 = f32x4.splat(0), c31 = f32x4.splat(0);
+function tile4(
+  a0: usize,
+  a1: usize,
+  a2: usize,
+  a3: usize,
+  b: usize,
+  k: i32,
+  init: usize,
+  initStride: usize,
+  c: usize,
+  cStride: usize,
+): void {
+  let c00 = f32x4.splat(0),
+    c01 = f32x4.splat(0);
+  let c10 = f32x4.splat(0),
+    c11 = f32x4.splat(0);
+  let c20 = f32x4.splat(0),
+    c21 = f32x4.splat(0);
+  let c30 = f32x4.splat(0),
+    c31 = f32x4.splat(0);
   if (init != 0) {
     c00 = v128.load(init);
     c01 = v128.load(init, 16);
@@ -194,9 +254,10 @@ function tile4(a0: usize, a1: usize, a2: usize, a3: usize, b: usize, k: i32, ini
     c30 = v128.load(init);
     c31 = v128.load(init, 16);
   }
-  const end = b + (<usize>k << 5);
+  const end = b + ((<usize>k) << 5);
   while (b < end) {
-    const b0 = v128.load(b), b1 = v128.load(b, 16);
+    const b0 = v128.load(b),
+      b1 = v128.load(b, 16);
     let x = v128.load_splat<f32>(a0);
     c00 = madd(x, b0, c00);
     c01 = madd(x, b1, c01);
@@ -231,7 +292,7 @@ function tile4(a0: usize, a1: usize, a2: usize, a3: usize, b: usize, k: i32, ini
 /** Copies a rows×columns corner of a tile, element by element. */
 function copyTile(from: usize, fromStride: usize, to: usize, toStride: usize, rows: i32, columns: i32): void {
   for (let r = 0; r < rows; r++) {
-    for (let j = 0; j < columns; j++) store<f32>(to + (<usize>j << 2), load<f32>(from + (<usize>j << 2)));
+    for (let j = 0; j < columns; j++) store<f32>(to + ((<usize>j) << 2), load<f32>(from + ((<usize>j) << 2)));
     from += fromStride;
     to += toStride;
   }
@@ -239,11 +300,32 @@ function copyTile(from: usize, fromStride: usize, to: usize, toStride: usize, ro
 
 /** A tile at the right or lower edge: whole in the 128 bytes at `edge`, the valid corner copied. */
 function edgeTile(
-  a: usize, aStride: usize, rows: i32, b: usize, k: i32, init: usize, initStride: usize, c: usize, cStride: usize, columns: i32, edge: usize,
+  a: usize,
+  aStride: usize,
+  rows: i32,
+  b: usize,
+  k: i32,
+  init: usize,
+  initStride: usize,
+  c: usize,
+  cStride: usize,
+  columns: i32,
+  edge: usize,
 ): void {
   const last = a + <usize>(rows - 1) * aStride;
   if (init != 0) copyTile(init, initStride, edge, 32, rows, columns);
-  tile4(a, min(a + aStride, last), min(a + 2 * aStride, last), min(a + 3 * aStride, last), b, k, init != 0 ? edge : 0, 32, edge, 32);
+  tile4(
+    a,
+    min(a + aStride, last),
+    min(a + 2 * aStride, last),
+    min(a + 3 * aStride, last),
+    b,
+    k,
+    init != 0 ? edge : 0,
+    32,
+    edge,
+    32,
+  );
   copyTile(edge, 32, c, cStride, rows, columns);
 }
 
@@ -253,14 +335,24 @@ function edgeTile(
  * `edge` 128 bytes of scratch.
  */
 export function gemmBlock(
-  a: usize, aStride: usize, panels: usize, panelStride: usize, k: i32, init: usize, initStride: usize,
-  c: usize, cStride: usize, rows: i32, columns: i32, edge: usize,
+  a: usize,
+  aStride: usize,
+  panels: usize,
+  panelStride: usize,
+  k: i32,
+  init: usize,
+  initStride: usize,
+  c: usize,
+  cStride: usize,
+  rows: i32,
+  columns: i32,
+  edge: usize,
 ): void {
   for (let column = 0; column < columns; column += 8) {
     const width = min(8, columns - column);
     let ai = a;
-    let ci = c + (<usize>column << 2);
-    let ii = init != 0 ? init + (<usize>column << 2) : 0;
+    let ci = c + ((<usize>column) << 2);
+    let ii = init != 0 ? init + ((<usize>column) << 2) : 0;
     let r = 0;
     if (width == 8) {
       for (; r + 6 <= rows; r += 6) {

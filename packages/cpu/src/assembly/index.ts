@@ -5,12 +5,23 @@ import { setScratch } from './common';
 import { adamw, cast, copyStrided, fill, gatherRows, random, scatterAddRows, writeAt } from './data';
 import { elementwise } from './elementwise';
 import { decodeMatrix, quantizeBlocks } from './encoded';
-import { Kernel } from '../kernelIds';
+import { KernelId } from '../kernelIds';
 import { layerNorm, layerNormBackward, layerNormWeightGradient } from './layerNorm';
 import { gemm, gemv, packB } from './matmul';
 import {
-  argmax, crossEntropyRows, maxRows, partialSums, reduceColumns, rmsNorm, rmsNormBackward, rmsNormWeightGradient, rope, sumPartials, sumRows,
-  swiglu, swigluBackward,
+  argmax,
+  crossEntropyRows,
+  maxRows,
+  partialSums,
+  reduceColumns,
+  rmsNorm,
+  rmsNormBackward,
+  rmsNormWeightGradient,
+  rope,
+  sumPartials,
+  sumRows,
+  swiglu,
+  swigluBackward,
 } from './rows';
 import { sampleThreshold } from './sampleThreshold';
 
@@ -20,42 +31,113 @@ import { sampleThreshold } from './sampleThreshold';
  */
 function launch(kernel: i32, params: usize, begin: i32, end: i32): void {
   switch (kernel) {
-    case Kernel.packB: packB(params, begin, end); break;
-    case Kernel.gemm: gemm(params, begin, end); break;
-    case Kernel.gemv: gemv(params, begin, end); break;
-    case Kernel.elementwise: elementwise(params, begin, end); break;
-    case Kernel.attention: attention(params, begin, end); break;
-    case Kernel.attentionBackwardQuery: attentionBackwardQuery(params, begin, end); break;
-    case Kernel.attentionBackwardKey: attentionBackwardKey(params, begin, end); break;
-    case Kernel.rmsNorm: rmsNorm(params, begin, end); break;
-    case Kernel.rmsNormBackward: rmsNormBackward(params, begin, end); break;
-    case Kernel.rmsNormWeightGradient: rmsNormWeightGradient(params, begin, end); break;
-    case Kernel.layerNorm: layerNorm(params, begin, end); break;
-    case Kernel.layerNormBackward: layerNormBackward(params, begin, end); break;
-    case Kernel.layerNormWeightGradient: layerNormWeightGradient(params, begin, end); break;
-    case Kernel.rope: rope(params, begin, end); break;
-    case Kernel.swiglu: swiglu(params, begin, end); break;
-    case Kernel.swigluBackward: swigluBackward(params, begin, end); break;
-    case Kernel.crossEntropyRows: crossEntropyRows(params, begin, end); break;
-    case Kernel.adamw: adamw(params, begin, end); break;
-    case Kernel.adamw8bit: adamw8bit(params, begin, end); break;
-    case Kernel.sumRows: sumRows(params, begin, end); break;
-    case Kernel.reduceColumns: reduceColumns(params, begin, end); break;
-    case Kernel.maxRows: maxRows(params, begin, end); break;
-    case Kernel.partialSums: partialSums(params, begin, end); break;
-    case Kernel.sumPartials: sumPartials(params, begin, end); break;
-    case Kernel.gatherRows: gatherRows(params, begin, end); break;
-    case Kernel.scatterAddRows: scatterAddRows(params, begin, end); break;
-    case Kernel.writeAt: writeAt(params, begin, end); break;
-    case Kernel.copyStrided: copyStrided(params, begin, end); break;
-    case Kernel.fill: fill(params, begin, end); break;
-    case Kernel.cast: cast(params, begin, end); break;
-    case Kernel.random: random(params, begin, end); break;
-    case Kernel.argmax: argmax(params, begin, end); break;
-    case Kernel.sampleThreshold: sampleThreshold(params, begin, end); break;
-    case Kernel.quantizeBlocks: quantizeBlocks(params, begin, end); break;
-    case Kernel.decodeMatrix: decodeMatrix(params, begin, end); break;
-    default: unreachable();
+    case KernelId.packB:
+      packB(params, begin, end);
+      break;
+    case KernelId.gemm:
+      gemm(params, begin, end);
+      break;
+    case KernelId.gemv:
+      gemv(params, begin, end);
+      break;
+    case KernelId.elementwise:
+      elementwise(params, begin, end);
+      break;
+    case KernelId.attention:
+      attention(params, begin, end);
+      break;
+    case KernelId.attentionBackwardQuery:
+      attentionBackwardQuery(params, begin, end);
+      break;
+    case KernelId.attentionBackwardKey:
+      attentionBackwardKey(params, begin, end);
+      break;
+    case KernelId.rmsNorm:
+      rmsNorm(params, begin, end);
+      break;
+    case KernelId.rmsNormBackward:
+      rmsNormBackward(params, begin, end);
+      break;
+    case KernelId.rmsNormWeightGradient:
+      rmsNormWeightGradient(params, begin, end);
+      break;
+    case KernelId.layerNorm:
+      layerNorm(params, begin, end);
+      break;
+    case KernelId.layerNormBackward:
+      layerNormBackward(params, begin, end);
+      break;
+    case KernelId.layerNormWeightGradient:
+      layerNormWeightGradient(params, begin, end);
+      break;
+    case KernelId.rope:
+      rope(params, begin, end);
+      break;
+    case KernelId.swiglu:
+      swiglu(params, begin, end);
+      break;
+    case KernelId.swigluBackward:
+      swigluBackward(params, begin, end);
+      break;
+    case KernelId.crossEntropyRows:
+      crossEntropyRows(params, begin, end);
+      break;
+    case KernelId.adamw:
+      adamw(params, begin, end);
+      break;
+    case KernelId.adamw8bit:
+      adamw8bit(params, begin, end);
+      break;
+    case KernelId.sumRows:
+      sumRows(params, begin, end);
+      break;
+    case KernelId.reduceColumns:
+      reduceColumns(params, begin, end);
+      break;
+    case KernelId.maxRows:
+      maxRows(params, begin, end);
+      break;
+    case KernelId.partialSums:
+      partialSums(params, begin, end);
+      break;
+    case KernelId.sumPartials:
+      sumPartials(params, begin, end);
+      break;
+    case KernelId.gatherRows:
+      gatherRows(params, begin, end);
+      break;
+    case KernelId.scatterAddRows:
+      scatterAddRows(params, begin, end);
+      break;
+    case KernelId.writeAt:
+      writeAt(params, begin, end);
+      break;
+    case KernelId.copyStrided:
+      copyStrided(params, begin, end);
+      break;
+    case KernelId.fill:
+      fill(params, begin, end);
+      break;
+    case KernelId.cast:
+      cast(params, begin, end);
+      break;
+    case KernelId.random:
+      random(params, begin, end);
+      break;
+    case KernelId.argmax:
+      argmax(params, begin, end);
+      break;
+    case KernelId.sampleThreshold:
+      sampleThreshold(params, begin, end);
+      break;
+    case KernelId.quantizeBlocks:
+      quantizeBlocks(params, begin, end);
+      break;
+    case KernelId.decodeMatrix:
+      decodeMatrix(params, begin, end);
+      break;
+    default:
+      unreachable();
   }
 }
 
@@ -88,8 +170,10 @@ const SPINS: i32 = 4000;
 
 function walk(control: usize, records: usize, count: i32, maySleep: bool): void {
   for (let i = 0; i < count; i++) {
-    const kernel = load<i32>(records), params = load<usize>(records, 4);
-    const units = load<i32>(records, 8), grain = load<i32>(records, 12);
+    const kernel = load<i32>(records),
+      params = load<usize>(records, 4);
+    const units = load<i32>(records, 8),
+      grain = load<i32>(records, 12);
     while (true) {
       if (atomic.load<i32>(records, NEXT) >= units) break;
       const begin = atomic.add<i32>(records, grain, NEXT);
@@ -156,7 +240,8 @@ export function work(control: usize): void {
     }
     seen = epoch;
     atomic.add<i32>(control, 1, ENTERED);
-    if (atomic.load<i32>(control, OPEN) != 0) walk(control, load<usize>(control, RECORDS), load<i32>(control, COUNT), true);
+    if (atomic.load<i32>(control, OPEN) != 0)
+      walk(control, load<usize>(control, RECORDS), load<i32>(control, COUNT), true);
     atomic.sub<i32>(control, 1, ENTERED);
   }
 }

@@ -5,13 +5,12 @@ import { madd } from './common';
  * e^x to about 1 ulp: x = n·ln 2 + r, a polynomial of degree 6 on |r| ≤ ln 2 / 2, and 2ⁿ in two factors so that results
  * down to the smallest subnormal and up to infinity come out right.
  */
-// @ts-ignore: decorator
-@inline
+// @inline
 export function exp4(x: v128): v128 {
   const bounded = v128.max<f32>(v128.min<f32>(x, f32x4.splat(89.5)), f32x4.splat(-104.5));
   const n = v128.nearest<f32>(v128.mul<f32>(bounded, f32x4.splat(1.44269504088896341)));
   let r = v128.sub<f32>(bounded, v128.mul<f32>(n, f32x4.splat(0.693359375)));
-  r = v128.add<f32>(r, v128.mul<f32>(n, f32x4.splat(2.12194440e-4)));
+  r = v128.add<f32>(r, v128.mul<f32>(n, f32x4.splat(2.1219444e-4)));
   let y = f32x4.splat(1.0 / 720);
   y = madd(y, r, f32x4.splat(1.0 / 120));
   y = madd(y, r, f32x4.splat(1.0 / 24));
@@ -28,16 +27,14 @@ export function exp4(x: v128): v128 {
 }
 
 /** 1 / (1 + e^−x). */
-// @ts-ignore: decorator
-@inline
+// @inline
 export function sigmoid4(x: v128): v128 {
   const one = f32x4.splat(1);
   return v128.div<f32>(one, v128.add<f32>(one, exp4(v128.neg<f32>(x))));
 }
 
 /** tanh x: a polynomial below 0.625 (Cephes), else 1 − 2/(e^2|x| + 1). */
-// @ts-ignore: decorator
-@inline
+// @inline
 export function tanh4(x: v128): v128 {
   const magnitude = v128.abs<f32>(x);
   const square = v128.mul<f32>(x, x);
@@ -55,8 +52,7 @@ export function tanh4(x: v128): v128 {
 }
 
 /** x/2·(1 + tanh u) with u = √(2/π)(x + 0.044715x³), as x·σ(2u): nothing cancels where tanh u is near −1. */
-// @ts-ignore: decorator
-@inline
+// @inline
 export function geluTanh4(x: v128): v128 {
   const cubic = v128.mul<f32>(v128.mul<f32>(x, x), v128.mul<f32>(x, f32x4.splat(0.044715)));
   return v128.mul<f32>(x, sigmoid4(v128.mul<f32>(f32x4.splat(1.5957691216057308), v128.add<f32>(x, cubic))));
@@ -66,8 +62,7 @@ export function geluTanh4(x: v128): v128 {
  * Φ(x): the smaller tail is e^(−x²/2)·t·P(t) with t = 1/(1 + 0.3|x|/√2), the form of Hastings (Abramowitz & Stegun
  * 7.1.26) with P of degree 8 fitted to 2e-8 of the tail for |x| ≤ 13.
  */
-// @ts-ignore: decorator
-@inline
+// @inline
 export function normalCdf4(x: v128): v128 {
   const one = f32x4.splat(1);
   const t = v128.div<f32>(one, v128.add<f32>(one, v128.mul<f32>(v128.abs<f32>(x), f32x4.splat(0.2121320344))));
@@ -85,8 +80,7 @@ export function normalCdf4(x: v128): v128 {
 }
 
 /** −1, 0, 1 or NaN. */
-// @ts-ignore: decorator
-@inline
+// @inline
 export function sign4(x: v128): v128 {
   const zero = f32x4.splat(0);
   const one = f32x4.splat(1);
@@ -128,7 +122,9 @@ export function sine1(x: f32, quarter: i32): f32 {
   const which = (<i32>(<i64>n & 3) + quarter) & 3;
   let y: f64;
   if (which & 1) {
-    y = 1 - s * (0.5 - s * (1.0 / 24 - s * (1.0 / 720 - s * (1.0 / 40320 - s * (1.0 / 3628800 - s * (1.0 / 479001600))))));
+    y =
+      1 -
+      s * (0.5 - s * (1.0 / 24 - s * (1.0 / 720 - s * (1.0 / 40320 - s * (1.0 / 3628800 - s * (1.0 / 479001600))))));
   } else {
     y = r * (1 - s * (1.0 / 6 - s * (1.0 / 120 - s * (1.0 / 5040 - s * (1.0 / 362880 - s * (1.0 / 39916800))))));
   }

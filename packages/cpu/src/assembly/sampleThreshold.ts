@@ -8,7 +8,7 @@ import { exp4, log1 } from './math';
  */
 export function sampleThreshold(p: usize, begin: i32, end: i32): void {
   const width = load<i32>(p, 24);
-  const bytes = <usize>width << 2;
+  const bytes = (<usize>width) << 2;
   const temperature = load<f32>(load<usize>(p, 4));
   const heat: f32 = temperature > 0 ? temperature : 1;
   const count = load<f32>(load<usize>(p, 8));
@@ -27,17 +27,16 @@ export function sampleThreshold(p: usize, begin: i32, end: i32): void {
       const weights = load<usize>(p, 28) + 2 * <usize>row * bytes;
       const total = weigh(x, bytes, weights, top, least, heat);
       // What is less likely than this goes for certain: all of it together is less than 1 − limit.
-      const kept = compact(x, bytes, weights, <f32>((1 - <f64>limit) * total / <f64>width * 0.999));
+      const kept = compact(x, bytes, weights, <f32>((((1 - <f64>limit) * total) / <f64>width) * 0.999));
       least = nucleus(weights, kept, bytes, <f64>limit * total);
     }
     if (fraction > 0) least = max(least, min(top, top + heat * log1(fraction)));
-    store<f32>(load<usize>(p, 20) + (<usize>row << 2), least);
+    store<f32>(load<usize>(p, 20) + ((<usize>row) << 2), least);
   }
 }
 
 /** A number in the order of the floats: larger float, larger key. */
-// @ts-ignore: decorator
-@inline
+// @inline
 function keyOf(value: f32): u32 {
   const bits = reinterpret<u32>(value);
   return bits >> 31 ? ~bits : bits | 0x80000000;
@@ -120,6 +119,7 @@ function nucleus(weights: usize, kept: usize, bytes: usize, limit: f64): f32 {
   }
   const bound = reinterpret<f32>(high);
   let least = Infinity as f32;
-  for (let i: usize = 0; i < kept; i += 4) if (load<f32>(weights + i) >= bound) least = min(least, load<f32>(weights + bytes + i));
+  for (let i: usize = 0; i < kept; i += 4)
+    if (load<f32>(weights + i) >= bound) least = min(least, load<f32>(weights + bytes + i));
   return least;
 }

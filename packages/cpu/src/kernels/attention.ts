@@ -1,7 +1,7 @@
 import type { AttrsOf } from '@lowrank/tensor/backend';
 import type { Spec } from '@lowrank/tensor/op';
 import { attentionSizes } from '@lowrank/tensor/op';
-import { Kernel } from '../kernelIds.js';
+import { KernelId } from '../kernelIds.js';
 import type { CpuKernel, Place } from '../kernel.js';
 import { at } from '../kernel.js';
 import { f32Bits } from '../recorder.js';
@@ -23,7 +23,7 @@ export const attention: CpuKernel<'attention'> = {
       o: at(outputs, 0).address,
       logSumExp: at(outputs, 1).address,
     });
-    recorder.launch(Kernel.attention, words, queryUnits(sizes), workOf(inputs, attrs));
+    recorder.launch(KernelId.attention, words, queryUnits(sizes), workOf(inputs, attrs));
   },
 };
 
@@ -48,9 +48,9 @@ export const attentionBackward: CpuKernel<'attentionBackward'> = {
       at(outputs, 2).address,
       workspace,
     ];
-    recorder.launch(Kernel.attentionBackwardQuery, words, queryUnits(sizes), 2 * work);
+    recorder.launch(KernelId.attentionBackwardQuery, words, queryUnits(sizes), 2 * work);
     recorder.launch(
-      Kernel.attentionBackwardKey,
+      KernelId.attentionBackwardKey,
       words,
       sizes.batch * sizes.keyHeads * Math.ceil(sizes.keys / keyBlock),
       4 * work,

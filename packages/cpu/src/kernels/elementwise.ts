@@ -1,7 +1,7 @@
 import type { Shape } from '@lowrank/tensor';
 import type { ElementwiseInstruction } from '@lowrank/tensor/backend';
 import { broadcastStrides, sizeOf } from '@lowrank/tensor/op';
-import { Fn, Kernel } from '../kernelIds.js';
+import { Fn, KernelId } from '../kernelIds.js';
 import type { CpuKernel, Place } from '../kernel.js';
 import { at } from '../kernel.js';
 import { f32Bits } from '../recorder.js';
@@ -42,7 +42,7 @@ export const elementwise: CpuKernel<'elementwise'> = {
       ...code,
     ];
     recorder.launch(
-      Kernel.elementwise,
+      KernelId.elementwise,
       words,
       Math.ceil(elements / blockElements),
       blockElements * Math.max(1, code.length / 5),

@@ -1,6 +1,6 @@
 import { sizeOf } from '@lowrank/tensor/op';
 import type { OperandEncoding } from '@lowrank/tensor/op';
-import { Kernel } from '../kernelIds.js';
+import { KernelId } from '../kernelIds.js';
 import type { CpuKernel, Place } from '../kernel.js';
 import { at, encodingOf } from '../kernel.js';
 import type { Recorder } from '../recorder.js';
@@ -50,7 +50,7 @@ export const quantizeBlocks: CpuKernel<'quantizeBlocks'> = {
       ...boundaries.map(f32Bits),
       ...codes,
     ];
-    recorder.launch(Kernel.quantizeBlocks, words, Math.ceil(elements / blockSize), 8 * blockSize);
+    recorder.launch(KernelId.quantizeBlocks, words, Math.ceil(elements / blockSize), 8 * blockSize);
   },
 };
 
@@ -59,7 +59,7 @@ export const decodeMatrix: CpuKernel<'decodeMatrix'> = {
     const y = at(outputs, 0);
     const elements = sizeOf(y.shape);
     recorder.launch(
-      Kernel.decodeMatrix,
+      KernelId.decodeMatrix,
       [describeCodes(recorder, encoding, inputs), y.address, elements],
       Math.ceil(elements / runElements),
       2 * runElements,

@@ -1,7 +1,7 @@
 import { momentBlock, sizeOf } from '@lowrank/tensor/op';
 import type { DType } from '@lowrank/tensor';
 import { LowrankError } from '@lowrank/errors';
-import { Kernel } from '../kernelIds.js';
+import { KernelId } from '../kernelIds.js';
 import type { CpuKernel } from '../kernel.js';
 import { at } from '../kernel.js';
 import { f32Bits } from '../recorder.js';
@@ -15,7 +15,7 @@ export const swiglu: CpuKernel<'swiglu'> = {
     const [gate, up] = [at(inputs, 0), at(inputs, 1)];
     const elements = sizeOf(gate.shape);
     recorder.launch(
-      Kernel.swiglu,
+      KernelId.swiglu,
       [gate.address, up.address, at(outputs, 0).address, elements],
       Math.ceil(elements / blockElements),
       8 * blockElements,
@@ -28,7 +28,7 @@ export const swigluBackward: CpuKernel<'swigluBackward'> = {
     const [gate, up, g] = [at(inputs, 0), at(inputs, 1), at(inputs, 2)];
     const elements = sizeOf(gate.shape);
     const words = [gate.address, up.address, g.address, at(outputs, 0).address, at(outputs, 1).address, elements];
-    recorder.launch(Kernel.swigluBackward, words, Math.ceil(elements / blockElements), 10 * blockElements);
+    recorder.launch(KernelId.swigluBackward, words, Math.ceil(elements / blockElements), 10 * blockElements);
   },
 };
 
@@ -45,7 +45,7 @@ export const adamw: CpuKernel<'adamw'> = {
       f32Bits(1 - beta2),
       f32Bits(epsilon),
     ];
-    recorder.launch(Kernel.adamw, words, Math.ceil(elements / 64), 64 * 8);
+    recorder.launch(KernelId.adamw, words, Math.ceil(elements / 64), 64 * 8);
   },
 };
 
@@ -62,7 +62,7 @@ export const adamw8bit: CpuKernel<'adamw8bit'> = {
       f32Bits(1 - beta2),
       f32Bits(epsilon),
     ];
-    recorder.launch(Kernel.adamw8bit, words, Math.ceil(elements / momentBlock), momentBlock * 32);
+    recorder.launch(KernelId.adamw8bit, words, Math.ceil(elements / momentBlock), momentBlock * 32);
   },
 };
 
@@ -71,7 +71,7 @@ export const random: CpuKernel<'random'> = {
     const y = at(outputs, 0);
     const elements = sizeOf(y.shape);
     recorder.launch(
-      Kernel.random,
+      KernelId.random,
       [at(inputs, 0).address, at(inputs, 1).address, y.address, elements, stream],
       Math.ceil(elements / blockElements),
       32 * blockElements,
@@ -94,7 +94,7 @@ export const cast: CpuKernel<'cast'> = {
       });
     const elements = sizeOf(x.shape);
     recorder.launch(
-      Kernel.cast,
+      KernelId.cast,
       [x.address, y.address, elements, from, to],
       Math.ceil(elements / blockElements),
       4 * blockElements,

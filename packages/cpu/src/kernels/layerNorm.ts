@@ -1,5 +1,5 @@
 import { sizeOf } from '@lowrank/tensor/op';
-import { Kernel } from '../kernelIds.js';
+import { KernelId } from '../kernelIds.js';
 import type { CpuKernel } from '../kernel.js';
 import { at } from '../kernel.js';
 import { f32Bits } from '../recorder.js';
@@ -21,7 +21,7 @@ export const layerNorm: CpuKernel<'layerNorm'> = {
       width,
       f32Bits(attrs.epsilon),
     ];
-    recorder.launch(Kernel.layerNorm, words, rows, 4 * width);
+    recorder.launch(KernelId.layerNorm, words, rows, 4 * width);
   },
 };
 
@@ -36,7 +36,7 @@ export const layerNormBackward: CpuKernel<'layerNormBackward'> = {
       width,
       f32Bits(attrs.epsilon),
     ];
-    recorder.launch(Kernel.layerNormBackward, words, rows, 6 * width);
+    recorder.launch(KernelId.layerNormBackward, words, rows, 6 * width);
   },
 };
 
@@ -55,11 +55,11 @@ export const layerNormWeightGradient: CpuKernel<'layerNormWeightGradient'> = {
     const { rows, width } = rowsOf(x);
     const units = Math.ceil(rows / rowsPerUnit);
     recorder.launch(
-      Kernel.layerNormWeightGradient,
+      KernelId.layerNormWeightGradient,
       [x.address, g.address, rows, width, f32Bits(attrs.epsilon), workspace, rowsPerUnit],
       units,
       rowsPerUnit * width * 4,
     );
-    recorder.launch(Kernel.sumPartials, [workspace, at(outputs, 0).address, units, width], width, units);
+    recorder.launch(KernelId.sumPartials, [workspace, at(outputs, 0).address, units, width], width, units);
   },
 };

@@ -1,6 +1,6 @@
 import type { MatmulAttrs, Spec } from '@lowrank/tensor/op';
 import { matmulOperands, matmulSizes } from '@lowrank/tensor/op';
-import { Kernel } from '../kernelIds.js';
+import { KernelId } from '../kernelIds.js';
 import type { Call, CpuKernel, Place } from '../kernel.js';
 import { at, encodingOf } from '../kernel.js';
 import { describeCodes } from './encoded.js';
@@ -111,7 +111,7 @@ function lowerFewRows(call: Call<'matmul'>, { m, n, k, rank }: Sizes): void {
     uTransposed ? rank : n,
     Number(uTransposed),
   ];
-  recorder.launch(Kernel.gemv, words, Math.ceil(n / 16), 4 * m * (k + rank));
+  recorder.launch(KernelId.gemv, words, Math.ceil(n / 16), 4 * m * (k + rank));
 }
 
 function lowerPacked(call: Call<'matmul'>, sizes: Sizes): void {
@@ -170,7 +170,7 @@ function lowerCut(call: Call<'matmul'>, { m, n, k, rank }: Sizes, { b, entry, en
       table,
     ];
     // Handed out by 8 panels or more: neighbouring panels share the cache lines of B's rows.
-    recorder.launch(Kernel.packB, words, panels * (stacked ? entries : 1), Math.max(1024, 8 * depth));
+    recorder.launch(KernelId.packB, words, panels * (stacked ? entries : 1), Math.max(1024, 8 * depth));
   };
   pack(b, { transposed: attrs.transposeB, depth: k, out: workspace, stacked: entries > 1 });
   if (u !== undefined)
@@ -210,7 +210,7 @@ function lowerCut(call: Call<'matmul'>, { m, n, k, rank }: Sizes, { b, entry, en
     columnBlocks,
     table,
   ];
-  recorder.launch(Kernel.gemm, words, entries * rowBlocks * columnBlocks, rowsPerTask * columnsPerTask * k);
+  recorder.launch(KernelId.gemm, words, entries * rowBlocks * columnBlocks, rowsPerTask * columnsPerTask * k);
 }
 
 /** Blocks large enough to be worth packing for, and enough of them that no thread idles for long at the end. */

@@ -1,6 +1,6 @@
 import { sizeOf, stridesOf } from '@lowrank/tensor/op';
 import type { Shape } from '@lowrank/tensor';
-import { Kernel } from '../kernelIds.js';
+import { KernelId } from '../kernelIds.js';
 import type { CpuKernel, Place } from '../kernel.js';
 import { at } from '../kernel.js';
 import type { Recorder } from '../recorder.js';
@@ -30,7 +30,7 @@ function copyStrided(recorder: Recorder, { shape, from, fromStrides, to, toStrid
   });
   if (axes.length === 0) axes.push([1, 1, 1]);
   const [length] = axes.at(-1) ?? [1];
-  recorder.launch(Kernel.copyStrided, [from, to, axes.length, ...axes.flat()], sizeOf(shape) / length, length);
+  recorder.launch(KernelId.copyStrided, [from, to, axes.length, ...axes.flat()], sizeOf(shape) / length, length);
 }
 
 export const permute: CpuKernel<'permute'> = {
@@ -111,7 +111,7 @@ export const writeAt: CpuKernel<'writeAt'> = {
       });
     }
     recorder.launch(
-      Kernel.writeAt,
+      KernelId.writeAt,
       [y.address, value.address, starts.address, capacity, length, row],
       batch,
       length * row,
@@ -121,7 +121,7 @@ export const writeAt: CpuKernel<'writeAt'> = {
 
 function zero(recorder: Recorder, y: Place): void {
   const bytes = 4 * sizeOf(y.shape);
-  recorder.launch(Kernel.fill, [y.address, bytes, 0], Math.ceil(bytes / 65536), 16384);
+  recorder.launch(KernelId.fill, [y.address, bytes, 0], Math.ceil(bytes / 65536), 16384);
 }
 
 function offsetOf(starts: readonly number[], strides: readonly number[]): number {

@@ -1,5 +1,5 @@
 import { sizeOf } from '@lowrank/tensor/op';
-import { Kernel } from '../kernelIds.js';
+import { KernelId } from '../kernelIds.js';
 import type { CpuKernel } from '../kernel.js';
 import { at } from '../kernel.js';
 
@@ -20,14 +20,19 @@ export const reduce: CpuKernel<'reduce'> = {
     const [x, y] = [at(inputs, 0), at(outputs, 0)];
     if (splits(attrs)) {
       const units = Math.ceil(length / perUnit);
-      recorder.launch(Kernel.partialSums, [x.address, workspace, length, perUnit, 0], units, perUnit);
-      recorder.launch(Kernel.sumPartials, [workspace, y.address, units, 1], 1, units);
+      recorder.launch(KernelId.partialSums, [x.address, workspace, length, perUnit, 0], units, perUnit);
+      recorder.launch(KernelId.sumPartials, [workspace, y.address, units, 1], 1, units);
     } else if (inner === 1) {
-      recorder.launch(kind === 'sum' ? Kernel.sumRows : Kernel.maxRows, [x.address, y.address, length], outer, length);
+      recorder.launch(
+        kind === 'sum' ? KernelId.sumRows : KernelId.maxRows,
+        [x.address, y.address, length],
+        outer,
+        length,
+      );
     } else {
       const blocks = Math.ceil(inner / columnBlock);
       recorder.launch(
-        Kernel.reduceColumns,
+        KernelId.reduceColumns,
         [x.address, y.address, length, inner, kind === 'sum' ? 0 : 1, blocks],
         outer * blocks,
         2 * length * columnBlock,
@@ -59,7 +64,7 @@ export const squaredNorm: CpuKernel<'squaredNorm'> = {
     const x = at(inputs, 0);
     const elements = sizeOf(x.shape);
     const units = Math.ceil(elements / perUnit);
-    recorder.launch(Kernel.partialSums, [x.address, workspace, elements, perUnit, 1], units, perUnit);
-    recorder.launch(Kernel.sumPartials, [workspace, at(outputs, 0).address, units, 1], 1, units);
+    recorder.launch(KernelId.partialSums, [x.address, workspace, elements, perUnit, 1], units, perUnit);
+    recorder.launch(KernelId.sumPartials, [workspace, at(outputs, 0).address, units, 1], 1, units);
   },
 };

@@ -1,5 +1,5 @@
 import { sizeOf } from '@lowrank/tensor/op';
-import { Kernel } from '../kernelIds.js';
+import { KernelId } from '../kernelIds.js';
 import type { CpuKernel, Place } from '../kernel.js';
 import { at, encodingOf } from '../kernel.js';
 import { f32Bits } from '../recorder.js';
@@ -14,7 +14,7 @@ export const rmsNorm: CpuKernel<'rmsNorm'> = {
     const [x, w] = [at(inputs, 0), at(inputs, 1)];
     const width = widthOf(x);
     recorder.launch(
-      Kernel.rmsNorm,
+      KernelId.rmsNorm,
       [x.address, w.address, at(outputs, 0).address, width, f32Bits(attrs.epsilon)],
       elementsOf(x) / width,
       2 * width,
@@ -27,7 +27,7 @@ export const rmsNormBackward: CpuKernel<'rmsNormBackward'> = {
     const [x, w, g] = [at(inputs, 0), at(inputs, 1), at(inputs, 2)];
     const width = widthOf(x);
     const words = [x.address, w.address, g.address, at(outputs, 0).address, width, f32Bits(attrs.epsilon)];
-    recorder.launch(Kernel.rmsNormBackward, words, elementsOf(x) / width, 4 * width);
+    recorder.launch(KernelId.rmsNormBackward, words, elementsOf(x) / width, 4 * width);
   },
 };
 
@@ -49,12 +49,12 @@ export const rmsNormWeightGradient: CpuKernel<'rmsNormWeightGradient'> = {
     const rows = elementsOf(x) / width;
     const units = Math.ceil(rows / rowsPerUnit);
     recorder.launch(
-      Kernel.rmsNormWeightGradient,
+      KernelId.rmsNormWeightGradient,
       [x.address, g.address, rows, width, f32Bits(attrs.epsilon), workspace, rowsPerUnit],
       units,
       rowsPerUnit * width * 3,
     );
-    recorder.launch(Kernel.sumPartials, [workspace, at(outputs, 0).address, units, width], width, units);
+    recorder.launch(KernelId.sumPartials, [workspace, at(outputs, 0).address, units, width], width, units);
   },
 };
 
@@ -73,7 +73,7 @@ export const rope: CpuKernel<'rope'> = {
       widthOf(cosine),
       Number(attrs.inverse),
     ];
-    recorder.launch(Kernel.rope, words, batch * length, heads * size);
+    recorder.launch(KernelId.rope, words, batch * length, heads * size);
   },
 };
 
@@ -88,7 +88,7 @@ export const crossEntropyRows: CpuKernel<'crossEntropyRows'> = {
       attrs.gradient ? at(outputs, 1).address : 0,
       width,
     ];
-    recorder.launch(Kernel.crossEntropyRows, words, rows, 8 * width);
+    recorder.launch(KernelId.crossEntropyRows, words, rows, 8 * width);
   },
 };
 
@@ -96,7 +96,7 @@ export const argmax: CpuKernel<'argmax'> = {
   lower({ inputs, outputs, recorder }) {
     const x = at(inputs, 0);
     const width = widthOf(x);
-    recorder.launch(Kernel.argmax, [x.address, at(outputs, 0).address, width], elementsOf(x) / width, width);
+    recorder.launch(KernelId.argmax, [x.address, at(outputs, 0).address, width], elementsOf(x) / width, width);
   },
 };
 
@@ -107,7 +107,7 @@ export const sampleThreshold: CpuKernel<'sampleThreshold'> = {
     const width = widthOf(x);
     const numbers = [1, 2, 3, 4].map((index) => at(inputs, index).address);
     recorder.launch(
-      Kernel.sampleThreshold,
+      KernelId.sampleThreshold,
       [x.address, ...numbers, at(outputs, 0).address, width, workspace],
       elementsOf(x) / width,
       8 * width,
@@ -120,7 +120,7 @@ export const gatherRows: CpuKernel<'gatherRows'> = {
     const [table, ids] = [at(inputs, 0), at(inputs, 1)];
     const [rows = 0, width = 0] = table.shape;
     recorder.launch(
-      Kernel.gatherRows,
+      KernelId.gatherRows,
       [table.address, ids.address, at(outputs, 0).address, width, encodingOf(table), rows],
       elementsOf(ids),
       width,
@@ -134,7 +134,7 @@ export const scatterAddRows: CpuKernel<'scatterAddRows'> = {
     const width = widthOf(y);
     const count = elementsOf(ids);
     recorder.launch(
-      Kernel.scatterAddRows,
+      KernelId.scatterAddRows,
       [g.address, ids.address, y.address, width, count, attrs.rows],
       Math.ceil(width / 16),
       16 * (count + attrs.rows),
