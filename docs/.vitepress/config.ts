@@ -31,6 +31,7 @@ export default defineConfig({
           { text: 'Comparing methods and ranks', link: '/comparing' },
           { text: 'Serving adapters', link: '/serving' },
           { text: 'Intrinsic dimension', link: '/intrinsicDimension' },
+          { text: 'A network of your own', link: '/networks' },
           { text: 'Memory', link: '/memory' },
           { text: 'Several machines', link: '/queue' },
         ],

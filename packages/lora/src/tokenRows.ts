@@ -61,6 +61,7 @@ export class TokenRows extends Module implements Layer, Projection {
   ) {
     super();
     this.child('base_layer', base);
+    if (leader !== undefined) this.borrowed(leader);
   }
 
   get adapters(): ReadonlyMap<string, TokenWeights> {

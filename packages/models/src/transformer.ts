@@ -90,7 +90,8 @@ export class Transformer extends CausalModel {
     this.rotary = rotary;
     this.path = path;
     this.embeddingPath = `${path}.embed_tokens`;
-    this.body = new TransformerBody(parts, weights.under(path));
+    // Its place in the tree is the path, which may lie deeper.
+    this.body = this.borrowed(new TransformerBody(parts, weights.under(path)));
     this.embeddingScale = this.body.scale;
     const [first = path, ...below] = path.split('.');
     this.child(

@@ -2,7 +2,8 @@ import type { Tensor } from '@lowrank/tensor';
 import { add, matmul } from '@lowrank/tensor';
 import { shapeError, showShape } from '@lowrank/tensor/op';
 import type { LinearLike } from './module.js';
-import { Module, Parameter } from './module.js';
+import { Module } from './module.js';
+import { Parameter } from './parameter.js';
 
 /**
  * y = x·W (+ b), with W [in, out] in f32, f16 or bf16 and b [out] in f32: GPT-2's linear layer, transformers' `Conv1D`.

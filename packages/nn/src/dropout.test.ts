@@ -1,7 +1,7 @@
 import { scalar, tensor } from '@lowrank/tensor';
 import { evaluateReference } from '@lowrank/tensor/op';
 import { expect, test } from 'vitest';
-import { trainingDropout, withDropout } from './dropout.js';
+import { Dropout, trainingDropout, withDropout } from './dropout.js';
 
 const x = tensor(new Float32Array(1000).fill(3));
 const state = { seed: scalar(7, { dtype: 'u32' }), step: scalar(0, { dtype: 'u32' }) };
@@ -39,4 +39,13 @@ test('the state ends with the call, also when it throws', () => {
     }),
   ).toThrow('no');
   expect(trainingDropout(x, 0.5, 1)).toBe(x);
+});
+
+test('as a layer', async () => {
+  const layer = new Dropout(0.25, 1);
+  expect(layer.forward(x)).toBe(x);
+  const [own, same] = withDropout(state, () => [layer.forward(x), trainingDropout(x, 0.25, 1)]);
+  if (own === undefined || same === undefined) throw new TypeError('two values');
+  const [a, b] = await evaluateReference([own, same]);
+  expect(a).toEqual(b);
 });

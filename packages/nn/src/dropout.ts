@@ -1,9 +1,12 @@
 import type { RandomState, Tensor } from '@lowrank/tensor';
 import { dropout } from '@lowrank/tensor';
+import { anInteger, aNumber, signature } from '@lowrank/tensor/op';
+import type { Layer } from './module.js';
+import { Module } from './module.js';
 
 let current: RandomState | undefined;
 
-/** Traces `fn` as training: dropout inside it draws from `state`. Outside, dropout does nothing. */
+/** Traces `fn` as training: dropout inside it takes its random numbers from `state`. Outside, dropout does nothing. */
 export function withDropout<T>(state: RandomState, fn: () => T): T {
   const outer = current;
   current = state;
@@ -14,7 +17,27 @@ export function withDropout<T>(state: RandomState, fn: () => T): T {
   }
 }
 
-/** Inverted dropout while training, x otherwise. `stream` tells one layer's draws from another's. */
+/** Inverted dropout while training, x otherwise. `stream` tells one layer's random numbers from another's. */
 export function trainingDropout(x: Tensor, rate: number, stream: number): Tensor {
   return current === undefined || rate === 0 ? x : dropout(x, rate, current, stream);
+}
+
+const checkDropout = signature('new Dropout', { rate: aNumber, stream: anInteger });
+
+/**
+ * `trainingDropout` as a layer, as torch.nn.Dropout: it drops only within `withDropout`. Give each Dropout of a network
+ * a `stream` of its own, else two of one shape drop the same elements.
+ */
+export class Dropout extends Module implements Layer {
+  constructor(
+    readonly rate: number,
+    readonly stream: number,
+  ) {
+    super();
+    checkDropout(rate, stream);
+  }
+
+  forward(x: Tensor): Tensor {
+    return trainingDropout(x, this.rate, this.stream);
+  }
 }

@@ -11,8 +11,12 @@ export { LayerNorm } from './layerNorm.js';
 export { GatedMlp } from './gatedMlp.js';
 export type { GatedActivation, GatedMlpLayers } from './gatedMlp.js';
 export { Linear } from './linear.js';
+export type { LinearOptions } from './linear.js';
+export { Sequential } from './sequential.js';
+export type { SequentialStep } from './sequential.js';
 export { Mlp } from './mlp.js';
-export { isLayer, isLinearLike, Module, Parameter } from './module.js';
+export { isLayer, isLinearLike, Module } from './module.js';
+export { Parameter } from './parameter.js';
 export type { Layer, LinearLike } from './module.js';
 export { isProjection, projected } from './projection.js';
 export type { Projection, ProjectionParts } from './projection.js';
@@ -27,7 +31,7 @@ export type {
   RotaryScaling,
   YarnScaling,
 } from './rotaryScaling.js';
-export { trainingDropout, withDropout } from './dropout.js';
+export { Dropout, trainingDropout, withDropout } from './dropout.js';
 export { TiedLinear, TiedParameter } from './tiedLinear.js';
 export { ModuleList } from './moduleList.js';
 export type { TrainedParameter } from './trainedParameter.js';

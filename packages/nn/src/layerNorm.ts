@@ -2,7 +2,8 @@ import type { Tensor } from '@lowrank/tensor';
 import { layerNorm } from '@lowrank/tensor';
 import { shapeError, showShape } from '@lowrank/tensor/op';
 import type { Layer } from './module.js';
-import { Module, Parameter } from './module.js';
+import { Module } from './module.js';
+import { Parameter } from './parameter.js';
 
 /** (x − μ) / √(mean((x − μ)²) + ε) · w + b over the last axis (Ba et al. 2016), as torch.nn.LayerNorm. */
 export class LayerNorm extends Module implements Layer {

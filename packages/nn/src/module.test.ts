@@ -3,7 +3,9 @@ import { evaluateReference } from '@lowrank/tensor/op';
 import type { Tensor } from '@lowrank/tensor';
 import { expect, test } from 'vitest';
 import { Linear } from './linear.js';
-import { isLinearLike, Module, Parameter } from './module.js';
+import type { Layer } from './module.js';
+import { isLinearLike, Module } from './module.js';
+import { Parameter } from './parameter.js';
 import { ModuleList } from './moduleList.js';
 
 const square = (value: number): Linear => new Linear(tensor([value, 0, 0, value], [2, 2]));
@@ -99,4 +101,58 @@ test('dispose frees every tensor', async () => {
   const [, [, { tensor: weight }] = ['', new Parameter(tensor([0]))]] = tower.namedParameters();
   tower.dispose();
   await expect(evaluateReference([weight])).rejects.toThrow(/disposed/);
+});
+
+class Fields extends Module {
+  fc: Layer = square(2);
+  gain = new Parameter(tensor([1, 1]));
+  readonly #hidden = square(9);
+
+  forward(x: Tensor): Tensor {
+    return this.fc.forward(this.#hidden.forward(x));
+  }
+}
+
+test('a field that holds a module or a parameter is a part under its name', async () => {
+  const module = new Fields();
+  expect([...module.namedParameters()].map(([path]) => path)).toEqual(['gain', 'fc.weight']);
+  const x = tensor([5, 7], [1, 2]);
+  const before = module.forward(x);
+  const inner = module.fc;
+  module.setModule('fc', new Reversed());
+  expect(module.getModule('fc')).toBeInstanceOf(Reversed);
+  expect(await evaluateReference([before, module.forward(x)])).toEqual([
+    Float64Array.of(90, 126),
+    Float64Array.of(45, 63),
+  ]);
+  module.setModule('fc', inner);
+  expect([...module.namedParameters()].map(([path]) => path)).toEqual(['gain', 'fc.weight']);
+});
+
+test('a registered child is no second child by its field, whatever stands in its place', () => {
+  const tower = new Tower();
+  tower.setModule('layers', new Reversed());
+  expect([...tower.children().keys()]).toEqual(['layers']);
+});
+
+test('modules in a plain array would not be trained: an error shows the way', () => {
+  class Stack extends Module {
+    blocks = [square(1), square(2)];
+  }
+  expect(() => [...new Stack().namedParameters()]).toThrow(
+    'the field blocks of Stack: expected a module, or a ModuleList of several, got an array of modules. ' +
+      'Write this.blocks = new ModuleList([…]).',
+  );
+});
+
+test('two parts of one name are an error', () => {
+  class Twice extends Module {
+    proj = square(1);
+
+    constructor() {
+      super();
+      this.child('proj', square(2));
+    }
+  }
+  expect(() => new Twice().getModule('proj')).toThrow(/the field proj: .*Register it under another name/);
 });

@@ -1,84 +1,19 @@
 import { LowrankError } from '@lowrank/errors';
 import type { Tensor } from '@lowrank/tensor';
 import { scope } from '@lowrank/tensor/op';
+import { Parameter } from './parameter.js';
 
 /**
- * A place that holds a tensor of weights. Layers read `parameter.tensor` whenever they are traced, so that the trainer
- * may replace it by a view of a flat vector, a loader by another dtype, and an adapter by a copy of its own.
- */
-export class Parameter {
-  #held: Tensor;
-  #rule: ((held: Tensor) => Tensor) | undefined;
-  /** What may stand here instead, by the name of the adapter that it belongs to. */
-  readonly copies = new Map<string, Parameter>();
-  /** Whose copy does. */
-  active: string | undefined;
-
-  constructor(
-    held: Tensor,
-    public trainable = true,
-  ) {
-    this.#held = held;
-  }
-
-  /** The tensor that was put here, whatever is derived from it. */
-  get stored(): Tensor {
-    return this.#held;
-  }
-
-  /** What the model itself has here, stored or derived, whichever copy stands in its place. */
-  get own(): Tensor {
-    return this.#rule?.(this.#held) ?? this.#held;
-  }
-
-  /** @throws LowrankError `nn.derived` while the parameter is derived */
-  set own(value: Tensor) {
-    if (this.#rule !== undefined)
-      throw new LowrankError({
-        code: 'nn.derived',
-        what: 'a parameter that is computed from another tensor',
-        expected: 'a stored value to replace',
-        got: 'a rule',
-        remedy: 'Take the rule away first, with derive(undefined).',
-      });
-    this.#held = value;
-  }
-
-  /** What layers compute with. */
-  get tensor(): Tensor {
-    return (this.active === undefined ? undefined : this.copies.get(this.active)?.tensor) ?? this.own;
-  }
-
-  set tensor(value: Tensor) {
-    this.own = value;
-  }
-
-  get isDerived(): boolean {
-    return this.#rule !== undefined;
-  }
-
-  /**
-   * From now on `own` is `rule(stored)`, traced anew wherever it is read; undefined ends that. As a parametrization in
-   * PyTorch: the layer does not know.
-   */
-  derive(rule: ((stored: Tensor) => Tensor) | undefined): void {
-    this.#rule = rule;
-  }
-
-  /** Frees what is stored here, and every copy. */
-  dispose(): void {
-    this.#held.dispose();
-    this.disposeCopies();
-  }
-
-  protected disposeCopies(): void {
-    for (const copy of this.copies.values()) copy.dispose();
-  }
-}
-
-/**
- * A node of the module tree: named parameters and named children, under the names that Hugging Face checkpoints use. A
- * subclass registers what it has in its constructor and has a forward of its own.
+ * A node of the module tree: named parameters and named children. A subclass has a forward of its own, and gets its
+ * parts in one of two ways:
+ *
+ * - A field that holds a Module or a Parameter is a part under the field's name: `fc = new Linear(2, 8, { rng })`, as in
+ *   PyTorch. `setModule` puts another module into the field.
+ * - `child(name, module)` and `parameter(name, parameter)` register a part under any name, as checkpoints have it. A
+ *   field may hold it too; calls then go through `layer(name)`, which finds what `setModule` has put there.
+ *
+ * Modules in a plain array are an error; `ModuleList` and `Sequential` take several. What lies in private #fields, maps
+ * and objects is not seen: register it.
  */
 export class Module {
   /**
@@ -88,16 +23,20 @@ export class Module {
   readonly outputPath: string | undefined = undefined;
   readonly #children = new Map<string, Module>();
   readonly #parameters = new Map<string, Parameter>();
+  /** What fields may hold without it being a part under the field's name: registered, replaced, or of another module. */
+  readonly #notByField = new WeakSet<Module | Parameter>();
 
-  /** Names a child, and gives it back for the field that holds it. */
+  /** Registers a child, and returns it for the field that holds it. */
   protected child<M extends Module>(name: string, module: M): M {
     this.#children.set(name, module);
+    this.#notByField.add(module);
     return module;
   }
 
-  /** Names a parameter, and gives it back for the field that holds it. */
+  /** Registers a parameter, and returns it for the field that holds it. */
   protected parameter(name: string, parameter: Parameter): Parameter {
     this.#parameters.set(name, parameter);
+    this.#notByField.add(parameter);
     return parameter;
   }
 
@@ -106,18 +45,40 @@ export class Module {
     this.#parameters.delete(name);
   }
 
+  /** Marks what a field of this module holds though it belongs to another module, and returns it. */
+  protected borrowed<Part extends Module | Parameter>(part: Part): Part {
+    this.#notByField.add(part);
+    return part;
+  }
+
+  /** The modules right below this one, by their names. */
   children(): ReadonlyMap<string, Module> {
-    return this.#children;
+    return withFields(this.#children, this.#fieldsOf(Module));
   }
 
   /** The parameters of this module itself, without its children's. */
   ownParameters(): ReadonlyMap<string, Parameter> {
-    return this.#parameters;
+    return withFields(this.#parameters, this.#fieldsOf(Parameter));
+  }
+
+  /** Parts by the fields that hold them. */
+  #fieldsOf<Part extends Module | Parameter>(type: new (...args: never[]) => Part): [name: string, part: Part][] {
+    return Object.entries(this).flatMap(([name, held]): [string, Part][] => {
+      if (Array.isArray(held) && held.some((item) => item instanceof Module && !this.#notByField.has(item)))
+        throw new LowrankError({
+          code: 'nn.unregistered',
+          what: `the field ${name} of ${this.constructor.name}`,
+          expected: 'a module, or a ModuleList of several',
+          got: 'an array of modules',
+          remedy: `Write this.${name} = new ModuleList([…]).`,
+        });
+      return held instanceof type && !this.#notByField.has(held) ? [[name, held]] : [];
+    });
   }
 
   /** Every module below this one with its path, parents first: 'model.layers.0.self_attn.q_proj'. */
   *namedModules(prefix = ''): Generator<readonly [path: string, module: Module]> {
-    for (const [name, module] of this.#children) {
+    for (const [name, module] of this.children()) {
       const path = joined(prefix, name);
       yield [path, module];
       yield* module.namedModules(path);
@@ -129,19 +90,20 @@ export class Module {
    * twice.
    */
   *namedParameters(prefix = ''): Generator<readonly [path: string, parameter: Parameter]> {
-    for (const [name, parameter] of this.#parameters) yield [joined(prefix, name), parameter];
-    for (const [name, module] of this.#children) yield* module.namedParameters(joined(prefix, name));
+    for (const [name, parameter] of this.ownParameters()) yield [joined(prefix, name), parameter];
+    for (const [name, module] of this.children()) yield* module.namedParameters(joined(prefix, name));
   }
 
   /** The module at a path. */
   getModule(path: string): Module {
     const [name = '', ...below] = path.split('.');
-    const child = this.#children.get(name);
+    const children = this.children();
+    const child = children.get(name);
     if (child === undefined) {
       throw new LowrankError({
         code: 'nn.noModule',
         what: `the module ${path}`,
-        expected: `one of ${[...this.#children.keys()].join(', ') || 'no children'}`,
+        expected: `one of ${[...children.keys()].join(', ') || 'no children'}`,
         got: name,
       });
     }
@@ -149,14 +111,15 @@ export class Module {
   }
 
   /**
-   * Puts another module at a path: how adapters get around a layer. The parent reads its children through `getModule`
-   * or `this.layer(name)`.
+   * Puts another module at a path, which is how an adapter gets around a layer. A parent reaches a registered child
+   * through `getModule` or `this.layer(name)`, and one that a field holds through the field too.
    */
   setModule(path: string, replacement: Module): void {
     const at = path.lastIndexOf('.');
     const parent = at < 0 ? this : this.getModule(path.slice(0, at));
     const name = path.slice(at + 1);
-    if (!parent.#children.has(name)) {
+    const isRegistered = parent.#children.has(name);
+    if (!isRegistered && !parent.children().has(name)) {
       throw new LowrankError({
         code: 'nn.noModule',
         what: `the module ${path}`,
@@ -164,7 +127,8 @@ export class Module {
         got: 'none',
       });
     }
-    parent.#children.set(name, replacement);
+    if (isRegistered) parent.child(name, replacement);
+    else (parent as unknown as Record<string, Module>)[name] = replacement;
   }
 
   /**
@@ -172,13 +136,13 @@ export class Module {
    * name.
    */
   protected layer(name: string): { forward(x: Tensor): Tensor } {
-    const module = this.#children.get(name);
+    const module = this.children().get(name);
     if (module === undefined || !isLayer(module))
       throw new LowrankError({
         code: 'nn.noModule',
         what: `the layer ${name}`,
         expected: 'a module with forward(x)',
-        got: 'none',
+        got: module === undefined ? 'none' : module.constructor.name,
       });
     return { forward: (x) => scope(name, () => module.forward(x)) };
   }
@@ -191,7 +155,7 @@ export class Module {
 
   /** What is freed with this module itself: its parameters, and places that are none. */
   protected heldParameters(): Iterable<Parameter> {
-    return this.#parameters.values();
+    return this.ownParameters().values();
   }
 }
 
@@ -216,4 +180,18 @@ export function isLinearLike(module: Module): module is LinearLike {
 
 function joined(prefix: string, name: string): string {
   return prefix === '' ? name : `${prefix}.${name}`;
+}
+
+function withFields<Part>(registered: ReadonlyMap<string, Part>, fields: [string, Part][]): ReadonlyMap<string, Part> {
+  if (fields.length === 0) return registered;
+  for (const [name] of fields)
+    if (registered.has(name))
+      throw new LowrankError({
+        code: 'nn.unregistered',
+        what: `the field ${name}`,
+        expected: 'the part that is registered under this name',
+        got: 'another one',
+        remedy: `Register it under another name, or use setModule('${name}', …).`,
+      });
+  return new Map([...registered, ...fields]);
 }

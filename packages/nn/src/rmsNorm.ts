@@ -1,7 +1,8 @@
 import type { Tensor } from '@lowrank/tensor';
 import { rmsNorm } from '@lowrank/tensor';
 import type { Layer } from './module.js';
-import { Module, Parameter } from './module.js';
+import { Module } from './module.js';
+import { Parameter } from './parameter.js';
 
 /**
  * x / √(mean(x²) + ε) · (w + offset) over the last axis (Zhang & Sennrich 2019); the offset is 0, or 1 as Gemma has it.

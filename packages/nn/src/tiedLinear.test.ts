@@ -2,7 +2,7 @@ import { tensor } from '@lowrank/tensor';
 import { sourceOf } from '@lowrank/tensor/op';
 import { expect, test } from 'vitest';
 import { Embedding } from './embedding.js';
-import { Parameter } from './module.js';
+import { Parameter } from './parameter.js';
 import { TiedLinear } from './tiedLinear.js';
 
 const copyOf = (value: number): Parameter => new Parameter(tensor(new Float32Array(6).fill(value), [3, 2]));

@@ -1,6 +1,6 @@
 import type { Tensor } from '@lowrank/tensor';
 import { Linear } from './linear.js';
-import { Parameter } from './module.js';
+import { Parameter } from './parameter.js';
 
 /**
  * The place of another parameter's own tensor: what stands in the other's place does not show here, nor the reverse.
@@ -37,7 +37,7 @@ export class TiedLinear extends Linear {
 
   constructor(table: Parameter) {
     super(new TiedParameter(table));
-    this.source = table;
+    this.source = this.borrowed(table);
     this.dropParameter('weight');
   }
 

@@ -10,7 +10,7 @@ export interface ArgumentKind {
   readonly expected: string;
   /** How the parameter is written in a call, if not by its name: '{ axis, keepDims }'. */
   readonly usage?: string;
-  accepts(value: unknown): boolean;
+  readonly accepts: (value: unknown) => boolean;
   /** For options: what is wrong with one of them. */
   problemOf?(value: object): { readonly option: string; readonly expected: string; readonly got: string } | undefined;
 }
@@ -51,20 +51,30 @@ export function optional(of: ArgumentKind): ArgumentKind {
   return { ...of, accepts: (value) => value === undefined || of.accepts(value) };
 }
 
-/** An object of options by name, each of which may be left out. An unknown one is an error. */
+/**
+ * An object of options by name, each of which may be left out if it is not among `required`. An unknown one is an
+ * error.
+ */
 /* @__NO_SIDE_EFFECTS__ */
-export function options(fields: Readonly<Record<string, ArgumentKind>>): ArgumentKind {
+export function options(
+  fields: Readonly<Record<string, ArgumentKind>>,
+  { required = [] }: { required?: readonly string[] } = {},
+): ArgumentKind {
   const usage = `{ ${Object.keys(fields).join(', ')} }`;
   return {
     expected: `options ${usage}`,
     usage,
-    accepts: (value) => value === undefined || (typeof value === 'object' && value !== null && !Array.isArray(value)),
+    accepts: (value) =>
+      value === undefined
+        ? required.length === 0
+        : typeof value === 'object' && value !== null && !Array.isArray(value),
     problemOf(value) {
-      for (const [option, given] of Object.entries(value)) {
+      const given = { ...Object.fromEntries(required.map((name) => [name, undefined])), ...value };
+      for (const [option, item] of Object.entries(given)) {
         const field = fields[option];
         if (field === undefined) return { option, expected: `one of ${Object.keys(fields).join(', ')}`, got: option };
-        if (given !== undefined && !field.accepts(given))
-          return { option, expected: field.expected, got: shown(given) };
+        if (item === undefined && !required.includes(option)) continue;
+        if (!field.accepts(item)) return { option, expected: field.expected, got: shown(item) };
       }
       return undefined;
     },
