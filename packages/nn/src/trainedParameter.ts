@@ -1,4 +1,4 @@
-import type { Parameter } from './module.js';
+import type { Parameter } from './parameter.js';
 
 /** What an optimizer trains: a parameter with its name. */
 export interface TrainedParameter {
