@@ -48,6 +48,8 @@ export async function baseWeight({ base, inFeatures, outFeatures }: Sizes): Prom
 /** ‖Wᵢ‖² of each output's row [out], computed where W lies. */
 export async function squaredRowNorms({ base, outFeatures }: Sizes): Promise<Float32Array> {
   const held = heldWeight(base);
+  // A model without weights, to be planned or compared with an adapter.
+  if (held.parts.every(holdsNothing)) return new Float32Array(outFeatures);
   if (held.weight.node.kind === 'source' && held.weight.node.memory === undefined)
     return hostNorms(await valuesOf(held, held.weight), { outFeatures, transposed: held.transposed });
   return valuesOf(held, sum(square(cast(held.weight, 'f32')), { axis: held.transposed ? 0 : 1 }));
@@ -64,6 +66,11 @@ function hostNorms(
     norms[out] = (norms[out] ?? NaN) + (values[at] ?? NaN) ** 2;
   }
   return Float32Array.from(norms);
+}
+
+/** Whether it is a stored tensor that nothing has been written to. */
+export function holdsNothing({ node }: Tensor): boolean {
+  return node.kind === 'source' && 'isEmpty' in node && node.isEmpty === true;
 }
 
 /** A value that depends on a layer's W, computed where W lies. */

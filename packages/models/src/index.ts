@@ -18,7 +18,7 @@ export { createGenerator, generate } from './generate.js';
 export type { GenerateOptions, Generator } from './generate.js';
 export { parseHubId } from './hub.js';
 export type { HubId } from './hub.js';
-export { createModel, loadModel, openModelWeights } from './load.js';
+export { createModel, loadModel, openModelWeights, outlineFolder } from './load.js';
 export type { LoadOptions, StoredWeights } from './load.js';
 export { outlineModel } from './outline.js';
 export type { OutlineOptions } from './outline.js';

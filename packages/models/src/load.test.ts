@@ -6,7 +6,7 @@ import { evaluateReference, fromBf16, ReferenceBackend, sourceOf } from '@lowran
 import { describe, expect, test } from 'vitest';
 import type { ModelFiles } from './files.js';
 import { filesBy, filesFrom, openFolder, readJson } from './files.js';
-import { createModel, loadModel } from './load.js';
+import { createModel, loadModel, outlineFolder } from './load.js';
 import { goldenBatch, goldenFolder, openGolden } from './testing.js';
 
 type Entry = TensorEntry & { readonly data: Uint8Array };
@@ -186,6 +186,25 @@ test('progress counts every byte that is read', async () => {
   expect(seen.length).toBe(entries.length);
   expect(seen.at(-1)).toBe(total);
   expect(total).toBe(entries.reduce((sum, { data }) => sum + data.byteLength, 0));
+});
+
+test('the outline of a folder compares its weights with the model, and reads none of them', async () => {
+  const bytes = serializeSafetensors(entries, {});
+  const header = 8 + Number(new DataView(bytes.buffer, bytes.byteOffset).getBigUint64(0, true));
+  let furthest = 0;
+  const source = bytesSource(bytes, 'model.safetensors');
+  const watched: ByteSource = {
+    ...source,
+    size: () => source.size(),
+    read(start, end) {
+      furthest = Math.max(furthest, end);
+      return source.read(start, end);
+    },
+  };
+  const model = await outlineFolder(filesBy({ 'config.json': text(config), 'model.safetensors': watched }, 'here'));
+  expect(furthest).toBe(header);
+  for (const [, { tensor }] of model.namedParameters()) expect(sourceOf(tensor).isEmpty).toBe(true);
+  await expect(outlineFolder(folder(entries.slice(1)))).rejects.toMatchObject({ code: 'models.weights' });
 });
 
 test('fresh weights for a config: each is asked for once, by name and shape', async () => {

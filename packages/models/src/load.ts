@@ -45,6 +45,31 @@ export interface LoadOptions {
  * weights, listed), `models.noFile`, and the codes of safetensors and quant
  */
 export async function loadModel(files: ModelFiles, options: LoadOptions = {}): Promise<CausalModel> {
+  const { model, weights, placements } = await placeModel(files, options);
+  const backend = await options.backend?.();
+  await fill(weights, placements, { ...options, backend });
+  return model;
+}
+
+/**
+ * The model of a folder without its weights: names and shapes of what is stored are compared with what the model calls
+ * for, as `loadModel` compares them, and nothing else is read. Its tensors hold nothing and cost nothing until they are
+ * used: enough to see whether an adapter fits.
+ *
+ * @throws LowrankError as loadModel
+ */
+export async function outlineFolder(files: ModelFiles): Promise<CausalModel> {
+  return (await placeModel(files, {})).model;
+}
+
+interface PlacedModel {
+  readonly model: CausalModel;
+  readonly weights: SafetensorsFile;
+  /** Where its weights go, all of them known to be there and to fit. */
+  readonly placements: readonly Placement[];
+}
+
+async function placeModel(files: ModelFiles, options: LoadOptions): Promise<PlacedModel> {
   const config = new ConfigReader(await readJson(files, 'config.json'), `${files.name}/config.json`);
   const family = familyOf(config);
   const settings = checkedQuantization(config, options);
@@ -68,10 +93,9 @@ export async function loadModel(files: ModelFiles, options: LoadOptions = {}): P
       },
     }),
   );
-  checkWeights({ weights, outputName: `${model.outputPath}.weight`, folder: files.name }, [...placements.values()]);
-  const backend = await options.backend?.();
-  await fill(weights, [...placements.values()], { ...options, backend });
-  return model;
+  const all = [...placements.values()];
+  checkWeights({ weights, outputName: `${model.outputPath}.weight`, folder: files.name }, all);
+  return { model, weights, placements: all };
 }
 
 /** How linear layers are to be quantized that are not stored so. */

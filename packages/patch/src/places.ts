@@ -1,7 +1,6 @@
 import { LoraLayer, TokenRows } from '@lowrank/lora';
 import type { Module, Parameter } from '@lowrank/nn';
 import { TiedLinear } from '@lowrank/nn';
-import type { Tensor } from '@lowrank/tensor';
 
 /**
  * Every place of the base by its path as it would be without adapters, an output projection over the embedding's table
@@ -15,9 +14,4 @@ export function* placesOf(model: Module): Generator<readonly [path: string, para
     for (const [name, parameter] of module.ownParameters())
       yield [path === '' ? name : `${own(path)}.${name}`, parameter];
   }
-}
-
-/** A model without weights, to be planned, has nothing that could be copied. */
-export function holdsNothing({ node }: Tensor): boolean {
-  return node.kind === 'source' && 'isEmpty' in node && node.isEmpty;
 }

@@ -1,9 +1,10 @@
 import { LowrankError } from '@lowrank/errors';
 import type { WholeTensor } from '@lowrank/lora';
+import { holdsNothing } from '@lowrank/lora';
 import type { Module, TrainedParameter } from '@lowrank/nn';
 import { Parameter } from '@lowrank/nn';
 import { persistent, readTensor, tensor, toFloat32 } from '@lowrank/tensor';
-import { holdsNothing, placesOf } from './places.js';
+import { placesOf } from './places.js';
 import type { Saving } from './savedPlaces.js';
 import { placesToSave } from './savedPlaces.js';
 import { numbersOf } from './savedWhole.js';

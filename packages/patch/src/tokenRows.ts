@@ -1,10 +1,9 @@
 import { LowrankError } from '@lowrank/errors';
 import type { TokenWeights, TrainedRows } from '@lowrank/lora';
-import { TokenRows, tokenWeights } from '@lowrank/lora';
+import { holdsNothing, TokenRows, tokenWeights } from '@lowrank/lora';
 import type { Module, TrainedParameter } from '@lowrank/nn';
 import { Embedding, Parameter } from '@lowrank/nn';
 import { persistent, readTensor, tensor, toFloat32 } from '@lowrank/tensor';
-import { holdsNothing } from './places.js';
 import { checkUncopied } from './savedModules.js';
 import { tableRows } from './tableRows.js';
 import type { Tokens, TokenTargets, WantedRows } from './tokenTargets.js';

@@ -2,7 +2,8 @@ import { LowrankError } from '@lowrank/errors';
 import { beginsInBase } from '@lowrank/lora';
 import type { LoraAdapter } from '@lowrank/lora';
 import { readMethod } from '@lowrank/methods';
-import { mergedTensors, saveAdapter } from '@lowrank/patch';
+import { openFolder, outlineFolder } from '@lowrank/models';
+import { loadAdapter, mergedTensors, saveAdapter } from '@lowrank/patch';
 import type { TensorEntry } from '@lowrank/safetensors';
 import { openOutputFolder } from '@lowrank/files';
 import { isSafetensorsDtype, writeFileAtomic, writeSafetensors } from '@lowrank/safetensors';
@@ -13,7 +14,7 @@ import type { TransferEvents } from './folders.js';
 import { copyCompanions, withFolders } from './folders.js';
 import { openModel } from './openModel.js';
 import { mergeBitfit } from './mergeBitfit.js';
-import { isMethodFolder, loadAdapterInto, readAdapterFolder, refuseMethod } from './trainable.js';
+import { isMethodFolder, readAdapterFolder, refuseMethod } from './trainable.js';
 import { untie } from './untie.js';
 
 export interface MergeOptions extends TransferEvents {
@@ -46,13 +47,7 @@ export async function mergeFolders(given: MergeOptions): Promise<MergeResult> {
     if (isMethodFolder(learned))
       return { model: output, ...(await mergeBitfit(await readMethod(learned), { model, output })) };
     refuseMethod(learned);
-    // The model itself knows which weights it has and which layers the adapter is for; what does not fit is told before
-    // a byte is written.
-    const base = await openModel(model, given);
-    await loadAdapterInto(base, adapter);
-    const read = await readAdapterFolder(adapter, given.onWarning);
-    // One that began as a part of the base becomes plain LoRA.
-    const loaded = beginsInBase(read.config.init) ? { ...read, ...(await saveAdapter(base.module)) } : read;
+    const loaded = await fittingAdapter(await readAdapterFolder(adapter, given.onWarning), given);
     const { tensors, names, metadata, config, quantized, outline, transposed } = await denseWeights(model);
     // The model knows which way round its weights are; an adapter may have been trained over codes.
     const fanInFanOut = [...loaded.layers.keys()].some((path) => transposed.has(path));
@@ -82,6 +77,21 @@ export async function mergeFolders(given: MergeOptions): Promise<MergeResult> {
     await folder.discard();
     throw error;
   }
+}
+
+/**
+ * The adapter as LoRA that can be added to the model's weights. The model itself knows which weights it has and which
+ * layers the adapter is for, so what does not fit is an error before a byte is written, and without reading a weight.
+ * Only what began as a part of the base (PiSSA, OLoRA) reads them, to become plain LoRA.
+ */
+async function fittingAdapter(adapter: LoraAdapter, options: MergeOptions): Promise<LoraAdapter> {
+  if (!beginsInBase(adapter.config.init)) {
+    await loadAdapter(await outlineFolder(await openFolder(options.model)), adapter);
+    return adapter;
+  }
+  const { module } = await openModel(options.model, options);
+  await loadAdapter(module, adapter);
+  return { ...adapter, ...(await saveAdapter(module)) };
 }
 
 /** Modules that the adapter has whole, or of which it has token rows. */
