@@ -1,8 +1,9 @@
-import type { PlannedStudyRun } from './runs/identify.js';
-import { allFailed, finishStudy, openStudyFolder, StudyRunner } from './runStudy.js';
+import type { Candidate } from './candidates.js';
+import { trainCandidates } from './candidates.js';
+import { allFailed, finishStudy, openStudyFolder } from './runStudy.js';
 import type { StudyOptions } from './studyOptions.js';
 import { checkCount, studyData } from './studyOptions.js';
-import type { PlannedRow, RowSettings, StudyTable } from './tables/table.js';
+import type { RowSettings, StudyTable } from './tables/table.js';
 import { studyRow } from './tables/table.js';
 
 export interface SweepOptions extends StudyOptions {
@@ -17,8 +18,8 @@ export interface SweepOptions extends StudyOptions {
 
 /**
  * Trains LoRA adapters with every combination of ranks, alphas, learning rates and sets of layers, scores each on rows
- * that were not trained on, and writes table and charts; the best one's adapter lies in `<output>/best`. What was done
- * before in this folder is not done again.
+ * that were not trained on, and writes table and charts; the best one's adapter lies in `<output>/best`. Runs whose
+ * outcomes lie in the folder already are not repeated.
  *
  * @throws LowrankError what studyData and `rules` throw; `study.failed` where no run came to an end
  */
@@ -28,88 +29,74 @@ export async function sweepRanks(options: SweepOptions): Promise<StudyTable> {
   options.rules.checkTraining({ ...training, method: 'lora' });
   const data = await studyData(options);
   await openStudyFolder(options);
-  const points = pointsOf(options);
-  const plan = points.map((point) => ({
-    ...point,
-    planned: Array.from({ length: seeds }, (_, at): PlannedStudyRun => {
-      const seed = (training.seed ?? 0) + at;
-      return {
-        purpose: 'score',
-        label: `${point.label}, seed ${seed}`,
-        training: { ...training, ...point.options, method: 'lora', seed, parts: data.parts },
-        scoring: data.scoring,
-      };
-    }),
-  }));
-  await options.onEvent?.({
-    type: 'planned',
-    runs: points.length * seeds,
-    steps: points.length * seeds * (training.steps ?? 1),
-  });
-  const runner = new StudyRunner(options);
-  const { runs, outcomes } = await runner.do(plan.map(({ planned }) => planned));
-  const rows = plan.map(({ label, settings }, at): PlannedRow => ({
-    label,
-    settings,
-    runs: runs[at] ?? [],
-    tuning: [],
-  }));
-  const interrupted = runner.stopped;
-  const table = await finishStudy(
-    'sweep',
-    rows.map((row) => studyRow(row, outcomes)),
-    { options, data, interrupted },
+  const { trained, outcomes, interrupted } = await trainCandidates(pointsOf(options), { options, data });
+  const rows = trained.map(({ candidate: { label, settings }, runs, tuning }) =>
+    studyRow({ label, settings, runs, tuning }, outcomes),
   );
-  if (!interrupted && table.rows.every(({ runs: done }) => done === 0)) throw allFailed(table, options.output);
+  const table = await finishStudy('sweep', rows, { options, data, interrupted });
+  if (!interrupted && table.rows.every(({ runs }) => runs === 0)) throw allFailed(table, options.output);
   return table;
 }
 
-interface Point {
-  readonly label: string;
+/** A combination, with a learning rate of its own. */
+interface Point extends Candidate {
   readonly settings: RowSettings;
-  readonly options: {
-    readonly r: number;
-    readonly alpha: number;
-    readonly learningRate: number;
-    readonly targetModules?: readonly string[];
-  };
 }
 
 /** The cross product; a label names what varies. */
-function pointsOf({ r: ranks, alpha, learningRates, targetModules, training }: SweepOptions): Point[] {
-  const rates = distinct(learningRates ?? [training.learningRate ?? 2e-4]);
-  const targets = [
-    ...new Map((targetModules ?? [training.targetModules]).map((names) => [names?.join('+'), names])).values(),
-  ];
-  const method = training.quantization === undefined ? 'lora' : 'qlora';
+function pointsOf(options: SweepOptions): Point[] {
+  const { r: ranks, training } = options;
+  const rates = distinct(options.learningRates ?? [training.learningRate ?? 2e-4]);
+  const targets = distinctSets(options.targetModules ?? [training.targetModules]);
   return distinct(ranks).flatMap((r) =>
-    distinct(alpha ?? [training.alpha ?? r]).flatMap((scale) =>
+    distinct(options.alpha ?? [training.alpha ?? r]).flatMap((alpha) =>
       rates.flatMap((learningRate) =>
-        targets.map((names): Point => {
+        targets.map((targetModules) => {
           const label = [
             `r ${r}`,
-            ...(alpha === undefined || alpha.length < 2 ? [] : [`alpha ${scale}`]),
+            ...(options.alpha === undefined || options.alpha.length < 2 ? [] : [`alpha ${alpha}`]),
             ...(rates.length < 2 ? [] : [`learning rate ${learningRate}`]),
-            ...(names === undefined || targets.length < 2 ? [] : [names.join('+')]),
+            ...(targetModules === undefined || targets.length < 2 ? [] : [targetModules.join('+')]),
           ].join(', ');
-          const settings = {
-            method,
-            learning_rate: learningRate,
-            r,
-            alpha: scale,
-            ...(names === undefined ? {} : { target_modules: names.join('+') }),
-          };
-          return {
-            label,
-            settings,
-            options: { r, alpha: scale, learningRate, ...(names === undefined ? {} : { targetModules: names }) },
-          };
+          return pointOf(options, label, { r, alpha, learningRate, targetModules });
         }),
       ),
     ),
   );
 }
 
+interface Combination {
+  readonly r: number;
+  readonly alpha: number;
+  readonly learningRate: number;
+  readonly targetModules: readonly string[] | undefined;
+}
+
+function pointOf(
+  { training, seeds = 1 }: SweepOptions,
+  label: string,
+  { r, alpha, learningRate, targetModules }: Combination,
+): Point {
+  return {
+    label,
+    settings: {
+      method: training.quantization === undefined ? 'lora' : 'qlora',
+      learning_rate: learningRate,
+      r,
+      alpha,
+      ...(targetModules === undefined ? {} : { target_modules: targetModules.join('+') }),
+    },
+    training: { ...training, r, alpha, ...(targetModules === undefined ? {} : { targetModules }), method: 'lora' },
+    rates: [learningRate],
+    seeds,
+    runLabel: () => label,
+  };
+}
+
 function distinct(values: readonly number[]): number[] {
   return [...new Set(values)];
+}
+
+function distinctSets<Names extends readonly string[] | undefined>(sets: readonly Names[]): Names[] {
+  return [...new Map(sets.map((names) => [names?.join('+'), names])).values()];
 }

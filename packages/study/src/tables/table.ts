@@ -122,26 +122,24 @@ export function studyRow(
   };
 }
 
-/** The same rows, each compared with the one that is full fine-tuning. */
+/** The same rows, each compared with full fine-tuning's. */
 export function againstFull(rows: readonly StudyRow[], metric: MetricName): StudyRow[] {
   const full = rows.find(({ settings }) => settings.method === 'full')?.scores[metric];
   return rows.map((row) => {
     const own = row.scores[metric];
     if (full === undefined || own === undefined || row.settings.method === 'full') return row;
-    const found = differenceOf(own, full);
-    const difference = own.mean - full.mean;
-    if (found === undefined) return { ...row, against_full: { difference, interval: null, verdict: 'unknown' } };
-    const { low, high } = found;
-    const within = low <= 0 && high >= 0;
-    return {
-      ...row,
-      against_full: {
-        difference,
-        interval: [low, high],
-        verdict: within ? 'within noise' : compareScores(metric, difference, 0) > 0 ? 'better' : 'worse',
-      },
-    };
+    return { ...row, against_full: compared(metric, own, full) };
   });
+}
+
+function compared(metric: MetricName, own: Spread, full: Spread): AgainstFull {
+  const difference = own.mean - full.mean;
+  const found = differenceOf(own, full);
+  if (found === undefined) return { difference, interval: null, verdict: 'unknown' };
+  const { low, high } = found;
+  const interval = [low, high] as const;
+  if (low <= 0 && high >= 0) return { difference, interval, verdict: 'within noise' };
+  return { difference, interval, verdict: compareScores(metric, difference, 0) > 0 ? 'better' : 'worse' };
 }
 
 /**
