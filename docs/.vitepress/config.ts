@@ -44,6 +44,13 @@ export default defineConfig({
         ],
       },
       {
+        text: 'Contribute',
+        items: [
+          { text: 'Add a family', link: '/contributing/family' },
+          { text: 'Add an op', link: '/contributing/op' },
+        ],
+      },
+      {
         text: 'Packages',
         items: packages.map((name) => ({
           text: name === 'lowrank' ? name : `@lowrank/${name}`,

@@ -1,0 +1,30 @@
+import { existsSync, readdirSync, readFileSync } from 'node:fs';
+import { join, resolve } from 'node:path';
+import { describe, expect, test } from 'vitest';
+import { root } from '../../scripts/lib/paths.mjs';
+
+const folder = join(root, 'docs/contributing');
+const pages = readdirSync(folder).filter((name) => name.endsWith('.md'));
+
+/** The code of the tours is included from files that are compiled and tested; what they name has to be there. */
+describe.each(pages)('%s', (name) => {
+  const text = readFileSync(join(folder, name), 'utf8');
+
+  test('each file that it includes is there, with the part that it names', () => {
+    const included = [...text.matchAll(/^<<< (\S+?)(?:#(\w+))?$/gm)];
+    expect(included.length).toBeGreaterThan(0);
+    for (const [, path = '', region] of included) {
+      const code = readFileSync(resolve(folder, path), 'utf8');
+      if (region !== undefined) expect(code).toContain(`#region ${region}`);
+    }
+  });
+});
+
+test('the tour of a family names files that are there, and its family is in the list', () => {
+  const text = readFileSync(join(folder, 'family.md'), 'utf8');
+  const paths = [...text.matchAll(/`((?:packages|parity|scripts|tests)\/[\w./]+)`/g)].map(([, path = '']) => path);
+  expect(paths.length).toBeGreaterThan(8);
+  expect(paths.filter((path) => !existsSync(join(root, path)))).toEqual([]);
+  const list = readFileSync(join(root, 'packages/models/src/families/index.ts'), 'utf8');
+  expect(list).toContain("import { granite } from './granite.js'");
+});
