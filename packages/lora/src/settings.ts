@@ -155,6 +155,7 @@ export const loraSettings = defineSettings(
       file: { absent: 8 },
       help: 'the adapters count alpha/r times',
       value: 'x',
+      flagSchema: number({ above: 0 }),
       aliases: ['lora_alpha', 'scale'],
       onResume: 'same',
     }),
@@ -223,7 +224,7 @@ export const loraSettings = defineSettings(
       see: './adapters#variants',
       aliases: ['rslora'],
     }),
-    /** Magnitudes apart from directions: DoRA. */
+    /** Magnitudes apart from directions: DoRA. No plan is made of it: it looks at the weights, and plans have none. */
     useDora: setting({
       schema: toggle(),
       key: 'use_dora',
@@ -231,7 +232,6 @@ export const loraSettings = defineSettings(
       help: 'DoRA: train magnitudes and directions apart',
       see: './adapters#variants',
       aliases: ['dora'],
-      cost: true,
       excludes: [{ setting: 'init', is: (init) => isPartOfW(init) || isLoftq(init) }],
     }),
     /** A variant of your own, in place of PEFT's. */
@@ -393,6 +393,7 @@ export const loraSettings = defineSettings(
       key: 'base_model_name_or_path',
       help: 'the model that the adapter is for',
       flag: false,
+      onResume: 'free',
     }),
     /** Of the base model. */
     revision: setting({ schema: text(), key: 'revision', help: 'the revision of the base model', flag: false }),

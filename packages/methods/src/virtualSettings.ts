@@ -12,6 +12,9 @@ const virtualTokens = setting({
   onResume: 'same',
 });
 
+/** What the flag takes: of either method. */
+const virtualInits = ['random', 'vocab', 'zero'] as const;
+
 /** Settings of prompt tuning. */
 export const promptSettings = defineSettings(
   { code: 'methods.settings', subject: 'the prompt tuning setting' },
@@ -25,6 +28,8 @@ export const promptSettings = defineSettings(
       help: 'random, vocab, zero: how they begin; vocab is for prompt, zero for prefix',
       see: './methods#prompt-tuning',
       value: 'name',
+      flagSchema: choice(virtualInits),
+      excludes: [{ setting: 'promptInitText' }],
     }),
     /** Begins as the embeddings of this text, as often as it takes to fill P. */
     promptInitText: setting({
@@ -32,7 +37,6 @@ export const promptSettings = defineSettings(
       help: 'what they begin as: the embeddings of this text',
       value: 'text',
       aliases: ['prompt_tuning_init_text'],
-      excludes: [{ setting: 'virtualInit' }],
     }),
   },
 );
@@ -50,6 +54,7 @@ export const prefixSettings = defineSettings(
       help: 'random, vocab, zero: how they begin; vocab is for prompt, zero for prefix',
       see: './methods#prefix-tuning',
       value: 'name',
+      flagSchema: choice(virtualInits),
     }),
   },
 );

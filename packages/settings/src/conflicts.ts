@@ -1,6 +1,6 @@
 import type { SettingNames } from '@lowrank/errors';
 import { LowrankError } from '@lowrank/errors';
-import type { Exclusion, Requirement, SettingTable } from './setting.js';
+import type { Exclusion, Requirement, Setting, Settings, SettingTable } from './setting.js';
 
 type Options = Readonly<Record<string, unknown>>;
 
@@ -19,31 +19,52 @@ export function isGiven(value: unknown): boolean {
  */
 export function checkRules(
   { settings, code }: Pick<SettingTable, 'settings' | 'code'>,
-  given: Options,
-  all: Options = given,
+  given: object,
+  all: object = given,
 ): void {
-  for (const [name, setting] of Object.entries(settings)) {
-    const value = given[name];
-    if (!isGiven(value)) continue;
+  checkExclusions({ settings, code }, given, all);
+  checkRequirements({ settings, code }, given, all);
+}
+
+type Checked = Pick<SettingTable, 'settings' | 'code'>;
+
+/** The `excludes` of every setting that is given. @throws LowrankError with `code` */
+export function checkExclusions({ settings, code }: Checked, given: object, all: object = given): void {
+  for (const [name, value, setting] of givenOf(settings, given))
     for (const rule of setting.excludes ?? []) checkExclusion(code, { name, value, rule, all });
+}
+
+/** The `requires` of every setting that is given. @throws LowrankError with `code` */
+export function checkRequirements({ settings, code }: Checked, given: object, all: object = given): void {
+  for (const [name, value, setting] of givenOf(settings, given))
     for (const rule of setting.requires ?? [])
       if (Object.hasOwn(settings, rule.setting) || Object.hasOwn(all, rule.setting))
         checkRequirement(code, { name, value, rule, all });
-  }
+}
+
+/** The settings that are given; one with settings within goes by the first of these. */
+export function givenOf(settings: Settings, given: object): [name: string, value: unknown, setting: Setting][] {
+  return Object.entries(settings).flatMap(([name, setting]): [string, unknown, Setting][] => {
+    const value = (given as Options)[name];
+    if (!isGiven(value)) return [];
+    if (setting.fields === undefined) return [[name, value, setting]];
+    const [inner] = Object.entries(value as Options).find(([, within]) => within !== undefined) ?? [];
+    return [[inner === undefined ? name : `${name}.${inner}`, value, setting]];
+  });
 }
 
 interface Applied<Rule> {
   readonly name: string;
   readonly value: unknown;
   readonly rule: Rule;
-  readonly all: Options;
+  readonly all: object;
 }
 
 const always = (): boolean => true;
 
 function checkExclusion(code: string, { name, value, rule, all }: Applied<Exclusion>): void {
   const { setting: other, when = always, is = always, remedy } = rule;
-  const beside = all[other];
+  const beside = (all as Options)[other];
   if (!when(value) || !isGiven(beside) || !is(beside)) return;
   const named = (names: SettingNames): string =>
     `${names(name, rule.when && nameOf(value))} with ${names(other, rule.is && nameOf(beside))}`;
@@ -52,7 +73,7 @@ function checkExclusion(code: string, { name, value, rule, all }: Applied<Exclus
 
 function checkRequirement(code: string, { name, value, rule, all }: Applied<Requirement>): void {
   const { setting: other, when = always, is = always, values, remedy } = rule;
-  const beside = all[other];
+  const beside = (all as Options)[other];
   if (!when(value) || (isGiven(beside) && is(beside))) return;
   throw new LowrankError({
     code,

@@ -1,16 +1,17 @@
 export { configWarnings, readConfig, saysSomething, writeConfig } from './configFile.js';
-export { checkRules, anyOf, isGiven } from './conflicts.js';
+export { anyOf, checkExclusions, checkRequirements, checkRules, givenOf, isGiven } from './conflicts.js';
 export { describeSchema, shapeOf } from './describeSchema.js';
 export type { SchemaShape } from './describeSchema.js';
 export { nearestName } from './nearest.js';
-export { accepts, checkValue, parseOptions } from './parseOptions.js';
+export { accepts, checkValue, defaultsOf, parseOptions, refuseUnknown } from './parseOptions.js';
 export { accepted, byName, choice, either, list, number, text, toggle, wholeNumber } from './schema.js';
 export type { NumberBounds, Schema } from './schema.js';
-export { defineSettings, sameAs, setting } from './setting.js';
+export { defineSettings, SameAs, sameAs, setting } from './setting.js';
 export type {
   Exclusion,
   FileForm,
   GivenOptions,
+  MergedOptions,
   OnResume,
   OptionsOf,
   ParsedOptions,

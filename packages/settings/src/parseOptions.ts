@@ -19,17 +19,25 @@ export function parseOptions<Table extends SettingTable>(
   const { settings } = table;
   const options: Readonly<Record<string, unknown>> = given;
   refuseUnknown(table, options);
-  const parsed: Record<string, unknown> = {};
+  const parsed: Record<string, unknown> = { ...defaultsOf(table) };
   for (const [name, setting] of Object.entries(settings)) {
     const value = options[name] ?? undefined;
     if (value !== undefined) parsed[name] = checkValue(table, name, value);
     else if (setting.required === true) throw missing(table, name, setting);
-    else if (setting.default !== undefined && !(setting.default instanceof SameAs)) parsed[name] = setting.default;
   }
   for (const [name, setting] of Object.entries(settings))
     if (setting.default instanceof SameAs) parsed[name] ??= parsed[setting.default.setting];
   checkRules(table, options, parsed);
   return parsed as ParsedOptions<Table>;
+}
+
+/** The defaults that are values of their own. */
+export function defaultsOf({ settings }: Pick<SettingTable, 'settings'>): Readonly<Record<string, unknown>> {
+  return Object.fromEntries(
+    Object.entries(settings).flatMap(([name, setting]) =>
+      setting.default === undefined || setting.default instanceof SameAs ? [] : [[name, setting.default] as const],
+    ),
+  );
 }
 
 /** @throws LowrankError for an option that the table does not have */

@@ -68,6 +68,8 @@ interface Fields<Value> {
   /** What stands for the value in help: 'rank'. */
   readonly value?: string;
   readonly text?: TextForm;
+  /** What the flag takes, where that is less than the setting does. */
+  readonly flagSchema?: Schema;
   /** The default in words, where it is not a value of its own: "PEFT's for the model". */
   readonly otherwise?: string;
   /** For errors about its absence. */
@@ -78,6 +80,7 @@ interface Fields<Value> {
   readonly requires?: readonly Requirement[];
   /** Memory and time of a run depend on it: `plan` takes it. */
   readonly cost?: true;
+  /** Default: refused. */
   readonly onResume?: OnResume;
   /** The settings within, where the value is an object of settings of its own. */
   readonly fields?: SettingTable;
@@ -140,7 +143,8 @@ export function defineSettings<const Declared extends Settings>(
   return { ...about, settings };
 }
 
-type ValueOf<Declared> = Declared extends Setting<infer Value> ? Value : never;
+/** What a declared setting holds. */
+export type ValueOf<Declared> = Declared extends Setting<infer Value> ? Value : never;
 type Keys<Declared extends Settings, Has extends Presence> = {
   [Name in keyof Declared]: Declared[Name] extends Setting<unknown, Has> ? Name : never;
 }[keyof Declared];
@@ -163,3 +167,15 @@ export type ParsedOptions<Table extends SettingTable> = {
 } & {
   readonly [Name in Keys<Table['settings'], 'optional'>]?: ValueOf<Table['settings'][Name]> | undefined;
 };
+
+/** What may be given of several tables together. */
+export type MergedOptions<Table extends SettingTable> = {
+  readonly [Name in NamesOf<Table>]?: ValueIn<Table, Name> | undefined;
+};
+
+type NamesOf<Table> = Table extends SettingTable ? keyof Table['settings'] : never;
+type ValueIn<Table, Name> = Table extends SettingTable
+  ? Name extends keyof Table['settings']
+    ? ValueOf<Table['settings'][Name]>
+    : never
+  : never;

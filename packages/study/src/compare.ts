@@ -90,5 +90,5 @@ function loraSettings(
   { r = 8, alpha = r, targetModules }: StudyTraining,
 ): Pick<PlannedRow['settings'], 'r' | 'alpha' | 'target_modules'> {
   if (method?.isLora !== true) return {};
-  return { r, alpha, ...(targetModules === undefined ? {} : { target_modules: targetModules.join('+') }) };
+  return { r, alpha, ...(targetModules === undefined ? {} : { target_modules: [targetModules].flat().join('+') }) };
 }

@@ -56,7 +56,7 @@ function pointsOf(options: SweepOptions): Point[] {
             `r ${r}`,
             ...(options.alpha === undefined || options.alpha.length < 2 ? [] : [`alpha ${alpha}`]),
             ...(rates.length < 2 ? [] : [`learning rate ${learningRate}`]),
-            ...(targetModules === undefined || targets.length < 2 ? [] : [targetModules.join('+')]),
+            ...(targetModules === undefined || targets.length < 2 ? [] : [nameOf(targetModules)]),
           ].join(', ');
           return pointOf(options, label, { r, alpha, learningRate, targetModules });
         }),
@@ -69,7 +69,7 @@ interface Combination {
   readonly r: number;
   readonly alpha: number;
   readonly learningRate: number;
-  readonly targetModules: readonly string[] | undefined;
+  readonly targetModules: readonly string[] | string | undefined;
 }
 
 function pointOf(
@@ -84,7 +84,7 @@ function pointOf(
       learning_rate: learningRate,
       r,
       alpha,
-      ...(targetModules === undefined ? {} : { target_modules: targetModules.join('+') }),
+      ...(targetModules === undefined ? {} : { target_modules: nameOf(targetModules) }),
     },
     training: { ...training, r, alpha, ...(targetModules === undefined ? {} : { targetModules }), method: 'lora' },
     rates: [learningRate],
@@ -97,6 +97,11 @@ function distinct(values: readonly number[]): number[] {
   return [...new Set(values)];
 }
 
-function distinctSets<Names extends readonly string[] | undefined>(sets: readonly Names[]): Names[] {
-  return [...new Map(sets.map((names) => [names?.join('+'), names])).values()];
+function distinctSets<Names extends readonly string[] | string | undefined>(sets: readonly Names[]): Names[] {
+  return [...new Map(sets.map((names) => [nameOf(names), names])).values()];
+}
+
+/** A set of layers in a label. */
+function nameOf(targets: readonly string[] | string | undefined): string {
+  return [targets ?? []].flat().join('+');
 }

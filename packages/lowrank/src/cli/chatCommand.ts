@@ -4,13 +4,13 @@ import type { Command } from 'commander';
 import type { ChatSession } from '../jobs/chat.js';
 import { openChat } from '../jobs/chat.js';
 import type { TransferEvents } from '../jobs/folders.js';
-import type { QuantizationFlags } from '../jobs/quantization.js';
+import type { QuantizationOptions } from '../jobs/quantization.js';
 import type { Speaker } from './io.js';
 import { numberFlag } from './numbers.js';
 import type { SamplingFlags } from './samplingFlags.js';
 import { addSamplingFlags, listOf } from './samplingFlags.js';
 
-export interface ChatFlags extends SamplingFlags, QuantizationFlags {
+export interface ChatFlags extends SamplingFlags, QuantizationOptions {
   model: string;
   adapter?: string[];
   template?: string;

@@ -42,7 +42,7 @@ export function addCombineFlags(command: Command): Command {
     .option(
       '--density <x>',
       'share of values that ties, dare and magnitude_prune keep',
-      numberFlag('--density', { above: 0, most: 1 }),
+      numberFlag('--density', { above: 0, max: 1 }),
     )
     .option(
       '--majority-sign <how>',

@@ -1,8 +1,9 @@
+import { quantizationSettings } from '@lowrank/quant';
 import type { Command } from 'commander';
 import { devices } from '../device.js';
 import type { DeviceName } from '../device.js';
-import { quantizationTypes } from '../jobs/quantization.js';
 import { choiceFlag } from './numbers.js';
+import { addSettingFlags } from './settingFlags.js';
 
 /** Flags of every command. */
 export interface CommonFlags {
@@ -14,13 +15,7 @@ export const jsonHelp = 'JSON lines on stdout, the result last; sentences go to 
 export const modelHelp = 'Hugging Face folder, hub id (owner/name or owner/name@revision) or URL';
 
 export function quantizing(command: Command): Command {
-  return command
-    .option(
-      '--quantization <type>',
-      `${quantizationTypes.join(', ')}: quantize linear layers while they load (default: as they are stored)`,
-      choiceFlag('--quantization', quantizationTypes),
-    )
-    .option('--double-quantization', 'quantize the scales of 4-bit blocks too');
+  return addSettingFlags(command, quantizationSettings);
 }
 
 export function common(command: Command): Command {

@@ -9,23 +9,17 @@ import { listFlag, numberFlag } from './numbers.js';
 import { addStudyFlags, numbersFlag, studyOptions, studyTraining } from './studyFlags.js';
 import type { StudyFlags } from './studyFlags.js';
 import { trainingRules } from '../jobs/studyTrainer.js';
-import type { MethodFlags } from '../jobs/trainMethod.js';
-import { addMethodFlags } from './methodFlags.js';
 import { studyExecutor } from './studyExecutor.js';
 import type { StudyContext } from './studyReporter.js';
 import { runStudyCommand } from './studyReporter.js';
-import { addBudgetFlags, addDataFlags } from './trainingFlags.js';
-import { addVariantFlags } from './variantFlags.js';
+import { addBudgetFlags, addDataFlags, addMethodFlags } from './trainingFlags.js';
 
-export interface CompareFlags extends StudyFlags, MethodFlags {
+export type CompareFlags = StudyFlags & {
   methods: ComparedMethodName[];
   learningRates?: Rates;
   tuneRows: number;
   tuneSteps?: number;
-  r?: number;
-  alpha?: number;
-  targetModules?: string[];
-}
+};
 
 type Rates = Partial<Record<ComparedMethodName, readonly number[]>>;
 
@@ -56,22 +50,16 @@ export function addCompareFlags(command: Command): Command {
       200,
     )
     .option('--tune-steps <n>', 'steps of the runs that choose (default: --steps)', whole('--tune-steps', 1));
-  addBudgetFlags(addStudyFlags(command))
-    .option('--r <rank>', "rank of LoRA's adapters (default: 8)", whole('--r', 1))
-    .option('--alpha <x>', "LoRA's adapters count alpha/r times (default: r)", numberFlag('--alpha', { above: 0 }))
-    .option(
-      '--target-modules <names>',
-      "layers that get LoRA's adapters: a,b or all-linear (default: PEFT's for the model)",
-      listFlag('--target-modules'),
-    )
-    .addHelpText(
-      'after',
-      '\nExample:\n  $ lowrank compare --methods full,lora,qlora --model ./llama --data rows.jsonl ' +
-        '--test-data test.jsonl --metric rouge-l,loss --steps 300 --seeds 3 --output ' +
-        './comparison\n\n--quantization and --double-quantization are of qlora (default: nf4, double). Ctrl-C ' +
-        'ends the run at hand (with --queue: workers go on with theirs); the same command goes on.',
-    );
-  return addMethodFlags(addVariantFlags(command));
+  addBudgetFlags(addStudyFlags(command));
+  return addMethodFlags(command, ['lora', 'bitfit', 'prompt', 'prefix', 'adapter'], {
+    without: ['initAdapter'],
+  }).addHelpText(
+    'after',
+    '\nExample:\n  $ lowrank compare --methods full,lora,qlora --model ./llama --data rows.jsonl ' +
+      '--test-data test.jsonl --metric rouge-l,loss --steps 300 --seeds 3 --output ' +
+      './comparison\n\n--quantization and --double-quantization are of qlora (default: nf4, double). Ctrl-C ' +
+      'ends the run at hand (with --queue: workers go on with theirs); the same command goes on.',
+  );
 }
 
 export async function compareCommand(

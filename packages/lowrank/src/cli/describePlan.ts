@@ -1,4 +1,4 @@
-import type { PlanReport } from '../jobs/plan.js';
+import type { PlanReport } from '../jobs/planning/planReport.js';
 
 /** `lowrank plan` for people. */
 export function describePlan(report: PlanReport): string {

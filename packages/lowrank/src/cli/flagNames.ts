@@ -4,10 +4,13 @@ import type { SettingTable } from '@lowrank/settings';
 /** Tables of settings that have flags of other names than their own. */
 const tables: readonly SettingTable[] = [loraSettings, evaSettings];
 
-/** The flag of a setting: `rankPattern` → `--rank-pattern`. The library speaks of settings, the command line of flags. */
+/**
+ * The flag of a setting: `rankPattern` → `--rank-pattern`, `eva.rho` → `--eva-rho`. The library speaks of settings, the command line of flags.
+ */
 export function flagOf(setting: string): string {
-  const declared = tables.map(({ settings }) => settings[setting]?.flag).find((flag) => typeof flag === 'string');
-  return `--${declared ?? setting.replaceAll(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)}`;
+  const [name = setting] = setting.split('.').slice(-1);
+  const declared = tables.map(({ settings }) => settings[name]?.flag).find((flag) => typeof flag === 'string');
+  return `--${declared ?? name.replaceAll(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)}`;
 }
 
 /** The same with a value, as errors are told: `--method full`. */

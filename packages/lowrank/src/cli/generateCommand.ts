@@ -3,13 +3,13 @@ import type { Backend } from '@lowrank/tensor';
 import type { Command } from 'commander';
 import type { TransferEvents } from '../jobs/folders.js';
 import { generateBatch } from '../jobs/generate.js';
-import type { QuantizationFlags } from '../jobs/quantization.js';
+import type { QuantizationOptions } from '../jobs/quantization.js';
 import type { Speaker } from './io.js';
 import { numberFlag } from './numbers.js';
 import type { SamplingFlags } from './samplingFlags.js';
 import { addSamplingFlags, listOf } from './samplingFlags.js';
 
-export interface GenerateFlags extends SamplingFlags, QuantizationFlags {
+export interface GenerateFlags extends SamplingFlags, QuantizationOptions {
   model: string;
   adapter?: string;
   prompt?: string[];

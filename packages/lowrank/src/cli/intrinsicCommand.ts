@@ -1,11 +1,12 @@
 import type { ProjectionName } from '@lowrank/methods';
-import { projections } from '@lowrank/methods';
+import { subspaceSettings } from '@lowrank/methods';
 import type { Backend } from '@lowrank/tensor';
 import type { Command } from 'commander';
 import { describeIntrinsic, intrinsicDimension } from '@lowrank/study';
 import { trainingRules } from '../jobs/studyTrainer.js';
 import { modelHelp } from './commonFlags.js';
-import { choiceFlag, numberFlag } from './numbers.js';
+import { numberFlag } from './numbers.js';
+import { addSettingFlags } from './settingFlags.js';
 import { studyExecutor } from './studyExecutor.js';
 import { addStudyFlags, numbersFlag, studyOptions, studyTraining } from './studyFlags.js';
 import type { StudyFlags } from './studyFlags.js';
@@ -13,7 +14,7 @@ import type { StudyContext } from './studyReporter.js';
 import { runStudyCommand } from './studyReporter.js';
 import { addBudgetFlags, addDataFlags } from './trainingFlags.js';
 
-export interface IntrinsicFlags extends StudyFlags {
+export type IntrinsicFlags = Omit<StudyFlags, 'learningRate'> & {
   dimensions: number[];
   projection: ProjectionName;
   entries?: number;
@@ -22,7 +23,7 @@ export interface IntrinsicFlags extends StudyFlags {
   fullLearningRate?: number[];
   tuneRows: number;
   tuneSteps?: number;
-}
+};
 
 export function addIntrinsicFlags(command: Command): Command {
   const whole = (flag: string, min: number): ((text: string) => number) => numberFlag(flag, { whole: true, min });
@@ -43,13 +44,6 @@ export function addIntrinsicFlags(command: Command): Command {
       numbersFlag('--dimensions', { whole: true, min: 1 }),
       [10, 30, 100, 300, 1000, 3000, 10000],
     )
-    .option('--projection <name>', projections.join(' or '), choiceFlag('--projection', projections), 'sparse')
-    .option(
-      '--entries <s>',
-      'with the sparse projection: coordinates that a weight is the sum of (default: 1)',
-      whole('--entries', 1),
-    )
-    .option('--structure-aware', 'a learned scale for each layer, out of d')
     .option(
       '--learning-rate <rates>',
       'to choose from for each dimension, with commas between them (default: 0.0003,0.001,0.003)',
@@ -67,6 +61,8 @@ export function addIntrinsicFlags(command: Command): Command {
       200,
     )
     .option('--tune-steps <n>', 'steps of the runs that choose (default: --steps)', whole('--tune-steps', 1));
+  addSettingFlags(command, subspaceSettings, { filled: true, only: ['projection'] });
+  addSettingFlags(command, subspaceSettings, { without: ['dimension'] });
   return addBudgetFlags(addStudyFlags(command), { adapters: false }).addHelpText(
     'after',
     '\nExample:\n  $ lowrank intrinsic --model ./llama --data rows.jsonl --test-data test.jsonl --metric ' +

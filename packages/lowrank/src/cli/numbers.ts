@@ -7,7 +7,7 @@ export interface NumberRule {
   readonly above?: number;
   /** Exclusive upper bound. */
   readonly below?: number;
-  readonly most?: number;
+  readonly max?: number;
 }
 
 /** A parser for one flag: text → number, or an error that names the flag, what it takes and what came. */
@@ -25,22 +25,22 @@ export function numberFlag(flag: string, rule: NumberRule = {}): (text: string) 
   };
 }
 
-function keeps(value: number, { whole = false, min, above, below, most }: NumberRule): boolean {
+function keeps(value: number, { whole = false, min, above, below, max }: NumberRule): boolean {
   if (whole && !Number.isSafeInteger(value)) return false;
   return (
     (min === undefined || value >= min) &&
     (above === undefined || value > above) &&
     (below === undefined || value < below) &&
-    (most === undefined || value <= most)
+    (max === undefined || value <= max)
   );
 }
 
-function describeRule({ whole = false, min, above, below, most }: NumberRule): string {
+function describeRule({ whole = false, min, above, below, max }: NumberRule): string {
   const bounds = [
     ...(min === undefined ? [] : [`of at least ${min}`]),
     ...(above === undefined ? [] : [`above ${above}`]),
     ...(below === undefined ? [] : [`below ${below}`]),
-    ...(most === undefined ? [] : [`of at most ${most}`]),
+    ...(max === undefined ? [] : [`of at most ${max}`]),
   ];
   return [whole ? 'a whole number' : 'a number', bounds.join(' and ')].filter((part) => part !== '').join(' ');
 }
@@ -74,4 +74,31 @@ export function choiceFlag<Choice extends string>(flag: string, choices: readonl
       got: text === '' ? 'nothing' : text,
     });
   };
+}
+
+/** A JSON object of numbers by name. */
+export function patternFlag(flag: string): (text: string) => Record<string, number> {
+  return (text) => {
+    const value = parsed(text);
+    const fits =
+      typeof value === 'object' &&
+      value !== null &&
+      !Array.isArray(value) &&
+      Object.values(value).every((item) => typeof item === 'number');
+    if (fits) return value as Record<string, number>;
+    throw new LowrankError({
+      code: 'cli.pattern',
+      what: flag,
+      expected: 'a JSON object of numbers by name, such as {"down_proj": 16}',
+      got: text === '' ? 'nothing' : text,
+    });
+  };
+}
+
+function parsed(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return undefined;
+  }
 }

@@ -3,10 +3,10 @@ import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { expect, test } from 'vitest';
-import { commonConfigs } from '../jobs/commonConfigs.js';
-import type { PlanReport } from '../jobs/plan.js';
-import type { PlannedRun } from '../jobs/planRun.js';
-import { planRun } from '../jobs/planRun.js';
+import { commonConfigs } from '../jobs/planning/commonConfigs.js';
+import type { PlanReport } from '../jobs/planning/planReport.js';
+import type { PlannedRun } from '../jobs/planning/planRun.js';
+import { planRun } from '../jobs/planning/planRun.js';
 import { golden, readJson, runCli, scratch } from '../testing.js';
 import { memoryFlag } from './planCommand.js';
 

@@ -1,14 +1,17 @@
 import { LowrankError } from '@lowrank/errors';
-import { optimizers } from '@lowrank/trainer';
+import { anyOf } from '@lowrank/settings';
 import type { Command } from 'commander';
-import { commonConfigs } from '../jobs/commonConfigs.js';
-import { planFineTune } from '../jobs/plan.js';
-import type { PlanOptions } from '../jobs/plan.js';
-import { planDtypes, planMethods } from '../jobs/planRun.js';
+import { commonConfigs } from '../jobs/planning/commonConfigs.js';
+import { planFineTune } from '../jobs/planning/plan.js';
+import type { PlanOptions } from '../jobs/planning/plan.js';
+import { planDefaults } from '../jobs/planning/plan.js';
+import { planDtypes } from '../jobs/planning/planRun.js';
+import { ownersOf } from '../settings/methodTables.js';
+import { planCommonTables, planMethods, planTables } from '../settings/planTables.js';
 import { describePlan } from './describePlan.js';
 import type { Speaker } from './io.js';
-import { choiceFlag, listFlag, numberFlag } from './numbers.js';
-import { tokensFlag } from './variantFlags.js';
+import { choiceFlag } from './numbers.js';
+import { addSettingFlags } from './settingFlags.js';
 
 export interface PlanFlags extends PlanOptions {
   json: boolean;
@@ -16,8 +19,7 @@ export interface PlanFlags extends PlanOptions {
 
 /** The flags of `plan` alone: those it shares with other commands are added by the program. */
 export function addPlanFlags(command: Command): Command {
-  const whole = (flag: string, min: number): ((text: string) => number) => numberFlag(flag, { whole: true, min });
-  return command
+  command
     .description('what a fine-tuning run would need: memory, parameters, operations; without weights and without a GPU')
     .option('--config <file>', `a config.json, or one of ${Object.keys(commonConfigs).join(', ')}`)
     .option('--model <folder>', 'a model folder, of which config.json is read')
@@ -27,53 +29,14 @@ export function addPlanFlags(command: Command): Command {
         `\`train\` has it`,
       choiceFlag('--method', planMethods),
       'lora',
-    )
-    .option('--r <rank>', 'rank of the adapters', whole('--r', 1), 8)
-    .option(
-      '--dropout <rate>',
-      'dropout before the adapters (default: 0)',
-      numberFlag('--dropout', { min: 0, below: 1 }),
-    )
-    .option(
-      '--target-modules <names>',
-      "layers that get adapters: a,b or all-linear (default: PEFT's for the model)",
-      listFlag('--target-modules'),
-    )
-    .option(
-      '--modules-to-save <names>',
-      'modules that are trained and saved whole, by the ends of their paths',
-      listFlag('--modules-to-save'),
-    )
-    .option(
-      '--ensure-weight-tying',
-      'an embedding and an output projection that are one stay one when they are trained whole',
-    )
-    .option(
-      '--trainable-tokens <ids>',
-      'tokens whose rows of the embedding are trained, by id',
-      tokensFlag('--trainable-tokens'),
-    )
-    .option(
-      '--virtual-tokens <n>',
-      'virtual tokens of --method prompt and prefix (default: 20)',
-      whole('--virtual-tokens', 1),
-    )
-    .option('--bottleneck <n>', 'width of the adapters of --method adapter (default: 64)', whole('--bottleneck', 1))
-    .option('--batch-size <rows>', 'rows of a batch', whole('--batch-size', 1), 1)
-    .option('--gradient-accumulation <n>', 'batches of a step', whole('--gradient-accumulation', 1), 1)
-    .option(
-      '--max-length <tokens>',
-      "tokens of each row (default: 1024, or the model's context)",
-      whole('--max-length', 2),
-    )
-    .option('--no-packing', 'a sequence for each row')
-    .option('--checkpointing', 'compute each layer again in the backward pass')
-    .option(
-      '--optimizer <name>',
-      `${optimizers.join(' or ')}: moments in 32 bits, or in 8`,
-      choiceFlag('--optimizer', optimizers),
-      'adamw',
-    )
+    );
+  const before = (name: string): string => {
+    const owners = ownersOf(planTables, name);
+    return owners.length === 0 || owners.includes('lora') ? '' : `with --method ${anyOf(owners)}: `;
+  };
+  for (const table of [...planMethods.flatMap((method) => planTables[method]), ...planCommonTables])
+    addSettingFlags(command, table, { before, defaults: planDefaults });
+  return command
     .option(
       '--dtype <name>',
       `${planDtypes.join(', ')}: of frozen weights that are not quantized (default: the config's)`,

@@ -1,9 +1,8 @@
 import { Command } from 'commander';
-import { methods } from '../jobs/fineTuneFlags.js';
+import { methods } from '../settings/methodTables.js';
+import type { Method } from '../settings/methodTables.js';
 import { version } from '../../package.json';
-import type { MethodFlags } from '../jobs/trainMethod.js';
-import type { QuantizationFlags } from '../jobs/quantization.js';
-import type { SubspaceFlags } from '../jobs/subspace.js';
+import type { QuantizationOptions } from '../jobs/quantization.js';
 import type { MetricName } from '@lowrank/data';
 import { common, jsonHelp, modelHelp, quantizing } from './commonFlags.js';
 import type { CommonFlags } from './commonFlags.js';
@@ -21,8 +20,7 @@ import { addInspectFlags } from './inspectCommand.js';
 import type { InspectFlags } from './inspectCommand.js';
 import { addIntrinsicFlags } from './intrinsicCommand.js';
 import type { IntrinsicFlags } from './intrinsicCommand.js';
-import { addMethodFlags } from './methodFlags.js';
-import { choiceFlag, listFlag, numberFlag } from './numbers.js';
+import { choiceFlag } from './numbers.js';
 import { addPlanFlags } from './planCommand.js';
 import type { PlanFlags } from './planCommand.js';
 import { addQuantizeFlags } from './quantizeCommand.js';
@@ -30,28 +28,20 @@ import type { QuantizeFlags } from './quantizeCommand.js';
 import { addSpectrumFlags } from './spectrumCommand.js';
 import type { SpectrumFlags } from './spectrumCommand.js';
 import { addMetricFlags } from './studyFlags.js';
-import { addSubspaceFlags } from './subspaceFlags.js';
 import { addSweepFlags } from './sweepCommand.js';
 import type { SweepFlags } from './sweepCommand.js';
 import { addWorkerFlags } from './workerCommand.js';
 import type { WorkerFlags } from './workerCommand.js';
-import { addBudgetFlags, addDataFlags } from './trainingFlags.js';
+import { addBudgetFlags, addDataFlags, addMethodFlags } from './trainingFlags.js';
 import type { TrainingFlags } from './trainingFlags.js';
-import { addVariantFlags } from './variantFlags.js';
 
-export interface TrainFlags extends TrainingFlags, MethodFlags, SubspaceFlags {
-  model: string;
+export type TrainFlags = TrainingFlags & {
   output: string;
   evalData?: string;
-  method: (typeof methods)[number];
-  learningRate: number;
-  r?: number;
-  alpha?: number;
-  targetModules?: string[];
-  initAdapter?: string;
-}
+  method: Method;
+};
 
-export interface EvalFlags extends CommonFlags, QuantizationFlags {
+export interface EvalFlags extends CommonFlags, QuantizationOptions {
   model: string;
   adapter?: string;
   data: string;
@@ -127,8 +117,6 @@ export function makeProgram(actions: Actions): Command {
 
 const adapterHelp = 'PEFT adapter: folder, hub id or URL';
 
-const whole = (flag: string, min: number): ((text: string) => number) => numberFlag(flag, { whole: true, min });
-
 function addTrain(program: Command, actions: Actions): void {
   const command = program
     .command('train')
@@ -143,26 +131,15 @@ function addTrain(program: Command, actions: Actions): void {
         'it, bottleneck adapters, every weight within a random subspace',
       choiceFlag('--method', methods),
       'lora',
-    )
-    .option('--learning-rate <x>', 'peak learning rate of AdamW', numberFlag('--learning-rate', { min: 0 }), 2e-4);
-  addBudgetFlags(command)
-    .option('--r <rank>', 'rank of the adapters (default: 8)', whole('--r', 1))
-    .option('--alpha <x>', 'the adapters count alpha/r times (default: r)', numberFlag('--alpha', { above: 0 }))
-    .option(
-      '--target-modules <names>',
-      "layers that get adapters: a,b or all-linear (default: PEFT's for the model)",
-      listFlag('--target-modules'),
-    )
-    .option('--init-adapter <adapter>', 'go on from this PEFT adapter; its rank, alpha and targets hold')
-    .addHelpText(
-      'after',
-      '\nExample:\n  $ lowrank train --model ./llama --data rows.jsonl --output ./adapter --steps 200 ' +
-        '--batch-size 8 --learning-rate 2e-4 \\\n      --r 8 --alpha 16 --target-modules all-linear\n\nCtrl-C ' +
-        'finishes the step, saves, and ends with exit code 130.',
     );
-  common(quantizing(addSubspaceFlags(addMethodFlags(addVariantFlags(command))))).action((flags: TrainFlags) =>
-    actions.train(flags),
+  addBudgetFlags(command, { rate: true });
+  addMethodFlags(command, methods).addHelpText(
+    'after',
+    '\nExample:\n  $ lowrank train --model ./llama --data rows.jsonl --output ./adapter --steps 200 ' +
+      '--batch-size 8 --learning-rate 2e-4 \\\n      --r 8 --alpha 16 --target-modules all-linear\n\nCtrl-C ' +
+      'finishes the step, saves, and ends with exit code 130.',
   );
+  common(command).action((flags: TrainFlags) => actions.train(flags));
 }
 
 function addEval(program: Command, actions: Actions): void {

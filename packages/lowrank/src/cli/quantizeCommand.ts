@@ -1,27 +1,32 @@
 import type { Command } from 'commander';
-import { quantizationTypes } from '../jobs/quantization.js';
+import type { QuantizationType } from '@lowrank/quant';
+import { quantizationSettings } from '@lowrank/quant';
+import { describeSchema } from '@lowrank/settings';
 import type { QuantizeFolderOptions, QuantizeResult } from '../jobs/quantize.js';
 import { quantizeFolder } from '../jobs/quantize.js';
 import type { Speaker } from './io.js';
-import { choiceFlag, listFlag, numberFlag } from './numbers.js';
+import { listFlag, numberFlag } from './numbers.js';
 import { transferReporter } from './progress.js';
+import { textReader } from './settingFlags.js';
 
 export interface QuantizeFlags {
   model: string;
   output: string;
-  type: (typeof quantizationTypes)[number];
+  type: QuantizationType;
   doubleQuantization?: boolean;
   blockSize?: number;
   skipModules?: string[];
   json: boolean;
 }
 
+const { quantization } = quantizationSettings.settings;
+
 export function addQuantizeFlags(command: Command): Command {
   return command
     .description("write a model with its linear layers in 4 or 8 bits, in bitsandbytes' layout")
     .requiredOption('--model <model>', 'Hugging Face model: folder, hub id or URL')
     .requiredOption('--output <folder>', 'where the quantized model goes')
-    .requiredOption('--type <type>', quantizationTypes.join(', '), choiceFlag('--type', quantizationTypes))
+    .requiredOption('--type <type>', describeSchema(quantization.schema), textReader('--type', quantization.schema))
     .option('--double-quantization', 'quantize the scales of 4-bit blocks too')
     .option(
       '--block-size <n>',

@@ -28,13 +28,13 @@ export function addSamplingFlags(
     .option(
       '--top-p <x>',
       'draw among the fewest likeliest tokens whose probabilities reach x; 1 for all',
-      numberFlag('--top-p', { above: 0, most: 1 }),
+      numberFlag('--top-p', { above: 0, max: 1 }),
       defaults.topP,
     )
     .option(
       '--min-p <x>',
       'draw among tokens at least x times as likely as the likeliest; 0 for all',
-      numberFlag('--min-p', { min: 0, most: 1 }),
+      numberFlag('--min-p', { min: 0, max: 1 }),
       0,
     )
     .option(

@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { expect, test } from 'vitest';
 import type { EvaluateFolderResult } from '../jobs/evaluate.js';
 import type { InspectResult } from '../jobs/inspect.js';
-import type { PlanReport } from '../jobs/plan.js';
+import type { PlanReport } from '../jobs/planning/planReport.js';
 import { golden, readJson, runCli, scratch } from '../testing.js';
 
 const data = join(golden, 'train/rows.jsonl');

@@ -9,16 +9,17 @@ import type { QueueFlags } from './studyExecutor.js';
 import type { TrainingFlags } from './trainingFlags.js';
 
 /** Flags that `compare`, `sweep` and `intrinsic` share. */
-export interface StudyFlags extends TrainingFlags, QueueFlags {
-  model: string;
-  output: string;
-  testData?: string;
-  holdOut: number;
-  metric: MetricName[];
-  scoreRows?: number;
-  maxNewTokens?: number;
-  seeds: number;
-}
+export type StudyFlags = TrainingFlags &
+  QueueFlags & {
+    model: string;
+    output: string;
+    testData?: string;
+    holdOut: number;
+    metric: MetricName[];
+    scoreRows?: number;
+    maxNewTokens?: number;
+    seeds: number;
+  };
 
 export function addStudyFlags(command: Command): Command {
   const whole = (flag: string, min: number): ((text: string) => number) => numberFlag(flag, { whole: true, min });

@@ -1,24 +1,26 @@
 import { LowrankError } from '@lowrank/errors';
+import { loraSettings } from '@lowrank/lora';
+import { trainingSettings } from '@lowrank/trainer';
 import type { Command } from 'commander';
 import type { Backend } from '@lowrank/tensor';
 import { describeTable, sweepRanks } from '@lowrank/study';
 import { trainingRules } from '../jobs/studyTrainer.js';
 import { modelHelp } from './commonFlags.js';
 import { listFlag } from './numbers.js';
-import { addStudyFlags, numbersFlag, studyOptions, studyTraining } from './studyFlags.js';
+import { valuesFlag } from './settingFlags.js';
+import { addStudyFlags, studyOptions, studyTraining } from './studyFlags.js';
 import type { StudyFlags } from './studyFlags.js';
 import { studyExecutor } from './studyExecutor.js';
 import type { StudyContext } from './studyReporter.js';
 import { runStudyCommand } from './studyReporter.js';
-import { addBudgetFlags, addDataFlags } from './trainingFlags.js';
-import { addVariantFlags } from './variantFlags.js';
+import { addBudgetFlags, addDataFlags, addMethodFlags } from './trainingFlags.js';
 
-export interface SweepFlags extends StudyFlags {
+export type SweepFlags = Omit<StudyFlags, 'r' | 'alpha' | 'learningRate' | 'targetModules'> & {
   r: number[];
   alpha?: number[];
   learningRate: number[];
   targetModules?: string[][];
-}
+};
 
 export function addSweepFlags(command: Command): Command {
   command
@@ -33,16 +35,16 @@ export function addSweepFlags(command: Command): Command {
       'where runs, the best adapter, table.md, table.json, chart.svg and report.html go; what is done there ' +
         'is not done again',
     )
-    .option('--r <ranks>', 'ranks: 1,2,4', ranksFlag, [1, 2, 4, 8, 16, 64])
+    .option('--r <ranks>', 'ranks: 1,2,4', valuesFlag('--r', r), [1, 2, 4, 8, 16, 64])
     .option(
       '--alpha <list>',
       'alphas: 8,16; the adapters count alpha/r times (default: each rank its own)',
-      numbersFlag('--alpha', { above: 0 }),
+      valuesFlag('--alpha', alpha),
     )
     .option(
       '--learning-rate <rates>',
       'peak learning rates: 3e-4,1e-3',
-      numbersFlag('--learning-rate', { min: 0 }),
+      valuesFlag('--learning-rate', learningRate),
       [2e-4],
     )
     .option(
@@ -56,7 +58,7 @@ export function addSweepFlags(command: Command): Command {
       'rows.jsonl --test-data test.jsonl --metric rouge-l --steps 300 --output ./sweep\n\nEvery combination is ' +
       'trained. Ctrl-C ends the run at hand (with --queue: workers go on with theirs); the same command goes on.',
   );
-  return addVariantFlags(command);
+  return addMethodFlags(command, ['lora'], { without: ['initAdapter', 'r', 'alpha', 'targetModules'] });
 }
 
 export async function sweepCommand(
@@ -82,7 +84,8 @@ export async function sweepCommand(
   );
 }
 
-const ranksFlag = numbersFlag('--r', { whole: true, min: 1 });
+const { r, alpha } = loraSettings.settings;
+const { learningRate } = trainingSettings.settings;
 
 /** q_proj+v_proj,all-linear → [[q_proj, v_proj], [all-linear]] */
 function targetsFlag(text: string): string[][] {

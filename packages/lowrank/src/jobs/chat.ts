@@ -13,10 +13,10 @@ import type { TransferEvents } from './folders.js';
 import { withFolders } from './folders.js';
 import { openModel } from './openModel.js';
 import type { OpenModel } from './openModel.js';
-import type { QuantizationFlags } from './quantization.js';
+import type { QuantizationOptions } from './quantization.js';
 import { readAdapterFolder } from './trainable.js';
 
-export interface ChatFolderOptions extends TransferEvents, QuantizationFlags, SamplingOptions {
+export interface ChatFolderOptions extends TransferEvents, QuantizationOptions, SamplingOptions {
   readonly backend: BackendOrOpener;
   readonly model: string;
   /** PEFT folders by the name that they are called in the chat; the first is used first. */

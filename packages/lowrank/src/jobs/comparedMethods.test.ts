@@ -1,5 +1,5 @@
 import { expect, it } from 'vitest';
-import { checkOptions, trainingOf } from './comparedMethods.js';
+import { checkComparison, trainingOf } from './comparedMethods.js';
 import type { FineTuneTraining } from './fineTuneTraining.js';
 
 const training: FineTuneTraining = {
@@ -7,7 +7,8 @@ const training: FineTuneTraining = {
   data: 'd',
   r: 4,
   modulesToSave: ['lm_head'],
-  evaBatches: 3,
+  init: 'eva',
+  eva: { batches: 3 },
   trainableTokens: [5],
   virtualTokens: 2,
   virtualInit: 'zero',
@@ -32,7 +33,8 @@ it('gives each method what is meant for it, and nothing else', () => {
     method: 'lora',
     r: 4,
     modulesToSave: ['lm_head'],
-    evaBatches: 3,
+    init: 'eva',
+    eva: { batches: 3 },
     trainableTokens: [5],
   });
   expect(trainingOf('qlora', training)).toEqual({
@@ -41,18 +43,21 @@ it('gives each method what is meant for it, and nothing else', () => {
     doubleQuantization: true,
   });
   // Without codes there is nothing for LoftQ to make up for.
-  expect(trainingOf('lora', { ...training, initLoraWeights: 'loftq' })).toEqual(trainingOf('lora', training));
-  expect(trainingOf('qlora', { ...training, initLoraWeights: 'loftq' }).initLoraWeights).toBe('loftq');
+  expect(trainingOf('lora', { ...training, init: 'loftq' })).toEqual(
+    trainingOf('lora', { ...training, init: undefined }),
+  );
+  expect(trainingOf('qlora', { ...training, init: 'loftq' }).init).toBe('loftq');
 });
 
 it.each<[Partial<FineTuneTraining>, RegExp]>([
-  [{ r: 4 }, /--r in a comparison of full, prompt: expected lora or qlora among the methods/],
-  [{ modulesToSave: ['lm_head'] }, /--modules-to-save/],
-  [{ virtualInit: 'zero' }, /--virtual-init zero.*expected prefix/],
-  [{ initLoraWeights: 'loftq' }, /loftq.*expected qlora/],
-  [{ doubleQuantization: true }, /--double-quantization.*expected qlora/],
+  [{ r: 4 }, /^r in a comparison of full, prompt: expected lora or qlora among the methods/],
+  [{ eva: { batches: 3 } }, /eva.batches in.*expected lora or qlora/],
+  [{ modulesToSave: ['lm_head'] }, /modulesToSave/],
+  [{ virtualInit: 'zero' }, /virtualInit 'zero'.*expected prefix/],
+  [{ init: 'loftq' }, /loftq.*expected qlora/],
+  [{ doubleQuantization: true }, /doubleQuantization in.*expected qlora/],
 ])('%j is of no method that is compared', (options, words) => {
   const shared = { model: 'm', data: 'd', steps: 3, checkpointing: true, virtualTokens: 2 };
-  checkOptions(['full', 'prompt'], shared);
-  expect(() => checkOptions(['full', 'prompt'], { ...shared, ...options })).toThrow(words);
+  checkComparison(['full', 'prompt'], shared);
+  expect(() => checkComparison(['full', 'prompt'], { ...shared, ...options })).toThrow(words);
 });

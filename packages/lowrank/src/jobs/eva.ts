@@ -13,8 +13,6 @@ export interface EvaData {
   readonly rows: readonly EncodedRow[];
   readonly backend: () => Promise<Backend>;
   readonly batchSize: number;
-  /** How many batches of rows, drawn at random, without one twice; default 32. */
-  readonly batches?: number | undefined;
   readonly seed: number;
 }
 
@@ -25,9 +23,9 @@ export interface EvaData {
 export async function evaMeasure(
   module: CausalModel,
   config: LoraConfig,
-  { rows, backend, batchSize, batches = 32, seed }: EvaData,
+  { rows, backend, batchSize, seed }: EvaData,
 ): Promise<MeasureOptions> {
-  const { useLabelMask } = evaConfig(config.eva);
+  const { useLabelMask, batches } = evaConfig(config.eva);
   const drawn = draw(rows, batches * batchSize, seed);
   // Laid out like the rows: a row of its own in which each id says whether the token counts. Padding does not, its id
   // is 0.

@@ -18,12 +18,12 @@ import { datasetWarnings } from './fineTune.js';
 import type { TransferEvents } from './folders.js';
 import { withFolders } from './folders.js';
 import { openModel } from './openModel.js';
-import type { QuantizationFlags } from './quantization.js';
+import type { QuantizationOptions } from './quantization.js';
 import { scoreTexts } from './scoreTexts.js';
 import type { WrittenText } from './scoreTexts.js';
 import { loadAdapterInto } from './trainable.js';
 
-export interface EvaluateFolderOptions extends TransferEvents, QuantizationFlags, RowSelection {
+export interface EvaluateFolderOptions extends TransferEvents, QuantizationOptions, RowSelection {
   readonly backend: BackendOrOpener;
   readonly model: string;
   readonly adapter?: string;

@@ -11,7 +11,7 @@ import {
 import type { MethodName } from '@lowrank/methods';
 import type { Backend, RandomState } from '@lowrank/tensor';
 import { scalar } from '@lowrank/tensor';
-import type { Execution, OptimizerName, ScheduleName, TrainEvent, TrainSession } from '@lowrank/trainer';
+import type { Execution, TrainEvent, TrainSession } from '@lowrank/trainer';
 import { train } from '@lowrank/trainer';
 import { stat } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -19,37 +19,26 @@ import { backendOnce } from '../device.js';
 import type { BackendOrOpener } from '../device.js';
 import { openMetricsFile, metricsOf } from '../metricsFile.js';
 import { openOutputFolder } from '@lowrank/files';
-import { checkFlags } from './fineTuneFlags.js';
-import type { Method } from './fineTuneFlags.js';
+import { checkOptions } from '../settings/checkOptions.js';
+import type { CommonOptions, Method, MethodOptions } from '../settings/methodTables.js';
 import type { TransferEvents } from './folders.js';
 import { withFolders } from './folders.js';
 import type { OpenModel } from './openModel.js';
 import { openModel } from './openModel.js';
-import type { QuantizationFlags } from './quantization.js';
 import { quantizationOf } from './quantization.js';
 import { trainSubspace } from './subspace.js';
-import type { SubspaceFlags } from './subspace.js';
 import { trainAdapter, trainWeights } from './trainable.js';
 import type { Trainable } from './trainable.js';
-import type { MethodFlags } from './trainMethod.js';
 import { trainMethod } from './trainMethod.js';
-import type { VariantFlags } from './variantFlags.js';
 
+/** Options of `fineTune`: those declared in tables (settings/methodTables.ts), and what a run is about. */
 export interface FineTuneOptions
-  extends
-    Pick<TransferEvents, 'onTransfer'>,
-    QuantizationFlags,
-    VariantFlags,
-    MethodFlags,
-    SubspaceFlags,
-    RowSelection {
+  extends Pick<TransferEvents, 'onTransfer'>, MethodOptions, CommonOptions, RowSelection {
   readonly backend: BackendOrOpener;
   /** Hugging Face folder, hub id (owner/name or owner/name@revision) or URL. */
   readonly model: string;
   /** JSONL file of rows. */
   readonly data: string;
-  /** A Jinja file that makes text of rows of messages; default: the model's chat template. */
-  readonly template?: string;
   /** Default: the model's. */
   readonly tokenizer?: TextTokenizer;
   /** Folder for what is learned, and metrics.jsonl. */
@@ -60,39 +49,6 @@ export interface FineTuneOptions
    * methods: `bitfit`, `prompt`, `prefix`, `adapter`.
    */
   readonly method?: Method;
-  /** Default: once through the data. */
-  readonly steps?: number;
-  /** Default 8. */
-  readonly batchSize?: number;
-  readonly gradientAccumulation?: number;
-  /** Default 2e-4. */
-  readonly learningRate?: number;
-  /** AdamW with moments in f32 (the default), or in 8 bits. */
-  readonly optimizer?: OptimizerName;
-  readonly schedule?: ScheduleName;
-  readonly warmup?: number;
-  readonly weightDecay?: number;
-  /** Default 1; 0 for no limit. */
-  readonly clip?: number;
-  /** Default 8. */
-  readonly r?: number;
-  /** Default r. */
-  readonly alpha?: number;
-  readonly dropout?: number;
-  /** Names, or ['all-linear']; default: PEFT's for the model. */
-  readonly targetModules?: readonly string[];
-  /** Default: the model's context. */
-  readonly maxLength?: number;
-  readonly seed?: number;
-  readonly shuffle?: boolean;
-  readonly packing?: boolean;
-  /** PEFT folder (or hub id, or URL) to go on from. */
-  readonly initAdapter?: string;
-  /**
-   * Compute each layer again in the backward pass rather than keep what it made: less memory, more time, the same
-   * numbers.
-   */
-  readonly checkpointing?: boolean;
   readonly execution?: Execution;
   readonly signal?: AbortSignal;
   onEvent?(event: FineTuneEvent): void | Promise<void>;
@@ -127,7 +83,7 @@ export interface FineTuneResult {
  * All that can be known to be wrong is found before the first step. A run that fails leaves nothing behind in `output`.
  */
 export async function fineTune(given: FineTuneOptions): Promise<FineTuneResult> {
-  checkFlags(given);
+  checkOptions(given);
   const warnings: string[] = [];
   const options = await withFolders(given, {
     onTransfer: given.onTransfer,
@@ -238,7 +194,7 @@ async function trainableOf(
   return trainAdapter(
     model,
     { ...options, seed, onWarning },
-    { quantization: quantizationOf(options), data: { rows, backend, batchSize, batches: options.evaBatches, seed } },
+    { quantization: quantizationOf(options), data: { rows, backend, batchSize, seed } },
   );
 }
 

@@ -9,10 +9,10 @@ import { endIds } from '../front/answerEnds.js';
 import type { TransferEvents } from './folders.js';
 import { withFolders } from './folders.js';
 import { openModel } from './openModel.js';
-import type { QuantizationFlags } from './quantization.js';
+import type { QuantizationOptions } from './quantization.js';
 import { loadAdapterInto } from './trainable.js';
 
-export interface GenerateFolderOptions extends TransferEvents, QuantizationFlags, SamplingOptions {
+export interface GenerateFolderOptions extends TransferEvents, QuantizationOptions, SamplingOptions {
   readonly backend: BackendOrOpener;
   readonly model: string;
   readonly adapter?: string;

@@ -5,7 +5,7 @@ import type { RandomState } from '@lowrank/tensor';
 import type { LossFunction } from '@lowrank/trainer';
 import type { Backend } from '@lowrank/tensor';
 import type { TransferEvents } from './folders.js';
-import type { QuantizationFlags } from './quantization.js';
+import type { QuantizationOptions } from './quantization.js';
 import { quantizationOf } from './quantization.js';
 
 /** A model folder in memory. */
@@ -21,7 +21,7 @@ export interface OpenModel {
   trainingLoss(random: RandomState): LossFunction;
 }
 
-export interface OpenModelOptions extends TransferEvents, QuantizationFlags {
+export interface OpenModelOptions extends TransferEvents, QuantizationOptions {
   /** Where the weights go as they arrive; without it they stay on the host until they are used. */
   readonly backend?: (() => Promise<Backend>) | undefined;
 }

@@ -1,26 +1,15 @@
-import { LowrankError } from '@lowrank/errors';
-import type { QuantizationSettings } from '@lowrank/quant';
-
-export const quantizationTypes = ['nf4', 'fp4', 'int8'] as const;
+import type { QuantizationSettings, quantizationSettings } from '@lowrank/quant';
+import { quantizationSettings as declared } from '@lowrank/quant';
+import type { OptionsOf } from '@lowrank/settings';
+import { checkRequirements } from '@lowrank/settings';
 
 /** How a job quantizes a model while it loads. */
-export interface QuantizationFlags {
-  /** Default: as the model is stored. */
-  readonly quantization?: (typeof quantizationTypes)[number];
-  readonly doubleQuantization?: boolean;
-}
+export type QuantizationOptions = OptionsOf<typeof quantizationSettings>;
 
 /** @throws LowrankError `cli.conflict` */
-export function quantizationOf({
-  quantization: type,
-  doubleQuantization,
-}: QuantizationFlags): QuantizationSettings | undefined {
-  if (type !== undefined) return { type, ...(doubleQuantization === undefined ? {} : { doubleQuantization }) };
-  if (doubleQuantization !== true) return undefined;
-  throw new LowrankError({
-    code: 'cli.conflict',
-    what: '--double-quantization',
-    expected: '--quantization nf4 or fp4 beside it',
-    got: 'no --quantization',
-  });
+export function quantizationOf(options: QuantizationOptions): QuantizationSettings | undefined {
+  checkRequirements({ ...declared, code: 'cli.conflict' }, options);
+  const { quantization: type, doubleQuantization } = options;
+  if (type === undefined) return undefined;
+  return { type, ...(doubleQuantization === undefined ? {} : { doubleQuantization }) };
 }

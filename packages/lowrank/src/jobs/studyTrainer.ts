@@ -2,12 +2,12 @@ import type { ComparedMethod, StudyRun, StudyTrainer, StudyTraining, TrainingRul
 import type { Backend } from '@lowrank/tensor';
 import { backendOnce } from '../device.js';
 import type { BackendOrOpener } from '../device.js';
-import { checkOptions, comparedMethods, defaultRates, trainingOf } from './comparedMethods.js';
+import { checkComparison, comparedMethods, defaultRates, trainingOf } from './comparedMethods.js';
 import type { ComparedMethodName } from './comparedMethods.js';
 import { evaluateTexts } from './evaluate.js';
 import { fineTune } from './fineTune.js';
 import type { FineTuneTraining } from './fineTuneTraining.js';
-import { checkFlags } from './fineTuneFlags.js';
+import { checkOptions } from '../settings/checkOptions.js';
 import { meteredBackend } from './meteredBackend.js';
 import { studyTokenizer } from './studyTokenizer.js';
 
@@ -35,9 +35,9 @@ export function studyTrainer(given: BackendOrOpener): StudyTrainer {
 /** What `fineTune` says of options, for studies: which methods it has, and which options each takes. */
 export const trainingRules: TrainingRules = {
   methods: Object.fromEntries(comparedMethods.map((name) => [name, comparedMethod(name)])),
-  checkTraining: (training) => checkFlags(training as FineTuneTraining),
+  checkTraining: (training) => checkOptions(training as FineTuneTraining),
   checkComparison: (methods, training) =>
-    checkOptions(methods as readonly ComparedMethodName[], training as FineTuneTraining),
+    checkComparison(methods as readonly ComparedMethodName[], training as FineTuneTraining),
 };
 
 function comparedMethod(name: ComparedMethodName): ComparedMethod {

@@ -1,7 +1,7 @@
 import type { TrainedParameter } from '@lowrank/nn';
 import { LowrankError } from '@lowrank/errors';
 import type { LoraAdapter, LoraConfig } from '@lowrank/lora';
-import { evaConfig, loraConfig } from '@lowrank/lora';
+import { loraConfig, loraSettings } from '@lowrank/lora';
 import {
   attachMethod,
   foldSubspace,
@@ -13,12 +13,14 @@ import {
   readSubspace,
 } from '@lowrank/methods';
 import { addAdapter, loadAdapter, matchTargets, withLoraPlus } from '@lowrank/patch';
-import type { AdapterOptions, PlacedAdapter } from '@lowrank/patch';
+import type { AdapterOptions as NewAdapterOptions, PlacedAdapter } from '@lowrank/patch';
 import type { QuantizationSettings } from '@lowrank/quant';
-
+import type { MergedOptions } from '@lowrank/settings';
 import type { AdapterFolder } from '../adapterFolder.js';
 import { openAdapterFolder, readLoraFolder } from '../adapterFolder.js';
 import { saveAdapter } from '../saveAdapter.js';
+import { checkSame } from '../settings/checkOptions.js';
+import type { loraRunSettings, resumeSettings } from '../settings/runSettings.js';
 import type { EvaData } from './eva.js';
 import { evaMeasure } from './eva.js';
 import type { TransferEvents } from './folders.js';
@@ -26,8 +28,6 @@ import { loftqBase } from './loftq.js';
 import type { OpenModel } from './openModel.js';
 import { saveWeights } from './saveWeights.js';
 import { tokenIdsOf } from './trainedTokens.js';
-import { variantSettings } from './variantFlags.js';
-import type { VariantFlags } from './variantFlags.js';
 
 /** What is trained of a model, and how it is saved. */
 export interface Trainable {
@@ -35,15 +35,11 @@ export interface Trainable {
   save(folder: string): Promise<void>;
 }
 
-export interface AdapterFlags extends VariantFlags, Pick<TransferEvents, 'onWarning'> {
-  readonly r?: number;
-  readonly alpha?: number;
-  readonly dropout?: number;
-  readonly targetModules?: readonly string[];
+type LoraTables = typeof loraSettings | typeof loraRunSettings | typeof resumeSettings;
+
+/** Options of LoRA's adapters. Default for `targetModules`: PEFT's for the model; for `baseModel`: the model's folder. */
+export interface AdapterOptions extends MergedOptions<LoraTables>, Pick<TransferEvents, 'onWarning'> {
   readonly seed: number;
-  readonly initAdapter?: string;
-  /** What the adapter is for, as it was given: a hub id stays one. Default: the model's folder. */
-  readonly baseModel?: string;
 }
 
 /** What some inits go by. */
@@ -57,49 +53,49 @@ export interface InitSources {
 /** A new adapter, or one to go on from, to be saved as PEFT files. */
 export async function trainAdapter(
   model: OpenModel,
-  flags: AdapterFlags,
+  options: AdapterOptions,
   sources: InitSources = {},
 ): Promise<Trainable> {
   const { module } = model;
-  let placed: PlacedAdapter;
-  if (flags.initAdapter === undefined) {
-    const { trainableTokens } = flags;
-    const { r, alpha, dropout = 0, targetModules = module.defaultTargets, seed, initLoraWeights: init } = flags;
-    const eva = init === 'eva' ? { eva: evaConfig({ rho: flags.evaRho }) } : {};
-    const given = loraConfig({
-      r,
-      alpha,
-      dropout,
-      targetModules: asTargets(targetModules),
-      init: init ?? 'kaiming',
-      ...eva,
-      ...variantSettings(flags),
-      ...(trainableTokens === undefined
-        ? {}
-        : { trainableTokenIndices: await tokenIdsOf(trainableTokens, model.folder) }),
-      baseModel: flags.baseModel ?? model.folder,
-      taskType: 'CAUSAL_LM',
-    });
-    checkTargets(model, targetModules, given);
-    placed = await newAdapter(model, given, { options: { seed }, sources });
-  } else {
-    const adapter = await readAdapterFolder(flags.initAdapter, flags.onWarning);
-    checkAgainst(model, adapter.config, flags);
-    const config = { ...adapter.config, dropout: flags.dropout ?? adapter.config.dropout };
-    placed = await loadAdapter(module, { ...adapter, config });
-  }
-  const { parameters } = placed;
-  const { loraPlusRatio } = flags;
+  const { initAdapter, loraPlusRatio } = options;
+  const { parameters } =
+    initAdapter === undefined
+      ? await newAdapter(model, await configOf(model, options), { options: { seed: options.seed }, sources })
+      : await goOn(model, initAdapter, options);
   return {
     parameters: loraPlusRatio === undefined ? parameters : withLoraPlus(parameters, loraPlusRatio),
     save: async (folder) => void (await saveAdapter(module, folder)),
   };
 }
 
+/** A run's options as a configuration: those of LoRA's table, and what the model knows. */
+async function configOf(model: OpenModel, options: AdapterOptions): Promise<LoraConfig> {
+  const { trainableTokens, baseModel = model.folder, targetModules = model.module.defaultTargets } = options;
+  const own = Object.entries(options).filter(([name]) => Object.hasOwn(loraSettings.settings, name));
+  const tokens =
+    trainableTokens === undefined ? {} : { trainableTokenIndices: await tokenIdsOf(trainableTokens, model.folder) };
+  const config = loraConfig({
+    taskType: 'CAUSAL_LM',
+    ...Object.fromEntries(own),
+    ...tokens,
+    targetModules: asTargets(targetModules),
+    baseModel,
+  });
+  checkTargets(model, targetModules, config);
+  return config;
+}
+
+async function goOn({ module }: OpenModel, path: string, options: AdapterOptions): Promise<PlacedAdapter> {
+  const adapter = await readAdapterFolder(path, options.onWarning);
+  checkAgainst(module, adapter.config, options);
+  const config = { ...adapter.config, dropout: options.dropout ?? adapter.config.dropout };
+  return loadAdapter(module, { ...adapter, config });
+}
+
 async function newAdapter(
   { module, folder }: OpenModel,
   config: LoraConfig,
-  { options, sources }: { options: AdapterOptions; sources: InitSources },
+  { options, sources }: { options: NewAdapterOptions; sources: InitSources },
 ): Promise<PlacedAdapter> {
   const { data, quantization } = sources;
   return addAdapter(module, config, {
@@ -165,31 +161,26 @@ export function refuseMethod(folder: AdapterFolder): void {
   });
 }
 
-function asTargets(names: readonly string[]): readonly string[] | string {
-  return names.length === 1 && names[0] === 'all-linear' ? 'all-linear' : names;
+function asTargets(targets: readonly string[] | string): readonly string[] | string {
+  return targets.length === 1 && targets[0] === 'all-linear' ? 'all-linear' : targets;
 }
 
 /** Each name has to match by itself: one that is misspelt would be left out without a word. */
-function checkTargets({ module }: OpenModel, names: readonly string[], { modulesToSave }: LoraConfig): void {
-  for (const name of names) matchTargets(module, { targetModules: asTargets([name]), modulesToSave });
+function checkTargets({ module }: OpenModel, targets: readonly string[] | string, { modulesToSave }: LoraConfig): void {
+  for (const name of [targets].flat())
+    matchTargets(module, { targetModules: typeof targets === 'string' ? targets : asTargets([name]), modulesToSave });
 }
 
-/** The adapter rules; a flag that says otherwise is a mistake, not a wish. */
-function checkAgainst({ module }: OpenModel, config: LoraConfig, { r, alpha, targetModules }: AdapterFlags): void {
-  const refuse = (flag: string, expected: unknown, got: unknown): never => {
-    throw new LowrankError({
-      code: 'cli.conflict',
-      what: `${flag} with --init-adapter`,
-      expected: `${String(expected)}, which the adapter was made with`,
-      got: String(got),
-      remedy: `Leave ${flag} out, or start without --init-adapter.`,
-    });
-  };
-  if (r !== undefined && r !== config.r) refuse('--r', config.r, r);
-  if (alpha !== undefined && alpha !== config.alpha) refuse('--alpha', config.alpha, alpha);
-  if (targetModules === undefined) return;
-  const paths = (targets: readonly string[] | string): string =>
-    [...matchTargets(module, { ...config, targetModules: targets }).keys()].join();
-  if (paths(asTargets(targetModules)) !== paths(config.targetModules))
-    refuse('--target-modules', config.targetModules, targetModules);
+/** The adapter rules; an option that says otherwise is a mistake, not a wish. */
+function checkAgainst(module: OpenModel['module'], config: LoraConfig, options: AdapterOptions): void {
+  const paths = (targetModules: readonly string[] | string): string =>
+    [...matchTargets(module, { ...config, targetModules }).keys()].join();
+  const stored = config as unknown as Readonly<Record<string, unknown>>;
+  checkSame(loraSettings, options, {
+    same: (name, value) =>
+      name === 'targetModules'
+        ? paths(asTargets(value as readonly string[] | string)) === paths(config.targetModules)
+        : value === stored[name],
+    stored: (name) => String(stored[name]),
+  });
 }

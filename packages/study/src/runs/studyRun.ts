@@ -26,7 +26,7 @@ export interface StudyTraining extends RowSelection {
   readonly r?: number;
   /** Default: r. */
   readonly alpha?: number;
-  readonly targetModules?: readonly string[];
+  readonly targetModules?: readonly string[] | string;
   readonly quantization?: string;
   readonly [option: string]: unknown;
 }

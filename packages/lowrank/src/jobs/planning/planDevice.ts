@@ -3,7 +3,7 @@ import { isLowrankError } from '@lowrank/errors';
 import type { BackendSpec } from '@lowrank/tensor/backend';
 import { adapterName, listAdapters, portableSpec } from '@lowrank/webgpu';
 import { totalmem } from 'node:os';
-import type { DeviceName } from '../device.js';
+import type { DeviceName } from '../../device.js';
 
 /** What a plan is made for. */
 export interface PlanDevice {

@@ -6,11 +6,11 @@ import { createTrainStep } from '@lowrank/trainer';
 import { createWebgpuBackend, portableSpec } from '@lowrank/webgpu';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
-import { golden } from '../testing.js';
-import { openModel } from './openModel.js';
+import { golden } from '../../testing.js';
+import { openModel } from '../openModel.js';
 import type { PlannedRun } from './planRun.js';
 import { planRun } from './planRun.js';
-import { trainAdapter } from './trainable.js';
+import { trainAdapter } from '../trainable.js';
 
 test('on WebGPU a QLoRA run allocates to the byte what was planned without a device', async () => {
   const folder = join(golden, 'tied');

@@ -17,32 +17,23 @@ import { planMemory } from '@lowrank/tensor/backend';
 import { sourceOf } from '@lowrank/tensor/op';
 import type { OptimizerName, PlannedStep } from '@lowrank/trainer';
 import { accumulatedGradient, planTrainStep } from '@lowrank/trainer';
-import { asOpenModel } from './openModel.js';
+import type { PlanMethod, PlanMethodOptions } from '../../settings/planTables.js';
+import { asOpenModel } from '../openModel.js';
 import type { PlanDevice } from './planDevice.js';
-import { trainAdapter, trainWeights } from './trainable.js';
-import { injectNew } from './trainMethod.js';
+import { trainAdapter, trainWeights } from '../trainable.js';
+import { injectNew } from '../trainMethod.js';
 
-export const planMethods = ['lora', 'qlora', 'full', ...methodNames] as const;
 export const planDtypes = ['bf16', 'f16', 'f32'] as const;
 
-/** A run to be planned. */
-export interface PlannedRun {
+/** A run to be planned: the settings of its method, and how it is laid out. */
+export interface PlannedRun extends Omit<PlanMethodOptions, 'r' | 'trainableTokens'> {
   readonly config: Readonly<Record<string, unknown>>;
   /** For errors and the report. */
   readonly name: string;
-  readonly method: (typeof planMethods)[number];
+  readonly method: PlanMethod;
   readonly r: number;
-  readonly dropout?: number | undefined;
-  /** Names, or ['all-linear']; default: PEFT's for the model. */
-  readonly targetModules?: readonly string[] | undefined;
-  readonly modulesToSave?: readonly string[] | undefined;
-  readonly ensureWeightTying?: boolean | undefined;
   /** Token ids, whose rows are trained. */
   readonly trainableTokens?: readonly number[] | undefined;
-  /** Of prompt and prefix tuning. */
-  readonly virtualTokens?: number | undefined;
-  /** Of bottleneck adapters. */
-  readonly bottleneck?: number | undefined;
   readonly batchSize: number;
   readonly gradientAccumulation: number;
   readonly maxLength: number;
@@ -100,7 +91,7 @@ export async function planRun(run: PlannedRun, { spec }: PlanDevice): Promise<Ru
   const frozen = frozenWeights(module);
   const model = asOpenModel(name, module);
   const other = isOther(run.method)
-    ? await injectNew(model, run.method, { flags: { ...run, seed: 0 }, tokenizer: undefined })
+    ? await injectNew(model, run.method, { options: { ...run, seed: 0 }, tokenizer: undefined })
     : undefined;
   const trainable =
     other ?? (run.method === 'full' ? trainWeights(model) : await trainAdapter(model, { ...run, seed: 0 }));

@@ -8,14 +8,14 @@ import type { Backend } from '@lowrank/tensor';
 import { createTrainStep } from '@lowrank/trainer';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
-import { golden } from '../testing.js';
+import { golden } from '../../testing.js';
 import { commonConfigs } from './commonConfigs.js';
-import { openModel } from './openModel.js';
+import { openModel } from '../openModel.js';
 import type { PlanDevice } from './planDevice.js';
 import { planDevice } from './planDevice.js';
 import type { PlannedRun } from './planRun.js';
 import { planRun } from './planRun.js';
-import { trainAdapter, trainWeights } from './trainable.js';
+import { trainAdapter, trainWeights } from '../trainable.js';
 
 const plain: Omit<PlannedRun, 'config' | 'name'> = {
   method: 'lora',

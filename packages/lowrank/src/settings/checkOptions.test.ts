@@ -1,0 +1,30 @@
+import { expect, test } from 'vitest';
+import { checkOptions } from './checkOptions.js';
+
+test.each<[Parameters<typeof checkOptions>[0], string]>([
+  [{ method: 'full', r: 4 }, "r with method 'full': expected one of the two, got both. Every weight is trained"],
+  [{ method: 'prompt', rankPattern: { q_proj: 2 } }, "rankPattern with method 'prompt'"],
+  [{ method: 'prompt', bottleneck: 2 }, "Leave bottleneck out, or use method 'adapter'."],
+  [{ method: 'prompt', targetModules: ['a'] }, "use method 'lora, bitfit or adapter'."],
+  [{ method: 'prompt', virtualInit: 'zero' }, "virtualInit with method 'prompt': expected random or vocab, got zero"],
+  [{ method: 'prompt', virtualInit: 'vocab', promptInitText: 'x' }, 'virtualInit with promptInitText'],
+  [{ method: 'full', quantization: 'nf4' }, "quantization with method 'full'"],
+  [{ method: 'subspace' }, "method 'subspace': expected dimension beside it, got none. For example: dimension 1000"],
+  [{ method: 'subspace', dimension: 9, projection: 'fastfood', entries: 2 }, "entries with projection 'fastfood'"],
+  [{ initAdapter: 'x', useRslora: true }, 'useRslora with initAdapter'],
+  [{ init: 'loftq' }, "init 'loftq': expected quantization 'nf4, fp4 or int8' beside it, got no quantization"],
+  [{ eva: { rho: 2 } }, "eva.rho: expected init 'eva' beside it, got no init"],
+  [{ doubleQuantization: true }, "doubleQuantization: expected quantization 'nf4 or fp4' beside it"],
+])('%j is refused', (options, words) => {
+  expect(() => checkOptions(options)).toThrow(words);
+});
+
+test.each<[Parameters<typeof checkOptions>[0]]>([
+  [{}],
+  [{ r: 4, init: 'eva', eva: { batches: 3 }, trainableTokens: [5] }],
+  [{ init: 'loftq', quantization: 'nf4', doubleQuantization: true }],
+  [{ initAdapter: 'x', r: 4, loraPlusRatio: 4, dropout: 0.1, quantization: 'nf4' }],
+  [{ method: 'full', useDora: false }],
+])('%j goes together', (options) => {
+  checkOptions(options);
+});

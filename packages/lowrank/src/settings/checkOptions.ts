@@ -1,0 +1,150 @@
+import { LowrankError } from '@lowrank/errors';
+import { loraSettings } from '@lowrank/lora';
+import type { SettingTable, Settings } from '@lowrank/settings';
+import {
+  accepts,
+  anyOf,
+  checkExclusions,
+  checkRequirements,
+  describeSchema,
+  givenOf,
+  isGiven,
+} from '@lowrank/settings';
+import type { MethodOptions, TablesByMethod } from './methodTables.js';
+import { methodTables, ownersOf, settingIn } from './methodTables.js';
+
+type Options = Readonly<Record<string, unknown>>;
+
+/**
+ * Checks which of a run's options go together, before anything is loaded: those of another method, those of an adapter
+ * that has begun already, and what they exclude and require.
+ *
+ * @throws LowrankError `cli.conflict`, `cli.choice`
+ */
+export function checkOptions(options: MethodOptions & { readonly method?: string | undefined }): void {
+  const { method = 'lora' } = options;
+  checkOwners(methodTables, method, options);
+  const tables: readonly SettingTable[] = (methodTables as TablesByMethod)[method] ?? [];
+  checkRequired(tables, method, options);
+  checkBegun(tables, options);
+  const settings: Settings = Object.assign({}, ...tables.map((table) => table.settings));
+  const all: object = { ...Object.fromEntries(Object.keys(settings).map((name) => [name, undefined])), ...options };
+  for (const table of tables) {
+    // loraConfig checks its own.
+    if (table !== loraSettings) checkExclusions({ settings: table.settings, code: 'cli.conflict' }, options, all);
+    checkRequirements({ settings: table.settings, code: 'cli.conflict' }, options, all);
+  }
+}
+
+/** Refuses options of other methods, and values that only other methods take. */
+export function checkOwners(byMethod: TablesByMethod, method: string, options: object): void {
+  const own = byMethod[method] ?? [];
+  for (const table of Object.values(byMethod).flat()) {
+    for (const [given, value] of givenOf(table.settings, options)) {
+      const [name = given] = given.split('.');
+      const mine = settingIn(own, name);
+      if (mine === undefined) throw ofAnother(given, { method, byMethod });
+      if (mine.fields === undefined && !accepts(mine, value) && ownersOf(byMethod, name, value).length > 0)
+        throw new LowrankError({
+          code: 'cli.choice',
+          what: (names) => `${names(name)} with ${names('method', method)}`,
+          expected: describeSchema(mine.schema).replace(/, ([^,]*)$/, ' or $1'),
+          got: String(value),
+          setting: name,
+        });
+    }
+  }
+}
+
+function ofAnother(
+  given: string,
+  { method, byMethod }: { readonly method: string; readonly byMethod: TablesByMethod },
+): LowrankError {
+  const [name = given] = given.split('.');
+  const owners = ownersOf(byMethod, name);
+  return new LowrankError({
+    code: 'cli.conflict',
+    what: (names) => `${names(given)} with ${names('method', method)}`,
+    expected: 'one of the two',
+    got: 'both',
+    remedy: (names) => {
+      const [lora = 'lora'] = owners;
+      if (name === 'quantization' || name === 'doubleQuantization')
+        return (
+          `Codes are frozen: ${byMethod['qlora'] === undefined ? 'train' : 'plan'} adapters over them ` +
+          `(${names('method', byMethod['qlora'] === undefined ? lora : 'qlora')}), or every weight as it is.`
+        );
+      return movesWeights(method) && owners.includes('lora')
+        ? `Every weight is trained then, and there are no adapters; leave ${names(given)} out, or use ` +
+            `${names('method', anyOf(owners))}.`
+        : `Leave ${names(given)} out, or use ${names('method', anyOf(owners))}.`;
+    },
+    setting: given,
+  });
+}
+
+function movesWeights(method: string): boolean {
+  return method === 'full' || method === 'subspace';
+}
+
+/** What a method cannot do without. */
+function checkRequired(tables: readonly SettingTable[], method: string, options: object): void {
+  for (const [name, { required = false, otherwise, example }] of settingsOf(tables)) {
+    // What the model knows need not be given.
+    if (!required || otherwise !== undefined || isGiven((options as Options)[name])) continue;
+    throw new LowrankError({
+      code: 'cli.conflict',
+      what: (names) => names('method', method),
+      expected: (names) => `${names(name)} beside it`,
+      got: 'none',
+      remedy: example === undefined ? undefined : (names) => `For example: ${names(name)} ${example}`,
+      setting: name,
+    });
+  }
+}
+
+/** How something begins is no question where it goes on. */
+function checkBegun(tables: readonly SettingTable[], options: object): void {
+  if (!isGiven((options as Options)['initAdapter'])) return;
+  for (const { settings } of tables) {
+    const begun = givenOf(settings, options).find(([, , { onResume = 'refused' }]) => onResume === 'refused');
+    if (begun === undefined) continue;
+    throw new LowrankError({
+      code: 'cli.conflict',
+      what: (names) => `${names(begun[0])} with ${names('initAdapter')}`,
+      expected: 'one of the two',
+      got: 'both',
+      remedy: 'An adapter to go on from has begun already, and says itself what it is.',
+      setting: begun[0],
+    });
+  }
+}
+
+/**
+ * Refuses options that say otherwise than the adapter that training goes on from: a mistake, not a wish.
+ *
+ * @param same whether an option says the same as the adapter does
+ * @param stored what the adapter was made with, in words
+ * @throws LowrankError `cli.conflict`
+ */
+export function checkSame(
+  table: SettingTable,
+  options: object,
+  { same, stored }: { same(name: string, value: unknown): boolean; stored(name: string): string },
+): void {
+  for (const [name, value, { onResume }] of givenOf(table.settings, options)) {
+    if (onResume !== 'same' || same(name, value)) continue;
+    throw new LowrankError({
+      code: 'cli.conflict',
+      what: (names) => `${names(name)} with ${names('initAdapter')}`,
+      expected: `${stored(name)}, which the adapter was made with`,
+      got: String(value),
+      remedy: (names) => `Leave ${names(name)} out, or start without ${names('initAdapter')}.`,
+      setting: name,
+    });
+  }
+}
+
+function settingsOf(tables: readonly SettingTable[]): [string, Settings[string]][] {
+  return tables.flatMap(({ settings }) => Object.entries(settings));
+}
