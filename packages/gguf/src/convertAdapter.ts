@@ -63,7 +63,7 @@ function refuseBeyondMatrices(config: LoraConfig): void {
 
 /** The first setting by which an adapter is more than A and B. */
 function beyondMatrices(config: LoraConfig): string | undefined {
-  const { modulesToSave, trainableTokenIndices, variant, loraBias = false, bias = 'none', init } = config;
+  const { modulesToSave, trainableTokenIndices, variant, loraBias = false, bias, init } = config;
   if (modulesToSave !== undefined) return `modules_to_save = ${modulesToSave.join(', ')}`;
   if (trainableTokenIndices !== undefined) return 'trainable_token_indices';
   const named = variant?.name ?? variantOf(config).vector;

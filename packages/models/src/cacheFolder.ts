@@ -1,5 +1,5 @@
 import { fileSource } from '@lowrank/safetensors';
-import type { FileHandle } from 'node:fs/promises';
+import type * as Files from 'node:fs/promises';
 import type { ModelCache, PartialBlob } from './cache.js';
 import { lockFile } from './cacheLock.js';
 
@@ -15,46 +15,88 @@ export const repoFolder = (id: string): string => `models--${id.split('/').join(
  * @param path the folder of one repository, such as ~/.cache/huggingface/hub/models--owner--name
  */
 export async function folderCache(path: string): Promise<ModelCache> {
+  const disk = await openDisk(path);
+  return { name: path, ...snapshotsOn(disk), ...blobsOn(disk) };
+}
+
+/** The folder of a repository, with Node's modules, which browsers do not have. */
+interface Disk {
+  readonly fs: typeof Files;
+  readonly folderOf: (file: string) => string;
+  readonly nameOf: (file: string) => string;
+  /** A path in the folder. */
+  readonly at: (...parts: readonly string[]) => string;
+  /** A file's text, trimmed; undefined where there is none. */
+  readonly text: (file: string) => Promise<string | undefined>;
+  /** Writes a file, and makes the folders above it. */
+  readonly write: (file: string, content: string) => Promise<void>;
+}
+
+async function openDisk(path: string): Promise<Disk> {
   const fs = await import('node:fs/promises');
   const paths = await import('node:path');
-  const join = (...parts: readonly string[]): string => paths.join(...parts);
-  const blobPath = (key: string): string => join(path, 'blobs', key);
-  const partialPath = (key: string): string => `${blobPath(key)}.incomplete`;
-  const verifiedPath = (key: string): string => join(path, '.verified', key);
-  const text = async (file: string): Promise<string | undefined> =>
-    (await fs.readFile(file, 'utf8').catch(() => undefined))?.trim();
-  const write = async (file: string, content: string): Promise<void> => {
-    await fs.mkdir(paths.dirname(file), { recursive: true });
-    await fs.writeFile(file, content);
-  };
-
   return {
-    name: path,
-    ref: (revision) => text(join(path, 'refs', revision)),
-    setRef: (revision, snapshot) => write(join(path, 'refs', revision), snapshot),
+    fs,
+    folderOf: (file) => paths.dirname(file),
+    nameOf: (file) => paths.basename(file),
+    at: (...parts) => paths.join(path, ...parts),
+    text: async (file) => (await fs.readFile(file, 'utf8').catch(() => undefined))?.trim(),
+    async write(file, content) {
+      await fs.mkdir(paths.dirname(file), { recursive: true });
+      await fs.writeFile(file, content);
+    },
+  };
+}
+
+/** `refs` and `snapshots`: which commit a branch is, and which files a commit has. */
+function snapshotsOn({
+  fs,
+  folderOf,
+  nameOf,
+  at,
+  text,
+  write,
+}: Disk): Pick<ModelCache, 'ref' | 'setRef' | 'files' | 'open' | 'link'> {
+  return {
+    ref: (revision) => text(at('refs', revision)),
+    setRef: (revision, snapshot) => write(at('refs', revision), snapshot),
     async files(snapshot) {
-      const folder = join(path, 'snapshots', snapshot);
-      const names = await fs.readdir(folder).catch(() => []);
+      const names = await fs.readdir(at('snapshots', snapshot)).catch(() => []);
       const keyOf = async (name: string): Promise<string | undefined> => {
-        const target = await fs.readlink(join(folder, name)).catch(() => undefined);
-        return target === undefined ? undefined : paths.basename(target);
+        const target = await fs.readlink(at('snapshots', snapshot, name)).catch(() => undefined);
+        return target === undefined ? undefined : nameOf(target);
       };
       return new Map(await Promise.all(names.map(async (name) => [name, await keyOf(name)] as const)));
     },
     async open(snapshot, name) {
-      const file = join(path, 'snapshots', snapshot, name);
+      const file = at('snapshots', snapshot, name);
       return (await fs.stat(file).catch(() => undefined))?.isFile() === true ? fileSource(file) : undefined;
     },
     async link(snapshot, name, key) {
-      const file = join(path, 'snapshots', snapshot, name);
-      await fs.mkdir(paths.dirname(file), { recursive: true });
+      const file = at('snapshots', snapshot, name);
+      await fs.mkdir(folderOf(file), { recursive: true });
       const made = `${file}.${Math.random().toString(36).slice(2)}.tmp`;
+      const blob = at('blobs', key);
       // Where links need a privilege (Windows), a hard link or a copy does.
       await fs
         .symlink(`../../blobs/${key}`, made)
-        .catch(() => fs.link(blobPath(key), made).catch(() => fs.copyFile(blobPath(key), made)));
+        .catch(() => fs.link(blob, made).catch(() => fs.copyFile(blob, made)));
       await fs.rename(made, file);
     },
+  };
+}
+
+/** `blobs` and `.verified`: the bytes, finished or not, and when they were last found right. */
+function blobsOn({
+  fs,
+  at,
+  text,
+  write,
+}: Disk): Pick<ModelCache, 'blob' | 'partial' | 'partialSize' | 'finish' | 'drop' | 'verified' | 'setVerified'> {
+  const blobPath = (key: string): string => at('blobs', key);
+  const partialPath = (key: string): string => `${blobPath(key)}.incomplete`;
+  const verifiedPath = (key: string): string => at('.verified', key);
+  return {
     async blob(key) {
       const stat = await fs.stat(blobPath(key)).catch(() => undefined);
       return stat?.isFile() === true
@@ -62,7 +104,7 @@ export async function folderCache(path: string): Promise<ModelCache> {
         : undefined;
     },
     async partial(key) {
-      await fs.mkdir(join(path, 'blobs'), { recursive: true });
+      await fs.mkdir(at('blobs'), { recursive: true });
       const lock = await lockFile(`${partialPath(key)}.lock`);
       const file = await partialFile(await fs.open(partialPath(key), 'a+'));
       return {
@@ -97,7 +139,7 @@ export async function folderCache(path: string): Promise<ModelCache> {
   };
 }
 
-async function partialFile(file: FileHandle): Promise<PartialBlob> {
+async function partialFile(file: Files.FileHandle): Promise<PartialBlob> {
   let { size } = await file.stat();
   return {
     get size() {

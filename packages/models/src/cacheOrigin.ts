@@ -14,35 +14,36 @@ const pieceBytes = 16 * 2 ** 20;
  * @param root a folder of `navigator.storage.getDirectory()`
  */
 export function originCache(root: FileSystemDirectoryHandle): ModelCache {
-  const folder = (path: readonly string[], create = false): Promise<FileSystemDirectoryHandle | undefined> =>
-    descend(root, path, create);
-  const text = async (path: readonly string[]): Promise<string | undefined> =>
-    (await (await fileIn(await folder(path.slice(0, -1)), path.at(-1) ?? ''))?.text())?.trim();
-  const write = async (path: readonly string[], content: string): Promise<void> =>
-    put(await folder(path.slice(0, -1), true), path.at(-1) ?? '', content);
-  /** The pieces of a blob, in order. */
-  const pieces = async (key: string): Promise<File[]> => {
-    const home = await folder(['blobs', key]);
-    const files: File[] = [];
-    for (let at = 0; ; at++) {
-      const piece = await fileIn(home, pieceName(at));
-      if (piece === undefined) return files;
-      files.push(piece);
-    }
-  };
-  const blob: ModelCache['blob'] = async (key) => {
-    if ((await text(['blobs', key, 'complete'])) === undefined) return undefined;
-    const files = await pieces(key);
-    const whole = new Blob(files);
-    return {
-      source: blobSource(whole, key),
-      size: whole.size,
-      stamp: `${whole.size} ${Math.max(0, ...files.map(({ lastModified }) => lastModified))}`,
-    };
-  };
+  const storage = openStorage(root);
+  const blobs = blobsIn(storage);
+  return { name: `the browser's storage (${root.name})`, ...blobs, ...snapshotsIn(storage, blobs) };
+}
 
+/** Files below a folder of the origin's private file system, by their path in parts. */
+interface OriginStorage {
+  readonly root: FileSystemDirectoryHandle;
+  readonly folder: (path: readonly string[], create?: boolean) => Promise<FileSystemDirectoryHandle | undefined>;
+  /** A file's text, trimmed; undefined where there is none. */
+  readonly text: (path: readonly string[]) => Promise<string | undefined>;
+  readonly write: (path: readonly string[], content: string) => Promise<void>;
+}
+
+function openStorage(root: FileSystemDirectoryHandle): OriginStorage {
+  const folder: OriginStorage['folder'] = (path, create = false) => descend(root, path, create);
   return {
-    name: `the browser's storage (${root.name})`,
+    root,
+    folder,
+    text: async (path) => (await (await fileIn(await folder(path.slice(0, -1)), path.at(-1) ?? ''))?.text())?.trim(),
+    write: async (path, content) => put(await folder(path.slice(0, -1), true), path.at(-1) ?? '', content),
+  };
+}
+
+/** `refs` and `snapshots`: which commit a branch is, and which files a commit has. */
+function snapshotsIn(
+  { folder, text, write }: OriginStorage,
+  { blob }: Pick<ModelCache, 'blob'>,
+): Pick<ModelCache, 'ref' | 'setRef' | 'files' | 'open' | 'link'> {
+  return {
     ref: (revision) => text(['refs', encodeURIComponent(revision)]),
     setRef: (revision, snapshot) => write(['refs', encodeURIComponent(revision)], snapshot),
     async files(snapshot) {
@@ -59,7 +60,32 @@ export function originCache(root: FileSystemDirectoryHandle): ModelCache {
       return key === undefined ? undefined : (await blob(key))?.source;
     },
     link: (snapshot, name, key) => write(['snapshots', snapshot, name], key),
-    blob,
+  };
+}
+
+/** `blobs` and `.verified`: the bytes, finished or not, and when they were last found right. */
+function blobsIn({
+  root,
+  folder,
+  text,
+  write,
+}: OriginStorage): Pick<
+  ModelCache,
+  'blob' | 'partial' | 'partialSize' | 'finish' | 'drop' | 'verified' | 'setVerified'
+> {
+  const isComplete = async (key: string): Promise<boolean> => (await text(['blobs', key, 'complete'])) !== undefined;
+  const pieces = async (key: string): Promise<File[]> => piecesIn(await folder(['blobs', key]));
+  return {
+    async blob(key) {
+      if (!(await isComplete(key))) return undefined;
+      const files = await pieces(key);
+      const whole = new Blob(files);
+      return {
+        source: blobSource(whole, key),
+        size: whole.size,
+        stamp: `${whole.size} ${Math.max(0, ...files.map(({ lastModified }) => lastModified))}`,
+      };
+    },
     async partial(key) {
       const home = await folder(['blobs', key], true);
       if (home === undefined) throw new Error('a folder that was just made is missing');
@@ -77,20 +103,25 @@ export function originCache(root: FileSystemDirectoryHandle): ModelCache {
       };
     },
     partialSize: async (key) =>
-      (await text(['blobs', key, 'complete'])) === undefined
-        ? (await pieces(key)).reduce((total, { size }) => total + size, 0)
-        : 0,
+      (await isComplete(key)) ? 0 : (await pieces(key)).reduce((total, { size }) => total + size, 0),
     finish: (key) => write(['blobs', key, 'complete'], 'yes'),
     async drop(key) {
-      for (const path of [
-        ['blobs', key],
-        ['.verified', key],
-      ])
-        await (await folder(path.slice(0, -1)))?.removeEntry(key, { recursive: true }).catch(() => undefined);
+      for (const home of ['blobs', '.verified'])
+        await (await folder([home]))?.removeEntry(key, { recursive: true }).catch(() => undefined);
     },
     verified: (key) => text(['.verified', key]),
     setVerified: (key, stamp) => write(['.verified', key], stamp),
   };
+}
+
+/** The pieces of a blob, in order. */
+async function piecesIn(home: FileSystemDirectoryHandle | undefined): Promise<File[]> {
+  const files: File[] = [];
+  for (let at = 0; ; at++) {
+    const piece = await fileIn(home, pieceName(at));
+    if (piece === undefined) return files;
+    files.push(piece);
+  }
 }
 
 /** Held until the function it gives is called, by one tab or worker of the origin at a time. */

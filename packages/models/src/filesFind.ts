@@ -6,6 +6,11 @@ import type { HubId } from './hub.js';
 import { parseHubId } from './hub.js';
 import { keyOf } from './hubUrl.js';
 
+const folderContents = {
+  model: 'A model folder is one of Hugging Face: config.json, model.safetensors and tokenizer.json',
+  adapter: 'An adapter folder is one of PEFT: adapter_config.json and adapter_model.safetensors',
+} as const;
+
 export interface FindOptions extends Pick<DownloadOptions, 'fetch' | 'onProgress' | 'onWarning' | 'signal' | 'pause'> {
   /** What errors call it. Default: model. */
   readonly kind?: 'model' | 'adapter';
@@ -46,9 +51,7 @@ export async function findModel(
       what: `${kind} folder ${text}`,
       expected: 'a folder',
       got: found === undefined ? 'nothing at that path' : 'a file',
-      remedy:
-        `${kind === 'model' ? 'A model folder is one of Hugging Face: config.json, model.safetensors and tokenizer.json' : 'An adapter folder is one of PEFT: adapter_config.json and adapter_model.safetensors'}. ` +
-        'A hub id (owner/name) or a URL will do too.',
+      remedy: `${folderContents[kind]}. A hub id (owner/name) or a URL will do too.`,
     });
   }
   const home = await hubHome(env);

@@ -52,7 +52,8 @@ export function rotaryOptions(config: ConfigReader, defaults: RotaryDefaults): R
   );
   if (type === 'default') return base;
   // Phi-3's first configs called longrope so.
-  const scaling = scalingOf(scalings.includes('longrope') ? 'longrope' : (type as RotaryScaling['type']), {
+  const read = scalingReaders[scalings.includes('longrope') ? 'longrope' : (type as RotaryScaling['type'])];
+  const scaling = read({
     config,
     parameters,
     base,
@@ -88,66 +89,76 @@ export function rotaryByLayerType(
   };
 }
 
-function scalingOf(
-  type: RotaryScaling['type'],
-  {
-    config,
-    parameters,
-    base,
-    originalPositions,
-  }: { config: ConfigReader; parameters: ConfigReader; base: RotaryOptions; originalPositions: number },
-): RotaryScaling {
-  const { maxPositions, size } = base;
-  const original = (): number =>
-    (config.has('original_max_position_embeddings') ? config : parameters).integer(
-      'original_max_position_embeddings',
-      originalPositions,
-    );
-  switch (type) {
-    case 'linear':
-      return { type, factor: parameters.number('factor') };
-    case 'dynamic':
-      return { type, factor: parameters.number('factor'), nativePositions: maxPositions };
-    case 'llama3':
-      return {
-        type,
-        factor: parameters.number('factor'),
-        lowFrequencyFactor: parameters.number('low_freq_factor'),
-        highFrequencyFactor: parameters.number('high_freq_factor'),
-        originalMaxPositions: original(),
-      };
-    case 'yarn': {
-      const originalMaxPositions = original();
-      const factor = parameters.optionalNumber('factor') ?? maxPositions / originalMaxPositions;
-      return {
-        type,
-        factor,
-        originalMaxPositions,
-        attentionFactor: parameters.optionalNumber('attention_factor') ?? yarnAttention(factor, parameters),
-        betaFast: parameters.number('beta_fast', 32),
-        betaSlow: parameters.number('beta_slow', 1),
-        truncate: parameters.boolean('truncate', true),
-      };
-    }
-    case 'longrope': {
-      const originalMaxPositions = original();
-      const factor = parameters.optionalNumber('factor') ?? maxPositions / originalMaxPositions;
-      const attention = factor <= 1 ? 1 : Math.sqrt(1 + Math.log(factor) / Math.log(originalMaxPositions));
-      const factors = (key: string): number[] => {
-        const list = parameters.numbers(key);
-        return list.length === size / 2
-          ? list
-          : parameters.fail(key, `${size / 2} numbers, half of what is turned of a head`, list.length);
-      };
-      return {
-        type,
-        shortFactors: factors('short_factor'),
-        longFactors: factors('long_factor'),
-        originalMaxPositions,
-        attentionFactor: parameters.optionalNumber('attention_factor') ?? attention,
-      };
-    }
-  }
+/** What a scaling is read from. */
+interface ScalingSource {
+  readonly config: ConfigReader;
+  /** The scaling's own keys, within config. */
+  readonly parameters: ConfigReader;
+  readonly base: RotaryOptions;
+  /** `original_max_position_embeddings` where it is left out. */
+  readonly originalPositions: number;
+}
+
+type ScalingOf<Type extends RotaryScaling['type']> = Extract<RotaryScaling, { type: Type }>;
+
+const scalingReaders: { readonly [Type in RotaryScaling['type']]: (source: ScalingSource) => ScalingOf<Type> } = {
+  linear: ({ parameters }) => ({ type: 'linear', factor: parameters.number('factor') }),
+  dynamic: ({ parameters, base }) => ({
+    type: 'dynamic',
+    factor: parameters.number('factor'),
+    nativePositions: base.maxPositions,
+  }),
+  llama3: (source) => ({
+    type: 'llama3',
+    factor: source.parameters.number('factor'),
+    lowFrequencyFactor: source.parameters.number('low_freq_factor'),
+    highFrequencyFactor: source.parameters.number('high_freq_factor'),
+    originalMaxPositions: originalMaxPositions(source),
+  }),
+  yarn(source) {
+    const { parameters } = source;
+    const { factor, original } = stretch(source);
+    return {
+      type: 'yarn',
+      factor,
+      originalMaxPositions: original,
+      attentionFactor: parameters.optionalNumber('attention_factor') ?? yarnAttention(factor, parameters),
+      betaFast: parameters.number('beta_fast', 32),
+      betaSlow: parameters.number('beta_slow', 1),
+      truncate: parameters.boolean('truncate', true),
+    };
+  },
+  longrope(source) {
+    const { parameters, base } = source;
+    const { factor, original } = stretch(source);
+    const attention = factor <= 1 ? 1 : Math.sqrt(1 + Math.log(factor) / Math.log(original));
+    return {
+      type: 'longrope',
+      shortFactors: pairFactors(parameters, 'short_factor', base.size),
+      longFactors: pairFactors(parameters, 'long_factor', base.size),
+      originalMaxPositions: original,
+      attentionFactor: parameters.optionalNumber('attention_factor') ?? attention,
+    };
+  },
+};
+
+function originalMaxPositions({ config, parameters, originalPositions }: ScalingSource): number {
+  const reader = config.has('original_max_position_embeddings') ? config : parameters;
+  return reader.integer('original_max_position_embeddings', originalPositions);
+}
+
+/** How many times as long as its pretraining a model's rows are. */
+function stretch(source: ScalingSource): { factor: number; original: number } {
+  const original = originalMaxPositions(source);
+  return { factor: source.parameters.optionalNumber('factor') ?? source.base.maxPositions / original, original };
+}
+
+/** A list of longrope's: one factor for each pair of a head. */
+function pairFactors(parameters: ConfigReader, key: string, size: number): number[] {
+  const list = parameters.numbers(key);
+  return list.length === size / 2
+    ? list
+    : parameters.fail(key, `${size / 2} numbers, half of what is turned of a head`, list.length);
 }
 
 function yarnAttention(factor: number, parameters: ConfigReader): number {

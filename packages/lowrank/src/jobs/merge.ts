@@ -47,7 +47,7 @@ export async function mergeFolders(given: MergeOptions): Promise<MergeResult> {
     if (isMethodFolder(learned))
       return { model: output, ...(await mergeBitfit(await readMethod(learned), { model, output })) };
     refuseMethod(learned);
-    const loaded = await fittingAdapter(await readAdapterFolder(adapter, given.onWarning), given);
+    const loaded = await fittingAdapter(await readAdapterFolder(adapter, given.onWarning), { ...given, model });
     const { tensors, names, metadata, config, quantized, outline, transposed } = await denseWeights(model);
     // The model knows which way round its weights are; an adapter may have been trained over codes.
     const fanInFanOut = [...loaded.layers.keys()].some((path) => transposed.has(path));
