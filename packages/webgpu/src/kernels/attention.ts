@@ -45,9 +45,8 @@ export const attention = defineKernel<AttentionKernelAttrs>({
     const stores = bindResult(shader, 'o', operand(outputs, 0, 'attention'), layout).code;
     const lse = shader.write('lse', operand(outputs, 1, 'attention'));
     const { batch, queries, heads, tile, shared, padded } = layout;
-    const memory = shared
-      ? `var<workgroup> keyTile: array<vec4<f32>, ${tile * padded}>;\n${sharesDeclaration(layout, tile)}${agreeDeclarations(layout)}`
-      : '';
+    const keyTile = `var<workgroup> keyTile: array<vec4<f32>, ${tile * padded}>;\n`;
+    const memory = shared ? `${keyTile}${sharesDeclaration(layout, tile)}${agreeDeclarations(layout)}` : '';
     const body = `${nonFinite}${capDeclaration(attrs)}${loads}${stores}${seen}${memory}
 ${attentionHead(layout, lengthsOf(shader, layout).Q)}${forwardBody(shader, layout, attrs, lse)}}
 `;
@@ -77,28 +76,39 @@ function forwardBody(shader: Shader, layout: Layout, attrs: AttentionKernelAttrs
   const o = (c: string): string => groupOf(layout, 'o', c);
   const s = (at: string): string => slot(layout, 's', at);
   const inside = (at: string): string => `j0 + ${at} >= mine.x && j0 + ${at} < mine.y`;
+  const loadQuery = (c: string): string => `load_q(queryBase, ${wholeGroup(layout, c)}) * ${literal(attrs.scale)}`;
+  const ownVectors = `${declareVector(layout, 'q', loadQuery)}${declareVector(layout, 'o')}`;
+  const scores = overTile(layout, (at) =>
+    overGroups(layout, (c) => `      ${s(at)} += dot(${q(c)}, ${row('k', at, c)});\n`),
+  );
+  const capping = attrs.softcap > 0 ? overTile(layout, (at) => `    ${s(at)} = ${cap(attrs, s(at))};\n`) : '';
+  const weights = overTile(
+    layout,
+    (at) => `    ${s(at)} = select(0.0f, exp(${s(at)} - highest), ${inside(at)});\n` + `    total += ${s(at)};\n`,
+  );
+  const sums = overTile(layout, (at) => overGroups(layout, (c) => `      ${o(c)} += ${s(at)} * ${row('v', at, c)};\n`));
   return `  let keyHead = head * ${keyHeads}u / ${heads}u;
   let query = min(row, ${Q} - 1u);
   let queryBase = ((b * ${Q} + query) * ${heads}u + head) * ${size}u;
   let mine = visible(b, query);
-${declareVector(layout, 'q', (c) => `load_q(queryBase, ${wholeGroup(layout, c)}) * ${literal(attrs.scale)}`)}${declareVector(layout, 'o')}
+${ownVectors}
   var top = ${bottom};
   var total = 0.0f;
 ${agree(layout)}
   for (var j0 = range.x; j0 < range.y; j0 += ${tile}u) {
 ${fill('k')}${barrier}${declareBases(layout, { start: 'j0', limit: K, base: keyBase })}${declareSlots(layout, 's')}
-${overTile(layout, (at) => overGroups(layout, (c) => `      ${s(at)} += dot(${q(c)}, ${row('k', at, c)});\n`))}
-${joinShares(layout, ['s'])}${attrs.softcap > 0 ? overTile(layout, (at) => `    ${s(at)} = ${cap(attrs, s(at))};\n`) : ''}
+${scores}
+${joinShares(layout, ['s'])}${capping}
 ${fill('v')}
     var highest = top;
 ${overTile(layout, (at) => `    if (${inside(at)}) { highest = largest(highest, ${s(at)}); }\n`)}
     let fade = exp(top - highest);
     top = highest;
     total *= fade;
-${overTile(layout, (at) => `    ${s(at)} = select(0.0f, exp(${s(at)} - highest), ${inside(at)});\n    total += ${s(at)};\n`)}
+${weights}
 ${barrier}
 ${overGroups(layout, (c) => `      ${o(c)} *= fade;\n`)}
-${overTile(layout, (at) => overGroups(layout, (c) => `      ${o(c)} += ${s(at)} * ${row('v', at, c)};\n`))}
+${sums}
 ${barrier}  }
   // A query that sees nothing (padding) yields zero, not 0/0.
   // A NaN among the scores stays one, also where the driver's exponential swallows it.

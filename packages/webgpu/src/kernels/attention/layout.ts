@@ -40,7 +40,7 @@ export function layoutOf(
 ): Layout {
   const sizes = attentionSizes(specs, attrs);
   const groups = Math.ceil(sizes.size / 4);
-  const share = software || groups <= 8 ? 1 : groups <= 16 ? 2 : groups <= 32 ? 4 : 8;
+  const share = software ? 1 : sharersOf(groups);
   const own = Math.ceil(groups / share);
   const whole = groups > 32 ? 8 : 16;
   return {
@@ -55,6 +55,13 @@ export function layoutOf(
   };
 }
 
+/** How many threads hold one head vector between them: each at most 8 groups of a head of up to 256. */
+function sharersOf(groups: number): number {
+  if (groups <= 8) return 1;
+  if (groups <= 16) return 2;
+  return groups <= 32 ? 4 : 8;
+}
+
 /** Binds a tensor of head vectors and declares `load_name(base, group)`: four numbers, zero beyond the head. */
 export function bindHeads(shader: Shader, name: string, slice: Slice, layout: Layout): { code: string } {
   const vector = layout.size % 4 === 0;
@@ -62,17 +69,23 @@ export function bindHeads(shader: Shader, name: string, slice: Slice, layout: La
   const bound = shader.read(name, slice, type);
   if (vector) {
     const guard = layout.padded > layout.groups ? `  if (group >= ${layout.groups}u) { return vec4<f32>(); }\n` : '';
-    return {
-      code: `fn load_${name}(base: u32, group: u32) -> vec4<f32> {\n${guard}  return ${bound}[base / 4u + group];\n}\n`,
-    };
+    const code = `fn load_${name}(base: u32, group: u32) -> vec4<f32> {
+${guard}  return ${bound}[base / 4u + group];
+}
+`;
+    return { code };
   }
   const lanes = [0, 1, 2, 3].map(
     (lane) =>
       `  if (group * 4u + ${lane}u < ${layout.size}u) { value[${lane}] = ${bound}[base + group * 4u + ${lane}u]; }`,
   );
-  return {
-    code: `fn load_${name}(base: u32, group: u32) -> vec4<f32> {\n  var value = vec4<f32>();\n${lanes.join('\n')}\n  return value;\n}\n`,
-  };
+  const code = `fn load_${name}(base: u32, group: u32) -> vec4<f32> {
+  var value = vec4<f32>();
+${lanes.join('\n')}
+  return value;
+}
+`;
+  return { code };
 }
 
 /** The same for a result: `store_name(base, group, value)`. */
@@ -135,9 +148,12 @@ export function capSlope({ softcap }: AttentionKernelAttrs, capped: string): str
 // Implementations may compute tanh from exponentials that overflow; beyond ±15 it is ±1 in f32.
 export function capDeclaration({ softcap }: AttentionKernelAttrs): string {
   if (softcap === 0) return '';
+  const [bound, inverse] = [literal(softcap), literal(1 / softcap)];
   return `
-fn capped(score: f32) -> f32 { return keepNan(score, score, ${literal(softcap)} * tanh(clamp(score * ${literal(1 / softcap)}, -15.0f, 15.0f))); }
-fn capSlope(score: f32) -> f32 { let bent = score * ${literal(1 / softcap)}; return 1.0f - bent * bent; }
+fn capped(score: f32) -> f32 {
+  return keepNan(score, score, ${bound} * tanh(clamp(score * ${inverse}, -15.0f, 15.0f)));
+}
+fn capSlope(score: f32) -> f32 { let bent = score * ${inverse}; return 1.0f - bent * bent; }
 `;
 }
 
@@ -215,8 +231,11 @@ export function overTile(layout: Layout, body: (at: string) => string): string {
  * loop only the first time round.
  */
 export function declareSlots(layout: Layout, name: string): string {
-  if (layout.shared)
-    return `    var ${name}: array<f32, ${layout.tile}>;\n    for (var at = 0u; at < ${layout.tile}u; at++) { ${name}[at] = 0.0f; }\n`;
+  const { shared, tile } = layout;
+  if (shared)
+    return `    var ${name}: array<f32, ${tile}>;
+    for (var at = 0u; at < ${tile}u; at++) { ${name}[at] = 0.0f; }
+`;
   return each(layout.tile, (at) => `    var ${name}${at} = 0.0f;\n`);
 }
 
