@@ -42,7 +42,9 @@ fn rowMax(value: f32, lane: u32) -> f32 { return value; }
     };
   }
   const workgroups = grid(rows);
-  const helpers = `${nonFinite}${workgroupReduce('rowSum', lanes, (x, y) => `${x} + ${y}`)}${workgroupReduce('rowMax', lanes, (x, y) => `largest(${x}, ${y})`)}`;
+  const sum = workgroupReduce('rowSum', lanes, (x, y) => `${x} + ${y}`);
+  const max = workgroupReduce('rowMax', lanes, (x, y) => `largest(${x}, ${y})`);
+  const helpers = `${nonFinite}${sum}${max}`;
   // `group` comes from the workgroup's index, so this return is the same for all lanes and the barriers stay uniform.
   return {
     lanes,

@@ -28,7 +28,8 @@ ${mainHead(64, workgroups)}
   let second = ${literal(beta2)} * ${v}[index] + ${literal(1 - beta2)} * gradient * gradient;
   ${m}[index] = first;
   ${v}[index] = second;
-  ${p}[index] = ${p}[index] * (1.0f - ${lr} * multiplier * ${table}[line + 1u]) - ${stepSize} * multiplier * first / (sqrt(second) * ${biasScale} + ${literal(epsilon)});
+  ${p}[index] = ${p}[index] * (1.0f - ${lr} * multiplier * ${table}[line + 1u])
+    - ${stepSize} * multiplier * first / (sqrt(second) * ${biasScale} + ${literal(epsilon)});
 }
 `;
     return [shader.launch({ label: 'adamw', body, workgroups })];

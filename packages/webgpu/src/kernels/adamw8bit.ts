@@ -62,14 +62,17 @@ ${mainHead(lanes, workgroups)}
       for (var i = 0u; i < min(4u, total - start); i++) {
         let gradient = factor * ${g}[start + i];
         let a = ${literal(beta1)} * (places[(codesM >> (8u * i)) & 255u] * scale.x) + ${literal(1 - beta1)} * gradient;
-        let b = ${literal(beta2)} * (places[256u + ((codesV >> (8u * i)) & 255u)] * scale.y) + ${literal(1 - beta2)} * gradient * gradient;
-        ${p}[start + i] = ${p}[start + i] * keep - ${stepSize} * multiplier * a / (sqrt(b) * ${biasScale} + ${literal(epsilon)});
+        let old = places[256u + ((codesV >> (8u * i)) & 255u)] * scale.y;
+        let b = ${literal(beta2)} * old + ${literal(1 - beta2)} * gradient * gradient;
+        let divisor = sqrt(b) * ${biasScale} + ${literal(epsilon)};
+        ${p}[start + i] = ${p}[start + i] * keep - ${stepSize} * multiplier * a / divisor;
         first[i] = a;
         second[i] = b;
       }
     }
     let sizes = abs(first);
-    largestCells[lane] = vec2<f32>(max(max(sizes.x, sizes.y), max(sizes.z, sizes.w)), max(max(second.x, second.y), max(second.z, second.w)));
+    let most = vec2<f32>(max(sizes.x, sizes.y), max(second.x, second.y));
+    largestCells[lane] = max(most, vec2<f32>(max(sizes.z, sizes.w), max(second.z, second.w)));
     workgroupBarrier();
     for (var width = ${lanes / 2}u; width > 0u; width >>= 1u) {
       if (lane < width) { largestCells[lane] = max(largestCells[lane], largestCells[lane + width]); }

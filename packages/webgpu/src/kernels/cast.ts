@@ -18,7 +18,8 @@ export const cast = defineKernel<AttrsOf<'cast'>>({
     const value = halves
       ? `pack(${load(x, from.dtype, '2u * index')}, ${load(x, from.dtype, '2u * index + 1u')})`
       : convert(x, from.dtype, dtype);
-    const body = `${nonFinite}${rounding}${halves ? `fn pack(a: f32, b: f32) -> u32 { return ${dtype}Bits(a) | (${dtype}Bits(b) << 16u); }` : ''}
+    const pack = `fn pack(a: f32, b: f32) -> u32 { return ${dtype}Bits(a) | (${dtype}Bits(b) << 16u); }`;
+    const body = `${nonFinite}${rounding}${halves ? pack : ''}
 ${mainHead(64, workgroups)}
   if (index >= ${total}u) { return; }
   ${y}[index] = ${value};

@@ -31,7 +31,9 @@ ${form.head}
   // always downwards, and with them the very probability that the gradient of a confident row is made of.
   for (var piece = first; piece < ${width}u; piece += ${form.lanes * 32}u) {
     var part = 0.0f;
-    for (var i = piece; i < min(piece + ${form.lanes * 32}u, ${width}u); i += ${form.lanes}u) { part += exp(${x}[start + i] - highest); }
+    for (var i = piece; i < min(piece + ${form.lanes * 32}u, ${width}u); i += ${form.lanes}u) {
+      part += exp(${x}[start + i] - highest);
+    }
     total += part;
   }
   let chosen = ${x}[start + u32(clamp(label, 0, ${width - 1}))];

@@ -70,7 +70,8 @@ function indexOf(axes: readonly number[], strides: readonly number[]): string {
   const terms: string[] = [];
   for (let axis = axes.length - 1; axis >= 0; axis--) {
     const stride = strides[axis] ?? 0;
-    const coordinate = `${inner === 1 ? 'element' : `(element / ${inner}u)`}${axis === 0 ? '' : ` % ${axes[axis] ?? 1}u`}`;
+    const outer = inner === 1 ? 'element' : `(element / ${inner}u)`;
+    const coordinate = axis === 0 ? outer : `${outer} % ${axes[axis] ?? 1}u`;
     if (stride !== 0) terms.push(stride === 1 ? `(${coordinate})` : `(${coordinate}) * ${stride}u`);
     inner *= axes[axis] ?? 1;
   }
@@ -126,7 +127,10 @@ const forms: Record<ElementwiseName, Form> = {
  */
 const normalTail = `let size = min(abs(a), 15.0f);
   let t = 1.0f / (1.0f + 0.2121320344f * size);
-  let series = fma(fma(fma(fma(fma(fma(fma(fma(-0.06470349371f, t, 0.2424769153f), t, -0.2554522412f), t, 0.2729942626f), t, -0.04665885643f), t, 0.107142623f), t, 0.07426336919f), t, 0.08534235351f), t, 0.08459505807f);
+  let series =
+    fma(fma(fma(fma(
+      fma(fma(fma(fma(-0.06470349371f, t, 0.2424769153f), t, -0.2554522412f), t, 0.2729942626f), t, -0.04665885643f),
+      t, 0.107142623f), t, 0.07426336919f), t, 0.08534235351f), t, 0.08459505807f);
   let tail = series * t * exp(-0.5f * size * size);
   let phi = select(1.0f - tail, tail, a < 0.0f);`;
 
@@ -138,7 +142,8 @@ const scalarForms: Partial<Record<ElementwiseName, { arity: number; code: string
   tanh: { arity: 1, code: 'return keepNan(a, a, tanh(clamp(a, -15.0f, 15.0f)));' },
   geluTanh: {
     arity: 1,
-    code: 'return keepNan(a, a, 0.5f * a * (1.0f + tanh(clamp(0.7978845608f * (a + 0.044715f * a * a * a), -15.0f, 15.0f))));',
+    code: `let inner = 0.7978845608f * (a + 0.044715f * a * a * a);
+  return keepNan(a, a, 0.5f * a * (1.0f + tanh(clamp(inner, -15.0f, 15.0f))));`,
   },
   normalCdf: {
     arity: 1,

@@ -18,7 +18,9 @@ export const layerNorm = defineKernel<AttrsOf<'layerNorm'>>({
     const body = `${form.helpers}
 ${form.head}
   ${moments(x, width, epsilon, form)}
-  for (var i = first; i < ${width}u; i += ${form.lanes}u) { ${y}[start + i] = fma((${x}[start + i] - mean) * factor, ${w}[i], ${b}[i]); }
+  for (var i = first; i < ${width}u; i += ${form.lanes}u) {
+    ${y}[start + i] = fma((${x}[start + i] - mean) * factor, ${w}[i], ${b}[i]);
+  }
 }
 `;
     return [shader.launch({ label: `layerNorm ${rows}x${width}`, body, workgroups: form.workgroups })];

@@ -17,7 +17,9 @@ export const matmul = defineKernel<MatmulAttrs>({
   launches(step, context) {
     const product = productOf(step);
     const choice = chooseProduct(sizeOfProduct(step.inputs, step.attrs), context);
-    const label = `matmul ${product.transposeA ? 'T' : 'N'}${product.transposeB ? 'T' : 'N'} ${product.m}x${product.n}x${product.k} ${product.encoding?.kind ?? product.b[0].dtype}`;
+    const { m, n, k, b, encoding, transposeA, transposeB } = product;
+    const sides = `${transposeA ? 'T' : 'N'}${transposeB ? 'T' : 'N'}`;
+    const label = `matmul ${sides} ${m}x${n}x${k} ${encoding?.kind ?? b[0].dtype}`;
     if (choice.kind === 'vector') return [vectorProduct({ label, product, choice, context })];
     const make = choice.kind === 'register' ? registerProduct : tileProduct;
     const main = make({ label, product, choice, workspace: step.workspace, context });

@@ -22,9 +22,11 @@ export function move(task: Move, context: KernelContext): Launch {
   const y = shader.write('y', task.to);
   const total = sizeOf(task.shape);
   const workgroups = grid(Math.ceil(total / 64));
+  const to = place(task.shape, task.toStrides, task.toStart);
+  const from = place(task.shape, task.fromStrides, task.fromStart);
   const body = `${mainHead(64, workgroups)}
   if (index >= ${total}u) { return; }
-  ${y}[${place(task.shape, task.toStrides, task.toStart)}] = ${x}[${place(task.shape, task.fromStrides, task.fromStart)}];
+  ${y}[${to}] = ${x}[${from}];
 }
 `;
   return shader.launch({ label: task.label, body, workgroups });

@@ -73,7 +73,9 @@ ${form.head}
   const lastBody = `${mainHead(64, ends)}
   if (index >= ${width}u) { return; }
   var total = 0.0f;
-  for (var part = 0u; part < ${parts}u; part++) { total += ${scratch}[${norm.kept * rows}u + part * ${width}u + index]; }
+  for (var part = 0u; part < ${parts}u; part++) {
+    total += ${scratch}[${norm.kept * rows}u + part * ${width}u + index];
+  }
   ${dw}[index] = total;
 }
 `;

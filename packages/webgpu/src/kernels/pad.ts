@@ -15,10 +15,19 @@ export const pad = defineKernel<AttrsOf<'pad'>>({
     const dense = stridesOf(to.shape);
     const strides = stridesOf(from.shape);
     const workgroups = grid(Math.ceil(total / 64));
-    let body = `${mainHead(64, workgroups)}\n  if (index >= ${total}u) { return; }\n  var inside = true;\n  var at = 0u;\n`;
+    let body = `${mainHead(64, workgroups)}
+  if (index >= ${total}u) { return; }
+  var inside = true;
+  var at = 0u;
+`;
     to.shape.forEach((size, axis) => {
       // Below the block the difference wraps to a huge number, which the one comparison refuses too.
-      body += `  { let c = (index / ${dense[axis] ?? 1}u) % ${size}u - ${before[axis] ?? 0}u; inside = inside && c < ${from.shape[axis] ?? 0}u; at += c * ${strides[axis] ?? 0}u; }\n`;
+      body += `  {
+    let c = (index / ${dense[axis] ?? 1}u) % ${size}u - ${before[axis] ?? 0}u;
+    inside = inside && c < ${from.shape[axis] ?? 0}u;
+    at += c * ${strides[axis] ?? 0}u;
+  }
+`;
     });
     body += `  if (inside) { ${y}[index] = ${x}[at]; } else { ${y}[index] = 0.0f; }\n}\n`;
     return [shader.launch({ label: 'pad', body, workgroups })];

@@ -9,7 +9,10 @@ const norm = (epsilon: number): NormOfRow => ({
   name: 'rmsNormWeightGradient',
   kept: 1,
   keep: (x, width, form, at) => `var squares = 0.0f;
-  for (var i = first; i < ${width}u; i += ${form.lanes}u) { let value = ${x}[row * ${width}u + i]; squares = fma(value, value, squares); }
+  for (var i = first; i < ${width}u; i += ${form.lanes}u) {
+    let value = ${x}[row * ${width}u + i];
+    squares = fma(value, value, squares);
+  }
   let total = rowSum(squares, lane);
   if (first == 0u) { ${at(0)} = 1.0f / sqrt(total / ${width}.0f + ${literal(epsilon)}); }`,
   addend: (x, g, kept, total) => `fma(${g} * ${x}, ${kept(0)}, ${total})`,

@@ -185,8 +185,8 @@ function planOf(backend: WebgpuBackend, test: KernelCase): { plan: Plan; fills: 
 const epsilon = 2 ** -23;
 
 /**
- * |actual − expected| ≤ c·ε·magnitude for every element, with ε = 2⁻²³ and `magnitude` the sum of the absolute values of the terms that make the
- * element (one number for all, or one per element). Infinities must agree exactly.
+ * |actual − expected| ≤ c·ε·magnitude for every element, with ε = 2⁻²³ and `magnitude` the sum of the absolute values
+ * of the terms that make the element (one number for all, or one per element). Infinities must agree exactly.
  */
 export function expectWithin(
   actual: Float64Array | undefined,

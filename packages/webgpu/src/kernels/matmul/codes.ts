@@ -68,24 +68,29 @@ export function bindCodes(
   const scales = shader.read(`${name}Absmax`, absmax, isNested ? 'u32' : 'f32');
   const map = isNested ? shader.read(`${name}Nested`, nested) : '';
   const scaleBody = isNested
-    ? `return ${map}[(${scales}[block / 4u] >> (8u * (block % 4u))) & 255u] * ${map}[${nestedHead}u + block / ${nestedBlockSize}u] + ${map}[${nestedHead - 1}u];`
+    ? `let code = (${scales}[block / 4u] >> (8u * (block % 4u))) & 255u;
+  return ${map}[code] * ${map}[${nestedHead}u + block / ${nestedBlockSize}u] + ${map}[${nestedHead - 1}u];`
     : `return ${scales}[block];`;
   const values = encoding.table.map(literal);
+  const assignments = values.map((value, code) => `codeValues[${code}] = ${value};`).join(' ');
+  const tableDeclaration =
+    table === 'workgroup'
+      ? 'var<workgroup> codeValues: array<f32, 16>;'
+      : `var<private> codeValues: array<f32, 16> = array<f32, 16>(${values.join(', ')});`;
   const index = (shift: number): string => `codeValues[${shift === 0 ? 'bits' : `(bits >> ${shift}u)`} & 15u]`;
   return {
     unit,
     span: commonDivisor(columns, blockSize),
     // Element 2j is the high half of byte j.
     declarations: `
-${table === 'workgroup' ? 'var<workgroup> codeValues: array<f32, 16>;' : `var<private> codeValues: array<f32, 16> = array<f32, 16>(${values.join(', ')});`}
+${tableDeclaration}
 fn codeScale(block: u32) -> f32 { ${scaleBody} }
 fn fourCodes(bits: u32, scale: f32) -> vec4<f32> { return vec4<f32>(${[4, 0, 12, 8].map(index).join(', ')}) * scale; }
-fn oneCode(at: u32) -> f32 { return codeValues[(${words}[at / 8u] >> (4u * ((at & 7u) ^ 1u))) & 15u] * codeScale(at / ${blockSize}u); }
+fn oneCode(at: u32) -> f32 {
+  return codeValues[(${words}[at / 8u] >> (4u * ((at & 7u) ^ 1u))) & 15u] * codeScale(at / ${blockSize}u);
+}
 `,
-    fill: (lane) =>
-      table === 'private'
-        ? ''
-        : `  if (${lane} == 0u) { ${values.map((value, code) => `codeValues[${code}] = ${value};`).join(' ')} }\n  workgroupBarrier();\n`,
+    fill: (lane) => (table === 'private' ? '' : `  if (${lane} == 0u) { ${assignments} }\n  workgroupBarrier();\n`),
     scaleIndex: (at) => `(${at}) / ${blockSize}u`,
     scale: (block) => `codeScale(${block})`,
     word: (at) => (unit === 8 ? `${words}[(${at}) / 8u]` : `(${words}[(${at}) / 8u] >> (4u * ((${at}) & 4u)))`),
@@ -117,9 +122,14 @@ function rows8({
 fn codeScale(row: u32) -> f32 { return ${scales}[row]; }
 fn fourCodes(bits: u32, scale: f32) -> vec4<f32> {
   let word = bitcast<i32>(bits);
-  return vec4<f32>(f32(extractBits(word, 0u, 8u)), f32(extractBits(word, 8u, 8u)), f32(extractBits(word, 16u, 8u)), f32(extractBits(word, 24u, 8u))) * scale * ${step};
+  let low = vec2<f32>(f32(extractBits(word, 0u, 8u)), f32(extractBits(word, 8u, 8u)));
+  let high = vec2<f32>(f32(extractBits(word, 16u, 8u)), f32(extractBits(word, 24u, 8u)));
+  return vec4<f32>(low, high) * scale * ${step};
 }
-fn oneCode(at: u32) -> f32 { return f32(extractBits(bitcast<i32>(${words}[at / 4u]), 8u * (at & 3u), 8u)) * codeScale(at / ${columnsName}) * ${step}; }
+fn oneCode(at: u32) -> f32 {
+  let code = f32(extractBits(bitcast<i32>(${words}[at / 4u]), 8u * (at & 3u), 8u));
+  return code * codeScale(at / ${columnsName}) * ${step};
+}
 `,
     fill: () => '',
     scaleIndex: (at) => `(${at}) / ${columnsName}`,

@@ -108,7 +108,8 @@ export function unpacking(matrices: readonly Matrix[]): string {
 const halfUnpacking = `
 fn unpackF16(w: vec2<u32>) -> vec4<f32> { return vec4<f32>(unpack2x16float(w.x), unpack2x16float(w.y)); }
 fn unpackBf16(w: vec2<u32>) -> vec4<f32> {
-  return vec4<f32>(bitcast<f32>(w.x << 16u), bitcast<f32>(w.x & 0xffff0000u), bitcast<f32>(w.y << 16u), bitcast<f32>(w.y & 0xffff0000u));
+  let low = vec2<f32>(bitcast<f32>(w.x << 16u), bitcast<f32>(w.x & 0xffff0000u));
+  return vec4<f32>(low, bitcast<f32>(w.y << 16u), bitcast<f32>(w.y & 0xffff0000u));
 }
 `;
 

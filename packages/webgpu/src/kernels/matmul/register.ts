@@ -70,7 +70,11 @@ function codesLoop(phase: Phase, choice: Choice, codes: Codes): string {
   for (let j = 0; j < tn; j++) scales += `    let t${j} = ${codes.scale(codes.scaleIndex(at(j)))};\n`;
   // Parts of a split K may begin within a span.
   const inner = `for (; k < end; k += ${unit}u) {\n${step(phase, choice, unit === 8 ? 8 : 4)}  }`;
-  return `  for (var k = k0; k < k1;) {\n    let end = min(k1, (k / ${span}u + 1u) * ${span}u);\n${scales}  ${inner}\n  }\n`;
+  return `  for (var k = k0; k < k1;) {
+    let end = min(k1, (k / ${span}u + 1u) * ${span}u);
+${scales}  ${inner}
+  }
+`;
 }
 
 /** The outer products of `steps` values of k. */
@@ -80,7 +84,8 @@ function step(phase: Phase, { tm, tn }: Choice, steps: Steps): string {
   let code = left.code + right.code;
   for (let kk = 0; kk < steps; kk++) {
     for (let j = 0; j < tn / 4; j++) {
-      code += `    let b${kk}_${j} = vec4<f32>(${[0, 1, 2, 3].map((lane) => right.at(4 * j + lane, kk)).join(', ')});\n`;
+      const four = [0, 1, 2, 3].map((lane) => right.at(4 * j + lane, kk)).join(', ');
+      code += `    let b${kk}_${j} = vec4<f32>(${four});\n`;
     }
     for (let i = 0; i < tm; i++) {
       for (let j = 0; j < tn / 4; j++)
@@ -137,7 +142,8 @@ function loadSide(options: {
     const row = `(k + ${kk}u)`;
     if (codes?.unit === 8 && count === 8) {
       // A word is this row's 8 columns. They begin at a multiple of 8, as rows do.
-      code += `    let at${kk} = ${row} * ${matrix.inner} + ${start}; let word${kk} = ${codes.word(`at${kk}`)}; let t${kk} = ${codes.scale(codes.scaleIndex(`at${kk}`))};\n`;
+      code += `    let at${kk} = ${row} * ${matrix.inner} + ${start}; let word${kk} = ${codes.word(`at${kk}`)};`;
+      code += ` let t${kk} = ${codes.scale(codes.scaleIndex(`at${kk}`))};\n`;
       code += codes
         .fours(`word${kk}`, `t${kk}`)
         .map((four, part) => `    let ${prefix}${kk}_${part} = ${four};\n`)
@@ -145,9 +151,10 @@ function loadSide(options: {
       continue;
     }
     for (let j = 0; j < Math.ceil(count / 4); j++) {
+      const single = (lane: number): string => (lane < count ? one(row, `${index}${lane}`) : '0.0f');
       const value = matrix.vector
         ? vectorAt(matrix, `${row} * ${matrix.inner} + min(${start} + ${4 * j}u, ${limit} - 4u)`)
-        : `vec4<f32>(${[0, 1, 2, 3].map((lane) => (4 * j + lane < count ? one(row, `${index}${4 * j + lane}`) : '0.0f')).join(', ')})`;
+        : `vec4<f32>(${[0, 1, 2, 3].map((lane) => single(4 * j + lane)).join(', ')})`;
       code += `    let ${prefix}${kk}_${j} = ${value};\n`;
     }
   }

@@ -70,7 +70,8 @@ function phaseLoop(phase: Phase, choice: Choice): string {
   code += `    workgroupBarrier();\n    for (var kk = 0u; kk < ${bk}u; kk++) {\n`;
   for (let j = 0; j < tn / 4; j++) {
     const from = `kk * ${bn + 1}u + ${4 * wx * j}u + tx`;
-    code += `      let b${j} = vec4<f32>(tileB[${from}], tileB[${from} + 1u], tileB[${from} + 2u], tileB[${from} + 3u]);\n`;
+    const four = ['', ' + 1u', ' + 2u', ' + 3u'].map((next) => `tileB[${from}${next}]`).join(', ');
+    code += `      let b${j} = vec4<f32>(${four});\n`;
   }
   for (let i = 0; i < tm; i++) {
     code += `      let a${i} = vec4<f32>(tileA[kk * ${bm + 1}u + ty + ${i}u]);\n`;
@@ -94,7 +95,9 @@ function loadTile(options: {
   const unit = matrix.vector ? 4 : 1;
   const total = (bk * width) / unit;
   const along = matrix.alongInner ? bk / unit : width / unit;
-  let code = `    for (var v = lane; v < ${total}u; v += ${threads}u) {\n      let inner = (v % ${along}u) * ${unit}u; let outer = v / ${along}u;\n`;
+  let code = `    for (var v = lane; v < ${total}u; v += ${threads}u) {
+      let inner = (v % ${along}u) * ${unit}u; let outer = v / ${along}u;
+`;
   code += matrix.alongInner
     ? `      let x = ${start} + outer; let y = k + inner; let inside = x < ${limit} && y < k1;\n`
     : `      let x = ${start} + inner; let y = k + outer; let inside = x < ${limit} && y < k1;\n`;
@@ -135,21 +138,28 @@ function loadCodes({ codes, matrix, width, choice }: { codes: Codes; matrix: Mat
       matrix.alongInner
         ? `tileB[(inner + ${i}u) * ${width + 1}u + outer]`
         : `tileB[outer * ${width + 1}u + inner + ${i}u]`;
-    load += `    ${(turn + 1) * threads > total ? `if (lane < ${total - turn * threads}u) ` : ''}{\n      let v = lane + ${turn * threads}u;\n`;
+    const guard = (turn + 1) * threads > total ? `if (lane < ${total - turn * threads}u) ` : '';
+    load += `    ${guard}{\n      let v = lane + ${turn * threads}u;\n`;
     load += matrix.alongInner
-      ? `      let outer = v % ${width}u; let inner = (v / ${width}u) * ${unit}u; let x = colBase + outer; let y = k + inner; let at = x * ${matrix.inner} + y;\n`
-      : `      let inner = (v % ${width / unit}u) * ${unit}u; let outer = v / ${width / unit}u; let x = colBase + inner; let y = k + outer; let at = y * ${matrix.inner} + x;\n`;
+      ? `      let outer = v % ${width}u; let inner = (v / ${width}u) * ${unit}u;
+      let x = colBase + outer; let y = k + inner; let at = x * ${matrix.inner} + y;
+`
+      : `      let inner = (v % ${width / unit}u) * ${unit}u; let outer = v / ${width / unit}u;
+      let x = colBase + inner; let y = k + outer; let at = y * ${matrix.inner} + x;
+`;
     load += '      let inside = x < N && y < k1;\n';
     let scale = 'scale';
     if (matrix.alongInner) {
       before += `  var block${turn} = 0xffffffffu; var scale${turn} = 0.0f;\n`;
-      load += `      if (inside && block${turn} != ${codes.scaleIndex('at')}) { block${turn} = ${codes.scaleIndex('at')}; scale${turn} = ${codes.scale(`block${turn}`)}; }\n`;
+      const [block, index] = [`block${turn}`, codes.scaleIndex('at')];
+      load += `      if (inside && ${block} != ${index}) { ${block} = ${index}; scale${turn} = ${codes.scale(block)}; }\n`;
       scale = `scale${turn}`;
     }
     const values = codes.fours('word', scale);
     for (let i = 0; i < values.length; i++) load += `      var w${i} = vec4<f32>();\n`;
     const fetch = matrix.alongInner ? '' : `let scale = ${codes.scale(codes.scaleIndex('at'))}; `;
-    load += `      if (inside) { let word = ${codes.word('at')}; ${fetch}${values.map((value, i) => `w${i} = ${value};`).join(' ')} }\n`;
+    const decoded = values.map((value, i) => `w${i} = ${value};`).join(' ');
+    load += `      if (inside) { let word = ${codes.word('at')}; ${fetch}${decoded} }\n`;
     for (let i = 0; i < unit; i++) load += `      ${cell(i)} = w${Math.floor(i / 4)}[${i % 4}];\n`;
     load += '    }\n';
   }

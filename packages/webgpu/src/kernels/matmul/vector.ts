@@ -101,5 +101,6 @@ function store(target: OutputTile, m: number): string {
       : addend.kind === 'row'
         ? 'col'
         : `${addend.base === '' ? '' : `${addend.base} + `}i * N + col`;
-  return `${cell(target.name, at)} = sums[lane * ${m}u + i]${addend === undefined ? '' : ` + ${cell(addend.name, from)}`};`;
+  const plus = addend === undefined ? '' : ` + ${cell(addend.name, from)}`;
+  return `${cell(target.name, at)} = sums[lane * ${m}u + i]${plus};`;
 }
