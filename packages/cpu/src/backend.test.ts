@@ -77,9 +77,13 @@ test('a process with worker threads ends by itself, disposed or not', async () =
     import { createCpuBackend } from '${root}src/index.ts';
     const backend = await createCpuBackend({ threads: 3 });
     const buffer = backend.allocate(16, 'x');
-    const step = { op: 'elementwise', attrs: { program: [{ fn: 'constant', value: 7 }], shape: [4] }, inputs: [], outputs: [{ buffer: 0, offset: 0, bytes: 16, shape: [4], dtype: 'f32' }], scope: '', flops: 0 };
-    const executable = await backend.prepare({ buffers: [{ kind: 'arena', bytes: 16 }], steps: [step], inputs: [], scalars: [], outputs: [] }, [buffer]);
-    for (let i = 0; i < 50; i++) await executable.run({ inputs: new Uint8Array(), scalars: new Uint8Array(), read: [] });
+    const attrs = { program: [{ fn: 'constant', value: 7 }], shape: [4] };
+    const outputs = [{ buffer: 0, offset: 0, bytes: 16, shape: [4], dtype: 'f32' }];
+    const steps = [{ op: 'elementwise', attrs, inputs: [], outputs, scope: '', flops: 0 }];
+    const buffers = [{ kind: 'arena', bytes: 16 }];
+    const executable = await backend.prepare({ buffers, steps, inputs: [], scalars: [], outputs: [] }, [buffer]);
+    const none = new Uint8Array();
+    for (let i = 0; i < 50; i++) await executable.run({ inputs: none, scalars: none, read: [] });
     console.log(...new Float32Array(await backend.read(buffer, 0, 16)));
     if (process.argv[2] === 'dispose') backend.dispose();`);
   const folder = await mkdtemp(join(tmpdir(), 'lowrank-cpu-'));

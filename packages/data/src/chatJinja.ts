@@ -169,8 +169,10 @@ function pythonRepr(value: RuntimeValue): string {
       const items = value.value as RuntimeValue[];
       return `(${items.map(pythonRepr).join(', ')}${items.length === 1 ? ',' : ''})`;
     }
-    case 'ObjectValue':
-      return `{${[...(value.value as Map<string, RuntimeValue>)].map(([key, own]) => `${quoted(key)}: ${pythonRepr(own)}`).join(', ')}}`;
+    case 'ObjectValue': {
+      const entries = [...(value.value as Map<string, RuntimeValue>)];
+      return `{${entries.map(([key, own]) => `${quoted(key)}: ${pythonRepr(own)}`).join(', ')}}`;
+    }
     default:
       return value.toString();
   }

@@ -16,11 +16,11 @@ export interface ChatOptions {
   /** JSON schemas of functions. */
   readonly tools?: readonly Readonly<Record<string, unknown>>[];
   readonly documents?: readonly Readonly<Record<string, unknown>>[];
-  /** Ends with what begins an assistant's turn. */
+  /** Adds the beginning of an assistant's turn at the end. */
   readonly addGenerationPrompt?: boolean;
   /** Ends within the last message, for it to be continued; a string names the message's key (default: content). */
   readonly continueFinalMessage?: boolean | string;
-  /** What `strftime_now` tells; default: now. */
+  /** The time that `strftime_now` formats; default: now. */
   readonly now?: Date;
   /** Others that the template knows, such as `enable_thinking`. */
   readonly variables?: Readonly<Record<string, unknown>>;
@@ -33,7 +33,7 @@ export interface RenderedChat {
 }
 
 export interface ChatTemplate {
-  /** What errors call it. */
+  /** Its name in errors. */
   readonly name: string;
   /** Whether what assistants wrote is marked with `{% generation %}`. */
   marksGeneration(options?: Pick<ChatOptions, 'tools'>): boolean;
@@ -42,9 +42,9 @@ export interface ChatTemplate {
 }
 
 export interface ChatTemplateOptions {
-  /** What errors call it; `the chat template` by default. */
+  /** Its name in errors; `the chat template` by default. */
   readonly name?: string;
-  /** Variables of the tokenizer's: `bos_token`, `eos_token` and the like. */
+  /** The tokenizer's variables: `bos_token`, `eos_token` and the like. */
   readonly specialTokens?: Readonly<Record<string, string>>;
 }
 
@@ -67,68 +67,82 @@ export function chatTemplate(
   source: string | Readonly<Record<string, string>>,
   { name = 'the chat template', specialTokens = {} }: ChatTemplateOptions = {},
 ): ChatTemplate {
-  const compiled = new Map<string, ReturnType<typeof parseTemplate>>();
-  const compile = (text: string): ReturnType<typeof parseTemplate> => {
-    const known = compiled.get(text);
+  return new JinjaTemplate(source, name, specialTokens);
+}
+
+type Compiled = ReturnType<typeof parseTemplate>;
+
+class JinjaTemplate implements ChatTemplate {
+  private readonly compiled = new Map<string, Compiled>();
+
+  constructor(
+    private readonly source: string | Readonly<Record<string, string>>,
+    readonly name: string,
+    private readonly specialTokens: Readonly<Record<string, string>>,
+  ) {
+    // Syntax errors come now, and not with the first chat.
+    for (const text of typeof source === 'string' ? [source] : Object.values(source))
+      this.compile(text.replace(marks, ''));
+  }
+
+  marksGeneration(options: Pick<ChatOptions, 'tools'> = {}): boolean {
+    return sourceFor(this.source, options, this.name).search(marks) >= 0;
+  }
+
+  render(messages: readonly ChatMessage[], options: ChatOptions = {}): RenderedChat {
+    const { name } = this;
+    const text = sourceFor(this.source, options, name);
+    const chat = messages.map((message) => withReasoning(checkedMessage(message, name)));
+    const field = options.continueFinalMessage === true ? 'content' : options.continueFinalMessage;
+    const ending = typeof field === 'string' ? markEnding({ chat, field, template: text, name }) : undefined;
+    const [open = '', close = ''] = borderFor(text + JSON.stringify([chat, options]));
+    const marked = text.replace(
+      marks,
+      (_, left: string, end: string | undefined, right: string) =>
+        `{%${left} if true %}${end === undefined ? open : close}{% endif ${right}%}`,
+    );
+    const whole = takeBorders(this.fill(marked, chat, options), [open, close]);
+    return ending === undefined ? whole : cutAtTag(whole, ending, name);
+  }
+
+  private fill(template: string, messages: readonly Record<string, unknown>[], options: ChatOptions): string {
+    const variables = {
+      ...this.specialTokens,
+      ...options.variables,
+      messages,
+      tools: options.tools ?? null,
+      documents: options.documents ?? null,
+      add_generation_prompt: options.addGenerationPrompt ?? false,
+    };
+    try {
+      return renderTemplate(this.compile(template), variables, options.now ?? new Date());
+    } catch (cause) {
+      if (cause instanceof LowrankError) throw cause;
+      const expected =
+        cause instanceof TemplateRefusal
+          ? 'a chat that the template takes'
+          : 'a chat that the template can be rendered with';
+      throw new LowrankError({ code: 'data.chat', what: this.name, expected, got: messageOf(cause), cause });
+    }
+  }
+
+  private compile(text: string): Compiled {
+    const known = this.compiled.get(text);
     if (known !== undefined) return known;
     try {
       const made = parseTemplate(text);
-      compiled.set(text, made);
+      this.compiled.set(text, made);
       return made;
     } catch (cause) {
       throw new LowrankError({
         code: 'data.chatTemplate',
-        what: name,
+        what: this.name,
         expected: 'a Jinja template that @huggingface/jinja knows',
         got: messageOf(cause),
         cause,
       });
     }
-  };
-  const choose = (options: Pick<ChatOptions, 'tools'>): string => sourceFor(source, options, name);
-  for (const text of typeof source === 'string' ? [source] : Object.values(source)) compile(text.replace(marks, ''));
-  return {
-    name,
-    marksGeneration: (options = {}) => choose(options).search(marks) >= 0,
-    render(messages, options = {}) {
-      const text = choose(options);
-      const chat = messages.map((message) => withReasoning(checkedMessage(message, name)));
-      const field = options.continueFinalMessage === true ? 'content' : options.continueFinalMessage;
-      const ending = typeof field === 'string' ? markEnding({ chat, field, template: text, name }) : undefined;
-      const [open = '', close = ''] = borderFor(text + JSON.stringify([chat, options]));
-      const marked = text.replace(
-        marks,
-        (_, left: string, end: string | undefined, right: string) =>
-          `{%${left} if true %}${end === undefined ? open : close}{% endif ${right}%}`,
-      );
-      const variables = {
-        ...specialTokens,
-        ...options.variables,
-        messages: chat,
-        tools: options.tools ?? null,
-        documents: options.documents ?? null,
-        add_generation_prompt: options.addGenerationPrompt ?? false,
-      };
-      let rendered: string;
-      try {
-        rendered = renderTemplate(compile(marked), variables, options.now ?? new Date());
-      } catch (cause) {
-        if (cause instanceof LowrankError) throw cause;
-        throw new LowrankError({
-          code: 'data.chat',
-          what: name,
-          expected:
-            cause instanceof TemplateRefusal
-              ? 'a chat that the template takes'
-              : 'a chat that the template can be rendered with',
-          got: messageOf(cause),
-          cause,
-        });
-      }
-      const { text: whole, generated } = takeBorders(rendered, [open, close]);
-      return ending === undefined ? { text: whole, generated } : cutAtTag({ text: whole, generated }, ending, name);
-    },
-  };
+  }
 }
 
 /** Renders a chat as transformers' `apply_chat_template(tokenize=False)` does. */

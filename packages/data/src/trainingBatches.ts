@@ -39,7 +39,7 @@ export function trainingBatches(rows: readonly EncodedRow[], options: TrainingBa
   });
 }
 
-/** The micro-batches of that step, among the first `steps`, whose largest micro-batch is the largest: compile it first. */
+/** The micro-batches of the step, among the first `steps`, that holds the largest micro-batch: compile it first. */
 export function largestBatches(
   rows: readonly EncodedRow[],
   options: TrainingBatchOptions & { readonly steps: number },

@@ -151,12 +151,13 @@ export function checkServer(info: string, shown: string): void {
     });
   }
   if (fields.get('role') === 'slave') {
+    const [host, port] = [fields.get('master_host'), fields.get('master_port')];
     throw new LowrankError({
       code: 'queue.readOnly',
       what,
       expected: 'a primary',
       got: 'a replica, which takes no writes',
-      remedy: `Name its primary${fields.has('master_host') ? `, ${fields.get('master_host')}:${fields.get('master_port')}` : ''}.`,
+      remedy: host === undefined ? 'Name its primary.' : `Name its primary, ${host}:${port}.`,
     });
   }
 }

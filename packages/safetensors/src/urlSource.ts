@@ -17,102 +17,108 @@ export interface UrlSourceOptions {
 
 /**
  * A file behind HTTP, read by range requests (RFC 9110, section 14). A server that ignores `Range` answers with the
- * whole file: it is then downloaded once and kept in memory, up to `wholeLimit`, and `onWhole` is told.
+ * whole file: it is then downloaded once and kept in memory, up to `wholeLimit`, after a call of `onWhole`.
  *
  * @throws LowrankError `safetensors.http` (status), `safetensors.unreadable` (network), `safetensors.noRanges` (too
  * large to take whole), `safetensors.changed` (the size changed between requests), `safetensors.range`
  */
 export function urlSource(url: string | URL, options: UrlSourceOptions = {}): ByteSource {
-  const name = String(url);
-  const wholeLimit = options.wholeLimit ?? 2 ** 30;
-  let known: number | undefined;
-  let whole: Promise<Uint8Array> | undefined;
+  return new UrlSource(String(url), options);
+}
 
-  async function request(init: { method: string; range?: string }): Promise<Response> {
-    const headers = new Headers(options.request?.headers);
-    if (init.range !== undefined) headers.set('Range', init.range);
-    const send = options.fetch ?? fetch;
+class UrlSource implements ByteSource {
+  private readonly wholeLimit: number;
+  private known: number | undefined;
+  private whole: Promise<Uint8Array> | undefined;
+
+  constructor(
+    readonly name: string,
+    private readonly options: UrlSourceOptions,
+  ) {
+    this.wholeLimit = options.wholeLimit ?? 2 ** 30;
+  }
+
+  async size(): Promise<number> {
+    if (this.known !== undefined) return this.known;
+    await this.range(0, 1).catch(emptyIsNoError);
+    if (this.known !== undefined) return this.known;
+    // Across origins a browser hides Content-Range unless the server exposes it; Content-Length is always visible.
+    const response = await this.request({ method: 'HEAD' });
+    if (!response.ok) throw await httpError(this.name, response);
+    const length = numberOf(response.headers.get('Content-Length'));
+    if (length === undefined) throw noLength(this.name);
+    this.learn(length);
+    return length;
+  }
+
+  async read(start: number, end: number): Promise<Uint8Array> {
+    checkRange(this.name, { start, end, size: await this.size() });
+    if (start === end) return new Uint8Array(0);
+    const bytes = await this.range(start, end);
+    if (bytes.length !== end - start) checkRange(this.name, { start, end, size: start + bytes.length });
+    return bytes.length === end - start ? bytes : bytes.subarray(0, end - start);
+  }
+
+  private async range(start: number, end: number): Promise<Uint8Array> {
+    if (this.whole !== undefined) return (await this.whole).subarray(start, end);
+    const response = await this.request({ method: 'GET', range: `bytes=${start}-${end - 1}` });
+    if (response.status === 200) {
+      this.whole ??= this.takeWhole(response).catch((error: unknown) => {
+        this.whole = undefined;
+        throw error;
+      });
+      return (await this.whole).subarray(start, end);
+    }
+    if (response.status !== 206) throw await httpError(this.name, response);
+    const total = totalOf(response.headers.get('Content-Range'));
+    if (total !== undefined) this.learn(total);
+    return this.body(response);
+  }
+
+  /** The server sent everything in answer to a range: keeps it, so that it is downloaded once. */
+  private async takeWhole(response: Response): Promise<Uint8Array> {
+    const announced = numberOf(response.headers.get('Content-Length'));
+    if (announced !== undefined && announced > this.wholeLimit) {
+      await response.body?.cancel();
+      throw noRanges(this.name, announced, this.wholeLimit);
+    }
+    this.options.onWhole?.(announced);
+    const bytes = await this.body(response);
+    if (bytes.length > this.wholeLimit) throw noRanges(this.name, bytes.length, this.wholeLimit);
+    this.learn(bytes.length);
+    return bytes;
+  }
+
+  private async request({ method, range }: { method: string; range?: string }): Promise<Response> {
+    const headers = new Headers(this.options.request?.headers);
+    if (range !== undefined) headers.set('Range', range);
+    const send = this.options.fetch ?? fetch;
     try {
-      return await send(url, { ...options.request, method: init.method, headers });
+      return await send(this.name, { ...this.options.request, method, headers });
     } catch (cause) {
       throw unreadable(
-        name,
+        this.name,
         cause,
         'Check the address, the network, and that the server allows requests from this page (CORS).',
       );
     }
   }
 
-  async function body(response: Response): Promise<Uint8Array> {
+  private async body(response: Response): Promise<Uint8Array> {
     try {
       return new Uint8Array(await response.arrayBuffer());
     } catch (cause) {
-      throw unreadable(name, cause, 'The connection broke off; try again.');
+      throw unreadable(this.name, cause, 'The connection broke off; try again.');
     }
   }
 
-  function learn(size: number): void {
-    if (known !== undefined && known !== size) throw sizeChanged(name, known, size);
-    known = size;
+  private learn(size: number): void {
+    if (this.known !== undefined && this.known !== size) throw sizeChanged(this.name, this.known, size);
+    this.known = size;
   }
-
-  /** The server sent everything in answer to a range: keep it, so that it is downloaded once. */
-  async function takeWhole(response: Response): Promise<Uint8Array> {
-    const announced = numberOf(response.headers.get('Content-Length'));
-    if (announced !== undefined && announced > wholeLimit) {
-      await response.body?.cancel();
-      throw noRanges(name, announced, wholeLimit);
-    }
-    options.onWhole?.(announced);
-    const bytes = await body(response);
-    if (bytes.length > wholeLimit) throw noRanges(name, bytes.length, wholeLimit);
-    learn(bytes.length);
-    return bytes;
-  }
-
-  async function range(start: number, end: number): Promise<Uint8Array> {
-    if (whole !== undefined) return (await whole).subarray(start, end);
-    const response = await request({ method: 'GET', range: `bytes=${start}-${end - 1}` });
-    if (response.status === 200) {
-      whole ??= takeWhole(response).catch((error: unknown) => {
-        whole = undefined;
-        throw error;
-      });
-      return (await whole).subarray(start, end);
-    }
-    if (response.status !== 206) throw await httpError(name, response);
-    const total = totalOf(response.headers.get('Content-Range'));
-    if (total !== undefined) learn(total);
-    return body(response);
-  }
-
-  async function size(): Promise<number> {
-    if (known !== undefined) return known;
-    await range(0, 1).catch(emptyIsNoError);
-    if (known !== undefined) return known;
-    // Across origins a browser hides Content-Range unless the server exposes it; Content-Length is always visible.
-    const response = await request({ method: 'HEAD' });
-    if (!response.ok) throw await httpError(name, response);
-    const length = numberOf(response.headers.get('Content-Length'));
-    if (length === undefined) throw noLength(name);
-    learn(length);
-    return length;
-  }
-
-  return {
-    name,
-    size,
-    read: async (start, end) => {
-      checkRange(name, { start, end, size: await size() });
-      if (start === end) return new Uint8Array(0);
-      const bytes = await range(start, end);
-      if (bytes.length !== end - start) checkRange(name, { start, end, size: start + bytes.length });
-      return bytes.length === end - start ? bytes : bytes.subarray(0, end - start);
-    },
-  };
 }
 
-/** An empty file has no byte 0: the server says 416, and HEAD tells the length. */
+/** An empty file has no byte 0: the server answers 416, and HEAD has the length. */
 function emptyIsNoError(error: unknown): void {
   if (error instanceof LowrankError && error.code === 'safetensors.http' && error.got?.startsWith('416')) return;
   throw error;

@@ -66,7 +66,7 @@ export class Source {
         what: `tensor ${this.name}`,
         expected: `data on ${memory.name}`,
         got: `data on ${this.storage.memory.name}`,
-        remedy: 'Read it with data() and make a new tensor for the other backend.',
+        remedy: 'Read it with readTensor() and make a new tensor for the other backend.',
       });
     }
     const part = this.storage.parts[piece];

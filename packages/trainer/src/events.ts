@@ -7,7 +7,7 @@ export interface StartedEvent {
   readonly trainedParameters: number;
 }
 
-/** One optimizer step. Arrives a step or two after the device got its work: results are read back without waiting for them. */
+/** One optimizer step. Arrives a step or two after the device got its work: nothing waits for the results. */
 export interface StepEvent {
   readonly type: 'step';
   readonly step: number;

@@ -46,7 +46,7 @@ export interface TrainOptions<
    * step.
    */
   readonly batches: Iterator<readonly Batch<Name>[]>;
-  /** The micro-batches of the largest step to come: compiled first, so that the memory all shapes share is made once. */
+  /** The micro-batches of the largest step: compiled first, so that the memory all shapes share is made once. */
   readonly largest?: readonly Batch<Name>[];
   /** Every row to evaluate, once, after training; read anew for each evaluation. */
   readonly evaluation?: Iterable<Batch<Name>>;

@@ -7,7 +7,8 @@ import type { TestTensor } from './testing.js';
 import { epsilon, normal, reference, run, runOp, worstError } from './testing.js';
 
 /**
- * |error| ≤ c·ε·Σ|a||b| with c = 8, for sums of up to 1,500 products of either sign; f32 sums of one sign would need c ≈ √K/3.
+ * |error| ≤ c·ε·Σ|a||b| with c = 8, for sums of up to 1,500 products of either sign; f32 sums of one sign would need
+ * c ≈ √K/3.
  */
 const bound = 8;
 

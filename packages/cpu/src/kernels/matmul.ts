@@ -138,55 +138,86 @@ interface Piece extends Cut {
 }
 
 interface Packing {
+  readonly matrix: Piece['b'];
   /** Stored [columns, depth]. */
-  transposed: boolean;
-  depth: number;
-  out: number;
+  readonly transposed: boolean;
+  readonly depth: number;
+  readonly out: number;
   /** One matrix per batch entry, rather than one for all. */
-  stacked: boolean;
+  readonly stacked: boolean;
 }
 
-function lowerCut(call: Call<'matmul'>, { m, n, k, rank }: Sizes, { b, entry, entries, column, columns }: Piece): void {
+function lowerCut(call: Call<'matmul'>, sizes: Sizes, piece: Piece): void {
+  const { attrs, inputs, workspace } = call;
+  const { k, rank } = sizes;
+  const { b, entries } = piece;
+  const { u } = matmulOperands(inputs, attrs);
+  lowerPacking(call, sizes, piece, {
+    matrix: b,
+    transposed: attrs.transposeB,
+    depth: k,
+    out: workspace,
+    stacked: entries > 1,
+  });
+  if (u !== undefined) {
+    lowerPacking(call, sizes, piece, {
+      matrix: { address: u.address, encoding: encodingOf(u) },
+      transposed: attrs.lowRank === 'nt',
+      depth: rank,
+      out: packedLowRank(call, sizes, piece),
+      stacked: false,
+    });
+  }
+  lowerTiles(call, sizes, piece);
+}
+
+/** Where the panels of u lie: behind those of B. */
+function packedLowRank({ workspace }: Call<'matmul'>, { k }: Sizes, { entries, columns }: Piece): number {
+  return workspace + entries * panelsOf(columns) * 8 * k * 4;
+}
+
+function panelsOf(columns: number): number {
+  return Math.ceil(columns / 8);
+}
+
+function lowerPacking(
+  { recorder }: Call<'matmul'>,
+  { n }: Sizes,
+  { entry, entries, column, columns }: Piece,
+  { matrix: { address, encoding }, transposed, depth, out, stacked }: Packing,
+): void {
+  const panels = panelsOf(columns);
+  const first = entry * n * depth + column * (transposed ? depth : 1);
+  const isCodes = encoding === codesEncoding;
+  const start = isCodes ? address : address + first * (encoding === 0 ? 4 : 2);
+  const offsets = (): number => recorder.parameters(Array.from({ length: entries }, (_, i) => i * n * depth));
+  const table = stacked && !isCodes ? offsets() : 0;
+  const words = [
+    start,
+    transposed ? depth : n,
+    depth,
+    columns,
+    out,
+    Number(transposed) + 2 * encoding,
+    panels,
+    isCodes ? first : table,
+  ];
+  // Handed out by 8 panels or more: neighbouring panels share the cache lines of B's rows.
+  recorder.launch(KernelId.packB, words, panels * (stacked ? entries : 1), Math.max(1024, 8 * depth));
+}
+
+function lowerTiles(call: Call<'matmul'>, sizes: Sizes, piece: Piece): void {
   const { attrs, inputs, outputs, workspace, recorder } = call;
+  const { m, n, k, rank } = sizes;
+  const { entry, entries, column, columns } = piece;
   const [a, y] = [at(inputs, 0), at(outputs, 0)];
-  const { h, u, c, addendStride } = epilogueOf(call, n);
-  const panels = Math.ceil(columns / 8);
-  const packedU = workspace + entries * panels * 8 * k * 4;
-  const numbers = Array.from({ length: entries }, (_, i) => i);
-
-  const pack = ({ address, encoding }: Piece['b'], { transposed, depth, out, stacked }: Packing): void => {
-    const first = entry * n * depth + column * (transposed ? depth : 1);
-    const start = encoding === codesEncoding ? address : address + first * (encoding === 0 ? 4 : 2);
-    const table =
-      encoding === codesEncoding ? first : stacked ? recorder.parameters(numbers.map((i) => i * n * depth)) : 0;
-    const words = [
-      start,
-      transposed ? depth : n,
-      depth,
-      columns,
-      out,
-      Number(transposed) + 2 * encoding,
-      panels,
-      table,
-    ];
-    // Handed out by 8 panels or more: neighbouring panels share the cache lines of B's rows.
-    recorder.launch(KernelId.packB, words, panels * (stacked ? entries : 1), Math.max(1024, 8 * depth));
-  };
-  pack(b, { transposed: attrs.transposeB, depth: k, out: workspace, stacked: entries > 1 });
-  if (u !== undefined)
-    pack(
-      { address: u.address, encoding: encodingOf(u) },
-      { transposed: attrs.lowRank === 'nt', depth: rank, out: packedU, stacked: false },
-    );
-
+  const { h, c, addendStride } = epilogueOf(call, n);
   const { rowsPerTask, columnsPerTask } = tasks({ m, columns, entries, threads: recorder.threads });
   const rowBlocks = Math.ceil(m / rowsPerTask);
   const columnBlocks = Math.ceil(columns / columnsPerTask);
   const addendEntry = attrs.addend === 'full' ? m * n : 0;
-  const table =
-    entries > 1
-      ? recorder.parameters(numbers.flatMap((i) => [i * m * k, i * panels * 8 * k, i * m * n, i * addendEntry]))
-      : 0;
+  const steps = [m * k, panelsOf(columns) * 8 * k, m * n, addendEntry];
+  const offsets = (): number[] => Array.from({ length: entries }, (_, i) => steps.map((step) => i * step)).flat();
   const words = [
     m,
     columns,
@@ -203,12 +234,12 @@ function lowerCut(call: Call<'matmul'>, { m, n, k, rank }: Sizes, { b, entry, en
     rank,
     0,
     rank,
-    packedU,
+    packedLowRank(call, sizes, piece),
     rowsPerTask,
     columnsPerTask,
     rowBlocks,
     columnBlocks,
-    table,
+    entries > 1 ? recorder.parameters(offsets()) : 0,
   ];
   recorder.launch(KernelId.gemm, words, entries * rowBlocks * columnBlocks, rowsPerTask * columnsPerTask * k);
 }

@@ -7,6 +7,30 @@ import { Shader, grid, literal, mainHead, nonFinite } from '../shader.js';
 const blocksPerGroup = 4;
 const lanes = 64;
 
+const nearest = `/* The nearest of the 256 places from base on. */
+fn nearest(base: u32, x: f32) -> u32 {
+  var code = 0u;
+  for (var step = 128u; step > 0u; step >>= 1u) {
+    let next = code + step;
+    if (0.5f * (places[base + next - 1u] + places[base + next]) < x) { code = next; }
+  }
+  return code;
+}
+`;
+
+/** WGSL that makes `largest` of the magnitudes of both moments over a block: the scales of its codes. */
+const largestOfBlock = `    let sizes = abs(first);
+    let most = vec2<f32>(max(sizes.x, sizes.y), max(second.x, second.y));
+    largestCells[lane] = max(most, vec2<f32>(max(sizes.z, sizes.w), max(second.z, second.w)));
+    workgroupBarrier();
+    for (var width = ${lanes / 2}u; width > 0u; width >>= 1u) {
+      if (lane < width) { largestCells[lane] = max(largestCells[lane], largestCells[lane + width]); }
+      workgroupBarrier();
+    }
+    let largest = largestCells[0];
+    workgroupBarrier();
+`;
+
 /**
  * One AdamW step with moments in 8 bits: a workgroup takes blocks of 256 elements, a lane one word of codes. All
  * operands and a computed clip factor are 8 bindings.
@@ -30,16 +54,7 @@ export const adamw8bit = defineKernel<AttrsOf<'adamw8bit'>>({
     const body = `${nonFinite}
 var<workgroup> places: array<f32, 512>;
 var<workgroup> largestCells: array<vec2<f32>, ${lanes}>;
-/* The nearest of the 256 places from base on. */
-fn nearest(base: u32, x: f32) -> u32 {
-  var code = 0u;
-  for (var step = 128u; step > 0u; step >>= 1u) {
-    let next = code + step;
-    if (0.5f * (places[base + next - 1u] + places[base + next]) < x) { code = next; }
-  }
-  return code;
-}
-${mainHead(lanes, workgroups)}
+${nearest}${mainHead(lanes, workgroups)}
   for (var i = lane; i < 512u; i += ${lanes}u) { places[i] = ${maps}[i]; }
   workgroupBarrier();
   let total = ${shader.size('total', total)};
@@ -70,17 +85,7 @@ ${mainHead(lanes, workgroups)}
         second[i] = b;
       }
     }
-    let sizes = abs(first);
-    let most = vec2<f32>(max(sizes.x, sizes.y), max(second.x, second.y));
-    largestCells[lane] = max(most, vec2<f32>(max(sizes.z, sizes.w), max(second.z, second.w)));
-    workgroupBarrier();
-    for (var width = ${lanes / 2}u; width > 0u; width >>= 1u) {
-      if (lane < width) { largestCells[lane] = max(largestCells[lane], largestCells[lane + width]); }
-      workgroupBarrier();
-    }
-    let largest = largestCells[0];
-    workgroupBarrier();
-    if (writes) {
+${largestOfBlock}    if (writes) {
       var codesM = 0u;
       var codesV = 0u;
       for (var i = 0u; i < 4u; i++) {

@@ -22,23 +22,10 @@ export const sampleThreshold = defineKernel<AttrsOf<'sampleThreshold'>>({
       shader.scalar(name, operand(inputs, 1 + at, 'sampleThreshold')),
     );
     const loop = `for (var i = first; i < ${width}u; i += ${form.lanes}u)`;
-    const single = form.lanes === 1;
-    // A condition that every lane is known to share: the loops around barriers need one.
-    const agree = single
-      ? 'fn agree(value: bool, lane: u32) -> bool { return value; }'
-      : `var<workgroup> agreed: u32;
-fn agree(value: bool, lane: u32) -> bool {
-  if (lane == 0u) { agreed = u32(value); }
-  return workgroupUniformLoad(&agreed) == 1u;
-}`;
+    const row: Row = { x, loop, width };
     const body = `${form.helpers}
-${agree}
-fn keyOf(value: f32) -> u32 {
-  let bits = bitcast<u32>(value);
-  return select(bits | 0x80000000u, ~bits, (bits >> 31u) == 1u);
-}
-fn valueOf(key: u32) -> f32 { return bitcast<f32>(select(~key, key & 0x7fffffffu, (key >> 31u) == 1u)); }
-${form.head}
+${agreement(form.lanes)}
+${keys}${form.head}
   let start = row * ${width}u;
   var most = -infinity();
   var negated = -infinity();
@@ -47,7 +34,43 @@ ${form.head}
   var least = -rowMax(negated, lane);
   let warm = ${temperature};
   let heat = select(1.0f, warm, warm > 0.0f);
-  let k = ${topK};
+${topKSearch(row, `${topK}`)}${topPSearch(row, `${topP}`)}  let fraction = ${minP};
+  if (fraction > 0.0f) { least = max(least, min(top, top + heat * log(fraction))); }
+  if (first == 0u) { ${y}[row] = least; }
+}
+`;
+    return [shader.launch({ label: `sampleThreshold ${rows}x${width}`, body, workgroups: form.workgroups })];
+  },
+});
+
+/** WGSL names of a row: its logits, the head of a loop over a lane's share of them, and their number. */
+interface Row {
+  readonly x: string;
+  readonly loop: string;
+  readonly width: number;
+}
+
+/** WGSL of `agree`: a condition that every lane is known to share, which the loops around barriers need. */
+function agreement(lanes: number): string {
+  if (lanes === 1) return 'fn agree(value: bool, lane: u32) -> bool { return value; }';
+  return `var<workgroup> agreed: u32;
+fn agree(value: bool, lane: u32) -> bool {
+  if (lane == 0u) { agreed = u32(value); }
+  return workgroupUniformLoad(&agreed) == 1u;
+}`;
+}
+
+/** WGSL of the order of floats as u32 keys, and back. */
+const keys = `fn keyOf(value: f32) -> u32 {
+  let bits = bitcast<u32>(value);
+  return select(bits | 0x80000000u, ~bits, (bits >> 31u) == 1u);
+}
+fn valueOf(key: u32) -> f32 { return bitcast<f32>(select(~key, key & 0x7fffffffu, (key >> 31u) == 1u)); }
+`;
+
+/** WGSL that raises `least` to the k-th largest logit. */
+function topKSearch({ x, loop, width }: Row, topK: string): string {
+  return `  let k = ${topK};
   if (agree(k >= 1.0f && k < ${width}.0f, lane)) {
     // At least k elements reach the key low, fewer the key high.
     var low = keyOf(least);
@@ -64,7 +87,12 @@ ${form.head}
     ${loop} { let value = ${x}[start + i]; negated = select(negated, max(negated, -value), keyOf(value) >= low); }
     least = -rowMax(negated, lane);
   }
-  let limit = ${topP};
+`;
+}
+
+/** WGSL that raises `least` to the smallest logit of the fewest whose probabilities reach the limit. */
+function topPSearch({ x, loop, width }: Row, topP: string): string {
+  return `  let limit = ${topP};
   if (agree(limit < 1.0f, lane)) {
     var mass = 0.0f;
     ${loop} { let value = ${x}[start + i]; mass += select(0.0f, exp((value - top) / heat), value >= least); }
@@ -82,14 +110,11 @@ ${form.head}
       if (rowSum(likelier, lane) < limit * total) { high = middle; } else { low = middle + 1u; }
     }
     negated = -infinity();
-    ${loop} { let value = ${x}[start + i]; negated = select(negated, max(negated, -value), keyOf(value) >= high && value >= least); }
+    ${loop} {
+      let value = ${x}[start + i];
+      negated = select(negated, max(negated, -value), keyOf(value) >= high && value >= least);
+    }
     least = -rowMax(negated, lane);
   }
-  let fraction = ${minP};
-  if (fraction > 0.0f) { least = max(least, min(top, top + heat * log(fraction))); }
-  if (first == 0u) { ${y}[row] = least; }
-}
 `;
-    return [shader.launch({ label: `sampleThreshold ${rows}x${width}`, body, workgroups: form.workgroups })];
-  },
-});
+}

@@ -48,7 +48,7 @@ export function bindProduct(
   choice: Choice,
   { workspace, table }: { workspace: Slice | undefined; table: TablePlace },
 ): Bound {
-  const { m, n, k, a, out, lowRank, addend, batch } = product;
+  const { m, n, k, a, lowRank, batch } = product;
   const split = choice.splits > 1;
   const left = bindMatrix(shader, {
     name: 'a',
@@ -63,48 +63,8 @@ export function bindProduct(
   const part = partLength(k, choice);
   const range = split ? { from: 'part * KPART', to: 'min(part * KPART + KPART, K)' } : { from: '0u', to: 'K' };
   const phases: Phase[] = [{ left, right, ...range, length: k, lengthName: 'K' }];
-  if (lowRank !== undefined) {
-    const { h, u, rank, transposeU } = lowRank;
-    phases.push({
-      left: bindMatrix(shader, {
-        name: 'h',
-        slice: h,
-        dtype: h.dtype,
-        inner: rank,
-        innerName: 'R',
-        alongInner: true,
-        base: stride(batch, 'M * R'),
-      }),
-      right: bindMatrix(shader, {
-        name: 'u',
-        slice: u,
-        dtype: u.dtype,
-        inner: transposeU ? rank : n,
-        innerName: transposeU ? 'R' : 'N',
-        alongInner: transposeU,
-        base: '',
-      }),
-      from: '0u',
-      to: split ? 'select(0u, R, part == 0u)' : 'R',
-      length: rank,
-      lengthName: 'R',
-    });
-  }
-  const outVector = n % 4 === 0;
-  const type = outVector ? 'vec4<f32>' : 'f32';
-  if (split && workspace === undefined) throw new TypeError('split K without workspace');
-  const name =
-    split && workspace !== undefined ? shader.write('partial', workspace, type) : shader.write('c', out, type);
-  const base = split ? '(part * BATCH + batch) * M * N' : stride(batch, 'M * N');
-  const target: OutputTile = {
-    name,
-    vector: outVector,
-    base,
-    addend:
-      addend === undefined || split
-        ? undefined
-        : { name: shader.read('addend', addend.value, type), kind: addend.kind, base: stride(batch, 'M * N') },
-  };
+  if (product.lowRank !== undefined) phases.push(lowRankPhase(shader, product, product.lowRank, split));
+  const target = bindTarget(shader, product, { workspace, split });
   const sizes = [
     ['M', m],
     ['N', n],
@@ -123,6 +83,57 @@ export function bindProduct(
     head,
     fill: codesOf(right)?.fill('lane') ?? '',
   };
+}
+
+/** The epilogue h·u, into the same sums. With split K the first part adds it. */
+function lowRankPhase(
+  shader: Shader,
+  { n, batch }: Product,
+  { h, u, rank, transposeU }: NonNullable<Product['lowRank']>,
+  split: boolean,
+): Phase {
+  return {
+    left: bindMatrix(shader, {
+      name: 'h',
+      slice: h,
+      dtype: h.dtype,
+      inner: rank,
+      innerName: 'R',
+      alongInner: true,
+      base: stride(batch, 'M * R'),
+    }),
+    right: bindMatrix(shader, {
+      name: 'u',
+      slice: u,
+      dtype: u.dtype,
+      inner: transposeU ? rank : n,
+      innerName: transposeU ? 'R' : 'N',
+      alongInner: transposeU,
+      base: '',
+    }),
+    from: '0u',
+    to: split ? 'select(0u, R, part == 0u)' : 'R',
+    length: rank,
+    lengthName: 'R',
+  };
+}
+
+function bindTarget(
+  shader: Shader,
+  { n, out, addend, batch }: Product,
+  { workspace, split }: { workspace: Slice | undefined; split: boolean },
+): OutputTile {
+  const vector = n % 4 === 0;
+  const type = vector ? 'vec4<f32>' : 'f32';
+  if (split) {
+    if (workspace === undefined) throw new TypeError('split K without workspace');
+    const name = shader.write('partial', workspace, type);
+    return { name, vector, base: '(part * BATCH + batch) * M * N', addend: undefined };
+  }
+  const name = shader.write('c', out, type);
+  const base = stride(batch, 'M * N');
+  if (addend === undefined) return { name, vector, base, addend };
+  return { name, vector, base, addend: { name: shader.read('addend', addend.value, type), kind: addend.kind, base } };
 }
 
 function bindWeight(shader: Shader, { b, encoding, batch, k, n, transposeB }: Product, table: TablePlace): Matrix {
@@ -146,14 +157,10 @@ export function storeFour(
   target: OutputTile,
   { row, col, value }: { row: string; col: string; value: string },
 ): string {
-  const at = `${target.base === '' ? '' : `${target.base} + `}${row} * N + ${col}`;
+  const place = (base: string): string => `${base === '' ? '' : `${base} + `}${row} * N + ${col}`;
+  const at = place(target.base);
   const { addend } = target;
-  const from =
-    addend === undefined
-      ? ''
-      : addend.kind === 'row'
-        ? col
-        : `${addend.base === '' ? '' : `${addend.base} + `}${row} * N + ${col}`;
+  const from = addend?.kind === 'row' ? col : place(addend?.base ?? '');
   if (target.vector) {
     const plus = addend === undefined ? '' : ` + ${addend.name}[(${from}) / 4u]`;
     return `if (${col} < N) { ${target.name}[(${at}) / 4u] = ${value}${plus}; }`;

@@ -91,16 +91,12 @@ function codesLoop(
 }
 
 function store(target: OutputTile, m: number): string {
-  const at = `${target.base === '' ? '' : `${target.base} + `}i * N + col`;
+  const place = (base: string): string => `${base === '' ? '' : `${base} + `}i * N + col`;
+  const at = place(target.base);
   const { addend } = target;
   const cell = (name: string, index: string): string =>
     target.vector ? `${name}[(${index}) / 4u][(${index}) % 4u]` : `${name}[${index}]`;
-  const from =
-    addend === undefined
-      ? ''
-      : addend.kind === 'row'
-        ? 'col'
-        : `${addend.base === '' ? '' : `${addend.base} + `}i * N + col`;
+  const from = addend?.kind === 'row' ? 'col' : place(addend?.base ?? '');
   const plus = addend === undefined ? '' : ` + ${cell(addend.name, from)}`;
   return `${cell(target.name, at)} = sums[lane * ${m}u + i]${plus};`;
 }
