@@ -71,18 +71,14 @@ async function startedWithDriver() {
   return true;
 }
 
-/** @returns {Promise<Report>} */
-async function measure(options, log) {
-  // Imported late: before the build there may be nothing to import.
+/**
+ * @param {Set<string>} only the parts that are asked for
+ * @returns {Promise<Report>} a report in which nothing is measured yet
+ */
+async function emptyReport(only) {
   const { machine, versions } = await import('./lib/environment.mjs');
-  const { findDevices } = await import('./lib/devices.mjs');
-  const { matmulCases, runMatmul } = await import('./lib/matmul.mjs');
-  const { runTraining } = await import('./lib/training.mjs');
-  const { runQuantized } = await import('./lib/quantized.mjs');
-  const { runServing } = await import('./lib/serving.mjs');
-  const { only, quick, rounds } = options;
   const environment = recorded.flatMap((name) => (process.env[name] ? [`${name}=${basename(process.env[name])}`] : []));
-  const report = {
+  return {
     command: [
       ...environment,
       'pnpm bench',
@@ -99,76 +95,84 @@ async function measure(options, log) {
     notRun: parts.filter((part) => !only.has(part)).map((part) => ({ what: part, reason: 'left out by --only' })),
     failed: [],
   };
-  const fail = (what, error) => {
-    report.failed.push({ what, message: error instanceof Error ? error.message : String(error) });
-    if (error instanceof Error && error.stack) log(error.stack);
-  };
+}
+
+/** The devices that are here and asked for; the report says which they are, and which are not. */
+async function chooseDevices(options, report) {
+  const { findDevices } = await import('./lib/devices.mjs');
   const found = await findDevices({ dawn: options.dawn });
   const isAsked = ({ id }) =>
     options.device === undefined || options.device.some((name) => id === name || id.startsWith(`${name}-`));
   const devices = found.devices.filter(isAsked);
   report.devices = devices.map(({ id, description }) => ({ id, description }));
-  report.notRun.push(...found.absent.map(({ id, reason }) => ({ what: id, reason })));
   report.notRun.push(
+    ...found.absent.map(({ id, reason }) => ({ what: id, reason })),
     ...found.devices
       .filter((device) => !isAsked(device))
       .map(({ id }) => ({ what: id, reason: 'left out by --device' })),
   );
+  return devices;
+}
 
-  if (only.has('matmul')) {
-    const cases = quick ? matmulCases.filter(({ name }) => name.startsWith('512³')) : matmulCases;
+/**
+ * The parts of a run: each measures on the devices and returns what it found, with what it could not run and what
+ * failed. Imported late: before the build there may be nothing to import.
+ */
+const measurements = {
+  async matmul({ devices, quick, rounds, log }) {
+    const { matmulCases, runMatmul } = await import('./lib/matmul.mjs');
+    return runMatmul({
+      devices,
+      rounds: rounds ?? (quick ? 3 : 15),
+      sampleMs: quick ? 10 : 40,
+      secondsPerCase: quick ? 5 : 20,
+      cases: quick ? matmulCases.filter(({ name }) => name.startsWith('512³')) : matmulCases,
+      log,
+    });
+  },
+  async training({ devices, quick, rounds, only, log }) {
+    const { runTraining } = await import('./lib/training.mjs');
+    return runTraining({
+      devices,
+      rounds: rounds ?? (quick ? 1 : 3),
+      steps: quick ? 3 : 10,
+      secondsPerDevice: quick ? 30 : 120,
+      parts: only,
+      log,
+    });
+  },
+  async quantized({ devices, quick, rounds, log }) {
+    const { runQuantized } = await import('./lib/quantized.mjs');
+    return runQuantized({ devices, rounds: rounds ?? (quick ? 1 : 3), secondsPerDevice: quick ? 20 : 120, log });
+  },
+  async serving({ devices, quick, rounds, log }) {
+    const { runServing } = await import('./lib/serving.mjs');
+    return runServing({ devices, rounds: rounds ?? (quick ? 1 : 3), secondsPerDevice: quick ? 20 : 120, log });
+  },
+};
+
+/** `training` measures three of the parts that a user can name. */
+const namesOf = (part) => (part === 'training' ? ['training', 'pytorch', 'overhead'] : [part]);
+
+/** @returns {Promise<Report>} */
+async function measure(options, log) {
+  const { only } = options;
+  const report = await emptyReport(only);
+  const fail = (what, error) => {
+    report.failed.push({ what, message: error instanceof Error ? error.message : String(error) });
+    if (error instanceof Error && error.stack) log(error.stack);
+  };
+  const devices = await chooseDevices(options, report);
+  for (const [part, run] of Object.entries(measurements)) {
+    if (!namesOf(part).some((name) => only.has(name))) continue;
     try {
-      const { notRun, ...matmul } = await runMatmul({
-        devices,
-        rounds: rounds ?? (quick ? 3 : 15),
-        sampleMs: quick ? 10 : 40,
-        secondsPerCase: quick ? 5 : 20,
-        cases,
-        log,
-      });
-      report.matmul = matmul;
-      report.notRun.push(...notRun);
-    } catch (error) {
-      fail('matmul', error);
-    }
-  }
-  if (['training', 'pytorch', 'overhead'].some((part) => only.has(part))) {
-    try {
-      const { notRun, failed, ...training } = await runTraining({
-        devices,
-        rounds: rounds ?? (quick ? 1 : 3),
-        steps: quick ? 3 : 10,
-        secondsPerDevice: quick ? 30 : 120,
-        parts: only,
-        log,
-      });
-      report.training = training;
+      const { notRun = [], failed = [], ...results } = await run({ ...options, devices, log });
+      report[part] = results;
       report.notRun.push(...notRun);
       for (const { what, error } of failed) fail(what, error);
     } catch (error) {
-      fail('training', error);
+      fail(part, error);
     }
-  }
-  if (only.has('quantized')) {
-    const { failed, ...quantized } = await runQuantized({
-      devices,
-      rounds: rounds ?? (quick ? 1 : 3),
-      secondsPerDevice: quick ? 20 : 120,
-      log,
-    });
-    report.quantized = quantized;
-    for (const { what, error } of failed) fail(what, error);
-  }
-  if (only.has('serving')) {
-    const { failed, notRun, ...serving } = await runServing({
-      devices,
-      rounds: rounds ?? (quick ? 1 : 3),
-      secondsPerDevice: quick ? 20 : 120,
-      log,
-    });
-    report.serving = serving;
-    report.notRun.push(...notRun);
-    for (const { what, error } of failed) fail(what, error);
   }
   return report;
 }

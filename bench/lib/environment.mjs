@@ -34,7 +34,8 @@ function commit() {
   const git = (...args) =>
     execFileSync('git', args, { cwd: root, encoding: 'utf8', stdio: ['ignore', 'pipe', 'ignore'] }).trim();
   try {
-    return `${git('rev-parse', '--short', 'HEAD')}${git('status', '--porcelain', '--', 'packages', 'bench') === '' ? '' : '+'}`;
+    const changed = git('status', '--porcelain', '--', 'packages', 'bench') !== '';
+    return git('rev-parse', '--short', 'HEAD') + (changed ? '+' : '');
   } catch {
     return 'unknown commit';
   }
