@@ -31,11 +31,10 @@ for (const [name, [transposeA, transposeB]] of Object.entries(kinds)) {
       ? ''
       : `ratio ${(figures[0][1].median / figures[1][1].median).toFixed(2)} (best ` +
         `${(figures[0][1].best / figures[1][1].best).toFixed(2)})`;
-  console.log(
-    `${name} ${size}³  ` +
-      `${figures.map(([who, { best, median }]) => `${who} ${median.toFixed(1)} GFLOP/s (best ${best.toFixed(1)})`).join('  ')} ` +
-      ` ${ratio}`,
+  const speeds = figures.map(
+    ([who, { best, median }]) => `${who} ${median.toFixed(1)} GFLOP/s (best ${best.toFixed(1)})`,
   );
+  console.log(`${name} ${size}³  ${speeds.join('  ')}  ${ratio}`);
   if (name === 'NN') console.log(`  ours: ${ours.description}`);
   ours.dispose();
 }
