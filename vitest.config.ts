@@ -1,3 +1,4 @@
+import { availableParallelism } from 'node:os';
 import { playwright } from '@vitest/browser-playwright';
 import { defineConfig } from 'vitest/config';
 import type { TestProjectConfiguration } from 'vitest/config';
@@ -9,9 +10,20 @@ import { trainInNode } from './tests/setup/trainInNode.mjs';
 
 const anywhere = '{packages/*/src,tests,examples,bench,parity,docs/snippets}/**';
 const never = ['**/node_modules/**', '**/dist/**', 'tests/browser/**'];
-// Software adapters use every core for one dispatch: side by side, tests only time each other out.
-const oneAtATime = { fileParallelism: false, testTimeout: 300_000, hookTimeout: 120_000 };
-const onDawn = { globalSetup: 'tests/setup/vulkanDriver.mjs', setupFiles: 'tests/setup/webgpuNode.ts' };
+/**
+ * A file takes the packages and what they compiled from the file before it: two thirds of the unit tests' time went into
+ * loading them anew. `tests/setup/leftClean.ts` fails a file that leaves the process other than it found it.
+ */
+const together = { isolate: false, maxWorkers: availableParallelism(), setupFiles: ['tests/setup/leftClean.ts'] };
+// Most of their time is the driver compiling shaders, on one core for each process.
+const onDawn = {
+  ...together,
+  maxWorkers: Math.min(4, together.maxWorkers),
+  testTimeout: 300_000,
+  hookTimeout: 120_000,
+  globalSetup: 'tests/setup/vulkanDriver.mjs',
+  setupFiles: [...together.setupFiles, 'tests/setup/webgpuNode.ts'],
+};
 const alias = packageAlias('src');
 
 /** The browser is looked for, and may be unpacked, only when its project can run. */
@@ -30,9 +42,13 @@ const nodeProjects: TestProjectConfiguration[] = [
       include: [`${anywhere}/*.test.ts`, '{examples,bench}/**/*.test.mjs'],
       exclude: [...never, '**/*.webgpu.test.ts', '**/*.shared.test.ts', '**/*.redis.test.ts'],
       testTimeout: 120_000,
+      ...together,
     },
   },
-  { resolve: { alias }, test: { name: 'tooling', include: ['scripts/**/*.test.mjs'], testTimeout: 120_000 } },
+  {
+    resolve: { alias },
+    test: { name: 'tooling', include: ['scripts/**/*.test.mjs'], testTimeout: 120_000, ...together },
+  },
   {
     resolve: { alias },
     test: {
@@ -40,7 +56,6 @@ const nodeProjects: TestProjectConfiguration[] = [
       include: [`${anywhere}/*.webgpu.test.ts`],
       exclude: never,
       sequence: { groupOrder: 1 },
-      ...oneAtATime,
       ...onDawn,
     },
   },
@@ -53,7 +68,6 @@ const nodeProjects: TestProjectConfiguration[] = [
             include: [`${anywhere}/*.shared.test.ts`],
             exclude: never,
             sequence: { groupOrder: 2 },
-            ...oneAtATime,
             ...onDawn,
           },
         },
@@ -90,7 +104,10 @@ async function chromiumProject(): Promise<TestProjectConfiguration> {
       exclude: shared ? [] : ['**/*.shared.test.ts'],
       setupFiles: 'tests/setup/webgpuBrowser.ts',
       sequence: { groupOrder: 4 },
-      ...oneAtATime,
+      // A page at a time: they share one GPU process.
+      fileParallelism: false,
+      testTimeout: 300_000,
+      hookTimeout: 120_000,
       browser: {
         enabled: true,
         headless: true,

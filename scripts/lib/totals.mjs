@@ -1,6 +1,7 @@
 /**
  * @typedef {{ passed: number, failed: number, skipped: number }} Totals
- * @typedef {{ projects: Record<string, Totals>, errors: number }} Report what one runner found
+ * @typedef {{ project: string, file: string, ms: number }} FileTime imports, setup, hooks and tests of one file
+ * @typedef {{ projects: Record<string, Totals>, files?: FileTime[], errors: number }} Report what one runner found
  */
 
 /**
@@ -44,4 +45,19 @@ export function sumReports(reports, required = []) {
   }
   for (const project of required) if (!ran[project]) fail(1, `no test of project ${project} ran`);
   return { ...sum, reasons };
+}
+
+/**
+ * The files that took longest, over all runners, slowest first: a line each.
+ *
+ * @param {(Report | undefined)[]} reports
+ * @param {number} count
+ * @returns {string[]}
+ */
+export function slowestFiles(reports, count = 10) {
+  return reports
+    .flatMap((report) => report?.files ?? [])
+    .sort((a, b) => b.ms - a.ms)
+    .slice(0, count)
+    .map(({ project, file, ms }) => `${(ms / 1000).toFixed(1).padStart(7)} s  ${project.padEnd(9)} ${file}`);
 }

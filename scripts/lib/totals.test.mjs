@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { sumReports } from './totals.mjs';
+import { slowestFiles, sumReports } from './totals.mjs';
 
 const report = (projects, errors = 0) => ({ projects, errors });
 
@@ -31,4 +31,17 @@ test('a runner without a report, stray errors and an empty required project are 
 
 test('a required project whose tests were all skipped did not run', () => {
   expect(sumReports([report({ webgpu: { passed: 0, failed: 0, skipped: 2 } })], ['webgpu']).failed).toBe(3);
+});
+
+test('the slowest files of all runners, slowest first', () => {
+  const files = (project, times) => ({
+    ...report({}),
+    files: Object.entries(times).map(([file, ms]) => ({ project, file, ms })),
+  });
+  const reports = [
+    files('unit', { 'a.test.ts': 1200, 'b.test.ts': 3 }),
+    undefined,
+    files('webgpu', { 'c.test.ts': 61_000 }),
+  ];
+  expect(slowestFiles(reports, 2)).toEqual(['   61.0 s  webgpu    c.test.ts', '    1.2 s  unit      a.test.ts']);
 });

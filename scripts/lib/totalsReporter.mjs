@@ -5,10 +5,16 @@ import { dirname } from 'node:path';
 export default class TotalsReporter {
   onTestRunEnd(modules, unhandledErrors) {
     /** @type {import('./totals.mjs').Report} */
-    const report = { projects: {}, errors: unhandledErrors.length };
+    const report = { projects: {}, files: [], errors: unhandledErrors.length };
     for (const module of modules) {
       // The browser's project is called "chromium (chromium)": project and instance.
       const name = module.project.name.split(' ')[0];
+      const { collectDuration, setupDuration, duration } = module.diagnostic();
+      report.files.push({
+        project: name,
+        file: module.relativeModuleId,
+        ms: collectDuration + setupDuration + duration,
+      });
       const totals = (report.projects[name] ??= { passed: 0, failed: 0, skipped: 0 });
       for (const test of module.children.allTests()) {
         const { state } = test.result();

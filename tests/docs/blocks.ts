@@ -22,6 +22,9 @@ export const blocks: readonly Block[] = [
     ),
   );
 
+/** What the blocks take as given. */
+const givenNames = ['tokenizerJson', 'tokenizerConfig', 'jsonlText', 'report'];
+
 /** Blocks that want a GPU run in the project that has one. */
 export const wantsGpu = ({ code }: Block): boolean => code.includes("'@lowrank/webgpu'");
 
@@ -58,6 +61,7 @@ export function runBlocks(
   });
   afterAll(() => {
     process.chdir(home);
+    for (const name of givenNames) Reflect.deleteProperty(globalThis, name);
     rmSync(folder, { recursive: true, force: true });
     rmSync(generated, { recursive: true, force: true });
   });

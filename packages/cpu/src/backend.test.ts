@@ -7,7 +7,9 @@ import { promisify } from 'node:util';
 import { build } from 'vite';
 import { expect, test } from 'vitest';
 import { createCpuBackend } from './backend.js';
-import { normal, run } from './kernels/testing.js';
+import { normal, run, seedNumbers } from './kernels/testing.js';
+
+seedNumbers();
 
 const root = fileURLToPath(new URL('..', import.meta.url));
 

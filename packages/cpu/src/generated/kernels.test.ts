@@ -1,10 +1,17 @@
 import { readFile } from 'node:fs/promises';
-import { expect, test } from 'vitest';
+import { afterAll, expect, test } from 'vitest';
 
 interface Compiler {
   compile: () => Promise<{ baseline: { bytes: Uint8Array<ArrayBuffer> } }>;
   render: (compiled: unknown) => string;
 }
+
+// The compiler puts its own names on the global object.
+const before = new Set(Object.getOwnPropertyNames(globalThis));
+afterAll(() => {
+  for (const name of Object.getOwnPropertyNames(globalThis))
+    if (!before.has(name)) Reflect.deleteProperty(globalThis, name);
+});
 
 const script = new URL('../../scripts/compile.mjs', import.meta.url).href;
 

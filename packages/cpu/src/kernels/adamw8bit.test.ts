@@ -2,8 +2,10 @@ import { momentMaps } from '@lowrank/tensor/op';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import type { Backend } from '@lowrank/tensor';
 import { createCpuBackend } from '../backend.js';
-import { integers, normal, runOp, value, worstError } from './testing.js';
+import { integers, normal, runOp, value, worstError, seedNumbers } from './testing.js';
 import type { TestTensor } from './testing.js';
+
+seedNumbers();
 
 const attrs = { beta1: 0.9, beta2: 0.999, epsilon: 1e-8 };
 const inPlace = [

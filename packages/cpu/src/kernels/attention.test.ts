@@ -3,7 +3,9 @@ import type { AttrsOf } from '@lowrank/tensor/backend';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { createCpuBackend } from '../backend.js';
 import type { TestTensor } from './testing.js';
-import { normal, reference, run, runOp, value, worstError } from './testing.js';
+import { normal, reference, run, runOp, value, worstError, seedNumbers } from './testing.js';
+
+seedNumbers();
 
 type Attrs = AttrsOf<'attention'>;
 

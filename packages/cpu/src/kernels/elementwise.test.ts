@@ -4,7 +4,9 @@ import { elementwiseFunctions } from '@lowrank/tensor/backend';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { createCpuBackend } from '../backend.js';
 import type { TestTensor } from './testing.js';
-import { normal, runOp, value, worstError } from './testing.js';
+import { normal, runOp, value, worstError, seedNumbers } from './testing.js';
+
+seedNumbers();
 
 /** Units of rounding by which one function may miss, beyond 1: relative to the value. */
 const looser: Partial<Record<ElementwiseName, number>> = {

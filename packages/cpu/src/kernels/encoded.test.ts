@@ -4,7 +4,9 @@ import { encodingSpecs, nestedHead, sizeOf, toFloat64 } from '@lowrank/tensor/op
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { createCpuBackend } from '../backend.js';
 import type { TestTensor } from './testing.js';
-import { epsilon, integers, normal, reference, run, runOp, value, worstError } from './testing.js';
+import { epsilon, integers, normal, reference, run, runOp, value, worstError, seedNumbers } from './testing.js';
+
+seedNumbers();
 
 /** |error| ≤ c·ε·Σ|a||b|, as for dense weights. */
 const bound = 8;

@@ -4,7 +4,9 @@ import { sizeOf } from '@lowrank/tensor/op';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { createCpuBackend } from '../backend.js';
 import type { TestTensor } from './testing.js';
-import { epsilon, normal, reference, run, runOp, worstError } from './testing.js';
+import { epsilon, normal, reference, run, runOp, worstError, seedNumbers } from './testing.js';
+
+seedNumbers();
 
 /**
  * |error| ≤ c·ε·Σ|a||b| with c = 8, for sums of up to 1,500 products of either sign; f32 sums of one sign would need

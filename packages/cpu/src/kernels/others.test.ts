@@ -4,7 +4,9 @@ import { sizeOf } from '@lowrank/tensor/op';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { createCpuBackend } from '../backend.js';
 import type { RunOpOptions, TestTensor } from './testing.js';
-import { integers, normal, reference, runOp, value, worstError } from './testing.js';
+import { integers, normal, reference, runOp, value, worstError, seedNumbers } from './testing.js';
+
+seedNumbers();
 
 describe.each([1, 2])('kernels on %i threads', (threads) => {
   let backend: Backend;

@@ -1,7 +1,9 @@
 import type { Backend } from '@lowrank/tensor';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { createCpuBackend } from '../backend.js';
-import { normal, runOp, value } from './testing.js';
+import { normal, runOp, value, seedNumbers } from './testing.js';
+
+seedNumbers();
 
 const number = (x: number): ReturnType<typeof value> => value([], [x]);
 

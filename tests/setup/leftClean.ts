@@ -1,0 +1,17 @@
+import { afterAll, expect } from 'vitest';
+
+/** What the files of one process could spoil for each other, but for libraries' own globals (zod's, WebGPU's). */
+const state = (): object => ({
+  folder: process.cwd(),
+  environment: { ...process.env },
+  globals: Object.getOwnPropertyNames(globalThis)
+    .filter((name) => !/^(__|GPU)/.test(name))
+    .sort(),
+  exitCode: process.exitCode,
+});
+
+const before = state();
+
+afterAll(({}, file) => {
+  expect(state(), `${file.name} left the process other than it found it`).toEqual(before);
+});
