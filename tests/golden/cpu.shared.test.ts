@@ -1,4 +1,9 @@
 import { createCpuBackend } from '@lowrank/cpu';
 import { goldenSuite } from './goldenSuite.js';
 
-goldenSuite('the CPU', () => createCpuBackend());
+goldenSuite({
+  device: 'the CPU',
+  openBackend: () => createCpuBackend(),
+  models: ['stories260K', 'stories3M'],
+  plainSteps: 30,
+});

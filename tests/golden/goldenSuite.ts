@@ -1,19 +1,28 @@
 import type { Backend } from '@lowrank/tensor';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import type { GoldenName } from './goldenRun.js';
 import { expectGradientNorms, expectTrajectory, goldenEvaluation, near, openGolden } from './goldenRun.js';
 
 /** A software adapter needs minutes for what the CPU backend does in seconds. */
 const slow = { timeout: 1_200_000 };
 
-/** The reference runs of both real models on one kind of device. */
-export function goldenSuite(device: string, openBackend: () => Promise<Backend>): void {
+export interface GoldenSuite {
+  readonly device: string;
+  readonly openBackend: () => Promise<Backend>;
+  readonly models: readonly GoldenName[];
+  /** How many steps are compared without fusion, and without a plan. */
+  readonly plainSteps: number;
+}
+
+/** The reference runs of real models on one kind of device. */
+export function goldenSuite({ device, openBackend, models, plainSteps }: GoldenSuite): void {
   let backend: Backend;
   beforeAll(async () => {
     backend = await openBackend();
   });
   afterAll(() => backend.dispose());
 
-  describe.each(['stories260K', 'stories3M'] as const)(`%s on ${device} against PyTorch`, (name) => {
+  describe.each(models)(`%s on ${device} against PyTorch`, (name) => {
     test('the base model’s loss on rows 300 to 399', async () => {
       const golden = await openGolden(name);
       const { loss, tokens } = await goldenEvaluation(golden, backend);
@@ -36,11 +45,11 @@ export function goldenSuite(device: string, openBackend: () => Promise<Backend>)
   });
 
   test.each(['unfused', 'unplanned'] as const)(
-    `stories260K on ${device}, %s: 30 steps and gradient norms`,
+    `stories260K on ${device}, %s: ${plainSteps} steps and gradient norms`,
     slow,
     async (execution) => {
       const golden = await openGolden('stories260K');
-      await expectTrajectory(golden, backend, { execution });
+      await expectTrajectory(golden, backend, { execution, steps: plainSteps });
       for (const which of ['init', 'final'] as const) await expectGradientNorms(golden, backend, { which, execution });
       golden.model.dispose();
     },

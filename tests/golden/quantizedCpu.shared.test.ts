@@ -5,6 +5,4 @@ quantizedSuite('the CPU', () => createCpuBackend(), [
   ['stories260K', 'nf4', 30],
   ['stories260K', 'nf4Double', 30],
   ['stories260K', 'fp4', 30],
-  ['stories3M', 'nf4', 30],
-  ['stories3M', 'nf4Double', 30],
 ]);

@@ -6,7 +6,6 @@ import { readDataset, readTokenizer, trainingBatches } from '@lowrank/data';
 import { parameterGradients } from '@lowrank/trainer';
 import { chooseBackend } from './device.js';
 import type { EvaluateFolderResult } from './jobs/evaluate.js';
-import { fineTune } from './jobs/fineTune.js';
 import { openModel } from './jobs/openModel.js';
 import { trainAdapter } from './jobs/trainable.js';
 import { readJson, readLines, runCli, scratch } from './testing.js';
@@ -39,8 +38,8 @@ function worst(values: readonly number[], expected: readonly number[]): number {
 }
 
 describe.each([
+  // stories3M on the CPU: tests/golden/cpu.shared.test.ts.
   ['stories260K', 'cpu'],
-  ['stories3M', 'cpu'],
 ] as const)('%s on %s', (name, device) => {
   const model = join(shared, 'data/models', name);
   const run = join(shared, 'golden', `${name}-e2e`);
@@ -129,38 +128,6 @@ describe.each([
     expect(worst([rest.loss], [golden.adapter_eval_loss])).toBeLessThan(1e-4);
   });
 });
-
-test.each(['unfused', 'unplanned'] as const)(
-  'stories260K on the CPU: thirty %s steps go the way of PyTorch',
-  async (execution) => {
-    using folder = scratch();
-    const run = join(shared, 'golden/stories260K-e2e');
-    const golden = readJson<Golden>(join(run, 'golden.json'));
-    const { backend } = await chooseBackend('cpu');
-    const losses: number[] = [];
-    const gradNorms: number[] = [];
-    await fineTune({
-      backend,
-      execution,
-      model: join(shared, 'data/models/stories260K'),
-      data: slice(0, 300, join(folder.path, 'train.jsonl')),
-      output: join(folder.path, 'out'),
-      initAdapter: join(run, 'init'),
-      steps: 30,
-      batchSize: 8,
-      learningRate: golden.lr,
-      shuffle: false,
-      onEvent(event) {
-        if (event.type !== 'step') return;
-        losses.push(event.loss);
-        gradNorms.push(event.gradNorm);
-      },
-    });
-    backend.dispose();
-    expect(worst(losses, golden.losses)).toBeLessThan(1e-4);
-    expect(worst(gradNorms, golden.grad_norms)).toBeLessThan(1e-4);
-  },
-);
 
 test('stories260K writes the published text from an empty prompt', async () => {
   const model = join(shared, 'data/models/stories260K');

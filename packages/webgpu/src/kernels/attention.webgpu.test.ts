@@ -100,12 +100,22 @@ const cached: Record<string, Case> = {
 // Weights sum to 1 and values lie in [-1, 1]; the exponential's own error, 3 + 2|x| ulp, comes on top of the sums'.
 const c = 64;
 
-describeKernel('attention', ({ check }) => {
-  it.each(Object.entries({ ...trained, ...cached }))('attends: %s', async (_, options) => {
+/** Wide heads that a software adapter runs as they are: in the unrolled form at 12, in the looped form at 48. */
+const wideInSoftware = new Set(['grouped queries, head of 48', 'head of 256']);
+
+describeKernel('attention', ({ check, style }) => {
+  // Between real GPUs and heads the form differs by width: over how many threads a head lies. A software adapter has
+  // one thread a head, unrolled up to 32 and in a loop beyond, and compiles for seconds what is wide.
+  const fitted = (name: string, options: Case): Case =>
+    style === 'software' && options.size > 16 && !wideInSoftware.has(name) ? { ...options, size: 12 } : options;
+
+  it.each(Object.entries({ ...trained, ...cached }))('attends: %s', async (name, scene) => {
+    const options = fitted(name, scene);
     await check(forward(options), { c, magnitude: 1 + Math.log(options.keys ?? options.queries) });
   });
 
-  it.each(Object.entries(trained))('has its gradient: %s', async (_, options) => {
+  it.each(Object.entries(trained))('has its gradient: %s', async (name, scene) => {
+    const options = fitted(name, scene);
     await check(backward(options), { c, magnitude: 4 + Math.sqrt(options.queries) });
   });
 

@@ -146,7 +146,8 @@ describe.each(styles)('matrices of codes, %s kernels', (style) => {
       [67, 8, 33],
       [2, 24, 1040],
     ] as const;
-    const some = 'nestedBlockSize' in kind ? sizes : sizes.slice(0, 4);
+    // The kinds differ in how a word is decoded; only one goes through every shape.
+    const some = 'nestedBlockSize' in kind ? sizes : sizes.slice(1, 4);
     await Promise.all(some.flatMap((size) => [true, false].map((transposeB) => check({ kind, size, transposeB }))));
   });
 
@@ -167,23 +168,28 @@ describe.each(styles)('matrices of codes, %s kernels', (style) => {
     ]);
   });
 
-  it('in every form that tuning can choose, and in parts of K', async () => {
-    const tunings: KernelTuning[] = [
-      { matmul: 'register', splitK: 3 },
-      { matmul: 'tile', splitK: 3 },
-      { matmul: 'bigTile' },
-      { matmul: 'vector' },
-    ];
-    for (const tuning of tunings) {
-      const tuned = new WebgpuBackend(backend.device, { kernelStyle: style, tuning });
-      const kind = kinds['block4 of 32, nested'];
-      await Promise.all([
-        check({ kind, size: [3, 24, 200], transposeB: true, rank: 2, attrs: { lowRank: 'nt', addend: 'full' } }, tuned),
-        check({ kind, size: [33, 72, 172], transposeB: false }, tuned),
-        check({ kind: kinds.rows8, size: [9, 29, 172], transposeB: true }, tuned),
-      ]);
-    }
-  });
+  // A form that tuning names is the same in both styles.
+  if (style === 'hardware')
+    it('in every form that tuning can choose, and in parts of K', async () => {
+      const tunings: KernelTuning[] = [
+        { matmul: 'register', splitK: 3 },
+        { matmul: 'tile', splitK: 3 },
+        { matmul: 'bigTile' },
+        { matmul: 'vector' },
+      ];
+      for (const tuning of tunings) {
+        const tuned = new WebgpuBackend(backend.device, { kernelStyle: style, tuning });
+        const kind = kinds['block4 of 32, nested'];
+        await Promise.all([
+          check(
+            { kind, size: [3, 24, 200], transposeB: true, rank: 2, attrs: { lowRank: 'nt', addend: 'full' } },
+            tuned,
+          ),
+          check({ kind, size: [33, 72, 172], transposeB: false }, tuned),
+          check({ kind: kinds.rows8, size: [9, 29, 172], transposeB: true }, tuned),
+        ]);
+      }
+    });
 
   it('layers of equal shape share pipelines', async () => {
     const encoded = (seed: number): KernelCase => {
