@@ -10,6 +10,12 @@ import { trainInNode } from './tests/setup/trainInNode.mjs';
 
 const anywhere = '{packages/*/src,tests,examples,bench,parity,docs/snippets}/**';
 const never = ['**/node_modules/**', '**/dist/**', 'tests/browser/**'];
+/** `npm test -- --quick` builds nothing. */
+const ofTheBuild =
+  process.env.LOWRANK_QUICK === '1'
+    ? ['tests/{builtExample,browserPage,peakMemory}.test.ts', 'scripts/sizes.test.mjs']
+    : [];
+
 /**
  * A file takes the packages and what they compiled from the file before it: two thirds of the unit tests' time went into
  * loading them anew. `tests/setup/leftClean.ts` fails a file that leaves the process other than it found it.
@@ -40,14 +46,20 @@ const nodeProjects: TestProjectConfiguration[] = [
     test: {
       name: 'unit',
       include: [`${anywhere}/*.test.ts`, '{examples,bench}/**/*.test.mjs'],
-      exclude: [...never, '**/*.webgpu.test.ts', '**/*.shared.test.ts', '**/*.redis.test.ts'],
+      exclude: [...never, ...ofTheBuild, '**/*.webgpu.test.ts', '**/*.shared.test.ts', '**/*.redis.test.ts'],
       testTimeout: 120_000,
       ...together,
     },
   },
   {
     resolve: { alias },
-    test: { name: 'tooling', include: ['scripts/**/*.test.mjs'], testTimeout: 120_000, ...together },
+    test: {
+      name: 'tooling',
+      include: ['scripts/**/*.test.mjs'],
+      exclude: ofTheBuild,
+      testTimeout: 120_000,
+      ...together,
+    },
   },
   {
     resolve: { alias },

@@ -1,14 +1,19 @@
-// `npm test`: everything a fresh clone needs, then every test. Arguments go to vitest, which then decides what runs.
+// `npm test`: everything a fresh clone needs, then every test. `npm test -- --quick`: types, lint and the unit tests.
+// Other arguments go to vitest, which then decides what runs.
 import { existsSync, readFileSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { cache, root, shared } from './lib/paths.mjs';
 import { run, seconds } from './lib/process.mjs';
+import { runQuick } from './lib/quick.mjs';
 import { howToGetRedis, wantsRedis } from './lib/redisServer.mjs';
-import { sumReports } from './lib/totals.mjs';
+import { slowestFiles, sumReports } from './lib/totals.mjs';
 import { build, install } from './lib/workspace.mjs';
 
+/** @typedef {import('./lib/totals.mjs').Report} Report */
+
 const started = Date.now();
-const filters = process.argv.slice(2);
+const quick = process.argv.includes('--quick');
+const filters = process.argv.slice(2).filter((argument) => argument !== '--quick');
 
 /**
  * The browser runs in a process of its own: when it cannot start, vitest gives up on everything in the same run.
@@ -18,12 +23,11 @@ const runners = {
   chromium: ['chromium'],
 };
 
-/** @param {string} name @returns {Promise<import('./lib/totals.mjs').Report | undefined>} */
-async function runVitest(name) {
+/** @param {string} name @param {string[]} projects @returns {Promise<Report | undefined>} */
+async function runVitest(name, projects) {
   const begun = Date.now();
   const file = join(cache, `totals-${name}.json`);
   rmSync(file, { force: true });
-  const projects = runners[name].flatMap((project) => ['--project', project]);
   const { code } = await run(
     process.execPath,
     [
@@ -32,13 +36,13 @@ async function runVitest(name) {
       '--passWithNoTests',
       '--reporter=default',
       '--reporter=./scripts/lib/totalsReporter.mjs',
-      ...projects,
+      ...projects.flatMap((project) => ['--project', project]),
       ...filters,
     ],
     { env: { LOWRANK_TOTALS: file } },
   );
   if (!existsSync(file)) return undefined;
-  /** @type {import('./lib/totals.mjs').Report} */
+  /** @type {Report} */
   const report = JSON.parse(readFileSync(file, 'utf8'));
   const failed = Object.values(report.projects).some((totals) => totals.failed > 0);
   if (code !== 0 && !failed && report.errors === 0) report.errors = 1;
@@ -46,9 +50,8 @@ async function runVitest(name) {
   return report;
 }
 
-async function main() {
-  await install();
-  await build();
+/** What this machine cannot run. */
+function missingHere() {
   const missing = [];
   if (!shared)
     missing.push(
@@ -59,12 +62,24 @@ async function main() {
       'NO REDIS: the tests of the queue over several machines (*.redis.test.ts) are not part of this run; ' +
         `${howToGetRedis}`,
     );
+  return missing;
+}
+
+/** Every project. */
+async function runAll() {
+  await build();
+  const missing = missingHere();
   for (const line of missing) console.log(line);
   const reports = [];
-  for (const name of Object.keys(runners)) reports.push(await runVitest(name));
-  const required = filters.length > 0 ? [] : Object.values(runners).flat();
-  const { passed, failed, skipped, reasons } = sumReports(reports, required);
+  for (const [name, projects] of Object.entries(runners)) reports.push(await runVitest(name, projects));
+  return { reports, required: Object.values(runners).flat(), missing };
+}
 
+/** @param {(Report | undefined)[]} reports @param {string[]} required @param {string[]} missing */
+function printTotals(reports, required, missing) {
+  const { passed, failed, skipped, reasons } = sumReports(reports, filters.length > 0 ? [] : required);
+  console.log('\nthe slowest files:');
+  for (const line of slowestFiles(reports)) console.log(line);
   console.log('');
   for (const report of reports) {
     for (const [project, totals] of Object.entries(report?.projects ?? {})) {
@@ -83,7 +98,9 @@ async function main() {
 }
 
 try {
-  await main();
+  await install();
+  const { reports, required, missing } = quick ? await runQuick(runVitest) : await runAll();
+  printTotals(reports, required, missing);
 } catch (error) {
   console.error(error instanceof Error ? error.message : error);
   console.log('0 passed, 1 failed');

@@ -5,7 +5,7 @@ const state = (): object => ({
   folder: process.cwd(),
   environment: { ...process.env },
   globals: Object.getOwnPropertyNames(globalThis)
-    .filter((name) => !/^(__|GPU)/.test(name))
+    .filter((name) => !/^(__|GPU|WGSL)/.test(name))
     .sort(),
   exitCode: process.exitCode,
 });

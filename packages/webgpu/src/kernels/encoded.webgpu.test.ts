@@ -10,7 +10,7 @@ import {
 } from '@lowrank/tensor/op';
 import type { MatmulAttrs, OperandEncoding } from '@lowrank/tensor/op';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { WebgpuBackend } from '../backend.js';
+import type { WebgpuBackend } from '../backend.js';
 import type { KernelTuning } from '../kernel.js';
 import {
   expectWithin,
@@ -120,6 +120,12 @@ function product({ kind, size: [m, n, k], transposeB, rank = 0, attrs = {}, inPl
   };
 }
 
+async function checkOn(backend: WebgpuBackend, scene: Product): Promise<void> {
+  const { test, magnitude, k } = product(scene);
+  const { actual, expected } = await runKernel(backend, test);
+  expectWithin(actual[0], expected[0], { c: 2 + Math.sqrt(k), magnitude });
+}
+
 describe.each(styles)('matrices of codes, %s kernels', (style) => {
   let backend: WebgpuBackend;
   beforeAll(async () => {
@@ -127,11 +133,7 @@ describe.each(styles)('matrices of codes, %s kernels', (style) => {
   });
   afterAll(() => backend.dispose());
 
-  async function check(scene: Product, on = backend): Promise<void> {
-    const { test, magnitude, k } = product(scene);
-    const { actual, expected } = await runKernel(on, test);
-    expectWithin(actual[0], expected[0], { c: 2 + Math.sqrt(k), magnitude });
-  }
+  const check = (scene: Product): Promise<void> => checkOn(backend, scene);
 
   // Whole words of codes, halves of them (172, whose rows begin within blocks), single ones; few rows; few columns;
   // sums in parts.
@@ -167,29 +169,6 @@ describe.each(styles)('matrices of codes, %s kernels', (style) => {
       check({ kind, size: [6, 13, 7], transposeB: false, rank: 5, attrs: { lowRank: 'nn' } }),
     ]);
   });
-
-  // A form that tuning names is the same in both styles.
-  if (style === 'hardware')
-    it('in every form that tuning can choose, and in parts of K', async () => {
-      const tunings: KernelTuning[] = [
-        { matmul: 'register', splitK: 3 },
-        { matmul: 'tile', splitK: 3 },
-        { matmul: 'bigTile' },
-        { matmul: 'vector' },
-      ];
-      for (const tuning of tunings) {
-        const tuned = new WebgpuBackend(backend.device, { kernelStyle: style, tuning });
-        const kind = kinds['block4 of 32, nested'];
-        await Promise.all([
-          check(
-            { kind, size: [3, 24, 200], transposeB: true, rank: 2, attrs: { lowRank: 'nt', addend: 'full' } },
-            tuned,
-          ),
-          check({ kind, size: [33, 72, 172], transposeB: false }, tuned),
-          check({ kind: kinds.rows8, size: [9, 29, 172], transposeB: true }, tuned),
-        ]);
-      }
-    });
 
   it('layers of equal shape share pipelines', async () => {
     const encoded = (seed: number): KernelCase => {
@@ -313,4 +292,29 @@ describe.each(styles)('matrices of codes, %s kernels', (style) => {
     await Promise.all([quantize.dispose(), run.dispose()]);
     for (const one of [...matrix.parts, w, x, a, b]) one.dispose();
   });
+});
+
+// A form that tuning names is the same in both styles.
+const tunings: KernelTuning[] = [
+  { matmul: 'register', splitK: 3 },
+  { matmul: 'tile', splitK: 3 },
+  { matmul: 'bigTile' },
+  { matmul: 'vector' },
+];
+
+it.each(tunings)('matrices of codes in the form that tuning chooses, and in parts of K: %o', async (tuning) => {
+  const backend = await testBackend('hardware', tuning);
+  const kind = kinds['block4 of 32, nested'];
+  await Promise.all([
+    checkOn(backend, {
+      kind,
+      size: [3, 24, 200],
+      transposeB: true,
+      rank: 2,
+      attrs: { lowRank: 'nt', addend: 'full' },
+    }),
+    checkOn(backend, { kind, size: [33, 72, 172], transposeB: false }),
+    checkOn(backend, { kind: kinds.rows8, size: [9, 29, 172], transposeB: true }),
+  ]);
+  backend.dispose();
 });
