@@ -1,4 +1,5 @@
-import { afterAll, expect } from 'vitest';
+import { deepStrictEqual } from 'node:assert/strict';
+import { afterAll } from 'vitest';
 
 /** What the files of one process could spoil for each other, but for libraries' own globals (zod's, WebGPU's). */
 const state = (): object => ({
@@ -12,6 +13,5 @@ const state = (): object => ({
 
 const before = state();
 
-afterAll(({}, file) => {
-  expect(state(), `${file.name} left the process other than it found it`).toEqual(before);
-});
+/** @throws AssertionError when a file leaves the process other than it found it. */
+afterAll(() => deepStrictEqual(state(), before));
