@@ -1,7 +1,7 @@
 import { LowrankError } from '@lowrank/errors';
 
 /**
- * What every vocabulary of bytes is asked to encode; the hash of its ids tells how it splits text. The text is
+ * The text that every byte-level vocabulary encodes; the hash of its ids identifies how it splits text. The text is
  * llama.cpp's (convert_hf_to_gguf_update.py).
  */
 const probe =

@@ -1,4 +1,4 @@
-/** A number of parameters as GGUF files tell it, with two digits at least: 260K, 1.1B, 70B. */
+/** A number of parameters as GGUF files label it, with at least two digits: 260K, 1.1B, 70B. */
 export function sizeLabel(parameters: number): string {
   const [unit, suffix] =
     parameters > 1e12 ? [1e12, 'T'] : parameters > 1e9 ? [1e9, 'B'] : parameters > 1e6 ? [1e6, 'M'] : [1e3, 'K'];

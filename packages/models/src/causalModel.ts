@@ -36,7 +36,7 @@ export interface LossBatch {
 
 /**
  * A decoder-only language model: token ids → hidden states → logits or loss. A family builds it (`families/`), and what
- * the family states about itself goes with the model, for whoever adapts or converts it.
+ * the family states about itself goes with the model, for adapters, merges and conversions.
  */
 export abstract class CausalModel extends Module {
   abstract readonly shape: ModelShape;

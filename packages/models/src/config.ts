@@ -83,7 +83,7 @@ export class ConfigReader {
     return known.find((each) => each === value) ?? this.refuse(key, known.map((each) => `"${each}"`).join(' or '));
   }
 
-  /** The value as it is, for who checks it himself; undefined for null. */
+  /** The value unchecked; undefined for null. */
   raw(key: string): unknown {
     return this.json[key] ?? undefined;
   }

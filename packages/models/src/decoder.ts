@@ -37,13 +37,13 @@ export interface DecoderOptions {
 /**
  * Rows of text that grow side by side, their keys and values cached in place. A prefill plan for each length bucket
  * reads what is new, one decode plan then reads the token that was drawn last, which never leaves the device on its
- * way: the host only looks at it. Lengths, positions and all settings of the draw are data.
+ * way: the host only looks at it. Lengths, positions and all settings of sampling are data.
  */
 export class Decoder {
   readonly batch: number;
   readonly capacity: number;
   private readonly caches: readonly LayerCache[];
-  /** i32 [B]: the last draw. */
+  /** i32 [B]: the last token sampled. */
   private readonly token: Tensor;
   /** [B, V]: 1 for tokens that the row has. */
   private readonly seen: Tensor;
@@ -182,7 +182,7 @@ export class Decoder {
     )
       throw new TypeError('a prefill has five inputs');
     const hidden = this.model.hidden(ids, { positions, lengths }, this.caches);
-    return this.draw(embedding(reshape(hidden, [ids.size, this.model.shape.hiddenSize]), last), seen);
+    return this.sample(embedding(reshape(hidden, [ids.size, this.model.shape.hiddenSize]), last), seen);
   }
 
   private readToken({ lengths }: Record<string, Tensor>): { token: Tensor } {
@@ -195,10 +195,10 @@ export class Decoder {
     );
     // Vocabularies are far below 2²⁴, so ids are exact in f32.
     const seen = maximum(this.seen, equal(this.columns, reshape(cast(this.token, 'f32'), [batch, 1])));
-    return this.draw(reshape(hidden, [batch, this.model.shape.hiddenSize]), seen);
+    return this.sample(reshape(hidden, [batch, this.model.shape.hiddenSize]), seen);
   }
 
-  private draw(rows: Tensor, seen: Tensor): { token: Tensor } {
+  private sample(rows: Tensor, seen: Tensor): { token: Tensor } {
     const token = this.options.sampler.sample(this.model.logits(rows), seen);
     assign(this.seen, seen);
     assign(this.token, token);

@@ -178,8 +178,8 @@ async function fetchAll(
 }
 
 /**
- * The shards that an index names; paths that leave the folder are no shards. What else is wrong with it is told when it
- * is opened.
+ * The shards that an index names; paths that leave the folder are no shards. Opening the file reports what else is
+ * wrong with it.
  */
 async function shardsOf(files: ModelFiles): Promise<string[]> {
   const source = await files.file(weights.model.index);
@@ -228,7 +228,7 @@ async function cached(name: string, revision: string, { cache }: DownloadOptions
     throw new LowrankError({
       code: 'models.checksum',
       what: `${file} of ${name} in ${cache.name}`,
-      expected: 'the bytes that its name tells',
+      expected: 'the bytes that its name stands for',
       got: blob === undefined ? 'nothing' : 'others',
       remedy: 'The cache is damaged: run once without HF_HUB_OFFLINE, and the file is downloaded again.',
     });

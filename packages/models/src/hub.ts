@@ -84,7 +84,7 @@ export async function listHub({ id, revision }: HubId, access: HubAccess): Promi
     }
     return { snapshot, files };
   } catch (error) {
-    if (refused !== undefined) throw hubRefusal(refused, { id, revision, access, told: error });
+    if (refused !== undefined) throw hubRefusal(refused, { id, revision, access, cause: error });
     if (isLowrankError(error)) throw error;
     throw unreachable(endpoint, error);
   }
@@ -93,14 +93,14 @@ export async function listHub({ id, revision }: HubId, access: HubAccess): Promi
 /** What a hub's refusal means for the one who asked. */
 export function hubRefusal(
   response: Response,
-  { id, revision, access, told }: HubId & { readonly access: HubAccess; readonly told?: unknown },
+  { id, revision, access, cause }: HubId & { readonly access: HubAccess; readonly cause?: unknown },
 ): LowrankError {
   const what = `${id}${revision === 'main' ? '' : `@${revision}`} on ${access.endpoint}`;
   const code = response.headers.get('x-error-code');
   const got = [
     `${response.status} ${response.statusText}`.trim(),
     response.headers.get('x-error-message') ??
-      (told instanceof Error ? told.message.replace(/\. URL: .*$/s, '') : undefined),
+      (cause instanceof Error ? cause.message.replace(/\. URL: .*$/s, '') : undefined),
   ]
     .filter((part) => part !== undefined)
     .join(': ');

@@ -34,7 +34,7 @@ export interface Transfer {
 
 /**
  * Whether the cache holds the file with the right bytes. A blob that has changed since it was last checked is hashed; a
- * wrong one is told, and removed.
+ * wrong one is reported and removed.
  */
 export async function isCached(
   file: Pick<RemoteFile, 'name' | 'size' | 'key' | 'checksum'>,

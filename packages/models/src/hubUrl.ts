@@ -13,7 +13,7 @@ export interface UrlAccess {
 }
 
 /**
- * Looks for files below a URL, one question each. What a server tells of a file (its ETag, else its date and size)
+ * Looks for files below a URL, one question each. What a server says of a file (its ETag, else its date and size)
  * becomes its key in the cache; a checksum is known only where the server sends one (`X-Linked-ETag` of hubs, or
  * `Repr-Digest`, RFC 9530).
  *

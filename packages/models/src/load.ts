@@ -207,15 +207,15 @@ async function fill(
   }
 }
 
-/** Fresh weights for a config, from `draw` (by weight name and shape): to train a model from nothing. */
+/** A model with fresh weights, which `initialize` makes by name and shape: to train from nothing. */
 export function createModel(
   config: Readonly<Record<string, unknown>>,
-  draw: (request: WeightRequest) => Float32Array,
+  initialize: (request: WeightRequest) => Float32Array,
   name = 'config.json',
 ): CausalModel {
   const reader = new ConfigReader(config, name);
   return familyOf(reader).build(
     reader,
-    weightSource({ tensor: (request) => tensor(draw(request), request.shape, { name: request.name }) }),
+    weightSource({ tensor: (request) => tensor(initialize(request), request.shape, { name: request.name }) }),
   );
 }

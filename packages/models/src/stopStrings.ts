@@ -11,8 +11,8 @@ export interface StopStrings {
 
 /**
  * Cuts a text exactly before the first of `stops`, wherever the borders of its pieces lie. What may be the beginning of
- * a stop string is held back until the next pieces tell. Of several that begin at one place any will do: the cut is the
- * same.
+ * a stop string is held back until the next pieces decide. Of several that begin at one place any will do: the cut is
+ * the same.
  */
 export function stopStrings(stops: readonly string[]): StopStrings {
   let held = '';

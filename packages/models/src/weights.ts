@@ -3,9 +3,8 @@ import { Conv1d, Linear } from '@lowrank/nn';
 import type { Tensor } from '@lowrank/tensor';
 
 /**
- * Where an architecture takes its weights from, by the checkpoint's names below some prefix. It asks for each once,
- * saying the shape it needs; what is asked for and missing, or misshapen, or there and not asked for, is reported when
- * all have been asked.
+ * Where a family takes its weights from, by the checkpoint's names below some prefix. It asks for each once and says
+ * the shape it needs. When it has asked for all, missing, misshapen and unexpected weights are reported together.
  */
 export interface WeightSource {
   /**
