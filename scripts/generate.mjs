@@ -4,12 +4,13 @@ import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { familyIndex, familyTable } from './generators/families.mjs';
+import { flagTables } from './generators/flags.mjs';
 import { root } from './lib/paths.mjs';
 
 /** @typedef {{ path: string, text: string }} Generated a file below the root, and the whole of its text */
 
 /** In order: a table may be read from a list that was written before it. */
-const generators = [familyIndex, familyTable];
+const generators = [familyIndex, familyTable, ...flagTables];
 
 /**
  * The generated files that are not on disk as they should be.

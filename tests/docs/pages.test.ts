@@ -1,7 +1,6 @@
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
-import { makeProgram } from '../../packages/lowrank/src/cli/program';
 import { root } from '../../scripts/lib/paths.mjs';
 
 const page = (name: string): string => readFileSync(join(root, 'docs', name), 'utf8');
@@ -32,46 +31,6 @@ test('the table of imports is the list that the check enforces', () => {
   expect(Object.fromEntries(told)).toEqual(
     Object.fromEntries(Object.entries(list).map(([name, imports]) => [name, [...imports].sort()])),
   );
-});
-
-test('the page of the command line has every flag of every command, with its default, and no other', () => {
-  const nothing = (): Promise<void> => Promise.resolve();
-  const program = makeProgram({
-    combine: nothing,
-    inspect: nothing,
-    spectrum: nothing,
-    intrinsic: nothing,
-    train: nothing,
-    eval: nothing,
-    generate: nothing,
-    chat: nothing,
-    merge: nothing,
-    convert: nothing,
-    quantize: nothing,
-    plan: nothing,
-    compare: nothing,
-    sweep: nothing,
-    worker: nothing,
-    doctor: nothing,
-  });
-  const text = page('cli.md');
-  const common = ['--device', '--json'];
-  for (const command of program.commands) {
-    expect(text).toContain(`\n## ${command.name()}\n`);
-    const table = tableAfter(text, `## ${command.name()}`).filter(([flag = '']) => flag.startsWith('`--'));
-    const told = new Map(table.map(([flag = '', value = '']) => [/`(--[a-z-]+)/.exec(flag)?.[1], value]));
-    const options = command.options.filter(({ long }) => !common.includes(long ?? ''));
-    expect(new Set(told.keys())).toEqual(new Set(options.map(({ long }) => long)));
-    const withDefault = options.filter(
-      ({ defaultValue, negate }) => !negate && defaultValue !== undefined && defaultValue !== '',
-    );
-    const defaults = (values: (option: (typeof options)[number]) => unknown): object =>
-      Object.fromEntries(withDefault.map((option) => [option.long, values(option)]));
-    expect(defaults(({ long }) => told.get(long ?? '')?.replaceAll('`', ''))).toEqual(
-      defaults(({ defaultValue }) => String(defaultValue)),
-    );
-  }
-  for (const flag of common) expect(text).toContain(`\`${flag}`);
 });
 
 test('every error code on the page of the command line is one that the packages throw', () => {

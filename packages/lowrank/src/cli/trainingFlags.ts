@@ -40,7 +40,9 @@ export function addMethodFlags(
 ): Command {
   const before = (name: string): string => {
     const owners = ownersOf(methodTables, name);
-    return owners.includes('lora') || methods.length === 1 ? '' : `with --method ${anyOf(owners)}: `;
+    return owners.length === 0 || owners.includes('lora') || methods.length === 1
+      ? ''
+      : `with --method ${anyOf(owners)}: `;
   };
   for (const table of methods.flatMap((method) => (methodTables as TablesByMethod)[method] ?? []))
     addSettingFlags(command, table, { before, ...choice });
