@@ -32,6 +32,9 @@ export class Sequential extends Module implements Layer {
   }
 
   forward(x: Tensor): Tensor {
-    return this.#functions.reduce((value, fn, at) => (fn ?? this.layer(String(at)).forward)(value), x);
+    return this.#functions.reduce(
+      (value, fn, at) => (fn === undefined ? this.layer(String(at)).forward(value) : fn(value)),
+      x,
+    );
   }
 }

@@ -1,16 +1,6 @@
 import { describe, expect, test } from 'vitest';
-import {
-  bytesPerElement,
-  dtypeOf,
-  fromBf16,
-  fromF16,
-  fromNumbers,
-  hostArray,
-  toBf16,
-  toF16,
-  toFloat32,
-  toFloat64,
-} from './dtype.js';
+import { bytesPerElement, dtypeOf, fromNumbers, hostArray, toFloat32, toFloat64 } from './dtype.js';
+import { fromBf16, fromF16, toBf16, toF16 } from './numeric/halfFloats.js';
 
 describe('f16', () => {
   test('every pattern survives the way to f32 and back', () => {

@@ -60,7 +60,7 @@ export { rope } from './ops/rope.js';
 export { embedding } from './ops/rows.js';
 export { swiglu } from './ops/swiglu.js';
 export { reshape } from './ops/view.js';
-export { Rng } from './rng.js';
+export { Rng } from './numeric/rng.js';
 export type { Shape } from './shape.js';
 export { CompiledFunction, compile } from './compile.js';
 export type { CompileOptions, Inputs, Results } from './compile.js';

@@ -2,10 +2,11 @@
  * `@lowrank/tensor/op`: for authors of ops, layers and optimizers. Declaring an op, shape rules, the parts of the graph,
  * storage formats, the fused ops of training and decoding, and the references that tests compare with.
  */
-export { bytesPerElement, dtypeOf, fromBf16, fromF16, hostArray, toBf16, toF16, toFloat64 } from '../dtype.js';
-export { dynamicMap } from '../dynamicMap.js';
-export { checkEncoding, EncodedMatrix, encodingParts, encodingSpecs, nestedHead } from '../encoding.js';
-export type { Block4Encoding, OperandEncoding, Rows8Encoding } from '../encoding.js';
+export { bytesPerElement, dtypeOf, hostArray, toFloat64 } from '../dtype.js';
+export { fromBf16, fromF16, toBf16, toF16 } from '../numeric/halfFloats.js';
+export { dynamicMap } from '../numeric/dynamicMap.js';
+export { checkEncoding, EncodedMatrix, encodingParts, encodingSpecs, nestedHead } from '../numeric/encoding.js';
+export type { Block4Encoding, OperandEncoding, Rows8Encoding } from '../numeric/encoding.js';
 export { deferred } from '../create.js';
 export { describe, scope, sourceOf } from '../graph.js';
 export { Source } from '../source.js';
@@ -30,7 +31,7 @@ export type { SampleFilters } from '../ops/sampleThreshold.js';
 export { squaredNorm } from '../ops/squaredNorm.js';
 export { owningViews, packAt, rows, stackRows, viewAt } from '../ops/view.js';
 export { evaluateReference, topological } from '../reference.js';
-export { threefry, threefryUniform } from '../rng.js';
+export { threefry, threefryUniform } from '../numeric/rng.js';
 export {
   broadcastShapes,
   broadcastStrides,

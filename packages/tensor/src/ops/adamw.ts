@@ -43,31 +43,22 @@ export const adamwOp = defineOp<'adamw', AdamwAttrs>({
   reference({ inputs, outputs, attrs: { beta1, beta2, epsilon } }) {
     const [p, g, m, v, table, lr, stepSize, biasScale, clip] = inputs;
     const [newP, newM, newV] = outputs;
-    if (
-      p === undefined ||
-      m === undefined ||
-      v === undefined ||
-      newP === undefined ||
-      newM === undefined ||
-      newV === undefined
-    )
-      return;
     newP.set(p);
     newM.set(m);
     newV.set(v);
-    const factor = clip?.[0] ?? NaN;
+    const factor = clip[0];
     if (!Number.isFinite(factor)) return;
     for (let i = 0; i < p.length; i++) {
       const line = 2 * Math.floor(i / segmentBlock);
-      const [multiplier, decay] = [table?.[line] ?? NaN, table?.[line + 1] ?? NaN];
-      const gradient = factor * (g?.[i] ?? NaN);
-      const first = beta1 * (m[i] ?? NaN) + (1 - beta1) * gradient;
-      const second = beta2 * (v[i] ?? NaN) + (1 - beta2) * gradient * gradient;
+      const [multiplier, decay] = [table[line], table[line + 1]];
+      const gradient = factor * g[i];
+      const first = beta1 * m[i] + (1 - beta1) * gradient;
+      const second = beta2 * v[i] + (1 - beta2) * gradient * gradient;
       newM[i] = first;
       newV[i] = second;
       newP[i] =
-        (p[i] ?? NaN) * (1 - (lr?.[0] ?? NaN) * multiplier * decay) -
-        ((stepSize?.[0] ?? NaN) * multiplier * first) / (Math.sqrt(second) * (biasScale?.[0] ?? NaN) + epsilon);
+        p[i] * (1 - lr[0] * multiplier * decay) -
+        (stepSize[0] * multiplier * first) / (Math.sqrt(second) * biasScale[0] + epsilon);
     }
   },
   inPlace: [

@@ -1,4 +1,4 @@
-import { dynamicMap } from '../dynamicMap.js';
+import { dynamicMap } from '../numeric/dynamicMap.js';
 import { applyAll, defineOp } from '../op.js';
 import type { Tensor } from '../graph.js';
 import { Scalar } from '../graph.js';
@@ -62,10 +62,8 @@ export const adamw8bitOp = defineOp<'adamw8bit', AdamwAttrs>({
   reference({ inputs, outputs, attrs: { beta1, beta2, epsilon } }) {
     const [p, g, m, v, scales, table, maps, lr, stepSize, biasScale, clip] = inputs;
     const [newP, newM, newV, newScales] = outputs;
-    if (p === undefined || m === undefined || v === undefined || scales === undefined || maps === undefined) return;
-    if (newP === undefined || newM === undefined || newV === undefined || newScales === undefined) return;
-    [newP, newM, newV, newScales].forEach((output, at) => output.set([p, m, v, scales][at] ?? []));
-    const factor = clip?.[0] ?? NaN;
+    [newP, newM, newV, newScales].forEach((output, at) => output.set([p, m, v, scales][at]));
+    const factor = clip[0];
     if (!Number.isFinite(factor)) return;
     const [signed, unsigned] = [maps.subarray(0, 256), maps.subarray(256)];
     for (let start = 0; start < p.length; start += momentBlock) {
@@ -77,14 +75,13 @@ export const adamw8bitOp = defineOp<'adamw8bit', AdamwAttrs>({
       for (let i = 0; i < first.length; i++) {
         const at = start + i;
         const line = 2 * Math.floor(at / segmentBlock);
-        const [multiplier, decay] = [table?.[line] ?? NaN, table?.[line + 1] ?? NaN];
-        const gradient = factor * (g?.[at] ?? NaN);
-        const a = beta1 * (signed[m[at] ?? 0] ?? NaN) * (scales[scaleAt] ?? NaN) + (1 - beta1) * gradient;
-        const b =
-          beta2 * (unsigned[v[at] ?? 0] ?? NaN) * (scales[scaleAt + 1] ?? NaN) + (1 - beta2) * gradient * gradient;
+        const [multiplier, decay] = [table[line], table[line + 1]];
+        const gradient = factor * g[at];
+        const a = beta1 * signed[m[at]] * scales[scaleAt] + (1 - beta1) * gradient;
+        const b = beta2 * unsigned[v[at]] * scales[scaleAt + 1] + (1 - beta2) * gradient * gradient;
         newP[at] =
-          (p[at] ?? NaN) * (1 - (lr?.[0] ?? NaN) * multiplier * decay) -
-          ((stepSize?.[0] ?? NaN) * multiplier * a) / (Math.sqrt(b) * (biasScale?.[0] ?? NaN) + epsilon);
+          p[at] * (1 - lr[0] * multiplier * decay) -
+          (stepSize[0] * multiplier * a) / (Math.sqrt(b) * biasScale[0] + epsilon);
         first[i] = a;
         second[i] = b;
       }
@@ -115,7 +112,7 @@ function encode(values: Float64Array, map: Float64Array, codes: Float64Array): n
 /** The place of the nearest of ascending numbers, the lower of two that are equally near. */
 function nearest(map: Float64Array, x: number): number {
   let code = 0;
-  while (code + 1 < map.length && ((map[code] ?? NaN) + (map[code + 1] ?? NaN)) / 2 < x) code++;
+  while (code + 1 < map.length && (map[code] + map[code + 1]) / 2 < x) code++;
   return code;
 }
 

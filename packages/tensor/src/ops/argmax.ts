@@ -13,10 +13,10 @@ export const argmaxOp = defineOp<'argmax', Record<never, never>>({
     return [{ shape: x.shape.slice(0, -1), dtype: 'i32' }];
   },
   reference({ inputs: [x], inputSpecs: [spec], outputs: [y] }) {
-    const width = spec?.shape.at(-1) ?? 1;
-    y?.forEach((_, row) => {
+    const width = spec.shape.at(-1) ?? 1;
+    y.forEach((_, row) => {
       let best = 0;
-      for (let i = 1; i < width; i++) if ((x?.[row * width + i] ?? NaN) > (x?.[row * width + best] ?? NaN)) best = i;
+      for (let i = 1; i < width; i++) if (x[row * width + i] > x[row * width + best]) best = i;
       y[row] = best;
     });
   },

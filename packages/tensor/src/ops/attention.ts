@@ -63,7 +63,6 @@ export const attentionOp = defineOp<'attention', AttentionAttrs>({
     return applyAll(attentionBackward, [q, k, v, o, logSumExp, g, ...masks], attrs);
   },
   reference({ inputs: [q, k, v, ...masks], inputSpecs, outputs: [o, logSumExp], attrs }) {
-    if (q === undefined || k === undefined || v === undefined || o === undefined || logSumExp === undefined) return;
     forEachQuery(inputSpecs, masks, attrs, ({ query, lse, keys }) => {
       const { size } = attentionSizes(inputSpecs, attrs);
       const scores = keys.map((key) => capped(dot([q, query], [k, key], size) * attrs.scale, attrs.softcap));
@@ -71,8 +70,8 @@ export const attentionOp = defineOp<'attention', AttentionAttrs>({
       const total = scores.reduce((sum, score) => sum + Math.exp(score - top), 0);
       logSumExp[lse] = top + Math.log(total);
       keys.forEach((key, at) => {
-        const weight = Math.exp((scores[at] ?? NaN) - top) / total;
-        for (let i = 0; i < size; i++) o[query + i] = (o[query + i] ?? 0) + weight * (v[key + i] ?? NaN);
+        const weight = Math.exp(scores[at] - top) / total;
+        for (let i = 0; i < size; i++) o[query + i] += weight * v[key + i];
       });
     });
   },
@@ -91,32 +90,22 @@ export const attentionBackward = defineOp<'attentionBackward', AttentionAttrs>({
   },
   reference({ inputs, inputSpecs, outputs: [dq, dk, dv], attrs }) {
     const [q, k, v, o, logSumExp, g, ...masks] = inputs;
-    if (
-      q === undefined ||
-      k === undefined ||
-      v === undefined ||
-      o === undefined ||
-      logSumExp === undefined ||
-      g === undefined
-    )
-      return;
-    if (dq === undefined || dk === undefined || dv === undefined) return;
     const specs = [...inputSpecs.slice(0, 3), ...inputSpecs.slice(6)];
     const { size } = attentionSizes(specs, attrs);
     forEachQuery(specs, masks, attrs, ({ query, lse, keys }) => {
       const delta = dot([g, query], [o, query], size);
       for (const key of keys) {
         const score = capped(dot([q, query], [k, key], size) * attrs.scale, attrs.softcap);
-        const p = Math.exp(score - (logSumExp[lse] ?? NaN));
+        const p = Math.exp(score - logSumExp[lse]);
         const ds =
           p *
           (dot([g, query], [v, key], size) - delta) *
           attrs.scale *
           (attrs.softcap > 0 ? 1 - (score / attrs.softcap) ** 2 : 1);
         for (let i = 0; i < size; i++) {
-          dv[key + i] = (dv[key + i] ?? 0) + p * (g[query + i] ?? NaN);
-          dq[query + i] = (dq[query + i] ?? 0) + ds * (k[key + i] ?? NaN);
-          dk[key + i] = (dk[key + i] ?? 0) + ds * (q[query + i] ?? NaN);
+          dv[key + i] += p * g[query + i];
+          dq[query + i] += ds * k[key + i];
+          dk[key + i] += ds * q[query + i];
         }
       }
     });
@@ -178,7 +167,7 @@ function forEachQuery(
   const segments = attrs.segments ? masks[0] : undefined;
   const lengths = attrs.lengths ? masks[attrs.segments ? 1 : 0] : undefined;
   for (let b = 0; b < batch; b++) {
-    const offset = lengths === undefined ? keys - queries : (lengths[b] ?? 0);
+    const offset = lengths === undefined ? keys - queries : lengths[b];
     for (let i = 0; i < queries; i++) {
       const position = offset + i;
       const start = Math.max(
@@ -205,7 +194,7 @@ function forEachQuery(
 /** The product of two rows of `size` elements, each given as an array and where its row starts. */
 function dot([a, from]: Row, [b, at]: Row, size: number): number {
   let total = 0;
-  for (let i = 0; i < size; i++) total += (a[from + i] ?? NaN) * (b[at + i] ?? NaN);
+  for (let i = 0; i < size; i++) total += a[from + i] * b[at + i];
   return total;
 }
 

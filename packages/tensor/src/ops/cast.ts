@@ -23,9 +23,9 @@ export const castOp = defineOp<'cast', CastAttrs>({
   },
   vjp: ({ inputs: [x], cotangents: [g] }) => (x === undefined || g === undefined || x.dtype !== 'f32' ? [] : [g]),
   reference({ inputs: [x], inputSpecs: [spec], outputs: [y], attrs: { dtype } }) {
-    const truncate = (dtype === 'i32' || dtype === 'u32') && spec?.dtype !== dtype;
-    x?.forEach((value, at) => {
-      if (y !== undefined) y[at] = truncate ? Math.trunc(value) : value;
+    const truncate = (dtype === 'i32' || dtype === 'u32') && spec.dtype !== dtype;
+    x.forEach((value, at) => {
+      y[at] = truncate ? Math.trunc(value) : value;
     });
   },
 });

@@ -28,21 +28,21 @@ export const crossEntropyRowsOp = defineOp<'crossEntropyRows', CrossEntropyRowsA
       );
     }
     return [
-      { shape: [logits.shape[0] ?? 0], dtype: 'f32' },
+      { shape: [logits.shape[0]], dtype: 'f32' },
       { shape: gradient ? logits.shape : [1], dtype: 'f32' },
     ];
   },
   reference({ inputs: [logits, labels], inputSpecs: [spec], outputs: [loss, gradient], attrs }) {
-    const width = spec?.shape[1] ?? 0;
-    labels?.forEach((label, row) => {
+    const width = spec.shape[1];
+    labels.forEach((label, row) => {
       if (label < 0 || logits === undefined || loss === undefined) return;
       const scores = logits.subarray(row * width, (row + 1) * width);
       const top = scores.reduce((a, b) => Math.max(a, b), -Infinity);
       const total = scores.reduce((sum, score) => sum + Math.exp(score - top), 0);
-      loss[row] = top + Math.log(total) - (scores[label] ?? NaN);
+      loss[row] = top + Math.log(total) - scores[label];
       if (!attrs.gradient || gradient === undefined) return;
       for (let i = 0; i < width; i++)
-        gradient[row * width + i] = Math.exp((scores[i] ?? NaN) - top) / total - (i === label ? 1 : 0);
+        gradient[row * width + i] = Math.exp(scores[i] - top) / total - (i === label ? 1 : 0);
     });
   },
   inPlace: [[0, 1]],

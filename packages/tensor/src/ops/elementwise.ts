@@ -151,13 +151,12 @@ export const elementwise = defineOp<'elementwise', ElementwiseAttrs>({
     });
   },
   reference({ inputs, outputs: [out], inputSpecs, attrs: { program, shape } }) {
-    if (out === undefined) return;
     const read = inputSpecs.map((spec) => broadcastReader(spec.shape, shape));
     const values = new Float64Array(inputs.length + program.length);
     for (let i = 0; i < out.length; i++) {
-      inputs.forEach((input, at) => (values[at] = input[read[at]?.(i) ?? 0] ?? NaN));
+      inputs.forEach((input, at) => (values[at] = input[read[at]?.(i) ?? 0]));
       program.forEach((instruction, at) => (values[inputs.length + at] = evaluateInstruction(instruction, values)));
-      out[i] = values[values.length - 1] ?? NaN;
+      out[i] = values[values.length - 1];
     }
   },
   inPlace: [
@@ -177,7 +176,7 @@ function evaluateInstruction(instruction: ElementwiseInstruction, values: Float6
   if (instruction.fn === 'constant') return instruction.value;
   const [a = 0, b = 0, c = 0] = instruction.args;
   const fn: ElementwiseFunction = elementwiseFunctions[instruction.fn];
-  return fn.evaluate(values[a] ?? NaN, values[b] ?? NaN, values[c] ?? NaN);
+  return fn.evaluate(values[a], values[b], values[c]);
 }
 
 /** Maps a flat index of `target` to a flat index of a tensor of `shape` that broadcasts to it. */
@@ -185,7 +184,7 @@ export function broadcastReader(shape: Shape, target: Shape): (index: number) =>
   const from = broadcastStrides(shape, target);
   const to = stridesOf(target);
   return (index) =>
-    to.reduce((at, stride, axis) => at + (Math.floor(index / stride) % (target[axis] ?? 1)) * (from[axis] ?? 0), 0);
+    to.reduce((at, stride, axis) => at + (Math.floor(index / stride) % (target[axis] ?? 1)) * from[axis], 0);
 }
 
 function requireF32(spec: Spec): void {

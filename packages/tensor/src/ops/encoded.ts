@@ -1,5 +1,5 @@
-import { checkEncoding, decode } from '../encoding.js';
-import type { EncodedMatrix, OperandEncoding } from '../encoding.js';
+import { checkEncoding, decode } from '../numeric/encoding.js';
+import type { EncodedMatrix, OperandEncoding } from '../numeric/encoding.js';
 import { apply, applyAll, defineOp } from '../op.js';
 import type { Tensor } from '../graph.js';
 import { shapeError, sizeOf } from '../shape.js';
@@ -36,16 +36,14 @@ export const quantizeBlocksOp = defineOp<'quantizeBlocks', QuantizeBlocksAttrs>(
     ];
   },
   reference({ inputs: [x], outputs: [bytes, absmax], attrs: { blockSize, boundaries, codes } }) {
-    if (x === undefined || bytes === undefined || absmax === undefined) return;
     x.forEach(
-      (value, i) =>
-        (absmax[Math.floor(i / blockSize)] = Math.max(absmax[Math.floor(i / blockSize)] ?? 0, Math.abs(value))),
+      (value, i) => (absmax[Math.floor(i / blockSize)] = Math.max(absmax[Math.floor(i / blockSize)], Math.abs(value))),
     );
     x.forEach((value, i) => {
-      const scale = absmax[Math.floor(i / blockSize)] ?? 0;
+      const scale = absmax[Math.floor(i / blockSize)];
       const place = scale === 0 ? 0 : value / scale;
-      const code = codes[boundaries.filter((boundary) => place > boundary).length] ?? 0;
-      bytes[i >> 1] = (bytes[i >> 1] ?? 0) + (i % 2 === 0 ? 16 * code : code);
+      const code = codes[boundaries.filter((boundary) => place > boundary).length];
+      bytes[i >> 1] += i % 2 === 0 ? 16 * code : code;
     });
   },
 });
@@ -71,7 +69,7 @@ export const decodeMatrixOp = defineOp<'decodeMatrix', DecodeAttrs>({
     return [{ shape: [encoding.rows, encoding.columns], dtype: 'f32' }];
   },
   reference({ inputs, outputs: [y], attrs: { encoding } }) {
-    y?.set(decode(encoding, inputs));
+    y.set(decode(encoding, inputs));
   },
 });
 

@@ -30,10 +30,8 @@ export const layerNormOp = defineOp<'layerNorm', LayerNormAttrs>({
     ];
   },
   reference({ inputs: [x, w, b], outputs: [y], attrs: { epsilon } }) {
-    if (x === undefined || w === undefined || b === undefined || y === undefined) return;
     forEachRow(x, w.length, epsilon, (at, { mean, factor }) => {
-      for (let i = 0; i < w.length; i++)
-        y[at + i] = ((x[at + i] ?? NaN) - mean) * factor * (w[i] ?? NaN) + (b[i] ?? NaN);
+      for (let i = 0; i < w.length; i++) y[at + i] = (x[at + i] - mean) * factor * w[i] + b[i];
     });
   },
   flops: ([x]) => 7 * sizeOf(x?.shape ?? []),
@@ -50,11 +48,10 @@ export const layerNormBackward = defineOp<'layerNormBackward', LayerNormAttrs>({
     return [{ shape: x?.shape ?? [], dtype: 'f32' }];
   },
   reference({ inputs: [x, w, g], outputs: [dx], attrs: { epsilon } }) {
-    if (x === undefined || w === undefined || g === undefined || dx === undefined) return;
     const width = w.length;
     forEachRow(x, width, epsilon, (at, { mean, factor }) => {
-      const upstream = (i: number): number => (g[at + i] ?? NaN) * (w[i] ?? NaN);
-      const centered = (i: number): number => (x[at + i] ?? NaN) - mean;
+      const upstream = (i: number): number => g[at + i] * w[i];
+      const centered = (i: number): number => x[at + i] - mean;
       let [total, dot] = [0, 0];
       for (let i = 0; i < width; i++) {
         total += upstream(i);
@@ -75,10 +72,8 @@ export const layerNormWeightGradient = defineOp<'layerNormWeightGradient', Layer
     return [{ shape: x?.shape.slice(-1) ?? [], dtype: 'f32' }];
   },
   reference({ inputs: [x, g], outputs: [dw], attrs: { epsilon } }) {
-    if (x === undefined || g === undefined || dw === undefined) return;
     forEachRow(x, dw.length, epsilon, (at, { mean, factor }) => {
-      for (let i = 0; i < dw.length; i++)
-        dw[i] = (dw[i] ?? NaN) + (g[at + i] ?? NaN) * ((x[at + i] ?? NaN) - mean) * factor;
+      for (let i = 0; i < dw.length; i++) dw[i] += g[at + i] * (x[at + i] - mean) * factor;
     });
   },
   flops: ([x]) => 8 * sizeOf(x?.shape ?? []),
@@ -92,9 +87,9 @@ function forEachRow(
 ): void {
   for (let at = 0; at < x.length; at += width) {
     let [total, squares] = [0, 0];
-    for (let i = 0; i < width; i++) total += x[at + i] ?? NaN;
+    for (let i = 0; i < width; i++) total += x[at + i];
     const mean = total / width;
-    for (let i = 0; i < width; i++) squares += ((x[at + i] ?? NaN) - mean) ** 2;
+    for (let i = 0; i < width; i++) squares += (x[at + i] - mean) ** 2;
     visit(at, { mean, factor: 1 / Math.sqrt(squares / width + epsilon) });
   }
 }

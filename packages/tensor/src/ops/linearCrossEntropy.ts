@@ -53,7 +53,7 @@ export function linearCrossEntropy(
   const { terms = [], softcap = 0 } = options;
   const product = { x, weight, labels, terms };
   checkShapes(product);
-  const count = x.shape[0] ?? 0;
+  const count = x.shape[0];
   const chunkRows = options.chunkRows ?? defaultChunkRows(count, weight.shape[0] ?? 1);
   const loss = new ChunkedLoss(product, softcap);
   for (let start = 0; start < count; start += chunkRows) loss.addRows(start, Math.min(start + chunkRows, count));
@@ -80,8 +80,7 @@ function checkShapes({ x, weight, labels, terms }: Product): void {
     );
   }
   for (const { h, b } of terms) {
-    if (h.shape.length === 2 && h.shape[0] === count && sameShape(b.shape, [vocabulary ?? 0, h.shape[1] ?? 0]))
-      continue;
+    if (h.shape.length === 2 && h.shape[0] === count && sameShape(b.shape, [vocabulary, h.shape[1]])) continue;
     throw shapeError(
       'linearCrossEntropy',
       `terms of h [${count}, r] and B [${vocabulary}, r]`,

@@ -1,8 +1,8 @@
 import { aBoolean, kind, options as optionsOf, signature } from '../arguments.js';
 import { aTensor } from '../tensorKinds.js';
 import { LowrankError } from '@lowrank/errors';
-import type { OperandEncoding } from '../encoding.js';
-import { checkEncoding, decode, EncodedMatrix, encodingParts } from '../encoding.js';
+import type { OperandEncoding } from '../numeric/encoding.js';
+import { checkEncoding, decode, EncodedMatrix, encodingParts } from '../numeric/encoding.js';
 import type { Spec } from '../op.js';
 import { apply, defineOp } from '../op.js';
 import type { Tensor } from '../graph.js';
@@ -69,8 +69,8 @@ export const matmulOp = defineOp<'matmul', MatmulAttrs>({
       const [which, row, column] = [Math.floor(at / (m * n)), Math.floor(at / n) % m, at % n];
       let total = attrs.addend === undefined ? 0 : (c?.[attrs.addend === 'row' ? column : at] ?? NaN);
       for (let i = 0; i < k; i++) {
-        const left = a[which * m * k + (attrs.transposeA ? i * m + row : row * k + i)] ?? NaN;
-        const right = b[which * n * k + (attrs.transposeB ? column * k + i : i * n + column)] ?? NaN;
+        const left = a[which * m * k + (attrs.transposeA ? i * m + row : row * k + i)];
+        const right = b[which * n * k + (attrs.transposeB ? column * k + i : i * n + column)];
         total += left * right;
       }
       for (let i = 0; i < rank; i++)
@@ -162,7 +162,7 @@ export interface MatmulOptions {
 function encodedProduct(a: Tensor, { encoding, parts }: EncodedMatrix, transposeB: boolean): Tensor {
   const [k = 0] = a.shape.slice(-1);
   const y = apply(matmulOp, [reshape(a, [a.size / k, k]), ...parts], { transposeA: false, transposeB, encoding });
-  return reshape(y, [...a.shape.slice(0, -1), y.shape[1] ?? 0]);
+  return reshape(y, [...a.shape.slice(0, -1), y.shape[1]]);
 }
 
 const aMatrix = kind(
@@ -198,7 +198,7 @@ export function matmul(a: Tensor, b: Tensor | EncodedMatrix, options: MatmulOpti
   const [rowsA = 0, columnsA = 0] = a.shape.slice(-2);
   if (b.shape.length === 2 && !transposeA) {
     const folded = product(reshape(a, [sizeOf(lead) * rowsA, columnsA]), b, false, transposeB);
-    return reshape(folded, [...lead, rowsA, folded.shape[1] ?? 0]);
+    return reshape(folded, [...lead, rowsA, folded.shape[1]]);
   }
   if (!sameShape(lead, b.shape.slice(0, -2)))
     throw shapeError('matmul', 'the same leading axes', `${showShape(a.shape)} and ${showShape(b.shape)}`);
@@ -212,6 +212,6 @@ export function linear(x: Tensor, weight: Tensor | EncodedMatrix): Tensor {
   checkLinear(x, weight);
   if (weight instanceof EncodedMatrix) return encodedProduct(x, weight, true);
   return x.shape.length === 1
-    ? reshape(matmul(reshape(x, [1, x.size]), weight, { transposeB: true }), [weight.shape[0] ?? 0])
+    ? reshape(matmul(reshape(x, [1, x.size]), weight, { transposeB: true }), [weight.shape[0]])
     : matmul(x, weight, { transposeB: true });
 }

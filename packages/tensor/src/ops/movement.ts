@@ -23,7 +23,7 @@ export const permuteOp = defineOp<'permute', PermuteAttrs>({
     ) {
       throw shapeError('permute', `an order of the axes of an f32 ${showShape(x?.shape ?? [])}`, showShape(axes));
     }
-    return [{ shape: axes.map((axis) => x.shape[axis] ?? 0), dtype: 'f32' }];
+    return [{ shape: axes.map((axis) => x.shape[axis]), dtype: 'f32' }];
   },
   vjp({ attrs: { axes }, cotangents: [g] }): Gradients {
     if (g === undefined) return [];
@@ -35,13 +35,13 @@ export const permuteOp = defineOp<'permute', PermuteAttrs>({
     ];
   },
   reference({ inputs: [x], inputSpecs: [from], outputs: [y], outputSpecs: [to], attrs: { axes } }) {
-    const strides = stridesOf(from?.shape ?? []);
+    const strides = stridesOf(from.shape);
     scatter(
-      to?.shape ?? [],
-      axes.map((axis) => strides[axis] ?? 0),
+      to.shape,
+      axes.map((axis) => strides[axis]),
       0,
       (out, at) => {
-        if (x !== undefined && y !== undefined) y[out] = x[at] ?? NaN;
+        y[out] = x[at];
       },
     );
   },
@@ -58,9 +58,7 @@ export const sliceOp = defineOp<'slice', SliceAttrs>({
     if (
       x === undefined ||
       x.dtype !== 'f32' ||
-      sizes.some(
-        (size, axis) => size < 1 || (starts[axis] ?? -1) < 0 || (starts[axis] ?? 0) + size > (x.shape[axis] ?? 0),
-      )
+      sizes.some((size, axis) => size < 1 || (starts[axis] ?? -1) < 0 || (starts[axis] ?? 0) + size > x.shape[axis])
     ) {
       throw shapeError(
         'slice',
@@ -75,15 +73,15 @@ export const sliceOp = defineOp<'slice', SliceAttrs>({
     return [
       apply(padOp, [g], {
         before: starts,
-        after: x.shape.map((size, axis) => size - (starts[axis] ?? 0) - (sizes[axis] ?? 0)),
+        after: x.shape.map((size, axis) => size - (starts[axis] ?? 0) - sizes[axis]),
       }),
     ];
   },
   reference({ inputs: [x], inputSpecs: [from], outputs: [y], attrs: { starts, sizes } }) {
-    const strides = stridesOf(from?.shape ?? []);
-    const start = starts.reduce((at, value, axis) => at + value * (strides[axis] ?? 0), 0);
+    const strides = stridesOf(from.shape);
+    const start = starts.reduce((at, value, axis) => at + value * strides[axis], 0);
     scatter(sizes, strides, start, (out, at) => {
-      if (x !== undefined && y !== undefined) y[out] = x[at] ?? NaN;
+      y[out] = x[at];
     });
   },
 });
@@ -105,10 +103,10 @@ export const padOp = defineOp<'pad', PadAttrs>({
     return x === undefined || g === undefined ? [] : [apply(sliceOp, [g], { starts: before, sizes: x.shape })];
   },
   reference({ inputs: [x], inputSpecs: [from], outputs: [y], outputSpecs: [to], attrs: { before } }) {
-    const strides = stridesOf(to?.shape ?? []);
-    const start = before.reduce((at, value, axis) => at + value * (strides[axis] ?? 0), 0);
-    scatter(from?.shape ?? [], strides, start, (at, out) => {
-      if (x !== undefined && y !== undefined) y[out] = x[at] ?? NaN;
+    const strides = stridesOf(to.shape);
+    const start = before.reduce((at, value, axis) => at + value * strides[axis], 0);
+    scatter(from.shape, strides, start, (at, out) => {
+      y[out] = x[at];
     });
   },
 });
@@ -138,7 +136,7 @@ export const concatOp = defineOp<'concat', ConcatAttrs>({
     return [
       {
         shape: first.shape.map((size, at) =>
-          at === axis ? inputs.reduce((total, { shape }) => total + (shape[axis] ?? 0), 0) : size,
+          at === axis ? inputs.reduce((total, { shape }) => total + shape[axis], 0) : size,
         ),
         dtype: 'f32',
       },
@@ -149,19 +147,19 @@ export const concatOp = defineOp<'concat', ConcatAttrs>({
     let start = 0;
     return inputs.map(({ shape }) => {
       const piece = apply(sliceOp, [g], { starts: shape.map((_, at) => (at === axis ? start : 0)), sizes: shape });
-      start += shape[axis] ?? 0;
+      start += shape[axis];
       return piece;
     });
   },
   reference({ inputs, inputSpecs, outputs: [y], outputSpecs: [to], attrs: { axis } }) {
-    const strides = stridesOf(to?.shape ?? []);
+    const strides = stridesOf(to.shape);
     let start = 0;
     inputs.forEach((x, which) => {
-      const shape = inputSpecs[which]?.shape ?? [];
-      scatter(shape, strides, start * (strides[axis] ?? 0), (at, out) => {
-        if (y !== undefined) y[out] = x[at] ?? NaN;
+      const shape = inputSpecs[which].shape;
+      scatter(shape, strides, start * strides[axis], (at, out) => {
+        y[out] = x[at];
       });
-      start += shape[axis] ?? 0;
+      start += shape[axis];
     });
   },
 });
@@ -177,10 +175,7 @@ function scatter(
   for (let i = 0; i < sizeOf(shape); i++) {
     visit(
       i,
-      dense.reduce(
-        (at, stride, axis) => at + (Math.floor(i / stride) % (shape[axis] ?? 1)) * (strides[axis] ?? 0),
-        start,
-      ),
+      dense.reduce((at, stride, axis) => at + (Math.floor(i / stride) % (shape[axis] ?? 1)) * strides[axis], start),
     );
   }
 }

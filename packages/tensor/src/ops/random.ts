@@ -2,7 +2,7 @@ import { aNumber, anInteger, aShape, kind, signature } from '../arguments.js';
 import { aScalar, aTensor } from '../tensorKinds.js';
 import { apply, defineOp } from '../op.js';
 import type { Scalar, Tensor } from '../graph.js';
-import { threefryUniform } from '../rng.js';
+import { threefryUniform } from '../numeric/rng.js';
 import type { Shape } from '../shape.js';
 import { shapeError, sizeOf } from '../shape.js';
 import { less, mul, where } from './elementwise.js';
@@ -26,7 +26,7 @@ export const randomOp = defineOp<'random', RandomAttrs>({
     return [{ shape, dtype: 'f32' }];
   },
   reference({ inputs: [seed, step], outputs: [y], attrs: { stream } }) {
-    y?.forEach((_, i) => (y[i] = threefryUniform([seed?.[0] ?? 0, stream], [step?.[0] ?? 0, i])));
+    y.forEach((_, i) => (y[i] = threefryUniform([seed[0], stream], [step[0], i])));
   },
 });
 

@@ -40,12 +40,11 @@ export const reduce = defineOp<'reduce', ReduceAttrs>({
     return [reshape(div(mul(attained, spread(g)), spread(ties)), x.shape)];
   },
   reference({ inputs: [x], outputs: [y], attrs: { kind, outer, length, inner } }) {
-    if (x === undefined || y === undefined) return;
     for (let o = 0; o < outer; o++) {
       for (let i = 0; i < inner; i++) {
         let result = kind === 'sum' ? 0 : -Infinity;
         for (let l = 0; l < length; l++) {
-          const value = x[(o * length + l) * inner + i] ?? NaN;
+          const value = x[(o * length + l) * inner + i];
           result = kind === 'sum' ? result + value : Math.max(result, value);
         }
         y[o * inner + i] = result;

@@ -28,9 +28,8 @@ export const rmsNormOp = defineOp<'rmsNorm', RmsNormAttrs>({
     ];
   },
   reference({ inputs: [x, w], outputs: [y], attrs: { epsilon } }) {
-    if (x === undefined || w === undefined || y === undefined) return;
     forEachRow(x, w.length, epsilon, (at, factor) => {
-      for (let i = 0; i < w.length; i++) y[at + i] = (x[at + i] ?? NaN) * factor * (w[i] ?? NaN);
+      for (let i = 0; i < w.length; i++) y[at + i] = x[at + i] * factor * w[i];
     });
   },
   flops: ([x]) => 4 * sizeOf(x?.shape ?? []),
@@ -44,13 +43,11 @@ export const rmsNormBackward = defineOp<'rmsNormBackward', RmsNormAttrs>({
     return [{ shape: inputs[0]?.shape ?? [], dtype: 'f32' }];
   },
   reference({ inputs: [x, w, g], outputs: [dx], attrs: { epsilon } }) {
-    if (x === undefined || w === undefined || g === undefined || dx === undefined) return;
     forEachRow(x, w.length, epsilon, (at, factor) => {
       let dot = 0;
-      for (let i = 0; i < w.length; i++) dot += (x[at + i] ?? NaN) * (g[at + i] ?? NaN) * (w[i] ?? NaN);
+      for (let i = 0; i < w.length; i++) dot += x[at + i] * g[at + i] * w[i];
       const scale = (dot / w.length) * factor * factor;
-      for (let i = 0; i < w.length; i++)
-        dx[at + i] = factor * ((g[at + i] ?? NaN) * (w[i] ?? NaN) - (x[at + i] ?? NaN) * scale);
+      for (let i = 0; i < w.length; i++) dx[at + i] = factor * (g[at + i] * w[i] - x[at + i] * scale);
     });
   },
   inPlace: [[2, 0]],
@@ -64,9 +61,8 @@ export const rmsNormWeightGradient = defineOp<'rmsNormWeightGradient', RmsNormAt
     return [{ shape: x?.shape.slice(-1) ?? [], dtype: 'f32' }];
   },
   reference({ inputs: [x, g], outputs: [dw], attrs: { epsilon } }) {
-    if (x === undefined || g === undefined || dw === undefined) return;
     forEachRow(x, dw.length, epsilon, (at, factor) => {
-      for (let i = 0; i < dw.length; i++) dw[i] = (dw[i] ?? NaN) + (g[at + i] ?? NaN) * (x[at + i] ?? NaN) * factor;
+      for (let i = 0; i < dw.length; i++) dw[i] += g[at + i] * x[at + i] * factor;
     });
   },
   flops: ([x]) => 5 * sizeOf(x?.shape ?? []),
@@ -80,7 +76,7 @@ function forEachRow(
 ): void {
   for (let at = 0; at < x.length; at += width) {
     let squares = 0;
-    for (let i = 0; i < width; i++) squares += (x[at + i] ?? NaN) ** 2;
+    for (let i = 0; i < width; i++) squares += x[at + i] ** 2;
     visit(at, 1 / Math.sqrt(squares / width + epsilon));
   }
 }

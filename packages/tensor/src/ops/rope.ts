@@ -20,7 +20,7 @@ export const ropeOp = defineOp<'rope', RopeAttrs>({
   name: 'rope',
   infer([x, cosine, sine, positions]) {
     const [batch, length, , size = 0] = x?.shape ?? [];
-    const half = cosine?.shape[1] ?? 0;
+    const half = cosine?.shape[1];
     const fits =
       x?.shape.length === 4 &&
       x.dtype === 'f32' &&
@@ -41,17 +41,16 @@ export const ropeOp = defineOp<'rope', RopeAttrs>({
     return [apply(ropeOp, [g, cosine, sine, positions], { inverse: !inverse })];
   },
   reference({ inputs: [x, cosine, sine, positions], inputSpecs: [spec, table], outputs: [y], attrs: { inverse } }) {
-    if (x === undefined || y === undefined) return;
-    const [, , heads = 1, size = 1] = spec?.shape ?? [];
-    const half = table?.shape[1] ?? 0;
+    const [, , heads = 1, size = 1] = spec.shape;
+    const half = table.shape[1];
     y.set(x);
-    positions?.forEach((position, token) => {
+    positions.forEach((position, token) => {
       for (let head = 0; head < heads; head++) {
         const start = (token * heads + head) * size;
         for (let i = 0; i < half; i++) {
-          const c = cosine?.[position * half + i] ?? NaN;
-          const s = (sine?.[position * half + i] ?? NaN) * (inverse ? -1 : 1);
-          const [first, second] = [x[start + i] ?? NaN, x[start + half + i] ?? NaN];
+          const c = cosine[position * half + i];
+          const s = sine[position * half + i] * (inverse ? -1 : 1);
+          const [first, second] = [x[start + i], x[start + half + i]];
           y[start + i] = first * c - second * s;
           y[start + half + i] = second * c + first * s;
         }

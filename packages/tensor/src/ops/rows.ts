@@ -23,16 +23,16 @@ export const gatherRows = defineOp<'gatherRows', Record<never, never>>({
         `${table?.dtype}${showShape(table?.shape ?? [])} and ${ids?.dtype}`,
       );
     }
-    return [{ shape: [...ids.shape, table.shape[1] ?? 0], dtype: 'f32' }];
+    return [{ shape: [...ids.shape, table.shape[1]], dtype: 'f32' }];
   },
   vjp({ inputs: [table, ids], cotangents: [g], needs: [needTable] }): Gradients {
     if (table === undefined || ids === undefined || g === undefined || needTable !== true) return [];
-    return [apply(scatterAddRows, [g, ids], { rows: table.shape[0] ?? 0 })];
+    return [apply(scatterAddRows, [g, ids], { rows: table.shape[0] })];
   },
   reference({ inputs: [table, ids], inputSpecs: [spec], outputs: [y] }) {
-    const width = spec?.shape[1] ?? 0;
-    ids?.forEach((id, at) => {
-      for (let i = 0; i < width; i++) if (y !== undefined) y[at * width + i] = table?.[id * width + i] ?? NaN;
+    const width = spec.shape[1];
+    ids.forEach((id, at) => {
+      for (let i = 0; i < width; i++) y[at * width + i] = table[id * width + i];
     });
   },
 });
@@ -66,10 +66,9 @@ export const scatterAddRows = defineOp<'scatterAddRows', ScatterAddRowsAttrs>({
     return ids === undefined || g === undefined ? [] : [apply(gatherRows, [g, ids], {})];
   },
   reference({ inputs: [g, ids], outputs: [y], outputSpecs: [spec] }) {
-    const width = spec?.shape[1] ?? 0;
-    ids?.forEach((id, at) => {
-      for (let i = 0; i < width; i++)
-        if (y !== undefined) y[id * width + i] = (y[id * width + i] ?? NaN) + (g?.[at * width + i] ?? NaN);
+    const width = spec.shape[1];
+    ids.forEach((id, at) => {
+      for (let i = 0; i < width; i++) y[id * width + i] += g[at * width + i];
     });
   },
 });
@@ -103,16 +102,15 @@ export const writeAtOp = defineOp<'writeAt', Record<never, never>>({
     return [cache];
   },
   reference({ inputs: [cache, value, start], inputSpecs: [whole, part], outputs: [y] }) {
-    if (cache === undefined || value === undefined || start === undefined || y === undefined) return;
     y.set(cache);
-    const [batch = 0, capacity = 0] = whole?.shape ?? [];
-    const length = part?.shape[1] ?? 0;
-    const row = sizeOf(whole?.shape.slice(2) ?? []);
+    const [batch = 0, capacity = 0] = whole.shape;
+    const length = part.shape[1];
+    const row = sizeOf(whole.shape.slice(2));
     for (let b = 0; b < batch; b++) {
       for (let t = 0; t < length; t++) {
-        const at = (start[b] ?? 0) + t;
+        const at = start[b] + t;
         if (at < 0 || at >= capacity) continue;
-        for (let i = 0; i < row; i++) y[(b * capacity + at) * row + i] = value[(b * length + t) * row + i] ?? NaN;
+        for (let i = 0; i < row; i++) y[(b * capacity + at) * row + i] = value[(b * length + t) * row + i];
       }
     }
   },

@@ -30,16 +30,16 @@ export const sampleThresholdOp = defineOp<'sampleThreshold', Record<never, never
     return [{ shape: x.shape.slice(0, 1), dtype: 'f32' }];
   },
   reference({ inputs: [x, temperature, topK, topP, minP], inputSpecs: [spec], outputs: [y] }) {
-    const width = spec?.shape[1] ?? 1;
-    const heat = (temperature?.[0] ?? 0) > 0 ? (temperature?.[0] ?? 1) : 1;
-    y?.forEach((_, row) => {
-      const sorted = Float64Array.from(x?.subarray(row * width, (row + 1) * width) ?? [])
+    const width = spec.shape[1] ?? 1;
+    const heat = temperature[0] > 0 ? (temperature[0] ?? 1) : 1;
+    y.forEach((_, row) => {
+      const sorted = Float64Array.from(x.subarray(row * width, (row + 1) * width))
         .sort()
         .reverse();
-      const top = sorted[0] ?? NaN;
-      const k = topK?.[0] ?? 0;
-      let least = sorted[k >= 1 ? Math.min(k, width) - 1 : width - 1] ?? NaN;
-      const limit = topP?.[0] ?? 1;
+      const top = sorted[0];
+      const k = topK[0];
+      let least = sorted[k >= 1 ? Math.min(k, width) - 1 : width - 1];
+      const limit = topP[0] ?? 1;
       if (limit < 1) {
         const kept = sorted.filter((value) => value >= least);
         const weights = kept.map((value) => Math.exp((value - top) / heat));
@@ -47,11 +47,11 @@ export const sampleThresholdOp = defineOp<'sampleThreshold', Record<never, never
         least = top;
         for (let at = 0, likelier = 0; at < kept.length;) {
           if (at > 0 && likelier >= limit * total) break;
-          least = kept[at] ?? NaN;
-          for (; kept[at] === least; at++) likelier += weights[at] ?? NaN;
+          least = kept[at];
+          for (; kept[at] === least; at++) likelier += weights[at];
         }
       }
-      const fraction = minP?.[0] ?? 0;
+      const fraction = minP[0];
       y[row] = fraction > 0 ? Math.max(least, Math.min(top, top + heat * Math.log(fraction))) : least;
     });
   },

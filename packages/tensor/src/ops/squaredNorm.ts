@@ -9,7 +9,7 @@ export const squaredNormOp = defineOp<'squaredNorm', Record<never, never>>({
   infer: () => [{ shape: [], dtype: 'f32' }],
   vjp: ({ inputs: [x], cotangents: [g] }) => (x === undefined || g === undefined ? [] : [mul(mul(g, 2), x)]),
   reference({ inputs: [x], outputs: [y] }) {
-    if (y !== undefined) y[0] = x?.reduce((total, value) => total + value * value, 0) ?? NaN;
+    y[0] = x.reduce((total, value) => total + value * value, 0);
   },
   flops: ([x]) => 2 * sizeOf(x?.shape ?? []),
 });

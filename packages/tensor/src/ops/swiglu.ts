@@ -18,8 +18,8 @@ export const swigluOp = defineOp<'swiglu', None>({
     return gate === undefined || up === undefined || g === undefined ? [] : applyAll(swigluBackward, [gate, up, g], {});
   },
   reference({ inputs: [gate, up], outputs: [y] }) {
-    gate?.forEach((x, at) => {
-      if (y !== undefined) y[at] = (x / (1 + Math.exp(-x))) * (up?.[at] ?? NaN);
+    gate.forEach((x, at) => {
+      y[at] = (x / (1 + Math.exp(-x))) * up[at];
     });
   },
   inPlace: [
@@ -38,11 +38,11 @@ export const swigluBackward = defineOp<'swigluBackward', None>({
     return [spec, spec];
   },
   reference({ inputs: [gate, up, g], outputs: [dGate, dUp] }) {
-    gate?.forEach((x, at) => {
+    gate.forEach((x, at) => {
       const s = 1 / (1 + Math.exp(-x));
-      const upstream = g?.[at] ?? NaN;
-      if (dGate !== undefined) dGate[at] = upstream * (up?.[at] ?? NaN) * s * (1 + x * (1 - s));
-      if (dUp !== undefined) dUp[at] = upstream * x * s;
+      const upstream = g[at];
+      dGate[at] = upstream * up[at] * s * (1 + x * (1 - s));
+      dUp[at] = upstream * x * s;
     });
   },
   inPlace: [

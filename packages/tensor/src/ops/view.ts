@@ -31,7 +31,7 @@ export const view = defineOp<'view', ViewAttrs>({
     return [reshape(packAt([g], [offset], x.size), x.shape)];
   },
   reference({ inputs: [x], outputs: [y], attrs: { offset } }) {
-    if (x !== undefined && y !== undefined) y.set(x.subarray(offset, offset + y.length));
+    y.set(x.subarray(offset, offset + y.length));
   },
   alias: ({ offset }) => offset,
 });
@@ -104,10 +104,10 @@ export const pack = defineOp<'pack', PackAttrs>({
   },
   vjp({ inputs, attrs: { offsets }, cotangents: [g] }) {
     if (g === undefined) return [];
-    return inputs.map((input, at) => viewAt(g, offsets[at] ?? 0, input.shape));
+    return inputs.map((input, at) => viewAt(g, offsets[at], input.shape));
   },
   reference({ inputs, outputs: [out], attrs: { offsets } }) {
-    inputs.forEach((input, at) => out?.set(input, offsets[at]));
+    inputs.forEach((input, at) => out.set(input, offsets[at]));
   },
 });
 
@@ -122,7 +122,7 @@ export function packPieces(
   const pieces: { input: number | undefined; length: number }[] = [];
   let end = 0;
   sizes.forEach((length, input) => {
-    const start = offsets[input] ?? 0;
+    const start = offsets[input];
     pieces.push({ input: undefined, length: start - end }, { input, length });
     end = start + length;
   });

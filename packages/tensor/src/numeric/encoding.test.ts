@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest';
-import { add, assign, compile, grad, linear, matmul, Rng, sum, tensor } from './index.js';
-import { dumpPlan } from './entries/backend.js';
+import { add, assign, compile, grad, linear, matmul, Rng, sum, tensor } from '../index.js';
+import { dumpPlan } from '../entries/backend.js';
 import {
   decodeMatrix,
   EncodedMatrix,
@@ -8,9 +8,9 @@ import {
   nestedHead,
   quantizeBlocks,
   ReferenceBackend,
-} from './entries/op.js';
-import type { Tensor } from './index.js';
-import type { Block4Encoding } from './entries/op.js';
+} from '../entries/op.js';
+import type { Tensor } from '../index.js';
+import type { Block4Encoding } from '../entries/op.js';
 
 const rng = new Rng(7);
 const normal = (...shape: number[]): Tensor =>

@@ -13,13 +13,13 @@ export function threefry(key: Pair, counter: Pair): Pair {
   let x = (counter[0] + key[0]) | 0;
   let y = (counter[1] + key[1]) | 0;
   for (let round = 0; round < 20; round++) {
-    const turn = rotations[round % 8] ?? 0;
+    const turn = rotations[round % 8];
     x = (x + y) | 0;
     y = ((y << turn) | (y >>> (32 - turn))) ^ x;
     if (round % 4 === 3) {
       const block = (round + 1) / 4;
-      x = (x + (schedule[block % 3] ?? 0)) | 0;
-      y = (y + (schedule[(block + 1) % 3] ?? 0) + block) | 0;
+      x = (x + schedule[block % 3]) | 0;
+      y = (y + schedule[(block + 1) % 3] + block) | 0;
     }
   }
   return [x >>> 0, y >>> 0];

@@ -19,7 +19,7 @@ function makeMap(signed: boolean): Float32Array {
   powers.forEach((power, i) => {
     const boundaries = linspace(2 ** (signed ? i : i + 1) + 1);
     for (let k = 1; k < boundaries.length; k++) {
-      const middle = Math.fround(((boundaries[k - 1] ?? NaN) + (boundaries[k] ?? NaN)) / 2);
+      const middle = Math.fround((boundaries[k - 1] + boundaries[k]) / 2);
       values.push(power * middle);
       if (signed) values.push(-power * middle);
     }

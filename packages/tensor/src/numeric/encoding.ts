@@ -1,7 +1,7 @@
-import type { DType } from './dtype.js';
-import type { Tensor } from './graph.js';
-import { shapeError } from './shape.js';
-import type { Spec } from './spec.js';
+import type { DType } from '../dtype.js';
+import type { Tensor } from '../graph.js';
+import { shapeError } from '../shape.js';
+import type { Spec } from '../spec.js';
 
 /**
  * How a matrix lies in memory when its elements are codes: what a matmul's weight operand may be besides dense f32, f16
@@ -96,20 +96,17 @@ export function checkEncoding(encoding: OperandEncoding, parts: readonly Spec[])
 export function decode(encoding: OperandEncoding, [codes, absmax, nested]: readonly Float64Array[]): Float64Array {
   const size = encoding.rows * encoding.columns;
   const values = new Float64Array(size);
-  if (codes === undefined || absmax === undefined) return values.fill(NaN);
   if (encoding.kind === 'rows8')
-    return values.map((_, i) => ((codes[i] ?? NaN) * (absmax[Math.floor(i / encoding.columns)] ?? NaN)) / 127);
+    return values.map((_, i) => (codes[i] * absmax[Math.floor(i / encoding.columns)]) / 127);
   const { blockSize, table, nestedBlockSize } = encoding;
   const scaleOf = (block: number): number => {
-    const scale = absmax[block] ?? NaN;
-    return nestedBlockSize === undefined
-      ? scale
-      : (nested?.[scale] ?? NaN) * (nested?.[nestedHead + Math.floor(block / nestedBlockSize)] ?? NaN) +
-          (nested?.[nestedHead - 1] ?? NaN);
+    const scale = absmax[block];
+    if (nestedBlockSize === undefined) return scale;
+    return nested[scale] * nested[nestedHead + Math.floor(block / nestedBlockSize)] + nested[nestedHead - 1];
   };
   return values.map((_, i) => {
-    const byte = codes[i >> 1] ?? NaN;
-    return (table[i % 2 === 0 ? byte >> 4 : byte & 15] ?? NaN) * scaleOf(Math.floor(i / blockSize));
+    const byte = codes[i >> 1];
+    return table[i % 2 === 0 ? byte >> 4 : byte & 15] * scaleOf(Math.floor(i / blockSize));
   });
 }
 

@@ -3,7 +3,7 @@ import { expect, test } from 'vitest';
 import { dynamicMap } from './dynamicMap.js';
 
 const golden = JSON.parse(
-  readFileSync(new URL('../../../parity/golden/dynamicMap.json', import.meta.url), 'utf8'),
+  readFileSync(new URL('../../../../parity/golden/dynamicMap.json', import.meta.url), 'utf8'),
 ) as Record<'signed' | 'unsigned', number[]>;
 
 test.each([
