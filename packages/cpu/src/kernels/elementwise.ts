@@ -62,7 +62,7 @@ function collapse(shape: Shape, strides: readonly number[]): [number, number][] 
   const axes: [number, number][] = [];
   shape.forEach((size, axis) => {
     if (size === 1) return;
-    const stride = strides[axis] ?? 0;
+    const stride = strides[axis];
     const last = axes.at(-1);
     if (last !== undefined && last[1] === stride * size) {
       last[0] *= size;

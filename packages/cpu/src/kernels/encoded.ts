@@ -21,7 +21,7 @@ export function describeCodes(recorder: Recorder, encoding: OperandEncoding, par
   const table = new Uint32Array(block4?.table.map(f32Bits) ?? []);
   const bytes = new Uint8Array(table.buffer);
   const planes = new Uint32Array(
-    Uint8Array.from({ length: 64 }, (_, i) => bytes[4 * (i % 16) + Math.floor(i / 16)] ?? 0).buffer,
+    Uint8Array.from({ length: 64 }, (_, i) => bytes[4 * (i % 16) + Math.floor(i / 16)]).buffer,
   );
   return recorder.parameters([
     block4 === undefined ? 1 : 0,

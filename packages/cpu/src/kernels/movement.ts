@@ -20,7 +20,7 @@ function copyStrided(recorder: Recorder, { shape, from, fromStrides, to, toStrid
   const axes: [number, number, number][] = [];
   shape.forEach((size, axis) => {
     if (size === 1) return;
-    const [source, target] = [fromStrides[axis] ?? 0, toStrides[axis] ?? 0];
+    const [source, target] = [fromStrides[axis], toStrides[axis]];
     const last = axes.at(-1);
     if (last !== undefined && last[1] === source * size && last[2] === target * size) {
       last[0] *= size;
@@ -40,7 +40,7 @@ export const permute: CpuKernel<'permute'> = {
     copyStrided(recorder, {
       shape: y.shape,
       from: x.address,
-      fromStrides: axes.map((axis) => strides[axis] ?? 0),
+      fromStrides: axes.map((axis) => strides[axis]),
       to: y.address,
       toStrides: stridesOf(y.shape),
     });
@@ -86,10 +86,10 @@ export const concat: CpuKernel<'concat'> = {
         shape: x.shape,
         from: x.address,
         fromStrides: stridesOf(x.shape),
-        to: y.address + 4 * start * (strides[axis] ?? 0),
+        to: y.address + 4 * start * strides[axis],
         toStrides: strides,
       });
-      start += x.shape[axis] ?? 0;
+      start += x.shape[axis];
     }
   },
 };
@@ -125,5 +125,5 @@ function zero(recorder: Recorder, y: Place): void {
 }
 
 function offsetOf(starts: readonly number[], strides: readonly number[]): number {
-  return starts.reduce((total, start, axis) => total + start * (strides[axis] ?? 0), 0);
+  return starts.reduce((total, start, axis) => total + start * strides[axis], 0);
 }

@@ -10,8 +10,8 @@ export const concat = defineKernel<AttrsOf<'concat'>>({
     const toStrides = stridesOf(to.shape);
     let start = 0;
     return inputs.map((from) => {
-      const toStart = start * (toStrides[axis] ?? 0);
-      start += from.shape[axis] ?? 0;
+      const toStart = start * toStrides[axis];
+      start += from.shape[axis];
       return move(
         {
           label: 'concat',

@@ -36,7 +36,7 @@ export function move(task: Move, context: KernelContext): Launch {
 export function place(shape: Shape, strides: readonly number[], start: number): string {
   const dense = stridesOf(shape);
   const terms = shape.flatMap((size, axis) => {
-    const stride = strides[axis] ?? 0;
+    const stride = strides[axis];
     const inner = dense[axis] ?? 1;
     if (stride === 0 || size === 1) return [];
     return [`((index / ${inner}u) % ${size}u) * ${stride}u`];

@@ -9,7 +9,7 @@ export const permute = defineKernel<AttrsOf<'permute'>>({
     const from = operand(inputs, 0, 'permute');
     const to = operand(outputs, 0, 'permute');
     const strides = stridesOf(from.shape);
-    const fromStrides = axes.map((axis) => strides[axis] ?? 0);
+    const fromStrides = axes.map((axis) => strides[axis]);
     return [
       move(
         {

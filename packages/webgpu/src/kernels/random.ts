@@ -23,7 +23,7 @@ export const random = defineKernel<AttrsOf<'random'>>({
   var z = index + key1;
 `;
     for (let round = 0; round < 20; round++) {
-      const turn = rotations[round % 8] ?? 0;
+      const turn = rotations[round % 8];
       body += `  x += z; z = ((z << ${turn}u) | (z >> ${32 - turn}u)) ^ x;\n`;
       if (round % 4 === 3) {
         const block = (round + 1) / 4;

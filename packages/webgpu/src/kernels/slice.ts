@@ -9,7 +9,7 @@ export const slice = defineKernel<AttrsOf<'slice'>>({
     const from = operand(inputs, 0, 'slice');
     const to = operand(outputs, 0, 'slice');
     const fromStrides = stridesOf(from.shape);
-    const fromStart = starts.reduce((at, start, axis) => at + start * (fromStrides[axis] ?? 0), 0);
+    const fromStart = starts.reduce((at, start, axis) => at + start * fromStrides[axis], 0);
     return [
       move(
         { label: 'slice', shape: sizes, from, fromStart, fromStrides, to, toStart: 0, toStrides: stridesOf(sizes) },
