@@ -52,13 +52,13 @@ function collapse(shape: Shape, inputs: readonly Shape[]): { axes: number[]; str
   shape.forEach((size, axis) => {
     if (size === 1) return;
     const previous = axes.length - 1;
-    const joins = previous >= 0 && full.every((own, at) => strides[at]?.[previous] === (own[axis] ?? 0) * size);
+    const joins = previous >= 0 && full.every((own, at) => strides[at]?.[previous] === own[axis] * size);
     if (joins) {
       axes[previous] = (axes[previous] ?? 1) * size;
-      full.forEach((own, at) => strides[at]?.splice(previous, 1, own[axis] ?? 0));
+      full.forEach((own, at) => strides[at]?.splice(previous, 1, own[axis]));
     } else {
       axes.push(size);
-      full.forEach((own, at) => strides[at]?.push(own[axis] ?? 0));
+      full.forEach((own, at) => strides[at]?.push(own[axis]));
     }
   });
   return { axes, strides };
@@ -69,7 +69,7 @@ function indexOf(axes: readonly number[], strides: readonly number[]): string {
   let inner = 1;
   const terms: string[] = [];
   for (let axis = axes.length - 1; axis >= 0; axis--) {
-    const stride = strides[axis] ?? 0;
+    const stride = strides[axis];
     const outer = inner === 1 ? 'element' : `(element / ${inner}u)`;
     const coordinate = axis === 0 ? outer : `${outer} % ${axes[axis] ?? 1}u`;
     if (stride !== 0) terms.push(stride === 1 ? `(${coordinate})` : `(${coordinate}) * ${stride}u`);

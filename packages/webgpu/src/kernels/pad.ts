@@ -24,8 +24,8 @@ export const pad = defineKernel<AttrsOf<'pad'>>({
       // Below the block the difference wraps to a huge number, which the one comparison refuses too.
       body += `  {
     let c = (index / ${dense[axis] ?? 1}u) % ${size}u - ${before[axis] ?? 0}u;
-    inside = inside && c < ${from.shape[axis] ?? 0}u;
-    at += c * ${strides[axis] ?? 0}u;
+    inside = inside && c < ${from.shape[axis]}u;
+    at += c * ${strides[axis]}u;
   }
 `;
     });
