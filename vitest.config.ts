@@ -17,8 +17,8 @@ const ofTheBuild =
     : [];
 
 /**
- * A file takes the packages and what they compiled from the file before it: two thirds of the unit tests' time went into
- * loading them anew. `tests/setup/leftClean.ts` fails a file that leaves the process other than it found it.
+ * A file takes the packages and what they compiled from the file before it: more than half of the unit tests' time
+ * went into loading them anew. `tests/setup/leftClean.ts` fails a file that leaves the process other than it found it.
  */
 const together = { isolate: false, maxWorkers: availableParallelism(), setupFiles: ['tests/setup/leftClean.ts'] };
 // Most of their time is the driver compiling shaders, on one core for each process.

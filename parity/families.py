@@ -1,4 +1,4 @@
-"""One tiny random checkpoint per family by transformers, an adapter on every linear layer by PEFT, and what both answer:
+"""A tiny random checkpoint per family by transformers, an adapter on every linear layer by PEFT, and what both answer:
 golden/families/<name>.json -> golden/families/<name>/.
 
 The JSON says what differs from SIZES in the config, `model_type` among it, and a seed of its own for the weights. A new

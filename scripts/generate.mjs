@@ -1,5 +1,5 @@
 // Writes what is derived from sources: lists of files, tables of documentation. With `--check` it writes nothing and
-// fails where a file is not what it would write. A generator is a file in scripts/generators and a name in `generators`.
+// fails where a file is not what it would write. A generator is a file in scripts/generators, and a name below.
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';

@@ -14,8 +14,8 @@ import { recipe } from './workload.mjs';
  * @property {(batch: import('@lowrank/data').TokenBatch) => Promise<number>} step one optimizer step; the loss
  * @property {(batches: readonly import('@lowrank/data').TokenBatch[]) => Promise<void>} pipelined steps that nobody
  * waits for until the last, as `train` runs them
- * @property {(batch: import('@lowrank/data').TokenBatch) => import('@lowrank/tensor/backend').PlanCost} cost of the plan that a
- * batch runs
+ * @property {(batch: import('@lowrank/data').TokenBatch) => import('@lowrank/tensor/backend').PlanCost} cost of a
+ * batch's plan
  * @property {{ traceAndPlan: number, prepare: number, plans: number }} compile milliseconds: tracing and planning; the
  * backend's part (pipelines, bindings)
  * @property {() => Promise<Forward>} forward

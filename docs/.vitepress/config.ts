@@ -48,6 +48,7 @@ export default defineConfig({
         items: [
           { text: 'Add a family', link: '/contributing/family' },
           { text: 'Add an op', link: '/contributing/op' },
+          { text: 'Write a test', link: '/contributing/tests' },
         ],
       },
       {

@@ -1,4 +1,3 @@
-import { readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { root } from './paths.mjs';
 import { run, seconds } from './process.mjs';
@@ -9,7 +8,7 @@ import { run, seconds } from './process.mjs';
 const leftOut = [
   'WebGPU, Chromium and Redis (*.webgpu, *.redis, tests/browser), and what ../shared holds (*.shared)',
   'what is built, and the tests of it (builtExample, browserPage, peakMemory in tests/, scripts/sizes)',
-  'lint rules that need types, unused code, imports, packages: `pnpm lint`, `pnpm check:imports`, `pnpm check:packages`',
+  'unused code, imports, packages: `pnpm check:unused`, `pnpm check:imports`, `pnpm check:packages`',
 ];
 
 const node = process.execPath;
@@ -17,19 +16,10 @@ const node = process.execPath;
 /** The checks that come before the tests, side by side: each counts as one test of its own project. */
 const checks = {
   types: () => [node, [join(root, 'node_modules/typescript/bin/tsc'), '--noEmit', '-p', 'tsconfig.json']],
-  lint: () => [node, [join(root, 'node_modules/oxlint/bin/oxlint'), '-c', untypedLint, '--deny-warnings']],
+  lint: () => [node, [join(root, 'node_modules/oxlint/bin/oxlint'), '--deny-warnings']],
   format: () => [node, [join(root, 'node_modules/oxfmt/bin/oxfmt'), '--check', '.']],
   lines: () => [node, [join(root, 'scripts/checkLines.mjs')]],
 };
-
-/** Beside the configuration that it repeats, since patterns and paths in it are from there. */
-const untypedLint = join(root, '.oxlintrc.quick.json');
-
-/** The linter reads types from what is built, and here nothing is. */
-function writeUntypedLint() {
-  const config = JSON.parse(readFileSync(join(root, '.oxlintrc.json'), 'utf8'));
-  writeFileSync(untypedLint, JSON.stringify({ ...config, options: { ...config.options, typeAware: false } }));
-}
 
 /** @param {string} name @returns {Promise<Report>} */
 async function runCheck(name) {
@@ -49,13 +39,8 @@ async function runCheck(name) {
  * @returns {Promise<{ reports: (Report | undefined)[], required: string[], missing: string[] }>}
  */
 export async function runQuick(runVitest) {
-  writeUntypedLint();
   process.env.LOWRANK_QUICK = '1';
-  try {
-    const reports = await Promise.all(Object.keys(checks).map(runCheck));
-    reports.push(await runVitest('quick', ['unit', 'tooling']));
-    return { reports, required: [...Object.keys(checks), 'unit'], missing: leftOut.map((line) => `left out: ${line}`) };
-  } finally {
-    rmSync(untypedLint, { force: true });
-  }
+  const reports = await Promise.all(Object.keys(checks).map(runCheck));
+  reports.push(await runVitest('quick', ['unit', 'tooling']));
+  return { reports, required: [...Object.keys(checks), 'unit'], missing: leftOut.map((line) => `left out: ${line}`) };
 }

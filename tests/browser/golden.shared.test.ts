@@ -21,10 +21,14 @@ interface Golden extends Curve {
   readonly clip: number;
 }
 
-async function expectGolden(
-  name: string,
-  quantized?: { readonly quantization: LoadOptions['quantization']; readonly expected: Curve },
-): Promise<void> {
+interface GoldenOptions {
+  readonly name: string;
+  /** How many steps are trained; after all of them the evaluation's loss is compared too. */
+  readonly steps: number;
+  readonly quantized?: { readonly quantization: LoadOptions['quantization']; readonly expected: Curve };
+}
+
+async function expectGolden({ name, steps: count, quantized }: GoldenOptions): Promise<void> {
   const folder = `../shared/golden/${name}-e2e`;
   const golden = await fetchJson<Golden>(`${folder}/golden.json`);
   const rows = await fetchJson<GoldenRow[]>(`${folder}/tokens.json`);
@@ -40,7 +44,7 @@ async function expectGolden(
     },
     rows: rows.slice(0, 300),
     evalRows: rows.slice(300),
-    steps: golden.steps,
+    steps: count,
     batchSize: golden.batch_size,
     learningRate: golden.lr,
     schedule: golden.schedule,
@@ -50,11 +54,11 @@ async function expectGolden(
   });
   const losses = worstDifference(
     steps.map(({ loss }) => loss),
-    expected.losses,
+    expected.losses.slice(0, count),
   );
   const gradNorms = worstDifference(
     steps.map(({ gradNorm }) => gradNorm),
-    expected.grad_norms,
+    expected.grad_norms.slice(0, count),
   );
   console.log(
     `${backend.description}: worst difference of a loss from PyTorch's ${losses.toExponential(1)}, of a ` +
@@ -62,18 +66,25 @@ async function expectGolden(
   );
   expect(losses).toBeLessThan(1e-4);
   expect(gradNorms).toBeLessThan(1e-4);
-  expect(worstDifference([before, after], [expected.base_eval_loss, expected.adapter_eval_loss])).toBeLessThan(1e-4);
-  expect(Math.abs(after - golden.adapter_eval_loss)).toBeLessThan(0.05);
+  expect(worstDifference([before], [expected.base_eval_loss])).toBeLessThan(1e-4);
+  if (count === golden.steps) {
+    expect(worstDifference([after], [expected.adapter_eval_loss])).toBeLessThan(1e-4);
+    expect(Math.abs(after - golden.adapter_eval_loss)).toBeLessThan(0.05);
+  }
   backend.dispose();
 }
 
 test(
-  '30 steps on stories260K through WebGPU in Chromium are PyTorch’s, step by step',
-  () => expectGolden('stories260K'),
+  '10 steps on stories260K through WebGPU in Chromium are PyTorch’s, step by step',
+  () => expectGolden({ name: 'stories260K', steps: 10 }),
   1_200_000,
 );
 
 test('30 steps on stories3M in NF4 through WebGPU in Chromium are PyTorch’s over the dequantized weights', async () => {
   const { stories3M } = await fetchJson<{ stories3M: { nf4: Curve } }>('parity/golden/quantTrain.json');
-  await expectGolden('stories3M', { quantization: { type: 'nf4' }, expected: stories3M.nf4 });
+  await expectGolden({
+    name: 'stories3M',
+    steps: 30,
+    quantized: { quantization: { type: 'nf4' }, expected: stories3M.nf4 },
+  });
 }, 1_200_000);

@@ -58,8 +58,8 @@ async function build(options) {
 }
 
 /**
- * A source as the compiler wants it. Functions have no decorators in TypeScript, so the sources hold `// @inline`, which
- * every tool can parse; the compiler gets the decorator.
+ * A source as the compiler wants it. Functions have no decorators in TypeScript, so the sources hold `// @inline`,
+ * which every tool can parse; the compiler gets the decorator.
  */
 function readFile(name, folder) {
   try {
