@@ -1,6 +1,6 @@
 import { LowrankError } from '@lowrank/errors';
 import type { ChatMessage, ChatOptions, ChatTemplate } from './chatTemplate.js';
-import type { TextSpan } from './tokenizerSpans.js';
+import type { TextSpan } from './tokenizers/pipeline.js';
 import type { TextTokenizer } from './tokenizer.js';
 
 export interface EncodedChat {
@@ -26,15 +26,18 @@ export function encodeChat(
   const { text, generated } = template.render(messages, chat);
   const written = template.marksGeneration(chat) ? generated : spansByPrefix(text, messages, { template, chat });
   const { ids, spans } = tokenizer.encodeWithSpans(text);
-  const mask = ids.map(() => false);
-  for (const { start, end } of written) {
-    if (end <= start) continue;
-    const first = spans.findIndex((span) => span.start <= start && start < span.end);
-    // Of a last character that several tokens share, the first counts: as in transformers.
-    const last = spans.findIndex((span) => span.start < end && end <= span.end);
-    for (let at = first; at >= 0 && at <= last; at++) mask[at] = true;
-  }
-  return { text, ids, mask };
+  return { text, ids, mask: overlaps(spans, written) };
+}
+
+/** Which tokens lie over a stretch of what was written, in whole or in part, as in transformers 5.24. */
+function overlaps(spans: readonly TextSpan[], written: readonly TextSpan[]): boolean[] {
+  const stretches = written.filter(({ start, end }) => end > start);
+  let at = 0;
+  return spans.map(({ start, end }) => {
+    while (at < stretches.length && start >= (stretches[at]?.end ?? 0)) at++;
+    const stretch = stretches[at];
+    return stretch !== undefined && end > stretch.start;
+  });
 }
 
 /** What each assistant's turn adds to the chat before it and its generation prompt. */

@@ -1,6 +1,6 @@
 import { LowrankError } from '@lowrank/errors';
 import { parseTemplate, renderTemplate, TemplateRefusal } from './chatJinja.js';
-import type { TextSpan } from './tokenizerSpans.js';
+import type { TextSpan } from './tokenizers/pipeline.js';
 
 /**
  * One turn, as Hugging Face writes it; templates may look at other keys, such as `tool_calls`, `reasoning_content` or

@@ -17,7 +17,7 @@ it('encodes rows and counts what became of them', async () => {
   expect(data).toMatchObject({
     name: 'x',
     tokens: 4 + 3 + 5,
-    labelTokens: 2 + 1 + 4,
+    labelTokens: 2 + 2 + 4,
     droppedLines: [2],
     truncatedLines: [2, 5],
     unalignedLines: [4],

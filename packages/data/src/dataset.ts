@@ -22,6 +22,8 @@ export interface Dataset {
   readonly truncatedLines: readonly number[];
   /** Lines whose prompt tokens do not begin the tokens of the whole row: worth a warning. */
   readonly unalignedLines: readonly number[];
+  /** Lines that begin with two BOS, the text's own and the tokenizer's: worth a warning. */
+  readonly doubledBosLines: readonly number[];
 }
 
 export interface EncodeOptions {
@@ -93,11 +95,13 @@ export function encodeRows(
   const droppedLines: number[] = [];
   const truncatedLines: number[] = [];
   const unalignedLines: number[] = [];
+  const doubledBosLines: number[] = [];
   for (const textRow of textRows) {
     const row = encodeRow(textRow, tokenizer, { maxLength, chatTemplate });
     if (vocabularySize !== undefined) checkIds(row, { name, vocabularySize, tokenizer });
     if (row.fullLength > row.ids.length) truncatedLines.push(row.line);
     if (!row.promptIsPrefix) unalignedLines.push(row.line);
+    if (row.doublesBos) doubledBosLines.push(row.line);
     if (row.labelTokens === 0) droppedLines.push(row.line);
     else rows.push(row);
   }
@@ -110,6 +114,7 @@ export function encodeRows(
     droppedLines,
     truncatedLines,
     unalignedLines,
+    doubledBosLines,
   };
 }
 

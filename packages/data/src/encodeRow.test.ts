@@ -50,20 +50,17 @@ describe('encodeRow', () => {
     expect(encodeRow({ line: 1, text: '' }, bosless).labelTokens).toBe(0);
   });
 
-  it(
-    'tokenizes both as one text, masks as many tokens as the prompt has alone, and says that the ' + 'border is off',
-    () => {
-      const merged = encodeRow({ line: 1, prompt: 'ca', completion: 'bd' }, tokenizer);
-      expect([...merged.ids]).toEqual([1, 5, 7, 6, 2]);
-      expect([...merged.labels]).toEqual([x, x, x, 6, 2]);
-      expect(merged.promptIsPrefix).toBe(false);
-    },
-  );
+  it('tokenizes both as one text, masks the tokens that it shares with the prompt alone, and says that the border is off', () => {
+    const merged = encodeRow({ line: 1, prompt: 'ca', completion: 'bd' }, tokenizer);
+    expect([...merged.ids]).toEqual([1, 5, 7, 6, 2]);
+    expect([...merged.labels]).toEqual([x, x, 7, 6, 2]);
+    expect(merged.promptIsPrefix).toBe(false);
+  });
 
   it("still learns EOS where the completion vanishes in the prompt's tokens", () => {
     const merged = encodeRow({ line: 1, prompt: 'a', completion: 'b' }, tokenizer);
     expect([...merged.ids]).toEqual([1, 7, 2]);
-    expect([...merged.labels]).toEqual([x, x, 2]);
+    expect([...merged.labels]).toEqual([x, 7, 2]);
   });
 
   it.each([
@@ -78,14 +75,28 @@ describe('encodeRow', () => {
     expect(encoded).toMatchObject({ labelTokens, fullLength: 5 });
   });
 
-  it('does not double an EOS that the tokenizer adds by itself', () => {
+  it('puts around a row what the tokenizer puts around every text, EOS too, as TRL does', () => {
+    const { post_processor: post } = tinyJson;
     const eosToo = {
-      ...tinyJson.post_processor,
-      single: [...tinyJson.post_processor.single, { SpecialToken: { id: '</s>', type_id: 0 } }],
+      ...post,
+      single: [...post.single, { SpecialToken: { id: '</s>', type_id: 0 } }],
+      special_tokens: { ...post.special_tokens, '</s>': { id: '</s>', ids: [2], tokens: ['</s>'] } },
     };
     const both = tinyTokenizer({ ...tinyJson, post_processor: eosToo });
     expect(both.encode('c')).toEqual([1, 5, 2]);
-    expect([...encodeRow({ line: 1, prompt: 'c', completion: 'd' }, both).labels]).toEqual([x, x, 6, 2]);
+    expect([...encodeRow({ line: 1, prompt: 'c', completion: 'd' }, both).labels]).toEqual([x, x, 6, 2, 2]);
+  });
+
+  it('writes no second EOS, and tells a second BOS', () => {
+    const ids = (text: string): number[] => [...encodeRow({ line: 1, text }, tokenizer).ids];
+    expect([ids('ab'), ids('ab</s>')]).toEqual([
+      [1, 7, 2],
+      [1, 7, 2],
+    ]);
+    const { labels } = encodeRow({ line: 1, prompt: 'a', completion: 'c</s>' }, tokenizer);
+    expect([...labels]).toEqual([x, x, 5, 2]);
+    expect(encodeRow({ line: 1, text: '<s>c' }, tokenizer)).toMatchObject({ doublesBos: true });
+    expect(encodeRow({ line: 1, text: 'c' }, tokenizer)).toMatchObject({ doublesBos: false });
   });
 
   it('needs an EOS', async () => {

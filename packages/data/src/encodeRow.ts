@@ -23,13 +23,16 @@ export interface EncodedRow {
    * the mask then lies within a token, give or take one.
    */
   readonly promptIsPrefix: boolean;
+  /** True where the text begins with a BOS of its own, and the tokenizer puts another one before it. */
+  readonly doublesBos?: boolean;
 }
 
 /**
- * Tokenizes a row: BOS if the tokenizer adds one, then the text, then EOS; prompt and completion are tokenized as one
- * text. Labels are on the completion and EOS, or everywhere for a `text` row; the masked part is as long as the prompt
- * tokenized alone. A row longer than `maxLength` keeps its start. A row of messages is what the chat template makes of
- * it, nothing added, with labels on what assistants say.
+ * Tokenizes a row as TRL's SFTTrainer does: EOS is written behind the text unless the text ends with it, prompt and
+ * completion are tokenized as one text, and the tokenizer puts around it what it puts around every text, such as BOS.
+ * Labels are on what follows the tokens that the row has in common with its prompt alone, or everywhere for a `text`
+ * row. A row longer than `maxLength` keeps its start. A row of messages is what the chat template makes of it, nothing
+ * added, with labels on what assistants say.
  *
  * @throws LowrankError `data.noEos` where the tokenizer has no EOS; `data.noTemplate` for messages without a chat
  * template, and what encodeChat throws
@@ -40,13 +43,13 @@ export function encodeRow(
   options: { readonly maxLength?: number; readonly chatTemplate?: ChatTemplate | undefined } = {},
 ): EncodedRow {
   if ('messages' in row) return encodeChatRow(row, tokenizer, options);
-  const { eosId } = tokenizer;
-  if (eosId === undefined) throw noEos();
   const isPrompt = 'prompt' in row;
-  const ids = [...encodeStart(isPrompt ? row.prompt + row.completion : row.text, tokenizer), eosId];
-  const prompt = isPrompt ? encodeStart(row.prompt, tokenizer) : [];
-  // EOS is always to be learned, even where the completion vanishes in the prompt's last token.
-  const masked = Math.min(prompt.length, ids.length - 1);
+  const text = isPrompt ? row.prompt + row.completion : row.text;
+  const ids = encodeToEnd(text, isPrompt ? row.completion : row.text, tokenizer);
+  const prompt = isPrompt ? tokenizer.encode(row.prompt) : [];
+  const shared = commonLength(prompt, ids);
+  // Something is always to be learned, even where the completion vanishes in the prompt's last token.
+  const masked = Math.min(shared, ids.length - 1);
   const kept = Int32Array.from(options.maxLength === undefined ? ids : ids.slice(0, options.maxLength));
   const labels = kept.slice().fill(ignored, 0, masked);
   return {
@@ -55,8 +58,28 @@ export function encodeRow(
     labels,
     labelTokens: Math.max(0, kept.length - Math.max(masked, 1)),
     fullLength: ids.length,
-    promptIsPrefix: prompt.length < ids.length && prompt.every((id, i) => ids[i] === id),
+    promptIsPrefix: shared === prompt.length && prompt.length < ids.length,
+    doublesBos: tokenizer.addsBos && ids.length > 1 && ids[1] === tokenizer.bosId,
   };
+}
+
+/**
+ * The ids of a text with EOS behind it. TRL compares and appends EOS as text; where only the model's configuration names
+ * EOS, by an id that no text is found as, that id is appended.
+ */
+function encodeToEnd(text: string, ending: string, tokenizer: TextTokenizer): number[] {
+  const { eosId } = tokenizer;
+  const eos = eosId === undefined ? undefined : tokenizer.tokenOf(eosId);
+  if (eosId === undefined || eos === undefined) throw noEos();
+  if (ending.endsWith(eos)) return tokenizer.encode(text);
+  const [alone, ...more] = tokenizer.encode(eos, { addSpecialTokens: false });
+  return alone === eosId && more.length === 0 ? tokenizer.encode(text + eos) : [...tokenizer.encode(text), eosId];
+}
+
+function commonLength(one: readonly number[], other: readonly number[]): number {
+  let length = 0;
+  while (length < one.length && length < other.length && one[length] === other[length]) length++;
+  return length;
 }
 
 function encodeChatRow(
@@ -65,7 +88,12 @@ function encodeChatRow(
   { maxLength, chatTemplate }: { readonly maxLength?: number; readonly chatTemplate?: ChatTemplate | undefined },
 ): EncodedRow {
   if (chatTemplate === undefined) throw noTemplate(row.line);
-  const { ids, mask } = encodeChat(row.messages, { template: chatTemplate, tokenizer, tools: row.tools });
+  const { ids, mask } = encodeChat(row.messages, {
+    template: chatTemplate,
+    tokenizer,
+    tools: row.tools,
+    variables: row.variables,
+  });
   const kept = Int32Array.from(maxLength === undefined ? ids : ids.slice(0, maxLength));
   const labels = kept.map((id, at) => (mask[at] === true ? id : ignored));
   return {
@@ -75,13 +103,8 @@ function encodeChatRow(
     labelTokens: labels.subarray(1).filter((label) => label !== ignored).length,
     fullLength: ids.length,
     promptIsPrefix: true,
+    doublesBos: ids.length > 1 && ids[0] === tokenizer.bosId && ids[1] === tokenizer.bosId,
   };
-}
-
-/** BOS and the text: what the tokenizer adds behind a text (EOS, in some) is left out. */
-function encodeStart(text: string, tokenizer: TextTokenizer): number[] {
-  const ids = tokenizer.encode(text, { addSpecialTokens: false });
-  return tokenizer.addsBos && tokenizer.bosId !== undefined ? [tokenizer.bosId, ...ids] : ids;
 }
 
 function noTemplate(line: number): LowrankError {

@@ -10,8 +10,8 @@ import type { TextFiles } from './textFiles.js';
 import { readJson, textFiles } from './textFiles.js';
 
 /**
- * The tokenizer of a Hugging Face model: tokenizer.json, with tokenizer_config.json and the ids of config.json where
- * these exist.
+ * The tokenizer of a Hugging Face model: tokenizer.json, with tokenizer_config.json, special_tokens_map.json,
+ * added_tokens.json and config.json where these exist.
  *
  * @param place a folder on disk (Node), or files from anywhere
  * @throws LowrankError `data.missing`, `data.json`, and what loadTokenizer throws
@@ -34,7 +34,19 @@ export async function readTokenizer(place: string | TextFiles): Promise<TextToke
   const config = await readJson(files, 'tokenizer_config.json');
   const model = await readJson(files, 'config.json');
   const modelIds = { bos: model?.['bos_token_id'], eos: model?.['eos_token_id'] } as TokenizerOptions['modelIds'];
-  return loadTokenizer(tokenizer, config, { name, modelIds });
+  return loadTokenizer(tokenizer, config, {
+    name,
+    modelIds,
+    modelType: textIn(model, 'model_type'),
+    modelClass: textIn(model, 'tokenizer_class'),
+    specialTokensMap: await readJson(files, 'special_tokens_map.json'),
+    addedTokens: await readJson(files, 'added_tokens.json'),
+  });
+}
+
+function textIn(json: Readonly<Record<string, unknown>> | undefined, key: string): string | undefined {
+  const value = json?.[key];
+  return typeof value === 'string' ? value : undefined;
 }
 
 /**

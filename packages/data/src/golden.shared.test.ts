@@ -58,17 +58,23 @@ describe.runIf(existsSync(shared))('published token ids', () => {
       'gpt2_encoded_tokens',
       'distilgpt2',
       // The published texts were decoded by transformers 4, which cleaned up spaces by default.
-      () => loadTokenizer(json<object>('data/tokenizers/gpt2/tokenizer.json'), { clean_up_tokenization_spaces: true }),
+      () =>
+        loadTokenizer(json<object>('data/tokenizers/gpt2/tokenizer.json'), {
+          clean_up_tokenization_spaces: true,
+          clean_up_tokenization_spaces_for_bpe_even_though_it_will_corrupt_output: true,
+        }),
     ],
     [
       'Llama 2',
       'llama_encoded',
       'coreml-projects/Llama-2-7b-chat-coreml',
-      () =>
-        loadTokenizer(
-          json<object>('data/tokenizers/llama2/tokenizer.json'),
-          json<object>('data/tokenizers/llama2/tokenizer_config.json'),
-        ),
+      // The published ids are those of tokenizer.json itself, of a time when decoding wrote special tokens as they are:
+      // LlamaTokenizer of transformers 5 puts its blank otherwise, and normalized tokens are written normalized.
+      () => {
+        const file = json<{ added_tokens: object[] }>('data/tokenizers/llama2/tokenizer.json');
+        const plain = file.added_tokens.map((token) => ({ ...token, normalized: false }));
+        return loadTokenizer({ ...file, added_tokens: plain }, { bos_token: '<s>', eos_token: '</s>' });
+      },
     ],
   ];
   describe.each(tokenizers)('%s', (name, long, short, load) => {

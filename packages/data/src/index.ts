@@ -34,7 +34,7 @@ export type { LayoutOptions, TokenArray, TokenBatch, TokenInputs } from './token
 export { packBatch, packBatches, padBatch } from './tokenBatch.js';
 export type { TextTokenizer, TokenizerOptions } from './tokenizer.js';
 export { loadTokenizer } from './tokenizer.js';
-export type { TextSpan } from './tokenizerSpans.js';
+export type { TextSpan } from './tokenizers/pipeline.js';
 export type { TextStream } from './tokenizerStream.js';
 export { textStream } from './tokenizerStream.js';
 export type { TrainingBatchOptions } from './trainingBatches.js';

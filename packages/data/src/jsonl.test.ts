@@ -23,6 +23,38 @@ it.each([1, 2, 7, 1000])('reads the same rows from chunks of %d', async (size) =
   expect(await parseJsonl(chunks(good, size))).toEqual(rows);
 });
 
+it('null columns are no columns: what writes rows of several forms to one file fills them so', async () => {
+  const lines = [
+    '{"prompt":"p","completion":"c","text":null,"messages":null}',
+    '{"prompt":null,"completion":null,"text":"t"}',
+    '{"text":null,"messages":[{"role":"user","content":"x"}],"tools":"[{\\"name\\": 1}]","chat_template_kwargs":{"k":true}}',
+    '{"messages":[{"role":"user"}],"tools":null,"chat_template_kwargs":null}',
+  ];
+  expect(await parseJsonl(lines.join('\n'))).toEqual([
+    { line: 1, prompt: 'p', completion: 'c' },
+    { line: 2, text: 't' },
+    { line: 3, messages: [{ role: 'user', content: 'x' }], tools: [{ name: 1 }], variables: { k: true } },
+    { line: 4, messages: [{ role: 'user' }] },
+  ]);
+});
+
+it.each(['[\n{"text":"a"},\n{"text":"b"}\n]', '[{"text":"a"},{"text":"b"}]', ' [{"text":"a"},\n{"text":"b"}]\n'])(
+  'a file of one JSON array is told as one: %j',
+  async (text) => {
+    const { code, message } = await complaint(() => parseJsonl(text, { name: 'train.json' }));
+    expect(code).toBe('data.jsonArray');
+    expect(message).toMatch(/^train\.json: expected JSON lines: .*, got one JSON array/);
+  },
+);
+
+it('takes time by the length of a line, in however many pieces it comes', async () => {
+  const pieces = ['{"text":"', ...Array.from({ length: 4000 }, () => 'x'.repeat(1000)), '"}\n', '{"text":"y"}'];
+  const start = performance.now();
+  const [long, short] = await parseJsonl(pieces);
+  expect([long !== undefined && 'text' in long && long.text.length, short]).toEqual([4e6, { line: 2, text: 'y' }]);
+  expect(performance.now() - start).toBeLessThan(1500);
+});
+
 describe('lines that are refused', () => {
   it.each([
     ['data.json', '{"text": "a"', '{"text": "a"'],
@@ -37,7 +69,9 @@ describe('lines that are refused', () => {
     ['data.rowType', '{"messages":[],"id":3}', '[]'],
     ['data.rowForm', '{"text":"a","prompt":"b","completion":"c"}', 'together'],
     ['data.rowType', '{"text":3}', '3'],
-    ['data.rowType', '{"prompt":"a","completion":null}', 'null'],
+    ['data.rowForm', '{"prompt":"a","completion":null}', 'only "prompt"'],
+    ['data.rowForm', '{"prompt":null,"completion":null}', 'null as "prompt", "completion"'],
+    ['data.rowType', '{"messages":[{"role":"user"}],"chat_template_kwargs":[]}', '[]'],
     ['data.rowType', `{"prompt":[${'1,'.repeat(100)}1],"completion":""}`, '...'],
   ])('%s: %s', async (code, line, got) => {
     const result = await complaint(() =>

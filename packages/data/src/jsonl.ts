@@ -19,6 +19,8 @@ export interface ChatRow {
   readonly line: number;
   readonly messages: readonly ChatMessage[];
   readonly tools?: ChatOptions['tools'];
+  /** The row's `chat_template_kwargs`: variables for the template, such as `enable_thinking`. */
+  readonly variables?: ChatOptions['variables'];
 }
 
 /** One line of a data file; `line` counts from 1. */
@@ -50,6 +52,7 @@ export async function parseJsonl(
   let line = 0;
   for await (const text of linesOf(input)) {
     line++;
+    if (line === 1 && isArrayStart(text)) throw jsonArray(options.name ?? 'data');
     if (text.trim() !== '') found.push(parseRow(text, line));
   }
   return sortedRows(found, { name: options.name ?? 'data', lines: line });
@@ -83,19 +86,50 @@ function sortedRows(
   });
 }
 
+/** Lines, without looking twice at what was read: a line may come in many pieces. */
 async function* linesOf(
   input: string | AsyncIterable<string> | Iterable<string>,
 ): AsyncGenerator<string, void, undefined> {
-  let rest = '';
+  let pieces: string[] = [];
   let first = true;
   for await (const chunk of typeof input === 'string' ? [input] : input) {
-    rest += first && chunk.startsWith('\ufeff') ? chunk.slice(1) : chunk;
+    let from = first && chunk.startsWith('\ufeff') ? 1 : 0;
     first &&= chunk === '';
-    const lines = rest.split('\n');
-    rest = lines.pop() ?? '';
-    yield* lines;
+    for (let to = chunk.indexOf('\n', from); to >= 0; to = chunk.indexOf('\n', from)) {
+      pieces.push(chunk.slice(from, to));
+      yield pieces.length === 1 ? (pieces[0] ?? '') : pieces.join('');
+      pieces = [];
+      from = to + 1;
+    }
+    if (from < chunk.length) pieces.push(chunk.slice(from));
   }
-  if (rest !== '') yield rest;
+  if (pieces.length > 0) yield pieces.join('');
+}
+
+/** A first line that opens a list and is no JSON of its own: a file of one JSON array, as many data sets are. */
+function isArrayStart(line: string): boolean {
+  const text = line.trim();
+  if (!text.startsWith('[')) return false;
+  return !isJson(text) || /^\[\s*\{/.test(text);
+}
+
+function isJson(text: string): boolean {
+  try {
+    JSON.parse(text);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+function jsonArray(name: string): LowrankError {
+  return new LowrankError({
+    code: 'data.jsonArray',
+    what: name,
+    expected: 'JSON lines: one object on each line',
+    got: 'one JSON array',
+    remedy: "Write an object on each line, without the brackets and commas around them: jq -c '.[]' FILE > FILE.jsonl.",
+  });
 }
 
 function parseRow(text: string, line: number): TextRow | Problem {
@@ -117,12 +151,22 @@ function rowOf(value: unknown, line: number): TextRow | Problem {
   if (typeof value !== 'object' || value === null || Array.isArray(value))
     return { line, code: 'data.rowForm', expected: forms, got: brief(JSON.stringify(value) ?? String(value)) };
   const row = value as Readonly<Record<string, unknown>>;
-  const keys = ['prompt', 'completion', 'text', 'messages'].filter((key) => Object.hasOwn(row, key));
+  // What writes rows of several forms to one file fills the columns of the others with null.
+  const keys = ['prompt', 'completion', 'text', 'messages'].filter(
+    (key) => row[key] !== undefined && row[key] !== null,
+  );
   const form = keys.join();
   if (form === 'messages') return chatRow(row, line);
   if (form !== 'prompt,completion' && form !== 'text') {
+    const nulls = ['prompt', 'completion', 'text', 'messages'].filter((key) => row[key] === null);
     const got =
-      keys.length > 0 ? `only ${list(keys)}` : Object.keys(row).length > 0 ? list(Object.keys(row)) : 'no keys';
+      keys.length === 0 && nulls.length > 0
+        ? `null as ${list(nulls)}`
+        : keys.length > 0
+          ? `only ${list(keys)}`
+          : Object.keys(row).length > 0
+            ? list(Object.keys(row))
+            : 'no keys';
     return { line, code: 'data.rowForm', expected: forms, got: keys.length > 1 ? `${list(keys)} together` : got };
   }
   const wrong = keys.find((key) => typeof row[key] !== 'string');
@@ -132,7 +176,8 @@ function rowOf(value: unknown, line: number): TextRow | Problem {
   return { line, prompt: String(row['prompt']), completion: String(row['completion']) };
 }
 
-function chatRow({ messages, tools }: Readonly<Record<string, unknown>>, line: number): ChatRow | Problem {
+function chatRow(row: Readonly<Record<string, unknown>>, line: number): ChatRow | Problem {
+  const { messages } = row;
   const isMessage = (value: unknown): value is ChatMessage =>
     typeof value === 'object' && value !== null && 'role' in value && typeof value.role === 'string';
   if (!Array.isArray(messages) || messages.length === 0 || !messages.every(isMessage))
@@ -142,15 +187,39 @@ function chatRow({ messages, tools }: Readonly<Record<string, unknown>>, line: n
       expected: 'a list of objects with a "role" as "messages"',
       got: brief(JSON.stringify(messages)),
     };
-  if (tools === undefined || tools === null) return { line, messages };
-  if (!Array.isArray(tools))
+  const tools = parsedTools(row['tools']);
+  if (tools !== undefined && !Array.isArray(tools))
     return {
       line,
       code: 'data.rowType',
       expected: 'a list of JSON schemas as "tools"',
       got: brief(JSON.stringify(tools)),
     };
-  return { line, messages, tools: tools as ChatRow['tools'] };
+  const variables = row['chat_template_kwargs'] ?? undefined;
+  if (variables !== undefined && (typeof variables !== 'object' || Array.isArray(variables)))
+    return {
+      line,
+      code: 'data.rowType',
+      expected: 'an object as "chat_template_kwargs"',
+      got: brief(JSON.stringify(variables)),
+    };
+  return {
+    line,
+    messages,
+    ...(tools === undefined ? {} : { tools: tools as ChatRow['tools'] }),
+    ...(variables === undefined ? {} : { variables: variables as ChatRow['variables'] }),
+  };
+}
+
+/** Tools may be JSON within a string, for data sets whose columns have one type. */
+function parsedTools(tools: unknown): unknown {
+  if (tools === null) return undefined;
+  if (typeof tools !== 'string') return tools;
+  try {
+    return JSON.parse(tools) ?? undefined;
+  } catch {
+    return tools;
+  }
 }
 
 function badRows(name: string, problems: readonly Problem[]): LowrankError {

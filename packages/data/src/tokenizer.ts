@@ -1,19 +1,21 @@
-import { Tokenizer } from '@huggingface/tokenizers';
-import { LowrankError } from '@lowrank/errors';
-import type { TextSpan } from './tokenizerSpans.js';
-import { spansOf, spellingOf } from './tokenizerSpans.js';
+import { isLowrankError, LowrankError } from '@lowrank/errors';
+import { cleanUpSpaces } from './tokenizers/decoders.js';
+import type { TokenFiles } from './tokenizers/folderTokens.js';
+import { folderTokens, plainSpecial } from './tokenizers/folderTokens.js';
+import type { PartJson } from './tokenizers/partJson.js';
+import { isPart, unusablePart } from './tokenizers/partJson.js';
+import type { TextSpan } from './tokenizers/pipeline.js';
+import { TokenizerPipeline } from './tokenizers/pipeline.js';
+import { classPipeline, tokenText } from './tokenizers/tokenizerClass.js';
+import { unknownConfigKeys, unknownMapKeys, unknownTokenizerKeys } from './tokenizers/unknownKeys.js';
 
-/** Text to token ids and back, with what training must know of the special tokens. */
+/** Text to token ids and back, and what training needs to know of the special tokens. */
 export interface TextTokenizer {
   /** Ids of the text. With `addSpecialTokens` (the default) what the tokenizer itself puts around it, such as BOS. */
   encode(text: string, options?: { readonly addSpecialTokens?: boolean }): number[];
   /** Text of the ids; special tokens are left out unless `skipSpecialTokens` is false. */
   decode(ids: ArrayLike<number>, options?: { readonly skipSpecialTokens?: boolean }): string;
-  /**
-   * Ids of the text alone, and the part of the text that each came from.
-   *
-   * @throws LowrankError `data.spans` where the tokenizer changes the text, so that places cannot be told
-   */
+  /** Ids of the text alone, and the part of the text that each came from. */
   encodeWithSpans(text: string): { readonly ids: number[]; readonly spans: TextSpan[] };
   /** The token's own text, with the tokenizer's marks for spaces and bytes; undefined beyond the vocabulary. */
   tokenOf(id: number): string | undefined;
@@ -22,12 +24,14 @@ export interface TextTokenizer {
   /** True where `encode` puts BOS before the text. */
   readonly addsBos: boolean;
   /**
-   * What chat templates call `bos_token`, `eos_token`, `unk_token`, `pad_token` and so on, as far as
-   * tokenizer_config.json names them.
+   * What chat templates call `bos_token`, `eos_token`, `unk_token`, `pad_token` and so on, as far as the folder's files
+   * name them.
    */
   readonly specialTokens: Readonly<Record<string, string>>;
   /** The largest id plus one. A model's embedding may have more rows, for padding, never fewer. */
   readonly vocabularySize: number;
+  /** What the folder's files say that is not followed: keys that are not known, ids that are given otherwise. */
+  readonly warnings: readonly string[];
 }
 
 export interface TokenizerOptions {
@@ -38,14 +42,16 @@ export interface TokenizerOptions {
     readonly bos?: number | readonly number[] | null;
     readonly eos?: number | readonly number[] | null;
   };
+  /** `model_type` and `tokenizer_class` of config.json: transformers chooses the class of the tokenizer by them. */
+  readonly modelType?: string | undefined;
+  readonly modelClass?: string | undefined;
+  /** special_tokens_map.json and added_tokens.json, parsed. */
+  readonly specialTokensMap?: object | undefined;
+  readonly addedTokens?: object | undefined;
 }
 
-const namedTokens = ['bos_token', 'eos_token', 'unk_token', 'sep_token', 'pad_token', 'cls_token', 'mask_token'];
-
-type Json = Readonly<Record<string, unknown>>;
-
 /**
- * What a tokenizer calls these tokens where neither its config nor the model's names them; only special tokens are
+ * What a tokenizer calls these tokens where neither its files nor the model's name them; only special tokens are
  * looked at.
  */
 const usualNames = {
@@ -54,14 +60,13 @@ const usualNames = {
 };
 
 /**
- * A tokenizer from the parsed `tokenizer.json` and `tokenizer_config.json` of a Hugging Face folder, run by
- * `@huggingface/tokenizers`.
+ * A tokenizer from the parsed files of a Hugging Face folder, equal to what AutoTokenizer of transformers 5 makes of
+ * them.
  *
- * BOS and EOS: the config's `bos_token`/`eos_token` (a string, or an object with `content`), else the model's ids, else
- * a special token with a usual name. Whether BOS is added is told by the post-processor alone, as in transformers 5;
- * only where tokenizer.json has no post-processor does `add_bos_token` of the config count.
+ * BOS and EOS: `bos_token` and `eos_token` of the files (a string, or an object with `content`), else the model's ids,
+ * else a special token with a usual name. The post-processor of tokenizer.json alone decides whether BOS is added.
  *
- * @throws LowrankError `data.tokenizer`: no tokenizer, or parts that the library does not know
+ * @throws LowrankError `data.tokenizer`: no tokenizer, or parts that cannot be done as in the Rust library
  */
 export function loadTokenizer(
   tokenizerJson: object,
@@ -69,154 +74,122 @@ export function loadTokenizer(
   options: TokenizerOptions = {},
 ): TextTokenizer {
   const name = options.name ?? 'tokenizer.json';
-  const config = tokenizerConfig as Json;
-  const json = checkedJson(tokenizerJson as Json, name);
-  const special = specialTokens(json);
-  const configured = { bos: contentOf(config['bos_token']), eos: contentOf(config['eos_token']) };
-  if (json['post_processor'] === null && config['add_bos_token'] === true && configured.bos !== undefined) {
-    json['post_processor'] = bosTemplate(configured.bos);
-  }
-  const library = build(json, config, name);
-
+  const config = tokenizerConfig as PartJson;
+  const { pipeline, named, warnings } = openPipeline(tokenizerJson as PartJson, config, options);
+  const { before, after } = pipeline.post;
+  if (before.length > 1) throw unusablePart(name, 'at most one token before a text', `${before.length}`);
+  const cleans = cleansUp(config, pipeline.model.type);
   const find = (kind: 'bos' | 'eos'): number | undefined => {
-    const named = configured[kind] === undefined ? undefined : library.token_to_id(configured[kind]);
-    const usual = usualNames[kind].find((token) => special.has(token));
-    return named ?? firstId(options.modelIds?.[kind]) ?? (usual === undefined ? undefined : special.get(usual));
+    const text = named[`${kind}_token`];
+    const usual = usualNames[kind].find((token) => isSpecial(pipeline, token));
+    return (
+      (text === undefined ? undefined : pipeline.idOf(text)) ??
+      firstId(options.modelIds?.[kind]) ??
+      (usual === undefined ? undefined : pipeline.idOf(usual))
+    );
   };
-  const encode = (text: string, addSpecialTokens: boolean): number[] =>
-    idsOf(library, { text, addSpecialTokens, name });
-  const prefix = prefixOf(encode, name);
-  const bosId = find('bos') ?? prefix;
-  const spelling = spellingOf(json, (id) => library.id_to_token(id));
-  let vocabularySize = 0;
-  for (const id of library.get_vocab().values()) vocabularySize = Math.max(vocabularySize, id + 1);
-
+  const bosId = find('bos') ?? before[0];
   return {
-    encode: (text, { addSpecialTokens = true } = {}) => encode(text, addSpecialTokens),
-    decode: (ids, { skipSpecialTokens = true } = {}) =>
-      ids.length === 0 ? '' : library.decode(Array.from(ids), { skip_special_tokens: skipSpecialTokens }),
-    encodeWithSpans(text) {
-      const ids = encode(text, false);
-      return { ids, spans: spansOf(text, ids, spelling) };
+    encode(text, { addSpecialTokens = true } = {}) {
+      const ids = pipeline.encode(text);
+      return addSpecialTokens ? [...before, ...ids, ...after] : ids;
     },
-    tokenOf: (id) => library.id_to_token(id),
+    decode(ids, { skipSpecialTokens = true } = {}) {
+      const text = pipeline.decode(ids, skipSpecialTokens);
+      return cleans ? cleanUpSpaces(text) : text;
+    },
+    encodeWithSpans: (text) => pipeline.encodeWithSpans(text),
+    tokenOf: (id) => pipeline.tokenOf(id),
     bosId,
     eosId: find('eos'),
-    addsBos: prefix !== undefined && prefix === bosId,
-    specialTokens: specialTokensOf(config),
-    vocabularySize,
+    addsBos: before.length === 1 && before[0] === bosId,
+    specialTokens: named,
+    vocabularySize: pipeline.vocabularySize,
+    warnings,
   };
 }
 
-/** A shallow copy with every section that the library insists on; absent sections mean null. */
-function checkedJson(json: Json, name: string): Record<string, unknown> {
-  const model = json['model'];
-  if (typeof model !== 'object' || model === null || !('vocab' in model)) {
-    throw unusable(name, 'a tokenizer.json with a model and its vocabulary', 'no such object', undefined);
-  }
-  const type = 'type' in model ? model.type : 'merges' in model ? 'BPE' : undefined;
-  if (type !== 'BPE' && type !== 'Unigram' && type !== 'WordPiece') {
-    throw unusable(name, 'a model of type BPE, Unigram or WordPiece', String(type), undefined);
-  }
+/** The pipeline with all of the folder's tokens in it. */
+function openPipeline(
+  json: PartJson,
+  config: PartJson,
+  options: TokenizerOptions,
+): { pipeline: TokenizerPipeline; named: Readonly<Record<string, string>>; warnings: string[] } {
+  if (!isPart(json['model']))
+    throw unusablePart(options.name ?? 'tokenizer.json', 'a tokenizer.json with a model and its vocabulary', 'none');
+  const chosen = classPipeline(json, config, options);
+  const pipeline = openJson(chosen.isRebuilt ? { ...chosen.json, added_tokens: [] } : chosen.json, config, options);
+  const files: TokenFiles = {
+    config,
+    specialTokensMap: options.specialTokensMap as PartJson | undefined,
+    addedTokens: options.addedTokens as PartJson | undefined,
+  };
+  const known = pipeline.added.entries.map(([, token]) => token);
+  const tokens = folderTokens(json, files, { defaults: chosen.defaults, known });
+  pipeline.added.add(tokens.added);
+  if (chosen.resetsSpecialTokens) pipeline.added.add([...new Set(Object.values(tokens.named))].map(plainSpecial));
   return {
-    normalizer: null,
-    pre_tokenizer: null,
-    post_processor: null,
-    decoder: null,
-    ...json,
-    model: { type, ...model },
-    added_tokens: Array.isArray(json['added_tokens']) ? json['added_tokens'] : [],
+    pipeline,
+    named: tokens.named,
+    warnings: [
+      ...unknownTokenizerKeys(json),
+      ...unknownConfigKeys(config),
+      ...(files.specialTokensMap === undefined ? [] : unknownMapKeys(files.specialTokensMap)),
+      ...chosen.warnings,
+      ...otherIds(json, files, pipeline),
+    ],
   };
 }
 
-function build(json: Json, config: Json, name: string): Tokenizer {
+function openJson(json: PartJson, config: PartJson, { name }: TokenizerOptions): TokenizerPipeline {
   try {
-    // transformers 5 does not clean up spaces unless asked to; the library does unless told otherwise.
-    return new Tokenizer(json, { clean_up_tokenization_spaces: false, ...config });
+    return new TokenizerPipeline(json, { splitsSpecialTokens: config['split_special_tokens'] === true });
   } catch (cause) {
-    throw unusable(
-      name,
-      'parts that @huggingface/tokenizers knows',
-      cause instanceof Error ? cause.message : String(cause),
-      cause,
-    );
+    throw named(cause, name ?? 'tokenizer.json');
   }
 }
 
-function idsOf(library: Tokenizer, request: { text: string; addSpecialTokens: boolean; name: string }): number[] {
-  const { ids, tokens } = library.encode(request.text, { add_special_tokens: request.addSpecialTokens });
-  // The library's types say number; a token outside a vocabulary without an unknown token comes out undefined.
-  const lost = (ids as (number | undefined)[]).indexOf(undefined);
-  if (lost >= 0)
-    throw unusable(
-      request.name,
-      'a vocabulary that covers the text',
-      `no id for ${JSON.stringify(tokens[lost])}`,
-      undefined,
-    );
-  return ids;
+/** Errors of parts name their place in the file; the file's path goes before it. */
+function named(cause: unknown, name: string): unknown {
+  if (!isLowrankError(cause) || cause.code !== 'data.tokenizer') return cause;
+  const { what, expected, got, remedy } = cause;
+  return new LowrankError({ code: cause.code, what: `${name}: ${what}`, expected, got, remedy, cause });
 }
 
-/** The one token that is put before a text, if any. */
-function prefixOf(encode: (text: string, addSpecialTokens: boolean) => number[], name: string): number | undefined {
-  const bare = encode('a', false);
-  const dressed = encode('a', true);
-  const before = dressed.findIndex((_, start) => bare.every((id, i) => dressed[start + i] === id));
-  if (before > 1) throw unusable(name, 'at most one token before a text', `${before}`, undefined);
-  return before === 1 ? dressed[0] : undefined;
+/** Warnings for tokens whose ids the files tell otherwise than they are given. */
+function otherIds(json: PartJson, { config, addedTokens }: TokenFiles, pipeline: TokenizerPipeline): string[] {
+  const told: [content: string | undefined, id: unknown][] = [];
+  const decoder = config['added_tokens_decoder'];
+  if (isPart(decoder)) for (const [id, token] of Object.entries(decoder)) told.push([tokenText(token), Number(id)]);
+  else for (const [content, id] of Object.entries(addedTokens ?? {})) told.push([content, id]);
+  if (Array.isArray(json['added_tokens']))
+    for (const token of json['added_tokens'] as unknown[])
+      if (isPart(token)) told.push([tokenText(token), token['id']]);
+  return told.flatMap(([content, id]) => {
+    const given = content === undefined ? undefined : pipeline.idOf(content);
+    if (given === undefined || given === id) return [];
+    return [
+      `The token ${JSON.stringify(content)} has the id ${given}, as in transformers; the files say ${String(id)}.`,
+    ];
+  });
 }
 
-function specialTokens(json: Json): Map<string, number> {
-  const tokens = new Map<string, number>();
-  for (const token of json['added_tokens'] as readonly unknown[]) {
-    if (typeof token !== 'object' || token === null || !('content' in token) || !('id' in token)) continue;
-    if (
-      typeof token.content === 'string' &&
-      typeof token.id === 'number' &&
-      'special' in token &&
-      token.special === true
-    ) {
-      tokens.set(token.content, token.id);
-    }
-  }
-  return tokens;
+/** transformers 5 does not clean up after BPE, whatever the flag says. */
+function cleansUp(config: PartJson, model: string): boolean {
+  const forBpe = config['clean_up_tokenization_spaces_for_bpe_even_though_it_will_corrupt_output'] === true;
+  return config['clean_up_tokenization_spaces'] === true && (model !== 'BPE' || forBpe);
 }
 
-/** The tokens that tokenizer_config.json names, as texts by key. */
-export function specialTokensOf(config: Json): Record<string, string> {
-  return Object.fromEntries(
-    namedTokens.flatMap((key) => (contentOf(config[key]) === undefined ? [] : [[key, contentOf(config[key]) ?? '']])),
-  );
+function isSpecial(pipeline: TokenizerPipeline, content: string): boolean {
+  const id = pipeline.added.idOf(content);
+  return id !== undefined && pipeline.added.byId(id)?.special === true;
 }
 
-function contentOf(token: unknown): string | undefined {
-  if (typeof token === 'string') return token;
-  if (typeof token === 'object' && token !== null && 'content' in token && typeof token.content === 'string')
-    return token.content;
-  return undefined;
+/** The tokens that the configuration names by keys, as texts. */
+export function specialTokensOf(config: PartJson, specialTokensMap?: PartJson): Record<string, string> {
+  return { ...folderTokens({}, { config, specialTokensMap }, { defaults: {}, known: [] }).named };
 }
 
 function firstId(ids: number | readonly number[] | null | undefined): number | undefined {
   return typeof ids === 'number' ? ids : (ids?.[0] ?? undefined);
-}
-
-function bosTemplate(bos: string): Json {
-  const special = { SpecialToken: { id: bos, type_id: 0 } };
-  const sequence = (id: string): Json => ({ Sequence: { id, type_id: 0 } });
-  return {
-    type: 'TemplateProcessing',
-    single: [special, sequence('A')],
-    pair: [special, sequence('A'), special, sequence('B')],
-  };
-}
-
-function unusable(name: string, expected: string, got: string, cause: unknown): LowrankError {
-  return new LowrankError({
-    code: 'data.tokenizer',
-    what: name,
-    expected,
-    got,
-    remedy: 'Use a tokenizer.json as saved by a fast tokenizer of transformers (tokenizer.save_pretrained).',
-    cause,
-  });
 }

@@ -53,7 +53,9 @@ describe.each(Object.entries(golden.kinds))('%s: ids and texts are those of tran
         const pieces = bare.slice(start).map((id) => stream.push(id));
         for (const piece of pieces) expect(piece).not.toMatch(/\ufffd|[\ud800-\udbff]$|^[\udc00-\udfff]/);
         // Where the prompt ends within a character, the first piece has all of it.
-        const before = tokenizer.decode(bare.slice(0, start)).replace(/\ufffd+$/, '');
+        let whole = start;
+        while (whole > start - 4 && tokenizer.decode(bare.slice(0, whole)).endsWith('\ufffd')) whole--;
+        const before = tokenizer.decode(bare.slice(0, Math.max(0, whole)));
         expect(before + pieces.join('') + stream.end()).toBe(tokenizer.decode(bare));
       }
     }
@@ -65,10 +67,7 @@ it.each(golden.flags)(
   ({ processor, config, text, ids, bos, eos }) => {
     const tokenizer = open('bytes', config, processor === 'none' ? { post_processor: null } : {});
     expect(tokenizer).toMatchObject({ bosId: bos, eosId: eos });
-    // Where tokenizer.json says nothing of BOS, transformers 5 does not listen to add_bos_token; older versions did,
-    // and so does Lowrank.
-    const followsConfig = processor === 'none' && config.add_bos_token === true;
-    expect(tokenizer.encode(text)).toEqual(followsConfig ? [bos, ...ids] : ids);
+    expect(tokenizer.encode(text)).toEqual(ids);
   },
 );
 
@@ -104,14 +103,14 @@ describe('places of tokens', () => {
       ['▁x', 10, 11],
       ['<|im_end|>', 11, 21],
       ['▁', 21, 22],
-      ['▁', 22, 23],
+      ['▁', 21, 22],
       ['y', 22, 23],
     ]);
   });
 
-  it('a tokenizer that changes its text is refused', () => {
-    expect(() => open('unigram').encodeWithSpans('hello ① you')).toThrow(
-      /tokens of .*: expected a tokenizer whose tokens spell the text as it is/,
-    );
+  it('a tokenizer that changes its text tells places in the text as it was', () => {
+    const { ids, spans } = open('unigram').encodeWithSpans('hello ① you');
+    expect(ids.length).toBe(spans.length);
+    expect(spans.at(-1)?.end).toBe(11);
   });
 });

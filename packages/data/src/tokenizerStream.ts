@@ -8,8 +8,12 @@ export interface TextStream {
   end(): string;
 }
 
-/** Tokens of context that a decoder may look back on: blanks before a word, pieces of a character. */
+/**
+ * Tokens of context that a decoder may look back on: blanks before a word, pieces of a character. A run of byte tokens
+ * is decoded as one, so that context which begins within a character is made longer, up to this much.
+ */
 const context = 8;
+const longestContext = 128;
 
 /**
  * Decodes token by token what follows `prompt`, special tokens left out: all pieces together are the text of all
@@ -17,7 +21,13 @@ const context = 8;
  * not lost, and a piece that ends within a character waits for the rest of it.
  */
 export function textStream(tokenizer: Pick<TextTokenizer, 'decode'>, prompt: readonly number[] = []): TextStream {
-  let ids = prompt.slice(-context);
+  const recent = (all: readonly number[]): number[] => {
+    let size = context;
+    while (size < Math.min(all.length, longestContext) && tokenizer.decode(all.slice(-size)).startsWith('\ufffd'))
+      size *= 2;
+    return all.slice(-size);
+  };
+  let ids = recent(prompt.slice(-longestContext));
   let given = ids.length;
   // A prompt that ends within a character: the first piece will have all of it.
   while (given > Math.max(0, ids.length - 4) && tokenizer.decode(ids.slice(0, given)).endsWith('\ufffd')) given--;
@@ -32,7 +42,7 @@ export function textStream(tokenizer: Pick<TextTokenizer, 'decode'>, prompt: rea
       ids.push(id);
       const text = rest();
       if (text === '' || text.endsWith('\ufffd')) return '';
-      ids = ids.slice(-context);
+      ids = recent(ids);
       given = ids.length;
       known = tokenizer.decode(ids);
       return text;

@@ -1,7 +1,7 @@
 import type { AlignedText } from './alignedText.js';
 import { AlignedText as Text } from './alignedText.js';
 import type { Normalizer } from './normalizers.js';
-import { unusablePart } from './partJson.js';
+import { flagOf, isPart, unusablePart } from './partJson.js';
 
 /** A token that is found in a text before the model sees it. */
 export interface AddedToken {
@@ -27,6 +27,7 @@ export interface TextPart {
 export class AddedTokens {
   readonly #model: ReadonlyMap<string, number>;
   readonly #normalizer: Normalizer | undefined;
+  readonly #splitsSpecialTokens: boolean;
   readonly #idOf = new Map<string, number>();
   readonly #byId = new Map<number, AddedToken>();
   readonly #decoded = new Map<number, string>();
@@ -34,9 +35,14 @@ export class AddedTokens {
   #plain = new TokenFinder([]);
   #normalized = new TokenFinder([]);
 
-  constructor(model: ReadonlyMap<string, number>, normalizer: Normalizer | undefined) {
+  /** @param options.splitsSpecialTokens special tokens in a text are text like any other */
+  constructor(
+    model: ReadonlyMap<string, number>,
+    options: { readonly normalizer: Normalizer | undefined; readonly splitsSpecialTokens: boolean },
+  ) {
     this.#model = model;
-    this.#normalizer = normalizer;
+    this.#normalizer = options.normalizer;
+    this.#splitsSpecialTokens = options.splitsSpecialTokens;
   }
 
   /**
@@ -87,9 +93,9 @@ export class AddedTokens {
 
   /** The text cut at added tokens; what lies between them is normalized. */
   split(text: AlignedText): TextPart[] {
-    return this.#plain.split(text).flatMap((part) => {
+    return this.#plain.split(text, this.#splitsSpecialTokens).flatMap((part) => {
       if (part.id !== undefined) return [part];
-      return this.#normalized.split(this.#normalizer?.(part.text) ?? part.text);
+      return this.#normalized.split(this.#normalizer?.(part.text) ?? part.text, this.#splitsSpecialTokens);
     });
   }
 
@@ -143,7 +149,7 @@ class TokenFinder {
     this.#first = letters.length === 0 ? undefined : new RegExp(`[${letters.join('')}]`, 'g');
   }
 
-  split(source: AlignedText): TextPart[] {
+  split(source: AlignedText, splitsSpecialTokens: boolean): TextPart[] {
     const { text } = source;
     if (text === '') return [];
     const parts: TextPart[] = [];
@@ -153,12 +159,7 @@ class TokenFinder {
     };
     for (const { found, from, to } of this.#matches(text)) {
       const { token } = found;
-      if (
-        token.singleWord &&
-        (/[\p{Alphabetic}\p{M}\p{Nd}\p{Pc}\u200c\u200d]$/u.test(text.slice(Math.max(0, from - 2), from)) ||
-          /^[\p{Alphabetic}\p{M}\p{Nd}\p{Pc}\u200c\u200d]/u.test(text.slice(to, to + 2)))
-      )
-        continue;
+      if ((token.special && splitsSpecialTokens) || (token.singleWord && isWithinWord(text, from, to))) continue;
       let [start, end] = [from, to];
       if (token.lstrip) {
         while (start > 0 && isBlank(text, start - 1)) start--;
@@ -198,4 +199,25 @@ class TokenFinder {
 
 function isBlank(text: string, at: number): boolean {
   return /\p{White_Space}/u.test(text.charAt(at));
+}
+
+function isWithinWord(text: string, from: number, to: number): boolean {
+  return wordEnd.test(text.slice(Math.max(0, from - 2), from)) || wordStart.test(text.slice(to, to + 2));
+}
+
+const wordEnd = /[\p{Alphabetic}\p{M}\p{Nd}\p{Pc}\u200c\u200d]$/u;
+const wordStart = /^[\p{Alphabetic}\p{M}\p{Nd}\p{Pc}\u200c\u200d]/u;
+
+/** An added token with its flags, as tokenizer.json and `added_tokens_decoder` write it. */
+export function readAddedToken(json: unknown, place: string): AddedToken {
+  if (!isPart(json) || typeof json['content'] !== 'string') throw unusablePart(place, 'an object with "content"', json);
+  const special = flagOf(json, 'special', place, false);
+  return {
+    content: json['content'],
+    special,
+    singleWord: flagOf(json, 'single_word', place, false),
+    lstrip: flagOf(json, 'lstrip', place, false),
+    rstrip: flagOf(json, 'rstrip', place, false),
+    normalized: flagOf(json, 'normalized', place, !special),
+  };
 }

@@ -2,7 +2,7 @@ import type { AlignedText } from './alignedText.js';
 import { mapCharacters } from './alignedText.js';
 import type { PartJson } from './partJson.js';
 import { flagOf } from './partJson.js';
-import { unicodeForm } from './normalizers.js';
+import { unicodeForm } from './unicodeForm.js';
 
 /** BERT's normalizer: clean text, blanks around Chinese characters, no accents, lower case, each where asked for. */
 export function bertNormalizer(json: PartJson, place: string): (text: AlignedText) => AlignedText {

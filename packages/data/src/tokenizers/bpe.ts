@@ -1,8 +1,8 @@
 import { unitsAt } from './alignedText.js';
-import { mergeSymbols } from './bpeMerge.js';
+import { mergeSymbols, pairKey } from './bpeMerge.js';
 import type { Merge, Symbols } from './bpeMerge.js';
 import { unusablePart } from './partJson.js';
-import type { PieceTokens, TokenModel } from './tokenModel.js';
+import type { PieceTokens, TokenModel } from './pieceTokens.js';
 
 export interface BpeSettings {
   readonly vocabulary: ReadonlyMap<string, number>;
@@ -124,11 +124,6 @@ function mergesById({ vocabulary, merges, prefix, place }: BpeSettings): Map<num
     byPair.set(pairKey(idOf(left), idOf(right)), { rank, id });
   });
   return byPair;
-}
-
-/** Two ids (below 2²⁴) as one number. */
-export function pairKey(left: number, right: number): number {
-  return left * 16_777_216 + right;
 }
 
 function byteIds(text: string, vocabulary: ReadonlyMap<string, number>): number[] | undefined {

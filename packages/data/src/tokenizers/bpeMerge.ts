@@ -1,5 +1,4 @@
-import { pairKey } from './bpe.js';
-import type { PieceTokens } from './tokenModel.js';
+import type { PieceTokens } from './pieceTokens.js';
 
 export interface Merge {
   readonly rank: number;
@@ -130,4 +129,9 @@ class CandidateHeap {
     this.#set(left, this.#ranks[right] ?? 0, this.#places[right] ?? 0, this.#ids[right] ?? 0);
     this.#set(right, rank, at, id);
   }
+}
+
+/** Two ids (below 2²⁴) as one number. */
+export function pairKey(left: number, right: number): number {
+  return left * 16_777_216 + right;
 }

@@ -59,7 +59,7 @@ function normalize(source: AlignedText, replacementOf: (chunk: string) => string
 
 function* graphemesOf(text: string): Generator<{ index: number; segment: string }, void, undefined> {
   // Plain ASCII without carriage returns has no graphemes of several characters.
-  if (graphemes === undefined || /^[\0-\x0c\x0e-\x7f]*$/.test(text)) {
+  if (graphemes === undefined || !/[\r\u0080-\uffff]/.test(text)) {
     for (let index = 0; index < text.length;) {
       const size = unitsAt(text, index);
       yield { index, segment: text.slice(index, index + size) };

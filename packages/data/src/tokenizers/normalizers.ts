@@ -2,12 +2,14 @@ import type { AlignedText } from './alignedText.js';
 import { mapCharacters, TextEditor, unitsAt } from './alignedText.js';
 import { byteLettersOf } from './byteLetters.js';
 import { bertNormalizer } from './bertNormalizer.js';
+import type { Normalizer } from './unicodeForm.js';
+import { unicodeForm } from './unicodeForm.js';
 import { readCharsmap } from './charsmap.js';
 import type { PartJson } from './partJson.js';
 import { flagOf, isPart, listOf, textOf, typeOf, unusablePart } from './partJson.js';
 import { readPattern, replaceAll } from './patterns.js';
 
-export type Normalizer = (text: AlignedText) => AlignedText;
+export type { Normalizer } from './unicodeForm.js';
 
 /** The `normalizer` of a tokenizer.json; null is none. */
 export function readNormalizer(json: unknown, place = 'normalizer'): Normalizer | undefined {
@@ -60,31 +62,6 @@ export function prepended(source: AlignedText, prefix: string): AlignedText {
   editor.keep(0, source.text.length);
   return editor.done();
 }
-
-/**
- * A form of Unicode, stretch by stretch: a character that nothing can be joined to the front of begins one. The places
- * of a stretch that changed are those of the stretch.
- */
-export function unicodeForm(form: 'NFC' | 'NFD' | 'NFKC' | 'NFKD'): Normalizer {
-  return (source) => {
-    const { text } = source;
-    if (text.normalize(form) === text) return source;
-    const editor = new TextEditor(source);
-    let kept = 0;
-    for (const { index, 0: stretch } of text.matchAll(stretches)) {
-      const changed = stretch.normalize(form);
-      if (changed === stretch) continue;
-      editor.keep(kept, index);
-      editor.put(changed, index, index + stretch.length);
-      kept = index + stretch.length;
-    }
-    editor.keep(kept, text.length);
-    return editor.done();
-  };
-}
-
-/** A character with the marks behind it; Hangul syllables are written with up to three letters. */
-const stretches = /[\u1100-\u11ff\uac00-\ud7ff]+\p{M}*|[^\p{M}]\p{M}*|\p{M}+/gsu;
 
 function nmt(character: string): string {
   const code = character.codePointAt(0) ?? 0;

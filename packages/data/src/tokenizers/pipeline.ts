@@ -1,17 +1,17 @@
 import type { AddedToken } from './addedTokens.js';
-import { AddedTokens } from './addedTokens.js';
+import { AddedTokens, readAddedToken } from './addedTokens.js';
 import { AlignedText, unitsAt } from './alignedText.js';
 import { byteOfLetter } from './byteLetters.js';
 import type { Decoder } from './decoders.js';
 import { readDecoder } from './decoders.js';
 import { readNormalizer } from './normalizers.js';
 import type { PartJson } from './partJson.js';
-import { flagOf, isPart, unusablePart } from './partJson.js';
+import { isPart, unusablePart } from './partJson.js';
 import type { PostProcessor } from './postProcessors.js';
 import { readPostProcessor } from './postProcessors.js';
 import type { PreTokenizer } from './preTokenizers.js';
 import { readPreTokenizer } from './preTokenizers.js';
-import type { TokenModel } from './tokenModel.js';
+import type { TokenModel } from './pieceTokens.js';
 import { readModel } from './tokenModel.js';
 
 /** A stretch of text: from `start` up to `end`, as JavaScript counts. */
@@ -35,13 +35,15 @@ export class TokenizerPipeline {
   readonly #needsPlaces: boolean;
 
   /** @throws LowrankError `data.tokenizer` for what the library would not read, and for what cannot be done here */
-  constructor(json: PartJson) {
+  constructor(json: PartJson, { splitsSpecialTokens = false }: { readonly splitsSpecialTokens?: boolean } = {}) {
     const normalizer = readNormalizer(json['normalizer']);
     this.model = readModel(json['model']);
-    this.added = new AddedTokens(this.model.idOf, normalizer);
+    this.added = new AddedTokens(this.model.idOf, { normalizer, splitsSpecialTokens });
     this.#preTokenizer = readPreTokenizer(json['pre_tokenizer']);
     const first = JSON.stringify(json['pre_tokenizer'] ?? null).includes('"prepend_scheme":"first"');
-    this.#needsPlaces = first && (normalizer !== undefined || !isPart(json['pre_tokenizer']) || json['pre_tokenizer']['type'] === 'Sequence');
+    this.#needsPlaces =
+      first &&
+      (normalizer !== undefined || !isPart(json['pre_tokenizer']) || json['pre_tokenizer']['type'] === 'Sequence');
     this.post = readPostProcessor(json['post_processor']);
     this.#decoder = readDecoder(json['decoder']);
     for (const [token, id] of this.model.idOf) this.#tokens[id] = token;
@@ -74,7 +76,13 @@ export class TokenizerPipeline {
       tokens.ids.forEach((id, at) => {
         const to = tokens.ends[at] ?? from;
         ids.push(id);
-        spans.push(this.#trimmed(spanOf(piece, from, to), { text, token: written(id, piece.text.slice(from, to)), isFirst: ids.length === 1 }));
+        spans.push(
+          this.#trimmed(spanOf(piece, from, to), {
+            text,
+            token: written(id, piece.text.slice(from, to)),
+            isFirst: ids.length === 1,
+          }),
+        );
         // Tokens of the bytes of one character share its end, and its beginning.
         if (tokens.ends[at + 1] !== to) from = to;
       });
@@ -163,18 +171,4 @@ function addedTokensOf(list: unknown): AddedToken[] {
   if (list === undefined || list === null) return [];
   if (!Array.isArray(list)) throw unusablePart('added_tokens', 'a list', list);
   return list.map((json: unknown, at) => readAddedToken(json, `added_tokens.${at}`));
-}
-
-/** An added token with its flags, as tokenizer.json and `added_tokens_decoder` write it. */
-export function readAddedToken(json: unknown, place: string): AddedToken {
-  if (!isPart(json) || typeof json['content'] !== 'string') throw unusablePart(place, 'an object with "content"', json);
-  const special = flagOf(json, 'special', place, false);
-  return {
-    content: json['content'],
-    special,
-    singleWord: flagOf(json, 'single_word', place, false),
-    lstrip: flagOf(json, 'lstrip', place, false),
-    rstrip: flagOf(json, 'rstrip', place, false),
-    normalized: flagOf(json, 'normalized', place, !special),
-  };
 }

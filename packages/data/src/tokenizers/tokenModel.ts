@@ -1,21 +1,9 @@
 import { bpeModel } from './bpe.js';
 import type { PartJson } from './partJson.js';
 import { countOf, flagOf, isPart, listOf, textOf, typeOf, unusablePart } from './partJson.js';
+import type { TokenModel } from './pieceTokens.js';
 import { unigramModel } from './unigram.js';
 import { wordPiece } from './wordPiece.js';
-
-/** A piece's tokens: their ids, and where each ends in the piece, in UTF-16 units. */
-export interface PieceTokens {
-  readonly ids: readonly number[];
-  readonly ends: readonly number[];
-}
-
-/** What makes tokens of pieces. */
-export interface TokenModel {
-  readonly type: 'BPE' | 'Unigram' | 'WordPiece' | 'WordLevel';
-  readonly idOf: ReadonlyMap<string, number>;
-  tokenize(piece: string): PieceTokens;
-}
 
 /** The `model` of a tokenizer.json. A `type` that is missing is told by the other keys, as in the Rust library. */
 export function readModel(json: unknown, place = 'model'): TokenModel {
@@ -39,9 +27,10 @@ function bpe(json: PartJson, place: string): TokenModel {
     throw unusablePart(`dropout in ${place}`, 'null: tokens must not depend on chance', json['dropout']);
   const optional = (key: string): string | undefined =>
     json[key] === null || json[key] === undefined ? undefined : textOf(json, key, place);
+  const vocabulary = vocabularyOf(json, place);
   return bpeModel({
-    vocabulary: vocabularyOf(json, place),
-    merges: listOf(json, 'merges', place).map((merge) => mergeOf(merge, place)),
+    vocabulary,
+    merges: listOf(json, 'merges', place).map((merge) => mergeOf(merge, vocabulary, place)),
     unknown: optional('unk_token'),
     prefix: optional('continuing_subword_prefix') ?? '',
     suffix: optional('end_of_word_suffix') ?? '',
@@ -53,10 +42,18 @@ function bpe(json: PartJson, place: string): TokenModel {
 }
 
 /** `"a b"`, or `["a", "b"]` where tokens may hold blanks. */
-function mergeOf(merge: unknown, place: string): readonly [string, string] {
-  const parts: unknown = typeof merge === 'string' ? merge.split(' ') : merge;
-  if (Array.isArray(parts) && parts.length === 2) {
-    const [left, right] = parts as unknown[];
+function mergeOf(merge: unknown, vocabulary: ReadonlyMap<string, number>, place: string): readonly [string, string] {
+  if (typeof merge === 'string') {
+    const parts = merge.split(' ');
+    if (parts.length === 2) return [parts[0] ?? '', parts[1] ?? ''];
+    // Copies in which no-break spaces have become plain ones hold blanks within tokens: the vocabulary tells where.
+    const at = parts.findIndex(
+      (_, cut) => cut > 0 && [parts.slice(0, cut), parts.slice(cut)].every((side) => vocabulary.has(side.join(' '))),
+    );
+    if (at > 0) return [parts.slice(0, at).join(' '), parts.slice(at).join(' ')];
+  }
+  if (Array.isArray(merge) && merge.length === 2) {
+    const [left, right] = merge as unknown[];
     if (typeof left === 'string' && typeof right === 'string') return [left, right];
   }
   throw unusablePart(`merges in ${place}`, '"a b" or ["a", "b"]', merge);

@@ -1,9 +1,10 @@
 import { unitsAt } from './alignedText.js';
 import { unusablePart } from './partJson.js';
-import type { PieceTokens, TokenModel } from './tokenModel.js';
+import type { PieceTokens, TokenModel } from './pieceTokens.js';
 
 export interface UnigramSettings {
-  readonly pieces: readonly (readonly [token: string, score: number])[];
+  /** Tokens with their scores. */
+  readonly pieces: readonly (readonly [string, number])[];
   readonly unknownId: number | undefined;
   readonly fallsBackToBytes: boolean;
   readonly place: string;
@@ -22,7 +23,7 @@ export function unigramModel(settings: UnigramSettings): TokenModel {
   const idOf = new Map(pieces.map(([token], id) => [token, id]));
   const trie = new Trie();
   let leastScore = Infinity;
-  for (const [token, score] of pieces) leastScore = Math.min(leastScore, score);
+  for (const [, score] of pieces) leastScore = Math.min(leastScore, score);
   for (const [token, id] of idOf) if (token !== '') trie.add(token, id);
   const unknownScore = leastScore - unknownPenalty;
   const scores = Float64Array.from(pieces, ([, score]) => score);

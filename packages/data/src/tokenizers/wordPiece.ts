@@ -1,6 +1,6 @@
 import { unusablePart } from './partJson.js';
 import { unitsAt } from './alignedText.js';
-import type { PieceTokens, TokenModel } from './tokenModel.js';
+import type { PieceTokens, TokenModel } from './pieceTokens.js';
 
 /** WordPiece (Wu et al. 2016): the longest token that begins the rest, again and again, or the unknown token. */
 export function wordPiece(
