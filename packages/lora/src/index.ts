@@ -17,6 +17,7 @@ export type { EvaConfig, LoraConfig } from './config.js';
 export { evaDirections, evaMatrix, evaRanks, principalDirections } from './eva.js';
 export type { EvaLayer, InputMoments, PrincipalDirections } from './eva.js';
 export { holdsNothing } from './baseWeight.js';
+export { frozenHalf } from './initOf.js';
 export { beginsInBase, beginsOutside, isLoraInit, loraInits } from './loraInit.js';
 export type { LoraInit } from './loraInit.js';
 export { pathExpression } from './pathExpression.js';

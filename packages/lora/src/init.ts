@@ -17,9 +17,15 @@ export interface InitMatrices {
 }
 
 /**
- * How A and B begin: an object in a file of its own under inits/, listed in inits/index.ts. One with `draw` needs no
+ * How A and B begin: an object in a file of its name under inits/. One with `draw` needs no
  * weight, and BA is 0; one with `from` makes A and B out of W [out, in].
  */
 export type Init =
   | { readonly draw: (sizes: InitSizes) => { readonly a: () => Float32Array; readonly b?: () => Float32Array } }
-  | { readonly from: (weight: Float32Array, sizes: InitSizes) => InitMatrices };
+  | {
+      readonly from: (weight: Float32Array, sizes: InitSizes) => InitMatrices;
+      /** BA is 0: nothing is to be taken off the base again. */
+      readonly keepsBase?: true;
+      /** The half that is not trained. */
+      readonly frozen?: 'a' | 'b';
+    };

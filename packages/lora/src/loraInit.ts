@@ -1,27 +1,65 @@
-/**
- * How the A and B of a new adapter are filled: PEFT's `true` (Kaiming-uniform A, zero B), 'gaussian' (A normal with
- * standard deviation 1/r, zero B), 'orthogonal' (both random, BA = 0), 'olora' and 'pissa' (a part of W, which is taken
- * off again elsewhere; pissa_niter_N decomposes W in N randomized steps), 'loftq' (from what a layer's quantization
- * lost; patch's addAdapter), or 'eva' (from what the layer's inputs vary in; the same). A file says `true` of
- * an adapter that began as loftq, as PEFT has it: there is nothing to do when it is loaded.
- */
-export type LoraInit = (typeof loraInits)[number] | `pissa_niter_${number}`;
+/** What there is to know of an init without looking at what it does. */
+interface InitFacts {
+  /** A file of PEFT's may name it. Of others it says `true`, since nothing is to be done when it is loaded. */
+  readonly inFiles?: true;
+  /** A and B begin as a part of W, which is taken off again elsewhere: what they began as is not learned. */
+  readonly partOfW?: true;
+  /** They begin from what no layer knows by itself: what quantization lost, or the data. */
+  readonly outside?: true;
+  /** It goes with plain LoRA alone. */
+  readonly plain?: true;
+}
 
-export const loraInits = ['kaiming', 'gaussian', 'orthogonal', 'olora', 'pissa', 'loftq', 'eva'] as const;
+/**
+ * How the A and B of a new adapter begin: PEFT's `true` (Kaiming-uniform A, zero B), 'gaussian' (A normal with standard
+ * deviation 1/r, zero B), 'orthogonal' (both random, BA = 0), 'olora' and 'pissa' (a part of W), 'loftq' (from what a
+ * layer's quantization lost; patch's addAdapter), or 'eva' (from what the layer's inputs vary in; the same). Those that
+ * a layer makes by itself are objects under inits/, each in a file of its name.
+ */
+const declared = {
+  kaiming: {},
+  gaussian: { inFiles: true },
+  orthogonal: { inFiles: true },
+  olora: { inFiles: true, partOfW: true, plain: true },
+  pissa: { inFiles: true, partOfW: true, plain: true },
+  loftq: { outside: true, plain: true },
+  eva: { inFiles: true, outside: true },
+} as const satisfies Readonly<Record<string, InitFacts>>;
+
+type InitName = keyof typeof declared;
+
+/** `pissa_niter_N` decomposes W in N randomized steps. */
+export type LoraInit = InitName | `pissa_niter_${number}`;
+
+export const loraInits = Object.keys(declared) as readonly InitName[];
 
 export function isLoraInit(name: unknown): name is LoraInit {
-  return loraInits.some((init) => init === name) || (typeof name === 'string' && /^pissa_niter_[1-9]\d*$/.test(name));
+  return typeof name === 'string' && (Object.hasOwn(declared, name) || /^pissa_niter_[1-9]\d*$/.test(name));
+}
+
+function factsOf(init: LoraInit): InitFacts {
+  return init.startsWith('pissa_niter_') ? { ...declared.pissa, inFiles: undefined } : declared[init as InitName];
 }
 
 /** Whether A and B begin as a part of W: what they began as is not learned. */
 export function beginsInBase(init: LoraInit): boolean {
-  return init === 'olora' || init.startsWith('pissa');
+  return factsOf(init).partOfW === true;
 }
 
 /**
- * Whether A and B begin from what no layer knows by itself: what quantization lost, or the data. patch's
- * `addAdapter` makes them.
+ * Whether A and B begin from what no layer knows by itself: what quantization lost, or the data. patch's `addAdapter`
+ * makes them.
  */
 export function beginsOutside(init: LoraInit): init is 'loftq' | 'eva' {
-  return init === 'loftq' || init === 'eva';
+  return factsOf(init).outside === true;
+}
+
+/** Whether a file may say that an adapter began so. */
+export function isInitInFiles(init: LoraInit): boolean {
+  return factsOf(init).inFiles === true;
+}
+
+/** Whether it goes with plain LoRA alone, and with no variant. */
+export function wantsPlainLora(init: LoraInit): boolean {
+  return factsOf(init).plain === true;
 }

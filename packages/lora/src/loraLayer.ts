@@ -8,7 +8,7 @@ import { scope } from '@lowrank/tensor/op';
 import { baseWeight } from './baseWeight.js';
 import type { LoraInit } from './loraInit.js';
 import { beginsOutside } from './loraInit.js';
-import { initOf } from './inits/index.js';
+import { initOf, takesFromBase } from './initOf.js';
 import type { LoraVariant, LoraWeights, VariantLayer } from './variant.js';
 import { plain } from './variants/plain.js';
 import { withoutBias } from './withoutBias.js';
@@ -24,6 +24,8 @@ export interface NewLora {
   /** Give B a bias. */
   readonly bias?: boolean | undefined;
 }
+
+type Beginning = Pick<NewLora, 'init' | 'rank' | 'scaling' | 'seed'>;
 
 /** What is needed to take a merged adapter out of a weight again, and to go on as before. */
 export interface MergedAdapter {
@@ -80,11 +82,12 @@ export abstract class LoraLayer extends Module implements Layer, VariantLayer {
    */
   async addNew(name: string, options: NewLora): Promise<void> {
     const { variant = plain } = options;
-    const initial = await this.partOfBase(options);
+    const made = await this.fromBase(options);
+    const initial = takesFromBase(options.init) ? made : undefined;
     const matrices =
-      initial === undefined
+      made === undefined
         ? this.begin(name, options)
-        : { a: await copied(initial.a, `lora_A.${name}`), b: await copied(initial.b, `lora_B.${name}`) };
+        : { a: await copied(made.a, `lora_A.${name}`), b: await copied(made.b, `lora_B.${name}`) };
     const weights: LoraWeights = { ...this.weights(name, matrices, options), initial };
     this.add(name, (await variant.prepare?.(this, weights)) ?? weights);
   }
@@ -93,27 +96,36 @@ export abstract class LoraLayer extends Module implements Layer, VariantLayer {
    * A and B as they begin where they are a part of W: what is to be taken off again. Undefined for other inits, and for
    * embeddings.
    */
-  async partOfBase({
-    init,
-    rank,
-    scaling,
-    seed,
-  }: Pick<NewLora, 'init' | 'rank' | 'scaling' | 'seed'>): Promise<LoraWeights['initial']> {
-    const by = this.embedding || beginsOutside(init) ? undefined : initOf(init);
+  async partOfBase(options: Beginning): Promise<LoraWeights['initial']> {
+    return takesFromBase(options.init) ? this.fromBase(options) : undefined;
+  }
+
+  /** A and B as W makes them; undefined for inits that do not look at it, and for embeddings. */
+  private async fromBase({ init, rank, scaling, seed }: Beginning): Promise<LoraWeights['initial']> {
+    const by = beginsOutside(init) ? undefined : initOf(init);
     if (by === undefined || !('from' in by)) return undefined;
     const { inFeatures, outFeatures } = this;
+    if (this.embedding && by.keepsBase !== true) return undefined;
+    if (this.embedding)
+      throw new LowrankError({
+        code: 'lora.config',
+        what: (names) => names('init', init),
+        expected: 'linear layers alone',
+        got: 'an embedding',
+        remedy: 'Leave it out of the target modules.',
+      });
     if (rank > Math.min(inFeatures, outFeatures))
       throw new LowrankError({
         code: 'lora.config',
-        what: `init_lora_weights ${init}`,
+        what: (names) => names('init', init),
         expected: `a rank up to ${Math.min(inFeatures, outFeatures)}, the smaller side of W`,
         got: String(rank),
       });
     if (!(scaling > 0))
       throw new LowrankError({
         code: 'lora.config',
-        what: `init_lora_weights ${init}`,
-        expected: 'a lora_alpha above 0',
+        what: (names) => names('init', init),
+        expected: 'an alpha above 0',
         got: String(scaling * rank),
       });
     const { a, b } = by.from(await baseWeight(this), {

@@ -4,7 +4,7 @@ import type { Tensor } from '@lowrank/tensor';
 import type { ProductTerm } from '@lowrank/tensor/op';
 import { add, full, linear, mul, persistent, reshape, Rng } from '@lowrank/tensor';
 import { deferred } from '@lowrank/tensor/op';
-import { initOf } from './inits/index.js';
+import { initOf } from './initOf.js';
 import type { NewLora } from './loraLayer.js';
 import { LoraLayer } from './loraLayer.js';
 import type { LoraWeights } from './variant.js';

@@ -14,15 +14,12 @@ import {
 } from '@lowrank/settings';
 import type { OptionsOf } from '@lowrank/settings';
 import type { LoraInit } from './loraInit.js';
-import { beginsInBase, isLoraInit, loraInits } from './loraInit.js';
+import { isInitInFiles, isLoraInit, loraInits, wantsPlainLora } from './loraInit.js';
 import type { NamedVariant } from './variant.js';
 
-const isPartOfW = (init: unknown): boolean => isLoraInit(init) && beginsInBase(init);
+const isOfPlainLora = (init: unknown): boolean => isLoraInit(init) && wantsPlainLora(init);
 const isLoftq = (init: unknown): boolean => init === 'loftq';
 const isEva = (init: unknown): boolean => init === 'eva';
-
-/** What a file may say of the beginning: others change the base in ways that cannot be computed again. */
-const initsInFiles: readonly LoraInit[] = ['gaussian', 'eva', 'orthogonal', 'olora', 'pissa'];
 
 /** Settings of EVA: PEFT's EvaConfig. */
 export const evaSettings = defineSettings(
@@ -232,7 +229,7 @@ export const loraSettings = defineSettings(
       help: 'DoRA: train magnitudes and directions apart',
       see: './adapters#variants',
       aliases: ['dora'],
-      excludes: [{ setting: 'init', is: (init) => isPartOfW(init) || isLoftq(init) }],
+      excludes: [{ setting: 'init', is: isOfPlainLora }],
     }),
     /** A variant of your own, in place of PEFT's. */
     variant: setting({
@@ -244,7 +241,7 @@ export const loraSettings = defineSettings(
       flag: false,
       excludes: [
         { setting: 'useDora' },
-        { setting: 'init', is: (init) => isPartOfW(init) || isLoftq(init) },
+        { setting: 'init', is: isOfPlainLora },
         // Merging knows what a variant makes of W, and not of a bias.
         { setting: 'loraBias' },
       ],
@@ -292,8 +289,11 @@ export const loraSettings = defineSettings(
       default: 'kaiming',
       key: 'init_lora_weights',
       file: {
-        // PEFT calls the default `true`. What quantization lost, or which file it was, is over once there are weights.
-        read: (json) => (typeof json === 'string' ? initsInFiles.find((init) => init === json) : 'kaiming'),
+        // PEFT calls the default `true`. Other inits change the base in ways that cannot be computed again.
+        read: (json) => {
+          if (typeof json !== 'string') return 'kaiming';
+          return isLoraInit(json) && isInitInFiles(json) ? json : undefined;
+        },
         write: (init: LoraInit) => (init === 'kaiming' || init === 'loftq' ? true : init),
         expected: 'an initialization that leaves the base as it is, or olora or pissa',
         remedy: 'Train or convert the adapter without it.',

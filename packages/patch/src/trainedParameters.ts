@@ -1,4 +1,5 @@
 import type { LoraConfig } from '@lowrank/lora';
+import { frozenHalf } from '@lowrank/lora';
 import type { Module, TrainedParameter } from '@lowrank/nn';
 import { layersWith } from './adaptedLayers.js';
 import { biasesOf } from './biases.js';
@@ -13,12 +14,13 @@ import { trainedTokenRows } from './tokenRows.js';
 export function trainOnly(model: Module, name: string, config: LoraConfig): TrainedParameter[] {
   requireUnmerged(model, `training the adapter ${name}`);
   for (const [, parameter] of model.namedParameters()) parameter.trainable = false;
+  const frozen = frozenHalf(config.init);
   const trained = [
     ...layersWith(model, name).flatMap(([path, { embedding }, { a, b, bias, vector, variant }]): TrainedParameter[] => {
       const half = embedding ? 'lora_embedding_' : 'lora_';
       const own = [
-        [`${half}A`, a],
-        [`${half}B`, b],
+        [`${half}A`, frozen === 'a' ? undefined : a],
+        [`${half}B`, frozen === 'b' ? undefined : b],
         ['lora_B.bias', bias],
         [variant?.vector, vector],
       ] as const;

@@ -4,7 +4,7 @@ import { evaluateReference } from '@lowrank/tensor/op';
 import { expect, test } from 'vitest';
 import type { LoraInit } from '../loraInit.js';
 import { LoraLinear } from '../loraLinear.js';
-import { initOf } from './index.js';
+import { initOf } from '../initOf.js';
 import { orthonormalColumns } from './orthonormal.js';
 
 const sizes = { rank: 4, inFeatures: 9, outFeatures: 6, scaling: 2 };

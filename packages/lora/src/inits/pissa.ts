@@ -10,7 +10,7 @@ const steps = 8;
  *
  * @param iterations of the randomized decomposition; without them it is exact up to hundreds of rows or columns
  */
-export function pissa(iterations?: number): Init {
+export function pissaIn(iterations?: number): Init {
   return {
     from(weight, { rank, inFeatures, outFeatures, scaling, rng }) {
       const large = Math.min(inFeatures, outFeatures) > largestExact;
@@ -31,3 +31,6 @@ export function pissa(iterations?: number): Init {
     },
   };
 }
+
+/** PEFT's `pissa`. */
+export const pissa: Init = pissaIn();
