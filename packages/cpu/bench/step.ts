@@ -38,6 +38,15 @@ const random = (shape: number[], deviation: number): Tensor =>
     shape,
   );
 
+/** f of the angle of each position and pair of a head. */
+function rotaryTable(f: (angle: number) => number): Tensor {
+  const pairs = size / 2;
+  return tensor(
+    Float32Array.from({ length: 512 * pairs }, (_, i) => f(Math.floor(i / pairs) * 10000 ** (-(i % pairs) / pairs))),
+    [512, pairs],
+  );
+}
+
 function makeModel() {
   const matrices: [number, number][] = [
     [width, width],
@@ -66,14 +75,7 @@ function makeModel() {
   );
   const table = random([vocabulary, width], 0.05);
   const norm = tensor(new Float32Array(width).fill(1), [width]);
-  const angles = (f: (x: number) => number): Tensor =>
-    tensor(
-      Float32Array.from({ length: 512 * (size / 2) }, (_, i) =>
-        f(Math.floor(i / (size / 2)) * 10000 ** (-(i % (size / 2)) / (size / 2))),
-      ),
-      [512, size / 2],
-    );
-  const [cosine, sine] = [angles(Math.cos), angles(Math.sin)];
+  const [cosine, sine] = [rotaryTable(Math.cos), rotaryTable(Math.sin)];
   const scale = scalar(2);
   type Matrix = { w: Tensor; a: Tensor; b: Tensor };
   const apply = (x: Tensor, matrix: Matrix | undefined): Tensor => {
