@@ -75,7 +75,7 @@ const trained: Record<string, Case> = {
   'grouped queries, head of 48': { queries: 19, heads: 6, keyHeads: 2, size: 48, batch: 1 },
   'not causal': { queries: 11, size: 8, causal: false },
   'documents and padding': { queries: 23, size: 8, documents: [3, 11, 1, 8] },
-  'documents that do not look ahead in a wide head': { queries: 17, size: 64, documents: [9, 8], batch: 1 },
+  'documents that do not look ahead in a wide head': { queries: 17, size: 40, documents: [9, 8], batch: 1 },
   'a sliding window': { queries: 29, size: 8, window: 5 },
   'a soft cap, heads of 6': { queries: 18, size: 6, softcap: 0.6, heads: 4, keyHeads: 2 },
   'a soft cap within a window and documents, head of 72': {
@@ -87,11 +87,12 @@ const trained: Record<string, Case> = {
     batch: 1,
   },
   'fewer queries than keys': { queries: 5, keys: 21, size: 8 },
-  'head of 128': { queries: 9, size: 128, batch: 1, heads: 1 },
   'head of 256': { queries: 9, size: 256, batch: 1, heads: 1 },
 };
 
-const cached: Record<string, Case> = {
+/** Forward alone: the gradient of a head over four threads is that of 72, and the driver compiles it for seconds. */
+const forwardOnly: Record<string, Case> = {
+  'head of 128': { queries: 9, size: 128, batch: 1, heads: 1 },
   'a cache being filled': { queries: 3, keys: 40, size: 16, lengths: [0, 17], heads: 4, keyHeads: 2 },
   'one token, soft cap and window': { queries: 1, keys: 40, size: 16, lengths: [39, 12], softcap: 0.5, window: 9 },
   'one token, full cache': { queries: 1, keys: 40, size: 16, lengths: [39, 12] },
@@ -109,7 +110,7 @@ describeKernel('attention', ({ check, style }) => {
   const fitted = (name: string, options: Case): Case =>
     style === 'software' && options.size > 16 && !wideInSoftware.has(name) ? { ...options, size: 12 } : options;
 
-  it.each(Object.entries({ ...trained, ...cached }))('attends: %s', async (name, scene) => {
+  it.each(Object.entries({ ...trained, ...forwardOnly }))('attends: %s', async (name, scene) => {
     const options = fitted(name, scene);
     await check(forward(options), { c, magnitude: 1 + Math.log(options.keys ?? options.queries) });
   });
