@@ -90,7 +90,7 @@ const trained: Record<string, Case> = {
   'head of 256': { queries: 9, size: 256, batch: 1, heads: 1 },
 };
 
-/** Forward alone: the gradient of a head over four threads is that of 72, and the driver compiles it for seconds. */
+/** Forward alone: caches have no gradient, and the gradient over four threads a head is shown by a head of 72. */
 const forwardOnly: Record<string, Case> = {
   'head of 128': { queries: 9, size: 128, batch: 1, heads: 1 },
   'a cache being filled': { queries: 3, keys: 40, size: 16, lengths: [0, 17], heads: 4, keyHeads: 2 },
