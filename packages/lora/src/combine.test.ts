@@ -6,7 +6,7 @@ import type { LoraAdapter, LoraMatrices } from './adapterFiles.js';
 import { readAdapter, serializeAdapter } from './adapterFiles.js';
 import { combineAdapters, combineMethods } from './combine.js';
 import type { CombineOptions, WeightedAdapter } from './combine.js';
-import type { CombineMethod } from './combineLayer.js';
+import type { CombineMethod } from './numeric/combineLayer.js';
 import { loraConfig, rankAt, scalingAt } from './config.js';
 import type { LoraConfig } from './config.js';
 

@@ -1,7 +1,7 @@
 import { LowrankError } from '@lowrank/errors';
 import type { LoraAdapter, LoraMatrices, WholeTensor } from './adapterFiles.js';
-import { combineLayer, rules, sizesOf } from './combineLayer.js';
-import type { CombineMethod, CombineSettings, Part, Rule } from './combineLayer.js';
+import { combineLayer, rules, sizesOf } from './numeric/combineLayer.js';
+import type { CombineMethod, CombineSettings, Part, Rule } from './numeric/combineLayer.js';
 import { rankAt, scalingAt } from './config.js';
 import type { LoraConfig } from './config.js';
 import { beginsInBase } from './loraInit.js';

@@ -1,5 +1,5 @@
 import { LowrankError } from '@lowrank/errors';
-import { leadingEigen } from './symmetricEigen.js';
+import { leadingEigen } from './numeric/symmetricEigen.js';
 
 export interface InputMoments {
   /** Σ (x − μ)(x − μ)ᵀ over the inputs counted, [in, in] */

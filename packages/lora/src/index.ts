@@ -11,12 +11,12 @@ export type {
 } from './adapterFiles.js';
 export { combineAdapters, combineMethods } from './combine.js';
 export type { CombineOptions, WeightedAdapter } from './combine.js';
-export type { CombineMethod } from './combineLayer.js';
+export type { CombineMethod } from './numeric/combineLayer.js';
 export { alphaAt, evaConfig, loraConfig, rankAt, scalingAt } from './config.js';
 export type { EvaConfig, LoraConfig } from './config.js';
 export { evaDirections, evaMatrix, evaRanks, principalDirections } from './eva.js';
 export type { EvaLayer, InputMoments, PrincipalDirections } from './eva.js';
-export { holdsNothing } from './baseWeight.js';
+export { holdsNothing } from './numeric/baseWeight.js';
 export { frozenHalf } from './initOf.js';
 export { beginsInBase, beginsOutside, isLoraInit, loraInits } from './loraInit.js';
 export type { LoraInit } from './loraInit.js';
@@ -36,16 +36,16 @@ export type { BankAbilities, BankEntry, BankSizes, EntryOptions } from './bank/i
 export { LoraLayer } from './loraLayer.js';
 export { LoraLinear } from './loraLinear.js';
 export type { MergedAdapter, NewLora } from './loraLayer.js';
-export { loftqInit } from './loftq.js';
-export type { LoftqOptions, LoftqWeights } from './loftq.js';
+export { loftqInit } from './numeric/loftq.js';
+export type { LoftqOptions, LoftqWeights } from './numeric/loftq.js';
 export { TokenRows, tokenWeights } from './tokenRows.js';
 export type { TokenWeights } from './tokenRows.js';
 export { tokenLists } from './trainedTokens.js';
 export type { TokenIndices, TrainedRows } from './trainedTokens.js';
-export { truncatedSvd } from './svd.js';
-export type { SvdOptions, TruncatedSvd } from './svd.js';
-export { mergeWeight, unmergeWeight } from './merge.js';
-export type { LowRankUpdate, MergeDtype } from './merge.js';
+export { truncatedSvd } from './numeric/svd.js';
+export type { SvdOptions, TruncatedSvd } from './numeric/svd.js';
+export { mergeWeight, unmergeWeight } from './numeric/merge.js';
+export type { LowRankUpdate, MergeDtype } from './numeric/merge.js';
 export { inspectAdapter } from './inspect.js';
 export type { AdapterReport, LayerReport } from './inspect.js';
 export {

@@ -5,7 +5,7 @@ import { serializeAdapter } from './adapterFiles.js';
 import { loraConfig } from './config.js';
 import { inspectAdapter } from './inspect.js';
 import type { AdapterReport } from './inspect.js';
-import { truncatedSvd } from './svd.js';
+import { truncatedSvd } from './numeric/svd.js';
 import { goldenAdapter, goldenRoot } from './testing.js';
 
 async function golden(name: string, changed: object = {}): Promise<AdapterReport> {

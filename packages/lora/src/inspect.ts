@@ -6,7 +6,7 @@ import { readAdapter } from './adapterFiles.js';
 import { rankAt, scalingAt } from './config.js';
 import type { LoraConfig } from './config.js';
 import { effectiveRank } from './effectiveRank.js';
-import { productSvd } from './productSvd.js';
+import { productSvd } from './numeric/productSvd.js';
 import { tensorNumbers } from './tensorNumbers.js';
 
 /** What an adapter does to one layer: ΔW = s·B·A. */

@@ -5,7 +5,7 @@ import type { Tensor } from '@lowrank/tensor';
 import type { ProductTerm } from '@lowrank/tensor/op';
 import { add, persistent, readTensor, Rng, scalar, tensor, toFloat32 } from '@lowrank/tensor';
 import { scope } from '@lowrank/tensor/op';
-import { baseWeight } from './baseWeight.js';
+import { baseWeight } from './numeric/baseWeight.js';
 import type { LoraInit } from './loraInit.js';
 import { beginsOutside } from './loraInit.js';
 import { initOf, takesFromBase } from './initOf.js';

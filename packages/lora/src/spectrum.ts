@@ -1,8 +1,8 @@
 import { effectiveRank } from './effectiveRank.js';
-import { productSvd } from './productSvd.js';
-import type { LowRankProduct } from './productSvd.js';
-import type { TruncatedSvd } from './svd.js';
-import { truncatedSvd } from './svd.js';
+import { productSvd } from './numeric/productSvd.js';
+import type { LowRankProduct } from './numeric/productSvd.js';
+import type { TruncatedSvd } from './numeric/svd.js';
+import { truncatedSvd } from './numeric/svd.js';
 
 /** What singular values say of an update ΔW [out, in] of a layer. */
 export interface Spectrum {

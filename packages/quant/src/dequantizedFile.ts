@@ -1,6 +1,6 @@
 import type { SafetensorsFile, TensorInfo } from '@lowrank/safetensors';
 import { sizeOf } from '@lowrank/tensor/op';
-import type { FloatDtype } from './floats.js';
+import type { FloatDtype } from './numeric/floats.js';
 import { dequantize } from './quantizedTensor.js';
 import { findQuantized, readQuantized } from './readQuantized.js';
 import type { StoredQuantized } from './readQuantized.js';

@@ -1,12 +1,12 @@
 export { dequantizedFile } from './dequantizedFile.js';
-export { ErrorStatistics } from './errorStatistics.js';
-export type { QuantizationError } from './errorStatistics.js';
-export { widen } from './floats.js';
-export type { FloatDtype, Floats } from './floats.js';
+export { ErrorStatistics } from './numeric/errorStatistics.js';
+export type { QuantizationError } from './numeric/errorStatistics.js';
+export { widen } from './numeric/floats.js';
+export type { FloatDtype, Floats } from './numeric/floats.js';
 export { blockSizes, fourBitCodecs } from './fourBit.js';
 export type { FourBitCodec, FourBitType } from './fourBit.js';
-export { quantizeAbsmax } from './nested.js';
-export type { NestedAbsmax } from './nested.js';
+export { quantizeAbsmax } from './numeric/nested.js';
+export type { NestedAbsmax } from './numeric/nested.js';
 export { QuantizedLinear } from './quantizedLinear.js';
 export {
   absmaxOf,

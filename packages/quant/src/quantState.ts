@@ -1,5 +1,5 @@
 import { LowrankError } from '@lowrank/errors';
-import type { FloatDtype } from './floats.js';
+import type { FloatDtype } from './numeric/floats.js';
 import type { FourBitType } from './fourBit.js';
 import { checkBlockSize, isFourBitType } from './fourBit.js';
 

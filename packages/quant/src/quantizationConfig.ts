@@ -1,5 +1,5 @@
 import { LowrankError } from '@lowrank/errors';
-import type { FloatDtype } from './floats.js';
+import type { FloatDtype } from './numeric/floats.js';
 import { isFourBitType } from './fourBit.js';
 import type { QuantizationType } from './quantizedTensor.js';
 

@@ -1,7 +1,7 @@
 import { fromNumbers, Rng } from '@lowrank/tensor';
 import { beforeAll, describe, expect, test } from 'vitest';
-import { ErrorStatistics } from './errorStatistics.js';
-import type { FloatDtype, Floats } from './floats.js';
+import { ErrorStatistics } from './numeric/errorStatistics.js';
+import type { FloatDtype, Floats } from './numeric/floats.js';
 import { blockSizes } from './fourBit.js';
 import { dequantize, dequantizePart, operandOf, quantize, quantizedBytes, Quantizer } from './quantizedTensor.js';
 import type { FourBitTensor, QuantizationType, QuantizedTensor } from './quantizedTensor.js';

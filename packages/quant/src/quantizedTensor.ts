@@ -2,14 +2,14 @@ import { LowrankError } from '@lowrank/errors';
 import type { HostArray } from '@lowrank/tensor';
 import type { OperandEncoding } from '@lowrank/tensor/op';
 import { nestedHead, sizeOf } from '@lowrank/tensor/op';
-import { dequantizeBlocks, quantizeBlocks } from './blocks.js';
-import type { FloatDtype, Floats } from './floats.js';
-import { throughF16, widen } from './floats.js';
+import { dequantizeBlocks, quantizeBlocks } from './numeric/blocks.js';
+import type { FloatDtype, Floats } from './numeric/floats.js';
+import { throughF16, widen } from './numeric/floats.js';
 import type { FourBitType } from './fourBit.js';
 import { checkBlockSize, fourBitCodecs } from './fourBit.js';
-import type { NestedAbsmax } from './nested.js';
-import { dequantizeAbsmax, quantizeAbsmax } from './nested.js';
-import { dequantizeRows, quantizeRows } from './rows.js';
+import type { NestedAbsmax } from './numeric/nested.js';
+import { dequantizeAbsmax, quantizeAbsmax } from './numeric/nested.js';
+import { dequantizeRows, quantizeRows } from './numeric/rows.js';
 
 export type QuantizationType = FourBitType | 'int8';
 

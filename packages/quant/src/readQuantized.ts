@@ -4,7 +4,7 @@ import type { OperandEncoding } from '@lowrank/tensor/op';
 import { sizeOf } from '@lowrank/tensor/op';
 import { fourBitCodecs, isFourBitType } from './fourBit.js';
 import type { FourBitType } from './fourBit.js';
-import type { NestedAbsmax } from './nested.js';
+import type { NestedAbsmax } from './numeric/nested.js';
 import { copyRemedy, parseQuantState } from './quantState.js';
 import type { QuantState } from './quantState.js';
 import type { FourBitTensor, Int8Tensor, QuantizedTensor } from './quantizedTensor.js';

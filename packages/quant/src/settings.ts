@@ -4,7 +4,7 @@ import type { OperandEncoding } from '@lowrank/tensor/op';
 import { persistent } from '@lowrank/tensor';
 import { EncodedMatrix, encodingSpecs } from '@lowrank/tensor/op';
 import { checkBlockSize } from './fourBit.js';
-import { nestedBlockSize } from './nested.js';
+import { nestedBlockSize } from './numeric/nested.js';
 import type { QuantizationType } from './quantizedTensor.js';
 import { encodingOf } from './quantizedTensor.js';
 

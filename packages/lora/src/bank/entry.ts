@@ -2,7 +2,7 @@ import { Parameter } from '@lowrank/nn';
 import type { Tensor } from '@lowrank/tensor';
 import { readTensor, scalar, tensor, toFloat32 } from '@lowrank/tensor';
 import type { LoraMatrices } from '../adapterFiles.js';
-import { besideBase } from '../baseWeight.js';
+import { besideBase } from '../numeric/baseWeight.js';
 import type { LoraConfig } from '../config.js';
 import { scalingAt } from '../config.js';
 import { beginsInBase } from '../loraInit.js';

@@ -5,7 +5,7 @@ import { expect, test } from 'vitest';
 import type { LoraInit } from '../loraInit.js';
 import { LoraLinear } from '../loraLinear.js';
 import { initOf } from '../initOf.js';
-import { orthonormalColumns } from './orthonormal.js';
+import { orthonormalColumns } from '../numeric/orthonormal.js';
 
 const sizes = { rank: 4, inFeatures: 9, outFeatures: 6, scaling: 2 };
 const random = (seed: number, length: number): Float32Array => {

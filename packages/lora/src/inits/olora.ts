@@ -1,5 +1,5 @@
 import type { Init } from '../init.js';
-import { orthonormalColumns } from './orthonormal.js';
+import { orthonormalColumns } from '../numeric/orthonormal.js';
 
 /**
  * OLoRA (Büyükakyüz 2024): with W = QR, B = Q[:, :r] and A = R[:r]. R's rows are Qᵀ·W, so that the first r columns of Q
@@ -11,9 +11,8 @@ export const olora: Init = {
     const a = new Float64Array(rank * inFeatures);
     for (let row = 0; row < outFeatures; row++) {
       for (let k = 0; k < rank; k++) {
-        const factor = q[row * rank + k] ?? NaN;
-        for (let i = 0; i < inFeatures; i++)
-          a[k * inFeatures + i] = (a[k * inFeatures + i] ?? NaN) + factor * (weight[row * inFeatures + i] ?? NaN);
+        const factor = q[row * rank + k];
+        for (let i = 0; i < inFeatures; i++) a[k * inFeatures + i] += factor * weight[row * inFeatures + i];
       }
     }
     return { a: Float32Array.from(a), b: Float32Array.from(q) };

@@ -1,7 +1,7 @@
 import { LowrankError } from '@lowrank/errors';
 import { Rng } from '@lowrank/tensor';
 import type { Init } from '../init.js';
-import { orthonormalColumns } from './orthonormal.js';
+import { orthonormalColumns } from '../numeric/orthonormal.js';
 
 /**
  * A and B both begin with numbers, and BA is 0 all the same: of a random orthogonal Q [r, r] A takes every second row
@@ -32,7 +32,7 @@ export const orthogonal: Init = {
       for (let r = 0; r < rank; r++) {
         for (let i = 0; i < length; i++) {
           let total = 0;
-          for (let k = 0; k < half; k++) total += (q[(2 * k + odd) * rank + r] ?? NaN) * (noise[k * length + i] ?? NaN);
+          for (let k = 0; k < half; k++) total += q[(2 * k + odd) * rank + r] * noise[k * length + i];
           result[place(r, i)] = total / 10;
         }
       }

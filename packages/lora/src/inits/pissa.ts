@@ -1,5 +1,5 @@
 import type { Init } from '../init.js';
-import { truncatedSvd } from '../svd.js';
+import { truncatedSvd } from '../numeric/svd.js';
 
 /** Beyond so many rows and columns the decomposition is by block Krylov iteration, in so many steps. */
 const largestExact = 384;
@@ -22,11 +22,10 @@ export function pissaIn(iterations?: number): Init {
         seed: Math.floor(rng.uniform() * 2 ** 32),
       });
       const roots = s.map((value) => Math.sqrt(value / scaling));
-      const a = Float32Array.from(v, (value, at) => value * (roots[Math.floor(at / inFeatures)] ?? NaN));
+      const a = Float32Array.from(v, (value, at) => value * roots[Math.floor(at / inFeatures)]);
       const b = new Float32Array(outFeatures * rank);
       for (let k = 0; k < rank; k++)
-        for (let row = 0; row < outFeatures; row++)
-          b[row * rank + k] = (u[k * outFeatures + row] ?? NaN) * (roots[k] ?? NaN);
+        for (let row = 0; row < outFeatures; row++) b[row * rank + k] = u[k * outFeatures + row] * roots[k];
       return { a, b };
     },
   };

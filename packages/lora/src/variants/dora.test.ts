@@ -7,7 +7,7 @@ import { expect, test } from 'vitest';
 import { LoraEmbedding } from '../loraEmbedding.js';
 import type { LoraLayer } from '../loraLayer.js';
 import { LoraLinear } from '../loraLinear.js';
-import { mergeWeight } from '../merge.js';
+import { mergeWeight } from '../numeric/merge.js';
 import { dora } from './dora.js';
 
 const [rows, input, output, rank] = [5, 7, 3, 2];

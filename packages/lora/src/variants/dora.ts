@@ -1,7 +1,7 @@
 import { Parameter } from '@lowrank/nn';
 import type { Tensor } from '@lowrank/tensor';
 import { add, div, linear, maximum, mul, sqrt, stopGradient, sub, sum, tensor, transpose } from '@lowrank/tensor';
-import { squaredRowNorms } from '../baseWeight.js';
+import { squaredRowNorms } from '../numeric/baseWeight.js';
 import type { LoraVariant, LoraWeights, VariantLayer } from '../variant.js';
 
 /**
@@ -32,15 +32,15 @@ export const dora: LoraVariant = {
   mergeRow(row, delta, magnitude) {
     let squares = 0;
     for (let i = 0; i < row.length; i++) {
-      row[i] = (row[i] ?? NaN) + (delta[i] ?? NaN);
-      squares += (row[i] ?? NaN) ** 2;
+      row[i] += delta[i];
+      squares += row[i] ** 2;
     }
     const factor = Math.fround(magnitude / Math.fround(Math.sqrt(squares)));
-    for (let i = 0; i < row.length; i++) row[i] = factor * (row[i] ?? NaN);
+    for (let i = 0; i < row.length; i++) row[i] = factor * row[i];
     return factor;
   },
   unmergeRow(row, delta, { kept: factor }) {
-    for (let i = 0; i < row.length; i++) row[i] = Math.fround((row[i] ?? NaN) / factor) - (delta[i] ?? NaN);
+    for (let i = 0; i < row.length; i++) row[i] = Math.fround(row[i] / factor) - delta[i];
   },
   resting: (magnitudes) => magnitudes.map((magnitude) => magnitude ** 2),
 };

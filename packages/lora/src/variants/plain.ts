@@ -21,10 +21,10 @@ export const plain: LoraVariant = {
       : [...learned, ...layer.productTerms(x, { ...initial, scale }).map(({ h, b }) => ({ h: neg(h), b }))];
   },
   mergeRow(row, delta) {
-    for (let i = 0; i < row.length; i++) row[i] = (row[i] ?? NaN) + (delta[i] ?? NaN);
+    for (let i = 0; i < row.length; i++) row[i] += delta[i];
     return 1;
   },
   unmergeRow(row, delta) {
-    for (let i = 0; i < row.length; i++) row[i] = (row[i] ?? NaN) - (delta[i] ?? NaN);
+    for (let i = 0; i < row.length; i++) row[i] -= delta[i];
   },
 };

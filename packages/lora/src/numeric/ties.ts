@@ -16,13 +16,13 @@ export function tiesMerge(
   const result = new Float64Array(values[0]?.length ?? 0);
   for (let at = 0; at < result.length; at++) {
     let votes = 0;
-    for (const each of values) votes += majoritySign === 'total' ? (each[at] ?? NaN) : Math.sign(each[at] ?? NaN);
+    for (const each of values) votes += majoritySign === 'total' ? each[at] : Math.sign(each[at]);
     const elected = votes >= 0 ? 1 : -1;
     let [sum, count] = [0, 0];
     for (const [source, each] of values.entries()) {
-      const value = each[at] ?? NaN;
+      const value = each[at];
       if (Math.sign(value) !== elected) continue;
-      sum += (weights[source] ?? NaN) * value;
+      sum += weights[source] * value;
       count++;
     }
     result[at] = sum / Math.max(1, count);
@@ -34,8 +34,8 @@ export function tiesMerge(
 export function weightedSum(values: readonly Float32Array[], weights: readonly number[]): Float64Array {
   const result = new Float64Array(values[0]?.length ?? 0);
   for (const [source, each] of values.entries()) {
-    const weight = weights[source] ?? NaN;
-    for (let at = 0; at < result.length; at++) result[at] = (result[at] ?? NaN) + weight * (each[at] ?? NaN);
+    const weight = weights[source];
+    for (let at = 0; at < result.length; at++) result[at] += weight * each[at];
   }
   return result;
 }

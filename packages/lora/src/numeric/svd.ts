@@ -89,22 +89,22 @@ function exactSvd(matrix: Values, { rows, columns, rank }: SvdOptions): Truncate
   };
   const lengths = orthogonalize(turned);
   const order = Array.from(lengths.keys())
-    .sort((a, b) => (lengths[b] ?? 0) - (lengths[a] ?? 0))
+    .sort((a, b) => lengths[b] - lengths[a])
     .slice(0, rank);
   const long = new Float64Array(rank * turned.length);
   order.forEach((from, at) => {
-    const scale = lengths[from] ?? 0;
+    const scale = lengths[from];
     if (scale > 0)
       for (let i = 0; i < turned.length; i++)
-        long[at * turned.length + i] = (turned.data[from * turned.length + i] ?? NaN) / scale;
+        long[at * turned.length + i] = turned.data[from * turned.length + i] / scale;
   });
-  const s = Float64Array.from(order, (from) => lengths[from] ?? 0);
+  const s = Float64Array.from(order, (from) => lengths[from]);
   // The other side from A itself: v = Aᵀu / s, or u = A·v / s.
   const vectors: Vectors = { data: long, count: rank, length: turned.length };
   const { data: short } = tall ? timesTransposed(matrix, vectors, columns) : times(matrix, vectors, rows);
   const width = short.length / rank;
   for (let i = 0; i < short.length; i++)
-    short[i] = (s[Math.floor(i / width)] ?? 0) > 0 ? (short[i] ?? NaN) / (s[Math.floor(i / width)] ?? NaN) : 0;
+    short[i] = s[Math.floor(i / width)] > 0 ? short[i] / s[Math.floor(i / width)] : 0;
   return tall ? { u: long, s, v: short } : { u: short, s, v: long };
 }
 
@@ -117,7 +117,7 @@ function orthogonalize({ data, count, length }: Vectors): Float64Array {
     for (let p = 0; p < count - 1; p++) {
       for (let q = p + 1; q < count; q++) {
         const product = dot(data, { a: p * length, b: q * length, length });
-        const [alpha, beta] = [squares[p] ?? 0, squares[q] ?? 0];
+        const [alpha, beta] = [squares[p], squares[q]];
         if (!(Math.abs(product) > 1e-15 * Math.sqrt(alpha * beta))) continue;
         turned = true;
         const zeta = (beta - alpha) / (2 * product);
@@ -143,10 +143,10 @@ function dot(data: Float64Array, { a, b, length }: Pair): number {
   let [even, odd] = [0, 0];
   let i = 0;
   for (; i + 1 < length; i += 2) {
-    even += (data[a + i] ?? NaN) * (data[b + i] ?? NaN);
-    odd += (data[a + i + 1] ?? NaN) * (data[b + i + 1] ?? NaN);
+    even += data[a + i] * data[b + i];
+    odd += data[a + i + 1] * data[b + i + 1];
   }
-  if (i < length) even += (data[a + i] ?? NaN) * (data[b + i] ?? NaN);
+  if (i < length) even += data[a + i] * data[b + i];
   return even + odd;
 }
 
@@ -154,7 +154,7 @@ function rotate(data: Float64Array, { a, b, length }: Pair, tangent: number): vo
   const cosine = 1 / Math.sqrt(1 + tangent * tangent);
   const sine = cosine * tangent;
   for (let i = 0; i < length; i++) {
-    const [x, y] = [data[a + i] ?? NaN, data[b + i] ?? NaN];
+    const [x, y] = [data[a + i], data[b + i]];
     data[a + i] = cosine * x - sine * y;
     data[b + i] = sine * x + cosine * y;
   }
@@ -202,12 +202,12 @@ function normalized(data: Float64Array, at: number, length: number): boolean {
     for (let other = 0; other < at; other++) {
       const b = other * length;
       const part = dot(data, { a, b, length });
-      for (let i = 0; i < length; i++) data[a + i] = (data[a + i] ?? NaN) - part * (data[b + i] ?? NaN);
+      for (let i = 0; i < length; i++) data[a + i] -= part * data[b + i];
     }
   }
   const size = Math.sqrt(dot(data, { a, b: a, length }));
   if (!(size > 1e-13 * before)) return false;
-  for (let i = 0; i < length; i++) data[a + i] = (data[a + i] ?? NaN) / size;
+  for (let i = 0; i < length; i++) data[a + i] /= size;
   return true;
 }
 
@@ -219,7 +219,7 @@ function times(matrix: Values, { data, count, length }: Vectors, rows: number): 
     for (let j = 0; j < count; j++) {
       const b = j * length;
       let sum = 0;
-      for (let i = 0; i < length; i++) sum += (matrix[a + i] ?? NaN) * (data[b + i] ?? NaN);
+      for (let i = 0; i < length; i++) sum += matrix[a + i] * data[b + i];
       result[j * rows + row] = sum;
     }
   }
@@ -232,9 +232,9 @@ function timesTransposed(matrix: Values, { data, count, length }: Vectors, colum
   for (let row = 0; row < length; row++) {
     const a = row * columns;
     for (let j = 0; j < count; j++) {
-      const factor = data[j * length + row] ?? NaN;
+      const factor = data[j * length + row];
       const b = j * columns;
-      for (let i = 0; i < columns; i++) result[b + i] = (result[b + i] ?? NaN) + factor * (matrix[a + i] ?? NaN);
+      for (let i = 0; i < columns; i++) result[b + i] += factor * matrix[a + i];
     }
   }
   return { data: result, count, length: columns };
@@ -245,9 +245,8 @@ function combine(coefficients: Float64Array, { data, count, length }: Vectors, r
   const result = new Float64Array(rank * length);
   for (let k = 0; k < rank; k++) {
     for (let j = 0; j < count; j++) {
-      const factor = coefficients[k * count + j] ?? NaN;
-      for (let i = 0; i < length; i++)
-        result[k * length + i] = (result[k * length + i] ?? NaN) + factor * (data[j * length + i] ?? NaN);
+      const factor = coefficients[k * count + j];
+      for (let i = 0; i < length; i++) result[k * length + i] += factor * data[j * length + i];
     }
   }
   return result;
@@ -256,7 +255,6 @@ function combine(coefficients: Float64Array, { data, count, length }: Vectors, r
 function transposed(matrix: Values, rows: number, columns: number): Float64Array {
   const result = new Float64Array(matrix.length);
   for (let row = 0; row < rows; row++)
-    for (let column = 0; column < columns; column++)
-      result[column * rows + row] = matrix[row * columns + column] ?? NaN;
+    for (let column = 0; column < columns; column++) result[column * rows + row] = matrix[row * columns + column];
   return result;
 }

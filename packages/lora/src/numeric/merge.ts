@@ -1,7 +1,7 @@
 import { LowrankError } from '@lowrank/errors';
 import { fromBf16, fromF16, toBf16, toF16 } from '@lowrank/tensor/op';
-import type { LoraVariant } from './variant.js';
-import { plain } from './variants/plain.js';
+import type { LoraVariant } from '../variant.js';
+import { plain } from '../variants/plain.js';
 
 /** A weight as a file holds it. */
 export type MergeDtype = 'F32' | 'F16' | 'BF16';
@@ -81,20 +81,20 @@ function changed(
   for (let out = 0; out < outFeatures; out++) {
     row.fill(0);
     for (let k = 0; k < rank; k++) {
-      const factor = b[out * rank + k] ?? NaN;
+      const factor = b[out * rank + k];
       // The product of two f32 is exact in double precision, so this rounds once, as a fused multiply-add does.
-      for (let i = 0; i < inFeatures; i++) row[i] = (row[i] ?? NaN) + factor * (a[k * inFeatures + i] ?? NaN);
+      for (let i = 0; i < inFeatures; i++) row[i] += factor * a[k * inFeatures + i];
     }
     const place = (i: number): number => (transposed ? i * outFeatures + out : out * inFeatures + i);
     for (let i = 0; i < inFeatures; i++) {
-      const delta = Math.fround((row[i] ?? NaN) * scaling);
+      const delta = Math.fround(row[i] * scaling);
       row[i] = narrowDelta ? narrowed(delta) : delta;
       merged[i] = read(place(i));
     }
     change(merged, row, out);
     for (let i = 0; i < inFeatures; i++) {
       const at = place(i);
-      write(at, merged[i] ?? NaN);
+      write(at, merged[i]);
       if (Number.isFinite(read(at))) continue;
       throw new LowrankError({
         code: 'lora.mergeNotFinite',
@@ -119,7 +119,7 @@ function accessor(bytes: Uint8Array, dtype: MergeDtype): Accessor {
   if (dtype === 'F32') {
     const values = new Float32Array(bytes.buffer, bytes.byteOffset, bytes.byteLength / 4);
     return {
-      read: (at) => values[at] ?? NaN,
+      read: (at) => values[at],
       write: (at, value) => void (values[at] = value),
       narrowed: (value) => value,
     };
@@ -127,7 +127,7 @@ function accessor(bytes: Uint8Array, dtype: MergeDtype): Accessor {
   const [widen, narrow] = dtype === 'BF16' ? [fromBf16, toBf16] : [fromF16, toF16];
   const values = new Uint16Array(bytes.buffer, bytes.byteOffset, bytes.byteLength / 2);
   return {
-    read: (at) => widen(values[at] ?? 0),
+    read: (at) => widen(values[at]),
     write: (at, value) => void (values[at] = narrow(value)),
     narrowed: (value) => widen(narrow(value)),
   };

@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest';
 import { torchMean } from './torchMean.js';
-import { goldenJson } from './testing.js';
+import { goldenJson } from '../testing.js';
 
 test('the mean is PyTorch’s to the last bit', async () => {
   const { means } = await goldenJson<{ means: readonly { length: number; mean: number }[] }>('means.json');

@@ -52,7 +52,7 @@ export function loftqInit(
   let target = weight;
   for (let at = 1; ; at++) {
     const quantized = roundTrip(target);
-    const rest = weight.map((value, i) => value - (quantized[i] ?? NaN));
+    const rest = weight.map((value, i) => value - quantized[i]);
     const { u, s, v } = truncatedSvd(rest, {
       rows,
       columns,
@@ -61,9 +61,9 @@ export function loftqInit(
       iterations: large ? randomizedSteps : undefined,
     });
     for (let k = 0; k < kept; k++) {
-      const factor = Math.sqrt(s[k] ?? NaN) / root;
-      for (let i = 0; i < columns; i++) a[k * columns + i] = factor * (v[k * columns + i] ?? NaN);
-      for (let i = 0; i < rows; i++) b[i * rank + k] = factor * (u[k * rows + i] ?? NaN);
+      const factor = Math.sqrt(s[k]) / root;
+      for (let i = 0; i < columns; i++) a[k * columns + i] = factor * v[k * columns + i];
+      for (let i = 0; i < rows; i++) b[i * rank + k] = factor * u[k * rows + i];
     }
     if (at === iterations) return { quantized, a, b };
     target = without(weight, { a, b, rows, columns, rank, scaling });
@@ -87,11 +87,10 @@ function without(
   for (let row = 0; row < rows; row++) {
     product.fill(0);
     for (let k = 0; k < rank; k++) {
-      const factor = b[row * rank + k] ?? NaN;
-      for (let i = 0; i < columns; i++) product[i] = (product[i] ?? NaN) + factor * (a[k * columns + i] ?? NaN);
+      const factor = b[row * rank + k];
+      for (let i = 0; i < columns; i++) product[i] += factor * a[k * columns + i];
     }
-    for (let i = 0; i < columns; i++)
-      result[row * columns + i] = (weight[row * columns + i] ?? NaN) - scaling * (product[i] ?? NaN);
+    for (let i = 0; i < columns; i++) result[row * columns + i] = weight[row * columns + i] - scaling * product[i];
   }
   return result;
 }

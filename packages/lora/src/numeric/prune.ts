@@ -13,10 +13,10 @@ export function magnitudePrune(values: Float32Array, density: number): Float32Ar
   if (keep === 0) return result;
   const threshold = kthLargest(values, keep);
   let above = 0;
-  for (let at = 0; at < values.length; at++) if (Math.abs(values[at] ?? NaN) > threshold) above++;
+  for (let at = 0; at < values.length; at++) if (Math.abs(values[at]) > threshold) above++;
   let atThreshold = keep - above;
   for (let at = 0; at < values.length; at++) {
-    const value = values[at] ?? NaN;
+    const value = values[at];
     const magnitude = Math.abs(value);
     if (magnitude > threshold || (magnitude === threshold && atThreshold-- > 0)) result[at] = value;
   }
@@ -31,14 +31,14 @@ function kthLargest(values: Float32Array, k: number): number {
   const bits = new Uint32Array(values.buffer, values.byteOffset, values.length);
   const upper = kthSlot(upperHalves(bits), k);
   const lower = kthSlot(lowerHalves(bits, upper.slot), upper.left);
-  return new Float32Array(Uint32Array.of((upper.slot << 16) | lower.slot).buffer)[0] ?? NaN;
+  return new Float32Array(Uint32Array.of((upper.slot << 16) | lower.slot).buffer)[0];
 }
 
 function upperHalves(bits: Uint32Array): Uint32Array {
   const counts = new Uint32Array(2 ** 15);
   for (let at = 0; at < bits.length; at++) {
-    const slot = ((bits[at] ?? 0) & 0x7fffffff) >>> 16;
-    counts[slot] = (counts[slot] ?? 0) + 1;
+    const slot = (bits[at] & 0x7fffffff) >>> 16;
+    counts[slot]++;
   }
   return counts;
 }
@@ -46,10 +46,10 @@ function upperHalves(bits: Uint32Array): Uint32Array {
 function lowerHalves(bits: Uint32Array, upper: number): Uint32Array {
   const counts = new Uint32Array(2 ** 16);
   for (let at = 0; at < bits.length; at++) {
-    const magnitude = (bits[at] ?? 0) & 0x7fffffff;
+    const magnitude = bits[at] & 0x7fffffff;
     if (magnitude >>> 16 !== upper) continue;
     const slot = magnitude & 0xffff;
-    counts[slot] = (counts[slot] ?? 0) + 1;
+    counts[slot]++;
   }
   return counts;
 }
@@ -57,7 +57,7 @@ function lowerHalves(bits: Uint32Array, upper: number): Uint32Array {
 /** Where the k-th counted from above is, and which it is there. */
 function kthSlot(counts: Uint32Array, k: number): { readonly slot: number; readonly left: number } {
   let [slot, left] = [counts.length - 1, k];
-  for (; slot > 0 && (counts[slot] ?? 0) < left; slot--) left -= counts[slot] ?? 0;
+  for (; slot > 0 && counts[slot] < left; slot--) left -= counts[slot];
   return { slot, left };
 }
 

@@ -41,7 +41,7 @@ export async function baseWeight({ base, inFeatures, outFeatures }: Sizes): Prom
   if (!held.transposed) return values;
   const turned = new Float32Array(values.length);
   for (let i = 0; i < inFeatures; i++)
-    for (let out = 0; out < outFeatures; out++) turned[out * inFeatures + i] = values[i * outFeatures + out] ?? NaN;
+    for (let out = 0; out < outFeatures; out++) turned[out * inFeatures + i] = values[i * outFeatures + out];
   return turned;
 }
 
@@ -63,7 +63,7 @@ function hostNorms(
   const inFeatures = values.length / outFeatures;
   for (let at = 0; at < values.length; at++) {
     const out = transposed ? at % outFeatures : Math.floor(at / inFeatures);
-    norms[out] = (norms[out] ?? NaN) + (values[at] ?? NaN) ** 2;
+    norms[out] += values[at] ** 2;
   }
   return Float32Array.from(norms);
 }

@@ -26,7 +26,7 @@ export function productSvd({ a, b, rank, inFeatures, outFeatures }: LowRankProdu
   for (let i = 0; i < rank; i++) {
     for (let j = 0; j < rank; j++) {
       let sum = 0;
-      for (let k = 0; k < rank; k++) sum += (left.r[i * rank + k] ?? NaN) * (right.r[j * rank + k] ?? NaN);
+      for (let k = 0; k < rank; k++) sum += left.r[i * rank + k] * right.r[j * rank + k];
       core[i * rank + j] = sum;
     }
   }
@@ -53,23 +53,22 @@ function orthonormal(
     for (let pass = 0; pass < 2; pass++) {
       for (let j = 0; j < k; j++) {
         let part = 0;
-        for (let i = 0; i < length; i++) part += (q[j * length + i] ?? NaN) * (q[k * length + i] ?? NaN);
-        for (let i = 0; i < length; i++)
-          q[k * length + i] = (q[k * length + i] ?? NaN) - part * (q[j * length + i] ?? NaN);
-        r[j * count + k] = (r[j * count + k] ?? NaN) + part;
+        for (let i = 0; i < length; i++) part += q[j * length + i] * q[k * length + i];
+        for (let i = 0; i < length; i++) q[k * length + i] -= part * q[j * length + i];
+        r[j * count + k] += part;
       }
     }
     const size = norm(q, k * length, length);
     const independent = size > 1e-14 * before;
     r[k * count + k] = independent ? size : Number.isFinite(size) ? 0 : NaN;
-    for (let i = 0; i < length; i++) q[k * length + i] = independent ? (q[k * length + i] ?? NaN) / size : 0;
+    for (let i = 0; i < length; i++) q[k * length + i] = independent ? q[k * length + i] / size : 0;
   }
   return { q, r };
 }
 
 function norm(data: Float64Array, start: number, length: number): number {
   let sum = 0;
-  for (let i = start; i < start + length; i++) sum += (data[i] ?? NaN) ** 2;
+  for (let i = start; i < start + length; i++) sum += data[i] ** 2;
   return Math.sqrt(sum);
 }
 
@@ -82,9 +81,8 @@ function turned(
   const result = new Float64Array(count * length);
   for (let i = 0; i < count; i++) {
     for (let j = 0; j < rank; j++) {
-      const factor = coefficients[i * rank + j] ?? NaN;
-      for (let k = 0; k < length; k++)
-        result[i * length + k] = (result[i * length + k] ?? NaN) + factor * (q[j * length + k] ?? NaN);
+      const factor = coefficients[i * rank + j];
+      for (let k = 0; k < length; k++) result[i * length + k] += factor * q[j * length + k];
     }
   }
   return result;
@@ -94,7 +92,6 @@ function turned(
 function columnsOf(matrix: Float32Array | Float64Array, columns: number, rows: number): Float64Array {
   const result = new Float64Array(matrix.length);
   for (let row = 0; row < rows; row++)
-    for (let column = 0; column < columns; column++)
-      result[column * rows + row] = matrix[row * columns + column] ?? NaN;
+    for (let column = 0; column < columns; column++) result[column * rows + row] = matrix[row * columns + column];
   return result;
 }

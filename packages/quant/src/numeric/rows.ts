@@ -30,9 +30,9 @@ export function quantizeRows(x: Float32Array, { codes, absmax }: RowCodes, colum
     const end = start + columns;
     let scale = 0;
     for (let i = start; i < end; i++) {
-      const size = Math.abs(x[i] ?? NaN);
+      const size = Math.abs(x[i]);
       if (size <= scale) continue;
-      if (!(size < Infinity)) throw notFinite(x[i] ?? NaN, i);
+      if (!(size < Infinity)) throw notFinite(x[i], i);
       scale = size;
     }
     absmax[row] = scale;
@@ -49,7 +49,7 @@ function codeRow(
   const rounded = Math.fround(Math.fround(1 / scale) * 127);
   // Of a scale near the smallest f32 it is infinite in f32.
   const factor = rounded < Infinity ? rounded : 127 / scale;
-  for (let i = start; i < end; i++) codes[i] = Math.fround((x[i] ?? NaN) * factor) + rounder - rounder;
+  for (let i = start; i < end; i++) codes[i] = Math.fround(x[i] * factor) + rounder - rounder;
 }
 
 /** x[r, c] = (code·absmax(r))·(1/127), each product rounded to f32, and the result to `dtype`. */
@@ -58,10 +58,10 @@ export function dequantizeRows({ codes, absmax }: RowCodes, columns: number, dty
   const narrow = narrowing(dtype);
   const values = floats(dtype, 256);
   for (let row = 0; row < absmax.length; row++) {
-    const scale = absmax[row] ?? NaN;
+    const scale = absmax[row];
     for (let code = -128; code < 128; code++)
       values[code + 128] = narrow(Math.fround(Math.fround(code * scale) * perStep));
-    for (let i = row * columns; i < (row + 1) * columns; i++) result[i] = values[(codes[i] ?? 0) + 128] ?? 0;
+    for (let i = row * columns; i < (row + 1) * columns; i++) result[i] = values[codes[i] + 128];
   }
   return result;
 }

@@ -51,11 +51,11 @@ export function quantizeAbsmax(absmax: Float32Array): NestedAbsmax {
     const start = block * nestedBlockSize;
     const end = Math.min(start + nestedBlockSize, rest.length);
     let scale = 0;
-    for (let i = start; i < end; i++) scale = Math.max(scale, Math.abs(rest[i] ?? NaN));
+    for (let i = start; i < end; i++) scale = Math.max(scale, Math.abs(rest[i]));
     scales[block] = scale;
     if (scale === 0) continue;
     const factor = Math.fround(1 / scale);
-    for (let i = start; i < end; i++) codes[i] = nearest[placeOnGrid(Math.fround((rest[i] ?? NaN) * factor))] ?? 0;
+    for (let i = start; i < end; i++) codes[i] = nearest[placeOnGrid(Math.fround(rest[i] * factor))];
   }
   return { codes, absmax: scales, blockSize: nestedBlockSize, map, offset };
 }
@@ -67,14 +67,11 @@ function placeOnGrid(place: number): number {
 
 function nearestOnGrid(map: Float32Array): Uint8Array {
   const codes = new Uint8Array(grid + 1);
-  const midpoints = Float32Array.from(
-    { length: 255 },
-    (_, i) => Math.fround((map[i] ?? NaN) + (map[i + 1] ?? NaN)) / 2,
-  );
+  const midpoints = Float32Array.from({ length: 255 }, (_, i) => Math.fround(map[i] + map[i + 1]) / 2);
   let code = 0;
   for (let i = 0; i <= grid; i++) {
     const place = Math.fround(Math.fround((2 * i) / grid) - 1);
-    while (code < 255 && (midpoints[code] ?? NaN) < place) code++;
+    while (code < 255 && midpoints[code] < place) code++;
     codes[i] = code;
   }
   return codes;
@@ -88,7 +85,6 @@ export function dequantizeAbsmax(
 ): Float32Array {
   const result = new Float32Array(last - first);
   for (let block = first; block < last; block++)
-    result[block - first] =
-      Math.fround((map[codes[block] ?? 0] ?? NaN) * (absmax[Math.floor(block / blockSize)] ?? NaN)) + offset;
+    result[block - first] = Math.fround(map[codes[block]] * absmax[Math.floor(block / blockSize)]) + offset;
   return result;
 }

@@ -1,7 +1,7 @@
 import { LowrankError } from '@lowrank/errors';
 import type { FloatDtype, Floats } from './floats.js';
 import { floats, narrowing } from './floats.js';
-import type { FourBitCodec } from './fourBit.js';
+import type { FourBitCodec } from '../fourBit.js';
 
 /** Where codes and scales of some blocks go: they may be part of larger arrays. */
 export interface BlockOutput {
@@ -49,8 +49,8 @@ function stepsOf(codec: FourBitCodec): Steps {
     const first = boundaries.filter((boundary) => boundary < start).length;
     const inside = boundaries[first] ?? Infinity;
     steps.boundary[bucket] = inside < start + 2 / buckets ? inside : Infinity;
-    steps.below[bucket] = order[first] ?? 0;
-    steps.above[bucket] = order[Math.min(first + 1, 15)] ?? 0;
+    steps.below[bucket] = order[first];
+    steps.above[bucket] = order[Math.min(first + 1, 15)];
   }
   made.set(codec, steps);
   return steps;
@@ -87,9 +87,9 @@ export function quantizeBlocks(
 function largestOf(x: Float32Array, start: number, end: number): number {
   let found = 0;
   for (let i = start; i < end; i++) {
-    const size = Math.abs(x[i] ?? NaN);
+    const size = Math.abs(x[i]);
     if (size <= found) continue;
-    if (!(size <= largest)) throw notFinite(x[i] ?? NaN, i);
+    if (!(size <= largest)) throw notFinite(x[i], i);
     found = size;
   }
   return found;
@@ -109,13 +109,13 @@ function codeFullBlock(
 ): void {
   const half = buckets / 2;
   for (let i = start; i < end; i += 2) {
-    const high = Math.fround((x[i] ?? NaN) * factor);
-    const low = Math.fround((x[i + 1] ?? NaN) * factor);
+    const high = Math.fround(x[i] * factor);
+    const low = Math.fround(x[i + 1] * factor);
     // Rounding may take a place a hair beyond ±1: the last bucket is for 1 and that hair.
     const highBucket = ((high + 1) * half) | 0;
     const lowBucket = ((low + 1) * half) | 0;
-    const highCode = (high > (boundary[highBucket] ?? 0) ? above[highBucket] : below[highBucket]) ?? 0;
-    const lowCode = (low > (boundary[lowBucket] ?? 0) ? above[lowBucket] : below[lowBucket]) ?? 0;
+    const highCode = high > boundary[highBucket] ? above[highBucket] : below[highBucket];
+    const lowCode = low > boundary[lowBucket] ? above[lowBucket] : below[lowBucket];
     codes[i >> 1] = (highCode << 4) | lowCode;
   }
 }
@@ -125,9 +125,10 @@ function codeLastBlock(x: Float32Array, codes: Uint8Array, { below, above, bound
   const codeOf = (value: number): number => {
     const place = Math.fround(value / scale);
     const bucket = ((place + 1) * (buckets / 2)) | 0;
-    return (place > (boundary[bucket] ?? 0) ? above[bucket] : below[bucket]) ?? 0;
+    return place > boundary[bucket] ? above[bucket] : below[bucket];
   };
-  for (let i = start; i < x.length; i += 2) codes[i >> 1] = (codeOf(x[i] ?? NaN) << 4) | codeOf(x[i + 1] ?? 0);
+  // An odd count ends with half a byte, which holds the code of 0.
+  for (let i = start; i < x.length; i += 2) codes[i >> 1] = (codeOf(x[i]) << 4) | codeOf(x[i + 1] ?? 0);
   return scale;
 }
 
@@ -148,14 +149,14 @@ export function dequantizeBlocks(
   const narrow = narrowing(dtype);
   const values = floats(dtype, 16);
   for (let start = 0, block = 0; start < length; start += blockSize, block++) {
-    const scale = absmax[block] ?? NaN;
-    for (let code = 0; code < 16; code++) values[code] = narrow(Math.fround((table[code] ?? NaN) * scale));
+    const scale = absmax[block];
+    for (let code = 0; code < 16; code++) values[code] = narrow(Math.fround(table[code] * scale));
     const end = Math.min(start + blockSize, length);
     for (let i = start; i < end; i += 2) {
-      const byte = codes[i >> 1] ?? 0;
-      result[i] = values[byte >> 4] ?? 0;
+      const byte = codes[i >> 1];
+      result[i] = values[byte >> 4];
       // One too many after an odd number of elements: beyond the end of an array nothing is written.
-      result[i + 1] = values[byte & 15] ?? 0;
+      result[i + 1] = values[byte & 15];
     }
   }
   return result;

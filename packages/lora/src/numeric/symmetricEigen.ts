@@ -39,7 +39,7 @@ export function leadingEigen(matrix: Float32Array, { size, rank }: EigenOptions)
   const { values, vectors } = leading(eigen(small, count), count, rank);
   const turned = new Float64Array(rank * size);
   for (let k = 0; k < rank; k++)
-    for (let j = 0; j < count; j++) addScaled(at(turned, k, size), at(basis, j, size), vectors[k * count + j] ?? NaN);
+    for (let j = 0; j < count; j++) addScaled(at(turned, k, size), at(basis, j, size), vectors[k * count + j]);
   return { values, vectors: turned };
 }
 
@@ -49,12 +49,12 @@ function leading(
   rank: number,
 ): LeadingEigen {
   const order = Array.from(values.keys())
-    .sort((a, b) => (values[b] ?? 0) - (values[a] ?? 0))
+    .sort((a, b) => values[b] - values[a])
     .slice(0, rank);
   const kept = new Float64Array(rank * size);
   order.forEach((from, to) => kept.set(at(vectors, from, size), to * size));
   // Rounding may take a value that is nearly 0 below it.
-  return { values: Float64Array.from(order, (from) => Math.max(0, values[from] ?? 0)), vectors: kept };
+  return { values: Float64Array.from(order, (from) => Math.max(0, values[from])), vectors: kept };
 }
 
 /** An orthonormal basis of [X, MX, M²X, …], X random, and M times each of its vectors. */
@@ -115,7 +115,7 @@ function normalized(basis: Float64Array, last: number, size: number): boolean {
   }
   const length = Math.sqrt(dot(own, own));
   if (!(length > 1e-10 * before)) return false;
-  for (let i = 0; i < size; i++) own[i] = (own[i] ?? NaN) / length;
+  for (let i = 0; i < size; i++) own[i] /= length;
   return true;
 }
 
@@ -124,14 +124,14 @@ function dot(x: Float64Array, y: Float64Array): number {
   let [even, odd] = [0, 0];
   let i = 0;
   for (; i + 1 < x.length; i += 2) {
-    even += (x[i] ?? NaN) * (y[i] ?? NaN);
-    odd += (x[i + 1] ?? NaN) * (y[i + 1] ?? NaN);
+    even += x[i] * y[i];
+    odd += x[i + 1] * y[i + 1];
   }
-  return i < x.length ? even + odd + (x[i] ?? NaN) * (y[i] ?? NaN) : even + odd;
+  return i < x.length ? even + odd + x[i] * y[i] : even + odd;
 }
 
 function addScaled(target: Float64Array, source: Float64Array, factor: number): void {
-  for (let i = 0; i < target.length; i++) target[i] = (target[i] ?? NaN) + factor * (source[i] ?? NaN);
+  for (let i = 0; i < target.length; i++) target[i] += factor * source[i];
 }
 
 /** One of some vectors that lie one after the other. */
@@ -152,22 +152,22 @@ function eigen(v: Float64Array, n: number): { values: Float64Array; vectors: Flo
  */
 function tridiagonalize(v: Float64Array, d: Float64Array, e: Float64Array): void {
   const n = d.length;
-  for (let j = 0; j < n; j++) d[j] = v[j * n + n - 1] ?? NaN;
+  for (let j = 0; j < n; j++) d[j] = v[j * n + n - 1];
   for (let i = n - 1; i > 0; i--) {
     let [scale, h] = [0, 0];
-    for (let k = 0; k < i; k++) scale += Math.abs(d[k] ?? NaN);
+    for (let k = 0; k < i; k++) scale += Math.abs(d[k]);
     if (scale === 0) {
-      e[i] = d[i - 1] ?? NaN;
+      e[i] = d[i - 1];
       for (let j = 0; j < i; j++) {
-        d[j] = v[j * n + i - 1] ?? NaN;
+        d[j] = v[j * n + i - 1];
         v[j * n + i] = v[i * n + j] = 0;
       }
     } else {
       for (let k = 0; k < i; k++) {
-        d[k] = (d[k] ?? NaN) / scale;
-        h += (d[k] ?? NaN) ** 2;
+        d[k] /= scale;
+        h += d[k] ** 2;
       }
-      const last = d[i - 1] ?? NaN;
+      const last = d[i - 1];
       const root = last > 0 ? -Math.sqrt(h) : Math.sqrt(h);
       e[i] = scale * root;
       h -= last * root;
@@ -185,26 +185,26 @@ function reflect(v: Float64Array, d: Float64Array, e: Float64Array, { i, h }: { 
   const n = d.length;
   e.fill(0, 0, i);
   for (let j = 0; j < i; j++) {
-    const f = d[j] ?? NaN;
+    const f = d[j];
     v[i * n + j] = f;
-    let g = (e[j] ?? NaN) + (v[j * n + j] ?? NaN) * f;
+    let g = e[j] + v[j * n + j] * f;
     for (let k = j + 1; k < i; k++) {
-      g += (v[j * n + k] ?? NaN) * (d[k] ?? NaN);
-      e[k] = (e[k] ?? NaN) + (v[j * n + k] ?? NaN) * f;
+      g += v[j * n + k] * d[k];
+      e[k] += v[j * n + k] * f;
     }
     e[j] = g;
   }
   let f = 0;
   for (let j = 0; j < i; j++) {
-    e[j] = (e[j] ?? NaN) / h;
-    f += (e[j] ?? NaN) * (d[j] ?? NaN);
+    e[j] /= h;
+    f += e[j] * d[j];
   }
   const half = f / (h + h);
-  for (let j = 0; j < i; j++) e[j] = (e[j] ?? NaN) - half * (d[j] ?? NaN);
+  for (let j = 0; j < i; j++) e[j] -= half * d[j];
   for (let j = 0; j < i; j++) {
-    const [p, q] = [d[j] ?? NaN, e[j] ?? NaN];
-    for (let k = j; k < i; k++) v[j * n + k] = (v[j * n + k] ?? NaN) - (p * (e[k] ?? NaN) + q * (d[k] ?? NaN));
-    d[j] = v[j * n + i - 1] ?? NaN;
+    const [p, q] = [d[j], e[j]];
+    for (let k = j; k < i; k++) v[j * n + k] -= p * e[k] + q * d[k];
+    d[j] = v[j * n + i - 1];
     v[j * n + i] = 0;
   }
 }
@@ -212,12 +212,12 @@ function reflect(v: Float64Array, d: Float64Array, e: Float64Array, { i, h }: { 
 function accumulate(v: Float64Array, d: Float64Array): void {
   const n = d.length;
   for (let i = 0; i < n - 1; i++) {
-    v[i * n + n - 1] = v[i * n + i] ?? NaN;
+    v[i * n + n - 1] = v[i * n + i];
     v[i * n + i] = 1;
-    const h = d[i + 1] ?? NaN;
+    const h = d[i + 1];
     const next = (i + 1) * n;
     if (h !== 0) {
-      for (let k = 0; k <= i; k++) d[k] = (v[next + k] ?? NaN) / h;
+      for (let k = 0; k <= i; k++) d[k] = v[next + k] / h;
       const turn = v.subarray(next, next + i + 1);
       for (let j = 0; j <= i; j++) {
         const column = v.subarray(j * n, j * n + i + 1);
@@ -227,7 +227,7 @@ function accumulate(v: Float64Array, d: Float64Array): void {
     v.fill(0, next, next + i + 1);
   }
   for (let j = 0; j < n; j++) {
-    d[j] = v[j * n + n - 1] ?? NaN;
+    d[j] = v[j * n + n - 1];
     v[j * n + n - 1] = 0;
   }
   v[n * n - 1] = 1;
@@ -240,14 +240,14 @@ function diagonalize(v: Float64Array, d: Float64Array, e: Float64Array): void {
   e[n - 1] = 0;
   let [shift, largest] = [0, 0];
   for (let l = 0; l < n; l++) {
-    largest = Math.max(largest, Math.abs(d[l] ?? NaN) + Math.abs(e[l] ?? NaN));
+    largest = Math.max(largest, Math.abs(d[l]) + Math.abs(e[l]));
     let m = l;
-    while (m < n - 1 && Math.abs(e[m] ?? NaN) > 2 ** -52 * largest) m++;
+    while (m < n - 1 && Math.abs(e[m]) > 2 ** -52 * largest) m++;
     for (let round = 0; m > l && round < 60; round++) {
       shift += step(v, d, e, { l, m });
-      if (!(Math.abs(e[l] ?? NaN) > 2 ** -52 * largest)) break;
+      if (!(Math.abs(e[l]) > 2 ** -52 * largest)) break;
     }
-    d[l] = (d[l] ?? NaN) + shift;
+    d[l] += shift;
     e[l] = 0;
   }
 }
@@ -255,35 +255,35 @@ function diagonalize(v: Float64Array, d: Float64Array, e: Float64Array): void {
 /** One QL step of rows l to m; what it takes off all that follows. */
 function step(v: Float64Array, d: Float64Array, e: Float64Array, { l, m }: { l: number; m: number }): number {
   const n = d.length;
-  const [first, below] = [d[l] ?? NaN, e[l] ?? NaN];
-  const slope = ((d[l + 1] ?? NaN) - first) / (2 * below);
+  const [first, below] = [d[l], e[l]];
+  const slope = (d[l + 1] - first) / (2 * below);
   const root = slope < 0 ? -Math.sqrt(slope * slope + 1) : Math.sqrt(slope * slope + 1);
   d[l] = below / (slope + root);
   d[l + 1] = below * (slope + root);
-  const second = d[l + 1] ?? NaN;
-  const shift = first - (d[l] ?? NaN);
-  for (let i = l + 2; i < n; i++) d[i] = (d[i] ?? NaN) - shift;
-  let p = d[m] ?? NaN;
+  const second = d[l + 1];
+  const shift = first - d[l];
+  for (let i = l + 2; i < n; i++) d[i] -= shift;
+  let p = d[m];
   let [c, c2, c3, s, s2] = [1, 1, 1, 0, 0];
-  const secondBelow = e[l + 1] ?? NaN;
+  const secondBelow = e[l + 1];
   for (let i = m - 1; i >= l; i--) {
     [c3, c2, s2] = [c2, c, s];
-    const ei = e[i] ?? NaN;
+    const ei = e[i];
     const [g, h] = [c * ei, c * p];
     const r = Math.sqrt(p * p + ei * ei);
     e[i + 1] = s * r;
     s = ei / r;
     c = p / r;
-    p = c * (d[i] ?? NaN) - s * g;
-    d[i + 1] = h + s * (c * g + s * (d[i] ?? NaN));
+    p = c * d[i] - s * g;
+    d[i + 1] = h + s * (c * g + s * d[i]);
     const [low, high] = [i * n, (i + 1) * n];
     for (let k = 0; k < n; k++) {
-      const [x, y] = [v[low + k] ?? NaN, v[high + k] ?? NaN];
+      const [x, y] = [v[low + k], v[high + k]];
       v[high + k] = s * x + c * y;
       v[low + k] = c * x - s * y;
     }
   }
-  p = (-s * s2 * c3 * secondBelow * (e[l] ?? NaN)) / second;
+  p = (-s * s2 * c3 * secondBelow * e[l]) / second;
   e[l] = s * p;
   d[l] = c * p;
   return shift;

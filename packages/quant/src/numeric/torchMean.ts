@@ -13,12 +13,11 @@ export function torchMean(values: Float32Array): number {
   const groups = Math.floor(vectors / rows);
   const sums = groupSums(values, groups);
   for (let vector = groups * rows; vector < vectors; vector++)
-    for (let lane = 0; lane < lanes; lane++) sums[lane] = (sums[lane] ?? 0) + (values[vector * lanes + lane] ?? 0);
-  for (let row = 1; row < rows; row++)
-    for (let lane = 0; lane < lanes; lane++) sums[lane] = (sums[lane] ?? 0) + (sums[row * lanes + lane] ?? 0);
+    for (let lane = 0; lane < lanes; lane++) sums[lane] += values[vector * lanes + lane];
+  for (let row = 1; row < rows; row++) for (let lane = 0; lane < lanes; lane++) sums[lane] += sums[row * lanes + lane];
   let sum = 0;
-  for (let i = vectors * lanes; i < values.length; i++) sum = Math.fround(sum + (values[i] ?? 0));
-  for (let lane = 0; lane < lanes; lane++) sum = Math.fround(sum + (sums[lane] ?? 0));
+  for (let i = vectors * lanes; i < values.length; i++) sum = Math.fround(sum + values[i]);
+  for (let lane = 0; lane < lanes; lane++) sum = Math.fround(sum + sums[lane]);
   return Math.fround(sum / values.length);
 }
 
@@ -26,7 +25,7 @@ export function torchMean(values: Float32Array): number {
 function sumOfFew(values: Float32Array): number {
   const sums = new Float32Array(rows);
   const whole = values.length - (values.length % rows);
-  values.forEach((value, i) => (sums[i < whole ? i : 0] = (sums[i < whole ? i : 0] ?? 0) + value));
+  values.forEach((value, i) => (sums[i < whole ? i : 0] += value));
   return sums.reduce((sum, part) => Math.fround(sum + part));
 }
 
@@ -43,15 +42,15 @@ function groupSums(values: Float32Array, groups: number): Float32Array {
     const from = sums[level - 1];
     const to = sums[level];
     if (from === undefined || to === undefined) return;
-    for (let i = 0; i < width; i++) to[i] = (to[i] ?? 0) + (from[i] ?? 0);
+    for (let i = 0; i < width; i++) to[i] += from[i];
     from.fill(0);
   };
   const [first = new Float32Array(width)] = sums;
   for (let group = 0; group < groups;) {
-    for (let i = 0; i < width; i++) first[i] = (first[i] ?? 0) + (values[group * width + i] ?? 0);
+    for (let i = 0; i < width; i++) first[i] += values[group * width + i];
     group++;
     for (let level = 1, span = step; level < levels && group % span === 0; level++, span *= step) raise(level);
   }
-  for (const partial of sums.slice(1)) for (let i = 0; i < width; i++) first[i] = (first[i] ?? 0) + (partial[i] ?? 0);
+  for (const partial of sums.slice(1)) for (let i = 0; i < width; i++) first[i] += partial[i];
   return first;
 }

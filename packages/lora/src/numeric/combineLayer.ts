@@ -1,6 +1,6 @@
 import { LowrankError } from '@lowrank/errors';
 import { Rng } from '@lowrank/tensor';
-import type { LoraMatrices } from './adapterFiles.js';
+import type { LoraMatrices } from '../adapterFiles.js';
 import { productSvd } from './productSvd.js';
 import { magnitudePrune, randomPrune } from './prune.js';
 import { truncatedSvd } from './svd.js';
@@ -91,8 +91,7 @@ function concatenated(parts: readonly Part[]): Factors {
   const b = new Float64Array(outFeatures * rank);
   let start = 0;
   for (const { matrices, weight, scaling } of parts) {
-    for (let at = 0; at < matrices.a.length; at++)
-      a[start * inFeatures + at] = weight * scaling * (matrices.a[at] ?? NaN);
+    for (let at = 0; at < matrices.a.length; at++) a[start * inFeatures + at] = weight * scaling * matrices.a[at];
     for (let out = 0; out < outFeatures; out++)
       b.set(matrices.b.subarray(out * matrices.rank, (out + 1) * matrices.rank), out * rank + start);
     start += matrices.rank;
@@ -139,8 +138,8 @@ function deltaOf(parts: readonly Part[], options: LayerOptions): Float64Array {
     for (let out = 0; out < outFeatures; out++) {
       row.fill(0);
       for (let k = 0; k < rank; k++) {
-        const factor = scaling * (b[out * rank + k] ?? NaN);
-        for (let at = 0; at < inFeatures; at++) row[at] = (row[at] ?? NaN) + factor * (a[k * inFeatures + at] ?? NaN);
+        const factor = scaling * b[out * rank + k];
+        for (let at = 0; at < inFeatures; at++) row[at] += factor * a[k * inFeatures + at];
       }
       delta.set(row, out * inFeatures);
     }
@@ -193,7 +192,7 @@ function decomposed(
   // A product of a smaller rank than is wanted leaves zeros.
   for (let k = 0; k < Math.min(rank, s.length); k++) {
     a.set(v.subarray(k * inFeatures, (k + 1) * inFeatures), k * inFeatures);
-    for (let out = 0; out < outFeatures; out++) b[out * rank + k] = (u[k * outFeatures + out] ?? NaN) * (s[k] ?? NaN);
+    for (let out = 0; out < outFeatures; out++) b[out * rank + k] = u[k * outFeatures + out] * s[k];
   }
   return narrowed({ a, b, rank }, parts);
 }

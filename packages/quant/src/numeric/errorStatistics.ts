@@ -23,8 +23,8 @@ export class ErrorStatistics {
   /** @param x what it was @param restored what became of it, element by element */
   add(x: Float32Array, restored: Float32Array): void {
     for (let i = 0; i < x.length; i++) {
-      const value = x[i] ?? NaN;
-      const error = Math.abs((restored[i] ?? NaN) - value);
+      const value = x[i];
+      const error = Math.abs(restored[i] - value);
       this.absolute += error;
       this.relative += error / (Math.abs(value) + 1e-8);
       this.squares += error * error;

@@ -2,10 +2,10 @@ import { readFile } from 'node:fs/promises';
 import { fileSource, openSafetensors } from '@lowrank/safetensors';
 import { fromNumbers, toFloat32 } from '@lowrank/tensor';
 import { describe, expect, test } from 'vitest';
-import { scalingAt } from './config.js';
+import { scalingAt } from '../config.js';
 import type { MergeDtype } from './merge.js';
 import { mergeWeight } from './merge.js';
-import { goldenAdapter, goldenRoot, gptRoot } from './testing.js';
+import { goldenAdapter, goldenRoot, gptRoot } from '../testing.js';
 
 interface Merge {
   readonly base: string;

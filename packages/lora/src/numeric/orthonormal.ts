@@ -8,22 +8,21 @@ export function orthonormalColumns(matrix: ArrayLike<number>, columns: number, c
   for (let k = 0; k < count; k++) {
     let before = 0;
     for (let row = 0; row < rows; row++) {
-      const value = matrix[row * columns + k] ?? NaN;
+      const value = matrix[row * columns + k];
       q[row * count + k] = value;
       before += value * value;
     }
     for (let pass = 0; pass < 2; pass++) {
       for (let other = 0; other < k; other++) {
         let part = 0;
-        for (let row = 0; row < rows; row++) part += (q[row * count + k] ?? NaN) * (q[row * count + other] ?? NaN);
-        for (let row = 0; row < rows; row++)
-          q[row * count + k] = (q[row * count + k] ?? NaN) - part * (q[row * count + other] ?? NaN);
+        for (let row = 0; row < rows; row++) part += q[row * count + k] * q[row * count + other];
+        for (let row = 0; row < rows; row++) q[row * count + k] -= part * q[row * count + other];
       }
     }
     let size = 0;
-    for (let row = 0; row < rows; row++) size += (q[row * count + k] ?? NaN) ** 2;
+    for (let row = 0; row < rows; row++) size += q[row * count + k] ** 2;
     const factor = size > 1e-24 * before ? 1 / Math.sqrt(size) : 0;
-    for (let row = 0; row < rows; row++) q[row * count + k] = (q[row * count + k] ?? NaN) * factor;
+    for (let row = 0; row < rows; row++) q[row * count + k] *= factor;
   }
   return q;
 }
