@@ -34,7 +34,6 @@ export enum KernelId {
   cast,
   random,
   argmax,
-  quantizeBlocks,
   decodeMatrix,
   sampleThreshold,
 }

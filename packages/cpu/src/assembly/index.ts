@@ -4,7 +4,7 @@ import { attention, attentionBackwardKey, attentionBackwardQuery } from './atten
 import { setScratch } from './common';
 import { adamw, cast, copyStrided, fill, gatherRows, random, scatterAddRows, writeAt } from './data';
 import { elementwise } from './elementwise';
-import { decodeMatrix, quantizeBlocks } from './encoded';
+import { decodeMatrix } from './encoded';
 import { KernelId } from '../kernelIds';
 import { layerNorm, layerNormBackward, layerNormWeightGradient } from './layerNorm';
 import { gemm, gemv, packB } from './matmul';
@@ -129,9 +129,6 @@ function launch(kernel: i32, params: usize, begin: i32, end: i32): void {
       break;
     case KernelId.sampleThreshold:
       sampleThreshold(params, begin, end);
-      break;
-    case KernelId.quantizeBlocks:
-      quantizeBlocks(params, begin, end);
       break;
     case KernelId.decodeMatrix:
       decodeMatrix(params, begin, end);

@@ -36,24 +36,6 @@ export function describeCodes(recorder: Recorder, encoding: OperandEncoding, par
   ]);
 }
 
-export const quantizeBlocks: CpuKernel<'quantizeBlocks'> = {
-  lower({ attrs: { blockSize, boundaries, codes }, inputs, outputs, recorder }) {
-    const x = at(inputs, 0);
-    const elements = sizeOf(x.shape);
-    const words = [
-      x.address,
-      at(outputs, 0).address,
-      at(outputs, 1).address,
-      elements,
-      encodingOf(x),
-      blockSize,
-      ...boundaries.map(f32Bits),
-      ...codes,
-    ];
-    recorder.launch(KernelId.quantizeBlocks, words, Math.ceil(elements / blockSize), 8 * blockSize);
-  },
-};
-
 export const decodeMatrix: CpuKernel<'decodeMatrix'> = {
   lower({ attrs: { encoding }, inputs, outputs, recorder }) {
     const y = at(outputs, 0);

@@ -2,7 +2,7 @@ import type { KernelName } from '@lowrank/tensor/backend';
 import type { CpuKernel } from '../kernel.js';
 import { attention, attentionBackward } from './attention.js';
 import { elementwise } from './elementwise.js';
-import { decodeMatrix, quantizeBlocks } from './encoded.js';
+import { decodeMatrix } from './encoded.js';
 import { adamw, adamw8bit, cast, random, swiglu, swigluBackward } from './flat.js';
 import { layerNorm, layerNormBackward, layerNormWeightGradient } from './layerNorm.js';
 import { matmul } from './matmul.js';
@@ -41,7 +41,6 @@ export const kernels = {
   matmul,
   pad,
   permute,
-  quantizeBlocks,
   random,
   reduce,
   rmsNorm,

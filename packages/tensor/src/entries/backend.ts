@@ -16,7 +16,7 @@ export type {
 } from '../backend.js';
 export { elementwiseFunctions } from '../ops/elementwise.js';
 export type { ElementwiseName, ElementwiseInstruction } from '../ops/elementwise.js';
-export type { DecodeAttrs, QuantizeBlocksAttrs } from '../ops/encoded.js';
+export type { DecodeAttrs } from '../ops/encoded.js';
 export { coreOps } from '../ops/index.js';
 export type { AttrsOf, CoreOps, KernelName } from '../ops/index.js';
 export { Arena } from '../arena.js';

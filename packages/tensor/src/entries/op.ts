@@ -19,7 +19,7 @@ export { attentionSizes } from '../ops/attention.js';
 export { crossEntropyRows } from '../ops/crossEntropyRows.js';
 export { withGradient } from '../ops/custom.js';
 export { broadcastReader, clipScale, normalCdf } from '../ops/elementwise.js';
-export { decodeMatrix, quantizeBlocks } from '../ops/encoded.js';
+export { decodeMatrix } from '../ops/encoded.js';
 export { softCapped } from '../ops/linearCrossEntropy.js';
 export type { ProductTerm } from '../ops/linearCrossEntropy.js';
 export { matmulOperands, matmulSizes } from '../ops/matmul.js';

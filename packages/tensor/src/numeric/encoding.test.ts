@@ -1,14 +1,7 @@
 import { describe, expect, test } from 'vitest';
-import { add, assign, compile, grad, linear, matmul, Rng, sum, tensor } from '../index.js';
+import { add, compile, grad, linear, matmul, Rng, sum, tensor } from '../index.js';
 import { dumpPlan } from '../entries/backend.js';
-import {
-  decodeMatrix,
-  EncodedMatrix,
-  evaluateReference,
-  nestedHead,
-  quantizeBlocks,
-  ReferenceBackend,
-} from '../entries/op.js';
+import { decodeMatrix, EncodedMatrix, evaluateReference, nestedHead, ReferenceBackend } from '../entries/op.js';
 import type { Tensor } from '../index.js';
 import type { Block4Encoding } from '../entries/op.js';
 
@@ -85,50 +78,6 @@ describe.each(Object.entries(kinds))('a %s matrix', (_, make) => {
     expect(dumpPlan(plan)).not.toMatch(/decodeMatrix/);
     expect(plan.steps.every(({ outputs }) => outputs.every(({ shape }) => shape.join() !== '11,7'))).toBe(true);
   });
-});
-
-test('blocks of codes: bytes, the scale of each block, a last short one, zeros', async () => {
-  const boundaries = table.slice(0, 15).map((value) => value + 1 / 16);
-  const codes = table.map((_, at) => at);
-  const x = Float32Array.from({ length: 75 }, (_, i) => (i < 32 ? (i - 10) / 4 : i < 64 ? 0 : 1 - i / 100));
-  const { codes: made, absmax } = quantizeBlocks(tensor(x, [75]), { blockSize: 32, boundaries, codes });
-  const [packed = new Float64Array(), scales = new Float64Array()] = await evaluateReference([made, absmax]);
-  expect([...scales]).toEqual([5.25, 0, Math.fround(0.36)]);
-  const back = await dense(
-    new EncodedMatrix({ ...block4, rows: 15, columns: 5 }, [
-      tensor(Uint8Array.from(packed), [38]),
-      tensor(Float32Array.from(scales), [3]),
-    ]),
-  );
-  const [values = new Float64Array()] = await evaluateReference([back]);
-  // Codes lie 1/8 apart, and the largest is 1.
-  values.forEach((value, i) =>
-    expect(Math.abs(value - (x[i] ?? NaN))).toBeLessThanOrEqual((scales[Math.floor(i / 32)] ?? 0) / 16 + 1e-6),
-  );
-  expect(values.slice(32, 64).every((value) => value === 0)).toBe(true);
-});
-
-test('codes can be made in place of persistent data, without a copy on the host', async () => {
-  const backend = new ReferenceBackend();
-  const matrix = plain();
-  const [codes, absmax] = matrix.parts;
-  if (codes === undefined || absmax === undefined) throw new TypeError('two parts');
-  const values = normal(11, 7);
-  const quantize = compile(backend, () => {
-    const made = quantizeBlocks(values, {
-      blockSize: 32,
-      boundaries: table.slice(0, 15).map((value) => value + 1 / 16),
-      codes: table.map((_, at) => at),
-    });
-    assign(codes, made.codes);
-    assign(absmax, made.absmax);
-    return {};
-  });
-  await quantize.run();
-  const [back = new Float64Array()] = await evaluateReference([decodeMatrix(matrix)]);
-  const [expected = new Float64Array()] = await evaluateReference([values]);
-  back.forEach((value, i) => expect(Math.abs(value - (expected[i] ?? NaN))).toBeLessThan(0.5));
-  await quantize.dispose();
 });
 
 test('parts that do not fit are refused by name', () => {

@@ -5,7 +5,7 @@ import { attentionBackward, attentionOp } from './attention.js';
 import { castOp } from './cast.js';
 import { crossEntropyRowsOp } from './crossEntropyRows.js';
 import { elementwise } from './elementwise.js';
-import { decodeMatrixOp, quantizeBlocksOp } from './encoded.js';
+import { decodeMatrixOp } from './encoded.js';
 import { layerNormBackward, layerNormOp, layerNormWeightGradient } from './layerNorm.js';
 import { matmulOp } from './matmul.js';
 import { concatOp, padOp, permuteOp, sliceOp } from './movement.js';
@@ -40,7 +40,6 @@ export const coreOps = {
   matmul: matmulOp,
   pad: padOp,
   permute: permuteOp,
-  quantizeBlocks: quantizeBlocksOp,
   random: randomOp,
   reduce,
   rmsNorm: rmsNormOp,

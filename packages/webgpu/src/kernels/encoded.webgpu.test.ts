@@ -1,13 +1,5 @@
-import { add, assign, compile, fromNumbers, grad, linear, persistent, sum, tensor } from '@lowrank/tensor';
-import {
-  EncodedMatrix,
-  encodingSpecs,
-  evaluateReference,
-  nestedHead,
-  quantizeBlocks,
-  threefryUniform,
-  toFloat64,
-} from '@lowrank/tensor/op';
+import { add, compile, fromNumbers, grad, linear, sum, tensor } from '@lowrank/tensor';
+import { EncodedMatrix, encodingSpecs, evaluateReference, nestedHead, threefryUniform } from '@lowrank/tensor/op';
 import type { MatmulAttrs, OperandEncoding } from '@lowrank/tensor/op';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { WebgpuBackend } from '../backend.js';
@@ -126,6 +118,20 @@ async function checkOn(backend: WebgpuBackend, scene: Product): Promise<void> {
   expectWithin(actual[0], expected[0], { c: 2 + Math.sqrt(k), magnitude });
 }
 
+/** The nearest code of each number in blocks, packed two to a byte, and each block's largest magnitude. */
+function nearestCodes(values: ArrayLike<number>, blockSize: number): [codes: Uint8Array, absmax: Float32Array] {
+  const numbers = Array.from(values);
+  const absmax = Float32Array.from({ length: Math.ceil(numbers.length / blockSize) }, (_, block) =>
+    Math.max(...numbers.slice(block * blockSize, (block + 1) * blockSize).map(Math.abs)),
+  );
+  const codes = new Uint8Array(Math.ceil(numbers.length / 2));
+  for (const [i, number] of numbers.entries()) {
+    const distances = table.map((place) => Math.abs(place - number / (absmax[Math.floor(i / blockSize)] ?? NaN)));
+    codes[i >> 1] = (codes[i >> 1] ?? 0) | (distances.indexOf(Math.min(...distances)) << (i % 2 === 0 ? 4 : 0));
+  }
+  return [codes, absmax];
+}
+
 describe.each(styles)('matrices of codes, %s kernels', (style) => {
   let backend: WebgpuBackend;
   beforeAll(async () => {
@@ -212,56 +218,15 @@ describe.each(styles)('matrices of codes, %s kernels', (style) => {
     }
   });
 
-  it('quantizeBlocks: the codes of x·(1/absmax), rounded as f32 does', async () => {
-    const boundaries = table
-      .slice(1)
-      .map((high, i) => Math.fround((Math.fround(high) + Math.fround(table[i] ?? 0)) / 2));
-    const codes = table.map((_, i) => (i + 3) % 16);
-    const cases = [
-      ...(['f32', 'f16', 'bf16'] as const).map((dtype) => randomInput([21, 34], 9, dtype)),
-      randomInput([5, 7], 3),
-      given([...Array<number>(40).fill(0), 1e-30, -3e-31, 0.25, 1, -1, 3e38, 1e38]),
-    ];
-    for (const x of cases) {
-      const {
-        actual: [packed, absmax],
-      } = await runKernel(backend, { op: 'quantizeBlocks', attrs: { blockSize: 32, boundaries, codes }, inputs: [x] });
-      const values = toFloat64(x.data, x.dtype);
-      const scales = Float64Array.from({ length: Math.ceil(values.length / 32) }, (_, block) =>
-        Math.max(...values.subarray(32 * block, 32 * block + 32).map(Math.abs)),
-      );
-      expect(absmax).toEqual(scales);
-      const bytes = new Float64Array(Math.ceil(values.length / 2));
-      values.forEach((value, i) => {
-        const scale = scales[Math.floor(i / 32)] ?? 0;
-        const place = scale === 0 ? 0 : Math.fround(value * Math.fround(1 / scale));
-        const code = codes[boundaries.filter((boundary) => place > boundary).length] ?? 0;
-        bytes[i >> 1] = (bytes[i >> 1] ?? 0) + (i % 2 === 0 ? 16 * code : code);
-      });
-      // The device writes whole words.
-      expect(packed?.subarray(0, bytes.length)).toEqual(bytes);
-      expect(packed?.subarray(bytes.length).every((byte) => byte === 0)).toBe(true);
-    }
-  });
-
-  it('codes made in place on the device, then a LoRA layer and its dx in one plan', async () => {
+  it('a LoRA layer over codes and its dx, in one plan', async () => {
     const [rows, columns, rank] = [13, 21, 3];
     const encoding = { kind: 'block4', rows, columns, blockSize: 32, table } as const;
+    const values = randomInput([rows, columns], 7).data;
+    const w = tensor(values, [rows, columns]);
     const matrix = new EncodedMatrix(
       encoding,
-      encodingSpecs(encoding).map(({ shape, dtype }) => persistent(shape, { dtype })),
+      encodingSpecs(encoding).map(({ shape }, part) => tensor(nearestCodes(values, 32)[part] ?? 0, shape)),
     );
-    const [codes, absmax] = matrix.parts;
-    if (codes === undefined || absmax === undefined) throw new TypeError('two parts');
-    const boundaries = table.slice(1).map((high, i) => (high + (table[i] ?? 0)) / 2);
-    const w = tensor(randomInput([rows, columns], 7).data, [rows, columns]);
-    const quantize = compile(backend, () => {
-      const made = quantizeBlocks(w, { blockSize: 32, boundaries, codes: table.map((_, i) => i) });
-      assign(codes, made.codes);
-      assign(absmax, made.absmax);
-      return {};
-    });
-    await quantize.run();
     const [x, a, b] = [
       [5, columns],
       [rank, columns],
@@ -289,7 +254,7 @@ describe.each(styles)('matrices of codes, %s kernels', (style) => {
         expect(Math.abs((actual[at] ?? NaN) - want)).toBeLessThan(0.16 * Math.sqrt(terms)),
       );
     }
-    await Promise.all([quantize.dispose(), run.dispose()]);
+    await run.dispose();
     for (const one of [...matrix.parts, w, x, a, b]) one.dispose();
   });
 });

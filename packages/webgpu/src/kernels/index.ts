@@ -9,7 +9,7 @@ import { cast } from './cast.js';
 import { concat } from './concat.js';
 import { crossEntropyRows } from './crossEntropyRows.js';
 import { elementwise } from './elementwise.js';
-import { decodeMatrix, quantizeBlocks } from './encoded.js';
+import { decodeMatrix } from './encoded.js';
 import { gatherRows } from './gatherRows.js';
 import { layerNorm } from './layerNorm.js';
 import { layerNormBackward } from './layerNormBackward.js';
@@ -50,7 +50,6 @@ export const kernels = {
   matmul,
   pad,
   permute,
-  quantizeBlocks,
   random,
   reduce,
   rmsNorm,
