@@ -21,7 +21,7 @@ interface NodeWorkers {
 }
 
 /**
- * Everything a worker is: an instance on the shared memory that joins runs until it is told to stop. No message passes
+ * Everything a worker is: an instance on the shared memory that joins runs until it has to stop. No message passes
  * after the start.
  */
 const workerBody = `({ module, memory, control, scratch }) => {

@@ -58,7 +58,7 @@ export async function loadDataset(
   return encodeSelected(selectRows(await parseJsonl(input, options), options), tokenizer, options);
 }
 
-/** Encodes rows; a chat template is asked for only where there are chats. */
+/** Encodes rows; reads a chat template only if there are chats. */
 export async function encodeSelected(
   rows: readonly TextRow[],
   tokenizer: TextTokenizer,

@@ -30,7 +30,7 @@ export interface RowSampler {
 
 /**
  * Goes through the rows epoch by epoch: each epoch is a permutation of all rows, drawn from the seed and the epoch's
- * number alone, so that a sampler made anew with a saved state goes on exactly.
+ * number alone, so that a new sampler with a saved state continues exactly.
  *
  * @throws LowrankError `data.empty` (no rows), `data.seed`, `data.samplerState` (a state that is none, or of other
  * data)
@@ -79,6 +79,6 @@ function badState(state: SamplerState, rows: number): LowrankError {
     what: 'the saved position in the data',
     expected: `an epoch and a position of at most ${rows} rows`,
     got: `epoch ${state.epoch}, position ${state.position}`,
-    remedy: 'The data changed since the checkpoint was saved; start anew, or use the data of that run.',
+    remedy: 'The data changed since the state was saved: start again, or use the data of that run.',
   });
 }

@@ -10,7 +10,7 @@ export interface TokenArray {
   readonly shape: readonly number[];
 }
 
-/** What a language model's loss reads of a batch. (A type alias, so that it is a record of inputs by name.) */
+/** What a language model's loss reads of a batch; a type alias, since interfaces are no records of inputs by name. */
 export type TokenInputs = {
   /** [B, T] */
   readonly ids: TokenArray;

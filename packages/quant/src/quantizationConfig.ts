@@ -6,7 +6,7 @@ import type { QuantizationType } from './quantizedTensor.js';
 /** `quantization_config` of a model's config.json, as far as it concerns how weights are stored. */
 export interface QuantizationConfig {
   readonly type: QuantizationType;
-  /** Of a 4-bit type: scales are quantized too. What a weight really has its own quant_state tells. */
+  /** Of a 4-bit type: scales are quantized too. A weight's own quant_state says what it really has. */
   readonly doubleQuantization: boolean;
   /** In which bitsandbytes multiplies. Lowrank accumulates in f32 whatever it says. */
   readonly computeDtype: FloatDtype;

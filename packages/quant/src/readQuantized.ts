@@ -40,7 +40,7 @@ const statePattern = /^(.+)\.quant_state\.bitsandbytes__(.+)$/;
 
 /**
  * Finds what is quantized in a checkpoint, by the names of its tensors: bitsandbytes' 4-bit keys (nested or plain) and
- * LLM.int8's. The small JSON states are read; everything that shapes and dtypes tell is checked, so that what is found
+ * LLM.int8's. The small JSON states are read; everything that shapes and dtypes imply is checked, so that what is found
  * can be read and laid out.
  *
  * @throws LowrankError `quant.missing` (a tensor that belongs to others is not there), `quant.type`, `quant.state`,

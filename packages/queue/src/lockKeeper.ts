@@ -19,7 +19,7 @@ interface KeeperData {
 }
 
 /**
- * Renews the lock of the run at hand from a thread of its own: a training step may keep the main thread busy for longer
+ * Renews the lock of the current run from its own thread: a training step may keep the main thread busy for longer
  * than a lock lives, and BullMQ's own timer with it. A process that is killed or stopped renews nothing, and neither
  * does one whose main thread hangs for `timing.hung`.
  */

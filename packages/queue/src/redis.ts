@@ -40,7 +40,7 @@ export async function openRedis({ url, giveUp, onConnection }: OpenRedisOptions)
   let closed = false;
   let give: (error: LowrankError) => void = () => undefined;
   const gone = new Promise<never>((_resolve, reject) => (give = reject));
-  // Whoever does not wait for it is told by the command that failed.
+  // A caller that does not wait for it learns of it from the command that failed.
   gone.catch(() => undefined);
   const all: Redis[] = [];
   const open = (): Redis => {
@@ -56,7 +56,7 @@ export async function openRedis({ url, giveUp, onConnection }: OpenRedisOptions)
               what: `Redis at ${shown}`,
               expected: 'a connection',
               got: `none for ${Math.round(giveUp / 1000)} s`,
-              remedy: 'Start it again; a study and its workers go on where they were when they are started anew.',
+              remedy: 'Start it again, then the study and its workers: they continue where they were.',
             }),
           );
         return null;
@@ -98,7 +98,7 @@ export function checkUrl(url: string): string {
   return `${parsed.protocol}//${parsed.host}${parsed.pathname.length > 1 ? parsed.pathname : ''}`;
 }
 
-/** One connection that is not tried again, so that what is wrong is told at once. */
+/** One connection, without retries, so that an error is reported at once. */
 async function examine(url: string, shown: string): Promise<void> {
   const options: RedisOptions = {
     lazyConnect: true,
@@ -126,7 +126,7 @@ export function checkServer(info: string, shown: string): void {
     info.split(/\r?\n/).map((line) => [line.slice(0, line.indexOf(':')), line.slice(line.indexOf(':') + 1)]),
   );
   const what = `Redis at ${shown}`;
-  // Valkey and its like keep a redis_version that tells what they are compatible with.
+  // Valkey and its like keep a redis_version that states what they are compatible with.
   const version = fields.get('redis_version') ?? '0';
   const [major = 0, minor = 0] = version.split('.').map(Number);
   if (major < (oldest[0] ?? 0) || (major === oldest[0] && minor < (oldest[1] ?? 0))) {

@@ -1,7 +1,7 @@
 import { isLowrankError, LowrankError } from '@lowrank/errors';
 
 /**
- * What a failure to connect means, with what to do about it. Anything not known is told as unreachable, with its own
+ * What a failure to connect means, with what to do about it. Anything unknown is reported as unreachable, with its own
  * words.
  */
 export function redisError(error: unknown, shown: string): LowrankError {

@@ -25,7 +25,7 @@ export interface Timing {
   readonly giveUp: number;
   /** How long a study waits for a worker before it says that there is none. */
   readonly unattended: number;
-  /** How long results that nobody fetched stay in Redis. */
+  /** How long unfetched results stay in Redis. */
   readonly keep: number;
 }
 

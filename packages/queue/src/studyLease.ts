@@ -30,7 +30,7 @@ export async function leaseStudy(
       throw new LowrankError({
         code: 'queue.studyBusy',
         what: `the study ${study}`,
-        expected: 'one that nobody else hands out',
+        expected: 'one that no other command hands out',
         got: `one that is being handed out by ${other}`,
         remedy: 'End that one first, or give this study another output folder.',
       });

@@ -27,7 +27,7 @@ interface Config {
 }
 
 const config = JSON.parse(process.argv[2] ?? '') as Config;
-const tell = (value: object): void => void process.stdout.write(`${JSON.stringify(value)}\n`);
+const report = (value: object): void => void process.stdout.write(`${JSON.stringify(value)}\n`);
 const note = (word: string, id: string): void => appendFileSync(config.log, `${word} ${id} ${process.pid}\n`);
 
 async function run(payload: TestPayload, { id, signal, progress }: RunContext): Promise<RunResult<unknown>> {
@@ -64,17 +64,17 @@ async function run(payload: TestPayload, { id, signal, progress }: RunContext): 
 const controller = new AbortController();
 process.once('SIGINT', () => controller.abort());
 try {
-  tell({
+  report({
     type: 'ended',
     ...(await work<TestPayload, unknown>({
       ...config,
       name: `w${process.pid}`,
       run,
-      onEvent: tell,
+      onEvent: report,
       signal: controller.signal,
     })),
   });
 } catch (error) {
-  tell({ type: 'threw', code: (error as { code?: string }).code, message: (error as Error).message });
+  report({ type: 'threw', code: (error as { code?: string }).code, message: (error as Error).message });
   process.exitCode = 2;
 }

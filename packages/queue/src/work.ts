@@ -65,7 +65,7 @@ export interface WorkOptions<Payload, Value> {
    */
   run(payload: Payload, context: RunContext): Promise<RunResult<Value>>;
   onEvent?(event: WorkEvent): void;
-  /** Aborted, the run at hand is handed back at once and `work` returns. */
+  /** When aborted, `work` hands the current run back at once and returns. */
   readonly signal?: AbortSignal;
   /** Return after so many runs. */
   readonly runs?: number;
@@ -86,7 +86,7 @@ export interface WorkSummary {
 }
 
 /**
- * Takes runs off the queue, one at a time, until it is told to stop.
+ * Takes runs off the queue, one at a time, until it has to stop.
  *
  * A run whose lock was lost meanwhile (a machine that slept, a cut network) is not finished here: Redis refuses the
  * late result.

@@ -3,7 +3,7 @@ import type { SafetensorsDtype } from './dtype.js';
 import { dtypeBytes, isSafetensorsDtype, safetensorsDtypes } from './dtype.js';
 import { repeatedKey } from './jsonKeys.js';
 
-/** One tensor as the header tells it. */
+/** One tensor as the header describes it. */
 export interface TensorInfo {
   readonly name: string;
   readonly dtype: SafetensorsDtype;

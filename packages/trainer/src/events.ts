@@ -1,4 +1,4 @@
-/** What happens while training, for whoever shows it; the trainer itself prints nothing. */
+/** What happens during training, for a program to show; the trainer itself prints nothing. */
 export type TrainEvent = StartedEvent | StepEvent | EvaluatedEvent | SavedEvent | InterruptedEvent;
 
 export interface StartedEvent {

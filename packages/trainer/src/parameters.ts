@@ -119,7 +119,7 @@ function layouts(
       what: 'the parameters to train',
       expected: 'at least one',
       got: 'none',
-      remedy: 'Inject an adapter, or unfreeze weights, before training.',
+      remedy: 'Inject an adapter, or list the weights to train.',
     });
   }
   unique.forEach(checkParameter);

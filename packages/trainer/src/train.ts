@@ -48,7 +48,7 @@ export interface TrainOptions<
   readonly batches: Iterator<readonly Batch<Name>[]>;
   /** The micro-batches of the largest step: compiled first, so that the memory all shapes share is made once. */
   readonly largest?: readonly Batch<Name>[];
-  /** Every row to evaluate, once, after training; read anew for each evaluation. */
+  /** Every row to evaluate, once, after training; each evaluation iterates over it again. */
   readonly evaluation?: Iterable<Batch<Name>>;
   readonly learningRate: number;
   /** Default: constant. */

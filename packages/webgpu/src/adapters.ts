@@ -16,7 +16,7 @@ export interface AdapterDescription {
   readonly subgroupMaxSize: number | undefined;
 }
 
-/** The part of GPUAdapterInfo that tells software adapters from real ones; `adapterType` is Dawn's. */
+/** The part of GPUAdapterInfo that distinguishes software adapters from real ones; `adapterType` is Dawn's. */
 export interface AdapterTraits {
   readonly vendor?: string;
   readonly architecture?: string;

@@ -91,7 +91,7 @@ export async function mapForReading(device: WebgpuDevice, staging: GPUBuffer): P
   try {
     await staging.mapAsync(MapMode.read);
   } catch (cause) {
-    // A lost device tells why a little later than its buffers fail.
+    // A lost device gives its reason a little after its buffers fail.
     await new Promise((resolve) => setTimeout(resolve, 0));
     device.check();
     throw new LowrankError({

@@ -15,7 +15,7 @@ export type Tier = 'portable' | 'subgroup';
 
 export interface DeviceOptions {
   readonly powerPreference?: GPUPowerPreference;
-  /** Accept an adapter that computes on the CPU (default true: whoever names WebGPU gets it). `auto` passes false. */
+  /** Accept an adapter that computes on the CPU (default true: naming WebGPU is enough). `auto` passes false. */
   readonly allowSoftware?: boolean;
   /** Refuses adapters for which it returns false. */
   readonly adapterFilter?: (adapter: AdapterDescription) => boolean;
@@ -70,7 +70,7 @@ export class WebgpuDevice {
       throw new LowrankError({
         code: 'webgpu.disposed',
         what: 'the WebGPU device was used after dispose()',
-        remedy: 'Request a new device.',
+        remedy: 'Create a new backend.',
       });
     this.errors.check();
   }

@@ -17,7 +17,7 @@ interface Dispatch {
   readonly label: string;
 }
 
-/** Submitted runs that nobody reads from, before `run` waits for the device. */
+/** Submitted runs without a read-back, before `run` waits for the device. */
 const inFlight = 8;
 
 /**
@@ -209,7 +209,7 @@ export class WebgpuExecutable implements Executable {
   }
 
   run(request: RunRequest): Promise<{ readonly outputs: Promise<ArrayBuffer>[] }> {
-    // Runs hand themselves over in the order they were asked for, also when one has to wait for a staging slot.
+    // Runs are submitted in the order of the calls, also when one has to wait for a staging slot.
     const result = this.#queue.then(() => this.#run(request));
     this.#queue = result.catch(() => undefined);
     return result;

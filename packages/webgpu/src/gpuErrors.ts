@@ -34,7 +34,7 @@ export class GpuErrorLog {
         code: 'webgpu.device-lost',
         what: 'the WebGPU device was lost',
         got: `${info.reason || 'unknown'}: ${info.message}`,
-        remedy: 'Request a new device and resume from the last checkpoint.',
+        remedy: 'Create a new backend, and start again from the weights that were saved last.',
       });
       this.#lost = error;
       for (const listener of this.#lostListeners) listener(error);
@@ -121,14 +121,14 @@ export function shaderFailed(
   fallback: string,
 ): LowrankError {
   const lines = code.split('\n');
-  const told = messages
+  const reported = messages
     .filter((message) => message.type === 'error')
     .slice(0, 5)
     .map((message) => `line ${message.lineNum}: ${message.message}\n    ${(lines[message.lineNum - 1] ?? '').trim()}`);
   return new LowrankError({
     code: 'webgpu.shader-failed',
     what: `the shader of ${label} did not compile`,
-    got: told.length > 0 ? told.join('\n') : fallback,
+    got: reported.length > 0 ? reported.join('\n') : fallback,
     remedy: 'This is a defect in Lowrank or in the driver: please report it with this message.',
   });
 }

@@ -40,7 +40,7 @@ export class PipelineCache {
     if (known !== undefined) return known;
     const made = this.#compile(spec);
     this.#pipelines.set(spec.code, made);
-    // Whoever asked gets the failure; a later plan may try again.
+    // The caller gets the failure; a later plan may try again.
     made.catch(() => this.#pipelines.delete(spec.code));
     return made;
   }

@@ -51,7 +51,7 @@ export function backendSpec(
 }
 
 /**
- * What the compiler may assume of a GPU that is not at hand, to plan for it: the portable kernels, WebGPU's default
+ * What the compiler may assume of an absent GPU, to plan for it: the portable kernels, WebGPU's default
  * limits where no others are given. Some GPUs offer more and get plans of the same bytes; a limit that is too low for a
  * plan is an error when it is made.
  */

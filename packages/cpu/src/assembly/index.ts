@@ -224,7 +224,7 @@ export function runTogether(control: usize, records: usize, count: i32, maySleep
   }
 }
 
-/** A worker's whole life: joins every run until told to stop. */
+/** A worker's whole life: joins every run until it has to stop. */
 export function work(control: usize): void {
   let seen = 0;
   while (atomic.load<i32>(control, STOP) == 0) {

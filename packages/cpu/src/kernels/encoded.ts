@@ -2,12 +2,12 @@ import { sizeOf } from '@lowrank/tensor/op';
 import type { OperandEncoding } from '@lowrank/tensor/op';
 import { KernelId } from '../kernelIds.js';
 import type { CpuKernel, Place } from '../kernel.js';
-import { at, encodingOf } from '../kernel.js';
+import { at } from '../kernel.js';
 import type { Recorder } from '../recorder.js';
 import { f32Bits } from '../recorder.js';
 
 /**
- * Matrices of codes: what the kernels are told of one, and the ops that make codes and turn them back. Kernels:
+ * Matrices of codes: how the kernels get one, and the op that decodes it. Kernels:
  * `../assembly/encoded.ts`.
  */
 
