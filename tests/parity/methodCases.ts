@@ -2,12 +2,13 @@ import { readFile } from 'node:fs/promises';
 import { fileURLToPath } from 'node:url';
 import type { EncodedRow } from '@lowrank/data';
 import { packBatch, padBatch, withVirtualTokens } from '@lowrank/data';
-import type { MethodAdapter } from '@lowrank/methods';
+import type { Method, MethodAdapter } from '@lowrank/methods';
 import { readMethod } from '@lowrank/methods';
 import type { CausalModel, LossBatch } from '@lowrank/models';
 import { loadModel, openFolder } from '@lowrank/models';
 import type { SafetensorsFile } from '@lowrank/safetensors';
 import { fileSource, openSafetensors } from '@lowrank/safetensors';
+import type { SettingTable } from '@lowrank/settings';
 import type { Tensor } from '@lowrank/tensor';
 import { reshape, slice, tensor } from '@lowrank/tensor';
 import { expect } from 'vitest';
@@ -43,6 +44,7 @@ export interface MethodCase {
   readonly answers: { readonly base: string; readonly losses: readonly number[] };
   readonly file: SafetensorsFile;
   readonly model: CausalModel;
+  readonly method: Method<readonly SettingTable[], MethodAdapter>;
   readonly adapter: MethodAdapter;
 }
 
@@ -50,11 +52,13 @@ export async function openCase(name: string): Promise<MethodCase> {
   const folder = `${golden}methods/${name}`;
   const answers = JSON.parse(await readFile(`${folder}.json`, 'utf8')) as MethodCase['answers'];
   const config: unknown = JSON.parse(await readFile(`${folder}/adapter_config.json`, 'utf8'));
+  const saved = await readMethod({ config, weights: fileSource(`${folder}/adapter_model.safetensors`), name });
   return {
     answers,
     file: await openSafetensors(fileSource(`${folder}.safetensors`)),
     model: await loadModel(await openFolder(`${golden}${answers.base}`)),
-    adapter: await readMethod({ config, weights: fileSource(`${folder}/adapter_model.safetensors`), name }),
+    method: saved.method as MethodCase['method'],
+    adapter: saved.stored as MethodAdapter,
   };
 }
 

@@ -1,8 +1,8 @@
 import { readFile } from 'node:fs/promises';
 import { createCpuBackend } from '@lowrank/cpu';
 import { readTokenizer } from '@lowrank/data';
-import type { MethodAdapter, Tuning } from '@lowrank/methods';
-import { attachMethod, promptTuning, readMethod, serializeMethod } from '@lowrank/methods';
+import type { AppliedMethod, Method, MethodAdapter } from '@lowrank/methods';
+import { promptTuning } from '@lowrank/methods';
 import type { CausalModel } from '@lowrank/models';
 import { createGenerator } from '@lowrank/models';
 import { bytesSource } from '@lowrank/safetensors';
@@ -63,7 +63,7 @@ async function logitsOf(model: CausalModel): Promise<Float32Array> {
 /** Gradients by the golden's names: those of a prefix lie side by side in one table, as its files have it. */
 async function gradientsOf(
   model: CausalModel,
-  { parameters }: Tuning,
+  { parameters }: AppliedMethod,
   layout: keyof typeof layouts,
 ): Promise<Map<string, Float32Array>> {
   const batch = layouts[layout](rowsFor(model, (await methodRun()).rows));
@@ -94,9 +94,9 @@ async function gradientsOf(
 }
 
 test.each([...inPeft, ...ours])('%s: logits before and after five steps, losses, and every gradient', async (name) => {
-  const { answers, file, model, adapter } = await openCase(name);
+  const { answers, file, model, method, adapter } = await openCase(name);
   const base = await logitsOf(model);
-  const tuning = await attachMethod(model, adapter);
+  const tuning = await method.attach(model, adapter);
   expectClose(await logitsOf(model), await floats(file, 'logits.start'), 2e-5);
   const wanted = [...file.tensors.keys()].filter((key) => key.startsWith('grad.')).sort();
   for (const layout of ['packed', 'padded'] as const) {
@@ -125,22 +125,22 @@ test.each([...inPeft, ...ours])('%s: logits before and after five steps, losses,
   model.dispose();
 });
 
-const bytesOf = (adapter: MethodAdapter): Buffer =>
-  Buffer.from(serializeMethod(adapter)['adapter_model.safetensors'] ?? []);
+const bytesOf = (method: Method, adapter: MethodAdapter): Buffer =>
+  Buffer.from(method.write(adapter)['adapter_model.safetensors'] as Uint8Array);
 
 test.each([...inPeft, ...ours])(
   '%s: what was saved is saved again from the model, byte by byte, with the same configuration',
   async (name) => {
-    const { model, adapter } = await openCase(name);
-    const tuning = await attachMethod(model, adapter);
+    const { model, method, adapter } = await openCase(name);
+    const tuning = await method.attach(model, adapter);
     const again = await tuning.extract();
     const original = await readFile(`${golden}methods/${name}/adapter_model.safetensors`);
-    expect(Buffer.compare(bytesOf(again), original)).toBe(0);
-    const config = new TextDecoder().decode(serializeMethod(again)['adapter_config.json']);
+    expect(Buffer.compare(bytesOf(method, again), original)).toBe(0);
+    const config = String(method.write(again)['adapter_config.json']);
     expect(config.trimEnd()).toBe((await readFile(`${golden}methods/${name}/adapter_config.json`, 'utf8')).trimEnd());
-    const read = await readMethod({
+    const read = await method.read({
       config: JSON.parse(config) as unknown,
-      weights: bytesSource(bytesOf(again)),
+      weights: bytesSource(bytesOf(method, again)),
       name,
     });
     expect(read).toEqual(adapter);
@@ -149,14 +149,14 @@ test.each([...inPeft, ...ours])(
 );
 
 test('a prefix that PEFT trained with a projection is saved projected, and read like any other', async () => {
-  const { file, model, adapter } = await openCase('prefixProjected');
+  const { file, model, method, adapter } = await openCase('prefixProjected');
   expect(adapter.config['prefix_projection']).toBe(true);
-  const tuning = await attachMethod(model, adapter);
+  const tuning = await method.attach(model, adapter);
   expectClose(await logitsOf(model), await floats(file, 'logits.start'), 2e-5);
-  expect(tuning.config['prefix_projection']).toBe(false);
+  expect((await tuning.extract()).config['prefix_projection']).toBe(false);
   expect(
     Buffer.compare(
-      bytesOf(await tuning.extract()),
+      bytesOf(method, await tuning.extract()),
       await readFile(`${golden}methods/prefixProjected/adapter_model.safetensors`),
     ),
   ).toBe(0);
@@ -168,22 +168,25 @@ test(
   async () => {
     const { answers, model, adapter } = await openCase('promptGemma');
     const text = String(adapter.config['prompt_tuning_init_text']);
-    const ids = (await readTokenizer(`${golden}${answers.base}`)).encode(text);
-    const tuning = await promptTuning.inject(model, { virtualTokens: 5, init: { text, ids }, baseModel: 'gemma' });
+    const tuning = await promptTuning.inject(
+      model,
+      { virtualTokens: 5, promptInitText: text, baseModel: 'gemma' },
+      { tokenizer: () => readTokenizer(`${golden}${answers.base}`) },
+    );
     expectClose(
       (await tuning.extract()).tensors.get('prompt_embeddings')?.data,
       adapter.tensors.get('prompt_embeddings')?.data ?? [],
       1e-6,
     );
     const { peft_version: _, ...config } = adapter.config;
-    expect(tuning.config).toEqual(config);
+    expect((await tuning.extract()).config).toEqual(config);
     model.dispose();
   },
 );
 
 test('a generator keeps what it has read of virtual tokens, and penalizes none of them', async () => {
-  const { model, adapter } = await openCase('promptLlama');
-  await attachMethod(model, adapter);
+  const { model, method, adapter } = await openCase('promptLlama');
+  await method.attach(model, adapter);
   const prompt = [...((await methodRun()).rows[0]?.ids ?? [])].slice(0, 12);
   const [generator, fresh] = [createGenerator(model, { backend }), createGenerator(model, { backend })];
   const [first] = await generator.generate([prompt], { maxNewTokens: 5, repetitionPenalty: 1.4, reusePrefix: true });
@@ -204,8 +207,8 @@ test('a generator keeps what it has read of virtual tokens, and penalizes none o
 test.each(['promptGemma', 'promptGpt2', 'prefixLlama', 'prefixGemma2', 'prefixMistral', 'bitfitGpt2', 'adapterNeox'])(
   '%s: what is written token by token is what the logits of the whole say',
   async (name) => {
-    const { model, adapter } = await openCase(name);
-    await attachMethod(model, adapter);
+    const { model, method, adapter } = await openCase(name);
+    await method.attach(model, adapter);
     const { rows } = await methodRun();
     const prompts = rows.map(({ ids }, at) => [...ids.subarray(0, 9 + 3 * at)]);
     const generator = createGenerator(model, { backend });

@@ -1,4 +1,3 @@
-import { attachMethod } from '@lowrank/methods';
 import type { Tensor } from '@lowrank/tensor';
 import { compile, grad, mul } from '@lowrank/tensor';
 import { createWebgpuBackend } from '@lowrank/webgpu';
@@ -9,8 +8,8 @@ test.each(['promptGpt2', 'prefixLlama'])(
   '%s on WebGPU: the loss of PEFT over packed rows, and the gradient of what is trained',
   async (name) => {
     const backend = await createWebgpuBackend({ allowSoftware: true, limits: 'default' });
-    const { answers, file, model, adapter } = await openCase(name);
-    const { parameters } = await attachMethod(model, adapter);
+    const { answers, file, model, method, adapter } = await openCase(name);
+    const { parameters } = await method.attach(model, adapter);
     const batch = layouts.packed(rowsFor(model, (await methodRun()).rows));
     const step = compile(backend, (): Record<string, Tensor> => {
       const loss = mul(model.loss(lossBatch(batch)), 1 / batch.weight);

@@ -1,18 +1,16 @@
 import { LowrankError } from '@lowrank/errors';
 import type { LoraAdapter } from '@lowrank/lora';
-import { readAdapter } from '@lowrank/lora';
+import type { AdapterSource, MethodContext, SavedMethod } from '@lowrank/methods';
+import { lora, methodOf, readMethod } from '@lowrank/methods';
 import type { ModelFiles } from '@lowrank/models';
 import { openFolder, readJson, requireFile } from '@lowrank/models';
-
-/** An adapter's configuration, parsed as JSON alone, and its weights, to be read. */
-export type AdapterFolder = Parameters<typeof readAdapter>[0];
 
 /**
  * Opens an adapter folder, of whichever method.
  *
  * @throws LowrankError `cli.pickle`, `cli.mlxAdapter` for folders of other formats, and what a missing file throws
  */
-export async function openAdapterFolder(place: string | ModelFiles): Promise<AdapterFolder> {
+export async function openAdapterFolder(place: string | ModelFiles): Promise<AdapterSource> {
   const files = typeof place === 'string' ? await openFolder(place) : place;
   const has = async (name: string): Promise<boolean> => (await files.file(name)) !== undefined;
   const config = await readJson(files, 'adapter_config.json');
@@ -37,9 +35,29 @@ export async function openAdapterFolder(place: string | ModelFiles): Promise<Ada
   return { config, weights: await requireFile(files, 'adapter_model.safetensors'), name: files.name };
 }
 
-/** Reads a LoRA adapter. @param onWarning gets a sentence for each setting that was left aside */
-export async function readLoraFolder(folder: AdapterFolder, onWarning?: (text: string) => void): Promise<LoraAdapter> {
-  const adapter = await readAdapter(folder);
-  for (const text of adapter.warnings ?? []) onWarning?.(text);
-  return adapter;
+/** Reads an adapter folder, of whichever method. */
+export async function readAdapterFolder(path: string, context?: MethodContext): Promise<SavedMethod> {
+  return readMethod(await openAdapterFolder(path), context);
+}
+
+/**
+ * Reads an adapter folder for what takes LoRA alone: combining, converting, chats.
+ *
+ * @param onWarning gets a sentence for each setting that was left aside
+ * @throws LowrankError `cli.method` for other methods
+ */
+export async function readLoraFolder(
+  place: string | ModelFiles,
+  onWarning?: (text: string) => void,
+): Promise<LoraAdapter> {
+  const source = await openAdapterFolder(place);
+  const { name, title } = methodOf(source.config, source.name);
+  if (name === lora.name) return lora.read(source, { onWarning });
+  throw new LowrankError({
+    code: 'cli.method',
+    what: `adapter folder ${source.name}`,
+    expected: 'LoRA, which this needs',
+    got: title,
+    remedy: 'Use it beside its base model: `lowrank eval` and `lowrank generate` take it as it is.',
+  });
 }

@@ -7,7 +7,7 @@ import { parameterGradients } from '@lowrank/trainer';
 import { chooseBackend } from './device.js';
 import type { EvaluateFolderResult } from './jobs/evaluate.js';
 import { openModel } from './jobs/openModel.js';
-import { trainAdapter } from './jobs/trainable.js';
+import { applyMethod } from './jobs/methodRun.js';
 import { readJson, readLines, runCli, scratch } from './testing.js';
 
 const shared = fileURLToPath(new URL('../../../../shared', import.meta.url));
@@ -67,7 +67,7 @@ describe.each([
       using folder = scratch();
       const { backend } = await chooseBackend(device);
       const open = await openModel(model);
-      const trainable = await trainAdapter(open, { seed: 0, initAdapter: join(run, at) });
+      const trainable = await applyMethod(open, 'lora', { seed: 0, initAdapter: join(run, at) });
       const { rows } = await readDataset(slice(0, 8, join(folder.path, 'rows.jsonl')), await readTokenizer(model));
       const [batch] = trainingBatches(rows, { batchSize: 8, shuffle: false }).next().value;
       if (batch === undefined) throw new Error('a batch');

@@ -34,8 +34,8 @@ export {
   serializeAdapter,
 } from '@lowrank/lora';
 export type { AdapterReport, CombineOptions, LoraAdapter, LoraConfig, WeightedAdapter } from '@lowrank/lora';
-export { attachMethod, methodNames, readMethod, serializeMethod, tuningMethods } from '@lowrank/methods';
-export type { MethodAdapter, MethodName, Tuning, TuningMethod } from '@lowrank/methods';
+export { methodNames, methods, readMethod } from '@lowrank/methods';
+export type { AppliedMethod, Method, MethodAdapter, MethodName, SavedMethod } from '@lowrank/methods';
 export {
   createGenerator,
   downloadModel,

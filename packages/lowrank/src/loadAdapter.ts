@@ -1,9 +1,10 @@
 import type { LoraAdapter, LoraAdapterFiles } from '@lowrank/lora';
+import { readAdapter } from '@lowrank/lora';
 import type { CausalModel, ModelFiles } from '@lowrank/models';
 import { findModel, openFolder } from '@lowrank/models';
 import type { LoadAdapterOptions, PlacedAdapter } from '@lowrank/patch';
 import { loadAdapter as place } from '@lowrank/patch';
-import { openAdapterFolder, readLoraFolder } from './adapterFolder.js';
+import { openAdapterFolder } from './adapterFolder.js';
 
 /**
  * Puts a saved LoRA adapter around a model's layers.
@@ -26,5 +27,5 @@ async function savedAt(
   if (typeof from === 'string')
     return savedAt(await openFolder((await findModel(from, { kind: 'adapter' })).folder), { variants });
   if (!('file' in from)) return from;
-  return readLoraFolder({ ...(await openAdapterFolder(from)), variants });
+  return readAdapter({ ...(await openAdapterFolder(from)), variants });
 }

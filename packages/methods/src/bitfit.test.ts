@@ -22,7 +22,7 @@ test('a model without biases gets them on every linear layer but the output proj
   const before = await hiddenOf(model);
   const tuning = await bitfit.inject(model);
   expect(trainable(model)).toEqual(inLayers(linear).map((path) => `${path}.beft_bias`));
-  expect(tuning.config).toMatchObject({
+  expect((await tuning.extract()).config).toMatchObject({
     peft_type: 'BEFT',
     target_modules: ['down_proj', 'gate_proj', 'k_proj', 'o_proj', 'q_proj', 'up_proj', 'v_proj'],
   });
@@ -46,7 +46,7 @@ test('a model with biases trains those that it has, its norms’ too, in a forma
   expect(new Set(tuning.parameters.map(({ name }) => name))).toEqual(
     new Set(inLayers([...linear, ...norms]).map((path) => `${path}.bias_shift`)),
   );
-  expect(tuning.config['peft_type']).toBe('BITFIT');
+  expect((await tuning.extract()).config['peft_type']).toBe('BITFIT');
 });
 
 test('targets take the place of all that', async () => {
@@ -54,10 +54,10 @@ test('targets take the place of all that', async () => {
   expect(one.parameters.map(({ name }) => name)).toEqual(
     inLayers(['self_attn.v_proj']).map((path) => `${path}.beft_bias`),
   );
-  expect(one.config).toMatchObject({ peft_type: 'BEFT', target_modules: ['v_proj'] });
+  expect((await one.extract()).config).toMatchObject({ peft_type: 'BEFT', target_modules: ['v_proj'] });
   // A name that would mean more than these layers is no name for them.
   const first = await bitfit.inject(new TinyModel(), { targetModules: ['layers.0.mlp.up_proj'] });
-  expect(first.config['target_modules']).toEqual(['model.layers.0.mlp.up_proj']);
+  expect((await first.extract()).config['target_modules']).toEqual(['model.layers.0.mlp.up_proj']);
   await expect(bitfit.inject(new TinyModel(), { targetModules: ['v_prj'] })).rejects.toThrow(/v_prj/);
   await expect(bitfit.inject(new TinyModel(), { targetModules: ['lm_head'] })).rejects.toThrow(
     /BitFit at lm_head.*below the output projection/,

@@ -4,23 +4,28 @@ import { matchTargets } from '@lowrank/patch';
 import type { Tensor } from '@lowrank/tensor';
 import { persistent } from '@lowrank/tensor';
 import { BiasShift } from './biasShift.js';
-import type { CommonSettings, MethodAdapter, MethodModel, Tuning, TuningMethod } from './method.js';
+import type { AppliedMethod, Method, MethodAdapter, MethodModel } from './method.js';
 import { newConfig, refuseSet, targetsIn } from './methodConfig.js';
-import type { Placed } from './tuning.js';
-import { mismatch, refuseOutput, refuseTaken, storedTensor, tuningOf } from './tuning.js';
-
-export interface BitfitSettings extends CommonSettings {
-  /**
-   * Linear layers whose biases are trained, or 'all-linear'. Default: every bias that the model has, its norms' too; of
-   * a model without any, every linear layer gets one.
-   */
-  readonly targetModules?: readonly string[] | string | undefined;
-}
+import type { Placed } from './appliedMethod.js';
+import { appliedMethod } from './appliedMethod.js';
+import { peftFiles } from './peftFiles.js';
+import { refuseOutput, refuseTaken } from './refusals.js';
+import { mismatch, storedTensor } from './storedTensor.js';
+import { bitfitSettings } from './bitfitSettings.js';
+import { mergeBiases } from './mergeBiases.js';
+import { targetsGiven } from './targetsGiven.js';
 
 /** What has a bias to be trained, or to be given. */
 type Biased = LinearLike | LayerNorm;
 
 const prefix = 'base_model.model.';
+
+const about = {
+  title: 'BitFit',
+  peftTypes: ['BEFT', 'BITFIT'],
+  inPeft: ['BEFT'],
+  settings: [bitfitSettings],
+} as const;
 
 /**
  * BitFit (Ben Zaken et al. 2021): only biases are trained, y = W·x + b₀ + b with b starting at zero. A model without
@@ -30,15 +35,24 @@ const prefix = 'base_model.model.';
  * out], added to what the layer gives. Where LayerNorms and GPT-2's Conv1D are among the layers `peft_type` is BITFIT
  * instead, with `<path>.bias_shift`, which PEFT refuses.
  */
-export const bitfit: TuningMethod<BitfitSettings> = {
+export const bitfit: Method<readonly [typeof bitfitSettings], MethodAdapter> = {
+  ...about,
   name: 'bitfit',
-  title: 'BitFit',
-  peftTypes: ['BEFT', 'BITFIT'],
-  defaults: {},
+  saves: 'adapter',
+  overCodes: true,
+  resumes: true,
+  learningRates: [1e-3, 3e-3, 1e-2],
+  ...peftFiles(about),
+  async merge(adapter, base) {
+    // What does not fit is an error before a byte is written.
+    await bitfit.attach(base.outline(), adapter);
+    return mergeBiases(adapter, base);
+  },
 
   async inject(model, settings = {}) {
     refuse(model);
-    const layers = settings.targetModules === undefined ? ownBiases(model) : named(model, settings.targetModules);
+    const layers =
+      settings.targetModules === undefined ? ownBiases(model) : named(model, targetsGiven(settings.targetModules));
     const inPeft = ![...layers.values()].some((layer) => layer instanceof LayerNorm || layer instanceof Conv1d);
     const own = inPeft ? { init_weights: true, peft_type: 'BEFT' } : { peft_type: 'BITFIT' };
     const config = newConfig({ ...own, target_modules: shortNames(model, [...layers.keys()]) }, settings);
@@ -111,7 +125,7 @@ function place(
   config: MethodAdapter['config'],
   layers: ReadonlyMap<string, Biased>,
   make: (name: string, shape: readonly number[]) => Tensor,
-): Tuning {
+): AppliedMethod<MethodAdapter> {
   refuseOutput(model, layers, 'BitFit');
   const inPeft = config['peft_type'] === 'BEFT';
   const made = [...layers].map(([path, layer]) => {
@@ -129,7 +143,12 @@ function place(
   });
   const placed = made.map(({ path, shift }): Placed => ({ path, base: shift.base }));
   for (const { path, shift } of made) model.setModule(path, shift);
-  return tuningOf({ model, config, placed, parameters: new Map(made.map(({ name, shift }) => [name, shift.shift])) });
+  return appliedMethod({
+    model,
+    config,
+    placed,
+    parameters: new Map(made.map(({ name, shift }) => [name, shift.shift])),
+  });
 }
 
 function outOf(layer: Layer): number {

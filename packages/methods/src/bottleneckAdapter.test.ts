@@ -35,7 +35,7 @@ test('behind the output projections of attention and MLP; it begins as nothing',
     ),
   );
   expect(await hiddenOf(model)).toEqual(before);
-  expect(tuning.config).toMatchObject({
+  expect((await tuning.extract()).config).toMatchObject({
     peft_type: 'HOULSBY_ADAPTER',
     bottleneck_size: 3,
     activation: 'gelu',

@@ -5,39 +5,48 @@ import { matchTargets } from '@lowrank/patch';
 import type { Tensor } from '@lowrank/tensor';
 import { persistent } from '@lowrank/tensor';
 import { BottleneckLayer } from './bottleneckLayer.js';
-import type { CommonSettings, MethodAdapter, MethodModel, Tuning, TuningMethod } from './method.js';
+import type { AppliedMethod, Method, MethodAdapter, MethodModel } from './method.js';
 import { badConfig, newConfig, targetsIn, wholeNumber } from './methodConfig.js';
-import type { Placed } from './tuning.js';
-import { mismatch, normalTensor, refuseOutput, refuseTaken, storedTensor, tuningOf } from './tuning.js';
-
-export interface BottleneckSettings extends CommonSettings {
-  /** Width of the bottleneck; default 64. */
-  readonly bottleneck?: number | undefined;
-  /** Layers that get an adapter behind them. Default: the model's residual writers, the last of each attention and MLP. */
-  readonly targetModules?: readonly string[] | string | undefined;
-}
+import type { Placed } from './appliedMethod.js';
+import { appliedMethod } from './appliedMethod.js';
+import { normalTensor } from './normalTensor.js';
+import { targetsGiven } from './targetsGiven.js';
+import { peftFiles } from './peftFiles.js';
+import { refuseMerge, refuseOutput, refuseTaken } from './refusals.js';
+import { mismatch, storedTensor } from './storedTensor.js';
+import { bottleneckSettings, defaultBottleneck } from './bottleneckSettings.js';
 
 const prefix = 'base_model.model.';
-const defaultBottleneck = 64;
 /** Of D's numbers; U begins as zero, so that the model begins as it was. */
 const deviation = 0.02;
+
+const about = {
+  title: 'bottleneck adapters',
+  peftTypes: ['HOULSBY_ADAPTER'],
+  inPeft: [],
+  settings: [bottleneckSettings],
+} as const;
 
 /**
  * Bottleneck adapters (Houlsby et al. 2019; "Adapter^H" in Hu et al. 2021): h + U·gelu(D·h + b_d) + b_u behind the
  * output projection of each attention and of each MLP, before the residual sum. Norms stay frozen. D begins as small
  * normal numbers, U and the biases as zero. PEFT has no such method: `peft_type` is HOULSBY_ADAPTER, which it refuses.
  */
-export const bottleneckAdapter: TuningMethod<BottleneckSettings> = {
+export const bottleneckAdapter: Method<readonly [typeof bottleneckSettings], MethodAdapter> = {
+  ...about,
   name: 'adapter',
-  title: 'bottleneck adapters',
-  peftTypes: ['HOULSBY_ADAPTER'],
-  defaults: { bottleneck: defaultBottleneck },
+  saves: 'adapter',
+  overCodes: true,
+  resumes: true,
+  learningRates: [3e-4, 1e-3, 3e-3],
+  ...peftFiles(about),
+  merge: refuseMerge(about.title),
 
   async inject(model, settings = {}) {
     const { bottleneck = defaultBottleneck, seed } = settings;
     checkBottleneck(bottleneck);
     refuse(model);
-    const targetModules = settings.targetModules ?? model.residualWriters;
+    const targetModules = targetsGiven(settings.targetModules ?? model.residualWriters);
     const layers = linear(matchTargets(model, { targetModules }));
     const config = newConfig(
       { activation: 'gelu', bottleneck_size: bottleneck, peft_type: 'HOULSBY_ADAPTER', target_modules: targetModules },
@@ -101,7 +110,7 @@ function place(
   config: MethodAdapter['config'],
   layers: ReadonlyMap<string, LinearLike>,
   make: (name: string, shape: readonly number[]) => Tensor,
-): Tuning {
+): AppliedMethod<MethodAdapter> {
   refuseOutput(model, layers, 'bottleneck adapters');
   const size = wholeNumber(config, 'bottleneck_size');
   const made = [...layers].map(([path, base]) => {
@@ -125,5 +134,5 @@ function place(
       [...layer.weights].map(([part, parameter]) => [`${prefix}${path}.${part}`, parameter] as const),
     ),
   );
-  return tuningOf({ model, config, placed, parameters });
+  return appliedMethod({ model, config, placed, parameters });
 }

@@ -1,5 +1,7 @@
 import { defineSettings, either, list, setting, text, wholeNumber } from '@lowrank/settings';
 
+export const defaultBottleneck = 64;
+
 /** Settings of bottleneck adapters. */
 export const bottleneckSettings = defineSettings(
   { code: 'methods.settings', subject: 'the adapter setting' },
@@ -7,7 +9,7 @@ export const bottleneckSettings = defineSettings(
     /** Width of the bottleneck. */
     bottleneck: setting({
       schema: wholeNumber({ min: 1 }),
-      default: 64,
+      default: defaultBottleneck,
       key: 'bottleneck_size',
       help: 'width of the adapters',
       value: 'n',

@@ -1,36 +1,34 @@
-export { biasShifts } from './biasShifts.js';
-export { bitfit } from './bitfit.js';
-export type { BitfitSettings } from './bitfit.js';
-export { bottleneckAdapter } from './bottleneckAdapter.js';
-export type { BottleneckSettings } from './bottleneckAdapter.js';
 export type {
-  CommonSettings,
+  AdapterSource,
+  AppliedMethod,
+  CommonOptions,
+  MergeBase,
+  MergedModel,
+  Method,
   MethodAdapter,
+  MethodContext,
+  MethodFiles,
   MethodModel,
+  MethodOptions,
   MethodTensor,
   ModelSizes,
-  Tuning,
-  TuningMethod,
+  OriginTensor,
+  TextEncoder,
 } from './method.js';
-export { methodFileBytes, readMethod, serializeMethod } from './methodFiles.js';
-export { prefixTuning } from './prefixTuning.js';
-export type { PrefixSettings } from './prefixTuning.js';
-export { promptTuning } from './promptTuning.js';
-export type { PromptSettings } from './promptTuning.js';
-export { attachMethod, isMethodType, methodNames, methodOf, tuningMethods } from './tuningMethods.js';
-export type { MethodName } from './tuningMethods.js';
-export { foldSubspace, injectSubspace, projections, removeSubspace } from './subspace.js';
-export type { ProjectionName, Subspace, SubspaceOptions, SubspaceSettings } from './subspace.js';
-export {
-  extractSubspace,
-  isSubspaceConfig,
-  loadSubspace,
-  readSubspace,
-  serializeSubspace,
-  subspaceType,
-} from './subspaceFiles.js';
-export type { StoredSubspace } from './subspaceFiles.js';
+export { bitfit } from './bitfit.js';
 export { bitfitSettings } from './bitfitSettings.js';
-export { bottleneckSettings } from './bottleneckSettings.js';
+export { bottleneckAdapter } from './bottleneckAdapter.js';
+export { bottleneckSettings, defaultBottleneck } from './bottleneckSettings.js';
+export { full } from './full.js';
+export { foldSubspace, injectSubspace, projections, removeSubspace } from './injectSubspace.js';
+export type { ProjectionName, Subspace, SubspaceOptions, SubspaceSettings } from './injectSubspace.js';
+export { lora } from './lora.js';
+export { loraRunSettings } from './loraRunSettings.js';
+export { contenderNamed, contenderNames, methodNamed, methodNames, methodOf, methods, readMethod } from './methods.js';
+export type { Contender, ContenderName, MethodName, SavedMethod } from './methods.js';
+export { prefixTuning } from './prefixTuning.js';
+export { promptTuning } from './promptTuning.js';
+export { subspace } from './subspace.js';
 export { subspaceSettings } from './subspaceSettings.js';
-export { prefixSettings, promptSettings } from './virtualSettings.js';
+export { untie } from './untie.js';
+export { defaultVirtualTokens, prefixSettings, promptSettings } from './virtualSettings.js';

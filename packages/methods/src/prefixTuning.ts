@@ -1,19 +1,19 @@
 import { AttentionBase, Parameter } from '@lowrank/nn';
 import type { Tensor } from '@lowrank/tensor';
 import { persistent, reshape, tensor } from '@lowrank/tensor';
-import type { CommonSettings, MethodAdapter, MethodModel, MethodTensor, Tuning, TuningMethod } from './method.js';
+import type { AppliedMethod, Method, MethodAdapter, MethodModel, MethodTensor } from './method.js';
 import { badConfig, newConfig, refuseSet, wholeNumber } from './methodConfig.js';
-import { freeze, hostTensor, mismatch, namedOf, normalTensor, refuseTaken, takeOut } from './tuning.js';
-import { checkCount, defaultVirtualTokens, placeVirtual } from './virtualTokens.js';
-
-export interface PrefixSettings extends CommonSettings {
-  /** P; default 20. */
-  readonly virtualTokens?: number | undefined;
-  /** `random`: standard normal, PEFT's default; or `zero`. */
-  readonly init?: 'random' | 'zero' | undefined;
-}
+import { fileBytesOf, freeze, hostTensor, namedOf, takeOut } from './appliedMethod.js';
+import { normalTensor } from './normalTensor.js';
+import { peftFiles } from './peftFiles.js';
+import { refuseMerge, refuseTaken } from './refusals.js';
+import { mismatch } from './storedTensor.js';
+import { defaultVirtualTokens, prefixSettings } from './virtualSettings.js';
+import { checkCount, placeVirtual } from './virtualTokens.js';
 
 const key = 'prompt_embeddings';
+
+const about = { title: 'prefix tuning', peftTypes: ['PREFIX_TUNING'], settings: [prefixSettings] } as const;
 
 /**
  * Prefix tuning (Li and Liang 2021; "prefix-layer tuning" in Hu et al. 2021), without its projection: in every
@@ -22,14 +22,18 @@ const key = 'prompt_embeddings';
  * [P, layers·2·Hkv·D] with the keys of a layer, then its values, side by side. A prefix that PEFT trained with
  * `prefix_projection` is saved projected, and is read like any other.
  */
-export const prefixTuning: TuningMethod<PrefixSettings> = {
+export const prefixTuning: Method<readonly [typeof prefixSettings], MethodAdapter> = {
+  ...about,
   name: 'prefix',
-  title: 'prefix tuning',
-  peftTypes: ['PREFIX_TUNING'],
-  defaults: { virtualTokens: defaultVirtualTokens, init: 'random' },
+  saves: 'adapter',
+  overCodes: true,
+  resumes: true,
+  learningRates: [3e-3, 1e-2, 3e-2],
+  ...peftFiles(about),
+  merge: refuseMerge(about.title),
 
   async inject(model, settings = {}) {
-    const { virtualTokens: count = defaultVirtualTokens, init = 'random', seed } = settings;
+    const { virtualTokens: count = defaultVirtualTokens, virtualInit: init = 'random', seed } = settings;
     checkCount(model, count);
     const { layers, keyHeads, headSize } = model.shape;
     const width = keyHeads * headSize;
@@ -79,7 +83,7 @@ async function place(
   model: MethodModel,
   config: MethodAdapter['config'],
   make: (name: string, at: number) => Tensor,
-): Promise<Tuning> {
+): Promise<AppliedMethod<MethodAdapter>> {
   refuseTaken(model, 'prefix tuning');
   const attentions = [...model.namedModules()].flatMap(([, module]) =>
     module instanceof AttentionBase ? [module] : [],
@@ -103,10 +107,10 @@ async function place(
     model.virtualTokens = 0;
     for (const attention of attentions) attention.prefix = undefined;
   };
+  const stored = new Map([[key, [count, all.length * keyHeads * headSize]]]);
   return {
     parameters: namedOf(parameters),
-    config,
-    stored: new Map([[key, [count, all.length * keyHeads * headSize]]]),
+    fileBytes: (dtype) => fileBytesOf(stored, dtype),
     async extract() {
       const parts: MethodTensor[] = [];
       for (const parameter of all) parts.push(await hostTensor(parameter.tensor));

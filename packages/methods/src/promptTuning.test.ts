@@ -31,11 +31,11 @@ test(
     const model = new TinyModel({ scale: 3 });
     const table = await data(model);
     const row = (id: number): number[] => table.slice(6 * id, 6 * id + 6).map((value) => Math.fround(3 * value));
-    const tuning = await promptTuning.inject(model, {
-      virtualTokens: 5,
-      init: { text: 'of old', ids: [7, 2] },
-      baseModel: 'some/base',
-    });
+    const tuning = await promptTuning.inject(
+      model,
+      { virtualTokens: 5, promptInitText: 'of old', baseModel: 'some/base' },
+      { tokenizer: () => Promise.resolve({ encode: () => [7, 2] }) },
+    );
     const { tensors, config } = await tuning.extract();
     expect([...(tensors.get('prompt_embeddings')?.data ?? [])]).toEqual([7, 2, 7, 2, 7].flatMap(row));
     expect(config).toMatchObject({
@@ -50,11 +50,11 @@ test(
     const plain = await hiddenOf(model, [7, 2, 7, 2, 7, 3, 1]);
     plain.subarray(5 * 6).forEach((value, at) => expect(Math.abs(value - (behind[at] ?? NaN))).toBeLessThan(1e-5));
 
-    const drawn = await promptTuning.inject(model, { virtualTokens: 4, init: 'vocab', seed: 2 });
+    const drawn = await promptTuning.inject(model, { virtualTokens: 4, virtualInit: 'vocab', seed: 2 });
     const values = (await drawn.extract()).tensors.get('prompt_embeddings')?.data ?? new Float32Array();
     const rows = Array.from({ length: 9 }, (_, id) => row(id).join());
     for (let at = 0; at < 4; at++) expect(rows).toContain([...values.subarray(6 * at, 6 * at + 6)].join());
-    expect(drawn.config['prompt_tuning_init']).toBe('SAMPLE_VOCAB');
+    expect((await drawn.extract()).config['prompt_tuning_init']).toBe('SAMPLE_VOCAB');
   },
 );
 
@@ -90,7 +90,8 @@ test('what does not fit the model or its configuration is refused', async () => 
   await expect(attach({ num_virtual_tokens: 'three' })).rejects.toThrow(/num_virtual_tokens .*whole number/);
   await expect(attach({ modules_to_save: ['lm_head'] })).rejects.toThrow(/modules_to_save/);
   await expect(attach({ num_transformer_submodules: 2 })).rejects.toThrow(/num_transformer_submodules/);
-  await expect(promptTuning.inject(new TinyModel(), { virtualTokens: 2, init: { text: '', ids: [] } })).rejects.toThrow(
-    /at least one token/,
-  );
+  const given = { virtualTokens: 2, promptInitText: '' };
+  const tokenizer = (): Promise<{ encode: () => number[] }> => Promise.resolve({ encode: () => [] });
+  await expect(promptTuning.inject(new TinyModel(), given, { tokenizer })).rejects.toThrow(/at least one token/);
+  await expect(promptTuning.inject(new TinyModel(), given)).rejects.toThrow(/a tokenizer beside it/);
 });

@@ -3,39 +3,43 @@ import { Parameter } from '@lowrank/nn';
 import { streamOf } from '@lowrank/patch';
 import type { Tensor } from '@lowrank/tensor';
 import { Rng, tensor } from '@lowrank/tensor';
-import type { CommonSettings, MethodAdapter, MethodModel, Tuning, TuningMethod } from './method.js';
+import type { AppliedMethod, Method, MethodAdapter, MethodContext, MethodModel, MethodOptions } from './method.js';
 import { badConfig, newConfig, refuseSet, wholeNumber } from './methodConfig.js';
-import { normalTensor, refuseTaken, storedTensor, tuningOf } from './tuning.js';
-import { checkCount, defaultVirtualTokens, embeddingRows, placeVirtual } from './virtualTokens.js';
-
-export interface PromptSettings extends CommonSettings {
-  /** P; default 20. */
-  readonly virtualTokens?: number | undefined;
-  /**
-   * `random`: standard normal, PEFT's default; `vocab`: the embeddings of tokens drawn from the vocabulary; or the
-   * embeddings of a text, as often as it takes to fill P.
-   */
-  readonly init?: 'random' | 'vocab' | { readonly text: string; readonly ids: readonly number[] } | undefined;
-}
+import { appliedMethod } from './appliedMethod.js';
+import { normalTensor } from './normalTensor.js';
+import { peftFiles } from './peftFiles.js';
+import { refuseMerge, refuseTaken } from './refusals.js';
+import { storedTensor } from './storedTensor.js';
+import { defaultVirtualTokens, promptSettings } from './virtualSettings.js';
+import { checkCount, embeddingRows, placeVirtual } from './virtualTokens.js';
 
 const key = 'prompt_embeddings';
+
+type Tables = readonly [typeof promptSettings];
+
+const about = { title: 'prompt tuning', peftTypes: ['PROMPT_TUNING'], settings: [promptSettings] } as const;
 
 /**
  * Prompt tuning (Lester et al. 2021; "prefix-embedding tuning" in Hu et al. 2021): P trained vectors E [P, width] stand
  * before the embeddings of every document, h₀ = [E; e(x)]. PEFT's PROMPT_TUNING, whose files these are.
  */
-export const promptTuning: TuningMethod<PromptSettings> = {
+export const promptTuning: Method<Tables, MethodAdapter> = {
+  ...about,
   name: 'prompt',
-  title: 'prompt tuning',
-  peftTypes: ['PROMPT_TUNING'],
-  defaults: { virtualTokens: defaultVirtualTokens, init: 'random' },
+  saves: 'adapter',
+  overCodes: true,
+  resumes: true,
+  learningRates: [1e-2, 3e-2, 1e-1],
+  ...peftFiles(about),
+  merge: refuseMerge(about.title),
 
-  async inject(model, settings = {}) {
-    const { virtualTokens: count = defaultVirtualTokens, init = 'random', baseModel } = settings;
+  async inject(model, options = {}, context = {}) {
+    const { virtualTokens: count = defaultVirtualTokens, promptInitText: text, baseModel } = options;
+    const { virtualInit = 'random' } = options;
     checkCount(model, count);
     refuse(model);
     const { layers, heads, hiddenSize } = model.shape;
-    const text = typeof init === 'object' ? init.text : null;
+    const init = { random: 'RANDOM', vocab: 'SAMPLE_VOCAB' }[virtualInit];
     const config = newConfig(
       {
         num_attention_heads: heads,
@@ -43,15 +47,15 @@ export const promptTuning: TuningMethod<PromptSettings> = {
         num_transformer_submodules: 1,
         num_virtual_tokens: count,
         peft_type: 'PROMPT_TUNING',
-        prompt_tuning_init: init === 'random' ? 'RANDOM' : init === 'vocab' ? 'SAMPLE_VOCAB' : 'TEXT',
-        prompt_tuning_init_text: text,
+        prompt_tuning_init: text === undefined ? init : 'TEXT',
+        prompt_tuning_init_text: text ?? null,
         token_dim: hiddenSize,
         tokenizer_kwargs: null,
-        tokenizer_name_or_path: text === null ? null : (baseModel ?? null),
+        tokenizer_name_or_path: text === undefined ? null : (baseModel ?? null),
       },
-      settings,
+      options,
     );
-    return place(model, config, await begin(model, count, settings));
+    return place(model, config, await begin(model, count, { ...options, ids: await idsOf(text, context) }));
   },
 
   async attach(model, adapter) {
@@ -70,33 +74,36 @@ function refuse(model: MethodModel): void {
   refuseTaken(model, 'prompt tuning');
 }
 
+/** As PEFT does: with what the tokenizer puts around a text. */
+async function idsOf(text: string | undefined, { tokenizer }: MethodContext): Promise<readonly number[] | undefined> {
+  if (text === undefined) return undefined;
+  const ids = (await tokenizer?.())?.encode(text) ?? [];
+  if (ids.length > 0) return ids;
+  throw new LowrankError({
+    code: 'methods.initText',
+    what: 'the text that prompt tuning begins with',
+    expected: tokenizer === undefined ? 'a tokenizer beside it (context.tokenizer)' : 'at least one token',
+    got: tokenizer === undefined ? 'none' : JSON.stringify(text),
+  });
+}
+
 async function begin(
   model: MethodModel,
   count: number,
-  { init = 'random', seed = 0 }: PromptSettings,
+  { virtualInit = 'random', seed = 0, ids }: MethodOptions<Tables> & { readonly ids: readonly number[] | undefined },
 ): Promise<Tensor> {
   const { hiddenSize, vocabularySize } = model.shape;
   const shape = [count, hiddenSize];
-  if (init === 'random') return normalTensor(shape, key, { seed });
+  if (ids === undefined && virtualInit === 'random') return normalTensor(shape, key, { seed });
   const rng = new Rng(seed, streamOf(key));
-  const ids =
-    init === 'vocab' ? Array.from({ length: count }, () => rng.integer(vocabularySize)) : repeated(init, count);
-  return tensor(await embeddingRows(model, ids), shape, { name: key });
+  const tokens = Array.from({ length: count }, (_, at) =>
+    ids === undefined ? rng.integer(vocabularySize) : (ids[at % ids.length] ?? 0),
+  );
+  return tensor(await embeddingRows(model, tokens), shape, { name: key });
 }
 
-function repeated({ text, ids }: { readonly text: string; readonly ids: readonly number[] }, count: number): number[] {
-  if (ids.length === 0)
-    throw new LowrankError({
-      code: 'methods.initText',
-      what: 'the text that prompt tuning begins with',
-      expected: 'at least one token',
-      got: JSON.stringify(text),
-    });
-  return Array.from({ length: count }, (_, at) => ids[at % ids.length] ?? 0);
-}
-
-function place(model: MethodModel, config: MethodAdapter['config'], table: Tensor): Tuning {
+function place(model: MethodModel, config: MethodAdapter['config'], table: Tensor): AppliedMethod<MethodAdapter> {
   const parameters = new Map([[key, new Parameter(table)]]);
   const placed = placeVirtual(model, table.shape[0] ?? 0, parameters);
-  return tuningOf({ model, config, parameters, placed: [placed], undo: () => (model.virtualTokens = 0) });
+  return appliedMethod({ model, config, parameters, placed: [placed], undo: () => (model.virtualTokens = 0) });
 }

@@ -3,7 +3,7 @@ import { bytesSource } from '@lowrank/safetensors';
 import { setDefaultBackend, tensor } from '@lowrank/tensor';
 import { ReferenceBackend } from '@lowrank/tensor/op';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { injectSubspace } from './subspace.js';
+import { injectSubspace } from './injectSubspace.js';
 import { extractSubspace, loadSubspace, readSubspace, serializeSubspace } from './subspaceFiles.js';
 import { moved, numbers, setZ, SmallModel } from './testing/subspace.js';
 

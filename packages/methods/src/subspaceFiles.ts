@@ -3,8 +3,8 @@ import type { ByteSource, TensorEntry } from '@lowrank/safetensors';
 import { openSafetensors, serializeSafetensors } from '@lowrank/safetensors';
 import type { Module } from '@lowrank/nn';
 import { readTensor, tensor, toFloat32 } from '@lowrank/tensor';
-import type { ProjectionName, Subspace, SubspaceSettings } from './subspace.js';
-import { injectSubspace, projections, removeSubspace } from './subspace.js';
+import type { ProjectionName, Subspace, SubspaceSettings } from './injectSubspace.js';
+import { injectSubspace, projections, removeSubspace } from './injectSubspace.js';
 
 /** What `peft_type` says in a subspace's configuration. PEFT does not know it, and refuses. */
 export const subspaceType = 'LOWRANK_SUBSPACE';
@@ -68,11 +68,11 @@ export function serializeSubspace({
     data: new Uint8Array(data.buffer, data.byteOffset, data.byteLength),
   });
   return {
-    'adapter_config.json': new TextEncoder().encode(`${JSON.stringify(config, undefined, 2)}\n`),
     'adapter_model.safetensors': serializeSafetensors(
       [entry('subspace.z', z), ...(scales === undefined ? [] : [entry('subspace.scales', scales)])],
       { format: 'pt' },
     ),
+    'adapter_config.json': new TextEncoder().encode(`${JSON.stringify(config, undefined, 2)}\n`),
   };
 }
 

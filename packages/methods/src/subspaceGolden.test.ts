@@ -2,8 +2,8 @@ import { readFileSync } from 'node:fs';
 import { Module, Parameter } from '@lowrank/nn';
 import { tensor } from '@lowrank/tensor';
 import { expect, test } from 'vitest';
-import { injectSubspace } from './subspace.js';
-import type { ProjectionName } from './subspace.js';
+import { injectSubspace } from './injectSubspace.js';
+import type { ProjectionName } from './injectSubspace.js';
 import { moved, setZ } from './testing/subspace.js';
 
 interface Golden {

@@ -87,6 +87,7 @@ export class TinyModel extends Module {
   };
   override readonly outputPath = 'lm_head';
   readonly residualWriters = ['o_proj', 'down_proj'];
+  readonly defaultTargets = ['q_proj', 'v_proj'];
   readonly embeddingScale: number;
   virtualTokens = 0;
   private readonly body: Body;

@@ -1,9 +1,11 @@
 import { choice, defineSettings, setting, text, wholeNumber } from '@lowrank/settings';
 
+/** PEFT has no default; its examples take 20. */
+export const defaultVirtualTokens = 20;
+
 const virtualTokens = setting({
   schema: wholeNumber({ min: 1 }),
-  // PEFT has no default; its examples take 20.
-  default: 20,
+  default: defaultVirtualTokens,
   key: 'num_virtual_tokens',
   help: 'virtual tokens before every document',
   value: 'n',

@@ -3,11 +3,8 @@ import type { Parameter } from '@lowrank/nn';
 import { Embedding } from '@lowrank/nn';
 import { tableRows } from '@lowrank/patch';
 import type { MethodModel } from './method.js';
-import type { Placed } from './tuning.js';
+import type { Placed } from './appliedMethod.js';
 import { VirtualEmbedding } from './virtualEmbedding.js';
-
-/** PEFT has no default; its examples take 20. */
-export const defaultVirtualTokens = 20;
 
 /** Puts an embedding that knows P virtual tokens in the place of the model's. */
 export function placeVirtual(model: MethodModel, count: number, trained: ReadonlyMap<string, Parameter>): Placed {

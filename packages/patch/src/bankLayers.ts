@@ -104,17 +104,27 @@ interface Bank extends Pick<AdapterBankOptions, 'rank' | 'loraBias' | 'useDora'>
   readonly layers: BankLayers;
 }
 
+/**
+ * What no bank could hold of an adapter, whatever its sizes: modules saved whole, token rows, variants that are no
+ * factor, LoRA on the output projection, and trained values of the base that would become every adapter's. Empty where
+ * `bankFor` makes room.
+ */
+export async function bankObstacles(model: Module, { config, layers, whole }: LoraAdapter): Promise<string[]> {
+  const problems = settingsProblems(config, { loraBias: true, useDora: true });
+  const { outputPath } = model;
+  if (outputPath !== undefined && layers.has(outputPath)) problems.push(`${outputPath}: the output projection`);
+  return [...problems, ...(await wholeProblems(model, whole))];
+}
+
 /** @throws LowrankError `patch.bank` with everything that keeps an adapter out of a bank */
 export async function checkBankFit(model: Module, adapter: LoraAdapter, bank: Bank): Promise<void> {
-  const { config, layers, whole = new Map<string, WholeTensor>() } = adapter;
+  const { config, layers, whole } = adapter;
   const problems = settingsProblems(config, bank);
   for (const path of targetsOf(model, config, bank))
     if (!layers.has(path)) problems.push(`${path}: in target_modules, but without matrices`);
   for (const [path, matrices] of layers)
     problems.push(...layerProblems(path, matrices, { config, bank }).map((problem) => `${path}: ${problem}`));
-  for (const [name, value] of whole)
-    if (!(await isModelsOwn(model, name, value)))
-      problems.push(`${name}: saved whole, and not what the model has; it would be every adapter's`);
+  problems.push(...(await wholeProblems(model, whole)));
   if (problems.length === 0) return;
   const shown = problems.slice(0, 6).join('; ');
   throw new LowrankError({
@@ -126,7 +136,18 @@ export async function checkBankFit(model: Module, adapter: LoraAdapter, bank: Ba
   });
 }
 
-function settingsProblems(config: LoraConfig, { loraBias = false, useDora = false }: Bank): string[] {
+async function wholeProblems(model: Module, whole: LoraAdapter['whole'] = new Map()): Promise<string[]> {
+  const problems: string[] = [];
+  for (const [name, value] of whole)
+    if (!(await isModelsOwn(model, name, value)))
+      problems.push(`${name}: saved whole, and not what the model has; it would be every adapter's`);
+  return problems;
+}
+
+function settingsProblems(
+  config: LoraConfig,
+  { loraBias = false, useDora = false }: Pick<Bank, 'loraBias' | 'useDora'>,
+): string[] {
   const problems: string[] = [];
   if (config.modulesToSave !== undefined) problems.push(`modules saved whole (${config.modulesToSave.join(', ')})`);
   if (config.trainableTokenIndices !== undefined) problems.push('trained token rows');

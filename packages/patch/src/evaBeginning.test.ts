@@ -159,7 +159,7 @@ test('what EVA cannot begin from is refused, and the model stays as it was', asy
   expect(() => config({ eva: { ...config().eva, rho: 0.5 } as LoraConfig['eva'] })).toThrow(
     /EVA setting rho: .*at least 1.*0.5/,
   );
-  expect(() => loraConfig({ targetModules: ['left'], eva: config().eva })).toThrow(/eva_config/);
+  expect(() => loraConfig({ targetModules: ['left'], eva: config().eva })).toThrow(/eva.*init 'eva' beside it/);
   await expect(addAdapter(model, config())).rejects.toThrow(/options\.data/);
   expect(adaptedLayers(model).size).toBe(0);
   for (const path of ['left', 'right', 'above', 'idle']) expect(model.getModule(path)).toBeInstanceOf(Linear);

@@ -57,6 +57,18 @@ export async function loadAdapter(
   });
 }
 
+/**
+ * Checks that a saved adapter fits a model, which may be without weights, and changes nothing.
+ *
+ * @throws LowrankError `patch.adapterMismatch`, `patch.adapterExists`, `patch.output`
+ */
+export function checkAdapter(model: Module, adapter: LoraAdapter, options: AdapterOptions = {}): void {
+  const { config } = adapter;
+  const targets = matchLoaded(model, config);
+  checkRoom(model, config, { ...options, targets });
+  checkFit(model, targets, { ...adapter, whole: splitWhole(model, config, adapter.whole).rest });
+}
+
 function weightsOf(
   path: string,
   { a, b, rank, inFeatures, outFeatures, bias, vector }: LoraMatrices,

@@ -177,9 +177,12 @@ const conflicts = [
   [['--method', 'prompt', '--virtual-tokens', '127'], 'virtual tokens: expected a whole number from 1 to 126'],
   [
     ['--method', 'prefix', '--init-adapter', join(golden, 'adapters/tied-qv')],
-    '--init-adapter with --method prefix: expected a folder of prefix tuning, got LORA',
+    '--init-adapter with --method prefix: expected a folder of prefix tuning, got LoRA',
   ],
-  [['--init-adapter', join(golden, '../methods/promptLlama')], 'expected LoRA, which this needs, got prompt tuning'],
+  [
+    ['--init-adapter', join(golden, '../methods/promptLlama')],
+    '--init-adapter with --method lora: expected a folder of LoRA, got prompt tuning',
+  ],
 ] as const;
 
 test.each(conflicts)('train %j: refused', async (flags, complaint) => {
@@ -216,7 +219,7 @@ test('what takes LoRA alone says so, and what a folder was made with holds', asy
     expect(code).toBe(2);
   }
   expect((await runCli(['merge', '--model', model, '--adapter', adapter, '--output', output])).stderr).toContain(
-    'merging prompt tuning: expected LoRA or BitFit',
+    'merging prompt tuning: expected a method that changes weights',
   );
   for (const [flags, complaint] of [
     [['--virtual-tokens', '4'], '--virtual-tokens with --init-adapter: expected 3'],

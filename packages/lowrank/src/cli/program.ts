@@ -1,6 +1,6 @@
 import { Command } from 'commander';
-import { methods } from '../settings/methodTables.js';
-import type { Method } from '../settings/methodTables.js';
+import type { MethodName } from '@lowrank/methods';
+import { methodNames as methods } from '@lowrank/methods';
 import { version } from '../../package.json';
 import type { QuantizationOptions } from '../jobs/quantization.js';
 import type { MetricName } from '@lowrank/data';
@@ -38,7 +38,7 @@ import type { TrainingFlags } from './trainingFlags.js';
 export type TrainFlags = TrainingFlags & {
   output: string;
   evalData?: string;
-  method: Method;
+  method: MethodName;
 };
 
 export interface EvalFlags extends CommonFlags, QuantizationOptions {

@@ -6,7 +6,7 @@ import { openOutputFolder } from '@lowrank/files';
 import { writeFileAtomic } from '@lowrank/safetensors';
 import { describeSpectrum, spectrumChart, spectrumMarkdown, spectrumOfFolders } from '@lowrank/study';
 import type { TransferEvents } from '../jobs/folders.js';
-import { readAdapterFolder } from '../jobs/trainable.js';
+import { readLoraFolder } from '../adapterFolder.js';
 import type { Speaker } from './io.js';
 import { numberFlag } from './numbers.js';
 
@@ -84,5 +84,5 @@ async function readLora(adapter: string, { onTransfer, onWarning }: TransferEven
     onWarning,
     onProgress: (progress) => onTransfer?.({ stage: 'downloading', ...progress }),
   });
-  return readAdapterFolder(folder);
+  return readLoraFolder(folder);
 }

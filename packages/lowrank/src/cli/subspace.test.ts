@@ -209,7 +209,7 @@ test('inspect tells what a subspace is; what takes LoRA alone refuses it', async
   ]);
   expect([merged.code, merged.stderr]).toEqual([
     2,
-    expect.stringMatching(/expected LoRA, which this needs, got a random subspace/),
+    expect.stringMatching(/merging a random subspace: expected a method that changes weights/),
   ]);
   expect(readdirSync(folder.path)).toEqual(['subspace']);
 });

@@ -7,7 +7,7 @@ import { expect, test } from 'vitest';
 import { golden } from '../testing.js';
 import { openAdapterSwitch } from './adapterSwitch.js';
 import { openModel } from './openModel.js';
-import { readAdapterFolder } from './trainable.js';
+import { readLoraFolder } from '../adapterFolder.js';
 
 const settings = { maxNewTokens: 8, stopIds: [] };
 const first = [1, 5, 9, 33];
@@ -27,7 +27,7 @@ test.each([
     const model = await openModel(join(golden, base));
     const adapters = new Map<string, LoraAdapter>();
     for (const [name, folder] of Object.entries(folders))
-      adapters.set(name, await readAdapterFolder(join(golden, folder)));
+      adapters.set(name, await readLoraFolder(join(golden, folder)));
     const fresh = async (name: string | undefined, prompt: readonly number[]): Promise<readonly number[]> => {
       const own = await openModel(join(golden, base));
       const adapter = adapters.get(name ?? '');

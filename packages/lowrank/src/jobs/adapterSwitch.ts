@@ -1,9 +1,8 @@
-import { isLowrankError } from '@lowrank/errors';
 import type { LoraAdapter } from '@lowrank/lora';
 import type { GeneratedText, GenerateOptions, Generator, Prompt } from '@lowrank/models';
 import { createGenerator } from '@lowrank/models';
 import type { AdapterBank } from '@lowrank/patch';
-import { activateAdapter, bankFor, loadAdapter, openAdapterBank } from '@lowrank/patch';
+import { activateAdapter, bankFor, bankObstacles, loadAdapter, openAdapterBank } from '@lowrank/patch';
 import type { Backend } from '@lowrank/tensor';
 import type { OpenModel } from './openModel.js';
 
@@ -30,14 +29,16 @@ export async function openAdapterSwitch(
 ): Promise<AdapterSwitch> {
   const make = (): Generator => createGenerator(module, { backend });
   if (adapters.size === 0) return new BankSwitch(make(), undefined);
-  let bank: AdapterBank | undefined;
-  try {
-    bank = openAdapterBank(module, bankFor([...adapters.values()]));
-    for (const [name, adapter] of adapters) await bank.load(name, adapter);
+  const obstacles = await Promise.all([...adapters.values()].map((adapter) => bankObstacles(module, adapter)));
+  if (obstacles.every(({ length }) => length === 0)) {
+    const bank = openAdapterBank(module, bankFor([...adapters.values()]));
+    try {
+      for (const [name, adapter] of adapters) await bank.load(name, adapter);
+    } catch (error) {
+      bank.dispose();
+      throw error;
+    }
     return new BankSwitch(make(), bank);
-  } catch (error) {
-    bank?.dispose();
-    if (!isLowrankError(error) || !error.code.startsWith('patch.')) throw error;
   }
   for (const [name, adapter] of adapters) await loadAdapter(module, adapter, { name });
   return new AttachedSwitch(make, (adapter) => activateAdapter(module, adapter === undefined ? [] : [adapter]));

@@ -14,7 +14,7 @@ import { withFolders } from './folders.js';
 import { openModel } from './openModel.js';
 import type { OpenModel } from './openModel.js';
 import type { QuantizationOptions } from './quantization.js';
-import { readAdapterFolder } from './trainable.js';
+import { readLoraFolder } from '../adapterFolder.js';
 
 export interface ChatFolderOptions extends TransferEvents, QuantizationOptions, SamplingOptions {
   readonly backend: BackendOrOpener;
@@ -80,7 +80,7 @@ export async function openChat(given: ChatFolderOptions): Promise<ChatSession> {
   const adapters = new Map<string, LoraAdapter>();
   for (const [name, place] of Object.entries(options.adapters ?? {})) {
     const { adapter } = await withFolders({ model: options.model, adapter: place }, options);
-    adapters.set(name, await readAdapterFolder(adapter, options.onWarning));
+    adapters.set(name, await readLoraFolder(adapter, options.onWarning));
   }
   const ends = answerEnds(await endIds(tokenizer, model.module, textFiles(model.folder)), template, tokenizer);
   const writer = await openAdapterSwitch(model, adapters, await backend());

@@ -2,7 +2,7 @@ import type { CombineOptions } from '@lowrank/lora';
 import { combineAdapters } from '@lowrank/lora';
 import { findModel } from '@lowrank/models';
 import type { TransferEvents } from './folders.js';
-import { readAdapterFolder } from './trainable.js';
+import { readLoraFolder } from '../adapterFolder.js';
 import { writeAdapter } from './writeAdapter.js';
 
 export interface CombineFoldersOptions extends CombineOptions, TransferEvents {
@@ -46,7 +46,7 @@ export async function combineFolders({
     );
   const sources = [];
   for (const [at, { adapter: name, weight }] of adapters.entries())
-    sources.push({ adapter: await readAdapterFolder(folders[at] ?? name, onWarning), weight, name });
+    sources.push({ adapter: await readLoraFolder(folders[at] ?? name, onWarning), weight, name });
   const combined = combineAdapters(sources, options);
   const bytes = await writeAdapter(combined, output, folders);
   const parameters = [...combined.layers.values()].reduce((sum, { a, b }) => sum + a.length + b.length, 0);

@@ -1,45 +1,37 @@
 import { LowrankError } from '@lowrank/errors';
-import { loraSettings } from '@lowrank/lora';
-import { bitfitSettings, bottleneckSettings, prefixSettings, promptSettings } from '@lowrank/methods';
+import type { ContenderName } from '@lowrank/methods';
+import { contenderNamed, contenderNames, lora, methodNamed } from '@lowrank/methods';
 import { quantizationSettings } from '@lowrank/quant';
 import type { SettingTable } from '@lowrank/settings';
 import { givenOf } from '@lowrank/settings';
 import { ownersOf, settingIn, takes } from '../settings/methodTables.js';
-import { loraRunSettings, resumeSettings } from '../settings/runSettings.js';
+import { resumeSettings } from '../settings/runSettings.js';
 import type { FineTuneTraining } from './fineTuneTraining.js';
 
-const loraTables = [loraSettings, loraRunSettings, resumeSettings] as const;
+export type ComparedMethodName = ContenderName;
 
-/**
- * What can be compared, with the settings that each takes: the methods of `fineTune`, and `qlora`, which is LoRA over
- * 4-bit codes.
- */
-const tables = {
-  full: [],
-  bitfit: [bitfitSettings],
-  prompt: [promptSettings],
-  prefix: [prefixSettings],
-  adapter: [bottleneckSettings],
-  lora: loraTables,
-  qlora: [...loraTables, quantizationSettings],
-} as const satisfies Readonly<Record<string, readonly SettingTable[]>>;
+/** What can be compared, LoRA last: what the others are compared with. */
+export const comparedMethods: readonly ComparedMethodName[] = [...contenderNames].sort(
+  (a, b) => Number(contenderNamed(a).method === lora.name) - Number(contenderNamed(b).method === lora.name),
+);
 
-export type ComparedMethodName = keyof typeof tables;
-export const comparedMethods = Object.keys(tables) as readonly ComparedMethodName[];
+/** The settings that each takes: `qlora` is LoRA over codes, and an adapter to go on from is LoRA's. */
+const tables = Object.fromEntries(
+  comparedMethods.map((name) => {
+    const { method, overCodes } = contenderNamed(name);
+    const own: SettingTable[] = [...methodNamed(method).settings];
+    if (method === lora.name) own.push(resumeSettings);
+    return [name, overCodes ? [...own, quantizationSettings] : own];
+  }),
+) as unknown as Readonly<Record<ComparedMethodName, readonly SettingTable[]>>;
 
 /** Every option that some of the methods take and others do not. */
 const owned: readonly SettingTable[] = [...new Set(Object.values(tables).flat())];
 
 /** Learning rates that are tried where none are given: what suits a method depends on how much it moves. */
-export const defaultRates: Readonly<Record<ComparedMethodName, readonly number[]>> = {
-  full: [1e-4, 3e-4, 1e-3],
-  bitfit: [1e-3, 3e-3, 1e-2],
-  prompt: [1e-2, 3e-2, 1e-1],
-  prefix: [3e-3, 1e-2, 3e-2],
-  adapter: [3e-4, 1e-3, 3e-3],
-  lora: [3e-4, 1e-3, 3e-3],
-  qlora: [3e-4, 1e-3, 3e-3],
-};
+export const defaultRates = Object.fromEntries(
+  comparedMethods.map((name) => [name, methodNamed(contenderNamed(name).method).learningRates ?? []]),
+) as unknown as Readonly<Record<ComparedMethodName, readonly number[]>>;
 
 /** The options of one method, out of those of all: what is meant for others is left out. */
 export function trainingOf(
@@ -51,7 +43,8 @@ export function trainingOf(
   const own = Object.fromEntries(
     Object.entries(training).filter(([name, value]) => value !== undefined && isMine(name, value)),
   ) as unknown as FineTuneTraining;
-  return method === 'qlora' ? { ...own, method: 'lora', quantization, doubleQuantization } : { ...own, method };
+  const { method: trained, overCodes } = contenderNamed(method);
+  return { ...own, method: trained, ...(overCodes ? { quantization, doubleQuantization } : {}) };
 }
 
 /**

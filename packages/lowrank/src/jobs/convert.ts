@@ -1,6 +1,7 @@
 import { readTokenizer } from '@lowrank/data';
 import { LowrankError } from '@lowrank/errors';
 import type { GgufFile, Json, VocabularyFiles } from '@lowrank/gguf';
+import { untie } from '@lowrank/methods';
 import { convertAdapter, convertModel, writeGguf } from '@lowrank/gguf';
 import type { ModelFiles } from '@lowrank/models';
 import { findFamily, openFolder, openWeights, outlineModel, readJson } from '@lowrank/models';
@@ -8,10 +9,9 @@ import { mergedTensors } from '@lowrank/patch';
 import { writeFileAtomic } from '@lowrank/safetensors';
 import { mkdir, stat } from 'node:fs/promises';
 import { basename, dirname, resolve } from 'node:path';
+import { readLoraFolder } from '../adapterFolder.js';
 import type { TransferEvents } from './folders.js';
 import { withFolders } from './folders.js';
-import { readAdapterFolder } from './trainable.js';
-import { untie } from './untie.js';
 
 /** What files can be converted to. */
 export const conversions = ['gguf'] as const;
@@ -77,7 +77,7 @@ async function adapterFile(
   }
   const config = await readJson(await openFolder(model), 'config.json');
   return convertAdapter({
-    adapter: await readAdapterFolder(adapter, onWarning),
+    adapter: await readLoraFolder(adapter, onWarning),
     config,
     architecture: findFamily(config['model_type'])?.llamaCpp,
     name: basename(resolve(adapter)),
@@ -102,9 +102,7 @@ async function modelFile({
   }));
   const config = await readJson(files, 'config.json');
   const ready =
-    adapter === undefined
-      ? undefined
-      : untie(outlineModel(config), await readAdapterFolder(adapter, onWarning), tensors);
+    adapter === undefined ? undefined : untie(outlineModel(config), await readLoraFolder(adapter, onWarning), tensors);
   const architecture = findFamily(config['model_type'])?.llamaCpp;
   if (ready?.parted === true && architecture?.tiesOutput === true)
     throw new LowrankError({

@@ -21,7 +21,7 @@ import { openModel } from './openModel.js';
 import type { QuantizationOptions } from './quantization.js';
 import { scoreTexts } from './scoreTexts.js';
 import type { WrittenText } from './scoreTexts.js';
-import { loadAdapterInto } from './trainable.js';
+import { loadMethod } from './loadMethod.js';
 
 export interface EvaluateFolderOptions extends TransferEvents, QuantizationOptions, RowSelection {
   readonly backend: BackendOrOpener;
@@ -87,7 +87,7 @@ export async function evaluateTexts(given: EvaluateFolderOptions): Promise<Evalu
   });
   const open = backendOnce(options.backend);
   const model = await openModel(options.model, { ...options, backend: open });
-  if (options.adapter !== undefined) await loadAdapterInto(model, options.adapter, options.onWarning);
+  if (options.adapter !== undefined) await loadMethod(model, options.adapter, options.onWarning);
   const { vocabularySize, contextLength } = model;
   const maxLength = Math.min(options.maxLength ?? contextLength, contextLength);
   const rows = groups.flat().sort((a, b) => a.line - b.line);

@@ -8,10 +8,11 @@ import {
   trainingBatches,
   withVirtualTokens,
 } from '@lowrank/data';
-import type { MethodName } from '@lowrank/methods';
+import type { AppliedMethod, MethodName } from '@lowrank/methods';
+import { methodNamed } from '@lowrank/methods';
 import type { Backend, RandomState } from '@lowrank/tensor';
 import { scalar } from '@lowrank/tensor';
-import type { Execution, TrainEvent, TrainSession } from '@lowrank/trainer';
+import type { Execution, TrainEvent, TrainOptions, TrainSession } from '@lowrank/trainer';
 import { train } from '@lowrank/trainer';
 import { stat } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -20,16 +21,13 @@ import type { BackendOrOpener } from '../device.js';
 import { openMetricsFile, metricsOf } from '../metricsFile.js';
 import { openOutputFolder } from '@lowrank/files';
 import { checkOptions } from '../settings/checkOptions.js';
-import type { CommonOptions, Method, MethodOptions } from '../settings/methodTables.js';
+import type { CommonOptions, MethodOptions } from '../settings/methodTables.js';
 import type { TransferEvents } from './folders.js';
 import { withFolders } from './folders.js';
 import type { OpenModel } from './openModel.js';
 import { openModel } from './openModel.js';
 import { quantizationOf } from './quantization.js';
-import { trainSubspace } from './subspace.js';
-import { trainAdapter, trainWeights } from './trainable.js';
-import type { Trainable } from './trainable.js';
-import { trainMethod } from './trainMethod.js';
+import { applyMethod, saveMethod } from './methodRun.js';
 
 /** Options of `fineTune`: those declared in tables (settings/methodTables.ts), and what a run is about. */
 export interface FineTuneOptions
@@ -48,7 +46,7 @@ export interface FineTuneOptions
    * LoRA (the default), every weight (`full`), every weight within a random subspace (`subspace`), or one of the other
    * methods: `bitfit`, `prompt`, `prefix`, `adapter`.
    */
-  readonly method?: Method;
+  readonly method?: MethodName;
   readonly execution?: Execution;
   readonly signal?: AbortSignal;
   onEvent?(event: FineTuneEvent): void | Promise<void>;
@@ -100,18 +98,22 @@ export async function fineTune(given: FineTuneOptions): Promise<FineTuneResult> 
 }
 
 interface Session extends TrainSession {
-  readonly trainable: Trainable;
+  readonly applied: AppliedMethod;
 }
 
-async function withRows(options: FineTuneOptions & { readonly baseModel: string }): Promise<FineTuneResult> {
-  const { batchSize = 8, gradientAccumulation = 1, method = 'lora', seed = 0 } = options;
+type RunOptions = FineTuneOptions & { readonly baseModel: string };
+
+async function withRows(options: RunOptions): Promise<FineTuneResult> {
+  const { batchSize = 8, gradientAccumulation = 1, seed = 0 } = options;
+  const method = methodNamed(options.method ?? 'lora');
   const tokenizer = options.tokenizer ?? (await readTokenizer(options.model));
   const open = backendOnce(options.backend);
   // Weights that are to be trained are laid out anew by the trainer, from the host.
-  const model = await openModel(options.model, { ...options, backend: method === 'full' ? undefined : open });
-  // What takes positions for itself is in place before rows are cut to what is left.
-  const other = isOther(method) ? await trainMethod(model, method, { ...options, seed }, tokenizer) : undefined;
-  const rows = await readRows(options, options.data, { tokenizer, model, parts: options.parts });
+  const model = await openModel(options.model, { ...options, backend: method.saves === 'model' ? undefined : open });
+  // Read when they are first asked for: by EVA to begin with, else after the method has taken positions for itself.
+  const rowsOnce = once(() => readRows(options, options.data, { tokenizer, model, parts: options.parts }));
+  const applied = await applyToModel(model, options, { tokenizer, open, rows: rowsOnce });
+  const rows = await rowsOnce();
   const evalRows =
     options.evalData === undefined ? undefined : await readRows(options, options.evalData, { tokenizer, model });
   const steps = options.steps ?? Math.ceil(rows.length / (batchSize * gradientAccumulation));
@@ -119,39 +121,26 @@ async function withRows(options: FineTuneOptions & { readonly baseModel: string 
     seed: scalar(seed >>> 0, { dtype: 'u32', name: 'seed' }),
     step: scalar(0, { dtype: 'u32', name: 'rngStep' }),
   };
-  const warnings: string[] = [];
-  const trainable =
-    other ??
-    (await trainableOf(model, options, { rows, backend: open, onWarning: (text) => void warnings.push(text) }));
-  for (const text of warnings) await options.onEvent?.({ type: 'warning', text });
   const layout = { ...options, batchSize, gradientAccumulation };
   const backend = await open();
   const metrics = await openMetricsFile(options.output);
   try {
     const result = await train<Session>({
+      ...trainingOf(options),
       createSession: () => ({
         backend,
         loss: model.trainingLoss(random),
         evaluationLoss: model.loss,
-        parameters: trainable.parameters,
+        parameters: applied.parameters,
         random,
-        trainable,
+        applied,
       }),
       batches: trainingBatches(rows, layout),
       largest: largestBatches(rows, { ...layout, steps }),
       evaluation: evalRows === undefined ? undefined : evaluationBatches(evalRows),
       steps,
-      learningRate: options.learningRate ?? 2e-4,
-      optimizer: options.optimizer,
-      schedule: options.schedule,
-      warmup: options.warmup,
-      weightDecay: options.weightDecay,
-      clip: options.clip ?? 1,
-      checkpointing: options.checkpointing,
-      execution: options.execution,
-      signal: options.signal,
       async save(session) {
-        await session.trainable.save(options.output);
+        await saveMethod(method, session.applied, { output: options.output, origin: options.model });
         await metrics.finish();
         return options.output;
       },
@@ -166,12 +155,10 @@ async function withRows(options: FineTuneOptions & { readonly baseModel: string 
       eval_loss: result.evaluation?.loss ?? null,
       tokens: result.tokens,
       seconds: result.seconds,
-      trained_parameters: sizeOf(trainable),
-      file_bytes: (
-        await stat(join(options.output, method === 'full' ? 'model.safetensors' : 'adapter_model.safetensors'))
-      ).size,
-      adapter: method === 'full' ? null : options.output,
-      model: method === 'full' ? options.output : null,
+      trained_parameters: sizeOf(applied),
+      file_bytes: await weightBytes(options.output, method.saves),
+      adapter: method.saves === 'model' ? null : options.output,
+      model: method.saves === 'model' ? options.output : null,
       interrupted: result.interrupted,
     };
   } finally {
@@ -179,23 +166,59 @@ async function withRows(options: FineTuneOptions & { readonly baseModel: string 
   }
 }
 
-async function trainableOf(
+type TrainerOptions = Pick<
+  TrainOptions<Session>,
+  | 'learningRate'
+  | 'optimizer'
+  | 'schedule'
+  | 'warmup'
+  | 'weightDecay'
+  | 'clip'
+  | 'checkpointing'
+  | 'execution'
+  | 'signal'
+>;
+
+/** The options that the trainer takes as they are. */
+function trainingOf(options: RunOptions): TrainerOptions {
+  const { learningRate = 2e-4, clip = 1, optimizer, schedule, warmup, weightDecay } = options;
+  const { checkpointing, execution, signal } = options;
+  return { learningRate, clip, optimizer, schedule, warmup, weightDecay, checkpointing, execution, signal };
+}
+
+async function weightBytes(output: string, saved: 'adapter' | 'model'): Promise<number> {
+  return (await stat(join(output, `${saved === 'model' ? 'model' : 'adapter_model'}.safetensors`))).size;
+}
+
+async function applyToModel(
   model: OpenModel,
-  options: FineTuneOptions & { readonly baseModel: string },
+  options: RunOptions,
   {
+    tokenizer,
+    open,
     rows,
-    backend,
-    onWarning,
-  }: { rows: readonly EncodedRow[]; backend: () => Promise<Backend>; onWarning: (text: string) => void },
-): Promise<Trainable> {
+  }: { tokenizer: TextTokenizer; open: () => Promise<Backend>; rows: () => Promise<readonly EncodedRow[]> },
+): Promise<AppliedMethod> {
   const { method = 'lora', seed = 0, batchSize = 8 } = options;
-  if (method === 'full') return trainWeights(model);
-  if (method === 'subspace') return trainSubspace(model, { ...options, seed });
-  return trainAdapter(
+  const warnings: string[] = [];
+  const applied = await applyMethod(
     model,
-    { ...options, seed, onWarning },
-    { quantization: quantizationOf(options), data: { rows, backend, batchSize, seed } },
+    method,
+    { ...options, seed },
+    {
+      tokenizer: () => Promise.resolve(tokenizer),
+      quantization: quantizationOf(options),
+      data: async () => ({ rows: await rows(), backend: open, batchSize, seed }),
+      onWarning: (text) => void warnings.push(text),
+    },
   );
+  for (const text of warnings) await options.onEvent?.({ type: 'warning', text });
+  return applied;
+}
+
+function once<T>(make: () => Promise<T>): () => Promise<T> {
+  let made: Promise<T> | undefined;
+  return () => (made ??= make());
 }
 
 async function readRows(
@@ -223,11 +246,10 @@ export function datasetWarnings(
     droppedLines: readonly number[];
     truncatedLines: readonly number[];
     unalignedLines: readonly number[];
-    doubledBosLines: readonly number[];
   },
   maxLength: number,
 ): string[] {
-  const { name, droppedLines, truncatedLines, unalignedLines, doubledBosLines } = dataset;
+  const { name, droppedLines, truncatedLines, unalignedLines } = dataset;
   const warn = (lines: readonly number[], text: string): string[] => {
     if (lines.length === 0) return [];
     const shown = lines.slice(0, 10).join(', ');
@@ -240,15 +262,10 @@ export function datasetWarnings(
     ...warn(droppedLines, 'without a token to learn, left out'),
     ...warn(truncatedLines, `cut to ${maxLength} tokens`),
     ...warn(unalignedLines, 'where the border between prompt and completion lies within a token'),
-    ...warn(doubledBosLines, 'that begin with two BOS, the text’s own and the tokenizer’s'),
   ];
 }
 
-function isOther(method: Method): method is MethodName {
-  return method !== 'lora' && method !== 'full' && method !== 'subspace';
-}
-
 /** Numbers that are trained, each once. */
-function sizeOf({ parameters }: Trainable): number {
+function sizeOf({ parameters }: AppliedMethod): number {
   return [...new Set(parameters.map(({ parameter }) => parameter))].reduce((sum, { tensor }) => sum + tensor.size, 0);
 }

@@ -10,7 +10,7 @@ import type { TransferEvents } from './folders.js';
 import { withFolders } from './folders.js';
 import { openModel } from './openModel.js';
 import type { QuantizationOptions } from './quantization.js';
-import { loadAdapterInto } from './trainable.js';
+import { loadMethod } from './loadMethod.js';
 
 export interface GenerateFolderOptions extends TransferEvents, QuantizationOptions, SamplingOptions {
   readonly backend: BackendOrOpener;
@@ -50,7 +50,7 @@ export async function generateBatch(
   const backend = backendOnce(options.backend);
   const model = await openModel(options.model, { ...options, backend });
   const { module, contextLength } = model;
-  if (options.adapter !== undefined) await loadAdapterInto(model, options.adapter, options.onWarning);
+  if (options.adapter !== undefined) await loadMethod(model, options.adapter, options.onWarning);
   const prompts = options.prompts.map((prompt) => promptIds(prompt, tokenizer));
   const longest = Math.max(...prompts.map(({ length }) => length));
   const maxNewTokens = options.maxNewTokens ?? Math.max(1, Math.min(128, contextLength - longest));

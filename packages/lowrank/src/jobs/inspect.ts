@@ -1,11 +1,11 @@
 import { isLowrankError } from '@lowrank/errors';
 import type { AdapterReport, LoraConfig } from '@lowrank/lora';
 import { inspectAdapter } from '@lowrank/lora';
-import { isSubspaceConfig, methodOf, readMethod, readSubspace } from '@lowrank/methods';
+import { lora, methodOf } from '@lowrank/methods';
+import type { AdapterSource } from '@lowrank/methods';
 import { findModel } from '@lowrank/models';
 import { openAdapterFolder } from '../adapterFolder.js';
 import type { TransferEvents } from './folders.js';
-import { isMethodFolder } from './trainable.js';
 
 /** What `lowrank inspect` prints. Norms and values that are no numbers, since A or B has NaN, are null. */
 export interface InspectResult {
@@ -128,21 +128,24 @@ export async function inspectFolder({
   };
 }
 
-/** What is not LoRA and is known all the same; undefined for LoRA, and for what nobody here knows. */
+/** What another method than LoRA says of its folder; undefined for LoRA, and for a method that is unknown here. */
 async function otherMethod(
-  folder: Awaited<ReturnType<typeof openAdapterFolder>>,
+  source: AdapterSource,
 ): Promise<{ method: string | undefined; problem: string | undefined } | undefined> {
-  if (isSubspaceConfig(folder.config))
-    return readSubspace(folder).then(
-      ({ settings }) => ({
-        method: `random subspace (${settings.projection}, d = ${settings.dimension})`,
-        problem: undefined,
-      }),
-      complaintOf,
-    );
-  return isMethodFolder(folder)
-    ? readMethod(folder).then((read) => ({ method: methodOf(read.config).title, problem: undefined }), complaintOf)
-    : undefined;
+  const known = methodTypeOf(source);
+  if (known === undefined || known.name === lora.name) return undefined;
+  return known
+    .read(source)
+    .then((stored) => ({ method: known.describe?.(stored) ?? known.title, problem: undefined }), complaintOf);
+}
+
+function methodTypeOf({ config, name }: AdapterSource): ReturnType<typeof methodOf> | undefined {
+  try {
+    return methodOf(config, name);
+  } catch (error) {
+    if (isLowrankError(error)) return undefined;
+    throw error;
+  }
 }
 
 function complaintOf(error: unknown): { method: undefined; problem: string } {

@@ -1,5 +1,6 @@
 import { LowrankError } from '@lowrank/errors';
 import { loraSettings } from '@lowrank/lora';
+import { methodNamed, methodNames } from '@lowrank/methods';
 import type { SettingTable, Settings } from '@lowrank/settings';
 import {
   accepts,
@@ -83,8 +84,8 @@ function ofAnother(
   });
 }
 
-function movesWeights(method: string): boolean {
-  return method === 'full' || method === 'subspace';
+function movesWeights(name: string): boolean {
+  return methodNames.some((method) => method === name && !methodNamed(method).overCodes);
 }
 
 /** What a method cannot do without. */
@@ -130,7 +131,10 @@ function checkBegun(tables: readonly SettingTable[], options: object): void {
 export function checkSame(
   table: SettingTable,
   options: object,
-  { same, stored }: { same(name: string, value: unknown): boolean; stored(name: string): string },
+  {
+    same,
+    stored,
+  }: { readonly same: (name: string, value: unknown) => boolean; readonly stored: (name: string) => string },
 ): void {
   for (const [name, value, { onResume }] of givenOf(table.settings, options)) {
     if (onResume !== 'same' || same(name, value)) continue;

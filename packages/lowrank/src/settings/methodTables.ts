@@ -1,30 +1,26 @@
 import { dataSettings } from '@lowrank/data';
-import { evaSettings, loraSettings } from '@lowrank/lora';
-import { bitfitSettings, bottleneckSettings, prefixSettings, promptSettings, subspaceSettings } from '@lowrank/methods';
+import { evaSettings } from '@lowrank/lora';
+import type { Method, MethodName, methods as registered } from '@lowrank/methods';
+import { methodNamed, methodNames } from '@lowrank/methods';
 import { quantizationSettings } from '@lowrank/quant';
 import type { MergedOptions, Setting, SettingTable } from '@lowrank/settings';
 import { accepts } from '@lowrank/settings';
 import { trainingSettings } from '@lowrank/trainer';
-import { batchSettings, loraRunSettings, resumeSettings } from './runSettings.js';
+import { batchSettings, resumeSettings } from './runSettings.js';
 
-/** The ways to fine-tune, with the settings that each takes. */
-export const methodTables = {
-  lora: [loraSettings, loraRunSettings, resumeSettings, quantizationSettings],
-  full: [],
-  bitfit: [bitfitSettings, resumeSettings, quantizationSettings],
-  prompt: [promptSettings, resumeSettings, quantizationSettings],
-  prefix: [prefixSettings, resumeSettings, quantizationSettings],
-  adapter: [bottleneckSettings, resumeSettings, quantizationSettings],
-  subspace: [subspaceSettings],
-} as const satisfies Readonly<Record<string, readonly SettingTable[]>>;
+type RegisteredTables = (typeof registered)[MethodName]['settings'][number];
 
-/** A way to fine-tune. */
-export type Method = keyof typeof methodTables;
+/** The ways to fine-tune, with the settings that each takes in a run. */
+export const methodTables = Object.fromEntries(
+  methodNames.map((name) => [name, tablesOf(methodNamed(name))]),
+) as unknown as Readonly<Record<MethodName, readonly SettingTable[]>>;
 
-export const methods = Object.keys(methodTables) as readonly Method[];
+function tablesOf({ settings, resumes, overCodes }: Method): readonly SettingTable[] {
+  return [...settings, ...(resumes ? [resumeSettings] : []), ...(overCodes ? [quantizationSettings] : [])];
+}
 
 /** The settings that belong to some methods and not to others. */
-export type MethodOptions = MergedOptions<(typeof methodTables)[Method][number]>;
+export type MethodOptions = MergedOptions<RegisteredTables | typeof resumeSettings | typeof quantizationSettings>;
 
 /** The settings that every run takes. */
 export const commonTables = [dataSettings, trainingSettings, batchSettings] as const;

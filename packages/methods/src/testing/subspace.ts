@@ -2,7 +2,7 @@ import { Linear, Module, ModuleList, Parameter } from '@lowrank/nn';
 import type { Tensor } from '@lowrank/tensor';
 import { cast, fromNumbers, Rng, sub, tensor } from '@lowrank/tensor';
 import { evaluateReference } from '@lowrank/tensor/op';
-import type { Subspace } from '../subspace.js';
+import type { Subspace } from '../injectSubspace.js';
 
 export function numbers(seed: number, count: number): Float32Array {
   const rng = new Rng(seed);

@@ -1,4 +1,5 @@
 import { LowrankError } from '@lowrank/errors';
+import { contenderNamed, lora, methodNamed } from '@lowrank/methods';
 import { outlineModel } from '@lowrank/models';
 import { defaultsOf } from '@lowrank/settings';
 import type { DeviceName } from '../../device.js';
@@ -48,9 +49,10 @@ export async function planFineTune(options: PlanOptions): Promise<PlanReport> {
   const cost = await planRun(run, device);
   const memory = options.memory ?? device.memoryBytes;
   const fits = memory === undefined ? undefined : cost.bytes.peak <= memory;
-  const hasRank = run.method === 'lora' || run.method === 'qlora';
+  const method = methodNamed(contenderNamed(run.method).method);
+  const hasRank = method.name === lora.name;
   const targets = run.targetModules ?? (hasRank ? defaultTargets : undefined);
-  const all = run.method === 'full' ? cost.parameters : cost.parameters + cost.trainableParameters;
+  const all = method.saves === 'model' ? cost.parameters : cost.parameters + cost.trainableParameters;
   return {
     model: model.name,
     model_type: shape.modelType,

@@ -1,7 +1,9 @@
+import type { Method } from '@lowrank/methods';
+import { contenderNamed, lora, methodNamed } from '@lowrank/methods';
 import { isLowrankError } from '@lowrank/errors';
 import type { PlanDevice } from './planDevice.js';
 import type { PlannedRun } from './planRun.js';
-import { isOther, planRun } from './planRun.js';
+import { planRun } from './planRun.js';
 
 /** A run with other settings, planned. */
 export interface Variant {
@@ -29,10 +31,8 @@ const savings: readonly Saving[] = [
   },
   {
     steps: (run) =>
-      isFourBit(run)
-        ? []
-        : [{ ...run, method: isOther(run.method) ? run.method : 'qlora', quantization: { type: 'nf4' } }],
-    flag: ({ method }) => (isOther(method) ? '--quantization nf4' : '--method qlora'),
+      isFourBit(run) ? [] : [{ ...run, method: nameOverCodes(run) ?? run.method, quantization: { type: 'nf4' } }],
+    flag: (run) => (nameOverCodes(run) === undefined ? '--quantization nf4' : `--method ${run.method}`),
   },
   {
     steps: (run) =>
@@ -49,10 +49,20 @@ const savings: readonly Saving[] = [
   { steps: (run) => halvings(run, 'batchSize', 1), flag: ({ batchSize }) => `--batch-size ${batchSize}` },
   { steps: (run) => halvings(run, 'maxLength', 32), flag: ({ maxLength }) => `--max-length ${maxLength}` },
   {
-    steps: (run) => (run.method === 'full' || isOther(run.method) ? [] : halvings(run, 'r', 1)),
+    steps: (run) => (methodOf(run).name === lora.name ? halvings(run, 'r', 1) : []),
     flag: ({ r }) => `--r ${r}`,
   },
 ];
+
+function methodOf({ method }: PlannedRun): Method {
+  return methodNamed(contenderNamed(method).method);
+}
+
+/** What trains over codes in its place, where that has a name of its own: weights that are trained cannot be codes. */
+function nameOverCodes(run: PlannedRun): PlannedRun['method'] | undefined {
+  const method = methodOf(run);
+  return (method.overCodes ? method : lora).nameOverCodes as PlannedRun['method'] | undefined;
+}
 
 function isFourBit({ quantization }: PlannedRun): boolean {
   return quantization !== undefined && quantization.type !== 'int8';

@@ -15,7 +15,7 @@ import type { PlanDevice } from './planDevice.js';
 import { planDevice } from './planDevice.js';
 import type { PlannedRun } from './planRun.js';
 import { planRun } from './planRun.js';
-import { trainAdapter, trainWeights } from '../trainable.js';
+import { applyMethod } from '../methodRun.js';
 
 const plain: Omit<PlannedRun, 'config' | 'name'> = {
   method: 'lora',
@@ -63,7 +63,7 @@ test.each(Object.keys(runs))('%s: the bytes that the plan tells are those that t
     doubleQuantization: quantization?.doubleQuantization,
     backend: run.method === 'full' ? undefined : () => Promise.resolve(backend),
   });
-  const trainable = run.method === 'full' ? trainWeights(model) : await trainAdapter(model, { ...run, seed: 1 });
+  const trainable = await applyMethod(model, run.method === 'full' ? 'full' : 'lora', { ...run, seed: 1 });
   const random = { seed: scalar(1, { dtype: 'u32' }), step: scalar(0, { dtype: 'u32' }) };
   const step = await createTrainStep({
     backend,

@@ -1,15 +1,10 @@
 import type { EncodedRow, TokenBatch } from '@lowrank/data';
 import { largestBatches, withVirtualTokens } from '@lowrank/data';
-import { adapterFileBytes } from '@lowrank/lora';
-import type { LoraSizes } from '@lowrank/lora';
-import type { MethodName, Tuning } from '@lowrank/methods';
-import { methodFileBytes, methodNames } from '@lowrank/methods';
+import { contenderNamed } from '@lowrank/methods';
 import type { CausalModel, OutlineOptions } from '@lowrank/models';
 import { outlineModel } from '@lowrank/models';
-import { adaptedLayers, copiesOf, tokenLayers } from '@lowrank/patch';
 import type { QuantizationSettings } from '@lowrank/quant';
 import { QuantizedLinear } from '@lowrank/quant';
-import { safetensorsBytes } from '@lowrank/safetensors';
 import type { RandomState, Tensor } from '@lowrank/tensor';
 import type { PersistentData, Plan } from '@lowrank/tensor/backend';
 import { scalar } from '@lowrank/tensor';
@@ -20,8 +15,7 @@ import { accumulatedGradient, planTrainStep } from '@lowrank/trainer';
 import type { PlanMethod, PlanMethodOptions } from '../../settings/planTables.js';
 import { asOpenModel } from '../openModel.js';
 import type { PlanDevice } from './planDevice.js';
-import { trainAdapter, trainWeights } from '../trainable.js';
-import { injectNew } from '../trainMethod.js';
+import { applyMethod } from '../methodRun.js';
 
 export const planDtypes = ['bf16', 'f16', 'f32'] as const;
 
@@ -90,11 +84,7 @@ export async function planRun(run: PlannedRun, { spec }: PlanDevice): Promise<Ru
   const module = outlineModel(config, { ...outline, quantization });
   const frozen = frozenWeights(module);
   const model = asOpenModel(name, module);
-  const other = isOther(run.method)
-    ? await injectNew(model, run.method, { options: { ...run, seed: 0 }, tokenizer: undefined })
-    : undefined;
-  const trainable =
-    other ?? (run.method === 'full' ? trainWeights(model) : await trainAdapter(model, { ...run, seed: 0 }));
+  const applied = await applyMethod(model, contenderNamed(run.method).method, { ...run, baseModel: name, seed: 0 });
   const random: RandomState = {
     seed: scalar(0, { dtype: 'u32', name: 'seed' }),
     step: scalar(0, { dtype: 'u32', name: 'rngStep' }),
@@ -104,7 +94,7 @@ export async function planRun(run: PlannedRun, { spec }: PlanDevice): Promise<Ru
     spec,
     loss: model.trainingLoss(random),
     random,
-    parameters: trainable.parameters,
+    parameters: applied.parameters,
     microBatches,
     checkpointing,
     optimizer,
@@ -116,7 +106,7 @@ export async function planRun(run: PlannedRun, { spec }: PlanDevice): Promise<Ru
       (total, { views }) => total + views.reduce((sum, { size }) => sum + size, 0),
       0,
     ),
-    file: other === undefined ? (run.method === 'full' ? modelFile(whole) : adapterFile(module)) : methodFile(other),
+    file: { bits16: applied.fileBytes('BF16'), bits32: applied.fileBytes('F32') },
     ...costOf(planned, frozen),
     flops: planned.flops,
     steps: planned.plans[0]?.steps.length ?? 0,
@@ -221,55 +211,4 @@ function optimizerState(plans: readonly Plan[]): Set<PersistentData> {
     }
   }
   return found;
-}
-
-function adapterFile(model: CausalModel): RunCost['file'] {
-  const layers = new Map<string, LoraSizes>();
-  for (const [path, layer] of adaptedLayers(model)) {
-    for (const { a } of layer.adapters.values())
-      layers.set(path, {
-        rank: a.tensor.shape[0] ?? 0,
-        inFeatures: layer.inFeatures,
-        outFeatures: layer.outFeatures,
-        embedding: layer.embedding,
-      });
-  }
-  const others = [
-    ...copiesOf(model, 'default').map(
-      ([
-        name,
-        {
-          tensor: { shape },
-        },
-      ]) => ({ name, shape, whole: true }),
-    ),
-    ...tokenLayers(model).flatMap(([path, { adapters, leader }]) =>
-      leader === undefined
-        ? [...adapters.values()].map(({ rows }) => ({
-            name: `${path}.token_adapter.trainable_tokens_delta`,
-            shape: rows.tensor.shape,
-          }))
-        : [],
-    ),
-  ];
-  return { bits16: adapterFileBytes(layers, 'BF16', others), bits32: adapterFileBytes(layers, 'F32', others) };
-}
-
-function methodFile(tuning: Tuning): RunCost['file'] {
-  return { bits16: methodFileBytes(tuning, 'BF16'), bits32: methodFileBytes(tuning, 'F32') };
-}
-
-/** Whether a method is none of LoRA's, and not all weights. */
-export function isOther(method: PlannedRun['method']): method is MethodName {
-  return methodNames.some((name) => name === method);
-}
-
-function modelFile(model: CausalModel): RunCost['file'] {
-  const entries = sizes(model).map(([name, { shape }]) => ({ name, shape }));
-  const bytesIn = (dtype: 'BF16' | 'F32'): number =>
-    safetensorsBytes(
-      entries.map((entry) => ({ ...entry, dtype })),
-      { format: 'pt' },
-    );
-  return { bits16: bytesIn('BF16'), bits32: bytesIn('F32') };
 }

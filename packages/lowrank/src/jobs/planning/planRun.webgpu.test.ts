@@ -10,7 +10,7 @@ import { golden } from '../../testing.js';
 import { openModel } from '../openModel.js';
 import type { PlannedRun } from './planRun.js';
 import { planRun } from './planRun.js';
-import { trainAdapter } from '../trainable.js';
+import { applyMethod } from '../methodRun.js';
 
 test('on WebGPU a QLoRA run allocates to the byte what was planned without a device', async () => {
   const folder = join(golden, 'tied');
@@ -42,7 +42,7 @@ test('on WebGPU a QLoRA run allocates to the byte what was planned without a dev
     doubleQuantization: true,
     backend: () => Promise.resolve(backend),
   });
-  const { parameters } = await trainAdapter(model, { r: 2, seed: 1 });
+  const { parameters } = await applyMethod(model, 'lora', { r: 2, seed: 1 });
   const random = { seed: scalar(1, { dtype: 'u32' }), step: scalar(0, { dtype: 'u32' }) };
   const step = await createTrainStep({
     backend,

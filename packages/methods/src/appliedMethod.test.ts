@@ -1,9 +1,10 @@
 import { addAdapter, removeAdapter } from '@lowrank/patch';
 import { expect, test } from 'vitest';
+import { methodNamed, methodNames } from './methods.js';
 import { hiddenOf, TinyModel } from './testing.js';
-import { tuningMethods } from './tuningMethods.js';
 
-const methods = Object.values(tuningMethods);
+/** Those that put layers or tokens of their own into a model. */
+const methods = methodNames.filter((name) => !['lora', 'full', 'subspace'].includes(name)).map(methodNamed);
 const lora = {
   r: 2,
   alpha: 2,

@@ -4,8 +4,8 @@ import type { Tensor } from '@lowrank/tensor';
 import { add, compile, grad, mul, setDefaultBackend, square, sum, tensor } from '@lowrank/tensor';
 import { evaluateReference, ReferenceBackend } from '@lowrank/tensor/op';
 import { describe, expect, test } from 'vitest';
-import type { SubspaceOptions } from './subspace.js';
-import { foldSubspace, injectSubspace, projections, removeSubspace } from './subspace.js';
+import type { SubspaceOptions } from './injectSubspace.js';
+import { foldSubspace, injectSubspace, projections, removeSubspace } from './injectSubspace.js';
 import { denseP, moved, numbers, setZ, SmallModel } from './testing/subspace.js';
 
 const total = (values: Iterable<number>): number => [...values].reduce((a, b) => a + b, 0);

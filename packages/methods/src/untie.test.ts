@@ -1,20 +1,30 @@
 import { loraConfig } from '@lowrank/lora';
 import type { LoraAdapter } from '@lowrank/lora';
-import { outlineModel } from '@lowrank/models';
+import { Embedding, Linear, Module, TiedLinear } from '@lowrank/nn';
 import type { CheckpointTensor } from '@lowrank/patch';
+import { tensor } from '@lowrank/tensor';
 import { expect, test } from 'vitest';
+import { TinyModel } from './testing.js';
 import { untie } from './untie.js';
 
-const config = {
-  model_type: 'llama',
-  hidden_size: 8,
-  intermediate_size: 8,
-  num_hidden_layers: 1,
-  num_attention_heads: 2,
-  vocab_size: 6,
-  rms_norm_eps: 1e-5,
-};
-const tied = outlineModel({ ...config, tie_word_embeddings: true });
+class Body extends Module {
+  readonly table = this.child('embed_tokens', new Embedding(tensor(new Float32Array(48), [6, 8])));
+}
+
+/** A model as far as its ties go; untied, the output projection has a weight of its own. */
+class Tied extends TinyModel {
+  constructor(isTied = true) {
+    super();
+    const body = new Body();
+    this.setModule('model', body);
+    this.setModule(
+      'lm_head',
+      isTied ? new TiedLinear(body.table.weight) : new Linear(tensor(new Float32Array(48), [6, 8])),
+    );
+  }
+}
+
+const tied = new Tied();
 const table: CheckpointTensor = {
   name: 'model.embed_tokens.weight',
   dtype: 'F32',
@@ -98,7 +108,7 @@ test(
   'a model with an output projection of its own is left as it is, and so is a copy that the file has ' + 'already',
   () => {
     const given = adapter({ layers: new Map([['lm_head', lora]]) });
-    expect(untie(outlineModel({ ...config, tie_word_embeddings: false }), given, [table])).toEqual({
+    expect(untie(new Tied(false), given, [table])).toEqual({
       adapter: given,
       tensors: [table],
       parted: false,

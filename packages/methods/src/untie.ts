@@ -1,7 +1,7 @@
 import { TiedLinear } from '@lowrank/nn';
 import type { LoraAdapter } from '@lowrank/lora';
-import type { CausalModel } from '@lowrank/models';
 import type { CheckpointTensor } from '@lowrank/patch';
+import type { MethodModel } from './method.js';
 
 interface Untied {
   readonly adapter: LoraAdapter;
@@ -16,7 +16,7 @@ interface Untied {
  * PEFT unties them; if both stay one (`ensure_weight_tying`, or token rows that follow), what the adapter says of the
  * output projection is left out, since the table says it.
  */
-export function untie(model: CausalModel, adapter: LoraAdapter, tensors: readonly CheckpointTensor[]): Untied {
+export function untie(model: MethodModel, adapter: LoraAdapter, tensors: readonly CheckpointTensor[]): Untied {
   const { outputPath } = model;
   const head = model.children().get(outputPath);
   const table =

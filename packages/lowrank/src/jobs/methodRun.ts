@@ -1,0 +1,113 @@
+import type { TextTokenizer } from '@lowrank/data';
+import { LowrankError } from '@lowrank/errors';
+import type { AppliedMethod, Method, MethodContext, MethodName, OriginTensor, SavedMethod } from '@lowrank/methods';
+import { methodNamed } from '@lowrank/methods';
+import { openFolder, openModelWeights } from '@lowrank/models';
+import { matchTargets } from '@lowrank/patch';
+import type { QuantizationSettings } from '@lowrank/quant';
+import { writeFileAtomic } from '@lowrank/safetensors';
+import { mkdir } from 'node:fs/promises';
+import { join } from 'node:path';
+import { readAdapterFolder } from '../adapterFolder.js';
+import { checkSame } from '../settings/checkOptions.js';
+import type { EvaData } from './eva.js';
+import { evaMeasure } from './eva.js';
+import { copyCompanions } from './folders.js';
+import { loftqBase } from './loftq.js';
+import type { OpenModel } from './openModel.js';
+
+/** Options of a run that methods may take. */
+export type MethodRunOptions = Readonly<Record<string, unknown>> & {
+  readonly initAdapter?: string | undefined;
+  /** What the adapter is for, as it was given: a hub id stays one. Default: the model's folder. */
+  readonly baseModel?: string | undefined;
+};
+
+/** What a run has that some methods ask for. */
+export interface MethodSources {
+  readonly tokenizer?: (() => Promise<TextTokenizer>) | undefined;
+  /** How the model was quantized while it was loaded: what LoftQ goes by. */
+  readonly quantization?: QuantizationSettings | undefined;
+  /** The rows that it is trained on: what EVA goes by. */
+  readonly data?: (() => Promise<EvaData>) | undefined;
+  readonly onWarning?: ((text: string) => void) | undefined;
+}
+
+/** Puts a method into a model: a new one, or one to go on from. */
+export async function applyMethod(
+  model: OpenModel,
+  name: MethodName,
+  options: MethodRunOptions,
+  sources: MethodSources = {},
+): Promise<AppliedMethod> {
+  const method = methodNamed(name);
+  const { module, folder } = model;
+  const context = contextOf(model, sources);
+  const { initAdapter, baseModel = folder } = options;
+  if (initAdapter === undefined) return method.inject(module, { ...options, baseModel }, context);
+  const saved = await readAdapterFolder(initAdapter, context);
+  if (saved.method !== method) throw otherMethod(method, saved.method);
+  checkAgainst(model, saved, options);
+  return method.attach(module, saved.stored, { ...context, resumed: options });
+}
+
+function contextOf(
+  { module, folder }: OpenModel,
+  { tokenizer, quantization, data, onWarning }: MethodSources,
+): MethodContext {
+  return {
+    tokenizer,
+    onWarning,
+    measure: data && (async (config) => evaMeasure(module, config, await data())),
+    loftq: async () => ({ base: await loftqBase(folder, quantization) }),
+    checkpoint: () => originTensors(folder),
+  };
+}
+
+async function originTensors(folder: string): Promise<OriginTensor[]> {
+  const { file, pathOf } = await openModelWeights(await openFolder(folder));
+  return [...file.tensors.values()].map(({ name, dtype, shape }) => ({
+    name,
+    dtype,
+    shape,
+    path: pathOf(name),
+    read: () => file.read(name),
+  }));
+}
+
+function otherMethod({ name, title }: Method, found: Method): LowrankError {
+  return new LowrankError({
+    code: 'cli.conflict',
+    what: (names) => `${names('initAdapter')} with ${names('method', name)}`,
+    expected: `a folder of ${title}`,
+    got: found.title,
+    remedy: (names) => `Use ${names('method', found.name)}.`,
+  });
+}
+
+/** The adapter rules; an option that says otherwise is a mistake, not a wish. */
+function checkAgainst({ module }: OpenModel, { method, stored }: SavedMethod, options: MethodRunOptions): void {
+  const made = method.optionsOf(stored);
+  const paths = (targets: unknown): string => {
+    const targetModules = targets as readonly string[] | string;
+    const all = targetModules.length === 1 && targetModules[0] === 'all-linear';
+    return [...matchTargets(module, { ...made, targetModules: all ? 'all-linear' : targetModules }).keys()].join();
+  };
+  const same = (name: string, value: unknown): boolean =>
+    String(value) === String(made[name]) || (name === 'targetModules' && paths(value) === paths(made[name]));
+  for (const table of method.settings) checkSame(table, options, { same, stored: (name) => String(made[name]) });
+}
+
+/** Saves what was learned as a folder: an adapter's, or a model's with the companions of the one it came from. */
+export async function saveMethod(
+  method: Method,
+  applied: AppliedMethod,
+  { output, origin }: { readonly output: string; readonly origin: string },
+): Promise<void> {
+  await mkdir(output, { recursive: true });
+  for (const [name, content] of Object.entries(method.write(await applied.extract())))
+    await writeFileAtomic(join(output, name), content);
+  if (method.saves === 'adapter') return;
+  await copyCompanions(origin, output);
+  await copyCompanions(origin, output, ['config.json']);
+}

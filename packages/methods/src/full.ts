@@ -1,0 +1,81 @@
+import { LowrankError } from '@lowrank/errors';
+import type { SafetensorsDtype, TensorEntry } from '@lowrank/safetensors';
+import { isSafetensorsDtype, safetensorsBytes, writeSafetensors } from '@lowrank/safetensors';
+import type { Tensor } from '@lowrank/tensor';
+import { fromNumbers, readTensor, toFloat32 } from '@lowrank/tensor';
+import type { Method, MethodContext, MethodModel } from './method.js';
+
+/** A model's tensors as its file is to have them, each read when it is written. */
+export type StoredWeights = readonly TensorEntry[];
+
+/**
+ * Full fine-tuning: every weight is trained. It saves a model: tensors under the names, in the order and in the dtypes
+ * of the folder that the model came from. A copy of a tied output projection is left out, since training has left it
+ * behind; parts that the model does not use, such as an image tower, go along as they are.
+ */
+export const full: Method<readonly [], StoredWeights> = {
+  name: 'full',
+  title: 'full fine-tuning',
+  peftTypes: [],
+  settings: [],
+  saves: 'model',
+  overCodes: false,
+  resumes: false,
+  learningRates: [1e-4, 3e-4, 1e-3],
+
+  inject(model, _, context = {}) {
+    return Promise.resolve({
+      parameters: [...model.namedParameters()].map(([name, parameter]) => ({ name, parameter })),
+      fileBytes: (dtype = 'F32') => modelBytes(model, dtype),
+      extract: () => extractWeights(model, context),
+      // Nothing was put into the model.
+      remove: () => undefined,
+    });
+  },
+
+  attach: () => Promise.reject(isModel()),
+  read: () => Promise.reject(isModel()),
+  write: (stored) => ({ 'model.safetensors': writeSafetensors(stored, { format: 'pt' }) }),
+  optionsOf: () => ({}),
+  merge: () => Promise.reject(isModel()),
+};
+
+function isModel(): LowrankError {
+  return new LowrankError({
+    code: 'methods.wholeModel',
+    what: 'what full fine-tuning has saved',
+    expected: 'an adapter',
+    got: 'a model',
+    remedy: 'Load its folder as a model.',
+  });
+}
+
+async function extractWeights(model: MethodModel, { checkpoint }: MethodContext): Promise<StoredWeights> {
+  const parameters = new Map(model.namedParameters());
+  const origin = await checkpoint?.();
+  if (origin === undefined)
+    return [...parameters].map(([name, { tensor }]) => ({
+      name,
+      dtype: 'F32',
+      shape: tensor.shape,
+      data: () => bytesOf(tensor, 'F32'),
+    }));
+  return origin.flatMap((tensor): TensorEntry[] => {
+    const { name, dtype, shape, path } = tensor;
+    const parameter = path === undefined ? undefined : parameters.get(path);
+    if (parameter !== undefined) return [{ name, dtype, shape, data: () => bytesOf(parameter.tensor, dtype) }];
+    return path === undefined && isSafetensorsDtype(dtype) ? [{ name, dtype, shape, data: () => tensor.read() }] : [];
+  });
+}
+
+async function bytesOf(value: Tensor, dtype: SafetensorsDtype): Promise<Uint8Array> {
+  const values = toFloat32(await readTensor(value), value.dtype);
+  const data = dtype === 'F16' || dtype === 'BF16' ? fromNumbers(values, dtype === 'F16' ? 'f16' : 'bf16') : values;
+  return new Uint8Array(data.buffer, data.byteOffset, data.byteLength);
+}
+
+function modelBytes(model: MethodModel, dtype: 'F32' | 'BF16'): number {
+  const once = new Map([...model.namedParameters()].map(([name, parameter]) => [parameter, name]));
+  const entries = [...once].reverse().map(([{ tensor }, name]) => ({ name, dtype, shape: tensor.shape }));
+  return safetensorsBytes(entries, { format: 'pt' });
+}

@@ -1,0 +1,46 @@
+import { LowrankError } from '@lowrank/errors';
+import type { MergedModel, MethodModel } from './method.js';
+
+/**
+ * Refuses a model that has a method or an adapter: what is around a layer already may know that layer alone, and would
+ * not see what is put between. @throws LowrankError `methods.taken`
+ */
+export function refuseTaken(model: MethodModel, title: string): void {
+  const found = [...model.namedModules()]
+    .find(([path]) => path.endsWith('.base_layer'))?.[0]
+    .replace(/\.base_layer$/, '');
+  if (found !== undefined)
+    throw new LowrankError({
+      code: 'methods.taken',
+      what: title,
+      expected: 'a model without adapters and other methods',
+      got: `a ${model.getModule(found).constructor.name} at ${found}`,
+      remedy: 'Take it out first: remove() of what inject or attach returned, or removeAdapter(model).',
+    });
+}
+
+/** Loss and output projection are one, so that nothing is put around it. @throws LowrankError `methods.output` */
+export function refuseOutput({ outputPath }: MethodModel, layers: ReadonlyMap<string, unknown>, title: string): void {
+  if (layers.has(outputPath))
+    throw new LowrankError({
+      code: 'methods.output',
+      what: `${title} at ${outputPath}`,
+      expected: 'layers below the output projection',
+      got: 'the output projection itself',
+      remedy: 'Leave it out of the target modules.',
+    });
+}
+
+/** The `merge` of methods that change no weight. @throws LowrankError `methods.merge` */
+export function refuseMerge(title: string): () => Promise<MergedModel> {
+  return () =>
+    Promise.reject(
+      new LowrankError({
+        code: 'methods.merge',
+        what: `merging ${title}`,
+        expected: 'a method that changes weights, such as LoRA or BitFit',
+        got: 'one that computes beside them',
+        remedy: 'Keep it beside the model: `lowrank eval` and `lowrank generate` take both.',
+      }),
+    );
+}
