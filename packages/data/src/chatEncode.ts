@@ -15,7 +15,7 @@ export interface EncodedChat {
  * template marks with `{% generation %}`, token for token as in transformers. Where it marks nothing, the chat is also
  * rendered up to each assistant's turn, with and without it, and the turn is what lies between.
  *
- * @throws LowrankError `data.chat`, `data.spans`, and `data.chatPrefix` where a template without marks writes a turn
+ * @throws LowrankError `data.chat`, and `data.chatPrefix` where a template without marks writes a turn
  * otherwise once others follow
  */
 export function encodeChat(
