@@ -1,11 +1,12 @@
-import type { Backend, Operand, Plan, PlanBuffer, Step } from './backend.js';
+import type { Backend } from './backend.js';
 import { compile } from './compile.js';
 import type { DeviceBuffer } from './memory.js';
 import type { HostArray } from './dtype.js';
 import { bytesPerElement, hostArray } from './dtype.js';
-import type { Node, OpNode, Scalar, Tensor } from './graph.js';
+import type { Node, OpNode, Tensor } from './graph.js';
 import { tensor } from './create.js';
-import { writeNumbers } from './hostNumbers.js';
+import type { Launch, Slot } from './launchOp.js';
+import { launchOp } from './launchOp.js';
 import type { Spec } from './op.js';
 import { applyAll } from './op.js';
 import { concatOp } from './ops/movement.js';
@@ -13,7 +14,7 @@ import { elementwise } from './ops/elementwise.js';
 import type { KernelName } from './ops/index.js';
 import type { PackAttrs } from './ops/view.js';
 import { packPieces } from './ops/view.js';
-import { inPlacePairs } from './plan/layout.js';
+import { inPlacePairs } from './plan/inPlace.js';
 import { bytesOf } from './plan/program.js';
 import { topological } from './reference.js';
 import { isLarge } from './rowPieces.js';
@@ -71,15 +72,6 @@ export async function runUnplanned(
   } finally {
     executor.dispose();
   }
-}
-
-interface Slot {
-  readonly memory: DeviceBuffer;
-  /** Bytes from the start of `memory`. */
-  readonly offset: number;
-  readonly spec: Spec;
-  /** Set for a host number: kernels take those from the scalars buffer, which costs them no binding. */
-  readonly number?: Scalar;
 }
 
 class Executor {
@@ -268,71 +260,7 @@ class Executor {
       await this.launch({ op: concatOp.name, attrs: { axis: 0 }, inputs: parts, outputs: [output], scope: 'pack' });
   }
 
-  /** A plan of one step, prepared, run and let go. */
-  private async launch({
-    op,
-    attrs,
-    inputs,
-    outputs,
-    scope,
-  }: {
-    op: KernelName;
-    attrs: object;
-    inputs: readonly Slot[];
-    outputs: readonly Slot[];
-    scope: string;
-  }): Promise<void> {
-    const { spec } = this.backend;
-    const numbers = inputs.flatMap((slot) => slot.number ?? []);
-    const scalars = new ArrayBuffer(16 * Math.ceil(numbers.length / 4));
-    writeNumbers(numbers, scalars);
-    const memories: DeviceBuffer[] = [
-      this.backend.allocate(4, 'inputs'),
-      this.backend.allocate(Math.max(4, scalars.byteLength), 'scalars'),
-    ];
-    const buffers: PlanBuffer[] = [
-      { kind: 'inputs', bytes: 0 },
-      { kind: 'scalars', bytes: scalars.byteLength },
-    ];
-    const own = [...memories];
-    const operand = (slot: Slot): Operand => {
-      if (slot.number !== undefined)
-        return { ...slot.spec, buffer: 1, offset: 4 * numbers.indexOf(slot.number), bytes: 4 };
-      let buffer = memories.indexOf(slot.memory);
-      if (buffer < 0) {
-        buffer = memories.push(slot.memory) - 1;
-        buffers.push({ kind: 'arena', bytes: slot.memory.bytes });
-      }
-      return { ...slot.spec, buffer, offset: slot.offset, bytes: bytesOf(slot.spec) };
-    };
-    const scratchBytes = spec.workspaceBytes(
-      op,
-      inputs.map((slot) => slot.spec),
-      outputs.map((slot) => slot.spec),
-      attrs,
-    );
-    const scratch =
-      scratchBytes === 0
-        ? undefined
-        : {
-            memory: this.backend.allocate(scratchBytes, 'workspace'),
-            offset: 0,
-            spec: { shape: [Math.ceil(scratchBytes / 4)], dtype: 'u32' as const },
-          };
-    if (scratch !== undefined) own.push(scratch.memory);
-    const step: Step = {
-      op,
-      attrs,
-      inputs: inputs.map(operand),
-      outputs: outputs.map(operand),
-      workspace: scratch === undefined ? undefined : operand(scratch),
-      scope,
-      flops: 0,
-    };
-    const plan: Plan = { buffers, steps: [step], inputs: [], scalars: numbers, outputs: [] };
-    const executable = await this.backend.prepare(plan, memories);
-    await executable.run({ inputs: new Uint8Array(), scalars: new Uint8Array(scalars), read: [] });
-    executable.dispose();
-    own.forEach((buffer) => buffer.destroy());
+  private launch(launched: Launch): Promise<void> {
+    return launchOp(this.backend, launched);
   }
 }

@@ -1,11 +1,7 @@
-import { adamwOp, segmentBlock } from '../ops/adamw.js';
-import { adamw8bitOp, momentBlock } from '../ops/adamw8bit.js';
 import { castOp } from '../ops/cast.js';
 import type { ElementwiseAttrs, ElementwiseInstruction } from '../ops/elementwise.js';
 import { elementwise } from '../ops/elementwise.js';
-import type { MatmulAttrs } from '../ops/matmul.js';
-import { matmulOp } from '../ops/matmul.js';
-import { concatOp, sliceOp } from '../ops/movement.js';
+import { concatOp } from '../ops/movement.js';
 import type { ReduceAttrs } from '../ops/reduce.js';
 import { reduce } from '../ops/reduce.js';
 import { gatherRows, scatterAddRows } from '../ops/rows.js';
@@ -13,6 +9,9 @@ import { squaredNormOp } from '../ops/squaredNorm.js';
 import type { RowPiece } from '../rowPieces.js';
 import type { Shape } from '../shape.js';
 import { Value, viewOf } from './program.js';
+import { arithmetic, constant, join, sumOfTerms } from './splitArithmetic.js';
+import { splitAdamw, splitAdamw8bit } from './splitOptimizer.js';
+import { splitMatmul } from './splitProduct.js';
 import type { Splitter, SplitRule } from './splitter.js';
 
 /** The ops that take tensors beyond one binding. */
@@ -74,44 +73,7 @@ export const splitRules: Readonly<Record<string, SplitRule>> = {
     return true;
   },
 
-  matmul(instruction, splitter) {
-    const {
-      attrs,
-      inputs: [a, b],
-      outputs: [y],
-    } = instruction;
-    const { encoding, lowRank, addend } = attrs as MatmulAttrs;
-    if (
-      a === undefined ||
-      b === undefined ||
-      y === undefined ||
-      encoding !== undefined ||
-      lowRank !== undefined ||
-      addend !== undefined ||
-      y.spec.shape.length !== 2
-    )
-      return false;
-    const { transposeA, transposeB } = attrs as MatmulAttrs;
-    const cuts = splitter.cuts(y);
-    const factors = { a, b, transposeA, transposeB };
-    if (cuts === undefined) {
-      product(splitter, factors, y);
-      return true;
-    }
-    const parts = cuts.map((cut) => {
-      const part = transposeA ? columns(splitter, a, cut) : splitter.rowsOf(a, cut);
-      return {
-        ...cut,
-        value: product(
-          splitter,
-          { ...factors, a: part },
-          new Value({ shape: [cut.rows, y.spec.shape[1] ?? 1], dtype: 'f32' }),
-        ),
-      };
-    });
-    splitter.split(y, parts);
-    return true;
-  },
+  matmul: splitMatmul,
 
   elementwise({ attrs, inputs, outputs: [y] }, splitter) {
     if (y === undefined || y.spec.shape.length === 0) return false;
@@ -186,7 +148,7 @@ export const splitRules: Readonly<Record<string, SplitRule>> = {
   squaredNorm({ inputs: [x], outputs: [y] }, splitter) {
     const pieces = x === undefined ? undefined : splitter.piecesOf(x);
     if (pieces === undefined || y === undefined) return false;
-    sum(
+    sumOfTerms(
       splitter,
       pieces.map(
         ({ value }) =>
@@ -198,178 +160,9 @@ export const splitRules: Readonly<Record<string, SplitRule>> = {
     return true;
   },
 
-  adamw({ attrs, inputs, outputs }, splitter) {
-    const [p, g, m, v, table, ...numbers] = inputs;
-    if (p === undefined || g === undefined || m === undefined || v === undefined || table === undefined) return false;
-    return update(splitter, { outputs, cuts: splitter.piecesOf(p) }, (cut, results) => {
-      const lines = blockRows(splitter, table, { cut, width: widthOf(p), block: segmentBlock });
-      splitter.emitAll(
-        adamwOp,
-        attrs,
-        [...[p, g, m, v].map((vector) => splitter.rowsOf(vector, cut)), lines, ...numbers],
-        results,
-      );
-    });
-  },
-
-  adamw8bit({ attrs, inputs, outputs }, splitter) {
-    const [p, g, m, v, scales, table, maps, ...numbers] = inputs;
-    const [newP, newM, newV, newScales] = outputs;
-    if (
-      p === undefined ||
-      g === undefined ||
-      m === undefined ||
-      v === undefined ||
-      scales === undefined ||
-      table === undefined ||
-      maps === undefined ||
-      newScales === undefined
-    )
-      return false;
-    const pieces = splitter.piecesOf(p);
-    // A block of 256 that two pieces shared would have two scales.
-    if (pieces?.slice(1).some(({ start }) => (start * widthOf(p)) % momentBlock !== 0) === true) return false;
-    const scalePieces: { start: number; rows: number; value: Value }[] = [];
-    const done = update(
-      splitter,
-      { outputs: [newP, newM, newV].filter((output) => output !== undefined), cuts: pieces },
-      (cut, results) => {
-        const blocks = { cut, width: widthOf(p) };
-        const own = blockRows(splitter, scales, { ...blocks, block: momentBlock });
-        const newOwn = new Value(own.spec);
-        scalePieces.push({
-          start: (cut.start * widthOf(p)) / momentBlock,
-          rows: own.spec.shape[0] ?? 1,
-          value: newOwn,
-        });
-        const lines = blockRows(splitter, table, { ...blocks, block: segmentBlock });
-        splitter.emitAll(
-          adamw8bitOp,
-          attrs,
-          [...[p, g, m, v].map((vector) => splitter.rowsOf(vector, cut)), own, lines, maps, ...numbers],
-          [...results, newOwn],
-        );
-      },
-    );
-    if (done) splitter.split(newScales, scalePieces);
-    return done;
-  },
+  adamw: splitAdamw,
+  adamw8bit: splitAdamw8bit,
 };
-
-interface Factors {
-  readonly a: Value;
-  readonly b: Value;
-  readonly transposeA: boolean;
-  readonly transposeB: boolean;
-}
-
-/** a·b into y, which is one piece; a or b may be cut. */
-function product(splitter: Splitter, { a, b, transposeA, transposeB }: Factors, y: Value): Value {
-  const attrs = { transposeA, transposeB };
-  const own = splitter.piecesOf(a);
-  if (own !== undefined && !transposeA)
-    return splitter.emit(
-      concatOp,
-      { axis: 0 },
-      own.map(({ value }) => splitter.emit(matmulOp, attrs, [value, splitter.whole(b, 'a product')])),
-      y,
-    );
-  if (own !== undefined)
-    return sum(
-      splitter,
-      own.map(
-        ({ value, ...cut }) =>
-          (into) =>
-            splitter.emit(
-              matmulOp,
-              attrs,
-              [value, transposeB ? columns(splitter, b, cut) : splitter.rowsOf(b, cut)],
-              into,
-            ),
-      ),
-      y,
-    );
-  const pieces = splitter.piecesOf(b);
-  if (pieces === undefined) return splitter.emit(matmulOp, attrs, [splitter.whole(a, 'a'), splitter.whole(b, 'b')], y);
-  // Rows of a transposed b are columns of y; else they are the inner axis, and the products add up.
-  if (transposeB)
-    return splitter.emit(
-      concatOp,
-      { axis: 1 },
-      pieces.map(({ value }) => splitter.emit(matmulOp, attrs, [a, value])),
-      y,
-    );
-  return sum(
-    splitter,
-    pieces.map(
-      ({ value, ...cut }) =>
-        (into) =>
-          splitter.emit(
-            matmulOp,
-            attrs,
-            [transposeA ? splitter.rowsOf(a, cut) : columns(splitter, a, cut), value],
-            into,
-          ),
-    ),
-    y,
-  );
-}
-
-/** Those columns of a matrix, copied out. */
-function columns(splitter: Splitter, matrix: Value, { start, rows: count }: RowPiece): Value {
-  return splitter.emit(sliceOp, { starts: [0, start], sizes: [matrix.spec.shape[0] ?? 1, count] }, [
-    splitter.whole(matrix, 'a product'),
-  ]);
-}
-
-type Term = (into?: Value) => Value;
-
-/** The sum of what `terms` make, in order, as y: additions that the next pass takes into the products. */
-function sum(splitter: Splitter, terms: readonly Term[], y: Value): Value {
-  return join(splitter, { fn: 'add', args: [0, 1] }, terms, y);
-}
-
-function join(splitter: Splitter, formula: ElementwiseInstruction, terms: readonly Term[], y: Value): Value {
-  return (
-    terms.reduce((total: Value | undefined, term, at) => {
-      if (total === undefined) return term(terms.length === 1 ? y : undefined);
-      return arithmetic(splitter, [formula], [total, term()], at === terms.length - 1 ? y : undefined);
-    }, undefined) ?? y
-  );
-}
-
-/** Runs an in-place update piece by piece; `outputs` are of the vectors' shape. */
-function update(
-  splitter: Splitter,
-  { outputs, cuts }: { outputs: readonly Value[]; cuts: readonly RowPiece[] | undefined },
-  step: (cut: RowPiece, results: readonly Value[]) => void,
-): boolean {
-  if (cuts === undefined) return false;
-  const made = outputs.map((): { start: number; rows: number; value: Value }[] => []);
-  for (const { start, rows } of cuts) {
-    const results = outputs.map(({ spec }, at) => {
-      const value = new Value({ shape: [rows, ...spec.shape.slice(1)], dtype: spec.dtype });
-      made[at]?.push({ start, rows, value });
-      return value;
-    });
-    step({ start, rows }, results);
-  }
-  outputs.forEach((output, at) => splitter.split(output, made[at] ?? []));
-  return true;
-}
-
-/** The lines of a table with one for each `block` elements, for some rows of a vector. */
-function blockRows(
-  splitter: Splitter,
-  table: Value,
-  { cut: { start, rows }, width, block }: { cut: RowPiece; width: number; block: number },
-): Value {
-  return splitter.rowsOf(table, { start: (start * width) / block, rows: Math.ceil((rows * width) / block) });
-}
-
-function widthOf({ spec }: Value): number {
-  return spec.shape.slice(1).reduce((total, size) => total * size, 1);
-}
 
 function sameRows({ spec }: Value, shape: Shape): boolean {
   return spec.shape.length === shape.length && spec.shape[0] === shape[0];
@@ -389,21 +182,4 @@ function localIds(splitter: Splitter, places: Value, { start, rows }: RowPiece):
     { fn: 'minimum', args: [4, 5] },
   ];
   return splitter.emit(castOp, { dtype: 'i32' }, [arithmetic(splitter, near, [places])]);
-}
-
-function constant(value: number): ElementwiseInstruction {
-  return { fn: 'constant', value };
-}
-
-function arithmetic(
-  splitter: Splitter,
-  program: readonly ElementwiseInstruction[],
-  inputs: readonly Value[],
-  output?: Value,
-): Value {
-  const largest = inputs.reduce(
-    (one, other) => (other.bytes > one.bytes ? other : one),
-    inputs[0] ?? new Value({ shape: [], dtype: 'f32' }),
-  );
-  return splitter.emit(elementwise, { program, shape: largest.spec.shape }, inputs, output);
 }
