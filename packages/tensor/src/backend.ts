@@ -4,8 +4,8 @@ import type { KernelName } from './ops/index.js';
 
 /**
  * A backend runs plans. It knows buffers, kernels and how to replay a list of steps; it does not know graphs,
- * gradients, passes, placement, models or files. Everything it is asked to do has static shapes and memory that
- * somebody else has laid out.
+ * gradients, passes, placement, models or files. All its work has static shapes and memory that
+ * the compiler has laid out.
  */
 export interface Backend extends DeviceMemory {
   /** For people: the adapter or the processor, and which kernels were chosen. */
@@ -15,7 +15,7 @@ export interface Backend extends DeviceMemory {
    * Makes everything a plan needs to be replayed: pipelines, bindings. `buffers[i]` is the memory of `plan.buffers[i]`.
    */
   prepare(plan: Plan, buffers: readonly DeviceBuffer[]): Promise<Executable>;
-  /** Waits until all that was asked for is done; throws what went wrong meanwhile. */
+  /** Waits until all work is done; throws what went wrong meanwhile. */
   finish(): Promise<void>;
   readonly memory: MemoryReport;
   /** Frees everything. The process can end afterwards. */

@@ -22,7 +22,7 @@ export interface CompileOptions extends PlanOptions {
 /** Arguments by name: host data, or persistent tensors. */
 export type Inputs = Readonly<Record<string, HostTensor | Tensor>>;
 
-/** What `run` gives back: a promise per output that was asked for. */
+/** What `run` returns: a promise for each output to be read. */
 export type Results<Outputs> = { readonly [Name in keyof Outputs]: Promise<HostArray> };
 
 interface Prepared {
@@ -32,7 +32,7 @@ interface Prepared {
   readonly scalars: Uint8Array<ArrayBuffer>;
   readonly own: readonly DeviceBuffer[];
   readonly arenaVersion: number;
-  /** Settles when every output that was asked for has arrived: until then nothing of this may be freed. */
+  /** Settles when every output to be read has arrived: until then nothing of this may be freed. */
   reads: Promise<unknown>;
 }
 
@@ -77,7 +77,7 @@ export class CompiledFunction<Outputs extends Record<string, Tensor>> {
   }
 
   /**
-   * Replays the plan on these inputs, after all runs asked for before. Resolves when the device has taken the work; the
+   * Replays the plan on these inputs, after all earlier runs. Resolves when the device has taken the work; the
    * outputs arrive later. Outputs not named in `read` are not copied out.
    */
   async run<Name extends keyof Outputs & string>(

@@ -8,7 +8,7 @@ import { nextNodeId } from './source.js';
 import type { Spec } from './spec.js';
 
 /**
- * The lazy graph. A Tensor is one output of a node; nodes hold what was asked for, never a result. Leaves are where
+ * The lazy graph. A Tensor is one output of a node; nodes hold what to compute, never a result. Leaves are where
  * data comes from: a Source (persistent, on the host until first used, then on one backend), a Scalar (a number that
  * the host may change between runs) and a Placeholder (an argument of a compiled function).
  */

@@ -10,11 +10,11 @@ export interface DeviceMemory {
   /** Zero-filled. Throws a typed out-of-memory error (at the latest at the next run). */
   allocate(bytes: number, label: string): DeviceBuffer;
   /**
-   * Copies in before anything that is asked for later. Offset and length are multiples of 4 on every backend but for
+   * Copies in before any later work. Offset and length are multiples of 4 on every backend but for
    * the last bytes of a buffer.
    */
   write(buffer: DeviceBuffer, offset: number, data: HostArray): void;
-  /** Reads after everything that was asked for earlier. */
+  /** Reads after all earlier work. */
   read(buffer: DeviceBuffer, offset: number, bytes: number): Promise<ArrayBuffer>;
 }
 

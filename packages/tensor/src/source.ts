@@ -87,7 +87,7 @@ export class Source {
 
   /**
    * Replaces the data; with `offset`, a multiple of 4, only the bytes from there on that `data` covers. Takes effect
-   * before any run that is asked for later.
+   * before any later run.
    *
    * @throws LowrankError `tensor.shape`
    */

@@ -1,5 +1,5 @@
 /**
- * `@lowrank/tensor/backend`: for authors of backends, and for what looks at plans. What a backend is handed (plans, steps,
+ * `@lowrank/tensor/backend`: for authors of backends, and for code that looks at plans. What a backend receives (plans, steps,
  * operands), what it must tell the compiler, and the ops it needs kernels for.
  */
 export type {

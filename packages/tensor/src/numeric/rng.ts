@@ -1,6 +1,6 @@
 /**
  * Counter-based randomness: Threefry-2x32 with 20 rounds (Salmon, Moraes, Dror & Shaw 2011, "Parallel random numbers:
- * as easy as 1, 2, 3"). A draw is a pure function of a key and a counter, so that no state has to be kept, saved or
+ * as easy as 1, 2, 3"). A random number is a pure function of a key and a counter, so that no state has to be kept, saved or
  * raced for.
  */
 export type Pair = readonly [number, number];
@@ -25,7 +25,7 @@ export function threefry(key: Pair, counter: Pair): Pair {
   return [x >>> 0, y >>> 0];
 }
 
-/** A number in [0, 1) with 24 random bits: exact in f32, so that every backend draws the same. */
+/** A number in [0, 1) with 24 random bits: exact in f32, so that every backend makes the same. */
 export function threefryUniform(key: Pair, counter: Pair): number {
   return (threefry(key, counter)[0] >>> 8) / 2 ** 24;
 }

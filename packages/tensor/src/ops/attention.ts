@@ -55,7 +55,7 @@ export const attentionOp = defineOp<'attention', AttentionAttrs>({
       throw new LowrankError({
         code: 'tensor.gradient',
         what: 'attention with lengths (a cache)',
-        expected: 'no gradient to be asked for',
+        expected: 'a call without gradients',
         got: 'one',
         remedy: 'Train without a cache.',
       });

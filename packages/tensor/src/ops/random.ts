@@ -16,7 +16,7 @@ export interface RandomAttrs {
 /**
  * Uniform numbers in [0, 1), 24 bits each: element i is the first word of Threefry-2x32-20 with key (seed, stream) and
  * counter (step, i) (Salmon et al. 2011), shifted right by 8 and divided by 2²⁴. A function of its counters alone, so
- * that recomputation and resume are exact and every backend draws the same. Inputs: seed and step, 0-d u32.
+ * that recomputation and resume are exact and every backend makes the same numbers. Inputs: seed and step, 0-d u32.
  */
 export const randomOp = defineOp<'random', RandomAttrs>({
   name: 'random',
@@ -33,7 +33,7 @@ export const randomOp = defineOp<'random', RandomAttrs>({
 export interface RandomState {
   /** u32 */
   seed: Scalar;
-  /** u32; change it between runs to draw anew. */
+  /** u32; the RNG step: change it between runs for new numbers. */
   step: Scalar;
 }
 

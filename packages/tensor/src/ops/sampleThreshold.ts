@@ -65,7 +65,7 @@ export interface SampleFilters {
   readonly minP: Scalar;
 }
 
-/** The smallest logit of each row that may be drawn; see {@link sampleThresholdOp}. */
+/** The smallest logit of each row that sampling may pick; see {@link sampleThresholdOp}. */
 export function sampleThreshold(x: Tensor, { temperature, topK, topP, minP }: SampleFilters): Tensor {
   return apply(sampleThresholdOp, [x, ...[temperature, topK, topP, minP].map((number) => number.tensor)], {});
 }

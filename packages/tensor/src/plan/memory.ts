@@ -25,7 +25,7 @@ export function planMemory(plans: readonly Plan[]): PlanMemory {
     for (const buffer of buffers) {
       if (buffer.kind === 'source') stored.set(buffer.source, buffer.bytes);
       else if (buffer.kind === 'arena') arenas[arena] = Math.max(arenas[arena++] ?? 0, buffer.bytes);
-      // As `compile` asks for it: no buffer is empty.
+      // As `compile` allocates it: no buffer is empty.
       else if (buffer.kind !== 'argument') argumentBytes += Math.max(4, buffer.bytes);
     }
   }
