@@ -1,6 +1,6 @@
 import { Rng } from '@lowrank/tensor';
 import { expect, test } from 'vitest';
-import { leadingEigen } from './symmetricEigen.js';
+import { leadingEigen, trailingEigen } from './symmetricEigen.js';
 
 /** Q·diag(values)·Qᵀ with Q = I − 2uuᵀ, which is its own inverse: its eigenvectors are Q's columns. */
 function made(
@@ -41,6 +41,15 @@ test.each([
     for (let other = 0; other <= k; other++)
       expect(dot(own, vectors.subarray(other * size, (other + 1) * size))).toBeCloseTo(other === k ? 1 : 0, 9);
     if (value(k) > 5) expect(Math.abs(dot(own, vector(k)))).toBeGreaterThan(1 - 1e-8);
+  }
+});
+
+test('the smallest eigenvalues and their vectors, in descending order', () => {
+  const { matrix, vector } = made(30, (at) => 40 - at);
+  const { values, vectors } = trailingEigen(Float64Array.from(matrix), { size: 30, rank: 3 });
+  for (let k = 0; k < 3; k++) {
+    expect(values[k]).toBeCloseTo(13 - k, 4);
+    expect(Math.abs(dot(vectors.subarray(k * 30, (k + 1) * 30), vector(27 + k)))).toBeGreaterThan(1 - 1e-8);
   }
 });
 

@@ -1,6 +1,6 @@
 import { Rng } from '@lowrank/tensor';
 
-/** The largest eigenvalues of a symmetric matrix, and their vectors. */
+/** Eigenvalues of a symmetric matrix, and their vectors. */
 export interface LeadingEigen {
   /** [rank], descending */
   readonly values: Float64Array;
@@ -41,6 +41,16 @@ export function leadingEigen(matrix: Float32Array, { size, rank }: EigenOptions)
   for (let k = 0; k < rank; k++)
     for (let j = 0; j < count; j++) addScaled(at(turned, k, size), at(basis, j, size), vectors[k * count + j]);
   return { values, vectors: turned };
+}
+
+/**
+ * The smallest eigenvalues, and their vectors, exactly, in O(size³): of a symmetric matrix without negative ones.
+ *
+ * @param matrix [size, size]; overwritten
+ */
+export function trailingEigen(matrix: Float64Array, { size, rank }: EigenOptions): LeadingEigen {
+  const { values, vectors } = leading(eigen(matrix, size), size, size);
+  return { values: values.subarray(size - rank), vectors: vectors.subarray((size - rank) * size) };
 }
 
 function leading(
