@@ -8,6 +8,7 @@ gradient of everything that is trained. The rows are in `rows.json`.
 
 import copy
 import shutil
+import sys
 
 import torch
 from common import GOLDEN, madeBy, setUp, writeJson, writeTensors
@@ -126,6 +127,11 @@ VARIANTS = {
         {"r": 2, "lora_alpha": 4, "init_lora_weights": "pissa_niter_64", "target_modules": ["k_proj", "v_proj"]},
         False,
     ),
+    "mica": (
+        "llama/untied",
+        {**SAME, "init_lora_weights": "mica", "target_modules": ["q_proj", "up_proj", "down_proj"]},
+        False,
+    ),
 }
 
 
@@ -209,10 +215,12 @@ def makeVariant(name: str, rows: list[dict]) -> None:
 
 if __name__ == "__main__":
     setUp()
-    shutil.rmtree(HOME, ignore_errors=True)
+    # Those that are named, or all.
+    if not sys.argv[1:]:
+        shutil.rmtree(HOME, ignore_errors=True)
     rows = [encodeRow(makeTokenizer(), row) for row in promptRows(3, 3)]
     writeJson(
         HOME / "rows.json", {"steps": STEPS, "learningRate": LEARNING_RATE, "loraPlus": LORA_PLUS, "rows": rows}, None
     )
-    for name in VARIANTS:
+    for name in sys.argv[1:] or VARIANTS:
         makeVariant(name, rows)

@@ -47,6 +47,7 @@ const names = [
   'rslora',
   'loraEmbedding',
   'loraConv1d',
+  'mica',
 ];
 
 const open = (name: string): Promise<Case> => openCase('variants', name);
@@ -121,6 +122,17 @@ test.each(names.filter((name) => !['olora', 'pissa', 'pissaRslora', 'pissaConv1d
     model.dispose();
   },
 );
+
+test('mica: begun here, of the same W, it learns the same, and B stays what it was', async () => {
+  const { answers, file, model, adapter } = await open('mica');
+  const { parameters } = await addAdapter(model, adapter.config);
+  const begun = await saveAdapter(model);
+  const losses = await trainFive(model, parameters);
+  losses.forEach((got, at) => expect(Math.abs(got / (answers.losses[at] ?? NaN) - 1)).toBeLessThan(2e-5));
+  expectClose(await logitsOf(model), await floats(file, 'logits.trained'), 1e-4);
+  for (const [path, { b }] of (await saveAdapter(model)).layers) expect(b).toEqual(begun.layers.get(path)?.b);
+  model.dispose();
+});
 
 test.each(['olora', 'pissa', 'pissaRslora', 'pissaConv1d'])(
   '%s: trained here it is saved as plain LoRA, with the keys, shapes and logits of PEFT’s conversion',

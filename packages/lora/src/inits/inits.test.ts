@@ -6,6 +6,7 @@ import type { LoraInit } from '../loraInit.js';
 import { LoraLinear } from '../loraLinear.js';
 import { initOf } from '../initOf.js';
 import { orthonormalColumns } from '../numeric/orthonormal.js';
+import { truncatedSvd } from '../numeric/svd.js';
 
 const sizes = { rank: 4, inFeatures: 9, outFeatures: 6, scaling: 2 };
 const random = (seed: number, length: number): Float32Array => {
@@ -72,6 +73,22 @@ test('pissa: s·BA is the best approximation of W, exactly or in steps, and A an
       Math.hypot(...Array.from({ length: 6 }, (_, row) => exact.b[row * 4 + k] ?? NaN)),
       5,
     );
+});
+
+test.each([
+  ['wide', weight, 9, 6],
+  ['tall', random(2, 45), 5, 9],
+] as const)('mica, W %s: B has the directions that W has least of, and A is 0', (_, w, inFeatures, outFeatures) => {
+  const init = initOf('mica');
+  if (!('from' in init)) throw new TypeError('mica');
+  const { a, b } = init.from(Float32Array.from(w), { rank: 2, scaling: 1, inFeatures, outFeatures, rng: new Rng(3) });
+  expect(a).toEqual(new Float32Array(2 * inFeatures));
+  const { u, s } = truncatedSvd(w, { rows: outFeatures, columns: inFeatures, rank: Math.min(inFeatures, outFeatures) });
+  for (const k of [0, 1]) {
+    const from = (s.length - 2 + k) * outFeatures;
+    const cosine = Array.from({ length: outFeatures }, (_, row) => b[row * 2 + k] * u[from + row]);
+    expect(Math.abs(cosine.reduce((sum, part) => sum + part, 0))).toBeCloseTo(1, 6);
+  }
 });
 
 test('columns that depend on others become 0', () => {
