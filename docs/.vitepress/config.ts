@@ -46,6 +46,7 @@ export default defineConfig({
       {
         text: 'Contribute',
         items: [
+          { text: 'Add a setting', link: '/contributing/setting' },
           { text: 'Add a family', link: '/contributing/family' },
           { text: 'Add an op', link: '/contributing/op' },
           { text: 'Write a test', link: '/contributing/tests' },

@@ -28,3 +28,15 @@ test('the tour of a family names files that are there, and its family is in the 
   const list = readFileSync(join(root, 'packages/models/src/families/index.ts'), 'utf8');
   expect(list).toContain("import { granite } from './granite.js'");
 });
+
+test('the diffs of the tour of a setting have been applied, and it names files that are there', () => {
+  const text = readFileSync(join(folder, 'setting.md'), 'utf8');
+  const diffs = [...text.matchAll(/^```diff (\S+)\n([\s\S]*?)^```$/gm)];
+  expect(diffs).toHaveLength(3);
+  for (const [, path = '', diff = ''] of diffs) {
+    const after = diff.replaceAll(/^-.*\n/gm, '').replaceAll(/^[+ ]/gm, '');
+    expect(readFileSync(join(root, path), 'utf8')).toContain(after);
+  }
+  const paths = [...text.matchAll(/`((?:packages|parity|scripts|tests|docs)\/[\w./]+)`/g)].map(([, path = '']) => path);
+  expect(paths.filter((path) => !existsSync(join(root, path)))).toEqual([]);
+});

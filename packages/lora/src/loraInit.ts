@@ -13,9 +13,9 @@ interface InitFacts {
 /**
  * How the A and B of a new adapter begin: PEFT's `true` (Kaiming-uniform A, zero B), 'gaussian' (A normal with standard
  * deviation 1/r, zero B), 'orthogonal' (both random, BA = 0), 'olora' and 'pissa' (a part of W), 'loftq' (from what a
- * layer's quantization lost; patch's addAdapter), 'eva' (from what the layer's inputs vary in; the same), or 'mica' (from the directions that W
- * has least of; B is frozen). Those that
- * a layer makes by itself are objects under inits/, each in a file of its name.
+ * layer's quantization lost; patch's addAdapter), 'eva' (from what the layer's inputs vary in; the same), or 'mica'
+ * (from the directions that W has least of; B is frozen). Those that a layer makes by itself are objects under inits/,
+ * each in a file of its name.
  */
 const declared = {
   kaiming: {},
