@@ -28,7 +28,8 @@ function isUnsafe(name: string): boolean {
   return (
     name === '' ||
     name.startsWith('.') ||
-    name.endsWith('.') ||
+    // Windows drops dots and spaces at the end.
+    /[. ]$/.test(name) ||
     // Separators of any system, drives and streams of Windows; control characters are beyond any sensible pattern.
     /[/\\:]/.test(name) ||
     [...name].some((char) => char < ' ') ||

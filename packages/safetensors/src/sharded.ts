@@ -1,4 +1,5 @@
 import { LowrankError } from '@lowrank/errors';
+import { safeName } from '@lowrank/files/names';
 import type { ByteSource } from './byteSource.js';
 import type { TensorInfo } from './header.js';
 import { isRecord, kindOf, quote } from './header.js';
@@ -21,8 +22,8 @@ const largestIndex = 100_000_000;
  * file}}`). All headers are read and checked at once; a tensor is read out of the shard that the index names. Tensors
  * that a shard holds beside the listed ones are there too, as in transformers, unless the name is taken.
  *
- * @throws LowrankError `safetensors.index` (not JSON, no weight_map, duplicate names), `safetensors.shardName` (a path
- * rather than a file name), `safetensors.indexMismatch` (a shard without a tensor that the index puts there), and what
+ * @throws LowrankError `safetensors.index` (not JSON, no weight_map, duplicate names), `files.unsafeName` (a path rather
+ * than a file name), `safetensors.indexMismatch` (a shard without a tensor that the index puts there), and what
  * openSafetensors throws
  */
 export async function openSharded(options: ShardedOptions): Promise<SafetensorsFile> {
@@ -88,14 +89,7 @@ async function readIndex(index: ByteSource): Promise<Map<string, string>> {
 
 /** Shards lie beside their index: a path out of the folder is an attack or a mistake, never a model. */
 function checkedFileName(index: string, name: string, fileName: unknown): string {
-  if (typeof fileName === 'string' && /^[^/\\:\p{Cc}]+$/u.test(fileName) && !/^\.+$/.test(fileName)) return fileName;
-  throw new LowrankError({
-    code: 'safetensors.shardName',
-    what: `${index}: the file of ${quote(name)}`,
-    expected: 'a file name without a folder',
-    got: kindOf(fileName),
-    remedy: 'Do not use this model unless you trust where it comes from; shards lie beside their index.',
-  });
+  return safeName(fileName, { what: `${index}: the file of ${quote(name)}`, pattern: /^[^\p{Cc}]{1,200}$/u });
 }
 
 function badIndex(name: string, expected: string, got: string, cause?: unknown): LowrankError {

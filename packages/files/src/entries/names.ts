@@ -1,0 +1,2 @@
+export type { SafeNameOptions } from '../safeName.js';
+export { safeName } from '../safeName.js';
