@@ -12,6 +12,8 @@ export interface Mischief {
   refuse: { readonly status: number; readonly headers: Readonly<Record<string, string>> } | undefined;
   /** Ranges are ignored. */
   noRanges: boolean;
+  /** Answers what it likes; true where it did. */
+  lie: ((request: IncomingMessage, response: ServerResponse, path: string) => boolean) | undefined;
 }
 
 export interface HubServer extends Mischief, AsyncDisposable {
@@ -39,7 +41,7 @@ export async function hubServer(given: Readonly<Record<string, Uint8Array>>): Pr
   const files = new Map(Object.entries(given));
   const requests: string[] = [];
   const tokens = new Set<string | undefined>();
-  const mischief: Mischief = { cut: new Map(), flip: new Map(), refuse: undefined, noRanges: false };
+  const mischief: Mischief = { cut: new Map(), flip: new Map(), refuse: undefined, noRanges: false, lie: undefined };
   const hub: Omit<HubServer, 'url' | typeof Symbol.asyncDispose> = Object.assign(mischief, { files, requests, tokens });
   const server = createServer((request, response) => answer(request, response, hub));
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
@@ -60,6 +62,7 @@ function answer(request: IncomingMessage, response: ServerResponse, hub: Hub): v
   const path = new URL(request.url ?? '/', 'http://hub').pathname;
   hub.requests.push([request.method, path, request.headers.range].filter((part) => part !== undefined).join(' '));
   hub.tokens.add(request.headers.authorization);
+  if (hub.lie?.(request, response, path) === true) return undefined;
   const cors = { 'Access-Control-Allow-Origin': '*' };
   const json = (status: number, value: unknown, headers: Readonly<Record<string, string>> = {}): void => {
     response.writeHead(status, { 'Content-Type': 'application/json', ...cors, ...headers });

@@ -20,7 +20,7 @@ export function safeName(name: unknown, { what, pattern = /^[\w.-]{1,200}$/ }: S
     what,
     expected: `a name that can be a file name (${pattern.source})`,
     got: (JSON.stringify(name) ?? String(name)).slice(0, 120),
-    remedy: 'Whoever sent it is mistaken or hostile: nothing was written.',
+    remedy: 'Whoever sent it is mistaken or hostile: nothing was read or written under that name.',
   });
 }
 

@@ -17,8 +17,8 @@ export interface PartialBlob {
   append(bytes: Uint8Array): Promise<void>;
   /** Empties it. */
   clear(): Promise<void>;
-  /** Keeps what was written, for another time, and lets others write. */
-  close(): Promise<void>;
+  /** Keeps what was written, for another time, and lets others write. An empty one is kept where that is all of it. */
+  close(isWhole?: boolean): Promise<void>;
 }
 
 /**
@@ -34,6 +34,8 @@ export interface ModelCache {
   files(snapshot: string): Promise<ReadonlyMap<string, string | undefined>>;
   open(snapshot: string, name: string): Promise<ByteSource | undefined>;
   link(snapshot: string, name: string, key: string): Promise<void>;
+  /** Takes a file out of a snapshot; its blob stays. */
+  unlink(snapshot: string, name: string): Promise<void>;
   blob(key: string): Promise<CachedBlob | undefined>;
   /** Waits while another process or page writes it: then it may have become the blob. */
   partial(key: string): Promise<PartialBlob>;

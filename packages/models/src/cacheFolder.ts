@@ -1,10 +1,12 @@
+import { safeName } from '@lowrank/files/names';
 import { fileSource } from '@lowrank/safetensors';
 import type * as Files from 'node:fs/promises';
 import type { ModelCache, PartialBlob } from './cache.js';
 import { lockFile } from './cacheLock.js';
 
 /** The folder of a hub id in the hub's cache, as huggingface_hub names it. */
-export const repoFolder = (id: string): string => `models--${id.split('/').join('--')}`;
+export const repoFolder = (id: string): string =>
+  safeName(`models--${id.split('/').join('--')}`, { what: 'the folder of a model in the cache' });
 
 /**
  * The hub's cache on disk, in huggingface_hub's layout, so that Python and Lowrank share what either has downloaded:
@@ -24,8 +26,8 @@ interface Disk {
   readonly fs: typeof Files;
   readonly folderOf: (file: string) => string;
   readonly nameOf: (file: string) => string;
-  /** A path in the folder. */
-  readonly at: (...parts: readonly string[]) => string;
+  /** A path in one of the cache's own folders; each further part is a name that came from elsewhere. */
+  readonly at: (folder: 'refs' | 'snapshots' | 'blobs' | '.verified', ...names: readonly string[]) => string;
   /** A file's text, trimmed; undefined where there is none. */
   readonly text: (file: string) => Promise<string | undefined>;
   /** Writes a file, and makes the folders above it. */
@@ -39,7 +41,8 @@ async function openDisk(path: string): Promise<Disk> {
     fs,
     folderOf: (file) => paths.dirname(file),
     nameOf: (file) => paths.basename(file),
-    at: (...parts) => paths.join(path, ...parts),
+    at: (folder, ...names) =>
+      paths.join(path, folder, ...names.map((name) => safeName(name, { what: `a name below ${folder} of ${path}` }))),
     text: async (file) => (await fs.readFile(file, 'utf8').catch(() => undefined))?.trim(),
     async write(file, content) {
       await fs.mkdir(paths.dirname(file), { recursive: true });
@@ -56,14 +59,14 @@ function snapshotsOn({
   at,
   text,
   write,
-}: Disk): Pick<ModelCache, 'ref' | 'setRef' | 'files' | 'open' | 'link'> {
+}: Disk): Pick<ModelCache, 'ref' | 'setRef' | 'files' | 'open' | 'link' | 'unlink'> {
   return {
-    ref: (revision) => text(at('refs', revision)),
-    setRef: (revision, snapshot) => write(at('refs', revision), snapshot),
+    ref: (revision) => text(at('refs', ...revision.split('/'))),
+    setRef: (revision, snapshot) => write(at('refs', ...revision.split('/')), snapshot),
     async files(snapshot) {
       const names = await fs.readdir(at('snapshots', snapshot)).catch(() => []);
       const keyOf = async (name: string): Promise<string | undefined> => {
-        const target = await fs.readlink(at('snapshots', snapshot, name)).catch(() => undefined);
+        const target = await fs.readlink(`${at('snapshots', snapshot)}/${name}`).catch(() => undefined);
         return target === undefined ? undefined : nameOf(target);
       };
       return new Map(await Promise.all(names.map(async (name) => [name, await keyOf(name)] as const)));
@@ -83,6 +86,7 @@ function snapshotsOn({
         .catch(() => fs.link(blob, made).catch(() => fs.copyFile(blob, made)));
       await fs.rename(made, file);
     },
+    unlink: (snapshot, name) => fs.rm(at('snapshots', snapshot, name), { force: true }),
   };
 }
 
@@ -116,9 +120,9 @@ function blobsOn({
           await file.append(bytes);
           await lock.touch();
         },
-        async close() {
+        async close(isWhole = false) {
           await file.close();
-          if (file.size === 0) await fs.rm(partialPath(key), { force: true });
+          if (file.size === 0 && !isWhole) await fs.rm(partialPath(key), { force: true });
           await lock.release();
         },
       };

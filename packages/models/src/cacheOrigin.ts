@@ -1,3 +1,4 @@
+import { safeName } from '@lowrank/files/names';
 import { blobSource } from '@lowrank/safetensors';
 import type { ModelCache, PartialBlob } from './cache.js';
 
@@ -42,7 +43,7 @@ function openStorage(root: FileSystemDirectoryHandle): OriginStorage {
 function snapshotsIn(
   { folder, text, write }: OriginStorage,
   { blob }: Pick<ModelCache, 'blob'>,
-): Pick<ModelCache, 'ref' | 'setRef' | 'files' | 'open' | 'link'> {
+): Pick<ModelCache, 'ref' | 'setRef' | 'files' | 'open' | 'link' | 'unlink'> {
   return {
     ref: (revision) => text(['refs', encodeURIComponent(revision)]),
     setRef: (revision, snapshot) => write(['refs', encodeURIComponent(revision)], snapshot),
@@ -60,6 +61,9 @@ function snapshotsIn(
       return key === undefined ? undefined : (await blob(key))?.source;
     },
     link: (snapshot, name, key) => write(['snapshots', snapshot, name], key),
+    async unlink(snapshot, name) {
+      await (await folder(['snapshots', snapshot]))?.removeEntry(checked(name)).catch(() => undefined);
+    },
   };
 }
 
@@ -107,7 +111,7 @@ function blobsIn({
     finish: (key) => write(['blobs', key, 'complete'], 'yes'),
     async drop(key) {
       for (const home of ['blobs', '.verified'])
-        await (await folder([home]))?.removeEntry(key, { recursive: true }).catch(() => undefined);
+        await (await folder([home]))?.removeEntry(checked(key), { recursive: true }).catch(() => undefined);
     },
     verified: (key) => text(['.verified', key]),
     setVerified: (key, stamp) => write(['.verified', key], stamp),
@@ -168,6 +172,12 @@ function partialPieces(home: FileSystemDirectoryHandle, files: File[]): PartialB
   };
 }
 
+/** Names of folders and files: those that came from elsewhere, and revisions with their slashes encoded. */
+const checked = (name: string): string =>
+  name === '.verified'
+    ? name
+    : safeName(name, { what: "a name in the browser's storage", pattern: /^[\w.%-]{1,200}$/ });
+
 async function descend(
   root: FileSystemDirectoryHandle,
   path: readonly string[],
@@ -175,16 +185,16 @@ async function descend(
 ): Promise<FileSystemDirectoryHandle | undefined> {
   let at: FileSystemDirectoryHandle | undefined = root;
   for (const name of path)
-    at = await at?.getDirectoryHandle(name, { create }).catch((error: unknown) => missing(error));
+    at = await at?.getDirectoryHandle(checked(name), { create }).catch((error: unknown) => missing(error));
   return at;
 }
 
 async function fileIn(folder: FileSystemDirectoryHandle | undefined, name: string): Promise<File | undefined> {
-  return (await folder?.getFileHandle(name).catch((error: unknown) => missing(error)))?.getFile();
+  return (await folder?.getFileHandle(checked(name)).catch((error: unknown) => missing(error)))?.getFile();
 }
 
 async function put(folder: FileSystemDirectoryHandle | undefined, name: string, content: string | Blob): Promise<void> {
-  const writable = await (await folder?.getFileHandle(name, { create: true }))?.createWritable();
+  const writable = await (await folder?.getFileHandle(checked(name), { create: true }))?.createWritable();
   await writable?.write(content);
   await writable?.close();
 }

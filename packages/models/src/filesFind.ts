@@ -1,17 +1,23 @@
 import { LowrankError } from '@lowrank/errors';
+import { safeName } from '@lowrank/files/names';
+import { webAddress, withoutSecrets } from '@lowrank/safetensors';
 import { folderCache, repoFolder } from './cacheFolder.js';
 import type { DownloadOptions } from './filesRemote.js';
 import { downloadModel } from './filesRemote.js';
 import type { HubId } from './hub.js';
 import { parseHubId } from './hub.js';
 import { keyOf } from './hubUrl.js';
+import type { TransferTiming } from './transferTiming.js';
 
 const folderContents = {
   model: 'A model folder is one of Hugging Face: config.json, model.safetensors and tokenizer.json',
   adapter: 'An adapter folder is one of PEFT: adapter_config.json and adapter_model.safetensors',
 } as const;
 
-export interface FindOptions extends Pick<DownloadOptions, 'fetch' | 'onProgress' | 'onWarning' | 'signal' | 'pause'> {
+export interface FindOptions extends Pick<
+  DownloadOptions,
+  'fetch' | 'onProgress' | 'onWarning' | 'signal' | 'pause' | 'timing'
+> {
   /** What errors call it. Default: model. */
   readonly kind?: 'model' | 'adapter';
   /** Default: process.env. */
@@ -20,7 +26,7 @@ export interface FindOptions extends Pick<DownloadOptions, 'fetch' | 'onProgress
 
 /** A model or adapter on disk. */
 export interface FoundModel {
-  /** What was asked for: a folder as it was given, `owner/name`, a URL. */
+  /** What was asked for: a folder as it was given, `owner/name`, a URL without user, password and query. */
   readonly name: string;
   readonly folder: string;
 }
@@ -30,8 +36,9 @@ export interface FoundModel {
  *
  * `text` is a folder; or `owner/name` or `owner/name@revision` on the hub; or the URL of a folder with such files. A
  * folder that exists goes before a hub id of the same letters. The environment counts as for Python's huggingface_hub:
- * HF_ENDPOINT, HF_TOKEN (or the token that `hf auth login` left), HF_HOME, HF_HUB_CACHE, HF_HUB_OFFLINE. Models of the
- * hub lie in its own cache, shared with Python; those of other URLs in `HF_HOME/lowrank`.
+ * HF_ENDPOINT, HF_TOKEN (or the token that `hf auth login` left), HF_HOME, HF_HUB_CACHE, HF_HUB_OFFLINE,
+ * HF_HUB_DOWNLOAD_TIMEOUT. Models of the hub lie in its own cache, shared with Python; those of other URLs in
+ * `HF_HOME/lowrank`.
  *
  * @throws LowrankError `models.noFolder`, and what downloadModel throws
  */
@@ -43,12 +50,12 @@ export async function findModel(
   const paths = await import('node:path');
   const found = await stat(text).catch(() => undefined);
   if (found?.isDirectory() === true) return { name: text, folder: text };
-  const endpoint = (env['HF_ENDPOINT'] ?? 'https://huggingface.co').replace(/\/+$/, '');
+  const endpoint = env['HF_ENDPOINT'] ?? 'https://huggingface.co';
   const from = found === undefined ? remoteOf(text, endpoint) : undefined;
   if (from === undefined) {
     throw new LowrankError({
       code: 'models.noFolder',
-      what: `${kind} folder ${text}`,
+      what: `${kind} folder ${withoutSecrets(text)}`,
       expected: 'a folder',
       got: found === undefined ? 'nothing at that path' : 'a file',
       remedy: `${folderContents[kind]}. A hub id (owner/name) or a URL will do too.`,
@@ -62,30 +69,42 @@ export async function findModel(
       : paths.join(hub, repoFolder(from.id));
   const { snapshot } = await downloadModel(from, {
     ...options,
+    timing: { ...timeoutOf(env), ...options.timing },
     endpoint,
     token: await tokenOf(env, home),
     offline: isOn(env['HF_HUB_OFFLINE']),
     cache: await folderCache(path),
   });
   return {
-    name: typeof from === 'string' || from.revision === 'main' ? text : `${from.id}@${from.revision}`,
+    name: typeof from === 'string' ? webAddress(from).shown : nameOf(from),
     folder: paths.join(path, 'snapshots', snapshot),
   };
 }
 
+const nameOf = ({ id, revision }: HubId): string => (revision === 'main' ? id : `${id}@${revision}`);
+
 /** A page of the hub is its repository; any other URL is a folder. */
 function remoteOf(text: string, endpoint: string): HubId | string | undefined {
   if (!/^https?:\/\//.test(text)) return parseHubId(text);
-  const url = URL.canParse(text) ? new URL(text) : undefined;
-  if (url === undefined) return undefined;
-  const hubs = [new URL(endpoint).host, 'huggingface.co', 'hf.co'];
-  const [owner, name, kind, ...revision] = url.pathname
-    .split('/')
-    .filter((part) => part !== '')
-    .map(decodeURIComponent);
+  if (!URL.canParse(text)) return undefined;
+  const url = new URL(text);
+  const hubs = [new URL(webAddress(endpoint).url).host, 'huggingface.co', 'hf.co'];
+  const [owner, name, kind, ...revision] = url.pathname.split('/').filter((part) => part !== '');
   const isPage =
     hubs.includes(url.host) && owner !== undefined && name !== undefined && (kind === undefined || kind === 'tree');
-  return isPage ? parseHubId(`${owner}/${name}${revision.length === 0 ? '' : `@${revision.join('/')}`}`) : text;
+  if (!isPage) return text;
+  try {
+    return parseHubId(decodeURIComponent(`${owner}/${name}${revision.length === 0 ? '' : `@${revision.join('/')}`}`));
+  } catch {
+    // What cannot be decoded is no name of the hub either.
+    return undefined;
+  }
+}
+
+/** Seconds that a server may be silent, as huggingface_hub reads them. */
+function timeoutOf(env: Readonly<Record<string, string | undefined>>): Partial<TransferTiming> {
+  const seconds = Number(env['HF_HUB_DOWNLOAD_TIMEOUT']);
+  return Number.isFinite(seconds) && seconds > 0 ? { answer: seconds * 1000, stall: seconds * 1000 } : {};
 }
 
 async function hubHome(env: Readonly<Record<string, string | undefined>>): Promise<string> {
@@ -94,12 +113,15 @@ async function hubHome(env: Readonly<Record<string, string | undefined>>): Promi
   return env['HF_HOME'] ?? paths.join(env['XDG_CACHE_HOME'] ?? paths.join(homedir(), '.cache'), 'huggingface');
 }
 
-async function urlFolder(url: string): Promise<string> {
-  const key = await keyOf(url);
-  return `${url
+/** Names the cache of a URL after what may be shown of it. */
+async function urlFolder(text: string): Promise<string> {
+  const { shown } = webAddress(text);
+  const key = await keyOf(shown);
+  const words = shown
     .replace(/^https?:\/\//, '')
     .replace(/[^\w.-]+/g, '-')
-    .slice(0, 80)}-${key.slice(4, 12)}`;
+    .slice(0, 80);
+  return safeName(`${words}-${key.slice(4, 12)}`, { what: 'the folder of a URL in the cache' });
 }
 
 async function tokenOf(env: Readonly<Record<string, string | undefined>>, home: string): Promise<string | undefined> {

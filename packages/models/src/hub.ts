@@ -1,8 +1,15 @@
 import { isLowrankError, LowrankError } from '@lowrank/errors';
+import { safeName } from '@lowrank/files/names';
+import { networkReason, withoutSecrets } from '@lowrank/safetensors';
+import type { WebAddress } from '@lowrank/safetensors';
+import type { Send } from './ask.js';
 import type { ModelCache } from './cache.js';
 import { checksumOfKey } from './hubDigest.js';
 import type { RemoteFile } from './hubDownload.js';
-import { reason } from './hubDownload.js';
+import { listingFetch } from './hubListing.js';
+import { isNeeded } from './neededFiles.js';
+import type { Pause, TransferTiming } from './transferTiming.js';
+import { statusOf } from './transferTiming.js';
 
 /** A repository on a hub, at a branch, a tag or a commit. */
 export interface HubId {
@@ -14,10 +21,13 @@ export interface HubId {
 
 /** Where a hub is and who asks. */
 export interface HubAccess {
-  /** https://huggingface.co, a mirror, or an own server, without a slash at its end. */
-  readonly endpoint: string;
+  /** https://huggingface.co, a mirror, or a server of your own, without a slash at its end. */
+  readonly endpoint: WebAddress;
   readonly token?: string | undefined;
   readonly fetch: typeof fetch;
+  readonly timing: TransferTiming;
+  readonly signal?: AbortSignal | undefined;
+  readonly pause?: Pause | undefined;
 }
 
 /** Files of a model as they are at one moment. */
@@ -25,7 +35,12 @@ export interface Listing {
   /** The commit; the name of the snapshot in the cache. */
   readonly snapshot: string;
   readonly files: readonly RemoteFile[];
+  /** Names that the server answers with a web page. */
+  readonly pages?: readonly string[];
 }
+
+/** A commit of Git, in SHA-1 or SHA-256. */
+const commitPattern = /^(?:[0-9a-f]{40}|[0-9a-f]{64})$/;
 
 /** `owner/name` or `owner/name@revision`; undefined for anything else. */
 export function parseHubId(text: string): HubId | undefined {
@@ -35,12 +50,28 @@ export function parseHubId(text: string): HubId | undefined {
 }
 
 /**
- * Asks a hub with the token; a token goes to the endpoint alone, since fetch drops it where a redirect leaves the host.
+ * Refuses an id or a revision that is no name: both become parts of addresses and of paths.
+ *
+ * @throws LowrankError `files.unsafeName`
  */
-export function hubSend({ token, fetch: send }: HubAccess): (url: string, init: RequestInit) => Promise<Response> {
+export function checkHubId({ id, revision }: HubId): void {
+  const [owner, name, ...more] = id.split('/');
+  for (const part of [owner, name, ...more.map(() => undefined)])
+    safeName(part, { what: `the hub id ${withoutSecrets(id)}` });
+  for (const part of revision.split('/'))
+    safeName(part, { what: `the revision ${withoutSecrets(revision)} of ${withoutSecrets(id)}` });
+}
+
+/**
+ * Asks a hub with its credentials, which go to the endpoint alone: not to other hosts that a hub names, and `fetch`
+ * drops them where a redirect leaves the host.
+ */
+export function hubSend({ endpoint, token, fetch: send }: HubAccess): Send {
+  const own = new URL(endpoint.url).origin;
+  const authorization = endpoint.authorization ?? (token === undefined ? undefined : `Bearer ${token}`);
   return (url, init) => {
     const headers = new Headers(init.headers);
-    if (token !== undefined) headers.set('Authorization', `Bearer ${token}`);
+    if (authorization !== undefined && new URL(url).origin === own) headers.set('Authorization', authorization);
     return send(url, { ...init, headers });
   };
 }
@@ -49,61 +80,75 @@ export function hubSend({ token, fetch: send }: HubAccess): (url: string, init: 
  * The commit that a revision stands for and the files of its root folder, by `@huggingface/hub`. Large files have LFS's
  * SHA-256, small ones Git's SHA-1; both are also the names of their blobs in the hub's cache.
  *
- * @throws LowrankError `models.gated`, `models.notFound`, `models.hub` (other answers), `models.offline` (no network)
+ * @throws LowrankError `models.gated`, `models.notFound`, `models.hub` (other answers), `models.offline` (no network),
+ * `files.unsafeName` (a hub that sends paths for hashes)
  */
 export async function listHub({ id, revision }: HubId, access: HubAccess): Promise<Listing> {
   const { listFiles, modelInfo } = await import('@huggingface/hub');
   const { endpoint } = access;
-  const ask = hubSend(access);
-  let refused: Response | undefined;
-  const send: typeof fetch = async (input, init) => {
-    const response = await ask(input instanceof Request ? input.url : String(input), init ?? {});
-    if (!response.ok) refused = response;
-    return response;
-  };
+  const hubUrl = endpoint.url.replace(/\/+$/, '');
+  const asking = listingFetch(access, hubSend(access));
+  const shared = { hubUrl, fetch: asking.fetch };
   try {
-    const snapshot = /^[0-9a-f]{40}$/.test(revision)
-      ? revision
-      : (await modelInfo({ name: id, revision, additionalFields: ['sha'], hubUrl: endpoint, fetch: send })).sha;
+    const snapshot = safeName(
+      commitPattern.test(revision)
+        ? revision
+        : (await modelInfo({ name: id, revision, additionalFields: ['sha'], ...shared })).sha,
+      { what: `the commit of ${id} that ${endpoint.shown} names`, pattern: commitPattern },
+    );
     const files: RemoteFile[] = [];
-    for await (const { type, path, size, oid, lfs } of listFiles({
-      repo: id,
-      revision: snapshot,
-      hubUrl: endpoint,
-      fetch: send,
-    })) {
-      const key = lfs?.oid ?? oid;
-      if (type === 'file' && key !== undefined)
-        files.push({
-          name: path,
-          url: `${endpoint}/${id}/resolve/${snapshot}/${encodeURIComponent(path)}`,
-          size: lfs?.size ?? size,
-          key,
-          checksum: checksumOfKey(key),
-        });
+    for await (const entry of listFiles({ repo: id, revision: snapshot, ...shared })) {
+      const file = neededFile(entry, { from: endpoint.shown, folder: `${hubUrl}/${id}/resolve/${snapshot}` });
+      if (file !== undefined) files.push(file);
     }
     return { snapshot, files };
   } catch (error) {
-    if (refused !== undefined) throw hubRefusal(refused, { id, revision, access, cause: error });
     if (isLowrankError(error)) throw error;
-    throw unreachable(endpoint, error);
+    if (asking.refused() !== undefined)
+      throw hubRefusal(asking.refused() ?? Response.error(), { id, revision, access, message: error });
+    if (access.signal?.aborted === true) throw error;
+    throw unreachable(endpoint.shown, error);
   }
+}
+
+/** A file of a listing that Lowrank may need; undefined for folders and all others. */
+function neededFile(
+  entry: { readonly [key in 'type' | 'path' | 'size' | 'oid' | 'lfs']?: unknown },
+  { from, folder }: { readonly from: string; readonly folder: string },
+): RemoteFile | undefined {
+  const { type, path: name } = entry;
+  if (type !== 'file' || typeof name !== 'string' || !isNeeded(name)) return undefined;
+  const large = (entry.lfs ?? {}) as { readonly oid?: unknown; readonly size?: unknown };
+  const key = safeName(large.oid ?? entry.oid, { what: `the hash of ${name} on ${from}`, pattern: commitPattern });
+  const size = large.size ?? entry.size;
+  if (typeof size !== 'number' || !Number.isSafeInteger(size) || size < 0) {
+    throw new LowrankError({
+      code: 'models.hub',
+      what: `the size of ${name} on ${from}`,
+      expected: 'a number of bytes',
+      got: withoutSecrets(JSON.stringify(size) ?? 'none'),
+      remedy: 'This is no answer of a hub: check HF_ENDPOINT.',
+    });
+  }
+  const url = `${folder}/${encodeURIComponent(name)}`;
+  return { name, url, shown: withoutSecrets(url), size, key, checksum: checksumOfKey(key) };
 }
 
 /** What a hub's refusal means for the one who asked. */
 export function hubRefusal(
   response: Response,
-  { id, revision, access, cause }: HubId & { readonly access: HubAccess; readonly cause?: unknown },
+  { id, revision, access, message }: HubId & { readonly access: HubAccess; readonly message?: unknown },
 ): LowrankError {
-  const what = `${id}${revision === 'main' ? '' : `@${revision}`} on ${access.endpoint}`;
+  const shown = access.endpoint.shown.replace(/\/+$/, '');
+  const what = `${id}${revision === 'main' ? '' : `@${revision}`} on ${shown}`;
   const code = response.headers.get('x-error-code');
-  const got = [
-    `${response.status} ${response.statusText}`.trim(),
+  const said =
     response.headers.get('x-error-message') ??
-      (cause instanceof Error ? cause.message.replace(/\. URL: .*$/s, '') : undefined),
-  ]
-    .filter((part) => part !== undefined)
-    .join(': ');
+    (message instanceof Error ? message.message.replace(/\. URL: .*$/s, '') : undefined);
+  const got = [
+    statusOf(response),
+    ...(said === undefined ? [] : [withoutSecrets(said, [access.token, access.endpoint.authorization])]),
+  ].join(': ');
   const token =
     access.token === undefined
       ? 'set HF_TOKEN to a token of your account'
@@ -114,7 +159,7 @@ export function hubRefusal(
       what,
       expected: 'a model that this account may download',
       got,
-      remedy: `The model is gated: accept its terms at ${access.endpoint}/${id}, then ${token}.`,
+      remedy: `The model is gated: accept its terms at ${shown}/${id}, then ${token}.`,
     });
   }
   if (code === 'RevisionNotFound')
@@ -123,7 +168,7 @@ export function hubRefusal(
       what,
       expected: `the branch, tag or commit ${revision}`,
       got,
-      remedy: `See its branches at ${access.endpoint}/${id}/tree/main.`,
+      remedy: `See its branches at ${shown}/${id}/tree/main.`,
     });
   if (response.status === 404 || response.status === 401) {
     return new LowrankError({
@@ -139,16 +184,16 @@ export function hubRefusal(
     what,
     expected: 'an answer',
     got,
-    remedy: 'Try again later, or another HF_ENDPOINT.',
+    remedy: 'Try again later, or another HF_ENDPOINT; HF_HUB_OFFLINE=1 uses what the cache holds.',
   });
 }
 
-export function unreachable(endpoint: string, cause: unknown): LowrankError {
+export function unreachable(shown: string, cause: unknown): LowrankError {
   return new LowrankError({
     code: 'models.offline',
-    what: endpoint,
+    what: shown,
     expected: 'an answer',
-    got: reason(cause),
+    got: withoutSecrets(networkReason(cause)),
     remedy: 'Check the network. What is in the cache can be used without one: HF_HUB_OFFLINE=1.',
     cause,
   });
@@ -162,7 +207,7 @@ export async function listCached(
   { revision }: Pick<HubId, 'revision'>,
   cache: ModelCache,
 ): Promise<{ snapshot: string; files: ReadonlyMap<string, string | undefined> } | undefined> {
-  const snapshot = /^[0-9a-f]{40}$/.test(revision) ? revision : await cache.ref(revision);
+  const snapshot = commitPattern.test(revision) ? revision : await cache.ref(revision);
   if (snapshot === undefined) return undefined;
   const files = await cache.files(snapshot);
   return files.size === 0 ? undefined : { snapshot, files };

@@ -1,49 +1,66 @@
 import { isLowrankError, LowrankError } from '@lowrank/errors';
-import type { CachedBlob, ModelCache, PartialBlob } from './cache.js';
-import type { Checksum, Digest } from './hubDigest.js';
+import { networkReason, withoutSecrets } from '@lowrank/safetensors';
+import type { CachedBlob, ModelCache } from './cache.js';
+import type { Checksum } from './hubDigest.js';
 import { createDigest } from './hubDigest.js';
+import { Receiver, WaitFirst, WrongFile } from './receive.js';
+import type { Send } from './ask.js';
+import type { Pause, TransferTiming } from './transferTiming.js';
+import { backoff, waiting } from './transferTiming.js';
 
 /** A file that can be downloaded. */
 export interface RemoteFile {
   readonly name: string;
   readonly url: string;
-  readonly size: number;
+  /** The URL as errors give it: without what may be secret. */
+  readonly shown: string;
+  /** Undefined where the server does not say: then the file ends where its body does. */
+  readonly size: number | undefined;
   /** Names its content in the cache. */
   readonly key: string;
   readonly checksum?: Checksum | undefined;
   /** A validator for a download that goes on: the server then sends the rest only of the same file. */
   readonly etag?: string | undefined;
+  /** Nothing says whether the file has changed: what the cache holds of it is not used. */
+  readonly isUndated?: boolean | undefined;
 }
 
 export interface Transfer {
-  /** Sends a request, with whatever credentials it needs; resolves whatever the status. */
-  readonly send: (url: string, init: RequestInit) => Promise<Response>;
+  readonly send: Send;
   /** An error for a response that is none of the file. */
   readonly refuse: (response: Response, file: RemoteFile) => LowrankError;
   /** Bytes that came; negative where they have to come again. */
   readonly onBytes: (file: RemoteFile, count: number) => void;
   readonly onWarning?: ((text: string) => void) | undefined;
   readonly signal?: AbortSignal | undefined;
-  /** A connection that brings nothing for so long is given up and made anew. Default 30 s. */
-  readonly stallMilliseconds?: number;
-  /** How often in a row a connection may break off without a byte in between. Default 5. */
-  readonly retries?: number;
-  /** Before the n-th try in a row; by default half a second, doubled each time. */
-  readonly pause?: (attempt: number) => Promise<void>;
+  readonly timing: TransferTiming;
+  /** Before the n-th try in a row; by default as long as it says. */
+  readonly pause?: Pause | undefined;
 }
+
+/** How many tries in a row may bring nothing new, as in huggingface_hub. */
+const retries = 5;
+
+/**
+ * Bytes beyond all earlier tries that make a try count as progress: a server that sends one byte and breaks off is not
+ * asked for ever.
+ */
+const progressBytes = (size: number): number => Math.min(Math.max(16 * 1024, size / 10_000), size);
 
 /**
  * Whether the cache holds the file with the right bytes. A blob that has changed since it was last checked is hashed; a
- * wrong one is reported and removed.
+ * wrong one is reported, and removed.
  */
 export async function isCached(
-  file: Pick<RemoteFile, 'name' | 'size' | 'key' | 'checksum'>,
+  file: Pick<RemoteFile, 'name' | 'size' | 'key' | 'checksum' | 'isUndated'>,
   cache: ModelCache,
   onWarning?: (text: string) => void,
 ): Promise<boolean> {
+  if (file.isUndated === true) return false;
   const blob = await cache.blob(file.key);
   if (blob === undefined) return false;
-  if (blob.size === file.size && (await isRight(file.key, { blob, checksum: file.checksum, cache }))) return true;
+  const fits = file.size === undefined || blob.size === file.size;
+  if (fits && (await isRight(file.key, { blob, checksum: file.checksum, cache }))) return true;
   onWarning?.(`${file.name} in ${cache.name} is damaged, and downloaded again`);
   await cache.drop(file.key);
   return false;
@@ -65,181 +82,96 @@ export async function isRight(
 
 /**
  * Brings a file into the cache: goes on where an earlier download ended, tries again where a connection breaks off, and
- * compares size and checksum at the end. A file whose bytes are wrong is downloaded a second time, from its beginning;
- * wrong again, it is an error.
+ * compares size and checksum at the end. It ends: five tries in a row, or a minute, without anything new are an error.
+ * A file whose bytes are wrong is downloaded a second time, from its beginning; wrong again, it is an error.
  *
- * @throws LowrankError `models.download` (network), `models.checksum`, and what `transfer.refuse` makes
+ * @throws LowrankError `models.download` (network), `models.checksum`, `models.cache` (a disk that refuses), and what
+ * `transfer.refuse` makes
  */
 export async function download(file: RemoteFile, cache: ModelCache, transfer: Transfer): Promise<void> {
-  const { retries = 5, pause = (attempt) => new Promise((resolve) => void setTimeout(resolve, 250 * 2 ** attempt)) } =
-    transfer;
-  const received: Received = { digest: undefined, bytes: 0 };
-  let damaged = false;
+  const { pause = waiting(transfer.signal), timing, signal } = transfer;
+  const receiver = new Receiver(file, transfer);
+  let wrong: WrongFile | undefined;
+  let best = 0;
+  let since = performance.now();
   for (let failures = 0; ;) {
-    transfer.signal?.throwIfAborted();
+    signal?.throwIfAborted();
     const partial = await cache.partial(file.key);
     // Another process may have brought it while this one waited.
     if (await isCached(file, cache)) {
       await partial.close();
       return;
     }
-    let broken: unknown;
-    let progress = 0;
+    let failure: unknown;
+    let isWhole = false;
+    best = Math.max(best, partial.size);
     try {
-      progress = -partial.size;
-      await receive({ file, partial, received, transfer });
+      await receiver.receive(partial);
+      isWhole = true;
     } catch (error) {
-      if (isLowrankError(error) || transfer.signal?.aborted === true) throw error;
-      broken = error;
+      failure = error;
     } finally {
-      progress += partial.size;
-      await partial.close();
+      await partial.close(isWhole);
     }
-    if (broken !== undefined) {
-      failures = progress > 0 ? 1 : failures + 1;
-      if (failures > retries) throw brokenOff(file, broken);
-      await pause(failures);
-    } else if (
-      partial.size === file.size &&
-      (file.checksum === undefined || received.digest?.hex() === file.checksum.hex)
-    ) {
-      await cache.finish(file.key);
-      const blob = await cache.blob(file.key);
-      if (blob !== undefined) await cache.setVerified(file.key, blob.stamp);
-      return;
-    } else {
+    if (isWhole) return finish(file, cache);
+    if (signal?.aborted === true) throw failure;
+    if (failure instanceof WrongFile) {
       await cache.drop(file.key);
-      if (damaged) throw wrongBytes(file);
-      damaged = true;
-      received.digest = undefined;
+      if (wrong !== undefined) throw wrongBytes(file, failure);
+      wrong = failure;
       transfer.onBytes(file, -partial.size);
-      transfer.onWarning?.(`${file.name} arrived damaged, and is downloaded again`);
+      receiver.forget();
+      transfer.onWarning?.(`${file.name} arrived damaged (${failure.message}), and is downloaded again`);
+      continue;
     }
-  }
-}
-
-/** What has been hashed of a download, over all its connections. */
-interface Received {
-  digest: Digest | undefined;
-  bytes: number;
-}
-
-interface Receive {
-  readonly file: RemoteFile;
-  readonly partial: PartialBlob;
-  readonly received: Received;
-  readonly transfer: Transfer;
-}
-
-async function receive({ file, partial, received, transfer }: Receive): Promise<void> {
-  const restart = async (): Promise<void> => {
-    transfer.onBytes(file, -partial.size);
-    await partial.clear();
-    received.digest = await createDigest(file.checksum?.kind ?? 'sha256', file.size);
-    received.bytes = 0;
-  };
-  const keep = (bytes: Uint8Array): void => {
-    received.digest?.update(bytes);
-    received.bytes += bytes.length;
-  };
-  if (partial.size > file.size || partial.size === 0) await restart();
-  else if (received.digest === undefined || received.bytes !== partial.size) {
-    received.digest = await createDigest(file.checksum?.kind ?? 'sha256', file.size);
-    received.bytes = 0;
-    for await (const bytes of partial.read()) keep(bytes);
-  }
-  if (partial.size === file.size) return;
-  const stall = stallWatch(transfer);
-  try {
-    const headers = new Headers(
-      partial.size === 0
-        ? {}
-        : { Range: `bytes=${partial.size}-`, ...(file.etag === undefined ? {} : { 'If-Range': file.etag }) },
-    );
-    const response = await transfer.send(file.url, { headers, signal: stall.signal });
-    if (response.status === 429 || response.status >= 500)
-      throw new Error(`${response.status} ${response.statusText}`.trim());
-    if (response.status === 416 || (response.status === 200 && partial.size > 0)) await restart();
-    if (response.status === 416) throw new Error('the server has no such range');
-    if (!response.ok || response.body === null) throw transfer.refuse(response, file);
-    for await (const bytes of chunksOf(response.body)) {
-      stall.alive();
-      await partial.append(bytes);
-      keep(bytes);
-      transfer.onBytes(file, bytes.length);
-      if (partial.size > file.size) return;
+    if (isLowrankError(failure)) {
+      // Of what is no file of the model nothing stays.
+      if (partial.size > 0 && failure.code === 'models.download') await cache.drop(file.key);
+      throw failure;
     }
-    if (partial.size < file.size) throw new Error(`the connection ended ${file.size - partial.size} bytes early`);
-  } finally {
-    stall.end();
-  }
-}
-
-/** A signal that fires with the caller's own, or when nothing was alive for a while. */
-function stallWatch({ signal, stallMilliseconds = 30_000 }: Transfer): {
-  signal: AbortSignal;
-  alive(): void;
-  end(): void;
-} {
-  const controller = new AbortController();
-  const give = (): void => controller.abort(new Error(`nothing came for ${stallMilliseconds / 1000} s`));
-  const forward = (): void => controller.abort(signal?.reason);
-  let timer = setTimeout(give, stallMilliseconds);
-  signal?.addEventListener('abort', forward);
-  if (signal?.aborted === true) forward();
-  return {
-    signal: controller.signal,
-    alive() {
-      clearTimeout(timer);
-      timer = setTimeout(give, stallMilliseconds);
-    },
-    end() {
-      clearTimeout(timer);
-      signal?.removeEventListener('abort', forward);
-    },
-  };
-}
-
-/** A body's chunks; not every browser iterates one. */
-async function* chunksOf(body: ReadableStream<Uint8Array>): AsyncGenerator<Uint8Array, void, undefined> {
-  const reader = body.getReader();
-  try {
-    for (;;) {
-      const { done, value } = await reader.read();
-      if (done) return;
-      yield value;
+    if (file.size !== undefined && partial.size >= best + progressBytes(file.size)) {
+      failures = 0;
+      since = performance.now();
     }
-  } finally {
-    await reader.cancel().catch(() => undefined);
+    best = Math.max(best, partial.size);
+    failures += 1;
+    const wait = failure instanceof WaitFirst ? failure.milliseconds : undefined;
+    const isLate = performance.now() - since > timing.withoutProgress;
+    if (failures > retries || isLate || (wait ?? 0) > timing.retryAfter || isHopeless(failure))
+      throw brokenOff(file, failure, failures);
+    await pause(failures, wait ?? backoff(failures));
+    since += wait ?? 0;
   }
 }
 
-function brokenOff(file: RemoteFile, cause: unknown): LowrankError {
+async function finish(file: RemoteFile, cache: ModelCache): Promise<void> {
+  await cache.finish(file.key);
+  const blob = await cache.blob(file.key);
+  if (blob !== undefined) await cache.setVerified(file.key, blob.stamp);
+}
+
+/** Trying again would lead around the same circle. */
+const isHopeless = (failure: unknown): boolean => /redirect count exceeded/i.test(networkReason(failure));
+
+function brokenOff(file: RemoteFile, cause: unknown, tries: number): LowrankError {
   return new LowrankError({
     code: 'models.download',
-    what: file.url,
-    expected: `${file.size} bytes`,
-    got: reason(cause),
+    what: file.shown,
+    expected: file.size === undefined ? 'the file' : `${file.size} bytes`,
+    got: `${withoutSecrets(networkReason(cause))}${tries > 1 ? `, after ${tries} tries that brought nothing new` : ''}`,
     remedy: 'Check the network and try again: what has arrived is kept, and the download goes on from there.',
     cause,
   });
 }
 
-function wrongBytes(file: RemoteFile): LowrankError {
+function wrongBytes(file: RemoteFile, { message }: WrongFile): LowrankError {
+  const size = file.size === undefined ? 'the file' : `${file.size} bytes`;
   return new LowrankError({
     code: 'models.checksum',
-    what: file.url,
-    expected:
-      `${file.size} ` +
-      `bytes${file.checksum === undefined ? '' : ` with the checksum ${file.checksum.hex.slice(0, 16)}…`}`,
-    got: 'others, twice',
+    what: file.shown,
+    expected: file.checksum === undefined ? size : `${size} with the checksum ${file.checksum.hex.slice(0, 16)}…`,
+    got: `others, twice (${message})`,
     remedy:
       'Something between the server and here changes the file; try another network or mirror. Nothing of it was kept.',
   });
-}
-
-/** The cause of a failed fetch: its own message is only "fetch failed". */
-export function reason(cause: unknown): string {
-  if (!(cause instanceof Error)) return String(cause);
-  return cause.cause instanceof Error && cause.cause.message !== '' ? cause.cause.message : cause.message;
 }

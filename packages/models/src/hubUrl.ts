@@ -1,78 +1,131 @@
-import { LowrankError } from '@lowrank/errors';
+import { isLowrankError, LowrankError } from '@lowrank/errors';
+import { bodyWithin, contentLength, contentRange, isEncoded, isPageType, isWebPage } from '@lowrank/safetensors';
+import type { WebAddress } from '@lowrank/safetensors';
+import type { AskPolicy } from './ask.js';
+import { ask } from './ask.js';
 import type { Listing } from './hub.js';
 import { unreachable } from './hub.js';
 import { createDigest } from './hubDigest.js';
 import type { Checksum } from './hubDigest.js';
 import type { RemoteFile } from './hubDownload.js';
+import { statusOf } from './transferTiming.js';
 
 /** The snapshot of a model that lies under a URL: there is one, the latest. */
 export const urlSnapshot = 'latest';
 
-export interface UrlAccess {
-  readonly send: (url: string, init: RequestInit) => Promise<Response>;
-}
+/** Names that are asked for at once. */
+const atOnce = 6;
 
 /**
  * Looks for files below a URL, one question each. What a server says of a file (its ETag, else its date and size)
  * becomes its key in the cache; a checksum is known only where the server sends one (`X-Linked-ETag` of hubs, or
- * `Repr-Digest`, RFC 9530).
+ * `Repr-Digest`, RFC 9530). A web page is no such file: single-page applications answer every address with one.
  *
  * @throws LowrankError `models.offline`, `models.download`
  */
-export async function listUrl(base: string, names: readonly string[], { send }: UrlAccess): Promise<Listing> {
-  const found = await Promise.all(names.map((name) => describe(`${base}/${encodeURIComponent(name)}`, name, send)));
-  return { snapshot: urlSnapshot, files: found.filter((file) => file !== undefined) };
-}
-
-async function describe(url: string, name: string, send: UrlAccess['send']): Promise<RemoteFile | undefined> {
-  let response = await ask(url, { method: 'HEAD' }, send);
-  // Not every server knows HEAD.
-  if (response.status === 405 || response.status === 501) {
-    response = await ask(url, { headers: { Range: 'bytes=0-0' } }, send);
-    await response.body?.cancel();
-  }
-  // Stores of files answer 403 for names that do not exist.
-  if (response.status === 404 || response.status === 403 || response.status === 410) return undefined;
-  const { headers } = response;
-  const size = Number(
-    response.status === 206
-      ? /\/(\d+)\s*$/.exec(headers.get('Content-Range') ?? '')?.[1]
-      : (headers.get('X-Linked-Size') ?? headers.get('Content-Length') ?? undefined),
-  );
-  if (!response.ok || !Number.isSafeInteger(size)) {
-    throw new LowrankError({
-      code: 'models.download',
-      what: url,
-      expected: 'a file and its length',
-      got: response.ok ? 'no Content-Length' : `${response.status} ${response.statusText}`.trim(),
-      remedy: 'Check the address, or download the folder first.',
+export async function listUrl(base: WebAddress, names: readonly string[], policy: AskPolicy): Promise<Listing> {
+  const files: RemoteFile[] = [];
+  const pages: string[] = [];
+  for (let at = 0; at < names.length; at += atOnce) {
+    const some = names.slice(at, at + atOnce);
+    const found = await Promise.all(some.map((name) => describe(base, name, policy)));
+    found.forEach((file, index) => {
+      if (file === 'page') pages.push(some[index] ?? '');
+      else if (file !== undefined) files.push(file);
     });
   }
+  return { snapshot: urlSnapshot, files, pages };
+}
+
+/** The address of a file in a folder; a query, which may be a signature, stays at its end. */
+function fileAddress(base: WebAddress, name: string): { url: string; shown: string } {
+  const url = new URL(base.url);
+  url.pathname = `${url.pathname.replace(/\/+$/, '')}/${encodeURIComponent(name)}`;
+  return { url: url.href, shown: url.origin + url.pathname };
+}
+
+async function describe(base: WebAddress, name: string, policy: AskPolicy): Promise<RemoteFile | 'page' | undefined> {
+  const { url, shown } = fileAddress(base, name);
+  const headers = { 'Accept-Encoding': 'identity' };
+  let answer = await question({ method: 'HEAD', headers }, { shown, url }, policy);
+  // Stores of files answer 403 for names that do not exist.
+  if (isAbsent(answer.response)) return undefined;
+  // Not every server knows HEAD, or says with it what it would send.
+  const isPage = isPageType(answer.response.headers.get('Content-Type'));
+  if (isPage || !answer.response.ok || lengthOf(answer.response, name) === 0) {
+    answer = await question({ headers: { ...headers, Range: 'bytes=0-511' } }, { shown, url }, policy);
+    if (isAbsent(answer.response)) return undefined;
+    if (answer.response.ok && isWebPage(answer.beginning, answer.response.headers.get('Content-Type'))) return 'page';
+  }
+  const { response } = answer;
+  // No byte of an empty file can be asked for.
+  if (!response.ok && response.status !== 416) {
+    throw new LowrankError({
+      code: 'models.download',
+      what: shown,
+      expected: 'a file',
+      got: statusOf(response),
+      remedy: 'Check the address and who may read it, or download the folder first.',
+    });
+  }
+  return described({ name, url, shown }, response);
+}
+
+/** An answer and how it begins: the rest is not read. */
+async function question(
+  init: RequestInit,
+  { url, shown }: { readonly url: string; readonly shown: string },
+  policy: AskPolicy,
+): Promise<{ readonly response: Response; readonly beginning: Uint8Array }> {
+  try {
+    return await ask(url, init, policy, async (response, patience) => ({
+      response,
+      beginning: (await bodyWithin(response, { limit: init.method === 'HEAD' ? 0 : 512, patience })).bytes,
+    }));
+  } catch (error) {
+    if (policy.signal?.aborted === true || isLowrankError(error)) throw error;
+    throw unreachable(shown, error);
+  }
+}
+
+const isAbsent = ({ status }: Response): boolean => status === 404 || status === 403 || status === 410;
+
+async function described(file: Pick<RemoteFile, 'name' | 'url' | 'shown'>, response: Response): Promise<RemoteFile> {
+  const { headers } = response;
+  const size = lengthOf(response, file.name);
   const tag = headers.get('ETag') ?? undefined;
-  // A weak validator does not promise the same bytes.
-  const etag = tag?.startsWith('W/') === true ? undefined : tag;
+  const version = tag ?? headers.get('Last-Modified') ?? undefined;
   return {
-    name,
-    url,
+    ...file,
     size,
     checksum: checksumOf(headers),
-    etag,
-    key: await keyOf(`${url}\n${tag ?? headers.get('Last-Modified') ?? ''}\n${size}`),
+    // A weak validator does not promise the same bytes.
+    etag: tag?.startsWith('W/') === true ? undefined : tag,
+    isUndated: version === undefined,
+    key: await keyOf(`${file.url}\n${version ?? ''}\n${size ?? ''}`),
   };
 }
 
-async function ask(url: string, init: RequestInit, send: UrlAccess['send']): Promise<Response> {
-  try {
-    return await send(url, init);
-  } catch (error) {
-    throw unreachable(url, error);
-  }
+/** The length of a file as far as a server says it. */
+function lengthOf(response: Response, name: string): number | undefined {
+  if (response.status === 416) return contentTotal(response) ?? 0;
+  if (response.status === 206) return isEncoded(response) ? undefined : contentRange(response)?.total;
+  // Across origins a browser hides whether a body is compressed; servers compress texts, and no weights.
+  if (response.type === 'cors' && !name.endsWith('.safetensors')) return undefined;
+  const linked = response.headers.get('X-Linked-Size');
+  return linked !== null && /^\d{1,15}$/.test(linked) ? Number(linked) : contentLength(response);
+}
+
+/** The length that goes with the refusal of a range. */
+function contentTotal(response: Response): number | undefined {
+  const total = /^\s*bytes\s+\*\/(\d{1,15})\s*$/.exec(response.headers.get('Content-Range') ?? '')?.[1];
+  return total === undefined ? undefined : Number(total);
 }
 
 function checksumOf(headers: Headers): Checksum | undefined {
   const linked = /^"?([0-9a-f]{64})"?$/.exec(headers.get('X-Linked-ETag') ?? '')?.[1];
   if (linked !== undefined) return { kind: 'sha256', hex: linked };
-  const base64 = /sha-256=:([A-Za-z0-9+/=]{44}):/.exec(headers.get('Repr-Digest') ?? '')?.[1];
+  const base64 = /sha-256=:([A-Za-z0-9+/]{43}=):/.exec(headers.get('Repr-Digest') ?? '')?.[1];
   return base64 === undefined
     ? undefined
     : {

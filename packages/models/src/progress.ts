@@ -25,7 +25,7 @@ const window = 5;
 /** Turns counts of bytes into a rate and the time that is left. */
 export class TransferMeter {
   private bytes: number;
-  private readonly totalBytes: number;
+  private totalBytes: number;
   private readonly now: () => number;
   /** Counts of the last seconds, oldest first. */
   private readonly marks: { readonly time: number; readonly bytes: number }[];
@@ -35,6 +35,11 @@ export class TransferMeter {
     this.bytes = bytes;
     this.now = now;
     this.marks = [{ time: now(), bytes }];
+  }
+
+  /** The whole is longer: a file whose length nobody said brings more. */
+  grow(bytes: number): void {
+    this.totalBytes += bytes;
   }
 
   /** `count` more bytes of `item`; fewer where what came has to come again. */

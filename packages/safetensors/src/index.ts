@@ -10,6 +10,20 @@ export type { ShardedOptions } from './sharded.js';
 export { openSharded } from './sharded.js';
 export type { UrlSourceOptions } from './urlSource.js';
 export { urlSource } from './urlSource.js';
+export type { PatienceOptions, WebAddress } from './web.js';
+export {
+  bodyWithin,
+  chunksOf,
+  contentLength,
+  contentRange,
+  isEncoded,
+  isPageType,
+  isWebPage,
+  networkReason,
+  Patience,
+  webAddress,
+  withoutSecrets,
+} from './web.js';
 export type { TensorData, TensorEntry } from './write.js';
 export { safetensorsBytes, serializeSafetensors, writeSafetensors } from './write.js';
 export type { FileContent } from './writeFileAtomic.js';

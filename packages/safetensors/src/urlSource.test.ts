@@ -116,4 +116,47 @@ describe('what goes wrong', () => {
     );
     expect((await complaint(urlSource(url).read(0, 8))).code).toBe('safetensors.range');
   });
+
+  it('a web page instead of the file', async () => {
+    const { url } = await serve((_, response) =>
+      response.writeHead(200, { 'Content-Type': 'text/html' }).end('<!doctype html><title>Log in</title>'),
+    );
+    const { code, message } = await complaint(openSafetensors(urlSource(url)));
+    expect(code).toBe('safetensors.http');
+    expect(message).toContain('a web page');
+  });
+
+  it('silence, before an answer and within one', async () => {
+    const silent = await serve(() => undefined);
+    expect((await complaint(urlSource(silent.url, { patience: 50 }).size())).message).toContain('within 0.05 s');
+    server?.closeAllConnections();
+    const { url } = await serve((_, response) => {
+      response.writeHead(206, { 'Content-Length': 8, 'Content-Range': 'bytes 0-7/100' }).write('abc');
+    });
+    expect((await complaint(urlSource(url, { patience: 50 }).read(0, 8))).code).toBe('safetensors.unreadable');
+    server?.closeAllConnections();
+  });
+
+  it('an endless body, and another range than asked for', async () => {
+    const { url } = await serve((request, response) => {
+      response.writeHead(request.headers.range === 'bytes=0-0' ? 206 : 200, { 'Content-Range': 'bytes 0-0/100' });
+      const more = (): boolean => response.write(Buffer.alloc(65_536));
+      response.on('drain', more);
+      while (more());
+    });
+    expect((await complaint(urlSource(url, { wholeLimit: 1e6 }).read(0, 8))).code).toBe('safetensors.noRanges');
+    server?.closeAllConnections();
+    const other = await serve((_, response) =>
+      response.writeHead(206, { 'Content-Range': 'bytes 4-11/100' }).end('abcdefgh'),
+    );
+    expect((await complaint(urlSource(other.url).read(0, 8))).message).toContain('those from 4 on');
+  });
+});
+
+it('user and password go to the host of the address, and into no message', async () => {
+  const { url, seen } = await serve((_, response) => response.writeHead(401).end());
+  const { message } = await complaint(urlSource(url.replace('//', '//me:s3cret@') + '?sig=abc').size());
+  expect(message).not.toMatch(/s3cret|abc/);
+  expect(seen[0]?.headers.authorization).toBe(`Basic ${btoa('me:s3cret')}`);
+  expect(seen[0]?.url).toContain('?sig=abc');
 });

@@ -1,6 +1,17 @@
-import { LowrankError } from '@lowrank/errors';
+import { isLowrankError, LowrankError } from '@lowrank/errors';
 import type { ByteSource } from './byteSource.js';
 import { checkRange, unreadable } from './byteSource.js';
+import {
+  bodyWithin,
+  contentLength,
+  contentRange,
+  isEncoded,
+  isWebPage,
+  networkReason,
+  Patience,
+  webAddress,
+  withoutSecrets,
+} from './web.js';
 
 export interface UrlSourceOptions {
   /** Passed to every `fetch`: headers (an access token), credentials, signal. `Range` and `method` are set here. */
@@ -13,109 +24,130 @@ export interface UrlSourceOptions {
    * Called once if the server ignores ranges, before the file is downloaded whole; `bytes` is undefined where unknown.
    */
   readonly onWhole?: (bytes: number | undefined) => void;
+  /** How long a server may send nothing, in milliseconds. Default 30 s. */
+  readonly patience?: number;
 }
 
 /**
  * A file behind HTTP, read by range requests (RFC 9110, section 14). A server that ignores `Range` answers with the
- * whole file: it is then downloaded once and kept in memory, up to `wholeLimit`, after a call of `onWhole`.
+ * whole file: it is then downloaded once and kept in memory, up to `wholeLimit`, and `onWhole` is called. User and
+ * password of the address go to its host alone, and into no message.
  *
- * @throws LowrankError `safetensors.http` (status), `safetensors.unreadable` (network), `safetensors.noRanges` (too
- * large to take whole), `safetensors.changed` (the size changed between requests), `safetensors.range`
+ * @throws LowrankError `safetensors.http` (status, a web page), `safetensors.unreadable` (network, silence),
+ * `safetensors.noRanges` (too large to take whole), `safetensors.changed` (the size changed between requests),
+ * `safetensors.range`, `web.address`
  */
 export function urlSource(url: string | URL, options: UrlSourceOptions = {}): ByteSource {
-  return new UrlSource(String(url), options);
-}
+  const address = webAddress(url);
+  const name = address.shown;
+  const wholeLimit = options.wholeLimit ?? 2 ** 30;
+  let known: number | undefined;
+  let whole: Promise<Uint8Array> | undefined;
 
-class UrlSource implements ByteSource {
-  private readonly wholeLimit: number;
-  private known: number | undefined;
-  private whole: Promise<Uint8Array> | undefined;
-
-  constructor(
-    readonly name: string,
-    private readonly options: UrlSourceOptions,
-  ) {
-    this.wholeLimit = options.wholeLimit ?? 2 ** 30;
-  }
-
-  async size(): Promise<number> {
-    if (this.known !== undefined) return this.known;
-    await this.range(0, 1).catch(emptyIsNoError);
-    if (this.known !== undefined) return this.known;
-    // Across origins a browser hides Content-Range unless the server exposes it; Content-Length is always visible.
-    const response = await this.request({ method: 'HEAD' });
-    if (!response.ok) throw await httpError(this.name, response);
-    const length = numberOf(response.headers.get('Content-Length'));
-    if (length === undefined) throw noLength(this.name);
-    this.learn(length);
-    return length;
-  }
-
-  async read(start: number, end: number): Promise<Uint8Array> {
-    checkRange(this.name, { start, end, size: await this.size() });
-    if (start === end) return new Uint8Array(0);
-    const bytes = await this.range(start, end);
-    if (bytes.length !== end - start) checkRange(this.name, { start, end, size: start + bytes.length });
-    return bytes.length === end - start ? bytes : bytes.subarray(0, end - start);
-  }
-
-  private async range(start: number, end: number): Promise<Uint8Array> {
-    if (this.whole !== undefined) return (await this.whole).subarray(start, end);
-    const response = await this.request({ method: 'GET', range: `bytes=${start}-${end - 1}` });
-    if (response.status === 200) {
-      this.whole ??= this.takeWhole(response).catch((error: unknown) => {
-        this.whole = undefined;
-        throw error;
-      });
-      return (await this.whole).subarray(start, end);
+  /** Sends a request and takes what `use` makes of the answer, as long as something comes. */
+  async function request<Value>(
+    init: { method: string; range?: string },
+    use: (response: Response, patience: Patience) => Promise<Value>,
+  ): Promise<Value> {
+    const headers = new Headers(options.request?.headers);
+    if (init.range !== undefined) headers.set('Range', init.range);
+    if (address.authorization !== undefined) headers.set('Authorization', address.authorization);
+    const send = options.fetch ?? fetch;
+    const patience = new Patience({
+      signal: options.request?.signal ?? undefined,
+      milliseconds: options.patience ?? 30_000,
+      what: 'nothing came',
+    });
+    try {
+      const { signal } = patience;
+      return await use(
+        await patience.race(send(address.url, { ...options.request, method: init.method, headers, signal })),
+        patience,
+      );
+    } catch (cause) {
+      if (isLowrankError(cause)) throw cause;
+      throw unreadable(
+        name,
+        new Error(withoutSecrets(networkReason(cause)), { cause }),
+        'Check the address, the network, and that the server allows requests from this page (CORS).',
+      );
+    } finally {
+      patience.end();
     }
-    if (response.status !== 206) throw await httpError(this.name, response);
-    const total = totalOf(response.headers.get('Content-Range'));
-    if (total !== undefined) this.learn(total);
-    return this.body(response);
   }
 
-  /** The server sent everything in answer to a range: keeps it, so that it is downloaded once. */
-  private async takeWhole(response: Response): Promise<Uint8Array> {
-    const announced = numberOf(response.headers.get('Content-Length'));
-    if (announced !== undefined && announced > this.wholeLimit) {
-      await response.body?.cancel();
-      throw noRanges(this.name, announced, this.wholeLimit);
+  function learn(size: number): void {
+    if (known !== undefined && known !== size) throw sizeChanged(name, known, size);
+    known = size;
+  }
+
+  /** The server sent everything in answer to a range: keep it, so that it is downloaded once. */
+  async function takeWhole(response: Response, patience: Patience): Promise<Uint8Array> {
+    const announced = contentLength(response);
+    if (announced !== undefined && announced > wholeLimit) {
+      void response.body?.cancel();
+      throw noRanges(name, announced, wholeLimit);
     }
-    this.options.onWhole?.(announced);
-    const bytes = await this.body(response);
-    if (bytes.length > this.wholeLimit) throw noRanges(this.name, bytes.length, this.wholeLimit);
-    this.learn(bytes.length);
+    options.onWhole?.(announced);
+    const { bytes, more } = await bodyWithin(response, { limit: wholeLimit, patience });
+    if (more) throw noRanges(name, undefined, wholeLimit);
+    if (isWebPage(bytes, response.headers.get('Content-Type'))) throw webPage(name);
+    learn(bytes.length);
     return bytes;
   }
 
-  private async request({ method, range }: { method: string; range?: string }): Promise<Response> {
-    const headers = new Headers(this.options.request?.headers);
-    if (range !== undefined) headers.set('Range', range);
-    const send = this.options.fetch ?? fetch;
-    try {
-      return await send(this.name, { ...this.options.request, method, headers });
-    } catch (cause) {
-      throw unreadable(
-        this.name,
-        cause,
-        'Check the address, the network, and that the server allows requests from this page (CORS).',
-      );
+  /** The bytes of an answer: a part, or the whole, which is kept. */
+  async function take(
+    response: Response,
+    patience: Patience,
+    part: { start: number; end: number },
+  ): Promise<Uint8Array> {
+    const { start, end } = part;
+    if (response.status === 200) {
+      whole = takeWhole(response, patience);
+      whole.catch(() => (whole = undefined));
+      return (await whole).subarray(start, end);
     }
+    if (response.status !== 206 || isEncoded(response)) throw httpError(name, response);
+    const range = contentRange(response);
+    if (range?.total !== undefined) learn(range.total);
+    if (range !== undefined && range.start !== start) throw otherRange(name, start, range.start);
+    return (await bodyWithin(response, { limit: end - start, patience })).bytes;
   }
 
-  private async body(response: Response): Promise<Uint8Array> {
-    try {
-      return new Uint8Array(await response.arrayBuffer());
-    } catch (cause) {
-      throw unreadable(this.name, cause, 'The connection broke off; try again.');
-    }
+  async function range(start: number, end: number): Promise<Uint8Array> {
+    if (whole !== undefined) return (await whole).subarray(start, end);
+    return request({ method: 'GET', range: `bytes=${start}-${end - 1}` }, (response, patience) =>
+      take(response, patience, { start, end }),
+    );
   }
 
-  private learn(size: number): void {
-    if (this.known !== undefined && this.known !== size) throw sizeChanged(this.name, this.known, size);
-    this.known = size;
+  async function size(): Promise<number> {
+    if (known !== undefined) return known;
+    await range(0, 1).catch(emptyIsNoError);
+    if (known !== undefined) return known;
+    // Across origins a browser hides Content-Range unless the server exposes it; Content-Length is always visible.
+    await request({ method: 'HEAD' }, (response) => {
+      if (!response.ok) throw httpError(name, response);
+      const length = contentLength(response);
+      if (length === undefined) throw noLength(name);
+      learn(length);
+      return Promise.resolve();
+    });
+    return known ?? 0;
   }
+
+  return {
+    name,
+    size,
+    read: async (start, end) => {
+      checkRange(name, { start, end, size: await size() });
+      if (start === end) return new Uint8Array(0);
+      const bytes = await range(start, end);
+      if (bytes.length !== end - start) checkRange(name, { start, end, size: start + bytes.length });
+      return bytes;
+    },
+  };
 }
 
 /** An empty file has no byte 0: the server answers 416, and HEAD has the length. */
@@ -124,35 +156,47 @@ function emptyIsNoError(error: unknown): void {
   throw error;
 }
 
-function numberOf(text: string | null): number | undefined {
-  return text !== null && /^\d{1,15}$/.test(text) ? Number(text) : undefined;
-}
-
-function totalOf(contentRange: string | null): number | undefined {
-  return numberOf(/\/(\d+)\s*$/.exec(contentRange ?? '')?.[1] ?? null);
-}
-
-async function httpError(name: string, response: Response): Promise<LowrankError> {
-  await response.body?.cancel();
+function httpError(name: string, response: Response): LowrankError {
+  void response.body?.cancel().catch(() => undefined);
   const denied = response.status === 401 || response.status === 403;
   return new LowrankError({
     code: 'safetensors.http',
     what: name,
     expected: 'status 206 or 200',
-    got: `${response.status} ${response.statusText}`.trim(),
+    got: `${response.status} ${response.statusText}${isEncoded(response) ? ', compressed' : ''}`.trim(),
     remedy: denied
       ? "Pass an access token in request.headers, and accept the model's terms where it has some."
       : 'Check the address.',
   });
 }
 
-function noRanges(name: string, bytes: number, limit: number): LowrankError {
+function noRanges(name: string, bytes: number | undefined, limit: number): LowrankError {
   return new LowrankError({
     code: 'safetensors.noRanges',
     what: name,
     expected: `a server that answers range requests, or a file of at most ${limit} bytes`,
-    got: `the whole file, ${bytes} bytes`,
+    got: bytes === undefined ? 'the whole of a longer one' : `the whole file, ${bytes} bytes`,
     remedy: 'Use a server with range requests, download the file first, or raise wholeLimit.',
+  });
+}
+
+function webPage(name: string): LowrankError {
+  return new LowrankError({
+    code: 'safetensors.http',
+    what: name,
+    expected: 'the file',
+    got: 'a web page with status 200: a login, a notice, or the start page of an application',
+    remedy: 'Open the address in a browser to see the page, and check that the file is there.',
+  });
+}
+
+function otherRange(name: string, asked: number, got: number): LowrankError {
+  return new LowrankError({
+    code: 'safetensors.range',
+    what: name,
+    expected: `the bytes from ${asked} on, as asked for`,
+    got: `those from ${got} on`,
+    remedy: 'The server does not keep to HTTP ranges; download the file first.',
   });
 }
 

@@ -1,0 +1,62 @@
+/** How long a server may take, in milliseconds. */
+export interface TransferTiming {
+  /** Until an answer begins. Default 10 s, as in huggingface_hub. */
+  readonly answer: number;
+  /** Between two signs of life (1 KiB) of a body. Default 10 s, as in huggingface_hub. */
+  readonly stall: number;
+  /** For all requests of a hub's listing together, waits included. Default 120 s. */
+  readonly listing: number;
+  /** For all tries of a download that bring nothing new, waits that the server asked for not counted. Default 60 s. */
+  readonly withoutProgress: number;
+  /** The longest wait that a server may ask for (`Retry-After`). Default 60 s; one that asks for more is given up. */
+  readonly retryAfter: number;
+}
+
+export const defaultTiming: TransferTiming = {
+  answer: 10_000,
+  stall: 10_000,
+  listing: 120_000,
+  withoutProgress: 60_000,
+  retryAfter: 60_000,
+};
+
+/** Waits before the n-th try in a row; tests wait less. */
+export type Pause = (attempt: number, milliseconds: number) => Promise<void>;
+
+/** Half a second, doubled with each try, 8 s at most. */
+export const backoff = (attempt: number): number => Math.min(250 * 2 ** attempt, 8000);
+
+/** Waits; ends early, with the signal's reason, when it is aborted. */
+export function waiting(signal: AbortSignal | undefined): Pause {
+  return (_, milliseconds) =>
+    new Promise((resolve, reject) => {
+      const abort = (): void => {
+        clearTimeout(timer);
+        reject(signal?.reason instanceof Error ? signal.reason : new Error(String(signal?.reason)));
+      };
+      const timer = setTimeout(() => {
+        signal?.removeEventListener('abort', abort);
+        resolve();
+      }, milliseconds);
+      if (signal?.aborted === true) abort();
+      else signal?.addEventListener('abort', abort, { once: true });
+    });
+}
+
+/** Whether a status means that the same request may succeed later. */
+export const isBusy = (status: number): boolean => status === 408 || status === 425 || status === 429 || status >= 500;
+
+/** Milliseconds that a server asks to wait (RFC 9110, section 10.2.3: seconds or a date). */
+export function retryAfter(response: Response, now = Date.now()): number | undefined {
+  const text = response.headers.get('Retry-After')?.trim();
+  if (text === undefined || text === '') return undefined;
+  const milliseconds = /^\d{1,9}$/.test(text) ? Number(text) * 1000 : Date.parse(text) - now;
+  return Number.isFinite(milliseconds) ? Math.max(0, milliseconds) : undefined;
+}
+
+/** An answer as errors give it: `503 Service Unavailable; it asks to wait 3600 s`. */
+export function statusOf(response: Response): string {
+  const wait = retryAfter(response);
+  const status = `${response.status} ${response.statusText}`.trim();
+  return wait === undefined ? status : `${status}; it asks to wait ${Math.ceil(wait / 1000)} s`;
+}
