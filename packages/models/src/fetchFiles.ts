@@ -4,7 +4,7 @@ import type { ModelCache } from './cache.js';
 import type { ModelFiles } from './files.js';
 import { readJson } from './files.js';
 import type { Listing } from './hub.js';
-import type { RemoteFile, Transfer } from './hubDownload.js';
+import type { RemoteFile, Transfer } from './remoteFile.js';
 import { download, isCached } from './hubDownload.js';
 import { companions, isShardName, largestCompanion, mostShards, weights } from './neededFiles.js';
 import { TransferMeter } from './progress.js';

@@ -1,6 +1,6 @@
 import { LowrankError } from '@lowrank/errors';
 import { isWebPage } from '@lowrank/safetensors';
-import type { RemoteFile } from './hubDownload.js';
+import type { RemoteFile } from './remoteFile.js';
 import { largestCompanion } from './neededFiles.js';
 
 /** No header of a safetensors file is longer. */

@@ -1,14 +1,13 @@
 import { isLowrankError, LowrankError } from '@lowrank/errors';
 import { safeName } from '@lowrank/files/names';
 import { networkReason, withoutSecrets } from '@lowrank/safetensors';
-import type { WebAddress } from '@lowrank/safetensors';
-import type { Send } from './ask.js';
 import type { ModelCache } from './cache.js';
 import { checksumOfKey } from './hubDigest.js';
-import type { RemoteFile } from './hubDownload.js';
+import type { RemoteFile } from './remoteFile.js';
+import { hubSend } from './hubAccess.js';
+import type { HubAccess } from './hubAccess.js';
 import { listingFetch } from './hubListing.js';
 import { isNeeded } from './neededFiles.js';
-import type { Pause, TransferTiming } from './transferTiming.js';
 import { statusOf } from './transferTiming.js';
 
 /** A repository on a hub, at a branch, a tag or a commit. */
@@ -17,17 +16,6 @@ export interface HubId {
   readonly id: string;
   /** Default: main. */
   readonly revision: string;
-}
-
-/** Where a hub is and who asks. */
-export interface HubAccess {
-  /** https://huggingface.co, a mirror, or a server of your own, without a slash at its end. */
-  readonly endpoint: WebAddress;
-  readonly token?: string | undefined;
-  readonly fetch: typeof fetch;
-  readonly timing: TransferTiming;
-  readonly signal?: AbortSignal | undefined;
-  readonly pause?: Pause | undefined;
 }
 
 /** Files of a model as they are at one moment. */
@@ -60,20 +48,6 @@ export function checkHubId({ id, revision }: HubId): void {
     safeName(part, { what: `the hub id ${withoutSecrets(id)}` });
   for (const part of revision.split('/'))
     safeName(part, { what: `the revision ${withoutSecrets(revision)} of ${withoutSecrets(id)}` });
-}
-
-/**
- * Asks a hub with its credentials, which go to the endpoint alone: not to other hosts that a hub names, and `fetch`
- * drops them where a redirect leaves the host.
- */
-export function hubSend({ endpoint, token, fetch: send }: HubAccess): Send {
-  const own = new URL(endpoint.url).origin;
-  const authorization = endpoint.authorization ?? (token === undefined ? undefined : `Bearer ${token}`);
-  return (url, init) => {
-    const headers = new Headers(init.headers);
-    if (authorization !== undefined && new URL(url).origin === own) headers.set('Authorization', authorization);
-    return send(url, { ...init, headers });
-  };
 }
 
 /**

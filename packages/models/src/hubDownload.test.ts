@@ -410,7 +410,8 @@ describe('credentials', () => {
     };
     const { message } = await refused(find({}, { HF_TOKEN: 'hf_s3cret' }));
     expect(message).toContain('Bearer …');
-    expect(message).not.toMatch(/s3cret|\u001b/);
+    expect(message).not.toContain('s3cret');
+    expect(message).not.toContain('\u001b');
   });
 
   test('those in HF_ENDPOINT and in a URL stay out of names, folders and messages', async () => {

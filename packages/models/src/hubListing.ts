@@ -3,7 +3,7 @@ import { bodyWithin, isWebPage } from '@lowrank/safetensors';
 import type { Patience } from '@lowrank/safetensors';
 import type { Send } from './ask.js';
 import { ask } from './ask.js';
-import type { HubAccess } from './hub.js';
+import type { HubAccess } from './hubAccess.js';
 
 /** A page of a listing has a thousand files, and the root folder of the largest repositories some hundreds. */
 const mostPages = 50;

@@ -7,7 +7,7 @@ import type { Listing } from './hub.js';
 import { unreachable } from './hub.js';
 import { createDigest } from './hubDigest.js';
 import type { Checksum } from './hubDigest.js';
-import type { RemoteFile } from './hubDownload.js';
+import type { RemoteFile } from './remoteFile.js';
 import { statusOf } from './transferTiming.js';
 
 /** The snapshot of a model that lies under a URL: there is one, the latest. */

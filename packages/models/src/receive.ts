@@ -2,7 +2,7 @@ import { LowrankError } from '@lowrank/errors';
 import { chunksOf, contentLength, contentRange, isEncoded, Patience } from '@lowrank/safetensors';
 import type { PartialBlob } from './cache.js';
 import { FileContent } from './fileContent.js';
-import type { RemoteFile, Transfer } from './hubDownload.js';
+import type { RemoteFile, Transfer } from './remoteFile.js';
 import type { Digest } from './hubDigest.js';
 import { createDigest } from './hubDigest.js';
 import { isBusy, retryAfter, statusOf } from './transferTiming.js';
