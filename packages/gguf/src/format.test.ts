@@ -63,3 +63,11 @@ test('a name twice, and bytes that do not fit the shape, are errors', async () =
     expected: '24 bytes',
   });
 });
+
+test('a header beyond 64 KiB, as every real vocabulary makes one', async () => {
+  const tokens = Array.from({ length: 49_152 }, (_, at) => `token ${at}`);
+  const metadata = new Map([['tokenizer.ggml.tokens', { type: 'strings' as const, value: tokens }]]);
+  let text = '';
+  for await (const chunk of writeGguf({ metadata, tensors: [] })) text += new TextDecoder().decode(chunk);
+  for (const at of [0, 1, 8191, 49_151]) expect(text).toContain(`token ${at}`);
+});

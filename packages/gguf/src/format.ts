@@ -126,7 +126,9 @@ class ByteWriter {
   private readonly text = new TextEncoder();
 
   raw(bytes: Uint8Array): void {
-    this.buffer.set(bytes, this.take(bytes.length));
+    // `take` may replace the buffer: it comes first.
+    const at = this.take(bytes.length);
+    this.buffer.set(bytes, at);
   }
 
   string(value: string): void {

@@ -1,7 +1,7 @@
 import { readFile } from 'node:fs/promises';
 import { bytesSource, openSafetensors, serializeSafetensors } from '@lowrank/safetensors';
 import { expect, test } from 'vitest';
-import { adapterFileBytes, readAdapter, serializeAdapter } from './adapterFiles.js';
+import { adapterFileBytes, readAdapter, readAdapterFiles, serializeAdapter } from './adapterFiles.js';
 import { loraConfig } from './config.js';
 import { goldenAdapter, goldenRoot } from './testing.js';
 
@@ -71,8 +71,8 @@ test('keys that are no LoRA are listed', async () => {
   for (const name of [
     key('q.lora_magnitude_vector'),
     key('embed_tokens.lora_embedding_A.weight'),
-    key('embed_tokens.base_layer.weight'),
-    key('lm_head.weight'),
+    key('layers.0.q.base_layer.weight'),
+    key('layers.0.q.weight'),
     'q.lora_A.weight',
     key('q.lora_B.bias'),
   ]) {
@@ -81,7 +81,7 @@ test('keys that are no LoRA are listed', async () => {
   await expect(read(good)).resolves.toMatchObject({ layers: { size: 1 } });
 });
 
-test('the head that PEFT saves whole for a classifier is carried along, of other tasks refused', async () => {
+test('the head that PEFT saves whole for a classifier is carried along, of other tasks a table for loadAdapter to judge', async () => {
   const data = new Uint8Array(Float32Array.of(1, 2, 3, 4, 5, 6).buffer);
   const matrices = [
     { name: key('q.lora_A.weight'), shape: [2, 3] },
@@ -101,7 +101,8 @@ test('the head that PEFT saves whole for a classifier is carried along, of other
   expect(adapter.whole?.get('score.weight')).toEqual({ dtype: 'F32', shape: [2, 3], data });
   const again = serializeAdapter(adapter)['adapter_model.safetensors'];
   expect(again).toEqual(await weights.read(0, await weights.size()));
-  await expect(readAdapter({ config, weights, name: 'here' })).rejects.toThrow(/score\.weight \[2, 3\]/);
+  const { whole = new Map() } = await readAdapter({ config, weights, name: 'here' });
+  expect([...whole.keys()]).toEqual(['score.base_layer.weight']);
 });
 
 test('halves that miss each other or do not fit are named', async () => {
@@ -123,4 +124,55 @@ test('halves that miss each other or do not fit are named', async () => {
     ]),
   ).rejects.toThrow(/F32, F16 or BF16.*I32/);
   await expect(read([])).rejects.toThrow(/no tensors/);
+});
+
+test('one adapter under the names of several versions of PEFT', async () => {
+  const rows = (name: string, value: number, shape: number[] = [2, 3]) => ({ name: key(name), shape, value });
+  const matrices = [rows('layers.0.q.lora_A.default.weight', 1), rows('layers.0.q.lora_B.default.weight', 2, [4, 2])];
+  const tables = [
+    rows('lm_head.weight', 3),
+    rows('lm_head.modules_to_save.weight', 4),
+    rows('lm_head.original_module.weight', 5),
+    rows('wte.token_adapter.base_layer.weight', 6),
+  ];
+  const weights = bytesSource(
+    serializeSafetensors(
+      [...matrices, ...tables].map(({ name, shape, value }) => {
+        const values = new Float64Array((shape[0] ?? 0) * (shape[1] ?? 0)).fill(value);
+        return { name, dtype: 'F64' as const, shape, data: new Uint8Array(values.buffer) };
+      }),
+      {},
+    ),
+    'adapter.safetensors',
+  );
+  const adapter = await readAdapter({ config: { ...config, modules_to_save: ['lm_head'] }, weights, name: 'here' });
+  expect(adapter.layers.get('layers.0.q')?.b).toEqual(new Float32Array(8).fill(2));
+  const whole = [...(adapter.whole ?? [])].map(([name, { data }]) => [name, new Float32Array(data.buffer)[0]]);
+  expect(Object.fromEntries(whole)).toEqual({
+    'lm_head.weight': 3,
+    'lm_head.base_layer.weight': 5,
+    'wte.base_layer.weight': 6,
+  });
+  const { tensors } = await openSafetensors(bytesSource(serializeAdapter(adapter)['adapter_model.safetensors']));
+  expect([...tensors.keys()].map((name) => name.replace(key(''), ''))).toEqual(
+    expect.arrayContaining([
+      'layers.0.q.lora_A.weight',
+      'layers.0.q.lora_B.weight',
+      'lm_head.weight',
+      'lm_head.original_module.weight',
+      'wte.weight',
+    ]),
+  );
+});
+
+test('numbers that are not finite are refused by the name of their tensor', async () => {
+  const adapter = {
+    config: loraConfig({ targetModules: ['q'], r: 1 }),
+    layers: new Map([
+      ['q', { a: Float32Array.of(1, NaN), b: Float32Array.of(1), rank: 1, inFeatures: 2, outFeatures: 1 }],
+    ]),
+  };
+  await expect(readAdapterFiles(serializeAdapter(adapter))).rejects.toThrow(
+    /q\.lora_A\.weight in .*finite numbers, got NaN at element 1/,
+  );
 });

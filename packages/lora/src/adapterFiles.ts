@@ -1,7 +1,9 @@
 import { LowrankError } from '@lowrank/errors';
 import { fromNumbers } from '@lowrank/tensor';
-import type { ByteSource, TensorEntry } from '@lowrank/safetensors';
+import { firstNotFinite } from '@lowrank/tensor/op';
+import type { ByteSource, TensorEntry, TensorInfo } from '@lowrank/safetensors';
 import { bytesSource, openSafetensors, safetensorsBytes, serializeSafetensors } from '@lowrank/safetensors';
+import { isOutsideLayers, plainNames, prefix, tableName, tableSuffix } from './adapterKeys.js';
 import { parseAdapterConfig, serializeAdapterConfig, settingWarnings } from './adapterConfig.js';
 import type { LoraConfig } from './config.js';
 import { tensorNumbers } from './tensorNumbers.js';
@@ -60,8 +62,6 @@ const heads: Readonly<Record<string, RegExp>> = {
   TOKEN_CLS: /(^|\.)(classifier|score)\./,
 };
 
-const prefix = 'base_model.model.';
-
 /** The files of an adapter that hold numbers, by name. */
 export type LoraAdapterFiles = Readonly<Record<'adapter_config.json' | 'adapter_model.safetensors', Uint8Array>>;
 
@@ -82,7 +82,7 @@ export async function readAdapterFiles(
  *
  * @param variants of one's own that it may have been trained with
  * @throws LowrankError `lora.adapterConfig`, `lora.keys` (keys that belong to no LoRA of a linear layer, or halves that
- * miss each other), `lora.shape`, and safetensors' codes
+ * miss each other), `lora.shape`, `lora.notFinite`, and safetensors' codes
  */
 export async function readAdapter({
   config,
@@ -102,15 +102,20 @@ export async function readAdapter({
   const whole = new Map<string, WholeTensor>();
   const tokens = new Map<string, TrainedRows>();
   const strange: string[] = [];
+  const names = plainNames(file.tensors.keys());
+  const numbers = async (info: TensorInfo): Promise<Float32Array> =>
+    finiteNumbers(tensorNumbers(await file.read(info.name), info), info);
   for (const [key, info] of file.tensors) {
-    const name = key.startsWith(prefix) ? key.slice(prefix.length) : '';
+    const name = names.get(key);
+    if (name === undefined) continue;
     const ofTokens = tokenPath(name, parsed);
     if (ofTokens !== undefined && info.shape.length === 2) {
-      tokens.set(ofTokens, { rows: tensorNumbers(await file.read(key), info), width: info.shape[1] ?? 0 });
+      tokens.set(ofTokens, { rows: await numbers(info), width: info.shape[1] ?? 0 });
       continue;
     }
-    if (isWhole(name, parsed)) {
-      whole.set(name, { dtype: info.dtype, shape: info.shape, data: new Uint8Array(await file.read(key)) });
+    const saved = name === key ? undefined : isWhole(name, parsed) ? name : resizedTable(name, info);
+    if (saved !== undefined) {
+      whole.set(saved, await wholeTensor(info, await file.read(key), numbers));
       continue;
     }
     const known = name === key ? undefined : partOf(name, vectorName);
@@ -124,16 +129,16 @@ export async function readAdapter({
     }
     const entry = halves.get(known.path) ?? {};
     entry[known.part] = {
-      data: tensorNumbers(await file.read(key), info),
+      data: await numbers(info),
       shape: info.shape,
       embedding: known.embedding,
     };
     halves.set(known.path, entry);
   }
   for (const name of whole.keys()) {
-    if (!name.endsWith('.base_layer.weight')) continue;
-    const adapted = halves.get(name.replace(/\.base_layer\.weight$/, ''))?.A;
-    if (adapted === undefined || !(adapted.embedding || isOutsideLayers(name))) strange.push(`${prefix}${name}`);
+    if (!name.endsWith(tableSuffix)) continue;
+    const adapted = halves.get(name.slice(0, -tableSuffix.length))?.A;
+    if (adapted?.embedding !== true && !isOutsideLayers(name)) strange.push(`${prefix}${name}`);
   }
   if (strange.length > 0 || (halves.size === 0 && tokens.size === 0)) {
     throw new LowrankError({
@@ -158,12 +163,38 @@ export async function readAdapter({
   };
 }
 
-/**
- * Embeddings and output projections lie outside the numbered layers, whatever a model calls them. PEFT saves the weight
- * of an adapted one along, and of a tied pair that is saved whole both.
- */
-function isOutsideLayers(name: string): boolean {
-  return !/(^|\.)\d+\./.test(name);
+/** A table of the base that PEFT saved since its vocabulary was resized, with nothing else at its module. */
+function resizedTable(name: string, { shape }: TensorInfo): string | undefined {
+  return /\.weight$/.test(name) && !name.includes('.lora_') && shape.length === 2 && isOutsideLayers(name)
+    ? name.replace(/\.weight$/, tableSuffix)
+    : undefined;
+}
+
+/** A tensor as it is stored; 64-bit numbers become f32, as PEFT loads them into a model in f32. */
+async function wholeTensor(
+  info: TensorInfo,
+  bytes: Uint8Array,
+  numbers: (info: TensorInfo) => Promise<Float32Array>,
+): Promise<WholeTensor> {
+  const { dtype, shape } = info;
+  if (dtype === 'F64')
+    return { dtype: 'F32', shape, data: new Uint8Array((await numbers(info)).buffer as ArrayBuffer) };
+  if (['F32', 'F16', 'BF16'].includes(dtype)) await numbers(info);
+  return { dtype, shape, data: new Uint8Array(bytes) };
+}
+
+/** The same numbers. @throws LowrankError `lora.notFinite` */
+function finiteNumbers(values: Float32Array, { name, file }: TensorInfo): Float32Array {
+  const at = firstNotFinite(values, 'f32');
+  if (at === undefined) return values;
+  throw new LowrankError({
+    code: 'lora.notFinite',
+    what: `${name} in ${file}`,
+    expected: 'finite numbers',
+    got: `${values[at]} at element ${at}`,
+    remedy:
+      'The adapter is damaged, or its training diverged: take another copy, or train it with a lower learning rate.',
+  });
 }
 
 const tokensName = { tokensAlone: '.trainable_tokens_delta', beside: '.token_adapter.trainable_tokens_delta' };
@@ -316,7 +347,11 @@ export function serializeAdapter(
     for (const { part, ...entry } of entriesOf(path, sizes, dtype))
       entries.push({ ...entry, data: stored(matrices[part] ?? new Float32Array(), dtype) });
   }
-  for (const [name, tensor] of whole) entries.push({ name: `${prefix}${name}`, ...tensor });
+  for (const [name, tensor] of whole) {
+    const path = name.replace(/\.base_layer\.weight$/, '');
+    const at = { adapted: layers.has(path), rows: tokens.has(path), whole: whole.has(`${path}.weight`) };
+    entries.push({ name: `${prefix}${name.endsWith(tableSuffix) ? tableName(name, at) : name}`, ...tensor });
+  }
   for (const [path, { rows, width }] of tokens)
     entries.push({
       name: `${prefix}${path}${tokensSuffix(config)}`,

@@ -181,7 +181,8 @@ function sorted(file: SafetensorsFile): { pairs: Pair[]; others: AdapterReport['
   const halves = new Map<string, Partial<Record<'A' | 'B', TensorInfo>>>();
   const others: AdapterReport['others'][number][] = [];
   for (const [key, info] of file.tensors) {
-    const [, path, half] = /^(?:base_model\.model\.)?(.+\.lora_(?:embedding_)?)([AB])(?:\.weight)?$/.exec(key) ?? [];
+    const [, path, half] =
+      /^(?:base_model\.model\.)?(.+\.lora_(?:embedding_)?)([AB])(?:\.default)?(?:\.weight)?$/.exec(key) ?? [];
     if (path === undefined || (half !== 'A' && half !== 'B') || info.shape.length !== 2)
       others.push({ name: key, dtype: info.dtype, shape: info.shape });
     else halves.set(path, { ...halves.get(path), [half]: info });

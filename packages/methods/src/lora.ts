@@ -8,6 +8,7 @@ import {
   addAdapter,
   checkAdapter,
   copiesOf,
+  fitPaths,
   loadAdapter,
   matchTargets,
   mergedTensors,
@@ -58,10 +59,10 @@ export const lora: Method<Tables, LoraAdapter> = {
     return applied(model, placed, options.loraPlusRatio);
   },
 
-  async attach(model, stored, { resumed = {} } = {}) {
+  async attach(model, stored, { resumed = {}, onWarning } = {}) {
     const { dropout, loraPlusRatio } = resumed as Options;
     const config = { ...stored.config, dropout: dropout ?? stored.config.dropout };
-    return applied(model, await loadAdapter(model, { ...stored, config }), loraPlusRatio);
+    return applied(model, await loadAdapter(model, { ...stored, config }, { onWarning }), loraPlusRatio);
   },
 
   async read(source, { onWarning } = {}) {
@@ -139,8 +140,9 @@ function fileBytes(model: MethodModel, name: string, dtype: 'F32' | 'BF16'): num
  * W + s·B·A in the dtype of W, and modules and token rows in their places; of an adapter that began as a part of W
  * (PiSSA, OLoRA) after it has become plain LoRA, for which the model is loaded.
  */
-async function merge(stored: LoraAdapter, base: MergeBase): Promise<MergedModel> {
+async function merge(given: LoraAdapter, base: MergeBase): Promise<MergedModel> {
   const outline = base.outline();
+  const stored = fitPaths(outline, given, base.onWarning);
   checkAdapter(outline, stored);
   const plain = beginsInBase(stored.config.init) ? await plainOf(stored, base) : stored;
   const { adapter, tensors, parted } = untie(outline, plain, base.tensors);

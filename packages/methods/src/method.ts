@@ -116,6 +116,8 @@ export interface MergeBase {
   /** config.json. */
   readonly config: Readonly<Record<string, unknown>>;
   readonly tensors: readonly CheckpointTensor[];
+  /** Gets a sentence for what of an adapter has no place in the model. */
+  readonly onWarning?: ((text: string) => void) | undefined;
   /** The model without weights; of another configuration than its own where one is given. */
   outline(config?: MergeBase['config']): MethodModel;
   /** The model with its weights. */

@@ -34,7 +34,15 @@ export function untie(model: MethodModel, adapter: LoraAdapter, tensors: readonl
   const path = table.replace(/\.weight$/, '');
   const apart =
     layers.has(outputPath) || layers.has(path) || tokens.has(outputPath) || whole.has(name) || whole.has(table);
-  if (!apart) return { adapter, tensors, parted: false };
+  // What was saved along of the output projection is the table's.
+  const ofOutput = `${outputPath}.base_layer.weight`;
+  if (!apart) {
+    if (!whole.has(ofOutput)) return { adapter, tensors, parted: false };
+    const table = whole.get(`${path}.base_layer.weight`) ?? whole.get(ofOutput);
+    const rest = without(whole, ofOutput);
+    if (table !== undefined) rest.set(`${path}.base_layer.weight`, table);
+    return { adapter: { ...adapter, whole: rest }, tensors, parted: false };
+  }
   // An adapted embedding's own table may have been saved along, and then stands in for the model's.
   const before = whole.get(`${path}.base_layer.weight`);
   const own = tensors.some((tensor) => tensor.name === name)

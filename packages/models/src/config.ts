@@ -1,11 +1,17 @@
 import { LowrankError } from '@lowrank/errors';
 
+/** No model has sizes or positions beyond these: a config that says so is damaged or hostile. */
+const largestSize = 2 ** 31;
+const largestDepth = 10_000;
+
 /** A config.json, read key by key: what a model needs it checks, what it cannot do it refuses by name. */
 export class ConfigReader {
   constructor(
     private readonly json: Readonly<Record<string, unknown>>,
     /** For errors. */
     readonly name: string,
+    /** Tensors that the weights hold, where they are known: each layer needs one at least. */
+    private readonly tensors?: number,
   ) {}
 
   get modelType(): string {
@@ -16,11 +22,19 @@ export class ConfigReader {
     return this.json[key] !== undefined && this.json[key] !== null;
   }
 
-  integer(key: string, fallback?: number): number {
+  integer(key: string, fallback?: number, largest = largestSize): number {
     const value = this.json[key] ?? fallback;
-    return typeof value === 'number' && Number.isInteger(value) && value > 0
-      ? value
-      : this.fail(key, 'a whole number above 0', value);
+    if (typeof value !== 'number' || !Number.isInteger(value) || value <= 0)
+      return this.fail(key, 'a whole number above 0', value);
+    return value <= largest ? value : this.fail(key, `at most ${largest}`, value);
+  }
+
+  /** A number of layers: bounded before anything is built, since a few bytes of a config can ask for any number. */
+  layers(key: string, fallback?: number): number {
+    const layers = this.integer(key, fallback, largestDepth);
+    return this.tensors === undefined || layers <= this.tensors
+      ? layers
+      : this.fail(key, `at most the ${this.tensors} tensors of the weights`, layers);
   }
 
   /** Undefined where the config says null, or leaves the key out and there is no fallback. */
@@ -73,7 +87,7 @@ export class ConfigReader {
     const value = this.json[key] ?? undefined;
     if (value === undefined) return undefined;
     return typeof value === 'object' && !Array.isArray(value)
-      ? new ConfigReader(value as Record<string, unknown>, `${key} in ${this.name}`)
+      ? new ConfigReader(value as Record<string, unknown>, `${key} in ${this.name}`, this.tensors)
       : this.fail(key, 'an object', value);
   }
 
@@ -106,8 +120,14 @@ export class ConfigReader {
       code: 'models.config',
       what: `${key} in ${this.name}`,
       expected,
-      got: got === undefined ? 'nothing' : JSON.stringify(got),
+      got: got === undefined ? 'nothing' : shortJson(got),
       remedy,
     });
   }
+}
+
+/** A value of a file, for messages: hostile ones may be long or deep. */
+function shortJson(value: unknown): string {
+  const text = JSON.stringify(value) ?? String(value);
+  return text.length > 200 ? `${text.slice(0, 197)}...` : text;
 }

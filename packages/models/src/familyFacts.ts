@@ -42,6 +42,11 @@ export interface FamilyFacts {
   readonly residualWriters: readonly string[];
   /** Keys of its config that give linear layers biases. */
   readonly biasKeys?: readonly string[];
+  /**
+   * The path in the model of what files of other versions call otherwise; undefined for what the model leaves out, such
+   * as an image tower. Default: the same.
+   */
+  readonly pathOf?: (stored: string) => string | undefined;
   /** Where llama.cpp has the family. */
   readonly llamaCpp?: LlamaCppNames;
 }

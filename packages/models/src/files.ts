@@ -1,6 +1,6 @@
 import { LowrankError } from '@lowrank/errors';
 import type { ByteSource, SafetensorsFile } from '@lowrank/safetensors';
-import { blobSource, fileSource, openSafetensors, openSharded } from '@lowrank/safetensors';
+import { blobSource, fileSource, isLfsPointer, lfsPointer, openSafetensors, openSharded } from '@lowrank/safetensors';
 
 /**
  * Files of a Hugging Face folder that go with the weights, as far as they are there; config.json is a file of its own
@@ -86,7 +86,8 @@ export async function requireFile(files: ModelFiles, name: string): Promise<Byte
 /** @throws LowrankError `models.noFile`, `models.json` */
 export async function readJson(files: ModelFiles, name: string): Promise<Record<string, unknown>> {
   const source = await requireFile(files, name);
-  const text = new TextDecoder().decode(await source.read(0, await source.size()));
+  const bytes = await source.read(0, await source.size());
+  const text = new TextDecoder().decode(bytes);
   const fail = (got: string): never => {
     throw new LowrankError({
       code: 'models.json',
@@ -102,7 +103,10 @@ export async function readJson(files: ModelFiles, name: string): Promise<Record<
       ? (value as Record<string, unknown>)
       : fail(JSON.stringify(value).slice(0, 40));
   } catch (error) {
-    if (error instanceof SyntaxError) return fail(error.message);
+    if (error instanceof SyntaxError && isLfsPointer(bytes)) throw lfsPointer(`${files.name}/${name}`);
+    if (error instanceof SyntaxError) return fail(error.message.slice(0, 200));
+    // A stack that overflows while a value nested thousands deep is read.
+    if (error instanceof RangeError) return fail('values nested too deep to be read');
     throw error;
   }
 }

@@ -39,6 +39,13 @@ function folder(tensors: readonly Entry[], json: unknown = config): ModelFiles {
   );
 }
 
+/** A tensor of the folder. */
+function named(name: string): Entry {
+  const found = entries.find((entry) => entry.name === name);
+  if (found === undefined) throw new TypeError(name);
+  return found;
+}
+
 const zeros = (name: string, shape: readonly number[], dtype: 'F32' | 'I32' = 'F32'): Entry => ({
   name,
   dtype,
@@ -81,12 +88,56 @@ test('shards by their index', async () => {
 });
 
 test('a tied head that is stored all the same, and tables of old checkpoints, are no surprise', async () => {
+  const table = named('model.embed_tokens.weight');
   const more = [
     ...entries,
-    zeros('lm_head.weight', [96, 24]),
+    { ...table, name: 'lm_head.weight' },
     zeros('model.layers.0.self_attn.rotary_emb.inv_freq', [3]),
   ];
   expect(await lossOf(folder(more))).toBe(wanted);
+});
+
+describe('a config that ties what the weights hold apart', () => {
+  const own = { ...named('model.embed_tokens.weight'), name: 'lm_head.weight' };
+  const doubled = {
+    ...own,
+    data: new Uint8Array(new Float32Array(new Uint8Array(own.data).buffer).map((x) => 2 * x).buffer),
+  };
+
+  test('the stored output projection counts where it differs from the table', async () => {
+    const apart = await lossOf(folder([...entries, doubled], { ...config, tie_word_embeddings: false }));
+    expect(apart).not.toBe(wanted);
+    expect(await lossOf(folder([...entries, doubled]))).toBe(apart);
+  });
+
+  test('an output projection alone is the table', async () => {
+    const rest = entries.filter(({ name }) => name !== 'model.embed_tokens.weight');
+    expect(await lossOf(folder([...rest, own]))).toBe(wanted);
+  });
+});
+
+test('what lies beside the model is left out, and said so', async () => {
+  const said: string[] = [];
+  const more = folder([...entries, zeros('v_head.summary.weight', [1, 24]), zeros('v_head.summary.bias', [1])]);
+  await loadModel(more, { onWarning: (text) => said.push(text) });
+  expect(said).toEqual([
+    'here: the model has no place for v_head.summary.bias, v_head.summary.weight, which are left out',
+  ]);
+});
+
+test('numbers that are not finite are refused by the name of their tensor', async () => {
+  const norm = named('model.norm.weight');
+  const broken = { ...norm, data: new Uint8Array(new Float32Array(norm.data.byteLength / 4).fill(NaN).buffer) };
+  const rest = entries.filter(({ name }) => name !== norm.name);
+  await expect(loadModel(folder([...rest, broken]))).rejects.toThrow(
+    /model\.norm\.weight in .*finite numbers, got NaN or infinity at element 0/,
+  );
+});
+
+test('more layers than tensors are refused before anything is built', async () => {
+  await expect(loadModel(folder(entries, { ...config, num_hidden_layers: 9999 }))).rejects.toThrow(
+    /num_hidden_layers.*at most the \d+ tensors of the weights, got 9999/,
+  );
 });
 
 describe('weights that do not fit are listed', () => {
@@ -146,6 +197,36 @@ describe('folders that are none', () => {
     [
       'config that is no JSON',
       { 'config.json': bytesSource(new TextEncoder().encode('{"model_type": ')) },
+      /here\/config\.json: expected a JSON object/,
+    ],
+    [
+      'a pointer of Git LFS',
+      {
+        'config.json': text(config),
+        'model.safetensors': bytesSource(
+          new TextEncoder().encode('version https://git-lfs.github.com/spec/v1\noid sha256:aa\nsize 4976698672\n'),
+        ),
+      },
+      /pointer of Git LFS.*git lfs pull/,
+    ],
+    [
+      'a config that is a pointer of Git LFS',
+      { 'config.json': bytesSource(new TextEncoder().encode('version https://git-lfs.github.com/spec/v1\n')) },
+      /here\/config\.json.*pointer of Git LFS/,
+    ],
+    [
+      'quantized by mlx',
+      {
+        'config.json': text({ ...config, quantization: { group_size: 64, bits: 4 } }),
+        'model.safetensors': bytesSource(
+          serializeSafetensors([zeros('model.norm.weight', [24]), zeros('b', [1]), zeros('c', [1])], {}),
+        ),
+      },
+      /weights that mlx quantized to 4 bits/,
+    ],
+    [
+      'nested 200,000 deep',
+      { 'config.json': bytesSource(new TextEncoder().encode(`{"model_type":${'['.repeat(200_000)}`)) },
       /here\/config\.json: expected a JSON object/,
     ],
     ['config that is no object', { 'config.json': text([1]) }, /JSON object, got \[1\]/],

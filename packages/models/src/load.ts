@@ -9,7 +9,7 @@ import { sourceOf } from '@lowrank/tensor/op';
 import type { CausalModel } from './causalModel.js';
 import { ConfigReader } from './config.js';
 import type { ModelFiles } from './files.js';
-import { openWeights, readJson } from './files.js';
+import { openModelFolder } from './modelFolder.js';
 import type { Placement } from './placement.js';
 import { placeCodes, placeDense, placeStored, quantizes } from './placement.js';
 import { familyOf } from './registry.js';
@@ -23,6 +23,8 @@ export interface LoadOptions {
     readonly totalBytes: number;
     readonly tensor: string;
   }) => void;
+  /** Gets a sentence for what is left out, such as the value head of a reinforcement learner. */
+  readonly onWarning?: ((text: string) => void) | undefined;
   /** Widen 16-bit matrices to f32: what training them needs. */
   readonly widen?: boolean;
   /**
@@ -70,11 +72,8 @@ interface PlacedModel {
 }
 
 async function placeModel(files: ModelFiles, options: LoadOptions): Promise<PlacedModel> {
-  const config = new ConfigReader(await readJson(files, 'config.json'), `${files.name}/config.json`);
-  const family = familyOf(config);
+  const { config, family, weights } = await openModelFolder(files);
   const settings = checkedQuantization(config, options);
-  const opened = await openWeights(files);
-  const weights = family.weights(opened);
   const stored = await findQuantized(weights);
   const placements = new Map<string, Placement>();
   const keep = <P extends Placement>(placement: P): P => {
@@ -94,8 +93,26 @@ async function placeModel(files: ModelFiles, options: LoadOptions): Promise<Plac
     }),
   );
   const all = [...placements.values()];
-  checkWeights({ weights, outputName: `${model.outputPath}.weight`, folder: files.name }, all);
+  const extra = checkWeights({ weights, model, folder: files.name }, all);
+  if (extra.length > 0)
+    options.onWarning?.(
+      `${files.name}: the model has no place for ${listed(extra)}, which ${extra.length === 1 ? 'is' : 'are'} left out`,
+    );
   return { model, weights, placements: all };
+}
+
+/** mlx-lm writes how it quantized under a key of its own, and for newer readers under transformers' too. */
+function refuseMlx(config: ConfigReader): void {
+  const mlx = config.raw('quantization');
+  if (typeof mlx !== 'object' || mlx === null || !('group_size' in mlx)) return;
+  const bits = 'bits' in mlx && typeof mlx.bits === 'number' ? mlx.bits : 'few';
+  throw new LowrankError({
+    code: 'models.mlx',
+    what: config.name,
+    expected: 'weights in 32 or 16 bits, or codes of bitsandbytes',
+    got: `weights that mlx quantized to ${bits} bits`,
+    remedy: 'Take the model that it was made from, or undo it: mlx_lm.convert --dequantize.',
+  });
 }
 
 /** How linear layers are to be quantized that are not stored so. */
@@ -103,6 +120,7 @@ function checkedQuantization(
   config: ConfigReader,
   { quantization, widen }: LoadOptions,
 ): QuantizationSettings | undefined {
+  refuseMlx(config);
   const quantized = config.raw('quantization_config');
   if (quantized !== undefined) {
     const { type } = parseQuantizationConfig(quantized, config.name);
@@ -126,6 +144,10 @@ function checkedQuantization(
 }
 
 export interface StoredWeights {
+  /** config.json, with `tie_word_embeddings` as the weights have it. */
+  readonly config: Readonly<Record<string, unknown>>;
+  /** Whether the weights overrule config.json there. */
+  readonly ownOutput: boolean;
   readonly file: SafetensorsFile;
   /**
    * Where the model has a stored tensor: its name, mostly. Undefined for what is none of the model's business, such as
@@ -136,16 +158,23 @@ export interface StoredWeights {
 
 /** A folder's weights as they are stored, and their paths in the model: for those who write them again. */
 export async function openModelWeights(files: ModelFiles): Promise<StoredWeights> {
-  const family = familyOf(new ConfigReader(await readJson(files, 'config.json'), `${files.name}/config.json`));
-  const file = await openWeights(files);
-  const paths = new Map([...family.weights(file).tensors].map(([path, { name }]) => [name, path]));
-  return { file, pathOf: (name) => paths.get(name) };
+  const { json, stored: file, weights, overruled } = await openModelFolder(files);
+  const paths = new Map([...weights.tensors].map(([path, { name }]) => [name, path]));
+  return { config: json, ownOutput: overruled, file, pathOf: (name) => paths.get(name) };
 }
 
+/**
+ * Compares what is stored with what the model asks for. @returns tensors beside the model, such as a value head
+ * (`v_head.*`): like transformers, Lowrank leaves them out and says so. A tensor within the model's own modules that
+ * the config does not call for is an error: it would change what the model computes.
+ */
 function checkWeights(
-  { weights, outputName, folder }: { weights: SafetensorsFile; outputName: string; folder: string },
+  { weights, model, folder }: { weights: SafetensorsFile; model: CausalModel; folder: string },
   placements: readonly Placement[],
-): void {
+): string[] {
+  const outputName = `${model.outputPath}.weight`;
+  const parts = [...model.children().keys()];
+  const extra: string[] = [];
   const problems: string[] = [];
   const asked = new Set(placements.flatMap(({ tensors }) => tensors));
   for (const { request, storedShape: shape, quantized } of placements) {
@@ -163,10 +192,12 @@ function checkWeights(
       problems.push(`dtype: ${name} is ${info.dtype}, expected F32, F16 or BF16`);
   }
   // A tied output projection may be stored all the same, and old checkpoints hold tables that the code makes itself.
-  for (const name of weights.tensors.keys())
-    if (!asked.has(name) && name !== outputName && !name.endsWith('.rotary_emb.inv_freq'))
-      problems.push(`unexpected: ${name}`);
-  if (problems.length === 0) return;
+  for (const name of weights.tensors.keys()) {
+    if (asked.has(name) || name === outputName || name.endsWith('.rotary_emb.inv_freq')) continue;
+    if (parts.some((part) => name.startsWith(`${part}.`))) problems.push(`unexpected: ${shortName(name)}`);
+    else extra.push(name);
+  }
+  if (problems.length === 0) return extra;
   const shown = problems.slice(0, 10).join('; ');
   throw new LowrankError({
     code: 'models.weights',
@@ -175,6 +206,16 @@ function checkWeights(
     got: problems.length > 10 ? `${shown}; and ${problems.length - 10} more` : shown,
     remedy: 'Check that config.json and the safetensors files belong together.',
   });
+}
+
+function listed(names: readonly string[]): string {
+  const shown = names.slice(0, 4).map(shortName).join(', ');
+  return names.length > 4 ? `${shown} and ${names.length - 4} more` : shown;
+}
+
+/** A name of a file, for messages: hostile ones may be long. */
+function shortName(name: string): string {
+  return name.length > 120 ? `${name.slice(0, 117)}...` : name;
 }
 
 /** A device holds on to the host's copy of what is written to it until it has taken it: so often it is waited for. */

@@ -27,10 +27,17 @@ export interface OutlineOptions {
  */
 export function outlineModel(
   config: Readonly<Record<string, unknown>>,
-  { dtype = 'f32', quantization, name = 'config.json' }: OutlineOptions = {},
+  { dtype, quantization, name = 'config.json' }: OutlineOptions = {},
 ): CausalModel {
   if (quantization !== undefined) checkSettings(quantization);
-  const reader = new ConfigReader(config, name);
+  return outlineOf(new ConfigReader(config, name), { dtype, quantization });
+}
+
+/** The same from a reader. */
+export function outlineOf(
+  reader: ConfigReader,
+  { dtype = 'f32', quantization }: Omit<OutlineOptions, 'name'> = {},
+): CausalModel {
   // Two 16-bit elements share a word.
   const dtypeOf = ({ kind, shape }: WeightRequest): DType =>
     kind !== 'vector' && sizeOf(shape) % 2 === 0 ? dtype : 'f32';

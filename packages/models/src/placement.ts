@@ -9,10 +9,11 @@ import {
   storedEncoding,
 } from '@lowrank/quant';
 import type { SafetensorsFile, TensorInfo } from '@lowrank/safetensors';
+import { LowrankError } from '@lowrank/errors';
 import type { DType, HostArray, Tensor } from '@lowrank/tensor';
 import type { EncodedMatrix } from '@lowrank/tensor/op';
 import { Tensor as TensorClass, toFloat32 } from '@lowrank/tensor';
-import { bytesPerElement, sizeOf, Source, sourceOf } from '@lowrank/tensor/op';
+import { bytesPerElement, firstNotFinite, sizeOf, Source, sourceOf } from '@lowrank/tensor/op';
 import type { WeightRequest } from './weights.js';
 
 /** A weight's place in a model, and how it gets there from a checkpoint. */
@@ -51,7 +52,7 @@ export function placeDense(
     tensors: [name],
     storedShape: shape,
     parts: [made],
-    fill: async (weights, info) => source.write(decode(await weights.read(name), info, dtype)),
+    fill: async (weights, info) => source.write(finite(decode(await weights.read(name), info, dtype), dtype, info)),
   };
 }
 
@@ -80,9 +81,9 @@ export function placeCodes(request: WeightRequest, settings: QuantizationSetting
       const whole = transposed ? transpose(floats(await weights.read(name), dtype), [columns, rows]) : undefined;
       for (let start = 0; start < rows * columns; start += quantizer.chunkSize) {
         const end = Math.min(start + quantizer.chunkSize, rows * columns);
-        quantizer.add(
-          whole?.subarray(start, end) ?? floats(await weights.readRange(name, start * width, end * width), dtype),
-        );
+        const piece =
+          whole?.subarray(start, end) ?? floats(await weights.readRange(name, start * width, end * width), dtype);
+        quantizer.add(finite(piece, dtype, info));
       }
       write(matrix, quantizer.finish());
     },
@@ -99,23 +100,43 @@ export function placeStored(request: WeightRequest, stored: StoredQuantized): Ma
     storedShape: request.shape,
     quantized: stored.shape,
     parts: matrix.parts,
-    fill: async (weights) => write(matrix, await readQuantized(weights, stored)),
+    fill: async (weights, info) => write(matrix, await readQuantized(weights, stored), info),
   };
 }
 
-function write({ parts }: EncodedMatrix, codes: QuantizedTensor): void {
+function write({ parts }: EncodedMatrix, codes: QuantizedTensor, info?: TensorInfo): void {
   operandOf(codes).parts.forEach((data, at) => {
     const target = parts[at];
+    // Scales may be broken; codes are always numbers.
+    if (info !== undefined && data instanceof Float32Array) finite(data, 'f32', info);
     if (target !== undefined) sourceOf(target).write(data);
   });
 }
 
-function dtypeOf({ dtype }: TensorInfo): FloatDtype {
+/** The same numbers. @throws LowrankError `models.notFinite` for NaN or infinity, which would spoil every result */
+function finite<Values extends HostArray>(values: Values, dtype: DType, { name, file }: TensorInfo): Values {
+  const at = firstNotFinite(values, dtype);
+  if (at === undefined) return values;
+  throw new LowrankError({
+    code: 'models.notFinite',
+    what: `${name} in ${file}`,
+    expected: 'finite numbers',
+    got: `NaN or infinity at element ${at}`,
+    remedy: 'The weights are damaged, or their training diverged: take another copy or an earlier checkpoint.',
+  });
+}
+
+export function dtypeOf({ dtype }: TensorInfo): FloatDtype {
   return dtype === 'F16' ? 'f16' : dtype === 'BF16' ? 'bf16' : 'f32';
 }
 
+/** Whether a file has such numbers, and not codes. */
+export function isFloatDtype(dtype: string): boolean {
+  return dtype === 'F32' || dtype === 'F16' || dtype === 'BF16';
+}
+
 /** Bytes as numbers, in memory of their own and so aligned: `slice` of Node's Buffer is no copy. */
-function floats(bytes: Uint8Array, dtype: FloatDtype): Floats {
+export function floats(bytes: Uint8Array, dtype: FloatDtype): Floats {
   const { buffer } = new Uint8Array(bytes);
   return dtype === 'f32' ? new Float32Array(buffer) : new Uint16Array(buffer);
 }

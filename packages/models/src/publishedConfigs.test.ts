@@ -638,7 +638,6 @@ test.each<[string, Record<string, unknown>, RegExp]>([
   ['gemma-2b', { hidden_activation: 'silu' }, /hidden_activation/],
   ['gemma-2-2b', { use_bidirectional_attention: true }, /use_bidirectional_attention/],
   ['gemma-3-1b-it', { use_bidirectional_attention: true }, /use_bidirectional_attention/],
-  ['gemma-3-1b-it', { rope_parameters: { rope_type: 'default', rope_theta: 1 } }, /rope_parameters.*"full_attention"/],
   ['Phi-3-mini-128k-instruct', { rope_scaling: { type: 'linear', factor: 2 } }, /type in rope_scaling.*"longrope"/],
   [
     'Phi-3-mini-128k-instruct',

@@ -72,14 +72,15 @@ export interface RotaryByLayerType {
   readonly sliding: RotaryOptions;
 }
 
-/** transformers 5 has `rope_parameters` of each kind of layer; in 4 `rope_scaling` is for the layers that see all. */
+/**
+ * transformers 5 has `rope_parameters` of each kind of layer; in 4 `rope_scaling` is for the layers that see all.
+ * Parameters that are not sorted by kind of layer transformers 5 leaves aside, and takes its defaults.
+ */
 export function rotaryByLayerType(
   config: ConfigReader,
   { full, sliding }: { full: RotaryDefaults; sliding: RotaryDefaults },
 ): RotaryByLayerType {
   const nested = config.object('rope_parameters');
-  if (nested !== undefined && !nested.has('full_attention') && !nested.has('sliding_attention'))
-    config.refuse('rope_parameters', '"full_attention" and "sliding_attention" in it');
   return {
     full: rotaryOptions(config, {
       ...full,

@@ -41,7 +41,7 @@ export function transformerConfig(config: ConfigReader, defaults: ConfigDefaults
     modelType: config.modelType,
     vocabularySize: config.integer('vocab_size', defaults.vocabularySize),
     hiddenSize,
-    layers: config.integer('num_hidden_layers', defaults.layers),
+    layers: config.layers('num_hidden_layers', defaults.layers),
     intermediateSize: config.integer('intermediate_size', defaults.intermediateSize),
     heads,
     keyHeads,

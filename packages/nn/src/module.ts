@@ -21,6 +21,11 @@ export class Module {
    * leaves it out, and adapters of some kinds cannot go around it.
    */
   readonly outputPath: string | undefined = undefined;
+  /** The path of a module or tensor by the name that files have for it; undefined for what the model leaves out. */
+  pathOf(stored: string): string | undefined {
+    return stored;
+  }
+
   readonly #children = new Map<string, Module>();
   readonly #parameters = new Map<string, Parameter>();
   /** What fields may hold without it being a part under the field's name: registered, replaced, or of another module. */

@@ -5,6 +5,8 @@ import type { Module } from '@lowrank/nn';
 interface AdapterRecords {
   /** By name: what an adapter is saved with. */
   readonly configs: Map<string, LoraConfig>;
+  /** By name: tables of the base that came with an adapter (`<path>.base_layer.weight`), and are saved with it. */
+  readonly tables: Map<string, readonly string[]>;
   /** In the order in which they are added up. */
   active: readonly string[];
 }
@@ -13,7 +15,11 @@ const records = new WeakMap<Module, AdapterRecords>();
 
 /** The records of a model, by its root: every verb takes the same module. */
 export function recordsOf(model: Module): AdapterRecords {
-  const found = records.get(model) ?? { configs: new Map<string, LoraConfig>(), active: [] };
+  const found = records.get(model) ?? {
+    configs: new Map<string, LoraConfig>(),
+    tables: new Map<string, readonly string[]>(),
+    active: [],
+  };
   records.set(model, found);
   return found;
 }

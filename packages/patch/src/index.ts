@@ -11,6 +11,7 @@ export type { LoftqBase, LoftqSource } from './beginning.js';
 export type { CheckpointTensor } from './checkpointTensors.js';
 export { measureInputs } from './inputMoments.js';
 export type { InputBatch, MeasuredInput, MeasureOptions } from './inputMoments.js';
+export { fitPaths } from './fitPaths.js';
 export { checkAdapter, loadAdapter } from './loadAdapter.js';
 export type { LoadAdapterOptions } from './loadAdapter.js';
 export { withLoraPlus } from './loraPlus.js';

@@ -5,7 +5,9 @@ import type { Module } from '@lowrank/nn';
 import { Embedding, Parameter } from '@lowrank/nn';
 import { scalar, tensor } from '@lowrank/tensor';
 import { wrapLayer } from './adaptedLayers.js';
+import { recordsOf } from './adapterRecords.js';
 import type { AdapterOptions, PlacedAdapter } from './placeAdapter.js';
+import { fitPaths } from './fitPaths.js';
 import { checkRoom, placeAdapter } from './placeAdapter.js';
 import { addCopies } from './savedModules.js';
 import { splitWhole } from './savedPlaces.js';
@@ -17,6 +19,8 @@ import { addRows } from './tokenRows.js';
 export interface LoadAdapterOptions extends AdapterOptions {
   /** Variants of your own that the files may name. */
   readonly variants?: readonly NamedVariant[] | undefined;
+  /** Gets a sentence for what is left aside: matrices of an image tower that the model is without. */
+  readonly onWarning?: ((text: string) => void) | undefined;
 }
 
 /**
@@ -35,13 +39,15 @@ export async function loadAdapter(
   options: LoadAdapterOptions = {},
 ): Promise<PlacedAdapter> {
   const { name = 'default', seed = 0, variants } = options;
-  const adapter = 'layers' in saved ? saved : await readAdapterFiles(saved, { variants });
+  const read = 'layers' in saved ? saved : await readAdapterFiles(saved, { variants });
+  const adapter = fitPaths(model, read, options.onWarning);
   const { config, layers, tokens = new Map() } = adapter;
   const targets = matchLoaded(model, config);
   const { copies, rest } = splitWhole(model, config, adapter.whole);
   checkRoom(model, config, { ...options, targets });
   checkFit(model, targets, { ...adapter, whole: rest });
-  restoreWhole(model, rest);
+  const tables = restoreWhole(model, rest);
+  if (tables.length > 0) recordsOf(model).tables.set(name, tables);
   return placeAdapter(model, { name, config }, async () => {
     for (const [path, target] of targets) {
       const matrices = layers.get(path);

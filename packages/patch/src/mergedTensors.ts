@@ -63,12 +63,23 @@ function changesOf({ config, layers, whole: all = new Map(), tokens = new Map() 
       .filter(([name]) => name.endsWith('.weight'))
       .map(([name, table]) => [name.replace(/\.base_layer\.weight$/, ''), table]),
   );
-  for (const path of tables.keys()) if (!layers.has(path)) throw mismatch(`${path}, saved whole`, 'matrices alone');
+  const alone = [...tables].filter(([path]) => !layers.has(path));
+  for (const [path] of alone)
+    if (!whole.has(`${path}.base_layer.weight`)) throw mismatch(`${path}, saved whole`, 'matrices alone');
   const modules = [
     ...saved.map(([name, own]): [string, Change] => [name, (tensor) => replaced(tensor, own)]),
+    ...alone.flatMap(([path, table]): [string, Change][] =>
+      saved.some(([name]) => name === `${path}.weight`)
+        ? []
+        : [[`${path}.weight`, (tensor) => replaced(tensor, table)]],
+    ),
     ...[...tokens].map(([path, rows]): [string, Change] => [
       `${path}.weight`,
-      (tensor) => withRows(tensor, { ...rows, ids: idsAt(config, path) }),
+      (tensor) => {
+        const table = tables.get(path);
+        const base = table === undefined ? tensor : replaced(tensor, table);
+        return withRows(base, { ...rows, ids: idsAt(config, path) });
+      },
     ]),
   ];
   const biases = [...biasesFor(config, layers, whole)].map(([name, bias]): [string, Change] => [

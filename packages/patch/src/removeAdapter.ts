@@ -30,6 +30,7 @@ export function discardAdapter(model: Module, name: string): void {
   removeRows(model, name);
   const record = recordsOf(model);
   record.configs.delete(name);
+  record.tables.delete(name);
   record.active = record.active.filter((other) => other !== name);
   const kept = trainedVectors(model);
   for (const vector of vectors) if (!kept.has(vector)) vector.dispose();

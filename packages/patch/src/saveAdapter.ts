@@ -5,6 +5,8 @@ import { Conv1d } from '@lowrank/nn';
 import { readTensor, toFloat32 } from '@lowrank/tensor';
 import { layersWith, requireAdapter } from './adaptedLayers.js';
 import { recordsOf } from './adapterRecords.js';
+import { asBytes, fileDtypeOf } from './fileDtypes.js';
+import { placeOf } from './savedWhole.js';
 import { biasesOf } from './biases.js';
 import { requireUnmerged } from './mergeGuards.js';
 import { copiesOf } from './savedModules.js';
@@ -61,6 +63,12 @@ async function wholeTensors(model: Module, name: string, config: LoraConfig): Pr
       shape: parameter.tensor.shape,
       data: new Uint8Array((await valuesOf(parameter)).slice().buffer),
     });
+  for (const table of recordsOf(model).tables.get(name) ?? []) {
+    const own = placeOf(model, table)?.own;
+    const dtype = own === undefined ? undefined : fileDtypeOf(own.dtype);
+    if (own === undefined || dtype === undefined) continue;
+    whole.set(table, { dtype, shape: own.shape, data: asBytes(await readTensor(own)).slice() });
+  }
   return whole;
 }
 

@@ -1,5 +1,7 @@
 import type { WholeTensor } from '@lowrank/lora';
+import { TokenRows } from '@lowrank/lora';
 import type { Module, Parameter } from '@lowrank/nn';
+import { Embedding, Linear } from '@lowrank/nn';
 import { fromNumbers, toFloat32 } from '@lowrank/tensor';
 import { hostArray, sourceOf } from '@lowrank/tensor/op';
 import { dtypeOfFile } from './fileDtypes.js';
@@ -31,8 +33,8 @@ export function numbersOf({ dtype: stored, data }: WholeTensor): Float32Array | 
 /** What of the tensors saved whole has no place in the model. */
 export function checkWhole(model: Module, targets: ReadonlyMap<string, Adaptable>, saved: Saved = new Map()): string[] {
   return [...saved].flatMap(([name, { shape, dtype }]) => {
-    const layer = name.endsWith(suffix) ? targets.get(name.slice(0, -suffix.length)) : undefined;
-    const fits = layer !== undefined || name.endsWith('.bias');
+    const path = name.endsWith(suffix) ? name.slice(0, -suffix.length) : undefined;
+    const fits = name.endsWith('.bias') || (path !== undefined && (targets.has(path) || isTable(model, path)));
     const own = fits ? placeOf(model, name)?.own.shape : undefined;
     if (own === undefined || dtypeOfFile(dtype) === undefined)
       return [`${name}: saved whole, which this model has no place for`];
@@ -42,13 +44,29 @@ export function checkWhole(model: Module, targets: ReadonlyMap<string, Adaptable
   });
 }
 
-/** Puts saved tensors in the place of the model's, as PEFT does. */
-export function restoreWhole(model: Module, saved: Saved = new Map()): void {
-  for (const [name, { dtype: stored, data }] of saved) {
+/** An embedding, or a linear layer outside the numbered ones: what a new size of the vocabulary changes. */
+function isTable(model: Module, path: string): boolean {
+  const module = new Map(model.namedModules()).get(path);
+  return (
+    module instanceof Embedding ||
+    module instanceof TokenRows ||
+    (module instanceof Linear && path === model.outputPath)
+  );
+}
+
+/**
+ * Puts saved tensors in the place of the model's, as PEFT does: in the order of the model, so that of a tied pair the
+ * output projection's counts. @returns the names of tables, which are to be saved again
+ */
+export function restoreWhole(model: Module, saved: Saved = new Map()): string[] {
+  const order = [...placesOf(model)].map(([path]) => path);
+  const at = (name: string): number => order.indexOf(name.replace('.base_layer.', '.'));
+  for (const [name, { dtype: stored, data }] of [...saved].sort(([a], [b]) => at(a) - at(b))) {
     const tensor = placeOf(model, name)?.own;
     const dtype = dtypeOfFile(stored);
     if (tensor === undefined || dtype === undefined) continue;
     const values = hostArray(dtype, new Uint8Array(data).buffer);
     sourceOf(tensor).write(tensor.dtype === dtype ? values : fromNumbers(toFloat32(values, dtype), tensor.dtype));
   }
+  return [...saved.keys()].filter((name) => name.endsWith(suffix));
 }

@@ -41,7 +41,9 @@ export async function openSafetensors(source: ByteSource): Promise<SafetensorsFi
     });
   }
   const place = { file: source.name, fileBytes };
-  const headerBytes = headerLength(await source.read(0, lengthBytes), place);
+  const first = await source.read(0, lengthBytes);
+  if (isLfsPointer(first)) throw lfsPointer(source.name);
+  const headerBytes = headerLength(first, place);
   const header = await source.read(lengthBytes, lengthBytes + headerBytes);
   const { metadata, tensors } = parseHeader(header, { ...place, headerBytes });
 
@@ -57,6 +59,22 @@ export async function openSafetensors(source: ByteSource): Promise<SafetensorsFi
     readRange,
     read: async (name) => readRange(name, 0, tensorNamed({ name: source.name, tensors }, name).byteLength),
   };
+}
+
+/** What Git leaves in the place of a large file where Git LFS is not installed begins so. */
+export function isLfsPointer(bytes: Uint8Array): boolean {
+  return new TextDecoder().decode(bytes.subarray(0, lengthBytes)) === 'version ';
+}
+
+/** The error for such a file. */
+export function lfsPointer(name: string): LowrankError {
+  return new LowrankError({
+    code: 'safetensors.lfsPointer',
+    what: name,
+    expected: 'the file itself',
+    got: 'a pointer of Git LFS, which stands in its place',
+    remedy: 'Install Git LFS and run `git lfs pull` in that folder, or download the file.',
+  });
 }
 
 /** The tensor of that name, or a LowrankError `safetensors.noTensor` that lists names which look like it. */

@@ -52,6 +52,7 @@ export async function loadModel(source: ModelSource, options: LoadModelOptions =
   try {
     const network = await loadNetwork(files, {
       quantization: settingsOf(options.quantization),
+      onWarning,
       backend: () => Promise.resolve(backend),
       onProgress: loadingReporter(onProgress),
     });

@@ -4,7 +4,8 @@ import type { GgufFile, Json, VocabularyFiles } from '@lowrank/gguf';
 import { untie } from '@lowrank/methods';
 import { convertAdapter, convertModel, writeGguf } from '@lowrank/gguf';
 import type { ModelFiles } from '@lowrank/models';
-import { findFamily, openFolder, openWeights, outlineModel, readJson } from '@lowrank/models';
+import { finiteBytes } from './finiteBytes.js';
+import { findFamily, openFolder, openModelWeights, outlineModel, readJson } from '@lowrank/models';
 import { mergedTensors } from '@lowrank/patch';
 import { writeFileAtomic } from '@lowrank/safetensors';
 import { mkdir, stat } from 'node:fs/promises';
@@ -93,14 +94,15 @@ async function modelFile({
   onWarning,
 }: ConvertOptions & { readonly baseModel: string }): Promise<GgufFile> {
   const files = await openFolder(model);
-  const stored = await openWeights(files);
-  const tensors = [...stored.tensors.values()].map(({ name, dtype: from, shape }) => ({
-    name,
-    dtype: from as string,
-    shape,
-    read: () => stored.read(name),
-  }));
-  const config = await readJson(files, 'config.json');
+  const { file: stored, config, pathOf } = await openModelWeights(files);
+  const parts = [...outlineModel(config).children().keys()];
+  // What lies beside the model, such as a value head, is left out, as it is when the model is loaded.
+  const tensors = [...stored.tensors.values()].flatMap((info) => {
+    const { name, dtype: from, shape } = info;
+    const path = pathOf(name);
+    if (path === undefined || !parts.some((part) => path.startsWith(`${part}.`))) return [];
+    return [{ name: path, dtype: from as string, shape, read: async () => finiteBytes(await stored.read(name), info) }];
+  });
   const ready =
     adapter === undefined ? undefined : untie(outlineModel(config), await readLoraFolder(adapter, onWarning), tensors);
   const architecture = findFamily(config['model_type'])?.llamaCpp;

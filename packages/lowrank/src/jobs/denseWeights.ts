@@ -1,8 +1,9 @@
 import type { CausalModel } from '@lowrank/models';
-import { openFolder, openModelWeights, outlineModel, readJson } from '@lowrank/models';
+import { openFolder, openModelWeights, outlineModel } from '@lowrank/models';
 import { Conv1d } from '@lowrank/nn';
 import type { CheckpointTensor } from '@lowrank/patch';
 import { dequantizedFile } from '@lowrank/quant';
+import { finiteBytes } from './finiteBytes.js';
 
 /** A model folder's tensors as dense ones, in the order of its file. */
 export interface DenseWeights {
@@ -13,8 +14,8 @@ export interface DenseWeights {
   readonly metadata: Readonly<Record<string, string>>;
   /** config.json without what it says of quantization. */
   readonly config: Readonly<Record<string, unknown>>;
-  /** Whether there was any. */
-  readonly quantized: boolean;
+  /** Whether it differs from the folder's: there was any, or the weights overrule what it ties. */
+  readonly changed: boolean;
   /** The model without its weights. */
   readonly outline: CausalModel;
   /** The layers that hold W as [in, out]. */
@@ -24,15 +25,20 @@ export interface DenseWeights {
 /** Codes become the numbers that they stand for, in the dtype that the weight had, and lie as the layer has them. */
 export async function denseWeights(folder: string): Promise<DenseWeights> {
   const files = await openFolder(folder);
-  const { file: opened, pathOf } = await openModelWeights(files);
+  const { file: opened, pathOf, config: given, ownOutput } = await openModelWeights(files);
   const file = await dequantizedFile(opened);
   const stored = [...file.tensors.values()];
-  const { quantization_config: _, ...config } = await readJson(files, 'config.json');
+  const { quantization_config: _, ...config } = given;
   const outline = outlineModel(config);
   const transposed = transposedLayers(outline);
   const tensors = stored.map(({ name, dtype, shape }): CheckpointTensor => {
     const path = pathOf(name) ?? name;
-    const tensor = { name: path, dtype, shape, read: () => file.read(name) };
+    const tensor = {
+      name: path,
+      dtype,
+      shape,
+      read: async () => finiteBytes(await file.read(name), file.tensors.get(name)),
+    };
     // Codes are of W as [out, in], whatever the layer holds that they stand for.
     return opened.tensors.get(name)?.dtype !== dtype && transposed.has(path.replace(/\.weight$/, ''))
       ? transposedTensor(tensor)
@@ -43,7 +49,7 @@ export async function denseWeights(folder: string): Promise<DenseWeights> {
     names: stored.map(({ name }) => name),
     metadata: file.metadata,
     config,
-    quantized: file !== opened,
+    changed: file !== opened || ownOutput,
     outline,
     transposed,
   };

@@ -8,6 +8,6 @@ export async function loadMethod(
   onWarning?: (text: string) => void,
 ): Promise<void> {
   const { method, stored } = await readAdapterFolder(path, { onWarning });
-  const applied = await method.attach(module, stored);
+  const applied = await method.attach(module, stored, { onWarning });
   await applied.fold?.();
 }

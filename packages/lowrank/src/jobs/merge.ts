@@ -44,6 +44,7 @@ export async function mergeFolders(given: MergeOptions): Promise<MergeResult> {
       config: dense.config,
       tensors: dense.tensors,
       outline: (config) => (config === undefined ? dense.outline : outlineModel(config)),
+      onWarning: given.onWarning,
       load: async () => (await openModel(model, given)).module,
     };
     const merged = await method.merge(stored, base);
@@ -72,7 +73,7 @@ async function writeModel(
   const metadata = { format: 'pt', ...dense.metadata };
   await writeFileAtomic(join(to, 'model.safetensors'), writeSafetensors(entries, metadata));
   await copyCompanions(from, to);
-  if (!dense.quantized && config === dense.config) await copyCompanions(from, to, ['config.json']);
+  if (!dense.changed && config === dense.config) await copyCompanions(from, to, ['config.json']);
   else await writeFileAtomic(join(to, 'config.json'), `${JSON.stringify(config, null, 2)}\n`);
   return entries.length;
 }

@@ -60,17 +60,23 @@ function contextOf(
     onWarning,
     measure: data && (async (config) => evaMeasure(module, config, await data())),
     loftq: async () => ({ base: await loftqBase(folder, quantization) }),
-    checkpoint: () => originTensors(folder),
+    checkpoint: () => originTensors(folder, module),
   };
 }
 
-async function originTensors(folder: string): Promise<OriginTensor[]> {
+async function originTensors(folder: string, module: OpenModel['module']): Promise<OriginTensor[]> {
   const { file, pathOf } = await openModelWeights(await openFolder(folder));
+  const parts = [...module.children().keys()];
+  // What lies beside the model, such as a value head, has no path in it.
+  const pathIn = (name: string): string | undefined => {
+    const path = pathOf(name);
+    return parts.some((part) => path?.startsWith(`${part}.`)) ? path : undefined;
+  };
   return [...file.tensors.values()].map(({ name, dtype, shape }) => ({
     name,
     dtype,
     shape,
-    path: pathOf(name),
+    path: pathIn(name),
     read: () => file.read(name),
   }));
 }
@@ -109,5 +115,7 @@ export async function saveMethod(
     await writeFileAtomic(join(output, name), content);
   if (method.saves === 'adapter') return;
   await copyCompanions(origin, output);
-  await copyCompanions(origin, output, ['config.json']);
+  const { config, ownOutput } = await openModelWeights(await openFolder(origin));
+  if (ownOutput) await writeFileAtomic(join(output, 'config.json'), `${JSON.stringify(config, null, 2)}\n`);
+  else await copyCompanions(origin, output, ['config.json']);
 }

@@ -27,11 +27,12 @@ export interface OpenModelOptions extends TransferEvents, QuantizationOptions {
 }
 
 export async function openModel(folder: string, options: OpenModelOptions = {}): Promise<OpenModel> {
-  const { onTransfer, backend } = options;
+  const { onTransfer, onWarning, backend } = options;
   let meter: TransferMeter | undefined;
   let done = 0;
   const module = await loadModel(await openFolder(folder), {
     backend,
+    onWarning,
     quantization: quantizationOf(options),
     onProgress({ tensor, bytes, totalBytes }) {
       meter ??= new TransferMeter({ totalBytes });

@@ -89,7 +89,7 @@ export async function quantizeFolder(given: QuantizeFolderOptions): Promise<Quan
     });
   }
   const stored = await openModelWeights(files);
-  const plan = planOf(stored, config, given);
+  const plan = planOf(stored, stored.config, given);
   const folder = await openOutputFolder(output, { inputs: [model] });
   const written: string[] = [];
   try {

@@ -122,20 +122,27 @@ function gemma3Config(config: ConfigReader): Gemma3Config {
     ...part,
     path: 'model.language_model',
     modelType: config.modelType,
+    // transformers reads this flag at the top alone, whatever the text part says.
+    tied: config.boolean('tie_word_embeddings', true),
     bosId: config.ids('bos_token_id', part.bosId)[0],
     eosIds: config.ids('eos_token_id', part.eosIds),
   };
 }
 
-/** Checkpoints from before transformers 4.52 begin with the part's name; those of images are left where they are. */
+/**
+ * Checkpoints and adapters from before transformers 4.52 begin with the part's name; undefined for what belongs to the
+ * images.
+ */
+function gemma3Path(stored: string): string | undefined {
+  const path = stored
+    .replace(/^language_model\.model\./, 'model.language_model.')
+    .replace(/^language_model\.lm_head(?=\.|$)/, 'lm_head');
+  return /^(model\.)?(vision_tower|multi_modal_projector)(\.|$)/.test(path) ? undefined : path;
+}
+
+/** Weights of images are left where they are. */
 function gemma3Weights(file: SafetensorsFile): SafetensorsFile {
-  const text = renamed(file, (stored) => {
-    const name = stored
-      .replace(/^language_model\.model\./, 'model.language_model.')
-      .replace(/^language_model\.lm_head\./, 'lm_head.');
-    return /^(model\.)?(vision_tower|multi_modal_projector)\./.test(name) ? undefined : name;
-  });
-  return bodyNames(text, { body: 'model', heads: ['lm_head'] });
+  return bodyNames(renamed(file, gemma3Path), { body: 'model', heads: ['lm_head'] });
 }
 
 export const gemma3 = defineFamily({
@@ -147,6 +154,7 @@ export const gemma3 = defineFamily({
   residualWriters: ['o_proj', 'down_proj'],
   biasKeys: ['attention_bias'],
   llamaCpp: { architecture: 'gemma3', tensors: decoderTensors, tiesOutput: true },
+  pathOf: gemma3Path,
   config: gemma3Config,
   model: gemma3Model,
   weights: gemma3Weights,

@@ -41,7 +41,7 @@ function gpt2Config(config: ConfigReader): Gpt2Config {
     modelType: config.modelType,
     vocabularySize: config.integer('vocab_size', 50257),
     hiddenSize,
-    layers: config.integer('n_layer', 12),
+    layers: config.layers('n_layer', 12),
     intermediateSize: config.integer('n_inner', 4 * hiddenSize),
     heads,
     keyHeads: heads,

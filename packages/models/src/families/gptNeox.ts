@@ -56,7 +56,7 @@ function gptNeoxConfig(config: ConfigReader): GptNeoxConfig {
     modelType: config.modelType,
     vocabularySize: config.integer('vocab_size', 50432),
     hiddenSize,
-    layers: config.integer('num_hidden_layers', 44),
+    layers: config.layers('num_hidden_layers', 44),
     intermediateSize: config.integer('intermediate_size', 24576),
     heads,
     keyHeads: heads,

@@ -23,8 +23,7 @@ export interface LlamaConfig extends TransformerConfig {
 export function llamaConfig(config: ConfigReader): LlamaConfig {
   const base = transformerConfig(config, { maxPositions: 2048, normEpsilon: 1e-6, tied: false, bosId: 1, eosId: 2 });
   config.oneOf('hidden_act', ['silu'], 'silu');
-  config.requireOff('sliding_window');
-  if (config.has('pretraining_tp') && config.integer('pretraining_tp') !== 1) config.refuse('pretraining_tp', '1');
+  // transformers 5 looks at neither `pretraining_tp` nor `sliding_window`.
   const rotary = rotaryOptions(config, base);
   return {
     ...base,

@@ -105,8 +105,9 @@ describe('refused, by name', () => {
     [{ rope_scaling: { rope_type: 'longrope', short_factor: [1] } }, /"longrope"/],
     [{ rope_scaling: { rope_type: 'llama3', factor: 2 } }, /low_freq_factor/],
     [{ hidden_act: 'gelu' }, /hidden_act in here\/config\.json: expected "silu", got "gelu"/],
-    [{ sliding_window: 4096 }, /sliding_window/],
-    [{ pretraining_tp: 2 }, /pretraining_tp/],
+    [{ num_hidden_layers: 1e5 }, /num_hidden_layers.*at most 10000, got 100000/],
+    [{ num_hidden_layers: 1e12 }, /num_hidden_layers.*at most 10000/],
+    [{ head_dim: 1e12 }, /head_dim/],
     [{ partial_rotary_factor: 0.5 }, /partial_rotary_factor/],
     [{ num_key_value_heads: 3 }, /num_key_value_heads.*divisor of the 4/],
     [{ head_dim: 5 }, /head_dim.*even/],
@@ -117,4 +118,8 @@ describe('refused, by name', () => {
     [{ rms_norm_eps: null, tie_word_embeddings: 'yes' }, /tie_word_embeddings.*true or false/],
     [{ eos_token_id: ['</s>'] }, /eos_token_id.*token ids/],
   ])('%j', (over, message) => expect(() => parse(over)).toThrow(message));
+});
+
+test('what transformers leaves aside is left aside', () => {
+  expect(parse({ sliding_window: 4096, pretraining_tp: 2 })).toEqual(parse({}));
 });

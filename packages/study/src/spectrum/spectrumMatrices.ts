@@ -1,7 +1,7 @@
 import { LowrankError } from '@lowrank/errors';
 import type { LoraAdapter } from '@lowrank/lora';
 import { beginsInBase, tensorNumbers } from '@lowrank/lora';
-import { openFolder, openModelWeights, outlineModel, readJson } from '@lowrank/models';
+import { openFolder, openModelWeights, outlineModel } from '@lowrank/models';
 import type { TensorInfo } from '@lowrank/safetensors';
 
 /** The matrices of a model folder, read one at a time. */
@@ -17,8 +17,8 @@ export interface Matrices {
 
 export async function openMatrices(folder: string): Promise<Matrices> {
   const files = await openFolder(folder);
-  const { file, pathOf } = await openModelWeights(files);
-  const { outputPath } = outlineModel(await readJson(files, 'config.json'));
+  const { file, pathOf, config } = await openModelWeights(files);
+  const { outputPath } = outlineModel(config);
   const infos = new Map<string, TensorInfo>();
   for (const info of file.tensors.values()) {
     const path = pathOf(info.name);

@@ -3,6 +3,7 @@
  * storage formats, the fused ops of training and decoding, and the references that tests compare with.
  */
 export { bytesPerElement, dtypeOf, hostArray, toFloat64 } from '../dtype.js';
+export { firstNotFinite } from '../numeric/firstNotFinite.js';
 export { fromBf16, fromF16, toBf16, toF16 } from '../numeric/halfFloats.js';
 export { dynamicMap } from '../numeric/dynamicMap.js';
 export { checkEncoding, EncodedMatrix, encodingParts, encodingSpecs, nestedHead } from '../numeric/encoding.js';
