@@ -165,7 +165,7 @@ export async function readAdapter({
 
 /** A table of the base that PEFT saved since its vocabulary was resized, with nothing else at its module. */
 function resizedTable(name: string, { shape }: TensorInfo): string | undefined {
-  return /\.weight$/.test(name) && !name.includes('.lora_') && shape.length === 2 && isOutsideLayers(name)
+  return name.endsWith('.weight') && !name.includes('.lora_') && shape.length === 2 && isOutsideLayers(name)
     ? name.replace(/\.weight$/, tableSuffix)
     : undefined;
 }
