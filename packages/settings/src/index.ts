@@ -2,6 +2,8 @@ export { configWarnings, readConfig, saysSomething, writeConfig } from './config
 export { anyOf, checkExclusions, checkRequirements, checkRules, givenOf, isGiven } from './conflicts.js';
 export { describeSchema, shapeOf } from './describeSchema.js';
 export type { SchemaShape } from './describeSchema.js';
+export { jsonSchema } from './jsonSchema.js';
+export type { JsonSchema } from './jsonSchema.js';
 export { nearestName } from './nearest.js';
 export { accepts, checkValue, defaultsOf, parseOptions, refuseUnknown } from './parseOptions.js';
 export { accepted, byName, choice, either, list, number, text, toggle, wholeNumber } from './schema.js';

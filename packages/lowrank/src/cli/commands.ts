@@ -128,6 +128,7 @@ interface TrainCommand {
 }
 
 async function trainCommand({ flags, backend, speaker, onInterrupted }: TrainCommand): Promise<void> {
+  const { device: _, json: _2, ...options } = flags;
   const controller = new AbortController();
   const release = speaker.io.onInterrupt(() => {
     speaker.say('\ninterrupted: the step in progress is finished and saved. Press Ctrl-C again to stop at once.');
@@ -146,7 +147,7 @@ async function trainCommand({ flags, backend, speaker, onInterrupted }: TrainCom
   };
   try {
     const { interrupted, ...result } = await fineTune({
-      ...flags,
+      ...options,
       onTransfer: transferReporter(speaker),
       backend,
       signal: controller.signal,

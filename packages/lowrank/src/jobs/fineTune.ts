@@ -20,7 +20,7 @@ import { backendOnce } from '../device.js';
 import type { BackendOrOpener } from '../device.js';
 import { openMetricsFile, metricsOf } from '../metricsFile.js';
 import { openOutputFolder } from '@lowrank/files';
-import { checkOptions } from '../settings/checkOptions.js';
+import { checkOptions, checkValues } from '../settings/checkOptions.js';
 import type { CommonOptions, MethodOptions } from '../settings/methodTables.js';
 import type { TransferEvents } from './folders.js';
 import { withFolders } from './folders.js';
@@ -52,6 +52,21 @@ export interface FineTuneOptions
   onEvent?(event: FineTuneEvent): void | Promise<void>;
 }
 
+/** The options that are no settings. */
+const runOptions: readonly (keyof FineTuneOptions)[] = [
+  'backend',
+  'model',
+  'data',
+  'parts',
+  'tokenizer',
+  'output',
+  'evalData',
+  'execution',
+  'signal',
+  'onEvent',
+  'onTransfer',
+];
+
 export type FineTuneEvent = TrainEvent | { readonly type: 'warning'; readonly text: string };
 
 /** What `lowrank train` prints last. */
@@ -82,6 +97,7 @@ export interface FineTuneResult {
  */
 export async function fineTune(given: FineTuneOptions): Promise<FineTuneResult> {
   checkOptions(given);
+  checkValues(given, runOptions);
   const warnings: string[] = [];
   const options = await withFolders(given, {
     onTransfer: given.onTransfer,

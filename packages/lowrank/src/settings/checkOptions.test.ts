@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { checkOptions } from './checkOptions.js';
+import { checkOptions, checkValues } from './checkOptions.js';
 
 test.each<[Parameters<typeof checkOptions>[0], string]>([
   [{ method: 'full', r: 4 }, "r with method 'full': expected one of the two, got both. Every weight is trained"],
@@ -27,4 +27,15 @@ test.each<[Parameters<typeof checkOptions>[0]]>([
   [{ method: 'full', useDora: false }],
 ])('%j goes together', (options) => {
   checkOptions(options);
+});
+
+test.each<[object, string]>([
+  [{ rank: 8 }, 'the option rank: expected r, got rank'],
+  [{ lr: 1e-4 }, 'the option lr: expected learningRate, got lr'],
+  [{ modle: './llama' }, 'the option modle: expected model, got modle'],
+  [{ r: 0 }, 'the LoRA setting r: expected a whole number of at least 1, got 0'],
+  [{ batchSize: '8' }, 'the setting batchSize: expected a whole number of at least 1, got 8'],
+  [{ init: 'eva', eva: { rhoo: 2 } }, 'the EVA setting rhoo: expected rho, got rhoo'],
+])('%j is refused, and the nearest named', (options, message) => {
+  expect(() => checkValues(options, ['model', 'data'])).toThrow(message);
 });

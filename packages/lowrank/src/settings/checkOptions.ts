@@ -7,12 +7,15 @@ import {
   anyOf,
   checkExclusions,
   checkRequirements,
+  checkValue,
   describeSchema,
   givenOf,
   isGiven,
+  refuseUnknown,
+  text,
 } from '@lowrank/settings';
 import type { MethodOptions, TablesByMethod } from './methodTables.js';
-import { methodTables, ownersOf, settingIn } from './methodTables.js';
+import { commonTables, methodTables, ownersOf, settingIn } from './methodTables.js';
 
 type Options = Readonly<Record<string, unknown>>;
 
@@ -35,6 +38,24 @@ export function checkOptions(options: MethodOptions & { readonly method?: string
     if (table !== loraSettings) checkExclusions({ settings: table.settings, code: 'cli.conflict' }, options, all);
     checkRequirements({ settings: table.settings, code: 'cli.conflict' }, options, all);
   }
+}
+
+/**
+ * Checks that every option is one that there is, and each value by itself.
+ *
+ * @param others names of options that are no settings: what a run is about
+ * @throws LowrankError `cli.option` for an unknown one, naming the nearest; the tables' codes for values
+ */
+export function checkValues(options: object, others: readonly string[]): void {
+  const { method = 'lora' } = options as { readonly method?: string };
+  const tables: readonly SettingTable[] = [...commonTables, ...Object.values(methodTables).flat()];
+  const known = [...others, 'method'].map((name) => [name, { schema: text(), help: name }] as const);
+  const settings: Settings = Object.assign(Object.fromEntries(known), ...tables.map((table) => table.settings));
+  refuseUnknown({ settings, code: 'cli.option', subject: 'the option' }, options);
+  const own: readonly SettingTable[] = (methodTables as TablesByMethod)[method] ?? [];
+  for (const table of [...commonTables, ...own])
+    for (const [name, value] of Object.entries(options))
+      if (value !== undefined && Object.hasOwn(table.settings, name)) checkValue(table, name, value);
 }
 
 /** Refuses options of other methods, and values that only other methods take. */
