@@ -5,5 +5,6 @@ goldenSuite({
   device: 'the CPU',
   openBackend: () => createCpuBackend(),
   models: ['stories260K', 'stories3M'],
+  steps: 30,
   plainSteps: 30,
 });

@@ -10,12 +10,14 @@ export interface GoldenSuite {
   readonly device: string;
   readonly openBackend: () => Promise<Backend>;
   readonly models: readonly GoldenName[];
-  /** How many steps are compared without fusion, and without a plan. */
+  /** How many of the 30 steps are compared. */
+  readonly steps: number;
+  /** How many of them without fusion, and without a plan. */
   readonly plainSteps: number;
 }
 
 /** The reference runs of real models on one kind of device. */
-export function goldenSuite({ device, openBackend, models, plainSteps }: GoldenSuite): void {
+export function goldenSuite({ device, openBackend, models, steps, plainSteps }: GoldenSuite): void {
   let backend: Backend;
   beforeAll(async () => {
     backend = await openBackend();
@@ -37,9 +39,9 @@ export function goldenSuite({ device, openBackend, models, plainSteps }: GoldenS
       golden.model.dispose();
     });
 
-    test('30 steps: every loss and gradient norm', slow, async () => {
+    test(`${steps} steps: every loss and gradient norm`, slow, async () => {
       const golden = await openGolden(name);
-      await expectTrajectory(golden, backend);
+      await expectTrajectory(golden, backend, { steps });
       golden.model.dispose();
     });
   });

@@ -6,5 +6,6 @@ goldenSuite({
   device: 'WebGPU with default limits',
   openBackend: () => createWebgpuBackend({ allowSoftware: true, limits: 'default' }),
   models: ['stories260K'],
-  plainSteps: 4,
+  steps: 10,
+  plainSteps: 2,
 });
