@@ -1,3 +1,4 @@
+import { readdirSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
 import { fileURLToPath } from 'node:url';
 import type { EncodedRow } from '@lowrank/data';
@@ -15,6 +16,20 @@ import { expect } from 'vitest';
 
 /** The methods that are no LoRA, as PEFT and PyTorch have them: parity/methods.py. */
 export const golden = fileURLToPath(new URL('../../parity/golden/', import.meta.url));
+
+/** The cases that parity/methods.py has made. */
+export const caseNames = (): string[] =>
+  readdirSync(`${golden}methods`, { withFileTypes: true })
+    .filter((entry) => entry.isDirectory())
+    .map(({ name }) => name)
+    .sort();
+
+/** The last case of each method. */
+export async function oneOfEachMethod(): Promise<string[]> {
+  const last = new Map<string, string>();
+  for (const name of caseNames()) last.set((await openAdapter(name)).method.name, name);
+  return [...last.values()];
+}
 
 export interface MethodRun {
   readonly steps: number;
@@ -48,17 +63,21 @@ export interface MethodCase {
   readonly adapter: MethodAdapter;
 }
 
+async function openAdapter(name: string): Promise<Pick<MethodCase, 'method' | 'adapter'>> {
+  const folder = `${golden}methods/${name}`;
+  const config: unknown = JSON.parse(await readFile(`${folder}/adapter_config.json`, 'utf8'));
+  const saved = await readMethod({ config, weights: fileSource(`${folder}/adapter_model.safetensors`), name });
+  return { method: saved.method as MethodCase['method'], adapter: saved.stored as MethodAdapter };
+}
+
 export async function openCase(name: string): Promise<MethodCase> {
   const folder = `${golden}methods/${name}`;
   const answers = JSON.parse(await readFile(`${folder}.json`, 'utf8')) as MethodCase['answers'];
-  const config: unknown = JSON.parse(await readFile(`${folder}/adapter_config.json`, 'utf8'));
-  const saved = await readMethod({ config, weights: fileSource(`${folder}/adapter_model.safetensors`), name });
   return {
     answers,
     file: await openSafetensors(fileSource(`${folder}.safetensors`)),
     model: await loadModel(await openFolder(`${golden}${answers.base}`)),
-    method: saved.method as MethodCase['method'],
-    adapter: saved.stored as MethodAdapter,
+    ...(await openAdapter(name)),
   };
 }
 

@@ -1,16 +1,21 @@
-import { readFile } from 'node:fs/promises';
+import { mkdtemp, readFile, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { isLowrankError } from '@lowrank/errors';
 import { createCpuBackend } from '@lowrank/cpu';
 import { readTokenizer } from '@lowrank/data';
 import type { AppliedMethod, Method, MethodAdapter } from '@lowrank/methods';
 import { promptTuning } from '@lowrank/methods';
+import { mergeFolders } from '../../packages/lowrank/src/node.js';
 import type { CausalModel } from '@lowrank/models';
-import { createGenerator } from '@lowrank/models';
+import { createGenerator, loadModel, openFolder } from '@lowrank/models';
 import { bytesSource } from '@lowrank/safetensors';
 import type { Backend, Tensor } from '@lowrank/tensor';
 import { compile, grad, mul, setDefaultBackend } from '@lowrank/tensor';
 import { train } from '@lowrank/trainer';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import {
+  caseNames,
   expectClose,
   floats,
   golden,
@@ -22,20 +27,8 @@ import {
   tracedLogits,
 } from './methodCases.js';
 
-const inPeft = [
-  'promptLlama',
-  'promptGpt2',
-  'promptGemma',
-  'prefixLlama',
-  'prefixGpt2',
-  'prefixNeox',
-  'prefixGemma2',
-  'prefixMistral',
-  'prefixQwen3',
-  'beftLlama',
-  'beftBias',
-];
-const ours = ['bitfitGpt2', 'bitfitNeox', 'adapterLlama', 'adapterGpt2', 'adapterNeox'];
+/** Every golden but one that PEFT projects when it saves, which has a test of its own. */
+const names = caseNames().filter((name) => name !== 'prefixProjected');
 
 let backend: Backend;
 beforeAll(async () => {
@@ -93,7 +86,7 @@ async function gradientsOf(
   ]);
 }
 
-test.each([...inPeft, ...ours])('%s: logits before and after five steps, losses, and every gradient', async (name) => {
+test.each(names)('%s: logits before and after five steps, losses, and every gradient', async (name) => {
   const { answers, file, model, method, adapter } = await openCase(name);
   const base = await logitsOf(model);
   const tuning = await method.attach(model, adapter);
@@ -128,7 +121,7 @@ test.each([...inPeft, ...ours])('%s: logits before and after five steps, losses,
 const bytesOf = (method: Method, adapter: MethodAdapter): Buffer =>
   Buffer.from(method.write(adapter)['adapter_model.safetensors'] as Uint8Array);
 
-test.each([...inPeft, ...ours])(
+test.each(names)(
   '%s: what was saved is saved again from the model, byte by byte, with the same configuration',
   async (name) => {
     const { model, method, adapter } = await openCase(name);
@@ -147,6 +140,29 @@ test.each([...inPeft, ...ours])(
     model.dispose();
   },
 );
+
+test.each(names)('%s: merged into the model’s files it computes the same, or says why not', async (name) => {
+  const { answers, file } = await openCase(name);
+  const base = `${golden}${answers.base}`;
+  const output = await mkdtemp(join(tmpdir(), 'lowrank-merge-'));
+  try {
+    const merging = mergeFolders({ model: base, adapter: `${golden}methods/${name}`, output });
+    const refusal = await merging.then(
+      () => undefined,
+      (error: unknown) => error,
+    );
+    if (refusal !== undefined) {
+      const codes = ['methods.merge', 'methods.noBias'];
+      expect(codes).toContain(isLowrankError(refusal) ? refusal.code : refusal);
+      return;
+    }
+    const model = await loadModel(await openFolder(output));
+    expectClose(await logitsOf(model), await floats(file, 'logits.start'), 2e-5);
+    model.dispose();
+  } finally {
+    await rm(output, { recursive: true, force: true });
+  }
+});
 
 test('a prefix that PEFT trained with a projection is saved projected, and read like any other', async () => {
   const { file, model, method, adapter } = await openCase('prefixProjected');

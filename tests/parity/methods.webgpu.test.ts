@@ -2,9 +2,18 @@ import type { Tensor } from '@lowrank/tensor';
 import { compile, grad, mul } from '@lowrank/tensor';
 import { createWebgpuBackend } from '@lowrank/webgpu';
 import { expect, test } from 'vitest';
-import { expectClose, floats, layouts, lossBatch, methodRun, openCase, rowsFor } from './methodCases.js';
+import {
+  expectClose,
+  floats,
+  layouts,
+  lossBatch,
+  methodRun,
+  oneOfEachMethod,
+  openCase,
+  rowsFor,
+} from './methodCases.js';
 
-test.each(['promptGpt2', 'prefixLlama'])(
+test.each(await oneOfEachMethod())(
   '%s on WebGPU: the loss of PEFT over packed rows, and the gradient of what is trained',
   async (name) => {
     const backend = await createWebgpuBackend({ allowSoftware: true, limits: 'default' });
@@ -26,13 +35,17 @@ test.each(['promptGpt2', 'prefixLlama'])(
     const results = await step.run();
     const [loss = NaN] = Float32Array.from((await results['loss']) ?? []);
     expect(Math.abs(loss / (answers.losses[0] ?? NaN) - 1)).toBeLessThan(2e-5);
-    const whole = await floats(file, 'grad.prompt_embeddings');
-    const width = whole.length / model.virtualTokens / parameters.length;
+    const keys = [...file.tensors.keys()].filter((key) => key.startsWith('grad.'));
+    // A prefix's parts lie side by side in one table.
+    const isSideBySide = keys.length < parameters.length;
     for (const [at, { name: key }] of parameters.entries()) {
-      // A prefix's parts lie side by side in one table.
+      const whole = await floats(file, isSideBySide ? 'grad.prompt_embeddings' : `grad.${key}`);
+      const parts = isSideBySide ? parameters.length : 1;
+      const rows = isSideBySide ? model.virtualTokens : 1;
+      const width = whole.length / rows / parts;
       const want = Float32Array.from(
-        { length: width * model.virtualTokens },
-        (_, i) => whole[Math.floor(i / width) * width * parameters.length + at * width + (i % width)] ?? NaN,
+        { length: width * rows },
+        (_, i) => whole[Math.floor(i / width) * width * parts + (isSideBySide ? at : 0) * width + (i % width)] ?? NaN,
       );
       expectClose(Float32Array.from((await results[key]) ?? []), want, 2e-4);
     }

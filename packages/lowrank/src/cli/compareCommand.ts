@@ -1,5 +1,6 @@
 import { LowrankError } from '@lowrank/errors';
 import type { Command } from 'commander';
+import { methodNames } from '@lowrank/methods';
 import type { Backend } from '@lowrank/tensor';
 import { compareMethods, describeTable } from '@lowrank/study';
 import { comparedMethods, defaultRates } from '../jobs/comparedMethods.js';
@@ -51,9 +52,8 @@ export function addCompareFlags(command: Command): Command {
     )
     .option('--tune-steps <n>', 'steps of the runs that choose (default: --steps)', whole('--tune-steps', 1));
   addBudgetFlags(addStudyFlags(command));
-  return addMethodFlags(command, ['lora', 'bitfit', 'prompt', 'prefix', 'adapter'], {
-    without: ['initAdapter'],
-  }).addHelpText(
+  const methods = methodNames.filter((name) => comparedMethods.some((compared) => compared === name));
+  return addMethodFlags(command, methods, { without: ['initAdapter'] }).addHelpText(
     'after',
     '\nExample:\n  $ lowrank compare --methods full,lora,qlora --model ./llama --data rows.jsonl ' +
       '--test-data test.jsonl --metric rouge-l,loss --steps 300 --seeds 3 --output ' +

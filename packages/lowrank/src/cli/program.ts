@@ -1,6 +1,6 @@
 import { Command } from 'commander';
 import type { MethodName } from '@lowrank/methods';
-import { methodNames as methods } from '@lowrank/methods';
+import { methodNamed, methodNames as methods } from '@lowrank/methods';
 import { version } from '../../package.json';
 import type { QuantizationOptions } from '../jobs/quantization.js';
 import type { MetricName } from '@lowrank/data';
@@ -127,8 +127,7 @@ function addTrain(program: Command, actions: Actions): void {
     .option('--eval-data <file>', 'rows whose loss is told at the end')
     .option(
       '--method <name>',
-      `${methods.join(', ')}: LoRA, every weight, biases, vectors before the text, keys and values before ` +
-        'it, bottleneck adapters, every weight within a random subspace',
+      `how: ${methods.map((name) => `${name} (${methodNamed(name).title})`).join(', ')}`,
       choiceFlag('--method', methods),
       'lora',
     );
