@@ -45,7 +45,7 @@ export const bitfit: Method<readonly [typeof bitfitSettings], MethodAdapter> = {
   ...peftFiles(about),
   async merge(adapter, base) {
     // What does not fit is an error before a byte is written.
-    await bitfit.attach(base.outline(), adapter);
+    (await bitfit.attach(base.outline(), adapter)).remove();
     return mergeBiases(adapter, base);
   },
 
