@@ -1,3 +1,4 @@
+import { methodNames } from '@lowrank/methods';
 import { mkdirSync, readdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
@@ -41,7 +42,7 @@ test.each([
   [['--clip', '-1'], ['--clip']],
   [['--max-length', '1'], ['--max-length']],
   [['--seed', 'x'], ['--seed']],
-  [['--method', 'qlora'], ['--method: expected lora, full, bitfit, prompt, prefix, adapter, subspace, got qlora']],
+  [['--method', 'qlora'], [`--method: expected ${methodNames.join(', ')}, got qlora`]],
   [['--device', 'tpu'], ['--device: expected auto, webgpu, cpu, got tpu']],
   [['--target-modules', ','], ['--target-modules']],
   [['--rank', '8'], ["unknown option '--rank'"]],

@@ -5,7 +5,7 @@ test.each<[Parameters<typeof checkOptions>[0], string]>([
   [{ method: 'full', r: 4 }, "r with method 'full': expected one of the two, got both. Every weight is trained"],
   [{ method: 'prompt', rankPattern: { q_proj: 2 } }, "rankPattern with method 'prompt'"],
   [{ method: 'prompt', bottleneck: 2 }, "Leave bottleneck out, or use method 'adapter'."],
-  [{ method: 'prompt', targetModules: ['a'] }, "use method 'lora, bitfit or adapter'."],
+  [{ method: 'prompt', targetModules: ['a'] }, "use method 'lora, bitfit"],
   [{ method: 'prompt', virtualInit: 'zero' }, "virtualInit with method 'prompt': expected random or vocab, got zero"],
   [{ method: 'prompt', virtualInit: 'vocab', promptInitText: 'x' }, 'virtualInit with promptInitText'],
   [{ method: 'full', quantization: 'nf4' }, "quantization with method 'full'"],
