@@ -1,7 +1,7 @@
 """The methods that are no LoRA, by PEFT where it has them, else by plain PyTorch, and what they compute ->
 golden/methods/.
 
-`<name>/` holds what was learned before the first step: as PEFT saves it (prompt tuning, prefix tuning, BEFT), or, for
+`<name>/` holds what was learned before the first step: as PEFT saves it (prompt tuning, prefix tuning, BEFT, IA3), or, for
 bitfit and bottleneck adapters, as Lowrank does. `<name>.safetensors`: every fourth
 row of the logits of the first row before and after five steps, and the first gradient of everything that is trained.
 The rows are in `rows.json`; labels of a row's first token are ignored.
@@ -14,7 +14,7 @@ import torch
 import torch.nn.functional as F
 from common import GOLDEN, IGNORE, madeBy, setUp, writeJson, writeTensors
 from llamaParts import encodeRow, loadModel, makeTokenizer, padBatch, promptRows, savePeft
-from peft import BeftConfig, PrefixTuningConfig, PromptTuningConfig, get_peft_model
+from peft import BeftConfig, IA3Config, PrefixTuningConfig, PromptTuningConfig, get_peft_model
 from safetensors.torch import save_file
 from transformers.pytorch_utils import Conv1D
 
@@ -60,6 +60,12 @@ PLAIN = {
     "adapterGpt2": ("gpt/gpt2", {"target_modules": ["attn.c_proj", "mlp.c_proj"], "bottleneck_size": 3}),
     "adapterNeox": ("gpt/gptNeox", {"target_modules": ["attention.dense", "mlp.dense_4h_to_h"], "bottleneck_size": 4}),
 }
+IA3 = {
+    "ia3Llama": ("llama/bias", IA3Config(task_type="CAUSAL_LM")),
+    "ia3Gpt2": ("gpt/gpt2", IA3Config(task_type="CAUSAL_LM", fan_in_fan_out=True)),
+}
+# In this order they were made: a case's seed is its place.
+CASES = {**PEFT, **PLAIN, **IA3}
 
 
 def bitfit(model) -> tuple[dict, dict, dict]:
@@ -143,15 +149,19 @@ def plainName(name: str) -> str:
 
 
 def makeCase(name: str, rows: list[dict]) -> None:
-    torch.manual_seed(2900 + list({**PEFT, **PLAIN}).index(name))
-    if name in PEFT:
-        base, config = PEFT[name]
+    torch.manual_seed(2900 + list(CASES).index(name))
+    if name not in PLAIN:
+        base, config = CASES[name]
         model = get_peft_model(loadModel(GOLDEN / base), config).eval()
         trained = {plainName(key): p for key, p in model.named_parameters() if p.requires_grad}
         if name.startswith("beft"):
             with torch.no_grad():
                 for p in trained.values():
                     p.normal_(0, 0.1)
+        if name in IA3:
+            with torch.no_grad():
+                for p in trained.values():
+                    p.normal_(1, 0.1)
         savePeft(model, HOME / name)
         if name == "promptGemma":
             # Where the tokenizer lay is of no interest.
@@ -190,5 +200,5 @@ if __name__ == "__main__":
     rows = [encodeRow(makeTokenizer(), row) for row in promptRows(3, 3)]
     rows = [{key: values[:LENGTH] for key, values in row.items()} for row in rows]
     writeJson(HOME / "rows.json", {"steps": STEPS, "learningRate": LEARNING_RATE, "rows": rows}, None)
-    for name in {**PEFT, **PLAIN}:
+    for name in CASES:
         makeCase(name, rows)

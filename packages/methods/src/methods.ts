@@ -1,6 +1,7 @@
 import { bitfit } from './bitfit.js';
 import { bottleneckAdapter } from './bottleneckAdapter.js';
 import { full } from './full.js';
+import { ia3 } from './ia3.js';
 import { lora } from './lora.js';
 import type { AdapterSource, Method, MethodContext } from './method.js';
 import { badConfig } from './methodConfig.js';
@@ -17,6 +18,7 @@ export const methods = {
   prompt: promptTuning,
   prefix: prefixTuning,
   adapter: bottleneckAdapter,
+  ia3,
   subspace,
 } as const;
 
