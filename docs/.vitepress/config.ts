@@ -47,6 +47,7 @@ export default defineConfig({
         text: 'Contribute',
         items: [
           { text: 'Add a setting', link: '/contributing/setting' },
+          { text: 'Add a method', link: '/contributing/method' },
           { text: 'Add a family', link: '/contributing/family' },
           { text: 'Add an op', link: '/contributing/op' },
           { text: 'Write a test', link: '/contributing/tests' },

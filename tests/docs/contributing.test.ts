@@ -31,10 +31,13 @@ test('the tour of a family names files that are there, and its family is in the 
   expect(list).toContain("import { granite } from './granite.js'");
 });
 
-test('the diffs of the tour of a setting have been applied, and it names files that are there', () => {
-  const text = readFileSync(join(folder, 'setting.md'), 'utf8');
+test.each([
+  ['setting.md', 3],
+  ['method.md', 2],
+])('the diffs of %s have been applied, and it names files that are there', (name, count) => {
+  const text = readFileSync(join(folder, name), 'utf8');
   const diffs = [...text.matchAll(/^```diff (\S+)\n([\s\S]*?)^```$/gm)];
-  expect(diffs).toHaveLength(3);
+  expect(diffs).toHaveLength(count);
   for (const [, path = '', diff = ''] of diffs) {
     const after = diff.replaceAll(/^-.*\n/gm, '').replaceAll(/^[+ ]/gm, '');
     expect(readFileSync(join(root, path), 'utf8')).toContain(after);

@@ -22,6 +22,7 @@ export { bottleneckSettings, defaultBottleneck } from './bottleneckSettings.js';
 export { full } from './full.js';
 export { foldSubspace, injectSubspace, projections, removeSubspace } from './injectSubspace.js';
 export type { ProjectionName, Subspace, SubspaceOptions, SubspaceSettings } from './injectSubspace.js';
+export { ia3 } from './ia3.js';
 export { lora } from './lora.js';
 export { loraRunSettings } from './loraRunSettings.js';
 export { contenderNamed, contenderNames, methodNamed, methodNames, methodOf, methods, readMethod } from './methods.js';
