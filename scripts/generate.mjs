@@ -3,15 +3,15 @@
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
+import { initIndex, variantIndex } from './generators/adapterKinds.mjs';
 import { familyIndex, familyTable } from './generators/families.mjs';
 import { flagTables } from './generators/flags.mjs';
-import { initIndex } from './generators/inits.mjs';
 import { root } from './lib/paths.mjs';
 
 /** @typedef {{ path: string, text: string }} Generated a file below the root, and the whole of its text */
 
 /** In order: a table may be read from a list that was written before it. */
-const generators = [familyIndex, familyTable, initIndex, ...flagTables];
+const generators = [familyIndex, familyTable, initIndex, variantIndex, ...flagTables];
 
 /**
  * The generated files that are not on disk as they should be.

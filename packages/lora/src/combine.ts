@@ -1,5 +1,5 @@
 import { LowrankError } from '@lowrank/errors';
-import type { LoraAdapter, LoraMatrices, WholeTensor } from './adapterFiles.js';
+import type { LoraAdapter, LoraMatrices, WholeTensor } from './loraAdapter.js';
 import { combineLayer, rules, sizesOf } from './numeric/combineLayer.js';
 import type { CombineMethod, CombineSettings, Part, Rule } from './numeric/combineLayer.js';
 import { rankAt, scalingAt } from './config.js';
@@ -206,63 +206,14 @@ function checkVariant({ adapter, name }: Source): void {
     });
 }
 
-function checkParts(
-  parts: readonly (Part & { readonly configured: number })[],
-  path: string,
-  { method = 'cat', rank }: CombineOptions,
-): void {
-  const [first] = parts;
-  const { inFeatures, outFeatures, embedding = false } = sizesOf(parts);
-  for (const { matrices, name, configured } of parts) {
-    if (matrices.rank !== configured)
-      throw new LowrankError({
-        code: 'lora.shape',
-        what: `${path} of ${name}`,
-        expected: `rank ${configured}, as its configuration says`,
-        got: `rank ${matrices.rank}`,
-        remedy: 'The factor on BA goes by the rank: configuration and weights do not belong together.',
-      });
-    if (!matrices.a.every(Number.isFinite) || !matrices.b.every(Number.isFinite))
-      throw new LowrankError({
-        code: 'lora.combineNotFinite',
-        what: `${path} of ${name}`,
-        expected: 'finite numbers',
-        got: 'NaN or infinity',
-        remedy: 'The adapter is damaged.',
-      });
-    const more = Object.entries(matrices).find(([key, value]) => !known.has(key) && value !== undefined);
-    if (more !== undefined)
-      throw new LowrankError({
-        code: 'lora.combineVariant',
-        what: `${path} of ${name}`,
-        expected: 'matrices A and B alone',
-        got: `${more[0]} beside them`,
-        remedy: 'Its change of the weights is no B·A, so it does not add up: merge it into the model instead.',
-      });
-    if (
-      matrices.inFeatures !== inFeatures ||
-      matrices.outFeatures !== outFeatures ||
-      (matrices.embedding ?? false) !== embedding
-    ) {
-      const shape = (each: LoraMatrices): string =>
-        `${each.embedding === true ? 'an embedding' : 'a layer'} [${each.outFeatures}, ${each.inFeatures}]`;
-      throw new LowrankError({
-        code: 'lora.combineShape',
-        what: `${path} of ${name}`,
-        expected: `${first === undefined ? '' : shape(first.matrices)}, as of ${first?.name}`,
-        got: shape(matrices),
-        remedy: 'They are for different base models.',
-      });
-    }
-    if (rules[method].on === 'factors' && matrices.rank !== first?.matrices.rank) {
-      throw new LowrankError({
-        code: 'lora.combineRank',
-        what: `${path} of ${name}`,
-        expected: `rank ${first?.matrices.rank}, as of ${first?.name}: ${method} adds matrices place by place`,
-        got: `rank ${matrices.rank}`,
-        remedy: `Use cat, svd${method === 'linear' ? '' : ` or ${method}_svd`}.`,
-      });
-    }
+type ConfiguredPart = Part & { readonly configured: number };
+
+/** Everything by which the parts of one layer may not add up. */
+function checkParts(parts: readonly ConfiguredPart[], path: string, { method = 'cat', rank }: CombineOptions): void {
+  const { inFeatures, outFeatures } = sizesOf(parts);
+  for (const part of parts) {
+    checkOwn(part, path);
+    checkLike(part, path, { parts, method });
   }
   if (rank !== undefined && rank > Math.min(inFeatures, outFeatures)) {
     throw new LowrankError({
@@ -272,6 +223,68 @@ function checkParts(
       got: String(rank),
     });
   }
+}
+
+/** What can be wrong with one part by itself. */
+function checkOwn({ matrices, name, configured }: ConfiguredPart, path: string): void {
+  if (matrices.rank !== configured)
+    throw new LowrankError({
+      code: 'lora.shape',
+      what: `${path} of ${name}`,
+      expected: `rank ${configured}, as its configuration says`,
+      got: `rank ${matrices.rank}`,
+      remedy: 'The factor on BA goes by the rank: configuration and weights do not belong together.',
+    });
+  if (!matrices.a.every(Number.isFinite) || !matrices.b.every(Number.isFinite))
+    throw new LowrankError({
+      code: 'lora.combineNotFinite',
+      what: `${path} of ${name}`,
+      expected: 'finite numbers',
+      got: 'NaN or infinity',
+      remedy: 'The adapter is damaged.',
+    });
+  const more = Object.entries(matrices).find(([key, value]) => !known.has(key) && value !== undefined);
+  if (more !== undefined)
+    throw new LowrankError({
+      code: 'lora.combineVariant',
+      what: `${path} of ${name}`,
+      expected: 'matrices A and B alone',
+      got: `${more[0]} beside them`,
+      remedy: 'Its change of the weights is no B·A, so it does not add up: merge it into the model instead.',
+    });
+}
+
+/** Every part has the first one's sizes, and its rank where matrices are added place by place. */
+function checkLike(
+  { matrices, name }: Part,
+  path: string,
+  { parts, method }: { readonly parts: readonly Part[]; readonly method: CombineMethod },
+): void {
+  const [first] = parts;
+  const { inFeatures, outFeatures, embedding = false } = sizesOf(parts);
+  const alike =
+    matrices.inFeatures === inFeatures &&
+    matrices.outFeatures === outFeatures &&
+    (matrices.embedding ?? false) === embedding;
+  if (!alike) {
+    const shape = (each: LoraMatrices): string =>
+      `${each.embedding === true ? 'an embedding' : 'a layer'} [${each.outFeatures}, ${each.inFeatures}]`;
+    throw new LowrankError({
+      code: 'lora.combineShape',
+      what: `${path} of ${name}`,
+      expected: `${first === undefined ? '' : shape(first.matrices)}, as of ${first?.name}`,
+      got: shape(matrices),
+      remedy: 'They are for different base models.',
+    });
+  }
+  if (rules[method].on === 'factors' && matrices.rank !== first?.matrices.rank)
+    throw new LowrankError({
+      code: 'lora.combineRank',
+      what: `${path} of ${name}`,
+      expected: `rank ${first?.matrices.rank}, as of ${first?.name}: ${method} adds matrices place by place`,
+      got: `rank ${matrices.rank}`,
+      remedy: `Use cat, svd${method === 'linear' ? '' : ` or ${method}_svd`}.`,
+    });
 }
 
 /** Tensors saved whole have no sum; the same bytes in several sources are one. */

@@ -2,7 +2,8 @@ import { LowrankError } from '@lowrank/errors';
 import type { GivenOptions, OptionsOf, ParsedOptions } from '@lowrank/settings';
 import { parseOptions } from '@lowrank/settings';
 import { pathExpression } from './pathExpression.js';
-import { evaSettings, loraSettings } from './settings.js';
+import { evaSettings } from './evaSettings.js';
+import { loraSettings } from './settings.js';
 import { checkTokenIndices } from './trainedTokens.js';
 import type { NamedVariant } from './variant.js';
 

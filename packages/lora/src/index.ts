@@ -1,14 +1,8 @@
 export { parseAdapterConfig, serializeAdapterConfig } from './adapterConfig.js';
-export { adapterFileBytes, readAdapter, readAdapterFiles, serializeAdapter } from './adapterFiles.js';
-export type {
-  LoraAdapter,
-  LoraAdapterFiles,
-  LoraMatrices,
-  OtherSizes,
-  WholeTensor,
-  LoraSizes,
-  StoredDtype,
-} from './adapterFiles.js';
+export { readAdapter, readAdapterFiles } from './readAdapter.js';
+export { adapterFileBytes, serializeAdapter } from './serializeAdapter.js';
+export type { LoraAdapter, LoraAdapterFiles, LoraMatrices, WholeTensor, StoredDtype } from './loraAdapter.js';
+export type { OtherSizes, LoraSizes } from './serializeAdapter.js';
 export { combineAdapters, combineMethods } from './combine.js';
 export type { CombineOptions, WeightedAdapter } from './combine.js';
 export type { CombineMethod } from './numeric/combineLayer.js';
@@ -21,7 +15,8 @@ export { frozenHalf } from './initOf.js';
 export { beginsInBase, beginsOutside, isLoraInit, loraInits } from './loraInit.js';
 export type { LoraInit } from './loraInit.js';
 export { pathExpression } from './pathExpression.js';
-export { evaSettings, loraSettings } from './settings.js';
+export { evaSettings } from './evaSettings.js';
+export { loraSettings } from './settings.js';
 export { LoraEmbedding } from './loraEmbedding.js';
 export {
   bankEntry,
@@ -62,4 +57,4 @@ export { readMlxAdapter } from './mlx.js';
 export type { MlxFiles } from './mlx.js';
 export { plainConfig, plainMatrices } from './plainAdapter.js';
 export type { LoraVariant, LoraWeights, NamedVariant, VariantCall, VariantLayer } from './variant.js';
-export { variantOf } from './variants/index.js';
+export { variantOf } from './variantOf.js';

@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { bytesSource, serializeSafetensors } from '@lowrank/safetensors';
 import { expect, test } from 'vitest';
-import { serializeAdapter } from './adapterFiles.js';
+import { serializeAdapter } from './serializeAdapter.js';
 import { loraConfig } from './config.js';
 import { inspectAdapter } from './inspect.js';
 import type { AdapterReport } from './inspect.js';

@@ -2,7 +2,7 @@ import { isLowrankError, LowrankError } from '@lowrank/errors';
 import type { ByteSource, SafetensorsFile, TensorInfo } from '@lowrank/safetensors';
 import { openSafetensors } from '@lowrank/safetensors';
 import { parseAdapterConfig, settingWarnings } from './adapterConfig.js';
-import { readAdapter } from './adapterFiles.js';
+import { readAdapter } from './readAdapter.js';
 import { rankAt, scalingAt } from './config.js';
 import type { LoraConfig } from './config.js';
 import { effectiveRank } from './effectiveRank.js';

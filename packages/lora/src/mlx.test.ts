@@ -1,8 +1,9 @@
 import type { TensorEntry } from '@lowrank/safetensors';
 import { bytesSource, serializeSafetensors } from '@lowrank/safetensors';
 import { expect, test } from 'vitest';
-import type { LoraAdapter } from './adapterFiles.js';
-import { readAdapter, serializeAdapter } from './adapterFiles.js';
+import type { LoraAdapter } from './loraAdapter.js';
+import { readAdapter } from './readAdapter.js';
+import { serializeAdapter } from './serializeAdapter.js';
 import { scalingAt } from './config.js';
 import { readMlxAdapter } from './mlx.js';
 

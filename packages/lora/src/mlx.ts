@@ -1,7 +1,7 @@
 import { LowrankError } from '@lowrank/errors';
 import type { ByteSource, TensorInfo } from '@lowrank/safetensors';
 import { openSafetensors } from '@lowrank/safetensors';
-import type { LoraAdapter, LoraMatrices } from './adapterFiles.js';
+import type { LoraAdapter, LoraMatrices } from './loraAdapter.js';
 import { exactConfig } from './exactConfig.js';
 import { tensorNumbers } from './tensorNumbers.js';
 

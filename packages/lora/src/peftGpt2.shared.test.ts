@@ -3,7 +3,8 @@ import { fileURLToPath } from 'node:url';
 import { bytesSource } from '@lowrank/safetensors';
 import { expect, test } from 'vitest';
 import { parseAdapterConfig } from './adapterConfig.js';
-import { readAdapter, serializeAdapter } from './adapterFiles.js';
+import { readAdapter } from './readAdapter.js';
+import { serializeAdapter } from './serializeAdapter.js';
 
 const folder = fileURLToPath(new URL('../../../../shared/data/adapters/peft-gpt2-emotion/', import.meta.url));
 

@@ -1,4 +1,4 @@
-import type { LoraMatrices } from './adapterFiles.js';
+import type { LoraMatrices } from './loraAdapter.js';
 import type { LoraConfig } from './config.js';
 
 /**

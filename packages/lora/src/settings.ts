@@ -13,80 +13,15 @@ import {
   wholeNumber,
 } from '@lowrank/settings';
 import type { OptionsOf } from '@lowrank/settings';
+import { evaSettings } from './evaSettings.js';
 import type { LoraInit } from './loraInit.js';
 import { isInitInFiles, isLoraInit, loraInits, wantsPlainLora } from './loraInit.js';
+import { otherKeys } from './otherKeys.js';
 import type { NamedVariant } from './variant.js';
 
 const isOfPlainLora = (init: unknown): boolean => isLoraInit(init) && wantsPlainLora(init);
 const isLoftq = (init: unknown): boolean => init === 'loftq';
 const isEva = (init: unknown): boolean => init === 'eva';
-
-/** Settings of EVA: PEFT's EvaConfig. */
-export const evaSettings = defineSettings(
-  { code: 'lora.config', subject: 'the EVA setting' },
-  {
-    /** A layer gets at most rho times its rank; 1 leaves the ranks as they are. */
-    rho: setting({
-      schema: number({ min: 1 }),
-      default: 2,
-      key: 'rho',
-      help: 'with eva: a layer gets at most so many times its rank, another less',
-      flag: 'eva-rho',
-      value: 'x',
-    }),
-    /** Batches of rows that it looks at. */
-    batches: setting({
-      schema: wholeNumber({ min: 1 }),
-      default: 32,
-      help: 'with eva: batches of rows that it looks at',
-      flag: 'eva-batches',
-      value: 'n',
-    }),
-    /**
-     * When PEFT's approximation stops. Kept for the file: here the data are gone through once, and the directions are
-     * exact.
-     */
-    tau: setting({
-      schema: number({ min: 0, max: 1 }),
-      default: 0.99,
-      key: 'tau',
-      help: 'when PEFT’s approximation stops; kept for the file',
-      flag: false,
-    }),
-    /** Count only the tokens that are to be learned. */
-    useLabelMask: setting({
-      schema: toggle(),
-      default: true,
-      key: 'use_label_mask',
-      help: 'count only the tokens that are to be learned',
-      flag: false,
-    }),
-    /** The label of those that are not. */
-    labelMaskValue: setting({
-      schema: wholeNumber(),
-      default: -100,
-      key: 'label_mask_value',
-      help: 'the label of tokens that are not to be learned',
-      flag: false,
-    }),
-    /** Divide each direction by the root of its singular value. */
-    whiten: setting({
-      schema: toggle(),
-      default: false,
-      key: 'whiten',
-      help: 'divide each direction by the root of its singular value',
-      flag: false,
-    }),
-    /** Where a rank changes, alpha changes with it, so that the factor on BA stays. */
-    adjustScalingFactors: setting({
-      schema: toggle(),
-      default: true,
-      key: 'adjust_scaling_factors',
-      help: 'where a rank changes, alpha changes with it, so that the factor on BA stays',
-      flag: false,
-    }),
-  },
-);
 
 /**
  * LoRA's settings: PEFT's LoraConfig, as far as Lowrank goes today, under its names in camel case. Each is declared
@@ -97,40 +32,7 @@ export const loraSettings = defineSettings(
   {
     code: 'lora.config',
     subject: 'the LoRA setting',
-    refusedKeys: {
-      layer_replication: 'Save the model with its layers repeated, and an adapter of that.',
-      target_parameters: 'Train the adapter over modules (target_modules).',
-      megatron_config: 'Save the adapter out of Megatron, for plain linear layers.',
-      alora_invocation_tokens: 'Train it as plain LoRA, without invocation tokens.',
-      use_qalora: 'Train it without QALoRA.',
-      arrow_config: 'Use its adapters one by one, or combine them.',
-      use_bdlora: 'Convert it to plain LoRA with PEFT.',
-      kasa_config: 'Convert it to plain LoRA with PEFT.',
-      velora_config: 'Train it without VeLoRA.',
-      monteclora_config: 'Train it without MonteCLoRA.',
-      // Of PEFT's first releases: LoRA on some parts of a merged projection alone.
-      enable_lora: 'Train it anew with a recent PEFT.',
-    },
-    // Read elsewhere, say where an adapter comes from, or go only with a key that is refused.
-    knownKeys: [
-      'peft_type',
-      'token_indices',
-      'init_weights',
-      'lowrank_variant',
-      'peft_version',
-      'auto_mapping',
-      'inference_mode',
-      'megatron_core',
-      'qalora_group_size',
-      'merge_weights',
-    ],
-    spentKeys: {
-      runtime_config: 'says how PEFT is to run',
-      loftq_config: 'says how the adapter began',
-      eva_config: 'says how the adapter began',
-      corda_config: 'says how the adapter began',
-      lora_ga_config: 'says how the adapter began',
-    },
+    ...otherKeys,
   },
   {
     /** Rank. */

@@ -1,8 +1,8 @@
 import { readFile } from 'node:fs/promises';
 import { fileURLToPath } from 'node:url';
 import { bytesSource } from '@lowrank/safetensors';
-import type { LoraAdapter } from './adapterFiles.js';
-import { readAdapter } from './adapterFiles.js';
+import type { LoraAdapter } from './loraAdapter.js';
+import { readAdapter } from './readAdapter.js';
 
 /** Where PEFT's and transformers' answers lie (parity/README.md). */
 export const goldenRoot = fileURLToPath(new URL('../../../parity/golden/llama/', import.meta.url));

@@ -49,19 +49,13 @@ export interface VariantCall {
   readonly base: Tensor;
 }
 
-/** The settings of PEFT's that ask for a variant. */
-export interface VariantSettings {
-  readonly useDora?: boolean | undefined;
-}
-
 /**
- * What a kind of adapter does with A and B: an object in a file of its own. PEFT's are under variants/, listed in
- * variants/index.ts; one of your own is given in the configuration (`variant`). Everything else (targets, files,
+ * What a kind of adapter does with A and B: an object in a file of its own. PEFT's are under variants/; one of your own is given in the configuration (`variant`). Everything else (targets, files,
  * training, hot swap, merging) goes by these members and knows no variant.
  */
 export interface LoraVariant {
   /** Of PEFT's variants: whether a configuration asks for it by its settings. */
-  asked?(settings: VariantSettings): boolean;
+  asked?(settings: Readonly<Record<string, unknown>>): boolean;
   /** PEFT's name of a vector [out] that is trained beside A and B and saved with them. */
   readonly vector?: string;
   /** What the adapter adds to base(x). */

@@ -1,7 +1,7 @@
 import { Parameter } from '@lowrank/nn';
 import type { Tensor } from '@lowrank/tensor';
 import { readTensor, scalar, tensor, toFloat32 } from '@lowrank/tensor';
-import type { LoraMatrices } from '../adapterFiles.js';
+import type { LoraMatrices } from '../loraAdapter.js';
 import { besideBase } from '../numeric/baseWeight.js';
 import type { LoraConfig } from '../config.js';
 import { scalingAt } from '../config.js';
@@ -10,7 +10,7 @@ import type { LoraLayer } from '../loraLayer.js';
 import { plainMatrices } from '../plainAdapter.js';
 import type { LoraVariant, LoraWeights } from '../variant.js';
 import { plain } from '../variants/plain.js';
-import { variantOf } from '../variants/index.js';
+import { variantOf } from '../variantOf.js';
 
 /** One layer's part of an adapter as a slot of a bank holds it. */
 export interface BankEntry {

@@ -1,6 +1,6 @@
 import { LowrankError } from '@lowrank/errors';
 import { Rng } from '@lowrank/tensor';
-import type { LoraMatrices } from '../adapterFiles.js';
+import type { LoraMatrices } from '../loraAdapter.js';
 import { productSvd } from './productSvd.js';
 import { magnitudePrune, randomPrune } from './prune.js';
 import { truncatedSvd } from './svd.js';

@@ -2,7 +2,7 @@ import { expect, test } from 'vitest';
 import { parseAdapterConfig, serializeAdapterConfig } from '../adapterConfig.js';
 import { loraConfig } from '../config.js';
 import type { NamedVariant } from '../variant.js';
-import { variantOf } from './index.js';
+import { variantOf } from '../variantOf.js';
 import { plain } from './plain.js';
 
 const halved: NamedVariant = { ...plain, name: 'halved' };

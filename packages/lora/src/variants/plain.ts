@@ -7,7 +7,6 @@ import type { LoraVariant } from '../variant.js';
  * may be quantized, and shared.
  */
 export const plain: LoraVariant = {
-  asked: () => true,
   forward({ layer, weights, x }) {
     const { initial, scale } = weights;
     const learned = layer.product(layer.dropped(x, weights), weights);

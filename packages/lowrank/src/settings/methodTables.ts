@@ -1,5 +1,4 @@
 import { dataSettings } from '@lowrank/data';
-import { evaSettings } from '@lowrank/lora';
 import type { Method, MethodName, methods as registered } from '@lowrank/methods';
 import { methodNamed, methodNames } from '@lowrank/methods';
 import { quantizationSettings } from '@lowrank/quant';
@@ -26,13 +25,6 @@ export type MethodOptions = MergedOptions<RegisteredTables | typeof resumeSettin
 export const commonTables = [dataSettings, trainingSettings, batchSettings] as const;
 
 export type CommonOptions = MergedOptions<(typeof commonTables)[number]>;
-
-/** Every declared setting of a run. */
-export const allTables: readonly SettingTable[] = [
-  ...commonTables,
-  ...new Set(Object.values(methodTables).flat()),
-  evaSettings,
-];
 
 /** The settings that one of these tables declares under a name. */
 export function settingIn(tables: readonly SettingTable[], name: string): Setting | undefined {

@@ -1,7 +1,8 @@
 import { readFile } from 'node:fs/promises';
 import { bytesSource, openSafetensors, serializeSafetensors } from '@lowrank/safetensors';
 import { expect, test } from 'vitest';
-import { adapterFileBytes, readAdapter, readAdapterFiles, serializeAdapter } from './adapterFiles.js';
+import { readAdapter, readAdapterFiles } from './readAdapter.js';
+import { adapterFileBytes, serializeAdapter } from './serializeAdapter.js';
 import { loraConfig } from './config.js';
 import { goldenAdapter, goldenRoot } from './testing.js';
 
