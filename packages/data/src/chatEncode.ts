@@ -24,7 +24,9 @@ export function encodeChat(
 ): EncodedChat {
   const { template, tokenizer, ...chat } = options;
   const { text, generated } = template.render(messages, chat);
-  const written = template.marksGeneration(chat) ? generated : spansByPrefix(text, messages, { template, chat });
+  const written = template.marksGeneration(chat)
+    ? generated
+    : spansByPrefix(text, messages, { template, chat, end: eosOf(tokenizer) });
   const { ids, spans } = tokenizer.encodeWithSpans(text);
   return { text, ids, mask: overlaps(spans, written) };
 }
@@ -40,18 +42,30 @@ function overlaps(spans: readonly TextSpan[], written: readonly TextSpan[]): boo
   });
 }
 
+/** EOS as text. */
+function eosOf({ eosId, tokenOf }: TextTokenizer): string | undefined {
+  return eosId === undefined ? undefined : tokenOf(eosId);
+}
+
+/** A chat without the EOS that its template, as Phi-3's, writes behind the last turn alone. */
+function withoutEnd(chat: string, whole: string, end: string | undefined): string {
+  if (whole.startsWith(chat) || end === undefined || end === '' || !chat.endsWith(end)) return chat;
+  return chat.slice(0, -end.length);
+}
+
 /** What each assistant's turn adds to the chat before it and its generation prompt. */
 function spansByPrefix(
   text: string,
   messages: readonly ChatMessage[],
-  { template, chat }: { template: ChatTemplate; chat: ChatOptions },
+  { template, chat, end }: { template: ChatTemplate; chat: ChatOptions; end: string | undefined },
 ): TextSpan[] {
   const upTo = (count: number, addGenerationPrompt: boolean): string =>
     template.render(messages.slice(0, count), { ...chat, continueFinalMessage: false, addGenerationPrompt }).text;
   return messages.flatMap(({ role }, at) => {
     if (role !== 'assistant') return [];
     const before = upTo(at, true);
-    const after = at === messages.length - 1 && chat.addGenerationPrompt !== true ? text : upTo(at + 1, false);
+    const isLast = at === messages.length - 1 && chat.addGenerationPrompt !== true;
+    const after = isLast ? text : withoutEnd(upTo(at + 1, false), text, end);
     if (text.startsWith(after) && after.startsWith(before)) return [{ start: before.length, end: after.length }];
     throw new LowrankError({
       code: 'data.chatPrefix',

@@ -3,10 +3,12 @@ import type { ChatTemplate } from './chatTemplate.js';
 import { chatTemplate } from './chatTemplate.js';
 import type { TextFiles } from './textFiles.js';
 import { readJson, readText, textFiles } from './textFiles.js';
-import { specialTokensOf } from './tokenizer.js';
+import { folderTokens } from './tokenizers/folderTokens.js';
+import { classPipeline } from './tokenizers/tokenizerClass.js';
 
 /**
- * The chat template of a Hugging Face model: chat_template.jinja, else `chat_template` of tokenizer_config.json (one,
+ * The chat template of a Hugging Face model: chat_template.jinja with `additional_chat_templates/*.jinja`, else
+ * `chat_template` of tokenizer_config.json (one,
  * or a list of named ones); undefined where there is none.
  *
  * @param place a folder on disk (Node), or files from anywhere
@@ -20,7 +22,7 @@ export async function readChatTemplate(
 ): Promise<ChatTemplate | undefined> {
   const files = textFiles(place);
   const config = (await readJson(files, 'tokenizer_config.json')) ?? {};
-  const specialTokens = specialTokensOf(config);
+  const specialTokens = await namedTokens(files, config);
   if (file !== undefined) {
     const text = await readText(file);
     if (text !== undefined) return chatTemplate(text, { name: file, specialTokens });
@@ -31,11 +33,45 @@ export async function readChatTemplate(
       got: 'nothing at that path',
     });
   }
-  const text = await files.text('chat_template.jinja');
-  if (text !== undefined) return chatTemplate(text, { name: `${files.name}/chat_template.jinja`, specialTokens });
+  const own = await ownFiles(files);
+  if (own !== undefined) return chatTemplate(own, { name: `${files.name}/chat_template.jinja`, specialTokens });
   const name = `chat_template in ${files.name}/tokenizer_config.json`;
   const source = sourceOf(config['chat_template'], name);
   return source === undefined ? undefined : chatTemplate(source, { name, specialTokens });
+}
+
+/**
+ * chat_template.jinja and the named templates beside it, which come before those of tokenizer_config.json; undefined
+ * where there is neither.
+ */
+async function ownFiles(files: TextFiles): Promise<string | Record<string, string> | undefined> {
+  const alone = await files.text('chat_template.jinja');
+  const named: Record<string, string> = alone === undefined ? {} : { default: alone };
+  // These two are chosen by what a chat is; others only by someone who asks for them.
+  for (const name of ['default', 'tool_use']) {
+    const text = await files.text(`additional_chat_templates/${name}.jinja`);
+    if (text !== undefined) named[name] = text;
+  }
+  return Object.keys(named).length === 0 ? undefined : named;
+}
+
+/** The special tokens as the tokenizer names them. */
+async function namedTokens(files: TextFiles, config: Record<string, unknown>): Promise<Record<string, string>> {
+  const [tokenizer, model, specialTokensMap] = await Promise.all([
+    readJson(files, 'tokenizer.json'),
+    readJson(files, 'config.json'),
+    readJson(files, 'special_tokens_map.json'),
+  ]);
+  const text = (key: string): string | undefined => {
+    const value = model?.[key];
+    return typeof value === 'string' ? value : undefined;
+  };
+  const json = tokenizer ?? {};
+  const { defaults } = classPipeline(json, config, {
+    modelType: text('model_type'),
+    modelClass: text('tokenizer_class'),
+  });
+  return { ...folderTokens(json, { config, specialTokensMap }, { defaults, known: [] }).named };
 }
 
 function sourceOf(value: unknown, name: string): string | Record<string, string> | undefined {

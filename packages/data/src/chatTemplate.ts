@@ -1,5 +1,5 @@
 import { LowrankError } from '@lowrank/errors';
-import { parseTemplate, renderTemplate, TemplateRefusal } from './chatJinja.js';
+import { Template, TemplateRefusal } from './jinja/template.js';
 import type { TextSpan } from './tokenizers/pipeline.js';
 
 /**
@@ -48,12 +48,7 @@ export interface ChatTemplateOptions {
   readonly specialTokens?: Readonly<Record<string, string>>;
 }
 
-const marks = /\{%(-?)\s*(end)?generation\s*(-?)%\}/g;
-/**
- * Characters of the private use area; a pair that neither template nor chat holds marks the borders of what is
- * generated.
- */
-const borders = ['\uE0F0\uE0F1', '\uE1F0\uE1F1', '\uE2F0\uE2F1', '\uF2F0\uF2F1'];
+const marks = /\{%[-+]?\s*generation\s*[-+]?%\}/;
 const reasoningKeys = ['reasoning_content', 'thinking', 'reasoning'];
 const tag = 'CONTINUE_FINAL_MESSAGE_TAG ';
 
@@ -70,10 +65,8 @@ export function chatTemplate(
   return new JinjaTemplate(source, name, specialTokens);
 }
 
-type Compiled = ReturnType<typeof parseTemplate>;
-
 class JinjaTemplate implements ChatTemplate {
-  private readonly compiled = new Map<string, Compiled>();
+  private readonly compiled = new Map<string, Template>();
 
   constructor(
     private readonly source: string | Readonly<Record<string, string>>,
@@ -81,31 +74,24 @@ class JinjaTemplate implements ChatTemplate {
     private readonly specialTokens: Readonly<Record<string, string>>,
   ) {
     // Syntax errors come now, and not with the first chat.
-    for (const text of typeof source === 'string' ? [source] : Object.values(source))
-      this.compile(text.replace(marks, ''));
+    for (const text of typeof source === 'string' ? [source] : Object.values(source)) this.compile(text);
   }
 
   marksGeneration(options: Pick<ChatOptions, 'tools'> = {}): boolean {
-    return sourceFor(this.source, options, this.name).search(marks) >= 0;
+    return marks.test(sourceFor(this.source, options, this.name));
   }
 
   render(messages: readonly ChatMessage[], options: ChatOptions = {}): RenderedChat {
     const { name } = this;
     const text = sourceFor(this.source, options, name);
-    const chat = messages.map((message) => withReasoning(checkedMessage(message, name)));
+    const chat = messages.map((message) => withReasoning(withoutNulls(checkedMessage(message, name))));
     const field = options.continueFinalMessage === true ? 'content' : options.continueFinalMessage;
     const ending = typeof field === 'string' ? markEnding({ chat, field, template: text, name }) : undefined;
-    const [open = '', close = ''] = borderFor(text + JSON.stringify([chat, options]));
-    const marked = text.replace(
-      marks,
-      (_, left: string, end: string | undefined, right: string) =>
-        `{%${left} if true %}${end === undefined ? open : close}{% endif ${right}%}`,
-    );
-    const whole = takeBorders(this.fill(marked, chat, options), [open, close]);
+    const whole = this.fill(text, chat, options);
     return ending === undefined ? whole : cutAtTag(whole, ending, name);
   }
 
-  private fill(template: string, messages: readonly Record<string, unknown>[], options: ChatOptions): string {
+  private fill(template: string, messages: readonly Record<string, unknown>[], options: ChatOptions): RenderedChat {
     const variables = {
       ...this.specialTokens,
       ...options.variables,
@@ -115,9 +101,8 @@ class JinjaTemplate implements ChatTemplate {
       add_generation_prompt: options.addGenerationPrompt ?? false,
     };
     try {
-      return renderTemplate(this.compile(template), variables, options.now ?? new Date());
+      return this.compile(template).render(variables, options.now ?? new Date());
     } catch (cause) {
-      if (cause instanceof LowrankError) throw cause;
       const expected =
         cause instanceof TemplateRefusal
           ? 'a chat that the template takes'
@@ -126,18 +111,18 @@ class JinjaTemplate implements ChatTemplate {
     }
   }
 
-  private compile(text: string): Compiled {
+  private compile(text: string): Template {
     const known = this.compiled.get(text);
     if (known !== undefined) return known;
     try {
-      const made = parseTemplate(text);
+      const made = new Template(text);
       this.compiled.set(text, made);
       return made;
     } catch (cause) {
       throw new LowrankError({
         code: 'data.chatTemplate',
         what: this.name,
-        expected: 'a Jinja template that @huggingface/jinja knows',
+        expected: 'a Jinja template as jinja2 reads it',
         got: messageOf(cause),
         cause,
       });
@@ -177,6 +162,12 @@ function checkedMessage(message: ChatMessage, name: string): ChatMessage {
     expected: 'an object with a role',
     got: JSON.stringify(message),
   });
+}
+
+/** Keys whose value is null are dropped, as in transformers: OpenAI writes `"content": null` beside tool calls. */
+function withoutNulls(message: ChatMessage): ChatMessage {
+  const kept = Object.entries(message).filter(([, value]) => value !== null && value !== undefined);
+  return Object.fromEntries(kept) as ChatMessage;
 }
 
 /** Reasoning goes by several names: the template finds it under the one it reads. */
@@ -235,30 +226,6 @@ function cutAtTag({ text, generated }: RenderedChat, ending: string, name: strin
       end: Math.min(end, kept.length),
     })),
   };
-}
-
-function borderFor(text: string): readonly string[] {
-  const free = borders.find((pair) => Array.from(pair).every((letter) => !text.includes(letter)));
-  if (free !== undefined) return Array.from(free);
-  throw new LowrankError({
-    code: 'data.chat',
-    what: 'a chat',
-    expected: 'text without characters of the private use area',
-    got: 'several of them',
-  });
-}
-
-/** The text without its borders, and where they were. */
-function takeBorders(rendered: string, [open, close]: readonly [string, string]): RenderedChat {
-  const generated: TextSpan[] = [];
-  let text = '';
-  let start = 0;
-  for (const piece of rendered.split(new RegExp(`([${open}${close}])`))) {
-    if (piece === open) start = text.length;
-    else if (piece === close) generated.push({ start, end: text.length });
-    else text += piece;
-  }
-  return { text, generated };
 }
 
 function messageOf(cause: unknown): string {

@@ -1,5 +1,6 @@
 import { LowrankError } from '@lowrank/errors';
 import type { ChatMessage, ChatOptions } from './chatTemplate.js';
+import { parseJsonWithFloats } from './jsonFloats.js';
 
 /** A row to learn a completion from: the loss is on the completion and EOS. */
 export interface PromptRow {
@@ -135,7 +136,7 @@ function jsonArray(name: string): LowrankError {
 function parseRow(text: string, line: number): TextRow | Problem {
   let value: unknown;
   try {
-    value = JSON.parse(text);
+    value = parseJsonWithFloats(text);
   } catch (cause) {
     return {
       line,
@@ -216,7 +217,7 @@ function parsedTools(tools: unknown): unknown {
   if (tools === null) return undefined;
   if (typeof tools !== 'string') return tools;
   try {
-    return JSON.parse(tools) ?? undefined;
+    return parseJsonWithFloats(tools) ?? undefined;
   } catch {
     return tools;
   }

@@ -185,11 +185,6 @@ function isSpecial(pipeline: TokenizerPipeline, content: string): boolean {
   return id !== undefined && pipeline.added.byId(id)?.special === true;
 }
 
-/** The tokens that the configuration names by keys, as texts. */
-export function specialTokensOf(config: PartJson, specialTokensMap?: PartJson): Record<string, string> {
-  return { ...folderTokens({}, { config, specialTokensMap }, { defaults: {}, known: [] }).named };
-}
-
 function firstId(ids: number | readonly number[] | null | undefined): number | undefined {
   return typeof ids === 'number' ? ids : (ids?.[0] ?? undefined);
 }

@@ -1,0 +1,79 @@
+import { Float } from './jinja/values.js';
+
+/**
+ * `JSON.parse`, but numbers that Python would read as floats and JavaScript as whole ones (`1.0`, `1e3`) stay floats: a
+ * chat template writes them so.
+ */
+export function parseJsonWithFloats(text: string): unknown {
+  const parsed: unknown = JSON.parse(text);
+  if (!/\d\.0|\d[eE]/.test(text)) return parsed;
+  return new Reader(text).read();
+}
+
+/** Reads JSON that is known to be right. */
+class Reader {
+  #at = 0;
+  #depth = 0;
+
+  constructor(readonly text: string) {}
+
+  read(): unknown {
+    if (++this.#depth > 2000) return JSON.parse(this.text);
+    const start = this.#skip();
+    const first = this.text.charAt(start);
+    let value: unknown;
+    if (first === '{') value = this.#object();
+    else if (first === '[') value = this.#list();
+    else if (first === '"') value = this.#string();
+    else value = this.#literal();
+    this.#depth--;
+    return value;
+  }
+
+  #skip(): number {
+    while (/[\s]/.test(this.text.charAt(this.#at))) this.#at++;
+    return this.#at;
+  }
+
+  #object(): Record<string, unknown> {
+    const entries: [string, unknown][] = [];
+    this.#at++;
+    while (this.text.charAt(this.#skip()) !== '}') {
+      if (this.text.charAt(this.#at) === ',') this.#at++;
+      this.#skip();
+      const key = this.#string();
+      this.#skip();
+      this.#at++;
+      entries.push([key, this.read()]);
+    }
+    this.#at++;
+    return Object.fromEntries(entries);
+  }
+
+  #list(): unknown[] {
+    const items: unknown[] = [];
+    this.#at++;
+    while (this.text.charAt(this.#skip()) !== ']') {
+      if (this.text.charAt(this.#at) === ',') this.#at++;
+      items.push(this.read());
+    }
+    this.#at++;
+    return items;
+  }
+
+  #string(): string {
+    const start = this.#at;
+    for (this.#at++; this.text.charAt(this.#at) !== '"'; this.#at++)
+      if (this.text.charAt(this.#at) === '\\') this.#at++;
+    this.#at++;
+    return JSON.parse(this.text.slice(start, this.#at)) as string;
+  }
+
+  #literal(): unknown {
+    const start = this.#at;
+    while (/[-+.\w]/.test(this.text.charAt(this.#at))) this.#at++;
+    const literal = this.text.slice(start, this.#at);
+    const value = JSON.parse(literal) as unknown;
+    return typeof value === 'number' && Number.isInteger(value) && /[.eE]/.test(literal) ? new Float(value) : value;
+  }
+}
