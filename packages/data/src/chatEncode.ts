@@ -43,8 +43,8 @@ function overlaps(spans: readonly TextSpan[], written: readonly TextSpan[]): boo
 }
 
 /** EOS as text. */
-function eosOf({ eosId, tokenOf }: TextTokenizer): string | undefined {
-  return eosId === undefined ? undefined : tokenOf(eosId);
+function eosOf(tokenizer: TextTokenizer): string | undefined {
+  return tokenizer.eosId === undefined ? undefined : tokenizer.tokenOf(tokenizer.eosId);
 }
 
 /** A chat without the EOS that its template, as Phi-3's, writes behind the last turn alone. */

@@ -175,8 +175,9 @@ const simpleEscapes: Readonly<Record<string, string>> = {
 function unescape(text: string): string {
   return text.replace(
     /\\(?:x([\da-fA-F]{2})|u([\da-fA-F]{4})|U([\da-fA-F]{8})|([0-7]{1,3})|(N\{[^}]*\})|([\s\S]))/gu,
-    (whole, x?: string, u?: string, U?: string, octal?: string, named?: string, other?: string) => {
-      const hex = x ?? u ?? U;
+    (...found: (string | undefined)[]) => {
+      const [whole = '', x, u, long, octal, named, other] = found;
+      const hex = x ?? u ?? long;
       if (hex !== undefined) {
         const code = parseInt(hex, 16);
         if (code >= 0xd800 && code <= 0xdfff)

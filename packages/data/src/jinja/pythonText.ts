@@ -1,6 +1,7 @@
 /** Text as Python counts it: by code points, with its own idea of white space. */
 export const pythonSpace = '\\t-\\r\\x1c-\\x20\\x85\\xa0\\u1680\\u2000-\\u200a\\u2028\\u2029\\u202f\\u205f\\u3000';
 const spaces = new RegExp(`^[${pythonSpace}]$`, 'u');
+// oxlint-disable-next-line no-control-regex
 const lineEnds = /\r\n|[\n\r\v\f\x1c-\x1e\x85\u2028\u2029]/g;
 
 /** Code points of a text; of one without surrogate pairs, its units. */

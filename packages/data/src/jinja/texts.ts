@@ -150,7 +150,8 @@ export function percentFormat(text: string, values: Value): string {
   let used = 0;
   const written = text.replace(
     /%(?:\(([^)]*)\))?([-+ 0#]*)(\*|\d+)?(?:\.(\*|\d+))?[hlL]?([\s\S]?)/g,
-    (_, name: string | undefined, flags: string, width?: string, precision?: string, type?: string) => {
+    (...found: (string | undefined)[]) => {
+      const [, name, flags = '', width, precision, type] = found;
       if (type === '%') return '%';
       if (width === '*' || precision === '*') throw new TemplateError('widths by * are not known here');
       let value: Value | undefined;
