@@ -28,7 +28,7 @@ export function addCompareFlags(command: Command): Command {
   const whole = (flag: string, min: number): ((text: string) => number) => numberFlag(flag, { whole: true, min });
   command
     .description(
-      'train several methods on one task with one budget, each with a learning rate chosen for it, and tell ' +
+      'train several methods on one task with one budget, each with a learning rate chosen for it, and report ' +
         'how they do: a table, charts, a report',
     )
     .requiredOption('--model <model>', modelHelp);

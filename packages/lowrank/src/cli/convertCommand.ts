@@ -91,7 +91,7 @@ function given<Value>(flag: string, value: Value | undefined): Value {
       what: flag,
       expected: 'a value',
       got: 'nothing',
-      remedy: '`lowrank convert --help` tells what there is.',
+      remedy: 'See `lowrank convert --help`.',
     });
   return value;
 }

@@ -73,7 +73,7 @@ function stepOf({ batch_size: rows, gradient_accumulation: times, max_length: le
 
 function verdict({ fits, memory_bytes: memory, variants }: PlanReport): string {
   if (fits === null || memory === null)
-    return 'whether it fits: tell the memory with --memory 8GB, for WebGPU does not';
+    return 'whether it fits: give the memory with --memory 8GB, since WebGPU does not say';
   if (fits) return `fits into ${size(memory)}`;
   return `does not fit into ${size(memory)}${variants.length === 0 ? '' : '. Planned instead:'}`;
 }

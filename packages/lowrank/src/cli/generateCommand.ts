@@ -50,7 +50,7 @@ export async function generateCommand(
     throw new LowrankError({
       code: 'cli.conflict',
       what: '--stream with several prompts',
-      expected: '--json, which tells the prompt of each piece',
+      expected: '--json, which names the prompt of each piece',
       got: 'no --json',
       remedy: 'Leave --stream out, or add --json.',
     });

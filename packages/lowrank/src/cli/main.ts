@@ -63,7 +63,7 @@ function usageError(error: CommanderError): LowrankError {
   return new LowrankError({
     code: 'cli.usage',
     what: hint === undefined ? what : `${what} ${hint}`,
-    remedy: '`lowrank --help` and `lowrank COMMAND --help` tell what there is.',
+    remedy: '`lowrank --help` and `lowrank COMMAND --help` list what there is.',
     cause: error,
   });
 }

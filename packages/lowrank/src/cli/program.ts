@@ -88,7 +88,7 @@ export function makeProgram(actions: Actions): Command {
     .addHelpText(
       'after',
       '\nExample:\n  $ lowrank train --model ./llama --data rows.jsonl --output ./adapter --steps ' +
-        '200\n\n`lowrank COMMAND --help` tells the flags of a command.',
+        '200\n\n`lowrank COMMAND --help` lists the flags of a command.',
     );
   addTrain(program, actions);
   addEval(program, actions);
@@ -109,9 +109,9 @@ export function makeProgram(actions: Actions): Command {
   common(quantizing(addSweepFlags(program.command('sweep')))).action((flags: SweepFlags) => actions.sweep(flags));
   common(addWorkerFlags(program.command('worker'))).action((flags: WorkerFlags) => actions.worker(flags));
   common(addIntrinsicFlags(program.command('intrinsic'))).action((flags: IntrinsicFlags) => actions.intrinsic(flags));
-  common(
-    program.command('doctor').description('tell which devices there are, what they can do, and what to install'),
-  ).action((flags: CommonFlags) => actions.doctor(flags));
+  common(program.command('doctor').description('list the devices, what they can do, and what to install')).action(
+    (flags: CommonFlags) => actions.doctor(flags),
+  );
   return program;
 }
 
@@ -124,7 +124,7 @@ function addTrain(program: Command, actions: Actions): void {
   command.requiredOption('--model <model>', `${modelHelp}: config.json, model.safetensors, tokenizer.json`);
   addDataFlags(command)
     .requiredOption('--output <folder>', 'where the adapter and metrics.jsonl go')
-    .option('--eval-data <file>', 'rows whose loss is told at the end')
+    .option('--eval-data <file>', 'rows to report the loss on at the end')
     .option(
       '--method <name>',
       `how: ${methods.map((name) => `${name} (${methodNamed(name).title})`).join(', ')}`,

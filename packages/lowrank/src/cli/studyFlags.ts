@@ -45,7 +45,7 @@ export function addMetricFlags(command: Command, metrics: readonly MetricName[])
   return command
     .option(
       '--metric <names>',
-      `${metricNames.join(', ')}: what is told, with commas between them; the first one decides`,
+      `${metricNames.join(', ')}: what is reported, with commas between them; the first one decides`,
       metricFlag,
       metrics,
     )

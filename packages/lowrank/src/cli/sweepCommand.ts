@@ -25,7 +25,7 @@ export type SweepFlags = Omit<StudyFlags, 'r' | 'alpha' | 'learningRate' | 'targ
 export function addSweepFlags(command: Command): Command {
   command
     .description(
-      'train LoRA adapters of several ranks, and with other settings if wanted, and tell which does best on ' +
+      'train LoRA adapters of several ranks, and with other settings if wanted, and report which does best on ' +
         'rows that were not trained on',
     )
     .requiredOption('--model <model>', modelHelp);
