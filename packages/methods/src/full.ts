@@ -6,14 +6,14 @@ import { fromNumbers, readTensor, toFloat32 } from '@lowrank/tensor';
 import type { Method, MethodContext, MethodModel } from './method.js';
 
 /** A model's tensors as its file is to have them, each read when it is written. */
-export type StoredWeights = readonly TensorEntry[];
+export type WeightEntries = readonly TensorEntry[];
 
 /**
  * Full fine-tuning: every weight is trained. It saves a model: tensors under the names, in the order and in the dtypes
  * of the folder that the model came from. A copy of a tied output projection is left out, since training has left it
  * behind; parts that the model does not use, such as an image tower, go along as they are.
  */
-export const full: Method<readonly [], StoredWeights> = {
+export const full: Method<readonly [], WeightEntries> = {
   name: 'full',
   title: 'full fine-tuning',
   peftTypes: [],
@@ -50,7 +50,7 @@ function isModel(): LowrankError {
   });
 }
 
-async function extractWeights(model: MethodModel, { checkpoint }: MethodContext): Promise<StoredWeights> {
+async function extractWeights(model: MethodModel, { checkpoint }: MethodContext): Promise<WeightEntries> {
   const parameters = new Map(model.namedParameters());
   const origin = await checkpoint?.();
   if (origin === undefined)

@@ -1,7 +1,7 @@
 export type {
   AdapterSource,
   AppliedMethod,
-  CommonOptions,
+  SharedOptions,
   MergeBase,
   MergedModel,
   Method,
@@ -9,7 +9,7 @@ export type {
   MethodContext,
   MethodFiles,
   MethodModel,
-  MethodOptions,
+  OptionsOfMethod,
   MethodTensor,
   ModelSizes,
   OriginTensor,

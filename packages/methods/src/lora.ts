@@ -25,14 +25,14 @@ import type {
   Method,
   MethodContext,
   MethodModel,
-  MethodOptions,
+  OptionsOfMethod,
 } from './method.js';
 import { targetsGiven } from './targetsGiven.js';
 import { tokenIdsOf } from './tokenIds.js';
 import { untie } from './untie.js';
 
 type Tables = readonly [typeof loraSettings, typeof loraRunSettings];
-type Options = MethodOptions<Tables>;
+type Options = OptionsOfMethod<Tables>;
 
 /**
  * LoRA (Hu et al. 2021) and its variants, as PEFT has them; over 4-bit codes QLoRA (Dettmers et al. 2023). Layers,

@@ -71,7 +71,7 @@ export interface AdapterSource {
 export type MethodFiles = Readonly<Record<string, FileContent>>;
 
 /** Options that every method takes. */
-export interface CommonOptions {
+export interface SharedOptions {
   /** Of random beginnings; default 0. */
   readonly seed?: number | undefined;
   /** What it is for, as a hub id or a path: `base_model_name_or_path`. */
@@ -79,8 +79,8 @@ export interface CommonOptions {
 }
 
 /** Options of a method: those of its tables, and the common ones. */
-export type MethodOptions<Tables extends readonly SettingTable[] = readonly SettingTable[]> = CommonOptions &
-  Omit<MergedOptions<Tables[number]>, keyof CommonOptions>;
+export type OptionsOfMethod<Tables extends readonly SettingTable[] = readonly SettingTable[]> = SharedOptions &
+  Omit<MergedOptions<Tables[number]>, keyof SharedOptions>;
 
 /** Turns text into tokens: data's `TextTokenizer` is one. */
 export interface TextEncoder {
@@ -158,7 +158,11 @@ export interface Method<Tables extends readonly SettingTable[] = readonly Settin
   /** Learning rates that a comparison tries: what suits a method depends on how much it moves. */
   readonly learningRates?: readonly number[];
   /** Puts a new one into a model and freezes everything else. */
-  inject(model: MethodModel, options?: MethodOptions<Tables>, context?: MethodContext): Promise<AppliedMethod<Stored>>;
+  inject(
+    model: MethodModel,
+    options?: OptionsOfMethod<Tables>,
+    context?: MethodContext,
+  ): Promise<AppliedMethod<Stored>>;
   /** Puts one that was saved into a model, to be used or trained further. */
   attach(model: MethodModel, stored: Stored, context?: MethodContext): Promise<AppliedMethod<Stored>>;
   /** Reads what `write` has written, or PEFT. */

@@ -1,10 +1,10 @@
 import { LowrankError } from '@lowrank/errors';
-import type { CommonOptions, MethodAdapter } from './method.js';
+import type { SharedOptions, MethodAdapter } from './method.js';
 
 type Config = MethodAdapter['config'];
 
 /** adapter_config.json of a new one: what every method of PEFT says, and this one's own. */
-export function newConfig(own: Config, { baseModel }: CommonOptions): Config {
+export function newConfig(own: Config, { baseModel }: SharedOptions): Config {
   return {
     auto_mapping: null,
     base_model_name_or_path: baseModel ?? null,

@@ -3,7 +3,7 @@ import { Parameter } from '@lowrank/nn';
 import { streamOf } from '@lowrank/patch';
 import type { Tensor } from '@lowrank/tensor';
 import { Rng, tensor } from '@lowrank/tensor';
-import type { AppliedMethod, Method, MethodAdapter, MethodContext, MethodModel, MethodOptions } from './method.js';
+import type { AppliedMethod, Method, MethodAdapter, MethodContext, MethodModel, OptionsOfMethod } from './method.js';
 import { badConfig, newConfig, refuseSet, wholeNumber } from './methodConfig.js';
 import { appliedMethod } from './appliedMethod.js';
 import { normalTensor } from './normalTensor.js';
@@ -90,7 +90,7 @@ async function idsOf(text: string | undefined, { tokenizer }: MethodContext): Pr
 async function begin(
   model: MethodModel,
   count: number,
-  { virtualInit = 'random', seed = 0, ids }: MethodOptions<Tables> & { readonly ids: readonly number[] | undefined },
+  { virtualInit = 'random', seed = 0, ids }: OptionsOfMethod<Tables> & { readonly ids: readonly number[] | undefined },
 ): Promise<Tensor> {
   const { hiddenSize, vocabularySize } = model.shape;
   const shape = [count, hiddenSize];

@@ -19,76 +19,82 @@ export interface TokenTargets {
   readonly follower?: { readonly path: string; readonly module: Linear | TokenRows } | undefined;
 }
 
+type NamedModule = readonly [path: string, module: Module];
+
 /**
  * Which rows of which layers, by PEFT's rules: the input embedding's without a name, else those of the modules whose
  * paths end in a name; tied weights stay tied unless other tokens are named for each.
+ *
+ * @throws LowrankError `patch.tokens`
  */
-export function tokenTargets(
-  model: Module,
-  { trainableTokenIndices, ensureWeightTying = false, modulesToSave = [] }: Tokens,
-): TokenTargets {
+export function tokenTargets(model: Module, config: Tokens): TokenTargets {
+  const { trainableTokenIndices, ensureWeightTying = false } = config;
   if (trainableTokenIndices === undefined) return { wanted: [] };
   const modules = [...model.namedModules()].filter(([path]) => !/(^|\.)base_layer(\.|$)/.test(path));
   const input = modules.find(([, module]) => baseOf(module) instanceof Embedding);
   const head = modules.find(([, module]) => baseOf(module) instanceof TiedLinear);
-  const fail = (what: string, expected: string, got: string, remedy?: string): never => {
-    throw new LowrankError({ code: 'patch.tokens', what, expected, got, remedy });
-  };
   const wanted = tokenLists(trainableTokenIndices).flatMap(([name, ids]): WantedRows[] => {
     const found =
       name === undefined ? (input === undefined ? [] : [input]) : modules.filter(([path]) => path.endsWith(name));
     if (found.length === 0)
-      fail(`trainable_token_indices of ${name ?? 'the input embedding'}`, 'the end of some module’s path', 'no match');
-    return found.map(([path, module]) => {
-      if (modulesToSave.some((saved) => path.endsWith(saved)))
-        fail(
-          `trainable_token_indices at ${path}`,
-          'a module that is not in modules_to_save',
-          'one that is trained whole',
-          'Train its rows or all of it, not both.',
-        );
-      if (module instanceof LoraLayer)
-        fail(
-          `trainable_token_indices at ${path}`,
-          'a module without LoRA',
-          'one among the targets',
-          'Leave it out of the target modules.',
-        );
-      if (!(module instanceof Embedding || module instanceof Linear || module instanceof TokenRows))
-        fail(`trainable_token_indices at ${path}`, 'an embedding or an output projection', module.constructor.name);
-      return { path, module: module as Embedding | Linear | TokenRows, ids };
-    });
+      throw failure(
+        `trainable_token_indices of ${name ?? 'the input embedding'}`,
+        'the end of some module’s path',
+        'no match',
+      );
+    return found.map((named) => wantedRows(named, ids, config));
   });
   if (head === undefined || input === undefined) return { wanted };
   const [ofInput, ofHead] = [wanted.find(({ path }) => path === input[0]), wanted.find(({ path }) => path === head[0])];
   if (ofInput === undefined) return { wanted };
   const differ = ofHead !== undefined && ofHead.ids.join() !== ofInput.ids.join();
   if (differ && ensureWeightTying)
-    fail(
+    throw failure(
       'trainable_token_indices with ensure_weight_tying',
       `the same tokens for ${input[0]} and ${head[0]}`,
       'others',
       'Name the same, or set ensure_weight_tying off.',
     );
   if (differ) return { wanted };
-  if (modulesToSave.some((saved) => head[0].endsWith(saved)))
-    fail(
-      `modules_to_save at ${head[0]}`,
-      'an output projection that follows the trained rows of its embedding',
-      'one that is trained whole',
-      'Train its rows or all of it, not both.',
-    );
-  if (head[1] instanceof LoraLayer)
-    fail(
-      `LoRA at ${head[0]}`,
-      'an output projection that follows the trained rows of its embedding',
-      'one among the targets',
-      'Leave it out of the target modules.',
-    );
+  checkFollower(head, config);
   return {
     wanted: wanted.filter((each) => each !== ofHead),
     follower: { path: head[0], module: head[1] as Linear | TokenRows },
   };
+}
+
+function wantedRows([path, module]: NamedModule, ids: readonly number[], { modulesToSave = [] }: Tokens): WantedRows {
+  const what = `trainable_token_indices at ${path}`;
+  if (modulesToSave.some((saved) => path.endsWith(saved)))
+    throw failure(
+      what,
+      'a module that is not in modules_to_save',
+      'one that is trained whole',
+      'Train its rows or all of it, not both.',
+    );
+  if (module instanceof LoraLayer)
+    throw failure(what, 'a module without LoRA', 'one among the targets', 'Leave it out of the target modules.');
+  if (module instanceof Embedding || module instanceof Linear || module instanceof TokenRows)
+    return { path, module, ids };
+  throw failure(what, 'an embedding or an output projection', module.constructor.name);
+}
+
+/** An output projection that follows its embedding cannot be trained in another way beside. */
+function checkFollower([path, module]: NamedModule, { modulesToSave = [] }: Tokens): void {
+  const expected = 'an output projection that follows the trained rows of its embedding';
+  if (modulesToSave.some((saved) => path.endsWith(saved)))
+    throw failure(
+      `modules_to_save at ${path}`,
+      expected,
+      'one that is trained whole',
+      'Train its rows or all of it, not both.',
+    );
+  if (module instanceof LoraLayer)
+    throw failure(`LoRA at ${path}`, expected, 'one among the targets', 'Leave it out of the target modules.');
+}
+
+function failure(what: string, expected: string, got: string, remedy?: string): LowrankError {
+  return new LowrankError({ code: 'patch.tokens', what, expected, got, remedy });
 }
 
 function baseOf(module: Module): Module {

@@ -1,5 +1,5 @@
 import { isLowrankError } from '@lowrank/errors';
-import type { AdapterReport, LoraConfig } from '@lowrank/lora';
+import type { AdapterReport, LayerReport, LoraConfig } from '@lowrank/lora';
 import { inspectAdapter } from '@lowrank/lora';
 import { lora, methodOf } from '@lowrank/methods';
 import type { AdapterSource } from '@lowrank/methods';
@@ -70,7 +70,6 @@ export async function inspectFolder({
   const opened = await openAdapterFolder(folder);
   const { config, layers, ...report } = await inspectAdapter(opened);
   const other = await otherMethod(opened);
-  const number = (value: number): number | null => (Number.isFinite(value) ? value : null);
   return {
     adapter,
     method: other?.method ?? report.method,
@@ -94,38 +93,28 @@ export async function inspectFolder({
     parameters: report.parameters,
     bytes: report.bytes,
     dtypes: report.dtypes,
-    layers: layers.map(
-      ({
-        path,
-        kind,
-        rank,
-        inFeatures,
-        outFeatures,
-        scaling,
-        dtype,
-        parameters,
-        norm,
-        effectiveRank,
-        singularValues,
-      }) => ({
-        path,
-        kind,
-        rank,
-        in: inFeatures,
-        out: outFeatures,
-        scaling,
-        dtype,
-        parameters,
-        norm: number(norm),
-        effective_rank: number(effectiveRank),
-        singular_values: singularValues,
-      }),
-    ),
+    layers: layers.map(layerResult),
     others: report.others,
     refused: report.refused,
     warnings: report.warnings,
     problem: (other === undefined ? report.problem : other.problem) ?? null,
   };
+}
+
+function layerResult(layer: LayerReport): InspectResult['layers'][number] {
+  const { inFeatures, outFeatures, effectiveRank, singularValues, norm, ...same } = layer;
+  return {
+    ...same,
+    in: inFeatures,
+    out: outFeatures,
+    norm: finiteOrNull(norm),
+    effective_rank: finiteOrNull(effectiveRank),
+    singular_values: singularValues,
+  };
+}
+
+function finiteOrNull(value: number): number | null {
+  return Number.isFinite(value) ? value : null;
 }
 
 /** What another method than LoRA says of its folder; undefined for LoRA, and for a method that is unknown here. */
