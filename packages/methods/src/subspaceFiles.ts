@@ -171,7 +171,3 @@ export function loadSubspace(
   }
   return subspace;
 }
-
-export function isSubspaceConfig(config: unknown): boolean {
-  return typeof config === 'object' && config !== null && 'peft_type' in config && config.peft_type === subspaceType;
-}
