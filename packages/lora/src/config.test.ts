@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest';
 import type { LoraConfig } from './config.js';
 import { loraConfig, rankAt, scalingAt } from './config.js';
-import { pathExpression } from './pathExpression.js';
+import { PathPattern } from './pathPattern.js';
 
 const targetModules = ['q_proj'];
 
@@ -93,6 +93,6 @@ test('scaling is alpha/r or alpha/√r, with the module’s own alpha and r', ()
 });
 
 test('a pattern matches the whole path', () => {
-  expect(pathExpression('q_proj|v_proj').test('self_attn.q_proj')).toBe(false);
-  expect(pathExpression('.*(q_proj|v_proj)').test('self_attn.q_proj')).toBe(true);
+  expect(PathPattern.of('q_proj|v_proj', 'whole').matches('self_attn.q_proj')).toBe(false);
+  expect(PathPattern.of('.*(q_proj|v_proj)', 'whole').matches('self_attn.q_proj')).toBe(true);
 });

@@ -1,7 +1,7 @@
 import { LowrankError } from '@lowrank/errors';
 import type { GivenOptions, OptionsOf, ParsedOptions } from '@lowrank/settings';
 import { parseOptions } from '@lowrank/settings';
-import { pathExpression } from './pathExpression.js';
+import { PathPattern } from './pathPattern.js';
 import { evaSettings } from './evaSettings.js';
 import { loraSettings } from './settings.js';
 import { checkTokenIndices } from './trainedTokens.js';
@@ -44,14 +44,20 @@ function checkPatterns(config: LoraConfig): void {
   const { targetModules, excludeModules = [], layersPattern = [], modulesToSave = [] } = config;
   if (targetModules.length === 0 && config.peftType === undefined)
     throw invalid('targetModules', "names, a regular expression, or 'all-linear'", 'nothing');
-  const expressions = [
-    ...[targetModules, excludeModules].filter((targets) => typeof targets === 'string'),
-    ...layersPattern,
-    ...modulesToSave,
-    ...Object.keys(config.rankPattern),
-    ...Object.keys(config.alphaPattern),
-  ];
-  for (const expression of expressions) pathExpression(expression);
+  for (const targets of [targetModules, excludeModules])
+    if (typeof targets === 'string') PathPattern.of(targets, 'whole');
+  for (const pattern of layersPattern) PathPattern.of(pattern, 'layer');
+  for (const name of modulesToSave) PathPattern.of(name, 'inside');
+  for (const patterns of [config.rankPattern, config.alphaPattern]) checkEnds(Object.keys(patterns));
+}
+
+/** More patterns than any model has layers would be looked through for each of them. */
+const mostPatterns = 20_000;
+
+function checkEnds(patterns: readonly string[]): void {
+  if (patterns.length > mostPatterns)
+    throw invalid('rankPattern', `at most ${mostPatterns} patterns`, String(patterns.length));
+  for (const pattern of patterns) PathPattern.of(pattern, 'end');
 }
 
 function invalid(setting: string, expected: string, got: string): LowrankError {
@@ -85,5 +91,5 @@ export function alphaAt(config: LoraConfig, path: string): number {
 
 /** PEFT's rule: the first key, in order, that matches the end of the path as a regular expression. */
 function patternValue(pattern: Readonly<Record<string, number>>, path: string): number | undefined {
-  return Object.entries(pattern).find(([key]) => pathExpression(key, '(?:.*\\.)?').test(path))?.[1];
+  return Object.entries(pattern).find(([key]) => PathPattern.of(key, 'end').matches(path))?.[1];
 }

@@ -1,6 +1,6 @@
 import { LowrankError } from '@lowrank/errors';
 import type { LoraConfig } from '@lowrank/lora';
-import { LoraEmbedding, pathExpression } from '@lowrank/lora';
+import { LoraEmbedding, PathPattern } from '@lowrank/lora';
 import type { LinearLike, Module } from '@lowrank/nn';
 import { Embedding, isLinearLike } from '@lowrank/nn';
 
@@ -100,7 +100,7 @@ function isLinear(module: Module): module is LinearLike {
 
 /** What is trained whole takes no adapter, nor does anything within. */
 function isExcluded(path: string, { excludeModules, modulesToSave = [] }: Targets): boolean {
-  if (modulesToSave.some((name) => pathExpression(`${name}(?:\\..*)?`, '(?:.*\\.)?').test(path))) return true;
+  if (modulesToSave.some((name) => PathPattern.of(name, 'inside').matches(path))) return true;
   return excludeModules !== undefined && matches(path, excludeModules);
 }
 
@@ -113,7 +113,9 @@ function isTarget(path: string, targets: Targets): boolean {
 }
 
 function matches(path: string, names: readonly string[] | string): boolean {
-  return typeof names === 'string' ? pathExpression(names).test(path) : names.some((name) => endsIn(path, name));
+  return typeof names === 'string'
+    ? PathPattern.of(names, 'whole').matches(path)
+    : names.some((name) => endsIn(path, name));
 }
 
 function endsIn(path: string, name: string): boolean {
@@ -124,12 +126,12 @@ function endsIn(path: string, name: string): boolean {
  * PEFT: the first number after '.<name>.', whatever the name, or after the first of the given patterns that is there.
  */
 function layerNumber(path: string, patterns: readonly string[] | undefined): number | undefined {
-  const expressions =
-    patterns === undefined || patterns.length === 0
-      ? ['.*?\\.[^.]*']
-      : patterns.map((pattern) => `(?:.*?\\.)?${pattern}`);
-  for (const expression of expressions) {
-    const digits = new RegExp(`^${expression}\\.(?<index>\\d+)\\.`).exec(path)?.groups?.['index'];
+  if (patterns === undefined || patterns.length === 0) {
+    const digits = /^.*?\.[^.]*\.(\d+)\./.exec(path)?.[1];
+    return digits === undefined ? undefined : Number(digits);
+  }
+  for (const pattern of patterns) {
+    const digits = PathPattern.of(pattern, 'layer').group(path, 'idx');
     if (digits !== undefined) return Number(digits);
   }
   return undefined;
