@@ -1,5 +1,5 @@
 import { LowrankError } from '@lowrank/errors';
-import { pathExpression } from '@lowrank/lora';
+import { PathPattern } from '@lowrank/lora';
 import type { LinearLike } from '@lowrank/nn';
 import { Conv1d, isLinearLike, Module, Parameter } from '@lowrank/nn';
 import type { CheckpointTensor } from '@lowrank/patch';
@@ -189,7 +189,9 @@ function targetsOf(model: MethodModel, targetModules: Names): Map<string, Linear
 function isFeedforward(config: MethodAdapter['config'], path: string): boolean {
   if ((config['feedforward_modules'] ?? null) === null) return false;
   const names = targetsIn(config, 'feedforward_modules');
-  return typeof names === 'string' ? pathExpression(names).test(path) : names.some((name) => path.endsWith(name));
+  return typeof names === 'string'
+    ? PathPattern.of(names, 'whole').matches(path)
+    : names.some((name) => path.endsWith(name));
 }
 
 function place(
