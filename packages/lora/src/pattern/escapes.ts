@@ -1,6 +1,6 @@
 import type { CharacterTest } from './characters.js';
 import { classTest } from './characters.js';
-import type { PatternReader } from './parse.js';
+import type { PatternReader } from './reader.js';
 import type { Place, Syntax } from './syntax.js';
 
 const controls: Readonly<Record<string, number>> = { a: 7, f: 12, n: 10, r: 13, t: 9, v: 11, '\\': 92 };
