@@ -3,7 +3,7 @@ export type CharacterTest = (code: number) => boolean;
 
 const word = /^[\p{L}\p{N}_]$/u;
 const digit = /^\p{Nd}$/u;
-const space = /^[\t-\r\u001c- \u0085\u00a0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000]$/u;
+const space = /^[\t-\r \u0085\u00a0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000]$/;
 const asciiSpace = /^[\t-\r ]$/;
 const asciiWord = /^\w$/;
 const asciiDigit = /^[0-9]$/;
@@ -15,7 +15,9 @@ export function classTest(letter: string, ascii: boolean): CharacterTest {
   const expressions = ascii ? { w: asciiWord, d: asciiDigit, s: asciiSpace } : { w: word, d: digit, s: space };
   const expression = expressions[letter.toLowerCase() as 'w' | 'd' | 's'];
   const isOther = letter !== letter.toLowerCase();
-  return (code) => expression.test(character(code)) !== isOther;
+  // Four separators that only Python calls white space.
+  const isSeparator = (code: number): boolean => expression === space && code >= 0x1c && code <= 0x1f;
+  return (code) => (isSeparator(code) || expression.test(character(code))) !== isOther;
 }
 
 export const isNewline: CharacterTest = (code) => code === 10;
