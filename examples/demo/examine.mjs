@@ -1,14 +1,7 @@
 /** What a model knows of the task: its loss on rows and its own answers to them. */
-import { evaluate, evaluationBatches, generate, loadAdapter, loadModel, openFolder, readTokenizer } from 'lowrank';
-import { baseFolder, encode } from './fineTune.mjs';
+import { loadModel } from 'lowrank';
+import { baseFolder } from './fineTune.mjs';
 import { maxNewTokens } from './recipe.mjs';
-
-/** The base model, with the adapter of a PEFT folder around it where one is named. */
-async function open(adapter) {
-  const model = await loadModel(await openFolder(baseFolder));
-  if (adapter !== undefined) await loadAdapter(model, adapter);
-  return model;
-}
 
 /** @returns {number} how many answers are the wanted text, but for blanks at the ends */
 export const exactMatches = (answers, rows) =>
@@ -23,31 +16,19 @@ export const exactMatches = (answers, rows) =>
  * right
  */
 export async function examine({ backend, rows, adapter, onToken }) {
-  const model = await open(adapter);
-  const tokenizer = await readTokenizer(baseFolder);
-  const { loss } = await evaluate({
-    backend,
-    loss: (batch) => model.loss(batch),
-    batches: evaluationBatches(encode(rows, tokenizer)),
-  });
-  const prompts = rows.map((row) => tokenizer.encode(row.prompt));
-  const written = prompts.map(() => 0);
+  const model = await loadModel(baseFolder, { device: backend });
+  if (adapter !== undefined) await model.loadAdapter(adapter);
+  const { loss } = await model.evaluate(rows);
+  const written = rows.map(() => 0);
   let longest = 0;
-  const ids = await generate(
-    model,
-    { backend, prompts },
-    {
-      maxNewTokens,
-      stopIds: [tokenizer.eosId],
-      onToken: (_, prompt) => {
-        written[prompt]++;
-        if (written[prompt] > longest) onToken?.(++longest);
-      },
+  const prompts = rows.map(({ prompt }) => prompt);
+  const answers = await model.generateBatch(prompts, {
+    maxNewTokens,
+    onToken: (_, prompt) => {
+      written[prompt]++;
+      if (written[prompt] > longest) onToken?.(++longest);
     },
-  );
-  // Decoded behind its prompt: alone, a first token would lose the blank before it.
-  const answers = prompts.map((prompt, i) =>
-    tokenizer.decode([...prompt, ...ids[i]]).slice(tokenizer.decode(prompt).length),
-  );
+  });
+  await model.dispose();
   return { loss, answers, exact: exactMatches(answers, rows) };
 }

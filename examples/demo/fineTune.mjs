@@ -1,27 +1,9 @@
 /** The training of the demo: LoRA on the base model, saved as a PEFT folder. */
 import { fileURLToPath } from 'node:url';
-import {
-  addAdapter,
-  encodeRows,
-  largestBatches,
-  loadModel,
-  loraConfig,
-  openFolder,
-  readTokenizer,
-  saveAdapter,
-  train,
-  trainingBatches,
-} from 'lowrank';
+import { fineTune as train, loadModel } from 'lowrank';
 import { adapterSettings, finetuning } from './recipe.mjs';
 
 export const baseFolder = fileURLToPath(new URL('base', import.meta.url));
-
-/** `{ prompt, completion }` rows as the library takes them. */
-export const encode = (rows, tokenizer) =>
-  encodeRows(
-    rows.map((row, i) => ({ ...row, line: i + 1 })),
-    tokenizer,
-  ).rows;
 
 /**
  * @param {{
@@ -35,22 +17,22 @@ export const encode = (rows, tokenizer) =>
  * @returns {Promise<{ steps: number, finalLoss: number, tokens: number, seconds: number, parameters: number }>}
  */
 export async function fineTune({ backend, rows, output, steps = finetuning.steps, seed = 0, onStep }) {
-  const { batchSize, ...optimizer } = finetuning;
-  const model = await loadModel(await openFolder(baseFolder));
-  const encoded = encode(rows, await readTokenizer(baseFolder));
-  const config = loraConfig({ ...adapterSettings, baseModel: 'examples/demo/base' });
-  const { parameters } = await addAdapter(model, config, { seed });
-  const { finalLoss, tokens, seconds } = await train({
-    createSession: () => ({ backend, parameters, loss: (batch) => model.loss(batch) }),
-    batches: trainingBatches(encoded, { batchSize, seed }),
-    largest: largestBatches(encoded, { batchSize, seed, steps }),
-    ...optimizer,
+  const model = await loadModel(baseFolder, { device: backend });
+  let parameters = 0;
+  const run = await train(model, {
+    ...adapterSettings,
+    ...finetuning,
+    baseModel: 'examples/demo/base',
+    data: rows,
     steps,
+    seed,
+    onStep,
     onEvent: (event) => {
-      if (event.type === 'step') onStep?.(event);
+      if (event.type === 'started') parameters = event.trainedParameters;
     },
   });
-  await saveAdapter(model, output);
-  const size = parameters.reduce((sum, { parameter }) => sum + parameter.tensor.size, 0);
-  return { steps, finalLoss, tokens, seconds, parameters: size };
+  await run.save(output);
+  await model.dispose();
+  const { finalLoss, tokens, seconds } = run;
+  return { steps, finalLoss, tokens, seconds, parameters };
 }

@@ -4,6 +4,14 @@ import { blocks, runBlocks, wantsGpu, wantsRedis } from './blocks';
 runBlocks(
   blocks.filter((block) => !wantsGpu(block) && !wantsRedis(block)),
   'cpu',
+  // No test downloads a model of that size; tests/runtimes.test.ts runs this example in every runtime.
+  {
+    'HuggingFaceTB/SmolLM2-135M-Instruct': () => './llama',
+    'steps: 200': () => 'steps: 20',
+    'steps: 300': () => 'steps: 2',
+    'seeds: 3': () => 'seeds: 1, tuneRows: 5',
+    "'test.jsonl'": () => "'rows.jsonl'",
+  },
 );
 
 test('there are blocks to run', () => {

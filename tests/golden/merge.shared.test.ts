@@ -5,7 +5,7 @@ import { fileURLToPath } from 'node:url';
 import { createCpuBackend } from '@lowrank/cpu';
 import { fileSource, openSafetensors } from '@lowrank/safetensors';
 import { expect, test } from 'vitest';
-import { evaluateFolder, mergeFolders } from '../../packages/lowrank/src/node.js';
+import { evaluateFolder, mergeFolders } from '../../packages/lowrank/src/entries/node.js';
 
 const shared = fileURLToPath(new URL('../../../shared/', import.meta.url));
 

@@ -6,7 +6,7 @@ import { createCpuBackend } from '@lowrank/cpu';
 import { readTokenizer } from '@lowrank/data';
 import type { AppliedMethod, Method, MethodAdapter } from '@lowrank/methods';
 import { promptTuning } from '@lowrank/methods';
-import { mergeFolders } from '../../packages/lowrank/src/node.js';
+import { mergeFolders } from '../../packages/lowrank/src/entries/node.js';
 import type { CausalModel } from '@lowrank/models';
 import { createGenerator, loadModel, openFolder } from '@lowrank/models';
 import { bytesSource } from '@lowrank/safetensors';

@@ -11,6 +11,6 @@ const model = await loadModel(await openFolder(folder), {
 });
 const [, peak] = /VmHWM:\s+(\d+) kB/.exec(readFileSync('/proc/self/status', 'utf8')) ?? [];
 const deviceBytes = backend.memory.bytes;
-model.dispose();
+await model.dispose();
 backend.dispose();
 console.log(JSON.stringify({ peakBytes: Number(peak) * 1024, deviceBytes }));

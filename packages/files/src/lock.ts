@@ -23,9 +23,9 @@ interface Holder {
  */
 export async function lockFolder(folder: string): Promise<FolderLock> {
   const { rm, writeFile } = await import('node:fs/promises');
-  const { join } = await import('node:path');
+  const paths = await import('node:path');
   const { hostname } = await import('node:os');
-  const path = join(folder, lockName);
+  const path = paths.join(folder, lockName);
   const own: Holder = { pid: process.pid, host: hostname(), since: new Date().toISOString() };
   for (let attempt = 0; ; attempt++) {
     try {

@@ -32,7 +32,7 @@ function isUnsafe(name: string): boolean {
     /[. ]$/.test(name) ||
     // Separators of any system, drives and streams of Windows; control characters are beyond any sensible pattern.
     /[/\\:]/.test(name) ||
-    [...name].some((char) => char < ' ') ||
+    name.split('').some((char) => char < ' ') ||
     /^(con|prn|aux|nul|com\d|lpt\d)(\.|$)/i.test(name)
   );
 }

@@ -55,8 +55,8 @@ interface Order {
  */
 export async function beginSaving(folder: string, options: SavingOptions): Promise<FolderSaving> {
   const { first, replaces = () => false, disk = nodeDisk } = options;
-  const { join } = await import('node:path');
-  const staged = join(folder, `${stagedPrefix}${process.pid}-${Math.random().toString(36).slice(2, 10)}`);
+  const paths = await import('node:path');
+  const staged = paths.join(folder, `${stagedPrefix}${process.pid}-${Math.random().toString(36).slice(2, 10)}`);
   const made: string[] = [];
   try {
     for (const path of await parentsOf(folder)) if (await disk.makeFolder(path)) made.unshift(path);
@@ -72,7 +72,7 @@ export async function beginSaving(folder: string, options: SavingOptions): Promi
     try {
       await action();
     } catch (cause) {
-      throw notWritten(join(folder, name), cause);
+      throw notWritten(paths.join(folder, name), cause);
     }
   };
   return {
@@ -80,15 +80,15 @@ export async function beginSaving(folder: string, options: SavingOptions): Promi
     write: (name, content) =>
       guarded(async () => {
         names.add(name);
-        await disk.createFile(join(staged, name), content);
+        await disk.createFile(paths.join(staged, name), content);
       }, name),
     commit: () =>
       guarded(async () => {
         const gone = (await disk.list(folder)).filter((name) => !names.has(name) && replaces(name));
         const order: Order = { first, files: [...names].filter((name) => name !== first), gone };
-        await disk.createFile(join(staged, orderName), JSON.stringify(order));
+        await disk.createFile(paths.join(staged, orderName), JSON.stringify(order));
         await disk.syncFolder(staged);
-        await disk.rename(staged, join(folder, committedName));
+        await disk.rename(staged, paths.join(folder, committedName));
         await disk.syncFolder(folder);
         await finishSaving(folder, disk);
       }, first),
@@ -104,18 +104,19 @@ export async function beginSaving(folder: string, options: SavingOptions): Promi
  * again after any interruption.
  */
 export async function finishSaving(folder: string, disk: Disk = nodeDisk): Promise<void> {
-  const { join } = await import('node:path');
-  const committed = join(folder, committedName);
+  const paths = await import('node:path');
+  const committed = paths.join(folder, committedName);
   const waiting = await disk.list(committed);
   if (waiting.length === 0) return void (await disk.removeEmpty(committed));
-  const { first, files, gone } = await readOrder(join(committed, orderName), disk);
+  const { first, files, gone } = await readOrder(paths.join(committed, orderName), disk);
   if (waiting.includes(first)) {
-    await disk.removeFile(join(folder, first));
+    await disk.removeFile(paths.join(folder, first));
     await disk.syncFolder(folder);
-    for (const name of gone) await disk.removeFile(join(folder, name));
-    for (const name of files) if (waiting.includes(name)) await disk.rename(join(committed, name), join(folder, name));
+    for (const name of gone) await disk.removeFile(paths.join(folder, name));
+    for (const name of files)
+      if (waiting.includes(name)) await disk.rename(paths.join(committed, name), paths.join(folder, name));
     await disk.syncFolder(folder);
-    await disk.rename(join(committed, first), join(folder, first));
+    await disk.rename(paths.join(committed, first), paths.join(folder, first));
     await disk.syncFolder(folder);
   }
   await disk.removeTree(committed);
@@ -123,9 +124,9 @@ export async function finishSaving(folder: string, disk: Disk = nodeDisk): Promi
 
 /** Where a file of a folder is now: among those of a saving that has been decided, else in its place. */
 export async function currentFile(folder: string, name: string, disk: Disk = nodeDisk): Promise<string> {
-  const { join } = await import('node:path');
-  const committed = join(folder, committedName);
-  return (await disk.list(committed)).includes(name) ? join(committed, name) : join(folder, name);
+  const paths = await import('node:path');
+  const committed = paths.join(folder, committedName);
+  return (await disk.list(committed)).includes(name) ? paths.join(committed, name) : paths.join(folder, name);
 }
 
 async function readOrder(path: string, disk: Disk): Promise<Order> {
@@ -142,10 +143,10 @@ async function readOrder(path: string, disk: Disk): Promise<Order> {
 
 /** Staged files of processes that have ended. */
 async function removeLeftovers(folder: string, disk: Disk): Promise<void> {
-  const { join } = await import('node:path');
+  const paths = await import('node:path');
   for (const name of await disk.list(folder)) {
     const pid = name.startsWith(stagedPrefix) ? Number.parseInt(name.slice(stagedPrefix.length), 10) : NaN;
-    if (pid !== process.pid && Number.isInteger(pid) && !isAlive(pid)) await disk.removeTree(join(folder, name));
+    if (pid !== process.pid && Number.isInteger(pid) && !isAlive(pid)) await disk.removeTree(paths.join(folder, name));
   }
 }
 
@@ -164,12 +165,16 @@ export function isAlive(pid: number): boolean {
  * returns where a file system (/proc) answers ENOENT.
  */
 async function parentsOf(folder: string): Promise<string[]> {
-  const { dirname, resolve } = await import('node:path');
+  const paths = await import('node:path');
   const { stat } = await import('node:fs/promises');
   const missing: string[] = [];
-  for (let path = resolve(folder); (await stat(path).catch(() => undefined)) === undefined; path = dirname(path)) {
+  for (
+    let path = paths.resolve(folder);
+    (await stat(path).catch(() => undefined)) === undefined;
+    path = paths.dirname(path)
+  ) {
     missing.unshift(path);
-    if (path === dirname(path)) break;
+    if (path === paths.dirname(path)) break;
   }
   return missing;
 }

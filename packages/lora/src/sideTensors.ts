@@ -49,7 +49,7 @@ export async function wholeTensor(
 /** Whether a name is that of a tensor saved whole. */
 export function isWhole(
   name: string,
-  { taskType = '', bias = 'none', modulesToSave = [], ensureWeightTying = false }: LoraConfig,
+  { taskType = '', bias, modulesToSave = [], ensureWeightTying = false }: LoraConfig,
 ): boolean {
   if (name.includes('.lora_')) return false;
   const module = name.slice(0, name.lastIndexOf('.'));

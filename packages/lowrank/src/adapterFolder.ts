@@ -36,8 +36,8 @@ export async function openAdapterFolder(place: string | ModelFiles): Promise<Ada
 }
 
 /** Reads an adapter folder, of whichever method. */
-export async function readAdapterFolder(path: string, context?: MethodContext): Promise<SavedMethod> {
-  return readMethod(await openAdapterFolder(path), context);
+export async function readAdapterFolder(place: string | ModelFiles, context?: MethodContext): Promise<SavedMethod> {
+  return readMethod(await openAdapterFolder(place), context);
 }
 
 /**

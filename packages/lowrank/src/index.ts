@@ -1,83 +1,20 @@
-export {
-  chatTemplate,
-  createSampler,
-  encodeChat,
-  encodeRows,
-  evaluationBatches,
-  largestBatches,
-  loadDataset,
-  loadTokenizer,
-  readChatTemplate,
-  readDataset,
-  readTokenizer,
-  renderChat,
-  textStream,
-  trainingBatches,
-  withVirtualTokens,
-} from '@lowrank/data';
-export type {
-  ChatMessage,
-  ChatTemplate,
-  Dataset,
-  EncodedRow,
-  TextTokenizer,
-  TokenBatch,
-  TrainingBatchOptions,
-} from '@lowrank/data';
+export type { ChatMessage, RowSource } from '@lowrank/data';
 export { isLowrankError, LowrankError } from '@lowrank/errors';
-export {
-  combineAdapters,
-  inspectAdapter,
-  loraConfig,
-  readAdapter,
-  readMlxAdapter,
-  serializeAdapter,
-} from '@lowrank/lora';
-export type { AdapterReport, CombineOptions, LoraAdapter, LoraConfig, WeightedAdapter } from '@lowrank/lora';
-export { methodNames, methods, readMethod } from '@lowrank/methods';
-export type { AppliedMethod, Method, MethodAdapter, MethodName, SavedMethod } from '@lowrank/methods';
-export {
-  createGenerator,
-  downloadModel,
-  filesFrom,
-  findModel,
-  generate,
-  loadModel,
-  openDirectory,
-  openFolder,
-  originCache,
-} from '@lowrank/models';
-export type {
-  CausalModel,
-  GeneratedText,
-  GenerateOptions,
-  Generator,
-  ModelFiles,
-  TransferProgress,
-} from '@lowrank/models';
-export {
-  activateAdapter,
-  addAdapter,
-  bankFor,
-  mergeAdapter,
-  openAdapterBank,
-  removeAdapter,
-  unmergeAdapter,
-} from '@lowrank/patch';
-export type { AdapterBank, AdapterBankOptions, PlacedAdapter } from '@lowrank/patch';
-export { readTensor, setDefaultBackend } from '@lowrank/tensor';
-export type { Backend, Tensor } from '@lowrank/tensor';
-export { evaluate, NonFiniteError, train } from '@lowrank/trainer';
-export type {
-  Batch,
-  Evaluation,
-  LossFunction,
-  TrainEvent,
-  TrainOptions,
-  TrainResult,
-  TrainSession,
-} from '@lowrank/trainer';
-export { chooseBackend, devices } from './device.js';
-export type { BackendOrOpener, ChosenBackend, DeviceName } from './device.js';
-export { loadAdapter } from './loadAdapter.js';
-export { saveAdapter } from './saveAdapter.js';
+export type { LoraAdapter, LoraConfig } from '@lowrank/lora';
+export { methodNames } from '@lowrank/methods';
+export type { MethodFiles, MethodName } from '@lowrank/methods';
+export type { ModelFiles } from '@lowrank/models';
+export type { Backend } from '@lowrank/tensor';
+export type { Evaluation, StepEvent } from '@lowrank/trainer';
+export { chooseBackend } from './device.js';
+export type { ChosenBackend, DeviceName } from './device.js';
+export { fineTune } from './front/fineTune.js';
+export type { FineTuneOptions, FineTuning } from './front/fineTune.js';
+export { loadModel } from './front/loadModel.js';
+export type { LoadModelOptions, LoadProgress } from './front/loadModel.js';
+export type { ChatReplyOptions, GenerateBatchOptions, GenerateOptions, Model, NamedAdapter } from './front/model.js';
+export type { ModelSource } from './front/modelSource.js';
+export type { Run } from './front/run.js';
+export type { RunEvent } from './front/runTraining.js';
+export type { TextPieces } from './front/textPieces.js';
+export type { SavePlace } from './saveFolder.js';

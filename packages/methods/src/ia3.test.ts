@@ -76,9 +76,10 @@ test('merged, W and b are scaled: either way round, and in 16 bits', async () =>
   const merged = await ia3.merge(stored, base);
   expect(merged.changed).toBe(4);
   expect(merged.config).toBe(base.config);
-  for (const { name, read } of merged.tensors) {
-    const parameter = new Map(model.namedParameters()).get(name);
-    if (parameter !== undefined) sourceOf(parameter.tensor).write(new Float32Array((await read()).slice().buffer));
+  for (const tensor of merged.tensors) {
+    const parameter = new Map(model.namedParameters()).get(tensor.name);
+    if (parameter !== undefined)
+      sourceOf(parameter.tensor).write(new Float32Array((await tensor.read()).slice().buffer));
   }
   (await hiddenOf(model)).forEach((value, at) => expect(value).toBeCloseTo(want[at] ?? NaN, 5));
   const half = await ia3.merge(stored, {

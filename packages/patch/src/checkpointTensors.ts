@@ -29,7 +29,7 @@ export function mismatch(got: string, expected: string): LowrankError {
  */
 export function isReplaced(
   name: string,
-  { modulesToSave = [], bias = 'none' }: LoraConfig,
+  { modulesToSave = [], bias }: LoraConfig,
   layers: LoraAdapter['layers'],
 ): boolean {
   if (modulesToSave.length === 0 || name.includes('.base_layer.')) return false;

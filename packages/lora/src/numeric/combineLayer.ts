@@ -202,6 +202,7 @@ function narrowed({ a, b, rank }: Factors, parts: readonly Part[]): LoraMatrices
 }
 
 export function sizesOf([first]: readonly Part[]): Pick<LoraMatrices, 'inFeatures' | 'outFeatures' | 'embedding'> {
-  const { inFeatures = 0, outFeatures = 0, embedding } = first?.matrices ?? {};
+  if (first === undefined) return { inFeatures: 0, outFeatures: 0 };
+  const { inFeatures, outFeatures, embedding } = first.matrices;
   return { inFeatures, outFeatures, ...(embedding === true ? { embedding } : {}) };
 }

@@ -50,14 +50,15 @@ export async function loadModel(source: ModelSource, options: LoadModelOptions =
   const template = await templateOf(texts, options);
   const { backend, owned } = await openDevice(device, onWarning);
   try {
+    const quantization = settingsOf(options.quantization);
     const network = await loadNetwork(files, {
-      quantization: settingsOf(options.quantization),
+      quantization,
       onWarning,
       backend: () => Promise.resolve(backend),
       onProgress: loadingReporter(onProgress),
     });
     const stopIds = await endIds(tokenizer, network, texts);
-    return new Model({ name, network, tokenizer, template, backend, ownsBackend: owned, stopIds });
+    return new Model({ name, files, quantization, network, tokenizer, template, backend, ownsBackend: owned, stopIds });
   } catch (error) {
     if (owned) backend.dispose();
     throw error;

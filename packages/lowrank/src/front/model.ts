@@ -1,11 +1,34 @@
-import type { ChatMessage, ChatOptions, ChatTemplate, TextTokenizer } from '@lowrank/data';
-import { renderChat, textStream } from '@lowrank/data';
+import type { ChatMessage, ChatOptions, ChatTemplate, RowSource, TextTokenizer } from '@lowrank/data';
+import { evaluationBatches, renderChat, textStream } from '@lowrank/data';
 import { LowrankError } from '@lowrank/errors';
-import type { CausalModel, Generator, SamplingOptions } from '@lowrank/models';
+import type { LoraAdapter, LoraAdapterFiles, LoraConfig } from '@lowrank/lora';
+import { loraConfig, serializeAdapter } from '@lowrank/lora';
+import { readMethod } from '@lowrank/methods';
+import type { CausalModel, Generator, ModelFiles, SamplingOptions } from '@lowrank/models';
 import { createGenerator } from '@lowrank/models';
+import {
+  activateAdapter,
+  addAdapter,
+  loadAdapter,
+  mergeAdapter,
+  removeAdapter,
+  saveAdapter,
+  unmergeAdapter,
+} from '@lowrank/patch';
+import type { QuantizationSettings } from '@lowrank/quant';
 import type { Backend } from '@lowrank/tensor';
+import type { Evaluation } from '@lowrank/trainer';
+import { evaluate } from '@lowrank/trainer';
+import { openAdapterFolder } from '../adapterFolder.js';
+import { asOpenModel } from '../jobs/openModel.js';
+import type { SavePlace } from '../saveFolder.js';
+import { saveFolder } from '../saveFolder.js';
 import type { TextEndings } from './answerEnds.js';
 import { answerEnds } from './answerEnds.js';
+import type { ModelSource } from './modelSource.js';
+import { findFiles } from './modelSource.js';
+import type { RunOptions, TrainingModel } from './runTraining.js';
+import { readRows } from './runTraining.js';
 import type { TextPieces } from './textPieces.js';
 import { textPieces } from './textPieces.js';
 
@@ -18,6 +41,12 @@ export interface GenerateOptions extends SamplingOptions {
   readonly signal?: AbortSignal | undefined;
 }
 
+export interface GenerateBatchOptions extends Omit<GenerateOptions, 'signal'> {
+  /** Each token as it is made, and the place of its prompt. */
+  readonly onToken?: ((id: number, prompt: number) => void) | undefined;
+  readonly signal?: AbortSignal | undefined;
+}
+
 export interface ChatReplyOptions extends GenerateOptions {
   /** JSON schemas of the functions that the model may call. */
   readonly tools?: ChatOptions['tools'];
@@ -25,8 +54,15 @@ export interface ChatReplyOptions extends GenerateOptions {
   readonly variables?: Readonly<Record<string, unknown>> | undefined;
 }
 
+/** Adapters of a model have names, so that several can be loaded; the first is 'default', as in PEFT. */
+export interface NamedAdapter {
+  readonly name?: string | undefined;
+}
+
 export interface ModelParts {
   readonly name: string;
+  readonly files: ModelFiles;
+  readonly quantization: QuantizationSettings | undefined;
   readonly network: CausalModel;
   readonly tokenizer: TextTokenizer;
   readonly template: ChatTemplate | undefined;
@@ -45,7 +81,7 @@ export class Model {
   readonly tokenizer: TextTokenizer;
   readonly backend: Backend;
   readonly #parts: ModelParts;
-  #generator: Generator | undefined;
+  #plans: Generator | undefined;
   #disposed = false;
 
   constructor(parts: ModelParts) {
@@ -84,6 +120,35 @@ export class Model {
     return this.#write(() => this.#promptIds(prompt), { stopIds, stopStrings: [] }, options);
   }
 
+  /** Continues several prompts side by side, which takes little longer than the longest of them alone. */
+  async generateBatch(prompts: readonly string[], options: GenerateBatchOptions = {}): Promise<string[]> {
+    const { maxNewTokens, stop = [], ...others } = options;
+    const ids = prompts.map((prompt) => this.#promptIds(prompt));
+    const longest = Math.max(0, ...ids.map(({ length }) => length));
+    const texts = await this.#generator().generate(ids, {
+      ...others,
+      maxNewTokens: maxNewTokens ?? Math.max(1, Math.min(128, this.contextLength - longest)),
+      stopIds: this.#parts.stopIds,
+      stopStrings: stop,
+      text: (given) => textStream(this.tokenizer, given),
+    });
+    return texts.map(({ text }) => text);
+  }
+
+  /**
+   * The mean loss over the label tokens of rows, with whatever adapters are active.
+   *
+   * @throws LowrankError what reading the rows throws
+   */
+  async evaluate(
+    data: RowSource,
+    options: Pick<RunOptions, 'maxLength' | 'completionAfter'> = {},
+  ): Promise<Evaluation> {
+    const { training, backend } = this;
+    const rows = await readRows(training, data, { options, hooks: {} });
+    return evaluate({ backend, loss: training.open.loss, batches: evaluationBatches(rows) });
+  }
+
   /**
    * Answers a chat in the model's chat template.
    *
@@ -100,6 +165,78 @@ export class Model {
     return this.#write(prompt, answerEnds(stopIds, template, tokenizer), generation);
   }
 
+  /**
+   * Puts a new LoRA adapter into the model and makes it the active one. {@link fineTune} does so by itself.
+   *
+   * @throws LowrankError `lora.config`, and what patch's addAdapter throws
+   */
+  async addAdapter(options: Partial<LoraConfig> = {}, { name = 'default' }: NamedAdapter = {}): Promise<void> {
+    await this.releasePlans();
+    const targetModules = options.targetModules ?? this.network.defaultTargets;
+    await addAdapter(this.network, loraConfig({ ...options, targetModules }), { name });
+  }
+
+  /**
+   * Puts a saved adapter into the model and makes it the active one: of LoRA under a name, of any other method as its
+   * files say.
+   *
+   * @param source a folder (Node), hub id or URL, files, or PEFT's files as bytes by name
+   * @throws LowrankError `models.noFolder`, `lora.adapterConfig`, `patch.adapterMismatch` and others of their kinds
+   */
+  async loadAdapter(
+    source: ModelSource | LoraAdapterFiles | LoraAdapter,
+    { name = 'default' }: NamedAdapter = {},
+  ): Promise<void> {
+    await this.releasePlans();
+    if (isAdapter(source)) return void (await loadAdapter(this.network, source, { name }));
+    const { files } = await findFiles(source, 'adapter');
+    const { method, stored } = await readMethod(await openAdapterFolder(files));
+    if (method.name === 'lora') return void (await loadAdapter(this.network, stored as LoraAdapter, { name }));
+    const applied = await method.attach(this.network, stored);
+    await applied.fold?.();
+  }
+
+  /** Saves a LoRA adapter as PEFT's files, all of them or none. */
+  async saveAdapter(place: SavePlace, { name = 'default' }: NamedAdapter = {}): Promise<void> {
+    await saveFolder(place, serializeAdapter(await saveAdapter(this.network, { name })));
+  }
+
+  /** Uses these adapters, which add up, from now on; none for the base alone. @throws LowrankError `patch.noAdapter` */
+  async activateAdapter(names: string | readonly string[] = []): Promise<void> {
+    await this.releasePlans();
+    activateAdapter(this.network, names);
+  }
+
+  /** Takes an adapter out, or all of them, and frees it. @throws LowrankError `patch.noAdapter` */
+  async removeAdapter(name?: string): Promise<void> {
+    await this.releasePlans();
+    removeAdapter(this.network, name);
+  }
+
+  /** Merges adapters (by default the active ones) into the weights, in place; `unmergeAdapter` takes them out again. */
+  async mergeAdapter(names?: string | readonly string[]): Promise<void> {
+    await this.releasePlans();
+    await mergeAdapter(this.network, names);
+  }
+
+  /** @throws LowrankError `patch.notMerged` */
+  async unmergeAdapter(): Promise<void> {
+    await this.releasePlans();
+    await unmergeAdapter(this.network);
+  }
+
+  /** What training takes of this model. */
+  get training(): TrainingModel {
+    const { name, network, files, tokenizer, template, backend, quantization } = this.#parts;
+    return {
+      open: asOpenModel(name, network, files),
+      tokenizer,
+      chatTemplate: () => Promise.resolve(template),
+      backend: () => Promise.resolve(backend),
+      quantization,
+    };
+  }
+
   /** Frees the model, whatever was trained on it, and the device where {@link loadModel} opened it. */
   async dispose(): Promise<void> {
     if (this.#disposed) return;
@@ -111,18 +248,21 @@ export class Model {
 
   /** Frees the plans that texts are written with: they hold the weights and adapters that they were made over. */
   async releasePlans(): Promise<void> {
-    const generator = this.#generator;
-    this.#generator = undefined;
+    const generator = this.#plans;
+    this.#plans = undefined;
     await generator?.dispose();
+  }
+
+  #generator(): Generator {
+    if (this.#disposed) throw disposed(this.name);
+    return (this.#plans ??= createGenerator(this.network, { backend: this.backend }));
   }
 
   #write(prompt: () => number[], ends: TextEndings, options: GenerateOptions): TextPieces {
     const { maxNewTokens, stop = [], signal, ...sampling } = options;
     return textPieces(async (push, left) => {
-      if (this.#disposed) throw disposed(this.name);
       const ids = prompt();
-      this.#generator ??= createGenerator(this.network, { backend: this.backend });
-      await this.#generator.generate([ids], {
+      await this.#generator().generate([ids], {
         ...sampling,
         maxNewTokens: maxNewTokens ?? Math.max(1, Math.min(128, this.contextLength - ids.length)),
         stopIds: ends.stopIds,
@@ -141,6 +281,12 @@ export class Model {
     const ids = this.tokenizer.encode(text, { addSpecialTokens: false });
     return addsBos && bosId !== undefined ? [bosId, ...ids] : ids;
   }
+}
+
+/** What patch loads as it is: an adapter on the host, or its files as bytes by name. */
+function isAdapter(source: unknown): source is LoraAdapter | LoraAdapterFiles {
+  if (typeof source !== 'object' || source === null) return false;
+  return 'layers' in source || 'adapter_config.json' in source;
 }
 
 function noTemplate(name: string): LowrankError {

@@ -14,7 +14,7 @@ import type { Execution } from '@lowrank/trainer';
 import { evaluate } from '@lowrank/trainer';
 import { backendOnce } from '../device.js';
 import type { BackendOrOpener } from '../device.js';
-import { datasetWarnings } from './fineTune.js';
+import { datasetWarnings } from '../front/datasetWarnings.js';
 import type { TransferEvents } from './folders.js';
 import { withFolders } from './folders.js';
 import { openModel } from './openModel.js';

@@ -1,5 +1,6 @@
 import { LowrankError } from '@lowrank/errors';
-import { openFolder, openModelWeights } from '@lowrank/models';
+import type { ModelFiles } from '@lowrank/models';
+import { openModelWeights } from '@lowrank/models';
 import type { LoftqSource } from '@lowrank/patch';
 import type { FloatDtype, Floats, QuantizationSettings, QuantizedTensor } from '@lowrank/quant';
 import { dequantize, operandOf, quantize, QuantizedLinear, widen } from '@lowrank/quant';
@@ -8,17 +9,17 @@ import { hostArray, sourceOf } from '@lowrank/tensor/op';
 const dtypes: Readonly<Record<string, FloatDtype>> = { F32: 'f32', F16: 'f16', BF16: 'bf16' };
 
 /**
- * For LoftQ over a model folder that was quantized while it was loaded: each layer's weight as it is stored, and the
+ * For LoftQ over a model that was quantized while it was loaded: each layer's weight as it is stored, and the
  * quantization that it went through.
  *
  * @throws LowrankError `cli.conflict` where a layer is not quantized, or was so before
  */
 export async function loftqBase(
-  folder: string,
+  files: ModelFiles,
   settings: QuantizationSettings | undefined,
 ): Promise<LoftqSource['base']> {
   if (settings === undefined) throw notQuantized('a model that is not quantized while it is loaded');
-  const { file, pathOf } = await openModelWeights(await openFolder(folder));
+  const { file, pathOf } = await openModelWeights(files);
   const stored = new Map([...file.tensors.values()].map((info) => [pathOf(info.name), info]));
   return async (path, layer) => {
     const info = stored.get(`${path}.weight`);
@@ -49,10 +50,11 @@ export async function loftqBase(
 function notQuantized(got: string): LowrankError {
   return new LowrankError({
     code: 'cli.conflict',
-    what: '--init-lora-weights loftq',
-    expected: 'linear layers that --quantization quantizes as they are loaded',
+    what: (names) => names('init', 'loftq'),
+    expected: (names) => `linear layers that ${names('quantization')} quantizes as they are loaded`,
     got,
-    remedy:
-      'Give --quantization nf4 beside it, and a model in 16 or 32 bits: LoftQ makes up for what is lost on the way.',
+    remedy: (names) =>
+      `Give ${names('quantization', 'nf4')} beside it, and a model in 16 or 32 bits: LoftQ makes up for what is lost ` +
+      'on the way.',
   });
 }

@@ -2,23 +2,20 @@ import type { TextTokenizer } from '@lowrank/data';
 import { LowrankError } from '@lowrank/errors';
 import type { AppliedMethod, Method, MethodContext, MethodName, OriginTensor, SavedMethod } from '@lowrank/methods';
 import { methodNamed } from '@lowrank/methods';
-import { openFolder, openModelWeights } from '@lowrank/models';
+import type { ModelFiles } from '@lowrank/models';
+import { openModelWeights } from '@lowrank/models';
 import { matchTargets } from '@lowrank/patch';
 import type { QuantizationSettings } from '@lowrank/quant';
-import { writeFileAtomic } from '@lowrank/safetensors';
-import { mkdir } from 'node:fs/promises';
-import { join } from 'node:path';
 import { readAdapterFolder } from '../adapterFolder.js';
 import { checkSame } from '../settings/checkOptions.js';
 import type { EvaData } from './eva.js';
 import { evaMeasure } from './eva.js';
-import { copyCompanions } from './folders.js';
 import { loftqBase } from './loftq.js';
 import type { OpenModel } from './openModel.js';
 
 /** Options of a run that methods may take. */
 export type MethodRunOptions = Readonly<Record<string, unknown>> & {
-  readonly initAdapter?: string | undefined;
+  readonly initAdapter?: string | ModelFiles | undefined;
   /** What the adapter is for, as it was given: a hub id stays one. Default: the model's folder. */
   readonly baseModel?: string | undefined;
 };
@@ -52,20 +49,22 @@ export async function applyMethod(
 }
 
 function contextOf(
-  { module, folder }: OpenModel,
+  { module, files }: OpenModel,
   { tokenizer, quantization, data, onWarning }: MethodSources,
 ): MethodContext {
   return {
     tokenizer,
     onWarning,
     measure: data && (async (config) => evaMeasure(module, config, await data())),
-    loftq: async () => ({ base: await loftqBase(folder, quantization) }),
-    checkpoint: () => originTensors(folder, module),
+    ...(files && {
+      loftq: async () => ({ base: await loftqBase(files, quantization) }),
+      checkpoint: () => originTensors(files, module),
+    }),
   };
 }
 
-async function originTensors(folder: string, module: OpenModel['module']): Promise<OriginTensor[]> {
-  const { file, pathOf } = await openModelWeights(await openFolder(folder));
+async function originTensors(files: ModelFiles, module: OpenModel['module']): Promise<OriginTensor[]> {
+  const { file, pathOf } = await openModelWeights(files);
   const parts = [...module.children().keys()];
   // What lies beside the model, such as a value head, has no path in it.
   const pathIn = (name: string): string | undefined => {
@@ -102,20 +101,4 @@ function checkAgainst({ module }: OpenModel, { method, stored }: SavedMethod, op
   const same = (name: string, value: unknown): boolean =>
     String(value) === String(made[name]) || (name === 'targetModules' && paths(value) === paths(made[name]));
   for (const table of method.settings) checkSame(table, options, { same, stored: (name) => String(made[name]) });
-}
-
-/** Saves what was learned as a folder: an adapter's, or a model's with the companions of the one it came from. */
-export async function saveMethod(
-  method: Method,
-  applied: AppliedMethod,
-  { output, origin }: { readonly output: string; readonly origin: string },
-): Promise<void> {
-  await mkdir(output, { recursive: true });
-  for (const [name, content] of Object.entries(method.write(await applied.extract())))
-    await writeFileAtomic(join(output, name), content);
-  if (method.saves === 'adapter') return;
-  await copyCompanions(origin, output);
-  const { config, ownOutput } = await openModelWeights(await openFolder(origin));
-  if (ownOutput) await writeFileAtomic(join(output, 'config.json'), `${JSON.stringify(config, null, 2)}\n`);
-  else await copyCompanions(origin, output, ['config.json']);
 }

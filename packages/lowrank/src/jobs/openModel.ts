@@ -1,6 +1,7 @@
 import { withDropout } from '@lowrank/nn';
 import type { CausalModel } from '@lowrank/models';
 import { loadModel, openFolder, TransferMeter } from '@lowrank/models';
+import type { ModelFiles } from '@lowrank/models';
 import type { RandomState } from '@lowrank/tensor';
 import type { LossFunction } from '@lowrank/trainer';
 import type { Backend } from '@lowrank/tensor';
@@ -11,6 +12,8 @@ import { quantizationOf } from './quantization.js';
 /** A model folder in memory. */
 export interface OpenModel {
   readonly folder: string;
+  /** What it was loaded from; undefined of an outline without weights. */
+  readonly files: ModelFiles | undefined;
   readonly module: CausalModel;
   readonly vocabularySize: number;
   /** Tokens that fit the model's positions, beside virtual ones. */
@@ -30,7 +33,8 @@ export async function openModel(folder: string, options: OpenModelOptions = {}):
   const { onTransfer, onWarning, backend } = options;
   let meter: TransferMeter | undefined;
   let done = 0;
-  const module = await loadModel(await openFolder(folder), {
+  const files = await openFolder(folder);
+  const module = await loadModel(files, {
     backend,
     onWarning,
     quantization: quantizationOf(options),
@@ -40,14 +44,15 @@ export async function openModel(folder: string, options: OpenModelOptions = {}):
       done = bytes;
     },
   });
-  return asOpenModel(folder, module);
+  return asOpenModel(folder, module, files);
 }
 
 /** A model, with or without weights, as the jobs take it. */
-export function asOpenModel(folder: string, module: CausalModel): OpenModel {
+export function asOpenModel(folder: string, module: CausalModel, files?: ModelFiles): OpenModel {
   const { vocabularySize, maxPositions } = module.shape;
   return {
     folder,
+    files,
     module,
     vocabularySize,
     get contextLength() {

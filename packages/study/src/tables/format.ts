@@ -12,11 +12,11 @@ export const format = {
   /** 0.0123 → 1.23% */
   share: (value: number): string =>
     `${(value * 100).toPrecision(3).replace(/\.?0+$/, (zeros) => (zeros.startsWith('.') ? '' : zeros))}%`,
-  time(seconds: number): string {
+  time: (seconds: number): string => {
     if (seconds >= 1) return `${seconds.toFixed(2)} s`;
     return `${(seconds * 1000).toFixed(seconds < 0.1 ? 1 : 0)} ms`;
   },
-  bytes(value: number): string {
+  bytes: (value: number): string => {
     const { size, unit } = byteUnits.find((each) => value >= each.size) ?? { size: 1e3, unit: 'kB' };
     const scaled = value / size;
     // Three digits.

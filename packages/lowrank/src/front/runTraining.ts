@@ -1,0 +1,152 @@
+import type { ChatTemplate, EncodedRow, RowSelection, RowSource, TextTokenizer } from '@lowrank/data';
+import { evaluationBatches, largestBatches, readDataset, trainingBatches, withVirtualTokens } from '@lowrank/data';
+import type { AppliedMethod, Method, MethodName } from '@lowrank/methods';
+import { methodNamed } from '@lowrank/methods';
+import type { ModelFiles } from '@lowrank/models';
+import type { QuantizationSettings } from '@lowrank/quant';
+import type { Backend, RandomState } from '@lowrank/tensor';
+import { scalar } from '@lowrank/tensor';
+import type { Execution, TrainEvent, TrainOptions, TrainResult, TrainSession } from '@lowrank/trainer';
+import { train } from '@lowrank/trainer';
+import { applyMethod } from '../jobs/methodRun.js';
+import type { OpenModel } from '../jobs/openModel.js';
+import type { CommonOptions, MethodOptions } from '../settings/methodTables.js';
+import { datasetWarnings } from './datasetWarnings.js';
+
+/** A model to train, with what its texts need. */
+export interface TrainingModel {
+  readonly open: OpenModel;
+  readonly tokenizer: TextTokenizer;
+  readonly chatTemplate: () => Promise<ChatTemplate | undefined>;
+  readonly backend: () => Promise<Backend>;
+  /** How it was quantized while it was loaded. */
+  readonly quantization: QuantizationSettings | undefined;
+}
+
+/** A run: the options that are declared in tables (settings/methodTables.ts), and what it is about. */
+export interface RunOptions extends Omit<MethodOptions, 'initAdapter'>, CommonOptions, RowSelection {
+  readonly method?: MethodName | undefined;
+  readonly data: RowSource;
+  /** Rows whose loss is computed at the end. */
+  readonly evalData?: RowSource | undefined;
+  /** An adapter to go on from. */
+  readonly initAdapter?: string | ModelFiles | undefined;
+  /** What the adapter is for, as it was given. */
+  readonly baseModel: string;
+  readonly execution?: Execution | undefined;
+  readonly signal?: AbortSignal | undefined;
+}
+
+export type RunEvent = TrainEvent | { readonly type: 'warning'; readonly text: string };
+
+export interface RunHooks {
+  /** Saves what was learned, at the end and when the signal is aborted; returns where. */
+  readonly save?: ((method: Method, applied: AppliedMethod) => Promise<string>) | undefined;
+  readonly onEvent?: ((event: RunEvent) => void | Promise<void>) | undefined;
+}
+
+export interface FinishedRun {
+  readonly method: Method;
+  readonly applied: AppliedMethod;
+  readonly result: TrainResult<TrainSession>;
+}
+
+/** Reads the rows, puts the method into the model, and trains: what `fineTune` and `lowrank train` have in common. */
+export async function runTraining(model: TrainingModel, options: RunOptions, hooks: RunHooks): Promise<FinishedRun> {
+  const { batchSize = 8, gradientAccumulation = 1, seed = 0 } = options;
+  const method = methodNamed(options.method ?? 'lora');
+  // Read when they are first asked for: by EVA to begin with, else after the method has taken positions for itself.
+  const rowsOnce = once(() => readRows(model, options.data, { options, hooks, parts: options.parts }));
+  const applied = await apply(model, options, { rows: rowsOnce, hooks });
+  const rows = await rowsOnce();
+  const evalRows =
+    options.evalData === undefined ? undefined : await readRows(model, options.evalData, { options, hooks });
+  const steps = options.steps ?? Math.ceil(rows.length / (batchSize * gradientAccumulation));
+  const random: RandomState = {
+    seed: scalar(seed >>> 0, { dtype: 'u32', name: 'seed' }),
+    step: scalar(0, { dtype: 'u32', name: 'rngStep' }),
+  };
+  const layout = { ...options, batchSize, gradientAccumulation };
+  const backend = await model.backend();
+  const result = await train<TrainSession>({
+    ...trainerOptions(options),
+    createSession: () => ({
+      backend,
+      loss: model.open.trainingLoss(random),
+      evaluationLoss: model.open.loss,
+      parameters: applied.parameters,
+      random,
+    }),
+    batches: trainingBatches(rows, layout),
+    largest: largestBatches(rows, { ...layout, steps }),
+    evaluation: evalRows === undefined ? undefined : evaluationBatches(evalRows),
+    steps,
+    save: hooks.save && (() => hooks.save?.(method, applied) ?? Promise.resolve('')),
+    onEvent: (event) => hooks.onEvent?.(event),
+  });
+  return { method, applied, result };
+}
+
+/** The options that the trainer takes as they are. */
+function trainerOptions(
+  options: RunOptions,
+): Pick<TrainOptions<TrainSession>, 'learningRate'> & Partial<TrainOptions<TrainSession>> {
+  const { learningRate = 2e-4, clip = 1, optimizer, schedule, warmup, weightDecay } = options;
+  const { checkpointing, execution, signal } = options;
+  return { learningRate, clip, optimizer, schedule, warmup, weightDecay, checkpointing, execution, signal };
+}
+
+async function apply(
+  model: TrainingModel,
+  options: RunOptions,
+  { rows, hooks }: { readonly rows: () => Promise<readonly EncodedRow[]>; readonly hooks: RunHooks },
+): Promise<AppliedMethod> {
+  const { method = 'lora', seed = 0, batchSize = 8 } = options;
+  const { tokenizer, quantization, backend } = model;
+  const warnings: string[] = [];
+  const applied = await applyMethod(
+    model.open,
+    method,
+    { ...options, seed },
+    {
+      tokenizer: () => Promise.resolve(tokenizer),
+      quantization,
+      data: async () => ({ rows: await rows(), backend, batchSize, seed }),
+      onWarning: (text) => void warnings.push(text),
+    },
+  );
+  for (const text of warnings) await hooks.onEvent?.({ type: 'warning', text });
+  return applied;
+}
+
+/** Rows of a source as the model takes them. */
+export async function readRows(
+  { open, tokenizer, chatTemplate }: Pick<TrainingModel, 'open' | 'tokenizer' | 'chatTemplate'>,
+  source: RowSource,
+  {
+    options,
+    hooks,
+    parts,
+  }: {
+    readonly options: Pick<RunOptions, 'maxLength' | 'completionAfter'>;
+    readonly hooks: RunHooks;
+    readonly parts?: RowSelection['parts'];
+  },
+): Promise<readonly EncodedRow[]> {
+  const { vocabularySize, contextLength, module } = open;
+  const maxLength = Math.min(options.maxLength ?? contextLength, contextLength);
+  const dataset = await readDataset(source, tokenizer, {
+    vocabularySize,
+    maxLength,
+    parts,
+    completionAfter: options.completionAfter,
+    chatTemplate,
+  });
+  for (const text of datasetWarnings(dataset, maxLength)) await hooks.onEvent?.({ type: 'warning', text });
+  return withVirtualTokens(dataset.rows, { vocabularySize, virtualTokens: module.virtualTokens });
+}
+
+function once<T>(make: () => Promise<T>): () => Promise<T> {
+  let made: Promise<T> | undefined;
+  return () => (made ??= make());
+}

@@ -1,0 +1,76 @@
+import type { AppliedMethod, Method, MethodFiles } from '@lowrank/methods';
+import type { ModelFiles } from '@lowrank/models';
+import { companionFiles, openModelWeights } from '@lowrank/models';
+
+/** Where a folder is saved: a path (Node), or a folder of a browser, picked or of the origin's private file system. */
+export type SavePlace = string | FileSystemDirectoryHandle;
+
+/**
+ * The files of what a method has learned, by name; with full fine-tuning those of a model folder, for which the
+ * tokenizer and the configuration come from the files that the model was loaded from.
+ */
+export async function filesToSave(
+  method: Method,
+  applied: AppliedMethod,
+  origin: ModelFiles | undefined,
+): Promise<MethodFiles> {
+  const files = method.write(await applied.extract());
+  if (method.saves === 'adapter' || origin === undefined) return files;
+  const copied: Record<string, Uint8Array | string> = {};
+  for (const name of ['config.json', ...companionFiles]) {
+    const source = await origin.file(name);
+    if (source !== undefined) copied[name] = new Uint8Array(await source.read(0, await source.size()));
+  }
+  const { config, ownOutput } = await openModelWeights(origin);
+  // Its configuration says tied, and its weights say otherwise: what is saved says what it is.
+  if (ownOutput) copied['config.json'] = `${JSON.stringify(config, null, 2)}\n`;
+  return { ...files, ...copied };
+}
+
+/**
+ * Saves a folder whole or not at all (Node): a reader finds the files of one saving, whatever happens meanwhile. In a
+ * browser each file is whole or not there, and the configuration comes last.
+ *
+ * @throws LowrankError `files.notWritable`, `files.notWritten`
+ */
+export async function saveFolder(place: SavePlace, files: MethodFiles): Promise<void> {
+  const first = Object.hasOwn(files, 'adapter_config.json') ? 'adapter_config.json' : 'config.json';
+  if (typeof place !== 'string') return writeInBrowser(place, files, first);
+  if (typeof process === 'undefined') return writeInBrowser(await originFolder(place), files, first);
+  const { beginSaving } = await import('@lowrank/files');
+  const saving = await beginSaving(place, { first, replaces: isShard });
+  try {
+    for (const [name, content] of Object.entries(files)) await saving.write(name, content);
+    await saving.commit();
+  } catch (error) {
+    await saving.discard();
+    throw error;
+  }
+}
+
+/** Shards of a model that was saved here before would be read together with this one. */
+function isShard(name: string): boolean {
+  return /^model-\d+-of-\d+\.safetensors$/.test(name) || name === 'model.safetensors.index.json';
+}
+
+async function writeInBrowser(folder: FileSystemDirectoryHandle, files: MethodFiles, first: string): Promise<void> {
+  const names = Object.keys(files).filter((name) => name !== first);
+  for (const name of Object.hasOwn(files, first) ? [...names, first] : names) {
+    const file = await folder.getFileHandle(name, { create: true });
+    const writable = await file.createWritable();
+    const content = files[name] ?? new Uint8Array();
+    if (typeof content === 'string') await writable.write(content);
+    else
+      for await (const chunk of content instanceof Uint8Array ? [content] : content)
+        await writable.write(new Uint8Array(chunk));
+    await writable.close();
+  }
+}
+
+/** A path in a page is one in the origin's private file system. */
+async function originFolder(path: string): Promise<FileSystemDirectoryHandle> {
+  let folder = await navigator.storage.getDirectory();
+  for (const name of path.split('/').filter((part) => part !== '' && part !== '.'))
+    folder = await folder.getDirectoryHandle(name, { create: true });
+  return folder;
+}
