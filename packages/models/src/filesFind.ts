@@ -115,7 +115,7 @@ async function hubHome(env: Readonly<Record<string, string | undefined>>): Promi
 
 /** Names the cache of a URL after what may be shown of it. */
 async function urlFolder(text: string): Promise<string> {
-  const { shown } = webAddress(text);
+  const shown = webAddress(text).shown.replace(/\/+$/, '');
   const key = await keyOf(shown);
   const words = shown
     .replace(/^https?:\/\//, '')
