@@ -81,6 +81,10 @@ export async function findModel(
   };
 }
 
+/** A folder, hub id or URL as tables and messages may show it: URLs without user, password and query. */
+export const shownPlace = (text: string): string =>
+  /^https?:\/\//.test(text) && URL.canParse(text) ? webAddress(text).shown : text;
+
 const nameOf = ({ id, revision }: HubId): string => (revision === 'main' ? id : `${id}@${revision}`);
 
 /** A page of the hub is its repository; any other URL is a folder. */

@@ -9,7 +9,7 @@ export type { FamilyFacts, LlamaCppNames } from './familyFacts.js';
 export { companionFiles, filesBy, filesFrom, openFolder, openWeights, readJson, requireFile } from './files.js';
 export type { ModelFiles } from './files.js';
 export { openDirectory } from './filesDirectory.js';
-export { findModel } from './filesFind.js';
+export { findModel, shownPlace } from './filesFind.js';
 export type { FindOptions, FoundModel } from './filesFind.js';
 export { downloadModel } from './filesRemote.js';
 export type { DownloadedModel, DownloadOptions } from './filesRemote.js';
@@ -21,6 +21,7 @@ export { createModel, loadModel, openModelWeights, outlineFolder } from './load.
 export type { LoadOptions, StoredWeights } from './load.js';
 export { outlineModel } from './outline.js';
 export type { OutlineOptions } from './outline.js';
+export type { Pause, TransferTiming } from './transferTiming.js';
 export { TransferMeter } from './progress.js';
 export type { TransferProgress } from './progress.js';
 export { familyOf, findFamily } from './registry.js';

@@ -2,6 +2,7 @@ import { cp, rm, stat } from 'node:fs/promises';
 import { basename, join } from 'node:path';
 import { LowrankError } from '@lowrank/errors';
 import { openOutputFolder } from '@lowrank/files';
+import { shownPlace } from '@lowrank/models';
 import type { PlannedStudyRun } from './runs/identify.js';
 import { identify } from './runs/identify.js';
 import { doRuns } from './runs/outcomes.js';
@@ -46,7 +47,7 @@ export function aboutRuns(
   'model' | 'model_parameters' | 'data' | 'test_data' | 'metrics' | 'steps' | 'batch_size' | 'seeds'
 > {
   return {
-    model: training.model,
+    model: shownPlace(training.model),
     model_parameters: modelParameters,
     data: training.data,
     test_data: testData ?? null,

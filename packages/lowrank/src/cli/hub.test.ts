@@ -1,4 +1,4 @@
-import { readFileSync } from 'node:fs';
+import { readdirSync, readFileSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, test, vi } from 'vitest';
 import { hubServer, repo } from '../../../../tests/helpers/hubServer.js';
@@ -65,6 +65,33 @@ test('--model takes a hub id, a revision and a URL; an adapter of the hub too', 
   const gated = await runCli(['eval', '--model', repo, '--data', data, '--device', 'cpu', '--json']);
   expect(gated.code).toBe(2);
   expect(gated.json<{ error: { code: string } }>().at(-1)?.error.code).toBe('models.gated');
+  vi.unstubAllEnvs();
+});
+
+test('user and password of a URL are in no output and no file', async () => {
+  using home = scratch();
+  await using hub = await hubServer(files);
+  vi.stubEnv('HF_HOME', home.path);
+  const model = `${hub.url.replace('//', '//me:s3cret@')}/plain?sig=s3cret`;
+  const output = join(home.path, 'out');
+  const shared = ['--model', model, '--data', data, '--steps', '1', '--device', 'cpu', '--json'];
+  const trained = await runCli(['train', ...shared, '--output', join(output, 'adapter')]);
+  expect(trained.code).toBe(0);
+  expect([...hub.tokens]).toEqual([`Basic ${btoa('me:s3cret')}`]);
+  const swept = await runCli([
+    ...['sweep', ...shared, '--r', '1', '--learning-rate', '0.01', '--test-data', data],
+    ...['--output', join(output, 'sweep')],
+  ]);
+  expect(swept.code).toBe(0);
+  hub.refuse = { status: 401, headers: {} };
+  const failed = await runCli(['eval', '--model', model, '--data', data, '--device', 'cpu', '--json']);
+  expect(failed.code).toBe(2);
+  for (const { stdout, stderr } of [trained, swept, failed]) expect(stdout + stderr).not.toContain('s3cret');
+  for (const name of readdirSync(home.path, { recursive: true }).map(String)) {
+    expect(name).not.toContain('s3cret');
+    const path = join(home.path, name);
+    if (statSync(path).isFile()) expect([name, readFileSync(path, 'utf8').includes('s3cret')]).toEqual([name, false]);
+  }
   vi.unstubAllEnvs();
 });
 

@@ -10,6 +10,7 @@ import {
   originCache,
   parseHubId,
 } from '@lowrank/models';
+import { webAddress } from '@lowrank/safetensors';
 
 /**
  * Where a model or an adapter is: a folder (Node), a hub id such as `HuggingFaceTB/SmolLM2-135M-Instruct` (with
@@ -72,9 +73,11 @@ async function inBrowser(text: string, { onDownload, ...options }: SourceOptions
   const from = parseHubId(text) ?? new URL(text, globalThis.location?.href).href;
   const root = await navigator.storage.getDirectory();
   const folder = await root.getDirectoryHandle('lowrank', { create: true });
-  const place = typeof from === 'string' ? from : from.id;
+  // User, password and query of an address stay out of names.
+  const place = typeof from === 'string' ? webAddress(from).shown : from.id;
   const cache = originCache(await folder.getDirectoryHandle(encodeURIComponent(place), { create: true }));
-  return { name: text, files: await downloadModel(from, { ...options, cache, onProgress: onDownload }) };
+  const name = typeof from === 'string' ? place : text;
+  return { name, files: await downloadModel(from, { ...options, cache, onProgress: onDownload }) };
 }
 
 function isFiles(source: object): source is ModelFiles {

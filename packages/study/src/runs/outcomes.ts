@@ -1,5 +1,6 @@
 import { mkdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { shownPlace } from '@lowrank/models';
 import { writeFileAtomic } from '@lowrank/safetensors';
 import type { ExecuteHooks, Executor } from './executor.js';
 import type { StudyOutcome, StudyRun } from './studyRun.js';
@@ -57,5 +58,15 @@ async function readOutcome(run: StudyRun): Promise<StudyOutcome | undefined> {
 
 async function writeOutcome(run: StudyRun, outcome: StudyOutcome): Promise<void> {
   await mkdir(run.folder, { recursive: true });
-  await writeFileAtomic(fileOf(run), `${JSON.stringify({ run, outcome }, null, 1)}\n`);
+  await writeFileAtomic(fileOf(run), `${JSON.stringify({ run: shownRun(run), outcome }, null, 1)}\n`);
+}
+
+/** The run for people who look into the folder: nothing reads it back, so credentials of URLs stay out of it. */
+function shownRun(run: StudyRun): StudyRun {
+  const { model, initAdapter } = run.training;
+  const training = { ...run.training, model: shownPlace(model) };
+  return {
+    ...run,
+    training: initAdapter === undefined ? training : { ...training, initAdapter: shownPlace(initAdapter) },
+  };
 }

@@ -1,5 +1,5 @@
 import type { LoraAdapter } from '@lowrank/lora';
-import { findModel } from '@lowrank/models';
+import { findModel, shownPlace } from '@lowrank/models';
 import type { TransferProgress } from '@lowrank/models';
 import type { Similarity, SpectrumLayer } from './spectrumLayer.js';
 import { directionCounts, layerOf, loraOf } from './spectrumLayer.js';
@@ -65,7 +65,7 @@ export async function spectrumOfFolders({
     openMatrices((await findModel(text, { kind: 'model', onWarning, onProgress })).folder);
   const [before, after] = [await open(model), await open(tuned)];
   const lora = adapter?.lora;
-  const paths = commonPaths({ before, after, model, tuned });
+  const paths = commonPaths({ before, after, model: shownPlace(model), tuned: shownPlace(tuned) });
   if (lora !== undefined) checkAdapter(lora, paths, before);
   const layers: SpectrumLayer[] = [];
   for (const path of paths) {
@@ -87,7 +87,13 @@ export async function spectrumOfFolders({
     );
     onLayer?.(layers.length, paths.length, named);
   }
-  return { model, tuned, adapter: adapter?.name ?? null, layers, total: totalOf(layers) };
+  return {
+    model: shownPlace(model),
+    tuned: shownPlace(tuned),
+    adapter: adapter === undefined ? null : shownPlace(adapter.name),
+    layers,
+    total: totalOf(layers),
+  };
 }
 
 function totalOf(layers: readonly SpectrumLayer[]): SpectrumResult['total'] {
