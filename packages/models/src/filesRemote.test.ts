@@ -6,6 +6,7 @@ import { gzipSync } from 'node:zlib';
 import { createServer as createVite, preview } from 'vite';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { loopback } from '../../../tests/helpers/loopback.js';
+import type { Loopback } from '../../../tests/helpers/loopback.js';
 import { findModel } from './filesFind.js';
 import { openFolder, openWeights } from './files.js';
 import type { TransferProgress } from './progress.js';
@@ -35,9 +36,12 @@ async function expectWhole(url: string): Promise<TransferProgress | undefined> {
   return last;
 }
 
-type Answer = (request: IncomingMessage, response: ServerResponse, bytes: Buffer, name: string) => void;
+type Answer = (request: IncomingMessage, response: ServerResponse, bytes: Buffer, name: string) => unknown;
 /** A server of the model's files below `/model/`; others are absent. */
-const server = (answer: Answer, absent = (response: ServerResponse) => void response.writeHead(404).end()) =>
+const server = (
+  answer: Answer,
+  absent: (response: ServerResponse) => void = (response) => response.writeHead(404).end(),
+): Promise<Loopback> =>
   loopback((request, response) => {
     const name = request.url?.slice('/model/'.length).replace(/\?.*/, '') ?? '';
     const bytes = files.get(name);
