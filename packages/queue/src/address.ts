@@ -9,8 +9,23 @@ export function jobIdOf(study: string, run: string): string {
   return `${encodeURIComponent(study)}/${encodeURIComponent(run)}`;
 }
 
-/** Study and run of a job that {@link jobIdOf} named. */
+/**
+ * Study and run of a job that {@link jobIdOf} named. Whoever makes a path of them checks them: both may be any text.
+ *
+ * @throws {LowrankError} queue.id for what jobIdOf would not have made
+ */
 export function runOf(jobId: string): { study: string; run: string } {
-  const [study = '', run = ''] = jobId.split('/').map(decodeURIComponent);
-  return { study, run };
+  try {
+    const [study = '', run = ''] = jobId.split('/').map(decodeURIComponent);
+    if (jobIdOf(study, run) === jobId) return { study, run };
+  } catch {
+    // Neither decodable nor of a length that is taken: the error below says it.
+  }
+  throw new LowrankError({
+    code: 'queue.id',
+    what: 'the id of a job in the queue',
+    expected: 'study/run, both encoded as parts of a URL',
+    got: JSON.stringify(jobId.slice(0, 100)),
+    remedy: 'Something other than Lowrank writes into this Redis.',
+  });
 }

@@ -3,14 +3,14 @@ import { LowrankError } from '@lowrank/errors';
 import { Queue, QueueEvents } from 'bullmq';
 import type { Job } from 'bullmq';
 import { jobIdOf } from './address.js';
-import { jobData } from './envelope.js';
+import { jobData, readEnd, readReport } from './envelope.js';
 import type { JobData, JobEnd, JobReport, RunError } from './envelope.js';
 import { dropFiles, receiveFiles } from './files.js';
 import type { FilesLeft } from './files.js';
 import { decodeJson, encodeJson } from './json.js';
 import { openRedis } from './redis.js';
 import type { RedisHome } from './redis.js';
-import { keyPrefix, protocol, queueName, timingOf } from './settings.js';
+import { keyPrefix, queueName, timingOf } from './settings.js';
 import type { Timing } from './settings.js';
 import { leaseStudy } from './studyLease.js';
 
@@ -192,7 +192,8 @@ class Desk<Payload, Value> {
     });
     events.on('progress', ({ jobId, data }) => {
       const run = pending.get(jobId);
-      if (run !== undefined) this.receive(run.id, data as unknown as JobReport);
+      const report = readReport(data);
+      if (run !== undefined && report !== undefined) this.receive(run.id, report);
     });
   }
 
@@ -200,8 +201,31 @@ class Desk<Payload, Value> {
     const { options } = this.parts;
     if (report.type === 'started' || report.type === 'progress') this.attended = Date.now();
     if (report.type === 'started') options.onStarted?.(id, { worker: report.worker, takeovers: report.takeovers });
-    else if (report.type === 'progress') options.onEvent?.({ type: 'progress', id, value: decodeJson(report.value) });
+    else if (report.type === 'progress') this.receiveProgress(id, report.value);
     else options.onEvent?.({ ...report, id });
+  }
+
+  private receiveProgress(id: string, text: string): void {
+    let value: unknown;
+    try {
+      value = decodeJson(text);
+    } catch {
+      // No JSON: a word that is lost.
+      return;
+    }
+    this.parts.options.onEvent?.({ type: 'progress', id, value });
+  }
+
+  /** A job of the queue; one that cannot be read is removed, as if Redis had forgotten it. */
+  private async read(jobId: string): Promise<Job<JobData, JobEnd> | undefined> {
+    const { queue } = this.parts;
+    try {
+      return await queue.getJob(jobId);
+    } catch (error) {
+      if (!(error instanceof SyntaxError)) throw error;
+      await queue.remove(jobId).catch(() => undefined);
+      return undefined;
+    }
   }
 
   private async add(jobId: string): Promise<void> {
@@ -209,9 +233,9 @@ class Desk<Payload, Value> {
     const run = pending.get(jobId);
     if (run === undefined) return;
     const data = jobData(options.version, encodeJson(run.payload));
-    const known = await queue.getJob(jobId);
+    const known = await this.read(jobId);
     if (known !== undefined) {
-      const { protocol: form, version, payload } = known.data;
+      const { protocol: form, version, payload } = known.data ?? {};
       if (form === data.protocol && version === data.version && payload === data.payload) return;
       // BullMQ removes no job that a worker holds.
       await known.remove().catch((cause: unknown) => {
@@ -234,7 +258,7 @@ class Desk<Payload, Value> {
     const { options, pending, queue } = this.parts;
     const run = pending.get(jobId);
     if (run === undefined) return;
-    const job = await queue.getJob(jobId);
+    const job = await this.read(jobId);
     if (job === undefined) {
       options.onEvent?.({ type: 'addedAgain', id: run.id });
       return this.add(jobId);
@@ -244,30 +268,33 @@ class Desk<Payload, Value> {
       return;
     }
     this.attended = Date.now();
-    await options.onOutcome(run.id, this.outcomeOf(job));
+    await options.onOutcome(run.id, this.outcomeOf(job, jobId));
     pending.delete(jobId);
-    const sent = job.returnvalue?.result;
+    const sent = readEnd(job.returnvalue, jobId)?.result;
     if (sent?.status === 'done' && sent.files?.kind === 'sent') await dropFiles(this.parts.home.client, sent.files);
     await job.remove();
   }
 
-  private outcomeOf(job: Job<JobData, JobEnd>): RunOutcome<Value> {
-    const end = job.returnvalue as JobEnd | null;
-    if (end?.protocol !== protocol)
-      return {
-        worker: 'unknown',
-        takeovers: job.stalledCounter,
-        status: 'failed',
-        error: {
-          code: 'queue.protocol',
-          message:
-            job.failedReason ??
-            `the run ended in a form that this version does not read (${JSON.stringify(end)?.slice(0, 100)})`,
-        },
-      };
+  private outcomeOf(job: Job<JobData, JobEnd>, jobId: string): RunOutcome<Value> {
+    const unreadable = (message: string): RunOutcome<Value> => ({
+      worker: 'unknown',
+      takeovers: Number(job.stalledCounter),
+      status: 'failed',
+      error: { code: 'queue.protocol', message },
+    });
+    const form = 'the run ended in a form that this version does not read';
+    const end = readEnd(job.returnvalue, jobId);
+    if (end === undefined)
+      return unreadable(job.failedReason ?? `${form} (${JSON.stringify(job.returnvalue)?.slice(0, 100)})`);
     const { worker, takeovers, result } = end;
     if (result.status === 'failed') return { worker, takeovers, status: 'failed', error: result.error };
-    const { value, files } = result;
+    let value: Value;
+    try {
+      value = decodeJson(result.value) as Value;
+    } catch {
+      return unreadable(`${form} (no JSON)`);
+    }
+    const { files } = result;
     const { client } = this.parts.home;
     const taken: RunFiles | undefined =
       files?.kind === 'sent'
@@ -282,7 +309,7 @@ class Desk<Payload, Value> {
       worker,
       takeovers,
       status: 'done',
-      value: decodeJson(value) as Value,
+      value,
       ...(taken === undefined ? {} : { files: taken }),
     };
   }
@@ -299,7 +326,7 @@ class Desk<Payload, Value> {
   private async takeBack(): Promise<void> {
     const { pending, queue } = this.parts;
     for (const jobId of pending.keys()) {
-      const job = await queue.getJob(jobId);
+      const job = await this.read(jobId);
       const state = await job?.getState();
       if (job !== undefined && (state === 'active' || state === 'completed' || state === 'failed')) continue;
       await job?.remove().then(

@@ -1,5 +1,6 @@
 import { LowrankError } from '@lowrank/errors';
 import type { FilesLeft, FilesSent } from './files.js';
+import { isFiles } from './files.js';
 import { protocol } from './settings.js';
 
 /** What a job of the queue holds. */
@@ -51,6 +52,47 @@ export function misfit(data: JobData, version: string): LowrankError | undefined
     return error("the version of the queue's runs", `${version}, which this worker is`, String(data.version));
   return undefined;
 }
+
+/** What is wrong with a job that no distributor made; undefined where its data are of the right form. */
+export function badJob(data: unknown): LowrankError | undefined {
+  const { protocol: form, version, payload } = fieldsOf(data);
+  if (typeof form === 'number' && typeof version === 'string' && typeof payload === 'string') return undefined;
+  return new LowrankError({
+    code: 'queue.job',
+    what: 'the data of a job in the queue',
+    expected: 'those of a run',
+    got: typeof data === 'object' && data !== null ? 'other fields' : typeof data,
+    remedy: 'Something other than Lowrank writes into this Redis.',
+  });
+}
+
+/** How a job ended, as a worker wrote it down; undefined where it is of another form. */
+export function readEnd(value: unknown, jobId: string): JobEnd | undefined {
+  const { protocol: form, worker, takeovers, result } = fieldsOf(value);
+  if (form !== protocol || typeof worker !== 'string' || typeof takeovers !== 'number') return undefined;
+  const { status, error, value: text, files } = fieldsOf(result);
+  if (status === 'failed') {
+    const { code, message } = fieldsOf(error);
+    if (typeof code !== 'string' || typeof message !== 'string') return undefined;
+    return { protocol, worker, takeovers, result: { status, error: { code, message } } };
+  }
+  if (status !== 'done' || typeof text !== 'string') return undefined;
+  if (files !== undefined && !isFiles(files, jobId)) return undefined;
+  return { protocol, worker, takeovers, result: { status, value: text, files } };
+}
+
+/** What a worker says on its way; undefined where it is of another form. */
+export function readReport(value: unknown): JobReport | undefined {
+  const { type, worker, takeovers, value: text, message } = fieldsOf(value);
+  if (type === 'progress') return typeof text === 'string' ? { type, value: text } : undefined;
+  if (typeof worker !== 'string') return undefined;
+  if (type === 'started') return typeof takeovers === 'number' ? { type, worker, takeovers } : undefined;
+  if (type === 'refused') return typeof message === 'string' ? { type, worker, message } : undefined;
+  return type === 'handedBack' ? { type, worker } : undefined;
+}
+
+const fieldsOf = (value: unknown): Readonly<Record<string, unknown>> =>
+  typeof value === 'object' && value !== null ? (value as Record<string, unknown>) : {};
 
 /** What the study learns of a run that failed. */
 export function runError(error: unknown): RunError {

@@ -4,7 +4,9 @@ import { mkdir, open, readdir, stat } from 'node:fs/promises';
 import { hostname } from 'node:os';
 import { dirname, join, relative, resolve, sep } from 'node:path';
 import { LowrankError } from '@lowrank/errors';
+import { safeName } from '@lowrank/files/names';
 import type { Redis } from 'ioredis';
+import { keyPrefix } from './settings.js';
 
 /** Files that lie in Redis, one after another, cut into chunks `key:0`, `key:1`, … */
 export interface FilesSent {
@@ -121,7 +123,9 @@ async function filesOf(folder: string): Promise<{ name: string; bytes: number }[
   const files = await Promise.all(
     paths.map(async (path) => ({ name: relative(folder, path).split(sep).join('/'), bytes: (await stat(path)).size })),
   );
-  return files.sort((a, b) => (a.name < b.name ? -1 : 1));
+  // Hidden files are left-overs of savings, and no part of what was saved.
+  const whole = files.filter(({ name }) => !/(^|\/)\./.test(name));
+  return whole.sort((a, b) => (a.name < b.name ? -1 : 1));
 }
 
 async function* chunksOf(
@@ -148,15 +152,50 @@ async function* chunksOf(
 }
 
 /** Names come over the network: none may lead out of the folder. */
-function safePath(folder: string, name: string): string {
-  const path = resolve(folder, name);
-  if (name === '' || !path.startsWith(resolve(folder) + sep)) {
-    throw new LowrankError({
-      code: 'queue.files',
-      what: 'the name of a file from a worker',
-      expected: 'one inside its folder',
-      got: JSON.stringify(name),
-    });
+const safePath = (folder: string, name: string): string =>
+  join(
+    folder,
+    ...name.split('/').map((part) => safeName(part, { what: `the name ${JSON.stringify(name)} of a file` })),
+  );
+
+/** Files that one run may bring. */
+const mostFiles = 1000;
+/** Bytes that Redis could hold of one run. */
+const mostBytes = 2 ** 40;
+
+/** Whether what lies in Redis says of files what a worker says: names are checked where they become paths. */
+export function isFiles(value: unknown, jobId: string): value is FilesSent | FilesLeft {
+  if (typeof value !== 'object' || value === null || !('kind' in value) || !('bytes' in value)) return false;
+  const { kind, bytes } = value;
+  if (!isCount(bytes, mostBytes)) return false;
+  if (kind === 'left') {
+    return ['host', 'path', 'reason'].every((key) => typeof (value as Record<string, unknown>)[key] === 'string');
   }
-  return path;
+  if (kind !== 'sent' || !('key' in value) || !('files' in value) || !('chunks' in value) || !('sha256' in value))
+    return false;
+  const { key, files, chunks, sha256 } = value;
+  return (
+    typeof key === 'string' &&
+    key.startsWith(`${keyPrefix}:files:${jobId}:`) &&
+    chunks === Math.ceil(bytes / chunkBytes) &&
+    typeof sha256 === 'string' &&
+    Array.isArray(files) &&
+    files.length <= mostFiles &&
+    files.every(isFile) &&
+    files.reduce((sum, file) => sum + file.bytes, 0) === bytes
+  );
+}
+
+const isCount = (value: unknown, most: number): value is number =>
+  typeof value === 'number' && Number.isSafeInteger(value) && value >= 0 && value <= most;
+
+function isFile(value: unknown): value is FilesSent['files'][number] {
+  return (
+    typeof value === 'object' &&
+    value !== null &&
+    'name' in value &&
+    typeof value.name === 'string' &&
+    'bytes' in value &&
+    isCount(value.bytes, mostBytes)
+  );
 }

@@ -1,13 +1,15 @@
 import { hostname } from 'node:os';
 import { randomUUID } from 'node:crypto';
+import { setTimeout as delay } from 'node:timers/promises';
 import type { LowrankError } from '@lowrank/errors';
 import { isLowrankError } from '@lowrank/errors';
 import { ErrorCode, Worker } from 'bullmq';
 import type { Job } from 'bullmq';
-import { runOf } from './address.js';
-import { misfit, runError } from './envelope.js';
+import { badJob, misfit, runError } from './envelope.js';
 import type { JobData, JobEnd, JobReport } from './envelope.js';
 import { dropFiles, sendFiles } from './files.js';
+import { heldJob, unreadableJob } from './heldJob.js';
+import type { Held } from './heldJob.js';
 import { decodeJson, encodeJson } from './json.js';
 import { LockKeeper } from './lockKeeper.js';
 import { openRedis } from './redis.js';
@@ -47,6 +49,8 @@ export type WorkEvent =
       readonly status: 'done' | 'failed';
       readonly message?: string;
     }
+  /** A job that nobody can read, or a Redis that answers with an error: the worker goes on. */
+  | { readonly type: 'trouble'; readonly message: string }
   /** The run was given back to the queue: another takes it. */
   | { readonly type: 'handedBack'; readonly study: string; readonly id: string }
   /** The run was taken over by another worker, and the result of this one was refused. */
@@ -89,7 +93,7 @@ export interface WorkSummary {
  * Takes runs off the queue, one at a time, until it has to stop.
  *
  * A run whose lock was lost meanwhile (a machine that slept, a cut network) is not finished here: Redis refuses the
- * late result.
+ * late result. A job that no distributor made (another id, other data) ends as failed, and the worker takes the next.
  *
  * @throws {LowrankError} those of {@link openRedis}; queue.version and queue.unfit when this worker cannot take the run
  * that came (it is handed back); queue.lost when Redis stays away
@@ -132,13 +136,6 @@ interface RunWorkerParts<Payload, Value> {
   readonly bull: Worker<JobData, JobEnd>;
 }
 
-interface Held {
-  readonly job: Job<JobData, JobEnd>;
-  readonly token: string;
-  readonly study: string;
-  readonly id: string;
-}
-
 type Ending = 'done' | 'failed' | 'lost' | 'handedBack';
 
 class RunWorker<Payload, Value> {
@@ -146,8 +143,12 @@ class RunWorker<Payload, Value> {
   private readonly workerId = randomUUID();
   private readonly counts: Record<Ending, number> = { done: 0, failed: 0, lost: 0, handedBack: 0 };
 
+  /** Redis stayed away: what still fails is no news. */
+  private isGone = false;
+
   constructor(private readonly parts: RunWorkerParts<Payload, Value>) {
     this.name = parts.options.name ?? `${hostname()}:${process.pid}`;
+    parts.home.gone.catch(() => (this.isGone = true));
   }
 
   async takeRuns(): Promise<WorkSummary> {
@@ -157,9 +158,9 @@ class RunWorker<Payload, Value> {
     let idleSince = Date.now();
     for (let taken = 0; options.signal?.aborted !== true && taken < (options.runs ?? Infinity);) {
       const token = `${this.workerId}:${taken}`;
-      const job = await Promise.race([bull.getNextJob(token), home.gone]);
-      if (job?.id !== undefined) {
-        this.counts[await Promise.race([this.take({ job, token, ...named(runOf(job.id)) }), home.gone])] += 1;
+      const held = await Promise.race([this.next(token), home.gone]);
+      if (held !== undefined) {
+        this.counts[await Promise.race([this.takeAnyhow(held), home.gone])] += 1;
         taken += 1;
         idleSince = Date.now();
       } else if (options.idleExit !== undefined && Date.now() - idleSince >= options.idleExit) break;
@@ -168,10 +169,45 @@ class RunWorker<Payload, Value> {
     return { finished: done + failed, failed, lost, handedBack };
   }
 
+  /** The next job, locked by this worker; undefined where there is none now. */
+  private async next(token: string): Promise<Held | undefined> {
+    try {
+      const job = await this.parts.bull.getNextJob(token);
+      return job?.id === undefined ? undefined : heldJob(job, job.id, token);
+    } catch (error) {
+      if (this.isGone) throw error;
+      const held = await unreadableJob({ ...this.parts, client: this.parts.home.client, token, error }).catch(
+        () => undefined,
+      );
+      if (held !== undefined) return held;
+      await this.trouble(error);
+      return undefined;
+    }
+  }
+
+  /** Takes a job; what no run may end the worker with is a run that is lost. */
+  private async takeAnyhow(held: Held): Promise<Ending> {
+    try {
+      return await this.take(held);
+    } catch (error) {
+      if (isLowrankError(error) || this.isGone) throw error;
+      await this.trouble(error);
+      return this.lost(held);
+    }
+  }
+
+  private async trouble(error: unknown): Promise<void> {
+    const message = error instanceof Error ? error.message : String(error);
+    this.parts.options.onEvent?.({ type: 'trouble', message: message.slice(0, 300) });
+    await delay(this.parts.timing.stalledCheck / 5);
+  }
+
   private async take(held: Held): Promise<Ending> {
     const { options, keeper, home } = this.parts;
     const { job, token, study, id } = held;
     if (options.signal?.aborted === true) return this.handBack(held);
+    const bad = held.bad ?? badJob(job.data);
+    if (bad !== undefined) return this.finish(held, { status: 'failed', error: runError(bad) });
     const refusal = misfit(job.data, options.version);
     if (refusal !== undefined) throw await this.refuse(held, refusal);
     if (job.deferredFailure) return this.finish(held, { status: 'failed', error: tooOften(id, job.stalledCounter) });
@@ -284,8 +320,6 @@ class RunWorker<Payload, Value> {
     void job.updateProgress(report).catch(() => undefined);
   }
 }
-
-const named = ({ study, run }: { study: string; run: string }): { study: string; id: string } => ({ study, id: run });
 
 function isLostLock(error: unknown): boolean {
   const codes: readonly unknown[] = [

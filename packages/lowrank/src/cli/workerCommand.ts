@@ -84,6 +84,8 @@ function describe(event: WorkQueueEvent): string {
       return event.state === 'lost'
         ? 'the connection to Redis is lost; trying again'
         : 'the connection to Redis is back';
+    case 'trouble':
+      return `warning: Redis: ${event.message}`;
     case 'started':
       return `${event.label}: begun`;
     case 'finished':

@@ -10,7 +10,8 @@ import type { Executor } from '../runs/executor.js';
 import { loadQueue } from './loadQueue.js';
 import { queuedRun } from './queuedRun.js';
 import type { QueuedRun } from './queuedRun.js';
-import type { RunProgress, StudyOutcome, StudyRun } from '../runs/studyRun.js';
+import { readOutcome, readProgress } from './readOutcome.js';
+import type { StudyOutcome, StudyRun } from '../runs/studyRun.js';
 
 export interface OverQueueOptions {
   /** redis://… or rediss://… */
@@ -36,7 +37,7 @@ export function overQueue({ url, output, onNote }: OverQueueOptions): Executor {
       for (const run of runs) payloads.push({ id: run.id, payload: await queuedRun(run, digests) });
       const byId = new Map(runs.map((run) => [run.id, run]));
       const note = notes(byId, onNote);
-      const { atWork } = await distribute<QueuedRun, StudyOutcome>({
+      const { atWork } = await distribute<QueuedRun, unknown>({
         url,
         study: studyName(output),
         version,
@@ -50,7 +51,8 @@ export function overQueue({ url, output, onNote }: OverQueueOptions): Executor {
         },
         onEvent(event) {
           const run = event.type === 'progress' ? byId.get(event.id) : undefined;
-          if (event.type === 'progress' && run !== undefined) onProgress?.(run, event.value as RunProgress);
+          const progress = event.type === 'progress' ? readProgress(event.value) : undefined;
+          if (run !== undefined && progress !== undefined) onProgress?.(run, progress);
           else note(event);
         },
         async onOutcome(id, outcome) {
@@ -77,12 +79,13 @@ function studyName(output: string): string {
 
 async function received(
   run: StudyRun,
-  outcome: RunOutcome<StudyOutcome>,
+  outcome: RunOutcome<unknown>,
   onNote: OverQueueOptions['onNote'],
 ): Promise<StudyOutcome> {
   if (outcome.status === 'failed') return { id: run.id, status: 'failed', error: outcome.error };
-  const { value, files } = outcome;
-  if (files === undefined) return value;
+  const value = readOutcome(outcome.value, run);
+  const { files } = outcome;
+  if (files === undefined || value.status === 'failed') return value;
   await rm(run.folder, { recursive: true, force: true });
   await mkdir(run.folder, { recursive: true });
   try {
@@ -97,7 +100,7 @@ async function received(
     }
   } catch (error) {
     // The scores are here, and the files can be had again by another run.
-    if (!isLowrankError(error) || error.code !== 'queue.files') throw error;
+    if (!isLowrankError(error) || !/^(queue\.files|files\.unsafeName)$/.test(error.code)) throw error;
     onNote?.(`warning: ${run.label}: ${error.message}`);
   }
   return value;

@@ -1,11 +1,12 @@
 import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { isLowrankError, LowrankError } from '@lowrank/errors';
+import { safeName } from '@lowrank/files/names';
 import type { RunContext, RunResult, WorkEvent } from '@lowrank/queue';
 import { runStudyRun } from '../runs/runStudyRun.js';
 import type { RunProgress, StudyOutcome, StudyRun } from '../runs/studyRun.js';
 import type { StudyTrainer } from '../runs/studyTrainer.js';
-import { checkFit } from './queuedRun.js';
+import { checkFit, checkQueuedRun } from './queuedRun.js';
 import type { QueuedRun } from './queuedRun.js';
 
 export type QueueWorkerEvent =
@@ -26,7 +27,7 @@ interface QueueWorkerOptions {
 }
 
 /** Events about a run. */
-type RunEvent = Exclude<WorkEvent, { readonly type: 'ready' | 'connection' }>;
+type RunEvent = Exclude<WorkEvent, { readonly type: 'ready' | 'connection' | 'trouble' }>;
 
 /** Milliseconds between two reports of progress. */
 const progressInterval = 2000;
@@ -46,11 +47,14 @@ export class QueueWorker {
   /** @throws LowrankError `queue.unfit` where this machine cannot do the run */
   async run(queued: QueuedRun, { id, signal, progress }: RunContext): Promise<RunResult<StudyOutcome>> {
     const { folder, onEvent } = this.options;
+    // Redis is not believed: the id becomes a folder that is emptied, and the rest is read.
+    const name = safeName(id, { what: 'the id of a run', pattern: /^[\w.+-]{1,200}$/ });
+    checkQueuedRun(queued);
     const { label } = queued.run;
     this.labels.set(id, label);
     onEvent?.({ type: 'started', run: id, label });
     await checkFit(queued, this.digests);
-    const run = { ...queued.run, folder: join(folder, id) };
+    const run = { ...queued.run, id, folder: join(folder, name) };
     const outcome = await this.outcomeOf(run, signal, atMostEvery(progressInterval, progress));
     if (outcome === undefined) throw new Error('the run was given up');
     if (outcome.status === 'failed') this.failures.set(id, outcome.error.message);
@@ -68,7 +72,8 @@ export class QueueWorker {
   /** Passes on what happened to a run; `started` was reported when the run began. */
   report(event: RunEvent): void {
     const { onEvent } = this.options;
-    const named = { run: event.id, label: this.labels.get(event.id) ?? event.id };
+    // An id that nobody gave may hold what a terminal obeys.
+    const named = { run: event.id, label: this.labels.get(event.id) ?? event.id.replace(/\p{Cc}/gu, '?') };
     if (event.type === 'lost' || event.type === 'handedBack') onEvent?.({ type: event.type, ...named });
     if (event.type !== 'finished') return;
     const message = this.failures.get(event.id) ?? event.message;

@@ -24,6 +24,43 @@ export async function queuedRun(run: StudyRun, digests = new Map<string, string>
 }
 
 /**
+ * Refuses what a study would not have handed out: Redis holds whatever was written into it.
+ *
+ * @throws {LowrankError} queue.job
+ */
+export function checkQueuedRun(queued: unknown): asserts queued is QueuedRun {
+  const refuse = (what: string, expected: string): LowrankError =>
+    new LowrankError({
+      code: 'queue.job',
+      what: `${what} of a run in the queue`,
+      expected,
+      got: 'something else',
+      remedy: 'Something other than Lowrank writes into this Redis.',
+    });
+  const run = isRecord(queued) ? queued['run'] : undefined;
+  if (!isRecord(queued) || !isRecord(run)) throw refuse('the payload', 'a run');
+  const { label, purpose, training, scoring } = run;
+  if (typeof label !== 'string' || label.length > 1000 || /\p{Cc}/u.test(label))
+    throw refuse('the label', 'a line of text');
+  if (purpose !== 'tune' && purpose !== 'score') throw refuse('the purpose', 'tune or score');
+  if (!isRecord(training) || !isRecord(scoring)) throw refuse('the settings', 'training and scoring');
+  const { model, data, template, initAdapter } = training;
+  for (const place of [model, initAdapter ?? model])
+    if (typeof place !== 'string') throw refuse('the model', 'a folder, hub id or URL');
+  for (const path of [data, scoring['data'], template ?? data])
+    if (typeof path !== 'string' || !isAbsolute(path)) throw refuse('a data file', 'an absolute path');
+  const { metrics } = scoring;
+  if (!Array.isArray(metrics) || !metrics.every((metric) => typeof metric === 'string'))
+    throw refuse('the metrics', 'a list of names');
+  const files = queued['files'];
+  if (!isRecord(files) || !Object.values(files).every((digest) => /^[0-9a-f]{64}$/.test(String(digest))))
+    throw refuse('the files', 'their SHA-256 by path');
+}
+
+const isRecord = (value: unknown): value is Readonly<Record<string, unknown>> =>
+  typeof value === 'object' && value !== null && !Array.isArray(value);
+
+/**
  * Checks that this machine has what a run names: its folders, and its data files with the same contents.
  *
  * @throws {LowrankError} queue.unfit, which hands the run back and ends the worker
@@ -60,7 +97,12 @@ function dataFiles({ training, scoring }: StudyRun): string[] {
 
 /** Reads a file once, and again when its size or time has changed: files may change while a worker waits. */
 async function digestOf(path: string, digests: Map<string, string>): Promise<string> {
-  const { size, mtimeMs } = await stat(path);
+  const found = await stat(path);
+  const { size, mtimeMs } = found;
+  // A pipe or a device may have no end.
+  if (!found.isFile()) {
+    throw new LowrankError({ code: 'queue.job', what: path, expected: 'a file', got: 'something else' });
+  }
   const key = `${path} ${size} ${mtimeMs}`;
   const known = digests.get(key);
   if (known !== undefined) return known;

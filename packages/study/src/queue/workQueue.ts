@@ -32,6 +32,8 @@ export interface WorkQueueOptions {
 export type WorkQueueEvent =
   | { readonly type: 'ready' }
   | { readonly type: 'connection'; readonly state: 'lost' | 'back' }
+  /** Something in Redis that is no run, or that nobody can read: the worker goes on. */
+  | { readonly type: 'trouble'; readonly message: string }
   | QueueWorkerEvent;
 
 export interface WorkQueueResult {
@@ -72,7 +74,7 @@ export async function workQueue({
       timing: { lock: takeoverAfter * 1000, stalledCheck: takeoverAfter * 250 },
       run: (queued, context) => worker.run(queued, context),
       onEvent(event) {
-        if (event.type === 'ready' || event.type === 'connection') onEvent?.(event);
+        if (event.type === 'ready' || event.type === 'connection' || event.type === 'trouble') onEvent?.(event);
         else worker.report(event);
       },
     });
