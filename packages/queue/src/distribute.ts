@@ -255,7 +255,7 @@ class Desk<Payload, Value> {
 
   /** Takes the outcome of a run if it has one. */
   private async look(jobId: string): Promise<void> {
-    const { options, pending, queue } = this.parts;
+    const { options, pending } = this.parts;
     const run = pending.get(jobId);
     if (run === undefined) return;
     const job = await this.read(jobId);
@@ -324,7 +324,7 @@ class Desk<Payload, Value> {
    * Runs that have not begun leave the queue; those that a worker holds stay, and so do outcomes that were not taken.
    */
   private async takeBack(): Promise<void> {
-    const { pending, queue } = this.parts;
+    const { pending } = this.parts;
     for (const jobId of pending.keys()) {
       const job = await this.read(jobId);
       const state = await job?.getState();

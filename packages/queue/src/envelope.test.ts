@@ -29,7 +29,11 @@ test('ends of another form are none', () => {
   expect(readEnd(done(), jobId)).toMatchObject({ result: { value: '1' } });
   expect(readEnd(done(sent), jobId)).toMatchObject({ result: { files: sent } });
   const bad = [
-    ...[null, 'x', { ...done(), protocol: 2 }, { ...done(), worker: 5 }, { ...done(), result: null }],
+    null,
+    'x',
+    { ...done(), protocol: 2 },
+    { ...done(), worker: 5 },
+    { ...done(), result: null },
     { ...done(), result: { status: 'failed', error: { code: 1, message: 'x' } } },
     { ...done(), result: { status: 'done', value: 1 } },
     ...[{ kind: 'left', bytes: 1 }, { kind: 'other', bytes: 1 }, null].map((files) => done(files ?? { kind: null })),

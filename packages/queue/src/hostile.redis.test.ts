@@ -105,7 +105,7 @@ test('a study takes what it cannot read for a failed run, and reports of another
   await redis.lrem('lowrank:runs:wait', 0, 'study/a');
   // The study would look by itself, a little later.
   const report = (jobId: string): Promise<unknown> =>
-    redis.xadd('lowrank:runs:events', '*', 'event', 'completed', 'jobId', jobId, 'returnvalue', '{');
+    redis.xadd('lowrank:runs:events', '*', 'event', 'completed', 'jobId', jobId, 'returnvalue', '1');
   await report('study/a');
   await until(
     () => outcomes.get('a'),

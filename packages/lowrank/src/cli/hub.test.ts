@@ -79,8 +79,16 @@ test('user and password of a URL are in no output and no file', async () => {
   expect(trained.code).toBe(0);
   expect([...hub.tokens]).toEqual([`Basic ${btoa('me:s3cret')}`]);
   const swept = await runCli([
-    ...['sweep', ...shared, '--r', '1', '--learning-rate', '0.01', '--test-data', data],
-    ...['--output', join(output, 'sweep')],
+    'sweep',
+    ...shared,
+    '--r',
+    '1',
+    '--learning-rate',
+    '0.01',
+    '--test-data',
+    data,
+    '--output',
+    join(output, 'sweep'),
   ]);
   expect(swept.code).toBe(0);
   hub.refuse = { status: 401, headers: {} };

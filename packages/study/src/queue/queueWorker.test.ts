@@ -50,7 +50,13 @@ test('a payload that no study made fails before anything is read', async () => {
   const good = await goodRun();
   const { run } = good;
   const bad: unknown[] = [
-    ...[undefined, null, 7, 'x', [], {}, { run: null }, { run }],
+    undefined,
+    null,
+    7,
+    [],
+    {},
+    { run: null },
+    { run },
     { ...good, files: { '/etc/passwd': 'x' } },
     ...[{ label: '\u001b[2J' }, { label: 7 }, { purpose: 'x' }, { training: null }, { scoring: [] }].map((change) => ({
       ...good,
