@@ -1,7 +1,7 @@
 """Random templates, and what jinja2 through transformers makes of them -> golden/text/templates.json.
 
-`textTemplates.py [--seed N] [--count M] [--out FILE]`: M templates over statements, filters, tests, methods and operators
-with random values in them, rendered over a few chats. The test packages/data/src/jinja/differential.test.ts reads the
+`textTemplates.py [--seed N] [--count M] [--out FILE]`: M templates over statements, filters, tests, methods and
+operators with random values in them, rendered over a few chats. The test packages/data/src/jinja/differential.test.ts reads the
 file that LOWRANK_TEMPLATE_CASES names, else the golden. What transformers refuses has to be refused there; what it
 renders has to be the same text, or refused by name.
 """
@@ -14,43 +14,223 @@ from pathlib import Path
 from common import GOLDEN, madeBy, writeJson
 from transformers.utils import chat_template_utils as utils
 
-TEXTS = ["", "a", " hi there ", "Grüße 🙂👩‍👩‍👧 ok", "x,y,,z", "line one\nline two\n\n  three", "it's \"so\"", "ß ﬁ İ", "42", "-3.7", "%s and %d", "{0} {a}", "a\u00a0b\u200bc\x85d", "\U00020000z", "TitLe case-word", "\t"]
+TEXTS = [
+    "",
+    "a",
+    " hi there ",
+    "Grüße 🙂👩‍👩‍👧 ok",
+    "x,y,,z",
+    "line one\nline two\n\n  three",
+    'it\'s "so"',
+    "ß ﬁ İ",
+    "42",
+    "-3.7",
+    "%s and %d",
+    "{0} {a}",
+    "a\u00a0b\u200bc\x85d",
+    "\U00020000z",
+    "TitLe case-word",
+    "\t",
+]
 NAMES = ["s", "t", "n", "f", "l", "d", "e", "z", "messages", "missing", "k", "u"]
 FILTERS = [
-    "upper", "lower", "capitalize", "title", "trim", "trim('a ')", "length", "count", "list", "first", "last", "reverse",
-    "reverse|list", "join", "join(', ')", "join('-', attribute='role')", "sort", "sort(reverse=true)", "sort(attribute='role')",
-    "unique|list", "min", "max", "sum", "sum(start=5)", "sum(attribute='n')", "abs", "int", "int(7)", "float", "round", "round(1)",
-    "round(2, 'floor')", "string", "tojson", "tojson(indent=2)", "tojson(ensure_ascii=true)", "tojson(sort_keys=true)",
-    "tojson(separators=(',', ':'))", "map('upper')|list", "map('tojson')|join(' ')", "map(attribute='role')|list",
-    "map(attribute='nope', default='D')|list", "select|list", "select('string')|list", "reject('none')|list",
-    "selectattr('role', 'equalto', 'user')|list|length", "rejectattr('content', 'defined')|list", "selectattr('tool_calls')|list",
-    "default('D')", "default('D', true)", "d('x')", "replace('a', 'bb')", "replace('', '.', 3)", "indent", "indent(2, true)",
-    "indent('> ', first=true, blank=true)", "truncate(8)", "truncate(5, true, '')", "wordcount", "center(11)", "items|list",
-    "dictsort", "dictsort(by='value')", "batch(2)|list", "batch(2, 'F')|list", "slice(3)|list", "groupby('role')|list|length",
-    "format(1, 2)", "format('q')", "urlencode", "safe", "escape", "attr('x')", "filesizeformat", "pprint",
+    "upper",
+    "lower",
+    "capitalize",
+    "title",
+    "trim",
+    "trim('a ')",
+    "length",
+    "count",
+    "list",
+    "first",
+    "last",
+    "reverse",
+    "reverse|list",
+    "join",
+    "join(', ')",
+    "join('-', attribute='role')",
+    "sort",
+    "sort(reverse=true)",
+    "sort(attribute='role')",
+    "unique|list",
+    "min",
+    "max",
+    "sum",
+    "sum(start=5)",
+    "sum(attribute='n')",
+    "abs",
+    "int",
+    "int(7)",
+    "float",
+    "round",
+    "round(1)",
+    "round(2, 'floor')",
+    "string",
+    "tojson",
+    "tojson(indent=2)",
+    "tojson(ensure_ascii=true)",
+    "tojson(sort_keys=true)",
+    "tojson(separators=(',', ':'))",
+    "map('upper')|list",
+    "map('tojson')|join(' ')",
+    "map(attribute='role')|list",
+    "map(attribute='nope', default='D')|list",
+    "select|list",
+    "select('string')|list",
+    "reject('none')|list",
+    "selectattr('role', 'equalto', 'user')|list|length",
+    "rejectattr('content', 'defined')|list",
+    "selectattr('tool_calls')|list",
+    "default('D')",
+    "default('D', true)",
+    "d('x')",
+    "replace('a', 'bb')",
+    "replace('', '.', 3)",
+    "indent",
+    "indent(2, true)",
+    "indent('> ', first=true, blank=true)",
+    "truncate(8)",
+    "truncate(5, true, '')",
+    "wordcount",
+    "center(11)",
+    "items|list",
+    "dictsort",
+    "dictsort(by='value')",
+    "batch(2)|list",
+    "batch(2, 'F')|list",
+    "slice(3)|list",
+    "groupby('role')|list|length",
+    "format(1, 2)",
+    "format('q')",
+    "urlencode",
+    "safe",
+    "escape",
+    "attr('x')",
+    "filesizeformat",
+    "pprint",
 ]
 TESTS = [
-    "defined", "undefined", "none", "string", "number", "integer", "float", "boolean", "mapping", "sequence", "iterable",
-    "odd", "even", "divisibleby(3)", "lower", "upper", "eq 3", "ne 'a'", "gt 2", "lt 'b'", "ge 3", "in [1, 3, 'a']", "sameas none",
-    "true", "false", "callable", "equalto 'user'", "not none", "not string",
+    "defined",
+    "undefined",
+    "none",
+    "string",
+    "number",
+    "integer",
+    "float",
+    "boolean",
+    "mapping",
+    "sequence",
+    "iterable",
+    "odd",
+    "even",
+    "divisibleby(3)",
+    "lower",
+    "upper",
+    "eq 3",
+    "ne 'a'",
+    "gt 2",
+    "lt 'b'",
+    "ge 3",
+    "in [1, 3, 'a']",
+    "sameas none",
+    "true",
+    "false",
+    "callable",
+    "equalto 'user'",
+    "not none",
+    "not string",
 ]
 METHODS = [
-    "strip()", "lstrip()", "rstrip('a')", "split()", "split(',')", "split(' ', 1)", "rsplit(',', 1)", "splitlines()", "upper()",
-    "title()", "startswith('a')", "endswith(('a', 'e'))", "find('e')", "rfind('e')", "count('e')", "replace('e', 'E')", "replace('e', 'E', 1)",
-    "join(['p', 'q'])", "partition(',')", "format('A', a=1)", "format(*l)", "zfill(5)", "ljust(6, '.')", "center(9)", "isdigit()",
-    "isupper()", "capitalize()", "swapcase()", "removeprefix('a')", "items()", "items()|list", "keys()|list", "values()|list",
-    "get('role')", "get('nope', 5)", "append(1)", "index('a')", "update({})", "copy()", "encode()", "casefold()", "isspace()",
-    "isalpha()", "role", "content", "nope", "nope.more", "items", "pop('x')",
+    "strip()",
+    "lstrip()",
+    "rstrip('a')",
+    "split()",
+    "split(',')",
+    "split(' ', 1)",
+    "rsplit(',', 1)",
+    "splitlines()",
+    "upper()",
+    "title()",
+    "startswith('a')",
+    "endswith(('a', 'e'))",
+    "find('e')",
+    "rfind('e')",
+    "count('e')",
+    "replace('e', 'E')",
+    "replace('e', 'E', 1)",
+    "join(['p', 'q'])",
+    "partition(',')",
+    "format('A', a=1)",
+    "format(*l)",
+    "zfill(5)",
+    "ljust(6, '.')",
+    "center(9)",
+    "isdigit()",
+    "isupper()",
+    "capitalize()",
+    "swapcase()",
+    "removeprefix('a')",
+    "items()",
+    "items()|list",
+    "keys()|list",
+    "values()|list",
+    "get('role')",
+    "get('nope', 5)",
+    "append(1)",
+    "index('a')",
+    "update({})",
+    "copy()",
+    "encode()",
+    "casefold()",
+    "isspace()",
+    "isalpha()",
+    "role",
+    "content",
+    "nope",
+    "nope.more",
+    "items",
+    "pop('x')",
 ]
-SLICES = ["[0]", "[-1]", "[5]", "[:2]", "[1:]", "[::-1]", "[-3:-1]", "[::2]", "['role']", "['nope']", "[1:4][0]", "[none:2]", "[true]", "[1.0]"]
+SLICES = [
+    "[0]",
+    "[-1]",
+    "[5]",
+    "[:2]",
+    "[1:]",
+    "[::-1]",
+    "[-3:-1]",
+    "[::2]",
+    "['role']",
+    "['nope']",
+    "[1:4][0]",
+    "[none:2]",
+    "[true]",
+    "[1.0]",
+]
 OPERATORS = ["+", "-", "*", "/", "//", "%", "**", "~", "==", "!=", "<", "<=", ">", ">=", "in", "not in", "and", "or"]
 CHATS = [
-    [{"role": "user", "content": "hi 🙂", "n": 1}, {"role": "assistant", "content": None, "tool_calls": [{"f": {"a": 1.0, "b": "x"}}], "n": 2}],
-    [{"role": "system", "content": "S"}, {"role": "user", "content": [{"type": "text", "text": "p"}], "n": 3}, {"role": "assistant", "content": "done", "n": 4}],
+    [
+        {"role": "user", "content": "hi 🙂", "n": 1},
+        {"role": "assistant", "content": None, "tool_calls": [{"f": {"a": 1.0, "b": "x"}}], "n": 2},
+    ],
+    [
+        {"role": "system", "content": "S"},
+        {"role": "user", "content": [{"type": "text", "text": "p"}], "n": 3},
+        {"role": "assistant", "content": "done", "n": 4},
+    ],
 ]
 VARIABLES = {
-    "s": "Hello, Wörld 🙂!", "t": " a,b c ", "n": -7, "f": 2.5, "l": [3, 1, 2, 1], "d": {"b": 1, "A": "x", "role": "r"}, "e": [],
-    "z": 0, "k": ["b", "A", "c"], "u": {},
+    "s": "Hello, Wörld 🙂!",
+    "t": " a,b c ",
+    "n": -7,
+    "f": 2.5,
+    "l": [3, 1, 2, 1],
+    "d": {"b": 1, "A": "x", "role": "r"},
+    "e": [],
+    "z": 0,
+    "k": ["b", "A", "c"],
+    "u": {},
 }
 
 
@@ -68,7 +248,14 @@ def literal(rng: random.Random) -> str:
         return "[" + ", ".join(literal(rng) for _ in range(rng.randint(0, 3))) + "]"
     if kind < 0.95:
         return "(" + ", ".join(literal(rng) for _ in range(2)) + ")"
-    return "{" + ", ".join(f"{json.dumps(rng.choice(TEXTS[1:6]), ensure_ascii=False)}: {literal(rng)}" for _ in range(rng.randint(0, 2))) + "}"
+    return (
+        "{"
+        + ", ".join(
+            f"{json.dumps(rng.choice(TEXTS[1:6]), ensure_ascii=False)}: {literal(rng)}"
+            for _ in range(rng.randint(0, 2))
+        )
+        + "}"
+    )
 
 
 def atom(rng: random.Random) -> str:
@@ -104,10 +291,35 @@ def block(rng: random.Random, depth: int = 0) -> str:
     inner = block(rng, depth + 1)
     other = block(rng, depth + 1)
     if kind < 0.57:
-        return f"{{%{dash()} if {expression(rng)} {dash()}%}}{inner}{{%{dash()} else %}}{other}{{% endif {dash()}%}}"
+        head = f"{{%{dash()} if {expression(rng)} {dash()}%}}"
+        return f"{head}{inner}{{%{dash()} else %}}{other}{{% endif {dash()}%}}"
     if kind < 0.72:
-        head = rng.choice(["x in l", "m in messages", "x in d", "a, b in d.items()", "c in s", "x in range(3)", "m in messages if m.role == 'user'", "x in missing", "x in e", "i in k|reverse"])
-        said = rng.choice(["{{ loop.index }}/{{ loop.length }}", "{{ loop.first }}{{ loop.last }}", "{{ x }}", "{{ m.role }}{{ m.content }}", "{% if loop.index > 1 %}{% break %}{% endif %}", "{% if loop.first %}{% continue %}{% endif %}", "{{ loop.previtem }}", "{{ loop.cycle('o', 'e') }}"])
+        head = rng.choice(
+            [
+                "x in l",
+                "m in messages",
+                "x in d",
+                "a, b in d.items()",
+                "c in s",
+                "x in range(3)",
+                "m in messages if m.role == 'user'",
+                "x in missing",
+                "x in e",
+                "i in k|reverse",
+            ]
+        )
+        said = rng.choice(
+            [
+                "{{ loop.index }}/{{ loop.length }}",
+                "{{ loop.first }}{{ loop.last }}",
+                "{{ x }}",
+                "{{ m.role }}{{ m.content }}",
+                "{% if loop.index > 1 %}{% break %}{% endif %}",
+                "{% if loop.first %}{% continue %}{% endif %}",
+                "{{ loop.previtem }}",
+                "{{ loop.cycle('o', 'e') }}",
+            ]
+        )
         return f"{{%{dash()} for {head} {dash()}%}}{said}{inner}{{%{dash()} else %}}none{{% endfor {dash()}%}}"
     if kind < 0.8:
         return f"{{% set v = {expression(rng)} %}}{{{{ v }}}}{inner}"
@@ -118,7 +330,9 @@ def block(rng: random.Random, depth: int = 0) -> str:
     if kind < 0.91:
         return f"{{% with q = {expression(rng)} %}}{{{{ q }}}}{inner}{{% endwith %}}"
     if kind < 0.93:
-        return f"{{%{dash()} raw {rng.choice(['', '-'])}%}} {{{{ x }}}} {{% if %}} {{%{dash()} endraw {dash()}%}}{inner}"
+        return (
+            f"{{%{dash()} raw {rng.choice(['', '-'])}%}} {{{{ x }}}} {{% if %}} {{%{dash()} endraw {dash()}%}}{inner}"
+        )
     if kind < 0.95:
         return f"{{# {space()} #}}{inner}{{#- c -#}}"
     if kind < 0.97:

@@ -59,10 +59,13 @@ ODD = [
     "##",
 ]
 REGEXES = [
-    r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+",
-    r"'(?i:[sdmt]|ll|ve|re)|[^\r\n\p{L}\p{N}]?+\p{L}++|\p{N}{1,3}+| ?[^\s\p{L}\p{N}]++[\r\n]*+|\s++$|\s*[\r\n]|\s+(?!\S)|\s",
+    r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*"
+    r"|\s*[\r\n]+|\s+(?!\S)|\s+",
+    r"'(?i:[sdmt]|ll|ve|re)|[^\r\n\p{L}\p{N}]?+\p{L}++|\p{N}{1,3}+| ?[^\s\p{L}\p{N}]++[\r\n]*+"
+    r"|\s++$|\s*[\r\n]|\s+(?!\S)|\s",
     r"\p{L}++|\s++$|\s*[\r\n]|\s+(?!\S)|\s",
-    r"[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]*[\p{Ll}\p{Lm}\p{Lo}\p{M}]+(?i:'s|'t|'re|'ve|'m|'ll|'d)?|\p{N}{1,3}|\s+",
+    r"[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]*[\p{Ll}\p{Lm}\p{Lo}\p{M}]+(?i:'s|'t|'re|'ve|'m|'ll|'d)?"
+    r"|\p{N}{1,3}|\s+",
     r"[\p{Han}]+|[^\r\n\p{L}\p{N}]?[\p{L}\p{M}&&[^\p{Han}]]+|\p{N}|\s*[\r\n]+|\s+",
     r"\w+|[^\w\s]+",
     r"\b\w",
@@ -131,7 +134,11 @@ def normalizer(rng: random.Random, depth: int = 0) -> dict | None:
         {"type": "Nmt"},
         {"type": "Strip", "strip_left": rng.random() < 0.5, "strip_right": rng.random() < 0.5},
         {"type": "Prepend", "prepend": rng.choice(["▁", "_-"])},
-        {"type": "Replace", "pattern": {"String": rng.choice([" ", "ab", "."])}, "content": rng.choice(["▁", "", "xyz"])},
+        {
+            "type": "Replace",
+            "pattern": {"String": rng.choice([" ", "ab", "."])},
+            "content": rng.choice(["▁", "", "xyz"]),
+        },
         {"type": "Replace", "pattern": {"Regex": rng.choice([" {2,}", r"\s+", r"[a-c]+", r"\p{M}"])}, "content": " "},
         {
             "type": "BertNormalizer",
@@ -151,7 +158,12 @@ def preTokenizer(rng: random.Random, depth: int = 0) -> dict | None:
     kinds = [
         None,
         {"type": "BertPreTokenizer"},
-        {"type": "ByteLevel", "add_prefix_space": rng.random() < 0.3, "trim_offsets": True, "use_regex": rng.random() < 0.7},
+        {
+            "type": "ByteLevel",
+            "add_prefix_space": rng.random() < 0.3,
+            "trim_offsets": True,
+            "use_regex": rng.random() < 0.7,
+        },
         {
             "type": "Metaspace",
             "replacement": "▁",
@@ -164,7 +176,12 @@ def preTokenizer(rng: random.Random, depth: int = 0) -> dict | None:
         {"type": "Punctuation", "behavior": rng.choice(BEHAVIORS)},
         {"type": "Digits", "individual_digits": rng.random() < 0.5},
         {"type": "FixedLength", "length": rng.randint(1, 5)},
-        {"type": "Split", "pattern": {"String": rng.choice([" ", "ab"])}, "behavior": rng.choice(BEHAVIORS), "invert": False},
+        {
+            "type": "Split",
+            "pattern": {"String": rng.choice([" ", "ab"])},
+            "behavior": rng.choice(BEHAVIORS),
+            "invert": False,
+        },
     ]
     if rng.random() < 0.4:
         return {
@@ -301,7 +318,12 @@ def decoder(rng: random.Random) -> dict | None:
 
 
 def processor(rng: random.Random, tokens: dict[str, int]) -> dict | None:
-    byteLevel = {"type": "ByteLevel", "add_prefix_space": rng.random() < 0.5, "trim_offsets": rng.random() < 0.7, "use_regex": True}
+    byteLevel = {
+        "type": "ByteLevel",
+        "add_prefix_space": rng.random() < 0.5,
+        "trim_offsets": rng.random() < 0.7,
+        "use_regex": True,
+    }
     if not tokens:
         return rng.choice([None, byteLevel])
     one, other = rng.choice(list(tokens)), rng.choice(list(tokens))
@@ -309,7 +331,9 @@ def processor(rng: random.Random, tokens: dict[str, int]) -> dict | None:
     special = [{"SpecialToken": {"id": each, "type_id": 0}} for each in (one, other)]
     template = {
         "type": "TemplateProcessing",
-        "single": rng.choice([[special[0], sequence], [sequence, special[1]], [special[0], sequence, special[1]], [sequence]]),
+        "single": rng.choice(
+            [[special[0], sequence], [sequence, special[1]], [special[0], sequence, special[1]], [sequence]]
+        ),
         "pair": [sequence, {"Sequence": {"id": "B", "type_id": 1}}],
         "special_tokens": {each: {"id": each, "ids": [tokens[each]], "tokens": [each]} for each in (one, other)},
     }
@@ -321,7 +345,12 @@ def processor(rng: random.Random, tokens: dict[str, int]) -> dict | None:
             byteLevel,
             {"type": "Sequence", "processors": [byteLevel, template]},
             {"type": "BertProcessing", **pairs},
-            {"type": "RobertaProcessing", **pairs, "trim_offsets": rng.random() < 0.5, "add_prefix_space": rng.random() < 0.5},
+            {
+                "type": "RobertaProcessing",
+                **pairs,
+                "trim_offsets": rng.random() < 0.5,
+                "add_prefix_space": rng.random() < 0.5,
+            },
         ]
     )
 
@@ -329,7 +358,9 @@ def processor(rng: random.Random, tokens: dict[str, int]) -> dict | None:
 def tokenizerJson(rng: random.Random) -> tuple[dict, list[str]]:
     pre = preTokenizer(rng)
     model = rng.choice([bpe, bpe, bpe, unigram, unigram, wordPiece, wordLevel])(rng, pre)
-    vocabulary = model["vocab"] if isinstance(model["vocab"], dict) else {each[0]: at for at, each in enumerate(model["vocab"])}
+    vocabulary = (
+        model["vocab"] if isinstance(model["vocab"], dict) else {each[0]: at for at, each in enumerate(model["vocab"])}
+    )
     added, next_ = [], len(vocabulary)
     for content in rng.sample(ADDED, rng.randint(0, 6)):
         id = vocabulary.get(content)
@@ -401,4 +432,6 @@ if __name__ == "__main__":
     out = Path(asked.out)
     out.parent.mkdir(parents=True, exist_ok=True)
     assert not math.isnan(asked.seed)
-    writeJson(out, {"madeBy": madeBy("textTokenizers.py"), "cases": cases(asked.seed, asked.count, asked.texts)}, indent=None)
+    writeJson(
+        out, {"madeBy": madeBy("textTokenizers.py"), "cases": cases(asked.seed, asked.count, asked.texts)}, indent=None
+    )

@@ -25,6 +25,7 @@ export default defineConfig({
           { text: 'Command line', link: '/cli' },
           { text: 'Models', link: '/models' },
           { text: 'Data', link: '/data' },
+          { text: 'What a folder means', link: '/folders' },
           { text: 'Generating and chatting', link: '/chat' },
           { text: 'Adapters and PEFT', link: '/adapters' },
           { text: 'Other methods', link: '/methods' },

@@ -10,6 +10,7 @@ export const commands = [
   'eval',
   'generate',
   'chat',
+  'data',
   'merge',
   'combine',
   'inspect',

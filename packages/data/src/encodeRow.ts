@@ -72,6 +72,7 @@ function encodeToEnd(text: string, ending: string, tokenizer: TextTokenizer): nu
   const eos = eosId === undefined ? undefined : tokenizer.tokenOf(eosId);
   if (eosId === undefined || eos === undefined) throw noEos();
   if (ending.endsWith(eos)) return tokenizer.encode(text);
+  if (tokenizer.specialTokens['eos_token'] === eos) return tokenizer.encode(text + eos);
   const [alone, ...more] = tokenizer.encode(eos, { addSpecialTokens: false });
   return alone === eosId && more.length === 0 ? tokenizer.encode(text + eos) : [...tokenizer.encode(text), eosId];
 }

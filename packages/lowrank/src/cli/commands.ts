@@ -16,6 +16,7 @@ import { combineCommand } from './combineCommand.js';
 import { compareCommand } from './compareCommand.js';
 import { convertCommand } from './convertCommand.js';
 import { chatCommand } from './chatCommand.js';
+import { dataCommand } from './dataCommand.js';
 import { describeFindings } from './describeFindings.js';
 import { generateCommand } from './generateCommand.js';
 import { inspectCommand } from './inspectCommand.js';
@@ -61,6 +62,7 @@ export function makeActions(speaker: Speaker, onInterrupted: () => void): Action
         `merged ${result.merged} layers of ${result.tensors} tensors; the model lies in ${result.model}`,
       );
     },
+    data: (flags) => dataCommand(flags, speaker, told(speaker)),
     combine: (flags) => combineCommand(flags, speaker, told(speaker)),
     inspect: (flags) => inspectCommand(flags, speaker, told(speaker)),
     spectrum: (flags) => spectrumCommand(flags, speaker, told(speaker)),

@@ -14,6 +14,8 @@ import { addConvertFlags } from './convertCommand.js';
 import type { ConvertFlags } from './convertCommand.js';
 import { addChatFlags } from './chatCommand.js';
 import type { ChatFlags } from './chatCommand.js';
+import { addDataCommandFlags } from './dataCommand.js';
+import type { DataFlags } from './dataCommand.js';
 import { addGenerateFlags } from './generateCommand.js';
 import type { GenerateFlags } from './generateCommand.js';
 import { addInspectFlags } from './inspectCommand.js';
@@ -76,6 +78,7 @@ export interface Actions {
   sweep(flags: SweepFlags): Promise<void>;
   worker(flags: WorkerFlags): Promise<void>;
   intrinsic(flags: IntrinsicFlags): Promise<void>;
+  data(flags: DataFlags): Promise<void>;
   doctor(flags: CommonFlags): Promise<void>;
 }
 
@@ -94,6 +97,7 @@ export function makeProgram(actions: Actions): Command {
   addEval(program, actions);
   addGenerate(program, actions);
   addChat(program, actions);
+  addDataCommandFlags(program.command('data')).action((flags: DataFlags) => actions.data(flags));
   addMerge(program, actions);
   addCombineFlags(program.command('combine')).action((flags: CombineFlags) => actions.combine(flags));
   addInspectFlags(program.command('inspect')).action((flags: InspectFlags) => actions.inspect(flags));
