@@ -1,7 +1,7 @@
 """Random templates, and what jinja2 through transformers makes of them -> golden/text/templates.json.
 
 `textTemplates.py [--seed N] [--count M] [--out FILE]`: M templates over statements, filters, tests, methods and
-operators with random values in them, rendered over a few chats. The test packages/data/src/jinja/differential.test.ts reads the
+operators with random values in them, rendered over a few chats. packages/data/src/jinja/differential.test.ts reads the
 file that LOWRANK_TEMPLATE_CASES names, else the golden. What transformers refuses has to be refused there; what it
 renders has to be the same text, or refused by name.
 """
@@ -326,7 +326,8 @@ def block(rng: random.Random, depth: int = 0) -> str:
     if kind < 0.84:
         return f"{{% set v %}}{inner}{{% endset %}}[{{{{ v|upper }}}}]"
     if kind < 0.88:
-        return f"{{% macro m{depth}(a, b=2) %}}{{{{ a }}}}:{{{{ b }}}}{inner}{{% endmacro %}}{{{{ m{depth}({expression(rng)}) }}}}"
+        call = f"{{{{ m{depth}({expression(rng)}) }}}}"
+        return f"{{% macro m{depth}(a, b=2) %}}{{{{ a }}}}:{{{{ b }}}}{inner}{{% endmacro %}}{call}"
     if kind < 0.91:
         return f"{{% with q = {expression(rng)} %}}{{{{ q }}}}{inner}{{% endwith %}}"
     if kind < 0.93:
@@ -338,7 +339,8 @@ def block(rng: random.Random, depth: int = 0) -> str:
     if kind < 0.97:
         return f"{{% filter upper %}}{inner}{{% endfilter %}}"
     if kind < 0.985:
-        return f"{{% set ns = namespace(a=1) %}}{{% for x in l %}}{{% set ns.a = ns.a + x %}}{{% endfor %}}{{{{ ns.a }}}}{inner}"
+        loop = "{% for x in l %}{% set ns.a = ns.a + x %}{% endfor %}"
+        return f"{{% set ns = namespace(a=1) %}}{loop}{{{{ ns.a }}}}{inner}"
     return f"{{%{dash()} generation {dash()}%}}{inner}{{%{dash()} endgeneration {dash()}%}}"
 
 
