@@ -1,6 +1,6 @@
 import type { ChatTemplate, RowSelection, TextRow } from '@lowrank/data';
 import { encodeRow, readChatTemplate, readTextRows, readTokenizer, renderChat } from '@lowrank/data';
-import { datasetWarnings } from './datasetWarnings.js';
+import { datasetWarnings } from '../front/datasetWarnings.js';
 import type { TransferEvents } from './folders.js';
 import { withFolders } from './folders.js';
 
