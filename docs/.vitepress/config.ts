@@ -42,6 +42,7 @@ export default defineConfig({
         items: [
           { text: 'Architecture', link: '/architecture' },
           { text: 'Numbers', link: '/numbers' },
+          { text: 'Reliability', link: '/reliability' },
         ],
       },
       {

@@ -340,7 +340,7 @@ describe('files', () => {
     });
     const { message } = await refused(find({ timing: { ...impatient, withoutProgress: 300 } }));
     expect(message).toContain('nothing more came within 0.2 s');
-    // A minute without progress, here a quarter of a second, is the other end.
+    // Too long without progress, 40 s by default, is the other end.
     expect(tries()).toBeLessThan(4);
   });
 

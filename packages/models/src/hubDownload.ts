@@ -7,7 +7,7 @@ import { Receiver, WaitFirst, WrongFile } from './receive.js';
 import type { RemoteFile, Transfer } from './remoteFile.js';
 import { backoff, waiting } from './transferTiming.js';
 
-/** How many tries in a row may bring nothing new, as in huggingface_hub. */
+/** How often in a row a download is tried again that brings nothing new, as in huggingface_hub. */
 const retries = 5;
 
 /**
@@ -51,7 +51,7 @@ export async function isRight(
 
 /**
  * Brings a file into the cache: goes on where an earlier download ended, tries again where a connection breaks off, and
- * compares size and checksum at the end. It ends: five tries in a row, or a minute, without anything new are an error.
+ * compares size and checksum at the end. It ends: six tries in a row, or 40 s, without anything new are an error.
  * A file whose bytes are wrong is downloaded a second time, from its beginning; wrong again, it is an error.
  *
  * @throws LowrankError `models.download` (network), `models.checksum`, `models.cache` (a disk that refuses), and what
