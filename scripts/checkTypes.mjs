@@ -1,6 +1,6 @@
-// `pnpm types`: the compiler over the whole tree. Everywhere `list[i]` may be undefined (noUncheckedIndexedAccess), but in
-// numeric folders, whose loops over arrays would drown in `?? NaN`. A folder is numeric by a tsconfig.json of its own that
-// extends tsconfig.numeric.json: editors and the linter go by it too.
+// `pnpm types`: the compiler over the whole tree. Everywhere `list[i]` may be undefined (noUncheckedIndexedAccess), but
+// in numeric folders, whose loops over arrays would drown in `?? NaN`. A folder is numeric by a tsconfig.json of its
+// own that extends tsconfig.numeric.json: editors and the linter go by it too.
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { dirname, join, sep } from 'node:path';
 import { pathToFileURL } from 'node:url';

@@ -18,7 +18,9 @@ function namesIn(folder, type) {
     .sort();
 }
 
-/** @param {{ folder: string, type: string, from: string, list: (names: readonly string[]) => readonly string[] }} index */
+/**
+ * @param {{ folder: string, type: string, from: string, list: (names: readonly string[]) => readonly string[] }} index
+ */
 function indexOf({ folder, type, from, list }) {
   const names = namesIn(folder, type);
   return {

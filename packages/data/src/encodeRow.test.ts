@@ -50,12 +50,16 @@ describe('encodeRow', () => {
     expect(encodeRow({ line: 1, text: '' }, bosless).labelTokens).toBe(0);
   });
 
-  it('tokenizes both as one text, masks the tokens that it shares with the prompt alone, and says that the border is off', () => {
-    const merged = encodeRow({ line: 1, prompt: 'ca', completion: 'bd' }, tokenizer);
-    expect([...merged.ids]).toEqual([1, 5, 7, 6, 2]);
-    expect([...merged.labels]).toEqual([x, x, 7, 6, 2]);
-    expect(merged.promptIsPrefix).toBe(false);
-  });
+  it(
+    'tokenizes both as one text, masks the tokens that it shares with the prompt alone, and says that the ' +
+      'border is off',
+    () => {
+      const merged = encodeRow({ line: 1, prompt: 'ca', completion: 'bd' }, tokenizer);
+      expect([...merged.ids]).toEqual([1, 5, 7, 6, 2]);
+      expect([...merged.labels]).toEqual([x, x, 7, 6, 2]);
+      expect(merged.promptIsPrefix).toBe(false);
+    },
+  );
 
   it("still learns EOS where the completion vanishes in the prompt's tokens", () => {
     const merged = encodeRow({ line: 1, prompt: 'a', completion: 'b' }, tokenizer);

@@ -64,8 +64,8 @@ export function encodeRow(
 }
 
 /**
- * The ids of a text with EOS behind it. TRL compares and appends EOS as text; where only the model's configuration names
- * EOS, by an id that no text is found as, that id is appended.
+ * The ids of a text with EOS behind it. TRL compares and appends EOS as text; where only the model's configuration
+ * names EOS, by an id that no text is found as, that id is appended.
  */
 function encodeToEnd(text: string, ending: string, tokenizer: TextTokenizer): number[] {
   const { eosId } = tokenizer;

@@ -27,7 +27,8 @@ it('null columns are no columns: what writes rows of several forms to one file f
   const lines = [
     '{"prompt":"p","completion":"c","text":null,"messages":null}',
     '{"prompt":null,"completion":null,"text":"t"}',
-    '{"text":null,"messages":[{"role":"user","content":"x"}],"tools":"[{\\"name\\": 1}]","chat_template_kwargs":{"k":true}}',
+    '{"text":null,"messages":[{"role":"user","content":"x"}],"tools":"[{\\"name\\": ' +
+      '1}]","chat_template_kwargs":{"k":true}}',
     '{"messages":[{"role":"user"}],"tools":null,"chat_template_kwargs":null}',
   ];
   expect(await parseJsonl(lines.join('\n'))).toEqual([

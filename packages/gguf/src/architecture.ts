@@ -20,7 +20,9 @@ export interface GgufArchitecture {
   readonly model?: {
     /** What the config means where it leaves out `max_position_embeddings`. */
     readonly maxPositions: number;
-    /** Factors among its metadata, by what follows the architecture's name in the key: keys of config.json, 1 if absent. */
+    /**
+     * Factors among its metadata, by what follows the architecture's name in the key: keys of config.json, 1 if absent.
+     */
     readonly factors?: Readonly<Record<string, string>>;
   };
 }

@@ -107,16 +107,19 @@ test('gradients: dA = s·(dY·B)ᵀ·X, dB = s·dYᵀ·(X·Aᵀ)', async () => {
   expect(db[2 * rank]).toBeCloseTo(wantB, 9);
 });
 
-test('planned, the low-rank part is an epilogue of the base’s product: two kernels of matmul, and never B·A', async () => {
-  const layer = await withAdapter(makeLayer(), 'default', 1);
-  layer.active = ['default'];
-  const plan = planFunction(() => ({ y: layer.forward(x) }), {}, new ReferenceBackend().spec);
-  const matmuls = plan.steps.filter(({ op }) => op === 'matmul');
-  expect(matmuls.length).toBe(2);
-  expect(matmuls.at(-1)?.attrs).toMatchObject({ lowRank: 'nt' });
-  for (const { outputs } of plan.steps)
-    for (const { shape } of outputs) expect(shape.join()).not.toBe(`${output},${input}`);
-});
+test(
+  'planned, the low-rank part is an epilogue of the base’s product: two kernels of matmul, and ' + 'never B·A',
+  async () => {
+    const layer = await withAdapter(makeLayer(), 'default', 1);
+    layer.active = ['default'];
+    const plan = planFunction(() => ({ y: layer.forward(x) }), {}, new ReferenceBackend().spec);
+    const matmuls = plan.steps.filter(({ op }) => op === 'matmul');
+    expect(matmuls.length).toBe(2);
+    expect(matmuls.at(-1)?.attrs).toMatchObject({ lowRank: 'nt' });
+    for (const { outputs } of plan.steps)
+      for (const { shape } of outputs) expect(shape.join()).not.toBe(`${output},${input}`);
+  },
+);
 
 test('dropout is on the adapter’s input, while training alone', async () => {
   const layer = makeLayer();

@@ -82,29 +82,33 @@ test('keys that are no LoRA are listed', async () => {
   await expect(read(good)).resolves.toMatchObject({ layers: { size: 1 } });
 });
 
-test('the head that PEFT saves whole for a classifier is carried along, of other tasks a table for loadAdapter to judge', async () => {
-  const data = new Uint8Array(Float32Array.of(1, 2, 3, 4, 5, 6).buffer);
-  const matrices = [
-    { name: key('q.lora_A.weight'), shape: [2, 3] },
-    { name: key('q.lora_B.weight'), shape: [4, 2] },
-  ].map((entry) => ({
-    ...entry,
-    dtype: 'F32' as const,
-    data: new Uint8Array(4 * (entry.shape[0] ?? 0) * (entry.shape[1] ?? 0)),
-  }));
-  const weights = bytesSource(
-    serializeSafetensors([...matrices, { name: key('score.weight'), dtype: 'F32', shape: [2, 3], data }], {
-      format: 'pt',
-    }),
-    'adapter.safetensors',
-  );
-  const adapter = await readAdapter({ config: { ...config, task_type: 'SEQ_CLS' }, weights, name: 'here' });
-  expect(adapter.whole?.get('score.weight')).toEqual({ dtype: 'F32', shape: [2, 3], data });
-  const again = serializeAdapter(adapter)['adapter_model.safetensors'];
-  expect(again).toEqual(await weights.read(0, await weights.size()));
-  const { whole = new Map() } = await readAdapter({ config, weights, name: 'here' });
-  expect([...whole.keys()]).toEqual(['score.base_layer.weight']);
-});
+test(
+  'the head that PEFT saves whole for a classifier is carried along, of other tasks a table for loadAdapter ' +
+    'to judge',
+  async () => {
+    const data = new Uint8Array(Float32Array.of(1, 2, 3, 4, 5, 6).buffer);
+    const matrices = [
+      { name: key('q.lora_A.weight'), shape: [2, 3] },
+      { name: key('q.lora_B.weight'), shape: [4, 2] },
+    ].map((entry) => ({
+      ...entry,
+      dtype: 'F32' as const,
+      data: new Uint8Array(4 * (entry.shape[0] ?? 0) * (entry.shape[1] ?? 0)),
+    }));
+    const weights = bytesSource(
+      serializeSafetensors([...matrices, { name: key('score.weight'), dtype: 'F32', shape: [2, 3], data }], {
+        format: 'pt',
+      }),
+      'adapter.safetensors',
+    );
+    const adapter = await readAdapter({ config: { ...config, task_type: 'SEQ_CLS' }, weights, name: 'here' });
+    expect(adapter.whole?.get('score.weight')).toEqual({ dtype: 'F32', shape: [2, 3], data });
+    const again = serializeAdapter(adapter)['adapter_model.safetensors'];
+    expect(again).toEqual(await weights.read(0, await weights.size()));
+    const { whole = new Map() } = await readAdapter({ config, weights, name: 'here' });
+    expect([...whole.keys()]).toEqual(['score.base_layer.weight']);
+  },
+);
 
 test('halves that miss each other or do not fit are named', async () => {
   await expect(read([{ name: key('q.lora_A.weight'), shape: [2, 3] }])).rejects.toThrow(

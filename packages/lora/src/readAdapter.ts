@@ -14,7 +14,9 @@ import type { TrainedRows } from './trainedTokens.js';
 import type { NamedVariant } from './variant.js';
 import { variantOf } from './variantOf.js';
 
-/** Reads an adapter from its files' bytes, as `serializeAdapter` makes them. @throws LowrankError as `readAdapter` does */
+/**
+ * Reads an adapter from its files' bytes, as `serializeAdapter` makes them. @throws LowrankError as `readAdapter` does
+ */
 export async function readAdapterFiles(
   files: LoraAdapterFiles,
   {

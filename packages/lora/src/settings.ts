@@ -69,7 +69,9 @@ export const loraSettings = defineSettings(
       cost: true,
       onResume: 'free',
     }),
-    /** A list of names (exact, or the end of a path), a regular expression that matches whole paths, or 'all-linear'. */
+    /**
+     * A list of names (exact, or the end of a path), a regular expression that matches whole paths, or 'all-linear'.
+     */
     targetModules: setting({
       schema: either(list(text()), text()),
       required: true,

@@ -50,8 +50,9 @@ export interface VariantCall {
 }
 
 /**
- * What a kind of adapter does with A and B: an object in a file of its own. PEFT's are under variants/; one of your own is given in the configuration (`variant`). Everything else (targets, files,
- * training, hot swap, merging) goes by these members and knows no variant.
+ * What a kind of adapter does with A and B: an object in a file of its own. PEFT's are under variants/; one of your own
+ * is given in the configuration (`variant`). Everything else (targets, files, training, hot swap, merging) goes by
+ * these members and knows no variant.
  */
 export interface LoraVariant {
   /** Of PEFT's variants: whether a configuration asks for it by its settings. */

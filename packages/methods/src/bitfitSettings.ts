@@ -4,7 +4,9 @@ import { defineSettings, either, list, setting, text } from '@lowrank/settings';
 export const bitfitSettings = defineSettings(
   { code: 'methods.settings', subject: 'the BitFit setting' },
   {
-    /** Names of layers (exact, or the end of a path), a regular expression that matches whole paths, or 'all-linear'. */
+    /**
+     * Names of layers (exact, or the end of a path), a regular expression that matches whole paths, or 'all-linear'.
+     */
     targetModules: setting({
       schema: either(list(text()), text()),
       key: 'target_modules',

@@ -16,7 +16,9 @@ export const bottleneckSettings = defineSettings(
       cost: true,
       onResume: 'same',
     }),
-    /** Names of layers (exact, or the end of a path), a regular expression that matches whole paths, or 'all-linear'. */
+    /**
+     * Names of layers (exact, or the end of a path), a regular expression that matches whole paths, or 'all-linear'.
+     */
     targetModules: setting({
       schema: either(list(text()), text()),
       key: 'target_modules',

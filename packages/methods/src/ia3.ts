@@ -22,7 +22,9 @@ type Names = readonly string[] | string;
 const settings = defineSettings(
   { code: 'methods.settings', subject: 'the IA³ setting' },
   {
-    /** Names of layers (exact, or the end of a path), a regular expression that matches whole paths, or 'all-linear'. */
+    /**
+     * Names of layers (exact, or the end of a path), a regular expression that matches whole paths, or 'all-linear'.
+     */
     targetModules: setting({
       schema: either(list(text()), text()),
       key: 'target_modules',

@@ -16,8 +16,8 @@ export interface AskPolicy {
 const busyRetries = 3;
 
 /**
- * A question with a short answer: gives up after `timing.answer` without one, and `timing.stall` without a further byte;
- * asks a busy server again, when it says or soon, a few times. What it answers last, busy or not, goes to `use`.
+ * A question with a short answer: gives up after `timing.answer` without one, and `timing.stall` without a further
+ * byte; asks a busy server again, when it says or soon, a few times. What it answers last, busy or not, goes to `use`.
  */
 export async function ask<Value>(
   url: string,

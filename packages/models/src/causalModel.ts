@@ -68,7 +68,9 @@ export abstract class CausalModel extends Module {
     return this.family?.residualWriters ?? [];
   }
 
-  /** The path of a module or tensor by the name that an adapter's files have for it; undefined where it has none here. */
+  /**
+   * The path of a module or tensor by the name that an adapter's files have for it; undefined where it has none here.
+   */
   override pathOf(stored: string): string | undefined {
     return this.family?.pathOf === undefined ? stored : this.family.pathOf(stored);
   }

@@ -18,12 +18,16 @@ export interface LlamaCppNames {
   readonly model?: {
     /** What the config means where it leaves out `max_position_embeddings`. */
     readonly maxPositions: number;
-    /** Factors among its metadata, by what follows the architecture's name in the key: keys of config.json, 1 if absent. */
+    /**
+     * Factors among its metadata, by what follows the architecture's name in the key: keys of config.json, 1 if absent.
+     */
     readonly factors?: Readonly<Record<string, string>>;
   };
 }
 
-/** What a family states about itself, whatever a config says: the rest of Lowrank is handed this, and knows no family. */
+/**
+ * What a family states about itself, whatever a config says: the rest of Lowrank is handed this, and knows no family.
+ */
 export interface FamilyFacts {
   /** As people call it. */
   readonly name: string;

@@ -25,8 +25,8 @@ export type Sampling = Required<SamplingOptions>;
 
 /**
  * Draws tokens on the device, in the order of transformers' logits processors: repetition penalty, temperature, top-k,
- * top-p, min-p, then softmax and one sample. The filters are all thresholds, so no row is sorted: `sampleThreshold` finds
- * the smallest logit that stays.
+ * top-p, min-p, then softmax and one sample. The filters are all thresholds, so no row is sorted: `sampleThreshold`
+ * finds the smallest logit that stays.
  */
 export class Sampler {
   private readonly scalars: Record<'temperature' | 'topK' | 'topP' | 'minP' | 'repetitionPenalty', Scalar>;
@@ -64,8 +64,8 @@ export class Sampler {
    * logits [B, V] and seen [B, V] (1 for tokens that prompt or text have, else 0) → token ids i32 [B].
    *
    * A sample of softmax(x/t) is argmax(x + t·g) with g from the Gumbel distribution (Gumbel 1954; Maddison et al.
-   * 2014): at t = 0 it is the likeliest token, so that one plan serves every temperature. The uniform number is kept off
-   * 0 and 1, where the logarithms would overflow.
+   * 2014): at t = 0 it is the likeliest token, so that one plan serves every temperature. The uniform number is kept
+   * off 0 and 1, where the logarithms would overflow.
    */
   sample(logits: Tensor, seen: Tensor): Tensor {
     return scope('sample', () => {

@@ -7,8 +7,8 @@ import { Parameter } from './parameter.js';
  * A node of the module tree: named parameters and named children. A subclass has a forward of its own, and gets its
  * parts in one of two ways:
  *
- * - A field that holds a Module or a Parameter is a part under the field's name: `fc = new Linear(2, 8, { rng })`, as in
- *   PyTorch. `setModule` puts another module into the field.
+ * - A field that holds a Module or a Parameter is a part under the field's name: `fc = new Linear(2, 8, { rng })`, as
+ *   in PyTorch. `setModule` puts another module into the field.
  * - `child(name, module)` and `parameter(name, parameter)` register a part under any name, as checkpoints have it. A
  *   field may hold it too; calls then go through `layer(name)`, which finds what `setModule` has put there.
  *
@@ -17,8 +17,8 @@ import { Parameter } from './parameter.js';
  */
 export class Module {
   /**
-   * The path, below this module, of the layer that makes the logits; undefined in a module that makes none. 'all-linear'
-   * leaves it out, and adapters of some kinds cannot go around it.
+   * The path, below this module, of the layer that makes the logits; undefined in a module that makes none.
+   * 'all-linear' leaves it out, and adapters of some kinds cannot go around it.
    */
   readonly outputPath: string | undefined = undefined;
   /** The path of a module or tensor by the name that files have for it; undefined for what the model leaves out. */
@@ -28,7 +28,9 @@ export class Module {
 
   readonly #children = new Map<string, Module>();
   readonly #parameters = new Map<string, Parameter>();
-  /** What fields may hold without it being a part under the field's name: registered, replaced, or of another module. */
+  /**
+   * What fields may hold without it being a part under the field's name: registered, replaced, or of another module.
+   */
   readonly #notByField = new WeakSet<Module | Parameter>();
 
   /** Registers a child, and returns it for the field that holds it. */

@@ -6,8 +6,8 @@ import { Embedding, TiedLinear } from '@lowrank/nn';
 import type { Adaptable } from './targets.js';
 
 /**
- * Refuses what an output projection cannot do, before anything is changed: the loss computes its logits itself, as a sum
- * of products. A model without one has no `outputPath`.
+ * Refuses what an output projection cannot do, before anything is changed: the loss computes its logits itself, as a
+ * sum of products. A model without one has no `outputPath`.
  *
  * @throws LowrankError `patch.output`
  */

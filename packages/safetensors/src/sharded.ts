@@ -22,8 +22,8 @@ const largestIndex = 100_000_000;
  * file}}`). All headers are read and checked at once; a tensor is read out of the shard that the index names. Tensors
  * that a shard holds beside the listed ones are there too, as in transformers, unless the name is taken.
  *
- * @throws LowrankError `safetensors.index` (not JSON, no weight_map, duplicate names), `files.unsafeName` (a path rather
- * than a file name), `safetensors.indexMismatch` (a shard without a tensor that the index puts there), and what
+ * @throws LowrankError `safetensors.index` (not JSON, no weight_map, duplicate names), `files.unsafeName` (a path
+ * rather than a file name), `safetensors.indexMismatch` (a shard without a tensor that the index puts there), and what
  * openSafetensors throws
  */
 export async function openSharded(options: ShardedOptions): Promise<SafetensorsFile> {

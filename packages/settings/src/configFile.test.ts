@@ -38,6 +38,7 @@ test.each<[object, string, string]>([
 test('what is left aside is told once, with the reason', () => {
   expect(configWarnings(tested, { r: 8, version: 1, begun: { a: 1 }, other: 2, off: {} }, 'here')).toEqual([
     'here: begun = {"a":1} is ignored: it says how it began, and nothing follows from it.',
-    'here: other = 2 is ignored: Lowrank does not know it. If it changes what the adapter computes, results will differ.',
+    'here: other = 2 is ignored: Lowrank does not know it. If it changes what the adapter computes, results ' +
+      'will differ.',
   ]);
 });

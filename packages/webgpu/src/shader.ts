@@ -148,8 +148,8 @@ export function literal(value: number): string {
 
 /**
  * WGSL for values that the language forbids as literals and compilers fold away: the bits pass through a private
- * variable, which is a runtime value. NaN is recognized by its bits since `v != v` compiles to false, and maxima keep it
- * since `max` may drop it.
+ * variable, which is a runtime value. NaN is recognized by its bits since `v != v` compiles to false, and maxima keep
+ * it since `max` may drop it.
  */
 export const nonFinite = `
 var<private> infinityBits: u32 = 0x7f800000u;

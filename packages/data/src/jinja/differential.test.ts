@@ -37,19 +37,23 @@ function written({ source, chat }: Case): { text: string; spans: number[][] } | 
   }
 }
 
-it('random templates write what jinja2 writes, are refused where it refuses, and few are not known (parity/textTemplates.py)', () => {
-  let unknown = 0;
-  for (const each of cases) {
-    const result = written(each);
-    if (result === undefined) unknown++;
-    else if (each.error !== undefined) expect([each.source, typeof result]).toEqual([each.source, 'string']);
-    else {
-      expect([each.source, typeof result === 'string' ? result : result.text]).toEqual([each.source, each.text]);
-      // Code points and units are the same where no character takes two.
-      const isPlain = !/[\ud800-\udfff]/.test(each.text ?? '');
-      if (isPlain && typeof result !== 'string' && each.source.includes('generation'))
-        expect([each.source, result.spans]).toEqual([each.source, each.spans]);
+it(
+  'random templates write what jinja2 writes, are refused where it refuses, and few are not known ' +
+    '(parity/textTemplates.py)',
+  () => {
+    let unknown = 0;
+    for (const each of cases) {
+      const result = written(each);
+      if (result === undefined) unknown++;
+      else if (each.error !== undefined) expect([each.source, typeof result]).toEqual([each.source, 'string']);
+      else {
+        expect([each.source, typeof result === 'string' ? result : result.text]).toEqual([each.source, each.text]);
+        // Code points and units are the same where no character takes two.
+        const isPlain = !/[\ud800-\udfff]/.test(each.text ?? '');
+        if (isPlain && typeof result !== 'string' && each.source.includes('generation'))
+          expect([each.source, result.spans]).toEqual([each.source, each.spans]);
+      }
     }
-  }
-  expect(unknown).toBeLessThan(cases.length / 10);
-});
+    expect(unknown).toBeLessThan(cases.length / 10);
+  },
+);

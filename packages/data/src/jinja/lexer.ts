@@ -32,8 +32,8 @@ const operator = /\*\*|\/\/|==|!=|>=|<=|[-+*/%~[\](){}<>=.:|,;]/uy;
 const closers: Readonly<Record<string, string>> = { '(': ')', '[': ']', '{': '}' };
 
 /**
- * The tokens of a template as jinja2's lexer has them with `trim_blocks` and `lstrip_blocks`: a line break behind a block
- * goes, and so do blanks before one that nothing else stands before on its line.
+ * The tokens of a template as jinja2's lexer has them with `trim_blocks` and `lstrip_blocks`: a line break behind a
+ * block goes, and so do blanks before one that nothing else stands before on its line.
  */
 export function tokenize(given: string): Token[] {
   return new Lexer(given).run();

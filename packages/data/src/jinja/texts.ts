@@ -144,7 +144,9 @@ const jsonShort: Readonly<Record<string, string>> = {
   '\f': '\\f',
 };
 
-/** `text % values`: `%s`, `%r`, `%d`, `%i`, `%x`, `%o`, `%f`, `%e`, `%g`, `%c`, `%%`, with flags, width and precision. */
+/**
+ * `text % values`: `%s`, `%r`, `%d`, `%i`, `%x`, `%o`, `%f`, `%e`, `%g`, `%c`, `%%`, with flags, width and precision.
+ */
 export function percentFormat(text: string, values: Value): string {
   const queue = values instanceof Tuple ? [...values.items] : [values];
   let used = 0;

@@ -23,7 +23,9 @@ const utf8 = new TextEncoder();
 const rememberedLength = 64;
 const remembered = 20_000;
 
-/** Byte-pair encoding (Sennrich et al. 2016) as in the Rust library: the earliest merge first, the leftmost of equals. */
+/**
+ * Byte-pair encoding (Sennrich et al. 2016) as in the Rust library: the earliest merge first, the leftmost of equals.
+ */
 export function bpeModel(settings: BpeSettings): TokenModel {
   const { vocabulary, unknown, place } = settings;
   const merges = mergesById(settings);

@@ -43,7 +43,9 @@ describe('random tokenizers: ids, places and texts are those of the Rust library
   });
 });
 
-/** Where a normalizer joins and splits characters, spans are those of the characters together: wider, never elsewhere. */
+/**
+ * Where a normalizer joins and splits characters, spans are those of the characters together: wider, never elsewhere.
+ */
 function changesText(tokenizer: object): boolean {
   return /"(NF[A-Z]*|BertNormalizer)"/.test(JSON.stringify('normalizer' in tokenizer ? tokenizer.normalizer : null));
 }

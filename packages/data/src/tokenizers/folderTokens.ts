@@ -26,8 +26,8 @@ type Mention = string | AddedToken;
 
 /**
  * The tokens of a folder as transformers 5 reads them: `added_tokens_decoder` of tokenizer_config.json, or without one
- * special_tokens_map.json, added_tokens.json and the added tokens of tokenizer.json; then the named special tokens, then
- * the others, each unless it is there already. Ids are given in this order.
+ * special_tokens_map.json, added_tokens.json and the added tokens of tokenizer.json; then the named special tokens,
+ * then the others, each unless it is there already. Ids are given in this order.
  *
  * @param known the tokens that the pipeline has already: tokenizer.json's own, unless its class builds it anew
  */

@@ -1,6 +1,6 @@
 /**
- * Matching without regard to case: what stands for one character. Oniguruma also folds one character to several (`ß` and
- * `ss`, `ﬁ` and `fi`); where an expression could meet that, there is no answer here and it is refused.
+ * Matching without regard to case: what stands for one character. Oniguruma also folds one character to several (`ß`
+ * and `ss`, `ﬁ` and `fi`); where an expression could meet that, there is no answer here and it is refused.
  */
 const manyFold = ['ss', 'ff', 'fi', 'fl', 'st', "'n"];
 

@@ -133,7 +133,8 @@ const prefixes = (config: PartJson, fallback = false): boolean =>
   typeof config['add_prefix_space'] === 'boolean' ? config['add_prefix_space'] : fallback;
 const endOfText = '<|endoftext|>';
 const qwenWords =
-  "(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\\r\\n\\p{L}\\p{N}]?\\p{L}+|\\p{N}| ?[^\\s\\p{L}\\p{N}]+[\\r\\n]*|\\s*[\\r\\n]+|\\s+(?!\\S)|\\s+";
+  "(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\\r\\n\\p{L}\\p{N}]?\\p{L}+|\\p{N}| " +
+  '?[^\\s\\p{L}\\p{N}]+[\\r\\n]*|\\s*[\\r\\n]+|\\s+(?!\\S)|\\s+';
 
 const classes: Readonly<Record<string, ClassSettings>> = {
   LlamaTokenizer: {

@@ -15,8 +15,8 @@ const unknownPenalty = 10;
 const utf8 = new TextEncoder();
 
 /**
- * Unigram (Kudo 2018): the likeliest way to write a piece with tokens, by Viterbi's algorithm. Characters without a token
- * next to each other are one unknown token, or bytes where the model falls back to them.
+ * Unigram (Kudo 2018): the likeliest way to write a piece with tokens, by Viterbi's algorithm. Characters without a
+ * token next to each other are one unknown token, or bytes where the model falls back to them.
  */
 export function unigramModel(settings: UnigramSettings): TokenModel {
   const { pieces, unknownId, place } = settings;

@@ -5,7 +5,8 @@ import type { SettingTable } from '@lowrank/settings';
 const tables: readonly SettingTable[] = [loraSettings, evaSettings];
 
 /**
- * The flag of a setting: `rankPattern` → `--rank-pattern`, `eva.rho` → `--eva-rho`. The library speaks of settings, the command line of flags.
+ * The flag of a setting: `rankPattern` → `--rank-pattern`, `eva.rho` → `--eva-rho`. The library speaks of settings, the
+ * command line of flags.
  */
 export function flagOf(setting: string): string {
   const [name = setting] = setting.split('.').slice(-1);

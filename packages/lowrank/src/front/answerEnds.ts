@@ -8,7 +8,9 @@ export interface TextEndings {
   readonly stopStrings: readonly string[];
 }
 
-/** The tokens that end any text: EOS by all its names, in the tokenizer, in config.json and in generation_config.json. */
+/**
+ * The tokens that end any text: EOS by all its names, in the tokenizer, in config.json and in generation_config.json.
+ */
 export async function endIds(
   { eosId }: TextTokenizer,
   { shape }: CausalModel,

@@ -51,8 +51,8 @@ export interface FineTuning extends Promise<Run> {
  *     const run = await fineTune(model, { data: 'rows.jsonl', r: 16, steps: 200 });
  *     await run.save('./adapter');
  *
- * @throws LowrankError `cli.option` for an option that does not exist (naming the nearest that does), the tables' codes for a
- * wrong value, `cli.conflict` for two that exclude each other; what the data, the method and the training throw
+ * @throws LowrankError `cli.option` for an option that does not exist (naming the nearest that does), the tables' codes
+ * for a wrong value, `cli.conflict` for two that exclude each other; what the data, the method and the training throw
  */
 export function fineTune(model: Model, options: FineTuneOptions): FineTuning {
   const controller = new AbortController();

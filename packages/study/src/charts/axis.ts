@@ -35,7 +35,9 @@ export function linearAxis(
   return { at: scale, ticks: scale.ticks(tickCount), format: format ?? scale.tickFormat(tickCount) };
 }
 
-/** A logarithmic axis around positive values, with ticks at powers of ten, or at 1, 2 and 5 times them for few decades. */
+/**
+ * A logarithmic axis around positive values, with ticks at powers of ten, or at 1, 2 and 5 times them for few decades.
+ */
 export function logAxis(
   values: readonly number[],
   { range, format = String, room = 1.6 }: AxisOptions & { readonly room?: number },

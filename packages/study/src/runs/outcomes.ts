@@ -12,9 +12,9 @@ export interface DoRunsOptions extends Pick<ExecuteHooks, 'onStarted' | 'onProgr
 }
 
 /**
- * Returns the outcomes that an earlier call wrote to disk, and those of the runs done now, each written whole before the
- * next run begins. Runs without an outcome were given up when the signal was aborted. A run that failed is tried again,
- * unless its numbers were not finite: those would be the same again.
+ * Returns the outcomes that an earlier call wrote to disk, and those of the runs done now, each written whole before
+ * the next run begins. Runs without an outcome were given up when the signal was aborted. A run that failed is tried
+ * again, unless its numbers were not finite: those would be the same again.
  */
 export async function doRuns(
   runs: readonly StudyRun[],

@@ -1,6 +1,6 @@
 /**
- * `@lowrank/tensor/backend`: for authors of backends, and for code that looks at plans. What a backend receives (plans, steps,
- * operands), what it must tell the compiler, and the ops it needs kernels for.
+ * `@lowrank/tensor/backend`: for authors of backends, and for code that looks at plans. What a backend receives (plans,
+ * steps, operands), what it must tell the compiler, and the ops it needs kernels for.
  */
 export type {
   BackendSpec,

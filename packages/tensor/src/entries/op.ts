@@ -1,6 +1,6 @@
 /**
- * `@lowrank/tensor/op`: for authors of ops, layers and optimizers. Declaring an op, shape rules, the parts of the graph,
- * storage formats, the fused ops of training and decoding, and the references that tests compare with.
+ * `@lowrank/tensor/op`: for authors of ops, layers and optimizers. Declaring an op, shape rules, the parts of the
+ * graph, storage formats, the fused ops of training and decoding, and the references that tests compare with.
  */
 export { bytesPerElement, dtypeOf, hostArray, toFloat64 } from '../dtype.js';
 export { firstNotFinite } from '../numeric/firstNotFinite.js';

@@ -1,7 +1,7 @@
 /**
  * Counter-based randomness: Threefry-2x32 with 20 rounds (Salmon, Moraes, Dror & Shaw 2011, "Parallel random numbers:
- * as easy as 1, 2, 3"). A random number is a pure function of a key and a counter, so that no state has to be kept, saved or
- * raced for.
+ * as easy as 1, 2, 3"). A random number is a pure function of a key and a counter, so that no state has to be kept,
+ * saved or raced for.
  */
 export type Pair = readonly [number, number];
 

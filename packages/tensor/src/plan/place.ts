@@ -161,7 +161,10 @@ function placeBlocks(blocks: ReadonlyMap<Value, Block>, spec: BackendSpec, buffe
   buffers.push(...arenas.map(({ bytes }) => ({ kind: 'arena' as const, bytes })));
 }
 
-/** Blocks that interfere get different colours: each, in order of birth, the lowest colour that no interfering block has. */
+/**
+ * Blocks that interfere get different colours: each, in order of birth, the lowest colour that no interfering block
+ * has.
+ */
 function colour(blocks: readonly Block[]): void {
   const done = new Set<Block>();
   for (const block of [...blocks].sort((a, b) => a.first - b.first)) {

@@ -30,8 +30,8 @@ export const attentionBackward = defineKernel<AttentionKernelAttrs>({
 });
 
 /**
- * Per query, in the log-sum-exp's order: log-sum-exp, δ and the keys it sees, [start, end) (exact as f32 up to 2²⁴). The
- * other passes then need one binding, and no mask logic.
+ * Per query, in the log-sum-exp's order: log-sum-exp, δ and the keys it sees, [start, end) (exact as f32 up to 2²⁴).
+ * The other passes then need one binding, and no mask logic.
  */
 function queryFacts(step: BackwardStep, layout: Layout, workspace: Slice, context: KernelContext): Launch {
   const { batch, queries, heads, size } = layout;
