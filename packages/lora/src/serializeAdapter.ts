@@ -112,9 +112,10 @@ function stored(values: Float32Array, dtype: StoredDtype): Uint8Array {
 /** PEFT writes a model card beside an adapter; hubs read its header. */
 function readme({ baseModel, r, alpha, variant }: LoraConfig): string {
   const base = baseModel === undefined ? '' : `base_model: ${JSON.stringify(baseModel)}\n`;
-  return (
-    `---\n${base}library_name: peft\ntags:\n- lora\n- lowrank\n---\n\nA LoRA adapter (r = ${r}, alpha = ` +
-    `${alpha}), trained with Lowrank. ` +
-    `${variant === undefined ? 'It loads with PEFT: `PeftModel.from_pretrained(model, folder)`.' : `Its variant is ${variant.name}, which PEFT does not know.`}\n`
-  );
+  const loads =
+    variant === undefined
+      ? 'It loads with PEFT: `PeftModel.from_pretrained(model, folder)`.'
+      : `Its variant is ${variant.name}, which PEFT does not know.`;
+  const head = `---\n${base}library_name: peft\ntags:\n- lora\n- lowrank\n---\n`;
+  return `${head}\nA LoRA adapter (r = ${r}, alpha = ${alpha}), trained with Lowrank. ${loads}\n`;
 }

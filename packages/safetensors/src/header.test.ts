@@ -138,7 +138,8 @@ describe('headers that are refused', () => {
 
 describe('headers that are right though unusual', () => {
   it('tensors in any order, empty ones between, unknown keys, __proto__ as a name', async () => {
-    const header = `{"z":{"dtype":"U8","shape":[2],"data_offsets":[0,2]},"__proto__":{"dtype":"I8","shape":[-0,5],"data_offsets":[2,2],"extra":[1.5]},
+    const header = `{"z":{"dtype":"U8","shape":[2],"data_offsets":[0,2]},
+      "__proto__":{"dtype":"I8","shape":[-0,5],"data_offsets":[2,2],"extra":[1.5]},
       "a":{"data_offsets":[2,4],"shape":[1,1,1],"dtype":"BF16"},"__metadata__":{"__proto__":"x"}}`;
     const file = await openSafetensors(bytesSource(fileOf(header, 4)));
     expect([...file.tensors.keys()]).toEqual(['z', '__proto__', 'a']);

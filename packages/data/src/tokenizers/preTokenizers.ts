@@ -66,9 +66,10 @@ const preTokenizers: Readonly<Record<string, (json: PartJson, place: string) => 
 };
 
 const punctuation: Finder = regexFinder(/[\p{P}$+<=>^`|~]/gu);
-const byteLevelWords: Finder = regexFinder(
-  /'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\p{White_Space}\p{L}\p{N}]+|\p{White_Space}+(?!\P{White_Space})|\p{White_Space}+/gu,
-);
+const contractions = "'s|'t|'re|'ve|'m|'ll|'d";
+const runs = ' ?\\p{L}+| ?\\p{N}+| ?[^\\p{White_Space}\\p{L}\\p{N}]+';
+const blanks = '\\p{White_Space}+(?!\\P{White_Space})|\\p{White_Space}+';
+const byteLevelWords: Finder = regexFinder(new RegExp(`${contractions}|${runs}|${blanks}`, 'gu'));
 /** Words as the `regex` crate has them: it counts joiners, and has not the six signs of `shorthand`. */
 const rustWord = '\\p{Alphabetic}\\p{M}\\p{Nd}\\p{Pc}\\u200c\\u200d';
 const words: Finder = regexFinder(new RegExp(`[${rustWord}]+|[^${rustWord}${shorthand['s'] ?? ''}]+`, 'gu'));

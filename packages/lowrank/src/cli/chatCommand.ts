@@ -41,7 +41,7 @@ export function addChatFlags(command: Command): Command {
   );
 }
 
-const help = `  /adapter NAME   use another adapter from now on; none for the base model; without a name: which there are
+const help = `  /adapter NAME   use another adapter from now on; none for the base model; without a name: list them
   /reset          forget the conversation
   /system TEXT    begin anew with this system message; without a text: with none
   /help           this list

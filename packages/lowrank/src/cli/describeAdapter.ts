@@ -32,7 +32,10 @@ export function describeAdapter(report: InspectResult): string {
       'whole',
       report.modules_to_save === null
         ? null
-        : `${report.modules_to_save.join(', ')}${report.ensure_weight_tying === true ? ', with tied weights kept tied' : ''}`,
+        : [
+            ...report.modules_to_save,
+            ...(report.ensure_weight_tying === true ? ['with tied weights kept tied'] : []),
+          ].join(', '),
     ],
     ['token rows', tokenRows(report.trainable_token_indices)],
     ['parameters', report.parameters.toLocaleString('en')],
@@ -72,7 +75,8 @@ function targets({
       : value.length > 12
         ? `${value.slice(0, 12).join(', ')} and ${value.length - 12} more`
         : value.join(', ');
-  return `${text(names)}${excluded === null ? '' : `; without ${text(excluded)}`}${layers === null ? '' : `; in layers ${layers.join(', ')}`}`;
+  const without = excluded === null ? '' : `; without ${text(excluded)}`;
+  return `${text(names)}${without}${layers === null ? '' : `; in layers ${layers.join(', ')}`}`;
 }
 
 function tokenRows(indices: InspectResult['trainable_token_indices']): string | null {

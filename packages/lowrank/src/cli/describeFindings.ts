@@ -13,9 +13,8 @@ export function describeFindings({ node, platform, adapters, cpu, auto, advice }
     const useful = ['shader-f16', 'subgroups', 'timestamp-query'].map(
       (feature) => `${feature} ${features.includes(feature) ? 'yes' : 'no'}`,
     );
-    lines.push(
-      `    ${useful.join(', ')}${subgroupMinSize === undefined ? '' : `, subgroups of ${subgroupMinSize} to ${subgroupMaxSize}`}`,
-    );
+    const subgroups = subgroupMinSize === undefined ? [] : [`subgroups of ${subgroupMinSize} to ${subgroupMaxSize}`];
+    lines.push(`    ${[...useful, ...subgroups].join(', ')}`);
   }
   lines.push(`CPU: ${cpu.description}`, '', `--device auto takes: ${auto}`);
   return [...lines, ...(advice.length === 0 ? [] : ['', ...advice])].join('\n');

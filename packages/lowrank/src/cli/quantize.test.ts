@@ -234,7 +234,6 @@ test('people are told in a sentence', async () => {
   using folder = scratch();
   const outcome = await runCli(['quantize', '--model', model, '--output', join(folder.path, 'out'), '--type', 'nf4']);
   expect(outcome.code).toBe(0);
-  expect(outcome.stdout).toMatch(
-    /^14 matrices in nf4: .* became .* mean error of 0\.\d+ \(at most .*\)\n\d+ tensors kept; .* the model lies in .*out\n$/,
-  );
+  expect(outcome.stdout).toMatch(/^14 matrices in nf4: .* became .* mean error of 0\.\d+ \(at most .*\)\n/);
+  expect(outcome.stdout).toMatch(/\n\d+ tensors kept; .* the model lies in .*out\n$/);
 });

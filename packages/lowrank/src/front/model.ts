@@ -110,7 +110,7 @@ export class Model {
   /**
    * Continues a prompt, greedily unless a `temperature` is given:
    *
-   *     for await (const piece of model.generate('Once upon a time', { maxNewTokens: 64 })) process.stdout.write(piece);
+   *     for await (const piece of model.generate('Once upon a time')) process.stdout.write(piece);
    *     const whole = await model.generate('Once upon a time').text();
    *
    * @throws LowrankError `models.generate`, `models.prompt`, `models.tooLong`, when the text is read

@@ -77,5 +77,8 @@ function showAttrs(op: string, attrs: object): string {
 }
 
 function showProgram({ program }: ElementwiseAttrs): string {
-  return `{${program.map((formula) => (formula.fn === 'constant' ? String(formula.value) : `${formula.fn}(${formula.args.join(', ')})`)).join('; ')}}`;
+  const formulas = program.map((formula) =>
+    formula.fn === 'constant' ? String(formula.value) : `${formula.fn}(${formula.args.join(', ')})`,
+  );
+  return `{${formulas.join('; ')}}`;
 }

@@ -76,12 +76,11 @@ function tileMemory(layout: Layout): string {
 export function overOneTile(layout: Layout, walk: TileWalk, use: (at: string) => string): string {
   const { own } = walk;
   const products = overTile(layout, (at) =>
-    overGroups(
-      layout,
-      (c) =>
-        `      ${slot(layout, 's', at)} += dot(${groupOf(layout, own[0], c)}, ${tileGroup(layout, walk, [0, at, c])});\n` +
-        `      ${slot(layout, 't', at)} += dot(${groupOf(layout, own[1], c)}, ${tileGroup(layout, walk, [1, at, c])});\n`,
-    ),
+    overGroups(layout, (c) => {
+      const product = (sum: 's' | 't', which: 0 | 1): string =>
+        `${slot(layout, sum, at)} += dot(${groupOf(layout, own[which], c)}, ${tileGroup(layout, walk, [which, at, c])})`;
+      return `      ${product('s', 0)};\n      ${product('t', 1)};\n`;
+    }),
   );
   const end = layout.shared ? '    workgroupBarrier();\n' : '';
   return [loadTiles(layout, walk), products, joinShares(layout, ['s', 't']), overTile(layout, use), end].join('\n');

@@ -152,8 +152,8 @@ function loadCodes({ codes, matrix, width, choice }: { codes: Codes; matrix: Mat
     if (matrix.alongInner) {
       before += `  var block${turn} = 0xffffffffu; var scale${turn} = 0.0f;\n`;
       const [block, index] = [`block${turn}`, codes.scaleIndex('at')];
-      load += `      if (inside && ${block} != ${index}) { ${block} = ${index}; scale${turn} = ${codes.scale(block)}; }\n`;
       scale = `scale${turn}`;
+      load += `      if (inside && ${block} != ${index}) { ${block} = ${index}; ${scale} = ${codes.scale(block)}; }\n`;
     }
     const values = codes.fours('word', scale);
     for (let i = 0; i < values.length; i++) load += `      var w${i} = vec4<f32>();\n`;
