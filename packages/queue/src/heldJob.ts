@@ -36,8 +36,8 @@ interface Unreadable {
 }
 
 /**
- * The job that BullMQ has locked with a token and then could not read, so that it can be ended; undefined where there is
- * none.
+ * The job that BullMQ has locked with a token and then could not read, so that it can be ended; undefined where there
+ * is none.
  */
 export async function unreadableJob({ bull, client, token, error }: Unreadable): Promise<Held | undefined> {
   const home = `${keyPrefix}:${queueName}`;

@@ -2,8 +2,8 @@ import { LowrankError } from '@lowrank/errors';
 import type { RunProgress, StudyOutcome, StudyRun } from '../runs/studyRun.js';
 
 /**
- * The outcome that a worker sent, if it is one: Redis holds whatever was written into it, and a run whose outcome cannot
- * be read has failed.
+ * The outcome that a worker sent, if it is one: Redis holds whatever was written into it, and a run whose outcome
+ * cannot be read has failed.
  */
 export function readOutcome(value: unknown, run: Pick<StudyRun, 'id'>): StudyOutcome {
   if (isRecord(value) && value['id'] === run.id) {

@@ -77,8 +77,10 @@ export function overOneTile(layout: Layout, walk: TileWalk, use: (at: string) =>
   const { own } = walk;
   const products = overTile(layout, (at) =>
     overGroups(layout, (c) => {
-      const product = (sum: 's' | 't', which: 0 | 1): string =>
-        `${slot(layout, sum, at)} += dot(${groupOf(layout, own[which], c)}, ${tileGroup(layout, walk, [which, at, c])})`;
+      const product = (sum: 's' | 't', which: 0 | 1): string => {
+        const factors = `${groupOf(layout, own[which], c)}, ${tileGroup(layout, walk, [which, at, c])}`;
+        return `${slot(layout, sum, at)} += dot(${factors})`;
+      };
       return `      ${product('s', 0)};\n      ${product('t', 1)};\n`;
     }),
   );
