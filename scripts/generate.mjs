@@ -6,13 +6,22 @@ import { pathToFileURL } from 'node:url';
 import { initIndex, variantIndex } from './generators/adapterKinds.mjs';
 import { familyIndex, familyTable } from './generators/families.mjs';
 import { flagTables } from './generators/flags.mjs';
+import { importTable } from './generators/imports.mjs';
 import { tokenizerKeyTables } from './generators/tokenizerKeys.mjs';
 import { root } from './lib/paths.mjs';
 
 /** @typedef {{ path: string, text: string }} Generated a file below the root, and the whole of its text */
 
 /** In order: a table may be read from a list that was written before it. */
-const generators = [familyIndex, familyTable, initIndex, variantIndex, ...flagTables, ...tokenizerKeyTables];
+const generators = [
+  familyIndex,
+  familyTable,
+  initIndex,
+  variantIndex,
+  importTable,
+  ...flagTables,
+  ...tokenizerKeyTables,
+];
 
 /**
  * The generated files that are not on disk as they should be.
