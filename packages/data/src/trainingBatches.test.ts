@@ -48,6 +48,18 @@ test('the largest micro-batches are found among the steps to come, and no others
   expect(largestBatches(rows, { ...options, steps: 4 })).toMatchObject([{ batch: 1, length: 32 }]);
 });
 
+test('a run of a billion steps is not looked through, and begins with the largest that it can have', () => {
+  const rows = [3, 60, 5, 7, 50, 4].map((length) => ({
+    ids: Int32Array.from({ length }, () => 1),
+    labels: Int32Array.from({ length }, () => 1),
+  })) as unknown as Parameters<typeof largestBatches>[0];
+  const begin = performance.now();
+  const options = { batchSize: 2, seed: 1, packing: false, steps: 1e9 };
+  expect(largestBatches(rows, options)).toMatchObject([{ batch: 2, length: 64 }]);
+  expect(largestBatches(rows, { ...options, packing: true })).toMatchObject([{ batch: 1, length: 128 }]);
+  expect(performance.now() - begin).toBeLessThan(2000);
+});
+
 test('evaluation has every row once, in one shape', () => {
   const all = evaluationBatches(rows, { maxPackedTokens: 20 });
   expect(new Set(all.map(({ length }) => length))).toEqual(new Set([32]));

@@ -39,20 +39,36 @@ export function trainingBatches(rows: readonly EncodedRow[], options: TrainingBa
   });
 }
 
-/** The micro-batches of the step, among the first `steps`, that holds the largest micro-batch: compile it first. */
+/** Steps and tokens that are looked at ahead of a run: a second at most. */
+const farthest = { steps: 10_000, tokens: 20_000_000 };
+
+/**
+ * Micro-batches of which one is as large as any of the first `steps` has: compile them first, and the memory that all
+ * shapes share is made once. They are those of the step that holds the largest; of a run that is too long to be looked
+ * through, the rows that would make the largest together where they are larger than those of its beginning.
+ */
 export function largestBatches(
   rows: readonly EncodedRow[],
   options: TrainingBatchOptions & { readonly steps: number },
 ): TokenBatch[] {
   const all = trainingBatches(rows, options);
-  const sizeOf = (step: readonly TokenBatch[]): number =>
-    Math.max(0, ...step.map(({ batch, length }) => batch * length));
+  const { batchSize, gradientAccumulation = 1, steps } = options;
+  const tokens = rows.reduce((sum, { ids }) => sum + ids.length, 0);
+  const ofStep = Math.max(1, (tokens / rows.length) * batchSize * gradientAccumulation);
+  const seen = Math.min(steps, farthest.steps, Math.ceil(farthest.tokens / ofStep));
   let largest: TokenBatch[] = [];
-  for (let step = 0; step < options.steps; step++) {
+  for (let step = 0; step < seen; step++) {
     const microBatches = all.next().value;
     if (sizeOf(microBatches) > sizeOf(largest)) largest = microBatches;
   }
-  return largest;
+  if (seen === steps) return largest;
+  const longestFirst = [...rows].sort((a, b) => b.ids.length - a.ids.length).slice(0, batchSize);
+  const bound = trainingBatches(longestFirst, { ...options, gradientAccumulation: 1, shuffle: false }).next().value;
+  return sizeOf(bound) > sizeOf(largest) ? bound : largest;
+}
+
+function sizeOf(step: readonly TokenBatch[]): number {
+  return Math.max(0, ...step.map(({ batch, length }) => batch * length));
 }
 
 /** Every row once, packed into sequences of one length, so that one plan serves all. */

@@ -7,7 +7,10 @@ import { describe, hostArray } from '@lowrank/tensor/op';
 import type { DType } from '@lowrank/tensor';
 import { inputSpecs } from './batch.js';
 
-/** Loss or gradient of a step are NaN or infinite. The weights are those from before that step. */
+/**
+ * Loss or gradient of a step are NaN or infinite, and the weights are those from before that step; or its update has
+ * made weights so.
+ */
 export class NonFiniteError extends LowrankError {
   readonly step: number;
   /** The first op, with its module path, or the tensor, that is not finite. */
@@ -18,25 +21,27 @@ export class NonFiniteError extends LowrankError {
     loss,
     gradNorm,
     origin,
+    updated,
   }: {
     step: number;
     loss: number;
     gradNorm: number;
-    origin: string | undefined;
+    origin?: string | undefined;
+    /** The parameter that the update of the step has made so. */
+    updated?: string;
   }) {
+    const cause = origin === undefined ? '' : `; the first value that is not finite is made by ${origin}`;
+    const result = updated === undefined ? cause : `, and ${updated} is not finite after its update`;
+    const kept = updated === undefined ? 'The weights were left as they were before this step. ' : 'Nothing is saved. ';
     super({
       code: 'trainer.nonFinite',
       what: `step ${step}`,
-      expected: 'a finite loss and gradient',
-      got:
-        `loss ${loss}, gradient norm ` +
-        `${gradNorm}${origin === undefined ? '' : `; the first value that is not finite is made by ${origin}`}`,
-      remedy:
-        'The weights were left as they were before this step. Lower the learning rate, clip the gradient, or ' +
-        'look at the rows of this step.',
+      expected: updated === undefined ? 'a finite loss and gradient' : 'finite weights',
+      got: `loss ${loss}, gradient norm ${gradNorm}${result}`,
+      remedy: `${kept}Lower the learning rate, clip the gradient, or look at the rows of this step.`,
     });
     this.step = step;
-    this.origin = origin;
+    this.origin = origin ?? updated;
   }
 }
 

@@ -36,6 +36,21 @@ test('the table holds rate factor and decay of each block of 64', async () => {
   expect(table).toEqual([16, 0.5, 16, 0.5, 1, 0]);
 });
 
+test('norms and biases are not decayed, under the names of Hugging Face’s Trainer', async () => {
+  const names = [
+    'model.norm.weight',
+    'h.0.ln_1.weight',
+    'x.post_attention_layernorm.weight',
+    'q_norm.weight',
+    'q.bias',
+  ];
+  const decayed = ['normal.weight', 'q.lora_A'];
+  const all = [...names, ...decayed].map((name) => parameter(name, range(2), [2]));
+  const [vector] = await flattenParameters(all, spec, { weightDecay: 0.5 });
+  const table = vector === undefined ? [] : [...(await readTensor(vector.table))];
+  expect(table.filter((_, at) => at % 2 === 1)).toEqual([...names.map(() => 0), ...decayed.map(() => 0.5)]);
+});
+
 test('a vector ends where the next parameter would not fit one binding; a larger parameter stands alone', async () => {
   const parameters = [
     parameter('a', range(60), [60]),

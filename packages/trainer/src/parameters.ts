@@ -175,12 +175,21 @@ function layOut(group: readonly TrainedParameter[], bits: Moments['bits'], maxBy
   return { group, bits, size, shape: [size], segments };
 }
 
+/**
+ * Whether weight decay is for a parameter that says nothing of it: not for norms and biases, which Hugging Face's
+ * Trainer leaves out by these names (`get_decay_parameter_names`); `ln_` is GPT-2's, which it knows by its class.
+ */
+function isDecayed(name: string): boolean {
+  return !/bias|layernorm|rmsnorm|(?:^|\.)norm(?:$|\.)|_norm(?:$|\.)|(?:^|\.)ln_\w+(?:$|\.)/i.test(name);
+}
+
 async function flatten(layout: Layout, weightDecay: number, maps: () => Tensor): Promise<FlatVector> {
   const { group, size, shape, segments } = layout;
   const values = new Float32Array(size);
   const lines = Math.ceil(size / segmentBlock);
   const table = new Float32Array(2 * lines);
-  for (const [at, { parameter, learningRateFactor = 1, weightDecay: own = weightDecay }] of group.entries()) {
+  for (const [at, { name, parameter, learningRateFactor = 1, weightDecay: given }] of group.entries()) {
+    const own = given ?? (isDecayed(name) ? weightDecay : 0);
     const offset = segments[at]?.offset ?? 0;
     values.set(await valuesOf(parameter.tensor), offset);
     const next = segments[at + 1]?.offset ?? size;

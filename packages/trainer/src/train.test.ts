@@ -131,3 +131,14 @@ test.each<[string, Partial<TrainOptions<TinyModel>>]>([
 ])('an error names the bad option: %s', async (name, part) => {
   await expect(train(setUp(part).options)).rejects.toThrow(name);
 });
+
+test('what the last update has made infinite is neither saved nor reported as learned', async () => {
+  let saved = false;
+  const { options } = setUp({
+    steps: 1,
+    learningRate: 1e39,
+    save: () => ((saved = true), Promise.resolve('somewhere')),
+  });
+  await expect(train(options)).rejects.toThrow(/step 1: expected finite weights, got .*is not finite after its update/);
+  expect(saved).toBe(false);
+});

@@ -1,6 +1,7 @@
 import { LowrankError } from '@lowrank/errors';
 import type { TrainedParameter } from '@lowrank/nn';
 import type { Backend, RandomState } from '@lowrank/tensor';
+import { readTensor, toFloat32 } from '@lowrank/tensor';
 import { Arena } from '@lowrank/tensor/backend';
 import type { Batch, LossFunction, TokenInput } from './batch.js';
 import type { Evaluation } from './evaluate.js';
@@ -105,6 +106,7 @@ export async function train<Session extends TrainSession<Name>, Name extends str
         ? undefined
         : await evaluateRows(options, session, options.reference(session), arena);
     const run = await runSteps(options, session, arena);
+    if (run.steps > 0) await checkLearned(session, run);
     const interrupted = run.steps < options.steps;
     if (interrupted) await options.onEvent?.({ type: 'interrupted', step: run.steps });
     const place = await options.save?.(session, { step: run.steps });
@@ -155,6 +157,18 @@ async function runSteps<Session extends TrainSession<Name>, Name extends string>
   }
 }
 
+/** The last update is followed by no step whose loss would tell. @throws NonFiniteError */
+async function checkLearned<Name extends string>(
+  { parameters }: TrainSession<Name>,
+  { steps, finalLoss, gradNorm }: StepsTaken,
+): Promise<void> {
+  for (const { name, parameter } of parameters) {
+    const values = toFloat32(await readTensor(parameter.tensor), parameter.tensor.dtype);
+    if (values.every(Number.isFinite)) continue;
+    throw new NonFiniteError({ step: steps, loss: finalLoss ?? NaN, gradNorm: gradNorm ?? NaN, updated: name });
+  }
+}
+
 async function evaluateRows<Session extends TrainSession<Name>, Name extends string>(
   { evaluation, execution }: TrainOptions<Session, Name>,
   { backend }: Session,
@@ -168,6 +182,8 @@ async function evaluateRows<Session extends TrainSession<Name>, Name extends str
 interface StepsTaken {
   readonly steps: number;
   readonly finalLoss: number | undefined;
+  /** Of the last step. */
+  readonly gradNorm: number | undefined;
   readonly tokens: number;
   readonly seconds: number;
 }
@@ -183,6 +199,7 @@ interface Pending<Name extends string> {
 class Loop<Session extends TrainSession<Name>, Name extends string> {
   private readonly pending: Pending<Name>[] = [];
   private finalLoss: number | undefined;
+  private gradNorm: number | undefined;
   private tokens = 0;
   private steps = 0;
   private lastArrival = 0;
@@ -209,6 +226,7 @@ class Loop<Session extends TrainSession<Name>, Name extends string> {
     return {
       steps: this.steps,
       finalLoss: this.finalLoss,
+      gradNorm: this.gradNorm,
       tokens: this.tokens,
       seconds: (performance.now() - start) / 1000,
     };
@@ -249,6 +267,7 @@ class Loop<Session extends TrainSession<Name>, Name extends string> {
     this.tokens += tokens;
     this.steps = step;
     this.finalLoss = loss;
+    this.gradNorm = gradNorm;
     await this.options.onEvent?.({
       type: 'step',
       step,
