@@ -1,4 +1,4 @@
-import { LowrankError } from '@lowrank/errors';
+import { LowrankError, shown } from '@lowrank/errors';
 import type { ChatTemplate } from './chatTemplate.js';
 import { chatTemplate } from './chatTemplate.js';
 import type { TextFiles } from './textFiles.js';
@@ -90,6 +90,6 @@ function sourceOf(value: unknown, name: string): string | Record<string, string>
     code: 'data.chatTemplate',
     what: name,
     expected: 'a template in Jinja, or a list of {"name", "template"}',
-    got: JSON.stringify(value).slice(0, 60),
+    got: shown(value, 60),
   });
 }

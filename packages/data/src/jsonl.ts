@@ -1,4 +1,4 @@
-import { LowrankError } from '@lowrank/errors';
+import { LowrankError, parseJson } from '@lowrank/errors';
 import type { ChatMessage, ChatOptions } from './chatTemplate.js';
 import { parseJsonWithFloats } from './jsonFloats.js';
 
@@ -116,7 +116,7 @@ function isArrayStart(line: string): boolean {
 
 function isJson(text: string): boolean {
   try {
-    JSON.parse(text);
+    parseJson(text);
     return true;
   } catch {
     return false;

@@ -1,4 +1,4 @@
-import { LowrankError } from '@lowrank/errors';
+import { LowrankError, parseJson } from '@lowrank/errors';
 
 /** The text files of a model: a folder on disk, files that a person picked, a hub. */
 export interface TextFiles {
@@ -24,7 +24,7 @@ export async function readJson(files: TextFiles, file: string): Promise<Record<s
   const text = await files.text(file);
   if (text === undefined) return undefined;
   try {
-    const value: unknown = JSON.parse(text);
+    const value: unknown = parseJson(text);
     if (typeof value === 'object' && value !== null && !Array.isArray(value)) return value as Record<string, unknown>;
   } catch {
     // Reported below, as is JSON that is no object.

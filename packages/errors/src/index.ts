@@ -1,3 +1,9 @@
+import { printable } from './printable.js';
+
+export { parseJson } from './parseJson.js';
+export { printable } from './printable.js';
+export { shown } from './shown.js';
+
 /**
  * Renders the name of a setting for one face of the library, with its value where that is meant: `method 'full'` for
  * programs, `--method full` for the command line.
@@ -66,7 +72,9 @@ const plainNames: SettingNames = (setting, value) => (value === undefined ? sett
 function rendered(part: Phrase, names: SettingNames): string;
 function rendered(part: Phrase | undefined, names: SettingNames): string | undefined;
 function rendered(part: Phrase | undefined, names: SettingNames): string | undefined {
-  return typeof part === 'function' ? part(names) : part;
+  const text = typeof part === 'function' ? part(names) : part;
+  // Parts quote files, which may be hostile.
+  return text === undefined ? undefined : printable(text);
 }
 
 function sentence(complaint: Complaint, names: SettingNames): string {

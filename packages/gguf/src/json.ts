@@ -1,4 +1,4 @@
-import { LowrankError } from '@lowrank/errors';
+import { LowrankError, shown } from '@lowrank/errors';
 
 export type Json = Readonly<Record<string, unknown>>;
 
@@ -17,7 +17,7 @@ export function refuse(key: string, expected: string, got: unknown): never {
     code: 'gguf.config',
     what: `${key} in config.json`,
     expected,
-    got: JSON.stringify(got),
+    got: shown(got),
     remedy: 'What llama.cpp cannot do is not written as if it could.',
   });
 }

@@ -1,4 +1,4 @@
-import { isLowrankError, LowrankError } from '@lowrank/errors';
+import { isLowrankError, LowrankError, shown } from '@lowrank/errors';
 import type { Settings } from '@lowrank/settings';
 import { configWarnings, readConfig, writeConfig } from '@lowrank/settings';
 import type { LoraConfig } from './config.js';
@@ -71,7 +71,7 @@ function inFile(error: unknown, file: string): unknown {
   if (!isLowrankError(error)) return error;
   const message = error.messageWith((setting, value) => {
     const key = keyOf(setting);
-    return value === undefined ? key : `${key} ${JSON.stringify(value)}`;
+    return value === undefined ? key : `${key} ${shown(value)}`;
   });
   return new LowrankError({ code: error.code, what: `${file}: ${message}`, setting: error.setting, cause: error });
 }

@@ -1,4 +1,4 @@
-import { LowrankError } from '@lowrank/errors';
+import { LowrankError, shown } from '@lowrank/errors';
 
 /** What is wrong with a key of adapter_config.json: an error `lora.adapterConfig`. */
 export function badAdapterConfig(
@@ -9,7 +9,7 @@ export function badAdapterConfig(
     code: 'lora.adapterConfig',
     what: `${key} in ${about.file}`,
     expected: about.expected,
-    got: about.got === undefined ? 'nothing' : JSON.stringify(about.got),
+    got: shown(about.got),
     remedy: about.remedy,
   });
 }

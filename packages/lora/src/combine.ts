@@ -1,4 +1,4 @@
-import { LowrankError } from '@lowrank/errors';
+import { LowrankError, shown } from '@lowrank/errors';
 import type { LoraAdapter, LoraMatrices, WholeTensor } from './loraAdapter.js';
 import { combineLayer, rules, sizesOf } from './numeric/combineLayer.js';
 import type { CombineMethod, CombineSettings, Part, Rule } from './numeric/combineLayer.js';
@@ -193,7 +193,7 @@ function checkVariant({ adapter, name }: Source): void {
       code: 'lora.combineVariant',
       what: `the configuration of ${name}`,
       expected: 'LoRA or rsLoRA',
-      got: `${variant[0]} = ${JSON.stringify(variant[1])}`,
+      got: `${variant[0]} = ${shown(variant[1])}`,
       remedy: 'Its change of the model is no B·A alone, so it does not add up: merge it into the model instead.',
     });
   if (beginsInBase(adapter.config.init))

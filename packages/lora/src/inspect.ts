@@ -1,4 +1,4 @@
-import { isLowrankError, LowrankError } from '@lowrank/errors';
+import { isLowrankError, LowrankError, shown } from '@lowrank/errors';
 import type { ByteSource, SafetensorsFile, TensorInfo } from '@lowrank/safetensors';
 import { openSafetensors } from '@lowrank/safetensors';
 import { parseAdapterConfig, settingWarnings } from './adapterConfig.js';
@@ -93,7 +93,7 @@ export async function inspectAdapter({
       code: 'lora.adapterConfig',
       what: `the content of ${name}/adapter_config.json`,
       expected: 'a JSON object',
-      got: JSON.stringify(config),
+      got: shown(config),
     });
   const given = config as Readonly<Record<string, unknown>>;
   const peftType = typeof given['peft_type'] === 'string' ? given['peft_type'] : 'unknown';

@@ -1,4 +1,4 @@
-import { LowrankError } from '@lowrank/errors';
+import { LowrankError, shown } from '@lowrank/errors';
 import type { ByteSource, TensorInfo } from '@lowrank/safetensors';
 import { openSafetensors } from '@lowrank/safetensors';
 import type { LoraAdapter, LoraMatrices } from './loraAdapter.js';
@@ -98,7 +98,7 @@ function parseConfig(json: unknown, name: string): MlxConfig {
       code: 'lora.mlxConfig',
       what: `${key} in ${name}`,
       expected,
-      got: got === undefined ? 'nothing' : JSON.stringify(got),
+      got: shown(got),
       remedy,
     });
   };

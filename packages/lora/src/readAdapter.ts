@@ -1,4 +1,4 @@
-import { LowrankError } from '@lowrank/errors';
+import { LowrankError, parseJson } from '@lowrank/errors';
 import { firstNotFinite } from '@lowrank/tensor/op';
 import type { ByteSource, SafetensorsFile, TensorInfo } from '@lowrank/safetensors';
 import { bytesSource, openSafetensors } from '@lowrank/safetensors';
@@ -24,7 +24,7 @@ export async function readAdapterFiles(
     variants,
   }: { readonly name?: string; readonly variants?: readonly NamedVariant[] | undefined } = {},
 ): Promise<LoraAdapter> {
-  const config = JSON.parse(new TextDecoder().decode(files['adapter_config.json'])) as unknown;
+  const config = parseJson(new TextDecoder().decode(files['adapter_config.json'])) as unknown;
   return readAdapter({ config, weights: bytesSource(files['adapter_model.safetensors']), name, variants });
 }
 

@@ -1,4 +1,4 @@
-import { LowrankError } from '@lowrank/errors';
+import { LowrankError, shown } from '@lowrank/errors';
 import type { SharedOptions, MethodAdapter } from './method.js';
 
 type Config = MethodAdapter['config'];
@@ -22,7 +22,7 @@ export function badConfig(key: string, expected: string, got: unknown, remedy?: 
     code: 'methods.config',
     what: `${key} in adapter_config.json`,
     expected,
-    got: got === undefined ? 'nothing' : JSON.stringify(got),
+    got: shown(got),
     remedy,
   });
 }

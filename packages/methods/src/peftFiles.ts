@@ -1,4 +1,4 @@
-import { LowrankError } from '@lowrank/errors';
+import { LowrankError, shown } from '@lowrank/errors';
 import { openSafetensors, serializeSafetensors } from '@lowrank/safetensors';
 import type { SettingTable } from '@lowrank/settings';
 import { toFloat32 } from '@lowrank/tensor';
@@ -44,7 +44,7 @@ export function jsonObject(config: unknown, name: string): MethodAdapter['config
     code: 'methods.config',
     what: `the content of ${name}/adapter_config.json`,
     expected: 'a JSON object',
-    got: JSON.stringify(config),
+    got: shown(config),
   });
 }
 

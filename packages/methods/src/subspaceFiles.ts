@@ -1,4 +1,4 @@
-import { LowrankError } from '@lowrank/errors';
+import { LowrankError, shown } from '@lowrank/errors';
 import type { ByteSource, TensorEntry } from '@lowrank/safetensors';
 import { openSafetensors, serializeSafetensors } from '@lowrank/safetensors';
 import type { Module } from '@lowrank/nn';
@@ -92,7 +92,7 @@ export async function readSubspace({
       code: 'methods.subspaceFile',
       what: `${what} in ${name}`,
       expected,
-      got: JSON.stringify(got) ?? 'nothing',
+      got: shown(got),
       remedy: 'Train the subspace again, or fetch its files again.',
     });
   };

@@ -1,4 +1,4 @@
-import { LowrankError } from '@lowrank/errors';
+import { LowrankError, shown } from '@lowrank/errors';
 
 /** No model has sizes or positions beyond these: a config that says so is damaged or hostile. */
 const largestSize = 2 ** 31;
@@ -120,14 +120,8 @@ export class ConfigReader {
       code: 'models.config',
       what: `${key} in ${this.name}`,
       expected,
-      got: got === undefined ? 'nothing' : shortJson(got),
+      got: shown(got),
       remedy,
     });
   }
-}
-
-/** A value of a file, for messages: hostile ones may be long or deep. */
-function shortJson(value: unknown): string {
-  const text = JSON.stringify(value) ?? String(value);
-  return text.length > 200 ? `${text.slice(0, 197)}...` : text;
 }

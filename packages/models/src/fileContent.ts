@@ -1,4 +1,4 @@
-import { LowrankError } from '@lowrank/errors';
+import { LowrankError, parseJson } from '@lowrank/errors';
 import { isWebPage } from '@lowrank/safetensors';
 import type { RemoteFile } from './remoteFile.js';
 import { largestCompanion } from './neededFiles.js';
@@ -77,7 +77,7 @@ export class FileContent {
     const end = 8 + Number(length);
     if (this.head.length < end) return;
     try {
-      this.ownLength = end + dataLength(JSON.parse(new TextDecoder().decode(this.head.subarray(8, end))));
+      this.ownLength = end + dataLength(parseJson(new TextDecoder().decode(this.head.subarray(8, end))));
     } catch {
       throw this.refusal('a safetensors file', 'one whose header is no JSON');
     }

@@ -1,4 +1,4 @@
-import { LowrankError } from '@lowrank/errors';
+import { LowrankError, parseJson, shown } from '@lowrank/errors';
 import type { ByteSource, SafetensorsFile } from '@lowrank/safetensors';
 import { blobSource, fileSource, isLfsPointer, lfsPointer, openSafetensors, openSharded } from '@lowrank/safetensors';
 
@@ -98,15 +98,13 @@ export async function readJson(files: ModelFiles, name: string): Promise<Record<
     });
   };
   try {
-    const value: unknown = JSON.parse(text);
+    const value: unknown = parseJson(text);
     return typeof value === 'object' && value !== null && !Array.isArray(value)
       ? (value as Record<string, unknown>)
-      : fail(JSON.stringify(value).slice(0, 40));
+      : fail(shown(value, 40));
   } catch (error) {
     if (error instanceof SyntaxError && isLfsPointer(bytes)) throw lfsPointer(`${files.name}/${name}`);
     if (error instanceof SyntaxError) return fail(error.message.slice(0, 200));
-    // A stack that overflows while a value nested thousands deep is read.
-    if (error instanceof RangeError) return fail('values nested too deep to be read');
     throw error;
   }
 }

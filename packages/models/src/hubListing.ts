@@ -1,4 +1,4 @@
-import { LowrankError } from '@lowrank/errors';
+import { LowrankError, parseJson } from '@lowrank/errors';
 import { bodyWithin, isWebPage } from '@lowrank/safetensors';
 import type { Patience } from '@lowrank/safetensors';
 import type { Send } from './ask.js';
@@ -47,7 +47,7 @@ export function listingFetch(
       throw wrong('JSON', `a web page with status ${status}: a login, or a notice of this network`);
     let value: unknown;
     try {
-      value = JSON.parse(new TextDecoder().decode(bytes));
+      value = parseJson(new TextDecoder().decode(bytes));
     } catch (cause) {
       throw wrong('JSON', `other text with status ${status}`, cause);
     }

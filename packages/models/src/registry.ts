@@ -1,4 +1,4 @@
-import { LowrankError } from '@lowrank/errors';
+import { LowrankError, shown } from '@lowrank/errors';
 import type { ConfigReader } from './config.js';
 import { families } from './families/index.js';
 import type { ModelFamily } from './family.js';
@@ -17,7 +17,7 @@ export function familyOf(config: ConfigReader): ModelFamily {
     code: 'models.unknownType',
     what: `model_type in ${config.name}`,
     expected: `one of ${families.flatMap(({ modelTypes }) => modelTypes).join(', ')}`,
-    got: JSON.stringify(modelType),
+    got: shown(modelType),
     remedy: 'Use a model of a supported family.',
   });
 }

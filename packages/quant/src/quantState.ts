@@ -1,4 +1,4 @@
-import { LowrankError } from '@lowrank/errors';
+import { LowrankError, parseJson, shown } from '@lowrank/errors';
 import type { FloatDtype } from './numeric/floats.js';
 import type { FourBitType } from './fourBit.js';
 import { checkBlockSize, isFourBitType } from './fourBit.js';
@@ -99,7 +99,7 @@ function nestedOf(json: Readonly<Record<string, unknown>>, what: string): QuantS
 
 function parseObject(bytes: Uint8Array, what: string): Record<string, unknown> {
   try {
-    const value: unknown = JSON.parse(new TextDecoder('utf-8', { fatal: true }).decode(bytes));
+    const value: unknown = parseJson(new TextDecoder('utf-8', { fatal: true }).decode(bytes));
     if (typeof value === 'object' && value !== null && !Array.isArray(value)) return value as Record<string, unknown>;
     throw bad(what, 'a JSON object', show(value));
   } catch (cause) {
@@ -121,7 +121,7 @@ export const copyRemedy = 'The file is damaged, or parts of two files were mixed
 const updateRemedy = 'The file is damaged, or was written by a version of bitsandbytes that is not known here.';
 
 function show(value: unknown): string {
-  const text = value === undefined ? 'nothing' : (JSON.stringify(value) ?? 'nothing');
+  const text = shown(value);
   return text.length > 60 ? `${text.slice(0, 57)}...` : text;
 }
 

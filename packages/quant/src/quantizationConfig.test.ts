@@ -45,7 +45,7 @@ describe('what is not bitsandbytes in 4 or 8 bits', () => {
   );
 
   test.each([
-    [undefined, /expected an object, got undefined/],
+    [undefined, /expected an object, got nothing/],
     [[], /expected an object/],
     [{}, /quant_method/],
     [{ quant_method: 4, load_in_4bit: true }, /quant_method.*got 4/],

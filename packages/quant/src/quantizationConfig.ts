@@ -1,4 +1,4 @@
-import { LowrankError } from '@lowrank/errors';
+import { LowrankError, shown } from '@lowrank/errors';
 import type { FloatDtype } from './numeric/floats.js';
 import { isFourBitType } from './fourBit.js';
 import type { QuantizationType } from './quantizedTensor.js';
@@ -110,7 +110,7 @@ function checkMethod(method: unknown, known: boolean, what: string): void {
     code: 'quant.method',
     what: `${what}, quant_method`,
     expected: 'bitsandbytes (NF4, FP4 or INT8)',
-    got: String(JSON.stringify(method)),
+    got: shown(method),
     remedy:
       typeof method === 'string'
         ? `Lowrank does not read ${method} weights: use the model's 16-bit weights, and --quantization nf4 to ` +
@@ -159,6 +159,6 @@ function bad(what: string, expected: string, got: unknown): LowrankError {
     code: 'quant.config',
     what,
     expected,
-    got: typeof got === 'string' ? got : String(JSON.stringify(got)),
+    got: typeof got === 'string' ? got : shown(got),
   });
 }

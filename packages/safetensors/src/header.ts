@@ -1,4 +1,4 @@
-import { LowrankError } from '@lowrank/errors';
+import { LowrankError, parseJson, shown } from '@lowrank/errors';
 import type { SafetensorsDtype } from './dtype.js';
 import { dtypeBytes, isSafetensorsDtype, safetensorsDtypes } from './dtype.js';
 import { repeatedKey } from './jsonKeys.js';
@@ -93,7 +93,7 @@ function decodeText(bytes: Uint8Array, file: string): string {
 function parseObject(text: string, file: string): Record<string, unknown> {
   let value: unknown;
   try {
-    value = JSON.parse(text);
+    value = parseJson(text);
   } catch (cause) {
     throw bad('headerJson', `${file}: header`, 'JSON', `${quote(text.slice(0, 40))} (${message(cause)})`);
   }
@@ -223,7 +223,7 @@ function isCount(value: unknown): value is number {
 
 /** A short text of a JSON value, for messages: hostile ones may be long. */
 export function kindOf(value: unknown): string {
-  const text = value === undefined ? 'nothing' : (JSON.stringify(value) ?? String(value));
+  const text = shown(value);
   return text.length > 60 ? `${text.slice(0, 57)}...` : text;
 }
 

@@ -1,4 +1,4 @@
-import { LowrankError } from '@lowrank/errors';
+import { LowrankError, parseJson } from '@lowrank/errors';
 import { safeName } from '@lowrank/files/names';
 import type { ByteSource } from './byteSource.js';
 import type { TensorInfo } from './header.js';
@@ -72,7 +72,7 @@ async function readIndex(index: ByteSource): Promise<Map<string, string>> {
   let text: string;
   try {
     text = new TextDecoder('utf-8', { fatal: true }).decode(bytes);
-    value = JSON.parse(text);
+    value = parseJson(text);
   } catch (cause) {
     throw badIndex(index.name, 'JSON', cause instanceof Error ? cause.message.slice(0, 80) : 'none', cause);
   }

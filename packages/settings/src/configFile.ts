@@ -1,4 +1,4 @@
-import { LowrankError } from '@lowrank/errors';
+import { LowrankError, shown } from '@lowrank/errors';
 import { describeSchema } from './describeSchema.js';
 import { problemWith } from './parseOptions.js';
 import type { OptionsOf, Setting, SettingTable } from './setting.js';
@@ -76,7 +76,7 @@ function refusal(
 }
 
 function shownJson(value: unknown): string {
-  return value === undefined ? 'nothing' : JSON.stringify(value);
+  return shown(value);
 }
 
 /**
@@ -119,7 +119,7 @@ export function configWarnings(table: SettingTable, json: Json, file: string): s
     if (!saysSomething(value) || known.has(key)) return [];
     const spent = table.spentKeys ?? {};
     const reason = Object.hasOwn(spent, key) ? spent[key] : undefined;
-    const text = JSON.stringify(value);
+    const text = shown(value);
     const setting = `${key} = ${text.length > 80 ? `${text.slice(0, 80)}…` : text}`;
     const because =
       reason === undefined

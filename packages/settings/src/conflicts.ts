@@ -1,5 +1,5 @@
 import type { SettingNames } from '@lowrank/errors';
-import { LowrankError } from '@lowrank/errors';
+import { LowrankError, shown } from '@lowrank/errors';
 import type { Exclusion, Requirement, Setting, Settings, SettingTable } from './setting.js';
 
 type Options = Readonly<Record<string, unknown>>;
@@ -88,7 +88,7 @@ function checkRequirement(code: string, { name, value, rule, all }: Applied<Requ
 /** A value in a sentence: a word, or the name of an object that has one. */
 function nameOf(value: unknown): string {
   if (typeof value === 'object' && value !== null && 'name' in value) return String(value.name);
-  return typeof value === 'string' ? value : JSON.stringify(value);
+  return typeof value === 'string' ? value : shown(value);
 }
 
 /** Words as a sentence lists them: 'a, b or c'. */

@@ -1,4 +1,4 @@
-import { LowrankError } from '@lowrank/errors';
+import { LowrankError, shown as shownJson } from '@lowrank/errors';
 import * as v from 'valibot';
 import { checkRules } from './conflicts.js';
 import { describeSchema, shapeOf } from './describeSchema.js';
@@ -130,7 +130,7 @@ function missing(table: SettingTable, name: string, { schema, example }: Setting
 export function shown(value: unknown): string {
   if (typeof value === 'string') return value === '' ? 'nothing' : value;
   if (typeof value === 'object' && value !== null)
-    return Array.isArray(value) && value.length === 0 ? 'nothing' : JSON.stringify(value);
+    return Array.isArray(value) && value.length === 0 ? 'nothing' : shownJson(value);
   return String(value);
 }
 

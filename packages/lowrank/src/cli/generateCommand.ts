@@ -61,9 +61,9 @@ export async function generateCommand(
   const results = await generateBatch({ ...flags, prompts, backend, ...(flags.stream === true ? { onText } : {}) });
   const [only = { text: '', ids: [] }] = results;
   if (!several && flags.stream === true && !flags.json) speaker.io.stdout('\n');
-  else if (!several) speaker.result(only, only.text);
+  else if (!several) speaker.written(only, only.text);
   else
-    speaker.result(
+    speaker.written(
       { results: results.map((result, at) => ({ prompt: prompts[at] ?? '', ...result })) },
       results.map(({ text }, at) => `${at === 0 ? '' : '\n'}> ${prompts[at] ?? ''}\n${text}`).join('\n'),
     );

@@ -1,3 +1,5 @@
+import { printable } from '@lowrank/errors';
+
 /** Where a command reads its interrupts and writes its words: the process, or a test. */
 export interface Io {
   stdout(text: string): void;
@@ -21,7 +23,7 @@ export class Speaker {
 
   /** To people, on the way. */
   say(text: string): void {
-    this.io.stderr(`${text}\n`);
+    this.io.stderr(`${printable(text)}\n`);
   }
 
   /** An object on the way: only `--json` shows it. */
@@ -29,8 +31,13 @@ export class Speaker {
     if (this.json) this.io.stdout(`${JSON.stringify(value)}\n`);
   }
 
-  /** What the command was asked for: the last line of stdout. */
-  result(value: object, text: string): void {
+  /** What a model wrote, as it is: the last line of stdout. */
+  written(value: object, text: string): void {
     this.io.stdout(this.json ? `${JSON.stringify(value)}\n` : text === '' ? '' : `${text}\n`);
+  }
+
+  /** What the command was asked for: the last line of stdout. Control characters of files are escaped. */
+  result(value: object, text: string): void {
+    this.io.stdout(this.json ? `${JSON.stringify(value)}\n` : text === '' ? '' : `${printable(text)}\n`);
   }
 }

@@ -1,3 +1,4 @@
+import { parseJson } from '@lowrank/errors';
 import type { ChatMessage, ChatTemplate, TextFiles, TextTokenizer } from '@lowrank/data';
 import { renderChat } from '@lowrank/data';
 import type { CausalModel } from '@lowrank/models';
@@ -53,7 +54,7 @@ function behindAnswer(template: ChatTemplate): string {
 async function generationConfigEnds(files: TextFiles): Promise<number[]> {
   const text = (await files.text('generation_config.json')) ?? '{}';
   try {
-    const { eos_token_id: ids } = JSON.parse(text) as { eos_token_id?: unknown };
+    const { eos_token_id: ids } = parseJson(text) as { eos_token_id?: unknown };
     return [ids].flat().filter((id) => typeof id === 'number');
   } catch {
     return [];
