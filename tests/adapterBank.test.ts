@@ -2,7 +2,7 @@ import { createCpuBackend } from '@lowrank/cpu';
 import { packBatch } from '@lowrank/data';
 import { loraConfig } from '@lowrank/lora';
 import type { CausalModel } from '@lowrank/models';
-import { createGenerator, loadModel, openFolder } from '@lowrank/models';
+import { createGenerator, loadCausalModel, openFolder } from '@lowrank/models';
 import {
   activateAdapter,
   addAdapter,
@@ -63,7 +63,7 @@ test.each([
 ] as const)(
   'over %s, rows with adapters of their own write side by side what each writes alone, through one generator',
   async (_, quantization) => {
-    const model = await loadModel(await openFolder(`${llamaFolder}tied`), { quantization });
+    const model = await loadCausalModel(await openFolder(`${llamaFolder}tied`), { quantization });
     const want = await alone(model);
     const live = await openLiveCase('plain');
     const bank = openAdapterBank(model, { slots: 3, rank: 8, rows: prompts.length });
@@ -129,7 +129,7 @@ test(
   'training changes the adapter’s matrices and not one bit of anything else, also after a merge and its ' +
     'reverse; merged, it is refused',
   async () => {
-    const model = await loadModel(await openFolder(`${llamaFolder}untied`));
+    const model = await loadCausalModel(await openFolder(`${llamaFolder}untied`));
     const config = loraConfig({ r: 2, targetModules: ['q_proj', 'down_proj'] });
     const { parameters: other } = await addAdapter(model, config, { name: 'other' });
     await addAdapter(model, config);

@@ -1,7 +1,7 @@
 import { fileURLToPath } from 'node:url';
 import type { LoraConfig } from '@lowrank/lora';
 import { loraConfig } from '@lowrank/lora';
-import { loadModel, openFolder } from '@lowrank/models';
+import { loadCausalModel, openFolder } from '@lowrank/models';
 import { addAdapter } from '@lowrank/patch';
 import { withCheckpointing, withDropout } from '@lowrank/nn';
 import type { Backend, Tensor } from '@lowrank/tensor';
@@ -17,7 +17,7 @@ const folder = fileURLToPath(new URL('../parity/golden/llama/untied', import.met
  * to the bit where nothing is fused, and within 1e-6 of the largest where fusion ends elsewhere.
  */
 export async function expectSameDraws(backend: Backend, given: Partial<LoraConfig>, length: number): Promise<void> {
-  const model = await loadModel(await openFolder(folder));
+  const model = await loadCausalModel(await openFolder(folder));
   const { parameters } = await addAdapter(
     model,
     loraConfig({ targetModules: 'all-linear', r: 3, alpha: 6, dropout: 0.3, ...given }),

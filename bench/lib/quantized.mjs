@@ -1,6 +1,6 @@
 import { padBatch } from '@lowrank/data';
 import { loraConfig } from '@lowrank/lora';
-import { filesFrom, loadModel, outlineModel } from '@lowrank/models';
+import { filesFrom, loadCausalModel, outlineModel } from '@lowrank/models';
 import { addAdapter } from '@lowrank/patch';
 import { compile, fromNumbers, matmul, Rng, tensor } from '@lowrank/tensor';
 import { bytesPerElement, decodeMatrix, EncodedMatrix, encodingSpecs, hostArray, sizeOf } from '@lowrank/tensor/op';
@@ -291,7 +291,7 @@ async function measureSteps(device, { rounds, seconds }) {
 
 async function openBase(device, files, { name, quantization }, batch) {
   const backend = await device.open();
-  const model = await loadModel(files, { quantization, backend: () => Promise.resolve(backend) });
+  const model = await loadCausalModel(files, { quantization, backend: () => Promise.resolve(backend) });
   const stored = [...model.namedParameters()].map(([path, { tensor: weight }]) => ({
     path,
     bytes: sizeOf(weight.shape) * bytesPerElement(weight.dtype),

@@ -1,6 +1,6 @@
 import { packBatch } from '@lowrank/data';
 import { loraConfig } from '@lowrank/lora';
-import { createGenerator, loadModel, openFolder } from '@lowrank/models';
+import { createGenerator, loadCausalModel, openFolder } from '@lowrank/models';
 import { addAdapter, bankFor, mergeAdapter, openAdapterBank, removeAdapter, saveAdapter } from '@lowrank/patch';
 import { compile, Rng } from '@lowrank/tensor';
 import { planCost } from '@lowrank/tensor/backend';
@@ -79,7 +79,7 @@ async function measureDevice(device, workload, { rounds, seconds }) {
   try {
     const batch = packBatch(workload.rows.slice(0, recipe.batchSize));
     for (const { name, prepare } of contenders) {
-      const model = await loadModel(await openFolder(workload.model));
+      const model = await loadCausalModel(await openFolder(workload.model));
       const { adapter } = await makeAdapter(model, 1);
       const bank = await prepare(model, adapter);
       sessions.push({ name, bank, model, adapter, ...(await openSession(backend, model, batch, workload)) });

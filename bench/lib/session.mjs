@@ -1,5 +1,5 @@
 import { loraConfig } from '@lowrank/lora';
-import { loadModel, openFolder } from '@lowrank/models';
+import { loadCausalModel, openFolder } from '@lowrank/models';
 import { activateAdapter, addAdapter } from '@lowrank/patch';
 import { compile } from '@lowrank/tensor';
 import { planCost } from '@lowrank/tensor/backend';
@@ -39,7 +39,7 @@ import { recipe } from './workload.mjs';
 export async function openSession(device, workload, batches) {
   const backend = await device.open();
   const watch = watchPlans(backend);
-  const model = await loadModel(await openFolder(workload.model));
+  const model = await loadCausalModel(await openFolder(workload.model));
   const { parameters } = await addAdapter(model, loraConfig({ r: recipe.r, targetModules: recipe.targetModules }));
   const step = await createTrainStep({ backend, loss: (batch) => model.loss(batch), parameters, clip: recipe.clip });
 

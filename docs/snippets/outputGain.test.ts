@@ -2,7 +2,7 @@ import { createCpuBackend } from '@lowrank/cpu';
 import { packBatch } from '@lowrank/data';
 import { loraConfig, readAdapter, serializeAdapter } from '@lowrank/lora';
 import type { CausalModel } from '@lowrank/models';
-import { loadModel, openFolder } from '@lowrank/models';
+import { loadCausalModel, openFolder } from '@lowrank/models';
 import { addAdapter, loadAdapter, mergeAdapter, saveAdapter, unmergeAdapter } from '@lowrank/patch';
 import { bytesSource } from '@lowrank/safetensors';
 import { compile, readTensor } from '@lowrank/tensor';
@@ -30,7 +30,7 @@ test('a variant of one’s own is trained, saved, loaded and merged', async () =
     await step.dispose();
     return value;
   };
-  const model = await loadModel(await openFolder(folder));
+  const model = await loadCausalModel(await openFolder(folder));
   const base = await lossOf(model);
 
   const { parameters } = await addAdapter(model, config);
@@ -55,7 +55,7 @@ test('a variant of one’s own is trained, saved, loaded and merged', async () =
     name: 'mine',
   };
   await expect(readAdapter(saved)).rejects.toThrow(/lowrank_variant in mine\/adapter_config.json.*outputGain/);
-  const again = await loadModel(await openFolder(folder));
+  const again = await loadCausalModel(await openFolder(folder));
   await loadAdapter(again, await readAdapter({ ...saved, variants: [outputGain] }));
   expect(await lossOf(again)).toBe(trained);
 

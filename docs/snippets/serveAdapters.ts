@@ -3,7 +3,7 @@ import { createCpuBackend } from '@lowrank/cpu';
 import { readTokenizer } from '@lowrank/data';
 import { readAdapter } from '@lowrank/lora';
 import type { LoraAdapter } from '@lowrank/lora';
-import { createGenerator, loadModel, openFolder } from '@lowrank/models';
+import { createGenerator, loadCausalModel, openFolder } from '@lowrank/models';
 import { bankFor, openAdapterBank } from '@lowrank/patch';
 import { bytesSource } from '@lowrank/safetensors';
 
@@ -15,7 +15,7 @@ const open = async (folder: string): Promise<LoraAdapter> =>
   });
 
 const backend = await createCpuBackend();
-const model = await loadModel(await openFolder('./llama'));
+const model = await loadCausalModel(await openFolder('./llama'));
 const tokenizer = await readTokenizer('./llama');
 const [poet, clerk] = [await open('./poet'), await open('./clerk')];
 

@@ -8,7 +8,7 @@ import { join } from 'node:path';
 import { createCpuBackend } from '@lowrank/cpu';
 import { readDataset, readTokenizer, trainingBatches } from '@lowrank/data';
 import { loraConfig, serializeAdapter } from '@lowrank/lora';
-import { loadModel, openFolder } from '@lowrank/models';
+import { loadCausalModel, openFolder } from '@lowrank/models';
 import { addAdapter, saveAdapter } from '@lowrank/patch';
 import { train } from '@lowrank/trainer';
 // #endregion imports
@@ -18,7 +18,7 @@ export async function fineTune({ model: folder, data, output, steps = 100, onEve
   const backend = await createCpuBackend(); // or createWebgpuBackend() of @lowrank/webgpu
   const { rows } = await readDataset(data, await readTokenizer(folder));
 
-  const model = await loadModel(await openFolder(folder));
+  const model = await loadCausalModel(await openFolder(folder));
   const config = loraConfig({ r: 4, alpha: 8, targetModules: 'all-linear' });
   const { parameters } = await addAdapter(model, config, { seed: 1 });
 

@@ -6,7 +6,7 @@ import { afterEach, expect, test } from 'vitest';
 import { createCpuBackend } from '@lowrank/cpu';
 import { packBatch, readDataset, readTokenizer } from '@lowrank/data';
 import { readAdapter } from '@lowrank/lora';
-import { loadModel, openFolder } from '@lowrank/models';
+import { loadCausalModel, openFolder } from '@lowrank/models';
 import { loadAdapter } from '@lowrank/patch';
 import { fileSource } from '@lowrank/safetensors';
 import { evaluate } from '@lowrank/trainer';
@@ -37,7 +37,7 @@ test('the script learns, and saves an adapter that computes what was trained', a
   // A base with the saved adapter is as good on the rows as the run said, and far better than the base.
   const backend = await createCpuBackend();
   const { rows } = await readDataset(data, await readTokenizer(model));
-  const loaded = await loadModel(await openFolder(model));
+  const loaded = await loadCausalModel(await openFolder(model));
   const lossOf = async (): Promise<number> =>
     (await evaluate({ backend, loss: (batch) => loaded.loss(batch), batches: [packBatch(rows)] })).loss;
   const before = await lossOf();

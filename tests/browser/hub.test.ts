@@ -1,4 +1,4 @@
-import { downloadModel, loadModel, openDirectory, originCache } from '@lowrank/models';
+import { downloadModel, loadCausalModel, openDirectory, originCache } from '@lowrank/models';
 import type { ModelCache, TransferProgress } from '@lowrank/models';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { server } from 'vitest/browser';
@@ -115,11 +115,11 @@ test("a hub's model is kept in the origin's file system: resumed, checked, and t
   ]);
   expect(warnings).toEqual([expect.stringContaining('arrived damaged')]);
   expect(progress.at(-1)).toMatchObject({ secondsLeft: 0 });
-  expect((await loadModel(files)).shape.vocabularySize).toBe(96);
+  expect((await loadCausalModel(files)).shape.vocabularySize).toBe(96);
 
   hub.requests.length = 0;
   const offline = await downloadModel(hubId, { cache: originCache(root), fetch: hub.fetch, offline: true });
-  expect((await loadModel(offline)).shape.vocabularySize).toBe(96);
+  expect((await loadCausalModel(offline)).shape.vocabularySize).toBe(96);
   expect(hub.requests).toEqual([]);
 });
 
@@ -148,5 +148,5 @@ test('a folder of a server, from the cache to the GPU, and the picked folder tha
   }
   const picked = openDirectory(folder);
   expect(await picked.file('no such file')).toBeUndefined();
-  expect((await loadModel(picked)).shape.hiddenSize).toBe(24);
+  expect((await loadCausalModel(picked)).shape.hiddenSize).toBe(24);
 });

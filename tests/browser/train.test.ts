@@ -1,6 +1,6 @@
 import { createCpuBackend } from '@lowrank/cpu';
 import { LowrankError } from '@lowrank/errors';
-import { filesBy, loadModel } from '@lowrank/models';
+import { filesBy, loadCausalModel } from '@lowrank/models';
 import { bytesSource } from '@lowrank/safetensors';
 import type { Backend } from '@lowrank/tensor';
 import { createWebgpuBackend } from '@lowrank/webgpu';
@@ -135,7 +135,7 @@ describe.each([
 
 test('a model folder without its weights is a sentence, not a stack', async () => {
   const files = filesBy({ 'config.json': bytesSource(await fetchFile(`${folder}/tied/config.json`)) }, 'picked');
-  const error = await loadModel(files).catch((caught: unknown) => caught);
+  const error = await loadCausalModel(files).catch((caught: unknown) => caught);
   expect(error).toBeInstanceOf(LowrankError);
   expect(String(error)).toMatch(/model\.safetensors.*neither/);
 });

@@ -1,7 +1,7 @@
 import { readFile } from 'node:fs/promises';
 import { fileURLToPath } from 'node:url';
 import { readTokenizer } from '@lowrank/data';
-import { generate, loadModel, openFolder } from '@lowrank/models';
+import { generate, loadCausalModel, openFolder } from '@lowrank/models';
 import type { Backend } from '@lowrank/tensor';
 import { expect } from 'vitest';
 
@@ -10,7 +10,7 @@ const folder = fileURLToPath(new URL('../../../shared/data/models/stories260K', 
 /** stories260K's 200 greedy tokens from BOS alone, as its author published them. */
 export async function expectPublishedStory(backend: Backend): Promise<void> {
   const tokenizer = await readTokenizer(folder);
-  const model = await loadModel(await openFolder(folder));
+  const model = await loadCausalModel(await openFolder(folder));
   const published =
     /-t 0\.0\n([\s\S]*?)\n```/.exec(await readFile(`${folder}/golden/stories260K.md`, 'utf8'))?.[1] ?? '';
   const [ids = []] = await generate(model, { backend, prompts: [[tokenizer.bosId ?? 1]] }, { maxNewTokens: 200 });

@@ -5,7 +5,7 @@ import type { EncodedRow } from '@lowrank/data';
 import { loadDataset, packBatch, readTokenizer } from '@lowrank/data';
 import { readAdapter } from '@lowrank/lora';
 import type { CausalModel, LoadOptions } from '@lowrank/models';
-import { loadModel, openFolder, readJson, requireFile } from '@lowrank/models';
+import { loadCausalModel, openFolder, readJson, requireFile } from '@lowrank/models';
 import { loadAdapter, removeAdapter } from '@lowrank/patch';
 import type { Backend } from '@lowrank/tensor';
 import type { Execution } from '@lowrank/trainer';
@@ -51,7 +51,7 @@ export async function openGolden(name: GoldenName, options: LoadOptions = {}): P
   const tokenizer = await readTokenizer(modelFolder);
   const lines = (await readFile(`${shared}data/datasets/e2e-nlg/train.jsonl`, 'utf8')).split('\n').slice(0, 400);
   const { rows } = await loadDataset(lines.join('\n'), tokenizer, {});
-  return { golden, model: await loadModel(await openFolder(modelFolder), options), rows, folder, modelFolder };
+  return { golden, model: await loadCausalModel(await openFolder(modelFolder), options), rows, folder, modelFolder };
 }
 
 /** Puts the golden adapter at the start or at the end of its training around the model's layers. */

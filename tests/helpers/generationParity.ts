@@ -1,5 +1,5 @@
 import { readFile } from 'node:fs/promises';
-import { createGenerator, loadModel, openFolder } from '@lowrank/models';
+import { createGenerator, loadCausalModel, openFolder } from '@lowrank/models';
 import type { CausalModel } from '@lowrank/models';
 import type { LayerCache } from '@lowrank/nn';
 import type { Backend, HostArray, Tensor } from '@lowrank/tensor';
@@ -26,7 +26,8 @@ const lead = 1e-3;
  */
 export async function expectGenerationParity(options: GenerationParityOptions): Promise<void> {
   const { backend } = options;
-  const model = typeof options.model === 'string' ? await loadModel(await openFolder(options.model)) : options.model;
+  const model =
+    typeof options.model === 'string' ? await loadCausalModel(await openFolder(options.model)) : options.model;
   const window = options.window ?? (typeof options.model === 'string' ? await windowOf(options.model) : 0);
   await expectLogitsAlike(model, backend, window);
   await expectTextsAlike(model, backend, options.newTokens ?? 10);

@@ -2,7 +2,7 @@ import { packBatch } from '@lowrank/data';
 import type { EncodedRow } from '@lowrank/data';
 import { readAdapter } from '@lowrank/lora';
 import type { LoadOptions, ModelFiles } from '@lowrank/models';
-import { loadModel } from '@lowrank/models';
+import { loadCausalModel } from '@lowrank/models';
 import { loadAdapter } from '@lowrank/patch';
 import type { ByteSource } from '@lowrank/safetensors';
 import type { Backend } from '@lowrank/tensor';
@@ -43,7 +43,7 @@ export interface Trajectory {
  */
 export async function trainTrajectory(options: TrajectoryOptions): Promise<Trajectory> {
   const { backend, adapter, batchSize } = options;
-  const model = await loadModel(options.model, {
+  const model = await loadCausalModel(options.model, {
     quantization: options.quantization,
     backend: () => Promise.resolve(backend),
   });

@@ -4,7 +4,7 @@ import { createCpuBackend } from '@lowrank/cpu';
 import type { LoraAdapter } from '@lowrank/lora';
 import { readAdapter, serializeAdapter } from '@lowrank/lora';
 import type { LossBatch } from '@lowrank/models';
-import { loadModel, openFolder } from '@lowrank/models';
+import { loadCausalModel, openFolder } from '@lowrank/models';
 import { activateAdapter, loadAdapter, mergeAdapter, saveAdapter } from '@lowrank/patch';
 import type { SafetensorsFile } from '@lowrank/safetensors';
 import { bytesSource, fileSource, openSafetensors } from '@lowrank/safetensors';
@@ -123,7 +123,7 @@ describe.each(['reference', 'cpu'] as const)('adapters of PEFT on %s', (device) 
 
   test.each(cases)('%s with %s: logits, losses, and the gradient of every matrix', async (variant, name) => {
     const { file, base, answer } = await openGolden(variant, name);
-    const model = await loadModel(await openFolder(`${root}${variant}`));
+    const model = await loadCausalModel(await openFolder(`${root}${variant}`));
     const { parameters: trained } = await loadAdapter(model, await openAdapter(`${variant}-${name}`));
     for (const kind of ['plain', 'packed'] as const) {
       const batch = await batchOf(file, kind);
@@ -156,7 +156,7 @@ describe.each(['reference', 'cpu'] as const)('adapters of PEFT on %s', (device) 
 
   test('merged and adapted model agree', async () => {
     const { file } = await openGolden('tied', 'all');
-    const model = await loadModel(await openFolder(`${root}tied`));
+    const model = await loadCausalModel(await openFolder(`${root}tied`));
     await loadAdapter(model, await openAdapter('tied-all'));
     const batch = await batchOf(file, 'plain');
     const adapted = (await values(backend, { loss: model.loss(batch) })).get('loss')?.[0] ?? NaN;
@@ -169,7 +169,7 @@ describe.each(['reference', 'cpu'] as const)('adapters of PEFT on %s', (device) 
   test('an adapter read, loaded, run and taken out again is the same file', async () => {
     const name = 'tied-rslora';
     const { file } = await openGolden('tied', 'rslora');
-    const model = await loadModel(await openFolder(`${root}tied`));
+    const model = await loadCausalModel(await openFolder(`${root}tied`));
     const adapter = await openAdapter(name);
     await loadAdapter(model, adapter);
     await values(backend, { loss: model.loss(await batchOf(file, 'plain')) });

@@ -1,7 +1,7 @@
 import { readFile } from 'node:fs/promises';
 import { fileURLToPath } from 'node:url';
 import { readAdapter } from '@lowrank/lora';
-import { loadModel, openFolder } from '@lowrank/models';
+import { loadCausalModel, openFolder } from '@lowrank/models';
 import { loadAdapter } from '@lowrank/patch';
 import { fileSource, openSafetensors } from '@lowrank/safetensors';
 import type { Tensor } from '@lowrank/tensor';
@@ -13,7 +13,7 @@ const golden = fileURLToPath(new URL('../../parity/golden/', import.meta.url));
 
 test('DoRA on WebGPU: the logits of PEFT, and gradients of A, B and magnitudes', async () => {
   const backend = await createWebgpuBackend({ allowSoftware: true, limits: 'default' });
-  const model = await loadModel(await openFolder(`${golden}llama/untied`));
+  const model = await loadCausalModel(await openFolder(`${golden}llama/untied`));
   const config: unknown = JSON.parse(await readFile(`${golden}variants/dora/adapter_config.json`, 'utf8'));
   const { parameters: trained } = await loadAdapter(
     model,

@@ -3,7 +3,7 @@ import { fileURLToPath } from 'node:url';
 import type { LoraAdapter } from '@lowrank/lora';
 import { readAdapter } from '@lowrank/lora';
 import type { CausalModel, LossBatch } from '@lowrank/models';
-import { loadModel, openFolder } from '@lowrank/models';
+import { loadCausalModel, openFolder } from '@lowrank/models';
 import { loadAdapter } from '@lowrank/patch';
 import type { SafetensorsFile } from '@lowrank/safetensors';
 import { fileSource, openSafetensors } from '@lowrank/safetensors';
@@ -39,7 +39,7 @@ export async function openCase(name: string): Promise<Case> {
   return {
     answers,
     file: await openSafetensors(fileSource(`${golden}embeddings/${name}.safetensors`)),
-    model: await loadModel(await openFolder(`${golden}${answers.base}`)),
+    model: await loadCausalModel(await openFolder(`${golden}${answers.base}`)),
     adapter,
   };
 }

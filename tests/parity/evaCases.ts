@@ -3,7 +3,7 @@ import type { EncodedRow, TokenBatch } from '@lowrank/data';
 import type { LoraAdapter, LoraConfig } from '@lowrank/lora';
 import { loraConfig } from '@lowrank/lora';
 import type { CausalModel } from '@lowrank/models';
-import { loadModel, openFolder } from '@lowrank/models';
+import { loadCausalModel, openFolder } from '@lowrank/models';
 import type { InputBatch, PlacedAdapter } from '@lowrank/patch';
 import { addAdapter } from '@lowrank/patch';
 import { fileSource, openSafetensors } from '@lowrank/safetensors';
@@ -52,7 +52,7 @@ export async function openEva(name: string): Promise<EvaCase> {
     theirs,
     config,
     file: await openSafetensors(fileSource(`${golden}eva/${name}.safetensors`)),
-    model: await loadModel(await openFolder(`${golden}${answers.base}`)),
+    model: await loadCausalModel(await openFolder(`${golden}${answers.base}`)),
   };
 }
 

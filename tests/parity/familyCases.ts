@@ -4,7 +4,7 @@ import { readFile } from 'node:fs/promises';
 import { fileURLToPath } from 'node:url';
 import { readAdapter } from '@lowrank/lora';
 import type { CausalModel, LossBatch } from '@lowrank/models';
-import { loadModel, openFolder } from '@lowrank/models';
+import { loadCausalModel, openFolder } from '@lowrank/models';
 import { activateAdapter, loadAdapter, matchTargets } from '@lowrank/patch';
 import { fileSource, openSafetensors } from '@lowrank/safetensors';
 import type { SafetensorsFile } from '@lowrank/safetensors';
@@ -38,7 +38,7 @@ interface Answers {
 }
 
 async function openAdapted(folder: string): Promise<{ model: CausalModel; trained: readonly TrainedParameter[] }> {
-  const model = await loadModel(await openFolder(folder));
+  const model = await loadCausalModel(await openFolder(folder));
   const config: unknown = JSON.parse(await readFile(`${folder}/adapter/adapter_config.json`, 'utf8'));
   const adapter = await readAdapter({
     config,
@@ -129,7 +129,7 @@ export async function expectFamilyParity(backend: Backend, name: string): Promis
 export async function expectWeightGradients(backend: Backend, name: string): Promise<void> {
   const folder = familyFolder(name);
   const { tokens, base } = JSON.parse(await readFile(`${folder}/answers.json`, 'utf8')) as Answers;
-  const model = await loadModel(await openFolder(folder));
+  const model = await loadCausalModel(await openFolder(folder));
   const batch = await batchOf(await openSafetensors(fileSource(`${folder}/answers.safetensors`)));
   const named = [...model.namedParameters()];
   const step = compile(backend, () => {
@@ -154,7 +154,7 @@ export async function expectWeightGradients(backend: Backend, name: string): Pro
 
 /** Documents packed into one row have the loss that they have in rows of their own. */
 export async function expectPackingParity(backend: Backend, name: string): Promise<void> {
-  const model = await loadModel(await openFolder(familyFolder(name)));
+  const model = await loadCausalModel(await openFolder(familyFolder(name)));
   const rng = new Rng(5);
   const documents = [5, 24, 11].map((length) =>
     Int32Array.from({ length }, () => rng.integer(model.shape.vocabularySize)),

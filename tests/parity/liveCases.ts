@@ -3,7 +3,7 @@ import { fileURLToPath } from 'node:url';
 import type { LoraAdapter } from '@lowrank/lora';
 import { readAdapter } from '@lowrank/lora';
 import type { CausalModel } from '@lowrank/models';
-import { loadModel, openFolder } from '@lowrank/models';
+import { loadCausalModel, openFolder } from '@lowrank/models';
 import { fileSource, openSafetensors } from '@lowrank/safetensors';
 import type { Backend } from '@lowrank/tensor';
 import { compile, embedding, reshape, tensor } from '@lowrank/tensor';
@@ -44,7 +44,7 @@ export async function openLiveCase(name: 'plain' | 'biased'): Promise<LiveCase> 
     ...told,
     ids: new Int32Array(await bytes('ids')),
     every,
-    openModel: async () => loadModel(await openFolder(`${golden}${told.base}`)),
+    openModel: async () => loadCausalModel(await openFolder(`${golden}${told.base}`)),
     openAdapter: (adapter) => readFolder(`${golden}${told.adapters[adapter] ?? `liveAdapters/${adapter}`}`),
     answer: async (key) => new Float32Array(await bytes(`${name}.${key}`)),
   };

@@ -6,7 +6,7 @@ import { packBatch, padBatch, withVirtualTokens } from '@lowrank/data';
 import type { Method, MethodAdapter } from '@lowrank/methods';
 import { readMethod } from '@lowrank/methods';
 import type { CausalModel, LossBatch } from '@lowrank/models';
-import { loadModel, openFolder } from '@lowrank/models';
+import { loadCausalModel, openFolder } from '@lowrank/models';
 import type { SafetensorsFile } from '@lowrank/safetensors';
 import { fileSource, openSafetensors } from '@lowrank/safetensors';
 import type { SettingTable } from '@lowrank/settings';
@@ -76,7 +76,7 @@ export async function openCase(name: string): Promise<MethodCase> {
   return {
     answers,
     file: await openSafetensors(fileSource(`${folder}.safetensors`)),
-    model: await loadModel(await openFolder(`${golden}${answers.base}`)),
+    model: await loadCausalModel(await openFolder(`${golden}${answers.base}`)),
     ...(await openAdapter(name)),
   };
 }

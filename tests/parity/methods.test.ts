@@ -8,7 +8,7 @@ import type { AppliedMethod, Method, MethodAdapter } from '@lowrank/methods';
 import { promptTuning } from '@lowrank/methods';
 import { mergeFolders } from '../../packages/lowrank/src/entries/node.js';
 import type { CausalModel } from '@lowrank/models';
-import { createGenerator, loadModel, openFolder } from '@lowrank/models';
+import { createGenerator, loadCausalModel, openFolder } from '@lowrank/models';
 import { bytesSource } from '@lowrank/safetensors';
 import type { Backend, Tensor } from '@lowrank/tensor';
 import { compile, grad, mul, setDefaultBackend } from '@lowrank/tensor';
@@ -156,7 +156,7 @@ test.each(names)('%s: merged into the model’s files it computes the same, or s
       expect(codes).toContain(isLowrankError(refusal) ? refusal.code : refusal);
       return;
     }
-    const model = await loadModel(await openFolder(output));
+    const model = await loadCausalModel(await openFolder(output));
     expectClose(await logitsOf(model), await floats(file, 'logits.start'), 2e-5);
     model.dispose();
   } finally {

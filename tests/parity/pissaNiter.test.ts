@@ -1,6 +1,6 @@
 import { createCpuBackend } from '@lowrank/cpu';
 import type { LoraConfig } from '@lowrank/lora';
-import { loadModel, openFolder } from '@lowrank/models';
+import { loadCausalModel, openFolder } from '@lowrank/models';
 import { addAdapter, loadAdapter, mergeAdapter, saveAdapter } from '@lowrank/patch';
 import { fileSource, openSafetensors } from '@lowrank/safetensors';
 import { afterAll, beforeAll, expect, test } from 'vitest';
@@ -12,7 +12,7 @@ import { expectClose, floats, golden, logitsOf, readFolder, readJson, trainFive 
  * parity/variants.py, pissaNiter.
  */
 const folder = `${golden}variants/pissaNiter`;
-const open = async (): ReturnType<typeof loadModel> => loadModel(await openFolder(`${golden}llama/untied`));
+const open = async (): ReturnType<typeof loadCausalModel> => loadCausalModel(await openFolder(`${golden}llama/untied`));
 
 let backend: Backend;
 beforeAll(async () => (backend = await createCpuBackend()));

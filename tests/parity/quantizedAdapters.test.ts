@@ -2,7 +2,7 @@ import { readFile } from 'node:fs/promises';
 import { createCpuBackend } from '@lowrank/cpu';
 import { serializeAdapter } from '@lowrank/lora';
 import type { CausalModel } from '@lowrank/models';
-import { loadModel, openFolder, openModelWeights } from '@lowrank/models';
+import { loadCausalModel, openFolder, openModelWeights } from '@lowrank/models';
 import type { LoftqBase } from '@lowrank/patch';
 import { adaptedLayers, addAdapter, loadAdapter, mergedTensors, saveAdapter } from '@lowrank/patch';
 import type { Floats, QuantizationSettings, QuantizedTensor } from '@lowrank/quant';
@@ -44,7 +44,7 @@ async function open(name: string): Promise<Case> {
     losses,
     settings,
     file: await openSafetensors(fileSource(`${golden}quantizedAdapters/${name}.safetensors`)),
-    model: await loadModel(await openFolder(base), { quantization: settings }),
+    model: await loadCausalModel(await openFolder(base), { quantization: settings }),
   };
 }
 
@@ -57,7 +57,7 @@ async function expectFive({ model, losses, file }: Case, parameters: Parameters<
 
 /** The model over the weights that its codes stand for, with an adapter merged into them. */
 async function mergedLogits(model: CausalModel, adapter: Parameters<typeof mergedTensors>[1]): Promise<Float32Array> {
-  const plain = await loadModel(await openFolder(base));
+  const plain = await loadCausalModel(await openFolder(base));
   const weights = new Map<string, Uint8Array>();
   for (const [path, layer] of model.namedModules()) {
     if (!(layer instanceof QuantizedLinear)) continue;

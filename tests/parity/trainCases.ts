@@ -5,7 +5,7 @@ import type { EncodedRow, TokenBatch } from '@lowrank/data';
 import { loadDataset, packBatch, readTokenizer } from '@lowrank/data';
 import { readAdapter } from '@lowrank/lora';
 import type { CausalModel } from '@lowrank/models';
-import { loadModel, openFolder, readJson, requireFile } from '@lowrank/models';
+import { loadCausalModel, openFolder, readJson, requireFile } from '@lowrank/models';
 import { loadAdapter, saveAdapter } from '@lowrank/patch';
 import type { Backend } from '@lowrank/tensor';
 import { readTensor } from '@lowrank/tensor';
@@ -56,7 +56,7 @@ export function windowRows(rows: readonly EncodedRow[], step: number, size: numb
 export async function openTrainee(
   method: Method,
 ): Promise<{ model: CausalModel; parameters: readonly TrainedParameter[] }> {
-  const model = await loadModel(await openFolder(`${llamaFolder}tied`));
+  const model = await loadCausalModel(await openFolder(`${llamaFolder}tied`));
   if (method === 'full')
     return { model, parameters: [...model.namedParameters()].map(([name, parameter]) => ({ name, parameter })) };
   const files = await openFolder(`${llamaFolder}train/lora/init`);

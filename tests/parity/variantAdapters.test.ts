@@ -4,7 +4,7 @@ import { createCpuBackend } from '@lowrank/cpu';
 import type { LoraAdapter } from '@lowrank/lora';
 import { beginsInBase, LoraLayer, readAdapter, serializeAdapter } from '@lowrank/lora';
 import type { CausalModel } from '@lowrank/models';
-import { loadModel, openFolder } from '@lowrank/models';
+import { loadCausalModel, openFolder } from '@lowrank/models';
 import { addAdapter, loadAdapter, mergeAdapter, mergedTensors, saveAdapter, withLoraPlus } from '@lowrank/patch';
 import { bytesSource, fileSource, openSafetensors } from '@lowrank/safetensors';
 import type { Backend, Tensor } from '@lowrank/tensor';
@@ -152,7 +152,7 @@ test.each(['olora', 'pissa', 'pissaRslora', 'pissaConv1d'])(
       new Map([...theirs.layers].map(([path, { a, b, rank }]) => [path, [a.length, b.length, rank]])),
     );
     for (const converted of [ours, theirs]) {
-      const again = await loadModel(await openFolder(`${golden}${answers.base}`));
+      const again = await loadCausalModel(await openFolder(`${golden}${answers.base}`));
       await loadAdapter(again, converted);
       expectClose(await logitsOf(again), await floats(file, 'logits.trained'), 1e-4);
       again.dispose();

@@ -6,7 +6,7 @@ import type { EncodedRow } from '@lowrank/data';
 import type { LoraAdapter } from '@lowrank/lora';
 import { readAdapter } from '@lowrank/lora';
 import type { CausalModel, LossBatch } from '@lowrank/models';
-import { loadModel, openFolder } from '@lowrank/models';
+import { loadCausalModel, openFolder } from '@lowrank/models';
 import { activateAdapter } from '@lowrank/patch';
 import type { SafetensorsFile } from '@lowrank/safetensors';
 import { fileSource, openSafetensors } from '@lowrank/safetensors';
@@ -65,7 +65,7 @@ export async function openCase(home: string, name: string): Promise<Case> {
   return {
     answers,
     file: await openSafetensors(fileSource(`${golden}${home}/${name}.safetensors`)),
-    model: await loadModel(await openFolder(`${golden}${answers.base}`)),
+    model: await loadCausalModel(await openFolder(`${golden}${answers.base}`)),
     adapter: await readFolder(`${golden}${home}/${name}`),
   };
 }

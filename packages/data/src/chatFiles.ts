@@ -2,7 +2,7 @@ import { LowrankError, shown } from '@lowrank/errors';
 import type { ChatTemplate } from './chatTemplate.js';
 import { chatTemplate } from './chatTemplate.js';
 import type { TextFiles } from './textFiles.js';
-import { readJson, readText, textFiles } from './textFiles.js';
+import { readOptionalJson, readText, textFiles } from './textFiles.js';
 import { folderTokens } from './tokenizers/folderTokens.js';
 import { classPipeline } from './tokenizers/tokenizerClass.js';
 
@@ -21,7 +21,7 @@ export async function readChatTemplate(
   { file }: { readonly file?: string } = {},
 ): Promise<ChatTemplate | undefined> {
   const files = textFiles(place);
-  const config = (await readJson(files, 'tokenizer_config.json')) ?? {};
+  const config = (await readOptionalJson(files, 'tokenizer_config.json')) ?? {};
   const specialTokens = await namedTokens(files, config);
   if (file !== undefined) {
     const text = await readText(file);
@@ -58,9 +58,9 @@ async function ownFiles(files: TextFiles): Promise<string | Record<string, strin
 /** The special tokens as the tokenizer names them. */
 async function namedTokens(files: TextFiles, config: Record<string, unknown>): Promise<Record<string, string>> {
   const [tokenizer, model, specialTokensMap] = await Promise.all([
-    readJson(files, 'tokenizer.json'),
-    readJson(files, 'config.json'),
-    readJson(files, 'special_tokens_map.json'),
+    readOptionalJson(files, 'tokenizer.json'),
+    readOptionalJson(files, 'config.json'),
+    readOptionalJson(files, 'special_tokens_map.json'),
   ]);
   const text = (key: string): string | undefined => {
     const value = model?.[key];

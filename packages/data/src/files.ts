@@ -7,7 +7,7 @@ import { rowsFrom, rowSourceName } from './rowSource.js';
 import type { TextTokenizer, TokenizerOptions } from './tokenizer.js';
 import { loadTokenizer } from './tokenizer.js';
 import type { TextFiles } from './textFiles.js';
-import { readJson, textFiles } from './textFiles.js';
+import { readOptionalJson, textFiles } from './textFiles.js';
 
 /**
  * The tokenizer of a Hugging Face model: tokenizer.json, with tokenizer_config.json, special_tokens_map.json,
@@ -19,7 +19,7 @@ import { readJson, textFiles } from './textFiles.js';
 export async function readTokenizer(place: string | TextFiles): Promise<TextTokenizer> {
   const files = textFiles(place);
   const name = `${files.name}/tokenizer.json`;
-  const tokenizer = await readJson(files, 'tokenizer.json');
+  const tokenizer = await readOptionalJson(files, 'tokenizer.json');
   if (tokenizer === undefined) {
     throw new LowrankError({
       code: 'data.missing',
@@ -31,16 +31,16 @@ export async function readTokenizer(place: string | TextFiles): Promise<TextToke
         'save_pretrained.',
     });
   }
-  const config = await readJson(files, 'tokenizer_config.json');
-  const model = await readJson(files, 'config.json');
+  const config = await readOptionalJson(files, 'tokenizer_config.json');
+  const model = await readOptionalJson(files, 'config.json');
   const modelIds = { bos: model?.['bos_token_id'], eos: model?.['eos_token_id'] } as TokenizerOptions['modelIds'];
   return loadTokenizer(tokenizer, config, {
     name,
     modelIds,
     modelType: textIn(model, 'model_type'),
     modelClass: textIn(model, 'tokenizer_class'),
-    specialTokensMap: await readJson(files, 'special_tokens_map.json'),
-    addedTokens: await readJson(files, 'added_tokens.json'),
+    specialTokensMap: await readOptionalJson(files, 'special_tokens_map.json'),
+    addedTokens: await readOptionalJson(files, 'added_tokens.json'),
   });
 }
 

@@ -20,7 +20,7 @@ export function textFiles(place: string | TextFiles): TextFiles {
  *
  * @throws LowrankError `data.json`
  */
-export async function readJson(files: TextFiles, file: string): Promise<Record<string, unknown> | undefined> {
+export async function readOptionalJson(files: TextFiles, file: string): Promise<Record<string, unknown> | undefined> {
   const text = await files.text(file);
   if (text === undefined) return undefined;
   try {

@@ -1,7 +1,7 @@
 import { LowrankError, shown } from '@lowrank/errors';
 import type { LoraAdapter, LoraMatrices, WholeTensor } from './loraAdapter.js';
 import { combineLayer, rules, sizesOf } from './numeric/combineLayer.js';
-import type { CombineMethod, CombineSettings, Part, Rule } from './numeric/combineLayer.js';
+import type { CombineMethod, CombineSettings, WeightedPart, Rule } from './numeric/combineLayer.js';
 import { rankAt, scalingAt } from './config.js';
 import type { LoraConfig } from './config.js';
 import { beginsInBase } from './loraInit.js';
@@ -138,7 +138,7 @@ function checkSources(sources: readonly Source[], { baseModel }: CombineOptions)
 }
 
 /** B's biases count s times, as BA does, and have no product in them: every method adds them up. */
-function biasOf(parts: readonly Part[], path: string): Float32Array {
+function biasOf(parts: readonly WeightedPart[], path: string): Float32Array {
   const { outFeatures, embedding } = sizesOf(parts);
   if (embedding === true)
     throw new LowrankError({
@@ -206,7 +206,7 @@ function checkVariant({ adapter, name }: Source): void {
     });
 }
 
-type ConfiguredPart = Part & { readonly configured: number };
+type ConfiguredPart = WeightedPart & { readonly configured: number };
 
 /** Everything by which the parts of one layer may not add up. */
 function checkParts(parts: readonly ConfiguredPart[], path: string, { method = 'cat', rank }: CombineOptions): void {
@@ -256,9 +256,9 @@ function checkOwn({ matrices, name, configured }: ConfiguredPart, path: string):
 
 /** Every part has the first one's sizes, and its rank where matrices are added place by place. */
 function checkLike(
-  { matrices, name }: Part,
+  { matrices, name }: WeightedPart,
   path: string,
-  { parts, method }: { readonly parts: readonly Part[]; readonly method: CombineMethod },
+  { parts, method }: { readonly parts: readonly WeightedPart[]; readonly method: CombineMethod },
 ): void {
   const [first] = parts;
   const { inFeatures, outFeatures, embedding = false } = sizesOf(parts);

@@ -11,13 +11,13 @@ export interface Half {
   readonly embedding: boolean;
 }
 
-export type Part = 'A' | 'B' | 'bias' | 'vector';
+export type LayerPart = 'A' | 'B' | 'bias' | 'vector';
 
 /** What of an adapted layer a name without PEFT's prefix means. */
 export function partOf(
   name: string,
   vectorName: string | undefined,
-): { path: string; part: Part; embedding: boolean } | undefined {
+): { path: string; part: LayerPart; embedding: boolean } | undefined {
   const [, path, ofEmbedding, half, suffix] = /^(.+)\.lora_(embedding_)?([AB])(\.weight|\.bias)?$/.exec(name) ?? [];
   if (path === undefined) {
     const end = `.${vectorName}`;
@@ -35,7 +35,7 @@ export function partOf(
 /** What a file has of one layer, to be put together. */
 export interface LayerParts {
   readonly path: string;
-  readonly parts: Readonly<Partial<Record<Part, Half>>>;
+  readonly parts: Readonly<Partial<Record<LayerPart, Half>>>;
   readonly config: LoraConfig;
   readonly file: string;
 }

@@ -1,9 +1,9 @@
 import { LowrankError } from '@lowrank/errors';
 import { parsePattern } from './pattern/parse.js';
-import type { Program } from './pattern/program.js';
+import type { PatternProgram } from './pattern/program.js';
 import { compileProgram } from './pattern/program.js';
-import type { Match } from './pattern/run.js';
-import { Subject } from './pattern/run.js';
+import type { PatternMatch } from './pattern/run.js';
+import { PatternSubject } from './pattern/run.js';
 import { PatternError } from './pattern/syntax.js';
 
 /**
@@ -39,7 +39,7 @@ const kept = new Map<string, PathPattern>();
  * @throws LowrankError `lora.config` for one that Python cannot read, that is too long, or that takes too long
  */
 export class PathPattern {
-  private readonly program: Program;
+  private readonly program: PatternProgram;
   private readonly names: ReadonlyMap<string, number>;
 
   private constructor(
@@ -75,9 +75,9 @@ export class PathPattern {
     return start === undefined || end === undefined ? undefined : [...path].slice(start, end).join('');
   }
 
-  private match(path: string): Match | undefined {
+  private match(path: string): PatternMatch | undefined {
     const text = Array.from(path, (character) => character.codePointAt(0) ?? 0);
-    return this.guarded(() => new Subject(text).match(this.program, 0, { full: this.use === 'whole' }));
+    return this.guarded(() => new PatternSubject(text).match(this.program, 0, { full: this.use === 'whole' }));
   }
 
   private guarded<Result>(work: () => Result): Result {

@@ -5,7 +5,7 @@ import { bytesSource, openSafetensors } from '@lowrank/safetensors';
 import { parseAdapterConfig, settingWarnings } from './adapterConfig.js';
 import { isOutsideLayers, plainNames, prefix, tableSuffix } from './adapterKeys.js';
 import type { LoraConfig } from './config.js';
-import type { Half, Part } from './layerMatrices.js';
+import type { Half, LayerPart } from './layerMatrices.js';
 import { paired, partOf } from './layerMatrices.js';
 import type { LoraAdapter, LoraAdapterFiles, LoraMatrices, WholeTensor } from './loraAdapter.js';
 import { isWhole, resizedTable, tokenPath, wholeTensor } from './sideTensors.js';
@@ -68,7 +68,7 @@ export async function readAdapter({ config, weights, name, variants }: AdapterSo
 
 /** The tensors of a file by what they are. */
 interface SortedTensors {
-  readonly halves: Map<string, Partial<Record<Part, Half>>>;
+  readonly halves: Map<string, Partial<Record<LayerPart, Half>>>;
   readonly whole: Map<string, WholeTensor>;
   readonly tokens: Map<string, TrainedRows>;
   /** Keys that belong to nothing. */

@@ -6,7 +6,7 @@ import type { Backend } from '@lowrank/tensor';
 import type { Execution } from '@lowrank/trainer';
 import { expect } from 'vitest';
 import { main } from './cli/main.js';
-import { fineTune } from './jobs/fineTune.js';
+import { fineTuneFolder } from './jobs/fineTune.js';
 import type { FineTuneResult } from './jobs/fineTune.js';
 import type { Metrics } from './metricsFile.js';
 
@@ -181,7 +181,7 @@ export interface GoldenFineTune {
   steps?: number;
 }
 
-/** The golden LoRA trajectory by `fineTune`, as far as it is wanted. */
+/** The golden LoRA trajectory by `fineTuneFolder`, as far as it is wanted. */
 export async function goldenFineTune({
   backend,
   execution,
@@ -192,7 +192,7 @@ export async function goldenFineTune({
   const expected = readJson<Trajectory>(join(golden, 'train/lora.json'));
   const { learningRate, weightDecay } = expected.recipe;
   const controller = new AbortController();
-  await fineTune({
+  await fineTuneFolder({
     backend,
     execution,
     checkpointing,

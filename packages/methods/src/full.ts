@@ -13,7 +13,7 @@ export type WeightEntries = readonly TensorEntry[];
  * of the folder that the model came from. A copy of a tied output projection is left out, since training has left it
  * behind; parts that the model does not use, such as an image tower, go along as they are.
  */
-export const full: Method<readonly [], WeightEntries> = {
+export const fullFineTuning: Method<readonly [], WeightEntries> = {
   name: 'full',
   title: 'full fine-tuning',
   peftTypes: [],

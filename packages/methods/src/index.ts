@@ -19,7 +19,7 @@ export { bitfit } from './bitfit.js';
 export { bitfitSettings } from './bitfitSettings.js';
 export { bottleneckAdapter } from './bottleneckAdapter.js';
 export { bottleneckSettings, defaultBottleneck } from './bottleneckSettings.js';
-export { full } from './full.js';
+export { fullFineTuning } from './full.js';
 export { foldSubspace, injectSubspace, projections, removeSubspace } from './injectSubspace.js';
 export type { ProjectionName, Subspace, SubspaceOptions, SubspaceSettings } from './injectSubspace.js';
 export { ia3 } from './ia3.js';

@@ -5,7 +5,7 @@ import type { Tensor } from '@lowrank/tensor';
 import { add, cast, fromNumbers, mul, readTensor, reshape, tensor, toFloat32 } from '@lowrank/tensor';
 import { scope, viewAt } from '@lowrank/tensor/op';
 import { fastfoodProjection } from './subspaceFastfood.js';
-import type { Projection } from './subspaceProjection.js';
+import type { SubspaceProjection } from './subspaceProjection.js';
 import { sparseProjection } from './subspaceSparse.js';
 
 export const projections = ['sparse', 'fastfood'] as const;
@@ -40,7 +40,7 @@ export interface Subspace {
   /** D: their elements. */
   readonly size: number;
   /** P. */
-  readonly projection: Projection;
+  readonly projection: SubspaceProjection;
 }
 
 /**
@@ -177,6 +177,6 @@ function checkSettings({ dimension, entries, seed, structureAware }: SubspaceSet
   );
 }
 
-function projectionOf(settings: SubspaceSettings): Projection {
+function projectionOf(settings: SubspaceSettings): SubspaceProjection {
   return settings.projection === 'sparse' ? sparseProjection(settings) : fastfoodProjection(settings);
 }

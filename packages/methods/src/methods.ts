@@ -1,6 +1,6 @@
 import { bitfit } from './bitfit.js';
 import { bottleneckAdapter } from './bottleneckAdapter.js';
-import { full } from './full.js';
+import { fullFineTuning } from './full.js';
 import { ia3 } from './ia3.js';
 import { lora } from './lora.js';
 import type { AdapterSource, Method, MethodContext } from './method.js';
@@ -13,7 +13,7 @@ import { subspace } from './subspace.js';
 /** Every method by its name. */
 export const methods = {
   lora,
-  full,
+  full: fullFineTuning,
   bitfit,
   prompt: promptTuning,
   prefix: prefixTuning,

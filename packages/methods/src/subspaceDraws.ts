@@ -1,7 +1,7 @@
 import { threefry } from '@lowrank/tensor/op';
 
 /** A key or a counter of the generator: two words of 32 bits. */
-export type Pair = readonly [number, number];
+export type ThreefryPair = readonly [number, number];
 
 /** 0 … size−1 in an order drawn for a block, with a bit beside each that is 1 half of the time. */
 export interface Shuffled {
@@ -12,7 +12,7 @@ export interface Shuffled {
 /** Draws the order of a block (Fisher and Yates 1938), into arrays of `size` where they are given. */
 export function shuffled(
   size: number,
-  key: Pair,
+  key: ThreefryPair,
   block: number,
   into: Shuffled = { order: new Int32Array(size), bits: new Uint8Array(size) },
 ): Shuffled {
@@ -30,7 +30,7 @@ export function shuffled(
 }
 
 /** Two standard normal numbers from the two words of one draw, by Box and Muller (1958). */
-export function normalPair(key: Pair, counter: Pair): readonly [number, number] {
+export function normalPair(key: ThreefryPair, counter: ThreefryPair): readonly [number, number] {
   const [first, second] = threefry(key, counter);
   const radius = Math.sqrt(-2 * Math.log((first + 0.5) / 2 ** 32));
   const angle = (2 * Math.PI * second) / 2 ** 32;

@@ -1,10 +1,10 @@
 import type { HostArray, Tensor } from '@lowrank/tensor';
 import { embedding, mul, pad, reshape } from '@lowrank/tensor';
 import { deferred, threefry, viewAt, withGradient } from '@lowrank/tensor/op';
-import type { Pair } from './subspaceDraws.js';
+import type { ThreefryPair } from './subspaceDraws.js';
 import { normalPair, shuffled } from './subspaceDraws.js';
 import { Hadamard } from './subspaceHadamard.js';
-import type { Projection, ProjectedWeight, ProjectionOptions, WeightPlace } from './subspaceProjection.js';
+import type { SubspaceProjection, ProjectedWeight, ProjectionOptions, WeightPlace } from './subspaceProjection.js';
 
 /** Keeps the streams of this projection apart from others of the same seed; a weight has four of them. */
 const stream = 0x0fa57000;
@@ -16,7 +16,7 @@ const stream = 0x0fa57000;
  * norm 1; blocks as long as z are Le's own form and cost D·log d. Here rows have the expected squared norm 1: P is
  * √(D/d) times theirs.
  */
-export function fastfoodProjection({ dimension, seed }: ProjectionOptions): Projection {
+export function fastfoodProjection({ dimension, seed }: ProjectionOptions): SubspaceProjection {
   const hadamard = new Hadamard(2 ** Math.ceil(Math.log2(dimension)));
   const tables: Tensor[] = [];
   return {
@@ -34,7 +34,7 @@ function rowsOf(
 ): ProjectedWeight {
   const n = hadamard.size;
   const blocks = Math.ceil(size / n);
-  const key = (which: number): Pair => [seed, stream + 4 * index + which];
+  const key = (which: number): ThreefryPair => [seed, stream + 4 * index + which];
   const table = (name: string, make: () => HostArray, dtype: 'f32' | 'i32' = 'f32'): Tensor =>
     deferred(make, dtype === 'f32' ? [blocks, n] : [blocks * n], { dtype, name });
   const signs = table('subspaceSigns', () =>
@@ -61,7 +61,7 @@ function reordered(x: Tensor, there: Tensor, back: Tensor): Tensor {
 }
 
 interface BlockDraws {
-  readonly key: Pair;
+  readonly key: ThreefryPair;
   readonly blocks: number;
   readonly n: number;
 }

@@ -23,7 +23,7 @@ export interface ProjectionOptions {
  */
 export type ProjectedWeight = (z: Tensor) => Tensor;
 
-export interface Projection {
+export interface SubspaceProjection {
   rowsOf(place: WeightPlace): ProjectedWeight;
   /** Frees the tables. */
   dispose(): void;

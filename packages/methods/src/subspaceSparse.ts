@@ -3,7 +3,7 @@ import { concat, embedding, mul, neg, reshape, sum, zeros } from '@lowrank/tenso
 import { deferred, withGradient } from '@lowrank/tensor/op';
 import { shuffled } from './subspaceDraws.js';
 import type { Shuffled } from './subspaceDraws.js';
-import type { Projection, ProjectedWeight, ProjectionOptions, WeightPlace } from './subspaceProjection.js';
+import type { SubspaceProjection, ProjectedWeight, ProjectionOptions, WeightPlace } from './subspaceProjection.js';
 
 export interface SparseOptions extends ProjectionOptions {
   /** Coordinates that a weight is the sum of. */
@@ -23,7 +23,7 @@ const stream = 0x5b5a0000;
  * The gradient dz = Pᵀ·dθ gathers by the transposed table, so that it is as parallel as the forward pass and sums in
  * one fixed order.
  */
-export function sparseProjection({ dimension, seed, entries }: SparseOptions): Projection {
+export function sparseProjection({ dimension, seed, entries }: SparseOptions): SubspaceProjection {
   const draw = drawer({ dimension, seed });
   const tables: Tensor[] = [];
   return {

@@ -6,7 +6,7 @@ import { evaluateReference } from '@lowrank/tensor/op';
 import { expect, test } from 'vitest';
 import { filesBy } from './files.js';
 import type { ModelFiles } from './files.js';
-import { loadModel } from './load.js';
+import { loadCausalModel } from './load.js';
 import type { TransferProgress } from './progress.js';
 import { TransferMeter } from './progress.js';
 import { goldenBatch, goldenFolder, openGolden } from './testing.js';
@@ -52,7 +52,7 @@ async function sharded(variant: string, shards: readonly (readonly Entry[])[]): 
 }
 
 async function lossOf(files: ModelFiles): Promise<number> {
-  const [[loss = NaN] = []] = await evaluateReference([(await loadModel(files)).loss(batch)]);
+  const [[loss = NaN] = []] = await evaluateReference([(await loadCausalModel(files)).loss(batch)]);
   return loss;
 }
 
@@ -110,7 +110,7 @@ test('loading tells bytes, rate and time left', async () => {
   let meter: TransferMeter | undefined;
   const told: TransferProgress[] = [];
   let done = 0;
-  await loadModel(await sharded('tied-f16', [entries.slice(0, 5), entries.slice(5)]), {
+  await loadCausalModel(await sharded('tied-f16', [entries.slice(0, 5), entries.slice(5)]), {
     onProgress({ tensor, bytes, totalBytes }) {
       meter ??= new TransferMeter({ totalBytes, now: () => now });
       now += 100;

@@ -12,7 +12,7 @@ const enough = 512;
  * Looks at the bytes of a file while they arrive, from its beginning on: a web page or a pointer is no file of a model,
  * and the header of a safetensors file says how long the file is, where a server does not.
  */
-export class FileContent {
+export class ArrivingFile {
   private head = new Uint8Array(0);
   private received = 0;
   private isKnown = false;

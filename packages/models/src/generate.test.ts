@@ -4,16 +4,16 @@ import type { MemoryReport } from '@lowrank/tensor/backend';
 import { describe, expect, test } from 'vitest';
 import type { CausalModel } from './causalModel.js';
 import { openFolder } from './files.js';
-import type { GenerateOptions } from './generate.js';
+import type { GeneratorOptions } from './generate.js';
 import { createGenerator, generate } from './generate.js';
-import { loadModel } from './load.js';
+import { loadCausalModel } from './load.js';
 import { goldenFolder, openGolden } from './testing.js';
 
 const backend = new ReferenceBackend();
-const model = await loadModel(await openFolder(goldenFolder('tied')));
+const model = await loadCausalModel(await openFolder(goldenFolder('tied')));
 const { answers } = await openGolden('tied');
 const [, , answer = { promptIds: [1], ids: [] }] = answers.greedy.base;
-const run = (prompts: readonly (readonly number[])[], options: GenerateOptions): Promise<number[][]> =>
+const run = (prompts: readonly (readonly number[])[], options: GeneratorOptions): Promise<number[][]> =>
   generate(model, { backend, prompts }, options);
 
 /** The logits of what may come next, in double precision, without a cache. */
@@ -117,7 +117,7 @@ describe('a generator that is kept', () => {
     async () => {
       const generator = createGenerator(model, { backend });
       const long = [...answer.promptIds, ...answer.ids.slice(0, 15)];
-      const requests: [number[][], GenerateOptions][] = [
+      const requests: [number[][], GeneratorOptions][] = [
         [[answer.promptIds], { maxNewTokens: 4 }],
         [[answer.promptIds, [5, 6]], { maxNewTokens: 3, temperature: 1.5, seed: 3, topK: 9, repetitionPenalty: 1.2 }],
         [[long], { maxNewTokens: 20 }],
@@ -188,7 +188,7 @@ describe('a generator that is kept', () => {
 });
 
 describe('refused', () => {
-  test.each<[readonly (readonly number[])[], GenerateOptions, RegExp]>([
+  test.each<[readonly (readonly number[])[], GeneratorOptions, RegExp]>([
     [[[1], []], { maxNewTokens: 1 }, /prompt 1: expected at least one token/],
     [[[1, 96]], { maxNewTokens: 1 }, /prompt 0: expected token ids below 96.*got 96/],
     [[[-1]], { maxNewTokens: 1 }, /got -1/],

@@ -8,7 +8,7 @@ import { checkSampling, checkSetting, Sampler } from './sampling.js';
 import { TextEnds } from './textEnds.js';
 import type { GeneratedText, Prompt, TextEndOptions } from './textEnds.js';
 
-export interface GenerateOptions extends SamplingOptions, TextEndOptions {
+export interface GeneratorOptions extends SamplingOptions, TextEndOptions {
   readonly maxNewTokens: number;
   /** Ends all texts after the token at hand. */
   readonly signal?: AbortSignal;
@@ -30,7 +30,7 @@ export interface Generator {
    * @throws LowrankError `models.generate` for a setting out of range, `models.prompt` for an empty prompt or an id
    * beyond the vocabulary, `models.tooLong` beyond the model's positions
    */
-  generate(prompts: readonly Prompt[], options: GenerateOptions): Promise<GeneratedText[]>;
+  generate(prompts: readonly Prompt[], options: GeneratorOptions): Promise<GeneratedText[]>;
   /** Frees plans and caches, when the request at hand is done. */
   dispose(): Promise<void>;
 }
@@ -55,7 +55,7 @@ export function createGenerator(model: CausalModel, options: { readonly backend:
 export async function generate(
   model: CausalModel,
   { backend, prompts }: { readonly backend: Backend; readonly prompts: readonly Prompt[] },
-  options: GenerateOptions,
+  options: GeneratorOptions,
 ): Promise<number[][]> {
   const generator = createGenerator(model, { backend });
   try {
@@ -80,7 +80,7 @@ class CachedGenerator implements Generator {
     this.arena = new Arena(backend);
   }
 
-  async generate(prompts: readonly Prompt[], options: GenerateOptions): Promise<GeneratedText[]> {
+  async generate(prompts: readonly Prompt[], options: GeneratorOptions): Promise<GeneratedText[]> {
     const turn = this.last.then(() => this.generateNow(prompts, options));
     this.last = turn.catch(() => undefined);
     return turn;
@@ -94,7 +94,7 @@ class CachedGenerator implements Generator {
     this.arena.dispose();
   }
 
-  private async generateNow(prompts: readonly Prompt[], options: GenerateOptions): Promise<GeneratedText[]> {
+  private async generateNow(prompts: readonly Prompt[], options: GeneratorOptions): Promise<GeneratedText[]> {
     if (this.disposed)
       throw new LowrankError({
         code: 'models.disposed',

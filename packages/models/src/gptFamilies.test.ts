@@ -7,13 +7,14 @@ import { describe, expect, test } from 'vitest';
 import type { CausalModel } from './causalModel.js';
 import { filesBy, openFolder } from './files.js';
 import { generate } from './generate.js';
-import { createModel, loadModel } from './load.js';
+import { createModel, loadCausalModel } from './load.js';
 import { goldenBatch, goldenFloats, goldenFolder, openGolden } from './testing.js';
 
 /** GPT-2 and GPT-NeoX against transformers: models that it made (parity/gptFamilies.py). */
 const variants = ['gpt2', 'gpt2Untied', 'gpt2Unscaled', 'gptNeox', 'gptNeoxSequential'];
 
-const open = async (variant: string): Promise<CausalModel> => loadModel(await openFolder(goldenFolder(variant, 'gpt')));
+const open = async (variant: string): Promise<CausalModel> =>
+  loadCausalModel(await openFolder(goldenFolder(variant, 'gpt')));
 
 /** transformers computes in f32, the reference in f64: a few roundings of the largest value. */
 function expectClose(got: ArrayLike<number>, want: ArrayLike<number>, tolerance: number): void {
@@ -86,7 +87,7 @@ async function renamedCheckpoint(
     })),
   );
   const buffers = more.map((name) => ({ name, dtype: 'F32' as const, shape: [1], data: new Uint8Array(4) }));
-  return loadModel(
+  return loadCausalModel(
     filesBy(
       {
         'config.json': bytesSource(await readFile(`${folder}/config.json`), 'config.json'),
@@ -140,7 +141,7 @@ test.each([
 ])('%s keeps its matrices in %s and computes as if they were widened', async (variant, dtype) => {
   const batch = await goldenBatch(await openGolden('gpt2', 'gpt'), 'plain');
   const narrow = await open(variant);
-  const wide = await loadModel(await openFolder(goldenFolder(variant, 'gpt')), { widen: true });
+  const wide = await loadCausalModel(await openFolder(goldenFolder(variant, 'gpt')), { widen: true });
   for (const [name, { tensor }] of narrow.namedParameters())
     expect([name, tensor.dtype]).toEqual([name, tensor.shape.length === 1 ? 'f32' : dtype]);
   const [a, b] = await evaluateReference([narrow.loss(batch), wide.loss(batch)]);

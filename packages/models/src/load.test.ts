@@ -6,7 +6,7 @@ import { evaluateReference, fromBf16, ReferenceBackend, sourceOf } from '@lowran
 import { describe, expect, test } from 'vitest';
 import type { ModelFiles } from './files.js';
 import { filesBy, filesFrom, openFolder, readJson } from './files.js';
-import { createModel, loadModel, outlineFolder } from './load.js';
+import { createModel, loadCausalModel, outlineFolder } from './load.js';
 import { goldenBatch, goldenFolder, openGolden } from './testing.js';
 
 type Entry = TensorEntry & { readonly data: Uint8Array };
@@ -54,7 +54,7 @@ const zeros = (name: string, shape: readonly number[], dtype: 'F32' | 'I32' = 'F
 });
 
 async function lossOf(files: ModelFiles): Promise<number | undefined> {
-  const model = await loadModel(files);
+  const model = await loadCausalModel(files);
   return (await evaluateReference([model.loss(await goldenBatch(await openGolden('tied'), 'plain'))]))[0]?.[0];
 }
 
@@ -84,7 +84,7 @@ test('shards by their index', async () => {
   };
   expect(await lossOf(filesBy(sources, 'here'))).toBe(wanted);
   const { [names[1] ?? '']: _, ...incomplete } = sources;
-  await expect(loadModel(filesBy(incomplete, 'here'))).rejects.toThrow(/here\/model-00002-of-00002\.safetensors/);
+  await expect(loadCausalModel(filesBy(incomplete, 'here'))).rejects.toThrow(/here\/model-00002-of-00002\.safetensors/);
 });
 
 test('a tied head that is stored all the same, and tables of old checkpoints, are no surprise', async () => {
@@ -119,7 +119,7 @@ describe('a config that ties what the weights hold apart', () => {
 test('what lies beside the model is left out, and said so', async () => {
   const said: string[] = [];
   const more = folder([...entries, zeros('v_head.summary.weight', [1, 24]), zeros('v_head.summary.bias', [1])]);
-  await loadModel(more, { onWarning: (text) => said.push(text) });
+  await loadCausalModel(more, { onWarning: (text) => said.push(text) });
   expect(said).toEqual([
     'here: the model has no place for v_head.summary.bias, v_head.summary.weight, which are left out',
   ]);
@@ -129,13 +129,13 @@ test('numbers that are not finite are refused by the name of their tensor', asyn
   const norm = named('model.norm.weight');
   const broken = { ...norm, data: new Uint8Array(new Float32Array(norm.data.byteLength / 4).fill(NaN).buffer) };
   const rest = entries.filter(({ name }) => name !== norm.name);
-  await expect(loadModel(folder([...rest, broken]))).rejects.toThrow(
+  await expect(loadCausalModel(folder([...rest, broken]))).rejects.toThrow(
     /model\.norm\.weight in .*finite numbers, got NaN or infinity at element 0/,
   );
 });
 
 test('more layers than tensors are refused before anything is built', async () => {
-  await expect(loadModel(folder(entries, { ...config, num_hidden_layers: 9999 }))).rejects.toThrow(
+  await expect(loadCausalModel(folder(entries, { ...config, num_hidden_layers: 9999 }))).rejects.toThrow(
     /num_hidden_layers.*at most the \d+ tensors of the weights, got 9999/,
   );
 });
@@ -169,17 +169,17 @@ describe('weights that do not fit are listed', () => {
       /unexpected: model\.layers\.0\.self_attn\.q_proj\.bias/,
     ],
   ])('%s', async (_, tensors, message) => {
-    await expect(loadModel(folder(tensors))).rejects.toThrow(message);
+    await expect(loadCausalModel(folder(tensors))).rejects.toThrow(message);
   });
 
   test('many of them: some are shown, the rest is counted', async () => {
-    await expect(loadModel(folder(entries, { ...config, num_hidden_layers: 4 }))).rejects.toThrow(
+    await expect(loadCausalModel(folder(entries, { ...config, num_hidden_layers: 4 }))).rejects.toThrow(
       /missing: model\.layers\.2\..*and 8 more/,
     );
   });
 
   test('an untied head', async () => {
-    await expect(loadModel(folder(entries, { ...config, tie_word_embeddings: false }))).rejects.toThrow(
+    await expect(loadCausalModel(folder(entries, { ...config, tie_word_embeddings: false }))).rejects.toThrow(
       /missing: lm_head\.weight \[96, 24\]/,
     );
   });
@@ -242,7 +242,7 @@ describe('folders that are none', () => {
       /model_type.*one of .*llama/,
     ],
   ])('%s', async (_, sources, message) => {
-    await expect(loadModel(filesBy(sources, 'here'))).rejects.toThrow(message);
+    await expect(loadCausalModel(filesBy(sources, 'here'))).rejects.toThrow(message);
   });
 
   test('paths that are no folders', async () => {
@@ -258,7 +258,7 @@ describe('folders that are none', () => {
 test('progress counts every byte that is read', async () => {
   const seen: number[] = [];
   let total = 0;
-  await loadModel(folder(entries), {
+  await loadCausalModel(folder(entries), {
     onProgress: ({ bytes, totalBytes }) => {
       seen.push(bytes);
       total = totalBytes;
@@ -310,7 +310,7 @@ describe('quantized while loading', () => {
   ] as const;
 
   test.each(kinds)('%j: the loss is that of the dequantized weights', async (quantization) => {
-    const model = await loadModel(folder(entries), { quantization });
+    const model = await loadCausalModel(folder(entries), { quantization });
     const matrices = [...model.namedModules()].flatMap(([path, module]) =>
       module instanceof QuantizedLinear ? [path] : [],
     );
@@ -327,7 +327,7 @@ describe('quantized while loading', () => {
         ),
       };
     });
-    const plain = await loadModel(folder(dequantized));
+    const plain = await loadCausalModel(folder(dequantized));
     const [[expected] = []] = await evaluateReference([plain.loss(batch)]);
     // Codes mean products in double precision here, and values rounded to f32 there.
     expect(loss).toBeCloseTo(expected ?? NaN, 5);
@@ -336,7 +336,7 @@ describe('quantized while loading', () => {
 
   test('16-bit weights are quantized as their values', async () => {
     const narrow = await entriesOf('tied-bf16');
-    const model = await loadModel(folder(narrow), { quantization: { type: 'nf4' } });
+    const model = await loadCausalModel(folder(narrow), { quantization: { type: 'nf4' } });
     const widened = narrow.map((entry): Entry =>
       entry.dtype === 'BF16'
         ? {
@@ -348,7 +348,7 @@ describe('quantized while loading', () => {
           }
         : entry,
     );
-    const wide = await loadModel(folder(widened), { quantization: { type: 'nf4' } });
+    const wide = await loadCausalModel(folder(widened), { quantization: { type: 'nf4' } });
     const batch = await goldenBatch(await openGolden('tied'), 'plain');
     const [[a] = []] = await evaluateReference([model.loss(batch)]);
     const [[b] = []] = await evaluateReference([wide.loss(batch)]);
@@ -356,7 +356,7 @@ describe('quantized while loading', () => {
   });
 
   test('layers may be left out, and settings are checked', async () => {
-    const model = await loadModel(folder(entries), {
+    const model = await loadCausalModel(folder(entries), {
       quantization: { type: 'nf4', skipModules: ['gate_proj', 'up_proj', 'down_proj', 'model.layers.0'] },
     });
     const quantized = [...model.namedModules()].flatMap(([path, module]) =>
@@ -364,14 +364,14 @@ describe('quantized while loading', () => {
     );
     expect(quantized).toEqual(['q_proj', 'k_proj', 'v_proj', 'o_proj']);
     await expect(
-      loadModel(folder(entries), { quantization: { type: 'int8', doubleQuantization: true } }),
+      loadCausalModel(folder(entries), { quantization: { type: 'int8', doubleQuantization: true } }),
     ).rejects.toThrow(/int8/);
   });
 });
 
 test('weights go to a backend as they arrive, which is opened when they are known to fit', async () => {
   const backend = new ReferenceBackend();
-  const model = await loadModel(folder(entries), {
+  const model = await loadCausalModel(folder(entries), {
     quantization: { type: 'nf4' },
     backend: () => Promise.resolve(backend),
   });
@@ -383,6 +383,6 @@ test('weights go to a backend as they arrive, which is opened when they are know
     opened.push('backend');
     return Promise.resolve(backend);
   };
-  await expect(loadModel(folder(entries.slice(1)), { backend: open })).rejects.toThrow(/missing/);
+  await expect(loadCausalModel(folder(entries.slice(1)), { backend: open })).rejects.toThrow(/missing/);
   expect(opened).toEqual([]);
 });

@@ -46,7 +46,7 @@ export interface LoadOptions {
  * @throws LowrankError `models.config`, `models.unknownType`, `models.weights` (missing, unexpected and misshapen
  * weights, listed), `models.noFile`, and the codes of safetensors and quant
  */
-export async function loadModel(files: ModelFiles, options: LoadOptions = {}): Promise<CausalModel> {
+export async function loadCausalModel(files: ModelFiles, options: LoadOptions = {}): Promise<CausalModel> {
   const { model, weights, placements } = await placeModel(files, options);
   const backend = await options.backend?.();
   await fill(weights, placements, { ...options, backend });
@@ -55,7 +55,7 @@ export async function loadModel(files: ModelFiles, options: LoadOptions = {}): P
 
 /**
  * The model of a folder without its weights: names and shapes of what is stored are compared with what the model calls
- * for, as `loadModel` compares them, and nothing else is read. Its tensors hold nothing and cost nothing until they are
+ * for, as `loadCausalModel` compares them, and nothing else is read. Its tensors hold nothing and cost nothing until they are
  * used: enough to see whether an adapter fits.
  *
  * @throws LowrankError as loadModel

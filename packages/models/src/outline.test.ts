@@ -2,16 +2,16 @@ import { planFunction } from '@lowrank/tensor/backend';
 import { ReferenceBackend } from '@lowrank/tensor/op';
 import { expect, test } from 'vitest';
 import { openFolder, readJson } from './files.js';
-import { loadModel } from './load.js';
+import { loadCausalModel } from './load.js';
 import { outlineModel } from './outline.js';
 import { goldenFolder } from './testing.js';
 
-const described = (model: Awaited<ReturnType<typeof loadModel>>): string[] =>
+const described = (model: Awaited<ReturnType<typeof loadCausalModel>>): string[] =>
   [...model.namedParameters()].map(([path, { tensor }]) => `${path} ${tensor.dtype} [${tensor.shape.join()}]`);
 
 test('an outline has the parameters of the model, and none of its data', async () => {
   const folder = await openFolder(goldenFolder('tied'));
-  const loaded = await loadModel(folder);
+  const loaded = await loadCausalModel(folder);
   const outline = outlineModel(await readJson(folder, 'config.json'));
   expect(described(outline)).toEqual(described(loaded));
   expect(outline.shape).toEqual(loaded.shape);

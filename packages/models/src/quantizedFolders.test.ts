@@ -8,7 +8,7 @@ import { evaluateReference } from '@lowrank/tensor/op';
 import { describe, expect, test } from 'vitest';
 import type { ModelFiles } from './files.js';
 import { filesBy, openFolder } from './files.js';
-import { loadModel } from './load.js';
+import { loadCausalModel } from './load.js';
 
 /** Folders that transformers quantized with bitsandbytes, and its logits over them in f32 (parity/quant.py). */
 const folder = fileURLToPath(new URL('../../../parity/golden/quant/models/', import.meta.url));
@@ -18,7 +18,7 @@ const ids = new Int32Array(await read('ids'));
 const [batch = 0, length = 0] = answers.tensors.get('ids')?.shape ?? [];
 
 async function logitsOf(files: ModelFiles): Promise<Float64Array> {
-  const model = await loadModel(files);
+  const model = await loadCausalModel(files);
   const positions = tensor(
     ids.map((_, at) => at % length),
     [batch, length],
@@ -54,7 +54,7 @@ test('int8: near transformers’, which quantizes activations too', async () => 
 
 test('layers that the checkpoint leaves dense stay so', async () => {
   const quantized = async (kind: string): Promise<number> =>
-    [...(await loadModel(await openFolder(`${folder}${kind}`))).namedModules()].filter(
+    [...(await loadCausalModel(await openFolder(`${folder}${kind}`))).namedModules()].filter(
       ([, module]) => module instanceof QuantizedLinear,
     ).length;
   expect(await quantized('nf4')).toBeGreaterThan(await quantized('nf4Skip'));
@@ -69,20 +69,20 @@ describe('what makes no sense is refused', () => {
     filesBy({ 'config.json': text(json), 'model.safetensors': fileSource(`${folder}nf4/model.safetensors`) }, 'here');
 
   test('quantizing what is quantized, or widening it', async () => {
-    await expect(loadModel(files(await config()), { quantization: { type: 'nf4' } })).rejects.toThrow(
+    await expect(loadCausalModel(files(await config()), { quantization: { type: 'nf4' } })).rejects.toThrow(
       /quantization to nf4.*already/s,
     );
-    await expect(loadModel(files(await config()), { widen: true })).rejects.toThrow(/f32.*nf4 already/s);
+    await expect(loadCausalModel(files(await config()), { widen: true })).rejects.toThrow(/f32.*nf4 already/s);
   });
 
   test('another method', async () => {
     await expect(
-      loadModel(files({ ...(await config()), quantization_config: { quant_method: 'gptq', bits: 4 } })),
+      loadCausalModel(files({ ...(await config()), quantization_config: { quant_method: 'gptq', bits: 4 } })),
     ).rejects.toThrow(/gptq/);
   });
 
   test('codes of another shape than the config calls for', async () => {
-    await expect(loadModel(files({ ...(await config()), intermediate_size: 64 }))).rejects.toThrow(
+    await expect(loadCausalModel(files({ ...(await config()), intermediate_size: 64 }))).rejects.toThrow(
       /misshapen: .*in codes/,
     );
   });

@@ -1,7 +1,7 @@
 import { LowrankError } from '@lowrank/errors';
 import { chunksOf, contentLength, contentRange, isEncoded, Patience } from '@lowrank/safetensors';
 import type { PartialBlob } from './cache.js';
-import { FileContent } from './fileContent.js';
+import { ArrivingFile } from './fileContent.js';
 import type { RemoteFile, Transfer } from './remoteFile.js';
 import type { Digest } from './hubDigest.js';
 import { createDigest } from './hubDigest.js';
@@ -91,7 +91,7 @@ export class Receiver {
     if (response.status === 206 && isEncoded(response)) throw stop(new Error('a part of a compressed file'));
     if (range?.total !== undefined && file.size !== undefined && range.total !== file.size)
       throw stop(new WrongFile(`the server sends a file of ${range.total} bytes, and listed one of ${file.size}`));
-    const content = partial.size === 0 ? new FileContent(file, response.headers.get('Content-Type')) : undefined;
+    const content = partial.size === 0 ? new ArrivingFile(file, response.headers.get('Content-Type')) : undefined;
     for await (const bytes of chunksOf(response.body, patience)) {
       content?.add(bytes);
       await this.write(partial, bytes);

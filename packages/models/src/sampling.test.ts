@@ -5,7 +5,7 @@ import { ReferenceBackend } from '@lowrank/tensor/op';
 import { describe, expect, test } from 'vitest';
 import { generate } from './generate.js';
 import { openFolder } from './files.js';
-import { loadModel } from './load.js';
+import { loadCausalModel } from './load.js';
 import type { SamplingOptions } from './sampling.js';
 import { checkSampling, Sampler } from './sampling.js';
 import { goldenFolder } from './testing.js';
@@ -85,7 +85,7 @@ test('temperature 0 takes the likeliest token, filters or none; the penalty coun
 });
 
 test('greedy texts with a repetition penalty are those of transformers', async () => {
-  const model = await loadModel(await openFolder(goldenFolder('tied')));
+  const model = await loadCausalModel(await openFolder(goldenFolder('tied')));
   expect(golden.penalized.length).toBe(6);
   for (const repetitionPenalty of [1.3, 0.8]) {
     const texts = golden.penalized.filter((text) => text.repetitionPenalty === repetitionPenalty);

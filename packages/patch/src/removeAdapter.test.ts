@@ -1,6 +1,6 @@
 import { loraConfig } from '@lowrank/lora';
 import { readTensor, tensor } from '@lowrank/tensor';
-import { viewAt } from '@lowrank/tensor/op';
+import { owningViews } from '@lowrank/tensor/op';
 import { expect, test } from 'vitest';
 import { addAdapter } from './addAdapter.js';
 import { removeAdapter } from './removeAdapter.js';
@@ -12,12 +12,15 @@ test('removing an adapter frees the flat vector that training laid its parameter
   const { parameters } = await addAdapter(model, loraConfig({ targetModules: ['q_proj'], r: 2 }));
   const size = parameters.reduce((sum, { parameter }) => sum + parameter.tensor.size, 0);
   const vector = tensor(new Float32Array(size), [size]);
-  let offset = 0;
-  for (const { parameter } of parameters) {
-    const { shape, size: own } = parameter.tensor;
+  let end = 0;
+  const places = parameters.map(({ parameter: { tensor: own } }) => ({
+    offset: (end += own.size) - own.size,
+    shape: own.shape,
+  }));
+  const views = owningViews(vector, places);
+  for (const [at, { parameter }] of parameters.entries()) {
     parameter.tensor.dispose();
-    parameter.tensor = viewAt(vector, offset, shape);
-    offset += own;
+    parameter.tensor = views[at] ?? parameter.tensor;
   }
   await addAdapter(model, loraConfig({ targetModules: ['v_proj'], r: 2 }), { name: 'other' });
   removeAdapter(model, 'other');

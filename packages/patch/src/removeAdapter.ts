@@ -1,6 +1,4 @@
 import type { Module } from '@lowrank/nn';
-import type { Tensor } from '@lowrank/tensor';
-import type { Source } from '@lowrank/tensor/op';
 import { adaptedLayers, adapterNames, requireAdapter } from './adaptedLayers.js';
 import { recordsOf } from './adapterRecords.js';
 import { requireUnmerged } from './mergeGuards.js';
@@ -19,9 +17,8 @@ export function removeAdapter(model: Module, name?: string): void {
   for (const each of name === undefined ? adapterNames(model) : [name]) discardAdapter(model, each);
 }
 
-/** The same for whatever there is of an adapter. */
+/** The same without the checks, for what a failed addition left too. What training laid out goes with its last view. */
 export function discardAdapter(model: Module, name: string): void {
-  const vectors = trainedVectors(model);
   for (const [path, layer] of adaptedLayers(model)) {
     layer.remove(name);
     if (layer.adapters.size === 0) model.setModule(path, layer.base);
@@ -32,21 +29,4 @@ export function discardAdapter(model: Module, name: string): void {
   record.configs.delete(name);
   record.tables.delete(name);
   record.active = record.active.filter((other) => other !== name);
-  const kept = trainedVectors(model);
-  for (const vector of vectors) if (!kept.has(vector)) vector.dispose();
-}
-
-/** The flat vectors that trained parameters are views of: the trainer laid them out, and a view frees nothing. */
-function trainedVectors(model: Module): Set<Source> {
-  const all = [...model.namedParameters()].flatMap(([, { own, copies }]) => [
-    own,
-    ...[...copies.values()].map((copy) => copy.own),
-  ]);
-  return new Set(all.flatMap((value) => vectorOf(value) ?? []));
-}
-
-function vectorOf({ node }: Tensor): Source | undefined {
-  if (node.kind !== 'op' || node.op.alias === undefined) return undefined;
-  const [inner] = node.inputs;
-  return inner?.node.kind === 'source' ? inner.node : inner === undefined ? undefined : vectorOf(inner);
 }

@@ -15,7 +15,7 @@ import type { Timing } from './settings.js';
 import { leaseStudy } from './studyLease.js';
 
 /** A run to be done somewhere. Its id is its name within the study. */
-export interface Run<Payload> {
+export interface DistributedRun<Payload> {
   readonly id: string;
   readonly payload: Payload;
 }
@@ -56,7 +56,7 @@ export interface DistributeOptions<Payload, Value> {
   readonly study: string;
   /** Of what runs are computed with; workers of another version refuse them. */
   readonly version: string;
-  readonly runs: readonly Run<Payload>[];
+  readonly runs: readonly DistributedRun<Payload>[];
   /** A worker has begun a run; again when another took it over. */
   onStarted?(id: string, by: { readonly worker: string; readonly takeovers: number }): void;
   /**
@@ -134,7 +134,7 @@ interface DeskParts<Payload, Value> {
   readonly home: RedisHome;
   readonly queue: Queue<JobData, JobEnd>;
   /** By job id; a run leaves when its outcome has been taken. */
-  readonly pending: Map<string, Run<Payload>>;
+  readonly pending: Map<string, DistributedRun<Payload>>;
 }
 
 /** So often all runs are looked at, should an event have been missed. */

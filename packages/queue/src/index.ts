@@ -1,5 +1,12 @@
 export { distribute } from './distribute.js';
-export type { DistributeEvent, DistributeOptions, DistributeSummary, Run, RunFiles, RunOutcome } from './distribute.js';
+export type {
+  DistributeEvent,
+  DistributeOptions,
+  DistributeSummary,
+  DistributedRun,
+  RunFiles,
+  RunOutcome,
+} from './distribute.js';
 export type { RunError } from './envelope.js';
 export type { FilesLeft } from './files.js';
 export { checkUrl as redactQueueUrl } from './redis.js';

@@ -26,5 +26,5 @@ export {
 } from './web.js';
 export type { TensorData, TensorEntry } from './write.js';
 export { safetensorsBytes, serializeSafetensors, writeSafetensors } from './write.js';
-export type { FileContent } from './writeFileAtomic.js';
+export type { FileContent } from '@lowrank/files';
 export { writeFileAtomic } from './writeFileAtomic.js';

@@ -1,8 +1,6 @@
 import { LowrankError, isLowrankError } from '@lowrank/errors';
+import type { FileContent } from '@lowrank/files';
 import type { FileHandle } from 'node:fs/promises';
-
-/** What a file is made of: text, bytes, or chunks as they come. */
-export type FileContent = string | Uint8Array | Iterable<Uint8Array> | AsyncIterable<Uint8Array>;
 
 /**
  * Writes a file whole or not at all (Node only): to a temporary name in the same folder, then fsync, then rename. A

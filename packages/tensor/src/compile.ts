@@ -8,13 +8,13 @@ import { hostArray } from './dtype.js';
 import type { Source } from './source.js';
 import { sourceOf, Tensor } from './graph.js';
 import { writeNumbers } from './hostNumbers.js';
-import type { PlanOptions } from './plan/build.js';
+import type { BuildPlanOptions } from './plan/build.js';
 import { buildPlan } from './plan/build.js';
 import { sizeOf } from './shape.js';
 import type { HostTensor, InputSpec, Trace, Traceable } from './trace.js';
 import { specOf, trace } from './trace.js';
 
-export interface CompileOptions extends PlanOptions {
+export interface CompileOptions extends BuildPlanOptions {
   /** Memory for intermediates, to share with other compiled functions on the same backend. */
   arena?: Arena;
 }
@@ -262,7 +262,7 @@ export function planFunction<Outputs extends Record<string, Tensor>>(
   fn: Traceable<Outputs>,
   inputs: Readonly<Record<string, InputSpec>>,
   spec: BackendSpec,
-  options: PlanOptions = {},
+  options: BuildPlanOptions = {},
 ): Plan {
   return buildPlan(trace(fn, inputs), spec, options);
 }

@@ -5,7 +5,7 @@ import type { WebgpuDevice } from './device.js';
 import { unsupportedShape } from './gpuErrors.js';
 import { BufferUsage } from './constants.js';
 import { parameters } from './kernel.js';
-import type { Binding, Launch } from './kernel.js';
+import type { Binding, KernelDispatch } from './kernel.js';
 import type { Pipeline } from './pipelines.js';
 import { StagingRing } from './stagingRing.js';
 import type { Readable } from './stagingRing.js';
@@ -28,7 +28,7 @@ export async function prepareExecutable(options: {
   device: WebgpuDevice;
   plan: Plan;
   buffers: readonly DeviceBuffer[];
-  lower: (step: Step) => Launch[];
+  lower: (step: Step) => KernelDispatch[];
 }): Promise<WebgpuExecutable> {
   const { device, plan, lower } = options;
   device.check();
@@ -70,7 +70,11 @@ interface ParameterTable {
 /** Uniform slices start at multiples of this on every device. */
 const uniformAlignment = 256;
 
-function makeParameters(device: WebgpuDevice, scalarBytes: number, launches: readonly Launch[]): ParameterTable {
+function makeParameters(
+  device: WebgpuDevice,
+  scalarBytes: number,
+  launches: readonly KernelDispatch[],
+): ParameterTable {
   const offsets = new Map<string, number>();
   const sizes: { at: number; values: readonly number[] }[] = [];
   let end = roundUp(scalarBytes, uniformAlignment);
@@ -101,7 +105,7 @@ interface BindScene {
   readonly groups: Map<string, GPUBindGroup>;
 }
 
-function bindGroupOf(launch: Launch, { layout }: Pipeline, scene: BindScene): GPUBindGroup {
+function bindGroupOf(launch: KernelDispatch, { layout }: Pipeline, scene: BindScene): GPUBindGroup {
   const key = launch.bindings
     .map(
       ({ buffer, offset, bytes, access, sizes }) => `${buffer}:${offset}:${bytes}:${access}:${sizes?.join('x') ?? ''}`,
@@ -125,7 +129,7 @@ function bindingSize(bytes: number, room: number): number {
   return Math.min(roundUp(Math.max(bytes, 4), 16), room);
 }
 
-function checkLaunch({ label, bindings, workgroups }: Launch, step: Step, { limits }: WebgpuDevice): void {
+function checkLaunch({ label, bindings, workgroups }: KernelDispatch, step: Step, { limits }: WebgpuDevice): void {
   const op = step.scope === '' ? label : `${label} in ${step.scope}`;
   const storage = bindings.filter(({ access }) => access !== 'uniform');
   for (const { bytes } of storage) {

@@ -15,7 +15,7 @@ export type {
   KernelContext,
   KernelEntry,
   KernelStep,
-  Launch,
+  KernelDispatch,
   Slice,
   KernelTuning,
 } from './kernel.js';

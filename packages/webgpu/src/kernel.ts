@@ -3,7 +3,7 @@ import type { Spec } from '@lowrank/tensor/op';
 import type { Limits } from './constants.js';
 
 /** One compute dispatch of a step: its WGSL (entry point `main`), its bindings in order, and its size. */
-export interface Launch {
+export interface KernelDispatch {
   readonly label: string;
   readonly code: string;
   readonly bindings: readonly Binding[];
@@ -52,7 +52,7 @@ export interface KernelStep<Attrs extends object> extends Omit<Step, 'attrs'> {
 }
 
 /** Turns one step into its dispatches. */
-export type Kernel<Attrs extends object> = (step: KernelStep<Attrs>, context: KernelContext) => Launch[];
+export type Kernel<Attrs extends object> = (step: KernelStep<Attrs>, context: KernelContext) => KernelDispatch[];
 
 /** Operand `index` of a step; its absence is a defect of the plan. */
 export function operand(operands: readonly Operand[], index: number, what: string): Operand {
@@ -63,7 +63,7 @@ export function operand(operands: readonly Operand[], index: number, what: strin
 
 /** A kernel as the table holds it: its dispatches and the scratch memory it wants from the planner. */
 export interface KernelEntry {
-  launches(step: Step, context: KernelContext): Launch[];
+  launches(step: Step, context: KernelContext): KernelDispatch[];
   workspace(inputs: readonly Spec[], outputs: readonly Spec[], attrs: object, context: ChoiceContext): number;
 }
 

@@ -1,7 +1,7 @@
 import type { DType } from '@lowrank/tensor';
 import type { Operand } from '@lowrank/tensor/backend';
 import { parameters } from './kernel.js';
-import type { Binding, KernelContext, Launch, Slice } from './kernel.js';
+import type { Binding, KernelContext, KernelDispatch, Slice } from './kernel.js';
 
 /** Element types of a storage binding. 16-bit and 8-bit data is bound as packed words. */
 export type BoundType = 'f32' | 'vec4<f32>' | 'u32' | 'vec2<u32>' | 'vec4<u32>' | 'i32';
@@ -60,7 +60,7 @@ export class Shader {
     return `sizes[${Math.floor(at / 4)}].${'xyzw'[at % 4] ?? 'x'}`;
   }
 
-  launch(options: { label: string; body: string; workgroups: readonly [number, number, number] }): Launch {
+  launch(options: { label: string; body: string; workgroups: readonly [number, number, number] }): KernelDispatch {
     const written = new Set(this.#bound.filter((bound) => bound.written).map((bound) => bound.slice.buffer));
     const bindings: Binding[] = [];
     let declarations = '';

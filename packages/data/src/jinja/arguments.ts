@@ -1,9 +1,9 @@
 import { Float, TemplateError, typeName, Undefined } from './values.js';
-import type { CallArguments, Value } from './values.js';
+import type { CallArguments, JinjaValue } from './values.js';
 
 /** Arguments by the names of parameters; `?` behind a name lets it be left out. */
-export function bind(callee: string, args: CallArguments, ...parameters: readonly string[]): Map<string, Value> {
-  const bound = new Map<string, Value>();
+export function bind(callee: string, args: CallArguments, ...parameters: readonly string[]): Map<string, JinjaValue> {
+  const bound = new Map<string, JinjaValue>();
   const names = parameters.map((parameter) => parameter.replace('?', ''));
   if (args.positional.length > names.length)
     throw new TemplateError(`${callee} takes ${names.length} arguments, got ${args.positional.length}`);
@@ -18,13 +18,13 @@ export function bind(callee: string, args: CallArguments, ...parameters: readonl
   return bound;
 }
 
-export function textArgument(callee: string, value: Value | undefined): string {
+export function textArgument(callee: string, value: JinjaValue | undefined): string {
   if (typeof value === 'string') return value;
   if (value instanceof Undefined) value.fail();
   throw new TemplateError(`${callee}: a str is wanted, not ${typeName(value ?? null)}`);
 }
 
-export function wholeArgument(callee: string, value: Value | undefined, fallback?: number): number {
+export function wholeArgument(callee: string, value: JinjaValue | undefined, fallback?: number): number {
   if (value === undefined && fallback !== undefined) return fallback;
   if (typeof value === 'number') return value;
   if (typeof value === 'boolean') return value ? 1 : 0;

@@ -4,14 +4,14 @@ import { binary } from './operators.js';
 import { points } from './pythonText.js';
 import { textOf } from './texts.js';
 import { Attributes, compare, isEqual, isTrue, Lazy, TemplateError, Tuple, typeName, Undefined } from './values.js';
-import type { CallArguments, Value } from './values.js';
+import type { CallArguments, JinjaValue } from './values.js';
 
-type Getter = (item: Value) => Value;
+type Getter = (item: JinjaValue) => JinjaValue;
 
 /** A getter of `a.b.0` and the like; without an attribute the item itself. */
-function getterOf(attribute: Value | undefined, host: FilterHost, fallback?: Value): Getter {
+function getterOf(attribute: JinjaValue | undefined, host: FilterHost, fallback?: JinjaValue): Getter {
   if (attribute === undefined || attribute === null) return (item) => item;
-  const parts: Value[] = typeof attribute === 'string' ? attribute.split('.').map(partOf) : [attribute];
+  const parts: JinjaValue[] = typeof attribute === 'string' ? attribute.split('.').map(partOf) : [attribute];
   return (item) => {
     let value = item;
     for (const part of parts) {
@@ -22,7 +22,7 @@ function getterOf(attribute: Value | undefined, host: FilterHost, fallback?: Val
   };
 }
 
-function partOf(part: string): Value {
+function partOf(part: string): JinjaValue {
   return /^\d+$/.test(part) ? Number(part) : part;
 }
 
@@ -34,15 +34,15 @@ function withoutCase(getter: Getter, caseSensitive: boolean): Getter {
   };
 }
 
-function isSet(bound: ReadonlyMap<string, Value>, name: string): boolean {
+function isSet(bound: ReadonlyMap<string, JinjaValue>, name: string): boolean {
   return isTrue(bound.get(name) ?? false);
 }
 
-function lazy(items: readonly Value[], name = 'generator'): Lazy {
+function lazy(items: readonly JinjaValue[], name = 'generator'): Lazy {
   return new Lazy(name, items[Symbol.iterator]());
 }
 
-function sorted(items: readonly Value[], keyOfItem: Getter, isReversed: boolean): Value[] {
+function sorted(items: readonly JinjaValue[], keyOfItem: Getter, isReversed: boolean): JinjaValue[] {
   const keyed = items.map((item) => ({ item, key: keyOfItem(item) }));
   if (keyed.length === 1) return [...items];
   keyed.sort((one, other) => (isReversed ? -1 : 1) * compare(one.key, other.key));
@@ -67,13 +67,13 @@ function selecting(name: string, { keeps, byAttribute }: { keeps: boolean; byAtt
     if (byAttribute && attribute === undefined) throw new TemplateError('Missing parameter for attribute name');
     const getter = getterOf(attribute, host);
     const [test, ...rest] = others;
-    const passes = (item: Value): boolean =>
+    const passes = (item: JinjaValue): boolean =>
       test === undefined ? isTrue(item) : host.test(textArgument(name, test), item, { positional: rest, named });
     return lazy(host.iterate(value).filter((item) => passes(getter(item)) === keeps));
   };
 }
 
-function mapping(value: Value, { positional, named }: CallArguments, host: FilterHost): Value {
+function mapping(value: JinjaValue, { positional, named }: CallArguments, host: FilterHost): JinjaValue {
   if (!isTrue(value)) return lazy([]);
   if (positional.length === 0 && named.has('attribute')) {
     const getter = getterOf(named.get('attribute'), host, named.get('default'));
@@ -86,11 +86,11 @@ function mapping(value: Value, { positional, named }: CallArguments, host: Filte
   );
 }
 
-function groups(value: Value, args: CallArguments, host: FilterHost): Value {
+function groups(value: JinjaValue, args: CallArguments, host: FilterHost): JinjaValue {
   const bound = bind('groupby', args, 'attribute', 'default?', 'case_sensitive?');
   const own = getterOf(bound.get('attribute'), host, bound.get('default'));
   const key = withoutCase(own, isSet(bound, 'case_sensitive'));
-  const found: { key: Value; items: Value[] }[] = [];
+  const found: { key: JinjaValue; items: JinjaValue[] }[] = [];
   for (const item of sorted(host.iterate(value), key, false)) {
     const last = found.at(-1);
     if (last !== undefined && isEqual(last.key, key(item))) last.items.push(item);
@@ -102,10 +102,10 @@ function groups(value: Value, args: CallArguments, host: FilterHost): Value {
   });
 }
 
-function batches(value: Value, args: CallArguments, host: FilterHost): Value {
+function batches(value: JinjaValue, args: CallArguments, host: FilterHost): JinjaValue {
   const bound = bind('batch', args, 'linecount', 'fill_with?');
   const [size, fill] = [wholeArgument('batch', bound.get('linecount')), bound.get('fill_with') ?? null];
-  const made: Value[][] = [];
+  const made: JinjaValue[][] = [];
   for (const item of host.iterate(value)) {
     const last = made.at(-1);
     if (last === undefined || last.length === size) made.push([item]);
@@ -119,7 +119,7 @@ function batches(value: Value, args: CallArguments, host: FilterHost): Value {
   return lazy(made);
 }
 
-function slices(value: Value, args: CallArguments, host: FilterHost): Value {
+function slices(value: JinjaValue, args: CallArguments, host: FilterHost): JinjaValue {
   const bound = bind('slice', args, 'slices', 'fill_with?');
   const [count, fill] = [wholeArgument('slice', bound.get('slices')), bound.get('fill_with') ?? null];
   if (count === 0) throw new TemplateError('integer division or modulo by zero');
@@ -186,7 +186,7 @@ export const collectionFilters: Readonly<Record<string, Filter>> = {
   unique(value, args, host) {
     const bound = bind('unique', args, 'case_sensitive?', 'attribute?');
     const key = withoutCase(getterOf(bound.get('attribute'), host), isSet(bound, 'case_sensitive'));
-    const seen: Value[] = [];
+    const seen: JinjaValue[] = [];
     const kept = host.iterate(value).filter((item) => {
       const own = key(item);
       host.budget.spend(seen.length >> 4);
@@ -226,6 +226,6 @@ export const collectionFilters: Readonly<Record<string, Filter>> = {
   slice: slices,
 };
 
-function empty(value: Value, host: FilterHost): boolean {
+function empty(value: JinjaValue, host: FilterHost): boolean {
   return host.iterate(value).length === 0;
 }

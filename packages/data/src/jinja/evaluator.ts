@@ -6,7 +6,7 @@ import { points, sliceIndices } from './pythonText.js';
 import type { Arguments, Expression } from './syntax.js';
 import { tests, testsWithArguments } from './tests.js';
 import { textOf } from './texts.js';
-import type { CallArguments, Value } from './values.js';
+import type { CallArguments, JinjaValue } from './values.js';
 import {
   Attributes,
   Callable,
@@ -26,11 +26,11 @@ import {
 
 /** Names and what they stand for; what is not here is looked for further out. */
 export class Scope {
-  readonly values = new Map<string, Value>();
+  readonly values = new Map<string, JinjaValue>();
 
   constructor(readonly outer?: Scope) {}
 
-  find(name: string): Value | undefined {
+  find(name: string): JinjaValue | undefined {
     return this.values.get(name) ?? (this.values.has(name) ? null : this.outer?.find(name));
   }
 }
@@ -45,7 +45,7 @@ export class Evaluator {
   /** What a block wrote, while its filter is applied. */
   protected written = '';
 
-  evaluate(node: Expression, scope: Scope): Value {
+  evaluate(node: Expression, scope: Scope): JinjaValue {
     this.budget.spend();
     switch (node.kind) {
       case 'const':
@@ -111,7 +111,7 @@ export class Evaluator {
     }
   }
 
-  #missing(name: string, scope: Scope): Value {
+  #missing(name: string, scope: Scope): JinjaValue {
     for (let at: Scope | undefined = scope; at !== undefined; at = at.outer)
       if (at.values.has(name)) return at.values.get(name) ?? null;
     return new Undefined(`'${name}' is undefined`);
@@ -136,20 +136,20 @@ export class Evaluator {
     return { positional, named };
   }
 
-  call(callee: Value, args: CallArguments): Value {
+  call(callee: JinjaValue, args: CallArguments): JinjaValue {
     if (callee instanceof Callable) return callee.call(args);
     if (callee instanceof Attributes && callee.call !== undefined) return callee.call(args);
     if (callee instanceof Undefined) callee.fail();
     throw new TemplateError(`'${typeName(callee)}' object is not callable`);
   }
 
-  filter(name: string, value: Value, args: CallArguments): Value {
+  filter(name: string, value: JinjaValue, args: CallArguments): JinjaValue {
     const filter = Object.hasOwn(filters, name) ? filters[name] : undefined;
     if (filter === undefined) throw new TemplateError(`the filter ${name} is not known here`);
     return filter(value, args, this);
   }
 
-  test(name: string, value: Value, args: CallArguments): boolean {
+  test(name: string, value: JinjaValue, args: CallArguments): boolean {
     const test = Object.hasOwn(tests, name) ? tests[name] : undefined;
     if (test === undefined) throw new TemplateError(`the test ${name} is not known here`);
     const isAlone = !testsWithArguments.has(name);
@@ -159,7 +159,7 @@ export class Evaluator {
   }
 
   /** `object.name`: an attribute of Python's, else an item. */
-  attribute(object: Value, name: string): Value {
+  attribute(object: JinjaValue, name: string): JinjaValue {
     if (object instanceof Undefined) object.fail();
     if (name.startsWith('_')) return new Undefined(`access to attribute '${name}' is unsafe.`);
     const own = this.ownAttribute(object, name);
@@ -169,7 +169,7 @@ export class Evaluator {
   }
 
   /** `object[key]`: an item, else an attribute. */
-  item(object: Value, key: Value): Value {
+  item(object: JinjaValue, key: JinjaValue): JinjaValue {
     if (object instanceof Undefined) object.fail();
     const found = this.#itemOf(object, key);
     if (found !== undefined) return found;
@@ -178,13 +178,13 @@ export class Evaluator {
     return own === undefined ? absent(object, key) : own;
   }
 
-  ownAttribute(object: Value, name: string): Value | undefined {
+  ownAttribute(object: JinjaValue, name: string): JinjaValue | undefined {
     if (object instanceof Namespace) return object.values.get(name);
     if (object instanceof Attributes) return object.get(name);
     return methodOf(object, name, this);
   }
 
-  #itemOf(object: Value, key: Value): Value | undefined {
+  #itemOf(object: JinjaValue, key: JinjaValue): JinjaValue | undefined {
     if (object instanceof Map) {
       if (Array.isArray(key) || key instanceof Map || key instanceof Undefined) return undefined;
       return object.get(keyOf(key));
@@ -201,7 +201,7 @@ export class Evaluator {
     return items[at < 0 ? at + items.length : at];
   }
 
-  #slice({ object, bounds }: Expression & { kind: 'slice' }, scope: Scope): Value {
+  #slice({ object, bounds }: Expression & { kind: 'slice' }, scope: Scope): JinjaValue {
     const value = this.evaluate(object, scope);
     if (value instanceof Undefined) value.fail();
     const [start, stop, step] = bounds.map((bound) => {
@@ -232,7 +232,7 @@ export class Evaluator {
     throw new TemplateError(`a slice of a ${typeName(value)} is not known here`);
   }
 
-  #compare({ first, rest }: Expression & { kind: 'compare' }, scope: Scope): Value {
+  #compare({ first, rest }: Expression & { kind: 'compare' }, scope: Scope): JinjaValue {
     let left = this.evaluate(first, scope);
     for (const { op, operand } of rest) {
       const right = this.evaluate(operand, scope);
@@ -243,13 +243,13 @@ export class Evaluator {
   }
 
   /** All items of what Python can run through. */
-  iterate(value: Value): Value[] {
+  iterate(value: JinjaValue): JinjaValue[] {
     const items = this.#itemsOf(value);
     this.budget.spend(items.length);
     return items;
   }
 
-  #itemsOf(value: Value): Value[] {
+  #itemsOf(value: JinjaValue): JinjaValue[] {
     if (Array.isArray(value)) return [...value];
     if (typeof value === 'string') return [...points(value)];
     if (value instanceof Map) return [...value.keys()];
@@ -259,7 +259,7 @@ export class Evaluator {
       return [value.get('grouper') ?? null, value.get('list') ?? null];
     if (value instanceof Lazy) {
       if (value.again !== undefined) return value.again();
-      const items: Value[] = [];
+      const items: JinjaValue[] = [];
       for (let next = value.items.next(); next.done !== true; next = value.items.next()) items.push(next.value);
       return items;
     }
@@ -275,7 +275,7 @@ const entities: Readonly<Record<string, string>> = {
   '"': '&#34;',
 };
 
-function absent(object: Value, key: Value): Undefined {
+function absent(object: JinjaValue, key: JinjaValue): Undefined {
   const name = typeof key === 'string' ? `attribute '${key}'` : 'such element';
   return new Undefined(`'${typeName(object)} object' has no ${name}`);
 }

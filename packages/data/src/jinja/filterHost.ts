@@ -1,15 +1,15 @@
 import type { Host } from './methods.js';
-import type { CallArguments, Value } from './values.js';
+import type { CallArguments, JinjaValue } from './values.js';
 
 /** What filters need beyond methods: other filters, tests, items. */
 export interface FilterHost extends Host {
-  filter(name: string, value: Value, args: CallArguments): Value;
-  test(name: string, value: Value, args: CallArguments): boolean;
-  item(object: Value, key: Value): Value;
-  ownAttribute(object: Value, name: string): Value | undefined;
+  filter(name: string, value: JinjaValue, args: CallArguments): JinjaValue;
+  test(name: string, value: JinjaValue, args: CallArguments): boolean;
+  item(object: JinjaValue, key: JinjaValue): JinjaValue;
+  ownAttribute(object: JinjaValue, name: string): JinjaValue | undefined;
 }
 
-export type Filter = (value: Value, args: CallArguments, host: FilterHost) => Value;
+export type Filter = (value: JinjaValue, args: CallArguments, host: FilterHost) => JinjaValue;
 
 export function filterHost(host: FilterHost): FilterHost {
   return host;

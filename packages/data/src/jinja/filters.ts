@@ -16,10 +16,10 @@ import {
   typeName,
   Undefined,
 } from './values.js';
-import type { Value } from './values.js';
+import type { JinjaValue } from './values.js';
 
 const ofText =
-  (change: (text: string) => Value): Filter =>
+  (change: (text: string) => JinjaValue): Filter =>
   (value) =>
     change(textOf(value));
 
@@ -89,7 +89,8 @@ const textFilters: Readonly<Record<string, Filter>> = {
     const encode = (text: string): string =>
       encodeURIComponent(text).replace(/[!'()*]/g, (sign) => `%${sign.charCodeAt(0).toString(16).toUpperCase()}`);
     if (typeof value === 'string' || numberOf(value) !== undefined) return encode(textOf(value)).replaceAll('%2F', '/');
-    const pairs = value instanceof Map ? [...value].map(([key, own]) => [key, own] as Value[]) : host.iterate(value);
+    const pairs =
+      value instanceof Map ? [...value].map(([key, own]) => [key, own] as JinjaValue[]) : host.iterate(value);
     return pairs
       .map((pair) => {
         const items = host.iterate(pair);
@@ -166,7 +167,7 @@ function rounded(number: number, precision: number): number {
 }
 
 /** Python's `int(value)`, or `int(float(value))`. */
-function wholeOf(value: Value, base: number): number | undefined {
+function wholeOf(value: JinjaValue, base: number): number | undefined {
   if (typeof value === 'string') {
     const text = python.strip(value, 'both').replace(/(?<=\d)_(?=\d)/g, '');
     if (base === 10 && /^[+-]?\d+$/.test(text)) return safe(Number(text));
@@ -213,7 +214,7 @@ const plainFilters: Readonly<Record<string, Filter>> = {
   },
 };
 
-function lengthOf(value: Value): Value {
+function lengthOf(value: JinjaValue): JinjaValue {
   if (typeof value === 'string') return python.lengthOf(value);
   if (value instanceof Map) return value.size;
   if (Array.isArray(value) || value instanceof Tuple) return sequenceOf(value).length;

@@ -1,22 +1,22 @@
 import { Attributes, Callable, isEqual, TemplateError, Undefined } from './values.js';
-import type { CallArguments, Value } from './values.js';
+import type { CallArguments, JinjaValue } from './values.js';
 
 export interface LoopState {
-  readonly items: readonly Value[];
+  readonly items: readonly JinjaValue[];
   at: number;
   readonly depth: number;
-  changed: Value[] | undefined;
+  changed: JinjaValue[] | undefined;
 }
 
 /** The body of a recursive loop, run over other items. */
-export function loopCaller(run: (items: Value) => string): (args: CallArguments) => Value {
+export function loopCaller(run: (items: JinjaValue) => string): (args: CallArguments) => JinjaValue {
   return ({ positional }) => run(positional[0] ?? null);
 }
 
 /** `loop` within a loop. */
-export function loopOf(state: LoopState, call: ((args: CallArguments) => Value) | undefined): Attributes {
-  const unset = (name: string): Value => new Undefined(`there is no ${name}`);
-  const attributes: Readonly<Record<string, () => Value>> = {
+export function loopOf(state: LoopState, call: ((args: CallArguments) => JinjaValue) | undefined): Attributes {
+  const unset = (name: string): JinjaValue => new Undefined(`there is no ${name}`);
+  const attributes: Readonly<Record<string, () => JinjaValue>> = {
     index: () => state.at + 1,
     index0: () => state.at,
     revindex: () => state.items.length - state.at,
@@ -42,6 +42,7 @@ export function loopOf(state: LoopState, call: ((args: CallArguments) => Value) 
         return !same;
       }),
   };
-  const get = (name: string): Value | undefined => (Object.hasOwn(attributes, name) ? attributes[name]?.() : undefined);
+  const get = (name: string): JinjaValue | undefined =>
+    Object.hasOwn(attributes, name) ? attributes[name]?.() : undefined;
   return call === undefined ? new Attributes('LoopContext', get) : new Attributes('LoopContext', get, call);
 }

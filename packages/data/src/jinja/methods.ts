@@ -4,19 +4,19 @@ import * as python from './pythonText.js';
 import { formatText } from './strFormat.js';
 import { Callable, keyOf, Lazy, TemplateError, Tuple, typeName, Undefined } from './values.js';
 import { isEqual } from './values.js';
-import type { CallArguments, Dict, Value } from './values.js';
+import type { CallArguments, Dict, JinjaValue } from './values.js';
 
 /** What methods need of the interpreter. */
 export interface Host {
   readonly budget: Budget;
-  iterate(value: Value): Value[];
-  attribute(value: Value, name: string): Value;
+  iterate(value: JinjaValue): JinjaValue[];
+  attribute(value: JinjaValue, name: string): JinjaValue;
 }
 
-type Method<Self> = (self: Self, args: CallArguments, host: Host) => Value;
+type Method<Self> = (self: Self, args: CallArguments, host: Host) => JinjaValue;
 
 /** The method of a value by its name; undefined where Python has none, a refusal where it is not known here. */
-export function methodOf(value: Value, name: string, host: Host): Value | undefined {
+export function methodOf(value: JinjaValue, name: string, host: Host): JinjaValue | undefined {
   if (typeof value === 'string') return found(value, { name, methods: textMethods, unknown: otherTextMethods, host });
   if (value instanceof Map) return found(value, { name, methods: dictMethods, unknown: changingDict, host });
   if (Array.isArray(value)) return found(value, { name, methods: listMethods, unknown: changingList, host });
@@ -25,10 +25,10 @@ export function methodOf(value: Value, name: string, host: Host): Value | undefi
   return undefined;
 }
 
-function found<Self extends Value>(
+function found<Self extends JinjaValue>(
   self: Self,
   { name, methods, unknown, host }: { name: string; methods: Methods<Self>; unknown: ReadonlySet<string>; host: Host },
-): Value | undefined {
+): JinjaValue | undefined {
   const method = Object.hasOwn(methods, name) ? methods[name] : undefined;
   if (method !== undefined) return new Callable(name, (args) => method(self, args, host));
   // Python finds it, and the sandbox forbids it; what it does not forbid is not known here.
@@ -47,7 +47,7 @@ const changingList = new Set(['append', 'clear', 'extend', 'insert', 'pop', 'rem
 const changingDict = new Set(['clear', 'pop', 'popitem', 'setdefault', 'update', 'fromkeys']);
 const otherTextMethods = new Set(['encode', 'translate', 'maketrans', 'format_map', 'isprintable', 'isidentifier']);
 
-const listMethods: Methods<Value[]> = {
+const listMethods: Methods<JinjaValue[]> = {
   index(self, args) {
     const wanted = bind('index', args, 'value').get('value') ?? null;
     const at = self.findIndex((each) => isEqual(each, wanted));
@@ -73,7 +73,7 @@ const dictMethods: Methods<Dict> = {
   copy: (self) => new Map(self),
 };
 
-function view(name: string, items: () => Value[]): Lazy {
+function view(name: string, items: () => JinjaValue[]): Lazy {
   return new Lazy(name, items()[Symbol.iterator](), items);
 }
 

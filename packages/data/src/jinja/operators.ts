@@ -14,10 +14,10 @@ import {
   typeName,
   Undefined,
 } from './values.js';
-import type { Value } from './values.js';
+import type { JinjaValue } from './values.js';
 
 /** `left op right` of two numbers, texts or lists. @throws TemplateError what Python raises */
-export function binary(op: string, left: Value, right: Value, budget: Budget): Value {
+export function binary(op: string, left: JinjaValue, right: JinjaValue, budget: Budget): JinjaValue {
   for (const value of [left, right])
     if (value instanceof Undefined && !(op === '%' && typeof left === 'string')) value.fail();
   if (op === '%' && typeof left === 'string') {
@@ -35,7 +35,7 @@ export function binary(op: string, left: Value, right: Value, budget: Budget): V
   throw new TemplateError(`unsupported operand type(s) for ${op}: '${typeName(left)}' and '${typeName(right)}'`);
 }
 
-function arithmetic(op: string, { one, other, isFloat }: { one: number; other: number; isFloat: boolean }): Value {
+function arithmetic(op: string, { one, other, isFloat }: { one: number; other: number; isFloat: boolean }): JinjaValue {
   if (other === 0 && (op === '/' || op === '//' || op === '%')) throw new TemplateError('division by zero');
   const result = operations[op]?.(one, other);
   if (result === undefined) throw new TemplateError(`the operator ${op} is not known here`);
@@ -58,7 +58,7 @@ const operations: Readonly<Record<string, (one: number, other: number) => number
   '**': (one, other) => one ** other,
 };
 
-function join(left: Value, right: Value, budget: Budget): Value | undefined {
+function join(left: JinjaValue, right: JinjaValue, budget: Budget): JinjaValue | undefined {
   if (typeof left === 'string' && typeof right === 'string') {
     budget.write(left.length + right.length);
     return left + right;
@@ -72,7 +72,7 @@ function join(left: Value, right: Value, budget: Budget): Value | undefined {
   return undefined;
 }
 
-function repeat(left: Value, right: Value, budget: Budget): Value | undefined {
+function repeat(left: JinjaValue, right: JinjaValue, budget: Budget): JinjaValue | undefined {
   const [value, times] = typeof left === 'number' || typeof left === 'boolean' ? [right, left] : [left, right];
   if (typeof times !== 'number' && typeof times !== 'boolean') return undefined;
   const count = Math.max(0, Number(times));
@@ -88,7 +88,7 @@ function repeat(left: Value, right: Value, budget: Budget): Value | undefined {
 }
 
 /** One comparison of a chain. */
-export function compares(op: string, left: Value, right: Value, budget: Budget): boolean {
+export function compares(op: string, left: JinjaValue, right: JinjaValue, budget: Budget): boolean {
   budget.spend();
   if (op === '==') return isEqual(left, right);
   if (op === '!=') return !isEqual(left, right);
@@ -100,7 +100,7 @@ export function compares(op: string, left: Value, right: Value, budget: Budget):
   return op === '>' ? order > 0 : order >= 0;
 }
 
-export function contains(container: Value, item: Value, budget: Budget): boolean {
+export function contains(container: JinjaValue, item: JinjaValue, budget: Budget): boolean {
   if (typeof container === 'string') {
     if (typeof item === 'string') return container.includes(item);
     if (item instanceof Undefined) item.fail();
@@ -122,7 +122,7 @@ export function contains(container: Value, item: Value, budget: Budget): boolean
   throw new TemplateError(`argument of type '${typeName(container)}' is not iterable`);
 }
 
-export function negative(value: Value): Value {
+export function negative(value: JinjaValue): JinjaValue {
   if (value instanceof Undefined) value.fail();
   if (value instanceof Float) return new Float(-value.value);
   const number = numberOf(value);

@@ -2,7 +2,7 @@ import { Budget } from './budget.js';
 import { Evaluator, Scope } from './evaluator.js';
 import { loopCaller, loopOf } from './loop.js';
 import type { MacroSyntax, Statement, Target } from './syntax.js';
-import type { CallArguments, Value } from './values.js';
+import type { CallArguments, JinjaValue } from './values.js';
 import {
   Callable,
   Float,
@@ -126,7 +126,7 @@ export class Renderer extends Evaluator {
     }
   }
 
-  #filtered(node: Parameters<Evaluator['evaluate']>[0], text: string, scope: Scope): Value {
+  #filtered(node: Parameters<Evaluator['evaluate']>[0], text: string, scope: Scope): JinjaValue {
     const before = this.written;
     this.written = text;
     try {
@@ -152,7 +152,7 @@ export class Renderer extends Evaluator {
 
   #loop(
     node: Statement & { kind: 'for' },
-    given: Value,
+    given: JinjaValue,
     { scope, depth }: { readonly scope: Scope; readonly depth: number },
   ): void {
     const items = this.iterate(given).filter((item) => {
@@ -165,7 +165,7 @@ export class Renderer extends Evaluator {
       this.#run(node.otherwise, scope);
       return;
     }
-    const state = { items, at: 0, depth, changed: undefined as Value[] | undefined };
+    const state = { items, at: 0, depth, changed: undefined as JinjaValue[] | undefined };
     const again = node.isRecursive
       ? loopCaller((inner) => this.#captured(() => this.#loop(node, inner, { scope, depth: depth + 1 })))
       : undefined;
@@ -184,7 +184,7 @@ export class Renderer extends Evaluator {
     if (!isCompleted) this.#run(node.otherwise, scope);
   }
 
-  #assign(target: Target, value: Value, scope: Scope): void {
+  #assign(target: Target, value: JinjaValue, scope: Scope): void {
     if (target.kind === 'name') scope.values.set(target.name, value);
     else if (target.kind === 'namespace') {
       const space = scope.find(target.name);
@@ -232,7 +232,7 @@ export class Renderer extends Evaluator {
 
 const noArguments: CallArguments = { positional: [], named: new Map() };
 
-function setIn(space: Namespace, name: string, value: Value): void {
+function setIn(space: Namespace, name: string, value: JinjaValue): void {
   if (name.startsWith('_'))
     throw new TemplateError(
       `Chat templates cannot store underscore-prefixed attributes on a namespace, but got '${name}'`,
@@ -241,16 +241,16 @@ function setIn(space: Namespace, name: string, value: Value): void {
 }
 
 /** What jinja2 and transformers put at a template's hand, but for what depends on the chat. */
-export function globals(): Map<string, Value> {
-  const dict = ({ positional, named }: CallArguments): Map<string, Value> => {
-    const made = new Map<string, Value>();
+export function globals(): Map<string, JinjaValue> {
+  const dict = ({ positional, named }: CallArguments): Map<string, JinjaValue> => {
+    const made = new Map<string, JinjaValue>();
     const [from] = positional;
     if (from instanceof Map) for (const [key, value] of from) made.set(String(key), value);
     else if (from !== undefined) for (const pair of pairsOf(from)) made.set(String(pair[0] ?? ''), pair[1] ?? null);
     for (const [key, value] of named) made.set(key, value);
     return made;
   };
-  return new Map<string, Value>([
+  return new Map<string, JinjaValue>([
     ['range', new Callable('range', ({ positional }) => rangeOf(positional))],
     ['dict', new Callable('dict', dict)],
     [
@@ -264,14 +264,14 @@ export function globals(): Map<string, Value> {
   ]);
 }
 
-function pairsOf(value: Value): readonly (readonly Value[])[] {
+function pairsOf(value: JinjaValue): readonly (readonly JinjaValue[])[] {
   const items = value instanceof Lazy ? value.again?.() : value;
   if (Array.isArray(items) || items instanceof Tuple)
     return sequenceOf(items).map((pair) => (Array.isArray(pair) || pair instanceof Tuple ? sequenceOf(pair) : []));
   throw new TemplateError(`'${typeName(value)}' object is not iterable`);
 }
 
-function rangeOf(bounds: readonly Value[]): Range {
+function rangeOf(bounds: readonly JinjaValue[]): Range {
   const numbers = bounds.map((bound) => {
     if (typeof bound === 'number' || typeof bound === 'boolean') return Number(bound);
     if (bound instanceof Undefined) bound.fail();

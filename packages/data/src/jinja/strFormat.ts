@@ -1,9 +1,13 @@
 import { magnitude, reprOf, textOf } from './texts.js';
 import { Float, numberOf, TemplateError, typeName } from './values.js';
-import type { CallArguments, Value } from './values.js';
+import type { CallArguments, JinjaValue } from './values.js';
 
 /** Python's `text.format(…)`; fields may look into values by `.name` and `[key]`, as the sandbox allows. */
-export function formatText(text: string, args: CallArguments, lookUp: (value: Value, key: string) => Value): string {
+export function formatText(
+  text: string,
+  args: CallArguments,
+  lookUp: (value: JinjaValue, key: string) => JinjaValue,
+): string {
   let automatic = 0;
   return text.replace(/\{\{|\}\}|\{([^{}]*)\}|[{}]/g, (whole, field?: string) => {
     if (whole === '{{') return '{';
@@ -24,7 +28,7 @@ export function formatText(text: string, args: CallArguments, lookUp: (value: Va
 }
 
 /** Python's `format(value, spec)`. */
-function formatValue(value: Value, spec: string): string {
+function formatValue(value: JinjaValue, spec: string): string {
   if (spec === '') return textOf(value);
   const found = /^(?:([\s\S])?([<>=^]))?([-+ ])?(#)?(0)?(\d+)?([,_])?(?:\.(\d+))?([a-zA-Z%])?$/u.exec(spec);
   if (found === null) throw new TemplateError(`Invalid format specifier '${spec}'`);

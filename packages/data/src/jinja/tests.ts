@@ -14,18 +14,18 @@ import {
   typeName,
   Undefined,
 } from './values.js';
-import type { CallArguments, Value } from './values.js';
+import type { CallArguments, JinjaValue } from './values.js';
 import { filters } from './filters.js';
 import { textOf } from './texts.js';
 
-type Test = (value: Value, args: CallArguments, host: Host) => boolean;
+type Test = (value: JinjaValue, args: CallArguments, host: Host) => boolean;
 
-const one = (name: string, args: CallArguments): Value => bind(name, args, 'other').get('other') ?? null;
+const one = (name: string, args: CallArguments): JinjaValue => bind(name, args, 'other').get('other') ?? null;
 const order =
   (op: string): Test =>
   (value, args, { budget }) =>
     compares(op, value, one(op, args), budget);
-const whole = (value: Value): number => {
+const whole = (value: JinjaValue): number => {
   const number = numberOf(value);
   if (value instanceof Undefined) value.fail();
   if (number === undefined) throw new TemplateError(`not all arguments converted: ${typeName(value)} is no number`);

@@ -1,14 +1,14 @@
 import { Float, Lazy, Range, TemplateError, Tuple, Undefined, numberOf, typeName } from './values.js';
-import type { Dict, Value } from './values.js';
+import type { Dict, JinjaValue } from './values.js';
 
 /** Python's `str` of a value. */
-export function textOf(value: Value): string {
+export function textOf(value: JinjaValue): string {
   if (typeof value === 'string') return value;
   return value instanceof Undefined ? '' : reprOf(value);
 }
 
 /** Python's `repr` of a value. */
-export function reprOf(value: Value, depth = 0): string {
+export function reprOf(value: JinjaValue, depth = 0): string {
   if (depth > 200) throw new TemplateError('maximum recursion depth exceeded');
   if (typeof value === 'string') return quoted(value);
   if (typeof value === 'number') return wholeText(value);
@@ -16,7 +16,7 @@ export function reprOf(value: Value, depth = 0): string {
   if (value === null) return 'None';
   if (value instanceof Float) return floatText(value.value);
   if (value instanceof Undefined) return 'Undefined';
-  const inner = (each: Value): string => reprOf(each, depth + 1);
+  const inner = (each: JinjaValue): string => reprOf(each, depth + 1);
   if (Array.isArray(value)) return `[${value.map(inner).join(', ')}]`;
   if (value instanceof Tuple)
     return value.items.length === 1 ? `(${inner(value.items[0] ?? null)},)` : `(${value.items.map(inner).join(', ')})`;
@@ -77,7 +77,7 @@ export interface JsonOptions {
 }
 
 /** Python's `json.dumps`. */
-export function jsonText(value: Value, options: JsonOptions, level = 0): string {
+export function jsonText(value: JinjaValue, options: JsonOptions, level = 0): string {
   if (level > 200) throw new TemplateError('maximum recursion depth exceeded');
   if (typeof value === 'string') return jsonString(value, options.ensureAscii);
   if (typeof value === 'boolean') return value ? 'true' : 'false';
@@ -147,7 +147,7 @@ const jsonShort: Readonly<Record<string, string>> = {
 /**
  * `text % values`: `%s`, `%r`, `%d`, `%i`, `%x`, `%o`, `%f`, `%e`, `%g`, `%c`, `%%`, with flags, width and precision.
  */
-export function percentFormat(text: string, values: Value): string {
+export function percentFormat(text: string, values: JinjaValue): string {
   const queue = values instanceof Tuple ? [...values.items] : [values];
   let used = 0;
   const written = text.replace(
@@ -156,7 +156,7 @@ export function percentFormat(text: string, values: Value): string {
       const [, name, flags = '', width, precision, type] = found;
       if (type === '%') return '%';
       if (width === '*' || precision === '*') throw new TemplateError('widths by * are not known here');
-      let value: Value | undefined;
+      let value: JinjaValue | undefined;
       if (name !== undefined) {
         if (!(values instanceof Map)) throw new TemplateError('format requires a mapping');
         value = (values as Dict).get(name);
@@ -184,7 +184,7 @@ export function percentFormat(text: string, values: Value): string {
 }
 
 function converted(
-  value: Value,
+  value: JinjaValue,
   type: string,
   { flags, precision }: { flags: string; precision: number | undefined },
 ): string {

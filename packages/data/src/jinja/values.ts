@@ -1,12 +1,12 @@
 /** Python's values as templates see them: whole numbers are JavaScript's, other numbers are {@link Float}. */
-export type Value =
+export type JinjaValue =
   | string
   | number
   | boolean
   | null
   | Undefined
   | Float
-  | Value[]
+  | JinjaValue[]
   | Tuple
   | Dict
   | Lazy
@@ -16,7 +16,7 @@ export type Value =
   | Attributes;
 
 export type Key = string | number | boolean | null;
-export type Dict = Map<Key, Value>;
+export type Dict = Map<Key, JinjaValue>;
 
 /** What Python raises while a template runs. */
 export class TemplateError extends Error {}
@@ -40,16 +40,16 @@ export class Float {
 }
 
 export class Tuple {
-  constructor(readonly items: readonly Value[]) {}
+  constructor(readonly items: readonly JinjaValue[]) {}
 }
 
 /** A generator or a view: its items come once, and it has no length. */
 export class Lazy {
   constructor(
     readonly name: string,
-    readonly items: Iterator<Value>,
+    readonly items: Iterator<JinjaValue>,
     /** Views of dictionaries have a length, and can be run through again. */
-    readonly again?: () => Value[],
+    readonly again?: () => JinjaValue[],
   ) {}
 }
 
@@ -72,32 +72,32 @@ export class Range {
 }
 
 export interface CallArguments {
-  readonly positional: readonly Value[];
-  readonly named: ReadonlyMap<string, Value>;
+  readonly positional: readonly JinjaValue[];
+  readonly named: ReadonlyMap<string, JinjaValue>;
 }
 
 export class Callable {
   constructor(
     readonly name: string,
-    readonly call: (args: CallArguments) => Value,
+    readonly call: (args: CallArguments) => JinjaValue,
   ) {}
 }
 
 export class Namespace {
-  readonly values = new Map<string, Value>();
+  readonly values = new Map<string, JinjaValue>();
 }
 
 /** An object with attributes alone: `loop`, and groups. */
 export class Attributes {
   constructor(
     readonly name: string,
-    readonly get: (attribute: string) => Value | undefined,
-    readonly call?: (args: CallArguments) => Value,
+    readonly get: (attribute: string) => JinjaValue | undefined,
+    readonly call?: (args: CallArguments) => JinjaValue,
   ) {}
 }
 
 /** What Python calls a value's type. */
-export function typeName(value: Value): string {
+export function typeName(value: JinjaValue): string {
   if (typeof value === 'string') return 'str';
   if (typeof value === 'number') return 'int';
   if (typeof value === 'boolean') return 'bool';
@@ -113,7 +113,7 @@ export function typeName(value: Value): string {
 }
 
 /** JSON, and what looks like it, as values. @throws TemplateError for what Python has no equal of */
-export function toValue(given: unknown): Value {
+export function toValue(given: unknown): JinjaValue {
   if (given === null || typeof given === 'string' || typeof given === 'boolean') return given;
   if (given === undefined) return null;
   if (typeof given === 'number') return Number.isInteger(given) ? given : new Float(given);
@@ -135,7 +135,7 @@ function isValueObject(given: unknown): given is Float | Callable | Undefined | 
   return given instanceof Float || given instanceof Callable || given instanceof Undefined || given instanceof Map;
 }
 
-export function isTrue(value: Value): boolean {
+export function isTrue(value: JinjaValue): boolean {
   if (value instanceof Undefined || value === null) return false;
   if (typeof value === 'string') return value !== '';
   if (typeof value === 'number') return value !== 0;
@@ -150,13 +150,13 @@ export function isTrue(value: Value): boolean {
 }
 
 /** The number of a number; undefined for anything else. Python counts True as 1. */
-export function numberOf(value: Value): number | undefined {
+export function numberOf(value: JinjaValue): number | undefined {
   if (typeof value === 'number') return value;
   if (typeof value === 'boolean') return value ? 1 : 0;
   return value instanceof Float ? value.value : undefined;
 }
 
-export function isEqual(one: Value, other: Value): boolean {
+export function isEqual(one: JinjaValue, other: JinjaValue): boolean {
   const [left, right] = [numberOf(one), numberOf(other)];
   if (left !== undefined || right !== undefined) return left === right;
   if (Array.isArray(one)) return Array.isArray(other) && areEqual(one, other);
@@ -171,19 +171,19 @@ export function isEqual(one: Value, other: Value): boolean {
   return one === other;
 }
 
-function areEqual(one: readonly Value[], other: readonly Value[]): boolean {
+function areEqual(one: readonly JinjaValue[], other: readonly JinjaValue[]): boolean {
   return one.length === other.length && one.every((value, at) => isEqual(value, other[at] ?? null));
 }
 
 /** Items of a list, tuple or range, as an array. */
-export function sequenceOf(value: Value[] | Tuple | Range): readonly Value[] {
+export function sequenceOf(value: JinjaValue[] | Tuple | Range): readonly JinjaValue[] {
   if (Array.isArray(value)) return value;
   if (value instanceof Tuple) return value.items;
   return Array.from({ length: value.length }, (_, at) => value.at(at));
 }
 
 /** -1, 0 or 1, as Python orders values. @throws TemplateError for what it does not compare */
-export function compare(one: Value, other: Value, operator = '<'): number {
+export function compare(one: JinjaValue, other: JinjaValue, operator = '<'): number {
   const [left, right] = [numberOf(one), numberOf(other)];
   if (left !== undefined && right !== undefined) return Math.sign(left - right);
   if (typeof one === 'string' && typeof other === 'string') return compareTexts(one, other);
@@ -214,7 +214,7 @@ function compareTexts(one: string, other: string): number {
 }
 
 /** The key of a dictionary that a value is. */
-export function keyOf(value: Value): Key {
+export function keyOf(value: JinjaValue): Key {
   if (value === null || typeof value === 'string' || typeof value === 'number') return value;
   if (typeof value === 'boolean') return value ? 1 : 0;
   if (value instanceof Float && Number.isInteger(value.value)) return value.value;

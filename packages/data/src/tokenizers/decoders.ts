@@ -5,17 +5,17 @@ import { countOf, flagOf, isPart, listOf, textOf, typeOf, unusablePart, wordOf }
 import { readPattern } from './patterns.js';
 
 /** Makes text of tokens; what comes out is joined. */
-export type Decoder = (tokens: readonly string[]) => string[];
+export type TokenDecoder = (tokens: readonly string[]) => string[];
 
 /** The `decoder` of a tokenizer.json; null is none: tokens with blanks between them. */
-export function readDecoder(json: unknown, place = 'decoder'): Decoder | undefined {
+export function readDecoder(json: unknown, place = 'decoder'): TokenDecoder | undefined {
   if (json === null || json === undefined) return undefined;
   const make = decoders[typeOf(json)];
   if (make !== undefined && isPart(json)) return make(json, place);
   throw unusablePart(place, Object.keys(decoders).join(', '), typeOf(json));
 }
 
-const decoders: Readonly<Record<string, (json: PartJson, place: string) => Decoder>> = {
+const decoders: Readonly<Record<string, (json: PartJson, place: string) => TokenDecoder>> = {
   Sequence(json, place) {
     const all = listOf(json, 'decoders', place).map((each, at) => readDecoder(each, `${place}.${at}`));
     return (tokens) => all.reduce<string[]>((texts, decode) => decode?.(texts) ?? texts, [...tokens]);

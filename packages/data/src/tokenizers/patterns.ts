@@ -5,9 +5,9 @@ import type { PartJson } from './partJson.js';
 import { isPart, unusablePart, wordOf } from './partJson.js';
 
 /** Where a pattern matches: from, up to. */
-export type Match = readonly [from: number, to: number];
+export type TokenMatch = readonly [from: number, to: number];
 /** The matches in a text, in order, none over another. */
-export type Finder = (text: string) => Match[];
+export type Finder = (text: string) => TokenMatch[];
 
 /** A pattern of tokenizer.json: `{"String": …}` or `{"Regex": …}`. */
 export function readPattern(json: PartJson, place: string): Finder {
@@ -35,7 +35,7 @@ function readRegex(source: string, place: string): RegExp {
 
 export function regexFinder(regex: RegExp): Finder {
   return (text) => {
-    const matches: Match[] = [];
+    const matches: TokenMatch[] = [];
     let last = -1;
     for (const { index, 0: found } of text.matchAll(regex)) {
       // Nothing right behind a match is no match of its own, as in the Rust library.

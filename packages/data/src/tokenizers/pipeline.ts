@@ -2,7 +2,7 @@ import type { AddedToken } from './addedTokens.js';
 import { AddedTokens, readAddedToken } from './addedTokens.js';
 import { AlignedText, unitsAt } from './alignedText.js';
 import { byteOfLetter } from './byteLetters.js';
-import type { Decoder } from './decoders.js';
+import type { TokenDecoder } from './decoders.js';
 import { readDecoder } from './decoders.js';
 import { readNormalizer } from './normalizers.js';
 import type { PartJson } from './partJson.js';
@@ -29,7 +29,7 @@ export class TokenizerPipeline {
   readonly added: AddedTokens;
   readonly post: PostProcessor;
   readonly #preTokenizer: PreTokenizer | undefined;
-  readonly #decoder: Decoder | undefined;
+  readonly #decoder: TokenDecoder | undefined;
   readonly #tokens: string[] = [];
   /** Which piece is the first is told by places where others than Metaspace change and cut the text before it. */
   readonly #needsPlaces: boolean;

@@ -48,7 +48,7 @@ export interface CombineSettings {
 }
 
 /** One source's share in a layer. */
-export interface Part {
+export interface WeightedPart {
   readonly matrices: LoraMatrices;
   readonly weight: number;
   /** alpha/r or alpha/√r of that layer in that source. */
@@ -63,7 +63,7 @@ interface LayerOptions extends CombineSettings {
 }
 
 /** One layer of several sources by a method; the parts fit together. */
-export function combineLayer(parts: readonly Part[], options: LayerOptions): LoraMatrices {
+export function combineLayer(parts: readonly WeightedPart[], options: LayerOptions): LoraMatrices {
   const { on }: Rule = rules[options.method];
   if (on === 'cat') return narrowed(concatenated(parts), parts);
   if (on === 'factors') return fromFactors(parts, options);
@@ -84,7 +84,7 @@ interface Factors {
 }
 
 /** A = [w_i·s_i·A_i], row under row; B = [B_i], column beside column. */
-function concatenated(parts: readonly Part[]): Factors {
+function concatenated(parts: readonly WeightedPart[]): Factors {
   const { inFeatures, outFeatures } = sizesOf(parts);
   const rank = parts.reduce((sum, { matrices }) => sum + matrices.rank, 0);
   const a = new Float64Array(rank * inFeatures);
@@ -99,7 +99,7 @@ function concatenated(parts: readonly Part[]): Factors {
   return { a, b, rank };
 }
 
-function fromFactors(parts: readonly Part[], options: LayerOptions): LoraMatrices {
+function fromFactors(parts: readonly WeightedPart[], options: LayerOptions): LoraMatrices {
   const rank = parts[0]?.matrices.rank ?? 0;
   const factors = parts.map(({ weight, scaling }) => weight * scaling);
   // The sign goes to one side: on both it would be lost.
@@ -122,7 +122,7 @@ function fromFactors(parts: readonly Part[], options: LayerOptions): LoraMatrice
 const largestDeltas = 2 ** 30;
 
 /** What a method makes of the ΔW_i [out, in] themselves. */
-function deltaOf(parts: readonly Part[], options: LayerOptions): Float64Array {
+function deltaOf(parts: readonly WeightedPart[], options: LayerOptions): Float64Array {
   const { inFeatures, outFeatures } = sizesOf(parts);
   if (parts.length * inFeatures * outFeatures > largestDeltas)
     throw new LowrankError({
@@ -174,7 +174,11 @@ const randomizedSteps = 6;
 /** B = U·diag(s) and A = Vᵀ of the best approximation of a rank. */
 function decomposed(
   given: Factors | Float64Array,
-  { parts, rank, seed }: { readonly parts: readonly Part[]; readonly rank: number; readonly seed: number | undefined },
+  {
+    parts,
+    rank,
+    seed,
+  }: { readonly parts: readonly WeightedPart[]; readonly rank: number; readonly seed: number | undefined },
 ): LoraMatrices {
   const { inFeatures, outFeatures } = sizesOf(parts);
   const { u, s, v } =
@@ -197,11 +201,14 @@ function decomposed(
   return narrowed({ a, b, rank }, parts);
 }
 
-function narrowed({ a, b, rank }: Factors, parts: readonly Part[]): LoraMatrices {
+function narrowed({ a, b, rank }: Factors, parts: readonly WeightedPart[]): LoraMatrices {
   return { a: Float32Array.from(a), b: Float32Array.from(b), rank, ...sizesOf(parts) };
 }
 
-export function sizesOf([first]: readonly Part[]): Pick<LoraMatrices, 'inFeatures' | 'outFeatures' | 'embedding'> {
+export function sizesOf([first]: readonly WeightedPart[]): Pick<
+  LoraMatrices,
+  'inFeatures' | 'outFeatures' | 'embedding'
+> {
   if (first === undefined) return { inFeatures: 0, outFeatures: 0 };
   const { inFeatures, outFeatures, embedding } = first.matrices;
   return { inFeatures, outFeatures, ...(embedding === true ? { embedding } : {}) };

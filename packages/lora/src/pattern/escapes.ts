@@ -1,10 +1,10 @@
 import type { CharacterTest } from './characters.js';
 import { classTest } from './characters.js';
 import type { PatternReader } from './reader.js';
-import type { Place, Syntax } from './syntax.js';
+import type { PatternPlace, Syntax } from './syntax.js';
 
 const controls: Readonly<Record<string, number>> = { a: 7, f: 12, n: 10, r: 13, t: 9, v: 11, '\\': 92 };
-const places: Readonly<Record<string, Place>> = { A: 'start', Z: 'end', b: 'wordEdge', B: 'noWordEdge' };
+const places: Readonly<Record<string, PatternPlace>> = { A: 'start', Z: 'end', b: 'wordEdge', B: 'noWordEdge' };
 const hexadecimal: Readonly<Record<string, number>> = { x: 2, u: 4, U: 8 };
 
 /** What follows a backslash, outside of a set. */

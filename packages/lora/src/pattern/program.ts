@@ -1,28 +1,28 @@
 import type { CharacterTest } from './characters.js';
-import type { Place, Syntax } from './syntax.js';
+import type { PatternPlace, Syntax } from './syntax.js';
 import { PatternError } from './syntax.js';
 
 /** A step of a program; numbers are the places of others. */
-export type Instruction =
+export type PatternInstruction =
   | { readonly type: 'character'; readonly test: CharacterTest }
-  | { readonly type: 'place'; readonly place: Place; readonly ascii: boolean }
+  | { readonly type: 'place'; readonly place: PatternPlace; readonly ascii: boolean }
   | { readonly type: 'split'; readonly first: number; readonly second: number }
   | { readonly type: 'jump'; readonly to: number }
   | { readonly type: 'save'; readonly slot: number }
   /** Fails where nothing was matched since the slot was saved: a repetition of nothing has no end. */
   | { readonly type: 'progress'; readonly slot: number }
   | { readonly type: 'reference'; readonly index: number; readonly ignoreCase: boolean }
-  | { readonly type: 'atomic'; readonly program: Program }
+  | { readonly type: 'atomic'; readonly program: PatternProgram }
   | {
       readonly type: 'look';
-      readonly program: Program;
+      readonly program: PatternProgram;
       readonly negative: boolean;
       readonly behind: number | undefined;
     }
   | { readonly type: 'match' };
 
-export interface Program {
-  readonly instructions: readonly Instruction[];
+export interface PatternProgram {
+  readonly instructions: readonly PatternInstruction[];
   /** Slots for the beginnings and ends of groups, and of repetitions. */
   readonly slots: number;
   /** What matches depends on what groups have matched: states cannot be told apart by their place alone. */
@@ -33,28 +33,28 @@ export interface Program {
 const largestProgram = 20_000;
 
 interface Parts {
-  readonly instructions: Instruction[];
+  readonly instructions: PatternInstruction[];
   /** Shared by a pattern and those within it. */
   readonly total: { instructions: number; slots: number };
   readonly hasReferences: boolean;
 }
 
 /** @throws PatternError for one that is too large */
-export function compileProgram(syntax: Syntax): Program {
+export function compileProgram(syntax: Syntax): PatternProgram {
   const hasReferences = contains(syntax, 'reference');
   const total = { instructions: 0, slots: 2 * (groupsIn(syntax) + 1) };
   const program = programOf(syntax, { total, hasReferences });
   return { ...program, slots: total.slots };
 }
 
-function programOf(syntax: Syntax, { total, hasReferences }: Omit<Parts, 'instructions'>): Program {
+function programOf(syntax: Syntax, { total, hasReferences }: Omit<Parts, 'instructions'>): PatternProgram {
   const parts: Parts = { instructions: [], total, hasReferences };
   emit(parts, syntax);
   push(parts, { type: 'match' });
   return { instructions: parts.instructions, slots: total.slots, hasReferences };
 }
 
-function push(parts: Parts, instruction: Instruction): number {
+function push(parts: Parts, instruction: PatternInstruction): number {
   if (++parts.total.instructions > largestProgram)
     throw new PatternError(`a pattern that is too large: more than ${largestProgram} steps`);
   return parts.instructions.push(instruction) - 1;
@@ -106,7 +106,7 @@ function emitChoice(parts: Parts, branches: readonly Syntax[]): void {
 
 function emitRepeat(parts: Parts, { item, min, max, lazy }: Extract<Syntax, { type: 'repeat' }>): void {
   const { instructions } = parts;
-  const split = (inside: number, outside: number): Instruction =>
+  const split = (inside: number, outside: number): PatternInstruction =>
     lazy ? { type: 'split', first: outside, second: inside } : { type: 'split', first: inside, second: outside };
   for (let count = 0; count < min; count++) emitCounted(parts, item);
   if (max === Infinity) {

@@ -1,13 +1,13 @@
 import { classTest, sameLetter } from './characters.js';
-import type { Instruction, Program } from './program.js';
-import type { Place } from './syntax.js';
+import type { PatternInstruction, PatternProgram } from './program.js';
+import type { PatternPlace } from './syntax.js';
 import { PatternError } from './syntax.js';
 
 /** Steps of one match: what takes more is refused, so that no pattern holds a program up. */
 const mostSteps = 2_000_000;
 
 /** Where a match ends, and where its groups begin and end. */
-export interface Match {
+export interface PatternMatch {
   readonly end: number;
   readonly slots: readonly (number | undefined)[];
 }
@@ -19,7 +19,7 @@ interface State {
 }
 
 /** One text that patterns are matched with, by code points. */
-export class Subject {
+export class PatternSubject {
   private steps = 0;
 
   constructor(private readonly text: readonly number[]) {}
@@ -32,10 +32,10 @@ export class Subject {
    * @throws PatternError where it takes too long
    */
   match(
-    program: Program,
+    program: PatternProgram,
     start: number,
     { full, slots = [] }: { full: boolean; slots?: State['slots'] },
-  ): Match | undefined {
+  ): PatternMatch | undefined {
     const { instructions, hasReferences } = program;
     const width = this.text.length + 1;
     if (instructions.length * width > 64 * mostSteps) throw tooLong();
@@ -62,7 +62,7 @@ export class Subject {
   }
 
   /** The states that follow, the one to be tried first last. */
-  private step(instruction: Exclude<Instruction, { type: 'match' }>, state: State): State[] {
+  private step(instruction: Exclude<PatternInstruction, { type: 'match' }>, state: State): State[] {
     const { at, position, slots } = state;
     const on = (to = position, changed = slots): State[] => [{ at: at + 1, position: to, slots: changed }];
     switch (instruction.type) {
@@ -119,7 +119,7 @@ export class Subject {
     return position + end - start;
   }
 
-  private isAt(place: Place, position: number, ascii: boolean): boolean {
+  private isAt(place: PatternPlace, position: number, ascii: boolean): boolean {
     const { text } = this;
     const { length } = text;
     const isWord = (at: number): boolean => {

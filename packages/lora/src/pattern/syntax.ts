@@ -1,12 +1,12 @@
 import type { CharacterTest } from './characters.js';
 
 /** Places that match no character. */
-export type Place = 'start' | 'lineStart' | 'end' | 'lineEnd' | 'lastLine' | 'wordEdge' | 'noWordEdge';
+export type PatternPlace = 'start' | 'lineStart' | 'end' | 'lineEnd' | 'lastLine' | 'wordEdge' | 'noWordEdge';
 
 /** A parsed pattern. */
 export type Syntax =
   | { readonly type: 'character'; readonly test: CharacterTest; readonly literal?: string | undefined }
-  | { readonly type: 'place'; readonly place: Place; readonly ascii: boolean }
+  | { readonly type: 'place'; readonly place: PatternPlace; readonly ascii: boolean }
   | { readonly type: 'sequence'; readonly items: readonly Syntax[] }
   | { readonly type: 'choice'; readonly branches: readonly Syntax[] }
   | {

@@ -4,7 +4,7 @@ import type { DeviceName } from '../device.js';
 import { examine } from '../jobs/doctor.js';
 import { evaluateFolder } from '../jobs/evaluate.js';
 import type { EvaluateFolderResult } from '../jobs/evaluate.js';
-import { fineTune } from '../jobs/fineTune.js';
+import { fineTuneFolder } from '../jobs/fineTune.js';
 import type { FineTuneEvent } from '../jobs/fineTune.js';
 import type { TransferEvents } from '../jobs/folders.js';
 import { mergeFolders } from '../jobs/merge.js';
@@ -148,7 +148,7 @@ async function trainCommand({ flags, backend, speaker, onInterrupted }: TrainCom
     } else progress?.stop();
   };
   try {
-    const { interrupted, ...result } = await fineTune({
+    const { interrupted, ...result } = await fineTuneFolder({
       ...options,
       onTransfer: transferReporter(speaker),
       backend,

@@ -1,7 +1,7 @@
 import { readChatTemplate, readTokenizer } from '@lowrank/data';
 import { LowrankError } from '@lowrank/errors';
 import type { TransferProgress } from '@lowrank/models';
-import { loadModel as loadNetwork, TransferMeter } from '@lowrank/models';
+import { loadCausalModel as loadNetwork, TransferMeter } from '@lowrank/models';
 import type { QuantizationSettings } from '@lowrank/quant';
 import type { Backend } from '@lowrank/tensor';
 import type { DeviceName } from '../device.js';

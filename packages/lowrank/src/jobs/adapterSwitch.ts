@@ -1,5 +1,5 @@
 import type { LoraAdapter } from '@lowrank/lora';
-import type { GeneratedText, GenerateOptions, Generator, Prompt } from '@lowrank/models';
+import type { GeneratedText, GeneratorOptions, Generator, Prompt } from '@lowrank/models';
 import { createGenerator } from '@lowrank/models';
 import type { AdapterBank } from '@lowrank/patch';
 import { activateAdapter, bankFor, bankObstacles, loadAdapter, openAdapterBank } from '@lowrank/patch';
@@ -12,7 +12,7 @@ export interface AdapterSwitch {
   generate(
     adapter: string | undefined,
     prompts: readonly Prompt[],
-    options: Omit<GenerateOptions, 'reusePrefix'>,
+    options: Omit<GeneratorOptions, 'reusePrefix'>,
   ): Promise<GeneratedText[]>;
   dispose(): Promise<void>;
 }
@@ -56,7 +56,7 @@ class BankSwitch implements AdapterSwitch {
   async generate(
     adapter: string | undefined,
     prompts: readonly Prompt[],
-    options: Omit<GenerateOptions, 'reusePrefix'>,
+    options: Omit<GeneratorOptions, 'reusePrefix'>,
   ): Promise<GeneratedText[]> {
     const reusePrefix = this.writer !== undefined && this.writer.adapter === adapter;
     this.writer = undefined;
@@ -84,7 +84,7 @@ class AttachedSwitch implements AdapterSwitch {
   async generate(
     adapter: string | undefined,
     prompts: readonly Prompt[],
-    options: Omit<GenerateOptions, 'reusePrefix'>,
+    options: Omit<GeneratorOptions, 'reusePrefix'>,
   ): Promise<GeneratedText[]> {
     this.activate(adapter);
     const generator = this.generators.get(adapter) ?? this.make();

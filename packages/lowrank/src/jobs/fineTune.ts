@@ -19,8 +19,8 @@ import { withFolders } from './folders.js';
 import { openModel } from './openModel.js';
 import { quantizationOf } from './quantization.js';
 
-/** Options of `fineTune`: those declared in tables (settings/methodTables.ts), and what a run is about. */
-export interface FineTuneOptions
+/** Options of `fineTuneFolder`: those declared in tables (settings/methodTables.ts), and what a run is about. */
+export interface FineTuneFolderOptions
   extends Pick<TransferEvents, 'onTransfer'>, MethodOptions, CommonOptions, RowSelection {
   readonly backend: BackendOrOpener;
   /** Hugging Face folder, hub id (owner/name or owner/name@revision) or URL. */
@@ -43,7 +43,7 @@ export interface FineTuneOptions
 }
 
 /** The options that are no settings. */
-const runOptions: readonly (keyof FineTuneOptions)[] = [
+const runOptions: readonly (keyof FineTuneFolderOptions)[] = [
   'backend',
   'model',
   'data',
@@ -85,7 +85,7 @@ export interface FineTuneResult {
  *
  * All that can be known to be wrong is found before the first step. A run that fails leaves nothing behind in `output`.
  */
-export async function fineTune(given: FineTuneOptions): Promise<FineTuneResult> {
+export async function fineTuneFolder(given: FineTuneFolderOptions): Promise<FineTuneResult> {
   checkOptions(given);
   checkValues(given, runOptions);
   const warnings: string[] = [];
@@ -103,7 +103,7 @@ export async function fineTune(given: FineTuneOptions): Promise<FineTuneResult> 
   }
 }
 
-async function trainFolder(options: FineTuneOptions & { readonly baseModel: string }): Promise<FineTuneResult> {
+async function trainFolder(options: FineTuneFolderOptions & { readonly baseModel: string }): Promise<FineTuneResult> {
   const { saves } = methodNamed(options.method ?? 'lora');
   const backend = backendOnce(options.backend);
   const tokenizer = options.tokenizer ?? (await readTokenizer(options.model));

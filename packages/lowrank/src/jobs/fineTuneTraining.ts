@@ -1,7 +1,7 @@
-import type { FineTuneOptions } from './fineTune.js';
+import type { FineTuneFolderOptions } from './fineTune.js';
 
 /** The options of `fineTune` that are plain JSON: those that are neither functions nor places of this process. */
 export type FineTuneTraining = Omit<
-  FineTuneOptions,
+  FineTuneFolderOptions,
   'backend' | 'tokenizer' | 'output' | 'evalData' | 'execution' | 'signal' | 'onEvent' | 'onTransfer'
 >;

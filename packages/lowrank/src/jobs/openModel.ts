@@ -1,6 +1,6 @@
 import { withDropout } from '@lowrank/nn';
 import type { CausalModel } from '@lowrank/models';
-import { loadModel, openFolder, TransferMeter } from '@lowrank/models';
+import { loadCausalModel, openFolder, TransferMeter } from '@lowrank/models';
 import type { ModelFiles } from '@lowrank/models';
 import type { RandomState } from '@lowrank/tensor';
 import type { LossFunction } from '@lowrank/trainer';
@@ -34,7 +34,7 @@ export async function openModel(folder: string, options: OpenModelOptions = {}):
   let meter: TransferMeter | undefined;
   let done = 0;
   const files = await openFolder(folder);
-  const module = await loadModel(files, {
+  const module = await loadCausalModel(files, {
     backend,
     onWarning,
     quantization: quantizationOf(options),

@@ -5,13 +5,13 @@ import type { BackendOrOpener } from '../device.js';
 import { checkComparison, comparedMethods, defaultRates, trainingOf } from './comparedMethods.js';
 import type { ComparedMethodName } from './comparedMethods.js';
 import { evaluateTexts } from './evaluate.js';
-import { fineTune } from './fineTune.js';
+import { fineTuneFolder } from './fineTune.js';
 import type { FineTuneTraining } from './fineTuneTraining.js';
 import { checkOptions } from '../settings/checkOptions.js';
 import { meteredBackend } from './meteredBackend.js';
 import { studyTokenizer } from './studyTokenizer.js';
 
-/** Trains the runs of a study with `fineTune`, and scores them with `evaluateFolder`. */
+/** Trains the runs of a study with `fineTuneFolder`, and scores them with `evaluateFolder`. */
 export function studyTrainer(given: BackendOrOpener): StudyTrainer {
   const open = backendOnce(given);
   return {
@@ -32,7 +32,7 @@ export function studyTrainer(given: BackendOrOpener): StudyTrainer {
   };
 }
 
-/** What `fineTune` says of options, for studies: which methods it has, and which options each takes. */
+/** What `fineTuneFolder` says of options, for studies: which methods it has, and which options each takes. */
 export const trainingRules: TrainingRules = {
   methods: Object.fromEntries(comparedMethods.map((name) => [name, comparedMethod(name)])),
   checkTraining: (training) => checkOptions(training as FineTuneTraining),
@@ -56,7 +56,7 @@ async function trainRun(
   { signal, onStep, onWarning }: Parameters<Session['train']>[1],
 ): ReturnType<Session['train']> {
   let steps = 0;
-  const trained = await fineTune({
+  const trained = await fineTuneFolder({
     ...(training as FineTuneTraining),
     backend,
     tokenizer: await studyTokenizer(training.model),

@@ -7,7 +7,7 @@ import type { CausalModel } from '../causalModel.js';
 import type { ModelFiles } from '../files.js';
 import { filesBy, openFolder } from '../files.js';
 import { gemmaEmbeddingScale } from './gemma.js';
-import { loadModel, openModelWeights } from '../load.js';
+import { loadCausalModel, openModelWeights } from '../load.js';
 import { goldenFolder } from '../testing.js';
 
 const folder = goldenFolder('gemma3', 'families');
@@ -60,8 +60,8 @@ describe.each<[string, (name: string) => string, string]>([
   ['as it was published', (name) => `language_model.${name}`, ''],
 ])('a checkpoint of text and images, %s', (_, rename, tower) => {
   test('its text part is loaded, at the path that transformers 5 has it', async () => {
-    const model = await loadModel(await multimodal(rename, tower));
-    expect(await logitsOf(model)).toEqual(await logitsOf(await loadModel(await openFolder(folder))));
+    const model = await loadCausalModel(await multimodal(rename, tower));
+    expect(await logitsOf(model)).toEqual(await logitsOf(await loadCausalModel(await openFolder(folder))));
     expect(model.shape).toMatchObject({ modelType: 'gemma3', eosIds: [1, 5] });
     expect([...model.namedParameters()].map(([path]) => path)).toContain(
       'model.language_model.layers.2.self_attn.q_norm.weight',
@@ -81,7 +81,7 @@ test('a config of text and images without its text part is told', async () => {
   const files = await multimodal((name) => name, '');
   const config = bytesSource(new TextEncoder().encode(JSON.stringify({ model_type: 'gemma3' })), 'config.json');
   await expect(
-    loadModel({ name: 'here', file: async (name) => (name === 'config.json' ? config : files.file(name)) }),
+    loadCausalModel({ name: 'here', file: async (name) => (name === 'config.json' ? config : files.file(name)) }),
   ).rejects.toThrow(/text_config in here\/config\.json/);
 });
 

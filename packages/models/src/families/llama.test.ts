@@ -3,7 +3,7 @@ import { evaluateReference, ReferenceBackend, topological } from '@lowrank/tenso
 import { describe, expect, test } from 'vitest';
 import { openFolder } from '../files.js';
 import { generate } from '../generate.js';
-import { loadModel } from '../load.js';
+import { loadCausalModel } from '../load.js';
 import { goldenBatch, goldenFloats, goldenFolder, openGolden } from '../testing.js';
 
 const variants = ['tied', 'untied', 'headDim16', 'bias', 'ropeLlama3'];
@@ -19,7 +19,7 @@ function expectClose(got: ArrayLike<number>, want: ArrayLike<number>, tolerance:
 describe.each(variants)('%s as transformers computes it', (variant) => {
   test.each(['plain', 'packed'] as const)('logits and loss of the %s batch', async (kind) => {
     const golden = await openGolden(variant);
-    const model = await loadModel(await openFolder(goldenFolder(variant)));
+    const model = await loadCausalModel(await openFolder(goldenFolder(variant)));
     const batch = await goldenBatch(golden, kind);
     const { ids, positions, segments } = batch;
     const hidden = model.hidden(ids, { positions, segments });
@@ -32,7 +32,7 @@ describe.each(variants)('%s as transformers computes it', (variant) => {
 
   test('greedy text by a cache, as planned', async () => {
     const { answers } = await openGolden(variant);
-    const model = await loadModel(await openFolder(goldenFolder(variant)));
+    const model = await loadCausalModel(await openFolder(goldenFolder(variant)));
     const backend = new ReferenceBackend();
     // Side by side: rows of unlike length share the prefill and decode at places of their own.
     const texts = await generate(
@@ -46,7 +46,7 @@ describe.each(variants)('%s as transformers computes it', (variant) => {
 
 test.each(['tied', 'untied'])('%s: the gradient of every weight', async (variant) => {
   const golden = await openGolden(variant);
-  const model = await loadModel(await openFolder(goldenFolder(variant)));
+  const model = await loadCausalModel(await openFolder(goldenFolder(variant)));
   const loss = mul(model.loss(await goldenBatch(golden, 'plain')), 1 / golden.answers.base.plain.tokens);
   const named = [...model.namedParameters()];
   const gradients = await evaluateReference(
@@ -65,8 +65,8 @@ test.each([
   ['tied-f16', 'f16'],
 ])('%s keeps its matrices in %s and computes as if they were widened', async (variant, dtype) => {
   const batch = await goldenBatch(await openGolden('tied'), 'plain');
-  const narrow = await loadModel(await openFolder(goldenFolder(variant)));
-  const wide = await loadModel(await openFolder(goldenFolder(variant)), { widen: true });
+  const narrow = await loadCausalModel(await openFolder(goldenFolder(variant)));
+  const wide = await loadCausalModel(await openFolder(goldenFolder(variant)), { widen: true });
   for (const [name, { tensor }] of narrow.namedParameters())
     expect([name, tensor.dtype]).toEqual([name, name.includes('norm') ? 'f32' : dtype]);
   for (const [, { tensor }] of wide.namedParameters()) expect(tensor.dtype).toBe('f32');
@@ -75,7 +75,7 @@ test.each([
 });
 
 test('the graph carries module paths', async () => {
-  const model = await loadModel(await openFolder(goldenFolder('tied')));
+  const model = await loadCausalModel(await openFolder(goldenFolder('tied')));
   const batch = await goldenBatch(await openGolden('tied'), 'plain');
   const scopes = topological([model.hidden(batch.ids, { positions: batch.positions })]).map((node) =>
     node.kind === 'op' ? node.scope : '',

@@ -4,7 +4,7 @@ import type { TransferProgress } from '@lowrank/models';
 import type { Similarity, SpectrumLayer } from './spectrumLayer.js';
 import { directionCounts, layerOf, loraOf } from './spectrumLayer.js';
 import type { Matrices } from './spectrumMatrices.js';
-import { checkAdapter, commonPaths, openMatrices } from './spectrumMatrices.js';
+import { requireSameModel, commonPaths, openMatrices } from './spectrumMatrices.js';
 
 export interface SpectrumFoldersOptions {
   /** Hugging Face folder, hub id or URL. */
@@ -66,7 +66,7 @@ export async function spectrumOfFolders({
   const [before, after] = [await open(model), await open(tuned)];
   const lora = adapter?.lora;
   const paths = commonPaths({ before, after, model: shownPlace(model), tuned: shownPlace(tuned) });
-  if (lora !== undefined) checkAdapter(lora, paths, before);
+  if (lora !== undefined) requireSameModel(lora, paths, before);
   const layers: SpectrumLayer[] = [];
   for (const path of paths) {
     if (signal?.aborted === true) break;

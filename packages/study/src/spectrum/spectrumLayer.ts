@@ -65,7 +65,7 @@ export function loraOf(lora: LoraAdapter | undefined, path: string): LayerLora |
     : { matrices, scaling: scalingAt(lora.config, path), fanInFanOut: lora.config.fanInFanOut === true };
 }
 
-export interface LayerParts {
+export interface SpectrumLayerParts {
   readonly path: string;
   readonly shape: readonly number[];
   readonly delta: Float64Array;
@@ -74,7 +74,7 @@ export interface LayerParts {
   readonly lora: LayerLora | undefined;
 }
 
-export function layerOf({ path, shape, delta, baseNorm, rank, lora }: LayerParts): SpectrumLayer {
+export function layerOf({ path, shape, delta, baseNorm, rank, lora }: SpectrumLayerParts): SpectrumLayer {
   const [rows = 0, columns = 0] = shape;
   const full = denseSpectrum(delta, {
     outFeatures: rows,

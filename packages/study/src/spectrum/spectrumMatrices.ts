@@ -70,7 +70,7 @@ export function commonPaths({
 }
 
 /** @throws LowrankError `cli.spectrum` for an adapter of another model */
-export function checkAdapter({ config, layers }: LoraAdapter, paths: readonly string[], matrices: Matrices): void {
+export function requireSameModel({ config, layers }: LoraAdapter, paths: readonly string[], matrices: Matrices): void {
   const wrong = (expected: string, got: string): never => {
     throw new LowrankError({
       code: 'cli.spectrum',

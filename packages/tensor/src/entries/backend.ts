@@ -23,7 +23,7 @@ export { Arena } from '../arena.js';
 export { planFunction } from '../compile.js';
 export type { DeviceBuffer, DeviceMemory } from '../memory.js';
 export { buildPlan } from '../plan/build.js';
-export type { PlanOptions } from '../plan/build.js';
+export type { BuildPlanOptions } from '../plan/build.js';
 export { dumpPlan, planCost } from '../plan/dump.js';
 export type { PlanCost } from '../plan/dump.js';
 export { planMemory } from '../plan/memory.js';

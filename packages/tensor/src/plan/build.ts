@@ -7,7 +7,7 @@ import { place } from './place.js';
 import { lower, removeDead } from './program.js';
 import { splitRows } from './splitRows.js';
 
-export interface PlanOptions {
+export interface BuildPlanOptions {
   /** Off: every op keeps its own kernel. For comparison in tests. */
   fusion?: boolean;
 }
@@ -17,7 +17,7 @@ export interface PlanOptions {
  * matmul epilogues, elementwise fusion, layout (packs, in-place updates), placement. A pure function of the trace and
  * the backend's spec: it needs no device and no data.
  */
-export function buildPlan(trace: Trace, spec: BackendSpec, { fusion = true }: PlanOptions = {}): Plan {
+export function buildPlan(trace: Trace, spec: BackendSpec, { fusion = true }: BuildPlanOptions = {}): Plan {
   const program = lower(trace);
   removeDead(program);
   splitRows(program, spec);

@@ -1,7 +1,7 @@
 import { sizeOf } from '@lowrank/tensor/op';
 import type { Spec } from '@lowrank/tensor/op';
 import { defineKernel } from '../kernel.js';
-import type { KernelContext, Launch, Slice } from '../kernel.js';
+import type { KernelContext, KernelDispatch, Slice } from '../kernel.js';
 import { Shader, grid, mainHead } from '../shader.js';
 import { keyGradients } from './attention/keyGradients.js';
 import { layoutOf, lengthsOf, visibility } from './attention/layout.js';
@@ -33,7 +33,7 @@ export const attentionBackward = defineKernel<AttentionKernelAttrs>({
  * Per query, in the log-sum-exp's order: log-sum-exp, δ and the keys it sees, [start, end) (exact as f32 up to 2²⁴).
  * The other passes then need one binding, and no mask logic.
  */
-function queryFacts(step: BackwardStep, layout: Layout, workspace: Slice, context: KernelContext): Launch {
+function queryFacts(step: BackwardStep, layout: Layout, workspace: Slice, context: KernelContext): KernelDispatch {
   const { batch, queries, heads, size } = layout;
   const shader = new Shader(context);
   const { Q } = lengthsOf(shader, layout);

@@ -1,7 +1,7 @@
 import { matmulOperands, matmulSizes } from '@lowrank/tensor/op';
 import type { MatmulAttrs, Spec } from '@lowrank/tensor/op';
 import { defineKernel, operand } from '../kernel.js';
-import type { KernelContext, KernelStep, Launch, Slice } from '../kernel.js';
+import type { KernelContext, KernelStep, KernelDispatch, Slice } from '../kernel.js';
 import { Shader, grid, mainHead } from '../shader.js';
 import { chooseProduct, productWorkspace } from './matmul/product.js';
 import type { Product, ProductSize } from './matmul/product.js';
@@ -71,7 +71,7 @@ function sumParts(options: {
   splits: number;
   workspace: Slice;
   context: KernelContext;
-}): Launch {
+}): KernelDispatch {
   const {
     product: { batch, m, n, out, addend },
     splits,

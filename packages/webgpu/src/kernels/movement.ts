@@ -1,6 +1,6 @@
 import { sizeOf, stridesOf } from '@lowrank/tensor/op';
 import type { Shape } from '@lowrank/tensor';
-import type { KernelContext, Launch, Slice } from '../kernel.js';
+import type { KernelContext, KernelDispatch, Slice } from '../kernel.js';
 import { Shader, grid, mainHead } from '../shader.js';
 
 /** A walk over a block of elements: where each comes from and where it goes, by strides. */
@@ -16,7 +16,7 @@ export interface Move {
 }
 
 /** Copies a strided block: what permute, slice and concat do. */
-export function move(task: Move, context: KernelContext): Launch {
+export function move(task: Move, context: KernelContext): KernelDispatch {
   const shader = new Shader(context);
   const x = shader.read('x', task.from);
   const y = shader.write('y', task.to);

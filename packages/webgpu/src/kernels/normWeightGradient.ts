@@ -2,7 +2,7 @@ import type { Operand } from '@lowrank/tensor/backend';
 import type { Spec } from '@lowrank/tensor/op';
 import { sizeOf } from '@lowrank/tensor/op';
 import { operand } from '../kernel.js';
-import type { KernelContext, KernelStep, Launch } from '../kernel.js';
+import type { KernelContext, KernelStep, KernelDispatch } from '../kernel.js';
 import { rowForm } from '../rowKernel.js';
 import type { RowForm } from '../rowKernel.js';
 import { Shader, grid, mainHead } from '../shader.js';
@@ -29,7 +29,7 @@ export function normWeightGradient(
   { inputs, outputs, workspace }: KernelStep<object>,
   context: KernelContext,
   norm: NormOfRow,
-): Launch[] {
+): KernelDispatch[] {
   const from: Operand = operand(inputs, 0, norm.name);
   const { rows, width } = rowsOf(from);
   if (workspace === undefined) throw new TypeError(`${norm.name} lacks its workspace`);

@@ -1,6 +1,6 @@
 import type { AttrsOf } from '@lowrank/tensor/backend';
 import { defineKernel, operand } from '../kernel.js';
-import type { KernelContext, Launch, Slice } from '../kernel.js';
+import type { KernelContext, KernelDispatch, Slice } from '../kernel.js';
 import { Shader, grid, mainHead, nonFinite, workgroupReduce } from '../shader.js';
 
 type Attrs = AttrsOf<'reduce'>;
@@ -49,7 +49,7 @@ export function reductionWorkspace(size: Pick<Reduction, 'outer' | 'length' | 'i
   return parts === 1 ? 0 : size.outer * size.inner * parts * 4;
 }
 
-export function reduction(task: Reduction, workspace: Slice | undefined, context: KernelContext): Launch[] {
+export function reduction(task: Reduction, workspace: Slice | undefined, context: KernelContext): KernelDispatch[] {
   const parts = workspace === undefined ? 1 : partsOf(task);
   if (parts === 1 || workspace === undefined) return [pass({ task, parts: 1, context })];
   return [
@@ -62,7 +62,7 @@ export function reduction(task: Reduction, workspace: Slice | undefined, context
  * One pass: result (o, p, i) takes the elements of part p. Lanes of a workgroup share a result where rows are long and
  * lie together.
  */
-function pass({ task, parts, context }: { task: Reduction; parts: number; context: KernelContext }): Launch {
+function pass({ task, parts, context }: { task: Reduction; parts: number; context: KernelContext }): KernelDispatch {
   const { label, kind, outer, length, inner, from, to, square } = task;
   const shader = new Shader(context);
   const x = shader.read('x', from);

@@ -1,7 +1,7 @@
 import { sizeOf } from '@lowrank/tensor/op';
 import type { AttrsOf } from '@lowrank/tensor/backend';
 import { defineKernel, operand } from '../kernel.js';
-import type { Launch } from '../kernel.js';
+import type { KernelDispatch } from '../kernel.js';
 import { Shader, grid, mainHead } from '../shader.js';
 
 /** Writes the new rows of a cache; where the result is not the cache itself, copies the cache first. */
@@ -13,7 +13,7 @@ export const writeAt = defineKernel<AttrsOf<'writeAt'>>({
     const [, capacity = 0] = cache.shape;
     const [, length = 0] = value.shape;
     const row = sizeOf(cache.shape.slice(2));
-    const launches: Launch[] = [];
+    const launches: KernelDispatch[] = [];
     if (cache.buffer !== result.buffer || cache.offset !== result.offset) {
       const copy = new Shader(context);
       const x = copy.read('x', cache);

@@ -1,4 +1,4 @@
-import type { KernelContext, Launch, Slice } from '../../kernel.js';
+import type { KernelContext, KernelDispatch, Slice } from '../../kernel.js';
 import { literal, Shader } from '../../shader.js';
 import {
   agree,
@@ -17,7 +17,7 @@ import { declarations, operandOf, overOneTile, tileGroup } from './tileWalk.js';
 import type { BackwardStep, TileWalk } from './tileWalk.js';
 
 /** dk = Σ ds·q and dv = Σ p·g over the queries that see the key, of all heads in its group. */
-export function keyGradients(step: BackwardStep, layout: Layout, facts: Slice, context: KernelContext): Launch {
+export function keyGradients(step: BackwardStep, layout: Layout, facts: Slice, context: KernelContext): KernelDispatch {
   const { batch, keys, heads, keyHeads, size } = layout;
   const { attrs } = step;
   const shader = new Shader(context);

@@ -1,4 +1,4 @@
-import type { KernelContext, Launch, Slice } from '../../kernel.js';
+import type { KernelContext, KernelDispatch, Slice } from '../../kernel.js';
 import { literal, Shader } from '../../shader.js';
 import {
   agree,
@@ -17,7 +17,12 @@ import { declarations, overOneTile, tileGroup } from './tileWalk.js';
 import type { BackwardStep, TileWalk } from './tileWalk.js';
 
 /** dq = Σ over visible keys of ds·k. */
-export function queryGradient(step: BackwardStep, layout: Layout, facts: Slice, context: KernelContext): Launch {
+export function queryGradient(
+  step: BackwardStep,
+  layout: Layout,
+  facts: Slice,
+  context: KernelContext,
+): KernelDispatch {
   const { batch, queries, heads, keyHeads, size } = layout;
   const { attrs } = step;
   const shader = new Shader(context);

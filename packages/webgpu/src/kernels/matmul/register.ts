@@ -1,4 +1,4 @@
-import type { KernelContext, Launch, Slice } from '../../kernel.js';
+import type { KernelContext, KernelDispatch, Slice } from '../../kernel.js';
 import { Shader } from '../../shader.js';
 import { bindProduct, storeFour } from './common.js';
 import type { Phase } from './common.js';
@@ -18,7 +18,7 @@ export function registerProduct(options: {
   choice: Choice;
   workspace: Slice | undefined;
   context: KernelContext;
-}): Launch {
+}): KernelDispatch {
   const { product, choice } = options;
   const { m, n } = product;
   const { tm, tn, wx, wy } = choice;

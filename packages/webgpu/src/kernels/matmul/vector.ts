@@ -1,4 +1,4 @@
-import type { KernelContext, Launch } from '../../kernel.js';
+import type { KernelContext, KernelDispatch } from '../../kernel.js';
 import { Shader, grid } from '../../shader.js';
 import { bindProduct } from './common.js';
 import type { Phase, OutputTile } from './common.js';
@@ -16,7 +16,7 @@ export function vectorProduct(options: {
   product: Product;
   choice: Choice;
   context: KernelContext;
-}): Launch {
+}): KernelDispatch {
   const { product, choice } = options;
   const { m, n } = product;
   const { wx, wy } = choice;
