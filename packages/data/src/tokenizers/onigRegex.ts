@@ -35,6 +35,8 @@ interface Atom {
   readonly source: string;
   /** Whether it holds a quantifier without an upper bound whose choices can be taken back. */
   readonly repeats: boolean;
+  /** Whether it has alternatives that may match the same text: within a repeat there are too many ways to match. */
+  readonly overlaps?: boolean;
   /** Look-arounds and anchors: quantifiers on them mean nothing. */
   readonly isAssertion?: boolean;
 }
@@ -80,10 +82,12 @@ class Translator {
     let flags = given;
     let source = '';
     let open = 0;
-    let repeats = false;
+    let [repeats, overlaps] = [false, false];
+    const branches: string[][] = [[]];
     while (this.#at < this.#source.length && this.#peek() !== ')') {
       if (this.#take('|')) {
         source += '|';
+        branches.push([]);
         continue;
       }
       const switched = this.#flagSwitch(flags);
@@ -97,8 +101,10 @@ class Translator {
       const atom = this.#quantified(this.#atom(flags));
       source += atom.source;
       repeats ||= atom.repeats;
+      overlaps ||= atom.overlaps === true;
+      branches.at(-1)?.push(atom.source);
     }
-    return { source: source + ')'.repeat(open), repeats };
+    return { source: source + ')'.repeat(open), repeats, overlaps: overlaps || mayOverlap(branches) };
   }
 
   #atom(flags: Flags): Atom {
@@ -198,7 +204,7 @@ class Translator {
     if (!this.#take(')')) throw new RegexRefusal('a group without an end');
     if (look !== undefined) return { ...anchor(`(${look}${inner.source})`), repeats: false };
     if (isAtomic) return this.#atomic(inner.source);
-    return { source: `(?:${inner.source})`, repeats: inner.repeats };
+    return { ...inner, source: `(?:${inner.source})` };
   }
 
   /** What was matched stays matched: a look-ahead never takes back a choice. */
@@ -217,15 +223,19 @@ class Translator {
       if (result.isAssertion === true) throw new RegexRefusal(`"${whole}" behind a place instead of text`);
       this.#at += whole.length;
       const isOpen = sign === '*' || sign === '+' || (sign === undefined && comma !== '' && high === '');
+      const isHeld = sign !== undefined && mode === '+';
+      if (isOpen && result.overlaps === true && !isHeld)
+        throw new RegexRefusal('alternatives that overlap within a repeat, whose time has no bound');
       if (isOpen && result.repeats) throw new RegexRefusal('repeats within a repeat, whose time has no bound');
       const body = `(?:${result.source})`;
       if (sign !== undefined && mode === '+') result = this.#atomic(`${body}${sign}`);
-      else if (sign !== undefined) result = { source: `${body}${sign}${mode}`, repeats: result.repeats || isOpen };
+      else if (sign !== undefined)
+        result = { ...result, source: `${body}${sign}${mode}`, repeats: result.repeats || isOpen };
       // Ruby reads `{n}?` as "n times or not at all".
       else if (comma === '' && lazy !== '') result = { ...result, source: `(?:${body}{${low}})?` };
       else {
         const bounds = comma === '' ? low : `${low === '' ? '0' : low},${high}`;
-        result = { source: `${body}{${bounds}}${lazy}`, repeats: result.repeats || isOpen };
+        result = { ...result, source: `${body}{${bounds}}${lazy}`, repeats: result.repeats || isOpen };
       }
     }
   }
@@ -310,6 +320,26 @@ class Translator {
     return true;
   }
 }
+
+/** Whether alternatives may match the same text: but for single characters and classes that share none, they may. */
+function mayOverlap(branches: readonly (readonly string[])[]): boolean {
+  if (branches.length === 1) return false;
+  const single = branches.map((atoms) => (atoms.length === 1 ? matcherOf(atoms[0] ?? '') : undefined));
+  return (
+    single.some((one) => one === undefined) ||
+    samples.some((each) => single.filter((one) => one?.test(each)).length > 1)
+  );
+}
+
+/** An expression that matches one character alone, tried over the samples. */
+function matcherOf(source: string): RegExp | undefined {
+  const isClass = /^\[(?:[^\[\]]|\[[^\[\]]*\])*\]$/.test(source) || /^(?:[A-Za-z0-9]|\\u\{[0-9a-f]+\})$/.test(source);
+  return isClass ? new RegExp(`^${source}$`, 'v') : undefined;
+}
+
+const samples = Array.from({ length: 0x3000 }, (_, code) => String.fromCharCode(code)).concat([
+  ...'日語한글Ａ🙂\u{20000}',
+]);
 
 function plain(source: string): Atom {
   return { source, repeats: false };

@@ -81,6 +81,7 @@ export async function evaluateTexts(given: EvaluateFolderOptions): Promise<Evalu
   const { completionAfter, parts, scoreRows = Infinity, seed = 0, signal } = options;
   const metrics = (options.metrics ?? []).filter(isTextMetric);
   const tokenizer = options.tokenizer ?? (await readTokenizer(options.model));
+  for (const text of tokenizer.warnings) options.onWarning?.(text);
   const groups = samplePrompts(groupByPrompt(await readTextRows(options.data, { completionAfter, parts })), {
     count: scoreRows,
     seed,
