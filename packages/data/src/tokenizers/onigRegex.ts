@@ -333,7 +333,7 @@ function mayOverlap(branches: readonly (readonly string[])[]): boolean {
 
 /** An expression that matches one character alone, tried over the samples. */
 function matcherOf(source: string): RegExp | undefined {
-  const isClass = /^\[(?:[^\[\]]|\[[^\[\]]*\])*\]$/.test(source) || /^(?:[A-Za-z0-9]|\\u\{[0-9a-f]+\})$/.test(source);
+  const isClass = /^\[(?:[^[\]]|\[[^[\]]*\])*\]$/.test(source) || /^(?:[A-Za-z0-9]|\\u\{[0-9a-f]+\})$/.test(source);
   return isClass ? new RegExp(`^${source}$`, 'v') : undefined;
 }
 
