@@ -1,8 +1,8 @@
 """The methods that are no LoRA, by PEFT where it has them, else by plain PyTorch, and what they compute ->
 golden/methods/.
 
-`<name>/` holds what was learned before the first step: as PEFT saves it (prompt tuning, prefix tuning, BEFT, IA3), or, for
-bitfit and bottleneck adapters, as Lowrank does. `<name>.safetensors`: every fourth
+`<name>/` holds what was learned before the first step: as PEFT saves it (prompt tuning, prefix tuning, BEFT,
+IA3), or, for bitfit and bottleneck adapters, as Lowrank does. `<name>.safetensors`: every fourth
 row of the logits of the first row before and after five steps, and the first gradient of everything that is trained.
 The rows are in `rows.json`; labels of a row's first token are ignored.
 """

@@ -72,7 +72,7 @@ export class PathPattern {
     const match = this.match(path);
     const index = this.names.get(name) ?? NaN;
     const [start, end] = [match?.slots[2 * index], match?.slots[2 * index + 1]];
-    return start === undefined || end === undefined ? undefined : [...path].slice(start, end).join('');
+    return start === undefined || end === undefined ? undefined : Array.from(path).slice(start, end).join('');
   }
 
   private match(path: string): PatternMatch | undefined {

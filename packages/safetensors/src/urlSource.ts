@@ -38,36 +38,49 @@ export interface UrlSourceOptions {
  * `safetensors.range`, `web.address`
  */
 export function urlSource(url: string | URL, options: UrlSourceOptions = {}): ByteSource {
-  const address = webAddress(url);
-  const name = address.shown;
-  const wholeLimit = options.wholeLimit ?? 2 ** 30;
-  let known: number | undefined;
-  let whole: Promise<Uint8Array> | undefined;
+  const file = new HttpFile(webAddress(url), options);
+  return { name: file.name, size: () => file.size(), read: (start, end) => file.read(start, end) };
+}
+
+/** What is known of the file, and what was taken whole. */
+class HttpFile {
+  readonly name: string;
+  private readonly wholeLimit: number;
+  private known: number | undefined;
+  private whole: Promise<Uint8Array> | undefined;
+
+  constructor(
+    private readonly address: ReturnType<typeof webAddress>,
+    private readonly options: UrlSourceOptions,
+  ) {
+    this.name = address.shown;
+    this.wholeLimit = options.wholeLimit ?? 2 ** 30;
+  }
 
   /** Sends a request and takes what `use` makes of the answer, as long as something comes. */
-  async function request<Value>(
+  private async request<Value>(
     init: { method: string; range?: string },
     use: (response: Response, patience: Patience) => Promise<Value>,
   ): Promise<Value> {
-    const headers = new Headers(options.request?.headers);
+    const headers = new Headers(this.options.request?.headers);
     if (init.range !== undefined) headers.set('Range', init.range);
-    if (address.authorization !== undefined) headers.set('Authorization', address.authorization);
-    const send = options.fetch ?? fetch;
+    if (this.address.authorization !== undefined) headers.set('Authorization', this.address.authorization);
+    const send = this.options.fetch ?? fetch;
     const patience = new Patience({
-      signal: options.request?.signal ?? undefined,
-      milliseconds: options.patience ?? 30_000,
+      signal: this.options.request?.signal ?? undefined,
+      milliseconds: this.options.patience ?? 30_000,
       what: 'nothing came',
     });
     try {
       const { signal } = patience;
       return await use(
-        await patience.race(send(address.url, { ...options.request, method: init.method, headers, signal })),
+        await patience.race(send(this.address.url, { ...this.options.request, method: init.method, headers, signal })),
         patience,
       );
     } catch (cause) {
       if (isLowrankError(cause)) throw cause;
       throw unreadable(
-        name,
+        this.name,
         new Error(withoutSecrets(networkReason(cause)), { cause }),
         'Check the address, the network, and that the server allows requests from this page (CORS).',
       );
@@ -76,78 +89,75 @@ export function urlSource(url: string | URL, options: UrlSourceOptions = {}): By
     }
   }
 
-  function learn(size: number): void {
-    if (known !== undefined && known !== size) throw sizeChanged(name, known, size);
-    known = size;
+  private learn(size: number): void {
+    if (this.known !== undefined && this.known !== size) throw sizeChanged(this.name, this.known, size);
+    this.known = size;
   }
 
   /** The server sent everything in answer to a range: keep it, so that it is downloaded once. */
-  async function takeWhole(response: Response, patience: Patience): Promise<Uint8Array> {
+  private async takeWhole(response: Response, patience: Patience): Promise<Uint8Array> {
     const announced = contentLength(response);
-    if (announced !== undefined && announced > wholeLimit) {
+    if (announced !== undefined && announced > this.wholeLimit) {
       void response.body?.cancel();
-      throw noRanges(name, announced, wholeLimit);
+      throw noRanges(this.name, announced, this.wholeLimit);
     }
-    options.onWhole?.(announced);
-    const { bytes, more } = await bodyWithin(response, { limit: wholeLimit, patience });
-    if (more) throw noRanges(name, undefined, wholeLimit);
-    if (isWebPage(bytes, response.headers.get('Content-Type'))) throw webPage(name);
-    learn(bytes.length);
+    this.options.onWhole?.(announced);
+    const { bytes, more } = await bodyWithin(response, { limit: this.wholeLimit, patience });
+    if (more) throw noRanges(this.name, undefined, this.wholeLimit);
+    if (isWebPage(bytes, response.headers.get('Content-Type'))) throw webPage(this.name);
+    this.learn(bytes.length);
     return bytes;
   }
 
   /** The bytes of an answer: a part, or the whole, which is kept. */
-  async function take(
+  private async take(
     response: Response,
     patience: Patience,
     part: { start: number; end: number },
   ): Promise<Uint8Array> {
     const { start, end } = part;
     if (response.status === 200) {
-      whole = takeWhole(response, patience);
-      whole.catch(() => (whole = undefined));
+      const whole = this.takeWhole(response, patience);
+      this.whole = whole;
+      whole.catch(() => (this.whole = undefined));
       return (await whole).subarray(start, end);
     }
-    if (response.status !== 206 || isEncoded(response)) throw httpError(name, response);
+    if (response.status !== 206 || isEncoded(response)) throw httpError(this.name, response);
     const range = contentRange(response);
-    if (range?.total !== undefined) learn(range.total);
-    if (range !== undefined && range.start !== start) throw otherRange(name, start, range.start);
+    if (range?.total !== undefined) this.learn(range.total);
+    if (range !== undefined && range.start !== start) throw otherRange(this.name, start, range.start);
     return (await bodyWithin(response, { limit: end - start, patience })).bytes;
   }
 
-  async function range(start: number, end: number): Promise<Uint8Array> {
-    if (whole !== undefined) return (await whole).subarray(start, end);
-    return request({ method: 'GET', range: `bytes=${start}-${end - 1}` }, (response, patience) =>
-      take(response, patience, { start, end }),
+  private async range(start: number, end: number): Promise<Uint8Array> {
+    if (this.whole !== undefined) return (await this.whole).subarray(start, end);
+    return this.request({ method: 'GET', range: `bytes=${start}-${end - 1}` }, (response, patience) =>
+      this.take(response, patience, { start, end }),
     );
   }
 
-  async function size(): Promise<number> {
-    if (known !== undefined) return known;
-    await range(0, 1).catch(emptyIsNoError);
-    if (known !== undefined) return known;
+  async size(): Promise<number> {
+    if (this.known !== undefined) return this.known;
+    await this.range(0, 1).catch(emptyIsNoError);
+    if (this.known !== undefined) return this.known;
     // Across origins a browser hides Content-Range unless the server exposes it; Content-Length is always visible.
-    await request({ method: 'HEAD' }, (response) => {
-      if (!response.ok) throw httpError(name, response);
+    await this.request({ method: 'HEAD' }, (response) => {
+      if (!response.ok) throw httpError(this.name, response);
       const length = contentLength(response);
-      if (length === undefined) throw noLength(name);
-      learn(length);
+      if (length === undefined) throw noLength(this.name);
+      this.learn(length);
       return Promise.resolve();
     });
-    return known ?? 0;
+    return this.known ?? 0;
   }
 
-  return {
-    name,
-    size,
-    read: async (start, end) => {
-      checkRange(name, { start, end, size: await size() });
-      if (start === end) return new Uint8Array(0);
-      const bytes = await range(start, end);
-      if (bytes.length !== end - start) checkRange(name, { start, end, size: start + bytes.length });
-      return bytes;
-    },
-  };
+  async read(start: number, end: number): Promise<Uint8Array> {
+    checkRange(this.name, { start, end, size: await this.size() });
+    if (start === end) return new Uint8Array(0);
+    const bytes = await this.range(start, end);
+    if (bytes.length !== end - start) checkRange(this.name, { start, end, size: start + bytes.length });
+    return bytes;
+  }
 }
 
 /** An empty file has no byte 0: the server answers 416, and HEAD has the length. */

@@ -27,56 +27,13 @@ const remembered = 20_000;
  * Byte-pair encoding (Sennrich et al. 2016) as in the Rust library: the earliest merge first, the leftmost of equals.
  */
 export function bpeModel(settings: BpeSettings): TokenModel {
-  const { vocabulary, unknown, place } = settings;
+  const { vocabulary, unknown } = settings;
   const merges = mergesById(settings);
   const unknownId = unknown === undefined ? undefined : vocabulary.get(unknown);
   const joins = joiningPairs(settings);
   const cache = new Map<string, PieceTokens>();
 
-  const symbolsOf = (text: string): Symbols => {
-    const ids: number[] = [];
-    const ends: number[] = [];
-    let pending: { end: number } | undefined;
-    const flush = (): void => {
-      if (pending === undefined) return;
-      ids.push(unknownId ?? 0);
-      ends.push(pending.end);
-      pending = undefined;
-    };
-    for (let at = 0; at < text.length;) {
-      const end = at + unitsAt(text, at);
-      const character = text.slice(at, end);
-      const name = (at > 0 ? settings.prefix : '') + character + (end === text.length ? settings.suffix : '');
-      const id = vocabulary.get(name);
-      at = end;
-      if (id !== undefined) {
-        flush();
-        ids.push(id);
-        ends.push(end);
-        continue;
-      }
-      const bytes = settings.fallsBackToBytes ? byteIds(name, vocabulary) : undefined;
-      if (bytes !== undefined) {
-        for (const byte of bytes) {
-          ids.push(byte);
-          ends.push(end);
-        }
-        continue;
-      }
-      // Without an unknown token such characters are left out.
-      if (unknown === undefined) continue;
-      if (unknownId === undefined) throw unusablePart(place, 'a vocabulary that covers the text', noId(unknown));
-      if (pending !== undefined && settings.fusesUnknown) pending.end = end;
-      else {
-        flush();
-        pending = { end };
-      }
-    }
-    flush();
-    return { ids, ends };
-  };
-
-  const tokenizePart = (text: string): PieceTokens => mergeSymbols(symbolsOf(text), merges);
+  const tokenizePart = (text: string): PieceTokens => mergeSymbols(symbolsOf(text, settings, unknownId), merges);
 
   const tokenize = (piece: string): PieceTokens => {
     if (settings.ignoresMerges) {
@@ -97,6 +54,51 @@ export function bpeModel(settings: BpeSettings): TokenModel {
   };
 
   return { type: 'BPE', idOf: vocabulary, tokenize: (piece) => remember(cache, piece, tokenize) };
+}
+
+/** The characters of a text as ids: of the vocabulary, of their bytes, or the unknown token's. */
+function symbolsOf(text: string, settings: BpeSettings, unknownId: number | undefined): Symbols {
+  const { vocabulary, unknown, place } = settings;
+  const ids: number[] = [];
+  const ends: number[] = [];
+  let pending: { end: number } | undefined;
+  const flush = (): void => {
+    if (pending === undefined) return;
+    ids.push(unknownId ?? 0);
+    ends.push(pending.end);
+    pending = undefined;
+  };
+  for (let at = 0; at < text.length;) {
+    const end = at + unitsAt(text, at);
+    const character = text.slice(at, end);
+    const name = (at > 0 ? settings.prefix : '') + character + (end === text.length ? settings.suffix : '');
+    const id = vocabulary.get(name);
+    at = end;
+    if (id !== undefined) {
+      flush();
+      ids.push(id);
+      ends.push(end);
+      continue;
+    }
+    const bytes = settings.fallsBackToBytes ? byteIds(name, vocabulary) : undefined;
+    if (bytes !== undefined) {
+      for (const byte of bytes) {
+        ids.push(byte);
+        ends.push(end);
+      }
+      continue;
+    }
+    // Without an unknown token such characters are left out.
+    if (unknown === undefined) continue;
+    if (unknownId === undefined) throw unusablePart(place, 'a vocabulary that covers the text', noId(unknown));
+    if (pending !== undefined && settings.fusesUnknown) pending.end = end;
+    else {
+      flush();
+      pending = { end };
+    }
+  }
+  flush();
+  return { ids, ends };
 }
 
 function remember(

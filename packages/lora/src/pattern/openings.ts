@@ -99,7 +99,7 @@ function flagged(reader: PatternReader, first: boolean, inner: Inner): Syntax[] 
 }
 
 function flagsOf(reader: PatternReader): Partial<Flags> {
-  const letters = [...reader.while(/[a-zA-Z]/)];
+  const letters = Array.from(reader.while(/[a-zA-Z]/));
   const odd = letters.find((letter) => letter !== 'u' && flagNames[letter] === undefined);
   if (odd !== undefined) throw reader.error(`unknown flag ${odd}`);
   if (letters.includes('a') && letters.includes('u'))

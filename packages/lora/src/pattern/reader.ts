@@ -24,7 +24,7 @@ export class PatternReader {
   readonly characters: readonly string[];
 
   constructor(source: string) {
-    this.characters = [...source];
+    this.characters = Array.from(source);
   }
 
   get next(): string | undefined {
@@ -41,8 +41,8 @@ export class PatternReader {
 
   /** Whether this text comes next; it is then passed. */
   skip(text: string): boolean {
-    if (![...text].every((each, offset) => this.characters[this.at + offset] === each)) return false;
-    this.at += [...text].length;
+    if (!Array.from(text).every((each, offset) => this.characters[this.at + offset] === each)) return false;
+    this.at += Array.from(text).length;
     return true;
   }
 

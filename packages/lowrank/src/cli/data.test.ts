@@ -9,7 +9,7 @@ const added = (id: number, content: string): object => ({ id, content, special: 
 
 /** A folder with a tokenizer of letters and a chat template, and a file of rows. */
 function folder(model: string, rows: readonly object[]): { model: string; data: string } {
-  const vocab = Object.fromEntries(['<s>', '</s>', ...'abcdef <>\u001b[m'].map((token, id) => [token, id]));
+  const vocab = Object.fromEntries(['<s>', '</s>', ...Array.from('abcdef <>\u001b[m')].map((token, id) => [token, id]));
   const tokenizer = {
     added_tokens: [added(0, '<s>'), added(1, '</s>')],
     post_processor: {
