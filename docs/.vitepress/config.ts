@@ -32,6 +32,7 @@ export default defineConfig({
           { text: 'Comparing methods and ranks', link: '/comparing' },
           { text: 'Serving adapters', link: '/serving' },
           { text: 'Intrinsic dimension', link: '/intrinsicDimension' },
+          { text: 'Quantization', link: '/quantization' },
           { text: 'A network of your own', link: '/networks' },
           { text: 'Memory', link: '/memory' },
           { text: 'Several machines', link: '/queue' },
