@@ -123,6 +123,24 @@ test("a hub's model is kept in the origin's file system: resumed, checked, and t
   expect(hub.requests).toEqual([]);
 });
 
+test('a server that says neither length nor date: JSON is complete, weights are as long as their header says', async () => {
+  const names = ['config.json', 'model.safetensors'];
+  const bytes = new Map(
+    await Promise.all(names.map(async (name) => [name, await fetchFile(`${tied}/${name}`)] as const)),
+  );
+  const files = await downloadModel('https://models.invalid/tied', {
+    cache,
+    pause,
+    fetch(input) {
+      const file = bytes.get(String(input).split('/').at(-1) ?? '');
+      return Promise.resolve(
+        file === undefined ? new Response(null, { status: 404 }) : new Response(new Uint8Array(file)),
+      );
+    },
+  });
+  expect((await loadModel(files)).shape.vocabularySize).toBe(96);
+});
+
 test('a folder of a server, from the cache to the GPU, and the picked folder that it becomes', async () => {
   const { pathname } = new URL(`${server.config.root}/${tied}`, 'file:///');
   const files = await downloadModel(`${location.origin}/@fs${pathname}`, { cache, pause });

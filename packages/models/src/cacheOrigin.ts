@@ -154,7 +154,12 @@ function partialPieces(home: FileSystemDirectoryHandle, files: File[]): PartialB
       return size;
     },
     async *read() {
-      for (const file of files) yield new Uint8Array(await file.arrayBuffer());
+      for (let at = 0; at < written; at++) {
+        const file = await fileIn(home, pieceName(at));
+        if (file === undefined) return;
+        yield new Uint8Array(await file.arrayBuffer());
+      }
+      yield* waiting;
     },
     async append(bytes) {
       waiting.push(bytes.slice());
@@ -164,7 +169,6 @@ function partialPieces(home: FileSystemDirectoryHandle, files: File[]): PartialB
     },
     async clear() {
       for (let at = 0; at < written; at++) await home.removeEntry(pieceName(at));
-      files = [];
       waiting = [];
       written = waitingBytes = size = 0;
     },
