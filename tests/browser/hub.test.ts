@@ -138,7 +138,7 @@ test('a server that says neither length nor date: JSON is complete, weights are 
       );
     },
   });
-  expect((await loadModel(files)).shape.vocabularySize).toBe(96);
+  expect((await loadCausalModel(files)).shape.vocabularySize).toBe(96);
 });
 
 test('a folder of a server, from the cache to the GPU, and the picked folder that it becomes', async () => {
