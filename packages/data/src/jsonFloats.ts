@@ -6,19 +6,31 @@ import { Float } from './jinja/values.js';
  */
 export function parseJsonWithFloats(text: string): unknown {
   const parsed: unknown = JSON.parse(text);
-  if (!/\d\.0|\d[eE]/.test(text)) return parsed;
+  if (!/\d\.0|\d[eE]/.test(text) || depthOf(text) > deepest) return parsed;
   return new Reader(text).read();
+}
+
+/** Deeper than any chat, and less than what fills the stack. */
+const deepest = 500;
+
+/** An upper bound of how deep brackets lie within each other: those within strings count too. */
+function depthOf(text: string): number {
+  let [depth, most] = [0, 0];
+  for (let at = 0; at < text.length; at++) {
+    const unit = text.charCodeAt(at);
+    if (unit === 0x5b || unit === 0x7b) most = Math.max(most, ++depth);
+    else if ((unit === 0x5d || unit === 0x7d) && depth > 0) depth--;
+  }
+  return most;
 }
 
 /** Reads JSON that is known to be right. */
 class Reader {
   #at = 0;
-  #depth = 0;
 
   constructor(readonly text: string) {}
 
   read(): unknown {
-    if (++this.#depth > 2000) return JSON.parse(this.text);
     const start = this.#skip();
     const first = this.text.charAt(start);
     let value: unknown;
@@ -26,7 +38,6 @@ class Reader {
     else if (first === '[') value = this.#list();
     else if (first === '"') value = this.#string();
     else value = this.#literal();
-    this.#depth--;
     return value;
   }
 
