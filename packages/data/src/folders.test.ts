@@ -81,7 +81,9 @@ describe.each(Object.entries(golden.folders))('%s: as transformers and TRL (pari
     });
   });
 
-  it.runIf(want.chats !== undefined)('chats', async () => {
+  // Some folders have no template.
+  if (want.chats === undefined) return;
+  it('chats', async () => {
     const tokenizer = await readTokenizer(path);
     const template = await readChatTemplate(path);
     if (template === undefined) return expect.fail('no template');
