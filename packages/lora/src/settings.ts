@@ -89,7 +89,7 @@ export const loraSettings = defineSettings(
       key: 'exclude_modules',
       // Older versions of PEFT do not know this key.
       file: { omitted: true },
-      help: 'layers that get none, though they are named: a,b',
+      help: 'layers left out although a target names them: a,b',
       value: 'names',
       cost: true,
     }),
@@ -164,7 +164,7 @@ export const loraSettings = defineSettings(
       schema: choice(['none', 'all', 'lora_only']),
       default: 'none',
       key: 'bias',
-      help: 'none, all, lora_only: biases of the model that are trained along',
+      help: 'none, all, lora_only: biases of the model to train too',
       value: 'mode',
       cost: true,
     }),

@@ -45,7 +45,7 @@ export async function chooseBackend(device: DeviceName = 'auto'): Promise<Chosen
     if (!isLowrankError(error) || error.code !== 'webgpu.no-adapter') throw error;
     return {
       backend: await createCpuBackend(),
-      note: 'No GPU was found, so the CPU does the work (`lowrank doctor` tells more).',
+      note: 'No GPU was found, so the CPU does the work (`lowrank doctor` shows more).',
     };
   }
 }

@@ -132,7 +132,8 @@ export async function checkBankFit(model: Module, adapter: LoraAdapter, bank: Ba
     what: 'the adapter',
     expected: 'one that the bank has room for',
     got: problems.length > 6 ? `${shown}; and ${problems.length - 6} more` : shown,
-    remedy: 'Open the bank for it (bankFor(adapters) tells how), or load the adapter into a model of its own.',
+    remedy:
+      'Open the bank for it (bankFor(adapters) returns its settings), or load the adapter into a model of its own.',
   });
 }
 

@@ -36,6 +36,6 @@ function promptOf([row]: PromptGroup, metrics: readonly TextMetricName[]): strin
     remedy:
       'text' in row
         ? 'Say what its completion comes after: --completion-after "A: ".'
-        : 'Of rows of messages only the loss can be told.',
+        : 'Rows of messages support only the loss.',
   });
 }

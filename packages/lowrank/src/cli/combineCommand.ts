@@ -54,7 +54,12 @@ export function addCombineFlags(command: Command): Command {
       'rank of the result, of svd and the _svd forms (default: the largest among the adapters)',
       numberFlag('--rank', { whole: true, min: 1 }),
     )
-    .option('--seed <n>', "of dare's draws", numberFlag('--seed', { whole: true, min: 0 }), 0)
+    .option(
+      '--seed <n>',
+      'seed of the values that the dare methods keep',
+      numberFlag('--seed', { whole: true, min: 0 }),
+      0,
+    )
     .option('--base-model <name>', 'the base model of the result, where the adapters name different ones')
     .option('--json', 'JSON lines on stdout, the result last; sentences go to stderr', false)
     .addHelpText(

@@ -57,8 +57,8 @@ export function addCompareFlags(command: Command): Command {
     'after',
     '\nExample:\n  $ lowrank compare --methods full,lora,qlora --model ./llama --data rows.jsonl ' +
       '--test-data test.jsonl --metric rouge-l,loss --steps 300 --seeds 3 --output ' +
-      './comparison\n\n--quantization and --double-quantization are of qlora (default: nf4, double). Ctrl-C ' +
-      'ends the run at hand (with --queue: workers go on with theirs); the same command goes on.',
+      './comparison\n\n--quantization and --double-quantization apply to qlora (default: nf4, double). Ctrl-C ' +
+      'ends the current run (with --queue: workers finish theirs); the same command continues.',
   );
 }
 

@@ -66,8 +66,8 @@ export function addIntrinsicFlags(command: Command): Command {
   return addBudgetFlags(addStudyFlags(command), { adapters: false }).addHelpText(
     'after',
     '\nExample:\n  $ lowrank intrinsic --model ./llama --data rows.jsonl --test-data test.jsonl --metric ' +
-      'loss --dimensions 10,100,1000,10000 --steps 300 --output ./intrinsic\n\nCtrl-C ends the run at hand ' +
-      '(with --queue: workers go on with theirs); the same command goes on.',
+      'loss --dimensions 10,100,1000,10000 --steps 300 --output ./intrinsic\n\nCtrl-C ends the current run ' +
+      '(with --queue: workers finish theirs); the same command continues.',
   );
 }
 

@@ -22,7 +22,7 @@ export function addPlanFlags(command: Command): Command {
   command
     .description('what a fine-tuning run would need: memory, parameters, operations; without weights and without a GPU')
     .option('--config <file>', `a config.json, or one of ${Object.keys(commonConfigs).join(', ')}`)
-    .option('--model <folder>', 'a model folder, of which config.json is read')
+    .option('--model <folder>', 'a model folder; only its config.json is read')
     .option(
       '--method <name>',
       `${planMethods.join(', ')}: LoRA, LoRA over a quantized model, every weight, or another method as ` +

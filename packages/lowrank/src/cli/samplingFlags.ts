@@ -24,16 +24,16 @@ export function addSamplingFlags(
       numberFlag('--temperature', { min: 0 }),
       defaults.temperature,
     )
-    .option('--top-k <n>', 'draw among the n likeliest tokens; 0 for all', whole('--top-k', 0), 0)
+    .option('--top-k <n>', 'sample from the n likeliest tokens; 0 for all', whole('--top-k', 0), 0)
     .option(
       '--top-p <x>',
-      'draw among the fewest likeliest tokens whose probabilities reach x; 1 for all',
+      'sample from the smallest set of likeliest tokens whose probabilities reach x; 1 for all',
       numberFlag('--top-p', { above: 0, max: 1 }),
       defaults.topP,
     )
     .option(
       '--min-p <x>',
-      'draw among tokens at least x times as likely as the likeliest; 0 for all',
+      'sample from tokens at least x times as likely as the likeliest; 0 for all',
       numberFlag('--min-p', { min: 0, max: 1 }),
       0,
     )
@@ -48,7 +48,7 @@ export function addSamplingFlags(
       'ends the text before this string, in which \\n and \\t mean what they usually mean; may be given several times',
       stopFlag,
     )
-    .option('--seed <n>', 'of the draws with a temperature', whole('--seed', 0), 0);
+    .option('--seed <n>', 'seed of the sampling', whole('--seed', 0), 0);
 }
 
 /** Collects what is given several times. */

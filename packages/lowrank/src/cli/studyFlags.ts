@@ -51,7 +51,7 @@ export function addMetricFlags(command: Command, metrics: readonly MetricName[])
     )
     .option(
       '--score-rows <n>',
-      'most distinct prompts that are scored, drawn by a fixed seed (default: all)',
+      'score at most this many distinct prompts, sampled with a fixed seed (default: all)',
       whole('--score-rows', 1),
     )
     .option(

@@ -16,7 +16,7 @@ function listener(): { readonly speaker: Speaker; readonly said: string[]; reado
 }
 
 it.each([
-  [undefined, /the run at hand is given up/],
+  [undefined, /the current run is given up/],
   ['redis://queue', /workers go on with theirs/],
 ])('Ctrl-C with --queue %s: says what becomes of the runs', async (queue, words) => {
   const { speaker, said, interrupt } = listener();

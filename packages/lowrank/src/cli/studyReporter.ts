@@ -11,7 +11,7 @@ export interface StudyContext {
 
 /** Where runs are done decides what becomes of them on Ctrl-C. */
 const givenUp = {
-  here: 'the run at hand is given up',
+  here: 'the current run is given up',
   queue:
     'runs that no worker has begun are taken back; workers go on with theirs, and what they find is kept for ' +
     'the next time',

@@ -56,7 +56,7 @@ export function addSweepFlags(command: Command): Command {
     'after',
     '\nExample:\n  $ lowrank sweep --r 1,2,4,8,16,64 --learning-rate 3e-4,1e-3 --model ./llama --data ' +
       'rows.jsonl --test-data test.jsonl --metric rouge-l --steps 300 --output ./sweep\n\nEvery combination is ' +
-      'trained. Ctrl-C ends the run at hand (with --queue: workers go on with theirs); the same command goes on.',
+      'trained. Ctrl-C ends the current run (with --queue: workers finish theirs); the same command continues.',
   );
   return addMethodFlags(command, ['lora'], { without: ['initAdapter', 'r', 'alpha', 'targetModules'] });
 }

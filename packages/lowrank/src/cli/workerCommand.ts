@@ -36,7 +36,7 @@ export function addWorkerFlags(command: Command): Command {
     .addHelpText(
       'after',
       '\nExample:\n  $ lowrank worker --queue redis://queue.local:6379 --device webgpu\n\nCtrl-C hands the ' +
-        'run at hand back; another worker takes it. See docs/queue.md.',
+        'current run back; another worker takes it. See docs/queue.md.',
     );
 }
 
@@ -46,7 +46,7 @@ export async function workerCommand(
 ): Promise<void> {
   const controller = new AbortController();
   const release = speaker.io.onInterrupt(() => {
-    speaker.say('\ninterrupted: the run at hand is handed back. Press Ctrl-C again to stop at once.');
+    speaker.say('\ninterrupted: the current run is handed back. Press Ctrl-C again to stop at once.');
     controller.abort();
     onInterrupted();
   });

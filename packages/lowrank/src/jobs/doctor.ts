@@ -59,7 +59,7 @@ export function adviceFor({ adapters, problem, platform }: Symptoms): string[] {
         'NVIDIA: the proprietary driver with its Vulkan part (libnvidia-gl on Debian and Ubuntu); in a ' +
           'container, NVIDIA_DRIVER_CAPABILITIES=all.',
         'AMD and Intel: mesa-vulkan-drivers; the user has to be in the groups render and video.',
-        '`vulkaninfo --summary` (package vulkan-tools) tells whether a driver is found.',
+        '`vulkaninfo --summary` (package vulkan-tools) shows whether a driver is found.',
       );
     } else if (platform === 'win32')
       advice.push('Install the current driver of the GPU from its maker; Direct3D 12 is what is used.');

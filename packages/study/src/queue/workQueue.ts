@@ -13,7 +13,7 @@ export interface WorkQueueOptions {
   readonly trainer: StudyTrainer;
   /** redis://… or rediss://… */
   readonly url: string;
-  /** When aborted, the run at hand is handed back. */
+  /** When aborted, the current run is handed back. */
   readonly signal?: AbortSignal | undefined;
   /** Stop after one run. */
   readonly once?: boolean | undefined;

@@ -35,7 +35,7 @@ export async function planDevice(device: DeviceName): Promise<PlanDevice> {
   const found = adapters.find(({ software }) => !software) ?? (device === 'webgpu' ? adapters[0] : undefined);
   if (found === undefined)
     return {
-      name: 'a GPU with common limits (none is at hand)',
+      name: 'a GPU with common limits (none was found)',
       spec: portableSpec(commonLimits),
       memoryBytes: undefined,
     };
