@@ -337,9 +337,9 @@ function matcherOf(source: string): RegExp | undefined {
   return isClass ? new RegExp(`^${source}$`, 'v') : undefined;
 }
 
-const samples = Array.from({ length: 0x3000 }, (_, code) => String.fromCharCode(code)).concat([
-  ...'日語한글Ａ🙂\u{20000}',
-]);
+const samples = Array.from({ length: 0x3000 }, (_, code) => String.fromCharCode(code)).concat(
+  Array.from('日語한글Ａ🙂\u{20000}'),
+);
 
 function plain(source: string): Atom {
   return { source, repeats: false };
