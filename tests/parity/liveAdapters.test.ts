@@ -138,7 +138,7 @@ test('several active adapters merge as they add up', async () => {
   expectSame(await logits.run(), await live.answer('active.0.merged'));
   await unmergeAdapter(model);
   expectSame(await logits.run(), await live.answer('active.0'));
-  await expect(mergeAdapter(model, ['qv'])).rejects.toThrow(/all active beside/);
+  await expect(mergeAdapter(model, ['qv'])).rejects.toThrow(/all active too/);
   // One that is not active (PEFT's `adapter_names`), in one pass.
   activateAdapter(model, []);
   const base = compileLogits(backend, model, live);

@@ -213,7 +213,7 @@ test('a generator keeps what it has read of virtual tokens, and penalizes none o
   );
   const room = model.shape.maxPositions - model.virtualTokens;
   await expect(fresh.generate([prompt], { maxNewTokens: room })).rejects.toThrow(
-    new RegExp(`at most ${room} positions, beside 4 virtual tokens`),
+    new RegExp(`at most ${room} positions, besides 4 virtual tokens`),
   );
   await generator.dispose();
   await fresh.dispose();

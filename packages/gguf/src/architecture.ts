@@ -126,7 +126,7 @@ interface Rotary {
 }
 
 /**
- * Both spellings: `rope_theta` beside `rope_scaling` (transformers 4), and `rope_parameters` with both (transformers
+ * Both spellings: `rope_theta` with `rope_scaling` (transformers 4), and `rope_parameters` with both (transformers
  * 5).
  */
 function rotaryOf(config: Json, headSize: number): Rotary {
@@ -169,7 +169,7 @@ function yarn({
   readonly config: Json;
 }): (readonly [string, GgufValue])[] {
   const context = scaling['original_max_position_embeddings'] ?? config['original_max_position_embeddings'];
-  if (typeof context !== 'number') return refuse('original_max_position_embeddings', 'a number beside "yarn"', context);
+  if (typeof context !== 'number') return refuse('original_max_position_embeddings', 'a number with "yarn"', context);
   const optional = {
     yarn_ext_factor: scaling['extrapolation_factor'],
     yarn_attn_factor: scaling['attention_factor'] ?? scaling['attn_factor'],

@@ -15,7 +15,7 @@ export function converted(
       got: from,
       remedy: 'Merge quantized models into 16 bits first.',
     });
-  // A copy in any case: views need their alignment, and `slice` of Node's Buffer is none.
+  // Copies in any case: views need alignment, and `slice` of Node's Buffer makes no copy.
   const { buffer } = new Uint8Array(bytes);
   const values =
     from === 'F32' ? new Float32Array(buffer) : toFloat32(new Uint16Array(buffer), from === 'F16' ? 'f16' : 'bf16');

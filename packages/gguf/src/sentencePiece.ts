@@ -72,7 +72,7 @@ function damaged(): LowrankError {
     code: 'gguf.vocabulary',
     what: 'tokenizer.model',
     expected: 'a SentencePiece model',
-    got: 'bytes that are none',
+    got: 'other bytes',
     remedy: 'Download the file again.',
   });
 }

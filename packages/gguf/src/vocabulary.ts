@@ -91,8 +91,8 @@ export async function vocabularyMetadata(
     }),
   );
   metadata.push(...chatTemplates(files));
-  // As llama.cpp's converter has it for the vocabulary that SmolLM and Granite share: their template puts BOS itself,
-  // or there is none.
+  // As llama.cpp's converter has it for the vocabulary that SmolLM and Granite share: their template writes BOS
+  // itself, or they have none.
   if (vocabularySize === 49_152) metadata.push(['tokenizer.ggml.add_bos_token', { type: 'bool', value: false }]);
   return metadata;
 }

@@ -12,8 +12,8 @@ import type { NamedVariant } from './variant.js';
 const ownPeftType = 'LOWRANK';
 
 /**
- * Reads PEFT's adapter_config.json, or one of a variant among `variants`. Settings that change what an adapter computes
- * and that Lowrank does not have are refused by name; of others that are not read `settingWarnings` tells.
+ * Reads PEFT's adapter_config.json, or one of a variant among `variants`. Refuses, by name, settings that
+ * change what an adapter computes and that Lowrank does not have; `settingWarnings` lists the others that it ignores.
  *
  * @throws LowrankError `lora.adapterConfig` and `lora.config`
  */
@@ -47,7 +47,7 @@ export function parseAdapterConfig(
   }
 }
 
-/** The variant of one's own that a file names, among those given. */
+/** The user's variant that a file names, among those given. */
 function variantIn(
   given: Readonly<Record<string, unknown>>,
   file: string,

@@ -18,7 +18,7 @@ export const tableSuffix = '.base_layer.weight';
  * - with the adapter's name, as `state_dict()` of a PEFT model has it: `lora_A.default.weight`;
  * - modules saved whole under all the names of their wrapper: `modules_to_save.weight` is `weight`, where that is not
  *   there too, and `original_module.weight` is the base's table;
- * - a resized table beside trained token rows: `token_adapter.base_layer.weight`.
+ * - a resized table along with trained token rows: `token_adapter.base_layer.weight`.
  *
  * Undefined for a copy that says nothing new; a name without the prefix is left as it is.
  */

@@ -144,7 +144,7 @@ function biasOf(parts: readonly WeightedPart[], path: string): Float32Array {
     throw new LowrankError({
       code: 'lora.combineVariant',
       what: path,
-      expected: 'a linear layer beside adapters with lora_bias',
+      expected: 'a linear layer, as other adapters have lora_bias',
       got: 'an embedding',
       remedy: 'PEFT has no lora_bias for embeddings, so no file could hold both.',
     });
@@ -249,7 +249,7 @@ function checkOwn({ matrices, name, configured }: ConfiguredPart, path: string):
       code: 'lora.combineVariant',
       what: `${path} of ${name}`,
       expected: 'matrices A and B alone',
-      got: `${more[0]} beside them`,
+      got: `${more[0]} too`,
       remedy: 'Its change of the weights is no B·A, so it does not add up: merge it into the model instead.',
     });
 }

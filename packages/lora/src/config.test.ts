@@ -5,7 +5,7 @@ import { PathPattern } from './pathPattern.js';
 
 const targetModules = ['q_proj'];
 
-test('defaults are PEFT’s, but alpha is r unless told', () => {
+test('defaults are PEFT’s, but alpha is r unless given', () => {
   expect(loraConfig({ targetModules })).toMatchObject({
     r: 8,
     alpha: 8,
@@ -23,7 +23,7 @@ describe('refused, by name', () => {
     [{ useDora: true, loraBias: true }, /loraBias with useDora: expected one of the two, got both/],
     [{ useDora: true, init: 'pissa_niter_4' }, /useDora with init 'pissa_niter_4'/],
     [{ loraBias: true, init: 'gaussian' }, /loraBias with init 'gaussian'/],
-    [{ eva: { rho: 1 } }, /eva.rho: expected init 'eva' beside it, got kaiming/],
+    [{ eva: { rho: 1 } }, /eva.rho: expected init 'eva' with it, got kaiming/],
     [{ init: 'eva', eva: { rho: 0.5 } }, /EVA setting rho: expected a number of at least 1, got 0.5/],
     [{ r: 0 }, /setting r: expected a whole number of at least 1, got 0/],
     [{ r: 2.5 }, /setting r/],

@@ -34,7 +34,7 @@ export function evaConfig(given: OptionsOf<typeof evaSettings> = {}): EvaConfig 
 
 function checkVariant({ name, vector }: NamedVariant): void {
   if (!/^[A-Za-z][\w.-]*$/.test(name)) throw invalid('variant', 'a name of letters, digits, dots and dashes', name);
-  // Files tell by this prefix what belongs to an adapter.
+  // This prefix marks what belongs to an adapter in a file.
   if (vector !== undefined && !/^lora_(?!([AB]|embedding_[AB])$)\w+$/.test(vector))
     throw invalid('variant', 'a vector named lora_ and more, but not as A and B are', vector);
 }

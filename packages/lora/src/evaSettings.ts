@@ -22,7 +22,7 @@ export const evaSettings = defineSettings(
       value: 'n',
     }),
     /**
-     * When PEFT's approximation stops. Kept for the file: here the data are gone through once, and the directions are
+     * When PEFT's approximation stops. Kept for the file: Lowrank goes through the data once, and its directions are
      * exact.
      */
     tau: setting({

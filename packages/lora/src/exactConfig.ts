@@ -1,7 +1,7 @@
 import type { LoraConfig } from './config.js';
 import { loraConfig } from './config.js';
 
-/** What is free to choose beside the layers' ranks. */
+/** What can be chosen besides the layers' ranks. */
 type Given = Partial<
   Pick<
     LoraConfig,

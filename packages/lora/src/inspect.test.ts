@@ -109,7 +109,7 @@ test("PEFT's own adapters, against ΔW itself", async () => {
   }
 });
 
-test('what Lowrank does not have is named, and the rest told', async () => {
+test('what Lowrank does not have is named, and the rest reported', async () => {
   const report = await golden('tied-qv', {
     use_qalora: true,
     layer_replication: [[0, 2]],
@@ -127,7 +127,7 @@ test('what Lowrank does not have is named, and the rest told', async () => {
   expect(report.layers.length).toBe(4);
 });
 
-test('another method of PEFT is told by its name and tensors', async () => {
+test('another method of PEFT is reported by its name and tensors', async () => {
   const weights = bytesSource(
     serializeSafetensors([{ name: 'prompt_embeddings', dtype: 'F32', shape: [2, 3], data: new Uint8Array(24) }], {}),
   );

@@ -153,7 +153,7 @@ function complaint(error: unknown): string {
   throw error;
 }
 
-/** Each setting alone, beside the least that a configuration has. */
+/** Checks each setting alone, in an otherwise minimal configuration. */
 function refusedSettings(given: Readonly<Record<string, unknown>>): { setting: string; value: unknown }[] {
   const minimum = { peft_type: 'LORA', target_modules: ['any'] };
   const takes = (settings: object): boolean => {

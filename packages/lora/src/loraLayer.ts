@@ -32,7 +32,7 @@ export interface MergedAdapter {
   readonly name: string;
   /** Its factor on BA, which is 0 while it is merged: functions compiled before go on with the same results. */
   readonly scaling: number;
-  /** What the variant told of each row [out]. */
+  /** What the variant's `mergeRow` returned for each row [out]. */
   readonly kept: Float32Array;
   /** What the variant knows of the unmerged base. */
   readonly constant?: Float32Array | undefined;
@@ -53,8 +53,8 @@ export abstract class LoraLayer extends Module implements Layer, VariantLayer {
   merged: readonly MergedAdapter[] = [];
 
   /**
-   * @param base the layer inside, which knows nothing of it
-   * @param stream tells this layer's random numbers from others'
+   * @param base the layer inside, which knows nothing of its adapters
+   * @param stream sets this layer's random numbers apart from other layers'
    */
   constructor(
     readonly base: Layer,
@@ -93,8 +93,8 @@ export abstract class LoraLayer extends Module implements Layer, VariantLayer {
   }
 
   /**
-   * A and B as they begin where they are a part of W: what is to be taken off again. Undefined for other inits, and for
-   * embeddings.
+   * The initial A and B where they are a part of W, so that W must lose their product. Undefined for other inits, and
+   * for embeddings.
    */
   async partOfBase(options: Beginning): Promise<LoraWeights['initial']> {
     return takesFromBase(options.init) ? this.fromBase(options) : undefined;
@@ -191,7 +191,7 @@ export abstract class LoraLayer extends Module implements Layer, VariantLayer {
 
   /**
    * What the active adapters add to a projection of x [N, in], as products. @throws LowrankError `lora.output` for a
-   * variant that is none
+   * variant that adds something else
    */
   protected activeTerms(x: Tensor): ProductTerm[] {
     if (this.merged.length > 0) return [];

@@ -155,7 +155,7 @@ test('A is uniform within ±1/√in or normal with deviation 1/r, by seed; B is 
   expect(await valueOf(wide.adapters.get('kaiming')?.b.tensor ?? x)).toEqual(Array.from({ length: 80 }, () => 0));
 });
 
-test('names are PEFT’s; a removed adapter is gone and freed', async () => {
+test('names are PEFT’s; a removed adapter is freed', async () => {
   const layer = await withAdapter(makeLayer(), 'default', 1);
   layer.active = ['default'];
   expect([...layer.namedParameters()].map(([path]) => path)).toEqual([

@@ -14,7 +14,7 @@ export const otherKeys: Pick<SettingTable, 'refusedKeys' | 'knownKeys' | 'spentK
     velora_config: 'Train it without VeLoRA.',
     monteclora_config: 'Train it without MonteCLoRA.',
     // Of PEFT's first releases: LoRA on some parts of a merged projection alone.
-    enable_lora: 'Train it anew with a recent PEFT.',
+    enable_lora: 'Train it again with a recent PEFT.',
   },
   // Read elsewhere, say where an adapter comes from, or go only with a key that is refused.
   knownKeys: [

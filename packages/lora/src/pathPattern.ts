@@ -23,7 +23,7 @@ const frames: Readonly<Record<PatternUse, (pattern: string) => string>> = {
   layer: (pattern) => `(?:^|.*?\\.)${pattern}\\.(?P<idx>\\d+)\\.`,
 };
 
-/** Longer patterns are none of a person's. */
+/** Nobody writes longer patterns by hand. */
 const longestPattern = 10_000;
 
 /** As many as a model has layers and more; a configuration may name each of them. */

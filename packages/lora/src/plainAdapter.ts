@@ -2,7 +2,7 @@ import type { LoraMatrices } from './loraAdapter.js';
 import type { LoraConfig } from './config.js';
 
 /**
- * The configuration of an adapter that began as a part of W, told as plain LoRA over W itself: twice the rank, and the
+ * The configuration of an adapter that began as a part of W, written as plain LoRA over W itself: twice the rank and the
  * same factor on BA.
  */
 export function plainConfig(config: LoraConfig): LoraConfig {

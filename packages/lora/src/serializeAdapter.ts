@@ -73,7 +73,7 @@ export function adapterFileBytes(
   );
 }
 
-/** A tensor beside the matrices: token rows, or one that is saved whole, which is always in f32. */
+/** A tensor other than A and B: token rows, or one that is saved whole, which is always in f32. */
 export interface OtherSizes {
   readonly name: string;
   readonly shape: readonly number[];
@@ -109,7 +109,7 @@ function stored(values: Float32Array, dtype: StoredDtype): Uint8Array {
   return new Uint8Array(data.buffer, data.byteOffset, data.byteLength);
 }
 
-/** PEFT writes a model card beside an adapter; hubs read its header. */
+/** PEFT writes a model card into an adapter's folder; hubs read its header. */
 function readme({ baseModel, r, alpha, variant }: LoraConfig): string {
   const base = baseModel === undefined ? '' : `base_model: ${JSON.stringify(baseModel)}\n`;
   const loads =

@@ -4,26 +4,26 @@ import { settingWarnings } from './adapterConfig.js';
 import { loraSettings } from './settings.js';
 
 describe('settingWarnings', () => {
-  const told = (given: Record<string, unknown>): string[] => settingWarnings(given, 'here');
+  const warnings = (given: Record<string, unknown>): string[] => settingWarnings(given, 'here');
   test.each([[null], [false], [''], [[]], [{}], [{ ephemeral_gpu_offload: false }], [undefined]])(
     '%j says nothing',
     (value) => {
       expect(saysSomething(value)).toBe(false);
-      expect(told({ some_day: value, runtime_config: value })).toEqual([]);
+      expect(warnings({ some_day: value, runtime_config: value })).toEqual([]);
     },
   );
   test.each([[true], [0], [1], ['x'], [['x']], [{ a: 1 }]])('%j of a setting that nobody knows is named', (value) =>
-    expect(told({ some_day: value })).toEqual([expect.stringContaining(`some_day = ${JSON.stringify(value)}`)]),
+    expect(warnings({ some_day: value })).toEqual([expect.stringContaining(`some_day = ${JSON.stringify(value)}`)]),
   );
   test('what is over once the adapter is trained is named with the reason', () =>
-    expect(told({ eva_config: { rho: 2 } })).toEqual([
+    expect(warnings({ eva_config: { rho: 2 } })).toEqual([
       expect.stringMatching(/here: eva_config = .*says how the adapter began/),
     ]));
   test('EVA’s settings are read where it began so', () =>
-    expect(told({ eva_config: { rho: 2 }, init_lora_weights: 'eva', lowrank_variant: 'gain' })).toEqual([]));
+    expect(warnings({ eva_config: { rho: 2 }, init_lora_weights: 'eva', lowrank_variant: 'gain' })).toEqual([]));
   test('what is read, what says where it comes from, and what is refused is not', () => {
     expect(
-      told({
+      warnings({
         r: 8,
         modules_to_save: ['lm_head'],
         peft_version: '0.21.2',
@@ -35,5 +35,5 @@ describe('settingWarnings', () => {
       }),
     ).toEqual([]);
   });
-  test('a long value is cut', () => expect(told({ some_day: 'x'.repeat(500) })[0]?.length).toBeLessThan(250));
+  test('a long value is cut', () => expect(warnings({ some_day: 'x'.repeat(500) })[0]?.length).toBeLessThan(250));
 });

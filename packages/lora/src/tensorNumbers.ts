@@ -8,7 +8,7 @@ import { toFloat32 } from '@lowrank/tensor';
  * @throws LowrankError `lora.dtype`
  */
 export function tensorNumbers(bytes: Uint8Array, { name, dtype }: Pick<TensorInfo, 'name' | 'dtype'>): Float32Array {
-  // A copy in any case: `slice` of Node's Buffer is none.
+  // `slice` of Node's Buffer makes no copy; this always does.
   const { buffer } = new Uint8Array(bytes);
   if (dtype === 'F64') return Float32Array.from(new Float64Array(buffer));
   if (dtype === 'F32') return new Float32Array(buffer);

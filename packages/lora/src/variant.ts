@@ -15,7 +15,7 @@ export interface LoraWeights {
   readonly bias?: Parameter | undefined;
   /** What is done with A and B; plain LoRA unless given. */
   readonly variant?: LoraVariant | undefined;
-  /** [out]: what the variant trains beside them. */
+  /** [out]: the vector that the variant trains along with A and B. */
   readonly vector?: Parameter | undefined;
   /** What the variant needs to know of the base. */
   readonly constant?: Tensor | undefined;
@@ -57,7 +57,7 @@ export interface VariantCall {
 export interface LoraVariant {
   /** Of PEFT's variants: whether a configuration asks for it by its settings. */
   asked?(settings: Readonly<Record<string, unknown>>): boolean;
-  /** PEFT's name of a vector [out] that is trained beside A and B and saved with them. */
+  /** PEFT's name of a vector [out] that is trained and saved along with A and B. */
   readonly vector?: string;
   /** What the adapter adds to base(x). */
   forward(call: VariantCall): Tensor;
@@ -75,8 +75,8 @@ export interface LoraVariant {
   factor?(layer: VariantLayer, weights: LoraWeights): Tensor;
   /**
    * Merging: turns `row`, a row of W (as [out, in]), into that of the merged weight; `delta` is the row of s·B·A,
-   * `vector` its element of the vector. Rounds to f32 after each operation. Tells the number that `unmergeRow` will
-   * want to know; 1 where there is none.
+   * `vector` its element of the vector. Rounds to f32 after each operation. Returns the number that `unmergeRow`
+   * needs, or 1 where it needs none.
    */
   mergeRow(row: Float32Array, delta: Float32Array, vector: number): number;
   /**
@@ -91,7 +91,7 @@ export interface LoraVariant {
   resting?(vector: Float32Array): Float32Array;
 }
 
-/** A variant of one's own: files name it, and are read only by those who give it. */
+/** A variant that you define: its files hold its name, and only readers that are given the variant can read them. */
 export interface NamedVariant extends LoraVariant {
   readonly name: string;
 }

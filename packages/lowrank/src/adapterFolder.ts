@@ -58,6 +58,6 @@ export async function readLoraFolder(
     what: `adapter folder ${source.name}`,
     expected: 'LoRA, which this needs',
     got: title,
-    remedy: 'Use it beside its base model: `lowrank eval` and `lowrank generate` take it as it is.',
+    remedy: 'Use it with its base model: `lowrank eval` and `lowrank generate` take it as it is.',
   });
 }

@@ -20,7 +20,7 @@ export function metricsOf({ step, loss, gradNorm, learningRate, tokens, tokensPe
 
 /**
  * metrics.jsonl of an output folder. While training goes on it grows as `metrics.partial.jsonl`, line by line, to be
- * followed; it gets its name when the run is saved, so that a metrics.jsonl always belongs to the adapter beside it.
+ * followed; it gets its name when the run is saved, so that a metrics.jsonl always belongs to the adapter in its folder.
  */
 export interface MetricsFile {
   write(metrics: Metrics): Promise<void>;

@@ -10,7 +10,7 @@ import { fineTuneFolder } from './jobs/fineTune.js';
 import type { FineTuneResult } from './jobs/fineTune.js';
 import type { Metrics } from './metricsFile.js';
 
-/** Goldens made by transformers and PEFT: parity/README.md tells what is what. */
+/** Goldens made by transformers and PEFT: parity/README.md says which is which. */
 export const golden = fileURLToPath(new URL('../../../parity/golden/llama', import.meta.url));
 
 export function readJson<T>(path: string): T {
@@ -71,7 +71,7 @@ async function* piped(lines: readonly string[]): AsyncGenerator<string, void, un
   yield* lines;
 }
 
-/** A folder that is gone after the test. */
+/** A folder that is removed after the test. */
 export function scratch(): { path: string; [Symbol.dispose](): void } {
   const path = mkdtempSync(join(tmpdir(), 'lowrank-'));
   return { path, [Symbol.dispose]: () => rmSync(path, { recursive: true, force: true }) };

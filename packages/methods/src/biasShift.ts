@@ -5,8 +5,8 @@ import { add, reshape } from '@lowrank/tensor';
 import { sizeOf } from '@lowrank/tensor/op';
 
 /**
- * y = base(x) + b: what training has added to a layer's bias, beside the layer, so that the base stays what it was,
- * quantized or not.
+ * y = base(x) + b: what training has added to a layer's bias, kept apart from the layer, so that the base stays as
+ * it was, quantized or not.
  */
 export class BiasShift extends Module implements LinearLike {
   readonly shift: Parameter;

@@ -22,7 +22,7 @@ test('h + U·gelu(D·h + b_d) + b_u', async () => {
   );
 });
 
-test('behind the output projections of attention and MLP; it begins as nothing', async () => {
+test('after the output projections of attention and MLP; it begins as nothing', async () => {
   const model = new TinyModel();
   const before = await hiddenOf(model);
   const tuning = await bottleneckAdapter.inject(model, { bottleneck: 3, seed: 1 });

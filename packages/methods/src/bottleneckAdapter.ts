@@ -28,7 +28,7 @@ const about = {
 } as const;
 
 /**
- * Bottleneck adapters (Houlsby et al. 2019; "Adapter^H" in Hu et al. 2021): h + U·gelu(D·h + b_d) + b_u behind the
+ * Bottleneck adapters (Houlsby et al. 2019; "Adapter^H" in Hu et al. 2021): h + U·gelu(D·h + b_d) + b_u after the
  * output projection of each attention and of each MLP, before the residual sum. Norms stay frozen. D begins as small
  * normal numbers, U and the biases as zero. PEFT has no such method: `peft_type` is HOULSBY_ADAPTER, which it refuses.
  */
@@ -68,7 +68,7 @@ export const bottleneckAdapter: Method<readonly [typeof bottleneckSettings], Met
     const wanted = new Set([...layers.keys()].flatMap((path) => partNames.map((part) => `${prefix}${path}.${part}`)));
     for (const key of tensors.keys())
       if (!wanted.has(key))
-        throw mismatch(key, 'tensors of the layers that target_modules names', 'one of none of them');
+        throw mismatch(key, 'tensors of the layers that target_modules names', 'one of another layer');
     return place(model, config, layers, (name, shape) => storedTensor(adapter, name, shape));
   },
 };

@@ -12,7 +12,7 @@ export interface BottleneckWeights {
 }
 
 /**
- * h = base(x), then h + U·gelu(D·h + b_d) + b_u: a bottleneck with a path around it, behind a layer (Houlsby et al.
+ * h = base(x), then h + U·gelu(D·h + b_d) + b_u: a bottleneck with a skip connection, after a layer (Houlsby et al.
  * 2019).
  */
 export class BottleneckLayer extends Module implements LinearLike {

@@ -22,7 +22,7 @@ export const bottleneckSettings = defineSettings(
     targetModules: setting({
       schema: either(list(text()), text()),
       key: 'target_modules',
-      help: 'layers behind which they stand: a,b or all-linear',
+      help: 'layers to place them after: a,b or all-linear',
       value: 'names',
       otherwise: 'those that write to the residual stream',
       cost: true,

@@ -123,7 +123,7 @@ export const ia3: Method<readonly [typeof settings], MethodAdapter> = {
     const layers = targetsOf(model, targetsIn(config));
     for (const key of tensors.keys())
       if (!key.startsWith(prefix) || !key.endsWith('.ia3_l') || !layers.has(key.slice(prefix.length, -'.ia3_l'.length)))
-        throw mismatch(key, 'vectors of the layers that target_modules names', 'one of none of them');
+        throw mismatch(key, 'vectors of the layers that target_modules names', 'one of another layer');
     return place(model, config, layers, (name, shape) => storedTensor(adapter, name, shape));
   },
 

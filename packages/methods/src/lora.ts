@@ -73,7 +73,7 @@ export const lora: Method<Tables, LoraAdapter> = {
 
   write(adapter) {
     const files = serializeAdapter(adapter);
-    // The configuration last, so that no folder looks like an adapter and is none.
+    // The configuration last, so that only complete folders look like adapters.
     return Object.fromEntries(Object.entries(files).reverse());
   },
 

@@ -70,7 +70,7 @@ function withBiases(
     what: `merging BitFit into a ${String(base.config['model_type'])}`,
     expected: 'a family whose config can say that its linear layers have biases',
     got: 'one that has none for all of those that were trained',
-    remedy: 'Keep the adapter beside the model.',
+    remedy: 'Leave the adapter unmerged.',
   });
 }
 

@@ -4,7 +4,7 @@ import type { CheckpointTensor, LoftqSource, MeasureOptions } from '@lowrank/pat
 import type { ByteSource, FileContent, SafetensorsDtype, TensorEntry } from '@lowrank/safetensors';
 import type { MergedOptions, SettingTable } from '@lowrank/settings';
 
-/** What a method needs to know of a model beside its module tree: models' `CausalModel` is one. */
+/** What a method needs to know of a model besides its module tree: models' `CausalModel` is one. */
 export type MethodModel = Module & {
   readonly shape: ModelSizes;
   /** The path of the output projection, which only LoRA adapts. */
@@ -15,7 +15,7 @@ export type MethodModel = Module & {
   readonly residualWriters: readonly string[];
   /** Factor on what is looked up in the embedding. */
   readonly embeddingScale: number;
-  /** Positions at the beginning of every document that are none of its tokens. */
+  /** Positions at the beginning of every document that hold no token of its text. */
   virtualTokens: number;
 };
 
@@ -55,7 +55,7 @@ export interface AppliedMethod<Stored = unknown> {
   extract(): Promise<Stored>;
   /** Takes the method out of the model, which is then as it was, but frozen. */
   remove(): void;
-  /** Makes it as cheap to use as the base, where that is more than computing beside it; training ends, and it stays. */
+  /** Makes the model as cheap to use as the base where the method is not so already; it stays, but training ends. */
   fold?(): Promise<void>;
 }
 
@@ -128,7 +128,7 @@ export interface MergeBase {
 export interface MergedModel {
   /** The base's own where nothing of it changes. */
   readonly config: MergeBase['config'];
-  /** In the base's order; new ones behind those they belong to, or last. */
+  /** In the base's order; new ones after those they belong to, or last. */
   readonly tensors: readonly CheckpointTensor[];
   /** Layers that changed. */
   readonly changed: number;
@@ -143,13 +143,13 @@ export interface Method<Tables extends readonly SettingTable[] = readonly Settin
   readonly name: string;
   /** In sentences: 'prompt tuning'. */
   readonly title: string;
-  /** The `peft_type`s of its files; none of a method that saves a model. */
+  /** The `peft_type`s of its files; none for a method that saves a model. */
   readonly peftTypes: readonly string[];
-  /** The settings that it takes beside the common ones. */
+  /** The settings that it takes besides the common ones. */
   readonly settings: Tables;
   /** What its folder is. */
   readonly saves: 'adapter' | 'model';
-  /** Whether it trains beside frozen weights, which may then be codes. */
+  /** Whether it keeps the base's weights frozen, which may then be codes. */
   readonly overCodes: boolean;
   /** What it is called over codes, in comparisons and plans. */
   readonly nameOverCodes?: string;
@@ -172,6 +172,6 @@ export interface Method<Tables extends readonly SettingTable[] = readonly Settin
   optionsOf(stored: Stored): Readonly<Record<string, unknown>>;
   /** What a saved one is, in a few words; default: the title. */
   describe?(stored: Stored): string;
-  /** @throws LowrankError `methods.merge` for a method that computes beside weights, or where it does not fit */
+  /** @throws LowrankError `methods.merge` for a method that changes no weights, or where it does not fit */
   merge(stored: Stored, base: MergeBase): Promise<MergedModel>;
 }

@@ -49,14 +49,14 @@ export function jsonObject(config: unknown, name: string): MethodAdapter['config
 }
 
 function numbers(bytes: Uint8Array, dtype: string, key: string): Float32Array {
-  // A copy is aligned, and `slice` of Node's Buffer is none.
+  // A copy is aligned; `slice` of Node's Buffer makes none.
   const { buffer } = new Uint8Array(bytes);
   if (dtype === 'F32') return new Float32Array(buffer);
   if (dtype === 'F16' || dtype === 'BF16') return toFloat32(new Uint16Array(buffer), dtype === 'F16' ? 'f16' : 'bf16');
   throw new LowrankError({ code: 'methods.dtype', what: key, expected: 'F32, F16 or BF16', got: dtype });
 }
 
-/** The configuration last, so that no folder looks like an adapter and is none. */
+/** The configuration last, so that only complete folders look like adapters. */
 function serialize({ config, tensors }: MethodAdapter, method: PeftMethod): MethodFiles {
   const sorted = Object.fromEntries(Object.entries(config).sort(byName));
   const entries = [...tensors].sort(byName).map(([name, { shape, data }]) => ({
@@ -72,7 +72,7 @@ function serialize({ config, tensors }: MethodAdapter, method: PeftMethod): Meth
   };
 }
 
-/** PEFT writes a model card beside an adapter; hubs read its header. */
+/** PEFT writes a model card into an adapter's folder; hubs read its header. */
 function readme(config: MethodAdapter['config'], { title, peftTypes, inPeft = peftTypes }: PeftMethod): string {
   const { base_model_name_or_path: base, peft_type: type } = config;
   const isKnown = inPeft.includes(String(type));

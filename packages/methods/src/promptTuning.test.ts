@@ -93,5 +93,5 @@ test('what does not fit the model or its configuration is refused', async () => 
   const given = { virtualTokens: 2, promptInitText: '' };
   const tokenizer = (): Promise<{ encode: () => number[] }> => Promise.resolve({ encode: () => [] });
   await expect(promptTuning.inject(new TinyModel(), given, { tokenizer })).rejects.toThrow(/at least one token/);
-  await expect(promptTuning.inject(new TinyModel(), given)).rejects.toThrow(/a tokenizer beside it/);
+  await expect(promptTuning.inject(new TinyModel(), given)).rejects.toThrow(/a tokenizer to encode it/);
 });

@@ -82,7 +82,7 @@ async function idsOf(text: string | undefined, { tokenizer }: MethodContext): Pr
   throw new LowrankError({
     code: 'methods.initText',
     what: 'the text that prompt tuning begins with',
-    expected: tokenizer === undefined ? 'a tokenizer beside it (context.tokenizer)' : 'at least one token',
+    expected: tokenizer === undefined ? 'a tokenizer to encode it (context.tokenizer)' : 'at least one token',
     got: tokenizer === undefined ? 'none' : JSON.stringify(text),
   });
 }

@@ -39,8 +39,8 @@ export function refuseMerge(title: string): () => Promise<MergedModel> {
         code: 'methods.merge',
         what: `merging ${title}`,
         expected: 'a method that changes weights, such as LoRA or BitFit',
-        got: 'one that computes beside them',
-        remedy: 'Keep it beside the model: `lowrank eval` and `lowrank generate` take both.',
+        got: 'one that leaves them as they are',
+        remedy: 'Keep it apart from the model: `lowrank eval` and `lowrank generate` take both.',
       }),
     );
 }

@@ -3,7 +3,7 @@ import { threefry } from '@lowrank/tensor/op';
 /** A key or a counter of the generator: two words of 32 bits. */
 export type ThreefryPair = readonly [number, number];
 
-/** 0 … size−1 in an order drawn for a block, with a bit beside each that is 1 half of the time. */
+/** 0 … size−1 in a random order for a block, each with a bit that is 1 half of the time. */
 export interface Shuffled {
   readonly order: Int32Array;
   readonly bits: Uint8Array;

@@ -44,7 +44,7 @@ async function requireTokenizer(token: string, tokenizer: MethodContext['tokeniz
   throw new LowrankError({
     code: 'methods.tokens',
     what: (names) => `${names('trainableTokens')} ${JSON.stringify(token)}`,
-    expected: 'a tokenizer beside it, or an id',
+    expected: 'a tokenizer to look it up with, or an id',
     got: 'none',
     setting: 'trainableTokens',
   });

@@ -12,9 +12,9 @@ export interface VirtualEmbeddingOptions {
 
 /**
  * An embedding that knows virtual tokens: id V + i is row i of a trained table [P, width] (prompt tuning; Lester et al.
- * 2021), and ids below V are the model's own. Without a table a virtual token is any token: what it says is not heard
- * (prefix tuning). What the table holds is the hidden state itself: PEFT puts it behind the model's factor on
- * embeddings (Gemma's √width), so it is taken off here.
+ * 2021), and ids below V are the model's own. Without a table a virtual token is any token: its value has no effect
+ * (prefix tuning). The table holds the hidden states themselves: PEFT inserts them after the model's factor on
+ * embeddings (Gemma's √width), so the layer divides by it here.
  */
 export class VirtualEmbedding extends Module implements Layer {
   /**

@@ -99,7 +99,7 @@ export class Decoder {
       // Padding repeats the last position that the model has.
       for (let at = 0; at < length; at++) positions[row * length + at] = Math.min(start + at, this.capacity - 1);
       const { vocabularySize } = this.model.shape;
-      // Virtual tokens are none of the vocabulary's.
+      // Virtual tokens are not in the vocabulary.
       for (const id of prompt) if (id < vocabularySize) seen[row * vocabularySize + id] = 1;
     });
     const last = Int32Array.from(prompts, (prompt, row) => row * length + prompt.length - 1 - (starts[row] ?? 0));

@@ -5,7 +5,7 @@ import { largestCompanion } from './neededFiles.js';
 
 /** No header of a safetensors file is longer. */
 const largestHeader = 100_000_000;
-/** So many bytes tell a web page or a pointer of Git LFS from a file. */
+/** Enough bytes to recognize a web page or a Git LFS pointer. */
 const enough = 512;
 
 /**
@@ -33,7 +33,7 @@ export class ArrivingFile {
     if (this.received > this.limit) throw this.refusal(`at most ${this.limit} bytes`, 'more');
   }
 
-  /** Why what arrived is not the whole file; undefined where it is, as far as that can be told. */
+  /** Why what arrived is not the whole file; undefined where it is, as far as one can know. */
   end(): string | undefined {
     if (!this.isKnown) this.recognize();
     this.readHeader();

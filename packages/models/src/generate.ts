@@ -10,7 +10,7 @@ import type { GeneratedText, Prompt, TextEndOptions } from './textEnds.js';
 
 export interface GeneratorOptions extends SamplingOptions, TextEndOptions {
   readonly maxNewTokens: number;
-  /** Ends all texts after the token at hand. */
+  /** Ends all texts after the current token. */
   readonly signal?: AbortSignal;
   /**
    * Does not read again what a row has in common with the last text in its place: for chats, whose prompt is the last
@@ -31,7 +31,7 @@ export interface Generator {
    * beyond the vocabulary, `models.tooLong` beyond the model's positions
    */
   generate(prompts: readonly Prompt[], options: GeneratorOptions): Promise<GeneratedText[]>;
-  /** Frees plans and caches, when the request at hand is done. */
+  /** Frees plans and caches once the current request is done. */
   dispose(): Promise<void>;
 }
 
@@ -194,7 +194,7 @@ function checkPrompts({ shape, virtualTokens }: CausalModel, prompts: readonly P
     throw new LowrankError({
       code: 'models.tooLong',
       what: `prompt ${at} with ${maxNewTokens} new tokens`,
-      expected: `at most ${room} positions${virtualTokens === 0 ? '' : `, beside ${virtualTokens} virtual tokens`}`,
+      expected: `at most ${room} positions${virtualTokens === 0 ? '' : `, besides ${virtualTokens} virtual tokens`}`,
       got: String(prompt.length + maxNewTokens),
       remedy: 'Shorten the prompt, or ask for fewer tokens.',
     });

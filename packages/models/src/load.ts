@@ -54,11 +54,11 @@ export async function loadCausalModel(files: ModelFiles, options: LoadOptions = 
 }
 
 /**
- * The model of a folder without its weights: names and shapes of what is stored are compared with what the model calls
- * for, as `loadCausalModel` compares them, and nothing else is read. Its tensors hold nothing and cost nothing until they are
- * used: enough to see whether an adapter fits.
+ * The model of a folder without its weights. Compares the names and shapes of the stored tensors with what the model
+ * calls for, as `loadCausalModel` does, and reads nothing else. The model's tensors hold nothing and cost nothing until
+ * they are used: enough to see whether an adapter fits.
  *
- * @throws LowrankError as loadModel
+ * @throws LowrankError as `loadCausalModel`
  */
 export async function outlineFolder(files: ModelFiles): Promise<CausalModel> {
   return (await placeModel(files, {})).model;
@@ -150,8 +150,8 @@ export interface StoredWeights {
   readonly ownOutput: boolean;
   readonly file: SafetensorsFile;
   /**
-   * Where the model has a stored tensor: its name, mostly. Undefined for what is none of the model's business, such as
-   * the image tower of a model that reads text alone.
+   * Where the model has a stored tensor: its name, mostly. Undefined for what the model does not use, such as the
+   * image tower of a model that reads text alone.
    */
   readonly pathOf: (name: string) => string | undefined;
 }
@@ -164,7 +164,7 @@ export async function openModelWeights(files: ModelFiles): Promise<StoredWeights
 }
 
 /**
- * Compares what is stored with what the model asks for. @returns tensors beside the model, such as a value head
+ * Compares what is stored with what the model asks for. @returns tensors outside the model, such as a value head
  * (`v_head.*`): like transformers, Lowrank leaves them out and says so. A tensor within the model's own modules that
  * the config does not call for is an error: it would change what the model computes.
  */

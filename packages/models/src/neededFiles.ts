@@ -1,6 +1,6 @@
 import { companionFiles } from './files.js';
 
-/** What a folder of a model or an adapter may hold beside its weights. */
+/** What a folder of a model or an adapter may hold besides its weights. */
 export const companions: readonly string[] = [
   'config.json',
   ...companionFiles,
@@ -26,7 +26,7 @@ export const isNeeded = (name: string): boolean => fixedNames.has(name) || isSha
 
 export const isShardName = (name: string): boolean => /^[\w-][\w.-]*\.safetensors$/.test(name);
 
-/** Bytes of the largest file beside the weights; the largest published tokenizers have some 40 MB. */
+/** Bytes of the largest file other than weights; the largest published tokenizers have some 40 MB. */
 export const largestCompanion = 256 * 2 ** 20;
 
 /** Shards of the largest published models are some hundreds. */

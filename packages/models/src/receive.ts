@@ -30,7 +30,7 @@ export class Receiver {
     private readonly transfer: Transfer,
   ) {}
 
-  /** Drops what was hashed: the file begins anew. */
+  /** Drops the hash so far: the file starts over. */
   forget(): void {
     [this.digest, this.hashed] = [undefined, 0];
   }

@@ -22,7 +22,7 @@ export interface RemoteFile {
 
 export interface Transfer {
   readonly send: Send;
-  /** An error for a response that is none of the file. */
+  /** The error for a response that is not the file. */
   readonly refuse: (response: Response, file: RemoteFile) => LowrankError;
   /** Bytes that came; negative where they have to come again. */
   readonly onBytes: (file: RemoteFile, count: number) => void;

@@ -22,7 +22,7 @@ export function renamed(file: SafetensorsFile, rename: (name: string) => string 
 
 /**
  * Names for a model whose body is `body`: checkpoints of the body alone leave that word out, as GPT-2's own do. `heads`
- * are the modules beside the body; `isBuffer` says which tensors the code makes itself.
+ * are the modules outside the body; `isBuffer` says which tensors the code makes itself.
  */
 export function bodyNames(
   file: SafetensorsFile,

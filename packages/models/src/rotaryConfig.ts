@@ -25,7 +25,7 @@ export interface RotaryDefaults {
 const usualScalings = ['linear', 'dynamic', 'llama3', 'yarn'] as const;
 
 /**
- * How positions turn queries and keys. Both spellings: `rope_theta` and `partial_rotary_factor` beside `rope_scaling`
+ * How positions turn queries and keys. Both spellings: `rope_theta` and `partial_rotary_factor` with `rope_scaling`
  * (transformers 4), and `rope_parameters` with all of it (transformers 5).
  */
 export function rotaryOptions(config: ConfigReader, defaults: RotaryDefaults): RotaryOptions {

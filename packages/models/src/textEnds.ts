@@ -18,7 +18,7 @@ export interface TextEndOptions {
   readonly stopIds?: readonly number[];
   /** Strings that end a text: it is cut exactly before them, wherever the borders of tokens lie. Needs `text`. */
   readonly stopStrings?: readonly string[];
-  /** Makes the decoder of each prompt's text. Without it there is none. */
+  /** Makes the decoder of each prompt's text. Without it there is no text. */
   readonly text?: (prompt: Prompt, at: number) => TokenText;
   /** Sees each token as it is made. */
   readonly onToken?: (id: number, prompt: number) => void;

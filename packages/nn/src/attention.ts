@@ -46,7 +46,7 @@ export class Attention extends AttentionBase {
   }
 
   /**
-   * x [B, T, width] → [B, T, width]; with a cache, keys and values are written behind `lengths` and attention reads all
+   * x [B, T, width] → [B, T, width]; with a cache, keys and values are written after `lengths` and attention reads all
    * of it.
    */
   forward(x: Tensor, context: AttentionContext, cache?: LayerCache): Tensor {

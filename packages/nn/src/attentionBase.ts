@@ -48,7 +48,7 @@ export abstract class AttentionBase extends Module {
   /** Set by prefix tuning. */
   prefix: KeyValueProvider | undefined;
 
-  /** [B, T, H, D]; with a cache, keys and values are written behind `lengths` and attention reads all of it. */
+  /** [B, T, H, D]; with a cache, keys and values are written after `lengths` and attention reads all of it. */
   protected attend(
     { q, k, v }: QueryKeyValue,
     { positions, segments, lengths }: AttentionContext,

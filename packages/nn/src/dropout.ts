@@ -17,7 +17,7 @@ export function withDropout<T>(state: RandomState, fn: () => T): T {
   }
 }
 
-/** Inverted dropout while training, x otherwise. `stream` tells one layer's random numbers from another's. */
+/** Inverted dropout while training, x otherwise. `stream` sets one layer's random numbers apart from another's. */
 export function trainingDropout(x: Tensor, rate: number, stream: number): Tensor {
   return current === undefined || rate === 0 ? x : dropout(x, rate, current, stream);
 }

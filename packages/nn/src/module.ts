@@ -160,7 +160,7 @@ export class Module {
     for (const [, module] of this.namedModules()) for (const parameter of module.heldParameters()) parameter.dispose();
   }
 
-  /** What is freed with this module itself: its parameters, and places that are none. */
+  /** What is freed with this module itself: its parameters, and what else it holds. */
   protected heldParameters(): Iterable<Parameter> {
     return this.ownParameters().values();
   }

@@ -57,7 +57,7 @@ export class Parameter {
   }
 
   /**
-   * From now on `own` is `rule(stored)`, traced anew wherever it is read; undefined ends that. As a parametrization in
+   * From now on `own` is `rule(stored)`, traced again at every use; undefined ends that. Like a parametrization in
    * PyTorch: the layer does not know.
    */
   derive(rule: ((stored: Tensor) => Tensor) | undefined): void {

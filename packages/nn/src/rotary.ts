@@ -31,7 +31,7 @@ interface Tables {
 /**
  * The tables of rotary position embedding (Su et al. 2021): cos and sin of position·frequency, [positions, size/2],
  * times the scaling's attention factor. Made on the host in double precision and rounded once: shader sines are off by
- * 2e-4 at such angles. They are as long as the row or cache at hand needs, and kept.
+ * 2e-4 at such angles. They are as long as the current row or cache needs, and kept.
  */
 export class RotaryTable {
   private readonly made = new Map<string, Tables>();
@@ -42,7 +42,7 @@ export class RotaryTable {
    * x [B, T, H, D] turned by its positions i32 [B, T].
    *
    * Scalings that go by the length: `dynamic` goes by `length`; `longrope` by the length of each token's document where
-   * `segments` tells it, else by `length`.
+   * `segments` are given, else by `length`.
    */
   apply(x: Tensor, positions: Tensor, { length = this.options.maxPositions, segments }: RotaryReach = {}): Tensor {
     const { scaling } = this.options;

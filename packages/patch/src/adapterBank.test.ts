@@ -50,7 +50,7 @@ test.each<Partial<LoraConfig>>([
   { init: 'olora', useRslora: true },
   { targetModules: ['embed_tokens', 'down_proj'] },
   { targetModules: ['embed_tokens'], useDora: true },
-])('%j in a bank computes what it computes beside the layers', async (given) => {
+])('%j in a bank computes what it computes in the layers', async (given) => {
   const model = new TinyModel();
   const own = config(given);
   await addAdapter(model, own);
@@ -137,7 +137,7 @@ test('loading, unloading, replacing: slots are found again, rows follow, names a
   expect(() => foreign.put('two', prepared)).toThrow(/another bank/);
 });
 
-test('off within a scope, also nested and when it fails; what is chosen within holds behind', async () => {
+test('off within a scope, also nested and when it fails; a choice made within takes effect after it', async () => {
   const model = new TinyModel();
   const base = await logitsOf(model);
   const bank = openAdapterBank(model, { slots: 1, rank: 2 });
@@ -154,7 +154,7 @@ test('off within a scope, also nested and when it fails; what is chosen within h
   expectNear(await logitsOf(model), want);
 });
 
-test('what does not fit is told at once, and nothing is changed', async () => {
+test('what does not fit is an error at once, and nothing is changed', async () => {
   const model = new TinyModel();
   const bank = openAdapterBank(model, { slots: 1, rank: 2, targetModules: ['q_proj', 'embed_tokens'] });
   const before = await logitsOf(model);
@@ -233,7 +233,7 @@ test('no bank around adapters, merged or not', async () => {
   openAdapterBank(model, { slots: 1, rank: 2 }).dispose();
 });
 
-test('a variant of one’s own that is a factor goes into a bank as beside the layers', async () => {
+test('a user’s variant that is a factor works in a bank as in the layers', async () => {
   const factor = 1.5;
   const variant: NamedVariant = {
     name: 'more',

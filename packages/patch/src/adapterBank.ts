@@ -37,7 +37,7 @@ export function bankFor(
  * The first axis of what goes through the layers is the batch. A packed batch (one row of several documents) has one
  * row, and uses what row 0 uses.
  *
- * @throws LowrankError `patch.bank` for sizes that are none, where the model has adapters already, and around the
+ * @throws LowrankError `patch.bank` for invalid sizes, where the model has adapters already, and around the
  * output projection; `patch.noTargets`, `patch.notLinear`
  */
 export function openAdapterBank(model: Module, options: AdapterBankOptions): AdapterBank {
@@ -162,8 +162,8 @@ export class AdapterBank {
   }
 
   /**
-   * Switches all adapters off while `fn` runs and its promise is open: the base alone. What is chosen within it holds
-   * behind it. Scopes may lie within each other.
+   * Switches all adapters off until `fn` and its promise have ended: the base alone. A choice made within the scope
+   * takes effect after it. Scopes may nest.
    */
   async withBase<T>(fn: () => T | Promise<T>): Promise<T> {
     this.check();

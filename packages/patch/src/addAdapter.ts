@@ -20,7 +20,7 @@ const beginnings: Readonly<Partial<Record<LoraConfig['init'], Begin>>> = { eva: 
  * Puts a new adapter around every layer that the configuration names, makes it the active one, and freezes everything
  * else. Where matrices or vectors begin as something of W (PiSSA, OLoRA; DoRA's norms), W is read, one layer at a time;
  * EVA needs `options.data`, LoftQ `options.loftq`. The base itself never changes (but by LoftQ of several iterations):
- * what A and B began as is taken off beside it (PEFT changes W instead).
+ * the layer subtracts the initial s·B·A from its output (PEFT subtracts it from W instead).
  *
  * @returns what to train, and the configuration that the adapter is saved with
  * @throws LowrankError `patch.noTargets`, `patch.notLinear`, `patch.adapterExists`, `patch.output`,

@@ -43,7 +43,7 @@ export interface AdapterBankOptions {
 }
 
 /**
- * A layer of a bank, with an adapted layer around the same base that is in no model: what tells an adapter's numbers.
+ * A layer of a bank, with an adapted layer around the same base, outside the model, that computes an adapter's numbers.
  */
 interface BankPlace {
   readonly layer: LoraBankLayer;

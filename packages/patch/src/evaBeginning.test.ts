@@ -20,7 +20,7 @@ const random = (...shape: number[]): Tensor =>
     shape,
   );
 
-/** Two layers of one input, one behind a relu, an embedding, and a layer that nothing calls. */
+/** Two layers of one input, one after a relu, an embedding, and a layer that nothing calls. */
 class Small extends Module {
   constructor() {
     super();
@@ -159,7 +159,7 @@ test('what EVA cannot begin from is refused, and the model stays as it was', asy
   expect(() => config({ eva: { ...config().eva, rho: 0.5 } as LoraConfig['eva'] })).toThrow(
     /EVA setting rho: .*at least 1.*0.5/,
   );
-  expect(() => loraConfig({ targetModules: ['left'], eva: config().eva })).toThrow(/eva.*init 'eva' beside it/);
+  expect(() => loraConfig({ targetModules: ['left'], eva: config().eva })).toThrow(/eva.*init 'eva' with it/);
   await expect(addAdapter(model, config())).rejects.toThrow(/options\.data/);
   expect(adaptedLayers(model).size).toBe(0);
   for (const path of ['left', 'right', 'above', 'idle']) expect(model.getModule(path)).toBeInstanceOf(Linear);
@@ -205,7 +205,7 @@ test('an output projection is measured too; DoRA there is refused before the dat
   });
 });
 
-test('what fails behind the data leaves the model as it was', async () => {
+test('a failure after the data leaves the model as it was', async () => {
   const model = new Small();
   const modules = [...model.namedModules()].map(([path]) => path);
   await expect(

@@ -96,7 +96,7 @@ test('in 16 bits unmerging gives each weight back within a unit in its last plac
   expect(layer.weight.tensor.dtype).toBe('bf16');
 });
 
-test('what was compiled beside DoRA layers goes on with the merged weights', async () => {
+test('what was compiled with DoRA layers goes on with the merged weights', async () => {
   const model = new TinyModel();
   await addAdapter(model, config({ useDora: true }));
   stir(model);

@@ -62,7 +62,7 @@ export async function mergeAdapter(
       code: 'patch.mergeActive',
       what: `merging ${chosen.join(', ')}`,
       expected: 'every active adapter among them, since merged layers use no other',
-      got: `${left.join(', ')} active beside`,
+      got: `${left.join(', ')} active too`,
       remedy: 'Set the active adapters first (activateAdapter), or merge these too.',
     });
   requireWholeActive(model, chosen);
@@ -166,8 +166,8 @@ function apply(place: MergePlace, { record, resting, ...change }: Merged): void 
   const { layer, adapters } = place;
   layer.merged = record;
   for (const [name, { scale, constant }] of adapters) {
-    // What was traced with the adapter beside its layer goes on with the same results: its factor is 0 from now on, and
-    // a variant's constant rests.
+    // Functions traced with the unmerged adapter keep their results: its factor is 0 from now on, and a variant's
+    // constant rests.
     scale.value = 0;
     const still = resting.get(name);
     if (constant !== undefined && still !== undefined) sourceOf(constant).write(still);

@@ -11,7 +11,7 @@ export function requireUnmerged(model: Module, what: string): void {
     throw new LowrankError({
       code: 'patch.merged',
       what,
-      expected: 'a model whose adapters are beside their layers',
+      expected: 'a model without merged adapters',
       got: `${module.merged.map(({ name }) => name).join(', ')} merged into ${path}`,
       remedy: 'Call await unmergeAdapter(model) first.',
     });
@@ -19,7 +19,7 @@ export function requireUnmerged(model: Module, what: string): void {
 }
 
 /**
- * Refuses to merge into a weight that is computed anew wherever it is read: what is put there would not be seen.
+ * Refuses to merge into a weight that is recomputed at every use: nobody would see what is written there.
  * @throws LowrankError `patch.mergeDerived`
  */
 export function requireStored(path: string, weight: Parameter): void {

@@ -45,7 +45,7 @@ function storedWeight(path: string, { base }: LoraLayer): Pick<MergePlace, 'weig
       what: path,
       expected: 'a linear layer or an embedding with a weight in f32, f16 or bf16',
       got: weight?.tensor.dtype ?? `a ${base.constructor.name}, which holds codes`,
-      remedy: 'Keep the adapter beside it, or load the model in 16 bits.',
+      remedy: 'Leave the adapter unmerged, or load the model in 16 bits.',
     });
   requireStored(path, weight);
   sourceOf(weight.tensor);
@@ -76,7 +76,7 @@ function checkAdapters(path: string, layer: LoraLayer, adapters: MergePlace['ada
       what: `merging lora_bias at ${path}`,
       expected: 'a layer with a bias',
       got: 'one without',
-      remedy: 'Keep the adapter beside the model, or train it without lora_bias.',
+      remedy: 'Leave the adapter unmerged, or train it without lora_bias.',
     });
 }
 

@@ -52,7 +52,7 @@ async function mergedInto(tensor: Partial<CheckpointTensor>, given = adapter): P
   return [...new Float32Array((await merged?.read())?.slice().buffer ?? new ArrayBuffer(0))];
 }
 
-test('W [in, out] gets ΔW transposed: its shape tells, or the adapter where W is square', async () => {
+test('W [in, out] gets ΔW transposed: by its shape, or as the adapter says where W is square', async () => {
   const read = (): Promise<Uint8Array> => Promise.resolve(new Uint8Array(new Float32Array(6).buffer));
   expect(await mergedInto({ shape: [3, 2], read }, wide)).toEqual([10, 20, 20, 40, 30, 60]);
   expect(await mergedInto({ shape: [2, 3], read }, wide)).toEqual([10, 20, 30, 20, 40, 60]);

@@ -14,8 +14,8 @@ export type { CheckpointTensor } from './checkpointTensors.js';
  * for the layers that the adapter has, biases that it changes, modules that it has whole, token rows that it has
  * trained, the very bytes for all others.
  *
- * W is [out, in], or [in, out] (Conv1D, embeddings): its shape tells, and where W is square, the adapter's
- * `fanInFanOut`.
+ * W is [out, in], or [in, out] (Conv1D, embeddings): its shape decides, or the adapter's `fanInFanOut` where W
+ * is square.
  *
  * @throws LowrankError `patch.adapterMismatch` for matrices that belong to no tensor or do not fit it,
  * `patch.mergeInit` for one that began as a part of W and was not converted, and `lora.mergeNotFinite`

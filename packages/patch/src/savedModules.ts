@@ -10,8 +10,8 @@ import { placesToSave } from './savedPlaces.js';
 import { numbersOf } from './savedWhole.js';
 
 /**
- * A module is trained whole or adapted, by whichever adapters: what one puts beside a weight would be lost on another's
- * copy of it. @throws LowrankError `patch.savedModules`
+ * A module is trained whole or adapted, whichever adapters do so: an adapter of a weight would have no effect on another
+ * adapter's copy of it. @throws LowrankError `patch.savedModules`
  */
 export function checkUncopied(model: Module, paths: Iterable<string>): void {
   const copied = new Map(

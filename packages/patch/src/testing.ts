@@ -55,7 +55,7 @@ class Body extends Module {
   }
 }
 
-/** A model in miniature, with a transformer's names: three blocks of linear layers, embeddings before and behind. */
+/** A model in miniature, with a transformer's names: three blocks of linear layers between embeddings. */
 export class TinyModel extends Module {
   override readonly outputPath: string = 'lm_head';
   private readonly body = this.child('model', new Body());

@@ -79,7 +79,7 @@ function wantedRows([path, module]: NamedModule, ids: readonly number[], { modul
   throw failure(what, 'an embedding or an output projection', module.constructor.name);
 }
 
-/** An output projection that follows its embedding cannot be trained in another way beside. */
+/** An output projection that follows its embedding cannot be trained in another way at the same time. */
 function checkFollower([path, module]: NamedModule, { modulesToSave = [] }: Tokens): void {
   const expected = 'an output projection that follows the trained rows of its embedding';
   if (modulesToSave.some((saved) => path.endsWith(saved)))

@@ -13,7 +13,7 @@ export function isGiven(value: unknown): boolean {
  * Checks what goes with what: the `excludes` and `requires` of every setting that is given.
  *
  * @param given what was given
- * @param all what there is beside it: defaults, and options of other tables. A rule about a setting that is neither
+ * @param all what else there is: defaults, and options of other tables. A rule about a setting that is neither
  * there nor in the table is left to whoever knows that setting.
  * @throws LowrankError with `code`
  */
@@ -78,7 +78,7 @@ function checkRequirement(code: string, { name, value, rule, all }: Applied<Requ
   throw new LowrankError({
     code,
     what: (names) => names(name, rule.when && nameOf(value)),
-    expected: (names) => `${names(other, values)} beside it`,
+    expected: (names) => `${names(other, values)} with it`,
     got: isGiven(beside) ? nameOf(beside) : (names) => `no ${names(other)}`,
     remedy,
     setting: name,

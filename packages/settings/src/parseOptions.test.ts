@@ -26,7 +26,7 @@ test.each<[object, string]>([
   [{ rnak: 1 }, 'the setting rnak: expected rank, got rnak'],
   [{ size: 1 }, 'the setting size: expected rank, got size'],
   [{ fast: true, mode: 'two' }, "fast with mode 'two': expected one of the two, got both. Leave fast out."],
-  [{ speed: 0.5 }, 'speed: expected fast beside it, got no fast. Be fast first.'],
+  [{ speed: 0.5 }, 'speed: expected fast with it, got no fast. Be fast first.'],
 ])('%j is refused', (given, message) => {
   expect(() => parseOptions(tested, { names, ...given })).toThrow(
     expect.objectContaining({ message, code: 'test.config' }) as Error,

@@ -11,7 +11,7 @@ export interface Exclusion {
   readonly remedy?: Phrase;
 }
 
-/** What a setting needs beside it. */
+/** What a setting also needs. */
 export interface Requirement {
   readonly setting: string;
   /** The values of this setting that need it; default: any. */

@@ -10,7 +10,7 @@ import type { StudyOptions } from './studyOptions.js';
 /** Goldens made by transformers and PEFT: parity/README.md describes them. */
 export const golden = fileURLToPath(new URL('../../../parity/golden/llama', import.meta.url));
 
-/** A folder that is gone after the test. */
+/** A folder that is removed after the test. */
 export function scratch(): { path: string; [Symbol.dispose](): void } {
   const path = mkdtempSync(join(tmpdir(), 'lowrank-'));
   return { path, [Symbol.dispose]: () => rmSync(path, { recursive: true, force: true }) };

@@ -7,7 +7,7 @@ import { withoutBias } from '../withoutBias.js';
 import type { BankEntry } from './entry.js';
 import type { BankMix } from './mix.js';
 
-/** What adapters in a bank may have beside A and B. Each costs every layer a little, so that it is asked for. */
+/** What adapters in a bank may have besides A and B. Each costs every layer a little, so none is on by default. */
 export interface BankAbilities {
   /** Biases of B (`lora_bias`). */
   readonly loraBias?: boolean | undefined;

@@ -36,7 +36,7 @@ export class BankMix {
     return reshape(mul(reshape(h, [...lead, slots, rank]), weights), h.shape);
   }
 
-  /** Σ over the slots of a row's weight · table[slot], as [B, 1, …, width] beside y. @param table [slots, width] */
+  /** Σ over the slots of a row's weight · table[slot], as [B, 1, …, width] to go with y. @param table [slots, width] */
   sum(table: Tensor, y: Tensor): Tensor {
     const own = this.rowsFor(y);
     return reshape(matmul(own, table), [own.shape[0] ?? 1, ...y.shape.slice(1, -1).map(() => 1), table.shape[1] ?? 0]);

@@ -58,7 +58,7 @@ export interface WeightedPart {
 
 interface LayerOptions extends CombineSettings {
   readonly method: CombineMethod;
-  /** Its number: dare draws for each layer anew. */
+  /** Its number: `dare` draws anew for each layer. */
   readonly layer: number;
 }
 

@@ -17,11 +17,11 @@ export interface LowRankUpdate {
   readonly transposed?: boolean;
   /** What becomes of W and ΔW; their sum unless given. */
   readonly variant?: LoraVariant | undefined;
-  /** [out]: what the variant has trained beside A and B. */
+  /** [out]: what the variant has trained besides A and B. */
   readonly vector?: Float32Array | undefined;
   /** PEFT narrows ΔW to the dtype of W before it adds it, for embeddings alone. */
   readonly narrowDelta?: boolean;
-  /** [out]: filled with what the variant's `mergeRow` tells; what `unmergeWeight` goes by. */
+  /** [out]: receives what the variant's `mergeRow` returns, which `unmergeWeight` needs. */
   readonly kept?: Float32Array | undefined;
 }
 
@@ -72,7 +72,7 @@ function changed(
   const { a, b, rank, transposed = false, narrowDelta = false } = update;
   const inFeatures = a.length / rank;
   const outFeatures = b.length / rank;
-  // A copy in any case: `slice` of Node's Buffer is none.
+  // `slice` of Node's Buffer makes no copy; this always does.
   const bytes = new Uint8Array(weight);
   const { read, write, narrowed } = accessor(bytes, dtype);
   const scaling = Math.fround(update.scaling);

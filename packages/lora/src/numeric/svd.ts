@@ -197,7 +197,7 @@ function krylovBasis(matrix: Values, { rows, columns, width, iterations, seed }:
 function normalized(data: Float64Array, at: number, length: number): boolean {
   const a = at * length;
   const before = Math.sqrt(dot(data, { a, b: a, length }));
-  // Twice: what rounding leaves the first time is gone the second.
+  // Twice: the second pass removes what rounding left in the first.
   for (let pass = 0; pass < 2; pass++) {
     for (let other = 0; other < at; other++) {
       const b = other * length;

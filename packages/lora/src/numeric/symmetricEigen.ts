@@ -116,7 +116,7 @@ function multiply(
 function normalized(basis: Float64Array, last: number, size: number): boolean {
   const own = at(basis, last, size);
   const before = Math.sqrt(dot(own, own));
-  // Twice: what rounding leaves the first time is gone the second.
+  // Twice: the second pass removes what rounding left in the first.
   for (let pass = 0; pass < 2; pass++) {
     for (let k = 0; k < last; k++) {
       const other = at(basis, k, size);

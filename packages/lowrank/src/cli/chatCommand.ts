@@ -43,7 +43,7 @@ export function addChatFlags(command: Command): Command {
 
 const help = `  /adapter NAME   use another adapter from now on; none for the base model; without a name: list them
   /reset          forget the conversation
-  /system TEXT    begin anew with this system message; without a text: with none
+  /system TEXT    start over with this system message; without a text: with none
   /help           this list
   /exit           end, as does the end of the input`;
 
@@ -71,7 +71,7 @@ export async function chatCommand(
   let turns = 0;
   try {
     speaker.say(
-      `${chat.adapter === undefined ? '' : `adapter ${chat.adapter}; `}/help tells the commands, /exit ends.`,
+      `${chat.adapter === undefined ? '' : `adapter ${chat.adapter}; `}/help lists the commands, /exit ends.`,
     );
     for await (const line of lines) {
       const text = line.trim();
@@ -131,7 +131,7 @@ function command(line: string, { chat, speaker }: Talk): void {
       return speaker.say('forgotten');
     case 'system':
       chat.system(rest === '' ? undefined : rest);
-      return speaker.say(rest === '' ? 'no system message' : 'begun anew with this system message');
+      return speaker.say(rest === '' ? 'no system message' : 'started over with this system message');
     case 'help':
       return speaker.say(help);
     default:
@@ -145,7 +145,7 @@ function command(line: string, { chat, speaker }: Talk): void {
   }
 }
 
-/** What the talker can mend is told, and the talk goes on. */
+/** Reports errors that the user can correct, and the chat goes on. */
 async function complaining(speaker: Speaker, act: () => void | Promise<void>): Promise<void> {
   try {
     await act();

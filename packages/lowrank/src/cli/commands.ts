@@ -31,7 +31,7 @@ import { workerCommand } from './workerCommand.js';
 import { countReporter, duration, startProgress, transferReporter } from './progress.js';
 import type { Progress } from './progress.js';
 
-/** The commands over their flags: each chooses a device, does its job and tells the result. */
+/** The commands over their flags: each chooses a device, does its job and reports the result. */
 export function makeActions(speaker: Speaker, onInterrupted: () => void): Actions {
   return {
     train: (flags) =>
@@ -41,7 +41,7 @@ export function makeActions(speaker: Speaker, onInterrupted: () => void): Action
         const result = await evaluateFolder({
           ...flags,
           metrics: flags.metric,
-          ...told(speaker),
+          ...reportTo(speaker),
           backend,
           onProgress: countReporter(speaker, 'prompts answered'),
         });
@@ -49,24 +49,24 @@ export function makeActions(speaker: Speaker, onInterrupted: () => void): Action
       }),
     generate: (flags) =>
       withBackend(flags.device, speaker, (backend) =>
-        generateCommand({ ...flags, ...told(speaker) }, { backend, speaker }),
+        generateCommand({ ...flags, ...reportTo(speaker) }, { backend, speaker }),
       ),
     chat: (flags) =>
       withBackend(flags.device, speaker, (backend) =>
-        chatCommand({ ...flags, ...told(speaker) }, { backend, speaker }),
+        chatCommand({ ...flags, ...reportTo(speaker) }, { backend, speaker }),
       ),
     async merge(flags) {
-      const result = await mergeFolders({ ...flags, ...told(speaker) });
+      const result = await mergeFolders({ ...flags, ...reportTo(speaker) });
       speaker.result(
         result,
         `merged ${result.merged} layers of ${result.tensors} tensors; the model lies in ${result.model}`,
       );
     },
-    data: (flags) => dataCommand(flags, speaker, told(speaker)),
-    combine: (flags) => combineCommand(flags, speaker, told(speaker)),
-    inspect: (flags) => inspectCommand(flags, speaker, told(speaker)),
-    spectrum: (flags) => spectrumCommand(flags, speaker, told(speaker)),
-    convert: (flags) => convertCommand(flags, speaker, told(speaker)),
+    data: (flags) => dataCommand(flags, speaker, reportTo(speaker)),
+    combine: (flags) => combineCommand(flags, speaker, reportTo(speaker)),
+    inspect: (flags) => inspectCommand(flags, speaker, reportTo(speaker)),
+    spectrum: (flags) => spectrumCommand(flags, speaker, reportTo(speaker)),
+    convert: (flags) => convertCommand(flags, speaker, reportTo(speaker)),
     plan: (flags) => planCommand(flags, speaker),
     quantize: (flags) => quantizeCommand({ flags, speaker, onInterrupted }),
     compare: (flags) =>
@@ -97,8 +97,8 @@ function describeEvaluation(
   );
 }
 
-/** Downloads and warnings, told to people. */
-function told(speaker: Speaker): TransferEvents {
+/** Shows downloads and warnings to the user. */
+function reportTo(speaker: Speaker): TransferEvents {
   return { onTransfer: transferReporter(speaker), onWarning: (text) => speaker.say(`warning: ${text}`) };
 }
 

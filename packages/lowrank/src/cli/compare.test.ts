@@ -230,7 +230,7 @@ describe('lowrank compare', () => {
       ['--methods', 'full,lora', '--quantization', 'nf4'],
       /--quantization in a comparison of full, lora: expected qlora/,
     ],
-    [['--methods', 'lora', '--eva-batches', '2'], /--eva-batches: expected --init-lora-weights eva beside it/],
+    [['--methods', 'lora', '--eva-batches', '2'], /--eva-batches: expected --init-lora-weights eva with it/],
     [['--test-data', '/nowhere.jsonl'], /nowhere\.jsonl/],
     [['--output', golden.replace(/$/, '/tied')], /expected a folder of its own/],
   ])('%j: refused before anything is trained', async (flags, complaint) => {

@@ -46,7 +46,7 @@ test('convert: an adapter, a model, and a model with the adapter merged in', asy
 });
 
 test.each([
-  [['--merge'], 'cli.conflict', '--merge: expected --adapter beside it'],
+  [['--merge'], 'cli.conflict', '--merge: expected --adapter with it'],
   [['--adapter', adapter, '--dtype', 'f16'], 'cli.conflict', '--dtype with an adapter'],
   [[], 'gguf.preTokenizer', '--pre-tokenizer llama-bpe'],
   [['--pre-tokenizer', 'llama-bpe', '--output', golden], 'cli.output', 'expected a file, got a folder'],

@@ -74,7 +74,7 @@ test(
 );
 
 test.each<[string[], RegExp]>([
-  [['--eva-rho', '2'], /--eva-rho: expected --init-lora-weights eva beside it/],
+  [['--eva-rho', '2'], /--eva-rho: expected --init-lora-weights eva with it/],
   [
     ['--eva-batches', '2', '--init-lora-weights', 'gaussian'],
     /--eva-batches: expected --init-lora-weights eva.*got gaussian/,

@@ -14,7 +14,7 @@ export function flagOf(setting: string): string {
   return `--${declared ?? name.replaceAll(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)}`;
 }
 
-/** The same with a value, as errors are told: `--method full`. */
+/** The same with a value, as errors name it: `--method full`. */
 export function flagWith(setting: string, value?: string): string {
   return value === undefined ? flagOf(setting) : `${flagOf(setting)} ${value}`;
 }

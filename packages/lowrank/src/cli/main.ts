@@ -13,9 +13,9 @@ import { makeProgram } from './program.js';
 export const exitCodes = { done: 0, defect: 1, complaint: 2, interrupted: 130 } as const;
 
 /**
- * Runs one command line and returns its exit code; nothing of the process is touched but through `io`.
+ * Runs one command line and returns its exit code; it touches the process only through `io`.
  *
- * A LowrankError is told in one sentence (exit code 2); any other error with its stack (1). With `--json` the last line
+ * Prints a LowrankError in one sentence (exit code 2), any other error with its stack (1). With `--json` the last line
  * of stdout is then {"error": {code, message}}.
  */
 export async function main(argv: readonly string[], io: Io): Promise<number> {
@@ -45,15 +45,17 @@ function complain(error: unknown, speaker: Speaker): number {
   if (error instanceof CommanderError && error.exitCode === 0) return exitCodes.done;
   // Without a command, commander has printed the help.
   if (error instanceof CommanderError && error.code === 'commander.help') return exitCodes.complaint;
-  const told = error instanceof CommanderError ? usageError(error) : error;
-  if (isLowrankError(told)) {
-    const message = told.messageWith(flagWith);
+  const reported = error instanceof CommanderError ? usageError(error) : error;
+  if (isLowrankError(reported)) {
+    const message = reported.messageWith(flagWith);
     speaker.say(`lowrank: ${message}`);
-    speaker.line({ error: { code: told.code, message } });
+    speaker.line({ error: { code: reported.code, message } });
     return exitCodes.complaint;
   }
-  speaker.say(told instanceof Error ? (told.stack ?? told.message) : String(told));
-  speaker.line({ error: { code: 'internal', message: told instanceof Error ? told.message : String(told) } });
+  speaker.say(reported instanceof Error ? (reported.stack ?? reported.message) : String(reported));
+  speaker.line({
+    error: { code: 'internal', message: reported instanceof Error ? reported.message : String(reported) },
+  });
   return exitCodes.defect;
 }
 

@@ -62,8 +62,8 @@ function lines(speaker: Speaker, steps: number): Progress {
 }
 
 /**
- * Shows downloads and loading: a line that is written anew on a terminal, else one every few seconds; nothing for what
- * is over at once.
+ * Shows downloads and loading: a line that is redrawn on a terminal, else one every few seconds; nothing for what
+ * ends at once.
  */
 export function transferReporter(speaker: Speaker): (event: TransferEvent) => void {
   const begun = performance.now();
@@ -73,7 +73,7 @@ export function transferReporter(speaker: Speaker): (event: TransferEvent) => vo
     const now = performance.now();
     const isDone = event.bytes >= event.totalBytes;
     const pause = speaker.io.isTTY ? 200 : secondsBetweenLines * 1000;
-    // What takes less than a second is not worth a word; what was told of is told to be done.
+    // Less than a second is not worth reporting; what was reported is also reported as done.
     if (isDone ? !drawn : now - begun < 1000 || (drawn && now - last < pause)) return;
     last = now;
     drawn = !isDone;

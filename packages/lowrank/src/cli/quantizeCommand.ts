@@ -35,7 +35,7 @@ export function addQuantizeFlags(command: Command): Command {
     )
     .option(
       '--skip-modules <names>',
-      'layers left as they are, beside the output projection: a,b',
+      'layers to leave as they are, besides the output projection: a,b',
       listFlag('--skip-modules'),
     )
     .option('--json', 'JSON lines on stdout, the result last; sentences go to stderr', false)

@@ -22,7 +22,7 @@ export interface SpectrumFlags {
 export function addSpectrumFlags(command: Command): Command {
   return command
     .description(
-      "the singular values of what full fine-tuning did to each matrix, beside a LoRA's, and how much their " +
+      'the singular values of what full fine-tuning did to each matrix and those of a LoRA, and how much their ' +
         'spaces have in common',
     )
     .requiredOption(

@@ -13,7 +13,7 @@ export interface StudyContext {
 const givenUp = {
   here: 'the current run is given up',
   queue:
-    'runs that no worker has begun are taken back; workers go on with theirs, and what they find is kept for ' +
+    'runs that no worker has begun are taken back; workers go on with theirs, and their results are kept for ' +
     'the next time',
 };
 

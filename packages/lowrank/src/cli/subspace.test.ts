@@ -133,7 +133,7 @@ test('packing and accumulation change nothing', async () => {
 });
 
 test.each([
-  [['--method', 'subspace'], /--method subspace: expected --dimension beside it/],
+  [['--method', 'subspace'], /--method subspace: expected --dimension with it/],
   [['--method', 'subspace', '--dimension', '0'], /--dimension: expected a whole number of at least 1/],
   [['--method', 'subspace', '--dimension', '10', '--r', '4'], /--r with --method subspace/],
   [

@@ -97,7 +97,7 @@ describe('lowrank sweep', () => {
     [['--r', '0'], /--r: expected a whole number of at least 1, got 0/],
     [['--target-modules', 'a+b,+'], /--target-modules: expected sets of names/],
     [['--hold-out', '100000'], /100000 rows held out/],
-    [['--init-lora-weights', 'loftq'], /loftq: expected --quantization nf4, fp4 or int8 beside it/],
+    [['--init-lora-weights', 'loftq'], /loftq: expected --quantization nf4, fp4 or int8 with it/],
     [['--completion-after', 'A: ', '--data', join(golden, 'nowhere.jsonl')], /nowhere\.jsonl/],
   ])('%j: refused before anything is trained', async (flags, complaint) => {
     using place = scratch();

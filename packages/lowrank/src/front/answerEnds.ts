@@ -22,9 +22,9 @@ export async function endIds(
   ];
 }
 
-/** What ends an answer of a chat: those tokens, and what the template writes behind an assistant's turn. */
+/** What ends an answer of a chat: those tokens, and what the template writes after an assistant's turn. */
 export function answerEnds(ids: readonly number[], template: ChatTemplate, tokenizer: TextTokenizer): TextEndings {
-  const written = behindAnswer(template);
+  const written = afterAnswer(template);
   const [first] = tokenizer.encode(written, { addSpecialTokens: false });
   // A control token is never part of an answer's text; any other text is searched for in it.
   const isControl =
@@ -35,8 +35,8 @@ export function answerEnds(ids: readonly number[], template: ChatTemplate, token
   return { stopIds: ids, stopStrings: written.trim() === '' ? [] : [written.trimEnd()] };
 }
 
-/** What stands between an assistant's words and the next user's, or behind them. */
-function behindAnswer(template: ChatTemplate): string {
+/** What stands between an assistant's words and the next user's, or after them. */
+function afterAnswer(template: ChatTemplate): string {
   const [question, answer, next] = ['question', '1a9f3c', '7e2b8d'];
   const chat = [
     { role: 'user', content: question },

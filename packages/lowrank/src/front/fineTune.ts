@@ -40,7 +40,7 @@ export interface FineTuneOptions extends Omit<MethodOptions & CommonOptions, Dec
 
 /** A training under way: await it for the finished {@link Run}. */
 export interface FineTuning extends Promise<Run> {
-  /** Finishes the step at hand; what was learned by then is the run's. */
+  /** Finishes the current step; the run keeps what was learned by then. */
   stop(): void;
 }
 

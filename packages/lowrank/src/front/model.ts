@@ -97,7 +97,7 @@ export class Model {
     return this.#parts.template;
   }
 
-  /** Tokens of a prompt and its answer that the model's positions hold, beside virtual tokens. */
+  /** Tokens of a prompt and its answer that the model's positions hold, without virtual tokens. */
   get contextLength(): number {
     return this.network.shape.maxPositions - this.network.virtualTokens;
   }
@@ -274,7 +274,7 @@ export class Model {
     });
   }
 
-  /** BOS where the tokenizer adds one, then the text, and nothing behind it: as rows are made for training. */
+  /** BOS where the tokenizer adds one, then the text, and nothing after it, as in rows for training. */
   #promptIds(text: string): number[] {
     const { bosId, addsBos } = this.tokenizer;
     if (text === '' && bosId !== undefined) return [bosId];

@@ -9,7 +9,7 @@ export type PieceWriter = (push: (piece: string) => void, signal: AbortSignal) =
 
 /**
  * Starts to write when the first piece is asked for. A reader who stops reading ends the writing; a failure reaches
- * the reader behind the pieces that came before it.
+ * the reader after the pieces that came before it.
  */
 export function textPieces(write: PieceWriter): TextPieces {
   const pieces = iterate(write);

@@ -19,8 +19,8 @@ export interface AdapterSwitch {
 
 /**
  * Puts adapters into a bank around the model, so that one generator with one set of plans serves them all and switching
- * compiles nothing. Those that a bank cannot hold (biases of the model that were trained along, whole tensors) are put
- * beside its layers, with a generator for each.
+ * compiles nothing. Those that a bank cannot hold (biases of the model that were trained too, whole tensors) wrap the
+ * model's layers, with a generator for each.
  */
 export async function openAdapterSwitch(
   { module }: OpenModel,

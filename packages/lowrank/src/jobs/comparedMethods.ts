@@ -48,7 +48,7 @@ export function trainingOf(
 }
 
 /**
- * What is given has to be of one of the methods at least: what none of them takes would be left aside without a word.
+ * Refuses options that none of the methods takes, which would otherwise have no effect.
  *
  * @throws LowrankError `cli.conflict`
  */

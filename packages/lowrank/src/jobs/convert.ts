@@ -45,7 +45,7 @@ export async function convertFolders(given: ConvertOptions): Promise<ConvertResu
   const options = await withFolders(given, given);
   const { adapter, merge = false, output } = options;
   if (merge && adapter === undefined)
-    throw new LowrankError({ code: 'cli.conflict', what: '--merge', expected: '--adapter beside it', got: 'none' });
+    throw new LowrankError({ code: 'cli.conflict', what: '--merge', expected: '--adapter with it', got: 'none' });
   const kind = adapter === undefined || merge ? 'model' : 'adapter';
   const file =
     kind === 'adapter' && adapter !== undefined ? await adapterFile(options, adapter) : await modelFile(options);
@@ -96,7 +96,7 @@ async function modelFile({
   const files = await openFolder(model);
   const { file: stored, config, pathOf } = await openModelWeights(files);
   const parts = [...outlineModel(config).children().keys()];
-  // What lies beside the model, such as a value head, is left out, as it is when the model is loaded.
+  // Leaves out tensors outside the model, such as a value head, as loading does.
   const tensors = [...stored.tensors.values()].flatMap((info) => {
     const { name, dtype: from, shape } = info;
     const path = pathOf(name);

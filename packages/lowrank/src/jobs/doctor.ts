@@ -15,7 +15,7 @@ export interface Findings {
   readonly advice: readonly string[];
 }
 
-/** Looks for devices. Never throws because there is none. */
+/** Looks for devices. Does not throw where there is no device. */
 export async function examine(): Promise<Findings> {
   const { adapters, problem } = await findAdapters();
   const cpu = await createCpuBackend();

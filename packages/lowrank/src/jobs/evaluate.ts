@@ -33,7 +33,7 @@ export interface EvaluateFolderOptions extends TransferEvents, QuantizationOptio
   readonly maxLength?: number;
   /** Default: the model's. */
   readonly tokenizer?: TextTokenizer;
-  /** Default: the loss alone, which is always told. */
+  /** Default: the loss alone, which is always reported. */
   readonly metrics?: readonly MetricName[];
   /** Most distinct prompts whose rows count, drawn by `seed`. Default: all. */
   readonly scoreRows?: number | undefined;

@@ -108,7 +108,7 @@ async function trainFolder(options: FineTuneFolderOptions & { readonly baseModel
   const backend = backendOnce(options.backend);
   const tokenizer = options.tokenizer ?? (await readTokenizer(options.model));
   for (const text of tokenizer.warnings) await options.onEvent?.({ type: 'warning', text });
-  // Weights that are to be trained are laid out anew by the trainer, from the host.
+  // The trainer lays trained weights out itself, from the host.
   const open = await openModel(options.model, { ...options, backend: saves === 'model' ? undefined : backend });
   const model: TrainingModel = {
     open,

@@ -9,7 +9,7 @@ export interface TransferEvent extends TransferProgress {
   readonly stage: 'downloading' | 'loading';
 }
 
-/** What a job tells on its way. */
+/** What a job reports while it runs. */
 export interface TransferEvents {
   readonly onTransfer?: ((event: TransferEvent) => void) | undefined;
   readonly onWarning?: ((text: string) => void) | undefined;

@@ -69,7 +69,7 @@ export async function generateBatch(
   }
 }
 
-/** BOS where the tokenizer adds one, and the text; nothing behind it, as rows are made for training. */
+/** BOS where the tokenizer adds one, and the text; nothing after it, as in rows for training. */
 export function promptIds(text: string, tokenizer: TextTokenizer): number[] {
   const { bosId, addsBos } = tokenizer;
   if (text === '') {

@@ -28,7 +28,7 @@ export async function loftqBase(
       throw notQuantized(`${path}, which is not`);
     const { matrix } = layer;
     const { shape } = info;
-    // A copy is aligned, and `slice` of Node's Buffer is none.
+    // A copy is aligned; `slice` of Node's Buffer makes none.
     const weight = widen(hostArray(dtype, new Uint8Array(await file.read(info.name)).buffer) as Floats, dtype);
     let last: QuantizedTensor | undefined;
     return {
@@ -54,7 +54,7 @@ function notQuantized(got: string): LowrankError {
     expected: (names) => `linear layers that ${names('quantization')} quantizes as they are loaded`,
     got,
     remedy: (names) =>
-      `Give ${names('quantization', 'nf4')} beside it, and a model in 16 or 32 bits: LoftQ makes up for what is lost ` +
-      'on the way.',
+      `Give ${names('quantization', 'nf4')} with it, and a model in 16 or 32 bits: LoftQ makes up for what ` +
+      'quantization loses.',
   });
 }

@@ -66,7 +66,7 @@ function contextOf(
 async function originTensors(files: ModelFiles, module: OpenModel['module']): Promise<OriginTensor[]> {
   const { file, pathOf } = await openModelWeights(files);
   const parts = [...module.children().keys()];
-  // What lies beside the model, such as a value head, has no path in it.
+  // Tensors outside the model, such as a value head, have no path in it.
   const pathIn = (name: string): string | undefined => {
     const path = pathOf(name);
     return parts.some((part) => path?.startsWith(`${part}.`)) ? path : undefined;

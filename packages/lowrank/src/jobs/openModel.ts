@@ -16,7 +16,7 @@ export interface OpenModel {
   readonly files: ModelFiles | undefined;
   readonly module: CausalModel;
   readonly vocabularySize: number;
-  /** Tokens that fit the model's positions, beside virtual ones. */
+  /** Tokens that fit the model's positions, without virtual ones. */
   readonly contextLength: number;
   /** Without dropout. */
   readonly loss: LossFunction;

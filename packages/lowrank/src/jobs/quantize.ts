@@ -295,7 +295,7 @@ async function* pieces(
 ): AsyncGenerator<Floats> {
   const type = floatDtypes[dtype] ?? 'f32';
   const step = elements * bytesPerElement(type);
-  // A copy is aligned, and `slice` of Node's Buffer is none.
+  // A copy is aligned; `slice` of Node's Buffer makes none.
   for (let at = 0; at < byteLength; at += step)
     yield hostArray(
       type,
@@ -322,14 +322,14 @@ function withoutNull(config: string): string {
   return config.replace(/,\s*"quantization_config":\s*null|"quantization_config":\s*null\s*,?/, '');
 }
 
-/** Files of weights in any format, and their indexes: they are made anew, or of no use beside the codes. */
+/** Files of weights in any format, and their indexes: quantizing replaces them, or has no use for them. */
 function isWeights(name: string): boolean {
   return /\.(safetensors|bin|pt|pth|gguf|h5|msgpack|onnx)$|\.index\.json$/.test(name);
 }
 
 /**
- * Copies tokenizer, generation settings, licence and whatever else lies beside the weights, bytes untouched, each whole
- * or not at all.
+ * Copies tokenizer, generation settings, licence and whatever else lies next to the weights, byte for byte, each file
+ * whole or not at all.
  */
 async function copyRest(model: string, output: string, written: string[]): Promise<void> {
   for (const name of await readdir(model)) {

@@ -29,7 +29,7 @@ export interface WrittenText {
 }
 
 /**
- * What a model writes, greedily, once for each distinct prompt, and how good it is beside all the completions that the
+ * What a model writes, greedily, once for each distinct prompt, and its score against all the completions that the
  * prompt has. A text ends at EOS, and at a line break where no reference has one. Undefined when the signal is aborted.
  *
  * @throws LowrankError `metrics.prompts` for rows that are no prompt and completion, and what the metrics throw

@@ -76,14 +76,14 @@ export async function showData(given: ShowDataOptions): Promise<ShowDataResult> 
       parts: () => partsOf(ids, labels, decode),
     });
   }
-  const told = {
+  const findings = {
     name: options.data,
     droppedLines: lines.dropped,
     truncatedLines: lines.truncated,
     unalignedLines: lines.unaligned,
     doubledBosLines: lines.doubled,
   };
-  for (const text of datasetWarnings(told, maxLength ?? 0)) options.onWarning?.(text);
+  for (const text of datasetWarnings(findings, maxLength ?? 0)) options.onWarning?.(text);
   return {
     rows: rows.length,
     tokens,

@@ -7,8 +7,8 @@ import { openOutputFolder } from '@lowrank/files';
 import { writeFileAtomic } from '@lowrank/safetensors';
 
 /**
- * Writes a PEFT folder: all files are on the disk before the first gets its name, the configuration last, so that no
- * folder looks like an adapter and is none. Returns the bytes of the weights.
+ * Writes a PEFT folder: all files are on the disk before the first gets its name, the configuration last, so that
+ * only complete folders look like adapters. Returns the bytes of the weights.
  *
  * @throws LowrankError `output.notWritable`, `output.isInput`, `safetensors.notWritten`
  */

@@ -9,12 +9,12 @@ test.each<[Parameters<typeof checkOptions>[0], string]>([
   [{ method: 'prompt', virtualInit: 'zero' }, "virtualInit with method 'prompt': expected random or vocab, got zero"],
   [{ method: 'prompt', virtualInit: 'vocab', promptInitText: 'x' }, 'virtualInit with promptInitText'],
   [{ method: 'full', quantization: 'nf4' }, "quantization with method 'full'"],
-  [{ method: 'subspace' }, "method 'subspace': expected dimension beside it, got none. For example: dimension 1000"],
+  [{ method: 'subspace' }, "method 'subspace': expected dimension with it, got none. For example: dimension 1000"],
   [{ method: 'subspace', dimension: 9, projection: 'fastfood', entries: 2 }, "entries with projection 'fastfood'"],
   [{ initAdapter: 'x', useRslora: true }, 'useRslora with initAdapter'],
-  [{ init: 'loftq' }, "init 'loftq': expected quantization 'nf4, fp4 or int8' beside it, got no quantization"],
-  [{ eva: { rho: 2 } }, "eva.rho: expected init 'eva' beside it, got no init"],
-  [{ doubleQuantization: true }, "doubleQuantization: expected quantization 'nf4 or fp4' beside it"],
+  [{ init: 'loftq' }, "init 'loftq': expected quantization 'nf4, fp4 or int8' with it, got no quantization"],
+  [{ eva: { rho: 2 } }, "eva.rho: expected init 'eva' with it, got no init"],
+  [{ doubleQuantization: true }, "doubleQuantization: expected quantization 'nf4 or fp4' with it"],
 ])('%j is refused', (options, words) => {
   expect(() => checkOptions(options)).toThrow(words);
 });

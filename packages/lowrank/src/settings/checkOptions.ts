@@ -117,7 +117,7 @@ function checkRequired(tables: readonly SettingTable[], method: string, options:
     throw new LowrankError({
       code: 'cli.conflict',
       what: (names) => names('method', method),
-      expected: (names) => `${names(name)} beside it`,
+      expected: (names) => `${names(name)} with it`,
       got: 'none',
       remedy: example === undefined ? undefined : (names) => `For example: ${names(name)} ${example}`,
       setting: name,

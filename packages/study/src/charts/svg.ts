@@ -10,7 +10,7 @@ export function colorAt(index: number): string {
   return colors[index % colors.length] ?? ink;
 }
 
-/** About the width of a text in pixels, rather too wide: no font is at hand to measure it. */
+/** About the width of a text in pixels, rather too wide: there is no font to measure it with. */
 export function textWidth(text: string, size: number = fontSize): number {
   return 0.58 * size * text.length;
 }

@@ -112,7 +112,7 @@ function drawLevel(y: number, stroke: Stroke): string {
   return lineThrough([from, to], stroke);
 }
 
-/** Names stand beside the panel, where no curve runs through them, each at its line or as near as there is room. */
+/** Puts names next to the panel, where no curve crosses them, each at its line or as near as there is room. */
 function nameLevels({ y: { axis } }: Panel, levels: readonly Level[]): string[] {
   const places = levels
     .map(({ score, name, stroke }) => ({ name, stroke, y: axis.at(score) }))

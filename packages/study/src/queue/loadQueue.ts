@@ -16,7 +16,7 @@ export async function loadQueue(): Promise<typeof QueuePackage> {
       what: '--queue',
       expected: 'the package @lowrank/queue',
       got: 'none that is installed',
-      remedy: 'Install it beside lowrank: npm install @lowrank/queue',
+      remedy: 'Install it next to lowrank: npm install @lowrank/queue',
       cause,
     });
   }

@@ -15,8 +15,8 @@ export interface ExecuteHooks {
 
 /**
  * Does the runs of a study. A run that fails has an outcome too (`status: 'failed'`): it ends nothing. When the signal
- * is aborted, runs at hand are given up, without an outcome, and `execute` returns; it throws only where the runs
- * cannot be done at all (no device, no queue).
+ * is aborted, current runs are given up without an outcome, and `execute` returns; it throws only where no run can be
+ * done at all (no device, no queue).
  *
  * The runs of one call are independent of each other and may be done in any order, anywhere: `runStudyRun` needs
  * nothing but the JSON. What a run saved lies in `run.folder` of the machine that did it; the study itself writes

@@ -44,7 +44,7 @@ export async function doRuns(
 
 const fileOf = ({ folder }: StudyRun): string => join(folder, 'outcome.json');
 
-/** Undefined where there is none that counts. */
+/** Undefined where there is no valid one. */
 async function readOutcome(run: StudyRun): Promise<StudyOutcome | undefined> {
   try {
     const { outcome } = JSON.parse(await readFile(fileOf(run), 'utf8')) as { outcome?: StudyOutcome };

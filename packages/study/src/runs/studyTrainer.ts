@@ -6,7 +6,7 @@ import type { StudyRun, StudySample, StudyTraining } from './studyRun.js';
  * (`studyTrainer` of `lowrank`, or your own).
  */
 export interface StudyTrainer {
-  /** Opens the device, once. @throws where there is none: no run could be done */
+  /** Opens the device, once. @throws where there is no device, since no run could be done */
   open(): Promise<void>;
   /** Makes room for one run. */
   openSession(): Promise<TrainingSession>;

@@ -45,11 +45,11 @@ export interface SpectrumResult {
 }
 
 /**
- * Computes the singular values of what full fine-tuning did to each matrix of a model, ΔW = W_tuned − W, beside those
+ * Computes the singular values of what full fine-tuning did to each matrix of a model, ΔW = W_tuned − W, and those
  * of a LoRA's s·B·A, and how much the spaces have in common. One matrix of each is in memory at a time.
  *
- * @throws LowrankError `cli.spectrum` for folders that are not the same model, or an adapter that is none of it, and
- * what the readers throw
+ * @throws LowrankError `cli.spectrum` for folders that are not the same model, or an adapter of another model,
+ * and what the readers throw
  */
 export async function spectrumOfFolders({
   model,

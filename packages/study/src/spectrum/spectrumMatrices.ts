@@ -59,7 +59,7 @@ export function commonPaths({
   const lost = [...before.paths].filter((path) => !after.paths.has(path) && !isCopy(path));
   const added = [...after.paths].filter((path) => !before.paths.has(path) && !isCopy(path));
   if (lost.length > 0) wrong(`the same matrices, ${list(lost)} among them`, 'none of them');
-  if (added.length > 0) wrong('the same matrices', `${list(added)} beside them`);
+  if (added.length > 0) wrong('the same matrices', `${list(added)} too`);
   const paths = [...before.paths].filter((path) => after.paths.has(path));
   for (const path of paths) {
     const [own, other] = [before.shapeOf(path).join(', '), after.shapeOf(path).join(', ')];

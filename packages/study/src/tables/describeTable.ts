@@ -29,7 +29,7 @@ function columnsOf({ study, metrics, rows }: StudyTable): Column<StudyRow>[] {
     ...(rows.some(({ against_full: against }) => against !== null)
       ? [
           {
-            title: 'beside full',
+            title: 'against full',
             of: (row: StudyRow) => shown(row.against_full, (against) => describeAgainst(against, metric)),
             left: true,
           },

@@ -2,7 +2,7 @@ import { escapeMarkup } from '../markup.js';
 import { format } from './format.js';
 import type { StudyRow } from './table.js';
 
-/** A page that needs nothing beside it. */
+/** A page that needs no other file. */
 export function page(title: string, body: readonly string[]): string {
   return `<!doctype html>
 <html lang="en">

@@ -21,7 +21,7 @@ export function seedsText({ seeds }: Head): string {
     : `Mean ± standard deviation of ${seeds} seeds.`;
 }
 
-/** What the star behind a learning rate means; nothing where no row has one. */
+/** What the star after a learning rate means; nothing where no row has one. */
 export function edgeNotes(rows: readonly StudyRow[]): string[] {
   return rows.some(atEdge)
     ? ['* the smallest or largest learning rate that was tried: one beyond it might do better.']

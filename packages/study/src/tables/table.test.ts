@@ -127,14 +127,14 @@ describe('table of a study', () => {
       interrupted: false,
     };
     const lines = describeTable(table).split('\n');
-    expect(lines[0]).toMatch(/^method +learning rate +trained +share +ROUGE-L +loss +beside full/);
+    expect(lines[0]).toMatch(/^method +learning rate +trained +share +ROUGE-L +loss +against full/);
     expect(lines[2]).toMatch(/^lora +0\.001\* +50 +5% +60\.0 ± 1\.4 +2\.0000 ± 0\.0000 +−1\.0, within noise/);
     expect(describeTable(table)).toContain('Best: full, ROUGE-L 61.0 ± 1.4; its files lie in /out/best.');
     expect(markdownTable(table)).toContain('| lora | 0.001* | 50 | 5% | 60.0 ± 1.4 |');
     expect(markdownTable(table)).toContain('\n\\* the smallest or largest');
     expect(describeTable(table)).toContain('“Within noise”');
     expect(describeTable({ ...table, rows: againstFull([rowOf('lora', [0.59, 0.61])], 'rouge-l') })).not.toMatch(
-      /Within noise|beside full/,
+      /Within noise|against full/,
     );
   });
 });

@@ -29,7 +29,7 @@ export interface PlanOptions extends PlanMethodOptions, Pick<CommonOptions, Batc
   /** Of frozen matrices that are not quantized. Default: the config's, else bf16. */
   readonly dtype?: PlannedRun['dtype'];
   readonly device?: DeviceName;
-  /** Bytes that all may take: WebGPU does not tell a GPU's memory. */
+  /** Bytes that all may take: WebGPU does not report a GPU's memory. */
   readonly memory?: number;
 }
 

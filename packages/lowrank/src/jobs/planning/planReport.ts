@@ -4,7 +4,7 @@ import type { PlannedRun, RunCost } from './planRun.js';
 
 /**
  * What `lowrank plan` prints. Bytes are those that the run allocates on the device, without what WebGPU itself keeps
- * beside buffers.
+ * besides buffers.
  */
 export interface PlanReport {
   readonly model: string;
