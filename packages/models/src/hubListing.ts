@@ -37,7 +37,8 @@ export function listingFetch(
   async function take(url: string, response: Response, patience: Patience): Promise<Response> {
     const { bytes, more } = await bodyWithin(response, { limit: largestAnswer, patience });
     const { status, statusText, headers } = response;
-    const copy = new Response(bytes, { status, statusText, headers });
+    // A status such as 304 allows no body at all.
+    const copy = new Response(bytes.length === 0 ? null : bytes, { status, statusText, headers });
     if (!response.ok) {
       refused = copy.clone();
       return copy;
