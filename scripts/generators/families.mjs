@@ -47,7 +47,7 @@ export async function familyTable() {
   return {
     path: 'docs/models.md',
     text: withSection('docs/models.md', 'families', [
-      ['family', '`model_type`', 'models', 'of its own', 'default targets', 'GGUF'],
+      ['family', '`model_type`', 'models', 'particulars', 'default targets', 'GGUF'],
       ...rows,
     ]),
   };

@@ -149,7 +149,7 @@ export const gemma3 = defineFamily({
   name: 'Gemma 3',
   modelTypes: ['gemma3_text', 'gemma3'],
   models: 'Gemma 3; of the models with images the text part',
-  features: 'norms on each head, a θ of its own for layers with a window',
+  features: 'norms on each head, a separate θ for layers with a window',
   defaultTargets: ['q_proj', 'v_proj'],
   residualWriters: ['o_proj', 'down_proj'],
   biasKeys: ['attention_bias'],
