@@ -7,28 +7,45 @@ import { exampleWith } from '../helpers/readmeExample';
 /** A file of the checkout as vite's server has it. */
 const served = (path: string): string => new URL(`/@fs${server.config.root}/${path}`, location.href).href;
 
-test('the README’s example trains, saves and writes in a page as it does in Node', async () => {
-  const steps = 4;
-  const code = exampleWith(await fetchText('README.md'), {
+const steps = 4;
+const losses = new Map<string, readonly number[]>();
+
+async function runExample(device: string): Promise<unknown[][]> {
+  const example = exampleWith(await fetchText('README.md'), {
     model: served('parity/golden/llama/tied'),
     data: served('parity/golden/llama/train/rows.jsonl'),
-    output: './readme/adapter',
+    output: `./readme/${device}`,
     steps,
   });
-  const body = code.replace(/^import .*\n/, '').replaceAll('console.log', 'log');
+  const body = example
+    .replace(/^import .*\n/, '')
+    .replaceAll('console.log', 'log')
+    .replace("quantization: 'nf4'", `quantization: 'nf4', device: '${device}'`);
   const printed: unknown[][] = [];
+  const log = (...words: unknown[]): void => void printed.push(words);
   const make = Object.getPrototypeOf(async () => undefined).constructor as new (
     ...parts: string[]
   ) => (...given: unknown[]) => Promise<void>;
-  await new make('loadModel', 'fineTune', 'log', body)(loadModel, fineTune, (...words: unknown[]) =>
-    printed.push(words),
-  );
+  await new make('loadModel', 'fineTune', 'log', body)(loadModel, fineTune, log);
+  return printed;
+}
+
+test.each(['cpu', 'webgpu'])('the README’s example trains, saves and writes in a page on %s', async (device) => {
+  const printed = await runExample(device);
   expect(printed.slice(0, steps).map(([step]) => step)).toEqual([1, 2, 3, 4]);
-  const losses = printed.slice(0, steps).map(([, loss]) => Number(loss));
-  for (const loss of losses) expect(loss).toBeGreaterThan(0);
+  losses.set(
+    device,
+    printed.slice(0, steps).map(([, loss]) => Number(loss)),
+  );
   expect(typeof printed[steps]?.[0]).toBe('string');
   const root = await navigator.storage.getDirectory();
-  const folder = await (await root.getDirectoryHandle('readme')).getDirectoryHandle('adapter');
+  const folder = await (await root.getDirectoryHandle('readme')).getDirectoryHandle(device);
   const config = await (await (await folder.getFileHandle('adapter_config.json')).getFile()).text();
   expect(JSON.parse(config)).toMatchObject({ peft_type: 'LORA', r: 16 });
+});
+
+test('both devices compute the same', () => {
+  const [cpu = [], webgpu = []] = [losses.get('cpu'), losses.get('webgpu')];
+  expect(cpu).toHaveLength(steps);
+  cpu.forEach((loss, at) => expect(webgpu[at]).toBeCloseTo(loss, 4));
 });

@@ -100,7 +100,11 @@ export const specialTokensMapKeys: Readonly<Record<string, KeyUse>> = {
   extra_special_tokens: followed('special tokens: a list, or an object of named ones'),
 };
 
-/** added_tokens.json has no keys but tokens. */
+/**
+ * added_tokens.json has no keys but tokens.
+ *
+ * @public for the table of docs/folders.md
+ */
 export const addedTokensKeys: Readonly<Record<string, KeyUse>> = {
   'any token': followed('added in the order of the ids, where tokenizer_config.json has no added_tokens_decoder'),
 };
