@@ -123,7 +123,7 @@ test("a hub's model is kept in the origin's file system: resumed, checked, and t
   expect(hub.requests).toEqual([]);
 });
 
-test('a server that says neither length nor date: JSON is complete, weights are as long as their header says', async () => {
+test('a server without length or date: JSON is complete, weights are as long as their header says', async () => {
   const names = ['config.json', 'model.safetensors'];
   const bytes = new Map(
     await Promise.all(names.map(async (name) => [name, await fetchFile(`${tied}/${name}`)] as const)),

@@ -118,7 +118,7 @@ test('a new one changes nothing, and begins as PEFT has it: A zero, B standard n
   expect(spread).toBeLessThan(1.2);
   expect(await hidden()).toEqual(before);
   await expect(addAdapter(model, loraConfig({ targetModules: ['ln_f'] }), { name: 'other' })).rejects.toThrow(
-    /linear layers and embeddings alone/,
+    /only linear layers and embeddings/,
   );
   model.dispose();
 });

@@ -33,7 +33,7 @@ test.each<[Partial<LoraConfig>, string]>([
   [{ modulesToSave: ['lm_head', 'norm'] }, 'modules_to_save = lm_head, norm'],
   [{ trainableTokenIndices: [3] }, 'trainable_token_indices'],
 ])('%j is more than A and B: refused', (given, name) => {
-  expect(() => convert(given)).toThrow(`expected A and B alone, got one with ${name}`);
+  expect(() => convert(given)).toThrow(`expected only A and B, got one with ${name}`);
 });
 
 test.each<Partial<LoraConfig>>([{ useRslora: true }, { init: 'orthogonal' }, { bias: 'none' }])(

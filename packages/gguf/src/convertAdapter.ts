@@ -55,7 +55,7 @@ function refuseBeyondMatrices(config: LoraConfig): void {
   throw new LowrankError({
     code: 'gguf.adapter',
     what: 'an adapter for llama.cpp',
-    expected: 'A and B alone',
+    expected: 'only A and B',
     got: `one with ${beyond}`,
     remedy: 'Merge the adapter and convert the model.',
   });

@@ -18,6 +18,6 @@ export function refuse(key: string, expected: string, got: unknown): never {
     what: `${key} in config.json`,
     expected,
     got: shown(got),
-    remedy: 'What llama.cpp cannot do is not written as if it could.',
+    remedy: 'Lowrank does not write models that llama.cpp would compute wrongly.',
   });
 }

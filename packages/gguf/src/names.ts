@@ -11,7 +11,7 @@ export function ggufName(path: string, { known: { tensors } }: ModelNames): stri
     code: 'gguf.name',
     what: path,
     expected: 'a module that llama.cpp has a name for in this family',
-    got: 'one that it has none for',
+    got: 'one without such a name',
     remedy: "Merge the adapter (`lowrank merge`), and convert the folder with llama.cpp's convert_hf_to_gguf.py.",
   });
 }

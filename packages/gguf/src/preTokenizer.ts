@@ -77,8 +77,8 @@ export async function preTokenizerOf(encode: (text: string) => readonly number[]
   throw new LowrankError({
     code: 'gguf.preTokenizer',
     what: "the tokenizer's way of splitting text",
-    expected: 'one that is known to llama.cpp and to Lowrank',
+    expected: 'one that llama.cpp and Lowrank know',
     got: `another (hash ${hash.slice(0, 16)}…)`,
-    remedy: 'If you know what llama.cpp calls it, name it: --pre-tokenizer llama-bpe, for example.',
+    remedy: 'Give llama.cpp’s name for it if you know it: --pre-tokenizer llama-bpe, for example.',
   });
 }

@@ -194,7 +194,7 @@ function checkVariant({ adapter, name }: Source): void {
       what: `the configuration of ${name}`,
       expected: 'LoRA or rsLoRA',
       got: `${variant[0]} = ${shown(variant[1])}`,
-      remedy: 'Its change of the model is no B·A alone, so it does not add up: merge it into the model instead.',
+      remedy: 'It changes the model by more than B·A, so it cannot be combined: merge it into the model instead.',
     });
   if (beginsInBase(adapter.config.init))
     throw new LowrankError({
@@ -233,7 +233,7 @@ function checkOwn({ matrices, name, configured }: ConfiguredPart, path: string):
       what: `${path} of ${name}`,
       expected: `rank ${configured}, as its configuration says`,
       got: `rank ${matrices.rank}`,
-      remedy: 'The factor on BA goes by the rank: configuration and weights do not belong together.',
+      remedy: 'The factor on BA depends on the rank: configuration and weights do not belong together.',
     });
   if (!matrices.a.every(Number.isFinite) || !matrices.b.every(Number.isFinite))
     throw new LowrankError({
@@ -248,9 +248,9 @@ function checkOwn({ matrices, name, configured }: ConfiguredPart, path: string):
     throw new LowrankError({
       code: 'lora.combineVariant',
       what: `${path} of ${name}`,
-      expected: 'matrices A and B alone',
+      expected: 'only the matrices A and B',
       got: `${more[0]} too`,
-      remedy: 'Its change of the weights is no B·A, so it does not add up: merge it into the model instead.',
+      remedy: 'It does not change weights by B·A alone, so it cannot be combined: merge it into the model instead.',
     });
 }
 

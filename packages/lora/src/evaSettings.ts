@@ -9,7 +9,7 @@ export const evaSettings = defineSettings(
       schema: number({ min: 1 }),
       default: 2,
       key: 'rho',
-      help: 'with eva: a layer gets at most so many times its rank, another less',
+      help: 'with eva: the most that a layer’s rank may grow, as a factor; other layers get less',
       flag: 'eva-rho',
       value: 'x',
     }),
@@ -17,7 +17,7 @@ export const evaSettings = defineSettings(
     batches: setting({
       schema: wholeNumber({ min: 1 }),
       default: 32,
-      help: 'with eva: batches of rows that it looks at',
+      help: 'with eva: batches of rows to look at',
       flag: 'eva-batches',
       value: 'n',
     }),
@@ -32,12 +32,12 @@ export const evaSettings = defineSettings(
       help: 'when PEFT’s approximation stops; kept for the file',
       flag: false,
     }),
-    /** Count only the tokens that are to be learned. */
+    /** Count only the tokens that the loss covers. */
     useLabelMask: setting({
       schema: toggle(),
       default: true,
       key: 'use_label_mask',
-      help: 'count only the tokens that are to be learned',
+      help: 'count only the tokens that the loss covers',
       flag: false,
     }),
     /** The label of those that are not. */
@@ -45,7 +45,7 @@ export const evaSettings = defineSettings(
       schema: wholeNumber(),
       default: -100,
       key: 'label_mask_value',
-      help: 'the label of tokens that are not to be learned',
+      help: 'the label of tokens that the loss leaves out',
       flag: false,
     }),
     /** Divide each direction by the root of its singular value. */
@@ -61,7 +61,7 @@ export const evaSettings = defineSettings(
       schema: toggle(),
       default: true,
       key: 'adjust_scaling_factors',
-      help: 'where a rank changes, alpha changes with it, so that the factor on BA stays',
+      help: 'change alpha with a layer’s rank, so that the factor on BA stays the same',
       flag: false,
     }),
   },

@@ -24,7 +24,7 @@ export type Init =
   | { readonly draw: (sizes: InitSizes) => { readonly a: () => Float32Array; readonly b?: () => Float32Array } }
   | {
       readonly from: (weight: Float32Array, sizes: InitSizes) => InitMatrices;
-      /** BA is 0: nothing is to be taken off the base again. */
+      /** BA is 0, so there is nothing to subtract from the base. */
       readonly keepsBase?: true;
       /** The half that is not trained. */
       readonly frozen?: 'a' | 'b';

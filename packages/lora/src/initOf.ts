@@ -13,7 +13,7 @@ export function initOf(name: LoraInit): Init {
   return init;
 }
 
-/** Whether A and B begin as a part of W that is to be taken off again. */
+/** Whether A and B begin as a part of W that must be subtracted again. */
 export function takesFromBase(name: LoraInit): boolean {
   if (beginsOutside(name)) return false;
   const init = initOf(name);

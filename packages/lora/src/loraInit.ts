@@ -1,4 +1,4 @@
-/** What there is to know of an init without looking at what it does. */
+/** Facts about an init, without its computation. */
 interface InitFacts {
   /** A file of PEFT's may name it. Of others it says `true`, since nothing is to be done when it is loaded. */
   readonly inFiles?: true;

@@ -110,7 +110,7 @@ export abstract class LoraLayer extends Module implements Layer, VariantLayer {
       throw new LowrankError({
         code: 'lora.config',
         what: (names) => names('init', init),
-        expected: 'linear layers alone',
+        expected: 'only linear layers',
         got: 'an embedding',
         remedy: 'Leave it out of the target modules.',
       });
@@ -249,7 +249,7 @@ export function outputVariant(name: string): LowrankError {
     code: 'lora.output',
     what: `the adapter ${name} of the output projection`,
     expected: 'plain LoRA or rsLoRA: logits are made chunk by chunk within the loss',
-    got: 'a variant that is no sum of products (DoRA)',
+    got: 'a variant that adds something other than products (DoRA)',
     remedy: 'Leave the output projection out of the target modules, or use_dora off.',
   });
 }

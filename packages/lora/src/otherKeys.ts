@@ -30,7 +30,7 @@ export const otherKeys: Pick<SettingTable, 'refusedKeys' | 'knownKeys' | 'spentK
     'merge_weights',
   ],
   spentKeys: {
-    runtime_config: 'says how PEFT is to run',
+    runtime_config: 'says how PEFT runs',
     loftq_config: 'says how the adapter began',
     eva_config: 'says how the adapter began',
     corda_config: 'says how the adapter began',

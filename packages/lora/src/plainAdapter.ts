@@ -2,8 +2,8 @@ import type { LoraMatrices } from './loraAdapter.js';
 import type { LoraConfig } from './config.js';
 
 /**
- * The configuration of an adapter that began as a part of W, written as plain LoRA over W itself: twice the rank and the
- * same factor on BA.
+ * The configuration of an adapter that began as a part of W, written as plain LoRA over W itself: twice the rank and
+ * the same factor on BA.
  */
 export function plainConfig(config: LoraConfig): LoraConfig {
   const factor = config.useRslora ? Math.SQRT2 : 2;

@@ -19,8 +19,8 @@ export function metricsOf({ step, loss, gradNorm, learningRate, tokens, tokensPe
 }
 
 /**
- * metrics.jsonl of an output folder. While training goes on it grows as `metrics.partial.jsonl`, line by line, to be
- * followed; it gets its name when the run is saved, so that a metrics.jsonl always belongs to the adapter in its folder.
+ * metrics.jsonl of an output folder. During training it grows line by line as `metrics.partial.jsonl`, so that it
+ * can be followed; it gets its name when the run is saved: a metrics.jsonl always belongs to the adapter in its folder.
  */
 export interface MetricsFile {
   write(metrics: Metrics): Promise<void>;

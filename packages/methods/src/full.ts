@@ -5,7 +5,7 @@ import type { Tensor } from '@lowrank/tensor';
 import { fromNumbers, readTensor, toFloat32 } from '@lowrank/tensor';
 import type { Method, MethodContext, MethodModel } from './method.js';
 
-/** A model's tensors as its file is to have them, each read when it is written. */
+/** A model's tensors as its file will hold them, each read when it is written. */
 export type WeightEntries = readonly TensorEntry[];
 
 /**

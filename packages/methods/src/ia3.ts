@@ -38,7 +38,7 @@ const settings = defineSettings(
     feedforwardModules: setting({
       schema: either(list(text()), text()),
       key: 'feedforward_modules',
-      help: 'layers among them whose inputs are multiplied, not their outputs',
+      help: 'those of them whose inputs are scaled instead of their outputs',
       value: 'names',
       otherwise: "PEFT's for the model",
       onResume: 'same',

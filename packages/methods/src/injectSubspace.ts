@@ -123,8 +123,8 @@ function movable(model: Module, choose: (path: string) => boolean): Map<string, 
         code: 'methods.subspace',
         what: `the weight ${path}`,
         expected: 'a stored weight',
-        got: 'one that is derived already',
-        remedy: 'Take the other subspace away first: removeSubspace.',
+        got: 'one that is already computed from another',
+        remedy: 'Remove the other subspace first: removeSubspace.',
       });
     if (!['f32', 'f16', 'bf16'].includes(parameter.stored.dtype))
       throw new LowrankError({

@@ -94,7 +94,7 @@ async function configOf(model: MethodModel, options: Options, { tokenizer }: Met
     ...tokens,
     targetModules: targets,
   });
-  // Each name has to match by itself: one that is misspelt would be left out without a word.
+  // Each name has to match by itself, or a misspelt one would silently be left out.
   const { modulesToSave } = config;
   if (typeof targets !== 'string')
     for (const name of targets) matchTargets(model, { targetModules: [name], modulesToSave });

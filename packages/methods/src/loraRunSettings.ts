@@ -20,7 +20,7 @@ export const loraRunSettings = defineSettings(
     /** LoRA+: B learns so many times as fast as A. */
     loraPlusRatio: setting({
       schema: number({ above: 0 }),
-      help: 'LoRA+: B learns so many times as fast as A',
+      help: 'LoRA+: ratio of B’s learning rate to A’s',
       see: './adapters#variants',
       value: 'x',
       otherwise: '1',

@@ -67,7 +67,7 @@ export interface AdapterSource {
   readonly name: string;
 }
 
-/** A folder's files by name, in the order in which they are to be written. */
+/** A folder's files by name, in the order of writing. */
 export type MethodFiles = Readonly<Record<string, FileContent>>;
 
 /** Options that every method takes. */
@@ -87,7 +87,7 @@ export interface TextEncoder {
   encode(text: string, options?: { readonly addSpecialTokens?: boolean }): number[];
 }
 
-/** What some methods ask of whoever applies them; each of it is called only where it is needed. */
+/** What some methods need from their caller; each function is called only where it is needed. */
 export interface MethodContext {
   /** For texts among the options. */
   readonly tokenizer?: (() => Promise<TextEncoder>) | undefined;
@@ -136,7 +136,7 @@ export interface MergedModel {
 
 /**
  * A way of fine-tuning: an object in a file of its own, listed in methods.ts. Training, planning, comparing, merging,
- * inspecting, evaluation and generation go by these members and know no method.
+ * inspecting, evaluation and generation use these members and know no method by name.
  */
 export interface Method<Tables extends readonly SettingTable[] = readonly SettingTable[], Stored = unknown> {
   /** As `--method` has it. */

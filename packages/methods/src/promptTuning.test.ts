@@ -73,7 +73,7 @@ test('taken out, the model is as it was', async () => {
 
 test.each([0, 2.5, 15])('%d virtual tokens are refused', async (virtualTokens) => {
   await expect(promptTuning.inject(new TinyModel(), { virtualTokens })).rejects.toThrow(
-    /whole number from 1 to 14: they take of the model's 16 positions/,
+    /whole number from 1 to 14: they use some of the model's 16 positions/,
   );
 });
 

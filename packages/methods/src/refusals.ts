@@ -19,7 +19,7 @@ export function refuseTaken(model: MethodModel, title: string): void {
     });
 }
 
-/** Loss and output projection are one, so that nothing is put around it. @throws LowrankError `methods.output` */
+/** Refuses to wrap the output projection, since the loss computes it itself. @throws LowrankError `methods.output` */
 export function refuseOutput({ outputPath }: MethodModel, layers: ReadonlyMap<string, unknown>, title: string): void {
   if (layers.has(outputPath))
     throw new LowrankError({

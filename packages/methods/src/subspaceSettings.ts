@@ -8,7 +8,7 @@ export const subspaceSettings = defineSettings(
     dimension: setting({
       schema: wholeNumber({ min: 1 }),
       required: true,
-      help: 'how many numbers are trained',
+      help: 'the number of trained parameters',
       see: './intrinsicDimension',
       value: 'd',
       example: '1000',
@@ -16,7 +16,7 @@ export const subspaceSettings = defineSettings(
     projection: setting({
       schema: choice(['sparse', 'fastfood']),
       default: 'sparse',
-      help: 'sparse or fastfood: how they move the weights',
+      help: 'the projection onto the weights: sparse or fastfood',
       see: './intrinsicDimension#the-two-projections',
       value: 'name',
     }),
@@ -24,7 +24,7 @@ export const subspaceSettings = defineSettings(
     entries: setting({
       schema: wholeNumber({ min: 1 }),
       default: 1,
-      help: 'with the sparse projection: coordinates that a weight is the sum of',
+      help: 'with the sparse projection: coordinates that each weight sums',
       value: 's',
       excludes: [
         {

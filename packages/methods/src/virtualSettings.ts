@@ -27,7 +27,7 @@ export const promptSettings = defineSettings(
     virtualInit: setting({
       schema: choice(['random', 'vocab']),
       default: 'random',
-      help: 'random, vocab, zero: how they begin; vocab is for prompt, zero for prefix',
+      help: 'their initial values: random, vocab (prompt only) or zero (prefix only)',
       see: './methods#prompt-tuning',
       value: 'name',
       flagSchema: choice(virtualInits),
@@ -36,7 +36,7 @@ export const promptSettings = defineSettings(
     /** Begins as the embeddings of this text, as often as it takes to fill P. */
     promptInitText: setting({
       schema: text(),
-      help: 'what they begin as: the embeddings of this text',
+      help: 'initialize them with the embeddings of this text',
       value: 'text',
       aliases: ['prompt_tuning_init_text'],
     }),
@@ -53,7 +53,7 @@ export const prefixSettings = defineSettings(
     virtualInit: setting({
       schema: choice(['random', 'zero']),
       default: 'random',
-      help: 'random, vocab, zero: how they begin; vocab is for prompt, zero for prefix',
+      help: 'their initial values: random, vocab (prompt only) or zero (prefix only)',
       see: './methods#prefix-tuning',
       value: 'name',
       flagSchema: choice(virtualInits),

@@ -43,7 +43,7 @@ export function checkCount(model: MethodModel, count: number): void {
   throw new LowrankError({
     code: 'methods.virtualTokens',
     what: 'the number of virtual tokens',
-    expected: `a whole number from 1 to ${maxPositions - 2}: they take of the model's ${maxPositions} positions`,
+    expected: `a whole number from 1 to ${maxPositions - 2}: they use some of the model's ${maxPositions} positions`,
     got: String(count),
   });
 }

@@ -111,7 +111,7 @@ function refuseMlx(config: ConfigReader): void {
     what: config.name,
     expected: 'weights in 32 or 16 bits, or codes of bitsandbytes',
     got: `weights that mlx quantized to ${bits} bits`,
-    remedy: 'Take the model that it was made from, or undo it: mlx_lm.convert --dequantize.',
+    remedy: 'Use the model that it was made from, or dequantize it: mlx_lm.convert --dequantize.',
   });
 }
 
@@ -136,7 +136,7 @@ function checkedQuantization(
       what: asked,
       expected: 'a model whose weights are dense',
       got: `weights that ${config.name} says are ${type} already`,
-      remedy: 'Leave it out, or take the model that was quantized.',
+      remedy: 'Leave it out, or use the model before quantization.',
     });
   }
   if (quantization !== undefined) checkSettings(quantization);

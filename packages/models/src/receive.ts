@@ -110,7 +110,7 @@ export class Receiver {
       throw new LowrankError({
         code: 'models.cache',
         what: `the cache, while ${this.file.name} is downloaded`,
-        expected: 'a disk that takes it',
+        expected: 'a disk with room for it',
         got: cause instanceof Error ? cause.message : String(cause),
         remedy: 'Make room, or set HF_HOME to a folder on another disk.',
         cause,

@@ -38,7 +38,7 @@ export class Parameter {
         what: 'a parameter that is computed from another tensor',
         expected: 'a stored value to replace',
         got: 'a rule',
-        remedy: 'Take the rule away first, with derive(undefined).',
+        remedy: 'Remove the rule first, with derive(undefined).',
       });
     this.#held = value;
   }

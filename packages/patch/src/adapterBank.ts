@@ -87,7 +87,7 @@ export class AdapterBank {
   }
 
   /**
-   * Makes an adapter ready: all checks, and all that is to be computed, so that `put` only copies. Changes nothing.
+   * Makes an adapter ready: does all checks and computations, so that `put` only copies. Changes nothing.
    *
    * @throws LowrankError `patch.bank` with all that does not fit: layers that the bank or the adapter lacks, shapes,
    * ranks, biases and variants, tensors saved whole that differ from the model's, numbers that are not finite
@@ -153,7 +153,7 @@ export class AdapterBank {
         code: 'patch.bank',
         what: `adapters for ${choices.length} rows`,
         expected: rows === 1 ? 'a bank that was opened for several rows' : `at most ${rows} rows`,
-        got: rows === 1 ? 'one for all rows alike' : String(choices.length),
+        got: rows === 1 ? 'one for all rows' : String(choices.length),
         remedy: 'Open the bank with `rows` of the largest batch.',
       });
     const weights = choices.map((choice) => weightsOf(choice, this.slotOf));
@@ -194,7 +194,7 @@ export class AdapterBank {
       throw new LowrankError({
         code: 'patch.bank',
         what: 'the name of an adapter',
-        expected: `another than '' and ${baseName}`,
+        expected: `a name other than '' and ${baseName}`,
         got: name,
       });
     const taken = new Set(this.slotOf.values());

@@ -54,6 +54,6 @@ export function missing(init: LoraConfig['init'], expected: string): LowrankErro
     what: `a new adapter with the init ${init}`,
     expected,
     got: 'none',
-    remedy: 'Hand it to addAdapter in its options, or use another init.',
+    remedy: 'Pass it to addAdapter in its options, or use another init.',
   });
 }

@@ -154,7 +154,7 @@ test('what EVA cannot begin from is refused, and the model stays as it was', asy
   await expect(begin(config({ targetModules: ['left', 'idle'] }))).rejects.toThrow(
     /the layer idle: expected to be reached/,
   );
-  await expect(begin(config({ targetModules: ['table'] }))).rejects.toThrow(/embeddings alone/);
+  await expect(begin(config({ targetModules: ['table'] }))).rejects.toThrow(/only embeddings/);
   await expect(begin(config(), [{ ...batch(0, 8), counted: Int32Array.of(1) }])).rejects.toThrow(/each of 8 rows/);
   expect(() => config({ eva: { ...config().eva, rho: 0.5 } as LoraConfig['eva'] })).toThrow(
     /EVA setting rho: .*at least 1.*0.5/,

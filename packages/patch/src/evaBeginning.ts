@@ -48,7 +48,7 @@ export const beginEva: Begin = async (model, given, options) => {
       code: 'patch.notLinear',
       what: 'EVA',
       expected: 'a linear layer among the target modules',
-      got: 'embeddings alone',
+      got: 'only embeddings',
       remedy: 'Name linear layers too, or use another init.',
     });
   const { ranks, directions } = await distribute(model, given, { linear, data });

@@ -176,7 +176,7 @@ async function measureGroup(
         'the data that inputs are measured on',
         'a token that counts',
         'none',
-        'With a mask of labels only tokens that are to be learned count.',
+        'With a mask of labels only the tokens that the loss covers count.',
       );
     const results: MeasuredInput[] = [];
     for (const { paths, width, scatter } of running) {

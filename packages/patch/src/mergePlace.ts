@@ -66,8 +66,8 @@ function checkAdapters(path: string, layer: LoraLayer, adapters: MergePlace['ada
     throw new LowrankError({
       code: 'patch.mergeDora',
       what: `merging ${adapters.map(([name]) => name).join(' and ')} at ${path}`,
-      expected: 'one adapter, where it is no plain sum but goes by W, as DoRA does',
-      got: 'several, of which each would go by what the others made of it',
+      expected: 'one adapter, where it depends on W and is no plain sum, as with DoRA',
+      got: 'several, of which each would change what the others depend on',
       remedy: 'Merge one at a time.',
     });
   if (adapters.some(([, { bias }]) => bias !== undefined) && biasOf(layer) === undefined)

@@ -28,7 +28,7 @@ export function mergedTensors(tensors: Iterable<CheckpointTensor>, adapter: Lora
       what: 'merging the adapter',
       expected: 'plain LoRA',
       got: `one that began as ${config.init}, a part of the base that is not in its files`,
-      remedy: 'Load it into its base and save it (loadAdapter, saveAdapter): that makes plain LoRA of it.',
+      remedy: 'Load it into its base and save it (loadAdapter, saveAdapter): that gives plain LoRA.',
     });
   }
   const kinds = changesOf(adapter);

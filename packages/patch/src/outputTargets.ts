@@ -19,7 +19,7 @@ export function checkOutput(model: Module, targets: ReadonlyMap<string, Adaptabl
     code: 'patch.output',
     what: `a variant at ${outputPath}`,
     expected: 'plain LoRA or rsLoRA: logits are made chunk by chunk within the loss',
-    got: 'one that is no sum of products (DoRA)',
+    got: 'one that adds something other than products (DoRA)',
     remedy: `Leave ${outputPath} out of the target modules, or use_dora off.`,
   });
 }

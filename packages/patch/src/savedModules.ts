@@ -10,8 +10,8 @@ import { placesToSave } from './savedPlaces.js';
 import { numbersOf } from './savedWhole.js';
 
 /**
- * A module is trained whole or adapted, whichever adapters do so: an adapter of a weight would have no effect on another
- * adapter's copy of it. @throws LowrankError `patch.savedModules`
+ * A module is trained whole or adapted, whichever adapters do so: an adapter of a weight would have no effect on
+ * another adapter's copy of it. @throws LowrankError `patch.savedModules`
  */
 export function checkUncopied(model: Module, paths: Iterable<string>): void {
   const copied = new Map(
@@ -108,7 +108,7 @@ export function activateCopies(model: Module, names: readonly string[]): void {
         what: `the adapters ${having.join(' and ')}`,
         expected: `one that has ${path} saved whole`,
         got: String(having.length),
-        remedy: 'Use one of them at a time: modules saved whole do not add up.',
+        remedy: 'Use one of them at a time: modules saved whole cannot be combined.',
       });
     return { parameter, name: having[0] };
   });

@@ -71,9 +71,9 @@ describe('refused', () => {
 
   test('modules that are neither linear layers nor embeddings', () => {
     expect(() => paths({ targetModules: ['q_proj', 'self_attn'] })).toThrow(
-      /linear layers and embeddings alone.*model\.layers\.0\.self_attn/,
+      /only linear layers and embeddings.*model\.layers\.0\.self_attn/,
     );
-    expect(() => paths({ targetModules: '.*' })).toThrow(/linear layers and embeddings alone/);
+    expect(() => paths({ targetModules: '.*' })).toThrow(/only linear layers and embeddings/);
   });
 });
 

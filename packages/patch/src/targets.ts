@@ -78,7 +78,7 @@ function match(
     throw new LowrankError({
       code: 'patch.notLinear',
       what: `target modules ${show(targets.targetModules)}`,
-      expected: 'linear layers and embeddings alone',
+      expected: 'only linear layers and embeddings',
       got: `a match with ${others.slice(0, 4).join(', ')}`,
       remedy: 'Name the layers within: a whole block takes no adapter.',
     });

@@ -134,7 +134,7 @@ export function activateRows(model: Module, names: readonly string[]): void {
   for (const { layer, having } of chosen) layer.active = having;
 }
 
-/** Takes an adapter's rows away and frees them; a layer without any is put back as it was. */
+/** Removes an adapter's rows and frees them; a layer without any becomes what it was. */
 export function removeRows(model: Module, name: string): void {
   const layers = tokenLayers(model);
   for (const [, layer] of layers) layer.remove(name);

@@ -101,7 +101,7 @@ export function allFailed({ rows }: StudyTable, output: string): LowrankError {
   return new LowrankError({
     code: 'study.failed',
     what: `the ${rows.length} rows of the table`,
-    expected: 'at least one run that comes to its end',
+    expected: 'at least one completed run',
     got: rows.find(({ error }) => error !== null)?.error?.message.replace(/\.$/, '') ?? 'none',
     remedy: `${output}/table.md has the error of each.`,
   });

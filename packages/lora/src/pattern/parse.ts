@@ -5,7 +5,7 @@ import { parseOpening } from './openings.js';
 import { PatternReader } from './reader.js';
 import type { Syntax } from './syntax.js';
 
-/** Groups within groups: as deep as no pattern of a person is. */
+/** Groups within groups: deeper than anybody writes them. */
 const deepest = 100;
 
 /** Parses as Python's `re._parser` does. */
@@ -70,7 +70,7 @@ class PatternParser {
     }
   }
 
-  /** Repeats the last item where a quantifier comes next. A brace that is none stands for itself. */
+  /** Repeats the last item where a quantifier comes next. A brace that begins none stands for itself. */
   private repeated(items: Syntax[]): boolean {
     const start = this.reader.at;
     const bounds = this.quantifier();

@@ -234,7 +234,7 @@ test(
       expect(told).toMatch(
         /warning: .*adapter_config\.json: new_setting = \{"depth":3\} is ignored: Lowrank does not know it/,
       );
-      expect(told).toMatch(/runtime_config = .* is ignored: it says how PEFT is to run/);
+      expect(told).toMatch(/runtime_config = .* is ignored: it says how PEFT runs/);
       expect(told).not.toMatch(/quiet|off =|empty/);
     }
     write({ layer_replication: [[0, 2]] });

@@ -63,7 +63,7 @@ export function checkComparison(methods: readonly ComparedMethodName[], training
       code: 'cli.conflict',
       what: (names) => `${names(given, shown)} in a comparison of ${methods.join(', ')}`,
       expected: `${owners.join(' or ')} among the methods`,
-      got: 'none that takes it',
+      got: 'none that takes the option',
       remedy: (names) => `Leave ${names(given)} out, or compare that method too.`,
       setting: given,
     });

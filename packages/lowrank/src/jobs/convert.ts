@@ -110,8 +110,8 @@ async function modelFile({
     throw new LowrankError({
       code: 'gguf.tied',
       what: 'merging the adapter',
-      expected: 'one that leaves embedding and output projection one, as llama.cpp has them for this model',
-      got: 'one that changes them apart',
+      expected: 'one that keeps embedding and output projection tied, as llama.cpp has them for this model',
+      got: 'one that changes them separately',
       remedy: 'Keep the adapter for PEFT or Lowrank, or merge it into a model folder.',
     });
   return convertModel({

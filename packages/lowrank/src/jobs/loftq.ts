@@ -54,7 +54,7 @@ function notQuantized(got: string): LowrankError {
     expected: (names) => `linear layers that ${names('quantization')} quantizes as they are loaded`,
     got,
     remedy: (names) =>
-      `Give ${names('quantization', 'nf4')} with it, and a model in 16 or 32 bits: LoftQ makes up for what ` +
-      'quantization loses.',
+      `Give ${names('quantization', 'nf4')} with it, and a model in 16 or 32 bits: LoftQ compensates for ` +
+      'quantization.',
   });
 }

@@ -31,8 +31,8 @@ export interface MergeResult {
 /**
  * Folds an adapter folder into a model folder: W + s·B·A in the dtype of W, on the host, one tensor at a time; every
  * other tensor keeps its bytes. The result is a Hugging Face folder of one file of weights. Of the other methods those
- * that change weights can be merged too. A quantized W is dequantized to the dtype that it had, and stays so: quantizing
- * the sum again would lose what was learned.
+ * that change weights can be merged too. A quantized W is dequantized to the dtype that it had, and stays so:
+ * quantizing the sum again would lose what was learned.
  */
 export async function mergeFolders(given: MergeOptions): Promise<MergeResult> {
   const { model, adapter, output } = await withFolders(given, given);

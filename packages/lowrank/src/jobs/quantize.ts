@@ -85,7 +85,7 @@ export async function quantizeFolder(given: QuantizeFolderOptions): Promise<Quan
       what: `${model}/config.json`,
       expected: 'a model that is not quantized',
       got: 'quantization_config',
-      remedy: 'Start from the weights in 16 or 32 bits: what was rounded away cannot be had back.',
+      remedy: 'Start from the weights in 16 or 32 bits: what rounding lost is lost.',
     });
   }
   const stored = await openModelWeights(files);
@@ -127,7 +127,7 @@ function planOf(
       what: file.name,
       expected: 'linear layers to quantize',
       got: 'none',
-      remedy: 'Name fewer --skip-modules; models whose layers are no linear ones (GPT-2) cannot be quantized yet.',
+      remedy: 'Name fewer --skip-modules; models without linear layers (GPT-2) cannot be quantized yet.',
     });
   const quantized = new Set<string>();
   const foreign = new Set<string>();

@@ -157,7 +157,7 @@ test('fails without full fine-tuning', async () => {
         fullLearningRates: [1e30],
       }),
     ),
-  ).rejects.toThrow(/full fine-tuning: expected a run that comes to its end/);
+  ).rejects.toThrow(/full fine-tuning: expected a run that completes/);
   await expect(intrinsicDimension(optionsIn(folder.path, { dimensions: [] }))).rejects.toThrow(
     /the dimensions to try: expected at least one/,
   );

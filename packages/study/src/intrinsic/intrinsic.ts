@@ -104,7 +104,7 @@ function withoutAnchors(rows: readonly IntrinsicRow[]): LowrankError {
   return new LowrankError({
     code: 'study.failed',
     what: failed?.label === 'base' ? 'the base model' : 'full fine-tuning',
-    expected: 'a run that comes to its end, to measure the others by',
+    expected: 'a run that completes, as the reference for the others',
     got: failed?.error?.message ?? 'none',
   });
 }

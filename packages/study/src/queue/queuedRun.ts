@@ -72,7 +72,8 @@ export async function checkFit({ run, files }: QueuedRun, digests = new Map<stri
       what: `${path}, which the run ${run.label} reads`,
       expected,
       got,
-      remedy: 'Put it under this very path on every machine (a shared folder does it), or name models by their hub id.',
+      remedy:
+        'Put it under this path on every machine (in a shared folder, for example), or name models by their hub id.',
     });
   const { model, initAdapter } = run.training;
   for (const path of [model, ...(initAdapter === undefined ? [] : [initAdapter]), ...Object.keys(files)]) {
