@@ -9,7 +9,7 @@ const followed = (why: string): KeyUse => ({ use: 'followed', why });
 const ignored = (why: string): KeyUse => ({ use: 'ignored', why });
 const refused = (why: string): KeyUse => ({ use: 'refused', why });
 
-const named = followed('names a special token; one that the vocabulary has not is added, as in transformers');
+const named = followed('names a special token; one that the vocabulary lacks is added, as in transformers');
 const lengths = ignored('the maximum length of a row is a setting of the run');
 const sides = ignored('rows keep their start, and padding carries no label');
 const record = ignored('a record of how the file came to be');
@@ -73,7 +73,7 @@ export const tokenizerConfigKeys: Readonly<Record<string, KeyUse>> = {
   tokenizer_file: record,
   special_tokens_map_file: record,
   name_or_path: record,
-  auto_map: refused('never: code of a folder is not run; tokenizer.json is used, with a warning'),
+  auto_map: refused('code of a folder never runs; tokenizer.json is used, with a warning'),
   use_fast: record,
   from_slow: record,
   backend: record,
