@@ -1,4 +1,4 @@
-import { LowrankError } from '@lowrank/errors';
+import { LowrankError, shown } from '@lowrank/errors';
 import { Template, TemplateRefusal } from './jinja/template.js';
 import type { TextSpan } from './tokenizers/pipeline.js';
 
@@ -160,7 +160,7 @@ function checkedMessage(message: ChatMessage, name: string): ChatMessage {
     code: 'data.chat',
     what: `a message for ${name}`,
     expected: 'an object with a role',
-    got: JSON.stringify(message),
+    got: shown(message),
   });
 }
 

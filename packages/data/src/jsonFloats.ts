@@ -1,3 +1,4 @@
+import { parseJson } from '@lowrank/errors';
 import { Float } from './jinja/values.js';
 
 /**
@@ -5,7 +6,7 @@ import { Float } from './jinja/values.js';
  * chat template writes them so.
  */
 export function parseJsonWithFloats(text: string): unknown {
-  const parsed: unknown = JSON.parse(text);
+  const parsed = parseJson(text);
   if (!/\d\.0|\d[eE]/.test(text) || depthOf(text) > deepest) return parsed;
   return new Reader(text).read();
 }

@@ -1,4 +1,4 @@
-import { LowrankError, parseJson } from '@lowrank/errors';
+import { LowrankError, parseJson, shown } from '@lowrank/errors';
 import type { ChatMessage, ChatOptions } from './chatTemplate.js';
 import { parseJsonWithFloats } from './jsonFloats.js';
 
@@ -150,7 +150,7 @@ function parseRow(text: string, line: number): TextRow | Problem {
 
 function rowOf(value: unknown, line: number): TextRow | Problem {
   if (typeof value !== 'object' || value === null || Array.isArray(value))
-    return { line, code: 'data.rowForm', expected: forms, got: brief(JSON.stringify(value) ?? String(value)) };
+    return { line, code: 'data.rowForm', expected: forms, got: shown(value, 60) };
   const row = value as Readonly<Record<string, unknown>>;
   // What writes rows of several forms to one file fills the columns of the others with null.
   const keys = ['prompt', 'completion', 'text', 'messages'].filter(
@@ -172,7 +172,7 @@ function rowOf(value: unknown, line: number): TextRow | Problem {
   }
   const wrong = keys.find((key) => typeof row[key] !== 'string');
   if (wrong !== undefined)
-    return { line, code: 'data.rowType', expected: `a string as "${wrong}"`, got: brief(JSON.stringify(row[wrong])) };
+    return { line, code: 'data.rowType', expected: `a string as "${wrong}"`, got: shown(row[wrong], 60) };
   if (form === 'text') return { line, text: String(row['text']) };
   return { line, prompt: String(row['prompt']), completion: String(row['completion']) };
 }
@@ -186,7 +186,7 @@ function chatRow(row: Readonly<Record<string, unknown>>, line: number): ChatRow 
       line,
       code: 'data.rowType',
       expected: 'a list of objects with a "role" as "messages"',
-      got: brief(JSON.stringify(messages)),
+      got: shown(messages, 60),
     };
   const tools = parsedTools(row['tools']);
   if (tools !== undefined && !Array.isArray(tools))
@@ -194,7 +194,7 @@ function chatRow(row: Readonly<Record<string, unknown>>, line: number): ChatRow 
       line,
       code: 'data.rowType',
       expected: 'a list of JSON schemas as "tools"',
-      got: brief(JSON.stringify(tools)),
+      got: shown(tools, 60),
     };
   const variables = row['chat_template_kwargs'] ?? undefined;
   if (variables !== undefined && (typeof variables !== 'object' || Array.isArray(variables)))
@@ -202,7 +202,7 @@ function chatRow(row: Readonly<Record<string, unknown>>, line: number): ChatRow 
       line,
       code: 'data.rowType',
       expected: 'an object as "chat_template_kwargs"',
-      got: brief(JSON.stringify(variables)),
+      got: shown(variables, 60),
     };
   return {
     line,

@@ -69,12 +69,16 @@ export function isLowrankError(error: unknown): error is LowrankError {
 /** Settings as programs write them. */
 const plainNames: SettingNames = (setting, value) => (value === undefined ? setting : `${setting} '${value}'`);
 
+/** Longer parts are what a hostile file put there. */
+const longestPart = 4000;
+
 function rendered(part: Phrase, names: SettingNames): string;
 function rendered(part: Phrase | undefined, names: SettingNames): string | undefined;
 function rendered(part: Phrase | undefined, names: SettingNames): string | undefined {
   const text = typeof part === 'function' ? part(names) : part;
   // Parts quote files, which may be hostile.
-  return text === undefined ? undefined : printable(text);
+  if (text === undefined) return undefined;
+  return printable(text.length > longestPart ? `${text.slice(0, longestPart)}...` : text);
 }
 
 function sentence(complaint: Complaint, names: SettingNames): string {

@@ -102,7 +102,10 @@ const textFilters: Readonly<Record<string, Filter>> = {
   tojson(value, args, { budget }) {
     const bound = bind('tojson', args, 'ensure_ascii?', 'indent?', 'separators?', 'sort_keys?');
     const indent = bound.get('indent') ?? null;
-    const width = typeof indent === 'string' || indent === null ? indent : ' '.repeat(wholeArgument('tojson', indent));
+    const width =
+      typeof indent === 'string' || indent === null
+        ? indent
+        : ' '.repeat(Math.min(1000, wholeArgument('tojson', indent)));
     const separators = bound.get('separators') ?? null;
     const own = separators instanceof Tuple ? separators.items : Array.isArray(separators) ? separators : undefined;
     const text = jsonText(value, {
@@ -113,6 +116,8 @@ const textFilters: Readonly<Record<string, Filter>> = {
         textArgument('tojson', own?.[1] ?? ': '),
       ],
       sortKeys: isTrue(bound.get('sort_keys') ?? false),
+      // Before there is the text, which indentation can make of any length.
+      write: (characters) => budget.write(characters),
     });
     budget.write(text.length);
     return text;

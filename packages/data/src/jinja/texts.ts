@@ -74,6 +74,8 @@ export interface JsonOptions {
   readonly indent: string | undefined;
   readonly separators: readonly [item: string, key: string];
   readonly sortKeys: boolean;
+  /** Gets the characters that are to be written for indentation, and may throw. */
+  readonly write?: (characters: number) => void;
 }
 
 /** Python's `json.dumps`. */
@@ -115,6 +117,7 @@ function wrapped(
   if (items.length === 0) return brackets;
   const [open = '', close = ''] = brackets;
   if (options.indent === undefined) return open + items.join(options.separators[0]) + close;
+  options.write?.(options.indent.length * (level + 1) * (items.length + 1));
   const line = `\n${options.indent.repeat(level + 1)}`;
   return `${open}${line}${items.join(options.separators[0] + line)}\n${options.indent.repeat(level)}${close}`;
 }

@@ -1,4 +1,4 @@
-import { LowrankError } from '@lowrank/errors';
+import { LowrankError, shown as shownJson } from '@lowrank/errors';
 
 /** A JSON object of tokenizer.json. */
 export type PartJson = Readonly<Record<string, unknown>>;
@@ -9,7 +9,7 @@ export function isPart(value: unknown): value is PartJson {
 
 /** What a reader of tokenizer.json refuses: by its place in the file. */
 export function unusablePart(what: string, expected: string, got: unknown, cause?: unknown): LowrankError {
-  const shown = typeof got === 'string' ? got : (JSON.stringify(got) ?? String(got));
+  const shown = typeof got === 'string' ? got : shownJson(got);
   return new LowrankError({
     code: 'data.tokenizer',
     what,
@@ -22,7 +22,7 @@ export function unusablePart(what: string, expected: string, got: unknown, cause
 
 /** The `type` of a section, or what kind of thing is in its place. */
 export function typeOf(json: unknown): string {
-  if (!isPart(json)) return JSON.stringify(json) ?? String(json);
+  if (!isPart(json)) return shownJson(json);
   return typeof json['type'] === 'string' ? json['type'] : 'no type';
 }
 
