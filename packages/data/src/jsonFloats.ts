@@ -1,4 +1,3 @@
-import { parseJson } from '@lowrank/errors';
 import { Float } from './jinja/values.js';
 
 /**
@@ -6,7 +5,7 @@ import { Float } from './jinja/values.js';
  * chat template writes them so.
  */
 export function parseJsonWithFloats(text: string): unknown {
-  const parsed = parseJson(text);
+  const parsed: unknown = JSON.parse(text);
   if (!/\d\.0|\d[eE]/.test(text) || depthOf(text) > deepest) return parsed;
   return new Reader(text).read();
 }
