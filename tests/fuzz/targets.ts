@@ -3,7 +3,7 @@ import { chatTemplate, encodeRows, loadTokenizer, parseJsonl, readChatTemplate, 
 import { convertAdapter, convertModel, writeGguf } from '@lowrank/gguf';
 import { readAdapter, readMlxAdapter, inspectAdapter, serializeAdapter } from '@lowrank/lora';
 import { methodOf, readMethod } from '@lowrank/methods';
-import { filesBy, findFamily, loadNetwork, outlineModel, readJson } from '@lowrank/models';
+import { filesBy, findFamily, loadCausalModel, outlineModel, readJson } from '@lowrank/models';
 import { loadAdapter } from '@lowrank/patch';
 import { bytesSource, openSafetensors, openSharded, serializeSafetensors } from '@lowrank/safetensors';
 import type { TextFiles } from '@lowrank/data';
@@ -51,7 +51,7 @@ const moreFamilies = ['phi3LongRope', 'qwen2', 'qwen3', 'smollm3', 'llamaDynamic
 const models: Target[] = [...families, ...moreFamilies].map((family) => ({
   name: `model ${family}`,
   files: files(`families/${family}`, 'config.json', 'model.safetensors'),
-  read: (given) => loadNetwork(folder(given)),
+  read: (given) => loadCausalModel(folder(given)),
 }));
 
 /** A config alone, which `plan` makes a model of. */
@@ -64,7 +64,7 @@ const outlines: Target[] = [...families, ...moreFamilies].map((family) => ({
 const quantized: Target = {
   name: 'quantized model',
   files: files('gpt/gpt2Untied-nf4', 'config.json', 'model.safetensors'),
-  read: (given) => loadNetwork(folder(given)),
+  read: (given) => loadCausalModel(folder(given)),
 };
 
 const bases = new Map<string, Files>();
