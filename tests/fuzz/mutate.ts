@@ -11,10 +11,10 @@ const decoder = new TextDecoder();
 /** One to four changes of a file, by its name: JSON by its values, safetensors by its header, any file by its bytes. */
 export function mutate(name: string, bytes: Uint8Array, random: FuzzRandom): Uint8Array {
   const kinds: Mutation[] = [mutateBytes];
-  if (/\.json$/.test(name)) kinds.push(mutateJson, mutateJson, mutateJson, mutateText);
-  if (/\.jsonl$/.test(name)) kinds.push(mutateLines, mutateLines, mutateText);
-  if (/\.safetensors$/.test(name)) kinds.push(mutateHeader, mutateHeader, mutateHeader);
-  if (/\.jinja$/.test(name)) kinds.push(mutateTemplate, mutateTemplate, mutateText);
+  if (name.endsWith('.json')) kinds.push(mutateJson, mutateJson, mutateJson, mutateText);
+  if (name.endsWith('.jsonl')) kinds.push(mutateLines, mutateLines, mutateText);
+  if (name.endsWith('.safetensors')) kinds.push(mutateHeader, mutateHeader, mutateHeader);
+  if (name.endsWith('.jinja')) kinds.push(mutateTemplate, mutateTemplate, mutateText);
   let changed = bytes;
   for (let left = random.once(2) ? 1 : 1 + random.below(4); left > 0; left--)
     changed = random.pick(kinds)(changed, random);
@@ -245,8 +245,9 @@ const fragments: readonly string[] = [
 function mutateTemplate(bytes: Uint8Array, random: FuzzRandom): Uint8Array {
   const pieces = decoder.decode(bytes).split(/(?=\{[{%#])|(?<=[}%#]\})/);
   const at = random.below(pieces.length + 1);
-  if (random.once(2)) pieces.splice(at, 0, random.pick(fragments));
-  else if (random.once(2)) pieces.splice(at, 1);
+  const kind = random.below(4);
+  if (kind < 2) pieces.splice(at, 0, random.pick(fragments));
+  else if (kind === 2) pieces.splice(at, 1);
   else pieces.splice(at, 0, random.pick(pieces.length === 0 ? fragments : pieces).repeat(random.pick([1, 2, 300])));
   return encoder.encode(pieces.join('').slice(0, largestFile));
 }

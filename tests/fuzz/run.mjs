@@ -128,8 +128,13 @@ function keep(files, place) {
 const begin = Date.now();
 const end = only >= 0 ? only + 1 : start + inputs;
 let next = only >= 0 ? only : start;
-while (next < end && Date.now() < deadline && findings.length < 200)
+let told = Date.now();
+while (next < end && Date.now() < deadline && findings.length < 200) {
   next = await work(next, Math.min(end, next + inputsOfWorker));
+  if (Date.now() - told < 60_000) continue;
+  console.log(`${next - start} inputs, ${findings.length} findings`);
+  told = Date.now();
+}
 const seconds = ((Date.now() - begin) / 1000).toFixed(0);
 console.log(
   `${next - (only >= 0 ? only : start)} inputs of seed ${seed} in ${seconds} s: ${counts.read} read, ${counts.refused} refused, ` +
