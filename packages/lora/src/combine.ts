@@ -162,7 +162,7 @@ function biasOf(parts: readonly WeightedPart[], path: string): Float32Array {
   return Float32Array.from(bias);
 }
 
-/** What combining knows of a configuration and of a layer's matrices: anything else would be lost in silence. */
+/** The parts of a configuration and of a layer that combining handles: anything else would silently be lost. */
 const knownSettings = new Set([
   'r',
   'alpha',

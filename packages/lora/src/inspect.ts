@@ -57,7 +57,7 @@ export interface AdapterReport {
   readonly problem: string | undefined;
 }
 
-/** Settings that every adapter has: what is wrong with one of them is an error, and no variant. */
+/** Settings that every adapter has: an invalid one is an error, not a sign of a variant. */
 const ordinary = new Set([
   'peft_type',
   'target_modules',

@@ -11,7 +11,7 @@ export interface LoraMatrices {
   readonly rank: number;
   readonly inFeatures: number;
   readonly outFeatures: number;
-  /** They belong to an embedding, and go by PEFT's names for that. */
+  /** They belong to an embedding, and have PEFT's names for that. */
   readonly embedding?: boolean | undefined;
   /** [out], of B: with `loraBias`. */
   readonly bias?: Float32Array | undefined;

@@ -1,8 +1,8 @@
 /** Facts about an init, without its computation. */
 interface InitFacts {
-  /** A file of PEFT's may name it. Of others it says `true`, since nothing is to be done when it is loaded. */
+  /** PEFT's files may name it. For other inits they say `true`, since loading has nothing to do for them. */
   readonly inFiles?: true;
-  /** A and B begin as a part of W, which is taken off again elsewhere: what they began as is not learned. */
+  /** A and B begin as a part of W, which the variant subtracts again: their initial product is not learned. */
   readonly partOfW?: true;
   /** They begin from what no layer knows by itself: what quantization lost, or the data. */
   readonly outside?: true;
@@ -43,7 +43,7 @@ function factsOf(init: LoraInit): InitFacts {
   return init.startsWith('pissa_niter_') ? { ...declared.pissa, inFiles: undefined } : declared[init as InitName];
 }
 
-/** Whether A and B begin as a part of W: what they began as is not learned. */
+/** Whether A and B begin as a part of W: their initial product is not learned. */
 export function beginsInBase(init: LoraInit): boolean {
   return factsOf(init).partOfW === true;
 }

@@ -66,7 +66,7 @@ export abstract class LoraLayer extends Module implements Layer, VariantLayer {
 
   abstract get inFeatures(): number;
   abstract get outFeatures(): number;
-  /** Whether its A and B go by PEFT's names for embeddings. */
+  /** Whether its A and B have PEFT's names for embeddings. */
   abstract readonly embedding: boolean;
   /** A and B as they begin where W has no part in it: ΔW is zero, so that the layer computes what it did before. */
   protected abstract begin(name: string, options: NewLora): { a: Tensor; b: Tensor };

@@ -1,6 +1,6 @@
 import type { SettingTable } from '@lowrank/settings';
 
-/** The keys of adapter_config.json that are no settings of Lowrank's, and what becomes of each. */
+/** The keys of adapter_config.json that are not Lowrank's settings, and how each is handled. */
 export const otherKeys: Pick<SettingTable, 'refusedKeys' | 'knownKeys' | 'spentKeys'> = {
   refusedKeys: {
     layer_replication: 'Save the model with its layers repeated, and an adapter of that.',

@@ -66,7 +66,7 @@ export async function readAdapter({ config, weights, name, variants }: AdapterSo
   };
 }
 
-/** The tensors of a file by what they are. */
+/** The tensors of a file by kind. */
 interface SortedTensors {
   readonly halves: Map<string, Partial<Record<LayerPart, Half>>>;
   readonly whole: Map<string, WholeTensor>;

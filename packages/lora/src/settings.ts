@@ -125,7 +125,7 @@ export const loraSettings = defineSettings(
       see: './adapters#variants',
       aliases: ['rslora'],
     }),
-    /** Magnitudes apart from directions: DoRA. No plan is made of it: it looks at the weights, and plans have none. */
+    /** DoRA: magnitudes apart from directions. Plans leave it out: it needs the weights, and plans have none. */
     useDora: setting({
       schema: toggle(),
       key: 'use_dora',
@@ -146,7 +146,7 @@ export const loraSettings = defineSettings(
       excludes: [
         { setting: 'useDora' },
         { setting: 'init', is: isOfPlainLora },
-        // Merging knows what a variant makes of W, and not of a bias.
+        // Merging knows how a variant changes W, but not how it changes a bias.
         { setting: 'loraBias' },
       ],
     }),
@@ -245,7 +245,7 @@ export const loraSettings = defineSettings(
     }),
     /**
      * The adapted layers hold W as [in, out] (GPT-2's Conv1D), so that a merge transposes ΔW. The layers themselves
-     * know; this is what a merge of files goes by.
+     * know; merging files depends on it.
      */
     fanInFanOut: setting({
       schema: toggle(),

@@ -53,7 +53,7 @@ export function isWhole(
 ): boolean {
   if (name.includes('.lora_')) return false;
   const module = name.slice(0, name.lastIndexOf('.'));
-  // PEFT goes by the end of a module's path; what is saved may lie below it.
+  // PEFT matches the end of a module's path; saved tensors may lie below it.
   if (
     modulesToSave.some((saved) => ancestors(module).some((path) => path.endsWith(saved))) ||
     (ensureWeightTying && modulesToSave.length > 0 && name.endsWith('.weight') && isOutsideLayers(name))
@@ -67,7 +67,7 @@ export function isWhole(
   );
 }
 
-/** A path and all that it lies in. */
+/** A path and all paths that contain it. */
 function ancestors(path: string): string[] {
   const names = path.split('.');
   return names.map((_, at) => names.slice(0, at + 1).join('.'));

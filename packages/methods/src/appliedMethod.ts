@@ -54,7 +54,7 @@ export function namedOf(parameters: ReadonlyMap<string, Parameter>): TrainedPara
   return [...parameters].map(([name, parameter]) => ({ name: name.replace(/^base_model\.model\./, ''), parameter }));
 }
 
-/** Freezes the model but for these. */
+/** Freezes everything in the model but these. */
 export function freeze(model: MethodModel, trained: Iterable<Parameter>): void {
   for (const [, parameter] of model.namedParameters()) parameter.trainable = false;
   for (const parameter of trained) parameter.trainable = true;

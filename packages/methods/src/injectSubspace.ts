@@ -82,7 +82,7 @@ export function injectSubspace(model: Module, { choose, ...options }: SubspaceOp
   return { settings, z, scales, parameters, weights, size: offset, projection };
 }
 
-/** Takes a subspace away: the model is what it was. z, the scales and the projection's tables are freed. */
+/** Removes a subspace: the model is what it was. Frees z, the scales and the projection's tables. */
 export function removeSubspace({ weights, parameters, projection }: Subspace): void {
   for (const parameter of weights.values()) parameter.derive(undefined);
   for (const { parameter } of parameters) parameter.tensor.dispose();
@@ -91,7 +91,7 @@ export function removeSubspace({ weights, parameters, projection }: Subspace): v
 
 /**
  * Makes the moved weights the model's own, weight by weight, in the dtype they are stored in (or in f32), so that it
- * costs nothing to use from then on. The subspace is taken away. The model's data has to lie on a backend, or a default
+ * costs nothing to use from then on. The subspace is removed. The model's data has to lie on a backend, or a default
  * one to be set.
  */
 export async function foldSubspace(

@@ -13,7 +13,7 @@ export type MethodModel = Module & {
   readonly defaultTargets: readonly string[];
   /** The layers whose output is added to the residual stream, by the ends of their paths. */
   readonly residualWriters: readonly string[];
-  /** Factor on what is looked up in the embedding. */
+  /** Factor on the embedding's rows. */
   readonly embeddingScale: number;
   /** Positions at the beginning of every document that hold no token of its text. */
   virtualTokens: number;
@@ -153,7 +153,7 @@ export interface Method<Tables extends readonly SettingTable[] = readonly Settin
   readonly overCodes: boolean;
   /** What it is called over codes, in comparisons and plans. */
   readonly nameOverCodes?: string;
-  /** Whether training can go on from what it saved. */
+  /** Whether training can continue from its files. */
   readonly resumes: boolean;
   /** Learning rates that a comparison tries: what suits a method depends on how much it moves. */
   readonly learningRates?: readonly number[];

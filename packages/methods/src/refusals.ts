@@ -2,8 +2,8 @@ import { LowrankError } from '@lowrank/errors';
 import type { MergedModel, MethodModel } from './method.js';
 
 /**
- * Refuses a model that has a method or an adapter: what is around a layer already may know that layer alone, and would
- * not see what is put between. @throws LowrankError `methods.taken`
+ * Refuses a model that has a method or an adapter: an existing wrapper may know only its own layer, and would not
+ * see another one in between. @throws LowrankError `methods.taken`
  */
 export function refuseTaken(model: MethodModel, title: string): void {
   const found = [...model.namedModules()]

@@ -1,6 +1,6 @@
 import type { Tensor } from '@lowrank/tensor';
 
-/** Where a weight lies among all that a subspace has, laid one after another. */
+/** Where a weight lies among all weights of a subspace, laid end to end. */
 export interface WeightPlace {
   /** Counts the weights. */
   readonly index: number;

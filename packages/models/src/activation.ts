@@ -2,7 +2,7 @@ import type { Tensor } from '@lowrank/tensor';
 import { gelu, geluTanh, relu, silu } from '@lowrank/tensor';
 import type { ConfigReader } from './config.js';
 
-/** By transformers' names, of which several stand for one function. */
+/** By transformers' names, several of which mean one function. */
 const activations: Readonly<Record<string, (x: Tensor) => Tensor>> = {
   gelu,
   gelu_python: gelu,

@@ -45,7 +45,7 @@ export abstract class CausalModel extends Module {
   abstract readonly embeddingPath: string;
   /** What the family that built it states about itself; a model of your own has none. */
   family: FamilyFacts | undefined;
-  /** Factor on what is looked up in the embedding (Gemma's √width). */
+  /** Factor on the embedding's rows (Gemma's √width). */
   readonly embeddingScale: number = 1;
   /**
    * Positions at the beginning of every document that are no tokens: what prompt and prefix tuning put there. Their ids

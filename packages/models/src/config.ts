@@ -4,7 +4,7 @@ import { LowrankError, shown } from '@lowrank/errors';
 const largestSize = 2 ** 31;
 const largestDepth = 10_000;
 
-/** A config.json, read key by key: what a model needs it checks, what it cannot do it refuses by name. */
+/** A config.json, read key by key: checks what a model needs, and refuses by name what Lowrank cannot do. */
 export class ConfigReader {
   constructor(
     private readonly json: Readonly<Record<string, unknown>>,

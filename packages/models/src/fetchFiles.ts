@@ -50,7 +50,7 @@ export async function fetchFiles(name: string, listing: Listing, options: FetchO
     });
   }
   await bring(singles);
-  // A folder that changes in place may have lost files since: what is not there any more is no part of the model.
+  // A folder that changes in place may have lost files since: files that have disappeared are not part of the model.
   if (listMore !== undefined)
     for (const held of (await cache.files(snapshot)).keys()) if (!done.has(held)) await cache.unlink(snapshot, held);
   return files;

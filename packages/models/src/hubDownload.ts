@@ -94,7 +94,7 @@ export async function download(file: RemoteFile, cache: ModelCache, transfer: Tr
       continue;
     }
     if (isLowrankError(failure)) {
-      // Of what is no file of the model nothing stays.
+      // Nothing stays of a response that is not the model's file.
       if (partial.size > 0 && failure.code === 'models.download') await cache.drop(file.key);
       throw failure;
     }

@@ -115,7 +115,7 @@ function refuseMlx(config: ConfigReader): void {
   });
 }
 
-/** How linear layers are to be quantized that are not stored so. */
+/** How to quantize linear layers that are stored in floats. */
 function checkedQuantization(
   config: ConfigReader,
   { quantization, widen }: LoadOptions,
@@ -218,7 +218,7 @@ function shortName(name: string): string {
   return name.length > 120 ? `${name.slice(0, 117)}...` : name;
 }
 
-/** A device holds on to the host's copy of what is written to it until it has taken it: so often it is waited for. */
+/** A device keeps the host's copy of written data until it has taken it: loading waits for it this often. */
 const uploadWindow = 64 * 2 ** 20;
 
 async function fill(

@@ -10,7 +10,7 @@ export interface RotaryDefaults {
   readonly thetaKey?: string;
   /** `original_max_position_embeddings` where it is left out; by default `maxPositions`. */
   readonly originalPositions?: number;
-  /** The scalings that the family has; by default all that do not go by lists of factors. */
+  /** The scalings that the family has; by default all without lists of factors. */
   readonly scalings?: readonly RotaryScaling['type'][];
   /** The family's code in transformers turns a part of the head where `partial_rotary_factor` says so. */
   readonly partial?: boolean;

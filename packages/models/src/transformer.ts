@@ -25,7 +25,7 @@ export interface TransformerParts {
   readonly rotary: readonly RotaryTable[];
   /** Added to the weights of the final norm: Gemma's 1. */
   readonly normOffset?: number;
-  /** Factor on what is looked up in the embedding, given its table. */
+  /** Factor on the embedding's rows, given its table. */
   readonly embeddingScale?: (table: Tensor) => number;
   /** Factor on the logits. */
   readonly logitScale?: number;

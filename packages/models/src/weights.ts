@@ -34,10 +34,10 @@ export interface WeightRequest {
   readonly transposed?: boolean;
 }
 
-/** What a source makes of a request. */
+/** A source's answer to a request. */
 export interface WeightMaker {
   tensor(request: WeightRequest): Tensor;
-  /** A layer of another kind than nn's Linear for this matrix, if it is to be one. */
+  /** A layer other than nn's Linear for this matrix, if it needs one. */
   linear?(request: WeightRequest, bias: () => Tensor | undefined): LinearLike | undefined;
 }
 

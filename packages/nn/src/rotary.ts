@@ -12,7 +12,7 @@ export interface RotaryOptions {
   readonly scaling?: RotaryScaling | undefined;
 }
 
-/** How far positions may reach: what scalings go by that depend on the length. */
+/** How far positions may reach, for scalings that depend on the length. */
 export interface RotaryReach {
   /**
    * Positions of the row, or those that a cache has room for; by default all that the model has. Positions lie below
@@ -41,7 +41,7 @@ export class RotaryTable {
   /**
    * x [B, T, H, D] turned by its positions i32 [B, T].
    *
-   * Scalings that go by the length: `dynamic` goes by `length`; `longrope` by the length of each token's document where
+   * Scalings that depend on the length: `dynamic` uses `length`; `longrope` the length of each token's document where
    * `segments` are given, else by `length`.
    */
   apply(x: Tensor, positions: Tensor, { length = this.options.maxPositions, segments }: RotaryReach = {}): Tensor {

@@ -10,7 +10,7 @@ import { tokenLayers } from './tokenRows.js';
 /** A layer with one of its adapters. */
 export type AdaptedLayer = readonly [path: string, layer: LoraLayer, weights: LoraWeights];
 
-/** Every adapted layer of a model by the path of the layer it stands for. */
+/** Every adapted layer of a model by the path of the layer it replaces. */
 export function adaptedLayers(model: Module): Map<string, LoraLayer> {
   const layers = new Map<string, LoraLayer>();
   for (const [path, module] of model.namedModules()) if (module instanceof LoraLayer) layers.set(path, module);

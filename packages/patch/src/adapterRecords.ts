@@ -1,7 +1,7 @@
 import type { LoraConfig } from '@lowrank/lora';
 import type { Module } from '@lowrank/nn';
 
-/** What the layers themselves do not know of a model's adapters. */
+/** What a model knows of its adapters that their layers do not. */
 interface AdapterRecords {
   /** By name: what an adapter is saved with. */
   readonly configs: Map<string, LoraConfig>;

@@ -50,7 +50,7 @@ interface BankPlace {
   readonly probe: LoraLayer;
 }
 
-/** The layers of a bank by the path of the layer they stand for. */
+/** The layers of a bank by the path of the layer they replace. */
 export type BankLayers = ReadonlyMap<string, BankPlace>;
 
 export function wrapInBank(

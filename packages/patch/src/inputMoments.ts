@@ -64,7 +64,7 @@ interface Running {
  * once. Where the scatters need more than `memory`, the layers are measured group by group, each with forward passes of
  * its own over all data, up to its last layer.
  *
- * Means and scatters of batches are put together as by Chan, Golub and LeVeque (1979), so that a large mean costs no
+ * Combines means and scatters of batches as Chan, Golub and LeVeque (1979) do, so that a large mean costs no
  * digits: S = Sₐ + S_b + nₐn_b/n · δδᵀ, δ the difference of the means.
  *
  * @throws LowrankError `patch.data` where there is no data, a layer is not reached, or no token counts

@@ -19,7 +19,7 @@ import { addRows } from './tokenRows.js';
 export interface LoadAdapterOptions extends AdapterOptions {
   /** Variants of your own that the files may name. */
   readonly variants?: readonly NamedVariant[] | undefined;
-  /** Gets a sentence for what is left aside: matrices of an image tower that the model is without. */
+  /** Gets a sentence for what is left out: matrices of an image tower that the model lacks. */
   readonly onWarning?: ((text: string) => void) | undefined;
 }
 

@@ -24,7 +24,7 @@ export interface AdapterOptions {
 /** An adapter in its place around a model's layers. */
 export interface PlacedAdapter {
   readonly name: string;
-  /** What it is saved with: the configuration given, or the one that EVA made of it. */
+  /** The configuration to save it with: the one given, or the one that EVA derived from it. */
   readonly config: LoraConfig;
   /** Its matrices, vectors, copies and token rows, to be trained. Everything else is frozen. */
   readonly parameters: readonly TrainedParameter[];

@@ -6,8 +6,8 @@ import { removeCopies } from './savedModules.js';
 import { removeRows } from './tokenRows.js';
 
 /**
- * Takes an adapter out of the model, or every one without a name, and frees all that it holds on the device; a layer
- * with no other adapter is put back as it was. The base stays frozen.
+ * Takes an adapter out of the model, or all of them without a name, and frees everything that it holds on the device; a
+ * layer with no other adapter becomes what it was. The base stays frozen.
  *
  * @throws LowrankError `patch.noAdapter`, `patch.merged`
  */

@@ -56,7 +56,7 @@ function isTable(model: Module, path: string): boolean {
 
 /**
  * Puts saved tensors in the place of the model's, as PEFT does: in the order of the model, so that of a tied pair the
- * output projection's counts. @returns the names of tables, which are to be saved again
+ * output projection's counts. @returns the names of tables, which must be saved again
  */
 export function restoreWhole(model: Module, saved: Saved = new Map()): string[] {
   const order = [...placesOf(model)].map(([path]) => path);

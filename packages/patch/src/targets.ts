@@ -98,7 +98,7 @@ function isLinear(module: Module): module is LinearLike {
   return isLinearLike(module) && !isEmbedding(module);
 }
 
-/** What is trained whole takes no adapter, nor does anything within. */
+/** A module that is trained whole takes no adapter, and neither does anything within it. */
 function isExcluded(path: string, { excludeModules, modulesToSave = [] }: Targets): boolean {
   if (modulesToSave.some((name) => PathPattern.of(name, 'inside').matches(path))) return true;
   return excludeModules !== undefined && matches(path, excludeModules);

@@ -9,7 +9,7 @@ import { tableRows } from './tableRows.js';
 import type { Tokens, TokenTargets, WantedRows } from './tokenTargets.js';
 import { tokenTargets } from './tokenTargets.js';
 
-/** Every embedding and output projection with trained rows, by the path of the layer it stands for. */
+/** Every embedding and output projection with trained rows, by the path of the layer it replaces. */
 export function tokenLayers(model: Module): [path: string, layer: TokenRows][] {
   return [...model.namedModules()].flatMap(([path, module]): [string, TokenRows][] =>
     module instanceof TokenRows ? [[path, module]] : [],

@@ -6,7 +6,7 @@ import { StudyRunner } from './runStudy.js';
 import type { StudyData } from './studyOptions.js';
 import type { StudyRow, TriedRate } from './tables/table.js';
 
-/** A row of a table to be: what is trained, and the learning rates to choose from. */
+/** A future row of a table: what to train, and the learning rates to choose from. */
 export interface Candidate {
   readonly label: string;
   readonly training: StudyTraining;

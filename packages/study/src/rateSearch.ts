@@ -35,7 +35,7 @@ export async function checkSearchCut(
   });
 }
 
-/** A run that tries a rate: on what the cut leaves to learn from, scored on what it holds back. */
+/** A run that tries a rate: trained on the rows that the split keeps, scored on those that it holds out. */
 export function searchRun(
   { label, rate, training: own }: { readonly label: string; readonly rate: number; readonly training: StudyTraining },
   { options, data }: Context,

@@ -77,7 +77,7 @@ export abstract class LoraBankLayer extends Module implements Layer {
     else this.filled.add(slot);
   }
 
-  /** Frees what is not the base's. */
+  /** Frees everything but the base. */
   disposeBank(): void {
     for (const { tensor } of this.ownParameters().values()) tensor.dispose();
   }

@@ -34,7 +34,7 @@ function heldWeight(base: Layer): HeldWeight {
   });
 }
 
-/** A layer's W as [out, in], f32, on the host: for initializations that are made of it. */
+/** A layer's W as [out, in], f32, on the host: for initializations that depend on it. */
 export async function baseWeight({ base, inFeatures, outFeatures }: Sizes): Promise<Float32Array> {
   const held = heldWeight(base);
   const values = await valuesOf(held, held.weight);

@@ -9,7 +9,7 @@ export interface LoftqOptions {
   readonly scaling: number;
   /** Alternations; PEFT's own number is 1. */
   readonly iterations?: number | undefined;
-  /** What quantizing and dequantizing make of a matrix [rows, columns]. */
+  /** Quantizes and dequantizes a matrix [rows, columns]. */
   readonly roundTrip: (weight: Float32Array) => Float32Array;
   /** Of the decomposition of large matrices. */
   readonly seed?: number | undefined;

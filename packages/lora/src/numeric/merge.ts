@@ -15,7 +15,7 @@ export interface LowRankUpdate {
   readonly scaling: number;
   /** W is [in, out], as Conv1D and embeddings have it: ΔW is transposed before it is added. */
   readonly transposed?: boolean;
-  /** What becomes of W and ΔW; their sum unless given. */
+  /** How W and ΔW combine; their sum unless given. */
   readonly variant?: LoraVariant | undefined;
   /** [out]: what the variant has trained besides A and B. */
   readonly vector?: Float32Array | undefined;

@@ -71,7 +71,7 @@ export function truncatedSvd(matrix: Values, options: SvdOptions): TruncatedSvd 
   // A ≈ K·(KᵀA): the small factor is decomposed exactly, and its left vectors are turned back.
   const small = timesTransposed(matrix, basis, columns);
   const found = exactSvd(small.data, { rows: small.count, columns, rank: Math.min(rank, small.count) });
-  // Of a matrix of lower rank the basis may be smaller than what is wanted: the rest is 0.
+  // The basis of a matrix of lower rank may be smaller than requested: the rest is 0.
   const [u, s, v] = [new Float64Array(rank * rows), new Float64Array(rank), new Float64Array(rank * columns)];
   u.set(combine(found.u, basis, found.s.length));
   s.set(found.s);

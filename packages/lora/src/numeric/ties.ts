@@ -3,7 +3,7 @@ export type MajoritySign = 'total' | 'frequency';
 
 /**
  * Merges values place by place (TIES, Yadav et al. 2023): a sign is elected, + where neither prevails, and the weighted
- * values that have it are averaged: Σ w_i·v_i / max(1, count). The election goes by the values without their weights,
+ * values that have it are averaged: Σ w_i·v_i / max(1, count). The election uses the values without their weights,
  * as PEFT's does; zeros have no sign.
  *
  * @param values of one length, one for each weight

@@ -36,7 +36,7 @@ function otherCases(code: number): number[] {
   });
 }
 
-/** Whether two characters are the same but for their case. */
+/** Whether two characters differ in case at most. */
 export function sameLetter(a: number, b: number): boolean {
   return a === b || otherCases(a).includes(b);
 }

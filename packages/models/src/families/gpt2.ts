@@ -28,7 +28,7 @@ interface Gpt2Config extends ModelShape {
 
 /**
  * Dropouts of the config are of its pretraining and are not applied; adapters have their own. `reorder_and_upcast_attn`
- * says how 16-bit attention is to be computed: here it is f32 anyway.
+ * says how to compute 16-bit attention: Lowrank computes it in f32 anyway.
  */
 function gpt2Config(config: ConfigReader): Gpt2Config {
   const hiddenSize = config.integer('n_embd', 768);

@@ -32,7 +32,7 @@ type RunEvent = Exclude<WorkEvent, { readonly type: 'ready' | 'connection' | 'tr
 /** Milliseconds between two reports of progress. */
 const progressInterval = 2000;
 
-/** Does the runs that come off the queue, and names them in events. */
+/** Does the queue's runs, and reports them in events. */
 export class QueueWorker {
   /** Whether files that are too large to travel stayed here. */
   keepsFiles = false;

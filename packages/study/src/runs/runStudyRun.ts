@@ -8,7 +8,7 @@ import type { EvaluatedRun, StudyTrainer, TrainingSession } from './studyTrainer
 
 export interface RunStudyRunOptions {
   readonly trainer: StudyTrainer;
-  /** When aborted, the run is given up. */
+  /** Aborting gives the run up. */
   readonly signal?: AbortSignal | undefined;
   readonly onProgress?: (progress: RunProgress) => void;
 }

@@ -2,7 +2,7 @@ import type { MetricName } from '@lowrank/data';
 import type { StudyRun, StudySample, StudyTraining } from './studyRun.js';
 
 /**
- * Trains and scores the runs of a study. A study knows neither models nor devices: whoever calls it hands it a trainer
+ * Trains and scores the runs of a study. A study knows neither models nor devices: its caller gives it a trainer
  * (`studyTrainer` of `lowrank`, or your own).
  */
 export interface StudyTrainer {
@@ -22,7 +22,7 @@ export interface TrainingSession {
   train(run: StudyRun, hooks: TrainingHooks): Promise<TrainedRun | undefined>;
   /** Scores what `train` saved, loaded again as anyone would who got the files. */
   evaluate(run: StudyRun, trained: TrainedRun, hooks: EvaluationHooks): Promise<EvaluatedRun>;
-  /** Frees all that the session left on the device, which lives on. */
+  /** Frees everything that the session left on the device, which stays open. */
   dispose(): void;
 }
 

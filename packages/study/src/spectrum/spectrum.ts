@@ -11,7 +11,7 @@ export interface SpectrumFoldersOptions {
   readonly model: string;
   /** The same model, fine-tuned with every weight. */
   readonly tuned: string;
-  /** A LoRA of the same model, and what it is called. */
+  /** A LoRA of the same model, and its name. */
   readonly adapter?: { readonly name: string; readonly lora: LoraAdapter } | undefined;
   /** Singular values to compute of a matrix with more than 512 rows and columns. Default 64. */
   readonly rank?: number | undefined;

@@ -15,7 +15,7 @@ export function reportHtml(table: StudyTable, chart: string): string {
   ]);
 }
 
-/** The first prompts, and what each row's model made of them. */
+/** The first prompts, and what each row's model wrote. */
 function samplesOf(rows: readonly StudyRow[]): string[] {
   const [first] = rows.filter(({ samples }) => samples.length > 0);
   if (first === undefined) return [];

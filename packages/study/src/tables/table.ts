@@ -75,7 +75,7 @@ export interface AgainstFull {
   readonly verdict: 'within noise' | 'better' | 'worse' | 'unknown';
 }
 
-/** A row to be: what it is, and the runs that it is of. */
+/** A future row: its description, and its runs. */
 export interface PlannedRow {
   readonly label: string;
   readonly settings: RowSettings;
