@@ -7,7 +7,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { createCpuBackend } from '../packages/cpu/dist/index.js';
-import { loadModel, openFolder } from '../packages/models/dist/index.js';
+import { loadCausalModel, openFolder } from '../packages/models/dist/index.js';
 import { quantizeFolder } from '../packages/lowrank/dist/node.js';
 import { compile, reshape } from '../packages/tensor/dist/index.js';
 
@@ -29,7 +29,7 @@ function python(args) {
 }
 
 async function logitsOf(folder) {
-  const model = await loadModel(await openFolder(folder));
+  const model = await loadCausalModel(await openFolder(folder));
   const shape = [1, ids.length];
   const step = compile(backend, (inputs) => ({
     logits: model.logits(

@@ -8,7 +8,7 @@ import { fileURLToPath } from 'node:url';
 import { createCpuBackend } from '../packages/cpu/dist/index.js';
 import { readTokenizer } from '../packages/data/dist/index.js';
 import { readAdapter } from '../packages/lora/dist/index.js';
-import { loadModel, openFolder, readJson, requireFile } from '../packages/models/dist/index.js';
+import { loadCausalModel, openFolder, readJson, requireFile } from '../packages/models/dist/index.js';
 import { fineTune, mergeFolders } from '../packages/lowrank/dist/node.js';
 import { loadAdapter } from '../packages/patch/dist/index.js';
 import { compile, reshape } from '../packages/tensor/dist/index.js';
@@ -35,7 +35,7 @@ const { final_loss: loss } = await fineTune({
   targetModules: ['all-linear'],
 });
 
-const model = await loadModel(await openFolder(modelFolder));
+const model = await loadCausalModel(await openFolder(modelFolder));
 const files = await openFolder(adapterFolder);
 await loadAdapter(
   model,

@@ -10,7 +10,7 @@ import { fileURLToPath } from 'node:url';
 import { createCpuBackend } from '../packages/cpu/dist/index.js';
 import { readTokenizer } from '../packages/data/dist/index.js';
 import { readAdapter } from '../packages/lora/dist/index.js';
-import { loadModel, openFolder, readJson, requireFile } from '../packages/models/dist/index.js';
+import { loadCausalModel, openFolder, readJson, requireFile } from '../packages/models/dist/index.js';
 import { fineTune, mergeFolders } from '../packages/lowrank/dist/node.js';
 import { loadAdapter } from '../packages/patch/dist/index.js';
 import { compile, reshape } from '../packages/tensor/dist/index.js';
@@ -33,7 +33,7 @@ const backend = await createCpuBackend();
 const work = mkdtempSync(join(tmpdir(), 'lowrank-parity-'));
 
 async function logitsOf(folder, adapter) {
-  const model = await loadModel(await openFolder(folder));
+  const model = await loadCausalModel(await openFolder(folder));
   if (adapter !== undefined) {
     const files = await openFolder(adapter);
     await loadAdapter(

@@ -19,7 +19,7 @@ export async function fetchJson<T>(path: string): Promise<T> {
   return JSON.parse(await fetchText(path)) as T;
 }
 
-/** A model folder, as models' loadModel takes it. */
+/** A model folder, as models' loadCausalModel takes it. */
 export async function fetchModel(folder: string): Promise<ModelFiles> {
   const names = ['config.json', 'model.safetensors'];
   const sources = await Promise.all(
