@@ -53,7 +53,8 @@ async function runOn(backend: Backend, { request, tell, signal }: RunContext): P
 
   tell({ type: 'status', text: 'Writing with the trained model …' });
   tell({ type: 'after', text: await complete() });
-  const files = (await training.files()) as Readonly<Record<string, Uint8Array>>;
+  // In the order that a reader looks for them; they are written in the other one.
+  const files = Object.fromEntries(Object.entries(await training.files()).reverse()) as Record<string, Uint8Array>;
   tell({ type: 'done', steps: training.steps, seconds: training.seconds, files });
   await model.dispose();
 }

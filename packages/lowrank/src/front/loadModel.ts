@@ -1,7 +1,7 @@
 import { readChatTemplate, readTokenizer } from '@lowrank/data';
 import { LowrankError } from '@lowrank/errors';
 import type { TransferProgress } from '@lowrank/models';
-import { loadCausalModel as loadNetwork, TransferMeter } from '@lowrank/models';
+import { loadCausalModel as loadNetwork, requireFile, TransferMeter } from '@lowrank/models';
 import type { QuantizationSettings } from '@lowrank/quant';
 import type { Backend } from '@lowrank/tensor';
 import type { DeviceName } from '../device.js';
@@ -45,6 +45,8 @@ export async function loadModel(source: ModelSource, options: LoadModelOptions =
     onWarning,
     signal,
   });
+  // A folder without it is no model's: said before anything else that such a folder lacks.
+  await requireFile(files, 'config.json');
   const texts = asTextFiles(files);
   const tokenizer = await readTokenizer(texts);
   const template = await templateOf(texts, options);

@@ -95,14 +95,14 @@ describe('runStudyRun with studyTrainer', () => {
     expect(
       await runStudyRun(runIn(place.path, { training: { ...training, targetModules: ['nowhere'] } }), { trainer }),
     ).toMatchObject({ status: 'failed', error: { message: expect.stringContaining('nowhere') as string } });
-    // One step, which leaves the weights astray after the last training loss was told.
+    // One step, which leaves the weights astray after the last loss of the training.
     expect(
       await runStudyRun(runIn(place.path, { training: { ...training, steps: 1, learningRate: 1e38, clip: 0 } }), {
         trainer,
       }),
     ).toMatchObject({
       status: 'failed',
-      error: { code: 'trainer.nonFinite', message: expect.stringContaining('scored on') as string },
+      error: { code: 'trainer.nonFinite', message: expect.stringContaining('not finite after its update') as string },
     });
     expect(readdirSync(place.path)).toEqual([]);
     expect(backend.memory.bytes).toBe(before);
