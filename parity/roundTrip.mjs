@@ -9,7 +9,7 @@ import { createCpuBackend } from '../packages/cpu/dist/index.js';
 import { readTokenizer } from '../packages/data/dist/index.js';
 import { readAdapter } from '../packages/lora/dist/index.js';
 import { loadCausalModel, openFolder, readJson, requireFile } from '../packages/models/dist/index.js';
-import { fineTune, mergeFolders } from '../packages/lowrank/dist/node.js';
+import { fineTuneFolder, mergeFolders } from '../packages/lowrank/dist/node.js';
 import { loadAdapter } from '../packages/patch/dist/index.js';
 import { compile, reshape } from '../packages/tensor/dist/index.js';
 
@@ -21,7 +21,7 @@ const check = fileURLToPath(new URL('checkAdapter.py', import.meta.url));
 const work = mkdtempSync(join(tmpdir(), 'lowrank-parity-'));
 const backend = await createCpuBackend();
 const adapterFolder = join(work, 'adapter');
-const { final_loss: loss } = await fineTune({
+const { final_loss: loss } = await fineTuneFolder({
   backend,
   model: modelFolder,
   data,

@@ -11,7 +11,7 @@ import { createCpuBackend } from '../packages/cpu/dist/index.js';
 import { readTokenizer } from '../packages/data/dist/index.js';
 import { readAdapter } from '../packages/lora/dist/index.js';
 import { loadCausalModel, openFolder, readJson, requireFile } from '../packages/models/dist/index.js';
-import { fineTune, mergeFolders } from '../packages/lowrank/dist/node.js';
+import { fineTuneFolder, mergeFolders } from '../packages/lowrank/dist/node.js';
 import { loadAdapter } from '../packages/patch/dist/index.js';
 import { compile, reshape } from '../packages/tensor/dist/index.js';
 
@@ -73,7 +73,7 @@ for (const [at, [base, flags]] of cases.entries()) {
     join(work, `merged${at}`),
     join(work, `logits${at}.json`),
   ];
-  await fineTune({
+  await fineTuneFolder({
     backend,
     model,
     data: join(here, 'golden/llama/train/rows.jsonl'),
