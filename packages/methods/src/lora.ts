@@ -52,6 +52,7 @@ export const lora: Method<Tables, LoraAdapter> = {
   async inject(model, options = {}, context = {}) {
     const config = await configOf(model, options, context);
     const placed = await addAdapter(model, config, {
+      onWarning: context.onWarning,
       ...(options.seed === undefined ? {} : { seed: options.seed }),
       data: config.init === 'eva' ? await context.measure?.(config) : undefined,
       loftq: config.init === 'loftq' ? await context.loftq?.() : undefined,

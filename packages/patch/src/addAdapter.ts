@@ -9,9 +9,13 @@ import { beginAlone } from './plainBeginning.js';
 import { addCopies } from './savedModules.js';
 import type { Adaptable } from './targets.js';
 import { matchTargets } from './targets.js';
+import { targetWarnings } from './targetWarnings.js';
 import { addRows } from './tokenRows.js';
 
-export type AddAdapterOptions = BeginningOptions;
+export interface AddAdapterOptions extends BeginningOptions {
+  /** Gets a sentence for what of the configuration matches nothing. */
+  readonly onWarning?: ((text: string) => void) | undefined;
+}
 
 /** What begins from more than the layers themselves know: the data, or the weights as they were. */
 const beginnings: Readonly<Partial<Record<LoraConfig['init'], Begin>>> = { eva: beginEva, loftq: beginLoftq };
@@ -35,6 +39,7 @@ export async function addAdapter(
   const { name = 'default' } = options;
   const targets = given.targetModules.length === 0 ? new Map<string, Adaptable>() : matchTargets(model, given);
   checkRoom(model, given, { ...options, targets });
+  for (const text of targetWarnings(model, given)) options.onWarning?.(text);
   const begin = beginnings[given.init] ?? beginAlone;
   const { config, addTo } = await begin(model, given, { ...options, targets });
   return placeAdapter(model, { name, config }, async () => {

@@ -125,7 +125,7 @@ function endsIn(path: string, name: string): boolean {
 /**
  * PEFT: the first number after '.<name>.', whatever the name, or after the first of the given patterns that is there.
  */
-function layerNumber(path: string, patterns: readonly string[] | undefined): number | undefined {
+export function layerNumber(path: string, patterns: readonly string[] | undefined): number | undefined {
   if (patterns === undefined || patterns.length === 0) {
     const digits = /^.*?\.[^.]*\.(\d+)\./.exec(path)?.[1];
     return digits === undefined ? undefined : Number(digits);
