@@ -13,7 +13,8 @@ export function targetWarnings(model: Module, config: LoraConfig): string[] {
   const paths = [...matchLoaded(model, config).keys()];
   const unmatched = (patterns: Readonly<Record<string, number>>): string[] =>
     Object.keys(patterns).filter((pattern) => !paths.some((path) => PathPattern.of(pattern, 'end').matches(path)));
-  const all = excludeModules === undefined ? paths.length : matchLoaded(model, without(config)).size;
+  const all =
+    excludeModules === undefined ? paths.length : matchLoaded(model, { ...config, excludeModules: undefined }).size;
   const numbers = new Set(layersToTransform.length === 0 ? [] : paths.map((path) => layerNumber(path, layersPattern)));
   return [
     ...warning('rank_pattern', unmatched(rankPattern)),
@@ -21,10 +22,6 @@ export function targetWarnings(model: Module, config: LoraConfig): string[] {
     ...warning('exclude_modules', all > paths.length ? [] : [excludeModules ?? []].flat()),
     ...warning('layers_to_transform', layersToTransform.filter((layer) => !numbers.has(layer)).map(String)),
   ];
-}
-
-function without({ excludeModules: _, ...config }: LoraConfig): LoraConfig {
-  return config;
 }
 
 function warning(key: string, names: readonly string[]): string[] {
