@@ -6,7 +6,7 @@ export function library(options: Options = {}): ReturnType<typeof defineConfig> 
   return defineConfig({
     entry: ['src/index.ts'],
     // Without the paths to other packages' sources: what is built sees what they publish.
-    tsconfig: '../../tsconfig.base.json',
+    tsconfig: '../../tsconfig.build.json',
     format: 'esm',
     target: 'es2022',
     // `pnpm types` has judged numeric folders with unchecked index access and the rest with checked; a build knows one.
