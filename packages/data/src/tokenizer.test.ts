@@ -110,3 +110,10 @@ describe('what is refused', () => {
     expect(tinyTokenizer().encode('abx')).toEqual([1, 7, 0]);
   });
 });
+
+it('refuses a merge of a hundred thousand blanks at once', () => {
+  const begin = performance.now();
+  const model = { type: 'BPE', vocab: { a: 0 }, merges: ['ab '.repeat(100_000)] };
+  expect(() => loadTokenizer({ model, added_tokens: [] })).toThrow(/merges/);
+  expect(performance.now() - begin).toBeLessThan(2000);
+});

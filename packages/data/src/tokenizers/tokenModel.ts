@@ -41,6 +41,9 @@ function bpe(json: PartJson, place: string): TokenModel {
   });
 }
 
+/** Merges of runs of blanks have no more; trying every one of a hundred thousand would not end. */
+const mostBlanks = 200;
+
 /** `"a b"`, or `["a", "b"]` where tokens may hold blanks. */
 function mergeOf(merge: unknown, vocabulary: ReadonlyMap<string, number>, place: string): readonly [string, string] {
   if (typeof merge === 'string') {
@@ -48,7 +51,10 @@ function mergeOf(merge: unknown, vocabulary: ReadonlyMap<string, number>, place:
     if (parts.length === 2) return [parts[0] ?? '', parts[1] ?? ''];
     // Copies in which no-break spaces have become plain ones hold blanks within tokens: the vocabulary tells where.
     const at = parts.findIndex(
-      (_, cut) => cut > 0 && [parts.slice(0, cut), parts.slice(cut)].every((side) => vocabulary.has(side.join(' '))),
+      (_, cut) =>
+        cut > 0 &&
+        parts.length <= mostBlanks &&
+        [parts.slice(0, cut), parts.slice(cut)].every((side) => vocabulary.has(side.join(' '))),
     );
     if (at > 0) return [parts.slice(0, at).join(' '), parts.slice(at).join(' ')];
   }
