@@ -6,6 +6,7 @@ the logits that they compute.
 """
 
 import json
+import re
 import shutil
 from pathlib import Path
 
@@ -83,7 +84,8 @@ def makeAdapter(name: str, base: str, rename=None, save=None, **settings: object
     common.writeJson(folder / "adapter_config.json", config)
     if rename is not None:
         place = folder / "adapter_model.safetensors"
-        save_file({rename(key): value for key, value in load_file(place).items()}, place, metadata={"format": "pt"})
+        renamed = {rename(key): value for key, value in load_file(place).items()}
+        save_file(renamed, place, metadata={"format": "pt"})
 
 
 def logits(model: torch.nn.Module) -> list:
@@ -103,7 +105,7 @@ def main() -> None:
     ownHead()
     gemma3()
     embeddings = {"save_embedding_layers": True}
-    makeAdapter("default-keys", "untied", lambda key: key.replace("lora_A.", "lora_A.default.").replace("lora_B.", "lora_B.default."))
+    makeAdapter("default-keys", "untied", lambda key: re.sub(r"lora_[AB]", r"\g<0>.default", key))
     makeAdapter("python-regex", "untied", alpha_pattern={r".*q_proj\Z": 100})
     makeAdapter("resized-plain-tied", "tied", save=embeddings)
     makeAdapter("resized-saved-untied", "untied", save=embeddings, modules_to_save=["embed_tokens", "lm_head"])
@@ -120,8 +122,10 @@ def main() -> None:
     # Of names that PEFT itself no longer reads, the same adapter under today's.
     for name in adapters:
         base = json.loads((ROOT / name / "adapter_config.json").read_text())["base_model_name_or_path"]
-        answers[name] = {"base": base, "logits": rounded(logits(PeftModel.from_pretrained(load(base), ROOT / name)))}
-    common.writeJson(ROOT / "answers.json", {"madeBy": common.madeBy("cases.py"), "ids": IDS[0], "cases": answers}, None)
+        model = PeftModel.from_pretrained(load(base), ROOT / name)
+        answers[name] = {"base": base, "logits": rounded(logits(model))}
+    made = {"madeBy": common.madeBy("cases.py"), "ids": IDS[0], "cases": answers}
+    common.writeJson(ROOT / "answers.json", made, None)
 
 
 if __name__ == "__main__":

@@ -137,8 +137,8 @@ while (next < end && Date.now() < deadline && findings.length < 200) {
 }
 const seconds = ((Date.now() - begin) / 1000).toFixed(0);
 console.log(
-  `${next - (only >= 0 ? only : start)} inputs of seed ${seed} in ${seconds} s: ${counts.read} read, ${counts.refused} refused, ` +
-    `${findings.length} findings; the slowest took ${slowest.milliseconds.toFixed(0)} ms (input ${slowest.index}, ` +
-    `${slowest.target})`,
+  `${next - (only >= 0 ? only : start)} inputs of seed ${seed} in ${seconds} s: ${counts.read} read, ` +
+    `${counts.refused} refused, ${findings.length} findings; the slowest took ` +
+    `${slowest.milliseconds.toFixed(0)} ms (input ${slowest.index}, ${slowest.target})`,
 );
 process.exitCode = findings.length > 0 ? 1 : 0;

@@ -195,9 +195,13 @@ const chat = [
 ];
 
 const templates: Target[] = [
-  "{{ bos_token }}{% for message in messages %}<|{{ message['role'] }}|>\n{{ message.content | trim }}{{ eos_token }}{% endfor %}{% if add_generation_prompt %}<|assistant|>{% endif %}",
-  "{%- if messages[0]['role'] == 'system' %}{%- set system = messages[0].content %}{%- set rest = messages[1:] %}{%- else %}{%- set rest = messages %}{%- endif %}{%- for m in rest %}{{- '<' + m.role + '>' + m.content ~ loop.index0 }}{%- if tools is defined and tools %}{{ tools | tojson(indent=2) }}{%- endif %}{%- endfor %}",
-  "{% macro turn(m) %}[{{ m.role | upper }}] {{ m['content'] }}{% endmacro %}{% for m in messages if m.role != 'system' %}{{ turn(m) }}{{ raise_exception('no') if loop.length > 99 }}{% endfor %}",
+  "{{ bos_token }}{% for message in messages %}<|{{ message['role'] }}|>\n{{ message.content | trim }}{{ eos_token }}" +
+    '{% endfor %}{% if add_generation_prompt %}<|assistant|>{% endif %}',
+  "{%- if messages[0]['role'] == 'system' %}{%- set system = messages[0].content %}{%- set rest = messages[1:] %}" +
+    "{%- else %}{%- set rest = messages %}{%- endif %}{%- for m in rest %}{{- '<' + m.role + '>' + m.content ~ " +
+    'loop.index0 }}{%- if tools is defined and tools %}{{ tools | tojson(indent=2) }}{%- endif %}{%- endfor %}',
+  "{% macro turn(m) %}[{{ m.role | upper }}] {{ m['content'] }}{% endmacro %}{% for m in messages if m.role != " +
+    "'system' %}{{ turn(m) }}{{ raise_exception('no') if loop.length > 99 }}{% endfor %}",
 ].map((source, at) => ({
   name: `template ${at}`,
   files: { 'chat_template.jinja': text(source) },
