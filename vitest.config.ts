@@ -13,7 +13,7 @@ const never = ['**/node_modules/**', '**/dist/**', 'tests/browser/**'];
 /** `npm test -- --quick` builds nothing. */
 const ofTheBuild =
   process.env.LOWRANK_QUICK === '1'
-    ? ['tests/{builtExample,browserPage,peakMemory}.test.ts', 'scripts/sizes.test.mjs']
+    ? ['tests/{builtExample,browserPage,interruptions,peakMemory,runtimes}.test.ts', 'scripts/sizes.test.mjs']
     : [];
 
 /**

@@ -7,7 +7,7 @@ import { run, seconds } from './process.mjs';
 /** What `npm test -- --quick` does not see. */
 const leftOut = [
   'WebGPU, Chromium and Redis (*.webgpu, *.redis, tests/browser), and what ../shared holds (*.shared)',
-  'what is built, and the tests of it (builtExample, browserPage, peakMemory in tests/, scripts/sizes)',
+  'what is built, and the tests of it (builtExample, browserPage, interruptions, peakMemory, runtimes in tests/, scripts/sizes)',
   'unused code, imports, packages: `pnpm check:unused`, `pnpm check:imports`, `pnpm check:packages`',
 ];
 
@@ -15,7 +15,7 @@ const node = process.execPath;
 
 /** The checks that come before the tests, side by side: each counts as one test of its own project. */
 const checks = {
-  types: () => [node, [join(root, 'node_modules/typescript/bin/tsc'), '--noEmit', '-p', 'tsconfig.json']],
+  types: () => [node, [join(root, 'scripts/checkTypes.mjs')]],
   lint: () => [node, [join(root, 'node_modules/oxlint/bin/oxlint'), '--deny-warnings']],
   format: () => [node, [join(root, 'node_modules/oxfmt/bin/oxfmt'), '--check', '.']],
   lines: () => [node, [join(root, 'scripts/checkLines.mjs')]],

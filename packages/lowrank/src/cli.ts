@@ -1,22 +1,43 @@
 #!/usr/bin/env node
-import { main } from './cli/main.js';
+import { exitCodes, main } from './cli/main.js';
 import { inputLines } from './cli/inputLines.js';
 
-// A reader that goes away, as `head` does, is no reason to lose a run.
+/** What ends a command well, and the exit code of a command that it has ended: 128 and the signal's number. */
+const signals = { SIGINT: exitCodes.interrupted, SIGTERM: 143, SIGHUP: 129 } as const;
+type Signal = keyof typeof signals;
+
+// A reader that goes away, as `head` does, or a disk that is full is no reason to lose a run.
+let isSilent = false;
 for (const stream of [process.stdout, process.stderr]) {
   stream.on('error', (error: NodeJS.ErrnoException) => {
-    if (error.code !== 'EPIPE') throw error;
+    if (error.code === 'EPIPE' || isSilent) return;
+    isSilent = true;
+    process.stderr.write(`lowrank: the output cannot be written (${error.message}); the work goes on without it\n`);
   });
 }
 
-process.exitCode = await main(process.argv.slice(2), {
+let endedBy: Signal | undefined;
+
+const code = await main(process.argv.slice(2), {
   stdout: (text) => void process.stdout.write(text),
   stderr: (text) => void process.stderr.write(text),
   isTTY: process.stderr.isTTY === true,
   lines: inputLines,
   onInterrupt(callback) {
-    // The first Ctrl-C is for the command to end well; the second ends the process, as it would without us.
-    process.once('SIGINT', callback);
-    return () => void process.removeListener('SIGINT', callback);
+    // The first signal is for the command to end well; a second one ends the process, as it would without us.
+    const listeners = (Object.keys(signals) as Signal[]).map((signal): [Signal, () => void] => [
+      signal,
+      () => {
+        endedBy = signal;
+        release();
+        callback();
+      },
+    ]);
+    const release = (): void => {
+      for (const [signal, listener] of listeners) process.removeListener(signal, listener);
+    };
+    for (const [signal, listener] of listeners) process.once(signal, listener);
+    return release;
   },
 });
+process.exitCode = code === exitCodes.interrupted && endedBy !== undefined ? signals[endedBy] : code;

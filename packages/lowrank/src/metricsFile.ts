@@ -25,7 +25,7 @@ export function metricsOf({ step, loss, gradNorm, learningRate, tokens, tokensPe
 export interface MetricsFile {
   write(metrics: Metrics): Promise<void>;
   /** Gives the file its name. */
-  finish(): Promise<string>;
+  finish(): Promise<void>;
   /** Removes it, if it is not finished. */
   discard(): Promise<void>;
 }
@@ -46,11 +46,33 @@ export async function openMetricsFile(folder: string): Promise<MetricsFile> {
       await file.sync();
       await close();
       await rename(partial, final);
-      return final;
     },
     async discard() {
       await close();
       await rm(partial, { force: true });
     },
+  };
+}
+
+/**
+ * The same file, whose failures cost nothing: what cannot be written down (a full disk) is no reason to lose what is
+ * being learned. `warn` receives the first one, as a sentence, and nothing is written from then on.
+ */
+export function forgiving(file: MetricsFile, warn: (text: string) => void | Promise<void>): MetricsFile {
+  let failed = false;
+  const attempt = async (action: () => Promise<void>): Promise<void> => {
+    if (failed) return;
+    try {
+      await action();
+    } catch (error) {
+      failed = true;
+      const reason = error instanceof Error ? error.message : String(error);
+      await warn(`metrics.jsonl cannot be written (${reason}); the run goes on without it`);
+    }
+  };
+  return {
+    write: (metrics) => attempt(() => file.write(metrics)),
+    finish: () => attempt(() => file.finish()),
+    discard: () => file.discard(),
   };
 }

@@ -33,7 +33,8 @@ export interface TrainOptions<
   /** Makes the model: once, before the first step. */
   createSession(): Session | Promise<Session>;
   /**
-   * Writes what was learned; returns where, for the `saved` event. Called at the end, and when the signal is aborted.
+   * Writes what was learned; returns where, for the `saved` event. Called at the end, and when the signal is
+   * aborted, unless that was before the first step.
    */
   save?(session: Session, at: { readonly step: number }): Promise<string>;
   /**
@@ -109,7 +110,8 @@ export async function train<Session extends TrainSession<Name>, Name extends str
     if (run.steps > 0) await checkLearned(session, run);
     const interrupted = run.steps < options.steps;
     if (interrupted) await options.onEvent?.({ type: 'interrupted', step: run.steps });
-    const place = await options.save?.(session, { step: run.steps });
+    // Before the first step there is nothing that was learned, and perhaps an older result where it would go.
+    const place = run.steps === 0 ? undefined : await options.save?.(session, { step: run.steps });
     if (place !== undefined) await options.onEvent?.({ type: 'saved', step: run.steps, place });
     const evaluation = interrupted
       ? undefined

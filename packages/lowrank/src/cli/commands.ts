@@ -161,10 +161,13 @@ async function trainCommand({ flags, backend, speaker, onInterrupted }: TrainCom
         ? 'no step was taken'
         : `loss ${result.final_loss.toFixed(4)} after ${result.steps} steps`;
     const evaluated = result.eval_loss === null ? '' : `, ${result.eval_loss.toFixed(4)} on the evaluation rows`;
+    const place = result.adapter ?? result.model;
+    if (place === null)
+      return speaker.result({ ...result, interrupted }, 'interrupted before the first step: nothing was saved');
     speaker.result(
       { ...result, ...(interrupted ? { interrupted } : {}) },
       `${interrupted ? 'interrupted, and saved: ' : ''}${loss}${evaluated}, in ` +
-        `${duration(result.seconds * 1000)}; saved in ${result.adapter ?? result.model}`,
+        `${duration(result.seconds * 1000)}; saved in ${place}`,
     );
   } finally {
     progress?.stop();

@@ -10,7 +10,7 @@ import { backendOnce } from '../device.js';
 import type { BackendOrOpener } from '../device.js';
 import type { RunEvent, TrainingModel } from '../front/runTraining.js';
 import { runTraining } from '../front/runTraining.js';
-import { openMetricsFile, metricsOf } from '../metricsFile.js';
+import { forgiving, openMetricsFile, metricsOf } from '../metricsFile.js';
 import { filesToSave, saveFolder } from '../saveFolder.js';
 import { checkOptions, checkValues } from '../settings/checkOptions.js';
 import type { CommonOptions, MethodOptions } from '../settings/methodTables.js';
@@ -70,7 +70,7 @@ export interface FineTuneResult {
   readonly seconds: number;
   /** Numbers that were trained. */
   readonly trained_parameters: number;
-  /** Of the file of weights that was saved. */
+  /** Of the file of weights that was saved; 0 where nothing was, since no step was taken. */
   readonly file_bytes: number;
   /** The adapter's folder; null with the method `full`. */
   readonly adapter: string | null;
@@ -96,7 +96,9 @@ export async function fineTuneFolder(given: FineTuneFolderOptions): Promise<Fine
   for (const text of warnings) await options.onEvent?.({ type: 'warning', text });
   const folder = await openOutputFolder(options.output, { inputs: [options.model] });
   try {
-    return await trainFolder(options);
+    const result = await trainFolder(options);
+    if (result.steps === 0) await folder.discard();
+    return result;
   } catch (error) {
     await folder.discard();
     throw error;
@@ -117,7 +119,9 @@ async function trainFolder(options: FineTuneFolderOptions & { readonly baseModel
     backend,
     quantization: quantizationOf(options),
   };
-  const metrics = await openMetricsFile(options.output);
+  const metrics = forgiving(await openMetricsFile(options.output), (text) =>
+    options.onEvent?.({ type: 'warning', text }),
+  );
   try {
     const { result, applied } = await runTraining(model, options, {
       async save(method, learned) {
@@ -130,6 +134,7 @@ async function trainFolder(options: FineTuneFolderOptions & { readonly baseModel
         await options.onEvent?.(event);
       },
     });
+    const saved = result.steps > 0;
     return {
       steps: result.steps,
       final_loss: result.finalLoss ?? null,
@@ -137,9 +142,9 @@ async function trainFolder(options: FineTuneFolderOptions & { readonly baseModel
       tokens: result.tokens,
       seconds: result.seconds,
       trained_parameters: sizeOf(applied),
-      file_bytes: await weightBytes(options.output, saves),
-      adapter: saves === 'model' ? null : options.output,
-      model: saves === 'model' ? options.output : null,
+      file_bytes: saved ? await weightBytes(options.output, saves) : 0,
+      adapter: saved && saves === 'adapter' ? options.output : null,
+      model: saved && saves === 'model' ? options.output : null,
       interrupted: result.interrupted,
     };
   } finally {
