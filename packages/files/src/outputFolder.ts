@@ -1,6 +1,7 @@
-import { mkdir, realpath, rm, rmdir, stat, writeFile } from 'node:fs/promises';
-import { dirname, join, resolve } from 'node:path';
+import { mkdir, realpath, rm, rmdir, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
 import { LowrankError } from '@lowrank/errors';
+import { missingFolders } from './missingFolders.js';
 
 /** A folder to be written into, known to be writable. */
 export interface OutputFolder {
@@ -56,19 +57,4 @@ export async function openOutputFolder(
     });
   }
   return { path, discard };
-}
-
-/**
- * The folders between what exists and `path`, outermost first. Made one by one, since Node 20's recursive mkdir never
- * returns where a file system (/proc) answers ENOENT.
- */
-async function missingFolders(path: string): Promise<string[]> {
-  const missing: string[] = [];
-  for (
-    let folder = resolve(path);
-    (await stat(folder).catch(() => undefined)) === undefined && folder !== dirname(folder);
-    folder = dirname(folder)
-  )
-    missing.unshift(folder);
-  return missing;
 }

@@ -1,6 +1,7 @@
 import { LowrankError, isLowrankError } from '@lowrank/errors';
 import type { Disk, FileContent } from './disk.js';
 import { nodeDisk } from './disk.js';
+import { missingFolders } from './missingFolders.js';
 
 /**
  * Several files of one folder that become visible together or not at all (Node).
@@ -59,7 +60,7 @@ export async function beginSaving(folder: string, options: SavingOptions): Promi
   const staged = paths.join(folder, `${stagedPrefix}${process.pid}-${Math.random().toString(36).slice(2, 10)}`);
   const made: string[] = [];
   try {
-    for (const path of await parentsOf(folder)) if (await disk.makeFolder(path)) made.unshift(path);
+    for (const path of await missingFolders(folder)) if (await disk.makeFolder(path)) made.unshift(path);
     await finishSaving(folder, disk);
     await removeLeftovers(folder, disk);
     await disk.makeFolder(staged);
@@ -158,25 +159,6 @@ export function isAlive(pid: number): boolean {
   } catch (error) {
     return !(error instanceof Error && 'code' in error && error.code === 'ESRCH');
   }
-}
-
-/**
- * A folder and the folders that it lies in, outermost first. Made one by one, since Node 20's recursive mkdir never
- * returns where a file system (/proc) answers ENOENT.
- */
-async function parentsOf(folder: string): Promise<string[]> {
-  const paths = await import('node:path');
-  const { stat } = await import('node:fs/promises');
-  const missing: string[] = [];
-  for (
-    let path = paths.resolve(folder);
-    (await stat(path).catch(() => undefined)) === undefined;
-    path = paths.dirname(path)
-  ) {
-    missing.unshift(path);
-    if (path === paths.dirname(path)) break;
-  }
-  return missing;
 }
 
 function notWritable(folder: string, cause: unknown): unknown {

@@ -2,7 +2,7 @@ import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
-import { metricsOf, openMetricsFile } from './metricsFile.js';
+import { forgiving, metricsOf, openMetricsFile } from './metricsFile.js';
 
 let home = '';
 beforeEach(() => (home = mkdtempSync(join(tmpdir(), 'lowrank-metrics-'))));
@@ -43,4 +43,22 @@ test('a run that failed leaves none', async () => {
   await file.write(line(1));
   await file.discard();
   expect(readdirSync(home)).toEqual([]);
+});
+
+test('metrics that cannot be written cost a warning, not the run', async () => {
+  const warnings: string[] = [];
+  const failing = forgiving(
+    {
+      write: () => Promise.reject(new Error('ENOSPC: no space left on device')),
+      finish: () => Promise.reject(new Error('never reached')),
+      discard: () => Promise.resolve(),
+    },
+    (text) => void warnings.push(text),
+  );
+  await failing.write(line(1));
+  await failing.write(line(1));
+  await failing.finish();
+  expect(warnings).toEqual([
+    'metrics.jsonl cannot be written (ENOSPC: no space left on device); the run goes on without it',
+  ]);
 });

@@ -1,5 +1,5 @@
 import type { StepEvent } from '@lowrank/trainer';
-import type { TransferEvent } from '../jobs/folders.js';
+import type { LoadProgress } from '../front/loadingReporter.js';
 import type { Speaker } from './io.js';
 
 /** Shows steps while they happen: a bar on a terminal, else a line every few seconds. */
@@ -65,7 +65,7 @@ function lines(speaker: Speaker, steps: number): Progress {
  * Shows downloads and loading: a line that is redrawn on a terminal, else one every few seconds; nothing for what
  * ends at once.
  */
-export function transferReporter(speaker: Speaker): (event: TransferEvent) => void {
+export function transferReporter(speaker: Speaker): (event: LoadProgress) => void {
   const begun = performance.now();
   let last = begun;
   let drawn = false;
@@ -95,7 +95,7 @@ export function countReporter(speaker: Speaker, what: string): (done: number, of
 }
 
 /** downloading model.safetensors: 1.2 of 2.4 GB (50%), 84 MB/s, 14 s left */
-export function transferLine({ stage, item, bytes, totalBytes, bytesPerSecond, secondsLeft }: TransferEvent): string {
+export function transferLine({ stage, item, bytes, totalBytes, bytesPerSecond, secondsLeft }: LoadProgress): string {
   const unit = totalBytes >= 1e9 ? { name: 'GB', size: 1e9, digits: 2 } : { name: 'MB', size: 1e6, digits: 1 };
   const share = totalBytes === 0 ? 100 : Math.floor((bytes / totalBytes) * 100);
   const left = secondsLeft === undefined || secondsLeft === 0 ? '' : `, ${duration(secondsLeft * 1000)} left`;

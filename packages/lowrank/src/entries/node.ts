@@ -10,7 +10,7 @@ export { evaluateFolder } from '../jobs/evaluate.js';
 export type { EvaluateFolderOptions, EvaluateFolderResult } from '../jobs/evaluate.js';
 export { fineTuneFolder } from '../jobs/fineTune.js';
 export type { FineTuneEvent, FineTuneFolderOptions, FineTuneResult } from '../jobs/fineTune.js';
-export type { TransferEvent, TransferEvents } from '../jobs/folders.js';
+export type { TransferEvents } from '../jobs/folders.js';
 export { generateBatch, generateFolder } from '../jobs/generate.js';
 export type { GenerateFolderOptions, GenerateFolderResult } from '../jobs/generate.js';
 export { importMlxFolder } from '../jobs/importMlx.js';

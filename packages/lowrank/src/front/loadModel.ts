@@ -1,12 +1,13 @@
 import { readChatTemplate, readTokenizer } from '@lowrank/data';
 import { LowrankError } from '@lowrank/errors';
-import type { TransferProgress } from '@lowrank/models';
-import { loadCausalModel as loadNetwork, requireFile, TransferMeter } from '@lowrank/models';
+import { loadCausalModel as loadNetwork, requireFile } from '@lowrank/models';
 import type { QuantizationSettings } from '@lowrank/quant';
 import type { Backend } from '@lowrank/tensor';
 import type { DeviceName } from '../device.js';
 import { chooseBackend } from '../device.js';
 import { endIds } from './answerEnds.js';
+import type { LoadProgress } from './loadingReporter.js';
+import { loadingReporter } from './loadingReporter.js';
 import { Model } from './model.js';
 import type { ModelSource } from './modelSource.js';
 import { asTextFiles, findFiles } from './modelSource.js';
@@ -23,10 +24,6 @@ export interface LoadModelOptions {
   readonly onWarning?: ((text: string) => void) | undefined;
   /** Ends a download. */
   readonly signal?: AbortSignal | undefined;
-}
-
-export interface LoadProgress extends TransferProgress {
-  readonly stage: 'downloading' | 'loading';
 }
 
 /**
@@ -97,16 +94,4 @@ function settingsOf(quantization: LoadModelOptions['quantization']): Quantizatio
     expected: 'nf4, fp4 or int8',
     got: String(quantization),
   });
-}
-
-function loadingReporter(
-  onProgress: LoadModelOptions['onProgress'],
-): (loaded: { bytes: number; totalBytes: number; tensor: string }) => void {
-  let meter: TransferMeter | undefined;
-  let done = 0;
-  return ({ bytes, totalBytes, tensor }) => {
-    meter ??= new TransferMeter({ totalBytes });
-    onProgress?.({ stage: 'loading', ...meter.add(tensor, bytes - done) });
-    done = bytes;
-  };
 }

@@ -27,6 +27,7 @@ import type { TextEndings } from './answerEnds.js';
 import { answerEnds } from './answerEnds.js';
 import type { ModelSource } from './modelSource.js';
 import { findFiles } from './modelSource.js';
+import { promptTokens } from './promptTokens.js';
 import type { RunOptions, TrainingModel } from './runTraining.js';
 import { readRows } from './runTraining.js';
 import type { TextPieces } from './textPieces.js';
@@ -117,13 +118,13 @@ export class Model {
    */
   generate(prompt: string, options: GenerateOptions = {}): TextPieces {
     const { stopIds } = this.#parts;
-    return this.#write(() => this.#promptIds(prompt), { stopIds, stopStrings: [] }, options);
+    return this.#write(() => promptTokens(prompt, this.tokenizer), { stopIds, stopStrings: [] }, options);
   }
 
   /** Continues several prompts side by side, which takes little longer than the longest of them alone. */
   async generateBatch(prompts: readonly string[], options: GenerateBatchOptions = {}): Promise<string[]> {
     const { maxNewTokens, stop = [], ...others } = options;
-    const ids = prompts.map((prompt) => this.#promptIds(prompt));
+    const ids = prompts.map((prompt) => promptTokens(prompt, this.tokenizer));
     const longest = Math.max(0, ...ids.map(({ length }) => length));
     const texts = await this.#generator().generate(ids, {
       ...others,
@@ -272,14 +273,6 @@ export class Model {
         signal: signal === undefined ? left : AbortSignal.any([signal, left]),
       });
     });
-  }
-
-  /** BOS where the tokenizer adds one, then the text, and nothing after it, as in rows for training. */
-  #promptIds(text: string): number[] {
-    const { bosId, addsBos } = this.tokenizer;
-    if (text === '' && bosId !== undefined) return [bosId];
-    const ids = this.tokenizer.encode(text, { addSpecialTokens: false });
-    return addsBos && bosId !== undefined ? [bosId, ...ids] : ids;
   }
 }
 

@@ -2,7 +2,6 @@ import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { createCpuBackend } from '@lowrank/cpu';
 import { expect, test } from 'vitest';
-import { forgiving } from '../metricsFile.js';
 import { golden, scratch } from '../testing.js';
 import { fineTuneFolder } from './fineTune.js';
 
@@ -20,25 +19,4 @@ test('stopped before the first step, nothing is saved, and an older adapter stay
   expect(readFileSync(join(output, 'adapter_model.safetensors'))).toEqual(weights);
   expect(readdirSync(place.path)).toEqual(['adapter']);
   backend.dispose();
-});
-
-test('metrics that cannot be written cost a warning, not the run', async () => {
-  using place = scratch();
-  const warnings: string[] = [];
-  const failing = forgiving(
-    {
-      write: () => Promise.reject(new Error('ENOSPC: no space left on device')),
-      finish: () => Promise.reject(new Error('never reached')),
-      discard: () => Promise.resolve(),
-    },
-    (text) => void warnings.push(text),
-  );
-  const line = { step: 1, loss: 1, grad_norm: 1, learning_rate: 1, tokens: 1, tokens_per_second: 1 };
-  await failing.write(line);
-  await failing.write(line);
-  await failing.finish();
-  expect(warnings).toEqual([
-    'metrics.jsonl cannot be written (ENOSPC: no space left on device); the run goes on without it',
-  ]);
-  expect(readdirSync(place.path)).toEqual([]);
 });

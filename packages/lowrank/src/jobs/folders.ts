@@ -1,17 +1,12 @@
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { companionFiles, findModel } from '@lowrank/models';
-import type { TransferProgress } from '@lowrank/models';
+import type { LoadProgress } from '../front/loadingReporter.js';
 import { writeFileAtomic } from '@lowrank/safetensors';
-
-/** How far a download or the reading of weights is. */
-export interface TransferEvent extends TransferProgress {
-  readonly stage: 'downloading' | 'loading';
-}
 
 /** What a job reports while it runs. */
 export interface TransferEvents {
-  readonly onTransfer?: ((event: TransferEvent) => void) | undefined;
+  readonly onTransfer?: ((event: LoadProgress) => void) | undefined;
   readonly onWarning?: ((text: string) => void) | undefined;
 }
 

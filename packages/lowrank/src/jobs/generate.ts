@@ -6,6 +6,7 @@ import { createGenerator } from '@lowrank/models';
 import { backendOnce } from '../device.js';
 import type { BackendOrOpener } from '../device.js';
 import { endIds } from '../front/answerEnds.js';
+import { promptTokens } from '../front/promptTokens.js';
 import type { TransferEvents } from './folders.js';
 import { withFolders } from './folders.js';
 import { openModel } from './openModel.js';
@@ -69,18 +70,13 @@ export async function generateBatch(
   }
 }
 
-/** BOS where the tokenizer adds one, and the text; nothing after it, as in rows for training. */
+/** The tokens of a prompt. @throws LowrankError `cli.emptyPrompt` where there is nothing to begin with */
 export function promptIds(text: string, tokenizer: TextTokenizer): number[] {
-  const { bosId, addsBos } = tokenizer;
-  if (text === '') {
-    if (bosId !== undefined) return [bosId];
-    throw new LowrankError({
-      code: 'cli.emptyPrompt',
-      what: '--prompt',
-      expected: 'some text, since this tokenizer has no BOS token to begin with',
-      got: 'nothing',
-    });
-  }
-  const ids = tokenizer.encode(text, { addSpecialTokens: false });
-  return addsBos && bosId !== undefined ? [bosId, ...ids] : ids;
+  if (text !== '' || tokenizer.bosId !== undefined) return promptTokens(text, tokenizer);
+  throw new LowrankError({
+    code: 'cli.emptyPrompt',
+    what: '--prompt',
+    expected: 'some text, since this tokenizer has no BOS token to begin with',
+    got: 'nothing',
+  });
 }

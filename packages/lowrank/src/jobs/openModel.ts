@@ -1,10 +1,11 @@
 import { withDropout } from '@lowrank/nn';
 import type { CausalModel } from '@lowrank/models';
-import { loadCausalModel, openFolder, TransferMeter } from '@lowrank/models';
+import { loadCausalModel, openFolder } from '@lowrank/models';
 import type { ModelFiles } from '@lowrank/models';
 import type { RandomState } from '@lowrank/tensor';
 import type { LossFunction } from '@lowrank/trainer';
 import type { Backend } from '@lowrank/tensor';
+import { loadingReporter } from '../front/loadingReporter.js';
 import type { TransferEvents } from './folders.js';
 import type { QuantizationOptions } from './quantization.js';
 import { quantizationOf } from './quantization.js';
@@ -31,18 +32,12 @@ export interface OpenModelOptions extends TransferEvents, QuantizationOptions {
 
 export async function openModel(folder: string, options: OpenModelOptions = {}): Promise<OpenModel> {
   const { onTransfer, onWarning, backend } = options;
-  let meter: TransferMeter | undefined;
-  let done = 0;
   const files = await openFolder(folder);
   const module = await loadCausalModel(files, {
     backend,
     onWarning,
     quantization: quantizationOf(options),
-    onProgress({ tensor, bytes, totalBytes }) {
-      meter ??= new TransferMeter({ totalBytes });
-      onTransfer?.({ stage: 'loading', ...meter.add(tensor, bytes - done) });
-      done = bytes;
-    },
+    onProgress: loadingReporter(onTransfer),
   });
   return asOpenModel(folder, module, files);
 }

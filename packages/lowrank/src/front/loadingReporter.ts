@@ -1,0 +1,20 @@
+import type { LoadOptions, TransferProgress } from '@lowrank/models';
+import { TransferMeter } from '@lowrank/models';
+
+/** How far a download or the reading of weights is. */
+export interface LoadProgress extends TransferProgress {
+  readonly stage: 'downloading' | 'loading';
+}
+
+/** Turns the bytes that models counts while it loads into progress with a rate and the time that is left. */
+export function loadingReporter(
+  onProgress: ((event: LoadProgress) => void) | undefined,
+): NonNullable<LoadOptions['onProgress']> {
+  let meter: TransferMeter | undefined;
+  let done = 0;
+  return ({ bytes, totalBytes, tensor }) => {
+    meter ??= new TransferMeter({ totalBytes });
+    onProgress?.({ stage: 'loading', ...meter.add(tensor, bytes - done) });
+    done = bytes;
+  };
+}
