@@ -2,8 +2,13 @@ import { describe, expect, it } from 'vitest';
 import { encodeChat } from './chatEncode.js';
 import { golden, goldenTokenizer, optionsOf, templateOf } from './testing/chatGolden.js';
 import type { ChatMessage } from './chatTemplate.js';
+import { chatTemplate as templateFrom } from './chatTemplate.js';
 import { loadDataset } from './dataset.js';
 import { encodeRow } from './encodeRow.js';
+import { readTokenizer } from './files.js';
+import { parseJsonl } from './jsonl.js';
+import type { GoldenFolder } from './testing/goldenFolders.js';
+import { readGoldenText, writeGoldenFolder } from './testing/goldenFolders.js';
 import { complaint, tinyTokenizer } from './testing.js';
 
 const tokenizer = goldenTokenizer('bytes');
@@ -47,6 +52,34 @@ describe('a template without marks: what an assistant wrote is what its turn add
     const { code, message } = await complaint(() => written(golden.chats['turns'] ?? [], forgetful));
     expect(code).toBe('data.chatPrefix');
     expect(message).toMatch(/message 3 in the chat template: .*prefixes do not nest.*generation/);
+  });
+});
+
+describe('prompts and completions that are lists of messages: as TRL (parity/textCompletions.py)', () => {
+  const rows = readGoldenText<{ folders: Record<string, GoldenFolder> }>('rows');
+  const made = readGoldenText<{
+    templates: Record<string, string>;
+    rows: { prompt: ChatMessage[]; completion: ChatMessage[]; tools?: Record<string, unknown>[] }[];
+    folders: Record<string, Record<string, { ids: number[]; masked: number; prompt: number }[]>>;
+  }>('completions');
+
+  it.each(Object.entries(made.folders))('%s', async (name, wanted) => {
+    const own = rows.folders[name];
+    if (own === undefined) return expect.fail('no such folder');
+    const folder = await readTokenizer(writeGoldenFolder(name, own));
+    for (const [template, source] of Object.entries(made.templates)) {
+      const chatTemplate = templateFrom(source, { specialTokens: folder.specialTokens });
+      const encoded = (await parseJsonl(made.rows.map((row) => JSON.stringify(row)).join('\n'))).map((row) =>
+        encodeRow(row, folder, { chatTemplate }),
+      );
+      const found = encoded.map(({ ids, labels, promptIsPrefix }) => [[...ids], [...labels], promptIsPrefix]);
+      const want = wanted[template]?.map(({ ids, masked, prompt }) => [
+        ids,
+        ids.map((id, at) => (at < masked ? -100 : id)),
+        masked === prompt,
+      ]);
+      expect([template, found]).toEqual([template, want]);
+    }
   });
 });
 

@@ -6,8 +6,10 @@ import type { TextTokenizer } from './tokenizer.js';
 export interface EncodedChat {
   readonly text: string;
   readonly ids: number[];
-  /** For each token, whether an assistant wrote any of it. */
+  /** For each token, whether an assistant wrote any of it, or whether it lies behind the prompt. */
   readonly mask: boolean[];
+  /** False where the tokens of a given prompt alone do not begin the tokens of all. */
+  readonly promptIsPrefix: boolean;
 }
 
 /**
@@ -15,20 +17,41 @@ export interface EncodedChat {
  * template marks with `{% generation %}`, token for token as in transformers. Where it marks nothing, the chat is also
  * rendered up to each assistant's turn, with and without it, and the turn is what lies between.
  *
+ * With `promptMessages` everything behind that prompt counts as written, whoever said it: as in TRL, what follows the
+ * tokens that all messages have in common with the prompt alone and the generation prompt behind it.
+ *
  * @throws LowrankError `data.chat`, and `data.chatPrefix` where a template without marks writes a turn
  * otherwise once others follow
  */
 export function encodeChat(
   messages: readonly ChatMessage[],
-  options: ChatOptions & { readonly template: ChatTemplate; readonly tokenizer: TextTokenizer },
+  options: ChatOptions & {
+    readonly template: ChatTemplate;
+    readonly tokenizer: TextTokenizer;
+    readonly promptMessages?: number | undefined;
+  },
 ): EncodedChat {
-  const { template, tokenizer, ...chat } = options;
+  const { template, tokenizer, promptMessages, ...chat } = options;
   const { text, generated } = template.render(messages, chat);
+  if (promptMessages !== undefined) {
+    const prompt = template.render(messages.slice(0, promptMessages), { ...chat, addGenerationPrompt: true });
+    const { ids } = tokenizer.encodeWithSpans(text);
+    const alone = tokenizer.encodeWithSpans(prompt.text).ids;
+    const shared = commonLength(alone, ids);
+    return { text, ids, mask: ids.map((_, at) => at >= shared), promptIsPrefix: shared === alone.length };
+  }
   const written = template.marksGeneration(chat)
     ? generated
     : spansByPrefix(text, messages, { template, chat, end: eosOf(tokenizer) });
   const { ids, spans } = tokenizer.encodeWithSpans(text);
-  return { text, ids, mask: overlaps(spans, written) };
+  return { text, ids, mask: overlaps(spans, written), promptIsPrefix: true };
+}
+
+/** How many ids both begin with. */
+export function commonLength(one: readonly number[], other: readonly number[]): number {
+  let length = 0;
+  while (length < one.length && length < other.length && one[length] === other[length]) length++;
+  return length;
 }
 
 /** Which tokens lie over a stretch of what was written, in whole or in part, as in transformers 5.24. */

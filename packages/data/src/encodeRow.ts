@@ -1,5 +1,5 @@
 import { LowrankError } from '@lowrank/errors';
-import { encodeChat } from './chatEncode.js';
+import { commonLength, encodeChat } from './chatEncode.js';
 import type { ChatTemplate } from './chatTemplate.js';
 import type { ChatRow, TextRow } from './jsonl.js';
 import type { TextTokenizer } from './tokenizer.js';
@@ -32,7 +32,7 @@ export interface EncodedRow {
  * completion are tokenized as one text, and the tokenizer puts around it what it puts around every text, such as BOS.
  * Labels are on what follows the tokens that the row has in common with its prompt alone, or everywhere for a `text`
  * row. A row longer than `maxLength` keeps its start. A row of messages is what the chat template makes of it, nothing
- * added, with labels on what assistants say.
+ * added, with labels on what assistants say, or on all that follows the messages of a prompt.
  *
  * @throws LowrankError `data.noEos` where the tokenizer has no EOS; `data.noTemplate` for messages without a chat
  * template, and what encodeChat throws
@@ -77,23 +77,18 @@ function encodeToEnd(text: string, ending: string, tokenizer: TextTokenizer): nu
   return alone === eosId && more.length === 0 ? tokenizer.encode(text + eos) : [...tokenizer.encode(text), eosId];
 }
 
-function commonLength(one: readonly number[], other: readonly number[]): number {
-  let length = 0;
-  while (length < one.length && length < other.length && one[length] === other[length]) length++;
-  return length;
-}
-
 function encodeChatRow(
   row: ChatRow,
   tokenizer: TextTokenizer,
   { maxLength, chatTemplate }: { readonly maxLength?: number; readonly chatTemplate?: ChatTemplate | undefined },
 ): EncodedRow {
   if (chatTemplate === undefined) throw noTemplate(row.line);
-  const { ids, mask } = encodeChat(row.messages, {
+  const { ids, mask, promptIsPrefix } = encodeChat(row.messages, {
     template: chatTemplate,
     tokenizer,
     tools: row.tools,
     variables: row.variables,
+    promptMessages: row.promptMessages,
   });
   const kept = Int32Array.from(maxLength === undefined ? ids : ids.slice(0, maxLength));
   const labels = kept.map((id, at) => (mask[at] === true ? id : ignored));
@@ -103,7 +98,7 @@ function encodeChatRow(
     labels,
     labelTokens: labels.subarray(1).filter((label) => label !== ignored).length,
     fullLength: ids.length,
-    promptIsPrefix: true,
+    promptIsPrefix,
     doublesBos: ids.length > 1 && ids[0] === tokenizer.bosId && ids[1] === tokenizer.bosId,
   };
 }

@@ -1,14 +1,11 @@
-import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { dirname, join } from 'node:path';
-import { fileURLToPath } from 'node:url';
-import { afterAll, describe, expect, it } from 'vitest';
+import { describe, expect, it } from 'vitest';
 import { readChatTemplate } from './chatFiles.js';
 import type { ChatMessage } from './chatTemplate.js';
 import { encodeChat } from './chatEncode.js';
 import { encodeRow } from './encodeRow.js';
 import { readTokenizer } from './files.js';
-import { parseJsonWithFloats } from './jsonFloats.js';
+import type { GoldenFolder } from './testing/goldenFolders.js';
+import { readGoldenText, writeGoldenFolder } from './testing/goldenFolders.js';
 
 interface ChatAnswer {
   text: string;
@@ -17,12 +14,7 @@ interface ChatAnswer {
   error?: string;
 }
 
-interface Folder {
-  base: string;
-  json?: object;
-  config: object;
-  template?: string;
-  files?: Record<string, unknown>;
+interface Folder extends GoldenFolder {
   want: {
     size: number;
     named: Record<string, string>;
@@ -33,36 +25,16 @@ interface Folder {
   };
 }
 
-const parity = fileURLToPath(new URL('../../../parity/golden/', import.meta.url));
-const golden = parseJsonWithFloats(readFileSync(`${parity}text/rows.json`, 'utf8')) as {
+const golden = readGoldenText<{
   texts: string[];
   pairs: [string, string][];
   chats: ChatMessage[][];
   tools: Record<string, unknown>[];
   folders: Record<string, Folder>;
-};
-
-const home = mkdtempSync(join(tmpdir(), 'lowrank-folders-'));
-afterAll(() => rmSync(home, { recursive: true, force: true }));
-
-function write(name: string, { base, json, config, template, files = {} }: Folder): string {
-  const source = JSON.parse(readFileSync(`${parity}tokenizers/${base}/tokenizer.json`, 'utf8')) as object;
-  const contents: Record<string, unknown> = {
-    'tokenizer.json': { ...source, ...json },
-    'tokenizer_config.json': config,
-    ...(template === undefined ? {} : { 'chat_template.jinja': template }),
-    ...files,
-  };
-  for (const [file, content] of Object.entries(contents)) {
-    const path = join(home, name, file);
-    mkdirSync(dirname(path), { recursive: true });
-    writeFileSync(path, typeof content === 'string' ? content : JSON.stringify(content));
-  }
-  return join(home, name);
-}
+}>('rows');
 
 describe.each(Object.entries(golden.folders))('%s: as transformers and TRL (parity/textRows.py)', (name, folder) => {
-  const path = write(name, folder);
+  const path = writeGoldenFolder(name, folder);
   const { want } = folder;
 
   it('special tokens, rows, masks and texts', async () => {

@@ -39,6 +39,28 @@ it('null columns are no columns: what writes rows of several forms to one file f
   ]);
 });
 
+it('prompt and completion may be lists of messages, in the words of ShareGPT too', async () => {
+  const lines = [
+    '{"prompt":[{"role":"system","content":"s"},{"role":"user","content":"u"}],"completion":[{"role":"assistant",' +
+      '"content":"a"}],"tools":[{"name":"f"}]}',
+    '{"prompt":[{"from":"human","value":"u","weight":1}],"completion":[{"from":"gpt","value":"a"},{"from":"tool",' +
+      '"value":"3"}]}',
+  ];
+  const system = { role: 'system', content: 's' };
+  const [user, assistant] = [
+    { role: 'user', content: 'u' },
+    { role: 'assistant', content: 'a' },
+  ];
+  expect(await parseJsonl(lines.join('\n'))).toEqual([
+    { line: 1, messages: [system, user, assistant], promptMessages: 2, tools: [{ name: 'f' }] },
+    {
+      line: 2,
+      messages: [{ ...user, weight: 1 }, assistant, { role: 'tool', content: '3' }],
+      promptMessages: 1,
+    },
+  ]);
+});
+
 it.each(['[\n{"text":"a"},\n{"text":"b"}\n]', '[{"text":"a"},{"text":"b"}]', ' [{"text":"a"},\n{"text":"b"}]\n'])(
   'a file of one JSON array is told as one: %j',
   async (text) => {
@@ -74,6 +96,10 @@ describe('lines that are refused', () => {
     ['data.rowForm', '{"prompt":null,"completion":null}', 'null as "prompt", "completion"'],
     ['data.rowType', '{"messages":[{"role":"user"}],"chat_template_kwargs":[]}', '[]'],
     ['data.rowType', `{"prompt":[${'1,'.repeat(100)}1],"completion":""}`, '...'],
+    ['data.rowType', '{"prompt":[{"role":"user"}],"completion":"a"}', '"a"'],
+    ['data.rowType', '{"prompt":[],"completion":[{"role":"assistant"}]}', '[]'],
+    ['data.rowType', '{"prompt":[{"role":"user"}],"completion":[]}', '[]'],
+    ['data.rowType', '{"prompt":[{"value":"no one says it"}],"completion":[{"role":"assistant"}]}', '[{"value'],
   ])('%s: %s', async (code, line, got) => {
     const result = await complaint(() =>
       parseJsonl(`{"text":"ok"}\n\n${line}\n{"text":"ok"}`, { name: 'train.jsonl' }),

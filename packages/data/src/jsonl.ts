@@ -1,6 +1,7 @@
 import { LowrankError, parseJson, shown } from '@lowrank/errors';
 import type { ChatMessage, ChatOptions } from './chatTemplate.js';
 import { parseJsonWithFloats } from './jsonFloats.js';
+import { messagesOf } from './messages.js';
 
 /** A row to learn a completion from: the loss is on the completion and EOS. */
 export interface PromptRow {
@@ -15,10 +16,12 @@ export interface PlainRow {
   readonly text: string;
 }
 
-/** A chat, of which what assistants say is to be learned. */
+/** A chat, of which what assistants say is to be learned, or a prompt and a completion that are lists of messages. */
 export interface ChatRow {
   readonly line: number;
   readonly messages: readonly ChatMessage[];
+  /** How many of the messages, from the first, are the prompt, where the row says so: what follows is learned. */
+  readonly promptMessages?: number;
   readonly tools?: ChatOptions['tools'];
   /** The row's `chat_template_kwargs`: variables for the template, such as `enable_thinking`. */
   readonly variables?: ChatOptions['variables'];
@@ -38,7 +41,7 @@ const forms = 'an object with "prompt" and "completion", with "text", or with "m
 
 /**
  * Rows of a JSONL text: `{"prompt", "completion"}`, `{"text"}` or `{"messages"}` (with `"tools"`), one object per line.
- * Blank lines are skipped, other keys ignored. All bad lines are found before the error is thrown; it takes the code of
+ * Prompt and completion may both be lists of messages. Blank lines are skipped, other keys ignored. All bad lines are found before the error is thrown; it takes the code of
  * the first.
  *
  * @param options.name what errors call the data: the file's path
@@ -157,7 +160,8 @@ function rowOf(value: unknown, line: number): TextRow | Problem {
     (key) => row[key] !== undefined && row[key] !== null,
   );
   const form = keys.join();
-  if (form === 'messages') return chatRow(row, line);
+  if (form === 'messages' || (form === 'prompt,completion' && keys.some((key) => Array.isArray(row[key]))))
+    return chatRow(row, keys, line);
   if (form !== 'prompt,completion' && form !== 'text') {
     const nulls = ['prompt', 'completion', 'text', 'messages'].filter((key) => row[key] === null);
     const got =
@@ -177,16 +181,16 @@ function rowOf(value: unknown, line: number): TextRow | Problem {
   return { line, prompt: String(row['prompt']), completion: String(row['completion']) };
 }
 
-function chatRow(row: Readonly<Record<string, unknown>>, line: number): ChatRow | Problem {
-  const { messages } = row;
-  const isMessage = (value: unknown): value is ChatMessage =>
-    typeof value === 'object' && value !== null && 'role' in value && typeof value.role === 'string';
-  if (!Array.isArray(messages) || messages.length === 0 || !messages.every(isMessage))
+/** A row whose `keys` are lists of messages: the chat, or prompt and completion. */
+function chatRow(row: Readonly<Record<string, unknown>>, keys: readonly string[], line: number): ChatRow | Problem {
+  const parts = keys.map((key) => messagesOf(row[key]));
+  const wrong = keys[parts.indexOf(undefined)];
+  if (wrong !== undefined)
     return {
       line,
       code: 'data.rowType',
-      expected: 'a list of objects with a "role" as "messages"',
-      got: shown(messages, 60),
+      expected: `a list of objects with a "role" as "${wrong}"`,
+      got: shown(row[wrong], 60),
     };
   const tools = parsedTools(row['tools']);
   if (tools !== undefined && !Array.isArray(tools))
@@ -206,7 +210,8 @@ function chatRow(row: Readonly<Record<string, unknown>>, line: number): ChatRow 
     };
   return {
     line,
-    messages,
+    messages: parts.flatMap((part) => part ?? []),
+    ...(keys.length > 1 && { promptMessages: parts[0]?.length ?? 0 }),
     ...(tools === undefined ? {} : { tools: tools as ChatRow['tools'] }),
     ...(variables === undefined ? {} : { variables: variables as ChatRow['variables'] }),
   };
@@ -233,7 +238,7 @@ function badRows(name: string, problems: readonly Problem[]): LowrankError {
     what: `${name}, line ${first?.line ?? 0}`,
     expected: first?.expected,
     got: first?.got,
-    remedy: `Each line is ${forms}, in strings.${also}`,
+    remedy: `Each line is ${forms}, in strings or, but for the text, lists of messages.${also}`,
   });
 }
 

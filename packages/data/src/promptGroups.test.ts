@@ -17,6 +17,20 @@ describe('groupByPrompt', () => {
     expect(groups).toHaveLength(10);
   });
 
+  it('knows a prompt of messages by what the row says it is', () => {
+    const said = (role: string, content: string) => ({ role, content });
+    const row = (line: number, ...rest: { role: string; content: string }[]) => ({
+      line,
+      messages: [said('user', 'hi'), ...rest],
+      promptMessages: 1,
+    });
+    const groups = groupByPrompt([
+      row(1, said('assistant', 'a'), said('user', 'b'), said('assistant', 'c')),
+      row(2, said('assistant', 'd')),
+    ]);
+    expect(groups.map((group) => group.map(({ line }) => line))).toEqual([[1, 2]]);
+  });
+
   it('knows chats by all but what is answered, and texts by themselves', () => {
     const chat = (line: number, answer: string): { line: number; messages: { role: string; content: string }[] } => ({
       line,

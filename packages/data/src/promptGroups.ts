@@ -5,8 +5,8 @@ import { shuffled } from './random.js';
 export type PromptGroup = readonly [TextRow, ...TextRow[]];
 
 /**
- * The rows by prompt, each group where its first row was. Of a chat the prompt is all but the last message; a plain
- * text is its own.
+ * The rows by prompt, each group where its first row was. Of a chat the prompt is the messages that the row says, or all
+ * but the last; a plain text is its own.
  */
 export function groupByPrompt(rows: readonly TextRow[]): PromptGroup[] {
   const groups = new Map<string, [TextRow, ...TextRow[]]>();
@@ -30,6 +30,7 @@ export function samplePrompts(
 }
 
 function keyOf(row: TextRow): string {
-  if ('messages' in row) return `messages ${JSON.stringify([row.messages.slice(0, -1), row.tools])}`;
+  if ('messages' in row)
+    return `messages ${JSON.stringify([row.messages.slice(0, row.promptMessages ?? -1), row.tools])}`;
   return 'prompt' in row ? `prompt ${row.prompt}` : `text ${row.text}`;
 }

@@ -84,6 +84,25 @@ test.each([
   await expect(convert({}, change)).rejects.toMatchObject({ code, got });
 });
 
+test('the vocabulary is as large as the table, and within reason without one', async () => {
+  const table = stored('model.embed_tokens.weight', [1, 2, 3, 4, 5], [5, 1]);
+  const known = { ...architecture, tensors: { ...architecture.tensors, 'model.embed_tokens': 'token_embd' } };
+  await expect(convert({ tensors: [table], architecture: known })).rejects.toMatchObject({
+    code: 'gguf.config',
+    expected: 'the 5 rows of the table of embeddings',
+    got: '4',
+  });
+  for (const size of [9.6e10, 4.5])
+    await expect(convert({}, { vocab_size: size })).rejects.toMatchObject({ code: 'gguf.config', got: String(size) });
+});
+
+test('a vocabulary of 200,000 tokens', async () => {
+  const vocab = Object.fromEntries(Array.from({ length: 200_000 }, (_, id) => [`t${id}`, id]));
+  const many = { tokenizerJson: { model: { type: 'BPE', vocab, merges: [] } }, preTokenizer: 'gpt-2' };
+  const { metadata } = await convert({ vocabulary: many }, { vocab_size: 200_000 });
+  expect(metadata.get('tokenizer.ggml.tokens')?.value).toHaveLength(200_000);
+});
+
 test('a family whose whole models llama.cpp has no names for is refused', async () => {
   for (const known of [undefined, { ...architecture, model: undefined }])
     await expect(convert({ architecture: known }, { model_type: 'qwen2' })).rejects.toMatchObject({

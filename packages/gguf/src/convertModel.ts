@@ -2,6 +2,7 @@ import type { GgufFile, GgufTensor, GgufValue } from './format.js';
 import type { GgufArchitecture } from './architecture.js';
 import { modelHeader } from './architecture.js';
 import type { Json } from './json.js';
+import { refuse } from './json.js';
 import { ggufName, interleaveHalves, permutedHeads } from './names.js';
 import { converted } from './numbers.js';
 import { sizeLabel } from './sizeLabel.js';
@@ -76,6 +77,7 @@ export async function convertModel({
       },
     });
   }
+  checkVocabularySize(header.vocabularySize, written);
   const parameters = written.reduce((sum, { shape }) => sum + shape.reduce((product, size) => product * size, 1), 0);
   const metadata = new Map<string, GgufValue>([
     ['general.architecture', { type: 'string', value: header.known.architecture }],
@@ -89,6 +91,16 @@ export async function convertModel({
     ...(await vocabularyMetadata(vocabulary, { config, vocabularySize: header.vocabularySize })),
   ]);
   return { metadata, tensors: written };
+}
+
+/** More tokens than any vocabulary has, for a model whose table is not there to compare with. */
+const mostTokens = 2 ** 21;
+
+/** llama.cpp takes the list of tokens and the table of embeddings together or not at all. */
+function checkVocabularySize(size: number, tensors: readonly GgufTensor[]): void {
+  const rows = tensors.find(({ name }) => name === 'token_embd.weight')?.shape[0];
+  if (rows !== undefined && rows !== size) refuse('vocab_size', `the ${rows} rows of the table of embeddings`, size);
+  if (!Number.isInteger(size) || size > mostTokens) refuse('vocab_size', `a whole number up to ${mostTokens}`, size);
 }
 
 /** Sampling that the model's makers recommend. */

@@ -182,7 +182,7 @@ function byteFallbackTokens(
       ),
   );
   const base = byId.size;
-  const total = Math.max(size, base, ...added.map(({ id }) => id + 1));
+  const total = added.reduce((most, { id }) => Math.max(most, id + 1), Math.max(size, base));
   const texts = Array.from({ length: total }, (_, id) => byId.get(id) ?? addedById.get(id)?.content ?? `[PAD${id}]`);
   const kinds = texts.map((text, id) => {
     const token = addedById.get(id);
@@ -213,7 +213,8 @@ function mergeScores(texts: readonly string[], model: Json): number[] {
 function byteLevelTokens({ tokenizerJson = {}, tokenizer }: VocabularyFiles, size: number): Tokens {
   const { byId, added } = vocabularyOf(tokenizerJson);
   const addedById = new Map(added.map((token) => [token.id, token]));
-  const last = Math.max(...byId.keys(), ...addedById.keys());
+  // Not as arguments of Math.max: from about 120,000 on they are more than the stack holds.
+  const last = [...byId.keys(), ...addedById.keys()].reduce((most, id) => Math.max(most, id), -1);
   if (last >= size)
     throw new LowrankError({
       code: 'gguf.vocabulary',

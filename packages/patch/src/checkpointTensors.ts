@@ -75,7 +75,7 @@ export function withRows(
   { rows, width, ids }: TrainedRows & { readonly ids: readonly number[] },
 ): CheckpointTensor {
   const { name, dtype, shape } = tensor;
-  const [last, own] = [Math.max(...ids), dtypeOfFile(dtype)];
+  const [last, own] = [ids.reduce((most, id) => Math.max(most, id), -1), dtypeOfFile(dtype)];
   if (
     own === undefined ||
     shape.length !== 2 ||

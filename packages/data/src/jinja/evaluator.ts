@@ -126,7 +126,8 @@ export class Evaluator {
 
   arguments(args: Arguments, scope: Scope): CallArguments {
     const positional = args.positional.map((each) => this.evaluate(each, scope));
-    if (args.spread !== undefined) positional.push(...this.iterate(this.evaluate(args.spread, scope)));
+    if (args.spread !== undefined)
+      for (const value of this.iterate(this.evaluate(args.spread, scope))) positional.push(value);
     const named = new Map(args.named.map(([name, value]) => [name, this.evaluate(value, scope)]));
     if (args.spreadNamed !== undefined) {
       const more = this.evaluate(args.spreadNamed, scope);

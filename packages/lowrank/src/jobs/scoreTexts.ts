@@ -44,7 +44,8 @@ export async function scoreTexts(
   const lengths = asked.flatMap(({ references }) =>
     references.map((text) => tokenizer.encode(text, { addSpecialTokens: false }).length),
   );
-  const maxNewTokens = options.maxNewTokens ?? Math.min(Math.max(1, ...lengths) + 1, model.contextLength);
+  const longest = lengths.reduce((most, length) => Math.max(most, length), 1);
+  const maxNewTokens = options.maxNewTokens ?? Math.min(longest + 1, model.contextLength);
   const stop = asked.some(({ references }) => references.some((text) => text.includes('\n'))) ? [] : ['\n'];
   const prompts = asked.map(({ prompt }) => prompt);
   const written = await continuePrompts(model, prompts, { backend, tokenizer, maxNewTokens, stop, signal, onProgress });
