@@ -17,13 +17,14 @@ const line = (step: number): ReturnType<typeof metricsOf> =>
     learningRate: 0.001,
     tokens: 80,
     tokensPerSecond: 1234.5,
+    measures: { margin: 0.5 },
   });
 
 test('lines can be read while training, and the file gets its name at the end', async () => {
   const file = await openMetricsFile(home);
   await file.write(line(1));
   expect(readFileSync(join(home, 'metrics.partial.jsonl'), 'utf8')).toBe(
-    '{"step":1,"loss":1.5,"grad_norm":0.25,"learning_rate":0.001,"tokens":80,"tokens_per_second":1234.5}\n',
+    '{"step":1,"loss":1.5,"margin":0.5,"grad_norm":0.25,"learning_rate":0.001,"tokens":80,"tokens_per_second":1234.5}\n',
   );
   await file.write(line(2));
   await file.finish();

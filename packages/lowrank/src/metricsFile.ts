@@ -12,10 +12,21 @@ export interface Metrics {
   /** Tokens of the step, prompts included and padding not. */
   readonly tokens: number;
   readonly tokens_per_second: number;
+  /** What the loss measures beside itself: `margin` and `accuracy` of a preference loss. */
+  readonly [measure: string]: number;
 }
 
-export function metricsOf({ step, loss, gradNorm, learningRate, tokens, tokensPerSecond }: StepEvent): Metrics {
-  return { step, loss, grad_norm: gradNorm, learning_rate: learningRate, tokens, tokens_per_second: tokensPerSecond };
+export function metricsOf(event: StepEvent): Metrics {
+  const { step, loss, gradNorm, learningRate, tokens, tokensPerSecond, measures } = event;
+  return {
+    step,
+    loss,
+    ...measures,
+    grad_norm: gradNorm,
+    learning_rate: learningRate,
+    tokens,
+    tokens_per_second: tokensPerSecond,
+  };
 }
 
 /**

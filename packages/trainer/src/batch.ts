@@ -1,4 +1,5 @@
-import type { HostTensor, Tensor } from '@lowrank/tensor';
+import type { HostTensor } from '@lowrank/tensor';
+import { Tensor } from '@lowrank/tensor';
 import { dtypeOf } from '@lowrank/tensor/op';
 import type { Spec } from '@lowrank/tensor/op';
 
@@ -25,13 +26,27 @@ export interface Batch<Name extends string = TokenInput> {
   readonly tokens?: number;
   /** Rows of the data, which `evaluate` counts. Default 0. */
   readonly rows?: number;
+  /** Measures that the loss cannot state of this batch: a step or an evaluation with such a batch has none of them. */
+  readonly unstated?: readonly string[];
+}
+
+/** A loss with what is measured beside it. */
+export interface MeasuredLoss {
+  readonly loss: Tensor;
+  /**
+   * Scalars by name, summed as the loss is: what a step or an evaluation reports of one is Σ over its batches / Σ weight.
+   * No gradient flows through them.
+   */
+  readonly measures: Readonly<Record<string, Tensor>>;
 }
 
 /**
  * The model as the trainer sees it: the inputs of a batch → Σ of its losses (or their mean, see `Batch.weight`), a
- * scalar. Called to be traced, once for each set of shapes.
+ * scalar, alone or with measures. Called to be traced, once for each set of shapes.
  */
-export type LossFunction<Name extends string = TokenInput> = (inputs: Readonly<Record<Name, Tensor>>) => Tensor;
+export type LossFunction<Name extends string = TokenInput> = (
+  inputs: Readonly<Record<Name, Tensor>>,
+) => Tensor | MeasuredLoss;
 
 /** The specs of a batch's inputs: what a plan is made for. */
 export function inputSpecs(inputs: Readonly<Record<string, HostTensor>>): Record<string, Spec> {
@@ -43,8 +58,20 @@ export function inputSpecs(inputs: Readonly<Record<string, HostTensor>>): Record
 /** A loss as the compiler calls it: with the tensors of exactly the inputs that the batch has. */
 export function lossOver<Name extends string = TokenInput>(
   loss: LossFunction<Name>,
-): (inputs: Readonly<Record<string, Tensor>>) => Tensor {
-  return (inputs) => loss(inputs as Readonly<Record<Name, Tensor>>);
+): (inputs: Readonly<Record<string, Tensor>>) => MeasuredLoss {
+  return (inputs) => {
+    const result = loss(inputs as Readonly<Record<Name, Tensor>>);
+    return result instanceof Tensor ? { loss: result, measures: {} } : result;
+  };
+}
+
+/** What is measured in a step or an evaluation, by name: Σ / Σ weight. */
+export type Measures = Readonly<Record<string, number>>;
+
+/** Those of the measures that every batch states. */
+export function statedBy(measures: Measures, batches: readonly Batch<string>[]): Measures {
+  const unstated = new Set(batches.flatMap((batch) => batch.unstated ?? []));
+  return Object.fromEntries(Object.entries(measures).filter(([name]) => !unstated.has(name)));
 }
 
 /** Σ of the weights. */

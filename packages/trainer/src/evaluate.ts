@@ -1,6 +1,6 @@
-import type { Backend } from '@lowrank/tensor';
-import type { Batch, LossFunction, TokenInput } from './batch.js';
-import { lossOver } from './batch.js';
+import type { Backend, Tensor } from '@lowrank/tensor';
+import type { Batch, LossFunction, MeasuredLoss, Measures, TokenInput } from './batch.js';
+import { lossOver, statedBy } from './batch.js';
 import type { ExecutionOptions } from './execution.js';
 import { makeRunnable } from './execution.js';
 
@@ -19,6 +19,8 @@ export interface Evaluation {
   /** Σ of the batches' weights: the label tokens of text. */
   readonly tokens: number;
   readonly rows: number;
+  /** What the loss measures beside itself, in the same way. */
+  readonly measures: Measures;
 }
 
 /** Runs in flight at once: enough to keep a device busy, few enough to keep memory flat. */
@@ -33,26 +35,45 @@ export async function evaluate<Name extends string = TokenInput>({
   ...execution
 }: EvaluateOptions<Name>): Promise<Evaluation> {
   const traced = lossOver(loss);
-  const runnable = makeRunnable(backend, (inputs) => ({ loss: traced(inputs) }), execution);
-  const pending: Promise<number>[] = [];
-  let total = 0;
+  const runnable = makeRunnable(backend, (inputs) => numbersOf(traced(inputs)), execution);
+  const pending: Promise<Measures>[] = [];
+  const evaluated: Batch<Name>[] = [];
+  const totals: Record<string, number> = {};
   let tokens = 0;
   let rows = 0;
+  const add = (part: Measures): void => {
+    for (const [name, value] of Object.entries(part)) totals[name] = (totals[name] ?? 0) + value;
+  };
   try {
     for (const batch of batches) {
       if (signal?.aborted === true) break;
       const outputs = await runnable.run(batch.inputs);
-      const part = outputs.loss.then((values) => values[0] ?? NaN);
+      const part = arrived(outputs);
       // The await below reports a failure; until then it must not count as unhandled.
       part.catch(() => undefined);
       pending.push(part);
       tokens += batch.weight ?? 1;
       rows += batch.rows ?? 0;
-      if (pending.length >= inFlight) total += (await pending.shift()) ?? 0;
+      if (batch.unstated !== undefined) evaluated.push(batch);
+      if (pending.length >= inFlight) add((await pending.shift()) ?? {});
     }
-    for (const part of pending) total += await part;
+    for (const part of pending) add(await part);
   } finally {
     await runnable.dispose();
   }
-  return { loss: total / tokens, tokens, rows };
+  const means = Object.entries(totals).map(([name, total]) => [name, total / tokens] as const);
+  const { [lossName]: mean = NaN, ...measures } = Object.fromEntries(means);
+  return { loss: mean, tokens, rows, measures: statedBy(measures, evaluated) };
+}
+
+/** The loss among what a batch's plan computes; measures have names of their own. */
+const lossName = '';
+
+function numbersOf({ loss, measures }: MeasuredLoss): Record<string, Tensor> {
+  return { ...measures, [lossName]: loss };
+}
+
+async function arrived(outputs: Readonly<Record<string, Promise<ArrayLike<number>>>>): Promise<Measures> {
+  const entries = Object.entries(outputs).map(async ([name, values]) => [name, (await values)[0] ?? NaN] as const);
+  return Object.fromEntries(await Promise.all(entries));
 }

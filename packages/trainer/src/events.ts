@@ -1,3 +1,5 @@
+import type { Measures } from './batch.js';
+
 /** What happens during training, for a program to show; the trainer itself prints nothing. */
 export type TrainEvent = StartedEvent | StepEvent | EvaluatedEvent | SavedEvent | InterruptedEvent;
 
@@ -19,6 +21,8 @@ export interface StepEvent {
   /** Tokens of the step, prompts included and padding not; 0 where the batches state none. */
   readonly tokens: number;
   readonly tokensPerSecond: number;
+  /** What the loss measures beside itself, by name: of a preference loss `margin` and `accuracy`. */
+  readonly measures: Measures;
 }
 
 export interface EvaluatedEvent {
@@ -30,6 +34,8 @@ export interface EvaluatedEvent {
   readonly tokens: number;
   /** Loss of the reference on the same rows, where the session has one. */
   readonly referenceLoss?: number;
+  /** What the loss measures beside itself, over the same rows. */
+  readonly measures: Measures;
 }
 
 export interface SavedEvent {

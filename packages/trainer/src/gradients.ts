@@ -28,7 +28,7 @@ export async function parameterGradients<Name extends string = TokenInput>({
   const runnable = makeRunnable(
     backend,
     (inputs) => {
-      const total = mul(lossOver(loss)(inputs), 1 / (batch.weight ?? 1));
+      const total = mul(lossOver(loss)(inputs).loss, 1 / (batch.weight ?? 1));
       const gradients = grad(
         total,
         parameters.map(({ parameter }) => parameter.tensor),

@@ -1,4 +1,4 @@
-export type { Batch, LossFunction, TokenInput } from './batch.js';
+export type { Batch, LossFunction, MeasuredLoss, Measures, TokenInput } from './batch.js';
 export type { Evaluation, EvaluateOptions } from './evaluate.js';
 export { evaluate } from './evaluate.js';
 export type { EvaluatedEvent, InterruptedEvent, SavedEvent, StartedEvent, StepEvent, TrainEvent } from './events.js';

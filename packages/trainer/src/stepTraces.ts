@@ -2,7 +2,7 @@ import type { RandomState, Tensor } from '@lowrank/tensor';
 import { add, assign, grad, mul, persistent, reshape, scalar, where, sqrt, tensor } from '@lowrank/tensor';
 import { packAt, scope } from '@lowrank/tensor/op';
 import { withCheckpointing } from '@lowrank/nn';
-import type { LossFunction, TokenInput } from './batch.js';
+import type { LossFunction, MeasuredLoss, TokenInput } from './batch.js';
 import { lossOver } from './batch.js';
 import type { AdamwOptions } from './optimizer.js';
 import { optimizerScalars, updateParameters } from './optimizer.js';
@@ -25,8 +25,19 @@ type Inputs = Readonly<Record<string, Tensor>>;
 /** The name of the tensors that hold the gradients of a step's micro-batches, as plans show them. */
 export const accumulatedGradient = 'accumulatedGradient';
 
-export type Numbers = { loss: Tensor; gradNorm: Tensor };
+/** Measures are among them under {@link measureOutput}. */
+export type Numbers = { loss: Tensor; gradNorm: Tensor; [measure: string]: Tensor };
 export type Nothing = Record<never, never>;
+
+/** The name of a measure among a step's outputs. */
+export function measureOutput(name: string): string {
+  return `measure ${name}`;
+}
+
+/** What a micro-batch, or several together, add to a step. */
+interface StepParts extends MeasuredLoss {
+  readonly gradients: readonly Tensor[];
+}
 
 /** The functions that a training step compiles, and the state they share: everything of a step but the device. */
 export class StepTraces<Name extends string> {
@@ -35,20 +46,18 @@ export class StepTraces<Name extends string> {
   /** 0 for the first micro-batch of a step, which overwrites what the accumulators held; 1 for the others. */
   readonly carry = scalar(0, { name: 'carry' });
   private readonly health = tensor([1], [], { name: 'health' });
-  private accumulators: { loss: Tensor; gradients: Tensor[] } | undefined;
+  private accumulators: StepParts | undefined;
 
   constructor(
     private readonly options: StepOptions<Name>,
     readonly vectors: readonly FlatVector[],
   ) {}
 
-  /** Loss and flat gradients of one micro-batch, divided by the weight of the whole step. */
-  gradients(inputs: Inputs): { loss: Tensor; gradients: Tensor[] } {
+  /** Loss, measures and flat gradients of one micro-batch, divided by the weight of the whole step. */
+  gradients(inputs: Inputs): StepParts {
     const { loss: lossOf, checkpointing = false } = this.options;
-    const loss = mul(
-      withCheckpointing(checkpointing, () => lossOver(lossOf)(inputs)),
-      this.lossScale,
-    );
+    const given = withCheckpointing(checkpointing, () => lossOver(lossOf)(inputs));
+    const loss = mul(given.loss, this.lossScale);
     const all = grad(
       loss,
       this.vectors.flatMap(({ views }) => views),
@@ -66,7 +75,8 @@ export class StepTraces<Name extends string> {
           : onlyOne(own),
       );
     });
-    return { loss: reshape(loss, []), gradients };
+    const measures = mapped(given.measures, (measure) => reshape(mul(measure, this.lossScale), []));
+    return { loss: reshape(loss, []), measures, gradients };
   }
 
   /** A step over one micro-batch. */
@@ -76,11 +86,12 @@ export class StepTraces<Name extends string> {
 
   /** One micro-batch of several: adds its loss and gradients to the accumulators. */
   accumulate(inputs: Inputs): Nothing {
-    const { loss, gradients } = this.gradients(inputs);
-    const totals = this.totals();
+    const { loss, measures, gradients } = this.gradients(inputs);
+    const totals = this.totals(measures);
     const addTo = (total: Tensor, value: Tensor): void => assign(total, add(where(this.carry, total, 0), value));
     scope('accumulate', () => {
       addTo(totals.loss, loss);
+      for (const [name, total] of Object.entries(totals.measures)) addTo(total, measures[name] ?? total);
       totals.gradients.forEach((total, at) => addTo(total, gradients[at] ?? total));
     });
     return {};
@@ -93,23 +104,29 @@ export class StepTraces<Name extends string> {
 
   /** Frees the state, but not the vectors. */
   dispose(): void {
-    const { loss, gradients } = this.accumulators ?? { loss: undefined, gradients: [] };
-    for (const owned of [this.health, loss, ...gradients]) owned?.dispose();
+    const { loss, measures, gradients } = this.accumulators ?? { loss: undefined, measures: {}, gradients: [] };
+    for (const owned of [this.health, loss, ...Object.values(measures), ...gradients]) owned?.dispose();
   }
 
-  private optimize({ loss, gradients }: { loss: Tensor; gradients: readonly Tensor[] }): Numbers {
+  private optimize({ loss, measures, gradients }: StepParts): Numbers {
     const { health, vectors, optimizer, options } = this;
     const squared = updateParameters({ vectors, gradients, loss, health, scalars: optimizer, options });
-    return { loss, gradNorm: sqrt(squared) };
+    const named = Object.entries(measures).map(([name, measure]) => [measureOutput(name), measure] as const);
+    return { ...Object.fromEntries(named), loss, gradNorm: sqrt(squared) };
   }
 
-  private totals(): { loss: Tensor; gradients: Tensor[] } {
+  private totals(measures: MeasuredLoss['measures'] = {}): StepParts {
     this.accumulators ??= {
       loss: persistent([], { name: 'accumulatedLoss' }),
+      measures: mapped(measures, () => persistent([], { name: 'accumulatedMeasure' })),
       gradients: this.vectors.map(({ shape }) => persistent(shape, { name: accumulatedGradient })),
     };
     return this.accumulators;
   }
+}
+
+function mapped(tensors: Readonly<Record<string, Tensor>>, change: (tensor: Tensor) => Tensor): Record<string, Tensor> {
+  return Object.fromEntries(Object.entries(tensors).map(([name, tensor]) => [name, change(tensor)]));
 }
 
 /** The gradient of a vector that is one large parameter. */

@@ -3,7 +3,7 @@ import type { TrainedParameter } from '@lowrank/nn';
 import type { Backend, RandomState } from '@lowrank/tensor';
 import { readTensor, toFloat32 } from '@lowrank/tensor';
 import { Arena } from '@lowrank/tensor/backend';
-import type { Batch, LossFunction, TokenInput } from './batch.js';
+import type { Batch, LossFunction, Measures, TokenInput } from './batch.js';
 import type { Evaluation } from './evaluate.js';
 import { evaluate } from './evaluate.js';
 import type { TrainEvent } from './events.js';
@@ -123,6 +123,7 @@ export async function train<Session extends TrainSession<Name>, Name extends str
         loss: evaluation.loss,
         tokens: evaluation.tokens,
         referenceLoss: referenceLoss?.loss,
+        measures: evaluation.measures,
       });
     return { session, ...run, evaluation, interrupted };
   } finally {
@@ -190,12 +191,19 @@ interface StepsTaken {
   readonly seconds: number;
 }
 
+interface ArrivedNumbers {
+  readonly loss: number;
+  readonly gradNorm: number;
+  readonly measures: Measures;
+  readonly at: number;
+}
+
 interface Pending<Name extends string> {
   readonly step: number;
   readonly learningRate: number;
   readonly microBatches: readonly Batch<Name>[];
   readonly rngStep: number;
-  readonly arrived: Promise<{ loss: number; gradNorm: number; at: number }>;
+  readonly arrived: Promise<ArrivedNumbers>;
 }
 
 class Loop<Session extends TrainSession<Name>, Name extends string> {
@@ -259,7 +267,7 @@ class Loop<Session extends TrainSession<Name>, Name extends string> {
     const first = this.pending.shift();
     if (first === undefined) return;
     const { step, learningRate, microBatches, rngStep } = first;
-    const { loss, gradNorm, at } = await first.arrived;
+    const { loss, gradNorm, measures, at } = await first.arrived;
     if (!Number.isFinite(loss) || !Number.isFinite(gradNorm)) {
       throw new NonFiniteError({ step, loss, gradNorm, origin: await this.trainStep.diagnose(microBatches, rngStep) });
     }
@@ -278,13 +286,14 @@ class Loop<Session extends TrainSession<Name>, Name extends string> {
       learningRate,
       tokens,
       tokensPerSecond: seconds > 0 ? tokens / seconds : 0,
+      measures,
     });
   }
 }
 
-async function arrivalOf(numbers: StepNumbers): Promise<{ loss: number; gradNorm: number; at: number }> {
-  const [loss, gradNorm] = await Promise.all([numbers.loss, numbers.gradNorm]);
-  return { loss, gradNorm, at: performance.now() };
+async function arrivalOf(numbers: StepNumbers): Promise<ArrivedNumbers> {
+  const [loss, gradNorm, measures] = await Promise.all([numbers.loss, numbers.gradNorm, numbers.measures]);
+  return { loss, gradNorm, measures, at: performance.now() };
 }
 
 type CheckedOptions = AdamwOptions &

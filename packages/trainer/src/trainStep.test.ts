@@ -1,7 +1,9 @@
 import type { BackendSpec } from '@lowrank/tensor/backend';
-import { scalar } from '@lowrank/tensor';
+import { mul, scalar } from '@lowrank/tensor';
 import { expect, test } from 'vitest';
-import type { Batch } from './batch.js';
+import type { Batch, LossFunction } from './batch.js';
+import { lossOver } from './batch.js';
+import { evaluate } from './evaluate.js';
 import { parameterGradients } from './gradients.js';
 import { makeRows, pack, padRows, parameterNames, referenceBackend, tinyModel } from './testing.js';
 import type { TrainStepOptions } from './trainStep.js';
@@ -232,4 +234,31 @@ test('a step allocates nothing once its shape is prepared, and disposing frees a
   expect(backend.memory.bytes).toBe(step.vectors.reduce((total, { size }) => total + size * 4, 0));
   await step.dispose({ weights: true });
   expect(backend.memory.buffers).toBe(0);
+});
+
+/** A loss with twice itself beside it. */
+function measured(loss: LossFunction): LossFunction {
+  return (inputs) => {
+    const { loss: total } = lossOver(loss)(inputs);
+    return { loss: total, measures: { twice: mul(total, 2) } };
+  };
+}
+
+test('measures are means over the whole step, like the loss', async () => {
+  const backend = referenceBackend();
+  const model = tinyModel(backend);
+  const loss = measured(model.loss);
+  const step = await createTrainStep({ ...model, loss });
+  for (const batches of [[pack(rows.slice(0, 4))], [pack(rows.slice(4, 5)), padRows(rows.slice(5, 9))]]) {
+    const numbers = await step.run(batches, learningRate);
+    expect((await numbers.measures)['twice']).toBeCloseTo(2 * (await numbers.loss), 5);
+  }
+  const silent = await step.run([pack(rows.slice(0, 2)), { ...pack(rows.slice(2, 4)), unstated: ['twice'] }], 0);
+  expect(await silent.measures).toEqual({});
+  const all = { backend, loss, batches: [pack(rows.slice(0, 3)), pack(rows.slice(3))] };
+  const evaluated = await evaluate(all);
+  expect(evaluated.measures['twice']).toBeCloseTo(2 * evaluated.loss, 5);
+  const some = await evaluate({ ...all, batches: [pack(rows), { ...pack(rows), unstated: ['twice'] }] });
+  expect(some.measures).toEqual({});
+  await step.dispose();
 });

@@ -1,8 +1,8 @@
 import type { TrainedParameter } from '@lowrank/nn';
 import type { Backend, Tensor } from '@lowrank/tensor';
 import type { Node } from '@lowrank/tensor/op';
-import type { Batch, TokenInput } from './batch.js';
-import { inputSpecs, totalWeight } from './batch.js';
+import type { Batch, Measures, TokenInput } from './batch.js';
+import { inputSpecs, statedBy, totalWeight } from './batch.js';
 import type { ExecutionOptions, Runnable } from './execution.js';
 import { makeRunnable } from './execution.js';
 import { firstNonFinite } from './nonFinite.js';
@@ -10,7 +10,7 @@ import { setOptimizerScalars } from './optimizer.js';
 import type { FlatVector } from './parameters.js';
 import { disposeVectors, flattenParameters } from './parameters.js';
 import type { Nothing, Numbers, StepOptions } from './stepTraces.js';
-import { StepTraces } from './stepTraces.js';
+import { measureOutput, StepTraces } from './stepTraces.js';
 
 export interface TrainStepOptions<Name extends string = TokenInput> extends StepOptions<Name>, ExecutionOptions {
   readonly backend: Backend;
@@ -24,6 +24,8 @@ export interface StepNumbers {
   readonly loss: Promise<number>;
   /** Of the whole gradient, before clipping. */
   readonly gradNorm: Promise<number>;
+  /** What the loss measures beside itself: Σ / Σ weight. */
+  readonly measures: Promise<Measures>;
   /** The RNG step of the first micro-batch: how many micro-batches ran before it. */
   readonly rngStep: number;
 }
@@ -109,7 +111,10 @@ class FlatTrainStep<Name extends string> implements TrainStep<Name> {
       }
       outputs = await this.update.run({});
     }
-    return { loss: outputs.loss.then(firstNumber), gradNorm: outputs.gradNorm.then(firstNumber), rngStep };
+    const measures = measuresOf(outputs).then((all) => statedBy(all, microBatches));
+    // Whoever waits for the loss learns of a failure; nobody has to ask for measures.
+    measures.catch(() => undefined);
+    return { loss: outputs.loss.then(firstNumber), gradNorm: outputs.gradNorm.then(firstNumber), measures, rngStep };
   }
 
   async diagnose(microBatches: readonly Batch<Name>[], rngStep: number): Promise<string | undefined> {
@@ -142,6 +147,13 @@ class FlatTrainStep<Name extends string> implements TrainStep<Name> {
     if (this.options.random !== undefined) this.options.random.step.value = this.rngStep;
     this.rngStep++;
   }
+}
+
+async function measuresOf(outputs: Readonly<Record<string, Promise<ArrayLike<number>>>>): Promise<Measures> {
+  const prefix = measureOutput('');
+  const named = Object.entries(outputs).filter(([name]) => name.startsWith(prefix));
+  const arrived = named.map(async ([name, values]) => [name.slice(prefix.length), firstNumber(await values)] as const);
+  return Object.fromEntries(await Promise.all(arrived));
 }
 
 function firstNumber(values: ArrayLike<number>): number {
