@@ -7,6 +7,7 @@ import { initIndex, variantIndex } from './generators/adapterKinds.mjs';
 import { familyIndex, familyTable } from './generators/families.mjs';
 import { flagTables } from './generators/flags.mjs';
 import { importTable } from './generators/imports.mjs';
+import { runSchema } from './generators/runSchema.mjs';
 import { tokenizerKeyTables } from './generators/tokenizerKeys.mjs';
 import { root } from './lib/paths.mjs';
 
@@ -21,6 +22,7 @@ const generators = [
   importTable,
   ...flagTables,
   ...tokenizerKeyTables,
+  runSchema,
 ];
 
 /**

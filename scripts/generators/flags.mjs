@@ -49,7 +49,7 @@ function rowOf(option) {
   const [, text = description, words] = /^(.*?)(?: \(default: (.*)\))?$/s.exec(description) ?? [];
   const given = option.negate || defaultValue === undefined || defaultValue === false ? words : shown(defaultValue);
   const more = see === undefined ? '' : `; [more](${see})`;
-  return [`\`${flags}\``, given ?? (option.mandatory ? 'required' : ''), `${text}${more}`].map(cell);
+  return [`\`${flags}\``, given ?? (option.mandatory || option.needed ? 'required' : ''), `${text}${more}`].map(cell);
 }
 
 function shown(value) {

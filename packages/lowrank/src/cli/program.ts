@@ -29,6 +29,7 @@ import { addQuantizeFlags } from './quantizeCommand.js';
 import type { QuantizeFlags } from './quantizeCommand.js';
 import { addSpectrumFlags } from './spectrumCommand.js';
 import type { SpectrumFlags } from './spectrumCommand.js';
+import { addRunFile, withRunFile } from './runFile.js';
 import { addMetricFlags } from './studyFlags.js';
 import { addSweepFlags } from './sweepCommand.js';
 import type { SweepFlags } from './sweepCommand.js';
@@ -142,7 +143,9 @@ function addTrain(program: Command, actions: Actions): void {
       '--batch-size 8 --learning-rate 2e-4 \\\n      --r 8 --alpha 16 --target-modules all-linear\n\nCtrl-C ' +
       'finishes the step, saves, and ends with exit code 130.',
   );
-  common(command).action((flags: TrainFlags) => actions.train(flags));
+  addRunFile(common(command)).action((file: string | undefined) =>
+    withRunFile(command, file, (flags: TrainFlags) => actions.train(flags)),
+  );
 }
 
 function addEval(program: Command, actions: Actions): void {

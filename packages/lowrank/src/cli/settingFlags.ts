@@ -21,14 +21,21 @@ export interface FlagChoice {
 
 /** A flag that knows the option it sets, which may have another name, or lie within another option. */
 export class SettingFlag extends Option {
+  /** What the option takes: of an option that others lie within, all of them. */
+  readonly setting: Setting;
+  /** A page about it. */
+  readonly see: string | undefined;
+  private readonly option: string;
+
   constructor(
     flags: string,
     description: string,
-    private readonly option: string,
-    /** A page about it. */
-    readonly see: string | undefined,
+    { option, setting, see }: { readonly option: string; readonly setting: Setting; readonly see: string | undefined },
   ) {
     super(flags, description);
+    this.option = option;
+    this.setting = setting;
+    this.see = see;
   }
 
   override attributeName(): string {
@@ -43,7 +50,7 @@ export function addSettingFlags(command: Command, table: SettingTable, choice: F
     if (setting.fields === undefined) addFlag(command, { name, setting, choice });
     else
       for (const [inner, within] of Object.entries(setting.fields.settings))
-        addFlag(command, { name: inner, setting: within, choice, group: name });
+        addFlag(command, { name: inner, setting: within, choice, group: { name, setting } });
   }
   return command;
 }
@@ -53,7 +60,7 @@ interface Added {
   readonly setting: Setting;
   readonly choice: FlagChoice;
   /** The option that it lies within. */
-  readonly group?: string;
+  readonly group?: { readonly name: string; readonly setting: Setting };
 }
 
 function addFlag(command: Command, { name, setting, choice, group }: Added): void {
@@ -64,7 +71,12 @@ function addFlag(command: Command, { name, setting, choice, group }: Added): voi
   const long = `--${off ? 'no-' : ''}${setting.flag ?? dashed(name)}`;
   if (command.options.some((option) => option.long === long)) return;
   const flags = isSwitch ? long : `${long} <${setting.value ?? 'value'}>`;
-  const option = new SettingFlag(flags, helpOf(name, setting, choice), group ?? name, setting.see);
+  const owner = group ?? { name, setting };
+  const option = new SettingFlag(flags, helpOf(name, setting, choice), {
+    option: owner.name,
+    setting: owner.setting,
+    see: setting.see,
+  });
   const read = isSwitch
     ? undefined
     : text === undefined
