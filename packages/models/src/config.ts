@@ -18,6 +18,15 @@ export class ConfigReader {
     return this.string('model_type');
   }
 
+  get isEmpty(): boolean {
+    return Object.keys(this.json).length === 0;
+  }
+
+  /** With the keys of another object where this one lacks them. */
+  over(others: unknown): ConfigReader {
+    return new ConfigReader({ ...(others as object), ...this.json }, this.name, this.tensors);
+  }
+
   has(key: string): boolean {
     return this.json[key] !== undefined && this.json[key] !== null;
   }

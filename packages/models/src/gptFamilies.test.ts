@@ -181,7 +181,7 @@ test.each<[keyof typeof small, Record<string, unknown>, RegExp]>([
   ['gpt2', { add_cross_attention: true }, /add_cross_attention.*false/],
   ['gpt2', { activation_function: 'quick_gelu' }, /activation_function.*gelu_new.*quick_gelu/],
   ['gpt2', { activation_function: 'constructor' }, /activation_function.*constructor/],
-  ['gpt2', { n_head: 3 }, /n_head.*divisor of n_embd \(4\)/],
+  ['gpt2', { n_head: 3 }, /n_head.*divisor of the hidden size \(4\)/],
   ['gpt2', { quantization_config: undefined, n_layer: 0 }, /n_layer.*above 0/],
   ['gpt_neox', { hidden_act: 'mish' }, /hidden_act.*mish/],
   ['gpt_neox', { num_attention_heads: 3 }, /num_attention_heads.*divisor of hidden_size \(8\)/],

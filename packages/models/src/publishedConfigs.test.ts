@@ -273,7 +273,6 @@ const published: Readonly<
     parameters: 999_885_952,
     facts: {
       scale: 1 / 16,
-      scoreSoftcap: 0,
       logitSoftcap: 0,
       eosIds: [1, 106],
       windows: Array.from({ length: 26 }, (_, at) => (at % 6 === 5 ? 0 : 512)),
@@ -635,7 +634,7 @@ test.each<[string, Record<string, unknown>, RegExp]>([
   ['Qwen3-0.6B', { rope_scaling: { type: 'mrope', mrope_section: [1] } }, /type in rope_scaling.*"yarn", got "mrope"/],
   ['Qwen2.5-0.5B', { partial_rotary_factor: 0.5 }, /partial_rotary_factor/],
   ['gemma-2b', { hidden_act: 'relu' }, /hidden_act.*"gelu_pytorch_tanh", got "relu"/],
-  ['gemma-2b', { hidden_activation: 'silu' }, /hidden_activation/],
+  ['gemma-2b', { hidden_act: 'silu' }, /hidden_act/],
   ['gemma-2-2b', { use_bidirectional_attention: true }, /use_bidirectional_attention/],
   ['gemma-3-1b-it', { use_bidirectional_attention: true }, /use_bidirectional_attention/],
   ['Phi-3-mini-128k-instruct', { rope_scaling: { type: 'linear', factor: 2 } }, /type in rope_scaling.*"longrope"/],

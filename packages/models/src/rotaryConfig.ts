@@ -6,10 +6,13 @@ export interface RotaryDefaults {
   readonly headSize: number;
   readonly maxPositions: number;
   readonly theta?: number;
-  /** Where θ is if not among the parameters; by default `rope_theta`. */
-  readonly thetaKey?: string;
-  /** `original_max_position_embeddings` where it is left out; by default `maxPositions`. */
-  readonly originalPositions?: number;
+  /** Where θ is if not among the parameters; by default `rope_theta`, null for nowhere. */
+  readonly thetaKey?: string | null;
+  /**
+   * Where `original_max_position_embeddings` is: next to the parameters, else among them (by default); among them alone;
+   * or next to them alone, with what the config class has where it is left out.
+   */
+  readonly originalPositions?: 'parameters' | number;
   /** The scalings that the family has; by default all without lists of factors. */
   readonly scalings?: readonly RotaryScaling['type'][];
   /** The family's code in transformers turns a part of the head where `partial_rotary_factor` says so. */
@@ -17,6 +20,8 @@ export interface RotaryDefaults {
   /** That part where the config does not say, and the key of it if not among the parameters. */
   readonly share?: number;
   readonly shareKey?: string;
+  /** The parameters are of one kind of layer. */
+  readonly byLayer?: boolean;
   /** Where the parameters are, if not under the usual keys; undefined for none. */
   readonly parameters?: ConfigReader | undefined;
 }
@@ -31,8 +36,10 @@ const usualScalings = ['linear', 'dynamic', 'llama3', 'yarn'] as const;
 export function rotaryOptions(config: ConfigReader, defaults: RotaryDefaults): RotaryOptions {
   const { headSize, scalings = usualScalings } = defaults;
   const parameters = 'parameters' in defaults ? defaults.parameters : rotaryParameters(config);
-  const number = (key: string, fallback: number, above = key): number =>
-    parameters?.has(key) === true ? parameters.number(key) : config.number(above, fallback);
+  const number = (key: string, fallback: number, above: string | null = key): number => {
+    if (parameters?.has(key) === true) return parameters.number(key);
+    return above === null ? fallback : config.number(above, fallback);
+  };
   const share = number('partial_rotary_factor', defaults.share ?? 1, defaults.shareKey);
   if (share !== 1 && defaults.partial !== true) config.refuse('partial_rotary_factor', '1');
   if (share <= 0 || share > 1) config.fail('partial_rotary_factor', 'a share above 0, at most 1', share);
@@ -53,17 +60,25 @@ export function rotaryOptions(config: ConfigReader, defaults: RotaryDefaults): R
   if (type === 'default') return base;
   // Phi-3's first configs called longrope so.
   const read = scalingReaders[scalings.includes('longrope') ? 'longrope' : (type as RotaryScaling['type'])];
-  const scaling = read({
-    config,
-    parameters,
-    base,
-    originalPositions: defaults.originalPositions ?? base.maxPositions,
-  });
+  const original = originalPositions(config, parameters, defaults);
+  const scaling = read({ parameters, base, originalPositions: original, byLayer: defaults.byLayer === true });
   return { ...base, scaling, maxPositions: reachOf(scaling, base.maxPositions) };
 }
 
+/** transformers takes the older key first, where both are there, unless it is empty. */
 function rotaryParameters(config: ConfigReader): ConfigReader | undefined {
-  return config.object('rope_parameters') ?? config.object('rope_scaling');
+  const older = config.object('rope_scaling');
+  return older === undefined || older.isEmpty ? config.object('rope_parameters') : older;
+}
+
+function originalPositions(
+  config: ConfigReader,
+  parameters: ConfigReader,
+  { originalPositions: where, maxPositions }: RotaryDefaults,
+): number {
+  const key = 'original_max_position_embeddings';
+  if (typeof where === 'number') return config.integer(key, where);
+  return (where !== 'parameters' && config.has(key) ? config : parameters).integer(key, maxPositions);
 }
 
 /** Of the layers that see all, and of those with a window. */
@@ -73,31 +88,37 @@ export interface RotaryByLayerType {
 }
 
 /**
- * transformers 5 has `rope_parameters` of each kind of layer; in 4 `rope_scaling` is for the layers that see all.
- * Parameters that are not sorted by kind of layer transformers 5 leaves aside, and takes its defaults.
+ * transformers 5 has `rope_parameters` of each kind of layer; in 4 `rope_scaling` is for the layers that see all, and it
+ * overrules theirs where both are there. Parameters that are not sorted by kind of layer transformers 5 leaves aside,
+ * and takes its defaults.
  */
 export function rotaryByLayerType(
   config: ConfigReader,
   { full, sliding }: { full: RotaryDefaults; sliding: RotaryDefaults },
 ): RotaryByLayerType {
   const nested = config.object('rope_parameters');
+  // Without `rope_parameters` the type is there already, as "default", and `type`, its older name, is not looked at.
+  const under = nested === undefined ? { rope_type: 'default' } : nested.raw('full_attention');
+  const scaling = config.object('rope_scaling');
+  const ofLayer = { byLayer: true, originalPositions: 'parameters' } as const;
   return {
     full: rotaryOptions(config, {
       ...full,
-      parameters: nested === undefined ? config.object('rope_scaling') : nested.object('full_attention'),
+      ...ofLayer,
+      parameters: scaling === undefined ? nested?.object('full_attention') : scaling.over(under),
     }),
-    sliding: rotaryOptions(config, { ...sliding, parameters: nested?.object('sliding_attention') }),
+    sliding: rotaryOptions(config, { ...sliding, ...ofLayer, parameters: nested?.object('sliding_attention') }),
   };
 }
 
 /** What a scaling is read from. */
 interface ScalingSource {
-  readonly config: ConfigReader;
   /** The scaling's own keys, within config. */
   readonly parameters: ConfigReader;
   readonly base: RotaryOptions;
-  /** `original_max_position_embeddings` where it is left out. */
   readonly originalPositions: number;
+  /** The parameters are of one kind of layer. */
+  readonly byLayer: boolean;
 }
 
 type ScalingOf<Type extends RotaryScaling['type']> = Extract<RotaryScaling, { type: Type }>;
@@ -114,7 +135,7 @@ const scalingReaders: { readonly [Type in RotaryScaling['type']]: (source: Scali
     factor: source.parameters.number('factor'),
     lowFrequencyFactor: source.parameters.number('low_freq_factor'),
     highFrequencyFactor: source.parameters.number('high_freq_factor'),
-    originalMaxPositions: originalMaxPositions(source),
+    originalMaxPositions: source.originalPositions,
   }),
   yarn(source) {
     const { parameters } = source;
@@ -124,9 +145,10 @@ const scalingReaders: { readonly [Type in RotaryScaling['type']]: (source: Scali
       factor,
       originalMaxPositions: original,
       attentionFactor: parameters.optionalNumber('attention_factor') ?? yarnAttention(factor, parameters),
-      betaFast: parameters.number('beta_fast', 32),
-      betaSlow: parameters.number('beta_slow', 1),
-      truncate: parameters.boolean('truncate', true),
+      betaFast: parameters.number('beta_fast', 32) || 32,
+      betaSlow: parameters.number('beta_slow', 1) || 1,
+      // transformers looks for it where parameters of all layers would have it.
+      truncate: source.byLayer || parameters.boolean('truncate', true),
     };
   },
   longrope(source) {
@@ -143,15 +165,10 @@ const scalingReaders: { readonly [Type in RotaryScaling['type']]: (source: Scali
   },
 };
 
-function originalMaxPositions({ config, parameters, originalPositions }: ScalingSource): number {
-  const reader = config.has('original_max_position_embeddings') ? config : parameters;
-  return reader.integer('original_max_position_embeddings', originalPositions);
-}
-
 /** How many times as long as its pretraining a model's rows are. */
 function stretch(source: ScalingSource): { factor: number; original: number } {
-  const original = originalMaxPositions(source);
-  return { factor: source.parameters.optionalNumber('factor') ?? source.base.maxPositions / original, original };
+  const { parameters, base, originalPositions: original } = source;
+  return { factor: parameters.optionalNumber('factor') ?? base.maxPositions / original, original };
 }
 
 /** A list of longrope's: one factor for each pair of a head. */

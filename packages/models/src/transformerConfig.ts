@@ -68,7 +68,8 @@ export function layerWindows(
       );
   if (types.length !== layers) config.fail('layer_types', `${layers} of them, one for each layer`, types);
   return types.map((type) => {
-    if (type === 'full_attention') return 0;
+    // The older name is transformers' too.
+    if (type === 'full_attention' || type === 'attention') return 0;
     if (type !== 'sliding_attention') return config.refuse('layer_types', '"full_attention" and "sliding_attention"');
     return window ?? config.fail('layer_types', 'no "sliding_attention" without a sliding window', types);
   });

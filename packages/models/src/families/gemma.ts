@@ -31,7 +31,6 @@ function gemmaConfig(config: ConfigReader): GemmaConfig {
   // The first releases say gelu and mean its tanh form, as transformers knows.
   if (config.string('hidden_act', 'gelu') !== 'gelu')
     config.oneOf('hidden_act', ['gelu_pytorch_tanh'], 'gelu_pytorch_tanh');
-  if (config.has('hidden_activation')) gemmaActivation(config);
   config.requireOff('use_bidirectional_attention');
   const rotary = rotaryOptions(config, base);
   return { ...base, rotary, maxPositions: rotary.maxPositions, attentionBias: config.boolean('attention_bias', false) };

@@ -26,7 +26,6 @@ interface Gemma3Config extends TransformerConfig {
   /** On q·k. */
   readonly scale: number;
   /** 0 for none. */
-  readonly scoreSoftcap: number;
   readonly logitSoftcap: number;
   /** Of each layer; 0 for none. */
   readonly windows: readonly number[];
@@ -65,7 +64,6 @@ function textConfig(config: ConfigReader): Gemma3Config {
     maxPositions: rotary.full.maxPositions,
     attentionBias: config.boolean('attention_bias', false),
     scale: config.number('query_pre_attn_scalar', 256) ** -0.5,
-    scoreSoftcap: config.optionalNumber('attn_logit_softcapping') ?? 0,
     logitSoftcap: config.optionalNumber('final_logit_softcapping') ?? 0,
     windows: layerWindows(config, { layers: base.layers, window, sliding: (at) => (at + 1) % pattern !== 0 }),
   };
@@ -80,7 +78,6 @@ function gemma3Model(config: Gemma3Config, weights: WeightSource): CausalModel {
     normEpsilon: epsilon,
     path,
     scale,
-    scoreSoftcap: softcap,
     windows,
   } = config;
   const rotary = { full: new RotaryTable(config.rotary.full), sliding: new RotaryTable(config.rotary.sliding) };
@@ -101,7 +98,6 @@ function gemma3Model(config: Gemma3Config, weights: WeightSource): CausalModel {
             rotary: window > 0 ? rotary.sliding : rotary.full,
             bias,
             scale,
-            softcap,
             window,
             norm: (name) => rmsNorm(attention, name, { size: headSize, epsilon, offset: 1 }),
           }),
@@ -122,6 +118,8 @@ function gemma3Config(config: ConfigReader): Gemma3Config {
     ...part,
     path: 'model.language_model',
     modelType: config.modelType,
+    // transformers bounds the logits of the text models alone.
+    logitSoftcap: 0,
     // transformers reads this flag at the top alone, whatever the text part says.
     tied: config.boolean('tie_word_embeddings', true),
     bosId: config.ids('bos_token_id', part.bosId)[0],

@@ -31,9 +31,12 @@ interface Gpt2Config extends ModelShape {
  * says how to compute 16-bit attention: Lowrank computes it in f32 anyway.
  */
 function gpt2Config(config: ConfigReader): Gpt2Config {
-  const hiddenSize = config.integer('n_embd', 768);
-  const heads = config.integer('n_head', 12);
-  if (hiddenSize % heads !== 0) config.fail('n_head', `a divisor of n_embd (${hiddenSize})`, heads);
+  // Other families' names for its sizes count first, as in transformers (`attribute_map`).
+  const named = (key: string, usual: string): string => (config.has(usual) ? usual : key);
+  const hiddenSize = config.integer(named('n_embd', 'hidden_size'), 768);
+  const headsKey = named('n_head', 'num_attention_heads');
+  const heads = config.integer(headsKey, 12);
+  if (hiddenSize % heads !== 0) config.fail(headsKey, `a divisor of the hidden size (${hiddenSize})`, heads);
   if (config.boolean('add_cross_attention', false)) config.refuse('add_cross_attention', 'false');
   const byHead = config.boolean('scale_attn_weights', true) ? (hiddenSize / heads) ** -0.5 : 1;
   const byLayer = config.boolean('scale_attn_by_inverse_layer_idx', false);
@@ -41,18 +44,18 @@ function gpt2Config(config: ConfigReader): Gpt2Config {
     modelType: config.modelType,
     vocabularySize: config.integer('vocab_size', 50257),
     hiddenSize,
-    layers: config.layers('n_layer', 12),
+    layers: config.layers(named('n_layer', 'num_hidden_layers'), 12),
     intermediateSize: config.integer('n_inner', 4 * hiddenSize),
     heads,
     keyHeads: heads,
     headSize: hiddenSize / heads,
-    maxPositions: config.integer('n_positions', 1024),
+    maxPositions: config.integer(named('n_positions', 'max_position_embeddings'), 1024),
     normEpsilon: config.number('layer_norm_epsilon', 1e-5),
     tied: config.boolean('tie_word_embeddings', true),
     activation: activationOf(config, 'activation_function', 'gelu_new'),
     attentionScale: (layer) => (byLayer ? byHead / (layer + 1) : byHead),
-    bosId: config.ids('bos_token_id')[0],
-    eosIds: config.ids('eos_token_id'),
+    bosId: config.ids('bos_token_id', 50_256)[0],
+    eosIds: config.ids('eos_token_id', 50_256),
   };
 }
 

@@ -68,8 +68,8 @@ function gptNeoxConfig(config: ConfigReader): GptNeoxConfig {
     attentionBias: config.boolean('attention_bias', true),
     parallelResidual: config.boolean('use_parallel_residual', true),
     rotary,
-    bosId: config.ids('bos_token_id')[0],
-    eosIds: config.ids('eos_token_id'),
+    bosId: config.ids('bos_token_id', 0)[0],
+    eosIds: config.ids('eos_token_id', 2),
   };
 }
 

@@ -26,7 +26,7 @@ function olmo3Config(config: ConfigReader): Olmo3Config {
   config.oneOf('hidden_act', ['silu'], 'silu');
   const window = config.optionalInteger('sliding_window', 4096);
   const positions = { ...base, theta: 500_000 };
-  const rotary = rotaryByLayerType(config, { full: positions, sliding: positions });
+  const rotary = rotaryByLayerType(config, { full: positions, sliding: { ...positions, thetaKey: null } });
   return {
     ...base,
     rotary,

@@ -43,13 +43,14 @@ function smollm3Config(config: ConfigReader): Smollm3Config {
   if (flags.length < base.layers)
     config.fail('no_rope_layers', `at least ${base.layers} of them, one for each layer`, flags);
   const rotates = flags.slice(0, base.layers).map((flag) => flag !== 0);
-  const window = config.boolean('use_sliding_window', false) ? config.optionalInteger('sliding_window') : undefined;
+  const window = config.optionalInteger('sliding_window');
+  const slides = config.boolean('use_sliding_window', false);
   return {
     ...base,
     rotary,
     maxPositions: rotary.maxPositions,
     rotates,
-    windows: layerWindows(config, { layers: base.layers, window, sliding: (at) => rotates[at] === false }),
+    windows: layerWindows(config, { layers: base.layers, window, sliding: (at) => slides && rotates[at] === false }),
     attentionBias: config.boolean('attention_bias', false),
     mlpBias: config.boolean('mlp_bias', false),
   };
