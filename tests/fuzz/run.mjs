@@ -4,7 +4,7 @@
 // A reader has to succeed or to throw a LowrankError, within 2 s of processor time and 300 MiB. What does not is a
 // finding, which `--only NUMBER --files FOLDER` makes again and writes down. Exit code 1 with findings.
 import { fork } from 'node:child_process';
-import { mkdirSync, mkdtempSync, openSync, readSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, openSync, readFileSync, readSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -29,7 +29,7 @@ const deadline = given.seconds === undefined ? Infinity : Date.now() + Number(gi
 
 /** A worker takes so many inputs before a fresh one follows: its memory is that of few inputs. */
 const inputsOfWorker = 20_000;
-/** An input that takes longer by the clock is given up. */
+/** An input that takes longer is given up: milliseconds of processor time where the platform tells, of the clock else. */
 const longest = 20_000;
 
 const folder = mkdtempSync(join(tmpdir(), 'lowrank-fuzz-'));
@@ -55,6 +55,23 @@ const counts = { read: 0, refused: 0 };
 let slowest = { milliseconds: 0, index: -1, target: '' };
 
 /**
+ * What a process has had of the processors so far; a machine that is busy with other things does not count.
+ *
+ * @param {number | undefined} pid
+ * @returns {number | undefined}
+ */
+function processorTime(pid) {
+  try {
+    const fields = readFileSync(`/proc/${pid}/stat`, 'utf8')
+      .replace(/^.*\) /s, '')
+      .split(' ');
+    return (Number(fields[11]) + Number(fields[12])) * 10;
+  } catch {
+    return undefined;
+  }
+}
+
+/**
  * Runs inputs from `first` up to `end`; returns the first that is left.
  *
  * @param {number} first
@@ -74,14 +91,15 @@ function work(first, end) {
   let errors = '';
   child.stderr?.on('data', (chunk) => (errors = `${errors}${chunk}`.slice(-2000)));
   let at = first;
-  let since = Date.now();
+  const spent = () => processorTime(child.pid) ?? Date.now();
+  let since = spent();
   let ending = '';
   const watch = setInterval(() => {
     const buffer = Buffer.alloc(8);
     readSync(progress, buffer, 0, 8, 0);
     const now = buffer.readDoubleLE();
-    if (now !== at) [at, since] = [now, Date.now()];
-    if (Date.now() - since > longest) ending = `no end within ${longest / 1000} s`;
+    if (now !== at) [at, since] = [now, spent()];
+    if (spent() - since > longest) ending = `no end within ${longest / 1000} s`;
     if (ending !== '' || Date.now() > deadline) child.kill('SIGKILL');
   }, 200);
   return new Promise((resolve) => {

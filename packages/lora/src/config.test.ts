@@ -96,3 +96,17 @@ test('a pattern matches the whole path', () => {
   expect(PathPattern.of('q_proj|v_proj', 'whole').matches('self_attn.q_proj')).toBe(false);
   expect(PathPattern.of('.*(q_proj|v_proj)', 'whole').matches('self_attn.q_proj')).toBe(true);
 });
+
+test('a pattern for each of thousands of layers takes no time; more than a model has are refused', () => {
+  const patterns = (count: number, of: (at: number) => string): Record<string, number> =>
+    Object.fromEntries(Array.from({ length: count }, (_, at) => [of(at), at + 1]));
+  const many = loraConfig({ targetModules, rankPattern: patterns(20_000, (at) => `experts.${at}.q_proj`) });
+  const begin = process.cpuUsage();
+  for (let at = 0; at < 20; at++)
+    expect(rankAt(many, `model.layers.0.experts.${at * 1000}.q_proj`)).toBe(at * 1000 + 1);
+  expect(process.cpuUsage(begin).user / 1000).toBeLessThan(1000);
+  expect(() => loraConfig({ targetModules, rankPattern: patterns(20_001, (at) => `${at}`) })).toThrow(/at most 20000/);
+  expect(() => loraConfig({ targetModules, alphaPattern: patterns(257, (at) => `q+${at}`) })).toThrow(
+    /at most 256 patterns that are more than a path, got 257/,
+  );
+});

@@ -51,13 +51,19 @@ function checkPatterns(config: LoraConfig): void {
   for (const patterns of [config.rankPattern, config.alphaPattern]) checkEnds(Object.keys(patterns));
 }
 
-/** More patterns than any model has layers would be looked through for each of them. */
-const mostPatterns = 20_000;
+/**
+ * All patterns are looked through for each layer. More plain ones than a model has layers mean nothing; others people
+ * write by hand, and they take a hundred times as long.
+ */
+const mostPatterns = { plain: 20_000, others: 256 };
 
 function checkEnds(patterns: readonly string[]): void {
-  if (patterns.length > mostPatterns)
-    throw invalid('rankPattern', `at most ${mostPatterns} patterns`, String(patterns.length));
-  for (const pattern of patterns) PathPattern.of(pattern, 'end');
+  if (patterns.length > mostPatterns.plain)
+    throw invalid('rankPattern', `at most ${mostPatterns.plain} patterns`, String(patterns.length));
+  let others = 0;
+  for (const pattern of patterns) if (!PathPattern.of(pattern, 'end').isPlain) others++;
+  if (others > mostPatterns.others)
+    throw invalid('rankPattern', `at most ${mostPatterns.others} patterns that are more than a path`, String(others));
 }
 
 function invalid(setting: string, expected: string, got: string): LowrankError {
@@ -89,7 +95,21 @@ export function alphaAt(config: LoraConfig, path: string): number {
   return patternValue(config.alphaPattern, path) ?? config.alpha;
 }
 
+interface PatternValues {
+  readonly patterns: readonly (readonly [pattern: PathPattern, value: number])[];
+  readonly found: Map<string, number | undefined>;
+}
+
+/** The same few records are asked for every layer, again and again. */
+const valuesOf = new WeakMap<Readonly<Record<string, number>>, PatternValues>();
+
 /** PEFT's rule: the first key, in order, that matches the end of the path as a regular expression. */
-function patternValue(pattern: Readonly<Record<string, number>>, path: string): number | undefined {
-  return Object.entries(pattern).find(([key]) => PathPattern.of(key, 'end').matches(path))?.[1];
+function patternValue(record: Readonly<Record<string, number>>, path: string): number | undefined {
+  let values = valuesOf.get(record);
+  if (values === undefined) {
+    const patterns = Object.entries(record).map(([key, value]) => [PathPattern.of(key, 'end'), value] as const);
+    valuesOf.set(record, (values = { patterns, found: new Map() }));
+  }
+  if (!values.found.has(path)) values.found.set(path, values.patterns.find(([pattern]) => pattern.matches(path))?.[1]);
+  return values.found.get(path);
 }

@@ -1,5 +1,6 @@
 import { LowrankError } from '@lowrank/errors';
 import { parsePattern } from './pattern/parse.js';
+import { plainEnd } from './pattern/plainEnd.js';
 import type { PatternProgram } from './pattern/program.js';
 import { compileProgram } from './pattern/program.js';
 import type { PatternMatch } from './pattern/run.js';
@@ -39,20 +40,19 @@ const kept = new Map<string, PathPattern>();
  * @throws LowrankError `lora.config` for one that Python cannot read, that is too long, or that takes too long
  */
 export class PathPattern {
-  private readonly program: PatternProgram;
-  private readonly names: ReadonlyMap<string, number>;
+  private readonly plain: ((path: string) => boolean) | undefined;
+  private compiled: { readonly program: PatternProgram; readonly names: ReadonlyMap<string, number> } | undefined;
 
   private constructor(
     private readonly pattern: string,
     private readonly use: PatternUse,
   ) {
-    const { program, names } = this.guarded(() => {
-      if (pattern.length > longestPattern) throw new PatternError(`${pattern.length} characters`);
-      const parsed = parsePattern(frames[use](pattern));
-      return { program: compileProgram(parsed.syntax), names: parsed.names };
-    });
-    this.program = program;
-    this.names = names;
+    if (pattern.length > longestPattern)
+      this.guarded(() => {
+        throw new PatternError(`${pattern.length} characters`);
+      });
+    this.plain = use === 'end' ? plainEnd(pattern) : undefined;
+    if (this.plain === undefined) this.parts();
   }
 
   static of(pattern: string, use: PatternUse): PathPattern {
@@ -63,21 +63,35 @@ export class PathPattern {
     return found;
   }
 
+  /** So plain that a model may have one for each of its layers. */
+  get isPlain(): boolean {
+    return this.plain !== undefined;
+  }
+
   matches(path: string): boolean {
+    // Characters beyond 16 bits count as one, and a dot does not match a line end.
+    if (this.plain !== undefined && /^[\x20-\x7e]*$/.test(path)) return this.plain(path);
     return this.match(path) !== undefined;
   }
 
   /** The text that a named group has matched. */
   group(path: string, name: string): string | undefined {
     const match = this.match(path);
-    const index = this.names.get(name) ?? NaN;
+    const index = this.parts().names.get(name) ?? NaN;
     const [start, end] = [match?.slots[2 * index], match?.slots[2 * index + 1]];
     return start === undefined || end === undefined ? undefined : Array.from(path).slice(start, end).join('');
   }
 
   private match(path: string): PatternMatch | undefined {
     const text = Array.from(path, (character) => character.codePointAt(0) ?? 0);
-    return this.guarded(() => new PatternSubject(text).match(this.program, 0, { full: this.use === 'whole' }));
+    return this.guarded(() => new PatternSubject(text).match(this.parts().program, 0, { full: this.use === 'whole' }));
+  }
+
+  private parts(): NonNullable<PathPattern['compiled']> {
+    return (this.compiled ??= this.guarded(() => {
+      const { syntax, names } = parsePattern(frames[this.use](this.pattern));
+      return { program: compileProgram(syntax), names };
+    }));
   }
 
   private guarded<Result>(work: () => Result): Result {
