@@ -1,8 +1,11 @@
 export type { Disk, FileContent } from './disk.js';
 export { nodeDisk } from './disk.js';
+export { removeLeftovers, temporaryName } from './leftovers.js';
 export type { FolderLock } from './lock.js';
 export { lockFolder } from './lock.js';
-export type { OutputFolder } from './outputFolder.js';
-export { openOutputFolder } from './outputFolder.js';
+export type { ClaimOptions, OutputClaim } from './outputClaim.js';
+export { claimFile, claimOutput } from './outputClaim.js';
+export type { Contents } from './outputContents.js';
+export { contentsOf, isOutputFile, isRunFile } from './outputContents.js';
 export type { FolderSaving, SavingOptions } from './saving.js';
 export { beginSaving, committedName, currentFile, finishSaving } from './saving.js';

@@ -1,7 +1,10 @@
 import { LowrankError, isLowrankError } from '@lowrank/errors';
 import type { Disk, FileContent } from './disk.js';
 import { nodeDisk } from './disk.js';
-import { missingFolders } from './missingFolders.js';
+import { removeLeftovers, stagedPrefix } from './leftovers.js';
+import type { FolderLock } from './lock.js';
+import { lockFolder } from './lock.js';
+import { makeFolders } from './makeFolders.js';
 
 /**
  * Several files of one folder that become visible together or not at all (Node).
@@ -15,6 +18,8 @@ import { missingFolders } from './missingFolders.js';
  */
 export interface FolderSaving {
   readonly folder: string;
+  /** Where files are staged: what a writer keeps for a while may lie there too, and is gone at the end. */
+  readonly staged: string;
   /** Stages a file, whole and synced. @throws LowrankError `files.notWritten` */
   write(name: string, content: FileContent): Promise<void>;
   /**
@@ -33,12 +38,13 @@ export interface SavingOptions {
   readonly first: string;
   /** Files of an earlier saving that do not belong to this one, such as shards: gone when it is visible. */
   readonly replaces?: ((name: string) => boolean) | undefined;
+  /** The caller's, who keeps it. Default: a lock of its own, from here to the end of the saving. */
+  readonly lock?: FolderLock | undefined;
   readonly disk?: Disk | undefined;
 }
 
 /** The folder of files that count although they may not be in their places yet. */
 export const committedName = '.lowrank-committed';
-const stagedPrefix = '.lowrank-staged-';
 const orderName = '.order.json';
 
 /** In what order the files of a commit move, and what goes: written into it before the rename that decides. */
@@ -52,19 +58,23 @@ interface Order {
  * Begins a saving into a folder, which is made where need be, parents included. What a dead process left there is
  * finished or removed first.
  *
- * @throws LowrankError `files.notWritable`
+ * @throws LowrankError `files.notWritable`; `files.locked` where another process, or another saving of this one, writes
+ * into the folder
  */
 export async function beginSaving(folder: string, options: SavingOptions): Promise<FolderSaving> {
   const { first, replaces = () => false, disk = nodeDisk } = options;
   const paths = await import('node:path');
   const staged = paths.join(folder, `${stagedPrefix}${process.pid}-${Math.random().toString(36).slice(2, 10)}`);
-  const made: string[] = [];
+  let made: string[] = [];
+  let own: FolderLock | undefined;
   try {
-    for (const path of await missingFolders(folder)) if (await disk.makeFolder(path)) made.unshift(path);
+    made = await makeFolders(folder, (path) => disk.makeFolder(path));
+    if (options.lock === undefined) own = await lockFolder(folder);
     await finishSaving(folder, disk);
-    await removeLeftovers(folder, disk);
+    if (own !== undefined) await removeLeftovers(folder, disk);
     await disk.makeFolder(staged);
   } catch (cause) {
+    await own?.release();
     for (const path of made) await disk.removeEmpty(path);
     throw notWritable(folder, cause);
   }
@@ -78,8 +88,10 @@ export async function beginSaving(folder: string, options: SavingOptions): Promi
   };
   return {
     folder,
+    staged,
     write: (name, content) =>
       guarded(async () => {
+        await refuseFolder(paths.join(folder, name));
         names.add(name);
         await disk.createFile(paths.join(staged, name), content);
       }, name),
@@ -92,9 +104,11 @@ export async function beginSaving(folder: string, options: SavingOptions): Promi
         await disk.rename(staged, paths.join(folder, committedName));
         await disk.syncFolder(folder);
         await finishSaving(folder, disk);
+        await own?.release();
       }, first),
     async discard() {
       await disk.removeTree(staged).catch(() => undefined);
+      await own?.release().catch(() => undefined);
       for (const path of made) await disk.removeEmpty(path);
     },
   };
@@ -113,7 +127,7 @@ export async function finishSaving(folder: string, disk: Disk = nodeDisk): Promi
   if (waiting.includes(first)) {
     await disk.removeFile(paths.join(folder, first));
     await disk.syncFolder(folder);
-    for (const name of gone) await disk.removeFile(paths.join(folder, name));
+    for (const name of gone) await disk.removeTree(paths.join(folder, name));
     for (const name of files)
       if (waiting.includes(name)) await disk.rename(paths.join(committed, name), paths.join(folder, name));
     await disk.syncFolder(folder);
@@ -142,23 +156,17 @@ async function readOrder(path: string, disk: Disk): Promise<Order> {
   });
 }
 
-/** Staged files of processes that have ended. */
-async function removeLeftovers(folder: string, disk: Disk): Promise<void> {
-  const paths = await import('node:path');
-  for (const name of await disk.list(folder)) {
-    const pid = name.startsWith(stagedPrefix) ? Number.parseInt(name.slice(stagedPrefix.length), 10) : NaN;
-    if (pid !== process.pid && Number.isInteger(pid) && !isAlive(pid)) await disk.removeTree(paths.join(folder, name));
-  }
-}
-
-/** Whether a process of this machine runs. */
-export function isAlive(pid: number): boolean {
-  try {
-    process.kill(pid, 0);
-    return true;
-  } catch (error) {
-    return !(error instanceof Error && 'code' in error && error.code === 'ESRCH');
-  }
+/** No file can take the place of a folder, which would be noticed only when the saving has been decided. */
+async function refuseFolder(path: string): Promise<void> {
+  const { stat } = await import('node:fs/promises');
+  if ((await stat(path).catch(() => undefined))?.isDirectory() !== true) return;
+  throw new LowrankError({
+    code: 'files.notWritten',
+    what: path,
+    expected: 'a place for a file',
+    got: 'a folder of that name',
+    remedy: 'Remove it, or choose another output. Nothing was changed.',
+  });
 }
 
 function notWritable(folder: string, cause: unknown): unknown {

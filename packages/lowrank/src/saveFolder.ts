@@ -1,3 +1,4 @@
+import type { OutputClaim } from '@lowrank/files';
 import type { AppliedMethod, Method, MethodFiles } from '@lowrank/methods';
 import type { ModelFiles } from '@lowrank/models';
 import { companionFiles, openModelWeights } from '@lowrank/models';
@@ -31,14 +32,21 @@ export async function filesToSave(
  * Saves a folder whole or not at all (Node): a reader finds the files of one saving, whatever happens meanwhile. In a
  * browser each file is whole or not there, and the configuration comes last.
  *
- * @throws LowrankError `files.notWritable`, `files.notWritten`
+ * Files of those names are replaced, as PEFT's and transformers' `save_pretrained` do; others stay.
+ *
+ * @param claim where the caller has claimed the folder
+ * @throws LowrankError `files.notWritable`, `files.notWritten`, `files.locked`
  */
-export async function saveFolder(place: SavePlace, files: MethodFiles): Promise<void> {
+export async function saveFolder(
+  place: SavePlace,
+  files: MethodFiles,
+  claim?: Pick<OutputClaim, 'beginSaving'>,
+): Promise<void> {
   const first = Object.hasOwn(files, 'adapter_config.json') ? 'adapter_config.json' : 'config.json';
   if (typeof place !== 'string') return writeInBrowser(place, files, first);
   if (typeof process === 'undefined') return writeInBrowser(await originFolder(place), files, first);
-  const { beginSaving } = await import('@lowrank/files');
-  const saving = await beginSaving(place, { first, replaces: isShard });
+  const { beginSaving, isOutputFile } = await import('@lowrank/files');
+  const saving = await (claim?.beginSaving(first, isOutputFile) ?? beginSaving(place, { first, replaces: isShard }));
   try {
     for (const [name, content] of Object.entries(files)) await saving.write(name, content);
     await saving.commit();

@@ -5,7 +5,8 @@ import type { RateSearchOptions } from './rateSearch.js';
 import { checkSearchCut } from './rateSearch.js';
 import type { ComparedMethod } from './runs/studyTrainer.js';
 import type { StudyTraining } from './runs/studyRun.js';
-import { allFailed, finishStudy, openStudyFolder } from './runStudy.js';
+import { allFailed, finishStudy, inStudyFolder } from './runStudy.js';
+import type { StudyData } from './studyOptions.js';
 import { checkCount, studyData } from './studyOptions.js';
 import type { PlannedRow, StudyTable } from './tables/table.js';
 import { againstFull, studyRow } from './tables/table.js';
@@ -36,7 +37,15 @@ export async function compareMethods(options: CompareOptions): Promise<StudyTabl
   const data = await studyData(options);
   const candidates = [...methods].map(([name, method]) => candidateOf(name, method, options));
   await checkSearchCut(candidates, { options, data });
-  await openStudyFolder(options);
+  return inStudyFolder(options, () => compare(candidates, methods, { options, data }));
+}
+
+async function compare(
+  candidates: readonly Candidate[],
+  methods: ReadonlyMap<string, ComparedMethod>,
+  { options, data }: { readonly options: CompareOptions; readonly data: StudyData },
+): Promise<StudyTable> {
+  const { training } = options;
   const { trained, outcomes, stage, interrupted } = await trainCandidates(candidates, { options, data });
   if (stage === 'search') return finishStudy('compare', [], { options, data, interrupted });
   const rows = trained.map(({ candidate, rate, tuning, runs, error }): PlannedRow => {

@@ -1,7 +1,7 @@
 import { cp, rm, stat } from 'node:fs/promises';
 import { basename, join } from 'node:path';
 import { LowrankError } from '@lowrank/errors';
-import { openOutputFolder } from '@lowrank/files';
+import { claimOutput } from '@lowrank/files';
 import { shownPlace } from '@lowrank/models';
 import type { PlannedStudyRun } from './runs/identify.js';
 import { identify } from './runs/identify.js';
@@ -92,9 +92,20 @@ async function copyBest({ folders }: StudyRow, output: string): Promise<string |
   return to;
 }
 
-/** Makes sure that the output can be written before the first run. */
-export async function openStudyFolder({ output, training }: StudyOptions): Promise<void> {
-  await openOutputFolder(output, { inputs: [training.model] });
+/**
+ * Takes the output for a study while it is done, before its first run: it can be written, and no other study is being
+ * done there. One that was done there is gone on with.
+ */
+export async function inStudyFolder<Table>(
+  { output, training }: StudyOptions,
+  study: () => Promise<Table>,
+): Promise<Table> {
+  const claim = await claimOutput(output, { inputs: [training.model], resume: 'study' });
+  try {
+    return await study();
+  } finally {
+    await claim.discard();
+  }
 }
 
 export function allFailed({ rows }: StudyTable, output: string): LowrankError {

@@ -1,7 +1,7 @@
 import type { Candidate } from './candidates.js';
 import { trainCandidates } from './candidates.js';
-import { allFailed, finishStudy, openStudyFolder } from './runStudy.js';
-import type { StudyOptions } from './studyOptions.js';
+import { allFailed, finishStudy, inStudyFolder } from './runStudy.js';
+import type { StudyData, StudyOptions } from './studyOptions.js';
 import { checkCount, studyData } from './studyOptions.js';
 import type { RowSettings, StudyTable } from './tables/table.js';
 import { studyRow } from './tables/table.js';
@@ -28,7 +28,10 @@ export async function sweepRanks(options: SweepOptions): Promise<StudyTable> {
   checkCount('--seeds', seeds);
   options.rules.checkTraining({ ...training, method: 'lora' });
   const data = await studyData(options);
-  await openStudyFolder(options);
+  return inStudyFolder(options, () => sweep(options, data));
+}
+
+async function sweep(options: SweepOptions, data: StudyData): Promise<StudyTable> {
   const { trained, outcomes, interrupted } = await trainCandidates(pointsOf(options), { options, data });
   const rows = trained.map(({ candidate: { label, settings }, runs, tuning }) =>
     studyRow({ label, settings, runs, tuning }, outcomes),

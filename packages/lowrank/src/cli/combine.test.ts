@@ -115,7 +115,7 @@ test.each([
   expect(await lossWith('--adapter', output)).toBeGreaterThan(0);
 });
 
-test('a folder with = in its name; another base by name; a folder that was there is written over', async () => {
+test('a folder with = in its name; another base by name; an adapter that was there is written over where that is meant', async () => {
   using folder = scratch();
   const odd = join(folder.path, 'r=2');
   cpSync(qv, odd, { recursive: true });
@@ -128,7 +128,10 @@ test('a folder with = in its name; another base by name; a folder that was there
   const argv = ['combine', '--adapter', `${odd}=1`, '--adapter', `${qv}=1`, '--output', output];
   expect((await runCli(argv)).stderr).toContain('elsewhere/tied and tied');
   expect(existsSync(output)).toBe(false);
-  for (let time = 0; time < 2; time++) expect((await runCli([...argv, '--base-model', 'owner/tied'])).code).toBe(0);
+  const named = [...argv, '--base-model', 'owner/tied'];
+  expect((await runCli(named)).code).toBe(0);
+  expect((await runCli(named)).stderr).toContain('give --overwrite to replace what is there');
+  expect((await runCli([...named, '--overwrite'])).code).toBe(0);
   expect(readJson(join(output, 'adapter_config.json'))).toMatchObject({ base_model_name_or_path: 'owner/tied' });
   expect(readdirSync(output).length).toBe(3);
 });

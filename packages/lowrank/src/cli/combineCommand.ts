@@ -15,6 +15,7 @@ interface Weighted {
 export interface CombineFlags {
   adapter: Weighted[];
   output: string;
+  overwrite?: boolean;
   method: CombineMethod;
   density?: number;
   majoritySign?: 'total' | 'frequency';

@@ -3,6 +3,7 @@ import type { Command } from 'commander';
 import { devices } from '../device.js';
 import type { DeviceName } from '../device.js';
 import { choiceFlag } from './numbers.js';
+import { outputSettings } from '../settings/runSettings.js';
 import { addSettingFlags } from './settingFlags.js';
 
 /** Flags of every command. */
@@ -16,6 +17,11 @@ export const modelHelp = 'Hugging Face folder, hub id (owner/name or owner/name@
 
 export function quantizing(command: Command): Command {
   return addSettingFlags(command, quantizationSettings);
+}
+
+/** Of whatever writes an output. */
+export function overwriting(command: Command): Command {
+  return addSettingFlags(command, outputSettings);
 }
 
 export function common(command: Command): Command {

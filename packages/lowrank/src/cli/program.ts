@@ -4,7 +4,7 @@ import { methodNamed, methodNames as methods } from '@lowrank/methods';
 import { version } from '../../package.json';
 import type { QuantizationOptions } from '../jobs/quantization.js';
 import type { MetricName } from '@lowrank/data';
-import { common, jsonHelp, modelHelp, quantizing } from './commonFlags.js';
+import { common, jsonHelp, modelHelp, overwriting, quantizing } from './commonFlags.js';
 import type { CommonFlags } from './commonFlags.js';
 import { addCombineFlags } from './combineCommand.js';
 import type { CombineFlags } from './combineCommand.js';
@@ -40,6 +40,7 @@ import type { TrainingFlags } from './trainingFlags.js';
 
 export type TrainFlags = TrainingFlags & {
   output: string;
+  overwrite?: boolean;
   evalData?: string;
   method: MethodName;
 };
@@ -60,6 +61,7 @@ export interface MergeFlags extends CommonFlags {
   model: string;
   adapter: string;
   output: string;
+  overwrite?: boolean;
 }
 
 /** What each command does with its flags. */
@@ -100,14 +102,14 @@ export function makeProgram(actions: Actions): Command {
   addChat(program, actions);
   addDataCommandFlags(program.command('data')).action((flags: DataFlags) => actions.data(flags));
   addMerge(program, actions);
-  addCombineFlags(program.command('combine')).action((flags: CombineFlags) => actions.combine(flags));
+  overwriting(addCombineFlags(program.command('combine'))).action((flags: CombineFlags) => actions.combine(flags));
   addInspectFlags(program.command('inspect')).action((flags: InspectFlags) => actions.inspect(flags));
-  addSpectrumFlags(program.command('spectrum')).action((flags: SpectrumFlags) => actions.spectrum(flags));
-  addConvertFlags(program.command('convert'))
+  overwriting(addSpectrumFlags(program.command('spectrum'))).action((flags: SpectrumFlags) => actions.spectrum(flags));
+  overwriting(addConvertFlags(program.command('convert')))
     .option('--json', jsonHelp, false)
     .action((flags: ConvertFlags) => actions.convert(flags));
   common(quantizing(addPlanFlags(program.command('plan')))).action((flags: PlanFlags) => actions.plan(flags));
-  addQuantizeFlags(program.command('quantize')).action((flags: QuantizeFlags) => actions.quantize(flags));
+  overwriting(addQuantizeFlags(program.command('quantize'))).action((flags: QuantizeFlags) => actions.quantize(flags));
   common(quantizing(addCompareFlags(program.command('compare')))).action((flags: CompareFlags) =>
     actions.compare(flags),
   );
@@ -143,7 +145,7 @@ function addTrain(program: Command, actions: Actions): void {
       '--batch-size 8 --learning-rate 2e-4 \\\n      --r 8 --alpha 16 --target-modules all-linear\n\nCtrl-C ' +
       'finishes the step, saves, and ends with exit code 130.',
   );
-  addRunFile(common(command)).action((file: string | undefined) =>
+  addRunFile(common(overwriting(command))).action((file: string | undefined) =>
     withRunFile(command, file, (flags: TrainFlags) => actions.train(flags)),
   );
 }
@@ -191,5 +193,5 @@ function addMerge(program: Command, actions: Actions): void {
     .requiredOption('--adapter <adapter>', adapterHelp)
     .requiredOption('--output <folder>', 'where the merged model goes')
     .addHelpText('after', '\nExample:\n  $ lowrank merge --model ./llama --adapter ./adapter --output ./merged');
-  common(command).action((flags: MergeFlags) => actions.merge(flags));
+  common(overwriting(command)).action((flags: MergeFlags) => actions.merge(flags));
 }

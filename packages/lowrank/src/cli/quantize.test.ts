@@ -197,7 +197,7 @@ describe('refused, with nothing left behind', () => {
     const before = readdirSync(taken);
     const outcome = await runCli(['quantize', '--model', model, '--output', taken, '--type', 'nf4']);
     expect(outcome).toMatchObject({ code: 2 });
-    expect(outcome.stderr).toMatch(/expected a folder without a model/);
+    expect(outcome.stderr).toMatch(/expected one that holds no model/);
     expect((await runCli(['quantize', '--model', taken, '--output', taken, '--type', 'nf4'])).code).toBe(2);
     expect(readdirSync(taken)).toEqual(before);
   });

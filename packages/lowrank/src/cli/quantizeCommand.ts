@@ -12,6 +12,7 @@ import { textReader } from './settingFlags.js';
 export interface QuantizeFlags {
   model: string;
   output: string;
+  overwrite?: boolean;
   type: QuantizationType;
   doubleQuantization?: boolean;
   blockSize?: number;

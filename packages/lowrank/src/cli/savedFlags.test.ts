@@ -239,7 +239,7 @@ test(
     }
     write({ layer_replication: [[0, 2]] });
     for (const command of commands.slice(0, 3)) {
-      const { code, stderr } = await runCli(command);
+      const { code, stderr } = await runCli(command[0] === 'merge' ? [...command, '--overwrite'] : command);
       expect([code, stderr]).toEqual([
         2,
         expect.stringMatching(/layer_replication.*expected a setting that Lowrank supports \(off\), got \[\[0,2\]\]/),

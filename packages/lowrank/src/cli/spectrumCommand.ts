@@ -2,7 +2,7 @@ import { join } from 'node:path';
 import type { Command } from 'commander';
 import type { LoraAdapter } from '@lowrank/lora';
 import { findModel } from '@lowrank/models';
-import { openOutputFolder } from '@lowrank/files';
+import { claimOutput } from '@lowrank/files';
 import { writeFileAtomic } from '@lowrank/safetensors';
 import { describeSpectrum, spectrumChart, spectrumMarkdown, spectrumOfFolders } from '@lowrank/study';
 import type { TransferEvents } from '../jobs/folders.js';
@@ -15,6 +15,7 @@ export interface SpectrumFlags {
   tuned: string;
   adapter?: string;
   output?: string;
+  overwrite?: boolean;
   rank?: number;
   json: boolean;
 }
@@ -45,14 +46,15 @@ export function addSpectrumFlags(command: Command): Command {
 }
 
 export async function spectrumCommand(
-  { output, ...flags }: SpectrumFlags,
+  { output, overwrite, ...flags }: SpectrumFlags,
   speaker: Speaker,
   events: TransferEvents,
 ): Promise<void> {
-  const folder =
+  const claim =
     output === undefined
       ? undefined
-      : await openOutputFolder(output, {
+      : await claimOutput(output, {
+          overwrite,
           inputs: [flags.model, flags.tuned, ...(flags.adapter === undefined ? [] : [flags.adapter])],
         });
   try {
@@ -72,9 +74,8 @@ export async function spectrumCommand(
       await writeFileAtomic(join(output, 'spectrum.json'), `${JSON.stringify(result)}\n`);
     }
     speaker.result(result, describeSpectrum(result));
-  } catch (error) {
-    await folder?.discard();
-    throw error;
+  } finally {
+    await claim?.discard();
   }
 }
 

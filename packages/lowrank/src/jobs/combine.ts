@@ -3,9 +3,10 @@ import { combineAdapters } from '@lowrank/lora';
 import { findModel } from '@lowrank/models';
 import type { TransferEvents } from './folders.js';
 import { readLoraFolder } from '../adapterFolder.js';
+import type { OutputOptions } from '../settings/methodTables.js';
 import { writeAdapter } from './writeAdapter.js';
 
-export interface CombineFoldersOptions extends CombineOptions, TransferEvents {
+export interface CombineFoldersOptions extends CombineOptions, TransferEvents, OutputOptions {
   /** Folders, hub ids or URLs, and how often each counts. */
   readonly adapters: readonly { readonly adapter: string; readonly weight: number }[];
   readonly output: string;
@@ -29,6 +30,7 @@ export interface CombineResult {
 export async function combineFolders({
   adapters,
   output,
+  overwrite,
   onTransfer,
   onWarning,
   ...options
@@ -48,7 +50,7 @@ export async function combineFolders({
   for (const [at, { adapter: name, weight }] of adapters.entries())
     sources.push({ adapter: await readLoraFolder(folders[at] ?? name, onWarning), weight, name });
   const combined = combineAdapters(sources, options);
-  const bytes = await writeAdapter(combined, output, folders);
+  const bytes = await writeAdapter(combined, output, { inputs: folders, overwrite });
   const parameters = [...combined.layers.values()].reduce((sum, { a, b }) => sum + a.length + b.length, 0);
   return {
     adapter: output,

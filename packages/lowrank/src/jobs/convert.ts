@@ -7,17 +7,19 @@ import type { ModelFiles } from '@lowrank/models';
 import { finiteBytes } from './finiteBytes.js';
 import { findFamily, openFolder, openModelWeights, outlineModel, readJson } from '@lowrank/models';
 import { mergedTensors } from '@lowrank/patch';
+import { claimFile } from '@lowrank/files';
 import { writeFileAtomic } from '@lowrank/safetensors';
-import { mkdir, stat } from 'node:fs/promises';
-import { basename, dirname, resolve } from 'node:path';
+import { stat } from 'node:fs/promises';
+import { basename, resolve } from 'node:path';
 import { readLoraFolder } from '../adapterFolder.js';
+import type { OutputOptions } from '../settings/methodTables.js';
 import type { TransferEvents } from './folders.js';
 import { withFolders } from './folders.js';
 
 /** What files can be converted to. */
 export const conversions = ['gguf'] as const;
 
-export interface ConvertOptions extends TransferEvents {
+export interface ConvertOptions extends TransferEvents, OutputOptions {
   readonly to: (typeof conversions)[number];
   /** Of the model, or the adapter's base model: folder, hub id or URL. */
   readonly model: string;
@@ -43,23 +45,19 @@ export interface ConvertResult {
 /** Writes an adapter, a model, or a model with an adapter merged in as one GGUF file for llama.cpp. */
 export async function convertFolders(given: ConvertOptions): Promise<ConvertResult> {
   const options = await withFolders(given, given);
-  const { adapter, merge = false, output } = options;
+  const { adapter, merge = false, output, overwrite } = options;
   if (merge && adapter === undefined)
     throw new LowrankError({ code: 'cli.conflict', what: '--merge', expected: '--adapter with it', got: 'none' });
   const kind = adapter === undefined || merge ? 'model' : 'adapter';
-  const file =
-    kind === 'adapter' && adapter !== undefined ? await adapterFile(options, adapter) : await modelFile(options);
-  if ((await stat(output).catch(() => undefined))?.isDirectory() === true)
-    throw new LowrankError({
-      code: 'cli.output',
-      what: `--output ${output}`,
-      expected: 'a file',
-      got: 'a folder',
-      remedy: `Name the file: ${output.replace(/\/+$/, '')}/model.gguf, for example.`,
-    });
-  await mkdir(dirname(resolve(output)), { recursive: true });
-  await writeFileAtomic(output, writeGguf(file));
-  return { output, kind, tensors: file.tensors.length, bytes: (await stat(output)).size };
+  const claim = await claimFile(output, { magic: 'GGUF', overwrite });
+  try {
+    const file =
+      kind === 'adapter' && adapter !== undefined ? await adapterFile(options, adapter) : await modelFile(options);
+    await writeFileAtomic(output, writeGguf(file));
+    return { output, kind, tensors: file.tensors.length, bytes: (await stat(output)).size };
+  } finally {
+    await claim.discard();
+  }
 }
 
 async function adapterFile(

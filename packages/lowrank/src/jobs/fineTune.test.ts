@@ -5,6 +5,27 @@ import { expect, test } from 'vitest';
 import { golden, scratch } from '../testing.js';
 import { fineTuneFolder } from './fineTune.js';
 
+test('a folder that holds an adapter is taken only where that is meant, and by one run at a time', async () => {
+  using place = scratch();
+  const backend = await createCpuBackend();
+  const output = join(place.path, 'adapter');
+  const data = join(golden, 'train/rows.jsonl');
+  const run = { backend, model: join(golden, 'tied'), data, output, steps: 1, r: 2 };
+  const [first, second] = await Promise.allSettled([fineTuneFolder(run), fineTuneFolder(run)]);
+  const failed = [first, second].find(({ status }) => status === 'rejected') as PromiseRejectedResult;
+  expect(failed.reason).toMatchObject({
+    code: 'files.locked',
+    got: expect.stringContaining(`process ${process.pid} on`) as string,
+  });
+  expect([first.status, second.status].sort()).toEqual(['fulfilled', 'rejected']);
+  const files = readdirSync(output);
+  await expect(fineTuneFolder(run)).rejects.toMatchObject({ code: 'output.taken' });
+  expect(readdirSync(output)).toEqual(files);
+  await fineTuneFolder({ ...run, overwrite: true });
+  expect(readdirSync(output)).toEqual(files);
+  backend.dispose();
+});
+
 test('stopped before the first step, nothing is saved, and an older adapter stays as it is', async () => {
   using place = scratch();
   const backend = await createCpuBackend();
@@ -13,7 +34,8 @@ test('stopped before the first step, nothing is saved, and an older adapter stay
   await fineTuneFolder({ ...run, output });
   const weights = readFileSync(join(output, 'adapter_model.safetensors'));
   for (const folder of [output, join(place.path, 'new')]) {
-    const result = await fineTuneFolder({ ...run, output: folder, r: 8, signal: AbortSignal.abort() });
+    const stopped = { ...run, output: folder, r: 8, signal: AbortSignal.abort() };
+    const result = await fineTuneFolder({ ...stopped, overwrite: true });
     expect(result).toMatchObject({ steps: 0, interrupted: true, adapter: null, model: null, file_bytes: 0 });
   }
   expect(readFileSync(join(output, 'adapter_model.safetensors'))).toEqual(weights);

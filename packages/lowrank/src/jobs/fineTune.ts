@@ -1,6 +1,7 @@
 import type { RowSelection, TextTokenizer } from '@lowrank/data';
 import { readChatTemplate, readTokenizer } from '@lowrank/data';
-import { openOutputFolder } from '@lowrank/files';
+import type { OutputClaim } from '@lowrank/files';
+import { claimOutput } from '@lowrank/files';
 import type { AppliedMethod, MethodName } from '@lowrank/methods';
 import { methodNamed } from '@lowrank/methods';
 import type { Execution } from '@lowrank/trainer';
@@ -13,7 +14,7 @@ import { runTraining } from '../front/runTraining.js';
 import { forgiving, openMetricsFile, metricsOf } from '../metricsFile.js';
 import { filesToSave, saveFolder } from '../saveFolder.js';
 import { checkOptions, checkValues } from '../settings/checkOptions.js';
-import type { CommonOptions, MethodOptions } from '../settings/methodTables.js';
+import type { CommonOptions, MethodOptions, OutputOptions } from '../settings/methodTables.js';
 import type { TransferEvents } from './folders.js';
 import { withFolders } from './folders.js';
 import { openModel } from './openModel.js';
@@ -21,7 +22,7 @@ import { quantizationOf } from './quantization.js';
 
 /** Options of `fineTuneFolder`: those declared in tables (settings/methodTables.ts), and what a run is about. */
 export interface FineTuneFolderOptions
-  extends Pick<TransferEvents, 'onTransfer'>, MethodOptions, CommonOptions, RowSelection {
+  extends Pick<TransferEvents, 'onTransfer'>, MethodOptions, CommonOptions, OutputOptions, RowSelection {
   readonly backend: BackendOrOpener;
   /** Hugging Face folder, hub id (owner/name or owner/name@revision) or URL. */
   readonly model: string;
@@ -84,6 +85,9 @@ export interface FineTuneResult {
  * metrics.jsonl. What `lowrank train` does.
  *
  * All that can be known to be wrong is found before the first step. A run that fails leaves nothing behind in `output`.
+ *
+ * @throws LowrankError what claimOutput throws: `output.taken` where `output` holds something and `overwrite` is not
+ * given
  */
 export async function fineTuneFolder(given: FineTuneFolderOptions): Promise<FineTuneResult> {
   checkOptions(given);
@@ -94,18 +98,20 @@ export async function fineTuneFolder(given: FineTuneFolderOptions): Promise<Fine
     onWarning: (text) => void warnings.push(text),
   });
   for (const text of warnings) await options.onEvent?.({ type: 'warning', text });
-  const folder = await openOutputFolder(options.output, { inputs: [options.model] });
+  const { output, overwrite } = options;
+  const claim = await claimOutput(output, { inputs: [options.model], overwrite });
   try {
-    const result = await trainFolder(options);
-    if (result.steps === 0) await folder.discard();
-    return result;
-  } catch (error) {
-    await folder.discard();
-    throw error;
+    return await trainFolder(options, claim);
+  } finally {
+    // Removes what was made for it and is empty, too.
+    await claim.discard();
   }
 }
 
-async function trainFolder(options: FineTuneFolderOptions & { readonly baseModel: string }): Promise<FineTuneResult> {
+async function trainFolder(
+  options: FineTuneFolderOptions & { readonly baseModel: string },
+  claim: OutputClaim,
+): Promise<FineTuneResult> {
   const { saves } = methodNamed(options.method ?? 'lora');
   const backend = backendOnce(options.backend);
   const tokenizer = options.tokenizer ?? (await readTokenizer(options.model));
@@ -125,7 +131,7 @@ async function trainFolder(options: FineTuneFolderOptions & { readonly baseModel
   try {
     const { result, applied } = await runTraining(model, options, {
       async save(method, learned) {
-        await saveFolder(options.output, await filesToSave(method, learned, open.files));
+        await saveFolder(options.output, await filesToSave(method, learned, open.files), claim);
         await metrics.finish();
         return options.output;
       },

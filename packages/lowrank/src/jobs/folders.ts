@@ -2,7 +2,7 @@ import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { companionFiles, findModel } from '@lowrank/models';
 import type { LoadProgress } from '../front/loadingReporter.js';
-import { writeFileAtomic } from '@lowrank/safetensors';
+import type { FolderSaving } from '@lowrank/files';
 
 /** What a job reports while it runs. */
 export interface TransferEvents {
@@ -37,13 +37,10 @@ export async function withFolders<Options extends Places>(
   return { ...options, ...found, baseModel: name };
 }
 
-/**
- * Copies tokenizer and generation files from one model folder to another, bytes untouched, each whole or not at all.
- * Returns their names.
- */
+/** Copies tokenizer and generation files from a model folder into a saving, bytes untouched. Returns their names. */
 export async function copyCompanions(
   from: string,
-  to: string,
+  saving: FolderSaving,
   names: readonly string[] = companionFiles,
 ): Promise<string[]> {
   const copied: string[] = [];
@@ -53,7 +50,7 @@ export async function copyCompanions(
       throw error;
     });
     if (bytes === undefined) continue;
-    await writeFileAtomic(join(to, name), bytes);
+    await saving.write(name, bytes);
     copied.push(name);
   }
   return copied;

@@ -1,9 +1,10 @@
 import { readMlxAdapter } from '@lowrank/lora';
 import { openFolder, readJson, requireFile } from '@lowrank/models';
 import type { ConvertResult } from './convert.js';
+import type { OutputOptions } from '../settings/methodTables.js';
 import { writeAdapter } from './writeAdapter.js';
 
-export interface ImportMlxOptions {
+export interface ImportMlxOptions extends OutputOptions {
   /** A folder of mlx-lm: adapter_config.json and adapters.safetensors. */
   readonly adapter: string;
   /** The PEFT folder to write. */
@@ -13,7 +14,12 @@ export interface ImportMlxOptions {
 }
 
 /** Writes an adapter of mlx-lm as a PEFT folder. */
-export async function importMlxFolder({ adapter: path, output, model }: ImportMlxOptions): Promise<ConvertResult> {
+export async function importMlxFolder({
+  adapter: path,
+  output,
+  model,
+  overwrite,
+}: ImportMlxOptions): Promise<ConvertResult> {
   const files = await openFolder(path);
   const config = await readJson(files, 'adapter_config.json');
   const adapter = await readMlxAdapter({
@@ -26,6 +32,6 @@ export async function importMlxFolder({ adapter: path, output, model }: ImportMl
     output,
     kind: 'adapter',
     tensors: 2 * adapter.layers.size,
-    bytes: await writeAdapter(adapter, output, [path]),
+    bytes: await writeAdapter(adapter, output, { inputs: [path], overwrite }),
   };
 }

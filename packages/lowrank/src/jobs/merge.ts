@@ -1,18 +1,20 @@
 import { LowrankError } from '@lowrank/errors';
-import { openOutputFolder } from '@lowrank/files';
+import type { FolderSaving } from '@lowrank/files';
+import { claimOutput } from '@lowrank/files';
 import type { MergeBase, MergedModel } from '@lowrank/methods';
 import { outlineModel } from '@lowrank/models';
 import type { TensorEntry } from '@lowrank/safetensors';
-import { isSafetensorsDtype, writeFileAtomic, writeSafetensors } from '@lowrank/safetensors';
-import { join } from 'node:path';
+import { isSafetensorsDtype, writeSafetensors } from '@lowrank/safetensors';
 import { readAdapterFolder } from '../adapterFolder.js';
 import type { DenseWeights } from './denseWeights.js';
 import { denseWeights } from './denseWeights.js';
 import type { TransferEvents } from './folders.js';
 import { copyCompanions, withFolders } from './folders.js';
 import { openModel } from './openModel.js';
+import type { OutputOptions } from '../settings/methodTables.js';
+import { saveInto } from './saveInto.js';
 
-export interface MergeOptions extends TransferEvents {
+export interface MergeOptions extends TransferEvents, OutputOptions {
   readonly model: string;
   readonly adapter: string;
   readonly output: string;
@@ -36,8 +38,8 @@ export interface MergeResult {
  */
 export async function mergeFolders(given: MergeOptions): Promise<MergeResult> {
   const { model, adapter, output } = await withFolders(given, given);
-  const folder = await openOutputFolder(output, { inputs: [model, adapter] });
-  try {
+  const claim = await claimOutput(output, { inputs: [model, adapter], overwrite: given.overwrite });
+  return saveInto(claim, 'config.json', async (saving) => {
     const { method, stored } = await readAdapterFolder(adapter, { onWarning: given.onWarning });
     const dense = await denseWeights(model);
     const base: MergeBase = {
@@ -48,19 +50,16 @@ export async function mergeFolders(given: MergeOptions): Promise<MergeResult> {
       load: async () => (await openModel(model, given)).module,
     };
     const merged = await method.merge(stored, base);
-    const tensors = await writeModel(merged, dense, { from: model, to: output });
+    const tensors = await writeModel(merged, dense, { from: model, saving });
     return { model: output, merged: merged.changed, tensors };
-  } catch (error) {
-    await folder.discard();
-    throw error;
-  }
+  });
 }
 
 /** Writes a merged model with the other files of the folder it came from. Returns how many tensors it has. */
 async function writeModel(
   { tensors, config }: MergedModel,
   dense: DenseWeights,
-  { from, to }: { readonly from: string; readonly to: string },
+  { from, saving }: { readonly from: string; readonly saving: FolderSaving },
 ): Promise<number> {
   const nameOf = namesIn(dense);
   const entries = tensors.map((tensor): TensorEntry => {
@@ -71,10 +70,10 @@ async function writeModel(
     return { name, dtype, shape, data: () => tensor.read() };
   });
   const metadata = { format: 'pt', ...dense.metadata };
-  await writeFileAtomic(join(to, 'model.safetensors'), writeSafetensors(entries, metadata));
-  await copyCompanions(from, to);
-  if (!dense.changed && config === dense.config) await copyCompanions(from, to, ['config.json']);
-  else await writeFileAtomic(join(to, 'config.json'), `${JSON.stringify(config, null, 2)}\n`);
+  await saving.write('model.safetensors', writeSafetensors(entries, metadata));
+  await copyCompanions(from, saving);
+  if (!dense.changed && config === dense.config) await copyCompanions(from, saving, ['config.json']);
+  else await saving.write('config.json', `${JSON.stringify(config, null, 2)}\n`);
   return entries.length;
 }
 

@@ -1,5 +1,5 @@
 import { createReadStream } from 'node:fs';
-import { readdir, readFile, rm, stat } from 'node:fs/promises';
+import { readdir, readFile, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { LowrankError } from '@lowrank/errors';
 import type { StoredWeights } from '@lowrank/models';
@@ -16,16 +16,19 @@ import {
   withQuantizationConfig,
 } from '@lowrank/quant';
 import type { SafetensorsFile, TensorEntry, TensorInfo } from '@lowrank/safetensors';
-import { openOutputFolder } from '@lowrank/files';
-import { writeFileAtomic, writeSafetensors } from '@lowrank/safetensors';
+import type { FolderSaving } from '@lowrank/files';
+import { claimOutput } from '@lowrank/files';
+import { writeSafetensors } from '@lowrank/safetensors';
 import { bytesPerElement, hostArray, sizeOf } from '@lowrank/tensor/op';
+import type { OutputOptions } from '../settings/methodTables.js';
 import type { TransferEvents } from './folders.js';
 import { withFolders } from './folders.js';
+import { saveInto } from './saveInto.js';
 import type { Together } from './shards.js';
 import { entryBytes, shardIndex, shardsOf } from './shards.js';
 import { Spool, storedEntry } from './spool.js';
 
-export interface QuantizeFolderOptions extends QuantizationSettings, TransferEvents {
+export interface QuantizeFolderOptions extends QuantizationSettings, TransferEvents, OutputOptions {
   readonly model: string;
   readonly output: string;
   /** Ends between two tensors, and leaves nothing. */
@@ -68,11 +71,11 @@ const floatDtypes: Readonly<Record<string, FloatDtype>> = { F32: 'f32', F16: 'f1
 /**
  * Quantizes the linear layers of a model folder on the host, piece by piece, into a folder in bitsandbytes' layout that
  * transformers loads; embeddings, the output projection, norms and biases keep their bytes. What lies in memory is the
- * codes of one matrix and a piece of it. Where the source has shards, the result has none that is larger. config.json,
- * with `quantization_config`, comes last: a folder that has it is whole.
+ * codes of one matrix and a piece of it. Where the source has shards, the result has none that is larger. All files
+ * become visible together.
  *
- * @throws LowrankError `quantize.already`, `quantize.nothing`, `quantize.layout`, `output.taken`, and the codes of
- * models, quant and safetensors
+ * @throws LowrankError `quantize.already`, `quantize.nothing`, `quantize.layout`, what claimOutput throws,
+ * and the codes of models, quant and safetensors
  */
 export async function quantizeFolder(given: QuantizeFolderOptions): Promise<QuantizeResult> {
   checkSettings(given);
@@ -90,16 +93,10 @@ export async function quantizeFolder(given: QuantizeFolderOptions): Promise<Quan
   }
   const stored = await openModelWeights(files);
   const plan = planOf(stored, stored.config, given);
-  const folder = await openOutputFolder(output, { inputs: [model] });
-  const written: string[] = [];
-  try {
-    await refuseTaken(output);
-    return await writeAll({ stored: stored.file, plan, settings: given, model, output, written, signal: given.signal });
-  } catch (error) {
-    for (const name of written) await rm(join(output, name), { force: true });
-    await folder.discard();
-    throw error;
-  }
+  const claim = await claimOutput(output, { inputs: [model], overwrite: given.overwrite });
+  return saveInto(claim, 'config.json', (saving) =>
+    writeAll({ stored: stored.file, plan, settings: given, model, saving, signal: given.signal }),
+  );
 }
 
 interface QuantizePlan {
@@ -162,40 +159,27 @@ function planOf(
   return { quantized, skipModules: skipped.length === 0 ? undefined : [outline.outputPath, ...skipped] };
 }
 
-/** Nothing is overwritten: files of two models in one folder would be neither. */
-async function refuseTaken(output: string): Promise<void> {
-  const taken = (await readdir(output)).find((name) => name === 'config.json' || isWeights(name));
-  if (taken === undefined) return;
-  throw new LowrankError({
-    code: 'output.taken',
-    what: `output folder ${output}`,
-    expected: 'a folder without a model',
-    got: taken,
-    remedy: 'Choose another --output, or remove what is there.',
-  });
-}
+/** Hidden, so that it is no part of what is saved. */
+const spoolName = '.spool.tmp';
 
 interface WriteJob {
   readonly stored: SafetensorsFile;
   readonly plan: QuantizePlan;
   readonly settings: QuantizationSettings;
   readonly model: string;
-  readonly output: string;
-  /** Names of files as they are begun. */
-  readonly written: string[];
+  readonly saving: FolderSaving;
   readonly signal: AbortSignal | undefined;
 }
 
 async function writeAll(job: WriteJob): Promise<QuantizeResult> {
-  const { stored, plan, settings, model, output, written, signal } = job;
-  const spool = await Spool.create(join(output, `.quantize-${process.pid}.tmp`));
+  const { stored, plan, settings, model, saving, signal } = job;
+  const spool = await Spool.create(join(saving.staged, spoolName));
   try {
     const { groups, error, quantized } = await quantizeAll(job, spool);
     const shards = shardsOf(groups, largestShard(stored));
     for (const { fileName, entries } of shards) {
       signal?.throwIfAborted();
-      written.push(fileName);
-      await writeFileAtomic(join(output, fileName), writeSafetensors(entries, { format: 'pt', ...stored.metadata }));
+      await saving.write(fileName, writeSafetensors(entries, { format: 'pt', ...stored.metadata }));
     }
     const index = shardIndex(shards);
     const { type, blockSize = 64, doubleQuantization = false } = settings;
@@ -212,16 +196,14 @@ async function writeAll(job: WriteJob): Promise<QuantizeResult> {
         ),
       ],
     ] as const;
-    await copyRest(model, output, written);
+    await copyRest(model, saving);
     for (const [name, text] of texts) {
-      if (text === undefined) continue;
-      written.push(name);
-      await writeFileAtomic(join(output, name), text);
+      if (text !== undefined) await saving.write(name, text);
     }
     const bytes = (entries: Iterable<Pick<TensorEntry, 'dtype' | 'shape'>>): number =>
       [...entries].reduce((sum, entry) => sum + entryBytes(entry), 0);
     return {
-      model: output,
+      model: saving.folder,
       type,
       block_size: type === 'int8' ? null : blockSize,
       double_quantization: doubleQuantization,
@@ -327,15 +309,11 @@ function isWeights(name: string): boolean {
   return /\.(safetensors|bin|pt|pth|gguf|h5|msgpack|onnx)$|\.index\.json$/.test(name);
 }
 
-/**
- * Copies tokenizer, generation settings, licence and whatever else lies next to the weights, byte for byte, each file
- * whole or not at all.
- */
-async function copyRest(model: string, output: string, written: string[]): Promise<void> {
+/** Copies tokenizer, generation settings, licence and whatever else lies next to the weights, byte for byte. */
+async function copyRest(model: string, saving: FolderSaving): Promise<void> {
   for (const name of await readdir(model)) {
     if (name.startsWith('.') || name === 'config.json' || isWeights(name)) continue;
     if (!(await stat(join(model, name))).isFile()) continue;
-    written.push(name);
-    await writeFileAtomic(join(output, name), createReadStream(join(model, name)));
+    await saving.write(name, createReadStream(join(model, name)));
   }
 }

@@ -61,6 +61,8 @@ async function trainRun(
     backend,
     tokenizer: await studyTokenizer(training.model),
     output: folder,
+    // A run without an outcome, which is done again, may have saved.
+    overwrite: true,
     signal,
     onEvent(event) {
       if (event.type === 'warning') onWarning?.(event.text);

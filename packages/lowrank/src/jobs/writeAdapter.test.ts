@@ -13,26 +13,36 @@ const adapter = {
 test('a folder of three files, and the bytes of its weights', async () => {
   using folder = scratch();
   const output = join(folder.path, 'new/adapter');
-  const bytes = await writeAdapter(adapter, output, []);
+  const bytes = await writeAdapter(adapter, output, {});
   expect(readdirSync(output).sort()).toEqual(['README.md', 'adapter_config.json', 'adapter_model.safetensors']);
   expect(readFileSync(join(output, 'adapter_model.safetensors')).length).toBe(bytes);
+});
+
+test('an adapter that lies there is replaced only where that is meant', async () => {
+  using folder = scratch();
+  await writeAdapter(adapter, folder.path, {});
+  await expect(writeAdapter(adapter, folder.path, {})).rejects.toThrow(
+    expect.objectContaining({ code: 'output.taken' }),
+  );
+  await writeAdapter(adapter, folder.path, { overwrite: true });
+  expect(readdirSync(folder.path)).toHaveLength(3);
 });
 
 test('what cannot be finished leaves no configuration, so no adapter', async () => {
   using folder = scratch();
   mkdirSync(join(folder.path, 'adapter_model.safetensors/taken'), { recursive: true });
-  await expect(writeAdapter(adapter, folder.path, [])).rejects.toThrow(
-    expect.objectContaining({ code: 'output.notWritable' }),
+  await expect(writeAdapter(adapter, folder.path, { overwrite: true })).rejects.toThrow(
+    expect.objectContaining({ code: 'files.notWritten', got: 'a folder of that name' }),
   );
-  expect(readdirSync(folder.path).filter((name) => name !== 'README.md')).toEqual(['adapter_model.safetensors']);
+  expect(readdirSync(folder.path)).toEqual(['adapter_model.safetensors']);
 });
 
 test('a folder that is read from, and one that cannot be made', async () => {
   using folder = scratch();
-  await expect(writeAdapter(adapter, folder.path, [folder.path])).rejects.toThrow(
+  await expect(writeAdapter(adapter, folder.path, { inputs: [folder.path] })).rejects.toThrow(
     expect.objectContaining({ code: 'output.isInput' }),
   );
-  await expect(writeAdapter(adapter, '/proc/none/adapter', [])).rejects.toThrow(
+  await expect(writeAdapter(adapter, '/proc/none/adapter', {})).rejects.toThrow(
     expect.objectContaining({ code: 'output.notWritable' }),
   );
   expect(readdirSync(folder.path)).toEqual([]);

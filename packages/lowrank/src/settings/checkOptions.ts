@@ -15,7 +15,7 @@ import {
   text,
 } from '@lowrank/settings';
 import type { MethodOptions, TablesByMethod } from './methodTables.js';
-import { commonTables, methodTables, ownersOf, settingIn } from './methodTables.js';
+import { commonTables, methodTables, outputTables, ownersOf, settingIn } from './methodTables.js';
 
 type Options = Readonly<Record<string, unknown>>;
 
@@ -48,12 +48,12 @@ export function checkOptions(options: MethodOptions & { readonly method?: string
  */
 export function checkValues(options: object, others: readonly string[]): void {
   const { method = 'lora' } = options as { readonly method?: string };
-  const tables: readonly SettingTable[] = [...commonTables, ...Object.values(methodTables).flat()];
+  const tables: readonly SettingTable[] = [...commonTables, ...outputTables, ...Object.values(methodTables).flat()];
   const known = [...others, 'method'].map((name) => [name, { schema: text(), help: name }] as const);
   const settings: Settings = Object.assign(Object.fromEntries(known), ...tables.map((table) => table.settings));
   refuseUnknown({ settings, code: 'cli.option', subject: 'the option' }, options);
   const own: readonly SettingTable[] = (methodTables as TablesByMethod)[method] ?? [];
-  for (const table of [...commonTables, ...own])
+  for (const table of [...commonTables, ...outputTables, ...own])
     for (const [name, value] of Object.entries(options))
       if (value !== undefined && Object.hasOwn(table.settings, name)) checkValue(table, name, value);
 }

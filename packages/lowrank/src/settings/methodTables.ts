@@ -5,7 +5,7 @@ import { quantizationSettings } from '@lowrank/quant';
 import type { MergedOptions, Setting, SettingTable } from '@lowrank/settings';
 import { accepts } from '@lowrank/settings';
 import { trainingSettings } from '@lowrank/trainer';
-import { batchSettings, resumeSettings } from './runSettings.js';
+import { batchSettings, outputSettings, resumeSettings } from './runSettings.js';
 
 type RegisteredTables = (typeof registered)[MethodName]['settings'][number];
 
@@ -25,6 +25,11 @@ export type MethodOptions = MergedOptions<RegisteredTables | typeof resumeSettin
 export const commonTables = [dataSettings, trainingSettings, batchSettings] as const;
 
 export type CommonOptions = MergedOptions<(typeof commonTables)[number]>;
+
+/** The settings of whatever writes an output, beside them. */
+export const outputTables = [outputSettings] as const;
+
+export type OutputOptions = MergedOptions<(typeof outputTables)[number]>;
 
 /** The settings that one of these tables declares under a name. */
 export function settingIn(tables: readonly SettingTable[], name: string): Setting | undefined {

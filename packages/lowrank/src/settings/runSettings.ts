@@ -36,6 +36,19 @@ export const batchSettings = defineSettings(
   },
 );
 
+/** What becomes of what the output holds. */
+export const outputSettings = defineSettings(
+  { code: 'cli.settings', subject: 'the setting' },
+  {
+    overwrite: setting({
+      schema: toggle(),
+      default: false,
+      help: 'replace the adapter, model or run that --output holds, once the new one is whole',
+      aliases: ['overwrite_output_dir', 'force'],
+    }),
+  },
+);
+
 /** What a run goes on from. */
 export const resumeSettings = defineSettings(
   { code: 'cli.settings', subject: 'the setting' },

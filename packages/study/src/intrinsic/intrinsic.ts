@@ -2,7 +2,7 @@ import { LowrankError } from '@lowrank/errors';
 import type { MetricName } from '@lowrank/data';
 import { trainCandidates } from '../candidates.js';
 import { checkSearchCut } from '../rateSearch.js';
-import { aboutRuns, openStudyFolder } from '../runStudy.js';
+import { aboutRuns, inStudyFolder } from '../runStudy.js';
 import type { StudyData } from '../studyOptions.js';
 import { checkCount, studyData } from '../studyOptions.js';
 import { studyRow } from '../tables/table.js';
@@ -32,7 +32,13 @@ export async function intrinsicDimension(options: IntrinsicOptions): Promise<Int
   for (const { training } of subjects) options.rules.checkTraining(training);
   const data = await studyData(options);
   await checkSearchCut(subjects, { options, data });
-  await openStudyFolder(options);
+  return inStudyFolder(options, () => measure(subjects, { options, data }));
+}
+
+async function measure(
+  subjects: ReturnType<typeof subjectsOf>,
+  { options, data }: { readonly options: IntrinsicOptions; readonly data: StudyData },
+): Promise<IntrinsicTable> {
   const { trained, outcomes, interrupted } = await trainCandidates(subjects, { options, data });
   const rows = trained.map(({ candidate, rate = null, tuning, runs, error }): IntrinsicRow => {
     const { label, method, dimension } = candidate;
