@@ -42,6 +42,16 @@ test('the seed decides the order', () => {
   expect(ids(1)).not.toEqual(ids(2));
 });
 
+test('batches go on from where others stood, over the end of an epoch', () => {
+  const options = { batchSize: 2, gradientAccumulation: 2, seed: 3 };
+  const whole = trainingBatches(rows, options);
+  for (let step = 0; step < 3; step++) whole.next();
+  const state = JSON.parse(JSON.stringify(whole.state)) as typeof whole.state;
+  expect(state.epoch).toBeGreaterThan(0);
+  const rest = trainingBatches(rows, { ...options, state });
+  for (let step = 0; step < 3; step++) expect(rest.next().value).toEqual(whole.next().value);
+});
+
 test('the largest micro-batches are found among the steps to come, and no others', () => {
   const options = { batchSize: 1, shuffle: false, gradientAccumulation: 1 };
   expect(largestBatches(rows, { ...options, steps: 3 })).toMatchObject([{ batch: 1, length: 16 }]);

@@ -2,6 +2,7 @@ import type { Batches } from './batches.js';
 import { batches } from './batches.js';
 import { bucketLength } from './bucketLength.js';
 import type { EncodedRow } from './encodeRow.js';
+import type { SamplerState } from './sampler.js';
 import type { TokenBatch } from './tokenBatch.js';
 import { packBatches, padBatch } from './tokenBatch.js';
 
@@ -23,11 +24,14 @@ export interface TrainingBatchOptions {
    * longest row.
    */
   readonly maxPackedTokens?: number;
+  /** Where to go on: the `state` of such batches over the same rows, with the same seed. */
+  readonly state?: SamplerState | undefined;
 }
 
 /** Rows as `train` takes them: each value holds the micro-batches of one optimizer step. Without end. */
 export function trainingBatches(rows: readonly EncodedRow[], options: TrainingBatchOptions): Batches<TokenBatch[]> {
-  const { batchSize, gradientAccumulation = 1, shuffle, seed, packing = true, maxPackedTokens = 4096 } = options;
+  const { batchSize, gradientAccumulation = 1, shuffle, seed, state } = options;
+  const { packing = true, maxPackedTokens = 4096 } = options;
   const maxTokens = Math.max(maxPackedTokens, longest(rows));
   const layOut = (part: readonly EncodedRow[]): TokenBatch[] =>
     packing ? packBatches(part, { maxTokens }) : [padBatch(part)];
@@ -35,6 +39,7 @@ export function trainingBatches(rows: readonly EncodedRow[], options: TrainingBa
     batchSize: batchSize * gradientAccumulation,
     shuffle,
     seed,
+    state,
     layout: (step) => chunks(step, batchSize).flatMap(layOut),
   });
 }

@@ -1,7 +1,7 @@
 import type { Backend, Tensor } from '@lowrank/tensor';
 import type { Batch, LossFunction, MeasuredLoss, Measures, TokenInput } from './batch.js';
-import { lossOver, statedBy } from './batch.js';
-import type { ExecutionOptions } from './execution.js';
+import { inputSpecs, lossOver, statedBy } from './batch.js';
+import type { ExecutionOptions, Runnable } from './execution.js';
 import { makeRunnable } from './execution.js';
 
 export interface EvaluateOptions<Name extends string = TokenInput> extends ExecutionOptions {
@@ -28,26 +28,44 @@ const inFlight = 3;
 
 /** The loss of a model over rows. The host adds the losses of the batches in double precision. */
 export async function evaluate<Name extends string = TokenInput>({
-  backend,
-  loss,
   batches,
   signal,
-  ...execution
+  ...options
 }: EvaluateOptions<Name>): Promise<Evaluation> {
-  const traced = lossOver(loss);
-  const runnable = makeRunnable(backend, (inputs) => numbersOf(traced(inputs)), execution);
-  const pending: Promise<Measures>[] = [];
-  const evaluated: Batch<Name>[] = [];
-  const totals: Record<string, number> = {};
-  let tokens = 0;
-  let rows = 0;
-  const add = (part: Measures): void => {
-    for (const [name, value] of Object.entries(part)) totals[name] = (totals[name] ?? 0) + value;
-  };
+  const evaluator = new Evaluator<Name>(options);
   try {
+    return await evaluator.run(batches, signal);
+  } finally {
+    await evaluator.dispose();
+  }
+}
+
+/** Evaluates again and again, with what was compiled the first time. */
+export class Evaluator<Name extends string = TokenInput> {
+  private readonly runnable: Runnable<Record<string, Tensor>>;
+
+  constructor({ backend, loss, ...execution }: Omit<EvaluateOptions<Name>, 'batches' | 'signal'>) {
+    const traced = lossOver(loss);
+    this.runnable = makeRunnable(backend, (inputs) => numbersOf(traced(inputs)), execution);
+  }
+
+  /** Compiles what a batch of this shape needs. */
+  async prepare({ inputs }: Batch<Name>): Promise<void> {
+    await this.runnable.prepare(inputSpecs(inputs));
+  }
+
+  async run(batches: Iterable<Batch<Name>>, signal?: AbortSignal): Promise<Evaluation> {
+    const pending: Promise<Measures>[] = [];
+    const evaluated: Batch<Name>[] = [];
+    const totals: Record<string, number> = {};
+    let tokens = 0;
+    let rows = 0;
+    const add = (part: Measures): void => {
+      for (const [name, value] of Object.entries(part)) totals[name] = (totals[name] ?? 0) + value;
+    };
     for (const batch of batches) {
       if (signal?.aborted === true) break;
-      const outputs = await runnable.run(batch.inputs);
+      const outputs = await this.runnable.run(batch.inputs);
       const part = arrived(outputs);
       // The await below reports a failure; until then it must not count as unhandled.
       part.catch(() => undefined);
@@ -58,12 +76,14 @@ export async function evaluate<Name extends string = TokenInput>({
       if (pending.length >= inFlight) add((await pending.shift()) ?? {});
     }
     for (const part of pending) add(await part);
-  } finally {
-    await runnable.dispose();
+    const means = Object.entries(totals).map(([name, total]) => [name, total / tokens] as const);
+    const { [lossName]: mean = NaN, ...measures } = Object.fromEntries(means);
+    return { loss: mean, tokens, rows, measures: statedBy(measures, evaluated) };
   }
-  const means = Object.entries(totals).map(([name, total]) => [name, total / tokens] as const);
-  const { [lossName]: mean = NaN, ...measures } = Object.fromEntries(means);
-  return { loss: mean, tokens, rows, measures: statedBy(measures, evaluated) };
+
+  dispose(): Promise<void> {
+    return this.runnable.dispose();
+  }
 }
 
 /** The loss among what a batch's plan computes; measures have names of their own. */

@@ -1,15 +1,22 @@
 import type { Measures } from './batch.js';
 
 /** What happens during training, for a program to show; the trainer itself prints nothing. */
-export type TrainEvent = StartedEvent | StepEvent | EvaluatedEvent | SavedEvent | InterruptedEvent;
+export type TrainEvent = StartedEvent | StepEvent | EvaluatedEvent | CheckpointEvent | SavedEvent | InterruptedEvent;
 
 export interface StartedEvent {
   readonly type: 'started';
+  /** In all. */
   readonly steps: number;
+  /** Steps that had been taken before: 0, or those of the state that training goes on from. */
+  readonly from: number;
   readonly trainedParameters: number;
 }
 
-/** One optimizer step. Arrives a step or two after the device got its work: nothing waits for the results. */
+/**
+ * One optimizer step. Arrives a step or two after the device got its work, since nothing waits for the results: the
+ * model's weights may be those of a later step by then. They are those of `step` for all other events, and for
+ * `betweenSteps`.
+ */
 export interface StepEvent {
   readonly type: 'step';
   readonly step: number;
@@ -27,17 +34,27 @@ export interface StepEvent {
 
 export interface EvaluatedEvent {
   readonly type: 'evaluated';
-  /** Steps taken before. */
+  /** The step whose weights were evaluated. */
   readonly step: number;
   readonly loss: number;
   /** Σ of the batches' weights: the label tokens of text. */
   readonly tokens: number;
+  /** Whether no evaluation of this training before had a lower loss. */
+  readonly isBest: boolean;
   /** Loss of the reference on the same rows, where the session has one. */
   readonly referenceLoss?: number;
   /** What the loss measures beside itself, over the same rows. */
   readonly measures: Measures;
 }
 
+/** A state to go on from was saved. */
+export interface CheckpointEvent {
+  readonly type: 'checkpoint';
+  readonly step: number;
+  readonly place: string;
+}
+
+/** The result was saved. */
 export interface SavedEvent {
   readonly type: 'saved';
   readonly step: number;

@@ -1,7 +1,15 @@
 export type { Batch, LossFunction, MeasuredLoss, Measures, TokenInput } from './batch.js';
 export type { Evaluation, EvaluateOptions } from './evaluate.js';
 export { evaluate } from './evaluate.js';
-export type { EvaluatedEvent, InterruptedEvent, SavedEvent, StartedEvent, StepEvent, TrainEvent } from './events.js';
+export type {
+  CheckpointEvent,
+  EvaluatedEvent,
+  InterruptedEvent,
+  SavedEvent,
+  StartedEvent,
+  StepEvent,
+  TrainEvent,
+} from './events.js';
 export type { Execution, ExecutionOptions } from './execution.js';
 export { parameterGradients } from './gradients.js';
 export type { GradientsRequest } from './gradients.js';
@@ -15,8 +23,12 @@ export { planTrainStep } from './planStep.js';
 export type { PlannedStep, PlanStepOptions } from './planStep.js';
 export type { ScheduleName, ScheduleOptions } from './schedule.js';
 export { learningRateAt, schedules } from './schedule.js';
-export type { TrainOptions, TrainResult, TrainSession } from './train.js';
+export type { StoppedBy } from './stepLoop.js';
+export type { TrainResult } from './train.js';
 export { train } from './train.js';
+export type { BetweenSteps, TrainOptions, TrainSession } from './trainOptions.js';
+export type { Score, StateTensor, StepState, TrainState } from './trainState.js';
+export { holdState } from './trainState.js';
 export { accumulatedGradient } from './stepTraces.js';
 export type { StepOptions } from './stepTraces.js';
 export type { StepNumbers, TrainStep, TrainStepOptions } from './trainStep.js';

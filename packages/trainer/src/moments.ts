@@ -58,6 +58,32 @@ export function mapsTensor(): Tensor {
   return tensor(momentMaps(), [2, 256], { name: 'momentMaps' });
 }
 
+/** A tensor of an optimizer's state over a flat vector, as a saved state holds it: cut by parameters. */
+export interface OptimizerTensor {
+  /** What it is to a parameter: its first moment. */
+  readonly name: string;
+  /** Row i belongs to elements `span`·i to `span`·(i + 1) of the vector. */
+  readonly tensor: Tensor;
+  readonly span: number;
+  /** The value of elements that belong to no parameter, between segments. Default 0. */
+  readonly filler?: number;
+}
+
+/** What has to be saved of the moments. */
+export function optimizerTensors(moments: Moments): readonly OptimizerTensor[] {
+  if (moments.bits === 32)
+    return [
+      { name: 'firstMoment', tensor: moments.first, span: 1 },
+      { name: 'secondMoment', tensor: moments.second, span: 1 },
+    ];
+  const maps = momentMaps();
+  return [
+    { name: 'firstCodes', tensor: moments.firstCodes, span: 1, filler: maps.subarray(0, 256).indexOf(0) },
+    { name: 'secondCodes', tensor: moments.secondCodes, span: 1, filler: maps.subarray(256).indexOf(0) },
+    { name: 'momentScales', tensor: moments.scales, span: momentBlock },
+  ];
+}
+
 /** All that the moments own. */
 export function momentTensors(moments: Moments): Tensor[] {
   return moments.bits === 32

@@ -1,6 +1,6 @@
 import type { RandomState, Tensor } from '@lowrank/tensor';
 import { add, assign, grad, mul, persistent, reshape, scalar, where, sqrt, tensor } from '@lowrank/tensor';
-import { packAt, scope } from '@lowrank/tensor/op';
+import { packAt, scope, sourceOf } from '@lowrank/tensor/op';
 import { withCheckpointing } from '@lowrank/nn';
 import type { LossFunction, MeasuredLoss, TokenInput } from './batch.js';
 import { lossOver } from './batch.js';
@@ -100,6 +100,11 @@ export class StepTraces<Name extends string> {
   /** The optimizer step over what the micro-batches accumulated. */
   update(): Numbers {
     return this.optimize(this.totals());
+  }
+
+  /** Forgets that a number was not finite: for weights from before it. */
+  heal(): void {
+    sourceOf(this.health).write(Float32Array.of(1));
   }
 
   /** Frees the state, but not the vectors. */

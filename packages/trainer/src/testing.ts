@@ -16,7 +16,7 @@ import {
 } from '@lowrank/tensor';
 import { ReferenceBackend } from '@lowrank/tensor/op';
 import type { Batch, LossFunction } from './batch.js';
-import type { TrainSession } from './train.js';
+import type { TrainSession } from './trainOptions.js';
 
 const sizes = { vocabulary: 11, width: 16, positions: 16 };
 

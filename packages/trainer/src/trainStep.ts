@@ -11,6 +11,8 @@ import type { FlatVector } from './parameters.js';
 import { disposeVectors, flattenParameters } from './parameters.js';
 import type { Nothing, Numbers, StepOptions } from './stepTraces.js';
 import { measureOutput, StepTraces } from './stepTraces.js';
+import type { StepState } from './trainState.js';
+import { restoreTensors, stateTensors } from './trainState.js';
 
 export interface TrainStepOptions<Name extends string = TokenInput> extends StepOptions<Name>, ExecutionOptions {
   readonly backend: Backend;
@@ -47,8 +49,16 @@ export interface TrainStep<Name extends string = TokenInput> {
    * arises.
    */
   diagnose(microBatches: readonly Batch<Name>[], rngStep: number): Promise<string | undefined>;
-  /** Steps started so far. */
+  /** Steps started so far, those before a restored state included. */
   readonly steps: number;
+  /** All that it carries from one step to the next: when the device has done what was started. */
+  state(): StepState;
+  /**
+   * Goes on from a state as if its steps had been taken here.
+   *
+   * @throws LowrankError `trainer.state` for one of other parameters or another optimizer
+   */
+  restore(state: StepState): Promise<void>;
   readonly vectors: readonly FlatVector[];
   /** Frees plans and optimizer state; the trained weights stay where they are unless `weights` is set. */
   dispose(options?: { weights?: boolean }): Promise<void>;
@@ -115,6 +125,17 @@ class FlatTrainStep<Name extends string> implements TrainStep<Name> {
     // Whoever waits for the loss learns of a failure; nobody has to ask for measures.
     measures.catch(() => undefined);
     return { loss: outputs.loss.then(firstNumber), gradNorm: outputs.gradNorm.then(firstNumber), measures, rngStep };
+  }
+
+  state(): StepState {
+    return { step: this.steps, rngStep: this.rngStep, tensors: stateTensors(this.vectors) };
+  }
+
+  async restore({ step, rngStep, tensors }: StepState): Promise<void> {
+    await restoreTensors(this.vectors, tensors);
+    this.traces.heal();
+    this.steps = step;
+    this.rngStep = rngStep;
   }
 
   async diagnose(microBatches: readonly Batch<Name>[], rngStep: number): Promise<string | undefined> {

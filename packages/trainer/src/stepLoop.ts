@@ -1,0 +1,275 @@
+import { LowrankError } from '@lowrank/errors';
+import { readTensor, toFloat32 } from '@lowrank/tensor';
+import type { Batch, Measures } from './batch.js';
+import type { Evaluation, Evaluator } from './evaluate.js';
+import type { EvaluatedEvent } from './events.js';
+import { NonFiniteError } from './nonFinite.js';
+import { learningRateAt } from './schedule.js';
+import { Scores } from './scores.js';
+import type { TrainOptions, TrainSession } from './trainOptions.js';
+import type { Score, TrainState } from './trainState.js';
+import type { StepNumbers, TrainStep } from './trainStep.js';
+
+/** Steps whose numbers may still be arriving when the device gets the next. */
+const inFlight = 2;
+
+/** Why a training ended. */
+export type StoppedBy = 'steps' | 'early-stopping' | 'signal';
+
+/** What a loop did, with what came before a resume. */
+export interface StepsTaken {
+  readonly steps: number;
+  readonly finalLoss: number | undefined;
+  readonly tokens: number;
+  readonly seconds: number;
+  readonly stoppedBy: StoppedBy;
+  readonly best: Score | undefined;
+  /** Of the weights of the last step, where it was evaluated. */
+  readonly evaluation: Evaluation | undefined;
+}
+
+export interface LoopParts<Session extends TrainSession<Name>, Name extends string> {
+  readonly options: TrainOptions<Session, Name>;
+  readonly session: Session;
+  readonly trainStep: TrainStep<Name>;
+  /** Undefined where nothing is evaluated on the way. */
+  readonly evaluator: Evaluator<Name> | undefined;
+  readonly referenceLoss: number | undefined;
+}
+
+interface ArrivedNumbers {
+  readonly loss: number;
+  readonly gradNorm: number;
+  readonly measures: Measures;
+  readonly at: number;
+}
+
+interface Pending<Name extends string> {
+  readonly step: number;
+  readonly learningRate: number;
+  readonly microBatches: readonly Batch<Name>[];
+  readonly rngStep: number;
+  readonly arrived: Promise<ArrivedNumbers>;
+}
+
+/**
+ * Takes the steps. The device gets a step while the numbers of the two before are on their way; where something is to
+ * be done with the weights of a step (evaluation, checkpoint, the caller's own), the loop waits for its numbers first.
+ */
+export class StepLoop<Session extends TrainSession<Name>, Name extends string> {
+  private readonly pending: Pending<Name>[] = [];
+  private readonly scores: Scores;
+  /** Of the last step whose numbers have arrived. */
+  private step: number;
+  private loss: number | undefined;
+  private gradNorm: number | undefined;
+  private tokens: number;
+  private evaluation: Evaluation | undefined;
+  /** The step of the last checkpoint. */
+  private savedStep: number;
+  private lastArrival = 0;
+  private begun = 0;
+  private savedTime = 0;
+
+  constructor(private readonly parts: LoopParts<Session, Name>) {
+    const { earlyStopping, resume } = parts.options;
+    this.scores = new Scores(earlyStopping, resume);
+    this.step = this.savedStep = resume?.step ?? 0;
+    this.tokens = resume?.tokens ?? 0;
+    this.loss = resume?.loss;
+    this.gradNorm = resume?.gradNorm;
+  }
+
+  async run(): Promise<StepsTaken> {
+    const { options, trainStep } = this.parts;
+    const sizes = trainStep.vectors.flatMap(({ views }) => views.map(({ size }) => size));
+    const trainedParameters = sizes.reduce((total, size) => total + size, 0);
+    await options.onEvent?.({ type: 'started', steps: options.steps, from: this.step, trainedParameters });
+    await this.prepare();
+    this.begun = this.savedTime = this.lastArrival = performance.now();
+    // A run that was stopped between a step and its evaluation makes up for it.
+    if (this.step > 0) await this.rest();
+    for (let step = this.step + 1; step <= options.steps && !this.ends; step++) {
+      await this.start(step);
+      if (this.isRest(step)) await this.rest();
+      else if (this.pending.length > inFlight) await this.settle();
+    }
+    await this.drain();
+    return this.end();
+  }
+
+  private get ends(): boolean {
+    return this.parts.options.signal?.aborted === true || this.scores.exhausted;
+  }
+
+  private async prepare(): Promise<void> {
+    const { options, trainStep, evaluator } = this.parts;
+    if (options.largest !== undefined) await trainStep.prepare(options.largest);
+    const [first] = evaluator === undefined ? [] : (options.evaluation ?? []);
+    if (first !== undefined) await evaluator?.prepare(first);
+  }
+
+  private async end(): Promise<StepsTaken> {
+    const { options, session } = this.parts;
+    const { step, loss, tokens, scores } = this;
+    const early = scores.exhausted ? 'early-stopping' : 'signal';
+    const stoppedBy = step >= options.steps ? 'steps' : early;
+    if (stoppedBy === 'signal') await options.onEvent?.({ type: 'interrupted', step });
+    if (stoppedBy === 'signal' && step > this.savedStep) await this.save();
+    if (step > 0) await checkLearned(session, { step, loss, gradNorm: this.gradNorm });
+    return {
+      steps: step,
+      finalLoss: loss,
+      tokens,
+      seconds: this.seconds,
+      stoppedBy,
+      best: scores.best,
+      evaluation: scores.evaluatedAt === step ? this.evaluation : undefined,
+    };
+  }
+
+  private get seconds(): number {
+    return (this.parts.options.resume?.seconds ?? 0) + (performance.now() - this.begun) / 1000;
+  }
+
+  /** Whether something is to be done with the weights of this step. */
+  private isRest(step: number): boolean {
+    return step === this.parts.options.steps || this.evaluates(step) || this.saves(step) || this.pauses(step);
+  }
+
+  private evaluates(step: number): boolean {
+    const { steps, evaluateEvery } = this.parts.options;
+    return evaluateEvery !== undefined && (step % evaluateEvery === 0 || step === steps);
+  }
+
+  private saves(step: number): boolean {
+    const { steps, saveEvery, saveEveryMinutes } = this.parts.options;
+    const isLast = step === steps || this.scores.exhausted;
+    return (
+      (saveEvery !== undefined && (step % saveEvery === 0 || isLast)) ||
+      (saveEveryMinutes !== undefined && (performance.now() - this.savedTime >= saveEveryMinutes * 60_000 || isLast))
+    );
+  }
+
+  private pauses(step: number): boolean {
+    const { every } = this.parts.options.betweenSteps ?? {};
+    return typeof every === 'number' ? step % every === 0 : every?.(step) === true;
+  }
+
+  /** Waits for all that was started, and does what is to be done with the weights as they are then. */
+  private async rest(): Promise<void> {
+    const { options, session } = this.parts;
+    const isNew = this.pending.length > 0;
+    await this.drain();
+    const { step, loss } = this;
+    const isBest = this.evaluates(step) && this.scores.evaluatedAt < step && (await this.evaluate());
+    if (step > this.savedStep && (this.saves(step) || (isBest && options.saveBest === true))) await this.save();
+    if (isNew && this.pauses(step)) await options.betweenSteps?.run(session, { step, loss: loss ?? NaN });
+    this.lastArrival = performance.now();
+  }
+
+  /** Returns whether it is the best so far. */
+  private async evaluate(): Promise<boolean> {
+    const { options, evaluator, referenceLoss } = this.parts;
+    const { step } = this;
+    if (evaluator === undefined || options.signal?.aborted === true) return false;
+    const evaluation = await evaluator.run(options.evaluation ?? [], options.signal);
+    // It was cut short: what it says is of some rows alone.
+    if (aborted(options.signal)) return false;
+    this.evaluation = evaluation;
+    const isBest = this.scores.add({ step, loss: evaluation.loss });
+    await options.onEvent?.(evaluatedEvent(step, evaluation, { referenceLoss, isBest }));
+    return isBest;
+  }
+
+  private async save(): Promise<void> {
+    const { options, session } = this.parts;
+    const { step, loss, gradNorm } = this;
+    this.savedTime = performance.now();
+    this.savedStep = step;
+    if (options.checkpoint === undefined) return;
+    await checkLearned(session, { step, loss, gradNorm });
+    const place = await options.checkpoint(session, this.state());
+    await options.onEvent?.({ type: 'checkpoint', step, place });
+  }
+
+  private state(): TrainState {
+    const { loss, gradNorm, tokens, seconds, parts } = this;
+    const { batches } = parts.options;
+    return { ...parts.trainStep.state(), ...this.scores.saved, loss, gradNorm, tokens, seconds, data: batches.state };
+  }
+
+  private async start(step: number): Promise<void> {
+    const { options, trainStep } = this.parts;
+    const next = options.batches.next();
+    if (next.done === true || next.value.length === 0) {
+      throw new LowrankError({
+        code: 'trainer.batches',
+        what: 'the batches',
+        expected: `micro-batches for each of ${options.steps} steps`,
+        got: next.done === true ? `an end before step ${step}` : `none for step ${step}`,
+        remedy: 'Pass an iterator that starts over at its end, and yields at least one micro-batch for each step.',
+      });
+    }
+    const { schedule = 'constant', warmup = 0, steps, learningRate: peak } = options;
+    const learningRate = learningRateAt(step, { schedule, warmup, steps, learningRate: peak });
+    const numbers = await trainStep.run(next.value, learningRate);
+    const arrived = arrivalOf(numbers);
+    // settle() awaits it and reports a failure; until then it must not count as unhandled.
+    arrived.catch(() => undefined);
+    this.pending.push({ step, learningRate, microBatches: next.value, rngStep: numbers.rngStep, arrived });
+  }
+
+  private async drain(): Promise<void> {
+    while (this.pending.length > 0) await this.settle();
+  }
+
+  private async settle(): Promise<void> {
+    const { options, trainStep } = this.parts;
+    const first = this.pending.shift();
+    if (first === undefined) return;
+    const { step, learningRate, microBatches, rngStep } = first;
+    const { loss, gradNorm, measures, at } = await first.arrived;
+    if (!Number.isFinite(loss) || !Number.isFinite(gradNorm)) {
+      throw new NonFiniteError({ step, loss, gradNorm, origin: await trainStep.diagnose(microBatches, rngStep) });
+    }
+    const tokens = microBatches.reduce((total, batch) => total + (batch.tokens ?? 0), 0);
+    const seconds = (at - this.lastArrival) / 1000;
+    this.lastArrival = at;
+    this.tokens += tokens;
+    this.step = step;
+    this.loss = loss;
+    this.gradNorm = gradNorm;
+    const tokensPerSecond = seconds > 0 ? tokens / seconds : 0;
+    await options.onEvent?.({ type: 'step', step, loss, gradNorm, learningRate, tokens, tokensPerSecond, measures });
+  }
+}
+
+async function arrivalOf(numbers: StepNumbers): Promise<ArrivedNumbers> {
+  const [loss, gradNorm, measures] = await Promise.all([numbers.loss, numbers.gradNorm, numbers.measures]);
+  return { loss, gradNorm, measures, at: performance.now() };
+}
+
+export function evaluatedEvent(
+  step: number,
+  { loss, tokens, measures }: Evaluation,
+  more: Pick<EvaluatedEvent, 'referenceLoss' | 'isBest'>,
+): EvaluatedEvent {
+  return { type: 'evaluated', step, loss, tokens, measures, ...more };
+}
+
+function aborted(signal: AbortSignal | undefined): boolean {
+  return signal?.aborted === true;
+}
+
+/** The last update is followed by no step whose loss would tell. @throws NonFiniteError */
+async function checkLearned<Name extends string>(
+  { parameters }: TrainSession<Name>,
+  { step, loss, gradNorm }: { readonly step: number; readonly loss?: number; readonly gradNorm?: number },
+): Promise<void> {
+  for (const { name, parameter } of parameters) {
+    const values = toFloat32(await readTensor(parameter.tensor), parameter.tensor.dtype);
+    if (values.every(Number.isFinite)) continue;
+    throw new NonFiniteError({ step, loss: loss ?? NaN, gradNorm: gradNorm ?? NaN, updated: name });
+  }
+}

@@ -1,0 +1,153 @@
+import { LowrankError } from '@lowrank/errors';
+import type { TrainedParameter } from '@lowrank/nn';
+import type { Backend, RandomState } from '@lowrank/tensor';
+import type { Batch, LossFunction, TokenInput } from './batch.js';
+import type { TrainEvent } from './events.js';
+import type { Execution } from './execution.js';
+import type { AdamwOptions } from './optimizer.js';
+import type { ScheduleName } from './schedule.js';
+import { checkSchedule } from './schedule.js';
+import type { Score, StepState, TrainState } from './trainState.js';
+
+/** A model ready to be trained on a backend. */
+export interface TrainSession<Name extends string = TokenInput> {
+  readonly backend: Backend;
+  readonly loss: LossFunction<Name>;
+  /** The loss without what is meant for training alone, such as dropout; `loss` by default. */
+  readonly evaluationLoss?: LossFunction<Name>;
+  readonly parameters: readonly TrainedParameter[];
+  /** The RNG state of dropout, if the loss has dropout. */
+  readonly random?: RandomState;
+}
+
+/**
+ * Something to do between two steps, with the weights of exactly that step: the loop waits until the device has done
+ * what it was given, which costs time, so seldom is best. (Events of steps come while later steps are on their way.)
+ */
+export interface BetweenSteps<Session> {
+  /** After every so many steps; or whether after this one. */
+  readonly every: number | ((step: number) => boolean);
+  /** Training waits for the promise that it may return. */
+  run(session: Session, at: { readonly step: number; readonly loss: number }): unknown;
+}
+
+export interface TrainOptions<
+  Session extends TrainSession<Name>,
+  Name extends string = TokenInput,
+> extends AdamwOptions {
+  /** Makes the model: once, before the first step. */
+  createSession(): Session | Promise<Session>;
+  /**
+   * Writes what was learned; returns where, for the `saved` event. Called at the end, and when the signal is
+   * aborted, unless that was before the first step.
+   */
+  save?(session: Session, at: { readonly step: number }): Promise<string>;
+  /**
+   * The loss of the model before training, evaluated beside the trained one: a model with its adapters switched off.
+   */
+  reference?(session: Session): LossFunction<Name>;
+  /** Optimizer steps, those before `resume` included. */
+  readonly steps: number;
+  /**
+   * Without end: for each optimizer step its micro-batches. The gradients of several are accumulated: one gradient, one
+   * step.
+   */
+  readonly batches: Iterator<readonly Batch<Name>[]> & {
+    /** Where they stand, as plain JSON: what a {@link TrainState} holds as `data`. */
+    readonly state?: unknown;
+  };
+  /** The micro-batches of the largest step: compiled first, so that the memory all shapes share is made once. */
+  readonly largest?: readonly Batch<Name>[];
+  /** Every row to evaluate, once, after training and every `evaluateEvery`; each evaluation iterates over it again. */
+  readonly evaluation?: Iterable<Batch<Name>>;
+  /** Evaluate after every so many steps, and after the last. */
+  readonly evaluateEvery?: number;
+  /** Evaluations in a row without a new lowest loss, after which training ends. */
+  readonly earlyStopping?: number;
+  /** Call `checkpoint` after every so many steps, and after the last. */
+  readonly saveEvery?: number;
+  /** The same by the clock, in minutes. */
+  readonly saveEveryMinutes?: number;
+  /** Call `checkpoint` also when an evaluation gave a new lowest loss. */
+  readonly saveBest?: boolean;
+  /**
+   * Saves a state that training can go on from, and returns where, for the `checkpoint` event. Also called when the
+   * signal is aborted. Nothing is in flight meanwhile: the model's weights are the state's.
+   */
+  checkpoint?(session: Session, state: TrainState): Promise<string>;
+  /**
+   * Where to go on. The session is made as it was for the run that the state is of, and `batches` stand where its
+   * `data` says.
+   */
+  readonly resume?: TrainState;
+  /**
+   * The state of the step with the lowest evaluation loss: given this, training ends with its weights, which are then
+   * saved, and not with those of the last step.
+   */
+  loadBest?(best: Score): Promise<StepState>;
+  /** Something of the caller's between two steps. */
+  readonly betweenSteps?: BetweenSteps<Session>;
+  readonly learningRate: number;
+  /** Default: constant. */
+  readonly schedule?: ScheduleName;
+  /** Steps of warmup; default 0. */
+  readonly warmup?: number;
+  readonly weightDecay?: number;
+  readonly execution?: Execution;
+  /**
+   * Keep only what enters each block of the model, and compute the blocks again in the backward pass: less memory, more
+   * time, the same numbers.
+   */
+  readonly checkpointing?: boolean;
+  /** Receives every event, in order; training waits for the promise that it may return. */
+  onEvent?(event: TrainEvent): void | Promise<void>;
+  /** When aborted, `train` finishes the step in progress, saves what was learned, and returns. */
+  readonly signal?: AbortSignal;
+}
+
+type CheckedOptions = AdamwOptions &
+  Pick<
+    TrainOptions<TrainSession>,
+    | 'steps'
+    | 'learningRate'
+    | 'schedule'
+    | 'warmup'
+    | 'weightDecay'
+    | 'evaluation'
+    | 'evaluateEvery'
+    | 'earlyStopping'
+    | 'saveEvery'
+    | 'saveEveryMinutes'
+  >;
+
+/** @throws LowrankError `trainer.schedule`, `trainer.option` */
+export function checkOptions(options: CheckedOptions): void {
+  const { schedule = 'constant', warmup = 0, steps, learningRate } = options;
+  checkSchedule({ schedule, warmup, steps, learningRate });
+  const check = (
+    name: string,
+    value: number | undefined,
+    isGood: (value: number) => boolean,
+    expected: string,
+  ): void => {
+    if (value === undefined || isGood(value)) return;
+    throw new LowrankError({ code: 'trainer.option', what: name, expected, got: String(value) });
+  };
+  const atLeastZero = (value: number): boolean => Number.isFinite(value) && value >= 0;
+  check('clip', options.clip, atLeastZero, 'a largest gradient norm, or 0 for none');
+  check('weightDecay', options.weightDecay, atLeastZero, 'a number of at least 0');
+  check('beta1', options.beta1, (value) => value >= 0 && value < 1, 'a number of at least 0 and below 1');
+  check('beta2', options.beta2, (value) => value >= 0 && value < 1, 'a number of at least 0 and below 1');
+  check('epsilon', options.epsilon, (value) => value > 0, 'a number above 0');
+  const positive = (value: number): boolean => Number.isSafeInteger(value) && value >= 1;
+  check('evaluateEvery', options.evaluateEvery, positive, 'a whole number of steps, at least 1');
+  check('saveEvery', options.saveEvery, positive, 'a whole number of steps, at least 1');
+  check('saveEveryMinutes', options.saveEveryMinutes, (value) => value > 0, 'a number above 0');
+  check('earlyStopping', options.earlyStopping, positive, 'a whole number of evaluations, at least 1');
+  if (options.evaluateEvery !== undefined) needs('evaluateEvery', 'rows to evaluate', options.evaluation);
+  if (options.earlyStopping !== undefined) needs('earlyStopping', 'evaluateEvery', options.evaluateEvery);
+}
+
+function needs(name: string, expected: string, given: unknown): void {
+  if (given === undefined) throw new LowrankError({ code: 'trainer.option', what: name, expected, got: 'none' });
+}
