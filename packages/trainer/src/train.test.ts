@@ -270,7 +270,10 @@ test('stopped and resumed, events, weights and result are those of a run that wa
   const { interrupted, stoppedBy } = await train({
     ...stopped.options,
     signal: controller.signal,
-    onEvent: (event) => (stopped.events.push(event), event.type === 'step' && event.step === 4 && controller.abort()),
+    onEvent: (event) => {
+      stopped.events.push(event);
+      if (event.type === 'step' && event.step === 4) controller.abort();
+    },
     checkpoint: async (_, state) => String(states.push(await holdState(state))),
   });
   expect({ interrupted, stoppedBy }).toEqual({ interrupted: true, stoppedBy: 'signal' });

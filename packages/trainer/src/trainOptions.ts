@@ -113,12 +113,11 @@ type CheckedOptions = AdamwOptions &
     | 'schedule'
     | 'warmup'
     | 'weightDecay'
-    | 'evaluation'
     | 'evaluateEvery'
     | 'earlyStopping'
     | 'saveEvery'
     | 'saveEveryMinutes'
-  >;
+  > & { readonly evaluation?: unknown };
 
 /** @throws LowrankError `trainer.schedule`, `trainer.option` */
 export function checkOptions(options: CheckedOptions): void {
