@@ -84,6 +84,20 @@ describe('prompts and completions that are lists of messages: as TRL (parity/tex
 });
 
 describe('rows of messages', () => {
+  it('are learned whole where that is asked for, as their completions are', () => {
+    const messages = [
+      { role: 'user', content: 'q' },
+      { role: 'assistant', content: 'a' },
+    ];
+    const learned = (options: object, row: object = {}): number =>
+      encodeRow({ line: 1, messages, ...row }, tokenizer, { chatTemplate: marked, ...options }).labelTokens;
+    const all = encodeRow({ line: 1, messages }, tokenizer, { chatTemplate: marked }).ids.length - 1;
+    expect([learned({}), learned({ assistantOnlyLoss: false })]).toEqual([expect.toSatisfy((n) => n < all), all]);
+    const completion = { promptMessages: 1 };
+    expect(learned({ assistantOnlyLoss: false }, completion)).toBe(learned({}, completion));
+    expect(learned({ completionOnlyLoss: false }, completion)).toBe(all);
+  });
+
   it('carry labels on what assistants say, and on nothing else', () => {
     const messages = golden.chats['call'] ?? [];
     const row = encodeRow({ line: 7, messages, tools: golden.tools }, tokenizer, { chatTemplate: marked });
@@ -120,7 +134,10 @@ describe('rows of messages', () => {
       '{"messages": [{"role": "user", "content": "x"}], "tools": {}}',
       /expected a list of JSON schemas as "tools", got \{\}/,
     ],
-    ['{"messages": [{"role": "user", "content": "x"}], "text": "x"}', /got "text", "messages" together/],
+    [
+      '{"messages": [{"role": "user", "content": "x"}], "prompt": "x"}',
+      /got "messages", "prompt" together|got "prompt", "messages" together/,
+    ],
   ])('%s is refused', async (line, words) => {
     const { message } = await complaint(() => loadDataset(line, tokenizer, { chatTemplate: marked }));
     expect(message).toMatch(words);

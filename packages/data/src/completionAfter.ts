@@ -1,5 +1,5 @@
 import { LowrankError } from '@lowrank/errors';
-import type { TextRow } from './jsonl.js';
+import type { TextRow } from './textRow.js';
 
 /**
  * Rows of text as prompt and completion: the prompt ends with the last occurrence of `marker`, the completion is what

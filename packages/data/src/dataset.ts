@@ -1,18 +1,24 @@
 import { LowrankError } from '@lowrank/errors';
 import type { ChatTemplate } from './chatTemplate.js';
 import { splitAfter } from './completionAfter.js';
-import type { EncodedRow } from './encodeRow.js';
+import type { EncodedRow, EncodeRowOptions } from './encodeRow.js';
 import { encodeRow } from './encodeRow.js';
 import type { RowPart } from './holdOut.js';
 import { holdOut } from './holdOut.js';
-import type { TextRow } from './jsonl.js';
-import { parseJsonl } from './jsonl.js';
+import type { ReadRows, TextPieces } from './jsonl.js';
+import { readJsonl } from './jsonl.js';
+import { describeForms } from './rowForms.js';
+import type { RowReading } from './rowForms.js';
+import type { TextRow } from './textRow.js';
+import { isChat } from './textRow.js';
 import type { TextTokenizer } from './tokenizer.js';
 
 /** Encoded rows, and what happened to the others. Lines count from 1. */
 export interface Dataset {
   /** What errors call it. */
   readonly name: string;
+  /** What forms its rows have, in words. */
+  readonly forms: string;
   readonly rows: readonly EncodedRow[];
   readonly tokens: number;
   readonly labelTokens: number;
@@ -26,14 +32,10 @@ export interface Dataset {
   readonly doubledBosLines: readonly number[];
 }
 
-export interface EncodeOptions {
+export interface EncodeOptions extends EncodeRowOptions {
   readonly name?: string;
-  /** Tokens kept of each row, from its start. */
-  readonly maxLength?: number;
   /** Rows of the model's embedding; ids must lie below. */
   readonly vocabularySize?: number;
-  /** What makes text of rows of messages. */
-  readonly chatTemplate?: ChatTemplate | undefined;
 }
 
 export interface LoadDatasetOptions extends Omit<EncodeOptions, 'chatTemplate'>, RowSelection {
@@ -41,31 +43,38 @@ export interface LoadDatasetOptions extends Omit<EncodeOptions, 'chatTemplate'>,
   readonly chatTemplate?: ChatTemplate | (() => Promise<ChatTemplate | undefined>) | undefined;
 }
 
-/** Which of a file's rows are taken, and how they are cut: plain JSON. */
-export interface RowSelection {
+/** Which of a file's rows are taken, and how they are understood and cut: plain JSON. */
+export interface RowSelection extends RowReading {
   /** Rows of text are completions behind the last occurrence of this. */
   readonly completionAfter?: string | undefined;
   /** Sides of cuts, one after another. */
   readonly parts?: readonly RowPart[] | undefined;
 }
 
+/** Those of a run's options that say which rows are taken, and how they are understood. */
+export function selectionOf({ completionAfter, parts, columns, kind }: RowSelection): RowSelection {
+  return { completionAfter, parts, columns, kind };
+}
+
 /** Parses a JSONL text and encodes its rows. */
 export async function loadDataset(
-  input: string | AsyncIterable<string> | Iterable<string>,
+  input: TextPieces,
   tokenizer: TextTokenizer,
   options: LoadDatasetOptions = {},
 ): Promise<Dataset> {
-  return encodeSelected(selectRows(await parseJsonl(input, options), options), tokenizer, options);
+  const { rows, forms } = await readJsonl(input, options);
+  return encodeSelected({ rows: selectRows(rows, options), forms }, tokenizer, options);
 }
 
 /** Encodes rows; reads a chat template only if there are chats. */
 export async function encodeSelected(
-  rows: readonly TextRow[],
+  { rows, forms }: ReadRows,
   tokenizer: TextTokenizer,
   options: LoadDatasetOptions,
 ): Promise<Dataset> {
-  const given = rows.some((row) => 'messages' in row) ? options.chatTemplate : undefined;
-  return encodeRows(rows, tokenizer, { ...options, chatTemplate: typeof given === 'function' ? await given() : given });
+  const given = rows.some(isChat) ? options.chatTemplate : undefined;
+  const chatTemplate = typeof given === 'function' ? await given() : given;
+  return { ...encodeRows(rows, tokenizer, { ...options, chatTemplate }), forms: describeForms(forms) };
 }
 
 /** @throws LowrankError what splitAfter and holdOut throw */
@@ -89,7 +98,7 @@ export function encodeRows(
   options: EncodeOptions = {},
 ): Dataset {
   const name = options.name ?? 'data';
-  const { maxLength, vocabularySize, chatTemplate } = options;
+  const { maxLength, vocabularySize } = options;
   if (maxLength !== undefined && (!Number.isSafeInteger(maxLength) || maxLength < 2)) throw badMaxLength(maxLength);
   const rows: EncodedRow[] = [];
   const droppedLines: number[] = [];
@@ -97,7 +106,7 @@ export function encodeRows(
   const unalignedLines: number[] = [];
   const doubledBosLines: number[] = [];
   for (const textRow of textRows) {
-    const row = encodeRow(textRow, tokenizer, { maxLength, chatTemplate });
+    const row = encodeRow(textRow, tokenizer, options);
     if (vocabularySize !== undefined) checkIds(row, { name, vocabularySize, tokenizer });
     if (row.fullLength > row.ids.length) truncatedLines.push(row.line);
     if (!row.promptIsPrefix) unalignedLines.push(row.line);
@@ -108,6 +117,7 @@ export function encodeRows(
   if (rows.length === 0) throw noLabels(name, droppedLines, maxLength);
   return {
     name,
+    forms: `${rows.length} rows`,
     rows,
     tokens: sum(rows, (row) => row.ids.length),
     labelTokens: sum(rows, (row) => row.labelTokens),

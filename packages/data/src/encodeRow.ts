@@ -1,7 +1,7 @@
 import { LowrankError } from '@lowrank/errors';
 import { commonLength, encodeChat } from './chatEncode.js';
 import type { ChatTemplate } from './chatTemplate.js';
-import type { ChatRow, TextRow } from './jsonl.js';
+import type { ChatRow, TextRow } from './textRow.js';
 import type { TextTokenizer } from './tokenizer.js';
 
 /** The label of a position that carries no loss, as in PyTorch and Hugging Face. */
@@ -27,6 +27,22 @@ export interface EncodedRow {
   readonly doublesBos?: boolean;
 }
 
+/** How rows become tokens. */
+export interface EncodeRowOptions extends LossMask {
+  /** Tokens kept of each row, from its start. */
+  readonly maxLength?: number | undefined;
+  /** What makes text of rows of messages. */
+  readonly chatTemplate?: ChatTemplate | undefined;
+}
+
+/** What is learned of a row. */
+export interface LossMask {
+  /** False: prompts are learned as their completions are. */
+  readonly completionOnlyLoss?: boolean | undefined;
+  /** False: chats are learned whole. */
+  readonly assistantOnlyLoss?: boolean | undefined;
+}
+
 /**
  * Tokenizes a row as TRL's SFTTrainer does: EOS is written behind the text unless the text ends with it, prompt and
  * completion are tokenized as one text, and the tokenizer puts around it what it puts around every text, such as BOS.
@@ -35,21 +51,18 @@ export interface EncodedRow {
  * added, with labels on what assistants say, or on all that follows the messages of a prompt.
  *
  * @throws LowrankError `data.noEos` where the tokenizer has no EOS; `data.noTemplate` for messages without a chat
- * template, and what encodeChat throws
+ * template, `data.rowForm` for a pair of answers, and what encodeChat throws
  */
-export function encodeRow(
-  row: TextRow,
-  tokenizer: TextTokenizer,
-  options: { readonly maxLength?: number; readonly chatTemplate?: ChatTemplate | undefined } = {},
-): EncodedRow {
+export function encodeRow(row: TextRow, tokenizer: TextTokenizer, options: EncodeRowOptions = {}): EncodedRow {
   if ('messages' in row) return encodeChatRow(row, tokenizer, options);
+  if ('chosen' in row) throw aPair(row.line);
   const isPrompt = 'prompt' in row;
   const text = isPrompt ? row.prompt + row.completion : row.text;
   const ids = encodeToEnd(text, isPrompt ? row.completion : row.text, tokenizer);
   const prompt = isPrompt ? tokenizer.encode(row.prompt) : [];
   const shared = commonLength(prompt, ids);
   // Something is always to be learned, even where the completion vanishes in the prompt's last token.
-  const masked = Math.min(shared, ids.length - 1);
+  const masked = options.completionOnlyLoss === false ? 0 : Math.min(shared, ids.length - 1);
   const kept = Int32Array.from(options.maxLength === undefined ? ids : ids.slice(0, options.maxLength));
   const labels = kept.slice().fill(ignored, 0, masked);
   return {
@@ -80,7 +93,7 @@ function encodeToEnd(text: string, ending: string, tokenizer: TextTokenizer): nu
 function encodeChatRow(
   row: ChatRow,
   tokenizer: TextTokenizer,
-  { maxLength, chatTemplate }: { readonly maxLength?: number; readonly chatTemplate?: ChatTemplate | undefined },
+  { maxLength, chatTemplate, completionOnlyLoss = true, assistantOnlyLoss = true }: EncodeRowOptions,
 ): EncodedRow {
   if (chatTemplate === undefined) throw noTemplate(row.line);
   const { ids, mask, promptIsPrefix } = encodeChat(row.messages, {
@@ -91,7 +104,8 @@ function encodeChatRow(
     promptMessages: row.promptMessages,
   });
   const kept = Int32Array.from(maxLength === undefined ? ids : ids.slice(0, maxLength));
-  const labels = kept.map((id, at) => (mask[at] === true ? id : ignored));
+  const isWhole = row.promptMessages === undefined ? !assistantOnlyLoss : !completionOnlyLoss;
+  const labels = kept.map((id, at) => (isWhole || mask[at] === true ? id : ignored));
   return {
     line: row.line,
     ids: kept,
@@ -112,6 +126,16 @@ function noTemplate(line: number): LowrankError {
     remedy:
       "Put the chat_template.jinja of the model's instruct variant into its folder, or give the rows as " +
       '"prompt" and "completion".',
+  });
+}
+
+function aPair(line: number): LowrankError {
+  return new LowrankError({
+    code: 'data.rowForm',
+    what: `line ${line}: "chosen" and "rejected"`,
+    expected: 'one completion, to be learned',
+    got: 'two, of which one is preferred',
+    remedy: 'Train on pairs with a loss for them: --loss dpo, orpo or simpo.',
   });
 }
 

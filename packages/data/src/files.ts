@@ -1,9 +1,10 @@
 import { LowrankError } from '@lowrank/errors';
 import type { Dataset, LoadDatasetOptions, RowSelection } from './dataset.js';
 import { encodeSelected, selectRows } from './dataset.js';
-import type { TextRow } from './jsonl.js';
+import type { ReadRows } from './jsonl.js';
 import type { RowSource } from './rowSource.js';
 import { rowsFrom, rowSourceName } from './rowSource.js';
+import type { TextRow } from './textRow.js';
 import type { TextTokenizer, TokenizerOptions } from './tokenizer.js';
 import { loadTokenizer } from './tokenizer.js';
 import type { TextFiles } from './textFiles.js';
@@ -59,20 +60,28 @@ export async function readDataset(
   tokenizer: TextTokenizer,
   options: LoadDatasetOptions = {},
 ): Promise<Dataset> {
-  const name = options.name ?? rowSourceName(source);
-  const given = { ...options, name };
-  return encodeSelected(await readTextRows(source, given), tokenizer, given);
+  const given = { ...options, name: options.name ?? rowSourceName(source) };
+  return encodeSelected(await selectedRows(source, given), tokenizer, given);
 }
 
 /**
- * The rows as they are, cut and chosen as the options say.
+ * The rows as they are, cut and chosen as the options say, with their forms.
  *
  * @throws LowrankError `data.missing`, `data.unreadable`, and what parseJsonl, splitAfter and holdOut throw
  */
+export async function selectedRows(
+  source: RowSource,
+  options: RowSelection & { readonly name?: string } = {},
+): Promise<ReadRows> {
+  const given = { ...options, name: options.name ?? rowSourceName(source) };
+  const { rows, forms } = await rowsFrom(source, given);
+  return { rows: selectRows(rows, given), forms };
+}
+
+/** The rows alone. @throws LowrankError what selectedRows throws */
 export async function readTextRows(
   source: RowSource,
   options: RowSelection & { readonly name?: string } = {},
 ): Promise<TextRow[]> {
-  const name = options.name ?? rowSourceName(source);
-  return selectRows(await rowsFrom(source, { name }), { ...options, name });
+  return (await selectedRows(source, options)).rows;
 }

@@ -3,7 +3,7 @@ import { holdOut } from './holdOut.js';
 
 const rows = Array.from({ length: 40 }, (_, at) => ({ line: at + 1, prompt: `prompt ${at % 8}`, completion: `${at}` }));
 const prompts = (part: 'held' | 'rest', seed = 0): Set<string> =>
-  new Set(holdOut(rows, { rows: 7, seed, part }).map((row) => ('prompt' in row ? row.prompt : '')));
+  new Set(holdOut(rows, { rows: 7, seed, part }).map((row) => ('completion' in row ? row.prompt : '')));
 
 describe('holdOut', () => {
   it('takes whole prompts, and gives every row to one side', () => {

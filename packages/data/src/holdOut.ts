@@ -1,5 +1,5 @@
 import { LowrankError } from '@lowrank/errors';
-import type { TextRow } from './jsonl.js';
+import type { TextRow } from './textRow.js';
 import { groupByPrompt } from './promptGroups.js';
 import { shuffled } from './random.js';
 

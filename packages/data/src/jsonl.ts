@@ -1,99 +1,84 @@
-import { LowrankError, parseJson, shown } from '@lowrank/errors';
-import type { ChatMessage, ChatOptions } from './chatTemplate.js';
+import { LowrankError, parseJson } from '@lowrank/errors';
 import { parseJsonWithFloats } from './jsonFloats.js';
-import { messagesOf } from './messages.js';
+import type { ReadRow, RowReading } from './rowForms.js';
+import { checkColumns, expectedForms, rowOf } from './rowForms.js';
+import type { RowProblem, TextRow } from './textRow.js';
 
-/** A row to learn a completion from: the loss is on the completion and EOS. */
-export interface PromptRow {
-  readonly line: number;
-  readonly prompt: string;
-  readonly completion: string;
+export interface ReadOptions extends RowReading {
+  /** What errors call the data: the file's path. */
+  readonly name?: string | undefined;
 }
 
-/** A row to learn whole. */
-export interface PlainRow {
-  readonly line: number;
-  readonly text: string;
+/** A text, whole or piece by piece. */
+export type TextPieces = string | AsyncIterable<string> | Iterable<string>;
+
+/** Rows, and how many have which form. */
+export interface ReadRows {
+  readonly rows: TextRow[];
+  readonly forms: ReadonlyMap<string, number>;
 }
-
-/** A chat, of which what assistants say is to be learned, or a prompt and a completion that are lists of messages. */
-export interface ChatRow {
-  readonly line: number;
-  readonly messages: readonly ChatMessage[];
-  /** How many of the messages, from the first, are the prompt, where the row says so: what follows is learned. */
-  readonly promptMessages?: number;
-  readonly tools?: ChatOptions['tools'];
-  /** The row's `chat_template_kwargs`: variables for the template, such as `enable_thinking`. */
-  readonly variables?: ChatOptions['variables'];
-}
-
-/** One line of a data file; `line` counts from 1. */
-export type TextRow = PromptRow | PlainRow | ChatRow;
-
-interface Problem {
-  readonly line: number;
-  readonly code: string;
-  readonly expected: string;
-  readonly got: string;
-}
-
-const forms = 'an object with "prompt" and "completion", with "text", or with "messages"';
 
 /**
- * Rows of a JSONL text: `{"prompt", "completion"}`, `{"text"}` or `{"messages"}` (with `"tools"`), one object per line.
- * Prompt and completion may both be lists of messages. Blank lines are skipped, other keys ignored. All bad lines are found before the error is thrown; it takes the code of
- * the first.
+ * Rows of a JSONL text, one object per line, in any of the forms that rowForms.ts knows. Blank lines are skipped, other
+ * keys ignored. All bad lines are found before the error is thrown; it takes the code of the first.
  *
- * @param options.name what errors call the data: the file's path
- * @throws LowrankError `data.json`, `data.rowForm` (no object, a key missing, both forms at once), `data.rowType` (a
- * value that is no string), `data.empty` (no row at all)
+ * @throws LowrankError `data.json`, `data.rowForm` (no object, a key missing, two forms at once), `data.rowType` (a value
+ * of another type), `data.empty` (no row at all), `data.columns`
  */
-export async function parseJsonl(
-  input: string | AsyncIterable<string> | Iterable<string>,
-  options: { readonly name?: string } = {},
-): Promise<TextRow[]> {
-  const found: (TextRow | Problem)[] = [];
+export async function parseJsonl(input: TextPieces, options: ReadOptions = {}): Promise<TextRow[]> {
+  return (await readJsonl(input, options)).rows;
+}
+
+/** The same, with the forms of the rows. */
+export async function readJsonl(input: TextPieces, options: ReadOptions = {}): Promise<ReadRows> {
+  checkColumns(options.columns);
+  const found: (ReadRow | RowProblem)[] = [];
   let line = 0;
   for await (const text of linesOf(input)) {
     line++;
     if (line === 1 && isArrayStart(text)) throw jsonArray(options.name ?? 'data');
-    if (text.trim() !== '') found.push(parseRow(text, line));
+    if (text.trim() !== '') found.push(parseRow(text, line, options));
   }
-  return sortedRows(found, { name: options.name ?? 'data', lines: line });
+  return sortedRows(found, { ...options, lines: line });
 }
 
 /**
  * The same of rows that are objects already; a row's line is its place, from 1.
  *
- * @throws LowrankError `data.rowForm`, `data.rowType`, `data.empty`
+ * @throws LowrankError `data.rowForm`, `data.rowType`, `data.empty`, `data.columns`
  */
-export function rowsOf(values: readonly unknown[], options: { readonly name?: string } = {}): TextRow[] {
-  const found = values.map((value, at) => rowOf(value, at + 1));
-  return sortedRows(found, { name: options.name ?? 'data', lines: values.length });
+export function readObjects(values: readonly unknown[], options: ReadOptions = {}): ReadRows {
+  checkColumns(options.columns);
+  const found = values.map((value, at) => rowOf(value, at + 1, options));
+  return sortedRows(found, { ...options, lines: values.length });
 }
 
 /** The rows, where all of them are. */
 function sortedRows(
-  found: readonly (TextRow | Problem)[],
-  { name, lines }: { readonly name: string; readonly lines: number },
-): TextRow[] {
-  const problems = found.filter((row): row is Problem => 'code' in row);
-  if (problems.length > 0) throw badRows(name, problems);
-  const rows = found.filter((row): row is TextRow => !('code' in row));
-  if (rows.length > 0) return rows;
+  found: readonly (ReadRow | RowProblem)[],
+  options: ReadOptions & { readonly lines: number },
+): ReadRows {
+  const { name = 'data', lines } = options;
+  const problems = found.filter((one): one is RowProblem => 'code' in one);
+  if (problems.length > 0) throw badRows(name, problems, options);
+  const forms = new Map<string, number>();
+  const rows = found.flatMap((one) => {
+    if (!('row' in one)) return [];
+    forms.set(one.form, (forms.get(one.form) ?? 0) + 1);
+    return [one.row];
+  });
+  if (rows.length > 0) return { rows, forms };
   throw new LowrankError({
     code: 'data.empty',
     what: name,
-    expected: `at least one line with ${forms}`,
+    expected: `at least one line with ${expectedForms(options)}`,
     got: lines <= 1 ? 'nothing' : `${lines} blank lines`,
     remedy: 'Check the path; a data file has one JSON object per line.',
   });
 }
 
 /** Lines, without looking twice at what was read: a line may come in many pieces. */
-async function* linesOf(
-  input: string | AsyncIterable<string> | Iterable<string>,
-): AsyncGenerator<string, void, undefined> {
+async function* linesOf(input: TextPieces): AsyncGenerator<string, void, undefined> {
   let pieces: string[] = [];
   let first = true;
   for await (const chunk of typeof input === 'string' ? [input] : input) {
@@ -136,99 +121,18 @@ function jsonArray(name: string): LowrankError {
   });
 }
 
-function parseRow(text: string, line: number): TextRow | Problem {
+function parseRow(text: string, line: number, reading: RowReading): ReadRow | RowProblem {
   let value: unknown;
   try {
     value = parseJsonWithFloats(text);
   } catch (cause) {
-    return {
-      line,
-      code: 'data.json',
-      expected: 'JSON',
-      got: `${brief(text)} (${cause instanceof Error ? cause.message : 'none'})`,
-    };
+    const got = `${text.length > 60 ? `${text.slice(0, 57)}...` : text} (${cause instanceof Error ? cause.message : 'none'})`;
+    return { line, code: 'data.json', expected: 'JSON', got };
   }
-  return rowOf(value, line);
+  return rowOf(value, line, reading);
 }
 
-function rowOf(value: unknown, line: number): TextRow | Problem {
-  if (typeof value !== 'object' || value === null || Array.isArray(value))
-    return { line, code: 'data.rowForm', expected: forms, got: shown(value, 60) };
-  const row = value as Readonly<Record<string, unknown>>;
-  // What writes rows of several forms to one file fills the columns of the others with null.
-  const keys = ['prompt', 'completion', 'text', 'messages'].filter(
-    (key) => row[key] !== undefined && row[key] !== null,
-  );
-  const form = keys.join();
-  if (form === 'messages' || (form === 'prompt,completion' && keys.some((key) => Array.isArray(row[key]))))
-    return chatRow(row, keys, line);
-  if (form !== 'prompt,completion' && form !== 'text') {
-    const nulls = ['prompt', 'completion', 'text', 'messages'].filter((key) => row[key] === null);
-    const got =
-      keys.length === 0 && nulls.length > 0
-        ? `null as ${list(nulls)}`
-        : keys.length > 0
-          ? `only ${list(keys)}`
-          : Object.keys(row).length > 0
-            ? list(Object.keys(row))
-            : 'no keys';
-    return { line, code: 'data.rowForm', expected: forms, got: keys.length > 1 ? `${list(keys)} together` : got };
-  }
-  const wrong = keys.find((key) => typeof row[key] !== 'string');
-  if (wrong !== undefined)
-    return { line, code: 'data.rowType', expected: `a string as "${wrong}"`, got: shown(row[wrong], 60) };
-  if (form === 'text') return { line, text: String(row['text']) };
-  return { line, prompt: String(row['prompt']), completion: String(row['completion']) };
-}
-
-/** A row whose `keys` are lists of messages: the chat, or prompt and completion. */
-function chatRow(row: Readonly<Record<string, unknown>>, keys: readonly string[], line: number): ChatRow | Problem {
-  const parts = keys.map((key) => messagesOf(row[key]));
-  const wrong = keys[parts.indexOf(undefined)];
-  if (wrong !== undefined)
-    return {
-      line,
-      code: 'data.rowType',
-      expected: `a list of objects with a "role" as "${wrong}"`,
-      got: shown(row[wrong], 60),
-    };
-  const tools = parsedTools(row['tools']);
-  if (tools !== undefined && !Array.isArray(tools))
-    return {
-      line,
-      code: 'data.rowType',
-      expected: 'a list of JSON schemas as "tools"',
-      got: shown(tools, 60),
-    };
-  const variables = row['chat_template_kwargs'] ?? undefined;
-  if (variables !== undefined && (typeof variables !== 'object' || Array.isArray(variables)))
-    return {
-      line,
-      code: 'data.rowType',
-      expected: 'an object as "chat_template_kwargs"',
-      got: shown(variables, 60),
-    };
-  return {
-    line,
-    messages: parts.flatMap((part) => part ?? []),
-    ...(keys.length > 1 && { promptMessages: parts[0]?.length ?? 0 }),
-    ...(tools === undefined ? {} : { tools: tools as ChatRow['tools'] }),
-    ...(variables === undefined ? {} : { variables: variables as ChatRow['variables'] }),
-  };
-}
-
-/** Tools may be JSON within a string, for data sets whose columns have one type. */
-function parsedTools(tools: unknown): unknown {
-  if (tools === null) return undefined;
-  if (typeof tools !== 'string') return tools;
-  try {
-    return parseJsonWithFloats(tools) ?? undefined;
-  } catch {
-    return tools;
-  }
-}
-
-function badRows(name: string, problems: readonly Problem[]): LowrankError {
+function badRows(name: string, problems: readonly RowProblem[], reading: RowReading): LowrankError {
   const [first, ...others] = problems;
   const lines = others.slice(0, 20).map(({ line }) => line);
   const more = others.length > lines.length ? ` and ${others.length - lines.length} more` : '';
@@ -238,17 +142,6 @@ function badRows(name: string, problems: readonly Problem[]): LowrankError {
     what: `${name}, line ${first?.line ?? 0}`,
     expected: first?.expected,
     got: first?.got,
-    remedy: `Each line is ${forms}, in strings or, but for the text, lists of messages.${also}`,
+    remedy: `Each line is ${expectedForms(reading)}.${also}`,
   });
-}
-
-function list(keys: readonly string[]): string {
-  return keys
-    .slice(0, 6)
-    .map((key) => brief(JSON.stringify(key)))
-    .join(', ');
-}
-
-function brief(text: string): string {
-  return text.length > 60 ? `${text.slice(0, 57)}...` : text;
 }

@@ -1,11 +1,26 @@
 import type { ChatMessage } from './chatTemplate.js';
+import { parseJsonWithFloats } from './jsonFloats.js';
 
-/** What ShareGPT calls those who speak, and what chat templates call them. */
-const shareGptRoles: Readonly<Record<string, string>> = { human: 'user', gpt: 'assistant' };
+/** ShareGPT's names of those who speak; others stay as they are. */
+const roles: Readonly<Record<string, string>> = {
+  human: 'user',
+  gpt: 'assistant',
+  chatgpt: 'assistant',
+  bing: 'assistant',
+  bard: 'assistant',
+  model: 'assistant',
+  observation: 'tool',
+  function_response: 'tool',
+  tool_response: 'tool',
+};
 
 /**
- * A list of messages as a row has it, with `from` and `value` (ShareGPT) in place of `role` and `content` where the
- * messages have those; undefined where it is none, or is empty.
+ * Messages as chat templates take them. ShareGPT's `{"from", "value"}` becomes `{"role", "content"}`: `human` is the
+ * user, `gpt` the assistant, `observation` a tool's answer, and a `function_call` an assistant's message with
+ * `tool_calls` (TRL renames the keys alone). Parts of content that LLaMA-Factory writes as `{"type": "text", "value"}`
+ * become one text.
+ *
+ * @returns undefined for what is no list of messages, or an empty one
  */
 export function messagesOf(value: unknown): readonly ChatMessage[] | undefined {
   if (!Array.isArray(value) || value.length === 0) return undefined;
@@ -13,12 +28,39 @@ export function messagesOf(value: unknown): readonly ChatMessage[] | undefined {
   return messages.every((message) => message !== undefined) ? messages : undefined;
 }
 
-function messageOf(value: unknown): ChatMessage | undefined {
-  if (typeof value !== 'object' || value === null) return undefined;
-  const message = value as Readonly<Record<string, unknown>>;
-  if (typeof message['role'] === 'string') return message as ChatMessage;
-  const { from, value: content, ...others } = message;
-  if (typeof from !== 'string') return undefined;
-  const role = Object.hasOwn(shareGptRoles, from) ? shareGptRoles[from] : undefined;
-  return { ...others, role: role ?? from, content: content as ChatMessage['content'] };
+/** A message, by whatever keys; undefined for what is none. */
+export function messageOf(value: unknown): ChatMessage | undefined {
+  if (typeof value !== 'object' || value === null || Array.isArray(value)) return undefined;
+  const given = value as Readonly<Record<string, unknown>>;
+  if (typeof given['role'] === 'string') return withText(given as ChatMessage);
+  const { from, value: content, ...others } = given;
+  if (typeof from !== 'string' || typeof content !== 'string') return undefined;
+  if (from === 'function_call') return { ...others, role: 'assistant', content: '', tool_calls: callsIn(content) };
+  return { ...others, role: Object.hasOwn(roles, from) ? (roles[from] ?? from) : from, content };
+}
+
+/** A list whose first item is ShareGPT's message. */
+export function isFromValue(value: unknown): boolean {
+  const first: unknown = Array.isArray(value) ? value[0] : undefined;
+  return typeof first === 'object' && first !== null && 'from' in first && 'value' in first;
+}
+
+function withText(message: ChatMessage): ChatMessage {
+  const { content } = message;
+  if (!Array.isArray(content) || content.length === 0) return message;
+  const texts = content.map((part: unknown) =>
+    typeof part === 'object' && part !== null && 'value' in part && !('text' in part) ? part.value : undefined,
+  );
+  return texts.every((text) => typeof text === 'string') ? { ...message, content: texts.join('') } : message;
+}
+
+/** The calls of a `function_call`: JSON of one, or of a list; any other text is a call of nothing known. */
+function callsIn(text: string): readonly object[] {
+  const functionOf = (call: unknown): object => ({ type: 'function', function: call });
+  try {
+    const calls: unknown = parseJsonWithFloats(text);
+    return (Array.isArray(calls) ? calls : [calls]).map(functionOf);
+  } catch {
+    return [functionOf({ name: text, arguments: {} })];
+  }
 }

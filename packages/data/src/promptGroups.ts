@@ -1,4 +1,4 @@
-import type { TextRow } from './jsonl.js';
+import type { TextRow } from './textRow.js';
 import { shuffled } from './random.js';
 
 /** Rows that ask the same: several completions of one prompt. */
@@ -30,7 +30,8 @@ export function samplePrompts(
 }
 
 function keyOf(row: TextRow): string {
-  if ('messages' in row)
-    return `messages ${JSON.stringify([row.messages.slice(0, row.promptMessages ?? -1), row.tools])}`;
-  return 'prompt' in row ? `prompt ${row.prompt}` : `text ${row.text}`;
+  if ('text' in row) return `text ${row.text}`;
+  const prompt = 'messages' in row ? row.messages.slice(0, row.promptMessages ?? -1) : row.prompt;
+  if (typeof prompt === 'string') return `prompt ${prompt}`;
+  return `messages ${JSON.stringify([prompt, 'tools' in row ? row.tools : undefined])}`;
 }

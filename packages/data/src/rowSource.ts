@@ -1,6 +1,6 @@
 import { LowrankError } from '@lowrank/errors';
-import type { TextRow } from './jsonl.js';
-import { parseJsonl, rowsOf } from './jsonl.js';
+import type { ReadOptions, ReadRows } from './jsonl.js';
+import { readJsonl, readObjects } from './jsonl.js';
 import { unreadable } from './textFiles.js';
 
 /**
@@ -16,10 +16,10 @@ export function rowSourceName(source: RowSource): string {
 }
 
 /** @throws LowrankError `data.missing`, `data.unreadable`, and what parseJsonl throws */
-export async function rowsFrom(source: RowSource, options: { readonly name: string }): Promise<TextRow[]> {
-  if (Array.isArray(source)) return rowsOf(source, options);
-  if (typeof source === 'string') return parseJsonl(isAddress(source) ? urlText(source) : fileText(source), options);
-  return parseJsonl(source instanceof Blob ? blobText(source) : (source as AsyncIterable<string>), options);
+export async function rowsFrom(source: RowSource, options: ReadOptions): Promise<ReadRows> {
+  if (Array.isArray(source)) return readObjects(source, options);
+  if (typeof source === 'string') return readJsonl(isAddress(source) ? urlText(source) : fileText(source), options);
+  return readJsonl(source instanceof Blob ? blobText(source) : (source as AsyncIterable<string>), options);
 }
 
 /** A page knows no paths, so that there every string is an address, relative to the page. */

@@ -1,4 +1,4 @@
-import { defineSettings, setting, text, wholeNumber } from '@lowrank/settings';
+import { byName, defineSettings, setting, text, toggle, wholeNumber } from '@lowrank/settings';
 
 /** Settings of how rows are read. */
 export const dataSettings = defineSettings(
@@ -10,6 +10,32 @@ export const dataSettings = defineSettings(
       see: './data#completions-behind-a-marker',
       value: 'text',
       aliases: ['response_template'],
+    }),
+    columns: setting({
+      schema: byName(text()),
+      flag: 'column',
+      text: {
+        read: columnsIn,
+        expected: 'a known key and the column that is it, such as prompt=question',
+        kind: 'pattern',
+      },
+      help: "the file's own name of a known key, such as prompt=question; may be given several times",
+      see: './data#columns-of-your-own',
+      value: 'key=column',
+      aliases: ['prompt_feature', 'completion_feature', 'chat_feature', 'text_feature', 'dataset_text_field'],
+    }),
+    completionOnlyLoss: setting({
+      schema: toggle(),
+      default: true,
+      help: 'learn prompts too, not their completions alone',
+      see: './data#from-a-row-to-tokens',
+      aliases: ['mask_prompt', 'train_on_inputs', 'train_on_prompt'],
+    }),
+    assistantOnlyLoss: setting({
+      schema: toggle(),
+      default: true,
+      help: 'learn chats whole, not what assistants say alone',
+      see: './data#from-a-row-to-tokens',
     }),
     template: setting({
       schema: text(),
@@ -30,3 +56,11 @@ export const dataSettings = defineSettings(
     }),
   },
 );
+
+/** `prompt=question`, or several with commas between them. */
+function columnsIn(given: string): Readonly<Record<string, string>> | undefined {
+  const pairs = given.split(',').map((pair) => pair.split('='));
+  return pairs.every(([key, column, ...more]) => more.length === 0 && !!key?.trim() && !!column?.trim())
+    ? Object.fromEntries(pairs.map(([key = '', column = '']) => [key.trim(), column.trim()]))
+    : undefined;
+}

@@ -1,4 +1,4 @@
-import { readTextRows } from '@lowrank/data';
+import { readTextRows, selectionOf } from '@lowrank/data';
 import type { PlannedStudyRun } from './runs/identify.js';
 import type { StudyOutcome, StudyRun, StudyTraining } from './runs/studyRun.js';
 import type { StudyData, StudyOptions } from './studyOptions.js';
@@ -30,7 +30,7 @@ export async function checkSearchCut(
   if (candidates.every(({ rates }) => rates.length < 2)) return;
   checkCount('--tune-rows', tuneRows);
   await readTextRows(training.data, {
-    completionAfter: training.completionAfter,
+    ...selectionOf(training),
     parts: searchCut(data.parts, tuneRows).rest,
   });
 }
@@ -49,7 +49,7 @@ export function searchRun(
     training: { ...own, learningRate: rate, steps, warmup: warmupOf(training, steps), parts: cut.rest },
     scoring: {
       data: training.data,
-      completionAfter: training.completionAfter,
+      ...selectionOf(training),
       parts: cut.held,
       metrics: ['loss'],
       seed: data.scoring.seed,

@@ -1,5 +1,5 @@
 import type { MetricName, RowPart } from '@lowrank/data';
-import { groupByPrompt, isTextMetric, readTextRows, scoredPrompts } from '@lowrank/data';
+import { groupByPrompt, isTextMetric, readTextRows, selectionOf, scoredPrompts } from '@lowrank/data';
 import { LowrankError } from '@lowrank/errors';
 import type { TrainingRules } from './runs/studyTrainer.js';
 import type { Executor } from './runs/executor.js';
@@ -67,13 +67,14 @@ export async function studyData({
   maxNewTokens,
   onEvent,
 }: StudyOptions): Promise<StudyData> {
-  const { data, completionAfter } = training;
+  const { data } = training;
+  const selection = selectionOf(training);
   const cut = { rows: holdOut, seed: cutSeed };
   const parts: RowPart[] = testData === undefined ? [{ ...cut, part: 'rest' }] : [];
   const held: RowPart[] = testData === undefined ? [{ ...cut, part: 'held' }] : [];
   const scoring: StudyScoring = {
     data: testData ?? data,
-    completionAfter,
+    ...selection,
     parts: held,
     metrics,
     scoreRows,
@@ -82,7 +83,7 @@ export async function studyData({
   };
   const parameters = await modelParameters(training.model);
   const [rows, testRows] = [
-    await readTextRows(data, { completionAfter, parts }),
+    await readTextRows(data, { ...selection, parts }),
     await readTextRows(scoring.data, scoring),
   ];
   const groups = groupByPrompt(testRows);

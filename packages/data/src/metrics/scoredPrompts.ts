@@ -27,15 +27,15 @@ export function scoredPrompts(
 }
 
 function promptOf([row]: PromptGroup, metrics: readonly TextMetricName[]): string {
-  if ('prompt' in row) return row.prompt;
+  if ('completion' in row) return row.prompt;
   throw new LowrankError({
     code: 'metrics.prompts',
     what: `line ${row.line}, for the metric ${metrics.join(', ')}`,
     expected: 'a prompt and its completion',
-    got: 'text' in row ? 'a text' : 'messages',
+    got: 'text' in row ? 'a text' : 'chosen' in row ? 'two answers' : 'messages',
     remedy:
       'text' in row
         ? 'Say what its completion comes after: --completion-after "A: ".'
-        : 'Rows of messages support only the loss.',
+        : 'Other rows support only the loss.',
   });
 }

@@ -5,6 +5,7 @@ import { examine } from '../jobs/doctor.js';
 import { evaluateFolder } from '../jobs/evaluate.js';
 import type { EvaluateFolderResult } from '../jobs/evaluate.js';
 import { fineTuneFolder } from '../jobs/fineTune.js';
+import type { DataEvent } from '../front/runTraining.js';
 import type { FineTuneEvent } from '../jobs/fineTune.js';
 import type { TransferEvents } from '../jobs/folders.js';
 import { mergeFolders } from '../jobs/merge.js';
@@ -129,6 +130,12 @@ interface TrainCommand {
   readonly onInterrupted: () => void;
 }
 
+/** `rows.jsonl: 300 rows of Alpaca; 45,000 tokens, 61% of them learned` */
+function describeRows({ name, forms, tokens, labelTokens }: DataEvent): string {
+  const share = ((100 * labelTokens) / tokens).toFixed(0);
+  return `${name}: ${forms}; ${tokens.toLocaleString('en')} tokens, ${share}% of them learned`;
+}
+
 async function trainCommand({ flags, backend, speaker, onInterrupted }: TrainCommand): Promise<void> {
   const { device: _, json: _2, ...options } = flags;
   const controller = new AbortController();
@@ -139,6 +146,7 @@ async function trainCommand({ flags, backend, speaker, onInterrupted }: TrainCom
   let progress: Progress | undefined;
   const onEvent = async (event: FineTuneEvent): Promise<void> => {
     if (event.type === 'warning') speaker.say(`warning: ${event.text}`);
+    else if (event.type === 'data') speaker.say(describeRows(event));
     else if (event.type === 'started') {
       speaker.say(`training ${event.trainedParameters.toLocaleString('en')} parameters for ${event.steps} steps`);
       progress = await startProgress(speaker, event.steps);

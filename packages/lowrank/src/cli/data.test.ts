@@ -72,6 +72,24 @@ test('data: the learned part is marked, cut rows are counted, and the terminal i
   expect(outcome.stderr).toContain('1 row cut to 5 tokens');
 });
 
+test('data: columns by other names, what is learned, and what forms there are', async () => {
+  using home = scratch();
+  const { model, data } = folder(home.path, [
+    { question: 'a', answer: 'b' },
+    { question: 'c', answer: 'd' },
+  ]);
+  const flags = ['--column', 'prompt=question', '--column', 'completion=answer'];
+  const outcome = await runCli(['data', '--model', model, '--data', data, ...flags, '--json']);
+  expect(outcome.json<object>()[0]).toMatchObject({ ids: [0, 2, 3, 1], labels: [-100, -100, 3, 1], text: 'ab' });
+  expect(outcome.stderr).toContain(`${data}: 2 rows of prompt and completion\n`);
+  const whole = await runCli(['data', '--model', model, '--data', data, ...flags, '--no-completion-only-loss']);
+  expect(whole.stdout).toContain('line 1: 4 tokens, 4 learned\n');
+  const wrong = await runCli(['data', '--model', model, '--data', data, '--column', 'prompt']);
+  expect(wrong.stderr).toContain('--column: expected a known key and the column that is it, such as prompt=question');
+  const unknown = await runCli(['data', '--model', model, '--data', data, '--column', 'question=prompt']);
+  expect(unknown.stderr).toContain('a column for "question"');
+});
+
 test('control characters and turns of direction are made visible', () => {
   expect(visible('a\tb\n\u001b]0;x\u0007\u009b\u202eé🙂')).toBe('a\tb\n\\x1b]0;x\\x07\\x9b\\u202eé🙂');
 });

@@ -1,3 +1,4 @@
+import type { LossMask, RowSelection } from '@lowrank/data';
 import type { Command } from 'commander';
 import type { TransferEvents } from '../jobs/folders.js';
 import type { ShownRow } from '../jobs/showData.js';
@@ -6,10 +7,9 @@ import { jsonHelp, modelHelp } from './commonFlags.js';
 import type { Speaker } from './io.js';
 import { addDataFlags } from './trainingFlags.js';
 
-export interface DataFlags {
+export interface DataFlags extends RowSelection, LossMask {
   model: string;
   data: string;
-  completionAfter?: string;
   template?: string;
   maxLength?: number;
   json: boolean;
@@ -36,7 +36,7 @@ export async function dataCommand(flags: DataFlags, speaker: Speaker, events: Tr
     speaker.line({ line, ids, labels, text });
     if (!speaker.json) speaker.io.stdout(`${describeRow(row)}\n`);
   };
-  const result = await showData({ ...options, ...events, onRow });
+  const result = await showData({ ...options, ...events, onRow, onForms: (text) => speaker.say(text) });
   speaker.result(
     result,
     `${result.rows} rows, ${result.tokens.toLocaleString('en')} tokens, ` +

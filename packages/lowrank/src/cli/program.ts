@@ -3,7 +3,7 @@ import type { MethodName } from '@lowrank/methods';
 import { methodNamed, methodNames as methods } from '@lowrank/methods';
 import { version } from '../../package.json';
 import type { QuantizationOptions } from '../jobs/quantization.js';
-import type { MetricName } from '@lowrank/data';
+import type { LossMask, MetricName, RowSelection } from '@lowrank/data';
 import { common, jsonHelp, modelHelp, overwriting, quantizing } from './commonFlags.js';
 import type { CommonFlags } from './commonFlags.js';
 import { addCombineFlags } from './combineCommand.js';
@@ -45,11 +45,10 @@ export type TrainFlags = TrainingFlags & {
   method: MethodName;
 };
 
-export interface EvalFlags extends CommonFlags, QuantizationOptions {
+export interface EvalFlags extends CommonFlags, QuantizationOptions, RowSelection, LossMask {
   model: string;
   adapter?: string;
   data: string;
-  completionAfter?: string;
   template?: string;
   maxLength?: number;
   metric: MetricName[];

@@ -84,11 +84,17 @@ function addFlag(command: Command, { name, setting, choice, group }: Added): voi
       : (given: string) => text.read(given) ?? refuseText(long, text, given);
   if (read !== undefined)
     option.argParser((given: string, before: unknown) =>
-      group === undefined ? read(given) : { ...(before as object | undefined), [name]: read(given) },
+      group === undefined ? added(read(given), before) : { ...(before as object | undefined), [name]: read(given) },
     );
   const filled = choice.filled === true ? defaultOf(name, setting, choice) : undefined;
   if (filled !== undefined && !isSwitch) option.default(filled);
   command.addOption(option);
+}
+
+/** Values by name, from a flag that is given several times. */
+function added(value: unknown, before: unknown): unknown {
+  const isNamed = (one: unknown): one is object => typeof one === 'object' && one !== null && !Array.isArray(one);
+  return isNamed(value) && isNamed(before) ? { ...before, ...value } : value;
 }
 
 function helpOf(name: string, setting: Setting, choice: FlagChoice): string {

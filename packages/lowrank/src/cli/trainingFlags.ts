@@ -17,7 +17,10 @@ export type TrainingFlags = CommonFlags & FineTuneTraining;
 /** Rows, and how they are read. */
 export function addDataFlags(command: Command): Command {
   return addSettingFlags(
-    command.requiredOption('--data <file>', 'JSONL rows: {"prompt", "completion"}, {"text"} or {"messages"}'),
+    command.requiredOption(
+      '--data <file>',
+      'rows, a JSON object a line: prompt and completion, text, messages and others',
+    ),
     dataSettings,
   );
 }

@@ -28,7 +28,7 @@ import { answerEnds } from './answerEnds.js';
 import type { ModelSource } from './modelSource.js';
 import { findFiles } from './modelSource.js';
 import { promptTokens } from './promptTokens.js';
-import type { RunOptions, TrainingModel } from './runTraining.js';
+import type { ReadingOptions, TrainingModel } from './runTraining.js';
 import { readRows } from './runTraining.js';
 import type { TextPieces } from './textPieces.js';
 import { textPieces } from './textPieces.js';
@@ -141,10 +141,7 @@ export class Model {
    *
    * @throws LowrankError what reading the rows throws
    */
-  async evaluate(
-    data: RowSource,
-    options: Pick<RunOptions, 'maxLength' | 'completionAfter'> = {},
-  ): Promise<Evaluation> {
+  async evaluate(data: RowSource, options: ReadingOptions = {}): Promise<Evaluation> {
     const { training, backend } = this;
     const rows = await readRows(training, data, { options, hooks: {} });
     return evaluate({ backend, loss: training.open.loss, batches: evaluationBatches(rows) });

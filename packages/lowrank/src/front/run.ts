@@ -5,9 +5,9 @@ import type { Evaluation } from '@lowrank/trainer';
 import type { SavePlace } from '../saveFolder.js';
 import { filesToSave, saveFolder } from '../saveFolder.js';
 import type { Model } from './model.js';
-import type { FinishedRun, RunOptions } from './runTraining.js';
+import type { FinishedRun, ReadingOptions, RunOptions } from './runTraining.js';
 
-type EvaluationOptions = Pick<RunOptions, 'evalData' | 'maxLength' | 'completionAfter'>;
+type EvaluationOptions = ReadingOptions & Pick<RunOptions, 'evalData'>;
 
 /** A finished training, whose result is in the model and in use. {@link fineTune} makes it. */
 export class Run {

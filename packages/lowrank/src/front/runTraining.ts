@@ -1,5 +1,12 @@
-import type { ChatTemplate, EncodedRow, RowSelection, RowSource, TextTokenizer } from '@lowrank/data';
-import { evaluationBatches, largestBatches, readDataset, trainingBatches, withVirtualTokens } from '@lowrank/data';
+import type { ChatTemplate, EncodedRow, LossMask, RowSelection, RowSource, TextTokenizer } from '@lowrank/data';
+import {
+  evaluationBatches,
+  largestBatches,
+  readDataset,
+  selectionOf,
+  trainingBatches,
+  withVirtualTokens,
+} from '@lowrank/data';
 import type { AppliedMethod, Method, MethodName } from '@lowrank/methods';
 import { methodNamed } from '@lowrank/methods';
 import type { ModelFiles } from '@lowrank/models';
@@ -37,7 +44,21 @@ export interface RunOptions extends Omit<MethodOptions, 'initAdapter'>, CommonOp
   readonly signal?: AbortSignal | undefined;
 }
 
-export type RunEvent = TrainEvent | { readonly type: 'warning'; readonly text: string };
+export type RunEvent = TrainEvent | DataEvent | { readonly type: 'warning'; readonly text: string };
+
+/** Rows that were read: those to train on first, then those of the evaluation. */
+export interface DataEvent {
+  readonly type: 'data';
+  readonly name: string;
+  /** What forms they have, in words. */
+  readonly forms: string;
+  readonly rows: number;
+  readonly tokens: number;
+  readonly labelTokens: number;
+}
+
+/** How rows are read. */
+export type ReadingOptions = Pick<RunOptions, 'maxLength' | 'completionAfter' | 'columns' | 'kind' | keyof LossMask>;
 
 export interface RunHooks {
   /** Saves what was learned, at the end and when the signal is aborted; returns where. */
@@ -128,7 +149,7 @@ export async function readRows(
     hooks,
     parts,
   }: {
-    readonly options: Pick<RunOptions, 'maxLength' | 'completionAfter'>;
+    readonly options: ReadingOptions;
     readonly hooks: RunHooks;
     readonly parts?: RowSelection['parts'];
   },
@@ -137,11 +158,15 @@ export async function readRows(
   const maxLength = Math.min(options.maxLength ?? contextLength, contextLength);
   const dataset = await readDataset(source, tokenizer, {
     vocabularySize,
+    ...selectionOf(options),
+    completionOnlyLoss: options.completionOnlyLoss,
+    assistantOnlyLoss: options.assistantOnlyLoss,
     maxLength,
     parts,
-    completionAfter: options.completionAfter,
     chatTemplate,
   });
+  const { name, forms, rows, tokens, labelTokens } = dataset;
+  await hooks.onEvent?.({ type: 'data', name, forms, rows: rows.length, tokens, labelTokens });
   for (const text of datasetWarnings(dataset, maxLength)) await hooks.onEvent?.({ type: 'warning', text });
   return withVirtualTokens(dataset.rows, { vocabularySize, virtualTokens: module.virtualTokens });
 }

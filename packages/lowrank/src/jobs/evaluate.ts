@@ -1,13 +1,15 @@
-import type { MetricName, RowSelection, TextTokenizer } from '@lowrank/data';
+import type { LossMask, MetricName, RowSelection, TextTokenizer } from '@lowrank/data';
 import {
   encodeRows,
   evaluationBatches,
   groupByPrompt,
+  isChat,
   isTextMetric,
   readChatTemplate,
   readTextRows,
   readTokenizer,
   samplePrompts,
+  selectionOf,
   withVirtualTokens,
 } from '@lowrank/data';
 import type { Execution } from '@lowrank/trainer';
@@ -23,7 +25,7 @@ import { scoreTexts } from './scoreTexts.js';
 import type { WrittenText } from './scoreTexts.js';
 import { loadMethod } from './loadMethod.js';
 
-export interface EvaluateFolderOptions extends TransferEvents, QuantizationOptions, RowSelection {
+export interface EvaluateFolderOptions extends TransferEvents, QuantizationOptions, RowSelection, LossMask {
   readonly backend: BackendOrOpener;
   readonly model: string;
   readonly adapter?: string;
@@ -78,11 +80,11 @@ export async function evaluateFolder(given: EvaluateFolderOptions): Promise<Eval
 /** The same, with the texts. */
 export async function evaluateTexts(given: EvaluateFolderOptions): Promise<EvaluatedFolder> {
   const options = await withFolders(given, given);
-  const { completionAfter, parts, scoreRows = Infinity, seed = 0, signal } = options;
+  const { scoreRows = Infinity, seed = 0, signal } = options;
   const metrics = (options.metrics ?? []).filter(isTextMetric);
   const tokenizer = options.tokenizer ?? (await readTokenizer(options.model));
   for (const text of tokenizer.warnings) options.onWarning?.(text);
-  const groups = samplePrompts(groupByPrompt(await readTextRows(options.data, { completionAfter, parts })), {
+  const groups = samplePrompts(groupByPrompt(await readTextRows(options.data, selectionOf(options))), {
     count: scoreRows,
     seed,
   });
@@ -92,10 +94,16 @@ export async function evaluateTexts(given: EvaluateFolderOptions): Promise<Evalu
   const { vocabularySize, contextLength } = model;
   const maxLength = Math.min(options.maxLength ?? contextLength, contextLength);
   const rows = groups.flat().sort((a, b) => a.line - b.line);
-  const chatTemplate = rows.some((row) => 'messages' in row)
+  const chatTemplate = rows.some(isChat)
     ? await readChatTemplate(options.model, { file: options.template })
     : undefined;
-  const dataset = encodeRows(rows, tokenizer, { name: options.data, vocabularySize, maxLength, chatTemplate });
+  const dataset = encodeRows(rows, tokenizer, {
+    ...options,
+    name: options.data,
+    vocabularySize,
+    maxLength,
+    chatTemplate,
+  });
   for (const text of datasetWarnings(dataset, maxLength)) options.onWarning?.(text);
   const backend = await open();
   const {

@@ -1,16 +1,27 @@
-import type { ChatTemplate, RowSelection, TextRow } from '@lowrank/data';
-import { encodeRow, readChatTemplate, readTextRows, readTokenizer, renderChat } from '@lowrank/data';
+import type { ChatTemplate, LossMask, RowSelection, TextRow } from '@lowrank/data';
+import {
+  describeForms,
+  encodeRow,
+  isChat,
+  readChatTemplate,
+  readTokenizer,
+  renderChat,
+  selectedRows,
+  selectionOf,
+} from '@lowrank/data';
 import { datasetWarnings } from '../front/datasetWarnings.js';
 import type { TransferEvents } from './folders.js';
 import { withFolders } from './folders.js';
 
-export interface ShowDataOptions extends TransferEvents, RowSelection {
+export interface ShowDataOptions extends TransferEvents, RowSelection, LossMask {
   readonly model: string;
   readonly data: string;
   /** A Jinja file that makes text of rows of messages; default: the model's chat template. */
   readonly template?: string;
   /** Tokens kept of each row. Default: all. */
   readonly maxLength?: number;
+  /** Hears, before the rows, what forms they have. */
+  readonly onForms?: (text: string) => void;
   /** Sees each row. */
   readonly onRow?: (row: ShownRow) => void;
 }
@@ -44,11 +55,12 @@ export interface ShowDataResult {
 /** Tokenizes a file of rows as training does, and shows each. */
 export async function showData(given: ShowDataOptions): Promise<ShowDataResult> {
   const options = await withFolders(given, given);
-  const { completionAfter, parts, maxLength } = options;
+  const { maxLength } = options;
   const tokenizer = await readTokenizer(options.model);
   for (const text of tokenizer.warnings) options.onWarning?.(text);
-  const rows = await readTextRows(options.data, { completionAfter, parts });
-  const chatTemplate = rows.some((row) => 'messages' in row)
+  const { rows, forms } = await selectedRows(options.data, selectionOf(options));
+  options.onForms?.(`${options.data}: ${describeForms(forms)}`);
+  const chatTemplate = rows.some(isChat)
     ? await readChatTemplate(options.model, { file: options.template })
     : undefined;
   const lines = {
@@ -59,7 +71,7 @@ export async function showData(given: ShowDataOptions): Promise<ShowDataResult> 
   };
   let [tokens, labelTokens] = [0, 0];
   for (const row of rows) {
-    const encoded = encodeRow(row, tokenizer, { maxLength, chatTemplate });
+    const encoded = encodeRow(row, tokenizer, { ...options, chatTemplate });
     const [ids, labels] = [Array.from(encoded.ids), Array.from(encoded.labels)];
     tokens += ids.length;
     labelTokens += encoded.labelTokens;
@@ -97,9 +109,10 @@ export async function showData(given: ShowDataOptions): Promise<ShowDataResult> 
 
 function textOf(row: TextRow, template: ChatTemplate | undefined): string {
   if ('text' in row) return row.text;
-  if ('prompt' in row) return row.prompt + row.completion;
+  if ('completion' in row) return row.prompt + row.completion;
+  if ('chosen' in row || template === undefined) return '';
   const { messages, tools, variables } = row;
-  return template === undefined ? '' : renderChat(messages, { template, tools, variables });
+  return renderChat(messages, { template, tools, variables });
 }
 
 function partsOf(

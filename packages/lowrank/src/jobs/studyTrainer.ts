@@ -87,6 +87,7 @@ async function evaluateRun(
   { trained, ...hooks }: { trained: Parameters<Session['evaluate']>[1] } & Parameters<Session['evaluate']>[2],
 ): ReturnType<Session['evaluate']> {
   const { quantization, doubleQuantization, maxLength, template } = training as FineTuneTraining;
+  const { completionOnlyLoss, assistantOnlyLoss } = training as FineTuneTraining;
   const place =
     trained.model === null
       ? { model: training.model, adapter: trained.adapter ?? folder, quantization, doubleQuantization }
@@ -96,6 +97,8 @@ async function evaluateRun(
     ...place,
     ...hooks,
     maxLength,
+    completionOnlyLoss,
+    assistantOnlyLoss,
     template,
     tokenizer: await studyTokenizer(training.model),
     backend,
