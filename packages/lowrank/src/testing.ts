@@ -51,7 +51,11 @@ export async function runCli(argv: readonly string[], { interruptWhen, input }: 
     stderr: (text) => void (outcome.stderr += text),
     isTTY: false,
     ...(input === undefined ? {} : { lines: () => piped(input) }),
-    onInterrupt(listener) {
+    onInterrupt(callback, notice = '') {
+      const listener = (): void => {
+        outcome.stderr += notice;
+        callback();
+      };
       listeners.add(listener);
       return () => void listeners.delete(listener);
     },

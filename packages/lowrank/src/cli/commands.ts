@@ -139,10 +139,10 @@ function describeRows({ name, forms, tokens, labelTokens }: DataEvent): string {
 async function trainCommand({ flags, backend, speaker, onInterrupted }: TrainCommand): Promise<void> {
   const { device: _, json: _2, ...options } = flags;
   const controller = new AbortController();
-  const release = speaker.io.onInterrupt(() => {
-    speaker.say('\ninterrupted: the step in progress is finished and saved. Press Ctrl-C again to stop at once.');
-    controller.abort();
-  });
+  const release = speaker.io.onInterrupt(
+    () => controller.abort(),
+    '\ninterrupted: the step in progress is finished and saved. Press Ctrl-C again to stop at once.\n',
+  );
   let progress: Progress | undefined;
   const onEvent = async (event: FineTuneEvent): Promise<void> => {
     if (event.type === 'warning') speaker.say(`warning: ${event.text}`);

@@ -8,8 +8,13 @@ export interface Io {
   readonly isTTY: boolean;
   /** Lines that are typed, or piped in; on a terminal each after `prompt`. */
   lines?(prompt: string): AsyncIterable<string>;
-  /** Calls back on Ctrl-C until the function it returns is called. */
-  onInterrupt(callback: () => void): () => void;
+  /** Columns of that terminal. */
+  readonly columns?: number | undefined;
+  /**
+   * Calls back on Ctrl-C until the function it returns is called. The callback comes when the work lets it; `notice`
+   * is written to stderr at once.
+   */
+  onInterrupt(callback: () => void, notice?: string): () => void;
 }
 
 /**

@@ -1,6 +1,7 @@
+import { Writable } from 'node:stream';
 import type { StepEvent } from '@lowrank/trainer';
 import type { LoadProgress } from '../front/loadingReporter.js';
-import type { Speaker } from './io.js';
+import type { Io, Speaker } from './io.js';
 
 /** Shows steps while they happen: a bar on a terminal, else a line every few seconds. */
 export interface Progress {
@@ -21,7 +22,7 @@ async function bar({ io }: Speaker, steps: number): Promise<Progress> {
   const drawn = new progress.SingleBar(
     {
       format: 'training {bar} {value}/{total} | loss {loss} | {speed} tokens/s | {left} left',
-      stream: process.stderr,
+      stream: terminalOf(io),
       hideCursor: true,
       clearOnComplete: false,
       gracefulExit: false,
@@ -40,6 +41,18 @@ async function bar({ io }: Speaker, steps: number): Promise<Progress> {
       io.stderr('');
     },
   };
+}
+
+/** What the bar draws on: the terminal, which may be another thread's. */
+function terminalOf(io: Io): NodeJS.WritableStream {
+  const stream = new Writable({
+    decodeStrings: false,
+    write(text: string, _encoding, done) {
+      io.stderr(text);
+      done();
+    },
+  });
+  return Object.defineProperties(stream, { isTTY: { value: io.isTTY }, columns: { get: () => io.columns } });
 }
 
 function lines(speaker: Speaker, steps: number): Progress {

@@ -10,7 +10,10 @@ function listener(): { readonly speaker: Speaker; readonly said: string[]; reado
     stdout: (text: string) => void said.push(text),
     stderr: (text: string) => void said.push(text),
     isTTY: false,
-    onInterrupt: (callback: () => void) => ((interrupt = callback), (): void => undefined),
+    onInterrupt(callback: () => void, notice = ''): () => void {
+      interrupt = () => (said.push(notice), callback());
+      return () => undefined;
+    },
   };
   return { speaker: new Speaker(io, false), said, interrupt: () => interrupt() };
 }

@@ -30,12 +30,10 @@ export async function runStudyCommand<Table extends { readonly interrupted: bool
   describe: (table: Table) => string,
 ): Promise<void> {
   const controller = new AbortController();
-  const release = speaker.io.onInterrupt(() => {
-    speaker.say(
-      `\ninterrupted: ${queue === undefined ? givenUp.here : givenUp.queue}. Press Ctrl-C again to stop at once.`,
-    );
-    controller.abort();
-  });
+  const release = speaker.io.onInterrupt(
+    () => controller.abort(),
+    `\ninterrupted: ${queue === undefined ? givenUp.here : givenUp.queue}. Press Ctrl-C again to stop at once.\n`,
+  );
   const reporter = new StudyReporter(speaker);
   try {
     const table = await study({ signal: controller.signal, onEvent: (event) => reporter.report(event) });

@@ -46,10 +46,9 @@ export async function workerCommand(
 ): Promise<void> {
   const controller = new AbortController();
   const release = speaker.io.onInterrupt(() => {
-    speaker.say('\ninterrupted: the current run is handed back. Press Ctrl-C again to stop at once.');
     controller.abort();
     onInterrupted();
-  });
+  }, '\ninterrupted: the current run is handed back. Press Ctrl-C again to stop at once.\n');
   const { queue: url, once, idleExit, takeoverAfter, workFolder } = flags;
   const onEvent = (event: WorkQueueEvent): void => {
     speaker.line(event);
