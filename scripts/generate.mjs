@@ -4,6 +4,7 @@ import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { initIndex, variantIndex } from './generators/adapterKinds.mjs';
+import { configKeyTables } from './generators/configKeys.mjs';
 import { familyIndex, familyTable } from './generators/families.mjs';
 import { flagTables } from './generators/flags.mjs';
 import { importTable } from './generators/imports.mjs';
@@ -21,6 +22,7 @@ const generators = [
   variantIndex,
   importTable,
   ...flagTables,
+  ...configKeyTables,
   ...tokenizerKeyTables,
   runSchema,
 ];

@@ -1,5 +1,6 @@
 // The tables of docs/folders.md: what becomes of each key of a tokenizer's files.
 import { importSource } from '../lib/importSource.mjs';
+import { code, rowOf } from '../lib/keyRows.mjs';
 import { withSection } from '../lib/section.mjs';
 
 const page = 'docs/folders.md';
@@ -28,13 +29,3 @@ export const tokenizerKeyTables = [
     return { path: page, text: withSection(page, 'tokenizer.json', [['part', 'key', 'is', ''], ...rows]) };
   },
 ];
-
-/** @param {[string, { use: string, why: string }]} entry */
-function rowOf([key, { use, why }]) {
-  return [code(key), use, why];
-}
-
-/** @param {string} text */
-function code(text) {
-  return text === '' ? '' : `\`${text}\``;
-}

@@ -45,6 +45,8 @@ export abstract class CausalModel extends Module {
   abstract readonly embeddingPath: string;
   /** What the family that built it states about itself; a model of your own has none. */
   family: FamilyFacts | undefined;
+  /** Dropouts of its config that are above 0, such as `attn_pdrop 0.1`: transformers trains with them, Lowrank not. */
+  dropouts: readonly string[] = [];
   /** Factor on the embedding's rows (Gemma's √width). */
   readonly embeddingScale: number = 1;
   /**

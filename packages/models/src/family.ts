@@ -2,6 +2,7 @@ import type { SafetensorsFile } from '@lowrank/safetensors';
 import type { CausalModel } from './causalModel.js';
 import type { ConfigReader } from './config.js';
 import type { FamilyFacts } from './familyFacts.js';
+import { dropoutsOf } from './dropouts.js';
 import { bodyNames } from './renamed.js';
 import type { WeightSource } from './weights.js';
 
@@ -34,8 +35,10 @@ export function defineFamily<Config>({
     ...facts,
     weights,
     build(reader, source) {
+      reader.requireOff('is_encoder_decoder', 'per_layer_config');
       const built = model(config(reader), source);
       built.family = facts;
+      built.dropouts = dropoutsOf(reader, facts);
       return built;
     },
   };

@@ -1,3 +1,5 @@
+import type { KeyTable } from '@lowrank/settings';
+
 /**
  * What llama.cpp calls a family and its tensors, as its converters write them (gguf-py's `constants.py` and
  * `tensor_mapping.py`).
@@ -44,6 +46,13 @@ export interface FamilyFacts {
   readonly defaultTargets: readonly string[];
   /** The layers whose output is added to the residual stream, by the ends of their paths. */
   readonly residualWriters: readonly string[];
+  /** What becomes of each key of its config, besides those that no family reads (`otherConfigKeys`). */
+  readonly configKeys: KeyTable;
+  /**
+   * Keys of dropouts that transformers applies while it trains and Lowrank does not, with the values of the config class.
+   * Default: `attention_dropout`, 0.
+   */
+  readonly dropouts?: Readonly<Record<string, number>>;
   /** Keys of its config that give linear layers biases. */
   readonly biasKeys?: readonly string[];
   /**

@@ -5,9 +5,11 @@ import { checkSettings, findQuantized, parseQuantizationConfig, QuantizedLinear 
 import type { SafetensorsFile } from '@lowrank/safetensors';
 import type { Backend } from '@lowrank/tensor';
 import { tensor } from '@lowrank/tensor';
+import { unlistedKey, unlistedKeys } from '@lowrank/settings';
 import { sourceOf } from '@lowrank/tensor/op';
 import type { CausalModel } from './causalModel.js';
 import { ConfigReader } from './config.js';
+import { configKeysOf } from './configKeys.js';
 import type { ModelFiles } from './files.js';
 import { openModelFolder } from './modelFolder.js';
 import type { Placement } from './placement.js';
@@ -72,7 +74,9 @@ interface PlacedModel {
 }
 
 async function placeModel(files: ModelFiles, options: LoadOptions): Promise<PlacedModel> {
-  const { config, family, weights } = await openModelFolder(files);
+  const { config, family, json, weights } = await openModelFolder(files);
+  for (const key of unlistedKeys(json, configKeysOf(family)))
+    options.onWarning?.(`${files.name}: ${unlistedKey(key, 'config.json')}`);
   const settings = checkedQuantization(config, options);
   const stored = await findQuantized(weights);
   const placements = new Map<string, Placement>();

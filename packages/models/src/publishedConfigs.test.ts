@@ -362,7 +362,6 @@ const published: Readonly<
       hidden_size: 3072,
       interpolate_factor: 1,
       intermediate_size: 8192,
-      lm_head_bias: false,
       max_position_embeddings: 131_072,
       mlp_bias: false,
       num_attention_heads: 24,

@@ -29,7 +29,6 @@ export interface ConfigDefaults {
   readonly eosId?: number;
 }
 
-/** Dropouts of a config are of its pretraining and are not applied; adapters have their own. */
 export function transformerConfig(config: ConfigReader, defaults: ConfigDefaults): TransformerConfig {
   const hiddenSize = config.integer('hidden_size', defaults.hiddenSize);
   const heads = config.integer('num_attention_heads', defaults.heads);

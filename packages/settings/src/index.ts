@@ -4,6 +4,8 @@ export { describeSchema, shapeOf } from './describeSchema.js';
 export type { SchemaShape } from './describeSchema.js';
 export { jsonSchema } from './jsonSchema.js';
 export type { JsonSchema } from './jsonSchema.js';
+export { eachKey, followed, ignored, refused, unlistedKey, unlistedKeys } from './keyUse.js';
+export type { KeyTable, KeyUse } from './keyUse.js';
 export { nearestName } from './nearest.js';
 export { accepts, checkValue, defaultsOf, parseOptions, refuseUnknown } from './parseOptions.js';
 export { accepted, byName, choice, either, list, number, text, toggle, wholeNumber } from './schema.js';

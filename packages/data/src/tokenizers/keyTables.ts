@@ -1,13 +1,5 @@
-/** What becomes of a key of a tokenizer's files. */
-export interface KeyUse {
-  readonly use: 'followed' | 'ignored' | 'refused';
-  /** Of a followed key what it does, of an ignored one why numbers do not depend on it, of a refused one when. */
-  readonly why: string;
-}
-
-const followed = (why: string): KeyUse => ({ use: 'followed', why });
-const ignored = (why: string): KeyUse => ({ use: 'ignored', why });
-const refused = (why: string): KeyUse => ({ use: 'refused', why });
+import type { KeyUse } from '@lowrank/settings';
+import { followed, ignored, refused } from '@lowrank/settings';
 
 const named = followed('names a special token; one that the vocabulary lacks is added, as in transformers');
 const lengths = ignored('the maximum length of a row is a setting of the run');

@@ -1,9 +1,8 @@
-import type { KeyUse } from './keyTables.js';
+import type { KeyTable } from '@lowrank/settings';
+import { unlistedKey } from '@lowrank/settings';
 import { specialTokensMapKeys, tokenizerConfigKeys, tokenizerJsonKeys } from './keyTables.js';
 import type { PartJson } from './partJson.js';
 import { isPart, unusablePart } from './partJson.js';
-
-type Keys = Readonly<Record<string, KeyUse>>;
 
 /** Warnings for keys of tokenizer.json that no table has. */
 export function unknownTokenizerKeys(json: PartJson): string[] {
@@ -23,7 +22,7 @@ export function unknownTokenizerKeys(json: PartJson): string[] {
   added.forEach((token, at) => {
     if (isPart(token)) unknown.push(...notIn(tokenizerJsonKeys['added_tokens'] ?? {}, token, `added_tokens.${at}.`));
   });
-  return unknown.map((key) => unheard(key, 'tokenizer.json'));
+  return unknown.map((key) => unlistedKey(key, 'tokenizer.json'));
 }
 
 /** Warnings for keys of tokenizer_config.json that no table has. @throws LowrankError for what is refused */
@@ -36,7 +35,7 @@ export function unknownConfigKeys(config: PartJson): string[] {
     );
   const warnings = notIn(tokenizerConfigKeys, config, '')
     .filter((key) => !key.endsWith('_token') && !key.startsWith('_'))
-    .map((key) => unheard(key, 'tokenizer_config.json'));
+    .map((key) => unlistedKey(key, 'tokenizer_config.json'));
   if (config['auto_map'] !== undefined && config['auto_map'] !== null)
     warnings.push('tokenizer_config.json names code of its own (auto_map), which is not run: tokenizer.json is used.');
   return warnings;
@@ -46,7 +45,7 @@ export function unknownConfigKeys(config: PartJson): string[] {
 export function unknownMapKeys(map: PartJson): string[] {
   return notIn(specialTokensMapKeys, map, '')
     .filter((key) => !key.endsWith('_token'))
-    .map((key) => unheard(key, 'special_tokens_map.json'));
+    .map((key) => unlistedKey(key, 'special_tokens_map.json'));
 }
 
 function typeName(section: string, value: PartJson): string {
@@ -54,12 +53,8 @@ function typeName(section: string, value: PartJson): string {
   return section === 'model' ? (value['merges'] === undefined ? 'WordPiece' : 'BPE') : '';
 }
 
-function notIn(table: Keys, json: PartJson, prefix: string, others: readonly string[] = []): string[] {
+function notIn(table: KeyTable, json: PartJson, prefix: string, others: readonly string[] = []): string[] {
   return Object.keys(json)
     .filter((key) => !Object.hasOwn(table, key) && !others.includes(key))
     .map((key) => prefix + key);
-}
-
-function unheard(key: string, file: string): string {
-  return `${file}: the key ${JSON.stringify(key)} is not known here, and ignored.`;
 }

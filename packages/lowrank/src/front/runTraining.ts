@@ -124,7 +124,7 @@ async function apply(
 ): Promise<AppliedMethod> {
   const { method = 'lora', seed = 0, batchSize = 8 } = options;
   const { tokenizer, quantization, backend } = model;
-  const warnings: string[] = [];
+  const warnings = dropoutWarnings(model.open.module);
   const applied = await applyMethod(
     model.open,
     method,
@@ -138,6 +138,15 @@ async function apply(
   );
   for (const text of warnings) await hooks.onEvent?.({ type: 'warning', text });
   return applied;
+}
+
+/** transformers applies a config's dropouts to the base while it trains; Lowrank has none there. */
+function dropoutWarnings({ dropouts }: OpenModel['module']): string[] {
+  if (dropouts.length === 0) return [];
+  const names = dropouts.join(', ');
+  return [
+    `config.json: ${names}: transformers trains the base with it, Lowrank does not. --dropout is the adapters’ own.`,
+  ];
 }
 
 /** Rows of a source as the model takes them. */

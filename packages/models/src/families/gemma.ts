@@ -4,6 +4,8 @@ import type { Tensor } from '@lowrank/tensor';
 import { fromNumbers, toFloat32 } from '@lowrank/tensor';
 import type { CausalModel } from '../causalModel.js';
 import type { ConfigReader } from '../config.js';
+import { decoderKeys, rotaryKeys } from '../configKeys.js';
+import { followed, ignored, refused } from '@lowrank/settings';
 import { defineFamily } from '../family.js';
 import { decoderTensors } from '../llamaCppNames.js';
 import { rotaryOptions } from '../rotaryConfig.js';
@@ -74,6 +76,14 @@ export const gemma = defineFamily({
   features: 'embedding times √width, norms by 1 + w, gelu in the gated block',
   defaultTargets: ['q_proj', 'v_proj'],
   residualWriters: ['o_proj', 'down_proj'],
+  configKeys: {
+    ...decoderKeys,
+    ...rotaryKeys,
+    hidden_act: followed('gelu_pytorch_tanh, which gelu means too; any other is refused'),
+    hidden_activation: ignored('transformers 5 reads hidden_act'),
+    attention_bias: followed('biases of q, k, v and o'),
+    use_bidirectional_attention: refused('true: every token would see all others'),
+  },
   biasKeys: ['attention_bias'],
   llamaCpp: { architecture: 'gemma', tensors: decoderTensors, tiesOutput: true },
   config: gemmaConfig,

@@ -5,6 +5,8 @@ import { add } from '@lowrank/tensor';
 import { scope } from '@lowrank/tensor/op';
 import type { CausalModel } from '../causalModel.js';
 import type { ConfigReader } from '../config.js';
+import { decoderKeys, rotaryKeys } from '../configKeys.js';
+import { followed, ignored, refused } from '@lowrank/settings';
 import { gemmaActivation, gemmaEmbeddingScale } from './gemma.js';
 import { defineFamily } from '../family.js';
 import { decoderTensors } from '../llamaCppNames.js';
@@ -118,6 +120,19 @@ export const gemma2 = defineFamily({
   features: 'soft caps on scores and logits, four norms a layer, a window on every other layer',
   defaultTargets: ['q_proj', 'v_proj'],
   residualWriters: ['o_proj', 'down_proj'],
+  configKeys: {
+    ...decoderKeys,
+    ...rotaryKeys,
+    hidden_activation: followed('gelu_pytorch_tanh; any other is refused'),
+    attention_bias: followed('biases of q, k, v and o'),
+    query_pre_attn_scalar: followed('scores are divided by its root'),
+    final_logit_softcapping: followed('bound of the logits'),
+    sliding_window: followed('tokens that a layer with a window sees'),
+    layer_types: followed('whether each layer has a window'),
+    use_bidirectional_attention: refused('true: every token would see all others'),
+    hidden_act: ignored('transformers 5 reads hidden_activation'),
+    attn_logit_softcapping: followed('bound of the scores'),
+  },
   biasKeys: ['attention_bias'],
   llamaCpp: { architecture: 'gemma2', tensors: decoderTensors, tiesOutput: true },
   config: gemma2Config,

@@ -2,6 +2,9 @@ import { RotaryTable } from '@lowrank/nn';
 import type { SafetensorsFile } from '@lowrank/safetensors';
 import type { CausalModel } from '../causalModel.js';
 import type { ConfigReader } from '../config.js';
+import { decoderKeys, layerRotaryKeys, otherConfigKeys } from '../configKeys.js';
+import type { KeyTable } from '@lowrank/settings';
+import { eachKey, followed, ignored, refused } from '@lowrank/settings';
 import { defineFamily } from '../family.js';
 import { decoderTensors } from '../llamaCppNames.js';
 import { gemmaActivation, gemmaEmbeddingScale } from './gemma.js';
@@ -143,6 +146,24 @@ function gemma3Weights(file: SafetensorsFile): SafetensorsFile {
   return bodyNames(renamed(file, gemma3Path), { body: 'model', heads: ['lm_head'] });
 }
 
+const textKeys: KeyTable = {
+  ...decoderKeys,
+  ...layerRotaryKeys,
+  rope_local_base_freq: followed('θ of layers with a window, where the parameters do not say'),
+  hidden_activation: followed('gelu_pytorch_tanh; any other is refused'),
+  attention_bias: followed('biases of q, k, v and o'),
+  query_pre_attn_scalar: followed('scores are divided by its root'),
+  final_logit_softcapping: followed('bound of the logits'),
+  sliding_window: followed('tokens that a layer with a window sees'),
+  layer_types: followed('whether each layer has a window'),
+  use_bidirectional_attention: refused('true: every token would see all others'),
+  hidden_act: ignored('transformers 5 reads hidden_activation'),
+  sliding_window_pattern: followed('every which layer has no window, where layer_types is left out'),
+  attn_logit_softcapping: ignored('transformers 5 does not look at it'),
+};
+
+const ofImages = ignored('the text part alone is taken');
+
 export const gemma3 = defineFamily({
   name: 'Gemma 3',
   modelTypes: ['gemma3_text', 'gemma3'],
@@ -150,6 +171,26 @@ export const gemma3 = defineFamily({
   features: 'norms on each head, a separate θ for layers with a window',
   defaultTargets: ['q_proj', 'v_proj'],
   residualWriters: ['o_proj', 'down_proj'],
+  configKeys: {
+    ...textKeys,
+    text_config: followed('of the models with images, the config of the text part', {
+      ...otherConfigKeys,
+      ...textKeys,
+    }),
+    ...eachKey(
+      [
+        'vision_config',
+        'mm_tokens_per_image',
+        'image_token_index',
+        'image_token_id',
+        'boi_token_index',
+        'boi_token_id',
+        'eoi_token_index',
+        'eoi_token_id',
+      ],
+      ofImages,
+    ),
+  },
   biasKeys: ['attention_bias'],
   llamaCpp: { architecture: 'gemma3', tensors: decoderTensors, tiesOutput: true },
   pathOf: gemma3Path,

@@ -9,6 +9,8 @@ import { activationOf } from '../activation.js';
 import type { ModelShape } from '../causalModel.js';
 import { CausalModel } from '../causalModel.js';
 import type { ConfigReader } from '../config.js';
+import { modelKeys } from '../configKeys.js';
+import { eachKey, followed, ignored, refused } from '@lowrank/settings';
 import { defineFamily } from '../family.js';
 import { bodyNames } from '../renamed.js';
 import type { WeightSource } from '../weights.js';
@@ -26,10 +28,6 @@ interface Gpt2Config extends ModelShape {
   readonly attentionScale: (layer: number) => number;
 }
 
-/**
- * Dropouts of the config are of its pretraining and are not applied; adapters have their own. `reorder_and_upcast_attn`
- * says how to compute 16-bit attention: Lowrank computes it in f32 anyway.
- */
 function gpt2Config(config: ConfigReader): Gpt2Config {
   // Other families' names for its sizes count first, as in transformers (`attribute_map`).
   const named = (key: string, usual: string): string => (config.has(usual) ? usual : key);
@@ -196,6 +194,27 @@ export const gpt2 = defineFamily({
   features: 'learned positions, weights stored `[in, out]`',
   defaultTargets: ['c_attn'],
   residualWriters: ['attn.c_proj', 'mlp.c_proj'],
+  configKeys: {
+    ...modelKeys,
+    ...eachKey(
+      ['n_embd', 'n_layer', 'n_head', 'n_inner', 'n_positions', 'layer_norm_epsilon', 'activation_function'],
+      followed('what it does in transformers'),
+    ),
+    ...eachKey(
+      ['hidden_size', 'num_hidden_layers', 'num_attention_heads', 'max_position_embeddings'],
+      followed('another name of a size, which counts first, as in transformers'),
+    ),
+    scale_attn_weights: followed('false: scores are not divided by the root of a head’s size'),
+    scale_attn_by_inverse_layer_idx: followed('true: scores are divided by the number of the layer'),
+    reorder_and_upcast_attn: ignored('how to compute in 16 bits: attention is in f32'),
+    add_cross_attention: refused('true: there is no encoder'),
+    n_ctx: ignored('an old copy of n_positions'),
+    ...eachKey(
+      ['summary_type', 'summary_use_proj', 'summary_activation', 'summary_proj_to_labels', 'summary_first_dropout'],
+      ignored('of other tasks than writing text'),
+    ),
+  },
+  dropouts: { attn_pdrop: 0.1, embd_pdrop: 0.1, resid_pdrop: 0.1 },
   config: gpt2Config,
   model: (config, weights) => new Gpt2(config, weights),
   weights: gpt2Weights,

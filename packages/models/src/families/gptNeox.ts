@@ -19,6 +19,8 @@ import { activationOf } from '../activation.js';
 import type { ModelShape } from '../causalModel.js';
 import { CausalModel } from '../causalModel.js';
 import type { ConfigReader } from '../config.js';
+import { modelKeys, rotaryKeys } from '../configKeys.js';
+import { eachKey, followed, ignored } from '@lowrank/settings';
 import { bodyNames, renamed } from '../renamed.js';
 import { defineFamily } from '../family.js';
 import { rotaryOptions } from '../rotaryConfig.js';
@@ -38,7 +40,6 @@ interface GptNeoxConfig extends ModelShape {
   readonly rotary: RotaryOptions;
 }
 
-/** Dropouts of the config are of its pretraining and are not applied; adapters have their own. */
 function gptNeoxConfig(config: ConfigReader): GptNeoxConfig {
   const hiddenSize = config.integer('hidden_size', 6144);
   const heads = config.integer('num_attention_heads', 64);
@@ -236,6 +237,30 @@ export const gptNeox = defineFamily({
   features: 'attention and block side by side, a part of each head turns',
   defaultTargets: ['query_key_value'],
   residualWriters: ['attention.dense', 'mlp.dense_4h_to_h'],
+  configKeys: {
+    ...modelKeys,
+    ...eachKey(
+      [
+        'hidden_size',
+        'intermediate_size',
+        'num_hidden_layers',
+        'num_attention_heads',
+        'max_position_embeddings',
+        'layer_norm_eps',
+        'hidden_act',
+      ],
+      followed('what it does in transformers'),
+    ),
+    rope_scaling: rotaryKeys.rope_scaling,
+    rope_parameters: rotaryKeys.rope_parameters,
+    original_max_position_embeddings: rotaryKeys.original_max_position_embeddings,
+    rotary_pct: followed('the share of each head that turns, where the parameters do not say'),
+    rotary_emb_base: followed('θ, where the parameters do not say'),
+    ...eachKey(['rope_theta', 'partial_rotary_factor'], ignored('transformers has other names for it here')),
+    attention_bias: followed('biases of query_key_value and dense'),
+    use_parallel_residual: followed('whether attention and block stand side by side'),
+  },
+  dropouts: { attention_dropout: 0, hidden_dropout: 0 },
   biasKeys: ['attention_bias'],
   config: gptNeoxConfig,
   model: (config, weights) => new GptNeox(config, weights),

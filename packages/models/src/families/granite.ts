@@ -2,6 +2,8 @@ import type { RotaryOptions } from '@lowrank/nn';
 import { PreNormLayer, RotaryTable } from '@lowrank/nn';
 import type { CausalModel } from '../causalModel.js';
 import type { ConfigReader } from '../config.js';
+import { decoderKeys, rotaryKeys, siluKey } from '../configKeys.js';
+import { followed } from '@lowrank/settings';
 import { defineFamily } from '../family.js';
 import { decoderTensors } from '../llamaCppNames.js';
 import { rotaryOptions } from '../rotaryConfig.js';
@@ -73,6 +75,17 @@ export const granite = defineFamily({
   // PEFT has none for it: those of Llama.
   defaultTargets: ['q_proj', 'v_proj'],
   residualWriters: ['o_proj', 'down_proj'],
+  configKeys: {
+    ...decoderKeys,
+    ...rotaryKeys,
+    hidden_act: siluKey,
+    attention_bias: followed('biases of q, k, v and o'),
+    mlp_bias: followed('biases of the gated block'),
+    embedding_multiplier: followed('factor on embeddings'),
+    attention_multiplier: followed('factor on scores'),
+    residual_multiplier: followed('factor on what a layer adds to the residual stream'),
+    logits_scaling: followed('divisor of the logits'),
+  },
   biasKeys: ['attention_bias', 'mlp_bias'],
   llamaCpp: {
     architecture: 'granite',

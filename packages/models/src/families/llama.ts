@@ -2,6 +2,8 @@ import type { RotaryOptions } from '@lowrank/nn';
 import { PreNormLayer, RotaryTable } from '@lowrank/nn';
 import type { CausalModel } from '../causalModel.js';
 import type { ConfigReader } from '../config.js';
+import { decoderKeys, rotaryKeys, siluKey } from '../configKeys.js';
+import { followed, ignored } from '@lowrank/settings';
 import { defineFamily } from '../family.js';
 import { decoderTensors } from '../llamaCppNames.js';
 import { rotaryOptions } from '../rotaryConfig.js';
@@ -60,6 +62,15 @@ export const llama = defineFamily({
   features: 'biases where the config says so',
   defaultTargets: ['q_proj', 'v_proj'],
   residualWriters: ['o_proj', 'down_proj'],
+  configKeys: {
+    ...decoderKeys,
+    ...rotaryKeys,
+    hidden_act: siluKey,
+    attention_bias: followed('biases of q, k, v and o'),
+    mlp_bias: followed('biases of the gated block'),
+    pretraining_tp: ignored('transformers 5 does not look at it'),
+    sliding_window: ignored('transformers 5 does not look at it'),
+  },
   biasKeys: ['attention_bias', 'mlp_bias'],
   llamaCpp: { architecture: 'llama', tensors: decoderTensors, interleavedHeads: true, model: { maxPositions: 2048 } },
   config: llamaConfig,

@@ -2,6 +2,8 @@ import type { RotaryOptions } from '@lowrank/nn';
 import { PreNormLayer, RotaryTable } from '@lowrank/nn';
 import type { CausalModel } from '../causalModel.js';
 import type { ConfigReader } from '../config.js';
+import { decoderKeys, rotaryKeys, siluKey } from '../configKeys.js';
+import { followed, ignored } from '@lowrank/settings';
 import { defineFamily } from '../family.js';
 import { decoderTensors } from '../llamaCppNames.js';
 import { rotaryOptions } from '../rotaryConfig.js';
@@ -62,6 +64,13 @@ export const mistral = defineFamily({
   features: 'a sliding window on every layer',
   defaultTargets: ['q_proj', 'v_proj'],
   residualWriters: ['o_proj', 'down_proj'],
+  configKeys: {
+    ...decoderKeys,
+    ...rotaryKeys,
+    hidden_act: siluKey,
+    sliding_window: followed('tokens that a layer with a window sees'),
+    layer_types: ignored('transformers takes one window for all layers'),
+  },
   llamaCpp: {
     architecture: 'llama',
     tensors: decoderTensors,

@@ -5,6 +5,8 @@ import { add } from '@lowrank/tensor';
 import { scope } from '@lowrank/tensor/op';
 import type { CausalModel } from '../causalModel.js';
 import type { ConfigReader } from '../config.js';
+import { decoderKeys, rotaryKeys, siluKey } from '../configKeys.js';
+import { followed } from '@lowrank/settings';
 import { defineFamily } from '../family.js';
 import { decoderTensors } from '../llamaCppNames.js';
 import { rotaryOptions } from '../rotaryConfig.js';
@@ -81,6 +83,12 @@ export const olmo2 = defineFamily({
   // PEFT has none for it: those of Llama.
   defaultTargets: ['q_proj', 'v_proj'],
   residualWriters: ['o_proj', 'down_proj'],
+  configKeys: {
+    ...decoderKeys,
+    ...rotaryKeys,
+    hidden_act: siluKey,
+    attention_bias: followed('biases of q, k, v and o'),
+  },
   biasKeys: ['attention_bias'],
   llamaCpp: { architecture: 'olmo2', tensors: decoderTensors },
   config: olmo2Config,

@@ -1,6 +1,8 @@
 import { RotaryTable } from '@lowrank/nn';
 import type { CausalModel } from '../causalModel.js';
 import type { ConfigReader } from '../config.js';
+import { decoderKeys, layerRotaryKeys, siluKey } from '../configKeys.js';
+import { followed } from '@lowrank/settings';
 import { defineFamily } from '../family.js';
 import { PostNormLayer } from './olmo2.js';
 import type { RotaryByLayerType } from '../rotaryConfig.js';
@@ -73,6 +75,14 @@ export const olmo3 = defineFamily({
   // PEFT has none for it: those of Llama.
   defaultTargets: ['q_proj', 'v_proj'],
   residualWriters: ['o_proj', 'down_proj'],
+  configKeys: {
+    ...decoderKeys,
+    ...layerRotaryKeys,
+    hidden_act: siluKey,
+    attention_bias: followed('biases of q, k, v and o'),
+    sliding_window: followed('tokens that a layer with a window sees'),
+    layer_types: followed('whether each layer has a window'),
+  },
   biasKeys: ['attention_bias'],
   config: olmo3Config,
   model: olmo3Model,

@@ -2,6 +2,8 @@ import type { RotaryOptions } from '@lowrank/nn';
 import { Attention, GatedMlp, PreNormLayer, RotaryTable } from '@lowrank/nn';
 import type { CausalModel } from '../causalModel.js';
 import type { ConfigReader } from '../config.js';
+import { decoderKeys, rotaryKeys, siluKey } from '../configKeys.js';
+import { eachKey, followed, ignored } from '@lowrank/settings';
 import { defineFamily } from '../family.js';
 import { decoderTensors } from '../llamaCppNames.js';
 import { rotaryOptions } from '../rotaryConfig.js';
@@ -29,7 +31,6 @@ function phi3Config(config: ConfigReader): Phi3Config {
     eosId: 32_000,
   });
   config.oneOf('hidden_act', ['silu'], 'silu');
-  config.requireOff('attention_bias', 'mlp_bias', 'lm_head_bias');
   const rotary = rotaryOptions(config, { ...base, scalings: ['longrope'], partial: true, originalPositions: 4096 });
   return { ...base, rotary, maxPositions: rotary.maxPositions, window: config.optionalInteger('sliding_window') ?? 0 };
 }
@@ -71,6 +72,19 @@ export const phi3 = defineFamily({
   // PEFT has none for it: as `q_proj` and `v_proj` are one layer with k, that layer.
   defaultTargets: ['qkv_proj'],
   residualWriters: ['o_proj', 'down_proj'],
+  configKeys: {
+    ...decoderKeys,
+    ...rotaryKeys,
+    partial_rotary_factor: followed('the share of each head that turns'),
+    original_max_position_embeddings: followed('that next to the parameters alone, as in transformers'),
+    hidden_act: siluKey,
+    sliding_window: followed('tokens that a layer with a window sees'),
+    ...eachKey(
+      ['attention_bias', 'mlp_bias', 'lm_head_bias', 'embd_pdrop'],
+      ignored('transformers 5 does not look at it'),
+    ),
+  },
+  dropouts: { attention_dropout: 0, resid_pdrop: 0 },
   llamaCpp: {
     architecture: 'phi3',
     tensors: {

@@ -2,6 +2,8 @@ import type { RotaryOptions } from '@lowrank/nn';
 import { PreNormLayer, RotaryTable } from '@lowrank/nn';
 import type { CausalModel } from '../causalModel.js';
 import type { ConfigReader } from '../config.js';
+import { decoderKeys, rotaryKeys, siluKey } from '../configKeys.js';
+import { followed } from '@lowrank/settings';
 import { defineFamily } from '../family.js';
 import { decoderTensors } from '../llamaCppNames.js';
 import { rotaryOptions } from '../rotaryConfig.js';
@@ -26,6 +28,14 @@ function qwen2Config(config: ConfigReader): Qwen2Config {
   const rotary = rotaryOptions(config, base);
   return { ...base, rotary, maxPositions: rotary.maxPositions, windows: qwenWindows(config, base.layers) };
 }
+
+/** What `qwenWindows` reads. */
+export const qwenWindowKeys = {
+  use_sliding_window: followed('true: the upper layers have a window'),
+  sliding_window: followed('tokens that a layer with a window sees'),
+  max_window_layers: followed('the first layer with a window'),
+  layer_types: followed('whether each layer has a window'),
+};
 
 /** `sliding_window` counts where `use_sliding_window` is true, from layer `max_window_layers` on. */
 export function qwenWindows(config: ConfigReader, layers: number): number[] {
@@ -67,6 +77,12 @@ export const qwen2 = defineFamily({
   features: 'biases of q, k and v; windows on upper layers where they are turned on',
   defaultTargets: ['q_proj', 'v_proj'],
   residualWriters: ['o_proj', 'down_proj'],
+  configKeys: {
+    ...decoderKeys,
+    ...rotaryKeys,
+    hidden_act: siluKey,
+    ...qwenWindowKeys,
+  },
   llamaCpp: { architecture: 'qwen2', tensors: decoderTensors },
   config: qwen2Config,
   model: qwen2Model,

@@ -2,7 +2,9 @@ import type { RotaryOptions } from '@lowrank/nn';
 import { PreNormLayer, RotaryTable } from '@lowrank/nn';
 import type { CausalModel } from '../causalModel.js';
 import type { ConfigReader } from '../config.js';
-import { qwenWindows } from './qwen2.js';
+import { decoderKeys, rotaryKeys, siluKey } from '../configKeys.js';
+import { followed } from '@lowrank/settings';
+import { qwenWindowKeys, qwenWindows } from './qwen2.js';
 import { defineFamily } from '../family.js';
 import { decoderTensors } from '../llamaCppNames.js';
 import { rotaryOptions } from '../rotaryConfig.js';
@@ -72,6 +74,13 @@ export const qwen3 = defineFamily({
   features: 'norms on each head of q and k',
   defaultTargets: ['q_proj', 'v_proj'],
   residualWriters: ['o_proj', 'down_proj'],
+  configKeys: {
+    ...decoderKeys,
+    ...rotaryKeys,
+    hidden_act: siluKey,
+    attention_bias: followed('biases of q, k, v and o'),
+    ...qwenWindowKeys,
+  },
   biasKeys: ['attention_bias'],
   llamaCpp: { architecture: 'qwen3', tensors: decoderTensors },
   config: qwen3Config,

@@ -2,6 +2,8 @@ import type { RotaryOptions } from '@lowrank/nn';
 import { PreNormLayer, RotaryTable } from '@lowrank/nn';
 import type { CausalModel } from '../causalModel.js';
 import type { ConfigReader } from '../config.js';
+import { decoderKeys, rotaryKeys, siluKey } from '../configKeys.js';
+import { followed } from '@lowrank/settings';
 import { defineFamily } from '../family.js';
 import { decoderTensors } from '../llamaCppNames.js';
 import { rotaryOptions } from '../rotaryConfig.js';
@@ -88,6 +90,18 @@ export const smollm3 = defineFamily({
   // PEFT has none for it: those of Llama.
   defaultTargets: ['q_proj', 'v_proj'],
   residualWriters: ['o_proj', 'down_proj'],
+  configKeys: {
+    ...decoderKeys,
+    ...rotaryKeys,
+    hidden_act: siluKey,
+    attention_bias: followed('biases of q, k, v and o'),
+    mlp_bias: followed('biases of the gated block'),
+    no_rope_layers: followed('1 for each layer that knows positions'),
+    no_rope_layer_interval: followed('every which layer knows none, where no_rope_layers is left out'),
+    use_sliding_window: followed('true: layers without positions have a window'),
+    sliding_window: followed('tokens that a layer with a window sees'),
+    layer_types: followed('whether each layer has a window'),
+  },
   biasKeys: ['attention_bias', 'mlp_bias'],
   llamaCpp: { architecture: 'smollm3', tensors: decoderTensors, interleavedHeads: true },
   config: smollm3Config,
