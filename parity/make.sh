@@ -3,7 +3,7 @@
 set -e
 cd "$(dirname "$0")"
 export PYTHONHASHSEED=0 PYTHONWARNINGS=ignore
-for script in ops patterns cases goldenSchedule dynamicMap adamw8bit llama llamaTrain tokenizers \
+for script in ops patterns cases goldenSchedule dynamicMap adamw8bit llama llamaTrain preferences tokenizers \
   chat generation families configs folderKeys \
   gptFamilies \
   embeddings variants saved liveAdapters eva methods arithmetic rouge spectrum subspace quant quantizedAdapters; do

@@ -58,7 +58,7 @@ export function batches(rows: readonly EncodedRow[], options: BatchesOptions<unk
   };
 }
 
-function checkBatchSize(batchSize: number): void {
+export function checkBatchSize(batchSize: number): void {
   if (Number.isSafeInteger(batchSize) && batchSize >= 1) return;
   throw new LowrankError({
     code: 'data.batchSize',

@@ -20,6 +20,19 @@ export type { MetricName, TextMetricName } from './metrics/metric.js';
 export { scoredPrompts } from './metrics/scoredPrompts.js';
 export type { ScoredPrompt } from './metrics/scoredPrompts.js';
 export type { TextMetric } from './metrics/textMetric.js';
+export { documentBatches } from './preferences/documentBatches.js';
+export type { DocumentBatch } from './preferences/documentBatches.js';
+export type { ExampleGroup, PreferenceExample, ReferenceLogps } from './preferences/example.js';
+export type { JudgedRow } from './preferences/judgedGroups.js';
+export { judgedGroups } from './preferences/judgedGroups.js';
+export type { PreferenceBatchOptions, PreferenceKind } from './preferences/preferenceBatches.js';
+export {
+  examplesSeen,
+  largestPreferenceBatches,
+  preferenceBatches,
+  preferenceEvaluationBatches,
+} from './preferences/preferenceBatches.js';
+export type { FloatArray, PreferenceBatch, PreferenceInputs } from './preferences/preferenceLayout.js';
 export type { PackOptions, PackedPiece } from './packDocuments.js';
 export { packDocuments } from './packDocuments.js';
 export type { PromptGroup } from './promptGroups.js';

@@ -84,12 +84,22 @@ export abstract class CausalModel extends Module {
   protected abstract outputWeight(): Parameter;
 
   /** Σ over positions with a label of −log p(label | what precedes it): the logits never exist as a whole. */
-  loss({ ids, labels, positions, segments }: LossBatch): Tensor {
+  loss(batch: LossBatch): Tensor {
+    return this.crossEntropy(batch, 'sum');
+  }
+
+  /** −log p(label | what precedes it) of every position [B·T], 0 where there is no label: what preferences sum up. */
+  losses(batch: LossBatch): Tensor {
+    return this.crossEntropy(batch, 'none');
+  }
+
+  private crossEntropy({ ids, labels, positions, segments }: LossBatch, reduction: 'sum' | 'none'): Tensor {
     const hidden = this.hidden(ids, { positions, segments });
     return scope(this.outputPath, () => {
       const rows = this.scaled(reshape(hidden, [ids.size, this.shape.hiddenSize]));
       const { weight, terms } = this.output(rows);
-      return linearCrossEntropy(rows, weight, reshape(labels, [ids.size]), { terms, softcap: this.logitSoftcap });
+      const options = { terms, softcap: this.logitSoftcap, reduction };
+      return linearCrossEntropy(rows, weight, reshape(labels, [ids.size]), options);
     });
   }
 

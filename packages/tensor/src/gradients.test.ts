@@ -144,6 +144,22 @@ const cases: Record<string, Case> = {
     inputs: [x(5, 3), x(7, 3)],
     fn: (a, w) => lr.linearCrossEntropy(a, w, ints([1, -100, 6, 0, 3], [5]), { chunkRows: 2, softcap: 0.7 }),
   },
+  // Each row with a gradient of its own: those of W and B are made from logits that are computed again.
+  'linearCrossEntropy, row by row': {
+    inputs: [x(5, 3), x(7, 3), x(2, 3), x(7, 2)],
+    fn: (a, w, left, right) =>
+      lr.square(
+        lr.linearCrossEntropy(a, w, ints([1, -100, 6, 0, 3], [5]), {
+          chunkRows: 2,
+          softcap: 0.7,
+          reduction: 'none',
+          terms: [
+            { h: lr.mul(lr.linear(a, left), 0.7), b: right },
+            { h: lr.slice(a, 1, 1, 2), b: lr.slice(w, 1, 0, 1) },
+          ],
+        }),
+      ),
+  },
   softCapped: { inputs: [x(3, 5)], fn: (a) => op.softCapped(a, 0.6) },
   squaredNorm: { inputs: [x(3, 5)], fn: (a) => op.squaredNorm(a) },
   cast: { inputs: [x(4)], fn: (a) => lr.square(apply(coreOps.cast, [a], { dtype: 'f32' as const })) },

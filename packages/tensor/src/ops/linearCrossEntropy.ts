@@ -1,4 +1,4 @@
-import { aNumber, anInteger, kind, options as optionsOf, signature } from '../arguments.js';
+import { aNumber, anInteger, kind, oneOf, options as optionsOf, signature } from '../arguments.js';
 import { aTensor } from '../tensorKinds.js';
 import type { Tensor } from '../graph.js';
 import { sameShape, shapeError, showShape } from '../shape.js';
@@ -7,7 +7,7 @@ import { crossEntropyRows } from './crossEntropyRows.js';
 import { withGradient } from './custom.js';
 import { matmul } from './matmul.js';
 import { sum } from './reduce.js';
-import { rows, stackRows } from './view.js';
+import { reshape, rows, stackRows } from './view.js';
 
 export interface LinearCrossEntropyOptions {
   /** Rows of logits that exist at once; see {@link defaultChunkRows}. */
@@ -16,6 +16,8 @@ export interface LinearCrossEntropyOptions {
   terms?: readonly ProductTerm[];
   /** Logits z become softcap·tanh(z/softcap) before the softmax (Gemma 2); 0 for none. */
   softcap?: number;
+  /** The sum of the rows' losses (the default), or each row's own: [T], 0 for rows without a label. */
+  reduction?: 'sum' | 'none';
 }
 
 /** h·Bᵀ, with h [T, r] and B [V, r] of a small r: what a low-rank adapter adds to a projection, h = s·(x·Aᵀ). */
@@ -32,16 +34,20 @@ const checkLinearCrossEntropy = signature('linearCrossEntropy', {
     chunkRows: anInteger,
     terms: kind('an array of { h, b }', Array.isArray),
     softcap: aNumber,
+    reduction: oneOf('sum', 'none'),
   }),
 });
 
 /**
  * Σ over rows with a label ≥ 0 of cross-entropy(x·Wᵀ, label), with x [T, D], W [V, D] and labels i32 [T] → a scalar;
- * with terms over x·Wᵀ + Σ h·Bᵀ.
+ * with terms over x·Wᵀ + Σ h·Bᵀ. With `reduction: 'none'` the losses are not summed: [T].
  *
  * The output projection and the loss in one: chunk by chunk of rows, logits are made, turned into loss and gradient in
  * place, and multiplied back into dx and dW in the forward pass, so that no more than one chunk of logits ever exists
  * (Liger Kernel's and Unsloth's scheme; Hsu et al. 2024). What nobody asks the gradient of is never computed.
+ *
+ * Of losses that are not summed, each has a gradient g of its own. dx = g ⊙ what the forward pass has made; dW needs g
+ * before the rows are added up, so that, where W is trained, the backward pass makes the logits again, chunk by chunk.
  */
 export function linearCrossEntropy(
   x: Tensor,
@@ -50,14 +56,14 @@ export function linearCrossEntropy(
   options: LinearCrossEntropyOptions = {},
 ): Tensor {
   checkLinearCrossEntropy(x, weight, labels, options);
-  const { terms = [], softcap = 0 } = options;
+  const { terms = [], softcap = 0, reduction = 'sum' } = options;
   const product = { x, weight, labels, terms };
   checkShapes(product);
   const count = x.shape[0];
   const chunkRows = options.chunkRows ?? defaultChunkRows(count, weight.shape[0] ?? 1);
   const loss = new ChunkedLoss(product, softcap);
   for (let start = 0; start < count; start += chunkRows) loss.addRows(start, Math.min(start + chunkRows, count));
-  return loss.total();
+  return reduction === 'sum' ? loss.total() : loss.each();
 }
 
 /** The loss's operands: logits are x·weightᵀ + Σ h·bᵀ over the terms. */
@@ -92,6 +98,7 @@ function checkShapes({ x, weight, labels, terms }: Product): void {
 /** The loss and its gradients, gathered chunk by chunk. */
 class ChunkedLoss {
   private readonly losses: Tensor[] = [];
+  private readonly bounds: (readonly [start: number, end: number])[] = [];
   /** dx of each chunk. */
   private readonly ofX: Tensor[] = [];
   private ofWeight: Tensor | undefined;
@@ -106,18 +113,10 @@ class ChunkedLoss {
 
   /** Traces rows start … end: their logits, their losses, and what they add to each gradient. */
   addRows(start: number, end: number): void {
-    const { x, weight, labels, terms } = this.product;
-    const xs = rows(x, start, end);
-    const hs = terms.map(({ h }) => rows(h, start, end));
-    const uncapped = terms.reduce(
-      (sum, { b }, at) => plusTerm(sum, hs[at], b),
-      matmul(xs, weight, { transposeB: true }),
-    );
-    const logits = softCapped(uncapped, this.softcap);
-    const [loss, ofCapped] = crossEntropyRows(logits, rows(labels, start, end));
-    if (loss === undefined || ofCapped === undefined) return;
+    const { weight, terms } = this.product;
+    const { xs, hs, loss, ofLogits } = this.chunk(start, end);
+    this.bounds.push([start, end]);
     this.losses.push(loss);
-    const ofLogits = this.softcap > 0 ? mul(ofCapped, sub(1, square(mul(logits, 1 / this.softcap)))) : ofCapped;
     // Traced here, next to the chunk's logits, so that the chunk's memory is free before the next one begins. Unused
     // products are dropped by the compiler.
     this.ofX.push(matmul(ofLogits, weight));
@@ -128,6 +127,57 @@ class ChunkedLoss {
       gradient.h.push(matmul(ofLogits, b));
       gradient.b = plus(gradient.b, matmul(ofLogits, ownRows, { transposeA: true }));
     }
+  }
+
+  /** The losses of rows start … end, and their gradients by the logits. */
+  private chunk(start: number, end: number): { xs: Tensor; hs: Tensor[]; loss: Tensor; ofLogits: Tensor } {
+    const { x, weight, labels, terms } = this.product;
+    const xs = rows(x, start, end);
+    const hs = terms.map(({ h }) => rows(h, start, end));
+    const uncapped = terms.reduce(
+      (sum, { b }, at) => plusTerm(sum, hs[at], b),
+      matmul(xs, weight, { transposeB: true }),
+    );
+    const logits = softCapped(uncapped, this.softcap);
+    const [loss, ofCapped] = crossEntropyRows(logits, rows(labels, start, end));
+    if (loss === undefined || ofCapped === undefined) throw new TypeError('crossEntropyRows has two outputs');
+    const ofLogits = this.softcap > 0 ? mul(ofCapped, sub(1, square(mul(logits, 1 / this.softcap)))) : ofCapped;
+    return { xs, hs, loss, ofLogits };
+  }
+
+  /** Each row's loss, with a gradient of its own. */
+  each(): Tensor {
+    const { x, weight, terms } = this.product;
+    const inputs = [x, weight, ...terms.flatMap(({ h, b }) => [h, b])];
+    return withGradient(stackRows(this.losses), inputs, (g, needs) => {
+      const column = reshape(g, [g.size, 1]);
+      const scaled = (parts: readonly Tensor[]): Tensor => mul(column, stackRows(parts));
+      const summed = this.weightGradients(g, needs);
+      const made = [
+        () => scaled(this.ofX),
+        summed.weight,
+        ...this.ofTerms.flatMap(({ h }, at) => [() => scaled(h), summed.terms[at]]),
+      ];
+      return made.map((gradient, at) => (needs[at] === true ? gradient?.() : undefined));
+    });
+  }
+
+  /** Σ over rows of g ⊙ …: dW and dB, from logits that are made again where one of them is asked for. */
+  private weightGradients(
+    g: Tensor,
+    needs: readonly boolean[],
+  ): { weight: () => Tensor | undefined; terms: (() => Tensor | undefined)[] } {
+    let weight: Tensor | undefined;
+    const ofTerms = this.product.terms.map((): Tensor | undefined => undefined);
+    if (needs.some((need, at) => need && at % 2 === 1))
+      for (const [start, end] of this.bounds) {
+        const { xs, hs, ofLogits } = this.chunk(start, end);
+        const column = reshape(rows(g, start, end), [end - start, 1]);
+        const product = (own: Tensor): Tensor => matmul(ofLogits, mul(column, own), { transposeA: true });
+        weight = plus(weight, product(xs));
+        hs.forEach((own, at) => (ofTerms[at] = plus(ofTerms[at], product(own))));
+      }
+    return { weight: () => weight, terms: ofTerms.map((term) => () => term) };
   }
 
   /** The sum of all losses, with the gradients as its rule. */
