@@ -93,8 +93,8 @@ async function withReference(
   const batches = documentBatches(documents, { maxPackedTokens: 128 });
   const scores = await scoreDocuments({ backend, model, batches });
   const found = new Map<EncodedRow, number>();
-  for (const [at, { rows }] of batches.entries())
-    for (const [slot, row] of rows.entries()) {
+  for (const [at, { documents: inSlots }] of batches.entries())
+    for (const [slot, row] of inSlots.entries()) {
       const document = documents[row];
       if (document !== undefined) found.set(document, scores[at]?.[slot] ?? NaN);
     }

@@ -9,7 +9,7 @@ import type { TokenArray, TokenInputs } from '../tokenBatch.js';
 export interface DocumentBatch {
   readonly inputs: TokenInputs & { readonly documents: TokenArray; readonly slots: FloatArray };
   /** The rows in the slots, by their places in what was given. */
-  readonly rows: readonly number[];
+  readonly documents: readonly number[];
 }
 
 /** Every row once, packed into sequences of one length. */
@@ -32,7 +32,7 @@ export function documentBatches(
     const { tokens, slots: own } = layOutDocuments(found, { bucket: () => length });
     return {
       inputs: { ...tokens.inputs, documents: own, slots: floatsOf(slots, numbers) },
-      rows: found.map(({ document }) => document),
+      documents: found.map(({ document }) => document),
     };
   });
 }
