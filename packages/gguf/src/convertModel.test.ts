@@ -151,10 +151,12 @@ test('a tokenizer that llama.cpp has no Llama for', async () => {
     got: 'type Unigram',
   });
   await expect(convert({ vocabulary: {} })).rejects.toMatchObject({ code: 'gguf.vocabulary', got: 'neither' });
-  await expect(convert({ vocabulary: { tokenizerModel: Uint8Array.of(255, 255, 1) } })).rejects.toMatchObject({
-    code: 'gguf.vocabulary',
-    what: 'tokenizer.model',
-  });
+  // The second one's score has one byte.
+  for (const bytes of [Uint8Array.of(255, 255, 1), Uint8Array.of(10, 3, 18, 1, 0)])
+    await expect(convert({ vocabulary: { tokenizerModel: bytes } })).rejects.toMatchObject({
+      code: 'gguf.vocabulary',
+      what: 'tokenizer.model',
+    });
   await expect(
     convert({ vocabulary: { tokenizerJson, tokenizer: { encode: () => [1, 2], decode: () => '' } } }),
   ).rejects.toMatchObject({ code: 'gguf.preTokenizer' });

@@ -23,8 +23,9 @@ export function readPieces(bytes: Uint8Array): Piece[] {
     for (const field of fieldsOf(value)) {
       if (field.number === 1 && field.value instanceof Uint8Array)
         piece = { ...piece, text: new TextDecoder().decode(field.value) };
-      else if (field.number === 2 && field.value instanceof Uint8Array)
+      else if (field.number === 2 && field.value instanceof Uint8Array && field.value.length === 4)
         piece = { ...piece, score: new DataView(field.value.slice().buffer).getFloat32(0, true) };
+      else if (field.number === 2) throw damaged();
       else if (field.number === 3 && typeof field.value === 'number') piece = { ...piece, type: field.value };
     }
     pieces.push(piece);

@@ -154,6 +154,8 @@ class TokenFinder {
     if (text === '') return [];
     const parts: TextPart[] = [];
     let done = 0;
+    /** From here to `done` all is blank. */
+    let blank = Infinity;
     const put = (from: number, to: number, id?: number): void => {
       if (to > from) parts.push({ text: source.slice(from, to), id });
     };
@@ -162,10 +164,15 @@ class TokenFinder {
       if ((token.special && splitsSpecialTokens) || (token.singleWord && isWithinWord(text, from, to))) continue;
       let [start, end] = [from, to];
       if (token.lstrip) {
-        while (start > 0 && isBlank(text, start - 1)) start--;
+        while (start > done && isBlank(text, start - 1)) start--;
         start = Math.max(start, done);
       }
-      if (token.rstrip) while (end < text.length && isBlank(text, end)) end++;
+      if (token.rstrip) {
+        // Blanks that a token before has taken end where they ended then.
+        if (end < done && end >= blank) end = done;
+        else blank = end;
+        while (end < text.length && isBlank(text, end)) end++;
+      }
       // Blanks that the token before took may be a token of their own: it comes again, as in the Rust library.
       put(done, start);
       put(start, end, found.id);

@@ -46,21 +46,26 @@ function mergeLong(symbols: Symbols, merges: Merges): PieceTokens {
   const next = Int32Array.from({ length: count }, (_, at) => (at + 1 < count ? at + 1 : -1));
   const previous = Int32Array.from({ length: count }, (_, at) => at - 1);
   const last = Int32Array.from({ length: count }, (_, at) => at);
-  const heap = new CandidateHeap();
+  /** The merge of a symbol with its right neighbor, as it is now: a candidate with another rank is out of date. */
+  const ranks = new Int32Array(count).fill(-1);
+  const merged = new Int32Array(count);
+  const heap = new CandidateHeap(count);
   const consider = (at: number): void => {
     const right = next[at] ?? -1;
-    if (right < 0) return;
-    const merge = merges.get(pairKey(ids[at] ?? 0, ids[right] ?? 0));
-    if (merge !== undefined) heap.push(merge.rank, at, merge.id);
+    const merge = right < 0 ? undefined : merges.get(pairKey(ids[at] ?? 0, ids[right] ?? 0));
+    ranks[at] = merge?.rank ?? -1;
+    if (merge === undefined) return;
+    merged[at] = merge.id;
+    heap.push(merge.rank * mostPlaces + at);
   };
   for (let at = 0; at + 1 < count; at++) consider(at);
   for (let top = heap.pop(); top !== undefined; top = heap.pop()) {
-    const { at, id } = top;
+    const rank = Math.floor(top / mostPlaces);
+    const at = top - rank * mostPlaces;
+    if (ranks[at] !== rank) continue;
     const right = next[at] ?? -1;
-    // Merged into another symbol meanwhile, or its neighbor was.
-    if (ids[at] === -1 || right < 0 || merges.get(pairKey(ids[at] ?? 0, ids[right] ?? 0))?.id !== id) continue;
-    ids[at] = id;
-    ids[right] = -1;
+    ids[at] = merged[at] ?? 0;
+    ranks[right] = -1;
     last[at] = last[right] ?? 0;
     const after = next[right] ?? -1;
     next[at] = after;
@@ -69,65 +74,61 @@ function mergeLong(symbols: Symbols, merges: Merges): PieceTokens {
     if (before >= 0) consider(before);
     consider(at);
   }
-  const merged: { ids: number[]; ends: number[] } = { ids: [], ends: [] };
+  const tokens: { ids: number[]; ends: number[] } = { ids: [], ends: [] };
   for (let at = 0; at >= 0; at = next[at] ?? -1) {
-    merged.ids.push(ids[at] ?? 0);
-    merged.ends.push(symbols.ends[last[at] ?? 0] ?? 0);
+    tokens.ids.push(ids[at] ?? 0);
+    tokens.ends.push(symbols.ends[last[at] ?? 0] ?? 0);
   }
-  return merged;
+  return tokens;
 }
 
-/** Candidates by rank, then by place. */
-class CandidateHeap {
-  readonly #ranks: number[] = [];
-  readonly #places: number[] = [];
-  readonly #ids: number[] = [];
+/** More places than a text has, so that rank and place are one number: ranks lie below 2²⁴, strings end before 2²⁹. */
+const mostPlaces = 2 ** 29;
 
-  push(rank: number, at: number, id: number): void {
-    let child = this.#ranks.length;
-    this.#set(child, rank, at, id);
+/** The least number first. */
+class CandidateHeap {
+  #numbers: Float64Array;
+  #size = 0;
+
+  constructor(expected: number) {
+    this.#numbers = new Float64Array(expected + 16);
+  }
+
+  push(number: number): void {
+    if (this.#size === this.#numbers.length) {
+      const larger = new Float64Array(2 * this.#size);
+      larger.set(this.#numbers);
+      this.#numbers = larger;
+    }
+    const numbers = this.#numbers;
+    let child = this.#size++;
     while (child > 0) {
       const parent = (child - 1) >> 1;
-      if (!this.#isBefore(child, parent)) return;
-      this.#swap(child, parent);
+      const above = numbers[parent] ?? 0;
+      if (above <= number) break;
+      numbers[child] = above;
       child = parent;
     }
+    numbers[child] = number;
   }
 
-  pop(): { at: number; id: number } | undefined {
-    const [at, id] = [this.#places[0], this.#ids[0]];
-    if (at === undefined || id === undefined) return undefined;
-    const size = this.#ranks.length - 1;
-    this.#swap(0, size);
-    this.#ranks.pop();
-    this.#places.pop();
-    this.#ids.pop();
+  pop(): number | undefined {
+    if (this.#size === 0) return undefined;
+    const numbers = this.#numbers;
+    const least = numbers[0];
+    const moved = numbers[--this.#size] ?? 0;
     let parent = 0;
     for (;;) {
-      let least = parent;
-      for (const child of [2 * parent + 1, 2 * parent + 2])
-        if (child < size && this.#isBefore(child, least)) least = child;
-      if (least === parent) return { at, id };
-      this.#swap(parent, least);
-      parent = least;
+      let child = 2 * parent + 1;
+      if (child >= this.#size) break;
+      if (child + 1 < this.#size && (numbers[child + 1] ?? 0) < (numbers[child] ?? 0)) child++;
+      const below = numbers[child] ?? 0;
+      if (below >= moved) break;
+      numbers[parent] = below;
+      parent = child;
     }
-  }
-
-  #isBefore(left: number, right: number): boolean {
-    const byRank = (this.#ranks[left] ?? 0) - (this.#ranks[right] ?? 0);
-    return byRank !== 0 ? byRank < 0 : (this.#places[left] ?? 0) < (this.#places[right] ?? 0);
-  }
-
-  #set(slot: number, rank: number, at: number, id: number): void {
-    this.#ranks[slot] = rank;
-    this.#places[slot] = at;
-    this.#ids[slot] = id;
-  }
-
-  #swap(left: number, right: number): void {
-    const [rank, at, id] = [this.#ranks[left] ?? 0, this.#places[left] ?? 0, this.#ids[left] ?? 0];
-    this.#set(left, this.#ranks[right] ?? 0, this.#places[right] ?? 0, this.#ids[right] ?? 0);
-    this.#set(right, rank, at, id);
+    numbers[parent] = moved;
+    return least;
   }
 }
 

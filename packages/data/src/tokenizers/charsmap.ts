@@ -67,10 +67,25 @@ function* graphemesOf(text: string): Generator<{ index: number; segment: string 
     }
     return;
   }
-  // Segmenting a long text at once takes time by the square of its length, so lines are segmented one by one.
-  for (const { index: start, 0: line } of text.matchAll(/[^\n]*\n|[^\n]+/g))
-    for (const { index, segment } of graphemes.segment(line)) yield { index: start + index, segment };
+  // Segmenting a long text at once takes time by the square of its length. A stretch is segmented alone from where a
+  // grapheme begins; its last one may go on behind it, and begins the next stretch.
+  let size = stretchSize;
+  for (let start = 0; start < text.length;) {
+    const isEnd = start + size >= text.length;
+    const found = Array.from(graphemes.segment(text.slice(start, start + size)));
+    if (!isEnd && found.length === 1) {
+      size *= 2;
+      continue;
+    }
+    if (!isEnd) found.pop();
+    for (const { index, segment } of found) yield { index: start + index, segment };
+    const last = found.at(-1);
+    start += last === undefined ? size : last.index + last.segment.length;
+    size = stretchSize;
+  }
 }
+
+const stretchSize = 512;
 
 function parse(value: unknown, place: string): { trie: Uint32Array; replacements: Uint8Array } {
   const refuse = (got: string): never => {

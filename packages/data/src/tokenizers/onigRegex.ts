@@ -1,21 +1,33 @@
 import { foldedClass, foldedLiteral } from './onigCase.js';
+import type { SequencePart } from './onigLoops.js';
+import { loopsOf, mayOverlap } from './onigLoops.js';
 import { loneWord, posixClass, propertyClass, shorthand } from './onigClasses.js';
 
 /** A regular expression that cannot be said in JavaScript; the message names the construct. */
 export class RegexRefusal extends Error {}
+
+export interface TranslatedRegex {
+  readonly regex: RegExp;
+  /** One try at one place takes time by the length of the text, so that all may take its square. */
+  readonly mayFail: boolean;
+}
+
+/** As often as this a thing is repeated without counting as a repeat without end. */
+const longestCount = 64;
 
 /**
  * Translates a regular expression of the Rust tokenizers (Oniguruma, Ruby's syntax, UTF-8) into JavaScript's: `$` and
  * `^` are ends and beginnings of lines, `.` is all but a line feed, classes are Unicode's, possessive quantifiers and
  * atomic groups hold what they took.
  *
- * @returns the expression, with the flags v and g
+ * @returns the expression, with the flags v and g, and how its time grows
  * @throws RegexRefusal where JavaScript has no equal
  */
-export function translateRegex(source: string): RegExp {
-  const translated = new Translator(source).translate();
+export function translateRegex(source: string): TranslatedRegex {
+  const translator = new Translator(source);
+  const translated = translator.translate();
   try {
-    return new RegExp(translated, 'vg');
+    return { regex: new RegExp(translated, 'vg'), mayFail: translator.mayFail };
   } catch (cause) {
     throw new RegexRefusal(cause instanceof Error ? cause.message : String(cause));
   }
@@ -31,7 +43,7 @@ interface Flags {
   readonly dotAll: boolean;
 }
 
-interface Atom {
+interface Atom extends SequencePart {
   readonly source: string;
   /** Whether it holds a quantifier without an upper bound whose choices can be taken back. */
   readonly repeats: boolean;
@@ -39,6 +51,9 @@ interface Atom {
   readonly overlaps?: boolean;
   /** Look-arounds and anchors: quantifiers on them mean nothing. */
   readonly isAssertion?: boolean;
+  readonly loops: number;
+  readonly loop?: string | undefined;
+  readonly isNullable?: boolean;
 }
 
 /** Any character; V8 (Node 20) matches `[^]{3}` wrongly with the flag v. */
@@ -67,6 +82,8 @@ class Translator {
   readonly #source: string;
   #at = 0;
   #atomics = 0;
+  /** Whether a repeat is taken back where what follows it fails. */
+  mayFail = false;
 
   constructor(source: string) {
     this.#source = source;
@@ -83,7 +100,7 @@ class Translator {
     let source = '';
     let open = 0;
     let [repeats, overlaps] = [false, false];
-    const branches: string[][] = [[]];
+    const branches: Atom[][] = [[]];
     while (this.#at < this.#source.length && this.#peek() !== ')') {
       if (this.#take('|')) {
         source += '|';
@@ -102,9 +119,22 @@ class Translator {
       source += atom.source;
       repeats ||= atom.repeats;
       overlaps ||= atom.overlaps === true;
-      branches.at(-1)?.push(atom.source);
+      branches.at(-1)?.push(atom);
     }
-    return { source: source + ')'.repeat(open), repeats, overlaps: overlaps || mayOverlap(branches) };
+    return {
+      source: source + ')'.repeat(open),
+      repeats,
+      overlaps: overlaps || mayOverlap(branches.map((atoms) => atoms.map((atom) => atom.source))),
+      loops: Math.max(0, ...branches.map((atoms) => this.#loopsOf(atoms))),
+      isNullable: branches.some((atoms) => atoms.every(({ isNullable }) => isNullable === true)),
+    };
+  }
+
+  #loopsOf(atoms: readonly Atom[]): number {
+    const { loops, afterLoops } = loopsOf(atoms);
+    if (afterLoops > 1) throw new RegexRefusal('repeats of the same characters before what may fail, whose time has no bound');
+    if (afterLoops > 0) this.mayFail = true;
+    return loops;
   }
 
   #atom(flags: Flags): Atom {
@@ -203,14 +233,14 @@ class Translator {
     const inner = this.#alternatives(flagged === null ? flags : withFlags(flags, flagged[1] ?? '', flagged[2] ?? ''));
     if (!this.#take(')')) throw new RegexRefusal('a group without an end');
     if (look !== undefined) return { ...anchor(`(${look}${inner.source})`), repeats: false };
-    if (isAtomic) return this.#atomic(inner.source);
+    if (isAtomic) return { ...this.#atomic(inner.source), isNullable: inner.isNullable };
     return { ...inner, source: `(?:${inner.source})` };
   }
 
   /** What was matched stays matched: a look-ahead never takes back a choice. */
   #atomic(source: string): Atom {
     const name = `held${this.#atomics++}`;
-    return { source: `(?:(?=(?<${name}>${source}))\\k<${name}>)`, repeats: false };
+    return { source: `(?:(?=(?<${name}>${source}))\\k<${name}>)`, repeats: false, loops: 0 };
   }
 
   #quantified(atom: Atom): Atom {
@@ -228,14 +258,20 @@ class Translator {
         throw new RegexRefusal('alternatives that overlap within a repeat, whose time has no bound');
       if (isOpen && result.repeats) throw new RegexRefusal('repeats within a repeat, whose time has no bound');
       const body = `(?:${result.source})`;
-      if (sign !== undefined && mode === '+') result = this.#atomic(`${body}${sign}`);
-      else if (sign !== undefined)
-        result = { ...result, source: `${body}${sign}${mode}`, repeats: result.repeats || isOpen };
+      const isNullable = result.isNullable === true || sign === '*' || sign === '?' || Number(low || (sign ? 1 : 0)) === 0;
+      const isLoop = isOpen || (comma !== '' && Number(high) - Number(low) > longestCount);
+      // What repeats and comes several times are several repeats side by side.
+      const loops = isLoop ? Math.max(1, 2 * result.loops) : result.loops * (sign === '?' ? 1 : 2);
+      const loop = isLoop && result.loops === 0 ? result.source : undefined;
+      const repeated = { repeats: result.repeats || isOpen, isNullable, loops, loop };
+      if (sign !== undefined && mode === '+') result = { ...this.#atomic(`${body}${sign}`), isNullable };
+      else if (sign !== undefined) result = { ...result, ...repeated, source: `${body}${sign}${mode}` };
       // Ruby reads `{n}?` as "n times or not at all".
-      else if (comma === '' && lazy !== '') result = { ...result, source: `(?:${body}{${low}})?` };
+      else if (comma === '' && lazy !== '')
+        result = { ...result, source: `(?:${body}{${low}})?`, isNullable: true };
       else {
         const bounds = comma === '' ? low : `${low === '' ? '0' : low},${high}`;
-        result = { ...result, source: `${body}{${bounds}}${lazy}`, repeats: result.repeats || isOpen };
+        result = { ...result, ...repeated, source: `${body}{${bounds}}${lazy}` };
       }
     }
   }
@@ -321,32 +357,12 @@ class Translator {
   }
 }
 
-/** Whether alternatives may match the same text: but for single characters and classes that share none, they may. */
-function mayOverlap(branches: readonly (readonly string[])[]): boolean {
-  if (branches.length === 1) return false;
-  const single = branches.map((atoms) => (atoms.length === 1 ? matcherOf(atoms[0] ?? '') : undefined));
-  return (
-    single.some((one) => one === undefined) ||
-    samples.some((each) => single.filter((one) => one?.test(each)).length > 1)
-  );
-}
-
-/** An expression that matches one character alone, tried over the samples. */
-function matcherOf(source: string): RegExp | undefined {
-  const isClass = /^\[(?:[^[\]]|\[[^[\]]*\])*\]$/.test(source) || /^(?:[A-Za-z0-9]|\\u\{[0-9a-f]+\})$/.test(source);
-  return isClass ? new RegExp(`^${source}$`, 'v') : undefined;
-}
-
-const samples = Array.from({ length: 0x3000 }, (_, code) => String.fromCharCode(code)).concat(
-  Array.from('日語한글Ａ🙂\u{20000}'),
-);
-
 function plain(source: string): Atom {
-  return { source, repeats: false };
+  return { source, repeats: false, loops: 0, isNullable: source === '' };
 }
 
 function anchor(source: string): Atom {
-  return { source, repeats: false, isAssertion: true };
+  return { source, repeats: false, isAssertion: true, loops: 0 };
 }
 
 function withFlags(flags: Flags, on: string, off: string): Flags {

@@ -1,5 +1,6 @@
 import type { AlignedText } from './alignedText.js';
-import { TextEditor } from './alignedText.js';
+import { TextEditor, unitsAt } from './alignedText.js';
+import type { TranslatedRegex } from './onigRegex.js';
 import { literalRegex, RegexRefusal, translateRegex } from './onigRegex.js';
 import type { PartJson } from './partJson.js';
 import { isPart, unusablePart, wordOf } from './partJson.js';
@@ -14,18 +15,26 @@ export function readPattern(json: PartJson, place: string): Finder {
   const pattern = json['pattern'];
   if (isPart(pattern)) {
     if (typeof pattern['String'] === 'string') return regexFinder(literalRegex(pattern['String']));
-    if (typeof pattern['Regex'] === 'string') return regexFinder(readRegex(pattern['Regex'], place));
+    if (typeof pattern['Regex'] === 'string') {
+      const source = pattern['Regex'];
+      const { regex, mayFail } = readRegex(source, place);
+      return mayFail ? boundedFinder(regex, `the regular expression ${quoted(source)} in ${place}`) : regexFinder(regex);
+    }
   }
   throw unusablePart(`pattern in ${place}`, '{"String": …} or {"Regex": …}', pattern);
 }
 
-function readRegex(source: string, place: string): RegExp {
+function quoted(source: string): string {
+  return JSON.stringify(source.length > 60 ? `${source.slice(0, 57)}...` : source);
+}
+
+function readRegex(source: string, place: string): TranslatedRegex {
   try {
     return translateRegex(source);
   } catch (cause) {
     if (!(cause instanceof RegexRefusal)) throw cause;
     throw unusablePart(
-      `the regular expression ${JSON.stringify(source.length > 60 ? `${source.slice(0, 57)}...` : source)} in ${place}`,
+      `the regular expression ${quoted(source)} in ${place}`,
       'one that can be translated from Oniguruma to JavaScript exactly',
       cause.message,
       cause,
@@ -42,6 +51,34 @@ export function regexFinder(regex: RegExp): Finder {
       if (found === '' && index === last) continue;
       last = index + found.length;
       matches.push([index, last]);
+    }
+    return matches;
+  };
+}
+
+/**
+ * The same for an expression of which a single try may look through the whole text. Tries that fail are watched: real
+ * splitters match nearly everywhere, and need a hundredth of the time that is allowed, one second and one for each
+ * million characters.
+ *
+ * @throws LowrankError `data.tokenizer` where they take longer
+ */
+function boundedFinder(regex: RegExp, what: string): Finder {
+  const here = new RegExp(regex.source, 'vy');
+  return (text) => {
+    const matches: TokenMatch[] = [];
+    const begin = performance.now();
+    let [last, failed] = [-1, 0];
+    for (let at = 0; at <= text.length;) {
+      here.lastIndex = at;
+      const found = here.exec(text)?.[0];
+      if (found === undefined && (++failed & 15) === 0 && performance.now() - begin > 1000 + text.length / 1000)
+        throw unusablePart(what, `one that ends soon on a text of ${text.length} characters`, 'one that does not');
+      if (found !== undefined && !(found === '' && at === last)) {
+        last = at + found.length;
+        matches.push([at, last]);
+      }
+      at = found === undefined || found === '' ? at + unitsAt(text, at) : at + found.length;
     }
     return matches;
   };

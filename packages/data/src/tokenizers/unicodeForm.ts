@@ -1,5 +1,6 @@
 import type { AlignedText } from './alignedText.js';
 import { TextEditor } from './alignedText.js';
+import { normalizeText } from './markOrder.js';
 
 /** Writes a text anew. */
 export type Normalizer = (text: AlignedText) => AlignedText;
@@ -11,11 +12,11 @@ export type Normalizer = (text: AlignedText) => AlignedText;
 export function unicodeForm(form: 'NFC' | 'NFD' | 'NFKC' | 'NFKD'): Normalizer {
   return (source) => {
     const { text } = source;
-    if (text.normalize(form) === text) return source;
+    if (normalizeText(text, form) === text) return source;
     const editor = new TextEditor(source);
     let kept = 0;
     for (const { index, 0: stretch } of text.matchAll(stretches)) {
-      const changed = stretch.normalize(form);
+      const changed = normalizeText(stretch, form);
       if (changed === stretch) continue;
       editor.keep(kept, index);
       editor.put(changed, index, index + stretch.length);
