@@ -58,4 +58,3 @@ function matcherOf(source: string): RegExp | undefined {
 const samples = Array.from({ length: 0x3000 }, (_, code) => String.fromCharCode(code)).concat(
   Array.from('日語한글Ａ🙂\u{20000}'),
 );
-

@@ -132,7 +132,8 @@ class Translator {
 
   #loopsOf(atoms: readonly Atom[]): number {
     const { loops, afterLoops } = loopsOf(atoms);
-    if (afterLoops > 1) throw new RegexRefusal('repeats of the same characters before what may fail, whose time has no bound');
+    if (afterLoops > 1)
+      throw new RegexRefusal('repeats of the same characters before what may fail, whose time has no bound');
     if (afterLoops > 0) this.mayFail = true;
     return loops;
   }
@@ -258,7 +259,8 @@ class Translator {
         throw new RegexRefusal('alternatives that overlap within a repeat, whose time has no bound');
       if (isOpen && result.repeats) throw new RegexRefusal('repeats within a repeat, whose time has no bound');
       const body = `(?:${result.source})`;
-      const isNullable = result.isNullable === true || sign === '*' || sign === '?' || Number(low || (sign ? 1 : 0)) === 0;
+      const isNullable =
+        result.isNullable === true || sign === '*' || sign === '?' || Number(low || (sign ? 1 : 0)) === 0;
       const isLoop = isOpen || (comma !== '' && Number(high) - Number(low) > longestCount);
       // What repeats and comes several times are several repeats side by side.
       const loops = isLoop ? Math.max(1, 2 * result.loops) : result.loops * (sign === '?' ? 1 : 2);
@@ -267,8 +269,7 @@ class Translator {
       if (sign !== undefined && mode === '+') result = { ...this.#atomic(`${body}${sign}`), isNullable };
       else if (sign !== undefined) result = { ...result, ...repeated, source: `${body}${sign}${mode}` };
       // Ruby reads `{n}?` as "n times or not at all".
-      else if (comma === '' && lazy !== '')
-        result = { ...result, source: `(?:${body}{${low}})?`, isNullable: true };
+      else if (comma === '' && lazy !== '') result = { ...result, source: `(?:${body}{${low}})?`, isNullable: true };
       else {
         const bounds = comma === '' ? low : `${low === '' ? '0' : low},${high}`;
         result = { ...result, ...repeated, source: `${body}{${bounds}}${lazy}` };

@@ -18,7 +18,9 @@ export function readPattern(json: PartJson, place: string): Finder {
     if (typeof pattern['Regex'] === 'string') {
       const source = pattern['Regex'];
       const { regex, mayFail } = readRegex(source, place);
-      return mayFail ? boundedFinder(regex, `the regular expression ${quoted(source)} in ${place}`) : regexFinder(regex);
+      return mayFail
+        ? boundedFinder(regex, `the regular expression ${quoted(source)} in ${place}`)
+        : regexFinder(regex);
     }
   }
   throw unusablePart(`pattern in ${place}`, '{"String": …} or {"Regex": …}', pattern);
