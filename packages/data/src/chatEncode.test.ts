@@ -6,7 +6,7 @@ import { chatTemplate as templateFrom } from './chatTemplate.js';
 import { loadDataset } from './dataset.js';
 import { encodeRow } from './encodeRow.js';
 import { readTokenizer } from './files.js';
-import { parseJsonl } from './jsonl.js';
+import { parseJsonl } from './readRows.js';
 import type { GoldenFolder } from './testing/goldenFolders.js';
 import { readGoldenText, writeGoldenFolder } from './testing/goldenFolders.js';
 import { complaint, tinyTokenizer } from './testing.js';

@@ -5,10 +5,12 @@ import type { EncodedRow, EncodeRowOptions } from './encodeRow.js';
 import { encodeRow } from './encodeRow.js';
 import type { RowPart } from './holdOut.js';
 import { holdOut } from './holdOut.js';
-import type { ReadRows, TextPieces } from './jsonl.js';
-import { readJsonl } from './jsonl.js';
+import type { ReadRows, TextPieces } from './readRows.js';
+import { readPieces } from './readRows.js';
 import { describeForms } from './rowForms.js';
 import type { RowReading } from './rowForms.js';
+import type { RecordOptions } from './sources/records.js';
+import type { Split } from './sources/splitFiles.js';
 import type { TextRow } from './textRow.js';
 import { isChat } from './textRow.js';
 import type { TextTokenizer } from './tokenizer.js';
@@ -44,16 +46,18 @@ export interface LoadDatasetOptions extends Omit<EncodeOptions, 'chatTemplate'>,
 }
 
 /** Which of a file's rows are taken, and how they are understood and cut: plain JSON. */
-export interface RowSelection extends RowReading {
+export interface RowSelection extends RowReading, RecordOptions {
   /** Rows of text are completions behind the last occurrence of this. */
   readonly completionAfter?: string | undefined;
+  /** Which files of a folder. Default: train. */
+  readonly split?: Split | undefined;
   /** Sides of cuts, one after another. */
   readonly parts?: readonly RowPart[] | undefined;
 }
 
 /** Those of a run's options that say which rows are taken, and how they are understood. */
-export function selectionOf({ completionAfter, parts, columns, kind }: RowSelection): RowSelection {
-  return { completionAfter, parts, columns, kind };
+export function selectionOf({ completionAfter, parts, columns, kind, sampleBy, split }: RowSelection): RowSelection {
+  return { completionAfter, parts, columns, kind, sampleBy, split };
 }
 
 /** Parses a JSONL text and encodes its rows. */
@@ -62,7 +66,7 @@ export async function loadDataset(
   tokenizer: TextTokenizer,
   options: LoadDatasetOptions = {},
 ): Promise<Dataset> {
-  const { rows, forms } = await readJsonl(input, options);
+  const { rows, forms } = await readPieces(input, options);
   return encodeSelected({ rows: selectRows(rows, options), forms }, tokenizer, options);
 }
 

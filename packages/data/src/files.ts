@@ -1,7 +1,7 @@
 import { LowrankError } from '@lowrank/errors';
 import type { Dataset, LoadDatasetOptions, RowSelection } from './dataset.js';
 import { encodeSelected, selectRows } from './dataset.js';
-import type { ReadRows } from './jsonl.js';
+import type { ReadRows } from './readRows.js';
 import type { RowSource } from './rowSource.js';
 import { rowsFrom, rowSourceName } from './rowSource.js';
 import type { TextRow } from './textRow.js';
@@ -71,7 +71,7 @@ export async function readDataset(
  */
 export async function selectedRows(
   source: RowSource,
-  options: RowSelection & { readonly name?: string } = {},
+  options: RowSelection & { readonly name?: string | undefined } = {},
 ): Promise<ReadRows> {
   const given = { ...options, name: options.name ?? rowSourceName(source) };
   const { rows, forms } = await rowsFrom(source, given);
@@ -81,7 +81,7 @@ export async function selectedRows(
 /** The rows alone. @throws LowrankError what selectedRows throws */
 export async function readTextRows(
   source: RowSource,
-  options: RowSelection & { readonly name?: string } = {},
+  options: RowSelection & { readonly name?: string | undefined } = {},
 ): Promise<TextRow[]> {
   return (await selectedRows(source, options)).rows;
 }

@@ -1,4 +1,5 @@
-import { byName, defineSettings, setting, text, toggle, wholeNumber } from '@lowrank/settings';
+import { byName, choice, defineSettings, setting, text, toggle, wholeNumber } from '@lowrank/settings';
+import { textSamples } from './sources/fileKind.js';
 
 /** Settings of how rows are read. */
 export const dataSettings = defineSettings(
@@ -23,6 +24,13 @@ export const dataSettings = defineSettings(
       see: './data#columns-of-your-own',
       value: 'key=column',
       aliases: ['prompt_feature', 'completion_feature', 'chat_feature', 'text_feature', 'dataset_text_field'],
+    }),
+    sampleBy: setting({
+      schema: choice(textSamples),
+      default: 'line',
+      help: 'what a row of a text file is: a line, a paragraph, or the whole file',
+      see: './data#files',
+      value: 'what',
     }),
     completionOnlyLoss: setting({
       schema: toggle(),

@@ -1,4 +1,4 @@
-import { writeFileSync } from 'node:fs';
+import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
 import type { ShowDataResult } from '../jobs/showData.js';
@@ -88,6 +88,17 @@ test('data: columns by other names, what is learned, and what forms there are', 
   expect(wrong.stderr).toContain('--column: expected a known key and the column that is it, such as prompt=question');
   const unknown = await runCli(['data', '--model', model, '--data', data, '--column', 'question=prompt']);
   expect(unknown.stderr).toContain('a column for "question"');
+});
+
+test('data: a folder of files is its train', async () => {
+  using home = scratch();
+  const { model } = folder(home.path, []);
+  const set = join(home.path, 'set');
+  mkdirSync(set);
+  writeFileSync(join(set, 'train.csv'), 'prompt,completion\na,b\n');
+  writeFileSync(join(set, 'valid.csv'), 'prompt,completion\n');
+  const outcome = await runCli(['data', '--model', model, '--data', set, '--json']);
+  expect(outcome.json<object>()[0]).toMatchObject({ line: 2, ids: [0, 2, 3, 1], labels: [-100, -100, 3, 1] });
 });
 
 test('control characters and turns of direction are made visible', () => {

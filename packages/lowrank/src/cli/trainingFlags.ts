@@ -19,7 +19,7 @@ export function addDataFlags(command: Command): Command {
   return addSettingFlags(
     command.requiredOption(
       '--data <file>',
-      'rows, a JSON object a line: prompt and completion, text, messages and others',
+      'rows: JSON lines, a JSON array, CSV, TSV, Parquet, text, also in gzip; a folder of these; - for standard input',
     ),
     dataSettings,
   );

@@ -4,6 +4,7 @@ import {
   largestBatches,
   readDataset,
   selectionOf,
+  splitsOf,
   trainingBatches,
   withVirtualTokens,
 } from '@lowrank/data';
@@ -58,7 +59,7 @@ export interface DataEvent {
 }
 
 /** How rows are read. */
-export type ReadingOptions = Pick<RunOptions, 'maxLength' | 'completionAfter' | 'columns' | 'kind' | keyof LossMask>;
+export type ReadingOptions = Pick<RunOptions, 'maxLength' | keyof LossMask> & Omit<RowSelection, 'parts'>;
 
 export interface RunHooks {
   /** Saves what was learned, at the end and when the signal is aborted; returns where. */
@@ -80,8 +81,7 @@ export async function runTraining(model: TrainingModel, options: RunOptions, hoo
   const rowsOnce = once(() => readRows(model, options.data, { options, hooks, parts: options.parts }));
   const applied = await apply(model, options, { rows: rowsOnce, hooks });
   const rows = await rowsOnce();
-  const evalRows =
-    options.evalData === undefined ? undefined : await readRows(model, options.evalData, { options, hooks });
+  const evalRows = await readEvaluationRows(model, options, hooks);
   const steps = options.steps ?? Math.ceil(rows.length / (batchSize * gradientAccumulation));
   const random: RandomState = {
     seed: scalar(seed >>> 0, { dtype: 'u32', name: 'seed' }),
@@ -147,6 +147,19 @@ function dropoutWarnings({ dropouts }: OpenModel['module']): string[] {
   return [
     `config.json: ${names}: transformers trains the base with it, Lowrank does not. --dropout is the adapters’ own.`,
   ];
+}
+
+/** The rows given for the evaluation, or those that a folder of data has for it. */
+async function readEvaluationRows(
+  model: TrainingModel,
+  options: RunOptions,
+  hooks: RunHooks,
+): Promise<readonly EncodedRow[] | undefined> {
+  const { data, evalData } = options;
+  if (evalData !== undefined) return readRows(model, evalData, { options, hooks });
+  const splits = await splitsOf(data);
+  if (!splits.includes('validation')) return undefined;
+  return readRows(model, data, { options: { ...options, split: 'validation' }, hooks });
 }
 
 /** Rows of a source as the model takes them. */

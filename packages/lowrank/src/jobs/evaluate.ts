@@ -1,4 +1,4 @@
-import type { LossMask, MetricName, RowSelection, TextTokenizer } from '@lowrank/data';
+import type { LossMask, MetricName, RowSelection, Split, TextTokenizer } from '@lowrank/data';
 import {
   encodeRows,
   evaluationBatches,
@@ -10,6 +10,7 @@ import {
   readTokenizer,
   samplePrompts,
   selectionOf,
+  splitsOf,
   withVirtualTokens,
 } from '@lowrank/data';
 import type { Execution } from '@lowrank/trainer';
@@ -79,7 +80,7 @@ export async function evaluateFolder(given: EvaluateFolderOptions): Promise<Eval
 
 /** The same, with the texts. */
 export async function evaluateTexts(given: EvaluateFolderOptions): Promise<EvaluatedFolder> {
-  const options = await withFolders(given, given);
+  const options = { split: await splitToEvaluate(given), ...(await withFolders(given, given)) };
   const { scoreRows = Infinity, seed = 0, signal } = options;
   const metrics = (options.metrics ?? []).filter(isTextMetric);
   const tokenizer = options.tokenizer ?? (await readTokenizer(options.model));
@@ -126,4 +127,10 @@ export async function evaluateTexts(given: EvaluateFolderOptions): Promise<Evalu
   if (written !== undefined && written.tooLong > 0)
     options.onWarning?.(`${options.data}: ${written.tooLong} prompts leave the model no room to answer, and count 0`);
   return { result: { ...result, scores: { loss, ...written?.scores } }, texts: written?.texts ?? [] };
+}
+
+/** Of a folder of data the test rows; without those its validation rows. */
+async function splitToEvaluate({ data }: EvaluateFolderOptions): Promise<Split | undefined> {
+  const splits = await splitsOf(data);
+  return (['test', 'validation'] as const).find((split) => splits.includes(split));
 }
