@@ -2,6 +2,7 @@ import { packBatch } from '@lowrank/data';
 import { createCpuBackend } from '@lowrank/cpu';
 import type { OptimizerName } from '@lowrank/trainer';
 import { createTrainStep } from '@lowrank/trainer';
+import { sourceOf } from '@lowrank/tensor/op';
 import { expect, test } from 'vitest';
 import { goldenEvaluation, openGolden } from './goldenRun.js';
 
@@ -16,7 +17,7 @@ async function fullTraining(optimizer: OptimizerName): Promise<{ losses: number[
   for (let at = 0; at < 12; at++)
     losses.push(await (await step.run([packBatch(rows.slice(8 * at, 8 * at + 8))], 5e-4)).loss);
   const bytes = step.vectors.reduce(
-    (total, { moments, size }) => total + (moments.bits === 32 ? 8 * size : 2 * size + moments.scales.size * 4),
+    (total, { state }) => total + Object.values(state).reduce((sum, { tensor }) => sum + sourceOf(tensor).bytes, 0),
     0,
   );
   const { loss: after } = await goldenEvaluation(golden, backend);

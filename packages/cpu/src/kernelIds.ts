@@ -68,6 +68,7 @@ export enum Fn {
   less,
   lessEqual,
   equal,
+  isFinite,
   select,
   clipScale,
 }

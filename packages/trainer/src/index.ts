@@ -13,11 +13,14 @@ export type {
 export type { Execution, ExecutionOptions } from './execution.js';
 export { parameterGradients } from './gradients.js';
 export type { GradientsRequest } from './gradients.js';
-export { optimizers } from './moments.js';
-export type { Moments, Moments32, Moments8, OptimizerName } from './moments.js';
+export { optimizers } from './optimizers/index.js';
+export type { OptimizerName } from './optimizers/index.js';
+export type { OptimizerNumbers, OptimizerState, OptimizerTensor, UpdateRule } from './optimizers/optimizer.js';
 export { NonFiniteError } from './nonFinite.js';
-export type { AdamwOptions } from './optimizer.js';
-export type { FlatVector, Segment } from './parameters.js';
+export type { OptimizerOptions } from './optimizer.js';
+export { checkOptimizer } from './optimizers/index.js';
+export type { FlatVector } from './parameters.js';
+export type { Segment } from './segment.js';
 export { flattenParameters } from './parameters.js';
 export { dpoLosses } from './objectives/dpo.js';
 export type { DpoLoss } from './objectives/dpo.js';

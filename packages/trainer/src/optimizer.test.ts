@@ -4,7 +4,8 @@ import type { Tensor } from '@lowrank/tensor';
 import { compile, readTensor, Rng, tensor } from '@lowrank/tensor';
 import { ReferenceBackend } from '@lowrank/tensor/op';
 import { expect, test } from 'vitest';
-import { optimizerScalars, setOptimizerScalars, updateParameters } from './optimizer.js';
+import type { OptimizerName } from './optimizers/index.js';
+import { setStepScalars, stepScalars, updateParameters } from './optimizer.js';
 import { flattenParameters } from './parameters.js';
 
 const rng = new Rng(2);
@@ -14,7 +15,7 @@ const gradient = Float32Array.from({ length: 9000 }, (_, i) => Math.sin(i));
 async function twoSteps(
   maxBindingBytes: number,
   loss = 1,
-  badElement?: number,
+  { badElement, optimizer = 'adamw' }: { badElement?: number | undefined; optimizer?: OptimizerName } = {},
 ): Promise<{ norm: number; weights: Float32Array; steps: number }> {
   const backend = new ReferenceBackend({ maxBindingBytes });
   const trained: TrainedParameter = {
@@ -22,8 +23,8 @@ async function twoSteps(
     parameter: new Parameter(tensor(values.slice(), [9000])),
     weightDecay: 0.1,
   };
-  const vectors = await flattenParameters([trained], backend.spec);
-  const scalars = optimizerScalars();
+  const vectors = await flattenParameters([trained], backend.spec, { optimizer });
+  const scalars = stepScalars();
   const [health, lossValue] = [tensor([1], []), tensor([loss], [])];
   const own = new Float32Array(vectors[0]?.size ?? 0);
   own.set(gradient);
@@ -35,7 +36,7 @@ async function twoSteps(
   }));
   let norm = NaN;
   for (const step of [1, 2]) {
-    setOptimizerScalars(scalars, step, { learningRate: 0.01 });
+    setStepScalars(scalars, step, { learningRate: 0.01 });
     norm = Math.sqrt((await (await update.run()).squared)[0] ?? NaN);
   }
   return {
@@ -46,11 +47,11 @@ async function twoSteps(
 }
 
 test('the numbers of a step are made in double precision', () => {
-  const scalars = optimizerScalars();
-  setOptimizerScalars(scalars, 1, { learningRate: 0.004 });
+  const scalars = stepScalars();
+  setStepScalars(scalars, 1, { learningRate: 0.004 });
   expect(scalars.stepSize.value).toBeCloseTo(0.04, 15);
   expect(scalars.biasScale.value).toBeCloseTo(1 / Math.sqrt(0.001), 10);
-  setOptimizerScalars(scalars, 3, { learningRate: 0.004, beta1: 0.5, beta2: 0.5 });
+  setStepScalars(scalars, 3, { learningRate: 0.004, beta1: 0.5, beta2: 0.5 });
   expect([scalars.learningRate.value, scalars.stepSize.value, scalars.biasScale.value]).toEqual([
     0.004,
     0.004 / 0.875,
@@ -68,11 +69,14 @@ test('a vector larger than a binding is updated in pieces, with one norm', async
   expect(whole.weights).not.toEqual(values);
 });
 
-test.each([
-  ['a loss that is NaN', NaN, undefined],
-  ['an infinite loss', Infinity, undefined],
-  ['one element of a gradient that is NaN', 1, 8999],
-])('%s leaves all weights as they are', async (_, loss, badElement) => {
-  const { weights } = await twoSteps(4 * 4096, loss, badElement);
+const bad = [
+  { what: 'a loss that is NaN', loss: NaN },
+  { what: 'an infinite loss', loss: Infinity },
+  { what: 'one element of a gradient that is NaN', loss: 1, badElement: 8999 },
+];
+const each = (['adamw', 'lion', 'sgd'] as const).flatMap((optimizer) => bad.map((one) => ({ ...one, optimizer })));
+
+test.each(each)('$what leaves all weights as they are with $optimizer', async ({ loss, ...options }) => {
+  const { weights } = await twoSteps(4 * 4096, loss, options);
   expect(weights).toEqual(values);
 });

@@ -18,7 +18,7 @@ test('values keep their place behind aligned segments, and the parameters become
   const [vector, ...others] = await flattenParameters([a, b, c], spec);
   expect(others).toEqual([]);
   expect(vector?.size).toBe(64 + 128 + 64);
-  expect(vector?.segments).toEqual([
+  expect(vector?.segments).toMatchObject([
     { name: 'a', offset: 0, shape: [3] },
     { name: 'b', offset: 64, shape: [7, 10] },
     { name: 'c', offset: 192, shape: [1, 1] },

@@ -3,20 +3,14 @@ import type { TrainedParameter } from '@lowrank/nn';
 import type { HostArray, Shape, Tensor } from '@lowrank/tensor';
 import type { BackendSpec } from '@lowrank/tensor/backend';
 import { persistent, tensor, toFloat32 } from '@lowrank/tensor';
-import { hostArray, segmentBlock, sizeOf, sourceOf, owningViews } from '@lowrank/tensor/op';
-import type { Moments, OptimizerName } from './moments.js';
-import { alignmentOf, makeMoments, mapsTensor, momentTensors, smallest8bit } from './moments.js';
-
-/** Where a parameter lies within its flat vector. */
-export interface Segment {
-  readonly name: string;
-  /** First element, a multiple of 64 (of 256 where moments have 8 bits). */
-  readonly offset: number;
-  readonly shape: Shape;
-}
+import { hostArray, segmentBlock, sourceOf, owningViews } from '@lowrank/tensor/op';
+import type { OptimizerName } from './optimizers/index.js';
+import { optimizerNamed } from './optimizers/index.js';
+import type { OptimizerState, UpdateRule } from './optimizers/optimizer.js';
+import type { Segment } from './segment.js';
 
 /**
- * Parameters one after another in one buffer, with the state of AdamW beside them. All f32; what lies between segments
+ * Parameters one after another in one buffer, with the optimizer's state beside them. All f32; what lies between segments
  * is zero.
  */
 export interface FlatVector {
@@ -28,7 +22,12 @@ export interface FlatVector {
   readonly shape: Shape;
   readonly segments: readonly Segment[];
   readonly parameters: Tensor;
-  readonly moments: Moments;
+  /** How it is updated. */
+  readonly rule: UpdateRule;
+  /** What the rule remembers of it: what a checkpoint keeps. */
+  readonly state: OptimizerState;
+  /** What the rule reads and never writes, shared by all vectors. */
+  readonly constants: Readonly<Record<string, Tensor>>;
   /** [⌈size/64⌉, 2]: learning-rate factor and weight decay of each block of 64 elements. */
   readonly table: Tensor;
   /** The parameters' own tensors: views of `parameters`, in the order of `segments`. */
@@ -36,7 +35,7 @@ export interface FlatVector {
 }
 
 /**
- * Moves trained parameters into flat f32 vectors, so that clipping and AdamW are a kernel each and not one per matrix.
+ * Moves trained parameters into flat f32 vectors, so that clipping and the optimizer are a kernel or two and not one per matrix.
  * Segments begin at multiples of 64 elements (256 where moments have 8 bits), and no vector is larger than one binding
  * of the device, unless a single parameter is. Each `parameter.tensor` becomes a view of its place; the tensors that
  * held the values before are freed.
@@ -49,8 +48,9 @@ export async function flattenParameters(
   { weightDecay = 0, optimizer = 'adamw' }: { weightDecay?: number; optimizer?: OptimizerName } = {},
 ): Promise<FlatVector[]> {
   const vectors: FlatVector[] = [];
-  const maps = once(mapsTensor);
-  for (const layout of layouts(parameters, spec, optimizer)) vectors.push(await flatten(layout, weightDecay, maps));
+  const constants = constantsOnce();
+  for (const layout of layouts(parameters, spec, { optimizer, weightDecay }))
+    vectors.push(await flatten(layout, constants));
   return vectors;
 }
 
@@ -63,8 +63,8 @@ export function outlineParameters(
   spec: Pick<BackendSpec, 'maxBindingBytes'>,
   { optimizer = 'adamw' }: { optimizer?: OptimizerName } = {},
 ): FlatVector[] {
-  const maps = once(mapsTensor);
-  return layouts(parameters, spec, optimizer).map((layout) => {
+  const constants = constantsOnce();
+  return layouts(parameters, spec, { optimizer, weightDecay: 0 }).map((layout) => {
     const { size, shape } = layout;
     return takeOver(
       layout,
@@ -72,15 +72,16 @@ export function outlineParameters(
         parameters: persistent(shape, { name: 'parameters' }),
         table: persistent([Math.ceil(size / segmentBlock), 2], { name: 'optimizerTable' }),
       },
-      maps,
+      constants,
     );
   });
 }
 
 /** Frees the optimizer's state and, with `weights`, the trained parameters too: their views are dead afterwards. */
 export function disposeVectors(vectors: readonly FlatVector[], { weights }: { weights: boolean }): void {
-  for (const { parameters, moments, table } of vectors) {
-    for (const owned of [...momentTensors(moments), table]) owned.dispose();
+  for (const { parameters, state, constants, table } of vectors) {
+    const owned = [...Object.values(state).map(({ tensor: value }) => value), ...Object.values(constants), table];
+    for (const value of owned) value.dispose();
     if (weights) parameters.dispose();
   }
 }
@@ -99,17 +100,17 @@ function checkParameter({ name, parameter: { tensor: value } }: TrainedParameter
 
 interface Layout {
   readonly group: readonly TrainedParameter[];
-  readonly bits: Moments['bits'];
+  readonly rule: UpdateRule;
   readonly size: number;
   readonly shape: Shape;
   readonly segments: readonly Segment[];
 }
 
-/** Each parameter once, checked, in vectors that fit a binding; those with moments in f32 first. */
+/** Each parameter once, checked, in vectors that fit a binding; in the order of the optimizer's rules. */
 function layouts(
   parameters: readonly TrainedParameter[],
   { maxBindingBytes }: Pick<BackendSpec, 'maxBindingBytes'>,
-  optimizer: OptimizerName,
+  { optimizer, weightDecay }: { optimizer: OptimizerName; weightDecay: number },
 ): Layout[] {
   const seen = new Set<TrainedParameter['parameter']>();
   const unique = parameters.filter(({ parameter }) => !seen.has(parameter) && seen.add(parameter));
@@ -123,14 +124,13 @@ function layouts(
     });
   }
   unique.forEach(checkParameter);
-  const bitsOf = ({ parameter }: TrainedParameter): Moments['bits'] =>
-    optimizer === 'adamw8bit' && parameter.tensor.size >= smallest8bit ? 8 : 32;
-  return ([32, 8] as const).flatMap((bits) =>
+  const { rules, ruleOf } = optimizerNamed(optimizer);
+  return rules.flatMap((rule) =>
     groupBySize(
-      unique.filter((trained) => bitsOf(trained) === bits),
+      unique.filter((trained) => ruleOf(trained) === rule),
       maxBindingBytes,
-      alignmentOf(bits),
-    ).map((group) => layOut(group, bits, maxBindingBytes)),
+      rule.alignment,
+    ).map((group) => layOut(group, { rule, maxBytes: maxBindingBytes, weightDecay })),
   );
 }
 
@@ -153,26 +153,29 @@ function groupBySize(
   return groups;
 }
 
-function layOut(group: readonly TrainedParameter[], bits: Moments['bits'], maxBytes: number): Layout {
+function layOut(
+  group: readonly TrainedParameter[],
+  { rule, maxBytes, weightDecay }: { rule: UpdateRule; maxBytes: number; weightDecay: number },
+): Layout {
+  const segmentOf = (trained: TrainedParameter, offset: number): Segment => ({
+    name: trained.name,
+    offset,
+    shape: trained.parameter.tensor.shape,
+    learningRateFactor: trained.learningRateFactor ?? 1,
+    weightDecay: trained.weightDecay ?? (isDecayed(trained.name) ? weightDecay : 0),
+  });
   const [only, second] = group;
   if (only !== undefined && second === undefined && only.parameter.tensor.size * 4 > maxBytes) {
     const { shape, size } = only.parameter.tensor;
-    return { group, bits, size, shape, segments: [{ name: only.name, offset: 0, shape }] };
+    return { group, rule, size, shape, segments: [segmentOf(only, 0)] };
   }
   let size = 0;
-  const segments = group.map(
-    ({
-      name,
-      parameter: {
-        tensor: { shape },
-      },
-    }): Segment => {
-      const offset = size;
-      size += padded(sizeOf(shape), alignmentOf(bits));
-      return { name, offset, shape };
-    },
-  );
-  return { group, bits, size, shape: [size], segments };
+  const segments = group.map((trained) => {
+    const offset = size;
+    size += padded(trained.parameter.tensor.size, rule.alignment);
+    return segmentOf(trained, offset);
+  });
+  return { group, rule, size, shape: [size], segments };
 }
 
 /**
@@ -183,18 +186,17 @@ function isDecayed(name: string): boolean {
   return !/bias|layernorm|rmsnorm|(?:^|\.)norm(?:$|\.)|_norm(?:$|\.)|(?:^|\.)ln_\w+(?:$|\.)/i.test(name);
 }
 
-async function flatten(layout: Layout, weightDecay: number, maps: () => Tensor): Promise<FlatVector> {
+async function flatten(layout: Layout, constants: ConstantsOf): Promise<FlatVector> {
   const { group, size, shape, segments } = layout;
   const values = new Float32Array(size);
   const lines = Math.ceil(size / segmentBlock);
   const table = new Float32Array(2 * lines);
-  for (const [at, { name, parameter, learningRateFactor = 1, weightDecay: given }] of group.entries()) {
-    const own = given ?? (isDecayed(name) ? weightDecay : 0);
-    const offset = segments[at]?.offset ?? 0;
-    values.set(await valuesOf(parameter.tensor), offset);
+  for (const [at, { offset, learningRateFactor, weightDecay }] of segments.entries()) {
+    const trained = group[at];
+    if (trained !== undefined) values.set(await valuesOf(trained.parameter.tensor), offset);
     const next = segments[at + 1]?.offset ?? size;
     for (let block = offset / segmentBlock; block < next / segmentBlock; block++)
-      table.set([learningRateFactor, own], 2 * block);
+      table.set([learningRateFactor, weightDecay], 2 * block);
   }
   return takeOver(
     layout,
@@ -202,7 +204,7 @@ async function flatten(layout: Layout, weightDecay: number, maps: () => Tensor):
       parameters: tensor(values, shape, { name: 'parameters' }),
       table: tensor(table, [lines, 2], { name: 'optimizerTable' }),
     },
-    maps,
+    constants,
   );
 }
 
@@ -211,9 +213,9 @@ async function flatten(layout: Layout, weightDecay: number, maps: () => Tensor):
  * tensors that they were are freed.
  */
 function takeOver(
-  { group, bits, size, shape, segments }: Layout,
+  { group, rule, size, shape, segments }: Layout,
   { parameters, table }: { parameters: Tensor; table: Tensor },
-  maps: () => Tensor,
+  constants: ConstantsOf,
 ): FlatVector {
   const views = owningViews(parameters, segments);
   group.forEach(({ parameter }, at) => {
@@ -222,7 +224,8 @@ function takeOver(
     parameter.tensor.dispose();
     parameter.tensor = view;
   });
-  return { size, shape, segments, views, parameters, moments: makeMoments(shape, bits, maps), table };
+  const state = rule.makeState(shape);
+  return { size, shape, segments, views, parameters, rule, state, constants: constants(rule), table };
 }
 
 /** Values of a persistent tensor, or of a view of one (a parameter that has been trained before). */
@@ -249,7 +252,14 @@ function padded(elements: number, alignment: number): number {
   return Math.ceil(elements / alignment) * alignment;
 }
 
-function once<T>(make: () => T): () => T {
-  let made: T | undefined;
-  return () => (made ??= make());
+type ConstantsOf = (rule: UpdateRule) => FlatVector['constants'];
+
+/** The constants of each rule, made once. */
+function constantsOnce(): ConstantsOf {
+  const made = new Map<UpdateRule, FlatVector['constants']>();
+  return (rule) => {
+    const known = made.get(rule) ?? rule.makeConstants?.() ?? {};
+    made.set(rule, known);
+    return known;
+  };
 }

@@ -1,5 +1,5 @@
 import { choice, defineSettings, number, setting, toggle, wholeNumber } from '@lowrank/settings';
-import { optimizers } from './moments.js';
+import { optimizerNamed, optimizers } from './optimizers/index.js';
 import { schedules } from './schedule.js';
 
 /** Settings of training: how long, and by what rule. */
@@ -18,18 +18,49 @@ export const trainingSettings = defineSettings(
     learningRate: setting({
       schema: number({ min: 0 }),
       default: 2e-4,
-      help: 'peak learning rate of AdamW (betas 0.9 and 0.999, eps 1e-8)',
+      help: 'peak learning rate',
       value: 'x',
       aliases: ['lr', 'rate'],
     }),
     optimizer: setting({
       schema: choice(optimizers),
       default: 'adamw',
-      help: `${optimizers.join(' or ')}: moments in 32 bits, or in 8`,
-      see: './packages/trainer#moments-in-8-bits',
+      help: optimizers.map((name) => `${name} (${optimizerNamed(name).help})`).join(', '),
+      see: './packages/trainer#optimizers',
       value: 'name',
       aliases: ['optim'],
       cost: true,
+    }),
+    beta1: setting({
+      schema: number({ min: 0, below: 1 }),
+      help: 'decay of the mean of gradients, of AdamW and Lion',
+      value: 'x',
+      otherwise: '0.9',
+      aliases: ['adam_beta1', 'betas'],
+    }),
+    beta2: setting({
+      schema: number({ min: 0, below: 1 }),
+      help: 'decay of the mean of squared gradients (AdamW), or of the momentum (Lion)',
+      value: 'x',
+      otherwise: '0.999; 0.99 for Lion',
+      aliases: ['adam_beta2'],
+    }),
+    epsilon: setting({
+      schema: number({ above: 0 }),
+      help: "added to AdamW's divisor",
+      value: 'x',
+      otherwise: '1e-8',
+      aliases: ['adam_epsilon', 'eps'],
+    }),
+    momentum: setting({
+      schema: number({ min: 0, below: 1 }),
+      help: 'momentum of SGD and Muon',
+      value: 'x',
+      otherwise: '0.9; 0.95 for Muon',
+    }),
+    nesterov: setting({
+      schema: toggle(),
+      help: 'Nesterov momentum of SGD; Muon always has it unless this is false',
     }),
     schedule: setting({
       schema: choice(schedules),

@@ -4,11 +4,11 @@ import { packAt, scope, sourceOf } from '@lowrank/tensor/op';
 import { withCheckpointing } from '@lowrank/nn';
 import type { LossFunction, MeasuredLoss, TokenInput } from './batch.js';
 import { lossOver } from './batch.js';
-import type { AdamwOptions } from './optimizer.js';
-import { optimizerScalars, updateParameters } from './optimizer.js';
+import type { OptimizerOptions } from './optimizer.js';
+import { stepScalars, updateParameters } from './optimizer.js';
 import type { FlatVector } from './parameters.js';
 
-export interface StepOptions<Name extends string = TokenInput> extends AdamwOptions {
+export interface StepOptions<Name extends string = TokenInput> extends OptimizerOptions {
   readonly loss: LossFunction<Name>;
   /** The RNG state of the loss's dropout; each micro-batch gets its own RNG step. */
   readonly random?: RandomState;
@@ -41,7 +41,7 @@ interface StepParts extends MeasuredLoss {
 
 /** The functions that a training step compiles, and the state they share: everything of a step but the device. */
 export class StepTraces<Name extends string> {
-  readonly optimizer = optimizerScalars();
+  readonly optimizer = stepScalars();
   readonly lossScale = scalar(1, { name: 'lossScale' });
   /** 0 for the first micro-batch of a step, which overwrites what the accumulators held; 1 for the others. */
   readonly carry = scalar(0, { name: 'carry' });

@@ -2,6 +2,7 @@ import { Arena } from '@lowrank/tensor/backend';
 import type { TokenInput } from './batch.js';
 import type { Evaluation } from './evaluate.js';
 import { evaluate, Evaluator } from './evaluate.js';
+import { optimizerOptions } from './optimizer.js';
 import type { StepsTaken, StoppedBy } from './stepLoop.js';
 import { evaluatedEvent, StepLoop } from './stepLoop.js';
 import type { TrainOptions, TrainSession } from './trainOptions.js';
@@ -29,7 +30,7 @@ export interface TrainResult<Session> {
 }
 
 /**
- * Trains with AdamW (β 0.9/0.999 and ε 1e-8 by default), a schedule, accumulation and clipping, over the batches in
+ * Trains with an optimizer (AdamW by default), a schedule, accumulation and clipping, over the batches in
  * order; evaluates, saves and stops on the way as the options say.
  *
  * @throws NonFiniteError when a loss or gradient is NaN or infinite: the weights are then those from before that step,
@@ -75,7 +76,7 @@ async function runSteps<Session extends TrainSession<Name>, Name extends string>
   session: Session,
   { arena, referenceLoss }: { readonly arena: Arena; readonly referenceLoss: number | undefined },
 ): Promise<StepsTaken & { readonly weightsOf: number }> {
-  const { clip, beta1, beta2, epsilon, optimizer, weightDecay, execution, checkpointing, resume } = options;
+  const { weightDecay, execution, checkpointing, resume } = options;
   const { backend, loss, evaluationLoss = loss, parameters, random } = session;
   const trainStep = await createTrainStep({
     backend,
@@ -83,11 +84,7 @@ async function runSteps<Session extends TrainSession<Name>, Name extends string>
     parameters,
     random,
     arena,
-    clip,
-    beta1,
-    beta2,
-    epsilon,
-    optimizer,
+    ...optimizerOptions(options),
     weightDecay,
     execution,
     checkpointing,

@@ -4,7 +4,8 @@ import type { Backend, RandomState } from '@lowrank/tensor';
 import type { Batch, LossFunction, TokenInput } from './batch.js';
 import type { TrainEvent } from './events.js';
 import type { Execution } from './execution.js';
-import type { AdamwOptions } from './optimizer.js';
+import type { OptimizerOptions } from './optimizer.js';
+import { checkOptimizer } from './optimizers/index.js';
 import type { ScheduleName } from './schedule.js';
 import { checkSchedule } from './schedule.js';
 import type { Score, StepState, TrainState } from './trainState.js';
@@ -34,7 +35,7 @@ export interface BetweenSteps<Session> {
 export interface TrainOptions<
   Session extends TrainSession<Name>,
   Name extends string = TokenInput,
-> extends AdamwOptions {
+> extends OptimizerOptions {
   /** Makes the model: once, before the first step. */
   createSession(): Session | Promise<Session>;
   /**
@@ -105,7 +106,7 @@ export interface TrainOptions<
   readonly signal?: AbortSignal;
 }
 
-type CheckedOptions = AdamwOptions &
+type CheckedOptions = OptimizerOptions &
   Pick<
     TrainOptions<TrainSession>,
     | 'steps'
@@ -135,9 +136,7 @@ export function checkOptions(options: CheckedOptions): void {
   const atLeastZero = (value: number): boolean => Number.isFinite(value) && value >= 0;
   check('clip', options.clip, atLeastZero, 'a largest gradient norm, or 0 for none');
   check('weightDecay', options.weightDecay, atLeastZero, 'a number of at least 0');
-  check('beta1', options.beta1, (value) => value >= 0 && value < 1, 'a number of at least 0 and below 1');
-  check('beta2', options.beta2, (value) => value >= 0 && value < 1, 'a number of at least 0 and below 1');
-  check('epsilon', options.epsilon, (value) => value > 0, 'a number above 0');
+  checkOptimizer(options.optimizer ?? 'adamw', options);
   const positive = (value: number): boolean => Number.isSafeInteger(value) && value >= 1;
   check('evaluateEvery', options.evaluateEvery, positive, 'a whole number of steps, at least 1');
   check('saveEvery', options.saveEvery, positive, 'a whole number of steps, at least 1');

@@ -1,9 +1,9 @@
 import { LowrankError } from '@lowrank/errors';
 import type { DType, HostArray, Shape, Tensor } from '@lowrank/tensor';
 import { bytesPerElement, hostArray, sizeOf, sourceOf } from '@lowrank/tensor/op';
-import type { OptimizerTensor } from './moments.js';
-import { optimizerTensors } from './moments.js';
-import type { FlatVector, Segment } from './parameters.js';
+import type { OptimizerTensor } from './optimizers/optimizer.js';
+import type { FlatVector } from './parameters.js';
+import type { Segment } from './segment.js';
 
 /** A tensor of a saved state, which is read when it is needed. */
 export interface StateTensor {
@@ -95,12 +95,20 @@ export async function restoreTensors(
     }
 }
 
-/** What of a vector is saved. */
-function stored({ parameters, moments }: FlatVector): readonly OptimizerTensor[] {
-  return [{ name: 'parameter', tensor: parameters, span: 1 }, ...optimizerTensors(moments)];
+/** A tensor over a flat vector, and what it is to a parameter: its first moment. */
+interface NamedTensor extends OptimizerTensor {
+  readonly name: string;
 }
 
-function nameOf({ name }: OptimizerTensor, segment: Segment): string {
+/** What of a vector is saved. */
+function stored({ parameters, state }: FlatVector): readonly NamedTensor[] {
+  return [
+    { name: 'parameter', tensor: parameters, span: 1 },
+    ...Object.entries(state).map(([name, one]) => ({ name, ...one })),
+  ];
+}
+
+function nameOf({ name }: NamedTensor, segment: Segment): string {
   return `${name}.${segment.name}`;
 }
 
@@ -114,7 +122,7 @@ function rowSize({ shape }: Tensor): number {
   return sizeOf(shape.slice(1));
 }
 
-function partOf(part: OptimizerTensor, segment: Segment): StateTensor {
+function partOf(part: NamedTensor, segment: Segment): StateTensor {
   const { tensor, span } = part;
   const { dtype } = tensor;
   const { start, count } = placeOf(part, segment);

@@ -6,7 +6,7 @@ import { inputSpecs, statedBy, totalWeight } from './batch.js';
 import type { ExecutionOptions, Runnable } from './execution.js';
 import { makeRunnable } from './execution.js';
 import { firstNonFinite } from './nonFinite.js';
-import { setOptimizerScalars } from './optimizer.js';
+import { setStepScalars } from './optimizer.js';
 import type { FlatVector } from './parameters.js';
 import { disposeVectors, flattenParameters } from './parameters.js';
 import type { Nothing, Numbers, StepOptions } from './stepTraces.js';
@@ -105,7 +105,7 @@ class FlatTrainStep<Name extends string> implements TrainStep<Name> {
 
   async run(microBatches: readonly Batch<Name>[], learningRate: number): Promise<StepNumbers> {
     this.steps++;
-    setOptimizerScalars(this.traces.optimizer, this.steps, { ...this.options, learningRate });
+    setStepScalars(this.traces.optimizer, this.steps, { ...this.options, learningRate });
     this.traces.lossScale.value = 1 / totalWeight(microBatches);
     const { rngStep } = this;
     const [first, second] = microBatches;

@@ -157,6 +157,14 @@ function execute(fn: i32, a: usize, b: usize, c: usize, to: usize, bytes: usize)
       for (; i < bytes; i += 16)
         v128.store(to + i, v128.and(v128.eq<f32>(v128.load(a + i), v128.load(b + i)), f32x4.splat(1)));
       break;
+    case Fn.isFinite:
+      // |x| < ∞ is false for NaN too.
+      for (; i < bytes; i += 16)
+        v128.store(
+          to + i,
+          v128.and(v128.lt<f32>(v128.abs<f32>(v128.load(a + i)), f32x4.splat(<f32>Infinity)), f32x4.splat(1)),
+        );
+      break;
     case Fn.select:
       for (; i < bytes; i += 16)
         v128.store(

@@ -27,8 +27,8 @@ test('train: an unknown optimizer is told with those there are', async () => {
     '--output',
     join(folder.path, 'out'),
     '--optimizer',
-    'sgd',
+    'adam',
   ]);
   expect(code).toBe(2);
-  expect(stderr).toMatch(/--optimizer.*adamw, adamw8bit.*sgd/s);
+  expect(stderr).toMatch(/--optimizer.*adamw, adamw8bit.*adam/s);
 });

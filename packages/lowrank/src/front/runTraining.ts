@@ -112,9 +112,10 @@ export async function runTraining(model: TrainingModel, options: RunOptions, hoo
 function trainerOptions(
   options: RunOptions,
 ): Pick<TrainOptions<TrainSession>, 'learningRate'> & Partial<TrainOptions<TrainSession>> {
-  const { learningRate = 2e-4, clip = 1, optimizer, schedule, warmup, weightDecay } = options;
-  const { checkpointing, execution, signal } = options;
-  return { learningRate, clip, optimizer, schedule, warmup, weightDecay, checkpointing, execution, signal };
+  const { learningRate = 2e-4, clip = 1, schedule, warmup, weightDecay } = options;
+  const { optimizer, beta1, beta2, epsilon, momentum, nesterov, checkpointing, execution, signal } = options;
+  const numbers = { learningRate, clip, beta1, beta2, epsilon, momentum, nesterov, weightDecay };
+  return { ...numbers, optimizer, schedule, warmup, checkpointing, execution, signal };
 }
 
 async function apply(

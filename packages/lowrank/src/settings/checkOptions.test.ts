@@ -14,6 +14,11 @@ test.each<[Parameters<typeof checkOptions>[0], string]>([
   [{ initAdapter: 'x', useRslora: true }, 'useRslora with initAdapter'],
   [{ init: 'loftq' }, "init 'loftq': expected quantization 'nf4, fp4 or int8' with it, got no quantization"],
   [{ eva: { rho: 2 } }, "eva.rho: expected init 'eva' with it, got no init"],
+  [
+    { optimizer: 'sgd', beta1: 0.8 },
+    "beta1 with optimizer 'sgd': expected one of the two, got both. sgd takes momentum, nesterov",
+  ],
+  [{ momentum: 0.8 }, "momentum with optimizer 'adamw'"],
   [{ doubleQuantization: true }, "doubleQuantization: expected quantization 'nf4 or fp4' with it"],
 ])('%j is refused', (options, words) => {
   expect(() => checkOptions(options)).toThrow(words);
@@ -25,6 +30,7 @@ test.each<[Parameters<typeof checkOptions>[0]]>([
   [{ init: 'loftq', quantization: 'nf4', doubleQuantization: true }],
   [{ initAdapter: 'x', r: 4, loraPlusRatio: 4, dropout: 0.1, quantization: 'nf4' }],
   [{ method: 'full', useDora: false }],
+  [{ optimizer: 'muon', beta1: 0.8, momentum: 0.9 }],
 ])('%j goes together', (options) => {
   checkOptions(options);
 });

@@ -14,20 +14,25 @@ import {
   refuseUnknown,
   text,
 } from '@lowrank/settings';
+import type { OptimizerOptions } from '@lowrank/trainer';
+import { checkOptimizer } from '@lowrank/trainer';
 import type { MethodOptions, TablesByMethod } from './methodTables.js';
 import { commonTables, methodTables, outputTables, ownersOf, settingIn } from './methodTables.js';
 
 type Options = Readonly<Record<string, unknown>>;
 
 /**
- * Checks which of a run's options go together, before anything is loaded: those of another method, those of an adapter
- * that has begun already, and what they exclude and require.
+ * Checks which of a run's options go together, before anything is loaded: those of another method or optimizer, those of
+ * an adapter that has begun already, and what they exclude and require.
  *
- * @throws LowrankError `cli.conflict`, `cli.choice`
+ * @throws LowrankError `cli.conflict`, `cli.choice`, `trainer.option`
  */
-export function checkOptions(options: MethodOptions & { readonly method?: string | undefined }): void {
+export function checkOptions(
+  options: MethodOptions & OptimizerOptions & { readonly method?: string | undefined },
+): void {
   const { method = 'lora' } = options;
   checkOwners(methodTables, method, options);
+  checkOptimizer(options.optimizer ?? 'adamw', options);
   const tables: readonly SettingTable[] = (methodTables as TablesByMethod)[method] ?? [];
   checkRequired(tables, method, options);
   checkBegun(tables, options);

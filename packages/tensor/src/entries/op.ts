@@ -19,7 +19,7 @@ export { adamw8bit, momentBlock, momentMaps } from '../ops/adamw8bit.js';
 export { attentionSizes } from '../ops/attention.js';
 export { crossEntropyRows } from '../ops/crossEntropyRows.js';
 export { withGradient } from '../ops/custom.js';
-export { broadcastReader, clipScale, normalCdf } from '../ops/elementwise.js';
+export { broadcastReader, clipScale, isFinite, normalCdf } from '../ops/elementwise.js';
 export { decodeMatrix } from '../ops/encoded.js';
 export { softCapped } from '../ops/linearCrossEntropy.js';
 export type { ProductTerm } from '../ops/linearCrossEntropy.js';

@@ -93,6 +93,8 @@ export const elementwiseFunctions = {
   less: { arity: 2, evaluate: (a, b) => (a < b ? 1 : 0) },
   lessEqual: { arity: 2, evaluate: (a, b) => (a <= b ? 1 : 0) },
   equal: { arity: 2, evaluate: (a, b) => (a === b ? 1 : 0) },
+  /** 1 where a is a finite number; 0 for NaN and the infinities. */
+  isFinite: { arity: 1, evaluate: (a) => (Number.isFinite(a) ? 1 : 0) },
   /** b where a ≠ 0, else c. */
   select: {
     arity: 3,
@@ -262,6 +264,8 @@ export const equal = (a: TensorLike, b: TensorLike): Tensor => call('equal', [a,
 /** `then` where the condition is not 0, `otherwise` elsewhere, element by element, as torch.where. */
 export const where = (condition: TensorLike, then: TensorLike, otherwise: TensorLike): Tensor =>
   call('select', [condition, then, otherwise]);
+/** 1 where a is finite, else 0; tested on the bits where arithmetic may not be trusted with NaN. */
+export const isFinite = (a: TensorLike): Tensor => call('isFinite', [a]);
 export const clipScale = (squaredNorm: TensorLike, maximumNorm: TensorLike): Tensor =>
   call('clipScale', [squaredNorm, maximumNorm]);
 

@@ -117,6 +117,7 @@ const forms: Record<ElementwiseName, Form> = {
   less: (a, b) => `select(T(0.0f), T(1.0f), ${a} < ${b})`,
   lessEqual: (a, b) => `select(T(0.0f), T(1.0f), ${a} <= ${b})`,
   equal: (a, b) => `select(T(0.0f), T(1.0f), ${a} == ${b})`,
+  isFinite: named('fn_isFinite'),
   select: (a, b, c) => `select(${c}, ${b}, ${a} != T(0.0f))`,
   clipScale: named('fn_clipScale'),
 };
@@ -158,6 +159,7 @@ const scalarForms: Partial<Record<ElementwiseName, { arity: number; code: string
   relu: { arity: 1, code: 'return largest(a, 0.0f);' },
   minimum: { arity: 2, code: 'return smallest(a, b);' },
   maximum: { arity: 2, code: 'return largest(a, b);' },
+  isFinite: { arity: 1, code: 'return select(0.0f, 1.0f, isFinite(a));' },
   clipScale: {
     arity: 2,
     code: `if (!isFinite(a)) { return notANumber(); }

@@ -18,6 +18,7 @@ const exact = new Set<ElementwiseName>([
   'less',
   'lessEqual',
   'equal',
+  'isFinite',
   'select',
 ]);
 const apart = (input: TestInput): TestInput => ({

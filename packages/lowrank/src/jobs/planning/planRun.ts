@@ -6,7 +6,7 @@ import { outlineModel } from '@lowrank/models';
 import type { QuantizationSettings } from '@lowrank/quant';
 import { QuantizedLinear } from '@lowrank/quant';
 import type { RandomState, Tensor } from '@lowrank/tensor';
-import type { PersistentData, Plan } from '@lowrank/tensor/backend';
+import type { PersistentData } from '@lowrank/tensor/backend';
 import { scalar } from '@lowrank/tensor';
 import { planMemory } from '@lowrank/tensor/backend';
 import { sourceOf } from '@lowrank/tensor/op';
@@ -162,7 +162,11 @@ function costOf(
 ): Pick<RunCost, 'bytes' | 'largestBuffer'> {
   const memory = planMemory(plans);
   const trained = new Set<PersistentData>(vectors.map(({ parameters }) => sourceOf(parameters)));
-  const state = optimizerState(plans);
+  const state = new Set<PersistentData>(
+    vectors.flatMap(({ state, constants, table }) =>
+      [...Object.values(state).map(({ tensor }) => tensor), ...Object.values(constants), table].map(sourceOf),
+    ),
+  );
   const bytes = {
     quantized: 0,
     weights: 0,
@@ -196,19 +200,4 @@ function costOf(
 /** A tensor that is too large for one binding lies in pieces. */
 function wholeOf(data: PersistentData & { readonly source?: PersistentData }): PersistentData {
   return data.source ?? data;
-}
-
-/** What AdamW's kernels read and write. */
-function optimizerState(plans: readonly Plan[]): Set<PersistentData> {
-  const found = new Set<PersistentData>();
-  for (const { buffers, steps } of plans) {
-    for (const { op, inputs } of steps) {
-      if (!op.startsWith('adamw')) continue;
-      for (const { buffer: at } of inputs) {
-        const buffer = buffers[at];
-        if (buffer?.kind === 'source') found.add(wholeOf(buffer.source));
-      }
-    }
-  }
-  return found;
 }

@@ -1,0 +1,4 @@
+import { createWebgpuBackend } from '@lowrank/webgpu';
+import { describeOptimizers } from './optimizerCases.js';
+
+describeOptimizers(() => createWebgpuBackend({ limits: 'default' }));
