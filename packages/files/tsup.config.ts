@@ -1,3 +1,5 @@
 import { library } from '../../tsup.base.js';
 
-export default library({ entry: { index: 'src/index.ts', names: 'src/entries/names.ts' } });
+export default library({
+  entry: { index: 'src/index.ts', names: 'src/entries/names.ts', reading: 'src/entries/reading.ts' },
+});

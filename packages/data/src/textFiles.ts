@@ -1,4 +1,5 @@
 import { LowrankError, parseJson } from '@lowrank/errors';
+import type { FolderView } from '@lowrank/files/reading';
 
 /** The text files of a model: a folder on disk, files that a person picked, a hub. */
 export interface TextFiles {
@@ -8,11 +9,27 @@ export interface TextFiles {
   text(name: string): Promise<string | undefined>;
 }
 
-/** A folder on disk (Node), or what already is {@link TextFiles}. */
+/**
+ * A folder on disk (Node), or what already is {@link TextFiles}. Its files are those of one saving: where another process
+ * saves into it meanwhile, asking for the next file is an error.
+ */
 export function textFiles(place: string | TextFiles): TextFiles {
   if (typeof place !== 'string') return place;
   const name = place.replace(/[/\\]+$/, '');
-  return { name, text: (file) => readText(`${name}/${file}`) };
+  let view: FolderView | undefined;
+  return {
+    name,
+    async text(file) {
+      const { viewFolder } = await import('@lowrank/files/reading');
+      view ??= await viewFolder(name);
+      const path = await view.locate(file);
+      if (path === undefined) return undefined;
+      // A saving that ends right now may have moved it.
+      const text = (await readText(path)) ?? (await readText((await view.locate(file)) ?? path));
+      await view.check();
+      return text;
+    },
+  };
 }
 
 /**

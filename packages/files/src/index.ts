@@ -8,4 +8,6 @@ export { claimFile, claimOutput } from './outputClaim.js';
 export type { Contents } from './outputContents.js';
 export { contentsOf, isOutputFile, isRunFile } from './outputContents.js';
 export type { FolderSaving, SavingOptions } from './saving.js';
-export { beginSaving, committedName, currentFile, finishSaving } from './saving.js';
+export { beginSaving, finishSaving } from './saving.js';
+export type { FolderView } from './reading.js';
+export { committedName, currentFile, viewFolder } from './reading.js';

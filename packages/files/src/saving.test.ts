@@ -4,7 +4,8 @@ import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import type { Disk } from './disk.js';
 import { nodeDisk } from './disk.js';
-import { beginSaving, currentFile, finishSaving } from './saving.js';
+import { currentFile } from './reading.js';
+import { beginSaving, finishSaving } from './saving.js';
 
 let root = '';
 beforeEach(() => (root = mkdtempSync(join(tmpdir(), 'lowrank-saving-'))));

@@ -5,6 +5,8 @@ import { removeLeftovers, stagedPrefix } from './leftovers.js';
 import type { FolderLock } from './lock.js';
 import { lockFolder } from './lock.js';
 import { makeFolders } from './makeFolders.js';
+import type { Order } from './reading.js';
+import { committedName, orderName } from './reading.js';
 
 /**
  * Several files of one folder that become visible together or not at all (Node).
@@ -41,17 +43,6 @@ export interface SavingOptions {
   /** The caller's, who keeps it. Default: a lock of its own, from here to the end of the saving. */
   readonly lock?: FolderLock | undefined;
   readonly disk?: Disk | undefined;
-}
-
-/** The folder of files that count although they may not be in their places yet. */
-export const committedName = '.lowrank-committed';
-const orderName = '.order.json';
-
-/** In what order the files of a commit move, and what goes: written into it before the rename that decides. */
-interface Order {
-  readonly first: string;
-  readonly files: readonly string[];
-  readonly gone: readonly string[];
 }
 
 /**
@@ -135,13 +126,6 @@ export async function finishSaving(folder: string, disk: Disk = nodeDisk): Promi
     await disk.syncFolder(folder);
   }
   await disk.removeTree(committed);
-}
-
-/** Where a file of a folder is now: among those of a saving that has been decided, else in its place. */
-export async function currentFile(folder: string, name: string, disk: Disk = nodeDisk): Promise<string> {
-  const paths = await import('node:path');
-  const committed = paths.join(folder, committedName);
-  return (await disk.list(committed)).includes(name) ? paths.join(committed, name) : paths.join(folder, name);
 }
 
 async function readOrder(path: string, disk: Disk): Promise<Order> {

@@ -18,11 +18,13 @@ export async function filesToSave(
   const files = method.write(await applied.extract());
   if (method.saves === 'adapter' || origin === undefined) return files;
   const copied: Record<string, Uint8Array | string> = {};
+  // An earlier saving may have gone into the model's own folder.
+  const from = (await origin.reopen?.()) ?? origin;
   for (const name of ['config.json', ...companionFiles]) {
-    const source = await origin.file(name);
+    const source = await from.file(name);
     if (source !== undefined) copied[name] = new Uint8Array(await source.read(0, await source.size()));
   }
-  const { config, ownOutput } = await openModelWeights(origin);
+  const { config, ownOutput } = await openModelWeights(from);
   // Its configuration says tied, and its weights say otherwise: what is saved says what it is.
   if (ownOutput) copied['config.json'] = `${JSON.stringify(config, null, 2)}\n`;
   return { ...files, ...copied };

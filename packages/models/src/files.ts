@@ -24,12 +24,15 @@ export interface ModelFiles {
   readonly name: string;
   /** A file by its name; undefined when there is none. */
   file(name: string): Promise<ByteSource | undefined>;
+  /** The same place as it is now, where it is one that may have been written anew since. */
+  reopen?(): Promise<ModelFiles>;
 }
 
 /**
- * A folder on disk (Node).
+ * A folder on disk (Node). Its files are those of one saving: where another process saves into it meanwhile, asking for
+ * the next file is an error.
  *
- * @throws LowrankError `models.noFolder`
+ * @throws LowrankError `models.noFolder`; later `files.changed`
  */
 export async function openFolder(path: string): Promise<ModelFiles> {
   const { stat } = await import('node:fs/promises');
@@ -43,13 +46,20 @@ export async function openFolder(path: string): Promise<ModelFiles> {
       remedy: 'Check the path.',
     });
   }
+  const { viewFolder } = await import('@lowrank/files/reading');
+  const view = await viewFolder(path);
   return {
     name: path,
     async file(name) {
-      const full = `${path}/${name}`;
-      const entry = await stat(full).catch(() => undefined);
-      return entry?.isFile() === true ? fileSource(full) : undefined;
+      const full = await view.locate(name);
+      if (full === undefined) return undefined;
+      const source = fileSource(full, () => view.locate(name));
+      // Which file it is is settled from here on.
+      await source.size();
+      await view.check();
+      return source;
     },
+    reopen: () => openFolder(path),
   };
 }
 

@@ -16,16 +16,23 @@ interface Fingerprint {
  * A file on disk (Node only). It is opened for each read and closed again, so nothing leaks; a file that was replaced
  * or written to between two reads is refused rather than mixed.
  *
+ * @param moved where the file is now, asked where it is no longer at `path`: a saving may have moved it
  * @throws LowrankError `safetensors.missing`, `safetensors.unreadable`, `safetensors.changed`, `safetensors.range`
  */
-export function fileSource(path: string): ByteSource {
+export function fileSource(path: string, moved?: () => Promise<string | undefined>): ByteSource {
   let seen: Fingerprint | undefined;
+  let place = path;
 
   async function inFile<T>(use: (file: FileHandle, size: number) => Promise<T>): Promise<T> {
     const { open } = await import('node:fs/promises');
     let file: FileHandle;
     try {
-      file = await open(path, 'r');
+      file = await open(place, 'r').catch(async (cause: unknown) => {
+        const now = await moved?.();
+        if (now === undefined) throw cause;
+        place = now;
+        return open(now, 'r');
+      });
     } catch (cause) {
       throw notOpened(path, cause);
     }

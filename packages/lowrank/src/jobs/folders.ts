@@ -1,8 +1,7 @@
-import { readFile } from 'node:fs/promises';
-import { join } from 'node:path';
-import { companionFiles, findModel } from '@lowrank/models';
+import { companionFiles, findModel, openFolder } from '@lowrank/models';
 import type { LoadProgress } from '../front/loadingReporter.js';
 import type { FolderSaving } from '@lowrank/files';
+import { wholeOf } from './spool.js';
 
 /** What a job reports while it runs. */
 export interface TransferEvents {
@@ -43,14 +42,12 @@ export async function copyCompanions(
   saving: FolderSaving,
   names: readonly string[] = companionFiles,
 ): Promise<string[]> {
+  const files = await openFolder(from);
   const copied: string[] = [];
   for (const name of names) {
-    const bytes = await readFile(join(from, name)).catch((error: unknown) => {
-      if (error instanceof Error && 'code' in error && error.code === 'ENOENT') return undefined;
-      throw error;
-    });
-    if (bytes === undefined) continue;
-    await saving.write(name, bytes);
+    const source = await files.file(name);
+    if (source === undefined) continue;
+    await saving.write(name, wholeOf(source));
     copied.push(name);
   }
   return copied;

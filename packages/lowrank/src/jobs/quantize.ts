@@ -1,9 +1,7 @@
-import { createReadStream } from 'node:fs';
-import { readdir, readFile, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { LowrankError } from '@lowrank/errors';
-import type { StoredWeights } from '@lowrank/models';
-import { openFolder, openModelWeights, outlineModel, readJson } from '@lowrank/models';
+import type { ModelFiles, StoredWeights } from '@lowrank/models';
+import { openFolder, openModelWeights, outlineModel, readJson, requireFile } from '@lowrank/models';
 import type { FloatDtype, Floats, QuantizationError, QuantizationSettings, QuantizedTensor } from '@lowrank/quant';
 import {
   checkSettings,
@@ -17,7 +15,7 @@ import {
 } from '@lowrank/quant';
 import type { SafetensorsFile, TensorEntry, TensorInfo } from '@lowrank/safetensors';
 import type { FolderSaving } from '@lowrank/files';
-import { claimOutput } from '@lowrank/files';
+import { claimOutput, viewFolder } from '@lowrank/files';
 import { writeSafetensors } from '@lowrank/safetensors';
 import { bytesPerElement, hostArray, sizeOf } from '@lowrank/tensor/op';
 import type { OutputOptions } from '../settings/methodTables.js';
@@ -26,7 +24,7 @@ import { withFolders } from './folders.js';
 import { saveInto } from './saveInto.js';
 import type { Together } from './shards.js';
 import { entryBytes, shardIndex, shardsOf } from './shards.js';
-import { Spool, storedEntry } from './spool.js';
+import { Spool, storedEntry, wholeOf } from './spool.js';
 
 export interface QuantizeFolderOptions extends QuantizationSettings, TransferEvents, OutputOptions {
   readonly model: string;
@@ -95,7 +93,7 @@ export async function quantizeFolder(given: QuantizeFolderOptions): Promise<Quan
   const plan = planOf(stored, stored.config, given);
   const claim = await claimOutput(output, { inputs: [model], overwrite: given.overwrite });
   return saveInto(claim, 'config.json', (saving) =>
-    writeAll({ stored: stored.file, plan, settings: given, model, saving, signal: given.signal }),
+    writeAll({ stored: stored.file, plan, settings: given, files, saving, signal: given.signal }),
   );
 }
 
@@ -166,13 +164,13 @@ interface WriteJob {
   readonly stored: SafetensorsFile;
   readonly plan: QuantizePlan;
   readonly settings: QuantizationSettings;
-  readonly model: string;
+  readonly files: ModelFiles;
   readonly saving: FolderSaving;
   readonly signal: AbortSignal | undefined;
 }
 
 async function writeAll(job: WriteJob): Promise<QuantizeResult> {
-  const { stored, plan, settings, model, saving, signal } = job;
+  const { stored, plan, settings, files, saving, signal } = job;
   const spool = await Spool.create(join(saving.staged, spoolName));
   try {
     const { groups, error, quantized } = await quantizeAll(job, spool);
@@ -183,7 +181,8 @@ async function writeAll(job: WriteJob): Promise<QuantizeResult> {
     }
     const index = shardIndex(shards);
     const { type, blockSize = 64, doubleQuantization = false } = settings;
-    const config = await readFile(join(model, 'config.json'), 'utf8');
+    const configFile = await requireFile(files, 'config.json');
+    const config = new TextDecoder().decode(await configFile.read(0, await configFile.size()));
     const computeDtype = dominantDtype(stored, plan);
     const texts = [
       ['model.safetensors.index.json', index],
@@ -192,11 +191,11 @@ async function writeAll(job: WriteJob): Promise<QuantizeResult> {
         withQuantizationConfig(
           withoutNull(config),
           { type, doubleQuantization, computeDtype, skipModules: plan.skipModules },
-          `${model}/config.json`,
+          `${files.name}/config.json`,
         ),
       ],
     ] as const;
-    await copyRest(model, saving);
+    await copyRest(files, saving);
     for (const [name, text] of texts) {
       if (text !== undefined) await saving.write(name, text);
     }
@@ -310,10 +309,10 @@ function isWeights(name: string): boolean {
 }
 
 /** Copies tokenizer, generation settings, licence and whatever else lies next to the weights, byte for byte. */
-async function copyRest(model: string, saving: FolderSaving): Promise<void> {
-  for (const name of await readdir(model)) {
-    if (name.startsWith('.') || name === 'config.json' || isWeights(name)) continue;
-    if (!(await stat(join(model, name))).isFile()) continue;
-    await saving.write(name, createReadStream(join(model, name)));
+async function copyRest(files: ModelFiles, saving: FolderSaving): Promise<void> {
+  for (const name of await (await viewFolder(files.name)).names()) {
+    if (name === 'config.json' || isWeights(name)) continue;
+    const source = await files.file(name);
+    if (source !== undefined) await saving.write(name, wholeOf(source));
   }
 }

@@ -1,5 +1,5 @@
 import { open, rm } from 'node:fs/promises';
-import type { TensorEntry } from '@lowrank/safetensors';
+import type { ByteSource, TensorEntry } from '@lowrank/safetensors';
 import { fileSource } from '@lowrank/safetensors';
 import { entryBytes } from './shards.js';
 
@@ -42,6 +42,12 @@ export class Spool {
     await this.file.close();
     await rm(this.path, { force: true });
   }
+}
+
+/** All bytes of a source, piece by piece. */
+export async function* wholeOf(source: ByteSource): AsyncGenerator<Uint8Array> {
+  const end = await source.size();
+  for (let at = 0; at < end; at += piece) yield source.read(at, Math.min(at + piece, end));
 }
 
 /** A stored tensor as an entry that reads it piece by piece when its turn comes. */

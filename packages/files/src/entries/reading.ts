@@ -1,0 +1,2 @@
+export type { FolderView } from '../reading.js';
+export { currentFile, viewFolder } from '../reading.js';
