@@ -19,7 +19,7 @@ export interface Order {
 export async function currentFile(folder: string, name: string): Promise<string> {
   const { readFile, readdir } = await import('node:fs/promises');
   const committed = `${folder}/${committedName}`;
-  const waiting = await readdir(committed).catch(() => []);
+  const waiting = await readdir(committed).catch((): string[] => []);
   if (waiting.includes(name)) return `${committed}/${name}`;
   if (!waiting.includes(orderName)) return `${folder}/${name}`;
   const order = await readFile(`${committed}/${orderName}`, 'utf8').then(
@@ -71,7 +71,7 @@ export async function viewFolder(folder: string): Promise<FolderView> {
   const opened = await look();
   return {
     async names() {
-      const waiting = await readdir(`${folder}/${committedName}`).catch(() => []);
+      const waiting = await readdir(`${folder}/${committedName}`).catch((): string[] => []);
       const names = new Set([...waiting, ...(await readdir(folder))]);
       return [...names].filter((name) => !name.startsWith('.')).sort();
     },
