@@ -12,7 +12,8 @@ import { readAdapter, scalingAt } from '@lowrank/lora';
 import type { LoraAdapter } from '@lowrank/lora';
 import { findFamily, openFolder, openWeights } from '@lowrank/models';
 import { mergedTensors } from '@lowrank/patch';
-import { fileSource, writeFileAtomic } from '@lowrank/safetensors';
+import { writeFileAtomic } from '@lowrank/files';
+import { fileSource } from '@lowrank/safetensors';
 import { afterAll, describe, expect, test } from 'vitest';
 
 const golden = fileURLToPath(new URL('../../parity/golden/', import.meta.url));

@@ -1,6 +1,5 @@
 export type { Disk, FileContent } from './disk.js';
 export { nodeDisk } from './disk.js';
-export { removeLeftovers, temporaryName } from './leftovers.js';
 export type { FolderLock } from './lock.js';
 export { lockFolder } from './lock.js';
 export type { ClaimOptions, OutputClaim } from './outputClaim.js';
@@ -8,6 +7,7 @@ export { claimFile, claimOutput } from './outputClaim.js';
 export type { Contents } from './outputContents.js';
 export { contentsOf, isOutputFile, isRunFile } from './outputContents.js';
 export type { FolderSaving, SavingOptions } from './saving.js';
-export { beginSaving, finishSaving } from './saving.js';
+export { beginSaving, finishSaving, saveTogether } from './saving.js';
+export { writeFileAtomic } from './writeFileAtomic.js';
 export type { FolderView } from './reading.js';
 export { committedName, currentFile, viewFolder } from './reading.js';

@@ -5,6 +5,7 @@ import { removeLeftovers, stagedPrefix } from './leftovers.js';
 import type { FolderLock } from './lock.js';
 import { lockFolder } from './lock.js';
 import { makeFolders } from './makeFolders.js';
+import { notWritten } from './notWritten.js';
 import type { Order } from './reading.js';
 import { committedName, orderName } from './reading.js';
 
@@ -88,7 +89,10 @@ export async function beginSaving(folder: string, options: SavingOptions): Promi
       }, name),
     commit: () =>
       guarded(async () => {
-        const gone = (await disk.list(folder)).filter((name) => !names.has(name) && replaces(name));
+        const gone = (await disk.list(folder)).filter(
+          // Locks, and what is staged.
+          (name) => !names.has(name) && !name.startsWith('.lowrank-') && replaces(name),
+        );
         const order: Order = { first, files: [...names].filter((name) => name !== first), gone };
         await disk.createFile(paths.join(staged, orderName), JSON.stringify(order));
         await disk.syncFolder(staged);
@@ -165,14 +169,18 @@ function notWritable(folder: string, cause: unknown): unknown {
   });
 }
 
-function notWritten(path: string, cause: unknown): unknown {
-  if (isLowrankError(cause) || !(cause instanceof Error && 'syscall' in cause)) return cause;
-  return new LowrankError({
-    code: 'files.notWritten',
-    what: path,
-    expected: 'a folder that exists, may be written to and has room',
-    got: cause.message,
-    remedy: 'What was in the folder before is untouched. Free some room, or choose another folder.',
-    cause,
-  });
+/** Saves whatever `write` stages, all of it or nothing. */
+export async function saveTogether<Result>(
+  begun: Promise<FolderSaving>,
+  write: (saving: FolderSaving) => Promise<Result>,
+): Promise<Result> {
+  const saving = await begun;
+  try {
+    const result = await write(saving);
+    await saving.commit();
+    return result;
+  } catch (error) {
+    await saving.discard();
+    throw error;
+  }
 }

@@ -47,15 +47,11 @@ export async function saveFolder(
   const first = Object.hasOwn(files, 'adapter_config.json') ? 'adapter_config.json' : 'config.json';
   if (typeof place !== 'string') return writeInBrowser(place, files, first);
   if (typeof process === 'undefined') return writeInBrowser(await originFolder(place), files, first);
-  const { beginSaving, isOutputFile } = await import('@lowrank/files');
-  const saving = await (claim?.beginSaving(first, isOutputFile) ?? beginSaving(place, { first, replaces: isShard }));
-  try {
+  const { beginSaving, isOutputFile, saveTogether } = await import('@lowrank/files');
+  const begun = claim?.beginSaving(first, isOutputFile) ?? beginSaving(place, { first, replaces: isShard });
+  await saveTogether(begun, async (saving) => {
     for (const [name, content] of Object.entries(files)) await saving.write(name, content);
-    await saving.commit();
-  } catch (error) {
-    await saving.discard();
-    throw error;
-  }
+  });
 }
 
 /** Shards of a model that was saved here before would be read together with this one. */

@@ -27,4 +27,3 @@ export {
 export type { TensorData, TensorEntry } from './write.js';
 export { safetensorsBytes, serializeSafetensors, writeSafetensors } from './write.js';
 export type { FileContent } from '@lowrank/files';
-export { writeFileAtomic } from './writeFileAtomic.js';

@@ -5,8 +5,8 @@ import type { RateSearchOptions } from './rateSearch.js';
 import { checkSearchCut } from './rateSearch.js';
 import type { ComparedMethod } from './runs/studyTrainer.js';
 import type { StudyTraining } from './runs/studyRun.js';
+import type { StudyPlace } from './runStudy.js';
 import { allFailed, finishStudy, inStudyFolder } from './runStudy.js';
-import type { StudyData } from './studyOptions.js';
 import { checkCount, studyData } from './studyOptions.js';
 import type { PlannedRow, StudyTable } from './tables/table.js';
 import { againstFull, studyRow } from './tables/table.js';
@@ -37,17 +37,17 @@ export async function compareMethods(options: CompareOptions): Promise<StudyTabl
   const data = await studyData(options);
   const candidates = [...methods].map(([name, method]) => candidateOf(name, method, options));
   await checkSearchCut(candidates, { options, data });
-  return inStudyFolder(options, () => compare(candidates, methods, { options, data }));
+  return inStudyFolder(options, (claim) => compare(candidates, methods, { options, data, claim }));
 }
 
 async function compare(
   candidates: readonly Candidate[],
   methods: ReadonlyMap<string, ComparedMethod>,
-  { options, data }: { readonly options: CompareOptions; readonly data: StudyData },
+  { options, data, claim }: StudyPlace & { readonly options: CompareOptions },
 ): Promise<StudyTable> {
   const { training } = options;
   const { trained, outcomes, stage, interrupted } = await trainCandidates(candidates, { options, data });
-  if (stage === 'search') return finishStudy('compare', [], { options, data, interrupted });
+  if (stage === 'search') return finishStudy('compare', [], { options, data, claim, interrupted });
   const rows = trained.map(({ candidate, rate, tuning, runs, error }): PlannedRow => {
     const { label } = candidate;
     const settings = { method: label, learning_rate: rate ?? null, ...loraSettings(methods.get(label), training) };
@@ -58,7 +58,7 @@ async function compare(
     rows.map((row) => studyRow(row, outcomes)),
     metric,
   );
-  const table = await finishStudy('compare', scored, { options, data, interrupted });
+  const table = await finishStudy('compare', scored, { options, data, claim, interrupted });
   if (!interrupted && table.rows.every(({ runs }) => runs === 0)) throw allFailed(table, options.output);
   return table;
 }

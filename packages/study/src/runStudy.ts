@@ -1,7 +1,9 @@
-import { cp, rm, stat } from 'node:fs/promises';
-import { basename, join } from 'node:path';
+import { createReadStream } from 'node:fs';
+import { readdir, rm } from 'node:fs/promises';
+import { join } from 'node:path';
 import { LowrankError } from '@lowrank/errors';
-import { claimOutput } from '@lowrank/files';
+import type { OutputClaim } from '@lowrank/files';
+import { beginSaving, claimOutput, saveTogether } from '@lowrank/files';
 import { shownPlace } from '@lowrank/models';
 import type { PlannedStudyRun } from './runs/identify.js';
 import { identify } from './runs/identify.js';
@@ -11,6 +13,12 @@ import type { StudyOutcome, StudyRun } from './runs/studyRun.js';
 import type { StudyRow, StudyTable } from './tables/table.js';
 import { bestRow } from './tables/table.js';
 import { writeStudy } from './tables/writeStudy.js';
+
+/** What a study is about, and where it is written. */
+export interface StudyPlace {
+  readonly data: StudyData;
+  readonly claim: OutputClaim;
+}
 
 /** Names runs, does those that are missing, and reports on them. */
 export class StudyRunner {
@@ -62,7 +70,7 @@ export function aboutRuns(
 export async function finishStudy(
   study: StudyTable['study'],
   rows: readonly StudyRow[],
-  { options, data, interrupted }: { options: StudyOptions; data: StudyData; interrupted: boolean },
+  { options, data, claim, interrupted }: StudyPlace & { readonly options: StudyOptions; readonly interrupted: boolean },
 ): Promise<StudyTable> {
   const { output } = options;
   const best = bestRow(rows, data.metrics);
@@ -75,20 +83,28 @@ export async function finishStudy(
     interrupted,
   };
   // A part of a table would stand where a whole one may be.
-  if (!interrupted) await writeStudy(table, output);
+  if (!interrupted) await writeStudy(table, claim);
   return table;
 }
 
 /** Of several seeds the first one's: which of them scored best is chance. */
 async function copyBest({ folders }: StudyRow, output: string): Promise<string | null> {
-  const from = join(output, folders[0] ?? '');
+  const [folder] = folders;
+  const from = join(output, folder ?? '');
   const to = join(output, 'best');
-  const has = async (name: string): Promise<boolean> =>
-    (await stat(join(from, name)).catch(() => undefined)) !== undefined;
+  const entries = folder === undefined ? [] : await readdir(from, { withFileTypes: true }).catch(() => []);
+  const names = entries
+    .filter((entry) => entry.isFile() && !entry.name.startsWith('.') && entry.name !== 'outcome.json')
+    .map(({ name }) => name);
+  const first = ['adapter_config.json', 'config.json'].find((name) => names.includes(name));
   // What an earlier table called best is no longer.
-  await rm(to, { recursive: true, force: true });
-  if (folders.length === 0 || !((await has('adapter_config.json')) || (await has('config.json')))) return null;
-  await cp(from, to, { recursive: true, filter: (path) => basename(path) !== 'outcome.json' });
+  if (first === undefined) {
+    await rm(to, { recursive: true, force: true });
+    return null;
+  }
+  await saveTogether(beginSaving(to, { first, replaces: () => true }), async (saving) => {
+    for (const name of names) await saving.write(name, createReadStream(join(from, name)));
+  });
   return to;
 }
 
@@ -98,11 +114,11 @@ async function copyBest({ folders }: StudyRow, output: string): Promise<string |
  */
 export async function inStudyFolder<Table>(
   { output, training }: StudyOptions,
-  study: () => Promise<Table>,
+  study: (claim: OutputClaim) => Promise<Table>,
 ): Promise<Table> {
   const claim = await claimOutput(output, { inputs: [training.model], resume: 'study' });
   try {
-    return await study();
+    return await study(claim);
   } finally {
     await claim.discard();
   }

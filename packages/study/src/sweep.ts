@@ -1,7 +1,8 @@
 import type { Candidate } from './candidates.js';
 import { trainCandidates } from './candidates.js';
+import type { StudyPlace } from './runStudy.js';
 import { allFailed, finishStudy, inStudyFolder } from './runStudy.js';
-import type { StudyData, StudyOptions } from './studyOptions.js';
+import type { StudyOptions } from './studyOptions.js';
 import { checkCount, studyData } from './studyOptions.js';
 import type { RowSettings, StudyTable } from './tables/table.js';
 import { studyRow } from './tables/table.js';
@@ -28,15 +29,15 @@ export async function sweepRanks(options: SweepOptions): Promise<StudyTable> {
   checkCount('--seeds', seeds);
   options.rules.checkTraining({ ...training, method: 'lora' });
   const data = await studyData(options);
-  return inStudyFolder(options, () => sweep(options, data));
+  return inStudyFolder(options, (claim) => sweep(options, { data, claim }));
 }
 
-async function sweep(options: SweepOptions, data: StudyData): Promise<StudyTable> {
+async function sweep(options: SweepOptions, { data, claim }: StudyPlace): Promise<StudyTable> {
   const { trained, outcomes, interrupted } = await trainCandidates(pointsOf(options), { options, data });
   const rows = trained.map(({ candidate: { label, settings }, runs, tuning }) =>
     studyRow({ label, settings, runs, tuning }, outcomes),
   );
-  const table = await finishStudy('sweep', rows, { options, data, interrupted });
+  const table = await finishStudy('sweep', rows, { options, data, claim, interrupted });
   if (!interrupted && table.rows.every(({ runs }) => runs === 0)) throw allFailed(table, options.output);
   return table;
 }

@@ -1,9 +1,7 @@
-import { join } from 'node:path';
 import type { Command } from 'commander';
 import type { LoraAdapter } from '@lowrank/lora';
 import { findModel } from '@lowrank/models';
-import { claimOutput } from '@lowrank/files';
-import { writeFileAtomic } from '@lowrank/safetensors';
+import { claimOutput, saveTogether } from '@lowrank/files';
 import { describeSpectrum, spectrumChart, spectrumMarkdown, spectrumOfFolders } from '@lowrank/study';
 import type { TransferEvents } from '../jobs/folders.js';
 import { readLoraFolder } from '../adapterFolder.js';
@@ -68,11 +66,12 @@ export async function spectrumCommand(
       onProgress: (progress) => events.onTransfer?.({ stage: 'downloading', ...progress }),
       onLayer: (done, of, path) => speaker.line({ layer: path, done, of }),
     });
-    if (output !== undefined) {
-      await writeFileAtomic(join(output, 'spectrum.svg'), spectrumChart(result));
-      await writeFileAtomic(join(output, 'spectrum.md'), spectrumMarkdown(result));
-      await writeFileAtomic(join(output, 'spectrum.json'), `${JSON.stringify(result)}\n`);
-    }
+    if (claim !== undefined)
+      await saveTogether(claim.beginSaving('spectrum.json'), async (saving) => {
+        await saving.write('spectrum.svg', spectrumChart(result));
+        await saving.write('spectrum.md', spectrumMarkdown(result));
+        await saving.write('spectrum.json', `${JSON.stringify(result)}\n`);
+      });
     speaker.result(result, describeSpectrum(result));
   } finally {
     await claim?.discard();

@@ -1,4 +1,5 @@
 import type { FolderSaving, OutputClaim } from '@lowrank/files';
+import { saveTogether } from '@lowrank/files';
 
 /**
  * Saves into a claimed folder whatever `write` stages, all of it or nothing, and ends the claim.
@@ -10,15 +11,8 @@ export async function saveInto<Result>(
   first: string,
   write: (saving: FolderSaving) => Promise<Result>,
 ): Promise<Result> {
-  let saving: FolderSaving | undefined;
   try {
-    saving = await claim.beginSaving(first);
-    const result = await write(saving);
-    await saving.commit();
-    return result;
-  } catch (error) {
-    await saving?.discard();
-    throw error;
+    return await saveTogether(claim.beginSaving(first), write);
   } finally {
     // Removes what was made for it and is empty, too.
     await claim.discard();

@@ -2,6 +2,7 @@ import { LowrankError } from '@lowrank/errors';
 import type { MetricName } from '@lowrank/data';
 import { trainCandidates } from '../candidates.js';
 import { checkSearchCut } from '../rateSearch.js';
+import type { StudyPlace } from '../runStudy.js';
 import { aboutRuns, inStudyFolder } from '../runStudy.js';
 import type { StudyData } from '../studyOptions.js';
 import { checkCount, studyData } from '../studyOptions.js';
@@ -32,12 +33,12 @@ export async function intrinsicDimension(options: IntrinsicOptions): Promise<Int
   for (const { training } of subjects) options.rules.checkTraining(training);
   const data = await studyData(options);
   await checkSearchCut(subjects, { options, data });
-  return inStudyFolder(options, () => measure(subjects, { options, data }));
+  return inStudyFolder(options, (claim) => measure(subjects, { options, data, claim }));
 }
 
 async function measure(
   subjects: ReturnType<typeof subjectsOf>,
-  { options, data }: { readonly options: IntrinsicOptions; readonly data: StudyData },
+  { options, data, claim }: StudyPlace & { readonly options: IntrinsicOptions },
 ): Promise<IntrinsicTable> {
   const { trained, outcomes, interrupted } = await trainCandidates(subjects, { options, data });
   const rows = trained.map(({ candidate, rate = null, tuning, runs, error }): IntrinsicRow => {
@@ -48,7 +49,7 @@ async function measure(
   });
   const table = tableOf(rows, { options, data, interrupted });
   // A part of a table would stand where a whole one may be.
-  if (!interrupted) await write(table, options.output);
+  if (!interrupted) await write(table, claim);
   return table;
 }
 
@@ -115,9 +116,9 @@ function withoutAnchors(rows: readonly IntrinsicRow[]): LowrankError {
   });
 }
 
-async function write(table: IntrinsicTable, output: string): Promise<void> {
+async function write(table: IntrinsicTable, claim: StudyPlace['claim']): Promise<void> {
   const chart = intrinsicChart(table);
-  await writeStudyFiles(output, {
+  await writeStudyFiles(claim, {
     table,
     markdown: intrinsicMarkdown(table),
     chart,

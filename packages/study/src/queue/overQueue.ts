@@ -1,10 +1,10 @@
 import { createHash } from 'node:crypto';
-import { mkdir, rm } from 'node:fs/promises';
+import { mkdir, rename, rm } from 'node:fs/promises';
 import { hostname } from 'node:os';
-import { basename, join, resolve } from 'node:path';
+import { basename, dirname, join, resolve } from 'node:path';
 import { isLowrankError } from '@lowrank/errors';
 import type { DistributeEvent, RunOutcome } from '@lowrank/queue';
-import { writeFileAtomic } from '@lowrank/safetensors';
+import { nodeDisk, writeFileAtomic } from '@lowrank/files';
 import { version } from '../../package.json';
 import type { Executor } from '../runs/executor.js';
 import { loadQueue } from './loadQueue.js';
@@ -86,14 +86,16 @@ async function received(
   const value = readOutcome(outcome.value, run);
   const { files } = outcome;
   if (files === undefined || value.status === 'failed') return value;
-  await rm(run.folder, { recursive: true, force: true });
-  await mkdir(run.folder, { recursive: true });
+  // Beside its place, until all of it is there.
+  const incoming = join(dirname(run.folder), `.${basename(run.folder)}.incoming`);
+  await rm(incoming, { recursive: true, force: true });
+  await mkdir(incoming, { recursive: true });
   try {
-    if (files.kind === 'sent') await files.saveTo(run.folder);
+    if (files.kind === 'sent') await files.saveTo(incoming);
     else {
       const { host, path, bytes, reason } = files;
       await writeFileAtomic(
-        join(run.folder, 'elsewhere.json'),
+        join(incoming, 'elsewhere.json'),
         `${JSON.stringify({ worker: outcome.worker, host, path, bytes, reason }, null, 2)}\n`,
       );
       onNote?.(`${run.label}: its files stayed on ${host}, in ${path} (${reason})`);
@@ -102,7 +104,12 @@ async function received(
     // The scores are here, and the files can be had again by another run.
     if (!isLowrankError(error) || !/^(queue\.files|files\.unsafeName)$/.test(error.code)) throw error;
     onNote?.(`warning: ${run.label}: ${error.message}`);
+    await rm(incoming, { recursive: true, force: true });
+    return value;
   }
+  await rm(run.folder, { recursive: true, force: true });
+  await rename(incoming, run.folder);
+  await nodeDisk.syncFolder(dirname(run.folder));
   return value;
 }
 

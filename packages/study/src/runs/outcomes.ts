@@ -1,7 +1,7 @@
 import { mkdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { shownPlace } from '@lowrank/models';
-import { writeFileAtomic } from '@lowrank/safetensors';
+import { writeFileAtomic } from '@lowrank/files';
 import type { ExecuteHooks, Executor } from './executor.js';
 import type { StudyOutcome, StudyRun } from './studyRun.js';
 

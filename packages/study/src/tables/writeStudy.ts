@@ -1,19 +1,19 @@
-import { join } from 'node:path';
-import { writeFileAtomic } from '@lowrank/safetensors';
+import type { OutputClaim } from '@lowrank/files';
+import { saveTogether } from '@lowrank/files';
 import { studyChart } from '../charts/studyChart.js';
 import { markdownTable } from './describeTable.js';
 import { reportHtml } from './report.js';
 import type { StudyTable } from './table.js';
 
 /** The table of a comparison or a sweep, as files. */
-export async function writeStudy(table: StudyTable, output: string): Promise<void> {
+export async function writeStudy(table: StudyTable, claim: OutputClaim): Promise<void> {
   const chart = studyChart(table);
-  await writeStudyFiles(output, { table, markdown: markdownTable(table), chart, html: reportHtml(table, chart) });
+  await writeStudyFiles(claim, { table, markdown: markdownTable(table), chart, html: reportHtml(table, chart) });
 }
 
-/** table.json, table.md, chart.svg and report.html, each whole or not at all. */
+/** table.json, table.md, chart.svg and report.html, all of them or none. */
 export async function writeStudyFiles(
-  output: string,
+  claim: OutputClaim,
   {
     table,
     markdown,
@@ -21,8 +21,11 @@ export async function writeStudyFiles(
     html,
   }: { readonly table: object; readonly markdown: string; readonly chart: string; readonly html: string },
 ): Promise<void> {
-  await writeFileAtomic(join(output, 'table.json'), `${JSON.stringify(table, null, 1)}\n`);
-  await writeFileAtomic(join(output, 'table.md'), markdown);
-  await writeFileAtomic(join(output, 'chart.svg'), chart);
-  await writeFileAtomic(join(output, 'report.html'), html);
+  const replacesNothing = (): boolean => false;
+  await saveTogether(claim.beginSaving('table.json', replacesNothing), async (saving) => {
+    await saving.write('table.json', `${JSON.stringify(table, null, 1)}\n`);
+    await saving.write('table.md', markdown);
+    await saving.write('chart.svg', chart);
+    await saving.write('report.html', html);
+  });
 }

@@ -2,8 +2,9 @@ import { mkdtemp, mkdir, readFile, readdir, rm, writeFile } from 'node:fs/promis
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, it } from 'vitest';
-import { complaint } from './testing.js';
-import { writeSafetensors } from './write.js';
+import { LowrankError } from '@lowrank/errors';
+import { nodeDisk } from './disk.js';
+import { claimOutput } from './outputClaim.js';
 import { writeFileAtomic } from './writeFileAtomic.js';
 
 let folder = '';
@@ -20,16 +21,21 @@ it('writes text, bytes and chunks, and replaces what was there', async () => {
   expect([...(await readFile(path))]).toEqual([1, 2]);
   await writeFileAtomic(path, [new Uint8Array([3]), new Uint8Array(0), new Uint8Array([4])]);
   expect([...(await readFile(path))]).toEqual([3, 4]);
-  await writeFileAtomic(path, writeSafetensors([]));
-  expect(await readFile(path, 'latin1')).toBe('\u0008\0\0\0\0\0\0\0{}      ');
   expect(await readdir(folder)).toEqual(['file']);
 });
 
 it('leaves the old file and nothing else where the chunks fail', async () => {
   const path = join(folder, 'file');
   await writeFile(path, 'old');
-  const failing = writeSafetensors([{ name: 'a', dtype: 'U8', shape: [4], data: () => [new Uint8Array(2)] }]);
-  expect((await complaint(writeFileAtomic(path, failing))).code).toBe('safetensors.byteCount');
+  await expect(
+    writeFileAtomic(
+      path,
+      (function* (): Generator<Uint8Array> {
+        yield new Uint8Array(2);
+        throw new LowrankError({ code: 'test.short', what: 'the content' });
+      })(),
+    ),
+  ).rejects.toMatchObject({ code: 'test.short' });
   await expect(
     writeFileAtomic(
       path,
@@ -44,8 +50,17 @@ it('leaves the old file and nothing else where the chunks fail', async () => {
 });
 
 it('says so where the folder is missing, or a folder is in the way', async () => {
-  expect((await complaint(writeFileAtomic(join(folder, 'none', 'file'), 'x'))).code).toBe('safetensors.notWritten');
+  await expect(writeFileAtomic(join(folder, 'none', 'file'), 'x')).rejects.toMatchObject({ code: 'files.notWritten' });
   await mkdir(join(folder, 'taken', 'sub'), { recursive: true });
-  expect((await complaint(writeFileAtomic(join(folder, 'taken'), 'x'))).code).toBe('safetensors.notWritten');
+  await expect(writeFileAtomic(join(folder, 'taken'), 'x')).rejects.toMatchObject({ code: 'files.notWritten' });
   expect(await readdir(folder)).toEqual(['taken']);
+});
+
+it('a process that dies leaves what the next claim of the folder removes', async () => {
+  const path = join(folder, 'table.json');
+  const disk = { ...nodeDisk, rename: () => Promise.reject(new Error('killed')), removeFile: () => Promise.resolve() };
+  await expect(writeFileAtomic(path, 'half', disk)).rejects.toThrow('killed');
+  expect(await readdir(folder)).toHaveLength(1);
+  await (await claimOutput(folder)).release();
+  expect(await readdir(folder)).toEqual([]);
 });

@@ -1,0 +1,25 @@
+import type { FileContent } from './disk.js';
+import { nodeDisk } from './disk.js';
+import { temporaryName } from './leftovers.js';
+import { notWritten } from './notWritten.js';
+
+/**
+ * Writes a file whole or not at all (Node): to a temporary name in the same folder, synced, then renamed, and the folder
+ * synced. A reader sees the old file or the new one; whatever goes wrong, no half of it stays behind, but where the
+ * process dies: what it leaves is removed by whoever claims the folder next. The folder must exist.
+ *
+ * @throws LowrankError `files.notWritten`; errors of the content itself come through unchanged
+ */
+export async function writeFileAtomic(path: string, content: FileContent, disk = nodeDisk): Promise<void> {
+  const { basename, dirname, join } = await import('node:path');
+  const folder = dirname(path);
+  const temporary = join(folder, temporaryName(basename(path)));
+  try {
+    await disk.createFile(temporary, content);
+    await disk.rename(temporary, path);
+  } catch (cause) {
+    await disk.removeFile(temporary).catch(() => undefined);
+    throw notWritten(path, cause);
+  }
+  await disk.syncFolder(folder);
+}
