@@ -128,6 +128,7 @@ function mergedLayer(
     read: async () =>
       mergeWeight(table?.data ?? (await tensor.read()), dtype, {
         ...matrices,
+        name: `${name}, merged`,
         scaling: scalingAt(config, path),
         variant: variantOf(config),
         transposed,

@@ -23,6 +23,8 @@ export interface LowRankUpdate {
   readonly narrowDelta?: boolean;
   /** [out]: receives what the variant's `mergeRow` returns, which `unmergeWeight` needs. */
   readonly kept?: Float32Array | undefined;
+  /** Of W, for errors. */
+  readonly name?: string | undefined;
 }
 
 /**
@@ -69,7 +71,7 @@ function changed(
   update: LowRankUpdate,
   change: (row: Float32Array, delta: Float32Array, out: number) => void,
 ): Uint8Array {
-  const { a, b, rank, transposed = false, narrowDelta = false } = update;
+  const { a, b, rank, name = 'the merged weight', transposed = false, narrowDelta = false } = update;
   const inFeatures = a.length / rank;
   const outFeatures = b.length / rank;
   // `slice` of Node's Buffer makes no copy; this always does.
@@ -98,7 +100,7 @@ function changed(
       if (Number.isFinite(read(at))) continue;
       throw new LowrankError({
         code: 'lora.mergeNotFinite',
-        what: `the merged weight at [${transposed ? `${i}, ${out}` : `${out}, ${i}`}]`,
+        what: `${name} at [${transposed ? `${i}, ${out}` : `${out}, ${i}`}]`,
         expected: `a finite number in ${dtype}`,
         got: String(merged[i]),
         remedy: 'The adapter is damaged, or its values are too large for this dtype.',

@@ -5,13 +5,15 @@ import { firstNotFinite, hostArray } from '@lowrank/tensor/op';
 const dtypes = { F32: 'f32', F16: 'f16', BF16: 'bf16' } as const;
 
 /**
- * A tensor's bytes, where all its numbers are finite: what is broken is never written on.
+ * A tensor's bytes, or a part of them that begins at byte `start`, where all its numbers are finite: what is broken is
+ * never written on.
  *
  * @throws LowrankError `cli.notFinite`
  */
 export function finiteBytes(
   bytes: Uint8Array,
   info: Pick<TensorInfo, 'name' | 'dtype' | 'file'> | undefined,
+  start = 0,
 ): Uint8Array {
   if (info === undefined || !(info.dtype in dtypes)) return bytes;
   const dtype = dtypes[info.dtype as keyof typeof dtypes];
@@ -25,7 +27,7 @@ export function finiteBytes(
     code: 'cli.notFinite',
     what: `${name} in ${file}`,
     expected: 'finite numbers',
-    got: `NaN or infinity at element ${at}`,
+    got: `NaN or infinity at element ${start / width + at}`,
     remedy: 'The weights are damaged, or their training diverged: take another copy or an earlier checkpoint.',
   });
 }

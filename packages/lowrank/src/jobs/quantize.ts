@@ -21,6 +21,7 @@ import { bytesPerElement, hostArray, sizeOf } from '@lowrank/tensor/op';
 import type { OutputOptions } from '../settings/methodTables.js';
 import type { TransferEvents } from './folders.js';
 import { withFolders } from './folders.js';
+import { finiteBytes } from './finiteBytes.js';
 import { saveInto } from './saveInto.js';
 import type { Together } from './shards.js';
 import { entryBytes, shardIndex, shardsOf } from './shards.js';
@@ -233,7 +234,7 @@ async function quantizeAll(
   for (const info of stored.tensors.values()) {
     signal?.throwIfAborted();
     if (!plan.quantized.has(info.name)) {
-      groups.push([storedEntry(stored, info)]);
+      groups.push([storedEntry(finiteOnly(stored, info), info)]);
       continue;
     }
     const tensor = await quantizeStored(stored, info, { settings, statistics });
@@ -269,19 +270,21 @@ async function quantizeStored(
   return tensor;
 }
 
-async function* pieces(
-  file: SafetensorsFile,
-  { name, dtype, byteLength }: TensorInfo,
-  elements: number,
-): AsyncGenerator<Floats> {
+/** A tensor's file, which refuses numbers of it that are not finite. */
+function finiteOnly(file: SafetensorsFile, info: TensorInfo): Pick<SafetensorsFile, 'readRange'> {
+  return {
+    readRange: async (name, start, end) => finiteBytes(await file.readRange(name, start, end), info, start),
+  };
+}
+
+async function* pieces(file: SafetensorsFile, info: TensorInfo, elements: number): AsyncGenerator<Floats> {
+  const { name, dtype, byteLength } = info;
   const type = floatDtypes[dtype] ?? 'f32';
   const step = elements * bytesPerElement(type);
+  const { readRange } = finiteOnly(file, info);
   // A copy is aligned; `slice` of Node's Buffer makes none.
   for (let at = 0; at < byteLength; at += step)
-    yield hostArray(
-      type,
-      new Uint8Array(await file.readRange(name, at, Math.min(at + step, byteLength))).buffer,
-    ) as Floats;
+    yield hostArray(type, new Uint8Array(await readRange(name, at, Math.min(at + step, byteLength))).buffer) as Floats;
 }
 
 /** Bytes of tensors in the fullest file of the source; without limit where there is but one. */
