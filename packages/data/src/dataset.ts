@@ -24,6 +24,8 @@ export interface Dataset {
   readonly rows: readonly EncodedRow[];
   readonly tokens: number;
   readonly labelTokens: number;
+  /** The places, among all rows that were read, of those that were dropped. */
+  readonly dropped: readonly number[];
   /** Lines without a label token (after truncation), which were dropped. */
   readonly droppedLines: readonly number[];
   /** Lines that lost their end to `maxLength`, dropped ones included. */
@@ -102,21 +104,24 @@ export function encodeRows(
   options: EncodeOptions = {},
 ): Dataset {
   const name = options.name ?? 'data';
-  const { maxLength, vocabularySize } = options;
+  const { maxLength } = options;
   if (maxLength !== undefined && (!Number.isSafeInteger(maxLength) || maxLength < 2)) throw badMaxLength(maxLength);
   const rows: EncodedRow[] = [];
+  const dropped: number[] = [];
   const droppedLines: number[] = [];
   const truncatedLines: number[] = [];
   const unalignedLines: number[] = [];
   const doubledBosLines: number[] = [];
-  for (const textRow of textRows) {
-    const row = encodeRow(textRow, tokenizer, options);
-    if (vocabularySize !== undefined) checkIds(row, { name, vocabularySize, tokenizer });
+  for (const [at, textRow] of textRows.entries()) {
+    const row = encodeChecked(textRow, tokenizer, options);
     if (row.fullLength > row.ids.length) truncatedLines.push(row.line);
     if (!row.promptIsPrefix) unalignedLines.push(row.line);
     if (row.doublesBos) doubledBosLines.push(row.line);
-    if (row.labelTokens === 0) droppedLines.push(row.line);
-    else rows.push(row);
+    if (row.labelTokens > 0) rows.push(row);
+    else {
+      dropped.push(at);
+      droppedLines.push(row.line);
+    }
   }
   if (rows.length === 0) throw noLabels(name, droppedLines, maxLength);
   return {
@@ -125,11 +130,20 @@ export function encodeRows(
     rows,
     tokens: sum(rows, (row) => row.ids.length),
     labelTokens: sum(rows, (row) => row.labelTokens),
+    dropped,
     droppedLines,
     truncatedLines,
     unalignedLines,
     doubledBosLines,
   };
+}
+
+/** A row that the model has all ids of. @throws LowrankError `data.vocabulary`, and what encodeRow throws */
+export function encodeChecked(textRow: TextRow, tokenizer: TextTokenizer, options: EncodeOptions): EncodedRow {
+  const { name = 'data', vocabularySize } = options;
+  const row = encodeRow(textRow, tokenizer, options);
+  if (vocabularySize !== undefined) checkIds(row, { name, vocabularySize, tokenizer });
+  return row;
 }
 
 function checkIds(row: EncodedRow, place: { name: string; vocabularySize: number; tokenizer: TextTokenizer }): void {

@@ -11,7 +11,7 @@ export type PromptGroup = readonly [TextRow, ...TextRow[]];
 export function groupByPrompt(rows: readonly TextRow[]): PromptGroup[] {
   const groups = new Map<string, [TextRow, ...TextRow[]]>();
   for (const row of rows) {
-    const key = keyOf(row);
+    const key = promptKey(row);
     const group = groups.get(key);
     if (group === undefined) groups.set(key, [row]);
     else group.push(row);
@@ -29,7 +29,8 @@ export function samplePrompts(
   return groups.filter((_, at) => chosen.has(at));
 }
 
-function keyOf(row: TextRow): string {
+/** What a row asks, as a text by which rows that ask the same are told. */
+export function promptKey(row: TextRow): string {
   if ('text' in row) return `text ${row.text}`;
   const prompt = 'messages' in row ? row.messages.slice(0, row.promptMessages ?? -1) : row.prompt;
   if (typeof prompt === 'string') return `prompt ${prompt}`;

@@ -1,7 +1,7 @@
 import { LowrankError } from '@lowrank/errors';
 import type { RowReading } from './rowForms.js';
 import { checkColumns, expectedForms, rowOf } from './rowForms.js';
-import { encoded } from './sources/byteSource.js';
+import { encoded, once } from './sources/byteSource.js';
 import type { OpenedFile, RecordOptions, RecordValue } from './sources/records.js';
 import { openFile, recordValues } from './sources/records.js';
 import type { RowProblem, TextRow } from './textRow.js';
@@ -34,7 +34,7 @@ export async function parseJsonl(input: TextPieces, options: ReadOptions = {}): 
 /** The same, with the forms of the rows. */
 export async function readPieces(input: TextPieces, options: ReadOptions = {}): Promise<ReadRows> {
   const { name = 'data' } = options;
-  const source = { name, stream: () => encoded(typeof input === 'string' ? [input] : input) };
+  const source = once(name, () => encoded(typeof input === 'string' ? [input] : input));
   return readFiles([await openFile(source, options)], options);
 }
 

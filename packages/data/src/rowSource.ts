@@ -31,7 +31,7 @@ export async function rowsFrom(source: RowSource, options: SourceOptions): Promi
   try {
     return await readFiles(files, options);
   } finally {
-    for (const { source: opened } of files) await opened.parts?.close();
+    for (const file of files) await file.source.close();
   }
 }
 

@@ -21,7 +21,7 @@ export interface TrainingBatchOptions {
   readonly packing?: boolean;
   /**
    * Tokens of one packed sequence; rows with more become several micro-batches of the same step. Default 4096, or the
-   * longest row.
+   * longest row of a micro-batch.
    */
   readonly maxPackedTokens?: number;
   /** Where to go on: the `state` of such batches over the same rows, with the same seed. */
@@ -31,21 +31,27 @@ export interface TrainingBatchOptions {
 /** Rows as `train` takes them: each value holds the micro-batches of one optimizer step. Without end. */
 export function trainingBatches(rows: readonly EncodedRow[], options: TrainingBatchOptions): Batches<TokenBatch[]> {
   const { batchSize, gradientAccumulation = 1, shuffle, seed, state } = options;
-  const { packing = true, maxPackedTokens = 4096 } = options;
-  const maxTokens = Math.max(maxPackedTokens, longest(rows));
-  const layOut = (part: readonly EncodedRow[]): TokenBatch[] =>
-    packing ? packBatches(part, { maxTokens }) : [padBatch(part)];
   return batches(rows, {
     batchSize: batchSize * gradientAccumulation,
     shuffle,
     seed,
     state,
-    layout: (step) => chunks(step, batchSize).flatMap(layOut),
+    layout: (step) => layOutStep(step, options),
   });
 }
 
+/** The micro-batches of a step's rows. */
+export function layOutStep(
+  step: readonly EncodedRow[],
+  { batchSize, packing = true, maxPackedTokens = 4096 }: TrainingBatchOptions,
+): TokenBatch[] {
+  return chunks(step, batchSize).flatMap((part) =>
+    packing ? packBatches(part, { maxTokens: Math.max(maxPackedTokens, longest(part)) }) : [padBatch(part)],
+  );
+}
+
 /** Steps and tokens that are looked at ahead of a run: a second at most. */
-const farthest = { steps: 10_000, tokens: 20_000_000 };
+export const farthest = { steps: 10_000, tokens: 20_000_000 };
 
 /**
  * Micro-batches of which one is as large as any of the first `steps` has: compile them first, and the memory that all
@@ -72,7 +78,8 @@ export function largestBatches(
   return sizeOf(bound) > sizeOf(largest) ? bound : largest;
 }
 
-function sizeOf(step: readonly TokenBatch[]): number {
+/** The positions of a step's largest micro-batch. */
+export function sizeOf(step: readonly TokenBatch[]): number {
   return Math.max(0, ...step.map(({ batch, length }) => batch * length));
 }
 
@@ -81,9 +88,14 @@ export function evaluationBatches(
   rows: readonly EncodedRow[],
   { maxPackedTokens = 1024 }: { readonly maxPackedTokens?: number } = {},
 ): TokenBatch[] {
-  const total = rows.reduce((sum, { ids }) => sum + ids.length, 0);
-  const length = bucketLength(Math.max(longest(rows), Math.min(total, maxPackedTokens)));
+  const length = evaluationLength(rows, maxPackedTokens);
   return packBatches(rows, { maxTokens: length, bucket: () => length });
+}
+
+/** The length of the sequences that rows are packed into to be evaluated. */
+export function evaluationLength(rows: readonly EncodedRow[], maxPackedTokens = 1024): number {
+  const total = rows.reduce((sum, { ids }) => sum + ids.length, 0);
+  return bucketLength(Math.max(longest(rows), Math.min(total, maxPackedTokens)));
 }
 
 function longest(rows: readonly EncodedRow[]): number {

@@ -8,7 +8,7 @@ export interface EvaluateOptions<Name extends string = TokenInput> extends Execu
   readonly backend: Backend;
   readonly loss: LossFunction<Name>;
   /** Every row once, laid out in few shapes: each new shape compiles a plan. */
-  readonly batches: Iterable<Batch<Name>>;
+  readonly batches: Iterable<Batch<Name>> | AsyncIterable<Batch<Name>>;
   /** Stops between batches; the rest is left out of the result. */
   readonly signal?: AbortSignal;
 }
@@ -54,7 +54,7 @@ export class Evaluator<Name extends string = TokenInput> {
     await this.runnable.prepare(inputSpecs(inputs));
   }
 
-  async run(batches: Iterable<Batch<Name>>, signal?: AbortSignal): Promise<Evaluation> {
+  async run(batches: EvaluateOptions<Name>['batches'], signal?: AbortSignal): Promise<Evaluation> {
     const pending: Promise<Measures>[] = [];
     const evaluated: Batch<Name>[] = [];
     const totals: Record<string, number> = {};
@@ -63,7 +63,7 @@ export class Evaluator<Name extends string = TokenInput> {
     const add = (part: Measures): void => {
       for (const [name, value] of Object.entries(part)) totals[name] = (totals[name] ?? 0) + value;
     };
-    for (const batch of batches) {
+    for await (const batch of batches) {
       if (signal?.aborted === true) break;
       const outputs = await this.runnable.run(batch.inputs);
       const part = arrived(outputs);

@@ -105,8 +105,11 @@ export class StepLoop<Session extends TrainSession<Name>, Name extends string> {
   private async prepare(): Promise<void> {
     const { options, trainStep, evaluator } = this.parts;
     if (options.largest !== undefined) await trainStep.prepare(options.largest);
-    const [first] = evaluator === undefined ? [] : (options.evaluation ?? []);
-    if (first !== undefined) await evaluator?.prepare(first);
+    if (evaluator === undefined) return;
+    for await (const first of options.evaluation ?? []) {
+      await evaluator.prepare(first);
+      break;
+    }
   }
 
   private async end(): Promise<StepsTaken> {
@@ -201,7 +204,7 @@ export class StepLoop<Session extends TrainSession<Name>, Name extends string> {
 
   private async start(step: number): Promise<void> {
     const { options, trainStep } = this.parts;
-    const next = options.batches.next();
+    const next = await options.batches.next();
     if (next.done === true || next.value.length === 0) {
       throw new LowrankError({
         code: 'trainer.batches',

@@ -50,17 +50,17 @@ export interface TrainOptions<
   /** Optimizer steps, those before `resume` included. */
   readonly steps: number;
   /**
-   * Without end: for each optimizer step its micro-batches. The gradients of several are accumulated: one gradient, one
-   * step.
+   * Without end: for each optimizer step its micro-batches, at hand or read while the device is busy. The gradients of
+   * several are accumulated: one gradient, one step.
    */
-  readonly batches: Iterator<readonly Batch<Name>[]> & {
+  readonly batches: (Iterator<readonly Batch<Name>[]> | AsyncIterator<readonly Batch<Name>[]>) & {
     /** Where they stand, as plain JSON: what a {@link TrainState} holds as `data`. */
     readonly state?: unknown;
   };
   /** The micro-batches of the largest step: compiled first, so that the memory all shapes share is made once. */
   readonly largest?: readonly Batch<Name>[];
   /** Every row to evaluate, once, after training and every `evaluateEvery`; each evaluation iterates over it again. */
-  readonly evaluation?: Iterable<Batch<Name>>;
+  readonly evaluation?: Iterable<Batch<Name>> | AsyncIterable<Batch<Name>>;
   /** Evaluate after every so many steps, and after the last. */
   readonly evaluateEvery?: number;
   /** Evaluations in a row without a new lowest loss, after which training ends. */

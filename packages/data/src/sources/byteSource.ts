@@ -9,26 +9,32 @@ export interface ByteSource {
   stream(): AsyncIterable<Uint8Array>;
   /** There where any place can be read again. */
   readonly parts?: ByteParts;
+  /** Lets go of the file. */
+  close(): Promise<void>;
 }
 
 export interface ByteParts {
   readonly size: number;
   slice(start: number, end: number): Promise<Uint8Array>;
-  close(): Promise<void>;
 }
 
 /** The bytes of a file or an address; `-` is the standard input (Node). @throws LowrankError `data.missing`, `data.unreadable` */
 export async function openSource(source: string | Blob | AsyncIterable<string>, name: string): Promise<ByteSource> {
   if (typeof source !== 'string')
-    return source instanceof Blob ? blobSource(source, name) : { name, stream: () => encoded(source) };
-  if (isAddress(source)) return { name, stream: () => urlBytes(source) };
-  if (source === '-') return { name: 'standard input', stream: standardInput };
+    return source instanceof Blob ? blobSource(source, name) : once(name, () => encoded(source));
+  if (isAddress(source)) return once(name, () => urlBytes(source));
+  if (source === '-') return once('standard input', standardInput);
   return fileSource(source);
 }
 
 /** A page knows no paths, so that there every string is an address, relative to the page. */
 export function isAddress(source: string): boolean {
   return /^(https?|blob|data):/.test(source) || typeof process === 'undefined';
+}
+
+/** Bytes that come once, and are held nowhere. */
+export function once(name: string, stream: () => AsyncIterable<Uint8Array>): ByteSource {
+  return { name, stream, close: () => Promise.resolve() };
 }
 
 function blobSource(blob: Blob, name: string): ByteSource {
@@ -38,8 +44,8 @@ function blobSource(blob: Blob, name: string): ByteSource {
     parts: {
       size: blob.size,
       slice: async (start, end) => new Uint8Array(await blob.slice(start, end).arrayBuffer()),
-      close: () => Promise.resolve(),
     },
+    close: () => Promise.resolve(),
   };
 }
 
@@ -69,7 +75,8 @@ async function fileSource(path: string): Promise<ByteSource> {
         yield buffer.subarray(0, bytesRead);
       }
     },
-    parts: { size, slice, close: () => file.close() },
+    parts: { size, slice },
+    close: () => file.close(),
   };
 }
 

@@ -23,6 +23,8 @@ export interface OpenedFile {
   readonly name: string;
   readonly kind: FileKind;
   readonly isCompressed: boolean;
+  /** The size of a compressed file. */
+  readonly packedBytes?: number;
   readonly source: ByteSource;
 }
 
@@ -37,8 +39,12 @@ export async function openFile(source: ByteSource, options: RecordOptions = {}):
   const isCompressed = packed.head[0] === 0x1f && packed.head[1] === 0x8b;
   const { head, stream } = isCompressed ? await peek(gunzip(packed.stream, name)) : packed;
   const kind = fileKind(name.replace(/\.(gz|gzip)$/i, ''), head, options);
-  const parts = isCompressed ? {} : { parts: source.parts };
-  return { name, kind, isCompressed, source: { name, stream: () => stream, ...(parts as Pick<ByteSource, 'parts'>) } };
+  const opened = { name, stream: () => stream, close: () => source.close() };
+  const { parts } = source;
+  if (parts === undefined) return { name, kind, isCompressed, source: opened };
+  // What is packed is read once, from the beginning.
+  if (isCompressed) return { name, kind, isCompressed, packedBytes: parts.size, source: opened };
+  return { name, kind, isCompressed, source: { ...opened, parts } };
 }
 
 /** The records of a file, as they come. @throws LowrankError `data.unreadable`, and what openFile throws */
@@ -49,9 +55,9 @@ export async function* recordValues(file: OpenedFile): AsyncGenerator<RecordValu
     for await (const rows of parquetRows(source)) yield rows.map((value) => ({ line: ++line, value }));
     return;
   }
-  const read = recordReader(kind, name);
+  const reader = new RecordReader(kind, name);
   for await (const records of splitRecords(source.stream(), kind, name))
-    yield records.flatMap((one) => read(one) ?? []);
+    yield records.flatMap((one) => reader.read(one) ?? []);
 }
 
 /** Cuts a stream into records, and says by a last one of no bytes where it breaks off. */
@@ -77,33 +83,37 @@ export async function* splitRecords(
     });
 }
 
-/** Makes values of records; of a CSV file the first is the header, and no record. */
-export function recordReader(
-  { format, separator = ',' }: FileFormat,
-  name: string,
-  header?: readonly string[],
-): (record: RecordBytes) => RecordValue | undefined {
-  const decoder = new TextDecoder('utf-8', { fatal: true });
-  const textOf = (bytes: Uint8Array): string => {
-    try {
-      return decoder.decode(bytes);
-    } catch (cause) {
-      throw unreadable(name, cause);
-    }
-  };
-  let columns = header;
-  return ({ bytes, line }) => {
-    const text = textOf(bytes);
+/** Makes values of a file's records; of a CSV file the first is the header, and no record. */
+export class RecordReader {
+  readonly #decoder = new TextDecoder('utf-8', { fatal: true });
+  #columns: readonly string[] | undefined;
+
+  constructor(
+    private readonly kind: FileFormat,
+    private readonly name: string,
+  ) {}
+
+  read({ bytes, line }: RecordBytes): RecordValue | undefined {
+    const { format, separator = ',' } = this.kind;
+    const text = this.#textOf(bytes);
     if (format === 'jsonl' || format === 'json') return jsonValue(text, line);
     if (format !== 'csv') return { line, value: { text: text.replaceAll('\r\n', '\n') } };
     const fields = csvFields(text, separator);
-    if (columns !== undefined) return csvValue(fields, columns, line);
-    columns = headerOf(fields, name);
+    if (this.#columns !== undefined) return csvValue(fields, this.#columns, line);
+    this.#columns = headerOf(fields, this.name);
     return undefined;
-  };
+  }
+
+  #textOf(bytes: Uint8Array): string {
+    try {
+      return this.#decoder.decode(bytes);
+    } catch (cause) {
+      throw unreadable(this.name, cause);
+    }
+  }
 }
 
-export function jsonValue(text: string, line: number): RecordValue {
+function jsonValue(text: string, line: number): RecordValue {
   try {
     return { line, value: parseJsonWithFloats(text) };
   } catch (cause) {
@@ -129,7 +139,7 @@ function csvValue(fields: readonly (string | null)[], columns: readonly string[]
 }
 
 /** @throws LowrankError `data.csv` for a header that says a name twice, or none */
-export function headerOf(fields: readonly (string | null)[], name: string): readonly string[] {
+function headerOf(fields: readonly (string | null)[], name: string): readonly string[] {
   const columns = fields.map((field) => field?.trim() ?? '');
   const twice = columns.find((column, at) => (column === '' ? false : columns.indexOf(column) !== at));
   if (twice === undefined && columns.some((column) => column !== '')) return columns;
