@@ -30,6 +30,10 @@ export interface Dataset {
   readonly droppedLines: readonly number[];
   /** Lines that lost their end to `maxLength`, dropped ones included. */
   readonly truncatedLines: readonly number[];
+  /** Tokens that they lost. */
+  readonly cutTokens: number;
+  /** Lines, dropped ones aside, of which nothing is learned that ends a text: worth a warning. */
+  readonly endlessLines: readonly number[];
   /** Lines whose prompt tokens do not begin the tokens of the whole row: worth a warning. */
   readonly unalignedLines: readonly number[];
   /** Lines that begin with two BOS, the text's own and the tokenizer's: worth a warning. */
@@ -112,9 +116,13 @@ export function encodeRows(
   const truncatedLines: number[] = [];
   const unalignedLines: number[] = [];
   const doubledBosLines: number[] = [];
+  const endlessLines: number[] = [];
+  let cutTokens = 0;
   for (const [at, textRow] of textRows.entries()) {
     const row = encodeChecked(textRow, tokenizer, options);
     if (row.fullLength > row.ids.length) truncatedLines.push(row.line);
+    cutTokens += row.fullLength - row.ids.length;
+    if (row.learnsEnd === false && row.labelTokens > 0) endlessLines.push(row.line);
     if (!row.promptIsPrefix) unalignedLines.push(row.line);
     if (row.doublesBos) doubledBosLines.push(row.line);
     if (row.labelTokens > 0) rows.push(row);
@@ -133,6 +141,8 @@ export function encodeRows(
     dropped,
     droppedLines,
     truncatedLines,
+    cutTokens,
+    endlessLines,
     unalignedLines,
     doubledBosLines,
   };

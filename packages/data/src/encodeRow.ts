@@ -25,6 +25,11 @@ export interface EncodedRow {
   readonly promptIsPrefix: boolean;
   /** True where the text begins with a BOS of its own, and the tokenizer puts another one before it. */
   readonly doublesBos?: boolean;
+  /**
+   * False where nothing is learned that ends a text: EOS, or of a chat a special token behind what was said last. What
+   * learns such rows alone never stops.
+   */
+  readonly learnsEnd?: boolean;
 }
 
 /** How rows become tokens. */
@@ -73,6 +78,7 @@ export function encodeRow(row: TextRow, tokenizer: TextTokenizer, options: Encod
     fullLength: ids.length,
     promptIsPrefix: shared === prompt.length && prompt.length < ids.length,
     doublesBos: tokenizer.addsBos && ids.length > 1 && ids[1] === tokenizer.bosId,
+    learnsEnd: learnsEnd(labels, tokenizer),
   };
 }
 
@@ -114,7 +120,23 @@ function encodeChatRow(
     fullLength: ids.length,
     promptIsPrefix,
     doublesBos: ids.length > 1 && ids[0] === tokenizer.bosId && ids[1] === tokenizer.bosId,
+    learnsEnd: learnsEnd(labels, tokenizer) || (kept.length === ids.length && endsSpecially(labels, tokenizer)),
   };
+}
+
+function learnsEnd(labels: Int32Array, { eosId }: TextTokenizer): boolean {
+  return eosId !== undefined && labels.includes(eosId);
+}
+
+/** Whether the last token that is learned, line breaks aside, is one that no text is: a template's end of turn. */
+function endsSpecially(labels: Int32Array, tokenizer: TextTokenizer): boolean {
+  for (let at = labels.length - 1; at >= 0; at--) {
+    const id = labels[at];
+    if (id === undefined || id === ignored) continue;
+    if (tokenizer.decode([id], { skipSpecialTokens: true }) === '') return true;
+    if (tokenizer.decode([id]).trim() !== '') return false;
+  }
+  return false;
 }
 
 function noTemplate(line: number): LowrankError {

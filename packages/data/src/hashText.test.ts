@@ -1,5 +1,5 @@
 import { expect, it } from 'vitest';
-import { hashText } from './hashText.js';
+import { hashNumbers, hashText } from './hashText.js';
 
 // What MurmurHash3_x86_32 gives for no bytes (the reference's test vectors).
 it.each([
@@ -7,6 +7,11 @@ it.each([
   ['', 1, 0x514e28b7],
 ])('%j, seed %d', (text, seed, hash) => {
   expect(hashText(text, seed)).toBe(hash);
+});
+
+it('of the bytes of "test": the published vectors of MurmurHash3_x86_32', () => {
+  const test = Int32Array.of(0x74736574);
+  expect([hashNumbers(test), hashNumbers(test, 0x9747b28c)]).toEqual([0xba6bd213, 0x704b81dc]);
 });
 
 it('lies evenly, and tells apart what differs in one letter or in the seed', () => {

@@ -48,6 +48,8 @@ export type { RowSampler, SamplerOptions, SamplerState } from './sampler.js';
 export { createSampler } from './sampler.js';
 export type { Split } from './sources/splitFiles.js';
 export { splitsOf } from './sources/splitFiles.js';
+export type { LengthStatistics, RowStatistics } from './statistics.js';
+export { rowStatistics, sharedPrompts } from './statistics.js';
 export type { TextFiles } from './textFiles.js';
 export { textFiles } from './textFiles.js';
 export type { LayoutOptions, TokenArray, TokenBatch, TokenInputs } from './tokenBatch.js';

@@ -110,7 +110,7 @@ describe('a cut for validation', () => {
     const found = new Set<string>();
     for (let at = 0; at < side.length; at++) {
       const row = await side.at(at);
-      if (row !== undefined) found.add(tokenizer.decode([...row.ids.filter((_, i) => row.labels[i] === -100)]));
+      if (row !== undefined) found.add(tokenizer.decode(Array.from(row.ids).filter((_, i) => row.labels[i] === -100)));
     }
     return found;
   };

@@ -87,8 +87,9 @@ async function inFiles(
 ): Promise<TrainingData> {
   try {
     const { train, validation, forms } = await fileRows(files, tokenizer, options);
-    const side = async ({ rows, sample }: FileSide): Promise<ReadSide> => {
-      const some = { rows: await sample(sampledRows, options.validation?.seed ?? 0), forms };
+    const side = async (given: FileSide): Promise<ReadSide> => {
+      const { rows } = given;
+      const some = { rows: await given.sample(sampledRows, options.validation?.seed ?? 0), forms };
       const dataset = await encodeSelected(some, tokenizer, options);
       return { rows, dataset: { ...dataset, forms: describeForms(forms) }, isSample: rows.length > sampledRows };
     };

@@ -10,15 +10,12 @@ import { parquetRows } from './parquetRows.js';
  * @throws LowrankError `data.spool` where the temporary folder takes no more
  */
 export async function spooled(file: OpenedFile): Promise<OpenedFile> {
-  const [{ mkdtemp, open, rm }, { tmpdir }, { join }] = await Promise.all([
-    import('node:fs/promises'),
-    import('node:os'),
-    import('node:path'),
-  ]);
-  const folder = await mkdtemp(join(tmpdir(), 'lowrank-rows-'));
+  const { mkdtemp, open, rm } = await import('node:fs/promises');
+  const { tmpdir } = await import('node:os');
+  const folder = await mkdtemp(`${tmpdir()}/lowrank-rows-`);
   const remove = (): Promise<void> => rm(folder, { recursive: true, force: true });
   try {
-    const path = join(folder, 'rows');
+    const path = `${folder}/rows`;
     const written = await open(path, 'w');
     try {
       for await (const bytes of bytesOf(file)) await written.writeFile(bytes);
