@@ -59,7 +59,8 @@ export function searchRun(
 
 /** The same share of fewer steps. */
 function warmupOf({ warmup, steps: planned }: StudyTraining, steps: number | undefined): number | undefined {
-  if (warmup === undefined || planned === undefined || steps === undefined) return warmup;
+  // A share stays one.
+  if (warmup === undefined || warmup < 1 || planned === undefined || steps === undefined) return warmup;
   return Math.round((warmup * steps) / planned);
 }
 

@@ -1,6 +1,13 @@
-import { choice, defineSettings, number, setting, toggle, wholeNumber } from '@lowrank/settings';
+import { choice, defineSettings, either, number, setting, toggle, wholeNumber } from '@lowrank/settings';
 import { optimizerNamed, optimizers } from './optimizers/index.js';
-import { schedules } from './schedule.js';
+import { describeSchedule, schedules } from './schedule.js';
+
+const stepsOrShare = either(wholeNumber({ min: 0 }), number({ min: 0, below: 1 }));
+const stepsText = {
+  read: (given: string): number | undefined => (/^\d*\.?\d+(?:e-?\d+)?$/i.test(given) ? Number(given) : undefined),
+  expected: 'a whole number of steps, or a share of them below 1',
+  kind: 'number',
+};
 
 /** Settings of training: how long, and by what rule. */
 export const trainingSettings = defineSettings(
@@ -65,16 +72,40 @@ export const trainingSettings = defineSettings(
     schedule: setting({
       schema: choice(schedules),
       default: 'constant',
-      help: `${schedules.join(', ')}, after the warmup`,
+      help: `${schedules.map(describeSchedule).join(', ')}: after the warmup`,
+      see: './packages/trainer#schedules',
       value: 'name',
       aliases: ['lr_scheduler_type', 'lr_schedule', 'scheduler'],
     }),
     warmup: setting({
-      schema: wholeNumber({ min: 0 }),
+      schema: stepsOrShare,
+      text: stepsText,
       default: 0,
-      help: 'steps over which the rate rises from 0',
+      help: 'steps over which the rate rises from 0; below 1, a share of all steps',
       value: 'steps',
-      aliases: ['warmup_steps'],
+      aliases: ['warmup_steps', 'warmup_ratio'],
+    }),
+    minLearningRateRatio: setting({
+      schema: number({ min: 0, max: 1 }),
+      help: 'the lowest rate as a share of the peak, of cosine_with_min_lr and warmup_stable_decay',
+      value: 'x',
+      otherwise: '0.1; 0 for warmup_stable_decay',
+      aliases: ['min_lr_rate', 'min_lr_ratio', 'min_lr'],
+    }),
+    cycles: setting({
+      schema: wholeNumber({ min: 1 }),
+      help: 'how often cosine_with_restarts falls from the peak to 0',
+      value: 'n',
+      otherwise: '1',
+      aliases: ['num_cycles'],
+    }),
+    decaySteps: setting({
+      schema: stepsOrShare,
+      text: stepsText,
+      help: 'the last steps of warmup_stable_decay, over which the rate falls; below 1, a share of all steps',
+      value: 'steps',
+      otherwise: '0.1',
+      aliases: ['num_decay_steps'],
     }),
     /** Decoupled. */
     weightDecay: setting({

@@ -214,8 +214,7 @@ export class StepLoop<Session extends TrainSession<Name>, Name extends string> {
         remedy: 'Pass an iterator that starts over at its end, and yields at least one micro-batch for each step.',
       });
     }
-    const { schedule = 'constant', warmup = 0, steps, learningRate: peak } = options;
-    const learningRate = learningRateAt(step, { schedule, warmup, steps, learningRate: peak });
+    const learningRate = learningRateAt(step, options);
     const numbers = await trainStep.run(next.value, learningRate);
     const arrived = arrivalOf(numbers);
     // settle() awaits it and reports a failure; until then it must not count as unhandled.

@@ -6,7 +6,7 @@ import type { TrainEvent } from './events.js';
 import type { Execution } from './execution.js';
 import type { OptimizerOptions } from './optimizer.js';
 import { checkOptimizer } from './optimizers/index.js';
-import type { ScheduleName } from './schedule.js';
+import type { ScheduleOptions } from './schedule.js';
 import { checkSchedule } from './schedule.js';
 import type { Score, StepState, TrainState } from './trainState.js';
 
@@ -32,10 +32,8 @@ export interface BetweenSteps<Session> {
   run(session: Session, at: { readonly step: number; readonly loss: number }): unknown;
 }
 
-export interface TrainOptions<
-  Session extends TrainSession<Name>,
-  Name extends string = TokenInput,
-> extends OptimizerOptions {
+export interface TrainOptions<Session extends TrainSession<Name>, Name extends string = TokenInput>
+  extends OptimizerOptions, ScheduleOptions {
   /** Makes the model: once, before the first step. */
   createSession(): Session | Promise<Session>;
   /**
@@ -88,11 +86,6 @@ export interface TrainOptions<
   loadBest?(best: Score): Promise<StepState>;
   /** Something of the caller's between two steps. */
   readonly betweenSteps?: BetweenSteps<Session>;
-  readonly learningRate: number;
-  /** Default: constant. */
-  readonly schedule?: ScheduleName;
-  /** Steps of warmup; default 0. */
-  readonly warmup?: number;
   readonly weightDecay?: number;
   readonly execution?: Execution;
   /**
@@ -107,23 +100,15 @@ export interface TrainOptions<
 }
 
 type CheckedOptions = OptimizerOptions &
+  ScheduleOptions &
   Pick<
     TrainOptions<TrainSession>,
-    | 'steps'
-    | 'learningRate'
-    | 'schedule'
-    | 'warmup'
-    | 'weightDecay'
-    | 'evaluateEvery'
-    | 'earlyStopping'
-    | 'saveEvery'
-    | 'saveEveryMinutes'
+    'weightDecay' | 'evaluateEvery' | 'earlyStopping' | 'saveEvery' | 'saveEveryMinutes'
   > & { readonly evaluation?: unknown };
 
 /** @throws LowrankError `trainer.schedule`, `trainer.option` */
 export function checkOptions(options: CheckedOptions): void {
-  const { schedule = 'constant', warmup = 0, steps, learningRate } = options;
-  checkSchedule({ schedule, warmup, steps, learningRate });
+  checkSchedule(options);
   const check = (
     name: string,
     value: number | undefined,

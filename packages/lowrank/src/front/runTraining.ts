@@ -112,10 +112,12 @@ export async function runTraining(model: TrainingModel, options: RunOptions, hoo
 function trainerOptions(
   options: RunOptions,
 ): Pick<TrainOptions<TrainSession>, 'learningRate'> & Partial<TrainOptions<TrainSession>> {
-  const { learningRate = 2e-4, clip = 1, schedule, warmup, weightDecay } = options;
+  const { learningRate = 2e-4, clip = 1, weightDecay } = options;
+  const { schedule, warmup, minLearningRateRatio, cycles, decaySteps } = options;
   const { optimizer, beta1, beta2, epsilon, momentum, nesterov, checkpointing, execution, signal } = options;
   const numbers = { learningRate, clip, beta1, beta2, epsilon, momentum, nesterov, weightDecay };
-  return { ...numbers, optimizer, schedule, warmup, checkpointing, execution, signal };
+  const scheduled = { schedule, warmup, minLearningRateRatio, cycles, decaySteps };
+  return { ...numbers, ...scheduled, optimizer, checkpointing, execution, signal };
 }
 
 async function apply(
