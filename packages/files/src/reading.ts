@@ -29,6 +29,14 @@ export async function currentFile(folder: string, name: string): Promise<string>
   return order?.gone.includes(name) === true ? `${committed}/${name}` : `${folder}/${name}`;
 }
 
+/** The files that say what a folder is: each saving writes its own. */
+const markers = ['adapter_config.json', 'config.json'];
+
+/** Whether a file says what a folder is. */
+export function isMarker(name: string): boolean {
+  return markers.includes(name);
+}
+
 /** A folder as it was when it was opened. */
 export interface FolderView {
   /** What is in it, but for hidden files: files that are there, and some that are just going. */
@@ -42,9 +50,6 @@ export interface FolderView {
    */
   check(): Promise<void>;
 }
-
-/** The files that say what a folder is: each saving writes its own. */
-const markers = ['adapter_config.json', 'config.json'];
 
 /**
  * Opens a folder for reading several of its files (Node). While another process saves into it, a reader gets the files

@@ -2,6 +2,7 @@ import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'n
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
+import type { LowrankError } from '@lowrank/errors';
 import type { Disk } from './disk.js';
 import { nodeDisk } from './disk.js';
 import { currentFile } from './reading.js';
@@ -114,6 +115,9 @@ test('a full disk at any operation leaves the old adapter whole, and says so', a
     const [version, ...others] = await read(folder);
     expect(others).toEqual([]);
     // Behind the deciding rename the new files count, whatever fails then.
+    expect((error as LowrankError).remedy).toMatch(
+      version === 'one' ? /is untouched|Nothing was done/ : /The new files are whole/,
+    );
     if (version === 'one') expect(readdirSync(folder).sort()).toEqual([config, weights]);
     await save(folder, 'three');
     expect(readPlainly(folder)).toEqual(['three']);
@@ -125,4 +129,27 @@ test('discarded, a folder that was made for it is gone', async () => {
   await saving.write(config, 'x');
   await saving.discard();
   expect(readdirSync(root)).toEqual([]);
+});
+
+test('where a model takes the place of an adapter, no program ever finds half of the adapter', async () => {
+  const replaced = { first: 'config.json', replaces: () => true };
+  const over = async (folder: string, disk?: Disk): Promise<void> => {
+    const saving = await beginSaving(folder, { ...replaced, disk });
+    await saving.write('model.safetensors', 'model');
+    await saving.write('config.json', 'model');
+    await saving.commit();
+  };
+  for (let at = 1, isKilled = true; isKilled; at++) {
+    const folder = join(root, `replaced-${at}`);
+    await save(folder, 'one');
+    const { disk, count } = failingDisk(at, 'killed');
+    await over(folder, disk).catch(() => undefined);
+    isKilled = count() >= at;
+    const names = readdirSync(folder);
+    if (names.includes(config)) expect(names, `operation ${at}`).toContain(weights);
+    if (names.includes('config.json')) expect(names, `operation ${at}`).toContain('model.safetensors');
+    for (const name of names.filter((each) => each.startsWith('.lowrank-lock'))) rmSync(join(folder, name));
+    await over(folder);
+    expect(readdirSync(folder).sort()).toEqual(['config.json', 'model.safetensors']);
+  }
 });

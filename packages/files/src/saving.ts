@@ -7,7 +7,7 @@ import { lockFolder } from './lock.js';
 import { makeFolders } from './makeFolders.js';
 import { notWritten } from './notWritten.js';
 import type { Order } from './reading.js';
-import { committedName, orderName } from './reading.js';
+import { committedName, isMarker, orderName } from './reading.js';
 
 /**
  * Several files of one folder that become visible together or not at all (Node).
@@ -71,11 +71,12 @@ export async function beginSaving(folder: string, options: SavingOptions): Promi
     throw notWritable(folder, cause);
   }
   const names = new Set<string>();
+  let isDecided = false;
   const guarded = async (action: () => Promise<void>, name: string): Promise<void> => {
     try {
       await action();
     } catch (cause) {
-      throw notWritten(paths.join(folder, name), cause);
+      throw notWritten(paths.join(folder, name), cause, isDecided);
     }
   };
   return {
@@ -89,14 +90,17 @@ export async function beginSaving(folder: string, options: SavingOptions): Promi
       }, name),
     commit: () =>
       guarded(async () => {
-        const gone = (await disk.list(folder)).filter(
+        const others = (await disk.list(folder)).filter(
           // Locks, and what is staged.
           (name) => !names.has(name) && !name.startsWith('.lowrank-') && replaces(name),
         );
+        // What makes a folder a model or an adapter goes before the rest of it.
+        const gone = [...others.filter(isMarker), ...others.filter((name) => !isMarker(name))];
         const order: Order = { first, files: [...names].filter((name) => name !== first), gone };
         await disk.createFile(paths.join(staged, orderName), JSON.stringify(order));
         await disk.syncFolder(staged);
         await disk.rename(staged, paths.join(folder, committedName));
+        isDecided = true;
         await disk.syncFolder(folder);
         await finishSaving(folder, disk);
         await own?.release();
