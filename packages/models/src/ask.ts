@@ -1,6 +1,6 @@
-import { Patience } from '@lowrank/safetensors';
-import type { Pause, TransferTiming } from './transferTiming.js';
-import { backoff, isBusy, retryAfter, waiting } from './transferTiming.js';
+import { backoff, isBusy, Patience, retryAfter, waiting } from '@lowrank/safetensors';
+import type { Pause } from '@lowrank/safetensors';
+import type { TransferTiming } from './transferTiming.js';
 
 /** Sends a request, with whatever credentials it needs; resolves whatever the status. */
 export type Send = (url: string, init: RequestInit) => Promise<Response>;

@@ -28,6 +28,8 @@ export interface PartialBlob {
 export interface ModelCache {
   /** Where it lies, for errors. */
   readonly name: string;
+  /** Bytes that may still be written, where the platform tells. */
+  room?(): Promise<number | undefined>;
   ref(revision: string): Promise<string | undefined>;
   setRef(revision: string, snapshot: string): Promise<void>;
   /** The files of a snapshot by name, with the keys of their blobs where these are known. */

@@ -18,7 +18,16 @@ export const repoFolder = (id: string): string =>
  */
 export async function folderCache(path: string): Promise<ModelCache> {
   const disk = await openDisk(path);
-  return { name: path, ...snapshotsOn(disk), ...blobsOn(disk) };
+  return { name: path, room: () => roomAt(disk, path), ...snapshotsOn(disk), ...blobsOn(disk) };
+}
+
+/** Bytes that may be written below a path, which need not be there yet; undefined where the platform does not tell. */
+async function roomAt({ fs, folderOf }: Disk, path: string): Promise<number | undefined> {
+  for (let folder = path; ; folder = folderOf(folder)) {
+    const found = await fs.statfs(folder).catch(() => undefined);
+    if (found !== undefined) return found.bavail * found.bsize;
+    if (folderOf(folder) === folder) return undefined;
+  }
 }
 
 /** The folder of a repository, with Node's modules, which browsers do not have. */

@@ -68,6 +68,10 @@ async function bringAll(files: readonly RemoteFile[], { cache, transfer, onProgr
     totalBytes: missing.reduce((sum, { file }) => sum + (file.size ?? 0), 0),
     bytes: missing.reduce((sum, { kept }) => sum + kept, 0),
   });
+  await checkRoom(
+    missing.reduce((sum, { file, kept }) => sum + Math.max(0, (file.size ?? 0) - kept), 0),
+    cache,
+  );
   let last = -Infinity;
   for (const { file } of missing) {
     await download(file, cache, {
@@ -83,6 +87,21 @@ async function bringAll(files: readonly RemoteFile[], { cache, transfer, onProgr
     });
   }
 }
+
+/** Whether the cache has room for what is missing, where the platform tells: better now than after an hour. */
+async function checkRoom(needed: number, cache: ModelCache): Promise<void> {
+  const room = needed === 0 ? undefined : await cache.room?.();
+  if (room === undefined || room >= needed) return;
+  throw new LowrankError({
+    code: 'models.cache',
+    what: `the disk of ${cache.name}`,
+    expected: `room for the ${needed} bytes (${gigabytes(needed)}) that are still to be downloaded`,
+    got: `${room} bytes (${gigabytes(room)}) free`,
+    remedy: 'Make room, or set HF_HOME to a folder on another disk. What has arrived is kept.',
+  });
+}
+
+const gigabytes = (bytes: number): string => `${(bytes / 1e9).toFixed(2)} GB`;
 
 /** Weights may have any length; a configuration of gigabytes is a mistake or an attack. */
 function checkSize({ name, shown, size = 0 }: RemoteFile): void {

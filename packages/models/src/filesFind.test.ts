@@ -13,8 +13,10 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { folderCache } from './cacheFolder.js';
 import { findModel } from './filesFind.js';
 import type { FindOptions } from './filesFind.js';
+import { downloadModel } from './filesRemote.js';
 import type { TransferProgress } from './progress.js';
 import { commit, gitBlob, hubServer, repo, sha256 } from '../../../tests/helpers/hubServer.js';
 import type { HubServer } from '../../../tests/helpers/hubServer.js';
@@ -318,4 +320,31 @@ describe('any URL', () => {
     expect(existsSync(join(folder, 'model.safetensors'))).toBe(true);
     expect(readFileSync(join(folder, 'model.safetensors')).equals(weights)).toBe(true);
   });
+});
+
+test('a URL gets user and password of its own origin from the environment, and none from others', async () => {
+  const credentials = (origin: string): Record<string, string> => ({
+    LOWRANK_URL_CREDENTIALS: `https://you:other@example.org ${origin.replace('//', '//me:s3cret@')}`,
+  });
+  await find(`${hub.url}/plain`, { env: env(credentials(hub.url)) });
+  expect([...hub.tokens]).toEqual([`Basic ${btoa('me:s3cret')}`]);
+  hub.tokens.clear();
+  await find(`${hub.url}/plain`, { env: env(credentials('http://localhost:1')) });
+  await find(`${hub.url.replace('//', '//own:pair@')}/plain`, { env: env(credentials(hub.url)) });
+  expect([...hub.tokens]).toEqual([undefined, `Basic ${btoa('own:pair')}`]);
+});
+
+test('a disk without room is told before anything is downloaded, with the need and what is free', async () => {
+  const cache = await folderCache(join(home, 'hub/models--tiny--llama'));
+  expect(await cache.room?.()).toBeGreaterThan(0);
+  const options = { cache: { ...cache, room: () => Promise.resolve(1000) }, endpoint: hub.url };
+  await expect(downloadModel({ id: repo, revision: 'main' }, options)).rejects.toMatchObject({
+    code: 'models.cache',
+    expected: expect.stringContaining(`${weights.length} bytes`) as string,
+    got: expect.stringContaining('1000 bytes') as string,
+  });
+  expect(ranges()).toEqual([]);
+  const partly = { ...options, cache: { ...cache, room: () => Promise.resolve(weights.length) } };
+  await downloadModel({ id: repo, revision: 'main' }, partly);
+  expect(ranges()).toHaveLength(1);
 });

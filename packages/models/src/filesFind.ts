@@ -37,7 +37,8 @@ export interface FoundModel {
  * `text` is a folder; or `owner/name` or `owner/name@revision` on the hub; or the URL of a folder with such files. A
  * folder that exists goes before a hub id of the same letters. The environment counts as for Python's huggingface_hub:
  * HF_ENDPOINT, HF_TOKEN (or the token that `hf auth login` left), HF_HOME, HF_HUB_CACHE, HF_HUB_OFFLINE,
- * HF_HUB_DOWNLOAD_TIMEOUT. Models of the hub lie in its own cache, shared with Python; those of other URLs in
+ * HF_HUB_DOWNLOAD_TIMEOUT; LOWRANK_URL_CREDENTIALS (`https://user:password@host`, several with blanks between them)
+ * gives URLs of these hosts user and password. Models of the hub lie in its own cache, shared with Python; those of other URLs in
  * `HF_HOME/lowrank`.
  *
  * @throws LowrankError `models.noFolder`, and what downloadModel throws
@@ -51,7 +52,8 @@ export async function findModel(
   const found = await stat(text).catch(() => undefined);
   if (found?.isDirectory() === true) return { name: text, folder: text };
   const endpoint = env['HF_ENDPOINT'] ?? 'https://huggingface.co';
-  const from = found === undefined ? remoteOf(text, endpoint) : undefined;
+  const from =
+    found === undefined ? withCredentials(remoteOf(text, endpoint), env['LOWRANK_URL_CREDENTIALS']) : undefined;
   if (from === undefined) {
     throw new LowrankError({
       code: 'models.noFolder',
@@ -103,6 +105,20 @@ function remoteOf(text: string, endpoint: string): HubId | string | undefined {
     // What cannot be decoded is no name of the hub either.
     return undefined;
   }
+}
+
+/** A URL without user and password gets those of its own origin. */
+function withCredentials<From>(from: From, given: string | undefined): From | string {
+  if (typeof from !== 'string' || given === undefined) return from;
+  const url = new URL(from);
+  if (url.username !== '' || url.password !== '') return from;
+  const own = given
+    .split(/\s+/)
+    .flatMap((entry) => (URL.canParse(entry) ? [new URL(entry)] : []))
+    .find(({ origin }) => origin === url.origin);
+  if (own === undefined) return from;
+  [url.username, url.password] = [own.username, own.password];
+  return url.href;
 }
 
 /** Seconds that a server may be silent, as huggingface_hub reads them. */

@@ -1,6 +1,6 @@
 import { LowrankError, isLowrankError } from '@lowrank/errors';
-import { webAddress } from '@lowrank/safetensors';
-import type { WebAddress } from '@lowrank/safetensors';
+import { statusOf, webAddress } from '@lowrank/safetensors';
+import type { Pause, WebAddress } from '@lowrank/safetensors';
 import type { AskPolicy, Send } from './ask.js';
 import type { ModelCache } from './cache.js';
 import { fetchFiles, noWeights, shardsOf } from './fetchFiles.js';
@@ -15,8 +15,8 @@ import { isRight } from './hubDownload.js';
 import { listUrl, urlSnapshot } from './hubUrl.js';
 import { askedNames, isNeeded } from './neededFiles.js';
 import type { TransferProgress } from './progress.js';
-import type { Pause, TransferTiming } from './transferTiming.js';
-import { defaultTiming, statusOf } from './transferTiming.js';
+import type { TransferTiming } from './transferTiming.js';
+import { defaultTiming } from './transferTiming.js';
 
 export interface DownloadOptions {
   readonly cache: ModelCache;

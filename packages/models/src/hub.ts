@@ -1,6 +1,6 @@
 import { isLowrankError, LowrankError } from '@lowrank/errors';
 import { safeName } from '@lowrank/files/names';
-import { networkReason, withoutSecrets } from '@lowrank/safetensors';
+import { networkReason, statusOf, withoutSecrets } from '@lowrank/safetensors';
 import type { ModelCache } from './cache.js';
 import { checksumOfKey } from './hubDigest.js';
 import type { RemoteFile } from './remoteFile.js';
@@ -8,7 +8,6 @@ import { hubSend } from './hubAccess.js';
 import type { HubAccess } from './hubAccess.js';
 import { listingFetch } from './hubListing.js';
 import { isNeeded } from './neededFiles.js';
-import { statusOf } from './transferTiming.js';
 
 /** A repository on a hub, at a branch, a tag or a commit. */
 export interface HubId {

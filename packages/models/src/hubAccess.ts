@@ -1,6 +1,6 @@
-import type { WebAddress } from '@lowrank/safetensors';
+import type { Pause, WebAddress } from '@lowrank/safetensors';
 import type { Send } from './ask.js';
-import type { Pause, TransferTiming } from './transferTiming.js';
+import type { TransferTiming } from './transferTiming.js';
 
 /** Where a hub is and who asks. */
 export interface HubAccess {

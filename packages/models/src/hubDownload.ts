@@ -1,11 +1,10 @@
 import { isLowrankError, LowrankError } from '@lowrank/errors';
-import { networkReason, withoutSecrets } from '@lowrank/safetensors';
+import { backoff, isHopeless, networkReason, waiting, WaitFirst, withoutSecrets } from '@lowrank/safetensors';
 import type { CachedBlob, ModelCache } from './cache.js';
 import type { Checksum } from './hubDigest.js';
 import { createDigest } from './hubDigest.js';
-import { Receiver, WaitFirst, WrongFile } from './receive.js';
+import { Receiver, WrongFile } from './receive.js';
 import type { RemoteFile, Transfer } from './remoteFile.js';
-import { backoff, waiting } from './transferTiming.js';
 
 /** How often in a row a download is tried again that brings nothing new, as in huggingface_hub. */
 const retries = 5;
@@ -118,9 +117,6 @@ async function finish(file: RemoteFile, cache: ModelCache): Promise<void> {
   const blob = await cache.blob(file.key);
   if (blob !== undefined) await cache.setVerified(file.key, blob.stamp);
 }
-
-/** Trying again would lead around the same circle. */
-const isHopeless = (failure: unknown): boolean => /redirect count exceeded/i.test(networkReason(failure));
 
 function brokenOff(file: RemoteFile, cause: unknown, tries: number): LowrankError {
   return new LowrankError({

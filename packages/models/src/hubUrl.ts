@@ -1,5 +1,13 @@
 import { isLowrankError, LowrankError } from '@lowrank/errors';
-import { bodyWithin, contentLength, contentRange, isEncoded, isPageType, isWebPage } from '@lowrank/safetensors';
+import {
+  bodyWithin,
+  contentLength,
+  contentRange,
+  isEncoded,
+  isPageType,
+  isWebPage,
+  statusOf,
+} from '@lowrank/safetensors';
 import type { WebAddress } from '@lowrank/safetensors';
 import type { AskPolicy } from './ask.js';
 import { ask } from './ask.js';
@@ -8,7 +16,6 @@ import { unreachable } from './hub.js';
 import { createDigest } from './hubDigest.js';
 import type { Checksum } from './hubDigest.js';
 import type { RemoteFile } from './remoteFile.js';
-import { statusOf } from './transferTiming.js';
 
 /** The snapshot of a model that lies under a URL: there is one, the latest. */
 export const urlSnapshot = 'latest';

@@ -21,7 +21,8 @@ export { createModel, loadCausalModel, openModelWeights, outlineFolder } from '.
 export type { LoadOptions, StoredWeights } from './load.js';
 export { outlineModel } from './outline.js';
 export type { OutlineOptions } from './outline.js';
-export type { Pause, TransferTiming } from './transferTiming.js';
+export type { TransferTiming } from './transferTiming.js';
+export type { Pause } from '@lowrank/safetensors';
 export { TransferMeter } from './progress.js';
 export type { TransferProgress } from './progress.js';
 export { familyOf, findFamily } from './registry.js';

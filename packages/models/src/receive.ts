@@ -1,24 +1,23 @@
 import { LowrankError } from '@lowrank/errors';
-import { chunksOf, contentLength, contentRange, isEncoded, Patience } from '@lowrank/safetensors';
+import {
+  chunksOf,
+  contentLength,
+  contentRange,
+  isBusy,
+  isEncoded,
+  Patience,
+  retryAfter,
+  statusOf,
+  WaitFirst,
+} from '@lowrank/safetensors';
 import type { PartialBlob } from './cache.js';
 import { ArrivingFile } from './fileContent.js';
 import type { RemoteFile, Transfer } from './remoteFile.js';
 import type { Digest } from './hubDigest.js';
 import { createDigest } from './hubDigest.js';
-import { isBusy, retryAfter, statusOf } from './transferTiming.js';
 
 /** What came is not the file that was listed. */
 export class WrongFile extends Error {}
-
-/** The server is busy, and may have said for how long. */
-export class WaitFirst extends Error {
-  constructor(
-    message: string,
-    readonly milliseconds: number | undefined,
-  ) {
-    super(message);
-  }
-}
 
 /** Brings bytes of one file, over any number of connections, and keeps its hash along the way. */
 export class Receiver {

@@ -1,7 +1,8 @@
 import type { LowrankError } from '@lowrank/errors';
 import type { Send } from './ask.js';
 import type { Checksum } from './hubDigest.js';
-import type { Pause, TransferTiming } from './transferTiming.js';
+import type { Pause } from '@lowrank/safetensors';
+import type { TransferTiming } from './transferTiming.js';
 
 /** A file that can be downloaded. */
 export interface RemoteFile {

@@ -1,5 +1,5 @@
 import { setTimeout as delay } from 'node:timers/promises';
-import { LowrankError } from '@lowrank/errors';
+import { LowrankError, printable } from '@lowrank/errors';
 import { Queue, QueueEvents } from 'bullmq';
 import type { Job } from 'bullmq';
 import { jobIdOf } from './address.js';
@@ -42,7 +42,7 @@ export type DistributeEvent =
   /** Its worker was lost: another takes it over. */
   | { readonly type: 'lost'; readonly id: string }
   | { readonly type: 'handedBack'; readonly id: string; readonly worker: string }
-  /** A worker could not take it (another version, a path it does not have) and ended. */
+  /** A worker could not take it: another version, and it takes others; or a path it does not have, and it ended. */
   | { readonly type: 'refused'; readonly id: string; readonly worker: string; readonly message: string }
   /** Redis had forgotten it, and it was added again. */
   | { readonly type: 'addedAgain'; readonly id: string }
@@ -54,7 +54,7 @@ export interface DistributeOptions<Payload, Value> {
   readonly url: string;
   /** The study's name: the same name finds its runs again. */
   readonly study: string;
-  /** Of what runs are computed with; workers of another version refuse them. */
+  /** Of what runs are computed with; workers of another version leave them to others. */
   readonly version: string;
   readonly runs: readonly DistributedRun<Payload>[];
   /** A worker has begun a run; again when another took it over. */
@@ -285,7 +285,7 @@ class Desk<Payload, Value> {
     const form = 'the run ended in a form that this version does not read';
     const end = readEnd(job.returnvalue, jobId);
     if (end === undefined)
-      return unreadable(job.failedReason ?? `${form} (${JSON.stringify(job.returnvalue)?.slice(0, 100)})`);
+      return unreadable(printable(job.failedReason ?? `${form} (${JSON.stringify(job.returnvalue)?.slice(0, 100)})`));
     const { worker, takeovers, result } = end;
     if (result.status === 'failed') return { worker, takeovers, status: 'failed', error: result.error };
     let value: Value;

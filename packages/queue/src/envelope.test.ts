@@ -55,6 +55,26 @@ test('ends of another form are none', () => {
   for (const end of bad) expect([end, readEnd(end, jobId)]).toEqual([end, undefined]);
 });
 
+test('names and sentences of Redis hold nothing that a terminal obeys', () => {
+  const [name, shown] = ['w\u001b[2J\n\u202eme', 'w\\u001b[2J \\u202eme'];
+  const left = { kind: 'left', host: name, path: name, bytes: 1, reason: name };
+  expect(readEnd({ ...done(left), worker: name }, jobId)).toMatchObject({
+    worker: shown,
+    result: { files: { host: shown, path: shown, reason: 'w\\u001b[2J\n\\u202eme' } },
+  });
+  const failed = { status: 'failed', error: { code: name, message: 'a\rb\nc' } };
+  expect(readEnd({ ...done(), result: failed }, jobId)).toMatchObject({
+    result: { error: { code: shown, message: 'a\\u000db\nc' } },
+  });
+  for (const type of ['started', 'refused', 'handedBack'])
+    expect(readReport({ type, worker: name, takeovers: 0, message: name })).toMatchObject({ worker: shown });
+  expect(readReport({ type: 'refused', worker: 'w'.repeat(1e6), message: 'm'.repeat(1e6) })).toEqual({
+    type: 'refused',
+    worker: 'w'.repeat(200),
+    message: 'm'.repeat(4000),
+  });
+});
+
 test('reports of another form are none', () => {
   expect(readReport({ type: 'started', worker: 'w', takeovers: 0 })).toMatchObject({ worker: 'w' });
   for (const report of [

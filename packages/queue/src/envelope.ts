@@ -1,4 +1,4 @@
-import { LowrankError } from '@lowrank/errors';
+import { LowrankError, printable } from '@lowrank/errors';
 import type { FilesLeft, FilesSent } from './files.js';
 import { isFiles } from './files.js';
 import { protocol } from './settings.js';
@@ -74,11 +74,18 @@ export function readEnd(value: unknown, jobId: string): JobEnd | undefined {
   if (status === 'failed') {
     const { code, message } = fieldsOf(error);
     if (typeof code !== 'string' || typeof message !== 'string') return undefined;
-    return { protocol, worker, takeovers, result: { status, error: { code, message } } };
+    const said: RunError = { code: nameOf(code), message: sentenceOf(message) };
+    return { protocol, worker: nameOf(worker), takeovers, result: { status, error: said } };
   }
   if (status !== 'done' || typeof text !== 'string') return undefined;
   if (files !== undefined && !isFiles(files, jobId)) return undefined;
-  return { protocol, worker, takeovers, result: { status, value: text, files } };
+  const left = files?.kind === 'left' ? shownFiles(files) : files;
+  return { protocol, worker: nameOf(worker), takeovers, result: { status, value: text, files: left } };
+}
+
+/** Where files stayed, as it may be shown. */
+function shownFiles(files: FilesLeft): FilesLeft {
+  return { ...files, host: nameOf(files.host), path: nameOf(files.path), reason: sentenceOf(files.reason) };
 }
 
 /** What a worker says on its way; undefined where it is of another form. */
@@ -86,10 +93,19 @@ export function readReport(value: unknown): JobReport | undefined {
   const { type, worker, takeovers, value: text, message } = fieldsOf(value);
   if (type === 'progress') return typeof text === 'string' ? { type, value: text } : undefined;
   if (typeof worker !== 'string') return undefined;
-  if (type === 'started') return typeof takeovers === 'number' ? { type, worker, takeovers } : undefined;
-  if (type === 'refused') return typeof message === 'string' ? { type, worker, message } : undefined;
-  return type === 'handedBack' ? { type, worker } : undefined;
+  const name = nameOf(worker);
+  if (type === 'started') return typeof takeovers === 'number' ? { type, worker: name, takeovers } : undefined;
+  if (type === 'refused')
+    return typeof message === 'string' ? { type, worker: name, message: sentenceOf(message) } : undefined;
+  return type === 'handedBack' ? { type, worker: name } : undefined;
 }
+
+/**
+ * A name or a sentence of Redis, fit for a terminal and a table: what wrote it there need not be a worker. Control
+ * characters become escapes, a name has one line.
+ */
+const nameOf = (text: string): string => printable(text.slice(0, 200)).replace(/[\n\t]/g, ' ');
+const sentenceOf = (text: string): string => printable(text.slice(0, 4000));
 
 const fieldsOf = (value: unknown): Readonly<Record<string, unknown>> =>
   typeof value === 'object' && value !== null ? (value as Record<string, unknown>) : {};

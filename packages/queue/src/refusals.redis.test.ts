@@ -83,19 +83,25 @@ test('a Redis without room for the files leaves them with the worker', async () 
   }
 });
 
-test('a worker of another version refuses, says so on both sides, and leaves the run to one that fits', async () => {
-  const old = bench.worker({ version: 'test-0' });
+test('a run of another version is left to workers that know it, said once on both sides, and others are done', async () => {
+  const old = bench.worker({ version: 'test-0', timing: { ...quick, leave: 300 } });
+  await old.heard('ready');
+  const controller = new AbortController();
   const { outcomes, events, done } = distributed(server.url, { a: { kind: 'done' } });
-  expect(await old.ended()).toBe(2);
-  expect(old.said.at(-1)).toMatchObject({
-    type: 'threw',
-    code: 'queue.version',
-    message: expect.stringMatching(/test-0, which this worker is.*got test-1.*same version/) as string,
-  });
+  const refused = await old.heard('refused');
+  expect(refused).toMatchObject({ id: 'a', message: expect.stringMatching(/test-0, which this worker is.*test-1/) });
   await until(
     () => events.find(({ type }) => type === 'refused'),
     () => JSON.stringify(events),
   );
+  const own = distributed(
+    server.url,
+    { b: { kind: 'done' } },
+    { study: 'old', version: 'test-0', signal: controller.signal },
+  );
+  await own.done;
+  expect(own.outcomes.get('b')).toMatchObject({ status: 'done', worker: `w${old.pid}` });
+  expect(old.said.filter(({ type }) => type === 'refused')).toHaveLength(1);
   const fitting = bench.worker();
   await done;
   expect(outcomes.get('a')).toMatchObject({ worker: `w${fitting.pid}`, takeovers: 0 });

@@ -25,6 +25,8 @@ export interface Timing {
   readonly giveUp: number;
   /** How long a study waits for a worker before it says that there is none. */
   readonly unattended: number;
+  /** For how long a worker leaves a run of another version to those that know it, before it looks at it again. */
+  readonly leave: number;
   /** How long unfetched results stay in Redis. */
   readonly keep: number;
 }
@@ -38,6 +40,7 @@ export const defaultTiming: Timing = {
   hung: 15 * 60 * second,
   giveUp: 5 * 60 * second,
   unattended: 10 * second,
+  leave: 30 * second,
   keep: 7 * 24 * 3600 * second,
 };
 

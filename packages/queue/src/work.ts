@@ -2,7 +2,7 @@ import { hostname } from 'node:os';
 import { randomUUID } from 'node:crypto';
 import { setTimeout as delay } from 'node:timers/promises';
 import type { LowrankError } from '@lowrank/errors';
-import { isLowrankError } from '@lowrank/errors';
+import { isLowrankError, printable } from '@lowrank/errors';
 import { ErrorCode, Worker } from 'bullmq';
 import type { Job } from 'bullmq';
 import { badJob, misfit, runError } from './envelope.js';
@@ -51,6 +51,8 @@ export type WorkEvent =
     }
   /** A job that nobody can read, or a Redis that answers with an error: the worker goes on. */
   | { readonly type: 'trouble'; readonly message: string }
+  /** A run of another version, which is left to workers that know it; told once for each. */
+  | { readonly type: 'refused'; readonly study: string; readonly id: string; readonly message: string }
   /** The run was given back to the queue: another takes it. */
   | { readonly type: 'handedBack'; readonly study: string; readonly id: string }
   /** The run was taken over by another worker, and the result of this one was refused. */
@@ -59,7 +61,7 @@ export type WorkEvent =
 export interface WorkOptions<Payload, Value> {
   /** redis://… or rediss://… */
   readonly url: string;
-  /** Of what runs are computed with; runs of another version are refused. */
+  /** Of what runs are computed with; runs of another version are left to others. */
   readonly version: string;
   /** Shown to the distributor; default host:pid. */
   readonly name?: string;
@@ -93,10 +95,11 @@ export interface WorkSummary {
  * Takes runs off the queue, one at a time, until it has to stop.
  *
  * A run whose lock was lost meanwhile (a machine that slept, a cut network) is not finished here: Redis refuses the
- * late result. A job that no distributor made (another id, other data) ends as failed, and the worker takes the next.
+ * late result. A job that no distributor made (another id, other data) ends as failed, and the worker takes the next. A
+ * run of another version is put back for `timing.leave`, so that others find it first, and the worker takes the next.
  *
- * @throws {LowrankError} those of {@link openRedis}; queue.version and queue.unfit when this worker cannot take the run
- * that came (it is handed back); queue.lost when Redis stays away
+ * @throws {LowrankError} those of {@link openRedis}; queue.unfit when this worker cannot take the run that came (it is
+ * handed back); queue.lost when Redis stays away
  */
 export async function work<Payload, Value>(options: WorkOptions<Payload, Value>): Promise<WorkSummary> {
   const timing = timingOf(options.timing);
@@ -138,10 +141,15 @@ interface RunWorkerParts<Payload, Value> {
 
 type Ending = 'done' | 'failed' | 'lost' | 'handedBack';
 
+/** Runs of other versions that were told of: Redis may hold any number. */
+const mostTold = 1000;
+
 class RunWorker<Payload, Value> {
   private readonly name: string;
   private readonly workerId = randomUUID();
   private readonly counts: Record<Ending, number> = { done: 0, failed: 0, lost: 0, handedBack: 0 };
+
+  private readonly told = new Set<string>();
 
   /** Redis stayed away: what still fails is no news. */
   private isGone = false;
@@ -156,11 +164,13 @@ class RunWorker<Payload, Value> {
     await Promise.race([Promise.all([bull.startStalledCheckTimer(), keeper.ready]), home.gone]);
     options.onEvent?.({ type: 'ready' });
     let idleSince = Date.now();
+    let looks = 0;
     for (let taken = 0; options.signal?.aborted !== true && taken < (options.runs ?? Infinity);) {
-      const token = `${this.workerId}:${taken}`;
+      const token = `${this.workerId}:${looks++}`;
       const held = await Promise.race([this.next(token), home.gone]);
-      if (held !== undefined) {
-        this.counts[await Promise.race([this.takeAnyhow(held), home.gone])] += 1;
+      const ending = held === undefined ? 'left' : await Promise.race([this.takeAnyhow(held), home.gone]);
+      if (ending !== 'left') {
+        this.counts[ending] += 1;
         taken += 1;
         idleSince = Date.now();
       } else if (options.idleExit !== undefined && Date.now() - idleSince >= options.idleExit) break;
@@ -186,7 +196,7 @@ class RunWorker<Payload, Value> {
   }
 
   /** Takes a job; what no run may end the worker with is a run that is lost. */
-  private async takeAnyhow(held: Held): Promise<Ending> {
+  private async takeAnyhow(held: Held): Promise<Ending | 'left'> {
     try {
       return await this.take(held);
     } catch (error) {
@@ -198,18 +208,18 @@ class RunWorker<Payload, Value> {
 
   private async trouble(error: unknown): Promise<void> {
     const message = error instanceof Error ? error.message : String(error);
-    this.parts.options.onEvent?.({ type: 'trouble', message: message.slice(0, 300) });
+    this.parts.options.onEvent?.({ type: 'trouble', message: printable(message.slice(0, 300)) });
     await delay(this.parts.timing.stalledCheck / 5);
   }
 
-  private async take(held: Held): Promise<Ending> {
+  private async take(held: Held): Promise<Ending | 'left'> {
     const { options, keeper, home } = this.parts;
     const { job, token, study, id } = held;
     if (options.signal?.aborted === true) return this.handBack(held);
     const bad = held.bad ?? badJob(job.data);
     if (bad !== undefined) return this.finish(held, { status: 'failed', error: runError(bad) });
     const refusal = misfit(job.data, options.version);
-    if (refusal !== undefined) throw await this.refuse(held, refusal);
+    if (refusal !== undefined) return this.leave(held, refusal);
     if (job.deferredFailure) return this.finish(held, { status: 'failed', error: tooOften(id, job.stalledCounter) });
     const controller = new AbortController();
     const ends = new Promise<'lost' | 'handedBack'>((resolve) => {
@@ -308,6 +318,27 @@ class RunWorker<Payload, Value> {
     }
     this.parts.options.onEvent?.({ type: 'handedBack', study: held.study, id: held.id });
     return 'handedBack';
+  }
+
+  /** Puts a run of another version back for a while: in front of the queue it would come again at once. */
+  private async leave(held: Held, { message }: LowrankError): Promise<'left' | 'lost'> {
+    const { job, token, study, id } = held;
+    const { options, timing, keeper } = this.parts;
+    const key = `${study}/${id}`;
+    if (!this.told.has(key)) {
+      if (this.told.size >= mostTold) this.told.clear();
+      this.told.add(key);
+      options.onEvent?.({ type: 'refused', study, id, message });
+      this.report(job, { type: 'refused', worker: this.name, message });
+    }
+    try {
+      await job.moveToDelayed(Date.now() + timing.leave, token);
+    } catch (error) {
+      if (isLostLock(error)) return this.lost(held);
+      throw error;
+    }
+    keeper.release();
+    return 'left';
   }
 
   private async refuse(held: Held, error: LowrankError): Promise<LowrankError> {

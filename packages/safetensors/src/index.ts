@@ -8,6 +8,8 @@ export type { SafetensorsFile } from './open.js';
 export { isLfsPointer, lfsPointer, openSafetensors } from './open.js';
 export type { ShardedOptions } from './sharded.js';
 export { openSharded } from './sharded.js';
+export type { Pause } from './retry.js';
+export { backoff, isBusy, isHopeless, retryAfter, statusOf, WaitFirst, waiting } from './retry.js';
 export type { UrlSourceOptions } from './urlSource.js';
 export { urlSource } from './urlSource.js';
 export type { PatienceOptions, WebAddress } from './web.js';

@@ -1,7 +1,7 @@
 import { createServer } from 'node:http';
 import type { IncomingMessage, RequestListener, Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
-import { afterEach, describe, expect, it } from 'vitest';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { openSafetensors } from './open.js';
 import { complaint } from './testing.js';
 import { urlSource } from './urlSource.js';
@@ -26,6 +26,11 @@ async function serve(listener: RequestListener): Promise<{ url: string; seen: In
   await new Promise<void>((done) => listening.listen(0, '127.0.0.1', done));
   return { url: `http://127.0.0.1:${(listening.address() as AddressInfo).port}/model.safetensors`, seen };
 }
+
+/** Milliseconds that were waited for. */
+let waits: number[] = [];
+const pause = (_: number, milliseconds: number): Promise<void> => Promise.resolve(void waits.push(milliseconds));
+beforeEach(() => void (waits = []));
 
 /** A server that answers ranges, of `body`; `hide` leaves Content-Range out, as a browser does across origins. */
 function ranged(body: Uint8Array, hide = false): RequestListener {
@@ -93,10 +98,49 @@ describe('a server that ignores ranges', () => {
   });
 });
 
+describe('what may mend is tried again', () => {
+  const answer = ranged(file);
+  const failing = (
+    failures: readonly ((response: Parameters<RequestListener>[1]) => void)[],
+  ): ReturnType<typeof serve> => {
+    const left = [...failures];
+    return serve((request, response) => {
+      const fail = request.headers.range?.startsWith('bytes=0-7') === true ? left.shift() : undefined;
+      if (fail === undefined) answer(request, response);
+      else fail(response);
+    });
+  };
+
+  it('a busy server when it says, or soon; a connection that breaks', async () => {
+    const { url } = await failing([
+      (response) => response.writeHead(503, { 'Retry-After': '7' }).end(),
+      (response) => response.writeHead(429).end('later'),
+      (response) => response.destroy(),
+    ]);
+    const opened = await openSafetensors(urlSource(url, { pause }));
+    expect([...(await opened.read('b'))]).toEqual([7, 8, 9]);
+    expect(waits).toEqual([7000, 1000, 2000]);
+  });
+
+  it('not one that asks for more than a minute, not without end, not one that never answered', async () => {
+    const long = await failing([(response) => response.writeHead(429, { 'Retry-After': '3600' }).end()]);
+    expect((await complaint(openSafetensors(urlSource(long.url, { pause })))).message).toContain(
+      'it asks to wait 3600 s',
+    );
+    expect(waits).toEqual([]);
+    const busy = await serve((_, response) => response.writeHead(503).end());
+    expect((await complaint(urlSource(busy.url, { pause }).size())).message).toContain('503');
+    expect(waits).toEqual([500, 1000, 2000, 4000, 8000]);
+    waits = [];
+    await complaint(urlSource('http://127.0.0.1:1/x', { pause }).size());
+    expect(waits).toEqual([]);
+  });
+});
+
 describe('what goes wrong', () => {
   it.each([401, 404, 500])('status %d', async (status) => {
     const { url } = await serve((_, response) => response.writeHead(status).end());
-    const { code, message } = await complaint(openSafetensors(urlSource(url)));
+    const { code, message } = await complaint(openSafetensors(urlSource(url, { pause })));
     expect(code).toBe('safetensors.http');
     expect(message).toContain(String(status));
   });
@@ -107,7 +151,7 @@ describe('what goes wrong', () => {
       response.writeHead(206, { 'Content-Length': 8, 'Content-Range': 'bytes 0-7/100' });
       response.write('abc', () => response.destroy());
     });
-    expect((await complaint(urlSource(url).read(0, 8))).code).toBe('safetensors.unreadable');
+    expect((await complaint(urlSource(url, { pause }).read(0, 8))).code).toBe('safetensors.unreadable');
   });
 
   it('a server that sends fewer bytes than asked for', async () => {
@@ -133,7 +177,7 @@ describe('what goes wrong', () => {
     const { url } = await serve((_, response) => {
       response.writeHead(206, { 'Content-Length': 8, 'Content-Range': 'bytes 0-7/100' }).write('abc');
     });
-    expect((await complaint(urlSource(url, { patience: 50 }).read(0, 8))).code).toBe('safetensors.unreadable');
+    expect((await complaint(urlSource(url, { patience: 50, pause }).read(0, 8))).code).toBe('safetensors.unreadable');
     server?.closeAllConnections();
   });
 

@@ -1,6 +1,8 @@
 import { isLowrankError, LowrankError } from '@lowrank/errors';
 import type { ByteSource } from './byteSource.js';
 import { checkRange, unreadable } from './byteSource.js';
+import type { Pause } from './retry.js';
+import { backoff, isBusy, isHopeless, retryAfter, statusOf, WaitFirst, waiting } from './retry.js';
 import {
   bodyWithin,
   contentLength,
@@ -26,12 +28,21 @@ export interface UrlSourceOptions {
   readonly onWhole?: (bytes: number | undefined) => void;
   /** How long a server may send nothing, in milliseconds. Default 30 s. */
   readonly patience?: number;
+  /** Waits before the n-th try in a row; by default as long as it says. */
+  readonly pause?: Pause;
 }
+
+/** How often in a row a request is sent again, as downloads are. */
+const retries = 5;
+/** The longest wait that a server may ask for, and how long all tries together may take beside such waits. */
+const longest = { retryAfter: 60_000, tries: 40_000 };
 
 /**
  * A file behind HTTP, read by range requests (RFC 9110, section 14). A server that ignores `Range` answers with the
- * whole file: it is then downloaded once and kept in memory, up to `wholeLimit`, and `onWhole` is called. User and
- * password of the address go to its host alone, and into no message.
+ * whole file: it is then downloaded once and kept in memory, up to `wholeLimit`, and `onWhole` is called. A busy server
+ * (408, 425, 429, 5xx) is asked again up to 5 times, when it says (`Retry-After`, at most 60 s) or after 0.5, 1, 2, 4
+ * and 8 s; so is one whose connection breaks once it has answered. User and password of the address go to its host
+ * alone, and into no message.
  *
  * @throws LowrankError `safetensors.http` (status, a web page), `safetensors.unreadable` (network, silence),
  * `safetensors.noRanges` (too large to take whole), `safetensors.changed` (the size changed between requests),
@@ -48,6 +59,8 @@ class HttpFile {
   private readonly wholeLimit: number;
   private known: number | undefined;
   private whole: Promise<Uint8Array> | undefined;
+  /** A server that never answered may not be there: its error comes at once. */
+  private hasAnswered = false;
 
   constructor(
     private readonly address: ReturnType<typeof webAddress>,
@@ -57,8 +70,40 @@ class HttpFile {
     this.wholeLimit = options.wholeLimit ?? 2 ** 30;
   }
 
-  /** Sends a request and takes what `use` makes of the answer, as long as something comes. */
+  /** The same until it succeeds, or nothing suggests that it will. */
   private async request<Value>(
+    init: { method: string; range?: string },
+    use: (response: Response, patience: Patience) => Promise<Value>,
+  ): Promise<Value> {
+    const signal = this.options.request?.signal ?? undefined;
+    const pause = this.options.pause ?? waiting(signal);
+    let since = performance.now();
+    for (let failures = 1; ; failures++) {
+      try {
+        return await this.once(init, use);
+      } catch (cause) {
+        if (isLowrankError(cause)) throw cause;
+        const wait = cause instanceof WaitFirst ? cause.milliseconds : undefined;
+        const mayMend = cause instanceof WaitFirst || (this.hasAnswered && !isHopeless(cause));
+        const isLate = performance.now() - since > longest.tries;
+        if (!mayMend || signal?.aborted === true || failures > retries || isLate || (wait ?? 0) > longest.retryAfter)
+          throw cause instanceof WaitFirst ? httpError(this.name, cause.message) : this.broken(cause);
+        await pause(failures, wait ?? backoff(failures));
+        since += wait ?? 0;
+      }
+    }
+  }
+
+  private broken(cause: unknown): LowrankError {
+    return unreadable(
+      this.name,
+      new Error(withoutSecrets(networkReason(cause)), { cause }),
+      'Check the address, the network, and that the server allows requests from this page (CORS).',
+    );
+  }
+
+  /** Sends a request and takes what `use` makes of the answer, as long as something comes. */
+  private async once<Value>(
     init: { method: string; range?: string },
     use: (response: Response, patience: Patience) => Promise<Value>,
   ): Promise<Value> {
@@ -73,17 +118,14 @@ class HttpFile {
     });
     try {
       const { signal } = patience;
-      return await use(
-        await patience.race(send(this.address.url, { ...this.options.request, method: init.method, headers, signal })),
-        patience,
-      );
-    } catch (cause) {
-      if (isLowrankError(cause)) throw cause;
-      throw unreadable(
-        this.name,
-        new Error(withoutSecrets(networkReason(cause)), { cause }),
-        'Check the address, the network, and that the server allows requests from this page (CORS).',
-      );
+      const sent = send(this.address.url, { ...this.options.request, method: init.method, headers, signal });
+      const response = await patience.race(sent);
+      if (isBusy(response.status)) {
+        void response.body?.cancel().catch(() => undefined);
+        throw new WaitFirst(statusOf(response), retryAfter(response));
+      }
+      this.hasAnswered = true;
+      return await use(response, patience);
     } finally {
       patience.end();
     }
@@ -122,7 +164,7 @@ class HttpFile {
       whole.catch(() => (this.whole = undefined));
       return (await whole).subarray(start, end);
     }
-    if (response.status !== 206 || isEncoded(response)) throw httpError(this.name, response);
+    if (response.status !== 206 || isEncoded(response)) throw refused(this.name, response);
     const range = contentRange(response);
     if (range?.total !== undefined) this.learn(range.total);
     if (range !== undefined && range.start !== start) throw otherRange(this.name, start, range.start);
@@ -142,7 +184,7 @@ class HttpFile {
     if (this.known !== undefined) return this.known;
     // Across origins a browser hides Content-Range unless the server exposes it; Content-Length is always visible.
     await this.request({ method: 'HEAD' }, (response) => {
-      if (!response.ok) throw httpError(this.name, response);
+      if (!response.ok) throw refused(this.name, response);
       const length = contentLength(response);
       if (length === undefined) throw noLength(this.name);
       this.learn(length);
@@ -166,14 +208,19 @@ function emptyIsNoError(error: unknown): void {
   throw error;
 }
 
-function httpError(name: string, response: Response): LowrankError {
+function refused(name: string, response: Response): LowrankError {
   void response.body?.cancel().catch(() => undefined);
-  const denied = response.status === 401 || response.status === 403;
+  const status = `${response.status} ${response.statusText}${isEncoded(response) ? ', compressed' : ''}`.trim();
+  return httpError(name, status);
+}
+
+function httpError(name: string, status: string): LowrankError {
+  const denied = /^40[13]\b/.test(status);
   return new LowrankError({
     code: 'safetensors.http',
     what: name,
     expected: 'status 206 or 200',
-    got: `${response.status} ${response.statusText}${isEncoded(response) ? ', compressed' : ''}`.trim(),
+    got: status,
     remedy: denied
       ? "Pass an access token in request.headers, and accept the model's terms where it has some."
       : 'Check the address.',

@@ -1,5 +1,11 @@
 import { TemplateError } from './values.js';
 
+/** A width, 0 where it is negative, as in Python. @throws TemplateError for one that no text of a chat is padded to */
+export function checkedWidth(width: number): number {
+  if (width > 10_000) throw new TemplateError(`a width of ${width} is more than any chat needs`);
+  return Math.max(0, width);
+}
+
 /** Steps and characters of output that a template may take: without end is no template. */
 export class Budget {
   #steps: number;

@@ -1,4 +1,5 @@
 import { bind, textArgument, wholeArgument } from './arguments.js';
+import { checkedWidth } from './budget.js';
 import { collectionFilters } from './collectionFilters.js';
 import { filterHost } from './filterHost.js';
 import type { Filter } from './filterHost.js';
@@ -58,10 +59,10 @@ const textFilters: Readonly<Record<string, Filter>> = {
   indent(value, args, { budget }) {
     const bound = bind('indent', args, 'width?', 'first?', 'blank?');
     const width = bound.get('width') ?? 4;
-    const indent = typeof width === 'string' ? width : ' '.repeat(Math.min(10_000, wholeArgument('indent', width)));
+    const indent = typeof width === 'string' ? width : ' '.repeat(checkedWidth(wholeArgument('indent', width)));
     if (value instanceof Undefined) value.fail();
     const lines = python.splitLines(`${textArgument('indent', value)}\n`);
-    budget.write((textOf(value).length + lines.length * indent.length) | 0);
+    budget.write(textOf(value).length + lines.length * indent.length);
     const isBlankToo = isTrue(bound.get('blank') ?? false);
     const text = lines.map((line, at) => (at > 0 && (isBlankToo || line !== '') ? indent + line : line)).join('\n');
     return isTrue(bound.get('first') ?? false) ? indent + text : text;
@@ -105,7 +106,7 @@ const textFilters: Readonly<Record<string, Filter>> = {
     const width =
       typeof indent === 'string' || indent === null
         ? indent
-        : ' '.repeat(Math.min(1000, wholeArgument('tojson', indent)));
+        : ' '.repeat(checkedWidth(wholeArgument('tojson', indent)));
     const separators = bound.get('separators') ?? null;
     const own = separators instanceof Tuple ? separators.items : Array.isArray(separators) ? separators : undefined;
     const text = jsonText(value, {

@@ -195,7 +195,7 @@ const textMethods: Methods<string> = {
     const sign = /^[-+]/.exec(self)?.[0] ?? '';
     return sign + repeated('0', width, self) + self.slice(sign.length);
   },
-  expandtabs: (self, args) => {
+  expandtabs: (self, args, { budget }) => {
     const size = wholeArgument('expandtabs', bind('expandtabs', args, 'tabsize?').get('tabsize'), 8);
     let column = 0;
     return Array.from(self, (letter) => {
@@ -204,7 +204,8 @@ const textMethods: Methods<string> = {
       if (letter !== '\t') return letter;
       const blanks = size > 0 ? size - (column % size) : 0;
       column += blanks;
-      return ' '.repeat(Math.min(blanks, 1000));
+      budget.write(blanks);
+      return ' '.repeat(blanks);
     }).join('');
   },
   isalnum: asks((self) => /^[\p{L}\p{N}]+$/u.test(self)),

@@ -1,3 +1,4 @@
+import { checkedWidth } from './budget.js';
 import { magnitude, reprOf, textOf } from './texts.js';
 import { Float, numberOf, TemplateError, typeName } from './values.js';
 import type { CallArguments, JinjaValue } from './values.js';
@@ -50,7 +51,7 @@ function formatValue(value: JinjaValue, spec: string): string {
     text = numberText(Math.abs(amount), { type, precision, isFloat: value instanceof Float });
     if (grouping !== undefined) text = text.replace(/\d+/, (digits) => digits.replace(/\B(?=(\d{3})+$)/g, grouping));
   }
-  const missing = Math.min(Number(width ?? 0), 1_000_000) - Array.from(mark + text).length;
+  const missing = checkedWidth(Number(width ?? 0)) - Array.from(mark + text).length;
   if (missing <= 0) return mark + text;
   const where = align ?? (zero === undefined ? (isText ? '<' : '>') : '=');
   const padding = (fill ?? (zero === undefined ? ' ' : '0')).repeat(missing);

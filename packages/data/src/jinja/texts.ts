@@ -1,3 +1,4 @@
+import { checkedWidth } from './budget.js';
 import { Float, Lazy, Range, TemplateError, Tuple, Undefined, numberOf, typeName } from './values.js';
 import type { Dict, JinjaValue } from './values.js';
 
@@ -247,7 +248,7 @@ function general(number: number, given: number, type: string): string {
 }
 
 function padded(text: string, { flags, width, isNumber }: { flags: string; width: number; isNumber: boolean }): string {
-  const missing = Math.min(width, 1_000_000) - Array.from(text).length;
+  const missing = checkedWidth(width) - Array.from(text).length;
   if (missing <= 0) return text;
   if (flags.includes('-')) return text + ' '.repeat(missing);
   if (!isNumber || !flags.includes('0')) return ' '.repeat(missing) + text;

@@ -89,6 +89,8 @@ function describe(event: WorkQueueEvent): string {
       return `${event.label}: begun`;
     case 'finished':
       return event.outcome === 'done' ? `${event.label}: done` : `${event.label}: failed: ${event.message ?? ''}`;
+    case 'refused':
+      return `${event.label}: left to other workers: ${event.message}`;
     case 'handedBack':
       return `${event.label}: handed back`;
     case 'lost':

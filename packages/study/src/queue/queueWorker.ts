@@ -17,6 +17,8 @@ export type QueueWorkerEvent =
       readonly outcome: 'done' | 'failed';
       readonly message?: string | undefined;
     }
+  /** A run of another version of Lowrank, left to other workers. */
+  | { readonly type: 'refused'; readonly run: string; readonly label: string; readonly message: string }
   | { readonly type: 'started' | 'handedBack' | 'lost'; readonly run: string; readonly label: string };
 
 interface QueueWorkerOptions {
@@ -75,6 +77,7 @@ export class QueueWorker {
     // An id that nobody gave may hold what a terminal obeys.
     const named = { run: event.id, label: this.labels.get(event.id) ?? event.id.replace(/\p{Cc}/gu, '?') };
     if (event.type === 'lost' || event.type === 'handedBack') onEvent?.({ type: event.type, ...named });
+    if (event.type === 'refused') onEvent?.({ type: 'refused', ...named, message: event.message });
     if (event.type !== 'finished') return;
     const message = this.failures.get(event.id) ?? event.message;
     onEvent?.({ type: 'finished', ...named, outcome: message === undefined ? event.status : 'failed', message });

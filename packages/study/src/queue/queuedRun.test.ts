@@ -40,3 +40,29 @@ test('names the file that a machine lacks, or has with other contents', async ()
   rmSync(data);
   await refuses(queued, /rows\.jsonl.*no such file/);
 });
+
+test('addresses with credentials do not travel, and the message does not hold them', async () => {
+  const data = join(golden, 'train/eval.jsonl');
+  const run = (model: string, initAdapter?: string): StudyRun => ({
+    id: 'a',
+    label: 'r 1',
+    purpose: 'score',
+    folder: '/nowhere',
+    training: { model, data, ...(initAdapter !== undefined && { initAdapter }) },
+    scoring: { data, metrics: ['loss'], seed: 0 },
+  });
+  const refusal = async (model: string, initAdapter?: string): Promise<Error> => {
+    const error = await queuedRun(run(model, initAdapter)).catch((cause: unknown) => cause as Error);
+    expect(error).toMatchObject({
+      code: 'queue.credentials',
+      message: expect.not.stringContaining('s3cret') as string,
+    });
+    return error as Error;
+  };
+  expect((await refusal('https://me:s3cret@host:8443/model')).message).toMatch(
+    /https:\/\/host:8443\/model .*LOWRANK_URL_CREDENTIALS=https:\/\/user:password@host:8443/,
+  );
+  expect((await refusal('https://host/model?sig=s3cret')).message).toMatch(/signature.*Download the model/);
+  await refusal('owner/name', 'https://s3cret@host/adapter');
+  expect((await queuedRun(run('https://host/model'))).run.training.model).toBe('https://host/model');
+});

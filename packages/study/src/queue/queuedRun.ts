@@ -15,12 +15,34 @@ export interface QueuedRun {
   readonly files: Readonly<Record<string, string>>;
 }
 
+/**
+ * @throws LowrankError `queue.credentials` where an address holds what is not for everyone who reads Redis
+ */
 export async function queuedRun(run: StudyRun, digests = new Map<string, string>()): Promise<QueuedRun> {
+  const { model, initAdapter } = run.training;
+  for (const place of [model, initAdapter ?? model]) checkPublic(place);
   const files: Record<string, string> = {};
   for (const path of dataFiles(run)) {
     files[path] = await digestOf(path, digests);
   }
   return { run, files };
+}
+
+/** User and password of an address, or its query, which may be a signature, do not travel through Redis. */
+function checkPublic(place: string): void {
+  if (!/^https?:\/\//.test(place) || !URL.canParse(place)) return;
+  const { username, password, search, origin, pathname, protocol, host } = new URL(place);
+  if (username === '' && password === '' && search === '') return;
+  throw new LowrankError({
+    code: 'queue.credentials',
+    what: `the address ${origin}${pathname} of a run for the queue`,
+    expected: 'one without user, password and query, which everyone who reads Redis would learn',
+    got: search === '' ? 'one with user and password' : 'one with a query, which may be a signature',
+    remedy:
+      search === ''
+        ? `Leave them out, and set LOWRANK_URL_CREDENTIALS=${protocol}//user:password@${host} here and for each worker.`
+        : 'Download the model into a folder that all machines see under the same path.',
+  });
 }
 
 /**

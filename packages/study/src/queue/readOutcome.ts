@@ -1,4 +1,4 @@
-import { LowrankError } from '@lowrank/errors';
+import { LowrankError, printable } from '@lowrank/errors';
 import type { RunProgress, StudyOutcome, StudyRun } from '../runs/studyRun.js';
 
 /**
@@ -10,7 +10,11 @@ export function readOutcome(value: unknown, run: Pick<StudyRun, 'id'>): StudyOut
     if (value['status'] === 'done' && doneFields(value)) return value as unknown as StudyOutcome;
     const { error } = value;
     if (value['status'] === 'failed' && isRecord(error) && isText(error['code']) && isText(error['message']))
-      return value as unknown as StudyOutcome;
+      return {
+        id: run.id,
+        status: 'failed',
+        error: { code: printable(error['code']), message: printable(error['message']) },
+      };
   }
   const { code, message } = new LowrankError({
     code: 'queue.protocol',
