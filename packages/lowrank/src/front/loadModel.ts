@@ -21,6 +21,7 @@ export interface LoadModelOptions {
   readonly template?: string | undefined;
   /** Reports how far the download (of a hub id or URL) or the loading of the weights is. */
   readonly onProgress?: ((event: LoadProgress) => void) | undefined;
+  /** Told what the folder's files say that is not followed; the tokenizer's also stand in `model.tokenizer.warnings`. */
   readonly onWarning?: ((text: string) => void) | undefined;
   /** Ends a download. */
   readonly signal?: AbortSignal | undefined;
@@ -46,6 +47,7 @@ export async function loadModel(source: ModelSource, options: LoadModelOptions =
   await requireFile(files, 'config.json');
   const texts = asTextFiles(files);
   const tokenizer = await readTokenizer(texts);
+  for (const text of tokenizer.warnings) onWarning?.(text);
   const template = await templateOf(texts, options);
   const { backend, owned } = await openDevice(device, onWarning);
   try {

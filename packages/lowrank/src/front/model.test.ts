@@ -1,7 +1,7 @@
 import { join } from 'node:path';
 import { readFileSync, writeFileSync } from 'node:fs';
 import { expect, test } from 'vitest';
-import { copyOf, golden, scratch } from '../testing.js';
+import { copyOf, golden, runCli, scratch } from '../testing.js';
 import { loadModel } from './loadModel.js';
 
 const folder = join(golden, 'tied');
@@ -55,4 +55,25 @@ test('what is no source, and no quantization, is said', async () => {
   await expect(loadModel(7 as never)).rejects.toMatchObject({ code: 'lowrank.source' });
   await expect(loadModel(folder, { quantization: 'nf3' as never })).rejects.toMatchObject({ code: 'lowrank.option' });
   await expect(loadModel('./nowhere')).rejects.toMatchObject({ code: 'models.noFolder' });
+});
+
+test('what a tokenizer does not follow reaches loadModel, generate and chat', async () => {
+  using place = scratch();
+  const copy = copyOf('tied', join(place.path, 'model'));
+  const path = join(copy, 'tokenizer_config.json');
+  const config = JSON.parse(readFileSync(path, 'utf8')) as object;
+  const chat_template = '{% for m in messages %}{{ m.content }}{% endfor %}';
+  writeFileSync(path, JSON.stringify({ ...config, strange: 1, chat_template }));
+  const told: string[] = [];
+  const model = await loadModel(copy, { device: 'cpu', onWarning: (text) => told.push(text) });
+  await model.dispose();
+  const warning = 'tokenizer_config.json: the key "strange" is not known here';
+  expect(told.filter((text) => text.includes(warning))).toHaveLength(1);
+  expect(model.tokenizer.warnings).toEqual(told.filter((text) => text.includes('tokenizer')));
+  const flags = ['--model', copy, '--device', 'cpu', '--max-new-tokens', '1'];
+  for (const outcome of [
+    await runCli(['generate', ...flags, '--prompt', 'a']),
+    await runCli(['chat', ...flags], { input: ['hi'] }),
+  ])
+    expect([outcome.code, outcome.stderr]).toEqual([0, expect.stringContaining(`warning: ${warning}`)]);
 });

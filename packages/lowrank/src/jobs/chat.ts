@@ -75,6 +75,7 @@ export async function openChat(given: ChatFolderOptions): Promise<ChatSession> {
   const template = await readChatTemplate(options.model, { file: options.template });
   if (template === undefined) throw noTemplate(options.model);
   const tokenizer = await readTokenizer(options.model);
+  for (const text of tokenizer.warnings) options.onWarning?.(text);
   const backend = backendOnce(options.backend);
   const model = await openModel(options.model, { ...options, backend });
   const adapters = new Map<string, LoraAdapter>();

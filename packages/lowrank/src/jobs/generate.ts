@@ -48,6 +48,7 @@ export async function generateBatch(
 ): Promise<GenerateFolderResult[]> {
   const options = await withFolders(given, given);
   const tokenizer = await readTokenizer(options.model);
+  for (const text of tokenizer.warnings) options.onWarning?.(text);
   const backend = backendOnce(options.backend);
   const model = await openModel(options.model, { ...options, backend });
   const { module, contextLength } = model;
