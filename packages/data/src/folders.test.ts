@@ -33,6 +33,25 @@ const golden = readGoldenText<{
   folders: Record<string, Folder>;
 }>('rows');
 
+interface ClassFolder extends GoldenFolder {
+  want: { size: number; named: Record<string, string>; ids: number[][]; decoded: string[] };
+}
+const classes = readGoldenText<{ texts: string[]; folders: Record<string, ClassFolder> }>('classes');
+
+it.each(Object.entries(classes.folders))(
+  '%s: a class that builds its pipeline anew (parity/textClasses.py)',
+  async (name, folder) => {
+    const tokenizer = await readTokenizer(writeGoldenFolder(`class ${name}`, folder));
+    const { size, named, ids, decoded } = folder.want;
+    expect([tokenizer.vocabularySize, tokenizer.specialTokens]).toEqual([size, named]);
+    expect(tokenizer.warnings.filter((text) => text.includes('not known'))).toEqual([]);
+    classes.texts.forEach((text, at) => {
+      expect([text, tokenizer.encode(text)]).toEqual([text, ids[at]]);
+      expect([text, tokenizer.decode(ids[at] ?? [])]).toEqual([text, decoded[at]]);
+    });
+  },
+);
+
 describe.each(Object.entries(golden.folders))('%s: as transformers and TRL (parity/textRows.py)', (name, folder) => {
   const path = writeGoldenFolder(name, folder);
   const { want } = folder;

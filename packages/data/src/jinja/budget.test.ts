@@ -1,6 +1,6 @@
 import { expect, it } from 'vitest';
 import { chatTemplate } from '../chatTemplate.js';
-import { parseJsonl } from '../jsonl.js';
+import { parseJsonl } from '../readRows.js';
 import { complaint } from '../testing.js';
 
 const lines = 'x\n'.repeat(200_000);

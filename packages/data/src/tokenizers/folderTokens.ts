@@ -34,7 +34,7 @@ type Mention = string | AddedToken;
 export function folderTokens(
   json: PartJson,
   files: TokenFiles,
-  { defaults, known }: { readonly defaults: Readonly<Record<string, string>>; readonly known: readonly AddedToken[] },
+  { defaults, known }: { readonly defaults: PartJson; readonly known: readonly AddedToken[] },
 ): FolderTokens {
   const settings = merged(files, defaults);
   const listed = listedTokens(json, files, settings);

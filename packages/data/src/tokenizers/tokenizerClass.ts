@@ -1,11 +1,12 @@
 import type { PartJson } from './partJson.js';
 import { isPart } from './partJson.js';
+import { albertPipeline, t5Pipeline, t5Sentinels } from './unigramClasses.js';
 
 /** What a class of transformers makes of a tokenizer.json. */
 export interface ClassPipeline {
   readonly json: PartJson;
   /** Special tokens that the class names where the configuration is silent. */
-  readonly defaults: Readonly<Record<string, string>>;
+  readonly defaults: PartJson;
   /**
    * True where the class takes vocabulary and merges alone from tokenizer.json: then its added tokens count only where
    * tokenizer_config.json lists none.
@@ -17,8 +18,10 @@ export interface ClassPipeline {
 }
 
 interface ClassSettings {
-  readonly model: 'BPE' | 'WordPiece';
+  readonly model: 'BPE' | 'WordPiece' | 'Unigram';
   readonly defaults: Readonly<Record<string, string>>;
+  /** Further ones, by other settings. */
+  more?(config: PartJson): PartJson;
   /** What takes the place of the file's parts; the post-processor stays unless it is said here. */
   build(config: PartJson, json: PartJson): PartJson;
 }
@@ -49,7 +52,7 @@ export function classPipeline(
   if (!isPart(model) || (model['type'] ?? settings.model) !== settings.model) return asItIs;
   return {
     json: { ...json, normalizer: null, pre_tokenizer: null, ...settings.build(config, json) },
-    defaults: settings.defaults,
+    defaults: { ...settings.defaults, ...settings.more?.(config) },
     isRebuilt: true,
     resetsSpecialTokens: name === 'Qwen2Tokenizer',
     warnings: [],
@@ -96,7 +99,6 @@ const ofModel: Readonly<Record<string, string>> = {
 const misnamed = new Set(['phi3', 'qwen2', 'modernbert', 'nemotron', 'internlm2', 'jamba']);
 /** Classes that build their pipeline anew in transformers, and are not known here. */
 const rebuilt = new Set([
-  'AlbertTokenizer',
   'BartTokenizer',
   'BarthezTokenizer',
   'BigBirdTokenizer',
@@ -111,7 +113,6 @@ const rebuilt = new Set([
   'OpenAIGPTTokenizer',
   'PegasusTokenizer',
   'Qwen3_5Tokenizer',
-  'T5Tokenizer',
   'XGLMTokenizer',
   'XLMRobertaTokenizer',
   'XLNetTokenizer',
@@ -271,6 +272,29 @@ const classes: Readonly<Record<string, ClassSettings>> = {
       };
     },
   },
+  T5Tokenizer: {
+    model: 'Unigram',
+    defaults: { eos_token: '</s>', unk_token: '<unk>', pad_token: '<pad>' },
+    more: (config) => ({ additional_special_tokens: t5Sentinels(config) }),
+    build: (config, json) => t5Pipeline(json, pairOf('</s>', '</s>', json)),
+  },
+  AlbertTokenizer: {
+    model: 'Unigram',
+    defaults: {
+      bos_token: '[CLS]',
+      eos_token: '[SEP]',
+      unk_token: '<unk>',
+      sep_token: '[SEP]',
+      pad_token: '<pad>',
+      cls_token: '[CLS]',
+      mask_token: '[MASK]',
+    },
+    build: (config, json) =>
+      albertPipeline(config, json, {
+        cls: pairOf(config['cls_token'], '[CLS]', json)[1],
+        sep: pairOf(config['sep_token'], '[SEP]', json)[1],
+      }),
+  },
 };
 
 /** The text of a token as configurations write it: a string, or an object with its content. */
@@ -281,7 +305,11 @@ export function tokenText(token: unknown): string | undefined {
 
 function pairOf(given: unknown, fallback: string, json: PartJson): [string, number] {
   const token = tokenText(given) ?? fallback;
-  const vocabulary = isPart(json['model']) && isPart(json['model']['vocab']) ? json['model']['vocab'] : {};
+  const vocab: unknown = isPart(json['model']) ? json['model']['vocab'] : undefined;
+  const vocabulary: PartJson = isPart(vocab) ? vocab : {};
+  // A list of tokens with their scores.
+  const place = Array.isArray(vocab) ? vocab.findIndex((entry) => Array.isArray(entry) && entry[0] === token) : -1;
+  if (place >= 0) return [token, place];
   const added = Array.isArray(json['added_tokens']) ? (json['added_tokens'] as unknown[]) : [];
   const found = added.find((each) => isPart(each) && each['content'] === token);
   return [token, Number(vocabulary[token] ?? (isPart(found) ? found['id'] : undefined) ?? -1)];
