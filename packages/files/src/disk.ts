@@ -50,8 +50,13 @@ export const nodeDisk: Disk = {
   async syncFolder(path) {
     const { open } = await import('node:fs/promises');
     const folder = await open(path, 'r').catch(() => undefined);
-    await folder?.sync().catch(() => undefined);
-    await folder?.close();
+    try {
+      await folder?.sync().catch((error: unknown) => {
+        if (isDiskError(error)) throw error;
+      });
+    } finally {
+      await folder?.close();
+    }
   },
   async rename(from, to) {
     const { rename } = await import('node:fs/promises');
@@ -85,6 +90,11 @@ export const nodeDisk: Disk = {
 function chunksOf(content: FileContent): Iterable<Uint8Array> | AsyncIterable<Uint8Array> {
   if (typeof content === 'string') return [new TextEncoder().encode(content)];
   return content instanceof Uint8Array ? [content] : content;
+}
+
+/** A disk that is broken or full, not one that cannot do what is asked. */
+function isDiskError(error: unknown): boolean {
+  return ['EIO', 'ENOSPC', 'EDQUOT'].includes(String(codeOf(error)));
 }
 
 function missing(error: unknown): undefined {

@@ -21,5 +21,6 @@ export async function writeFileAtomic(path: string, content: FileContent, disk =
     await disk.removeFile(temporary).catch(() => undefined);
     throw notWritten(path, cause);
   }
-  await disk.syncFolder(folder);
+  // The file is whole and in its place, whatever comes of this.
+  await disk.syncFolder(folder).catch(() => undefined);
 }
