@@ -17,6 +17,7 @@ from safetensors.torch import load_file, save_file
 from transformers import AutoModelForCausalLM, Gemma3Config, Gemma3ForConditionalGeneration, LlamaConfig
 
 ROOT = common.GOLDEN / "cases"
+GROWN = 36
 IDS = [[1, 5, 17, 30, 23, 9, 12, 7]]
 SIZES = {
     "hidden_size": 8,
@@ -64,17 +65,20 @@ def gemma3() -> None:
     (ROOT / "gemma3" / "generation_config.json").unlink(missing_ok=True)
 
 
-def load(base: str) -> torch.nn.Module:
+def load(base: str, tokens: int | None = None) -> torch.nn.Module:
     kind = Gemma3ForConditionalGeneration if base == "gemma3" else AutoModelForCausalLM
-    return kind.from_pretrained(ROOT / base, dtype=torch.float32).eval()
+    model = kind.from_pretrained(ROOT / base, dtype=torch.float32).eval()
+    if tokens is not None:
+        model.resize_token_embeddings(tokens)
+    return model
 
 
-def makeAdapter(name: str, base: str, rename=None, save=None, **settings: object) -> None:
+def makeAdapter(name: str, base: str, rename=None, save=None, tokens: int | None = None, **settings: object) -> None:
     torch.manual_seed(len(name))
     given = {"r": 2, "lora_alpha": 4, "target_modules": ["q_proj", "v_proj"], "task_type": "CAUSAL_LM", **settings}
-    model = get_peft_model(load(base), LoraConfig(**given))
+    model = get_peft_model(load(base, tokens), LoraConfig(**given))
     for key, parameter in model.named_parameters():
-        if "lora_" in key or "modules_to_save" in key:
+        if "lora_" in key or "modules_to_save" in key or "trainable_tokens" in key:
             torch.nn.init.normal_(parameter, std=0.5)
     folder = ROOT / name
     model.save_pretrained(folder, **(save or {}))
@@ -88,9 +92,9 @@ def makeAdapter(name: str, base: str, rename=None, save=None, **settings: object
         save_file(renamed, place, metadata={"format": "pt"})
 
 
-def logits(model: torch.nn.Module) -> list:
+def logits(model: torch.nn.Module, ids: list = IDS) -> list:
     with torch.no_grad():
-        return model(input_ids=torch.tensor(IDS)).logits[0].tolist()
+        return model(input_ids=torch.tensor(ids)).logits[0].tolist()
 
 
 def rounded(rows: list) -> list:
@@ -109,6 +113,13 @@ def main() -> None:
     makeAdapter("python-regex", "untied", alpha_pattern={r".*q_proj\Z": 100})
     makeAdapter("resized-plain-tied", "tied", save=embeddings)
     makeAdapter("resized-saved-untied", "untied", save=embeddings, modules_to_save=["embed_tokens", "lm_head"])
+    # Over more tokens than the base has: what is loaded resizes it.
+    grown = {"save": embeddings, "tokens": GROWN}
+    makeAdapter("grown-plain-tied", "tied", **grown)
+    makeAdapter("grown-plain-untied", "untied", **grown)
+    makeAdapter("grown-saved-untied", "untied", **grown, modules_to_save=["embed_tokens", "lm_head"])
+    makeAdapter("grown-rows-tied", "tied", **grown, trainable_token_indices=[3, 33, 35])
+    makeAdapter("grown-rows-untied", "untied", **grown, trainable_token_indices={"embed_tokens": [33, 34]})
     makeAdapter("table", "untied", save=embeddings, target_modules=["q_proj", "embed_tokens", "lm_head"])
     makeAdapter(
         "gemma3-old-names",
@@ -122,8 +133,11 @@ def main() -> None:
     # Of names that PEFT itself no longer reads, the same adapter under today's.
     for name in adapters:
         base = json.loads((ROOT / name / "adapter_config.json").read_text())["base_model_name_or_path"]
-        model = PeftModel.from_pretrained(load(base), ROOT / name)
-        answers[name] = {"base": base, "logits": rounded(logits(model))}
+        grows = name.startswith("grown")
+        model = PeftModel.from_pretrained(load(base, GROWN if grows else None), ROOT / name)
+        ids = [[*IDS[0][:5], 32, 33, 35]] if grows else IDS
+        own = {"ids": ids[0]} if grows else {}
+        answers[name] = {"base": base, **own, "logits": rounded(logits(model, ids))}
     made = {"madeBy": common.madeBy("cases.py"), "ids": IDS[0], "cases": answers}
     common.writeJson(ROOT / "answers.json", made, None)
 

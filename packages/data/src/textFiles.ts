@@ -9,6 +9,15 @@ export interface TextFiles {
   text(name: string): Promise<string | undefined>;
 }
 
+/** The files that a tokenizer and its chat template are read from. */
+export const tokenizerFileNames: readonly string[] = [
+  'tokenizer.json',
+  'tokenizer_config.json',
+  'special_tokens_map.json',
+  'added_tokens.json',
+  'chat_template.jinja',
+];
+
 /**
  * A folder on disk (Node), or what already is {@link TextFiles}. Its files are those of one saving: where another process
  * saves into it meanwhile, asking for the next file is an error.

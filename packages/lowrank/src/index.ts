@@ -4,6 +4,7 @@ export type { LoraAdapter, LoraConfig } from '@lowrank/lora';
 export { methodNames } from '@lowrank/methods';
 export type { MethodFiles, MethodName } from '@lowrank/methods';
 export type { ModelFiles } from '@lowrank/models';
+export { resizeTokens } from '@lowrank/nn';
 export type { Backend } from '@lowrank/tensor';
 export type { Evaluation, StepEvent } from '@lowrank/trainer';
 export { chooseBackend } from './device.js';

@@ -1,10 +1,20 @@
 import type { OutputClaim } from '@lowrank/files';
 import type { AppliedMethod, Method, MethodFiles } from '@lowrank/methods';
-import type { ModelFiles } from '@lowrank/models';
+import type { CausalModel, ModelFiles } from '@lowrank/models';
+import { isResized } from '@lowrank/nn';
+import { withVocabulary } from '@lowrank/methods';
 import { companionFiles, openModelWeights } from '@lowrank/models';
 
 /** Where a folder is saved: a path (Node), or a folder of a browser, picked or of the origin's private file system. */
 export type SavePlace = string | FileSystemDirectoryHandle;
+
+/** What was trained, and the files that it came from. */
+interface SavedOrigin {
+  readonly files: ModelFiles | undefined;
+  readonly module: CausalModel;
+  /** Those of the tokenizer, where it is not the model's own any more. */
+  readonly tokenizer?: Readonly<Record<string, string>> | undefined;
+}
 
 /**
  * The files of what a method has learned, by name; with full fine-tuning those of a model folder, for which the
@@ -13,9 +23,9 @@ export type SavePlace = string | FileSystemDirectoryHandle;
 export async function filesToSave(
   method: Method,
   applied: AppliedMethod,
-  origin: ModelFiles | undefined,
+  { files: origin, module, tokenizer = {} }: SavedOrigin,
 ): Promise<MethodFiles> {
-  const files = method.write(await applied.extract());
+  const files = { ...method.write(await applied.extract()), ...tokenizer };
   if (method.saves === 'adapter' || origin === undefined) return files;
   const copied: Record<string, Uint8Array | string> = {};
   // An earlier saving may have gone into the model's own folder.
@@ -26,8 +36,9 @@ export async function filesToSave(
   }
   const { config, ownOutput } = await openModelWeights(from);
   // Its configuration says tied, and its weights say otherwise: what is saved says what it is.
-  if (ownOutput) copied['config.json'] = `${JSON.stringify(config, null, 2)}\n`;
-  return { ...files, ...copied };
+  const resized = isResized(module) ? withVocabulary(config, module.shape.vocabularySize) : config;
+  if (ownOutput || resized !== config) copied['config.json'] = `${JSON.stringify(resized, null, 2)}\n`;
+  return { ...copied, ...files };
 }
 
 /**

@@ -20,6 +20,7 @@ export const fullFineTuning: Method<readonly [], WeightEntries> = {
   settings: [],
   saves: 'model',
   overCodes: false,
+  keepsTables: true,
   resumes: false,
   learningRates: [1e-4, 3e-4, 1e-3],
 
@@ -63,7 +64,10 @@ async function extractWeights(model: MethodModel, { checkpoint }: MethodContext)
   return origin.flatMap((tensor): TensorEntry[] => {
     const { name, dtype, shape, path } = tensor;
     const parameter = path === undefined ? undefined : parameters.get(path);
-    if (parameter !== undefined) return [{ name, dtype, shape, data: () => bytesOf(parameter.tensor, dtype) }];
+    // A table whose tokens were resized has another number of rows than the origin's.
+    const rows = shape.length === 2 && name.endsWith('.weight') ? parameter?.tensor.shape : undefined;
+    if (parameter !== undefined)
+      return [{ name, dtype, shape: rows ?? shape, data: () => bytesOf(parameter.tensor, dtype) }];
     return path === undefined && isSafetensorsDtype(dtype) ? [{ name, dtype, shape, data: () => tensor.read() }] : [];
   });
 }

@@ -31,5 +31,6 @@ export { prefixTuning } from './prefixTuning.js';
 export { promptTuning } from './promptTuning.js';
 export { subspace } from './subspace.js';
 export { subspaceSettings } from './subspaceSettings.js';
+export { grownBase, withVocabulary } from './grownBase.js';
 export { untie } from './untie.js';
 export { defaultVirtualTokens, prefixSettings, promptSettings } from './virtualSettings.js';

@@ -17,6 +17,7 @@ import {
   tokenLayers,
   withLoraPlus,
 } from '@lowrank/patch';
+import { grownBase } from './grownBase.js';
 import { loraRunSettings } from './loraRunSettings.js';
 import type {
   AppliedMethod,
@@ -46,6 +47,7 @@ export const lora: Method<Tables, LoraAdapter> = {
   saves: 'adapter',
   overCodes: true,
   nameOverCodes: 'qlora',
+  keepsTables: true,
   resumes: true,
   learningRates: [3e-4, 1e-3, 3e-3],
 
@@ -141,9 +143,10 @@ function fileBytes(model: MethodModel, name: string, dtype: 'F32' | 'BF16'): num
  * W + s·B·A in the dtype of W, and modules and token rows in their places; of an adapter that began as a part of W
  * (PiSSA, OLoRA) after it has become plain LoRA, for which the model is loaded.
  */
-async function merge(given: LoraAdapter, base: MergeBase): Promise<MergedModel> {
-  const outline = base.outline();
-  const stored = fitPaths(outline, given, base.onWarning);
+async function merge(given: LoraAdapter, own: MergeBase): Promise<MergedModel> {
+  const stored = fitPaths(own.outline(), given, own.onWarning);
+  const base = grownBase(own, own.outline(), stored);
+  const outline = base === own ? own.outline() : own.outline(base.config);
   checkAdapter(outline, stored);
   const plain = beginsInBase(stored.config.init) ? await plainOf(stored, base) : stored;
   const { adapter, tensors, parted } = untie(outline, plain, base.tensors);

@@ -153,6 +153,8 @@ export interface Method<Tables extends readonly SettingTable[] = readonly Settin
   readonly overCodes: boolean;
   /** What it is called over codes, in comparisons and plans. */
   readonly nameOverCodes?: string;
+  /** Whether its files hold the embedding and the output projection of a model whose tokens were resized. */
+  readonly keepsTables?: boolean;
   /** Whether training can continue from its files. */
   readonly resumes: boolean;
   /** Learning rates that a comparison tries: what suits a method depends on how much it moves. */

@@ -10,7 +10,8 @@ import type { FamilyFacts } from './familyFacts.js';
 /** What every language model says about itself, under whatever names its config has. */
 export interface ModelShape {
   readonly modelType: string;
-  readonly vocabularySize: number;
+  /** What `resizeTokens` changes. */
+  vocabularySize: number;
   readonly hiddenSize: number;
   readonly layers: number;
   readonly heads: number;

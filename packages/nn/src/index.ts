@@ -35,3 +35,5 @@ export { Dropout, trainingDropout, withDropout } from './dropout.js';
 export { TiedLinear, TiedParameter } from './tiedLinear.js';
 export { ModuleList } from './moduleList.js';
 export type { TrainedParameter } from './trainedParameter.js';
+export { isResized, isTokenModel, resizedRows, resizeTokens } from './resizeTokens.js';
+export type { TokenModel } from './resizeTokens.js';

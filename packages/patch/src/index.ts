@@ -26,3 +26,4 @@ export { seenInputs } from './seenInputs.js';
 export { tableRows } from './tableRows.js';
 export { matchTargets } from './targets.js';
 export { tokenLayers } from './tokenRows.js';
+export { grownVocabulary } from './growTokens.js';

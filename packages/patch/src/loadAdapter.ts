@@ -8,6 +8,7 @@ import { wrapLayer } from './adaptedLayers.js';
 import { recordsOf } from './adapterRecords.js';
 import type { AdapterOptions, PlacedAdapter } from './placeAdapter.js';
 import { fitPaths } from './fitPaths.js';
+import { growTokens } from './growTokens.js';
 import { checkRoom, placeAdapter } from './placeAdapter.js';
 import { addCopies } from './savedModules.js';
 import { splitWhole } from './savedPlaces.js';
@@ -42,6 +43,7 @@ export async function loadAdapter(
   const read = 'layers' in saved ? saved : await readAdapterFiles(saved, { variants });
   const adapter = fitPaths(model, read, options.onWarning);
   const { config, layers, tokens = new Map() } = adapter;
+  await growTokens(model, adapter);
   const targets = matchLoaded(model, config);
   const { copies, rest } = splitWhole(model, config, adapter.whole);
   checkRoom(model, config, { ...options, targets });

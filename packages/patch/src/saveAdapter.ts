@@ -1,11 +1,12 @@
 import type { LoraAdapter, LoraConfig, LoraLayer, LoraMatrices, LoraWeights, WholeTensor } from '@lowrank/lora';
 import { beginsInBase, plainConfig, plainMatrices } from '@lowrank/lora';
 import type { Module, Parameter } from '@lowrank/nn';
-import { Conv1d } from '@lowrank/nn';
+import { Conv1d, isResized } from '@lowrank/nn';
 import { readTensor, toFloat32 } from '@lowrank/tensor';
 import { layersWith, requireAdapter } from './adaptedLayers.js';
 import { recordsOf } from './adapterRecords.js';
 import { asBytes, fileDtypeOf } from './fileDtypes.js';
+import { resizedTables } from './growTokens.js';
 import { placeOf } from './savedWhole.js';
 import { biasesOf } from './biases.js';
 import { requireUnmerged } from './mergeGuards.js';
@@ -63,7 +64,8 @@ async function wholeTensors(model: Module, name: string, config: LoraConfig): Pr
       shape: parameter.tensor.shape,
       data: new Uint8Array((await valuesOf(parameter)).slice().buffer),
     });
-  for (const table of recordsOf(model).tables.get(name) ?? []) {
+  const tables = [...(recordsOf(model).tables.get(name) ?? []), ...(isResized(model) ? resizedTables(model) : [])];
+  for (const table of new Set(tables)) {
     const own = placeOf(model, table)?.own;
     const dtype = own === undefined ? undefined : fileDtypeOf(own.dtype);
     if (own === undefined || dtype === undefined) continue;

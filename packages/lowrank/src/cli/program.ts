@@ -35,7 +35,9 @@ import { addSweepFlags } from './sweepCommand.js';
 import type { SweepFlags } from './sweepCommand.js';
 import { addWorkerFlags } from './workerCommand.js';
 import type { WorkerFlags } from './workerCommand.js';
+import { addSettingFlags } from './settingFlags.js';
 import { addBudgetFlags, addDataFlags, addMethodFlags } from './trainingFlags.js';
+import { tokenSettings } from '../settings/runSettings.js';
 import type { TrainingFlags } from './trainingFlags.js';
 
 export type TrainFlags = TrainingFlags & {
@@ -138,7 +140,7 @@ function addTrain(program: Command, actions: Actions): void {
       'lora',
     );
   addBudgetFlags(command, { rate: true });
-  addMethodFlags(command, methods).addHelpText(
+  addSettingFlags(addMethodFlags(command, methods), tokenSettings).addHelpText(
     'after',
     '\nExample:\n  $ lowrank train --model ./llama --data rows.jsonl --output ./adapter --steps 200 ' +
       '--batch-size 8 --learning-rate 2e-4 \\\n      --r 8 --alpha 16 --target-modules all-linear\n\nCtrl-C ' +

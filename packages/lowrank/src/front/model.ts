@@ -26,7 +26,8 @@ import { saveFolder } from '../saveFolder.js';
 import type { TextEndings } from './answerEnds.js';
 import { answerEnds } from './answerEnds.js';
 import type { ModelSource } from './modelSource.js';
-import { findFiles } from './modelSource.js';
+import { asTextFiles, findFiles } from './modelSource.js';
+import { newTokens } from './newTokens.js';
 import { promptTokens } from './promptTokens.js';
 import type { ReadingOptions, TrainingModel } from './runTraining.js';
 import { readRows } from './runTraining.js';
@@ -79,8 +80,10 @@ export class Model {
   readonly name: string;
   /** The module tree: what `@lowrank/patch`, `@lowrank/trainer` and the other packages take. */
   readonly network: CausalModel;
-  readonly tokenizer: TextTokenizer;
+  tokenizer: TextTokenizer;
   readonly backend: Backend;
+  /** The tokenizer's files, once tokens were added: runs save them beside what they learned. */
+  tokenizerFiles: Readonly<Record<string, string>> | undefined;
   readonly #parts: ModelParts;
   #plans: Generator | undefined;
   #disposed = false;
@@ -153,7 +156,8 @@ export class Model {
    * @throws LowrankError `lowrank.noTemplate` where the model has none
    */
   chat(messages: readonly ChatMessage[], options: ChatReplyOptions = {}): TextPieces {
-    const { tokenizer, template, stopIds } = this.#parts;
+    const { template, stopIds } = this.#parts;
+    const { tokenizer } = this;
     if (template === undefined) throw noTemplate(this.name);
     const { tools, variables, ...generation } = options;
     const prompt = (): number[] =>
@@ -223,9 +227,23 @@ export class Model {
     await unmergeAdapter(this.network);
   }
 
+  /**
+   * Adds tokens to the tokenizer, none of them special, and rows for them to the model, which begin as the mean of the
+   * others. Before adapters are put into it. A run saves tables and tokenizer beside what it learned.
+   *
+   * @throws LowrankError `data.addTokens`, `nn.tokens`
+   */
+  async addTokens(tokens: readonly string[]): Promise<void> {
+    await this.releasePlans();
+    const added = await newTokens(asTextFiles(this.#parts.files), this.network, tokens);
+    this.tokenizer = added.tokenizer;
+    this.tokenizerFiles = added.files;
+  }
+
   /** What training takes of this model. */
   get training(): TrainingModel {
-    const { name, network, files, tokenizer, template, backend, quantization } = this.#parts;
+    const { name, network, files, template, backend, quantization } = this.#parts;
+    const { tokenizer } = this;
     return {
       open: asOpenModel(name, network, files),
       tokenizer,

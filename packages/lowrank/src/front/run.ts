@@ -61,7 +61,8 @@ export class Run {
   /** What was learned, as the files of a folder: PEFT's for adapters, a whole model's for `full`. */
   async files(): Promise<MethodFiles> {
     const { method, applied } = this.#finished;
-    return filesToSave(method, applied, this.#model.training.open.files);
+    const { training, tokenizerFiles } = this.#model;
+    return filesToSave(method, applied, { ...training.open, tokenizer: tokenizerFiles });
   }
 
   /**

@@ -11,6 +11,7 @@ import type { AdapterSwitch } from './adapterSwitch.js';
 import { openAdapterSwitch } from './adapterSwitch.js';
 import type { TransferEvents } from './folders.js';
 import { withFolders } from './folders.js';
+import { tokenizerFiles } from './tokenizerFiles.js';
 import { openModel } from './openModel.js';
 import type { OpenModel } from './openModel.js';
 import type { QuantizationOptions } from './quantization.js';
@@ -72,17 +73,19 @@ export interface ChatSession {
  */
 export async function openChat(given: ChatFolderOptions): Promise<ChatSession> {
   const options = await withFolders(given, given);
-  const template = await readChatTemplate(options.model, { file: options.template });
+  const places = new Map<string, string>();
+  for (const [name, place] of Object.entries(options.adapters ?? {}))
+    places.set(name, (await withFolders({ model: options.model, adapter: place }, options)).adapter);
+  // Several adapters share the model's tokenizer.
+  const texts = await tokenizerFiles(options.model, places.size === 1 ? [...places.values()][0] : undefined);
+  const template = await readChatTemplate(texts, { file: options.template });
   if (template === undefined) throw noTemplate(options.model);
-  const tokenizer = await readTokenizer(options.model);
+  const tokenizer = await readTokenizer(texts);
   for (const text of tokenizer.warnings) options.onWarning?.(text);
   const backend = backendOnce(options.backend);
   const model = await openModel(options.model, { ...options, backend });
   const adapters = new Map<string, LoraAdapter>();
-  for (const [name, place] of Object.entries(options.adapters ?? {})) {
-    const { adapter } = await withFolders({ model: options.model, adapter: place }, options);
-    adapters.set(name, await readLoraFolder(adapter, options.onWarning));
-  }
+  for (const [name, place] of places) adapters.set(name, await readLoraFolder(place, options.onWarning));
   const ends = answerEnds(await endIds(tokenizer, model.module, textFiles(model.folder)), template, tokenizer);
   const writer = await openAdapterSwitch(model, adapters, await backend());
   return new Chat({

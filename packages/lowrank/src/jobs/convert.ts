@@ -1,7 +1,8 @@
+import type { TextFiles } from '@lowrank/data';
 import { readTokenizer } from '@lowrank/data';
-import { LowrankError } from '@lowrank/errors';
+import { LowrankError, parseJson } from '@lowrank/errors';
 import type { GgufFile, Json, VocabularyFiles } from '@lowrank/gguf';
-import { untie } from '@lowrank/methods';
+import { grownBase, untie } from '@lowrank/methods';
 import { convertAdapter, convertModel, writeGguf } from '@lowrank/gguf';
 import type { ModelFiles } from '@lowrank/models';
 import { finiteBytes } from './finiteBytes.js';
@@ -14,6 +15,7 @@ import { readLoraFolder } from '../adapterFolder.js';
 import type { OutputOptions } from '../settings/methodTables.js';
 import type { TransferEvents } from './folders.js';
 import { withFolders } from './folders.js';
+import { tokenizerFiles } from './tokenizerFiles.js';
 
 /** What files can be converted to. */
 export const conversions = ['gguf'] as const;
@@ -91,8 +93,8 @@ async function modelFile({
   onWarning,
 }: ConvertOptions & { readonly baseModel: string }): Promise<GgufFile> {
   const files = await openFolder(model);
-  const { file: stored, config, pathOf } = await openModelWeights(files);
-  const parts = [...outlineModel(config).children().keys()];
+  const { file: stored, config: given, pathOf } = await openModelWeights(files);
+  const parts = [...outlineModel(given).children().keys()];
   // Leaves out tensors outside the model, such as a value head, as loading does.
   const tensors = [...stored.tensors.values()].flatMap((info) => {
     const { name, dtype: from, shape } = info;
@@ -100,8 +102,10 @@ async function modelFile({
     if (path === undefined || !parts.some((part) => path.startsWith(`${part}.`))) return [];
     return [{ name: path, dtype: from as string, shape, read: async () => finiteBytes(await stored.read(name), info) }];
   });
-  const ready =
-    adapter === undefined ? undefined : untie(outlineModel(config), await readLoraFolder(adapter, onWarning), tensors);
+  const merged = adapter === undefined ? undefined : await readLoraFolder(adapter, onWarning);
+  const own = { config: given, tensors };
+  const { config, tensors: sized } = merged === undefined ? own : grownBase(own, outlineModel(given), merged);
+  const ready = merged === undefined ? undefined : untie(outlineModel(config), merged, sized);
   const architecture = findFamily(config['model_type'])?.llamaCpp;
   if (ready?.parted === true && architecture?.tiesOutput === true)
     throw new LowrankError({
@@ -116,26 +120,30 @@ async function modelFile({
     config: ready?.parted === true ? { ...config, tie_word_embeddings: false } : config,
     generationConfig: await optionalJson(files, 'generation_config.json'),
     tensors: ready === undefined ? tensors : mergedTensors(ready.tensors, ready.adapter),
-    vocabulary: { ...(await vocabularyOf(files, model)), preTokenizer },
+    vocabulary: { ...(await vocabularyOf(files, await tokenizerFiles(model, adapter))), preTokenizer },
     name: baseModel === model ? basename(resolve(model)) : baseModel,
     type: dtype === 'f16' ? 'F16' : 'F32',
   });
 }
 
-async function vocabularyOf(files: ModelFiles, folder: string): Promise<VocabularyFiles> {
-  const tokenizerJson = await optionalJson(files, 'tokenizer.json');
+/** A tokenizer's files; what SentencePiece says beside them is the model's. */
+async function vocabularyOf(files: ModelFiles, texts: TextFiles): Promise<VocabularyFiles> {
+  const json = async (name: string): Promise<Json | undefined> => {
+    const text = await texts.text(name);
+    return text === undefined ? undefined : (parseJson(text) as Json);
+  };
+  const tokenizerJson = await json('tokenizer.json');
   const bytes = async (name: string): Promise<Uint8Array | undefined> => {
     const source = await files.file(name);
     return source?.read(0, await source.size());
   };
-  const chatTemplate = await bytes('chat_template.jinja');
   return {
     tokenizerJson,
-    tokenizerConfig: await optionalJson(files, 'tokenizer_config.json'),
+    tokenizerConfig: await json('tokenizer_config.json'),
     tokenizerModel: await bytes('tokenizer.model'),
-    addedTokens: await optionalJson(files, 'added_tokens.json'),
-    chatTemplate: chatTemplate === undefined ? undefined : new TextDecoder().decode(chatTemplate),
-    tokenizer: tokenizerJson === undefined ? undefined : await readTokenizer(folder),
+    addedTokens: await json('added_tokens.json'),
+    chatTemplate: await texts.text('chat_template.jinja'),
+    tokenizer: tokenizerJson === undefined ? undefined : await readTokenizer(texts),
   };
 }
 

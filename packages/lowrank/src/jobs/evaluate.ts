@@ -21,6 +21,7 @@ import { datasetWarnings } from '../front/datasetWarnings.js';
 import type { TransferEvents } from './folders.js';
 import { withFolders } from './folders.js';
 import { openModel } from './openModel.js';
+import { tokenizerFiles } from './tokenizerFiles.js';
 import type { QuantizationOptions } from './quantization.js';
 import { scoreTexts } from './scoreTexts.js';
 import type { WrittenText } from './scoreTexts.js';
@@ -83,7 +84,8 @@ export async function evaluateTexts(given: EvaluateFolderOptions): Promise<Evalu
   const options = { split: await splitToEvaluate(given), ...(await withFolders(given, given)) };
   const { scoreRows = Infinity, seed = 0, signal } = options;
   const metrics = (options.metrics ?? []).filter(isTextMetric);
-  const tokenizer = options.tokenizer ?? (await readTokenizer(options.model));
+  const texts = await tokenizerFiles(options.model, options.adapter);
+  const tokenizer = options.tokenizer ?? (await readTokenizer(texts));
   for (const text of tokenizer.warnings) options.onWarning?.(text);
   const groups = samplePrompts(groupByPrompt(await readTextRows(options.data, selectionOf(options))), {
     count: scoreRows,
@@ -95,9 +97,7 @@ export async function evaluateTexts(given: EvaluateFolderOptions): Promise<Evalu
   const { vocabularySize, contextLength } = model;
   const maxLength = Math.min(options.maxLength ?? contextLength, contextLength);
   const rows = groups.flat().sort((a, b) => a.line - b.line);
-  const chatTemplate = rows.some(isChat)
-    ? await readChatTemplate(options.model, { file: options.template })
-    : undefined;
+  const chatTemplate = rows.some(isChat) ? await readChatTemplate(texts, { file: options.template }) : undefined;
   const dataset = encodeRows(rows, tokenizer, {
     ...options,
     name: options.data,

@@ -1,28 +1,31 @@
-import type { RowSelection, TextTokenizer } from '@lowrank/data';
+import type { RowSelection, TextFiles, TextTokenizer } from '@lowrank/data';
 import { readChatTemplate, readTokenizer } from '@lowrank/data';
 import type { OutputClaim } from '@lowrank/files';
 import { claimOutput } from '@lowrank/files';
 import type { AppliedMethod, MethodName } from '@lowrank/methods';
 import { methodNamed } from '@lowrank/methods';
+import type { CausalModel } from '@lowrank/models';
 import type { Execution } from '@lowrank/trainer';
 import { stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { backendOnce } from '../device.js';
 import type { BackendOrOpener } from '../device.js';
+import { checkKeepsTables, newTokens } from '../front/newTokens.js';
 import type { RunEvent, TrainingModel } from '../front/runTraining.js';
 import { runTraining } from '../front/runTraining.js';
 import { forgiving, openMetricsFile, metricsOf } from '../metricsFile.js';
 import { filesToSave, saveFolder } from '../saveFolder.js';
 import { checkOptions, checkValues } from '../settings/checkOptions.js';
-import type { CommonOptions, MethodOptions, OutputOptions } from '../settings/methodTables.js';
+import type { CommonOptions, MethodOptions, OutputOptions, TokenOptions } from '../settings/methodTables.js';
 import type { TransferEvents } from './folders.js';
 import { withFolders } from './folders.js';
 import { openModel } from './openModel.js';
 import { quantizationOf } from './quantization.js';
+import { ownTokenizer, tokenizerFiles } from './tokenizerFiles.js';
 
 /** Options of `fineTuneFolder`: those declared in tables (settings/methodTables.ts), and what a run is about. */
 export interface FineTuneFolderOptions
-  extends Pick<TransferEvents, 'onTransfer'>, MethodOptions, CommonOptions, OutputOptions, RowSelection {
+  extends Pick<TransferEvents, 'onTransfer'>, MethodOptions, CommonOptions, OutputOptions, TokenOptions, RowSelection {
   readonly backend: BackendOrOpener;
   /** Hugging Face folder, hub id (owner/name or owner/name@revision) or URL. */
   readonly model: string;
@@ -112,16 +115,20 @@ async function trainFolder(
   options: FineTuneFolderOptions & { readonly baseModel: string },
   claim: OutputClaim,
 ): Promise<FineTuneResult> {
-  const { saves } = methodNamed(options.method ?? 'lora');
+  const chosen = methodNamed(options.method ?? 'lora');
+  const { saves } = chosen;
+  if (options.addTokens !== undefined) checkKeepsTables(chosen);
   const backend = backendOnce(options.backend);
-  const tokenizer = options.tokenizer ?? (await readTokenizer(options.model));
-  for (const text of tokenizer.warnings) await options.onEvent?.({ type: 'warning', text });
+  const texts = await tokenizerFiles(options.model, options.initAdapter);
+  const read = options.tokenizer ?? (await readTokenizer(texts));
   // The trainer lays trained weights out itself, from the host.
   const open = await openModel(options.model, { ...options, backend: saves === 'model' ? undefined : backend });
+  const { tokenizer, files } = await tokenizerOf({ ...options, tokenizer: read }, open.module, texts);
+  for (const text of tokenizer.warnings) await options.onEvent?.({ type: 'warning', text });
   const model: TrainingModel = {
     open,
     tokenizer,
-    chatTemplate: () => readChatTemplate(options.model, { file: options.template }),
+    chatTemplate: () => readChatTemplate(texts, { file: options.template }),
     backend,
     quantization: quantizationOf(options),
   };
@@ -131,7 +138,7 @@ async function trainFolder(
   try {
     const { result, applied } = await runTraining(model, options, {
       async save(method, learned) {
-        await saveFolder(options.output, await filesToSave(method, learned, open.files), claim);
+        await saveFolder(options.output, await filesToSave(method, learned, { ...open, tokenizer: files }), claim);
         await metrics.finish();
         return options.output;
       },
@@ -156,6 +163,16 @@ async function trainFolder(
   } finally {
     await metrics.discard();
   }
+}
+
+/** The tokenizer, and its files where what is learned needs them: tokens were added, now or when an adapter began. */
+async function tokenizerOf(
+  { tokenizer, addTokens, initAdapter }: Omit<FineTuneFolderOptions, 'tokenizer'> & { tokenizer: TextTokenizer },
+  module: CausalModel,
+  texts: TextFiles,
+): Promise<{ tokenizer: TextTokenizer; files: Readonly<Record<string, string>> }> {
+  if (addTokens !== undefined) return newTokens(texts, module, addTokens);
+  return { tokenizer, files: initAdapter === undefined ? {} : await ownTokenizer(initAdapter) };
 }
 
 async function weightBytes(output: string, saved: 'adapter' | 'model'): Promise<number> {

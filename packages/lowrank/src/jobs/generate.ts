@@ -10,6 +10,7 @@ import { promptTokens } from '../front/promptTokens.js';
 import type { TransferEvents } from './folders.js';
 import { withFolders } from './folders.js';
 import { openModel } from './openModel.js';
+import { tokenizerFiles } from './tokenizerFiles.js';
 import type { QuantizationOptions } from './quantization.js';
 import { loadMethod } from './loadMethod.js';
 
@@ -47,7 +48,8 @@ export async function generateBatch(
   given: Omit<GenerateFolderOptions, 'prompt'> & { readonly prompts: readonly string[] },
 ): Promise<GenerateFolderResult[]> {
   const options = await withFolders(given, given);
-  const tokenizer = await readTokenizer(options.model);
+  const texts = await tokenizerFiles(options.model, options.adapter);
+  const tokenizer = await readTokenizer(texts);
   for (const text of tokenizer.warnings) options.onWarning?.(text);
   const backend = backendOnce(options.backend);
   const model = await openModel(options.model, { ...options, backend });
@@ -58,14 +60,14 @@ export async function generateBatch(
   const maxNewTokens = options.maxNewTokens ?? Math.max(1, Math.min(128, contextLength - longest));
   const generator = createGenerator(module, { backend: await backend() });
   try {
-    const texts = await generator.generate(prompts, {
+    const written = await generator.generate(prompts, {
       ...options,
       maxNewTokens,
       stopIds: await endIds(tokenizer, module, textFiles(options.model)),
       stopStrings: options.stop,
       text: (prompt) => textStream(tokenizer, prompt),
     });
-    return texts.map(({ text, ids }) => ({ text, ids }));
+    return written.map(({ text, ids }) => ({ text, ids }));
   } finally {
     await generator.dispose();
   }

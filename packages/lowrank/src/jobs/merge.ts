@@ -2,7 +2,7 @@ import { LowrankError } from '@lowrank/errors';
 import type { FolderSaving } from '@lowrank/files';
 import { claimOutput } from '@lowrank/files';
 import type { MergeBase, MergedModel } from '@lowrank/methods';
-import { outlineModel } from '@lowrank/models';
+import { companionFiles, outlineModel } from '@lowrank/models';
 import type { TensorEntry } from '@lowrank/safetensors';
 import { isSafetensorsDtype, writeSafetensors } from '@lowrank/safetensors';
 import { readAdapterFolder } from '../adapterFolder.js';
@@ -13,6 +13,7 @@ import { copyCompanions, withFolders } from './folders.js';
 import { openModel } from './openModel.js';
 import type { OutputOptions } from '../settings/methodTables.js';
 import { saveInto } from './saveInto.js';
+import { ownTokenizer } from './tokenizerFiles.js';
 
 export interface MergeOptions extends TransferEvents, OutputOptions {
   readonly model: string;
@@ -50,7 +51,7 @@ export async function mergeFolders(given: MergeOptions): Promise<MergeResult> {
       load: async () => (await openModel(model, given)).module,
     };
     const merged = await method.merge(stored, base);
-    const tensors = await writeModel(merged, dense, { from: model, saving });
+    const tensors = await writeModel(merged, dense, { from: model, adapter, saving });
     return { model: output, merged: merged.changed, tensors };
   });
 }
@@ -59,7 +60,7 @@ export async function mergeFolders(given: MergeOptions): Promise<MergeResult> {
 async function writeModel(
   { tensors, config }: MergedModel,
   dense: DenseWeights,
-  { from, saving }: { readonly from: string; readonly saving: FolderSaving },
+  { from, adapter, saving }: { readonly from: string; readonly adapter: string; readonly saving: FolderSaving },
 ): Promise<number> {
   const nameOf = namesIn(dense);
   const entries = tensors.map((tensor): TensorEntry => {
@@ -71,7 +72,13 @@ async function writeModel(
   });
   const metadata = { format: 'pt', ...dense.metadata };
   await saving.write('model.safetensors', writeSafetensors(entries, metadata));
-  await copyCompanions(from, saving);
+  const ofAdapter = await ownTokenizer(adapter);
+  await copyCompanions(
+    from,
+    saving,
+    companionFiles.filter((name) => !Object.hasOwn(ofAdapter, name)),
+  );
+  for (const [name, text] of Object.entries(ofAdapter)) await saving.write(name, text);
   if (!dense.changed && config === dense.config) await copyCompanions(from, saving, ['config.json']);
   else await saving.write('config.json', `${JSON.stringify(config, null, 2)}\n`);
   return entries.length;

@@ -44,14 +44,16 @@ export async function openModel(folder: string, options: OpenModelOptions = {}):
 
 /** A model, with or without weights, as the jobs take it. */
 export function asOpenModel(folder: string, module: CausalModel, files?: ModelFiles): OpenModel {
-  const { vocabularySize, maxPositions } = module.shape;
+  const { shape } = module;
   return {
     folder,
     files,
     module,
-    vocabularySize,
+    get vocabularySize() {
+      return shape.vocabularySize;
+    },
     get contextLength() {
-      return maxPositions - module.virtualTokens;
+      return shape.maxPositions - module.virtualTokens;
     },
     loss: (batch) => module.loss(batch),
     trainingLoss: (random) => (batch) => withDropout(random, () => module.loss(batch)),

@@ -17,7 +17,7 @@ import {
 import type { OptimizerOptions } from '@lowrank/trainer';
 import { checkOptimizer } from '@lowrank/trainer';
 import type { MethodOptions, TablesByMethod } from './methodTables.js';
-import { commonTables, methodTables, outputTables, ownersOf, settingIn } from './methodTables.js';
+import { commonTables, methodTables, outputTables, ownersOf, settingIn, tokenTables } from './methodTables.js';
 
 type Options = Readonly<Record<string, unknown>>;
 
@@ -38,7 +38,7 @@ export function checkOptions(
   checkBegun(tables, options);
   const settings: Settings = Object.assign({}, ...tables.map((table) => table.settings));
   const all: object = { ...Object.fromEntries(Object.keys(settings).map((name) => [name, undefined])), ...options };
-  for (const table of tables) {
+  for (const table of [...tables, ...tokenTables]) {
     // loraConfig checks its own.
     if (table !== loraSettings) checkExclusions({ settings: table.settings, code: 'cli.conflict' }, options, all);
     checkRequirements({ settings: table.settings, code: 'cli.conflict' }, options, all);
@@ -53,12 +53,17 @@ export function checkOptions(
  */
 export function checkValues(options: object, others: readonly string[]): void {
   const { method = 'lora' } = options as { readonly method?: string };
-  const tables: readonly SettingTable[] = [...commonTables, ...outputTables, ...Object.values(methodTables).flat()];
+  const tables: readonly SettingTable[] = [
+    ...commonTables,
+    ...outputTables,
+    ...tokenTables,
+    ...Object.values(methodTables).flat(),
+  ];
   const known = [...others, 'method'].map((name) => [name, { schema: text(), help: name }] as const);
   const settings: Settings = Object.assign(Object.fromEntries(known), ...tables.map((table) => table.settings));
   refuseUnknown({ settings, code: 'cli.option', subject: 'the option' }, options);
   const own: readonly SettingTable[] = (methodTables as TablesByMethod)[method] ?? [];
-  for (const table of [...commonTables, ...outputTables, ...own])
+  for (const table of [...commonTables, ...outputTables, ...tokenTables, ...own])
     for (const [name, value] of Object.entries(options))
       if (value !== undefined && Object.hasOwn(table.settings, name)) checkValue(table, name, value);
 }

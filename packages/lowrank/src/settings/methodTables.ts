@@ -5,7 +5,7 @@ import { quantizationSettings } from '@lowrank/quant';
 import type { MergedOptions, Setting, SettingTable } from '@lowrank/settings';
 import { accepts } from '@lowrank/settings';
 import { trainingSettings } from '@lowrank/trainer';
-import { batchSettings, outputSettings, resumeSettings } from './runSettings.js';
+import { batchSettings, outputSettings, resumeSettings, tokenSettings } from './runSettings.js';
 
 type RegisteredTables = (typeof registered)[MethodName]['settings'][number];
 
@@ -13,6 +13,11 @@ type RegisteredTables = (typeof registered)[MethodName]['settings'][number];
 export const methodTables = Object.fromEntries(
   methodNames.map((name) => [name, tablesOf(methodNamed(name))]),
 ) as unknown as Readonly<Record<MethodName, readonly SettingTable[]>>;
+
+/** What `train` alone takes of a model's vocabulary. */
+export const tokenTables = [tokenSettings] as const;
+
+export type TokenOptions = MergedOptions<(typeof tokenTables)[number]>;
 
 function tablesOf({ settings, resumes, overCodes }: Method): readonly SettingTable[] {
   return [...settings, ...(resumes ? [resumeSettings] : []), ...(overCodes ? [quantizationSettings] : [])];

@@ -1,4 +1,4 @@
-import { defineSettings, setting, text, toggle, wholeNumber } from '@lowrank/settings';
+import { defineSettings, list, setting, text, toggle, wholeNumber } from '@lowrank/settings';
 
 /** How rows become batches. */
 export const batchSettings = defineSettings(
@@ -45,6 +45,21 @@ export const outputSettings = defineSettings(
       default: false,
       help: 'replace the adapter, model or run that --output holds, once the new one is whole',
       aliases: ['overwrite_output_dir', 'force'],
+    }),
+  },
+);
+
+/** Of a run that gives its model tokens. */
+export const tokenSettings = defineSettings(
+  { code: 'cli.settings', subject: 'the setting' },
+  {
+    addTokens: setting({
+      schema: list(text()),
+      help: 'tokens that the tokenizer gets, and the model rows for, which begin as the mean of the others: a,b',
+      see: './adapters#new-tokens',
+      value: 'tokens',
+      aliases: ['new_tokens', 'additional_tokens'],
+      excludes: [{ setting: 'initAdapter', remedy: () => 'Add all tokens when the adapter is begun.' }],
     }),
   },
 );
