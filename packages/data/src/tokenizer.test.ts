@@ -86,6 +86,10 @@ describe('what is refused', () => {
     ['a model without vocabulary', { model: { type: 'BPE' } }],
     ['a model of an unknown type', { ...tinyJson, model: { ...model, type: 'Poetry' } }],
     ['an unknown part', { ...tinyJson, normalizer: { type: 'Poetry' } }],
+    ['a normalizer that every object has', { ...tinyJson, normalizer: { type: 'constructor' } }],
+    ['a splitter that every object has', { ...tinyJson, pre_tokenizer: { type: 'toString' } }],
+    ['a processor that every object has', { ...tinyJson, post_processor: { type: 'valueOf' } }],
+    ['a decoder that every object has', { ...tinyJson, decoder: { type: 'constructor' } }],
     [
       'two tokens before a text',
       {

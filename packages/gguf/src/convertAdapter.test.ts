@@ -36,6 +36,19 @@ test.each<[Partial<LoraConfig>, string]>([
   expect(() => convert(given)).toThrow(`expected only A and B, got one with ${name}`);
 });
 
+test('tables that are saved along are refused by their names', () => {
+  const table = { dtype: 'F32' as const, shape: [1], data: new Uint8Array(4) };
+  const names = ['model.embed_tokens.base_layer.weight', 'lm_head.weight'];
+  const adapter = { config: loraConfig({ targetModules: ['up_proj'], r: 2 }), layers };
+  const of = (more: object): unknown =>
+    convertAdapter({ adapter: { ...adapter, ...more }, config, architecture, name: '' });
+  expect(() => of({ whole: new Map(names.map((name) => [name, table])) })).toThrow(
+    'got one with model.embed_tokens.base_layer.weight, lm_head.weight of its own',
+  );
+  expect(() => of({ tokens: new Map([['lm_head', { rows: new Float32Array(1), width: 1 }]]) })).toThrow('lm_head');
+  expect(of({ whole: new Map(), tokens: new Map() })).toMatchObject({ tensors: [{}, {}] });
+});
+
 test.each<Partial<LoraConfig>>([{ useRslora: true }, { init: 'orthogonal' }, { bias: 'none' }])(
   '%j is not',
   (given) => {

@@ -26,12 +26,12 @@ export interface AdapterToConvert {
  * llama.cpp's own converter writes α there, which makes rsLoRA √r times too weak. Where it differs (alpha_pattern,
  * rsLoRA with several ranks) B takes up the difference.
  *
- * @throws LowrankError `gguf.adapter` (DoRA, biases, modules saved whole, token rows, a part of the base),
+ * @throws LowrankError `gguf.adapter` (DoRA, biases, modules or tables saved whole, token rows, a part of the base),
  * `gguf.architecture`, `gguf.name`, `gguf.shape`, `gguf.tied`
  */
 export function convertAdapter({ adapter, config, architecture, name }: AdapterToConvert): GgufFile {
   const names = modelNames(architecture, config);
-  refuseBeyondMatrices(adapter.config);
+  refuseBeyondMatrices(adapter);
   refuseTiedOutput(adapter, names, config);
   const { alpha, factorAt } = commonAlpha(adapter);
   const tensors = [...adapter.layers].flatMap(([path, matrices]) => pairOf(path, matrices, factorAt(path), names));
@@ -49,8 +49,8 @@ export function convertAdapter({ adapter, config, architecture, name }: AdapterT
 }
 
 /** llama.cpp takes A and B alone. @throws LowrankError `gguf.adapter` */
-function refuseBeyondMatrices(config: LoraConfig): void {
-  const beyond = beyondMatrices(config);
+function refuseBeyondMatrices(adapter: LoraAdapter): void {
+  const beyond = beyondMatrices(adapter.config) ?? savedAlong(adapter);
   if (beyond === undefined) return;
   throw new LowrankError({
     code: 'gguf.adapter',
@@ -71,6 +71,13 @@ function beyondMatrices(config: LoraConfig): string | undefined {
   if (loraBias) return 'lora_bias';
   if (bias !== 'none') return 'bias';
   return beginsInBase(init) ? init : undefined;
+}
+
+/** Tensors of the base that the file holds: a resized table, an embedding that was trained whole. */
+function savedAlong({ whole, tokens }: LoraAdapter): string | undefined {
+  const names = [...(whole?.keys() ?? []), ...(tokens?.keys() ?? [])];
+  if (names.length === 0) return undefined;
+  return `${names.slice(0, 3).join(', ')}${names.length > 3 ? ` and ${names.length - 3} more` : ''} of its own`;
 }
 
 /** @throws LowrankError `gguf.tied` */

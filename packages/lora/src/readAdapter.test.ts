@@ -110,6 +110,15 @@ test(
   },
 );
 
+test('a task that every object has by name has no head', async () => {
+  const entries = [{ name: key('score.weight'), shape: [1], dtype: 'F32' as const, data: new Uint8Array(4) }];
+  const weights = bytesSource(serializeSafetensors(entries, {}), 'adapter.safetensors');
+  for (const task_type of ['constructor', 'toString', '__proto__'])
+    await expect(readAdapter({ config: { ...config, task_type }, weights, name: 'here' })).rejects.toMatchObject({
+      code: 'lora.keys',
+    });
+});
+
 test('halves that miss each other or do not fit are named', async () => {
   await expect(read([{ name: key('q.lora_A.weight'), shape: [2, 3] }])).rejects.toThrow(
     /base_model\.model\.q .*only lora_A/,

@@ -60,7 +60,7 @@ export function isWhole(
   )
     return true;
   return (
-    heads[taskType]?.test(name) === true ||
+    (Object.hasOwn(heads, taskType) && heads[taskType]?.test(name) === true) ||
     name.endsWith('.base_layer.weight') ||
     (bias === 'lora_only' && name.endsWith('.base_layer.bias')) ||
     (bias === 'all' && name.endsWith('.bias'))

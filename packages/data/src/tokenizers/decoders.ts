@@ -1,7 +1,7 @@
 import { byteOfLetter } from './byteLetters.js';
 import { literalRegex } from './onigRegex.js';
 import type { PartJson } from './partJson.js';
-import { countOf, flagOf, isPart, listOf, textOf, typeOf, unusablePart, wordOf } from './partJson.js';
+import { countOf, entryOf, flagOf, isPart, listOf, textOf, typeOf, unusablePart, wordOf } from './partJson.js';
 import { readPattern } from './patterns.js';
 
 /** Makes text of tokens; what comes out is joined. */
@@ -10,7 +10,7 @@ export type TokenDecoder = (tokens: readonly string[]) => string[];
 /** The `decoder` of a tokenizer.json; null is none: tokens with blanks between them. */
 export function readDecoder(json: unknown, place = 'decoder'): TokenDecoder | undefined {
   if (json === null || json === undefined) return undefined;
-  const make = decoders[typeOf(json)];
+  const make = entryOf(decoders, typeOf(json));
   if (make !== undefined && isPart(json)) return make(json, place);
   throw unusablePart(place, Object.keys(decoders).join(', '), typeOf(json));
 }

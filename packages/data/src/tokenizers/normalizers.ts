@@ -6,7 +6,7 @@ import type { Normalizer } from './unicodeForm.js';
 import { unicodeForm } from './unicodeForm.js';
 import { readCharsmap } from './charsmap.js';
 import type { PartJson } from './partJson.js';
-import { flagOf, isPart, listOf, textOf, typeOf, unusablePart } from './partJson.js';
+import { entryOf, flagOf, isPart, listOf, textOf, typeOf, unusablePart } from './partJson.js';
 import { readPattern, replaceAll } from './patterns.js';
 
 export type { Normalizer } from './unicodeForm.js';
@@ -14,7 +14,7 @@ export type { Normalizer } from './unicodeForm.js';
 /** The `normalizer` of a tokenizer.json; null is none. */
 export function readNormalizer(json: unknown, place = 'normalizer'): Normalizer | undefined {
   if (json === null || json === undefined) return undefined;
-  const make = normalizers[typeOf(json)];
+  const make = entryOf(normalizers, typeOf(json));
   if (make !== undefined && isPart(json)) return make(json, place);
   throw unusablePart(place, Object.keys(normalizers).join(', '), typeOf(json));
 }

@@ -1,3 +1,5 @@
+import { entryOf } from './partJson.js';
+
 /**
  * The character classes of Oniguruma over UTF-8, as contents of a JavaScript class (flag v). Compared with the library
  * of the Rust tokenizers code point by code point; characters younger than its Unicode (16) are left out of account.
@@ -92,15 +94,15 @@ const binary: Readonly<Record<string, string>> = {
 };
 
 export function posixClass(name: string): string | undefined {
-  return posix[name];
+  return entryOf(posix, name);
 }
 
 /** What `\p{name}` means; undefined where the name is not known. Case, spaces, `-` and `_` in names do not count. */
 export function propertyClass(name: string): string | undefined {
   const key = name.toLowerCase().replaceAll(/[\s_-]/g, '');
-  const category = categories[key] ?? shortCategories.get(key);
+  const category = entryOf(categories, key) ?? shortCategories.get(key);
   if (category !== undefined) return `\\p{${category}}`;
-  return binary[key] ?? posix[key] ?? scriptClass(name);
+  return entryOf(binary, key) ?? entryOf(posix, key) ?? scriptClass(name);
 }
 
 function scriptClass(name: string): string | undefined {

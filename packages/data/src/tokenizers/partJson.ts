@@ -20,6 +20,11 @@ export function unusablePart(what: string, expected: string, got: unknown, cause
   });
 }
 
+/** The entry of a table that a file names: `constructor` is none. */
+export function entryOf<Value>(table: Readonly<Record<string, Value>>, name: string): Value | undefined {
+  return Object.hasOwn(table, name) ? table[name] : undefined;
+}
+
 /** The `type` of a section, or what kind of thing is in its place. */
 export function typeOf(json: unknown): string {
   if (!isPart(json)) return shownJson(json);

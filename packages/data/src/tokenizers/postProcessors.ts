@@ -1,5 +1,5 @@
 import type { PartJson } from './partJson.js';
-import { flagOf, isPart, listOf, typeOf, unusablePart } from './partJson.js';
+import { entryOf, flagOf, isPart, listOf, typeOf, unusablePart } from './partJson.js';
 
 /** What goes around a text's tokens, and how spans are trimmed. */
 export interface PostProcessor {
@@ -14,7 +14,7 @@ const none: PostProcessor = { before: [], after: [], trims: undefined };
 /** The `post_processor` of a tokenizer.json, for single texts; null is none. */
 export function readPostProcessor(json: unknown, place = 'post_processor'): PostProcessor {
   if (json === null || json === undefined) return none;
-  const make = processors[typeOf(json)];
+  const make = entryOf(processors, typeOf(json));
   if (make !== undefined && isPart(json)) return make(json, place);
   throw unusablePart(place, Object.keys(processors).join(', '), typeOf(json));
 }

@@ -4,7 +4,7 @@ import { byteLettersOf } from './byteLetters.js';
 import { shorthand } from './onigClasses.js';
 import { prepended } from './normalizers.js';
 import type { PartJson } from './partJson.js';
-import { countOf, flagOf, isPart, listOf, textOf, typeOf, unusablePart, wordOf } from './partJson.js';
+import { countOf, entryOf, flagOf, isPart, listOf, textOf, typeOf, unusablePart, wordOf } from './partJson.js';
 import type { Finder } from './patterns.js';
 import { readBehavior, readPattern, regexFinder, replaceAll, splitText } from './patterns.js';
 import { literalRegex } from './onigRegex.js';
@@ -15,7 +15,7 @@ export type PreTokenizer = (piece: AlignedText) => AlignedText[];
 /** The `pre_tokenizer` of a tokenizer.json; null is none. */
 export function readPreTokenizer(json: unknown, place = 'pre_tokenizer'): PreTokenizer | undefined {
   if (json === null || json === undefined) return undefined;
-  const make = preTokenizers[typeOf(json)];
+  const make = entryOf(preTokenizers, typeOf(json));
   if (make !== undefined && isPart(json)) return make(json, place);
   throw unusablePart(place, Object.keys(preTokenizers).join(', '), typeOf(json));
 }

@@ -1,5 +1,5 @@
 import type { PartJson } from './partJson.js';
-import { isPart } from './partJson.js';
+import { entryOf, isPart } from './partJson.js';
 import { albertPipeline, t5Pipeline, t5Sentinels } from './unigramClasses.js';
 
 /** What a class of transformers makes of a tokenizer.json. */
@@ -40,7 +40,7 @@ export function classPipeline(
   const asItIs = { json, defaults: {}, isRebuilt: false, resetsSpecialTokens: false, warnings: [] };
   const name = chosenClass(json, config['tokenizer_class'] ?? modelClass, modelType);
   if (name === undefined) return asItIs;
-  const settings = classes[name];
+  const settings = entryOf(classes, name);
   if (settings === undefined) {
     if (!rebuilt.has(name)) return asItIs;
     const warning =
@@ -62,7 +62,7 @@ export function classPipeline(
 /** AutoTokenizer's choice; undefined stands for tokenizer.json as it is. */
 function chosenClass(json: PartJson, given: unknown, modelType: string | undefined): string | undefined {
   const declared = typeof given === 'string' ? given.replace(/Fast$/, '') : undefined;
-  const registered = modelType === undefined ? undefined : ofModel[modelType];
+  const registered = modelType === undefined ? undefined : entryOf(ofModel, modelType);
   if (declared === undefined) return registered === 'file' ? undefined : registered;
   const { vocab: _, merges: __, ...model } = isPart(json['model']) ? json['model'] : {};
   const isByteLevel = JSON.stringify({ ...json, model }).includes('"ByteLevel"');

@@ -2,14 +2,14 @@ import type { KeyTable } from '@lowrank/settings';
 import { unlistedKey } from '@lowrank/settings';
 import { specialTokensMapKeys, tokenizerConfigKeys, tokenizerJsonKeys } from './keyTables.js';
 import type { PartJson } from './partJson.js';
-import { isPart, unusablePart } from './partJson.js';
+import { entryOf, isPart, unusablePart } from './partJson.js';
 
 /** Warnings for keys of tokenizer.json that no table has. */
 export function unknownTokenizerKeys(json: PartJson): string[] {
   const unknown = notIn(tokenizerJsonKeys[''] ?? {}, json, '');
   const visit = (section: string, value: unknown, place: string): void => {
     if (!isPart(value)) return;
-    const table = tokenizerJsonKeys[`${section}.${typeName(section, value)}`];
+    const table = entryOf(tokenizerJsonKeys, `${section}.${typeName(section, value)}`);
     if (table !== undefined) unknown.push(...notIn(table, value, `${place}.`, ['type']));
     for (const key of ['normalizers', 'pretokenizers', 'processors', 'decoders']) {
       const parts = value[key];

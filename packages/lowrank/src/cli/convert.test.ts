@@ -1,6 +1,7 @@
-import { mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { cpSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { gguf } from '@huggingface/gguf';
+import type { TensorEntry } from '@lowrank/safetensors';
 import { bytesSource, openSafetensors, serializeSafetensors } from '@lowrank/safetensors';
 import { expect, test } from 'vitest';
 import type { ConvertResult } from '../jobs/convert.js';
@@ -69,6 +70,37 @@ test.each([
   expect(outcome.stderr).toContain(words);
   expect(outcome.json<{ error: { code: string } }>().at(-1)?.error.code).toBe(code);
   expect(readdirSync(folder.path)).toEqual([]);
+});
+
+test('tables that PEFT saves along: the base’s own are left out, others are refused before anything is written', async () => {
+  using folder = scratch();
+  const cases = join(golden, '../cases');
+  const [base, saved] = [join(cases, 'tied'), join(cases, 'resized-plain-tied')];
+  const output = join(folder.path, 'adapter.gguf');
+  const convert = (given: string): ReturnType<typeof runCli> =>
+    runCli(['convert', '--to', 'gguf', '--model', base, '--adapter', given, '--output', output, '--json']);
+  const same = await convert(saved);
+  expect([same.code, same.json<ConvertResult>()[0]?.kind]).toEqual([0, 'adapter']);
+  const { tensorInfos } = await gguf(output, { allowLocalFile: true });
+  expect(tensorInfos.every(({ name }) => /\.lora_[ab]$/.test(name))).toBe(true);
+
+  const changed = join(folder.path, 'changed');
+  cpSync(saved, changed, { recursive: true });
+  const file = await openSafetensors(bytesSource(readFileSync(join(saved, 'adapter_model.safetensors'))));
+  const entries: (TensorEntry & { data: Uint8Array })[] = [];
+  for (const [name, { dtype, shape }] of file.tensors) {
+    const data = new Uint8Array(await file.read(name));
+    if (name.endsWith('embed_tokens.weight')) data[0] = (data[0] ?? 0) ^ 1;
+    entries.push({ name, dtype, shape, data });
+  }
+  writeFileSync(join(changed, 'adapter_model.safetensors'), serializeSafetensors(entries));
+  rmSync(output);
+  const refused = await convert(changed);
+  expect(refused.json<{ error: { code: string; message: string } }>().at(-1)?.error).toMatchObject({
+    code: 'gguf.adapter',
+    message: expect.stringMatching(/model\.embed_tokens\.base_layer\.weight of its own.*Merge the adapter/s) as string,
+  });
+  expect(existsSync(output)).toBe(false);
 });
 
 /** An adapter of PEFT in mlx-lm's layout: matrices the other way round, scale instead of alpha. */

@@ -5,6 +5,7 @@ import type { GgufFile, Json, VocabularyFiles } from '@lowrank/gguf';
 import { grownBase, untie } from '@lowrank/methods';
 import { convertAdapter, convertModel, writeGguf } from '@lowrank/gguf';
 import type { ModelFiles } from '@lowrank/models';
+import { withoutBaseTables } from './baseTables.js';
 import { finiteBytes } from './finiteBytes.js';
 import { findFamily, openFolder, openModelWeights, outlineModel, readJson } from '@lowrank/models';
 import { mergedTensors } from '@lowrank/patch';
@@ -75,9 +76,10 @@ async function adapterFile(
         remedy: 'An adapter is written in f32 and has no tokenizer.',
       });
   }
-  const config = await readJson(await openFolder(model), 'config.json');
+  const files = await openFolder(model);
+  const config = await readJson(files, 'config.json');
   return convertAdapter({
-    adapter: await readLoraFolder(adapter, onWarning),
+    adapter: await withoutBaseTables(await readLoraFolder(adapter, onWarning), files),
     config,
     architecture: findFamily(config['model_type'])?.llamaCpp,
     name: basename(resolve(adapter)),
