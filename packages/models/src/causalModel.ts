@@ -1,6 +1,6 @@
 import { LowrankError } from '@lowrank/errors';
 import type { AttentionContext, LayerCache } from '@lowrank/nn';
-import { isProjection, Module, projected } from '@lowrank/nn';
+import { isProjection, lossTerms, Module, projected } from '@lowrank/nn';
 import type { Parameter, ProjectionParts } from '@lowrank/nn';
 import type { Tensor } from '@lowrank/tensor';
 import { linearCrossEntropy, mul, reshape } from '@lowrank/tensor';
@@ -99,7 +99,8 @@ export abstract class CausalModel extends Module {
     return scope(this.outputPath, () => {
       const rows = this.scaled(reshape(hidden, [ids.size, this.shape.hiddenSize]));
       const { weight, terms } = this.output(rows);
-      const options = { terms, softcap: this.logitSoftcap, reduction };
+      const extra = reduction === 'sum' ? lossTerms() : {};
+      const options = { terms, softcap: this.logitSoftcap, reduction, ...extra };
       return linearCrossEntropy(rows, weight, reshape(labels, [ids.size]), options);
     });
   }

@@ -8,7 +8,17 @@ import type {
   Parameter,
   RotaryTable,
 } from '@lowrank/nn';
-import { Attention, Embedding, GatedMlp, Linear, Module, ModuleList, RmsNorm, TiedLinear } from '@lowrank/nn';
+import {
+  Attention,
+  Embedding,
+  GatedMlp,
+  Linear,
+  Module,
+  ModuleList,
+  noisyEmbeddings,
+  RmsNorm,
+  TiedLinear,
+} from '@lowrank/nn';
 import type { Tensor } from '@lowrank/tensor';
 import { mul } from '@lowrank/tensor';
 import { scope } from '@lowrank/tensor/op';
@@ -61,7 +71,8 @@ class TransformerBody extends Module {
   forward(ids: Tensor, context: AttentionContext, caches: readonly LayerCache[] | undefined): Tensor {
     const looked = this.layer('embed_tokens').forward(ids);
     const embedded = this.scale === 1 ? looked : mul(looked, this.scale);
-    const x = this.layers.run('layers', embedded, (layer, input, at) => layer.forward(input, context, caches?.[at]));
+    const noisy = noisyEmbeddings(embedded, context.segments);
+    const x = this.layers.run('layers', noisy, (layer, input, at) => layer.forward(input, context, caches?.[at]));
     return this.layer('norm').forward(x);
   }
 }

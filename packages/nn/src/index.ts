@@ -32,6 +32,8 @@ export type {
   YarnScaling,
 } from './rotaryScaling.js';
 export { Dropout, trainingDropout, withDropout } from './dropout.js';
+export { lossTerms, withLossTerms } from './lossTerms.js';
+export { noisyEmbeddings, withNeftune } from './neftune.js';
 export { TiedLinear, TiedParameter } from './tiedLinear.js';
 export { ModuleList } from './moduleList.js';
 export type { TrainedParameter } from './trainedParameter.js';

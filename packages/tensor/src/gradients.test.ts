@@ -140,6 +140,16 @@ const cases: Record<string, Case> = {
         terms: [{ h: lr.linear(a, left), b: right }],
       }),
   },
+  'linearCrossEntropy, smoothed and with z-loss': {
+    inputs: [x(5, 3), x(7, 3)],
+    fn: (a, w) =>
+      lr.linearCrossEntropy(a, w, ints([1, -100, 6, 0, 3], [5]), {
+        chunkRows: 2,
+        softcap: 0.7,
+        labelSmoothing: 0.1,
+        zLoss: 0.02,
+      }),
+  },
   'linearCrossEntropy, capped': {
     inputs: [x(5, 3), x(7, 3)],
     fn: (a, w) => lr.linearCrossEntropy(a, w, ints([1, -100, 6, 0, 3], [5]), { chunkRows: 2, softcap: 0.7 }),

@@ -69,6 +69,7 @@ export { assign } from './trace.js';
 export type { HostTensor } from './trace.js';
 export { crossEntropy } from './ops/crossEntropy.js';
 export type { CrossEntropyOptions } from './ops/crossEntropy.js';
+export type { LossTerms } from './ops/crossEntropyRows.js';
 export { pow } from './ops/pow.js';
 export { logSoftmax, softmax } from './ops/softmax.js';
 export type { SoftmaxOptions } from './ops/softmax.js';

@@ -122,6 +122,14 @@ export const trainingSettings = defineSettings(
       value: 'norm',
       aliases: ['max_grad_norm', 'grad_clip', 'max_norm'],
     }),
+    neftuneAlpha: setting({
+      schema: number({ min: 0 }),
+      default: 0,
+      help: 'noise on the token embeddings while training (NEFTune): 5 is usual',
+      see: './packages/trainer#losses',
+      value: 'alpha',
+      aliases: ['neftune_noise_alpha', 'neftune'],
+    }),
     checkpointing: setting({
       schema: toggle(),
       default: false,

@@ -271,11 +271,16 @@ function logOf(x: f64): f64 {
   return coarse + (x - rounded) / rounded;
 }
 
-/** crossEntropyRows: [logits, labels, loss, gradient or 0, width]. A unit is a row; the gradient may be the logits. */
+/**
+ * crossEntropyRows: [logits, labels, loss, gradient or 0, width, label smoothing, z-loss]. A unit is a row; the gradient
+ * may be the logits.
+ */
 export function crossEntropyRows(p: usize, begin: i32, end: i32): void {
   const width = load<i32>(p, 16);
   const gradients = load<usize>(p, 12);
   const bytes = (<usize>width) << 2;
+  const smoothing = <f64>load<f32>(p, 20),
+    zLoss = <f64>load<f32>(p, 24);
   for (let row = begin; row < end; row++) {
     const logits = load<usize>(p) + <usize>row * bytes;
     const label = load<i32>(load<usize>(p, 4) + ((<usize>row) << 2));
@@ -288,16 +293,26 @@ export function crossEntropyRows(p: usize, begin: i32, end: i32): void {
     }
     const own = label < width ? load<f32>(logits + ((<usize>label) << 2)) : NaN;
     const top = maxOf(logits, width);
+    // Before the exponentials may be written over the logits.
+    const mean = smoothing > 0 ? sumOf(logits, width) / <f64>width : 0;
     const total = gradients != 0 ? expSum(logits, gradient, width, top) : expSumOnly(logits, width, top);
-    store<f32>(loss, <f32>(<f64>top - <f64>own + logOf(total)));
+    const normalizer = <f64>top + logOf(total);
+    const target = (1 - smoothing) * <f64>own + smoothing * mean;
+    store<f32>(loss, <f32>(normalizer - target + zLoss * normalizer * normalizer));
     if (gradients == 0) continue;
-    const factor = <f32>(1 / total);
+    const factor = <f32>((1 + 2 * zLoss * normalizer) / total);
     const factor4 = f32x4.splat(factor);
+    const share = <f32>(smoothing / <f64>width);
+    const share4 = f32x4.splat(share);
     const whole = bytes & ~15;
     let i: usize = 0;
-    for (; i < whole; i += 16) v128.store(gradient + i, v128.mul<f32>(v128.load(gradient + i), factor4));
-    for (; i < bytes; i += 4) store<f32>(gradient + i, load<f32>(gradient + i) * factor);
-    if (label < width) store<f32>(gradient + ((<usize>label) << 2), load<f32>(gradient + ((<usize>label) << 2)) - 1);
+    for (; i < whole; i += 16)
+      v128.store(gradient + i, v128.sub<f32>(v128.mul<f32>(v128.load(gradient + i), factor4), share4));
+    for (; i < bytes; i += 4) store<f32>(gradient + i, load<f32>(gradient + i) * factor - share);
+    if (label < width) {
+      const place = gradient + ((<usize>label) << 2);
+      store<f32>(place, load<f32>(place) - <f32>(1 - smoothing));
+    }
   }
 }
 

@@ -187,6 +187,11 @@ describe.each([1, 2])('kernels on %i threads', (threads) => {
       const scales = [new Float64Array(rows).fill(16), new Float64Array(rows * width).fill(1)];
       await check('crossEntropyRows', [logits, labels], { gradient: true }, { bound: 16, scales });
       await check('crossEntropyRows', [logits, labels], { gradient: true }, { bound: 16, scales, inPlace: [[0, 1]] });
+      const terms = { gradient: true, labelSmoothing: 0.1, zLoss: 0.01 };
+      // Z² is up to 400, and twice Z scales the gradient.
+      const wider = [new Float64Array(rows).fill(64), new Float64Array(rows * width).fill(4)];
+      await check('crossEntropyRows', [logits, labels], terms, { bound: 16, scales: wider });
+      await check('crossEntropyRows', [logits, labels], terms, { bound: 16, scales: wider, inPlace: [[0, 1]] });
       const { outputs, expected } = await runOp([backend, 'crossEntropyRows'], [logits, labels], { gradient: false });
       expect(worstError(outputs[0] ?? new Float64Array(), expected[0] ?? new Float64Array(), () => 16)).toBeLessThan(4);
     }

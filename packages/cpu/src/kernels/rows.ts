@@ -87,6 +87,8 @@ export const crossEntropyRows: CpuKernel<'crossEntropyRows'> = {
       at(outputs, 0).address,
       attrs.gradient ? at(outputs, 1).address : 0,
       width,
+      f32Bits(attrs.labelSmoothing ?? 0),
+      f32Bits(attrs.zLoss ?? 0),
     ];
     recorder.launch(KernelId.crossEntropyRows, words, rows, 8 * width);
   },

@@ -93,7 +93,7 @@ export async function runTraining(model: TrainingModel, options: RunOptions, hoo
     ...trainerOptions(options),
     createSession: () => ({
       backend,
-      loss: model.open.trainingLoss(random),
+      loss: model.open.trainingLoss(random, options),
       evaluationLoss: model.open.loss,
       parameters: applied.parameters,
       random,

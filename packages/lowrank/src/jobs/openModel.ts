@@ -1,8 +1,8 @@
-import { withDropout } from '@lowrank/nn';
+import { withDropout, withLossTerms, withNeftune } from '@lowrank/nn';
 import type { CausalModel } from '@lowrank/models';
 import { loadCausalModel, openFolder } from '@lowrank/models';
 import type { ModelFiles } from '@lowrank/models';
-import type { RandomState } from '@lowrank/tensor';
+import type { LossTerms, RandomState } from '@lowrank/tensor';
 import type { LossFunction } from '@lowrank/trainer';
 import type { Backend } from '@lowrank/tensor';
 import { loadingReporter } from '../front/loadingReporter.js';
@@ -21,8 +21,21 @@ export interface OpenModel {
   readonly contextLength: number;
   /** Without dropout. */
   readonly loss: LossFunction;
-  /** The loss while training: dropout draws from `random`. */
-  trainingLoss(random: RandomState): LossFunction;
+  /** The loss while training: dropout and noise draw from `random`. */
+  trainingLoss(random: RandomState, options?: TrainingLossOptions): LossFunction;
+}
+
+/** What the loss has while training and not in an evaluation. */
+export interface TrainingLossOptions extends LossTerms {
+  /** Of the noise on the token embeddings. */
+  readonly neftuneAlpha?: number | undefined;
+}
+
+/** Traces `fn` as training: with dropout, noise on the embeddings, and terms on the cross-entropy. */
+export function asTraining<T>(random: RandomState, options: TrainingLossOptions | undefined, fn: () => T): T {
+  const { neftuneAlpha = 0, labelSmoothing, zLoss } = options ?? {};
+  const withTerms = (): T => withLossTerms({ labelSmoothing, zLoss }, fn);
+  return withDropout(random, () => withNeftune(neftuneAlpha, random, withTerms));
 }
 
 export interface OpenModelOptions extends TransferEvents, QuantizationOptions {
@@ -56,6 +69,6 @@ export function asOpenModel(folder: string, module: CausalModel, files?: ModelFi
       return shape.maxPositions - module.virtualTokens;
     },
     loss: (batch) => module.loss(batch),
-    trainingLoss: (random) => (batch) => withDropout(random, () => module.loss(batch)),
+    trainingLoss: (random, options) => (batch) => asTraining(random, options, () => module.loss(batch)),
   };
 }

@@ -1,5 +1,15 @@
 import type { AttentionContext, LayerCache, LinearLike } from '@lowrank/nn';
-import { AttentionBase, Embedding, LayerNorm, Linear, Mlp, Module, ModuleList, TiedLinear } from '@lowrank/nn';
+import {
+  AttentionBase,
+  Embedding,
+  LayerNorm,
+  Linear,
+  Mlp,
+  Module,
+  ModuleList,
+  noisyEmbeddings,
+  TiedLinear,
+} from '@lowrank/nn';
 import type { Parameter } from '@lowrank/nn';
 import type { SafetensorsFile } from '@lowrank/safetensors';
 import type { Tensor } from '@lowrank/tensor';
@@ -153,7 +163,8 @@ class Gpt2Body extends Module {
   }
 
   forward(ids: Tensor, context: AttentionContext, caches: readonly LayerCache[] | undefined): Tensor {
-    const embedded = add(this.layer('wte').forward(ids), this.layer('wpe').forward(context.positions));
+    const tokens = noisyEmbeddings(this.layer('wte').forward(ids), context.segments);
+    const embedded = add(tokens, this.layer('wpe').forward(context.positions));
     const x = this.blocks.run('h', embedded, (block, input, at) => block.forward(input, context, caches?.[at]));
     return this.layer('ln_f').forward(x);
   }

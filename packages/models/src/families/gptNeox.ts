@@ -7,6 +7,7 @@ import {
   Mlp,
   Module,
   ModuleList,
+  noisyEmbeddings,
   RotaryTable,
   TiedLinear,
 } from '@lowrank/nn';
@@ -187,9 +188,8 @@ class GptNeoxBody extends Module {
   }
 
   forward(ids: Tensor, context: AttentionContext, caches: readonly LayerCache[] | undefined): Tensor {
-    const x = this.layers.run('layers', this.layer('embed_in').forward(ids), (layer, input, at) =>
-      layer.forward(input, context, caches?.[at]),
-    );
+    const embedded = noisyEmbeddings(this.layer('embed_in').forward(ids), context.segments);
+    const x = this.layers.run('layers', embedded, (layer, input, at) => layer.forward(input, context, caches?.[at]));
     return this.layer('final_layer_norm').forward(x);
   }
 }

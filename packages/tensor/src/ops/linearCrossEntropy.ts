@@ -3,13 +3,14 @@ import { aTensor } from '../tensorKinds.js';
 import type { Tensor } from '../graph.js';
 import { sameShape, shapeError, showShape } from '../shape.js';
 import { add, mul, square, sub, tanh } from './elementwise.js';
+import type { LossTerms } from './crossEntropyRows.js';
 import { crossEntropyRows } from './crossEntropyRows.js';
 import { withGradient } from './custom.js';
 import { matmul } from './matmul.js';
 import { sum } from './reduce.js';
 import { reshape, rows, stackRows } from './view.js';
 
-export interface LinearCrossEntropyOptions {
+export interface LinearCrossEntropyOptions extends LossTerms {
   /** Rows of logits that exist at once; see {@link defaultChunkRows}. */
   chunkRows?: number;
   /** What is added to x·Wᵀ, term by term. */
@@ -34,6 +35,8 @@ const checkLinearCrossEntropy = signature('linearCrossEntropy', {
     chunkRows: anInteger,
     terms: kind('an array of { h, b }', Array.isArray),
     softcap: aNumber,
+    labelSmoothing: aNumber,
+    zLoss: aNumber,
     reduction: oneOf('sum', 'none'),
   }),
 });
@@ -56,12 +59,12 @@ export function linearCrossEntropy(
   options: LinearCrossEntropyOptions = {},
 ): Tensor {
   checkLinearCrossEntropy(x, weight, labels, options);
-  const { terms = [], softcap = 0, reduction = 'sum' } = options;
+  const { terms = [], softcap = 0, labelSmoothing, zLoss, reduction = 'sum' } = options;
   const product = { x, weight, labels, terms };
   checkShapes(product);
   const count = x.shape[0];
   const chunkRows = options.chunkRows ?? defaultChunkRows(count, weight.shape[0] ?? 1);
-  const loss = new ChunkedLoss(product, softcap);
+  const loss = new ChunkedLoss(product, softcap, { labelSmoothing, zLoss });
   for (let start = 0; start < count; start += chunkRows) loss.addRows(start, Math.min(start + chunkRows, count));
   return reduction === 'sum' ? loss.total() : loss.each();
 }
@@ -107,6 +110,7 @@ class ChunkedLoss {
   constructor(
     private readonly product: Product,
     private readonly softcap: number,
+    private readonly lossTerms: LossTerms,
   ) {
     this.ofTerms = product.terms.map(() => ({ h: [], b: undefined }));
   }
@@ -139,7 +143,7 @@ class ChunkedLoss {
       matmul(xs, weight, { transposeB: true }),
     );
     const logits = softCapped(uncapped, this.softcap);
-    const [loss, ofCapped] = crossEntropyRows(logits, rows(labels, start, end));
+    const [loss, ofCapped] = crossEntropyRows(logits, rows(labels, start, end), this.lossTerms);
     if (loss === undefined || ofCapped === undefined) throw new TypeError('crossEntropyRows has two outputs');
     const ofLogits = this.softcap > 0 ? mul(ofCapped, sub(1, square(mul(logits, 1 / this.softcap)))) : ofCapped;
     return { xs, hs, loss, ofLogits };

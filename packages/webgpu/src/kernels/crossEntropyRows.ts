@@ -1,13 +1,13 @@
 import type { AttrsOf } from '@lowrank/tensor/backend';
 import { defineKernel, operand } from '../kernel.js';
 import { rowForm } from '../rowKernel.js';
-import { Shader } from '../shader.js';
+import { literal, Shader } from '../shader.js';
 
 /**
  * Loss and gradient of a row of logits: maximum, sum of exponentials, then the gradient, which may replace the logits.
  */
 export const crossEntropyRows = defineKernel<AttrsOf<'crossEntropyRows'>>({
-  launches({ inputs, outputs, attrs: { gradient } }, context) {
+  launches({ inputs, outputs, attrs: { gradient, labelSmoothing = 0, zLoss = 0 } }, context) {
     const logits = operand(inputs, 0, 'crossEntropyRows');
     const [rows = 0, width = 0] = logits.shape;
     const shader = new Shader(context);
@@ -17,6 +17,9 @@ export const crossEntropyRows = defineKernel<AttrsOf<'crossEntropyRows'>>({
     const labels = shader.read('labels', operand(inputs, 1, 'crossEntropyRows'), 'i32');
     const loss = shader.write('loss', operand(outputs, 0, 'crossEntropyRows'));
     const loop = `for (var i = first; i < ${width}u; i += ${form.lanes}u)`;
+    const zTerm = zLoss > 0 ? ` + ${literal(zLoss)} * normalizer * normalizer` : '';
+    const zFactor = zLoss > 0 ? `(1.0f + ${literal(2 * zLoss)} * normalizer) * ` : '';
+    const share = labelSmoothing > 0 ? ` - ${literal(labelSmoothing / width)}` : '';
     // Ignored rows run through the barriers with the others; only what they write differs. The label's logit is read
     // before any lane can overwrite it.
     const body = `${form.helpers}
@@ -38,11 +41,21 @@ ${form.head}
   }
   let chosen = ${x}[start + u32(clamp(label, 0, ${width - 1}))];
   let sum = rowSum(total, lane);
-  if (first == 0u) { ${loss}[row] = select(0.0f, highest + log(sum) - chosen, label >= 0); }
+  let normalizer = highest + log(sum);
+${
+  labelSmoothing > 0
+    ? `  var all = 0.0f;
+  ${loop} { all += ${x}[start + i]; }
+  let target_ = ${literal(1 - labelSmoothing)} * chosen + ${literal(labelSmoothing / width)} * rowSum(all, lane);`
+    : '  let target_ = chosen;'
+}
+  if (first == 0u) {
+    ${loss}[row] = select(0.0f, normalizer - target_${zTerm}, label >= 0);
+  }
 ${
   gradient
     ? `  ${loop} {
-    let p = exp(${x}[start + i] - highest) / sum - select(0.0f, 1.0f, i32(i) == label);
+    let p = ${zFactor}exp(${x}[start + i] - highest) / sum - select(0.0f, ${literal(1 - labelSmoothing)}, i32(i) == label)${share};
     ${dx}[start + i] = select(0.0f, p, label >= 0);
   }\n`
     : ''

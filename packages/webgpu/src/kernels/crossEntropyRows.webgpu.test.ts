@@ -21,6 +21,20 @@ describeKernel('crossEntropyRows', ({ check }) => {
       await check(rows(count, width, 4), { c: 40, magnitude: 4 + Math.log(width) });
   });
 
+  it('smooths labels and holds the normalizer down', async () => {
+    for (const [count = 1, width = 1] of [
+      [1, 1],
+      [7, 67],
+      [4, 1031],
+    ]) {
+      const plain = rows(count, width, 4);
+      for (const terms of [{ labelSmoothing: 0.1 }, { zLoss: 0.01 }, { labelSmoothing: 0.2, zLoss: 0.05 }]) {
+        const smoothed = { ...plain, attrs: { gradient: true, ...terms }, inPlace: [[0, 1]] as const };
+        await check(smoothed, { c: 80, magnitude: 8 + 2 * Math.log(width) });
+      }
+    }
+  });
+
   it('keeps its head at large logits', async () => {
     await check(rows(5, 67, 300), { c: 40, magnitude: 300 });
   });

@@ -1,0 +1,4 @@
+import { createWebgpuBackend } from '@lowrank/webgpu';
+import { describeLossTerms } from './lossTermCases.js';
+
+describeLossTerms(() => createWebgpuBackend({ limits: 'default' }));
