@@ -56,6 +56,8 @@ export type { Spectrum, SpectrumOptions } from './spectrum.js';
 export { tensorNumbers } from './tensorNumbers.js';
 export { readMlxAdapter } from './mlx.js';
 export type { MlxFiles } from './mlx.js';
+export { mlxFiles } from './mlxFiles.js';
+export type { MlxAdapter } from './mlxFiles.js';
 export { plainConfig, plainMatrices } from './plainAdapter.js';
 export type { LoraVariant, LoraWeights, NamedVariant, VariantCall, VariantLayer } from './variant.js';
 export { variantOf } from './variantOf.js';

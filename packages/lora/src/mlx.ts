@@ -4,6 +4,7 @@ import { openSafetensors } from '@lowrank/safetensors';
 import type { LoraAdapter, LoraMatrices } from './loraAdapter.js';
 import { exactConfig } from './exactConfig.js';
 import { tensorNumbers } from './tensorNumbers.js';
+import { transposed } from './transposed.js';
 
 export interface MlxFiles {
   /** The content of mlx-lm's adapter_config.json. */
@@ -141,13 +142,4 @@ function parseConfig(json: unknown, name: string): MlxConfig {
 
 function isObject(value: unknown): value is Record<string, unknown> {
   return typeof value === 'object' && value !== null && !Array.isArray(value);
-}
-
-/** [rows, columns] → [columns, rows] */
-function transposed(matrix: Float32Array, rows: number, columns: number): Float32Array {
-  const result = new Float32Array(matrix.length);
-  for (let row = 0; row < rows; row++)
-    for (let column = 0; column < columns; column++)
-      result[column * rows + row] = matrix[row * columns + column] ?? NaN;
-  return result;
 }
