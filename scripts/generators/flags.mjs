@@ -21,6 +21,7 @@ export const commands = [
   'worker',
   'quantize',
   'convert',
+  'export',
   'plan',
 ];
 

@@ -19,6 +19,7 @@ import { convertCommand } from './convertCommand.js';
 import { chatCommand } from './chatCommand.js';
 import { dataCommand } from './dataCommand.js';
 import { describeFindings } from './describeFindings.js';
+import { exportCommand } from './exportCommand.js';
 import { generateCommand } from './generateCommand.js';
 import { inspectCommand } from './inspectCommand.js';
 import { intrinsicCommand } from './intrinsicCommand.js';
@@ -68,6 +69,10 @@ export function makeActions(speaker: Speaker, onInterrupted: () => void): Action
     inspect: (flags) => inspectCommand(flags, speaker, reportTo(speaker)),
     spectrum: (flags) => spectrumCommand(flags, speaker, reportTo(speaker)),
     convert: (flags) => convertCommand(flags, speaker, reportTo(speaker)),
+    export: (flags, run) =>
+      withBackend(run.device, speaker, (backend) =>
+        exportCommand(flags, run, { backend, speaker, events: reportTo(speaker) }),
+      ),
     plan: (flags) => planCommand(flags, speaker),
     quantize: (flags) => quantizeCommand({ flags, speaker, onInterrupted }),
     compare: (flags) =>

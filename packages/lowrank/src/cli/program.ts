@@ -16,6 +16,8 @@ import { addChatFlags } from './chatCommand.js';
 import type { ChatFlags } from './chatCommand.js';
 import { addDataCommandFlags } from './dataCommand.js';
 import type { DataFlags } from './dataCommand.js';
+import { addExportFlags } from './exportCommand.js';
+import type { ExportFlags } from './exportCommand.js';
 import { addGenerateFlags } from './generateCommand.js';
 import type { GenerateFlags } from './generateCommand.js';
 import { addInspectFlags } from './inspectCommand.js';
@@ -76,6 +78,7 @@ export interface Actions {
   inspect(flags: InspectFlags): Promise<void>;
   spectrum(flags: SpectrumFlags): Promise<void>;
   convert(flags: ConvertFlags): Promise<void>;
+  export(flags: ExportFlags, run: TrainFlags): Promise<void>;
   plan(flags: PlanFlags): Promise<void>;
   quantize(flags: QuantizeFlags): Promise<void>;
   compare(flags: CompareFlags): Promise<void>;
@@ -109,6 +112,7 @@ export function makeProgram(actions: Actions): Command {
   overwriting(addConvertFlags(program.command('convert')))
     .option('--json', jsonHelp, false)
     .action((flags: ConvertFlags) => actions.convert(flags));
+  addExport(program, actions);
   common(quantizing(addPlanFlags(program.command('plan')))).action((flags: PlanFlags) => actions.plan(flags));
   overwriting(addQuantizeFlags(program.command('quantize'))).action((flags: QuantizeFlags) => actions.quantize(flags));
   common(quantizing(addCompareFlags(program.command('compare')))).action((flags: CompareFlags) =>
@@ -121,6 +125,15 @@ export function makeProgram(actions: Actions): Command {
     (flags: CommonFlags) => actions.doctor(flags),
   );
   return program;
+}
+
+/** Another engine gets the run that a file describes: its settings are those of `train`. */
+function addExport(program: Command, actions: Actions): void {
+  const command = addExportFlags(program.command('export')).option('--json', jsonHelp, false);
+  command.action(async (file: string, flags: ExportFlags) => {
+    const train = program.commands.find((each) => each.name() === 'train');
+    if (train !== undefined) await withRunFile(train, file, (run: TrainFlags) => actions.export(flags, run));
+  });
 }
 
 const adapterHelp = 'PEFT adapter: folder, hub id or URL';

@@ -5,12 +5,34 @@ import type { ExportedRow, ExportedRun, Recipe } from './exportedRun.js';
 const carried = new Set([
   ...['model', 'data', 'output', 'evalData', 'method', 'template', 'completionAfter', 'parts', 'maxLength', 'loss'],
   ...['steps', 'epochs', 'batchSize', 'gradientAccumulation', 'learningRate', 'schedule', 'warmup', 'optimizer'],
-  ...['beta1', 'beta2', 'epsilon', 'weightDecay', 'clip', 'seed', 'checkpointing', 'quantization', 'doubleQuantization'],
+  ...[
+    'beta1',
+    'beta2',
+    'epsilon',
+    'weightDecay',
+    'clip',
+    'seed',
+    'checkpointing',
+    'quantization',
+    'doubleQuantization',
+  ],
   ...['packing', 'shuffle', 'initAdapter', 'backend', 'tokenizer', 'execution', 'signal', 'device', 'overwrite'],
   // What the adapter's own configuration says.
   ...['r', 'alpha', 'targetModules', 'excludeModules', 'rankPattern', 'alphaPattern', 'layersToTransform'],
   ...['layersPattern', 'useRslora', 'useDora', 'loraBias', 'bias', 'modulesToSave', 'trainableTokens', 'fanInFanOut'],
-  ...['initLoraWeights', 'ensureWeightTying', 'eva', 'loftq', 'virtualTokens', 'validation', 'evaluateEvery'],
+  ...[
+    'initLoraWeights',
+    'ensureWeightTying',
+    'eva',
+    'loftq',
+    'virtualTokens',
+    'validation',
+    'evaluateEvery',
+    'baseModel',
+    'kind',
+    'completionOnlyLoss',
+    'assistantOnlyLoss',
+  ],
   ...['saveEvery', 'keepLast', 'earlyStopping', 'onEvent', 'onTransfer', 'columns', 'resume'],
 ]);
 

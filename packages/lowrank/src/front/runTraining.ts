@@ -79,7 +79,7 @@ export async function runTraining(model: TrainingModel, options: RunOptions, hoo
   const method = methodNamed(options.method ?? 'lora');
   // Read when they are first asked for: by EVA to begin with, else after the method has taken positions for itself.
   const rowsOnce = once(() => readRows(model, options.data, { options, hooks, parts: options.parts }));
-  const applied = await apply(model, options, { rows: rowsOnce, hooks });
+  const applied = await prepareMethod(model, options, { rows: rowsOnce, hooks });
   const rows = await rowsOnce();
   const evalRows = await readEvaluationRows(model, options, hooks);
   const steps = options.steps ?? Math.ceil(rows.length / (batchSize * gradientAccumulation));
@@ -120,10 +120,11 @@ function trainerOptions(
   return { ...numbers, ...scheduled, optimizer, checkpointing, execution, signal };
 }
 
-async function apply(
+/** Puts the run's method into the model. */
+export async function prepareMethod(
   model: TrainingModel,
   options: RunOptions,
-  { rows, hooks }: { readonly rows: () => Promise<readonly EncodedRow[]>; readonly hooks: RunHooks },
+  { rows, hooks }: { readonly rows: () => Promise<readonly EncodedRow[]>; readonly hooks: Pick<RunHooks, 'onEvent'> },
 ): Promise<AppliedMethod> {
   const { method = 'lora', seed = 0, batchSize = 8 } = options;
   const { tokenizer, quantization, backend } = model;
@@ -175,7 +176,7 @@ export async function readRows(
     parts,
   }: {
     readonly options: ReadingOptions;
-    readonly hooks: RunHooks;
+    readonly hooks: Pick<RunHooks, 'onEvent'>;
     readonly parts?: RowSelection['parts'];
   },
 ): Promise<readonly EncodedRow[]> {

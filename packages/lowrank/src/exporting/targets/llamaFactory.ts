@@ -13,7 +13,11 @@ export const llamaFactory: ExportTarget = {
       files: {
         'train.yaml': await yamlText(config(run, form)),
         'dataset_info.json': `${JSON.stringify({ lowrank: datasetInfo(form) }, null, 2)}\n`,
-        'train.json': `${JSON.stringify(run.rows.map((row) => rowOf(row, run)), null, 1)}\n`,
+        'train.json': `${JSON.stringify(
+          run.rows.map((row) => rowOf(row, run)),
+          null,
+          1,
+        )}\n`,
       },
       command: 'llamafactory-cli train train.yaml',
       back: 'The folder `tuned` is an adapter as Lowrank loads it.',

@@ -44,7 +44,11 @@ async function mlxAdapter(files: MethodFiles): Promise<MlxAdapter> {
   if (!(config instanceof Uint8Array || typeof config === 'string') || !(weights instanceof Uint8Array))
     return refuse('the adapter', 'LoRA, the only adapter of mlx-lm');
   const json: unknown = JSON.parse(typeof config === 'string' ? config : new TextDecoder().decode(config));
-  const source = { config: json as object, weights: bytesSource(weights, 'adapter_model.safetensors'), name: 'adapter' };
+  const source = {
+    config: json as object,
+    weights: bytesSource(weights, 'adapter_model.safetensors'),
+    name: 'adapter',
+  };
   return mlxFiles(await lora.read(source));
 }
 

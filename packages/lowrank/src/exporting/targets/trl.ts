@@ -21,7 +21,9 @@ function script({ model, adapter, recipe }: ExportedRun): string {
   const { quantization } = recipe;
   const loading = [
     `dtype=DTYPE`,
-    ...(quantization === undefined ? [] : ['quantization_config=QUANTIZATION', 'device_map={"": 0} if torch.cuda.is_available() else "cpu"']),
+    ...(quantization === undefined
+      ? []
+      : ['quantization_config=QUANTIZATION', 'device_map={"": 0} if torch.cuda.is_available() else "cpu"']),
   ];
   return [
     '"""A training run of Lowrank for TRL: the same model, tokens, labels and numbers, row after row in the same order.',
@@ -44,9 +46,7 @@ function script({ model, adapter, recipe }: ExportedRun): string {
     '',
     'rows = [json.loads(line) for line in (HERE / "train.jsonl").read_text().splitlines()]',
     `model = AutoModelForCausalLM.from_pretrained(MODEL, ${loading.join(', ')})`,
-    ...(adapter === undefined
-      ? []
-      : ['model = PeftModel.from_pretrained(model, HERE / "adapter", is_trainable=True)']),
+    ...(adapter === undefined ? [] : ['model = PeftModel.from_pretrained(model, HERE / "adapter", is_trainable=True)']),
     'config = SFTConfig(',
     '    output_dir=str(HERE / "runs"),',
     ...Object.entries(sftConfig(recipe)).map(([name, value]) => `    ${name}=${python(value)},`),

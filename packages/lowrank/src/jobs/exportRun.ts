@@ -1,0 +1,190 @@
+import type { EncodedRow, TextRow } from '@lowrank/data';
+import { createSampler, readChatTemplate, readTextRows, readTokenizer, selectionOf } from '@lowrank/data';
+import { beginSaving, claimOutput } from '@lowrank/files';
+import type { MethodFiles } from '@lowrank/methods';
+import { methodNamed } from '@lowrank/methods';
+import { defaultsOf } from '@lowrank/settings';
+import { trainingSettings } from '@lowrank/trainer';
+import { basename, dirname, join, resolve } from 'node:path';
+import { backendOnce } from '../device.js';
+import type { ExportedFiles, ExportedRow, ExportedRun, ExportTarget, Recipe } from '../exporting/exportedRun.js';
+import { refuse } from '../exporting/recipes.js';
+import type { ExportTargetName } from '../exporting/targets/index.js';
+import { exportTargets } from '../exporting/targets/index.js';
+import type { RunEvent, TrainingModel } from '../front/runTraining.js';
+import { prepareMethod, readRows } from '../front/runTraining.js';
+import { filesToSave } from '../saveFolder.js';
+import { checkOptions } from '../settings/checkOptions.js';
+import type { OutputOptions } from '../settings/methodTables.js';
+import type { FineTuneFolderOptions } from './fineTune.js';
+import type { TransferEvents } from './folders.js';
+import { withFolders } from './folders.js';
+import { openModel } from './openModel.js';
+import { quantizationOf } from './quantization.js';
+
+export interface ExportRunOptions extends OutputOptions, TransferEvents {
+  /** The run, as `fineTuneFolder` takes it. */
+  readonly run: FineTuneFolderOptions;
+  readonly to: ExportTargetName;
+  /** Folder of the files for the other engine. */
+  readonly output: string;
+}
+
+/** What `lowrank export` prints. */
+export interface ExportRunResult {
+  readonly output: string;
+  readonly to: ExportTargetName;
+  readonly files: readonly string[];
+  readonly rows: number;
+  readonly steps: number;
+  /** What to type in the folder. */
+  readonly command: string;
+  /** What will differ from Lowrank's own run, as sentences. */
+  readonly differences: readonly string[];
+}
+
+/**
+ * Writes a run for another engine: model, rows with their masks, numbers, and the adapter as Lowrank begins it.
+ *
+ * @throws LowrankError `export.unsupported`, and what `fineTuneFolder` throws before its first step
+ */
+export async function exportRun({ run, to, output, overwrite, ...events }: ExportRunOptions): Promise<ExportRunResult> {
+  checkOptions(run);
+  const target = exportTargets[to];
+  const claim = await claimOutput(output, { inputs: [run.model], overwrite });
+  try {
+    const exported = await collect(run, events);
+    const written = await target.write(exported);
+    const files: MethodFiles = {
+      ...prefixed('adapter', exported.adapter ?? {}),
+      ...written.files,
+      'README.md': readme(target, written),
+    };
+    for (const [folder, names] of byFolder(files)) {
+      const first = basename(names.at(-1) ?? '');
+      const place = join(output, folder);
+      const saving =
+        folder === '.' ? await claim.beginSaving('README.md', () => false) : await beginSaving(place, { first });
+      for (const name of names) await saving.write(basename(name), files[name] ?? '');
+      await saving.commit();
+    }
+    return {
+      output,
+      to,
+      files: Object.keys(files),
+      rows: exported.rows.length,
+      steps: exported.recipe.steps,
+      command: written.command,
+      differences: written.differences,
+    };
+  } finally {
+    await claim.discard();
+  }
+}
+
+async function collect(given: FineTuneFolderOptions, events: TransferEvents): Promise<ExportedRun> {
+  const options = await withFolders(given, events);
+  const tokenizer = await readTokenizer(options.model);
+  const open = await openModel(options.model, { ...options, ...events, backend: undefined });
+  const model: TrainingModel = {
+    open,
+    tokenizer,
+    chatTemplate: () => readChatTemplate(options.model, { file: options.template }),
+    backend: backendOnce(options.backend),
+    quantization: quantizationOf(options),
+  };
+  const hooks = {
+    onEvent: (event: RunEvent) => {
+      if (event.type === 'warning') events.onWarning?.(event.text);
+    },
+  };
+  const read = (): Promise<readonly EncodedRow[]> =>
+    readRows(model, options.data, { options, hooks, parts: options.parts });
+  const method = methodNamed(options.method ?? 'lora');
+  const applied = await prepareMethod(model, options, { rows: read, hooks });
+  if (open.module.virtualTokens > 0)
+    refuse(`the method ${method.name}`, 'LoRA, or another method whose tokens are text');
+  const rows = await read();
+  const byLine = new Map((await readTextRows(options.data, selectionOf(options))).map((row) => [row.line, row]));
+  const { baseModel } = options;
+  return {
+    model: baseModel === options.model ? resolve(baseModel) : baseModel,
+    adapter: method.saves === 'adapter' ? await filesToSave(method, applied, open.files) : undefined,
+    rows: inOrder(rows, options).map((row) => exportedRow(row, byLine)),
+    recipe: recipeOf(options, { rows: rows.length, contextLength: open.contextLength }),
+    eos: tokenizer.eosId === undefined ? '' : (tokenizer.tokenOf(tokenizer.eosId) ?? ''),
+    given: differing(options),
+  };
+}
+
+/** The rows as the first epoch takes them. */
+function inOrder(rows: readonly EncodedRow[], { shuffle, seed }: FineTuneFolderOptions): EncodedRow[] {
+  const order = createSampler({ rows: rows.length, shuffle, seed }).take(rows.length);
+  return order.flatMap((index) => rows[index] ?? []);
+}
+
+function exportedRow({ ids, labels, line }: EncodedRow, byLine: ReadonlyMap<number, TextRow>): ExportedRow {
+  const row = byLine.get(line) ?? refuse(`line ${line}`, 'a row of text');
+  if ('chosen' in row) refuse('rows of preferences', 'rows of text, for supervised fine-tuning');
+  return { ids: [...ids], labels: [...labels], row };
+}
+
+function recipeOf(
+  options: FineTuneFolderOptions,
+  { rows, contextLength }: { readonly rows: number; readonly contextLength: number },
+): Recipe {
+  const defaults = defaultsOf(trainingSettings) as { readonly learningRate: number; readonly clip: number };
+  const { batchSize = 8, gradientAccumulation = 1, seed = 0, maxLength = contextLength } = options;
+  return {
+    steps: options.steps ?? Math.ceil(rows / (batchSize * gradientAccumulation)),
+    batchSize,
+    gradientAccumulation,
+    learningRate: options.learningRate ?? defaults.learningRate,
+    schedule: options.schedule ?? 'constant',
+    warmup: options.warmup ?? 0,
+    optimizer: options.optimizer ?? 'adamw',
+    beta1: 0.9,
+    beta2: 0.999,
+    epsilon: 1e-8,
+    weightDecay: options.weightDecay ?? 0,
+    clip: options.clip ?? defaults.clip,
+    seed,
+    maxLength: Math.min(maxLength, contextLength),
+    checkpointing: options.checkpointing ?? false,
+    quantization: quantizationOf(options),
+  };
+}
+
+/** Settings that are not what they would be anyway. */
+function differing(options: object): Readonly<Record<string, unknown>> {
+  const defaults: Readonly<Record<string, unknown>> = defaultsOf(trainingSettings);
+  return Object.fromEntries(Object.entries(options).filter(([name, value]) => value !== defaults[name]));
+}
+
+function prefixed(folder: string, files: MethodFiles): MethodFiles {
+  return Object.fromEntries(Object.entries(files).map(([name, content]) => [`${folder}/${name}`, content]));
+}
+
+/** Names by their folder, the root last. */
+function byFolder(files: MethodFiles): [folder: string, names: string[]][] {
+  const folders = new Map<string, string[]>();
+  for (const name of Object.keys(files)) folders.set(dirname(name), [...(folders.get(dirname(name)) ?? []), name]);
+  return [...folders].sort(([one], [other]) => Number(one === '.') - Number(other === '.'));
+}
+
+function readme({ title }: ExportTarget, { command, back, differences }: ExportedFiles): string {
+  return [
+    `# A training run of Lowrank for ${title}`,
+    '',
+    '```sh',
+    command,
+    '```',
+    '',
+    `The adapter as it begins is in \`adapter\`. ${back}`,
+    '',
+    '## What will differ',
+    '',
+    ...(differences.length === 0 ? ['Nothing that is known.'] : differences.map((text) => `- ${text}`)),
+    '',
+  ].join('\n');
+}
