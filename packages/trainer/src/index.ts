@@ -31,7 +31,7 @@ export { scoreDocuments } from './objectives/scoreDocuments.js';
 export { planTrainStep } from './planStep.js';
 export type { PlannedStep, PlanStepOptions } from './planStep.js';
 export type { ScheduleName, ScheduleOptions } from './schedule.js';
-export { learningRateAt, schedules } from './schedule.js';
+export { learningRateAt, schedules, warmupSteps } from './schedule.js';
 export type { StoppedBy } from './stepLoop.js';
 export type { TrainResult } from './train.js';
 export { train } from './train.js';

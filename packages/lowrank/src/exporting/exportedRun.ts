@@ -1,7 +1,7 @@
 import type { TextRow } from '@lowrank/data';
 import type { MethodFiles } from '@lowrank/methods';
 import type { QuantizationSettings } from '@lowrank/quant';
-import type { ScheduleName } from '@lowrank/trainer';
+import type { OptimizerName, ScheduleName, ScheduleOptions } from '@lowrank/trainer';
 
 /** A run as another engine takes it: what is trained, on which tokens, and by which numbers. */
 export interface ExportedRun {
@@ -35,10 +35,14 @@ export interface Recipe {
   readonly schedule: ScheduleName;
   /** Steps. */
   readonly warmup: number;
-  readonly optimizer: string;
+  /** What single schedules take, as far as it was given, in steps and shares. */
+  readonly scheduleNumbers: Pick<ScheduleOptions, 'minLearningRateRatio' | 'cycles' | 'decaySteps'>;
+  readonly optimizer: OptimizerName;
   readonly beta1: number;
   readonly beta2: number;
   readonly epsilon: number;
+  /** Of SGD. */
+  readonly momentum: number;
   readonly weightDecay: number;
   /** 0: none. */
   readonly clip: number;

@@ -56,25 +56,30 @@ export function tokenLines(rows: readonly ExportedRow[]): string {
     .join('');
 }
 
-const schedules: Readonly<Record<string, string>> = {
-  linear: 'linear',
-  cosine: 'cosine',
-};
-
-/** transformers' name of a schedule. @throws LowrankError `export.unsupported` */
-export function huggingFaceSchedule({ schedule, warmup }: Recipe): string {
-  if (schedule === 'constant') return warmup > 0 ? 'constant_with_warmup' : 'constant';
-  return schedules[schedule] ?? refuse(`the schedule ${schedule}`, Object.keys(schedules).join(', '));
+/** A schedule as transformers' Trainer takes it: its name, and what it takes besides. */
+export function huggingFaceSchedule({ schedule, warmup, scheduleNumbers }: Recipe): Readonly<Record<string, unknown>> {
+  if (schedule === 'constant') return { lr_scheduler_type: warmup > 0 ? 'constant_with_warmup' : 'constant' };
+  const { minLearningRateRatio, cycles, decaySteps } = scheduleNumbers;
+  const numbers = {
+    cosine_with_min_lr: { min_lr_rate: minLearningRateRatio },
+    cosine_with_restarts: { num_cycles: cycles },
+    warmup_stable_decay: { num_decay_steps: decaySteps, min_lr_ratio: minLearningRateRatio },
+  }[schedule as string];
+  return { lr_scheduler_type: schedule, ...(numbers && { lr_scheduler_kwargs: numbers }) };
 }
 
-const optimizers: Readonly<Record<string, string>> = {
-  adamw: 'adamw_torch',
-  adamw8bit: 'adamw_bnb_8bit',
-};
-
 /** transformers' name of an optimizer. @throws LowrankError `export.unsupported` */
-export function huggingFaceOptimizer({ optimizer }: Recipe): string {
-  return optimizers[optimizer] ?? refuse(`the optimizer ${optimizer}`, Object.keys(optimizers).join(', '));
+export function huggingFaceOptimizer({ optimizer, momentum }: Recipe): string {
+  if (optimizer === 'sgd' && momentum === 0) return 'sgd';
+  const names: Readonly<Record<string, string>> = {
+    adamw: 'adamw_torch',
+    adamw8bit: 'adamw_bnb_8bit',
+    lion: 'lion_32bit',
+  };
+  return (
+    names[optimizer] ??
+    refuse(`the optimizer ${optimizer}`, `${Object.keys(names).join(', ')}, or sgd without momentum`)
+  );
 }
 
 export function refuse(what: string, expected: string): never {

@@ -4,7 +4,7 @@ import { beginSaving, claimOutput } from '@lowrank/files';
 import type { MethodFiles } from '@lowrank/methods';
 import { methodNamed } from '@lowrank/methods';
 import { defaultsOf } from '@lowrank/settings';
-import { trainingSettings } from '@lowrank/trainer';
+import { trainingSettings, warmupSteps } from '@lowrank/trainer';
 import { basename, dirname, join, resolve } from 'node:path';
 import { backendOnce } from '../device.js';
 import type { ExportedFiles, ExportedRow, ExportedRun, ExportTarget, Recipe } from '../exporting/exportedRun.js';
@@ -134,21 +134,25 @@ function recipeOf(
   { rows, contextLength }: { readonly rows: number; readonly contextLength: number },
 ): Recipe {
   const defaults = defaultsOf(trainingSettings) as { readonly learningRate: number; readonly clip: number };
-  const { batchSize = 8, gradientAccumulation = 1, seed = 0, maxLength = contextLength } = options;
+  const { batchSize = 8, gradientAccumulation = 1, maxLength = contextLength, optimizer = 'adamw' } = options;
+  const { minLearningRateRatio, cycles, decaySteps } = options;
+  const steps = options.steps ?? Math.ceil(rows / (batchSize * gradientAccumulation));
   return {
-    steps: options.steps ?? Math.ceil(rows / (batchSize * gradientAccumulation)),
+    steps,
     batchSize,
     gradientAccumulation,
     learningRate: options.learningRate ?? defaults.learningRate,
     schedule: options.schedule ?? 'constant',
-    warmup: options.warmup ?? 0,
-    optimizer: options.optimizer ?? 'adamw',
-    beta1: 0.9,
-    beta2: 0.999,
-    epsilon: 1e-8,
+    warmup: warmupSteps({ warmup: options.warmup, steps }),
+    scheduleNumbers: { minLearningRateRatio, cycles, decaySteps },
+    optimizer,
+    beta1: options.beta1 ?? 0.9,
+    beta2: options.beta2 ?? (optimizer === 'lion' ? 0.99 : 0.999),
+    epsilon: options.epsilon ?? 1e-8,
+    momentum: options.momentum ?? 0.9,
     weightDecay: options.weightDecay ?? 0,
     clip: options.clip ?? defaults.clip,
-    seed,
+    seed: options.seed ?? 0,
     maxLength: Math.min(maxLength, contextLength),
     checkpointing: options.checkpointing ?? false,
     quantization: quantizationOf(options),

@@ -35,7 +35,7 @@ function config({ model, adapter, recipe }: ExportedRun): object {
     gradient_accumulation_steps: recipe.gradientAccumulation,
     max_steps: recipe.steps,
     learning_rate: recipe.learningRate,
-    lr_scheduler: huggingFaceSchedule(recipe),
+    ...scheduleKeys(recipe),
     warmup_steps: recipe.warmup,
     optimizer: huggingFaceOptimizer(recipe),
     adam_beta1: recipe.beta1,
@@ -49,6 +49,11 @@ function config({ model, adapter, recipe }: ExportedRun): object {
     logging_steps: 1,
     output_dir: './tuned',
   };
+}
+
+function scheduleKeys(recipe: Recipe): object {
+  const { lr_scheduler_type: name, ...numbers } = huggingFaceSchedule(recipe);
+  return { lr_scheduler: name, ...numbers };
 }
 
 function quantizationKeys({ quantization }: Recipe): object {

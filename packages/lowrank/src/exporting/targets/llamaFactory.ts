@@ -50,7 +50,7 @@ function config({ model, adapter, recipe }: ExportedRun, form: string): object {
     gradient_accumulation_steps: recipe.gradientAccumulation,
     max_steps: recipe.steps,
     learning_rate: recipe.learningRate,
-    lr_scheduler_type: huggingFaceSchedule(recipe),
+    ...huggingFaceSchedule(recipe),
     warmup_steps: recipe.warmup,
     optim: huggingFaceOptimizer(recipe),
     adam_beta1: recipe.beta1,

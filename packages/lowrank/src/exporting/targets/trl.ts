@@ -84,7 +84,7 @@ function sftConfig(recipe: Recipe): Readonly<Record<string, unknown>> {
     per_device_train_batch_size: recipe.batchSize,
     gradient_accumulation_steps: recipe.gradientAccumulation,
     learning_rate: recipe.learningRate,
-    lr_scheduler_type: huggingFaceSchedule(recipe),
+    ...huggingFaceSchedule(recipe),
     warmup_steps: recipe.warmup,
     optim: huggingFaceOptimizer(recipe),
     adam_beta1: beta1,
@@ -105,6 +105,11 @@ function sftConfig(recipe: Recipe): Readonly<Record<string, unknown>> {
 
 /** A value as Python writes it. */
 function python(value: unknown): string {
+  if (typeof value === 'object' && value !== null)
+    return `{${Object.entries(value)
+      .filter(([, inner]) => inner !== undefined)
+      .map(([name, inner]) => `${JSON.stringify(name)}: ${python(inner)}`)
+      .join(', ')}}`;
   if (typeof value === 'boolean') return value ? 'True' : 'False';
   return typeof value === 'number' ? String(value) : JSON.stringify(value);
 }
