@@ -7,7 +7,7 @@ import type { TransferEvents } from '../jobs/folders.js';
 import type { Speaker } from './io.js';
 import { overwriting } from './commonFlags.js';
 import { choiceFlag } from './numbers.js';
-import type { TrainFlags } from './program.js';
+import type { TrainFlags } from './trainingFlags.js';
 
 export interface ExportFlags {
   to: ExportTargetName;
@@ -34,11 +34,13 @@ export function addExportFlags(command: Command): Command {
 }
 
 export async function exportCommand(
-  { json: _, ...flags }: ExportFlags,
-  { device: _device, json: _json, ...run }: TrainFlags,
+  flags: ExportFlags,
+  run: TrainFlags,
   { backend, speaker, events }: { backend: () => Promise<Backend>; speaker: Speaker; events: TransferEvents },
 ): Promise<void> {
-  const result = await exportRun({ ...flags, ...events, run: { ...run, backend } });
+  const { to, output, overwrite } = flags;
+  const { device: _, json: _2, ...options } = run;
+  const result = await exportRun({ to, output, overwrite, ...events, run: { ...options, backend } });
   for (const text of result.differences) speaker.say(`differs: ${text}`);
   speaker.result(
     result,

@@ -1,5 +1,4 @@
 import { Command } from 'commander';
-import type { MethodName } from '@lowrank/methods';
 import { methodNamed, methodNames as methods } from '@lowrank/methods';
 import { version } from '../../package.json';
 import type { QuantizationOptions } from '../jobs/quantization.js';
@@ -40,14 +39,7 @@ import type { WorkerFlags } from './workerCommand.js';
 import { addSettingFlags } from './settingFlags.js';
 import { addBudgetFlags, addDataFlags, addMethodFlags } from './trainingFlags.js';
 import { tokenSettings } from '../settings/runSettings.js';
-import type { TrainingFlags } from './trainingFlags.js';
-
-export type TrainFlags = TrainingFlags & {
-  output: string;
-  overwrite?: boolean;
-  evalData?: string;
-  method: MethodName;
-};
+import type { TrainFlags } from './trainingFlags.js';
 
 export interface EvalFlags extends CommonFlags, QuantizationOptions, RowSelection, LossMask {
   model: string;

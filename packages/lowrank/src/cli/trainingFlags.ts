@@ -1,5 +1,6 @@
 import { dataSettings } from '@lowrank/data';
 import { loraSettings } from '@lowrank/lora';
+import type { MethodName } from '@lowrank/methods';
 import { anyOf } from '@lowrank/settings';
 import { trainingSettings } from '@lowrank/trainer';
 import type { Command } from 'commander';
@@ -13,6 +14,14 @@ import { addSettingFlags } from './settingFlags.js';
 
 /** Flags of whatever trains: `train`, `compare`, `sweep` and `intrinsic`. */
 export type TrainingFlags = CommonFlags & FineTuneTraining;
+
+/** Flags of `train`. */
+export type TrainFlags = TrainingFlags & {
+  output: string;
+  overwrite?: boolean;
+  evalData?: string;
+  method: MethodName;
+};
 
 /** Rows, and how they are read. */
 export function addDataFlags(command: Command): Command {

@@ -2,39 +2,20 @@ import { LowrankError } from '@lowrank/errors';
 import type { ExportedRow, ExportedRun, Recipe } from './exportedRun.js';
 
 /** What the recipe of every target has words for, and what says nothing of the result. */
-const carried = new Set([
-  ...['model', 'data', 'output', 'evalData', 'method', 'template', 'completionAfter', 'parts', 'maxLength', 'loss'],
-  ...['steps', 'epochs', 'batchSize', 'gradientAccumulation', 'learningRate', 'schedule', 'warmup', 'optimizer'],
-  ...[
-    'beta1',
-    'beta2',
-    'epsilon',
-    'weightDecay',
-    'clip',
-    'seed',
-    'checkpointing',
-    'quantization',
-    'doubleQuantization',
-  ],
-  ...['packing', 'shuffle', 'initAdapter', 'backend', 'tokenizer', 'execution', 'signal', 'device', 'overwrite'],
-  // What the adapter's own configuration says.
-  ...['r', 'alpha', 'targetModules', 'excludeModules', 'rankPattern', 'alphaPattern', 'layersToTransform'],
-  ...['layersPattern', 'useRslora', 'useDora', 'loraBias', 'bias', 'modulesToSave', 'trainableTokens', 'fanInFanOut'],
-  ...[
-    'initLoraWeights',
-    'ensureWeightTying',
-    'eva',
-    'loftq',
-    'virtualTokens',
-    'validation',
-    'evaluateEvery',
-    'baseModel',
-    'kind',
-    'completionOnlyLoss',
-    'assistantOnlyLoss',
-  ],
-  ...['saveEvery', 'keepLast', 'earlyStopping', 'onEvent', 'onTransfer', 'columns', 'resume'],
-]);
+const carried = new Set(
+  [
+    'model data columns kind parts completionAfter completionOnlyLoss assistantOnlyLoss template maxLength validation',
+    'method baseModel initAdapter evalData output overwrite resume evaluateEvery saveEvery keepLast earlyStopping',
+    'steps epochs batchSize gradientAccumulation seed shuffle packing checkpointing quantization doubleQuantization',
+    'learningRate schedule warmup minLearningRateRatio cycles decaySteps clip weightDecay',
+    'optimizer beta1 beta2 epsilon momentum loss',
+    // What the adapter's own configuration says.
+    'r alpha targetModules excludeModules rankPattern alphaPattern layersToTransform layersPattern useRslora useDora',
+    'loraBias bias modulesToSave trainableTokens fanInFanOut initLoraWeights ensureWeightTying eva loftq virtualTokens',
+    // What a run is computed with.
+    'backend device tokenizer execution signal onEvent onTransfer',
+  ].flatMap((names) => names.split(' ')),
+);
 
 /** What of a run a target cannot say, as sentences; `words` gives the reason for settings it knows of. */
 export function unsupported(
