@@ -100,6 +100,7 @@ async function collect(given: FineTuneFolderOptions, events: TransferEvents): Pr
   };
   const read = (): Promise<readonly EncodedRow[]> =>
     readRows(model, options.data, { options, hooks, parts: options.parts });
+  if (options.addTokens !== undefined) refuse('added tokens', 'a model and a tokenizer that have them already');
   const method = methodNamed(options.method ?? 'lora');
   const applied = await prepareMethod(model, options, { rows: read, hooks });
   if (open.module.virtualTokens > 0)
@@ -109,7 +110,7 @@ async function collect(given: FineTuneFolderOptions, events: TransferEvents): Pr
   const { baseModel } = options;
   return {
     model: baseModel === options.model ? resolve(baseModel) : baseModel,
-    adapter: method.saves === 'adapter' ? await filesToSave(method, applied, open.files) : undefined,
+    adapter: method.saves === 'adapter' ? await filesToSave(method, applied, open) : undefined,
     rows: inOrder(rows, options).map((row) => exportedRow(row, byLine)),
     recipe: recipeOf(options, { rows: rows.length, contextLength: open.contextLength }),
     eos: tokenizer.eosId === undefined ? '' : (tokenizer.tokenOf(tokenizer.eosId) ?? ''),
