@@ -19,7 +19,7 @@ export { compareScores, isTextMetric, metricNames, textMetrics } from './metrics
 export type { MetricName, TextMetricName } from './metrics/metric.js';
 export { scoredPrompts } from './metrics/scoredPrompts.js';
 export type { ScoredPrompt } from './metrics/scoredPrompts.js';
-export type { TextMetric } from './metrics/textMetric.js';
+export type { ScoredText, TextMetric } from './metrics/textMetric.js';
 export { documentBatches } from './preferences/documentBatches.js';
 export type { DocumentBatch } from './preferences/documentBatches.js';
 export type { ExampleGroup, PreferenceExample, ReferenceLogps } from './preferences/example.js';

@@ -1,6 +1,10 @@
+import { bleu } from './bleu.js';
+import { chrf } from './chrf.js';
 import { exactMatch } from './exactMatch.js';
 import { logicalForm } from './logicalForm.js';
 import { rougeL } from './rougeL.js';
+import { rougeLsum } from './rougeLsum.js';
+import { rougeN } from './rougeN.js';
 import type { TextMetric } from './textMetric.js';
 
 /**
@@ -8,6 +12,11 @@ import type { TextMetric } from './textMetric.js';
  */
 export const textMetrics = {
   'rouge-l': rougeL,
+  'rouge-1': rougeN(1),
+  'rouge-2': rougeN(2),
+  'rouge-lsum': rougeLsum,
+  bleu,
+  chrf,
   'exact-match': exactMatch,
   'logical-form': logicalForm,
 } as const satisfies Readonly<Record<string, TextMetric>>;
@@ -16,7 +25,7 @@ export type TextMetricName = keyof typeof textMetrics;
 /** `loss` is over label tokens, and the only one of which less is better. */
 export type MetricName = 'loss' | TextMetricName;
 
-export const metricNames: readonly MetricName[] = ['loss', 'rouge-l', 'exact-match', 'logical-form'];
+export const metricNames: readonly MetricName[] = ['loss', ...(Object.keys(textMetrics) as TextMetricName[])];
 
 export function isTextMetric(name: MetricName): name is TextMetricName {
   return name !== 'loss';

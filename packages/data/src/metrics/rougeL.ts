@@ -1,3 +1,4 @@
+import { best, rougeF1, rougeTokens } from './rougeTokens.js';
 import type { TextMetric } from './textMetric.js';
 
 /**
@@ -9,24 +10,16 @@ import type { TextMetric } from './textMetric.js';
  * Evaluation of Summaries", 2004).
  */
 export const rougeL: TextMetric = {
-  score: (text, references) => Math.max(0, ...references.map((reference) => f1(tokens(text), tokens(reference)))),
+  score(text, references) {
+    const own = rougeTokens(text);
+    return best(references, (reference) => {
+      const theirs = rougeTokens(reference);
+      return rougeF1(longestCommonSubsequence(own, theirs), own.length, theirs.length);
+    });
+  },
 };
 
-function f1(text: readonly string[], reference: readonly string[]): number {
-  const common = longestCommonSubsequence(text, reference);
-  if (common === 0) return 0;
-  const [precision, recall] = [common / text.length, common / reference.length];
-  return (2 * precision * recall) / (precision + recall);
-}
-
-function tokens(text: string): string[] {
-  return text
-    .toLowerCase()
-    .split(/[^a-z0-9]+/)
-    .filter((token) => token !== '');
-}
-
-/** Its length, row by row of the usual table. */
+/** The length of a longest one, row by row of the usual table. */
 function longestCommonSubsequence(a: readonly string[], b: readonly string[]): number {
   let before = new Uint32Array(b.length + 1);
   let row = new Uint32Array(b.length + 1);

@@ -1,4 +1,4 @@
-import type { PromptGroup, TextMetricName, TextTokenizer } from '@lowrank/data';
+import type { PromptGroup, TextMetric, TextMetricName, TextTokenizer } from '@lowrank/data';
 import { scoredPrompts, textMetrics } from '@lowrank/data';
 import type { Backend } from '@lowrank/tensor';
 import { continuePrompts } from './continuations.js';
@@ -15,7 +15,7 @@ export interface ScoreTextsOptions {
 }
 
 export interface TextScores {
-  /** Means over the prompts. */
+  /** Means over the prompts; BLEU and chrF of all together. */
   readonly scores: Readonly<Partial<Record<TextMetricName, number>>>;
   readonly texts: readonly WrittenText[];
   /** Prompts that leave the model no room for an answer: they count 0. */
@@ -51,14 +51,16 @@ export async function scoreTexts(
   const written = await continuePrompts(model, prompts, { backend, tokenizer, maxNewTokens, stop, signal, onProgress });
   if (signal?.aborted === true) return undefined;
   const texts = asked.map(({ prompt, references }, at) => ({ prompt, references, text: written[at] ?? '' }));
-  const mean = (name: TextMetricName): number =>
-    texts.reduce(
-      (total, { text, references }, at) =>
-        total + (written[at] === undefined ? 0 : textMetrics[name].score(text, references)),
-      0,
-    ) / texts.length;
+  const scoreOf = (name: TextMetricName): number => {
+    const metric: TextMetric = textMetrics[name];
+    if (metric.corpus !== undefined) return metric.corpus(texts);
+    const scores = texts.map(({ text, references }, at) =>
+      written[at] === undefined ? 0 : metric.score(text, references),
+    );
+    return scores.reduce((total, score) => total + score, 0) / texts.length;
+  };
   return {
-    scores: Object.fromEntries(metrics.map((name) => [name, mean(name)])),
+    scores: Object.fromEntries(metrics.map((name) => [name, scoreOf(name)])),
     texts,
     tooLong: written.filter((text) => text === undefined).length,
   };

@@ -37,6 +37,11 @@ export const format = {
 export const metricTitles: Readonly<Record<MetricName, string>> = {
   loss: 'loss',
   'rouge-l': 'ROUGE-L',
+  'rouge-1': 'ROUGE-1',
+  'rouge-2': 'ROUGE-2',
+  'rouge-lsum': 'ROUGE-Lsum',
+  bleu: 'BLEU',
+  chrf: 'chrF',
   'exact-match': 'exact match %',
   'logical-form': 'logical form %',
 };
