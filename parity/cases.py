@@ -118,6 +118,8 @@ def main() -> None:
     makeAdapter("grown-plain-tied", "tied", **grown)
     makeAdapter("grown-plain-untied", "untied", **grown)
     makeAdapter("grown-saved-untied", "untied", **grown, modules_to_save=["embed_tokens", "lm_head"])
+    tying = {"modules_to_save": ["embed_tokens"], "ensure_weight_tying": True}
+    makeAdapter("grown-saved-tied", "tied", **grown, **tying)
     makeAdapter("grown-rows-tied", "tied", **grown, trainable_token_indices=[3, 33, 35])
     makeAdapter("grown-rows-untied", "untied", **grown, trainable_token_indices={"embed_tokens": [33, 34]})
     makeAdapter("table", "untied", save=embeddings, target_modules=["q_proj", "embed_tokens", "lm_head"])

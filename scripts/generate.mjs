@@ -3,6 +3,7 @@
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
+import { adapterKeyTables } from './generators/adapterKeys.mjs';
 import { initIndex, variantIndex } from './generators/adapterKinds.mjs';
 import { configKeyTables } from './generators/configKeys.mjs';
 import { familyIndex, familyTable } from './generators/families.mjs';
@@ -23,6 +24,7 @@ const generators = [
   importTable,
   ...flagTables,
   ...configKeyTables,
+  ...adapterKeyTables,
   ...tokenizerKeyTables,
   runSchema,
 ];

@@ -1,5 +1,19 @@
 import type { SettingTable } from '@lowrank/settings';
 
+/** Keys that are read elsewhere, say where an adapter comes from, or go only with a key that is refused. */
+export const knownKeys = {
+  peft_type: 'the method: LORA or TRAINABLE_TOKENS',
+  token_indices: 'of TRAINABLE_TOKENS: the tokens whose rows are trained',
+  init_weights: 'how token rows began',
+  lowrank_variant: 'a variant of your own',
+  peft_version: 'a record of how the file came to be',
+  auto_mapping: 'names a class of the base, which the model’s own files do',
+  inference_mode: 'whether PEFT loads it to be trained',
+  megatron_core: 'goes with megatron_config',
+  qalora_group_size: 'goes with use_qalora',
+  merge_weights: 'of PEFT’s first releases: when it merges',
+} as const;
+
 /** The keys of adapter_config.json that are not Lowrank's settings, and how each is handled. */
 export const otherKeys: Pick<SettingTable, 'refusedKeys' | 'knownKeys' | 'spentKeys'> = {
   refusedKeys: {
@@ -16,19 +30,7 @@ export const otherKeys: Pick<SettingTable, 'refusedKeys' | 'knownKeys' | 'spentK
     // Of PEFT's first releases: LoRA on some parts of a merged projection alone.
     enable_lora: 'Train it again with a recent PEFT.',
   },
-  // Read elsewhere, say where an adapter comes from, or go only with a key that is refused.
-  knownKeys: [
-    'peft_type',
-    'token_indices',
-    'init_weights',
-    'lowrank_variant',
-    'peft_version',
-    'auto_mapping',
-    'inference_mode',
-    'megatron_core',
-    'qalora_group_size',
-    'merge_weights',
-  ],
+  knownKeys: Object.keys(knownKeys),
   spentKeys: {
     runtime_config: 'says how PEFT runs',
     loftq_config: 'says how the adapter began',

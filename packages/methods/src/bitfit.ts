@@ -8,6 +8,7 @@ import type { AppliedMethod, Method, MethodAdapter, MethodModel } from './method
 import { newConfig, refuseSet, targetsIn } from './methodConfig.js';
 import type { Placed } from './appliedMethod.js';
 import { appliedMethod } from './appliedMethod.js';
+import { eachKey, followed, ignored } from '@lowrank/settings';
 import { peftFiles } from './peftFiles.js';
 import { refuseOutput, refuseTaken } from './refusals.js';
 import { mismatch, storedTensor } from './storedTensor.js';
@@ -25,6 +26,12 @@ const about = {
   peftTypes: ['BEFT', 'BITFIT'],
   inPeft: ['BEFT'],
   settings: [bitfitSettings],
+  peftKeys: {
+    target_modules: followed('a record: the tensors say which layers have a bias'),
+    fan_in_fan_out: ignored('a bias lies one way'),
+    init_weights: ignored('how the biases began'),
+    ...eachKey(['exclude_modules', 'layers_to_transform', 'layers_pattern'], ignored('the tensors say which layers')),
+  },
 } as const;
 
 /**

@@ -11,6 +11,7 @@ import type { Placed } from './appliedMethod.js';
 import { appliedMethod } from './appliedMethod.js';
 import { normalTensor } from './normalTensor.js';
 import { targetsGiven } from './targetsGiven.js';
+import { followed } from '@lowrank/settings';
 import { peftFiles } from './peftFiles.js';
 import { refuseMerge, refuseOutput, refuseTaken } from './refusals.js';
 import { mismatch, storedTensor } from './storedTensor.js';
@@ -25,6 +26,11 @@ const about = {
   peftTypes: ['HOULSBY_ADAPTER'],
   inPeft: [],
   settings: [bottleneckSettings],
+  peftKeys: {
+    activation: followed('gelu; any other is refused'),
+    bottleneck_size: followed('the width of the bottleneck'),
+    target_modules: followed('the layers that have one'),
+  },
 } as const;
 
 /**

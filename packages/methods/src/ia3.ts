@@ -11,6 +11,7 @@ import { hostArray } from '@lowrank/tensor/op';
 import { appliedMethod } from './appliedMethod.js';
 import type { AppliedMethod, MergeBase, MergedModel, Method, MethodAdapter, MethodModel } from './method.js';
 import { newConfig, refuseSet, targetsIn } from './methodConfig.js';
+import { followed, ignored, refused } from '@lowrank/settings';
 import { peftFiles } from './peftFiles.js';
 import { refuseOutput, refuseTaken } from './refusals.js';
 import { mismatch, storedTensor } from './storedTensor.js';
@@ -77,7 +78,18 @@ const defaults: Readonly<
 
 // #region method
 const prefix = 'base_model.model.';
-const about = { title: 'IA³', peftTypes: ['IA3'], settings: [settings] } as const;
+const about = {
+  title: 'IA³',
+  peftTypes: ['IA3'],
+  settings: [settings],
+  peftKeys: {
+    target_modules: followed('the layers that have vectors'),
+    feedforward_modules: followed('those whose input is scaled, not their output'),
+    exclude_modules: refused('other than null or empty'),
+    fan_in_fan_out: ignored('the layers know how their weights lie'),
+    init_ia3_weights: ignored('how the vectors began'),
+  },
+} as const;
 
 /**
  * IA³ (Liu et al. 2022, "Few-Shot Parameter-Efficient Fine-Tuning is Better and Cheaper than In-Context Learning"): a

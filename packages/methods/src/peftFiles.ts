@@ -1,14 +1,18 @@
 import { LowrankError, shown } from '@lowrank/errors';
 import { openSafetensors, serializeSafetensors } from '@lowrank/safetensors';
-import type { SettingTable } from '@lowrank/settings';
+import type { KeyTable, SettingTable } from '@lowrank/settings';
+import { unlistedKey, unlistedKeys } from '@lowrank/settings';
 import { toFloat32 } from '@lowrank/tensor';
 import { byName } from './appliedMethod.js';
 import type { AdapterSource, Method, MethodAdapter, MethodFiles, MethodTensor } from './method.js';
 import { badConfig } from './methodConfig.js';
+import { sharedPeftKeys } from './peftKeys.js';
 
 interface PeftMethod extends Pick<Method, 'title' | 'peftTypes' | 'settings'> {
   /** The `peft_type`s of its files that PEFT loads; default: all. */
   readonly inPeft?: readonly string[];
+  /** What becomes of the keys of its adapter_config.json, besides those of all methods. */
+  readonly peftKeys: KeyTable;
 }
 
 /** The files of a method whose adapter is a configuration under PEFT's keys, and tensors in f32. */
@@ -16,7 +20,12 @@ export function peftFiles(
   method: PeftMethod,
 ): Pick<Method<readonly SettingTable[], MethodAdapter>, 'read' | 'write' | 'optionsOf'> {
   return {
-    read: (source) => readTensors(source, method.peftTypes),
+    async read(source, { onWarning } = {}) {
+      const adapter = await readTensors(source, method.peftTypes);
+      const keys = unlistedKeys(adapter.config, { ...sharedPeftKeys, ...method.peftKeys });
+      for (const key of keys) onWarning?.(unlistedKey(key, `${source.name}/adapter_config.json`));
+      return adapter;
+    },
     write: (adapter) => serialize(adapter, method),
     optionsOf: ({ config }) => optionsIn(config, method.settings),
   };

@@ -5,6 +5,8 @@ import type { AppliedMethod, Method, MethodAdapter, MethodModel, MethodTensor } 
 import { badConfig, newConfig, refuseSet, wholeNumber } from './methodConfig.js';
 import { fileBytesOf, freeze, hostTensor, namedOf, takeOut } from './appliedMethod.js';
 import { normalTensor } from './normalTensor.js';
+import { eachKey, ignored } from '@lowrank/settings';
+import { virtualKeys } from './peftKeys.js';
 import { peftFiles } from './peftFiles.js';
 import { refuseMerge, refuseTaken } from './refusals.js';
 import { mismatch } from './storedTensor.js';
@@ -13,7 +15,18 @@ import { checkCount, placeVirtual } from './virtualTokens.js';
 
 const key = 'prompt_embeddings';
 
-const about = { title: 'prefix tuning', peftTypes: ['PREFIX_TUNING'], settings: [prefixSettings] } as const;
+const about = {
+  title: 'prefix tuning',
+  peftTypes: ['PREFIX_TUNING'],
+  settings: [prefixSettings],
+  peftKeys: {
+    ...virtualKeys,
+    ...eachKey(
+      ['prefix_projection', 'encoder_hidden_size', 'init_weights'],
+      ignored('how the vectors were made: the file holds what came of it, in the shapes that are checked'),
+    ),
+  },
+} as const;
 
 /**
  * Prefix tuning (Li and Liang 2021; "prefix-layer tuning" in Hu et al. 2021), without its projection: in every

@@ -7,6 +7,8 @@ import type { AppliedMethod, Method, MethodAdapter, MethodContext, MethodModel, 
 import { badConfig, newConfig, refuseSet, wholeNumber } from './methodConfig.js';
 import { appliedMethod } from './appliedMethod.js';
 import { normalTensor } from './normalTensor.js';
+import { eachKey, ignored } from '@lowrank/settings';
+import { virtualKeys } from './peftKeys.js';
 import { peftFiles } from './peftFiles.js';
 import { refuseMerge, refuseTaken } from './refusals.js';
 import { storedTensor } from './storedTensor.js';
@@ -17,7 +19,18 @@ const key = 'prompt_embeddings';
 
 type Tables = readonly [typeof promptSettings];
 
-const about = { title: 'prompt tuning', peftTypes: ['PROMPT_TUNING'], settings: [promptSettings] } as const;
+const about = {
+  title: 'prompt tuning',
+  peftTypes: ['PROMPT_TUNING'],
+  settings: [promptSettings],
+  peftKeys: {
+    ...virtualKeys,
+    ...eachKey(
+      ['prompt_tuning_init', 'prompt_tuning_init_text', 'tokenizer_name_or_path', 'tokenizer_kwargs'],
+      ignored('how the vectors began'),
+    ),
+  },
+} as const;
 
 /**
  * Prompt tuning (Lester et al. 2021; "prefix-embedding tuning" in Hu et al. 2021): P trained vectors E [P, width] stand

@@ -27,15 +27,19 @@ export function untie(model: MethodModel, adapter: LoraAdapter, tensors: readonl
   if (table === undefined || stored === undefined) return { adapter, tensors, parted: false };
   const { config, layers, whole = new Map(), tokens = new Map() } = adapter;
   const name = `${outputPath}.weight`;
+  const ofOutput = `${outputPath}.base_layer.weight`;
   if (config.ensureWeightTying === true && whole.has(table) && whole.has(name))
-    return { adapter: { ...adapter, whole: without(whole, name) }, tensors, parted: false };
+    return { adapter: { ...adapter, whole: without(without(whole, name), ofOutput) }, tensors, parted: false };
   if (config.peftType === 'TRAINABLE_TOKENS' && tokens.has(outputPath))
-    return { adapter: { ...adapter, tokens: without(tokens, outputPath) }, tensors, parted: false };
+    return {
+      adapter: { ...adapter, whole: without(whole, ofOutput), tokens: without(tokens, outputPath) },
+      tensors,
+      parted: false,
+    };
   const path = table.replace(/\.weight$/, '');
   const apart =
     layers.has(outputPath) || layers.has(path) || tokens.has(outputPath) || whole.has(name) || whole.has(table);
   // What was saved along of the output projection is the table's.
-  const ofOutput = `${outputPath}.base_layer.weight`;
   if (!apart) {
     if (!whole.has(ofOutput)) return { adapter, tensors, parted: false };
     const table = whole.get(`${path}.base_layer.weight`) ?? whole.get(ofOutput);

@@ -66,7 +66,8 @@ export async function chatCommand(
       got: 'none',
     });
   const { adapter = [], ...options } = flags;
-  const chat = await openChat({ ...options, backend, adapters: namedAdapters(adapter) });
+  const otherwise = { temperature: 0.7, topP: 0.95 };
+  const chat = await openChat({ ...options, otherwise, backend, adapters: namedAdapters(adapter) });
   const talk = { chat, speaker };
   let turns = 0;
   try {

@@ -1,7 +1,7 @@
-import { parseJson } from '@lowrank/errors';
 import type { ChatMessage, ChatTemplate, TextFiles, TextTokenizer } from '@lowrank/data';
 import { renderChat } from '@lowrank/data';
 import type { CausalModel } from '@lowrank/models';
+import { readGenerationConfig } from './generationConfig.js';
 
 /** What ends a text that a model writes. */
 export interface TextEndings {
@@ -17,9 +17,8 @@ export async function endIds(
   { shape }: CausalModel,
   files: TextFiles,
 ): Promise<readonly number[]> {
-  return [
-    ...new Set([...(eosId === undefined ? [] : [eosId]), ...shape.eosIds, ...(await generationConfigEnds(files))]),
-  ];
+  const { stopIds } = await readGenerationConfig(files);
+  return [...new Set([...(eosId === undefined ? [] : [eosId]), ...shape.eosIds, ...stopIds])];
 }
 
 /** What ends an answer of a chat: those tokens, and what the template writes after an assistant's turn. */
@@ -49,14 +48,4 @@ function afterAnswer(template: ChatTemplate): string {
   const own = after(chat);
   if (own.trim() !== '') return own;
   return after([...chat, { role: 'user', content: next }]).split(next)[0] ?? '';
-}
-
-async function generationConfigEnds(files: TextFiles): Promise<number[]> {
-  const text = (await files.text('generation_config.json')) ?? '{}';
-  try {
-    const { eos_token_id: ids } = parseJson(text) as { eos_token_id?: unknown };
-    return [ids].flat().filter((id) => typeof id === 'number');
-  } catch {
-    return [];
-  }
 }

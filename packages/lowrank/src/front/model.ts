@@ -25,6 +25,7 @@ import type { SavePlace } from '../saveFolder.js';
 import { saveFolder } from '../saveFolder.js';
 import type { TextEndings } from './answerEnds.js';
 import { answerEnds } from './answerEnds.js';
+import { readGenerationConfig, samplingIn, samplingOf } from './generationConfig.js';
 import type { ModelSource } from './modelSource.js';
 import { asTextFiles, findFiles } from './modelSource.js';
 import { newTokens } from './newTokens.js';
@@ -39,6 +40,8 @@ export interface GenerateOptions extends SamplingOptions {
   readonly maxNewTokens?: number | undefined;
   /** Strings that end the text, which is cut before them. */
   readonly stop?: readonly string[] | undefined;
+  /** Whether the model's generation_config.json says how tokens are drawn where nothing here does. Default true. */
+  readonly generationConfig?: boolean | undefined;
   /** Ends the text. */
   readonly signal?: AbortSignal | undefined;
 }
@@ -112,7 +115,7 @@ export class Model {
   }
 
   /**
-   * Continues a prompt, greedily unless a `temperature` is given:
+   * Continues a prompt, greedily unless a `temperature` is given, or the model's generation_config.json samples:
    *
    *     for await (const piece of model.generate('Once upon a time')) process.stdout.write(piece);
    *     const whole = await model.generate('Once upon a time').text();
@@ -127,13 +130,15 @@ export class Model {
   /** Continues several prompts side by side, which takes little longer than the longest of them alone. */
   async generateBatch(prompts: readonly string[], options: GenerateBatchOptions = {}): Promise<string[]> {
     const { maxNewTokens, stop = [], ...others } = options;
+    const { sampling, stopStrings } = await this.#settings(options);
     const ids = prompts.map((prompt) => promptTokens(prompt, this.tokenizer));
     const longest = Math.max(0, ...ids.map(({ length }) => length));
     const texts = await this.#generator().generate(ids, {
       ...others,
+      ...sampling,
       maxNewTokens: maxNewTokens ?? Math.max(1, Math.min(128, this.contextLength - longest)),
       stopIds: this.#parts.stopIds,
-      stopStrings: stop,
+      stopStrings: [...stopStrings, ...stop],
       text: (given) => textStream(this.tokenizer, given),
     });
     return texts.map(({ text }) => text);
@@ -274,15 +279,22 @@ export class Model {
     return (this.#plans ??= createGenerator(this.network, { backend: this.backend }));
   }
 
+  /** How a text is written: as the call says, else as the model's folder does. */
+  async #settings(options: GenerateOptions): Promise<{ sampling: SamplingOptions; stopStrings: readonly string[] }> {
+    const config = await readGenerationConfig(asTextFiles(this.#parts.files), options.generationConfig);
+    return { sampling: samplingOf(samplingIn(options), config), stopStrings: config.stopStrings };
+  }
+
   #write(prompt: () => number[], ends: TextEndings, options: GenerateOptions): TextPieces {
-    const { maxNewTokens, stop = [], signal, ...sampling } = options;
+    const { maxNewTokens, stop = [], signal } = options;
     return textPieces(async (push, left) => {
       const ids = prompt();
+      const { sampling, stopStrings } = await this.#settings(options);
       await this.#generator().generate([ids], {
         ...sampling,
         maxNewTokens: maxNewTokens ?? Math.max(1, Math.min(128, this.contextLength - ids.length)),
         stopIds: ends.stopIds,
-        stopStrings: [...ends.stopStrings, ...stop],
+        stopStrings: [...ends.stopStrings, ...stopStrings, ...stop],
         text: (given) => textStream(this.tokenizer, given),
         onText: push,
         signal: signal === undefined ? left : AbortSignal.any([signal, left]),

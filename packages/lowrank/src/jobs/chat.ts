@@ -7,6 +7,7 @@ import { backendOnce } from '../device.js';
 import type { BackendOrOpener } from '../device.js';
 import type { TextEndings } from '../front/answerEnds.js';
 import { answerEnds, endIds } from '../front/answerEnds.js';
+import { readGenerationConfig, samplingIn, samplingNote, samplingOf } from '../front/generationConfig.js';
 import type { AdapterSwitch } from './adapterSwitch.js';
 import { openAdapterSwitch } from './adapterSwitch.js';
 import type { TransferEvents } from './folders.js';
@@ -31,6 +32,10 @@ export interface ChatFolderOptions extends TransferEvents, QuantizationOptions, 
   readonly maxNewTokens?: number;
   /** Strings that end an answer, besides the end of a turn in the template. */
   readonly stop?: readonly string[];
+  /** Whether the folder's generation_config.json says how tokens are drawn where nothing here does. Default true. */
+  readonly generationConfig?: boolean;
+  /** How tokens are drawn where neither these options nor the folder say. Default: the likeliest are taken. */
+  readonly otherwise?: SamplingOptions;
 }
 
 export interface AnswerOptions {
@@ -87,9 +92,14 @@ export async function openChat(given: ChatFolderOptions): Promise<ChatSession> {
   const adapters = new Map<string, LoraAdapter>();
   for (const [name, place] of places) adapters.set(name, await readLoraFolder(place, options.onWarning));
   const ends = answerEnds(await endIds(tokenizer, model.module, textFiles(model.folder)), template, tokenizer);
+  const config = await readGenerationConfig(textFiles(model.folder), options.generationConfig);
+  for (const text of [...config.warnings, ...samplingNote(config, options)]) options.onWarning?.(text);
+  const sampling = samplingOf(samplingIn(options), config, options.otherwise);
   const writer = await openAdapterSwitch(model, adapters, await backend());
   return new Chat({
     ...options,
+    ...sampling,
+    stop: [...config.stopStrings, ...(options.stop ?? [])],
     tokenizer,
     chatTemplate: template,
     openedModel: model,

@@ -6,6 +6,7 @@ import { createGenerator } from '@lowrank/models';
 import { backendOnce } from '../device.js';
 import type { BackendOrOpener } from '../device.js';
 import { endIds } from '../front/answerEnds.js';
+import { readGenerationConfig, samplingIn, samplingNote, samplingOf } from '../front/generationConfig.js';
 import { promptTokens } from '../front/promptTokens.js';
 import type { TransferEvents } from './folders.js';
 import { withFolders } from './folders.js';
@@ -24,6 +25,8 @@ export interface GenerateFolderOptions extends TransferEvents, QuantizationOptio
   readonly maxNewTokens?: number;
   /** Strings that end the text, which is cut before them. */
   readonly stop?: readonly string[];
+  /** Whether the folder's generation_config.json says how tokens are drawn where nothing here does. Default true. */
+  readonly generationConfig?: boolean;
   /** Sees each token as it is made. */
   readonly onToken?: (id: number, prompt: number) => void;
   /** Sees each piece of text as it is sure. */
@@ -58,13 +61,18 @@ export async function generateBatch(
   const prompts = options.prompts.map((prompt) => promptIds(prompt, tokenizer));
   const longest = Math.max(...prompts.map(({ length }) => length));
   const maxNewTokens = options.maxNewTokens ?? Math.max(1, Math.min(128, contextLength - longest));
+  const folder = textFiles(options.model);
+  const config = await readGenerationConfig(folder, options.generationConfig);
+  for (const text of [...config.warnings, ...samplingNote(config, options)]) options.onWarning?.(text);
+  const sampling = samplingOf(samplingIn(options), config);
   const generator = createGenerator(module, { backend: await backend() });
   try {
     const written = await generator.generate(prompts, {
       ...options,
+      ...sampling,
       maxNewTokens,
-      stopIds: await endIds(tokenizer, module, textFiles(options.model)),
-      stopStrings: options.stop,
+      stopIds: await endIds(tokenizer, module, folder),
+      stopStrings: [...config.stopStrings, ...(options.stop ?? [])],
       text: (prompt) => textStream(tokenizer, prompt),
     });
     return written.map(({ text, ids }) => ({ text, ids }));
