@@ -51,11 +51,17 @@ test.each<[NodeJS.Signals, number]>([
   const output = join(work, signal);
   const ended = await train(output, 1_000_000, { onStep: (pid) => process.kill(pid, signal) });
   expect(ended).toMatchObject({ code });
-  expect(readdirSync(output).sort()).toEqual([
+  expect(
+    readdirSync(output)
+      .map((name) => name.replace(/\d+$/, 'N'))
+      .sort(),
+  ).toEqual([
     'README.md',
     'adapter_config.json',
     'adapter_model.safetensors',
+    'checkpoint-N',
     'metrics.jsonl',
+    'run.json',
   ]);
 });
 

@@ -27,6 +27,7 @@ export default defineConfig({
           { text: 'Data', link: '/data' },
           { text: 'What a folder means', link: '/folders' },
           { text: 'Generating and chatting', link: '/chat' },
+          { text: 'Runs', link: '/runs' },
           { text: 'Adapters and PEFT', link: '/adapters' },
           { text: 'Other methods', link: '/methods' },
           { text: 'Comparing methods and ranks', link: '/comparing' },

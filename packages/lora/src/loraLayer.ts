@@ -23,6 +23,8 @@ export interface NewLora {
   readonly variant?: LoraVariant | undefined;
   /** Give B a bias. */
   readonly bias?: boolean | undefined;
+  /** What begins from W or from outside is made without its values: a saved state is about to give them. */
+  readonly restored?: boolean | undefined;
 }
 
 type Beginning = Pick<NewLora, 'init' | 'rank' | 'scaling' | 'seed'>;
@@ -82,12 +84,26 @@ export abstract class LoraLayer extends Module implements Layer, VariantLayer {
    */
   async addNew(name: string, options: NewLora): Promise<void> {
     const { variant = plain } = options;
+    if (options.restored === true) return this.addRestored(name, options);
     const made = await this.fromBase(options);
     const initial = takesFromBase(options.init) ? made : undefined;
     const matrices =
       made === undefined
         ? this.begin(name, options)
         : { a: await copied(made.a, `lora_A.${name}`), b: await copied(made.b, `lora_B.${name}`) };
+    const weights: LoraWeights = { ...this.weights(name, matrices, options), initial };
+    this.add(name, (await variant.prepare?.(this, weights)) ?? weights);
+  }
+
+  private async addRestored(name: string, options: NewLora): Promise<void> {
+    const { variant = plain, init, rank } = options;
+    const zeros = (shape: readonly number[], own: string): Parameter =>
+      new Parameter(persistent(shape, { name: own }), false);
+    const initial =
+      takesFromBase(init) && !this.embedding
+        ? { a: zeros([rank, this.inFeatures], 'initial_A'), b: zeros([this.outFeatures, rank], 'initial_B') }
+        : undefined;
+    const matrices = this.begin(name, { ...options, init: 'kaiming' });
     const weights: LoraWeights = { ...this.weights(name, matrices, options), initial };
     this.add(name, (await variant.prepare?.(this, weights)) ?? weights);
   }

@@ -1,8 +1,9 @@
-import { open, rename, rm } from 'node:fs/promises';
+import { writeFileAtomic } from '@lowrank/files';
+import { open, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import type { StepEvent } from '@lowrank/trainer';
+import type { EvaluatedEvent, StepEvent } from '@lowrank/trainer';
 
-/** A line of metrics.jsonl. */
+/** A line of metrics.jsonl for a step. */
 export interface Metrics {
   readonly step: number;
   readonly loss: number;
@@ -29,61 +30,101 @@ export function metricsOf(event: StepEvent): Metrics {
   };
 }
 
-/**
- * metrics.jsonl of an output folder. During training it grows line by line as `metrics.partial.jsonl`, so that it
- * can be followed; it gets its name when the run is saved: a metrics.jsonl always belongs to the adapter in its folder.
- */
-export interface MetricsFile {
-  write(metrics: Metrics): Promise<void>;
-  /** Gives the file its name. */
-  finish(): Promise<void>;
-  /** Removes it, if it is not finished. */
-  discard(): Promise<void>;
+/** A line of metrics.jsonl for an evaluation, between those of the steps. */
+export interface EvaluationMetrics {
+  readonly step: number;
+  readonly eval_loss: number;
+  /** What the loss measures beside itself, over the rows of the evaluation: `eval_margin`. */
+  readonly [measure: string]: number;
 }
 
-export async function openMetricsFile(folder: string): Promise<MetricsFile> {
-  const [partial, final] = [join(folder, 'metrics.partial.jsonl'), join(folder, 'metrics.jsonl')];
-  const file = await open(partial, 'w');
+export function evaluationMetrics({ step, loss, measures }: EvaluatedEvent): EvaluationMetrics {
+  const named = Object.entries(measures).map(([name, value]) => [`eval_${name}`, value] as const);
+  return { step, eval_loss: loss, ...Object.fromEntries(named) };
+}
+
+/** metrics.jsonl of a run's folder: it grows line by line, so that it can be followed. */
+export interface MetricsFile {
+  write(metrics: Metrics | EvaluationMetrics): Promise<void>;
+  /** Makes what was written last. */
+  close(): Promise<void>;
+}
+
+/** The file's name in the folder of a run. */
+export const metricsName = 'metrics.jsonl';
+
+/** Of a run that goes on: what of the lines before it stays. */
+export interface KeptMetrics {
+  /** Lines of later steps go: those steps are taken again. */
+  readonly step: number;
+  /** So do evaluations after this step. */
+  readonly evaluatedAt: number;
+}
+
+/** Begins the file, or cuts the one that is there back to a checkpoint. */
+export async function openMetricsFile(folder: string, kept?: KeptMetrics): Promise<MetricsFile> {
+  const path = join(folder, metricsName);
+  if (kept !== undefined) await cutBack(path, kept);
+  const file = await open(path, kept === undefined ? 'w' : 'a');
   let isOpen = true;
-  const close = async (): Promise<void> => {
-    if (isOpen) await file.close();
-    isOpen = false;
-  };
   return {
     write: async (metrics) => {
       await file.appendFile(`${JSON.stringify(metrics)}\n`);
     },
-    async finish() {
-      await file.sync();
-      await close();
-      await rename(partial, final);
-    },
-    async discard() {
-      await close();
-      await rm(partial, { force: true });
+    async close() {
+      if (!isOpen) return;
+      isOpen = false;
+      try {
+        await file.sync();
+      } finally {
+        await file.close();
+      }
     },
   };
+}
+
+async function cutBack(path: string, { step: last, evaluatedAt }: KeptMetrics): Promise<void> {
+  const lines = (await readFile(path, 'utf8').catch(() => '')).split('\n');
+  const isKept = (line: string): boolean => {
+    const { step = Infinity, eval_loss: evaluation } = parsed(line);
+    return step <= (evaluation === undefined ? last : evaluatedAt);
+  };
+  const kept = lines.filter(isKept).map((line) => `${line}\n`);
+  await writeFileAtomic(path, kept.join(''));
+}
+
+/** A line that a process died at is none. */
+function parsed(line: string): { readonly step?: number; readonly eval_loss?: number } {
+  try {
+    return (JSON.parse(line) as { step?: number } | null) ?? {};
+  } catch {
+    return {};
+  }
 }
 
 /**
  * The same file, whose failures cost nothing: what cannot be written down (a full disk) is no reason to lose what is
  * being learned. `warn` receives the first one, as a sentence, and nothing is written from then on.
  */
-export function forgiving(file: MetricsFile, warn: (text: string) => void | Promise<void>): MetricsFile {
+export async function forgivingMetrics(
+  opening: () => Promise<MetricsFile>,
+  warn: (text: string) => void | Promise<void>,
+): Promise<MetricsFile> {
   let failed = false;
-  const attempt = async (action: () => Promise<void>): Promise<void> => {
-    if (failed) return;
+  const attempt = async <Result>(action: () => Promise<Result>): Promise<Result | undefined> => {
+    if (failed) return undefined;
     try {
-      await action();
+      return await action();
     } catch (error) {
       failed = true;
       const reason = error instanceof Error ? error.message : String(error);
-      await warn(`metrics.jsonl cannot be written (${reason}); the run goes on without it`);
+      await warn(`${metricsName} cannot be written (${reason}); the run goes on without it`);
+      return undefined;
     }
   };
+  const file = await attempt(opening);
   return {
-    write: (metrics) => attempt(() => file.write(metrics)),
-    finish: () => attempt(() => file.finish()),
-    discard: () => file.discard(),
+    write: (metrics) => attempt(async () => file?.write(metrics)),
+    close: () => attempt(async () => file?.close()),
   };
 }

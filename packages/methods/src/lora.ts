@@ -5,6 +5,7 @@ import { Conv1d } from '@lowrank/nn';
 import type { PlacedAdapter } from '@lowrank/patch';
 import {
   adaptedLayers,
+  adapterConstants,
   addAdapter,
   checkAdapter,
   copiesOf,
@@ -52,12 +53,14 @@ export const lora: Method<Tables, LoraAdapter> = {
   learningRates: [3e-4, 1e-3, 3e-3],
 
   async inject(model, options = {}, context = {}) {
-    const config = await configOf(model, options, context);
+    const { restored } = context;
+    const config = (restored?.form as LoraConfig | undefined) ?? (await configOf(model, options, context));
     const placed = await addAdapter(model, config, {
       onWarning: context.onWarning,
       ...(options.seed === undefined ? {} : { seed: options.seed }),
-      data: config.init === 'eva' ? await context.measure?.(config) : undefined,
-      loftq: config.init === 'loftq' ? await context.loftq?.() : undefined,
+      restored: restored !== undefined,
+      data: config.init === 'eva' && !restored ? await context.measure?.(config) : undefined,
+      loftq: config.init === 'loftq' && !restored ? await context.loftq?.() : undefined,
     });
     return applied(model, placed, options.loraPlusRatio);
   },
@@ -106,11 +109,13 @@ async function configOf(model: MethodModel, options: Options, { tokenizer }: Met
 
 function applied(
   model: MethodModel,
-  { name, parameters }: PlacedAdapter,
+  { name, config, parameters }: PlacedAdapter,
   loraPlusRatio: number | undefined,
 ): AppliedMethod<LoraAdapter> {
   return {
     parameters: loraPlusRatio === undefined ? parameters : withLoraPlus(parameters, loraPlusRatio),
+    constants: adapterConstants(model, name),
+    form: config,
     fileBytes: (dtype = 'F32') => fileBytes(model, name, dtype),
     extract: () => saveAdapter(model, { name }),
     remove: () => removeAdapter(model, name),

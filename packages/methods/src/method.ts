@@ -49,6 +49,10 @@ export interface MethodAdapter {
 export interface AppliedMethod<Stored = unknown> {
   /** What is trained; everything else of the model is frozen. */
   readonly parameters: readonly TrainedParameter[];
+  /** Tensors of its own that are not trained, and that the seed alone does not make again. */
+  readonly constants?: readonly TrainedParameter[] | undefined;
+  /** Plain JSON: what `inject` found out about its form, and takes as `context.restored` where a run goes on. */
+  readonly form?: unknown;
   /** The bytes of the file of weights that it would save, without reading any. */
   fileBytes(dtype?: 'F32' | 'BF16'): number;
   /** Reads what was learned from wherever it lives. */
@@ -97,6 +101,8 @@ export interface MethodContext {
   readonly loftq?: (() => Promise<LoftqSource>) | undefined;
   /** For full fine-tuning: the tensors of the folder that the model was loaded from. */
   readonly checkpoint?: (() => Promise<readonly OriginTensor[]>) | undefined;
+  /** The `form` of a run that goes on: its saved state is about to give all values. */
+  readonly restored?: { readonly form: unknown } | undefined;
   /** Of training that goes on from an adapter: options that may differ from those it was made with. */
   readonly resumed?: Readonly<Record<string, unknown>> | undefined;
   /** Gets a sentence for what of an adapter's configuration was left aside. */

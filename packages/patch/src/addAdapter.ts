@@ -40,7 +40,7 @@ export async function addAdapter(
   const targets = given.targetModules.length === 0 ? new Map<string, Adaptable>() : matchTargets(model, given);
   checkRoom(model, given, { ...options, targets });
   for (const text of targetWarnings(model, given)) options.onWarning?.(text);
-  const begin = beginnings[given.init] ?? beginAlone;
+  const begin = (options.restored === true ? undefined : beginnings[given.init]) ?? beginAlone;
   const { config, addTo } = await begin(model, given, { ...options, targets });
   return placeAdapter(model, { name, config }, async () => {
     for (const [path, layer] of targets) await addTo(path, layer);

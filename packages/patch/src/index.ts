@@ -2,6 +2,7 @@ export { activateAdapter } from './activateAdapter.js';
 export { AdapterBank, bankFor, openAdapterBank } from './adapterBank.js';
 export type { PreparedAdapter } from './adapterBank.js';
 export { adaptedLayers, streamOf } from './adaptedLayers.js';
+export { adapterConstants } from './adapterConstants.js';
 export { addAdapter } from './addAdapter.js';
 export type { AddAdapterOptions } from './addAdapter.js';
 export type { AdapterChoice } from './bankChoice.js';

@@ -19,6 +19,8 @@ export interface AdapterOptions {
   readonly name?: string;
   /** Of the new matrices; default 0. */
   readonly seed?: number;
+  /** A saved state is about to give all values: nothing is decomposed or measured for them. */
+  readonly restored?: boolean | undefined;
 }
 
 /** An adapter in its place around a model's layers. */

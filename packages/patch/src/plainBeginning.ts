@@ -1,5 +1,5 @@
 import type { LoraConfig } from '@lowrank/lora';
-import { rankAt, scalingAt, variantOf } from '@lowrank/lora';
+import { beginsOutside, rankAt, scalingAt, variantOf } from '@lowrank/lora';
 import type { Module } from '@lowrank/nn';
 import { wrapLayer } from './adaptedLayers.js';
 import type { Begin } from './beginning.js';
@@ -17,7 +17,7 @@ export async function addAlone(
   {
     path,
     layer,
-    options: { name = 'default', seed = 0 },
+    options: { name = 'default', seed = 0, restored = false },
   }: { readonly path: string; readonly layer: Adaptable; readonly options: AdapterOptions },
 ): Promise<void> {
   await wrapLayer(model, path, layer).addNew(name, {
@@ -26,7 +26,9 @@ export async function addAlone(
     dropout: config.dropout,
     init: config.init,
     seed,
-    bias: config.loraBias,
+    // Those that begin from outside have none, whoever makes them.
+    bias: beginsOutside(config.init) ? false : config.loraBias,
+    restored,
     variant: variantOf(config),
   });
 }

@@ -80,8 +80,10 @@ interface Fields<Value> {
   readonly requires?: readonly Requirement[];
   /** Memory and time of a run depend on it: `plan` takes it. */
   readonly cost?: true;
-  /** Default: refused. */
+  /** With an adapter that has begun already. Default: refused. */
   readonly onResume?: OnResume;
+  /** A run that goes on from a checkpoint may have another value: it changes nothing of what was done by then. */
+  readonly changeable?: true;
   /** The settings within, where the value is an object of settings of its own. */
   readonly fields?: SettingTable;
 }

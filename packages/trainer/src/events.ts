@@ -41,6 +41,8 @@ export interface EvaluatedEvent {
   readonly tokens: number;
   /** Whether no evaluation of this training before had a lower loss. */
   readonly isBest: boolean;
+  /** Of the result, after it was saved; not on the way. */
+  readonly isLast: boolean;
   /** Loss of the reference on the same rows, where the session has one. */
   readonly referenceLoss?: number;
   /** What the loss measures beside itself, over the same rows. */

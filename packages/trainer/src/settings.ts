@@ -20,6 +20,16 @@ export const trainingSettings = defineSettings(
       value: 'n',
       otherwise: 'once through the data',
       aliases: ['max_steps', 'iters', 'num_train_steps'],
+      changeable: true,
+    }),
+    /** Times through the data, in place of steps: ⌈epochs · rows / rows of a step⌉ steps. */
+    epochs: setting({
+      schema: number({ above: 0 }),
+      help: 'times through the data, instead of --steps',
+      value: 'n',
+      aliases: ['num_train_epochs'],
+      excludes: [{ setting: 'steps' }],
+      changeable: true,
     }),
     /** The rate at the end of the warmup. */
     learningRate: setting({
@@ -137,6 +147,7 @@ export const trainingSettings = defineSettings(
       see: './memory#checkpointing',
       aliases: ['gradient_checkpointing', 'grad_checkpoint'],
       cost: true,
+      changeable: true,
     }),
   },
 );

@@ -6,15 +6,12 @@ import type { EvaluatedEvent } from './events.js';
 import { NonFiniteError } from './nonFinite.js';
 import { learningRateAt } from './schedule.js';
 import { Scores } from './scores.js';
-import type { TrainOptions, TrainSession } from './trainOptions.js';
+import type { StoppedBy, TrainOptions, TrainSession } from './trainOptions.js';
 import type { Score, TrainState } from './trainState.js';
 import type { StepNumbers, TrainStep } from './trainStep.js';
 
 /** Steps whose numbers may still be arriving when the device gets the next. */
 const inFlight = 2;
-
-/** Why a training ended. */
-export type StoppedBy = 'steps' | 'early-stopping' | 'signal';
 
 /** What a loop did, with what came before a resume. */
 export interface StepsTaken {
@@ -181,7 +178,7 @@ export class StepLoop<Session extends TrainSession<Name>, Name extends string> {
     if (aborted(options.signal)) return false;
     this.evaluation = evaluation;
     const isBest = this.scores.add({ step, loss: evaluation.loss });
-    await options.onEvent?.(evaluatedEvent(step, evaluation, { referenceLoss, isBest }));
+    await options.onEvent?.(evaluatedEvent(step, evaluation, { referenceLoss, isBest, isLast: false }));
     return isBest;
   }
 
@@ -193,7 +190,7 @@ export class StepLoop<Session extends TrainSession<Name>, Name extends string> {
     if (options.checkpoint === undefined) return;
     await checkLearned(session, { step, loss, gradNorm });
     const place = await options.checkpoint(session, this.state());
-    await options.onEvent?.({ type: 'checkpoint', step, place });
+    if (place !== undefined) await options.onEvent?.({ type: 'checkpoint', step, place });
   }
 
   private state(): TrainState {
@@ -255,7 +252,7 @@ async function arrivalOf(numbers: StepNumbers): Promise<ArrivedNumbers> {
 export function evaluatedEvent(
   step: number,
   { loss, tokens, measures }: Evaluation,
-  more: Pick<EvaluatedEvent, 'referenceLoss' | 'isBest'>,
+  more: Pick<EvaluatedEvent, 'referenceLoss' | 'isBest' | 'isLast'>,
 ): EvaluatedEvent {
   return { type: 'evaluated', step, loss, tokens, measures, ...more };
 }

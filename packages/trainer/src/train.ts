@@ -3,9 +3,9 @@ import type { TokenInput } from './batch.js';
 import type { Evaluation } from './evaluate.js';
 import { evaluate, Evaluator } from './evaluate.js';
 import { optimizerOptions } from './optimizer.js';
-import type { StepsTaken, StoppedBy } from './stepLoop.js';
+import type { StepsTaken } from './stepLoop.js';
 import { evaluatedEvent, StepLoop } from './stepLoop.js';
-import type { TrainOptions, TrainSession } from './trainOptions.js';
+import type { StoppedBy, TrainOptions, TrainSession } from './trainOptions.js';
 import { checkOptions } from './trainOptions.js';
 import { createTrainStep } from './trainStep.js';
 
@@ -55,14 +55,15 @@ export async function train<Session extends TrainSession<Name>, Name extends str
     const { stoppedBy, best, weightsOf, evaluation: last, ...taken } = run;
     const interrupted = stoppedBy === 'signal';
     // Before the first step there is nothing that was learned, and perhaps an older result where it would go.
-    const place = run.steps === 0 ? undefined : await options.save?.(session, { step: weightsOf });
+    const at = { ...taken, step: weightsOf, stoppedBy };
+    const place = run.steps === 0 ? undefined : await options.save?.(session, at);
     if (place !== undefined) await options.onEvent?.({ type: 'saved', step: weightsOf, place });
     let evaluation = interrupted ? undefined : last;
     if (!interrupted && evaluation === undefined) {
       evaluation = await evaluateBy(session.evaluationLoss ?? session.loss);
       if (evaluation !== undefined) {
         const isBest = best === undefined || evaluation.loss <= best.loss;
-        await options.onEvent?.(evaluatedEvent(weightsOf, evaluation, { referenceLoss, isBest }));
+        await options.onEvent?.(evaluatedEvent(weightsOf, evaluation, { referenceLoss, isBest, isLast: true }));
       }
     }
     return { session, ...taken, evaluation, stoppedBy, interrupted, bestStep: best?.step, weightsOf };
@@ -77,11 +78,12 @@ async function runSteps<Session extends TrainSession<Name>, Name extends string>
   { arena, referenceLoss }: { readonly arena: Arena; readonly referenceLoss: number | undefined },
 ): Promise<StepsTaken & { readonly weightsOf: number }> {
   const { weightDecay, execution, checkpointing, resume } = options;
-  const { backend, loss, evaluationLoss = loss, parameters, random } = session;
+  const { backend, loss, evaluationLoss = loss, parameters, constants, random } = session;
   const trainStep = await createTrainStep({
     backend,
     loss,
     parameters,
+    constants,
     random,
     arena,
     ...optimizerOptions(options),
@@ -98,9 +100,10 @@ async function runSteps<Session extends TrainSession<Name>, Name extends string>
     const taken = await new StepLoop({ options, session, trainStep, evaluator, referenceLoss }).run();
     const { best, steps, stoppedBy } = taken;
     const goesBack = best !== undefined && best.step !== steps && stoppedBy !== 'signal';
-    if (!goesBack || options.loadBest === undefined) return { ...taken, weightsOf: steps };
-    await trainStep.restore(await options.loadBest(best));
-    return { ...taken, evaluation: undefined, weightsOf: best.step };
+    const state = goesBack ? await options.loadBest?.(best) : undefined;
+    if (state === undefined) return { ...taken, weightsOf: steps };
+    await trainStep.restore(state);
+    return { ...taken, evaluation: undefined, weightsOf: state.step };
   } finally {
     await evaluator?.dispose();
     await trainStep.dispose();

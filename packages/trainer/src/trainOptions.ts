@@ -17,9 +17,14 @@ export interface TrainSession<Name extends string = TokenInput> {
   /** The loss without what is meant for training alone, such as dropout; `loss` by default. */
   readonly evaluationLoss?: LossFunction<Name>;
   readonly parameters: readonly TrainedParameter[];
+  /** Tensors that are not trained, and that a state holds and restores: how an adapter began. */
+  readonly constants?: readonly TrainedParameter[] | undefined;
   /** The RNG state of dropout, if the loss has dropout. */
   readonly random?: RandomState;
 }
+
+/** Why a training ended. */
+export type StoppedBy = 'steps' | 'early-stopping' | 'signal';
 
 /**
  * Something to do between two steps, with the weights of exactly that step: the loop waits until the device has done
@@ -32,6 +37,18 @@ export interface BetweenSteps<Session> {
   run(session: Session, at: { readonly step: number; readonly loss: number }): unknown;
 }
 
+/** Where a training ended. */
+export interface Ended {
+  /** The step whose weights are saved: the last one, or the best. */
+  readonly step: number;
+  /** Steps taken. */
+  readonly steps: number;
+  readonly stoppedBy: StoppedBy;
+  /** Of the last step. */
+  readonly finalLoss: number | undefined;
+  readonly seconds: number;
+}
+
 export interface TrainOptions<Session extends TrainSession<Name>, Name extends string = TokenInput>
   extends OptimizerOptions, ScheduleOptions {
   /** Makes the model: once, before the first step. */
@@ -40,7 +57,7 @@ export interface TrainOptions<Session extends TrainSession<Name>, Name extends s
    * Writes what was learned; returns where, for the `saved` event. Called at the end, and when the signal is
    * aborted, unless that was before the first step.
    */
-  save?(session: Session, at: { readonly step: number }): Promise<string>;
+  save?(session: Session, at: Ended): Promise<string>;
   /**
    * The loss of the model before training, evaluated beside the trained one: a model with its adapters switched off.
    */
@@ -71,9 +88,10 @@ export interface TrainOptions<Session extends TrainSession<Name>, Name extends s
   readonly saveBest?: boolean;
   /**
    * Saves a state that training can go on from, and returns where, for the `checkpoint` event. Also called when the
-   * signal is aborted. Nothing is in flight meanwhile: the model's weights are the state's.
+   * signal is aborted. Nothing is in flight meanwhile: the model's weights are the state's. Undefined where it could
+   * not be saved, and training is to go on all the same.
    */
-  checkpoint?(session: Session, state: TrainState): Promise<string>;
+  checkpoint?(session: Session, state: TrainState): Promise<string | undefined>;
   /**
    * Where to go on. The session is made as it was for the run that the state is of, and `batches` stand where its
    * `data` says.
@@ -81,9 +99,9 @@ export interface TrainOptions<Session extends TrainSession<Name>, Name extends s
   readonly resume?: TrainState;
   /**
    * The state of the step with the lowest evaluation loss: given this, training ends with its weights, which are then
-   * saved, and not with those of the last step.
+   * saved, and not with those of the last step. Undefined where it was not kept.
    */
-  loadBest?(best: Score): Promise<StepState>;
+  loadBest?(best: Score): Promise<StepState | undefined>;
   /** Something of the caller's between two steps. */
   readonly betweenSteps?: BetweenSteps<Session>;
   readonly weightDecay?: number;

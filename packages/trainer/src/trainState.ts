@@ -1,5 +1,7 @@
 import { LowrankError } from '@lowrank/errors';
+import type { TrainedParameter } from '@lowrank/nn';
 import type { DType, HostArray, Shape, Tensor } from '@lowrank/tensor';
+import { readTensor } from '@lowrank/tensor';
 import { bytesPerElement, hostArray, sizeOf, sourceOf } from '@lowrank/tensor/op';
 import type { OptimizerTensor } from './optimizers/optimizer.js';
 import type { FlatVector } from './parameters.js';
@@ -19,9 +21,9 @@ export interface StepState {
   /** Micro-batches run: the RNG step of the next. */
   readonly rngStep: number;
   /**
-   * By name: `parameter.NAME`, the f32 values of a trained parameter, and `firstMoment.NAME` and so on, what the
-   * optimizer remembers of it. Cut by parameters, so that a device with other limits can take them. Those of a live
-   * step are read where they lie: before the next step, or they are that step's.
+   * By name: `parameter.NAME`, the f32 values of a trained parameter, `firstMoment.NAME` and so on, what the optimizer
+   * remembers of it, and `constant.NAME`. Cut by parameters, so that a device with other limits can take them. Those of
+   * a live step are read where they lie: before the next step, or they are that step's.
    */
   readonly tensors: ReadonlyMap<string, StateTensor>;
 }
@@ -62,15 +64,25 @@ export async function holdState<State extends StepState>(state: State): Promise<
   return { ...state, tensors };
 }
 
-/** The tensors of flat vectors and their optimizer, by parameters. */
-export function stateTensors(vectors: readonly FlatVector[]): Map<string, StateTensor> {
-  return new Map(
-    vectors.flatMap((vector) =>
-      stored(vector).flatMap((part) =>
-        vector.segments.map((segment): [string, StateTensor] => [nameOf(part, segment), partOf(part, segment)]),
-      ),
+/** What a state is of. */
+export interface Stateful {
+  readonly vectors: readonly FlatVector[];
+  /** Tensors that are not trained, and not to be made again either. */
+  readonly constants?: readonly TrainedParameter[] | undefined;
+}
+
+/** The tensors of flat vectors and their optimizer, by parameters, and the constants. */
+export function stateTensors({ vectors, constants = [] }: Stateful): Map<string, StateTensor> {
+  const trained = vectors.flatMap((vector) =>
+    stored(vector).flatMap((part) =>
+      vector.segments.map((segment): [string, StateTensor] => [nameOf(part, segment), partOf(part, segment)]),
     ),
   );
+  const others = constants.map(({ name, parameter: { tensor } }): [string, StateTensor] => [
+    constantName(name),
+    { dtype: tensor.dtype, shape: tensor.shape, read: () => readTensor(tensor) },
+  ]);
+  return new Map([...trained, ...others]);
 }
 
 /**
@@ -79,12 +91,13 @@ export function stateTensors(vectors: readonly FlatVector[]): Map<string, StateT
  * @throws LowrankError `trainer.state` where the state is of other parameters or another optimizer; nothing is written
  * then
  */
-export async function restoreTensors(
-  vectors: readonly FlatVector[],
-  tensors: ReadonlyMap<string, StateTensor>,
-): Promise<void> {
-  checkTensors(stateTensors(vectors), tensors);
-  for (const vector of vectors)
+export async function restoreTensors(of: Stateful, tensors: ReadonlyMap<string, StateTensor>): Promise<void> {
+  checkTensors(stateTensors(of), tensors);
+  for (const { name, parameter } of of.constants ?? []) {
+    const values = await tensors.get(constantName(name))?.read();
+    if (values !== undefined) sourceOf(parameter.tensor).write(values);
+  }
+  for (const vector of of.vectors)
     for (const part of stored(vector)) {
       const { tensor, filler = 0 } = part;
       const whole = hostArray(tensor.dtype, tensor.size);
@@ -106,6 +119,10 @@ function stored({ parameters, state }: FlatVector): readonly NamedTensor[] {
     { name: 'parameter', tensor: parameters, span: 1 },
     ...Object.entries(state).map(([name, one]) => ({ name, ...one })),
   ];
+}
+
+function constantName(name: string): string {
+  return `constant.${name}`;
 }
 
 function nameOf({ name }: NamedTensor, segment: Segment): string {

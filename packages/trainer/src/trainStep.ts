@@ -11,12 +11,14 @@ import type { FlatVector } from './parameters.js';
 import { disposeVectors, flattenParameters } from './parameters.js';
 import type { Nothing, Numbers, StepOptions } from './stepTraces.js';
 import { measureOutput, StepTraces } from './stepTraces.js';
-import type { StepState } from './trainState.js';
+import type { Stateful, StepState } from './trainState.js';
 import { restoreTensors, stateTensors } from './trainState.js';
 
 export interface TrainStepOptions<Name extends string = TokenInput> extends StepOptions<Name>, ExecutionOptions {
   readonly backend: Backend;
   readonly parameters: readonly TrainedParameter[];
+  /** Tensors that are not trained and belong to its state: how an adapter began. */
+  readonly constants?: readonly TrainedParameter[] | undefined;
   /** Decay of every parameter that does not state its own; decoupled, as AdamW's. */
   readonly weightDecay?: number;
 }
@@ -128,11 +130,15 @@ class FlatTrainStep<Name extends string> implements TrainStep<Name> {
   }
 
   state(): StepState {
-    return { step: this.steps, rngStep: this.rngStep, tensors: stateTensors(this.vectors) };
+    return { step: this.steps, rngStep: this.rngStep, tensors: stateTensors(this.stateful) };
+  }
+
+  private get stateful(): Stateful {
+    return { vectors: this.vectors, constants: this.options.constants };
   }
 
   async restore({ step, rngStep, tensors }: StepState): Promise<void> {
-    await restoreTensors(this.vectors, tensors);
+    await restoreTensors(this.stateful, tensors);
     this.traces.heal();
     this.steps = step;
     this.rngStep = rngStep;

@@ -6,13 +6,14 @@ import { evaluateFolder } from '../jobs/evaluate.js';
 import type { EvaluateFolderResult } from '../jobs/evaluate.js';
 import { fineTuneFolder } from '../jobs/fineTune.js';
 import type { DataEvent } from '../front/runTraining.js';
-import type { FineTuneEvent } from '../jobs/fineTune.js';
+import type { FineTuneEvent, FineTuneResult, ResumedEvent } from '../jobs/fineTune.js';
+import { checkpointName } from '../runs/checkpointFolders.js';
 import type { TransferEvents } from '../jobs/folders.js';
 import { mergeFolders } from '../jobs/merge.js';
 import { format, metricTitles } from '@lowrank/study';
 import { isTextMetric } from '@lowrank/data';
 import type { MetricName } from '@lowrank/data';
-import { metricsOf } from '../metricsFile.js';
+import { evaluationMetrics, metricsOf } from '../metricsFile.js';
 import { combineCommand } from './combineCommand.js';
 import { compareCommand } from './compareCommand.js';
 import { convertCommand } from './convertCommand.js';
@@ -142,6 +143,25 @@ function describeRows({ name, forms, tokens, labelTokens }: DataEvent): string {
   return `${name}: ${forms}; ${tokens.toLocaleString('en')} tokens, ${share}% of them learned`;
 }
 
+/** The run in the output folder goes on: nobody has to have asked for it. */
+function describeResumed({ folder, step }: ResumedEvent): string {
+  const whole = '--overwrite begins a new one';
+  return step === undefined
+    ? `the unfinished run in ${folder} has no checkpoint: it begins anew, with its settings (${whole})`
+    : `going on with the run in ${folder} after step ${step} (${checkpointName(step)}; ${whole})`;
+}
+
+function describeTrained(result: FineTuneResult): string {
+  const { steps, final_loss: loss, eval_loss: evalLoss, best_step: best, stopped_by: by, seconds } = result;
+  const place = result.adapter ?? result.model;
+  if (place === null) return 'interrupted before the first step: nothing was saved';
+  const how = { signal: 'interrupted, and saved: ', 'early-stopping': 'no more progress: ', steps: '' }[by];
+  const learned = loss === null ? 'no step was taken' : `loss ${loss.toFixed(4)} after ${steps} steps`;
+  const evaluated = evalLoss === null ? '' : `, ${evalLoss.toFixed(4)} on the evaluation rows`;
+  const lowest = best === null || best === steps ? '' : ` (lowest after step ${best})`;
+  return `${how}${learned}${evaluated}${lowest}, in ${duration(seconds * 1000)}; saved in ${place}`;
+}
+
 async function trainCommand({ flags, backend, speaker, onInterrupted }: TrainCommand): Promise<void> {
   const { device: _, json: _2, ...options } = flags;
   const controller = new AbortController();
@@ -153,13 +173,21 @@ async function trainCommand({ flags, backend, speaker, onInterrupted }: TrainCom
   const onEvent = async (event: FineTuneEvent): Promise<void> => {
     if (event.type === 'warning') speaker.say(`warning: ${event.text}`);
     else if (event.type === 'data') speaker.say(describeRows(event));
+    else if (event.type === 'resumed') speaker.say(describeResumed(event));
     else if (event.type === 'started') {
-      speaker.say(`training ${event.trainedParameters.toLocaleString('en')} parameters for ${event.steps} steps`);
-      progress = await startProgress(speaker, event.steps);
+      const { trainedParameters, steps, from } = event;
+      const left = from === 0 ? `${steps} steps` : `steps ${from + 1} to ${steps}`;
+      speaker.say(`training ${trainedParameters.toLocaleString('en')} parameters for ${left}`);
+      progress = await startProgress(speaker, steps);
     } else if (event.type === 'step') {
       progress?.step(event);
       speaker.line(metricsOf(event));
-    } else progress?.stop();
+    } else if (event.type === 'evaluated' && !event.isLast) {
+      speaker.line(evaluationMetrics(event));
+      speaker.say(
+        `step ${event.step}: evaluation loss ${event.loss.toFixed(4)}${event.isBest ? ', the lowest yet' : ''}`,
+      );
+    } else if (event.type !== 'checkpoint') progress?.stop();
   };
   try {
     const { interrupted, ...result } = await fineTuneFolder({
@@ -170,18 +198,10 @@ async function trainCommand({ flags, backend, speaker, onInterrupted }: TrainCom
       onEvent,
     });
     if (interrupted) onInterrupted();
-    const loss =
-      result.final_loss === null
-        ? 'no step was taken'
-        : `loss ${result.final_loss.toFixed(4)} after ${result.steps} steps`;
-    const evaluated = result.eval_loss === null ? '' : `, ${result.eval_loss.toFixed(4)} on the evaluation rows`;
-    const place = result.adapter ?? result.model;
-    if (place === null)
-      return speaker.result({ ...result, interrupted }, 'interrupted before the first step: nothing was saved');
+    const isSaved = result.adapter !== null || result.model !== null;
     speaker.result(
-      { ...result, ...(interrupted ? { interrupted } : {}) },
-      `${interrupted ? 'interrupted, and saved: ' : ''}${loss}${evaluated}, in ` +
-        `${duration(result.seconds * 1000)}; saved in ${place}`,
+      { ...result, ...(interrupted || !isSaved ? { interrupted } : {}) },
+      describeTrained({ ...result, interrupted }),
     );
   } finally {
     progress?.stop();

@@ -40,6 +40,7 @@ import { addSettingFlags } from './settingFlags.js';
 import { addBudgetFlags, addDataFlags, addMethodFlags } from './trainingFlags.js';
 import { tokenSettings } from '../settings/runSettings.js';
 import type { TrainFlags } from './trainingFlags.js';
+import { addCheckpointFlags, placesOfRun } from './checkpointFlags.js';
 
 export interface EvalFlags extends CommonFlags, QuantizationOptions, RowSelection, LossMask {
   model: string;
@@ -124,7 +125,8 @@ function addExport(program: Command, actions: Actions): void {
   const command = addExportFlags(program.command('export')).option('--json', jsonHelp, false);
   command.action(async (file: string, flags: ExportFlags) => {
     const train = program.commands.find((each) => each.name() === 'train');
-    if (train !== undefined) await withRunFile(train, file, (run: TrainFlags) => actions.export(flags, run));
+    if (train !== undefined)
+      await withRunFile(train, file, { action: (run: TrainFlags) => actions.export(flags, run) });
   });
 }
 
@@ -136,8 +138,8 @@ function addTrain(program: Command, actions: Actions): void {
     .description('fine-tune a model on rows of text, and save a PEFT adapter (or, with --method full, the model)');
   command.requiredOption('--model <model>', `${modelHelp}: config.json, model.safetensors, tokenizer.json`);
   addDataFlags(command)
-    .requiredOption('--output <folder>', 'where the adapter and metrics.jsonl go')
-    .option('--eval-data <file>', 'rows to report the loss on at the end')
+    .requiredOption('--output <folder>', 'the run’s folder: the adapter, run.json, metrics.jsonl, checkpoints')
+    .option('--eval-data <file>', 'rows to report the loss on: at the end, and every --eval-every')
     .option(
       '--method <name>',
       `how: ${methods.map((name) => `${name} (${methodNamed(name).title})`).join(', ')}`,
@@ -145,14 +147,15 @@ function addTrain(program: Command, actions: Actions): void {
       'lora',
     );
   addBudgetFlags(command, { rate: true });
+  addCheckpointFlags(command);
   addSettingFlags(addMethodFlags(command, methods), tokenSettings).addHelpText(
     'after',
     '\nExample:\n  $ lowrank train --model ./llama --data rows.jsonl --output ./adapter --steps 200 ' +
       '--batch-size 8 --learning-rate 2e-4 \\\n      --r 8 --alpha 16 --target-modules all-linear\n\nCtrl-C ' +
-      'finishes the step, saves, and ends with exit code 130.',
+      'finishes the step, saves, and ends with exit code 130; the same command goes on from there.',
   );
   addRunFile(common(overwriting(command))).action((file: string | undefined) =>
-    withRunFile(command, file, (flags: TrainFlags) => actions.train(flags)),
+    withRunFile(command, file, { fill: placesOfRun, action: (flags: TrainFlags) => actions.train(flags) }),
   );
 }
 

@@ -43,7 +43,14 @@ export function addRunFile(command: Command): Command {
 export async function withRunFile<Flags extends object>(
   command: Command,
   path: string | undefined,
-  action: (flags: Flags) => Promise<void>,
+  {
+    action,
+    fill,
+  }: {
+    readonly action: (flags: Flags) => Promise<void>;
+    /** Sets what neither gives, before it is missed; the defaults of settings are then left to the action. */
+    readonly fill?: (command: Command) => Promise<void>;
+  },
 ): Promise<void> {
   const stored = path === undefined ? {} : await readRunFile(command, path);
   const keys = new Map<string, string>();
@@ -52,14 +59,24 @@ export async function withRunFile<Flags extends object>(
     command.setOptionValueWithSource(name, value, 'config');
     keys.set(name, key);
   }
+  await fill?.(command);
   for (const option of command.options)
     if ((option as NeededOption).needed === true && command.getOptionValue(option.attributeName()) === undefined)
       command.error(`error: required option '${option.flags}' not specified`, { code: 'cli.needed' });
   try {
-    await action(command.opts<Flags>());
+    await action(fill === undefined ? command.opts<Flags>() : givenOf<Flags>(command));
   } catch (error) {
     throw isLowrankError(error) && path !== undefined ? inFile(error, keys, path) : error;
   }
+}
+
+/** The flags without the defaults of settings: whoever takes them knows these, and what was given. */
+function givenOf<Flags extends object>(command: Command): Flags {
+  const filled = command.options.filter(
+    (option) => option instanceof SettingFlag && command.getOptionValueSource(option.attributeName()) === 'default',
+  );
+  const names = new Set(filled.map((option) => option.attributeName()));
+  return Object.fromEntries(Object.entries(command.opts()).filter(([name]) => !names.has(name))) as Flags;
 }
 
 /** The same error, in the words of the file where it speaks of the file's settings. */

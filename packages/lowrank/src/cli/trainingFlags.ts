@@ -6,7 +6,7 @@ import { trainingSettings } from '@lowrank/trainer';
 import type { Command } from 'commander';
 import type { FineTuneTraining } from '../jobs/fineTuneTraining.js';
 import { methodTables, ownersOf } from '../settings/methodTables.js';
-import type { TablesByMethod } from '../settings/methodTables.js';
+import type { FolderOptions, TablesByMethod } from '../settings/methodTables.js';
 import { batchSettings } from '../settings/runSettings.js';
 import type { CommonFlags } from './commonFlags.js';
 import type { FlagChoice } from './settingFlags.js';
@@ -16,12 +16,12 @@ import { addSettingFlags } from './settingFlags.js';
 export type TrainingFlags = CommonFlags & FineTuneTraining;
 
 /** Flags of `train`. */
-export type TrainFlags = TrainingFlags & {
-  output: string;
-  overwrite?: boolean;
-  evalData?: string;
-  method: MethodName;
-};
+export type TrainFlags = TrainingFlags &
+  FolderOptions & {
+    output: string;
+    evalData?: string;
+    method: MethodName;
+  };
 
 /** Rows, and how they are read. */
 export function addDataFlags(command: Command): Command {

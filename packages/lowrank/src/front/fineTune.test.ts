@@ -3,7 +3,8 @@ import { join } from 'node:path';
 import { createCpuBackend } from '@lowrank/cpu';
 import { expect, test } from 'vitest';
 import { golden, readJson, runCli, scratch } from '../testing.js';
-import { fineTune, loadModel } from '../index.js';
+import { fineTune, holdState, loadModel } from '../index.js';
+import type { FineTuneOptions, MethodFiles, RunState } from '../index.js';
 
 const folder = join(golden, 'tied');
 const data = join(golden, 'train/rows.jsonl');
@@ -110,4 +111,36 @@ test('LoftQ and EVA find what they need by themselves', async () => {
     await run.remove();
   }
   await model.dispose();
+});
+
+test('a training goes on from a state, and looks at its weights between two steps', async () => {
+  const options = { data, r: 2, dropout: 0.1, steps: 6, learningRate: 5e-3, batchSize: 4, evalData: data } as const;
+  const states: RunState[] = [];
+  const looked: [number, MethodFiles][] = [];
+  const train = async (part: Partial<FineTuneOptions>): Promise<MethodFiles> => {
+    const model = await loadModel(folder, { device: 'cpu' });
+    try {
+      return await (await fineTune(model, { ...options, ...part })).files();
+    } finally {
+      await model.dispose();
+    }
+  };
+  const whole = await train({
+    saveEvery: 4,
+    evaluateEvery: 2,
+    onCheckpoint: async (state) => states.push(await holdState(state)),
+    betweenSteps: { every: 6, run: async ({ step, files }) => looked.push([step, await files()]) },
+  });
+  expect(states.map(({ step }) => step)).toContain(4);
+  const bytes = (files: MethodFiles | undefined): unknown => files?.['adapter_model.safetensors'];
+  expect(looked.map(([step]) => step)).toEqual([6]);
+  expect(bytes(looked[0]?.[1])).toEqual(bytes(whole));
+  const rest = await train({ resumeFrom: states.find(({ step }) => step === 4) });
+  expect(bytes(whole)).toBeInstanceOf(Uint8Array);
+  expect(bytes(rest)).toEqual(bytes(whole));
+  await expect(train({ resumeFrom: states[0], method: 'ia3', r: undefined, dropout: undefined })).rejects.toMatchObject(
+    {
+      code: 'run.changed',
+    },
+  );
 });

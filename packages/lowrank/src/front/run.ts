@@ -1,7 +1,7 @@
 import type { RowSource } from '@lowrank/data';
 import { LowrankError } from '@lowrank/errors';
 import type { MethodFiles, MethodName } from '@lowrank/methods';
-import type { Evaluation } from '@lowrank/trainer';
+import type { Evaluation, StoppedBy } from '@lowrank/trainer';
 import type { SavePlace } from '../saveFolder.js';
 import { filesToSave, saveFolder } from '../saveFolder.js';
 import type { Model } from './model.js';
@@ -23,12 +23,15 @@ export class Run {
   readonly seconds: number;
   /** Whether it was stopped before its last step. */
   readonly interrupted: boolean;
+  readonly stoppedBy: StoppedBy;
+  /** The step with the lowest loss of all evaluations on the way; undefined where there was none. */
+  readonly bestStep: number | undefined;
   readonly #model: Model;
   readonly #finished: FinishedRun;
   readonly #options: EvaluationOptions;
 
   constructor(model: Model, finished: FinishedRun, options: EvaluationOptions) {
-    const { steps, finalLoss, evaluation, tokens, seconds, interrupted } = finished.result;
+    const { steps, finalLoss, evaluation, tokens, seconds, interrupted, stoppedBy, bestStep } = finished.result;
     this.method = finished.method.name as MethodName;
     this.steps = steps;
     this.finalLoss = finalLoss;
@@ -36,6 +39,8 @@ export class Run {
     this.tokens = tokens;
     this.seconds = seconds;
     this.interrupted = interrupted;
+    this.stoppedBy = stoppedBy;
+    this.bestStep = bestStep;
     this.#model = model;
     this.#finished = finished;
     this.#options = options;

@@ -1,4 +1,13 @@
-import type { ChatTemplate, EncodedRow, LossMask, RowSelection, RowSource, TextTokenizer } from '@lowrank/data';
+import type {
+  ChatTemplate,
+  EncodedRow,
+  LossMask,
+  RowSelection,
+  RowSource,
+  SamplerState,
+  TextTokenizer,
+} from '@lowrank/data';
+import { LowrankError } from '@lowrank/errors';
 import {
   evaluationBatches,
   largestBatches,
@@ -14,12 +23,23 @@ import type { ModelFiles } from '@lowrank/models';
 import type { QuantizationSettings } from '@lowrank/quant';
 import type { Backend, RandomState } from '@lowrank/tensor';
 import { scalar } from '@lowrank/tensor';
-import type { Execution, TrainEvent, TrainOptions, TrainResult, TrainSession } from '@lowrank/trainer';
+import type {
+  BetweenSteps,
+  Ended,
+  Execution,
+  TrainEvent,
+  TrainOptions,
+  TrainResult,
+  TrainSession,
+} from '@lowrank/trainer';
 import { train } from '@lowrank/trainer';
 import { applyMethod } from '../jobs/methodRun.js';
 import type { OpenModel } from '../jobs/openModel.js';
-import type { CommonOptions, MethodOptions } from '../settings/methodTables.js';
+import type { CheckpointOptions, CommonOptions, MethodOptions } from '../settings/methodTables.js';
 import { datasetWarnings } from './datasetWarnings.js';
+import type { RunState } from './runState.js';
+import type { Learned, SavingHooks } from './savingOptions.js';
+import { savingOptions } from './savingOptions.js';
 
 /** A model to train, with what its texts need. */
 export interface TrainingModel {
@@ -32,7 +52,7 @@ export interface TrainingModel {
 }
 
 /** A run: the options that are declared in tables (settings/methodTables.ts), and what it is about. */
-export interface RunOptions extends Omit<MethodOptions, 'initAdapter'>, CommonOptions, RowSelection {
+export interface RunOptions extends Omit<MethodOptions, 'initAdapter'>, CommonOptions, CheckpointOptions, RowSelection {
   readonly method?: MethodName | undefined;
   readonly data: RowSource;
   /** Rows whose loss is computed at the end. */
@@ -41,6 +61,8 @@ export interface RunOptions extends Omit<MethodOptions, 'initAdapter'>, CommonOp
   readonly initAdapter?: string | ModelFiles | undefined;
   /** What the adapter is for, as it was given. */
   readonly baseModel: string;
+  /** The state of a run to go on with, with the same options and rows. */
+  readonly resume?: RunState | undefined;
   readonly execution?: Execution | undefined;
   readonly signal?: AbortSignal | undefined;
 }
@@ -61,15 +83,17 @@ export interface DataEvent {
 /** How rows are read. */
 export type ReadingOptions = Pick<RunOptions, 'maxLength' | keyof LossMask> & Omit<RowSelection, 'parts'>;
 
-export interface RunHooks {
+export interface RunHooks extends SavingHooks {
+  /** Called with the number of steps in all, before the first. */
+  readonly planned?: ((steps: number) => void | Promise<void>) | undefined;
+  /** Something between two steps, with the weights of exactly that step. */
+  readonly betweenSteps?: BetweenSteps<Learned> | undefined;
   /** Saves what was learned, at the end and when the signal is aborted; returns where. */
-  readonly save?: ((method: Method, applied: AppliedMethod) => Promise<string>) | undefined;
+  readonly save?: ((method: Method, applied: AppliedMethod, at: Ended) => Promise<string>) | undefined;
   readonly onEvent?: ((event: RunEvent) => void | Promise<void>) | undefined;
 }
 
-export interface FinishedRun {
-  readonly method: Method;
-  readonly applied: AppliedMethod;
+export interface FinishedRun extends Learned {
   readonly result: TrainResult<TrainSession>;
 }
 
@@ -82,30 +106,49 @@ export async function runTraining(model: TrainingModel, options: RunOptions, hoo
   const applied = await prepareMethod(model, options, { rows: rowsOnce, hooks });
   const rows = await rowsOnce();
   const evalRows = await readEvaluationRows(model, options, hooks);
-  const steps = options.steps ?? Math.ceil(rows.length / (batchSize * gradientAccumulation));
+  const { epochs = 1, evaluateEvery, resume } = options;
+  const steps = options.steps ?? Math.ceil((epochs * rows.length) / (batchSize * gradientAccumulation));
+  if (evaluateEvery !== undefined && evalRows === undefined) throw nothingToEvaluate(evaluateEvery);
+  await hooks.planned?.(steps);
   const random: RandomState = {
     seed: scalar(seed >>> 0, { dtype: 'u32', name: 'seed' }),
     step: scalar(0, { dtype: 'u32', name: 'rngStep' }),
   };
-  const layout = { ...options, batchSize, gradientAccumulation };
+  const state = resume?.data as SamplerState | undefined;
+  const layout = { ...options, batchSize, gradientAccumulation, state };
   const backend = await model.backend();
+  const learned = { method, applied };
+  const { betweenSteps } = hooks;
   const result = await train<TrainSession>({
     ...trainerOptions(options),
+    ...savingOptions(options, hooks, learned),
     createSession: () => ({
       backend,
       loss: model.open.trainingLoss(random, options),
       evaluationLoss: model.open.loss,
       parameters: applied.parameters,
+      constants: applied.constants,
       random,
     }),
     batches: trainingBatches(rows, layout),
-    largest: largestBatches(rows, { ...layout, steps }),
+    largest: largestBatches(rows, { ...layout, steps: Math.max(1, steps - (resume?.step ?? 0)) }),
     evaluation: evalRows === undefined ? undefined : evaluationBatches(evalRows),
     steps,
-    save: hooks.save && (() => hooks.save?.(method, applied) ?? Promise.resolve('')),
+    betweenSteps: betweenSteps && { ...betweenSteps, run: (_, at) => betweenSteps.run(learned, at) },
+    save: hooks.save && ((_, at) => hooks.save?.(method, applied, at) ?? Promise.resolve('')),
     onEvent: (event) => hooks.onEvent?.(event),
   });
-  return { method, applied, result };
+  return { ...learned, result };
+}
+
+function nothingToEvaluate(evaluateEvery: number): LowrankError {
+  return new LowrankError({
+    code: 'cli.conflict',
+    what: (names) => names('evaluateEvery', String(evaluateEvery)),
+    expected: (names) => `rows to evaluate (${names('evalData')}) with it`,
+    got: 'none',
+    setting: 'evaluateEvery',
+  });
 }
 
 /** The options that the trainer takes as they are. */
@@ -126,7 +169,8 @@ export async function prepareMethod(
   options: RunOptions,
   { rows, hooks }: { readonly rows: () => Promise<readonly EncodedRow[]>; readonly hooks: Pick<RunHooks, 'onEvent'> },
 ): Promise<AppliedMethod> {
-  const { method = 'lora', seed = 0, batchSize = 8 } = options;
+  const { method = 'lora', seed = 0, batchSize = 8, resume } = options;
+  if (resume !== undefined && resume.method !== method) throw otherMethod(resume, method);
   const { tokenizer, quantization, backend } = model;
   const warnings = dropoutWarnings(model.open.module);
   const applied = await applyMethod(
@@ -138,10 +182,21 @@ export async function prepareMethod(
       quantization,
       data: async () => ({ rows: await rows(), backend, batchSize, seed }),
       onWarning: (text) => void warnings.push(text),
+      restored: resume && { form: resume.form ?? undefined },
     },
   );
   for (const text of warnings) await hooks.onEvent?.({ type: 'warning', text });
   return applied;
+}
+
+function otherMethod(resume: RunState, method: string): LowrankError {
+  return new LowrankError({
+    code: 'run.changed',
+    what: (names) => names('method', method),
+    expected: `${resume.method}, as the state that the run goes on from`,
+    got: method,
+    setting: 'method',
+  });
 }
 
 /** transformers applies a config's dropouts to the base while it trains; Lowrank has none there. */

@@ -102,7 +102,7 @@ async function collect(given: FineTuneFolderOptions, events: TransferEvents): Pr
     readRows(model, options.data, { options, hooks, parts: options.parts });
   if (options.addTokens !== undefined) refuse('added tokens', 'a model and a tokenizer that have them already');
   const method = methodNamed(options.method ?? 'lora');
-  const applied = await prepareMethod(model, options, { rows: read, hooks });
+  const applied = await prepareMethod(model, { ...options, resume: undefined }, { rows: read, hooks });
   if (open.module.virtualTokens > 0)
     refuse(`the method ${method.name}`, 'LoRA, or another method whose tokens are text');
   const rows = await read();

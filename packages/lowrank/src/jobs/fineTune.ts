@@ -1,11 +1,9 @@
 import type { RowSelection, TextFiles, TextTokenizer } from '@lowrank/data';
 import { readChatTemplate, readTokenizer } from '@lowrank/data';
-import type { OutputClaim } from '@lowrank/files';
-import { claimOutput } from '@lowrank/files';
-import type { AppliedMethod, MethodName } from '@lowrank/methods';
+import type { AppliedMethod, Method, MethodFiles, MethodName } from '@lowrank/methods';
 import { methodNamed } from '@lowrank/methods';
 import type { CausalModel } from '@lowrank/models';
-import type { Execution } from '@lowrank/trainer';
+import type { Execution, StoppedBy } from '@lowrank/trainer';
 import { stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { backendOnce } from '../device.js';
@@ -13,19 +11,21 @@ import type { BackendOrOpener } from '../device.js';
 import { checkKeepsTables, newTokens } from '../front/newTokens.js';
 import type { RunEvent, TrainingModel } from '../front/runTraining.js';
 import { runTraining } from '../front/runTraining.js';
-import { forgiving, openMetricsFile, metricsOf } from '../metricsFile.js';
-import { filesToSave, saveFolder } from '../saveFolder.js';
-import { checkOptions, checkValues } from '../settings/checkOptions.js';
-import type { CommonOptions, MethodOptions, OutputOptions, TokenOptions } from '../settings/methodTables.js';
+import type { BegunRun } from '../runs/beginRun.js';
+import { beginRun } from '../runs/beginRun.js';
+import { readCheckpoint } from '../runs/checkpointFolders.js';
+import { checkSteps } from '../runs/runChanges.js';
+import { statusOf } from '../runs/runFolder.js';
+import { filesToSave } from '../saveFolder.js';
+import type { CommonOptions, FolderOptions, MethodOptions, TokenOptions } from '../settings/methodTables.js';
 import type { TransferEvents } from './folders.js';
-import { withFolders } from './folders.js';
 import { openModel } from './openModel.js';
 import { quantizationOf } from './quantization.js';
 import { ownTokenizer, tokenizerFiles } from './tokenizerFiles.js';
 
 /** Options of `fineTuneFolder`: those declared in tables (settings/methodTables.ts), and what a run is about. */
 export interface FineTuneFolderOptions
-  extends Pick<TransferEvents, 'onTransfer'>, MethodOptions, CommonOptions, OutputOptions, TokenOptions, RowSelection {
+  extends Pick<TransferEvents, 'onTransfer'>, MethodOptions, CommonOptions, FolderOptions, TokenOptions, RowSelection {
   readonly backend: BackendOrOpener;
   /** Hugging Face folder, hub id (owner/name or owner/name@revision) or URL. */
   readonly model: string;
@@ -33,7 +33,7 @@ export interface FineTuneFolderOptions
   readonly data: string;
   /** Default: the model's. */
   readonly tokenizer?: TextTokenizer;
-  /** Folder for what is learned, and metrics.jsonl. */
+  /** Folder for the run: what is learned, run.json, metrics.jsonl, checkpoints. */
   readonly output: string;
   readonly evalData?: string;
   /**
@@ -61,7 +61,15 @@ const runOptions: readonly (keyof FineTuneFolderOptions)[] = [
   'onTransfer',
 ];
 
-export type FineTuneEvent = RunEvent;
+/** A run that had been begun before goes on, from a checkpoint or, where it has none, from its beginning. */
+export interface ResumedEvent {
+  readonly type: 'resumed';
+  readonly folder: string;
+  /** Of the checkpoint; undefined where there is none. */
+  readonly step: number | undefined;
+}
+
+export type FineTuneEvent = RunEvent | ResumedEvent;
 
 /** What `lowrank train` prints last. */
 export interface FineTuneResult {
@@ -81,48 +89,110 @@ export interface FineTuneResult {
   /** The Hugging Face folder; null with all methods but `full`. */
   readonly model: string | null;
   readonly interrupted: boolean;
+  /** The step that the run went on from; null where it began here. */
+  readonly resumed_from: number | null;
+  /** The step with the lowest loss of all evaluations on the way; null where there was none. */
+  readonly best_step: number | null;
+  /** The checkpoint of its weights; null where none was saved. */
+  readonly best_checkpoint: string | null;
+  readonly stopped_by: StoppedBy;
 }
 
 /**
- * Fine-tunes a model folder on a file of rows and writes a PEFT folder (or, with `full`, a model folder) and
- * metrics.jsonl. What `lowrank train` does.
+ * Fine-tunes a model folder on a file of rows and writes a PEFT folder (or, with `full`, a model folder), run.json,
+ * metrics.jsonl and checkpoints. What `lowrank train` does.
  *
- * All that can be known to be wrong is found before the first step. A run that fails leaves nothing behind in `output`.
+ * Where `output` holds an unfinished run, it goes on from its last checkpoint, with the run's own settings where none
+ * are given.
+ *
+ * All that can be known to be wrong is found before the first step. A run that fails without a checkpoint leaves nothing
+ * behind in `output`.
  *
  * @throws LowrankError what claimOutput throws: `output.taken` where `output` holds something and `overwrite` is not
- * given
+ * given; `run.changed` for another setting than the run has that goes on, `run.input` for other data or another model;
+ * `run.nothingToResume`
  */
 export async function fineTuneFolder(given: FineTuneFolderOptions): Promise<FineTuneResult> {
-  checkOptions(given);
-  checkValues(given, runOptions);
-  const warnings: string[] = [];
-  const options = await withFolders(given, {
-    onTransfer: given.onTransfer,
-    onWarning: (text) => void warnings.push(text),
-  });
-  for (const text of warnings) await options.onEvent?.({ type: 'warning', text });
-  const { output, overwrite } = options;
-  const claim = await claimOutput(output, { inputs: [options.model], overwrite });
+  const run = await beginRun(given, runOptions);
   try {
-    return await trainFolder(options, claim);
+    return await trainFolder(run);
+  } catch (error) {
+    await run.folder.fail(error);
+    throw error;
   } finally {
     // Removes what was made for it and is empty, too.
-    await claim.discard();
+    await run.claim.discard();
   }
 }
 
-async function trainFolder(
-  options: FineTuneFolderOptions & { readonly baseModel: string },
-  claim: OutputClaim,
-): Promise<FineTuneResult> {
+async function trainFolder(run: BegunRun<FineTuneFolderOptions>): Promise<FineTuneResult> {
+  const { options, folder, resume, record } = run;
+  const { saves } = methodNamed(options.method ?? 'lora');
+  const { model, texts } = await trainingModel(options);
+  const { open, backend } = model;
+  const filesOf = (method: Method, learned: AppliedMethod): Promise<MethodFiles> =>
+    filesToSave(method, learned, { ...open, tokenizer: texts });
+  const { result, applied } = await runTraining(
+    model,
+    { ...options, resume },
+    {
+      async planned(steps) {
+        if (record !== undefined && resume !== undefined) checkSteps(steps, { step: resume.step, record });
+        const { name, description } = await backend();
+        folder.plan({ steps, device: `${name}, ${description}` });
+      },
+      checkpoint: async (state, { method, applied: learned }) =>
+        folder.checkpoint(state, await filesOf(method, learned)),
+      loadBest: ({ step }) => loadBest(run, step),
+      async save(method, learned, { stoppedBy, steps: step, finalLoss, seconds }) {
+        folder.ended({
+          status: statusOf(stoppedBy),
+          stopped_by: stoppedBy,
+          step,
+          seconds,
+          loss: finalLoss ?? null,
+        });
+        return folder.save(await filesOf(method, learned));
+      },
+      async onEvent(event) {
+        await folder.onEvent(event);
+        await options.onEvent?.(event);
+      },
+    },
+  );
+  const { steps, tokens, seconds, interrupted, evaluation, finalLoss, bestStep, stoppedBy } = result;
+  const evalLoss = evaluation?.loss ?? null;
+  await folder.close({ eval_loss: evalLoss });
+  const saved = steps > 0;
+  return {
+    steps,
+    final_loss: finalLoss ?? null,
+    eval_loss: evalLoss,
+    tokens,
+    seconds,
+    trained_parameters: sizeOf(applied),
+    file_bytes: saved ? await weightBytes(options.output, saves) : 0,
+    adapter: saved && saves === 'adapter' ? options.output : null,
+    model: saved && saves === 'model' ? options.output : null,
+    interrupted,
+    resumed_from: resume?.step ?? null,
+    best_step: bestStep ?? null,
+    best_checkpoint: folder.bestCheckpoint ?? null,
+    stopped_by: stoppedBy,
+  };
+}
+
+/** The model, and the files of its tokenizer where what is learned needs them. */
+async function trainingModel(
+  options: BegunRun<FineTuneFolderOptions>['options'],
+): Promise<{ readonly model: TrainingModel; readonly texts: Readonly<Record<string, string>> }> {
   const chosen = methodNamed(options.method ?? 'lora');
-  const { saves } = chosen;
   if (options.addTokens !== undefined) checkKeepsTables(chosen);
   const backend = backendOnce(options.backend);
   const texts = await tokenizerFiles(options.model, options.initAdapter);
   const read = options.tokenizer ?? (await readTokenizer(texts));
   // The trainer lays trained weights out itself, from the host.
-  const open = await openModel(options.model, { ...options, backend: saves === 'model' ? undefined : backend });
+  const open = await openModel(options.model, { ...options, backend: chosen.saves === 'model' ? undefined : backend });
   const { tokenizer, files } = await tokenizerOf({ ...options, tokenizer: read }, open.module, texts);
   for (const text of tokenizer.warnings) await options.onEvent?.({ type: 'warning', text });
   const model: TrainingModel = {
@@ -132,37 +202,17 @@ async function trainFolder(
     backend,
     quantization: quantizationOf(options),
   };
-  const metrics = forgiving(await openMetricsFile(options.output), (text) =>
-    options.onEvent?.({ type: 'warning', text }),
-  );
-  try {
-    const { result, applied } = await runTraining(model, options, {
-      async save(method, learned) {
-        await saveFolder(options.output, await filesToSave(method, learned, { ...open, tokenizer: files }), claim);
-        await metrics.finish();
-        return options.output;
-      },
-      async onEvent(event) {
-        if (event.type === 'step') await metrics.write(metricsOf(event));
-        await options.onEvent?.(event);
-      },
-    });
-    const saved = result.steps > 0;
-    return {
-      steps: result.steps,
-      final_loss: result.finalLoss ?? null,
-      eval_loss: result.evaluation?.loss ?? null,
-      tokens: result.tokens,
-      seconds: result.seconds,
-      trained_parameters: sizeOf(applied),
-      file_bytes: saved ? await weightBytes(options.output, saves) : 0,
-      adapter: saved && saves === 'adapter' ? options.output : null,
-      model: saved && saves === 'model' ? options.output : null,
-      interrupted: result.interrupted,
-    };
-  } finally {
-    await metrics.discard();
-  }
+  return { model, texts: files };
+}
+
+async function loadBest(
+  { folder, options }: BegunRun<FineTuneFolderOptions>,
+  step: number,
+): ReturnType<NonNullable<Parameters<typeof runTraining>[2]['loadBest']>> {
+  if (folder.bestCheckpoint !== undefined) return readCheckpoint(folder.path, step);
+  const text = `the weights of the best step, ${step}, were not saved: the result is of the last step`;
+  await options.onEvent?.({ type: 'warning', text });
+  return undefined;
 }
 
 /** The tokenizer, and its files where what is learned needs them: tokens were added, now or when an adapter began. */

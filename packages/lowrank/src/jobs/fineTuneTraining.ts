@@ -1,7 +1,16 @@
+import type { FolderOptions } from '../settings/methodTables.js';
 import type { FineTuneFolderOptions } from './fineTune.js';
 
 /** The options of `fineTune` that are plain JSON: those that are neither functions nor places of this process. */
 export type FineTuneTraining = Omit<
   FineTuneFolderOptions,
-  'backend' | 'tokenizer' | 'output' | 'overwrite' | 'evalData' | 'execution' | 'signal' | 'onEvent' | 'onTransfer'
+  | 'backend'
+  | 'tokenizer'
+  | 'output'
+  | 'evalData'
+  | 'execution'
+  | 'signal'
+  | 'onEvent'
+  | 'onTransfer'
+  | keyof FolderOptions
 >;

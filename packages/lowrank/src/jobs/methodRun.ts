@@ -28,6 +28,8 @@ export interface MethodSources {
   /** The rows that it is trained on: what EVA goes by. */
   readonly data?: (() => Promise<EvaData>) | undefined;
   readonly onWarning?: ((text: string) => void) | undefined;
+  /** Of a run that goes on: its saved state is about to give all values. */
+  readonly restored?: MethodContext['restored'];
 }
 
 /** Puts a method into a model: a new one, or one to go on from. */
@@ -50,11 +52,12 @@ export async function applyMethod(
 
 function contextOf(
   { module, files }: OpenModel,
-  { tokenizer, quantization, data, onWarning }: MethodSources,
+  { tokenizer, quantization, data, onWarning, restored }: MethodSources,
 ): MethodContext {
   return {
     tokenizer,
     onWarning,
+    restored,
     measure: data && (async (config) => evaMeasure(module, config, await data())),
     ...(files && {
       loftq: async () => ({ base: await loftqBase(files, quantization) }),

@@ -17,7 +17,7 @@ import {
 import type { OptimizerOptions } from '@lowrank/trainer';
 import { checkOptimizer } from '@lowrank/trainer';
 import type { MethodOptions, TablesByMethod } from './methodTables.js';
-import { commonTables, methodTables, outputTables, ownersOf, settingIn, tokenTables } from './methodTables.js';
+import { commonTables, folderTables, methodTables, ownersOf, settingIn, tokenTables } from './methodTables.js';
 
 type Options = Readonly<Record<string, unknown>>;
 
@@ -38,7 +38,7 @@ export function checkOptions(
   checkBegun(tables, options);
   const settings: Settings = Object.assign({}, ...tables.map((table) => table.settings));
   const all: object = { ...Object.fromEntries(Object.keys(settings).map((name) => [name, undefined])), ...options };
-  for (const table of [...tables, ...tokenTables]) {
+  for (const table of [...tables, ...tokenTables, ...commonTables, ...folderTables]) {
     // loraConfig checks its own.
     if (table !== loraSettings) checkExclusions({ settings: table.settings, code: 'cli.conflict' }, options, all);
     checkRequirements({ settings: table.settings, code: 'cli.conflict' }, options, all);
@@ -49,13 +49,18 @@ export function checkOptions(
  * Checks that every option is one that there is, and each value by itself.
  *
  * @param others names of options that are no settings: what a run is about
+ * @param more the settings of a run beside those of its method and of all training
  * @throws LowrankError `cli.option` for an unknown one, naming the nearest; the tables' codes for values
  */
-export function checkValues(options: object, others: readonly string[]): void {
+export function checkValues(
+  options: object,
+  others: readonly string[],
+  more: readonly SettingTable[] = folderTables,
+): void {
   const { method = 'lora' } = options as { readonly method?: string };
   const tables: readonly SettingTable[] = [
     ...commonTables,
-    ...outputTables,
+    ...more,
     ...tokenTables,
     ...Object.values(methodTables).flat(),
   ];
@@ -63,7 +68,7 @@ export function checkValues(options: object, others: readonly string[]): void {
   const settings: Settings = Object.assign(Object.fromEntries(known), ...tables.map((table) => table.settings));
   refuseUnknown({ settings, code: 'cli.option', subject: 'the option' }, options);
   const own: readonly SettingTable[] = (methodTables as TablesByMethod)[method] ?? [];
-  for (const table of [...commonTables, ...outputTables, ...tokenTables, ...own])
+  for (const table of [...commonTables, ...more, ...tokenTables, ...own])
     for (const [name, value] of Object.entries(options))
       if (value !== undefined && Object.hasOwn(table.settings, name)) checkValue(table, name, value);
 }

@@ -5,7 +5,14 @@ import { quantizationSettings } from '@lowrank/quant';
 import type { MergedOptions, Setting, SettingTable } from '@lowrank/settings';
 import { accepts } from '@lowrank/settings';
 import { trainingSettings } from '@lowrank/trainer';
-import { batchSettings, outputSettings, resumeSettings, tokenSettings } from './runSettings.js';
+import {
+  batchSettings,
+  checkpointSettings,
+  continueSettings,
+  outputSettings,
+  resumeSettings,
+  tokenSettings,
+} from './runSettings.js';
 
 type RegisteredTables = (typeof registered)[MethodName]['settings'][number];
 
@@ -31,10 +38,15 @@ export const commonTables = [dataSettings, trainingSettings, batchSettings] as c
 
 export type CommonOptions = MergedOptions<(typeof commonTables)[number]>;
 
-/** The settings of whatever writes an output, beside them. */
-export const outputTables = [outputSettings] as const;
+/** What is evaluated and saved on the way. */
+export type CheckpointOptions = MergedOptions<typeof checkpointSettings>;
 
-export type OutputOptions = MergedOptions<(typeof outputTables)[number]>;
+/** The settings of a run with a folder of its own, beside them: not of the many runs of a study. */
+export const folderTables = [checkpointSettings, continueSettings, outputSettings] as const;
+
+export type FolderOptions = MergedOptions<(typeof folderTables)[number]>;
+
+export type OutputOptions = MergedOptions<typeof outputSettings>;
 
 /** The settings that one of these tables declares under a name. */
 export function settingIn(tables: readonly SettingTable[], name: string): Setting | undefined {

@@ -1,4 +1,4 @@
-import { defineSettings, list, setting, text, toggle, wholeNumber } from '@lowrank/settings';
+import { defineSettings, list, number, setting, text, toggle, wholeNumber } from '@lowrank/settings';
 
 /** How rows become batches. */
 export const batchSettings = defineSettings(
@@ -32,6 +32,83 @@ export const batchSettings = defineSettings(
       default: true,
       help: 'pad rows to one length instead of laying them one after another',
       cost: true,
+    }),
+  },
+);
+
+/** What is evaluated and saved while a run is under way, and when it ends. */
+export const checkpointSettings = defineSettings(
+  { code: 'cli.settings', subject: 'the setting' },
+  {
+    evaluateEvery: setting({
+      schema: wholeNumber({ min: 1 }),
+      flag: 'eval-every',
+      help: 'evaluate after every so many steps, and after the last',
+      see: './runs#evaluation',
+      value: 'steps',
+      otherwise: 'once, at the end',
+      aliases: ['eval_every', 'eval_steps', 'steps_per_eval'],
+      changeable: true,
+    }),
+    earlyStopping: setting({
+      schema: wholeNumber({ min: 1 }),
+      help: 'end after so many evaluations in a row without a new lowest loss',
+      see: './runs#early-stopping',
+      value: 'n',
+      otherwise: 'never',
+      aliases: ['early_stopping_patience', 'patience'],
+      requires: [{ setting: 'evaluateEvery' }],
+      changeable: true,
+    }),
+    saveEvery: setting({
+      schema: wholeNumber({ min: 1 }),
+      help: 'save a checkpoint after every so many steps, and after the last',
+      see: './runs#checkpoints',
+      value: 'steps',
+      otherwise: 'only when interrupted',
+      aliases: ['save_steps'],
+      changeable: true,
+    }),
+    saveEveryMinutes: setting({
+      schema: number({ above: 0 }),
+      help: 'save a checkpoint after every so many minutes, and after the last step',
+      see: './runs#checkpoints',
+      value: 'minutes',
+      changeable: true,
+    }),
+    keepLast: setting({
+      schema: wholeNumber({ min: 1 }),
+      help: 'checkpoints that are kept, beside the best one',
+      see: './runs#checkpoints',
+      value: 'k',
+      otherwise: 'all',
+      aliases: ['save_total_limit'],
+      changeable: true,
+    }),
+    /** What is saved at the end are the weights with the lowest evaluation loss, as transformers' option of that name. */
+    loadBestModelAtEnd: setting({
+      schema: toggle(),
+      default: false,
+      help: 'end with the weights of the best evaluation, not with those of the last step',
+      see: './runs#the-best-checkpoint',
+      aliases: ['load_best', 'best'],
+      requires: [{ setting: 'evaluateEvery' }],
+      changeable: true,
+    }),
+  },
+);
+
+/** What becomes of a run that --output holds. */
+export const continueSettings = defineSettings(
+  { code: 'cli.settings', subject: 'the setting' },
+  {
+    resume: setting({
+      schema: toggle(),
+      help: 'go on with the run that --output holds from its last checkpoint; settings that are not given are its own',
+      see: './runs#resume',
+      otherwise: 'where it is unfinished',
+      aliases: ['resume_from_checkpoint'],
+      excludes: [{ setting: 'overwrite' }],
     }),
   },
 );

@@ -1,0 +1,161 @@
+import type { OutputClaim } from '@lowrank/files';
+import { isRunFile, nodeDisk } from '@lowrank/files';
+import type { MethodFiles } from '@lowrank/methods';
+import type { EvaluatedEvent, StoppedBy } from '@lowrank/trainer';
+import { join } from 'node:path';
+import type { RunEvent } from '../front/runTraining.js';
+import type { RunState } from '../front/runState.js';
+import type { MetricsFile } from '../metricsFile.js';
+import { evaluationMetrics, forgivingMetrics, metricsOf, openMetricsFile } from '../metricsFile.js';
+import { saveFolder } from '../saveFolder.js';
+import { stateFiles } from './checkpointFiles.js';
+import { checkpointName, checkpointSteps, removeCheckpoint, saveCheckpoint, superfluous } from './checkpointFolders.js';
+import type { RunRecord } from './runRecord.js';
+import { recordFile, recordText, writeRecord } from './runRecord.js';
+
+export interface RunFolderOptions {
+  readonly claim: OutputClaim;
+  /** What the record says before the first step. */
+  readonly record: RunRecord;
+  /** The state that the run goes on from. */
+  readonly resume: RunState | undefined;
+  readonly keepLast: number | undefined;
+  readonly warn: (text: string) => void | Promise<void>;
+}
+
+/**
+ * The folder of a run while it is under way: `run.json`, `metrics.jsonl`, checkpoints, and at the end the result.
+ * Nothing is written before the first step. What cannot be written on the way costs a warning, and not the run.
+ */
+export class RunFolder {
+  private record: RunRecord;
+  private metrics: MetricsFile | undefined;
+
+  constructor(private readonly options: RunFolderOptions) {
+    this.record = options.record;
+  }
+
+  get path(): string {
+    return this.options.claim.path;
+  }
+
+  /** The checkpoint with the lowest loss of an evaluation. */
+  get bestCheckpoint(): string | undefined {
+    const name = this.record.best?.checkpoint ?? undefined;
+    return name === undefined ? undefined : join(this.path, name);
+  }
+
+  /** Before the first step. */
+  plan(part: Pick<RunRecord, 'steps' | 'device'>): void {
+    this.record = { ...this.record, ...part };
+  }
+
+  async onEvent(event: RunEvent): Promise<void> {
+    if (event.type !== 'step' && (event.type !== 'evaluated' || event.isLast)) return;
+    await this.begin();
+    if (event.type === 'evaluated') this.evaluated(event);
+    await this.metrics?.write(event.type === 'step' ? metricsOf(event) : evaluationMetrics(event));
+  }
+
+  /** Saves a state with the files of what was learned; returns where, or undefined where it cannot be written. */
+  async checkpoint(state: RunState, files: MethodFiles): Promise<string | undefined> {
+    await this.begin();
+    const { step, seconds, loss } = state;
+    let folder: string;
+    try {
+      const all = { ...files, ...stateFiles(state) };
+      folder = await saveCheckpoint(this.path, { step, files: all, lock: this.options.claim.lock });
+    } catch (error) {
+      if (!isOfDisk(error)) throw error;
+      await this.options.warn(
+        `the checkpoint of step ${step} cannot be written (${error.message}); the run goes on without it`,
+      );
+      return undefined;
+    }
+    const { best } = this.record;
+    await this.update({
+      step,
+      seconds,
+      loss: loss ?? null,
+      best: best?.step === step ? { ...best, checkpoint: checkpointName(step) } : best,
+    });
+    await this.prune();
+    return folder;
+  }
+
+  /** Saves the result, and with it the record, in one go. */
+  async save(files: MethodFiles): Promise<string> {
+    await this.begin();
+    await saveFolder(this.path, { ...files, [recordFile]: recordText(this.record) }, this.options.claim);
+    return this.path;
+  }
+
+  /** What is known at the end; before the result is saved, so that the record is. */
+  ended(part: Pick<RunRecord, 'status' | 'stopped_by'> & Partial<RunRecord>): void {
+    this.record = { ...this.record, ...part, updated: new Date().toISOString() };
+  }
+
+  /** After everything; nothing is written of a run that has taken no step. */
+  async close(part: Partial<RunRecord> = {}): Promise<void> {
+    if (this.metrics === undefined) return;
+    await this.metrics.close();
+    await this.update(part);
+  }
+
+  /** After an error: what could go on stays, what could not is gone. */
+  async fail(error: unknown): Promise<void> {
+    if (this.metrics === undefined) return;
+    await this.metrics.close();
+    if ((await checkpointSteps(this.path)).length > 0)
+      await this.update({ status: 'failed', error: error instanceof Error ? error.message : String(error) });
+    else await this.removeRun();
+  }
+
+  /** Before anything is written: an earlier run goes, but for its result, which another one is to replace. */
+  private async begin(): Promise<void> {
+    if (this.metrics !== undefined) return;
+    const { resume, warn } = this.options;
+    if (resume === undefined) await this.removeRun().catch(() => undefined);
+    await this.update({ status: 'running' });
+    this.metrics = await forgivingMetrics(
+      () => openMetricsFile(this.path, resume && { step: resume.step, evaluatedAt: resume.evaluatedAt }),
+      warn,
+    );
+  }
+
+  private async removeRun(): Promise<void> {
+    for (const name of (await nodeDisk.list(this.path)).filter(isRunFile))
+      await nodeDisk.removeTree(join(this.path, name));
+    await nodeDisk.syncFolder(this.path);
+  }
+
+  private evaluated({ step, loss, isBest }: EvaluatedEvent): void {
+    if (isBest) this.record = { ...this.record, best: { step, eval_loss: loss, checkpoint: null } };
+  }
+
+  private async update(part: Partial<RunRecord>): Promise<void> {
+    this.record = { ...this.record, ...part, updated: new Date().toISOString() };
+    try {
+      await writeRecord(this.path, this.record);
+    } catch (error) {
+      const reason = error instanceof Error ? error.message : String(error);
+      await this.options.warn(`${recordFile} cannot be written (${reason}); the run goes on without it`);
+    }
+  }
+
+  private async prune(): Promise<void> {
+    const { keepLast } = this.options;
+    const best = this.record.best?.step;
+    for (const step of superfluous(await checkpointSteps(this.path), { keepLast, best }))
+      await removeCheckpoint(this.path, step);
+  }
+}
+
+/** How a run ended, as its record says it. */
+export function statusOf(stoppedBy: StoppedBy): RunRecord['status'] {
+  return stoppedBy === 'signal' ? 'stopped' : 'finished';
+}
+
+function isOfDisk(error: unknown): error is Error {
+  return error instanceof Error && 'code' in error && /^(files\.not|E[A-Z]+$)/.test(String(error.code));
+}

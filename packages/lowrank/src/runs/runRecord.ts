@@ -1,0 +1,95 @@
+import { LowrankError } from '@lowrank/errors';
+import { writeFileAtomic } from '@lowrank/files';
+import type { StoppedBy } from '@lowrank/trainer';
+import { readFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import type { RunInput } from './runInputs.js';
+
+/** `failed`: ended by an error. `stopped`: by a signal. Both, and `running` of a process that is gone, can go on. */
+export type RunStatus = 'running' | 'stopped' | 'failed' | 'finished';
+
+/** run.json: what a run is, and how far it is. */
+export interface RunRecord {
+  readonly version: number;
+  readonly status: RunStatus;
+  /** As ISO 8601 has it. */
+  readonly started: string;
+  readonly updated: string;
+  readonly method: string;
+  /** As they were given: `model`, `data`, `evalData`. */
+  readonly places: Readonly<Record<string, string>>;
+  readonly device: string;
+  /** What it reads, with sizes and hashes. */
+  readonly inputs: readonly RunInput[];
+  /** By their names in the library, defaults included. */
+  readonly settings: Readonly<Record<string, unknown>>;
+  /** Those of them that were given. */
+  readonly given: Readonly<Record<string, unknown>>;
+  /** Optimizer steps in all. */
+  readonly steps: number;
+  /** Those that are saved: of the last checkpoint, or of the result. */
+  readonly step: number;
+  /** Seconds of training until then. */
+  readonly seconds: number;
+  readonly loss: number | null;
+  /** The lowest loss of an evaluation, and the checkpoint of its weights where there is one. */
+  readonly best: { readonly step: number; readonly eval_loss: number; readonly checkpoint: string | null } | null;
+  readonly stopped_by: StoppedBy | null;
+  /** Of the result. */
+  readonly eval_loss: number | null;
+  readonly error: string | null;
+}
+
+export const recordFile = 'run.json';
+
+/** Of the layout of run.json. */
+export const recordVersion = 1;
+
+/**
+ * The record in a folder; undefined where there is none.
+ *
+ * @throws LowrankError `run.record` for one that cannot be read
+ */
+export async function readRecord(folder: string): Promise<RunRecord | undefined> {
+  const path = join(folder, recordFile);
+  const text = await readFile(path, 'utf8').catch((error: unknown) => {
+    if (error instanceof Error && 'code' in error && (error.code === 'ENOENT' || error.code === 'ENOTDIR'))
+      return undefined;
+    throw error;
+  });
+  if (text === undefined) return undefined;
+  const value = parsed(text);
+  if (isRecord(value)) return value;
+  throw new LowrankError({
+    code: 'run.record',
+    what: path,
+    expected: `the record of a run, version ${recordVersion}`,
+    got:
+      value === undefined ? 'no JSON' : `version ${JSON.stringify((value as { version?: unknown } | null)?.version)}`,
+    remedy: (names) => `Choose another --output, or give ${names('overwrite')} to begin anew.`,
+  });
+}
+
+/** Replaces the record, in one go. @throws LowrankError `files.notWritten` */
+export async function writeRecord(folder: string, record: RunRecord): Promise<void> {
+  await writeFileAtomic(join(folder, recordFile), recordText(record));
+}
+
+export function recordText(record: RunRecord): string {
+  return `${JSON.stringify(record, undefined, 2)}\n`;
+}
+
+function parsed(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return undefined;
+  }
+}
+
+function isRecord(value: unknown): value is RunRecord {
+  const { version, settings, inputs, steps } = (value ?? {}) as Partial<RunRecord>;
+  return (
+    version === recordVersion && typeof settings === 'object' && Array.isArray(inputs) && typeof steps === 'number'
+  );
+}
