@@ -9,7 +9,8 @@ export type { Answer, AnswerOptions, ChatFolderOptions, ChatSession } from '../j
 export { evaluateFolder } from '../jobs/evaluate.js';
 export type { EvaluateFolderOptions, EvaluateFolderResult } from '../jobs/evaluate.js';
 export { fineTuneFolder } from '../jobs/fineTune.js';
-export type { FineTuneEvent, FineTuneFolderOptions, FineTuneResult } from '../jobs/fineTune.js';
+export type { FineTuneResult } from '../jobs/fineTune.js';
+export type { FineTuneEvent, FineTuneFolderOptions } from '../jobs/fineTuneOptions.js';
 export type { TransferEvents } from '../jobs/folders.js';
 export { generateBatch, generateFolder } from '../jobs/generate.js';
 export type { GenerateFolderOptions, GenerateFolderResult } from '../jobs/generate.js';

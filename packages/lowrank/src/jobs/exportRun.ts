@@ -16,7 +16,7 @@ import { prepareMethod, readRows } from '../front/runTraining.js';
 import { filesToSave } from '../saveFolder.js';
 import { checkOptions } from '../settings/checkOptions.js';
 import type { OutputOptions } from '../settings/methodTables.js';
-import type { FineTuneFolderOptions } from './fineTune.js';
+import type { FineTuneFolderOptions } from './fineTuneOptions.js';
 import type { TransferEvents } from './folders.js';
 import { withFolders } from './folders.js';
 import { openModel } from './openModel.js';

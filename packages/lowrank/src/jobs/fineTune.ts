@@ -1,15 +1,14 @@
-import type { RowSelection, TextFiles, TextTokenizer } from '@lowrank/data';
+import type { TextFiles, TextTokenizer } from '@lowrank/data';
 import { readChatTemplate, readTokenizer } from '@lowrank/data';
-import type { AppliedMethod, Method, MethodFiles, MethodName } from '@lowrank/methods';
+import type { AppliedMethod, Method, MethodFiles } from '@lowrank/methods';
 import { methodNamed } from '@lowrank/methods';
 import type { CausalModel } from '@lowrank/models';
-import type { Execution, StoppedBy } from '@lowrank/trainer';
+import type { StoppedBy } from '@lowrank/trainer';
 import { stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { backendOnce } from '../device.js';
-import type { BackendOrOpener } from '../device.js';
 import { checkKeepsTables, newTokens } from '../front/newTokens.js';
-import type { RunEvent, TrainingModel } from '../front/runTraining.js';
+import type { TrainingModel } from '../front/runTraining.js';
 import { runTraining } from '../front/runTraining.js';
 import type { BegunRun } from '../runs/beginRun.js';
 import { beginRun } from '../runs/beginRun.js';
@@ -17,59 +16,11 @@ import { readCheckpoint } from '../runs/checkpointFolders.js';
 import { checkSteps } from '../runs/runChanges.js';
 import { statusOf } from '../runs/runFolder.js';
 import { filesToSave } from '../saveFolder.js';
-import type { CommonOptions, FolderOptions, MethodOptions, TokenOptions } from '../settings/methodTables.js';
-import type { TransferEvents } from './folders.js';
+import type { FineTuneFolderOptions } from './fineTuneOptions.js';
+import { runOptions } from './fineTuneOptions.js';
 import { openModel } from './openModel.js';
 import { quantizationOf } from './quantization.js';
 import { ownTokenizer, tokenizerFiles } from './tokenizerFiles.js';
-
-/** Options of `fineTuneFolder`: those declared in tables (settings/methodTables.ts), and what a run is about. */
-export interface FineTuneFolderOptions
-  extends Pick<TransferEvents, 'onTransfer'>, MethodOptions, CommonOptions, FolderOptions, TokenOptions, RowSelection {
-  readonly backend: BackendOrOpener;
-  /** Hugging Face folder, hub id (owner/name or owner/name@revision) or URL. */
-  readonly model: string;
-  /** JSONL file of rows. */
-  readonly data: string;
-  /** Default: the model's. */
-  readonly tokenizer?: TextTokenizer;
-  /** Folder for the run: what is learned, run.json, metrics.jsonl, checkpoints. */
-  readonly output: string;
-  readonly evalData?: string;
-  /**
-   * LoRA (the default), every weight (`full`), every weight within a random subspace (`subspace`), or one of the other
-   * methods: `bitfit`, `prompt`, `prefix`, `adapter`.
-   */
-  readonly method?: MethodName;
-  readonly execution?: Execution;
-  readonly signal?: AbortSignal;
-  onEvent?(event: FineTuneEvent): void | Promise<void>;
-}
-
-/** The options that are no settings. */
-const runOptions: readonly (keyof FineTuneFolderOptions)[] = [
-  'backend',
-  'model',
-  'data',
-  'parts',
-  'tokenizer',
-  'output',
-  'evalData',
-  'execution',
-  'signal',
-  'onEvent',
-  'onTransfer',
-];
-
-/** A run that had been begun before goes on, from a checkpoint or, where it has none, from its beginning. */
-export interface ResumedEvent {
-  readonly type: 'resumed';
-  readonly folder: string;
-  /** Of the checkpoint; undefined where there is none. */
-  readonly step: number | undefined;
-}
-
-export type FineTuneEvent = RunEvent | ResumedEvent;
 
 /** What `lowrank train` prints last. */
 export interface FineTuneResult {

@@ -1,6 +1,6 @@
 import type { OutputClaim } from '@lowrank/files';
 import { claimOutput } from '@lowrank/files';
-import type { FineTuneFolderOptions } from '../jobs/fineTune.js';
+import type { FineTuneFolderOptions } from '../jobs/fineTuneOptions.js';
 import { withFolders } from '../jobs/folders.js';
 import type { RunState } from '../front/runState.js';
 import { checkOptions, checkValues } from '../settings/checkOptions.js';

@@ -1,0 +1,55 @@
+import type { RowSelection, TextTokenizer } from '@lowrank/data';
+import type { MethodName } from '@lowrank/methods';
+import type { Execution } from '@lowrank/trainer';
+import type { BackendOrOpener } from '../device.js';
+import type { RunEvent } from '../front/runTraining.js';
+import type { CommonOptions, FolderOptions, MethodOptions, TokenOptions } from '../settings/methodTables.js';
+import type { TransferEvents } from './folders.js';
+
+/** Options of `fineTuneFolder`: those declared in tables (settings/methodTables.ts), and what a run is about. */
+export interface FineTuneFolderOptions
+  extends Pick<TransferEvents, 'onTransfer'>, MethodOptions, CommonOptions, FolderOptions, TokenOptions, RowSelection {
+  readonly backend: BackendOrOpener;
+  /** Hugging Face folder, hub id (owner/name or owner/name@revision) or URL. */
+  readonly model: string;
+  /** JSONL file of rows. */
+  readonly data: string;
+  /** Default: the model's. */
+  readonly tokenizer?: TextTokenizer;
+  /** Folder for the run: what is learned, run.json, metrics.jsonl, checkpoints. */
+  readonly output: string;
+  readonly evalData?: string;
+  /**
+   * LoRA (the default), every weight (`full`), every weight within a random subspace (`subspace`), or one of the other
+   * methods: `bitfit`, `prompt`, `prefix`, `adapter`.
+   */
+  readonly method?: MethodName;
+  readonly execution?: Execution;
+  readonly signal?: AbortSignal;
+  onEvent?(event: FineTuneEvent): void | Promise<void>;
+}
+
+/** The options that are no settings. */
+export const runOptions: readonly (keyof FineTuneFolderOptions)[] = [
+  'backend',
+  'model',
+  'data',
+  'parts',
+  'tokenizer',
+  'output',
+  'evalData',
+  'execution',
+  'signal',
+  'onEvent',
+  'onTransfer',
+];
+
+/** A run that had been begun before goes on, from a checkpoint or, where it has none, from its beginning. */
+export interface ResumedEvent {
+  readonly type: 'resumed';
+  readonly folder: string;
+  /** Of the checkpoint; undefined where there is none. */
+  readonly step: number | undefined;
+}
+
+export type FineTuneEvent = RunEvent | ResumedEvent;
