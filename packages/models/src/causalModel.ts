@@ -48,6 +48,8 @@ export abstract class CausalModel extends Module {
   family: FamilyFacts | undefined;
   /** Dropouts of its config that are above 0, such as `attn_pdrop 0.1`: transformers trains with them, Lowrank not. */
   dropouts: readonly string[] = [];
+  /** `pad_token_id` of its config. */
+  paddingId: number | undefined;
   /** Factor on the embedding's rows (Gemma's √width). */
   readonly embeddingScale: number = 1;
   /**

@@ -96,7 +96,7 @@ export const otherConfigKeys: KeyTable = {
   per_layer_config: refused('layers of different kinds'),
   is_encoder_decoder: refused('true: Lowrank has decoders alone'),
   ...eachKey(['dtype', 'torch_dtype'], ignored('the file says how each tensor is stored; arithmetic is in f32')),
-  pad_token_id: ignored('padding has no label, and no position sees it'),
+  pad_token_id: refused('its input row is trained, where transformers leaves it as it is: training warns of that'),
   architectures: ignored('a model that writes text is made, as by AutoModelForCausalLM'),
   ...eachKey(['auto_map', 'trust_remote_code'], ignored('code of a folder never runs; transformers has the model too')),
   tie_encoder_decoder: ignored('there is no encoder'),

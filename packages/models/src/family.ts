@@ -39,6 +39,7 @@ export function defineFamily<Config>({
       const built = model(config(reader), source);
       built.family = facts;
       built.dropouts = dropoutsOf(reader, facts);
+      built.paddingId = reader.ids('pad_token_id').find((id) => id >= 0);
       return built;
     },
   };

@@ -37,6 +37,7 @@ import { applyMethod } from '../jobs/methodRun.js';
 import type { OpenModel } from '../jobs/openModel.js';
 import type { CheckpointOptions, CommonOptions, MethodOptions } from '../settings/methodTables.js';
 import { datasetWarnings } from './datasetWarnings.js';
+import { paddingWarnings } from './paddingWarning.js';
 import type { RunState } from './runState.js';
 import type { Learned, SavingHooks } from './savingOptions.js';
 import { savingOptions } from './savingOptions.js';
@@ -105,6 +106,8 @@ export async function runTraining(model: TrainingModel, options: RunOptions, hoo
   const rowsOnce = once(() => readRows(model, options.data, { options, hooks, parts: options.parts }));
   const applied = await prepareMethod(model, options, { rows: rowsOnce, hooks });
   const rows = await rowsOnce();
+  for (const text of paddingWarnings(model.open.module, applied, rows))
+    await hooks.onEvent?.({ type: 'warning', text });
   const evalRows = await readEvaluationRows(model, options, hooks);
   const { epochs = 1, evaluateEvery, resume } = options;
   const steps = options.steps ?? Math.ceil((epochs * rows.length) / (batchSize * gradientAccumulation));
