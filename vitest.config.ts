@@ -10,10 +10,13 @@ import { trainInNode } from './tests/setup/trainInNode.mjs';
 
 const anywhere = '{packages/*/src,tests,examples,bench,parity,docs/snippets}/**';
 const never = ['**/node_modules/**', '**/dist/**', 'tests/browser/**'];
-/** `npm test -- --quick` builds nothing. */
+/** `npm test -- --quick` builds nothing, and needs no browser. */
 const ofTheBuild =
   process.env.LOWRANK_QUICK === '1'
-    ? ['tests/{builtExample,browserPage,interruptions,peakMemory,runtimes}.test.ts', 'scripts/sizes.test.mjs']
+    ? [
+        'tests/{builtExample,browserPage,interruptions,peakMemory,reportPage,runtimes}.test.ts',
+        'scripts/sizes.test.mjs',
+      ]
     : [];
 
 /**

@@ -11,6 +11,10 @@ export type { WorkQueueEvent, WorkQueueOptions, WorkQueueResult } from './queue/
 export type { RateSearchOptions } from './rateSearch.js';
 export type { ExecuteHooks, Executor } from './runs/executor.js';
 export { inProcess } from './runs/inProcess.js';
+export { reportOf } from './runReport/reportOf.js';
+export type { ReportedInput, ReportedRun, RunSample } from './runReport/reportedRun.js';
+export { curvesOf, RunCurves } from './runReport/runCurves.js';
+export type { MetricsLine } from './runReport/runCurves.js';
 export { runStudyRun } from './runs/runStudyRun.js';
 export type { RunStudyRunOptions } from './runs/runStudyRun.js';
 export type {

@@ -1,9 +1,10 @@
 import type { Axis } from './axis.js';
 import type { Point } from './svg.js';
 import { group, lineThrough, textAt } from './svg.js';
+import { frame, grid } from './theme.js';
 
-const grid = { color: '#e8ecf0' };
-const frame = { color: '#6e7079' };
+const gridStroke = { color: grid };
+const frameStroke = { color: frame };
 const tickLength = 5;
 
 /** A plot with two axes. */
@@ -44,14 +45,14 @@ function drawX({ width, height, fontSize: size, x: { axis, name, gap } }: Panel)
           { x, y: 0 },
           { x, y: height },
         ],
-        grid,
+        gridStroke,
       ),
       lineThrough(
         [
           { x, y: height },
           { x, y: height + tickLength },
         ],
-        frame,
+        frameStroke,
       ),
       textAt({ x, y: height + tickLength + 9 }, axis.format(value), { anchor: 'middle', size }),
     ];
@@ -63,7 +64,7 @@ function drawX({ width, height, fontSize: size, x: { axis, name, gap } }: Panel)
         { x: 0, y: height },
         { x: width, y: height },
       ],
-      frame,
+      frameStroke,
     ),
     textAt({ x: width / 2, y: height + gap }, name, { anchor: 'middle' }),
   ];
@@ -78,14 +79,14 @@ function drawY({ width, height, fontSize: size, y: { axis, name, gap } }: Panel)
           { x: 0, y },
           { x: width, y },
         ],
-        grid,
+        gridStroke,
       ),
       lineThrough(
         [
           { x: -tickLength, y },
           { x: 0, y },
         ],
-        frame,
+        frameStroke,
       ),
       textAt({ x: -tickLength - 4, y }, axis.format(value), { anchor: 'end', size }),
     ];
@@ -97,7 +98,7 @@ function drawY({ width, height, fontSize: size, y: { axis, name, gap } }: Panel)
         { x: 0, y: 0 },
         { x: 0, y: height },
       ],
-      frame,
+      frameStroke,
     ),
     ...(name === '' ? [] : [textAt({ x: -gap, y: height / 2 }, name, { anchor: 'middle', rotate: -90 })]),
   ];

@@ -6,6 +6,7 @@ import { labelDistance, labelPlaces } from './labelPlaces.js';
 import type { Panel } from './panel.js';
 import { drawPanel, pointIn } from './panel.js';
 import { circle, lineThrough, textAt } from './svg.js';
+import { strong } from './theme.js';
 
 export const scorePanelSize = { width: 450, height: 340 };
 
@@ -130,7 +131,7 @@ function deviationBar({ x, y, reach }: LabelledPoint, color: string): string[] {
 }
 
 function drawDot({ pixel, group, isBest }: PlacedDot): string {
-  const stroke = { color: '#1b2733', width: 2 };
+  const stroke = { color: strong, width: 2 };
   return isBest ? circle(pixel, 7, { fill: group.color, stroke }) : circle(pixel, 5, { fill: group.color });
 }
 

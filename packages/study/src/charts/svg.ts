@@ -1,9 +1,6 @@
 import { escapeMarkup } from '../markup.js';
+import { colors, darkRules, ink, paper } from './theme.js';
 
-/** Okabe and Ito's colours, which people with any colour vision can tell apart. */
-export const colors = ['#0072b2', '#d55e00', '#009e73', '#cc79a7', '#e69f00', '#56b4e9', '#7a7a7a', '#000000'] as const;
-export const [blue, vermilion] = colors;
-export const ink = '#33414e';
 export const fontSize = 12;
 
 export function colorAt(index: number): string {
@@ -42,11 +39,17 @@ export function element(
   return `<${name}${written.join('')}>${children.join('')}</${name}>`;
 }
 
-/** A chart as SVG text, on white. `label` says what it shows to those who do not see it. */
-export function svgDocument(
-  { width, height, label }: { readonly width: number; readonly height: number; readonly label: string },
-  children: readonly string[],
-): string {
+export interface SvgHead {
+  readonly width: number;
+  readonly height: number;
+  /** What the chart shows, to those who do not see it. */
+  readonly label: string;
+  /** Of a page that has the rules for the dark already. Default: false. */
+  readonly isInPage?: boolean;
+}
+
+/** A chart as SVG text: on white, and on a dark ground in browsers of those who prefer it. */
+export function svgDocument({ width, height, label, isInPage = false }: SvgHead, children: readonly string[]): string {
   const attributes = {
     xmlns: 'http://www.w3.org/2000/svg',
     width,
@@ -58,7 +61,8 @@ export function svgDocument(
     'font-size': fontSize,
     fill: ink,
   };
-  return element('svg', attributes, element('rect', { width, height, fill: '#ffffff' }), ...children);
+  const style = isInPage ? [] : [`<style>${darkRules()}</style>`];
+  return element('svg', attributes, ...style, element('rect', { width, height, fill: paper }), ...children);
 }
 
 /** Moves what it holds. */

@@ -2,7 +2,8 @@ import { linearAxis, logAxis } from '../charts/axis.js';
 import type { Panel } from '../charts/panel.js';
 import { drawPanel, pointIn } from '../charts/panel.js';
 import type { Stroke } from '../charts/svg.js';
-import { blue, circle, ink, lineThrough, svgDocument, textAt, vermilion } from '../charts/svg.js';
+import { circle, lineThrough, svgDocument, textAt } from '../charts/svg.js';
+import { blue, ink, vermilion } from '../charts/theme.js';
 import { metricTitles } from '../tables/format.js';
 import type { IntrinsicTable } from './intrinsicTable.js';
 

@@ -4,7 +4,8 @@ import { inHtml, inLines, inMarkdown, shown } from '../tables/drawTable.js';
 import { format, metricTitles } from '../tables/format.js';
 import { budgetText, edgeNotes, failureNotes, scoredOnText, seedsText } from '../tables/sentences.js';
 import type { IntrinsicRow, IntrinsicTable } from './intrinsicTable.js';
-import { page, tuningSection } from '../tables/page.js';
+import { page } from '../tables/page.js';
+import { tuningSection } from '../tables/tuningSection.js';
 import { atEdge } from '../rateSearch.js';
 
 function columnsOf({ metrics }: IntrinsicTable): Column<IntrinsicRow>[] {

@@ -3,7 +3,8 @@ import { legend } from '../charts/legend.js';
 import type { Panel } from '../charts/panel.js';
 import { drawPanel, pointIn } from '../charts/panel.js';
 import type { Stroke } from '../charts/svg.js';
-import { blue, circle, group, lineThrough, svgDocument, textAt, vermilion } from '../charts/svg.js';
+import { circle, group, lineThrough, svgDocument, textAt } from '../charts/svg.js';
+import { blue, vermilion } from '../charts/theme.js';
 import type { SpectrumResult } from './spectrum.js';
 import type { SpectrumLayer } from './spectrumLayer.js';
 

@@ -1,7 +1,8 @@
 import { htmlTable, tableNotes } from './describeTable.js';
 import { escapeMarkup } from '../markup.js';
-import { page, tuningSection } from './page.js';
+import { page } from './page.js';
 import type { StudyRow, StudyTable } from './table.js';
+import { tuningSection } from './tuningSection.js';
 
 /** A page of its own: the table, the chart, how learning rates were chosen, and what the models wrote. */
 export function reportHtml(table: StudyTable, chart: string): string {
