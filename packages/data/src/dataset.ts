@@ -11,33 +11,23 @@ import { describeForms } from './rowForms.js';
 import type { RowReading } from './rowForms.js';
 import type { RecordOptions } from './sources/records.js';
 import type { Split } from './sources/splitFiles.js';
+import type { RowFindings } from './rowTally.js';
+import { RowTally } from './rowTally.js';
 import type { TextRow } from './textRow.js';
 import { isChat } from './textRow.js';
 import type { TextTokenizer } from './tokenizer.js';
+import type { ValidationCut } from './validationCut.js';
+import { cutValidation } from './validationCut.js';
 
-/** Encoded rows, and what happened to the others. Lines count from 1. */
-export interface Dataset {
+/** Encoded rows, and what happened to the others. */
+export interface Dataset extends RowFindings {
   /** What errors call it. */
   readonly name: string;
   /** What forms its rows have, in words. */
   readonly forms: string;
   readonly rows: readonly EncodedRow[];
-  readonly tokens: number;
-  readonly labelTokens: number;
   /** The places, among all rows that were read, of those that were dropped. */
   readonly dropped: readonly number[];
-  /** Lines without a label token (after truncation), which were dropped. */
-  readonly droppedLines: readonly number[];
-  /** Lines that lost their end to `maxLength`, dropped ones included. */
-  readonly truncatedLines: readonly number[];
-  /** Tokens that they lost. */
-  readonly cutTokens: number;
-  /** Lines, dropped ones aside, of which nothing is learned that ends a text: worth a warning. */
-  readonly endlessLines: readonly number[];
-  /** Lines whose prompt tokens do not begin the tokens of the whole row: worth a warning. */
-  readonly unalignedLines: readonly number[];
-  /** Lines that begin with two BOS, the text's own and the tokenizer's: worth a warning. */
-  readonly doubledBosLines: readonly number[];
 }
 
 export interface EncodeOptions extends EncodeRowOptions {
@@ -57,6 +47,8 @@ export interface RowSelection extends RowReading, RecordOptions {
   readonly completionAfter?: string | undefined;
   /** Which files of a folder. Default: train. */
   readonly split?: Split | undefined;
+  /** One side of a cut for validation. */
+  readonly cut?: (ValidationCut & { readonly part: 'train' | 'validation' }) | undefined;
   /** Sides of cuts, one after another. */
   readonly parts?: readonly RowPart[] | undefined;
 }
@@ -90,10 +82,11 @@ export async function encodeSelected(
 /** @throws LowrankError what splitAfter and holdOut throw */
 export function selectRows(
   rows: readonly TextRow[],
-  { name, completionAfter, parts = [] }: RowSelection & { readonly name?: string },
+  { name, completionAfter, parts = [], cut }: RowSelection & { readonly name?: string },
 ): TextRow[] {
   const split = completionAfter === undefined ? [...rows] : splitAfter(rows, { marker: completionAfter, name });
-  return parts.reduce((left, part) => holdOut(left, part, name), split);
+  const side = cut === undefined ? split : cutValidation(split, cut, name)[cut.part];
+  return parts.reduce((left, part) => holdOut(left, part, name), side);
 }
 
 /**
@@ -112,40 +105,15 @@ export function encodeRows(
   if (maxLength !== undefined && (!Number.isSafeInteger(maxLength) || maxLength < 2)) throw badMaxLength(maxLength);
   const rows: EncodedRow[] = [];
   const dropped: number[] = [];
-  const droppedLines: number[] = [];
-  const truncatedLines: number[] = [];
-  const unalignedLines: number[] = [];
-  const doubledBosLines: number[] = [];
-  const endlessLines: number[] = [];
-  let cutTokens = 0;
+  const tally = new RowTally();
   for (const [at, textRow] of textRows.entries()) {
     const row = encodeChecked(textRow, tokenizer, options);
-    if (row.fullLength > row.ids.length) truncatedLines.push(row.line);
-    cutTokens += row.fullLength - row.ids.length;
-    if (row.learnsEnd === false && row.labelTokens > 0) endlessLines.push(row.line);
-    if (!row.promptIsPrefix) unalignedLines.push(row.line);
-    if (row.doublesBos) doubledBosLines.push(row.line);
+    tally.add(row);
     if (row.labelTokens > 0) rows.push(row);
-    else {
-      dropped.push(at);
-      droppedLines.push(row.line);
-    }
+    else dropped.push(at);
   }
-  if (rows.length === 0) throw noLabels(name, droppedLines, maxLength);
-  return {
-    name,
-    forms: `${rows.length} rows`,
-    rows,
-    tokens: sum(rows, (row) => row.ids.length),
-    labelTokens: sum(rows, (row) => row.labelTokens),
-    dropped,
-    droppedLines,
-    truncatedLines,
-    cutTokens,
-    endlessLines,
-    unalignedLines,
-    doubledBosLines,
-  };
+  if (rows.length === 0) throw noLabels(name, tally.droppedLines, maxLength);
+  return { name, forms: `${rows.length} rows`, rows, dropped, ...tally.findings };
 }
 
 /** A row that the model has all ids of. @throws LowrankError `data.vocabulary`, and what encodeRow throws */
@@ -196,8 +164,4 @@ function badMaxLength(maxLength: number): LowrankError {
     got: String(maxLength),
     remedy: 'A model learns to predict a token from at least one before it.',
   });
-}
-
-function sum(rows: readonly EncodedRow[], of: (row: EncodedRow) => number): number {
-  return rows.reduce((total, row) => total + of(row), 0);
 }

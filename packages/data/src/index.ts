@@ -36,7 +36,7 @@ export type { FloatArray, PreferenceBatch, PreferenceInputs } from './preference
 export type { PackOptions, PackedPiece } from './packDocuments.js';
 export { packDocuments } from './packDocuments.js';
 export type { PromptGroup } from './promptGroups.js';
-export { groupByPrompt, samplePrompts } from './promptGroups.js';
+export { groupByPrompt, promptKey, samplePrompts } from './promptGroups.js';
 export type { ReadSide, TrainingData, TrainingDataOptions } from './readTraining.js';
 export { readTraining } from './readTraining.js';
 export type { RowBatches, RowBatchesOptions } from './rowBatches.js';
@@ -48,6 +48,8 @@ export type { RowSampler, SamplerOptions, SamplerState } from './sampler.js';
 export { createSampler } from './sampler.js';
 export type { Split } from './sources/splitFiles.js';
 export { splitsOf } from './sources/splitFiles.js';
+export type { RowFindings } from './rowTally.js';
+export { RowTally } from './rowTally.js';
 export type { LengthStatistics, RowStatistics } from './statistics.js';
 export { rowStatistics, sharedPrompts } from './statistics.js';
 export type { TextFiles } from './textFiles.js';
@@ -68,6 +70,6 @@ export { evaluationBatches, largestBatches, trainingBatches } from './trainingBa
 export type { TrainingRows } from './trainingRows.js';
 export { memoryRows, rowsWithVirtualTokens } from './trainingRows.js';
 export type { ValidationCut } from './validationCut.js';
-export { cutValidation } from './validationCut.js';
+export { cutValidation, validationCut } from './validationCut.js';
 export { withVirtualTokens } from './virtualTokens.js';
 export { dataSettings } from './settings.js';

@@ -1,4 +1,4 @@
-import { byName, choice, defineSettings, setting, text, toggle, wholeNumber } from '@lowrank/settings';
+import { byName, choice, defineSettings, number, setting, text, toggle, wholeNumber } from '@lowrank/settings';
 import { textSamples } from './sources/fileKind.js';
 
 /** Settings of how rows are read. */
@@ -24,6 +24,21 @@ export const dataSettings = defineSettings(
       see: './data#columns-of-your-own',
       value: 'key=column',
       aliases: ['prompt_feature', 'completion_feature', 'chat_feature', 'text_feature', 'dataset_text_field'],
+    }),
+    validation: setting({
+      schema: number({ above: 0 }),
+      help: 'hold out a share of the prompts (below 1), or so many rows, to be evaluated',
+      see: './data#validation',
+      value: 'share',
+      aliases: ['val_set_size', 'test_size', 'val_size'],
+    }),
+    dataMemory: setting({
+      schema: wholeNumber({ min: 0 }),
+      default: 64,
+      help: 'megabytes of a file whose rows are held in memory; those of larger files are read as they are drawn',
+      see: './data#files-larger-than-memory',
+      value: 'MB',
+      aliases: ['streaming'],
     }),
     sampleBy: setting({
       schema: choice(textSamples),

@@ -10,6 +10,14 @@ export interface ValidationCut {
   readonly seed: number;
 }
 
+/**
+ * The cut that `--validation` means. Its seed is no run's own, so that runs of other seeds, and an evaluation later, hold
+ * out the same rows.
+ */
+export function validationCut(size: number): ValidationCut {
+  return { size, seed: 0 };
+}
+
 /** Where a prompt's draw lies, as a 32-bit number. */
 export function drawOf(row: TextRow, seed: number): number {
   return hashText(promptKey(row), seed);

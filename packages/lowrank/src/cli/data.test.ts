@@ -58,6 +58,17 @@ test('data --json: a line for each row, then the summary', async () => {
     truncated_lines: [],
     unaligned_lines: [],
     doubled_bos_lines: [],
+    without_eos_lines: [3],
+    cut_tokens: 0,
+    forms: { 'prompt and completion': 1, text: 1, messages: 1 },
+    statistics: {
+      lengths: { min: 3, median: 3, mean: 11 / 3, p95: 5, max: 5 },
+      histogram: [{ upTo: 16, rows: 3 }],
+      learnedShare: 5 / 11,
+      duplicates: 0,
+    },
+    validation_rows: null,
+    splits: {},
   };
   expect(summary).toEqual(want);
   expect(outcome.stderr).toContain('warning: tokenizer_config.json: the key "strange" is not known here');
@@ -69,7 +80,8 @@ test('data: the learned part is marked, cut rows are counted, and the terminal i
   const outcome = await runCli(['data', '--model', model, '--data', data, '--max-length', '5']);
   expect(outcome.stdout).toContain('line 1: 5 tokens, 3 learned\n<s>a⟦\\x1b[m⟧\n');
   expect(outcome.stdout).toContain('1 rows, 5 tokens, 3 of them learned');
-  expect(outcome.stderr).toContain('1 row cut to 5 tokens');
+  expect(outcome.stdout).toContain('  up to 16 tokens ██████████████████████████████ 1\n');
+  expect(outcome.stderr).toContain('1 row cut to 5 tokens, of 2 tokens more; 1 row lost the EOS with it');
 });
 
 test('data: columns by other names, what is learned, and what forms there are', async () => {
@@ -96,9 +108,11 @@ test('data: a folder of files is its train', async () => {
   const set = join(home.path, 'set');
   mkdirSync(set);
   writeFileSync(join(set, 'train.csv'), 'prompt,completion\na,b\n');
-  writeFileSync(join(set, 'valid.csv'), 'prompt,completion\n');
+  writeFileSync(join(set, 'valid.csv'), 'prompt,completion\na,c\nb,c\n');
   const outcome = await runCli(['data', '--model', model, '--data', set, '--json']);
   expect(outcome.json<object>()[0]).toMatchObject({ line: 2, ids: [0, 2, 3, 1], labels: [-100, -100, 3, 1] });
+  expect(outcome.json<object>().at(-1)).toMatchObject({ splits: { validation: { rows: 2, shared_prompts: 1 } } });
+  expect(outcome.stderr).toContain('1 of 2 validation rows ask what is asked in train too');
 });
 
 test('control characters and turns of direction are made visible', () => {

@@ -48,6 +48,7 @@ export interface EvalFlags extends CommonFlags, QuantizationOptions, RowSelectio
   data: string;
   template?: string;
   maxLength?: number;
+  validation?: number;
   metric: MetricName[];
   scoreRows?: number;
   maxNewTokens?: number;

@@ -11,6 +11,7 @@ import {
   samplePrompts,
   selectionOf,
   splitsOf,
+  validationCut,
   withVirtualTokens,
 } from '@lowrank/data';
 import type { Execution } from '@lowrank/trainer';
@@ -37,6 +38,8 @@ export interface EvaluateFolderOptions extends TransferEvents, QuantizationOptio
   readonly maxLength?: number;
   /** Default: the model's. */
   readonly tokenizer?: TextTokenizer;
+  /** Evaluate the rows that `train` holds out of the file with the same value, and no others. */
+  readonly validation?: number | undefined;
   /** Default: the loss alone, which is always reported. */
   readonly metrics?: readonly MetricName[];
   /** Most distinct prompts whose rows count, drawn by `seed`. Default: all. */
@@ -87,10 +90,8 @@ export async function evaluateTexts(given: EvaluateFolderOptions): Promise<Evalu
   const texts = await tokenizerFiles(options.model, options.adapter);
   const tokenizer = options.tokenizer ?? (await readTokenizer(texts));
   for (const text of tokenizer.warnings) options.onWarning?.(text);
-  const groups = samplePrompts(groupByPrompt(await readTextRows(options.data, selectionOf(options))), {
-    count: scoreRows,
-    seed,
-  });
+  const selection = { ...selectionOf(options), ...heldOutBy(options) };
+  const groups = samplePrompts(groupByPrompt(await readTextRows(options.data, selection)), { count: scoreRows, seed });
   const open = backendOnce(options.backend);
   const model = await openModel(options.model, { ...options, backend: open });
   if (options.adapter !== undefined) await loadMethod(model, options.adapter, options.onWarning);
@@ -127,6 +128,11 @@ export async function evaluateTexts(given: EvaluateFolderOptions): Promise<Evalu
   if (written !== undefined && written.tooLong > 0)
     options.onWarning?.(`${options.data}: ${written.tooLong} prompts leave the model no room to answer, and count 0`);
   return { result: { ...result, scores: { loss, ...written?.scores } }, texts: written?.texts ?? [] };
+}
+
+/** Of rows that a training held out of its file, those alone. */
+function heldOutBy({ validation }: EvaluateFolderOptions): Pick<RowSelection, 'cut'> {
+  return validation === undefined ? {} : { cut: { ...validationCut(validation), part: 'validation' } };
 }
 
 /** Of a folder of data the test rows; without those its validation rows. */

@@ -1,13 +1,28 @@
-import type { ChatTemplate, LossMask, RowSelection, TextRow } from '@lowrank/data';
+import type {
+  ChatTemplate,
+  EncodedRow,
+  LossMask,
+  PromptGroup,
+  RowSelection,
+  RowStatistics,
+  TextRow,
+} from '@lowrank/data';
 import {
+  cutValidation,
   describeForms,
   encodeRow,
+  groupByPrompt,
   isChat,
+  promptKey,
   readChatTemplate,
   readTokenizer,
   renderChat,
+  rowStatistics,
+  RowTally,
   selectedRows,
   selectionOf,
+  splitsOf,
+  validationCut,
 } from '@lowrank/data';
 import { datasetWarnings } from '../front/datasetWarnings.js';
 import type { TransferEvents } from './folders.js';
@@ -20,6 +35,8 @@ export interface ShowDataOptions extends TransferEvents, RowSelection, LossMask 
   readonly template?: string;
   /** Tokens kept of each row. Default: all. */
   readonly maxLength?: number;
+  /** Rows that are held out to be evaluated. */
+  readonly validation?: number | undefined;
   /** Hears, before the rows, what forms they have. */
   readonly onForms?: (text: string) => void;
   /** Sees each row. */
@@ -50,12 +67,23 @@ export interface ShowDataResult {
   readonly unaligned_lines: readonly number[];
   /** Lines that begin with two BOS. */
   readonly doubled_bos_lines: readonly number[];
+  /** Lines of which no EOS is learned, nor another token that ends a turn. */
+  readonly without_eos_lines: readonly number[];
+  /** Tokens that cut lines lost. */
+  readonly cut_tokens: number;
+  /** How many rows have which form. */
+  readonly forms: Readonly<Record<string, number>>;
+  readonly statistics: RowStatistics;
+  /** Rows that --validation holds out; null without it. */
+  readonly validation_rows: number | null;
+  /** Of a folder its other parts. */
+  readonly splits: Readonly<Record<string, { readonly rows: number; readonly shared_prompts: number }>>;
 }
 
 /** Tokenizes a file of rows as training does, and shows each. */
 export async function showData(given: ShowDataOptions): Promise<ShowDataResult> {
   const options = await withFolders(given, given);
-  const { maxLength } = options;
+  const { maxLength, validation } = options;
   const tokenizer = await readTokenizer(options.model);
   for (const text of tokenizer.warnings) options.onWarning?.(text);
   const { rows, forms } = await selectedRows(options.data, selectionOf(options));
@@ -63,22 +91,13 @@ export async function showData(given: ShowDataOptions): Promise<ShowDataResult> 
   const chatTemplate = rows.some(isChat)
     ? await readChatTemplate(options.model, { file: options.template })
     : undefined;
-  const lines = {
-    dropped: [] as number[],
-    truncated: [] as number[],
-    unaligned: [] as number[],
-    doubled: [] as number[],
-  };
-  let [tokens, labelTokens] = [0, 0];
+  const tally = new RowTally();
+  const encodedRows: EncodedRow[] = [];
   for (const row of rows) {
     const encoded = encodeRow(row, tokenizer, { ...options, chatTemplate });
+    tally.add(encoded);
+    encodedRows.push(encoded);
     const [ids, labels] = [Array.from(encoded.ids), Array.from(encoded.labels)];
-    tokens += ids.length;
-    labelTokens += encoded.labelTokens;
-    if (encoded.labelTokens === 0) lines.dropped.push(row.line);
-    if (encoded.fullLength > ids.length) lines.truncated.push(row.line);
-    if (!encoded.promptIsPrefix) lines.unaligned.push(row.line);
-    if (encoded.doublesBos === true) lines.doubled.push(row.line);
     const decode = (some: readonly number[]): string => tokenizer.decode(some, { skipSpecialTokens: false });
     options.onRow?.({
       line: row.line,
@@ -88,23 +107,43 @@ export async function showData(given: ShowDataOptions): Promise<ShowDataResult> 
       parts: () => partsOf(ids, labels, decode),
     });
   }
-  const findings = {
-    name: options.data,
-    droppedLines: lines.dropped,
-    truncatedLines: lines.truncated,
-    unalignedLines: lines.unaligned,
-    doubledBosLines: lines.doubled,
-  };
-  for (const text of datasetWarnings(findings, maxLength ?? 0)) options.onWarning?.(text);
+  const statistics = rowStatistics(encodedRows);
+  const found = { name: options.data, duplicates: statistics.duplicates, ...tally.findings };
+  for (const text of datasetWarnings(found, maxLength ?? 0)) options.onWarning?.(text);
+  const held = validation === undefined ? undefined : cutValidation(rows, validationCut(validation), options.data);
   return {
     rows: rows.length,
-    tokens,
-    label_tokens: labelTokens,
-    dropped_lines: lines.dropped,
-    truncated_lines: lines.truncated,
-    unaligned_lines: lines.unaligned,
-    doubled_bos_lines: lines.doubled,
+    tokens: encodedRows.reduce((sum, { ids }) => sum + ids.length, 0),
+    label_tokens: found.labelTokens,
+    dropped_lines: found.droppedLines,
+    truncated_lines: found.truncatedLines,
+    unaligned_lines: found.unalignedLines,
+    doubled_bos_lines: found.doubledBosLines,
+    without_eos_lines: found.endlessLines,
+    cut_tokens: found.cutTokens,
+    forms: Object.fromEntries(forms),
+    statistics,
+    validation_rows: held === undefined ? null : held.validation.length,
+    splits: await otherSplits(options, groupByPrompt(rows)),
   };
+}
+
+/** The other parts of a folder of data, and how many of their rows ask what the rows to train on ask. */
+async function otherSplits(
+  options: ShowDataOptions,
+  trained: readonly PromptGroup[],
+): Promise<ShowDataResult['splits']> {
+  const asked = new Set(trained.map(([row]) => promptKey(row)));
+  const found: Record<string, { rows: number; shared_prompts: number }> = {};
+  for (const split of await splitsOf(options.data)) {
+    if (split === 'train') continue;
+    const { rows } = await selectedRows(options.data, { ...selectionOf(options), split });
+    const shared = rows.filter((row) => asked.has(promptKey(row))).length;
+    found[split] = { rows: rows.length, shared_prompts: shared };
+    if (shared > 0)
+      options.onWarning?.(`${options.data}: ${shared} of ${rows.length} ${split} rows ask what is asked in train too`);
+  }
+  return found;
 }
 
 function textOf(row: TextRow, template: ChatTemplate | undefined): string {

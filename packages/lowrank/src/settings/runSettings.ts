@@ -33,6 +33,13 @@ export const batchSettings = defineSettings(
       help: 'pad rows to one length instead of laying them one after another',
       cost: true,
     }),
+    groupByLength: setting({
+      schema: toggle(),
+      default: false,
+      help: 'draw rows of like length together: less padding with --no-packing',
+      see: './data#batches',
+      aliases: ['length_grouped_sampling', 'train_sampling_strategy'],
+    }),
   },
 );
 
