@@ -97,8 +97,10 @@ async function* urlBytes(url: string): AsyncGenerator<Uint8Array, void, undefine
   if (response.body !== null) yield* streamed(response.body);
 }
 
+/** By its number: on a thread of its own `process.stdin` is another stream. */
 async function* standardInput(): AsyncGenerator<Uint8Array, void, undefined> {
-  for await (const chunk of process.stdin) yield chunk as Uint8Array;
+  const { createReadStream } = await import('node:fs');
+  for await (const chunk of createReadStream('', { fd: 0, autoClose: false })) yield chunk as Uint8Array;
 }
 
 /** Text as UTF-8. */
