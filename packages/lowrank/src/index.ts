@@ -19,6 +19,6 @@ export type { ChatReplyOptions, GenerateBatchOptions, GenerateOptions, Model, Na
 export type { ModelSource } from './front/modelSource.js';
 export type { Run } from './front/run.js';
 export type { RunState } from './front/runState.js';
-export type { RunEvent } from './front/runTraining.js';
+export type { RunEvent } from './front/runOptions.js';
 export type { TextPieces } from './front/textPieces.js';
 export type { SavePlace } from './saveFolder.js';

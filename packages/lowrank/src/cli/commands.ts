@@ -5,7 +5,6 @@ import { examine } from '../jobs/doctor.js';
 import { evaluateFolder } from '../jobs/evaluate.js';
 import type { EvaluateFolderResult } from '../jobs/evaluate.js';
 import { fineTuneFolder } from '../jobs/fineTune.js';
-import type { DataEvent } from '../front/runTraining.js';
 import type { FineTuneResult } from '../jobs/fineTune.js';
 import type { FineTuneEvent, ResumedEvent } from '../jobs/fineTuneOptions.js';
 import { checkpointName } from '../runs/checkpointFolders.js';
@@ -21,6 +20,7 @@ import { convertCommand } from './convertCommand.js';
 import { chatCommand } from './chatCommand.js';
 import { dataCommand } from './dataCommand.js';
 import { describeFindings } from './describeFindings.js';
+import { describeRows } from './describeRows.js';
 import { exportCommand } from './exportCommand.js';
 import { generateCommand } from './generateCommand.js';
 import { inspectCommand } from './inspectCommand.js';
@@ -138,12 +138,6 @@ interface TrainCommand {
   readonly onInterrupted: () => void;
 }
 
-/** `rows.jsonl: 300 rows of Alpaca; 45,000 tokens, 61% of them learned` */
-function describeRows({ name, forms, tokens, labelTokens }: DataEvent): string {
-  const share = ((100 * labelTokens) / tokens).toFixed(0);
-  return `${name}: ${forms}; ${tokens.toLocaleString('en')} tokens, ${share}% of them learned`;
-}
-
 /** The run in the output folder goes on: nobody has to have asked for it. */
 function describeResumed({ folder, step }: ResumedEvent): string {
   const whole = '--overwrite begins a new one';
@@ -173,7 +167,7 @@ async function trainCommand({ flags, backend, speaker, onInterrupted }: TrainCom
   let progress: Progress | undefined;
   const onEvent = async (event: FineTuneEvent): Promise<void> => {
     if (event.type === 'warning') speaker.say(`warning: ${event.text}`);
-    else if (event.type === 'data') speaker.say(describeRows(event));
+    else if (event.type === 'data') speaker.say(`${event.name}: ${describeRows(event)}`);
     else if (event.type === 'resumed') speaker.say(describeResumed(event));
     else if (event.type === 'started') {
       const { trainedParameters, steps, from } = event;

@@ -4,7 +4,7 @@ import type { TransferEvents } from '../jobs/folders.js';
 import type { ShownRow } from '../jobs/showData.js';
 import { showData } from '../jobs/showData.js';
 import { jsonHelp, modelHelp } from './commonFlags.js';
-import { describeHistogram } from './describeRows.js';
+import { describeHistogram, describeLengths } from './describeRows.js';
 import type { Speaker } from './io.js';
 import { addDataFlags } from './trainingFlags.js';
 
@@ -41,11 +41,10 @@ export async function dataCommand(flags: DataFlags, speaker: Speaker, events: Tr
   const result = await showData({ ...options, ...events, onRow, onForms: (text) => speaker.say(text) });
   const { rows, tokens, label_tokens, statistics, validation_rows } = result;
   const held = validation_rows === null ? '' : `; ${validation_rows.toLocaleString('en')} rows are held out`;
-  const { min, median, p95, max } = statistics.lengths;
   speaker.result(
     result,
     `${rows} rows, ${tokens.toLocaleString('en')} tokens, ${label_tokens.toLocaleString('en')} of them learned${held}\n` +
-      `${min} to ${max} tokens a row, median ${median}, 95% at most ${p95}\n${describeHistogram(statistics)}`,
+      `${describeLengths(statistics)}\n${describeHistogram(statistics)}`,
   );
 }
 

@@ -11,16 +11,20 @@ export function describeRows({
   readonly forms: string;
   readonly tokens: number;
   readonly labelTokens: number;
-  readonly statistics: RowStatistics;
+  readonly statistics?: RowStatistics | undefined;
   /** How many rows the rest was found in, where that is not all. */
   readonly sampled?: number | undefined;
 }): string {
-  const { min, median, p95, max } = statistics.lengths;
   const share = tokens === 0 ? 0 : (100 * labelTokens) / tokens;
-  const said = `${share.toFixed(0)}% learned; ${min} to ${max} tokens a row, median ${median}, ` + `95% at most ${p95}`;
+  const said = `${share.toFixed(0)}% learned${statistics === undefined ? '' : `; ${describeLengths(statistics)}`}`;
   return sampled === undefined
     ? `${forms}; ${tokens.toLocaleString('en')} tokens, ${said}`
     : `${forms}, read as they are drawn; in ${sampled.toLocaleString('en')} of them ${said}`;
+}
+
+/** `9 to 40 tokens a row, median 20, 95% at most 33` */
+export function describeLengths({ lengths: { min, median, p95, max } }: RowStatistics): string {
+  return `${min} to ${max} tokens a row, median ${median}, 95% at most ${p95}`;
 }
 
 /** Rows by their length, a bar each. */

@@ -12,7 +12,7 @@ import type { ModelSource } from './modelSource.js';
 import { findFiles } from './modelSource.js';
 import { Run } from './run.js';
 import type { RunState } from './runState.js';
-import type { RunEvent } from './runTraining.js';
+import type { RunEvent } from './runOptions.js';
 import { runTraining } from './runTraining.js';
 
 /** What {@link loadModel} decides once for all runs. */

@@ -30,8 +30,8 @@ import type { ModelSource } from './modelSource.js';
 import { asTextFiles, findFiles } from './modelSource.js';
 import { newTokens } from './newTokens.js';
 import { promptTokens } from './promptTokens.js';
-import type { ReadingOptions, TrainingModel } from './runTraining.js';
-import { readRows } from './runTraining.js';
+import { readRows } from './readRows.js';
+import type { ReadingOptions, TrainingModel } from './runOptions.js';
 import type { TextPieces } from './textPieces.js';
 import { textPieces } from './textPieces.js';
 
@@ -151,7 +151,7 @@ export class Model {
    */
   async evaluate(data: RowSource, options: ReadingOptions = {}): Promise<Evaluation> {
     const { training, backend } = this;
-    const rows = await readRows(training, data, { options, hooks: {} });
+    const { rows } = await readRows(training, data, { options, hooks: {} });
     return evaluate({ backend, loss: training.open.loss, batches: evaluationBatches(rows) });
   }
 

@@ -5,7 +5,8 @@ import type { Evaluation, StoppedBy } from '@lowrank/trainer';
 import type { SavePlace } from '../saveFolder.js';
 import { filesToSave, saveFolder } from '../saveFolder.js';
 import type { Model } from './model.js';
-import type { FinishedRun, ReadingOptions, RunOptions } from './runTraining.js';
+import type { ReadingOptions, RunOptions } from './runOptions.js';
+import type { FinishedRun } from './runTraining.js';
 
 type EvaluationOptions = ReadingOptions & Pick<RunOptions, 'evalData'>;
 

@@ -1,4 +1,4 @@
-import type { EncodedRow } from '@lowrank/data';
+import type { EncodedRow, TrainingRows } from '@lowrank/data';
 import { evaluationBatches, ignored } from '@lowrank/data';
 import type { LoraConfig } from '@lowrank/lora';
 import { evaConfig } from '@lowrank/lora';
@@ -10,7 +10,7 @@ import { reshape, Rng } from '@lowrank/tensor';
 /** Where EVA looks. */
 export interface EvaData {
   /** The rows of the training. */
-  readonly rows: readonly EncodedRow[];
+  readonly rows: TrainingRows;
   readonly backend: () => Promise<Backend>;
   readonly batchSize: number;
   readonly seed: number;
@@ -26,7 +26,7 @@ export async function evaMeasure(
   { rows, backend, batchSize, seed }: EvaData,
 ): Promise<MeasureOptions> {
   const { useLabelMask, batches } = evaConfig(config.eva);
-  const drawn = draw(rows, batches * batchSize, seed);
+  const drawn = await draw(rows, batches * batchSize, seed);
   // Laid out like the rows: a row of its own in which each id says whether the token counts. Padding does not, its id
   // is 0.
   const marked = drawn.map((row) => ({
@@ -50,13 +50,17 @@ export async function evaMeasure(
   };
 }
 
-function draw(rows: readonly EncodedRow[], count: number, seed: number): EncodedRow[] {
-  const order = [...rows];
+async function draw(rows: TrainingRows, count: number, seed: number): Promise<EncodedRow[]> {
   const rng = new Rng(seed, 0xe7a);
-  const kept = Math.min(count, order.length);
-  for (let at = 0; at < kept; at++) {
-    const from = at + rng.integer(order.length - at);
-    [order[at], order[from]] = [order[from] as EncodedRow, order[at] as EncodedRow];
+  // Where a place's row went, of those that were swapped: Fisher and Yates' shuffle, as far as it is needed.
+  const moved = new Map<number, number>();
+  const drawn: EncodedRow[] = [];
+  for (let at = 0; at < rows.length && drawn.length < count; at++) {
+    const from = at + rng.integer(rows.length - at);
+    const chosen = moved.get(from) ?? from;
+    moved.set(from, moved.get(at) ?? at);
+    const row = await rows.at(chosen);
+    if (row !== undefined) drawn.push(row);
   }
-  return order.slice(0, kept);
+  return drawn;
 }

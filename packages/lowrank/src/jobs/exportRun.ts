@@ -1,5 +1,5 @@
-import type { EncodedRow, TextRow } from '@lowrank/data';
-import { createSampler, readChatTemplate, readTextRows, readTokenizer, selectionOf } from '@lowrank/data';
+import type { EncodedRow, TextRow, TrainingRows } from '@lowrank/data';
+import { createSampler, memoryRows, readChatTemplate, readTextRows, readTokenizer, selectionOf } from '@lowrank/data';
 import { beginSaving, claimOutput } from '@lowrank/files';
 import type { MethodFiles } from '@lowrank/methods';
 import { methodNamed } from '@lowrank/methods';
@@ -11,8 +11,9 @@ import type { ExportedFiles, ExportedRow, ExportedRun, ExportTarget, Recipe } fr
 import { refuse } from '../exporting/recipes.js';
 import type { ExportTargetName } from '../exporting/targets/index.js';
 import { exportTargets } from '../exporting/targets/index.js';
-import type { RunEvent, TrainingModel } from '../front/runTraining.js';
-import { prepareMethod, readRows } from '../front/runTraining.js';
+import { cutFor, readRows } from '../front/readRows.js';
+import type { RunEvent, TrainingModel } from '../front/runOptions.js';
+import { prepareMethod } from '../front/runTraining.js';
 import { filesToSave } from '../saveFolder.js';
 import { checkOptions } from '../settings/checkOptions.js';
 import type { OutputOptions } from '../settings/methodTables.js';
@@ -98,8 +99,9 @@ async function collect(given: FineTuneFolderOptions, events: TransferEvents): Pr
       if (event.type === 'warning') events.onWarning?.(event.text);
     },
   };
-  const read = (): Promise<readonly EncodedRow[]> =>
-    readRows(model, options.data, { options, hooks, parts: options.parts });
+  const trained = { ...options, cut: cutFor('train', options.validation) };
+  const read = async (): Promise<TrainingRows> =>
+    memoryRows(await readRows(model, options.data, { options: trained, hooks, parts: options.parts }));
   if (options.addTokens !== undefined) refuse('added tokens', 'a model and a tokenizer that have them already');
   const method = methodNamed(options.method ?? 'lora');
   const applied = await prepareMethod(model, { ...options, resume: undefined }, { rows: read, hooks });
@@ -111,17 +113,21 @@ async function collect(given: FineTuneFolderOptions, events: TransferEvents): Pr
   return {
     model: baseModel === options.model ? resolve(baseModel) : baseModel,
     adapter: method.saves === 'adapter' ? await filesToSave(method, applied, open) : undefined,
-    rows: inOrder(rows, options).map((row) => exportedRow(row, byLine)),
-    recipe: recipeOf(options, { rows: rows.length, contextLength: open.contextLength }),
+    rows: (await inOrder(rows, options)).map((row) => exportedRow(row, byLine)),
+    recipe: recipeOf(options, { rows: rows.kept, contextLength: open.contextLength }),
     eos: tokenizer.eosId === undefined ? '' : (tokenizer.tokenOf(tokenizer.eosId) ?? ''),
     given: differing(options),
   };
 }
 
 /** The rows as the first epoch takes them. */
-function inOrder(rows: readonly EncodedRow[], { shuffle, seed }: FineTuneFolderOptions): EncodedRow[] {
-  const order = createSampler({ rows: rows.length, shuffle, seed }).take(rows.length);
-  return order.flatMap((index) => rows[index] ?? []);
+async function inOrder(rows: TrainingRows, { shuffle, seed }: FineTuneFolderOptions): Promise<EncodedRow[]> {
+  const ordered: EncodedRow[] = [];
+  for (const index of createSampler({ rows: rows.length, shuffle, seed }).take(rows.length)) {
+    const row = await rows.at(index);
+    if (row !== undefined) ordered.push(row);
+  }
+  return ordered;
 }
 
 function exportedRow({ ids, labels, line }: EncodedRow, byLine: ReadonlyMap<number, TextRow>): ExportedRow {

@@ -8,7 +8,7 @@ import { stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { backendOnce } from '../device.js';
 import { checkKeepsTables, newTokens } from '../front/newTokens.js';
-import type { TrainingModel } from '../front/runTraining.js';
+import type { TrainingModel } from '../front/runOptions.js';
 import { runTraining } from '../front/runTraining.js';
 import type { BegunRun } from '../runs/beginRun.js';
 import { beginRun } from '../runs/beginRun.js';

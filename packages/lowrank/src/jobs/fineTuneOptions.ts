@@ -2,7 +2,7 @@ import type { RowSelection, TextTokenizer } from '@lowrank/data';
 import type { MethodName } from '@lowrank/methods';
 import type { Execution } from '@lowrank/trainer';
 import type { BackendOrOpener } from '../device.js';
-import type { RunEvent } from '../front/runTraining.js';
+import type { RunEvent } from '../front/runOptions.js';
 import type { CommonOptions, FolderOptions, MethodOptions, TokenOptions } from '../settings/methodTables.js';
 import type { TransferEvents } from './folders.js';
 

@@ -3,7 +3,7 @@ import { isRunFile, nodeDisk } from '@lowrank/files';
 import type { MethodFiles } from '@lowrank/methods';
 import type { EvaluatedEvent, StoppedBy } from '@lowrank/trainer';
 import { join } from 'node:path';
-import type { RunEvent } from '../front/runTraining.js';
+import type { RunEvent } from '../front/runOptions.js';
 import type { RunState } from '../front/runState.js';
 import type { MetricsFile } from '../metricsFile.js';
 import { evaluationMetrics, forgivingMetrics, metricsOf, openMetricsFile } from '../metricsFile.js';

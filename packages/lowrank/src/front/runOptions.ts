@@ -1,0 +1,66 @@
+import type { ChatTemplate, LossMask, RowSelection, RowSource, RowStatistics, TextTokenizer } from '@lowrank/data';
+import type { AppliedMethod, Method, MethodName } from '@lowrank/methods';
+import type { ModelFiles } from '@lowrank/models';
+import type { QuantizationSettings } from '@lowrank/quant';
+import type { Backend } from '@lowrank/tensor';
+import type { BetweenSteps, Ended, Execution, TrainEvent } from '@lowrank/trainer';
+import type { OpenModel } from '../jobs/openModel.js';
+import type { CheckpointOptions, CommonOptions, MethodOptions } from '../settings/methodTables.js';
+import type { RunState } from './runState.js';
+import type { Learned, SavingHooks } from './savingOptions.js';
+
+/** A model to train, with what its texts need. */
+export interface TrainingModel {
+  readonly open: OpenModel;
+  readonly tokenizer: TextTokenizer;
+  readonly chatTemplate: () => Promise<ChatTemplate | undefined>;
+  readonly backend: () => Promise<Backend>;
+  /** How it was quantized while it was loaded. */
+  readonly quantization: QuantizationSettings | undefined;
+}
+
+/** A run: the options that are declared in tables (settings/methodTables.ts), and what it is about. */
+export interface RunOptions extends Omit<MethodOptions, 'initAdapter'>, CommonOptions, CheckpointOptions, RowSelection {
+  readonly method?: MethodName | undefined;
+  readonly data: RowSource;
+  /** Rows whose loss is computed at the end. */
+  readonly evalData?: RowSource | undefined;
+  /** An adapter to go on from. */
+  readonly initAdapter?: string | ModelFiles | undefined;
+  /** What the adapter is for, as it was given. */
+  readonly baseModel: string;
+  /** The state of a run to go on with, with the same options and rows. */
+  readonly resume?: RunState | undefined;
+  readonly execution?: Execution | undefined;
+  readonly signal?: AbortSignal | undefined;
+}
+
+export type RunEvent = TrainEvent | DataEvent | { readonly type: 'warning'; readonly text: string };
+
+/** Rows that were read: those to train on first, then those of the evaluation. */
+export interface DataEvent {
+  readonly type: 'data';
+  readonly part?: 'train' | 'validation';
+  readonly name: string;
+  /** What forms they have, in words. */
+  readonly forms: string;
+  readonly rows: number;
+  readonly tokens: number;
+  readonly labelTokens: number;
+  readonly statistics?: RowStatistics;
+  /** How many rows the tokens and the statistics are of, where the rest stays in a file. */
+  readonly sampled?: number;
+}
+
+/** How rows are read. */
+export type ReadingOptions = Pick<RunOptions, 'maxLength' | keyof LossMask> & Omit<RowSelection, 'parts'>;
+
+export interface RunHooks extends SavingHooks {
+  /** Called with the number of steps in all, before the first. */
+  readonly planned?: ((steps: number) => void | Promise<void>) | undefined;
+  /** Something between two steps, with the weights of exactly that step. */
+  readonly betweenSteps?: BetweenSteps<Learned> | undefined;
+  /** Saves what was learned, at the end and when the signal is aborted; returns where. */
+  readonly save?: ((method: Method, applied: AppliedMethod, at: Ended) => Promise<string>) | undefined;
+  readonly onEvent?: ((event: RunEvent) => void | Promise<void>) | undefined;
+}
