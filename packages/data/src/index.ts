@@ -44,6 +44,7 @@ export { evaluationRowBatches, largestRowBatches, rowBatches, trainingRowBatches
 export type { RowKind, RowReading } from './rowForms.js';
 export { describeForms } from './rowForms.js';
 export type { RowSource } from './rowSource.js';
+export { rowSourceName } from './rowSource.js';
 export type { RowSampler, SamplerOptions, SamplerState } from './sampler.js';
 export { createSampler } from './sampler.js';
 export type { Split } from './sources/splitFiles.js';

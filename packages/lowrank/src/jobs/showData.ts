@@ -17,6 +17,7 @@ import {
   readChatTemplate,
   readTokenizer,
   renderChat,
+  rowSourceName,
   rowStatistics,
   RowTally,
   selectedRows,
@@ -87,7 +88,8 @@ export async function showData(given: ShowDataOptions): Promise<ShowDataResult> 
   const tokenizer = await readTokenizer(options.model);
   for (const text of tokenizer.warnings) options.onWarning?.(text);
   const { rows, forms } = await selectedRows(options.data, selectionOf(options));
-  options.onForms?.(`${options.data}: ${describeForms(forms)}`);
+  const name = rowSourceName(options.data);
+  options.onForms?.(`${name}: ${describeForms(forms)}`);
   const chatTemplate = rows.some(isChat)
     ? await readChatTemplate(options.model, { file: options.template })
     : undefined;
@@ -108,7 +110,7 @@ export async function showData(given: ShowDataOptions): Promise<ShowDataResult> 
     });
   }
   const statistics = rowStatistics(encodedRows);
-  const found = { name: options.data, duplicates: statistics.duplicates, ...tally.findings };
+  const found = { name, duplicates: statistics.duplicates, ...tally.findings };
   for (const text of datasetWarnings(found, maxLength ?? 0)) options.onWarning?.(text);
   const held = validation === undefined ? undefined : cutValidation(rows, validationCut(validation), options.data);
   return {
