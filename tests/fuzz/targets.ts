@@ -1,5 +1,6 @@
 import { readFileSync } from 'node:fs';
-import { chatTemplate, encodeRows, loadTokenizer, parseJsonl, readChatTemplate, readTokenizer } from '@lowrank/data';
+import { chatTemplate, encodeRows, loadTokenizer, parseJsonl } from '@lowrank/data';
+import { readChatTemplate, readTextRows, readTokenizer } from '@lowrank/data';
 import { convertAdapter, convertModel, writeGguf } from '@lowrank/gguf';
 import { readAdapter, readMlxAdapter, inspectAdapter, serializeAdapter } from '@lowrank/lora';
 import { methodOf, readMethod } from '@lowrank/methods';
@@ -243,6 +244,25 @@ const rows: Target = {
   },
 };
 
+/** Data files of every form; what they hold is read as rows, and tokenized. */
+const dataNames =
+  'alpaca.json chats.parquet rows-brotli.parquet rows-gzip.parquet rows-lz4.parquet rows-none.parquet ' +
+  'rows-snappy.parquet rows-zstd.parquet rows.csv rows.json rows.jsonl.gz rows.tsv semicolons.csv shareGpt.jsonl ' +
+  'chats.jsonl lines.txt';
+const dataFiles: Target[] = dataNames.split(' ').map((name) => ({
+  name: `data ${name}`,
+  files: files('data', name),
+  async read(given) {
+    const read = await readTextRows(new File([new Uint8Array(given[name] ?? new Uint8Array())], name), { name });
+    encodeRows(read, plainTokenizer, {
+      name,
+      vocabularySize: 96,
+      maxLength: 64,
+      chatTemplate: chatTemplate('{% for m in messages %}{{ m.content }}{% endfor %}'),
+    });
+  },
+}));
+
 /** Whatever lies in Redis. */
 const queue: Target = {
   name: 'queue jobs',
@@ -344,6 +364,7 @@ export const targets: readonly (readonly Target[])[] = [
   ['llama/tied', 'tokenizers/pieces', 'tokenizers/bytes', 'gguf/vocabularies/byteFallback'].map(tokenizer),
   templates,
   [rows],
+  dataFiles,
   [queue],
   [ggufModel, sentencePieces, ggufAdapter],
 ];

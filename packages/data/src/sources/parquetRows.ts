@@ -6,13 +6,17 @@ import type { ByteSource } from './byteSource.js';
  * columns of lists of structs so, and chat templates tell the two apart.
  */
 export async function* parquetRows(source: ByteSource): AsyncGenerator<readonly object[], void, undefined> {
-  const [{ parquetMetadataAsync, parquetReadObjects }, { compressors }] = await Promise.all([
+  const [{ parquetMetadataAsync, parquetReadObjects, parquetSchema }, { compressors }] = await Promise.all([
     import('hyparquet'),
     import('hyparquet-compressors'),
   ]);
   try {
     const file = source.parts === undefined ? await inMemory(source) : bufferOf(source.parts);
     const metadata = await parquetMetadataAsync(file);
+    checkColumns(
+      leavesOf(parquetSchema(metadata)),
+      metadata.row_groups.map(({ columns }) => columns.map((column) => column.meta_data?.path_in_schema ?? [])),
+    );
     let rowStart = 0;
     for (const group of metadata.row_groups) {
       const rows = Number(group.num_rows);
@@ -43,11 +47,52 @@ interface AsyncBuffer {
   slice(start: number, end?: number): Promise<ArrayBuffer>;
 }
 
-function bufferOf(parts: NonNullable<ByteSource['parts']>): AsyncBuffer {
-  const { size } = parts;
+interface SchemaNode {
+  readonly path: readonly string[];
+  readonly children: readonly SchemaNode[];
+}
+
+/** The paths of the columns that hold values. */
+function leavesOf({ path, children }: SchemaNode): readonly (readonly string[])[] {
+  return children.length === 0 ? [path] : children.flatMap(leavesOf);
+}
+
+/**
+ * Columns have names of their own, and each part of the file has those of the schema: the library waits for these, and
+ * the error of another column would end the process.
+ */
+function checkColumns(
+  schema: readonly (readonly string[])[],
+  groups: readonly (readonly (readonly string[])[])[],
+): void {
+  const nameOf = (path: readonly string[]): string => path.join('\0');
+  const known = new Set(schema.map(nameOf));
+  if (known.size < schema.length) throw new Error('two columns have the same name');
+  for (const paths of groups) {
+    const names = paths.map(nameOf);
+    if (new Set(names).size < names.length || names.some((name) => !known.has(name)))
+      throw new Error('a part of it has other columns');
+  }
+}
+
+function bufferOf({ size, slice }: NonNullable<ByteSource['parts']>): AsyncBuffer {
+  return bounded(size, async (start, end) => (await slice(start, end)).slice().buffer);
+}
+
+/** A file whose bytes beyond its ends are an error: Node ends the process over a slice of a Blob beyond 2³². */
+function bounded(size: number, read: (start: number, end: number) => Promise<ArrayBuffer>): AsyncBuffer {
   return {
     byteLength: size,
-    slice: async (start, end = size) => (await parts.slice(start < 0 ? size + start : start, end)).slice().buffer,
+    slice(start, end = size) {
+      const from = start < 0 ? size + start : start;
+      const isWithin = from >= 0 && from <= end && end <= size;
+      const bytes = isWithin
+        ? read(from, end)
+        : Promise.reject(new Error(`it names bytes ${from} to ${end} of ${size}`));
+      // The library reads ahead, and may have ended by another error when this one comes.
+      bytes.catch(() => undefined);
+      return bytes;
+    },
   };
 }
 
@@ -55,7 +100,7 @@ async function inMemory(source: ByteSource): Promise<AsyncBuffer> {
   const chunks: Uint8Array<ArrayBuffer>[] = [];
   for await (const chunk of source.stream()) chunks.push(Uint8Array.from(chunk));
   const whole = await new Blob(chunks).arrayBuffer();
-  return { byteLength: whole.byteLength, slice: (start, end) => Promise.resolve(whole.slice(start, end)) };
+  return bounded(whole.byteLength, (start, end) => Promise.resolve(whole.slice(start, end)));
 }
 
 function plain(value: unknown, within = false): unknown {

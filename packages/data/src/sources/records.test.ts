@@ -3,6 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { gzipSync } from 'node:zlib';
+import { isLowrankError } from '@lowrank/errors';
 import { afterAll, describe, expect, it } from 'vitest';
 import { chatTemplate } from '../chatTemplate.js';
 import { readDataset, readTextRows } from '../files.js';
@@ -113,4 +114,18 @@ describe('a file that is not what its name says, or breaks off', () => {
     const found = await complaint(() => readTextRows(path));
     expect([found.code, found.message]).toEqual([code, expect.stringContaining(words)]);
   });
+});
+
+it('a Parquet file with a byte of another value is read or refused, and leaves no error behind', async () => {
+  const whole = new Uint8Array(readFileSync(`${golden}chats.parquet`));
+  for (let at = 4; at < whole.length; at += 41)
+    for (const value of [0, 0x19, 0xff]) {
+      const changed = whole.slice();
+      changed[at] = value;
+      await readTextRows(new File([changed], 'chats.parquet')).catch((error: unknown) => {
+        if (!isLowrankError(error)) throw error;
+      });
+    }
+  // Errors that nobody waited for come later.
+  await new Promise((resolve) => setTimeout(resolve, 20));
 });
