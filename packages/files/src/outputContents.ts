@@ -34,7 +34,8 @@ export function isOutputFile(name: string): boolean {
   return [adapterFile, weightsFile, companionFile].some((pattern) => pattern.test(name));
 }
 
-/** Whether a file or a folder belongs to a run: its record, its metrics, its checkpoints. */
+/** Whether a file or a folder belongs to a run: its record, its metrics, its checkpoints, its report. */
 export function isRunFile(name: string): boolean {
-  return runFile.test(name);
+  // A report alone does not say that there is a run: studies have one, too.
+  return runFile.test(name) || name === 'report.html';
 }

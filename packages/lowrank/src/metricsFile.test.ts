@@ -17,6 +17,7 @@ const line = (step: number): ReturnType<typeof metricsOf> =>
     learningRate: 0.001,
     tokens: 80,
     tokensPerSecond: 1234.5,
+    memoryBytes: 4096,
     measures: { margin: 0.5 },
   });
 
@@ -38,7 +39,8 @@ test('lines can be read while training: one for each step, and evaluations betwe
   const file = await openMetricsFile(home);
   await file.write(line(1));
   expect(stored()).toBe(
-    '{"step":1,"loss":1.5,"margin":0.5,"grad_norm":0.25,"learning_rate":0.001,"tokens":80,"tokens_per_second":1234.5}\n',
+    '{"step":1,"loss":1.5,"margin":0.5,"grad_norm":0.25,"learning_rate":0.001,"tokens":80,' +
+      '"tokens_per_second":1234.5,"memory_bytes":4096}\n',
   );
   await file.write(evaluation(1));
   expect(stored().split('\n')[1]).toBe('{"step":1,"eval_loss":2.5,"eval_margin":0.25}');

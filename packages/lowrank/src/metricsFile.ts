@@ -13,12 +13,14 @@ export interface Metrics {
   /** Tokens of the step, prompts included and padding not. */
   readonly tokens: number;
   readonly tokens_per_second: number;
+  /** Allocated on the device. */
+  readonly memory_bytes: number;
   /** What the loss measures beside itself: `margin` and `accuracy` of a preference loss. */
   readonly [measure: string]: number;
 }
 
 export function metricsOf(event: StepEvent): Metrics {
-  const { step, loss, gradNorm, learningRate, tokens, tokensPerSecond, measures } = event;
+  const { step, loss, gradNorm, learningRate, tokens, tokensPerSecond, memoryBytes, measures } = event;
   return {
     step,
     loss,
@@ -27,6 +29,7 @@ export function metricsOf(event: StepEvent): Metrics {
     learning_rate: learningRate,
     tokens,
     tokens_per_second: tokensPerSecond,
+    memory_bytes: memoryBytes,
   };
 }
 

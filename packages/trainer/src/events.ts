@@ -28,6 +28,8 @@ export interface StepEvent {
   /** Tokens of the step, prompts included and padding not; 0 where the batches state none. */
   readonly tokens: number;
   readonly tokensPerSecond: number;
+  /** Bytes that are allocated on the session's backend. */
+  readonly memoryBytes: number;
   /** What the loss measures beside itself, by name: of a preference loss `margin` and `accuracy`. */
   readonly measures: Measures;
 }

@@ -224,7 +224,7 @@ export class StepLoop<Session extends TrainSession<Name>, Name extends string> {
   }
 
   private async settle(): Promise<void> {
-    const { options, trainStep } = this.parts;
+    const { options, session, trainStep } = this.parts;
     const first = this.pending.shift();
     if (first === undefined) return;
     const { step, learningRate, microBatches, rngStep } = first;
@@ -240,7 +240,9 @@ export class StepLoop<Session extends TrainSession<Name>, Name extends string> {
     this.loss = loss;
     this.gradNorm = gradNorm;
     const tokensPerSecond = seconds > 0 ? tokens / seconds : 0;
-    await options.onEvent?.({ type: 'step', step, loss, gradNorm, learningRate, tokens, tokensPerSecond, measures });
+    const memoryBytes = session.backend.memory.bytes;
+    const numbers = { loss, gradNorm, learningRate, tokens, tokensPerSecond, memoryBytes, measures };
+    await options.onEvent?.({ type: 'step', step, ...numbers });
   }
 }
 

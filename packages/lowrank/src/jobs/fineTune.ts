@@ -89,8 +89,8 @@ async function trainFolder(run: BegunRun<FineTuneFolderOptions>): Promise<FineTu
     {
       async planned(steps) {
         if (record !== undefined && resume !== undefined) checkSteps(steps, { step: resume.step, record });
-        const { name, description } = await backend();
-        folder.plan({ steps, device: `${name}, ${description}` });
+        const opened = await backend();
+        folder.plan({ steps, device: `${opened.name}, ${opened.description}` }, () => opened.memory);
       },
       checkpoint: async (state, { method, applied: learned }) =>
         folder.checkpoint(state, await filesOf(method, learned)),
@@ -113,8 +113,9 @@ async function trainFolder(run: BegunRun<FineTuneFolderOptions>): Promise<FineTu
   );
   const { steps, tokens, seconds, interrupted, evaluation, finalLoss, bestStep, stoppedBy } = result;
   const evalLoss = evaluation?.loss ?? null;
-  await folder.close({ eval_loss: evalLoss });
   const saved = steps > 0;
+  const fileBytes = saved ? await weightBytes(options.output, saves) : 0;
+  await folder.close({ eval_loss: evalLoss, file_bytes: saved ? fileBytes : null });
   return {
     steps,
     final_loss: finalLoss ?? null,
@@ -122,7 +123,7 @@ async function trainFolder(run: BegunRun<FineTuneFolderOptions>): Promise<FineTu
     tokens,
     seconds,
     trained_parameters: sizeOf(applied),
-    file_bytes: saved ? await weightBytes(options.output, saves) : 0,
+    file_bytes: fileBytes,
     adapter: saved && saves === 'adapter' ? options.output : null,
     model: saved && saves === 'model' ? options.output : null,
     interrupted,

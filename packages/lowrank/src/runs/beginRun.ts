@@ -140,7 +140,10 @@ async function newRecord(
             eval_loss: best.loss,
             checkpoint: saved.includes(best.step) ? checkpointName(best.step) : null,
           },
+    resumes: resume === undefined ? [] : [...(before?.resumes ?? []), { step: resume.step, at: now }],
     stopped_by: null,
+    trained_parameters: null,
+    file_bytes: null,
     eval_loss: null,
     error: null,
   };

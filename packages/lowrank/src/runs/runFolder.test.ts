@@ -207,7 +207,7 @@ test('a rate that explodes leaves what was saved before it, and nothing else of 
   expect(existsSync(output)).toBe(false);
   await expect(run({ ...part, output, saveEvery: 1 })).rejects.toMatchObject({ code: 'trainer.nonFinite' });
   expect(recordOf(output)).toMatchObject({ status: 'failed', error: expect.stringMatching(/^step \d+: /) as string });
-  expect(readdirSync(output).sort()).toEqual(['checkpoint-1', 'metrics.jsonl', 'run.json']);
+  expect(readdirSync(output).sort()).toEqual(['checkpoint-1', 'metrics.jsonl', 'report.html', 'run.json']);
 });
 
 test('empty data and rows without a token to learn are refused before anything is written', async () => {

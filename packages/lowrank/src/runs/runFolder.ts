@@ -1,8 +1,10 @@
 import type { OutputClaim } from '@lowrank/files';
 import { isRunFile, nodeDisk } from '@lowrank/files';
 import type { MethodFiles } from '@lowrank/methods';
+import type { ReportedRun } from '@lowrank/study';
 import type { EvaluatedEvent, StoppedBy } from '@lowrank/trainer';
-import { join } from 'node:path';
+import type { Backend } from '@lowrank/tensor';
+import { basename, join, resolve } from 'node:path';
 import type { RunEvent } from '../front/runOptions.js';
 import type { RunState } from '../front/runState.js';
 import type { MetricsFile } from '../metricsFile.js';
@@ -10,6 +12,7 @@ import { evaluationMetrics, forgivingMetrics, metricsOf, openMetricsFile } from 
 import { saveFolder } from '../saveFolder.js';
 import { stateFiles } from './checkpointFiles.js';
 import { checkpointName, checkpointSteps, removeCheckpoint, saveCheckpoint, superfluous } from './checkpointFolders.js';
+import { ReportFile } from './reportFile.js';
 import type { RunRecord } from './runRecord.js';
 import { recordFile, recordText, writeRecord } from './runRecord.js';
 
@@ -24,15 +27,21 @@ export interface RunFolderOptions {
 }
 
 /**
- * The folder of a run while it is under way: `run.json`, `metrics.jsonl`, checkpoints, and at the end the result.
+ * The folder of a run while it is under way: `run.json`, `metrics.jsonl`, `report.html`, checkpoints, and at the end the
+ * result.
  * Nothing is written before the first step. What cannot be written on the way costs a warning, and not the run.
  */
 export class RunFolder {
   private record: RunRecord;
   private metrics: MetricsFile | undefined;
+  private readonly report: ReportFile;
+  private memory: (() => Backend['memory']) | undefined;
+  /** When the training began, in this process's milliseconds. */
+  private began = performance.now();
 
   constructor(private readonly options: RunFolderOptions) {
     this.record = options.record;
+    this.report = new ReportFile({ folder: this.path, warn: options.warn, run: () => this.reported() });
   }
 
   get path(): string {
@@ -46,15 +55,34 @@ export class RunFolder {
   }
 
   /** Before the first step. */
-  plan(part: Pick<RunRecord, 'steps' | 'device'>): void {
+  plan(part: Pick<RunRecord, 'steps' | 'device'>, memory: () => Backend['memory']): void {
     this.record = { ...this.record, ...part };
+    this.memory = memory;
+    this.began = performance.now();
   }
 
   async onEvent(event: RunEvent): Promise<void> {
+    if (event.type === 'started') this.record = { ...this.record, trained_parameters: event.trainedParameters };
+    if (event.type === 'evaluated' && event.isLast) this.report.ends(evaluationMetrics(event));
     if (event.type !== 'step' && (event.type !== 'evaluated' || event.isLast)) return;
     await this.begin();
     if (event.type === 'evaluated') this.evaluated(event);
-    await this.metrics?.write(event.type === 'step' ? metricsOf(event) : evaluationMetrics(event));
+    const line = event.type === 'step' ? metricsOf(event) : evaluationMetrics(event);
+    await this.metrics?.write(line);
+    await this.report.add(line);
+  }
+
+  /** What the report says now. */
+  private reported(): ReportedRun {
+    const { record, options } = this;
+    const seconds = (options.resume?.seconds ?? 0) + (performance.now() - this.began) / 1000;
+    return {
+      ...record,
+      name: basename(resolve(this.path)),
+      seconds: record.status === 'running' || record.status === 'failed' ? seconds : record.seconds,
+      updated: new Date().toISOString(),
+      memory_peak_bytes: this.memory?.().peakBytes ?? null,
+    };
   }
 
   /** Saves a state with the files of what was learned; returns where, or undefined where it cannot be written. */
@@ -100,15 +128,16 @@ export class RunFolder {
     if (this.metrics === undefined) return;
     await this.metrics.close();
     await this.update(part);
+    await this.report.write();
   }
 
   /** After an error: what could go on stays, what could not is gone. */
   async fail(error: unknown): Promise<void> {
     if (this.metrics === undefined) return;
     await this.metrics.close();
-    if ((await checkpointSteps(this.path)).length > 0)
-      await this.update({ status: 'failed', error: error instanceof Error ? error.message : String(error) });
-    else await this.removeRun();
+    if ((await checkpointSteps(this.path)).length === 0) return this.removeRun();
+    await this.update({ status: 'failed', error: error instanceof Error ? error.message : String(error) });
+    await this.report.write();
   }
 
   /** Before anything is written: an earlier run goes, but for its result, which another one is to replace. */
@@ -121,6 +150,7 @@ export class RunFolder {
       () => openMetricsFile(this.path, resume && { step: resume.step, evaluatedAt: resume.evaluatedAt }),
       warn,
     );
+    await this.report.open(resume !== undefined);
   }
 
   private async removeRun(): Promise<void> {

@@ -34,7 +34,13 @@ export interface RunRecord {
   readonly loss: number | null;
   /** The lowest loss of an evaluation, and the checkpoint of its weights where there is one. */
   readonly best: { readonly step: number; readonly eval_loss: number; readonly checkpoint: string | null } | null;
+  /** Where it went on after a stop: the step of the checkpoint, and when. */
+  readonly resumes: readonly { readonly step: number; readonly at: string }[];
   readonly stopped_by: StoppedBy | null;
+  /** Numbers that are trained; null before the first step. */
+  readonly trained_parameters: number | null;
+  /** Of the result's file of weights; null where there is none yet. */
+  readonly file_bytes: number | null;
   /** Of the result. */
   readonly eval_loss: number | null;
   readonly error: string | null;
