@@ -5,6 +5,7 @@ token rows that the trainer made, and of every step the loss, the margin, the ac
 first and the last also by matrix. `rows.json` has text, chat and implicit prompts as the trainers encode them.
 """
 
+import json
 import shutil
 import sys
 import tempfile
@@ -62,6 +63,11 @@ def tokenizerWith(template: str | None = None):
 
 def adapterAt(folder: str):
     return PeftModel.from_pretrained(loadModel(BASE), OUT / folder, is_trainable=True)
+
+
+def writeRows() -> None:
+    for name, rows in [("pairs", pairs()), ("labelled", labelled())]:
+        (OUT / f"{name}.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
 
 
 def makeAdapters() -> None:
@@ -359,6 +365,7 @@ if __name__ == "__main__":
     if not names:
         shutil.rmtree(OUT, ignore_errors=True)
         makeAdapters()
+        writeRows()
         encodings()
     for name in names or CASES:
         run(name)

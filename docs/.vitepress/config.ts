@@ -30,6 +30,7 @@ export default defineConfig({
           { text: 'Runs', link: '/runs' },
           { text: 'Adapters and PEFT', link: '/adapters' },
           { text: 'Other methods', link: '/methods' },
+          { text: 'Preferences', link: '/preferences' },
           { text: 'Comparing methods and ranks', link: '/comparing' },
           { text: 'Serving adapters', link: '/serving' },
           { text: 'Intrinsic dimension', link: '/intrinsicDimension' },

@@ -102,7 +102,7 @@ export function encodeRows(
 ): Dataset {
   const name = options.name ?? 'data';
   const { maxLength } = options;
-  if (maxLength !== undefined && (!Number.isSafeInteger(maxLength) || maxLength < 2)) throw badMaxLength(maxLength);
+  if (maxLength !== undefined) checkMaxLength(maxLength);
   const rows: EncodedRow[] = [];
   const dropped: number[] = [];
   const tally = new RowTally();
@@ -141,7 +141,8 @@ function checkIds(row: EncodedRow, place: { name: string; vocabularySize: number
   });
 }
 
-function noLabels(name: string, lines: readonly number[], maxLength: number | undefined): LowrankError {
+/** No row is left. */
+export function noLabels(name: string, lines: readonly number[], maxLength: number | undefined): LowrankError {
   const shown = lines.slice(0, 20).join(', ');
   return new LowrankError({
     code: 'data.noLabels',
@@ -156,8 +157,10 @@ function noLabels(name: string, lines: readonly number[], maxLength: number | un
   });
 }
 
-function badMaxLength(maxLength: number): LowrankError {
-  return new LowrankError({
+/** @throws LowrankError `data.maxLength` */
+export function checkMaxLength(maxLength: number): void {
+  if (Number.isSafeInteger(maxLength) && maxLength >= 2) return;
+  throw new LowrankError({
     code: 'data.maxLength',
     what: 'the maximum length of a row',
     expected: 'a whole number of at least 2 tokens',

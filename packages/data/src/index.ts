@@ -22,6 +22,8 @@ export type { ScoredPrompt } from './metrics/scoredPrompts.js';
 export type { ScoredText, TextMetric } from './metrics/textMetric.js';
 export { documentBatches } from './preferences/documentBatches.js';
 export type { DocumentBatch } from './preferences/documentBatches.js';
+export type { PreferenceDataset } from './preferences/encodePreferences.js';
+export { encodePreferences } from './preferences/encodePreferences.js';
 export type { ExampleGroup, PreferenceExample, ReferenceLogps } from './preferences/example.js';
 export type { JudgedRow } from './preferences/judgedGroups.js';
 export { judgedGroups } from './preferences/judgedGroups.js';
@@ -32,6 +34,7 @@ export {
   preferenceBatches,
   preferenceEvaluationBatches,
 } from './preferences/preferenceBatches.js';
+export { readPreferences } from './preferences/readPreferences.js';
 export type { FloatArray, PreferenceBatch, PreferenceInputs } from './preferences/preferenceLayout.js';
 export type { PackOptions, PackedPiece } from './packDocuments.js';
 export { packDocuments } from './packDocuments.js';

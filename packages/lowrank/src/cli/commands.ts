@@ -3,6 +3,7 @@ import { chooseBackend } from '../device.js';
 import type { DeviceName } from '../device.js';
 import { examine } from '../jobs/doctor.js';
 import { evaluateFolder } from '../jobs/evaluate.js';
+import { evaluatePreferences } from '../jobs/evaluatePreferences.js';
 import type { EvaluateFolderResult } from '../jobs/evaluate.js';
 import { fineTuneFolder } from '../jobs/fineTune.js';
 import type { FineTuneResult } from '../jobs/fineTune.js';
@@ -14,6 +15,7 @@ import { format, metricTitles } from '@lowrank/study';
 import { isTextMetric } from '@lowrank/data';
 import type { MetricName } from '@lowrank/data';
 import { evaluationMetrics, metricsOf } from '../metricsFile.js';
+import { checkLoss } from '../settings/checkOptions.js';
 import { combineCommand } from './combineCommand.js';
 import { compareCommand } from './compareCommand.js';
 import { convertCommand } from './convertCommand.js';
@@ -27,7 +29,7 @@ import { inspectCommand } from './inspectCommand.js';
 import { intrinsicCommand } from './intrinsicCommand.js';
 import type { Speaker } from './io.js';
 import { planCommand } from './planCommand.js';
-import type { Actions } from './program.js';
+import type { Actions, EvalFlags } from './program.js';
 import type { TrainFlags } from './trainingFlags.js';
 import { quantizeCommand } from './quantizeCommand.js';
 import { spectrumCommand } from './spectrumCommand.js';
@@ -43,6 +45,8 @@ export function makeActions(speaker: Speaker, onInterrupted: () => void): Action
       withBackend(flags.device, speaker, (backend) => trainCommand({ flags, backend, speaker, onInterrupted })),
     eval: (flags) =>
       withBackend(flags.device, speaker, async (backend) => {
+        if (flags.loss !== 'sft') return evaluatePreferencesCommand(flags, { backend, speaker });
+        checkLoss(flags.loss, flags);
         const result = await evaluateFolder({
           ...flags,
           metrics: flags.metric,
@@ -106,6 +110,37 @@ function describeEvaluation(
   );
 }
 
+async function evaluatePreferencesCommand(
+  flags: EvalFlags,
+  { backend, speaker }: { readonly backend: () => Promise<Backend>; readonly speaker: Speaker },
+): Promise<void> {
+  const result = await evaluatePreferences({
+    ...flags,
+    metrics: flags.metric,
+    ...reportTo(speaker),
+    onReference: (documents) => speaker.say(describeReference(documents)),
+    backend,
+  });
+  const { loss, rows, ...measures } = result;
+  speaker.result(result, `loss ${loss.toFixed(6)}${describeMeasures(measures)} over ${rows} rows`);
+}
+
+/** `, margin 0.4211, accuracy 75.0%` */
+function describeMeasures({
+  margin,
+  accuracy,
+}: {
+  readonly margin?: number | undefined;
+  readonly accuracy?: number | undefined;
+}): string {
+  const share = accuracy === undefined ? '' : `, accuracy ${(100 * accuracy).toFixed(1)}%`;
+  return `${margin === undefined ? '' : `, margin ${margin.toFixed(4)}`}${share}`;
+}
+
+function describeReference(documents: number): string {
+  return `reference: how likely ${documents.toLocaleString('en')} completions are before training`;
+}
+
 /** Shows downloads and warnings to the user. */
 function reportTo(speaker: Speaker): TransferEvents {
   return { onTransfer: transferReporter(speaker), onWarning: (text) => speaker.say(`warning: ${text}`) };
@@ -148,11 +183,12 @@ function describeResumed({ folder, step }: ResumedEvent): string {
 
 function describeTrained(result: FineTuneResult): string {
   const { steps, final_loss: loss, eval_loss: evalLoss, best_step: best, stopped_by: by, seconds } = result;
+  const measures = describeMeasures({ margin: result.eval_margin, accuracy: result.eval_accuracy });
   const place = result.adapter ?? result.model;
   if (place === null) return 'interrupted before the first step: nothing was saved';
   const how = { signal: 'interrupted, and saved: ', 'early-stopping': 'no more progress: ', steps: '' }[by];
   const learned = loss === null ? 'no step was taken' : `loss ${loss.toFixed(4)} after ${steps} steps`;
-  const evaluated = evalLoss === null ? '' : `, ${evalLoss.toFixed(4)} on the evaluation rows`;
+  const evaluated = evalLoss === null ? '' : `, ${evalLoss.toFixed(4)}${measures} on the evaluation rows`;
   const lowest = best === null || best === steps ? '' : ` (lowest after step ${best})`;
   return `${how}${learned}${evaluated}${lowest}, in ${duration(seconds * 1000)}; saved in ${place}`;
 }
@@ -169,6 +205,7 @@ async function trainCommand({ flags, backend, speaker, onInterrupted }: TrainCom
     if (event.type === 'warning') speaker.say(`warning: ${event.text}`);
     else if (event.type === 'data') speaker.say(`${event.name}: ${describeRows(event)}`);
     else if (event.type === 'resumed') speaker.say(describeResumed(event));
+    else if (event.type === 'reference') speaker.say(describeReference(event.documents));
     else if (event.type === 'started') {
       const { trainedParameters, steps, from } = event;
       const left = from === 0 ? `${steps} steps` : `steps ${from + 1} to ${steps}`;

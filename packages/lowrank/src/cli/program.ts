@@ -3,6 +3,7 @@ import { methodNamed, methodNames as methods } from '@lowrank/methods';
 import { version } from '../../package.json';
 import type { QuantizationOptions } from '../jobs/quantization.js';
 import type { LossMask, MetricName, RowSelection } from '@lowrank/data';
+import type { ObjectiveName, ObjectiveOptions } from '@lowrank/trainer';
 import { common, jsonHelp, modelHelp, overwriting, quantizing } from './commonFlags.js';
 import type { CommonFlags } from './commonFlags.js';
 import { addCombineFlags } from './combineCommand.js';
@@ -37,12 +38,13 @@ import type { SweepFlags } from './sweepCommand.js';
 import { addWorkerFlags } from './workerCommand.js';
 import type { WorkerFlags } from './workerCommand.js';
 import { addSettingFlags } from './settingFlags.js';
-import { addBudgetFlags, addDataFlags, addMethodFlags } from './trainingFlags.js';
+import { addBudgetFlags, addDataFlags, addLossFlags, addMethodFlags } from './trainingFlags.js';
 import { tokenSettings } from '../settings/runSettings.js';
 import type { TrainFlags } from './trainingFlags.js';
 import { addCheckpointFlags, placesOfRun } from './checkpointFlags.js';
 
-export interface EvalFlags extends CommonFlags, QuantizationOptions, RowSelection, LossMask {
+export interface EvalFlags extends CommonFlags, QuantizationOptions, RowSelection, LossMask, ObjectiveOptions {
+  loss: ObjectiveName;
   model: string;
   adapter?: string;
   data: string;
@@ -147,7 +149,7 @@ function addTrain(program: Command, actions: Actions): void {
       choiceFlag('--method', methods),
       'lora',
     );
-  addBudgetFlags(command, { rate: true });
+  addBudgetFlags(addLossFlags(command), { rate: true });
   addCheckpointFlags(command);
   addSettingFlags(addMethodFlags(command, methods), tokenSettings).addHelpText(
     'after',
@@ -173,7 +175,9 @@ function addEval(program: Command, actions: Actions): void {
       'after',
       '\nExample:\n  $ lowrank eval --model ./llama --adapter ./adapter --data heldOut.jsonl --metric rouge-l --json',
     );
-  common(quantizing(addMetricFlags(addDataFlags(command), ['loss']))).action((flags: EvalFlags) => actions.eval(flags));
+  common(quantizing(addMetricFlags(addLossFlags(addDataFlags(command)), ['loss']))).action((flags: EvalFlags) =>
+    actions.eval(flags),
+  );
 }
 
 function addGenerate(program: Command, actions: Actions): void {

@@ -2,7 +2,7 @@ import { methodNames } from '@lowrank/methods';
 import type { JsonSchema } from '@lowrank/settings';
 import { jsonSchema } from '@lowrank/settings';
 import { devices } from '../device.js';
-import { commonTables, methodTables } from '../settings/methodTables.js';
+import { commonTables, methodTables, objectiveTables } from '../settings/methodTables.js';
 import type { Actions } from './program.js';
 import { makeProgram } from './program.js';
 import { isInFiles, snakeCase } from './runFile.js';
@@ -18,7 +18,7 @@ const choices: Readonly<Record<string, readonly string[]>> = { method: methodNam
 export function runFileSchema(): JsonSchema {
   const command = makeProgram({} as Actions).commands.find((each) => each.name() === 'train');
   const { properties, ...schema } = jsonSchema(
-    [...commonTables, ...Object.values(methodTables).flat()],
+    [...commonTables, ...[objectiveTables, methodTables].flatMap((byName) => Object.values(byName).flat())],
     'A training run',
   );
   const plain = (command?.options ?? [])

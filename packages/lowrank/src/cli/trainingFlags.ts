@@ -2,10 +2,10 @@ import { dataSettings } from '@lowrank/data';
 import { loraSettings } from '@lowrank/lora';
 import type { MethodName } from '@lowrank/methods';
 import { anyOf } from '@lowrank/settings';
-import { trainingSettings } from '@lowrank/trainer';
+import { objectiveSettings, trainingSettings } from '@lowrank/trainer';
 import type { Command } from 'commander';
 import type { FineTuneTraining } from '../jobs/fineTuneTraining.js';
-import { methodTables, ownersOf } from '../settings/methodTables.js';
+import { methodTables, objectiveTables, ownersOf } from '../settings/methodTables.js';
 import type { FolderOptions, TablesByMethod } from '../settings/methodTables.js';
 import { batchSettings } from '../settings/runSettings.js';
 import type { CommonFlags } from './commonFlags.js';
@@ -42,6 +42,14 @@ export function addBudgetFlags(
   addSettingFlags(command, trainingSettings, { filled: true, without: rate ? [] : ['learningRate'] });
   addSettingFlags(command, batchSettings, { filled: true });
   return adapters ? addSettingFlags(command, loraSettings, { only: ['dropout'] }) : command;
+}
+
+/** What is minimized, and the settings of each loss. */
+export function addLossFlags(command: Command): Command {
+  addSettingFlags(command, objectiveSettings, { filled: true });
+  const before = (name: string): string => `with --loss ${anyOf(ownersOf(objectiveTables, name))}: `;
+  for (const table of Object.values(objectiveTables).flat()) addSettingFlags(command, table, { before });
+  return command;
 }
 
 /** The settings of methods, each once; help says which method it is for, where that is not LoRA. */

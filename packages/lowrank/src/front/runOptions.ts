@@ -35,7 +35,13 @@ export interface RunOptions extends Omit<MethodOptions, 'initAdapter'>, CommonOp
   readonly signal?: AbortSignal | undefined;
 }
 
-export type RunEvent = TrainEvent | DataEvent | { readonly type: 'warning'; readonly text: string };
+export type RunEvent = TrainEvent | DataEvent | ReferenceEvent | { readonly type: 'warning'; readonly text: string };
+
+/** The model is about to be asked what it says of so many documents before it is trained. */
+export interface ReferenceEvent {
+  readonly type: 'reference';
+  readonly documents: number;
+}
 
 /** Rows that were read: those to train on first, then those of the evaluation. */
 export interface DataEvent {

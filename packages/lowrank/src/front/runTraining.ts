@@ -5,10 +5,11 @@ import { methodNamed } from '@lowrank/methods';
 import type { RandomState } from '@lowrank/tensor';
 import { scalar } from '@lowrank/tensor';
 import type { TrainOptions, TrainResult, TrainSession } from '@lowrank/trainer';
-import { train } from '@lowrank/trainer';
+import { objectiveNamed, train } from '@lowrank/trainer';
 import { applyMethod } from '../jobs/methodRun.js';
 import type { OpenModel } from '../jobs/openModel.js';
 import { paddingWarnings } from './paddingWarning.js';
+import { readPreferenceRun } from './preferenceRun.js';
 import type { RunHooks, RunOptions, TrainingModel } from './runOptions.js';
 import type { RunState } from './runState.js';
 import type { Learned } from './savingOptions.js';
@@ -17,14 +18,14 @@ import type { RunData } from './textRun.js';
 import { readTextRun } from './textRun.js';
 
 export interface FinishedRun extends Learned {
-  readonly result: TrainResult<TrainSession>;
+  readonly result: TrainResult<TrainSession<string>>;
 }
 
 /** Reads the rows, puts the method into the model, and trains: what `fineTune` and `lowrank train` have in common. */
 export async function runTraining(model: TrainingModel, options: RunOptions, hooks: RunHooks): Promise<FinishedRun> {
   const method = methodNamed(options.method ?? 'lora');
   // Read when it is first asked for: by EVA to begin with, else after the method has taken positions for itself.
-  const dataOnce = once(() => readTextRun(model, options, hooks));
+  const dataOnce = once(() => readData(model, options, hooks));
   const applied = await prepareMethod(model, options, { rows: async () => (await dataOnce()).documents, hooks });
   const data = await dataOnce();
   const learned = { method, applied };
@@ -37,6 +38,14 @@ export async function runTraining(model: TrainingModel, options: RunOptions, hoo
   }
 }
 
+/** Reads what a run trains on, in the form that its loss takes. */
+function readData(model: TrainingModel, options: RunOptions, hooks: RunHooks): Promise<RunData> {
+  const objective = objectiveNamed(options.loss ?? 'sft');
+  return objective.rows === 'sft'
+    ? readTextRun(model, options, hooks)
+    : readPreferenceRun(model, options, { hooks, objective, kind: objective.rows });
+}
+
 async function trainOn(
   model: TrainingModel,
   options: RunOptions,
@@ -44,7 +53,7 @@ async function trainOn(
 ): Promise<FinishedRun['result']> {
   const { epochs = 1, evaluateEvery, seed = 0 } = options;
   const steps = options.steps ?? Math.ceil(epochs * data.stepsPerEpoch);
-  const { batches, largest, evaluation } = await data.layOut(steps);
+  const { batches, largest, evaluation, loss } = await data.layOut(steps);
   if (evaluateEvery !== undefined && evaluation === undefined) throw nothingToEvaluate(evaluateEvery);
   await hooks.planned?.(steps);
   const random: RandomState = {
@@ -54,13 +63,13 @@ async function trainOn(
   const backend = await model.backend();
   const { method, applied } = learned;
   const { betweenSteps } = hooks;
-  return train<TrainSession>({
+  return train<TrainSession<string>, string>({
     ...trainerOptions(options),
     ...savingOptions(options, hooks, learned),
     createSession: () => ({
       backend,
-      loss: model.open.trainingLoss(random, options),
-      evaluationLoss: model.open.loss,
+      loss: loss(random),
+      evaluationLoss: loss(),
       parameters: applied.parameters,
       constants: applied.constants,
       random,
@@ -85,10 +94,12 @@ function nothingToEvaluate(evaluateEvery: number): LowrankError {
   });
 }
 
+type TrainerOptions = Partial<TrainOptions<TrainSession<string>, string>>;
+
 /** The options that the trainer takes as they are. */
 function trainerOptions(
   options: RunOptions,
-): Pick<TrainOptions<TrainSession>, 'learningRate'> & Partial<TrainOptions<TrainSession>> {
+): Omit<TrainerOptions, 'learningRate'> & Required<Pick<TrainerOptions, 'learningRate'>> {
   const { learningRate = 2e-4, clip = 1, weightDecay } = options;
   const { schedule, warmup, minLearningRateRatio, cycles, decaySteps } = options;
   const { optimizer, beta1, beta2, epsilon, momentum, nesterov, checkpointing, execution, signal } = options;

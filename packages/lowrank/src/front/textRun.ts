@@ -12,7 +12,8 @@ import {
   validationCut,
   withVirtualTokens,
 } from '@lowrank/data';
-import type { TrainOptions, TrainSession } from '@lowrank/trainer';
+import type { RandomState } from '@lowrank/tensor';
+import type { LossFunction, TrainOptions, TrainSession } from '@lowrank/trainer';
 import { LowrankError } from '@lowrank/errors';
 import { datasetWarnings } from './datasetWarnings.js';
 import type { RunHooks, RunOptions, TrainingModel } from './runOptions.js';
@@ -34,7 +35,12 @@ export interface RunData {
   close(): Promise<void>;
 }
 
-export type RunBatches = Pick<TrainOptions<TrainSession>, 'batches' | 'largest' | 'evaluation'>;
+type Batches = Pick<TrainOptions<TrainSession<string>, string>, 'batches' | 'largest' | 'evaluation'>;
+
+export interface RunBatches extends Batches {
+  /** The loss over these batches; with what is meant for training alone where it may draw from `random`. */
+  loss(random?: RandomState): LossFunction<string>;
+}
 
 /**
  * Reads the rows that a run learns texts from. Large files stay where they are.
@@ -47,6 +53,7 @@ export async function readTextRun(model: TrainingModel, options: RunOptions, hoo
   const cut = validation === undefined ? undefined : validationCut(validation);
   const data = await readSides(model, options.data, { options, hooks, validation: cut });
   const rows = withVirtual(model, data.train.rows);
+  const { open } = model;
   return {
     documents: rows,
     known: data.train.dataset.rows,
@@ -59,6 +66,8 @@ export async function readTextRun(model: TrainingModel, options: RunOptions, hoo
         batches: trainingRowBatches(rows, layout),
         largest: await largestRowBatches(rows, { ...layout, steps: Math.max(1, steps - (resume?.step ?? 0)) }),
         evaluation: held && evaluationOf(model, held),
+        loss: (random) =>
+          (random === undefined ? open.loss : open.trainingLoss(random, options)) as LossFunction<string>,
       };
     },
     close: () => rows.close(),
@@ -146,7 +155,8 @@ function virtualOf({ open }: TrainingModel): { readonly vocabularySize: number; 
   return { vocabularySize: open.vocabularySize, virtualTokens: open.module.virtualTokens };
 }
 
-function bothGiven(): LowrankError {
+/** Rows held out beside rows of their own. */
+export function bothGiven(): LowrankError {
   return new LowrankError({
     code: 'cli.conflict',
     what: (names) => `${names('validation')} with ${names('evalData')}`,

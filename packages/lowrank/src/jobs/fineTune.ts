@@ -3,7 +3,7 @@ import { readChatTemplate, readTokenizer } from '@lowrank/data';
 import type { AppliedMethod, Method, MethodFiles } from '@lowrank/methods';
 import { methodNamed } from '@lowrank/methods';
 import type { CausalModel } from '@lowrank/models';
-import type { StoppedBy } from '@lowrank/trainer';
+import type { Measures, StoppedBy } from '@lowrank/trainer';
 import { stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { backendOnce } from '../device.js';
@@ -29,6 +29,9 @@ export interface FineTuneResult {
   readonly final_loss: number | null;
   /** Over all label tokens of the evaluation rows; null without them, and after an interruption. */
   readonly eval_loss: number | null;
+  /** Of a preference loss, over the evaluation rows. */
+  readonly eval_margin?: number;
+  readonly eval_accuracy?: number;
   readonly tokens: number;
   readonly seconds: number;
   /** Numbers that were trained. */
@@ -120,6 +123,7 @@ async function trainFolder(run: BegunRun<FineTuneFolderOptions>): Promise<FineTu
     steps,
     final_loss: finalLoss ?? null,
     eval_loss: evalLoss,
+    ...evaluationMeasures(evaluation?.measures),
     tokens,
     seconds,
     trained_parameters: sizeOf(applied),
@@ -175,6 +179,13 @@ async function tokenizerOf(
 ): Promise<{ tokenizer: TextTokenizer; files: Readonly<Record<string, string>> }> {
   if (addTokens !== undefined) return newTokens(texts, module, addTokens);
   return { tokenizer, files: initAdapter === undefined ? {} : await ownTokenizer(initAdapter) };
+}
+
+function evaluationMeasures({ margin, accuracy }: Measures = {}): { eval_margin?: number; eval_accuracy?: number } {
+  return {
+    ...(margin === undefined ? {} : { eval_margin: margin }),
+    ...(accuracy === undefined ? {} : { eval_accuracy: accuracy }),
+  };
 }
 
 async function weightBytes(output: string, saved: 'adapter' | 'model'): Promise<number> {

@@ -17,7 +17,15 @@ import {
 import type { OptimizerOptions } from '@lowrank/trainer';
 import { checkOptimizer } from '@lowrank/trainer';
 import type { MethodOptions, TablesByMethod } from './methodTables.js';
-import { commonTables, folderTables, methodTables, ownersOf, settingIn, tokenTables } from './methodTables.js';
+import {
+  commonTables,
+  folderTables,
+  methodTables,
+  objectiveTables,
+  ownersOf,
+  settingIn,
+  tokenTables,
+} from './methodTables.js';
 
 type Options = Readonly<Record<string, unknown>>;
 
@@ -28,10 +36,12 @@ type Options = Readonly<Record<string, unknown>>;
  * @throws LowrankError `cli.conflict`, `cli.choice`, `trainer.option`
  */
 export function checkOptions(
-  options: MethodOptions & OptimizerOptions & { readonly method?: string | undefined },
+  options: MethodOptions &
+    OptimizerOptions & { readonly method?: string | undefined; readonly loss?: string | undefined },
 ): void {
-  const { method = 'lora' } = options;
+  const { method = 'lora', loss = 'sft' } = options;
   checkOwners(methodTables, method, options);
+  checkLoss(loss, options);
   checkOptimizer(options.optimizer ?? 'adamw', options);
   const tables: readonly SettingTable[] = (methodTables as TablesByMethod)[method] ?? [];
   checkRequired(tables, method, options);
@@ -57,30 +67,60 @@ export function checkValues(
   others: readonly string[],
   more: readonly SettingTable[] = folderTables,
 ): void {
-  const { method = 'lora' } = options as { readonly method?: string };
-  const tables: readonly SettingTable[] = [
-    ...commonTables,
-    ...more,
-    ...tokenTables,
-    ...Object.values(methodTables).flat(),
-  ];
+  const { method = 'lora', loss = 'sft' } = options as { readonly method?: string; readonly loss?: string };
+  const shared = [...commonTables, ...more, ...tokenTables];
+  const owned = [objectiveTables, methodTables].flatMap((byName) => Object.values(byName).flat());
+  const tables: readonly SettingTable[] = [...shared, ...owned];
   const known = [...others, 'method'].map((name) => [name, { schema: text(), help: name }] as const);
   const settings: Settings = Object.assign(Object.fromEntries(known), ...tables.map((table) => table.settings));
   refuseUnknown({ settings, code: 'cli.option', subject: 'the option' }, options);
-  const own: readonly SettingTable[] = (methodTables as TablesByMethod)[method] ?? [];
-  for (const table of [...commonTables, ...more, ...tokenTables, ...own])
+  const own = [objectiveTables[loss] ?? [], (methodTables as TablesByMethod)[method] ?? []].flat();
+  for (const table of [...shared, ...own])
     for (const [name, value] of Object.entries(options))
       if (value !== undefined && Object.hasOwn(table.settings, name)) checkValue(table, name, value);
 }
 
+/** Refuses options of other losses, and what only rows of text have. @throws LowrankError `cli.conflict` */
+export function checkLoss(loss: string, options: object): void {
+  checkOwners(objectiveTables, loss, options, ofAnotherLoss);
+  if (loss === 'sft') return;
+  const ofTexts: Options = { completionAfter: undefined, completionOnlyLoss: true, assistantOnlyLoss: true };
+  for (const [name, value] of Object.entries(ofTexts)) {
+    const given = (options as Options)[name] ?? value;
+    if (given === value) continue;
+    throw new LowrankError({
+      code: 'cli.conflict',
+      what: (names) => `${names(name)} with ${names('loss', loss)}`,
+      expected: 'one of the two',
+      got: 'both',
+      remedy: 'A preference loss is of completions alone, and its rows say what these are.',
+      setting: name,
+    });
+  }
+}
+
+function ofAnotherLoss(
+  given: string,
+  { method, byMethod }: { readonly method: string; readonly byMethod: TablesByMethod },
+): LowrankError {
+  return new LowrankError({
+    code: 'cli.conflict',
+    what: (names) => `${names(given)} with ${names('loss', method)}`,
+    expected: 'one of the two',
+    got: 'both',
+    remedy: (names) => `Leave ${names(given)} out, or use ${names('loss', anyOf(ownersOf(byMethod, given)))}.`,
+    setting: given,
+  });
+}
+
 /** Refuses options of other methods, and values that only other methods take. */
-export function checkOwners(byMethod: TablesByMethod, method: string, options: object): void {
+export function checkOwners(byMethod: TablesByMethod, method: string, options: object, refusal = ofAnother): void {
   const own = byMethod[method] ?? [];
   for (const table of Object.values(byMethod).flat()) {
     for (const [given, value] of givenOf(table.settings, options)) {
       const [name = given] = given.split('.');
       const mine = settingIn(own, name);
-      if (mine === undefined) throw ofAnother(given, { method, byMethod });
+      if (mine === undefined) throw refusal(given, { method, byMethod });
       if (mine.fields === undefined && !accepts(mine, value) && ownersOf(byMethod, name, value).length > 0)
         throw new LowrankError({
           code: 'cli.choice',

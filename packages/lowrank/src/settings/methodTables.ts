@@ -4,7 +4,8 @@ import { methodNamed, methodNames } from '@lowrank/methods';
 import { quantizationSettings } from '@lowrank/quant';
 import type { MergedOptions, Setting, SettingTable } from '@lowrank/settings';
 import { accepts } from '@lowrank/settings';
-import { trainingSettings } from '@lowrank/trainer';
+import type { ObjectiveOptions } from '@lowrank/trainer';
+import { objectiveNamed, objectiveNames, objectiveSettings, trainingSettings } from '@lowrank/trainer';
 import {
   batchSettings,
   checkpointSettings,
@@ -33,10 +34,15 @@ function tablesOf({ settings, resumes, overCodes }: Method): readonly SettingTab
 /** The settings that belong to some methods and not to others. */
 export type MethodOptions = MergedOptions<RegisteredTables | typeof resumeSettings | typeof quantizationSettings>;
 
-/** The settings that every run takes. */
-export const commonTables = [dataSettings, trainingSettings, batchSettings] as const;
+/** The settings that belong to some losses and not to others. */
+export const objectiveTables: TablesByMethod = Object.fromEntries(
+  objectiveNames.map((name) => [name, [objectiveNamed(name).settings]]),
+);
 
-export type CommonOptions = MergedOptions<(typeof commonTables)[number]>;
+/** The settings that every run takes. */
+export const commonTables = [dataSettings, objectiveSettings, trainingSettings, batchSettings] as const;
+
+export type CommonOptions = MergedOptions<(typeof commonTables)[number]> & ObjectiveOptions;
 
 /** What is evaluated and saved on the way. */
 export type CheckpointOptions = MergedOptions<typeof checkpointSettings>;

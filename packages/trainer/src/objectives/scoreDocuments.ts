@@ -16,7 +16,7 @@ export interface ScoreDocumentsOptions extends ExecutionOptions {
 
 /**
  * log p(completion | prompt) of every document of batches, by their slots: what a model says before it is trained, for
- * preference losses to compare with. Nothing is kept for gradients.
+ * preference losses to compare with. Nothing is kept for gradients. An aborted signal leaves the rest out.
  */
 export async function scoreDocuments({
   backend,
@@ -33,7 +33,7 @@ export async function scoreDocuments({
   const scores: ArrayLike<number>[] = [];
   try {
     for (const { inputs } of batches) {
-      signal?.throwIfAborted();
+      if (signal?.aborted === true) break;
       scores.push(await (await runnable.run(inputs)).logps);
     }
   } finally {
