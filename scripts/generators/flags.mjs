@@ -7,6 +7,7 @@ const page = 'docs/cli.md';
 /** In the order of the page. */
 export const commands = [
   'train',
+  'init',
   'eval',
   'generate',
   'chat',

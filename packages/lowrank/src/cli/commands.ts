@@ -25,6 +25,7 @@ import { describeFindings } from './describeFindings.js';
 import { describeRows } from './describeRows.js';
 import { exportCommand } from './exportCommand.js';
 import { generateCommand } from './generateCommand.js';
+import { initCommand } from './initCommand.js';
 import { inspectCommand } from './inspectCommand.js';
 import { intrinsicCommand } from './intrinsicCommand.js';
 import type { Speaker } from './io.js';
@@ -76,10 +77,11 @@ export function makeActions(speaker: Speaker, onInterrupted: () => void): Action
     inspect: (flags) => inspectCommand(flags, speaker, reportTo(speaker)),
     spectrum: (flags) => spectrumCommand(flags, speaker, reportTo(speaker)),
     convert: (flags) => convertCommand(flags, speaker, reportTo(speaker)),
-    export: (flags, run) =>
-      withBackend(run.device, speaker, (backend) =>
+    export: (flags, device, run) =>
+      withBackend(device, speaker, (backend) =>
         exportCommand(flags, run, { backend, speaker, events: reportTo(speaker) }),
       ),
+    init: (flags) => initCommand(flags, speaker, reportTo(speaker)),
     plan: (flags) => planCommand(flags, speaker),
     quantize: (flags) => quantizeCommand({ flags, speaker, onInterrupted }),
     compare: (flags) =>

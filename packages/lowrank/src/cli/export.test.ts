@@ -80,6 +80,29 @@ test.each([
   expect(readdirSync(output)).toContain('README.md');
 });
 
+test('a run that was stopped: the adapter so far, the steps that are left, the rows that come next', async () => {
+  using folder = scratch();
+  const run = join(folder.path, 'run');
+  const argv = ['train', '--model', join(golden, 'tied'), '--data', join(golden, 'train/rows.jsonl'), '--output', run];
+  argv.push('--steps', '6', '--save-every', '2', '--batch-size', '2', '--r', '2', '--learning-rate', '0.1');
+  const stopped = await runCli([...argv, '--device', 'cpu', '--json'], {
+    interruptWhen: (stdout) => stdout.split('\n').length > 4,
+  });
+  expect(stopped.code).toBe(130);
+  const { step } = readJson<{ step: number }>(join(run, 'run.json'));
+  const output = join(folder.path, 'trl');
+  const outcome = await runCli(['export', run, '--to', 'trl', '--output', output, '--json']);
+  expect(outcome.stderr).not.toContain('lowrank:');
+  expect(outcome.json<ExportRunResult>().at(-1)).toMatchObject({ steps: 6 - step });
+  expect(readFileSync(join(output, 'adapter/adapter_model.safetensors'))).toEqual(
+    readFileSync(join(run, 'adapter_model.safetensors')),
+  );
+  const anew = join(folder.path, 'anew');
+  await runCli(['export', run, '--anew', '--to', 'trl', '--output', anew]);
+  const lines = (place: string): string[] => readFileSync(join(place, 'train.jsonl'), 'utf8').split('\n');
+  expect(lines(output).slice(0, 4)).toEqual(lines(anew).slice(2 * step, 2 * step + 4));
+});
+
 test('what an engine has no words for is said, or refused', async () => {
   const differing = await exported('mlx-lm', 'clip: 0.5\nlora_plus_ratio: 16\n');
   using _ = differing.folder;

@@ -1,6 +1,9 @@
 import { Command } from 'commander';
 import { methodNamed, methodNames as methods } from '@lowrank/methods';
 import { version } from '../../package.json';
+import type { DeviceName } from '../device.js';
+import type { RunToExport } from '../jobs/runToExport.js';
+import { runToExport } from '../jobs/runToExport.js';
 import type { QuantizationOptions } from '../jobs/quantization.js';
 import type { LossMask, MetricName, RowSelection } from '@lowrank/data';
 import type { ObjectiveName, ObjectiveOptions } from '@lowrank/trainer';
@@ -20,6 +23,8 @@ import { addExportFlags } from './exportCommand.js';
 import type { ExportFlags } from './exportCommand.js';
 import { addGenerateFlags } from './generateCommand.js';
 import type { GenerateFlags } from './generateCommand.js';
+import { addInitFlags } from './initCommand.js';
+import type { InitFlags } from './initCommand.js';
 import { addInspectFlags } from './inspectCommand.js';
 import type { InspectFlags } from './inspectCommand.js';
 import { addIntrinsicFlags } from './intrinsicCommand.js';
@@ -74,7 +79,8 @@ export interface Actions {
   inspect(flags: InspectFlags): Promise<void>;
   spectrum(flags: SpectrumFlags): Promise<void>;
   convert(flags: ConvertFlags): Promise<void>;
-  export(flags: ExportFlags, run: TrainFlags): Promise<void>;
+  export(flags: ExportFlags, device: DeviceName, run: RunToExport): Promise<void>;
+  init(flags: InitFlags): Promise<void>;
   plan(flags: PlanFlags): Promise<void>;
   quantize(flags: QuantizeFlags): Promise<void>;
   compare(flags: CompareFlags): Promise<void>;
@@ -97,6 +103,9 @@ export function makeProgram(actions: Actions): Command {
         '200\n\n`lowrank COMMAND --help` lists the flags of a command.',
     );
   addTrain(program, actions);
+  addInitFlags(program.command('init'))
+    .option('--json', jsonHelp, false)
+    .action((flags: InitFlags) => actions.init(flags));
   addEval(program, actions);
   addGenerate(program, actions);
   addChat(program, actions);
@@ -126,11 +135,20 @@ export function makeProgram(actions: Actions): Command {
 /** Another engine gets the run that a file describes: its settings are those of `train`. */
 function addExport(program: Command, actions: Actions): void {
   const command = addExportFlags(program.command('export')).option('--json', jsonHelp, false);
-  command.action(async (file: string, flags: ExportFlags) => {
+  command.action(async (place: string, flags: ExportFlags) => {
+    if (await isFolder(place)) return actions.export(flags, 'auto', await runToExport(place));
     const train = program.commands.find((each) => each.name() === 'train');
-    if (train !== undefined)
-      await withRunFile(train, file, { action: (run: TrainFlags) => actions.export(flags, run) });
+    if (train === undefined) return;
+    await withRunFile(train, place, {
+      action: ({ device, json: _, ...options }: TrainFlags) =>
+        actions.export(flags, device, { options, sofar: undefined }),
+    });
   });
+}
+
+async function isFolder(path: string): Promise<boolean> {
+  const { stat } = await import('node:fs/promises');
+  return (await stat(path).catch(() => undefined))?.isDirectory() === true;
 }
 
 const adapterHelp = 'PEFT adapter: folder, hub id or URL';

@@ -2,6 +2,7 @@ import { isLowrankError, LowrankError, shown } from '@lowrank/errors';
 import type { Setting } from '@lowrank/settings';
 import { nearestName } from '@lowrank/settings';
 import type { Command, Option } from 'commander';
+import { snakeCase } from '../settings/snakeCase.js';
 import { flagWith } from './flagNames.js';
 import { SettingFlag } from './settingFlags.js';
 
@@ -212,11 +213,6 @@ function refusal(path: string, expected: string, got: string): LowrankError {
     got,
     remedy: '`lowrank init` writes such a file for a model and its data.',
   });
-}
-
-/** learningRate, learning-rate, learning_rate → learning_rate: how files name settings. */
-export function snakeCase(name: string): string {
-  return name.replaceAll('-', '_').replaceAll(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`);
 }
 
 function isObject(value: unknown): value is Record<string, unknown> {

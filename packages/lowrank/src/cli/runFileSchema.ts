@@ -5,7 +5,8 @@ import { devices } from '../device.js';
 import { commonTables, methodTables, objectiveTables } from '../settings/methodTables.js';
 import type { Actions } from './program.js';
 import { makeProgram } from './program.js';
-import { isInFiles, snakeCase } from './runFile.js';
+import { snakeCase } from '../settings/snakeCase.js';
+import { isInFiles } from './runFile.js';
 import { SettingFlag } from './settingFlags.js';
 
 /** Flags that are no settings of a table, and are one of several names. */

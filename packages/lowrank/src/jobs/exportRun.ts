@@ -20,12 +20,15 @@ import type { OutputOptions } from '../settings/methodTables.js';
 import type { FineTuneFolderOptions } from './fineTuneOptions.js';
 import type { TransferEvents } from './folders.js';
 import { withFolders } from './folders.js';
+import type { RunSoFar } from './runToExport.js';
 import { openModel } from './openModel.js';
 import { quantizationOf } from './quantization.js';
 
 export interface ExportRunOptions extends OutputOptions, TransferEvents {
   /** The run, as `fineTuneFolder` takes it. */
   readonly run: FineTuneFolderOptions;
+  /** How far it is; without, it is exported as it begins. */
+  readonly sofar?: RunSoFar | undefined;
   readonly to: ExportTargetName;
   /** Folder of the files for the other engine. */
   readonly output: string;
@@ -49,12 +52,19 @@ export interface ExportRunResult {
  *
  * @throws LowrankError `export.unsupported`, and what `fineTuneFolder` throws before its first step
  */
-export async function exportRun({ run, to, output, overwrite, ...events }: ExportRunOptions): Promise<ExportRunResult> {
+export async function exportRun({
+  run,
+  sofar,
+  to,
+  output,
+  overwrite,
+  ...events
+}: ExportRunOptions): Promise<ExportRunResult> {
   checkOptions(run);
   const target = exportTargets[to];
   const claim = await claimOutput(output, { inputs: [run.model], overwrite });
   try {
-    const exported = await collect(run, events);
+    const exported = await collect({ run, sofar, events });
     const written = await target.write(exported);
     const files: MethodFiles = {
       ...prefixed('adapter', exported.adapter ?? {}),
@@ -83,8 +93,12 @@ export async function exportRun({ run, to, output, overwrite, ...events }: Expor
   }
 }
 
-async function collect(given: FineTuneFolderOptions, events: TransferEvents): Promise<ExportedRun> {
-  const options = await withFolders(given, events);
+interface Collected extends Pick<ExportRunOptions, 'run' | 'sofar'> {
+  readonly events: TransferEvents;
+}
+
+async function collect({ run, sofar, events }: Collected): Promise<ExportedRun> {
+  const options = await withFolders(run, events);
   const tokenizer = await readTokenizer(options.model);
   const open = await openModel(options.model, { ...options, ...events, backend: undefined });
   const model: TrainingModel = {
@@ -110,20 +124,30 @@ async function collect(given: FineTuneFolderOptions, events: TransferEvents): Pr
   const rows = await read();
   const byLine = new Map((await readTextRows(options.data, selectionOf(options))).map((row) => [row.line, row]));
   const { baseModel } = options;
+  const recipe = recipeOf(options, { rows: rows.kept, contextLength: open.contextLength });
+  const step = sofar?.step ?? 0;
   return {
     model: baseModel === options.model ? resolve(baseModel) : baseModel,
-    adapter: method.saves === 'adapter' ? await filesToSave(method, applied, open) : undefined,
-    rows: (await inOrder(rows, options)).map((row) => exportedRow(row, byLine)),
-    recipe: recipeOf(options, { rows: rows.kept, contextLength: open.contextLength }),
+    adapter: method.saves === 'adapter' ? (sofar?.adapter ?? (await filesToSave(method, applied, open))) : undefined,
+    rows: (await inOrder(rows, options, step * recipe.batchSize * recipe.gradientAccumulation)).map((row) =>
+      exportedRow(row, byLine),
+    ),
+    recipe: { ...recipe, steps: recipe.steps > step ? recipe.steps - step : recipe.steps },
     eos: tokenizer.eosId === undefined ? '' : (tokenizer.tokenOf(tokenizer.eosId) ?? ''),
     given: differing(options),
   };
 }
 
-/** The rows as the first epoch takes them. */
-async function inOrder(rows: TrainingRows, { shuffle, seed }: FineTuneFolderOptions): Promise<EncodedRow[]> {
+/** As many rows as there are, in the order that the run takes them in after the `taken` first ones. */
+async function inOrder(
+  rows: TrainingRows,
+  { shuffle, seed }: FineTuneFolderOptions,
+  taken: number,
+): Promise<EncodedRow[]> {
+  const sampler = createSampler({ rows: rows.length, shuffle, seed });
+  sampler.take(taken);
   const ordered: EncodedRow[] = [];
-  for (const index of createSampler({ rows: rows.length, shuffle, seed }).take(rows.length)) {
+  for (const index of sampler.take(rows.length)) {
     const row = await rows.at(index);
     if (row !== undefined) ordered.push(row);
   }
@@ -143,7 +167,7 @@ function recipeOf(
   const defaults = defaultsOf(trainingSettings) as { readonly learningRate: number; readonly clip: number };
   const { batchSize = 8, gradientAccumulation = 1, maxLength = contextLength, optimizer = 'adamw' } = options;
   const { minLearningRateRatio, cycles, decaySteps } = options;
-  const steps = options.steps ?? Math.ceil(rows / (batchSize * gradientAccumulation));
+  const steps = options.steps ?? Math.ceil(((options.epochs ?? 1) * rows) / (batchSize * gradientAccumulation));
   return {
     steps,
     batchSize,
