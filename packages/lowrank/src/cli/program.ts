@@ -140,8 +140,10 @@ function addExport(program: Command, actions: Actions): void {
     const train = program.commands.find((each) => each.name() === 'train');
     if (train === undefined) return;
     await withRunFile(train, place, {
-      action: ({ device, json: _, ...options }: TrainFlags) =>
-        actions.export(flags, device, { options, sofar: undefined }),
+      action: (run: TrainFlags) => {
+        const { device, json: _, ...options } = run;
+        return actions.export(flags, device, { options, sofar: undefined });
+      },
     });
   });
 }

@@ -56,7 +56,7 @@ export async function withRunFile<Flags extends object>(
   const stored = path === undefined ? {} : await readRunFile(command, path);
   const keys = new Map<string, string>();
   for (const [name, { key, value }] of Object.entries(stored)) {
-    if (command.getOptionValueSource(name) === 'cli') continue;
+    if (command.getOptionValueSource(name) === 'cli' || isExcluded(command, name)) continue;
     command.setOptionValueWithSource(name, value, 'config');
     keys.set(name, key);
   }
@@ -78,6 +78,16 @@ function givenOf<Flags extends object>(command: Command): Flags {
   );
   const names = new Set(filled.map((option) => option.attributeName()));
   return Object.fromEntries(Object.entries(command.opts()).filter(([name]) => !names.has(name))) as Flags;
+}
+
+/** Whether a flag takes the place of this setting: `--steps` that of `epochs`. */
+function isExcluded(command: Command, name: string): boolean {
+  const given = command.options.filter((option) => command.getOptionValueSource(option.attributeName()) === 'cli');
+  const excludes = (option: Option, other: string): boolean =>
+    option instanceof SettingFlag &&
+    (option.setting.excludes ?? []).some(({ setting, when, is }) => setting === other && !when && !is);
+  const own = command.options.filter((option) => option.attributeName() === name);
+  return given.some((flag) => excludes(flag, name) || own.some((option) => excludes(option, flag.attributeName())));
 }
 
 /** The same error, in the words of the file where it speaks of the file's settings. */
