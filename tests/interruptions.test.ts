@@ -61,6 +61,7 @@ test.each<[NodeJS.Signals, number]>([
     'adapter_model.safetensors',
     'checkpoint-N',
     'metrics.jsonl',
+    'report.html',
     'run.json',
   ]);
 });

@@ -274,8 +274,9 @@ function filesIn(path) {
     const at = join(path, name);
     const isFile = statSync(at).isFile();
     const content = isFile ? readFileSync(at) : Buffer.alloc(0);
-    // How fast the run was differs from run to run.
-    const stable = name.endsWith('.jsonl') ? content.toString().replace(/"tokens_per_second":[^,}]*/g, '') : content;
+    // How fast the run was differs from run to run, and what was freed by then.
+    const measured = /"(tokens_per_second|memory_bytes)":[^,}]*/g;
+    const stable = name.endsWith('.jsonl') ? content.toString().replace(measured, '') : content;
     files.set(name, isFile ? hashOf(stable) : 'folder');
   }
   return files;

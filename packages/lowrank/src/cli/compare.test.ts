@@ -219,7 +219,7 @@ describe('lowrank compare', () => {
     [['--methods', 'lora,magic'], /--methods: expected full, bitfit.*got magic/],
     [['--learning-rates', 'magic=1e-3'], /got magic/],
     [['--learning-rates', 'lora=fast'], /--learning-rates: expected a number above 0, got fast/],
-    [['--metric', 'bleu'], /--metric: expected loss, rouge-l.*got bleu/],
+    [['--metric', 'meteor'], /--metric: expected loss, .*got meteor/],
     [['--metric', 'logical-form'], /reference of the metric logical-form/],
     [['--tune-rows', '100000'], /100000 rows held out of .*rows\.jsonl/],
     [

@@ -83,8 +83,8 @@ test.each<[string, string[]]>([
       model,
     );
     expect(losses(metrics).at(-1)).toBeLessThan((losses(metrics)[0] ?? 0) - 0.02);
-    const files = ['adapter_config.json', 'adapter_model.safetensors', 'metrics.jsonl', 'run.json'];
-    expect(readdirSync(output).sort()).toEqual(files);
+    const adapter = ['adapter_config.json', 'adapter_model.safetensors'];
+    expect(readdirSync(output).sort()).toEqual([...adapter, 'metrics.jsonl', 'report.html', 'run.json']);
     expect(statSync(join(output, 'adapter_model.safetensors')).size).toBeLessThan(1100);
     const evaluated = await runCli([
       'eval',

@@ -64,6 +64,7 @@ describe('runStudyRun with studyTrainer', () => {
       'adapter_config.json',
       'adapter_model.safetensors',
       'metrics.jsonl',
+      'report.html',
       'run.json',
     ]);
   });
