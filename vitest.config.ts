@@ -15,6 +15,7 @@ const ofTheBuild =
   process.env.LOWRANK_QUICK === '1'
     ? [
         'tests/{builtExample,browserPage,interruptions,peakMemory,reportPage,runtimes}.test.ts',
+        'tests/faults/faults.test.ts',
         'scripts/sizes.test.mjs',
       ]
     : [];

@@ -2,9 +2,9 @@
 //
 // Each command of commands.mjs writes over an older result of its own, and is killed or refused by the disk: at random
 // moments (--kills), at each operation on files (--operations), with each limit on the length of a file (--limits), at
-// each call of the system (--calls, wants strace), on small disks (--disks, wants root). Afterwards the output has to be
-// the old result or the new one, for Lowrank and for others, the message true, and the next run has to succeed and to
-// leave nothing beside its result. Exit code 1 with findings. Build first: npm run build.
+// each call of the system (--calls, wants strace), on small disks (--disks, wants root). Afterwards the output has to
+// be the old result or the new one, for Lowrank and for others, the message true, and the next run has to succeed and
+// to leave nothing beside its result. Exit code 1 with findings. Build first: npm run build.
 import { execFileSync } from 'node:child_process';
 import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -116,7 +116,12 @@ function callsOf(trials, place) {
     });
 }
 
-/** Small disks (tmpfs) with room for the old result and so many pages more. @param {Trials} trials @param {string} place */
+/**
+ * Small disks (tmpfs) with room for the old result and so many pages more.
+ *
+ * @param {Trials} trials
+ * @param {string} place
+ */
 async function onDisks(trials, place) {
   const page = 4096;
   const old = lengthsIn(join(place, 'old')).map((length) => Math.ceil(length / page));

@@ -23,6 +23,7 @@ const hook = pathToFileURL(join(root, 'tests/faults/hook.mjs')).href;
  * @property {number} [fileBytes] the largest file that it may write (RLIMIT_FSIZE)
  * @property {string[]} [strace] its options
  * @property {string} [place] a folder for the output, such as a small disk
+ * @property {(output: string, results: { old: string, new: string }) => void} [spoil] in the place of the command
  */
 
 /**
@@ -97,7 +98,9 @@ export class Trials {
     mkdirSync(place);
     try {
       copy(join(this.folder, 'old'), place);
-      const ended = await this.#disturb(fault, place);
+      const results = { old: join(this.folder, 'old/out'), new: join(this.folder, 'new/out') };
+      fault.spoil?.(join(place, 'out'), results);
+      const ended = fault.spoil === undefined ? await this.#disturb(fault, place) : untouched;
       return await this.#judge(fault, place, ended);
     } finally {
       rmSync(place, { recursive: true, force: true });
@@ -130,11 +133,9 @@ export class Trials {
     if (plain === 'mixture') findings.push(`other programs read parts of two savings: ${key}`);
     if (!['old', 'new', 'refused'].includes(own)) findings.push(`lowrank: ${own}: ${key}`);
     if (own === 'refused' && plain !== 'refused') findings.push(`lowrank refuses what others read: ${key}`);
-    for (const name of ['metrics.jsonl', 'run.json']) {
-      const version = this.#versionOf(name, files.get(name) ?? '');
-      const isOther = (version === 'old' && plain === 'new') || (version === 'new' && plain === 'old');
-      if (isOther) findings.push(`${name} is ${version}, and the rest ${plain}: ${key}`);
-    }
+    for (const name of ['metrics.jsonl', 'run.json'])
+      if (plain === 'new' && this.#versionOf(name, files.get(name) ?? '') === 'old')
+        findings.push(`${name} is old, and the rest new: ${key}`);
     findings.push(...(kills ? [] : complaints(ended, own)));
     if (kills && ended.code !== null && ended.code !== 0) findings.push(`ended with ${ended.code}: ${ended.stderr}`);
     findings.push(...(await remembered(this.#next, key, () => this.#nextRun(output))));
@@ -201,6 +202,8 @@ export class Trials {
  * @property {number} loss
  */
 
+/** @type {Ended} */
+const untouched = { code: 0, signal: null, stdout: '', stderr: '', milliseconds: 0 };
 const hooked = ['--import', hook];
 
 /** @param {object} fault */

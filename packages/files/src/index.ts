@@ -8,6 +8,7 @@ export type { Contents } from './outputContents.js';
 export { contentsOf, isOutputFile, isRunFile } from './outputContents.js';
 export type { FolderSaving, SavingOptions } from './saving.js';
 export { beginSaving, finishSaving, saveTogether } from './saving.js';
+export { notWritten } from './notWritten.js';
 export { writeFileAtomic } from './writeFileAtomic.js';
 export type { FolderView } from './reading.js';
 export { committedName, currentFile, viewFolder } from './reading.js';

@@ -1,3 +1,4 @@
+import { notWritten } from '@lowrank/files';
 import { open, rm } from 'node:fs/promises';
 import type { ByteSource, TensorEntry } from '@lowrank/safetensors';
 import { fileSource } from '@lowrank/safetensors';
@@ -18,17 +19,25 @@ export class Spool {
     private readonly file: Awaited<ReturnType<typeof open>>,
   ) {}
 
-  /** A new file, to be removed by `remove`. */
+  /** A new file, to be removed by `remove`. @throws LowrankError `files.notWritten` */
   static async create(path: string): Promise<Spool> {
-    return new Spool(path, await open(path, 'wx'));
+    try {
+      return new Spool(path, await open(path, 'wx'));
+    } catch (cause) {
+      throw notWritten(path, cause);
+    }
   }
 
-  /** Writes a tensor's bytes; the entry that comes back reads them again. */
+  /** Writes a tensor's bytes; the entry that comes back reads them again. @throws LowrankError `files.notWritten` */
   async add(entry: TensorEntry & { readonly data: Uint8Array }): Promise<TensorEntry> {
     const { data } = entry;
     const start = this.bytes;
-    for (let done = 0; done < data.length;)
-      done += (await this.file.write(data, done, data.length - done, start + done)).bytesWritten;
+    try {
+      for (let done = 0; done < data.length;)
+        done += (await this.file.write(data, done, data.length - done, start + done)).bytesWritten;
+    } catch (cause) {
+      throw notWritten(this.path, cause);
+    }
     this.bytes += data.length;
     return { ...entry, data: () => this.read(start, start + data.length) };
   }
@@ -40,7 +49,8 @@ export class Spool {
 
   async remove(): Promise<void> {
     await this.file.close();
-    await rm(this.path, { force: true });
+    // It lies where files are staged, which all go at the end.
+    await rm(this.path, { force: true }).catch(() => undefined);
   }
 }
 
