@@ -26,8 +26,8 @@ dt { font-size: 13px; } dd { margin: 0; font-size: 17px; font-weight: 600; overf
   font-variant-numeric: tabular-nums; }
 figure { margin: 1.2rem 0; } figcaption { font-weight: 600; }
 figure svg { display: block; width: 100%; }
-.narrow { display: none !important; }
-@media (max-width: 700px) { .narrow { display: block !important; } .broad { display: none !important; } }
+.narrow { display: none !important; max-width: 560px; }
+@media (max-width: 900px) { .narrow { display: block !important; } .broad { display: none !important; } }
 .panels { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(100%, 330px), 1fr)); gap: 0 1.2rem; }
 .panels figure { min-width: 0; max-width: 560px; }
 .sample { border-top: 1px solid var(--line); padding: .4rem 0 .8rem; }

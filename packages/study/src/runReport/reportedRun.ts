@@ -2,7 +2,8 @@
 export interface ReportedRun {
   /** What the page is called. */
   readonly name: string;
-  readonly status: 'running' | 'stopped' | 'failed' | 'finished';
+  /** `interrupted`: its process ended without a word. */
+  readonly status: 'running' | 'stopped' | 'failed' | 'finished' | 'interrupted';
   /** As ISO 8601 has it. */
   readonly started: string;
   readonly updated: string;

@@ -8,8 +8,8 @@ import type { RunCurves } from './runCurves.js';
 /** What happened in a run beside its steps: the best evaluation, where it was stopped and went on. */
 export function stepMarks({ best, resumes = [], status, stopped_by: by }: ReportedRun, curves: RunCurves): StepMark[] {
   const last = curves.lastStep ?? 0;
-  const ends = { stopped: 'stopped', failed: 'failed', running: undefined, finished: undefined }[status];
-  const end = by === 'early-stopping' ? 'early stopping' : ends;
+  const isOver = status !== 'running' && status !== 'finished';
+  const end = by === 'early-stopping' ? 'early stopping' : isOver ? status : undefined;
   return [
     ...(best === null ? [] : [{ step: best.step, name: 'best', isBest: true }]),
     ...resumes.map(({ step }) => ({ step, name: 'resumed', isBest: false })),
@@ -46,6 +46,7 @@ function statusText({ status, steps, seconds, stopped_by: by }: ReportedRun, ste
         : `after ${format.count(step)} steps`;
     case 'stopped':
     case 'failed':
+    case 'interrupted':
       return `at ${of}; the same command goes on from its last checkpoint`;
   }
 }
