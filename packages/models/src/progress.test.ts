@@ -1,6 +1,15 @@
 import { expect, test } from 'vitest';
 import { TransferMeter } from './progress.js';
 
+test('a rate over next to no time is none', () => {
+  let time = 0;
+  const meter = new TransferMeter({ totalBytes: 1e9, now: () => time });
+  time = 1;
+  expect(meter.add('a', 759_318_000)).toMatchObject({ bytesPerSecond: 0, secondsLeft: undefined });
+  time = 1000;
+  expect(meter.add('a', 40_682_000)).toMatchObject({ bytesPerSecond: 8e8, secondsLeft: 0.25 });
+});
+
 test('rate and time left follow the last seconds, and leave out what was there before', () => {
   let time = 0;
   const meter = new TransferMeter({ totalBytes: 10_000, bytes: 4000, now: () => time });

@@ -5,7 +5,7 @@ export interface TransferProgress {
   /** Of everything, what an earlier run had already brought included. */
   readonly bytes: number;
   readonly totalBytes: number;
-  /** Over the last seconds; 0 until something came. */
+  /** Over the last seconds; 0 until it can be told: something came, and there was time in which it came. */
   readonly bytesPerSecond: number;
   /** At that rate; undefined until it is known. */
   readonly secondsLeft: number | undefined;
@@ -18,6 +18,9 @@ export interface MeterOptions {
   /** Milliseconds; a test's own clock. */
   readonly now?: () => number;
 }
+
+/** Fewer seconds tell no rate: what was waiting in a buffer came before they began. */
+const shortest = 0.25;
 
 /** Seconds over which the rate is taken: short enough to follow a network, long enough to be read. */
 const window = 5;
@@ -50,7 +53,7 @@ export class TransferMeter {
     while (this.marks.length > 2 && time - (this.marks[1]?.time ?? time) > window * 1000) this.marks.shift();
     const first = this.marks[0];
     const seconds = (time - (first?.time ?? time)) / 1000;
-    const bytesPerSecond = seconds > 0 ? Math.max(0, this.bytes - (first?.bytes ?? 0)) / seconds : 0;
+    const bytesPerSecond = seconds >= shortest ? Math.max(0, this.bytes - (first?.bytes ?? 0)) / seconds : 0;
     const left = this.totalBytes - this.bytes;
     return {
       item,

@@ -36,7 +36,8 @@ import { quantizeCommand } from './quantizeCommand.js';
 import { spectrumCommand } from './spectrumCommand.js';
 import { sweepCommand } from './sweepCommand.js';
 import { workerCommand } from './workerCommand.js';
-import { countReporter, duration, startProgress, transferReporter } from './progress.js';
+import { duration } from './duration.js';
+import { countReporter, startProgress, transferReporter } from './progress.js';
 import type { Progress } from './progress.js';
 
 /** The commands over their flags: each chooses a device, does its job and reports the result. */

@@ -1,77 +1,164 @@
-import { Writable } from 'node:stream';
-import type { StepEvent } from '@lowrank/trainer';
+import type { EvaluatedEvent, StepEvent } from '@lowrank/trainer';
 import type { LoadProgress } from '../front/loadingReporter.js';
-import type { Io, Speaker } from './io.js';
+import { duration } from './duration.js';
+import type { Speaker } from './io.js';
+import type { TrainingState } from './trainingLine.js';
+import { rate, trainingLine, wantsColour } from './trainingLine.js';
 
-/** Shows steps while they happen: a bar on a terminal, else a line every few seconds. */
+/** Shows a training while it happens: a line that is redrawn on a terminal, else one every few seconds. */
 export interface Progress {
   step(event: StepEvent): void;
+  evaluated(event: EvaluatedEvent): void;
+  /** Says something above the line. */
+  above(say: () => void): void;
   stop(): void;
+}
+
+export interface ProgressOptions {
+  /** Steps that were taken before. */
+  readonly from?: number;
+  /** Bytes that the device holds. */
+  readonly memory?: () => number | undefined;
 }
 
 /** Between lines where there is no terminal. */
 const secondsBetweenLines = 5;
+/** Between two drawings of the line, in milliseconds. */
+const pauseOfDrawing = 100;
 
-export async function startProgress(speaker: Speaker, steps: number): Promise<Progress> {
-  return speaker.io.isTTY ? bar(speaker, steps) : lines(speaker, steps);
+/** @param steps in all */
+export function startProgress(speaker: Speaker, steps: number, options: ProgressOptions = {}): Progress {
+  const shown = { ...options, steps };
+  return speaker.io.isTTY ? new DrawnProgress(speaker, shown) : new SpokenProgress(speaker, shown);
 }
 
-async function bar({ io }: Speaker, steps: number): Promise<Progress> {
-  const { default: progress } = await import('cli-progress');
-  const start = performance.now();
-  const drawn = new progress.SingleBar(
-    {
-      format: 'training {bar} {value}/{total} | loss {loss} | {speed} tokens/s | {left} left',
-      stream: terminalOf(io),
-      hideCursor: true,
-      clearOnComplete: false,
-      gracefulExit: false,
-    },
-    progress.Presets.shades_classic,
-  );
-  drawn.start(steps, 0, { loss: '-', speed: '-', left: '-' });
-  const meter = new Meter();
-  return {
-    step(event) {
-      const left = ((performance.now() - start) / event.step) * (steps - event.step);
-      drawn.update(event.step, { loss: event.loss.toFixed(4), speed: meter.speed(event), left: duration(left) });
-    },
-    stop() {
-      drawn.stop();
-      io.stderr('');
-    },
-  };
+type ShownSteps = ProgressOptions & { readonly steps: number };
+
+/** What both show of the steps so far. */
+class StepMeter {
+  private readonly begun = performance.now();
+  private smoothed = 0;
+  /** What the mean of the losses has taken in: 1 − 0.9ⁿ. */
+  private weight = 0;
+  private speed: number | undefined;
+  private evaluation: number | undefined;
+  private last: StepEvent | undefined;
+
+  constructor(private readonly options: ShownSteps) {}
+
+  step(event: StepEvent): void {
+    this.last = event;
+    this.smoothed = 0.9 * this.smoothed + 0.1 * event.loss;
+    this.weight = 0.9 * this.weight + 0.1;
+    const { tokensPerSecond } = event;
+    // Those of one step alone jump.
+    if (Number.isFinite(tokensPerSecond) && tokensPerSecond > 0)
+      this.speed = this.speed === undefined ? tokensPerSecond : 0.8 * this.speed + 0.2 * tokensPerSecond;
+  }
+
+  evaluated({ loss }: EvaluatedEvent): void {
+    this.evaluation = loss;
+  }
+
+  get state(): TrainingState {
+    const { steps, from = 0, memory } = this.options;
+    const step = this.last?.step ?? from;
+    const seconds = (performance.now() - this.begun) / 1000;
+    return {
+      step,
+      steps,
+      loss: this.weight === 0 ? undefined : this.smoothed / this.weight,
+      tokensPerSecond: this.speed,
+      memory: memory?.(),
+      secondsLeft: step > from ? (seconds / (step - from)) * (steps - step) : undefined,
+      evaluation: this.evaluation,
+    };
+  }
 }
 
-/** What the bar draws on: the terminal, which may be another thread's. */
-function terminalOf(io: Io): NodeJS.WritableStream {
-  const stream = new Writable({
-    decodeStrings: false,
-    write(text: string, _encoding, done) {
-      io.stderr(text);
-      done();
-    },
-  });
-  return Object.defineProperties(stream, { isTTY: { value: io.isTTY }, columns: { get: () => io.columns } });
+class DrawnProgress implements Progress {
+  private readonly meter: StepMeter;
+  private drawnAt = -Infinity;
+  private isOver = false;
+  private readonly colour = wantsColour(process.env);
+
+  constructor(
+    private readonly speaker: Speaker,
+    options: ShownSteps,
+  ) {
+    this.meter = new StepMeter(options);
+    this.draw();
+  }
+
+  step(event: StepEvent): void {
+    this.meter.step(event);
+    const { step, steps } = this.meter.state;
+    if (step === steps || performance.now() - this.drawnAt >= pauseOfDrawing) this.draw();
+  }
+
+  evaluated(event: EvaluatedEvent): void {
+    this.meter.evaluated(event);
+    this.draw();
+  }
+
+  above(say: () => void): void {
+    if (!this.isOver) this.speaker.io.stderr('\r\u001b[K');
+    say();
+    this.draw();
+  }
+
+  stop(): void {
+    if (this.isOver) return;
+    this.draw();
+    this.isOver = true;
+    this.speaker.io.stderr('\n');
+  }
+
+  private draw(): void {
+    if (this.isOver) return;
+    this.drawnAt = performance.now();
+    const { io } = this.speaker;
+    const line = trainingLine(this.meter.state, { colour: this.colour, columns: io.columns ?? 80 });
+    io.stderr(`\r${line}\u001b[K`);
+  }
 }
 
-function lines(speaker: Speaker, steps: number): Progress {
-  const meter = new Meter();
-  let last = performance.now();
-  return {
-    step(event) {
-      const speed = meter.speed(event);
-      const now = performance.now();
-      const isLast = event.step === steps;
-      if (event.step !== 1 && !isLast && now - last < secondsBetweenLines * 1000) return;
-      last = now;
-      speaker.say(
-        `step ${event.step}/${steps}: loss ${event.loss.toFixed(4)}, gradient norm ` +
-          `${event.gradNorm.toPrecision(3)}, ${speed} tokens/s`,
-      );
-    },
-    stop: () => undefined,
-  };
+class SpokenProgress implements Progress {
+  private readonly meter: StepMeter;
+  private last = performance.now();
+
+  constructor(
+    private readonly speaker: Speaker,
+    private readonly options: ShownSteps,
+  ) {
+    this.meter = new StepMeter(options);
+  }
+
+  step(event: StepEvent): void {
+    this.meter.step(event);
+    const { steps, from = 0 } = this.options;
+    const now = performance.now();
+    const isEnd = event.step === from + 1 || event.step === steps;
+    if (!isEnd && now - this.last < secondsBetweenLines * 1000) return;
+    this.last = now;
+    const { tokensPerSecond = 0, secondsLeft = 0 } = this.meter.state;
+    const left = event.step === steps ? '' : `, ${duration(secondsLeft * 1000)} left`;
+    this.speaker.say(
+      `step ${event.step}/${steps}: loss ${event.loss.toFixed(4)}, gradient norm ` +
+        `${event.gradNorm.toPrecision(3)}, ${rate(tokensPerSecond)} tokens/s${left}`,
+    );
+  }
+
+  evaluated(event: EvaluatedEvent): void {
+    this.meter.evaluated(event);
+    this.speaker.say(`step ${event.step}: evaluation loss ${event.loss.toFixed(4)}`);
+  }
+
+  above(say: () => void): void {
+    say();
+  }
+
+  stop(): void {}
 }
 
 /**
@@ -112,27 +199,9 @@ export function transferLine({ stage, item, bytes, totalBytes, bytesPerSecond, s
   const unit = totalBytes >= 1e9 ? { name: 'GB', size: 1e9, digits: 2 } : { name: 'MB', size: 1e6, digits: 1 };
   const share = totalBytes === 0 ? 100 : Math.floor((bytes / totalBytes) * 100);
   const left = secondsLeft === undefined || secondsLeft === 0 ? '' : `, ${duration(secondsLeft * 1000)} left`;
+  const speed = bytesPerSecond === 0 ? '' : `, ${(bytesPerSecond / 1e6).toFixed(1)} MB/s`;
   return (
     `${stage} ${item}: ${(bytes / unit.size).toFixed(unit.digits)} of ` +
-    `${(totalBytes / unit.size).toFixed(unit.digits)} ${unit.name} (${share}%), ` +
-    `${(bytesPerSecond / 1e6).toFixed(1)} MB/s${left}`
+    `${(totalBytes / unit.size).toFixed(unit.digits)} ${unit.name} (${share}%)${speed}${left}`
   );
-}
-
-/** Tokens per second over the last steps: those of one step alone jump. */
-class Meter {
-  private value: number | undefined;
-
-  speed({ tokensPerSecond }: StepEvent): string {
-    if (Number.isFinite(tokensPerSecond))
-      this.value = this.value === undefined ? tokensPerSecond : 0.8 * this.value + 0.2 * tokensPerSecond;
-    return Math.round(this.value ?? 0).toLocaleString('en');
-  }
-}
-
-export function duration(milliseconds: number): string {
-  const seconds = Math.max(0, Math.round(milliseconds / 1000));
-  if (seconds < 60) return `${seconds} s`;
-  const minutes = Math.floor(seconds / 60);
-  return minutes < 60 ? `${minutes} min ${seconds % 60} s` : `${Math.floor(minutes / 60)} h ${minutes % 60} min`;
 }

@@ -2,7 +2,7 @@ import { format } from '@lowrank/study';
 import type { RunProgress, StudyEvent, StudyOptions, StudyOutcome, StudyRun } from '@lowrank/study';
 import type { Speaker } from './io.js';
 import type { QueueFlags } from './studyExecutor.js';
-import { duration } from './progress.js';
+import { duration } from './duration.js';
 
 export interface StudyContext {
   readonly speaker: Speaker;

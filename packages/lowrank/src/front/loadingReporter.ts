@@ -10,10 +10,12 @@ export interface LoadProgress extends TransferProgress {
 export function loadingReporter(
   onProgress: ((event: LoadProgress) => void) | undefined,
 ): NonNullable<LoadOptions['onProgress']> {
-  let meter: TransferMeter | undefined;
-  let done = 0;
+  // From now on: what comes first took time to be read.
+  const meter = new TransferMeter({ totalBytes: 0 });
+  let [done, total] = [0, 0];
   return ({ bytes, totalBytes, tensor }) => {
-    meter ??= new TransferMeter({ totalBytes });
+    meter.grow(totalBytes - total);
+    total = totalBytes;
     onProgress?.({ stage: 'loading', ...meter.add(tensor, bytes - done) });
     done = bytes;
   };
