@@ -53,13 +53,14 @@ test.each<[NodeJS.Signals, number]>([
   expect(ended).toMatchObject({ code });
   expect(
     readdirSync(output)
-      .map((name) => name.replace(/\d+$/, 'N'))
+      .map((name) => name.replace(/tfevents.*|\d+$/, 'N'))
       .sort(),
   ).toEqual([
     'README.md',
     'adapter_config.json',
     'adapter_model.safetensors',
     'checkpoint-N',
+    'events.out.N',
     'metrics.jsonl',
     'report.html',
     'run.json',

@@ -7,7 +7,7 @@ export interface Contents {
 const adapterFile = /^(adapter_config\.json|adapter_model\.(safetensors|bin)|adapters\.safetensors)$/;
 const weightsFile = /\.(safetensors|bin|pt|pth|gguf|h5|msgpack|onnx)$|\.index\.json$/;
 /** metrics.jsonl without run.json is that of a run which was not saved. */
-const runFile = /^(run\.json|metrics\.jsonl|checkpoint-\d+)$/;
+const runFile = /^(run\.json|metrics\.jsonl|checkpoint-\d+|events\.out\.tfevents\..+)$/;
 const studyFile = /^(table\.json|spectrum\.json)$/;
 /** Files beside the weights, which mean something else beside other weights. */
 const companionFile =

@@ -14,7 +14,15 @@ const step: StepEvent = {
   tokensPerSecond: 100,
   measures: { margin: 0.25 },
 };
-const evaluated: EvaluatedEvent = { type: 'evaluated', step: 3, loss: 2, tokens: 5, isBest: true, measures: {} };
+const evaluated: EvaluatedEvent = {
+  type: 'evaluated',
+  step: 3,
+  loss: 2,
+  tokens: 5,
+  isBest: true,
+  isLast: false,
+  measures: {},
+};
 
 test('events become records with tags as transformers has them; a file appears with the first step', async () => {
   using folder = scratch();

@@ -169,6 +169,15 @@ async function withBackend(
   }
 }
 
+/** The backend that is opened when it is first asked for, and the bytes that it holds from then on. */
+function watched(backend: () => Promise<Backend>): {
+  readonly open: () => Promise<Backend>;
+  readonly memory: () => number | undefined;
+} {
+  let opened: Backend | undefined;
+  return { open: async () => (opened = await backend()), memory: () => opened?.memory.bytes };
+}
+
 interface TrainCommand {
   readonly flags: TrainFlags;
   readonly backend: () => Promise<Backend>;
@@ -204,31 +213,34 @@ async function trainCommand({ flags, backend, speaker, onInterrupted }: TrainCom
     '\ninterrupted: the step in progress is finished and saved. Press Ctrl-C again to stop at once.\n',
   );
   let progress: Progress | undefined;
+  const { open, memory } = watched(backend);
+  const say = (text: string): void => {
+    if (progress === undefined) speaker.say(text);
+    else progress.above(() => speaker.say(text));
+  };
   const onEvent = async (event: FineTuneEvent): Promise<void> => {
-    if (event.type === 'warning') speaker.say(`warning: ${event.text}`);
-    else if (event.type === 'data') speaker.say(`${event.name}: ${describeRows(event)}`);
-    else if (event.type === 'resumed') speaker.say(describeResumed(event));
-    else if (event.type === 'reference') speaker.say(describeReference(event.documents));
+    if (event.type === 'warning') say(`warning: ${event.text}`);
+    else if (event.type === 'data') say(`${event.name}: ${describeRows(event)}`);
+    else if (event.type === 'resumed') say(describeResumed(event));
+    else if (event.type === 'reference') say(describeReference(event.documents));
     else if (event.type === 'started') {
       const { trainedParameters, steps, from } = event;
       const left = from === 0 ? `${steps} steps` : `steps ${from + 1} to ${steps}`;
-      speaker.say(`training ${trainedParameters.toLocaleString('en')} parameters for ${left}`);
-      progress = await startProgress(speaker, steps);
+      say(`training ${trainedParameters.toLocaleString('en')} parameters for ${left}`);
+      progress = startProgress(speaker, steps, { from, memory });
     } else if (event.type === 'step') {
       progress?.step(event);
       speaker.line(metricsOf(event));
     } else if (event.type === 'evaluated' && !event.isLast) {
       speaker.line(evaluationMetrics(event));
-      speaker.say(
-        `step ${event.step}: evaluation loss ${event.loss.toFixed(4)}${event.isBest ? ', the lowest yet' : ''}`,
-      );
+      progress?.evaluated(event);
     } else if (event.type !== 'checkpoint') progress?.stop();
   };
   try {
     const { interrupted, ...result } = await fineTuneFolder({
       ...options,
       onTransfer: transferReporter(speaker),
-      backend,
+      backend: open,
       signal: controller.signal,
       onEvent,
     });

@@ -31,7 +31,7 @@ test('on a terminal a line is redrawn, with a smoothed loss, and what is said st
   const { speaker, written } = speakerOf(true);
   const progress = startProgress(speaker, 4, { memory: () => 2e9 });
   progress.step(step(1, 3));
-  progress.evaluated({ type: 'evaluated', step: 1, loss: 2.5, tokens: 9, isBest: true, measures: {} });
+  progress.evaluated({ type: 'evaluated', step: 1, loss: 2.5, tokens: 9, isBest: true, isLast: false, measures: {} });
   progress.above(() => speaker.say('warning: mind the gap'));
   progress.step(step(2, 1));
   progress.step(step(3, 1));
@@ -53,13 +53,13 @@ test('elsewhere there are plain lines: of the first step and the last, and of ev
   const { speaker, written } = speakerOf(false);
   const progress = startProgress(speaker, 8, { from: 2 });
   for (const at of [3, 4, 5, 6, 7, 8]) progress.step(step(at, 1));
-  progress.evaluated({ type: 'evaluated', step: 8, loss: 2.5, tokens: 9, isBest: true, measures: {} });
+  progress.evaluated({ type: 'evaluated', step: 8, loss: 2.5, tokens: 9, isBest: true, isLast: false, measures: {} });
   progress.stop();
   expect(written).toHaveLength(3);
   expect(written[0]).toMatch(/^step 3\/8: loss 1\.0000, gradient norm 1\.00, 200 tokens\/s, \d+ s left\n$/);
   expect(written.slice(1)).toEqual([
     'step 8/8: loss 1.0000, gradient norm 1.00, 200 tokens/s\n',
-    'step 8: evaluation loss 2.5000\n',
+    'step 8: evaluation loss 2.5000, the lowest yet\n',
   ]);
   expect(written.join('')).not.toContain('\u001b');
 });

@@ -151,7 +151,9 @@ class SpokenProgress implements Progress {
 
   evaluated(event: EvaluatedEvent): void {
     this.meter.evaluated(event);
-    this.speaker.say(`step ${event.step}: evaluation loss ${event.loss.toFixed(4)}`);
+    this.speaker.say(
+      `step ${event.step}: evaluation loss ${event.loss.toFixed(4)}${event.isBest ? ', the lowest yet' : ''}`,
+    );
   }
 
   above(say: () => void): void {

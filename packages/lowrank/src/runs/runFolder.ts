@@ -10,6 +10,7 @@ import type { RunState } from '../front/runState.js';
 import type { MetricsFile } from '../metricsFile.js';
 import { evaluationMetrics, forgivingMetrics, metricsOf, openMetricsFile } from '../metricsFile.js';
 import { saveFolder } from '../saveFolder.js';
+import { TensorBoardFile } from '../tensorBoardFile.js';
 import { stateFiles } from './checkpointFiles.js';
 import { checkpointName, checkpointSteps, removeCheckpoint, saveCheckpoint, superfluous } from './checkpointFolders.js';
 import { ReportFile } from './reportFile.js';
@@ -35,12 +36,14 @@ export class RunFolder {
   private record: RunRecord;
   private metrics: MetricsFile | undefined;
   private readonly report: ReportFile;
+  private readonly board: TensorBoardFile;
   private memory: (() => Backend['memory']) | undefined;
   /** When the training began, in this process's milliseconds. */
   private began = performance.now();
 
   constructor(private readonly options: RunFolderOptions) {
     this.record = options.record;
+    this.board = TensorBoardFile.in(this.path, options.warn);
     this.report = new ReportFile({ folder: this.path, warn: options.warn, run: () => this.reported() });
   }
 
@@ -64,8 +67,10 @@ export class RunFolder {
   async onEvent(event: RunEvent): Promise<void> {
     if (event.type === 'started') this.record = { ...this.record, trained_parameters: event.trainedParameters };
     if (event.type === 'evaluated' && event.isLast) this.report.ends(evaluationMetrics(event));
-    if (event.type !== 'step' && (event.type !== 'evaluated' || event.isLast)) return;
+    if (event.type !== 'step' && event.type !== 'evaluated') return;
     await this.begin();
+    await this.board.write(event);
+    if (event.type === 'evaluated' && event.isLast) return;
     if (event.type === 'evaluated') this.evaluated(event);
     const line = event.type === 'step' ? metricsOf(event) : evaluationMetrics(event);
     await this.metrics?.write(line);
@@ -127,6 +132,7 @@ export class RunFolder {
   async close(part: Partial<RunRecord> = {}): Promise<void> {
     if (this.metrics === undefined) return;
     await this.metrics.close();
+    await this.board.close();
     await this.update(part);
     await this.report.write();
   }
@@ -135,6 +141,7 @@ export class RunFolder {
   async fail(error: unknown): Promise<void> {
     if (this.metrics === undefined) return;
     await this.metrics.close();
+    await this.board.close();
     if ((await checkpointSteps(this.path)).length === 0) return this.removeRun();
     await this.update({ status: 'failed', error: error instanceof Error ? error.message : String(error) });
     await this.report.write();
