@@ -1,7 +1,7 @@
 import type { FileHandle } from 'node:fs/promises';
 import { open, rm } from 'node:fs/promises';
 import { join } from 'node:path';
-import type { RunEvent } from './front/runTraining.js';
+import type { RunEvent } from './front/runOptions.js';
 import { eventRecord } from './eventRecords.js';
 
 /** How every event file's name begins: what TensorBoard looks for. */
