@@ -12,6 +12,7 @@ const step: StepEvent = {
   learningRate: 1e-4,
   tokens: 10,
   tokensPerSecond: 100,
+  memoryBytes: 0,
   measures: { margin: 0.25 },
 };
 const evaluated: EvaluatedEvent = {

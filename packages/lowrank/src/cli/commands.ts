@@ -169,15 +169,6 @@ async function withBackend(
   }
 }
 
-/** The backend that is opened when it is first asked for, and the bytes that it holds from then on. */
-function watched(backend: () => Promise<Backend>): {
-  readonly open: () => Promise<Backend>;
-  readonly memory: () => number | undefined;
-} {
-  let opened: Backend | undefined;
-  return { open: async () => (opened = await backend()), memory: () => opened?.memory.bytes };
-}
-
 interface TrainCommand {
   readonly flags: TrainFlags;
   readonly backend: () => Promise<Backend>;
@@ -213,7 +204,6 @@ async function trainCommand({ flags, backend, speaker, onInterrupted }: TrainCom
     '\ninterrupted: the step in progress is finished and saved. Press Ctrl-C again to stop at once.\n',
   );
   let progress: Progress | undefined;
-  const { open, memory } = watched(backend);
   const say = (text: string): void => {
     if (progress === undefined) speaker.say(text);
     else progress.above(() => speaker.say(text));
@@ -227,7 +217,7 @@ async function trainCommand({ flags, backend, speaker, onInterrupted }: TrainCom
       const { trainedParameters, steps, from } = event;
       const left = from === 0 ? `${steps} steps` : `steps ${from + 1} to ${steps}`;
       say(`training ${trainedParameters.toLocaleString('en')} parameters for ${left}`);
-      progress = startProgress(speaker, steps, { from, memory });
+      progress = startProgress(speaker, steps, { from });
     } else if (event.type === 'step') {
       progress?.step(event);
       speaker.line(metricsOf(event));
@@ -240,7 +230,7 @@ async function trainCommand({ flags, backend, speaker, onInterrupted }: TrainCom
     const { interrupted, ...result } = await fineTuneFolder({
       ...options,
       onTransfer: transferReporter(speaker),
-      backend: open,
+      backend,
       signal: controller.signal,
       onEvent,
     });

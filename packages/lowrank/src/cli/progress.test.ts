@@ -24,12 +24,13 @@ const step = (at: number, loss: number): StepEvent => ({
   learningRate: 1e-3,
   tokens: 10,
   tokensPerSecond: 200,
+  memoryBytes: 2e9,
   measures: {},
 });
 
 test('on a terminal a line is redrawn, with a smoothed loss, and what is said stands above it', () => {
   const { speaker, written } = speakerOf(true);
-  const progress = startProgress(speaker, 4, { memory: () => 2e9 });
+  const progress = startProgress(speaker, 4);
   progress.step(step(1, 3));
   progress.evaluated({ type: 'evaluated', step: 1, loss: 2.5, tokens: 9, isBest: true, isLast: false, measures: {} });
   progress.above(() => speaker.say('warning: mind the gap'));

@@ -17,8 +17,6 @@ export interface Progress {
 export interface ProgressOptions {
   /** Steps that were taken before. */
   readonly from?: number;
-  /** Bytes that the device holds. */
-  readonly memory?: () => number | undefined;
 }
 
 /** Between lines where there is no terminal. */
@@ -61,7 +59,7 @@ class StepMeter {
   }
 
   get state(): TrainingState {
-    const { steps, from = 0, memory } = this.options;
+    const { steps, from = 0 } = this.options;
     const step = this.last?.step ?? from;
     const seconds = (performance.now() - this.begun) / 1000;
     return {
@@ -69,7 +67,7 @@ class StepMeter {
       steps,
       loss: this.weight === 0 ? undefined : this.smoothed / this.weight,
       tokensPerSecond: this.speed,
-      memory: memory?.(),
+      memory: this.last?.memoryBytes,
       secondsLeft: step > from ? (seconds / (step - from)) * (steps - step) : undefined,
       evaluation: this.evaluation,
     };
