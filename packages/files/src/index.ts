@@ -1,7 +1,7 @@
 export type { Disk, FileContent } from './disk.js';
 export { nodeDisk } from './disk.js';
 export type { FolderLock } from './lock.js';
-export { lockFolder } from './lock.js';
+export { isLocked, lockFolder } from './lock.js';
 export type { ClaimOptions, OutputClaim } from './outputClaim.js';
 export { claimFile, claimOutput } from './outputClaim.js';
 export type { Contents } from './outputContents.js';

@@ -56,6 +56,12 @@ export async function lockFolder(folder: string, name?: string): Promise<FolderL
   }
 }
 
+/** Whether a process that runs, or that cannot be asked, has taken a folder. */
+export async function isLocked(folder: string): Promise<boolean> {
+  const found = await holders(folder, { prefix: lockPrefix, own: await ownMark(), file: '' }).catch(() => undefined);
+  return found !== undefined && found.others.length > 0;
+}
+
 async function make(path: string, own: ProcessMark): Promise<void> {
   const { rm, writeFile } = await import('node:fs/promises');
   try {

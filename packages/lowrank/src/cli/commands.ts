@@ -33,6 +33,7 @@ import { planCommand } from './planCommand.js';
 import type { Actions, EvalFlags } from './program.js';
 import type { TrainFlags } from './trainingFlags.js';
 import { quantizeCommand } from './quantizeCommand.js';
+import { runsCommand } from './runsCommand.js';
 import { spectrumCommand } from './spectrumCommand.js';
 import { sweepCommand } from './sweepCommand.js';
 import { workerCommand } from './workerCommand.js';
@@ -76,6 +77,7 @@ export function makeActions(speaker: Speaker, onInterrupted: () => void): Action
     data: (flags) => dataCommand(flags, speaker, reportTo(speaker)),
     combine: (flags) => combineCommand(flags, speaker, reportTo(speaker)),
     inspect: (flags) => inspectCommand(flags, speaker, reportTo(speaker)),
+    runs: (folder) => runsCommand(folder, speaker),
     spectrum: (flags) => spectrumCommand(flags, speaker, reportTo(speaker)),
     convert: (flags) => convertCommand(flags, speaker, reportTo(speaker)),
     export: (flags, device, run) =>

@@ -1,8 +1,9 @@
 import { evaSettings, loraSettings } from '@lowrank/lora';
 import type { SettingTable } from '@lowrank/settings';
+import { checkpointSettings } from '../settings/runSettings.js';
 
 /** Tables of settings that have flags of other names than their own. */
-const tables: readonly SettingTable[] = [loraSettings, evaSettings];
+const tables: readonly SettingTable[] = [loraSettings, evaSettings, checkpointSettings];
 
 /**
  * The flag of a setting: `rankPattern` → `--rank-pattern`, `eva.rho` → `--eva-rho`. The library speaks of settings, the

@@ -34,6 +34,7 @@ import { addPlanFlags } from './planCommand.js';
 import type { PlanFlags } from './planCommand.js';
 import { addQuantizeFlags } from './quantizeCommand.js';
 import type { QuantizeFlags } from './quantizeCommand.js';
+import { addRunsFlags } from './runsCommand.js';
 import { addSpectrumFlags } from './spectrumCommand.js';
 import type { SpectrumFlags } from './spectrumCommand.js';
 import { addRunFile, withRunFile } from './runFile.js';
@@ -77,6 +78,7 @@ export interface Actions {
   merge(flags: MergeFlags): Promise<void>;
   combine(flags: CombineFlags): Promise<void>;
   inspect(flags: InspectFlags): Promise<void>;
+  runs(folder: string): Promise<void>;
   spectrum(flags: SpectrumFlags): Promise<void>;
   convert(flags: ConvertFlags): Promise<void>;
   export(flags: ExportFlags, device: DeviceName, run: RunToExport): Promise<void>;
@@ -113,6 +115,7 @@ export function makeProgram(actions: Actions): Command {
   addMerge(program, actions);
   overwriting(addCombineFlags(program.command('combine'))).action((flags: CombineFlags) => actions.combine(flags));
   addInspectFlags(program.command('inspect')).action((flags: InspectFlags) => actions.inspect(flags));
+  addRunsFlags(program.command('runs')).action((folder: string) => actions.runs(folder));
   overwriting(addSpectrumFlags(program.command('spectrum'))).action((flags: SpectrumFlags) => actions.spectrum(flags));
   overwriting(addConvertFlags(program.command('convert')))
     .option('--json', jsonHelp, false)

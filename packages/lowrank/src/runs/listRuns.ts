@@ -1,0 +1,113 @@
+import { isLocked } from '@lowrank/files';
+import { open, readdir, stat } from 'node:fs/promises';
+import { join } from 'node:path';
+import { LowrankError } from '@lowrank/errors';
+import { metricsName } from '../metricsFile.js';
+import type { RunRecord, RunStatus } from './runRecord.js';
+import { readRecord } from './runRecord.js';
+
+/** A run as `lowrank runs` shows it. */
+export interface ListedRun {
+  readonly folder: string;
+  /** `interrupted`: its process ended without a word; it can go on, as one that failed or was stopped. */
+  readonly status: RunStatus | 'interrupted';
+  /** Steps taken, as metrics.jsonl has them. */
+  readonly step: number;
+  readonly steps: number;
+  /** Of that step. */
+  readonly loss: number | null;
+  /** Of the result; while it is not there, of the last evaluation. */
+  readonly eval_loss: number | null;
+  readonly best: RunRecord['best'];
+  readonly seconds: number;
+  readonly started: string;
+  /** What it does not have in common with all the others: settings, `method`, `model`, `data`. */
+  readonly differs: Readonly<Record<string, unknown>>;
+}
+
+/** How deep below a folder runs are looked for. */
+const deepest = 3;
+
+/**
+ * The runs in a folder and below, by their folders.
+ *
+ * @throws LowrankError `run.noRuns` where there is none
+ */
+export async function listRuns(folder: string): Promise<readonly ListedRun[]> {
+  const found = await recordsBelow(folder, deepest);
+  if (found.length === 0)
+    throw new LowrankError({
+      code: 'run.noRuns',
+      what: folder,
+      expected: 'a folder with runs (run.json) in it',
+      got: (await stat(folder).catch(() => undefined)) === undefined ? 'nothing there' : 'none',
+      remedy: '`lowrank train --output FOLDER` makes one.',
+    });
+  const all = found.map(([, record]) => comparable(record));
+  const names = [...new Set(all.flatMap((values) => Object.keys(values)))].sort();
+  const differing = names.filter((name) => new Set(all.map((values) => JSON.stringify(values[name]))).size > 1);
+  const runs: ListedRun[] = [];
+  for (const [at, [path, record]] of found.entries()) {
+    const { status, steps, best, seconds, started, eval_loss: evaluation } = record;
+    const last = await lastMetrics(path);
+    runs.push({
+      folder: path,
+      status: status === 'running' && !(await isLocked(path)) ? 'interrupted' : status,
+      step: last.step ?? record.step,
+      steps,
+      loss: last.loss ?? record.loss,
+      eval_loss: evaluation ?? last.evaluation ?? null,
+      best,
+      seconds,
+      started,
+      differs: Object.fromEntries(differing.map((name) => [name, all[at]?.[name] ?? null])),
+    });
+  }
+  return runs;
+}
+
+async function recordsBelow(folder: string, depth: number): Promise<[string, RunRecord][]> {
+  const record = await readRecord(folder);
+  const own: [string, RunRecord][] = record === undefined ? [] : [[folder, record]];
+  if (depth === 0) return own;
+  const entries = await readdir(folder, { withFileTypes: true }).catch(() => []);
+  const names = entries.filter((entry) => entry.isDirectory()).map(({ name }) => name);
+  for (const name of names.filter((each) => !/^(\.|checkpoint-\d+$|node_modules$)/.test(each)).sort())
+    own.push(...(await recordsBelow(join(folder, name), depth - 1)));
+  return own;
+}
+
+function comparable({ method, settings, places }: RunRecord): Readonly<Record<string, unknown>> {
+  return { method, ...places, ...settings };
+}
+
+interface LastMetrics {
+  readonly step?: number;
+  readonly loss?: number;
+  readonly evaluation?: number;
+}
+
+/** The end of metrics.jsonl, which may be growing. */
+async function lastMetrics(folder: string): Promise<LastMetrics> {
+  const file = await open(join(folder, metricsName)).catch(() => undefined);
+  if (file === undefined) return {};
+  try {
+    const { size } = await file.stat();
+    const { buffer, bytesRead } = await file.read(Buffer.alloc(2 ** 16), 0, 2 ** 16, Math.max(0, size - 2 ** 16));
+    const lines = buffer
+      .toString('utf8', 0, bytesRead)
+      .split('\n')
+      .flatMap((line) => {
+        try {
+          return [JSON.parse(line) as { step?: number; loss?: number; eval_loss?: number }];
+        } catch {
+          return [];
+        }
+      });
+    const last = lines.findLast(({ loss }) => loss !== undefined);
+    const evaluation = lines.findLast(({ eval_loss: loss }) => loss !== undefined)?.eval_loss;
+    return { ...(last && { step: last.step, loss: last.loss }), ...(evaluation === undefined ? {} : { evaluation }) };
+  } finally {
+    await file.close();
+  }
+}
