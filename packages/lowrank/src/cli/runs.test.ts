@@ -73,7 +73,7 @@ test('the same command goes on by itself, and words the differences in flags', a
 
 test.each([
   [['--early-stopping', '2', '--eval-data', evalData], /--early-stopping: expected --eval-every with it/],
-  [['--eval-every', '2'], /--eval-every 2: expected rows to evaluate \(--eval-data\) with it/],
+  [['--eval-every', '2'], /--eval-every 2: expected rows to evaluate \(--eval-data or --validation\) with it/],
   [['--resume', '--overwrite'], /--resume with --overwrite: expected one of the two/],
   [['--steps', '3', '--epochs', '2'], /--epochs with --steps: expected one of the two/],
 ])('train %j is refused', async (flags, words) => {
