@@ -12,13 +12,12 @@ export const steps = 24;
 
 /** Everything that has to be restored is on. */
 const argv = [
-  'train',
-  ...['--model', join(golden, 'tied'), '--data', join(golden, 'train/rows.jsonl')],
-  ...['--eval-data', join(golden, 'train/eval.jsonl'), '--eval-every', '3'],
-  ...['--r', '176', '--dropout', '0.2', '--optimizer', 'adamw8bit', '--learning-rate', '5e-3', '--schedule', 'cosine'],
-  ...['--batch-size', '2', '--gradient-accumulation', '2', '--steps', String(steps)],
-  ...['--save-every', String(saveEvery), '--keep-last', '2', '--device', 'cpu', '--json'],
-];
+  ['train', '--model', join(golden, 'tied'), '--data', join(golden, 'train/rows.jsonl')],
+  ['--eval-data', join(golden, 'train/eval.jsonl'), '--eval-every', '3'],
+  ['--r', '176', '--dropout', '0.2', '--optimizer', 'adamw8bit', '--learning-rate', '5e-3', '--schedule', 'cosine'],
+  ['--batch-size', '2', '--gradient-accumulation', '2', '--steps', String(steps)],
+  ['--save-every', String(saveEvery), '--keep-last', '2', '--device', 'cpu', '--json'],
+].flat();
 
 /**
  * @typedef {object} Ended
