@@ -3,7 +3,7 @@ import type { ListedRun } from '../runs/listRuns.js';
 import { listRuns } from '../runs/listRuns.js';
 import type { Speaker } from './io.js';
 import { duration } from './progress.js';
-import { snakeCase } from './runFile.js';
+import { snakeCase } from '../settings/snakeCase.js';
 
 export interface RunsFlags {
   json: boolean;
