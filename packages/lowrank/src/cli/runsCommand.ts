@@ -2,7 +2,7 @@ import type { Command } from 'commander';
 import type { ListedRun } from '../runs/listRuns.js';
 import { listRuns } from '../runs/listRuns.js';
 import type { Speaker } from './io.js';
-import { duration } from './progress.js';
+import { duration } from './duration.js';
 import { snakeCase } from '../settings/snakeCase.js';
 
 export interface RunsFlags {
