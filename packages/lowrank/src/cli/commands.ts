@@ -198,6 +198,20 @@ function describeTrained(result: FineTuneResult): string {
   return `${how}${learned}${evaluated}${lowest}, in ${duration(seconds * 1000)}; saved in ${place}`;
 }
 
+/** The commands that use what was learned. */
+function describeUse({ adapter, model }: FineTuneResult, { model: base, method = 'lora' }: TrainFlags): string[] {
+  if (adapter === null && model === null) return [];
+  const chosen =
+    model === null ? `--model ${quoted(base)} --adapter ${quoted(adapter ?? '')}` : `--model ${quoted(model)}`;
+  const merge = adapter !== null && method === 'lora' ? [`lowrank merge ${chosen} --output ./merged`] : [];
+  return [`lowrank generate ${chosen} --prompt "…"`, ...merge];
+}
+
+/** As a shell takes it. */
+function quoted(text: string): string {
+  return /^[\w@%+=:,./-]+$/.test(text) ? text : `'${text.replaceAll("'", "'\\''")}'`;
+}
+
 async function trainCommand({ flags, backend, speaker, onInterrupted }: TrainCommand): Promise<void> {
   const { device: _, json: _2, ...options } = flags;
   const controller = new AbortController();
@@ -242,6 +256,8 @@ async function trainCommand({ flags, backend, speaker, onInterrupted }: TrainCom
       { ...result, ...(interrupted || !isSaved ? { interrupted } : {}) },
       describeTrained({ ...result, interrupted }),
     );
+    const use = speaker.json ? [] : describeUse({ ...result, interrupted }, flags);
+    if (use.length > 0) speaker.say(['to use it:', ...use.map((command) => `  ${command}`)].join('\n'));
   } finally {
     progress?.stop();
     release();

@@ -1,0 +1,26 @@
+import { join } from 'node:path';
+import { expect, test } from 'vitest';
+import { golden, runCli, scratch } from '../testing.js';
+
+test('train tells people how to use what was learned, and the commands run as they are written', async () => {
+  using folder = scratch();
+  const output = join(folder.path, 'my run');
+  const [model, data] = [join(golden, 'tied'), join(golden, 'train/rows.jsonl')];
+  const argv = ['train', '--model', model, '--data', data, '--output', output, '--steps', '2', '--device', 'cpu'];
+  const { code, stderr } = await runCli(argv);
+  expect(code).toBe(0);
+  expect(stderr).toContain('to use it:\n');
+  expect(stderr).toContain(`  lowrank generate --model ${model} --adapter '${output}' --prompt "…"\n`);
+  const merge = stderr.split('\n').find((line) => line.startsWith('  lowrank merge '));
+  expect(merge).toBe(`  lowrank merge --model ${model} --adapter '${output}' --output ./merged`);
+  const merged = await runCli([
+    'merge',
+    '--model',
+    model,
+    '--adapter',
+    output,
+    '--output',
+    join(folder.path, 'merged'),
+  ]);
+  expect(merged.code).toBe(0);
+});
