@@ -34,6 +34,7 @@ import { addPlanFlags } from './planCommand.js';
 import type { PlanFlags } from './planCommand.js';
 import { addQuantizeFlags } from './quantizeCommand.js';
 import type { QuantizeFlags } from './quantizeCommand.js';
+import type { RunsFlags } from './runsCommand.js';
 import { addRunsFlags } from './runsCommand.js';
 import { addSpectrumFlags } from './spectrumCommand.js';
 import type { SpectrumFlags } from './spectrumCommand.js';
@@ -78,7 +79,7 @@ export interface Actions {
   merge(flags: MergeFlags): Promise<void>;
   combine(flags: CombineFlags): Promise<void>;
   inspect(flags: InspectFlags): Promise<void>;
-  runs(folder: string): Promise<void>;
+  runs(folder: string, flags: RunsFlags): Promise<void>;
   spectrum(flags: SpectrumFlags): Promise<void>;
   convert(flags: ConvertFlags): Promise<void>;
   export(flags: ExportFlags, device: DeviceName, run: RunToExport): Promise<void>;
@@ -115,7 +116,7 @@ export function makeProgram(actions: Actions): Command {
   addMerge(program, actions);
   overwriting(addCombineFlags(program.command('combine'))).action((flags: CombineFlags) => actions.combine(flags));
   addInspectFlags(program.command('inspect')).action((flags: InspectFlags) => actions.inspect(flags));
-  addRunsFlags(program.command('runs')).action((folder: string) => actions.runs(folder));
+  addRunsFlags(program.command('runs')).action((folder: string, flags: RunsFlags) => actions.runs(folder, flags));
   overwriting(addSpectrumFlags(program.command('spectrum'))).action((flags: SpectrumFlags) => actions.spectrum(flags));
   overwriting(addConvertFlags(program.command('convert')))
     .option('--json', jsonHelp, false)

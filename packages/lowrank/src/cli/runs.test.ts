@@ -99,6 +99,12 @@ test('runs lists what is below a folder, and what differs', async () => {
   expect(slow).toMatch(/all\/slow +finished +2\/2 .* 0\.0001$/);
   const [told] = (await runCli(['runs', place.path, '--json'])).json<{ runs: ListedRun[] }>();
   expect(told?.runs.map(({ differs }) => differs)).toEqual([{ learningRate: 0.01 }, { learningRate: 0.0001 }]);
+  rmSync(join(place.path, 'all/slow/metrics.jsonl'));
+  const reports = ['fast', 'slow'].map((name) => join(place.path, 'all', name, 'report.html'));
+  expect((await runCli(['runs', place.path, '--report'])).stderr).toContain(reports.join('\n'));
+  const [killed, without] = reports.map((path) => readFileSync(path, 'utf8'));
+  expect(killed).toContain('<b class="interrupted">interrupted</b> at step 2 of 5');
+  expect(without).toContain('No step is recorded yet.');
   rmSync(join(place.path, 'all'), { recursive: true });
   expect((await runCli(['runs', place.path])).stderr).toMatch(/expected a folder with runs/);
 });

@@ -7,6 +7,7 @@ import { snakeCase } from '../settings/snakeCase.js';
 
 export interface RunsFlags {
   json: boolean;
+  report: boolean;
 }
 
 export function addRunsFlags(command: Command): Command {
@@ -14,11 +15,16 @@ export function addRunsFlags(command: Command): Command {
     .description('list the runs in a folder and below it: how far they are, their losses, and the settings that differ')
     .argument('[folder]', 'where to look', '.')
     .option('--json', 'the list as JSON', false)
+    .option('--report', "write each run's report.html anew, as after its process was killed", false)
     .addHelpText('after', '\nExample:\n  $ lowrank runs ./runs');
 }
 
-export async function runsCommand(folder: string, speaker: Speaker): Promise<void> {
+export async function runsCommand(folder: string, { report }: RunsFlags, speaker: Speaker): Promise<void> {
   const runs = await listRuns(folder);
+  if (report) {
+    const { writeReport } = await import('../runs/writeReport.js');
+    for (const run of runs) speaker.say(await writeReport(run));
+  }
   speaker.result({ runs }, table(runs));
 }
 

@@ -1,10 +1,8 @@
 import { writeFileAtomic } from '@lowrank/files';
 import type { MetricsLine, ReportedRun, RunCurves } from '@lowrank/study';
-import { createReadStream } from 'node:fs';
 import { join } from 'node:path';
-import { createInterface } from 'node:readline';
 import type { EvaluationMetrics } from '../metricsFile.js';
-import { metricsName } from '../metricsFile.js';
+import { metricsLines } from './metricsLines.js';
 
 /** The file's name in the folder of a run. */
 export const reportName = 'report.html';
@@ -38,7 +36,7 @@ export class ReportFile {
     await this.attempt(async () => {
       const { RunCurves } = await import('@lowrank/study');
       const curves = new RunCurves();
-      if (goesOn) for await (const line of linesOf(join(this.options.folder, metricsName))) curves.add(line);
+      if (goesOn) for await (const line of metricsLines(this.options.folder)) curves.add(line);
       this.curves = curves;
     });
   }
@@ -80,21 +78,5 @@ export class ReportFile {
       const reason = error instanceof Error ? error.message : String(error);
       await this.options.warn(`${reportName} cannot be written (${reason}); the run goes on without it`);
     }
-  }
-}
-
-async function* linesOf(path: string): AsyncGenerator<MetricsLine> {
-  for await (const line of createInterface({ input: createReadStream(path), crlfDelay: Infinity })) {
-    const value = parsed(line);
-    if (typeof value === 'object' && value !== null) yield value as MetricsLine;
-  }
-}
-
-/** A line that a process died at is none. */
-function parsed(line: string): unknown {
-  try {
-    return JSON.parse(line);
-  } catch {
-    return undefined;
   }
 }

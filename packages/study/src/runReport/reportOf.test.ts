@@ -97,7 +97,7 @@ describe('report of a run', () => {
 
   it('is a page before the first step, too, and after one', () => {
     const fresh = { ...exampleRun, best: null, resumes: [], seconds: 0 };
-    expect(reportOf(fresh, curvesOf([]))).toContain('No step has been taken yet.');
+    expect(reportOf(fresh, curvesOf([]))).toContain('No step is recorded yet.');
     const one = reportOf(fresh, curvesOf([{ step: 1, loss: 2, grad_norm: 0, learning_rate: 0 }, { eval_loss: 3 }]));
     expect(chartsIn(one).size).toBe(3);
     expect(one).not.toMatch(/NaN|Infinity|undefined/);

@@ -69,7 +69,7 @@ function charts(run: ReportedRun, curves: RunCurves): string[] {
   const small = { width: 370, height: 220 };
   // The whole width of a screen, and that of a phone: what is scaled down that far cannot be read.
   const [broad, narrow] = [draw(lossPanel, { width: 1100, height: 340 }), draw(lossPanel, { width: 370, height: 260 })];
-  if (broad === undefined || narrow === undefined) return ['<p>No step has been taken yet.</p>'];
+  if (broad === undefined || narrow === undefined) return ['<p>No step is recorded yet.</p>'];
   const others = otherPanels.flatMap((panel) => {
     const chart = draw(panel, small);
     return chart === undefined ? [] : [figure(panel.title, chart)];
