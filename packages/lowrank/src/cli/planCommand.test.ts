@@ -224,6 +224,35 @@ test.each([
   expect(stderr).toMatch(message);
 });
 
+test('a preference loss plans two documents for each row', async () => {
+  const planned = async (loss: string): Promise<{ positions: number; activations: number }> => {
+    const { json } = await runCli([
+      'plan',
+      '--model',
+      model,
+      '--max-length',
+      '32',
+      '--batch-size',
+      '2',
+      '--json',
+      '--loss',
+      loss,
+    ]);
+    const [report] = json<PlanReport>();
+    const positions = (report?.batches ?? []).reduce((sum, { batch, length }) => sum + batch * length, 0);
+    return { positions, activations: report?.bytes.activations ?? NaN };
+  };
+  const texts = await planned('sft');
+  for (const loss of ['dpo', 'orpo', 'simpo']) {
+    const pairs = await planned(loss);
+    expect(pairs.positions).toBe(2 * texts.positions);
+    expect(pairs.activations).toBeGreaterThan(1.5 * texts.activations);
+  }
+  // Of the mismatched rows nothing is kept for gradients.
+  const judged = await planned('kto');
+  expect(judged.activations).toBeGreaterThan(texts.activations);
+});
+
 test('sizes are read as they are sold', () => {
   expect(['8GB', '7.5GiB', '512mb', '1000', '1 kB'].map(memoryFlag)).toEqual([8e9, 7.5 * 2 ** 30, 512e6, 1000, 1000]);
   for (const text of ['', 'GB', '-1GB', '0', '8 bits']) expect(() => memoryFlag(text)).toThrow(/8GB/);

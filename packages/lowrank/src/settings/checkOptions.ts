@@ -84,7 +84,12 @@ export function checkValues(
 export function checkLoss(loss: string, options: object): void {
   checkOwners(objectiveTables, loss, options, ofAnotherLoss);
   if (loss === 'sft') return;
-  const ofTexts: Options = { completionAfter: undefined, completionOnlyLoss: true, assistantOnlyLoss: true };
+  const ofTexts: Options = {
+    completionAfter: undefined,
+    completionOnlyLoss: true,
+    assistantOnlyLoss: true,
+    groupByLength: false,
+  };
   for (const [name, value] of Object.entries(ofTexts)) {
     const given = (options as Options)[name] ?? value;
     if (given === value) continue;
@@ -93,7 +98,7 @@ export function checkLoss(loss: string, options: object): void {
       what: (names) => `${names(name)} with ${names('loss', loss)}`,
       expected: 'one of the two',
       got: 'both',
-      remedy: 'A preference loss is of completions alone, and its rows say what these are.',
+      remedy: 'A preference loss is of completions alone, its rows say what these are, and batches are of pairs.',
       setting: name,
     });
   }

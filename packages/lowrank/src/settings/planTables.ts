@@ -2,7 +2,7 @@ import { dataSettings } from '@lowrank/data';
 import type { ContenderName } from '@lowrank/methods';
 import { contenderNamed, contenderNames } from '@lowrank/methods';
 import type { SettingTable } from '@lowrank/settings';
-import { trainingSettings } from '@lowrank/trainer';
+import { objectiveSettings, trainingSettings } from '@lowrank/trainer';
 import type { MethodOptions } from './methodTables.js';
 import { methodTables } from './methodTables.js';
 import { batchSettings } from './runSettings.js';
@@ -17,7 +17,12 @@ export const planTables = Object.fromEntries(
 ) as unknown as Readonly<Record<PlanMethod, readonly SettingTable[]>>;
 
 /** The same of the settings that every run has. */
-export const planCommonTables: readonly SettingTable[] = [dataSettings, trainingSettings, batchSettings].map(costly);
+export const planCommonTables: readonly SettingTable[] = [
+  dataSettings,
+  objectiveSettings,
+  trainingSettings,
+  batchSettings,
+].map(costly);
 
 export type PlanMethodOptions = Omit<MethodOptions, 'quantization' | 'doubleQuantization'>;
 

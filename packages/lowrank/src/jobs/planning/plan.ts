@@ -16,7 +16,7 @@ import type { PlanReport } from './planReport.js';
 import type { PlannedRun } from './planRun.js';
 import { planRun } from './planRun.js';
 
-type Batching = 'maxLength' | 'batchSize' | 'gradientAccumulation' | 'packing' | 'checkpointing' | 'optimizer';
+type Batching = 'loss' | 'maxLength' | 'batchSize' | 'gradientAccumulation' | 'packing' | 'checkpointing' | 'optimizer';
 
 /** Options of a plan: those of a run that memory and time depend on. */
 export interface PlanOptions extends PlanMethodOptions, Pick<CommonOptions, Batching>, QuantizationOptions {

@@ -1,5 +1,5 @@
-import type { EncodedRow, TokenBatch } from '@lowrank/data';
-import { largestBatches, withVirtualTokens } from '@lowrank/data';
+import type { EncodedRow, ExampleGroup, PreferenceBatch, PreferenceExample, TokenBatch } from '@lowrank/data';
+import { largestBatches, preferenceBatches, withVirtualTokens } from '@lowrank/data';
 import { contenderNamed } from '@lowrank/methods';
 import type { CausalModel, OutlineOptions } from '@lowrank/models';
 import { outlineModel } from '@lowrank/models';
@@ -10,10 +10,10 @@ import type { PersistentData } from '@lowrank/tensor/backend';
 import { scalar } from '@lowrank/tensor';
 import { planMemory } from '@lowrank/tensor/backend';
 import { sourceOf } from '@lowrank/tensor/op';
-import type { OptimizerName, PlannedStep } from '@lowrank/trainer';
-import { accumulatedGradient, planTrainStep } from '@lowrank/trainer';
+import type { LossFunction, ObjectiveName, OptimizerName, PlannedStep } from '@lowrank/trainer';
+import { accumulatedGradient, objectiveNamed, planTrainStep } from '@lowrank/trainer';
 import type { PlanMethod, PlanMethodOptions } from '../../settings/planTables.js';
-import { asOpenModel } from '../openModel.js';
+import { asOpenModel, asTraining } from '../openModel.js';
 import type { PlanDevice } from './planDevice.js';
 import { applyMethod } from '../methodRun.js';
 
@@ -34,6 +34,8 @@ export interface PlannedRun extends Omit<PlanMethodOptions, 'r' | 'trainableToke
   readonly packing: boolean;
   readonly checkpointing: boolean;
   readonly optimizer: OptimizerName;
+  /** Default sft. */
+  readonly loss?: ObjectiveName | undefined;
   readonly quantization?: QuantizationSettings | undefined;
   /** Of the matrices that are neither trained nor quantized. */
   readonly dtype: (typeof planDtypes)[number];
@@ -90,9 +92,9 @@ export async function planRun(run: PlannedRun, { spec }: PlanDevice): Promise<Ru
     step: scalar(0, { dtype: 'u32', name: 'rngStep' }),
   };
   const microBatches = microBatchesOf(run, module);
-  const planned = planTrainStep({
+  const planned = planTrainStep<string>({
     spec,
-    loss: model.trainingLoss(random),
+    loss: lossOf(run, model, random),
     random,
     parameters: applied.parameters,
     microBatches,
@@ -114,11 +116,51 @@ export async function planRun(run: PlannedRun, { spec }: PlanDevice): Promise<Ru
   };
 }
 
+function lossOf(
+  { loss = 'sft' }: PlannedRun,
+  model: ReturnType<typeof asOpenModel>,
+  random: RandomState,
+): LossFunction<string> {
+  const objective = objectiveNamed(loss);
+  if (objective.rows === 'sft') return model.trainingLoss(random) as LossFunction<string>;
+  return (inputs) => asTraining(random, undefined, () => objective.loss(model.module, inputs, {}));
+}
+
+/** The same of pairs, or of judged rows and as many mismatched ones: two documents of the greatest length for each. */
+function preferenceBatchesOf(
+  run: PlannedRun,
+  [first, ...others]: readonly EncodedRow[],
+  virtualTokens: number,
+): PreferenceBatch[] {
+  const { loss = 'sft', batchSize, gradientAccumulation, packing } = run;
+  if (first === undefined) return [];
+  const { rows, hasReference, nll } = objectiveNamed(loss);
+  const exampleOf = (row: EncodedRow): PreferenceExample => ({
+    line: row.line,
+    documents: [row, row],
+    isGood: row.line % 2 === 0,
+    ...(hasReference && { reference: [0, 0] }),
+  });
+  const pairs = [first, ...others].map((row): ExampleGroup => [exampleOf(row)]);
+  const groups = Array.from({ length: gradientAccumulation }, (): ExampleGroup => {
+    return [exampleOf(first), ...others.slice(0, batchSize - 1).map(exampleOf)];
+  });
+  const kind = rows === 'kto' ? 'kto' : 'preference';
+  const layout = {
+    kind,
+    batchSize,
+    gradientAccumulation,
+    packing,
+    virtualTokens,
+    nll: nll?.({}),
+    shuffle: false,
+  } as const;
+  return preferenceBatches(kind === 'kto' ? groups : pairs, layout).next().value;
+}
+
 /** The micro-batches of a step over rows of the greatest length: what `lowrank train` would lay out. */
-function microBatchesOf(
-  { batchSize, gradientAccumulation, maxLength, packing }: PlannedRun,
-  { shape: { vocabularySize }, virtualTokens }: CausalModel,
-): TokenBatch[] {
+function microBatchesOf(run: PlannedRun, { shape: { vocabularySize }, virtualTokens }: CausalModel): TokenBatch[] {
+  const { batchSize, gradientAccumulation, maxLength, packing, loss = 'sft' } = run;
   const ids = new Int32Array(maxLength);
   const row = (line: number): EncodedRow => ({
     line,
@@ -129,7 +171,10 @@ function microBatchesOf(
     promptIsPrefix: true,
   });
   const rows = Array.from({ length: batchSize * gradientAccumulation }, (_, at) => row(at + 1));
-  return largestBatches(withVirtualTokens(rows, { vocabularySize, virtualTokens }), {
+  const documents = withVirtualTokens(rows, { vocabularySize, virtualTokens });
+  // They have what batches of texts have, and more beside.
+  if (loss !== 'sft') return preferenceBatchesOf(run, documents, virtualTokens) as unknown as TokenBatch[];
+  return largestBatches(documents, {
     batchSize,
     gradientAccumulation,
     packing,
