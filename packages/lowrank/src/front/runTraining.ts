@@ -127,7 +127,10 @@ export async function prepareMethod(
       quantization,
       data: async () => ({ rows: await rows(), backend, batchSize, seed }),
       onWarning: (text) => void warnings.push(text),
-      restored: resume && { form: resume.form ?? undefined },
+      // A reference is what the model says as it began, so that is made again before the saved state comes over it.
+      restored: objectiveNamed(options.loss ?? 'sft').hasReference
+        ? undefined
+        : resume && { form: resume.form ?? undefined },
     },
   );
   for (const text of warnings) await hooks.onEvent?.({ type: 'warning', text });

@@ -20,6 +20,8 @@ const base = {
   seed: 3,
 } as const;
 
+const pairs = { data: join(golden, '../preferences/pairs.jsonl'), batchSize: 2 } as const;
+
 type Part = Partial<FineTuneFolderOptions>;
 
 /** Every method, and every beginning of LoRA that is more than random numbers. */
@@ -37,6 +39,9 @@ const cases: readonly (readonly [string, Part])[] = [
   ['OLoRA', { r: 2, init: 'olora' }],
   ['MiCA', { r: 2, init: 'mica' }],
   ['LoftQ over codes', { r: 2, init: 'loftq', quantization: 'nf4', doubleQuantization: true }],
+  ['DPO from a LoftQ beginning', { ...pairs, loss: 'dpo', beta: 0.3, r: 2, init: 'loftq', quantization: 'nf4' }],
+  ['KTO from PiSSA', { ...pairs, loss: 'kto', batchSize: 4, r: 2, init: 'pissa' }],
+  ['ORPO', { ...pairs, loss: 'orpo', r: 2, dropout: 0.1 }],
   [
     'modules and token rows',
     { r: 2, modulesToSave: ['norm'], trainableTokens: [5, 7], loraPlusRatio: 4, optimizer: 'lion' },

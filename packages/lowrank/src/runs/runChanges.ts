@@ -3,7 +3,14 @@ import type { SettingTable } from '@lowrank/settings';
 import { withoutSecrets } from '@lowrank/safetensors';
 import type { ScheduleName } from '@lowrank/trainer';
 import { learningRateAt } from '@lowrank/trainer';
-import { commonTables, folderTables, methodTables, settingIn, tokenTables } from '../settings/methodTables.js';
+import {
+  commonTables,
+  folderTables,
+  methodTables,
+  objectiveTables,
+  settingIn,
+  tokenTables,
+} from '../settings/methodTables.js';
 import type { TablesByMethod } from '../settings/methodTables.js';
 import type { RunRecord } from './runRecord.js';
 
@@ -16,7 +23,7 @@ const ofTheCall = new Set(['overwrite', 'resume']);
 export function runSettings(method: string, options: object): Pick<RunRecord, 'settings' | 'given'> {
   const settings: Record<string, unknown> = {};
   const given: Record<string, unknown> = {};
-  for (const table of tablesOf(method))
+  for (const table of tablesOf(method, options))
     for (const [name, { default: byDefault }] of Object.entries(table.settings)) {
       if (ofTheCall.has(name)) continue;
       const value = (options as Options)[name];
@@ -60,7 +67,7 @@ function defined<Given extends object>(given: Given): Given {
 export function checkSettings(given: object, record: RunRecord): void {
   const { method = record.method } = given as { readonly method?: string };
   if (method !== record.method) throw changed('method', { was: record.method, is: method });
-  const tables = tablesOf(method);
+  const tables = tablesOf(method, withRunSettings(given, record));
   const { settings } = runSettings(method, withRunSettings(given, record));
   for (const [name, value] of Object.entries(settings)) {
     const was = record.settings[name];
@@ -114,8 +121,10 @@ export function checkSteps(
   }
 }
 
-function tablesOf(method: string): readonly SettingTable[] {
-  return [...commonTables, ...folderTables, ...tokenTables, ...((methodTables as TablesByMethod)[method] ?? [])];
+function tablesOf(method: string, options: object): readonly SettingTable[] {
+  const { loss = 'sft' } = options as { readonly loss?: string };
+  const own = [...(objectiveTables[loss] ?? []), ...((methodTables as TablesByMethod)[method] ?? [])];
+  return [...commonTables, ...folderTables, ...tokenTables, ...own];
 }
 
 function isPlain(value: unknown): boolean {
