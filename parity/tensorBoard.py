@@ -1,7 +1,7 @@
 """golden/tensorBoard.json: records of event files as TensorBoard's own writer makes them, as hexadecimal.
 
-With folders as arguments: reads each as TensorBoard does and prints its scalars (`python tensorBoard.py FOLDER`), to see
-what `lowrank train` wrote. Needs tensorboard (not in requirements.txt: nothing else does).
+With folders as arguments: reads each as TensorBoard does and prints its scalars (`python tensorBoard.py FOLDER`), to
+see what `lowrank train` wrote. Needs tensorboard (not in requirements.txt: nothing else does).
 """
 
 import io

@@ -3,8 +3,8 @@ import type { LossTerms } from '@lowrank/tensor';
 let current: LossTerms = {};
 
 /**
- * Traces `fn` with terms on the cross-entropy of a language model: label smoothing, z-loss. They are meant for training;
- * outside, the loss is the plain cross-entropy.
+ * Traces `fn` with terms on the cross-entropy of a language model: label smoothing, z-loss. They are meant for
+ * training; outside, the loss is the plain cross-entropy.
  */
 export function withLossTerms<T>(terms: LossTerms, fn: () => T): T {
   const outer = current;

@@ -9,7 +9,7 @@ export interface ScheduleOptions {
   readonly warmup?: number | undefined;
   /** Optimizer steps in all: where most schedules end. */
   readonly steps: number;
-  /** The lowest rate, as a share of `learningRate`: of `cosine_with_min_lr` (default 0.1), `warmup_stable_decay` (0). */
+  /** The lowest rate as a share of `learningRate`: `cosine_with_min_lr` (default 0.1), `warmup_stable_decay` (0). */
   readonly minLearningRateRatio?: number | undefined;
   /** How often `cosine_with_restarts` falls from the full rate to 0. Default 1. */
   readonly cycles?: number | undefined;

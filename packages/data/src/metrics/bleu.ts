@@ -6,9 +6,9 @@ const spaceAtEnd = new RegExp(`[${pythonSpace}]+$`, 'u');
 const orders = [1, 2, 3, 4] as const;
 
 /**
- * Corpus BLEU of up to four words (Papineni et al. 2002), as sacrebleu's `BLEU()`: tokenizer 13a, mixed case, exponential
- * smoothing, the length of the closest reference. From 0 to 1, where sacrebleu counts to 100. It is a score of all texts
- * together, not a mean.
+ * Corpus BLEU of up to four words (Papineni et al. 2002), as sacrebleu's `BLEU()`: tokenizer 13a, mixed case,
+ * exponential smoothing, the length of the closest reference. From 0 to 1, where sacrebleu counts to 100. It is a
+ * score of all texts together, not a mean.
  */
 export const bleu: TextMetric = {
   score: (text, references) => corpus([{ text, references }]),

@@ -13,9 +13,9 @@ interface Counts {
 }
 
 /**
- * chrF of up to six characters, white space left out (Popović 2015), as sacrebleu's `CHRF()`: of each text the reference
- * with the best F2 counts, and precision and recall are means over the orders, of all texts together. From 0 to 1, where
- * sacrebleu counts to 100.
+ * chrF of up to six characters, white space left out (Popović 2015), as sacrebleu's `CHRF()`: of each text the
+ * reference with the best F2 counts, and precision and recall are means over the orders, of all texts together. From 0
+ * to 1, where sacrebleu counts to 100.
  */
 export const chrf: TextMetric = {
   score: (text, references) => corpus([{ text, references }]),

@@ -22,8 +22,8 @@ export interface LineStyle {
 const barWidth = 20;
 
 /**
- * `━━━━━━━━━━────────── 120/240  loss 1.2345  812 tokens/s  1.2 GB  3 min 4 s left  evaluation 1.3012`, without the last
- * parts where the terminal is too narrow for them.
+ * `━━━━━━━━━━────────── 120/240  loss 1.2345  812 tokens/s  1.2 GB  3 min 4 s left  evaluation 1.3012`, without the
+ * last parts where the terminal is too narrow for them.
  */
 export function trainingLine(state: TrainingState, { colour, columns }: LineStyle): string {
   const { step, steps, loss, tokensPerSecond, memory, secondsLeft, evaluation } = state;

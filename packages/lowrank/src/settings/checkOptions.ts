@@ -30,8 +30,8 @@ import {
 type Options = Readonly<Record<string, unknown>>;
 
 /**
- * Checks which of a run's options go together, before anything is loaded: those of another method or optimizer, those of
- * an adapter that has begun already, and what they exclude and require.
+ * Checks which of a run's options go together, before anything is loaded: those of another method or optimizer, those
+ * of an adapter that has begun already, and what they exclude and require.
  *
  * @throws LowrankError `cli.conflict`, `cli.choice`, `trainer.option`
  */

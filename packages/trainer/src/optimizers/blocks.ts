@@ -22,8 +22,8 @@ export function blocksOf({ parameters: { shape, size }, segments, table, clip }:
   const [only, second] = segments;
   const finite = isFinite(clip);
   const written = (result: Tensor, before: Tensor): Tensor => where(finite, reshape(result, shape), before);
-  // One parameter has one factor and one decay; its vector may be beyond one binding, and no multiple of 64 long. In f32, as
-  // the table has them.
+  // One parameter has one factor and one decay; its vector may be beyond one binding, and no multiple of 64 long. In
+  // f32, as the table has them.
   if (only !== undefined && second === undefined) {
     const [factor, decay] = [only.learningRateFactor, only.weightDecay].map(Math.fround);
     return { factor: factor ?? 1, decay: decay ?? 0, rows: (x) => x, written };

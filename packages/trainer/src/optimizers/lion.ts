@@ -27,9 +27,9 @@ const lionRule: UpdateRule = {
 };
 
 /**
- * Lion (Chen et al. 2023, arXiv:2302.06675, algorithm 2), with decoupled decay as lion-pytorch and bitsandbytes have it:
- * p ← p·(1 − lr·μ·λ) − lr·μ·sign(β₁m + (1−β₁)ĝ);  m ← β₂m + (1−β₂)ĝ. Every element moves by the whole rate, so rates
- * are 3 to 10 times smaller than AdamW's.
+ * Lion (Chen et al. 2023, arXiv:2302.06675, algorithm 2), with decoupled decay as lion-pytorch and bitsandbytes have
+ * it: p ← p·(1 − lr·μ·λ) − lr·μ·sign(β₁m + (1−β₁)ĝ);  m ← β₂m + (1−β₂)ĝ. Every element moves by the whole rate, so
+ * rates are 3 to 10 times smaller than AdamW's.
  */
 export const lion: Optimizer = {
   help: 'the sign of one moment; rates 3 to 10 times smaller',

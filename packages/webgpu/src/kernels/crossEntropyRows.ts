@@ -55,7 +55,8 @@ ${
 ${
   gradient
     ? `  ${loop} {
-    let p = ${zFactor}exp(${x}[start + i] - highest) / sum - select(0.0f, ${literal(1 - labelSmoothing)}, i32(i) == label)${share};
+    let p = ${zFactor}exp(${x}[start + i] - highest) / sum
+      - select(0.0f, ${literal(1 - labelSmoothing)}, i32(i) == label)${share};
     ${dx}[start + i] = select(0.0f, p, label >= 0);
   }\n`
     : ''
