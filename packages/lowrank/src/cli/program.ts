@@ -165,7 +165,10 @@ function addTrain(program: Command, actions: Actions): void {
     .description('fine-tune a model on rows of text, and save a PEFT adapter (or, with --method full, the model)');
   command.requiredOption('--model <model>', `${modelHelp}: config.json, model.safetensors, tokenizer.json`);
   addDataFlags(command)
-    .requiredOption('--output <folder>', 'the run’s folder: the adapter, run.json, metrics.jsonl, checkpoints')
+    .requiredOption(
+      '--output <folder>',
+      'the run’s folder: the adapter, run.json, metrics.jsonl, report.html, checkpoints',
+    )
     .option('--eval-data <file>', 'rows to report the loss on: at the end, and every --eval-every')
     .option(
       '--method <name>',

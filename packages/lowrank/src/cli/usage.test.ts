@@ -35,7 +35,7 @@ test.each([
   [['--gradient-accumulation', '0'], ['--gradient-accumulation']],
   [['--learning-rate', 'NaN'], ['--learning-rate: expected a number of at least 0, got NaN']],
   [['--learning-rate', '-1'], ['--learning-rate']],
-  [['--schedule', 'cubic'], ['--schedule: expected constant, linear, cosine, .*, got cubic']],
+  [['--schedule', 'cubic'], [/--schedule: expected constant, linear, cosine, .*, got cubic/]],
   [['--warmup', '1.5'], ['--warmup']],
   [['--dropout', '1'], ['--dropout: expected a number of at least 0 and below 1, got 1']],
   [['--alpha', '0'], ['--alpha: expected a number above 0, got 0']],
