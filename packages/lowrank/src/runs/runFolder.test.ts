@@ -226,3 +226,18 @@ test('empty data and rows without a token to learn are refused before anything i
   await expect(run({ output, data: rows, steps: 2, maxLength: 3 })).rejects.toMatchObject({ code: 'data.noLabels' });
   expect(existsSync(output)).toBe(false);
 });
+
+test('a checkpoint that cannot be written costs a warning; the run goes on and is saved', async () => {
+  using place = scratch();
+  const output = join(place.path, 'run');
+  const warnings: string[] = [];
+  const onEvent = (event: FineTuneEvent): void => {
+    // Something is in its way.
+    if (event.type === 'step' && event.step === 1) writeFileSync(join(output, 'checkpoint-2'), '');
+    if (event.type === 'warning') warnings.push(event.text);
+  };
+  expect(await run({ output, steps: 4, saveEvery: 2, onEvent })).toMatchObject({ steps: 4, stopped_by: 'steps' });
+  expect(warnings).toEqual([expect.stringMatching(/^the checkpoint of step 2 cannot be written \(/)]);
+  expect(existsSync(join(output, 'checkpoint-4', 'trainer_state.json'))).toBe(true);
+  expect(recordOf(output)).toMatchObject({ status: 'finished', step: 4 });
+});
