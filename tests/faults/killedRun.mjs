@@ -73,7 +73,10 @@ export function learned(output) {
       return rest;
     }),
     best: record.best,
-    files: readdirSync(output).sort(),
+    // TensorBoard has a file for each process.
+    files: readdirSync(output)
+      .filter((name) => !name.startsWith('events.'))
+      .sort(),
   };
 }
 
