@@ -80,7 +80,8 @@ def main() -> float:
             shown = lowrank("data", "--model", merged if not full else output, "--data", data)
             error = max(abs(a / b - 1) for a, b in zip(ours, theirs))
             worst = max(worst, error)
-            print(json.dumps({"base": base, "flags": flags, "ours": ours, "theirs": theirs, "error": error, "data": shown}))
+            found = {"base": base, "flags": flags, "ours": ours, "theirs": theirs, "error": error, "data": shown}
+            print(json.dumps(found))
     return worst
 
 

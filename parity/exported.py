@@ -1,6 +1,6 @@
 """A run that `lowrank export --to trl` wrote, run by TRL on the CPU, beside Lowrank's own: the first losses.
 
-    pnpm build && python parity/exported.py ../shared/data/models/stories260K ../shared/data/datasets/e2e-nlg/train.jsonl
+    pnpm build && python parity/exported.py MODEL ROWS.jsonl
 
 Prints the largest relative difference of a loss over 20 steps, with accumulation, a warmup and a cosine; then evaluates
 what TRL learned by Lowrank.

@@ -1,5 +1,6 @@
-// A model of a real size in a real client: llama.cpp answers prompts with base + adapter and with the merged file, token
-// for token as Lowrank does with the same (greedily, on the CPU; merged weights are rounded to the base's bf16).
+// A model of a real size in a real client: llama.cpp answers prompts with base + adapter and with the merged
+// file, token for token as Lowrank does with the same (greedily, on the CPU; merged weights are rounded to
+// the base's bf16).
 //
 //   npm install --prefix /tmp/client node-llama-cpp           # llama.cpp with prebuilt binaries, 700 MB
 //   ../shared/data/models/smollm2-135m/make                    # prints the model's folder

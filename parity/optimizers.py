@@ -1,8 +1,8 @@
 """golden/optimizers.json: four steps of every optimizer from the same start, by the same gradients.
 
-SGD, AdamW and Muon are torch's; Lion is the paper's equation (arXiv:2302.06675, algorithm 2), which torch does not have.
-All in double precision. torch.optim.Muon orthogonalizes in bf16: here that cast is left out, and what it makes of the
-numbers is printed.
+SGD, AdamW and Muon are torch's; Lion is the paper's equation (arXiv:2302.06675, algorithm 2), which torch does not
+have. All in double precision. torch.optim.Muon orthogonalizes in bf16: here that cast is left out, and what it
+makes of the numbers is printed.
 
 Parameters have groups as ours do: decay for matrices alone, and four times the rate for one of them (LoRA+).
 """

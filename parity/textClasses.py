@@ -1,7 +1,7 @@
 """Unigram tokenizers whose class builds its pipeline anew -> golden/text/classes.json.
 
-T5Tokenizer and AlbertTokenizer of transformers take the vocabulary alone from tokenizer.json, and a charsmap where there
-is one. The vocabulary is golden/tokenizers/unigram's; the charsmap is SentencePiece's own form of a few rules.
+T5Tokenizer and AlbertTokenizer of transformers take the vocabulary alone from tokenizer.json, and a charsmap where
+there is one. The vocabulary is golden/tokenizers/unigram's; the charsmap is SentencePiece's own form of a few rules.
 """
 
 import base64
@@ -80,7 +80,8 @@ def field(message: bytes, wanted: int) -> bytes:
 def folders(base: dict, map_: str) -> dict[str, dict]:
     vocab = base["model"]["vocab"]
     renamed = {2: "[CLS]", 3: "[SEP]", 4: "[MASK]"}
-    own = {"model": {**base["model"], "vocab": [[renamed.get(at, text), score] for at, (text, score) in enumerate(vocab)]}}
+    pieces = [[renamed.get(at, text), score] for at, (text, score) in enumerate(vocab)]
+    own = {"model": {**base["model"], "vocab": pieces}}
     mapped = {"normalizer": {"type": "Precompiled", "precompiled_charsmap": map_}}
     nested = {"normalizer": {"type": "Sequence", "normalizers": [{"type": "Lowercase"}, mapped["normalizer"]]}}
     t5, albert = {"tokenizer_class": "T5Tokenizer"}, {"tokenizer_class": "AlbertTokenizer"}
@@ -93,7 +94,9 @@ def folders(base: dict, map_: str) -> dict[str, dict]:
             "config": {**t5, **ends, "extra_ids": 2, "additional_special_tokens": ["<extra_id_0>", "<extra_id_1>"]}
         },
         "t5-other-extra": {"config": {**t5, **ends, "extra_ids": 2, "additional_special_tokens": ["<turn>"]}},
-        "t5-saved": {"config": {**t5, **ends, "extra_ids": 2, "extra_special_tokens": ["<extra_id_0>", "<extra_id_1>"]}},
+        "t5-saved": {
+            "config": {**t5, **ends, "extra_ids": 2, "extra_special_tokens": ["<extra_id_0>", "<extra_id_1>"]}
+        },
         "albert": {"json": own, "config": albert},
         "albert-charsmap": {"json": {**own, **mapped}, "config": {**albert, "do_lower_case": False}},
         "albert-accents": {"json": {**own, **nested}, "config": {**albert, "keep_accents": True}},

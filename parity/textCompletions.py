@@ -1,4 +1,4 @@
-"""Prompts and completions that are lists of messages, as TRL's SFTTrainer tokenizes them -> golden/text/completions.json.
+"""Prompts and completions that are lists of messages, as TRL's SFTTrainer has them -> golden/text/completions.json.
 
 The folders are those of textRows.py. Labels are TRL's: on what follows the tokens that all messages have in common with
 the prompt alone and its generation prompt.

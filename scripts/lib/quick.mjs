@@ -6,7 +6,8 @@ import { run, seconds } from './process.mjs';
 
 /** What `npm test -- --quick` does not see. */
 const leftOut = [
-  'WebGPU, Chromium and Redis (*.webgpu, *.redis, tests/browser, tests/reportPage), and what ../shared holds (*.shared)',
+  'WebGPU, Chromium and Redis (*.webgpu, *.redis, tests/browser, tests/reportPage), and what ../shared holds ' +
+    '(*.shared)',
   'what is built, and the tests of it (builtExample, browserPage, interruptions, peakMemory, runtimes in tests/, ' +
     'scripts/sizes)',
   'unused code, imports, packages: `pnpm check:unused`, `pnpm check:imports`, `pnpm check:packages`',

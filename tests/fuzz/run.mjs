@@ -29,7 +29,9 @@ const deadline = given.seconds === undefined ? Infinity : Date.now() + Number(gi
 
 /** A worker takes so many inputs before a fresh one follows: its memory is that of few inputs. */
 const inputsOfWorker = 20_000;
-/** An input that takes longer is given up: milliseconds of processor time where the platform tells, of the clock else. */
+/**
+ * An input that takes longer is given up: milliseconds of processor time where the platform tells, of the clock else.
+ */
 const longest = 20_000;
 
 const folder = mkdtempSync(join(tmpdir(), 'lowrank-fuzz-'));

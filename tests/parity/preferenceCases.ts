@@ -143,7 +143,8 @@ export async function expectPreferenceGolden(
     const norm = golden.gradNorms[at] ?? NaN;
     expect(Math.abs((await numbers.gradNorm) - norm)).toBeLessThanOrEqual(1e-3 * norm);
     const { margin = NaN, accuracy = NaN } = await numbers.measures;
-    // TRL's mean of the margins of KTO's micro-batches is not the margin of the step, whose classes they share unevenly.
+    // TRL's mean of the margins of KTO's micro-batches is not the margin of the step, whose classes they share
+    // unevenly.
     if (settings.loss !== 'kto' || gradientAccumulation === 1)
       expect(Math.abs(margin - (golden.margins[at] ?? NaN))).toBeLessThan(1e-4 * Math.max(1, Math.abs(margin)));
     // At its start the model is its reference, and rounding decides which of two equal rewards is the larger.

@@ -1,5 +1,6 @@
 /**
- * MurmurHash3 (Appleby, x86, 32 bits) over the UTF-16 units of a text, two at a time: the same in every runtime. Used to
+ * MurmurHash3 (Appleby, x86, 32 bits) over the UTF-16 units of a text, two at a time: the same in every runtime. Used
+ * to
  * draw rows by what they ask.
  */
 export function hashText(text: string, seed = 0): number {

@@ -5,7 +5,8 @@ import { shuffled } from './random.js';
 export type PromptGroup = readonly [TextRow, ...TextRow[]];
 
 /**
- * The rows by prompt, each group where its first row was. Of a chat the prompt is the messages that the row says, or all
+ * The rows by prompt, each group where its first row was. Of a chat the prompt is the messages that the row says, or
+ * all
  * but the last; a plain text is its own.
  */
 export function groupByPrompt(rows: readonly TextRow[]): PromptGroup[] {

@@ -24,7 +24,8 @@ export interface ReadRows {
  * Rows of JSON lines (or of one JSON array), in any of the forms that rowForms.ts knows. Blank lines are skipped, other
  * keys ignored. All bad lines are found before the error is thrown; it takes the code of the first.
  *
- * @throws LowrankError `data.json`, `data.rowForm` (no object, a key missing, two forms at once), `data.rowType` (a value
+ * @throws LowrankError `data.json`, `data.rowForm` (no object, a key missing, two forms at once), `data.rowType` (a
+ * value
  * of another type), `data.empty` (no row at all), `data.columns`
  */
 export async function parseJsonl(input: TextPieces, options: ReadOptions = {}): Promise<TextRow[]> {

@@ -16,7 +16,9 @@ import {
 } from './rowValues.js';
 import type { RowProblem, TextRow } from './textRow.js';
 
-/** What rows are read for: completions to learn, pairs of a better and a worse one, or completions judged one by one. */
+/**
+ * What rows are read for: completions to learn, pairs of a better and a worse one, or completions judged one by one.
+ */
 export type RowKind = 'sft' | 'preference' | 'kto';
 
 /** How the keys of a row are understood. */
@@ -126,7 +128,8 @@ const formsInWords: Readonly<Record<RowKind, string>> = {
 const deciding = ['prompt', 'completion', 'text', 'messages'];
 
 /**
- * The row that an object stands for. Its form is that of its keys; a key whose value is null counts as absent, since what
+ * The row that an object stands for. Its form is that of its keys; a key whose value is null counts as absent, since
+ * what
  * writes rows of several forms to one file fills columns so. Of an object with the keys of two forms, TRL's choice is
  * taken: messages before a text. Where TRL's choice is none (prompt and completion beside a text lose their EOS there,
  * beside messages it goes by chance) the row is refused.

@@ -7,7 +7,8 @@ import type { OpenedFile } from './sources/records.js';
 import { openFile } from './sources/records.js';
 
 /**
- * Where rows come from: the path of a file (Node; JSON lines, a JSON array, CSV, TSV, Parquet, text, each also in gzip),
+ * Where rows come from: the path of a file (Node; JSON lines, a JSON array, CSV, TSV, Parquet, text, each also in
+ * gzip),
  * of a folder with files named train, valid and test, `-` for the standard input; a URL, a File or Blob of the same;
  * JSON lines piece by piece; or the rows themselves as objects.
  */

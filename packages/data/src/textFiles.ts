@@ -19,7 +19,8 @@ export const tokenizerFileNames: readonly string[] = [
 ];
 
 /**
- * A folder on disk (Node), or what already is {@link TextFiles}. Its files are those of one saving: where another process
+ * A folder on disk (Node), or what already is {@link TextFiles}. Its files are those of one saving: where another
+ * process
  * saves into it meanwhile, asking for the next file is an error.
  */
 export function textFiles(place: string | TextFiles): TextFiles {

@@ -11,7 +11,8 @@ export interface ValidationCut {
 }
 
 /**
- * The cut that `--validation` means. Its seed is no run's own, so that runs of other seeds, and an evaluation later, hold
+ * The cut that `--validation` means. Its seed is no run's own, so that runs of other seeds, and an evaluation later,
+ * hold
  * out the same rows.
  */
 export function validationCut(size: number): ValidationCut {

@@ -10,8 +10,12 @@ const weightsFile = /\.(safetensors|bin|pt|pth|gguf|h5|msgpack|onnx)$|\.index\.j
 const runFile = /^(run\.json|metrics\.jsonl|checkpoint-\d+|events\.out\.tfevents\..+)$/;
 const studyFile = /^(table\.json|spectrum\.json)$/;
 /** Files beside the weights, which mean something else beside other weights. */
-const companionFile =
-  /^(config|generation_config|tokenizer|tokenizer_config|special_tokens_map|added_tokens|vocab|preprocessor_config|processor_config|chat_template)\.(json|jinja)$|^(merges\.txt|vocab\.txt|tokenizer\.model)$/;
+const companionFile = new RegExp(
+  `^(${[
+    'config|generation_config|tokenizer|tokenizer_config|special_tokens_map|added_tokens|vocab',
+    'preprocessor_config|processor_config|chat_template',
+  ].join('|')})\\.(json|jinja)$|^(merges\\.txt|vocab\\.txt|tokenizer\\.model)$`,
+);
 
 /** What the names of a folder's files say that it holds; undefined where it holds none of it. */
 export function contentsOf(names: readonly string[]): Contents | undefined {

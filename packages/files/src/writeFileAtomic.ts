@@ -4,7 +4,8 @@ import { temporaryName } from './leftovers.js';
 import { notWritten } from './notWritten.js';
 
 /**
- * Writes a file whole or not at all (Node): to a temporary name in the same folder, synced, then renamed, and the folder
+ * Writes a file whole or not at all (Node): to a temporary name in the same folder, synced, then renamed, and the
+ * folder
  * synced. A reader sees the old file or the new one; whatever goes wrong, no half of it stays behind, but where the
  * process dies: what it leaves is removed by whoever claims the folder next. The folder must exist.
  *

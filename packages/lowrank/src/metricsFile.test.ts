@@ -48,7 +48,7 @@ test('lines can be read while training: one for each step, and evaluations betwe
   await file.close();
 });
 
-test('a run that goes on cuts it back to its checkpoint, half a line and evaluations to be made again included', async () => {
+test('a run that goes on cuts it back to its checkpoint, half a line and later evaluations too', async () => {
   const file = await openMetricsFile(home);
   for (const metrics of [line(1), line(2), evaluation(2), line(3), line(4), evaluation(4), line(5)])
     await file.write(metrics);

@@ -49,7 +49,8 @@ export interface FamilyFacts {
   /** What becomes of each key of its config, besides those that no family reads (`otherConfigKeys`). */
   readonly configKeys: KeyTable;
   /**
-   * Keys of dropouts that transformers applies while it trains and Lowrank does not, with the values of the config class.
+   * Keys of dropouts that transformers applies while it trains and Lowrank does not, with the values of the config
+   * class.
    * Default: `attention_dropout`, 0.
    */
   readonly dropouts?: Readonly<Record<string, number>>;

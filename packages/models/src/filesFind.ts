@@ -38,7 +38,8 @@ export interface FoundModel {
  * folder that exists goes before a hub id of the same letters. The environment counts as for Python's huggingface_hub:
  * HF_ENDPOINT, HF_TOKEN (or the token that `hf auth login` left), HF_HOME, HF_HUB_CACHE, HF_HUB_OFFLINE,
  * HF_HUB_DOWNLOAD_TIMEOUT; LOWRANK_URL_CREDENTIALS (`https://user:password@host`, several with blanks between them)
- * gives URLs of these hosts user and password. Models of the hub lie in its own cache, shared with Python; those of other URLs in
+ * gives URLs of these hosts user and password. Models of the hub lie in its own cache, shared with Python; those of
+ * other URLs in
  * `HF_HOME/lowrank`.
  *
  * @throws LowrankError `models.noFolder`, and what downloadModel throws

@@ -9,7 +9,8 @@ export interface RotaryDefaults {
   /** Where θ is if not among the parameters; by default `rope_theta`, null for nowhere. */
   readonly thetaKey?: string | null;
   /**
-   * Where `original_max_position_embeddings` is: next to the parameters, else among them (by default); among them alone;
+   * Where `original_max_position_embeddings` is: next to the parameters, else among them (by default); among them
+   * alone;
    * or next to them alone, with what the config class has where it is left out.
    */
   readonly originalPositions?: 'parameters' | number;
@@ -88,7 +89,8 @@ export interface RotaryByLayerType {
 }
 
 /**
- * transformers 5 has `rope_parameters` of each kind of layer; in 4 `rope_scaling` is for the layers that see all, and it
+ * transformers 5 has `rope_parameters` of each kind of layer; in 4 `rope_scaling` is for the layers that see all, and
+ * it
  * overrules theirs where both are there. Parameters that are not sorted by kind of layer transformers 5 leaves aside,
  * and takes its defaults.
  */

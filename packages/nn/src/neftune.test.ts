@@ -14,10 +14,13 @@ const segments = tensor(
   [rows, length, 2],
 );
 
+/** Tensors stay where they were first. */
+const backend = new ReferenceBackend();
+
 async function noise(alpha: number, step: number, { training = true } = {}): Promise<Float32Array> {
   const random = { seed: scalar(3, { dtype: 'u32' }), step: scalar(step, { dtype: 'u32' }) };
   const trace = (): ReturnType<typeof zeros> => noisyEmbeddings(zeros([rows, length, width]), segments);
-  const fn = compile(new ReferenceBackend(), () => ({ y: training ? withNeftune(alpha, random, trace) : trace() }));
+  const fn = compile(backend, () => ({ y: training ? withNeftune(alpha, random, trace) : trace() }));
   return (await (
     await fn.run()
   ).y) as Float32Array;

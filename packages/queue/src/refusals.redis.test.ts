@@ -83,7 +83,7 @@ test('a Redis without room for the files leaves them with the worker', async () 
   }
 });
 
-test('a run of another version is left to workers that know it, said once on both sides, and others are done', async () => {
+test('a run of another version is left to workers that know it, said once on both sides', async () => {
   const old = bench.worker({ version: 'test-0', timing: { ...quick, leave: 300 } });
   await old.heard('ready');
   const controller = new AbortController();

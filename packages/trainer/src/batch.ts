@@ -34,7 +34,8 @@ export interface Batch<Name extends string = TokenInput> {
 export interface MeasuredLoss {
   readonly loss: Tensor;
   /**
-   * Scalars by name, summed as the loss is: what a step or an evaluation reports of one is Σ over its batches / Σ weight.
+   * Scalars by name, summed as the loss is: what a step or an evaluation reports of one is Σ over its batches / Σ
+   * weight.
    * No gradient flows through them.
    */
   readonly measures: Readonly<Record<string, Tensor>>;

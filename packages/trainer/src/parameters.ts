@@ -10,7 +10,8 @@ import type { OptimizerState, UpdateRule } from './optimizers/optimizer.js';
 import type { Segment } from './segment.js';
 
 /**
- * Parameters one after another in one buffer, with the optimizer's state beside them. All f32; what lies between segments
+ * Parameters one after another in one buffer, with the optimizer's state beside them. All f32; what lies between
+ * segments
  * is zero.
  */
 export interface FlatVector {
@@ -35,7 +36,8 @@ export interface FlatVector {
 }
 
 /**
- * Moves trained parameters into flat f32 vectors, so that clipping and the optimizer are a kernel or two and not one per matrix.
+ * Moves trained parameters into flat f32 vectors, so that clipping and the optimizer are a kernel or two and not one
+ * per matrix.
  * Segments begin at multiples of 64 elements (256 where moments have 8 bits), and no vector is larger than one binding
  * of the device, unless a single parameter is. Each `parameter.tensor` becomes a view of its place; the tensors that
  * held the values before are freed.

@@ -211,7 +211,7 @@ test('what is done between two steps sees exactly the weights of its step', asyn
   for (const [step, weights] of seen) expect(weights).toEqual(await reached(step));
 });
 
-test('training ends after evaluations without progress; the best step is saved, and loaded where that is wanted', async () => {
+test('training ends after evaluations without progress; the best step is saved, and loaded on request', async () => {
   // Whatever is prepared takes one of them.
   const losses = [9, 3, 2, 4, 2, 1];
   const states = new Map<number, TrainState>();

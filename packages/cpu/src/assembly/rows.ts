@@ -272,7 +272,8 @@ function logOf(x: f64): f64 {
 }
 
 /**
- * crossEntropyRows: [logits, labels, loss, gradient or 0, width, label smoothing, z-loss]. A unit is a row; the gradient
+ * crossEntropyRows: [logits, labels, loss, gradient or 0, width, label smoothing, z-loss]. A unit is a row; the
+ * gradient
  * may be the logits.
  */
 export function crossEntropyRows(p: usize, begin: i32, end: i32): void {

@@ -27,12 +27,15 @@ export interface EncodePreferencesOptions extends Pick<
 }
 
 /**
- * Tokenizes rows of preferences as TRL's DPOTrainer and KTOTrainer do: prompt and completion as one text with EOS behind
- * it (or what the chat template makes of both), the completion from where its tokens and those of the prompt alone part;
+ * Tokenizes rows of preferences as TRL's DPOTrainer and KTOTrainer do: prompt and completion as one text with EOS
+ * behind
+ * it (or what the chat template makes of both), the completion from where its tokens and those of the prompt alone
+ * part;
  * of a pair, where the first of the two does. Documents longer than `maxLength` keep their start; those whose prompt
  * fills it are dropped. KTO takes pairs apart: all chosen completions, then all rejected ones.
  *
- * @throws LowrankError `data.vocabulary`, `data.noLabels` (nothing is left), `data.maxLength`, `data.rowForm` for rows of
+ * @throws LowrankError `data.vocabulary`, `data.noLabels` (nothing is left), `data.maxLength`, `data.rowForm` for rows
+ * of
  * another form, `data.groupSize`, and what encodeRow throws
  */
 export function encodePreferences(

@@ -18,7 +18,10 @@ export interface ByteParts {
   slice(start: number, end: number): Promise<Uint8Array>;
 }
 
-/** The bytes of a file or an address; `-` is the standard input (Node). @throws LowrankError `data.missing`, `data.unreadable` */
+/**
+ * The bytes of a file or an address; `-` is the standard input (Node). @throws LowrankError `data.missing`,
+ * `data.unreadable`
+ */
 export async function openSource(source: string | Blob | AsyncIterable<string>, name: string): Promise<ByteSource> {
   if (typeof source !== 'string')
     return source instanceof Blob ? blobSource(source, name) : once(name, () => encoded(source));

@@ -44,7 +44,8 @@ export async function* parquetRows(source: ByteSource): AsyncGenerator<readonly 
 const rowsAtOnce = 1000;
 
 /**
- * Node's own where it has them: the library's Brotli may go on for ever over a damaged file. So may its loop over pages,
+ * Node's own where it has them: the library's Brotli may go on for ever over a damaged file. So may its loop over
+ * pages,
  * which is ended where there are more of them than the file has bytes.
  */
 async function decompressors(bytes: number): Promise<Compressors> {

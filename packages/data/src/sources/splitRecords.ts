@@ -18,7 +18,8 @@ export interface RecordBytes {
 }
 
 /**
- * Cuts bytes into records as they come, each looked at once: lines (blank ones left out), the items of a JSON array, the
+ * Cuts bytes into records as they come, each looked at once: lines (blank ones left out), the items of a JSON array,
+ * the
  * records of a CSV file (RFC 4180: a line break within quotes belongs to its field), paragraphs. What separates records
  * is ASCII in all of these, so that UTF-8 needs no decoding first.
  */

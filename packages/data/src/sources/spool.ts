@@ -4,7 +4,8 @@ import type { OpenedFile } from './records.js';
 import { parquetRows } from './parquetRows.js';
 
 /**
- * A file whose records cannot be read in any order (unpacked gzip, Parquet) as a temporary one whose can: the same bytes
+ * A file whose records cannot be read in any order (unpacked gzip, Parquet) as a temporary one whose can: the same
+ * bytes
  * unpacked, or JSON lines. It goes away with its last reader (Node).
  *
  * @throws LowrankError `data.spool` where the temporary folder takes no more

@@ -1,6 +1,8 @@
 /** One part of a sequence, as far as it tells how long a match may take. */
 export interface SequencePart {
-  /** Repeats without a bound that the same characters go through one after another, and whose choices can be taken back. */
+  /**
+   * Repeats without a bound that the same characters go through one after another, and whose choices can be taken back.
+   */
   readonly loops: number;
   /** The expression that is repeated, where the part is one repeat. */
   readonly loop?: string | undefined;

@@ -115,7 +115,7 @@ test.each([
   expect(await lossWith('--adapter', output)).toBeGreaterThan(0);
 });
 
-test('a folder with = in its name; another base by name; an adapter that was there is written over where that is meant', async () => {
+test('a folder with = in its name; another base by name; --overwrite replaces one that was there', async () => {
   using folder = scratch();
   const odd = join(folder.path, 'r=2');
   cpSync(qv, odd, { recursive: true });

@@ -72,7 +72,7 @@ test.each([
   expect(readdirSync(folder.path)).toEqual([]);
 });
 
-test('tables that PEFT saves along: the base’s own are left out, others are refused before anything is written', async () => {
+test('tables that PEFT saves along: the base’s own are left out, others are refused', async () => {
   using folder = scratch();
   const cases = join(golden, '../cases');
   const [base, saved] = [join(cases, 'tied'), join(cases, 'resized-plain-tied')];

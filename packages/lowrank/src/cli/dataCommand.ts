@@ -43,7 +43,8 @@ export async function dataCommand(flags: DataFlags, speaker: Speaker, events: Tr
   const held = validation_rows === null ? '' : `; ${validation_rows.toLocaleString('en')} rows are held out`;
   speaker.result(
     result,
-    `${rows} rows, ${tokens.toLocaleString('en')} tokens, ${label_tokens.toLocaleString('en')} of them learned${held}\n` +
+    `${rows} rows, ${tokens.toLocaleString('en')} tokens, ` +
+      `${label_tokens.toLocaleString('en')} of them learned${held}\n` +
       `${describeLengths(statistics)}\n${describeHistogram(statistics)}`,
   );
 }

@@ -59,7 +59,7 @@ test('the same command goes on by itself, and words the differences in flags', a
   const changed = await runCli([...argv, '--learning-rate', '0.5']);
   expect(changed.code).toBe(2);
   expect(changed.stderr).toMatch(
-    /--learning-rate of a run that goes on: expected 0.0002, as it began, got 0.5. Leave --learning-rate out.*--overwrite/,
+    /--learning-rate of a run that goes on: expected 0.0002, as it began, got 0.5. Leave .* out.*--overwrite/,
   );
   const rest = await runCli(argv);
   expect(rest.code).toBe(0);

@@ -5,7 +5,8 @@ import type { ExportedRow, ExportedRun, Recipe } from './exportedRun.js';
 const carried = new Set(
   [
     'model data columns kind parts completionAfter completionOnlyLoss assistantOnlyLoss template maxLength validation',
-    'method baseModel initAdapter evalData output overwrite resume evaluateEvery saveEvery addTokens keepLast earlyStopping',
+    'method baseModel initAdapter evalData output overwrite resume addTokens',
+    'evaluateEvery saveEvery saveMinutes keepLast earlyStopping loadBestModelAtEnd',
     'steps epochs batchSize gradientAccumulation seed shuffle packing checkpointing quantization doubleQuantization',
     'learningRate schedule warmup minLearningRateRatio cycles decaySteps clip weightDecay',
     'optimizer beta1 beta2 epsilon momentum loss',

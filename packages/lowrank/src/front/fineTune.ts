@@ -34,7 +34,9 @@ export interface FineTuneOptions
   readonly baseModel?: string | undefined;
   /** An adapter to go on from. */
   readonly initAdapter?: ModelSource | undefined;
-  /** The state of a run to go on from, over the same rows and with the same options: the next steps are as they were. */
+  /**
+   * The state of a run to go on from, over the same rows and with the same options: the next steps are as they were.
+   */
   readonly resumeFrom?: RunState | undefined;
   /**
    * Gets the state every `saveEvery` steps, at a lowest evaluation, and when stopped. Its tensors are read before the

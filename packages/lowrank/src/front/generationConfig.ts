@@ -227,7 +227,7 @@ function refusal(json: Readonly<Record<string, unknown>>, name: string): Lowrank
     expected: why.replace('other than ', ''),
     got: shown(json[key]),
     remedy: (names) =>
-      `Lowrank has no such setting. ${names('generationConfig', 'false')} leaves all that the file says aside, but for EOS.`,
+      `Lowrank has no such setting. ${names('generationConfig', 'false')} leaves the file aside, but for its EOS.`,
     setting: 'generationConfig',
   });
 }

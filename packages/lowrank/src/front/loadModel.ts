@@ -21,7 +21,9 @@ export interface LoadModelOptions {
   readonly template?: string | undefined;
   /** Reports how far the download (of a hub id or URL) or the loading of the weights is. */
   readonly onProgress?: ((event: LoadProgress) => void) | undefined;
-  /** Told what the folder's files say that is not followed; the tokenizer's also stand in `model.tokenizer.warnings`. */
+  /**
+   * Told what the folder's files say that is not followed; the tokenizer's also stand in `model.tokenizer.warnings`.
+   */
   readonly onWarning?: ((text: string) => void) | undefined;
   /** Ends a download. */
   readonly signal?: AbortSignal | undefined;

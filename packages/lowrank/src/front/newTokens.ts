@@ -6,7 +6,8 @@ import type { CausalModel } from '@lowrank/models';
 import { resizeTokens } from '@lowrank/nn';
 
 /**
- * Adds tokens to a tokenizer, and rows for them to a model that has too few; tables that are padded beyond the vocabulary
+ * Adds tokens to a tokenizer, and rows for them to a model that has too few; tables that are padded beyond the
+ * vocabulary
  * keep their size.
  */
 export async function newTokens(

@@ -35,7 +35,8 @@ export interface PreferenceReading {
 
 /**
  * What a run with a preference loss trains on. What the model says of the rows at its start, which DPO and KTO compare
- * with, is asked once for each row that the run will see, before the first step: two numbers a row, and no second model.
+ * with, is asked once for each row that the run will see, before the first step: two numbers a row, and no second
+ * model.
  * It is the model as training finds it, without dropout: the base under a fresh adapter (and without the virtual tokens
  * of one), the adapter to go on from, or the weights that `full` starts with.
  */

@@ -10,7 +10,7 @@ const folder = join(golden, 'tied');
 const data = join(golden, 'train/rows.jsonl');
 const recipe = { r: 4, batchSize: 4, steps: 6, seed: 3 };
 
-test('rows that stay in their file give the losses of rows in memory, and so does what is held out of them', async () => {
+test('rows that stay in their file give the losses of rows in memory, held-out ones too', async () => {
   const runs = [];
   for (const dataMemory of [64, 0]) {
     const model = await loadModel(folder, { device: 'cpu' });

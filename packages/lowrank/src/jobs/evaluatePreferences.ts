@@ -22,7 +22,9 @@ export interface EvaluatePreferencesOptions
 /** What `lowrank eval --loss dpo` prints: means over the rows. */
 export interface EvaluatePreferencesResult {
   readonly loss: number;
-  /** By which the rewards of chosen completions exceed those of rejected ones; absent where all rows are of one kind. */
+  /**
+   * By which the rewards of chosen completions exceed those of rejected ones; absent where all rows are of one kind.
+   */
   readonly margin?: number;
   /** Share of rows on the right side. */
   readonly accuracy?: number;
@@ -30,7 +32,8 @@ export interface EvaluatePreferencesResult {
 }
 
 /**
- * A preference loss of a model folder with an adapter over held-out rows. DPO and KTO compare with the model without the
+ * A preference loss of a model folder with an adapter over held-out rows. DPO and KTO compare with the model without
+ * the
  * adapter.
  *
  * @throws LowrankError `cli.conflict` for DPO and KTO without an adapter, and for what only texts have

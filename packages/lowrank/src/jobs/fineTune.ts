@@ -59,7 +59,8 @@ export interface FineTuneResult {
  * Where `output` holds an unfinished run, it goes on from its last checkpoint, with the run's own settings where none
  * are given.
  *
- * All that can be known to be wrong is found before the first step. A run that fails without a checkpoint leaves nothing
+ * All that can be known to be wrong is found before the first step. A run that fails without a checkpoint leaves
+ * nothing
  * behind in `output`.
  *
  * @throws LowrankError what claimOutput throws: `output.taken` where `output` holds something and `overwrite` is not

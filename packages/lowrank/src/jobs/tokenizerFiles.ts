@@ -2,7 +2,8 @@ import type { TextFiles } from '@lowrank/data';
 import { textFiles, tokenizerFileNames } from '@lowrank/data';
 
 /**
- * The files that texts are read and written with: an adapter's own tokenizer where its folder has one (tokens were added
+ * The files that texts are read and written with: an adapter's own tokenizer where its folder has one (tokens were
+ * added
  * to it, or a template), as PEFT's AutoPeftModel takes it; else the model's.
  */
 export async function tokenizerFiles(model: string, adapter: string | undefined): Promise<TextFiles> {

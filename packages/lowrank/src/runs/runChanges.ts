@@ -77,7 +77,8 @@ export function checkSettings(given: object, record: RunRecord): void {
 }
 
 /**
- * Refuses another number of steps where the learning rates of the steps that were taken would have been others: those of
+ * Refuses another number of steps where the learning rates of the steps that were taken would have been others: those
+ * of
  * a schedule that falls to its end.
  *
  * @throws LowrankError `run.changed`; `run.finished` where nothing is left to be done

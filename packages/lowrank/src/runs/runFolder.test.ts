@@ -203,7 +203,7 @@ test('--resume without a run is refused; an unfinished one without a checkpoint 
   expect(await run({ output, steps: 2, overwrite: true })).toMatchObject({ steps: 2 });
 });
 
-test('a rate that explodes leaves what was saved before it, and nothing else of a run without checkpoints', async () => {
+test('a rate that explodes leaves what was saved before it, and else nothing', async () => {
   using place = scratch();
   const output = join(place.path, 'run');
   const part = { steps: 20, learningRate: 3e38, clip: 0, schedule: 'constant', warmup: 2 } as const;

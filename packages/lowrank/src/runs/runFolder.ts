@@ -28,7 +28,8 @@ export interface RunFolderOptions {
 }
 
 /**
- * The folder of a run while it is under way: `run.json`, `metrics.jsonl`, `report.html`, checkpoints, and at the end the
+ * The folder of a run while it is under way: `run.json`, `metrics.jsonl`, `report.html`, checkpoints, and at the end
+ * the
  * result.
  * Nothing is written before the first step. What cannot be written on the way costs a warning, and not the run.
  */

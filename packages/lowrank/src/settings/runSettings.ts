@@ -92,7 +92,9 @@ export const checkpointSettings = defineSettings(
       aliases: ['save_total_limit'],
       changeable: true,
     }),
-    /** What is saved at the end are the weights with the lowest evaluation loss, as transformers' option of that name. */
+    /**
+     * What is saved at the end are the weights with the lowest evaluation loss, as transformers' option of that name.
+     */
     loadBestModelAtEnd: setting({
       schema: toggle(),
       default: false,

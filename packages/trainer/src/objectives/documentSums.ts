@@ -18,7 +18,8 @@ import type { MeasuredLoss } from '../batch.js';
 import type { DocumentInput, ScoredModel } from './objective.js';
 
 /**
- * Σ of the values [N] of each document: documents i32 [B, T] of N = B·T positions, slots f32 [D] → [D]. A position whose
+ * Σ of the values [N] of each document: documents i32 [B, T] of N = B·T positions, slots f32 [D] → [D]. A position
+ * whose
  * document is in no slot counts nowhere.
  */
 export function documentSums(values: Tensor, documents: Tensor, slots: Tensor): Tensor {
@@ -48,7 +49,10 @@ export function meanOf(values: Tensor, lengths: Tensor): Tensor {
   return where(less(0, lengths), div(values, maximum(lengths, 1)), -1);
 }
 
-/** Σ over the pairs, and by rewards [P] without a gradient: `margin`, and `accuracy`, the share of chosen above rejected. */
+/**
+ * Σ over the pairs, and by rewards [P] without a gradient: `margin`, and `accuracy`, the share of chosen above
+ * rejected.
+ */
 export function pairLoss(
   losses: Tensor,
   weights: Tensor,

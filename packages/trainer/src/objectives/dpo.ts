@@ -39,7 +39,9 @@ interface Ratios {
 
 type Variant = (ratios: Ratios, options: { readonly beta: number; readonly labelSmoothing: number }) => Tensor;
 
-/** The losses [P], with Δ = log ratio of the chosen − log ratio of the rejected, and Δ̄ the same of means over tokens. */
+/**
+ * The losses [P], with Δ = log ratio of the chosen − log ratio of the rejected, and Δ̄ the same of means over tokens.
+ */
 const variants: Readonly<Record<DpoLoss, Variant>> = {
   /** −(1 − ε)·log σ(βΔ) − ε·log σ(−βΔ): DPO (Rafailov et al. 2023), with ε Mitchell's conservative form. */
   sigmoid: (ratios, { beta, labelSmoothing }) => sub(...smoothed(mul(delta(ratios), beta), labelSmoothing)),

@@ -28,7 +28,9 @@ export type DocumentInput =
   | 'weights'
   /** f32 [D]: log probabilities of the model at its start. */
   | 'reference'
-  /** f32 [B, T]: factors on the labels' cross-entropy that the loss adds; there only where the objective asks for it. */
+  /**
+   * f32 [B, T]: factors on the labels' cross-entropy that the loss adds; there only where the objective asks for it.
+   */
   | 'nll';
 
 /** What KTO reads besides: the same completions behind other prompts, whose log probabilities estimate the KL. */

@@ -19,6 +19,11 @@ export const trl: ExportTarget = {
 
 function script({ model, adapter, recipe }: ExportedRun): string {
   const { quantization } = recipe;
+  const classes = [
+    'AutoModelForCausalLM',
+    'AutoTokenizer',
+    ...(quantization === undefined ? [] : ['BitsAndBytesConfig']),
+  ];
   const loading = [
     `dtype=DTYPE`,
     ...(quantization === undefined
@@ -26,7 +31,7 @@ function script({ model, adapter, recipe }: ExportedRun): string {
       : ['quantization_config=QUANTIZATION', 'device_map={"": 0} if torch.cuda.is_available() else "cpu"']),
   ];
   return [
-    '"""A training run of Lowrank for TRL: the same model, tokens, labels and numbers, row after row in the same order.',
+    '"""A training run of Lowrank for TRL: the same model, tokens, labels and numbers, in the same order.',
     '',
     'Scale it as any TRL script: accelerate launch, FSDP, DeepSpeed, Ray Train."""',
     '',
@@ -36,7 +41,7 @@ function script({ model, adapter, recipe }: ExportedRun): string {
     'import torch',
     'from datasets import Dataset',
     ...(adapter === undefined ? [] : ['from peft import PeftModel']),
-    `from transformers import AutoModelForCausalLM, AutoTokenizer${quantization === undefined ? '' : ', BitsAndBytesConfig'}`,
+    `from transformers import ${classes.join(', ')}`,
     'from trl import SFTConfig, SFTTrainer',
     '',
     `MODEL = ${python(model)}`,
