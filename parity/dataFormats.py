@@ -1,8 +1,8 @@
 """The same rows in every kind of file -> golden/data/. Parquet by pyarrow (as `datasets` writes it), CSV by pandas.
 
 `rows.jsonl` says what they are: prompts and completions, with everything in them that a format could trip over.
-`chats.*` are messages with calls of tools; Parquet makes structs of them, whose absent keys are null. `csv.json` is what
-Python's csv module reads of texts that are hard to cut.
+`chats.*` are messages with calls of tools; Parquet makes structs of them, whose absent keys are null. `csv.json` is
+what Python's csv module reads of texts that are hard to cut.
 """
 
 import csv

@@ -7,7 +7,8 @@ import { readJson, runCli, scratch } from './testing.js';
 
 const shared = fileURLToPath(new URL('../../../../shared/data', import.meta.url));
 const template =
-  '{% for m in messages %}{{ m.role }}: {{ m.content }}\n{% endfor %}{% if add_generation_prompt %}assistant: {% endif %}';
+  '{% for m in messages %}{{ m.role }}: {{ m.content }}\n{% endfor %}' +
+  '{% if add_generation_prompt %}assistant: {% endif %}';
 
 const words = (text: string): string[] => text.split(' ');
 

@@ -27,8 +27,8 @@ test('what a user of tensors gets', () => {
   expect(entries.user.join(' ')).toMatchInlineSnapshot(
     '"AttentionOptions Backend CompileOptions CompiledFunction CrossEntropyOptions DType HostArray ' +
       'HostTensor Inputs LossTerms RandomState Results Rng Scalar Shape SoftmaxOptions Tensor TensorLike ' +
-      'TensorOptions abs add argmax assign attention broadcastTo cast checkpoint compile concat cos crossEntropy div dropout ' +
-      'embedding equal exp floor fromNumbers full gelu geluTanh grad layerNorm less lessEqual linear ' +
+      'TensorOptions abs add argmax assign attention broadcastTo cast checkpoint compile concat cos crossEntropy div ' +
+      'dropout embedding equal exp floor fromNumbers full gelu geluTanh grad layerNorm less lessEqual linear ' +
       'linearCrossEntropy log logSoftmax matmul max maximum mean minimum mul neg pad permute persistent pow ' +
       'randomUniform readTensor relu reshape rmsNorm rope rsqrt scalar setDefaultBackend sigmoid sign silu sin ' +
       'slice softmax sqrt square stopGradient sub sum swiglu tanh tensor toFloat32 transpose where zeros"',
