@@ -5,7 +5,9 @@ import { curvesOf, reportOf } from '@lowrank/study';
 import type { Browser } from 'playwright-core';
 import { chromium } from 'playwright-core';
 import { afterAll, beforeAll, expect, test } from 'vitest';
+import { svgDocument, textAt } from '../packages/study/src/charts/svg';
 import { exampleMetrics, exampleRun, exampleSamples } from '../packages/study/src/runReport/exampleRun';
+import { page as studyPage } from '../packages/study/src/tables/page';
 import { browserEnvironment, chromiumArgs, findChromium } from '../scripts/lib/chromium.mjs';
 import { cache } from '../scripts/lib/paths.mjs';
 
@@ -82,3 +84,21 @@ test.each([
     await context.close();
   },
 );
+
+test('the chart of a study scrolls in its own frame on a phone, and is dark where that is preferred', async () => {
+  const study = join(pictures, 'studyReport.html');
+  const chart = svgDocument({ width: 1120, height: 500, label: 'a chart' }, [textAt({ x: 20, y: 20 }, 'score')]);
+  writeFileSync(study, studyPage('Methods compared', [`<figure>${chart}</figure>`]));
+  const context = await browser.newContext({ viewport: phone, colorScheme: 'dark' });
+  const page = await context.newPage();
+  await page.goto(pathToFileURL(study).href);
+  const { wide, width, fills } = await page.evaluate(() => ({
+    wide: document.documentElement.scrollWidth,
+    width: document.querySelector('svg')?.getBoundingClientRect().width,
+    fills: [...document.querySelectorAll('svg rect, svg text')].map((part) => getComputedStyle(part).fill),
+  }));
+  expect(wide).toBeLessThanOrEqual(phone.width);
+  expect(width).toBe(760);
+  expect(fills).toEqual(['rgb(18, 24, 31)', 'rgb(204, 214, 224)']);
+  await context.close();
+});

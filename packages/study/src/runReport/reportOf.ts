@@ -24,8 +24,8 @@ progress { width: 100%; accent-color: var(--accent); }
 .figures div { background: var(--shade); border-radius: 6px; padding: .5rem .8rem; min-width: 0; }
 dt { font-size: 13px; } dd { margin: 0; font-size: 17px; font-weight: 600; overflow-wrap: anywhere;
   font-variant-numeric: tabular-nums; }
-figure { margin: 1.2rem 0; } figcaption { font-weight: 600; }
-figure svg { display: block; width: 100%; }
+figure { margin: 1.2rem 0; overflow: visible; } figcaption { font-weight: 600; }
+figure svg { display: block; width: 100%; min-width: 0; }
 .narrow { display: none !important; max-width: 560px; }
 @media (max-width: 900px) { .narrow { display: block !important; } .broad { display: none !important; } }
 .panels { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(100%, 330px), 1fr)); gap: 0 1.2rem; }

@@ -16,7 +16,8 @@ th, td { padding: .3rem .7rem; text-align: right; border-bottom: 1px solid var(-
 .left { text-align: left; }
 .text { white-space: pre-wrap; text-align: left; vertical-align: top; overflow-wrap: anywhere; }
 .best td { background: var(--best); font-weight: 600; }
-figure { margin: 2rem 0; } svg { max-width: 100%; height: auto; }
+figure { margin: 2rem 0; overflow-x: auto; }
+svg { max-width: 100%; min-width: 760px; height: auto; }
 `;
 
 export interface PageOptions {
