@@ -68,9 +68,12 @@ function unpack(folder, tarball) {
 function checkContents(folder, home, manifest) {
   for (const name of ['README.md', 'LICENSE'])
     if (!existsSync(join(home, name))) problems.push(`${folder}: the tarball has no ${name}`);
-  const extra = readdirSync(home).filter((name) => !['dist', 'package.json', 'README.md', 'LICENSE'].includes(name));
+  const papers = ['dist', 'package.json', 'README.md', 'LICENSE'];
+  // A file that is exported as it is, such as a schema.
+  const exported = (/** @type {string} */ name) => Object.hasOwn(/** @type {object} */ (manifest.exports), `./${name}`);
+  const extra = readdirSync(home).filter((name) => !papers.includes(name) && !exported(name));
   if (extra.length > 0)
-    problems.push(`${folder}: the tarball holds ${extra.join(', ')}; expected dist and papers only`);
+    problems.push(`${folder}: the tarball holds ${extra.join(', ')}; expected dist, papers and what is exported`);
   const tests = readdirSync(join(home, 'dist'), { recursive: true }).filter((name) => /\.test\./.test(String(name)));
   if (tests.length > 0) problems.push(`${folder}: tests are packed: ${tests.join(', ')}`);
   const expected = { type: 'module', license: 'Apache-2.0', sideEffects: false };
