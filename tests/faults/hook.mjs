@@ -31,7 +31,10 @@ const freesRoom = new Set(['rm', 'unlink', 'rmdir', 'rename', 'sync', 'utimes'])
 function meet(name, path, half) {
   if (!`${resolve(path)}${sep}`.startsWith(under)) return;
   operations++;
-  if (fault.mode === 'count') return void appendLog(fault.log, `${name} ${resolve(path).slice(under.length)}\n`);
+  if (fault.mode === 'count') {
+    appendLog(fault.log, `${name} ${resolve(path).slice(under.length)}\n`);
+    return;
+  }
   if (fault.mode === 'full' ? operations < fault.at || freesRoom.has(name) : operations !== fault.at) return;
   half?.();
   if (fault.mode === 'kill') process.kill(process.pid, 'SIGKILL');

@@ -36,6 +36,7 @@ const hook = pathToFileURL(join(root, 'tests/faults/hook.mjs')).href;
  */
 
 /** @typedef {'old' | 'new' | 'refused' | 'mixture'} View what a reader finds */
+/** @typedef {string} Finding a view, or what the reader said */
 
 /**
  * @typedef {object} Outcome
@@ -49,7 +50,7 @@ const hook = pathToFileURL(join(root, 'tests/faults/hook.mjs')).href;
 export class Trials {
   /** @type {Map<string, Promise<string[]>>} by what was left: what the next run made of it */
   #next = new Map();
-  /** @type {Map<string, Promise<View | string>>} */
+  /** @type {Map<string, Promise<Finding>>} */
   #own = new Map();
   #count = 0;
 
@@ -153,7 +154,7 @@ export class Trials {
     return 'mixture';
   }
 
-  /** What `lowrank eval` finds. @param {string} output @returns {Promise<View | string>} */
+  /** What `lowrank eval` finds. @param {string} output @returns {Promise<Finding>} */
   async #ownView(output) {
     if (this.command.kind === 'file') return this.#plainView(filesIn(output));
     const ended = await this.#evaluate(output);

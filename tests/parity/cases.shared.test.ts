@@ -58,7 +58,7 @@ describe.each(adapters)('%s', (name) => {
       ids: number[][];
       logits: number[][][];
     };
-    const { ids: [ids = []] = [] } = want;
+    const [ids = []] = want.ids;
     const wanted = want.logits.flat(2);
     const expectLogits = (found: HostArray): void => {
       expect(found.length).toBe(wanted.length);

@@ -12,9 +12,9 @@ import { notWritten } from './notWritten.js';
  * @throws LowrankError `files.notWritten`; errors of the content itself come through unchanged
  */
 export async function writeFileAtomic(path: string, content: FileContent, disk = nodeDisk): Promise<void> {
-  const { basename, dirname, join } = await import('node:path');
-  const folder = dirname(path);
-  const temporary = join(folder, temporaryName(basename(path)));
+  const paths = await import('node:path');
+  const folder = paths.dirname(path);
+  const temporary = paths.join(folder, temporaryName(paths.basename(path)));
   try {
     await disk.createFile(temporary, content);
     await disk.rename(temporary, path);

@@ -29,7 +29,7 @@ export interface Outcome {
   stdout: string;
   stderr: string;
   /** stdout's lines, parsed. */
-  json<T>(): T[];
+  readonly json: <T>() => T[];
 }
 
 export interface RunOptions {

@@ -36,7 +36,7 @@ interface Schedule {
   /** The options that it takes beside those of all, with their defaults. */
   readonly takes?: Pick<ScheduleOptions, 'minLearningRateRatio' | 'cycles' | 'decaySteps'>;
   /** The share of the learning rate. */
-  factor(place: Place): number;
+  readonly factor: (place: Place) => number;
 }
 
 const cosine = (progress: number): number => 0.5 * (1 + Math.cos(Math.PI * progress));

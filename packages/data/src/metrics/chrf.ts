@@ -43,7 +43,7 @@ function bestCounts({ text, references }: ScoredText): readonly Counts[] {
 }
 
 function runsOf(text: string): Map<string, number>[] {
-  const characters = [...splitWords(text).join('')];
+  const characters = Array.from(splitWords(text).join(''));
   return orders.map((order) => countRuns(characters, order, ''));
 }
 

@@ -15,7 +15,7 @@ export interface ByteSource {
 
 export interface ByteParts {
   readonly size: number;
-  slice(start: number, end: number): Promise<Uint8Array>;
+  readonly slice: (start: number, end: number) => Promise<Uint8Array>;
 }
 
 /**

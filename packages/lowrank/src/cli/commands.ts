@@ -199,7 +199,7 @@ function describeTrained(result: FineTuneResult): string {
 }
 
 /** The commands that use what was learned. */
-function describeUse({ adapter, model }: FineTuneResult, { model: base, method = 'lora' }: TrainFlags): string[] {
+function describeUse({ adapter, model }: FineTuneResult, { model: base, method }: TrainFlags): string[] {
   if (adapter === null && model === null) return [];
   const chosen =
     model === null ? `--model ${quoted(base)} --adapter ${quoted(adapter ?? '')}` : `--model ${quoted(model)}`;

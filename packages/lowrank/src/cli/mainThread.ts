@@ -23,7 +23,9 @@ const sameSignal = 50;
  */
 export async function runInThread(program: URL, argv: readonly string[]): Promise<number> {
   tolerateFullOutput();
-  const { isTTY = false, columns } = process.stderr;
+  const { columns } = process.stderr;
+  // Undefined where it is none, whatever its type says.
+  const isTTY = Boolean(process.stderr.isTTY);
   const worker = new Worker(program, {
     workerData: { lowrank: 'work', argv, isTTY, columns } satisfies Work,
     // A thread's own default is smaller than a process's.

@@ -67,7 +67,7 @@ export interface StepWeights {
   /** Of the step. */
   readonly loss: number;
   /** The files of what was learned by then, as {@link Run.files}. */
-  files(): Promise<MethodFiles>;
+  readonly files: () => Promise<MethodFiles>;
 }
 
 /** A training under way: await it for the finished {@link Run}. */

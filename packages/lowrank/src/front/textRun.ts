@@ -39,7 +39,7 @@ type Batches = Pick<TrainOptions<TrainSession<string>, string>, 'batches' | 'lar
 
 export interface RunBatches extends Batches {
   /** The loss over these batches; with what is meant for training alone where it may draw from `random`. */
-  loss(random?: RandomState): LossFunction<string>;
+  readonly loss: (random?: RandomState) => LossFunction<string>;
 }
 
 /**

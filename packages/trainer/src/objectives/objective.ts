@@ -56,7 +56,7 @@ export interface Objective<Table extends SettingTable = SettingTable> {
   readonly settings: Table;
   /** Whether the loss looks at log probabilities of the model at its start. */
   readonly hasReference: boolean;
-  nll?(options: object): NllTokens | undefined;
+  readonly nll?: (options: object) => NllTokens | undefined;
   /** Σ over the rows of a batch; `train` divides it by their number. */
   loss(model: ScoredModel, inputs: Readonly<Record<string, Tensor>>, options: object): MeasuredLoss;
 }

@@ -13,9 +13,9 @@ export interface Blocks {
   /** Weight decay λ of each row, or of all. */
   readonly decay: Tensor | number;
   /** A tensor of the vector's shape, as rows. */
-  rows(x: Tensor): Tensor;
+  readonly rows: (x: Tensor) => Tensor;
   /** A result in the vector's own shape; what stood there before, where the clip factor is not finite. */
-  written(result: Tensor, before: Tensor): Tensor;
+  readonly written: (result: Tensor, before: Tensor) => Tensor;
 }
 
 export function blocksOf({ parameters: { shape, size }, segments, table, clip }: VectorUpdate): Blocks {

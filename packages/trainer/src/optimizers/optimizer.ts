@@ -77,7 +77,7 @@ export interface Optimizer {
   readonly help: string;
   /** The rules that there are, in the order of their vectors. */
   readonly rules: readonly UpdateRule[];
-  ruleOf(trained: TrainedParameter): UpdateRule;
+  readonly ruleOf: (trained: TrainedParameter) => UpdateRule;
   /** Defaults of the numbers that it takes; it takes no others. */
   readonly defaults: OptimizerNumbers;
 }
