@@ -87,6 +87,12 @@ export function lastCheckpoint(output) {
   return Math.max(0, ...whole.map((name) => Number(name.replace('checkpoint-', ''))));
 }
 
+/** @param {string} output */
+function isFinished(output) {
+  const record = join(output, 'run.json');
+  return existsSync(record) && JSON.parse(readFileSync(record, 'utf8')).status === 'finished';
+}
+
 /**
  * Kills the run at these moments, one after another, and lets it end; returns what is wrong.
  *
@@ -98,7 +104,8 @@ export async function disturbed(output, kills) {
   const findings = [];
   for (const kill of kills) {
     const { code, lastStep, result, stderr } = await call(output, { kill });
-    if (result !== undefined) return findings;
+    // Killed after the result was there, and before it was told.
+    if (result !== undefined || isFinished(output)) return findings;
     if (code !== null) findings.push(`exit ${code} instead of a kill: ${stderr}`);
     // A step is told once its numbers are there; its checkpoint may be on the way.
     const saved = lastCheckpoint(output);

@@ -29,7 +29,7 @@ export type { JudgedRow } from './preferences/judgedGroups.js';
 export { judgedGroups } from './preferences/judgedGroups.js';
 export type { PreferenceBatchOptions, PreferenceKind } from './preferences/preferenceBatches.js';
 export {
-  examplesSeen,
+  examplesInOrder,
   largestPreferenceBatches,
   preferenceBatches,
   preferenceEvaluationBatches,

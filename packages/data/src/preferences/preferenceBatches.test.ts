@@ -6,7 +6,7 @@ import type { ExampleGroup } from './example.js';
 import { judgedGroups } from './judgedGroups.js';
 import type { PreferenceBatchOptions } from './preferenceBatches.js';
 import {
-  examplesSeen,
+  examplesInOrder,
   largestPreferenceBatches,
   preferenceBatches,
   preferenceEvaluationBatches,
@@ -81,8 +81,17 @@ test('batches go on from a state', () => {
 test('the largest step of a run, and what it sees', () => {
   const [largest] = largestPreferenceBatches(pairs, { ...options, steps: 2 });
   expect(largest?.tokens).toBe(preferenceBatches(pairs.slice(2, 4), options).next().value[0]?.tokens);
-  expect([...examplesSeen(pairs, { ...options, steps: 1 })].map(({ line }) => line)).toEqual([1, 2]);
-  expect(examplesSeen(pairs, { ...options, steps: 9 }).size).toBe(5);
+  expect(examplesInOrder(pairs, { ...options, steps: 1 })).toEqual({ examples: pairs.flat(), seen: 2 });
+  expect(examplesInOrder(pairs, { ...options, steps: 9 }).seen).toBe(5);
+  const shuffled = { ...options, shuffle: true, seed: 4 };
+  const { examples, seen } = examplesInOrder(pairs, { ...shuffled, steps: 2 });
+  expect(examples.map(({ line }) => line)).not.toEqual([1, 2, 3, 4, 5]);
+  const ordered = preferenceBatches(
+    [...examples].map((example) => [example] as const),
+    options,
+  );
+  const drawn = preferenceBatches(pairs, shuffled);
+  for (let step = 0; step < seen / 2; step++) expect(drawn.next()).toEqual(ordered.next());
 });
 
 test('an evaluation has every pair once, in one shape', () => {
@@ -126,6 +135,13 @@ test('documents to be scored keep their places', () => {
   const documents = pairs.flat().flatMap((pair) => pair.documents);
   const batches = documentBatches(documents, { maxPackedTokens: 16 });
   expect(batches.length).toBeGreaterThan(1);
+  for (const count of documents.keys()) {
+    const some = documentBatches(documents, { maxPackedTokens: 16, count });
+    expect(some).toEqual(batches.slice(0, some.length));
+    const scored = some.flatMap((batch) => batch.documents).length;
+    expect(scored).toBeGreaterThanOrEqual(count);
+    expect(scored - count).toBeLessThan(batches[some.length - 1]?.documents.length ?? 1);
+  }
   expect(batches.flatMap((batch) => batch.documents).sort((a, b) => a - b)).toEqual([...documents.keys()]);
   for (const { inputs, documents: inSlots } of batches)
     for (const [slot, at] of inSlots.entries()) {

@@ -63,15 +63,16 @@ export function largestPreferenceBatches(
   return layOutStep(largest, { groups, options });
 }
 
-/** The examples that a run of so many steps sees; each once, in the order of the groups. */
-export function examplesSeen(
+/** Every example in the order of the first epoch, and how many of them a run of so many steps sees: the first ones. */
+export function examplesInOrder(
   groups: readonly ExampleGroup[],
   options: PreferenceBatchOptions & { readonly steps: number },
-): ReadonlySet<PreferenceExample> {
+): { readonly examples: readonly PreferenceExample[]; readonly seen: number } {
   const { gradientAccumulation = 1, shuffle, seed, steps } = options;
-  const count = Math.min(groups.length, steps * groupsOfBatch(options) * gradientAccumulation);
-  const sampler = createSampler({ rows: groups.length, shuffle, seed });
-  return new Set(sampler.take(count).flatMap((at) => groups[at] ?? []));
+  const taken = createSampler({ rows: groups.length, shuffle, seed }).take(groups.length);
+  const ordered = taken.map((at) => groups[at] ?? []);
+  const count = steps * groupsOfBatch(options) * gradientAccumulation;
+  return { examples: ordered.flat(), seen: ordered.slice(0, count).flat().length };
 }
 
 /** Every example once, in batches of one shape. */

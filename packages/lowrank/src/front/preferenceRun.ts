@@ -8,7 +8,7 @@ import type {
 } from '@lowrank/data';
 import {
   documentBatches,
-  examplesSeen,
+  examplesInOrder,
   largestPreferenceBatches,
   memoryRows,
   preferenceBatches,
@@ -61,9 +61,11 @@ export async function readPreferenceRun(
     async layOut(steps) {
       const apart = await evaluationSource(options);
       const held = apart && (await readGroups(model, apart.source, { ...reading, options: inOrder(apart.options) }));
-      const seen = [...examplesSeen(groups, { ...layout, steps }), ...(held ?? []).flat()];
+      const { examples, seen } = examplesInOrder(groups, { ...layout, steps });
+      const compared = [...(held ?? []).flat(), ...examples];
+      const isFresh = options.initAdapter === undefined;
       const reference = objective.hasReference
-        ? await referenceOf(seen, model, { ...options, hooks, isFresh: options.initAdapter === undefined })
+        ? await referenceOf(compared, model, { ...options, hooks, isFresh, unseen: examples.length - seen })
         : undefined;
       const ready = readied(groups, { module, reference });
       const state = resume?.data as SamplerState | undefined;
@@ -126,19 +128,25 @@ export async function readGroups(
 /** Log probabilities by document. */
 export type Reference = ReadonlyMap<EncodedRow, number>;
 
-/** Asks the model, as it is, for the log probability of each document. */
+/**
+ * Asks the model, as it is, for the log probability of each document. Those of a run with more steps are the same ones,
+ * to the last bit: the sequences are laid out for all examples, and the last ones are left out.
+ */
 export async function referenceOf(
   examples: readonly PreferenceExample[],
   { open, backend }: Pick<TrainingModel, 'open' | 'backend'>,
   {
     hooks,
     isFresh,
+    unseen = 0,
     signal,
     execution,
   }: {
     readonly hooks: RunHooks;
     /** Whether the model's virtual tokens are new: the reference has none. */
     readonly isFresh: boolean;
+    /** Examples at the end that are not needed. */
+    readonly unseen?: number;
     readonly signal?: RunOptions['signal'];
     readonly execution?: RunOptions['execution'];
   },
@@ -146,8 +154,9 @@ export async function referenceOf(
   const { vocabularySize, module } = open;
   const documents = examples.flatMap((example) => example.documents);
   const virtualTokens = isFresh ? 0 : module.virtualTokens;
-  const batches = documentBatches(withVirtualTokens(documents, { vocabularySize, virtualTokens }));
-  await hooks.onEvent?.({ type: 'reference', documents: documents.length });
+  const count = 2 * (examples.length - unseen);
+  const batches = documentBatches(withVirtualTokens(documents, { vocabularySize, virtualTokens }), { count });
+  await hooks.onEvent?.({ type: 'reference', documents: count });
   const model: ScoredModel = module;
   const scores = await scoreDocuments({ backend: await backend(), model, batches, signal, execution });
   const reference = new Map<EncodedRow, number>();

@@ -4,7 +4,7 @@ import { createCpuBackend } from '@lowrank/cpu';
 import type { Backend } from '@lowrank/tensor';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { fineTuneFolder } from '../jobs/fineTune.js';
-import type { FineTuneFolderOptions } from '../jobs/fineTuneOptions.js';
+import type { FineTuneEvent, FineTuneFolderOptions } from '../jobs/fineTuneOptions.js';
 import { golden, scratch } from '../testing.js';
 
 let backend: Backend;
@@ -21,6 +21,7 @@ const base = {
 } as const;
 
 const pairs = { data: join(golden, '../preferences/pairs.jsonl'), batchSize: 2 } as const;
+const judged = { data: join(golden, '../preferences/labelled.jsonl'), batchSize: 4 } as const;
 
 type Part = Partial<FineTuneFolderOptions>;
 
@@ -70,4 +71,25 @@ test.each(cases)('%s goes on as if nothing had happened', async (_, part) => {
   expect(readFileSync(join(output, file)).equals(readFileSync(join(whole, file)))).toBe(true);
   const config = part.method === 'full' ? 'config.json' : 'adapter_config.json';
   expect(readFileSync(join(output, config), 'utf8')).toBe(readFileSync(join(whole, config), 'utf8'));
+});
+
+test.each<readonly [string, Part]>([
+  ['DPO', { ...pairs, loss: 'dpo', beta: 0.3, r: 2 }],
+  ['KTO', { ...judged, loss: 'kto', r: 2 }],
+])('%s: 2 steps and 2 more are 4, though a run of 2 sees fewer rows to compare with', async (_, part) => {
+  using place = scratch();
+  const [whole, output] = [join(place.path, 'whole'), join(place.path, 'parted')];
+  const options = { ...base, ...part, backend, schedule: 'constant' } as const;
+  const compared: number[] = [];
+  const onEvent = (event: FineTuneEvent): void => {
+    if (event.type === 'reference') compared.push(event.documents);
+  };
+  await fineTuneFolder({ ...options, output: whole, onEvent });
+  await fineTuneFolder({ ...options, output, steps: 2, saveEvery: 2, onEvent });
+  const rest = await fineTuneFolder({ ...options, output, steps: 4, resume: true, onEvent });
+  expect(rest).toMatchObject({ steps: 4, resumed_from: 2 });
+  expect(compared[1]).toBeLessThan(compared[0] ?? 0);
+  expect(compared[2]).toBe(compared[0]);
+  const [got, want] = [output, whole].map((folder) => readFileSync(join(folder, 'adapter_model.safetensors')));
+  expect(want?.equals(got ?? Buffer.of())).toBe(true);
 });
