@@ -45,7 +45,7 @@ export async function trajectoryOf(backend: Backend, layout: Layout, steps: numb
 export async function expectIsolation(backend: Backend): Promise<void> {
   const { model, parameters } = await openTrainee('full');
   const rows = (await unequalRows()).slice(0, 3);
-  const step = compile(backend, (inputs: LossBatch) => ({ losses: model.losses(inputs) }));
+  const step = compile(backend, (inputs) => ({ losses: model.losses(inputs as unknown as LossBatch) }));
   /** By document. */
   const lossesOf = async (documents: readonly EncodedRow[]): Promise<Float32Array[]> => {
     const values = Float32Array.from(await (await step.run(packBatch(documents).inputs)).losses);
