@@ -1,7 +1,7 @@
 import { writeFileAtomic } from '@lowrank/files';
 import { open, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import type { EvaluatedEvent, StepEvent } from '@lowrank/trainer';
+import type { EvaluatedEvent, SkippedEvent, StepEvent } from '@lowrank/trainer';
 
 /** A line of metrics.jsonl for a step. */
 export interface Metrics {
@@ -46,9 +46,30 @@ export function evaluationMetrics({ step, loss, measures }: EvaluatedEvent): Eva
   return { step, eval_loss: loss, ...Object.fromEntries(named) };
 }
 
+/** A line of metrics.jsonl for a step whose batch was skipped. NaN and infinity are null: JSON has neither. */
+export type SkippedMetrics = {
+  readonly step: number;
+  readonly loss: number | null;
+  readonly grad_norm: number | null;
+  readonly skipped: true;
+};
+
+export function skippedMetrics({ step, loss, gradNorm }: SkippedEvent): SkippedMetrics {
+  const known = (value: number): number | null => (Number.isFinite(value) ? value : null);
+  return { step, loss: known(loss), grad_norm: known(gradNorm), skipped: true };
+}
+
+/** A line for whatever has one. */
+export function metricsLine(
+  event: StepEvent | SkippedEvent | EvaluatedEvent,
+): Metrics | SkippedMetrics | EvaluationMetrics {
+  if (event.type === 'step') return metricsOf(event);
+  return event.type === 'skipped' ? skippedMetrics(event) : evaluationMetrics(event);
+}
+
 /** metrics.jsonl of a run's folder: it grows line by line, so that it can be followed. */
 export interface MetricsFile {
-  write(metrics: Metrics | EvaluationMetrics): Promise<void>;
+  write(metrics: Metrics | SkippedMetrics | EvaluationMetrics): Promise<void>;
   /** Makes what was written last. */
   close(): Promise<void>;
 }

@@ -1,7 +1,14 @@
 import type { Measures } from './batch.js';
 
 /** What happens during training, for a program to show; the trainer itself prints nothing. */
-export type TrainEvent = StartedEvent | StepEvent | EvaluatedEvent | CheckpointEvent | SavedEvent | InterruptedEvent;
+export type TrainEvent =
+  | StartedEvent
+  | StepEvent
+  | SkippedEvent
+  | EvaluatedEvent
+  | CheckpointEvent
+  | SavedEvent
+  | InterruptedEvent;
 
 export interface StartedEvent {
   readonly type: 'started';
@@ -32,6 +39,21 @@ export interface StepEvent {
   readonly memoryBytes: number;
   /** What the loss measures beside itself, by name: of a preference loss `margin` and `accuracy`. */
   readonly measures: Measures;
+}
+
+/**
+ * A step whose loss or gradient was NaN or infinite, with `onNan: 'skip'`: its batch changed nothing, and the weights
+ * and the optimizer's state are those from before it. In place of its {@link StepEvent}.
+ */
+export interface SkippedEvent {
+  readonly type: 'skipped';
+  readonly step: number;
+  readonly loss: number;
+  readonly gradNorm: number;
+  /** Such steps one after another, this one included. */
+  readonly inRow: number;
+  /** How many of them end the training with a NonFiniteError. */
+  readonly mostInRow: number;
 }
 
 export interface EvaluatedEvent {

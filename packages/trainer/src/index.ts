@@ -6,6 +6,7 @@ export type {
   EvaluatedEvent,
   InterruptedEvent,
   SavedEvent,
+  SkippedEvent,
   StartedEvent,
   StepEvent,
   TrainEvent,
@@ -17,6 +18,7 @@ export { optimizers } from './optimizers/index.js';
 export type { OptimizerName } from './optimizers/index.js';
 export type { OptimizerNumbers, OptimizerState, OptimizerTensor, UpdateRule } from './optimizers/optimizer.js';
 export { NonFiniteError } from './nonFinite.js';
+export type { NanRule } from './nanRules.js';
 export type { OptimizerOptions } from './optimizer.js';
 export { checkOptimizer } from './optimizers/index.js';
 export type { FlatVector } from './parameters.js';

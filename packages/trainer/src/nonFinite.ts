@@ -22,6 +22,7 @@ export class NonFiniteError extends LowrankError {
     gradNorm,
     origin,
     updated,
+    inRow = 1,
   }: {
     step: number;
     loss: number;
@@ -29,15 +30,18 @@ export class NonFiniteError extends LowrankError {
     origin?: string | undefined;
     /** The parameter that the update of the step has made so. */
     updated?: string;
+    /** Such steps one after another, this one included. */
+    inRow?: number;
   }) {
     const cause = origin === undefined ? '' : `; the first value that is not finite is made by ${origin}`;
     const result = updated === undefined ? cause : `, and ${updated} is not finite after its update`;
     const kept = updated === undefined ? 'The weights were left as they were before this step. ' : 'Nothing is saved. ';
+    const many = inRow > 1 ? `; the batches of the ${inRow - 1} steps before were skipped for the same reason` : '';
     super({
       code: 'trainer.nonFinite',
       what: `step ${step}`,
       expected: updated === undefined ? 'a finite loss and gradient' : 'finite weights',
-      got: `loss ${loss}, gradient norm ${gradNorm}${result}`,
+      got: `loss ${loss}, gradient norm ${gradNorm}${result}${many}`,
       remedy: `${kept}Lower the learning rate, clip the gradient, or look at the rows of this step.`,
     });
     this.step = step;

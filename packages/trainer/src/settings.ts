@@ -1,4 +1,5 @@
 import { choice, defineSettings, either, number, setting, toggle, wholeNumber } from '@lowrank/settings';
+import { nanRules } from './nanRules.js';
 import { optimizerNamed, optimizers } from './optimizers/index.js';
 import { describeSchedule, schedules } from './schedule.js';
 
@@ -131,6 +132,16 @@ export const trainingSettings = defineSettings(
       help: 'largest gradient norm; 0 for no limit',
       value: 'norm',
       aliases: ['max_grad_norm', 'grad_clip', 'max_norm'],
+    }),
+    /** What becomes of a step whose loss or gradient is NaN or infinite. */
+    onNan: setting({
+      schema: choice(nanRules),
+      default: 'stop',
+      help: 'after a loss or gradient that is NaN or infinite: stop, or skip the batch and go on',
+      see: './runs#nan-and-infinity',
+      value: 'rule',
+      aliases: ['nan'],
+      changeable: true,
     }),
     neftuneAlpha: setting({
       schema: number({ min: 0 }),

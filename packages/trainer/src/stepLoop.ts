@@ -3,6 +3,7 @@ import { readTensor, toFloat32 } from '@lowrank/tensor';
 import type { Batch, Measures } from './batch.js';
 import type { Evaluation, Evaluator } from './evaluate.js';
 import type { EvaluatedEvent } from './events.js';
+import { mostNanInRow } from './nanRules.js';
 import { NonFiniteError } from './nonFinite.js';
 import { learningRateAt } from './schedule.js';
 import { Scores } from './scores.js';
@@ -16,6 +17,7 @@ const inFlight = 2;
 /** What a loop did, with what came before a resume. */
 export interface StepsTaken {
   readonly steps: number;
+  readonly skipped: number;
   readonly finalLoss: number | undefined;
   readonly tokens: number;
   readonly seconds: number;
@@ -58,9 +60,11 @@ export class StepLoop<Session extends TrainSession<Name>, Name extends string> {
   private readonly scores: Scores;
   /** Of the last step whose numbers have arrived. */
   private step: number;
+  /** Of the last step that was not skipped. */
   private loss: number | undefined;
   private gradNorm: number | undefined;
   private tokens: number;
+  private skippedInRow: number;
   private evaluation: Evaluation | undefined;
   /** The step of the last checkpoint. */
   private savedStep: number;
@@ -73,6 +77,7 @@ export class StepLoop<Session extends TrainSession<Name>, Name extends string> {
     this.scores = new Scores(earlyStopping, resume);
     this.step = this.savedStep = resume?.step ?? 0;
     this.tokens = resume?.tokens ?? 0;
+    this.skippedInRow = resume?.skippedInRow ?? 0;
     this.loss = resume?.loss;
     this.gradNorm = resume?.gradNorm;
   }
@@ -119,6 +124,7 @@ export class StepLoop<Session extends TrainSession<Name>, Name extends string> {
     if (step > 0) await checkLearned(session, { step, loss, gradNorm: this.gradNorm });
     return {
       steps: step,
+      skipped: this.parts.trainStep.skipped,
       finalLoss: loss,
       tokens,
       seconds: this.seconds,
@@ -194,13 +200,13 @@ export class StepLoop<Session extends TrainSession<Name>, Name extends string> {
   }
 
   private state(): TrainState {
-    const { loss, gradNorm, tokens, seconds, parts } = this;
-    const { batches } = parts.options;
-    return { ...parts.trainStep.state(), ...this.scores.saved, loss, gradNorm, tokens, seconds, data: batches.state };
+    const { loss, gradNorm, skippedInRow, tokens, seconds, parts, scores } = this;
+    const numbers = { loss, gradNorm, skippedInRow, tokens, seconds };
+    return { ...parts.trainStep.state(), ...scores.saved, ...numbers, data: parts.options.batches.state };
   }
 
   private async start(step: number): Promise<void> {
-    const { options, trainStep } = this.parts;
+    const { options } = this.parts;
     const next = await options.batches.next();
     if (next.done === true || next.value.length === 0) {
       throw new LowrankError({
@@ -211,12 +217,17 @@ export class StepLoop<Session extends TrainSession<Name>, Name extends string> {
         remedy: 'Pass an iterator that starts over at its end, and yields at least one micro-batch for each step.',
       });
     }
+    await this.launch(step, next.value);
+  }
+
+  private async launch(step: number, microBatches: readonly Batch<Name>[]): Promise<void> {
+    const { options, trainStep } = this.parts;
     const learningRate = learningRateAt(step, options);
-    const numbers = await trainStep.run(next.value, learningRate);
+    const numbers = await trainStep.run(microBatches, learningRate);
     const arrived = arrivalOf(numbers);
     // settle() awaits it and reports a failure; until then it must not count as unhandled.
     arrived.catch(() => undefined);
-    this.pending.push({ step, learningRate, microBatches: next.value, rngStep: numbers.rngStep, arrived });
+    this.pending.push({ step, learningRate, microBatches, rngStep: numbers.rngStep, arrived });
   }
 
   private async drain(): Promise<void> {
@@ -224,14 +235,14 @@ export class StepLoop<Session extends TrainSession<Name>, Name extends string> {
   }
 
   private async settle(): Promise<void> {
-    const { options, session, trainStep } = this.parts;
+    const { options, session } = this.parts;
     const first = this.pending.shift();
     if (first === undefined) return;
-    const { step, learningRate, microBatches, rngStep } = first;
-    const { loss, gradNorm, measures, at } = await first.arrived;
-    if (!Number.isFinite(loss) || !Number.isFinite(gradNorm)) {
-      throw new NonFiniteError({ step, loss, gradNorm, origin: await trainStep.diagnose(microBatches, rngStep) });
-    }
+    const { step, learningRate, microBatches } = first;
+    const arrived = await first.arrived;
+    const { loss, gradNorm, measures, at } = arrived;
+    if (!Number.isFinite(loss) || !Number.isFinite(gradNorm)) return this.skip(first, arrived);
+    this.skippedInRow = 0;
     const tokens = microBatches.reduce((total, batch) => total + (batch.tokens ?? 0), 0);
     const seconds = (at - this.lastArrival) / 1000;
     this.lastArrival = at;
@@ -243,6 +254,27 @@ export class StepLoop<Session extends TrainSession<Name>, Name extends string> {
     const memoryBytes = session.backend.memory.bytes;
     const numbers = { loss, gradNorm, learningRate, tokens, tokensPerSecond, memoryBytes, measures };
     await options.onEvent?.({ type: 'step', step, ...numbers });
+  }
+
+  /**
+   * Leaves out a step whose loss or gradient is not finite, or ends the training with it. Neither it nor what was
+   * started after it has changed anything, so nothing has to be brought back.
+   */
+  private async skip({ step, microBatches, rngStep }: Pending<Name>, numbers: ArrivedNumbers): Promise<void> {
+    const { options, trainStep } = this.parts;
+    const { loss, gradNorm, at } = numbers;
+    const inRow = ++this.skippedInRow;
+    if (options.onNan !== 'skip' || inRow >= mostNanInRow) {
+      const origin = await trainStep.diagnose(microBatches, rngStep);
+      throw new NonFiniteError({ step, loss, gradNorm, origin, inRow });
+    }
+    const after = this.pending.splice(0);
+    for (const { arrived } of after) await arrived;
+    trainStep.skip({ step, rngStep: rngStep + microBatches.length });
+    this.lastArrival = at;
+    this.step = step;
+    await options.onEvent?.({ type: 'skipped', step, loss, gradNorm, inRow, mostInRow: mostNanInRow });
+    for (const again of after) await this.launch(again.step, again.microBatches);
   }
 }
 

@@ -13,7 +13,9 @@ export interface TrainResult<Session> {
   readonly session: Session;
   /** Steps taken, those before a resume included. */
   readonly steps: number;
-  /** Of the last step; undefined where none was taken. */
+  /** Those of them whose batch was skipped, as their loss or gradient was not finite. */
+  readonly skipped: number;
+  /** Of the last step that was not skipped; undefined where none was taken. */
   readonly finalLoss: number | undefined;
   /** Of the weights that training ended with; undefined after an interruption. */
   readonly evaluation: Evaluation | undefined;
@@ -33,8 +35,8 @@ export interface TrainResult<Session> {
  * Trains with an optimizer (AdamW by default), a schedule, accumulation and clipping, over the batches in
  * order; evaluates, saves and stops on the way as the options say.
  *
- * @throws NonFiniteError when a loss or gradient is NaN or infinite: the weights are then those from before that step,
- * and nothing is saved
+ * @throws NonFiniteError when a loss or gradient is NaN or infinite; with `onNan: 'skip'` after ten such steps in
+ * a row. The weights are then those from before that step, and nothing is saved
  * @throws LowrankError `trainer.schedule`, `trainer.option`, `trainer.state` for a state of another training, what
  * flattenParameters throws, and what the backend throws
  */

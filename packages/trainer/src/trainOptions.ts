@@ -4,6 +4,8 @@ import type { Backend, RandomState } from '@lowrank/tensor';
 import type { Batch, LossFunction, TokenInput } from './batch.js';
 import type { TrainEvent } from './events.js';
 import type { Execution } from './execution.js';
+import type { NanRule } from './nanRules.js';
+import { nanRules } from './nanRules.js';
 import type { OptimizerOptions } from './optimizer.js';
 import { checkOptimizer } from './optimizers/index.js';
 import type { ScheduleOptions } from './schedule.js';
@@ -111,6 +113,11 @@ export interface TrainOptions<Session extends TrainSession<Name>, Name extends s
    * time, the same numbers.
    */
   readonly checkpointing?: boolean;
+  /**
+   * With `skip`, a step whose loss or gradient is NaN or infinite is left out: it counts, its batch changes nothing,
+   * and a `skipped` event says so. Ten in a row stop the training all the same. Default `stop`: a NonFiniteError.
+   */
+  readonly onNan?: NanRule | undefined;
   /** Receives every event, in order; training waits for the promise that it may return. */
   onEvent?(event: TrainEvent): void | Promise<void>;
   /** When aborted, `train` finishes the step in progress, saves what was learned, and returns. */
@@ -121,7 +128,7 @@ type CheckedOptions = OptimizerOptions &
   ScheduleOptions &
   Pick<
     TrainOptions<TrainSession>,
-    'weightDecay' | 'evaluateEvery' | 'earlyStopping' | 'saveEvery' | 'saveEveryMinutes'
+    'weightDecay' | 'evaluateEvery' | 'earlyStopping' | 'saveEvery' | 'saveEveryMinutes' | 'onNan'
   > & { readonly evaluation?: unknown };
 
 /** @throws LowrankError `trainer.schedule`, `trainer.option` */
@@ -145,6 +152,13 @@ export function checkOptions(options: CheckedOptions): void {
   check('saveEvery', options.saveEvery, positive, 'a whole number of steps, at least 1');
   check('saveEveryMinutes', options.saveEveryMinutes, (value) => value > 0, 'a number above 0');
   check('earlyStopping', options.earlyStopping, positive, 'a whole number of evaluations, at least 1');
+  if (options.onNan !== undefined && !nanRules.includes(options.onNan))
+    throw new LowrankError({
+      code: 'trainer.option',
+      what: 'onNan',
+      expected: nanRules.join(', '),
+      got: String(options.onNan),
+    });
   if (options.evaluateEvery !== undefined) needs('evaluateEvery', 'rows to evaluate', options.evaluation);
   if (options.earlyStopping !== undefined) needs('earlyStopping', 'evaluateEvery', options.evaluateEvery);
 }

@@ -20,6 +20,8 @@ export interface StepState {
   readonly step: number;
   /** Micro-batches run: the RNG step of the next. */
   readonly rngStep: number;
+  /** How many of the steps changed nothing, since their loss or gradient was not finite. Default 0. */
+  readonly skipped?: number | undefined;
   /**
    * By name: `parameter.NAME`, the f32 values of a trained parameter, `firstMoment.NAME` and so on, what the optimizer
    * remembers of it, and `constant.NAME`. Cut by parameters, so that a device with other limits can take them. Those of
@@ -42,7 +44,9 @@ export interface TrainState extends StepState {
   /** Of the last step. */
   readonly loss: number | undefined;
   readonly gradNorm: number | undefined;
-  /** Tokens of all steps, prompts included and padding not. */
+  /** Steps in a row up to this one whose batch was skipped. Default 0. */
+  readonly skippedInRow?: number | undefined;
+  /** Tokens of all steps, prompts included and padding not, of skipped batches neither. */
   readonly tokens: number;
   readonly seconds: number;
   /** Where the batches stand, as they say it themselves. Plain JSON. */

@@ -61,6 +61,15 @@ export interface TrainStep<Name extends string = TokenInput> {
    * @throws LowrankError `trainer.state` for one of other parameters or another optimizer
    */
   restore(state: StepState): Promise<void>;
+  /**
+   * Leaves out a step whose loss or gradient was not finite: it has changed nothing, nor have those that were started
+   * after it, which are to be run again. When all that was started has arrived.
+   *
+   * @param rngStep of the first micro-batch after it
+   */
+  skip(at: { readonly step: number; readonly rngStep: number }): void;
+  /** Steps that were left out, those before a restored state included. */
+  readonly skipped: number;
   readonly vectors: readonly FlatVector[];
   /** Frees plans and optimizer state; the trained weights stay where they are unless `weights` is set. */
   dispose(options?: { weights?: boolean }): Promise<void>;
@@ -77,6 +86,7 @@ export async function createTrainStep<Name extends string = TokenInput>(
 
 class FlatTrainStep<Name extends string> implements TrainStep<Name> {
   steps = 0;
+  skipped = 0;
   /** Micro-batches run so far: the RNG step of the next. */
   private rngStep = 0;
   private readonly traces: StepTraces<Name>;
@@ -107,7 +117,8 @@ class FlatTrainStep<Name extends string> implements TrainStep<Name> {
 
   async run(microBatches: readonly Batch<Name>[], learningRate: number): Promise<StepNumbers> {
     this.steps++;
-    setStepScalars(this.traces.optimizer, this.steps, { ...this.options, learningRate });
+    // The bias correction is of the updates that there were.
+    setStepScalars(this.traces.optimizer, this.steps - this.skipped, { ...this.options, learningRate });
     this.traces.lossScale.value = 1 / totalWeight(microBatches);
     const { rngStep } = this;
     const [first, second] = microBatches;
@@ -130,18 +141,26 @@ class FlatTrainStep<Name extends string> implements TrainStep<Name> {
   }
 
   state(): StepState {
-    return { step: this.steps, rngStep: this.rngStep, tensors: stateTensors(this.stateful) };
+    return { step: this.steps, rngStep: this.rngStep, skipped: this.skipped, tensors: stateTensors(this.stateful) };
   }
 
   private get stateful(): Stateful {
     return { vectors: this.vectors, constants: this.options.constants };
   }
 
-  async restore({ step, rngStep, tensors }: StepState): Promise<void> {
+  async restore({ step, rngStep, skipped = 0, tensors }: StepState): Promise<void> {
     await restoreTensors(this.stateful, tensors);
     this.traces.heal();
     this.steps = step;
     this.rngStep = rngStep;
+    this.skipped = skipped;
+  }
+
+  skip({ step, rngStep }: { readonly step: number; readonly rngStep: number }): void {
+    this.traces.heal();
+    this.steps = step;
+    this.rngStep = rngStep;
+    this.skipped++;
   }
 
   async diagnose(microBatches: readonly Batch<Name>[], rngStep: number): Promise<string | undefined> {

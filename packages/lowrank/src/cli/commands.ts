@@ -1,4 +1,5 @@
 import type { Backend } from '@lowrank/tensor';
+import type { SkippedEvent } from '@lowrank/trainer';
 import { chooseBackend } from '../device.js';
 import type { DeviceName } from '../device.js';
 import { examine } from '../jobs/doctor.js';
@@ -14,7 +15,7 @@ import { mergeFolders } from '../jobs/merge.js';
 import { format, metricTitles } from '@lowrank/study';
 import { isTextMetric } from '@lowrank/data';
 import type { MetricName } from '@lowrank/data';
-import { evaluationMetrics, metricsOf } from '../metricsFile.js';
+import { evaluationMetrics, metricsOf, skippedMetrics } from '../metricsFile.js';
 import { checkLoss } from '../settings/checkOptions.js';
 import { combineCommand } from './combineCommand.js';
 import { compareCommand } from './compareCommand.js';
@@ -186,16 +187,28 @@ function describeResumed({ folder, step }: ResumedEvent): string {
     : `going on with the run in ${folder} after step ${step} (${checkpointName(step)}; ${whole})`;
 }
 
+/** A batch that is left out, with --on-nan skip. */
+function describeSkipped({ step, loss, gradNorm, inRow, mostInRow }: SkippedEvent): string {
+  const before = inRow === 1 ? '' : `, ${inRow} in a row (${mostInRow} end the run)`;
+  return `step ${step}: loss ${loss}, gradient norm ${gradNorm}: its batch is skipped, and changes nothing${before}`;
+}
+
 function describeTrained(result: FineTuneResult): string {
   const { steps, final_loss: loss, eval_loss: evalLoss, best_step: best, stopped_by: by, seconds } = result;
   const measures = describeMeasures({ margin: result.eval_margin, accuracy: result.eval_accuracy });
   const place = result.adapter ?? result.model;
   if (place === null) return 'interrupted before the first step: nothing was saved';
   const how = { signal: 'interrupted, and saved: ', 'early-stopping': 'no more progress: ', steps: '' }[by];
-  const learned = loss === null ? 'no step was taken' : `loss ${loss.toFixed(4)} after ${steps} steps`;
+  const learned =
+    loss === null
+      ? steps === 0
+        ? 'no step was taken'
+        : 'nothing was learned'
+      : `loss ${loss.toFixed(4)} after ${steps} steps`;
   const evaluated = evalLoss === null ? '' : `, ${evalLoss.toFixed(4)}${measures} on the evaluation rows`;
   const lowest = best === null || best === steps ? '' : ` (lowest after step ${best})`;
-  return `${how}${learned}${evaluated}${lowest}, in ${duration(seconds * 1000)}; saved in ${place}`;
+  const without = result.skipped_steps === undefined ? '' : `, ${result.skipped_steps} steps skipped`;
+  return `${how}${learned}${without}${evaluated}${lowest}, in ${duration(seconds * 1000)}; saved in ${place}`;
 }
 
 /** The commands that use what was learned. */
@@ -237,6 +250,9 @@ async function trainCommand({ flags, backend, speaker, onInterrupted }: TrainCom
     } else if (event.type === 'step') {
       progress?.step(event);
       speaker.line(metricsOf(event));
+    } else if (event.type === 'skipped') {
+      say(`warning: ${describeSkipped(event)}`);
+      speaker.line(skippedMetrics(event));
     } else if (event.type === 'evaluated' && !event.isLast) {
       speaker.line(evaluationMetrics(event));
       progress?.evaluated(event);

@@ -100,12 +100,12 @@ type TrainerOptions = Partial<TrainOptions<TrainSession<string>, string>>;
 function trainerOptions(
   options: RunOptions,
 ): Omit<TrainerOptions, 'learningRate'> & Required<Pick<TrainerOptions, 'learningRate'>> {
-  const { learningRate = 2e-4, clip = 1, weightDecay } = options;
+  const { learningRate = 2e-4, clip = 1, weightDecay, onNan } = options;
   const { schedule, warmup, minLearningRateRatio, cycles, decaySteps } = options;
   const { optimizer, beta1, beta2, epsilon, momentum, nesterov, checkpointing, execution, signal } = options;
   const numbers = { learningRate, clip, beta1, beta2, epsilon, momentum, nesterov, weightDecay };
   const scheduled = { schedule, warmup, minLearningRateRatio, cycles, decaySteps };
-  return { ...numbers, ...scheduled, optimizer, checkpointing, execution, signal };
+  return { ...numbers, ...scheduled, optimizer, checkpointing, execution, signal, onNan };
 }
 
 /** Puts the run's method into the model. */

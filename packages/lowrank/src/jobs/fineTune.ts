@@ -25,7 +25,9 @@ import { ownTokenizer, tokenizerFiles } from './tokenizerFiles.js';
 /** What `lowrank train` prints last. */
 export interface FineTuneResult {
   readonly steps: number;
-  /** Of the last step; null where none was taken. */
+  /** Those of them whose batch `onNan` skipped; not there without any. */
+  readonly skipped_steps?: number;
+  /** Of the last step that was not skipped; null where none was taken. */
   readonly final_loss: number | null;
   /** Over all label tokens of the evaluation rows; null without them, and after an interruption. */
   readonly eval_loss: number | null;
@@ -115,13 +117,14 @@ async function trainFolder(run: BegunRun<FineTuneFolderOptions>): Promise<FineTu
       },
     },
   );
-  const { steps, tokens, seconds, interrupted, evaluation, finalLoss, bestStep, stoppedBy } = result;
+  const { steps, skipped, tokens, seconds, interrupted, evaluation, finalLoss, bestStep, stoppedBy } = result;
   const evalLoss = evaluation?.loss ?? null;
   const saved = steps > 0;
   const fileBytes = saved ? await weightBytes(options.output, saves) : 0;
   await folder.close({ eval_loss: evalLoss, file_bytes: saved ? fileBytes : null });
   return {
     steps,
+    ...(skipped > 0 && { skipped_steps: skipped }),
     final_loss: finalLoss ?? null,
     eval_loss: evalLoss,
     ...evaluationMeasures(evaluation?.measures),

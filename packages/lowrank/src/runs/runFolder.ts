@@ -8,7 +8,7 @@ import { basename, join, resolve } from 'node:path';
 import type { RunEvent } from '../front/runOptions.js';
 import type { RunState } from '../front/runState.js';
 import type { MetricsFile } from '../metricsFile.js';
-import { evaluationMetrics, forgivingMetrics, metricsOf, openMetricsFile } from '../metricsFile.js';
+import { evaluationMetrics, forgivingMetrics, metricsLine, openMetricsFile } from '../metricsFile.js';
 import { saveFolder } from '../saveFolder.js';
 import { TensorBoardFile } from '../tensorBoardFile.js';
 import { stateFiles } from './checkpointFiles.js';
@@ -68,12 +68,12 @@ export class RunFolder {
   async onEvent(event: RunEvent): Promise<void> {
     if (event.type === 'started') this.record = { ...this.record, trained_parameters: event.trainedParameters };
     if (event.type === 'evaluated' && event.isLast) this.report.ends(evaluationMetrics(event));
-    if (event.type !== 'step' && event.type !== 'evaluated') return;
+    if (event.type !== 'step' && event.type !== 'skipped' && event.type !== 'evaluated') return;
     await this.begin();
     await this.board.write(event);
     if (event.type === 'evaluated' && event.isLast) return;
     if (event.type === 'evaluated') this.evaluated(event);
-    const line = event.type === 'step' ? metricsOf(event) : evaluationMetrics(event);
+    const line = metricsLine(event);
     await this.metrics?.write(line);
     await this.report.add(line);
   }
