@@ -2,6 +2,7 @@ import type { Measures } from './batch.js';
 
 /** What happens during training, for a program to show; the trainer itself prints nothing. */
 export type TrainEvent =
+  | BaselineEvent
   | StartedEvent
   | StepEvent
   | SkippedEvent
@@ -9,6 +10,15 @@ export type TrainEvent =
   | CheckpointEvent
   | SavedEvent
   | InterruptedEvent;
+
+/** The reference was evaluated on the rows of the evaluation, before the first step. */
+export interface BaselineEvent {
+  readonly type: 'baseline';
+  readonly loss: number;
+  /** Σ of the batches' weights: the label tokens of text. */
+  readonly tokens: number;
+  readonly measures: Measures;
+}
 
 export interface StartedEvent {
   readonly type: 'started';

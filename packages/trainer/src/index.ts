@@ -3,6 +3,7 @@ export type { Evaluation, EvaluateOptions } from './evaluate.js';
 export { evaluate } from './evaluate.js';
 export type {
   CheckpointEvent,
+  BaselineEvent,
   EvaluatedEvent,
   InterruptedEvent,
   SavedEvent,

@@ -46,6 +46,7 @@ test('events come in order, one for each step, and the result sums them up', asy
   });
   const result = await train(options);
   expect(events.map(({ type }) => type)).toEqual([
+    'baseline',
     'started',
     ...Array.from({ length: 7 }, () => 'step'),
     'saved',

@@ -46,13 +46,24 @@ export async function train<Session extends TrainSession<Name>, Name extends str
   checkOptions(options);
   const session = await options.createSession();
   const arena = new Arena(session.backend);
-  const evaluateBy = async (loss: TrainSession<Name>['loss']): Promise<Evaluation | undefined> =>
-    options.evaluation &&
-    evaluate({ backend: session.backend, loss, batches: options.evaluation, arena, execution: options.execution });
+  const evaluateBy = async (
+    loss: TrainSession<Name>['loss'],
+    signal?: AbortSignal,
+  ): Promise<Evaluation | undefined> => {
+    const { evaluation: batches, execution } = options;
+    if (batches === undefined) return undefined;
+    const evaluation = await evaluate({ backend: session.backend, loss, batches, arena, execution, signal });
+    // One that was cut short is of some rows alone.
+    return signal?.aborted === true ? undefined : evaluation;
+  };
   try {
     // Before the first step, while the reference is still what it was.
-    const reference = options.reference && (await evaluateBy(options.reference(session)));
+    const reference = options.reference && (await evaluateBy(options.reference(session), options.signal));
     const referenceLoss = reference?.loss;
+    if (reference !== undefined) {
+      const { loss, tokens, measures } = reference;
+      await options.onEvent?.({ type: 'baseline', loss, tokens, measures });
+    }
     const run = await runSteps(options, session, { arena, referenceLoss });
     const { stoppedBy, best, weightsOf, evaluation: last, ...taken } = run;
     const interrupted = stoppedBy === 'signal';

@@ -61,7 +61,8 @@ export interface TrainOptions<Session extends TrainSession<Name>, Name extends s
    */
   save?(session: Session, at: Ended): Promise<string>;
   /**
-   * The loss of the model before training, evaluated beside the trained one: a model with its adapters switched off.
+   * The loss of the model before training, evaluated before the first step (`baseline`) and told beside the trained
+   * one's: a model with its adapters switched off, or as they begin.
    */
   reference?(session: Session): LossFunction<Name>;
   /** Optimizer steps, those before `resume` included. */

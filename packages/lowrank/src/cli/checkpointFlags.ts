@@ -1,11 +1,12 @@
 import type { Command } from 'commander';
 import { readRecord } from '../runs/runRecord.js';
-import { checkpointSettings, continueSettings } from '../settings/runSettings.js';
+import { checkpointSettings, continueSettings, sampleSettings } from '../settings/runSettings.js';
 import { addSettingFlags } from './settingFlags.js';
 
 /** What is evaluated and saved on the way, and whether a run goes on. */
 export function addCheckpointFlags(command: Command): Command {
-  return addSettingFlags(addSettingFlags(command, checkpointSettings), continueSettings);
+  addSettingFlags(addSettingFlags(command, checkpointSettings), sampleSettings);
+  return addSettingFlags(command, continueSettings);
 }
 
 /** With --resume: the model, the data and the method of the run that --output holds, where they are not given. */

@@ -13,6 +13,7 @@ import { checkpointName } from '../runs/checkpointFolders.js';
 import type { TransferEvents } from '../jobs/folders.js';
 import { mergeFolders } from '../jobs/merge.js';
 import { format, metricTitles } from '@lowrank/study';
+import type { RunSample } from '@lowrank/study';
 import { isTextMetric } from '@lowrank/data';
 import type { MetricName } from '@lowrank/data';
 import { evaluationMetrics, metricsOf, skippedMetrics } from '../metricsFile.js';
@@ -23,6 +24,7 @@ import { convertCommand } from './convertCommand.js';
 import { chatCommand } from './chatCommand.js';
 import { dataCommand } from './dataCommand.js';
 import { describeFindings } from './describeFindings.js';
+import { describeLearned } from './describeLearned.js';
 import { describeRows } from './describeRows.js';
 import { exportCommand } from './exportCommand.js';
 import { generateCommand } from './generateCommand.js';
@@ -233,6 +235,7 @@ async function trainCommand({ flags, backend, speaker, onInterrupted }: TrainCom
     '\ninterrupted: the step in progress is finished and saved. Press Ctrl-C again to stop at once.\n',
   );
   let progress: Progress | undefined;
+  let samples: readonly RunSample[] = [];
   const say = (text: string): void => {
     if (progress === undefined) speaker.say(text);
     else progress.above(() => speaker.say(text));
@@ -242,6 +245,8 @@ async function trainCommand({ flags, backend, speaker, onInterrupted }: TrainCom
     else if (event.type === 'data') say(`${event.name}: ${describeRows(event)}`);
     else if (event.type === 'resumed') say(describeResumed(event));
     else if (event.type === 'reference') say(describeReference(event.documents));
+    else if (event.type === 'baseline') say(`loss ${event.loss.toFixed(4)} on the evaluation rows before training`);
+    else if (event.type === 'samples') ({ samples } = event);
     else if (event.type === 'started') {
       const { trainedParameters, steps, from } = event;
       const left = from === 0 ? `${steps} steps` : `steps ${from + 1} to ${steps}`;
@@ -272,6 +277,8 @@ async function trainCommand({ flags, backend, speaker, onInterrupted }: TrainCom
       { ...result, ...(interrupted || !isSaved ? { interrupted } : {}) },
       describeTrained({ ...result, interrupted }),
     );
+    const learned = describeLearned(result, { samples, isText: result.eval_margin === undefined });
+    if (!speaker.json && learned !== '') speaker.say(learned);
     const use = speaker.json ? [] : describeUse({ ...result, interrupted }, flags);
     if (use.length > 0) speaker.say(['to use it:', ...use.map((command) => `  ${command}`)].join('\n'));
   } finally {

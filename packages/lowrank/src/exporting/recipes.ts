@@ -6,7 +6,7 @@ const carried = new Set(
   [
     'model data columns kind parts completionAfter completionOnlyLoss assistantOnlyLoss template maxLength validation',
     'method baseModel initAdapter evalData output overwrite resume addTokens',
-    'evaluateEvery saveEvery saveMinutes keepLast earlyStopping loadBestModelAtEnd',
+    'evaluateEvery saveEvery saveMinutes keepLast earlyStopping loadBestModelAtEnd samples',
     'steps epochs batchSize gradientAccumulation seed shuffle packing checkpointing quantization doubleQuantization',
     'learningRate schedule warmup minLearningRateRatio cycles decaySteps clip weightDecay',
     'optimizer beta1 beta2 epsilon momentum loss',

@@ -74,6 +74,8 @@ export async function readPreferenceRun(
         batches: preferenceBatches(ready, all),
         largest: largestPreferenceBatches(ready, { ...all, steps: Math.max(1, steps - (resume?.step ?? 0)) }),
         evaluation: held && preferenceEvaluationBatches(readied(held, { module, reference }), all),
+        // Of a pair the chosen one; a judged one may be what nobody wants.
+        held: kind === 'kto' ? [] : held?.flat().map(({ documents: [chosen] }) => chosen),
         loss: (random) => (inputs) => {
           const loss = (): ReturnType<Objective['loss']> => objective.loss(module, inputs, options);
           // Label smoothing is another one here, of pairs; log probabilities are what they are.

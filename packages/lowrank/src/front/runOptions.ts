@@ -62,6 +62,8 @@ export interface DataEvent {
 export type ReadingOptions = Pick<RunOptions, 'maxLength' | keyof LossMask> & Omit<RowSelection, 'parts'>;
 
 export interface RunHooks extends SavingHooks {
+  /** Whether the rows of the evaluation are evaluated before the first step too: the event `baseline`. */
+  readonly baseline?: boolean | undefined;
   /** Called with the number of steps in all, before the first. */
   readonly planned?: ((steps: number) => void | Promise<void>) | undefined;
   /** Something between two steps, with the weights of exactly that step. */

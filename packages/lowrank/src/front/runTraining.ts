@@ -1,4 +1,4 @@
-import type { TrainingRows } from '@lowrank/data';
+import type { EncodedRow, TrainingRows } from '@lowrank/data';
 import { LowrankError } from '@lowrank/errors';
 import type { AppliedMethod } from '@lowrank/methods';
 import { methodNamed } from '@lowrank/methods';
@@ -19,6 +19,8 @@ import { readTextRun } from './textRun.js';
 
 export interface FinishedRun extends Learned {
   readonly result: TrainResult<TrainSession<string>>;
+  /** Rows of the evaluation, for a look at what was learned: all of them, or some of those that stay in a file. */
+  readonly held: readonly EncodedRow[];
 }
 
 /** Reads the rows, puts the method into the model, and trains: what `fineTune` and `lowrank train` have in common. */
@@ -32,7 +34,7 @@ export async function runTraining(model: TrainingModel, options: RunOptions, hoo
   try {
     for (const text of paddingWarnings(model.open.module, applied, data.known))
       await hooks.onEvent?.({ type: 'warning', text });
-    return { ...learned, result: await trainOn(model, options, { hooks, learned, data }) };
+    return { ...learned, ...(await trainOn(model, options, { hooks, learned, data })) };
   } finally {
     await data.close();
   }
@@ -50,10 +52,10 @@ async function trainOn(
   model: TrainingModel,
   options: RunOptions,
   { hooks, learned, data }: { readonly hooks: RunHooks; readonly learned: Learned; readonly data: RunData },
-): Promise<FinishedRun['result']> {
+): Promise<Pick<FinishedRun, 'result' | 'held'>> {
   const { epochs = 1, evaluateEvery, seed = 0 } = options;
   const steps = options.steps ?? Math.ceil(epochs * data.stepsPerEpoch);
-  const { batches, largest, evaluation, loss } = await data.layOut(steps);
+  const { batches, largest, evaluation, held = [], loss } = await data.layOut(steps);
   if (evaluateEvery !== undefined && evaluation === undefined) throw nothingToEvaluate(evaluateEvery);
   await hooks.planned?.(steps);
   const random: RandomState = {
@@ -63,7 +65,7 @@ async function trainOn(
   const backend = await model.backend();
   const { method, applied } = learned;
   const { betweenSteps } = hooks;
-  return train<TrainSession<string>, string>({
+  const result = await train<TrainSession<string>, string>({
     ...trainerOptions(options),
     ...savingOptions(options, hooks, learned),
     createSession: () => ({
@@ -77,11 +79,14 @@ async function trainOn(
     batches,
     largest,
     evaluation,
+    // What the run goes on from has been trained already.
+    reference: hooks.baseline === true && options.resume === undefined ? () => loss() : undefined,
     steps,
     betweenSteps: betweenSteps && { ...betweenSteps, run: (_, at) => betweenSteps.run(learned, at) },
     save: hooks.save && ((_, at) => hooks.save?.(method, applied, at) ?? Promise.resolve('')),
     onEvent: (event) => hooks.onEvent?.(event),
   });
+  return { result, held };
 }
 
 function nothingToEvaluate(evaluateEvery: number): LowrankError {

@@ -38,6 +38,8 @@ export interface RunData {
 type Batches = Pick<TrainOptions<TrainSession<string>, string>, 'batches' | 'largest' | 'evaluation'>;
 
 export interface RunBatches extends Batches {
+  /** Rows of the evaluation without virtual tokens: all of them, or some of those that stay in a file. */
+  readonly held?: readonly EncodedRow[] | undefined;
   /** The loss over these batches; with what is meant for training alone where it may draw from `random`. */
   readonly loss: (random?: RandomState) => LossFunction<string>;
 }
@@ -66,6 +68,7 @@ export async function readTextRun(model: TrainingModel, options: RunOptions, hoo
         batches: trainingRowBatches(rows, layout),
         largest: await largestRowBatches(rows, { ...layout, steps: Math.max(1, steps - (resume?.step ?? 0)) }),
         evaluation: held && evaluationOf(model, held),
+        held: held?.dataset.rows,
         loss: (random) =>
           (random === undefined ? open.loss : open.trainingLoss(random, options)) as LossFunction<string>,
       };

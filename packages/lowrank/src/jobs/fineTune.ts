@@ -3,12 +3,14 @@ import { readChatTemplate, readTokenizer } from '@lowrank/data';
 import type { AppliedMethod, Method, MethodFiles } from '@lowrank/methods';
 import { methodNamed } from '@lowrank/methods';
 import type { CausalModel } from '@lowrank/models';
+import type { RunSample } from '@lowrank/study';
 import type { Measures, StoppedBy } from '@lowrank/trainer';
 import { stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { backendOnce } from '../device.js';
 import { checkKeepsTables, newTokens } from '../front/newTokens.js';
 import type { TrainingModel } from '../front/runOptions.js';
+import type { FinishedRun } from '../front/runTraining.js';
 import { runTraining } from '../front/runTraining.js';
 import type { BegunRun } from '../runs/beginRun.js';
 import { beginRun } from '../runs/beginRun.js';
@@ -20,6 +22,7 @@ import type { FineTuneFolderOptions } from './fineTuneOptions.js';
 import { runOptions } from './fineTuneOptions.js';
 import { openModel } from './openModel.js';
 import { quantizationOf } from './quantization.js';
+import { runSamples } from './runSamples.js';
 import { ownTokenizer, tokenizerFiles } from './tokenizerFiles.js';
 
 /** What `lowrank train` prints last. */
@@ -31,6 +34,8 @@ export interface FineTuneResult {
   readonly final_loss: number | null;
   /** Over all label tokens of the evaluation rows; null without them, and after an interruption. */
   readonly eval_loss: number | null;
+  /** The same before the first step; null without evaluation rows. */
+  readonly eval_loss_before: number | null;
   /** Of a preference loss, over the evaluation rows. */
   readonly eval_margin?: number;
   readonly eval_accuracy?: number;
@@ -89,10 +94,11 @@ async function trainFolder(run: BegunRun<FineTuneFolderOptions>): Promise<FineTu
   const { open, backend } = model;
   const filesOf = (method: Method, learned: AppliedMethod): Promise<MethodFiles> =>
     filesToSave(method, learned, { ...open, tokenizer: texts });
-  const { result, applied } = await runTraining(
+  const trained = await runTraining(
     model,
     { ...options, resume },
     {
+      baseline: true,
       async planned(steps) {
         if (record !== undefined && resume !== undefined) checkSteps(steps, { step: resume.step, record });
         const opened = await backend();
@@ -117,20 +123,24 @@ async function trainFolder(run: BegunRun<FineTuneFolderOptions>): Promise<FineTu
       },
     },
   );
-  const { steps, skipped, tokens, seconds, interrupted, evaluation, finalLoss, bestStep, stoppedBy } = result;
+  const { steps, skipped, tokens, seconds, interrupted, evaluation, finalLoss, bestStep, stoppedBy } = trained.result;
   const evalLoss = evaluation?.loss ?? null;
   const saved = steps > 0;
   const fileBytes = saved ? await weightBytes(options.output, saves) : 0;
-  await folder.close({ eval_loss: evalLoss, file_bytes: saved ? fileBytes : null });
+  // Before the method is taken out for the samples.
+  const trainedParameters = sizeOf(trained.applied);
+  const samples = interrupted || !saved ? [] : await samplesOf(model, options, trained);
+  await folder.close({ eval_loss: evalLoss, file_bytes: saved ? fileBytes : null, samples });
   return {
     steps,
     ...(skipped > 0 && { skipped_steps: skipped }),
     final_loss: finalLoss ?? null,
     eval_loss: evalLoss,
+    eval_loss_before: folder.lossBefore,
     ...evaluationMeasures(evaluation?.measures),
     tokens,
     seconds,
-    trained_parameters: sizeOf(applied),
+    trained_parameters: trainedParameters,
     file_bytes: fileBytes,
     adapter: saved && saves === 'adapter' ? options.output : null,
     model: saved && saves === 'model' ? options.output : null,
@@ -140,6 +150,24 @@ async function trainFolder(run: BegunRun<FineTuneFolderOptions>): Promise<FineTu
     best_checkpoint: folder.bestCheckpoint ?? null,
     stopped_by: stoppedBy,
   };
+}
+
+/** Samples of what was learned; a run that is saved does not fail for want of them. */
+async function samplesOf(
+  { open, tokenizer, backend }: TrainingModel,
+  { samples: count = 3, signal, onEvent }: FineTuneFolderOptions,
+  { held, ...learned }: FinishedRun,
+): Promise<readonly RunSample[]> {
+  if (count === 0 || held.length === 0) return [];
+  try {
+    const samples = await runSamples(open, learned, held, { count, tokenizer, backend: await backend(), signal });
+    if (samples.length > 0) await onEvent?.({ type: 'samples', samples });
+    return samples;
+  } catch (error) {
+    const reason = error instanceof Error ? error.message : String(error);
+    await onEvent?.({ type: 'warning', text: `no samples (${reason}); the run itself is saved` });
+    return [];
+  }
 }
 
 /** The model, and the files of its tokenizer where what is learned needs them. */

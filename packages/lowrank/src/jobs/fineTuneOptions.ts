@@ -1,5 +1,6 @@
 import type { RowSelection, TextTokenizer } from '@lowrank/data';
 import type { MethodName } from '@lowrank/methods';
+import type { RunSample } from '@lowrank/study';
 import type { Execution } from '@lowrank/trainer';
 import type { BackendOrOpener } from '../device.js';
 import type { RunEvent } from '../front/runOptions.js';
@@ -52,4 +53,10 @@ export interface ResumedEvent {
   readonly step: number | undefined;
 }
 
-export type FineTuneEvent = RunEvent | ResumedEvent;
+/** What the model writes after held-out prompts, without and with what was learned. */
+export interface SamplesEvent {
+  readonly type: 'samples';
+  readonly samples: readonly RunSample[];
+}
+
+export type FineTuneEvent = RunEvent | ResumedEvent | SamplesEvent;

@@ -63,6 +63,7 @@ async function trainRun(
     output: folder,
     // A run without an outcome, which is done again, may have saved.
     overwrite: true,
+    samples: 0,
     signal,
     onEvent(event) {
       if (event.type === 'warning') onWarning?.(event.text);

@@ -145,6 +145,9 @@ async function newRecord(
     trained_parameters: null,
     file_bytes: null,
     eval_loss: null,
+    // A run of an earlier version has none.
+    eval_loss_before: before?.eval_loss_before ?? null,
+    samples: [],
     error: null,
   };
 }

@@ -63,9 +63,9 @@ test('a run has a report from its first step on, through a stop, to its end', as
   );
   expect(page).toContain(`<dt>tokens</dt><dd>${tokens.toLocaleString('en')}</dd>`);
   expect(page).toContain('aria-label="Device memory over 6 steps"');
-  // The evaluations after steps 2, 4 and 6 on one line, and the best of them.
+  // The evaluations before the first step and after steps 2, 4 and 6 on one line, and the best of them.
   const [loss = ''] = /<svg [^>]*aria-label="Loss[^]*?<\/svg>/.exec(page) ?? [];
-  expect([...loss.matchAll(/<title>step (\d): [\d.]+/g)].map(([, step]) => step)).toEqual(['2', '4', '6']);
+  expect([...loss.matchAll(/<title>step (\d): [\d.]+/g)].map(([, step]) => step)).toEqual(['0', '2', '4', '6']);
 });
 
 const run: ReportedRun = {
@@ -108,8 +108,8 @@ test('is written at the first line and every 30 seconds after, of all lines befo
     steps.push(/aria-label="Loss over (\d) steps"/.exec(pageOf(folder))?.[1]);
   }
   expect(steps).toEqual(['3', '3', '3', '6', '6']);
-  report.ends({ step: 7, eval_loss: 2 });
-  report.ends({ step: 7, eval_loss: 2 });
+  report.include({ step: 7, eval_loss: 2 });
+  report.include({ step: 7, eval_loss: 2 });
   await report.write();
   expect(pageOf(folder)).toContain('Loss over 7 steps');
   expect(pageOf(folder).match(/<title>step 7: 2</g)).toHaveLength(2);

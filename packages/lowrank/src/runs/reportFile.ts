@@ -1,5 +1,5 @@
 import { writeFileAtomic } from '@lowrank/files';
-import type { MetricsLine, ReportedRun, RunCurves } from '@lowrank/study';
+import type { MetricsLine, ReportedRun, RunCurves, RunSample } from '@lowrank/study';
 import { join } from 'node:path';
 import type { EvaluationMetrics } from '../metricsFile.js';
 import { metricsLines } from './metricsLines.js';
@@ -15,7 +15,7 @@ export interface ReportFileOptions {
   readonly folder: string;
   readonly warn: (text: string) => void | Promise<void>;
   /** What the report says beside the metrics. */
-  readonly run: () => ReportedRun;
+  readonly run: () => ReportedRun & { readonly samples?: readonly RunSample[] };
   /** Milliseconds. Default: this process's. */
   readonly clock?: () => number;
 }
@@ -47,8 +47,8 @@ export class ReportFile {
     if (this.now() >= this.next) await this.write();
   }
 
-  /** The evaluation of the result, which is no line of metrics.jsonl. */
-  ends(line: EvaluationMetrics): void {
+  /** An evaluation that is no reason to write: before the first step, or of the result. */
+  include(line: EvaluationMetrics): void {
     const known = this.curves?.curve('eval_loss').last?.step;
     if (known === undefined || known < line.step) this.curves?.add(line);
   }
@@ -59,7 +59,8 @@ export class ReportFile {
       if (this.curves === undefined) return;
       const began = this.now();
       const { reportOf } = await import('@lowrank/study');
-      await writeFileAtomic(join(this.options.folder, reportName), reportOf(this.options.run(), this.curves));
+      const run = this.options.run();
+      await writeFileAtomic(join(this.options.folder, reportName), reportOf(run, this.curves, run.samples));
       const now = this.now();
       this.next = now + Math.max(interval, share * (now - began));
     });

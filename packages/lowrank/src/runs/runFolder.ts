@@ -1,8 +1,8 @@
 import type { OutputClaim } from '@lowrank/files';
 import { isRunFile, nodeDisk } from '@lowrank/files';
 import type { MethodFiles } from '@lowrank/methods';
-import type { ReportedRun } from '@lowrank/study';
-import type { EvaluatedEvent, StoppedBy } from '@lowrank/trainer';
+import type { ReportedRun, RunSample } from '@lowrank/study';
+import type { BaselineEvent, EvaluatedEvent, StoppedBy } from '@lowrank/trainer';
 import type { Backend } from '@lowrank/tensor';
 import { basename, join, resolve } from 'node:path';
 import type { RunEvent } from '../front/runOptions.js';
@@ -38,6 +38,8 @@ export class RunFolder {
   private metrics: MetricsFile | undefined;
   private readonly report: ReportFile;
   private readonly board: TensorBoardFile;
+  /** Until it is written down, before the first step's line. */
+  private baseline: BaselineEvent | undefined;
   private memory: (() => Backend['memory']) | undefined;
   /** When the training began, in this process's milliseconds. */
   private began = performance.now();
@@ -58,6 +60,11 @@ export class RunFolder {
     return name === undefined ? undefined : join(this.path, name);
   }
 
+  /** The loss on the rows of the evaluation before the first step. */
+  get lossBefore(): number | null {
+    return this.record.eval_loss_before;
+  }
+
   /** Before the first step. */
   plan(part: Pick<RunRecord, 'steps' | 'device'>, memory: () => Backend['memory']): void {
     this.record = { ...this.record, ...part };
@@ -67,9 +74,14 @@ export class RunFolder {
 
   async onEvent(event: RunEvent): Promise<void> {
     if (event.type === 'started') this.record = { ...this.record, trained_parameters: event.trainedParameters };
-    if (event.type === 'evaluated' && event.isLast) this.report.ends(evaluationMetrics(event));
+    if (event.type === 'baseline') {
+      this.baseline = event;
+      this.record = { ...this.record, eval_loss_before: event.loss };
+    }
+    if (event.type === 'evaluated' && event.isLast) this.report.include(evaluationMetrics(event));
     if (event.type !== 'step' && event.type !== 'skipped' && event.type !== 'evaluated') return;
     await this.begin();
+    await this.writeBaseline();
     await this.board.write(event);
     if (event.type === 'evaluated' && event.isLast) return;
     if (event.type === 'evaluated') this.evaluated(event);
@@ -78,8 +90,19 @@ export class RunFolder {
     await this.report.add(line);
   }
 
+  /** Where there are evaluations on the way, what came before the first step is one of them. */
+  private async writeBaseline(): Promise<void> {
+    const { baseline, record } = this;
+    this.baseline = undefined;
+    if (baseline === undefined || record.settings['evaluateEvery'] === undefined) return;
+    const event: EvaluatedEvent = { ...baseline, type: 'evaluated', step: 0, isBest: false, isLast: false };
+    await this.board.write(event);
+    await this.metrics?.write(evaluationMetrics(event));
+    this.report.include(evaluationMetrics(event));
+  }
+
   /** What the report says now. */
-  private reported(): ReportedRun {
+  private reported(): ReportedRun & { readonly samples: readonly RunSample[] } {
     const { record, options } = this;
     const seconds = (options.resume?.seconds ?? 0) + (performance.now() - this.began) / 1000;
     return {

@@ -1,5 +1,6 @@
 import { LowrankError } from '@lowrank/errors';
 import { writeFileAtomic } from '@lowrank/files';
+import type { RunSample } from '@lowrank/study';
 import type { StoppedBy } from '@lowrank/trainer';
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -43,6 +44,10 @@ export interface RunRecord {
   readonly file_bytes: number | null;
   /** Of the result. */
   readonly eval_loss: number | null;
+  /** Before the first step; null without rows to evaluate. */
+  readonly eval_loss_before: number | null;
+  /** What was written after held-out prompts at the end. */
+  readonly samples: readonly RunSample[];
   readonly error: string | null;
 }
 

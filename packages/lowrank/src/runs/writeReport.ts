@@ -19,6 +19,9 @@ export async function writeReport({ folder, status }: Pick<ListedRun, 'folder' |
   for await (const line of metricsLines(folder)) curves.add(line);
   const { step, eval_loss: loss } = record;
   if (loss !== null && curves.curve('eval_loss').last?.step !== step) curves.add({ step, eval_loss: loss });
-  await writeFileAtomic(path, reportOf({ ...record, name: basename(resolve(folder)), status }, curves));
+  await writeFileAtomic(
+    path,
+    reportOf({ ...record, name: basename(resolve(folder)), status }, curves, record.samples ?? []),
+  );
   return path;
 }

@@ -12,6 +12,7 @@ import {
   continueSettings,
   outputSettings,
   resumeSettings,
+  sampleSettings,
   tokenSettings,
 } from './runSettings.js';
 
@@ -48,7 +49,7 @@ export type CommonOptions = MergedOptions<(typeof commonTables)[number]> & Objec
 export type CheckpointOptions = MergedOptions<typeof checkpointSettings>;
 
 /** The settings of a run with a folder of its own, beside them: not of the many runs of a study. */
-export const folderTables = [checkpointSettings, continueSettings, outputSettings] as const;
+export const folderTables = [checkpointSettings, sampleSettings, continueSettings, outputSettings] as const;
 
 export type FolderOptions = MergedOptions<(typeof folderTables)[number]>;
 

@@ -107,6 +107,21 @@ export const checkpointSettings = defineSettings(
   },
 );
 
+/** What a run shows at its end of what was learned. */
+export const sampleSettings = defineSettings(
+  { code: 'cli.settings', subject: 'the setting' },
+  {
+    samples: setting({
+      schema: wholeNumber({ min: 0 }),
+      default: 3,
+      help: 'held-out prompts that are answered at the end, by the base and by what was learned; 0 for none',
+      see: './runs#what-was-learned',
+      value: 'n',
+      changeable: true,
+    }),
+  },
+);
+
 /** What becomes of a run that --output holds. */
 export const continueSettings = defineSettings(
   { code: 'cli.settings', subject: 'the setting' },
