@@ -39,7 +39,7 @@ test('train tells the loss before and after, and samples of the base and of the 
   expect(uncut(first?.before)).toBe(await generate([]));
   expect(uncut(first?.after)).toBe(await generate(['--adapter', output]));
   expect(first?.after).not.toBe(first?.before);
-  expect(stderr).toContain(`  wanted  ${first?.wanted.trim()}`);
+  expect(stderr).toContain(`  wanted  ${first?.wanted?.trim()}`);
 });
 
 test('a run that goes on knows the loss before; of full there is no base; 0 samples are none', async () => {
