@@ -168,7 +168,9 @@ function notWritable(folder: string, cause: unknown): unknown {
     what: `the folder ${folder}`,
     expected: 'one that can be made and written into',
     got: cause instanceof Error ? cause.message : String(cause),
-    remedy: 'Choose another folder, or change its permissions. Nothing was done yet.',
+    remedy: isNoRoom(cause)
+      ? 'Free some room, or choose another folder. What was there before is untouched.'
+      : 'Choose another folder, or change its permissions. What was there before is untouched.',
     cause,
   });
 }
@@ -187,4 +189,8 @@ export async function saveTogether<Result>(
     await saving.discard();
     throw error;
   }
+}
+
+function isNoRoom(cause: unknown): boolean {
+  return cause instanceof Error && 'code' in cause && ['ENOSPC', 'EDQUOT'].includes(String(cause.code));
 }

@@ -37,7 +37,8 @@ export async function checkpointSteps(run: string): Promise<number[]> {
     const folder = join(run, name);
     await finishSaving(folder);
     if ((await nodeDisk.list(folder)).includes(stateFile)) steps.push(Number(step));
-    else await nodeDisk.removeTree(folder);
+    // It counts for nothing; where it cannot be removed now, whoever looks next tries again.
+    else await nodeDisk.removeTree(folder).catch(() => undefined);
   }
   return steps.sort((a, b) => a - b);
 }

@@ -207,8 +207,14 @@ export class RunFolder {
   private async prune(): Promise<void> {
     const { keepLast } = this.options;
     const best = this.record.best?.step;
-    for (const step of superfluous(await checkpointSteps(this.path), { keepLast, best }))
-      await removeCheckpoint(this.path, step);
+    try {
+      const steps = superfluous(await checkpointSteps(this.path), { keepLast, best });
+      const removals = await Promise.allSettled(steps.map((step) => removeCheckpoint(this.path, step)));
+      for (const removal of removals) if (removal.status === 'rejected') throw removal.reason;
+    } catch (error) {
+      if (!isOfDisk(error)) throw error;
+      await this.options.warn(`an older checkpoint cannot be removed (${error.message}); the run goes on beside it`);
+    }
   }
 }
 
