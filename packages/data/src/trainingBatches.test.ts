@@ -67,7 +67,8 @@ test('a run of a billion steps is not looked through, and begins with the larges
   const options = { batchSize: 2, seed: 1, packing: false, steps: 1e9 };
   expect(largestBatches(rows, options)).toMatchObject([{ batch: 2, length: 64 }]);
   expect(largestBatches(rows, { ...options, packing: true })).toMatchObject([{ batch: 1, length: 128 }]);
-  expect(performance.now() - begin).toBeLessThan(2000);
+  // All of them would take an hour; a busy machine makes seconds of one.
+  expect(performance.now() - begin).toBeLessThan(20_000);
 });
 
 test('evaluation has every row once, in one shape', () => {
