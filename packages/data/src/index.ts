@@ -17,6 +17,8 @@ export { holdOut } from './holdOut.js';
 export { parseJsonl } from './readRows.js';
 export { compareScores, isTextMetric, metricNames, textMetrics } from './metrics/metric.js';
 export type { MetricName, TextMetricName } from './metrics/metric.js';
+export { labeledPrompts } from './metrics/labeledPrompts.js';
+export type { LabeledPrompt, LabeledPrompts } from './metrics/labeledPrompts.js';
 export { scoredPrompts } from './metrics/scoredPrompts.js';
 export type { ScoredPrompt } from './metrics/scoredPrompts.js';
 export type { ScoredText, TextMetric } from './metrics/textMetric.js';

@@ -1,5 +1,5 @@
 import type { MetricName, RowPart } from '@lowrank/data';
-import { groupByPrompt, isTextMetric, readTextRows, selectionOf, scoredPrompts } from '@lowrank/data';
+import { groupByPrompt, isTextMetric, labeledPrompts, readTextRows, selectionOf, scoredPrompts } from '@lowrank/data';
 import { LowrankError } from '@lowrank/errors';
 import type { TrainingRules } from './runs/studyTrainer.js';
 import type { Executor } from './runs/executor.js';
@@ -89,6 +89,7 @@ export async function studyData({
   const groups = groupByPrompt(testRows);
   const textMetrics = metrics.filter(isTextMetric);
   if (textMetrics.length > 0) scoredPrompts(groups, textMetrics);
+  if (metrics.includes('label-accuracy')) labeledPrompts(groups);
   const trained = groupByPrompt([...testRows, ...rows]).length;
   const shared = groups.length + groupByPrompt(rows).length - trained;
   if (shared > 0)

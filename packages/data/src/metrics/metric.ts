@@ -22,13 +22,20 @@ export const textMetrics = {
 } as const satisfies Readonly<Record<string, TextMetric>>;
 
 export type TextMetricName = keyof typeof textMetrics;
-/** `loss` is over label tokens, and the only one of which less is better. */
-export type MetricName = 'loss' | TextMetricName;
+/**
+ * `loss` is over label tokens, and the only one of which less is better; `label-accuracy` is over the likelihoods of
+ * given answers: for both nothing is written.
+ */
+export type MetricName = 'loss' | TextMetricName | 'label-accuracy';
 
-export const metricNames: readonly MetricName[] = ['loss', ...(Object.keys(textMetrics) as TextMetricName[])];
+export const metricNames: readonly MetricName[] = [
+  'loss',
+  ...(Object.keys(textMetrics) as TextMetricName[]),
+  'label-accuracy',
+];
 
 export function isTextMetric(name: MetricName): name is TextMetricName {
-  return name !== 'loss';
+  return name !== 'loss' && name !== 'label-accuracy';
 }
 
 /** Positive where `a` is better than `b`. */

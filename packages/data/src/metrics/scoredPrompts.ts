@@ -1,7 +1,7 @@
 import { LowrankError } from '@lowrank/errors';
 import type { PromptGroup } from '../promptGroups.js';
-import type { TextMetricName } from './metric.js';
-import { textMetrics } from './metric.js';
+import type { MetricName } from './metric.js';
+import { isTextMetric, textMetrics } from './metric.js';
 
 /** A prompt that a model answers, and all the completions that the rows have for it. */
 export interface ScoredPrompt {
@@ -14,19 +14,16 @@ export interface ScoredPrompt {
  *
  * @throws LowrankError `metrics.prompts` for rows that are no prompt and completion, and what the metrics throw
  */
-export function scoredPrompts(
-  groups: readonly PromptGroup[],
-  metrics: readonly TextMetricName[],
-): readonly ScoredPrompt[] {
+export function scoredPrompts(groups: readonly PromptGroup[], metrics: readonly MetricName[]): readonly ScoredPrompt[] {
   return groups.map((group) => {
     const prompt = promptOf(group, metrics);
     const references = group.map((row) => ('completion' in row ? row.completion : ''));
-    for (const name of metrics) textMetrics[name].score('', references);
+    for (const name of metrics.filter(isTextMetric)) textMetrics[name].score('', references);
     return { prompt, references };
   });
 }
 
-function promptOf([row]: PromptGroup, metrics: readonly TextMetricName[]): string {
+function promptOf([row]: PromptGroup, metrics: readonly MetricName[]): string {
   if ('completion' in row) return row.prompt;
   throw new LowrankError({
     code: 'metrics.prompts',

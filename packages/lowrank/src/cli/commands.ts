@@ -11,10 +11,10 @@ import type { FineTuneResult } from '../jobs/fineTune.js';
 import type { FineTuneEvent, ResumedEvent } from '../jobs/fineTuneOptions.js';
 import { checkpointName } from '../runs/checkpointFolders.js';
 import type { TransferEvents } from '../jobs/folders.js';
+import { checkLabels } from '../jobs/scoreLabels.js';
 import { mergeFolders } from '../jobs/merge.js';
 import { format, metricTitles } from '@lowrank/study';
 import type { RunSample } from '@lowrank/study';
-import { isTextMetric } from '@lowrank/data';
 import type { MetricName } from '@lowrank/data';
 import { evaluationMetrics, metricsOf, skippedMetrics } from '../metricsFile.js';
 import { checkLoss } from '../settings/checkOptions.js';
@@ -51,6 +51,7 @@ export function makeActions(speaker: Speaker, onInterrupted: () => void): Action
       withBackend(flags.device, speaker, (backend) => trainCommand({ flags, backend, speaker, onInterrupted })),
     eval: (flags) =>
       withBackend(flags.device, speaker, async (backend) => {
+        checkLabels({ labels: flags.labels, metrics: flags.metric });
         if (flags.loss !== 'sft') return evaluatePreferencesCommand(flags, { backend, speaker });
         checkLoss(flags.loss, flags);
         const result = await evaluateFolder({
@@ -110,7 +111,7 @@ function describeEvaluation(
   metrics: readonly MetricName[],
 ): string {
   const written = metrics
-    .filter(isTextMetric)
+    .filter((name) => name !== 'loss')
     .map((name) => `${metricTitles[name]} ${format.score(name, scores[name] ?? NaN)}`);
   return (
     `loss ${loss.toFixed(6)}, perplexity ${perplexity.toFixed(4)} over ${tokens} tokens of ${rows} ` +

@@ -29,7 +29,7 @@ import { addInspectFlags } from './inspectCommand.js';
 import type { InspectFlags } from './inspectCommand.js';
 import { addIntrinsicFlags } from './intrinsicCommand.js';
 import type { IntrinsicFlags } from './intrinsicCommand.js';
-import { choiceFlag } from './numbers.js';
+import { choiceFlag, listFlag } from './numbers.js';
 import { addPlanFlags } from './planCommand.js';
 import type { PlanFlags } from './planCommand.js';
 import { addQuantizeFlags } from './quantizeCommand.js';
@@ -59,6 +59,7 @@ export interface EvalFlags extends CommonFlags, QuantizationOptions, RowSelectio
   maxLength?: number;
   validation?: number;
   metric: MetricName[];
+  labels?: string[];
   scoreRows?: number;
   maxNewTokens?: number;
 }
@@ -198,6 +199,11 @@ function addEval(program: Command, actions: Actions): void {
     )
     .requiredOption('--model <model>', modelHelp)
     .option('--adapter <adapter>', adapterHelp)
+    .option(
+      '--labels <names>',
+      'with --metric label-accuracy: the answers to choose from (default: the different completions of the rows)',
+      listFlag('--labels'),
+    )
     .addHelpText(
       'after',
       '\nExample:\n  $ lowrank eval --model ./llama --adapter ./adapter --data heldOut.jsonl --metric rouge-l --json',

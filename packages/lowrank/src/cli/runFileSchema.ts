@@ -2,7 +2,8 @@ import { methodNames } from '@lowrank/methods';
 import type { JsonSchema } from '@lowrank/settings';
 import { jsonSchema } from '@lowrank/settings';
 import { devices } from '../device.js';
-import { commonTables, methodTables, objectiveTables } from '../settings/methodTables.js';
+import { commonTables, methodTables, objectiveTables, tokenTables } from '../settings/methodTables.js';
+import { checkpointSettings, sampleSettings } from '../settings/runSettings.js';
 import type { Actions } from './program.js';
 import { makeProgram } from './program.js';
 import { snakeCase } from '../settings/snakeCase.js';
@@ -19,7 +20,13 @@ const choices: Readonly<Record<string, readonly string[]>> = { method: methodNam
 export function runFileSchema(): JsonSchema {
   const command = makeProgram({} as Actions).commands.find((each) => each.name() === 'train');
   const { properties, ...schema } = jsonSchema(
-    [...commonTables, ...[objectiveTables, methodTables].flatMap((byName) => Object.values(byName).flat())],
+    [
+      ...commonTables,
+      checkpointSettings,
+      sampleSettings,
+      ...tokenTables,
+      ...[objectiveTables, methodTables].flatMap((byName) => Object.values(byName).flat()),
+    ],
     'A training run',
   );
   const plain = (command?.options ?? [])

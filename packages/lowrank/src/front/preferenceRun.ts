@@ -18,6 +18,7 @@ import {
   withVirtualTokens,
 } from '@lowrank/data';
 import type { Objective, ScoredModel } from '@lowrank/trainer';
+import type { Backend } from '@lowrank/tensor';
 import { scoreDocuments } from '@lowrank/trainer';
 import { asTraining } from '../jobs/openModel.js';
 import { datasetWarnings } from './datasetWarnings.js';
@@ -153,14 +154,31 @@ export async function referenceOf(
     readonly execution?: RunOptions['execution'];
   },
 ): Promise<Reference> {
-  const { vocabularySize, module } = open;
   const documents = examples.flatMap((example) => example.documents);
-  const virtualTokens = isFresh ? 0 : module.virtualTokens;
+  const virtualTokens = isFresh ? 0 : open.module.virtualTokens;
   const count = 2 * (examples.length - unseen);
-  const batches = documentBatches(withVirtualTokens(documents, { vocabularySize, virtualTokens }), { count });
   await hooks.onEvent?.({ type: 'reference', documents: count });
+  return logLikelihoods(open, documents, { backend: await backend(), virtualTokens, count, signal, execution });
+}
+
+/** Log p(labels | what comes before them) of each document, Σ over its labels; without those that a signal cut off. */
+export async function logLikelihoods(
+  { vocabularySize, module }: TrainingModel['open'],
+  documents: readonly EncodedRow[],
+  {
+    virtualTokens,
+    count,
+    ...options
+  }: Pick<RunOptions, 'signal' | 'execution'> & {
+    readonly backend: Backend;
+    readonly virtualTokens: number;
+    /** Documents that have to be scored: the first ones. Default all. */
+    readonly count?: number;
+  },
+): Promise<Reference> {
+  const batches = documentBatches(withVirtualTokens(documents, { vocabularySize, virtualTokens }), { count });
   const model: ScoredModel = module;
-  const scores = await scoreDocuments({ backend: await backend(), model, batches, signal, execution });
+  const scores = await scoreDocuments({ ...options, model, batches });
   const reference = new Map<EncodedRow, number>();
   for (const [at, batch] of batches.entries())
     for (const [slot, place] of batch.documents.entries()) {

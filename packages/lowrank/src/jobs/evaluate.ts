@@ -5,6 +5,7 @@ import {
   groupByPrompt,
   isChat,
   isTextMetric,
+  labeledPrompts,
   readChatTemplate,
   readTextRows,
   readTokenizer,
@@ -24,6 +25,7 @@ import { withFolders } from './folders.js';
 import { openModel } from './openModel.js';
 import { tokenizerFiles } from './tokenizerFiles.js';
 import type { QuantizationOptions } from './quantization.js';
+import { checkLabels, scoreLabels } from './scoreLabels.js';
 import { scoreTexts } from './scoreTexts.js';
 import type { WrittenText } from './scoreTexts.js';
 import { loadMethod } from './loadMethod.js';
@@ -42,6 +44,8 @@ export interface EvaluateFolderOptions extends TransferEvents, QuantizationOptio
   readonly validation?: number | undefined;
   /** Default: the loss alone, which is always reported. */
   readonly metrics?: readonly MetricName[];
+  /** Answers to choose from, for `label-accuracy`. Default: the different completions of the rows. */
+  readonly labels?: readonly string[] | undefined;
   /** Most distinct prompts whose rows count, drawn by `seed`. Default: all. */
   readonly scoreRows?: number | undefined;
   readonly seed?: number;
@@ -84,6 +88,7 @@ export async function evaluateFolder(given: EvaluateFolderOptions): Promise<Eval
 
 /** The same, with the texts. */
 export async function evaluateTexts(given: EvaluateFolderOptions): Promise<EvaluatedFolder> {
+  checkLabels(given);
   const options = { split: await splitToEvaluate(given), ...(await withFolders(given, given)) };
   const { scoreRows = Infinity, seed = 0, signal } = options;
   const metrics = (options.metrics ?? []).filter(isTextMetric);
@@ -91,7 +96,11 @@ export async function evaluateTexts(given: EvaluateFolderOptions): Promise<Evalu
   const tokenizer = options.tokenizer ?? (await readTokenizer(texts));
   for (const text of tokenizer.warnings) options.onWarning?.(text);
   const selection = { ...selectionOf(options), ...heldOutBy(options) };
-  const groups = samplePrompts(groupByPrompt(await readTextRows(options.data, selection)), { count: scoreRows, seed });
+  const all = groupByPrompt(await readTextRows(options.data, selection));
+  const groups = samplePrompts(all, { count: scoreRows, seed });
+  // Before the model is loaded: whether there are answers to choose from, be they of rows that are not drawn.
+  const asksLabels = options.metrics?.includes('label-accuracy') === true;
+  const { labels } = asksLabels ? labeledPrompts(all, options.labels) : {};
   const open = backendOnce(options.backend);
   const model = await openModel(options.model, { ...options, backend: open });
   if (options.adapter !== undefined) await loadMethod(model, options.adapter, options.onWarning);
@@ -122,12 +131,29 @@ export async function evaluateTexts(given: EvaluateFolderOptions): Promise<Evalu
     signal,
   });
   const result = { loss, perplexity: Math.exp(loss), tokens, rows: counted, prompts: groups.length };
-  if (metrics.length === 0) return { result: { ...result, scores: { loss } }, texts: [] };
+  const warnTooLong = (count: number): void => {
+    if (count > 0)
+      options.onWarning?.(`${options.data}: ${count} prompts leave the model no room to answer, and count 0`);
+  };
+  const chosen =
+    labels &&
+    (await scoreLabels(
+      model,
+      { labels, prompts: labeledPrompts(groups, labels).prompts },
+      {
+        backend,
+        tokenizer,
+        execution: options.execution,
+        signal,
+      },
+    ));
+  warnTooLong(chosen?.tooLong ?? 0);
+  const scores = { loss, ...(chosen && { 'label-accuracy': chosen.accuracy }) };
+  if (metrics.length === 0) return { result: { ...result, scores }, texts: [] };
   const { maxNewTokens, onProgress } = options;
   const written = await scoreTexts(model, groups, { backend, tokenizer, metrics, maxNewTokens, signal, onProgress });
-  if (written !== undefined && written.tooLong > 0)
-    options.onWarning?.(`${options.data}: ${written.tooLong} prompts leave the model no room to answer, and count 0`);
-  return { result: { ...result, scores: { loss, ...written?.scores } }, texts: written?.texts ?? [] };
+  warnTooLong(written?.tooLong ?? 0);
+  return { result: { ...result, scores: { ...scores, ...written?.scores } }, texts: written?.texts ?? [] };
 }
 
 /** Of rows that a training held out of its file, those alone. */

@@ -1,5 +1,5 @@
 import type { RowSelection } from '@lowrank/data';
-import { isTextMetric, preferenceEvaluationBatches, readChatTemplate, readTokenizer } from '@lowrank/data';
+import { preferenceEvaluationBatches, readChatTemplate, readTokenizer } from '@lowrank/data';
 import { LowrankError } from '@lowrank/errors';
 import type { Objective, ObjectiveName, ObjectiveOptions } from '@lowrank/trainer';
 import { evaluate, objectiveNamed } from '@lowrank/trainer';
@@ -14,7 +14,9 @@ import { openModel } from './openModel.js';
 import { quantizationOf } from './quantization.js';
 
 export interface EvaluatePreferencesOptions
-  extends Omit<EvaluateFolderOptions, 'scoreRows' | 'seed' | 'maxNewTokens' | 'onProgress'>, ObjectiveOptions {
+  extends
+    Omit<EvaluateFolderOptions, 'scoreRows' | 'labels' | 'seed' | 'maxNewTokens' | 'onProgress'>,
+    ObjectiveOptions {
   readonly loss: ObjectiveName;
   readonly onReference?: ((documents: number) => void) | undefined;
 }
@@ -87,7 +89,7 @@ export async function evaluatePreferences(given: EvaluatePreferencesOptions): Pr
 
 function checkGiven(objective: Objective, options: EvaluatePreferencesOptions & RowSelection): void {
   checkLoss(objective.name, options);
-  const metric = options.metrics?.find(isTextMetric);
+  const metric = options.metrics?.find((name) => name !== 'loss');
   if (metric !== undefined)
     throw new LowrankError({
       code: 'cli.conflict',

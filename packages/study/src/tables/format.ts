@@ -44,4 +44,5 @@ export const metricTitles: Readonly<Record<MetricName, string>> = {
   chrf: 'chrF',
   'exact-match': 'exact match %',
   'logical-form': 'logical form %',
+  'label-accuracy': 'label accuracy %',
 };
