@@ -134,7 +134,7 @@ export class Trials {
     if (plain === 'mixture') findings.push(`other programs read parts of two savings: ${key}`);
     if (!['old', 'new', 'refused'].includes(own)) findings.push(`lowrank: ${own}: ${key}`);
     if (own === 'refused' && plain !== 'refused') findings.push(`lowrank refuses what others read: ${key}`);
-    for (const name of ['metrics.jsonl', 'run.json'])
+    for (const name of ['metrics.jsonl', 'run.json', 'report.html'])
       if (plain === 'new' && this.#versionOf(name, files.get(name) ?? '') === 'old')
         findings.push(`${name} is old, and the rest new: ${key}`);
     findings.push(...(kills ? [] : complaints(ended, own)));
@@ -183,8 +183,10 @@ export class Trials {
     const { code, signal, stderr } = await run(this.argv('new', output));
     if (code !== 0) return [`the next run ends with ${code ?? signal}: ${stderr}`];
     const [files, expected] = [filesIn(output), this.versions.new.files];
-    const left = [...files.keys()].filter((name) => !expected.has(name));
+    const known = new Set([...expected.keys()].map(anyName));
+    const left = [...files.keys()].filter((name) => !known.has(anyName(name)));
     if (left.length > 0) return [`the next run leaves ${left.join(', ')}`];
+    if (files.size !== expected.size) return [`the next run leaves ${[...files.keys()].join(', ')}`];
     return same(visible(files), visible(expected)) ? [] : ['the next run saves something else'];
   }
 
@@ -291,9 +293,12 @@ function hashOf(content) {
   return createHash('sha256').update(content).digest('hex').slice(0, 12);
 }
 
+/** What tells of a run: times and speeds stand in it, so it is another with each run. */
+const recordOfRun = /^(metrics\.jsonl|run\.json|report\.html|events\.out\.tfevents\..*)$/;
+
 /** What other programs load. @param {Map<string, string>} files */
 function visible(files) {
-  return new Map([...files].filter(([name]) => !/^\.|^\.\.\/|\.jsonl$|^run\.json$/.test(name)));
+  return new Map([...files].filter(([name]) => !/^\.|^\.\.\//.test(name) && !recordOfRun.test(name)));
 }
 
 /** @param {Map<string, string>} a @param {Map<string, string>} b */
@@ -303,7 +308,8 @@ function same(a, b) {
 
 /** A name without what is random in it. @param {string} name */
 function anyName(name) {
-  return name.replace(/\d+-[a-z0-9]{6,}/, '*').replace(/[-.][a-z0-9]{6,8}\.tmp/, '.*.tmp');
+  const events = name.replace(/(events\.out\.tfevents)\.\d+\.(\w+)\.\d+\.\d+/, '$1.*.$2');
+  return events.replace(/\d+-[a-z0-9]{6,}/, '*').replace(/[-.][a-z0-9]{6,8}\.tmp/, '.*.tmp');
 }
 
 /**

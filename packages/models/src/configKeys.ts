@@ -4,7 +4,7 @@ import type { FamilyFacts } from './familyFacts.js';
 import { eachKey, followed, ignored, refused } from '@lowrank/settings';
 
 /** A dropout of the base, which transformers applies while it trains. */
-const dropoutKey: KeyUse = refused('above 0: not applied to the base, of which training warns');
+export const dropoutKey: KeyUse = refused('above 0: not applied to the base, of which training warns');
 
 const numbers = followed('what it does in transformers');
 const record = ignored('a record of how the file came to be');

@@ -19,6 +19,8 @@ export interface FamilyDefinition<Config> extends FamilyFacts {
   /** Reads and checks config.json, with the defaults of the family's config class in transformers. */
   readonly config: (reader: ConfigReader) => Config;
   readonly model: (config: Config, weights: WeightSource) => CausalModel;
+  /** The part of the config that the decoder reads. Default: the whole. */
+  readonly part?: (reader: ConfigReader) => ConfigReader;
   /** Default: checkpoints of the body alone, which leave out `model.`, are read too. */
   readonly weights?: (file: SafetensorsFile) => SafetensorsFile;
 }
@@ -28,6 +30,7 @@ export interface FamilyDefinition<Config> extends FamilyFacts {
 export function defineFamily<Config>({
   config,
   model,
+  part = (reader) => reader,
   weights = (file) => bodyNames(file, { body: 'model', heads: ['lm_head'] }),
   ...facts
 }: FamilyDefinition<Config>): ModelFamily {
@@ -35,11 +38,12 @@ export function defineFamily<Config>({
     ...facts,
     weights,
     build(reader, source) {
-      reader.requireOff('is_encoder_decoder', 'per_layer_config');
+      const decoder = part(reader);
+      for (const each of new Set([reader, decoder])) each.requireOff('is_encoder_decoder', 'per_layer_config');
       const built = model(config(reader), source);
       built.family = facts;
-      built.dropouts = dropoutsOf(reader, facts);
-      built.paddingId = reader.ids('pad_token_id').find((id) => id >= 0);
+      built.dropouts = dropoutsOf(decoder, facts);
+      built.paddingId = decoder.ids('pad_token_id').find((id) => id >= 0);
       return built;
     },
   };

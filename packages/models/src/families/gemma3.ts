@@ -2,7 +2,7 @@ import { RotaryTable } from '@lowrank/nn';
 import type { SafetensorsFile } from '@lowrank/safetensors';
 import type { CausalModel } from '../causalModel.js';
 import type { ConfigReader } from '../config.js';
-import { decoderKeys, layerRotaryKeys, otherConfigKeys } from '../configKeys.js';
+import { decoderKeys, dropoutKey, layerRotaryKeys, otherConfigKeys } from '../configKeys.js';
 import type { KeyTable } from '@lowrank/settings';
 import { eachKey, followed, ignored, refused } from '@lowrank/settings';
 import { defineFamily } from '../family.js';
@@ -112,11 +112,15 @@ function gemma3Model(config: Gemma3Config, weights: WeightSource): CausalModel {
   );
 }
 
+function textPart(config: ConfigReader): ConfigReader {
+  if (config.modelType === 'gemma3_text') return config;
+  return config.object('text_config') ?? config.fail('text_config', 'the config of the text part', undefined);
+}
+
 /** Of a model of text and images, which transformers 5 puts at a path of its own, the text part. */
 function gemma3Config(config: ConfigReader): Gemma3Config {
-  if (config.modelType === 'gemma3_text') return textConfig(config);
-  const text = config.object('text_config') ?? config.fail('text_config', 'the config of the text part', undefined);
-  const part = textConfig(text);
+  const part = textConfig(textPart(config));
+  if (config.modelType === 'gemma3_text') return part;
   return {
     ...part,
     path: 'model.language_model',
@@ -175,6 +179,7 @@ export const gemma3 = defineFamily({
     ...textKeys,
     text_config: followed('of the models with images, the config of the text part', {
       ...otherConfigKeys,
+      attention_dropout: dropoutKey,
       ...textKeys,
     }),
     ...eachKey(
@@ -195,6 +200,7 @@ export const gemma3 = defineFamily({
   llamaCpp: { architecture: 'gemma3', tensors: decoderTensors, tiesOutput: true },
   pathOf: gemma3Path,
   config: gemma3Config,
+  part: textPart,
   model: gemma3Model,
   weights: gemma3Weights,
 });
