@@ -15,7 +15,8 @@ export function flagOf(setting: string): string {
   return `--${declared ?? name.replaceAll(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)}`;
 }
 
-/** The same with a value, as errors name it: `--method full`. */
+/** The same with a value, as errors name it: `--method full`; a switch that is off is `--no-stream`. */
 export function flagWith(setting: string, value?: string): string {
+  if (value === 'false') return flagOf(setting).replace('--', '--no-');
   return value === undefined ? flagOf(setting) : `${flagOf(setting)} ${value}`;
 }

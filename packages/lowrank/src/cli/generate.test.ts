@@ -1,3 +1,5 @@
+import { cpSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
 import { golden, runCli } from '../testing.js';
@@ -96,4 +98,16 @@ test.each([
   const outcome = await run(['--prompt', 'a', ...flags]);
   expect(outcome.code).toBe(2);
   expect(outcome.stderr).toContain(words);
+});
+
+test('what generation_config.json asks and Lowrank cannot is refused, with the flag that leaves it aside', async () => {
+  const model = mkdtempSync(join(tmpdir(), 'lowrank-generate-'));
+  cpSync(join(golden, 'tied'), model, { recursive: true });
+  writeFileSync(join(model, 'generation_config.json'), '{"num_beams": 4}');
+  const flags = ['generate', '--model', model, '--device', 'cpu', '--max-new-tokens', '1', '--prompt', 'a'];
+  const refused = await runCli(flags);
+  const [flag = ''] = /--[a-z-]+/.exec(refused.stderr.split('num_beams')[1] ?? '') ?? [];
+  expect({ code: refused.code, flag }).toEqual({ code: 2, flag: '--no-generation-config' });
+  expect((await runCli([...flags, flag])).code).toBe(0);
+  rmSync(model, { recursive: true });
 });
