@@ -16,6 +16,8 @@ afterAll(() => backend.dispose());
 
 const model = join(golden, 'tied');
 const labels = ['a tailor.', 'the mayor.', 'a drummer in the band.'];
+/** By prompt, what transformers' log_softmax of the logits sums up to: parity/labelLikelihoods.py. */
+const transformers = [-70.1659, -78.5141, -101.2177, -74.5811, -74.9977, -101.3173, -74.6789, -79.5704, -104.6467];
 const asked = ['name: fritz | town: rome\n', 'name: gus | town: turin\n', 'name: enid | town: lund\n'];
 
 test('the likeliest answer of each prompt, by the sums that eval has as losses', async () => {
@@ -39,6 +41,7 @@ test('the likeliest answer of each prompt, by the sums that eval has as losses',
   const open = await openModel(model);
   const scores = await scoreLabels(open, { labels, prompts }, { backend, tokenizer });
   expectClose(scores?.logLikelihoods.flat() ?? [], sums.flat(), 1e-4);
+  expectClose(scores?.logLikelihoods.flat() ?? [], transformers, 1e-4);
   expect(scores).toMatchObject({ accuracy: 2 / 3, answers: best, tooLong: 0 });
 
   const long = { prompt: 'long '.repeat(open.contextLength), right: new Set(labels) };
