@@ -8,7 +8,7 @@ import { evaluatePreferences } from '../jobs/evaluatePreferences.js';
 import type { EvaluateFolderResult } from '../jobs/evaluate.js';
 import { fineTuneFolder } from '../jobs/fineTune.js';
 import type { FineTuneResult } from '../jobs/fineTune.js';
-import type { FineTuneEvent, ResumedEvent } from '../jobs/fineTuneOptions.js';
+import type { DeviceLostEvent, FineTuneEvent, ResumedEvent } from '../jobs/fineTuneOptions.js';
 import { checkpointName } from '../runs/checkpointFolders.js';
 import type { TransferEvents } from '../jobs/folders.js';
 import { checkLabels } from '../jobs/scoreLabels.js';
@@ -162,6 +162,8 @@ async function withBackend(
 ): Promise<void> {
   let opened: Backend | undefined;
   const open = async (): Promise<Backend> => {
+    // Called again where a device was lost.
+    opened?.dispose();
     const { backend, note } = await chooseBackend(device);
     opened = backend;
     if (note !== undefined) speaker.say(note);
@@ -188,6 +190,13 @@ function describeResumed({ folder, step }: ResumedEvent): string {
   return step === undefined
     ? `the unfinished run in ${folder} has no checkpoint: it begins anew, with its settings (${whole})`
     : `going on with the run in ${folder} after step ${step} (${checkpointName(step)}; ${whole})`;
+}
+
+/** Another device does the rest of a run. */
+function describeLost({ message, step }: DeviceLostEvent): string {
+  const from =
+    step === undefined ? 'begins anew (it has no checkpoint: see --save-every)' : `goes on after step ${step}`;
+  return `${message}\nthe run ${from} on another device`;
 }
 
 /** A batch that is left out, with --on-nan skip. */
@@ -245,7 +254,11 @@ async function trainCommand({ flags, backend, speaker, onInterrupted }: TrainCom
     if (event.type === 'warning') say(`warning: ${event.text}`);
     else if (event.type === 'data') say(`${event.name}: ${describeRows(event)}`);
     else if (event.type === 'resumed') say(describeResumed(event));
-    else if (event.type === 'reference') say(describeReference(event.documents));
+    else if (event.type === 'deviceLost') {
+      progress?.stop();
+      progress = undefined;
+      say(`warning: ${describeLost(event)}`);
+    } else if (event.type === 'reference') say(describeReference(event.documents));
     else if (event.type === 'baseline') say(`loss ${event.loss.toFixed(4)} on the evaluation rows before training`);
     else if (event.type === 'samples') ({ samples } = event);
     else if (event.type === 'started') {

@@ -4,6 +4,7 @@ import type { AppliedMethod, Method, MethodFiles } from '@lowrank/methods';
 import { methodNamed } from '@lowrank/methods';
 import type { CausalModel } from '@lowrank/models';
 import type { RunSample } from '@lowrank/study';
+import type { Backend } from '@lowrank/tensor';
 import type { Measures, StoppedBy } from '@lowrank/trainer';
 import { stat } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -20,6 +21,7 @@ import { statusOf } from '../runs/runFolder.js';
 import { filesToSave } from '../saveFolder.js';
 import type { FineTuneFolderOptions } from './fineTuneOptions.js';
 import { runOptions } from './fineTuneOptions.js';
+import { lostItsDevice, onAnotherDevice } from './lostDevice.js';
 import { openModel } from './openModel.js';
 import { quantizationOf } from './quantization.js';
 import { runSamples } from './runSamples.js';
@@ -66,6 +68,9 @@ export interface FineTuneResult {
  * Where `output` holds an unfinished run, it goes on from its last checkpoint, with the run's own settings where none
  * are given.
  *
+ * A run that loses its GPU's device goes on from its last checkpoint, or from its beginning, with another one where
+ * `backend` opens them, three times at most.
+ *
  * All that can be known to be wrong is found before the first step. A run that fails without a checkpoint leaves
  * nothing
  * behind in `output`.
@@ -75,15 +80,24 @@ export interface FineTuneResult {
  * `run.nothingToResume`
  */
 export async function fineTuneFolder(given: FineTuneFolderOptions): Promise<FineTuneResult> {
-  const run = await beginRun(given, runOptions);
-  try {
-    return await trainFolder(run);
-  } catch (error) {
-    await run.folder.fail(error);
-    throw error;
-  } finally {
-    // Removes what was made for it and is empty, too.
-    await run.claim.discard();
+  const { backend } = given;
+  let device: Backend | undefined;
+  let next: FineTuneFolderOptions =
+    typeof backend === 'function' ? { ...given, backend: async () => (device = await backend()) } : given;
+  for (let lost = 1; ; lost++) {
+    const run = await beginRun(next, runOptions);
+    try {
+      return await trainFolder(run);
+    } catch (error) {
+      const isLost = await lostItsDevice(error, device);
+      await run.folder.fail(error);
+      const again = isLost ? await onAnotherDevice(run, { lost, error }) : undefined;
+      if (again === undefined) throw error;
+      next = again;
+    } finally {
+      // Removes what was made for it and is empty, too.
+      await run.claim.discard();
+    }
   }
 }
 

@@ -10,6 +10,7 @@ import type { TransferEvents } from './folders.js';
 /** Options of `fineTuneFolder`: those declared in tables (settings/methodTables.ts), and what a run is about. */
 export interface FineTuneFolderOptions
   extends Pick<TransferEvents, 'onTransfer'>, MethodOptions, CommonOptions, FolderOptions, TokenOptions, RowSelection {
+  /** What opens one is called again where a run loses its device. */
   readonly backend: BackendOrOpener;
   /** Hugging Face folder, hub id (owner/name or owner/name@revision) or URL. */
   readonly model: string;
@@ -59,4 +60,13 @@ export interface SamplesEvent {
   readonly samples: readonly RunSample[];
 }
 
-export type FineTuneEvent = RunEvent | ResumedEvent | SamplesEvent;
+/** The GPU's device was lost: the run goes on with another one. */
+export interface DeviceLostEvent {
+  readonly type: 'deviceLost';
+  /** What was said of the loss. */
+  readonly message: string;
+  /** Of the checkpoint that the run goes on from; undefined where there is none, so that it begins anew. */
+  readonly step: number | undefined;
+}
+
+export type FineTuneEvent = RunEvent | ResumedEvent | SamplesEvent | DeviceLostEvent;

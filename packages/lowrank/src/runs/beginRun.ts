@@ -16,6 +16,8 @@ import { recordVersion } from './runRecord.js';
 
 /** A run that is about to train: a new one, or one that goes on. */
 export interface BegunRun<Options> {
+  /** As they were given, with the settings of the run that goes on. */
+  readonly given: Options;
   /** With folders for models and adapters, and the settings of the run that goes on. */
   readonly options: Options & { readonly baseModel: string };
   readonly claim: OutputClaim;
@@ -79,7 +81,7 @@ async function begun(
   const record = await newRecord(options, { filled, inputs, resume, claim, before: goesOn });
   if (found !== undefined) await filled.onEvent?.({ type: 'resumed', folder: claim.path, step: found.step });
   const folder = new RunFolder({ claim, record, resume, keepLast: filled.keepLast, warn });
-  return { options, claim, folder, resume, record: goesOn };
+  return { given: filled, options, claim, folder, resume, record: goesOn };
 }
 
 /** What decides what is computed, beside the settings. */

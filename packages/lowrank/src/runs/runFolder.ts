@@ -161,6 +161,16 @@ export class RunFolder {
     await this.report.write();
   }
 
+  /** Whether the training has ended, and what was learned is saved or about to be. */
+  get hasEnded(): boolean {
+    return this.record.status === 'finished' || this.record.status === 'stopped';
+  }
+
+  /** The step of the last checkpoint that it can go on from; undefined before its first step. */
+  async lastCheckpoint(): Promise<number | undefined> {
+    return this.metrics === undefined ? undefined : (await checkpointSteps(this.path)).at(-1);
+  }
+
   /** After an error: what could go on stays, what could not is gone. */
   async fail(error: unknown): Promise<void> {
     if (this.metrics === undefined) return;

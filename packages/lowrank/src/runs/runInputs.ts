@@ -30,6 +30,10 @@ const ofFolder = /\.(json|jsonl|jinja|safetensors|model|txt|csv|tsv|parquet|gz)$
 /** Standard input, which nobody can read again. */
 const standardInput = '-';
 
+export function isStandardInput(path: string | undefined): boolean {
+  return path === standardInput;
+}
+
 /**
  * Looks at what a run reads. Files of data are hashed whole; of weights of more than 64 MiB, the size and 256 pieces.
  * What is not there has no files: whoever reads it will say so.
