@@ -30,7 +30,13 @@ test('a run whose device is lost goes on with another one, and ends as the undis
     backend: open,
     model: join(golden, 'tied'),
     data: join(golden, 'train/rows.jsonl'),
-    ...{ r: 2, targetModules: ['q_proj'], dropout: 0.2, batchSize: 2, steps: 7, learningRate: 5e-3, saveEvery: 2 },
+    r: 2,
+    targetModules: ['q_proj'],
+    dropout: 0.2,
+    batchSize: 2,
+    steps: 7,
+    learningRate: 5e-3,
+    saveEvery: 2,
   };
   await fineTuneFolder({ ...common, output: whole });
   const lost: unknown[] = [];
