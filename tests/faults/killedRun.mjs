@@ -1,6 +1,6 @@
 // A run that saves every second step, killed at random moments and resumed until it is done.
 import { spawn } from 'node:child_process';
-import { existsSync, readdirSync, readFileSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { root } from '../../scripts/lib/paths.mjs';
 
@@ -104,8 +104,13 @@ export async function disturbed(output, kills) {
   const findings = [];
   for (const kill of kills) {
     const { code, lastStep, result, stderr } = await call(output, { kill });
-    // Killed after the result was there, and before it was told.
-    if (result !== undefined || isFinished(output)) return findings;
+    if (result !== undefined) return findings;
+    // Killed after the result was there, and before it was told: the lock goes with whoever writes there next.
+    if (isFinished(output)) {
+      for (const name of readdirSync(output).filter((file) => file.startsWith('.lowrank-lock-')))
+        rmSync(join(output, name));
+      return findings;
+    }
     if (code !== null) findings.push(`exit ${code} instead of a kill: ${stderr}`);
     // A step is told once its numbers are there; its checkpoint may be on the way.
     const saved = lastCheckpoint(output);
