@@ -174,7 +174,7 @@ describe('the text part of a model with images', () => {
     const { dropouts, paddingId } = outlineModel(withText({ attention_dropout: 0.25, pad_token_id: 3 }));
     expect({ dropouts, paddingId }).toEqual({ dropouts: ['attention_dropout 0.25'], paddingId: 3 });
     const above = outlineModel({ ...withText({}), attention_dropout: 0.25, pad_token_id: 3 });
-    expect({ ...above }).toMatchObject({ dropouts: [], paddingId: undefined });
+    expect([above.dropouts, above.paddingId]).toEqual([[], undefined]);
   });
 
   test('what is refused there is refused', () => {

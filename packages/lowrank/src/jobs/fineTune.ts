@@ -169,17 +169,18 @@ async function trainFolder(run: BegunRun<FineTuneFolderOptions>): Promise<FineTu
 /** Samples of what was learned; a run that is saved does not fail for want of them. */
 async function samplesOf(
   { open, tokenizer, backend }: TrainingModel,
-  { samples: count = 3, signal, onEvent }: FineTuneFolderOptions,
+  options: FineTuneFolderOptions,
   { held, ...learned }: FinishedRun,
 ): Promise<readonly RunSample[]> {
+  const { samples: count = 3, signal } = options;
   if (count === 0 || held.length === 0) return [];
   try {
     const samples = await runSamples(open, learned, held, { count, tokenizer, backend: await backend(), signal });
-    if (samples.length > 0) await onEvent?.({ type: 'samples', samples });
+    if (samples.length > 0) await options.onEvent?.({ type: 'samples', samples });
     return samples;
   } catch (error) {
     const reason = error instanceof Error ? error.message : String(error);
-    await onEvent?.({ type: 'warning', text: `no samples (${reason}); the run itself is saved` });
+    await options.onEvent?.({ type: 'warning', text: `no samples (${reason}); the run itself is saved` });
     return [];
   }
 }
