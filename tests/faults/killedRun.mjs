@@ -118,6 +118,8 @@ export async function disturbed(output, kills) {
   }
   const before = lastCheckpoint(output);
   const { code, result, stderr } = await call(output);
+  // Killed once the result was decided: this call has moved it to its place, and there is nothing left to be done.
+  if (code === 2 && isFinished(output)) return findings;
   if (code !== 0 || result?.steps !== steps) findings.push(`it does not go on (exit ${code}): ${stderr}`);
   // A saving that was decided is finished by whoever comes next.
   if (before > (result?.resumed_from ?? 0))
