@@ -11,6 +11,7 @@ import hashlib
 import json
 import re
 import tempfile
+from datetime import date
 from pathlib import Path
 
 import transformers
@@ -262,5 +263,7 @@ if __name__ == "__main__":
             result["folders"][name] = {**spec, "want": rows(tokenizer, tokenizer.chat_template is not None)}
     writeJson(GOLDEN / "text" / "rows.json", result, indent=None)
     if SHARED_ROOT.exists():
-        head = {"madeBy": madeBy("textRows.py"), "chats": CHATS, "tools": TOOLS}
+        # Llama 3.2's template writes the day it is rendered on.
+        day = date.today().isoformat()
+        head = {"madeBy": madeBy("textRows.py"), "day": day, "chats": CHATS, "tools": TOOLS}
         writeJson(GOLDEN / "text" / "sharedRows.json", {**head, "places": sharedRows()}, indent=None)

@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
 import { existsSync, readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
-import { describe, expect, it } from 'vitest';
+import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
 import { encodeChat } from './chatEncode.js';
 import type { ChatMessage } from './chatTemplate.js';
 import { chatTemplate } from './chatTemplate.js';
@@ -25,10 +25,15 @@ describe.runIf(existsSync(shared))(
   'every tokenizer with every template: ids and masks are those of TRL and transformers',
   () => {
     const golden = parseJsonWithFloats(readFileSync(path, 'utf8')) as {
+      /** When it was made: a template may write the date. */
+      day: string;
       chats: ChatMessage[][];
       tools: Record<string, unknown>[];
       places: Record<string, Place>;
     };
+
+    beforeAll(() => void vi.useFakeTimers({ toFake: ['Date'], now: new Date(`${golden.day}T12:00:00`) }));
+    afterAll(() => void vi.useRealTimers());
 
     it.each(Object.entries(golden.places))('%s', async (place, want) => {
       const tokenizer = await readTokenizer(shared + place);
