@@ -10,12 +10,12 @@ import { loadCausalModel, openFolder, openModelWeights } from '@lowrank/models';
 import { loadAdapter } from '@lowrank/patch';
 import { fileSource, openSafetensors } from '@lowrank/safetensors';
 import type { Backend, HostArray } from '@lowrank/tensor';
-import { compile, reshape } from '@lowrank/tensor';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { convertFolders } from '../../packages/lowrank/src/jobs/convert.js';
 import { evaluateFolder } from '../../packages/lowrank/src/jobs/evaluate.js';
 import { fineTuneFolder } from '../../packages/lowrank/src/jobs/fineTune.js';
 import { mergeFolders } from '../../packages/lowrank/src/jobs/merge.js';
+import { logitsOn } from '../helpers/logitsOn.js';
 
 /** The adapters of ../shared/cases, with the ids and logits of PEFT beside them. */
 const root = fileURLToPath(new URL('../../../shared/cases/', import.meta.url));
@@ -34,22 +34,7 @@ afterAll(async () => {
 
 const load = async (path: string): Promise<CausalModel> => loadCausalModel(await openFolder(path));
 
-async function logitsOf(model: CausalModel, ids: readonly number[]): Promise<HostArray> {
-  const { length } = ids;
-  const compiled = compile(backend, ({ tokens, positions, segments }) => {
-    if (tokens === undefined || positions === undefined || segments === undefined) throw new TypeError('three inputs');
-    const hidden = model.hidden(tokens, { positions, segments });
-    return { logits: model.logits(reshape(hidden, [length, model.shape.hiddenSize])) };
-  });
-  const { logits } = await compiled.run({
-    tokens: { data: Int32Array.from(ids), shape: [1, length] },
-    positions: { data: Int32Array.from(ids, (_, at) => at), shape: [1, length] },
-    segments: { data: Int32Array.from({ length: 2 * length }, (_, at) => (at % 2) * length), shape: [1, length, 2] },
-  });
-  const values = await logits;
-  await compiled.dispose();
-  return values;
-}
+const logitsOf = (model: CausalModel, ids: readonly number[]): Promise<HostArray> => logitsOn(backend, model, ids);
 
 describe.each(adapters)('%s', (name) => {
   test('its logits, beside the base and merged', async () => {

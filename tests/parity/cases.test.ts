@@ -10,9 +10,9 @@ import { loadCausalModel, openFolder } from '@lowrank/models';
 import { loadAdapter, saveAdapter } from '@lowrank/patch';
 import { fileSource } from '@lowrank/safetensors';
 import type { Backend, HostArray } from '@lowrank/tensor';
-import { compile, reshape } from '@lowrank/tensor';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { mergeFolders } from '../../packages/lowrank/src/jobs/merge.js';
+import { logitsOn } from '../helpers/logitsOn.js';
 
 /** Folders as people have them, and the logits of transformers and PEFT over them (parity/cases.py). */
 const root = fileURLToPath(new URL('../../parity/golden/cases/', import.meta.url));
@@ -35,23 +35,9 @@ afterAll(async () => {
 
 const load = async (path: string): Promise<CausalModel> => loadCausalModel(await openFolder(path));
 
-async function logitsOf(model: CausalModel, name: string): Promise<HostArray> {
-  const ids = cases[name]?.ids ?? usual;
-  const { length } = ids;
-  const compiled = compile(backend, ({ tokens, positions, segments }) => {
-    if (tokens === undefined || positions === undefined || segments === undefined) throw new TypeError('three inputs');
-    const hidden = model.hidden(tokens, { positions, segments });
-    return { logits: model.logits(reshape(hidden, [length, model.shape.hiddenSize])) };
-  });
-  const { logits } = await compiled.run({
-    tokens: { data: Int32Array.from(ids), shape: [1, length] },
-    positions: { data: Int32Array.from(ids, (_, at) => at), shape: [1, length] },
-    segments: { data: Int32Array.from({ length: 2 * length }, (_, at) => (at % 2) * length), shape: [1, length, 2] },
-  });
-  const values = await logits;
-  await compiled.dispose();
-  return values;
-}
+const idsOf = (name: string): readonly number[] => cases[name]?.ids ?? usual;
+
+const logitsOf = (model: CausalModel, ids: readonly number[]): Promise<HostArray> => logitsOn(backend, model, ids);
 
 function expectLogits(found: HostArray, name: string): void {
   const wanted = cases[name]?.logits.flat() ?? [];
@@ -70,7 +56,7 @@ async function open(name: string): Promise<LoraAdapter> {
 }
 
 test('an output projection that the config ties, but the file holds apart', async () => {
-  expectLogits(await logitsOf(await load(`${root}own-head`), 'own-head'), 'own-head');
+  expectLogits(await logitsOf(await load(`${root}own-head`), idsOf('own-head')), 'own-head');
 });
 
 describe.each(adapters)('%s', (name, { base }) => {
@@ -78,7 +64,7 @@ describe.each(adapters)('%s', (name, { base }) => {
     const model = await load(`${root}${base}`);
     const said: string[] = [];
     await loadAdapter(model, await open(name), { onWarning: (text) => said.push(text) });
-    expectLogits(await logitsOf(model, name), name);
+    expectLogits(await logitsOf(model, idsOf(name)), name);
     expect(said).toEqual(
       name === 'gemma3-vision' ? [expect.stringMatching(/vision_tower.*the text part is taken/)] : [],
     );
@@ -86,7 +72,7 @@ describe.each(adapters)('%s', (name, { base }) => {
     model.dispose();
     const again = await load(`${root}${base}`);
     await loadAdapter(again, await readAdapterFiles(saved));
-    expectLogits(await logitsOf(again, name), name);
+    expectLogits(await logitsOf(again, idsOf(name)), name);
     again.dispose();
   });
 
@@ -94,7 +80,7 @@ describe.each(adapters)('%s', (name, { base }) => {
     const output = join(folder, name);
     await mergeFolders({ model: `${root}${base}`, adapter: `${root}${name}`, output });
     const model = await load(output);
-    expectLogits(await logitsOf(model, name), name);
+    expectLogits(await logitsOf(model, idsOf(name)), name);
     model.dispose();
   });
 });
