@@ -8,7 +8,7 @@ import { root, shared } from './scripts/lib/paths.mjs';
 import { wantsRedis } from './scripts/lib/redisServer.mjs';
 import { trainInNode } from './tests/setup/trainInNode.mjs';
 
-const anywhere = '{packages/*/src,tests,examples,bench,parity,docs/snippets}/**';
+const anywhere = '{packages/*/src,tests,examples,bench,parity,docs/{snippets,playground}}/**';
 const never = ['**/node_modules/**', '**/dist/**', 'tests/browser/**'];
 /** `npm test -- --quick` builds nothing, and needs no browser. */
 const ofTheBuild =

@@ -15,6 +15,7 @@ export { readDataset, readTextRows, readTokenizer, selectedRows } from './files.
 export type { RowPart } from './holdOut.js';
 export { holdOut } from './holdOut.js';
 export { parseJsonl } from './readRows.js';
+export { readRecords } from './readRecords.js';
 export { compareScores, isTextMetric, metricNames, textMetrics } from './metrics/metric.js';
 export type { MetricName, TextMetricName } from './metrics/metric.js';
 export { labeledPrompts } from './metrics/labeledPrompts.js';

@@ -23,6 +23,7 @@ export type { AdapterOptions, PlacedAdapter } from './placeAdapter.js';
 export { removeAdapter } from './removeAdapter.js';
 export { saveAdapter } from './saveAdapter.js';
 export { copiesOf } from './savedModules.js';
+export { scaleAdapter } from './scaleAdapter.js';
 export { seenInputs } from './seenInputs.js';
 export { tableRows } from './tableRows.js';
 export { matchTargets } from './targets.js';

@@ -13,6 +13,7 @@ import {
   mergeAdapter,
   removeAdapter,
   saveAdapter,
+  scaleAdapter,
   unmergeAdapter,
 } from '@lowrank/patch';
 import type { QuantizationSettings } from '@lowrank/quant';
@@ -212,6 +213,16 @@ export class Model {
   async activateAdapter(names: string | readonly string[] = []): Promise<void> {
     await this.releasePlans();
     activateAdapter(this.network, names);
+  }
+
+  /**
+   * Multiplies what an adapter adds, from now on: 1 as it was trained, 0 nothing, 2 twice as much. Nothing is compiled
+   * again, and its files stay as they are.
+   *
+   * @throws LowrankError `patch.noAdapter`, `patch.merged`, `patch.strength`
+   */
+  scaleAdapter(name: string, strength: number): void {
+    scaleAdapter(this.network, name, strength);
   }
 
   /** Takes an adapter out, or all of them, and frees it. @throws LowrankError `patch.noAdapter` */
