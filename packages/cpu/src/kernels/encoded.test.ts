@@ -21,9 +21,15 @@ const kinds = {
   'block4 of 64': { kind: 'block4', blockSize: 64, table },
   'block4 of 32, nested': { kind: 'block4', blockSize: 32, table, nestedBlockSize: 4 },
   'block4 of 4096, nested': { kind: 'block4', blockSize: 4096, table, nestedBlockSize: 256 },
+  'block4 of 32, minimums': { kind: 'block4', blockSize: 32, table, minimums: true },
   rows8: { kind: 'rows8' },
 } as const;
-type Kind = (typeof kinds)[keyof typeof kinds];
+/** A row of theirs is whole blocks. */
+const rowBlocks = {
+  'block8 of 32': { kind: 'block8', blockSize: 32 },
+  'block8 of 16, minimums': { kind: 'block8', blockSize: 16, minimums: true },
+} as const;
+type Kind = (typeof kinds)[keyof typeof kinds] | (typeof rowBlocks)[keyof typeof rowBlocks];
 
 interface Weight {
   encoding: OperandEncoding;
@@ -40,7 +46,10 @@ const positive = (length: number): Float32Array => Float32Array.from(normal([len
 function weight(kind: Kind, rows: number, columns: number): Weight {
   const encoding = { ...kind, rows, columns };
   const parts = encodingSpecs(encoding).map(({ shape: [length = 0], dtype }, part): TestTensor => {
-    if (dtype === 'f32') return value([length], part === 2 ? nestedOf(length) : positive(length));
+    if (dtype === 'f32')
+      return part === 2 && 'minimums' in kind
+        ? normal([length])
+        : value([length], part === 2 ? nestedOf(length) : positive(length));
     const lowest = dtype === 'i8' ? -128 : 0;
     return value([length], integers([length], lowest + 256, lowest).data, dtype);
   });
@@ -91,6 +100,27 @@ describe.each([
     }
   });
 
+  // Rows of 1,056 are more than a run; one row, and 3 and 9, take different kernels.
+  test.each(Object.entries(rowBlocks))('%s: products both ways round', async (_, kind) => {
+    for (const [m, n, k] of [
+      [1, 64, 96],
+      [3, 32, 1056],
+      [9, 160, 64],
+      [19, 96, 32],
+    ] as const) {
+      for (const transposeB of [true, false]) {
+        const b = transposeB ? weight(kind, n, k) : weight(kind, k, n);
+        const attrs = { transposeA: false, transposeB, encoding: b.encoding };
+        await check([normal([m, k]), b], attrs);
+        await check([normal([m, k]), b, normal([m, 4]), normal([4, n]), normal([m, n])], {
+          ...attrs,
+          lowRank: 'nn',
+          addend: 'full',
+        });
+      }
+    }
+  });
+
   test.each(Object.entries(kinds))('%s: with a low-rank part and an addend', async (_, kind) => {
     for (const [m, n, k] of [
       [2, 19, 65],
@@ -126,28 +156,32 @@ describe.each([
       [11, 172],
       [70, 33],
       [5, 513],
+      [3, 352],
     ] as const) {
-      for (const kind of Object.values(kinds)) {
+      const whole = columns % 32 === 0 ? Object.values(rowBlocks) : [];
+      for (const kind of [...Object.values(kinds), ...whole]) {
         const { encoding, parts } = weight(kind, rows, columns);
-        const [codes, absmax, nested] = parts.map(({ data, dtype }) => Float32Array.from(toFloat64(data, dtype)));
+        const [codes, absmax, last] = parts.map(({ data, dtype }) => Float32Array.from(toFloat64(data, dtype)));
         const round = Math.fround;
         const scaleOf = (block: number): number => {
           const scale = absmax?.[block] ?? NaN;
-          if (encoding.kind === 'rows8' || encoding.nestedBlockSize === undefined) return scale;
+          if (encoding.kind !== 'block4' || encoding.nestedBlockSize === undefined) return scale;
           return round(
-            round(
-              (nested?.[scale] ?? NaN) * (nested?.[nestedHead + Math.floor(block / encoding.nestedBlockSize)] ?? NaN),
-            ) + (nested?.[nestedHead - 1] ?? NaN),
+            round((last?.[scale] ?? NaN) * (last?.[nestedHead + Math.floor(block / encoding.nestedBlockSize)] ?? NaN)) +
+              (last?.[nestedHead - 1] ?? NaN),
           );
         };
         const expected = Float64Array.from({ length: rows * columns }, (_, i) => {
           if (encoding.kind === 'rows8')
             return round(round((codes?.[i] ?? NaN) * scaleOf(Math.floor(i / columns))) * round(1 / 127));
+          const block = Math.floor(i / encoding.blockSize);
           const byte = codes?.[i >> 1] ?? NaN;
-          return round(
-            round(encoding.table[i % 2 === 0 ? byte >> 4 : byte & 15] ?? NaN) *
-              scaleOf(Math.floor(i / encoding.blockSize)),
-          );
+          const code =
+            encoding.kind === 'block8'
+              ? (codes?.[i] ?? NaN)
+              : (encoding.table[i % 2 === 0 ? byte >> 4 : byte & 15] ?? NaN);
+          const product = round(round(code) * scaleOf(block));
+          return encoding.minimums === true ? round(product + (last?.[block] ?? NaN)) : product;
         });
         expect(await run([backend, 'decodeMatrix'], parts, { encoding })).toEqual(expected);
       }

@@ -14,9 +14,13 @@ import { f32Bits } from '../recorder.js';
 /** Elements that one unit of decodeMatrix decodes: RUN of the kernels. */
 const runElements = 512;
 
+/** What the kernels call the kinds of encodings. */
+const kindNumbers: Readonly<Record<OperandEncoding['kind'], number>> = { block4: 0, rows8: 1, block8: 2 };
+
 /** Writes a matrix's description for the life of the plan; returns its address. */
 export function describeCodes(recorder: Recorder, encoding: OperandEncoding, parts: readonly Place[]): number {
-  const [codes, absmax, nested] = [at(parts, 0), at(parts, 1), parts[2]];
+  const [codes, absmax, last] = [at(parts, 0), at(parts, 1), parts[2]];
+  const minimums = encoding.kind !== 'rows8' && encoding.minimums === true;
   const block4 = encoding.kind === 'block4' ? encoding : undefined;
   const table = new Uint32Array(block4?.table.map(f32Bits) ?? []);
   const bytes = new Uint8Array(table.buffer);
@@ -24,14 +28,15 @@ export function describeCodes(recorder: Recorder, encoding: OperandEncoding, par
     Uint8Array.from({ length: 64 }, (_, i) => bytes[4 * (i % 16) + Math.floor(i / 16)]).buffer,
   );
   return recorder.parameters([
-    block4 === undefined ? 1 : 0,
+    kindNumbers[encoding.kind],
     codes.address,
     codes.address + sizeOf(codes.shape),
     absmax.address,
-    nested?.address ?? 0,
-    block4?.blockSize ?? 0,
+    minimums ? 0 : (last?.address ?? 0),
+    encoding.kind === 'rows8' ? 0 : encoding.blockSize,
     block4?.nestedBlockSize ?? 0,
     encoding.columns,
+    minimums ? (last?.address ?? 0) : 0,
     ...(block4 === undefined ? [] : [...table, ...planes]),
   ]);
 }

@@ -35,7 +35,15 @@ const rows8 = (): EncodedMatrix =>
     ),
   ]);
 
-const kinds = { plain, nested, rows8 };
+/** Blocks with a smallest value; rows are whole blocks of codes of 8 bits. */
+const minimums = (): EncodedMatrix =>
+  new EncodedMatrix({ ...block4, minimums: true }, [
+    tensor(bytes(39), [39]),
+    tensor(Float32Array.of(1, 2, 0.5), [3]),
+    tensor(Float32Array.of(-1, 0.25, 3), [3]),
+  ]);
+
+const kinds = { plain, nested, minimums, rows8 };
 const dense = async (matrix: EncodedMatrix): Promise<Tensor> => {
   const [values = new Float64Array()] = await evaluateReference([decodeMatrix(matrix)]);
   return tensor(Float32Array.from(values), [...matrix.shape]);
@@ -80,12 +88,27 @@ describe.each(Object.entries(kinds))('a %s matrix', (_, make) => {
   });
 });
 
+test('blocks of 8-bit codes: code · scale + minimum', async () => {
+  const matrix = new EncodedMatrix({ kind: 'block8', rows: 1, columns: 32, blockSize: 16, minimums: true }, [
+    tensor(
+      Int8Array.from({ length: 32 }, (_, i) => i - 16),
+      [32],
+    ),
+    tensor(Float32Array.of(2, 0.5), [2]),
+    tensor(Float32Array.of(1, -3), [2]),
+  ]);
+  const [values] = await evaluateReference([decodeMatrix(matrix)]);
+  expect(values).toEqual(Float64Array.from({ length: 32 }, (_, i) => (i < 16 ? 2 * (i - 16) + 1 : (i - 16) / 2 - 3)));
+});
+
 test('parts that do not fit are refused by name', () => {
   expect(() => new EncodedMatrix(block4, [tensor(bytes(38), [38]), tensor(new Float32Array(3), [3])])).toThrow(
     /11×7.*u8\[39\], f32\[3\].*u8\[38\]/s,
   );
   expect(() => new EncodedMatrix({ ...block4, table: [1] }, [])).toThrow(/16 values/);
   expect(() => new EncodedMatrix({ ...block4, blockSize: 30 }, [])).toThrow(/multiple of 32/);
+  expect(() => new EncodedMatrix({ ...block4, minimums: true, nestedBlockSize: 256 }, [])).toThrow(/both/);
+  expect(() => new EncodedMatrix({ kind: 'block8', rows: 2, columns: 24, blockSize: 16 }, [])).toThrow(/divides/);
   expect(() => linear(normal(2, 8), plain())).toThrow(/equal inner sizes, here 8 and 7/);
   expect(() => matmul(normal(7, 2), plain(), { transposeA: true })).toThrow(/encoded/);
 });

@@ -17,6 +17,8 @@ export interface Codes {
   readonly declarations: string;
   /** WGSL that fills the table in workgroup memory, at the top of main (with a barrier); empty where there is none. */
   fill(lane: string): string;
+  /** WGSL type of a scale: with a block's minimum beside it, a pair. */
+  readonly scaleType: 'f32' | 'vec2<f32>';
   /** WGSL: which scale element `at` has, and that scale. */
   scaleIndex(at: string): string;
   scale(index: string): string;
@@ -48,7 +50,7 @@ export function bindCodes(
   name: string,
   {
     encoding,
-    parts: [codes, absmax, nested],
+    parts: [codes, absmax, last],
     table,
   }: { encoding: OperandEncoding; parts: readonly Slice[]; table: TablePlace },
 ): Codes {
@@ -62,32 +64,79 @@ export function bindCodes(
       columnsName: shader.size('COLUMNS', encoding.columns),
     });
   }
-  const { blockSize, columns, nestedBlockSize } = encoding;
-  const unit = columns % 8 === 0 ? 8 : columns % 4 === 0 ? 4 : 1;
-  const isNested = nestedBlockSize !== undefined && nested !== undefined;
+  const minimums =
+    encoding.minimums === true && last !== undefined ? shader.read(`${name}Minimums`, last, 'f32') : undefined;
+  const { blockSize, columns } = encoding;
+  if (encoding.kind === 'block8')
+    return block8({ words, scales: shader.read(`${name}Scales`, absmax, 'f32'), minimums, blockSize });
+  const { nestedBlockSize } = encoding;
+  const isNested = nestedBlockSize !== undefined && last !== undefined;
   const scales = shader.read(`${name}Absmax`, absmax, isNested ? 'u32' : 'f32');
-  const map = isNested ? shader.read(`${name}Nested`, nested) : '';
-  const scaleBody = isNested
-    ? `let code = (${scales}[block / 4u] >> (8u * (block % 4u))) & 255u;
-  return ${map}[code] * ${map}[${nestedHead}u + block / ${nestedBlockSize}u] + ${map}[${nestedHead - 1}u];`
-    : `return ${scales}[block];`;
-  const values = encoding.table.map(literal);
+  const map = isNested ? shader.read(`${name}Nested`, last) : '';
+  const scale = isNested
+    ? `fn codeScale(block: u32) -> f32 {
+  let code = (${scales}[block / 4u] >> (8u * (block % 4u))) & 255u;
+  return ${map}[code] * ${map}[${nestedHead}u + block / ${nestedBlockSize}u] + ${map}[${nestedHead - 1}u];
+}`
+    : blockScale(scales, minimums);
+  return block4({ words, scale, minimums, blockSize, columns, values: encoding.table.map(literal), table });
+}
+
+/** WGSL: the scale of a block, with its minimum where blocks have one. */
+function blockScale(scales: string, minimums: string | undefined): string {
+  return minimums === undefined
+    ? `fn codeScale(block: u32) -> f32 { return ${scales}[block]; }`
+    : `fn codeScale(block: u32) -> vec2<f32> { return vec2<f32>(${scales}[block], ${minimums}[block]); }`;
+}
+
+/** WGSL: a code's value by its scale, which may be a pair. */
+const scaled = (value: string, scale: string, minimums: string | undefined): string =>
+  minimums === undefined ? `${value} * ${scale}` : `${value} * ${scale}.x + ${scale}.y`;
+
+const typeOfScale = (minimums: string | undefined): Codes['scaleType'] =>
+  minimums === undefined ? 'f32' : 'vec2<f32>';
+
+function block4({
+  words,
+  scale: scaleFunction,
+  minimums,
+  blockSize,
+  columns,
+  values,
+  table,
+}: {
+  words: string;
+  /** WGSL of codeScale. */
+  scale: string;
+  minimums: string | undefined;
+  blockSize: number;
+  columns: number;
+  /** WGSL of the 16 values. */
+  values: readonly string[];
+  table: TablePlace;
+}): Codes {
+  const unit = columns % 8 === 0 ? 8 : columns % 4 === 0 ? 4 : 1;
   const assignments = values.map((value, code) => `codeValues[${code}] = ${value};`).join(' ');
   const tableDeclaration =
     table === 'workgroup'
       ? 'var<workgroup> codeValues: array<f32, 16>;'
       : `var<private> codeValues: array<f32, 16> = array<f32, 16>(${values.join(', ')});`;
   const index = (shift: number): string => `codeValues[${shift === 0 ? 'bits' : `(bits >> ${shift}u)`} & 15u]`;
+  const scaleType = typeOfScale(minimums);
   return {
     unit,
     span: commonDivisor(columns, blockSize),
+    scaleType,
     // Element 2j is the high half of byte j.
     declarations: `
 ${tableDeclaration}
-fn codeScale(block: u32) -> f32 { ${scaleBody} }
-fn fourCodes(bits: u32, scale: f32) -> vec4<f32> { return vec4<f32>(${[4, 0, 12, 8].map(index).join(', ')}) * scale; }
+${scaleFunction}
+fn fourCodes(bits: u32, scale: ${scaleType}) -> vec4<f32> {
+  return ${scaled(`vec4<f32>(${[4, 0, 12, 8].map(index).join(', ')})`, 'scale', minimums)};
+}
 fn oneCode(at: u32) -> f32 {
-  return codeValues[(${words}[at / 8u] >> (4u * ((at & 7u) ^ 1u))) & 15u] * codeScale(at / ${blockSize}u);
+  let scale = codeScale(at / ${blockSize}u);
+  return ${scaled(`codeValues[(${words}[at / 8u] >> (4u * ((at & 7u) ^ 1u))) & 15u]`, 'scale', minimums)};
 }
 `,
     fill: (lane) => (table === 'private' ? '' : `  if (${lane} == 0u) { ${assignments} }\n  workgroupBarrier();\n`),
@@ -99,6 +148,51 @@ fn oneCode(at: u32) -> f32 {
         ? [`fourCodes(${word}, ${scale})`, `fourCodes(${word} >> 16u, ${scale})`]
         : [`fourCodes(${word}, ${scale})`],
     vector: (at) => `fourCodes(${words}[(${at}) / 8u] >> (4u * ((${at}) & 4u)), codeScale((${at}) / ${blockSize}u))`,
+    scalar: (at) => `oneCode(${at})`,
+  };
+}
+
+/** WGSL: four signed codes of 8 bits. */
+const fourSigned = `
+fn fourSigned(bits: u32) -> vec4<f32> {
+  let word = bitcast<i32>(bits);
+  let low = vec2<f32>(f32(extractBits(word, 0u, 8u)), f32(extractBits(word, 8u, 8u)));
+  let high = vec2<f32>(f32(extractBits(word, 16u, 8u)), f32(extractBits(word, 24u, 8u)));
+  return vec4<f32>(low, high);
+}
+`;
+
+/** Rows are whole blocks, which are whole words. */
+function block8({
+  words,
+  scales,
+  minimums,
+  blockSize,
+}: {
+  words: string;
+  scales: string;
+  minimums: string | undefined;
+  blockSize: number;
+}): Codes {
+  const scaleType = typeOfScale(minimums);
+  return {
+    unit: 4,
+    span: blockSize,
+    scaleType,
+    declarations: `${fourSigned}${blockScale(scales, minimums)}
+fn fourCodes(bits: u32, scale: ${scaleType}) -> vec4<f32> { return ${scaled('fourSigned(bits)', 'scale', minimums)}; }
+fn oneCode(at: u32) -> f32 {
+  let scale = codeScale(at / ${blockSize}u);
+  let code = f32(extractBits(bitcast<i32>(${words}[at / 4u]), 8u * (at & 3u), 8u));
+  return ${scaled('code', 'scale', minimums)};
+}
+`,
+    fill: () => '',
+    scaleIndex: (at) => `(${at}) / ${blockSize}u`,
+    scale: (block) => `codeScale(${block})`,
+    word: (at) => `${words}[(${at}) / 4u]`,
+    fours: (word, scale) => [`fourCodes(${word}, ${scale})`],
+    vector: (at) => `fourCodes(${words}[(${at}) / 4u], codeScale((${at}) / ${blockSize}u))`,
     scalar: (at) => `oneCode(${at})`,
   };
 }
@@ -118,14 +212,9 @@ function rows8({
   return {
     unit: columns % 4 === 0 ? 4 : 1,
     span: columns,
-    declarations: `
-fn codeScale(row: u32) -> f32 { return ${scales}[row]; }
-fn fourCodes(bits: u32, scale: f32) -> vec4<f32> {
-  let word = bitcast<i32>(bits);
-  let low = vec2<f32>(f32(extractBits(word, 0u, 8u)), f32(extractBits(word, 8u, 8u)));
-  let high = vec2<f32>(f32(extractBits(word, 16u, 8u)), f32(extractBits(word, 24u, 8u)));
-  return vec4<f32>(low, high) * scale * ${step};
-}
+    scaleType: 'f32',
+    declarations: `${fourSigned}fn codeScale(row: u32) -> f32 { return ${scales}[row]; }
+fn fourCodes(bits: u32, scale: f32) -> vec4<f32> { return fourSigned(bits) * scale * ${step}; }
 fn oneCode(at: u32) -> f32 {
   let code = f32(extractBits(bitcast<i32>(${words}[at / 4u]), 8u * (at & 3u), 8u));
   return code * codeScale(at / ${columnsName}) * ${step};

@@ -150,7 +150,7 @@ function loadCodes({ codes, matrix, width, choice }: { codes: Codes; matrix: Mat
     load += '      let inside = x < N && y < k1;\n';
     let scale = 'scale';
     if (matrix.alongInner) {
-      before += `  var block${turn} = 0xffffffffu; var scale${turn} = 0.0f;\n`;
+      before += `  var block${turn} = 0xffffffffu; var scale${turn}: ${codes.scaleType};\n`;
       const [block, index] = [`block${turn}`, codes.scaleIndex('at')];
       scale = `scale${turn}`;
       load += `      if (inside && ${block} != ${index}) { ${block} = ${index}; ${scale} = ${codes.scale(block)}; }\n`;
