@@ -15,8 +15,8 @@ import type { Spec } from '../spec.js';
  * bitsandbytes' layout). With `minimums` a further f32 operand [blocks] is added: W[i] = table[code(i)] · absmax(b) +
  * minimum(b), b = ⌊i / blockSize⌋ (GGUF's Q4_1 and Q4_K, whose blocks have a smallest value).
  *
- * `block8`: W[i] = code(i) · scale(b) (+ minimum(b)), with codes i8 [size] and scale f32 [blocks] (GGUF's Q8_0, Q5_K and
- * Q6_K).
+ * `block8`: W[i] = code(i) · scale(b) (+ minimum(b)), with codes i8 [size] and scale f32 [blocks] (GGUF's Q8_0, Q5_K
+ * and Q6_K).
  *
  * `rows8`: W[r, c] = code[r, c] · absmax[r] · (1/127), with codes i8 [rows·columns] and absmax f32 [rows] (Dettmers et
  * al. 2022, LLM.int8's storage; the activations stay f32).
