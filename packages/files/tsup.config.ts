@@ -1,5 +1,7 @@
-import { library } from '../../tsup.base.js';
+import { libraryForBoth } from '../../tsup.base.js';
 
-export default library({
-  entry: { index: 'src/index.ts', names: 'src/entries/names.ts', reading: 'src/entries/reading.ts' },
+export default libraryForBoth({
+  index: 'src/index.ts',
+  names: 'src/entries/names.ts',
+  reading: 'src/entries/reading.ts',
 });

@@ -1,3 +1,3 @@
-import { library } from '../../tsup.base.js';
+import { libraryForBoth } from '../../tsup.base.js';
 
-export default library({ entry: { index: 'src/index.ts', node: 'src/entries/node.ts', cli: 'src/cli.ts' } });
+export default libraryForBoth({ index: 'src/index.ts' }, { node: 'src/entries/node.ts', cli: 'src/cli.ts' });

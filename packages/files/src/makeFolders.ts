@@ -1,6 +1,3 @@
-import { mkdir, rmdir, stat } from 'node:fs/promises';
-import { dirname, resolve } from 'node:path';
-
 /**
  * Makes a folder with its parents. Returns those that it made, innermost first. One by one, since Node 20's recursive
  * mkdir never returns where a file system (/proc) answers ENOENT.
@@ -9,6 +6,8 @@ export async function makeFolders(
   path: string,
   make: (path: string) => Promise<boolean> = makeFolder,
 ): Promise<string[]> {
+  const { rmdir, stat } = await import('node:fs/promises');
+  const { dirname, resolve } = await import('node:path');
   const missing: string[] = [];
   for (
     let folder = resolve(path);
@@ -28,6 +27,7 @@ export async function makeFolders(
 
 /** Makes one folder. Resolves to false where it exists: another process may have been faster. */
 export async function makeFolder(path: string): Promise<boolean> {
+  const { mkdir } = await import('node:fs/promises');
   try {
     await mkdir(path);
     return true;

@@ -1,6 +1,4 @@
 import { LowrankError, isLowrankError } from '@lowrank/errors';
-import { open, readdir, realpath, rmdir, stat } from 'node:fs/promises';
-import { basename, dirname, resolve } from 'node:path';
 import { removeLeftovers } from './leftovers.js';
 import type { FolderLock } from './lock.js';
 import { lockFolder } from './lock.js';
@@ -47,12 +45,10 @@ export interface ClaimOptions {
  * or a study
  */
 export async function claimOutput(path: string, options: ClaimOptions = {}): Promise<OutputClaim> {
+  const { readdir } = await import('node:fs/promises');
   let made: string[] = [];
   let lock: FolderLock | undefined;
-  const discard = async (): Promise<void> => {
-    await lock?.release().catch(() => undefined);
-    for (const folder of made) await rmdir(folder).catch(() => undefined);
-  };
+  const discard = (): Promise<void> => undo(lock, made);
   try {
     made = await makeFolders(path);
     if (await isAmong(path, options.inputs)) throw isInput(path);
@@ -85,12 +81,11 @@ export async function claimFile(
   path: string,
   { magic, overwrite = false }: Pick<ClaimOptions, 'overwrite'> & { readonly magic: string },
 ): Promise<Pick<OutputClaim, 'path' | 'release' | 'discard'>> {
+  const { stat } = await import('node:fs/promises');
+  const { basename, dirname, resolve } = await import('node:path');
   let made: string[] = [];
   let lock: FolderLock | undefined;
-  const discard = async (): Promise<void> => {
-    await lock?.release().catch(() => undefined);
-    for (const folder of made) await rmdir(folder).catch(() => undefined);
-  };
+  const discard = (): Promise<void> => undo(lock, made);
   const [folder, name] = [dirname(resolve(path)), basename(path)];
   try {
     made = await makeFolders(folder);
@@ -107,7 +102,14 @@ export async function claimFile(
   }
 }
 
+async function undo(lock: FolderLock | undefined, made: readonly string[]): Promise<void> {
+  const { rmdir } = await import('node:fs/promises');
+  await lock?.release().catch(() => undefined);
+  for (const folder of made) await rmdir(folder).catch(() => undefined);
+}
+
 async function beginning(path: string, length: number): Promise<string> {
+  const { open } = await import('node:fs/promises');
   const file = await open(path).catch(() => undefined);
   if (file === undefined) return '';
   try {
@@ -127,6 +129,7 @@ function mayWrite({ kind }: Contents, { overwrite = false, resume }: ClaimOption
 }
 
 async function isAmong(path: string, inputs: readonly string[] = []): Promise<boolean> {
+  const { realpath } = await import('node:fs/promises');
   const own = await realpath(path);
   for (const input of inputs) if ((await realpath(input).catch(() => undefined)) === own) return true;
   return false;

@@ -1,6 +1,6 @@
-import { LowrankError } from '@lowrank/errors';
 import { defaultLimits } from './constants.js';
 import type { LimitName, Limits } from './constants.js';
+import { dawn } from './dawn.js';
 
 /** What is known of an adapter, as plain data. */
 export interface AdapterDescription {
@@ -63,79 +63,13 @@ export function adapterName(adapter: AdapterDescription): string {
   return `${name === '' ? 'unnamed adapter' : name}${adapter.software ? ' (software)' : ''}`;
 }
 
-interface DawnModule {
-  create(options: string[]): GPU;
-}
-
-// Dawn's GPU object must outlive every device made from it: letting it be collected crashed earlier releases at exit.
-const kept = new Map<string, GPU>();
-
 /**
- * The GPU entry point: `navigator.gpu` in a browser, Dawn through the optional peer `webgpu` in Node.
+ * The GPU entry point: `navigator.gpu` in a browser and in Deno, Dawn through the optional peer `webgpu` in Node.
  * Throws `webgpu.no-adapter` with the remedy where there is neither.
  */
 export async function gpuEntry(dawnOptions: readonly string[] = []): Promise<GPU> {
   const browser = (globalThis.navigator as (Navigator & { gpu?: GPU }) | undefined)?.gpu;
-  if (browser !== undefined) return browser;
-  if (!isNode()) {
-    throw new LowrankError({
-      code: 'webgpu.no-adapter',
-      what: 'this browser offers no WebGPU',
-      remedy:
-        'Use a recent Chrome, Edge, Safari or Firefox on a secure (https or localhost) page, or choose the ' +
-        'cpu backend.',
-    });
-  }
-  const key = dawnOptions.join('\n');
-  const known = kept.get(key);
-  if (known !== undefined) return known;
-  const dawn = await importDawn();
-  requireVulkanLoader();
-  const gpu = dawn.create([...dawnOptions]);
-  kept.set(key, gpu);
-  return gpu;
-}
-
-function isNode(): boolean {
-  return typeof process !== 'undefined' && typeof process.versions?.node === 'string';
-}
-
-/**
- * On Linux Dawn reaches GPUs through libvulkan alone, and where that is missing it writes a warning with a stack to
- * stderr. Asking the dynamic loader first gives a sentence instead: `dlopen` of a library that is there fails later,
- * for it is no Node addon.
- */
-function requireVulkanLoader(): void {
-  if (process.platform !== 'linux') return;
-  try {
-    process.dlopen({ exports: {} }, 'libvulkan.so.1');
-  } catch (cause) {
-    if (!(cause instanceof Error) || !cause.message.includes('cannot open shared object file')) return;
-    throw new LowrankError({
-      code: 'webgpu.no-adapter',
-      what: 'no WebGPU adapter can be reached',
-      expected: 'the Vulkan loader, libvulkan.so.1',
-      got: 'none on this system',
-      remedy: 'Install it with the GPU’s driver (libvulkan1 on Debian and Ubuntu), or choose the cpu backend.',
-      cause,
-    });
-  }
-}
-
-async function importDawn(): Promise<DawnModule> {
-  // The name is a variable so that browser bundlers leave the Node-only peer alone.
-  const name = 'webgpu';
-  try {
-    return (await import(/* @vite-ignore */ /* webpackIgnore: true */ name)) as DawnModule;
-  } catch (cause) {
-    throw new LowrankError({
-      code: 'webgpu.no-adapter',
-      what: 'WebGPU in Node needs the package webgpu (Dawn), which could not be loaded',
-      got: cause instanceof Error ? (cause.message.split('\n')[0] ?? '') : String(cause),
-      remedy: 'Run `npm install webgpu`, or choose the cpu backend.',
-      cause,
-    });
-  }
+  return browser ?? dawn(dawnOptions);
 }
 
 /**
