@@ -95,12 +95,14 @@ class CpuBackend implements Backend {
   }
 
   async read(buffer: DeviceBuffer, offset: number, bytes: number): Promise<ArrayBuffer> {
-    this.check();
+    const wait = this.ready();
+    if (wait !== undefined) await wait;
     return copyOut(this.heap, addressOf(buffer, offset, bytes), bytes);
   }
 
   async prepare(plan: Plan, buffers: readonly DeviceBuffer[]): Promise<Executable> {
-    this.check();
+    const wait = this.ready();
+    if (wait !== undefined) await wait;
     const recorder = new Recorder(this.heap, this.pool.threads);
     const place = <T extends { buffer: number; offset: number; bytes: number }>(
       operand: T,
@@ -124,12 +126,12 @@ class CpuBackend implements Backend {
       inputs: find('inputs'),
       scalars: find('scalars'),
       outputs: plan.outputs.map((output) => ({ address: place(output).address, bytes: output.bytes })),
-      check: () => this.check(),
+      ready: () => this.ready(),
     });
   }
 
   async finish(): Promise<void> {
-    this.check();
+    await this.ready();
   }
 
   dispose(): void {
@@ -138,8 +140,20 @@ class CpuBackend implements Backend {
     this.pool.dispose();
   }
 
+  /** A promise only where a run has stalled: else what is asked for is done at once, in the order of the calls. */
+  private ready(): Promise<void> | undefined {
+    if (this.pool.stalled !== undefined) return this.settled();
+    this.check();
+    return undefined;
+  }
+
+  private async settled(): Promise<void> {
+    while (this.pool.stalled !== undefined) await this.pool.stalled;
+    this.check();
+  }
+
   private check(): void {
-    if (!this.disposed) return;
+    if (!this.disposed) return this.pool.check();
     throw new LowrankError({
       code: 'cpu.disposed',
       what: 'the CPU backend',
@@ -259,7 +273,7 @@ interface ExecutableParts {
   inputs: DeviceBuffer | undefined;
   scalars: DeviceBuffer | undefined;
   outputs: readonly { address: number; bytes: number }[];
-  check: () => void;
+  ready: () => Promise<void> | undefined;
 }
 
 class CpuExecutable implements Executable {
@@ -271,11 +285,17 @@ class CpuExecutable implements Executable {
   }
 
   async run({ inputs, scalars, read }: RunRequest): Promise<{ outputs: Promise<ArrayBuffer>[] }> {
-    const { heap, pool, recorder, outputs, check } = this.parts;
-    check();
-    this.copyIn(this.parts.inputs, inputs);
-    this.copyIn(this.parts.scalars, scalars);
-    pool.run(this.records, recorder.count);
+    const { heap, pool, recorder, outputs, ready } = this.parts;
+    const wait = ready();
+    if (wait === undefined) this.copyAllIn(inputs, scalars);
+    else {
+      // The caller may use their memory again.
+      const [held, heldScalars] = [inputs.slice(), scalars.slice()];
+      await wait;
+      this.copyAllIn(held, heldScalars);
+    }
+    const rest = pool.run(this.records, recorder.count);
+    if (rest !== undefined) await rest;
     const copies = read.map((index) => {
       const output = outputs[index];
       if (output === undefined) throw new RangeError(`output ${index} of ${outputs.length}`);
@@ -291,6 +311,11 @@ class CpuExecutable implements Executable {
 
   dispose(): void {
     this.parts.recorder.dispose();
+  }
+
+  private copyAllIn(inputs: Uint8Array, scalars: Uint8Array): void {
+    this.copyIn(this.parts.inputs, inputs);
+    this.copyIn(this.parts.scalars, scalars);
   }
 
   private copyIn(buffer: DeviceBuffer | undefined, bytes: Uint8Array): void {

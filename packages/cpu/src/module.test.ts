@@ -7,7 +7,7 @@ test.each([true, false])('compiles both tiers for shared: %s', async (shared) =>
     const { module, tier } = await loadModule(shared, relaxedSimd);
     if (!relaxedSimd) expect(tier).toBe('baseline');
     const { exports } = await WebAssembly.instantiate(module, { env: { memory } });
-    expect(Object.keys(exports).sort()).toEqual(['init', 'memory', 'runAlone', 'runTogether', 'work']);
+    expect(Object.keys(exports).sort()).toEqual(['init', 'memory', 'rejoin', 'runAlone', 'runTogether', 'work']);
   }
 });
 

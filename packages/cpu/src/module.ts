@@ -9,7 +9,10 @@ import { nodeModule } from './platform.js';
 export interface KernelExports {
   init(scratch: number): void;
   runAlone(records: number, count: number): void;
-  runTogether(control: number, records: number, count: number, maySleep: number): void;
+  /** 0 when all is done, 1 when nothing has moved for half a second, 2 when a thread has broken down. */
+  runTogether(control: number, records: number, count: number, maySleep: number): number;
+  /** Goes on where `runTogether` has returned 1. */
+  rejoin(control: number, records: number, count: number, maySleep: number): number;
   work(control: number): void;
 }
 

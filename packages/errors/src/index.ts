@@ -66,6 +66,13 @@ export function isLowrankError(error: unknown): error is LowrankError {
   return error instanceof Error && 'code' in error && 'what' in error && 'remedy' in error;
 }
 
+const lostDevices = ['webgpu.device-lost', 'cpu.threadLost'];
+
+/** Whether what a backend held is gone, so that only another backend can go on from what was saved. */
+export function isDeviceLost(error: unknown): error is LowrankError {
+  return isLowrankError(error) && lostDevices.includes(error.code);
+}
+
 /** Settings as programs write them. */
 const plainNames: SettingNames = (setting, value) => (value === undefined ? setting : `${setting} '${value}'`);
 

@@ -49,6 +49,7 @@ export function fakeTrainer(
           texts: [{ prompt: 'a', text: 'b', references: ['c'] }],
         };
       },
+      check: () => Promise.resolve(),
       dispose: () => undefined,
     }),
   };

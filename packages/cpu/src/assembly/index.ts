@@ -152,8 +152,8 @@ const NEXT: usize = 16;
 const DONE: usize = 20;
 
 /*
- * The control block, in 32-bit words: epoch, open (the epoch that may be joined, or 0), entered, records, count,
- * sleepers, stop.
+ * The control block, in 32-bit words: epoch, open (whether the run may be joined), entered, records, count, sleepers,
+ * stop, failed (a thread has broken down in mid-run), pages (of the memory), and what pool.ts alone reads.
  */
 const OPEN: usize = 4;
 const ENTERED: usize = 8;
@@ -161,11 +161,23 @@ const RECORDS: usize = 12;
 const COUNT: usize = 16;
 const SLEEPERS: usize = 20;
 const STOP: usize = 24;
+const FAILED: usize = 28;
+const PAGES: usize = 32;
 
 /** Looks this often before it sleeps: about 20 µs. */
 const SPINS: i32 = 4000;
 
-function walk(control: usize, records: usize, count: i32, maySleep: bool): void {
+/** How a run ends: pool.ts knows these numbers. */
+const FINISHED: i32 = 0;
+/** Nothing has moved for half a second: JavaScript may look whether all workers are alive, and call `rejoin`. */
+const STALLED: i32 = 1;
+const BROKEN: i32 = 2;
+
+/** Rounds of waiting, of 1 ms asleep or 20 µs awake, that make about half a second. */
+const ASLEEP_ROUNDS: i32 = 500;
+const AWAKE_ROUNDS: i32 = 25000;
+
+function walk(control: usize, records: usize, count: i32, maySleep: bool, rounds: i32): i32 {
   for (let i = 0; i < count; i++) {
     const kernel = load<i32>(records),
       params = load<usize>(records, 4);
@@ -181,16 +193,24 @@ function walk(control: usize, records: usize, count: i32, maySleep: bool): void 
       if (done == units && atomic.load<i32>(control, SLEEPERS) > 0) atomic.notify(records + DONE, -1);
     }
     let spins = 0;
+    let round = 0;
     while (true) {
       const done = atomic.load<i32>(records, DONE);
       if (done >= units) break;
-      if (++spins < SPINS || !maySleep) continue;
+      if (++spins < SPINS) continue;
+      if (atomic.load<i32>(control, FAILED) != 0) return BROKEN;
+      if (++round == rounds) return STALLED;
+      if (!maySleep) {
+        spins = 0;
+        continue;
+      }
       atomic.add<i32>(control, 1, SLEEPERS);
       atomic.wait<i32>(records + DONE, done, 1000000);
       atomic.sub<i32>(control, 1, SLEEPERS);
     }
     records += RECORD;
   }
+  return FINISHED;
 }
 
 /** Runs records on this thread alone. */
@@ -201,26 +221,42 @@ export function runAlone(records: usize, count: i32): void {
   }
 }
 
-/** Runs records together with the workers that join; returns when all is done and every worker has left. */
-export function runTogether(control: usize, records: usize, count: i32, maySleep: bool): void {
+/**
+ * Runs records together with the workers that join; returns when all is done and every worker has left, or with
+ * STALLED or BROKEN.
+ */
+export function runTogether(control: usize, records: usize, count: i32, maySleep: bool): i32 {
   for (let i = 0; i < count; i++) {
     store<i32>(records + <usize>i * RECORD, 0, NEXT);
     store<i32>(records + <usize>i * RECORD, 0, DONE);
   }
   store<usize>(control, records, RECORDS);
   store<i32>(control, count, COUNT);
+  store<i32>(control, memory.size(), PAGES);
   const epoch = atomic.load<i32>(control) + 1;
   atomic.store<i32>(control, 1, OPEN);
   atomic.store<i32>(control, epoch);
   atomic.notify(control, -1);
-  walk(control, records, count, maySleep);
+  return rejoin(control, records, count, maySleep);
+}
+
+/** Goes on with a run that has stalled. */
+export function rejoin(control: usize, records: usize, count: i32, maySleep: bool): i32 {
+  const rounds = maySleep ? ASLEEP_ROUNDS : AWAKE_ROUNDS;
+  const state = walk(control, records, count, maySleep, rounds);
+  if (state != FINISHED) return state;
   atomic.store<i32>(control, 0, OPEN);
   let spins = 0;
+  let round = 0;
   while (true) {
     const entered = atomic.load<i32>(control, ENTERED);
-    if (entered == 0) break;
+    if (entered == 0) return FINISHED;
+    if (++spins < SPINS) continue;
+    if (atomic.load<i32>(control, FAILED) != 0) return BROKEN;
+    if (++round == rounds) return STALLED;
     // A worker that leaves may have lost its core to another process: do not keep it from getting one back.
-    if (++spins > SPINS && maySleep) atomic.wait<i32>(control + ENTERED, entered, 100000);
+    if (maySleep) atomic.wait<i32>(control + ENTERED, entered, 100000);
+    else spins = 0;
   }
 }
 
@@ -237,8 +273,12 @@ export function work(control: usize): void {
     }
     seen = epoch;
     atomic.add<i32>(control, 1, ENTERED);
-    if (atomic.load<i32>(control, OPEN) != 0)
-      walk(control, load<usize>(control, RECORDS), load<i32>(control, COUNT), true);
+    if (atomic.load<i32>(control, OPEN) != 0) {
+      // V8 tells no thread of a growth that falls into the moment in which the thread is given the memory: it would go
+      // by the old size in atomic operations and memory.copy, and trap. Growing by nothing makes it look.
+      if (memory.size() < load<i32>(control, PAGES)) memory.grow(0);
+      walk(control, load<usize>(control, RECORDS), load<i32>(control, COUNT), true, -1);
+    }
     atomic.sub<i32>(control, 1, ENTERED);
   }
 }

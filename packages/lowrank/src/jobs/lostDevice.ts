@@ -1,4 +1,4 @@
-import { isLowrankError } from '@lowrank/errors';
+import { isDeviceLost, isLowrankError } from '@lowrank/errors';
 import type { Backend } from '@lowrank/tensor';
 import { isStandardInput } from '../runs/runInputs.js';
 import type { BegunRun } from '../runs/beginRun.js';
@@ -9,13 +9,9 @@ export const mostLostDevices = 3;
 
 /** Whether this is why something failed: an error of a lost device may be about what was being done at the time. */
 export async function lostItsDevice(error: unknown, backend: Backend | undefined): Promise<boolean> {
-  if (isLost(error)) return true;
+  if (isDeviceLost(error)) return true;
   if (backend === undefined) return false;
-  return backend.finish().then(() => false, isLost);
-}
-
-function isLost(error: unknown): boolean {
-  return isLowrankError(error) && error.code === 'webgpu.device-lost';
+  return backend.finish().then(() => false, isDeviceLost);
 }
 
 /** Without the remedy, which is being taken. */

@@ -1,6 +1,7 @@
 import { existsSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { createCpuBackend } from '@lowrank/cpu';
+import { LowrankError } from '@lowrank/errors';
 import type { Backend } from '@lowrank/tensor';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { golden, scratch } from '../testing.js';
@@ -129,5 +130,38 @@ describe('runStudyRun with studyTrainer', () => {
       }),
     ).toBeUndefined();
     expect(readdirSync(place.path)).toEqual([]);
+  });
+
+  it('does a run again on another device where its own is lost, and says so', async () => {
+    using place = scratch();
+    const whole = (await runStudyRun(runIn(place.path), { trainer })) as DoneRun;
+    const opened: Backend[] = [];
+    const gone = new LowrankError({ code: 'cpu.threadLost', what: 'a thread' });
+    /** The first device fails after some runs, and says what of it only when it is asked. */
+    const open = async (): Promise<Backend> => {
+      const made = await createCpuBackend({ threads: 1 });
+      opened.push(made);
+      if (opened.length > 1) return made;
+      let runs = 0;
+      const { finish, prepare } = made;
+      const isGone = (): boolean => runs > 3;
+      made.finish = () => (isGone() ? Promise.reject(gone) : finish.call(made));
+      made.prepare = async (...args) => {
+        const executable = await prepare.apply(made, args);
+        const { run } = executable;
+        executable.run = (request) => (++runs > 3 ? Promise.reject(new Error('odd')) : run.call(executable, request));
+        return executable;
+      };
+      return made;
+    };
+    const done = (await runStudyRun(runIn(place.path), { trainer: studyTrainer(open) })) as DoneRun;
+    expect(opened).toHaveLength(2);
+    expect(done).toMatchObject({ status: 'done', train_loss: whole.train_loss, scores: whole.scores });
+    expect(done.warnings).toContainEqual(expect.stringContaining('done again on another one'));
+    // A device that nobody can replace ends the study.
+    opened.length = 0;
+    const only = studyTrainer(await open());
+    await expect(runStudyRun(runIn(place.path), { trainer: only })).rejects.toThrow(gone);
+    for (const made of opened) made.dispose();
   });
 });

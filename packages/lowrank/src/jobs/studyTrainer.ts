@@ -13,9 +13,15 @@ import { studyTokenizer } from './studyTokenizer.js';
 
 /** Trains the runs of a study with `fineTuneFolder`, and scores them with `evaluateFolder`. */
 export function studyTrainer(given: BackendOrOpener): StudyTrainer {
-  const open = backendOnce(given);
+  let open = backendOnce(given);
   return {
     open: async () => void (await open()),
+    async replaceDevice() {
+      if (typeof given !== 'function') return false;
+      open = backendOnce(given);
+      await open();
+      return true;
+    },
     async openSession() {
       const metered = meteredBackend(await open());
       const { backend } = metered;
@@ -26,6 +32,7 @@ export function studyTrainer(given: BackendOrOpener): StudyTrainer {
         },
         train: (run, hooks) => trainRun(run, backend, hooks),
         evaluate: (run, trained, hooks) => evaluateRun(run, backend, { trained, ...hooks }),
+        check: () => backend.finish(),
         dispose: () => metered.release(),
       };
     },

@@ -1,6 +1,6 @@
 import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
-import { isLowrankError, LowrankError } from '@lowrank/errors';
+import { isDeviceLost, LowrankError } from '@lowrank/errors';
 import { safeName } from '@lowrank/files/names';
 import type { RunContext, RunResult, WorkEvent } from '@lowrank/queue';
 import { runStudyRun } from '../runs/runStudyRun.js';
@@ -91,7 +91,7 @@ export class QueueWorker {
     try {
       return await runStudyRun(run, { trainer: this.options.trainer, signal, onProgress });
     } catch (error) {
-      if (!isLowrankError(error) || error.code !== 'webgpu.device-lost') throw error;
+      if (!isDeviceLost(error)) throw error;
       throw new LowrankError({
         code: 'queue.unfit',
         what: 'the device of this worker',

@@ -1,6 +1,6 @@
 import { mkdir, readdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
-import { isLowrankError, LowrankError } from '@lowrank/errors';
+import { isDeviceLost, isLowrankError, LowrankError } from '@lowrank/errors';
 import { modelParameters } from './modelParameters.js';
 import { StepClock } from './stepClock.js';
 import type { DoneRun, FailedRun, RunProgress, StudyOutcome, StudyRun } from './studyRun.js';
@@ -13,18 +13,42 @@ export interface RunStudyRunOptions {
   readonly onProgress?: (progress: RunProgress) => void;
 }
 
+/** As many devices may a run lose; then the trouble is another one. */
+export const mostLostDevices = 3;
+
 /**
  * Does one run of a study: trains into `run.folder` and scores what was saved there. It needs nothing but the JSON, and
  * the model and data files that it names, so any process can do it.
  *
  * A run that fails (NaN, out of memory, a method that a model does not have) is an outcome; what it left in its folder
- * is removed. Undefined when the signal was aborted: nothing is left then either.
+ * is removed. Undefined when the signal was aborted: nothing is left then either. A run whose device is lost is done
+ * again on another one, where the trainer can open one.
  *
- * @throws LowrankError `webgpu.device-lost`: no run that follows could be done on this device
+ * @throws LowrankError `webgpu.device-lost`, `cpu.threadLost`: there is no other device, or three were lost in this run
  */
 export async function runStudyRun(run: StudyRun, options: RunStudyRunOptions): Promise<StudyOutcome | undefined> {
+  const lost: string[] = [];
+  for (;;) {
+    const session = await options.trainer.openSession();
+    try {
+      return await outcomeOf(run, session, { ...options, lost });
+    } catch (error) {
+      if (!isDeviceLost(error) || lost.length === mostLostDevices) throw error;
+      lost.push(`the device was lost, and the run done again on another one (${error.message})`);
+      if (!(await options.trainer.replaceDevice?.())) throw error;
+    } finally {
+      session.dispose();
+    }
+  }
+}
+
+/** The options, and what is to be told of the run beside what it says itself. */
+interface Attempt extends RunStudyRunOptions {
+  readonly lost: readonly string[];
+}
+
+async function outcomeOf(run: StudyRun, session: TrainingSession, options: Attempt): Promise<StudyOutcome | undefined> {
   const { folder } = run;
-  const session = await options.trainer.openSession();
   try {
     await rm(folder, { recursive: true, force: true });
     await mkdir(folder, { recursive: true });
@@ -32,23 +56,23 @@ export async function runStudyRun(run: StudyRun, options: RunStudyRunOptions): P
     if (done === undefined) await rm(folder, { recursive: true, force: true });
     return done;
   } catch (error) {
-    if (isLowrankError(error) && error.code === 'webgpu.device-lost') throw error;
+    // What is said of work on a device that is no more may be about the work.
+    await session.check();
+    if (isDeviceLost(error)) throw error;
     await rm(folder, { recursive: true, force: true });
     // An error on the way out of an aborted run is no failure of the run.
     return options.signal?.aborted === true ? undefined : failedRun(run, error);
-  } finally {
-    session.dispose();
   }
 }
 
 async function trainAndScore(
   run: StudyRun,
   session: TrainingSession,
-  { signal, onProgress }: RunStudyRunOptions,
+  { signal, onProgress, lost }: Attempt,
 ): Promise<DoneRun | undefined> {
   const begun = performance.now();
   const clock = new StepClock();
-  const warnings = new Set<string>();
+  const warnings = new Set<string>(lost);
   const onWarning = (text: string): void => void warnings.add(text);
   const trained = await session.train(run, {
     signal,

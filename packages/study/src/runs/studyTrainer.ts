@@ -8,6 +8,8 @@ import type { StudyRun, StudySample, StudyTraining } from './studyRun.js';
 export interface StudyTrainer {
   /** Opens the device, once. @throws where there is no device, since no run could be done */
   open(): Promise<void>;
+  /** Opens another device in the place of one that was lost; returns whether it could. Default: it cannot. */
+  replaceDevice?(): Promise<boolean>;
   /** Makes room for one run. */
   openSession(): Promise<TrainingSession>;
 }
@@ -22,6 +24,8 @@ export interface TrainingSession {
   train(run: StudyRun, hooks: TrainingHooks): Promise<TrainedRun | undefined>;
   /** Scores what `train` saved, loaded again as anyone would who got the files. */
   evaluate(run: StudyRun, trained: TrainedRun, hooks: EvaluationHooks): Promise<EvaluatedRun>;
+  /** @throws LowrankError where the device is lost */
+  check(): Promise<void>;
   /** Frees everything that the session left on the device, which stays open. */
   dispose(): void;
 }
