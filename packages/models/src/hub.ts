@@ -6,7 +6,7 @@ import { checksumOfKey } from './hubDigest.js';
 import type { RemoteFile } from './remoteFile.js';
 import { hubSend } from './hubAccess.js';
 import type { HubAccess } from './hubAccess.js';
-import { listingFetch } from './hubListing.js';
+import { hubQuestions, wrongListing } from './hubListing.js';
 import { isNeeded } from './neededFiles.js';
 
 /** A repository on a hub, at a branch, a tag or a commit. */
@@ -50,39 +50,58 @@ export function checkHubId({ id, revision }: HubId): void {
 }
 
 /**
- * The commit that a revision stands for and the files of its root folder, by `@huggingface/hub`. Large files have LFS's
- * SHA-256, small ones Git's SHA-1; both are also the names of their blobs in the hub's cache.
+ * The commit that a revision stands for and the files of its root folder, by the hub's API
+ * (https://huggingface.co/docs/hub/api). Large files have LFS's SHA-256, small ones Git's SHA-1; both are also the names
+ * of their blobs in the hub's cache.
  *
  * @throws LowrankError `models.gated`, `models.notFound`, `models.hub` (other answers), `models.offline` (no network),
  * `files.unsafeName` (a hub that sends paths for hashes)
  */
 export async function listHub({ id, revision }: HubId, access: HubAccess): Promise<Listing> {
-  const { listFiles, modelInfo } = await import('@huggingface/hub');
   const { endpoint } = access;
   const hubUrl = endpoint.url.replace(/\/+$/, '');
-  const asking = listingFetch(access, hubSend(access));
-  const shared = { hubUrl, fetch: asking.fetch };
+  const ask = hubQuestions(access, hubSend(access), (response, said) =>
+    hubRefusal(response, { id, revision, access, said }),
+  );
   try {
+    const api = `${hubUrl}/api/models/${id}`;
     const snapshot = safeName(
-      commitPattern.test(revision)
-        ? revision
-        : (await modelInfo({ name: id, revision, additionalFields: ['sha'], ...shared })).sha,
-      { what: `the commit of ${id} that ${endpoint.shown} names`, pattern: commitPattern },
+      commitPattern.test(revision) ? revision : await commitOf(api, revision, { ask, access }),
+      {
+        what: `the commit of ${id} that ${endpoint.shown} names`,
+        pattern: commitPattern,
+      },
     );
     const files: RemoteFile[] = [];
-    for await (const entry of listFiles({ repo: id, revision: snapshot, ...shared })) {
-      const file = neededFile(entry, { from: endpoint.shown, folder: `${hubUrl}/${id}/resolve/${snapshot}` });
-      if (file !== undefined) files.push(file);
+    for (let page: string | undefined = `${api}/tree/${snapshot}?recursive=false&expand=false`; page !== undefined;) {
+      const { value, next } = await ask(page);
+      if (!Array.isArray(value) || !value.every(isObject))
+        throw wrongListing(endpoint, 'a list of files', 'another value');
+      for (const entry of value) {
+        const file = neededFile(entry, { from: endpoint.shown, folder: `${hubUrl}/${id}/resolve/${snapshot}` });
+        if (file !== undefined) files.push(file);
+      }
+      page = next;
     }
     return { snapshot, files };
   } catch (error) {
-    if (isLowrankError(error)) throw error;
-    if (asking.refused() !== undefined)
-      throw hubRefusal(asking.refused() ?? Response.error(), { id, revision, access, message: error });
-    if (access.signal?.aborted === true) throw error;
+    if (isLowrankError(error) || access.signal?.aborted === true) throw error;
     throw unreachable(endpoint.shown, error);
   }
 }
+
+/** The commit that a branch or a tag stands for, as the hub says: not yet known to be one. */
+async function commitOf(
+  api: string,
+  revision: string,
+  { ask, access }: { readonly ask: ReturnType<typeof hubQuestions>; readonly access: HubAccess },
+): Promise<unknown> {
+  const { value } = await ask(`${api}/revision/${encodeURIComponent(revision)}?expand=sha`);
+  if (!isObject(value) || Array.isArray(value)) throw wrongListing(access.endpoint, 'an object', 'another value');
+  return 'sha' in value ? value.sha : undefined;
+}
+
+const isObject = (value: unknown): value is object => typeof value === 'object' && value !== null;
 
 /** A file of a listing that Lowrank may need; undefined for folders and all others. */
 function neededFile(
@@ -110,14 +129,12 @@ function neededFile(
 /** What a hub's refusal means for the one who asked. */
 export function hubRefusal(
   response: Response,
-  { id, revision, access, message }: HubId & { readonly access: HubAccess; readonly message?: unknown },
+  { id, revision, access, ...body }: HubId & { readonly access: HubAccess; readonly said?: string | undefined },
 ): LowrankError {
   const shown = access.endpoint.shown.replace(/\/+$/, '');
   const what = `${id}${revision === 'main' ? '' : `@${revision}`} on ${shown}`;
   const code = response.headers.get('x-error-code');
-  const said =
-    response.headers.get('x-error-message') ??
-    (message instanceof Error ? message.message.replace(/\. URL: .*$/s, '') : undefined);
+  const said = response.headers.get('x-error-message') ?? body.said;
   const got = [
     statusOf(response),
     ...(said === undefined ? [] : [withoutSecrets(said, [access.token, access.endpoint.authorization])]),
