@@ -1,11 +1,7 @@
 import { LowrankError } from '@lowrank/errors';
+import type { FolderLock } from './disk.js';
 import type { ProcessMark } from './processMark.js';
 import { isAlive, ownMark, parseMark, stateOf } from './processMark.js';
-
-/** A folder, or a file, that one process writes. */
-export interface FolderLock {
-  release(): Promise<void>;
-}
 
 const lockPrefix = '.lowrank-lock-';
 /** A process that takes a lock names itself in it within this time (milliseconds), or has ended before. */

@@ -11,7 +11,8 @@ import {
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
-import { claimFile, claimOutput } from './outputClaim.js';
+import { claimFile } from './claimFile.js';
+import { claimOutput } from './outputClaim.js';
 
 let home = '';
 beforeEach(() => (home = mkdtempSync(join(tmpdir(), 'lowrank-output-'))));

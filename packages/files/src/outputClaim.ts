@@ -1,8 +1,8 @@
 import { LowrankError, isLowrankError } from '@lowrank/errors';
+import type { Disk, FolderLock } from './disk.js';
 import { removeLeftovers } from './leftovers.js';
-import type { FolderLock } from './lock.js';
-import { lockFolder } from './lock.js';
-import { makeFolders } from './makeFolders.js';
+import { ownDisk } from './ownDisk.js';
+import { nameOf } from './paths.js';
 import type { Contents } from './outputContents.js';
 import { contentsOf, isOutputFile, isRunFile } from './outputContents.js';
 import type { FolderSaving } from './saving.js';
@@ -11,6 +11,9 @@ import { beginSaving, finishSaving } from './saving.js';
 /** A folder that this process alone writes into, and that is known to be writable. */
 export interface OutputClaim {
   readonly path: string;
+  /** The folder's own name, whichever way it was named. */
+  readonly name: string;
+  readonly disk: Disk;
   /** What lies in it from before, which is gone on with or replaced. */
   readonly holds: Contents | undefined;
   readonly lock: FolderLock;
@@ -34,6 +37,8 @@ export interface ClaimOptions {
   readonly overwrite?: boolean | undefined;
   /** What is in the folder may be gone on with: a run, with all that belongs to one, or a study. */
   readonly resume?: 'run' | 'study' | undefined;
+  /** Where the folder is. Default: this platform's own. */
+  readonly disk?: Disk | undefined;
 }
 
 /**
@@ -45,78 +50,34 @@ export interface ClaimOptions {
  * or a study
  */
 export async function claimOutput(path: string, options: ClaimOptions = {}): Promise<OutputClaim> {
-  const { readdir } = await import('node:fs/promises');
+  const { disk = ownDisk } = options;
   let made: string[] = [];
   let lock: FolderLock | undefined;
-  const discard = (): Promise<void> => undo(lock, made);
+  const discard = async (): Promise<void> => {
+    await lock?.release().catch(() => undefined);
+    for (const folder of made) await disk.removeEmpty(folder);
+  };
   try {
-    made = await makeFolders(path);
-    if (await isAmong(path, options.inputs)) throw isInput(path);
-    const held = (lock = await lockFolder(path));
-    await finishSaving(path);
-    await removeLeftovers(path);
-    const holds = contentsOf(await readdir(path));
+    made = await disk.makeFolders(path);
+    if (await isAmong(path, options)) throw isInput(path);
+    const held = (lock = await disk.lock(path));
+    await finishSaving(path, disk);
+    await removeLeftovers(path, disk);
+    const holds = contentsOf(await disk.list(path));
     if (holds !== undefined && !mayWrite(holds, options)) throw taken(path, holds, options);
     return {
       path,
+      name: nameOf(await disk.realPath(path)),
+      disk,
       holds,
       lock: held,
-      beginSaving: (first, replaces = isOfOutput) => beginSaving(path, { first, replaces, lock: held }),
+      beginSaving: (first, replaces = isOfOutput) => beginSaving(path, { first, replaces, lock: held, disk }),
       release: () => held.release(),
       discard,
     };
   } catch (cause) {
     await discard();
     throw isLowrankError(cause) ? cause : notWritable(path, cause);
-  }
-}
-
-/**
- * The same for one file. Its folder may hold whatever else. An older file that begins with the bytes `magic` is one of
- * the same kind, which takes its place only when it is whole; any other is refused without `overwrite`.
- *
- * @throws LowrankError as `claimOutput` does; `cli.output` where a folder is in the way
- */
-export async function claimFile(
-  path: string,
-  { magic, overwrite = false }: Pick<ClaimOptions, 'overwrite'> & { readonly magic: string },
-): Promise<Pick<OutputClaim, 'path' | 'release' | 'discard'>> {
-  const { stat } = await import('node:fs/promises');
-  const { basename, dirname, resolve } = await import('node:path');
-  let made: string[] = [];
-  let lock: FolderLock | undefined;
-  const discard = (): Promise<void> => undo(lock, made);
-  const [folder, name] = [dirname(resolve(path)), basename(path)];
-  try {
-    made = await makeFolders(folder);
-    const held = (lock = await lockFolder(folder, name));
-    await removeLeftovers(folder, undefined, name);
-    if ((await stat(path).catch(() => undefined))?.isDirectory() === true) throw isFolder(path);
-    // An empty file is a place that somebody kept for it.
-    if (!overwrite && !['', magic].includes(await beginning(path, magic.length)))
-      throw taken(path, { kind: 'file', name }, {});
-    return { path, release: () => held.release(), discard };
-  } catch (cause) {
-    await discard();
-    throw isLowrankError(cause) ? cause : notWritable(path, cause);
-  }
-}
-
-async function undo(lock: FolderLock | undefined, made: readonly string[]): Promise<void> {
-  const { rmdir } = await import('node:fs/promises');
-  await lock?.release().catch(() => undefined);
-  for (const folder of made) await rmdir(folder).catch(() => undefined);
-}
-
-async function beginning(path: string, length: number): Promise<string> {
-  const { open } = await import('node:fs/promises');
-  const file = await open(path).catch(() => undefined);
-  if (file === undefined) return '';
-  try {
-    const { buffer, bytesRead } = await file.read(Buffer.alloc(length), 0, length, 0);
-    return buffer.toString('latin1', 0, bytesRead);
-  } finally {
-    await file.close();
   }
 }
 
@@ -128,10 +89,9 @@ function mayWrite({ kind }: Contents, { overwrite = false, resume }: ClaimOption
   return overwrite || (resume === 'study' ? kind === 'study' : resume === 'run' && kind !== 'study');
 }
 
-async function isAmong(path: string, inputs: readonly string[] = []): Promise<boolean> {
-  const { realpath } = await import('node:fs/promises');
-  const own = await realpath(path);
-  for (const input of inputs) if ((await realpath(input).catch(() => undefined)) === own) return true;
+async function isAmong(path: string, { inputs = [], disk = ownDisk }: ClaimOptions): Promise<boolean> {
+  const own = await disk.realPath(path);
+  for (const input of inputs) if ((await disk.realPath(input).catch(() => undefined)) === own) return true;
   return false;
 }
 
@@ -145,17 +105,7 @@ function isInput(path: string): LowrankError {
   });
 }
 
-function isFolder(path: string): LowrankError {
-  return new LowrankError({
-    code: 'cli.output',
-    what: `--output ${path}`,
-    expected: 'a file',
-    got: 'a folder',
-    remedy: `Name the file: ${path.replace(/\/+$/, '')}/model.gguf, for example.`,
-  });
-}
-
-function taken(
+export function taken(
   path: string,
   { kind, name }: { readonly kind: string; readonly name: string },
   { resume }: ClaimOptions,
@@ -173,7 +123,7 @@ function taken(
   });
 }
 
-function notWritable(path: string, cause: unknown): LowrankError {
+export function notWritable(path: string, cause: unknown): LowrankError {
   return new LowrankError({
     code: 'output.notWritable',
     what: `output folder ${path}`,

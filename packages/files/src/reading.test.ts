@@ -11,7 +11,7 @@ import {
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
-import { nodeDisk } from './disk.js';
+import { nodeDisk } from './nodeDisk.js';
 import { committedName, currentFile, viewFolder } from './reading.js';
 import { beginSaving, finishSaving } from './saving.js';
 

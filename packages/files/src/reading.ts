@@ -1,4 +1,6 @@
 import { LowrankError } from '@lowrank/errors';
+import type { Disk } from './disk.js';
+import { ownDisk } from './ownDisk.js';
 
 /** The folder, within the one that is saved into, of files that count although they may not be in their places yet. */
 export const committedName = '.lowrank-committed';
@@ -12,18 +14,19 @@ export interface Order {
 }
 
 /**
- * Where a file of a folder is now (Node): among those of a saving that has been decided, else in its place. A file that
- * the saving takes away has no place any more: the path that comes back leads nowhere. Nothing is written, so this
- * works in folders that may only be read.
+ * Where a file of a folder is now: among those of a saving that has been decided, else in its place. A file that the
+ * saving takes away has no place any more: the path that comes back leads nowhere. Nothing is written, so this works in
+ * folders that may only be read.
  */
-export async function currentFile(folder: string, name: string): Promise<string> {
-  const { readFile, readdir } = await import('node:fs/promises');
+export async function currentFile(folder: string, name: string, disk: Disk = ownDisk): Promise<string> {
   const committed = `${folder}/${committedName}`;
-  const waiting = await readdir(committed).catch((): string[] => []);
-  if (waiting.includes(name)) return `${committed}/${name}`;
+  const waiting = await disk.list(committed).catch((): string[] => []);
+  // Where files move one by one, the order comes last: without it nothing has been decided.
+  const isDecided = disk.renamesFolders || waiting.includes(orderName);
+  if (isDecided && waiting.includes(name)) return `${committed}/${name}`;
   if (!waiting.includes(orderName)) return `${folder}/${name}`;
-  const order = await readFile(`${committed}/${orderName}`, 'utf8').then(
-    (text) => JSON.parse(text) as Order,
+  const order = await disk.readText(`${committed}/${orderName}`).then(
+    (text) => (text === undefined ? undefined : (JSON.parse(text) as Order)),
     () => undefined,
   );
   return order?.gone.includes(name) === true ? `${committed}/${name}` : `${folder}/${name}`;
@@ -52,18 +55,17 @@ export interface FolderView {
 }
 
 /**
- * Opens a folder for reading several of its files (Node). While another process saves into it, a reader gets the files
+ * Opens a folder for reading several of its files. While another process saves into it, a reader gets the files
  * of one saving, or an error: the file that makes the folder what it is is another one in the moment in which all
  * others are, and it is looked at again whenever a file has been found.
  */
-export async function viewFolder(folder: string): Promise<FolderView> {
-  const { readdir, stat } = await import('node:fs/promises');
+export async function viewFolder(folder: string, disk: Disk = ownDisk): Promise<FolderView> {
   /** Undefined where there is no such file. A file that is moved while it is looked for is looked for again. */
   const find = async (name: string): Promise<{ readonly path: string; readonly print: string } | undefined> => {
     for (let before: string | undefined; ;) {
-      const path = await currentFile(folder, name);
-      const found = await stat(path).catch(() => undefined);
-      if (found?.isFile() === true) return { path, print: `${found.size} ${found.mtimeMs} ${found.ino}` };
+      const path = await currentFile(folder, name, disk);
+      const found = await disk.stat(path);
+      if (found?.kind === 'file') return { path, print: found.print };
       if (path === before) return undefined;
       before = path;
     }
@@ -76,8 +78,8 @@ export async function viewFolder(folder: string): Promise<FolderView> {
   const opened = await look();
   return {
     async names() {
-      const waiting = await readdir(`${folder}/${committedName}`).catch((): string[] => []);
-      const names = new Set([...waiting, ...(await readdir(folder))]);
+      const waiting = await disk.list(`${folder}/${committedName}`).catch((): string[] => []);
+      const names = new Set([...waiting, ...(await disk.list(folder))]);
       return [...names].filter((name) => !name.startsWith('.')).sort();
     },
     locate: async (name) => (await find(name))?.path,

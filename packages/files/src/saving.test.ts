@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import type { LowrankError } from '@lowrank/errors';
 import type { Disk } from './disk.js';
-import { nodeDisk } from './disk.js';
+import { nodeDisk } from './nodeDisk.js';
 import { currentFile } from './reading.js';
 import { beginSaving, finishSaving } from './saving.js';
 
@@ -50,7 +50,7 @@ function failingDisk(at: number, kind: 'full' | 'killed'): { disk: Disk; count: 
     count++;
     return kind === 'full' ? count === at : count >= at;
   };
-  const guarded = Object.entries(nodeDisk).map(([name, operation]) => [
+  const guarded = Object.entries(nodeDisk).map(([name, operation]: [string, unknown]) => [
     name,
     async (...given: unknown[]) => {
       // A cleanup and a look are no writing, which a full disk refuses.

@@ -1,19 +1,17 @@
 import { LowrankError, isLowrankError } from '@lowrank/errors';
-import type { Disk, FileContent } from './disk.js';
-import { nodeDisk } from './disk.js';
+import type { Disk, FileContent, FolderLock } from './disk.js';
 import { removeLeftovers, stagedPrefix } from './leftovers.js';
-import type { FolderLock } from './lock.js';
-import { lockFolder } from './lock.js';
-import { makeFolders } from './makeFolders.js';
-import { notWritten } from './notWritten.js';
+import { isNoRoom, notWritten } from './notWritten.js';
+import { ownDisk } from './ownDisk.js';
+import { joinPath } from './paths.js';
 import type { Order } from './reading.js';
 import { committedName, isMarker, orderName } from './reading.js';
 
 /**
- * Several files of one folder that become visible together or not at all (Node).
+ * Several files of one folder that become visible together or not at all.
  *
  * They are staged in a hidden folder beside their places, each synced. One rename of that folder, to
- * {@link committedName}, decides: before it the folder is what it was, after it the new files count, since readers look
+ * {@link committedName}, decides (in a browser, where only files are renamed, that of its order, which comes last): before it the folder is what it was, after it the new files count, since readers look
  * there first ({@link currentFile}). Then each file moves to its place, and a process that dies on the way leaves the
  * rest to the next one ({@link finishSaving}). A program that knows nothing of this (PEFT, say) finds the old files,
  * the new ones, or, for a moment, no `first` file: it is taken away before any other file changes and comes back last,
@@ -54,14 +52,13 @@ export interface SavingOptions {
  * into the folder
  */
 export async function beginSaving(folder: string, options: SavingOptions): Promise<FolderSaving> {
-  const { first, replaces = () => false, disk = nodeDisk } = options;
-  const paths = await import('node:path');
-  const staged = paths.join(folder, `${stagedPrefix}${process.pid}-${Math.random().toString(36).slice(2, 10)}`);
+  const { first, replaces = () => false, disk = ownDisk } = options;
+  const staged = joinPath(folder, `${stagedPrefix}${Math.random().toString(36).slice(2, 10)}`);
   let made: string[] = [];
   let own: FolderLock | undefined;
   try {
-    made = await makeFolders(folder, (path) => disk.makeFolder(path));
-    if (options.lock === undefined) own = await lockFolder(folder);
+    made = await disk.makeFolders(folder);
+    if (options.lock === undefined) own = await disk.lock(folder);
     await finishSaving(folder, disk);
     if (own !== undefined) await removeLeftovers(folder, disk);
     await disk.makeFolder(staged);
@@ -76,7 +73,7 @@ export async function beginSaving(folder: string, options: SavingOptions): Promi
     try {
       await action();
     } catch (cause) {
-      throw notWritten(paths.join(folder, name), cause, isDecided);
+      throw notWritten(joinPath(folder, name), cause, isDecided);
     }
   };
   return {
@@ -84,9 +81,9 @@ export async function beginSaving(folder: string, options: SavingOptions): Promi
     staged,
     write: (name, content) =>
       guarded(async () => {
-        await refuseFolder(paths.join(folder, name));
+        await refuseFolder(joinPath(folder, name), disk);
         names.add(name);
-        await disk.createFile(paths.join(staged, name), content);
+        await disk.createFile(joinPath(staged, name), content);
       }, name),
     commit: () =>
       guarded(async () => {
@@ -97,9 +94,9 @@ export async function beginSaving(folder: string, options: SavingOptions): Promi
         // What makes a folder a model or an adapter goes before the rest of it.
         const gone = [...others.filter(isMarker), ...others.filter((name) => !isMarker(name))];
         const order: Order = { first, files: [...names].filter((name) => name !== first), gone };
-        await disk.createFile(paths.join(staged, orderName), JSON.stringify(order));
+        await disk.createFile(joinPath(staged, orderName), JSON.stringify(order));
         await disk.syncFolder(staged);
-        await disk.rename(staged, paths.join(folder, committedName));
+        await disk.rename(staged, joinPath(folder, committedName), orderName);
         isDecided = true;
         await disk.syncFolder(folder);
         await finishSaving(folder, disk);
@@ -117,20 +114,21 @@ export async function beginSaving(folder: string, options: SavingOptions): Promi
  * Moves the files of a saving that has been decided to their places. Does nothing where there is none, and may be run
  * again after any interruption.
  */
-export async function finishSaving(folder: string, disk: Disk = nodeDisk): Promise<void> {
-  const paths = await import('node:path');
-  const committed = paths.join(folder, committedName);
+export async function finishSaving(folder: string, disk: Disk = ownDisk): Promise<void> {
+  const committed = joinPath(folder, committedName);
   const waiting = await disk.list(committed);
   if (waiting.length === 0) return void (await disk.removeEmpty(committed));
-  const { first, files, gone } = await readOrder(paths.join(committed, orderName), disk);
+  // Where files move one by one, the order comes last: without it nothing has been decided.
+  if (!disk.renamesFolders && !waiting.includes(orderName)) return disk.removeTree(committed);
+  const { first, files, gone } = await readOrder(joinPath(committed, orderName), disk);
   if (waiting.includes(first)) {
-    await disk.removeFile(paths.join(folder, first));
+    await disk.removeFile(joinPath(folder, first));
     await disk.syncFolder(folder);
-    for (const name of gone) await disk.removeTree(paths.join(folder, name));
+    for (const name of gone) await disk.removeTree(joinPath(folder, name));
     for (const name of files)
-      if (waiting.includes(name)) await disk.rename(paths.join(committed, name), paths.join(folder, name));
+      if (waiting.includes(name)) await disk.rename(joinPath(committed, name), joinPath(folder, name));
     await disk.syncFolder(folder);
-    await disk.rename(paths.join(committed, first), paths.join(folder, first));
+    await disk.rename(joinPath(committed, first), joinPath(folder, first));
     await disk.syncFolder(folder);
   }
   await disk.removeTree(committed);
@@ -149,9 +147,8 @@ async function readOrder(path: string, disk: Disk): Promise<Order> {
 }
 
 /** No file can take the place of a folder, which would be noticed only when the saving has been decided. */
-async function refuseFolder(path: string): Promise<void> {
-  const { stat } = await import('node:fs/promises');
-  if ((await stat(path).catch(() => undefined))?.isDirectory() !== true) return;
+async function refuseFolder(path: string, disk: Disk): Promise<void> {
+  if ((await disk.stat(path))?.kind !== 'folder') return;
   throw new LowrankError({
     code: 'files.notWritten',
     what: path,
@@ -189,8 +186,4 @@ export async function saveTogether<Result>(
     await saving.discard();
     throw error;
   }
-}
-
-function isNoRoom(cause: unknown): boolean {
-  return cause instanceof Error && 'code' in cause && ['ENOSPC', 'EDQUOT'].includes(String(cause.code));
 }

@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, it } from 'vitest';
 import { LowrankError } from '@lowrank/errors';
-import { nodeDisk } from './disk.js';
+import { nodeDisk } from './nodeDisk.js';
 import { claimOutput } from './outputClaim.js';
 import { writeFileAtomic } from './writeFileAtomic.js';
 

@@ -1,6 +1,5 @@
-import { writeFileAtomic } from '@lowrank/files';
-import { open, readFile } from 'node:fs/promises';
-import { join } from 'node:path';
+import type { Disk } from '@lowrank/files';
+import { joinPath, ownDisk, writeFileAtomic } from '@lowrank/files';
 import type { EvaluatedEvent, SkippedEvent, StepEvent } from '@lowrank/trainer';
 
 /** A line of metrics.jsonl for a step. */
@@ -86,35 +85,29 @@ export interface KeptMetrics {
 }
 
 /** Begins the file, or cuts the one that is there back to a checkpoint. */
-export async function openMetricsFile(folder: string, kept?: KeptMetrics): Promise<MetricsFile> {
-  const path = join(folder, metricsName);
-  if (kept !== undefined) await cutBack(path, kept);
-  const file = await open(path, kept === undefined ? 'w' : 'a');
+export async function openMetricsFile(folder: string, kept?: KeptMetrics, disk: Disk = ownDisk): Promise<MetricsFile> {
+  const path = joinPath(folder, metricsName);
+  if (kept === undefined) await writeFileAtomic(path, '', disk);
+  else await cutBack(path, kept, disk);
   let isOpen = true;
   return {
-    write: async (metrics) => {
-      await file.appendFile(`${JSON.stringify(metrics)}\n`);
-    },
+    write: (metrics) => disk.append(path, new TextEncoder().encode(`${JSON.stringify(metrics)}\n`)),
     async close() {
       if (!isOpen) return;
       isOpen = false;
-      try {
-        await file.sync();
-      } finally {
-        await file.close();
-      }
+      await disk.syncFile(path);
     },
   };
 }
 
-async function cutBack(path: string, { step: last, evaluatedAt }: KeptMetrics): Promise<void> {
-  const lines = (await readFile(path, 'utf8').catch(() => '')).split('\n');
+async function cutBack(path: string, { step: last, evaluatedAt }: KeptMetrics, disk: Disk): Promise<void> {
+  const lines = ((await disk.readText(path).catch(() => undefined)) ?? '').split('\n');
   const isKept = (line: string): boolean => {
     const { step = Infinity, eval_loss: evaluation } = parsed(line);
     return step <= (evaluation === undefined ? last : evaluatedAt);
   };
   const kept = lines.filter(isKept).map((line) => `${line}\n`);
-  await writeFileAtomic(path, kept.join(''));
+  await writeFileAtomic(path, kept.join(''), disk);
 }
 
 /** A line that a process died at is none. */

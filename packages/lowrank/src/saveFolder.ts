@@ -1,11 +1,14 @@
-import type { OutputClaim } from '@lowrank/files';
+import type { FolderSaving, OutputClaim } from '@lowrank/files';
 import type { AppliedMethod, Method, MethodFiles } from '@lowrank/methods';
 import type { CausalModel, ModelFiles } from '@lowrank/models';
 import { isResized } from '@lowrank/nn';
 import { withVocabulary } from '@lowrank/methods';
 import { companionFiles, openModelWeights } from '@lowrank/models';
 
-/** Where a folder is saved: a path (Node), or a folder of a browser, picked or of the origin's private file system. */
+/**
+ * Where a folder is saved: a path (in a browser one of the origin's private file system), or a folder that a person
+ * picked.
+ */
 export type SavePlace = string | FileSystemDirectoryHandle;
 
 /** What was trained, and the files that it came from. */
@@ -42,13 +45,12 @@ export async function filesToSave(
 }
 
 /**
- * Saves a folder whole or not at all (Node): a reader finds the files of one saving, whatever happens meanwhile. In a
- * browser each file is whole or not there, and the configuration comes last.
+ * Saves a folder whole or not at all: a reader finds the files of one saving, whatever happens meanwhile.
  *
  * Files of those names are replaced, as PEFT's and transformers' `save_pretrained` do; others stay.
  *
  * @param claim where the caller has claimed the folder
- * @throws LowrankError `files.notWritable`, `files.notWritten`, `files.locked`
+ * @throws LowrankError `files.notWritable`, `files.notWritten`, `files.locked`, `storage.quota`
  */
 export async function saveFolder(
   place: SavePlace,
@@ -56,11 +58,12 @@ export async function saveFolder(
   claim?: Pick<OutputClaim, 'beginSaving'>,
 ): Promise<void> {
   const first = Object.hasOwn(files, 'adapter_config.json') ? 'adapter_config.json' : 'config.json';
-  if (typeof place !== 'string') return writeInBrowser(place, files, first);
-  if (typeof process === 'undefined') return writeInBrowser(await originFolder(place), files, first);
-  const { beginSaving, isOutputFile, saveTogether } = await import('@lowrank/files');
-  const begun = claim?.beginSaving(first, isOutputFile) ?? beginSaving(place, { first, replaces: isShard });
-  await saveTogether(begun, async (saving) => {
+  const { beginSaving, isOutputFile, placeOf, saveTogether } = await import('@lowrank/files');
+  const begin = async (): Promise<FolderSaving> => {
+    const { disk, path } = await placeOf(place);
+    return beginSaving(path, { first, replaces: isShard, disk });
+  };
+  await saveTogether(claim?.beginSaving(first, isOutputFile) ?? begin(), async (saving) => {
     for (const [name, content] of Object.entries(files)) await saving.write(name, content);
   });
 }
@@ -68,26 +71,4 @@ export async function saveFolder(
 /** Shards of a model that was saved here before would be read together with this one. */
 function isShard(name: string): boolean {
   return /^model-\d+-of-\d+\.safetensors$/.test(name) || name === 'model.safetensors.index.json';
-}
-
-async function writeInBrowser(folder: FileSystemDirectoryHandle, files: MethodFiles, first: string): Promise<void> {
-  const names = Object.keys(files).filter((name) => name !== first);
-  for (const name of Object.hasOwn(files, first) ? [...names, first] : names) {
-    const file = await folder.getFileHandle(name, { create: true });
-    const writable = await file.createWritable();
-    const content = files[name] ?? new Uint8Array();
-    if (typeof content === 'string') await writable.write(content);
-    else
-      for await (const chunk of content instanceof Uint8Array ? [content] : content)
-        await writable.write(new Uint8Array(chunk));
-    await writable.close();
-  }
-}
-
-/** A path in a page is one in the origin's private file system. */
-async function originFolder(path: string): Promise<FileSystemDirectoryHandle> {
-  let folder = await navigator.storage.getDirectory();
-  for (const name of path.split('/').filter((part) => part !== '' && part !== '.'))
-    folder = await folder.getDirectoryHandle(name, { create: true });
-  return folder;
 }

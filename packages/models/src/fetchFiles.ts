@@ -136,6 +136,14 @@ export async function shardsOf(files: ModelFiles): Promise<string[]> {
   });
 }
 
+/** The files that a model or an adapter is read from, by name, as far as they are there. */
+export async function modelFileNames(files: ModelFiles): Promise<string[]> {
+  const names = [...companions, weights.index, ...weights.singles, ...(await shardsOf(files))];
+  const found: string[] = [];
+  for (const name of names) if ((await files.file(name)) !== undefined) found.push(name);
+  return found;
+}
+
 /** What there is instead of weights. */
 interface Instead {
   readonly pickle: boolean;

@@ -1,6 +1,15 @@
 import { LowrankError, parseJson, shown } from '@lowrank/errors';
 import type { ByteSource, SafetensorsFile } from '@lowrank/safetensors';
-import { blobSource, fileSource, isLfsPointer, lfsPointer, openSafetensors, openSharded } from '@lowrank/safetensors';
+import type { Disk } from '@lowrank/files/reading';
+import {
+  blobSource,
+  checkRange,
+  fileSource,
+  isLfsPointer,
+  lfsPointer,
+  openSafetensors,
+  openSharded,
+} from '@lowrank/safetensors';
 
 /**
  * Files of a Hugging Face folder that go with the weights, as far as they are there; config.json is a file of its own
@@ -29,15 +38,16 @@ export interface ModelFiles {
 }
 
 /**
- * A folder on disk (Node). Its files are those of one saving: where another process saves into it meanwhile, asking for
- * the next file is an error.
+ * A folder on disk, or in a browser of the origin's private file system. Its files are those of one saving: where
+ * another process or tab saves into it meanwhile, asking for the next file is an error.
  *
  * @throws LowrankError `models.noFolder`; later `files.changed`
  */
-export async function openFolder(path: string): Promise<ModelFiles> {
-  const { stat } = await import('node:fs/promises');
-  const found = await stat(path).catch(() => undefined);
-  if (found?.isDirectory() !== true) {
+export async function openFolder(path: string, disk?: Disk): Promise<ModelFiles> {
+  const { ownDisk, viewFolder } = await import('@lowrank/files/reading');
+  const own = disk ?? ownDisk;
+  const found = await own.stat(path);
+  if (found?.kind !== 'folder') {
     throw new LowrankError({
       code: 'models.noFolder',
       what: path,
@@ -46,20 +56,34 @@ export async function openFolder(path: string): Promise<ModelFiles> {
       remedy: 'Check the path.',
     });
   }
-  const { viewFolder } = await import('@lowrank/files/reading');
-  const view = await viewFolder(path);
+  const view = await viewFolder(path, own);
   return {
     name: path,
     async file(name) {
       const full = await view.locate(name);
       if (full === undefined) return undefined;
-      const source = fileSource(full, () => view.locate(name));
+      const source = own.renamesFolders ? fileSource(full, () => view.locate(name)) : await diskSource(full, own);
       // Which file it is is settled from here on.
       await source.size();
       await view.check();
       return source;
     },
-    reopen: () => openFolder(path),
+    reopen: () => openFolder(path, disk),
+  };
+}
+
+/** A file of a browser's storage: its length is that of the moment in which it was opened. */
+async function diskSource(path: string, disk: Disk): Promise<ByteSource> {
+  const size = (await disk.stat(path))?.bytes ?? 0;
+  return {
+    name: path,
+    size: () => Promise.resolve(size),
+    async read(start, end) {
+      checkRange(path, { start, end, size });
+      const bytes = await disk.read(path, start, end);
+      checkRange(path, { start, end, size: start + bytes.length });
+      return bytes;
+    },
   };
 }
 

@@ -1,5 +1,5 @@
 export type { ByteSource } from './byteSource.js';
-export { blobSource, bytesSource } from './byteSource.js';
+export { blobSource, bytesSource, checkRange } from './byteSource.js';
 export type { SafetensorsDtype } from './dtype.js';
 export { dtypeBytes, isSafetensorsDtype, safetensorsDtypes } from './dtype.js';
 export { fileSource } from './fileSource.js';

@@ -11,6 +11,7 @@ import {
   parseHubId,
 } from '@lowrank/models';
 import { webAddress } from '@lowrank/safetensors';
+import { modelFolder } from '../storage/places.js';
 
 /**
  * Where a model or an adapter is: a folder (Node), a hub id such as `HuggingFaceTB/SmolLM2-135M-Instruct` (with
@@ -70,12 +71,13 @@ async function onDisk(text: string, kind: 'model' | 'adapter', options: SourceOp
 }
 
 async function inBrowser(text: string, { onDownload, ...options }: SourceOptions): Promise<FoundFiles> {
+  const { originFolder, ownDisk } = await import('@lowrank/files');
+  const kept = await ownDisk.stat(text).catch(() => undefined);
+  if (kept?.kind === 'folder') return { name: text, files: await openFolder(text) };
   const from = parseHubId(text) ?? new URL(text, globalThis.location?.href).href;
-  const root = await navigator.storage.getDirectory();
-  const folder = await root.getDirectoryHandle('lowrank', { create: true });
   // User, password and query of an address stay out of names.
   const place = typeof from === 'string' ? webAddress(from).shown : from.id;
-  const cache = originCache(await folder.getDirectoryHandle(encodeURIComponent(place), { create: true }));
+  const cache = originCache(await originFolder(modelFolder(place)));
   const name = typeof from === 'string' ? place : text;
   return { name, files: await downloadModel(from, { ...options, cache, onProgress: onDownload }) };
 }

@@ -3,8 +3,9 @@ import { LowrankError } from '@lowrank/errors';
 import type { MethodFiles, MethodName } from '@lowrank/methods';
 import type { Evaluation, StoppedBy } from '@lowrank/trainer';
 import type { SavePlace } from '../saveFolder.js';
-import { filesToSave, saveFolder } from '../saveFolder.js';
+import { saveFolder } from '../saveFolder.js';
 import type { Model } from './model.js';
+import { originFilesToSave } from './originFiles.js';
 import type { ReadingOptions, RunOptions } from './runOptions.js';
 import type { FinishedRun } from './runTraining.js';
 
@@ -67,8 +68,7 @@ export class Run {
   /** What was learned, as the files of a folder: PEFT's for adapters, a whole model's for `full`. */
   async files(): Promise<MethodFiles> {
     const { method, applied } = this.#finished;
-    const { training, tokenizerFiles } = this.#model;
-    return filesToSave(method, applied, { ...training.open, tokenizer: tokenizerFiles });
+    return originFilesToSave(this.#model, method, applied);
   }
 
   /**

@@ -13,14 +13,11 @@ import { checkKeepsTables, newTokens } from '../front/newTokens.js';
 import type { TrainingModel } from '../front/runOptions.js';
 import type { FinishedRun } from '../front/runTraining.js';
 import { runTraining } from '../front/runTraining.js';
-import type { BegunRun } from '../runs/beginRun.js';
-import { beginRun } from '../runs/beginRun.js';
-import { readCheckpoint } from '../runs/checkpointFolders.js';
-import { checkSteps } from '../runs/runChanges.js';
-import { statusOf } from '../runs/runFolder.js';
+import { folderHooks } from '../runs/folderHooks.js';
 import { filesToSave } from '../saveFolder.js';
+import type { BegunFolderRun } from './beginFolderRun.js';
+import { beginFolderRun } from './beginFolderRun.js';
 import type { FineTuneFolderOptions } from './fineTuneOptions.js';
-import { runOptions } from './fineTuneOptions.js';
 import { lostItsDevice, onAnotherDevice } from './lostDevice.js';
 import { openModel } from './openModel.js';
 import { quantizationOf } from './quantization.js';
@@ -85,7 +82,7 @@ export async function fineTuneFolder(given: FineTuneFolderOptions): Promise<Fine
   let next: FineTuneFolderOptions =
     typeof backend === 'function' ? { ...given, backend: async () => (device = await backend()) } : given;
   for (let lost = 1; ; lost++) {
-    const run = await beginRun(next, runOptions);
+    const run = await beginFolderRun(next);
     try {
       return await trainFolder(run);
     } catch (error) {
@@ -101,8 +98,8 @@ export async function fineTuneFolder(given: FineTuneFolderOptions): Promise<Fine
   }
 }
 
-async function trainFolder(run: BegunRun<FineTuneFolderOptions>): Promise<FineTuneResult> {
-  const { options, folder, resume, record } = run;
+async function trainFolder(run: BegunFolderRun): Promise<FineTuneResult> {
+  const { options, folder, resume } = run;
   const { saves } = methodNamed(options.method ?? 'lora');
   const { model, texts } = await trainingModel(options);
   const { open, backend } = model;
@@ -111,31 +108,7 @@ async function trainFolder(run: BegunRun<FineTuneFolderOptions>): Promise<FineTu
   const trained = await runTraining(
     model,
     { ...options, resume },
-    {
-      baseline: true,
-      async planned(steps) {
-        if (record !== undefined && resume !== undefined) checkSteps(steps, { step: resume.step, record });
-        const opened = await backend();
-        folder.plan({ steps, device: `${opened.name}, ${opened.description}` }, () => opened.memory);
-      },
-      checkpoint: async (state, { method, applied: learned }) =>
-        folder.checkpoint(state, await filesOf(method, learned)),
-      loadBest: ({ step }) => loadBest(run, step),
-      async save(method, learned, { stoppedBy, steps: step, finalLoss, seconds }) {
-        folder.ended({
-          status: statusOf(stoppedBy),
-          stopped_by: stoppedBy,
-          step,
-          seconds,
-          loss: finalLoss ?? null,
-        });
-        return folder.save(await filesOf(method, learned));
-      },
-      async onEvent(event) {
-        await folder.onEvent(event);
-        await options.onEvent?.(event);
-      },
-    },
+    folderHooks(run, { filesOf, backend, onEvent: (event) => options.onEvent?.(event) }),
   );
   const { steps, skipped, tokens, seconds, interrupted, evaluation, finalLoss, bestStep, stoppedBy } = trained.result;
   const evalLoss = evaluation?.loss ?? null;
@@ -187,7 +160,7 @@ async function samplesOf(
 
 /** The model, and the files of its tokenizer where what is learned needs them. */
 async function trainingModel(
-  options: BegunRun<FineTuneFolderOptions>['options'],
+  options: BegunFolderRun['options'],
 ): Promise<{ readonly model: TrainingModel; readonly texts: Readonly<Record<string, string>> }> {
   const chosen = methodNamed(options.method ?? 'lora');
   if (options.addTokens !== undefined) checkKeepsTables(chosen);
@@ -206,16 +179,6 @@ async function trainingModel(
     quantization: quantizationOf(options),
   };
   return { model, texts: files };
-}
-
-async function loadBest(
-  { folder, options }: BegunRun<FineTuneFolderOptions>,
-  step: number,
-): ReturnType<NonNullable<Parameters<typeof runTraining>[2]['loadBest']>> {
-  if (folder.bestCheckpoint !== undefined) return readCheckpoint(folder.path, step);
-  const text = `the weights of the best step, ${step}, were not saved: the result is of the last step`;
-  await options.onEvent?.({ type: 'warning', text });
-  return undefined;
 }
 
 /** The tokenizer, and its files where what is learned needs them: tokens were added, now or when an adapter began. */

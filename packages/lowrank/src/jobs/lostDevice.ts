@@ -1,7 +1,7 @@
 import { isDeviceLost, isLowrankError } from '@lowrank/errors';
 import type { Backend } from '@lowrank/tensor';
 import { isStandardInput } from '../runs/runInputs.js';
-import type { BegunRun } from '../runs/beginRun.js';
+import type { BegunFolderRun } from './beginFolderRun.js';
 import type { FineTuneFolderOptions } from './fineTuneOptions.js';
 
 /** A run that loses more devices than this has another trouble than a driver that was reset. */
@@ -25,7 +25,7 @@ function reasonOf(error: unknown): string {
  * where it cannot: no other device can be opened, its rows cannot be read again, or it is to stop anyway.
  */
 export async function onAnotherDevice(
-  { given, folder, resume }: BegunRun<FineTuneFolderOptions>,
+  { given, folder, resume }: Pick<BegunFolderRun, 'given' | 'folder' | 'resume'>,
   { lost, error }: { readonly lost: number; readonly error: unknown },
 ): Promise<FineTuneFolderOptions | undefined> {
   const { backend, signal, data, evalData } = given;

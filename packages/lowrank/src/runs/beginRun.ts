@@ -1,25 +1,51 @@
-import type { OutputClaim } from '@lowrank/files';
+import type { OutputClaim, Place } from '@lowrank/files';
 import { claimOutput } from '@lowrank/files';
-import type { FineTuneFolderOptions } from '../jobs/fineTuneOptions.js';
-import { withFolders } from '../jobs/folders.js';
+import type { FineTuneEvent } from '../jobs/fineTuneOptions.js';
 import type { RunState } from '../front/runState.js';
-import { checkOptions, checkValues } from '../settings/checkOptions.js';
 import { checkpointName, checkpointSteps, readCheckpoint } from './checkpointFolders.js';
 import type { FoundRun } from './findRun.js';
 import { findRun } from './findRun.js';
 import { checkSettings, runSettings, withoutPasswords, withRunSettings } from './runChanges.js';
+import type { RunFollowers } from './runFolder.js';
 import { RunFolder } from './runFolder.js';
 import type { RunInput } from './runInputs.js';
-import { checkInput, lookAt } from './runInputs.js';
+import { checkInput } from './runInputs.js';
 import type { RunRecord } from './runRecord.js';
 import { recordVersion } from './runRecord.js';
 
+/** What all runs with a folder are called with, beside the settings of the tables. */
+export interface RunRequest {
+  readonly method?: string | undefined;
+  readonly resume?: boolean | undefined;
+  readonly overwrite?: boolean | undefined;
+  readonly keepLast?: number | undefined;
+  onEvent?(event: FineTuneEvent): unknown;
+}
+
+/** A run whose options are known to be right, and what it reads. */
+export interface PreparedRun<Options> {
+  readonly options: Options;
+  /** What decides what is computed, beside the settings. */
+  readonly inputs: readonly RunInput[];
+  /** Of the record: `model`, `data`, `evalData`. */
+  readonly places: Readonly<Record<string, string>>;
+}
+
+export interface BeginOptions<Given, Options> {
+  readonly place: Place;
+  /** Folders that are read from. */
+  readonly sources?: readonly string[];
+  /** Checks the options, with the settings of a run that goes on, and looks at all inputs. */
+  readonly prepare: (filled: Given) => Promise<PreparedRun<Options>>;
+  readonly followers?: RunFollowers | undefined;
+}
+
 /** A run that is about to train: a new one, or one that goes on. */
-export interface BegunRun<Options> {
+export interface BegunRun<Given, Options = Given> {
   /** As they were given, with the settings of the run that goes on. */
-  readonly given: Options;
-  /** With folders for models and adapters, and the settings of the run that goes on. */
-  readonly options: Options & { readonly baseModel: string };
+  readonly given: Given;
+  /** As `prepare` made them. */
+  readonly options: Options;
   readonly claim: OutputClaim;
   readonly folder: RunFolder;
   /** The state that it goes on from. */
@@ -29,69 +55,53 @@ export interface BegunRun<Options> {
 }
 
 /**
- * Takes the output folder, finds the run in it that is to go on, and compares it with what is asked for; looks at all
- * inputs.
+ * Takes the output folder, finds the run in it that is to go on, and compares it with what is asked for: on disk, and
+ * in the storage of a browser alike.
  *
- * @param others names of options that are no settings
- * @throws LowrankError what claimOutput, findRun, checkOptions, checkValues, checkSettings and checkInput throw
+ * @throws LowrankError what claimOutput, findRun, checkSettings, checkInput and `prepare` throw
  */
-export async function beginRun(
-  given: FineTuneFolderOptions,
-  others: readonly string[],
-): Promise<BegunRun<FineTuneFolderOptions>> {
-  const { output, model, resume, overwrite } = given;
-  let claim = await claimOutput(output, { inputs: [model], overwrite, resume: overwrite === true ? undefined : 'run' });
+export async function beginRun<Given extends RunRequest, Options>(
+  given: Given,
+  how: BeginOptions<Given, Options>,
+): Promise<BegunRun<Given, Options>> {
+  const { place, sources: inputs } = how;
+  const { resume, overwrite } = given;
+  const claiming = { inputs, disk: place.disk };
+  let claim = await claimOutput(place.path, {
+    ...claiming,
+    overwrite,
+    resume: overwrite === true ? undefined : 'run',
+  });
   try {
-    const found = overwrite === true ? undefined : await findRun(output, resume === true);
+    const found = overwrite === true ? undefined : await findRun(place.path, resume === true, place.disk);
     if (found === undefined && claim.holds !== undefined && overwrite !== true) {
       // Something else than a run that can go on: the same refusal as for any output.
       await claim.release();
-      claim = await claimOutput(output, { inputs: [model] });
+      claim = await claimOutput(place.path, claiming);
     }
-    return await begun(given, { claim, found, others });
+    return await begun(given, how, { claim, found });
   } catch (error) {
     await claim.discard();
     throw error;
   }
 }
 
-async function begun(
-  given: FineTuneFolderOptions,
-  {
-    claim,
-    found,
-    others,
-  }: { readonly claim: OutputClaim; readonly found: FoundRun | undefined; readonly others: readonly string[] },
-): Promise<BegunRun<FineTuneFolderOptions>> {
+async function begun<Given extends RunRequest, Options>(
+  given: Given,
+  { prepare, followers }: BeginOptions<Given, Options>,
+  { claim, found }: { readonly claim: OutputClaim; readonly found: FoundRun | undefined },
+): Promise<BegunRun<Given, Options>> {
   const goesOn = found?.step === undefined ? undefined : found.record;
   if (goesOn !== undefined) checkSettings(given, goesOn);
   const filled = found === undefined ? given : withRunSettings(given, found.record);
-  checkOptions(filled);
-  checkValues(filled, others);
-  const warn = async (text: string): Promise<void> => filled.onEvent?.({ type: 'warning', text });
-  const warnings: string[] = [];
-  const options = await withFolders(filled, {
-    onTransfer: filled.onTransfer,
-    onWarning: (text) => void warnings.push(text),
-  });
-  for (const text of warnings) await warn(text);
-  const inputs = await inputsOf(options);
-  if (goesOn !== undefined) checkInputs(goesOn.inputs, inputs);
-  const resume = found?.step === undefined ? undefined : await readCheckpoint(claim.path, found.step);
-  const record = await newRecord(options, { filled, inputs, resume, claim, before: goesOn });
+  const prepared = await prepare(filled);
+  if (goesOn !== undefined) checkInputs(goesOn.inputs, prepared.inputs);
+  const resume = found?.step === undefined ? undefined : await readCheckpoint(claim.path, found.step, claim.disk);
+  const record = await newRecord(filled, { prepared, resume, claim, before: goesOn });
   if (found !== undefined) await filled.onEvent?.({ type: 'resumed', folder: claim.path, step: found.step });
-  const folder = new RunFolder({ claim, record, resume, keepLast: filled.keepLast, warn });
-  return { given: filled, options, claim, folder, resume, record: goesOn };
-}
-
-/** What decides what is computed, beside the settings. */
-async function inputsOf(options: FineTuneFolderOptions): Promise<RunInput[]> {
-  const inputs: RunInput[] = [];
-  for (const role of ['model', 'data', 'evalData', 'initAdapter', 'template'] as const) {
-    const path = options[role];
-    if (path !== undefined) inputs.push(await lookAt(role, path));
-  }
-  return inputs;
+  const warn = async (text: string): Promise<void> => void (await filled.onEvent?.({ type: 'warning', text }));
+  const folder = new RunFolder({ claim, record, resume, keepLast: filled.keepLast, warn, followers });
+  return { given: filled, options: prepared.options, claim, folder, resume, record: goesOn };
 }
 
 function checkInputs(before: readonly RunInput[], now: readonly RunInput[]): void {
@@ -100,25 +110,23 @@ function checkInputs(before: readonly RunInput[], now: readonly RunInput[]): voi
 }
 
 async function newRecord(
-  options: FineTuneFolderOptions & { readonly baseModel: string },
+  /** With places as they were given. */
+  filled: RunRequest,
   {
-    filled,
-    inputs,
+    prepared: { inputs, places },
     resume,
     claim,
     before,
   }: {
-    /** With places as they were given. */
-    readonly filled: FineTuneFolderOptions;
-    readonly inputs: readonly RunInput[];
+    readonly prepared: PreparedRun<unknown>;
     readonly resume: RunState | undefined;
     readonly claim: OutputClaim;
     readonly before: RunRecord | undefined;
   },
 ): Promise<RunRecord> {
-  const { method = 'lora', baseModel, data, evalData } = options;
+  const { method = 'lora' } = filled;
   const now = new Date().toISOString();
-  const saved = resume === undefined ? [] : await checkpointSteps(claim.path);
+  const saved = resume === undefined ? [] : await checkpointSteps(claim.path, claim.disk);
   const best = resume?.best;
   return {
     version: recordVersion,
@@ -126,7 +134,7 @@ async function newRecord(
     started: before?.started ?? now,
     updated: now,
     method,
-    places: withoutPasswords({ model: baseModel, data, ...(evalData === undefined ? {} : { evalData }) }),
+    places: withoutPasswords(places),
     device: '',
     inputs,
     ...runSettings(method, filled),

@@ -1,4 +1,5 @@
 import { LowrankError } from '@lowrank/errors';
+import type { Disk } from '@lowrank/files';
 import { checkpointSteps } from './checkpointFolders.js';
 import type { RunRecord } from './runRecord.js';
 import { readRecord } from './runRecord.js';
@@ -16,14 +17,14 @@ export interface FoundRun {
  *
  * @throws LowrankError `run.nothingToResume` with `resume` where there is none; what readRecord throws
  */
-export async function findRun(folder: string, resume: boolean): Promise<FoundRun | undefined> {
-  const record = await readRecord(folder);
+export async function findRun(folder: string, resume: boolean, disk?: Disk): Promise<FoundRun | undefined> {
+  const record = await readRecord(folder, disk);
   const isFinished = record?.status === 'finished';
   if (record === undefined || (isFinished && !resume)) {
     if (resume) throw nothing(folder, 'no run');
     return undefined;
   }
-  const step = (await checkpointSteps(folder)).at(-1);
+  const step = (await checkpointSteps(folder, disk)).at(-1);
   if (step === undefined && isFinished) throw nothing(folder, 'a finished run without checkpoints');
   return { record, step };
 }

@@ -1,6 +1,5 @@
-import { isLocked } from '@lowrank/files';
-import { open, readdir, stat } from 'node:fs/promises';
-import { join } from 'node:path';
+import type { Disk } from '@lowrank/files';
+import { joinPath, ownDisk } from '@lowrank/files';
 import { LowrankError } from '@lowrank/errors';
 import { metricsName } from '../metricsFile.js';
 import type { RunRecord, RunStatus } from './runRecord.js';
@@ -33,14 +32,14 @@ const deepest = 3;
  *
  * @throws LowrankError `run.noRuns` where there is none
  */
-export async function listRuns(folder: string): Promise<readonly ListedRun[]> {
-  const found = await recordsBelow(folder, deepest);
+export async function listRuns(folder: string, disk: Disk = ownDisk): Promise<readonly ListedRun[]> {
+  const found = await recordsBelow(folder, deepest, disk);
   if (found.length === 0)
     throw new LowrankError({
       code: 'run.noRuns',
       what: folder,
       expected: 'a folder with runs (run.json) in it',
-      got: (await stat(folder).catch(() => undefined)) === undefined ? 'nothing there' : 'none',
+      got: (await disk.stat(folder)) === undefined ? 'nothing there' : 'none',
       remedy: '`lowrank train --output FOLDER` makes one.',
     });
   const all = found.map(([, record]) => comparable(record));
@@ -49,10 +48,10 @@ export async function listRuns(folder: string): Promise<readonly ListedRun[]> {
   const runs: ListedRun[] = [];
   for (const [at, [path, record]] of found.entries()) {
     const { status, steps, best, seconds, started, eval_loss: evaluation } = record;
-    const last = await lastMetrics(path);
+    const last = await lastMetrics(path, disk);
     runs.push({
       folder: path,
-      status: status === 'running' && !(await isLocked(path)) ? 'interrupted' : status,
+      status: status === 'running' && !(await disk.isLocked(path)) ? 'interrupted' : status,
       step: last.step ?? record.step,
       steps,
       loss: last.loss ?? record.loss,
@@ -66,14 +65,15 @@ export async function listRuns(folder: string): Promise<readonly ListedRun[]> {
   return runs;
 }
 
-async function recordsBelow(folder: string, depth: number): Promise<[string, RunRecord][]> {
-  const record = await readRecord(folder);
+async function recordsBelow(folder: string, depth: number, disk: Disk): Promise<[string, RunRecord][]> {
+  const record = await readRecord(folder, disk);
   const own: [string, RunRecord][] = record === undefined ? [] : [[folder, record]];
   if (depth === 0) return own;
-  const entries = await readdir(folder, { withFileTypes: true }).catch(() => []);
-  const names = entries.filter((entry) => entry.isDirectory()).map(({ name }) => name);
-  for (const name of names.filter((each) => !/^(\.|checkpoint-\d+$|node_modules$)/.test(each)).sort())
-    own.push(...(await recordsBelow(join(folder, name), depth - 1)));
+  const names = (await disk.list(folder).catch(() => [])).sort();
+  for (const name of names.filter((each) => !/^(\.|checkpoint-\d+$|node_modules$)/.test(each))) {
+    const path = joinPath(folder, name);
+    if ((await disk.stat(path))?.kind === 'folder') own.push(...(await recordsBelow(path, depth - 1, disk)));
+  }
   return own;
 }
 
@@ -88,26 +88,22 @@ interface LastMetrics {
 }
 
 /** The end of metrics.jsonl, which may be growing. */
-async function lastMetrics(folder: string): Promise<LastMetrics> {
-  const file = await open(join(folder, metricsName)).catch(() => undefined);
-  if (file === undefined) return {};
-  try {
-    const { size } = await file.stat();
-    const { buffer, bytesRead } = await file.read(Buffer.alloc(2 ** 16), 0, 2 ** 16, Math.max(0, size - 2 ** 16));
-    const lines = buffer
-      .toString('utf8', 0, bytesRead)
-      .split('\n')
-      .flatMap((line) => {
-        try {
-          return [JSON.parse(line) as { step?: number; loss?: number; eval_loss?: number }];
-        } catch {
-          return [];
-        }
-      });
-    const last = lines.findLast(({ loss }) => loss !== undefined);
-    const evaluation = lines.findLast(({ eval_loss: loss }) => loss !== undefined)?.eval_loss;
-    return { ...(last && { step: last.step, loss: last.loss }), ...(evaluation === undefined ? {} : { evaluation }) };
-  } finally {
-    await file.close();
-  }
+async function lastMetrics(folder: string, disk: Disk): Promise<LastMetrics> {
+  const path = joinPath(folder, metricsName);
+  const found = await disk.stat(path);
+  if (found?.kind !== 'file') return {};
+  const end = await disk.read(path, Math.max(0, found.bytes - 2 ** 16), found.bytes);
+  const lines = new TextDecoder()
+    .decode(end)
+    .split('\n')
+    .flatMap((line) => {
+      try {
+        return [JSON.parse(line) as { step?: number; loss?: number; eval_loss?: number }];
+      } catch {
+        return [];
+      }
+    });
+  const last = lines.findLast(({ loss }) => loss !== undefined);
+  const evaluation = lines.findLast(({ eval_loss: loss }) => loss !== undefined)?.eval_loss;
+  return { ...(last && { step: last.step, loss: last.loss }), ...(evaluation === undefined ? {} : { evaluation }) };
 }

@@ -1,6 +1,5 @@
-import { writeFileAtomic } from '@lowrank/files';
+import { joinPath, writeFileAtomic } from '@lowrank/files';
 import type { MetricsLine, ReportedRun, RunCurves, RunSample } from '@lowrank/study';
-import { join } from 'node:path';
 import type { EvaluationMetrics } from '../metricsFile.js';
 import { metricsLines } from './metricsLines.js';
 
@@ -60,7 +59,7 @@ export class ReportFile {
       const began = this.now();
       const { reportOf } = await import('@lowrank/study');
       const run = this.options.run();
-      await writeFileAtomic(join(this.options.folder, reportName), reportOf(run, this.curves, run.samples));
+      await writeFileAtomic(joinPath(this.options.folder, reportName), reportOf(run, this.curves, run.samples));
       const now = this.now();
       this.next = now + Math.max(interval, share * (now - began));
     });

@@ -1,19 +1,18 @@
 import type { OutputClaim } from '@lowrank/files';
-import { isRunFile, nodeDisk } from '@lowrank/files';
+import { isRunFile, joinPath } from '@lowrank/files';
 import type { MethodFiles } from '@lowrank/methods';
 import type { ReportedRun, RunSample } from '@lowrank/study';
 import type { BaselineEvent, EvaluatedEvent, StoppedBy } from '@lowrank/trainer';
 import type { Backend } from '@lowrank/tensor';
-import { basename, join, resolve } from 'node:path';
 import type { RunEvent } from '../front/runOptions.js';
 import type { RunState } from '../front/runState.js';
 import type { MetricsFile } from '../metricsFile.js';
 import { evaluationMetrics, forgivingMetrics, metricsLine, openMetricsFile } from '../metricsFile.js';
 import { saveFolder } from '../saveFolder.js';
-import { TensorBoardFile } from '../tensorBoardFile.js';
+import type { TensorBoardFile } from '../tensorBoardFile.js';
 import { stateFiles } from './checkpointFiles.js';
 import { checkpointName, checkpointSteps, removeCheckpoint, saveCheckpoint, superfluous } from './checkpointFolders.js';
-import { ReportFile } from './reportFile.js';
+import type { ReportFile, ReportFileOptions } from './reportFile.js';
 import type { RunRecord } from './runRecord.js';
 import { recordFile, recordText, writeRecord } from './runRecord.js';
 
@@ -25,6 +24,14 @@ export interface RunFolderOptions {
   readonly resume: RunState | undefined;
   readonly keepLast: number | undefined;
   readonly warn: (text: string) => void | Promise<void>;
+  /** What else is written beside the metrics. Default: nothing. */
+  readonly followers?: RunFollowers | undefined;
+}
+
+/** What is written of a run, while it is under way, for people to look at. */
+export interface RunFollowers {
+  report(options: ReportFileOptions): ReportFile;
+  board(folder: string, warn: RunFolderOptions['warn']): TensorBoardFile;
 }
 
 /**
@@ -36,8 +43,8 @@ export interface RunFolderOptions {
 export class RunFolder {
   private record: RunRecord;
   private metrics: MetricsFile | undefined;
-  private readonly report: ReportFile;
-  private readonly board: TensorBoardFile;
+  private readonly report: ReportFile | undefined;
+  private readonly board: TensorBoardFile | undefined;
   /** Until it is written down, before the first step's line. */
   private baseline: BaselineEvent | undefined;
   private memory: (() => Backend['memory']) | undefined;
@@ -46,18 +53,23 @@ export class RunFolder {
 
   constructor(private readonly options: RunFolderOptions) {
     this.record = options.record;
-    this.board = TensorBoardFile.in(this.path, options.warn);
-    this.report = new ReportFile({ folder: this.path, warn: options.warn, run: () => this.reported() });
+    const { followers, warn } = options;
+    this.board = followers?.board(this.path, warn);
+    this.report = followers?.report({ folder: this.path, warn, run: () => this.reported() });
   }
 
   get path(): string {
     return this.options.claim.path;
   }
 
+  private get disk(): OutputClaim['disk'] {
+    return this.options.claim.disk;
+  }
+
   /** The checkpoint with the lowest loss of an evaluation. */
   get bestCheckpoint(): string | undefined {
     const name = this.record.best?.checkpoint ?? undefined;
-    return name === undefined ? undefined : join(this.path, name);
+    return name === undefined ? undefined : joinPath(this.path, name);
   }
 
   /** The loss on the rows of the evaluation before the first step. */
@@ -78,16 +90,16 @@ export class RunFolder {
       this.baseline = event;
       this.record = { ...this.record, eval_loss_before: event.loss };
     }
-    if (event.type === 'evaluated' && event.isLast) this.report.include(evaluationMetrics(event));
+    if (event.type === 'evaluated' && event.isLast) this.report?.include(evaluationMetrics(event));
     if (event.type !== 'step' && event.type !== 'skipped' && event.type !== 'evaluated') return;
     await this.begin();
     await this.writeBaseline();
-    await this.board.write(event);
+    await this.board?.write(event);
     if (event.type === 'evaluated' && event.isLast) return;
     if (event.type === 'evaluated') this.evaluated(event);
     const line = metricsLine(event);
     await this.metrics?.write(line);
-    await this.report.add(line);
+    await this.report?.add(line);
   }
 
   /** Where there are evaluations on the way, what came before the first step is one of them. */
@@ -96,9 +108,9 @@ export class RunFolder {
     this.baseline = undefined;
     if (baseline === undefined || record.settings['evaluateEvery'] === undefined) return;
     const event: EvaluatedEvent = { ...baseline, type: 'evaluated', step: 0, isBest: false, isLast: false };
-    await this.board.write(event);
+    await this.board?.write(event);
     await this.metrics?.write(evaluationMetrics(event));
-    this.report.include(evaluationMetrics(event));
+    this.report?.include(evaluationMetrics(event));
   }
 
   /** What the report says now. */
@@ -107,7 +119,7 @@ export class RunFolder {
     const seconds = (options.resume?.seconds ?? 0) + (performance.now() - this.began) / 1000;
     return {
       ...record,
-      name: basename(resolve(this.path)),
+      name: this.options.claim.name,
       seconds: record.status === 'running' || record.status === 'failed' ? seconds : record.seconds,
       updated: new Date().toISOString(),
       memory_peak_bytes: this.memory?.().peakBytes ?? null,
@@ -121,7 +133,7 @@ export class RunFolder {
     let folder: string;
     try {
       const all = { ...files, ...stateFiles(state) };
-      folder = await saveCheckpoint(this.path, { step, files: all, lock: this.options.claim.lock });
+      folder = await saveCheckpoint(this.path, { step, files: all, lock: this.options.claim.lock, disk: this.disk });
     } catch (error) {
       if (!isOfDisk(error)) throw error;
       await this.options.warn(
@@ -156,9 +168,9 @@ export class RunFolder {
   async close(part: Partial<RunRecord> = {}): Promise<void> {
     if (this.metrics === undefined) return;
     await this.metrics.close();
-    await this.board.close();
+    await this.board?.close();
     await this.update(part);
-    await this.report.write();
+    await this.report?.write();
   }
 
   /** Whether the training has ended, and what was learned is saved or about to be. */
@@ -168,17 +180,17 @@ export class RunFolder {
 
   /** The step of the last checkpoint that it can go on from; undefined before its first step. */
   async lastCheckpoint(): Promise<number | undefined> {
-    return this.metrics === undefined ? undefined : (await checkpointSteps(this.path)).at(-1);
+    return this.metrics === undefined ? undefined : (await checkpointSteps(this.path, this.disk)).at(-1);
   }
 
   /** After an error: what could go on stays, what could not is gone. */
   async fail(error: unknown): Promise<void> {
     if (this.metrics === undefined) return;
     await this.metrics.close();
-    await this.board.close();
-    if ((await checkpointSteps(this.path)).length === 0) return this.removeRun();
+    await this.board?.close();
+    if ((await checkpointSteps(this.path, this.disk)).length === 0) return this.removeRun();
     await this.update({ status: 'failed', error: error instanceof Error ? error.message : String(error) });
-    await this.report.write();
+    await this.report?.write();
   }
 
   /** Before anything is written: an earlier run goes, but for its result, which another one is to replace. */
@@ -188,16 +200,16 @@ export class RunFolder {
     if (resume === undefined) await this.removeRun().catch(() => undefined);
     await this.update({ status: 'running' });
     this.metrics = await forgivingMetrics(
-      () => openMetricsFile(this.path, resume && { step: resume.step, evaluatedAt: resume.evaluatedAt }),
+      () => openMetricsFile(this.path, resume && { step: resume.step, evaluatedAt: resume.evaluatedAt }, this.disk),
       warn,
     );
-    await this.report.open(resume !== undefined);
+    await this.report?.open(resume !== undefined);
   }
 
   private async removeRun(): Promise<void> {
-    for (const name of (await nodeDisk.list(this.path)).filter(isRunFile))
-      await nodeDisk.removeTree(join(this.path, name));
-    await nodeDisk.syncFolder(this.path);
+    for (const name of (await this.disk.list(this.path)).filter(isRunFile))
+      await this.disk.removeTree(joinPath(this.path, name));
+    await this.disk.syncFolder(this.path);
   }
 
   private evaluated({ step, loss, isBest }: EvaluatedEvent): void {
@@ -207,7 +219,7 @@ export class RunFolder {
   private async update(part: Partial<RunRecord>): Promise<void> {
     this.record = { ...this.record, ...part, updated: new Date().toISOString() };
     try {
-      await writeRecord(this.path, this.record);
+      await writeRecord(this.path, this.record, this.disk);
     } catch (error) {
       const reason = error instanceof Error ? error.message : String(error);
       await this.options.warn(`${recordFile} cannot be written (${reason}); the run goes on without it`);
@@ -218,8 +230,8 @@ export class RunFolder {
     const { keepLast } = this.options;
     const best = this.record.best?.step;
     try {
-      const steps = superfluous(await checkpointSteps(this.path), { keepLast, best });
-      const removals = await Promise.allSettled(steps.map((step) => removeCheckpoint(this.path, step)));
+      const steps = superfluous(await checkpointSteps(this.path, this.disk), { keepLast, best });
+      const removals = await Promise.allSettled(steps.map((step) => removeCheckpoint(this.path, step, this.disk)));
       for (const removal of removals) if (removal.status === 'rejected') throw removal.reason;
     } catch (error) {
       if (!isOfDisk(error)) throw error;
@@ -234,5 +246,5 @@ export function statusOf(stoppedBy: StoppedBy): RunRecord['status'] {
 }
 
 function isOfDisk(error: unknown): error is Error {
-  return error instanceof Error && 'code' in error && /^(files\.not|E[A-Z]+$)/.test(String(error.code));
+  return error instanceof Error && 'code' in error && /^(files\.not|storage\.quota$|E[A-Z]+$)/.test(String(error.code));
 }

@@ -1,8 +1,12 @@
-import { createHash } from 'node:crypto';
-import type { FileHandle } from 'node:fs/promises';
-import { open, readdir, stat } from 'node:fs/promises';
-import { join } from 'node:path';
 import { LowrankError } from '@lowrank/errors';
+import type { RowSource } from '@lowrank/data';
+import { rowSourceName } from '@lowrank/data';
+import type { Disk } from '@lowrank/files';
+import { joinPath, ownDisk } from '@lowrank/files';
+import type { ModelFiles } from '@lowrank/models';
+import { createDigest, modelFileNames } from '@lowrank/models';
+import type { ByteSource } from '@lowrank/safetensors';
+import { blobSource, bytesSource } from '@lowrank/safetensors';
 
 /** A file or a folder that a run reads, and what is in it. */
 export interface RunInput {
@@ -38,14 +42,36 @@ export function isStandardInput(path: string | undefined): boolean {
  * Looks at what a run reads. Files of data are hashed whole; of weights of more than 64 MiB, the size and 256 pieces.
  * What is not there has no files: whoever reads it will say so.
  */
-export async function lookAt(role: string, path: string): Promise<RunInput> {
-  const found = await stat(path).catch(() => undefined);
-  if (found === undefined || path === standardInput) return { role, path, files: [] };
-  if (!found.isDirectory()) return { role, path, files: [await fileMark(path, '')] };
+export async function lookAt(role: string, path: string, disk: Disk = ownDisk): Promise<RunInput> {
+  const found = path === standardInput ? undefined : await disk.stat(path);
+  if (found === undefined) return { role, path, files: [] };
+  if (found.kind === 'file') return { role, path, files: [await fileMark(sourceAt(path, found.bytes, disk), '')] };
   const files: InputFile[] = [];
-  for (const name of (await readdir(path)).filter((entry) => ofFolder.test(entry)).sort())
-    if ((await stat(join(path, name))).isFile()) files.push(await fileMark(join(path, name), name));
+  for (const name of (await disk.list(path)).filter((entry) => ofFolder.test(entry)).sort()) {
+    const file = await disk.stat(joinPath(path, name));
+    if (file?.kind === 'file') files.push(await fileMark(sourceAt(joinPath(path, name), file.bytes, disk), name));
+  }
   return { role, path, files };
+}
+
+/** The same of a model's or an adapter's files, wherever they are. */
+export async function lookAtFiles(role: string, { name: path, file }: ModelFiles): Promise<RunInput> {
+  const files: InputFile[] = [];
+  for (const name of await modelFileNames({ name: path, file })) {
+    const source = await file(name);
+    if (source !== undefined) files.push(await fileMark(source, name));
+  }
+  return { role, path, files };
+}
+
+/** The same of rows, as files or as objects. Pieces of text cannot be read again. */
+export async function lookAtRows(role: string, rows: RowSource): Promise<RunInput> {
+  if (typeof rows === 'string') return lookAt(role, rows);
+  const path = rowSourceName(rows);
+  if (rows instanceof Blob) return { role, path, files: [await fileMark(blobSource(rows, path), '')] };
+  if (!Array.isArray(rows)) return { role, path: standardInput, files: [] };
+  const text = rows.map((row) => `${JSON.stringify(row)}\n`).join('');
+  return { role, path, files: [await fileMark(bytesSource(new TextEncoder().encode(text), path), '')] };
 }
 
 /**
@@ -60,7 +86,7 @@ export function checkInput(before: RunInput, now: RunInput): void {
     if (file?.sha256 === sha256 && file.bytes === bytes) continue;
     throw new LowrankError({
       code: 'run.input',
-      what: (names) => `${names(now.role)} ${join(now.path, name)}`,
+      what: (names) => `${names(now.role)} ${joinPath(now.path, name)}`,
       expected: `what the run began with: ${bytes} bytes, SHA-256 ${sha256.slice(0, 12)}…`,
       got: file === undefined ? 'no such file' : `${file.bytes} bytes, SHA-256 ${file.sha256.slice(0, 12)}…`,
       remedy: (names) => `Put the file back, or begin anew: another --output, or ${names('overwrite')}.`,
@@ -69,26 +95,27 @@ export function checkInput(before: RunInput, now: RunInput): void {
   }
 }
 
-async function fileMark(path: string, name: string): Promise<InputFile> {
-  const file = await open(path);
-  try {
-    const { size } = await file.stat();
-    const hash = createHash('sha256');
-    const isSampled = size > largestWhole && path.endsWith('.safetensors');
-    for await (const chunk of isSampled ? samples(file, size) : file.createReadStream({ autoClose: false }))
-      hash.update(chunk as Uint8Array);
-    return { name, bytes: size, sha256: hash.digest('hex') };
-  } finally {
-    await file.close();
-  }
+function sourceAt(name: string, bytes: number, disk: Disk): ByteSource {
+  return { name, size: () => Promise.resolve(bytes), read: (start, end) => disk.read(name, start, end) };
 }
 
-async function* samples(file: FileHandle, size: number): AsyncGenerator<Uint8Array> {
-  const buffer = new Uint8Array(pieceBytes);
+async function fileMark(source: ByteSource, name: string): Promise<InputFile> {
+  const size = await source.size();
+  const hash = await createDigest('sha256', size);
+  const isSampled = size > largestWhole && [name, source.name].some((each) => each.endsWith('.safetensors'));
+  for await (const chunk of isSampled ? samples(source, size) : whole(source, size)) hash.update(chunk);
+  return { name, bytes: size, sha256: hash.hex() };
+}
+
+async function* whole(source: ByteSource, size: number): AsyncGenerator<Uint8Array> {
+  const step = 2 ** 20;
+  for (let at = 0; at < size; at += step) yield source.read(at, Math.min(at + step, size));
+}
+
+async function* samples(source: ByteSource, size: number): AsyncGenerator<Uint8Array> {
   for (let at = 0; at < pieces; at++) {
     const position = Math.floor(((size - pieceBytes) * at) / (pieces - 1));
-    const { bytesRead } = await file.read(buffer, 0, pieceBytes, position);
-    yield buffer.subarray(0, bytesRead);
+    yield source.read(position, position + pieceBytes);
   }
 }
 

@@ -1,9 +1,8 @@
 import { LowrankError } from '@lowrank/errors';
-import { writeFileAtomic } from '@lowrank/files';
+import type { Disk } from '@lowrank/files';
+import { joinPath, ownDisk, writeFileAtomic } from '@lowrank/files';
 import type { RunSample } from '@lowrank/study';
 import type { StoppedBy } from '@lowrank/trainer';
-import { readFile } from 'node:fs/promises';
-import { join } from 'node:path';
 import type { RunInput } from './runInputs.js';
 
 /** `failed`: ended by an error. `stopped`: by a signal. Both, and `running` of a process that is gone, can go on. */
@@ -61,13 +60,9 @@ export const recordVersion = 1;
  *
  * @throws LowrankError `run.record` for one that cannot be read
  */
-export async function readRecord(folder: string): Promise<RunRecord | undefined> {
-  const path = join(folder, recordFile);
-  const text = await readFile(path, 'utf8').catch((error: unknown) => {
-    if (error instanceof Error && 'code' in error && (error.code === 'ENOENT' || error.code === 'ENOTDIR'))
-      return undefined;
-    throw error;
-  });
+export async function readRecord(folder: string, disk: Disk = ownDisk): Promise<RunRecord | undefined> {
+  const path = joinPath(folder, recordFile);
+  const text = await disk.readText(path);
   if (text === undefined) return undefined;
   const value = parsed(text);
   if (isRecord(value)) return value;
@@ -82,8 +77,8 @@ export async function readRecord(folder: string): Promise<RunRecord | undefined>
 }
 
 /** Replaces the record, in one go. @throws LowrankError `files.notWritten` */
-export async function writeRecord(folder: string, record: RunRecord): Promise<void> {
-  await writeFileAtomic(join(folder, recordFile), recordText(record));
+export async function writeRecord(folder: string, record: RunRecord, disk?: Disk): Promise<void> {
+  await writeFileAtomic(joinPath(folder, recordFile), recordText(record), disk);
 }
 
 export function recordText(record: RunRecord): string {

@@ -1,6 +1,5 @@
-import { writeFileAtomic } from '@lowrank/files';
+import { joinPath, nameOf, ownDisk, writeFileAtomic } from '@lowrank/files';
 import { reportOf, RunCurves } from '@lowrank/study';
-import { basename, join, resolve } from 'node:path';
 import type { ListedRun } from './listRuns.js';
 import { metricsLines } from './metricsLines.js';
 import { reportName } from './reportFile.js';
@@ -13,7 +12,7 @@ import { readRecord } from './runRecord.js';
  * @returns where it lies
  */
 export async function writeReport({ folder, status }: Pick<ListedRun, 'folder' | 'status'>): Promise<string> {
-  const [path, record] = [join(folder, reportName), await readRecord(folder)];
+  const [path, record] = [joinPath(folder, reportName), await readRecord(folder)];
   if (record === undefined || status === 'running') return path;
   const curves = new RunCurves();
   for await (const line of metricsLines(folder)) curves.add(line);
@@ -21,7 +20,7 @@ export async function writeReport({ folder, status }: Pick<ListedRun, 'folder' |
   if (loss !== null && curves.curve('eval_loss').last?.step !== step) curves.add({ step, eval_loss: loss });
   await writeFileAtomic(
     path,
-    reportOf({ ...record, name: basename(resolve(folder)), status }, curves, record.samples ?? []),
+    reportOf({ ...record, name: nameOf(await ownDisk.realPath(folder)), status }, curves, record.samples ?? []),
   );
   return path;
 }
