@@ -1,6 +1,5 @@
 export { claimFile } from './claimFile.js';
 export type { Disk, FileContent, FolderLock, Found } from './disk.js';
-export { nodeDisk } from './nodeDisk.js';
 export { originDisk, originFolder } from './originDisk.js';
 export { ownDisk } from './ownDisk.js';
 export { folderOf, joinPath, nameOf } from './paths.js';

@@ -1,9 +1,5 @@
 import type { Disk } from './disk.js';
 import { nodeDisk } from './nodeDisk.js';
-import { originDisk } from './originDisk.js';
 
-/** Deno and Bun have Node's file system too. */
-const inNode = typeof process === 'object' && process.versions?.node !== undefined;
-
-/** Where paths lead: Node's file system, or in a browser the origin's private one. */
-export const ownDisk: Disk = inNode ? nodeDisk : originDisk();
+/** Where paths lead: Node's file system (Deno's and Bun's too); in the build for browsers the origin's private one. */
+export const ownDisk: Disk = nodeDisk;

@@ -4,7 +4,7 @@ import { hostname } from 'node:os';
 import { basename, dirname, join, resolve } from 'node:path';
 import { isLowrankError } from '@lowrank/errors';
 import type { DistributeEvent, RunOutcome } from '@lowrank/queue';
-import { nodeDisk, writeFileAtomic } from '@lowrank/files';
+import { ownDisk, writeFileAtomic } from '@lowrank/files';
 import { version } from '../../package.json';
 import type { Executor } from '../runs/executor.js';
 import { loadQueue } from './loadQueue.js';
@@ -109,7 +109,7 @@ async function received(
   }
   await rm(run.folder, { recursive: true, force: true });
   await rename(incoming, run.folder);
-  await nodeDisk.syncFolder(dirname(run.folder));
+  await ownDisk.syncFolder(dirname(run.folder));
   return value;
 }
 
