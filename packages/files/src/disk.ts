@@ -28,8 +28,8 @@ export interface Disk {
   /** Syncs the entries of a folder, as far as the system can (Windows and some network file systems cannot). */
   syncFolder(path: string): Promise<void>;
   /**
-   * Renames a file, in one go, over one that may be there; or a folder. Where folders cannot be renamed their files move
-   * one after another, and the file `last` comes last.
+   * Renames a file, in one go, over one that may be there; or a folder. Where folders cannot be renamed their files
+   * move one after another, and the file `last` comes last.
    */
   rename(from: string, to: string, last?: string): Promise<void>;
   /** Removes a file; resolves where there is none. */

@@ -22,7 +22,8 @@ export function notWritten(path: string, cause: unknown, isDecided = false): unk
 }
 
 const untouched = 'Nothing half written stays, and what was there before is untouched.';
-const decidedRemedy = `The new files are whole and count, in ${committedName} beside it; the next saving moves them to their places.`;
+const decidedRemedy =
+  `The new files are whole and count, in ${committedName} beside it; ` + 'the next saving moves them to their places.';
 
 /** A browser that gives the origin no more room. */
 export function isOverQuota(cause: unknown): cause is Error {

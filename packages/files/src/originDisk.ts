@@ -84,7 +84,11 @@ export function originDisk(root: () => Promise<FileSystemDirectoryHandle> = orig
   return disk;
 }
 
-/** A folder of the origin's private file system, made where it is not there. @throws LowrankError `storage.unavailable` */
+/**
+ * A folder of the origin's private file system, made where it is not there.
+ *
+ * @throws LowrankError `storage.unavailable`
+ */
 export function originFolder(path: string): Promise<FileSystemDirectoryHandle> {
   return new HandleTree(originRoot).folder(path, true);
 }

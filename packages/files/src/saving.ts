@@ -11,8 +11,9 @@ import { committedName, isMarker, orderName } from './reading.js';
  * Several files of one folder that become visible together or not at all.
  *
  * They are staged in a hidden folder beside their places, each synced. One rename of that folder, to
- * {@link committedName}, decides (in a browser, where only files are renamed, that of its order, which comes last): before it the folder is what it was, after it the new files count, since readers look
- * there first ({@link currentFile}). Then each file moves to its place, and a process that dies on the way leaves the
+ * {@link committedName}, decides (in a browser, where only files are renamed, that of its order, which comes last):
+ * before it the folder is what it was, after it the new files count, since readers look there first
+ * ({@link currentFile}). Then each file moves to its place, and a process that dies on the way leaves the
  * rest to the next one ({@link finishSaving}). A program that knows nothing of this (PEFT, say) finds the old files,
  * the new ones, or, for a moment, no `first` file: it is taken away before any other file changes and comes back last,
  * so that no old configuration ever stands beside new weights.
