@@ -7,9 +7,9 @@ import { ownDisk as disk } from './ownDisk.js';
 import { folderOf, nameOf } from './paths.js';
 
 /**
- * Takes one file for what is about to be written, as `claimOutput` takes a folder. Its folder may hold whatever else. An
- * older file that begins with the bytes `magic` is one of the same kind, which takes its place only when it is whole;
- * any other is refused without `overwrite`.
+ * Takes one file for what is about to be written, as `claimOutput` takes a folder. Its folder may hold whatever else.
+ * An older file that begins with the bytes `magic` is one of the same kind, which takes its place only when it is
+ * whole; any other is refused without `overwrite`.
  *
  * @throws LowrankError as `claimOutput` does; `cli.output` where a folder is in the way
  */
