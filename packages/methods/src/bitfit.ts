@@ -159,5 +159,5 @@ function place(
 }
 
 function outOf(layer: Layer): number {
-  return layer instanceof LayerNorm ? layer.bias.tensor.size : isLinearLike(layer) ? layer.outFeatures : 0;
+  return layer instanceof LayerNorm ? layer.weight.tensor.size : isLinearLike(layer) ? layer.outFeatures : 0;
 }

@@ -1,27 +1,10 @@
 import { LowrankError } from '@lowrank/errors';
-import type { AttentionContext, LayerCache } from '@lowrank/nn';
-import { isProjection, lossTerms, Module, projected } from '@lowrank/nn';
+import { isProjection, lossTerms, projected } from '@lowrank/nn';
 import type { Parameter, ProjectionParts } from '@lowrank/nn';
 import type { Tensor } from '@lowrank/tensor';
 import { linearCrossEntropy, mul, reshape } from '@lowrank/tensor';
 import { scope, softCapped } from '@lowrank/tensor/op';
-import type { FamilyFacts } from './familyFacts.js';
-
-/** What every language model says about itself, under whatever names its config has. */
-export interface ModelShape {
-  readonly modelType: string;
-  /** What `resizeTokens` changes. */
-  vocabularySize: number;
-  readonly hiddenSize: number;
-  readonly layers: number;
-  readonly heads: number;
-  readonly keyHeads: number;
-  readonly headSize: number;
-  readonly maxPositions: number;
-  /** Token ids of the config; the tokenizer may know better. */
-  readonly bosId: number | undefined;
-  readonly eosIds: readonly number[];
-}
+import { TextModel } from './textModel.js';
 
 /** A batch within a traced function: i32 tensors. */
 export interface LossBatch {
@@ -39,49 +22,13 @@ export interface LossBatch {
  * A decoder-only language model: token ids → hidden states → logits or loss. A family builds it (`families/`), and what
  * the family states about itself goes with the model, for adapters, merges and conversions.
  */
-export abstract class CausalModel extends Module {
-  abstract readonly shape: ModelShape;
+export abstract class CausalModel extends TextModel {
   override readonly outputPath: string = 'lm_head';
-  /** The path of the embedding that reads token ids. */
-  abstract readonly embeddingPath: string;
-  /** What the family that built it states about itself; a model of your own has none. */
-  family: FamilyFacts | undefined;
-  /** Dropouts of its config that are above 0, such as `attn_pdrop 0.1`: transformers trains with them, Lowrank not. */
-  dropouts: readonly string[] = [];
-  /** `pad_token_id` of its config. */
-  paddingId: number | undefined;
-  /** Factor on the embedding's rows (Gemma's √width). */
-  readonly embeddingScale: number = 1;
-  /**
-   * Positions at the beginning of every document that are no tokens: what prompt and prefix tuning put there. Their ids
-   * follow the vocabulary. Whoever lays out rows puts them before each; a generator does so by itself.
-   */
-  virtualTokens = 0;
 
   /** Factor on the logits (Granite), before the bound. */
   protected readonly logitScale: number = 1;
   /** Bound of the logits, toward which tanh bends them (Gemma 2); 0 for none. */
   protected readonly logitSoftcap: number = 0;
-
-  /** The layers that an adapter goes around where none are named: PEFT's choice. */
-  get defaultTargets(): readonly string[] {
-    return this.family?.defaultTargets ?? [];
-  }
-
-  /** The layers whose output is added to the residual stream, by the ends of their paths. */
-  get residualWriters(): readonly string[] {
-    return this.family?.residualWriters ?? [];
-  }
-
-  /**
-   * The path of a module or tensor by the name that an adapter's files have for it; undefined where it has none here.
-   */
-  override pathOf(stored: string): string | undefined {
-    return this.family?.pathOf === undefined ? stored : this.family.pathOf(stored);
-  }
-
-  /** ids i32 [B, T] → hidden states after the final norm [B, T, hiddenSize]. */
-  abstract hidden(ids: Tensor, context: AttentionContext, caches?: readonly LayerCache[]): Tensor;
 
   /** The output projection's weight [V, hiddenSize]: over the embedding's own table where they are tied. */
   protected abstract outputWeight(): Parameter;

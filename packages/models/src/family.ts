@@ -1,20 +1,32 @@
+import { LowrankError } from '@lowrank/errors';
 import type { SafetensorsFile } from '@lowrank/safetensors';
 import type { CausalModel } from './causalModel.js';
 import type { ConfigReader } from './config.js';
+import type { Encoder } from './encoder.js';
 import type { FamilyFacts } from './familyFacts.js';
 import { dropoutsOf } from './dropouts.js';
+import type { HeadKind, HeadMaker, HeadRequest } from './head.js';
+import { noHead, scoreHead } from './head.js';
 import { bodyNames } from './renamed.js';
+import { TaskModel } from './taskModel.js';
+import type { TextModel } from './textModel.js';
 import type { WeightSource } from './weights.js';
 
 /** A family of models: what it states about itself, and how a config and weights become a model. */
 export interface ModelFamily extends FamilyFacts {
-  /** @throws LowrankError `models.config` for what the family's code does not have */
+  /** Whether its models read texts and write none. */
+  readonly isEncoder: boolean;
+  /**
+   * @throws LowrankError `models.config` for what the family's code does not have; `models.encoder` for an encoder
+   */
   build(config: ConfigReader, weights: WeightSource): CausalModel;
+  /** @throws LowrankError `models.config`; `models.head` for a head that the family does not have */
+  buildTask(config: ConfigReader, weights: WeightSource, request: HeadRequest): TaskModel;
   /** The checkpoint under the names that the model asks for: several ways to name the same weights are in use. */
   weights(file: SafetensorsFile): SafetensorsFile;
 }
 
-/** A family as its file declares it. */
+/** A family of decoders as its file declares it. */
 export interface FamilyDefinition<Config> extends FamilyFacts {
   /** Reads and checks config.json, with the defaults of the family's config class in transformers. */
   readonly config: (reader: ConfigReader) => Config;
@@ -25,26 +37,98 @@ export interface FamilyDefinition<Config> extends FamilyFacts {
   readonly weights?: (file: SafetensorsFile) => SafetensorsFile;
 }
 
-/** Declares a family: what each file in `families/` exports. */
+/** Declares a family of decoders: what each file in `families/` exports. */
 // @__NO_SIDE_EFFECTS__
 export function defineFamily<Config>({
   config,
   model,
   part = (reader) => reader,
-  weights = (file) => bodyNames(file, { body: 'model', heads: ['lm_head'] }),
+  weights = (file) => bodyNames(file, { body: 'model', heads: ['lm_head', 'score'] }),
   ...facts
 }: FamilyDefinition<Config>): ModelFamily {
+  const build = (reader: ConfigReader, source: WeightSource): CausalModel => {
+    const decoder = part(reader);
+    for (const each of new Set([reader, decoder])) each.requireOff('is_encoder_decoder', 'per_layer_config');
+    return withFacts(model(config(reader), source), decoder, facts);
+  };
   return {
     ...facts,
+    isEncoder: false,
     weights,
-    build(reader, source) {
-      const decoder = part(reader);
-      for (const each of new Set([reader, decoder])) each.requireOff('is_encoder_decoder', 'per_layer_config');
-      const built = model(config(reader), source);
-      built.family = facts;
-      built.dropouts = dropoutsOf(decoder, facts);
-      built.paddingId = decoder.ids('pad_token_id').find((id) => id >= 0);
-      return built;
+    build,
+    buildTask(reader, source, request) {
+      const body = build(reader, source);
+      const head =
+        request.kind === 'embedding' ? noHead : scoreHead({ config: undefined, weights: source, body, request });
+      if (head === undefined) throw noSuchHead(facts, request);
+      return new TaskModel(body, head, request);
     },
   };
+}
+
+/** A family of encoders as its file declares it. */
+export interface EncoderDefinition<Config> extends FamilyFacts {
+  /** Reads and checks config.json, with the defaults of the family's config class in transformers. */
+  readonly config: (reader: ConfigReader) => Config;
+  /** The body below the head of some kind. */
+  readonly body: (config: Config, weights: WeightSource, kind: HeadKind) => Encoder;
+  readonly head: HeadMaker<Config, Encoder>;
+  readonly weights: (file: SafetensorsFile) => SafetensorsFile;
+  /** Beginnings of the names of weights that it does without below some heads. */
+  readonly unused?: readonly string[];
+}
+
+/** Declares a family of encoders. */
+// @__NO_SIDE_EFFECTS__
+export function defineEncoder<Config>({
+  config,
+  body: makeBody,
+  head: makeHead,
+  weights,
+  unused = [],
+  ...facts
+}: EncoderDefinition<Config>): ModelFamily {
+  return {
+    ...facts,
+    isEncoder: true,
+    weights,
+    build(reader) {
+      throw new LowrankError({
+        code: 'models.encoder',
+        what: reader.name,
+        expected: 'a model that writes text',
+        got: `${facts.name}, an encoder`,
+        remedy: 'Use it for a task: text-classification, token-classification, question-answering, feature-extraction.',
+        setting: 'task',
+      });
+    },
+    buildTask(reader, source, request) {
+      reader.requireOff('is_encoder_decoder', 'per_layer_config');
+      const read = config(reader);
+      const body = withFacts(makeBody(read, source, request.kind), reader, facts);
+      body.unusedWeights = unused;
+      const head = makeHead({ config: read, weights: source, body, request });
+      if (head === undefined) throw noSuchHead(facts, request);
+      return new TaskModel(body, head, request);
+    },
+  };
+}
+
+function withFacts<Model extends TextModel>(model: Model, config: ConfigReader, facts: FamilyFacts): Model {
+  model.family = facts;
+  model.dropouts = dropoutsOf(config, facts);
+  model.paddingId = config.ids('pad_token_id').find((id) => id >= 0);
+  return model;
+}
+
+function noSuchHead({ name }: FamilyFacts, { kind }: HeadRequest): LowrankError {
+  const what = { sequence: 'text-classification', tokens: 'token-classification', span: 'question-answering' };
+  return new LowrankError({
+    code: 'models.head',
+    what: `a head for ${kind === 'embedding' ? 'feature-extraction' : what[kind]} on ${name}`,
+    expected: 'text-classification or feature-extraction, which decoders are used for',
+    got: kind,
+    remedy: 'Use an encoder for it: BERT, RoBERTa, DistilBERT or ModernBERT.',
+    setting: 'task',
+  });
 }

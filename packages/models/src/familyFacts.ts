@@ -61,6 +61,8 @@ export interface FamilyFacts {
    * as an image tower. Default: the same.
    */
   readonly pathOf?: (stored: string) => string | undefined;
+  /** What its classes in transformers begin with: `Bert` of `BertForSequenceClassification`. */
+  readonly className?: string;
   /** Where llama.cpp has the family. */
   readonly llamaCpp?: LlamaCppNames;
 }

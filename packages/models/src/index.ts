@@ -2,7 +2,13 @@ export type { CachedBlob, ModelCache, PartialBlob } from './cache.js';
 export { folderCache } from './cacheFolder.js';
 export { originCache } from './cacheOrigin.js';
 export { CausalModel } from './causalModel.js';
-export type { LossBatch, ModelShape } from './causalModel.js';
+export type { LossBatch } from './causalModel.js';
+export { headClasses, peftHeads, taskTypes } from './head.js';
+export type { Head, HeadKind, HeadRequest } from './head.js';
+export { meanOf, TaskModel } from './taskModel.js';
+export type { TaskBatch } from './taskModel.js';
+export { TextModel } from './textModel.js';
+export type { ModelShape } from './textModel.js';
 export { ConfigReader } from './config.js';
 export type { ModelFamily } from './family.js';
 export type { FamilyFacts, LlamaCppNames } from './familyFacts.js';
@@ -19,9 +25,16 @@ export { createGenerator, generate } from './generate.js';
 export type { GeneratorOptions, Generator } from './generate.js';
 export { parseHubId } from './hub.js';
 export type { HubId } from './hub.js';
-export { createModel, loadCausalModel, openModelWeights, outlineFolder } from './load.js';
+export {
+  createModel,
+  loadCausalModel,
+  loadTaskModel,
+  openModelWeights,
+  outlineFolder,
+  outlineTaskFolder,
+} from './load.js';
 export type { LoadOptions, StoredWeights } from './load.js';
-export { outlineModel } from './outline.js';
+export { outlineModel, outlineTaskModel } from './outline.js';
 export type { OutlineOptions } from './outline.js';
 export type { TransferTiming } from './transferTiming.js';
 export type { Pause } from '@lowrank/safetensors';

@@ -4,10 +4,15 @@ import type { QuantizationSettings } from '@lowrank/quant';
 import { checkSettings, findQuantized, parseQuantizationConfig, QuantizedLinear } from '@lowrank/quant';
 import type { SafetensorsFile } from '@lowrank/safetensors';
 import type { Backend } from '@lowrank/tensor';
-import { tensor } from '@lowrank/tensor';
+import { fromNumbers, tensor } from '@lowrank/tensor';
 import { unlistedKey, unlistedKeys } from '@lowrank/settings';
 import { sourceOf } from '@lowrank/tensor/op';
 import type { CausalModel } from './causalModel.js';
+import { freshValues } from './freshWeights.js';
+import type { ModelFamily } from './family.js';
+import type { HeadRequest } from './head.js';
+import { TaskModel } from './taskModel.js';
+import type { TextModel } from './textModel.js';
 import { ConfigReader } from './config.js';
 import { configKeysOf } from './configKeys.js';
 import type { ModelFiles } from './files.js';
@@ -15,7 +20,7 @@ import { openModelFolder } from './modelFolder.js';
 import type { Placement } from './placement.js';
 import { placeCodes, placeDense, placeStored, quantizes } from './placement.js';
 import { familyOf } from './registry.js';
-import type { WeightRequest } from './weights.js';
+import type { WeightRequest, WeightSource } from './weights.js';
 import { weightSource } from './weights.js';
 
 export interface LoadOptions {
@@ -49,7 +54,7 @@ export interface LoadOptions {
  * weights, listed), `models.noFile`, and the codes of safetensors and quant
  */
 export async function loadCausalModel(files: ModelFiles, options: LoadOptions = {}): Promise<CausalModel> {
-  const { model, weights, placements } = await placeModel(files, options);
+  const { model, weights, placements } = await placeModel(files, options, makeCausal);
   const backend = await options.backend?.();
   await fill(weights, placements, { ...options, backend });
   return model;
@@ -63,17 +68,52 @@ export async function loadCausalModel(files: ModelFiles, options: LoadOptions = 
  * @throws LowrankError as `loadCausalModel`
  */
 export async function outlineFolder(files: ModelFiles): Promise<CausalModel> {
-  return (await placeModel(files, {})).model;
+  return (await placeModel(files, {}, makeCausal)).model;
 }
 
-interface PlacedModel {
-  readonly model: CausalModel;
+/**
+ * Loads a model with the head of a task: of a checkpoint without that head (or with one of another number of labels)
+ * its weights are new, normal numbers as the config's `initializer_range` says, and `model.fresh` names them.
+ *
+ * @throws LowrankError as `loadCausalModel`, and `models.head` for a head that the family does not have
+ */
+export async function loadTaskModel(
+  files: ModelFiles,
+  request: HeadRequest,
+  options: LoadOptions = {},
+): Promise<TaskModel> {
+  const { model, weights, placements } = await placeModel(files, options, makeTask(request));
+  const backend = await options.backend?.();
+  await fill(weights, placements, { ...options, backend });
+  return model;
+}
+
+/** The same without weights, as `outlineFolder`. */
+export async function outlineTaskFolder(files: ModelFiles, request: HeadRequest): Promise<TaskModel> {
+  return (await placeModel(files, {}, makeTask(request))).model;
+}
+
+/** How a family makes the model that is asked for. */
+type Make<Model extends TextModel> = (family: ModelFamily, config: ConfigReader, weights: WeightSource) => Model;
+
+const makeCausal: Make<CausalModel> = (family, config, weights) => family.build(config, weights);
+
+function makeTask(request: HeadRequest): Make<TaskModel> {
+  return (family, config, weights) => family.buildTask(config, weights, request);
+}
+
+interface PlacedModel<Model extends TextModel> {
+  readonly model: Model;
   readonly weights: SafetensorsFile;
   /** Where its weights go, all of them known to be there and to fit. */
   readonly placements: readonly Placement[];
 }
 
-async function placeModel(files: ModelFiles, options: LoadOptions): Promise<PlacedModel> {
+async function placeModel<Model extends TextModel>(
+  files: ModelFiles,
+  options: LoadOptions,
+  make: Make<Model>,
+): Promise<PlacedModel<Model>> {
   const { config, family, json, weights } = await openModelFolder(files);
   for (const key of unlistedKeys(json, configKeysOf(family)))
     options.onWarning?.(`${files.name}: ${unlistedKey(key, 'config.json')}`);
@@ -84,7 +124,8 @@ async function placeModel(files: ModelFiles, options: LoadOptions): Promise<Plac
     placements.set(placement.request.name, placement);
     return placement;
   };
-  const model = family.build(
+  const model = make(
+    family,
     config,
     weightSource({
       tensor: (request) => keep(placeDense(request, weights.tensors.get(request.name)?.dtype, options)).tensor,
@@ -96,6 +137,7 @@ async function placeModel(files: ModelFiles, options: LoadOptions): Promise<Plac
       },
     }),
   );
+  if (model instanceof TaskModel) beginAnew(placements, { model, weights, config });
   const all = [...placements.values()];
   const extra = checkWeights({ weights, model, folder: files.name }, all);
   if (extra.length > 0)
@@ -103,6 +145,29 @@ async function placeModel(files: ModelFiles, options: LoadOptions): Promise<Plac
       `${files.name}: the model has no place for ${listed(extra)}, which ${extra.length === 1 ? 'is' : 'are'} left out`,
     );
   return { model, weights, placements: all };
+}
+
+/** Of a model with a head: leaves out what it does without, and begins anew what no fitting weights are stored for. */
+function beginAnew(
+  placements: Map<string, Placement>,
+  { model, weights, config }: Pick<PlacedModel<TaskModel>, 'model' | 'weights'> & { readonly config: ConfigReader },
+): void {
+  const fresh: string[] = [];
+  for (const [name, { request, storedShape, parts }] of [...placements]) {
+    const [part] = parts;
+    if (model.leavesOut(name)) placements.delete(name);
+    else if (
+      part !== undefined &&
+      model.mayBeFresh(name) &&
+      weights.tensors.get(name)?.shape.join() !== storedShape.join()
+    ) {
+      const values = freshValues(request, { config, seed: model.request.seed });
+      sourceOf(part).write(fromNumbers(values, part.dtype));
+      placements.delete(name);
+      fresh.push(name);
+    }
+  }
+  model.fresh = model.modulesOf(fresh);
 }
 
 /** mlx-lm writes how it quantized under a key of its own, and for newer readers under transformers' too. */
@@ -161,9 +226,12 @@ export interface StoredWeights {
 }
 
 /** A folder's weights as they are stored, and their paths in the model: for those who write them again. */
-export async function openModelWeights(files: ModelFiles): Promise<StoredWeights> {
+export async function openModelWeights(files: ModelFiles, model?: TextModel): Promise<StoredWeights> {
   const { json, stored: file, weights, overruled } = await openModelFolder(files);
-  const paths = new Map([...weights.tensors].map(([path, { name }]) => [name, path]));
+  const root = model instanceof TaskModel ? model.bodyPath : undefined;
+  const inTree = (path: string): string =>
+    root !== undefined && path.startsWith(`${root}.`) ? path.slice(root.length + 1) : path;
+  const paths = new Map([...weights.tensors].map(([path, { name }]) => [name, inTree(path)]));
   return { config: json, ownOutput: overruled, file, pathOf: (name) => paths.get(name) };
 }
 
@@ -173,14 +241,18 @@ export async function openModelWeights(files: ModelFiles): Promise<StoredWeights
  * the config does not call for is an error: it would change what the model computes.
  */
 function checkWeights(
-  { weights, model, folder }: { weights: SafetensorsFile; model: CausalModel; folder: string },
+  { weights, model, folder }: { weights: SafetensorsFile; model: TextModel; folder: string },
   placements: readonly Placement[],
 ): string[] {
   const outputName = `${model.outputPath}.weight`;
-  const parts = [...model.children().keys()];
+  const unused = (name: string): boolean =>
+    name === outputName ||
+    name.endsWith('.rotary_emb.inv_freq') ||
+    model.unusedWeights.some((beginning) => name.startsWith(beginning));
   const extra: string[] = [];
   const problems: string[] = [];
   const asked = new Set(placements.flatMap(({ tensors }) => tensors));
+  const parts = new Set([...model.children().keys(), ...[...asked].map((name) => name.split('.', 1)[0] ?? name)]);
   for (const { request, storedShape: shape, quantized } of placements) {
     const { name } = request;
     const info = weights.tensors.get(name);
@@ -197,8 +269,8 @@ function checkWeights(
   }
   // A tied output projection may be stored all the same, and old checkpoints hold tables that the code makes itself.
   for (const name of weights.tensors.keys()) {
-    if (asked.has(name) || name === outputName || name.endsWith('.rotary_emb.inv_freq')) continue;
-    if (parts.some((part) => name.startsWith(`${part}.`))) problems.push(`unexpected: ${shortName(name)}`);
+    if (asked.has(name) || unused(name)) continue;
+    if (parts.has(name.split('.', 1)[0] ?? name)) problems.push(`unexpected: ${shortName(name)}`);
     else extra.push(name);
   }
   if (problems.length === 0) return extra;

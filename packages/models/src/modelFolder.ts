@@ -40,6 +40,7 @@ export async function openModelFolder(files: ModelFiles): Promise<ModelFolder> {
   const read = (values: Readonly<Record<string, unknown>>): ConfigReader =>
     new ConfigReader(values, name, stored.tensors.size);
   const opened = { json, overruled: false, config: read(json), family, stored, weights: family.weights(stored) };
+  if (family.isEncoder) return opened;
   const outline = outlineOf(opened.config);
   if (!(outline.children().get(outline.outputPath) instanceof TiedLinear)) return opened;
   const [table, output] = [`${outline.embeddingPath}.weight`, `${outline.outputPath}.weight`];

@@ -4,10 +4,12 @@ import type { DType } from '@lowrank/tensor';
 import { persistent } from '@lowrank/tensor';
 import { sizeOf } from '@lowrank/tensor/op';
 import type { CausalModel } from './causalModel.js';
+import type { HeadRequest } from './head.js';
+import type { TaskModel } from './taskModel.js';
 import { ConfigReader } from './config.js';
 import { placeCodes, quantizes } from './placement.js';
 import { familyOf } from './registry.js';
-import type { WeightRequest } from './weights.js';
+import type { WeightRequest, WeightSource } from './weights.js';
 import { weightSource } from './weights.js';
 
 export interface OutlineOptions {
@@ -38,17 +40,32 @@ export function outlineOf(
   reader: ConfigReader,
   { dtype = 'f32', quantization }: Omit<OutlineOptions, 'name'> = {},
 ): CausalModel {
+  return familyOf(reader).build(reader, outlineSource({ dtype, quantization }));
+}
+
+/** The same with the head of a task. */
+export function outlineTaskModel(
+  config: Readonly<Record<string, unknown>>,
+  request: HeadRequest,
+  { name = 'config.json', dtype = 'f32', quantization }: OutlineOptions = {},
+): TaskModel {
+  if (quantization !== undefined) checkSettings(quantization);
+  const reader = new ConfigReader(config, name);
+  return familyOf(reader).buildTask(reader, outlineSource({ dtype, quantization }), request);
+}
+
+function outlineSource({
+  dtype,
+  quantization,
+}: Required<Pick<OutlineOptions, 'dtype'>> & Pick<OutlineOptions, 'quantization'>): WeightSource {
   // Two 16-bit elements share a word.
   const dtypeOf = ({ kind, shape }: WeightRequest): DType =>
     kind !== 'vector' && sizeOf(shape) % 2 === 0 ? dtype : 'f32';
-  return familyOf(reader).build(
-    reader,
-    weightSource({
-      tensor: (request) => persistent(request.shape, { dtype: dtypeOf(request), name: request.name }),
-      linear: (request, bias) =>
-        quantization === undefined || !quantizes(quantization, request)
-          ? undefined
-          : new QuantizedLinear(placeCodes(request, quantization).matrix, bias()),
-    }),
-  );
+  return weightSource({
+    tensor: (request) => persistent(request.shape, { dtype: dtypeOf(request), name: request.name }),
+    linear: (request, bias) =>
+      quantization === undefined || !quantizes(quantization, request)
+        ? undefined
+        : new QuantizedLinear(placeCodes(request, quantization).matrix, bias()),
+  });
 }

@@ -36,3 +36,16 @@ export function bodyNames(
   const isBeside = (name: string): boolean => heads.some((head) => name.startsWith(`${head}.`));
   return renamed(file, (name) => (isBuffer(name) ? undefined : whole || isBeside(name) ? name : `${body}.${name}`));
 }
+
+/**
+ * Names for an encoder whose body is `root`: of a checkpoint of the body alone, with the buffers of old ones left out,
+ * and with the names that TensorFlow had for a norm's weight and bias. `others` are heads beside the usual ones.
+ */
+export function encoderNames(file: SafetensorsFile, root: string, others: readonly string[] = []): SafetensorsFile {
+  const heads = ['classifier', 'pre_classifier', 'qa_outputs', 'cls', 'lm_head', ...others];
+  const isBuffer = (name: string): boolean => /(^|\.)embeddings\.(position_ids|token_type_ids)$/.test(name);
+  const named = renamed(file, (name) =>
+    name.replace(/LayerNorm\.gamma$/, 'LayerNorm.weight').replace(/LayerNorm\.beta$/, 'LayerNorm.bias'),
+  );
+  return bodyNames(named, { body: root, heads, isBuffer });
+}

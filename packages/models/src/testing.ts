@@ -6,13 +6,15 @@ import type { Tensor } from '@lowrank/tensor';
 import { persistent, tensor } from '@lowrank/tensor';
 import type { CausalModel, LossBatch } from './causalModel.js';
 import { ConfigReader } from './config.js';
+import type { HeadKind } from './head.js';
 import { familyOf } from './registry.js';
+import type { TaskModel } from './taskModel.js';
 import { weightSource } from './weights.js';
 
 const root = fileURLToPath(new URL('../../../parity/golden/', import.meta.url));
 
 /** The folder of goldens that a variant is in. */
-type GoldenSet = 'llama' | 'gpt' | 'families';
+type GoldenSet = 'llama' | 'gpt' | 'families' | 'encoders';
 
 /** A model folder that transformers wrote. */
 export const goldenFolder = (variant: string, set: GoldenSet = 'llama'): string => `${root}${set}/${variant}`;
@@ -85,5 +87,30 @@ export function countedModel(json: Readonly<Record<string, unknown>>): { model: 
   };
   const reader = new ConfigReader(json, 'config.json');
   const model = familyOf(reader).build(reader, weightSource({ tensor: counted }));
+  return { model, parameters };
+}
+
+/** The same with a head of two labels. */
+export function countedTask(
+  json: Readonly<Record<string, unknown>>,
+  kind: HeadKind,
+): { model: TaskModel; parameters: number } {
+  const reader = new ConfigReader(json, 'config.json');
+  const model = familyOf(reader).buildTask(reader, weightSource({ tensor: ({ shape }) => persistent(shape) }), {
+    kind,
+    labels: 2,
+  });
+  const parameters = [...model.namedParameters()].reduce(
+    (
+      sum,
+      [
+        ,
+        {
+          tensor: { size },
+        },
+      ],
+    ) => sum + size,
+    0,
+  );
   return { model, parameters };
 }

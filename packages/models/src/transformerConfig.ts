@@ -1,4 +1,4 @@
-import type { ModelShape } from './causalModel.js';
+import type { ModelShape } from './textModel.js';
 import type { ConfigReader } from './config.js';
 
 /** What the decoders of most families have, under the config keys that they share. */

@@ -15,6 +15,8 @@ export interface AttentionContext {
   readonly positions: Tensor;
   /** i32 [B, T, 2]: the bounds of each token's document within its row, for packed and padded rows. */
   readonly segments?: Tensor | undefined;
+  /** i32 [B, T]: which text of a pair each token belongs to, 0 or 1; none where all belong to the first. */
+  readonly types?: Tensor | undefined;
   /** i32 [B]: how many tokens of each row the cache already holds. Goes with `cache`. */
   readonly lengths?: Tensor | undefined;
 }
@@ -35,13 +37,15 @@ export interface QueryKeyValue {
 
 /** How scores become weights; as the tensor op `attention` says. */
 export interface ScoreOptions {
+  /** Default true: a token sees none that come after it. */
+  readonly causal?: boolean;
   readonly window?: number;
   readonly scale?: number;
   readonly softcap?: number;
 }
 
 /**
- * Causal attention, wherever its queries, keys and values come from: documents within a row, the cache, prefixes. A
+ * Attention, causal unless its layer says otherwise, wherever its queries, keys and values come from: documents within a row, the cache, prefixes. A
  * form of attention is a subclass with its projections.
  */
 export abstract class AttentionBase extends Module {
@@ -52,9 +56,9 @@ export abstract class AttentionBase extends Module {
   protected attend(
     { q, k, v }: QueryKeyValue,
     { positions, segments, lengths }: AttentionContext,
-    { cache, window, scale, softcap }: ScoreOptions & { readonly cache: LayerCache | undefined },
+    { cache, window, scale, softcap, causal }: ScoreOptions & { readonly cache: LayerCache | undefined },
   ): Tensor {
-    const scores = { window, scale, softcap };
+    const scores = { window, scale, softcap, causal };
     const prefix = this.prefix?.();
     const [ownKeys, ownValues] =
       prefix === undefined ? [k, v] : [standIn(prefix.keys, k, positions), standIn(prefix.values, v, positions)];

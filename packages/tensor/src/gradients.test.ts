@@ -103,6 +103,10 @@ const cases: Record<string, Case> = {
     inputs: [x(2, 6, 1, 5), x(2, 6, 1, 5), x(2, 6, 1, 5)],
     fn: (q, k, v) => lr.attention(q, k, v, { window: 3 }),
   },
+  'attention, window on both sides': {
+    inputs: [x(1, 7, 2, 3), x(1, 7, 2, 3), x(1, 7, 2, 3)],
+    fn: (q, k, v) => lr.attention(q, k, v, { causal: false, window: 3 }),
+  },
   'attention, not causal, more keys': {
     inputs: [x(1, 2, 2, 3), x(1, 5, 1, 3), x(1, 5, 1, 3)],
     fn: (q, k, v) => lr.attention(q, k, v, { causal: false, scale: 0.3 }),

@@ -106,6 +106,7 @@ function bounds(b: i32, first: i32, count: i32): void {
     }
     if (window > 0) start = max(start, position - window + 1);
     if (causal) end = min(end, position + 1);
+    else if (window > 0) end = min(end, position + window);
     if (start < end) {
       low = min(low, start);
       high = max(high, end);

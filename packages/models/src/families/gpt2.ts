@@ -16,7 +16,7 @@ import type { Tensor } from '@lowrank/tensor';
 import { add, reshape, slice } from '@lowrank/tensor';
 import { scope } from '@lowrank/tensor/op';
 import { activationOf } from '../activation.js';
-import type { ModelShape } from '../causalModel.js';
+import type { ModelShape } from '../textModel.js';
 import { CausalModel } from '../causalModel.js';
 import type { ConfigReader } from '../config.js';
 import { modelKeys } from '../configKeys.js';

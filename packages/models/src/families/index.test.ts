@@ -1,7 +1,7 @@
 import { Embedding } from '@lowrank/nn';
 import { readdirSync, readFileSync } from 'node:fs';
 import { expect, test } from 'vitest';
-import { outlineModel } from '../outline.js';
+import { outlineModel, outlineTaskModel } from '../outline.js';
 import { findFamily } from '../registry.js';
 import { goldenFolder } from '../testing.js';
 import { families } from './index.js';
@@ -9,14 +9,17 @@ import { families } from './index.js';
 type Config = Readonly<Record<string, unknown>>;
 
 /** The config of each tiny model that transformers made. */
-const configs = readdirSync(goldenFolder('', 'families'), { withFileTypes: true })
-  .filter((entry) => entry.isDirectory())
-  .map(({ name }) => JSON.parse(readFileSync(goldenFolder(`${name}/config.json`, 'families'), 'utf8')) as Config);
+const configsOf = (set: 'families' | 'encoders'): Config[] =>
+  readdirSync(goldenFolder('', set), { withFileTypes: true })
+    .filter((entry) => entry.isDirectory())
+    .map(({ name }) => JSON.parse(readFileSync(goldenFolder(`${name}/config.json`, set), 'utf8')) as Config);
+const configs = configsOf('families');
+const ofTasks = configsOf('encoders');
 
 test('every family has a tiny model, and each model_type one family', () => {
   const types = families.flatMap(({ modelTypes }) => modelTypes);
   expect(new Set(types).size).toBe(types.length);
-  const tested = new Set(configs.map(({ model_type: type }) => findFamily(type)));
+  const tested = new Set([...configs, ...ofTasks].map(({ model_type: type }) => findFamily(type)));
   expect(families.filter((family) => !tested.has(family)).map(({ name }) => name)).toEqual([]);
 });
 
@@ -35,5 +38,20 @@ test.each(configs.map((config) => [config['model_type'], config] as const))(
       [...outlineModel({ ...config, ...keys }).namedParameters()].filter(([name]) => name.endsWith('.bias')).length;
     for (const key of findFamily(modelType)?.biasKeys ?? [])
       expect(biased({ [key]: true })).toBeGreaterThan(biased({ [key]: false }));
+  },
+);
+
+test.each(ofTasks.map((config) => [String(config['architectures']), config] as const))(
+  '%s: what the family states is so in its models with a head',
+  (_, config) => {
+    for (const kind of ['sequence', 'embedding'] as const) {
+      const model = outlineTaskModel(config, { kind, labels: 3 });
+      const paths = [...model.namedModules()].map(([path]) => path);
+      const ends = (name: string): number => paths.filter((path) => path.endsWith(`.${name}`)).length;
+      const { layers } = model.shape;
+      expect(model.defaultTargets.map(ends)).toEqual(model.defaultTargets.map(() => layers));
+      expect(model.residualWriters.map(ends).reduce((sum, each) => sum + each, 0)).toBe(2 * layers);
+      expect(model.getModule(model.embeddingPath)).toBeInstanceOf(Embedding);
+    }
   },
 );

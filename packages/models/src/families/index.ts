@@ -1,5 +1,7 @@
 // Generated from the files of this folder by scripts/generate.mjs.
 import type { ModelFamily } from '../family.js';
+import { bert } from './bert.js';
+import { distilbert } from './distilbert.js';
 import { gemma } from './gemma.js';
 import { gemma2 } from './gemma2.js';
 import { gemma3 } from './gemma3.js';
@@ -8,14 +10,18 @@ import { gptNeox } from './gptNeox.js';
 import { granite } from './granite.js';
 import { llama } from './llama.js';
 import { mistral } from './mistral.js';
+import { modernbert } from './modernbert.js';
 import { olmo2 } from './olmo2.js';
 import { olmo3 } from './olmo3.js';
 import { phi3 } from './phi3.js';
 import { qwen2 } from './qwen2.js';
 import { qwen3 } from './qwen3.js';
+import { roberta } from './roberta.js';
 import { smollm3 } from './smollm3.js';
 
 export const families: readonly ModelFamily[] = [
+  bert,
+  distilbert,
   gemma,
   gemma2,
   gemma3,
@@ -24,10 +30,12 @@ export const families: readonly ModelFamily[] = [
   granite,
   llama,
   mistral,
+  modernbert,
   olmo2,
   olmo3,
   phi3,
   qwen2,
   qwen3,
+  roberta,
   smollm3,
 ];

@@ -10,7 +10,10 @@ export interface AttentionAttrs {
   readonly causal: boolean;
   /** Factor on q·k, usually 1/√D. */
   readonly scale: number;
-  /** A query sees at most this many positions, its own included; 0 for no limit (Mistral's sliding window). */
+  /**
+   * A query sees at most this many positions, its own included (Mistral's sliding window), and where attention is not
+   * causal as many on the other side (ModernBERT's local layers); 0 for no limit.
+   */
   readonly window: number;
   /** Scores s become softcap·tanh(s/softcap) before the mask (Gemma 2); 0 leaves them as they are. */
   readonly softcap: number;
@@ -27,8 +30,8 @@ export interface AttentionAttrs {
  * index and one past the last index of its document within the row; a query sees its own document only (packed rows,
  * padding); lengths i32 [B]: how many keys of the row precede the first query (the fill of a cache), so that query i
  * sits at position lengths[b] + i. Keys at lengths[b] + Tq and beyond do not exist yet. Without lengths query i sits at
- * Tk − Tq + i. A query at position p sees key j when j ≤ p (causal) and j > p − window (window > 0) and j is in its
- * document. Outputs: o [B, Tq, Hq, D] and the log-sum-exp of each query's scores [B, Hq, Tq], for the backward pass. No
+ * Tk − Tq + i. A query at position p sees key j when j is in its document, j > p − window (window > 0) and j ≤ p
+ * (causal) or j < p + window (not causal, window > 0). Outputs: o [B, Tq, Hq, D] and the log-sum-exp of each query's scores [B, Hq, Tq], for the backward pass. No
  * Tq×Tk matrix is ever stored (Dao et al. 2022).
  */
 export const attentionOp = defineOp<'attention', AttentionAttrs>({
@@ -180,7 +183,8 @@ function forEachQuery(
         lengths === undefined ? keys : offset + queries,
         keys,
       );
-      const end = attrs.causal ? Math.min(existing, position + 1) : existing;
+      const after = attrs.causal ? 1 : attrs.window > 0 ? attrs.window : Infinity;
+      const end = Math.min(existing, position + after);
       for (let h = 0; h < heads; h++) {
         const keyHead = Math.floor((h * keyHeads) / heads);
         const visible: number[] = [];
@@ -216,7 +220,7 @@ export interface AttentionOptions {
   segments?: Tensor | undefined;
   /** i32 [B]: keys that precede the first query of each row. */
   lengths?: Tensor | undefined;
-  /** Sliding window, in positions; 0 for none. */
+  /** Sliding window, in positions, on both sides where attention is not causal; 0 for none. */
   window?: number;
   causal?: boolean;
   /** Default 1/√D. */

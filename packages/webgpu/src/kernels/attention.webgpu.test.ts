@@ -77,6 +77,7 @@ const trained: Record<string, Case> = {
   'documents and padding': { queries: 23, size: 8, documents: [3, 11, 1, 8] },
   'documents that do not look ahead in a wide head': { queries: 17, size: 40, documents: [9, 8], batch: 1 },
   'a sliding window': { queries: 29, size: 8, window: 5 },
+  'a window on both sides': { queries: 67, size: 8, causal: false, window: 5 },
   'a soft cap, heads of 6': { queries: 18, size: 6, softcap: 0.6, heads: 4, keyHeads: 2 },
   'a soft cap within a window and documents, head of 72': {
     queries: 21,

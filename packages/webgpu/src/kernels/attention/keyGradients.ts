@@ -97,7 +97,8 @@ function queriesThatMaySee(shader: Shader, step: BackwardStep, layout: Layout): 
   const { causal, window, segments } = step.attrs;
   const { Q, K } = lengthsOf(shader, layout);
   const offset = `(i32(${K}) - i32(${Q}))`;
-  const begin = causal ? `max(i32(key) - ${offset}, 0)` : '0';
+  const reach = causal ? 1 : window;
+  const begin = reach > 0 ? `max(i32(key) - ${offset} - ${reach - 1}, 0)` : '0';
   const finish = window > 0 ? `min(i32(key) - ${offset} + ${window}, i32(${Q}))` : `i32(${Q})`;
   let code = `  var begin = ${begin};\n  var finish = ${finish};\n`;
   if (segments) {

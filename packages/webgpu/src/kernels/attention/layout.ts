@@ -118,6 +118,7 @@ export function visibility(
   const { Q, K } = lengthsOf(shader, layout);
   const segments = masks.segments === undefined ? undefined : shader.read('segments', masks.segments, 'i32');
   const lengths = masks.lengths === undefined ? undefined : shader.read('lengths', masks.lengths, 'i32');
+  const reach = attrs.causal ? 1 : attrs.window;
   return `
 fn visible(b: u32, i: u32) -> vec2<u32> {
   let offset = ${lengths === undefined ? `i32(${K}) - i32(${Q})` : `${lengths}[b]`};
@@ -126,7 +127,7 @@ fn visible(b: u32, i: u32) -> vec2<u32> {
   var end = ${segments === undefined ? `i32(${K})` : `min(${segments}[(b * ${K} + i) * 2u + 1u], i32(${K}))`};
   ${lengths === undefined ? '' : `end = min(end, offset + i32(${Q}));`}
   ${attrs.window > 0 ? `start = max(start, position - ${attrs.window - 1});` : ''}
-  ${attrs.causal ? 'end = min(end, position + 1);' : ''}
+  ${reach > 0 ? `end = min(end, position + ${reach});` : ''}
   return vec2<u32>(u32(start), u32(max(end, start)));
 }
 `;
