@@ -1,4 +1,4 @@
-"""Tiny random checkpoints with the head of a task by transformers, adapters on every linear layer by PEFT, and what both
+"""Tiny random checkpoints with the head of a task by transformers, adapters on linear layers by PEFT, and what both
 answer: golden/encoders/<name>.json -> golden/encoders/<name>/.
 
 The JSON says the class of the head, what differs from SIZES in the config, `model_type` among it, and a seed of its

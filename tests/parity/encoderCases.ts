@@ -6,20 +6,7 @@ import { activateAdapter, loadAdapter, mergeAdapter } from '@lowrank/patch';
 import { fileSource, openSafetensors } from '@lowrank/safetensors';
 import type { SafetensorsFile } from '@lowrank/safetensors';
 import type { Backend, Tensor } from '@lowrank/tensor';
-import {
-  add,
-  compile,
-  crossEntropy,
-  grad,
-  mean,
-  mul,
-  permute,
-  reshape,
-  slice,
-  sqrt,
-  square,
-  tensor,
-} from '@lowrank/tensor';
+import { compile, crossEntropy, grad, mean, permute, reshape, sqrt, square, tensor } from '@lowrank/tensor';
 import { squaredNorm } from '@lowrank/tensor/op';
 import { readdirSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';

@@ -183,7 +183,7 @@ export function bertBody(
   });
 }
 
-/** A linear layer on each token, on both ends of a span, or nothing: what BERT and its like have for other than texts. */
+/** A linear layer on each token, for both ends of a span, or nothing: what BERT and its like have beside texts. */
 export const tokenHeads: HeadMaker<unknown, Encoder> = (parts) => {
   const { kind } = parts.request;
   if (kind === 'embedding') return noHead;

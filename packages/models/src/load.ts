@@ -153,7 +153,7 @@ function beginAnew(
   { model, weights, config }: Pick<PlacedModel<TaskModel>, 'model' | 'weights'> & { readonly config: ConfigReader },
 ): void {
   const fresh: string[] = [];
-  for (const [name, { request, storedShape, parts }] of [...placements]) {
+  for (const [name, { request, storedShape, parts }] of placements) {
     const [part] = parts;
     if (model.leavesOut(name)) placements.delete(name);
     else if (

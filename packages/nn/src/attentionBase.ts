@@ -45,8 +45,8 @@ export interface ScoreOptions {
 }
 
 /**
- * Attention, causal unless its layer says otherwise, wherever its queries, keys and values come from: documents within a row, the cache, prefixes. A
- * form of attention is a subclass with its projections.
+ * Attention, causal unless its layer says otherwise, wherever its queries, keys and values come from: documents within
+ * a row, the cache, prefixes. A form of attention is a subclass with its projections.
  */
 export abstract class AttentionBase extends Module {
   /** Set by prefix tuning. */

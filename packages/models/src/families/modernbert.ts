@@ -1,7 +1,6 @@
 import { eachKey, followed, ignored, refused } from '@lowrank/settings';
-import type { AttentionContext, RotaryTable as Rotary } from '@lowrank/nn';
-import { AttentionBase, Embedding, LayerNorm, Module, RotaryTable } from '@lowrank/nn';
-import type { Layer } from '@lowrank/nn';
+import type { AttentionContext, Layer, LayerNorm } from '@lowrank/nn';
+import { AttentionBase, Embedding, Module, RotaryTable } from '@lowrank/nn';
 import type { Tensor } from '@lowrank/tensor';
 import { add, mul, reshape, slice } from '@lowrank/tensor';
 import { scope } from '@lowrank/tensor/op';
@@ -96,7 +95,7 @@ class ModernbertAttention extends AttentionBase {
   constructor(
     private readonly config: ModernbertConfig,
     weights: WeightSource,
-    private readonly reach: { readonly window: number; readonly rotary: Rotary },
+    private readonly reach: { readonly window: number; readonly rotary: RotaryTable },
   ) {
     super();
     const { hiddenSize: width, attentionBias: bias } = config;
@@ -146,7 +145,7 @@ class ModernbertLayer extends Module {
   constructor(
     config: ModernbertConfig,
     weights: WeightSource,
-    { at, ...reach }: { readonly at: number; readonly window: number; readonly rotary: Rotary },
+    { at, ...reach }: { readonly at: number; readonly window: number; readonly rotary: RotaryTable },
   ) {
     super();
     this.hasNorm = at > 0;

@@ -31,8 +31,8 @@ export interface AttentionAttrs {
  * padding); lengths i32 [B]: how many keys of the row precede the first query (the fill of a cache), so that query i
  * sits at position lengths[b] + i. Keys at lengths[b] + Tq and beyond do not exist yet. Without lengths query i sits at
  * Tk − Tq + i. A query at position p sees key j when j is in its document, j > p − window (window > 0) and j ≤ p
- * (causal) or j < p + window (not causal, window > 0). Outputs: o [B, Tq, Hq, D] and the log-sum-exp of each query's scores [B, Hq, Tq], for the backward pass. No
- * Tq×Tk matrix is ever stored (Dao et al. 2022).
+ * (causal) or j < p + window (not causal, window > 0). Outputs: o [B, Tq, Hq, D] and the log-sum-exp of each query's
+ * scores [B, Hq, Tq], for the backward pass. No Tq×Tk matrix is ever stored (Dao et al. 2022).
  */
 export const attentionOp = defineOp<'attention', AttentionAttrs>({
   name: 'attention',
