@@ -3,6 +3,7 @@ import { evaluationBatches, renderChat, textStream } from '@lowrank/data';
 import { LowrankError } from '@lowrank/errors';
 import type { LoraAdapter, LoraAdapterFiles, LoraConfig } from '@lowrank/lora';
 import { loraConfig, serializeAdapter } from '@lowrank/lora';
+import type { MethodFiles } from '@lowrank/methods';
 import { readMethod } from '@lowrank/methods';
 import type { CausalModel, Generator, ModelFiles, SamplingOptions } from '@lowrank/models';
 import { createGenerator } from '@lowrank/models';
@@ -205,8 +206,13 @@ export class Model {
   }
 
   /** Saves a LoRA adapter as PEFT's files, all of them or none. */
-  async saveAdapter(place: SavePlace, { name = 'default' }: NamedAdapter = {}): Promise<void> {
-    await saveFolder(place, serializeAdapter(await saveAdapter(this.network, { name })));
+  async saveAdapter(place: SavePlace, named: NamedAdapter = {}): Promise<void> {
+    await saveFolder(place, await this.adapterFiles(named));
+  }
+
+  /** PEFT's files of a LoRA adapter. @throws LowrankError `patch.noAdapter` */
+  async adapterFiles({ name = 'default' }: NamedAdapter = {}): Promise<MethodFiles> {
+    return serializeAdapter(await saveAdapter(this.network, { name }));
   }
 
   /** Uses these adapters, which add up, from now on; none for the base alone. @throws LowrankError `patch.noAdapter` */

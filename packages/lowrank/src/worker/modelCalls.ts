@@ -23,6 +23,7 @@ export function modelCalls(model: Model): OfferedModel {
     addAdapter: (options, named) => turns.change('addAdapter', () => model.addAdapter(options, named)),
     loadAdapter: (source, named) => turns.change('loadAdapter', () => model.loadAdapter(source, named)),
     activateAdapter: (names) => turns.change('activateAdapter', () => model.activateAdapter(names)),
+    scaleAdapter: (adapter, strength) => turns.read(async () => model.scaleAdapter(adapter, strength)),
     removeAdapter: (adapter) => turns.change('removeAdapter', () => model.removeAdapter(adapter)),
     mergeAdapter: (names) => turns.change('mergeAdapter', () => model.mergeAdapter(names)),
     unmergeAdapter: () => turns.change('unmergeAdapter', () => model.unmergeAdapter()),

@@ -1,12 +1,6 @@
 import type { ModelSource } from '../front/modelSource.js';
 import type { ChatReplyOptions, GenerateOptions } from '../front/model.js';
-import type {
-  PlainCalls,
-  RemoteFineTuneOptions,
-  RemoteLoadOptions,
-  RemoteModel,
-  RemoteRun,
-} from './remote.js';
+import type { PlainCalls, RemoteFineTuneOptions, RemoteLoadOptions, RemoteModel, RemoteRun } from './remote.js';
 import type { ChatMessage } from '@lowrank/data';
 
 // What the worker offers the page over the channel; the page makes a Trainer of it.
@@ -37,10 +31,11 @@ export interface Offered extends PlainCalls {
   readonly holdLock: (name: string) => Promise<void>;
 }
 
-/** An interface of functions as the page has it: all of them are asynchronous there. */
-export type Received<T> = {
-  readonly [Name in keyof T]: T[Name] extends (...args: infer Args) => infer Result
-    ? (...args: Args) => Promise<Received<Awaited<Result>>>
-    : T[Name];
-};
-
+/** An object of functions as the page has it: all of them are asynchronous there. */
+export type Received<T> = T extends Offered | OfferedModel | OfferedTraining
+  ? {
+      readonly [Name in keyof T]: T[Name] extends (...args: infer Args) => infer Result
+        ? (...args: Args) => Promise<Received<Awaited<Result>>>
+        : T[Name];
+    }
+  : T;

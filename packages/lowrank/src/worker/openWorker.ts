@@ -22,7 +22,8 @@ export function openWorker(make: () => AnyWorker = ownWorker): OpenedWorker {
 
 function ownWorker(): AnyWorker {
   // In these words, which bundlers know.
-  if (typeof Worker === 'function') return new Worker(new URL('./trainerThread.js', import.meta.url), { type: 'module' });
+  if (typeof Worker === 'function')
+    return new Worker(new URL('./trainerThread.js', import.meta.url), { type: 'module' });
   const { process } = globalThis as { process?: { getBuiltinModule?(name: string): unknown } };
   const node = process?.getBuiltinModule?.('node:worker_threads') as typeof workerThreads;
   // Not in those words: it is no browser's.

@@ -1,8 +1,14 @@
+import { LowrankError } from '@lowrank/errors';
 import { textPieces } from '../front/textPieces.js';
 import type { OfferedModel, OfferedTraining, Received, TextRequest } from './offered.js';
 import type { RemoteFineTuneOptions, RemoteFineTuning, RemoteModel, RemoteRun } from './remote.js';
 
-const trainings = new WeakMap<RemoteModel, Received<OfferedModel>['fineTune']>();
+/** How a training of the model begins: on the object itself, so that a copy of it or a framework's proxy has it too. */
+const begin = Symbol('lowrank.fineTune');
+
+interface Trainable {
+  readonly [begin]?: Received<OfferedModel>['fineTune'];
+}
 
 /** A model of the worker's, as the page has it. */
 export function remoteModel({ write, fineTune, ...calls }: Received<OfferedModel>): RemoteModel {
@@ -12,14 +18,14 @@ export function remoteModel({ write, fineTune, ...calls }: Received<OfferedModel
       const either = signal === undefined ? left : AbortSignal.any([signal, left]);
       await write({ ...request, options: { ...request.options, signal: either } }, push);
     });
-  const model: RemoteModel = {
+  const model: RemoteModel & Trainable = {
     ...calls,
+    [begin]: fineTune,
     generate: (prompt, options = {}) => texts({ prompt, options }),
     chat: (messages, options = {}) => texts({ messages, options }),
     generateBatch: (prompts, options = {}) =>
       calls.generateBatch(prompts, { ...options, onToken: unanswered(options.onToken) }),
   };
-  trainings.set(model, fineTune);
   return model;
 }
 
@@ -31,10 +37,17 @@ export function unanswered<Args extends unknown[]>(
 }
 
 export function fineTuneRemotely(model: RemoteModel, options: RemoteFineTuneOptions): RemoteFineTuning {
-  const begin = trainings.get(model);
+  const { [begin]: start } = model as Trainable;
   const training: Promise<Received<OfferedTraining>> =
-    begin === undefined ? Promise.reject(new TypeError('fineTune: a model of this trainer')) : begin(options);
-  const finished = training.then(async ({ finished: end }): Promise<RemoteRun> => end());
+    start === undefined ? Promise.reject(notOfTrainer(model)) : start(options);
+  const { signal } = options;
+  const finished = training.then(async ({ finished: end, stop }): Promise<RemoteRun> => {
+    // The signal itself goes over with the call, which has its answer when the training has begun.
+    const onAbort = (): void => void stop().catch(() => undefined);
+    signal?.addEventListener('abort', onAbort, { once: true });
+    if (signal?.aborted === true) onAbort();
+    return end().finally(() => signal?.removeEventListener('abort', onAbort));
+  });
   const tell = (what: 'stop' | 'resume'): void => {
     // What went wrong the awaited training says.
     training.then((reins) => reins[what]()).catch(() => undefined);
@@ -43,5 +56,15 @@ export function fineTuneRemotely(model: RemoteModel, options: RemoteFineTuneOpti
     stop: () => tell('stop'),
     resume: () => tell('resume'),
     pause: async () => (await training).pause(),
+  });
+}
+
+function notOfTrainer(model: unknown): LowrankError {
+  return new LowrankError({
+    code: 'worker.model',
+    what: 'trainer.fineTune()',
+    expected: 'a model that trainer.loadModel() gave',
+    got: typeof model === 'object' ? 'another one' : typeof model,
+    remedy: 'Load it with trainer.loadModel(), or train a model of this thread with fineTune() of lowrank.',
   });
 }

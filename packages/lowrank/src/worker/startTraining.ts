@@ -17,9 +17,7 @@ export function startTraining(model: Model, options: RemoteFineTuneOptions, turn
   const signal = AbortSignal.any(ends);
   const border = new StepBorder();
   signal.addEventListener('abort', () => border.resume(), { once: true });
-  const finished = turns.train(border, async () =>
-    runCalls(await train(model, { ...options, signal }, border), turns),
-  );
+  const finished = turns.train(border, async () => runCalls(await train(model, { ...options, signal }, border), turns));
   // The page asks for it; until then a failure is not unhandled.
   finished.catch(() => undefined);
   return {

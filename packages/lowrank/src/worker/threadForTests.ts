@@ -1,0 +1,42 @@
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { Worker } from 'node:worker_threads';
+import { build } from 'vite';
+import { packageAlias } from '../../../../scripts/lib/packageAlias.mjs';
+
+/** The worker's file, bundled from the sources: a thread of Node takes no TypeScript. */
+export interface BuiltThread extends Disposable {
+  readonly file: string;
+  readonly worker: () => Worker;
+  /** The workers that were made, for tests that end one. */
+  readonly workers: readonly Worker[];
+}
+
+export async function buildThread(): Promise<BuiltThread> {
+  const outDir = mkdtempSync(join(tmpdir(), 'trainer-thread-'));
+  await build({
+    configFile: false,
+    logLevel: 'error',
+    resolve: { alias: packageAlias('src') },
+    build: {
+      ssr: join(import.meta.dirname, 'trainerThread.ts'),
+      outDir,
+      minify: false,
+      rolldownOptions: { output: { entryFileNames: 'trainerThread.mjs' } },
+    },
+    ssr: { noExternal: true, external: ['webgpu'] },
+  });
+  const workers: Worker[] = [];
+  const file = join(outDir, 'trainerThread.mjs');
+  return {
+    file,
+    workers,
+    worker() {
+      const worker = new Worker(file);
+      workers.push(worker);
+      return worker;
+    },
+    [Symbol.dispose]: () => rmSync(outDir, { recursive: true, force: true }),
+  };
+}
