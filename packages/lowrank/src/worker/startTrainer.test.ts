@@ -1,6 +1,7 @@
 import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { Worker } from 'node:worker_threads';
+import type { LoraAdapterFiles } from '@lowrank/lora';
 import { bytesSource } from '@lowrank/safetensors';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { fineTune, holdState, isLowrankError, loadModel, LowrankError } from '../index.js';
@@ -66,7 +67,7 @@ test('the worker trains, evaluates, writes and saves as this thread does', async
   expect(text).toBe(await here.generate('name : ', { maxNewTokens: 4 }).text());
   expect(tokens).toHaveLength(4);
   await run.remove();
-  await there.loadAdapter((await hereRun.files()) as Record<string, Uint8Array>, { name: 'again' });
+  await there.loadAdapter((await hereRun.files()) as LoraAdapterFiles, { name: 'again' });
   expect((await there.evaluate(evalData)).loss).toBeCloseTo((await here.evaluate(evalData)).loss, 6);
   await Promise.all([there.dispose(), here.dispose()]);
 });
@@ -136,7 +137,7 @@ test('a signal and stop() end a training at a step, and a text', async () => {
   const controller = new AbortController();
   let text = '';
   for await (const piece of model.generate('name : ', {
-    maxNewTokens: 200,
+    maxNewTokens: 100,
     temperature: 1,
     seed: 2,
     signal: controller.signal,
@@ -146,7 +147,7 @@ test('a signal and stop() end a training at a step, and a text', async () => {
   }
   expect(text.length).toBeGreaterThan(0);
   // A reader who leaves ends the writing: the model is free again.
-  for await (const piece of model.generate('name : ', { maxNewTokens: 200 })) {
+  for await (const piece of model.generate('name : ', { maxNewTokens: 100 })) {
     expect(piece.length).toBeGreaterThan(0);
     break;
   }
@@ -205,7 +206,7 @@ test('what a page asks while the model trains is answered with the weights of on
   const after = await model.evaluate(evalData);
   await run.remove();
   for (const { loss, files } of seen) {
-    await model.loadAdapter(files as Record<string, Uint8Array>);
+    await model.loadAdapter(files as LoraAdapterFiles);
     expect((await model.evaluate(evalData)).loss).toBeCloseTo(loss, 6);
     expect(loss).not.toBe(after.loss);
     await model.removeAdapter();
