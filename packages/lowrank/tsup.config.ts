@@ -1,3 +1,6 @@
 import { libraryForBoth } from '../../tsup.base.js';
 
-export default libraryForBoth({ index: 'src/index.ts' }, { node: 'src/entries/node.ts', cli: 'src/cli.ts' });
+export default libraryForBoth(
+  { index: 'src/index.ts', worker: 'src/entries/worker.ts', trainerThread: 'src/worker/trainerThread.ts' },
+  { node: 'src/entries/node.ts', cli: 'src/cli.ts' },
+);
