@@ -1,6 +1,6 @@
 import type * as frontDoor from '../index.js';
 import type { DeviceName } from '../device.js';
-import type { BetweenFineTuneSteps, FineTuneOptions } from '../front/fineTune.js';
+import type { BetweenFineTuneSteps, FineTuneOptions } from '../front/fineTuneOptions.js';
 import type { LoadModelOptions } from '../front/loadModel.js';
 import type { Model } from '../front/model.js';
 import type { Run } from '../front/run.js';

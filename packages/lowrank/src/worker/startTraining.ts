@@ -1,5 +1,5 @@
 import { LowrankError } from '@lowrank/errors';
-import type { FineTuneOptions } from '../front/fineTune.js';
+import type { FineTuneOptions } from '../front/fineTuneOptions.js';
 import { fineTune } from '../front/fineTune.js';
 import type { Model } from '../front/model.js';
 import type { Run } from '../front/run.js';
