@@ -56,8 +56,9 @@ async function train(model: Model, options: RemoteFineTuneOptions, border: StepB
 /** A finished run for the page: its numbers and its calls. */
 function runCalls(run: Run, turns: Turns): RemoteRun {
   const { method, steps, finalLoss, evaluation, tokens, seconds, interrupted, stoppedBy, bestStep } = run;
+  const numbers = { method, steps, finalLoss, evaluation, tokens, seconds, interrupted, stoppedBy, bestStep };
   return {
-    ...{ method, steps, finalLoss, evaluation, tokens, seconds, interrupted, stoppedBy, bestStep },
+    ...numbers,
     evaluate: (data) => turns.read(() => run.evaluate(data)),
     files: () => turns.read(() => given(run.files())),
     save: (place) => turns.read(() => run.save(place)),
