@@ -3,7 +3,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Worker } from 'node:worker_threads';
 import { build } from 'vite';
-import { packageAlias } from '../../../../scripts/lib/packageAlias.mjs';
+import { packageAlias } from '../../scripts/lib/packageAlias.mjs';
+import { root } from '../../scripts/lib/paths.mjs';
 
 /** The worker's file, bundled from the sources: a thread of Node takes no TypeScript. */
 export interface BuiltThread extends Disposable {
@@ -20,7 +21,7 @@ export async function buildThread(): Promise<BuiltThread> {
     logLevel: 'error',
     resolve: { alias: packageAlias('src') },
     build: {
-      ssr: join(import.meta.dirname, 'trainerThread.ts'),
+      ssr: join(root, 'packages/lowrank/src/worker/trainerThread.ts'),
       outDir,
       minify: false,
       rolldownOptions: { output: { entryFileNames: 'trainerThread.mjs' } },
