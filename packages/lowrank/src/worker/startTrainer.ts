@@ -102,8 +102,8 @@ function notStarted(got: string, cause?: unknown): LowrankError {
     expected: 'a worker of the file trainerThread.js beside lowrank/worker',
     got,
     remedy:
-      'Where a bundler does not follow `new Worker(new URL(…))`, add the entry lowrank/worker/thread to the build, and ' +
-      'give startTrainer({ worker: () => new Worker(…) }).',
+      'Where a bundler does not follow `new Worker(new URL(…))`, add the entry lowrank/worker/thread to the build, ' +
+      'and give startTrainer({ worker: () => new Worker(…) }).',
     cause,
   });
 }
@@ -115,8 +115,8 @@ function died(got: string, cause?: unknown): LowrankError {
     expected: 'one that answers',
     got,
     remedy:
-      'Start another (startTrainer), load the model again, and go on from the last checkpoint. Where memory was short: ' +
-      'a smaller batchSize or maxLength, checkpointing, or quantization.',
+      'Start another (startTrainer), load the model again, and go on from the last checkpoint. ' +
+      'Where memory was short: a smaller batchSize or maxLength, checkpointing, or quantization.',
     cause,
   });
 }
