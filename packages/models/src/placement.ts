@@ -52,9 +52,26 @@ export function placeDense(
     tensors: [name],
     storedShape: shape,
     parts: [made],
-    fill: async (weights, info) => source.write(finite(decode(await weights.read(name), info, dtype), dtype, info)),
+    async fill(weights, info) {
+      const read = async (start: number, end: number): Promise<HostArray> => {
+        const width = bytesPerElement(dtypeOf(info));
+        const bytes = await weights.readRange(name, start * width, end * width);
+        return finite(decode(bytes, info, dtype), dtype, { ...info, start });
+      };
+      const size = sizeOf(shape);
+      // On the host it is one array anyway. On a device nothing but the piece that is on its way is on the host.
+      const step = source.memory === undefined ? size : piece;
+      for (let start = 0; start < size; start += step)
+        source.write(
+          await read(start, Math.min(start + step, size)),
+          step === size ? undefined : start * bytesPerElement(dtype),
+        );
+    },
   };
 }
+
+/** Elements of a dense weight that are on the host at a time. */
+const piece = 2 ** 20;
 
 interface MatrixPlacement extends Placement {
   readonly matrix: EncodedMatrix;
@@ -114,14 +131,18 @@ function write({ parts }: EncodedMatrix, codes: QuantizedTensor, info?: TensorIn
 }
 
 /** The same numbers. @throws LowrankError `models.notFinite` for NaN or infinity, which would spoil every result */
-function finite<Values extends HostArray>(values: Values, dtype: DType, { name, file }: TensorInfo): Values {
+function finite<Values extends HostArray>(
+  values: Values,
+  dtype: DType,
+  { name, file, start = 0 }: Pick<TensorInfo, 'name' | 'file'> & { readonly start?: number },
+): Values {
   const at = firstNotFinite(values, dtype);
   if (at === undefined) return values;
   throw new LowrankError({
     code: 'models.notFinite',
     what: `${name} in ${file}`,
     expected: 'finite numbers',
-    got: `NaN or infinity at element ${at}`,
+    got: `NaN or infinity at element ${start + at}`,
     remedy: 'The weights are damaged, or their training diverged: take another copy or an earlier checkpoint.',
   });
 }
@@ -135,10 +156,13 @@ export function isFloatDtype(dtype: string): boolean {
   return dtype === 'F32' || dtype === 'F16' || dtype === 'BF16';
 }
 
-/** Bytes as numbers, in memory of their own and so aligned: `slice` of Node's Buffer is no copy. */
+/** Bytes as numbers: a view where they are aligned, else a copy. */
 export function floats(bytes: Uint8Array, dtype: FloatDtype): Floats {
-  const { buffer } = new Uint8Array(bytes);
-  return dtype === 'f32' ? new Float32Array(buffer) : new Uint16Array(buffer);
+  const width = bytesPerElement(dtype);
+  const { buffer, byteOffset, byteLength } = bytes.byteOffset % width === 0 ? bytes : new Uint8Array(bytes);
+  return dtype === 'f32'
+    ? new Float32Array(buffer, byteOffset, byteLength / width)
+    : new Uint16Array(buffer, byteOffset, byteLength / width);
 }
 
 function transpose(values: Floats, [rows, columns]: readonly [number, number]): Floats {
