@@ -5,14 +5,14 @@ import { requestDevice } from './device.js';
 import type { DeviceOptions, WebgpuDevice } from './device.js';
 import { prepareExecutable } from './executable.js';
 import type { KernelContext, KernelEntry, KernelTuning } from './kernel.js';
+import { describeProfile, profileOf, tierOfEnvironment } from './profile.js';
+import type { DeviceProfile } from './profile.js';
 import { kernelLookup, backendSpec } from './spec.js';
 import type { KernelLookup } from './spec.js';
 
 export interface WebgpuBackendOptions extends DeviceOptions {
   /** Overrides of the kernels' own choices. */
   readonly tuning?: KernelTuning;
-  /** Write kernels for a software adapter or for a real GPU; found out from the adapter when absent. */
-  readonly kernelStyle?: 'software' | 'hardware';
   /** Kernels of ops that other packages declare, by op name. */
   readonly kernels?: Readonly<Record<string, KernelEntry>>;
   /** Longest fused elementwise program; 1 turns the fusion off. */
@@ -25,7 +25,8 @@ export class WebgpuBackend implements Backend {
   readonly name = 'webgpu';
   readonly spec: BackendSpec;
   readonly #store: BufferStore;
-  readonly #software: boolean;
+  /** What kernels are chosen by. */
+  readonly profile: DeviceProfile;
   readonly #tuning: KernelTuning;
   readonly #kernel: KernelLookup;
 
@@ -34,14 +35,15 @@ export class WebgpuBackend implements Backend {
     options: WebgpuBackendOptions = {},
   ) {
     this.#store = new BufferStore(device);
-    this.#software = options.kernelStyle === undefined ? device.software : options.kernelStyle === 'software';
+    const { limits, features } = device;
+    this.profile = profileOf(device.adapter, { limits, features, tier: options.tier ?? tierOfEnvironment() });
     this.#tuning = options.tuning ?? {};
     this.#kernel = kernelLookup(options.kernels);
-    this.spec = backendSpec(device.limits, { ...options, software: this.#software });
+    this.spec = backendSpec(device.limits, { ...options, profile: this.profile });
   }
 
   get description(): string {
-    return `${this.device.name}, ${this.#software ? 'register' : 'tiled'} kernels`;
+    return `${this.device.name}, ${describeProfile(this.profile)}`;
   }
 
   get memory(): MemoryReport {
@@ -64,7 +66,7 @@ export class WebgpuBackend implements Backend {
     const scalars = plan.buffers.findIndex(({ kind }) => kind === 'scalars');
     const context: KernelContext = {
       limits: this.device.limits,
-      software: this.#software,
+      profile: this.profile,
       tuning: this.#tuning,
       scalars: scalars < 0 ? undefined : { buffer: scalars, bytes: plan.buffers[scalars]?.bytes ?? 0 },
     };

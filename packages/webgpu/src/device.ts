@@ -7,11 +7,9 @@ import { countCalls, newCounters } from './counters.js';
 import type { Counters } from './counters.js';
 import { GpuErrorLog } from './gpuErrors.js';
 import { PipelineCache } from './pipelines.js';
-
-/**
- * Which kernels may run: `portable` asks for nothing beyond WebGPU's defaults, `subgroup` for the feature `subgroups`.
- */
-export type Tier = 'portable' | 'subgroup';
+import { tierFeatures, tierOfEnvironment } from './profile.js';
+import type { Tier } from './profile.js';
+import { subgroupsAreInOrder } from './subgroupProbe.js';
 
 export interface DeviceOptions {
   readonly powerPreference?: GPUPowerPreference;
@@ -19,10 +17,14 @@ export interface DeviceOptions {
   readonly allowSoftware?: boolean;
   /** Refuses adapters for which it returns false. */
   readonly adapterFilter?: (adapter: AdapterDescription) => boolean;
-  /** Fails with `webgpu.no-adapter` unless the adapter reaches this tier. */
-  readonly requiredTier?: Tier;
   /**
-   * `adapter` (default) asks for all the adapter has; `default` for WebGPU's defaults and no feature, as the tests do.
+   * Kernels of this tier, in place of the best one that the adapter reaches (of software: `registers`). The environment
+   * variable `LOWRANK_KERNELS` does the same. Fails with `webgpu.no-adapter` where the adapter lacks its features.
+   */
+  readonly tier?: Tier;
+  /**
+   * `adapter` (default) asks for all the adapter has; `default` for WebGPU's default limits and only the features that
+   * `tier` needs, as the tests do.
    */
   readonly limits?: 'adapter' | 'default';
   /** Options of Dawn's `create()`, in Node only: `adapter=NAME`, `backend=vulkan`, `enable-dawn-features=a,b`. */
@@ -43,9 +45,11 @@ export class WebgpuDevice {
   constructor(
     readonly gpu: GPUDevice,
     readonly adapter: AdapterDescription,
+    /** Features of the device that kernels shall not use. */
+    distrusted: readonly string[] = [],
   ) {
     this.limits = readLimits(gpu.limits);
-    this.features = new Set(gpu.features);
+    this.features = new Set([...gpu.features].filter((feature) => !distrusted.includes(feature)));
     this.errors.attach(gpu);
     countCalls(gpu, this.counters, this.errors);
     this.pipelines = new PipelineCache(gpu);
@@ -106,30 +110,37 @@ export async function requestDevice(options: DeviceOptions = {}): Promise<Webgpu
   const description = describeGpuAdapter(adapter);
   refuse(description, options);
   const wanted = options.limits === 'default' ? undefined : description;
+  const needed = featuresOf(options);
   const device = await adapter.requestDevice({
     label: 'lowrank',
-    requiredFeatures: wanted === undefined ? [] : usefulFeatures.filter((feature) => adapter.features.has(feature)),
+    requiredFeatures: wanted === undefined ? needed : usefulFeatures.filter((feature) => adapter.features.has(feature)),
     requiredLimits: wanted === undefined ? {} : largestLimits(wanted.limits),
   });
-  return new WebgpuDevice(device, description);
+  const probed = device.features.has('subgroups') && (description.software ? needed.length > 0 : true);
+  const inOrder = !probed || (await subgroupsAreInOrder(device));
+  return new WebgpuDevice(device, description, inOrder ? [] : ['subgroups']);
+}
+
+function featuresOf({ tier = tierOfEnvironment() }: DeviceOptions): GPUFeatureName[] {
+  return tier === undefined ? [] : [...tierFeatures[tier]];
 }
 
 function refuse(adapter: AdapterDescription, options: DeviceOptions): void {
+  const missing = featuresOf(options).filter((feature) => !adapter.features.includes(feature));
   const complaint =
     adapter.software && options.allowSoftware === false
       ? 'a software adapter, which the cpu backend outruns'
       : options.adapterFilter !== undefined && !options.adapterFilter(adapter)
         ? 'an adapter that adapterFilter refuses'
-        : options.requiredTier === 'subgroup' && !adapter.features.includes('subgroups')
-          ? 'an adapter without subgroups'
+        : missing.length > 0
+          ? `an adapter without ${missing.join(', ')}`
           : undefined;
   if (complaint === undefined) return;
   throw new LowrankError({
     code: 'webgpu.no-adapter',
     what: 'no fitting WebGPU adapter was found',
     expected:
-      `${options.allowSoftware === false ? 'a real GPU' : 'an adapter'} of tier ` +
-      `${options.requiredTier ?? 'portable'}`,
+      `${options.allowSoftware === false ? 'a real GPU' : 'an adapter'} of tier ` + `${options.tier ?? 'portable'}`,
     got: `${adapterName(adapter)}: ${complaint}`,
     remedy: 'Run `lowrank doctor` to see what there is, or choose the cpu backend.',
   });

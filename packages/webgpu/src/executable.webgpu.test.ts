@@ -65,7 +65,7 @@ function smallPlan(size: number): Plan {
 describe('a replayed plan', () => {
   let backend: WebgpuBackend;
   beforeAll(async () => {
-    backend = await testBackend('software');
+    backend = await testBackend('registers');
   });
   afterAll(() => backend.dispose());
 

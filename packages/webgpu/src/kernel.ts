@@ -1,6 +1,7 @@
 import type { Operand, Step } from '@lowrank/tensor/backend';
 import type { Spec } from '@lowrank/tensor/op';
 import type { Limits } from './constants.js';
+import type { ChoiceContext } from './choices.js';
 
 /** One compute dispatch of a step: its WGSL (entry point `main`), its bindings in order, and its size. */
 export interface KernelDispatch {
@@ -30,13 +31,10 @@ export interface Binding extends Slice {
 export const parameters = -1;
 
 /** What a kernel may know when it writes its shader. */
-export interface KernelContext {
+export interface KernelContext extends ChoiceContext {
   readonly limits: Limits;
-  /** A CPU pretends to be a GPU: barriers are dear and caches are good. */
-  readonly software: boolean;
   /** Index of the plan's scalars buffer, whose operands are bound as one uniform; and its size. */
   readonly scalars: { readonly buffer: number; readonly bytes: number } | undefined;
-  readonly tuning: KernelTuning;
 }
 
 /** Choices that kernels otherwise make by adapter and shape; set by tests and by tuning. */
@@ -66,9 +64,6 @@ export interface KernelEntry {
   launches(step: Step, context: KernelContext): KernelDispatch[];
   workspace(inputs: readonly Spec[], outputs: readonly Spec[], attrs: object, context: ChoiceContext): number;
 }
-
-/** What decides a kernel's form before its plan exists. */
-export type ChoiceContext = Pick<KernelContext, 'software' | 'tuning'>;
 
 /** Declares the kernel of an op with attributes of type `Attrs`. */
 export function defineKernel<Attrs extends object>(kernel: {

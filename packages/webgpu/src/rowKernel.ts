@@ -1,6 +1,8 @@
-import type { KernelContext } from './kernel.js';
+import { rowLanes } from './choices.js';
+import type { ChoiceContext } from './choices.js';
 import type { Shader } from './shader.js';
-import { grid, mainHead, nonFinite, workgroupReduce } from './shader.js';
+import { laneReductions } from './laneReduce.js';
+import { grid, mainHead, nonFinite } from './shader.js';
 
 /**
  * How the elements of a row are shared out: one thread per row, or one workgroup per row whose lanes join through
@@ -19,13 +21,8 @@ export interface RowForm {
  * The form for `rows` rows of `width` elements. A software adapter pays for barriers and gains nothing from lanes, so
  * there a thread walks a row alone; a loop over a row runs `for (var i = first; i < width; i += lanes)`.
  */
-export function rowForm(
-  shader: Shader,
-  rows: number,
-  width: number,
-  { software }: Pick<KernelContext, 'software'>,
-): RowForm {
-  const lanes = software || width < 16 ? 1 : width <= 512 ? 64 : 256;
+export function rowForm(shader: Shader, rows: number, width: number, { profile }: ChoiceContext): RowForm {
+  const lanes = rowLanes(width, profile);
   if (lanes === 1) {
     const workgroups = grid(Math.ceil(rows / 64));
     const helpers = `${nonFinite}
@@ -42,16 +39,19 @@ fn rowMax(value: f32, lane: u32) -> f32 { return value; }
     };
   }
   const workgroups = grid(rows);
-  const sum = workgroupReduce('rowSum', lanes, (x, y) => `${x} + ${y}`);
-  const max = workgroupReduce('rowMax', lanes, (x, y) => `largest(${x}, ${y})`);
-  const helpers = `${nonFinite}${sum}${max}`;
+  const reductions = [
+    { name: 'rowSum', kind: 'sum' },
+    { name: 'rowMax', kind: 'max' },
+  ] as const;
+  const { declarations, builtins, begin } = laneReductions(shader, { lanes, reductions }, profile);
+  const helpers = `${nonFinite}${declarations}`;
   // `group` comes from the workgroup's index, so this return is the same for all lanes and the barriers stay uniform.
   return {
     lanes,
     workgroups,
     helpers,
     head:
-      `${mainHead(lanes, workgroups)}\n  let row = group; let first = lane;\n  if (row >= ` +
+      `${mainHead(lanes, workgroups, builtins)}\n${begin}  let row = group; let first = lane;\n  if (row >= ` +
       `${shader.size('rows', rows)}) { return; }`,
   };
 }

@@ -20,6 +20,7 @@ interface Bound {
 export class Shader {
   readonly #bound: Bound[] = [];
   readonly #context: KernelContext;
+  readonly #features = new Set<string>();
   #usesScalars = false;
   readonly #sizes = new Map<string, number>();
 
@@ -60,10 +61,15 @@ export class Shader {
     return `sizes[${Math.floor(at / 4)}].${'xyzw'[at % 4] ?? 'x'}`;
   }
 
+  /** Asks for a language feature, such as `subgroups`. */
+  enable(feature: 'subgroups'): void {
+    this.#features.add(feature);
+  }
+
   launch(options: { label: string; body: string; workgroups: readonly [number, number, number] }): KernelDispatch {
     const written = new Set(this.#bound.filter((bound) => bound.written).map((bound) => bound.slice.buffer));
     const bindings: Binding[] = [];
-    let declarations = '';
+    let declarations = [...this.#features].map((feature) => `enable ${feature};\n`).join('');
     for (const bound of this.#bound) {
       // Another slice of a buffer that is written must be bound writable too: one buffer, one usage per dispatch.
       const access = written.has(bound.slice.buffer) ? 'read_write' : 'read';
@@ -125,11 +131,16 @@ export function grid(count: number, limit = 65_535): [number, number, number] {
 
 /**
  * The standard head of a kernel with a flat workgroup index `group`, a flat local index `lane`, and `index` =
- * group·size + lane.
+ * group·size + lane. `builtins` are further parameters of main, such as `@builtin(subgroup_size) width: u32`.
  */
-export function mainHead(size: number, workgroups: readonly [number, number, number]): string {
+export function mainHead(
+  size: number,
+  workgroups: readonly [number, number, number],
+  builtins: readonly string[] = [],
+): string {
+  const known = ['@builtin(workgroup_id) wid: vec3<u32>', '@builtin(local_invocation_index) lane: u32'];
   return `@compute @workgroup_size(${size})
-fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
+fn main(${[...known, ...builtins].join(', ')}) {
   let group = ${workgroups[1] === 1 ? 'wid.x' : `wid.x + wid.y * ${workgroups[0]}u`};
   let index = group * ${size}u + lane;`;
 }
@@ -161,21 +172,3 @@ fn keepNan(a: f32, b: f32, value: f32) -> f32 { return select(select(value, b, i
 fn largest(a: f32, b: f32) -> f32 { return keepNan(a, b, max(a, b)); }
 fn smallest(a: f32, b: f32) -> f32 { return keepNan(a, b, min(a, b)); }
 `;
-
-/** A tree reduction over workgroup memory; every lane returns the result. `operation` joins `x` and `y`. */
-export function workgroupReduce(name: string, size: number, operation: (x: string, y: string) => string): string {
-  return `
-var<workgroup> ${name}Cells: array<f32, ${size}>;
-fn ${name}(value: f32, lane: u32) -> f32 {
-  ${name}Cells[lane] = value;
-  workgroupBarrier();
-  for (var width = ${size / 2}u; width > 0u; width >>= 1u) {
-    if (lane < width) { ${name}Cells[lane] = ${operation(`${name}Cells[lane]`, `${name}Cells[lane + width]`)}; }
-    workgroupBarrier();
-  }
-  let result = ${name}Cells[0];
-  workgroupBarrier();
-  return result;
-}
-`;
-}

@@ -4,10 +4,11 @@ import { defaultLimits } from './constants.js';
 import type { Limits } from './constants.js';
 import type { KernelEntry, KernelTuning } from './kernel.js';
 import { kernels as coreKernels } from './kernels/index.js';
+import { portableProfile } from './profile.js';
+import type { DeviceProfile } from './profile.js';
 
 export interface SpecOptions {
-  /** Write kernels for a software adapter or for a real GPU. */
-  readonly software: boolean;
+  readonly profile: DeviceProfile;
   readonly tuning?: KernelTuning;
   /** Kernels of ops that other packages declare, by op name. */
   readonly kernels?: Readonly<Record<string, KernelEntry>>;
@@ -36,7 +37,7 @@ export function kernelLookup(more: Readonly<Record<string, KernelEntry>> = {}): 
 /** What the compiler may assume of a device with these limits. */
 export function backendSpec(
   limits: Limits,
-  { software, tuning = {}, kernels, elementwiseInstructions = 24, matmulEpilogue = true }: SpecOptions,
+  { profile, tuning = {}, kernels, elementwiseInstructions = 24, matmulEpilogue = true }: SpecOptions,
 ): BackendSpec {
   const kernel = kernelLookup(kernels);
   return {
@@ -46,7 +47,7 @@ export function backendSpec(
     maxOperands: limits.maxStorageBuffersPerShaderStage,
     separateReadWrite: true,
     fusion: { elementwiseInstructions, matmulEpilogue },
-    workspaceBytes: (op, inputs, outputs, attrs) => kernel(op).workspace(inputs, outputs, attrs, { software, tuning }),
+    workspaceBytes: (op, inputs, outputs, attrs) => kernel(op).workspace(inputs, outputs, attrs, { profile, tuning }),
   };
 }
 
@@ -56,5 +57,5 @@ export function backendSpec(
  * plan is an error when it is made.
  */
 export function portableSpec(limits: Partial<Limits> = {}, options: Partial<SpecOptions> = {}): BackendSpec {
-  return backendSpec({ ...defaultLimits, ...limits }, { software: false, ...options });
+  return backendSpec({ ...defaultLimits, ...limits }, { profile: portableProfile(), ...options });
 }

@@ -3,7 +3,7 @@ import type { Findings } from '../jobs/doctor.js';
 /** `lowrank doctor` for people. */
 export function describeFindings({ node, platform, adapters, cpu, auto, advice }: Findings): string {
   const lines = [`Node ${node} on ${platform}`, '', adapters.length === 0 ? 'WebGPU: no adapter' : 'WebGPU'];
-  for (const { name, features, limits, subgroupMinSize, subgroupMaxSize } of adapters) {
+  for (const { name, kernels, features, limits, subgroupMinSize, subgroupMaxSize } of adapters) {
     lines.push(`  ${name}`);
     lines.push(
       `    buffers of ${mebibytes(limits.maxBufferSize)}, bindings of ` +
@@ -14,7 +14,7 @@ export function describeFindings({ node, platform, adapters, cpu, auto, advice }
       (feature) => `${feature} ${features.includes(feature) ? 'yes' : 'no'}`,
     );
     const subgroups = subgroupMinSize === undefined ? [] : [`subgroups of ${subgroupMinSize} to ${subgroupMaxSize}`];
-    lines.push(`    ${[...useful, ...subgroups].join(', ')}`);
+    lines.push(`    ${[...useful, ...subgroups].join(', ')}`, `    takes ${kernels}`);
   }
   lines.push(`CPU: ${cpu.description}`, '', `--device auto takes: ${auto}`);
   return [...lines, ...(advice.length === 0 ? [] : ['', ...advice])].join('\n');

@@ -1,13 +1,13 @@
 import { isLowrankError } from '@lowrank/errors';
 import { createCpuBackend } from '@lowrank/cpu';
 import type { AdapterDescription } from '@lowrank/webgpu';
-import { adapterName, listAdapters } from '@lowrank/webgpu';
+import { adapterName, describeProfile, listAdapters, profileOf } from '@lowrank/webgpu';
 
 /** What this machine can train on. */
 export interface Findings {
   readonly node: string;
   readonly platform: string;
-  readonly adapters: readonly (AdapterDescription & { readonly name: string })[];
+  readonly adapters: readonly (AdapterDescription & { readonly name: string; readonly kernels: string })[];
   readonly cpu: { readonly description: string };
   /** What `--device auto` takes. */
   readonly auto: 'webgpu' | 'cpu';
@@ -25,7 +25,11 @@ export async function examine(): Promise<Findings> {
   return {
     node: process.version,
     platform: `${process.platform} ${process.arch}`,
-    adapters: adapters.map((adapter) => ({ name: adapterName(adapter), ...adapter })),
+    adapters: adapters.map((adapter) => ({
+      name: adapterName(adapter),
+      kernels: describeProfile(profileOf(adapter)),
+      ...adapter,
+    })),
     cpu: { description },
     auto,
     advice: adviceFor({ adapters, problem, platform: process.platform }),

@@ -105,11 +105,11 @@ const c = 64;
 /** Wide heads that a software adapter runs as they are: in the unrolled form at 12, in the looped form at 48. */
 const wideInSoftware = new Set(['grouped queries, head of 48', 'head of 256']);
 
-describeKernel('attention', ({ check, style }) => {
+describeKernel('attention', ({ check, tier }) => {
   // Between real GPUs and heads the form differs by width: over how many threads a head lies. A software adapter has
   // one thread a head, unrolled up to 32 and in a loop beyond, and compiles for seconds what is wide.
   const fitted = (name: string, options: Case): Case =>
-    style === 'software' && options.size > 16 && !wideInSoftware.has(name) ? { ...options, size: 12 } : options;
+    tier === 'registers' && options.size > 16 && !wideInSoftware.has(name) ? { ...options, size: 12 } : options;
 
   it.each(Object.entries({ ...trained, ...forwardOnly }))('attends: %s', async (name, scene) => {
     const options = fitted(name, scene);

@@ -1,4 +1,5 @@
 import type { AttrsOf } from '@lowrank/tensor/backend';
+import { codeTable } from '../choices.js';
 import { defineKernel, operand } from '../kernel.js';
 import { Shader, grid, mainHead } from '../shader.js';
 import { bindEncodedMatrix, codesOf, scalarAt, unpacking, vectorAt } from './matmul/operands.js';
@@ -9,7 +10,7 @@ import { bindEncodedMatrix, codesOf, scalarAt, unpacking, vectorAt } from './mat
  */
 export const decodeMatrix = defineKernel<AttrsOf<'decodeMatrix'>>({
   launches({ inputs, outputs, attrs: { encoding } }, context) {
-    const table = context.software ? 'private' : 'workgroup';
+    const table = codeTable(context.profile);
     const shader = new Shader(context);
     const matrix = bindEncodedMatrix(shader, {
       name: 'b',

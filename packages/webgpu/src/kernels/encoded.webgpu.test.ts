@@ -11,7 +11,7 @@ import {
   randomInput,
   referenceOf,
   runKernel,
-  styles,
+  bothTiers,
   testBackend,
 } from '../testing/kernelHarness.js';
 import type { KernelCase, TestInput } from '../testing/kernelHarness.js';
@@ -138,10 +138,10 @@ function nearestCodes(values: ArrayLike<number>, blockSize: number): [codes: Uin
   return [codes, absmax];
 }
 
-describe.each(styles)('matrices of codes, %s kernels', (style) => {
+describe.each(bothTiers)('matrices of codes, %s kernels', (tier) => {
   let backend: WebgpuBackend;
   beforeAll(async () => {
-    backend = await testBackend(style);
+    backend = await testBackend(tier);
   });
   afterAll(() => backend.dispose());
 
@@ -284,7 +284,7 @@ describe.each(styles)('matrices of codes, %s kernels', (style) => {
   });
 });
 
-// A form that tuning names is the same in both styles.
+// A form that tuning names is the same in both bothTiers.
 const tunings: KernelTuning[] = [
   { matmul: 'register', splitK: 3 },
   { matmul: 'tile', splitK: 3 },
@@ -293,7 +293,7 @@ const tunings: KernelTuning[] = [
 ];
 
 it.each(tunings)('matrices of codes in the form that tuning chooses, and in parts of K: %o', async (tuning) => {
-  const backend = await testBackend('hardware', tuning);
+  const backend = await testBackend('portable', tuning);
   const kind = kinds['block4 of 32, nested'];
   await Promise.all([
     checkOn(backend, {

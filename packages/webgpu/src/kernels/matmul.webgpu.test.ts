@@ -2,7 +2,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { MatmulAttrs } from '@lowrank/tensor/op';
 import { WebgpuBackend } from '../backend.js';
 import type { KernelTuning } from '../kernel.js';
-import { expectWithin, magnitudeOf, randomInput, runKernel, styles, testBackend } from '../testing/kernelHarness.js';
+import { expectWithin, magnitudeOf, randomInput, runKernel, bothTiers, testBackend } from '../testing/kernelHarness.js';
 import type { KernelCase } from '../testing/kernelHarness.js';
 
 // c grows with the length of the sum; 2 + √k covers the rounding of k products added in any order, with room.
@@ -33,10 +33,10 @@ function product([m = 1, n = 1, k = 1]: readonly number[], attrs: Partial<Matmul
   return { op: 'matmul', attrs: { transposeA, transposeB, ...attrs }, inputs: [a, b] };
 }
 
-describe.each(styles)('matmul, %s kernels', (style) => {
+describe.each(bothTiers)('matmul, %s kernels', (tier) => {
   let backend: WebgpuBackend;
   beforeAll(async () => {
-    backend = await testBackend(style);
+    backend = await testBackend(tier);
   });
   afterAll(() => backend.dispose());
 
@@ -53,9 +53,9 @@ describe.each(styles)('matmul, %s kernels', (style) => {
 
   it('splits long sums, in every form', async () => {
     const tunings: KernelTuning[] =
-      style === 'software' ? [{ splitK: 3 }] : [{ matmul: 'tile', splitK: 3 }, { matmul: 'bigTile' }];
+      tier === 'registers' ? [{ splitK: 3 }] : [{ matmul: 'tile', splitK: 3 }, { matmul: 'bigTile' }];
     for (const tuning of tunings) {
-      const tuned = new WebgpuBackend(backend.device, { kernelStyle: style, tuning });
+      const tuned = new WebgpuBackend(backend.device, { tier, tuning });
       const cases = [
         product([17, 13, 67], {}),
         product([9, 36, 64], { transposeB: true }),
@@ -133,7 +133,7 @@ describe.each(styles)('matmul, %s kernels', (style) => {
 
 describe('matmul beyond 65,535 workgroups in one dimension', () => {
   it('computes a matrix–vector product of many columns', async () => {
-    const backend = await testBackend('hardware');
+    const backend = await testBackend('portable');
     try {
       const test = product([1, 4 * 65_535 + 5, 3], { transposeB: true });
       const { actual, expected } = await runKernel(backend, test);

@@ -1,7 +1,9 @@
 import type { AttrsOf } from '@lowrank/tensor/backend';
+import { reductionLanes } from '../choices.js';
 import { defineKernel, operand } from '../kernel.js';
 import type { KernelContext, KernelDispatch, Slice } from '../kernel.js';
-import { Shader, grid, mainHead, nonFinite, workgroupReduce } from '../shader.js';
+import { laneReductions } from '../laneReduce.js';
+import { Shader, grid, mainHead, nonFinite } from '../shader.js';
 
 type Attrs = AttrsOf<'reduce'>;
 
@@ -69,13 +71,17 @@ function pass({ task, parts, context }: { task: Reduction; parts: number; contex
   const y = shader.write('y', to);
   const results = outer * parts * inner;
   const partLength = Math.ceil(length / parts);
-  const lanes = inner === 1 && partLength >= 64 && (!context.software || results < 16) ? 64 : 1;
+  const lanes = reductionLanes({ inner, length: partLength, results }, context.profile);
   const workgroups = grid(lanes === 1 ? Math.ceil(results / 64) : results);
   const join = (a: string, b: string): string => (kind === 'sum' ? `${a} + ${b}` : `largest(${a}, ${b})`);
   const finish = lanes === 1 ? 'let joined = total;' : 'let joined = join(total, lane);\n  if (lane != 0u) { return; }';
-  const body = `${nonFinite}${lanes === 1 ? '' : workgroupReduce('join', lanes, join)}
-${mainHead(64, workgroups)}
-  let result = ${lanes === 1 ? 'index' : 'group'};
+  const { declarations, builtins, begin } =
+    lanes === 1
+      ? { declarations: '', builtins: [], begin: '' }
+      : laneReductions(shader, { lanes, reductions: [{ name: 'join', kind }] }, context.profile);
+  const body = `${nonFinite}${declarations}
+${mainHead(64, workgroups, builtins)}
+${begin}  let result = ${lanes === 1 ? 'index' : 'group'};
   if (result >= ${results}u) { return; }
   let i = result % ${inner}u;
   let part = (result / ${inner}u) % ${parts}u;

@@ -1,5 +1,6 @@
 import { sizeOf } from '@lowrank/tensor/op';
 import { expect, it } from 'vitest';
+import { tiers } from '../profile.js';
 import { describeKernel, given, randomInput } from '../testing/kernelHarness.js';
 
 const shapes = [
@@ -36,23 +37,27 @@ describeKernel('reduce', ({ check, run }) => {
   });
 });
 
-describeKernel('squaredNorm', ({ check, run }) => {
-  it('adds up squares', async () => {
-    for (const shape of [[1], [7, 11], [50_021]])
-      await check(
-        { op: 'squaredNorm', attrs: {}, inputs: [randomInput(shape, 1)] },
-        { c: 2 + Math.sqrt(sizeOf(shape)), magnitude: sizeOf(shape) / 3 },
-      );
-  });
+describeKernel(
+  'squaredNorm',
+  ({ check, run }) => {
+    it('adds up squares', async () => {
+      for (const shape of [[1], [7, 11], [50_021]])
+        await check(
+          { op: 'squaredNorm', attrs: {}, inputs: [randomInput(shape, 1)] },
+          { c: 2 + Math.sqrt(sizeOf(shape)), magnitude: sizeOf(shape) / 3 },
+        );
+    });
 
-  it('turns NaN and infinity into a non-finite result', async () => {
-    for (const bad of [NaN, Infinity, -Infinity]) {
-      const { actual } = await run({
-        op: 'squaredNorm',
-        attrs: {},
-        inputs: [given([...Array.from({ length: 70 }, () => 1), bad])],
-      });
-      expect(Number.isFinite(actual[0]?.[0])).toBe(false);
-    }
-  });
-});
+    it('turns NaN and infinity into a non-finite result', async () => {
+      for (const bad of [NaN, Infinity, -Infinity]) {
+        const { actual } = await run({
+          op: 'squaredNorm',
+          attrs: {},
+          inputs: [given([...Array.from({ length: 70 }, () => 1), bad])],
+        });
+        expect(Number.isFinite(actual[0]?.[0])).toBe(false);
+      }
+    });
+  },
+  tiers,
+);

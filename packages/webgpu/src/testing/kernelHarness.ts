@@ -8,6 +8,7 @@ import { afterAll, beforeAll, describe, expect } from 'vitest';
 import { createWebgpuBackend } from '../backend.js';
 import type { WebgpuBackend } from '../backend.js';
 import type { KernelTuning } from '../kernel.js';
+import type { Tier } from '../profile.js';
 
 /** An operand of a kernel under test. */
 export interface TestInput {
@@ -32,23 +33,20 @@ export function scalarInput(value: number, dtype: DType = 'f32'): TestInput {
   return { ...given([value], [], dtype), scalar: true };
 }
 
-/**
- * The kernels' variants that every op is tested in: as chosen on a software adapter, and as on a GPU (with barriers and
- * workgroup memory).
- */
-export const styles = ['software', 'hardware'] as const;
+/** The tiers that every op is tested in: as chosen on a software adapter, and as on any GPU. */
+export const bothTiers = ['registers', 'portable'] as const satisfies readonly Tier[];
 
-/** A backend with WebGPU's default limits: what passes here runs anywhere. */
-export function testBackend(kernelStyle: (typeof styles)[number], tuning: KernelTuning = {}): Promise<WebgpuBackend> {
-  return createWebgpuBackend({ limits: 'default', kernelStyle, tuning });
+/** A backend with WebGPU's default limits, and no feature but those of its tier: what passes here runs anywhere. */
+export function testBackend(tier: Tier, tuning: KernelTuning = {}): Promise<WebgpuBackend> {
+  return createWebgpuBackend({ limits: 'default', tier, tuning });
 }
 
-/** Tests of a kernel in both styles; `check` runs a case and holds every output to its bound. */
-export function describeKernel(name: string, tests: (scene: Scene) => void): void {
-  describe.each(styles)(`${name}, %s kernels`, (style) => {
+/** Tests of a kernel, in both tiers or those given; `check` runs a case and holds every output to its bound. */
+export function describeKernel(name: string, tests: (scene: Scene) => void, tiers: readonly Tier[] = bothTiers): void {
+  describe.each(tiers)(`${name}, %s kernels`, (tier) => {
     let backend: WebgpuBackend | undefined;
     beforeAll(async () => {
-      backend = await testBackend(style);
+      backend = await testBackend(tier);
     });
     afterAll(() => backend?.dispose());
     const run = (test: KernelCase): Promise<KernelResult> => {
@@ -56,7 +54,7 @@ export function describeKernel(name: string, tests: (scene: Scene) => void): voi
       return runKernel(backend, test);
     };
     tests({
-      style,
+      tier,
       run,
       check: async (test, bound) => {
         const { actual, expected } = await run(test);
@@ -67,7 +65,7 @@ export function describeKernel(name: string, tests: (scene: Scene) => void): voi
 }
 
 export interface Scene {
-  readonly style: (typeof styles)[number];
+  readonly tier: Tier;
   readonly run: (test: KernelCase) => Promise<KernelResult>;
   readonly check: (
     test: KernelCase,

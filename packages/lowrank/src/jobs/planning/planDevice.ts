@@ -1,7 +1,7 @@
 import { createCpuBackend } from '@lowrank/cpu';
 import { isLowrankError } from '@lowrank/errors';
 import type { BackendSpec } from '@lowrank/tensor/backend';
-import { adapterName, listAdapters, portableSpec } from '@lowrank/webgpu';
+import { adapterName, listAdapters, portableSpec, profileOf } from '@lowrank/webgpu';
 import { totalmem } from 'node:os';
 import type { DeviceName } from '../../device.js';
 
@@ -41,7 +41,7 @@ export async function planDevice(device: DeviceName): Promise<PlanDevice> {
     };
   return {
     name: adapterName(found),
-    spec: portableSpec(found.limits, { software: found.software }),
+    spec: portableSpec(found.limits, { profile: profileOf(found) }),
     memoryBytes: found.software ? totalmem() : undefined,
   };
 }

@@ -33,7 +33,7 @@ test('on WebGPU a QLoRA run allocates to the byte what was planned without a dev
   const backend = await createWebgpuBackend({ limits: 'default' });
   const cost = await planRun(run, {
     name: 'portable',
-    spec: portableSpec({}, { software: backend.device.software }),
+    spec: portableSpec({}, { profile: backend.profile }),
     memoryBytes: undefined,
   });
 

@@ -1,7 +1,9 @@
 import { attentionSizes } from '@lowrank/tensor/op';
 import type { AttrsOf } from '@lowrank/tensor/backend';
 import type { Spec } from '@lowrank/tensor/op';
-import type { ChoiceContext, Slice } from '../../kernel.js';
+import { attentionForm } from '../../choices.js';
+import type { ChoiceContext } from '../../choices.js';
+import type { Slice } from '../../kernel.js';
 import { literal } from '../../shader.js';
 import type { BoundType, Shader } from '../../shader.js';
 
@@ -35,31 +37,23 @@ export const threads = 64;
 export function layoutOf(
   specs: readonly Spec[],
   attrs: AttentionKernelAttrs,
-  { software }: ChoiceContext,
+  { profile }: ChoiceContext,
   operands: 1 | 2,
 ): Layout {
   const sizes = attentionSizes(specs, attrs);
   const groups = Math.ceil(sizes.size / 4);
-  const share = software ? 1 : sharersOf(groups);
+  const { share, tile, shared } = attentionForm(groups, operands, profile);
   const own = Math.ceil(groups / share);
-  const whole = groups > 32 ? 8 : 16;
   return {
     ...sizes,
     groups,
     own,
     padded: own * share,
-    shared: !software,
+    shared,
     share,
     rows: threads / share,
-    tile: software ? 4 : whole / operands,
+    tile,
   };
-}
-
-/** How many threads hold one head vector between them: each at most 8 groups of a head of up to 256. */
-function sharersOf(groups: number): number {
-  if (groups <= 8) return 1;
-  if (groups <= 16) return 2;
-  return groups <= 32 ? 4 : 8;
 }
 
 /** Binds a tensor of head vectors and declares `load_name(base, group)`: four numbers, zero beyond the head. */

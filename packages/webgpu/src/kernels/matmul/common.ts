@@ -4,7 +4,8 @@ import type { TablePlace } from './codes.js';
 import { bindEncodedMatrix, bindMatrix, codesOf, unpacking } from './operands.js';
 import type { Matrix } from './operands.js';
 import { partLength } from './product.js';
-import type { Choice, Product } from './product.js';
+import type { ProductChoice } from '../../choices.js';
+import type { Product } from './product.js';
 
 /** One contraction of a product: the main one, and with an epilogue the low-rank one into the same accumulators. */
 export interface Phase {
@@ -45,7 +46,7 @@ export interface Bound {
 export function bindProduct(
   shader: Shader,
   product: Product,
-  choice: Choice,
+  choice: ProductChoice,
   { workspace, table }: { workspace: Slice | undefined; table: TablePlace },
 ): Bound {
   const { m, n, k, a, lowRank, batch } = product;

@@ -5,7 +5,8 @@ import type { Phase } from './common.js';
 import type { Codes } from './codes.js';
 import { codesOf, lanes, scalarAt, vectorAt } from './operands.js';
 import type { Matrix } from './operands.js';
-import type { Choice, Product } from './product.js';
+import type { ProductChoice } from '../../choices.js';
+import type { Product } from './product.js';
 
 /**
  * A product without workgroup memory: each thread holds tm rows × tn columns of accumulators and loads both operands
@@ -15,7 +16,7 @@ import type { Choice, Product } from './product.js';
 export function registerProduct(options: {
   label: string;
   product: Product;
-  choice: Choice;
+  choice: ProductChoice;
   workspace: Slice | undefined;
   context: KernelContext;
 }): KernelDispatch {
@@ -49,7 +50,7 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(local_invocation_id) lid
   return bound.shader.launch({ label: `${options.label} register ${tm}x${tn}`, body: `${body}}\n`, workgroups });
 }
 
-function phaseLoop(phase: Phase, choice: Choice): string {
+function phaseLoop(phase: Phase, choice: ProductChoice): string {
   const codes = codesOf(phase.right);
   const declare = `  { let k0 = ${phase.from}; let k1 = ${phase.to};\n`;
   if (codes !== undefined && codes.unit !== 1 && phase.right.alongInner)
@@ -62,7 +63,7 @@ function phaseLoop(phase: Phase, choice: Choice): string {
 }
 
 /** Along rows of codes: a word of each column at a time, the columns' scales fetched once per span. */
-function codesLoop(phase: Phase, choice: Choice, codes: Codes): string {
+function codesLoop(phase: Phase, choice: ProductChoice, codes: Codes): string {
   const { tn } = choice;
   const { unit, span } = codes;
   const at = (column: number): string => `c${column} * ${phase.right.inner} + k`;
@@ -78,7 +79,7 @@ ${scales}  ${inner}
 }
 
 /** The outer products of `steps` values of k. */
-function step(phase: Phase, { tm, tn }: Choice, steps: Steps): string {
+function step(phase: Phase, { tm, tn }: ProductChoice, steps: Steps): string {
   const left = loadSide({ matrix: phase.left, prefix: 'p', index: 'r', start: 'row0', count: tm, limit: 'M', steps });
   const right = loadSide({ matrix: phase.right, prefix: 'q', index: 'c', start: 'col0', count: tn, limit: 'N', steps });
   let code = left.code + right.code;

@@ -5,7 +5,8 @@ import type { Phase } from './common.js';
 import { codesOf, scalarAt, vectorAt } from './operands.js';
 import type { Codes } from './codes.js';
 import type { Matrix } from './operands.js';
-import type { Choice, Product } from './product.js';
+import type { ProductChoice } from '../../choices.js';
+import type { Product } from './product.js';
 
 /**
  * A product through workgroup memory: wx×wy threads share a tile of each operand, stored k-major, and each thread holds
@@ -14,7 +15,7 @@ import type { Choice, Product } from './product.js';
 export function tileProduct(options: {
   label: string;
   product: Product;
-  choice: Choice;
+  choice: ProductChoice;
   workspace: Slice | undefined;
   context: KernelContext;
 }): KernelDispatch {
@@ -53,7 +54,7 @@ ${bound.fill}  let rowBase = wid.y * ${bm}u;
   return bound.shader.launch({ label: `${options.label} tile ${bm}x${bn}`, body: `${body}}\n`, workgroups });
 }
 
-function phaseLoop(phase: Phase, choice: Choice): string {
+function phaseLoop(phase: Phase, choice: ProductChoice): string {
   const { tm, tn, wx, wy, bk } = choice;
   const bm = tm * wy;
   const bn = tn * wx;
@@ -87,7 +88,7 @@ function loadTile(options: {
   width: number;
   start: string;
   limit: string;
-  choice: Choice;
+  choice: ProductChoice;
 }): string {
   const { matrix, tile, width, start, limit, choice } = options;
   const { bk, wx, wy } = choice;
@@ -124,7 +125,17 @@ function loadTile(options: {
  * runs along them. There a thread comes back to the same row at every step of k, and holds its scale until the block
  * ends; otherwise each word's scale is fetched with it, the same one by neighbouring threads.
  */
-function loadCodes({ codes, matrix, width, choice }: { codes: Codes; matrix: Matrix; width: number; choice: Choice }): {
+function loadCodes({
+  codes,
+  matrix,
+  width,
+  choice,
+}: {
+  codes: Codes;
+  matrix: Matrix;
+  width: number;
+  choice: ProductChoice;
+}): {
   before: string;
   load: string;
 } {

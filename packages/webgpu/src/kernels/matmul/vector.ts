@@ -5,7 +5,8 @@ import type { Phase, OutputTile } from './common.js';
 import { codesOf, scalarAt, vectorAt } from './operands.js';
 import type { Matrix } from './operands.js';
 import type { Codes } from './codes.js';
-import type { Choice, Product } from './product.js';
+import type { ProductChoice } from '../../choices.js';
+import type { Product } from './product.js';
 
 /**
  * A few rows (m ≤ tm) times a matrix stored [n, k], as in generation: `wx` threads share each output column, read its
@@ -14,7 +15,7 @@ import type { Choice, Product } from './product.js';
 export function vectorProduct(options: {
   label: string;
   product: Product;
-  choice: Choice;
+  choice: ProductChoice;
   context: KernelContext;
 }): KernelDispatch {
   const { product, choice } = options;

@@ -1,0 +1,125 @@
+import type { KernelTuning } from './kernel.js';
+import type { DeviceProfile } from './profile.js';
+
+/*
+ * Every choice that is made between forms of a kernel, by the device's profile and the shape alone: scratch memory is
+ * planned from the same choices, before there is a device.
+ */
+
+/** What decides a kernel's form: the profile, and what tests and tuning override. */
+export interface ChoiceContext {
+  readonly profile: DeviceProfile;
+  readonly tuning: KernelTuning;
+}
+
+/** The size of a matrix product [m,k]·[k,n], and how its second operand lies. */
+export interface ProductSize {
+  readonly batch: number;
+  readonly m: number;
+  readonly n: number;
+  readonly k: number;
+  readonly transposeB: boolean;
+  readonly encoded: boolean;
+}
+
+/** How a product is cut up: `tm`×`tn` results a thread, `wx`×`wy` threads, k in steps of `bk`. */
+export interface ProductForm {
+  readonly kind: 'register' | 'tile' | 'vector';
+  readonly tm: number;
+  readonly tn: number;
+  readonly wx: number;
+  readonly wy: number;
+  readonly bk: number;
+}
+
+/** A form, and the parts that k is cut into. */
+export interface ProductChoice extends ProductForm {
+  readonly splits: number;
+}
+
+const productForms = {
+  tile32: { kind: 'tile', tm: 4, tn: 4, wx: 8, wy: 8, bk: 16 },
+  tile64: { kind: 'tile', tm: 8, tn: 8, wx: 8, wy: 8, bk: 16 },
+  /** Few columns: LoRA's first product. */
+  tall: { kind: 'tile', tm: 2, tn: 4, wx: 2, wy: 32, bk: 16 },
+  /** Few rows. */
+  wide: { kind: 'tile', tm: 1, tn: 8, wx: 8, wy: 8, bk: 16 },
+  /** A handful of rows times a matrix stored [n, k], as in generation: 16 threads a column. */
+  vector: { kind: 'vector', tm: 4, tn: 1, wx: 16, wy: 4, bk: 4 },
+} as const satisfies Record<string, ProductForm>;
+
+/** The form of a product, and how often its sums are split. */
+export function chooseProduct(size: ProductSize, { profile, tuning }: ChoiceContext): ProductChoice {
+  const form = tuning.matmul === undefined ? bestForm(size, profile) : forcedForm(size, tuning.matmul);
+  return { ...form, splits: splitsOf(size, form, { profile, tuning }) };
+}
+
+function bestForm(size: ProductSize, { tier }: DeviceProfile): ProductForm {
+  if (tier === 'registers') return registerForm(size);
+  const { batch, m, n, transposeB } = size;
+  if (m <= 4 && transposeB) return productForms.vector;
+  if (n <= 8) return productForms.tall;
+  if (m <= 8) return productForms.wide;
+  const bigTiles = Math.ceil(m / 64) * Math.ceil(n / 64) * batch;
+  return m >= 64 && n >= 64 && bigTiles >= 64 ? productForms.tile64 : productForms.tile32;
+}
+
+function registerForm({ m, n, encoded }: ProductSize): ProductForm {
+  // Every thread decodes for itself: with twice the rows, half as often.
+  const tm = encoded && m >= 64 ? 16 : m >= 8 ? 8 : m >= 4 ? 4 : m >= 2 ? 2 : 1;
+  return { kind: 'register', tm, tn: n > 4 ? 8 : 4, wx: 2, wy: m > tm ? 2 : 1, bk: 4 };
+}
+
+function forcedForm(size: ProductSize, kind: NonNullable<KernelTuning['matmul']>): ProductForm {
+  const { tile32, tile64, tall, wide, vector } = productForms;
+  if (kind === 'register') return registerForm(size);
+  if (kind === 'vector') return size.m <= 4 && size.transposeB ? vector : tile32;
+  if (kind === 'bigTile') return tile64;
+  return size.n <= 8 ? tall : size.m <= 8 ? wide : tile32;
+}
+
+/** Workgroups that fill a device: a CPU's few cores need a handful, a GPU hundreds. */
+const fillingGroups = { software: 8, gpu: 128 };
+
+function splitsOf({ batch, m, n, k }: ProductSize, form: ProductForm, { profile, tuning }: ChoiceContext): number {
+  if (form.kind === 'vector') return 1;
+  const longest = Math.max(1, Math.ceil(k / (form.bk * 4)));
+  if (tuning.splitK !== undefined) return Math.min(tuning.splitK, longest);
+  const groups = batch * Math.ceil(m / (form.tm * form.wy)) * Math.ceil(n / (form.tn * form.wx));
+  const wanted = profile.tier === 'registers' ? fillingGroups.software : fillingGroups.gpu;
+  if (groups * 2 > wanted || k < 512) return 1;
+  return Math.min(Math.ceil(wanted / groups), Math.ceil(k / 256), longest);
+}
+
+/** Lanes that share a row of `width` elements in norms and row losses; 1 where a thread walks it alone. */
+export function rowLanes(width: number, { tier }: DeviceProfile): number {
+  return tier === 'registers' || width < 16 ? 1 : width <= 512 ? 64 : 256;
+}
+
+/** Lanes that share a result of a reduction which sums `length` neighbouring elements, of `results` results. */
+export function reductionLanes(
+  { inner, length, results }: { readonly inner: number; readonly length: number; readonly results: number },
+  { tier }: DeviceProfile,
+): number {
+  return inner === 1 && length >= 64 && (tier !== 'registers' || results < 16) ? 64 : 1;
+}
+
+/** Where the 16 values of 4-bit codes lie: in workgroup memory, or private where there is none. */
+export function codeTable({ tier }: DeviceProfile): 'workgroup' | 'private' {
+  return tier === 'registers' ? 'private' : 'workgroup';
+}
+
+/**
+ * How attention is laid over a workgroup of 64 threads, for head vectors of `groups` groups of four numbers: threads
+ * that hold one vector between them, and rows that pass through workgroup memory at once. `operands` is how many
+ * matrices pass by (forward 1, backward 2).
+ */
+export function attentionForm(
+  groups: number,
+  operands: 1 | 2,
+  { tier }: DeviceProfile,
+): { readonly share: number; readonly tile: number; readonly shared: boolean } {
+  if (tier === 'registers') return { share: 1, tile: 4, shared: false };
+  const share = groups <= 8 ? 1 : groups <= 16 ? 2 : groups <= 32 ? 4 : 8;
+  return { share, tile: (groups > 32 ? 8 : 16) / operands, shared: true };
+}
