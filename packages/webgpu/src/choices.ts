@@ -1,10 +1,16 @@
-import type { KernelTuning } from './kernel.js';
 import type { DeviceProfile } from './profile.js';
 
 /*
  * Every choice that is made between forms of a kernel, by the device's profile and the shape alone: scratch memory is
  * planned from the same choices, before there is a device.
  */
+
+/** Choices that kernels otherwise make by adapter and shape; set by tests and by tuning. */
+export interface KernelTuning {
+  readonly matmul?: 'register' | 'tile' | 'bigTile' | 'vector';
+  /** Parts of the contracted axis in split-K products; 1 turns it off. */
+  readonly splitK?: number;
+}
 
 /** What decides a kernel's form: the profile, and what tests and tuning override. */
 export interface ChoiceContext {

@@ -37,13 +37,6 @@ export interface KernelContext extends ChoiceContext {
   readonly scalars: { readonly buffer: number; readonly bytes: number } | undefined;
 }
 
-/** Choices that kernels otherwise make by adapter and shape; set by tests and by tuning. */
-export interface KernelTuning {
-  readonly matmul?: 'register' | 'tile' | 'bigTile' | 'vector';
-  /** Parts of the contracted axis in split-K products; 1 turns it off. */
-  readonly splitK?: number;
-}
-
 /** A step with the attributes of its op. */
 export interface KernelStep<Attrs extends object> extends Omit<Step, 'attrs'> {
   readonly attrs: Attrs;

@@ -3,7 +3,7 @@ import { EncodedMatrix, encodingSpecs, evaluateReference, nestedHead, threefryUn
 import type { MatmulAttrs, OperandEncoding } from '@lowrank/tensor/op';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { WebgpuBackend } from '../backend.js';
-import type { KernelTuning } from '../kernel.js';
+import type { KernelTuning } from '../choices.js';
 import {
   expectWithin,
   given,

@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { MatmulAttrs } from '@lowrank/tensor/op';
 import { WebgpuBackend } from '../backend.js';
-import type { KernelTuning } from '../kernel.js';
+import type { KernelTuning } from '../choices.js';
 import { expectWithin, magnitudeOf, randomInput, runKernel, bothTiers, testBackend } from '../testing/kernelHarness.js';
 import type { KernelCase } from '../testing/kernelHarness.js';
 

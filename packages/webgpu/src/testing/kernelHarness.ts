@@ -7,7 +7,7 @@ import type { Spec } from '@lowrank/tensor/op';
 import { afterAll, beforeAll, describe, expect } from 'vitest';
 import { createWebgpuBackend } from '../backend.js';
 import type { WebgpuBackend } from '../backend.js';
-import type { KernelTuning } from '../kernel.js';
+import type { KernelTuning } from '../choices.js';
 import type { Tier } from '../profile.js';
 
 /** An operand of a kernel under test. */
