@@ -14,8 +14,8 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(local_invocation_index) 
 
 /**
  * Whether the subgroups of a workgroup are its lanes in order: `lane / subgroup_size` is then a lane's subgroup, and
- * `lane % subgroup_size` its place in it. WGSL does not promise it, all known drivers do it, and kernels build on it: so
- * the device is asked, once.
+ * `lane % subgroup_size` its place in it. WGSL does not promise it, all known drivers do it, and kernels build on it:
+ * so the device is asked, once.
  */
 export async function subgroupsAreInOrder(gpu: GPUDevice): Promise<boolean> {
   const size = 4 * lanes * groups;
