@@ -1,7 +1,9 @@
 import './style.css';
+import { isLowrankError } from 'lowrank/worker';
 import { builtIn } from './builtIn';
 import { LossCurve } from './curve';
-import type { FromWorker, RunRequest, ToWorker } from './protocol';
+import type { RunEvent, RunRequest } from './run';
+import { run } from './run';
 
 function element<T extends HTMLElement>(id: string, kind: new () => T): T {
   const found = document.getElementById(id);
@@ -30,7 +32,7 @@ const numberInputs = { rank: 'rank', steps: 'steps', batchSize: 'batchSize', lea
 const input = (id: string): HTMLInputElement => element(id, HTMLInputElement);
 const curve = new LossCurve(element('curve', HTMLDivElement));
 
-let worker: Worker | undefined;
+let stopping: AbortController | undefined;
 let deviceText = '';
 let urls: string[] = [];
 
@@ -68,9 +70,6 @@ async function request(): Promise<RunRequest> {
 function setRunning(running: boolean): void {
   trainButton.disabled = running;
   stopButton.disabled = !running;
-  if (running) return;
-  worker?.terminate();
-  worker = undefined;
 }
 
 function clear(): void {
@@ -88,18 +87,20 @@ async function start(): Promise<void> {
   clear();
   setRunning(true);
   show(status, 'Reading the model …');
+  stopping = new AbortController();
   try {
-    const message: ToWorker = { type: 'run', request: await request() };
-    worker = new Worker(new URL('./worker.ts', import.meta.url), { type: 'module' });
-    worker.onmessage = ({ data }: MessageEvent<FromWorker>) => hear(data);
-    worker.onerror = ({ message: text }) => fail(`The worker could not go on: ${text}`);
-    worker.postMessage(message);
+    await run({ request: await request(), tell: hear, signal: stopping.signal });
   } catch (error) {
-    fail(error instanceof Error ? error.message : String(error));
+    fail(sentenceOf(error));
   }
 }
 
-function hear(event: FromWorker): void {
+function sentenceOf(error: unknown): string {
+  if (isLowrankError(error)) return error.message;
+  return `Something went wrong that should not: ${error instanceof Error ? error.message : String(error)}`;
+}
+
+function hear(event: RunEvent): void {
   switch (event.type) {
     case 'status':
       show(status, [event.text, deviceText].filter(Boolean).join(' '));
@@ -130,9 +131,6 @@ function hear(event: FromWorker): void {
       offer(event.files);
       show(status, `Trained ${event.steps} steps in ${event.seconds.toFixed(1)} s. ${deviceText}`);
       setRunning(false);
-      break;
-    case 'problem':
-      fail(event.text);
   }
 }
 
@@ -174,8 +172,7 @@ form.addEventListener('submit', (event) => {
   void start();
 });
 stopButton.addEventListener('click', () => {
-  const message: ToWorker = { type: 'stop' };
-  worker?.postMessage(message);
+  stopping?.abort();
   show(status, 'Finishing the step in progress …');
 });
 input('rowsFile').addEventListener('change', ({ target }) => {
