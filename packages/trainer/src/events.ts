@@ -6,6 +6,7 @@ export type TrainEvent =
   | StartedEvent
   | StepEvent
   | SkippedEvent
+  | RolledBackEvent
   | EvaluatedEvent
   | CheckpointEvent
   | SavedEvent
@@ -66,6 +67,21 @@ export interface SkippedEvent {
   readonly mostInRow: number;
 }
 
+/**
+ * A step whose loss was far above those before it, with `onSpike: 'rollback'`: the weights and the optimizer's state are
+ * those of an earlier step again, and the batches since then are left out. In place of its {@link StepEvent}.
+ */
+export interface RolledBackEvent {
+  readonly type: 'rolledBack';
+  readonly step: number;
+  readonly loss: number;
+  readonly gradNorm: number;
+  /** Of the losses before. */
+  readonly median: number;
+  /** The step whose weights are back. */
+  readonly to: number;
+}
+
 export interface EvaluatedEvent {
   readonly type: 'evaluated';
   /** The step whose weights were evaluated. */
@@ -73,7 +89,7 @@ export interface EvaluatedEvent {
   readonly loss: number;
   /** Σ of the batches' weights: the label tokens of text. */
   readonly tokens: number;
-  /** Whether no evaluation of this training before had a lower loss. */
+  /** Whether no evaluation of this training before was better. */
   readonly isBest: boolean;
   /** Of the result, after it was saved; not on the way. */
   readonly isLast: boolean;

@@ -20,6 +20,8 @@ export type { OptimizerName } from './optimizers/index.js';
 export type { OptimizerNumbers, OptimizerState, OptimizerTensor, UpdateRule } from './optimizers/optimizer.js';
 export { NonFiniteError } from './nonFinite.js';
 export type { NanRule } from './nanRules.js';
+export type { BestBy } from './scores.js';
+export type { SpikeRule } from './spikes.js';
 export type { OptimizerOptions } from './optimizer.js';
 export { checkOptimizer } from './optimizers/index.js';
 export type { FlatVector } from './parameters.js';

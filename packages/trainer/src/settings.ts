@@ -1,5 +1,6 @@
 import { choice, defineSettings, either, number, setting, toggle, wholeNumber } from '@lowrank/settings';
 import { nanRules } from './nanRules.js';
+import { spikeRules } from './spikes.js';
 import { optimizerNamed, optimizers } from './optimizers/index.js';
 import { describeSchedule, schedules } from './schedule.js';
 
@@ -141,6 +142,31 @@ export const trainingSettings = defineSettings(
       see: './runs#nan-and-infinity',
       value: 'rule',
       aliases: ['nan'],
+      changeable: true,
+    }),
+    /** What becomes of a step whose loss is far above those before it. */
+    onSpike: setting({
+      schema: choice(spikeRules),
+      default: 'ignore',
+      help: 'after a loss far above those before it: go on, go back to the last snapshot without those batches, or stop',
+      see: './runs#loss-spikes',
+      value: 'rule',
+      changeable: true,
+    }),
+    spikeFactor: setting({
+      schema: number({ above: 1 }),
+      help: 'times the median of the last 50 losses, from which on a loss may be a spike',
+      see: './runs#loss-spikes',
+      value: 'x',
+      otherwise: '3',
+      changeable: true,
+    }),
+    snapshotEvery: setting({
+      schema: wholeNumber({ min: 1 }),
+      help: 'keep the state in host memory after every so many steps, for a lost device or a loss spike to go back to',
+      see: './runs#snapshots',
+      value: 'steps',
+      otherwise: 'never; 20 with --on-spike rollback',
       changeable: true,
     }),
     neftuneAlpha: setting({

@@ -7,8 +7,10 @@ import { mostNanInRow } from './nanRules.js';
 import { NonFiniteError } from './nonFinite.js';
 import { learningRateAt } from './schedule.js';
 import { Scores } from './scores.js';
+import { LossHistory, mostRollbacks, spikeError, spikeWindow } from './spikes.js';
 import type { StoppedBy, TrainOptions, TrainSession } from './trainOptions.js';
 import type { Score, TrainState } from './trainState.js';
+import { holdState } from './trainState.js';
 import type { StepNumbers, TrainStep } from './trainStep.js';
 
 /** Steps whose numbers may still be arriving when the device gets the next. */
@@ -66,6 +68,11 @@ export class StepLoop<Session extends TrainSession<Name>, Name extends string> {
   private tokens: number;
   private skippedInRow: number;
   private evaluation: Evaluation | undefined;
+  /** Undefined where spikes are ignored. */
+  private readonly losses: LossHistory | undefined;
+  private rollbacks: { readonly count: number; readonly step: number };
+  /** What a spike goes back to. */
+  private snapshot: TrainState | undefined;
   /** The step of the last checkpoint. */
   private savedStep: number;
   private lastArrival = 0;
@@ -73,8 +80,10 @@ export class StepLoop<Session extends TrainSession<Name>, Name extends string> {
   private savedTime = 0;
 
   constructor(private readonly parts: LoopParts<Session, Name>) {
-    const { earlyStopping, resume } = parts.options;
-    this.scores = new Scores(earlyStopping, resume);
+    const { earlyStopping, resume, bestBy, onSpike = 'ignore', spikeFactor: factor = 3 } = parts.options;
+    this.scores = new Scores(earlyStopping, resume, bestBy);
+    this.losses = onSpike === 'ignore' ? undefined : new LossHistory({ factor, recent: resume?.recentLosses });
+    this.rollbacks = resume?.rollbacks ?? { count: 0, step: 0 };
     this.step = this.savedStep = resume?.step ?? 0;
     this.tokens = resume?.tokens ?? 0;
     this.skippedInRow = resume?.skippedInRow ?? 0;
@@ -91,6 +100,7 @@ export class StepLoop<Session extends TrainSession<Name>, Name extends string> {
     this.begun = this.savedTime = this.lastArrival = performance.now();
     // A run that was stopped between a step and its evaluation makes up for it.
     if (this.step > 0) await this.rest();
+    if (this.snapshotEvery !== undefined) await this.keep();
     for (let step = this.step + 1; step <= options.steps && !this.ends; step++) {
       await this.start(step);
       if (this.isRest(step)) await this.rest();
@@ -140,7 +150,17 @@ export class StepLoop<Session extends TrainSession<Name>, Name extends string> {
 
   /** Whether something is to be done with the weights of this step. */
   private isRest(step: number): boolean {
-    return step === this.parts.options.steps || this.evaluates(step) || this.saves(step) || this.pauses(step);
+    const isLast = step === this.parts.options.steps;
+    return isLast || this.evaluates(step) || this.saves(step) || this.snapshots(step) || this.pauses(step);
+  }
+
+  private get snapshotEvery(): number | undefined {
+    const { snapshotEvery, onSpike } = this.parts.options;
+    return snapshotEvery ?? (onSpike === 'rollback' ? 20 : undefined);
+  }
+
+  private snapshots(step: number): boolean {
+    return this.snapshotEvery !== undefined && step % this.snapshotEvery === 0;
   }
 
   private evaluates(step: number): boolean {
@@ -169,7 +189,10 @@ export class StepLoop<Session extends TrainSession<Name>, Name extends string> {
     await this.drain();
     const { step, loss } = this;
     const isBest = this.evaluates(step) && this.scores.evaluatedAt < step && (await this.evaluate());
-    if (step > this.savedStep && (this.saves(step) || (isBest && options.saveBest === true))) await this.save();
+    const saves = step > this.savedStep && (this.saves(step) || (isBest && options.saveBest === true));
+    if (saves) await this.save();
+    // Where a run goes on from its checkpoint, that is what a spike goes back to: so it is without a stop.
+    if (isNew && (this.snapshots(step) || (saves && this.snapshotEvery !== undefined))) await this.keep();
     if (isNew && this.pauses(step)) await options.betweenSteps?.run(session, { step, loss: loss ?? NaN });
     this.lastArrival = performance.now();
   }
@@ -179,11 +202,13 @@ export class StepLoop<Session extends TrainSession<Name>, Name extends string> {
     const { options, evaluator, referenceLoss } = this.parts;
     const { step } = this;
     if (evaluator === undefined || options.signal?.aborted === true) return false;
-    const evaluation = await evaluator.run(options.evaluation ?? [], options.signal);
+    const { measures, ...rest } = await evaluator.run(options.evaluation ?? [], options.signal);
+    const more = aborted(options.signal) ? undefined : await options.measure?.(this.parts.session, options.signal);
     // It was cut short: what it says is of some rows alone.
     if (aborted(options.signal)) return false;
+    const evaluation = { ...rest, measures: { ...measures, ...more } };
     this.evaluation = evaluation;
-    const isBest = this.scores.add({ step, loss: evaluation.loss });
+    const isBest = this.scores.add({ step, ...evaluation });
     await options.onEvent?.(evaluatedEvent(step, evaluation, { referenceLoss, isBest, isLast: false }));
     return isBest;
   }
@@ -200,9 +225,17 @@ export class StepLoop<Session extends TrainSession<Name>, Name extends string> {
   }
 
   private state(): TrainState {
-    const { loss, gradNorm, skippedInRow, tokens, seconds, parts, scores } = this;
-    const numbers = { loss, gradNorm, skippedInRow, tokens, seconds };
+    const { loss, gradNorm, skippedInRow, tokens, seconds, parts, scores, losses, rollbacks } = this;
+    const spikes = losses && { recentLosses: [...losses.recent], rollbacks };
+    const numbers = { loss, gradNorm, skippedInRow, ...spikes, tokens, seconds };
     return { ...parts.trainStep.state(), ...scores.saved, ...numbers, data: parts.options.batches.state };
+  }
+
+  /** Keeps the state in memory. */
+  private async keep(): Promise<void> {
+    const { options, session } = this.parts;
+    this.snapshot = await holdState(this.state());
+    await options.snapshot?.(session, this.snapshot);
   }
 
   private async start(step: number): Promise<void> {
@@ -242,6 +275,8 @@ export class StepLoop<Session extends TrainSession<Name>, Name extends string> {
     const arrived = await first.arrived;
     const { loss, gradNorm, measures, at } = arrived;
     if (!Number.isFinite(loss) || !Number.isFinite(gradNorm)) return this.skip(first, arrived);
+    if (this.losses?.isSpike(loss) === true) return this.rollBack(first, arrived);
+    this.losses?.add(loss);
     this.skippedInRow = 0;
     const tokens = microBatches.reduce((total, batch) => total + (batch.tokens ?? 0), 0);
     const seconds = (at - this.lastArrival) / 1000;
@@ -264,16 +299,55 @@ export class StepLoop<Session extends TrainSession<Name>, Name extends string> {
     const { options, trainStep } = this.parts;
     const { loss, gradNorm, at } = numbers;
     const inRow = ++this.skippedInRow;
-    if (options.onNan !== 'skip' || inRow >= mostNanInRow) {
+    const isEnd = options.onNan !== 'skip' || inRow >= mostNanInRow;
+    if (isEnd && options.onSpike === 'rollback' && this.mayRollBack(step))
+      return this.rollBack({ step, microBatches, rngStep }, numbers);
+    if (isEnd) {
       const origin = await trainStep.diagnose(microBatches, rngStep);
       throw new NonFiniteError({ step, loss, gradNorm, origin, inRow });
     }
-    const after = this.pending.splice(0);
-    for (const { arrived } of after) await arrived;
+    const after = await this.recalled();
     trainStep.skip({ step, rngStep: rngStep + microBatches.length });
     this.lastArrival = at;
     this.step = step;
     await options.onEvent?.({ type: 'skipped', step, loss, gradNorm, inRow, mostInRow: mostNanInRow });
+    for (const again of after) await this.launch(again.step, again.microBatches);
+  }
+
+  /** What was started after a step, to be started again. */
+  private async recalled(): Promise<readonly Pending<Name>[]> {
+    const after = this.pending.splice(0);
+    for (const { arrived } of after) await arrived;
+    return after;
+  }
+
+  private mayRollBack(step: number): boolean {
+    const { count, step: last } = this.rollbacks;
+    return this.snapshot !== undefined && (count < mostRollbacks || step - last > spikeWindow.most);
+  }
+
+  /** Takes the weights of the last snapshot back, and leaves out the batches since then. */
+  private async rollBack(
+    { step, microBatches, rngStep }: Pick<Pending<Name>, 'step' | 'microBatches' | 'rngStep'>,
+    { loss, gradNorm, at }: ArrivedNumbers,
+  ): Promise<void> {
+    const { options, trainStep } = this.parts;
+    const { snapshot, losses, rollbacks } = this;
+    const median = losses?.median ?? NaN;
+    if (options.onSpike !== 'rollback' || snapshot === undefined || !this.mayRollBack(step))
+      throw spikeError({ step, loss, median, rollbacks: options.onSpike === 'rollback' ? rollbacks.count : 0 });
+    const after = await this.recalled();
+    await trainStep.restore(snapshot);
+    trainStep.skip({ step, rngStep: rngStep + microBatches.length, count: step - snapshot.step });
+    const isFirst = step - rollbacks.step > spikeWindow.most;
+    this.rollbacks = { count: isFirst ? 1 : rollbacks.count + 1, step };
+    this.skippedInRow = 0;
+    this.loss = snapshot.loss;
+    this.gradNorm = snapshot.gradNorm;
+    this.tokens = snapshot.tokens;
+    this.lastArrival = at;
+    this.step = step;
+    await options.onEvent?.({ type: 'rolledBack', step, loss, gradNorm, median, to: snapshot.step });
     for (const again of after) await this.launch(again.step, again.microBatches);
   }
 }

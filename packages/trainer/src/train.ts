@@ -3,6 +3,7 @@ import type { TokenInput } from './batch.js';
 import type { Evaluation } from './evaluate.js';
 import { evaluate, Evaluator } from './evaluate.js';
 import { optimizerOptions } from './optimizer.js';
+import { isBetter, scoreOf } from './scores.js';
 import type { StepsTaken } from './stepLoop.js';
 import { evaluatedEvent, StepLoop } from './stepLoop.js';
 import type { StoppedBy, TrainOptions, TrainSession } from './trainOptions.js';
@@ -25,7 +26,7 @@ export interface TrainResult<Session> {
   readonly stoppedBy: StoppedBy;
   /** Whether the signal stopped it. */
   readonly interrupted: boolean;
-  /** The step with the lowest loss of all evaluations on the way; undefined where there was none. */
+  /** The step with the best evaluation on the way; undefined where there was none. */
   readonly bestStep: number | undefined;
   /** The step whose weights training ended with: the last, or the best where that was asked for. */
   readonly weightsOf: number;
@@ -37,6 +38,7 @@ export interface TrainResult<Session> {
  *
  * @throws NonFiniteError when a loss or gradient is NaN or infinite; with `onNan: 'skip'` after ten such steps in
  * a row. The weights are then those from before that step, and nothing is saved
+ * @throws LowrankError `trainer.spike` where a loss is a spike with `onSpike: 'stop'`, or after too many rollbacks
  * @throws LowrankError `trainer.schedule`, `trainer.option`, `trainer.state` for a state of another training, what
  * flattenParameters throws, and what the backend throws
  */
@@ -56,6 +58,7 @@ export async function train<Session extends TrainSession<Name>, Name extends str
     // One that was cut short is of some rows alone.
     return signal?.aborted === true ? undefined : evaluation;
   };
+  const { bestBy } = options;
   try {
     // Before the first step, while the reference is still what it was.
     const reference = options.reference && (await evaluateBy(options.reference(session), options.signal));
@@ -75,7 +78,9 @@ export async function train<Session extends TrainSession<Name>, Name extends str
     if (!interrupted && evaluation === undefined) {
       evaluation = await evaluateBy(session.evaluationLoss ?? session.loss);
       if (evaluation !== undefined) {
-        const isBest = best === undefined || evaluation.loss <= best.loss;
+        evaluation = { ...evaluation, measures: { ...evaluation.measures, ...(await options.measure?.(session)) } };
+        const isBest =
+          best === undefined || !isBetter(best, scoreOf({ step: weightsOf, ...evaluation }, bestBy), bestBy);
         await options.onEvent?.(evaluatedEvent(weightsOf, evaluation, { referenceLoss, isBest, isLast: true }));
       }
     }

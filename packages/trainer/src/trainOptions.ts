@@ -6,6 +6,10 @@ import type { TrainEvent } from './events.js';
 import type { Execution } from './execution.js';
 import type { NanRule } from './nanRules.js';
 import { nanRules } from './nanRules.js';
+import type { BestBy } from './scores.js';
+import type { SpikeRule } from './spikes.js';
+import { spikeRules } from './spikes.js';
+import type { Measures } from './batch.js';
 import type { OptimizerOptions } from './optimizer.js';
 import { checkOptimizer } from './optimizers/index.js';
 import type { ScheduleOptions } from './schedule.js';
@@ -81,13 +85,20 @@ export interface TrainOptions<Session extends TrainSession<Name>, Name extends s
   readonly evaluation?: Iterable<Batch<Name>> | AsyncIterable<Batch<Name>>;
   /** Evaluate after every so many steps, and after the last. */
   readonly evaluateEvery?: number;
-  /** Evaluations in a row without a new lowest loss, after which training ends. */
+  /**
+   * Measures more of the model, with the weights of a step, after each evaluation: scores of what it writes. Undefined
+   * where the signal cut it short.
+   */
+  measure?(session: Session, signal?: AbortSignal): Promise<Measures | undefined>;
+  /** The measure by which an evaluation is the best, and training stops early. Default: the loss, the lowest. */
+  readonly bestBy?: BestBy | undefined;
+  /** Evaluations in a row without a new best one, after which training ends. */
   readonly earlyStopping?: number;
   /** Call `checkpoint` after every so many steps, and after the last. */
   readonly saveEvery?: number;
   /** The same by the clock, in minutes. */
   readonly saveEveryMinutes?: number;
-  /** Call `checkpoint` also when an evaluation gave a new lowest loss. */
+  /** Call `checkpoint` also when an evaluation was the best so far. */
   readonly saveBest?: boolean;
   /**
    * Saves a state that training can go on from, and returns where, for the `checkpoint` event. Also called when the
@@ -101,7 +112,7 @@ export interface TrainOptions<Session extends TrainSession<Name>, Name extends s
    */
   readonly resume?: TrainState;
   /**
-   * The state of the step with the lowest evaluation loss: given this, training ends with its weights, which are then
+   * The state of the step with the best evaluation: given this, training ends with its weights, which are then
    * saved, and not with those of the last step. Undefined where it was not kept.
    */
   loadBest?(best: Score): Promise<StepState | undefined>;
@@ -119,6 +130,18 @@ export interface TrainOptions<Session extends TrainSession<Name>, Name extends s
    * and a `skipped` event says so. Ten in a row stop the training all the same. Default `stop`: a NonFiniteError.
    */
   readonly onNan?: NanRule | undefined;
+  /**
+   * With `rollback`, a step whose loss is a spike (see `LossHistory`) ends with the weights of the last snapshot: its
+   * batch and those since then are left out, as with `onNan: 'skip'`, and a `rolledBack` event says so. With `stop` it
+   * ends the training. Default `ignore`.
+   */
+  readonly onSpike?: SpikeRule | undefined;
+  /** Times the median of the last losses, from which on a loss may be a spike. Default 3. */
+  readonly spikeFactor?: number | undefined;
+  /** Keep the state in host memory after every so many steps. Default 20 with `onSpike: 'rollback'`, else never. */
+  readonly snapshotEvery?: number | undefined;
+  /** Gets each of these states. */
+  snapshot?(session: Session, state: TrainState): unknown;
   /** Receives every event, in order; training waits for the promise that it may return. */
   onEvent?(event: TrainEvent): void | Promise<void>;
   /** When aborted, `train` finishes the step in progress, saves what was learned, and returns. */
@@ -129,7 +152,15 @@ type CheckedOptions = OptimizerOptions &
   ScheduleOptions &
   Pick<
     TrainOptions<TrainSession>,
-    'weightDecay' | 'evaluateEvery' | 'earlyStopping' | 'saveEvery' | 'saveEveryMinutes' | 'onNan'
+    | 'weightDecay'
+    | 'evaluateEvery'
+    | 'earlyStopping'
+    | 'saveEvery'
+    | 'saveEveryMinutes'
+    | 'onNan'
+    | 'onSpike'
+    | 'spikeFactor'
+    | 'snapshotEvery'
   > & { readonly evaluation?: unknown };
 
 /** @throws LowrankError `trainer.schedule`, `trainer.option` */
@@ -153,15 +184,17 @@ export function checkOptions(options: CheckedOptions): void {
   check('saveEvery', options.saveEvery, positive, 'a whole number of steps, at least 1');
   check('saveEveryMinutes', options.saveEveryMinutes, (value) => value > 0, 'a number above 0');
   check('earlyStopping', options.earlyStopping, positive, 'a whole number of evaluations, at least 1');
-  if (options.onNan !== undefined && !nanRules.includes(options.onNan))
-    throw new LowrankError({
-      code: 'trainer.option',
-      what: 'onNan',
-      expected: nanRules.join(', '),
-      got: String(options.onNan),
-    });
+  check('snapshotEvery', options.snapshotEvery, positive, 'a whole number of steps, at least 1');
+  check('spikeFactor', options.spikeFactor, (value) => value > 1, 'a number above 1');
+  rule('onNan', options.onNan, nanRules);
+  rule('onSpike', options.onSpike, spikeRules);
   if (options.evaluateEvery !== undefined) needs('evaluateEvery', 'rows to evaluate', options.evaluation);
   if (options.earlyStopping !== undefined) needs('earlyStopping', 'evaluateEvery', options.evaluateEvery);
+}
+
+function rule(name: string, given: string | undefined, known: readonly string[]): void {
+  if (given === undefined || known.includes(given)) return;
+  throw new LowrankError({ code: 'trainer.option', what: name, expected: known.join(', '), got: String(given) });
 }
 
 function needs(name: string, expected: string, given: unknown): void {

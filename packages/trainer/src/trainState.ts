@@ -30,10 +30,12 @@ export interface StepState {
   readonly tensors: ReadonlyMap<string, StateTensor>;
 }
 
-/** The lowest loss of an evaluation, and when it was. */
+/** The best evaluation, and when it was: the one with the lowest loss, unless another measure decides. */
 export interface Score {
   readonly step: number;
   readonly loss: number;
+  /** What the measure was that decides, where it is not the loss. */
+  readonly measure?: number | undefined;
 }
 
 /**
@@ -46,6 +48,10 @@ export interface TrainState extends StepState {
   readonly gradNorm: number | undefined;
   /** Steps in a row up to this one whose batch was skipped. Default 0. */
   readonly skippedInRow?: number | undefined;
+  /** Losses that the next ones are compared with, where spikes count. */
+  readonly recentLosses?: readonly number[] | undefined;
+  /** Rollbacks so far without a whole window of other steps between them, and the step of the last. */
+  readonly rollbacks?: { readonly count: number; readonly step: number } | undefined;
   /** Tokens of all steps, prompts included and padding not, of skipped batches neither. */
   readonly tokens: number;
   readonly seconds: number;

@@ -66,8 +66,9 @@ export interface TrainStep<Name extends string = TokenInput> {
    * after it, which are to be run again. When all that was started has arrived.
    *
    * @param rngStep of the first micro-batch after it
+   * @param count of steps that are left out up to this one, where a state was restored. Default 1
    */
-  skip(at: { readonly step: number; readonly rngStep: number }): void;
+  skip(at: { readonly step: number; readonly rngStep: number; readonly count?: number }): void;
   /** Steps that were left out, those before a restored state included. */
   readonly skipped: number;
   readonly vectors: readonly FlatVector[];
@@ -156,11 +157,11 @@ class FlatTrainStep<Name extends string> implements TrainStep<Name> {
     this.skipped = skipped;
   }
 
-  skip({ step, rngStep }: { readonly step: number; readonly rngStep: number }): void {
+  skip({ step, rngStep, count = 1 }: Parameters<TrainStep['skip']>[0]): void {
     this.traces.heal();
     this.steps = step;
     this.rngStep = rngStep;
-    this.skipped++;
+    this.skipped += count;
   }
 
   async diagnose(microBatches: readonly Batch<Name>[], rngStep: number): Promise<string | undefined> {
