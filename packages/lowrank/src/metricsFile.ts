@@ -1,6 +1,6 @@
 import type { Disk } from '@lowrank/files';
 import { joinPath, ownDisk, writeFileAtomic } from '@lowrank/files';
-import type { EvaluatedEvent, SkippedEvent, StepEvent } from '@lowrank/trainer';
+import type { EvaluatedEvent, RolledBackEvent, SkippedEvent, StepEvent } from '@lowrank/trainer';
 
 /** A line of metrics.jsonl for a step. */
 export interface Metrics {
@@ -51,19 +51,22 @@ export type SkippedMetrics = {
   readonly loss: number | null;
   readonly grad_norm: number | null;
   readonly skipped: true;
+  /** The step whose weights came back, after a loss spike. */
+  readonly rolled_back_to?: number;
 };
 
-export function skippedMetrics({ step, loss, gradNorm }: SkippedEvent): SkippedMetrics {
+export function skippedMetrics(event: SkippedEvent | RolledBackEvent): SkippedMetrics {
   const known = (value: number): number | null => (Number.isFinite(value) ? value : null);
-  return { step, loss: known(loss), grad_norm: known(gradNorm), skipped: true };
+  const back = event.type === 'rolledBack' ? { rolled_back_to: event.to } : {};
+  return { step: event.step, loss: known(event.loss), grad_norm: known(event.gradNorm), skipped: true, ...back };
 }
 
 /** A line for whatever has one. */
 export function metricsLine(
-  event: StepEvent | SkippedEvent | EvaluatedEvent,
+  event: StepEvent | SkippedEvent | RolledBackEvent | EvaluatedEvent,
 ): Metrics | SkippedMetrics | EvaluationMetrics {
   if (event.type === 'step') return metricsOf(event);
-  return event.type === 'skipped' ? skippedMetrics(event) : evaluationMetrics(event);
+  return event.type === 'evaluated' ? evaluationMetrics(event) : skippedMetrics(event);
 }
 
 /** metrics.jsonl of a run's folder: it grows line by line, so that it can be followed. */

@@ -6,6 +6,7 @@ export type {
   BaselineEvent,
   EvaluatedEvent,
   InterruptedEvent,
+  RolledBackEvent,
   SavedEvent,
   SkippedEvent,
   StartedEvent,

@@ -1,5 +1,5 @@
 import type { Backend } from '@lowrank/tensor';
-import type { SkippedEvent } from '@lowrank/trainer';
+import type { RolledBackEvent, SkippedEvent } from '@lowrank/trainer';
 import { chooseBackend } from '../device.js';
 import type { DeviceName } from '../device.js';
 import { examine } from '../jobs/doctor.js';
@@ -205,6 +205,14 @@ function describeSkipped({ step, loss, gradNorm, inRow, mostInRow }: SkippedEven
   return `step ${step}: loss ${loss}, gradient norm ${gradNorm}: its batch is skipped, and changes nothing${before}`;
 }
 
+/** Batches that are left out, with --on-spike rollback. */
+function describeRollback({ step, loss, median, to }: RolledBackEvent): string {
+  return (
+    `step ${step}: loss ${loss.toFixed(4)}, where the median of those before is ${median.toFixed(4)}: back to the ` +
+    `weights of step ${to}; the batches since then are left out`
+  );
+}
+
 function describeTrained(result: FineTuneResult): string {
   const { steps, final_loss: loss, eval_loss: evalLoss, best_step: best, stopped_by: by, seconds } = result;
   const measures = describeMeasures({ margin: result.eval_margin, accuracy: result.eval_accuracy });
@@ -218,7 +226,7 @@ function describeTrained(result: FineTuneResult): string {
         : 'nothing was learned'
       : `loss ${loss.toFixed(4)} after ${steps} steps`;
   const evaluated = evalLoss === null ? '' : `, ${evalLoss.toFixed(4)}${measures} on the evaluation rows`;
-  const lowest = best === null || best === steps ? '' : ` (lowest after step ${best})`;
+  const lowest = best === null || best === steps ? '' : ` (best after step ${best})`;
   const without = result.skipped_steps === undefined ? '' : `, ${result.skipped_steps} steps skipped`;
   return `${how}${learned}${without}${evaluated}${lowest}, in ${duration(seconds * 1000)}; saved in ${place}`;
 }
@@ -269,8 +277,8 @@ async function trainCommand({ flags, backend, speaker, onInterrupted }: TrainCom
     } else if (event.type === 'step') {
       progress?.step(event);
       speaker.line(metricsOf(event));
-    } else if (event.type === 'skipped') {
-      say(`warning: ${describeSkipped(event)}`);
+    } else if (event.type === 'skipped' || event.type === 'rolledBack') {
+      say(`warning: ${event.type === 'skipped' ? describeSkipped(event) : describeRollback(event)}`);
       speaker.line(skippedMetrics(event));
     } else if (event.type === 'evaluated' && !event.isLast) {
       speaker.line(evaluationMetrics(event));

@@ -60,7 +60,7 @@ test('elsewhere there are plain lines: of the first step and the last, and of ev
   expect(written[0]).toMatch(/^step 3\/8: loss 1\.0000, gradient norm 1\.00, 200 tokens\/s, \d+ s left\n$/);
   expect(written.slice(1)).toEqual([
     'step 8/8: loss 1.0000, gradient norm 1.00, 200 tokens/s\n',
-    'step 8: evaluation loss 2.5000, the lowest yet\n',
+    'step 8: evaluation loss 2.5000, the best yet\n',
   ]);
   expect(written.join('')).not.toContain('\u001b');
 });

@@ -149,8 +149,12 @@ class SpokenProgress implements Progress {
 
   evaluated(event: EvaluatedEvent): void {
     this.meter.evaluated(event);
+    const measured = Object.entries(event.measures)
+      .map(([name, value]) => `, ${name} ${value.toFixed(4)}`)
+      .join('');
     this.speaker.say(
-      `step ${event.step}: evaluation loss ${event.loss.toFixed(4)}${event.isBest ? ', the lowest yet' : ''}`,
+      `step ${event.step}: evaluation loss ${event.loss.toFixed(4)}${measured}` +
+        (event.isBest ? ', the best yet' : ''),
     );
   }
 

@@ -53,10 +53,15 @@ async function trainOn(
   options: RunOptions,
   { hooks, learned, data }: { readonly hooks: RunHooks; readonly learned: Learned; readonly data: RunData },
 ): Promise<Pick<FinishedRun, 'result' | 'held'>> {
-  const { epochs = 1, evaluateEvery, seed = 0 } = options;
+  const { epochs = 1, evaluateEvery, evaluationMetrics = [], seed = 0 } = options;
   const steps = options.steps ?? Math.ceil(epochs * data.stepsPerEpoch);
-  const { batches, largest, evaluation, held = [], loss } = await data.layOut(steps);
-  if (evaluateEvery !== undefined && evaluation === undefined) throw nothingToEvaluate(evaluateEvery);
+  const { batches, largest, evaluation, held = [], loss, measured } = await data.layOut(steps);
+  if (evaluateEvery !== undefined && evaluation === undefined)
+    throw nothingToEvaluate('evaluateEvery', String(evaluateEvery));
+  const [decides = 'loss'] = evaluationMetrics;
+  if (evaluationMetrics.length > 0 && evaluation === undefined)
+    throw nothingToEvaluate('evaluationMetrics', evaluationMetrics.join(','));
+  if (decides !== 'loss' && measured === undefined) throw notOfPairs(evaluationMetrics, options.loss);
   await hooks.planned?.(steps);
   const random: RandomState = {
     seed: scalar(seed >>> 0, { dtype: 'u32', name: 'seed' }),
@@ -79,6 +84,8 @@ async function trainOn(
     batches,
     largest,
     evaluation,
+    measure: measured && (({ backend: device }, signal) => measured({ open: model.open, backend: device, signal })),
+    bestBy: decides === 'loss' ? undefined : { measure: decides.replaceAll('-', '_'), isHigherBetter: true },
     // What the run goes on from has been trained already.
     reference: hooks.baseline === true && options.resume === undefined ? () => loss() : undefined,
     steps,
@@ -89,13 +96,24 @@ async function trainOn(
   return { result, held };
 }
 
-function nothingToEvaluate(evaluateEvery: number): LowrankError {
+function nothingToEvaluate(setting: string, value: string): LowrankError {
   return new LowrankError({
     code: 'cli.conflict',
-    what: (names) => names('evaluateEvery', String(evaluateEvery)),
+    what: (names) => names(setting, value),
     expected: (names) => `rows to evaluate (${names('evalData')} or ${names('validation')}) with it`,
     got: 'none',
-    setting: 'evaluateEvery',
+    setting,
+  });
+}
+
+/** Of rows with two answers nothing is written. */
+function notOfPairs(metrics: readonly string[], loss = 'sft'): LowrankError {
+  return new LowrankError({
+    code: 'cli.conflict',
+    what: (names) => `${names('evaluationMetrics', metrics.join(','))} with ${names('loss', loss)}`,
+    expected: 'rows of prompts and completions',
+    got: 'rows of preferences, which have their own measures',
+    setting: 'evaluationMetrics',
   });
 }
 
@@ -105,12 +123,13 @@ type TrainerOptions = Partial<TrainOptions<TrainSession<string>, string>>;
 function trainerOptions(
   options: RunOptions,
 ): Omit<TrainerOptions, 'learningRate'> & Required<Pick<TrainerOptions, 'learningRate'>> {
-  const { learningRate = 2e-4, clip = 1, weightDecay, onNan } = options;
+  const { learningRate = 2e-4, clip = 1, weightDecay, onNan, onSpike, spikeFactor, snapshotEvery } = options;
   const { schedule, warmup, minLearningRateRatio, cycles, decaySteps } = options;
   const { optimizer, beta1, beta2, epsilon, momentum, nesterov, checkpointing, execution, signal } = options;
   const numbers = { learningRate, clip, beta1, beta2, epsilon, momentum, nesterov, weightDecay };
   const scheduled = { schedule, warmup, minLearningRateRatio, cycles, decaySteps };
-  return { ...numbers, ...scheduled, optimizer, checkpointing, execution, signal, onNan };
+  const faults = { onNan, onSpike, spikeFactor, snapshotEvery };
+  return { ...numbers, ...scheduled, ...faults, optimizer, checkpointing, execution, signal };
 }
 
 /** Puts the run's method into the model. */

@@ -15,6 +15,8 @@ export interface Learned {
 export interface SavingHooks {
   /** Saves a state that the run can go on from; returns where, or undefined where it could not. */
   readonly checkpoint?: ((state: RunState, learned: Learned) => Promise<string | undefined>) | undefined;
+  /** Gets each state that is kept in host memory. */
+  readonly snapshot?: ((state: RunState, learned: Learned) => unknown) | undefined;
   /** The state of the best step, from wherever it was saved. Default: it is held in memory. */
   readonly loadBest?: ((best: Score) => Promise<StepState | undefined>) | undefined;
 }
@@ -27,6 +29,7 @@ type Saving = Pick<
   | 'saveEveryMinutes'
   | 'saveBest'
   | 'checkpoint'
+  | 'snapshot'
   | 'loadBest'
   | 'resume'
 >;
@@ -41,9 +44,12 @@ export function savingOptions(
   const inMemory = loadBestModelAtEnd && hooks.loadBest === undefined;
   let best = resume?.best?.step === resume?.step ? resume : undefined;
   if (inMemory && resume?.best !== undefined && best === undefined) throw unknownBest(resume.best);
-  const checkpoint = async (_: TrainSession, state: TrainState): Promise<string | undefined> => {
+  const wholeOf = (state: TrainState): RunState => {
     const form = learned.applied.form ?? null;
-    const whole: RunState = { ...state, method: learned.method.name as MethodName, form };
+    return { ...state, method: learned.method.name as MethodName, form };
+  };
+  const checkpoint = async (_: TrainSession, state: TrainState): Promise<string | undefined> => {
+    const whole = wholeOf(state);
     if (inMemory && state.best?.step === state.step) best = await holdState(whole);
     return hooks.checkpoint?.(whole, learned);
   };
@@ -55,6 +61,7 @@ export function savingOptions(
     saveEveryMinutes,
     saveBest: evaluateEvery !== undefined && (saves || loadBestModelAtEnd || earlyStopping !== undefined),
     checkpoint: inMemory || hooks.checkpoint !== undefined ? checkpoint : undefined,
+    snapshot: hooks.snapshot && ((_, state) => hooks.snapshot?.(wholeOf(state), learned)),
     loadBest: loadBestModelAtEnd ? (hooks.loadBest ?? (() => Promise.resolve(best))) : undefined,
     resume,
   };

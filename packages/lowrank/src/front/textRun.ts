@@ -15,6 +15,7 @@ import {
 import type { RandomState } from '@lowrank/tensor';
 import type { LossFunction, TrainOptions, TrainSession } from '@lowrank/trainer';
 import { LowrankError } from '@lowrank/errors';
+import type { MeasureTexts } from '../jobs/evaluationMetrics.js';
 import { datasetWarnings } from './datasetWarnings.js';
 import type { RunHooks, RunOptions, TrainingModel } from './runOptions.js';
 import { evaluationSource } from './readRows.js';
@@ -40,6 +41,8 @@ type Batches = Pick<TrainOptions<TrainSession<string>, string>, 'batches' | 'lar
 export interface RunBatches extends Batches {
   /** Rows of the evaluation without virtual tokens: all of them, or some of those that stay in a file. */
   readonly held?: readonly EncodedRow[] | undefined;
+  /** What scores the model beside its loss on the rows of the evaluation. */
+  readonly measured?: MeasureTexts | undefined;
   /** The loss over these batches; with what is meant for training alone where it may draw from `random`. */
   readonly loss: (random?: RandomState) => LossFunction<string>;
 }
@@ -68,6 +71,7 @@ export async function readTextRun(model: TrainingModel, options: RunOptions, hoo
         batches: trainingRowBatches(rows, layout),
         largest: await largestRowBatches(rows, { ...layout, steps: Math.max(1, steps - (resume?.step ?? 0)) }),
         evaluation: held && evaluationOf(model, held),
+        measured: held && (await measuredBy(model, options)),
         held: held?.dataset.rows,
         loss: (random) =>
           (random === undefined ? open.loss : open.trainingLoss(random, options)) as LossFunction<string>,
@@ -75,6 +79,15 @@ export async function readTextRun(model: TrainingModel, options: RunOptions, hoo
     },
     close: () => rows.close(),
   };
+}
+
+/** Scores that every evaluation computes beside the loss; a page that asks for none does not load them. */
+async function measuredBy({ tokenizer }: TrainingModel, options: RunOptions): Promise<MeasureTexts | undefined> {
+  const { evaluationMetrics: metrics = [], evaluationPrompts: prompts = 64, seed = 0, execution } = options;
+  const source = await evaluationSource(options);
+  if (source === undefined || metrics.every((name) => name === 'loss')) return undefined;
+  const { evaluationMetrics } = await import('../jobs/evaluationMetrics.js');
+  return evaluationMetrics(source, { metrics, prompts, seed, tokenizer, execution });
 }
 
 async function readEvaluation(model: TrainingModel, options: RunOptions, hooks: RunHooks): Promise<Side | undefined> {

@@ -38,6 +38,8 @@ export interface FineTuneResult {
   /** Of a preference loss, over the evaluation rows. */
   readonly eval_margin?: number;
   readonly eval_accuracy?: number;
+  /** Metrics of the evaluation: `eval_rouge_l`. */
+  readonly [measure: `eval_${string}`]: number | null | undefined;
   readonly tokens: number;
   readonly seconds: number;
   /** Numbers that were trained. */
@@ -51,7 +53,7 @@ export interface FineTuneResult {
   readonly interrupted: boolean;
   /** The step that the run went on from; null where it began here. */
   readonly resumed_from: number | null;
-  /** The step with the lowest loss of all evaluations on the way; null where there was none. */
+  /** The step with the best evaluation on the way; null where there was none. */
   readonly best_step: number | null;
   /** The checkpoint of its weights; null where none was saved. */
   readonly best_checkpoint: string | null;
@@ -191,11 +193,8 @@ async function tokenizerOf(
   return { tokenizer, files: initAdapter === undefined ? {} : await ownTokenizer(initAdapter) };
 }
 
-function evaluationMeasures({ margin, accuracy }: Measures = {}): { eval_margin?: number; eval_accuracy?: number } {
-  return {
-    ...(margin === undefined ? {} : { eval_margin: margin }),
-    ...(accuracy === undefined ? {} : { eval_accuracy: accuracy }),
-  };
+function evaluationMeasures(measures: Measures = {}): Readonly<Record<`eval_${string}`, number>> {
+  return Object.fromEntries(Object.entries(measures).map(([name, value]) => [`eval_${name}`, value]));
 }
 
 async function weightBytes(output: string, saved: 'adapter' | 'model'): Promise<number> {

@@ -22,7 +22,11 @@ interface StoredState {
   readonly global_step: number;
   readonly best_metric: number | null;
   readonly best_global_step: number | null;
-  readonly lowrank: { readonly version: number } & Omit<RunState, 'tensors' | 'step' | 'best'>;
+  readonly lowrank: {
+    readonly version: number;
+    /** Of the best evaluation, where the metric is another measure. */
+    readonly bestLoss?: number | undefined;
+  } & Omit<RunState, 'tensors' | 'step' | 'best'>;
 }
 
 /**
@@ -33,9 +37,9 @@ export function stateFiles(state: RunState): MethodFiles {
   const { tensors, step, best, ...rest } = state;
   const stored: StoredState = {
     global_step: step,
-    best_metric: best?.loss ?? null,
+    best_metric: best?.measure ?? best?.loss ?? null,
     best_global_step: best?.step ?? null,
-    lowrank: { version, ...rest },
+    lowrank: { version, ...(best?.measure !== undefined && { bestLoss: best.loss }), ...rest },
   };
   return {
     [tensorFile]: writeSafetensors([...tensors].map(entryOf), { format: 'pt' }),
@@ -50,7 +54,7 @@ export function stateFiles(state: RunState): MethodFiles {
  */
 export async function readState(files: ModelFiles): Promise<RunState> {
   const json = (await readJson(files, stateFile)) as Partial<StoredState> | null;
-  const { global_step: step, best_metric: loss, best_global_step: bestStep, lowrank } = json ?? {};
+  const { global_step: step, best_metric: metric, best_global_step: bestStep, lowrank } = json ?? {};
   if (lowrank?.version !== version || typeof step !== 'number')
     throw new LowrankError({
       code: 'run.checkpoint',
@@ -59,16 +63,20 @@ export async function readState(files: ModelFiles): Promise<RunState> {
       got: lowrank === undefined ? 'no state of Lowrank' : `version ${lowrank.version}`,
       remedy: 'Remove the checkpoint to go on from the one before it, or begin anew.',
     });
-  const { version: _, ...rest } = lowrank;
+  const { version: _, bestLoss, ...rest } = lowrank;
   const file = await openSafetensors(await requireFile(files, tensorFile));
   return {
     ...rest,
     step,
     loss: rest.loss ?? undefined,
     gradNorm: rest.gradNorm ?? undefined,
-    best: typeof loss === 'number' && typeof bestStep === 'number' ? { step: bestStep, loss } : undefined,
+    best: typeof metric === 'number' && typeof bestStep === 'number' ? bestOf(bestStep, metric, bestLoss) : undefined,
     tensors: new Map([...file.tensors.keys()].map((name) => [name, tensorOf(file, name)])),
   };
+}
+
+function bestOf(step: number, metric: number, loss: number | undefined): RunState['best'] {
+  return loss === undefined ? { step, loss: metric } : { step, loss, measure: metric };
 }
 
 function entryOf([name, tensor]: readonly [string, StateTensor]): TensorEntry {

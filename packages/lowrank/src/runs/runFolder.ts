@@ -91,7 +91,8 @@ export class RunFolder {
       this.record = { ...this.record, eval_loss_before: event.loss };
     }
     if (event.type === 'evaluated' && event.isLast) this.report?.include(evaluationMetrics(event));
-    if (event.type !== 'step' && event.type !== 'skipped' && event.type !== 'evaluated') return;
+    const { type } = event;
+    if (type !== 'step' && type !== 'skipped' && type !== 'rolledBack' && type !== 'evaluated') return;
     await this.begin();
     await this.writeBaseline();
     await this.board?.write(event);
@@ -183,12 +184,12 @@ export class RunFolder {
     return this.metrics === undefined ? undefined : (await checkpointSteps(this.path, this.disk)).at(-1);
   }
 
-  /** After an error: what could go on stays, what could not is gone. */
-  async fail(error: unknown): Promise<void> {
+  /** After an error: what could go on stays, what could not is gone; with a state elsewhere it all stays. */
+  async fail(error: unknown, { goesOn = false }: { readonly goesOn?: boolean } = {}): Promise<void> {
     if (this.metrics === undefined) return;
     await this.metrics.close();
     await this.board?.close();
-    if ((await checkpointSteps(this.path, this.disk)).length === 0) return this.removeRun();
+    if (!goesOn && (await checkpointSteps(this.path, this.disk)).length === 0) return this.removeRun();
     await this.update({ status: 'failed', error: error instanceof Error ? error.message : String(error) });
     await this.report?.write();
   }
@@ -212,8 +213,11 @@ export class RunFolder {
     await this.disk.syncFolder(this.path);
   }
 
-  private evaluated({ step, loss, isBest }: EvaluatedEvent): void {
-    if (isBest) this.record = { ...this.record, best: { step, eval_loss: loss, checkpoint: null } };
+  private evaluated({ step, loss, isBest, measures }: EvaluatedEvent): void {
+    if (!isBest) return;
+    const named = Object.entries(measures).map(([name, value]) => [`eval_${name}`, value] as const);
+    const best = { step, eval_loss: loss, ...Object.fromEntries(named), checkpoint: null };
+    this.record = { ...this.record, best };
   }
 
   private async update(part: Partial<RunRecord>): Promise<void> {

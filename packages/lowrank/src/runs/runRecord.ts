@@ -32,8 +32,18 @@ export interface RunRecord {
   /** Seconds of training until then. */
   readonly seconds: number;
   readonly loss: number | null;
-  /** The lowest loss of an evaluation, and the checkpoint of its weights where there is one. */
-  readonly best: { readonly step: number; readonly eval_loss: number; readonly checkpoint: string | null } | null;
+  /** The best evaluation with its measures (`eval_rouge_l`), and the checkpoint of its weights where there is one. */
+  readonly best: {
+    readonly step: number;
+    readonly eval_loss: number;
+    readonly [measure: `eval_${string}`]: number;
+    readonly checkpoint: string | null;
+  } | null;
+  /**
+   * The layouts of a step's rows that --auto-batch has come to, from the step on that it went on from; none where the
+   * settings' own holds.
+   */
+  readonly micro_batches?: readonly MicroBatches[];
   /** Where it went on after a stop: the step of the checkpoint, and when. */
   readonly resumes: readonly { readonly step: number; readonly at: string }[];
   readonly stopped_by: StoppedBy | null;
@@ -48,6 +58,14 @@ export interface RunRecord {
   /** What was written after held-out prompts at the end. */
   readonly samples: readonly RunSample[];
   readonly error: string | null;
+}
+
+/** How a step's rows are laid out. */
+export interface MicroBatches {
+  /** Steps that had been taken before. */
+  readonly step: number;
+  readonly batch_size: number;
+  readonly gradient_accumulation: number;
 }
 
 export const recordFile = 'run.json';

@@ -1,4 +1,5 @@
-import { defineSettings, list, number, setting, text, toggle, wholeNumber } from '@lowrank/settings';
+import { metricNames } from '@lowrank/data';
+import { choice, defineSettings, list, number, setting, text, toggle, wholeNumber } from '@lowrank/settings';
 
 /** How rows become batches. */
 export const batchSettings = defineSettings(
@@ -57,9 +58,28 @@ export const checkpointSettings = defineSettings(
       aliases: ['eval_every', 'eval_steps', 'steps_per_eval'],
       changeable: true,
     }),
+    /** Scores of each evaluation beside the loss; the first one decides which is the best. */
+    evaluationMetrics: setting({
+      schema: list(choice(metricNames)),
+      flag: 'eval-metric',
+      help: `metrics of each evaluation: ${metricNames.join(', ')}; the first decides which one is the best`,
+      see: './runs#evaluation',
+      value: 'names',
+      otherwise: 'the loss',
+      aliases: ['metric_for_best_model', 'eval_metrics', 'eval_metric'],
+    }),
+    evaluationPrompts: setting({
+      schema: wholeNumber({ min: 1 }),
+      flag: 'eval-prompts',
+      help: 'most distinct prompts that --eval-metric is over',
+      see: './runs#evaluation',
+      value: 'n',
+      otherwise: '64',
+      requires: [{ setting: 'evaluationMetrics' }],
+    }),
     earlyStopping: setting({
       schema: wholeNumber({ min: 1 }),
-      help: 'end after so many evaluations in a row without a new lowest loss',
+      help: 'end after so many evaluations in a row without a new best one',
       see: './runs#early-stopping',
       value: 'n',
       otherwise: 'never',
