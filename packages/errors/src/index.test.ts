@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { isDeviceLost, isLowrankError, LowrankError } from './index.js';
+import { isDeviceLost, isLowrankError, isOutOfMemory, LowrankError } from './index.js';
 
 test('the message says what, expected, got and the remedy', () => {
   const error = new LowrankError({ code: 'x.y', what: 'rank', expected: 'at least 1', got: '0', remedy: 'Raise it.' });
@@ -37,6 +37,7 @@ test('settings have other names on other faces', () => {
 test('a lost GPU and a lost thread are both a lost device', () => {
   for (const code of ['webgpu.device-lost', 'cpu.threadLost'])
     expect(isDeviceLost(new LowrankError({ code, what: 'x' }))).toBe(true);
-  expect(isDeviceLost(new LowrankError({ code: 'cpu.outOfMemory', what: 'x' }))).toBe(false);
+  const tooLarge = new LowrankError({ code: 'cpu.outOfMemory', what: 'x' });
+  expect([isDeviceLost(tooLarge), isOutOfMemory(tooLarge)]).toEqual([false, true]);
   expect(isDeviceLost(new Error('cpu.threadLost'))).toBe(false);
 });

@@ -73,6 +73,13 @@ export function isDeviceLost(error: unknown): error is LowrankError {
   return isLowrankError(error) && lostDevices.includes(error.code);
 }
 
+const beyondMemory = ['webgpu.out-of-memory', 'cpu.outOfMemory', 'tensor.binding'];
+
+/** Whether less at once may fit: memory has run out, or a plan is beyond a limit of the device. */
+export function isOutOfMemory(error: unknown): error is LowrankError {
+  return isLowrankError(error) && beyondMemory.includes(error.code);
+}
+
 /** Settings as programs write them. */
 const plainNames: SettingNames = (setting, value) => (value === undefined ? setting : `${setting} '${value}'`);
 

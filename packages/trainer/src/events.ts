@@ -68,8 +68,8 @@ export interface SkippedEvent {
 }
 
 /**
- * A step whose loss was far above those before it, with `onSpike: 'rollback'`: the weights and the optimizer's state are
- * those of an earlier step again, and the batches since then are left out. In place of its {@link StepEvent}.
+ * A step whose loss was far above those before it, with `onSpike: 'rollback'`: the weights and the optimizer's state
+ * are those of an earlier step again, and the batches since then are left out. In place of its {@link StepEvent}.
  */
 export interface RolledBackEvent {
   readonly type: 'rolledBack';

@@ -148,7 +148,7 @@ export const trainingSettings = defineSettings(
     onSpike: setting({
       schema: choice(spikeRules),
       default: 'ignore',
-      help: 'after a loss far above those before it: go on, go back to the last snapshot without those batches, or stop',
+      help: 'after a loss far above those before it: go on, go back to the last snapshot, or stop',
       see: './runs#loss-spikes',
       value: 'rule',
       changeable: true,

@@ -8,7 +8,7 @@ import { evaluatePreferences } from '../jobs/evaluatePreferences.js';
 import type { EvaluateFolderResult } from '../jobs/evaluate.js';
 import { fineTuneFolder } from '../jobs/fineTune.js';
 import type { FineTuneResult } from '../jobs/fineTune.js';
-import type { DeviceLostEvent, FineTuneEvent, ResumedEvent } from '../jobs/fineTuneOptions.js';
+import type { BatchReducedEvent, DeviceLostEvent, FineTuneEvent, ResumedEvent } from '../jobs/fineTuneOptions.js';
 import { checkpointName } from '../runs/checkpointFolders.js';
 import type { TransferEvents } from '../jobs/folders.js';
 import { checkLabels } from '../jobs/scoreLabels.js';
@@ -199,6 +199,20 @@ function describeLost({ message, step }: DeviceLostEvent): string {
   return `${message}\nthe run ${from} on another device`;
 }
 
+/** The same steps in smaller micro-batches. */
+function describeReduced({ message, batchSize, gradientAccumulation, plannedBytes, step }: BatchReducedEvent): string {
+  const { before, now } = plannedBytes;
+  const sizes =
+    before === undefined || now === undefined
+      ? ''
+      : `; by its plan a step takes ${(now / 1e6).toFixed(1)} MB in place of ${(before / 1e6).toFixed(1)} MB`;
+  const from = step === undefined ? 'begins anew' : `goes on after step ${step}`;
+  return (
+    `${message}\nthe run ${from} with --batch-size ${batchSize} --gradient-accumulation ${gradientAccumulation}, ` +
+    `the same rows in each step${sizes}`
+  );
+}
+
 /** A batch that is left out, with --on-nan skip. */
 function describeSkipped({ step, loss, gradNorm, inRow, mostInRow }: SkippedEvent): string {
   const before = inRow === 1 ? '' : `, ${inRow} in a row (${mostInRow} end the run)`;
@@ -262,10 +276,10 @@ async function trainCommand({ flags, backend, speaker, onInterrupted }: TrainCom
     if (event.type === 'warning') say(`warning: ${event.text}`);
     else if (event.type === 'data') say(`${event.name}: ${describeRows(event)}`);
     else if (event.type === 'resumed') say(describeResumed(event));
-    else if (event.type === 'deviceLost') {
+    else if (event.type === 'deviceLost' || event.type === 'batchReduced') {
       progress?.stop();
       progress = undefined;
-      say(`warning: ${describeLost(event)}`);
+      say(`warning: ${event.type === 'deviceLost' ? describeLost(event) : describeReduced(event)}`);
     } else if (event.type === 'reference') say(describeReference(event.documents));
     else if (event.type === 'baseline') say(`loss ${event.loss.toFixed(4)} on the evaluation rows before training`);
     else if (event.type === 'samples') ({ samples } = event);

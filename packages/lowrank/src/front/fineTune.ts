@@ -97,6 +97,8 @@ function checkGiven(model: Model, given: FineTuneOptions): void {
   if (given.data === undefined)
     throw wrongOption('data', 'rows to train on', 'nothing', "For example: data: 'rows.jsonl'");
   const options: Readonly<Record<string, unknown>> = { ...given };
+  if (given.autoBatch === true)
+    throw wrongOption('autoBatch', 'none here', 'true', 'fineTuneFolder of lowrank/node does it; or give a batchSize.');
   const late = decided.find((name) => options[name] !== undefined);
   if (late !== undefined)
     throw wrongOption(late, 'none here', 'one', `Give it to loadModel: loadModel(source, { ${late} }).`);

@@ -1,13 +1,5 @@
-import type {
-  EncodedRow,
-  ExampleGroup,
-  PreferenceExample,
-  PreferenceKind,
-  RowSource,
-  SamplerState,
-} from '@lowrank/data';
+import type { ExampleGroup, PreferenceExample, PreferenceKind, RowSource, SamplerState } from '@lowrank/data';
 import {
-  documentBatches,
   examplesInOrder,
   largestPreferenceBatches,
   memoryRows,
@@ -17,11 +9,11 @@ import {
   selectionOf,
   withVirtualTokens,
 } from '@lowrank/data';
-import type { Objective, ScoredModel } from '@lowrank/trainer';
-import type { Backend } from '@lowrank/tensor';
-import { scoreDocuments } from '@lowrank/trainer';
+import type { Objective } from '@lowrank/trainer';
 import { asTraining } from '../jobs/openModel.js';
 import { datasetWarnings } from './datasetWarnings.js';
+import type { Reference } from './logLikelihoods.js';
+import { logLikelihoods } from './logLikelihoods.js';
 import { cutFor, evaluationSource } from './readRows.js';
 import type { ReadingOptions, RunHooks, RunOptions, TrainingModel } from './runOptions.js';
 import type { RunData } from './textRun.js';
@@ -128,9 +120,6 @@ export async function readGroups(
   return groups;
 }
 
-/** Log probabilities by document. */
-export type Reference = ReadonlyMap<EncodedRow, number>;
-
 /**
  * Asks the model, as it is, for the log probability of each document. Those of a run with more steps are the same ones,
  * to the last bit: the sequences are laid out for all examples, and the last ones are left out.
@@ -159,33 +148,6 @@ export async function referenceOf(
   const count = 2 * (examples.length - unseen);
   await hooks.onEvent?.({ type: 'reference', documents: count });
   return logLikelihoods(open, documents, { backend: await backend(), virtualTokens, count, signal, execution });
-}
-
-/** Log p(labels | what comes before them) of each document, Σ over its labels; without those that a signal cut off. */
-export async function logLikelihoods(
-  { vocabularySize, module }: TrainingModel['open'],
-  documents: readonly EncodedRow[],
-  {
-    virtualTokens,
-    count,
-    ...options
-  }: Pick<RunOptions, 'signal' | 'execution'> & {
-    readonly backend: Backend;
-    readonly virtualTokens: number;
-    /** Documents that have to be scored: the first ones. Default all. */
-    readonly count?: number;
-  },
-): Promise<Reference> {
-  const batches = documentBatches(withVirtualTokens(documents, { vocabularySize, virtualTokens }), { count });
-  const model: ScoredModel = module;
-  const scores = await scoreDocuments({ ...options, model, batches });
-  const reference = new Map<EncodedRow, number>();
-  for (const [at, batch] of batches.entries())
-    for (const [slot, place] of batch.documents.entries()) {
-      const document = documents[place];
-      if (document !== undefined) reference.set(document, scores[at]?.[slot] ?? NaN);
-    }
-  return reference;
 }
 
 /** The groups with what the reference says of their documents, and the model's virtual tokens before them. */

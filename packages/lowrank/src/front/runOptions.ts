@@ -61,11 +61,19 @@ export interface DataEvent {
 /** How rows are read. */
 export type ReadingOptions = Pick<RunOptions, 'maxLength' | keyof LossMask> & Omit<RowSelection, 'parts'>;
 
+/** Bytes that a step takes by its plan: as it is laid out, and in smaller micro-batches. */
+export interface PlannedBytes {
+  readonly given: number | undefined;
+  readonly smaller: number | undefined;
+}
+
 export interface RunHooks extends SavingHooks {
   /** Whether the rows of the evaluation are evaluated before the first step too: the event `baseline`. */
   readonly baseline?: boolean | undefined;
   /** Called with the number of steps in all, before the first. */
   readonly planned?: ((steps: number) => void | Promise<void>) | undefined;
+  /** Told before the error of a run whose memory ran out, where `autoBatch` may try another layout. */
+  readonly outOfMemory?: ((plan: PlannedBytes) => void) | undefined;
   /** Something between two steps, with the weights of exactly that step. */
   readonly betweenSteps?: BetweenSteps<Learned> | undefined;
   /** Saves what was learned, at the end and when the signal is aborted; returns where. */

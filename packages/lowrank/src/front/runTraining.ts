@@ -6,6 +6,9 @@ import type { RandomState } from '@lowrank/tensor';
 import { scalar } from '@lowrank/tensor';
 import type { TrainOptions, TrainResult, TrainSession } from '@lowrank/trainer';
 import { objectiveNamed, train } from '@lowrank/trainer';
+import type { PlannedPart } from '../jobs/plannedBytes.js';
+import { plannedBytes } from '../jobs/plannedBytes.js';
+import { mayShrink, smallerBatches } from '../jobs/smallerBatches.js';
 import { applyMethod } from '../jobs/methodRun.js';
 import type { OpenModel } from '../jobs/openModel.js';
 import { paddingWarnings } from './paddingWarning.js';
@@ -70,7 +73,7 @@ async function trainOn(
   const backend = await model.backend();
   const { method, applied } = learned;
   const { betweenSteps } = hooks;
-  const result = await train<TrainSession<string>, string>({
+  const training = train<TrainSession<string>, string>({
     ...trainerOptions(options),
     ...savingOptions(options, hooks, learned),
     createSession: () => ({
@@ -93,7 +96,18 @@ async function trainOn(
     save: hooks.save && ((_, at) => hooks.save?.(method, applied, at) ?? Promise.resolve('')),
     onEvent: (event) => hooks.onEvent?.(event),
   });
-  return { result, held };
+  try {
+    return { result: await training, held };
+  } catch (error) {
+    if (hooks.outOfMemory !== undefined && mayShrink(error, options)) {
+      const part = { spec: backend.spec, random, parameters: applied.parameters, options };
+      hooks.outOfMemory({
+        given: plannedBytes({ ...part, loss: loss(random), microBatches: largest }),
+        smaller: await smallerBytes(part, { options, data, steps }),
+      });
+    }
+    throw error;
+  }
 }
 
 function nothingToEvaluate(setting: string, value: string): LowrankError {
@@ -118,6 +132,17 @@ function notOfPairs(metrics: readonly string[], loss = 'sft'): LowrankError {
 }
 
 type TrainerOptions = Partial<TrainOptions<TrainSession<string>, string>>;
+
+async function smallerBytes(
+  part: Omit<PlannedPart, 'loss' | 'microBatches'>,
+  { options, data, steps }: { readonly options: RunOptions; readonly data: RunData; readonly steps: number },
+): Promise<number | undefined> {
+  const layout = smallerBatches(options);
+  // Pairs are read and laid out in one go.
+  if (layout === undefined || objectiveNamed(options.loss ?? 'sft').rows !== 'sft') return undefined;
+  const { largest, loss } = await data.layOut(steps, layout);
+  return plannedBytes({ ...part, loss: loss(part.random), microBatches: largest });
+}
 
 /** The options that the trainer takes as they are. */
 function trainerOptions(

@@ -22,6 +22,12 @@ import { evaluationSource } from './readRows.js';
 
 type Side = TrainingData['train'];
 
+/** A layout to look at what it would need: nothing is warned of, and nothing read that is not needed for it. */
+export interface LayOutOptions {
+  readonly batchSize: number;
+  readonly gradientAccumulation: number;
+}
+
 /** What a run trains on: its rows, read, and what they become. */
 export interface RunData {
   /** Documents of the data, for what goes by their tokens alone. */
@@ -31,7 +37,7 @@ export interface RunData {
   /** Optimizer steps that see every row once; the last may be a part of one. */
   readonly stepsPerEpoch: number;
   /** Reads the rows of the evaluation too, and lays out all that a run of so many steps needs. */
-  layOut(steps: number): Promise<RunBatches>;
+  layOut(steps: number, options?: LayOutOptions): Promise<RunBatches>;
   /** Lets go of the data's files. */
   close(): Promise<void>;
 }
@@ -63,7 +69,8 @@ export async function readTextRun(model: TrainingModel, options: RunOptions, hoo
     documents: rows,
     known: data.train.dataset.rows,
     stepsPerEpoch: rows.kept / (batchSize * gradientAccumulation),
-    async layOut(steps) {
+    async layOut(steps, other) {
+      if (other !== undefined) return layOutOnly(rows, { ...options, ...other, steps, open });
       const held = data.validation ?? (await readEvaluation(model, options, hooks));
       if (held !== undefined) await warnOfSharedPrompts(data.train, held, hooks);
       const layout = { ...options, batchSize, gradientAccumulation, state: resume?.data as SamplerState | undefined };
@@ -88,6 +95,17 @@ async function measuredBy({ tokenizer }: TrainingModel, options: RunOptions): Pr
   if (source === undefined || metrics.every((name) => name === 'loss')) return undefined;
   const { evaluationMetrics } = await import('../jobs/evaluationMetrics.js');
   return evaluationMetrics(source, { metrics, prompts, seed, tokenizer, execution });
+}
+
+async function layOutOnly(
+  rows: TrainingRows,
+  options: RunOptions & LayOutOptions & { readonly steps: number; readonly open: TrainingModel['open'] },
+): Promise<RunBatches> {
+  return {
+    batches: trainingRowBatches(rows, options),
+    largest: await largestRowBatches(rows, options),
+    loss: (random) => (random && options.open.trainingLoss(random, options)) ?? options.open.loss,
+  } as RunBatches;
 }
 
 async function readEvaluation(model: TrainingModel, options: RunOptions, hooks: RunHooks): Promise<Side | undefined> {

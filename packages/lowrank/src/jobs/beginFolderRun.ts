@@ -1,6 +1,6 @@
 import { ownDisk } from '@lowrank/files';
 import { beginRun } from '../runs/beginRun.js';
-import type { BegunRun, PreparedRun } from '../runs/beginRun.js';
+import type { AgainRun, BegunRun, PreparedRun } from '../runs/beginRun.js';
 import { ReportFile } from '../runs/reportFile.js';
 import type { RunInput } from '../runs/runInputs.js';
 import { lookAt } from '../runs/runInputs.js';
@@ -21,11 +21,12 @@ export type BegunFolderRun = BegunRun<FineTuneFolderOptions, WithFolders>;
  *
  * @throws LowrankError what beginRun, checkOptions, checkValues and withFolders throw
  */
-export function beginFolderRun(given: FineTuneFolderOptions): Promise<BegunFolderRun> {
+export function beginFolderRun(given: FineTuneFolderOptions, again?: AgainRun): Promise<BegunFolderRun> {
   return beginRun(given, {
     place: { disk: ownDisk, path: given.output },
     sources: [given.model],
     prepare,
+    again,
     followers: {
       report: (options) => new ReportFile(options),
       board: (folder, warn) => TensorBoardFile.in(folder, warn),

@@ -1,4 +1,4 @@
-import type { MetricName, PromptGroup, TextTokenizer } from '@lowrank/data';
+import type { MetricName, TextTokenizer } from '@lowrank/data';
 import {
   groupByPrompt,
   isTextMetric,
@@ -42,8 +42,8 @@ export function measureName(metric: MetricName): string {
  * each prompt, or which of all completions it finds likeliest. No random number is drawn but for the choice of the
  * prompts.
  *
- * @throws LowrankError `metrics.prompts` for rows that are no prompt and completion, `cli.conflict` for rows of standard
- * input, and what the metrics throw
+ * @throws LowrankError `metrics.prompts` for rows that are no prompt and completion, `cli.conflict` for rows of
+ * standard input, and what the metrics throw
  */
 export async function evaluationMetrics(
   { source, options }: EvaluationSource,

@@ -4,21 +4,26 @@ import type { AppliedMethod, Method, MethodFiles } from '@lowrank/methods';
 import { methodNamed } from '@lowrank/methods';
 import type { CausalModel } from '@lowrank/models';
 import type { RunSample } from '@lowrank/study';
-import type { Backend } from '@lowrank/tensor';
 import type { Measures, StoppedBy } from '@lowrank/trainer';
 import { stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { backendOnce } from '../device.js';
 import { checkKeepsTables, newTokens } from '../front/newTokens.js';
-import type { TrainingModel } from '../front/runOptions.js';
+import type { PlannedBytes, TrainingModel } from '../front/runOptions.js';
+import type { RunState } from '../front/runState.js';
 import type { FinishedRun } from '../front/runTraining.js';
 import { runTraining } from '../front/runTraining.js';
+import type { AgainRun } from '../runs/beginRun.js';
 import { folderHooks } from '../runs/folderHooks.js';
+import { isStandardInput } from '../runs/runInputs.js';
 import { filesToSave } from '../saveFolder.js';
 import type { BegunFolderRun } from './beginFolderRun.js';
 import { beginFolderRun } from './beginFolderRun.js';
 import type { FineTuneFolderOptions } from './fineTuneOptions.js';
-import { lostItsDevice, onAnotherDevice } from './lostDevice.js';
+import type { Again } from './lostDevice.js';
+import { goingOn, lostItsDevice, onAnotherDevice, reasonOf } from './lostDevice.js';
+import { RunDevices } from './runDevices.js';
+import { checkAutoBatch, mayShrink, smallerBatches } from './smallerBatches.js';
 import { openModel } from './openModel.js';
 import { quantizationOf } from './quantization.js';
 import { runSamples } from './runSamples.js';
@@ -68,7 +73,8 @@ export interface FineTuneResult {
  * are given.
  *
  * A run that loses its GPU's device goes on from its last checkpoint, or from its beginning, with another one where
- * `backend` opens them, three times at most.
+ * `backend` opens them, three times at most; with `autoBatch` a run whose memory runs out goes on in smaller
+ * micro-batches.
  *
  * All that can be known to be wrong is found before the first step. A run that fails without a checkpoint leaves
  * nothing
@@ -79,20 +85,27 @@ export interface FineTuneResult {
  * `run.nothingToResume`
  */
 export async function fineTuneFolder(given: FineTuneFolderOptions): Promise<FineTuneResult> {
-  const { backend } = given;
-  let device: Backend | undefined;
-  let next: FineTuneFolderOptions =
-    typeof backend === 'function' ? { ...given, backend: async () => (device = await backend()) } : given;
-  for (let lost = 1; ; lost++) {
-    const run = await beginFolderRun(next);
+  checkAutoBatch(given);
+  const devices = new RunDevices(given);
+  let next: FineTuneFolderOptions = { ...given, backend: devices.backend };
+  let again: AgainRun = {};
+  for (let lost = 0; ;) {
+    const run = await beginFolderRun(next, again);
+    const held: Held = { state: undefined, planned: undefined };
     try {
-      return await trainFolder(run);
+      return await trainFolder(run, held);
     } catch (error) {
-      const isLost = await lostItsDevice(error, device);
-      await run.folder.fail(error);
-      const again = isLost ? await onAnotherDevice(run, { lost, error }) : undefined;
-      if (again === undefined) throw error;
-      next = again;
+      const { options } = run;
+      const found = (await lostItsDevice(error, devices.opened))
+        ? await onAnotherDevice(run, { lost: ++lost, error, state: held.state })
+        : mayShrink(error, options)
+          ? await inSmallerBatches(run, { ...held, error })
+          : undefined;
+      await run.folder.fail(error, { goesOn: found?.state !== undefined });
+      if (found === undefined) throw error;
+      devices.release();
+      next = found.options;
+      again = { state: found.state, microBatches: found.microBatches ?? again.microBatches };
     } finally {
       // Removes what was made for it and is empty, too.
       await run.claim.discard();
@@ -100,7 +113,31 @@ export async function fineTuneFolder(given: FineTuneFolderOptions): Promise<Fine
   }
 }
 
-async function trainFolder(run: BegunFolderRun): Promise<FineTuneResult> {
+/** What a run leaves to the one that goes on in its place. */
+interface Held {
+  state: RunState | undefined;
+  planned: PlannedBytes | undefined;
+}
+
+/** The same steps in smaller micro-batches; undefined where they cannot be smaller. */
+async function inSmallerBatches(
+  run: BegunFolderRun,
+  { state, planned, error }: Held & { readonly error: unknown },
+): Promise<Again | undefined> {
+  const { given, options, folder, resume } = run;
+  const layout = smallerBatches(options);
+  const isOnce = isStandardInput(options.data) || isStandardInput(options.evalData);
+  if (layout === undefined || isOnce || options.signal?.aborted === true) return undefined;
+  const again = await goingOn({ given, folder }, state);
+  const step = again.step ?? resume?.step;
+  const plannedBytes = { before: planned?.given, now: planned?.smaller };
+  await given.onEvent?.({ type: 'batchReduced', message: reasonOf(error), ...layout, plannedBytes, step });
+  const { batchSize, gradientAccumulation } = layout;
+  const microBatches = { step: step ?? 0, batch_size: batchSize, gradient_accumulation: gradientAccumulation };
+  return { ...again, microBatches };
+}
+
+async function trainFolder(run: BegunFolderRun, held: Held): Promise<FineTuneResult> {
   const { options, folder, resume } = run;
   const { saves } = methodNamed(options.method ?? 'lora');
   const { model, texts } = await trainingModel(options);
@@ -110,7 +147,11 @@ async function trainFolder(run: BegunFolderRun): Promise<FineTuneResult> {
   const trained = await runTraining(
     model,
     { ...options, resume },
-    folderHooks(run, { filesOf, backend, onEvent: (event) => options.onEvent?.(event) }),
+    {
+      ...folderHooks(run, { filesOf, backend, onEvent: (event) => options.onEvent?.(event) }),
+      snapshot: (state) => (held.state = state),
+      outOfMemory: (planned) => (held.planned = planned),
+    },
   );
   const { steps, skipped, tokens, seconds, interrupted, evaluation, finalLoss, bestStep, stoppedBy } = trained.result;
   const evalLoss = evaluation?.loss ?? null;

@@ -69,4 +69,17 @@ export interface DeviceLostEvent {
   readonly step: number | undefined;
 }
 
-export type FineTuneEvent = RunEvent | ResumedEvent | SamplesEvent | DeviceLostEvent;
+/** Memory ran out: the run goes on with the same steps in smaller micro-batches. */
+export interface BatchReducedEvent {
+  readonly type: 'batchReduced';
+  /** What was said of it. */
+  readonly message: string;
+  readonly batchSize: number;
+  readonly gradientAccumulation: number;
+  /** Bytes of a step by its plan, before and now; undefined where they are not known. */
+  readonly plannedBytes: { readonly before: number | undefined; readonly now: number | undefined };
+  /** That the run goes on from; undefined where it begins anew. */
+  readonly step: number | undefined;
+}
+
+export type FineTuneEvent = BatchReducedEvent | RunEvent | ResumedEvent | SamplesEvent | DeviceLostEvent;

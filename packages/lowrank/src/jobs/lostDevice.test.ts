@@ -1,10 +1,10 @@
-import { readFileSync } from 'node:fs';
+import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { createCpuBackend } from '@lowrank/cpu';
 import { LowrankError } from '@lowrank/errors';
 import type { Backend } from '@lowrank/tensor';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { golden, readJson, scratch } from '../testing.js';
+import { golden, readJson, readLines, scratch } from '../testing.js';
 import type { BegunRun } from '../runs/beginRun.js';
 import type { RunRecord } from '../runs/runRecord.js';
 import { fineTuneFolder } from './fineTune.js';
@@ -68,6 +68,25 @@ test('a run whose device is lost goes on from its last checkpoint, or from its b
   expect(weightsOf(output)).toEqual(weightsOf(whole));
 });
 
+test('a run without a checkpoint goes on from its last snapshot in memory, and from the newer of the two', async () => {
+  using place = scratch();
+  const [whole, output] = [join(place.path, 'whole'), join(place.path, 'lost')];
+  await run({ output: whole, seed: 5 });
+  // With nothing on the disk, then with an older and a newer checkpoint.
+  const held = await run({ output, seed: 5, snapshotEvery: 3 }, [5, 7]);
+  expect(held).toMatchObject({ opened: 3, from: [3, 6], result: { steps: 8, resumed_from: 6 }, error: undefined });
+  expect(weightsOf(output)).toEqual(weightsOf(whole));
+  const lines = readLines<{ step: number }>(join(output, 'metrics.jsonl'));
+  expect(lines.map(({ step }) => step)).toEqual([1, 2, 3, 4, 5, 6, 7, 8]);
+  const both = { output, seed: 5, overwrite: true, snapshotEvery: 3, saveEvery: 4 };
+  expect(await run(both, [5, 7])).toMatchObject({ from: [4, 6] });
+  expect(weightsOf(output)).toEqual(weightsOf(whole));
+  // What is only in memory is gone with the run, and nothing of it stays in the folder.
+  const ended = await run({ output: join(place.path, 'ended'), snapshotEvery: 1, backend: cpu }, [4]);
+  expect(ended).toMatchObject({ from: [], error: gone });
+  expect(existsSync(join(place.path, 'ended'))).toBe(false);
+});
+
 test('a run that loses device after device ends with the error; resumed, it may lose one again', async () => {
   using place = scratch();
   const [whole, output] = [join(place.path, 'whole'), join(place.path, 'lost')];
@@ -87,12 +106,13 @@ test('without another device, without rows to read again, or when it is to stop,
   expect(await run({ output, backend: cpu }, [3])).toMatchObject({ from: [], error: gone });
   const signal = AbortSignal.abort();
   expect(await run({ output, signal, backend: () => Promise.reject(gone) })).toMatchObject({ from: [], error: gone });
-  const folder = { lastCheckpoint: () => Promise.resolve(2) };
+  const folder = { lastCheckpoint: () => Promise.resolve(2), hasBegun: true };
   const given = { backend: () => Promise.resolve(cpu), model, output, data };
   const begun = (part: object): BegunRun<FineTuneFolderOptions> =>
     ({ given: { ...given, ...part }, folder }) as unknown as BegunRun<FineTuneFolderOptions>;
   const lost = { lost: 1, error: gone };
-  expect(await onAnotherDevice(begun({}), lost)).toEqual({ ...given, overwrite: undefined, resume: true });
+  const going = { ...given, overwrite: undefined, resume: true };
+  expect(await onAnotherDevice(begun({}), lost)).toEqual({ options: going, state: undefined, step: 2 });
   for (const part of [{ data: '-' }, { evalData: '-' }, { signal }, { backend: cpu }])
     expect(await onAnotherDevice(begun(part), lost)).toBeUndefined();
   const late = (event: FineTuneEvent): void => {

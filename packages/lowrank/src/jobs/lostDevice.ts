@@ -2,6 +2,8 @@ import { isDeviceLost, isLowrankError } from '@lowrank/errors';
 import type { Backend } from '@lowrank/tensor';
 import { isStandardInput } from '../runs/runInputs.js';
 import type { BegunFolderRun } from './beginFolderRun.js';
+import type { MicroBatches } from '../runs/runRecord.js';
+import type { RunState } from '../front/runState.js';
 import type { FineTuneFolderOptions } from './fineTuneOptions.js';
 
 /** A run that loses more devices than this has another trouble than a driver that was reset. */
@@ -15,7 +17,7 @@ export async function lostItsDevice(error: unknown, backend: Backend | undefined
 }
 
 /** Without the remedy, which is being taken. */
-function reasonOf(error: unknown): string {
+export function reasonOf(error: unknown): string {
   if (isLowrankError(error) && error.got !== undefined) return `${error.what}: ${error.got}`;
   return error instanceof Error ? error.message : String(error);
 }
@@ -26,16 +28,38 @@ function reasonOf(error: unknown): string {
  */
 export async function onAnotherDevice(
   { given, folder, resume }: Pick<BegunFolderRun, 'given' | 'folder' | 'resume'>,
-  { lost, error }: { readonly lost: number; readonly error: unknown },
-): Promise<FineTuneFolderOptions | undefined> {
+  { lost, error, state }: { readonly lost: number; readonly error: unknown; readonly state?: RunState | undefined },
+): Promise<Again | undefined> {
   const { backend, signal, data, evalData } = given;
   if (typeof backend !== 'function' || lost > mostLostDevices || signal?.aborted === true) return undefined;
   if (isStandardInput(data) || isStandardInput(evalData)) return undefined;
-  const own = await folder.lastCheckpoint();
   // Only what comes after the training is lost, and the result lies where the run would begin anew.
-  if (own === undefined && folder.hasEnded) return undefined;
-  const step = own ?? resume?.step;
-  await given.onEvent?.({ type: 'deviceLost', message: reasonOf(error), step });
-  // What was to be overwritten is gone by its first checkpoint; before, it still lies there.
-  return own === undefined ? given : { ...given, overwrite: undefined, resume: true };
+  if (folder.hasEnded && (await folder.lastCheckpoint()) === undefined) return undefined;
+  const again = await goingOn({ given, folder }, state);
+  await given.onEvent?.({ type: 'deviceLost', message: reasonOf(error), step: again.step ?? resume?.step });
+  return again;
+}
+
+/** How a run is begun again. */
+export interface Again {
+  readonly options: FineTuneFolderOptions;
+  /** In memory, and newer than what is on the disk. */
+  readonly state: RunState | undefined;
+  /** The layout of its steps from then on, where it is another one. */
+  readonly microBatches?: MicroBatches | undefined;
+  /** That it goes on from; undefined where it begins as it was begun. */
+  readonly step: number | undefined;
+}
+
+/** From the state in memory or the last checkpoint of this run, whichever is newer, or from where it began. */
+export async function goingOn(
+  { given, folder }: Pick<BegunFolderRun, 'given' | 'folder'>,
+  held: RunState | undefined,
+): Promise<Again> {
+  const own = await folder.lastCheckpoint();
+  // Before its first step a run has written nothing that could be gone on with.
+  const isNewer = held !== undefined && folder.hasBegun && held.step > (own ?? 0);
+  // What was to be overwritten is gone by the first step; before, it still lies there.
+  const options = own === undefined && !isNewer ? given : { ...given, overwrite: undefined, resume: true };
+  return { options, state: isNewer ? held : undefined, step: isNewer ? held.step : own };
 }

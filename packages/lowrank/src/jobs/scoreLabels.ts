@@ -3,7 +3,7 @@ import { encodeRow } from '@lowrank/data';
 import { LowrankError } from '@lowrank/errors';
 import type { Backend } from '@lowrank/tensor';
 import type { Execution } from '@lowrank/trainer';
-import { logLikelihoods } from '../front/preferenceRun.js';
+import { logLikelihoods } from '../front/logLikelihoods.js';
 import type { OpenModel } from './openModel.js';
 
 export interface ScoreLabelsOptions {

@@ -10,7 +10,8 @@ import type { RunFollowers } from './runFolder.js';
 import { RunFolder } from './runFolder.js';
 import type { RunInput } from './runInputs.js';
 import { checkInput } from './runInputs.js';
-import type { RunRecord } from './runRecord.js';
+import type { MicroBatches, RunRecord } from './runRecord.js';
+import { layoutOf } from '../jobs/smallerBatches.js';
 import { recordVersion } from './runRecord.js';
 
 /** What all runs with a folder are called with, beside the settings of the tables. */
@@ -38,6 +39,7 @@ export interface BeginOptions<Given, Options> {
   /** Checks the options, with the settings of a run that goes on, and looks at all inputs. */
   readonly prepare: (filled: Given) => Promise<PreparedRun<Options>>;
   readonly followers?: RunFollowers | undefined;
+  readonly again?: AgainRun | undefined;
 }
 
 /** A run that is about to train: a new one, or one that goes on. */
@@ -52,6 +54,13 @@ export interface BegunRun<Given, Options = Given> {
   readonly resume: RunState | undefined;
   /** Of the run that goes on, as it was. */
   readonly record: RunRecord | undefined;
+}
+
+/** What a run has come to in this process, when it is begun again. */
+export interface AgainRun {
+  /** A state in memory that is newer than its checkpoints. */
+  readonly state?: RunState | undefined;
+  readonly microBatches?: MicroBatches | undefined;
 }
 
 /**
@@ -73,7 +82,8 @@ export async function beginRun<Given extends RunRequest, Options>(
     resume: overwrite === true ? undefined : 'run',
   });
   try {
-    const found = overwrite === true ? undefined : await findRun(place.path, resume === true, place.disk);
+    const stored = overwrite === true ? undefined : await findRun(place.path, resume === true, place.disk);
+    const found = stored && { ...stored, step: how.again?.state?.step ?? stored.step };
     if (found === undefined && claim.holds !== undefined && overwrite !== true) {
       // Something else than a run that can go on: the same refusal as for any output.
       await claim.release();
@@ -88,7 +98,7 @@ export async function beginRun<Given extends RunRequest, Options>(
 
 async function begun<Given extends RunRequest, Options>(
   given: Given,
-  { prepare, followers }: BeginOptions<Given, Options>,
+  { prepare, followers, again = {} }: BeginOptions<Given, Options>,
   { claim, found }: { readonly claim: OutputClaim; readonly found: FoundRun | undefined },
 ): Promise<BegunRun<Given, Options>> {
   const goesOn = found?.step === undefined ? undefined : found.record;
@@ -96,12 +106,21 @@ async function begun<Given extends RunRequest, Options>(
   const filled = found === undefined ? given : withRunSettings(given, found.record);
   const prepared = await prepare(filled);
   if (goesOn !== undefined) checkInputs(goesOn.inputs, prepared.inputs);
-  const resume = found?.step === undefined ? undefined : await readCheckpoint(claim.path, found.step, claim.disk);
-  const record = await newRecord(filled, { prepared, resume, claim, before: goesOn });
+  const stored = again.state === undefined ? found?.step : undefined;
+  const resume = stored === undefined ? again.state : await readCheckpoint(claim.path, stored, claim.disk);
+  const layouts = layoutsOf(goesOn?.micro_batches, again.microBatches);
+  const record = {
+    ...(await newRecord(filled, { prepared, resume, claim, before: goesOn })),
+    ...(layouts.length > 0 && { micro_batches: layouts }),
+  };
   if (found !== undefined) await filled.onEvent?.({ type: 'resumed', folder: claim.path, step: found.step });
   const warn = async (text: string): Promise<void> => void (await filled.onEvent?.({ type: 'warning', text }));
   const folder = new RunFolder({ claim, record, resume, keepLast: filled.keepLast, warn, followers });
-  return { given: filled, options: prepared.options, claim, folder, resume, record: goesOn };
+  return { given: filled, options: { ...prepared.options, ...layoutOf(layouts.at(-1)) }, claim, folder, resume, record: goesOn };
+
+/** Those that the run has come to by now. */
+function layoutsOf(before: readonly MicroBatches[] = [], now: MicroBatches | undefined): readonly MicroBatches[] {
+  return now === undefined || JSON.stringify(before.at(-1)) === JSON.stringify(now) ? before : [...before, now];
 }
 
 function checkInputs(before: readonly RunInput[], now: readonly RunInput[]): void {

@@ -179,6 +179,11 @@ export class RunFolder {
     return this.record.status === 'finished' || this.record.status === 'stopped';
   }
 
+  /** Whether anything was written: after its first step, or when a run before it had been gone on with. */
+  get hasBegun(): boolean {
+    return this.metrics !== undefined;
+  }
+
   /** The step of the last checkpoint that it can go on from; undefined before its first step. */
   async lastCheckpoint(): Promise<number | undefined> {
     return this.metrics === undefined ? undefined : (await checkpointSteps(this.path, this.disk)).at(-1);

@@ -1,13 +1,16 @@
 import { metricNames } from '@lowrank/data';
 import { choice, defineSettings, list, number, setting, text, toggle, wholeNumber } from '@lowrank/settings';
 
+/** Rows of a batch, and batches of a step, unless a run says otherwise. */
+export const defaultBatch = { batchSize: 8, gradientAccumulation: 1 } as const;
+
 /** How rows become batches. */
 export const batchSettings = defineSettings(
   { code: 'cli.settings', subject: 'the setting' },
   {
     batchSize: setting({
       schema: wholeNumber({ min: 1 }),
-      default: 8,
+      default: defaultBatch.batchSize,
       help: 'rows of a batch',
       value: 'rows',
       aliases: ['per_device_train_batch_size', 'batch'],
@@ -15,11 +18,20 @@ export const batchSettings = defineSettings(
     }),
     gradientAccumulation: setting({
       schema: wholeNumber({ min: 1 }),
-      default: 1,
+      default: defaultBatch.gradientAccumulation,
       help: 'batches of a step',
       value: 'n',
       aliases: ['gradient_accumulation_steps', 'grad_accumulation_steps', 'accumulation'],
       cost: true,
+    }),
+    /** The optimizer steps stay what they are: their rows in smaller micro-batches, whose gradients are accumulated. */
+    autoBatch: setting({
+      schema: toggle(),
+      default: false,
+      help: 'where memory runs out, go on with half the --batch-size and twice the --gradient-accumulation',
+      see: './runs#out-of-memory',
+      aliases: ['auto_find_batch_size', 'auto_batch_size'],
+      changeable: true,
     }),
     seed: setting({
       schema: wholeNumber({ min: 0 }),
