@@ -116,7 +116,15 @@ async function begun<Given extends RunRequest, Options>(
   if (found !== undefined) await filled.onEvent?.({ type: 'resumed', folder: claim.path, step: found.step });
   const warn = async (text: string): Promise<void> => void (await filled.onEvent?.({ type: 'warning', text }));
   const folder = new RunFolder({ claim, record, resume, keepLast: filled.keepLast, warn, followers });
-  return { given: filled, options: { ...prepared.options, ...layoutOf(layouts.at(-1)) }, claim, folder, resume, record: goesOn };
+  return {
+    given: filled,
+    options: { ...prepared.options, ...layoutOf(layouts.at(-1)) },
+    claim,
+    folder,
+    resume,
+    record: goesOn,
+  };
+}
 
 /** Those that the run has come to by now. */
 function layoutsOf(before: readonly MicroBatches[] = [], now: MicroBatches | undefined): readonly MicroBatches[] {
@@ -165,6 +173,8 @@ async function newRecord(
       best === undefined
         ? null
         : {
+            // Its measures, too, where the record has them.
+            ...(before?.best?.step === best.step ? before.best : {}),
             step: best.step,
             eval_loss: best.loss,
             checkpoint: saved.includes(best.step) ? checkpointName(best.step) : null,
