@@ -9,6 +9,7 @@ import { configKeyTables } from './generators/configKeys.mjs';
 import { familyIndex, familyTable } from './generators/families.mjs';
 import { flagTables } from './generators/flags.mjs';
 import { importTable } from './generators/imports.mjs';
+import { pageList } from './generators/pageList.mjs';
 import { runSchema } from './generators/runSchema.mjs';
 import { tokenizerKeyTables } from './generators/tokenizerKeys.mjs';
 import { root } from './lib/paths.mjs';
@@ -27,6 +28,7 @@ const generators = [
   ...adapterKeyTables,
   ...tokenizerKeyTables,
   runSchema,
+  pageList,
 ];
 
 /**

@@ -1,72 +1,63 @@
 import { readdirSync } from 'node:fs';
 import { defineConfig } from 'vitepress';
+import { entries } from '../generators/entries.mjs';
+import { writeFullText } from '../generators/fullText.mjs';
+import { hasPlayground, navigation } from './navigation.mjs';
 
 const packages = readdirSync(new URL('../../packages', import.meta.url)).sort();
+const nameOf = (name: string): string => (name === 'lowrank' ? name : `@lowrank/${name}`);
+
+/** A sidebar of its own, with the way back at its top. */
+const back = { text: '← All pages', link: '/gettingStarted' };
 
 export default defineConfig({
   title: 'Lowrank',
-  description: 'LoRA fine-tuning of language models through WebGPU, in Node and in the browser.',
+  description:
+    'Fine-tune language models with LoRA and QLoRA in the browser and in Node: on any GPU that WebGPU reaches, or on ' +
+    'the CPU, with PEFT’s files and PyTorch’s numbers.',
   lang: 'en',
   cleanUrls: true,
   // Served from any folder when DOCS_BASE names it.
   base: process.env.DOCS_BASE ?? '/',
+  head: [
+    ['link', { rel: 'icon', type: 'image/svg+xml', href: `${process.env.DOCS_BASE ?? '/'}mark.svg` }],
+    ['meta', { name: 'theme-color', content: '#2f6f5e' }],
+  ],
   markdown: { lineNumbers: false },
+  ignoreDeadLinks: hasPlayground ? false : [/^\/playground\//],
+  buildEnd: ({ outDir }) => writeFullText(outDir),
   themeConfig: {
+    logo: { src: '/mark.svg', alt: '' },
     nav: [
-      { text: 'Getting started', link: '/gettingStarted' },
+      { text: 'Playground', link: '/playground/' },
+      { text: 'Getting started', link: '/gettingStarted', activeMatch: '^/(gettingStarted|start/)' },
+      { text: 'Guides', link: '/guides/firstFineTune', activeMatch: '^/guides/' },
       { text: 'Command line', link: '/cli' },
-      { text: 'Architecture', link: '/architecture' },
+      { text: 'API', link: '/reference/', activeMatch: '^/reference/' },
     ],
-    sidebar: [
-      {
-        text: 'Use',
-        items: [
-          { text: 'Getting started', link: '/gettingStarted' },
-          { text: 'Command line', link: '/cli' },
-          { text: 'Models', link: '/models' },
-          { text: 'Data', link: '/data' },
-          { text: 'What a folder means', link: '/folders' },
-          { text: 'Generating and chatting', link: '/chat' },
-          { text: 'Runs', link: '/runs' },
-          { text: 'Adapters and PEFT', link: '/adapters' },
-          { text: 'Other methods', link: '/methods' },
-          { text: 'Preferences', link: '/preferences' },
-          { text: 'Comparing methods and ranks', link: '/comparing' },
-          { text: 'Serving adapters', link: '/serving' },
-          { text: 'Intrinsic dimension', link: '/intrinsicDimension' },
-          { text: 'Quantization', link: '/quantization' },
-          { text: 'A network of your own', link: '/networks' },
-          { text: 'Memory', link: '/memory' },
-          { text: 'Several machines', link: '/queue' },
-        ],
-      },
-      {
-        text: 'Understand',
-        items: [
-          { text: 'Architecture', link: '/architecture' },
-          { text: 'Numbers', link: '/numbers' },
-          { text: 'Reliability', link: '/reliability' },
-        ],
-      },
-      {
-        text: 'Contribute',
-        items: [
-          { text: 'Add a setting', link: '/contributing/setting' },
-          { text: 'Add a method', link: '/contributing/method' },
-          { text: 'Add a family', link: '/contributing/family' },
-          { text: 'Add an op', link: '/contributing/op' },
-          { text: 'Write a test', link: '/contributing/tests' },
-        ],
-      },
-      {
-        text: 'Packages',
-        items: packages.map((name) => ({
-          text: name === 'lowrank' ? name : `@lowrank/${name}`,
-          link: `/packages/${name}`,
-        })),
-      },
-    ],
+    sidebar: {
+      '/': navigation,
+      '/reference/': [
+        back,
+        {
+          text: 'API reference',
+          link: '/reference/',
+          items: entries().map(({ name, page }) => ({ text: name, link: `/reference/${page}` })),
+        },
+      ],
+      '/packages/': [
+        back,
+        {
+          text: 'Packages',
+          link: '/packages/',
+          items: packages.map((name) => ({ text: nameOf(name), link: `/packages/${name}` })),
+        },
+      ],
+    },
     search: { provider: 'local' },
     outline: [2, 3],
+    editLink: { pattern: 'https://github.com/lowrank/lowrank/edit/main/docs/:path', text: 'Edit this page' },
+    socialLinks: [{ icon: 'github', link: 'https://github.com/lowrank/lowrank' }],
+    footer: { message: 'Apache-2.0. Nothing you train here leaves your device.' },
   },
 });

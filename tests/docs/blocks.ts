@@ -1,8 +1,10 @@
-import { cpSync, existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, expect, test, vi } from 'vitest';
 import { root } from '../../scripts/lib/paths.mjs';
+import { putGivenFiles, putGivenRun } from './givenFiles';
+import { fencedBlocks, pageFiles } from './pageFiles';
 
 interface Block {
   readonly path: string;
@@ -10,20 +12,21 @@ interface Block {
   readonly code: string;
 }
 
-/** Every `ts` and `js` block of the READMEs of the packages and of the repository, in order. */
-export const blocks: readonly Block[] = [
-  'README.md',
-  ...readdirSync(join(root, 'packages')).map((name) => `packages/${name}/README.md`),
-]
-  .filter((path) => existsSync(join(root, path)))
-  .flatMap((path) =>
-    [...readFileSync(join(root, path), 'utf8').matchAll(/^```(?:ts|js)\n([\s\S]*?)^```/gm)].map(
-      ([, code = ''], at) => ({ path, at, code }),
-    ),
-  );
+const all = pageFiles.flatMap((path) =>
+  fencedBlocks(path)
+    .filter(({ language }) => language === 'ts' || language === 'js')
+    .map(({ code }, at): Block => ({ path, at, code })),
+);
+
+/** Blocks of a page in the browser: `tests/docs/start.test.ts` drives one, the others are compiled. */
+const wantsPage = ({ code }: Block): boolean => code.includes('document.');
+
+/** Every `ts` and `js` block of the site and of the READMEs that runs outside a page, in order. */
+export const blocks: readonly Block[] = all.filter((block) => !wantsPage(block));
+export const pageBlocks: readonly Block[] = all.filter(wantsPage);
 
 /** What the blocks take as given. */
-const givenNames = ['tokenizerJson', 'tokenizerConfig', 'jsonlText', 'report'];
+const givenNames = ['tokenizerJson', 'tokenizerConfig', 'jsonlText', 'report', 'upload'];
 
 /** Blocks that want a GPU run in the project that has one. */
 export const wantsGpu = ({ code }: Block): boolean => code.includes("'@lowrank/webgpu'");
@@ -45,9 +48,8 @@ export function runBlocks(
   const folder = mkdtempSync(join(tmpdir(), 'docs-'));
   const home = process.cwd();
 
-  beforeAll(() => {
-    for (const model of ['llama', 'my-llama']) cpSync(join(golden, 'tied'), join(folder, model), { recursive: true });
-    cpSync(join(golden, 'train/rows.jsonl'), join(folder, 'rows.jsonl'));
+  beforeAll(async () => {
+    putGivenFiles(folder);
     const json = (file: string): unknown => JSON.parse(readFileSync(join(golden, 'tied', file), 'utf8'));
     const jsonlText = readFileSync(join(golden, 'train/rows.jsonl'), 'utf8');
     Object.assign(globalThis, {
@@ -55,8 +57,10 @@ export function runBlocks(
       tokenizerConfig: json('tokenizer_config.json'),
       jsonlText,
       report: () => undefined,
+      upload: () => undefined,
     });
     process.chdir(folder);
+    if (chosen.some(({ code }) => code.includes('./run/'))) await putGivenRun();
     mkdirSync(generated, { recursive: true });
   });
   afterAll(() => {
@@ -71,6 +75,7 @@ export function runBlocks(
     '$path, block $at',
     async ({ path, at, code }) => {
       const log = vi.spyOn(console, 'log').mockImplementation(() => undefined);
+      vi.spyOn(process.stdout, 'write').mockImplementation(() => true);
       const file = join(generated, `${path.replace(/\W+/g, '-')}-${at}.ts`);
       // The tiny model knows 96 tokens.
       const words = Object.entries({ '[1, 403, 407]': () => '[1, 43, 47]', ...instead });

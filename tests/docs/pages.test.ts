@@ -1,7 +1,10 @@
-import { existsSync, readdirSync, readFileSync } from 'node:fs';
+import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
+import { navigation } from '../../docs/.vitepress/navigation.mjs';
+import { readErrors } from '../../docs/generators/errors.mjs';
 import { root } from '../../scripts/lib/paths.mjs';
+import { filesBelow, pageFiles } from './pageFiles';
 
 const page = (name: string): string => readFileSync(join(root, 'docs', name), 'utf8');
 
@@ -27,32 +30,20 @@ test('the walk from `lowrank train` to a saved adapter takes at most 50 files, e
   expect(files.filter((file) => !existsSync(join(root, 'packages', file)))).toEqual([]);
 });
 
-test('every error code on the page of the command line is one that the packages throw', () => {
-  const sources = sourcesOf(join(root, 'packages')).join('\n');
+test('every error code on the page of the command line is in the index of errors', () => {
   const codes = tableAfter(page('cli.md'), '## Bad input').flatMap(([, cell = '']) =>
     [...cell.matchAll(/`([a-zA-Z0-9]+\.[a-zA-Z-]+)`/g)].map(([, code = '']) => code),
   );
   expect(codes.length).toBeGreaterThan(30);
-  const unknown = codes.filter((code) => !sources.includes(`'${code}'`) && !throwsThroughHelper(sources, code));
-  expect(unknown).toEqual([]);
+  const known = readErrors();
+  expect(codes.filter((code) => !known.has(code))).toEqual([]);
 });
 
-/** Some files give their prefix once: `code: \`safetensors.${name}\`` and fail('truncated', …). */
-function throwsThroughHelper(sources: string, code: string): boolean {
-  const [prefix = '', name = ''] = code.split('.');
-  return sources.includes(`\`${prefix}.\${`) && sources.includes(`'${name}'`);
-}
+const pages = pageFiles.filter((path) => path.startsWith('docs/')).map((path) => path.slice('docs/'.length));
 
-function sourcesOf(folder: string): string[] {
-  return readdirSync(folder, { recursive: true, encoding: 'utf8' })
-    .filter(
-      (name) =>
-        name.includes('src') && name.endsWith('.ts') && !name.endsWith('.test.ts') && !name.includes('node_modules'),
-    )
-    .map((name) => readFileSync(join(folder, name), 'utf8'));
-}
-
-const pages = readdirSync(join(root, 'docs'), { encoding: 'utf8' }).filter((name) => name.endsWith('.md'));
+const testFiles = ['packages', 'tests', 'examples']
+  .flatMap((folder) => filesBelow(folder))
+  .filter((path) => /\.test\.m?[jt]s$/.test(path));
 
 test.each(pages)('%s names files, snippets and tests that exist', (name) => {
   const text = page(name);
@@ -68,26 +59,26 @@ test.each(pages)('%s names files, snippets and tests that exist', (name) => {
   expect(files.filter((path) => !candidates(path).some((candidate) => existsSync(join(root, candidate))))).toEqual([]);
 
   for (const [, target = '', region] of text.matchAll(/^<<< ([^#\s{]+)(?:#(\w+))?/gm)) {
-    const source = readFileSync(join(root, 'docs', target), 'utf8');
+    const source = readFileSync(join(root, 'docs', name, '..', target), 'utf8');
     if (region !== undefined) expect(source).toMatch(new RegExp(`#region ${region}\\n[\\s\\S]+#endregion ${region}`));
   }
 
-  const tests = [...text.matchAll(/`npm test -- ([^`]+)`/g)].flatMap(([, filters = '']) => filters.split(' '));
-  const all = ['packages', 'tests', 'examples'].flatMap((folder) =>
-    readdirSync(join(root, folder), { recursive: true, encoding: 'utf8' }).map((file) => `${folder}/${file}`),
-  );
-  expect(
-    tests.filter(
-      (filter) =>
-        !all.some((file) => file.includes(filter) && /\.test\.m?[jt]s$/.test(file) && !file.includes('node_modules')),
-    ),
-  ).toEqual([]);
+  const tests = [...text.matchAll(/`npm test -- ([^`]+)`/g)]
+    .flatMap(([, filters = '']) => filters.split(' '))
+    .filter((filter) => !filter.startsWith('--'));
+  expect(tests.filter((filter) => !testFiles.some((file) => file.includes(filter)))).toEqual([]);
 });
 
-test('llms.txt leads to pages that exist, and every page is in it', () => {
-  const linked = [...page('public/llms.txt').matchAll(/\]\(\/([\w/]+)\)/g)].map(([, path = '']) => path);
-  expect(
-    linked.filter((path) => !existsSync(join(root, 'docs', path.endsWith('/') ? `${path}index.md` : `${path}.md`))),
-  ).toEqual([]);
-  expect(pages.filter((name) => name !== 'index.md' && !linked.includes(name.replace('.md', '')))).toEqual([]);
+test('every page is in the navigation, and the navigation leads to pages that are there or are made', () => {
+  const made = new Set(['/errors', '/benchmarks', '/changelog', '/reference/']);
+  const links = navigation.flatMap(({ items }) => items.map(({ link }) => link));
+  const pathOf = (link: string): string => `${link.slice(1)}${link.endsWith('/') ? 'index' : ''}.md`;
+  expect(links.filter((link) => !made.has(link) && !existsSync(join(root, 'docs', pathOf(link))))).toEqual([]);
+  const reached = new Set(['index.md', ...links.map(pathOf)]);
+  expect(pages.filter((name) => !reached.has(name))).toEqual([]);
+});
+
+test('llms.txt leads to every page of the navigation', () => {
+  const linked = [...page('public/llms.txt').matchAll(/\]\((\/[\w/]+)\)/g)].map(([, link]) => link);
+  expect(linked).toEqual(navigation.flatMap(({ items }) => items.map(({ link }) => link)));
 });

@@ -19,6 +19,7 @@ import { canShareMemory, coreCount, yieldToEventLoop } from './platform.js';
 import { Pool } from './pool.js';
 import { Recorder } from './recorder.js';
 
+/** Options of `createCpuBackend`. */
 export interface CpuOptions {
   /**
    * Threads that work, the calling one included. Default: one per core, 16 at most; 1 where memory cannot be shared.

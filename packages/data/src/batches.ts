@@ -5,6 +5,7 @@ import { createSampler } from './sampler.js';
 import type { TokenBatch } from './tokenBatch.js';
 import { packBatch } from './tokenBatch.js';
 
+/** Options of `batches`: how rows become micro-batches. */
 export interface BatchesOptions<T> {
   /** Rows in each batch. */
   readonly batchSize: number;

@@ -3,6 +3,7 @@ import type { ChatMessage, ChatOptions, ChatTemplate } from './chatTemplate.js';
 import type { TextSpan } from './tokenizers/pipeline.js';
 import type { TextTokenizer } from './tokenizer.js';
 
+/** A chat as text and token ids, with the tokens that an assistant wrote. */
 export interface EncodedChat {
   readonly text: string;
   readonly ids: number[];

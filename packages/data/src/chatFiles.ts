@@ -12,7 +12,7 @@ import { classPipeline } from './tokenizers/tokenizerClass.js';
  * or a list of named ones); undefined where there is none.
  *
  * @param place a folder on disk (Node), or files from anywhere
- * @param options.file a Jinja file on disk (Node) that takes its place
+ * @param options `file`: a Jinja file on disk (Node) that takes its place
  * @throws LowrankError `data.chatTemplate` for what is no template, `data.missing` where `file` does not exist,
  * `data.json`
  */

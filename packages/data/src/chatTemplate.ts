@@ -12,6 +12,7 @@ export interface ChatMessage {
   readonly [key: string]: unknown;
 }
 
+/** What a chat template may be given beside the messages. */
 export interface ChatOptions {
   /** JSON schemas of functions. */
   readonly tools?: readonly Readonly<Record<string, unknown>>[];
@@ -26,12 +27,14 @@ export interface ChatOptions {
   readonly variables?: Readonly<Record<string, unknown>>;
 }
 
+/** What a chat template made of messages. */
 export interface RenderedChat {
   readonly text: string;
   /** What the template marks with `{% generation %}`. */
   readonly generated: readonly TextSpan[];
 }
 
+/** A chat template in Jinja, ready to render. */
 export interface ChatTemplate {
   /** Its name in errors. */
   readonly name: string;
@@ -41,6 +44,7 @@ export interface ChatTemplate {
   render(messages: readonly ChatMessage[], options?: ChatOptions): RenderedChat;
 }
 
+/** Options of `chatTemplate`: its name in errors, and special tokens. */
 export interface ChatTemplateOptions {
   /** Its name in errors; `the chat template` by default. */
   readonly name?: string;

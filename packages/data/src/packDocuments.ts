@@ -8,6 +8,7 @@ export interface PackedPiece {
   readonly end: number;
 }
 
+/** Options of `packDocuments`. */
 export interface PackOptions {
   /** Tokens in a bin. */
   readonly capacity: number;

@@ -30,6 +30,7 @@ export interface ReadSide {
   readonly isSample: boolean;
 }
 
+/** Rows to train on, and those held out for validation. */
 export interface TrainingData {
   readonly train: ReadSide;
   readonly validation?: ReadSide;

@@ -16,6 +16,7 @@ export interface RowBatches<T> extends AsyncIterableIterator<T> {
   readonly state: SamplerState;
 }
 
+/** Options of `rowBatches`: how rows of any kind become the micro-batches of optimizer steps. */
 export interface RowBatchesOptions<Row, T> {
   /** Rows of one optimizer step. */
   readonly batchSize: number;

@@ -9,6 +9,7 @@ export interface SamplerState {
   readonly position: number;
 }
 
+/** Options of `createSampler`: which rows, in which order. */
 export interface SamplerOptions {
   /** Rows in the data set. */
   readonly rows: number;

@@ -14,6 +14,7 @@ export interface RowStatistics {
   readonly duplicates: number;
 }
 
+/** Lengths of rows in tokens. */
 export interface LengthStatistics {
   readonly min: number;
   readonly median: number;

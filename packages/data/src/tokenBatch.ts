@@ -16,11 +16,11 @@ export type TokenInputs = {
   readonly ids: TokenArray;
   /** [B, T], already shifted: `labels[t]` is the id to predict at position t, or -100. */
   readonly labels: TokenArray;
-  /** [B, T]: the place within the document, from 0. */
+  /** `[B, T]`: the place within the document, from 0. */
   readonly positions: TokenArray;
   /**
-   * [B, T, 2]: first index, and one past the last index, of the position's document in its sequence; padding is alone:
-   * (t, t + 1).
+   * `[B, T, 2]`: first index, and one past the last index, of the position's document in its sequence; padding is
+   * alone: (t, t + 1).
    */
   readonly segments: TokenArray;
 };
@@ -43,6 +43,7 @@ export interface TokenBatch {
   readonly rows: number;
 }
 
+/** How rows are laid out as one micro-batch. */
 export interface LayoutOptions {
   /** The length that a sequence of n tokens is padded to; `bucketLength` by default. */
   readonly bucket?: (length: number) => number;

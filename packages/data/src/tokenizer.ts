@@ -34,6 +34,7 @@ export interface TextTokenizer {
   readonly warnings: readonly string[];
 }
 
+/** Options of `loadTokenizer`. */
 export interface TokenizerOptions {
   /** What errors call it; `tokenizer.json` by default. */
   readonly name?: string;

@@ -6,6 +6,7 @@ import type { SamplerState } from './sampler.js';
 import type { TokenBatch } from './tokenBatch.js';
 import { packBatches, padBatch } from './tokenBatch.js';
 
+/** Options of `trainingBatches`: batch size, accumulation, order and packing. */
 export interface TrainingBatchOptions {
   /** Rows of one micro-batch. */
   readonly batchSize: number;

@@ -30,6 +30,7 @@ export interface OutputClaim {
   discard(): Promise<void>;
 }
 
+/** What may be done with an output folder that is not empty. */
 export interface ClaimOptions {
   /** Folders that are read from. */
   readonly inputs?: readonly string[] | undefined;

@@ -1,5 +1,6 @@
 import { LowrankError } from '@lowrank/errors';
 
+/** Options of `safeName`. */
 export interface SafeNameOptions {
   /** What errors call it: 'the commit of the hub', 'the job id'. */
   readonly what: string;

@@ -35,6 +35,7 @@ export interface FolderSaving {
   discard(): Promise<void>;
 }
 
+/** Options of `beginSaving`. */
 export interface SavingOptions {
   /** The file that makes the folder what it is: `adapter_config.json`, `config.json`. */
   readonly first: string;

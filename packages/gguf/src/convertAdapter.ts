@@ -7,6 +7,7 @@ import type { GgufFile, GgufTensor } from './format.js';
 import type { Json } from './json.js';
 import { ggufName, interleaveHalves, permutedHeads } from './names.js';
 
+/** What `convertAdapter` needs: a PEFT adapter and facts of its base model. */
 export interface AdapterToConvert {
   readonly adapter: LoraAdapter;
   /** config.json of the base model. */

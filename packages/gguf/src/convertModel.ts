@@ -17,6 +17,7 @@ export interface StoredTensor {
   read(): Promise<Uint8Array>;
 }
 
+/** What `convertModel` needs: a model's configuration, tensors and vocabulary. */
 export interface ModelToConvert {
   /** config.json */
   readonly config: Json;

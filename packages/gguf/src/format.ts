@@ -9,6 +9,7 @@ export type GgufValue =
   | { readonly type: 'i32s'; readonly value: readonly number[] }
   | { readonly type: 'f32s'; readonly value: readonly number[] };
 
+/** Metadata by key, in the order in which it is written. */
 export type GgufMetadata = ReadonlyMap<string, GgufValue>;
 
 /** A tensor to be written. */
@@ -21,6 +22,7 @@ export interface GgufTensor {
   read(): Promise<Uint8Array>;
 }
 
+/** A GGUF file before it is written: metadata, then tensors. */
 export interface GgufFile {
   readonly metadata: GgufMetadata;
   readonly tensors: readonly GgufTensor[];

@@ -1,5 +1,6 @@
 import { LowrankError, shown } from '@lowrank/errors';
 
+/** An object parsed from JSON. */
 export type Json = Readonly<Record<string, unknown>>;
 
 /** A value that is an object, or an empty one. */

@@ -22,6 +22,7 @@ export interface VocabularyFiles {
   readonly preTokenizer?: string | undefined;
 }
 
+/** The part of a tokenizer that identifies its way of splitting text. */
 export interface TokenizerLike {
   encode(text: string, options?: { readonly addSpecialTokens?: boolean }): readonly number[];
   decode(ids: ArrayLike<number>, options?: { readonly skipSpecialTokens?: boolean }): string;

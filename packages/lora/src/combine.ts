@@ -7,6 +7,7 @@ import type { LoraConfig } from './config.js';
 import { beginsInBase } from './loraInit.js';
 import { exactConfig } from './exactConfig.js';
 
+/** The ways of combining adapters, by PEFT's names for `combination_type`. */
 export const combineMethods = Object.keys(rules) as readonly CombineMethod[];
 
 /** An adapter, and how often it counts; negative to take it away. */
@@ -17,6 +18,7 @@ export interface WeightedAdapter {
   readonly name?: string | undefined;
 }
 
+/** Options of `combineAdapters`. */
 export interface CombineOptions extends CombineSettings {
   /** What the result is for; without it the sources have to agree. */
   readonly baseModel?: string | undefined;

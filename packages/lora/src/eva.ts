@@ -1,6 +1,7 @@
 import { LowrankError } from '@lowrank/errors';
 import { leadingEigen } from './numeric/symmetricEigen.js';
 
+/** Second moments of a layer's inputs, from which EVA takes its directions. */
 export interface InputMoments {
   /** Σ (x − μ)(x − μ)ᵀ over the inputs counted, [in, in] */
   readonly scatter: Float32Array;
@@ -12,11 +13,11 @@ export interface InputMoments {
 
 /** What the inputs of a layer vary in: their principal components. */
 export interface PrincipalDirections {
-  /** [rank, in]: of length 1, orthogonal, one after the other. */
+  /** `[rank, in]`: of length 1, orthogonal, one after the other. */
   readonly directions: Float64Array;
   /** [rank], descending: singular values of the centered inputs. */
   readonly values: Float64Array;
-  /** [rank]: the share of the variance that each explains. */
+  /** `[rank]`: the share of the variance that each explains. */
   readonly shares: Float64Array;
 }
 

@@ -29,6 +29,7 @@ export interface LayerReport {
   readonly effectiveRank: number;
 }
 
+/** What `inspectAdapter` finds: the method, its settings, and a row for each layer. */
 export interface AdapterReport {
   /** `LoRA`, `rsLoRA`, with ` + DoRA`; or PEFT's name of another method. */
   readonly method: string;

@@ -15,7 +15,7 @@ export interface LoraMatrices {
   readonly embedding?: boolean | undefined;
   /** [out], of B: with `loraBias`. */
   readonly bias?: Float32Array | undefined;
-  /** [out]: what the configuration's variant trains besides A and B, such as DoRA's magnitudes. */
+  /** `[out]`: what the configuration's variant trains besides A and B, such as DoRA's magnitudes. */
   readonly vector?: Float32Array | undefined;
 }
 

@@ -33,8 +33,10 @@ type InitName = keyof typeof declared;
 /** `pissa_niter_N` decomposes W in N randomized steps. */
 export type LoraInit = InitName | `pissa_niter_${number}`;
 
+/** The inits by name; `pissa_niter_N` is one more for every N. */
 export const loraInits = Object.keys(declared) as readonly InitName[];
 
+/** Whether a value names an init, `pissa_niter_N` included. */
 export function isLoraInit(name: unknown): name is LoraInit {
   return typeof name === 'string' && (Object.hasOwn(declared, name) || /^pissa_niter_[1-9]\d*$/.test(name));
 }

@@ -13,6 +13,7 @@ import type { LoraVariant, LoraWeights, VariantLayer } from './variant.js';
 import { plain } from './variants/plain.js';
 import { withoutBias } from './withoutBias.js';
 
+/** A new adapter of one layer: A is drawn by `init` from `seed`, B is 0. */
 export interface NewLora {
   readonly rank: number;
   readonly scaling: number;

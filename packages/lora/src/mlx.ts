@@ -6,6 +6,7 @@ import { exactConfig } from './exactConfig.js';
 import { tensorNumbers } from './tensorNumbers.js';
 import { transposed } from './transposed.js';
 
+/** The two files of an adapter that mlx-lm trained. */
 export interface MlxFiles {
   /** The content of mlx-lm's adapter_config.json. */
   readonly config: unknown;

@@ -25,6 +25,7 @@ export interface Spectrum {
   readonly right: Float64Array;
 }
 
+/** Options of the singular values of an update: the matrix's shape and how exact the result is. */
 export interface SpectrumOptions {
   readonly outFeatures: number;
   readonly inFeatures: number;

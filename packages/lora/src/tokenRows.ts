@@ -9,13 +9,18 @@ import { scope, toBf16 } from '@lowrank/tensor/op';
 export interface TokenWeights {
   /** i32 [n] */
   readonly ids: Tensor;
-  /** [V, n]: 1 where a token's row is the nth one, else 0. */
+  /** `[V, n]`: 1 where a token's row is the nth one, else 0. */
   readonly places: Tensor;
   /** D [n, width] */
   readonly rows: Parameter;
 }
 
-/** @param vocabulary V */
+/**
+ * Which ids of a table have rows of their own, and those rows.
+ *
+ * @param vocabulary V
+ * @throws LowrankError `lora.tokens` for an id beyond the vocabulary
+ */
 export function tokenWeights(indices: readonly number[], vocabulary: number, rows: Parameter): TokenWeights {
   const odd = indices.find((id) => id >= vocabulary);
   if (odd !== undefined)

@@ -15,7 +15,7 @@ export interface LoraWeights {
   readonly bias?: Parameter | undefined;
   /** What is done with A and B; plain LoRA unless given. */
   readonly variant?: LoraVariant | undefined;
-  /** [out]: the vector that the variant trains along with A and B. */
+  /** `[out]`: the vector that the variant trains along with A and B. */
   readonly vector?: Parameter | undefined;
   /** What the variant needs to know of the base. */
   readonly constant?: Tensor | undefined;

@@ -4,6 +4,7 @@ import type { Backend } from '@lowrank/tensor';
 import { createWebgpuBackend } from '@lowrank/webgpu';
 
 export const devices = ['auto', 'webgpu', 'cpu'] as const;
+/** `auto` (a real GPU, else the CPU), `webgpu` or `cpu`. */
 export type DeviceName = (typeof devices)[number];
 
 /**
@@ -22,6 +23,7 @@ export function backendOnce(backend: BackendOrOpener): () => Promise<Backend> {
   return () => (opened ??= openBackend(backend));
 }
 
+/** The backend that a device's name led to. */
 export interface ChosenBackend {
   readonly backend: Backend;
   /** For people: why this one, where `auto` had to do without a GPU. */

@@ -1,5 +1,6 @@
 import { defineSettings, either, list, setting, text, wholeNumber } from '@lowrank/settings';
 
+/** Width of a bottleneck adapter's hidden layer where none is given. */
 export const defaultBottleneck = 64;
 
 /** Settings of bottleneck adapters. */

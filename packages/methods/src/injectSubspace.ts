@@ -8,9 +8,12 @@ import { fastfoodProjection } from './subspaceFastfood.js';
 import type { SubspaceProjection } from './subspaceProjection.js';
 import { sparseProjection } from './subspaceSparse.js';
 
+/** The projections of random subspaces. */
 export const projections = ['sparse', 'fastfood'] as const;
+/** How P of a random subspace is made: `sparse` or `fastfood`. */
 export type ProjectionName = (typeof projections)[number];
 
+/** A random subspace: θ = θ₀ + P·z, of which only z (d numbers) is trained (Li et al. 2018; Aghajanyan et al. 2020). */
 export interface SubspaceSettings {
   /** d: what is trained, the scales of layers among it. */
   readonly dimension: number;
@@ -22,6 +25,7 @@ export interface SubspaceSettings {
   readonly structureAware: boolean;
 }
 
+/** Options of `injectSubspace`. */
 export interface SubspaceOptions extends Partial<SubspaceSettings> {
   readonly dimension: number;
   /** Which weights move, by path; all by default. */

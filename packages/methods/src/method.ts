@@ -19,6 +19,7 @@ export type MethodModel = Module & {
   virtualTokens: number;
 };
 
+/** Sizes of a model that a method needs before there are weights. */
 export interface ModelSizes {
   readonly modelType: string;
   readonly vocabularySize: number;

@@ -22,10 +22,13 @@ export const methods = {
   subspace,
 } as const;
 
+/** A method of fine-tuning by its name, as `--method` takes it. */
 export type MethodName = keyof typeof methods;
 
+/** The methods of fine-tuning, in the order in which help lists them. */
 export const methodNames = Object.keys(methods) as readonly MethodName[];
 
+/** The method of a name. */
 export function methodNamed(name: MethodName): Method {
   return methods[name];
 }
@@ -38,6 +41,7 @@ export interface Contender {
   readonly overCodes: boolean;
 }
 
+/** What `compare` and `plan` call a method: its name, or `qlora` for LoRA over 4-bit codes. */
 export type ContenderName = Exclude<MethodName, 'subspace'> | 'qlora';
 
 /** Every method that has learning rates to be compared with, each also over codes where it has a name for that. */
@@ -49,8 +53,10 @@ export const contenders: readonly Contender[] = methodNames.flatMap((method): Co
   return [plain, { name: nameOverCodes as ContenderName, method, overCodes: true }];
 });
 
+/** The names that `compare` and `plan` take. */
 export const contenderNames: readonly ContenderName[] = contenders.map(({ name }) => name);
 
+/** The contender of a name. */
 export function contenderNamed(name: ContenderName): Contender {
   const found = contenders.find((contender) => contender.name === name);
   if (found === undefined) throw new TypeError(name);

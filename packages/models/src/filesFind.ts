@@ -14,6 +14,7 @@ const folderContents = {
   adapter: 'An adapter folder is one of PEFT: adapter_config.json and adapter_model.safetensors',
 } as const;
 
+/** Options of `findModel`: how a folder, hub id or URL becomes files. */
 export interface FindOptions extends Pick<
   DownloadOptions,
   'fetch' | 'onProgress' | 'onWarning' | 'signal' | 'pause' | 'timing'

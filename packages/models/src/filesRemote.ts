@@ -18,6 +18,7 @@ import type { TransferProgress } from './progress.js';
 import type { TransferTiming } from './transferTiming.js';
 import { defaultTiming } from './transferTiming.js';
 
+/** How files are fetched: cache, access token, endpoint, patience. */
 export interface DownloadOptions {
   readonly cache: ModelCache;
   readonly fetch?: typeof fetch | undefined;

@@ -23,6 +23,7 @@ import { familyOf } from './registry.js';
 import type { WeightRequest, WeightSource } from './weights.js';
 import { weightSource } from './weights.js';
 
+/** Options of `loadCausalModel`: progress, quantization, dtypes. */
 export interface LoadOptions {
   /** Called as tensors arrive: bytes so far and in all. */
   readonly onProgress?: (progress: {
@@ -212,6 +213,7 @@ function checkedQuantization(
   return quantization;
 }
 
+/** A model's weights in files, before any is read. */
 export interface StoredWeights {
   /** config.json, with `tie_word_embeddings` as the weights have it. */
   readonly config: Readonly<Record<string, unknown>>;

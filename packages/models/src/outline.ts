@@ -12,6 +12,7 @@ import { familyOf } from './registry.js';
 import type { WeightRequest, WeightSource } from './weights.js';
 import { weightSource } from './weights.js';
 
+/** Options of `outlineModel`: how a model that holds nothing would be stored. */
 export interface OutlineOptions {
   /** Of the matrices that are not quantized; vectors are f32, as when a model is loaded. Default f32. */
   readonly dtype?: Extract<DType, 'f32' | 'f16' | 'bf16'>;

@@ -13,6 +13,7 @@ export interface TokenText {
   end(): string;
 }
 
+/** What ends a generated text. */
 export interface TextEndOptions {
   /** Tokens that end a text and are not part of it. */
   readonly stopIds?: readonly number[];
@@ -26,8 +27,10 @@ export interface TextEndOptions {
   readonly onText?: (piece: string, prompt: number) => void;
 }
 
+/** A token of `stopIds`, a stop string, `maxNewTokens`, or the abort signal. */
 export type EndReason = 'token' | 'string' | 'length' | 'signal';
 
+/** A text that was generated, and what ended it. */
 export interface GeneratedText {
   /** New tokens; where a stop string ended the text, up to the one that completed it. */
   readonly ids: readonly number[];

@@ -8,8 +8,8 @@ import type { Tensor } from '@lowrank/tensor';
  */
 export interface WeightSource {
   /**
-   * A linear layer from `name.weight` [out, in] and, with a bias, `name.bias` [out]: quantized where the checkpoint or
-   * the caller says so.
+   * A linear layer from `name.weight` `[out, in]` and, with a bias, `name.bias` `[out]`: quantized where the
+   * checkpoint or the caller says so.
    */
   linear(name: string, shape: readonly [out: number, input: number], options?: { readonly bias?: boolean }): LinearLike;
   /**

@@ -9,6 +9,7 @@ export const gatedActivations = {
   gelu_pytorch_tanh: (gate: Tensor, up: Tensor): Tensor => mul(geluTanh(gate), up),
 } as const satisfies Record<string, (gate: Tensor, up: Tensor) => Tensor>;
 
+/** The activation of a gated MLP: `silu` makes SwiGLU, the others GeGLU. */
 export type GatedActivation = keyof typeof gatedActivations;
 
 /** The layers of a gated block; `gateUp` is one layer of the gate's, then the other rows: `gate_up_proj`. */

@@ -8,6 +8,7 @@ import { Module } from './module.js';
 import { Parameter } from './parameter.js';
 import type { Projection, ProjectionParts } from './projection.js';
 
+/** Options of a `Linear` whose weights are drawn. */
 export interface LinearOptions {
   /** Where the weights come from. */
   rng: Rng;

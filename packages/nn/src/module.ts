@@ -177,10 +177,12 @@ export interface LinearLike extends Layer {
   readonly outFeatures: number;
 }
 
+/** Whether a module has a `forward`. */
 export function isLayer(module: Module): module is Layer {
   return 'forward' in module && typeof module.forward === 'function';
 }
 
+/** Whether a module is a layer with `inFeatures` and `outFeatures`, which an adapter may wrap. */
 export function isLinearLike(module: Module): module is LinearLike {
   return isLayer(module) && 'inFeatures' in module && 'outFeatures' in module;
 }

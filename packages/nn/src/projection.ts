@@ -18,6 +18,7 @@ export interface Projection extends Module {
   parts(x: Tensor): ProjectionParts;
 }
 
+/** Whether a module gives its product in parts, which a fused loss takes. */
 export function isProjection(module: Module): module is Projection {
   return 'parts' in module && typeof module.parts === 'function';
 }

@@ -13,6 +13,7 @@ export interface TokenModel extends Module {
   readonly shape: { vocabularySize: number };
 }
 
+/** Whether a model says where its token embedding is. */
 export function isTokenModel(model: Module): model is TokenModel {
   return 'embeddingPath' in model && 'shape' in model;
 }

@@ -4,6 +4,7 @@ import { deferred } from '@lowrank/tensor/op';
 import type { RotaryScaling } from './rotaryScaling.js';
 import { frequenciesAt } from './rotaryScaling.js';
 
+/** Rotary position embedding: angles are positions · θ^(−2i/size) for i < size/2 (Su et al. 2021). */
 export interface RotaryOptions {
   /** Elements of a head that are turned: usually all of it, else the first ones. */
   readonly size: number;

@@ -12,6 +12,7 @@ import { matchTargets } from './targets.js';
 import { targetWarnings } from './targetWarnings.js';
 import { addRows } from './tokenRows.js';
 
+/** Options of `addAdapter`. */
 export interface AddAdapterOptions extends BeginningOptions {
   /** Gets a sentence for what of the configuration matches nothing. */
   readonly onWarning?: ((text: string) => void) | undefined;

@@ -20,6 +20,7 @@ import { streamOf } from './adaptedLayers.js';
 import { numbersOf, placeOf } from './savedWhole.js';
 import { matchLoaded, matchTargets } from './targets.js';
 
+/** Options of `openAdapterBank`. */
 export interface AdapterBankOptions {
   /** Adapters that can be loaded at a time. */
   readonly slots: number;

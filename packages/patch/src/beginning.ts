@@ -18,6 +18,7 @@ export interface LoftqBase {
   readonly keep: () => void;
 }
 
+/** How LoftQ gets at the weights that it makes up for. */
 export interface LoftqSource {
   /** How a layer is quantized; asked for layer by layer, so that one weight at a time lies in memory. */
   readonly base: (path: string, layer: LinearLike) => Promise<LoftqBase>;

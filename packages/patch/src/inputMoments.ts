@@ -40,6 +40,7 @@ export interface MeasuredInput {
   readonly tokens: number;
 }
 
+/** Options of `measureInputs`: the data and the forward pass that EVA looks at. */
 export interface MeasureOptions {
   readonly backend: Backend;
   /** The data, from the beginning: gone through once for each group of layers. */

@@ -17,6 +17,7 @@ import type { Adaptable } from './targets.js';
 import { matchLoaded } from './targets.js';
 import { addRows } from './tokenRows.js';
 
+/** Options of `loadAdapter`. */
 export interface LoadAdapterOptions extends AdapterOptions {
   /** Variants of your own that the files may name. */
   readonly variants?: readonly NamedVariant[] | undefined;

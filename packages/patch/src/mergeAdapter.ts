@@ -13,6 +13,7 @@ import type { MergePlace } from './mergePlace.js';
 import { biasOf, mergePlace, requireWholeActive } from './mergePlace.js';
 import { matricesOf } from './saveAdapter.js';
 
+/** Options of `mergeAdapter`. */
 export interface MergeAdapterOptions {
   /**
    * Everything is computed and looked at before anything is changed; default true. Without it each layer is computed

@@ -14,6 +14,7 @@ import type { Adaptable } from './targets.js';
 import { tokenLayers } from './tokenRows.js';
 import { trainOnly } from './trainedParameters.js';
 
+/** What every way of placing an adapter takes. */
 export interface AdapterOptions {
   /** Default: 'default', PEFT's name for an only adapter. */
   readonly name?: string;

@@ -6,6 +6,7 @@ import { LowrankError } from '@lowrank/errors';
  */
 export type FourBitType = 'nf4' | 'fp4';
 
+/** A 4-bit code: 16 values, and the boundaries that decide which one a number gets. */
 export interface FourBitCodec {
   /** The value of each code; absmax is worth 1. */
   readonly table: Float32Array;

@@ -11,6 +11,7 @@ import type { NestedAbsmax } from './numeric/nested.js';
 import { dequantizeAbsmax, quantizeAbsmax } from './numeric/nested.js';
 import { dequantizeRows, quantizeRows } from './numeric/rows.js';
 
+/** `nf4`, `fp4` or `int8`. */
 export type QuantizationType = FourBitType | 'int8';
 
 /** A tensor in 4-bit codes: bitsandbytes' Params4bit with its QuantState. */
@@ -39,8 +40,10 @@ export interface Int8Tensor {
   readonly absmax: Float32Array;
 }
 
+/** A tensor in codes of 4 or 8 bits. */
 export type QuantizedTensor = FourBitTensor | Int8Tensor;
 
+/** Options of `quantize`. */
 export interface QuantizeOptions {
   readonly type: QuantizationType;
   readonly shape: readonly number[];

@@ -25,10 +25,12 @@ interface Stored {
   readonly bytes: number;
 }
 
+/** A 4-bit tensor in a file of bitsandbytes', before its codes are read. */
 export interface StoredFourBit extends Stored, Omit<QuantState, 'type'> {
   readonly type: FourBitType;
 }
 
+/** An INT8 tensor in a file of bitsandbytes', before its codes are read. */
 export interface StoredInt8 extends Stored {
   readonly type: 'int8';
   readonly shape: readonly [rows: number, columns: number];
@@ -61,7 +63,7 @@ export async function findQuantized(file: SafetensorsFile): Promise<Map<string, 
         });
       if (fourBitTypes.every((each) => file.tensors.has(`${weight}.quant_state.bitsandbytes__${each}`)))
         throw bad({
-          code: 'state',
+          code: 'quant.state',
           what: `${file.name}: ${weight}`,
           expected: 'one quant_state',
           got: fourBitTypes.join(' and '),
@@ -85,7 +87,7 @@ async function findFourBit(file: SafetensorsFile, name: string, type: FourBitTyp
   expectBytes(file, codes, {
     bytes: Math.ceil(sizeOf(shape) / 2),
     what: `the codes of [${shape.join(', ')}]`,
-    code: 'codes',
+    code: 'quant.codes',
   });
   const absmax = part(file, `${name}.absmax`, name);
   const tensors = [codes, absmax, part(file, `${name}.quant_map`, name), part(file, stateName, name)];
@@ -103,7 +105,7 @@ async function findFourBit(file: SafetensorsFile, name: string, type: FourBitTyp
       dtype: 'F32',
       length: blocks,
       what: `absmax of [${shape.join(', ')}] in blocks of ${blockSize}`,
-      code: 'absmax',
+      code: 'quant.absmax',
     });
   } else {
     const [scales, map] = [part(file, `${name}.nested_absmax`, name), part(file, `${name}.nested_quant_map`, name)];
@@ -111,15 +113,15 @@ async function findFourBit(file: SafetensorsFile, name: string, type: FourBitTyp
       dtype: 'U8',
       length: blocks,
       what: `absmax of [${shape.join(', ')}] in blocks of ${blockSize}, quantized`,
-      code: 'absmax',
+      code: 'quant.absmax',
     });
     expectVector(file, scales, {
       dtype: 'F32',
       length: Math.ceil(blocks / nested.blockSize),
       what: `the scales of ${blocks} scales in blocks of ${nested.blockSize}`,
-      code: 'absmax',
+      code: 'quant.absmax',
     });
-    expectVector(file, map, { dtype: 'F32', length: 256, what: 'the map of quantized scales', code: 'map' });
+    expectVector(file, map, { dtype: 'F32', length: 256, what: 'the map of quantized scales', code: 'quant.map' });
     tensors.push(scales, map);
   }
   await checkTable(file, name, type);
@@ -129,13 +131,13 @@ async function findFourBit(file: SafetensorsFile, name: string, type: FourBitTyp
 /** The type's own table decodes, as in bitsandbytes; a map that is another type's means a mislabelled file. */
 async function checkTable(file: SafetensorsFile, name: string, type: FourBitType): Promise<void> {
   const map = part(file, `${name}.quant_map`, name);
-  expectVector(file, map, { dtype: 'F32', length: 16, what: 'the values of 16 codes', code: 'map' });
+  expectVector(file, map, { dtype: 'F32', length: 16, what: 'the values of 16 codes', code: 'quant.map' });
   const values = await readFloats(file, map);
   const { table } = fourBitCodecs[type];
   const other = values.findIndex((value, code) => !(Math.abs(value - (table[code] ?? NaN)) <= 1e-4));
   if (other >= 0)
     throw bad({
-      code: 'map',
+      code: 'quant.map',
       what: `${file.name}: ${map.name}`,
       expected: `${type}'s values, ${table[other]} for code ${other}`,
       got: String(values[other]),
@@ -154,16 +156,16 @@ async function findInt8(file: SafetensorsFile, module: string): Promise<StoredIn
     rows * columns === 0
   ) {
     throw bad({
-      code: 'codes',
+      code: 'quant.codes',
       what: `${file.name}: ${name}, which has scales (SCB)`,
       expected: 'an I8 matrix',
       got: `${codes.dtype} [${codes.shape.join(', ')}]`,
     });
   }
   const scales = part(file, `${module}.SCB`, name);
-  expectBytes(file, scales, { bytes: 4 * rows, what: `an F32 scale for each of ${rows} rows`, code: 'absmax' });
+  expectBytes(file, scales, { bytes: 4 * rows, what: `an F32 scale for each of ${rows} rows`, code: 'quant.absmax' });
   if (scales.dtype !== 'F32')
-    throw bad({ code: 'absmax', what: `${file.name}: ${scales.name}`, expected: 'F32', got: scales.dtype });
+    throw bad({ code: 'quant.absmax', what: `${file.name}: ${scales.name}`, expected: 'F32', got: scales.dtype });
   const format = file.tensors.get(`${module}.weight_format`);
   if (format !== undefined) {
     const [value] = await file.read(format.name);
@@ -310,5 +312,5 @@ function bad({
   expected,
   got,
 }: Wanted & { readonly expected: string; readonly got: string }): LowrankError {
-  return new LowrankError({ code: `quant.${code}`, what, expected, got, remedy: copyRemedy });
+  return new LowrankError({ code, what, expected, got, remedy: copyRemedy });
 }

@@ -30,11 +30,13 @@ export type RunFiles =
     }
   | FilesLeft;
 
+/** How a run ended: a value, with files or without, or an error. */
 export type RunOutcome<Value> = { readonly worker: string; readonly takeovers: number } & (
   | { readonly status: 'done'; readonly value: Value; readonly files?: RunFiles }
   | { readonly status: 'failed'; readonly error: RunError }
 );
 
+/** What happens to a study's runs while workers do them. */
 export type DistributeEvent =
   | { readonly type: 'connection'; readonly state: 'lost' | 'back' }
   /** What a worker said with `progress`. */
@@ -49,6 +51,7 @@ export type DistributeEvent =
   /** For this long no worker has had a run of this study. */
   | { readonly type: 'unattended'; readonly milliseconds: number };
 
+/** Options of `distribute`. */
 export interface DistributeOptions<Payload, Value> {
   /** redis://… or rediss://… */
   readonly url: string;
@@ -73,6 +76,7 @@ export interface DistributeOptions<Payload, Value> {
   readonly timing?: Partial<Timing>;
 }
 
+/** How a distribution ended. */
 export interface DistributeSummary {
   readonly interrupted: boolean;
   /** Runs without an outcome that stay in the queue: workers were still at them. */

@@ -22,6 +22,7 @@ export interface JobEnd {
     | { readonly status: 'failed'; readonly error: RunError };
 }
 
+/** Why a run failed, as it travels through the queue. */
 export interface RunError {
   readonly code: string;
   readonly message: string;

@@ -27,6 +27,7 @@ export interface RunContext {
   readonly progress: (value: unknown) => void;
 }
 
+/** What a worker makes of one run. */
 export interface RunResult<Value> {
   readonly value: Value;
   /** A folder whose files are to travel; it may be removed when `onSettled` is called. */
@@ -38,6 +39,7 @@ export interface RunResult<Value> {
   onSettled?(outcome: { readonly accepted: boolean; readonly kept: boolean }): void | Promise<void>;
 }
 
+/** What happens to a worker. */
 export type WorkEvent =
   | { readonly type: 'ready' }
   | { readonly type: 'connection'; readonly state: 'lost' | 'back' }
@@ -58,6 +60,7 @@ export type WorkEvent =
   /** The run was taken over by another worker, and the result of this one was refused. */
   | { readonly type: 'lost'; readonly study: string; readonly id: string };
 
+/** Options of `work`. */
 export interface WorkOptions<Payload, Value> {
   /** redis://… or rediss://… */
   readonly url: string;
@@ -84,6 +87,7 @@ export interface WorkOptions<Payload, Value> {
   readonly timing?: Partial<Timing>;
 }
 
+/** What a worker did until it ended, in runs. */
 export interface WorkSummary {
   readonly finished: number;
   readonly failed: number;

@@ -54,6 +54,7 @@ export function dtypeRank(dtype: SafetensorsDtype): number {
   return rankByDtype.get(dtype) ?? safetensorsDtypes.length;
 }
 
+/** Whether a value is a dtype that safetensors files name, such as `BF16`. */
 export function isSafetensorsDtype(value: unknown): value is SafetensorsDtype {
   return typeof value === 'string' && Object.hasOwn(bytesByDtype, value);
 }

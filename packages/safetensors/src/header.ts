@@ -40,11 +40,16 @@ const copyAgain = 'The file is damaged or was not written by a safetensors libra
 export function headerLength(first: Uint8Array, place: { file: string; fileBytes: number }): number {
   const length = new DataView(first.buffer, first.byteOffset, first.byteLength).getBigUint64(0, true);
   if (length > BigInt(largestHeader)) {
-    throw bad('headerTooLarge', `${place.file}: header length`, `at most ${largestHeader} bytes`, `${length} bytes`);
+    throw bad(
+      'safetensors.headerTooLarge',
+      `${place.file}: header length`,
+      `at most ${largestHeader} bytes`,
+      `${length} bytes`,
+    );
   }
   if (Number(length) > place.fileBytes - lengthBytes) {
     throw bad(
-      'headerBeyondFile',
+      'safetensors.headerBeyondFile',
       `${place.file}: header length`,
       `at most the ${place.fileBytes - lengthBytes} bytes that follow`,
       `${length}`,
@@ -86,7 +91,7 @@ function decodeText(bytes: Uint8Array, file: string): string {
   try {
     return new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(bytes);
   } catch (cause) {
-    throw bad('headerEncoding', `${file}: header`, 'UTF-8 text', `bytes that are none (${message(cause)})`);
+    throw bad('safetensors.headerEncoding', `${file}: header`, 'UTF-8 text', `bytes that are none (${message(cause)})`);
   }
 }
 
@@ -95,9 +100,10 @@ function parseObject(text: string, file: string): Record<string, unknown> {
   try {
     value = parseJson(text);
   } catch (cause) {
-    throw bad('headerJson', `${file}: header`, 'JSON', `${quote(text.slice(0, 40))} (${message(cause)})`);
+    throw bad('safetensors.headerJson', `${file}: header`, 'JSON', `${quote(text.slice(0, 40))} (${message(cause)})`);
   }
-  if (!isRecord(value)) throw bad('headerObject', `${file}: header`, 'a JSON object of tensors', kindOf(value));
+  if (!isRecord(value))
+    throw bad('safetensors.headerObject', `${file}: header`, 'a JSON object of tensors', kindOf(value));
   return value;
 }
 
@@ -110,15 +116,21 @@ function checkUnicode(entries: Record<string, unknown>, file: string): void {
   const texts = [...Object.keys(entries), ...(isRecord(metadata) ? Object.entries(metadata).flat() : [])];
   const broken = texts.find((text) => typeof text === 'string' && /\p{Surrogate}/u.test(text));
   if (broken !== undefined)
-    throw bad('headerEncoding', `${file}: ${quote(String(broken))}`, 'Unicode text', 'half a surrogate pair');
+    throw bad(
+      'safetensors.headerEncoding',
+      `${file}: ${quote(String(broken))}`,
+      'Unicode text',
+      'half a surrogate pair',
+    );
 }
 
 function parseMetadata(value: unknown, file: string): Record<string, string> {
-  if (!isRecord(value)) throw bad('metadata', `${file}: __metadata__`, 'an object of strings', kindOf(value));
+  if (!isRecord(value))
+    throw bad('safetensors.metadata', `${file}: __metadata__`, 'an object of strings', kindOf(value));
   const metadata: Record<string, string> = Object.create(null) as Record<string, string>;
   for (const [key, text] of Object.entries(value)) {
     if (typeof text !== 'string')
-      throw bad('metadata', `${file}: __metadata__ ${quote(key)}`, 'a string', kindOf(text));
+      throw bad('safetensors.metadata', `${file}: __metadata__ ${quote(key)}`, 'a string', kindOf(text));
     metadata[key] = text;
   }
   return metadata;
@@ -126,16 +138,17 @@ function parseMetadata(value: unknown, file: string): Record<string, string> {
 
 function parseTensor(name: string, value: unknown, place: HeaderPlace): TensorInfo {
   const what = `${place.file}: tensor ${quote(name)}`;
-  if (!isRecord(value)) throw bad('tensorInfo', what, 'an object with dtype, shape and data_offsets', kindOf(value));
+  if (!isRecord(value))
+    throw bad('safetensors.tensorInfo', what, 'an object with dtype, shape and data_offsets', kindOf(value));
   const { dtype, shape, data_offsets: offsets } = value;
   if (!isSafetensorsDtype(dtype))
-    throw bad('dtype', `${what}, dtype`, `one of ${safetensorsDtypes.join(', ')}`, kindOf(dtype));
+    throw bad('safetensors.dtype', `${what}, dtype`, `one of ${safetensorsDtypes.join(', ')}`, kindOf(dtype));
   const dims = parseShape(shape, what);
   const size = byteCount(dims, dtype, what);
   const [start, end] = parseOffsets(offsets, what);
   if (end - start !== size) {
     throw bad(
-      'byteCount',
+      'safetensors.byteCount',
       `${what}, ${dtype} of shape [${dims.join(', ')}]`,
       `${size} bytes`,
       `${end - start} (data_offsets [${start}, ${end}])`,
@@ -144,7 +157,7 @@ function parseTensor(name: string, value: unknown, place: HeaderPlace): TensorIn
   const room = place.fileBytes - lengthBytes - place.headerBytes;
   if (end > room)
     throw bad(
-      'truncated',
+      'safetensors.truncated',
       what,
       `a file of at least ${lengthBytes + place.headerBytes + end} bytes`,
       `${place.fileBytes}`,
@@ -160,9 +173,11 @@ function parseTensor(name: string, value: unknown, place: HeaderPlace): TensorIn
 }
 
 function parseShape(shape: unknown, what: string): number[] {
-  if (!Array.isArray(shape)) throw bad('shape', `${what}, shape`, 'an array of whole numbers', kindOf(shape));
+  if (!Array.isArray(shape))
+    throw bad('safetensors.shape', `${what}, shape`, 'an array of whole numbers', kindOf(shape));
   return shape.map((dim: unknown) => {
-    if (!isCount(dim)) throw bad('shape', `${what}, shape`, 'whole numbers of at least 0, up to 2^53', kindOf(dim));
+    if (!isCount(dim))
+      throw bad('safetensors.shape', `${what}, shape`, 'whole numbers of at least 0, up to 2^53', kindOf(dim));
     return dim + 0; // -0 becomes 0
   });
 }
@@ -173,7 +188,7 @@ function byteCount(shape: readonly number[], dtype: SafetensorsDtype, what: stri
   for (const dim of shape) {
     size *= dim;
     if (size > Number.MAX_SAFE_INTEGER)
-      throw bad('shapeOverflow', `${what}, shape`, 'a product below 2^53 bytes', `[${shape.join(', ')}]`);
+      throw bad('safetensors.shapeOverflow', `${what}, shape`, 'a product below 2^53 bytes', `[${shape.join(', ')}]`);
   }
   return size;
 }
@@ -181,7 +196,12 @@ function byteCount(shape: readonly number[], dtype: SafetensorsDtype, what: stri
 function parseOffsets(offsets: unknown, what: string): [number, number] {
   const [start, end]: unknown[] = Array.isArray(offsets) && offsets.length === 2 ? offsets : [];
   if (!isCount(start) || !isCount(end) || end < start) {
-    throw bad('offsets', `${what}, data_offsets`, 'two whole numbers [begin, end] with begin <= end', kindOf(offsets));
+    throw bad(
+      'safetensors.offsets',
+      `${what}, data_offsets`,
+      'two whole numbers [begin, end] with begin <= end',
+      kindOf(offsets),
+    );
   }
   return [start + 0, end + 0];
 }
@@ -193,24 +213,34 @@ function checkCover(tensors: readonly TensorInfo[], place: HeaderPlace): void {
   for (const { name, byteOffset, byteLength } of tensors) {
     const what = `${place.file}: tensor ${quote(name)}`;
     const expected = `its bytes to begin at ${next - begin}, right after ${before}`;
-    if (byteOffset < next) throw bad('overlap', what, expected, `${byteOffset - begin}, which overlaps it`);
+    if (byteOffset < next) throw bad('safetensors.overlap', what, expected, `${byteOffset - begin}, which overlaps it`);
     if (byteOffset > next)
-      throw bad('hole', what, expected, `${byteOffset - begin}, which leaves a hole (the format allows none)`);
+      throw bad(
+        'safetensors.hole',
+        what,
+        expected,
+        `${byteOffset - begin}, which leaves a hole (the format allows none)`,
+      );
     next = byteOffset + byteLength;
     before = quote(name);
   }
   if (next !== place.fileBytes) {
-    throw bad('trailingBytes', place.file, `${next} bytes, the end of ${before}`, `${place.fileBytes} bytes`);
+    throw bad(
+      'safetensors.trailingBytes',
+      place.file,
+      `${next} bytes, the end of ${before}`,
+      `${place.fileBytes} bytes`,
+    );
   }
 }
 
 function duplicate(file: string, key: string, path: readonly string[]): LowrankError {
   const where = path.length === 0 ? '' : ` in ${quote(path.join('.'))}`;
-  return bad('duplicateName', `${file}: ${quote(key)}${where}`, 'each name once', 'the same name twice');
+  return bad('safetensors.duplicateName', `${file}: ${quote(key)}${where}`, 'each name once', 'the same name twice');
 }
 
 function bad(code: string, what: string, expected: string, got: string): LowrankError {
-  return new LowrankError({ code: `safetensors.${code}`, what, expected, got, remedy: copyAgain });
+  return new LowrankError({ code, what, expected, got, remedy: copyAgain });
 }
 
 export function isRecord(value: unknown): value is Record<string, unknown> {

@@ -7,6 +7,7 @@ import { repeatedKey } from './jsonKeys.js';
 import type { SafetensorsFile } from './open.js';
 import { openSafetensors, tensorNamed } from './open.js';
 
+/** Options of `openSharded`. */
 export interface ShardedOptions {
   /** `model.safetensors.index.json`. */
   readonly index: ByteSource;

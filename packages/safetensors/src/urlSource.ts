@@ -15,6 +15,7 @@ import {
   withoutSecrets,
 } from './web.js';
 
+/** Options of `urlSource`. */
 export interface UrlSourceOptions {
   /** Passed to every `fetch`: headers (an access token), credentials, signal. `Range` and `method` are set here. */
   readonly request?: RequestInit;

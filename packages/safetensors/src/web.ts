@@ -76,10 +76,12 @@ export function isWebPage(beginning: Uint8Array, contentType: string | null): bo
   return isPageType(contentType) && (text === '' || text.startsWith('<'));
 }
 
+/** Whether a content type is a web page's: an error page or a login in place of a file. */
 export function isPageType(contentType: string | null): boolean {
   return /^\s*(text\/html|application\/xhtml\+xml)\b/i.test(contentType ?? '');
 }
 
+/** How long a connection may be silent. */
 export interface PatienceOptions {
   /** The caller's own. */
   readonly signal?: AbortSignal | undefined;
@@ -215,6 +217,7 @@ export function contentLength(response: Response): number | undefined {
   return Number(text);
 }
 
+/** Whether a server sent something compressed, whose byte ranges are not those of the file. */
 export function isEncoded(response: Response): boolean {
   const encoding = response.headers.get('Content-Encoding') ?? 'identity';
   return encoding.trim().toLowerCase() !== 'identity' && encoding.trim() !== '';

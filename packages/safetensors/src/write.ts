@@ -9,6 +9,7 @@ import { kindOf, largestHeader, lengthBytes, quote } from './header.js';
  */
 export type TensorData = Uint8Array | (() => Iterable<Uint8Array> | AsyncIterable<Uint8Array> | Promise<Uint8Array>);
 
+/** A tensor to be written. */
 export interface TensorEntry {
   readonly name: string;
   readonly dtype: SafetensorsDtype;
@@ -94,14 +95,16 @@ function layOut<Entry extends TensorEntry>(
   let offset = 0;
   for (const { entry, bytes } of tensors) {
     const { name, dtype, shape } = entry;
-    if (names.has(name)) throw bad('duplicateName', `tensor ${quote(name)}`, 'each name once', 'the same name twice');
+    if (names.has(name))
+      throw bad('safetensors.duplicateName', `tensor ${quote(name)}`, 'each name once', 'the same name twice');
     names.add(name);
     parts.push(`${JSON.stringify(name)}:${JSON.stringify({ dtype, shape, data_offsets: [offset, offset + bytes] })}`);
     offset += bytes;
   }
   const json = new TextEncoder().encode(`{${parts.join(',')}}`);
   const padded = Math.ceil(json.length / lengthBytes) * lengthBytes;
-  if (padded > largestHeader) throw bad('headerTooLarge', 'the header', `at most ${largestHeader} bytes`, `${padded}`);
+  if (padded > largestHeader)
+    throw bad('safetensors.headerTooLarge', 'the header', `at most ${largestHeader} bytes`, `${padded}`);
 
   const header = new Uint8Array(lengthBytes + padded).fill(0x20);
   new DataView(header.buffer).setBigUint64(0, BigInt(padded), true);
@@ -112,17 +115,18 @@ function layOut<Entry extends TensorEntry>(
 function checkEntry(entry: TensorEntry): number {
   const { name, dtype, shape, data } = entry;
   const what = `tensor ${quote(name)}`;
-  if (name === '__metadata__') throw bad('reservedName', what, 'a name of its own', "the format's reserved name");
+  if (name === '__metadata__')
+    throw bad('safetensors.reservedName', what, 'a name of its own', "the format's reserved name");
   if (/\p{Surrogate}/u.test(name))
-    throw bad('reservedName', what, 'a name that is valid Unicode', 'half a surrogate pair');
+    throw bad('safetensors.reservedName', what, 'a name that is valid Unicode', 'half a surrogate pair');
   if (!isSafetensorsDtype(dtype))
-    throw bad('dtype', `${what}, dtype`, `one of ${safetensorsDtypes.join(', ')}`, kindOf(dtype));
+    throw bad('safetensors.dtype', `${what}, dtype`, `one of ${safetensorsDtypes.join(', ')}`, kindOf(dtype));
   let bytes = dtypeBytes(dtype);
   for (const dim of shape) {
     bytes *= dim;
     if (!Number.isSafeInteger(dim) || dim < 0 || !Number.isSafeInteger(bytes)) {
       throw bad(
-        'shape',
+        'safetensors.shape',
         `${what}, shape`,
         'whole numbers of at least 0, with a product below 2^53 bytes',
         kindOf(shape),
@@ -135,7 +139,8 @@ function checkEntry(entry: TensorEntry): number {
 
 function checkMetadata(metadata: Readonly<Record<string, string>>): Readonly<Record<string, string>> {
   for (const [key, value] of Object.entries(metadata) as [string, unknown][]) {
-    if (typeof value !== 'string') throw bad('metadata', `metadata ${quote(key)}`, 'a string', kindOf(value));
+    if (typeof value !== 'string')
+      throw bad('safetensors.metadata', `metadata ${quote(key)}`, 'a string', kindOf(value));
   }
   return metadata;
 }
@@ -164,7 +169,7 @@ function isHighSurrogate(unit: number): boolean {
 
 function wrongCount(entry: TensorEntry, expected: number, got: string): LowrankError {
   return bad(
-    'byteCount',
+    'safetensors.byteCount',
     `tensor ${quote(entry.name)}, ${entry.dtype} of shape [${entry.shape.join(', ')}]`,
     `${expected} bytes`,
     got,
@@ -172,5 +177,5 @@ function wrongCount(entry: TensorEntry, expected: number, got: string): LowrankE
 }
 
 function bad(code: string, what: string, expected: string, got: string): LowrankError {
-  return new LowrankError({ code: `safetensors.${code}`, what: `safetensors to write: ${what}`, expected, got });
+  return new LowrankError({ code, what: `safetensors to write: ${what}`, expected, got });
 }

@@ -29,6 +29,7 @@ interface Part {
   readonly message?: unknown;
 }
 
+/** What a schema accepts, for help, flags and JSON schemas. */
 export function shapeOf(schema: Schema): SchemaShape {
   return shapeOfPart(schema as unknown as Part);
 }

@@ -10,8 +10,11 @@ export interface KeyUse {
 /** The keys of a file. */
 export type KeyTable = Readonly<Record<string, KeyUse>>;
 
+/** A key of a file that changes what is computed; `keys` are those inside its value. */
 export const followed = (why: string, keys?: KeyTable): KeyUse => ({ use: 'followed', why, keys });
+/** A key of a file that changes nothing here, and why. */
 export const ignored = (why: string): KeyUse => ({ use: 'ignored', why });
+/** A key of a file that cannot be followed, and why: an error where it is set. */
 export const refused = (why: string): KeyUse => ({ use: 'refused', why });
 
 /** Several keys of one use. */

@@ -3,6 +3,7 @@ import * as v from 'valibot';
 /** What values a setting takes: a schema of valibot, read by `parseOptions`, the command line and JSON Schema alike. */
 export type Schema<Value = unknown> = v.GenericSchema<unknown, Value>;
 
+/** Bounds of a number, each of which may be left out. */
 export interface NumberBounds {
   readonly min?: number;
   readonly max?: number;

@@ -119,6 +119,7 @@ export function setting<Value>(given: Fields<Value>): Setting<Value> {
   return given;
 }
 
+/** Settings by the name that programs give them. */
 export type Settings = Readonly<Record<string, Setting>>;
 
 /** Settings that are given together, with what their errors say. */

@@ -32,6 +32,7 @@ export interface StudyOptions {
   readonly onEvent?: (event: StudyEvent) => void | Promise<void>;
 }
 
+/** What happens in a study. */
 export type StudyEvent =
   /** `steps` of training, over all the runs there will be. */
   | { readonly type: 'planned'; readonly runs: number; readonly steps: number }

@@ -15,6 +15,7 @@ export interface ArgumentKind {
   problemOf?(value: object): { readonly option: string; readonly expected: string; readonly got: string } | undefined;
 }
 
+/** A kind of argument: what errors say was expected, and what is accepted. */
 /* @__NO_SIDE_EFFECTS__ */
 export function kind(expected: string, accepts: (value: unknown) => boolean): ArgumentKind {
   return { expected, accepts };
@@ -23,10 +24,14 @@ export function kind(expected: string, accepts: (value: unknown) => boolean): Ar
 const isIntegers = (value: unknown): boolean => Array.isArray(value) && value.every((item) => Number.isInteger(item));
 const isSizes = (value: unknown): boolean => isIntegers(value) && (value as number[]).every((size) => size >= 0);
 
+/** An argument that is a number, NaN and infinity included. */
 export const aNumber = /* @__PURE__ */ kind('a number', (value) => typeof value === 'number');
+/** An argument that is a whole number. */
 export const anInteger = /* @__PURE__ */ kind('an integer', Number.isInteger);
+/** An argument that is true or false. */
 export const aBoolean = /* @__PURE__ */ kind('true or false', (value) => typeof value === 'boolean');
 export const aString = /* @__PURE__ */ kind('a string', (value) => typeof value === 'string');
+/** An argument that is a function. */
 export const aFunction = /* @__PURE__ */ kind('a function', (value) => typeof value === 'function');
 export const aShape = /* @__PURE__ */ kind('a shape, as [2, 3]', isSizes);
 export const integers = /* @__PURE__ */ kind('an array of integers', isIntegers);
@@ -40,6 +45,7 @@ export function oneOf(...values: readonly string[]): ArgumentKind {
   return kind(`one of ${values.join(', ')}`, (value) => values.includes(value as string));
 }
 
+/** An argument that is an array of one kind. */
 /* @__NO_SIDE_EFFECTS__ */
 export function listOf(item: ArgumentKind): ArgumentKind {
   return kind(`an array, each of it ${item.expected}`, (value) => Array.isArray(value) && value.every(item.accepts));

@@ -14,6 +14,7 @@ import { sizeOf } from './shape.js';
 import type { HostTensor, InputSpec, Trace, Traceable } from './trace.js';
 import { specOf, trace } from './trace.js';
 
+/** Options of `compile`. */
 export interface CompileOptions extends BuildPlanOptions {
   /** Memory for intermediates, to share with other compiled functions on the same backend. */
   arena?: Arena;

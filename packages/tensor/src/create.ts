@@ -6,6 +6,7 @@ import type { Shape } from './shape.js';
 import { shapeError, showShape, sizeOf } from './shape.js';
 import { Source } from './source.js';
 
+/** Options of `tensor`: `f32` without a dtype; the name is for dumps and errors. */
 export interface TensorOptions {
   dtype?: DType;
   name?: string;

@@ -9,6 +9,7 @@ import { fromBf16, fromF16, toBf16, toF16 } from './numeric/halfFloats.js';
  */
 export type DType = 'f32' | 'f16' | 'bf16' | 'i32' | 'u32' | 'i8' | 'u8' | 'f64';
 
+/** Typed arrays that tensors are made of and read into. */
 export type HostArray = Float64Array | Float32Array | Int32Array | Uint32Array | Uint16Array | Int8Array | Uint8Array;
 
 const bytes: Record<DType, number> = { f64: 8, f32: 4, i32: 4, u32: 4, f16: 2, bf16: 2, i8: 1, u8: 1 };

@@ -34,6 +34,7 @@ export function currentScope(): string {
 /** dL/d(input) for each input; undefined where none is needed or none exists. */
 export type Gradients = readonly (Tensor | undefined)[];
 
+/** What an op's gradient rule is given. */
 export interface VjpContext<Attrs> {
   readonly inputs: readonly Tensor[];
   readonly outputs: readonly Tensor[];
@@ -44,6 +45,7 @@ export interface VjpContext<Attrs> {
   readonly needs: readonly boolean[];
 }
 
+/** What an op's reference is given; all numbers are in double precision. */
 export interface ReferenceContext<Attrs> {
   readonly inputs: readonly Float64Array[];
   /** Zero-filled; the reference writes them. */

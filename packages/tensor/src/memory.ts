@@ -18,6 +18,7 @@ export interface DeviceMemory {
   read(buffer: DeviceBuffer, offset: number, bytes: number): Promise<ArrayBuffer>;
 }
 
+/** Memory of a backend. */
 export interface DeviceBuffer {
   readonly bytes: number;
   destroy(): void;

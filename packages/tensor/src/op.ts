@@ -6,6 +6,7 @@ import { OpNode, Tensor } from './graph.js';
 export type { AnyOp, Gradients, InPlacePair, Op, ReferenceContext, VjpContext } from './graph.js';
 export type { Spec } from './spec.js';
 
+/** Declares an op: its shape rule, gradient and reference in one object, with their types. */
 /* @__NO_SIDE_EFFECTS__ */
 export function defineOp<Name extends string, Attrs extends object>(op: Op<Name, Attrs>): Op<Name, Attrs> {
   return op;

@@ -3,14 +3,17 @@ import { LowrankError } from '@lowrank/errors';
 /** Sizes of a tensor's axes, outermost first; [] is a scalar. Data is row-major and dense. */
 export type Shape = readonly number[];
 
+/** The elements of a shape; 1 for `[]`. */
 export function sizeOf(shape: Shape): number {
   return shape.reduce((product, size) => product * size, 1);
 }
 
+/** Whether two shapes are equal. */
 export function sameShape(a: Shape, b: Shape): boolean {
   return a.length === b.length && a.every((size, axis) => size === b[axis]);
 }
 
+/** A shape as errors write it: `[2, 3]`. */
 export function showShape(shape: Shape): string {
   return `[${shape.join(', ')}]`;
 }
@@ -54,6 +57,11 @@ export function broadcastStrides(shape: Shape, target: Shape): number[] {
   return target.map((_, axis) => (axis < shift || shape[axis - shift] === 1 ? 0 : (own[axis - shift] ?? 0)));
 }
 
+/**
+ * An axis counted from the front.
+ *
+ * @throws LowrankError `tensor.shape` for one that the rank does not have
+ */
 export function normalizeAxis(axis: number, rank: number, op: string): number {
   const at = axis < 0 ? axis + rank : axis;
   if (!Number.isInteger(at) || at < 0 || at >= rank) {
@@ -62,6 +70,7 @@ export function normalizeAxis(axis: number, rank: number, op: string): number {
   return at;
 }
 
+/** The error of an op whose operands do not fit: `tensor.shape`. */
 export function shapeError(op: string, expected: string, got: string, remedy?: string): LowrankError {
   return new LowrankError({ code: 'tensor.shape', what: op, expected, got, remedy });
 }

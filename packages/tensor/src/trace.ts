@@ -30,6 +30,7 @@ export interface Trace {
   readonly effects: readonly Effect[];
 }
 
+/** A write that a traced function leaves behind: `target` becomes `value`. */
 export interface Effect {
   /** A persistent tensor, a contiguous piece of one, or a donated argument. */
   readonly target: Tensor;

@@ -22,6 +22,7 @@ import { sizeOf } from './shape.js';
 import type { Source } from './source.js';
 import type { HostTensor, Trace } from './trace.js';
 
+/** Options of `runUnplanned`. */
 export interface UnplannedOptions {
   /** Sees each op's result, in order; returning false ends the run there. */
   onValue?: (node: OpNode, output: number, read: () => Promise<HostArray>) => Promise<boolean>;

@@ -4,6 +4,7 @@ import { inputSpecs, lossOver, statedBy } from './batch.js';
 import type { ExecutionOptions, Runnable } from './execution.js';
 import { makeRunnable } from './execution.js';
 
+/** Options of `evaluate`. */
 export interface EvaluateOptions<Name extends string = TokenInput> extends ExecutionOptions {
   readonly backend: Backend;
   readonly loss: LossFunction<Name>;
@@ -13,6 +14,7 @@ export interface EvaluateOptions<Name extends string = TokenInput> extends Execu
   readonly signal?: AbortSignal;
 }
 
+/** A loss over rows that were not trained on, weighted by label tokens. */
 export interface Evaluation {
   /** Σ of the batches' losses / Σ of their weights: for text a mean over label tokens, not over rows or batches. */
   readonly loss: number;

@@ -21,6 +21,7 @@ export interface BaselineEvent {
   readonly measures: Measures;
 }
 
+/** Training is about to take its first step. */
 export interface StartedEvent {
   readonly type: 'started';
   /** In all. */
@@ -82,6 +83,7 @@ export interface RolledBackEvent {
   readonly to: number;
 }
 
+/** An evaluation during training has ended. */
 export interface EvaluatedEvent {
   readonly type: 'evaluated';
   /** The step whose weights were evaluated. */

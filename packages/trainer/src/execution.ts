@@ -11,6 +11,7 @@ import { inputSpecs } from './batch.js';
  */
 export type Execution = 'fused' | 'unfused' | 'unplanned';
 
+/** How traced functions are executed. */
 export interface ExecutionOptions {
   readonly execution?: Execution;
   /** Memory for intermediates, shared with other functions. */

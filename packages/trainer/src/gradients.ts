@@ -6,6 +6,7 @@ import { lossOver } from './batch.js';
 import type { Execution } from './execution.js';
 import { makeRunnable } from './execution.js';
 
+/** Options of `gradients`: one batch, and the parameters whose gradients are wanted. */
 export interface GradientsRequest<Name extends string = TokenInput> {
   readonly backend: Backend;
   readonly loss: LossFunction<Name>;

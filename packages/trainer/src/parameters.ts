@@ -29,7 +29,7 @@ export interface FlatVector {
   readonly state: OptimizerState;
   /** What the rule reads and never writes, shared by all vectors. */
   readonly constants: Readonly<Record<string, Tensor>>;
-  /** [⌈size/64⌉, 2]: learning-rate factor and weight decay of each block of 64 elements. */
+  /** `[⌈size/64⌉, 2]`: learning-rate factor and weight decay of each block of 64 elements. */
   readonly table: Tensor;
   /** The parameters' own tensors: views of `parameters`, in the order of `segments`. */
   readonly views: readonly Tensor[];

@@ -17,6 +17,7 @@ export interface PlanStepOptions<Name extends string = TokenInput> extends StepO
   readonly microBatches: readonly Batch<Name>[];
 }
 
+/** What a training step would need: plans, vectors and operations, before any memory is taken. */
 export interface PlannedStep {
   /** What `createTrainStep` would compile for such a step: they share one arena. */
   readonly plans: readonly Plan[];

@@ -1,5 +1,6 @@
 import { LowrankError } from '@lowrank/errors';
 
+/** How the learning rate goes over the steps, as transformers' `get_scheduler` has it. */
 export interface ScheduleOptions {
   /** Default: constant. */
   readonly schedule?: ScheduleName | undefined;
@@ -72,8 +73,10 @@ const registry = {
   },
 } as const satisfies Readonly<Record<string, Schedule>>;
 
+/** A schedule by transformers' name for `lr_scheduler_type`. */
 export type ScheduleName = keyof typeof registry;
 
+/** The schedules, in the order in which help lists them. */
 export const schedules = Object.keys(registry) as readonly ScheduleName[] as readonly [ScheduleName, ...ScheduleName[]];
 
 export function describeSchedule(name: ScheduleName): string {

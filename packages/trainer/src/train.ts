@@ -10,6 +10,7 @@ import type { StoppedBy, TrainOptions, TrainSession } from './trainOptions.js';
 import { checkOptions } from './trainOptions.js';
 import { createTrainStep } from './trainStep.js';
 
+/** How training ended. */
 export interface TrainResult<Session> {
   readonly session: Session;
   /** Steps taken, those before a resume included. */

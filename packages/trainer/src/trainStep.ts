@@ -65,8 +65,8 @@ export interface TrainStep<Name extends string = TokenInput> {
    * Leaves out a step whose loss or gradient was not finite: it has changed nothing, nor have those that were started
    * after it, which are to be run again. When all that was started has arrived.
    *
-   * @param rngStep of the first micro-batch after it
-   * @param count of steps that are left out up to this one, where a state was restored. Default 1
+   * @param at `rngStep`: of the first micro-batch after it; `count`: of steps that are left out up to this one, where a
+   * state was restored, default 1
    */
   skip(at: { readonly step: number; readonly rngStep: number; readonly count?: number }): void;
   /** Steps that were left out, those before a restored state included. */

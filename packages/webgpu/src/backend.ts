@@ -11,6 +11,7 @@ import type { DeviceProfile } from './profile.js';
 import { kernelLookup, backendSpec } from './spec.js';
 import type { KernelLookup } from './spec.js';
 
+/** Options of `createWebgpuBackend`. */
 export interface WebgpuBackendOptions extends DeviceOptions {
   /** Overrides of the kernels' own choices. */
   readonly tuning?: KernelTuning;

@@ -26,4 +26,5 @@ export const defaultLimits = {
 } as const;
 
 export type LimitName = keyof typeof defaultLimits;
+/** Limits of a device, by WebGPU's names. */
 export type Limits = Readonly<Record<LimitName, number>>;

@@ -11,6 +11,7 @@ import { tierFeatures, tierOfEnvironment } from './profile.js';
 import type { Tier } from './profile.js';
 import { subgroupsAreInOrder } from './subgroupProbe.js';
 
+/** Which WebGPU adapter is taken. */
 export interface DeviceOptions {
   readonly powerPreference?: GPUPowerPreference;
   /** Accept an adapter that computes on the CPU (default true: naming WebGPU is enough). `auto` passes false. */

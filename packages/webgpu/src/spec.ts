@@ -8,6 +8,7 @@ import { kernels as coreKernels } from './kernels/index.js';
 import { portableProfile } from './profile.js';
 import type { DeviceProfile } from './profile.js';
 
+/** What plans for a device depend on. */
 export interface SpecOptions {
   readonly profile: DeviceProfile;
   readonly tuning?: KernelTuning;

@@ -11,6 +11,7 @@ export interface LabeledPrompt {
   readonly right: ReadonlySet<string>;
 }
 
+/** Prompts whose answers come from a fixed list, for `label-accuracy`. */
 export interface LabeledPrompts {
   /** The answers to choose from. */
   readonly labels: readonly string[];

@@ -21,6 +21,7 @@ export const textMetrics = {
   'logical-form': logicalForm,
 } as const satisfies Readonly<Record<string, TextMetric>>;
 
+/** A metric that compares written texts with references: `exact-match`, `rouge-l` and the like. */
 export type TextMetricName = keyof typeof textMetrics;
 /**
  * `loss` is over label tokens, and the only one of which less is better; `label-accuracy` is over the likelihoods of
@@ -28,12 +29,14 @@ export type TextMetricName = keyof typeof textMetrics;
  */
 export type MetricName = 'loss' | TextMetricName | 'label-accuracy';
 
+/** Every metric, in the order in which help and tables list them. */
 export const metricNames: readonly MetricName[] = [
   'loss',
   ...(Object.keys(textMetrics) as TextMetricName[]),
   'label-accuracy',
 ];
 
+/** Whether a metric needs texts that the model writes. */
 export function isTextMetric(name: MetricName): name is TextMetricName {
   return name !== 'loss' && name !== 'label-accuracy';
 }

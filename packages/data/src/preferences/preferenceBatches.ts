@@ -12,6 +12,7 @@ import { layOutJudged, layOutPairs, nllTokens } from './preferenceLayout.js';
 /** How examples become batches: of pairs, of judged rows. */
 export type PreferenceKind = 'preference' | 'kto';
 
+/** Options of `preferenceBatches`: how pairs, or judged rows, become micro-batches. */
 export interface PreferenceBatchOptions extends Pick<PreferenceLayoutOptions, 'packing' | 'nll' | 'virtualTokens'> {
   readonly kind: PreferenceKind;
   /** Pairs of one micro-batch. Judged rows come in groups of this size already: a group is a micro-batch. */

@@ -24,6 +24,7 @@ export interface BankEntry {
   readonly factor?: Float32Array | undefined;
 }
 
+/** Options of `bankEntry`: the layer that an adapter's matrices are made ready for. */
 export interface EntryOptions {
   readonly config: LoraConfig;
   /** Of the layer, for its own rank and alpha. */

@@ -2,6 +2,7 @@ import type { Tensor } from '@lowrank/tensor';
 import { matmul, mul, persistent, reshape } from '@lowrank/tensor';
 import { rows, shapeError, sourceOf } from '@lowrank/tensor/op';
 
+/** The sizes of a bank of adapters, fixed when its plans are made. */
 export interface BankSizes {
   /** Rows of a batch that may differ; 1: all rows use the same. */
   readonly rows: number;

@@ -1,6 +1,7 @@
 import { LowrankError } from '@lowrank/errors';
 import { truncatedSvd } from './svd.js';
 
+/** Options of `loftqInit`: the matrix's shape, the rank, and how the base is quantized. */
 export interface LoftqOptions {
   readonly rows: number;
   readonly columns: number;
@@ -15,6 +16,7 @@ export interface LoftqOptions {
   readonly seed?: number | undefined;
 }
 
+/** What `loftqInit` gives: Q and the A, B with Q + s·B·A ≈ W (Li et al. 2023). */
 export interface LoftqWeights {
   /** What the base becomes: exactly what the last round trip gave, so that quantizing it again changes nothing. */
   readonly quantized: Float32Array;

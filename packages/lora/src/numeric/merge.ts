@@ -6,6 +6,7 @@ import { plain } from '../variants/plain.js';
 /** A weight as a file holds it. */
 export type MergeDtype = 'F32' | 'F16' | 'BF16';
 
+/** A layer's update ΔW = scaling·B·A, and what its variant adds. */
 export interface LowRankUpdate {
   /** [r, in] */
   readonly a: Float32Array;
@@ -17,11 +18,11 @@ export interface LowRankUpdate {
   readonly transposed?: boolean;
   /** How W and ΔW combine; their sum unless given. */
   readonly variant?: LoraVariant | undefined;
-  /** [out]: what the variant has trained besides A and B. */
+  /** `[out]`: what the variant has trained besides A and B. */
   readonly vector?: Float32Array | undefined;
   /** PEFT narrows ΔW to the dtype of W before it adds it, for embeddings alone. */
   readonly narrowDelta?: boolean;
-  /** [out]: receives what the variant's `mergeRow` returns, which `unmergeWeight` needs. */
+  /** `[out]`: receives what the variant's `mergeRow` returns, which `unmergeWeight` needs. */
   readonly kept?: Float32Array | undefined;
   /** Of W, for errors. */
   readonly name?: string | undefined;

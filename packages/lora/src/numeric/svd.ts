@@ -1,6 +1,7 @@
 import { LowrankError } from '@lowrank/errors';
 import { Rng } from '@lowrank/tensor';
 
+/** Options of `truncatedSvd`. */
 export interface SvdOptions {
   readonly rows: number;
   readonly columns: number;
@@ -16,11 +17,11 @@ export interface SvdOptions {
  * The best approximation of a rank: A ≈ U·diag(s)·Vᵀ. Vectors that belong to a singular value of 0 are 0 on one side.
  */
 export interface TruncatedSvd {
-  /** [rank, rows]: left singular vectors, one after the other. */
+  /** `[rank, rows]`: left singular vectors, one after the other. */
   readonly u: Float64Array;
   /** [rank], descending. */
   readonly s: Float64Array;
-  /** [rank, columns]: right singular vectors, one after the other. */
+  /** `[rank, columns]`: right singular vectors, one after the other. */
   readonly v: Float64Array;
 }
 

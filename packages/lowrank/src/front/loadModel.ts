@@ -12,6 +12,7 @@ import { Model } from './model.js';
 import type { ModelSource } from './modelSource.js';
 import { asTextFiles, findFiles } from './modelSource.js';
 
+/** Options of `loadModel`: device, quantization, cache, progress. */
 export interface LoadModelOptions {
   /** `auto` (the default): a GPU where there is one, else the CPU. Or a backend of your own, which you dispose. */
   readonly device?: DeviceName | Backend | undefined;

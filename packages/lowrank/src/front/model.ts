@@ -48,6 +48,7 @@ export interface GenerateOptions extends SamplingOptions {
   readonly signal?: AbortSignal | undefined;
 }
 
+/** Options of `generateBatch`: those of `generate`, for several prompts at once. */
 export interface GenerateBatchOptions extends Omit<GenerateOptions, 'signal'> {
   /** Each token as it is made, and the place of its prompt. */
   readonly onToken?: ((id: number, prompt: number) => void) | undefined;

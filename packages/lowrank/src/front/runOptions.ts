@@ -35,6 +35,7 @@ export interface RunOptions extends Omit<MethodOptions, 'initAdapter'>, CommonOp
   readonly signal?: AbortSignal | undefined;
 }
 
+/** Whatever happens in a run, by its `type`: the data, steps, evaluations, checkpoints, warnings. */
 export type RunEvent = TrainEvent | DataEvent | ReferenceEvent | { readonly type: 'warning'; readonly text: string };
 
 /** The model is about to be asked what it says of so many documents before it is trained. */

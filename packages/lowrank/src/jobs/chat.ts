@@ -38,12 +38,14 @@ export interface ChatFolderOptions extends TransferEvents, QuantizationOptions, 
   readonly otherwise?: SamplingOptions;
 }
 
+/** Options of one turn of a chat. */
 export interface AnswerOptions {
   readonly onText?: (piece: string) => void;
   /** Ends the answer; what was said stays said. */
   readonly signal?: AbortSignal;
 }
 
+/** What the model said in one turn. */
 export interface Answer {
   readonly text: string;
   readonly ids: readonly number[];

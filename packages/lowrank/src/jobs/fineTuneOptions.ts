@@ -82,4 +82,5 @@ export interface BatchReducedEvent {
   readonly step: number | undefined;
 }
 
+/** Whatever happens in a run on folders: `RunEvent`, and what only a run with a folder knows. */
 export type FineTuneEvent = BatchReducedEvent | RunEvent | ResumedEvent | SamplesEvent | DeviceLostEvent;

@@ -4,6 +4,7 @@ import type { ConvertResult } from './convert.js';
 import type { OutputOptions } from '../settings/methodTables.js';
 import { writeAdapter } from './writeAdapter.js';
 
+/** Options of `importMlxFolder`. */
 export interface ImportMlxOptions extends OutputOptions {
   /** A folder of mlx-lm: adapter_config.json and adapters.safetensors. */
   readonly adapter: string;

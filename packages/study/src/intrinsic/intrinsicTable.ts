@@ -2,6 +2,7 @@ import type { ProjectionName } from '@lowrank/methods';
 import type { D90 } from './d90.js';
 import type { StudyRow, StudyTable } from '../tables/table.js';
 
+/** A row of the table of dimensions: one dimension, over its seeds. */
 export interface IntrinsicRow extends StudyRow {
   /** null for the base model and for full fine-tuning. */
   readonly dimension: number | null;

@@ -13,6 +13,7 @@ import type { QueuedRun } from './queuedRun.js';
 import { readOutcome, readProgress } from './readOutcome.js';
 import type { StudyOutcome, StudyRun } from '../runs/studyRun.js';
 
+/** Options of `overQueue`. */
 export interface OverQueueOptions {
   /** redis://… or rediss://… */
   readonly url: string;

@@ -9,6 +9,7 @@ import type { QueuedRun } from './queuedRun.js';
 import type { QueueWorkerEvent } from './queueWorker.js';
 import { QueueWorker } from './queueWorker.js';
 
+/** Options of `workQueue`. */
 export interface WorkQueueOptions {
   readonly trainer: StudyTrainer;
   /** redis://… or rediss://… */
@@ -29,6 +30,7 @@ export interface WorkQueueOptions {
   readonly onEvent?: ((event: WorkQueueEvent) => void) | undefined;
 }
 
+/** What happens to a worker of studies. */
 export type WorkQueueEvent =
   | { readonly type: 'ready' }
   | { readonly type: 'connection'; readonly state: 'lost' | 'back' }
@@ -36,6 +38,7 @@ export type WorkQueueEvent =
   | { readonly type: 'trouble'; readonly message: string }
   | QueueWorkerEvent;
 
+/** What a worker did until it ended, in runs. */
 export interface WorkQueueResult {
   readonly finished: number;
   readonly handed_back: number;

@@ -18,6 +18,7 @@ export interface StepMark {
   readonly isBest: boolean;
 }
 
+/** Options of `drawRunPanel`; sizes are pixels. */
 export interface RunPanelOptions {
   readonly width: number;
   readonly height: number;

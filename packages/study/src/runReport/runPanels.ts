@@ -35,6 +35,7 @@ const single = (title: string, curve: CurveName, style: PanelSeries['style']): P
   series: [{ curve, name: '', color: style === 'line' ? green : blue, style }],
 });
 
+/** The panel of losses: of training, noisy, and of rows held out. */
 export const lossPanel: RunPanel = {
   title: 'Loss',
   series: [

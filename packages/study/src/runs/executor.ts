@@ -1,5 +1,6 @@
 import type { RunProgress, StudyOutcome, StudyRun } from './studyRun.js';
 
+/** What an executor reports, and how it is stopped. */
 export interface ExecuteHooks {
   /** Reports that a run has begun, here or elsewhere; more than once for a run that was taken over. */
   readonly onStarted?: (run: StudyRun) => void;

@@ -6,6 +6,7 @@ import { StepClock } from './stepClock.js';
 import type { DoneRun, FailedRun, RunProgress, StudyOutcome, StudyRun } from './studyRun.js';
 import type { EvaluatedRun, StudyTrainer, TrainingSession } from './studyTrainer.js';
 
+/** Options of `runStudyRun`. */
 export interface RunStudyRunOptions {
   readonly trainer: StudyTrainer;
   /** Aborting gives the run up. */

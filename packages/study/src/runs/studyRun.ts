@@ -66,12 +66,14 @@ export interface StudyRun {
 /** The outcome of a run, as plain JSON. Only `measured` depends on the machine. */
 export type StudyOutcome = DoneRun | FailedRun;
 
+/** The outcome of a run that ended with an error. */
 export interface FailedRun {
   readonly id: string;
   readonly status: 'failed';
   readonly error: { readonly code: string; readonly message: string };
 }
 
+/** The outcome of a run that was trained and scored. Times are seconds, sizes bytes. */
 export interface DoneRun {
   readonly id: string;
   readonly status: 'done';

@@ -30,12 +30,14 @@ export interface TrainingSession {
   dispose(): void;
 }
 
+/** What training reports to a study, and how it is stopped. */
 export interface TrainingHooks {
   readonly signal?: AbortSignal | undefined;
   readonly onStep?: (step: TrainedStep) => void;
   readonly onWarning?: (text: string) => void;
 }
 
+/** What a study hears of one optimizer step. */
 export interface TrainedStep {
   /** From 1. */
   readonly step: number;
@@ -59,6 +61,7 @@ export interface TrainedRun {
   readonly model: string | null;
 }
 
+/** What an evaluation reports, and how it is stopped. */
 export interface EvaluationHooks {
   readonly signal?: AbortSignal | undefined;
   /** Reports how many of the prompts are answered. */
@@ -66,6 +69,7 @@ export interface EvaluationHooks {
   readonly onWarning?: (text: string) => void;
 }
 
+/** Scores of one model on the test rows. */
 export interface EvaluatedRun {
   /** Over all label tokens. */
   readonly loss: number;
@@ -86,6 +90,7 @@ export interface TrainingRules {
   checkComparison(methods: readonly string[], training: StudyTraining): void;
 }
 
+/** What a study has to know of a method to compare it. */
 export interface ComparedMethod {
   /** To choose from where none are given: what suits a method depends on how much it moves. */
   readonly learningRates: readonly number[];

@@ -6,6 +6,7 @@ import { directionCounts, layerOf, loraOf } from './spectrumLayer.js';
 import type { Matrices } from './spectrumMatrices.js';
 import { requireSameModel, commonPaths, openMatrices } from './spectrumMatrices.js';
 
+/** Options of `spectrumOfFolders`. */
 export interface SpectrumFoldersOptions {
   /** Hugging Face folder, hub id or URL. */
   readonly model: string;

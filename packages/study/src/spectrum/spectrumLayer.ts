@@ -8,6 +8,7 @@ import {
   subspaceSimilarity,
 } from '@lowrank/lora';
 
+/** One layer's update, by full fine-tuning and by LoRA. */
 export interface SpectrumLayer {
   readonly path: string;
   readonly out: number;
@@ -28,6 +29,10 @@ export interface SpectrumLayer {
   readonly similarity: readonly Similarity[] | null;
 }
 
+/**
+ * φ(A, B, i, j) = ‖U_Aᵀ U_B‖² / min(i, j) of the first i and j singular vectors, in [0, 1] (Hu et al. 2021, section
+ * 7.2).
+ */
 export interface Similarity {
   readonly i: number;
   readonly j: number;
@@ -38,6 +43,7 @@ export interface Similarity {
   readonly chance_right: number;
 }
 
+/** Singular values of one layer's update ΔW, largest first. */
 export interface LayerSpectrum {
   /** ‖ΔW‖, Frobenius. */
   readonly norm: number;

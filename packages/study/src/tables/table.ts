@@ -34,6 +34,7 @@ export interface RowSettings {
   readonly target_modules?: string;
 }
 
+/** A row of a study's table: one set of settings, over its seeds. */
 export interface StudyRow {
   readonly label: string;
   readonly settings: RowSettings;

@@ -23,6 +23,7 @@ import type { Spec } from '../spec.js';
  */
 export type OperandEncoding = Block4Encoding | Block8Encoding | Rows8Encoding;
 
+/** A matrix in 4-bit codes with a scale for each block: bitsandbytes' NF4 and FP4. */
 export interface Block4Encoding {
   readonly kind: 'block4';
   readonly rows: number;
@@ -47,6 +48,7 @@ export interface Block8Encoding {
   readonly minimums?: boolean | undefined;
 }
 
+/** A matrix in 8-bit codes with a scale for each row: bitsandbytes' INT8. */
 export interface Rows8Encoding {
   readonly kind: 'rows8';
   readonly rows: number;

@@ -11,6 +11,7 @@ export function toBf16(value: number): number {
   return ((bits + 0x7fff + ((bits >>> 16) & 1)) >>> 16) & 0xffff;
 }
 
+/** The number that 16 bits of bfloat16 stand for. */
 export function fromBf16(bits: number): number {
   u32[0] = bits << 16;
   return f32[0];
@@ -44,6 +45,7 @@ function roundShift(value: number, shift: number): number {
   return rest > half || (rest === half && (kept & 1) === 1) ? kept + 1 : kept;
 }
 
+/** The number that 16 bits of IEEE half precision stand for. */
 export function fromF16(bits: number): number {
   const sign = bits & 0x8000 ? -1 : 1;
   const exponent = (bits >>> 10) & 31;

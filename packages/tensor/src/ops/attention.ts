@@ -215,6 +215,7 @@ function attentionFlops(inputs: readonly Spec[], attrs: AttentionAttrs, products
   return 2 * products * batch * heads * size * visible;
 }
 
+/** Options of `attention`: which keys each query sees, and how scores are made. */
 export interface AttentionOptions {
   /** i32 [B, T, 2]: the bounds of each position's document. */
   segments?: Tensor | undefined;

@@ -9,6 +9,7 @@ import { div, lessEqual, mul } from './elementwise.js';
 import { sum } from './reduce.js';
 import { reshape } from './view.js';
 
+/** Options of `crossEntropy`. */
 export interface CrossEntropyOptions {
   /** The mean over the labels that count (the default), or their sum. */
   reduction?: 'mean' | 'sum';

@@ -29,6 +29,7 @@ function clipScaleOf(squaredNorm: number, maximum: number): number {
   return maximum > 0 ? Math.min(1, maximum / (Math.sqrt(squaredNorm) + 1e-6)) : 1;
 }
 
+/** The functions that elementwise programs consist of: arity, value and gradient of each. */
 export const elementwiseFunctions = {
   copy: { arity: 1, evaluate: (a) => a, gradient: (g) => [() => g] },
   neg: { arity: 1, evaluate: (a) => -a, gradient: (g) => [() => neg(g)] },
@@ -114,6 +115,7 @@ function normalDensity(a: Tensor): Tensor {
   return mul(1 / Math.sqrt(2 * Math.PI), exp(mul(-0.5, square(a))));
 }
 
+/** A function of an elementwise program. */
 export type ElementwiseName = keyof typeof elementwiseFunctions;
 
 /**
@@ -234,38 +236,82 @@ function call(fn: ElementwiseName, args: readonly TensorLike[]): Tensor {
   return apply(elementwise, inputs, { program: [...constants, { fn, args: indices }], shape });
 }
 
+/** −a, element by element. */
 export const neg = (a: TensorLike): Tensor => call('neg', [a]);
+/** eᵃ, element by element. */
 export const exp = (a: TensorLike): Tensor => call('exp', [a]);
+/** The natural logarithm of a, element by element. */
 export const log = (a: TensorLike): Tensor => call('log', [a]);
+/** √a, element by element. */
 export const sqrt = (a: TensorLike): Tensor => call('sqrt', [a]);
+/** 1/√a, element by element. */
 export const rsqrt = (a: TensorLike): Tensor => call('rsqrt', [a]);
+/** a², element by element. */
 export const square = (a: TensorLike): Tensor => call('square', [a]);
+/** |a|, element by element; the gradient at 0 is 0, as PyTorch's. */
 export const abs = (a: TensorLike): Tensor => call('abs', [a]);
+/** −1, 0 or 1, element by element; its gradient is 0. */
 export const sign = (a: TensorLike): Tensor => call('sign', [a]);
+/** The largest whole number not above a, element by element; its gradient is 0. */
 export const floor = (a: TensorLike): Tensor => call('floor', [a]);
+/** sin a, in radians, element by element. */
 export const sin = (a: TensorLike): Tensor => call('sin', [a]);
+/** cos a, in radians, element by element. */
 export const cos = (a: TensorLike): Tensor => call('cos', [a]);
+/** tanh a, element by element. */
 export const tanh = (a: TensorLike): Tensor => call('tanh', [a]);
+/** 1/(1 + e⁻ᵃ), element by element. */
 export const sigmoid = (a: TensorLike): Tensor => call('sigmoid', [a]);
+/** a·sigmoid(a), element by element: swish (Elfwing et al. 2017). */
 export const silu = (a: TensorLike): Tensor => call('silu', [a]);
+/** GELU in its approximation ½a(1 + tanh(√(2/π)(a + 0.044715a³))): PyTorch's `approximate='tanh'`. */
 export const geluTanh = (a: TensorLike): Tensor => call('geluTanh', [a]);
+/** Φ(a), the distribution function of the standard normal, element by element. */
 export const normalCdf = (a: TensorLike): Tensor => call('normalCdf', [a]);
+/** a·Φ(a), element by element (Hendrycks & Gimpel 2016): PyTorch's default `gelu`. */
 export const gelu = (a: TensorLike): Tensor => call('gelu', [a]);
+/** max(a, 0), element by element. */
 export const relu = (a: TensorLike): Tensor => call('relu', [a]);
+/**
+ * a + b, element by element; shapes broadcast by NumPy's rule.
+ *
+ * @throws LowrankError `tensor.shape`
+ */
 export const add = (a: TensorLike, b: TensorLike): Tensor => call('add', [a, b]);
+/**
+ * a − b, element by element; shapes broadcast by NumPy's rule.
+ *
+ * @throws LowrankError `tensor.shape`
+ */
 export const sub = (a: TensorLike, b: TensorLike): Tensor => call('sub', [a, b]);
+/**
+ * a·b, element by element; shapes broadcast by NumPy's rule.
+ *
+ * @throws LowrankError `tensor.shape`
+ */
 export const mul = (a: TensorLike, b: TensorLike): Tensor => call('mul', [a, b]);
+/**
+ * a/b, element by element; shapes broadcast by NumPy's rule.
+ *
+ * @throws LowrankError `tensor.shape`
+ */
 export const div = (a: TensorLike, b: TensorLike): Tensor => call('div', [a, b]);
+/** The smaller of a and b, element by element; NaN where either is NaN, as torch.minimum. */
 export const minimum = (a: TensorLike, b: TensorLike): Tensor => call('minimum', [a, b]);
+/** The larger of a and b, element by element; NaN where either is NaN, as torch.maximum. */
 export const maximum = (a: TensorLike, b: TensorLike): Tensor => call('maximum', [a, b]);
+/** 1 where a < b, else 0, element by element; its gradient is 0. */
 export const less = (a: TensorLike, b: TensorLike): Tensor => call('less', [a, b]);
+/** 1 where a ≤ b, else 0, element by element; its gradient is 0. */
 export const lessEqual = (a: TensorLike, b: TensorLike): Tensor => call('lessEqual', [a, b]);
+/** 1 where a = b, else 0, element by element; its gradient is 0. */
 export const equal = (a: TensorLike, b: TensorLike): Tensor => call('equal', [a, b]);
 /** `then` where the condition is not 0, `otherwise` elsewhere, element by element, as torch.where. */
 export const where = (condition: TensorLike, then: TensorLike, otherwise: TensorLike): Tensor =>
   call('select', [condition, then, otherwise]);
 /** 1 where a is finite, else 0; tested on the bits where arithmetic may not be trusted with NaN. */
 export const isFinite = (a: TensorLike): Tensor => call('isFinite', [a]);
+/** The factor of gradient clipping, min(1, maximumNorm/(√squaredNorm + 1e-6)); NaN where the norm is not finite. */
 export const clipScale = (squaredNorm: TensorLike, maximumNorm: TensorLike): Tensor =>
   call('clipScale', [squaredNorm, maximumNorm]);
 
@@ -279,6 +325,7 @@ export function full(shape: Shape, value: number): Tensor {
   return apply(elementwise, [], { program: [{ fn: 'constant', value }], shape });
 }
 
+/** A lazy tensor of zeros, f32. */
 export function zeros(shape: Shape): Tensor {
   checkZeros(shape);
   return full(shape, 0);

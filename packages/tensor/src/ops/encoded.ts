@@ -3,6 +3,7 @@ import type { EncodedMatrix, OperandEncoding } from '../numeric/encoding.js';
 import { apply, defineOp } from '../op.js';
 import type { Tensor } from '../graph.js';
 
+/** The attributes of `decodeMatrix`. */
 export interface DecodeAttrs {
   readonly encoding: OperandEncoding;
 }
@@ -22,6 +23,7 @@ export const decodeMatrixOp = defineOp<'decodeMatrix', DecodeAttrs>({
   },
 });
 
+/** The elements of an encoded matrix, f32 `[rows, columns]`. */
 export function decodeMatrix({ encoding, parts }: EncodedMatrix): Tensor {
   return apply(decodeMatrixOp, parts, { encoding });
 }

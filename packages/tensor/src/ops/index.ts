@@ -55,7 +55,9 @@ export const coreOps = {
   writeAt: writeAtOp,
 };
 
+/** The ops that every backend has a kernel for, by name. */
 export type CoreOps = typeof coreOps;
+/** The name of an op that every backend has a kernel for. */
 export type KernelName = keyof CoreOps;
 /** The attributes of an op, as its file declares them. */
 export type AttrsOf<Name extends KernelName> = Parameters<CoreOps[Name]['infer']>[1];

@@ -10,6 +10,7 @@ import { describe } from '../graph.js';
 import { sameShape, shapeError, showShape, sizeOf } from '../shape.js';
 import { reshape } from './view.js';
 
+/** The attributes of `matmul`: how operands lie, and what is added in the epilogue. */
 export interface MatmulAttrs {
   /** a is stored [K, M] instead of [M, K]. */
   readonly transposeA: boolean;
@@ -96,6 +97,7 @@ export interface MatmulOperands<T> {
   readonly addend: T | undefined;
 }
 
+/** The operands of a matmul by name, out of the list in which the op holds them. */
 export function matmulOperands<T>(
   [a, ...rest]: readonly T[],
   { encoding, lowRank, addend }: MatmulAttrs,

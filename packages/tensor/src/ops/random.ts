@@ -30,6 +30,7 @@ export const randomOp = defineOp<'random', RandomAttrs>({
   },
 });
 
+/** What a random number is a function of, beside layer and element (Threefry-2x32-20). */
 export interface RandomState {
   /** u32 */
   seed: Scalar;

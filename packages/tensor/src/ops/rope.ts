@@ -62,6 +62,12 @@ export const ropeOp = defineOp<'rope', RopeAttrs>({
 
 const checkRope = signature('rope', { x: aTensor, cosine: aTensor, sine: aTensor, positions: aTensor });
 
+/**
+ * Rotary position embedding: the pair (x₁, x₂) of each head becomes (x₁·cos − x₂·sin, x₂·cos + x₁·sin), with x `[B, T,
+ * H, D]`, tables `[P, R/2]`, positions i32 `[B, T]` (Su et al. 2021).
+ *
+ * @throws LowrankError `tensor.shape`
+ */
 export function rope(x: Tensor, cosine: Tensor, sine: Tensor, positions: Tensor): Tensor {
   checkRope(x, cosine, sine, positions);
   return apply(ropeOp, [x, cosine, sine, positions], { inverse: false });

@@ -127,6 +127,9 @@ export function embedding(table: Tensor, ids: Tensor): Tensor {
   return apply(gatherRows, [table, ids], {});
 }
 
+/**
+ * Writes `value` into a persistent `cache` at the positions from `start` on, in place: how key and value caches grow.
+ */
 export function writeAt(cache: Tensor, value: Tensor, start: Tensor): Tensor {
   return apply(writeAtOp, [cache, value, start], {});
 }

@@ -57,6 +57,7 @@ export const sampleThresholdOp = defineOp<'sampleThreshold', Record<never, never
   },
 });
 
+/** How tokens are drawn: temperature, top-k, top-p and min-p, as transformers' warpers. */
 export interface SampleFilters {
   /** f32 scalars. */
   readonly temperature: Scalar;

@@ -5,6 +5,7 @@ import { stopGradient } from './custom.js';
 import { div, exp, log, sub } from './elementwise.js';
 import { max, sum } from './reduce.js';
 
+/** Options of `softmax`. */
 export interface SoftmaxOptions {
   /** The axis that sums to 1; the last by default. */
   axis?: number;

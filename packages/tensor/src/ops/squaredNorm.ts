@@ -14,6 +14,7 @@ export const squaredNormOp = defineOp<'squaredNorm', Record<never, never>>({
   flops: ([x]) => 2 * sizeOf(x?.shape ?? []),
 });
 
+/** Σ x² as a scalar; not finite where an element is not. */
 export function squaredNorm(x: Tensor): Tensor {
   return apply(squaredNormOp, [x], {});
 }

@@ -62,6 +62,11 @@ function requireEqual(op: string, inputs: readonly Spec[]): void {
 
 const checkSwiglu = signature('swiglu', { gate: aTensor, up: aTensor });
 
+/**
+ * silu(gate)·up, element by element, in one kernel (Shazeer 2020).
+ *
+ * @throws LowrankError `tensor.shape`
+ */
 export function swiglu(gate: Tensor, up: Tensor): Tensor {
   checkSwiglu(gate, up);
   return apply(swigluOp, [gate, up], {});

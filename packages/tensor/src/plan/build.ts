@@ -7,6 +7,7 @@ import { place } from './place.js';
 import { lower, removeDead } from './program.js';
 import { splitRows } from './splitRows.js';
 
+/** Options of `buildPlan`. */
 export interface BuildPlanOptions {
   /** Off: every op keeps its own kernel. For comparison in tests. */
   fusion?: boolean;

@@ -32,6 +32,7 @@ export interface PlanCost {
   readonly sourceBytes: number;
 }
 
+/** Kernel launches, floating-point operations and bytes of a plan; exact before anything runs. */
 export function planCost({ buffers, steps }: Plan): PlanCost {
   const bytesOf = (kind: PlanBuffer['kind']): number =>
     buffers.reduce((total, buffer) => total + (buffer.kind === kind ? buffer.bytes : 0), 0);

@@ -10,6 +10,7 @@ import { betaSetting, smoothingSetting } from './sharedSettings.js';
 
 /** TRL's names. */
 export const dpoLosses = ['sigmoid', 'robust', 'hinge', 'ipo', 'sigmoid_norm'] as const;
+/** A variant of the DPO loss, by TRL's name for `loss_type`. */
 export type DpoLoss = (typeof dpoLosses)[number];
 
 export const dpoSettings = defineSettings(

@@ -10,12 +10,15 @@ import { simpo } from './simpo.js';
 /** Every objective by its name. */
 export const objectives = { sft, dpo, orpo, kto, simpo } as const;
 
+/** A loss by its name, as `--loss` takes it. */
 export type ObjectiveName = keyof typeof objectives;
+/** The losses, in the order in which help lists them. */
 export const objectiveNames = Object.keys(objectives) as [ObjectiveName, ...ObjectiveName[]];
 
 /** The settings of all objectives together. */
 export type ObjectiveOptions = MergedOptions<(typeof objectives)[ObjectiveName]['settings']>;
 
+/** The objective of a name. */
 export function objectiveNamed(name: ObjectiveName): Objective {
   return objectives[name];
 }

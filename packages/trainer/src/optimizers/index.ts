@@ -9,8 +9,10 @@ import { sgd } from './sgd.js';
 /** Every optimizer, by its name: one line here, one file beside. */
 const registry = { adamw, adamw8bit, lion, sgd, muon } as const satisfies Readonly<Record<string, Optimizer>>;
 
+/** An optimizer by its name, as `--optimizer` takes it. */
 export type OptimizerName = keyof typeof registry;
 
+/** The optimizers, in the order in which help lists them. */
 export const optimizers = Object.keys(registry) as readonly OptimizerName[] as readonly [
   OptimizerName,
   ...OptimizerName[],
