@@ -44,6 +44,7 @@ one. What they show is how Lowrank stands beside others on the same cores, and w
 :::
 `;
 
+const row = (/** @type {string[]} */ ...cells) => `| ${cells.join(' | ')} |`;
 const one = (/** @type {number} */ value, digits = 0) =>
   value.toLocaleString('en-US', { maximumFractionDigits: digits, minimumFractionDigits: digits });
 
@@ -74,9 +75,14 @@ function products(results) {
   const rows = results.flatMap(({ name, report }) =>
     (report.matmul?.results ?? [])
       .filter(({ againstPeer, case: size }) => againstPeer !== undefined && size.startsWith('512³'))
-      .map(
-        ({ case: size, who, gflops, againstPeer }) =>
-          `| ${name.slice(0, 10)} | ${size} | ${named(report, who)} | ${one(gflops, 1)} | ${one(againstPeer.ratio, 2)} × ${againstPeer.peer} |`,
+      .map(({ case: size, who, gflops, againstPeer }) =>
+        row(
+          name.slice(0, 10),
+          size,
+          named(report, who),
+          one(gflops, 1),
+          `${one(againstPeer.ratio, 2)} × ${againstPeer.peer}`,
+        ),
       ),
   );
   return `## A product of two matrices
@@ -92,9 +98,15 @@ ${rows.join('\n')}
 function quantized(results) {
   const rows = results.flatMap(({ report }) =>
     (report.quantized?.steps ?? []).flatMap(({ device, model, results: steps }) =>
-      steps.map(
-        ({ name, msPerStep, against16, matrixShare, peakBytes }) =>
-          `| ${named(report, device)}, hidden ${one(model.hidden)} | ${name} | ${one(msPerStep.median)} | ${one(against16.ratio, 2)} | ${one(matrixShare, 3)} | ${one(peakBytes / 1e6, 1)} MB |`,
+      steps.map(({ name, msPerStep, against16, matrixShare, peakBytes }) =>
+        row(
+          `${named(report, device)}, hidden ${one(model.hidden)}`,
+          name,
+          one(msPerStep.median),
+          one(against16.ratio, 2),
+          one(matrixShare, 3),
+          `${one(peakBytes / 1e6, 1)} MB`,
+        ),
       ),
     ),
   );
@@ -114,7 +126,8 @@ const named = (report, id) => {
 };
 
 function whole({ name, report }) {
-  return `## ${report.date.slice(0, 10)}: ${[...new Set(['matmul', 'training', 'quantized', 'serving'].filter((part) => report[part] !== undefined))].join(', ')}
+  const parts = ['matmul', 'training', 'quantized', 'serving'].filter((part) => report[part] !== undefined);
+  return `## ${report.date.slice(0, 10)}: ${parts.join(', ')}
 
 [${name}](${repository}/${folder}/${name})
 

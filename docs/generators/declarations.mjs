@@ -1,4 +1,4 @@
-// Declarations as a reader of an API wants them: the source's own text, with the comments of members and without bodies.
+// Declarations as a reader of an API wants them: the source's own text, with comments of members and without bodies.
 import ts from 'typescript';
 
 const modifiers = /^(?:export|default|declare|async|public|override)\s+/;

@@ -263,10 +263,10 @@ outline: 2
 
 # Errors
 
-Whatever Lowrank refuses, it refuses with one kind of error, \`LowrankError\`: what was looked at, what was expected, what
-came, and what to do. \`code\` is stable, so that programs can rely on it; with \`--json\` the command line prints
-\`{"error": {"code", "message"}}\`. Here are all ${count} codes, from the places in the source that throw them; *italics* stand for
-what only the error itself knows.
+Whatever Lowrank refuses, it refuses with one kind of error, \`LowrankError\`: what was looked at, what was
+expected, what came, and what to do. \`code\` is stable, so that programs can rely on it; with \`--json\` the
+command line prints \`{"error": {"code", "message"}}\`. Here are all ${count} codes, from the places in the source
+that throw them; *italics* stand for what only the error itself knows.
 
 A code of \`internal\`, or an error that is no \`LowrankError\`, is a defect: please
 [report it](https://github.com/lowrank/lowrank/issues).

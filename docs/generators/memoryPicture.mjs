@@ -45,7 +45,8 @@ function picture(bars) {
   const below = 20 + bars.length * (height + gap) + 14;
   const key = parts.map(({ name, colour }, at) => {
     const x = [left, left + 140, left + 420][at];
-    return `${box({ x, y: below, width: 14, height: 14, colour })}\n${text({ x: x + 20, y: below + 12, size: 13, words: name })}`;
+    const words = text({ x: x + 20, y: below + 12, size: 13, words: name });
+    return `${box({ x, y: below, width: 14, height: 14, colour })}\n${words}`;
   });
   const says = bars.map(({ name, bytes }) => `${name} ${gigabytes(bytes.peak)}`).join(', ');
   return `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 760 ${below + 30}" role="img" aria-labelledby="memory-title memory-desc">
