@@ -1,5 +1,6 @@
 import { fineTune, loadModel } from 'lowrank';
-import { startTrainer } from 'lowrank/worker';
+import type { WatchedState } from 'lowrank/worker';
+import { startTrainer, watchTrainer } from 'lowrank/worker';
 import { expect, test } from 'vitest';
 import { fetchFile } from '../helpers/browserFiles';
 
@@ -55,4 +56,66 @@ test('a worker that is gone without a word is noticed', async () => {
 test('a worker whose file is not there is an error of the start', async () => {
   const worker = (): Worker => new Worker(new URL('/no such file.js', location.href), { type: 'module' });
   await expect(startTrainer({ worker })).rejects.toMatchObject({ code: 'worker.start' });
+});
+
+/** Another document of this origin, as another tab is one, that shares a trainer and trains on and on. */
+function otherDocument(name: string): HTMLIFrameElement {
+  const frame = document.createElement('iframe');
+  frame.srcdoc = `<script type="module">
+    import { startTrainer } from '${location.origin}/packages/lowrank/dist/browser/worker.js';
+    const file = async (name) => new File([await (await fetch('${location.origin}/${folder}/' + name)).blob()], name);
+    const names = ['config.json', 'model.safetensors', 'tokenizer.json', 'tokenizer_config.json'];
+    const data = await (await fetch('${location.origin}/parity/golden/llama/train/rows.jsonl')).blob();
+    const trainer = await startTrainer({ share: '${name}' });
+    const model = await trainer.loadModel(await Promise.all(names.map(file)), { device: 'cpu' });
+    await trainer.fineTune(model, { r: 4, data, steps: 1e6 });
+  </script>`;
+  document.body.append(frame);
+  return frame;
+}
+
+test('one tab trains, others watch, and when it is closed another one takes over', async () => {
+  const name = crypto.randomUUID();
+  const states: WatchedState[] = [];
+  const steps: number[] = [];
+  const watch = watchTrainer(name, {
+    onState: (state) => states.push(state),
+    onEvent: (event) => event.type === 'step' && steps.push(event.step),
+  });
+  await expect.poll(() => states).toEqual(['free']);
+  const frame = otherDocument(name);
+  await expect.poll(() => steps.length, { timeout: 20_000 }).toBeGreaterThan(3);
+  expect(states).toEqual(['free', 'idle', 'training']);
+  await expect(startTrainer({ share: name })).rejects.toMatchObject({ code: 'worker.elsewhere' });
+
+  // Who comes late hears what came before.
+  const late: number[] = [];
+  const second = watchTrainer(name, { onEvent: (event) => event.type === 'step' && late.push(event.step) });
+  await expect.poll(() => late.length, { timeout: 5000 }).toBeGreaterThan(3);
+  expect(late).toEqual(late.map((_, at) => at + 1));
+  second.close();
+  watch.pause();
+  await new Promise((resolve) => setTimeout(resolve, 500));
+  const paused = steps.length;
+  await new Promise((resolve) => setTimeout(resolve, 300));
+  expect(steps).toHaveLength(paused);
+  watch.resume();
+  await expect.poll(() => steps.length).toBeGreaterThan(paused);
+
+  frame.remove();
+  await expect.poll(() => states.at(-1), { timeout: 5000 }).toBe('free');
+  const ends: string[] = [];
+  const other = watchTrainer(name, { onEnd: ({ run, error }) => ends.push(run?.stoppedBy ?? String(error)) });
+  const trainer = await startTrainer({ share: name });
+  const model = await trainer.loadModel(await modelFiles(), { device: 'cpu' });
+  const training = trainer.fineTune(model, { ...recipe, steps: 1e6, data: await rows() });
+  await expect.poll(() => other.state).toBe('training');
+  other.stop();
+  expect(await training).toMatchObject({ interrupted: true });
+  await expect.poll(() => ends).toEqual(['signal']);
+  trainer.dispose();
+  await expect.poll(() => states.at(-1)).toBe('free');
+  expect(states).toEqual(['free', 'idle', 'training', 'free', 'idle', 'training', 'idle', 'free']);
+  watch.close();
+  other.close();
 });

@@ -11,3 +11,6 @@ export type {
   RemoteRun,
   Trainer,
 } from '../worker/remote.js';
+export { watchTrainer } from '../worker/watchTrainer.js';
+export type { TrainerWatch, WatchedState, WatchOptions } from '../worker/watchTrainer.js';
+export type { RunNumbers, TrainingEvent } from '../worker/tabs.js';

@@ -1,5 +1,6 @@
 import { LowrankError } from '@lowrank/errors';
 import { Channel } from './channel.js';
+import { TrainerLeader } from './leader.js';
 import type { Offered, Received } from './offered.js';
 import type { AnyWorker, OpenedWorker } from './openWorker.js';
 import { openWorker } from './openWorker.js';
@@ -13,6 +14,11 @@ export interface TrainerOptions {
    * `lowrank/worker/thread`.
    */
   readonly worker?: (() => AnyWorker) | undefined;
+  /**
+   * A name under which tabs of this origin share a trainer: one has it at a time, and {@link watchTrainer} shows the
+   * others what it does.
+   */
+  readonly share?: string | undefined;
 }
 
 /**
@@ -24,9 +30,22 @@ export interface TrainerOptions {
  *     download(await run.files());
  *     trainer.dispose();
  *
- * @throws LowrankError `worker.start` where the worker's file cannot be had
+ * @throws LowrankError `worker.start` where the worker's file cannot be had; with `share` `worker.elsewhere` while
+ * another tab has it, `worker.tabs` where tabs cannot know
  */
-export async function startTrainer({ worker }: TrainerOptions = {}): Promise<Trainer> {
+export async function startTrainer({ worker, share }: TrainerOptions = {}): Promise<Trainer> {
+  const leader = share === undefined ? undefined : await TrainerLeader.begin(share);
+  try {
+    const trainer = await start(worker, leader);
+    void trainer.closed.then(() => leader?.close());
+    return trainer;
+  } catch (error) {
+    leader?.close();
+    throw error;
+  }
+}
+
+async function start(worker: TrainerOptions['worker'], leader: TrainerLeader | undefined): Promise<Trainer> {
   const opened = openOrThrow(worker);
   const channel = new Channel(opened.port, { onBusy: (busy) => opened.keepAlive(busy) });
   const end = endOf(opened, channel);
@@ -42,7 +61,7 @@ export async function startTrainer({ worker }: TrainerOptions = {}): Promise<Tra
       const listeners = { onProgress: unanswered(onProgress), onWarning: unanswered(onWarning) };
       return remoteModel(await loadModel(source, { ...others, ...listeners }));
     },
-    fineTune: fineTuneRemotely,
+    fineTune: (model, options) => leader?.fineTune(model, options) ?? fineTuneRemotely(model, options),
     closed: end.closed,
     dispose: () => end.dispose(),
   };
