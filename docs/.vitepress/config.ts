@@ -3,6 +3,7 @@ import { defineConfig } from 'vitepress';
 import { entries } from '../generators/entries.mjs';
 import { writeFullText } from '../generators/fullText.mjs';
 import { hasPlayground, navigation } from './navigation.mjs';
+import { writePrecache } from './precache';
 
 const packages = readdirSync(new URL('../../packages', import.meta.url)).sort();
 const nameOf = (name: string): string => (name === 'lowrank' ? name : `@lowrank/${name}`);
@@ -25,7 +26,15 @@ export default defineConfig({
   ],
   markdown: { lineNumbers: false },
   ignoreDeadLinks: hasPlayground ? false : [/^\/playground\//],
-  buildEnd: ({ outDir }) => writeFullText(outDir),
+  buildEnd({ outDir }) {
+    writeFullText(outDir);
+    writePrecache(outDir);
+  },
+  vite: {
+    // A policy of the playground's forbids data: addresses, which small files would become.
+    build: { assetsInlineLimit: 0, target: 'es2022' },
+    worker: { format: 'es' },
+  },
   themeConfig: {
     logo: { src: '/mark.svg', alt: '' },
     nav: [

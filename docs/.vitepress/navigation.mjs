@@ -12,7 +12,10 @@ const page = (text, link, about) => ({ text, link, about });
 export const hasPlayground = existsSync(new URL('../playground/index.md', import.meta.url));
 
 const playground = hasPlayground
-  ? [page('Playground', '/playground/', 'fine-tune a small model in the browser tab, without installing anything')]
+  ? [
+      page('Playground', '/playground/', 'fine-tune a small model in the browser tab, without installing anything'),
+      page('In your own words', '/playground/words', 'a small model that learns what you type and finishes it'),
+    ]
   : [];
 
 /** @type {Group[]} */
