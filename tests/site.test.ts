@@ -1,7 +1,6 @@
 import { existsSync, readFileSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { beforeAll, expect, test } from 'vitest';
-import { hasPlayground } from '../docs/.vitepress/navigation.mjs';
 import { openSearch } from '../docs/generators/search.mjs';
 import { root } from '../scripts/lib/paths.mjs';
 
@@ -49,10 +48,7 @@ function deadLinks(page: string): string[] {
 
 test('no link is dead, neither its page nor the place on the page', () => {
   expect(pages.length).toBeGreaterThan(70);
-  const dead = pages
-    .filter((name) => name !== '404.html')
-    .flatMap((name) => deadLinks(name))
-    .filter((link) => hasPlayground || !link.endsWith(': /playground/'));
+  const dead = pages.filter((name) => name !== '404.html').flatMap((name) => deadLinks(name));
   expect([...new Set(dead)]).toEqual([]);
 });
 

@@ -2,7 +2,7 @@ import { readdirSync } from 'node:fs';
 import { defineConfig } from 'vitepress';
 import { entries } from '../generators/entries.mjs';
 import { writeFullText } from '../generators/fullText.mjs';
-import { hasPlayground, navigation } from './navigation.mjs';
+import { navigation } from './navigation.mjs';
 import { writePrecache } from './precache';
 
 const packages = readdirSync(new URL('../../packages', import.meta.url)).sort();
@@ -25,7 +25,6 @@ export default defineConfig({
     ['meta', { name: 'theme-color', content: '#2f6f5e' }],
   ],
   markdown: { lineNumbers: false },
-  ignoreDeadLinks: hasPlayground ? false : [/^\/playground\//],
   buildEnd({ outDir }) {
     writeFullText(outDir);
     writePrecache(outDir);

@@ -1,5 +1,4 @@
 // Every page of the site, in the order in which a newcomer meets them: the sidebar and llms.txt are made of it.
-import { existsSync } from 'node:fs';
 
 /**
  * @typedef {{ text: string, link: string, about: string }} Page `about` is what llms.txt says of it
@@ -9,21 +8,13 @@ import { existsSync } from 'node:fs';
 /** @param {string} text @param {string} link @param {string} about @returns {Page} */
 const page = (text, link, about) => ({ text, link, about });
 
-export const hasPlayground = existsSync(new URL('../playground/index.md', import.meta.url));
-
-const playground = hasPlayground
-  ? [
-      page('Playground', '/playground/', 'fine-tune a small model in the browser tab, without installing anything'),
-      page('In your own words', '/playground/words', 'a small model that learns what you type and finishes it'),
-    ]
-  : [];
-
 /** @type {Group[]} */
 export const navigation = [
   {
     text: 'Start',
     items: [
-      ...playground,
+      page('Playground', '/playground/', 'fine-tune a small model in the browser tab, without installing anything'),
+      page('In your own words', '/playground/words', 'a small model that learns what you type and finishes it'),
       page(
         'Getting started',
         '/gettingStarted',

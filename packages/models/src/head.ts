@@ -6,6 +6,7 @@ import type { WeightSource } from './weights.js';
 
 /** What a head makes of a text: one row of logits, one for each token, where a span begins and ends, or nothing. */
 export const headKinds = ['sequence', 'tokens', 'span', 'embedding'] as const;
+/** A task's head: `sequence` and `tokens` classify, `span` finds an answer, `embedding` gives a vector. */
 export type HeadKind = (typeof headKinds)[number];
 
 /** A task's head, to be put on the body of a model. */
@@ -20,6 +21,7 @@ export interface HeadRequest {
 /** A module of a head as it is now, with what was put around it. */
 export type HeadLayers = (name: string) => Pick<Layer, 'forward'>;
 
+/** A task's head on the body of a model: hidden states → logits or vectors. */
 export interface Head {
   /** Its modules by their names in the model's tree; none of them is ever quantized. */
   readonly modules: Readonly<Record<string, Module>>;

@@ -2,6 +2,7 @@ import { LowrankError } from '@lowrank/errors';
 
 /** What becomes of a step whose loss is far above those before it. */
 export const spikeRules = ['ignore', 'rollback', 'stop'] as const;
+/** What happens after a loss far above those before it: `ignore`, `rollback` or `stop`. */
 export type SpikeRule = (typeof spikeRules)[number];
 
 /** Losses that a loss is compared with: so many at most, and from so many on. */

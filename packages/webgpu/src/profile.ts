@@ -11,6 +11,7 @@ import type { Limits } from './constants.js';
  * - `subgroups`: sums and maxima by subgroup operations, of any size (feature `subgroups`).
  */
 export const tiers = ['registers', 'portable', 'subgroups'] as const;
+/** How matrix products are computed: in registers, portably through workgroup memory, or with subgroups. */
 export type Tier = (typeof tiers)[number];
 
 /** The optional features that a tier cannot do without. */
@@ -37,6 +38,7 @@ export interface DeviceProfile {
   readonly workgroupThreads: number;
 }
 
+/** What decides a device's profile, beside its adapter. */
 export interface ProfileOptions {
   readonly limits?: Limits;
   /** Features of the device, where it was not given all of the adapter's. */

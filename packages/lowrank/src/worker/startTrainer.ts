@@ -7,6 +7,7 @@ import { openWorker } from './openWorker.js';
 import type { Trainer } from './remote.js';
 import { fineTuneRemotely, remoteModel, unanswered } from './remoteModel.js';
 
+/** Options of `startTrainer`. */
 export interface TrainerOptions {
   /**
    * Makes the worker, where a bundler or a page's policy needs it done in another way than

@@ -4,6 +4,7 @@ import type { WiredError } from './wiredError.js';
 
 // What tabs that share a trainer have in common: a Web Lock, which the tab that trains holds, and a BroadcastChannel.
 
+/** Whatever happens in a training, as `onEvent` of `fineTune` gets it. */
 export type TrainingEvent = Parameters<NonNullable<RemoteFineTuneOptions['onEvent']>>[0];
 
 /** The numbers of a run, without its calls. */

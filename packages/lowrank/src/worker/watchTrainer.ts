@@ -5,6 +5,7 @@ import { errorOf } from './wiredError.js';
 /** `free`: no tab has the trainer, and `startTrainer({ share })` may take it; `idle`: one has, and trains nothing. */
 export type WatchedState = 'free' | 'idle' | 'training';
 
+/** Options of `watchTrainer`: what a tab that watches is told. */
 export interface WatchOptions {
   /** Events of the training, those from before the watching began included. */
   readonly onEvent?: ((event: TrainingEvent) => void) | undefined;
