@@ -7,7 +7,6 @@ const base: Options = {
   tsconfig: '../../tsconfig.build.json',
   format: 'esm',
   target: 'es2022',
-  sourcemap: true,
   clean: true,
   treeshake: true,
   // Bundlers for browsers know `node:fs` as Node's and leave it alone; without the prefix they look for a package.

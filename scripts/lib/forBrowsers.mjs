@@ -1,17 +1,9 @@
 // What a package's build for browsers leaves out.
-import { existsSync } from 'node:fs';
+import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 
-/** @param {string} name of a module of Node */
-const absent = (name) => `import { LowrankError } from '@lowrank/errors';
-throw new LowrankError({
-  code: 'node.absent',
-  what: ${JSON.stringify(`what needs ${name}`)},
-  expected: 'Node, Deno or Bun',
-  got: 'a browser, or a bundle for one',
-  remedy: 'Give files, a FileSystemDirectoryHandle or a URL where this was given a path.',
-});
-`;
+/** `import('node:…')` where it is run, not where it is a type. */
+const ofNode = /(?<!typeof\s+)\bimport\(\s*'(node:[\w/]+)'\s*\)/g;
 
 /**
  * An esbuild plugin: `x.browser.ts` stands for `x.ts` where there is one, and `import('node:…')` rejects with an error
@@ -26,11 +18,14 @@ export const forBrowsers = {
       const twin = join(resolveDir, path.replace(/\.js$/, '.browser.ts'));
       return existsSync(twin) ? { path: twin } : undefined;
     });
-    build.onResolve({ filter: /^node:/ }, ({ path, kind }) =>
-      kind === 'dynamic-import'
-        ? { path, namespace: 'absent' }
-        : { errors: [{ text: `${path} is imported in what browsers load: put a .browser.ts beside this file` }] },
-    );
-    build.onLoad({ namespace: 'absent', filter: /.*/ }, ({ path }) => ({ contents: absent(path), resolveDir: '.' }));
+    build.onResolve({ filter: /^node:/ }, ({ path }) => ({
+      errors: [{ text: `${path} is imported in what browsers load: put a .browser.ts beside this file` }],
+    }));
+    build.onLoad({ filter: /[\\/]src[\\/].*\.ts$/ }, ({ path }) => {
+      const text = readFileSync(path, 'utf8');
+      const contents = text.replace(ofNode, "nodeAbsent('$1')");
+      if (contents === text) return undefined;
+      return { contents: `${contents}\nimport { nodeAbsent } from '@lowrank/errors';\n`, loader: 'ts' };
+    });
   },
 };

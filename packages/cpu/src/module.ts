@@ -1,6 +1,5 @@
 import { LowrankError } from '@lowrank/errors';
-import type { Compiled } from './generated/kernels.js';
-import { baseline, relaxed } from './generated/kernels.js';
+import type { Compiled } from './compiled.js';
 import { nodeModule } from './platform.js';
 
 /**
@@ -27,15 +26,13 @@ export interface LoadedModule {
  * asks for a flag, which only widens what WebAssembly validates; it is set here, once, unless `relaxedSimd` is false.
  */
 export async function loadModule(shared: boolean, relaxedSimd = true): Promise<LoadedModule> {
-  if (relaxedSimd) {
-    const bytes = bytesOf(relaxed, shared);
-    if (!WebAssembly.validate(bytes))
-      nodeModule<{ setFlagsFromString(flags: string): void }>('node:v8')?.setFlagsFromString(
-        '--experimental-wasm-relaxed-simd',
-      );
+  if (relaxedSimd && takesRelaxed()) {
+    const { kernels } = await import('./generated/relaxed.js');
+    const bytes = bytesOf(kernels, shared);
     if (WebAssembly.validate(bytes)) return { module: await WebAssembly.compile(bytes), tier: 'relaxed' };
   }
-  const bytes = bytesOf(baseline, shared);
+  const { kernels } = await import('./generated/baseline.js');
+  const bytes = bytesOf(kernels, shared);
   if (!WebAssembly.validate(bytes)) {
     throw new LowrankError({
       code: 'cpu.unsupported',
@@ -46,6 +43,24 @@ export async function loadModule(shared: boolean, relaxedSimd = true): Promise<L
     });
   }
   return { module: await WebAssembly.compile(bytes), tier: 'baseline' };
+}
+
+/** A function of one instruction, `i8x16.relaxed_swizzle`: asked first, so that no kernels are loaded in vain. */
+const relaxedProbe = Uint8Array.from([
+  ...[0x00, 0x61, 0x73, 0x6d, 0x01, 0x00, 0x00, 0x00], // the magic number and version 1
+  ...[0x01, 0x05, 0x01, 0x60, 0x00, 0x01, 0x7b], // a type: () → v128
+  ...[0x03, 0x02, 0x01, 0x00], // a function of it
+  ...[0x0a, 0x0f, 0x01, 0x0d, 0x00], // its body, without locals:
+  ...[0x41, 0x01, 0xfd, 0x0f, 0x41, 0x02, 0xfd, 0x0f], // i32.const, i8x16.splat; twice
+  ...[0xfd, 0x80, 0x02, 0x0b], // i8x16.relaxed_swizzle, end
+]);
+
+function takesRelaxed(): boolean {
+  if (WebAssembly.validate(relaxedProbe)) return true;
+  nodeModule<{ setFlagsFromString(flags: string): void }>('node:v8')?.setFlagsFromString(
+    '--experimental-wasm-relaxed-simd',
+  );
+  return WebAssembly.validate(relaxedProbe);
 }
 
 function bytesOf({ base64, memoryFlag }: Compiled, shared: boolean): Uint8Array<ArrayBuffer> {

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { isDeviceLost, isLowrankError, isOutOfMemory, LowrankError } from './index.js';
+import { isDeviceLost, isLowrankError, isOutOfMemory, LowrankError, nodeAbsent } from './index.js';
 
 test('the message says what, expected, got and the remedy', () => {
   const error = new LowrankError({ code: 'x.y', what: 'rank', expected: 'at least 1', got: '0', remedy: 'Raise it.' });
@@ -40,4 +40,11 @@ test('a lost GPU and a lost thread are both a lost device', () => {
   const tooLarge = new LowrankError({ code: 'cpu.outOfMemory', what: 'x' });
   expect([isDeviceLost(tooLarge), isOutOfMemory(tooLarge)]).toEqual([false, true]);
   expect(isDeviceLost(new Error('cpu.threadLost'))).toBe(false);
+});
+
+test('Node’s modules where there are none: what was asked for, and what to give instead', async () => {
+  await expect(nodeAbsent('node:fs/promises')).rejects.toMatchObject({
+    code: 'node.absent',
+    what: 'what needs node:fs/promises',
+  });
 });

@@ -66,6 +66,23 @@ export function isLowrankError(error: unknown): error is LowrankError {
   return error instanceof Error && 'code' in error && 'what' in error && 'remedy' in error;
 }
 
+/**
+ * What an import of one of Node's modules is in a package's build for browsers.
+ *
+ * @throws LowrankError `node.absent`
+ */
+export function nodeAbsent(module: string): Promise<never> {
+  return Promise.reject(
+    new LowrankError({
+      code: 'node.absent',
+      what: `what needs ${module}`,
+      expected: 'Node, Deno or Bun',
+      got: 'a browser, or a bundle for one',
+      remedy: 'Give files, a FileSystemDirectoryHandle or a URL in place of a path.',
+    }),
+  );
+}
+
 const lostDevices = ['webgpu.device-lost', 'cpu.threadLost'];
 
 /** Whether what a backend held is gone, so that only another backend can go on from what was saved. */

@@ -1,7 +1,5 @@
-import { createCpuBackend } from '@lowrank/cpu';
 import { isLowrankError, LowrankError } from '@lowrank/errors';
 import type { Backend } from '@lowrank/tensor';
-import { createWebgpuBackend } from '@lowrank/webgpu';
 
 export const devices = ['auto', 'webgpu', 'cpu'] as const;
 /** `auto` (a real GPU, else the CPU), `webgpu` or `cpu`. */
@@ -39,15 +37,20 @@ export interface ChosenBackend {
 export async function chooseBackend(device: DeviceName = 'auto'): Promise<ChosenBackend> {
   if (!devices.includes(device))
     throw new LowrankError({ code: 'cli.device', what: '--device', expected: devices.join(', '), got: device });
-  if (device === 'cpu') return { backend: await createCpuBackend(), note: undefined };
-  if (device === 'webgpu') return { backend: await createWebgpuBackend(), note: undefined };
+  if (device === 'cpu') return { backend: await openCpu(), note: undefined };
+  if (device === 'webgpu') return { backend: await openWebgpu(), note: undefined };
   try {
-    return { backend: await createWebgpuBackend({ allowSoftware: false }), note: undefined };
+    return { backend: await openWebgpu({ allowSoftware: false }), note: undefined };
   } catch (error) {
     if (!isLowrankError(error) || error.code !== 'webgpu.no-adapter') throw error;
     return {
-      backend: await createCpuBackend(),
+      backend: await openCpu(),
       note: 'No GPU was found, so the CPU does the work (`lowrank doctor` shows more).',
     };
   }
 }
+
+// A page loads the backend that it uses.
+const openCpu = async (): Promise<Backend> => (await import('@lowrank/cpu')).createCpuBackend();
+const openWebgpu = async (options?: { readonly allowSoftware: boolean }): Promise<Backend> =>
+  (await import('@lowrank/webgpu')).createWebgpuBackend(options);
