@@ -1,39 +1,31 @@
 import { defineConfig } from 'tsup';
-import type { Options } from 'tsup';
-import { forBrowsers } from './scripts/lib/forBrowsers.mjs';
-
-const base: Options = {
-  // Without the paths to other packages' sources: what is built sees what they publish.
-  tsconfig: '../../tsconfig.build.json',
-  format: 'esm',
-  target: 'es2022',
-  clean: true,
-  treeshake: true,
-  // Bundlers for browsers know `node:fs` as Node's and leave it alone; without the prefix they look for a package.
-  removeNodeProtocol: false,
-};
-
-// `pnpm types` has judged numeric folders with unchecked index access and the rest with checked; a build knows one.
-const dts: Options['dts'] = { compilerOptions: { noUncheckedIndexedAccess: false } };
-
-/** The build of a library that uses nothing of Node: ESM and types, nothing bundled from a dependency. */
-export function library(options: Options = {}): ReturnType<typeof defineConfig> {
-  return defineConfig({ ...base, entry: ['src/index.ts'], dts, ...options });
-}
+import { buildForBrowsers } from './scripts/lib/buildForBrowsers.mjs';
 
 /**
- * The build of a library that has something of Node in it: `dist` for Node, `dist/browser` for all else. In the second
- * `x.browser.ts` stands for `x.ts`, and what is left of Node's modules is an error where it is reached.
+ * The build of a package: ESM and types, nothing bundled from a dependency. `dist` is for Node, in few files; what
+ * browsers get is `dist/browser` (scripts/lib/buildForBrowsers.mjs).
  *
- * @param entries of both
+ * @param entries by their names in `dist`
  * @param nodeEntries that only Node has
  */
-export function libraryForBoth(
+export function library(
   entries: Readonly<Record<string, string>> = { index: 'src/index.ts' },
   nodeEntries: Readonly<Record<string, string>> = {},
 ): ReturnType<typeof defineConfig> {
-  return defineConfig([
-    { ...base, entry: { ...entries, ...nodeEntries }, dts, clean: ['!browser/**'] },
-    { ...base, entry: { ...entries }, outDir: 'dist/browser', platform: 'browser', esbuildPlugins: [forBrowsers] },
-  ]);
+  return defineConfig({
+    entry: { ...entries, ...nodeEntries },
+    // Without the paths to other packages' sources: what is built sees what they publish.
+    tsconfig: '../../tsconfig.build.json',
+    format: 'esm',
+    target: 'es2022',
+    // `pnpm types` has judged numeric folders with unchecked index access and the rest with checked; a build knows one.
+    dts: { compilerOptions: { noUncheckedIndexedAccess: false } },
+    clean: true,
+    treeshake: true,
+    // Bundlers for servers know `node:fs` as Node's; without the prefix some look for a package.
+    removeNodeProtocol: false,
+    onSuccess: async () => {
+      if (Object.keys(entries).length > 0) await buildForBrowsers(Object.values(entries));
+    },
+  });
 }

@@ -5,11 +5,12 @@ import type { TestProjectConfiguration } from 'vitest/config';
 import { browserEnvironment, chromiumArgs, findChromium } from './scripts/lib/chromium.mjs';
 import { packageAlias } from './scripts/lib/packageAlias.mjs';
 import { root, shared } from './scripts/lib/paths.mjs';
+import { wantsPackages } from './scripts/lib/packedPackages.mjs';
 import { wantsRedis } from './scripts/lib/redisServer.mjs';
 import { trainInNode } from './tests/setup/trainInNode.mjs';
 
 const anywhere = '{packages/*/src,tests,examples,bench,parity,docs/{snippets,playground}}/**';
-const never = ['**/node_modules/**', '**/dist/**', 'tests/browser/**'];
+const never = ['**/node_modules/**', '**/dist/**', 'tests/browser/**', 'tests/packages/**'];
 /** `npm test -- --quick` builds nothing, and needs no browser. */
 const ofTheBuild =
   process.env.LOWRANK_QUICK === '1'
@@ -85,6 +86,20 @@ const nodeProjects: TestProjectConfiguration[] = [
             exclude: never,
             sequence: { groupOrder: 2 },
             ...onDawn,
+          },
+        },
+      ]
+    : []),
+  ...(wantsPackages()
+    ? [
+        {
+          test: {
+            name: 'packages',
+            include: ['tests/packages/*.test.ts'],
+            sequence: { groupOrder: 5 },
+            globalSetup: 'tests/packages/setup.mjs',
+            testTimeout: 240_000,
+            hookTimeout: 240_000,
           },
         },
       ]

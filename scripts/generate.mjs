@@ -10,6 +10,7 @@ import { familyIndex, familyTable } from './generators/families.mjs';
 import { flagTables } from './generators/flags.mjs';
 import { importTable } from './generators/imports.mjs';
 import { pageList } from './generators/pageList.mjs';
+import { manifests } from './generators/manifests.mjs';
 import { runSchema } from './generators/runSchema.mjs';
 import { tokenizerKeyTables } from './generators/tokenizerKeys.mjs';
 import { root } from './lib/paths.mjs';
@@ -29,6 +30,7 @@ const generators = [
   ...tokenizerKeyTables,
   runSchema,
   pageList,
+  ...manifests,
 ];
 
 /**

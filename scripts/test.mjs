@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { cache, root, shared } from './lib/paths.mjs';
 import { run, seconds } from './lib/process.mjs';
 import { runQuick } from './lib/quick.mjs';
+import { howToTryPackages, wantsPackages } from './lib/packedPackages.mjs';
 import { howToGetRedis, wantsRedis } from './lib/redisServer.mjs';
 import { slowestFiles, sumReports } from './lib/totals.mjs';
 import { build, install } from './lib/workspace.mjs';
@@ -21,6 +22,7 @@ const filters = process.argv.slice(2).filter((argument) => argument !== '--quick
 const runners = {
   node: ['unit', 'tooling', 'webgpu', ...(shared ? ['shared'] : []), ...(wantsRedis() ? ['redis'] : [])],
   chromium: ['chromium'],
+  ...(wantsPackages() ? { packages: ['packages'] } : {}),
 };
 
 /** @param {string} name @param {string[]} projects @returns {Promise<Report | undefined>} */
@@ -62,6 +64,8 @@ function missingHere() {
       'NO REDIS: the tests of the queue over several machines (*.redis.test.ts) are not part of this run; ' +
         `${howToGetRedis}`,
     );
+  if (!wantsPackages())
+    missing.push(`the packed packages in bundlers and runtimes are not part of this run: ${howToTryPackages}`);
   return missing;
 }
 

@@ -1,6 +1,6 @@
-import { libraryForBoth } from '../../tsup.base.js';
+import { library } from '../../tsup.base.js';
 
-export default libraryForBoth({
+export default library({
   index: 'src/index.ts',
   names: 'src/entries/names.ts',
   reading: 'src/entries/reading.ts',

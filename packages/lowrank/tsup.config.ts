@@ -1,6 +1,6 @@
-import { libraryForBoth } from '../../tsup.base.js';
+import { library } from '../../tsup.base.js';
 
-export default libraryForBoth(
+export default library(
   { index: 'src/index.ts', worker: 'src/entries/worker.ts', trainerThread: 'src/worker/trainerThread.ts' },
   { node: 'src/entries/node.ts', cli: 'src/cli.ts' },
 );

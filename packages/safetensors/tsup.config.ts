@@ -1,3 +1,3 @@
-import { libraryForBoth } from '../../tsup.base.js';
+import { library } from '../../tsup.base.js';
 
-export default libraryForBoth();
+export default library();

@@ -1,3 +1,3 @@
 import { library } from '../../tsup.base.js';
 
-export default library({ entry: { index: 'src/index.ts', charts: 'src/entries/charts.ts' } });
+export default library({ charts: 'src/entries/charts.ts' }, { index: 'src/index.ts' });

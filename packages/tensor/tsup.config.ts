@@ -1,5 +1,3 @@
 import { library } from '../../tsup.base.js';
 
-export default library({
-  entry: { index: 'src/index.ts', op: 'src/entries/op.ts', backend: 'src/entries/backend.ts' },
-});
+export default library({ index: 'src/index.ts', op: 'src/entries/op.ts', backend: 'src/entries/backend.ts' });

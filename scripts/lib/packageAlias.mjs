@@ -17,7 +17,8 @@ export function packageAlias(from) {
     const { name, exports } = JSON.parse(readFileSync(`${home}/package.json`, 'utf8'));
     return Object.entries(exports).flatMap(([entry, target]) => {
       if (typeof target === 'string') return [];
-      const source = entry === '.' ? 'src/index.ts' : `src/entries/${entry.slice(2)}.ts`;
+      const built = /^\.\/dist\/browser\/(.*)\.js$/.exec(target.default ?? '')?.[1];
+      const source = `src/${built ?? (entry === '.' ? 'index' : `entries/${entry.slice(2)}`)}.ts`;
       const replacement = from === 'src' ? source : (target.default ?? target.node ?? '');
       return [{ find: new RegExp(`^${name}${entry.slice(1)}$`), replacement: join(home, replacement) }];
     });

@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { encodeChat } from './chatEncode.js';
 import { golden, goldenTokenizer, optionsOf, templateOf } from './testing/chatGolden.js';
-import type { ChatMessage } from './chatTemplate.js';
+import type { ChatMessage } from './chat.js';
 import { chatTemplate as templateFrom } from './chatTemplate.js';
 import { loadDataset } from './dataset.js';
 import { encodeRow } from './encodeRow.js';

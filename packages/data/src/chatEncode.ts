@@ -1,5 +1,5 @@
 import { LowrankError } from '@lowrank/errors';
-import type { ChatMessage, ChatOptions, ChatTemplate } from './chatTemplate.js';
+import type { ChatMessage, ChatOptions, ChatTemplate } from './chat.js';
 import type { TextSpan } from './tokenizers/pipeline.js';
 import type { TextTokenizer } from './tokenizer.js';
 

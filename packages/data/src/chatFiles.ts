@@ -1,6 +1,5 @@
 import { LowrankError, shown } from '@lowrank/errors';
-import type { ChatTemplate } from './chatTemplate.js';
-import { chatTemplate } from './chatTemplate.js';
+import type { ChatTemplate } from './chat.js';
 import type { TextFiles } from './textFiles.js';
 import { readOptionalJson, readText, textFiles } from './textFiles.js';
 import { folderTokens } from './tokenizers/folderTokens.js';
@@ -25,7 +24,7 @@ export async function readChatTemplate(
   const specialTokens = await namedTokens(files, config);
   if (file !== undefined) {
     const text = await readText(file);
-    if (text !== undefined) return chatTemplate(text, { name: file, specialTokens });
+    if (text !== undefined) return compiled(text, { name: file, specialTokens });
     throw new LowrankError({
       code: 'data.missing',
       what: file,
@@ -34,10 +33,10 @@ export async function readChatTemplate(
     });
   }
   const own = await ownFiles(files);
-  if (own !== undefined) return chatTemplate(own, { name: `${files.name}/chat_template.jinja`, specialTokens });
+  if (own !== undefined) return compiled(own, { name: `${files.name}/chat_template.jinja`, specialTokens });
   const name = `chat_template in ${files.name}/tokenizer_config.json`;
   const source = sourceOf(config['chat_template'], name);
-  return source === undefined ? undefined : chatTemplate(source, { name, specialTokens });
+  return source === undefined ? undefined : compiled(source, { name, specialTokens });
 }
 
 /**
@@ -92,4 +91,12 @@ function sourceOf(value: unknown, name: string): string | Record<string, string>
     expected: 'a template in Jinja, or a list of {"name", "template"}',
     got: shown(value, 60),
   });
+}
+
+/** Jinja is loaded where there is a template. */
+async function compiled(
+  source: string | Readonly<Record<string, string>>,
+  options: { readonly name: string; readonly specialTokens: Readonly<Record<string, string>> },
+): Promise<ChatTemplate> {
+  return (await import('./chatTemplate.js')).chatTemplate(source, options);
 }

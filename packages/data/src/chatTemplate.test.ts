@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { expectLikeTransformers, golden, optionsOf, templateOf } from './testing/chatGolden.js';
-import { chatTemplate, renderChat } from './chatTemplate.js';
+import { renderChat } from './chat.js';
+import { chatTemplate } from './chatTemplate.js';
 import { complaint } from './testing.js';
 
 describe.each(Object.entries(golden.cases))(

@@ -1,5 +1,5 @@
 import { LowrankError } from '@lowrank/errors';
-import type { ChatTemplate } from './chatTemplate.js';
+import type { ChatTemplate } from './chat.js';
 import { splitAfter } from './completionAfter.js';
 import type { EncodedRow, EncodeRowOptions } from './encodeRow.js';
 import { encodeRow } from './encodeRow.js';

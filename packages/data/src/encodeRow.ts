@@ -1,6 +1,6 @@
 import { LowrankError } from '@lowrank/errors';
 import { commonLength, encodeChat } from './chatEncode.js';
-import type { ChatTemplate } from './chatTemplate.js';
+import type { ChatTemplate } from './chat.js';
 import type { ChatRow, TextRow } from './textRow.js';
 import type { TextTokenizer } from './tokenizer.js';
 

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { readChatTemplate } from './chatFiles.js';
-import type { ChatMessage } from './chatTemplate.js';
+import type { ChatMessage } from './chat.js';
 import { encodeChat } from './chatEncode.js';
 import { encodeRow } from './encodeRow.js';
 import { readTokenizer } from './files.js';

@@ -1,4 +1,4 @@
-import type { ChatMessage } from './chatTemplate.js';
+import type { ChatMessage } from './chat.js';
 import type { PreferenceRow, Turns } from './textRow.js';
 
 /**

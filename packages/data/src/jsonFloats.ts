@@ -1,4 +1,4 @@
-import { Float } from './jinja/values.js';
+import { Float } from './jinja/float.js';
 
 /**
  * `JSON.parse`, but numbers that Python would read as floats and JavaScript as whole ones (`1.0`, `1e3`) stay floats: a

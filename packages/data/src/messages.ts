@@ -1,4 +1,4 @@
-import type { ChatMessage } from './chatTemplate.js';
+import type { ChatMessage } from './chat.js';
 import { parseJsonWithFloats } from './jsonFloats.js';
 
 /** ShareGPT's names of those who speak; others stay as they are. */

@@ -1,6 +1,6 @@
 import { shown } from '@lowrank/errors';
 import { alpacaPrompt } from './alpaca.js';
-import type { ChatMessage } from './chatTemplate.js';
+import type { ChatMessage } from './chat.js';
 import { messagesOf, messageOf } from './messages.js';
 import { implicitPrompt } from './implicitPrompt.js';
 import { parseJsonWithFloats } from './jsonFloats.js';

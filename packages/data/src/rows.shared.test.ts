@@ -3,7 +3,7 @@ import { existsSync, readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
 import { encodeChat } from './chatEncode.js';
-import type { ChatMessage } from './chatTemplate.js';
+import type { ChatMessage } from './chat.js';
 import { chatTemplate } from './chatTemplate.js';
 import { encodeRow } from './encodeRow.js';
 import { readTextRows, readTokenizer } from './files.js';

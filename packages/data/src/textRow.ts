@@ -1,4 +1,4 @@
-import type { ChatMessage, ChatOptions } from './chatTemplate.js';
+import type { ChatMessage, ChatOptions } from './chat.js';
 
 /** What is said: a text, or messages of a chat. */
 export type Turns = string | readonly ChatMessage[];

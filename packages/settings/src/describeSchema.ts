@@ -1,82 +1,8 @@
-import type { Schema } from './schema.js';
-
-/** What a schema is made of, read from valibot's objects: one reading for errors, flags and JSON Schema. */
-export type SchemaShape =
-  | {
-      readonly kind: 'number';
-      readonly whole: boolean;
-      readonly min?: number;
-      readonly max?: number;
-      readonly above?: number;
-      readonly below?: number;
-    }
-  | { readonly kind: 'boolean' }
-  | { readonly kind: 'string' }
-  | { readonly kind: 'choice'; readonly names: readonly string[] }
-  | { readonly kind: 'list'; readonly item: SchemaShape }
-  | { readonly kind: 'byName'; readonly value: SchemaShape }
-  | { readonly kind: 'either'; readonly of: readonly SchemaShape[] }
-  | { readonly kind: 'custom'; readonly expected: string };
-
-/** The parts of valibot's schemas and checks that are read here. */
-interface Part {
-  readonly type: string;
-  readonly pipe?: readonly Part[];
-  readonly requirement?: unknown;
-  readonly options?: readonly unknown[];
-  readonly item?: Part;
-  readonly value?: Part;
-  readonly message?: unknown;
-}
-
-/** What a schema accepts, for help, flags and JSON schemas. */
-export function shapeOf(schema: Schema): SchemaShape {
-  return shapeOfPart(schema as unknown as Part);
-}
-
-function shapeOfPart(part: Part): SchemaShape {
-  switch (part.type) {
-    case 'number':
-      return numberShape(part);
-    case 'boolean':
-      return { kind: 'boolean' };
-    case 'string':
-      return { kind: 'string' };
-    case 'picklist':
-      return { kind: 'choice', names: (part.options ?? []).map(String) };
-    case 'array':
-      return { kind: 'list', item: shapeOfPart(part.item ?? { type: 'unknown' }) };
-    case 'record':
-      return { kind: 'byName', value: shapeOfPart(part.value ?? { type: 'unknown' }) };
-    case 'union':
-      return { kind: 'either', of: (part.options ?? []).map((option) => shapeOfPart(option as Part)) };
-    default:
-      return { kind: 'custom', expected: String(part.message ?? part.type) };
-  }
-}
-
-const boundNames = { min_value: 'min', max_value: 'max', gt_value: 'above', lt_value: 'below' } as const;
-
-function numberShape(part: Part): SchemaShape {
-  const checks = flat(part);
-  const bounds = checks.flatMap(({ type, requirement }) =>
-    type in boundNames ? [[boundNames[type as keyof typeof boundNames], requirement]] : [],
-  );
-  return {
-    kind: 'number',
-    whole: checks.some(({ type }) => type === 'safe_integer'),
-    ...(Object.fromEntries(bounds) as object),
-  };
-}
-
-/** A pipe within a pipe is one pipe. */
-function flat({ pipe = [] }: Part): Part[] {
-  return pipe.flatMap((part) => (part.pipe === undefined ? [part] : flat(part)));
-}
+import type { Schema, SchemaShape } from './schema.js';
 
 /** What a schema takes, in words: 'a whole number of at least 1'. */
 export function describeSchema(schema: Schema): string {
-  return describeShape(shapeOf(schema));
+  return describeShape(schema.shape);
 }
 
 export function describeShape(shape: SchemaShape): string {

@@ -1,7 +1,6 @@
 export { configWarnings, readConfig, saysSomething, writeConfig } from './configFile.js';
 export { anyOf, checkExclusions, checkRequirements, checkRules, givenOf, isGiven } from './conflicts.js';
-export { describeSchema, shapeOf } from './describeSchema.js';
-export type { SchemaShape } from './describeSchema.js';
+export { describeSchema } from './describeSchema.js';
 export { jsonSchema } from './jsonSchema.js';
 export type { JsonSchema } from './jsonSchema.js';
 export { eachKey, followed, ignored, refused, unlistedKey, unlistedKeys } from './keyUse.js';
@@ -9,7 +8,7 @@ export type { KeyTable, KeyUse } from './keyUse.js';
 export { nearestName } from './nearest.js';
 export { accepts, checkValue, defaultsOf, parseOptions, refuseUnknown } from './parseOptions.js';
 export { accepted, byName, choice, either, list, number, text, toggle, wholeNumber } from './schema.js';
-export type { NumberBounds, Schema } from './schema.js';
+export type { NumberBounds, Schema, SchemaShape } from './schema.js';
 export { defineSettings, SameAs, sameAs, setting } from './setting.js';
 export type {
   Exclusion,

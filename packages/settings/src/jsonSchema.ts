@@ -1,5 +1,4 @@
-import { shapeOf } from './describeSchema.js';
-import type { SchemaShape } from './describeSchema.js';
+import type { SchemaShape } from './schema.js';
 import type { Setting, SettingTable } from './setting.js';
 import { SameAs } from './setting.js';
 
@@ -39,7 +38,7 @@ function settingSchema(setting: Setting): JsonSchema | undefined {
   const { fields, flag, help, text, schema } = setting;
   if (fields !== undefined) return { ...objectSchema([fields]), description: help };
   if (flag === false) return undefined;
-  const shape = shapeSchema(shapeOf(schema)) ?? (text === undefined ? undefined : { type: 'string' });
+  const shape = shapeSchema(schema.shape) ?? (text === undefined ? undefined : { type: 'string' });
   return shape === undefined ? undefined : { ...shape, description: help, ...defaultOf(setting) };
 }
 

@@ -1,8 +1,8 @@
 import { LowrankError, shown as shownJson } from '@lowrank/errors';
-import * as v from 'valibot';
 import { checkRules } from './conflicts.js';
-import { describeSchema, shapeOf } from './describeSchema.js';
+import { describeSchema, describeShape } from './describeSchema.js';
 import { nearestName } from './nearest.js';
+import { misfitOf } from './schema.js';
 import type { GivenOptions, ParsedOptions, Setting, SettingTable } from './setting.js';
 import { SameAs } from './setting.js';
 
@@ -88,31 +88,20 @@ export interface Problem {
 }
 
 /** What is wrong with a value; undefined where nothing is. */
-export function problemWith(setting: Pick<Setting, 'schema'>, value: unknown): Problem | undefined {
-  const { issues, success } = v.safeParse(setting.schema, value);
-  if (success) return undefined;
-  const [issue] = issues;
-  // Where there are several schemas, none of them is the one that was meant.
-  const path = shapeOf(setting.schema).kind === 'either' ? [] : (issue.path ?? []);
-  const keys = path.map(({ key }) => String(key));
-  const inner = keys.reduce<unknown>((schema) => innerOf(schema), setting.schema) as Setting['schema'];
+export function problemWith({ schema }: Pick<Setting, 'schema'>, value: unknown): Problem | undefined {
+  const found = misfitOf(schema.shape, value);
+  if (found === undefined) return undefined;
   return {
-    path: keys.map((key) => `[${key}]`).join(''),
-    expected: describeSchema(inner),
-    got: shown(keys.length === 0 ? value : issue.input),
-    bounds: issue.kind === 'validation',
+    path: found.path.map((key) => `[${key}]`).join(''),
+    expected: describeShape(found.shape),
+    got: shown(found.value),
+    bounds: found.bounds,
   };
 }
 
 /** Whether a setting takes a value. */
-export function accepts(setting: Pick<Setting, 'schema'>, value: unknown): boolean {
-  return v.is(setting.schema, value);
-}
-
-/** The schema of the items of a list, or of the values of a record. */
-function innerOf(schema: unknown): unknown {
-  const { item, value } = schema as { item?: unknown; value?: unknown };
-  return item ?? value ?? schema;
+export function accepts({ schema }: Pick<Setting, 'schema'>, value: unknown): boolean {
+  return misfitOf(schema.shape, value) === undefined;
 }
 
 function missing(table: SettingTable, name: string, { schema, example }: Setting): LowrankError {

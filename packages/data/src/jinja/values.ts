@@ -1,3 +1,7 @@
+import { Float } from './float.js';
+
+export { Float };
+
 /** Python's values as templates see them: whole numbers are JavaScript's, other numbers are {@link Float}. */
 export type JinjaValue =
   | string
@@ -27,15 +31,6 @@ export class Undefined {
 
   fail(): never {
     throw new TemplateError(this.message);
-  }
-}
-
-/** A float, which Python writes with its point. */
-export class Float {
-  constructor(readonly value: number) {}
-
-  toJSON(): number {
-    return this.value;
   }
 }
 

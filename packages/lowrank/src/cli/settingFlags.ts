@@ -1,6 +1,6 @@
 import { LowrankError } from '@lowrank/errors';
 import type { Schema, SchemaShape, Setting, SettingTable } from '@lowrank/settings';
-import { SameAs, shapeOf } from '@lowrank/settings';
+import { SameAs } from '@lowrank/settings';
 import type { Command } from 'commander';
 import { Option } from 'commander';
 import { choiceFlag, listFlag, numberFlag, patternFlag } from './numbers.js';
@@ -66,7 +66,7 @@ interface Added {
 function addFlag(command: Command, { name, setting, choice, group }: Added): void {
   if (setting.flag === false) return;
   const { schema, text, flagSchema = schema } = setting;
-  const isSwitch = shapeOf(schema).kind === 'boolean';
+  const isSwitch = schema.shape.kind === 'boolean';
   const off = isSwitch && setting.default === true;
   const long = `--${off ? 'no-' : ''}${setting.flag ?? dashed(name)}`;
   if (command.options.some((option) => option.long === long)) return;
@@ -101,7 +101,7 @@ function helpOf(name: string, setting: Setting, choice: FlagChoice): string {
   const { help, otherwise, schema } = setting;
   const before = choice.before?.(name) ?? '';
   const value = defaultOf(name, setting, choice);
-  if (shapeOf(schema).kind === 'boolean' || (choice.filled === true && value !== undefined)) return `${before}${help}`;
+  if (schema.shape.kind === 'boolean' || (choice.filled === true && value !== undefined)) return `${before}${help}`;
   const words = otherwise ?? inWords(value);
   return words === undefined ? `${before}${help}` : `${before}${help} (default: ${words})`;
 }
@@ -122,7 +122,7 @@ function dashed(name: string): string {
 
 /** How the text of a flag is read, by what its setting takes. */
 export function textReader(flag: string, schema: Schema): (text: string) => unknown {
-  return readerFor(flag, shapeOf(schema));
+  return readerFor(flag, schema.shape);
 }
 
 /** Several values of one setting, with commas between them. */
