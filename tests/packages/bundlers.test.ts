@@ -48,7 +48,14 @@ const bundlers: Readonly<Record<string, Bundler>> = {
   parcel: {
     command: (output) => [
       bin('parcel/lib/bin.js'),
-      ...['build', 'index.html', '--dist-dir', output, '--no-cache', '--no-source-maps', '--log-level', 'warn'],
+      'build',
+      'index.html',
+      '--dist-dir',
+      output,
+      '--no-cache',
+      '--no-source-maps',
+      '--log-level',
+      'warn',
     ],
   },
   'next with webpack': {

@@ -45,15 +45,15 @@ export async function loadModule(shared: boolean, relaxedSimd = true): Promise<L
   return { module: await WebAssembly.compile(bytes), tier: 'baseline' };
 }
 
-/** A function of one instruction, `i8x16.relaxed_swizzle`: asked first, so that no kernels are loaded in vain. */
-const relaxedProbe = Uint8Array.from([
-  ...[0x00, 0x61, 0x73, 0x6d, 0x01, 0x00, 0x00, 0x00], // the magic number and version 1
-  ...[0x01, 0x05, 0x01, 0x60, 0x00, 0x01, 0x7b], // a type: () → v128
-  ...[0x03, 0x02, 0x01, 0x00], // a function of it
-  ...[0x0a, 0x0f, 0x01, 0x0d, 0x00], // its body, without locals:
-  ...[0x41, 0x01, 0xfd, 0x0f, 0x41, 0x02, 0xfd, 0x0f], // i32.const, i8x16.splat; twice
-  ...[0xfd, 0x80, 0x02, 0x0b], // i8x16.relaxed_swizzle, end
-]);
+/**
+ * A function of one instruction, `i8x16.relaxed_swizzle`, of two splat constants; asked first, so that no kernels are
+ * loaded in vain.
+ */
+const relaxedProbe = Uint8Array.from(
+  '00 61 73 6d 01 00 00 00 01 05 01 60 00 01 7b 03 02 01 00 0a 0f 01 0d 00 41 01 fd 0f 41 02 fd 0f fd 80 02 0b'
+    .split(' ')
+    .map((byte) => parseInt(byte, 16)),
+);
 
 function takesRelaxed(): boolean {
   if (WebAssembly.validate(relaxedProbe)) return true;
