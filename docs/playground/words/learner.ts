@@ -7,7 +7,7 @@ import type { Fault } from '../state/faults';
 import { faultOf } from '../state/faults';
 import type { Keep } from '../state/keep';
 import { openKeep } from '../state/keep';
-import { askedOf, suggestion } from './typing';
+import { askedOf, suggestion, wholeOf } from './typing';
 
 /** What is kept between visits. */
 interface Kept {
@@ -16,7 +16,7 @@ interface Kept {
   readonly files: AdapterFiles | undefined;
 }
 
-const stepsAtOnce = 40;
+const stepsAtOnce = 160;
 /** New sentences are learned a moment after they are typed. */
 const patience = 900;
 
@@ -71,8 +71,16 @@ export class Learner {
     const asking = new AbortController();
     this.asking = asking;
     await this.attempt(async () => {
-      const continuation = await model.generate(asked.words, { maxNewTokens: 20, signal: asking.signal }).text();
-      if (!asking.signal.aborted) this.suggested.value = suggestion(asked, continuation);
+      // After the words that are whole; else in the middle of the word.
+      for (const way of [asked, wholeOf(asked)]) {
+        const found = suggestion(
+          way,
+          await model.generate(way.words, { maxNewTokens: 20, signal: asking.signal }).text(),
+        );
+        if (asking.signal.aborted) return;
+        this.suggested.value = found;
+        if (found !== '') return;
+      }
     });
   }
 

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { askedOf, cut, suggestion } from './typing';
+import { askedOf, cut, suggestion, wholeOf } from './typing';
 
 test('whole sentences are learned, each once, and the begun one is continued', () => {
   expect(cut('The ferry leaves at nine. Bring the blue rope! The ferry leaves at nine. It is')).toEqual({
@@ -18,8 +18,11 @@ test('a suggestion goes on with the letters that are there, for a few words', ()
   expect(asked).toEqual({ words: 'The ferry', partial: 'le' });
   expect(suggestion(asked, ' leaves at nine. Then')).toBe('aves at nine.');
   expect(suggestion(asked, ' sinks at nine.')).toBe('');
-  expect(suggestion(askedOf('The ferry '), ' leaves at ni')).toBe('leaves at');
-  expect(suggestion(askedOf('The ferry '), ' a b c d e f g h.')).toBe('a b c d e f');
+  expect(suggestion(asked, 'leaves')).toBe('');
+  expect(suggestion(wholeOf(asked), 'aves at nine.')).toBe('aves at nine.');
+  expect(wholeOf(asked)).toEqual({ words: 'The ferry le', partial: '' });
+  expect(suggestion(askedOf('The ferry '), ' leaves at ni')).toBe(' leaves at');
+  expect(suggestion(askedOf('The ferry '), ' a b c d e f g h.')).toBe(' a b c d e f');
   expect(suggestion(askedOf('The fer'), 'r')).toBe('');
   expect(suggestion(askedOf('Th'), 'The ferry leaves\nnow')).toBe('e ferry');
   expect(suggestion(askedOf('The ferry'), ' ferry')).toBe('');

@@ -33,6 +33,11 @@ export function askedOf(begun: string): Asked {
 
 const mostWords = 6;
 
+/** The same where the model is asked to go on in the middle of the word. */
+export function wholeOf({ words, partial }: Asked): Asked {
+  return { words: words === '' ? partial : `${words} ${partial}`, partial: '' };
+}
+
 /**
  * What to put after the caret: of a continuation of `words` the first few words, as long as they go on with `partial`;
  * empty where they do not.
@@ -40,9 +45,9 @@ const mostWords = 6;
 export function suggestion({ words, partial }: Asked, continuation: string): string {
   const line = continuation.split('\n', 1)[0] ?? '';
   const sentence = /^.*?[.!?](?=\s|$)/u.exec(line)?.[0] ?? line;
-  const next = words === '' ? sentence.trimStart() : sentence.replace(/^\s+/, '');
-  // The first piece belongs to the last word of `words`: a word may go on.
-  if (words !== '' && !/^\s/.test(sentence)) return '';
+  // With no letters of the next word, the one before it may go on.
+  const next = partial === '' && words !== '' ? sentence : sentence.trimStart();
+  if (partial !== '' && words !== '' && !/^\s/.test(sentence)) return '';
   if (!next.startsWith(partial) || next === partial) return '';
   const rest = next.slice(partial.length);
   const pieces = rest.match(/\s*\S+/gu) ?? [];
