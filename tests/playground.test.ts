@@ -72,7 +72,6 @@ async function open(context: BrowserContext, place = 'playground/'): Promise<Omi
 
 const button = (page: Page, name: string): ReturnType<Page['getByRole']> =>
   page.getByRole('button', { name, exact: true });
-const status = async (page: Page): Promise<string> => (await page.textContent('.run .status')) ?? '';
 
 async function fill(page: Page, values: Readonly<Record<string, string>>): Promise<void> {
   await page.evaluate(() => document.querySelectorAll('details').forEach((one) => (one.open = true)));
