@@ -3,11 +3,12 @@ import { join } from 'node:path';
 import { Worker } from 'node:worker_threads';
 import type { LoraAdapterFiles } from '@lowrank/lora';
 import { bytesSource } from '@lowrank/safetensors';
-import { afterAll, beforeAll, expect, test } from 'vitest';
+import { afterAll, beforeAll, expect, test, vi } from 'vitest';
 import { fineTune, holdState, isLowrankError, loadModel, LowrankError } from 'lowrank';
 import type { MethodFiles, ModelFiles, RunState } from 'lowrank';
 import type { RemoteFineTuneOptions, RemoteModel, Trainer } from 'lowrank/worker';
 import { startTrainer } from 'lowrank/worker';
+import { pauseTraining } from '../docs/snippets/pauseTraining';
 import { root } from '../scripts/lib/paths.mjs';
 import type { BuiltThread } from './helpers/trainerThread';
 import { buildThread } from './helpers/trainerThread';
@@ -179,6 +180,14 @@ test('a training pauses between steps, where the model can be used, and goes on 
   expect(losses).toEqual(whole);
   expect((await model.evaluate(evalData)).loss).toBeLessThan(here.loss);
   expect(await training.pause()).toBeUndefined();
+});
+
+test('the snippet of docs/worker.md pauses and goes on', async () => {
+  const log = vi.spyOn(console, 'log').mockImplementation(() => undefined);
+  const [halfway, after] = await pauseTraining(trainer, folder, data);
+  expect(log.mock.calls.flat().join()).toMatch(/^after step \d+: .*; after 40: /s);
+  expect(after).not.toBe(halfway);
+  log.mockRestore();
 });
 
 test('a paused training ends when it is stopped', async () => {
