@@ -25,6 +25,27 @@ export interface GgufArchitecture {
      */
     readonly factors?: Readonly<Record<string, string>>;
   };
+  /** Model files are read, not written alone. */
+  readonly base?: GgufBase;
+}
+
+/** What reading a model file takes to know beside what most families share. */
+export interface GgufBase {
+  /** θ where the file does not say; 10,000 by default. */
+  readonly rotaryTheta?: number;
+  /** Norms are stored as 1 + w where the model has w. */
+  readonly normOffset?: 1;
+  /** Keys of config.json that are true where this module of layer 0 has a bias. */
+  readonly biases?: Readonly<Record<string, string>>;
+  /** Keys of the metadata, after the architecture's name, that `config` reads. */
+  readonly keys?: readonly string[];
+  /** Further keys of config.json. */
+  config?(metadata: {
+    number(key: string, fallback?: number): number;
+    optional(key: string): number | undefined;
+    /** What is read so far. */
+    readonly config: Json;
+  }): Json;
 }
 
 /** What converting an adapter takes of the model that it is for. */
@@ -190,7 +211,7 @@ function yarn({
  * By what each frequency is divided: 1 for short waves, `factor` for long ones, between them smoothly; in f32, step by
  * step, as PyTorch computes it.
  */
-function llama3Factors({
+export function llama3Factors({
   theta,
   headSize,
   factor,

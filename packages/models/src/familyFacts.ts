@@ -25,6 +25,27 @@ export interface LlamaCppNames {
      */
     readonly factors?: Readonly<Record<string, string>>;
   };
+  /** Model files are read, as bases. */
+  readonly base?: LlamaCppBase;
+}
+
+/** What reading a family's model files takes to know beside what most families share. */
+export interface LlamaCppBase {
+  /** θ of the rotary embedding where the file does not say; 10,000 by default. */
+  readonly rotaryTheta?: number;
+  /** Norms are stored as 1 + w. */
+  readonly normOffset?: 1;
+  /** Keys of config.json that are true where this tensor of layer 0 has a bias. */
+  readonly biases?: Readonly<Record<string, string>>;
+  /** Keys of the metadata, after the architecture's name, that `config` reads. */
+  readonly keys?: readonly string[];
+  /** Further keys of config.json. */
+  config?(metadata: {
+    number(key: string, fallback?: number): number;
+    optional(key: string): number | undefined;
+    /** What is read so far. */
+    readonly config: Readonly<Record<string, unknown>>;
+  }): Readonly<Record<string, unknown>>;
 }
 
 /**

@@ -10,6 +10,7 @@ import {
   openSafetensors,
   openSharded,
 } from '@lowrank/safetensors';
+import { isGgufName } from './ggufName.js';
 
 /**
  * Files of a Hugging Face folder that go with the weights, as far as they are there; config.json is a file of its own
@@ -33,13 +34,18 @@ export interface ModelFiles {
   readonly name: string;
   /** A file by its name; undefined when there is none. */
   file(name: string): Promise<ByteSource | undefined>;
+  /** Its weights, where they are not in safetensors files. */
+  weights?(): Promise<SafetensorsFile>;
+  /** What its files say that is not followed. */
+  readonly warnings?: readonly string[];
   /** The same place as it is now, where it is one that may have been written anew since. */
   reopen?(): Promise<ModelFiles>;
 }
 
 /**
- * A folder on disk, or in a browser of the origin's private file system. Its files are those of one saving: where
- * another process or tab saves into it meanwhile, asking for the next file is an error.
+ * A folder on disk, or in a browser of the origin's private file system; or a GGUF file there, which stands for one. A
+ * folder's files are those of one saving: where another process or tab saves into it meanwhile, asking for the next file
+ * is an error.
  *
  * @throws LowrankError `models.noFolder`; later `files.changed`
  */
@@ -47,6 +53,11 @@ export async function openFolder(path: string, disk?: Disk): Promise<ModelFiles>
   const { ownDisk, viewFolder } = await import('@lowrank/files/reading');
   const own = disk ?? ownDisk;
   const found = await own.stat(path);
+  if (found?.kind === 'file' && isGgufName(path)) {
+    const { ggufFiles } = await import('./ggufFiles.js');
+    const source = own.renamesFolders ? fileSource(path) : await diskSource(path, own);
+    return { ...(await ggufFiles(source, path)), reopen: () => openFolder(path, disk) };
+  }
   if (found?.kind !== 'folder') {
     throw new LowrankError({
       code: 'models.noFolder',
@@ -90,6 +101,8 @@ async function diskSource(path: string, disk: Disk): Promise<ByteSource> {
 /** Files by name, as a file input or a drop gives them (browser). */
 export function filesFrom(files: Iterable<File>, name = 'the picked files'): ModelFiles {
   const byName = new Map([...files].map((file) => [file.name, file]));
+  const gguf = [...byName.values()].find((file) => isGgufName(file.name));
+  if (gguf !== undefined && !byName.has('config.json')) return laterFiles(gguf.name, blobSource(gguf));
   return {
     name,
     file(wanted) {
@@ -143,8 +156,21 @@ export async function readJson(files: ModelFiles, name: string): Promise<Record<
   }
 }
 
+/** A GGUF file's files, opened when the first is asked for. */
+function laterFiles(name: string, source: ByteSource): ModelFiles {
+  let opened: Promise<ModelFiles> | undefined;
+  const open = (): Promise<ModelFiles> =>
+    (opened ??= import('./ggufFiles.js').then(({ ggufFiles }) => ggufFiles(source, name)));
+  return {
+    name,
+    file: async (wanted) => (await open()).file(wanted),
+    weights: async () => openWeights(await open()),
+  };
+}
+
 /** model.safetensors, or the shards of model.safetensors.index.json, as one. */
 export async function openWeights(files: ModelFiles): Promise<SafetensorsFile> {
+  if (files.weights !== undefined) return files.weights();
   const single = await files.file('model.safetensors');
   if (single !== undefined) return openSafetensors(single);
   const index = await files.file('model.safetensors.index.json');

@@ -13,3 +13,19 @@ export const decoderTensors: Readonly<Record<string, string>> = {
   'model.norm': 'output_norm',
   lm_head: 'output',
 };
+
+/** Norms on each head of q and k. */
+export const headNorms: Readonly<Record<string, string>> = {
+  'model.layers.{i}.self_attn.q_norm': 'blk.{i}.attn_q_norm',
+  'model.layers.{i}.self_attn.k_norm': 'blk.{i}.attn_k_norm',
+};
+
+/** Norms after attention and block too, as Gemma 2 and 3 have them. */
+export const gemmaNorms: Readonly<Record<string, string>> = {
+  'model.layers.{i}.post_attention_layernorm': 'blk.{i}.post_attention_norm',
+  'model.layers.{i}.pre_feedforward_layernorm': 'blk.{i}.ffn_norm',
+  'model.layers.{i}.post_feedforward_layernorm': 'blk.{i}.post_ffw_norm',
+};
+
+/** Keys of config.json for biases of Llama's kind, and the tensors that have them. */
+export const llamaBiases: Readonly<Record<string, string>> = { attention_bias: 'attn_q', mlp_bias: 'ffn_gate' };

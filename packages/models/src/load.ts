@@ -18,7 +18,8 @@ import { configKeysOf } from './configKeys.js';
 import type { ModelFiles } from './files.js';
 import { openModelFolder } from './modelFolder.js';
 import type { Placement } from './placement.js';
-import { placeCodes, placeDense, placeStored, quantizes } from './placement.js';
+import { placeBlocks, placeCodes, placeDense, placeStored, quantizes } from './placement.js';
+import { codesIn, denseCodes } from './storedCodes.js';
 import { familyOf } from './registry.js';
 import type { WeightRequest, WeightSource } from './weights.js';
 import { weightSource } from './weights.js';
@@ -116,6 +117,7 @@ async function placeModel<Model extends TextModel>(
   make: Make<Model>,
 ): Promise<PlacedModel<Model>> {
   const { config, family, json, weights } = await openModelFolder(files);
+  files.warnings?.forEach((text) => options.onWarning?.(text));
   for (const key of unlistedKeys(json, configKeysOf(family)))
     options.onWarning?.(`${files.name}: ${unlistedKey(key, 'config.json')}`);
   const settings = checkedQuantization(config, options);
@@ -133,6 +135,9 @@ async function placeModel<Model extends TextModel>(
       linear(request, bias): LinearLike | undefined {
         const found = stored.get(request.name);
         if (found !== undefined) return new QuantizedLinear(keep(placeStored(request, found)).matrix, bias());
+        const codes = codesIn(weights, request);
+        if (codes !== undefined && settings === undefined && options.widen !== true)
+          return new QuantizedLinear(keep(placeBlocks(request, codes)).matrix, bias());
         if (settings === undefined || !quantizes(settings, request)) return undefined;
         return new QuantizedLinear(keep(placeCodes(request, settings)).matrix, bias());
       },
@@ -141,6 +146,8 @@ async function placeModel<Model extends TextModel>(
   if (model instanceof TaskModel) beginAnew(placements, { model, weights, config });
   const all = [...placements.values()];
   const extra = checkWeights({ weights, model, folder: files.name }, all);
+  const dense = denseCodes(weights, all);
+  if (dense !== undefined) options.onWarning?.(`${files.name}: ${dense}`);
   if (extra.length > 0)
     options.onWarning?.(
       `${files.name}: the model has no place for ${listed(extra)}, which ${extra.length === 1 ? 'is' : 'are'} left out`,

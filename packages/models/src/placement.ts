@@ -9,9 +9,10 @@ import {
   storedEncoding,
 } from '@lowrank/quant';
 import type { SafetensorsFile, TensorInfo } from '@lowrank/safetensors';
+import type { StoredCodes } from '@lowrank/gguf';
 import { LowrankError } from '@lowrank/errors';
 import type { DType, HostArray, Tensor } from '@lowrank/tensor';
-import type { EncodedMatrix } from '@lowrank/tensor/op';
+import type { EncodedMatrix, OperandEncoding } from '@lowrank/tensor/op';
 import { Tensor as TensorClass, toFloat32 } from '@lowrank/tensor';
 import { bytesPerElement, firstNotFinite, sizeOf, Source, sourceOf } from '@lowrank/tensor/op';
 import type { WeightRequest } from './weights.js';
@@ -118,6 +119,33 @@ export function placeStored(request: WeightRequest, stored: StoredQuantized): Ma
     quantized: stored.shape,
     parts: matrix.parts,
     fill: async (weights, info) => write(matrix, await readQuantized(weights, stored), info),
+  };
+}
+
+/** An empty matrix for the codes of a GGUF file. */
+export function placeBlocks(request: WeightRequest, codes: StoredCodes): MatrixPlacement {
+  const [rows = 0, columns = 0] = request.shape;
+  const { bits, blockSize, offset, minimums } = codes.layout;
+  const common = { rows, columns, blockSize, minimums };
+  const encoding: OperandEncoding =
+    bits === 8
+      ? { kind: 'block8', ...common }
+      : { kind: 'block4', ...common, table: Array.from({ length: 16 }, (_, code) => code + offset) };
+  const matrix = emptyMatrix(encoding, request.name);
+  return {
+    request,
+    matrix,
+    tensors: [request.name],
+    storedShape: request.shape,
+    parts: matrix.parts,
+    async fill(_, info) {
+      const { codes: numbers, scales, minimums: least } = await codes.read();
+      const data = [numbers, finite(scales, 'f32', info), ...(least === undefined ? [] : [finite(least, 'f32', info)])];
+      data.forEach((part, at) => {
+        const target = matrix.parts[at];
+        if (target !== undefined) sourceOf(target).write(part);
+      });
+    },
   };
 }
 

@@ -5,7 +5,7 @@ export { dtypeBytes, isSafetensorsDtype, safetensorsDtypes } from './dtype.js';
 export { fileSource } from './fileSource.js';
 export type { TensorInfo } from './header.js';
 export type { SafetensorsFile } from './open.js';
-export { isLfsPointer, lfsPointer, openSafetensors } from './open.js';
+export { isLfsPointer, lfsPointer, openSafetensors, tensorNamed } from './open.js';
 export type { ShardedOptions } from './sharded.js';
 export { openSharded } from './sharded.js';
 export type { Pause } from './retry.js';

@@ -85,7 +85,12 @@ export const gemma = defineFamily({
     use_bidirectional_attention: refused('true: every token would see all others'),
   },
   biasKeys: ['attention_bias'],
-  llamaCpp: { architecture: 'gemma', tensors: decoderTensors, tiesOutput: true },
+  llamaCpp: {
+    architecture: 'gemma',
+    tensors: decoderTensors,
+    tiesOutput: true,
+    base: { normOffset: 1, config: () => ({ hidden_act: 'gelu_pytorch_tanh' }) },
+  },
   config: gemmaConfig,
   model: gemmaModel,
 });

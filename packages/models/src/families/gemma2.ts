@@ -9,7 +9,7 @@ import { decoderKeys, rotaryKeys } from '../configKeys.js';
 import { followed, ignored, refused } from '@lowrank/settings';
 import { gemmaActivation, gemmaEmbeddingScale } from './gemma.js';
 import { defineFamily } from '../family.js';
-import { decoderTensors } from '../llamaCppNames.js';
+import { decoderTensors, gemmaNorms } from '../llamaCppNames.js';
 import { rotaryOptions } from '../rotaryConfig.js';
 import { gatedMlp, rmsNorm, selfAttention, Transformer } from '../transformer.js';
 import type { TransformerConfig } from '../transformerConfig.js';
@@ -134,7 +134,25 @@ export const gemma2 = defineFamily({
     attn_logit_softcapping: followed('bound of the scores'),
   },
   biasKeys: ['attention_bias'],
-  llamaCpp: { architecture: 'gemma2', tensors: decoderTensors, tiesOutput: true },
+  llamaCpp: {
+    architecture: 'gemma2',
+    tensors: { ...decoderTensors, ...gemmaNorms },
+    tiesOutput: true,
+    base: {
+      normOffset: 1,
+      keys: ['attn_logit_softcapping', 'final_logit_softcapping', 'attention.sliding_window'],
+      config: ({ number, config }) => ({
+        attn_logit_softcapping: number('attn_logit_softcapping', 50),
+        final_logit_softcapping: number('final_logit_softcapping', 30),
+        sliding_window: number('attention.sliding_window', 4096),
+        // No key says it: the 27B model, of 46 layers, scales scores by the width over the heads, the others by a head.
+        query_pre_attn_scalar:
+          config['num_hidden_layers'] === 46
+            ? Number(config['hidden_size']) / Number(config['num_attention_heads'])
+            : config['head_dim'],
+      }),
+    },
+  },
   config: gemma2Config,
   model: gemma2Model,
 });

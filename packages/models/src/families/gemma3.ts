@@ -6,7 +6,8 @@ import { decoderKeys, dropoutKey, layerRotaryKeys, otherConfigKeys } from '../co
 import type { KeyTable } from '@lowrank/settings';
 import { eachKey, followed, ignored, refused } from '@lowrank/settings';
 import { defineFamily } from '../family.js';
-import { decoderTensors } from '../llamaCppNames.js';
+import type { LlamaCppBase } from '../familyFacts.js';
+import { decoderTensors, gemmaNorms, headNorms } from '../llamaCppNames.js';
 import { gemmaActivation, gemmaEmbeddingScale } from './gemma.js';
 import { SandwichLayer } from './gemma2.js';
 import { bodyNames, renamed } from '../renamed.js';
@@ -168,6 +169,26 @@ const textKeys: KeyTable = {
 
 const ofImages = ignored('the text part alone is taken');
 
+/** GGUF files of it. The 27B model, of 62 layers, scales scores by the width over the heads; no key says so. */
+const gemma3Base: LlamaCppBase = {
+  normOffset: 1,
+  rotaryTheta: 1_000_000,
+  keys: ['final_logit_softcapping', 'attention.sliding_window', 'rope.freq_base_swa'],
+  config({ number, optional, config }) {
+    const softcap = optional('final_logit_softcapping');
+    return {
+      model_type: 'gemma3_text',
+      rope_local_base_freq: number('rope.freq_base_swa', 10_000),
+      sliding_window: number('attention.sliding_window', 1024),
+      ...(softcap === undefined ? {} : { final_logit_softcapping: softcap }),
+      query_pre_attn_scalar:
+        config['num_hidden_layers'] === 62
+          ? Number(config['hidden_size']) / Number(config['num_attention_heads'])
+          : config['head_dim'],
+    };
+  },
+};
+
 export const gemma3 = defineFamily({
   name: 'Gemma 3',
   modelTypes: ['gemma3_text', 'gemma3'],
@@ -197,7 +218,12 @@ export const gemma3 = defineFamily({
     ),
   },
   biasKeys: ['attention_bias'],
-  llamaCpp: { architecture: 'gemma3', tensors: decoderTensors, tiesOutput: true },
+  llamaCpp: {
+    architecture: 'gemma3',
+    tensors: { ...decoderTensors, ...headNorms, ...gemmaNorms },
+    tiesOutput: true,
+    base: gemma3Base,
+  },
   pathOf: gemma3Path,
   config: gemma3Config,
   part: textPart,

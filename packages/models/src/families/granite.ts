@@ -5,7 +5,7 @@ import type { ConfigReader } from '../config.js';
 import { decoderKeys, rotaryKeys, siluKey } from '../configKeys.js';
 import { followed } from '@lowrank/settings';
 import { defineFamily } from '../family.js';
-import { decoderTensors } from '../llamaCppNames.js';
+import { decoderTensors, llamaBiases } from '../llamaCppNames.js';
 import { rotaryOptions } from '../rotaryConfig.js';
 import { gatedMlp, rmsNorm, selfAttention, Transformer } from '../transformer.js';
 import type { TransformerConfig } from '../transformerConfig.js';
@@ -100,6 +100,7 @@ export const granite = defineFamily({
         logit_scale: 'logits_scaling',
       },
     },
+    base: { biases: llamaBiases },
   },
   config: graniteConfig,
   model: graniteModel,

@@ -5,7 +5,7 @@ import type { ConfigReader } from '../config.js';
 import { decoderKeys, rotaryKeys, siluKey } from '../configKeys.js';
 import { followed, ignored } from '@lowrank/settings';
 import { defineFamily } from '../family.js';
-import { decoderTensors } from '../llamaCppNames.js';
+import { decoderTensors, llamaBiases } from '../llamaCppNames.js';
 import { rotaryOptions } from '../rotaryConfig.js';
 import { gatedMlp, rmsNorm, selfAttention, Transformer } from '../transformer.js';
 import type { TransformerConfig } from '../transformerConfig.js';
@@ -72,7 +72,13 @@ export const llama = defineFamily({
     sliding_window: ignored('transformers 5 does not look at it'),
   },
   biasKeys: ['attention_bias', 'mlp_bias'],
-  llamaCpp: { architecture: 'llama', tensors: decoderTensors, interleavedHeads: true, model: { maxPositions: 2048 } },
+  llamaCpp: {
+    architecture: 'llama',
+    tensors: decoderTensors,
+    interleavedHeads: true,
+    model: { maxPositions: 2048 },
+    base: { biases: llamaBiases },
+  },
   config: llamaConfig,
   model: llamaModel,
 });

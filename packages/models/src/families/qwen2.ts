@@ -83,7 +83,7 @@ export const qwen2 = defineFamily({
     hidden_act: siluKey,
     ...qwenWindowKeys,
   },
-  llamaCpp: { architecture: 'qwen2', tensors: decoderTensors },
+  llamaCpp: { architecture: 'qwen2', tensors: decoderTensors, base: {} },
   config: qwen2Config,
   model: qwen2Model,
 });

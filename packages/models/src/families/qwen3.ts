@@ -6,7 +6,7 @@ import { decoderKeys, rotaryKeys, siluKey } from '../configKeys.js';
 import { followed } from '@lowrank/settings';
 import { qwenWindowKeys, qwenWindows } from './qwen2.js';
 import { defineFamily } from '../family.js';
-import { decoderTensors } from '../llamaCppNames.js';
+import { decoderTensors, headNorms } from '../llamaCppNames.js';
 import { rotaryOptions } from '../rotaryConfig.js';
 import { gatedMlp, rmsNorm, selfAttention, Transformer } from '../transformer.js';
 import type { TransformerConfig } from '../transformerConfig.js';
@@ -82,7 +82,11 @@ export const qwen3 = defineFamily({
     ...qwenWindowKeys,
   },
   biasKeys: ['attention_bias'],
-  llamaCpp: { architecture: 'qwen3', tensors: decoderTensors },
+  llamaCpp: {
+    architecture: 'qwen3',
+    tensors: { ...decoderTensors, ...headNorms },
+    base: { biases: { attention_bias: 'attn_q' } },
+  },
   config: qwen3Config,
   model: qwen3Model,
 });

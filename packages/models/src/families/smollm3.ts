@@ -5,7 +5,7 @@ import type { ConfigReader } from '../config.js';
 import { decoderKeys, rotaryKeys, siluKey } from '../configKeys.js';
 import { followed } from '@lowrank/settings';
 import { defineFamily } from '../family.js';
-import { decoderTensors } from '../llamaCppNames.js';
+import { decoderTensors, llamaBiases } from '../llamaCppNames.js';
 import { rotaryOptions } from '../rotaryConfig.js';
 import { gatedMlp, rmsNorm, selfAttention, Transformer } from '../transformer.js';
 import type { TransformerConfig } from '../transformerConfig.js';
@@ -103,7 +103,12 @@ export const smollm3 = defineFamily({
     layer_types: followed('whether each layer has a window'),
   },
   biasKeys: ['attention_bias', 'mlp_bias'],
-  llamaCpp: { architecture: 'smollm3', tensors: decoderTensors, interleavedHeads: true },
+  llamaCpp: {
+    architecture: 'smollm3',
+    tensors: decoderTensors,
+    interleavedHeads: true,
+    base: { biases: llamaBiases },
+  },
   config: smollm3Config,
   model: smollm3Model,
 });
