@@ -31,6 +31,8 @@ export interface GgufArchitecture {
 
 /** What reading a model file takes to know beside what most families share. */
 export interface GgufBase {
+  /** Its class in transformers, for `architectures` of config.json. */
+  readonly className: string;
   /** θ where the file does not say; 10,000 by default. */
   readonly rotaryTheta?: number;
   /** Norms are stored as 1 + w where the model has w. */

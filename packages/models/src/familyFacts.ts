@@ -31,6 +31,8 @@ export interface LlamaCppNames {
 
 /** What reading a family's model files takes to know beside what most families share. */
 export interface LlamaCppBase {
+  /** Its class in transformers, for `architectures` of config.json. */
+  readonly className: string;
   /** θ of the rotary embedding where the file does not say; 10,000 by default. */
   readonly rotaryTheta?: number;
   /** Norms are stored as 1 + w. */

@@ -1,6 +1,7 @@
 import { LowrankError } from '@lowrank/errors';
 import { safeName } from '@lowrank/files/names';
 import type { ModelCache } from './cache.js';
+import { isGgufName } from './ggufName.js';
 import type { ModelFiles } from './files.js';
 import { readJson } from './files.js';
 import type { Listing } from './hub.js';
@@ -16,6 +17,8 @@ export interface FetchOptions {
   readonly onProgress?: ((progress: TransferProgress) => void) | undefined;
   /** Where nothing lists a folder: looks for shards once the index is known. */
   readonly listMore?: ((names: readonly string[]) => Promise<Listing>) | undefined;
+  /** This file alone. */
+  readonly only?: string | undefined;
 }
 
 /** Brings what Lowrank needs of a listing into the cache: companions, then the index's shards or the single file. */
@@ -32,11 +35,16 @@ export async function fetchFiles(name: string, listing: Listing, options: FetchO
       done.add(file.name);
     }
   };
-  await bring([...companions, weights.index]);
+  const { only } = options;
+  await bring(only === undefined ? [...companions, weights.index] : [only]);
   const files: ModelFiles = {
     name,
     file: (wanted) => (done.has(wanted) ? cache.open(snapshot, wanted) : Promise.resolve(undefined)),
   };
+  if (only !== undefined) {
+    if (done.has(only)) return files;
+    throw noWeights(name, only, { pickle: false, page: (listing.pages ?? []).length > 0 });
+  }
   const isSharded = done.has(weights.index);
   const shards = isSharded ? await shardsOf(files) : [];
   const more = shards.length > 0 ? await listMore?.(shards) : undefined;
@@ -105,7 +113,7 @@ const gigabytes = (bytes: number): string => `${(bytes / 1e9).toFixed(2)} GB`;
 
 /** Weights may have any length; a configuration of gigabytes is a mistake or an attack. */
 function checkSize({ name, shown, size = 0 }: RemoteFile): void {
-  if (isShardName(name) || size <= largestCompanion) return;
+  if (isShardName(name) || isGgufName(name) || size <= largestCompanion) return;
   throw new LowrankError({
     code: 'models.download',
     what: shown,

@@ -6,11 +6,13 @@ import type { DownloadOptions } from './filesRemote.js';
 import { downloadModel } from './filesRemote.js';
 import type { HubId } from './hub.js';
 import { parseHubId } from './hub.js';
+import { isGgufName } from './ggufName.js';
+import { remoteGguf } from './remoteGguf.js';
 import { keyOf } from './hubUrl.js';
 import type { TransferTiming } from './transferTiming.js';
 
 const folderContents = {
-  model: 'A model folder is one of Hugging Face: config.json, model.safetensors and tokenizer.json',
+  model: 'A model is a folder of Hugging Face (config.json, model.safetensors and tokenizer.json), or a GGUF file',
   adapter: 'An adapter folder is one of PEFT: adapter_config.json and adapter_model.safetensors',
 } as const;
 
@@ -35,7 +37,9 @@ export interface FoundModel {
 /**
  * The folder of a model or an adapter on this machine (Node), downloaded where it is not one yet.
  *
- * `text` is a folder; or `owner/name` or `owner/name@revision` on the hub; or the URL of a folder with such files. A
+ * `text` is a folder; or `owner/name` or `owner/name@revision` on the hub; or the URL of a folder with such files. For
+ * a model it may also be a GGUF file: its path, its URL, or `owner/name/file.gguf` on the hub; `folder` is then the path
+ * of the file. A
  * folder that exists goes before a hub id of the same letters. The environment counts as for Python's huggingface_hub:
  * HF_ENDPOINT, HF_TOKEN (or the token that `hf auth login` left), HF_HOME, HF_HUB_CACHE, HF_HUB_OFFLINE,
  * HF_HUB_DOWNLOAD_TIMEOUT; LOWRANK_URL_CREDENTIALS (`https://user:password@host`, several with blanks between them)
@@ -52,10 +56,12 @@ export async function findModel(
   const { stat } = await import('node:fs/promises');
   const paths = await import('node:path');
   const found = await stat(text).catch(() => undefined);
-  if (found?.isDirectory() === true) return { name: text, folder: text };
+  const isFile = found?.isFile() === true && kind === 'model' && isGgufName(text);
+  if (found?.isDirectory() === true || isFile) return { name: text, folder: text };
   const endpoint = env['HF_ENDPOINT'] ?? 'https://huggingface.co';
-  const from =
-    found === undefined ? withCredentials(remoteOf(text, endpoint), env['LOWRANK_URL_CREDENTIALS']) : undefined;
+  const gguf = found === undefined && kind === 'model' ? remoteGguf(text, hubHosts(endpoint)) : undefined;
+  const place = gguf === undefined ? remoteOf(text, endpoint) : gguf.from;
+  const from = found === undefined ? withCredentials(place, env['LOWRANK_URL_CREDENTIALS']) : undefined;
   if (from === undefined) {
     throw new LowrankError({
       code: 'models.noFolder',
@@ -69,20 +75,23 @@ export async function findModel(
   const hub = env['HF_HUB_CACHE'] ?? env['HUGGINGFACE_HUB_CACHE'] ?? paths.join(home, 'hub');
   const path =
     typeof from === 'string'
-      ? paths.join(home, 'lowrank', await urlFolder(from))
+      ? paths.join(home, 'lowrank', await urlFolder(gguf === undefined ? from : text))
       : paths.join(hub, repoFolder(from.id));
   const { snapshot } = await downloadModel(from, {
     ...options,
+    only: gguf?.file,
     timing: { ...timeoutOf(env), ...options.timing },
     endpoint,
     token: await tokenOf(env, home),
     offline: isOn(env['HF_HUB_OFFLINE']),
     cache: await folderCache(path),
   });
-  return {
-    name: typeof from === 'string' ? webAddress(from).shown : nameOf(from),
-    folder: paths.join(path, 'snapshots', snapshot),
-  };
+  const folder = paths.join(path, 'snapshots', snapshot);
+  if (gguf !== undefined) {
+    const name = typeof from === 'string' ? webAddress(text).shown : `${nameOf(from)}/${gguf.file}`;
+    return { name, folder: paths.join(folder, gguf.file) };
+  }
+  return { name: typeof from === 'string' ? webAddress(from).shown : nameOf(from), folder };
 }
 
 /** A folder, hub id or URL as tables and messages may show it: URLs without user, password and query. */
@@ -91,15 +100,19 @@ export const shownPlace = (text: string): string =>
 
 const nameOf = ({ id, revision }: HubId): string => (revision === 'main' ? id : `${id}@${revision}`);
 
+const hubHosts = (endpoint: string): string[] => [new URL(webAddress(endpoint).url).host, 'huggingface.co', 'hf.co'];
+
 /** A page of the hub is its repository; any other URL is a folder. */
 function remoteOf(text: string, endpoint: string): HubId | string | undefined {
   if (!/^https?:\/\//.test(text)) return parseHubId(text);
   if (!URL.canParse(text)) return undefined;
   const url = new URL(text);
-  const hubs = [new URL(webAddress(endpoint).url).host, 'huggingface.co', 'hf.co'];
   const [owner, name, kind, ...revision] = url.pathname.split('/').filter((part) => part !== '');
   const isPage =
-    hubs.includes(url.host) && owner !== undefined && name !== undefined && (kind === undefined || kind === 'tree');
+    hubHosts(endpoint).includes(url.host) &&
+    owner !== undefined &&
+    name !== undefined &&
+    (kind === undefined || kind === 'tree');
   if (!isPage) return text;
   try {
     return parseHubId(decodeURIComponent(`${owner}/${name}${revision.length === 0 ? '' : `@${revision.join('/')}`}`));

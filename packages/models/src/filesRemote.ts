@@ -3,6 +3,7 @@ import { statusOf, webAddress } from '@lowrank/safetensors';
 import type { Pause, WebAddress } from '@lowrank/safetensors';
 import type { AskPolicy, Send } from './ask.js';
 import type { ModelCache } from './cache.js';
+import { isGgufName } from './ggufName.js';
 import { fetchFiles, noWeights, shardsOf } from './fetchFiles.js';
 import type { ModelFiles } from './files.js';
 import type { HubId, Listing } from './hub.js';
@@ -25,6 +26,8 @@ export interface DownloadOptions {
   /** Of the hub. Default: https://huggingface.co. */
   readonly endpoint?: string | undefined;
   readonly token?: string | undefined;
+  /** One file of it, a GGUF file, and nothing else. */
+  readonly only?: string | undefined;
   /** Use what the cache holds and ask nobody. */
   readonly offline?: boolean | undefined;
   readonly onProgress?: ((progress: TransferProgress) => void) | undefined;
@@ -78,6 +81,7 @@ export async function downloadModel(from: HubId | string, options: DownloadOptio
     transfer: { send, refuse, timing, onWarning, signal, pause },
     onProgress,
     listMore,
+    only: options.only,
   });
   if (revision !== listing.snapshot || typeof from === 'string') await cache.setRef(revision, listing.snapshot);
   return { ...fetched, snapshot: listing.snapshot };
@@ -130,7 +134,7 @@ function urlOrigin(from: string, options: DownloadOptions): Origin {
     send,
     timing,
     refuse: (response, file) => refusedFile(response, file.shown),
-    list: () => listMore(askedNames),
+    list: () => listMore(options.only === undefined ? askedNames : [options.only]),
     listMore,
   };
 }
@@ -155,7 +159,7 @@ function refusedFile(response: Response, shown: string): LowrankError {
 }
 
 /** The files of the cache alone; a damaged one is an error here, since nobody can be asked for it. */
-async function cached(name: string, revision: string, { cache }: DownloadOptions): Promise<DownloadedModel> {
+async function cached(name: string, revision: string, { cache, only }: DownloadOptions): Promise<DownloadedModel> {
   const held = await listCached({ revision }, cache);
   if (held === undefined) {
     throw new LowrankError({
@@ -168,7 +172,7 @@ async function cached(name: string, revision: string, { cache }: DownloadOptions
   }
   const { snapshot } = held;
   for (const [file, key] of held.files) {
-    if (key === undefined || !isNeeded(file)) continue;
+    if (key === undefined || !(isNeeded(file) || isGgufName(file))) continue;
     const blob = await cache.blob(key);
     if (blob !== undefined && (await isRight(key, { blob, checksum: checksumOfKey(key), cache }))) continue;
     throw new LowrankError({
@@ -183,7 +187,8 @@ async function cached(name: string, revision: string, { cache }: DownloadOptions
     name,
     file: (wanted) => (held.files.has(wanted) ? cache.open(snapshot, wanted) : Promise.resolve(undefined)),
   };
-  const absent = (await shardsOf(files)).find((shard) => !held.files.has(shard));
+  const wanted = only === undefined ? await shardsOf(files) : [only];
+  const absent = wanted.find((file) => !held.files.has(file));
   if (absent !== undefined) throw noWeights(name, absent, { pickle: false, page: false });
   return { ...files, snapshot };
 }

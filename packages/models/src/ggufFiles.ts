@@ -1,6 +1,14 @@
+import type { BaseWeights } from '@lowrank/gguf';
 import type { ByteSource } from '@lowrank/safetensors';
 import { families } from './families/index.js';
-import type { ModelFiles } from './files.js';
+
+/** A GGUF file's files, as ModelFiles has them. */
+interface GgufFolder {
+  readonly name: string;
+  file(name: string): Promise<ByteSource | undefined>;
+  weights(): Promise<BaseWeights>;
+  readonly warnings: readonly string[];
+}
 
 /**
  * A GGUF file of llama.cpp as the folder of Hugging Face that it stands for: config.json, tokenizer.json,
@@ -9,7 +17,7 @@ import type { ModelFiles } from './files.js';
  *
  * @throws LowrankError the codes of @lowrank/gguf's openGgufBase
  */
-export async function ggufFiles(source: ByteSource, name = source.name): Promise<ModelFiles> {
+export async function ggufFiles(source: ByteSource, name = source.name): Promise<GgufFolder> {
   const { openGgufBase } = await import('@lowrank/gguf');
   const readable = families.flatMap(({ modelTypes: [modelType], llamaCpp }) =>
     modelType !== undefined && llamaCpp?.base !== undefined ? [{ modelType, architecture: llamaCpp }] : [],

@@ -7,6 +7,7 @@ import type { RemoteFile } from './remoteFile.js';
 import { hubSend } from './hubAccess.js';
 import type { HubAccess } from './hubAccess.js';
 import { hubQuestions, wrongListing } from './hubListing.js';
+import { isGgufName } from './ggufName.js';
 import { isNeeded } from './neededFiles.js';
 
 /** A repository on a hub, at a branch, a tag or a commit. */
@@ -109,7 +110,7 @@ function neededFile(
   { from, folder }: { readonly from: string; readonly folder: string },
 ): RemoteFile | undefined {
   const { type, path: name } = entry;
-  if (type !== 'file' || typeof name !== 'string' || !isNeeded(name)) return undefined;
+  if (type !== 'file' || typeof name !== 'string' || !(isNeeded(name) || isGgufName(name))) return undefined;
   const large = (entry.lfs ?? {}) as { readonly oid?: unknown; readonly size?: unknown };
   const key = safeName(large.oid ?? entry.oid, { what: `the hash of ${name} on ${from}`, pattern: commitPattern });
   const size = large.size ?? entry.size;

@@ -13,6 +13,7 @@ import type { AskPolicy } from './ask.js';
 import { ask } from './ask.js';
 import type { Listing } from './hub.js';
 import { unreachable } from './hub.js';
+import { isGgufName } from './ggufName.js';
 import { createDigest } from './hubDigest.js';
 import type { Checksum } from './hubDigest.js';
 import type { RemoteFile } from './remoteFile.js';
@@ -118,7 +119,7 @@ function lengthOf(response: Response, name: string): number | undefined {
   if (response.status === 416) return contentTotal(response) ?? 0;
   if (response.status === 206) return isEncoded(response) ? undefined : contentRange(response)?.total;
   // Across origins a browser hides whether a body is compressed; servers compress texts, and no weights.
-  if (response.type === 'cors' && !name.endsWith('.safetensors')) return undefined;
+  if (response.type === 'cors' && !name.endsWith('.safetensors') && !isGgufName(name)) return undefined;
   const linked = response.headers.get('X-Linked-Size');
   return linked !== null && /^\d{1,15}$/.test(linked) ? Number(linked) : contentLength(response);
 }

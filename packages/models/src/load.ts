@@ -19,7 +19,7 @@ import type { ModelFiles } from './files.js';
 import { openModelFolder } from './modelFolder.js';
 import type { Placement } from './placement.js';
 import { placeBlocks, placeCodes, placeDense, placeStored, quantizes } from './placement.js';
-import { codesIn, denseCodes } from './storedCodes.js';
+import { codesIn, denseCodes, storedBytes } from './storedCodes.js';
 import { familyOf } from './registry.js';
 import type { WeightRequest, WeightSource } from './weights.js';
 import { weightSource } from './weights.js';
@@ -312,7 +312,7 @@ async function fill(
   { onProgress, backend }: Pick<LoadOptions, 'onProgress'> & { backend: Backend | undefined },
 ): Promise<void> {
   const bytesOf = ({ tensors }: Placement): number =>
-    tensors.reduce((sum, name) => sum + (weights.tensors.get(name)?.byteLength ?? 0), 0);
+    tensors.reduce((sum, name) => sum + storedBytes(weights.tensors.get(name)), 0);
   const byName = new Map(placements.map((placement) => [placement.request.name, placement]));
   const totalBytes = placements.reduce((sum, placement) => sum + bytesOf(placement), 0);
   let bytes = 0;

@@ -7,7 +7,8 @@ import type { CausalModel } from './causalModel.js';
 import type { HeadRequest } from './head.js';
 import type { TaskModel } from './taskModel.js';
 import { ConfigReader } from './config.js';
-import { placeCodes, quantizes } from './placement.js';
+import type { StoredCodes } from '@lowrank/gguf';
+import { placeBlocks, placeCodes, quantizes } from './placement.js';
 import { familyOf } from './registry.js';
 import type { WeightRequest, WeightSource } from './weights.js';
 import { weightSource } from './weights.js';
@@ -18,6 +19,8 @@ export interface OutlineOptions {
   readonly dtype?: Extract<DType, 'f32' | 'f16' | 'bf16'>;
   /** Of the linear layers' matrices, as when a model is loaded. */
   readonly quantization?: QuantizationSettings | undefined;
+  /** Of linear layers' matrices by path, as a GGUF file has them; not beside `quantization`. */
+  readonly codes?: ReadonlyMap<string, StoredCodes> | undefined;
   /** For errors. */
   readonly name?: string;
 }
@@ -30,43 +33,47 @@ export interface OutlineOptions {
  */
 export function outlineModel(
   config: Readonly<Record<string, unknown>>,
-  { dtype, quantization, name = 'config.json' }: OutlineOptions = {},
+  { name = 'config.json', ...options }: OutlineOptions = {},
 ): CausalModel {
-  if (quantization !== undefined) checkSettings(quantization);
-  return outlineOf(new ConfigReader(config, name), { dtype, quantization });
+  if (options.quantization !== undefined) checkSettings(options.quantization);
+  return outlineOf(new ConfigReader(config, name), options);
 }
 
 /** The same from a reader. */
 export function outlineOf(
   reader: ConfigReader,
-  { dtype = 'f32', quantization }: Omit<OutlineOptions, 'name'> = {},
+  { dtype = 'f32', quantization, codes }: Omit<OutlineOptions, 'name'> = {},
 ): CausalModel {
-  return familyOf(reader).build(reader, outlineSource({ dtype, quantization }));
+  return familyOf(reader).build(reader, outlineSource({ dtype, quantization, codes }));
 }
 
 /** The same with the head of a task. */
 export function outlineTaskModel(
   config: Readonly<Record<string, unknown>>,
   request: HeadRequest,
-  { name = 'config.json', dtype = 'f32', quantization }: OutlineOptions = {},
+  { name = 'config.json', dtype = 'f32', quantization, codes }: OutlineOptions = {},
 ): TaskModel {
   if (quantization !== undefined) checkSettings(quantization);
   const reader = new ConfigReader(config, name);
-  return familyOf(reader).buildTask(reader, outlineSource({ dtype, quantization }), request);
+  return familyOf(reader).buildTask(reader, outlineSource({ dtype, quantization, codes }), request);
 }
 
 function outlineSource({
   dtype,
   quantization,
-}: Required<Pick<OutlineOptions, 'dtype'>> & Pick<OutlineOptions, 'quantization'>): WeightSource {
+  codes,
+}: Required<Pick<OutlineOptions, 'dtype'>> & Pick<OutlineOptions, 'quantization' | 'codes'>): WeightSource {
   // Two 16-bit elements share a word.
   const dtypeOf = ({ kind, shape }: WeightRequest): DType =>
     kind !== 'vector' && sizeOf(shape) % 2 === 0 ? dtype : 'f32';
   return weightSource({
     tensor: (request) => persistent(request.shape, { dtype: dtypeOf(request), name: request.name }),
-    linear: (request, bias) =>
-      quantization === undefined || !quantizes(quantization, request)
+    linear(request, bias) {
+      const stored = quantization === undefined ? codes?.get(request.name) : undefined;
+      if (stored !== undefined) return new QuantizedLinear(placeBlocks(request, stored).matrix, bias());
+      return quantization === undefined || !quantizes(quantization, request)
         ? undefined
-        : new QuantizedLinear(placeCodes(request, quantization).matrix, bias()),
+        : new QuantizedLinear(placeCodes(request, quantization).matrix, bias());
+    },
   });
 }

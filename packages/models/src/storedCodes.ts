@@ -1,5 +1,6 @@
 import type { BaseTensorInfo, StoredCodes } from '@lowrank/gguf';
-import type { SafetensorsFile } from '@lowrank/safetensors';
+import type { SafetensorsFile, TensorInfo } from '@lowrank/safetensors';
+import type { ModelFiles } from './files.js';
 import type { Placement } from './placement.js';
 import type { WeightRequest } from './weights.js';
 
@@ -10,6 +11,12 @@ export function codesIn(
 ): StoredCodes | undefined {
   const info: BaseTensorInfo | undefined = tensors.get(name);
   return transposed === true || info?.shape.join() !== shape.join() ? undefined : info.codes;
+}
+
+/** Bytes of a tensor in its file: fewer than its numbers take, where it lies there in codes. */
+export function storedBytes(info: TensorInfo | undefined): number {
+  const { storedBytes: stored, byteLength = 0 }: Partial<BaseTensorInfo> = info ?? {};
+  return stored ?? byteLength;
 }
 
 /** A sentence for what a file has in codes and the model holds as numbers: tables, which are looked up. */
@@ -25,4 +32,15 @@ export function denseCodes({ tensors }: SafetensorsFile, placements: readonly Pl
   if (dense.length > names.length) names.push(`${dense.length - names.length} more`);
   const bytes = dense.reduce((sum, { byteLength }) => sum + byteLength, 0);
   return `${names.join(', ')} become${dense.length === 1 ? 's' : ''} f32 in memory, ${(bytes / 1e6).toFixed(1)} MB`;
+}
+
+/** The codes that a GGUF file has for the matrices of linear layers, by path; undefined of other places. */
+export async function storedCodes(files: ModelFiles): Promise<ReadonlyMap<string, StoredCodes> | undefined> {
+  const weights = await files.weights?.();
+  if (weights === undefined) return undefined;
+  return new Map(
+    [...weights.tensors.values()].flatMap(({ name, codes }: BaseTensorInfo) =>
+      codes === undefined ? [] : [[name, codes] as const],
+    ),
+  );
 }

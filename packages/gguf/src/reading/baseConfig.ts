@@ -75,6 +75,7 @@ export function baseConfig(
   const [rows] = tensors.get('token_embd.weight')?.shape ?? [];
   const common: Record<string, unknown> = {
     model_type: modelType,
+    ...(base === undefined ? {} : { architectures: [base.className] }),
     vocab_size: rows ?? metadata.size(key('vocab_size')),
     hidden_size: hiddenSize,
     intermediate_size: metadata.size(key('feed_forward_length')),

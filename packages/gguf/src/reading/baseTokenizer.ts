@@ -206,7 +206,12 @@ function tokenizerConfig(metadata: Metadata, tokens: readonly string[]): Json {
       ? metadata.refuse(`tokenizer.ggml.${name}_token_id`, `an id below ${tokens.length}`, id)
       : [[key, text] as const];
   });
-  return { ...Object.fromEntries(named), tokenizer_class: 'PreTrainedTokenizerFast' };
+  // What goes around a text is the post-processor's; converting reads these keys.
+  const adds = ['bos', 'eos'].flatMap((name) => {
+    const flag = metadata.optionalFlag(`tokenizer.ggml.add_${name}_token`);
+    return flag === undefined ? [] : [[`add_${name}_token`, flag] as const];
+  });
+  return { ...Object.fromEntries([...named, ...adds]), tokenizer_class: 'PreTrainedTokenizerFast' };
 }
 
 /** A token in the byte-level alphabet; what is in it already stays. */

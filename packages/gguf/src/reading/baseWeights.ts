@@ -13,6 +13,8 @@ import { bytesOf, isPlain } from './tensorTypes.js';
 export interface BaseTensorInfo extends TensorInfo {
   /** Where the file has codes for it: what they are, and a reader of all of them. */
   readonly codes?: StoredCodes;
+  /** Bytes in the file. */
+  readonly storedBytes?: number;
 }
 
 export interface StoredCodes {
@@ -86,7 +88,7 @@ function modelPath(name: string, { tensors }: GgufArchitecture): string {
 function infoOf(source: ByteSource, name: string, each: Named): BaseTensorInfo {
   const { type, shape, byteOffset } = each.tensor;
   const size = shape.reduce((product, length) => product * length, 1);
-  const info = { name, shape, byteOffset, file: source.name };
+  const info = { name, shape, byteOffset, file: source.name, storedBytes: each.tensor.byteLength };
   if (isPlain(type) && each.add === 0) return { ...info, dtype: type, byteLength: bytesOf(type, size) };
   const dense = { ...info, dtype: 'F32' as const, byteLength: 4 * size };
   if (isPlain(type) || each.add !== 0 || shape.length !== 2) return dense;

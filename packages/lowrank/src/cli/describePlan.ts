@@ -28,7 +28,7 @@ export function describePlan(report: PlanReport): string {
       `${size(file.bits16)} in 16 bits, ${size(file.bits32)} in 32`,
     ],
     ['', ''],
-    ...(quantization === null ? [] : [['quantized matrices', size(bytes.quantized)] as [string, string]]),
+    ...(bytes.quantized === 0 ? [] : [['quantized matrices', size(bytes.quantized)] as [string, string]]),
     ['frozen weights', size(bytes.weights)],
     ['trained weights', size(bytes.trained)],
     ['optimizer state', size(bytes.optimizer)],

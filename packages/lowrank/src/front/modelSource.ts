@@ -5,10 +5,13 @@ import {
   downloadModel,
   filesFrom,
   findModel,
+  ggufFiles,
+  isGgufName,
   openDirectory,
   openFolder,
   originCache,
   parseHubId,
+  remoteGguf,
 } from '@lowrank/models';
 import { webAddress } from '@lowrank/safetensors';
 import { modelFolder } from '../storage/places.js';
@@ -16,7 +19,8 @@ import { modelFolder } from '../storage/places.js';
 /**
  * Where a model or an adapter is: a folder (Node), a hub id such as `HuggingFaceTB/SmolLM2-135M-Instruct` (with
  * `@revision` where it is not main's), the URL of a folder, files that a person picked or dropped, a folder of a
- * browser (picked, or of the origin's private file system), or {@link ModelFiles} of your own.
+ * browser (picked, or of the origin's private file system), or {@link ModelFiles} of your own. A model may also be a
+ * GGUF file of llama.cpp: its path, its URL, `owner/name/file.gguf` on the hub, or a picked file.
  */
 export type ModelSource = string | Iterable<File> | FileSystemDirectoryHandle | ModelFiles;
 
@@ -73,14 +77,20 @@ async function onDisk(text: string, kind: 'model' | 'adapter', options: SourceOp
 async function inBrowser(text: string, { onDownload, ...options }: SourceOptions): Promise<FoundFiles> {
   const { originFolder, ownDisk } = await import('@lowrank/files');
   const kept = await ownDisk.stat(text).catch(() => undefined);
-  if (kept?.kind === 'folder') return { name: text, files: await openFolder(text) };
-  const from = parseHubId(text) ?? new URL(text, globalThis.location?.href).href;
+  if (kept?.kind === 'folder' || (kept?.kind === 'file' && isGgufName(text)))
+    return { name: text, files: await openFolder(text) };
+  const gguf = remoteGguf(parseHubId(text.replace(/\/[^/]*$/, '')) === undefined ? absolute(text) : text);
+  const from = gguf?.from ?? parseHubId(text) ?? absolute(text);
   // User, password and query of an address stay out of names.
   const place = typeof from === 'string' ? webAddress(from).shown : from.id;
   const cache = originCache(await originFolder(modelFolder(place)));
   const name = typeof from === 'string' ? place : text;
-  return { name, files: await downloadModel(from, { ...options, cache, onProgress: onDownload }) };
+  const files = await downloadModel(from, { ...options, cache, only: gguf?.file, onProgress: onDownload });
+  const file = gguf === undefined ? undefined : await files.file(gguf.file);
+  return file === undefined ? { name, files } : { name: text, files: await ggufFiles(file, gguf?.file) };
 }
+
+const absolute = (text: string): string => new URL(text, globalThis.location?.href).href;
 
 function isFiles(source: object): source is ModelFiles {
   return 'file' in source && typeof source.file === 'function';

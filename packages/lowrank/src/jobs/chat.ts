@@ -1,5 +1,5 @@
 import type { ChatMessage, ChatTemplate, TextTokenizer } from '@lowrank/data';
-import { readChatTemplate, readTokenizer, renderChat, textFiles, textStream } from '@lowrank/data';
+import { readChatTemplate, readTokenizer, renderChat, textStream } from '@lowrank/data';
 import { LowrankError } from '@lowrank/errors';
 import type { LoraAdapter } from '@lowrank/lora';
 import type { SamplingOptions } from '@lowrank/models';
@@ -17,6 +17,7 @@ import { openModel } from './openModel.js';
 import type { OpenModel } from './openModel.js';
 import type { QuantizationOptions } from './quantization.js';
 import { readLoraFolder } from '../adapterFolder.js';
+import { modelTexts } from './modelTexts.js';
 
 export interface ChatFolderOptions extends TransferEvents, QuantizationOptions, SamplingOptions {
   readonly backend: BackendOrOpener;
@@ -93,8 +94,8 @@ export async function openChat(given: ChatFolderOptions): Promise<ChatSession> {
   const model = await openModel(options.model, { ...options, backend });
   const adapters = new Map<string, LoraAdapter>();
   for (const [name, place] of places) adapters.set(name, await readLoraFolder(place, options.onWarning));
-  const ends = answerEnds(await endIds(tokenizer, model.module, textFiles(model.folder)), template, tokenizer);
-  const config = await readGenerationConfig(textFiles(model.folder), options.generationConfig);
+  const ends = answerEnds(await endIds(tokenizer, model.module, modelTexts(model.folder)), template, tokenizer);
+  const config = await readGenerationConfig(modelTexts(model.folder), options.generationConfig);
   for (const text of [...config.warnings, ...samplingNote(config, options)]) options.onWarning?.(text);
   const sampling = samplingOf(samplingIn(options), config, options.otherwise);
   const writer = await openAdapterSwitch(model, adapters, await backend());

@@ -1,10 +1,11 @@
 import type { TextTokenizer } from '@lowrank/data';
-import { textFiles, textStream } from '@lowrank/data';
+import { textStream } from '@lowrank/data';
 import { createGenerator } from '@lowrank/models';
 import type { Backend } from '@lowrank/tensor';
 import { endIds } from '../front/answerEnds.js';
 import { promptIds } from './generate.js';
 import type { OpenModel } from './openModel.js';
+import { modelTexts } from './modelTexts.js';
 
 export interface ContinueOptions {
   readonly backend: Backend;
@@ -36,7 +37,7 @@ export async function continuePrompts(
     .filter(({ ids }) => ids.length < room)
     .sort((a, b) => b.ids.length - a.ids.length || a.at - b.at);
   const size = Math.min(batchSize, order.length);
-  const stopIds = await endIds(tokenizer, model, textFiles(folder));
+  const stopIds = await endIds(tokenizer, model, modelTexts(folder));
   const generator = createGenerator(model, { backend });
   try {
     // Longest first: the caches and plans of the first batch are large enough for the others.

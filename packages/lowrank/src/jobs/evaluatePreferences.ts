@@ -12,6 +12,7 @@ import { withFolders } from './folders.js';
 import { loadMethod } from './loadMethod.js';
 import { openModel } from './openModel.js';
 import { quantizationOf } from './quantization.js';
+import { modelTexts } from './modelTexts.js';
 
 export interface EvaluatePreferencesOptions
   extends
@@ -45,14 +46,14 @@ export async function evaluatePreferences(given: EvaluatePreferencesOptions): Pr
   checkGiven(objective, given);
   const options = await withFolders(given, given);
   const kind = objective.rows === 'kto' ? 'kto' : 'preference';
-  const tokenizer = options.tokenizer ?? (await readTokenizer(options.model));
+  const tokenizer = options.tokenizer ?? (await readTokenizer(modelTexts(options.model)));
   for (const text of tokenizer.warnings) options.onWarning?.(text);
   const backend = backendOnce(options.backend);
   const open = await openModel(options.model, { ...options, backend });
   const model: TrainingModel = {
     open,
     tokenizer,
-    chatTemplate: () => readChatTemplate(options.model, { file: options.template }),
+    chatTemplate: () => readChatTemplate(modelTexts(options.model), { file: options.template }),
     backend,
     quantization: quantizationOf(options),
   };

@@ -23,6 +23,7 @@ import { withFolders } from './folders.js';
 import type { RunSoFar } from './runToExport.js';
 import { openModel } from './openModel.js';
 import { quantizationOf } from './quantization.js';
+import { modelTexts } from './modelTexts.js';
 
 export interface ExportRunOptions extends OutputOptions, TransferEvents {
   /** The run, as `fineTuneFolder` takes it. */
@@ -99,12 +100,12 @@ interface Collected extends Pick<ExportRunOptions, 'run' | 'sofar'> {
 
 async function collect({ run, sofar, events }: Collected): Promise<ExportedRun> {
   const options = await withFolders(run, events);
-  const tokenizer = await readTokenizer(options.model);
+  const tokenizer = await readTokenizer(modelTexts(options.model));
   const open = await openModel(options.model, { ...options, ...events, backend: undefined });
   const model: TrainingModel = {
     open,
     tokenizer,
-    chatTemplate: () => readChatTemplate(options.model, { file: options.template }),
+    chatTemplate: () => readChatTemplate(modelTexts(options.model), { file: options.template }),
     backend: backendOnce(options.backend),
     quantization: quantizationOf(options),
   };

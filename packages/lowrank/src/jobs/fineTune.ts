@@ -211,9 +211,16 @@ async function trainingModel(
   const texts = await tokenizerFiles(options.model, options.initAdapter);
   const read = options.tokenizer ?? (await readTokenizer(texts));
   // The trainer lays trained weights out itself, from the host.
-  const open = await openModel(options.model, { ...options, backend: chosen.saves === 'model' ? undefined : backend });
+  const dense = chosen.saves === 'model';
+  const warnings: string[] = [];
+  const open = await openModel(options.model, {
+    ...options,
+    dense,
+    backend: dense ? undefined : backend,
+    onWarning: (text) => void warnings.push(text),
+  });
   const { tokenizer, files } = await tokenizerOf({ ...options, tokenizer: read }, open.module, texts);
-  for (const text of tokenizer.warnings) await options.onEvent?.({ type: 'warning', text });
+  for (const text of [...warnings, ...tokenizer.warnings]) await options.onEvent?.({ type: 'warning', text });
   const model: TrainingModel = {
     open,
     tokenizer,

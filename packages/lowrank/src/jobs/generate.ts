@@ -1,5 +1,5 @@
 import type { TextTokenizer } from '@lowrank/data';
-import { readTokenizer, textFiles, textStream } from '@lowrank/data';
+import { readTokenizer, textStream } from '@lowrank/data';
 import { LowrankError } from '@lowrank/errors';
 import type { SamplingOptions } from '@lowrank/models';
 import { createGenerator } from '@lowrank/models';
@@ -14,6 +14,7 @@ import { openModel } from './openModel.js';
 import { tokenizerFiles } from './tokenizerFiles.js';
 import type { QuantizationOptions } from './quantization.js';
 import { loadMethod } from './loadMethod.js';
+import { modelTexts } from './modelTexts.js';
 
 export interface GenerateFolderOptions extends TransferEvents, QuantizationOptions, SamplingOptions {
   readonly backend: BackendOrOpener;
@@ -61,7 +62,7 @@ export async function generateBatch(
   const prompts = options.prompts.map((prompt) => promptIds(prompt, tokenizer));
   const longest = Math.max(...prompts.map(({ length }) => length));
   const maxNewTokens = options.maxNewTokens ?? Math.max(1, Math.min(128, contextLength - longest));
-  const folder = textFiles(options.model);
+  const folder = modelTexts(options.model);
   const config = await readGenerationConfig(folder, options.generationConfig);
   for (const text of [...config.warnings, ...samplingNote(config, options)]) options.onWarning?.(text);
   const sampling = samplingOf(samplingIn(options), config);

@@ -41,6 +41,8 @@ export function asTraining<T>(random: RandomState, options: TrainingLossOptions 
 export interface OpenModelOptions extends TransferEvents, QuantizationOptions {
   /** Where the weights go as they arrive; without it they stay on the host until they are used. */
   readonly backend?: (() => Promise<Backend>) | undefined;
+  /** All of it is trained: the codes of a GGUF file become numbers. */
+  readonly dense?: boolean;
 }
 
 export async function openModel(folder: string, options: OpenModelOptions = {}): Promise<OpenModel> {
@@ -50,6 +52,7 @@ export async function openModel(folder: string, options: OpenModelOptions = {}):
     backend,
     onWarning,
     quantization: quantizationOf(options),
+    widen: options.dense === true && files.weights !== undefined,
     onProgress: loadingReporter(onTransfer),
   });
   return asOpenModel(folder, module, files);

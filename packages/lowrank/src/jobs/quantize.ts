@@ -1,7 +1,7 @@
 import { join } from 'node:path';
 import { LowrankError } from '@lowrank/errors';
 import type { ModelFiles, StoredWeights } from '@lowrank/models';
-import { openFolder, openModelWeights, outlineModel, readJson, requireFile } from '@lowrank/models';
+import { companionFiles, openFolder, openModelWeights, outlineModel, readJson, requireFile } from '@lowrank/models';
 import type { FloatDtype, Floats, QuantizationError, QuantizationSettings, QuantizedTensor } from '@lowrank/quant';
 import {
   checkSettings,
@@ -313,7 +313,9 @@ function isWeights(name: string): boolean {
 
 /** Copies tokenizer, generation settings, licence and whatever else lies next to the weights, byte for byte. */
 async function copyRest(files: ModelFiles, saving: FolderSaving): Promise<void> {
-  for (const name of await (await viewFolder(files.name)).names()) {
+  // A GGUF file stands for a folder that holds no more than these.
+  const names = files.weights === undefined ? await (await viewFolder(files.name)).names() : companionFiles;
+  for (const name of names) {
     if (name === 'config.json' || isWeights(name)) continue;
     const source = await files.file(name);
     if (source !== undefined) await saving.write(name, wholeOf(source));

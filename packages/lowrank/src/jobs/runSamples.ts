@@ -1,11 +1,12 @@
 import type { EncodedRow, TextTokenizer } from '@lowrank/data';
-import { textFiles, textStream } from '@lowrank/data';
+import { textStream } from '@lowrank/data';
 import { createGenerator } from '@lowrank/models';
 import type { RunSample } from '@lowrank/study';
 import type { Backend } from '@lowrank/tensor';
 import { endIds } from '../front/answerEnds.js';
 import type { Learned } from '../front/savingOptions.js';
 import type { OpenModel } from './openModel.js';
+import { modelTexts } from './modelTexts.js';
 
 /** Of an answer, and of what the row says. */
 const mostTokens = 64;
@@ -101,7 +102,7 @@ async function answers(
       prompts.map(({ ids }) => ids),
       {
         maxNewTokens: Math.min(mostTokens, room - longest),
-        stopIds: await endIds(tokenizer, module, textFiles(folder)),
+        stopIds: await endIds(tokenizer, module, modelTexts(folder)),
         stopStrings: prompts.some(({ wanted }) => wanted.trim().includes('\n')) ? [] : ['\n'],
         text: (prompt) => textStream(tokenizer, prompt),
         signal: signal === undefined ? limit : AbortSignal.any([signal, limit]),

@@ -28,6 +28,7 @@ import {
 import { datasetWarnings } from '../front/datasetWarnings.js';
 import type { TransferEvents } from './folders.js';
 import { withFolders } from './folders.js';
+import { modelTexts } from './modelTexts.js';
 
 export interface ShowDataOptions extends TransferEvents, RowSelection, LossMask {
   readonly model: string;
@@ -85,13 +86,13 @@ export interface ShowDataResult {
 export async function showData(given: ShowDataOptions): Promise<ShowDataResult> {
   const options = await withFolders(given, given);
   const { maxLength, validation } = options;
-  const tokenizer = await readTokenizer(options.model);
+  const tokenizer = await readTokenizer(modelTexts(options.model));
   for (const text of tokenizer.warnings) options.onWarning?.(text);
   const { rows, forms } = await selectedRows(options.data, selectionOf(options));
   const name = rowSourceName(options.data);
   options.onForms?.(`${name}: ${describeForms(forms)}`);
   const chatTemplate = rows.some(isChat)
-    ? await readChatTemplate(options.model, { file: options.template })
+    ? await readChatTemplate(modelTexts(options.model), { file: options.template })
     : undefined;
   const tally = new RowTally();
   const encodedRows: EncodedRow[] = [];

@@ -2,7 +2,8 @@ import { stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { TextTokenizer } from '@lowrank/data';
 import { readTokenizer } from '@lowrank/data';
-import { findModel } from '@lowrank/models';
+import { findModel, isGgufName } from '@lowrank/models';
+import { modelTexts } from './modelTexts.js';
 
 /** Characters of texts whose ids are kept. */
 const keptCharacters = 50e6;
@@ -15,9 +16,9 @@ let kept: { readonly key: string; readonly tokenizer: TextTokenizer } | undefine
  */
 export async function studyTokenizer(model: string): Promise<TextTokenizer> {
   const { folder } = await findModel(model, { kind: 'model' });
-  const file = await stat(join(folder, 'tokenizer.json')).catch(() => undefined);
+  const file = await stat(isGgufName(folder) ? folder : join(folder, 'tokenizer.json')).catch(() => undefined);
   const key = `${folder} ${file?.size} ${file?.mtimeMs}`;
-  if (kept?.key !== key) kept = { key, tokenizer: remembering(await readTokenizer(folder)) };
+  if (kept?.key !== key) kept = { key, tokenizer: remembering(await readTokenizer(modelTexts(folder))) };
   return kept.tokenizer;
 }
 

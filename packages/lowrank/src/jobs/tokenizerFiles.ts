@@ -1,5 +1,6 @@
 import type { TextFiles } from '@lowrank/data';
 import { textFiles, tokenizerFileNames } from '@lowrank/data';
+import { modelTexts } from './modelTexts.js';
 
 /**
  * The files that texts are read and written with: an adapter's own tokenizer where its folder has one (tokens were
@@ -7,7 +8,7 @@ import { textFiles, tokenizerFileNames } from '@lowrank/data';
  * to it, or a template), as PEFT's AutoPeftModel takes it; else the model's.
  */
 export async function tokenizerFiles(model: string, adapter: string | undefined): Promise<TextFiles> {
-  const base = textFiles(model);
+  const base = modelTexts(model);
   if (adapter === undefined) return base;
   const own = textFiles(adapter);
   const config = await own.text('tokenizer.json');

@@ -102,7 +102,7 @@ function sourceAt(name: string, bytes: number, disk: Disk): ByteSource {
 async function fileMark(source: ByteSource, name: string): Promise<InputFile> {
   const size = await source.size();
   const hash = await createDigest('sha256', size);
-  const isSampled = size > largestWhole && [name, source.name].some((each) => each.endsWith('.safetensors'));
+  const isSampled = size > largestWhole && [name, source.name].some((each) => /\.(safetensors|gguf)$/i.test(each));
   for await (const chunk of isSampled ? samples(source, size) : whole(source, size)) hash.update(chunk);
   return { name, bytes: size, sha256: hash.hex() };
 }

@@ -89,7 +89,7 @@ export const gemma = defineFamily({
     architecture: 'gemma',
     tensors: decoderTensors,
     tiesOutput: true,
-    base: { normOffset: 1, config: () => ({ hidden_act: 'gelu_pytorch_tanh' }) },
+    base: { className: 'GemmaForCausalLM', normOffset: 1, config: () => ({ hidden_act: 'gelu_pytorch_tanh' }) },
   },
   config: gemmaConfig,
   model: gemmaModel,

@@ -139,6 +139,7 @@ export const gemma2 = defineFamily({
     tensors: { ...decoderTensors, ...gemmaNorms },
     tiesOutput: true,
     base: {
+      className: 'Gemma2ForCausalLM',
       normOffset: 1,
       keys: ['attn_logit_softcapping', 'final_logit_softcapping', 'attention.sliding_window'],
       config: ({ number, config }) => ({

@@ -171,6 +171,7 @@ const ofImages = ignored('the text part alone is taken');
 
 /** GGUF files of it. The 27B model, of 62 layers, scales scores by the width over the heads; no key says so. */
 const gemma3Base: LlamaCppBase = {
+  className: 'Gemma3ForCausalLM',
   normOffset: 1,
   rotaryTheta: 1_000_000,
   keys: ['final_logit_softcapping', 'attention.sliding_window', 'rope.freq_base_swa'],

@@ -100,7 +100,7 @@ export const granite = defineFamily({
         logit_scale: 'logits_scaling',
       },
     },
-    base: { biases: llamaBiases },
+    base: { className: 'GraniteForCausalLM', biases: llamaBiases },
   },
   config: graniteConfig,
   model: graniteModel,

@@ -77,7 +77,7 @@ export const llama = defineFamily({
     tensors: decoderTensors,
     interleavedHeads: true,
     model: { maxPositions: 2048 },
-    base: { biases: llamaBiases },
+    base: { className: 'LlamaForCausalLM', biases: llamaBiases },
   },
   config: llamaConfig,
   model: llamaModel,

@@ -83,7 +83,7 @@ export const qwen2 = defineFamily({
     hidden_act: siluKey,
     ...qwenWindowKeys,
   },
-  llamaCpp: { architecture: 'qwen2', tensors: decoderTensors, base: {} },
+  llamaCpp: { architecture: 'qwen2', tensors: decoderTensors, base: { className: 'Qwen2ForCausalLM' } },
   config: qwen2Config,
   model: qwen2Model,
 });

@@ -85,7 +85,7 @@ export const qwen3 = defineFamily({
   llamaCpp: {
     architecture: 'qwen3',
     tensors: { ...decoderTensors, ...headNorms },
-    base: { biases: { attention_bias: 'attn_q' } },
+    base: { className: 'Qwen3ForCausalLM', biases: { attention_bias: 'attn_q' } },
   },
   config: qwen3Config,
   model: qwen3Model,

@@ -107,7 +107,7 @@ export const smollm3 = defineFamily({
     architecture: 'smollm3',
     tensors: decoderTensors,
     interleavedHeads: true,
-    base: { biases: llamaBiases },
+    base: { className: 'SmolLM3ForCausalLM', biases: llamaBiases },
   },
   config: smollm3Config,
   model: smollm3Model,

@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
 import { createReadStream } from 'node:fs';
 import { readdir, stat } from 'node:fs/promises';
-import { join, resolve } from 'node:path';
+import { basename, join, resolve } from 'node:path';
 import { findModel } from '@lowrank/models';
 import { version } from '../../package.json';
 import type { StudyRun } from './studyRun.js';
@@ -83,6 +83,8 @@ class Fingerprints {
   folder(text: string, kind: 'model' | 'adapter'): Promise<string> {
     return this.once(`${kind} ${text}`, async () => {
       const { folder } = await findModel(text, { kind });
+      const file = await stat(folder);
+      if (file.isFile()) return `${basename(folder)} ${file.size} ${file.mtimeMs}`;
       const parts: string[] = [];
       for (const name of (await readdir(folder)).sort()) {
         const path = join(folder, name);

@@ -87,8 +87,10 @@ export async function planFineTune(options: PlanOptions): Promise<PlanReport> {
 /** The settings of a plan where nothing is given, where they are not those of a run. */
 export const planDefaults = { r: 8, batchSize: 1, maxLength: 1024 } as const;
 
-function plannedRun(options: PlanOptions, { name, config }: NamedConfig, maxPositions: number): PlannedRun {
-  const { method = 'lora', dtype = dtypeIn(config), trainableTokens, quantization, doubleQuantization } = options;
+function plannedRun(options: PlanOptions, { name, config, codes }: NamedConfig, maxPositions: number): PlannedRun {
+  const { method = 'lora', trainableTokens, quantization, doubleQuantization } = options;
+  // Beside codes there are tables, which are numbers in memory.
+  const { dtype = codes === undefined ? dtypeIn(config) : 'f32' } = options;
   const defaults: object = Object.assign({}, ...[...planTables[method], ...planCommonTables].map(defaultsOf));
   const given = Object.entries(options).filter(([, value]) => value !== undefined);
   const run = { ...defaults, ...planDefaults, ...Object.fromEntries(given) } as unknown as PlannedRun;
@@ -100,7 +102,11 @@ function plannedRun(options: PlanOptions, { name, config }: NamedConfig, maxPosi
     dtype,
     trainableTokens: idsAlone(trainableTokens),
     maxLength: Math.min(run.maxLength, maxPositions - (run.virtualTokens ?? 0)),
-    quantization: plannedQuantization(method, { quantization, doubleQuantization }, config),
+    quantization:
+      codes !== undefined && quantization === undefined
+        ? undefined
+        : plannedQuantization(method, { quantization, doubleQuantization }, config),
+    codes: method === 'full' ? undefined : codes,
   };
 }
 

@@ -1,5 +1,6 @@
 import { LowrankError } from '@lowrank/errors';
-import { openFolder, readJson } from '@lowrank/models';
+import type { StoredCodes } from '@lowrank/gguf';
+import { openFolder, readJson, storedCodes } from '@lowrank/models';
 import type { QuantizationSettings } from '@lowrank/quant';
 import { parseQuantizationConfig } from '@lowrank/quant';
 import { readFile } from 'node:fs/promises';
@@ -15,6 +16,8 @@ type Config = Readonly<Record<string, unknown>>;
 export interface NamedConfig {
   readonly name: string;
   readonly config: Config;
+  /** Of the matrices of a GGUF file that it has in codes, by path. */
+  readonly codes?: ReadonlyMap<string, StoredCodes> | undefined;
 }
 
 /**
@@ -26,8 +29,10 @@ export async function readModelConfig(given: {
   readonly model?: string | undefined;
 }): Promise<NamedConfig> {
   const { config: text, model } = given;
-  if (text === undefined && model !== undefined)
-    return { name: model, config: await readJson(await openFolder(model), 'config.json') };
+  if (text === undefined && model !== undefined) {
+    const files = await openFolder(model);
+    return { name: model, config: await readJson(files, 'config.json'), codes: await storedCodes(files) };
+  }
   if (text !== undefined && model === undefined) return commonConfig(text) ?? fileConfig(text);
   throw new LowrankError({
     code: 'cli.conflict',

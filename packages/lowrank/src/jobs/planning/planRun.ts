@@ -37,6 +37,8 @@ export interface PlannedRun extends Omit<PlanMethodOptions, 'r' | 'trainableToke
   /** Default sft. */
   readonly loss?: ObjectiveName | undefined;
   readonly quantization?: QuantizationSettings | undefined;
+  /** Of the matrices that the base has in codes already, by path. */
+  readonly codes?: OutlineOptions['codes'];
   /** Of the matrices that are neither trained nor quantized. */
   readonly dtype: (typeof planDtypes)[number];
 }
@@ -83,7 +85,7 @@ export async function planRun(run: PlannedRun, { spec }: PlanDevice): Promise<Ru
   const { config, name, quantization, checkpointing, optimizer } = run;
   const outline: OutlineOptions = { dtype: run.dtype, name };
   const whole = outlineModel(config, outline);
-  const module = outlineModel(config, { ...outline, quantization });
+  const module = outlineModel(config, { ...outline, quantization, codes: run.codes });
   const frozen = frozenWeights(module);
   const model = asOpenModel(name, module);
   const applied = await applyMethod(model, contenderNamed(run.method).method, { ...run, baseModel: name, seed: 0 });
