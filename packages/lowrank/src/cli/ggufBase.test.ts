@@ -4,11 +4,13 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { readJson, readLines, runCli } from '../testing.js';
+import type { Outcome } from '../testing.js';
 
 /** A tiny Llama whose matrices have several types. */
 const model = fileURLToPath(new URL('../../../../parity/golden/ggufBases/llama.gguf', import.meta.url));
 
 let place: string;
+let trained: Outcome | undefined;
 const at = (name: string): string => join(place, name);
 const [rows, run, merged] = ['rows.jsonl', 'run', 'merged'];
 beforeAll(async () => {
@@ -29,9 +31,7 @@ beforeAll(async () => {
     '--learning-rate',
     '1e-2',
   ];
-  const trained = await runCli(['train', '--model', model, '--data', at(rows), '--output', at(run), ...flags]);
-  expect(trained).toMatchObject({ code: 0 });
-  expect(trained.stderr + trained.stdout).toMatch(/embed_tokens.weight \(Q8_0\) becomes f32 in memory/);
+  trained = await runCli(['train', '--model', model, '--data', at(rows), '--output', at(run), ...flags]);
 }, 60_000);
 afterAll(() => rmSync(place, { recursive: true }));
 
@@ -42,6 +42,8 @@ const evaluated = async (...flags: string[]): Promise<number> => {
 };
 
 test("train: an adapter of PEFT's form that names the file", () => {
+  expect(trained).toMatchObject({ code: 0 });
+  expect(`${trained?.stderr}${trained?.stdout}`).toMatch(/embed_tokens.weight \(Q8_0\) becomes f32 in memory/);
   expect(readJson(at('run/adapter_config.json'))).toMatchObject({ base_model_name_or_path: model });
   const losses = readLines<{ loss?: number }>(at('run/metrics.jsonl')).flatMap(({ loss }) => loss ?? []);
   expect(losses.length).toBeGreaterThan(0);
