@@ -43,9 +43,9 @@ export interface ModelFiles {
 }
 
 /**
- * A folder on disk, or in a browser of the origin's private file system; or a GGUF file there, which stands for one. A
- * folder's files are those of one saving: where another process or tab saves into it meanwhile, asking for the next file
- * is an error.
+ * A folder on disk, or in a browser of the origin's private file system; or a GGUF file there, which stands for one.
+ * A folder's files are those of one saving: where another process or tab saves into it meanwhile, asking for the next
+ * file is an error.
  *
  * @throws LowrankError `models.noFolder`; later `files.changed`
  */

@@ -38,8 +38,8 @@ export interface FoundModel {
  * The folder of a model or an adapter on this machine (Node), downloaded where it is not one yet.
  *
  * `text` is a folder; or `owner/name` or `owner/name@revision` on the hub; or the URL of a folder with such files. For
- * a model it may also be a GGUF file: its path, its URL, or `owner/name/file.gguf` on the hub; `folder` is then the path
- * of the file. A
+ * a model it may also be a GGUF file: its path, its URL, or `owner/name/file.gguf` on the hub; `folder` is then the
+ * path of the file. A
  * folder that exists goes before a hub id of the same letters. The environment counts as for Python's huggingface_hub:
  * HF_ENDPOINT, HF_TOKEN (or the token that `hf auth login` left), HF_HOME, HF_HUB_CACHE, HF_HUB_OFFLINE,
  * HF_HUB_DOWNLOAD_TIMEOUT; LOWRANK_URL_CREDENTIALS (`https://user:password@host`, several with blanks between them)

@@ -1,6 +1,6 @@
 /**
- * The merges that a SentencePiece vocabulary implies: each token that two others make, the best score first (transformers'
- * `generate_merges`).
+ * The merges that a SentencePiece vocabulary implies: each token that two others make, the best score first
+ * (transformers' `generate_merges`).
  *
  * @param vocabulary ids by text, in the order of the file
  * @param scoreOf of a token's id: where it is higher, the merge comes first
