@@ -1,4 +1,4 @@
-import type { Dataset, LoadDatasetOptions } from './dataset.js';
+import type { Dataset, LoadDatasetOptions, RowSelection } from './dataset.js';
 import { encodeSelected, selectRows } from './dataset.js';
 import type { FileSide } from './fileRows.js';
 import { fileRows } from './fileRows.js';
@@ -52,8 +52,7 @@ export async function readTraining(
   const options = { ...given, name: given.name ?? rowSourceName(source) };
   if (Array.isArray(source)) return inMemory(readObjects(source, options), tokenizer, options);
   const files = await openRows(source as Exclude<RowSource, readonly object[]>, options);
-  const isLarge = files.reduce((sum, file) => sum + expectedBytes(file), 0) > (options.dataMemory ?? 64) * 2 ** 20;
-  if (isLarge && (options.parts ?? []).length === 0) {
+  if (areLarge(files, options) && (options.parts ?? []).length === 0) {
     const readable = await readableFiles(files);
     if (readable !== undefined) return inFiles(readable, tokenizer, options);
   }
@@ -62,6 +61,23 @@ export async function readTraining(
   } finally {
     for (const file of files) await file.source.close();
   }
+}
+
+/** Whether the rows of a source stay in its files: they hold more than `dataMemory` megabytes. */
+export async function isLargeSource(
+  source: Exclude<RowSource, readonly object[]>,
+  options: RowSelection & Pick<TrainingDataOptions, 'dataMemory'>,
+): Promise<boolean> {
+  const files = await openRows(source, { ...options, name: rowSourceName(source) });
+  try {
+    return areLarge(files, options);
+  } finally {
+    for (const file of files) await file.source.close();
+  }
+}
+
+function areLarge(files: readonly OpenedFile[], { dataMemory = 64 }: Pick<TrainingDataOptions, 'dataMemory'>): boolean {
+  return files.reduce((sum, file) => sum + expectedBytes(file), 0) > dataMemory * 2 ** 20;
 }
 
 type NamedOptions = TrainingDataOptions & { readonly name: string };

@@ -66,8 +66,8 @@ function rowKey({ ids }: EncodedRow): number {
   return keyOf(ids);
 }
 
-/** The tokens before the last stretch that is learned; of a row that is learned whole all of them. */
-function askedKey({ ids, labels }: EncodedRow): number {
+/** A hash of the tokens before the last stretch that is learned; of a row that is learned whole all of them. */
+export function askedKey({ ids, labels }: EncodedRow): number {
   let end = labels.length;
   while (end > 0 && labels[end - 1] === ignored) end--;
   while (end > 0 && labels[end - 1] !== ignored) end--;

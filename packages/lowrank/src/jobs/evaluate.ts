@@ -1,4 +1,4 @@
-import type { LossMask, MetricName, RowSelection, Split, TextTokenizer } from '@lowrank/data';
+import type { ChatTemplate, LossMask, MetricName, RowSelection, Split, TextTokenizer } from '@lowrank/data';
 import {
   encodeRows,
   evaluationBatches,
@@ -15,6 +15,7 @@ import {
   validationCut,
   withVirtualTokens,
 } from '@lowrank/data';
+import type { Backend } from '@lowrank/tensor';
 import type { Execution } from '@lowrank/trainer';
 import { evaluate } from '@lowrank/trainer';
 import { backendOnce } from '../device.js';
@@ -22,6 +23,8 @@ import type { BackendOrOpener } from '../device.js';
 import { datasetWarnings } from '../front/datasetWarnings.js';
 import type { TransferEvents } from './folders.js';
 import { withFolders } from './folders.js';
+import { evaluateInFile, staysInFile } from './evaluateInFile.js';
+import type { OpenModel } from './openModel.js';
 import { openModel } from './openModel.js';
 import { tokenizerFiles } from './tokenizerFiles.js';
 import type { QuantizationOptions } from './quantization.js';
@@ -44,6 +47,8 @@ export interface EvaluateFolderOptions extends TransferEvents, QuantizationOptio
   readonly validation?: number | undefined;
   /** Default: the loss alone, which is always reported. */
   readonly metrics?: readonly MetricName[];
+  /** Megabytes of a file from which on rows stay there, where the loss alone is asked for. Default 64. */
+  readonly dataMemory?: number | undefined;
   /** Answers to choose from, for `label-accuracy`. Default: the different completions of the rows. */
   readonly labels?: readonly string[] | undefined;
   /** Most distinct prompts whose rows count, drawn by `seed`. Default: all. */
@@ -95,19 +100,24 @@ export async function evaluateTexts(given: EvaluateFolderOptions): Promise<Evalu
   const texts = await tokenizerFiles(options.model, options.adapter);
   const tokenizer = options.tokenizer ?? (await readTokenizer(texts));
   for (const text of tokenizer.warnings) options.onWarning?.(text);
+  const open = backendOnce(options.backend);
+  const template = (): Promise<ChatTemplate | undefined> => readChatTemplate(texts, { file: options.template });
+  if (await staysInFile(options)) {
+    const model = await openAdapted(options, open);
+    const parts = { model, tokenizer, chatTemplate: template, backend: await open() };
+    return { result: await evaluateInFile(options, parts), texts: [] };
+  }
   const selection = { ...selectionOf(options), ...heldOutBy(options) };
   const all = groupByPrompt(await readTextRows(options.data, selection));
   const groups = samplePrompts(all, { count: scoreRows, seed });
   // Before the model is loaded: whether there are answers to choose from, be they of rows that are not drawn.
   const asksLabels = options.metrics?.includes('label-accuracy') === true;
   const { labels } = asksLabels ? labeledPrompts(all, options.labels) : {};
-  const open = backendOnce(options.backend);
-  const model = await openModel(options.model, { ...options, backend: open });
-  if (options.adapter !== undefined) await loadMethod(model, options.adapter, options.onWarning);
+  const model = await openAdapted(options, open);
   const { vocabularySize, contextLength } = model;
   const maxLength = Math.min(options.maxLength ?? contextLength, contextLength);
   const rows = groups.flat().sort((a, b) => a.line - b.line);
-  const chatTemplate = rows.some(isChat) ? await readChatTemplate(texts, { file: options.template }) : undefined;
+  const chatTemplate = rows.some(isChat) ? await template() : undefined;
   const dataset = encodeRows(rows, tokenizer, {
     ...options,
     name: options.data,
@@ -154,6 +164,15 @@ export async function evaluateTexts(given: EvaluateFolderOptions): Promise<Evalu
   const written = await scoreTexts(model, groups, { backend, tokenizer, metrics, maxNewTokens, signal, onProgress });
   warnTooLong(written?.tooLong ?? 0);
   return { result: { ...result, scores: { ...scores, ...written?.scores } }, texts: written?.texts ?? [] };
+}
+
+async function openAdapted(
+  options: EvaluateFolderOptions & { readonly baseModel: string },
+  backend: () => Promise<Backend>,
+): Promise<OpenModel> {
+  const model = await openModel(options.model, { ...options, backend });
+  if (options.adapter !== undefined) await loadMethod(model, options.adapter, options.onWarning);
+  return model;
 }
 
 /** Of rows that a training held out of its file, those alone. */
