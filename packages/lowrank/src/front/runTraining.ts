@@ -7,7 +7,6 @@ import { scalar } from '@lowrank/tensor';
 import type { TrainOptions, TrainResult, TrainSession } from '@lowrank/trainer';
 import { objectiveNamed, train } from '@lowrank/trainer';
 import type { PlannedPart } from '../jobs/plannedBytes.js';
-import { plannedBytes } from '../jobs/plannedBytes.js';
 import { mayShrink, smallerBatches } from '../jobs/smallerBatches.js';
 import { applyMethod } from '../jobs/methodRun.js';
 import type { OpenModel } from '../jobs/openModel.js';
@@ -101,8 +100,9 @@ async function trainOn(
   } catch (error) {
     if (hooks.outOfMemory !== undefined && mayShrink(error, options)) {
       const part = { spec: backend.spec, random, parameters: applied.parameters, options };
+      const whole = { ...part, loss: loss(random), microBatches: largest };
       hooks.outOfMemory({
-        given: plannedBytes({ ...part, loss: loss(random), microBatches: largest }),
+        given: await bytesOf(whole),
         smaller: await smallerBytes(part, { options, data, steps }),
       });
     }
@@ -141,7 +141,13 @@ async function smallerBytes(
   // Pairs are read and laid out in one go.
   if (layout === undefined || objectiveNamed(options.loss ?? 'sft').rows !== 'sft') return undefined;
   const { largest, loss } = await data.layOut(steps, layout);
-  return plannedBytes({ ...part, loss: loss(part.random), microBatches: largest });
+  return bytesOf({ ...part, loss: loss(part.random), microBatches: largest });
+}
+
+/** Pages whose memory suffices do not load the planner. */
+async function bytesOf(part: PlannedPart): Promise<number | undefined> {
+  const { plannedBytes } = await import('../jobs/plannedBytes.js');
+  return plannedBytes(part);
 }
 
 /** The options that the trainer takes as they are. */

@@ -12,7 +12,7 @@ import type { Backend } from '@lowrank/tensor';
 import { evaluate } from '@lowrank/trainer';
 import { datasetWarnings } from '../front/datasetWarnings.js';
 import { isStandardInput } from '../runs/runInputs.js';
-import type { EvaluateFolderOptions, EvaluateFolderResult } from './evaluate.js';
+import type { EvaluateFolderOptions, EvaluateFolderResult } from './evaluateOptions.js';
 import type { OpenModel } from './openModel.js';
 
 /**
