@@ -25,7 +25,8 @@ window.begin = async () => {
   for (let tries = 0; control.words[11] === 0 && tries < 1000; tries++) await new Promise((go) => setTimeout(go, 10));
   const squares = compile(backend, ({ x }) => ({ y: mul(x, x) }));
   const run = async () => {
-    const { y } = await squares.run({ x: { data: Float32Array.from({ length: 70000 }, (_, at) => at % 7), shape: [70000] } });
+    const data = Float32Array.from({ length: 70000 }, (_, at) => at % 7);
+    const { y } = await squares.run({ x: { data, shape: [70000] } });
     return [...(await y).slice(0, 7)];
   };
   return { backend, control, workers, run };
