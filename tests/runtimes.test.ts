@@ -57,6 +57,29 @@ test.each(Object.keys(runtimes))('%s trains, saves and writes', (name) => {
   });
 });
 
+const throughWorker = (model: string, data: string): string => `
+  import { startTrainer } from 'lowrank/worker';
+  const trainer = await startTrainer();
+  const model = await trainer.loadModel(${JSON.stringify(model)}, { device: 'cpu' });
+  const onStep = ({ step, loss }) => console.log(step, loss);
+  const run = await trainer.fineTune(model, { data: ${JSON.stringify(data)}, r: 4, steps: 2, onStep });
+  console.log(Object.keys(await run.files()).sort().join());
+  await model.loadAdapter('./nowhere').catch(({ code }) => console.log(code));
+  trainer.dispose();
+`;
+
+test.each(Object.keys(runtimes))('%s trains through a worker of its own, and ends', (name) => {
+  const script = join(scripts, `${name}Worker.mjs`);
+  writeFileSync(script, throughWorker(join(golden, 'tied'), join(golden, 'train/rows.jsonl')));
+  const [command, args] = runtimes[name]?.(script) ?? ['', []];
+  const env = { ...process.env, NO_COLOR: '1', DENO_NO_UPDATE_CHECK: '1' };
+  const { status, stdout, stderr } = spawnSync(command, args, { cwd: work, encoding: 'utf8', env, timeout: 60_000 });
+  expect({ status, stderr }).toMatchObject({ status: 0 });
+  const [first = '', second = '', ...others] = stdout.trim().split('\n');
+  expect([first, second].map((line) => Number(line.split(' ')[1])).every((loss) => loss > 1 && loss < 20)).toBe(true);
+  expect(others).toEqual(['README.md,adapter_config.json,adapter_model.safetensors', 'models.noFolder']);
+});
+
 test('all of them compute the same', () => {
   const [first = [], ...others] = losses.values();
   expect(others).toHaveLength(2);
