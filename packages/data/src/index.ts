@@ -17,7 +17,8 @@ export { readDataset, readTextRows, readTokenizer, selectedRows } from './files.
 export type { RowPart } from './holdOut.js';
 export { holdOut } from './holdOut.js';
 export { parseJsonl } from './readRows.js';
-export { readRecords } from './readRecords.js';
+export { readRecords, recordsOf } from './readRecords.js';
+export type { RecordRow } from './readRecords.js';
 export { compareScores, isTextMetric, metricNames, textMetrics } from './metrics/metric.js';
 export type { MetricName, TextMetricName } from './metrics/metric.js';
 export { labeledPrompts } from './metrics/labeledPrompts.js';
@@ -69,7 +70,7 @@ export type { LayoutOptions, TokenArray, TokenBatch, TokenInputs } from './token
 export { packBatch, packBatches, padBatch } from './tokenBatch.js';
 export type { ChatRow, PlainRow, PreferenceRow, PromptRow, TextRow, Turns } from './textRow.js';
 export { isChat } from './textRow.js';
-export type { TextTokenizer, TokenizerOptions } from './tokenizer.js';
+export type { AssembledText, TextTokenizer, TokenizerOptions } from './tokenizer.js';
 export { loadTokenizer } from './tokenizer.js';
 export type { TextSpan } from './tokenizers/pipeline.js';
 export type { TextStream } from './tokenizerStream.js';

@@ -1,6 +1,9 @@
 import { LowrankError } from '@lowrank/errors';
 import { openSource } from './sources/byteSource.js';
 import { openFile, recordValues } from './sources/records.js';
+import type { OpenedFile } from './sources/records.js';
+import type { SourceOptions, RowSource } from './rowSource.js';
+import { openRows, rowSourceName } from './rowSource.js';
 
 /** Records of a file as they stand there, before anyone asks what form they have: for a table that shows them. */
 export interface Records {
@@ -21,23 +24,63 @@ export async function readRecords(source: File | Blob, limit = Infinity): Promis
   const file = await openFile(await openSource(source, name));
   const records: Readonly<Record<string, unknown>>[] = [];
   try {
-    for await (const part of recordValues(file))
-      for (const record of part) {
-        if (records.length >= limit) return { records, more: true };
-        const at = { what: `${name}, line ${record.line}` };
-        if (!('value' in record)) throw new LowrankError({ ...record, ...at });
-        const { value } = record;
-        if (typeof value !== 'object' || value === null || Array.isArray(value))
-          throw new LowrankError({
-            code: 'data.json',
-            ...at,
-            expected: 'a JSON object',
-            got: Array.isArray(value) ? 'a list' : String(value).slice(0, 60),
-          });
-        records.push(value as Readonly<Record<string, unknown>>);
-      }
+    for await (const { values } of rowsOfFile(file, name)) {
+      if (records.length >= limit) return { records, more: true };
+      records.push(values);
+    }
   } finally {
     await file.source.close();
   }
   return { records, more: false };
+}
+
+/** A record of any source, and where it stands. */
+export interface RecordRow {
+  readonly values: Readonly<Record<string, unknown>>;
+  /** From 1. */
+  readonly line: number;
+  /** The file. */
+  readonly name: string;
+}
+
+/**
+ * The records of a source of rows as they stand there, for whoever knows what they mean.
+ *
+ * @throws LowrankError `data.json` for a record that is no object; `data.empty`; what reading the source throws
+ */
+export async function recordsOf(source: RowSource, options: SourceOptions = {}): Promise<RecordRow[]> {
+  const name = options.name ?? rowSourceName(source);
+  const rows: RecordRow[] = [];
+  if (Array.isArray(source))
+    source.forEach((value, at) => rows.push({ values: objectOf(value, `${name}, row ${at + 1}`), line: at + 1, name }));
+  else {
+    const files = await openRows(source as Exclude<RowSource, readonly object[]>, options);
+    try {
+      for (const file of files) for await (const row of rowsOfFile(file, file.name)) rows.push(row);
+    } finally {
+      for (const file of files) await file.source.close();
+    }
+  }
+  if (rows.length > 0) return rows;
+  throw new LowrankError({ code: 'data.empty', what: name, expected: 'at least one row', got: 'none' });
+}
+
+async function* rowsOfFile(file: OpenedFile, name: string): AsyncGenerator<RecordRow> {
+  for await (const part of recordValues(file))
+    for (const record of part) {
+      const what = `${name}, line ${record.line}`;
+      if (!('value' in record)) throw new LowrankError({ ...record, what });
+      yield { values: objectOf(record.value, what), line: record.line, name };
+    }
+}
+
+function objectOf(value: unknown, what: string): Readonly<Record<string, unknown>> {
+  if (typeof value === 'object' && value !== null && !Array.isArray(value))
+    return value as Readonly<Record<string, unknown>>;
+  throw new LowrankError({
+    code: 'data.json',
+    what,
+    expected: 'a JSON object',
+    got: Array.isArray(value) ? 'a list' : String(value).slice(0, 60),
+  });
 }

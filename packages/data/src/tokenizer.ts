@@ -5,6 +5,8 @@ import { folderTokens, plainSpecial } from './tokenizers/folderTokens.js';
 import type { PartJson } from './tokenizers/partJson.js';
 import { isPart, unusablePart } from './tokenizers/partJson.js';
 import type { TextSpan } from './tokenizers/pipeline.js';
+import type { PairPart, PostProcessor } from './tokenizers/postProcessors.js';
+import { plainPair } from './tokenizers/postProcessors.js';
 import { TokenizerPipeline } from './tokenizers/pipeline.js';
 import { classPipeline, tokenText } from './tokenizers/tokenizerClass.js';
 import { unknownConfigKeys, unknownMapKeys, unknownTokenizerKeys } from './tokenizers/unknownKeys.js';
@@ -17,6 +19,11 @@ export interface TextTokenizer {
   decode(ids: ArrayLike<number>, options?: { readonly skipSpecialTokens?: boolean }): string;
   /** Ids of the text alone, and the part of the text that each came from. */
   encodeWithSpans(text: string): { readonly ids: number[]; readonly spans: TextSpan[] };
+  /**
+   * What the tokenizer puts around the ids of a text, or of two: all ids, the type of each (1 in the second text of a
+   * pair, where the tokenizer has types), and where the texts begin.
+   */
+  assemble(first: readonly number[], second?: readonly number[]): AssembledText;
   /** The token's own text, with the tokenizer's marks for spaces and bytes; undefined beyond the vocabulary. */
   tokenOf(id: number): string | undefined;
   readonly bosId: number | undefined;
@@ -32,6 +39,14 @@ export interface TextTokenizer {
   readonly vocabularySize: number;
   /** What the folder's files say that is not followed: keys that are not known, ids that are given otherwise. */
   readonly warnings: readonly string[];
+}
+
+/** What a tokenizer makes of the ids of a text, or of two. */
+export interface AssembledText {
+  readonly ids: number[];
+  readonly types: number[];
+  /** The place of the first token of each text. */
+  readonly starts: readonly number[];
 }
 
 /** Options of `loadTokenizer`. */
@@ -100,6 +115,7 @@ export function loadTokenizer(
       return cleans ? cleanUpSpaces(text) : text;
     },
     encodeWithSpans: (text) => pipeline.encodeWithSpans(text),
+    assemble: (first, second) => assembled(pipeline.post, first, second),
     tokenOf: (id) => pipeline.tokenOf(id),
     bosId,
     eosId: find('eos'),
@@ -108,6 +124,22 @@ export function loadTokenizer(
     vocabularySize: pipeline.vocabularySize,
     warnings,
   };
+}
+
+function assembled(
+  { before, after, pair = plainPair }: PostProcessor,
+  first: readonly number[],
+  second: readonly number[] | undefined,
+): AssembledText {
+  const single = [before, 'A' as const, after].map((ids): PairPart => ({ ids, type: 0 }));
+  const [ids, types, starts]: [number[], number[], number[]] = [[], [], []];
+  for (const part of second === undefined ? single : pair) {
+    const own = part.ids === 'A' ? first : part.ids === 'B' ? (second ?? []) : part.ids;
+    if (typeof part.ids === 'string') starts.push(ids.length);
+    for (const id of own) ids.push(id);
+    for (let at = own.length; at > 0; at--) types.push(part.type);
+  }
+  return { ids, types, starts };
 }
 
 /** The pipeline with all of the folder's tokens in it. */

@@ -1,6 +1,7 @@
 export { parseAdapterConfig, serializeAdapterConfig } from './adapterConfig.js';
 export { readAdapter, readAdapterFiles } from './readAdapter.js';
 export { adapterFileBytes, serializeAdapter } from './serializeAdapter.js';
+export { headsOfTask } from './sideTensors.js';
 export type { LoraAdapter, LoraAdapterFiles, LoraMatrices, WholeTensor, StoredDtype } from './loraAdapter.js';
 export type { OtherSizes, LoraSizes } from './serializeAdapter.js';
 export { combineAdapters, combineMethods } from './combine.js';

@@ -4,12 +4,19 @@ import type { LoraConfig } from './config.js';
 import type { WholeTensor } from './loraAdapter.js';
 
 /**
- * What PEFT saves whole for its classification tasks, `modules_to_save` or not (PeftModelForSequenceClassification).
+ * What PEFT saves whole for its tasks, `modules_to_save` or not (PeftModelForSequenceClassification and its like), and
+ * adds to `modules_to_save`, whether a model has such modules or not.
  */
-const heads: Readonly<Record<string, RegExp>> = {
-  SEQ_CLS: /(^|\.)(classifier|score)\./,
-  TOKEN_CLS: /(^|\.)(classifier|score)\./,
+const heads: Readonly<Record<string, readonly string[]>> = {
+  SEQ_CLS: ['classifier', 'score'],
+  TOKEN_CLS: ['classifier', 'score'],
+  QUESTION_ANS: ['qa_outputs'],
 };
+
+/** The modules that PEFT trains whole for a task. */
+export function headsOfTask(taskType: string | undefined): readonly string[] {
+  return taskType !== undefined && Object.hasOwn(heads, taskType) ? (heads[taskType] ?? []) : [];
+}
 
 const tokensName = { tokensAlone: '.trainable_tokens_delta', beside: '.token_adapter.trainable_tokens_delta' };
 
@@ -49,7 +56,7 @@ export async function wholeTensor(
 /** Whether a name is that of a tensor saved whole. */
 export function isWhole(
   name: string,
-  { taskType = '', bias, modulesToSave = [], ensureWeightTying = false }: LoraConfig,
+  { taskType, bias, modulesToSave = [], ensureWeightTying = false }: LoraConfig,
 ): boolean {
   if (name.includes('.lora_')) return false;
   const module = name.slice(0, name.lastIndexOf('.'));
@@ -60,7 +67,7 @@ export function isWhole(
   )
     return true;
   return (
-    (Object.hasOwn(heads, taskType) && heads[taskType]?.test(name) === true) ||
+    headsOfTask(taskType).some((head) => name.startsWith(`${head}.`) || name.includes(`.${head}.`)) ||
     name.endsWith('.base_layer.weight') ||
     (bias === 'lora_only' && name.endsWith('.base_layer.bias')) ||
     (bias === 'all' && name.endsWith('.bias'))

@@ -1,6 +1,7 @@
 import type { FolderSaving, OutputClaim } from '@lowrank/files';
 import type { AppliedMethod, Method, MethodFiles } from '@lowrank/methods';
-import type { CausalModel, ModelFiles } from '@lowrank/models';
+import type { OpenTask } from './jobs/openTask.js';
+import type { ModelFiles, TextModel } from '@lowrank/models';
 import { isResized } from '@lowrank/nn';
 import { withVocabulary } from '@lowrank/methods';
 import { companionFiles, openModelWeights } from '@lowrank/models';
@@ -14,9 +15,12 @@ export type SavePlace = string | FileSystemDirectoryHandle;
 /** What was trained, and the files that it came from. */
 interface SavedOrigin {
   readonly files: ModelFiles | undefined;
-  readonly module: CausalModel;
+  readonly module: TextModel;
   /** Those of the tokenizer, where it is not the model's own any more. */
   readonly tokenizer?: Readonly<Record<string, string>> | undefined;
+  /** What the model is for, where it does not write text. */
+  readonly task?: OpenTask['task'] | undefined;
+  readonly labels?: OpenTask['labels'] | undefined;
 }
 
 /**
@@ -26,9 +30,12 @@ interface SavedOrigin {
 export async function filesToSave(
   method: Method,
   applied: AppliedMethod,
-  { files: origin, module, tokenizer = {} }: SavedOrigin,
+  { files: origin, module, tokenizer = {}, task, labels }: SavedOrigin,
 ): Promise<MethodFiles> {
-  const files = { ...method.write(await applied.extract()), ...tokenizer };
+  const written = { ...method.write(await applied.extract()), ...tokenizer };
+  const made = task === undefined || labels === undefined ? undefined : { task, labels };
+  const tasks = made && (await import('./jobs/openTask.js'));
+  const files = { ...(method.saves === 'adapter' && made && tasks?.taskFile(made)), ...written };
   if (method.saves === 'adapter' || origin === undefined) return files;
   const copied: Record<string, Uint8Array | string> = {};
   // An earlier saving may have gone into the model's own folder.
@@ -39,7 +46,8 @@ export async function filesToSave(
   }
   const { config, ownOutput } = await openModelWeights(from);
   // Its configuration says tied, and its weights say otherwise: what is saved says what it is.
-  const resized = isResized(module) ? withVocabulary(config, module.shape.vocabularySize) : config;
+  const named = made && tasks ? tasks.taskConfig(config, made) : config;
+  const resized = isResized(module) ? withVocabulary(named, module.shape.vocabularySize) : named;
   if (ownOutput || resized !== config) copied['config.json'] = `${JSON.stringify(resized, null, 2)}\n`;
   return { ...copied, ...files };
 }

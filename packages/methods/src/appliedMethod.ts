@@ -2,7 +2,9 @@ import type { Module, Parameter, TrainedParameter } from '@lowrank/nn';
 import { safetensorsBytes } from '@lowrank/safetensors';
 import type { Tensor } from '@lowrank/tensor';
 import { readTensor, toFloat32 } from '@lowrank/tensor';
-import type { AppliedMethod, MethodAdapter, MethodModel, MethodTensor } from './method.js';
+import { sourceOf } from '@lowrank/tensor/op';
+import { mismatch } from './storedTensor.js';
+import type { AppliedMethod, MergedModel, MethodAdapter, MethodModel, MethodTensor } from './method.js';
 
 /** A layer put around another one. */
 export interface Placed {
@@ -23,7 +25,14 @@ export interface AppliedParts {
 }
 
 /** Freezes everything but these parameters, each of which is a tensor of the file. */
-export function appliedMethod({ model, config, parameters, placed, undo }: AppliedParts): AppliedMethod<MethodAdapter> {
+export function appliedMethod({
+  model,
+  config,
+  parameters: own,
+  placed,
+  undo,
+}: AppliedParts): AppliedMethod<MethodAdapter> {
+  const parameters = new Map([...own, ...headOf(model)]);
   freeze(model, parameters.values());
   const stored = new Map([...parameters].map(([name, parameter]) => [name, parameter.tensor.shape]));
   return {
@@ -34,8 +43,69 @@ export function appliedMethod({ model, config, parameters, placed, undo }: Appli
       for (const [name, parameter] of parameters) tensors.set(name, await hostTensor(parameter.tensor));
       return { config, tensors };
     },
-    remove: () => takeOut({ model, parameters, placed, undo }),
+    remove: () => takeOut({ model, parameters: own, placed, undo }),
   };
+}
+
+/** The parameters of the head of the model's task, which is trained where it is, by their names in PEFT's files. */
+export function headOf(model: MethodModel): Map<string, Parameter> {
+  const modules = [...model.namedModules()].filter(([path]) => isInHead(model, path));
+  return new Map(modules.flatMap(([path, module]) => [...module.namedParameters(`base_model.model.${path}`)]));
+}
+
+/** Whether a module is one of the head's, as PEFT compares names. */
+export function isInHead({ headModules = [] }: MethodModel, path: string): boolean {
+  const parts = path.split('.');
+  return parts.some((_, at) =>
+    headModules.some((name) =>
+      parts
+        .slice(0, at + 1)
+        .join('.')
+        .endsWith(name),
+    ),
+  );
+}
+
+/** A merged model with the head that an adapter holds. */
+export function withHead(merged: MergedModel, { tensors }: MethodAdapter, model: MethodModel): MergedModel {
+  const saved = [...headOf(model).keys()].flatMap((name) => {
+    const tensor = tensors.get(name);
+    return tensor === undefined ? [] : [{ ...tensor, name: name.replace(/^base_model\.model\./, '') }];
+  });
+  const rest = merged.tensors.filter(({ name }) => !saved.some((tensor) => tensor.name === name));
+  return {
+    ...merged,
+    tensors: [
+      ...rest,
+      ...saved.map(({ name, shape, data }) => ({
+        name,
+        dtype: 'F32',
+        shape,
+        read: () => Promise.resolve(new Uint8Array(data.slice().buffer)),
+      })),
+    ],
+  };
+}
+
+/** Puts a saved head in the place of the model's. @throws LowrankError `methods.mismatch` for another shape */
+export function restoreHead(model: MethodModel, { tensors }: MethodAdapter): void {
+  for (const [name, { tensor }] of headOf(model)) {
+    const saved = tensors.get(name);
+    if (saved === undefined || saved.shape.join() !== tensor.shape.join())
+      throw mismatch(
+        name,
+        `[${tensor.shape.join(', ')}], of the head`,
+        saved === undefined ? 'nothing' : `[${saved.shape.join(', ')}]`,
+      );
+    sourceOf(tensor).write(saved.data);
+  }
+}
+
+/** What a method itself has saved: an adapter without the head of its model. */
+export function withoutHead(model: MethodModel, adapter: MethodAdapter): MethodAdapter {
+  const head = headOf(model);
+  if (head.size === 0) return adapter;
+  return { ...adapter, tensors: new Map([...adapter.tensors].filter(([name]) => !head.has(name))) };
 }
 
 /** The bytes of a file of these tensors. */

@@ -5,9 +5,9 @@ import type { Tensor } from '@lowrank/tensor';
 import { persistent } from '@lowrank/tensor';
 import { BiasShift } from './biasShift.js';
 import type { AppliedMethod, Method, MethodAdapter, MethodModel } from './method.js';
-import { newConfig, refuseSet, targetsIn } from './methodConfig.js';
+import { newConfig, refuseSaved, targetsIn } from './methodConfig.js';
 import type { Placed } from './appliedMethod.js';
-import { appliedMethod } from './appliedMethod.js';
+import { appliedMethod, isInHead, restoreHead, withHead, withoutHead } from './appliedMethod.js';
 import { eachKey, followed, ignored } from '@lowrank/settings';
 import { peftFiles } from './peftFiles.js';
 import { refuseOutput, refuseTaken } from './refusals.js';
@@ -53,7 +53,8 @@ export const bitfit: Method<readonly [typeof bitfitSettings], MethodAdapter> = {
   async merge(adapter, base) {
     // What does not fit is an error before a byte is written.
     (await bitfit.attach(base.outline(), adapter)).remove();
-    return mergeBiases(adapter, base);
+    const outline = base.outline();
+    return withHead(await mergeBiases(withoutHead(outline, adapter), base), adapter, outline);
   },
 
   async inject(model, settings = {}) {
@@ -62,15 +63,16 @@ export const bitfit: Method<readonly [typeof bitfitSettings], MethodAdapter> = {
       settings.targetModules === undefined ? ownBiases(model) : named(model, targetsGiven(settings.targetModules));
     const inPeft = ![...layers.values()].some((layer) => layer instanceof LayerNorm || layer instanceof Conv1d);
     const own = inPeft ? { init_weights: true, peft_type: 'BEFT' } : { peft_type: 'BITFIT' };
-    const config = newConfig({ ...own, target_modules: shortNames(model, [...layers.keys()]) }, settings);
+    const config = newConfig({ ...own, target_modules: shortNames(model, [...layers.keys()]) }, settings, model);
     return place(model, config, layers, (name, shape) => persistent(shape, { name }));
   },
 
   async attach(model, adapter) {
-    const { config, tensors } = adapter;
+    const { config, tensors } = withoutHead(model, adapter);
     targetsIn(config);
-    refuseSet(config, ['modules_to_save']);
+    refuseSaved(config, model);
     refuse(model);
+    restoreHead(model, adapter);
     const end = suffixOf(config);
     const modules = new Map(model.namedModules());
     const layers = new Map<string, Biased>();
@@ -109,7 +111,7 @@ function hasBias(layer: Biased): boolean {
 
 function ownBiases(model: MethodModel): Map<string, Biased> {
   const all = [...model.namedModules()].flatMap(([path, module]): [string, Biased][] =>
-    isBiased(module) && path !== model.outputPath ? [[path, module]] : [],
+    isBiased(module) && path !== model.outputPath && !isInHead(model, path) ? [[path, module]] : [],
   );
   const biased = all.filter(([, layer]) => hasBias(layer));
   return new Map(biased.length > 0 ? biased : all);

@@ -8,7 +8,7 @@ import { BottleneckLayer } from './bottleneckLayer.js';
 import type { AppliedMethod, Method, MethodAdapter, MethodModel } from './method.js';
 import { badConfig, newConfig, targetsIn, wholeNumber } from './methodConfig.js';
 import type { Placed } from './appliedMethod.js';
-import { appliedMethod } from './appliedMethod.js';
+import { appliedMethod, restoreHead, withoutHead } from './appliedMethod.js';
 import { normalTensor } from './normalTensor.js';
 import { targetsGiven } from './targetsGiven.js';
 import { followed } from '@lowrank/settings';
@@ -57,6 +57,7 @@ export const bottleneckAdapter: Method<readonly [typeof bottleneckSettings], Met
     const config = newConfig(
       { activation: 'gelu', bottleneck_size: bottleneck, peft_type: 'HOULSBY_ADAPTER', target_modules: targetModules },
       settings,
+      model,
     );
     return place(model, config, layers, (name, shape) =>
       name.endsWith('adapter_down.weight')
@@ -66,10 +67,11 @@ export const bottleneckAdapter: Method<readonly [typeof bottleneckSettings], Met
   },
 
   async attach(model, adapter) {
-    const { config, tensors } = adapter;
+    const { config, tensors } = withoutHead(model, adapter);
     checkBottleneck(wholeNumber(config, 'bottleneck_size'));
     if (config['activation'] !== 'gelu') badConfig('activation', '"gelu"', config['activation']);
     refuse(model);
+    restoreHead(model, adapter);
     const layers = linear(matchTargets(model, { targetModules: targetsIn(config) }));
     const wanted = new Set([...layers.keys()].flatMap((path) => partNames.map((part) => `${prefix}${path}.${part}`)));
     for (const key of tensors.keys())

@@ -3,7 +3,7 @@ import type { SafetensorsDtype, TensorEntry } from '@lowrank/safetensors';
 import { isSafetensorsDtype, safetensorsBytes, writeSafetensors } from '@lowrank/safetensors';
 import type { Tensor } from '@lowrank/tensor';
 import { fromNumbers, readTensor, toFloat32 } from '@lowrank/tensor';
-import type { Method, MethodContext, MethodModel } from './method.js';
+import type { Method, MethodContext, MethodModel, OriginTensor } from './method.js';
 
 /** A model's tensors as its file will hold them, each read when it is written. */
 export type WeightEntries = readonly TensorEntry[];
@@ -61,6 +61,7 @@ async function extractWeights(model: MethodModel, { checkpoint }: MethodContext)
       shape: tensor.shape,
       data: () => bytesOf(tensor, 'F32'),
     }));
+  if (model.taskType !== undefined && model.taskType !== 'CAUSAL_LM') return taskEntries(parameters, origin);
   return origin.flatMap((tensor): TensorEntry[] => {
     const { name, dtype, shape, path } = tensor;
     const parameter = path === undefined ? undefined : parameters.get(path);
@@ -69,6 +70,18 @@ async function extractWeights(model: MethodModel, { checkpoint }: MethodContext)
     if (parameter !== undefined)
       return [{ name, dtype, shape: rows ?? shape, data: () => bytesOf(parameter.tensor, dtype) }];
     return path === undefined && isSafetensorsDtype(dtype) ? [{ name, dtype, shape, data: () => tensor.read() }] : [];
+  });
+}
+
+/** Of a model for a task: all that it has and nothing else, a new head in f32, under the names of its class. */
+function taskEntries(
+  parameters: ReadonlyMap<string, { readonly tensor: Tensor }>,
+  origin: readonly OriginTensor[],
+): TensorEntry[] {
+  const dtypes = new Map(origin.map(({ path, dtype }) => [path, dtype]));
+  return [...parameters].map(([name, { tensor }]) => {
+    const dtype = dtypes.get(name) ?? 'F32';
+    return { name, dtype, shape: tensor.shape, data: () => bytesOf(tensor, dtype) };
   });
 }
 

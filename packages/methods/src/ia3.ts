@@ -8,9 +8,9 @@ import { defineSettings, either, list, setting, text } from '@lowrank/settings';
 import type { Tensor } from '@lowrank/tensor';
 import { fromNumbers, mul, reshape, tensor, toFloat32 } from '@lowrank/tensor';
 import { hostArray } from '@lowrank/tensor/op';
-import { appliedMethod } from './appliedMethod.js';
+import { appliedMethod, restoreHead, withHead, withoutHead } from './appliedMethod.js';
 import type { AppliedMethod, MergeBase, MergedModel, Method, MethodAdapter, MethodModel } from './method.js';
-import { newConfig, refuseSet, targetsIn } from './methodConfig.js';
+import { newConfig, refuseSaved, refuseSet, targetsIn } from './methodConfig.js';
 import { followed, ignored, refused } from '@lowrank/settings';
 import { peftFiles } from './peftFiles.js';
 import { refuseOutput, refuseTaken } from './refusals.js';
@@ -122,6 +122,7 @@ export const ia3: Method<readonly [typeof settings], MethodAdapter> = {
         target_modules: targetModules,
       },
       options,
+      model,
     );
     const ones = (name: string, shape: readonly number[]): Tensor =>
       tensor(new Float32Array(Math.max(...shape)).fill(1), shape, { name });
@@ -129,9 +130,11 @@ export const ia3: Method<readonly [typeof settings], MethodAdapter> = {
   },
 
   async attach(model, adapter) {
-    const { config, tensors } = adapter;
-    refuseSet(config, ['exclude_modules', 'modules_to_save']);
+    const { config, tensors } = withoutHead(model, adapter);
+    refuseSet(config, ['exclude_modules']);
+    refuseSaved(config, model);
     refuseTaken(model, about.title);
+    restoreHead(model, adapter);
     const layers = targetsOf(model, targetsIn(config));
     for (const key of tensors.keys())
       if (!key.startsWith(prefix) || !key.endsWith('.ia3_l') || !layers.has(key.slice(prefix.length, -'.ia3_l'.length)))
@@ -142,7 +145,7 @@ export const ia3: Method<readonly [typeof settings], MethodAdapter> = {
   async merge(adapter, base) {
     // What does not fit is an error before a byte is written.
     (await ia3.attach(base.outline(), adapter)).remove();
-    return scaled(adapter, base);
+    return withHead(scaled(adapter, base), adapter, base.outline());
   },
 };
 // #endregion method

@@ -94,10 +94,12 @@ async function configOf(model: MethodModel, options: Options, { tokenizer }: Met
   const tokens =
     trainableTokens === undefined ? {} : { trainableTokenIndices: await tokenIdsOf(trainableTokens, tokenizer) };
   const targets = targetsGiven(targetModules);
+  const saved = [...new Set([...(options.modulesToSave ?? []), ...(model.headModules ?? [])])];
   const config = loraConfig({
-    taskType: 'CAUSAL_LM',
+    taskType: model.taskType ?? 'CAUSAL_LM',
     ...Object.fromEntries(own),
     ...tokens,
+    ...(saved.length > 0 && { modulesToSave: saved }),
     targetModules: targets,
   });
   // Each name has to match by itself, or a misspelt one would silently be left out.

@@ -8,7 +8,7 @@ import type { MergedOptions, SettingTable } from '@lowrank/settings';
 export type MethodModel = Module & {
   readonly shape: ModelSizes;
   /** The path of the output projection, which only LoRA adapts. */
-  readonly outputPath: string;
+  readonly outputPath: string | undefined;
   /** PEFT's targets for LoRA where none are named. */
   readonly defaultTargets: readonly string[];
   /** The layers whose output is added to the residual stream, by the ends of their paths. */
@@ -17,6 +17,12 @@ export type MethodModel = Module & {
   readonly embeddingScale: number;
   /** Positions at the beginning of every document that hold no token of its text. */
   virtualTokens: number;
+  /** Whether those have hidden states of their own, or keys and values alone. Default true. */
+  virtualStates?: boolean;
+  /** PEFT's name of the task that the model is made for. Default `CAUSAL_LM`. */
+  readonly taskType?: string;
+  /** The ends of the paths of modules that are trained whole and saved whatever the method: the head of a task. */
+  readonly headModules?: readonly string[];
 };
 
 /** Sizes of a model that a method needs before there are weights. */

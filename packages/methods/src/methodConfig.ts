@@ -1,17 +1,21 @@
 import { LowrankError, shown } from '@lowrank/errors';
-import type { SharedOptions, MethodAdapter } from './method.js';
+import type { MethodAdapter, MethodModel, SharedOptions } from './method.js';
 
 type Config = MethodAdapter['config'];
 
 /** adapter_config.json of a new one: what every method of PEFT says, and this one's own. */
-export function newConfig(own: Config, { baseModel }: SharedOptions): Config {
+export function newConfig(
+  own: Config,
+  { baseModel }: SharedOptions,
+  { taskType = 'CAUSAL_LM', headModules = [] }: Pick<MethodModel, 'taskType' | 'headModules'>,
+): Config {
   return {
     auto_mapping: null,
     base_model_name_or_path: baseModel ?? null,
     inference_mode: true,
-    modules_to_save: null,
+    modules_to_save: headModules.length > 0 ? headModules : null,
     revision: null,
-    task_type: 'CAUSAL_LM',
+    task_type: taskType,
     ...own,
   };
 }
@@ -39,6 +43,13 @@ export function targetsIn(config: Config, key = 'target_modules'): readonly stri
   const value = config[key];
   const fits = typeof value === 'string' || (Array.isArray(value) && value.every((item) => typeof item === 'string'));
   return fits ? (value as readonly string[] | string) : badConfig(key, 'a string or a list of strings', value);
+}
+
+/** `modules_to_save` other than the head of the model's task. @throws LowrankError `methods.config` */
+export function refuseSaved(config: Config, { headModules = [] }: Pick<MethodModel, 'headModules'>): void {
+  const saved = config['modules_to_save'];
+  if (Array.isArray(saved) && saved.every((name) => headModules.includes(String(name)))) return;
+  refuseSet(config, ['modules_to_save']);
 }
 
 /** Settings that would change what is computed and that these methods do not have. */

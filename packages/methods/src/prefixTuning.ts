@@ -2,8 +2,8 @@ import { AttentionBase, Parameter } from '@lowrank/nn';
 import type { Tensor } from '@lowrank/tensor';
 import { persistent, reshape, tensor } from '@lowrank/tensor';
 import type { AppliedMethod, Method, MethodAdapter, MethodModel, MethodTensor } from './method.js';
-import { badConfig, newConfig, refuseSet, wholeNumber } from './methodConfig.js';
-import { fileBytesOf, freeze, hostTensor, namedOf, takeOut } from './appliedMethod.js';
+import { badConfig, newConfig, refuseSaved, wholeNumber } from './methodConfig.js';
+import { fileBytesOf, freeze, headOf, hostTensor, namedOf, restoreHead, takeOut } from './appliedMethod.js';
 import { normalTensor } from './normalTensor.js';
 import { eachKey, ignored } from '@lowrank/settings';
 import { virtualKeys } from './peftKeys.js';
@@ -63,6 +63,7 @@ export const prefixTuning: Method<readonly [typeof prefixSettings], MethodAdapte
         token_dim: width,
       },
       settings,
+      model,
     );
     return place(model, config, (name) =>
       init === 'zero' ? persistent([count, width], { name }) : normalTensor([count, width], name, { seed }),
@@ -71,7 +72,7 @@ export const prefixTuning: Method<readonly [typeof prefixSettings], MethodAdapte
 
   async attach(model, adapter) {
     const count = wholeNumber(adapter.config, 'num_virtual_tokens');
-    refuseSet(adapter.config, ['modules_to_save']);
+    refuseSaved(adapter.config, model);
     if ((adapter.config['num_transformer_submodules'] ?? 1) !== 1)
       badConfig('num_transformer_submodules', '1, of a decoder', adapter.config['num_transformer_submodules']);
     checkCount(model, count);
@@ -84,6 +85,7 @@ export const prefixTuning: Method<readonly [typeof prefixSettings], MethodAdapte
         `[${count}, ${2 * layers * width}], of ${layers} layers with ${keyHeads} heads of ${headSize}`,
         table === undefined ? 'nothing' : `[${table.shape.join(', ')}]`,
       );
+    restoreHead(model, adapter);
     // What is saved has been projected.
     return place(model, { ...adapter.config, prefix_projection: false }, (name, at) =>
       tensor(columns(table, at * width, width), [count, width], { name }),
@@ -115,19 +117,27 @@ async function place(
       (attention.prefix = () => ({ keys: heads(all[2 * layer]), values: heads(all[2 * layer + 1]) })),
   );
   const placed = [placeVirtual(model, count, parameters)];
-  freeze(model, all);
+  model.virtualStates = false;
+  const head = headOf(model);
+  freeze(model, [...all, ...head.values()]);
   const undo = (): void => {
     model.virtualTokens = 0;
+    model.virtualStates = true;
     for (const attention of attentions) attention.prefix = undefined;
   };
-  const stored = new Map([[key, [count, all.length * keyHeads * headSize]]]);
+  const stored = new Map<string, readonly number[]>([
+    [key, [count, all.length * keyHeads * headSize]],
+    ...[...head].map(([name, { tensor: value }]) => [name, value.shape] as const),
+  ]);
   return {
-    parameters: namedOf(parameters),
+    parameters: namedOf(new Map([...parameters, ...head])),
     fileBytes: (dtype) => fileBytesOf(stored, dtype),
     async extract() {
       const parts: MethodTensor[] = [];
       for (const parameter of all) parts.push(await hostTensor(parameter.tensor));
-      return { config, tensors: new Map([[key, sideBySide(parts, count)]]) };
+      const tensors = new Map([[key, sideBySide(parts, count)]]);
+      for (const [name, { tensor: value }] of head) tensors.set(name, await hostTensor(value));
+      return { config, tensors };
     },
     remove: () => takeOut({ model, parameters, placed, undo }),
   };

@@ -4,8 +4,8 @@ import { streamOf } from '@lowrank/patch';
 import type { Tensor } from '@lowrank/tensor';
 import { Rng, tensor } from '@lowrank/tensor';
 import type { AppliedMethod, Method, MethodAdapter, MethodContext, MethodModel, OptionsOfMethod } from './method.js';
-import { badConfig, newConfig, refuseSet, wholeNumber } from './methodConfig.js';
-import { appliedMethod } from './appliedMethod.js';
+import { badConfig, newConfig, refuseSaved, wholeNumber } from './methodConfig.js';
+import { appliedMethod, restoreHead } from './appliedMethod.js';
 import { normalTensor } from './normalTensor.js';
 import { eachKey, ignored } from '@lowrank/settings';
 import { virtualKeys } from './peftKeys.js';
@@ -67,6 +67,7 @@ export const promptTuning: Method<Tables, MethodAdapter> = {
         tokenizer_name_or_path: text === undefined ? null : (baseModel ?? null),
       },
       options,
+      model,
     );
     return place(model, config, await begin(model, count, { ...options, ids: await idsOf(text, context) }));
   },
@@ -74,11 +75,12 @@ export const promptTuning: Method<Tables, MethodAdapter> = {
   async attach(model, adapter) {
     const { config } = adapter;
     const count = wholeNumber(config, 'num_virtual_tokens');
-    refuseSet(config, ['modules_to_save']);
+    refuseSaved(config, model);
     if ((config['num_transformer_submodules'] ?? 1) !== 1)
       badConfig('num_transformer_submodules', '1, of a decoder', config['num_transformer_submodules']);
     checkCount(model, count);
     refuse(model);
+    restoreHead(model, adapter);
     return place(model, config, storedTensor(adapter, key, [count, model.shape.hiddenSize]));
   },
 };

@@ -21,7 +21,7 @@ export function refuseTaken(model: MethodModel, title: string): void {
 
 /** Refuses to wrap the output projection, since the loss computes it itself. @throws LowrankError `methods.output` */
 export function refuseOutput({ outputPath }: MethodModel, layers: ReadonlyMap<string, unknown>, title: string): void {
-  if (layers.has(outputPath))
+  if (outputPath !== undefined && layers.has(outputPath))
     throw new LowrankError({
       code: 'methods.output',
       what: `${title} at ${outputPath}`,

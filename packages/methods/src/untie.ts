@@ -18,6 +18,7 @@ interface Untied {
  */
 export function untie(model: MethodModel, adapter: LoraAdapter, tensors: readonly CheckpointTensor[]): Untied {
   const { outputPath } = model;
+  if (outputPath === undefined) return { adapter, tensors, parted: false };
   const head = model.children().get(outputPath);
   const table =
     head instanceof TiedLinear

@@ -8,10 +8,10 @@ import type { WeightRequest } from './weights.js';
  * `initializer_range`, biases 0, norms 1. They depend on the seed and the weight's name alone.
  */
 export function freshValues(
-  { name, shape, kind }: WeightRequest,
+  { name, shape }: WeightRequest,
   { config, seed = 0 }: { readonly config: ConfigReader; readonly seed?: number | undefined },
 ): Float32Array {
-  if (kind === 'vector') return new Float32Array(sizeOf(shape)).fill(name.endsWith('.bias') ? 0 : 1);
+  if (shape.length < 2) return new Float32Array(sizeOf(shape)).fill(name.endsWith('.bias') ? 0 : 1);
   const deviation = config.optionalNumber('initializer_range') ?? 0.02;
   const rng = new Rng(seed, hashOf(name));
   return Float32Array.from({ length: sizeOf(shape) }, () => deviation * rng.normal());

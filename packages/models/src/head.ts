@@ -66,14 +66,15 @@ export const headClasses: Readonly<Record<HeadKind, string>> = {
 /** Hidden states as they are. */
 export const noHead: Head = { modules: {}, reads: 'each', forward: (rows) => rows };
 
-/** `name` as a linear layer in the dtype that it is stored in, never in codes. */
+/** `name` as a linear layer in f32, never in codes. */
 export function headLinear(
   weights: WeightSource,
   name: string,
   shape: readonly [out: number, input: number],
   { bias = true }: { readonly bias?: boolean } = {},
 ): Linear {
-  const matrix = weights.matrix(`${name}.weight`, shape);
+  // In f32, whatever a checkpoint has: it is trained where it is.
+  const matrix = weights.vector(`${name}.weight`, shape);
   return new Linear(matrix, bias ? weights.vector(`${name}.bias`, [shape[0]]) : undefined);
 }
 

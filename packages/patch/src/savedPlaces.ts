@@ -1,6 +1,6 @@
 import { LowrankError } from '@lowrank/errors';
 import type { LoraConfig, WholeTensor } from '@lowrank/lora';
-import { LoraLayer, TokenRows } from '@lowrank/lora';
+import { headsOfTask, LoraLayer, TokenRows } from '@lowrank/lora';
 import type { Module, Parameter } from '@lowrank/nn';
 import { ModuleList, TiedLinear } from '@lowrank/nn';
 import { placesOf } from './places.js';
@@ -9,7 +9,7 @@ import { placesOf } from './places.js';
  * Modules trained whole (PEFT's ModulesToSaveWrapper): each of their parameters gets a copy in f32, which stands in its
  * place while its adapter is active.
  */
-export type Saving = Pick<LoraConfig, 'modulesToSave' | 'ensureWeightTying'>;
+export type Saving = Pick<LoraConfig, 'modulesToSave' | 'ensureWeightTying' | 'taskType'>;
 
 export interface SavedPlace {
   /** Without what adapters around a layer add to it. */
@@ -31,7 +31,7 @@ const embeddingNames = new Set(['embed_tokens', 'lm_head']);
  */
 export function placesToSave(
   model: Module,
-  { modulesToSave = [], ensureWeightTying = false }: Saving,
+  { modulesToSave = [], ensureWeightTying = false, taskType }: Saving,
   strict: boolean,
 ): SavedPlace[] {
   if (modulesToSave.length === 0) return [];
@@ -42,7 +42,11 @@ export function placesToSave(
     tied !== undefined &&
     modulesToSave.some((name) => embeddingNames.has(name.slice(name.lastIndexOf('.') + 1)));
   const named = (path: string, name: string): boolean => path.endsWith(name);
-  const unmatched = modulesToSave.filter((name) => !modules.some(([path]) => named(path, name)));
+  // PEFT names all heads that there are for a task; a model has one of them.
+  const optional = headsOfTask(taskType);
+  const unmatched = modulesToSave.filter(
+    (name) => !optional.includes(name) && !modules.some(([path]) => named(path, name)),
+  );
   if (strict && unmatched.length > 0)
     throw new LowrankError({
       code: 'patch.noTargets',

@@ -7,9 +7,23 @@ export interface PostProcessor {
   readonly after: readonly number[];
   /** Blanks at the ends of byte-level tokens are no part of their spans; a blank put before a text is none of it. */
   readonly trims: { readonly keepsPrefix: boolean } | undefined;
+  /** How two texts are put together; undefined where nothing is said of them: one after the other. */
+  readonly pair: readonly PairPart[] | undefined;
 }
 
-const none: PostProcessor = { before: [], after: [], trims: undefined };
+/** Special tokens, or one of the two texts, with the token type that they have. */
+export interface PairPart {
+  readonly ids: readonly number[] | 'A' | 'B';
+  readonly type: number;
+}
+
+const none: PostProcessor = { before: [], after: [], trims: undefined, pair: undefined };
+
+/** Texts A and B where a processor says nothing of pairs, as the library's default. */
+export const plainPair: readonly PairPart[] = [
+  { ids: 'A', type: 0 },
+  { ids: 'B', type: 1 },
+];
 
 /** The `post_processor` of a tokenizer.json, for single texts; null is none. */
 export function readPostProcessor(json: unknown, place = 'post_processor'): PostProcessor {
@@ -28,21 +42,31 @@ const processors: Readonly<Record<string, (json: PartJson, place: string) => Pos
         before: [...outer.before, ...inner.before],
         after: [...inner.after, ...outer.after],
         trims: outer.trims ?? inner.trims,
+        pair: outer.pair ?? inner.pair,
       }),
       none,
     );
   },
   ByteLevel: (json, place) => ({ ...none, trims: trimsOf(json, place) }),
-  BertProcessing: (json, place) => ({
-    before: [idOf(json, 'cls', place)],
-    after: [idOf(json, 'sep', place)],
-    trims: undefined,
-  }),
-  RobertaProcessing: (json, place) => ({
-    before: [idOf(json, 'cls', place)],
-    after: [idOf(json, 'sep', place)],
-    trims: trimsOf(json, place),
-  }),
+  BertProcessing(json, place) {
+    const [cls, sep] = [[idOf(json, 'cls', place)], [idOf(json, 'sep', place)]];
+    const first = [cls, 'A' as const, sep].map((ids) => ({ ids, type: 0 }));
+    return {
+      before: cls,
+      after: sep,
+      trims: undefined,
+      pair: [...first, { ids: 'B', type: 1 }, { ids: sep, type: 1 }],
+    };
+  },
+  RobertaProcessing(json, place) {
+    const [cls, sep] = [[idOf(json, 'cls', place)], [idOf(json, 'sep', place)]];
+    return {
+      before: cls,
+      after: sep,
+      trims: trimsOf(json, place),
+      pair: [cls, 'A' as const, sep, sep, 'B' as const, sep].map((ids) => ({ ids, type: 0 })),
+    };
+  },
   TemplateProcessing(json, place) {
     const ids = templateIds(json, place);
     const around: number[][] = [[]];
@@ -55,9 +79,23 @@ const processors: Readonly<Record<string, (json: PartJson, place: string) => Pos
     const [before, after] = around;
     if (before === undefined || after === undefined || around.length > 2)
       throw unusablePart(`single in ${place}`, 'the sequence A once', `${around.length - 1} times`);
-    return { before, after, trims: undefined };
+    return { before, after, trims: undefined, pair: templatePair(json, ids, place) };
   },
 };
+
+/** The `pair` of a template; undefined where it has none. */
+function templatePair(json: PartJson, ids: ReadonlyMap<string, number[]>, place: string): PostProcessor['pair'] {
+  if (json['pair'] === undefined || json['pair'] === null) return undefined;
+  const typeOf = (part: PartJson): number => (typeof part['type_id'] === 'number' ? part['type_id'] : 0);
+  return listOf(json, 'pair', place).map((item): PairPart => {
+    const special = isPart(item) ? item['SpecialToken'] : undefined;
+    const text = isPart(item) ? item['Sequence'] : undefined;
+    if (isPart(special) && typeof special['id'] === 'string')
+      return { ids: ids.get(special['id']) ?? refuse(place, special['id']), type: typeOf(special) };
+    if (isPart(text) && (text['id'] === 'A' || text['id'] === 'B')) return { ids: text['id'], type: typeOf(text) };
+    throw unusablePart(`pair in ${place}`, 'special tokens and the sequences A and B', item);
+  });
+}
 
 function refuse(place: string, token: string): never {
   throw unusablePart(`special_tokens in ${place}`, `the ids of ${token}`, 'none');

@@ -5,6 +5,7 @@ import type { DeviceName } from '../device.js';
 import { examine } from '../jobs/doctor.js';
 import { evaluateFolder } from '../jobs/evaluate.js';
 import { evaluatePreferences } from '../jobs/evaluatePreferences.js';
+import { evaluateTask, taskToEvaluate } from '../jobs/evaluateTask.js';
 import type { EvaluateFolderResult } from '../jobs/evaluate.js';
 import { fineTuneFolder } from '../jobs/fineTune.js';
 import type { FineTuneResult } from '../jobs/fineTune.js';
@@ -33,6 +34,7 @@ import { inspectCommand } from './inspectCommand.js';
 import { intrinsicCommand } from './intrinsicCommand.js';
 import type { Speaker } from './io.js';
 import { planCommand } from './planCommand.js';
+import { predictCommand } from './predictCommand.js';
 import type { Actions, EvalFlags } from './program.js';
 import type { TrainFlags } from './trainingFlags.js';
 import { quantizeCommand } from './quantizeCommand.js';
@@ -53,6 +55,8 @@ export function makeActions(speaker: Speaker, onInterrupted: () => void): Action
       withBackend(flags.device, speaker, async (backend) => {
         checkLabels({ labels: flags.labels, metrics: flags.metric });
         if (flags.loss !== 'sft') return evaluatePreferencesCommand(flags, { backend, speaker });
+        if (await taskToEvaluate({ ...flags, ...reportTo(speaker) }))
+          return evaluateTaskCommand(flags, { backend, speaker });
         checkLoss(flags.loss, flags);
         const result = await evaluateFolder({
           ...flags,
@@ -63,6 +67,10 @@ export function makeActions(speaker: Speaker, onInterrupted: () => void): Action
         });
         speaker.result(result, describeEvaluation(result, flags.metric));
       }),
+    predict: (texts, flags) =>
+      withBackend(flags.device, speaker, (backend) =>
+        predictCommand(texts, { ...flags, ...reportTo(speaker) }, { backend, speaker }),
+      ),
     generate: (flags) =>
       withBackend(flags.device, speaker, (backend) =>
         generateCommand({ ...flags, ...reportTo(speaker) }, { backend, speaker }),
@@ -117,6 +125,21 @@ function describeEvaluation(
     `loss ${loss.toFixed(6)}, perplexity ${perplexity.toFixed(4)} over ${tokens} tokens of ${rows} ` +
     `rows${written.length === 0 ? '' : `; ${written.join(', ')} over ${prompts} prompts`}`
   );
+}
+
+async function evaluateTaskCommand(
+  flags: EvalFlags,
+  { backend, speaker }: { readonly backend: () => Promise<Backend>; readonly speaker: Speaker },
+): Promise<void> {
+  const result = await evaluateTask({
+    ...flags,
+    ...reportTo(speaker),
+    backend,
+    onProgress: countReporter(speaker, 'texts read'),
+  });
+  const { loss, scores, rows } = result;
+  const written = Object.entries(scores).map(([name, score]) => `${name} ${score.toFixed(4)}`);
+  speaker.result(result, [`loss ${loss.toFixed(6)}`, ...written].join(', ') + ` over ${rows} rows`);
 }
 
 async function evaluatePreferencesCommand(

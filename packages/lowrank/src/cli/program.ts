@@ -6,7 +6,9 @@ import type { RunToExport } from '../jobs/runToExport.js';
 import { runToExport } from '../jobs/runToExport.js';
 import type { QuantizationOptions } from '../jobs/quantization.js';
 import type { LossMask, MetricName, RowSelection } from '@lowrank/data';
+import type { OptionsOf } from '@lowrank/settings';
 import type { ObjectiveName, ObjectiveOptions } from '@lowrank/trainer';
+import type { taskSettings } from '../settings/taskSettings.js';
 import { common, jsonHelp, modelHelp, overwriting, quantizing } from './commonFlags.js';
 import type { CommonFlags } from './commonFlags.js';
 import { addCombineFlags } from './combineCommand.js';
@@ -31,6 +33,8 @@ import { addIntrinsicFlags } from './intrinsicCommand.js';
 import type { IntrinsicFlags } from './intrinsicCommand.js';
 import { choiceFlag, listFlag } from './numbers.js';
 import { addPlanFlags } from './planCommand.js';
+import type { PredictFlags } from './predictCommand.js';
+import { addPredictFlags } from './predictCommand.js';
 import type { PlanFlags } from './planCommand.js';
 import { addQuantizeFlags } from './quantizeCommand.js';
 import type { QuantizeFlags } from './quantizeCommand.js';
@@ -45,12 +49,13 @@ import type { SweepFlags } from './sweepCommand.js';
 import { addWorkerFlags } from './workerCommand.js';
 import type { WorkerFlags } from './workerCommand.js';
 import { addSettingFlags } from './settingFlags.js';
-import { addBudgetFlags, addDataFlags, addLossFlags, addMethodFlags } from './trainingFlags.js';
+import { addBudgetFlags, addDataFlags, addTaskFlags, addLossFlags, addMethodFlags } from './trainingFlags.js';
 import { tokenSettings } from '../settings/runSettings.js';
 import type { TrainFlags } from './trainingFlags.js';
 import { addCheckpointFlags, placesOfRun } from './checkpointFlags.js';
 
-export interface EvalFlags extends CommonFlags, QuantizationOptions, RowSelection, LossMask, ObjectiveOptions {
+export interface EvalFlags
+  extends CommonFlags, QuantizationOptions, RowSelection, LossMask, ObjectiveOptions, OptionsOf<typeof taskSettings> {
   loss: ObjectiveName;
   model: string;
   adapter?: string;
@@ -75,6 +80,7 @@ export interface MergeFlags extends CommonFlags {
 export interface Actions {
   train(flags: TrainFlags): Promise<void>;
   eval(flags: EvalFlags): Promise<void>;
+  predict(texts: readonly string[], flags: PredictFlags & CommonFlags): Promise<void>;
   generate(flags: CommonFlags & GenerateFlags): Promise<void>;
   chat(flags: CommonFlags & ChatFlags): Promise<void>;
   merge(flags: MergeFlags): Promise<void>;
@@ -111,6 +117,7 @@ export function makeProgram(actions: Actions): Command {
     .option('--json', jsonHelp, false)
     .action((flags: InitFlags) => actions.init(flags));
   addEval(program, actions);
+  addPredict(program, actions);
   addGenerate(program, actions);
   addChat(program, actions);
   addDataCommandFlags(program.command('data')).action((flags: DataFlags) => actions.data(flags));
@@ -165,7 +172,7 @@ function addTrain(program: Command, actions: Actions): void {
     .command('train')
     .description('fine-tune a model on rows of text, and save a PEFT adapter (or, with --method full, the model)');
   command.requiredOption('--model <model>', `${modelHelp}: config.json, model.safetensors, tokenizer.json`);
-  addDataFlags(command)
+  addTaskFlags(addDataFlags(command))
     .requiredOption(
       '--output <folder>',
       'the run’s folder: the adapter, run.json, metrics.jsonl, report.html, checkpoints',
@@ -208,8 +215,21 @@ function addEval(program: Command, actions: Actions): void {
       'after',
       '\nExample:\n  $ lowrank eval --model ./llama --adapter ./adapter --data heldOut.jsonl --metric rouge-l --json',
     );
-  common(quantizing(addMetricFlags(addLossFlags(addDataFlags(command)), ['loss']))).action((flags: EvalFlags) =>
-    actions.eval(flags),
+  common(quantizing(addMetricFlags(addLossFlags(addTaskFlags(addDataFlags(command))), ['loss']))).action(
+    (flags: EvalFlags) => actions.eval(flags),
+  );
+}
+
+function addPredict(program: Command, actions: Actions): void {
+  const command = program
+    .command('predict')
+    .description(
+      'what a model with the head of a task says of texts: labels, tags, answers or embeddings, a line a row',
+    )
+    .requiredOption('--model <model>', modelHelp)
+    .option('--adapter <adapter>', adapterHelp);
+  common(quantizing(addPredictFlags(command))).action((texts: string[], flags: PredictFlags & CommonFlags) =>
+    actions.predict(texts, flags),
   );
 }
 

@@ -8,6 +8,7 @@ import type { FineTuneTraining } from '../jobs/fineTuneTraining.js';
 import { methodTables, objectiveTables, ownersOf } from '../settings/methodTables.js';
 import type { FolderOptions, TablesByMethod } from '../settings/methodTables.js';
 import { batchSettings } from '../settings/runSettings.js';
+import { taskSettings } from '../settings/taskSettings.js';
 import type { CommonFlags } from './commonFlags.js';
 import type { FlagChoice } from './settingFlags.js';
 import { addSettingFlags } from './settingFlags.js';
@@ -32,6 +33,11 @@ export function addDataFlags(command: Command): Command {
     ),
     dataSettings,
   );
+}
+
+/** What the rows are for. */
+export function addTaskFlags(command: Command): Command {
+  return addSettingFlags(command, taskSettings);
 }
 
 /** How long, on how much, and by what rule is trained. */

@@ -1,6 +1,6 @@
 import type { EncodedRow } from '@lowrank/data';
 import type { AppliedMethod } from '@lowrank/methods';
-import type { CausalModel } from '@lowrank/models';
+import type { TextModel } from '@lowrank/models';
 
 /**
  * transformers gives its embedding `pad_token_id` as `padding_idx`: while the embedding is trained, that token's row
@@ -8,7 +8,7 @@ import type { CausalModel } from '@lowrank/models';
  * no gradient, even where the token is used as another one (EOS, mostly). Lowrank trains it like any other row.
  */
 export function paddingWarnings(
-  { paddingId, embeddingPath }: CausalModel,
+  { paddingId, embeddingPath }: TextModel,
   { parameters }: Pick<AppliedMethod, 'parameters'>,
   rows: readonly Pick<EncodedRow, 'ids'>[],
 ): string[] {

@@ -9,9 +9,10 @@ import { objectiveNamed, train } from '@lowrank/trainer';
 import type { PlannedPart } from '../jobs/plannedBytes.js';
 import { mayShrink, smallerBatches } from '../jobs/smallerBatches.js';
 import { applyMethod } from '../jobs/methodRun.js';
-import type { OpenModel } from '../jobs/openModel.js';
+import type { OpenedModel } from '../jobs/openModel.js';
 import { paddingWarnings } from './paddingWarning.js';
 import { readPreferenceRun } from './preferenceRun.js';
+import type { TaskTraining } from './taskRun.js';
 import type { RunHooks, RunOptions, TrainingModel } from './runOptions.js';
 import type { RunState } from './runState.js';
 import type { Learned } from './savingOptions.js';
@@ -26,7 +27,11 @@ export interface FinishedRun extends Learned {
 }
 
 /** Reads the rows, puts the method into the model, and trains: what `fineTune` and `lowrank train` have in common. */
-export async function runTraining(model: TrainingModel, options: RunOptions, hooks: RunHooks): Promise<FinishedRun> {
+export async function runTraining(
+  model: TrainingModel | TaskTraining,
+  options: RunOptions,
+  hooks: RunHooks,
+): Promise<FinishedRun> {
   const method = methodNamed(options.method ?? 'lora');
   // Read when it is first asked for: by EVA to begin with, else after the method has taken positions for itself.
   const dataOnce = once(() => readData(model, options, hooks));
@@ -42,8 +47,13 @@ export async function runTraining(model: TrainingModel, options: RunOptions, hoo
   }
 }
 
+export function isTask(model: TrainingModel | TaskTraining): model is TaskTraining {
+  return 'task' in model.open;
+}
+
 /** Reads what a run trains on, in the form that its loss takes. */
-function readData(model: TrainingModel, options: RunOptions, hooks: RunHooks): Promise<RunData> {
+async function readData(model: TrainingModel | TaskTraining, options: RunOptions, hooks: RunHooks): Promise<RunData> {
+  if (isTask(model)) return (await import('./taskRun.js')).readTaskRun(model, options, hooks);
   const objective = objectiveNamed(options.loss ?? 'sft');
   return objective.rows === 'sft'
     ? readTextRun(model, options, hooks)
@@ -51,7 +61,7 @@ function readData(model: TrainingModel, options: RunOptions, hooks: RunHooks): P
 }
 
 async function trainOn(
-  model: TrainingModel,
+  model: Pick<TrainingModel, 'backend'>,
   options: RunOptions,
   { hooks, learned, data }: { readonly hooks: RunHooks; readonly learned: Learned; readonly data: RunData },
 ): Promise<Pick<FinishedRun, 'result' | 'held'>> {
@@ -165,7 +175,7 @@ function trainerOptions(
 
 /** Puts the run's method into the model. */
 export async function prepareMethod(
-  model: TrainingModel,
+  model: TrainingModel | TaskTraining,
   options: RunOptions,
   { rows, hooks }: { readonly rows: () => Promise<TrainingRows>; readonly hooks: Pick<RunHooks, 'onEvent'> },
 ): Promise<AppliedMethod> {
@@ -203,7 +213,7 @@ function otherMethod(resume: RunState, method: string): LowrankError {
 }
 
 /** transformers applies a config's dropouts to the base while it trains; Lowrank has none there. */
-function dropoutWarnings({ dropouts }: OpenModel['module']): string[] {
+function dropoutWarnings({ dropouts }: OpenedModel['module']): string[] {
   if (dropouts.length === 0) return [];
   const names = dropouts.join(', ');
   return [

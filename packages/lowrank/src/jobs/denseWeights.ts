@@ -1,8 +1,9 @@
-import type { CausalModel } from '@lowrank/models';
-import { openFolder, openModelWeights, outlineModel } from '@lowrank/models';
+import type { HeadRequest, TextModel } from '@lowrank/models';
+import { openFolder, openModelWeights, outlineModel, outlineTaskModel, readJson } from '@lowrank/models';
 import { Conv1d } from '@lowrank/nn';
 import type { CheckpointTensor } from '@lowrank/patch';
 import { dequantizedFile } from '@lowrank/quant';
+import type { Tensor } from '@lowrank/tensor';
 import { finiteBytes } from './finiteBytes.js';
 
 /** A model folder's tensors as dense ones, in the order of its file. */
@@ -17,20 +18,24 @@ export interface DenseWeights {
   /** Whether it differs from the folder's: there was any, or the weights overrule what it ties. */
   readonly changed: boolean;
   /** The model without its weights. */
-  readonly outline: CausalModel;
+  readonly outline: TextModel;
   /** The layers that hold W as [in, out]. */
   readonly transposed: ReadonlySet<string>;
 }
 
 /** Codes become the numbers that they stand for, in the dtype that the weight had, and lie as the layer has them. */
-export async function denseWeights(folder: string): Promise<DenseWeights> {
+export async function denseWeights(folder: string, head?: HeadRequest): Promise<DenseWeights> {
   const files = await openFolder(folder);
-  const { file: opened, pathOf, config: given, ownOutput } = await openModelWeights(files);
+  const task = head && outlineTaskModel(await readJson(files, 'config.json'), head);
+  const { file: opened, pathOf, config: given, ownOutput } = await openModelWeights(files, task);
   const file = await dequantizedFile(opened);
-  const stored = [...file.tensors.values()];
+  const known = [...file.tensors.values()];
   const { quantization_config: _, ...config } = given;
-  const outline = outlineModel(config);
+  const outline = task ?? outlineModel(config);
   const transposed = transposedLayers(outline);
+  // A model for a task is saved as its class has it: without what writes text, with a head where there was none.
+  const places = task && new Map(task.namedParameters());
+  const stored = places === undefined ? known : known.filter(({ name }) => places.has(pathOf(name) ?? ''));
   const tensors = stored.map(({ name, dtype, shape }): CheckpointTensor => {
     const path = pathOf(name) ?? name;
     const tensor = {
@@ -44,18 +49,30 @@ export async function denseWeights(folder: string): Promise<DenseWeights> {
       ? transposedTensor(tensor)
       : tensor;
   });
+  const paths = new Set(tensors.map(({ name }) => name));
+  const fresh = [...(places ?? [])]
+    .filter(([path]) => !paths.has(path))
+    .map(([path, { tensor }]) => absent(path, tensor));
   return {
-    tensors,
-    names: stored.map(({ name }) => name),
+    tensors: [...tensors, ...fresh],
+    names: [
+      ...stored.map(({ name }) => (places === undefined ? name : (pathOf(name) ?? name))),
+      ...fresh.map(({ name }) => name),
+    ],
     metadata: file.metadata,
     config,
-    changed: file !== opened || ownOutput,
+    changed: file !== opened || ownOutput || task !== undefined,
     outline,
     transposed,
   };
 }
 
-function transposedLayers(model: CausalModel): Set<string> {
+/** A weight that only an adapter brings. */
+function absent(name: string, { shape, size }: Tensor): CheckpointTensor {
+  return { name, dtype: 'F32', shape, read: () => Promise.resolve(new Uint8Array(4 * size)) };
+}
+
+function transposedLayers(model: TextModel): Set<string> {
   return new Set([...model.namedModules()].flatMap(([path, module]) => (module instanceof Conv1d ? [path] : [])));
 }
 

@@ -12,7 +12,7 @@ import { checkKeepsTables, newTokens } from '../front/newTokens.js';
 import type { PlannedBytes, TrainingModel } from '../front/runOptions.js';
 import type { RunState } from '../front/runState.js';
 import type { FinishedRun } from '../front/runTraining.js';
-import { runTraining } from '../front/runTraining.js';
+import { isTask, runTraining } from '../front/runTraining.js';
 import type { AgainRun } from '../runs/beginRun.js';
 import { folderHooks } from '../runs/folderHooks.js';
 import { isStandardInput } from '../runs/runInputs.js';
@@ -25,6 +25,9 @@ import { goingOn, lostItsDevice, onAnotherDevice, reasonOf } from './lostDevice.
 import { RunDevices } from './runDevices.js';
 import { checkAutoBatch, mayShrink, smallerBatches } from './smallerBatches.js';
 import { openModel } from './openModel.js';
+import { taskModel } from './taskModel.js';
+import type { TaskTraining } from '../front/taskRun.js';
+import { taskOfRun } from './taskOfRun.js';
 import { quantizationOf } from './quantization.js';
 import { runSamples } from './runSamples.js';
 import { ownTokenizer, tokenizerFiles } from './tokenizerFiles.js';
@@ -159,7 +162,7 @@ async function trainFolder(run: BegunFolderRun, held: Held): Promise<FineTuneRes
   const fileBytes = saved ? await weightBytes(options.output, saves) : 0;
   // Before the method is taken out for the samples.
   const trainedParameters = sizeOf(trained.applied);
-  const samples = interrupted || !saved ? [] : await samplesOf(model, options, trained);
+  const samples = interrupted || !saved || isTask(model) ? [] : await samplesOf(model, options, trained);
   await folder.close({ eval_loss: evalLoss, file_bytes: saved ? fileBytes : null, samples });
   return {
     steps,
@@ -204,7 +207,9 @@ async function samplesOf(
 /** The model, and the files of its tokenizer where what is learned needs them. */
 async function trainingModel(
   options: BegunFolderRun['options'],
-): Promise<{ readonly model: TrainingModel; readonly texts: Readonly<Record<string, string>> }> {
+): Promise<{ readonly model: TrainingModel | TaskTraining; readonly texts: Readonly<Record<string, string>> }> {
+  const task = await taskOfRun(options);
+  if (task !== undefined) return taskModel(options, task);
   const chosen = methodNamed(options.method ?? 'lora');
   if (options.addTokens !== undefined) checkKeepsTables(chosen);
   const backend = backendOnce(options.backend);

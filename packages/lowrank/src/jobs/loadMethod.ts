@@ -1,9 +1,9 @@
 import { readAdapterFolder } from '../adapterFolder.js';
-import type { OpenModel } from './openModel.js';
+import type { OpenedModel } from './openModel.js';
 
 /** Puts what an adapter folder holds into a model, to be used: LoRA around layers, or whatever its method does. */
 export async function loadMethod(
-  { module }: OpenModel,
+  { module }: OpenedModel,
   path: string,
   onWarning?: (text: string) => void,
 ): Promise<void> {

@@ -2,7 +2,7 @@ import { LowrankError } from '@lowrank/errors';
 import type { FolderSaving } from '@lowrank/files';
 import { claimOutput } from '@lowrank/files';
 import type { MergeBase, MergedModel } from '@lowrank/methods';
-import { companionFiles, outlineModel } from '@lowrank/models';
+import { companionFiles, outlineModel, outlineTaskModel } from '@lowrank/models';
 import type { TensorEntry } from '@lowrank/safetensors';
 import { isSafetensorsDtype, writeSafetensors } from '@lowrank/safetensors';
 import { readAdapterFolder } from '../adapterFolder.js';
@@ -11,6 +11,8 @@ import { denseWeights } from './denseWeights.js';
 import type { TransferEvents } from './folders.js';
 import { copyCompanions, withFolders } from './folders.js';
 import { openModel } from './openModel.js';
+import type { OpenTask } from './openTask.js';
+import { headOf, knownTask, openTask, requireTask, taskConfig } from './openTask.js';
 import type { OutputOptions } from '../settings/methodTables.js';
 import { saveInto } from './saveInto.js';
 import { ownTokenizer } from './tokenizerFiles.js';
@@ -42,18 +44,33 @@ export async function mergeFolders(given: MergeOptions): Promise<MergeResult> {
   const claim = await claimOutput(output, { inputs: [model, adapter], overwrite: given.overwrite });
   return saveInto(claim, 'config.json', async (saving) => {
     const { method, stored } = await readAdapterFolder(adapter, { onWarning: given.onWarning });
-    const dense = await denseWeights(model);
+    const task = await taskOfMerge(model, adapter);
+    const head = task && headOf(task);
+    const dense = await denseWeights(model, head);
     const base: MergeBase = {
-      config: dense.config,
+      config: task === undefined ? dense.config : taskConfig(dense.config, task),
       tensors: dense.tensors,
-      outline: (config) => (config === undefined ? dense.outline : outlineModel(config)),
+      outline: (config) =>
+        config === undefined
+          ? dense.outline
+          : head === undefined
+            ? outlineModel(config)
+            : outlineTaskModel(config, head),
       onWarning: given.onWarning,
-      load: async () => (await openModel(model, given)).module,
+      load: async () => (await (task === undefined ? openModel(model, given) : openTask(model, task, given))).module,
     };
     const merged = await method.merge(stored, base);
     const tensors = await writeModel(merged, dense, { from: model, adapter, saving });
     return { model: output, merged: merged.changed, tensors };
   });
+}
+
+/** What the merged model is for, where that is not writing text: as the adapter says, else the model. */
+async function taskOfMerge(model: string, adapter: string): Promise<Pick<OpenTask, 'task' | 'labels'> | undefined> {
+  const { task, labels, isEncoder } = await knownTask({ model, adapter });
+  if (task === undefined && !isEncoder) return undefined;
+  const needed = requireTask(task, adapter);
+  return { task: needed, labels: labels ?? needed.labels([], undefined) };
 }
 
 /** Writes a merged model with the other files of the folder it came from. Returns how many tensors it has. */

@@ -3,7 +3,7 @@ import { LowrankError } from '@lowrank/errors';
 import type { AppliedMethod, Method, MethodContext, MethodName, OriginTensor, SavedMethod } from '@lowrank/methods';
 import { methodNamed } from '@lowrank/methods';
 import type { ModelFiles } from '@lowrank/models';
-import { openModelWeights } from '@lowrank/models';
+import { CausalModel, openModelWeights } from '@lowrank/models';
 import { matchTargets } from '@lowrank/patch';
 import type { QuantizationSettings } from '@lowrank/quant';
 import { readAdapterFolder } from '../adapterFolder.js';
@@ -11,7 +11,7 @@ import { checkSame } from '../settings/checkOptions.js';
 import type { EvaData } from './eva.js';
 import { evaMeasure } from './eva.js';
 import { loftqBase } from './loftq.js';
-import type { OpenModel } from './openModel.js';
+import type { OpenedModel } from './openModel.js';
 
 /** Options of a run that methods may take. */
 export type MethodRunOptions = Readonly<Record<string, unknown>> & {
@@ -34,7 +34,7 @@ export interface MethodSources {
 
 /** Puts a method into a model: a new one, or one to go on from. */
 export async function applyMethod(
-  model: OpenModel,
+  model: OpenedModel,
   name: MethodName,
   options: MethodRunOptions,
   sources: MethodSources = {},
@@ -51,14 +51,15 @@ export async function applyMethod(
 }
 
 function contextOf(
-  { module, files }: OpenModel,
+  { module, files }: OpenedModel,
   { tokenizer, quantization, data, onWarning, restored }: MethodSources,
 ): MethodContext {
   return {
     tokenizer,
     onWarning,
     restored,
-    measure: data && (async (config) => evaMeasure(module, config, await data())),
+    measure:
+      data && module instanceof CausalModel ? async (config) => evaMeasure(module, config, await data()) : undefined,
     ...(files && {
       loftq: async () => ({ base: await loftqBase(files, quantization) }),
       checkpoint: () => originTensors(files, module),
@@ -66,8 +67,8 @@ function contextOf(
   };
 }
 
-async function originTensors(files: ModelFiles, module: OpenModel['module']): Promise<OriginTensor[]> {
-  const { file, pathOf } = await openModelWeights(files);
+async function originTensors(files: ModelFiles, module: OpenedModel['module']): Promise<OriginTensor[]> {
+  const { file, pathOf } = await openModelWeights(files, module);
   const parts = [...module.children().keys()];
   // Tensors outside the model, such as a value head, have no path in it.
   const pathIn = (name: string): string | undefined => {
@@ -94,7 +95,7 @@ function otherMethod({ name, title }: Method, found: Method): LowrankError {
 }
 
 /** The adapter rules; an option that says otherwise is a mistake, not a wish. */
-function checkAgainst({ module }: OpenModel, { method, stored }: SavedMethod, options: MethodRunOptions): void {
+function checkAgainst({ module }: OpenedModel, { method, stored }: SavedMethod, options: MethodRunOptions): void {
   const made = method.optionsOf(stored);
   const paths = (targets: unknown): string => {
     const targetModules = targets as readonly string[] | string;

@@ -1,5 +1,5 @@
 import { withDropout, withLossTerms, withNeftune } from '@lowrank/nn';
-import type { CausalModel } from '@lowrank/models';
+import type { CausalModel, LossBatch, TextModel } from '@lowrank/models';
 import { loadCausalModel, openFolder } from '@lowrank/models';
 import type { ModelFiles } from '@lowrank/models';
 import type { LossTerms, RandomState } from '@lowrank/tensor';
@@ -10,15 +10,19 @@ import type { TransferEvents } from './folders.js';
 import type { QuantizationOptions } from './quantization.js';
 import { quantizationOf } from './quantization.js';
 
-/** A model folder in memory. */
-export interface OpenModel {
+/** A model of a folder in memory, whatever it is for. */
+export interface OpenedModel<Module extends TextModel = TextModel> {
   readonly folder: string;
   /** What it was loaded from; undefined of an outline without weights. */
   readonly files: ModelFiles | undefined;
-  readonly module: CausalModel;
+  readonly module: Module;
   readonly vocabularySize: number;
   /** Tokens that fit the model's positions, without virtual ones. */
   readonly contextLength: number;
+}
+
+/** One that writes text. */
+export interface OpenModel extends OpenedModel<CausalModel> {
   /** Without dropout. */
   readonly loss: LossFunction;
   /** The loss while training: dropout and noise draw from `random`. */
@@ -60,6 +64,19 @@ export async function openModel(folder: string, options: OpenModelOptions = {}):
 
 /** A model, with or without weights, as the jobs take it. */
 export function asOpenModel(folder: string, module: CausalModel, files?: ModelFiles): OpenModel {
+  return Object.assign(asOpenedModel(folder, module, files), {
+    loss: (batch: LossBatch) => module.loss(batch),
+    trainingLoss: (random: RandomState, options?: TrainingLossOptions) => (batch: LossBatch) =>
+      asTraining(random, options, () => module.loss(batch)),
+  });
+}
+
+/** The same of a model for whatever. */
+export function asOpenedModel<Module extends TextModel>(
+  folder: string,
+  module: Module,
+  files?: ModelFiles,
+): OpenedModel<Module> {
   const { shape } = module;
   return {
     folder,
@@ -71,7 +88,5 @@ export function asOpenModel(folder: string, module: CausalModel, files?: ModelFi
     get contextLength() {
       return shape.maxPositions - module.virtualTokens;
     },
-    loss: (batch) => module.loss(batch),
-    trainingLoss: (random, options) => (batch) => asTraining(random, options, () => module.loss(batch)),
   };
 }

@@ -6,6 +6,7 @@ import type { MergedOptions, Setting, SettingTable } from '@lowrank/settings';
 import { accepts } from '@lowrank/settings';
 import type { ObjectiveOptions } from '@lowrank/trainer';
 import { objectiveNamed, objectiveNames, objectiveSettings, trainingSettings } from '@lowrank/trainer';
+import { taskSettings } from './taskSettings.js';
 import {
   batchSettings,
   checkpointSettings,
@@ -41,7 +42,7 @@ export const objectiveTables: TablesByMethod = Object.fromEntries(
 );
 
 /** The settings that every run takes. */
-export const commonTables = [dataSettings, objectiveSettings, trainingSettings, batchSettings] as const;
+export const commonTables = [dataSettings, taskSettings, objectiveSettings, trainingSettings, batchSettings] as const;
 
 export type CommonOptions = MergedOptions<(typeof commonTables)[number]> & ObjectiveOptions;
 

@@ -1,0 +1,146 @@
+import type { SamplerState } from '@lowrank/data';
+import { batches, memoryRows, validationCut } from '@lowrank/data';
+import type { LossFunction } from '@lowrank/trainer';
+import { LowrankError } from '@lowrank/errors';
+import { asTraining } from '../jobs/openModel.js';
+import type { OpenTask } from '../jobs/openTask.js';
+import type { TaskContext, TaskRow, TaskUnit } from '../tasks/task.js';
+import { taskBatchOf } from '../tasks/taskBatch.js';
+import type { TaskMicroBatch } from '../tasks/taskLayout.js';
+import { chunked, countOf, layOutTask } from '../tasks/taskLayout.js';
+import { cutTaskRows, encodeTaskRows, readTaskRows, taskRecords } from '../tasks/taskRows.js';
+import { evaluationSource } from './readRows.js';
+import type { RunHooks, RunOptions, TrainingModel } from './runOptions.js';
+import type { RunData } from './textRun.js';
+import { bothGiven } from './textRun.js';
+
+/** A model with a head, and what its texts need. */
+export type TaskTraining = Omit<TrainingModel, 'open'> & { readonly open: OpenTask };
+
+/** Positions of one packed micro-batch, and of one that is evaluated. */
+const mostPacked = 4096;
+const mostEvaluated = 2048;
+
+/**
+ * Reads the rows of a task that a run learns from.
+ *
+ * @throws LowrankError `cli.conflict` for rows held out beside rows of their own; what the task throws for its rows
+ */
+export async function readTaskRun(model: TaskTraining, options: RunOptions, hooks: RunHooks): Promise<RunData> {
+  const { batchSize = 8, gradientAccumulation = 1, packing = true, shuffle, seed, validation, resume } = options;
+  if (validation !== undefined && options.evalData !== undefined) throw bothGiven();
+  const { open } = model;
+  const { task, labels, module } = open;
+  const all = readTaskRows(task, await taskRecords(options.data, options));
+  const cut = validation === undefined ? undefined : cutTaskRows(all, validationCut(validation));
+  const context = contextOf(model, options);
+  const units = await readUnits(model, { rows: cut?.train ?? all, part: 'train', context, hooks });
+  const perUnit = Math.max(...units.map(({ documents }) => documents.length));
+  const slots = batchSize * perUnit;
+  const layOut = (step: readonly TaskUnit[]): TaskMicroBatch[] =>
+    groups(step, batchSize).flatMap((part) =>
+      (packing ? chunked(part, Math.max(mostPacked, ...part.map(({ ids }) => ids.length))) : [part]).map((chunk) =>
+        layOutTask(chunk, { task, labels, model: module, packed: packing, slots }),
+      ),
+    );
+  const sampled = (state?: SamplerState) =>
+    batches(units, {
+      batchSize: batchSize * gradientAccumulation,
+      shuffle,
+      seed,
+      state,
+      layout: (step) => layOut(step as readonly TaskUnit[]),
+    });
+  const loss: LossFunction<string> = (inputs) => task.loss(module, taskBatchOf(inputs), inputs, labels);
+  return {
+    documents: memoryRows({ rows: units }),
+    known: units,
+    stepsPerEpoch: units.length / (batchSize * gradientAccumulation),
+    async layOut(steps) {
+      const held = cut?.validation ?? (await evaluationRows(model, options));
+      const heldUnits = held && (await readUnits(model, { rows: held, part: 'validation', context, hooks }));
+      return {
+        batches: sampled(resume?.data as SamplerState | undefined),
+        largest: largest(sampled(), steps),
+        evaluation: heldUnits && evaluationOf(open, heldUnits),
+        loss: (random) =>
+          random === undefined
+            ? loss
+            : (inputs) => asTraining(random, { neftuneAlpha: options.neftuneAlpha }, () => loss(inputs)),
+      };
+    },
+    close: () => Promise.resolve(),
+  };
+}
+
+async function evaluationRows({ open }: TaskTraining, options: RunOptions): Promise<TaskRow[] | undefined> {
+  const apart = await evaluationSource(options);
+  return apart && readTaskRows(open.task, await taskRecords(apart.source, apart.options));
+}
+
+export function contextOf(
+  { open, tokenizer }: Pick<TaskTraining, 'open' | 'tokenizer'>,
+  options: Pick<RunOptions, 'maxLength'> & TaskContext['options'],
+): TaskContext {
+  const { contextLength, labels } = open;
+  return { tokenizer, labels, maxLength: Math.min(options.maxLength ?? contextLength, contextLength), options };
+}
+
+async function readUnits(
+  { open }: TaskTraining,
+  {
+    rows,
+    part,
+    context,
+    hooks,
+  }: {
+    readonly rows: readonly TaskRow[];
+    readonly part: 'train' | 'validation';
+    readonly context: TaskContext;
+    readonly hooks: RunHooks;
+  },
+): Promise<TaskUnit[]> {
+  const units = encodeTaskRows(open.task, rows, context);
+  const tokens = units.reduce((sum, { ids }) => sum + ids.length, 0);
+  if (units.length === 0)
+    throw new LowrankError({ code: 'data.empty', what: 'the data', expected: 'at least one row', got: 'none' });
+  const { name, title } = open.task;
+  await hooks.onEvent?.({
+    type: 'data',
+    part,
+    name,
+    forms: title,
+    rows: rows.length,
+    tokens,
+    labelTokens: rows.length,
+  });
+  const cut = units.filter(({ fullLength, ids }) => fullLength > ids.length).length;
+  if (cut > 0)
+    await hooks.onEvent?.({
+      type: 'warning',
+      text: `${cut} of ${units.length} texts are cut to ${context.maxLength} tokens`,
+    });
+  return units;
+}
+
+/** Every document once, packed. */
+function evaluationOf({ task, labels, module }: OpenTask, units: readonly TaskUnit[]): TaskMicroBatch[] {
+  const chunks = chunked(units, mostEvaluated);
+  const slots = Math.max(...chunks.map(countOf));
+  return chunks.map((chunk) => layOutTask(chunk, { task, labels, model: module, packed: true, slots }));
+}
+
+/** The step that holds the largest micro-batch, among those that are looked at ahead. */
+function largest(all: Iterator<TaskMicroBatch[]>, steps: number): TaskMicroBatch[] {
+  let found: TaskMicroBatch[] = [];
+  const sizeOf = (step: readonly TaskMicroBatch[]): number => Math.max(0, ...step.map(({ size }) => size));
+  for (let step = 0; step < Math.min(steps, 2000); step++) {
+    const next = all.next().value as TaskMicroBatch[];
+    if (sizeOf(next) > sizeOf(found)) found = next;
+  }
+  return found;
+}
+
+function groups<T>(values: readonly T[], size: number): T[][] {
+  return Array.from({ length: Math.ceil(values.length / size) }, (_, at) => values.slice(at * size, (at + 1) * size));
+}

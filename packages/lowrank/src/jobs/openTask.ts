@@ -1,0 +1,172 @@
+import { LowrankError, shown } from '@lowrank/errors';
+import type { RecordRow } from '@lowrank/data';
+import type { HeadRequest, ModelFiles, TaskModel } from '@lowrank/models';
+import { headClasses, loadTaskModel, openFolder, readJson, taskTypes } from '@lowrank/models';
+import { openSafetensors } from '@lowrank/safetensors';
+import { findFamily } from '@lowrank/models';
+import { openAdapterFolder } from '../adapterFolder.js';
+import { loadingReporter } from '../front/loadingReporter.js';
+import type { Labels } from '../tasks/labels.js';
+import { labelKeys, namesIn, problemIn, unnamed } from '../tasks/labels.js';
+import type { Task, TaskName } from '../tasks/task.js';
+import { taskNames } from '../tasks/task.js';
+import { taskNamed, taskOfClass, taskOfRow, unknownTask } from '../tasks/tasks.js';
+import type { OpenedModel, OpenModelOptions } from './openModel.js';
+import { asOpenedModel } from './openModel.js';
+import { quantizationOf } from './quantization.js';
+
+/** A model of a folder with the head of a task. */
+export interface OpenTask extends OpenedModel<TaskModel> {
+  readonly task: Task;
+  readonly labels: Labels;
+}
+
+/** What an adapter's folder says of its task beside PEFT's files, which hold neither task nor names of labels. */
+export const taskFileName = 'task.json';
+
+/** Where a task and its labels are known from. */
+export interface TaskPlaces {
+  readonly model: string | ModelFiles;
+  readonly adapter?: string | ModelFiles | undefined;
+  readonly task?: TaskName | undefined;
+}
+
+type Json = Readonly<Record<string, unknown>>;
+
+/** What a folder, and an adapter for it, say of a task. */
+export interface KnownTask {
+  /** Undefined where neither names one. */
+  readonly task: Task | undefined;
+  /** Undefined where no labels are known. */
+  readonly labels: Labels | undefined;
+  /** Whether the model can be used for nothing but tasks. */
+  readonly isEncoder: boolean;
+}
+
+/** What is known of a task before rows are read: by the option, the adapter, the config. */
+export async function knownTask({ model, adapter, task: asked }: TaskPlaces): Promise<KnownTask> {
+  const files = await filesOf(model);
+  const config = await readJson(files, 'config.json');
+  const ofAdapter = adapter === undefined ? undefined : await taskOfAdapter(await filesOf(adapter));
+  const architectures = Array.isArray(config['architectures']) ? (config['architectures'] as unknown[]) : [];
+  const task =
+    asked === undefined
+      ? (ofAdapter?.task ?? architectures.map(taskOfClass).find((each) => each !== undefined))
+      : taskNamed(asked);
+  const own = labelsIn(config);
+  const count = ofAdapter?.count;
+  const known =
+    ofAdapter?.labels ?? (own !== undefined && (count === undefined || own.names.length === count) ? own : undefined);
+  const labels =
+    known ??
+    (count === undefined ? undefined : { names: unnamed(count), problem: 'single_label_classification' as const });
+  return { task, labels, isEncoder: findFamily(config['model_type'])?.isEncoder === true };
+}
+
+/** The task of rows that are read already. @throws LowrankError `tasks.unknown` */
+export function taskOf({ task, isEncoder }: KnownTask, records: readonly RecordRow[]): Task | undefined {
+  if (task !== undefined || !isEncoder) return task;
+  const [first] = records;
+  const found = first && taskOfRow(first.values);
+  if (found === undefined) throw unknownTask(first === undefined ? 'the rows' : `${first.name}, line ${first.line}`);
+  return found;
+}
+
+/** Names of labels in a config.json, where they are more than numbers. */
+function labelsIn(config: Json): Labels | undefined {
+  const names = namesIn(config);
+  if (names === undefined) return undefined;
+  return { names, problem: problemIn(config) ?? 'single_label_classification' };
+}
+
+async function taskOfAdapter(files: ModelFiles): Promise<{
+  readonly task: Task | undefined;
+  readonly labels: Labels | undefined;
+  readonly count: number | undefined;
+}> {
+  const source = await openAdapterFolder(files);
+  const kept = await readTaskFile(files);
+  const type = (source.config as Json)['task_type'];
+  const kind = Object.entries(taskTypes).find(([, name]) => name === type)?.[0];
+  const named = kept === undefined ? undefined : taskNames.find((name) => name === kept['task']);
+  const task = named === undefined ? taskOfClass(headClasses[kind as HeadRequest['kind']] ?? '') : taskNamed(named);
+  const { tensors } = await openSafetensors(source.weights);
+  const head = [...tensors.values()].find(({ name }) =>
+    /(^|\.)(classifier|classifier\.out_proj|score)\.(modules_to_save\.(default\.)?)?weight$/.test(name),
+  );
+  const fallback = kind === 'embedding' ? taskNamed('feature-extraction') : task;
+  return { task: fallback, labels: kept === undefined ? undefined : labelsIn(kept), count: head?.shape[0] };
+}
+
+async function readTaskFile(files: ModelFiles): Promise<Json | undefined> {
+  return (await files.file(taskFileName)) === undefined ? undefined : readJson(files, taskFileName);
+}
+
+/** task.json of an adapter's folder: what its columns mean. */
+export function taskFile({ task, labels }: Pick<OpenTask, 'task' | 'labels'>): Record<string, string> {
+  const content = { task: task.name, ...labelKeys(labels, task.kind) };
+  return { [taskFileName]: `${JSON.stringify(content, null, 2)}\n` };
+}
+
+/** config.json of a model with this head: its class, and what its columns mean. */
+export function taskConfig(config: Json, { task, labels }: Pick<OpenTask, 'task' | 'labels'>): Json {
+  const family = findFamily(config['model_type']);
+  const [given] = Array.isArray(config['architectures']) ? (config['architectures'] as unknown[]) : [];
+  const name = typeof given === 'string' ? given.replace(/(For[A-Z]\w*|LMHeadModel|Model)$/, '') : family?.className;
+  return {
+    ...config,
+    ...(name !== undefined && { architectures: [`${name}${headClasses[task.kind]}`] }),
+    ...labelKeys(labels, task.kind),
+  };
+}
+
+export interface OpenTaskOptions extends OpenModelOptions {
+  readonly seed?: number | undefined;
+}
+
+/** Loads a model folder with the head of a task. @throws LowrankError what loadTaskModel throws */
+export async function openTask(
+  folder: string,
+  { task, labels }: Pick<OpenTask, 'task' | 'labels'>,
+  options: OpenTaskOptions = {},
+): Promise<OpenTask> {
+  const files = await openFolder(folder);
+  const { onTransfer, onWarning, backend, seed } = options;
+  const module = await loadTaskModel(files, headOf({ task, labels }, seed), {
+    backend,
+    onWarning,
+    quantization: quantizationOf(options),
+    onProgress: loadingReporter(onTransfer),
+  });
+  return asOpenTask(folder, module, { task, labels, files });
+}
+
+/** The head that a task and its labels ask for. */
+export function headOf({ task, labels }: Pick<OpenTask, 'task' | 'labels'>, seed?: number): HeadRequest {
+  const { kind } = task;
+  return { kind, labels: kind === 'span' ? 2 : labels.names.length, seed };
+}
+
+export function asOpenTask(
+  folder: string,
+  module: TaskModel,
+  { task, labels, files }: Pick<OpenTask, 'task' | 'labels'> & { readonly files?: ModelFiles | undefined },
+): OpenTask {
+  return Object.assign(asOpenedModel(folder, module, files), { task, labels });
+}
+
+async function filesOf(place: string | ModelFiles): Promise<ModelFiles> {
+  return typeof place === 'string' ? openFolder(place) : place;
+}
+
+/** @throws LowrankError `tasks.needed` for a model that is for no task that anyone knows of */
+export function requireTask(task: Task | undefined, what: string): Task {
+  if (task !== undefined) return task;
+  throw new LowrankError({
+    code: 'tasks.needed',
+    what,
+    expected: (names) => `${names('task')} with it, or a model or adapter made for one`,
+    got: shown('none'),
+    setting: 'task',
+  });
+}

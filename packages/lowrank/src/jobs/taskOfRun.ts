@@ -1,0 +1,59 @@
+import { LowrankError } from '@lowrank/errors';
+import type { RowSource, RowSelection } from '@lowrank/data';
+import type { ObjectiveName } from '@lowrank/trainer';
+import { readTaskRows, taskRecords } from '../tasks/taskRows.js';
+import { labelsOfTrained } from '../tasks/labels.js';
+import type { TaskName } from '../tasks/task.js';
+import type { OpenTask } from './openTask.js';
+import { knownTask, taskOf } from './openTask.js';
+
+export interface TaskOfRunOptions extends Pick<RowSelection, 'columns' | 'split' | 'sampleBy'> {
+  readonly model: string;
+  readonly data: RowSource;
+  readonly task?: TaskName | undefined;
+  readonly initAdapter?: string | undefined;
+  readonly loss?: ObjectiveName | undefined;
+  readonly addTokens?: readonly string[] | undefined;
+  readonly groupByLength?: boolean | undefined;
+}
+
+/** The task of a run and what its rows are labelled with; undefined for a run that learns to write text. */
+export async function taskOfRun(options: TaskOfRunOptions): Promise<Pick<OpenTask, 'task' | 'labels'> | undefined> {
+  const { model, initAdapter: adapter } = options;
+  const known = await knownTask({ model, adapter, task: options.task });
+  if (known.task === undefined && !known.isEncoder) return undefined;
+  checkTaskOptions(options);
+  const records = await taskRecords(options.data, options);
+  const task = taskOf(known, records);
+  if (task === undefined) return undefined;
+  const ofRows = task.labels(readTaskRows(task, records), known.labels);
+  // What has been learned has its columns.
+  const labels = adapter === undefined || known.labels === undefined ? ofRows : labelsOfTrained(known.labels, ofRows);
+  return { task, labels };
+}
+
+/** Refuses what only texts that are written have. @throws LowrankError `cli.conflict` */
+export function checkTaskOptions(options: object): void {
+  const { loss = 'sft' } = options as { readonly loss?: string };
+  const given: readonly (readonly [string, boolean])[] = [
+    ['loss', loss !== 'sft'],
+    ['addTokens', isGiven(options, 'addTokens')],
+    ['groupByLength', (options as { readonly groupByLength?: boolean }).groupByLength === true],
+    ['completionAfter', isGiven(options, 'completionAfter')],
+    ['template', isGiven(options, 'template')],
+  ];
+  const [name] = given.find(([, isSet]) => isSet) ?? [];
+  if (name === undefined) return;
+  throw new LowrankError({
+    code: 'cli.conflict',
+    what: (names) => `${names(name)} with ${names('task')}`,
+    expected: 'one of the two',
+    got: 'both',
+    remedy: 'Tasks have losses of their own, and their rows are no texts to be written.',
+    setting: name,
+  });
+}
+
+function isGiven(options: object, name: string): boolean {
+  return (options as Readonly<Record<string, unknown>>)[name] !== undefined;
+}

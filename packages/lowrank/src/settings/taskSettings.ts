@@ -1,0 +1,38 @@
+import { choice, defineSettings, setting, wholeNumber } from '@lowrank/settings';
+import { taskNames } from '../tasks/task.js';
+
+/** What a model is used for, where that is not writing text. */
+export const taskSettings = defineSettings(
+  { code: 'tasks.settings', subject: 'the task setting' },
+  {
+    task: setting({
+      schema: choice(taskNames),
+      help: `${taskNames.join(', ')}: what the rows are for`,
+      see: './tasks',
+      value: 'name',
+      otherwise: 'as the model’s config, the adapter or, of an encoder, the rows say; else writing text',
+      cost: true,
+    }),
+    docStride: setting({
+      schema: wholeNumber({ min: 0 }),
+      help: 'of question-answering: tokens that the parts of a long context have in common (default 128)',
+      see: './tasks#question-answering',
+      value: 'tokens',
+      aliases: ['doc_stride'],
+    }),
+    maxAnswerLength: setting({
+      schema: wholeNumber({ min: 1 }),
+      help: 'of question-answering: most tokens of an answer (default 30)',
+      see: './tasks#question-answering',
+      value: 'tokens',
+      aliases: ['max_answer_length'],
+    }),
+    nBest: setting({
+      schema: wholeNumber({ min: 1 }),
+      help: 'of question-answering: so many answers, with their scores',
+      see: './tasks#question-answering',
+      value: 'n',
+      aliases: ['n_best_size'],
+    }),
+  },
+);

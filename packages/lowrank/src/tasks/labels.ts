@@ -1,0 +1,79 @@
+import { LowrankError } from '@lowrank/errors';
+
+/** How a text's labels are understood, in transformers' words: `problem_type`. */
+export type ProblemType = 'single_label_classification' | 'multi_label_classification' | 'regression';
+
+/** What a head's columns mean. */
+export interface Labels {
+  /** `id2label`, in order. */
+  readonly names: readonly string[];
+  readonly problem: ProblemType;
+}
+
+/** Names that stand for numbers alone, as transformers gives them where nothing is known. */
+export function unnamed(count: number): string[] {
+  return Array.from({ length: count }, (_, at) => `LABEL_${at}`);
+}
+
+/** `id2label` of a config.json or of an adapter's task.json; undefined where there is none. */
+export function namesIn(config: Readonly<Record<string, unknown>>): string[] | undefined {
+  const given = config['id2label'];
+  if (typeof given !== 'object' || given === null) return undefined;
+  const entries = Object.entries(given).map(([id, name]) => [Number(id), String(name)] as const);
+  if (entries.length === 0 || entries.some(([id]) => !Number.isInteger(id))) return undefined;
+  return entries.sort(([a], [b]) => a - b).map(([, name]) => name);
+}
+
+export function problemIn(config: Readonly<Record<string, unknown>>): ProblemType | undefined {
+  const given = config['problem_type'];
+  return problems.find((problem) => problem === given);
+}
+
+const problems: readonly ProblemType[] = ['single_label_classification', 'multi_label_classification', 'regression'];
+
+/** The keys of a config.json that say what a head's columns mean. */
+export function labelKeys({ names, problem }: Labels, kind: string): Readonly<Record<string, unknown>> {
+  if (kind === 'span' || kind === 'embedding') return {};
+  return {
+    id2label: Object.fromEntries(names.map((name, at) => [String(at), name])),
+    label2id: Object.fromEntries(names.map((name, at) => [name, at])),
+    ...(kind === 'sequence' && { problem_type: problem }),
+  };
+}
+
+/**
+ * Names of labels that rows give by name or by number: those that are known where all fit, else those of the rows, in
+ * order of the alphabet, numbers as numbers.
+ */
+export function namesOf(given: readonly (string | number)[], known: readonly string[] | undefined): string[] {
+  const distinct = [...new Set(given)];
+  const fits = (label: string | number): boolean =>
+    known !== undefined && (typeof label === 'number' ? label < known.length : known.includes(label));
+  if (known !== undefined && distinct.every(fits)) return [...known];
+  const numbers = distinct.filter((label) => typeof label === 'number');
+  if (numbers.length === distinct.length) return unnamed(numbers.reduce((most, label) => Math.max(most, label + 1), 1));
+  return [...new Set(distinct.map(String))].sort();
+}
+
+/** The column of a label. @throws LowrankError `tasks.label` for one that the model has no column for */
+export function labelId(label: string | number, { names }: Pick<Labels, 'names'>, where: string): number {
+  const id = typeof label === 'number' ? label : names.indexOf(label);
+  if (Number.isInteger(id) && id >= 0 && id < names.length) return id;
+  throw new LowrankError({
+    code: 'tasks.label',
+    what: where,
+    expected: `one of the labels ${names.slice(0, 12).join(', ')}${names.length > 12 ? ', …' : ''}`,
+    got: String(label),
+    remedy: 'Give rows with the labels that the model was trained on.',
+  });
+}
+
+/**
+ * The labels of a model that has been trained: its own; where those are numbers alone (`LABEL_0`), the names that rows
+ * have for them, in order, as far as there are as many columns.
+ */
+export function labelsOfTrained(known: Labels, ofRows: Labels): Labels {
+  const isUnnamed = known.names.every((name, at) => name === `LABEL_${at}`);
+  if (!isUnnamed || ofRows.names.length > known.names.length) return known;
+  return { names: known.names.map((name, at) => ofRows.names[at] ?? name), problem: ofRows.problem };
+}

@@ -1,0 +1,188 @@
+import type { TextSpan } from '@lowrank/data';
+import type { Tensor } from '@lowrank/tensor';
+import { add, crossEntropy, embedding, mul, permute, reshape, sub } from '@lowrank/tensor';
+import { bucketLength } from '@lowrank/data';
+import { badRow, has, textAt } from './rowKeys.js';
+import { answerF1, plainAnswer } from './scores.js';
+import type { Prediction, Task, TaskDocument, TaskRow } from './task.js';
+import { softmax } from './textClassification.js';
+
+interface Answer {
+  readonly text: string;
+  readonly start: number;
+}
+
+interface AskedRow extends TaskRow {
+  readonly question: string;
+  readonly context: string;
+  /** None where the context has no answer; undefined where it is asked for. */
+  readonly answers: readonly Answer[] | undefined;
+}
+
+interface AskedDocument extends TaskDocument {
+  /** The tokens of the context: first, and one past the last. */
+  readonly inside: readonly [number, number];
+  /** The part of the context that each of these came from. */
+  readonly spans: readonly TextSpan[];
+  /** First and last token of the answer; 0 and 0 where it is not in this part. Undefined where it is asked for. */
+  readonly answer: readonly [number, number] | undefined;
+}
+
+/**
+ * Where a context answers a question: cross-entropy of the answer's first and of its last token over the document's
+ * tokens, (start + end)/2, as ...ForQuestionAnswering; an answer outside the document is its first token. Contexts that
+ * are too long become several documents that overlap by `docStride` tokens. Padding takes no part in the softmax, where
+ * transformers lets it.
+ */
+export const questionAnswering: Task<AskedRow, AskedDocument> = {
+  name: 'question-answering',
+  title: 'finding answers in texts',
+  kind: 'span',
+  rows: '{"question", "context", "answer_start", "answer_text"}, or SQuAD\'s "answers"',
+  headline: 'f1',
+  matches: (values) => has(values, 'question', 'context'),
+
+  read(record, { isAsked }) {
+    const [question, context] = [textAt(record, 'question'), textAt(record, 'context')];
+    const row = { line: record.line, key: `${question}\n${context}`, question, context };
+    const answers = answersIn(record.values);
+    if (answers === undefined && !isAsked)
+      return badRow(record, 'answer_start', '"answer_start" and "answer_text", or "answers"', undefined);
+    for (const { text, start } of answers ?? [])
+      if (context.slice(start, start + text.length) !== text && !isAsked)
+        return badRow(record, 'answer_start', `where the context says ${JSON.stringify(text)}`, start);
+    return { ...row, answers };
+  },
+
+  labels: () => ({ names: ['start', 'end'], problem: 'single_label_classification' }),
+
+  encode({ question, context, answers }, { tokenizer, maxLength, options }) {
+    const asked = tokenizer.encode(question.trimStart(), { addSpecialTokens: false });
+    const { ids: text, spans } = tokenizer.encodeWithSpans(context);
+    const around = tokenizer.assemble([], []).ids.length;
+    // A question that leaves no room loses its end.
+    const room = Math.max(1, maxLength - around - asked.length);
+    const head = asked.slice(0, Math.max(0, maxLength - around - room));
+    const stride = Math.min(options.docStride ?? 128, room - 1);
+    const parts: (readonly AskedDocument[])[] = [];
+    for (let from = 0; ; from += room - stride) {
+      const part = text.slice(from, from + room);
+      const { ids, types, starts } = tokenizer.assemble(head, part);
+      const start = starts[1] ?? 0;
+      const own = spans.slice(from, from + room);
+      const inside = [start, start + part.length] as const;
+      const answer = answers === undefined ? undefined : answerIn(answers[0], { spans: own, start });
+      parts.push([{ ids, types, inside, spans: own, answer, fullLength: ids.length }]);
+      if (from + room >= text.length) return parts;
+    }
+  },
+
+  targets({ placed, slots }) {
+    const width = bucketLength(Math.max(1, ...placed.map(({ document: { ids } }) => ids.length)));
+    const places = new Int32Array(slots * width);
+    const outside = new Float32Array(slots * width).fill(1);
+    const labels = new Int32Array(2 * slots).fill(-100);
+    placed.forEach(({ document, start }, slot) => {
+      document.ids.forEach((_, at) => {
+        places[slot * width + at] = start + at;
+        outside[slot * width + at] = 0;
+      });
+      if (document.answer === undefined) return;
+      [labels[slot], labels[slots + slot]] = document.answer;
+    });
+    return {
+      places: { data: places, shape: [slots * width] },
+      outside: { data: outside, shape: [slots, width] },
+      labels: { data: labels, shape: [2 * slots] },
+    };
+  },
+
+  weight: (documents) => documents.length,
+
+  loss(model, batch, { places, outside, labels }) {
+    if (places === undefined || outside === undefined || labels === undefined) throw new TypeError('no places');
+    const [slots = 0, width = 0] = outside.shape;
+    // [B·T, 2] → [2, slots, width]
+    const rows = permute(reshape(embedding(model.logits(batch), places), [slots, width, 2]), [2, 0, 1]);
+    const hidden: Tensor = mul(outside, -1e9);
+    const logits = reshape(add(mul(rows, sub(1, outside)), hidden), [2 * slots, width]);
+    return { loss: mul(crossEntropy(logits, labels, { reduction: 'sum' }), 0.5), measures: {} };
+  },
+
+  outputs: (model, batch) => model.logits(batch),
+
+  predict({ context }, outputs, { options }) {
+    const { maxAnswerLength = 30, nBest = 20 } = options;
+    const candidates = outputs.flatMap(({ document, values }) => {
+      const logit = (at: number, end: number): number => values[2 * at + end] ?? -Infinity;
+      const [first, last] = document.inside;
+      const best = (end: number): number[] =>
+        Array.from({ length: last - first }, (_, at) => first + at)
+          .sort((a, b) => logit(b, end) - logit(a, end))
+          .slice(0, Math.max(nBest, 20));
+      return best(0).flatMap((from) =>
+        best(1).flatMap((to) => {
+          if (to < from || to - from + 1 > maxAnswerLength) return [];
+          const [open, close] = [document.spans[from - first], document.spans[to - first]];
+          if (open === undefined || close === undefined) return [];
+          return [
+            { start: open.start, answer: context.slice(open.start, close.end), logit: logit(from, 0) + logit(to, 1) },
+          ];
+        }),
+      );
+    });
+    candidates.sort((a, b) => b.logit - a.logit);
+    const kept = candidates.slice(0, nBest);
+    const scores = softmax(kept.map(({ logit }) => logit));
+    const answers = kept.map(({ answer, start }, at) => ({ answer, start, score: scores[at] ?? 0 }));
+    const [first = { answer: '', start: 0, score: 0 }] = answers;
+    return options.nBest === undefined ? first : { ...first, answers };
+  },
+
+  score(rows, predictions) {
+    const best = (of: (wanted: string, said: string) => number): number => {
+      const all = rows.map(({ answers = [] }, at) => {
+        const said = String((predictions[at] as Prediction)['answer'] ?? '');
+        return Math.max(
+          ...(answers.length === 0 ? [''] : answers.map(({ text }) => text)).map((text) => of(text, said)),
+        );
+      });
+      return all.reduce((sum, value) => sum + value, 0) / all.length;
+    };
+    return {
+      exact_match: best((wanted, said) => Number(plainAnswer(wanted) === plainAnswer(said))),
+      f1: best(answerF1),
+    };
+  },
+};
+
+function answersIn(values: Readonly<Record<string, unknown>>): Answer[] | undefined {
+  const [start, text, squad] = [values['answer_start'], values['answer_text'], values['answers']];
+  if (typeof start === 'number' && typeof text === 'string') return [{ start, text }];
+  if (typeof squad !== 'object' || squad === null) return undefined;
+  const list: unknown[] = Array.isArray(squad) ? squad : columns(squad as Record<string, unknown>);
+  return list.flatMap((item) => {
+    const { text: own, answer_start: at } = item as Record<string, unknown>;
+    return typeof own === 'string' && typeof at === 'number' ? [{ text: own, start: at }] : [];
+  });
+}
+
+/** `{ text: […], answer_start: […] }` */
+function columns({ text, answer_start: start }: Record<string, unknown>): object[] {
+  if (!Array.isArray(text) || !Array.isArray(start)) return [];
+  return text.map((own: unknown, at) => ({ text: own, answer_start: start[at] as unknown }));
+}
+
+/** First and last token of an answer whose whole is in this part; else the first of the document. */
+function answerIn(
+  answer: Answer | undefined,
+  { spans, start }: { readonly spans: readonly TextSpan[]; readonly start: number },
+): readonly [number, number] {
+  if (answer === undefined) return [0, 0];
+  const end = answer.start + answer.text.length;
+  const first = spans.findLastIndex((span) => span.start <= answer.start);
+  const last = spans.findIndex((span) => span.end >= end);
+  const [open, close] = [spans[first], spans[last]];
+  const isWhole = open !== undefined && close !== undefined && open.end > answer.start && last >= first;
+  return isWhole ? [start + first, start + last] : [0, 0];
+}

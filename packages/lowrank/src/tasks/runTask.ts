@@ -1,0 +1,68 @@
+import type { Backend } from '@lowrank/tensor';
+import { compile } from '@lowrank/tensor';
+import type { OpenTask } from '../jobs/openTask.js';
+import type { Output, TaskUnit } from './task.js';
+import { chunked, countOf, layOutTask } from './taskLayout.js';
+import { taskBatchOf } from './taskBatch.js';
+
+export interface RunTaskOptions {
+  readonly backend: Backend;
+  readonly signal?: AbortSignal | undefined;
+  /** Whether rows have what a loss compares with. */
+  readonly withLoss?: boolean;
+  readonly onProgress?: ((done: number, of: number) => void) | undefined;
+}
+
+export interface TaskAnswers {
+  /** By the place of their row. */
+  readonly outputs: ReadonlyMap<number, readonly Output[]>;
+  /** Mean; NaN where it was not asked for. */
+  readonly loss: number;
+}
+
+/** Positions of a batch that is asked. */
+const most = 2048;
+
+/** What a model says of every document, packed into sequences; and the mean loss where there are answers. */
+export async function runTask(
+  { module, task, labels }: OpenTask,
+  units: readonly TaskUnit[],
+  { backend, signal, withLoss = false, onProgress }: RunTaskOptions,
+): Promise<TaskAnswers> {
+  const chunks = chunked(units, most);
+  const slots = Math.max(1, ...chunks.map(countOf));
+  const step = compile(backend, (inputs: Parameters<typeof taskBatchOf>[0]) => {
+    const batch = taskBatchOf(inputs);
+    return {
+      outputs: task.outputs(module, batch, inputs),
+      ...(withLoss && { loss: task.loss(module, batch, inputs, labels).loss }),
+    };
+  });
+  const outputs = new Map<number, Output[]>();
+  let [loss, weight, done] = [0, 0, 0];
+  try {
+    for (const chunk of chunks) {
+      if (signal?.aborted === true) break;
+      const batch = layOutTask(chunk, { task, labels, model: module, packed: true, slots });
+      const results: Readonly<Record<string, Promise<ArrayLike<number>>>> = await step.run(batch.inputs);
+      const values = Float32Array.from((await results['outputs']) ?? []);
+      if (withLoss) loss += (await results['loss'])?.[0] ?? NaN;
+      weight += batch.weight;
+      const byToken = task.kind === 'tokens' || task.kind === 'span';
+      const width = values.length / (byToken ? batch.size : slots);
+      const owners = chunk.flatMap(({ documents, row }) => documents.map(() => row));
+      batch.placed.forEach(({ document, start }, slot) => {
+        const from = byToken ? start : slot;
+        const rows = byToken ? document.ids.length : 1;
+        const own = values.slice(from * width, (from + rows) * width);
+        const row = owners[slot] ?? -1;
+        outputs.set(row, [...(outputs.get(row) ?? []), { document, values: own }]);
+      });
+      done += chunk.length;
+      onProgress?.(done, units.length);
+    }
+  } finally {
+    await step.dispose();
+  }
+  return { outputs, loss: withLoss ? loss / weight : NaN };
+}

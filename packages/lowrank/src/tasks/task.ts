@@ -1,0 +1,113 @@
+import type { EncodedRow, RecordRow, TextTokenizer } from '@lowrank/data';
+import type { HeadKind, TaskBatch, TaskModel } from '@lowrank/models';
+import type { HostTensor, Tensor } from '@lowrank/tensor';
+import type { MeasuredLoss } from '@lowrank/trainer';
+import type { Labels } from './labels.js';
+
+export const taskNames = [
+  'text-classification',
+  'token-classification',
+  'question-answering',
+  'feature-extraction',
+] as const;
+export type TaskName = (typeof taskNames)[number];
+
+/** A row of a task, checked. */
+export interface TaskRow {
+  readonly line: number;
+  /** What is asked, as a text: rows that ask the same are held out together. */
+  readonly key: string;
+}
+
+/** A text as the model reads it: a sequence of tokens that sees itself alone. */
+export interface TaskDocument {
+  readonly ids: readonly number[];
+  /** 0 in the first text of a pair, 1 in the second. */
+  readonly types: readonly number[];
+  /** Tokens before truncation. */
+  readonly fullLength: number;
+}
+
+/** What is drawn into batches: a row of several documents that belong together, or one of them. */
+export interface TaskUnit<Document extends TaskDocument = TaskDocument> extends EncodedRow {
+  readonly documents: readonly Document[];
+  /** The place of its row. */
+  readonly row: number;
+}
+
+/** Settings of tasks, as their table declares them. */
+export interface TaskOptions {
+  readonly docStride?: number | undefined;
+  readonly maxAnswerLength?: number | undefined;
+  readonly nBest?: number | undefined;
+  readonly temperature?: number | undefined;
+}
+
+export interface TaskContext {
+  readonly tokenizer: TextTokenizer;
+  readonly labels: Labels;
+  readonly maxLength: number;
+  readonly options: TaskOptions;
+}
+
+/** Where documents lie in a batch. */
+export interface Placed<Document extends TaskDocument = TaskDocument> {
+  readonly document: Document;
+  /** Its first token among all B·T positions. */
+  readonly start: number;
+}
+
+export interface TargetLayout<Document extends TaskDocument = TaskDocument> {
+  readonly placed: readonly Placed<Document>[];
+  /** Documents that the batch has room for. */
+  readonly slots: number;
+  /** B·T. */
+  readonly size: number;
+  readonly labels: Labels;
+}
+
+/** Inputs of a batch within a traced function, by name. */
+export type TaskInputs = Readonly<Record<string, Tensor>>;
+
+/** What a model said of a document: rows of its logits. */
+export interface Output<Document extends TaskDocument = TaskDocument> {
+  readonly document: Document;
+  readonly values: Float32Array;
+}
+
+/** What is printed of a row, as JSON. */
+export type Prediction = Readonly<Record<string, unknown>>;
+export type Scores = Readonly<Record<string, number>>;
+
+/**
+ * What a model is used for: an object in a file of its own, listed in tasks.ts. Training, evaluation, prediction and
+ * comparison use these members and know no task by name.
+ */
+export interface Task<Row extends TaskRow = TaskRow, Document extends TaskDocument = TaskDocument> {
+  readonly name: TaskName;
+  /** In sentences. */
+  readonly title: string;
+  readonly kind: HeadKind;
+  /** Forms of its rows, for errors. */
+  readonly rows: string;
+  /** The score that comparisons go by. */
+  readonly headline: string;
+  /** Whether records of these keys are its rows. */
+  matches(values: Readonly<Record<string, unknown>>): boolean;
+  /** A record as a row; `asked` alone where there is nothing to compare an answer with. @throws LowrankError */
+  read(record: RecordRow, options: { readonly isAsked: boolean }): Row;
+  /** What rows are labelled with. */
+  labels(rows: readonly Row[], known: Labels | undefined): Labels;
+  /** A row as the model reads it: units of documents. */
+  encode(row: Row, context: TaskContext): readonly (readonly Document[])[];
+  /** What the loss compares with, besides the documents themselves. */
+  targets(layout: TargetLayout<Document>): Readonly<Record<string, HostTensor>>;
+  /** What a batch of such documents counts as in a mean. */
+  weight(documents: readonly Document[]): number;
+  /** Σ over what `weight` counts. */
+  loss(model: TaskModel, batch: TaskBatch, inputs: TaskInputs, labels: Labels): MeasuredLoss;
+  /** What predictions are made from: rows of numbers, for each document or for each token. */
+  outputs(model: TaskModel, batch: TaskBatch, inputs: TaskInputs): Tensor;
+  predict(row: Row, outputs: readonly Output<Document>[], context: TaskContext): Prediction;
+  score(rows: readonly Row[], predictions: readonly Prediction[], context: Pick<TaskContext, 'labels'>): Scores;
+}

@@ -1,0 +1,44 @@
+import type { RecordRow, RowSelection, RowSource, TextRow } from '@lowrank/data';
+import { cutValidation, recordsOf } from '@lowrank/data';
+import type { Task, TaskContext, TaskRow, TaskUnit } from './task.js';
+import { unitOf } from './taskLayout.js';
+
+/** Records of a source under the keys that tasks know. */
+export async function taskRecords(
+  source: RowSource,
+  { columns = {}, split, sampleBy }: Pick<RowSelection, 'columns' | 'split' | 'sampleBy'> = {},
+): Promise<RecordRow[]> {
+  const records = await recordsOf(source, { split, sampleBy });
+  const renamed = Object.entries(columns);
+  if (renamed.length === 0) return records;
+  return records.map((record) => ({
+    ...record,
+    values: { ...record.values, ...Object.fromEntries(renamed.map(([key, own]) => [key, record.values[own]])) },
+  }));
+}
+
+export function readTaskRows(task: Task, records: readonly RecordRow[], isAsked = false): TaskRow[] {
+  return records.map((record) => task.read(record, { isAsked }));
+}
+
+/** Rows that are trained on and rows that are held out, as `--validation` cuts them: what is asked stays together. */
+export function cutTaskRows(
+  rows: readonly TaskRow[],
+  cut: { readonly size: number; readonly seed: number },
+): {
+  readonly train: TaskRow[];
+  readonly validation: TaskRow[];
+} {
+  const texts = rows.map(({ line, key }): TextRow => ({ line, text: key }));
+  const { validation } = cutValidation(texts, cut);
+  const held = new Set(validation);
+  const side = (isHeld: boolean): TaskRow[] => rows.filter((_, at) => held.has(texts[at] as TextRow) === isHeld);
+  return { train: side(false), validation: side(true) };
+}
+
+/** Rows as units of documents. */
+export function encodeTaskRows(task: Task, rows: readonly TaskRow[], context: TaskContext): TaskUnit[] {
+  return rows.flatMap((row, at) =>
+    task.encode(row, context).map((documents) => unitOf(documents, { line: row.line, row: at })),
+  );
+}

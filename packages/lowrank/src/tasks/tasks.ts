@@ -1,0 +1,49 @@
+import { LowrankError } from '@lowrank/errors';
+import { featureExtraction } from './featureExtraction.js';
+import { questionAnswering } from './questionAnswering.js';
+import type { Task, TaskName } from './task.js';
+import { textClassification } from './textClassification.js';
+import { tokenClassification } from './tokenClassification.js';
+
+/** Every task by its name. */
+const tasks: Readonly<Record<TaskName, Task>> = {
+  'text-classification': textClassification as unknown as Task,
+  'token-classification': tokenClassification as unknown as Task,
+  'question-answering': questionAnswering as unknown as Task,
+  'feature-extraction': featureExtraction as unknown as Task,
+};
+
+export function taskNamed(name: TaskName): Task {
+  return tasks[name];
+}
+
+const all = Object.values(tasks);
+
+/** The task that a class of transformers or a task type of PEFT is made for. */
+export function taskOfClass(architecture: unknown): Task | undefined {
+  const name = String(architecture);
+  return all.find(({ kind }) => name.endsWith(classOf[kind]));
+}
+
+const classOf = {
+  sequence: 'ForSequenceClassification',
+  tokens: 'ForTokenClassification',
+  span: 'ForQuestionAnswering',
+  embedding: 'ForFeatureExtraction',
+} as const;
+
+/** The task that rows of these keys are for. */
+export function taskOfRow(values: Readonly<Record<string, unknown>>): Task | undefined {
+  return all.find((task) => task.matches(values));
+}
+
+export function unknownTask(where: string): LowrankError {
+  return new LowrankError({
+    code: 'tasks.unknown',
+    what: where,
+    expected: `rows of a task: ${all.map(({ name, rows }) => `${name} ${rows}`).join('; ')}`,
+    got: 'others',
+    remedy: 'Say which task it is: task.',
+    setting: 'task',
+  });
+}

@@ -1,0 +1,169 @@
+import type { RecordRow } from '@lowrank/data';
+import type { HostTensor } from '@lowrank/tensor';
+import type { MeasuredLoss } from '@lowrank/trainer';
+import { crossEntropy, mul, reshape, square, sub, sum } from '@lowrank/tensor';
+import { encodeTexts } from './encodeTexts.js';
+import type { Labels } from './labels.js';
+import { labelId, namesOf } from './labels.js';
+import { binaryCrossEntropy, rightAnswers } from './losses.js';
+import { badRow, has, optionalText, textAt } from './rowKeys.js';
+import { labelScores, multiLabelScores, regressionScores } from './scores.js';
+import type { Prediction, Task, TaskDocument, TaskRow } from './task.js';
+
+type Label = string | number;
+
+interface ClassifiedRow extends TaskRow {
+  readonly texts: readonly [string, string | undefined];
+  /** One label, several, or numbers; undefined where the answer is asked for. */
+  readonly label: Label | readonly Label[] | undefined;
+}
+
+interface ClassifiedDocument extends TaskDocument {
+  readonly label: ClassifiedRow['label'];
+}
+
+/**
+ * A label for a text or a pair of texts: cross-entropy of one label, binary cross-entropy of several at once, squared
+ * error of numbers, each as transformers' ...ForSequenceClassification computes it (the mean over rows, and of several
+ * columns over these).
+ */
+export const textClassification: Task<ClassifiedRow, ClassifiedDocument> = {
+  name: 'text-classification',
+  title: 'classifying texts',
+  kind: 'sequence',
+  rows: '{"text", "label"}, with "text_pair" for pairs and "labels" for several at once',
+  headline: 'accuracy',
+  matches: (values) => has(values, 'text', 'label') || has(values, 'text', 'labels'),
+
+  read(record, { isAsked }) {
+    const { line, values } = record;
+    const texts = [textAt(record, 'text'), optionalText(record, 'text_pair')] as const;
+    const given = values['label'] ?? values['labels'] ?? undefined;
+    if (given === undefined && !isAsked) badRow(record, 'label', 'a label: a name or a number', given);
+    return { line, key: texts.join('\n'), texts, label: labelIn(record, given) };
+  },
+
+  labels(rows, known) {
+    const given = rows.flatMap(({ label }) => (label === undefined ? [] : [label]));
+    if (given.length === 0) return known ?? { names: ['LABEL_0', 'LABEL_1'], problem: 'single_label_classification' };
+    if (
+      given.every((label) => Array.isArray(label) && label.length > 0 && label.every(isFraction)) ||
+      given.some(isFraction)
+    ) {
+      const count = Math.max(...given.map((label) => (Array.isArray(label) ? label.length : 1)));
+      return { names: Array.from({ length: count }, (_, at) => `LABEL_${at}`), problem: 'regression' };
+    }
+    const problem = given.some((label) => Array.isArray(label))
+      ? 'multi_label_classification'
+      : 'single_label_classification';
+    return { names: namesOf(given.flat(), known?.names), problem };
+  },
+
+  encode: ({ texts, label }, context) => [[{ ...encodeTexts(texts, context), label }]],
+
+  targets({ placed, slots, labels }): Readonly<Record<string, HostTensor>> {
+    const { names, problem } = labels;
+    if (problem === 'single_label_classification') {
+      const data = new Int32Array(slots).fill(-100);
+      placed.forEach(({ document: { label } }, at) => {
+        if (label !== undefined) data[at] = labelId(label as Label, labels, 'a row');
+      });
+      return { labels: { data, shape: [slots] } };
+    }
+    const targets = new Float32Array(slots * names.length);
+    const weights = new Float32Array(slots);
+    placed.forEach(({ document: { label } }, at) => {
+      if (label === undefined) return;
+      weights[at] = 1;
+      targets.set(columnsOf(label, labels), at * names.length);
+    });
+    const matrix: HostTensor = { data: targets, shape: [slots, names.length] };
+    return { targets: matrix, weights: { data: weights, shape: [slots] } };
+  },
+
+  weight: (documents) => documents.length,
+
+  loss(model, batch, inputs, { names, problem }): MeasuredLoss {
+    const logits = model.logits(batch);
+    const { labels, targets, weights } = inputs;
+    if (labels !== undefined)
+      return {
+        loss: crossEntropy(logits, labels, { reduction: 'sum' }),
+        measures: { accuracy: rightAnswers(logits, labels) },
+      };
+    if (targets === undefined || weights === undefined) throw new TypeError('a batch without targets');
+    const each = problem === 'regression' ? square(sub(logits, targets)) : binaryCrossEntropy(logits, targets);
+    const counted = mul(each, reshape(weights, [weights.size, 1]));
+    return { loss: mul(sum(counted), 1 / names.length), measures: {} };
+  },
+
+  outputs: (model, batch) => model.logits(batch),
+
+  predict(_, outputs, { labels }) {
+    const logits = [...(outputs[0]?.values ?? [])];
+    return prediction(logits, labels);
+  },
+
+  score(rows, predictions, { labels }) {
+    const { names, problem } = labels;
+    const logits = predictions.map((each) => each['logits'] as readonly number[]);
+    if (problem === 'regression')
+      return regressionScores(
+        rows.flatMap(({ label }) => columnsOf(label ?? 0, labels)),
+        logits.flat(),
+      );
+    if (problem === 'multi_label_classification')
+      return multiLabelScores(
+        rows.map(({ label }) => columnsOf(label ?? [], labels).map((value) => value > 0)),
+        logits.map((row) => row.map((value) => value > 0)),
+      );
+    return labelScores(
+      rows.map(({ label, line }) => labelId(label as Label, labels, `line ${line}`)),
+      logits.map(largest),
+      names.length,
+    );
+  },
+};
+
+function isFraction(label: unknown): boolean {
+  return typeof label === 'number' && !(Number.isInteger(label) && label >= 0);
+}
+
+function labelIn(record: RecordRow, given: unknown): ClassifiedRow['label'] {
+  const isLabel = (value: unknown): value is Label =>
+    (typeof value === 'string' && value !== '') || (typeof value === 'number' && Number.isFinite(value));
+  if (given === undefined || isLabel(given)) return given;
+  if (Array.isArray(given) && given.every(isLabel)) return given;
+  return badRow(record, 'label' in record.values ? 'label' : 'labels', 'a name or a number, or a list of them', given);
+}
+
+/** What a row's columns are to be: numbers, or 1 for each label that it has. */
+function columnsOf(label: Label | readonly Label[], labels: Labels): number[] {
+  const list = Array.isArray(label) ? (label as readonly Label[]) : [label as Label];
+  if (labels.problem === 'regression') return list.map(Number);
+  const columns = new Array<number>(labels.names.length).fill(0);
+  for (const each of list) columns[labelId(each, labels, 'a row')] = 1;
+  return columns;
+}
+
+/** The first of the largest. */
+export function largest(values: readonly number[]): number {
+  return values.reduce((best, value, at) => (value > (values[best] ?? -Infinity) ? at : best), 0);
+}
+
+/** Probabilities by name: of one label a softmax, of several a sigmoid each. */
+function prediction(logits: readonly number[], { names, problem }: Labels): Prediction {
+  if (problem === 'regression') return { label: logits.length === 1 ? logits[0] : logits, logits };
+  const isSingle = problem === 'single_label_classification';
+  const all = isSingle ? softmax(logits) : logits.map((value) => 1 / (1 + Math.exp(-value)));
+  const probabilities = Object.fromEntries(names.map((name, at) => [name, all[at] ?? 0]));
+  const label = isSingle ? names[largest(logits)] : names.filter((_, at) => (logits[at] ?? 0) > 0);
+  return { label, probabilities, logits };
+}
+
+export function softmax(logits: readonly number[]): number[] {
+  const top = Math.max(...logits);
+  const exps = logits.map((value) => Math.exp(value - top));
+  const total = exps.reduce((sum, value) => sum + value, 0);
+  return exps.map((value) => value / total);
+}
