@@ -49,6 +49,7 @@ const settings = defineSettings(
 // #endregion settings
 
 const llama = { targets: ['k_proj', 'v_proj', 'down_proj'], feedforward: ['down_proj'] };
+const bert = { targets: ['key', 'value', 'output.dense'], feedforward: ['output.dense'] };
 const gemma = { targets: ['q_proj', 'v_proj', 'down_proj'], feedforward: ['down_proj'] };
 
 /**
@@ -72,6 +73,8 @@ const defaults: Readonly<
   qwen3: gemma,
   phi: { targets: ['q_proj', 'v_proj', 'fc2'], feedforward: ['fc2'] },
   phi3: { targets: ['qkv_proj', 'down_proj'], feedforward: ['down_proj'] },
+  bert,
+  roberta: bert,
   gpt2: { targets: ['c_attn', 'mlp.c_proj'], feedforward: ['mlp.c_proj'] },
   gpt_neox: { targets: ['query_key_value', 'dense_4h_to_h'], feedforward: ['dense_4h_to_h'] },
 };

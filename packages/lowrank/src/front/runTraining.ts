@@ -61,7 +61,7 @@ async function readData(model: TrainingModel | TaskTraining, options: RunOptions
 }
 
 async function trainOn(
-  model: Pick<TrainingModel, 'backend'>,
+  model: TrainingModel | TaskTraining,
   options: RunOptions,
   { hooks, learned, data }: { readonly hooks: RunHooks; readonly learned: Learned; readonly data: RunData },
 ): Promise<Pick<FinishedRun, 'result' | 'held'>> {
@@ -82,6 +82,7 @@ async function trainOn(
   const backend = await model.backend();
   const { method, applied } = learned;
   const { betweenSteps } = hooks;
+  const writer = isTask(model) ? undefined : model.open;
   const training = train<TrainSession<string>, string>({
     ...trainerOptions(options),
     ...savingOptions(options, hooks, learned),
@@ -96,7 +97,8 @@ async function trainOn(
     batches,
     largest,
     evaluation,
-    measure: measured && (({ backend: device }, signal) => measured({ open: model.open, backend: device, signal })),
+    measure:
+      measured && writer && (({ backend: device }, signal) => measured({ open: writer, backend: device, signal })),
     bestBy: decides === 'loss' ? undefined : { measure: decides.replaceAll('-', '_'), isHigherBetter: true },
     // What the run goes on from has been trained already.
     reference: hooks.baseline === true && options.resume === undefined ? () => loss() : undefined,
