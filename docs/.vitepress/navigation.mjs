@@ -64,6 +64,7 @@ export const navigation = [
       page('Memory', '/memory', 'what a run needs, `lowrank plan`, checkpointing'),
       page('Other methods', '/methods', 'BitFit, prompt and prefix tuning, bottleneck adapters, IA³, random subspaces'),
       page('Preferences', '/preferences', 'DPO, ORPO, KTO, SimPO: equations, settings, TRL’s names'),
+      page('Tasks', '/tasks', 'classification, tagging, question answering, embeddings: rows, heads, scores'),
       page('Comparing methods and ranks', '/comparing', 'compare, sweep, metrics; how budgets are made fair'),
       page('Serving adapters', '/serving', 'several adapters on one model, row by row, hot swap, merging in place'),
       page('Several machines', '/queue', 'sweeps and comparisons over workers, through Redis'),

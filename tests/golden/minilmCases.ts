@@ -23,9 +23,13 @@ const lines = (path: string, count: number): string =>
 
 /**
  * Twenty steps of MiniLM with LoRA and a head on sentiment, from the adapter that PEFT began: loss and gradient norm of
- * each step, and the evaluation before and after, within 1e-4 of PyTorch.
+ * each step, and with all steps the evaluation before and after, within 1e-4 of PyTorch.
  */
-export async function expectMinilmTrajectory(backend: Backend, name: 'golden' | 'golden-clip'): Promise<void> {
+export async function expectMinilmTrajectory(
+  backend: Backend,
+  name: 'golden' | 'golden-clip',
+  { steps: count = 20 }: { readonly steps?: number } = {},
+): Promise<void> {
   const home = `${shared}golden/minilm-sentiment`;
   const golden = JSON.parse(readFileSync(`${home}/${name}.json`, 'utf8')) as Golden;
   using folder = scratch();
@@ -37,14 +41,16 @@ export async function expectMinilmTrajectory(backend: Backend, name: 'golden' | 
   const initial = `${home}/adapter-initial`;
   const evaluate = (adapter: string): ReturnType<typeof evaluateTask> =>
     evaluateTask({ backend, model, adapter, data: valid, task: 'text-classification', maxLength: 128 });
-  const before = await evaluate(initial);
+  // A software GPU takes half a minute for a step: what an evaluation is like, a few steps show too.
+  const isWhole = count === 20;
+  const before = isWhole ? await evaluate(initial) : undefined;
   await fineTuneFolder({
     backend,
     model,
     data: train,
     output,
     initAdapter: initial,
-    steps: 20,
+    steps: count,
     batchSize: 8,
     shuffle: false,
     maxLength: 128,
@@ -56,14 +62,15 @@ export async function expectMinilmTrajectory(backend: Backend, name: 'golden' | 
       if (event.type === 'step') steps.push({ loss: event.loss, gradNorm: event.gradNorm });
     },
   });
-  const after = await evaluate(output);
-  expect(steps.length).toBe(20);
-  const off = golden.steps.flatMap(({ loss, grad_norm: norm }, at) => {
+  expect(steps.length).toBe(count);
+  const off = golden.steps.slice(0, count).flatMap(({ loss, grad_norm: norm }, at) => {
     const got = steps[at];
     const isNear = Math.abs((got?.loss ?? NaN) - loss) < 1e-4 && Math.abs((got?.gradNorm ?? NaN) - norm) < 1e-4;
     return isNear ? [] : [{ step: at + 1, got, wanted: { loss, norm } }];
   });
   expect(off).toEqual([]);
+  if (before === undefined) return;
+  const after = await evaluate(output);
   for (const [got, wanted] of [
     [before, golden.eval_before],
     [after, golden.eval_after],

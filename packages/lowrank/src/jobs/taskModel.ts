@@ -4,7 +4,7 @@ import type { MethodName } from '@lowrank/methods';
 import { methodNamed } from '@lowrank/methods';
 import type { BackendOrOpener } from '../device.js';
 import { backendOnce } from '../device.js';
-import type { RunEvent, TrainingModel } from '../front/runOptions.js';
+import type { RunEvent } from '../front/runOptions.js';
 import type { TaskTraining } from '../front/taskRun.js';
 import type { OpenModelOptions } from './openModel.js';
 import type { OpenTask } from './openTask.js';

@@ -40,7 +40,7 @@ export function labelScores(
 
 /** How often each label (row) was taken for each (column). */
 export function confusion(wanted: readonly number[], predicted: readonly number[], count: number): number[][] {
-  const table = Array.from({ length: count }, () => new Array<number>(count).fill(0));
+  const table = Array.from({ length: count }, () => Array.from({ length: count }, () => 0));
   wanted.forEach((label, at) => {
     const row = table[label];
     const column = predicted[at] ?? 0;

@@ -141,7 +141,7 @@ function labelIn(record: RecordRow, given: unknown): ClassifiedRow['label'] {
 function columnsOf(label: Label | readonly Label[], labels: Labels): number[] {
   const list = Array.isArray(label) ? (label as readonly Label[]) : [label as Label];
   if (labels.problem === 'regression') return list.map(Number);
-  const columns = new Array<number>(labels.names.length).fill(0);
+  const columns = labels.names.map(() => 0);
   for (const each of list) columns[labelId(each, labels, 'a row')] = 1;
   return columns;
 }
