@@ -17,6 +17,8 @@ export interface Found {
  * them.
  */
 export interface Disk {
+  /** Whether adding to a file costs what is added, and not the whole file. */
+  readonly appendsInPlace: boolean;
   /** Whether a folder can be renamed in one go. */
   readonly renamesFolders: boolean;
   /** Makes a folder with its parents; returns those that it made, innermost first. */

@@ -3,6 +3,7 @@ import { chunksOf } from './chunksOf.js';
 
 /** Node's file system. */
 export const nodeDisk: Disk = {
+  appendsInPlace: true,
   renamesFolders: true,
   async makeFolders(path) {
     const { makeFolders } = await import('./makeFolders.js');

@@ -33,6 +33,8 @@ export function originDisk(root: () => Promise<FileSystemDirectoryHandle> = orig
   const tree = new HandleTree(root);
   const shown = (path: string): string => [...(name === '' ? [] : [name]), ...partsOf(path)].join('/');
   const disk: Disk = {
+    // Pages are given no file that they could write in place.
+    appendsInPlace: 'FileSystemSyncAccessHandle' in globalThis,
     renamesFolders: false,
     makeFolders: (path) => tree.makeFolders(path),
     makeFolder: async (path) => (await tree.makeFolders(path)).length > 0,

@@ -30,6 +30,8 @@ export interface ModelCache {
   readonly name: string;
   /** Bytes that may still be written, where the platform tells. */
   room?(): Promise<number | undefined>;
+  /** What errors say where there is no room. */
+  readonly full: { readonly code: string; readonly remedy: string };
   ref(revision: string): Promise<string | undefined>;
   setRef(revision: string, snapshot: string): Promise<void>;
   /** The files of a snapshot by name, with the keys of their blobs where these are known. */
@@ -50,4 +52,7 @@ export interface ModelCache {
   /** The stamp of the blob whose bytes were last found right. */
   verified(key: string): Promise<string | undefined>;
   setVerified(key: string, stamp: string): Promise<void>;
+  /** The SHA-256 that a blob had when it came, where nobody else says what it must be. */
+  sum(key: string): Promise<string | undefined>;
+  setSum(key: string, hex: string): Promise<void>;
 }

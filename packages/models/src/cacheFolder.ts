@@ -18,7 +18,25 @@ export const repoFolder = (id: string): string =>
  */
 export async function folderCache(path: string): Promise<ModelCache> {
   const disk = await openDisk(path);
-  return { name: path, room: () => roomAt(disk, path), ...snapshotsOn(disk), ...blobsOn(disk) };
+  return {
+    name: path,
+    full: fullDisk,
+    room: () => roomAt(disk, path),
+    ...snapshotsOn(disk),
+    ...blobsOn(disk),
+    ...sumsOn(disk),
+  };
+}
+
+const fullDisk = { code: 'models.cache', remedy: 'Make room, or set HF_HOME to a folder on another disk.' };
+
+/** Where the SHA-256 lies that a blob had when it came. */
+function sumsOn({ at, text, write }: Disk): Pick<ModelCache, 'sum' | 'setSum'> {
+  const path = (key: string): string => at('.verified', `${key}.sha256`);
+  return {
+    sum: (key) => text(path(key)),
+    setSum: (key, hex) => write(path(key), hex).catch(() => undefined),
+  };
 }
 
 /** Bytes that may be written below a path, which need not be there yet; undefined where the platform does not tell. */
@@ -144,7 +162,8 @@ function blobsOn({
       });
     },
     async drop(key) {
-      for (const file of [blobPath(key), partialPath(key), verifiedPath(key)]) await fs.rm(file, { force: true });
+      for (const file of [blobPath(key), partialPath(key), verifiedPath(key), `${verifiedPath(key)}.sha256`])
+        await fs.rm(file, { force: true });
     },
     verified: (key) => text(verifiedPath(key)),
     // A cache that cannot be written to is checked each time.

@@ -1,3 +1,4 @@
+import { isOverQuota, overQuota } from '@lowrank/files';
 import { safeName } from '@lowrank/files/names';
 import { blobSource } from '@lowrank/safetensors';
 import type { ModelCache, PartialBlob } from './cache.js';
@@ -17,7 +18,31 @@ const pieceBytes = 16 * 2 ** 20;
 export function originCache(root: FileSystemDirectoryHandle): ModelCache {
   const storage = openStorage(root);
   const blobs = blobsIn(storage);
-  return { name: `the browser's storage (${root.name})`, ...blobs, ...snapshotsIn(storage, blobs) };
+  return {
+    name: `the browser's storage (${decoded(root.name)})`,
+    full: {
+      code: 'storage.quota',
+      remedy: 'Remove stored models or runs, choose a smaller model, or free some of the disk.',
+    },
+    room: roomLeft,
+    ...blobs,
+    ...snapshotsIn(storage, blobs),
+  };
+}
+
+/** Folders of models have encoded names. */
+function decoded(name: string): string {
+  try {
+    return decodeURIComponent(name);
+  } catch {
+    return name;
+  }
+}
+
+/** What the browser gives this origin beside what it has. */
+async function roomLeft(): Promise<number | undefined> {
+  const { usage, quota } = await navigator.storage.estimate();
+  return usage === undefined || quota === undefined ? undefined : Math.max(0, quota - usage);
 }
 
 /** Files below a folder of the origin's private file system, by their path in parts. */
@@ -75,7 +100,7 @@ function blobsIn({
   write,
 }: OriginStorage): Pick<
   ModelCache,
-  'blob' | 'partial' | 'partialSize' | 'finish' | 'drop' | 'verified' | 'setVerified'
+  'blob' | 'partial' | 'partialSize' | 'finish' | 'drop' | 'verified' | 'setVerified' | 'sum' | 'setSum'
 > {
   const isComplete = async (key: string): Promise<boolean> => (await text(['blobs', key, 'complete'])) !== undefined;
   const pieces = async (key: string): Promise<File[]> => piecesIn(await folder(['blobs', key]));
@@ -110,11 +135,17 @@ function blobsIn({
       (await isComplete(key)) ? 0 : (await pieces(key)).reduce((total, { size }) => total + size, 0),
     finish: (key) => write(['blobs', key, 'complete'], 'yes'),
     async drop(key) {
-      for (const home of ['blobs', '.verified'])
-        await (await folder([home]))?.removeEntry(checked(key), { recursive: true }).catch(() => undefined);
+      for (const [home, name] of [
+        ['blobs', key],
+        ['.verified', key],
+        ['.verified', `${key}.sha256`],
+      ] as const)
+        await (await folder([home]))?.removeEntry(checked(name), { recursive: true }).catch(() => undefined);
     },
     verified: (key) => text(['.verified', key]),
     setVerified: (key, stamp) => write(['.verified', key], stamp),
+    sum: (key) => text(['.verified', `${key}.sha256`]),
+    setSum: (key, hex) => write(['.verified', `${key}.sha256`], hex),
   };
 }
 
@@ -198,9 +229,13 @@ async function fileIn(folder: FileSystemDirectoryHandle | undefined, name: strin
 }
 
 async function put(folder: FileSystemDirectoryHandle | undefined, name: string, content: string | Blob): Promise<void> {
-  const writable = await (await folder?.getFileHandle(checked(name), { create: true }))?.createWritable();
-  await writable?.write(content);
-  await writable?.close();
+  try {
+    const writable = await (await folder?.getFileHandle(checked(name), { create: true }))?.createWritable();
+    await writable?.write(content);
+    await writable?.close();
+  } catch (cause) {
+    throw isOverQuota(cause) ? overQuota("the browser's storage", cause) : cause;
+  }
 }
 
 function missing(error: unknown): undefined {

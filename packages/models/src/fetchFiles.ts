@@ -101,11 +101,11 @@ async function checkRoom(needed: number, cache: ModelCache): Promise<void> {
   const room = needed === 0 ? undefined : await cache.room?.();
   if (room === undefined || room >= needed) return;
   throw new LowrankError({
-    code: 'models.cache',
+    code: cache.full.code,
     what: `the disk of ${cache.name}`,
     expected: `room for the ${needed} bytes (${gigabytes(needed)}) that are still to be downloaded`,
     got: `${room} bytes (${gigabytes(room)}) free`,
-    remedy: 'Make room, or set HF_HOME to a folder on another disk. What has arrived is kept.',
+    remedy: `${cache.full.remedy} What has arrived is kept.`,
   });
 }
 

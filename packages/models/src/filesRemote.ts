@@ -1,10 +1,10 @@
 import { LowrankError, isLowrankError } from '@lowrank/errors';
-import { statusOf, webAddress } from '@lowrank/safetensors';
+import { statusOf, urlSource, webAddress } from '@lowrank/safetensors';
 import type { Pause, WebAddress } from '@lowrank/safetensors';
 import type { AskPolicy, Send } from './ask.js';
 import type { ModelCache } from './cache.js';
 import { isGgufName } from './ggufName.js';
-import { fetchFiles, noWeights, shardsOf } from './fetchFiles.js';
+import { fetchFiles, modelFileNames, noWeights, shardsOf } from './fetchFiles.js';
 import type { ModelFiles } from './files.js';
 import type { HubId, Listing } from './hub.js';
 import { checkHubId, hubRefusal, listCached, listHub } from './hub.js';
@@ -87,6 +87,53 @@ export async function downloadModel(from: HubId | string, options: DownloadOptio
   return { ...fetched, snapshot: listing.snapshot };
 }
 
+/** A model of a hub, or below a URL, whose files are read where they are. */
+export interface RemoteModel extends ModelFiles {
+  /** Of all files that a download would bring. */
+  readonly bytes: number;
+  /** Of those that the cache does not hold yet. */
+  readonly missingBytes: number;
+}
+
+/**
+ * Looks at a model before it is downloaded: its files are there to be read by ranges, so that the configuration and the
+ * header of the weights cost some hundred kilobytes.
+ *
+ * @throws LowrankError as downloadModel does, but for the cache
+ */
+export async function lookAtRemote(
+  from: HubId | string,
+  options: Omit<DownloadOptions, 'cache' | 'offline'> & { readonly cache?: ModelCache | undefined },
+): Promise<RemoteModel> {
+  const origin = typeof from === 'string' ? urlOrigin(from, options) : hubOrigin(from, options);
+  const listing = await origin.list();
+  const byName = new Map(listing.files.map((file) => [file.name, file]));
+  const files: ModelFiles = {
+    name: origin.name,
+    file(name) {
+      const file = byName.get(name);
+      const send: typeof fetch = (url, init) => origin.send(String(url), init ?? {});
+      const request = options.signal === undefined ? {} : { request: { signal: options.signal } };
+      return Promise.resolve(file === undefined ? undefined : urlSource(file.url, { ...request, fetch: send }));
+    },
+  };
+  const shards = options.only === undefined ? await shardsOf(files) : [];
+  const more = shards.length > 0 ? await origin.listMore?.(shards) : undefined;
+  for (const file of more?.files ?? []) byName.set(file.name, file);
+  let [bytes, missingBytes] = [0, 0];
+  for (const name of options.only === undefined ? await modelFileNames(files) : [options.only]) {
+    const { size = 0, key } = byName.get(name) ?? {};
+    bytes += size;
+    const held = key === undefined ? undefined : await options.cache?.blob(key);
+    missingBytes += held === undefined ? size - Math.min(size, (await partialBytes(key, options.cache)) ?? 0) : 0;
+  }
+  return { ...files, bytes, missingBytes };
+}
+
+function partialBytes(key: string | undefined, cache: ModelCache | undefined): Promise<number> | undefined {
+  return key === undefined ? undefined : cache?.partialSize(key);
+}
+
 /** Where a model comes from. */
 interface Origin {
   /** For messages: without credentials. */
@@ -99,9 +146,11 @@ interface Origin {
   readonly listMore?: (names: readonly string[]) => Promise<Listing>;
 }
 
-const timingOf = (options: DownloadOptions): TransferTiming => ({ ...defaultTiming, ...options.timing });
+type OriginOptions = Omit<DownloadOptions, 'cache'>;
 
-function hubOrigin(from: HubId, options: DownloadOptions): Origin {
+const timingOf = (options: OriginOptions): TransferTiming => ({ ...defaultTiming, ...options.timing });
+
+function hubOrigin(from: HubId, options: OriginOptions): Origin {
   checkHubId(from);
   const { token, signal, pause } = options;
   const access: HubAccess = {
@@ -122,7 +171,7 @@ function hubOrigin(from: HubId, options: DownloadOptions): Origin {
   };
 }
 
-function urlOrigin(from: string, options: DownloadOptions): Origin {
+function urlOrigin(from: string, options: OriginOptions): Origin {
   const address = webAddress(from);
   const timing = timingOf(options);
   const send = urlSend(address, options.fetch ?? ((input, init) => fetch(input, init)));

@@ -34,16 +34,24 @@ export async function isCached(
   return false;
 }
 
-/** Whether a blob hashes to its checksum, as far as it has one. */
+/** What a file hashed to when it came. */
+async function ownChecksum(key: string, cache: ModelCache): Promise<Checksum | undefined> {
+  const hex = await cache.sum(key);
+  return hex === undefined ? undefined : { kind: 'sha256', hex };
+}
+
+/** Whether a blob hashes to its checksum, the one it had when it came where it has no other. */
 export async function isRight(
   key: string,
   { blob, checksum, cache }: { blob: CachedBlob; checksum: Checksum | undefined; cache: ModelCache },
 ): Promise<boolean> {
-  if (checksum === undefined || (await cache.verified(key)) === blob.stamp) return true;
-  const digest = await createDigest(checksum.kind, blob.size);
+  if ((await cache.verified(key)) === blob.stamp) return true;
+  const known = checksum ?? (await ownChecksum(key, cache));
+  if (known === undefined) return true;
+  const digest = await createDigest(known.kind, blob.size);
   for (let at = 0; at < blob.size; at += 1 << 20)
     digest.update(await blob.source.read(at, Math.min(at + (1 << 20), blob.size)));
-  if (digest.hex() !== checksum.hex) return false;
+  if (digest.hex() !== known.hex) return false;
   await cache.setVerified(key, blob.stamp);
   return true;
 }
@@ -81,7 +89,7 @@ export async function download(file: RemoteFile, cache: ModelCache, transfer: Tr
     } finally {
       await partial.close(isWhole);
     }
-    if (isWhole) return finish(file, cache);
+    if (isWhole) return finish(file, cache, receiver.ownSum);
     if (signal?.aborted === true) throw failure;
     if (failure instanceof WrongFile) {
       await cache.drop(file.key);
@@ -112,8 +120,9 @@ export async function download(file: RemoteFile, cache: ModelCache, transfer: Tr
   }
 }
 
-async function finish(file: RemoteFile, cache: ModelCache): Promise<void> {
+async function finish(file: RemoteFile, cache: ModelCache, sum: string | undefined): Promise<void> {
   await cache.finish(file.key);
+  if (sum !== undefined) await cache.setSum(file.key, sum);
   const blob = await cache.blob(file.key);
   if (blob !== undefined) await cache.setVerified(file.key, blob.stamp);
 }

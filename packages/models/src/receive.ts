@@ -1,4 +1,4 @@
-import { LowrankError } from '@lowrank/errors';
+import { isLowrankError, LowrankError } from '@lowrank/errors';
 import {
   chunksOf,
   contentLength,
@@ -28,6 +28,11 @@ export class Receiver {
     private readonly file: RemoteFile,
     private readonly transfer: Transfer,
   ) {}
+
+  /** The SHA-256 of a whole file that nobody has said one of. */
+  get ownSum(): string | undefined {
+    return this.file.checksum === undefined ? this.digest?.hex() : undefined;
+  }
 
   /** Drops the hash so far: the file starts over. */
   forget(): void {
@@ -106,6 +111,7 @@ export class Receiver {
     try {
       await partial.append(bytes);
     } catch (cause) {
+      if (isLowrankError(cause)) throw cause;
       throw new LowrankError({
         code: 'models.cache',
         what: `the cache, while ${this.file.name} is downloaded`,

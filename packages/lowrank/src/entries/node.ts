@@ -21,7 +21,7 @@ export type { InspectResult } from '../jobs/inspect.js';
 export { mergeFolders } from '../jobs/merge.js';
 export type { MergeOptions, MergeResult } from '../jobs/merge.js';
 export { planFineTune } from '../jobs/planning/plan.js';
-export type { PlanOptions } from '../jobs/planning/plan.js';
+export type { PlanOptions } from '../jobs/planning/plannedRun.js';
 export type { PlanReport } from '../jobs/planning/planReport.js';
 export { quantizeFolder } from '../jobs/quantize.js';
 export type { QuantizeFolderOptions, QuantizeResult } from '../jobs/quantize.js';
