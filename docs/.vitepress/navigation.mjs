@@ -42,6 +42,7 @@ export const navigation = [
       page('A first fine-tune', '/guides/firstFineTune', 'from rows to an adapter that was measured'),
       page('A chat model', '/guides/chatModel', 'conversations, templates, what is learned of them'),
       page('QLoRA on a laptop', '/guides/qloraLaptop', 'what fits, and what to turn when it does not'),
+      page('A base in GGUF', '/guides/ggufBase', 'train over the file that llama.cpp runs'),
       page('From preferences', '/guides/preferencePairs', 'DPO and its relatives, step by step'),
       page('Long runs and resume', '/guides/longRuns', 'checkpoints, early stopping, going on after anything'),
       page('Many adapters, one model', '/guides/manyAdapters', 'switch, mix and serve adapters'),

@@ -42,7 +42,7 @@ export async function familyTable() {
     models,
     features,
     code(defaultTargets),
-    llamaCpp === undefined ? '' : llamaCpp.model === undefined ? 'adapters' : 'adapters, models',
+    ggufUses(llamaCpp),
   ]);
   return {
     path: 'docs/models.md',
@@ -52,6 +52,14 @@ export async function familyTable() {
     ]),
   };
 }
+
+/** @param {{ model?: unknown, base?: unknown } | undefined} llamaCpp */
+const ggufUses = (llamaCpp) => {
+  if (llamaCpp === undefined) return '';
+  return [llamaCpp.base === undefined ? [] : 'bases', 'adapters', llamaCpp.model === undefined ? [] : 'models']
+    .flat()
+    .join(', ');
+};
 
 /** @param {readonly string[]} names */
 const code = (names) => names.map((name) => `\`${name}\``).join(', ');
