@@ -6,7 +6,7 @@ import { pathToFileURL } from 'node:url';
 import { adapterKeyTables } from './generators/adapterKeys.mjs';
 import { initIndex, variantIndex } from './generators/adapterKinds.mjs';
 import { configKeyTables } from './generators/configKeys.mjs';
-import { familyIndex, familyTable } from './generators/families.mjs';
+import { familyIndex, familyLoaders, familyTable } from './generators/families.mjs';
 import { flagTables } from './generators/flags.mjs';
 import { importTable } from './generators/imports.mjs';
 import { pageList } from './generators/pageList.mjs';
@@ -20,6 +20,7 @@ import { root } from './lib/paths.mjs';
 /** In order: a table may be read from a list that was written before it. */
 const generators = [
   familyIndex,
+  familyLoaders,
   familyTable,
   initIndex,
   variantIndex,

@@ -10,7 +10,7 @@ const folder = 'packages/models/src/families';
 /** A family's file, test and export have one name. */
 function familyNames() {
   return readdirSync(join(root, folder))
-    .filter((name) => /^\w+\.ts$/.test(name) && name !== 'index.ts')
+    .filter((name) => /^\w+\.ts$/.test(name) && !['index.ts', 'loaders.ts'].includes(name))
     .map((name) => name.replace(/\.ts$/, ''))
     .sort();
 }
@@ -28,6 +28,28 @@ export function familyIndex() {
       'export const families: readonly ModelFamily[] = [',
       ...names.map((name) => `  ${name},`),
       '];',
+      '',
+    ].join('\n'),
+  };
+}
+
+/** @returns {Promise<import('../generate.mjs').Generated>} */
+export async function familyLoaders() {
+  const { families } = await importSource(`${folder}/index.ts`);
+  const types = families.flatMap(({ modelTypes }, at) => modelTypes.map((type) => [type, familyNames()[at]]));
+  return {
+    path: `${folder}/loaders.ts`,
+    text: [
+      '// Generated from the files of this folder by scripts/generate.mjs.',
+      "import type { ModelFamily } from '../family.js';",
+      '',
+      '/** By `model_type`: a page loads the family of its model. */',
+      'export const familyLoaders: Readonly<Record<string, () => Promise<ModelFamily>>> = {',
+      ...types.map(
+        ([type, name]) =>
+          `  ${/^\w+$/.test(type) ? type : `'${type}'`}: async () => (await import('./${name}.js')).${name},`,
+      ),
+      '};',
       '',
     ].join('\n'),
   };

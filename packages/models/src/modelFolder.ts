@@ -6,9 +6,9 @@ import { ConfigReader } from './config.js';
 import type { ModelFamily } from './family.js';
 import type { ModelFiles } from './files.js';
 import { openWeights, readJson } from './files.js';
-import { outlineOf } from './outline.js';
+import { loadFamily } from './loadFamily.js';
+import { outlineSource } from './outlineSource.js';
 import { dtypeOf, floats, isFloatDtype } from './placement.js';
-import { familyOf } from './registry.js';
 import { renamed } from './renamed.js';
 
 /** A folder's config.json and weights, read together: what one says the other may overrule. */
@@ -35,13 +35,13 @@ export interface ModelFolder {
 export async function openModelFolder(files: ModelFiles): Promise<ModelFolder> {
   const name = `${files.name}/config.json`;
   const json = await readJson(files, 'config.json');
-  const family = familyOf(new ConfigReader(json, name));
+  const family = await loadFamily(new ConfigReader(json, name));
   const stored = await openWeights(files);
   const read = (values: Readonly<Record<string, unknown>>): ConfigReader =>
     new ConfigReader(values, name, stored.tensors.size);
   const opened = { json, overruled: false, config: read(json), family, stored, weights: family.weights(stored) };
   if (family.isEncoder) return opened;
-  const outline = outlineOf(opened.config);
+  const outline = family.build(opened.config, outlineSource({ dtype: 'f32' }));
   if (!(outline.children().get(outline.outputPath) instanceof TiedLinear)) return opened;
   const [table, output] = [`${outline.embeddingPath}.weight`, `${outline.outputPath}.weight`];
   const { tensors } = opened.weights;

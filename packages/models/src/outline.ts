@@ -1,17 +1,13 @@
 import type { QuantizationSettings } from '@lowrank/quant';
-import { checkSettings, QuantizedLinear } from '@lowrank/quant';
+import { checkSettings } from '@lowrank/quant';
 import type { DType } from '@lowrank/tensor';
-import { persistent } from '@lowrank/tensor';
-import { sizeOf } from '@lowrank/tensor/op';
 import type { CausalModel } from './causalModel.js';
 import type { HeadRequest } from './head.js';
 import type { TaskModel } from './taskModel.js';
 import { ConfigReader } from './config.js';
 import type { StoredCodes } from '@lowrank/gguf';
-import { placeBlocks, placeCodes, quantizes } from './placement.js';
+import { outlineSource } from './outlineSource.js';
 import { familyOf } from './registry.js';
-import type { WeightRequest, WeightSource } from './weights.js';
-import { weightSource } from './weights.js';
 
 /** Options of `outlineModel`: how a model that holds nothing would be stored. */
 export interface OutlineOptions {
@@ -56,24 +52,4 @@ export function outlineTaskModel(
   if (quantization !== undefined) checkSettings(quantization);
   const reader = new ConfigReader(config, name);
   return familyOf(reader).buildTask(reader, outlineSource({ dtype, quantization, codes }), request);
-}
-
-function outlineSource({
-  dtype,
-  quantization,
-  codes,
-}: Required<Pick<OutlineOptions, 'dtype'>> & Pick<OutlineOptions, 'quantization' | 'codes'>): WeightSource {
-  // Two 16-bit elements share a word.
-  const dtypeOf = ({ kind, shape }: WeightRequest): DType =>
-    kind !== 'vector' && sizeOf(shape) % 2 === 0 ? dtype : 'f32';
-  return weightSource({
-    tensor: (request) => persistent(request.shape, { dtype: dtypeOf(request), name: request.name }),
-    linear(request, bias) {
-      const stored = quantization === undefined ? codes?.get(request.name) : undefined;
-      if (stored !== undefined) return new QuantizedLinear(placeBlocks(request, stored).matrix, bias());
-      return quantization === undefined || !quantizes(quantization, request)
-        ? undefined
-        : new QuantizedLinear(placeCodes(request, quantization).matrix, bias());
-    },
-  });
 }

@@ -1,7 +1,7 @@
-import { LowrankError, shown } from '@lowrank/errors';
 import type { ConfigReader } from './config.js';
 import { families } from './families/index.js';
 import type { ModelFamily } from './family.js';
+import { unknownType } from './unknownType.js';
 
 /** The family of a `model_type`, if Lowrank has it. */
 export function findFamily(modelType: unknown): ModelFamily | undefined {
@@ -10,14 +10,11 @@ export function findFamily(modelType: unknown): ModelFamily | undefined {
 
 /** The family of a config.json. @throws LowrankError `models.unknownType` */
 export function familyOf(config: ConfigReader): ModelFamily {
-  const { modelType } = config;
-  const found = findFamily(modelType);
-  if (found !== undefined) return found;
-  throw new LowrankError({
-    code: 'models.unknownType',
-    what: `model_type in ${config.name}`,
-    expected: `one of ${families.flatMap(({ modelTypes }) => modelTypes).join(', ')}`,
-    got: shown(modelType),
-    remedy: 'Use a model of a supported family.',
-  });
+  return (
+    findFamily(config.modelType) ??
+    unknownType(
+      config,
+      families.flatMap(({ modelTypes }) => modelTypes),
+    )
+  );
 }

@@ -10,10 +10,11 @@ import { PipelineCache } from './pipelines.js';
 import { tierFeatures, tierOfEnvironment } from './profile.js';
 import type { Tier } from './profile.js';
 import { subgroupsAreInOrder } from './subgroupProbe.js';
+import type { Device } from './gpuTypes.js';
 
 /** Which WebGPU adapter is taken. */
 export interface DeviceOptions {
-  readonly powerPreference?: GPUPowerPreference;
+  readonly powerPreference?: 'low-power' | 'high-performance';
   /** Accept an adapter that computes on the CPU (default true: naming WebGPU is enough). `auto` passes false. */
   readonly allowSoftware?: boolean;
   /** Refuses adapters for which it returns false. */
@@ -44,7 +45,7 @@ export class WebgpuDevice {
   #disposed = false;
 
   constructor(
-    readonly gpu: GPUDevice,
+    readonly gpu: Device,
     readonly adapter: AdapterDescription,
     /** Features of the device that kernels shall not use. */
     distrusted: readonly string[] = [],

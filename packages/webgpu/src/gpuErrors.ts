@@ -1,4 +1,5 @@
 import { LowrankError } from '@lowrank/errors';
+import type { Device, ErrorOfGpu } from './gpuTypes.js';
 
 /** The codes this package throws. */
 export type WebgpuErrorCode =
@@ -23,7 +24,7 @@ export class GpuErrorLog {
   #expectLoss = false;
 
   /** Listens to a device for uncaptured errors and for its loss. */
-  attach(device: GPUDevice): void {
+  attach(device: Device): void {
     device.addEventListener('uncapturederror', (event) => {
       event.preventDefault();
       this.add(asLowrankError(event.error));
@@ -57,7 +58,7 @@ export class GpuErrorLog {
   }
 
   /** Follows an error scope around an allocation. */
-  watch(scope: Promise<GPUError | null>, descriptor: GPUBufferDescriptor): void {
+  watch(scope: Promise<ErrorOfGpu | null>, descriptor: { readonly label?: string; readonly size: number }): void {
     const pending = scope.then(
       (error) => {
         if (error !== null) this.add(outOfMemory(descriptor.size, descriptor.label ?? 'a buffer', error.message));

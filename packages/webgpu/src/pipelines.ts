@@ -1,5 +1,6 @@
 import { ShaderStage } from './constants.js';
 import { shaderFailed } from './gpuErrors.js';
+import type { BindGroupLayout, ComputePipeline, Device } from './gpuTypes.js';
 
 export type Access = 'read' | 'read_write' | 'uniform';
 
@@ -11,8 +12,8 @@ export interface PipelineSpec {
 }
 
 export interface Pipeline {
-  readonly pipeline: GPUComputePipeline;
-  readonly layout: GPUBindGroupLayout;
+  readonly pipeline: ComputePipeline;
+  readonly layout: BindGroupLayout;
 }
 
 const bufferTypes = { read: 'read-only-storage', read_write: 'storage', uniform: 'uniform' } as const;
@@ -26,7 +27,7 @@ export class PipelineCache {
   readonly #pipelines = new Map<string, Promise<Pipeline>>();
   readonly #layouts = new Map<string, GPUBindGroupLayout>();
 
-  constructor(gpu: GPUDevice) {
+  constructor(gpu: Device) {
     this.#gpu = gpu;
   }
 

@@ -1,5 +1,5 @@
 import { notWritten } from '@lowrank/files';
-import { open, rm } from 'node:fs/promises';
+import type { FileHandle } from 'node:fs/promises';
 import type { ByteSource, TensorEntry } from '@lowrank/safetensors';
 import { fileSource } from '@lowrank/safetensors';
 import { entryBytes } from './shards.js';
@@ -16,11 +16,12 @@ export class Spool {
 
   private constructor(
     private readonly path: string,
-    private readonly file: Awaited<ReturnType<typeof open>>,
+    private readonly file: FileHandle,
   ) {}
 
   /** A new file, to be removed by `remove`. @throws LowrankError `files.notWritten` */
   static async create(path: string): Promise<Spool> {
+    const { open } = await import('node:fs/promises');
     try {
       return new Spool(path, await open(path, 'wx'));
     } catch (cause) {
@@ -48,6 +49,7 @@ export class Spool {
   }
 
   async remove(): Promise<void> {
+    const { rm } = await import('node:fs/promises');
     await this.file.close();
     // It lies where files are staged, which all go at the end.
     await rm(this.path, { force: true }).catch(() => undefined);
