@@ -40,7 +40,7 @@ test('a worker that is gone without a word is noticed', async () => {
   const workers: Worker[] = [];
   const trainer = await startTrainer({
     worker() {
-      const thread = new URL('/packages/lowrank/dist/browser/trainerThread.js', location.href);
+      const thread = new URL('/packages/lowrank/dist/browser/worker/trainerThread.js', location.href);
       const worker = new Worker(thread, { type: 'module' });
       workers.push(worker);
       return worker;
@@ -62,7 +62,7 @@ test('a worker whose file is not there is an error of the start', async () => {
 function otherDocument(name: string): HTMLIFrameElement {
   const frame = document.createElement('iframe');
   frame.srcdoc = `<script type="module">
-    import { startTrainer } from '${location.origin}/packages/lowrank/dist/browser/worker.js';
+    import { startTrainer } from '${location.origin}/packages/lowrank/dist/browser/entries/worker.js';
     const file = async (name) => new File([await (await fetch('${location.origin}/${folder}/' + name)).blob()], name);
     const names = ['config.json', 'model.safetensors', 'tokenizer.json', 'tokenizer_config.json'];
     const data = await (await fetch('${location.origin}/parity/golden/llama/train/rows.jsonl')).blob();

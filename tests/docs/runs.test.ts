@@ -33,7 +33,12 @@ test.each(pageBlocks)('$path, block $at, for a page: it compiles, and what it im
   });
   expect(diagnostics).toEqual([]);
   expect(outputText).not.toBe('');
-  const [, names = ''] = /import \{ (.*) \} from 'lowrank';/.exec(code) ?? [];
-  const front: object = await import('lowrank');
-  expect(names.split(', ').filter((name) => !(name in front))).toEqual([]);
+  const entries: Readonly<Record<string, object>> = {
+    lowrank: await import('lowrank'),
+    'lowrank/worker': await import('lowrank/worker'),
+  };
+  const imports = [...code.matchAll(/import \{ (.*) \} from '(lowrank(?:\/worker)?)';/g)];
+  expect(imports).not.toEqual([]);
+  for (const [, names = '', entry = ''] of imports)
+    expect(names.split(', ').filter((name) => !(name in (entries[entry] ?? {})))).toEqual([]);
 });
