@@ -29,6 +29,16 @@ test('what PEFT’s conversion saved computes what PEFT trained', async () => {
   model.dispose();
 });
 
+test('a file that PEFT did not convert finds its part of W again, as far as the steps go', async () => {
+  const file = await openSafetensors(fileSource(`${folder}.safetensors`));
+  const model = await open();
+  const adapter = await readFolder(folder);
+  expect(adapter.config.init).toBe('pissa_niter_64');
+  await loadAdapter(model, adapter);
+  expectClose(await logitsOf(backend, model), await floats(file, 'logits.start'), 1e-4);
+  model.dispose();
+});
+
 test('made here it begins as the base, goes PEFT’s way, and is saved with PEFT’s ranks', async () => {
   const file = await openSafetensors(fileSource(`${folder}.safetensors`));
   const { losses } = await readJson<{ losses: number[] }>(`${folder}.json`);

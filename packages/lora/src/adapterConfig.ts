@@ -83,7 +83,16 @@ function keyOf(name: string): string {
 
 /** What of an adapter_config.json is left aside, as sentences. */
 export function settingWarnings(given: Readonly<Record<string, unknown>>, name: string): string[] {
-  return configWarnings(loraSettings, given, name);
+  const { init_lora_weights: init } = given;
+  const drawn =
+    typeof init === 'string' && init.startsWith('pissa_niter_')
+      ? [
+          `${name}: init_lora_weights = ${init}: what PEFT took off the base was drawn at random; here it is computed ` +
+            'again by as many steps, and differs by what they leave open (convert it in PEFT: ' +
+            'path_initial_model_for_weight_conversion)',
+        ]
+      : [];
+  return [...drawn, ...configWarnings(loraSettings, given, name)];
 }
 
 /**

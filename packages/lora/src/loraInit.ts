@@ -42,7 +42,7 @@ export function isLoraInit(name: unknown): name is LoraInit {
 }
 
 function factsOf(init: LoraInit): InitFacts {
-  return init.startsWith('pissa_niter_') ? { ...declared.pissa, inFiles: undefined } : declared[init as InitName];
+  return init.startsWith('pissa_niter_') ? declared.pissa : declared[init as InitName];
 }
 
 /** Whether A and B begin as a part of W: their initial product is not learned. */

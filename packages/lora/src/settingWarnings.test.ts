@@ -19,6 +19,8 @@ describe('settingWarnings', () => {
     expect(warnings({ eva_config: { rho: 2 } })).toEqual([
       expect.stringMatching(/here: eva_config = .*says how the adapter began/),
     ]));
+  test('a part of the base that PEFT drew at random is computed again, and that is told', () =>
+    expect(warnings({ init_lora_weights: 'pissa_niter_16' })).toEqual([expect.stringContaining('drawn at random')]));
   test('EVA’s settings are read where it began so', () =>
     expect(warnings({ eva_config: { rho: 2 }, init_lora_weights: 'eva', lowrank_variant: 'gain' })).toEqual([]));
   test('what is read, what says where it comes from, and what is refused is not', () => {

@@ -199,7 +199,7 @@ export const loraSettings = defineSettings(
           return isLoraInit(json) && isInitInFiles(json) ? json : undefined;
         },
         write: (init: LoraInit) => (init === 'kaiming' || init === 'loftq' ? true : init),
-        expected: 'an initialization that leaves the base as it is, or olora or pissa',
+        expected: 'an initialization that leaves the base as it is, or olora, pissa or pissa_niter_N',
         remedy: 'Train or convert the adapter without it.',
       },
       help:

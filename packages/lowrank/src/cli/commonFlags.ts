@@ -13,7 +13,7 @@ export interface CommonFlags {
 }
 
 export const jsonHelp = 'JSON lines on stdout, the result last; sentences go to stderr';
-export const modelHelp = 'Hugging Face folder, hub id (owner/name or owner/name@revision) or URL';
+export const modelHelp = 'Hugging Face folder, hub id (owner/name or owner/name@revision) or URL, or a GGUF file';
 
 export function quantizing(command: Command): Command {
   return addSettingFlags(command, quantizationSettings);
