@@ -87,8 +87,8 @@ export function settingWarnings(given: Readonly<Record<string, unknown>>, name: 
   const drawn =
     typeof init === 'string' && init.startsWith('pissa_niter_')
       ? [
-          `${name}: init_lora_weights = ${init}: what PEFT took off the base was drawn at random; here it is computed ` +
-            'again by as many steps, and differs by what they leave open (convert it in PEFT: ' +
+          `${name}: init_lora_weights = ${init}: what PEFT took off the base was drawn at random; here it is ` +
+            'computed again by as many steps, and differs by what they leave open (convert it in PEFT: ' +
             'path_initial_model_for_weight_conversion)',
         ]
       : [];
