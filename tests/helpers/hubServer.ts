@@ -33,16 +33,16 @@ export const gitBlob = (bytes: Uint8Array): string =>
   createHash('sha1').update(`blob ${bytes.length}\0`).update(bytes).digest('hex');
 
 /**
- * A hub with one repository, tiny/llama at one commit on branch main, as the Hugging Face hub answers: its API, small
- * files from the repository, safetensors by a redirect to a store (`/store/…`). The same files lie below `/plain/` as
+ * A hub with one repository, tiny/llama unless it is named, at one commit on branch main, as the Hugging Face hub
+ * answers: its API, small files from the repository, safetensors by a redirect to a store (`/store/…`). The same files lie below `/plain/` as
  * on any web server.
  */
-export async function hubServer(given: Readonly<Record<string, Uint8Array>>): Promise<HubServer> {
+export async function hubServer(given: Readonly<Record<string, Uint8Array>>, named = repo): Promise<HubServer> {
   const files = new Map(Object.entries(given));
   const requests: string[] = [];
   const tokens = new Set<string | undefined>();
   const mischief: Mischief = { cut: new Map(), flip: new Map(), refuse: undefined, noRanges: false, lie: undefined };
-  const hub: Omit<HubServer, 'url' | typeof Symbol.asyncDispose> = Object.assign(mischief, { files, requests, tokens });
+  const hub: Hub = Object.assign(mischief, { files, requests, tokens, repository: named });
   const server = createServer((request, response) => answer(request, response, hub));
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
   const address = server.address();
@@ -56,7 +56,7 @@ export async function hubServer(given: Readonly<Record<string, Uint8Array>>): Pr
   });
 }
 
-type Hub = Omit<HubServer, 'url' | typeof Symbol.asyncDispose>;
+type Hub = Omit<HubServer, 'url' | typeof Symbol.asyncDispose> & { readonly repository: string };
 
 function answer(request: IncomingMessage, response: ServerResponse, hub: Hub): void {
   const path = new URL(request.url ?? '/', 'http://hub').pathname;
@@ -68,11 +68,12 @@ function answer(request: IncomingMessage, response: ServerResponse, hub: Hub): v
     response.writeHead(status, { 'Content-Type': 'application/json', ...cors, ...headers });
     response.end(JSON.stringify(value));
   };
+  const { repository } = hub;
   if (hub.refuse !== undefined) return json(hub.refuse.status, { error: 'refused' }, hub.refuse.headers);
-  if (path === `/api/models/${repo}/revision/main`)
+  if (path === `/api/models/${repository}/revision/main`)
     return json(200, {
       _id: '1',
-      id: repo,
+      id: repository,
       sha: commit,
       private: false,
       downloads: 0,
@@ -80,14 +81,14 @@ function answer(request: IncomingMessage, response: ServerResponse, hub: Hub): v
       likes: 0,
       lastModified: '2026-01-01T00:00:00.000Z',
     });
-  if (path === `/api/models/${repo}/tree/${commit}`)
+  if (path === `/api/models/${repository}/tree/${commit}`)
     return json(
       200,
       [...hub.files].map(([name, bytes]) => treeEntry(name, bytes)),
     );
-  if (path.startsWith(`/api/models/${repo}/`))
+  if (path.startsWith(`/api/models/${repository}/`))
     return json(404, { error: 'Invalid rev id' }, { 'X-Error-Code': 'RevisionNotFound' });
-  const resolved = `/${repo}/resolve/${commit}/`;
+  const resolved = `/${repository}/resolve/${commit}/`;
   const name = decodeURIComponent(path.split('/').at(-1) ?? '');
   if (path.startsWith(resolved) && isLarge(name)) {
     response.writeHead(302, { Location: `/store/${name}`, ...cors });

@@ -11,7 +11,7 @@ import type { Limits } from './constants.js';
  * - `subgroups`: sums and maxima by subgroup operations, of any size (feature `subgroups`).
  */
 export const tiers = ['registers', 'portable', 'subgroups'] as const;
-/** How matrix products are computed: in registers, portably through workgroup memory, or with subgroups. */
+/** Which kernels may run: a name of `tiers`. */
 export type Tier = (typeof tiers)[number];
 
 /** The optional features that a tier cannot do without. */
