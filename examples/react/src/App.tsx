@@ -10,26 +10,26 @@ interface Turn {
 
 /** A chat whose model is picked from the disk, and whose adapter can be switched between two messages. */
 export function App() {
-  const { model, adapters, problem, open, addAdapter } = useModel();
+  const { model, adapters, problem, attempt, open, addAdapter } = useModel();
   const [active, setActive] = useState('base');
   const [turns, setTurns] = useState<readonly Turn[]>([]);
   const [busy, setBusy] = useState(false);
 
   async function ask(content: string): Promise<void> {
-    if (model === undefined) return;
-    setBusy(true);
     const asked: Turn[] = [...turns, { role: 'user', content }];
-    let answer = '';
     setTurns(asked);
-    // The base alone, or one adapter: nothing is loaded or compiled again.
-    await model.activateAdapter(active === 'base' ? [] : [active]);
-    for await (const piece of model.chat(
-      asked.map(({ role, content: said }) => ({ role, content: said })),
-      { maxNewTokens: 24 },
-    )) {
-      answer += piece;
-      setTurns([...asked, { role: 'assistant', content: answer, by: active }]);
-    }
+    setBusy(true);
+    await attempt(async () => {
+      if (model === undefined) return;
+      // The base alone, or one adapter: nothing is loaded or compiled again.
+      await model.activateAdapter(active === 'base' ? [] : [active]);
+      const messages = asked.map(({ role, content: said }) => ({ role, content: said }));
+      let answer = '';
+      for await (const piece of model.chat(messages, { maxNewTokens: 24 })) {
+        answer += piece;
+        setTurns([...asked, { role: 'assistant', content: answer, by: active }]);
+      }
+    });
     setBusy(false);
   }
 
@@ -57,6 +57,9 @@ export function App() {
             ))}
           </ol>
           <Ask isBusy={busy} onAsk={ask} />
+          <button type="button" disabled={busy} onClick={() => setTurns([])}>
+            Begin again
+          </button>
         </>
       )}
     </>

@@ -7,6 +7,8 @@ export interface ModelState {
   readonly model: RemoteModel | undefined;
   readonly adapters: readonly string[];
   readonly problem: string | undefined;
+  /** Does something that may fail, and keeps the sentence that says why. */
+  readonly attempt: (work: () => Promise<void>) => Promise<void>;
   readonly open: (files: readonly File[]) => Promise<void>;
   readonly addAdapter: (files: readonly File[]) => Promise<void>;
 }
@@ -24,7 +26,7 @@ export function useModel(): ModelState {
     return () => void started.then((made) => made.dispose());
   }, []);
 
-  const told = async (work: () => Promise<void>): Promise<void> => {
+  const attempt = async (work: () => Promise<void>): Promise<void> => {
     setProblem(undefined);
     await work().catch((error: unknown) => setProblem(error instanceof Error ? error.message : String(error)));
   };
@@ -32,9 +34,10 @@ export function useModel(): ModelState {
     model,
     adapters,
     problem,
-    open: (files) => told(async () => setModel(await (await trainer.current)?.loadModel(files))),
+    attempt,
+    open: (files) => attempt(async () => setModel(await (await trainer.current)?.loadModel(files))),
     addAdapter: (files) =>
-      told(async () => {
+      attempt(async () => {
         const name = files[0]?.webkitRelativePath.split('/')[0] || `adapter ${adapters.length + 1}`;
         await model?.loadAdapter(files, { name });
         await model?.activateAdapter([]);
