@@ -46,7 +46,7 @@ beforeAll(async () => {
 afterAll(async () => {
   await registry?.[Symbol.asyncDispose]();
   await hub?.[Symbol.asyncDispose]();
-  rmSync(work, { recursive: true, force: true });
+  rmSync(work, { recursive: true, force: true, maxRetries: 3 });
 });
 
 interface Step {
@@ -111,7 +111,8 @@ test('in Bun', async () => {
 /** A server that runs until it is told to end, and the address that it prints. */
 function served(code: string, cwd: string): Promise<{ address: string; server: ChildProcess }> {
   return new Promise((resolve, reject) => {
-    const server = spawn('bash', ['-c', `exec ${code}`], { cwd, env, stdio: ['ignore', 'pipe', 'pipe'] });
+    // A group of its own: npx starts the server as a process below its own.
+    const server = spawn('bash', ['-c', code], { cwd, env, stdio: ['ignore', 'pipe', 'pipe'], detached: true });
     let said = '';
     for (const stream of [server.stdout, server.stderr])
       stream.on('data', (piece: Buffer) => {
@@ -152,6 +153,8 @@ test('in the browser: the page trains when its button is pressed', async () => {
     expect(await page.textContent('#answer')).not.toBe('');
   } finally {
     await browser.close();
-    server.kill();
+    const ended = new Promise((resolve) => server.once('close', resolve));
+    process.kill(-(server.pid ?? 0));
+    await ended;
   }
 }, 240_000);
