@@ -23,7 +23,6 @@ export class Spool {
   static async create(path: string): Promise<Spool> {
     const { open } = await import('node:fs/promises');
     try {
-      const { open } = await import('node:fs/promises');
       return new Spool(path, await open(path, 'wx'));
     } catch (cause) {
       throw notWritten(path, cause);
@@ -52,7 +51,6 @@ export class Spool {
   async remove(): Promise<void> {
     const { rm } = await import('node:fs/promises');
     await this.file.close();
-    const { rm } = await import('node:fs/promises');
     // It lies where files are staged, which all go at the end.
     await rm(this.path, { force: true }).catch(() => undefined);
   }
