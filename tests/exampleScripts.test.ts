@@ -5,7 +5,8 @@ import { join } from 'node:path';
 import { afterAll, expect, test } from 'vitest';
 import { root } from '../scripts/lib/paths.mjs';
 
-// The examples for Deno and Bun as their READMEs run them, over the built packages. Node's is tests/builtExample.test.ts.
+// The examples for Deno and Bun as their READMEs run them, over the built packages; tests/builtExample.test.ts has
+// Node's.
 const output = mkdtempSync(join(tmpdir(), 'exampleScripts-'));
 afterAll(() => rmSync(output, { recursive: true, force: true }));
 

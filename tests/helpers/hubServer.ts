@@ -34,8 +34,8 @@ export const gitBlob = (bytes: Uint8Array): string =>
 
 /**
  * A hub with one repository, tiny/llama unless it is named, at one commit on branch main, as the Hugging Face hub
- * answers: its API, small files from the repository, safetensors by a redirect to a store (`/store/…`). The same files lie below `/plain/` as
- * on any web server.
+ * answers: its API, small files from the repository, safetensors by a redirect to a store (`/store/…`). The same files
+ * lie below `/plain/` as on any web server.
  */
 export async function hubServer(given: Readonly<Record<string, Uint8Array>>, named = repo): Promise<HubServer> {
   const files = new Map(Object.entries(given));
