@@ -7,7 +7,8 @@ import { describe, expect, test } from 'vitest';
 import type { CausalModel } from './causalModel.js';
 import { filesBy, openFolder } from './files.js';
 import { generate } from './generate.js';
-import { createModel, loadCausalModel } from './load.js';
+import { createModel } from './createModel.js';
+import { loadCausalModel } from './load.js';
 import { goldenBatch, goldenFloats, goldenFolder, openGolden } from './testing.js';
 
 /** GPT-2 and GPT-NeoX against transformers: models that it made (parity/gptFamilies.py). */

@@ -1,3 +1,4 @@
+export { createModel } from './createModel.js';
 export type { CachedBlob, ModelCache, PartialBlob } from './cache.js';
 export { folderCache } from './cacheFolder.js';
 export { originCache } from './cacheOrigin.js';
@@ -29,14 +30,7 @@ export { createGenerator, generate } from './generate.js';
 export type { GeneratorOptions, Generator } from './generate.js';
 export { parseHubId } from './hub.js';
 export type { HubId } from './hub.js';
-export {
-  createModel,
-  loadCausalModel,
-  loadTaskModel,
-  openModelWeights,
-  outlineFolder,
-  outlineTaskFolder,
-} from './load.js';
+export { loadCausalModel, loadTaskModel, openModelWeights, outlineFolder, outlineTaskFolder } from './load.js';
 export type { LoadOptions, StoredWeights } from './load.js';
 export { outlineModel, outlineTaskModel } from './outline.js';
 export type { OutlineOptions } from './outline.js';

@@ -6,7 +6,8 @@ import { evaluateReference, fromBf16, ReferenceBackend, sourceOf } from '@lowran
 import { describe, expect, test } from 'vitest';
 import type { ModelFiles } from './files.js';
 import { filesBy, filesFrom, openFolder, readJson } from './files.js';
-import { createModel, loadCausalModel, outlineFolder } from './load.js';
+import { createModel } from './createModel.js';
+import { loadCausalModel, outlineFolder } from './load.js';
 import { goldenBatch, goldenFolder, openGolden } from './testing.js';
 
 type Entry = TensorEntry & { readonly data: Uint8Array };

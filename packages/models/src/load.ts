@@ -4,7 +4,7 @@ import type { QuantizationSettings } from '@lowrank/quant';
 import { checkSettings, findQuantized, parseQuantizationConfig, QuantizedLinear } from '@lowrank/quant';
 import type { SafetensorsFile } from '@lowrank/safetensors';
 import type { Backend } from '@lowrank/tensor';
-import { fromNumbers, tensor } from '@lowrank/tensor';
+import { fromNumbers } from '@lowrank/tensor';
 import { unlistedKey, unlistedKeys } from '@lowrank/settings';
 import { sourceOf } from '@lowrank/tensor/op';
 import type { CausalModel } from './causalModel.js';
@@ -20,8 +20,7 @@ import { openModelFolder } from './modelFolder.js';
 import type { Placement } from './placement.js';
 import { placeBlocks, placeCodes, placeDense, placeStored, quantizes } from './placement.js';
 import { codesIn, denseCodes, storedBytes } from './storedCodes.js';
-import { familyOf } from './registry.js';
-import type { WeightRequest, WeightSource } from './weights.js';
+import type { WeightSource } from './weights.js';
 import { weightSource } from './weights.js';
 
 /** Options of `loadCausalModel`: progress, quantization, dtypes. */
@@ -331,17 +330,4 @@ async function fill(
     }
     onProgress?.({ bytes, totalBytes, tensor: name });
   }
-}
-
-/** A model with fresh weights, which `initialize` makes by name and shape: to train from nothing. */
-export function createModel(
-  config: Readonly<Record<string, unknown>>,
-  initialize: (request: WeightRequest) => Float32Array,
-  name = 'config.json',
-): CausalModel {
-  const reader = new ConfigReader(config, name);
-  return familyOf(reader).build(
-    reader,
-    weightSource({ tensor: (request) => tensor(initialize(request), request.shape, { name: request.name }) }),
-  );
 }

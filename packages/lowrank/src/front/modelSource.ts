@@ -1,20 +1,8 @@
 import type { TextFiles } from '@lowrank/data';
 import { LowrankError } from '@lowrank/errors';
-import type { HubId, ModelCache, ModelFiles, TransferProgress } from '@lowrank/models';
-import {
-  downloadModel,
-  filesFrom,
-  findModel,
-  ggufFiles,
-  isGgufName,
-  openDirectory,
-  openFolder,
-  originCache,
-  parseHubId,
-  remoteGguf,
-} from '@lowrank/models';
-import { webAddress } from '@lowrank/safetensors';
-import { modelFolder } from '../storage/places.js';
+import type { ModelFiles } from '@lowrank/models';
+import { filesFrom, openDirectory } from '@lowrank/models';
+import type { FoundFiles, SourceOptions } from './foundFiles.js';
 
 /**
  * Where a model or an adapter is: a folder (Node), a hub id such as `HuggingFaceTB/SmolLM2-135M-Instruct` (with
@@ -23,18 +11,6 @@ import { modelFolder } from '../storage/places.js';
  * GGUF file of llama.cpp: its path, its URL, `owner/name/file.gguf` on the hub, or a picked file.
  */
 export type ModelSource = string | Iterable<File> | FileSystemDirectoryHandle | ModelFiles;
-
-export interface SourceOptions {
-  readonly onDownload?: ((progress: TransferProgress) => void) | undefined;
-  readonly onWarning?: ((text: string) => void) | undefined;
-  readonly signal?: AbortSignal | undefined;
-}
-
-/** The files of a source, and its name as `base_model_name_or_path` gives it. */
-export interface FoundFiles {
-  readonly name: string;
-  readonly files: ModelFiles;
-}
 
 /**
  * Finds the files of a source; hub ids and URLs are downloaded first, into the hub's own cache (Node) or the origin's
@@ -47,7 +23,7 @@ export async function findFiles(
   kind: 'model' | 'adapter',
   options: SourceOptions = {},
 ): Promise<FoundFiles> {
-  if (typeof source === 'string') return inNode ? onDisk(source, kind, options) : inBrowser(source, options);
+  if (typeof source === 'string') return (await import('./namedSource.js')).findNamed(source, kind, options);
   if (typeof source !== 'object' || source === null) throw noSource(source, kind);
   if (isFiles(source)) return { name: source.name, files: source };
   if (isDirectory(source)) return { name: source.name, files: openDirectory(source) };
@@ -64,44 +40,6 @@ function noSource(source: unknown, kind: string): LowrankError {
     got: source === null ? 'null' : typeof source,
   });
 }
-
-/** Bun and Deno have Node's file system too. */
-const inNode = typeof process !== 'undefined' && process.versions?.node !== undefined;
-
-async function onDisk(text: string, kind: 'model' | 'adapter', options: SourceOptions): Promise<FoundFiles> {
-  const { onDownload, ...others } = options;
-  const { name, folder } = await findModel(text, { kind, ...others, onProgress: onDownload });
-  return { name, files: await openFolder(folder) };
-}
-
-async function inBrowser(text: string, { onDownload, ...options }: SourceOptions): Promise<FoundFiles> {
-  const { ownDisk } = await import('@lowrank/files');
-  const kept = await ownDisk.stat(text).catch(() => undefined);
-  if (kept?.kind === 'folder' || (kept?.kind === 'file' && isGgufName(text)))
-    return { name: text, files: await openFolder(text) };
-  const { from, name, cache, gguf } = await cachedInBrowser(text);
-  const files = await downloadModel(from, { ...options, cache, only: gguf, onProgress: onDownload });
-  const file = gguf === undefined ? undefined : await files.file(gguf);
-  return file === undefined ? { name, files } : { name: text, files: await ggufFiles(file, gguf) };
-}
-
-/** A hub id, an address, or a GGUF file below one, what it is called, and where its files are kept in a browser. */
-export async function cachedInBrowser(text: string): Promise<{
-  readonly from: HubId | string;
-  readonly name: string;
-  readonly cache: ModelCache;
-  readonly gguf: string | undefined;
-}> {
-  const { originFolder } = await import('@lowrank/files');
-  const gguf = remoteGguf(parseHubId(text.replace(/\/[^/]*$/, '')) === undefined ? absolute(text) : text);
-  const from = gguf?.from ?? parseHubId(text) ?? absolute(text);
-  // User, password and query of an address stay out of names.
-  const place = typeof from === 'string' ? webAddress(from).shown : from.id;
-  const cache = originCache(await originFolder(modelFolder(place)));
-  return { from, name: typeof from === 'string' ? place : text, cache, gguf: gguf?.file };
-}
-
-const absolute = (text: string): string => new URL(text, globalThis.location?.href).href;
 
 function isFiles(source: object): source is ModelFiles {
   return 'file' in source && typeof source.file === 'function';

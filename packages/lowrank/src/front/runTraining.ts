@@ -11,7 +11,6 @@ import { mayShrink, smallerBatches } from '../jobs/smallerBatches.js';
 import { applyMethod } from '../jobs/methodRun.js';
 import type { OpenedModel } from '../jobs/openModel.js';
 import { paddingWarnings } from './paddingWarning.js';
-import { readPreferenceRun } from './preferenceRun.js';
 import type { TaskTraining } from './taskRun.js';
 import type { RunHooks, RunOptions, TrainingModel } from './runOptions.js';
 import type { RunState } from './runState.js';
@@ -55,9 +54,9 @@ export function isTask(model: TrainingModel | TaskTraining): model is TaskTraini
 async function readData(model: TrainingModel | TaskTraining, options: RunOptions, hooks: RunHooks): Promise<RunData> {
   if (isTask(model)) return (await import('./taskRun.js')).readTaskRun(model, options, hooks);
   const objective = objectiveNamed(options.loss ?? 'sft');
-  return objective.rows === 'sft'
-    ? readTextRun(model, options, hooks)
-    : readPreferenceRun(model, options, { hooks, objective, kind: objective.rows });
+  if (objective.rows === 'sft') return readTextRun(model, options, hooks);
+  const { readPreferenceRun } = await import('./preferenceRun.js');
+  return readPreferenceRun(model, options, { hooks, objective, kind: objective.rows });
 }
 
 async function trainOn(

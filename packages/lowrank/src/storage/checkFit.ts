@@ -11,7 +11,8 @@ import {
   storedCodes,
 } from '@lowrank/models';
 import type { DeviceName } from '../device.js';
-import { cachedInBrowser, findFiles } from '../front/modelSource.js';
+import { findFiles } from '../front/modelSource.js';
+import { cachedInBrowser } from '../front/originSource.js';
 import type { ModelSource } from '../front/modelSource.js';
 import { plannedRun } from '../jobs/planning/plannedRun.js';
 import type { PlanOptions } from '../jobs/planning/plannedRun.js';
