@@ -13,7 +13,7 @@ import type { ModelFamily } from './family.js';
 import type { HeadRequest } from './head.js';
 import { TaskModel } from './taskModel.js';
 import type { TextModel } from './textModel.js';
-import { ConfigReader } from './config.js';
+import type { ConfigReader } from './config.js';
 import { configKeysOf } from './configKeys.js';
 import type { ModelFiles } from './files.js';
 import { openModelFolder } from './modelFolder.js';
