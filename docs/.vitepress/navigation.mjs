@@ -59,6 +59,7 @@ export const navigation = [
       page('Data', '/data', 'rows, tokens, labels, packing'),
       page('Generating and chatting', '/chat', 'how tokens are sampled, stop strings, chat templates'),
       page('Through a worker', '/worker', '`lowrank/worker`: pause, back-pressure, a dead worker, across tabs'),
+      page('Storage in the browser', '/storage', '`lowrank/storage`: models, runs, quota, what fits before a download'),
       page('Runs', '/runs', 'the folder of a run, checkpoints, resume, evaluation on the way, early stopping'),
       page('Adapters and PEFT', '/adapters', 'files, targets, variants, inits, merging, combining'),
       page('Quantization', '/quantization', 'NF4, FP4 and INT8, bitsandbytes files, QLoRA'),

@@ -1,3 +1,4 @@
+import { ownDisk } from '@lowrank/files';
 import type { RemoteModel } from '@lowrank/models';
 import {
   ggufFiles,
@@ -98,7 +99,7 @@ export async function checkFit(source: ModelSource, options: FitOptions = {}): P
 
 /** A source's files where they are; of what is on this device nothing is missing. */
 async function filesOf(source: ModelSource, signal: AbortSignal | undefined): Promise<RemoteModel> {
-  if (typeof source === 'string' && isRemote(source)) {
+  if (typeof source === 'string' && isRemote(source) && !(await isStored(source))) {
     const { from, cache, gguf } = await cachedInBrowser(source);
     const remote = await lookAtRemote(from, { cache, signal, only: gguf });
     const file = gguf === undefined ? undefined : await remote.file(gguf);
@@ -108,6 +109,11 @@ async function filesOf(source: ModelSource, signal: AbortSignal | undefined): Pr
   let bytes = 0;
   for (const name of await modelFileNames(files)) bytes += (await (await files.file(name))?.size()) ?? 0;
   return { ...files, bytes, missingBytes: typeof source === 'string' ? 0 : bytes };
+}
+
+/** What is in the storage goes before a hub id of the same letters; addresses are no paths there. */
+async function isStored(source: string): Promise<boolean> {
+  return (await ownDisk.stat(source).catch(() => undefined)) !== undefined;
 }
 
 /** In a browser every hub id and address; Node has its own caches, and downloads into them. */
