@@ -40,8 +40,10 @@ test('a worker that is gone without a word is noticed', async () => {
   const workers: Worker[] = [];
   const trainer = await startTrainer({
     worker() {
-      const thread = new URL('/packages/lowrank/dist/browser/worker/trainerThread.js', location.href);
-      const worker = new Worker(thread, { type: 'module' });
+      const worker = new Worker(
+        new URL('../../packages/lowrank/dist/browser/worker/trainerThread.js', import.meta.url),
+        { type: 'module' },
+      );
       workers.push(worker);
       return worker;
     },
