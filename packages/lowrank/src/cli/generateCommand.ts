@@ -11,16 +11,25 @@ import { addSamplingFlags, listOf } from './samplingFlags.js';
 
 export interface GenerateFlags extends SamplingFlags, QuantizationOptions {
   model: string;
-  adapter?: string;
+  adapter?: string[];
+  adapterWeights?: number[];
   prompt?: string[];
   maxNewTokens?: number;
   stream?: boolean;
   json: boolean;
 }
 
+const weightFlag = numberFlag('--adapter-weights');
+
 /** The flags of `generate` alone: those it shares with other commands are added by the program. */
 export function addGenerateFlags(command: Command): Command {
   command
+    .option('--adapter <adapter>', 'PEFT adapter: folder, hub id or URL; several LoRA adapters add up', listOf)
+    .option(
+      '--adapter-weights <numbers>',
+      'factors on what each adapter adds, in their order: 0.7,0.3 (default: 1 each)',
+      (text) => text.split(',').map((each) => weightFlag(each)),
+    )
     .option(
       '--prompt <text>',
       'what to continue; empty begins with BOS alone; several are continued side by side',
@@ -58,7 +67,17 @@ export async function generateCommand(
     speaker.line({ piece, ...(several ? { prompt } : {}) });
     if (!flags.json) speaker.io.stdout(piece);
   };
-  const results = await generateBatch({ ...flags, prompts, backend, ...(flags.stream === true ? { onText } : {}) });
+  const { adapter = [], ...options } = flags;
+  const [one, ...more] = adapter;
+  // One without a factor may be of any method.
+  const single = more.length === 0 && options.adapterWeights === undefined && one !== undefined;
+  const results = await generateBatch({
+    ...options,
+    ...(single ? { adapter: one } : { adapters: adapter }),
+    prompts,
+    backend,
+    ...(flags.stream === true ? { onText } : {}),
+  });
   const [only = { text: '', ids: [] }] = results;
   if (!several && flags.stream === true && !flags.json) speaker.io.stdout('\n');
   else if (!several) speaker.written(only, only.text);

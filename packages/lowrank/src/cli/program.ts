@@ -237,8 +237,7 @@ function addGenerate(program: Command, actions: Actions): void {
   const command = program
     .command('generate')
     .description('continue a prompt, or several')
-    .requiredOption('--model <model>', modelHelp)
-    .option('--adapter <adapter>', adapterHelp);
+    .requiredOption('--model <model>', modelHelp);
   common(quantizing(addGenerateFlags(command))).action((flags: CommonFlags & GenerateFlags) => actions.generate(flags));
 }
 

@@ -15,11 +15,16 @@ import { tokenizerFiles } from './tokenizerFiles.js';
 import type { QuantizationOptions } from './quantization.js';
 import { loadMethod } from './loadMethod.js';
 import { modelTexts } from './modelTexts.js';
+import { loadWeightedAdapters } from './weightedAdapters.js';
 
 export interface GenerateFolderOptions extends TransferEvents, QuantizationOptions, SamplingOptions {
   readonly backend: BackendOrOpener;
   readonly model: string;
   readonly adapter?: string;
+  /** Several LoRA adapters that add up, in the place of one. */
+  readonly adapters?: readonly string[] | undefined;
+  /** Factors on what each of them adds. */
+  readonly adapterWeights?: readonly number[] | undefined;
   /** Empty: BOS alone. */
   readonly prompt: string;
   /** Default: 128, or what the model's positions leave room for. */
@@ -52,6 +57,9 @@ export async function generateBatch(
   given: Omit<GenerateFolderOptions, 'prompt'> & { readonly prompts: readonly string[] },
 ): Promise<GenerateFolderResult[]> {
   const options = await withFolders(given, given);
+  const several: string[] = [];
+  for (const adapter of given.adapters ?? [])
+    several.push((await withFolders({ model: options.model, adapter }, given)).adapter);
   const texts = await tokenizerFiles(options.model, options.adapter);
   const tokenizer = await readTokenizer(texts);
   for (const text of tokenizer.warnings) options.onWarning?.(text);
@@ -59,6 +67,8 @@ export async function generateBatch(
   const model = await openModel(options.model, { ...options, backend });
   const { module, contextLength } = model;
   if (options.adapter !== undefined) await loadMethod(model, options.adapter, options.onWarning);
+  if (several.length > 0 || options.adapterWeights !== undefined)
+    await loadWeightedAdapters(model, { ...options, adapters: several }, options.onWarning);
   const prompts = options.prompts.map((prompt) => promptIds(prompt, tokenizer));
   const longest = Math.max(...prompts.map(({ length }) => length));
   const maxNewTokens = options.maxNewTokens ?? Math.max(1, Math.min(128, contextLength - longest));
