@@ -17,6 +17,7 @@ export interface BaseTensorInfo extends TensorInfo {
   readonly storedBytes?: number;
 }
 
+/** Codes of a GGUF tensor as they lie in the file. */
 export interface StoredCodes {
   /** ggml's name, such as Q4_K. */
   readonly type: string;

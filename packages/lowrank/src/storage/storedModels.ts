@@ -20,6 +20,7 @@ export interface StoredModel {
   readonly isWhole: boolean;
 }
 
+/** Options of `keepModel`. */
 export interface KeepModelOptions extends KeepOptions {
   /** Of picked files and folders; letters, digits, dots, dashes, blanks. Default: the folder's. */
   readonly name?: string | undefined;
