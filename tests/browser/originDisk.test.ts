@@ -1,6 +1,7 @@
 import type { Disk } from '@lowrank/files';
 import { beginSaving, claimOutput, currentFile, finishSaving, ownDisk, writeFileAtomic } from '@lowrank/files';
 import { afterEach, expect, test } from 'vitest';
+import { affineShader, runShader } from '../helpers/runShader';
 
 // The disk of a page: its files cannot be written in place, nor its folders renamed.
 const folder = 'saved';
@@ -94,4 +95,17 @@ test('files appear whole, grow at their end, and one writer holds a folder', asy
   expect((await ownDisk.list(folder)).sort()).toEqual(['metrics.jsonl', 'run.json']);
   await claim.release();
   expect(await ownDisk.isLocked(folder)).toBe(false);
+});
+
+test('numbers from a file reach the GPU as they were written', async () => {
+  await ownDisk.makeFolders(folder);
+  const values = Float32Array.from({ length: 16 }, (_, at) => at / 4);
+  await ownDisk.createFile(`${folder}/values`, new Uint8Array(values.buffer));
+  const input = new Float32Array((await ownDisk.read(`${folder}/values`, 0, values.byteLength)).slice().buffer);
+  const device = await (await navigator.gpu.requestAdapter())?.requestDevice();
+  if (!device) throw new Error('no device');
+  expect([...(await runShader({ device, code: affineShader, input, workgroups: 2 }))]).toEqual(
+    Array.from(values, (value) => 2 * value + 1),
+  );
+  device.destroy();
 });
