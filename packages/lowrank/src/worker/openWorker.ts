@@ -3,7 +3,17 @@ import type { NodeEnd, Port, WebEnd } from './port.js';
 import { nodePort, webPort } from './port.js';
 
 /** A worker of a browser, Deno or Bun, or of node:worker_threads. */
-export type AnyWorker = Worker | workerThreads.Worker;
+export type AnyWorker = Worker | NodeWorker;
+
+/** As much of a Worker of node:worker_threads as is used: compilers for browsers do not know that module. */
+export interface NodeWorker extends NodeEnd {
+  on(event: 'message', listener: (message: unknown) => void): unknown;
+  on(event: 'error', listener: (error: Error) => void): unknown;
+  on(event: 'exit', listener: (code: number) => void): unknown;
+  terminate(): unknown;
+  ref(): void;
+  unref(): void;
+}
 
 /** A worker that runs `trainerThread.ts`. */
 export interface OpenedWorker {
@@ -53,9 +63,9 @@ function webWorker(worker: Worker): OpenedWorker {
   };
 }
 
-function nodeWorker(worker: workerThreads.Worker): OpenedWorker {
+function nodeWorker(worker: NodeWorker): OpenedWorker {
   return {
-    port: nodePort(worker as NodeEnd),
+    port: nodePort(worker),
     onDeath(listener) {
       worker.on('error', (error) => listener(error instanceof Error ? error.message : String(error), error));
       worker.on('exit', (code) => listener(`it ended with code ${code}`));

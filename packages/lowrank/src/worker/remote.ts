@@ -1,8 +1,10 @@
-import type * as frontDoor from '../index.js';
+import type { LowrankError } from '@lowrank/errors';
 import type { DeviceName } from '../device.js';
+import type { fineTune } from '../front/fineTune.js';
 import type { BetweenFineTuneSteps, FineTuneOptions } from '../front/fineTuneOptions.js';
-import type { LoadModelOptions } from '../front/loadModel.js';
+import type { loadModel, LoadModelOptions } from '../front/loadModel.js';
 import type { Model } from '../front/model.js';
+import type { ModelSource } from '../front/modelSource.js';
 import type { Run } from '../front/run.js';
 import type { TextPieces } from '../front/textPieces.js';
 
@@ -53,12 +55,12 @@ export interface RemoteBetweenSteps extends Omit<BetweenFineTuneSteps, 'every'> 
   readonly every: number;
 }
 
-/** Those of {@link frontDoor.fineTune}. Functions among them are called on this thread. */
+/** Those of {@link fineTune}. Functions among them are called on this thread. */
 export interface RemoteFineTuneOptions extends Omit<FineTuneOptions, 'betweenSteps'> {
   readonly betweenSteps?: RemoteBetweenSteps | undefined;
 }
 
-/** Those of {@link frontDoor.loadModel}; the device is one of the worker's. */
+/** Those of {@link loadModel}; the device is one of the worker's. */
 export interface RemoteLoadOptions extends Omit<LoadModelOptions, 'device'> {
   readonly device?: DeviceName | undefined;
 }
@@ -76,21 +78,26 @@ export interface RemoteFineTuning extends Promise<RemoteRun> {
   resume(): void;
 }
 
-/** Of the front door, what needs no worker, and what makes or takes things that stay in one. */
-type Local = 'chooseBackend' | 'holdState' | 'isLowrankError' | 'LowrankError' | 'methodNames' | 'resizeTokens';
-type FrontDoor = Omit<typeof frontDoor, Local>;
+/**
+ * What the front door does in a worker; a test compares it with the front door's exports. (As `typeof` its module it
+ * would make declarations that no compiler takes.)
+ */
+interface FrontDoor {
+  fineTune: typeof fineTune;
+  loadModel: typeof loadModel;
+}
 
 /** The calls of the front door that take and give plain data, and cross as they are. */
 export type PlainCalls = Remote<Omit<FrontDoor, 'loadModel' | 'fineTune'>>;
 
 /** The front door through a worker. {@link startTrainer} makes it. */
 export interface Trainer extends PlainCalls {
-  /** As {@link frontDoor.loadModel}: onto a device of the worker's, which the page's frames do not wait for. */
-  loadModel(source: frontDoor.ModelSource, options?: RemoteLoadOptions): Promise<RemoteModel>;
-  /** As {@link frontDoor.fineTune}, and can be paused. */
+  /** As {@link loadModel}: onto a device of the worker's, which the page's frames do not wait for. */
+  loadModel(source: ModelSource, options?: RemoteLoadOptions): Promise<RemoteModel>;
+  /** As {@link fineTune}, and can be paused. */
   fineTune(model: RemoteModel, options: RemoteFineTuneOptions): RemoteFineTuning;
   /** Resolves when the worker is gone: with the error that every call got, or undefined after {@link dispose}. */
-  readonly closed: Promise<frontDoor.LowrankError | undefined>;
+  readonly closed: Promise<LowrankError | undefined>;
   /** Ends the worker, and with it frees models, runs and the device. Calls that wait are rejected: `worker.closed`. */
   dispose(): void;
 }
