@@ -19,7 +19,7 @@ export { holdOut } from './holdOut.js';
 export { parseJsonl } from './readRows.js';
 export { readRecords, recordsOf } from './readRecords.js';
 export type { RecordRow } from './readRecords.js';
-export { compareScores, isTextMetric, metricNames, textMetrics } from './metrics/metric.js';
+export { compareScores, isTextMetric, metricNames, taskMetricNames, textMetrics } from './metrics/metric.js';
 export type { MetricName, TextMetricName } from './metrics/metric.js';
 export { labeledPrompts } from './metrics/labeledPrompts.js';
 export type { LabeledPrompt, LabeledPrompts } from './metrics/labeledPrompts.js';

@@ -1,5 +1,13 @@
 import type { MetricName, RowPart } from '@lowrank/data';
-import { groupByPrompt, isTextMetric, labeledPrompts, readTextRows, selectionOf, scoredPrompts } from '@lowrank/data';
+import {
+  groupByPrompt,
+  isTextMetric,
+  labeledPrompts,
+  readTextRows,
+  selectionOf,
+  scoredPrompts,
+  taskMetricNames,
+} from '@lowrank/data';
 import { LowrankError } from '@lowrank/errors';
 import type { TrainingRules } from './runs/studyTrainer.js';
 import type { Executor } from './runs/executor.js';
@@ -66,6 +74,7 @@ export async function studyData({
   metrics = ['loss'],
   scoreRows,
   maxNewTokens,
+  rules,
   onEvent,
 }: StudyOptions): Promise<StudyData> {
   const { data } = training;
@@ -83,12 +92,12 @@ export async function studyData({
     seed: cutSeed,
   };
   const parameters = await modelParameters(training.model);
-  const [rows, testRows] = [
-    await readTextRows(data, { ...selection, parts }),
-    await readTextRows(scoring.data, scoring),
-  ];
+  const ofTask = await rules.taskRows?.(training, { ...selection, parts, data });
+  checkMetrics(metrics, ofTask !== undefined);
+  const rows = ofTask ?? (await readTextRows(data, { ...selection, parts }));
+  const testRows = (await rules.taskRows?.(training, scoring)) ?? (await readTextRows(scoring.data, scoring));
   const groups = groupByPrompt(testRows);
-  const textMetrics = metrics.filter(isTextMetric);
+  const textMetrics = ofTask === undefined ? metrics.filter(isTextMetric) : [];
   if (textMetrics.length > 0) scoredPrompts(groups, textMetrics);
   if (metrics.includes('label-accuracy')) labeledPrompts(groups);
   const trained = groupByPrompt([...testRows, ...rows]).length;
@@ -101,6 +110,22 @@ export async function studyData({
         'show memory as well',
     });
   return { metrics, parts, scoring, modelParameters: parameters };
+}
+
+/** Metrics of written texts are no metrics of tasks, nor the other way round. @throws LowrankError `cli.conflict` */
+function checkMetrics(metrics: readonly MetricName[], isTask: boolean): void {
+  const ofTasks: readonly MetricName[] = ['loss', 'exact-match', ...taskMetricNames];
+  const wrong = metrics.find((name) =>
+    isTask ? !ofTasks.includes(name) : taskMetricNames.some((own) => own === name),
+  );
+  if (wrong === undefined) return;
+  throw new LowrankError({
+    code: 'cli.conflict',
+    what: (names) => names('metric', wrong),
+    expected: isTask ? `a metric of tasks: ${ofTasks.join(', ')}` : 'a metric of texts that are written',
+    got: wrong,
+    setting: 'metric',
+  });
 }
 
 /** Cuts the rows for training in two: one side to learn from, the other to choose by. */

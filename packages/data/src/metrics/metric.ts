@@ -27,9 +27,13 @@ export type TextMetricName = keyof typeof textMetrics;
  * `loss` is over label tokens, and the only one of which less is better; `label-accuracy` is over the likelihoods of
  * given answers: for both nothing is written.
  */
-export type MetricName = 'loss' | TextMetricName | 'label-accuracy';
+export type MetricName = 'loss' | TextMetricName | 'label-accuracy' | TaskMetricName;
 
-/** Every metric, in the order in which help and tables list them. */
+/** Metrics of tasks other than writing text; `exact-match` is one of theirs too. */
+export const taskMetricNames = ['accuracy', 'f1', 'f1-macro', 'matthews', 'pearson', 'recall-at-1'] as const;
+export type TaskMetricName = (typeof taskMetricNames)[number];
+
+/** Every metric of texts, in the order in which help and tables list them. */
 export const metricNames: readonly MetricName[] = [
   'loss',
   ...(Object.keys(textMetrics) as TextMetricName[]),
@@ -38,7 +42,7 @@ export const metricNames: readonly MetricName[] = [
 
 /** Whether a metric needs texts that the model writes. */
 export function isTextMetric(name: MetricName): name is TextMetricName {
-  return name !== 'loss' && name !== 'label-accuracy';
+  return Object.hasOwn(textMetrics, name);
 }
 
 /** Positive where `a` is better than `b`. */

@@ -13,7 +13,7 @@ import { trainingRules } from '../jobs/studyTrainer.js';
 import { studyExecutor } from './studyExecutor.js';
 import type { StudyContext } from './studyReporter.js';
 import { runStudyCommand } from './studyReporter.js';
-import { addBudgetFlags, addDataFlags, addMethodFlags } from './trainingFlags.js';
+import { addBudgetFlags, addDataFlags, addTaskFlags, addMethodFlags } from './trainingFlags.js';
 
 export type CompareFlags = StudyFlags & {
   methods: ComparedMethodName[];
@@ -32,7 +32,7 @@ export function addCompareFlags(command: Command): Command {
         'how they do: a table, charts, a report',
     )
     .requiredOption('--model <model>', modelHelp);
-  addDataFlags(command)
+  addTaskFlags(addDataFlags(command))
     .requiredOption(
       '--output <folder>',
       'where runs, table.md, table.json, chart.svg and report.html go; what is done there is not done again',

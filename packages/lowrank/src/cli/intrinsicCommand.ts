@@ -12,7 +12,7 @@ import { addStudyFlags, numbersFlag, studyOptions, studyTraining } from './study
 import type { StudyFlags } from './studyFlags.js';
 import type { StudyContext } from './studyReporter.js';
 import { runStudyCommand } from './studyReporter.js';
-import { addBudgetFlags, addDataFlags } from './trainingFlags.js';
+import { addBudgetFlags, addDataFlags, addTaskFlags } from './trainingFlags.js';
 
 export type IntrinsicFlags = Omit<StudyFlags, 'learningRate'> & {
   dimensions: number[];
@@ -33,7 +33,7 @@ export function addIntrinsicFlags(command: Command): Command {
         'smallest with 90% of what full fine-tuning does',
     )
     .requiredOption('--model <model>', modelHelp);
-  addDataFlags(command)
+  addTaskFlags(addDataFlags(command))
     .requiredOption(
       '--output <folder>',
       'where runs, table.md, table.json, chart.svg and report.html go; what is done there is not done again',

@@ -1,12 +1,16 @@
 import { LowrankError } from '@lowrank/errors';
 import type { Command } from 'commander';
 import type { MetricName } from '@lowrank/data';
-import { metricNames } from '@lowrank/data';
+import { metricNames, taskMetricNames } from '@lowrank/data';
+
 import type { StudyOptions, StudyTraining } from '@lowrank/study';
 import { listFlag, numberFlag } from './numbers.js';
 import { addQueueFlag } from './studyExecutor.js';
 import type { QueueFlags } from './studyExecutor.js';
 import type { TrainingFlags } from './trainingFlags.js';
+
+/** Of texts that are written, and of tasks. */
+const allMetrics: readonly MetricName[] = [...metricNames, ...taskMetricNames];
 
 /** Flags that `compare`, `sweep` and `intrinsic` share. */
 export type StudyFlags = TrainingFlags &
@@ -45,7 +49,7 @@ export function addMetricFlags(command: Command, metrics: readonly MetricName[])
   return command
     .option(
       '--metric <names>',
-      `${metricNames.join(', ')}: what is reported, with commas between them; the first one decides`,
+      `${allMetrics.join(', ')}: what is reported, with commas between them; the first one decides`,
       metricFlag,
       metrics,
     )
@@ -63,9 +67,9 @@ export function addMetricFlags(command: Command, metrics: readonly MetricName[])
 
 function metricFlag(text: string): MetricName[] {
   return listFlag('--metric')(text).map((name) => {
-    const found = metricNames.find((metric) => metric === name);
+    const found = allMetrics.find((metric) => metric === name);
     if (found !== undefined) return found;
-    throw new LowrankError({ code: 'cli.choice', what: '--metric', expected: metricNames.join(', '), got: name });
+    throw new LowrankError({ code: 'cli.choice', what: '--metric', expected: allMetrics.join(', '), got: name });
   });
 }
 

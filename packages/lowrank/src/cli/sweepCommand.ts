@@ -13,7 +13,7 @@ import type { StudyFlags } from './studyFlags.js';
 import { studyExecutor } from './studyExecutor.js';
 import type { StudyContext } from './studyReporter.js';
 import { runStudyCommand } from './studyReporter.js';
-import { addBudgetFlags, addDataFlags, addMethodFlags } from './trainingFlags.js';
+import { addBudgetFlags, addDataFlags, addTaskFlags, addMethodFlags } from './trainingFlags.js';
 
 export type SweepFlags = Omit<StudyFlags, 'r' | 'alpha' | 'learningRate' | 'targetModules'> & {
   r: number[];
@@ -29,7 +29,7 @@ export function addSweepFlags(command: Command): Command {
         'rows that were not trained on',
     )
     .requiredOption('--model <model>', modelHelp);
-  addDataFlags(command)
+  addTaskFlags(addDataFlags(command))
     .requiredOption(
       '--output <folder>',
       'where runs, the best adapter, table.md, table.json, chart.svg and report.html go; what is done there ' +

@@ -143,10 +143,16 @@ test.each([
   ['prompt', 'adapter'],
   ['prefix', 'adapter'],
   ['ia3', 'adapter'],
+  ['subspace', 'adapter'],
 ] as const)('text-classification with --method %s: what is saved says what was learned', async (method, kind) => {
   using folder = scratch();
   const output = join(folder.path, 'run');
-  const virtual = method === 'prompt' || method === 'prefix' ? ['--virtual-tokens', '3'] : [];
+  const virtual =
+    method === 'prompt' || method === 'prefix'
+      ? ['--virtual-tokens', '3']
+      : method === 'subspace'
+        ? ['--dimension', '50', '--seed', '3']
+        : [];
   const lines = await ok<{ eval_loss?: number; trained_parameters?: number }>(
     ...trainFlags('text-classification', output, ['--method', method, ...virtual]),
     '--steps',
@@ -158,7 +164,8 @@ test.each([
   const place = kind === 'model' ? ['--model', output] : ['--model', model, '--adapter', output];
   const evaluated = await evaluate('text-classification', ...place);
   expect(Math.abs(evaluated.loss / loss - 1)).toBeLessThan(1e-5);
-  if (method !== 'full') expect(await namesIn(output)).toContain('base_model.model.classifier.weight');
+  if (method !== 'full' && method !== 'subspace')
+    expect(await namesIn(output)).toContain('base_model.model.classifier.weight');
   if (method === 'full') {
     const config = readJson<Record<string, unknown>>(`${output}/config.json`);
     expect(config['architectures']).toEqual(['BertForSequenceClassification']);
@@ -257,4 +264,40 @@ test('feature-extraction: pairs are learned, and predict gives an embedding of l
   expect(Object.keys(result?.scores ?? {})).toEqual(['recall_at_1', 'recall_at_10']);
   const [said] = await ok<{ embedding: number[] }>('predict', '--model', model, '--adapter', output, 'A lovely book.');
   expect(said?.embedding.reduce((sum, value) => sum + value * value, 0)).toBeCloseTo(1, 5);
+});
+
+test('compare trains every method on a task, and scores by its metrics', async () => {
+  using folder = scratch();
+  const output = join(folder.path, 'study');
+  const [data, test] = ['train', 'valid'].map((part) => `${golden}/text-classification/${part}.jsonl`);
+  const place = ['--model', model, '--data', String(data), '--test-data', String(test), '--output', output];
+  const budget = [
+    '--steps',
+    '3',
+    '--tune-steps',
+    '1',
+    '--tune-rows',
+    '8',
+    '--learning-rates',
+    '1e-2',
+    '--batch-size',
+    '4',
+  ];
+  const lines = await ok<{ rows?: readonly { method: string; scores: Record<string, { mean: number }> }[] }>(
+    'compare',
+    ...place,
+    ...budget,
+    '--methods',
+    'lora,bitfit',
+    '--metric',
+    'accuracy,f1',
+    '--target-modules',
+    'query,value',
+  );
+  const rows = lines.at(-1)?.rows ?? [];
+  expect(rows.map(({ scores }) => Object.keys(scores).sort())).toEqual([
+    ['accuracy', 'f1', 'loss'],
+    ['accuracy', 'f1', 'loss'],
+  ]);
+  expect(rows.every(({ scores }) => (scores['accuracy']?.mean ?? -1) >= 0)).toBe(true);
 });

@@ -8,7 +8,7 @@ import type { TaskContext, TaskRow, TaskUnit } from '../tasks/task.js';
 import { taskBatchOf } from '../tasks/taskBatch.js';
 import type { TaskMicroBatch } from '../tasks/taskLayout.js';
 import { chunked, countOf, layOutTask } from '../tasks/taskLayout.js';
-import { cutTaskRows, encodeTaskRows, readTaskRows, taskRecords } from '../tasks/taskRows.js';
+import { cutTaskRows, partsOfRows, encodeTaskRows, readTaskRows, taskRecords } from '../tasks/taskRows.js';
 import { evaluationSource } from './readRows.js';
 import type { RunHooks, RunOptions, TrainingModel } from './runOptions.js';
 import type { RunData } from './textRun.js';
@@ -31,7 +31,7 @@ export async function readTaskRun(model: TaskTraining, options: RunOptions, hook
   if (validation !== undefined && options.evalData !== undefined) throw bothGiven();
   const { open } = model;
   const { task, labels, module } = open;
-  const all = readTaskRows(task, await taskRecords(options.data, options));
+  const all = partsOfRows(readTaskRows(task, await taskRecords(options.data, options)), options.parts);
   const cut = validation === undefined ? undefined : cutTaskRows(all, validationCut(validation));
   const context = contextOf(model, options);
   const units = await readUnits(model, { rows: cut?.train ?? all, part: 'train', context, hooks });

@@ -4,7 +4,12 @@ import { backendOnce } from '../device.js';
 import type { BackendOrOpener } from '../device.js';
 import { checkComparison, comparedMethods, defaultRates, trainingOf } from './comparedMethods.js';
 import type { ComparedMethodName } from './comparedMethods.js';
+import type { RowSelection, TextRow } from '@lowrank/data';
 import { evaluateTexts } from './evaluate.js';
+import { evaluateTask, taskToEvaluate } from './evaluateTask.js';
+import { withFolders } from './folders.js';
+import { knownTask, requireTask, taskOf } from './openTask.js';
+import { partsOfRows, readTaskRows, taskRecords } from '../tasks/taskRows.js';
 import { fineTuneFolder } from './fineTune.js';
 import type { FineTuneTraining } from './fineTuneTraining.js';
 import { checkOptions } from '../settings/checkOptions.js';
@@ -41,11 +46,25 @@ export function studyTrainer(given: BackendOrOpener): StudyTrainer {
 
 /** What `fineTuneFolder` says of options, for studies: which methods it has, and which options each takes. */
 export const trainingRules: TrainingRules = {
+  taskRows: studyTaskRows,
   methods: Object.fromEntries(comparedMethods.map((name) => [name, comparedMethod(name)])),
   checkTraining: (training) => checkOptions(training as FineTuneTraining),
   checkComparison: (methods, training) =>
     checkComparison(methods as readonly ComparedMethodName[], training as FineTuneTraining),
 };
+
+/** Rows of a task, each as the text that is asked. */
+async function studyTaskRows(
+  training: StudyTraining,
+  { data, parts, ...selection }: RowSelection & { readonly data: string },
+): Promise<TextRow[] | undefined> {
+  const { model, task: asked } = await withFolders(training as FineTuneTraining, {});
+  const known = await knownTask({ model, task: asked });
+  if (known.task === undefined && !known.isEncoder) return undefined;
+  const records = await taskRecords(data, selection);
+  const task = requireTask(taskOf(known, records), model);
+  return partsOfRows(readTaskRows(task, records), parts).map(({ line, key }) => ({ line, text: key }));
+}
 
 function comparedMethod(name: ComparedMethodName): ComparedMethod {
   return {
@@ -100,6 +119,16 @@ async function evaluateRun(
     trained.model === null
       ? { model: training.model, adapter: trained.adapter ?? folder, quantization, doubleQuantization }
       : { model: trained.model };
+  const asked = { ...scoring, ...place, task: (training as FineTuneTraining).task, onWarning: hooks.onWarning };
+  if (await taskToEvaluate(asked)) {
+    const evaluated = await evaluateTask({ ...asked, ...hooks, maxLength, backend });
+    await backend.finish();
+    const all: Readonly<Record<string, number>> = { loss: evaluated.loss, ...evaluated.scores };
+    const scores = Object.fromEntries(
+      (['loss', ...scoring.metrics] as const).map((name) => [name, all[name.replaceAll('-', '_')] ?? NaN]),
+    );
+    return { loss: evaluated.loss, scores, prompts: evaluated.rows, tokens: evaluated.rows, texts: [] };
+  }
   const { result, texts } = await evaluateTexts({
     ...scoring,
     ...place,

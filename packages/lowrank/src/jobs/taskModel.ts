@@ -37,11 +37,13 @@ export async function taskModel(
   // The trainer lays trained weights out itself, from the host.
   const open = await openTask(options.model, task, {
     ...options,
+    // A subspace is laid around the weights as they begin, and its files do not hold these.
+    seed: chosen.name === 'subspace' ? undefined : options.seed,
     backend: chosen.saves === 'model' ? undefined : backend,
   });
   const { fresh } = open.module;
   if (fresh.length > 0 && initAdapter === undefined)
-    await warn(`${options.model} has no weights for ${fresh.join(', ')}, which begin anew and are trained whole`);
+    await warn(`${options.model} has no weights for ${fresh.join(', ')}, which begin anew`);
   return {
     model: {
       open,

@@ -1,5 +1,5 @@
-import type { RecordRow, RowSelection, RowSource, TextRow } from '@lowrank/data';
-import { cutValidation, recordsOf } from '@lowrank/data';
+import type { RecordRow, RowPart, RowSelection, RowSource, TextRow } from '@lowrank/data';
+import { cutValidation, holdOut, recordsOf } from '@lowrank/data';
 import type { Task, TaskContext, TaskRow, TaskUnit } from './task.js';
 import { unitOf } from './taskLayout.js';
 
@@ -19,6 +19,15 @@ export async function taskRecords(
 
 export function readTaskRows(task: Task, records: readonly RecordRow[], isAsked = false): TaskRow[] {
   return records.map((record) => task.read(record, { isAsked }));
+}
+
+/** One side of each cut, as studies make them: what is asked stays together. */
+export function partsOfRows(rows: readonly TaskRow[], parts: readonly RowPart[] = []): readonly TaskRow[] {
+  return parts.reduce((left, part) => {
+    const texts = left.map(({ line, key }): TextRow => ({ line, text: key }));
+    const kept = new Set(holdOut(texts, part));
+    return left.filter((_, at) => kept.has(texts[at] as TextRow));
+  }, rows);
 }
 
 /** Rows that are trained on and rows that are held out, as `--validation` cuts them: what is asked stays together. */

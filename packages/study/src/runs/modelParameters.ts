@@ -1,4 +1,4 @@
-import { findModel, openFolder, outlineModel, readJson } from '@lowrank/models';
+import { findFamily, findModel, openFolder, outlineModel, outlineTaskModel, readJson } from '@lowrank/models';
 
 /**
  * Counts the parameters of a model folder or hub id, shared ones once, from its configuration: codes of quantized
@@ -6,7 +6,11 @@ import { findModel, openFolder, outlineModel, readJson } from '@lowrank/models';
  */
 export async function modelParameters(model: string): Promise<number> {
   const { folder } = await findModel(model, { kind: 'model' });
-  const outline = outlineModel(await readJson(await openFolder(folder), 'config.json'), { name: model });
+  const config = await readJson(await openFolder(folder), 'config.json');
+  const outline =
+    findFamily(config['model_type'])?.isEncoder === true
+      ? outlineTaskModel(config, { kind: 'sequence', labels: 2 }, { name: model })
+      : outlineModel(config, { name: model });
   const parameters = new Set([...outline.namedParameters()].map(([, parameter]) => parameter));
   return [...parameters].reduce((total, { tensor }) => total + tensor.size, 0);
 }

@@ -1,4 +1,4 @@
-import type { MetricName } from '@lowrank/data';
+import type { MetricName, RowSelection, TextRow } from '@lowrank/data';
 import type { StudyRun, StudySample, StudyTraining } from './studyRun.js';
 
 /**
@@ -86,6 +86,14 @@ export interface TrainingRules {
   readonly methods: Readonly<Record<string, ComparedMethod>>;
   /** @throws LowrankError for options that exclude each other */
   checkTraining(training: StudyTraining): void;
+  /**
+   * The rows of a task other than writing text, each as the text that is asked; undefined where texts are written.
+   * Default: they are. @throws LowrankError for rows that the task does not take
+   */
+  taskRows?(
+    training: StudyTraining,
+    selection: RowSelection & { readonly data: string },
+  ): Promise<TextRow[] | undefined>;
   /** @throws LowrankError for options that none of the methods takes */
   checkComparison(methods: readonly string[], training: StudyTraining): void;
 }

@@ -45,4 +45,10 @@ export const metricTitles: Readonly<Record<MetricName, string>> = {
   'exact-match': 'exact match %',
   'logical-form': 'logical form %',
   'label-accuracy': 'label accuracy %',
+  accuracy: 'accuracy %',
+  f1: 'F1 %',
+  'f1-macro': 'F1 (macro) %',
+  matthews: 'Matthews ×100',
+  pearson: 'Pearson ×100',
+  'recall-at-1': 'recall at 1 %',
 };

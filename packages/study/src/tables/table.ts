@@ -1,5 +1,5 @@
 import type { MetricName } from '@lowrank/data';
-import { compareScores, metricNames } from '@lowrank/data';
+import { compareScores, metricNames, taskMetricNames } from '@lowrank/data';
 import type { Spread } from './statistics.js';
 import { differenceOf, spreadOf } from './statistics.js';
 import type { DoneRun, Measured, StudyOutcome, StudyRun, StudySample } from '../runs/studyRun.js';
@@ -94,7 +94,7 @@ export function studyRow(
   const done = found.filter((outcome): outcome is DoneRun => outcome.status === 'done');
   const error = known ?? found.flatMap((outcome) => (outcome.status === 'failed' ? [outcome.error] : []))[0] ?? null;
   const [first] = done;
-  const scored = metricNames.filter((name) => first?.scores[name] !== undefined);
+  const scored = [...metricNames, ...taskMetricNames].filter((name) => first?.scores[name] !== undefined);
   const losses = done.flatMap(({ train_loss: loss }) => loss ?? []);
   return {
     label,
