@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { fileSource, openSafetensors } from '@lowrank/safetensors';
 import { describe, expect, test } from 'vitest';
+import { fineTune, loadModel } from '../index.js';
 import { readJson, readLines, runCli, scratch } from '../testing.js';
 
 const golden = fileURLToPath(new URL('../../../../parity/golden/tasks', import.meta.url));
@@ -300,4 +301,25 @@ test('compare trains every method on a task, and scores by its metrics', async (
     ['accuracy', 'f1', 'loss'],
   ]);
   expect(rows.every(({ scores }) => (scores['accuracy']?.mean ?? -1) >= 0)).toBe(true);
+});
+
+test('loadModel with a task predicts and evaluates as the command line does; fineTune refuses it', async () => {
+  const adapter = `${golden}/text-classification/adapter-final`;
+  const data = `${golden}/text-classification/valid.jsonl`;
+  const labels = ['negative', 'positive'];
+  const judge = await loadModel(model, { task: 'text-classification', adapter, labels, device: 'cpu' });
+  const [evaluated, wanted] = [
+    await judge.evaluate(data),
+    await evaluate('text-classification', '--model', model, '--adapter', adapter),
+  ];
+  expect(Math.abs(evaluated.loss - wanted.loss)).toBeLessThan(1e-6);
+  expect(evaluated.scores).toEqual(wanted.scores);
+  const [said] = await judge.predict('The film was dull.');
+  expect(Object.keys(said?.['probabilities'] as object)).toEqual(labels);
+  judge.dispose();
+  const writer = await loadModel(`${golden}/../llama/tied`, { device: 'cpu' });
+  await expect(fineTune(writer, { data: [{ text: 'a', label: 1 }], task: 'text-classification' })).rejects.toThrow(
+    'fineTuneFolder of lowrank/node',
+  );
+  await writer.dispose();
 });

@@ -99,6 +99,9 @@ function checkGiven(model: Model, given: FineTuneOptions): void {
   const options: Readonly<Record<string, unknown>> = { ...given };
   if (given.autoBatch === true)
     throw wrongOption('autoBatch', 'none here', 'true', 'fineTuneFolder of lowrank/node does it; or give a batchSize.');
+  const ofTask = ['task', 'docStride', 'maxAnswerLength', 'nBest'].find((name) => options[name] !== undefined);
+  if (ofTask !== undefined)
+    throw wrongOption(ofTask, 'none here', 'one', 'fineTuneFolder of lowrank/node and `lowrank train` train tasks.');
   const late = decided.find((name) => options[name] !== undefined);
   if (late !== undefined)
     throw wrongOption(late, 'none here', 'one', `Give it to loadModel: loadModel(source, { ${late} }).`);

@@ -9,6 +9,9 @@ import { endIds } from './answerEnds.js';
 import type { LoadProgress } from './loadingReporter.js';
 import { loadingReporter } from './loadingReporter.js';
 import { Model } from './model.js';
+import type { ModelFiles } from '@lowrank/models';
+import type { TaskName } from '../tasks/task.js';
+import type { TaskedModel } from './taskedModel.js';
 import type { ModelSource } from './modelSource.js';
 import { asTextFiles, findFiles } from './modelSource.js';
 
@@ -30,16 +33,31 @@ export interface LoadModelOptions {
   readonly signal?: AbortSignal | undefined;
 }
 
+/** Options of {@link loadModel} for a model that says something of texts instead of writing them. */
+export interface LoadTaskOptions extends Omit<LoadModelOptions, 'template'> {
+  readonly task: TaskName;
+  /** What was learned for it: an adapter's folder, hub id, URL or files. */
+  readonly adapter?: ModelSource | undefined;
+  /** Names of the labels, where neither the model nor the adapter says them. */
+  readonly labels?: readonly string[] | undefined;
+}
+
 /**
  * Loads a model with its tokenizer and chat template onto a device, the same in Node and in browsers:
  *
  *     const model = await loadModel('HuggingFaceTB/SmolLM2-135M-Instruct', { quantization: 'nf4' });
+ *     const judge = await loadModel('./minilm', { task: 'text-classification', adapter: './adapter' });
  *
  * Weights go to the device as they arrive, quantized on the way, so that the host never holds the model.
  *
  * @throws LowrankError what findFiles, readTokenizer, chooseBackend and the loading of weights throw
  */
-export async function loadModel(source: ModelSource, options: LoadModelOptions = {}): Promise<Model> {
+export async function loadModel(source: ModelSource, options: LoadTaskOptions): Promise<TaskedModel>;
+export async function loadModel(source: ModelSource, options?: LoadModelOptions): Promise<Model>;
+export async function loadModel(
+  source: ModelSource,
+  options: LoadModelOptions | LoadTaskOptions = {},
+): Promise<Model | TaskedModel> {
   const { device = 'auto', onProgress, onWarning, signal } = options;
   const { name, files } = await findFiles(source, 'model', {
     onDownload: (progress) => onProgress?.({ stage: 'downloading', ...progress }),
@@ -48,6 +66,7 @@ export async function loadModel(source: ModelSource, options: LoadModelOptions =
   });
   // A folder without it is no model's: said before anything else that such a folder lacks.
   await requireFile(files, 'config.json');
+  if ('task' in options && options.task !== undefined) return loadForTask({ name, files }, options);
   const texts = asTextFiles(files);
   const tokenizer = await readTokenizer(texts);
   for (const text of tokenizer.warnings) onWarning?.(text);
@@ -63,6 +82,23 @@ export async function loadModel(source: ModelSource, options: LoadModelOptions =
     });
     const stopIds = await endIds(tokenizer, network, texts);
     return new Model({ name, files, quantization, network, tokenizer, template, backend, ownsBackend: owned, stopIds });
+  } catch (error) {
+    if (owned) backend.dispose();
+    throw error;
+  }
+}
+
+async function loadForTask(
+  found: { readonly name: string; readonly files: ModelFiles },
+  { device = 'auto', task, labels, adapter, quantization, onWarning, onProgress }: LoadTaskOptions,
+): Promise<TaskedModel> {
+  const { loadTaskedModel } = await import('./taskedModel.js');
+  const learned = adapter === undefined ? undefined : (await findFiles(adapter, 'adapter')).files;
+  const { backend, owned } = await openDevice(device, onWarning);
+  const settings = settingsOf(quantization);
+  const options = { task, labels, quantization: settings, onWarning, onProgress };
+  try {
+    return await loadTaskedModel(found, { ...options, adapter: learned, backend, ownsBackend: owned });
   } catch (error) {
     if (owned) backend.dispose();
     throw error;

@@ -1,0 +1,138 @@
+import type { RowSource, TextTokenizer } from '@lowrank/data';
+import { readTokenizer } from '@lowrank/data';
+import { readMethod } from '@lowrank/methods';
+import type { ModelFiles, TaskModel } from '@lowrank/models';
+import { loadTaskModel } from '@lowrank/models';
+import type { QuantizationSettings } from '@lowrank/quant';
+import type { Backend } from '@lowrank/tensor';
+import { openAdapterFolder } from '../adapterFolder.js';
+import type { OpenTask } from '../jobs/openTask.js';
+import { asOpenTask, headOf, knownTask, requireTask } from '../jobs/openTask.js';
+import type { Labels } from '../tasks/labels.js';
+import { runTask } from '../tasks/runTask.js';
+import type { Prediction, Scores, TaskName, TaskRow } from '../tasks/task.js';
+import { encodeTaskRows, readTaskRows, taskRecords } from '../tasks/taskRows.js';
+import type { LoadProgress } from './loadingReporter.js';
+import { loadingReporter } from './loadingReporter.js';
+import { asTextFiles } from './modelSource.js';
+import { contextOf } from './taskRun.js';
+
+/** A model with the head of a task on a device, with its tokenizer. `loadModel` with a `task` makes it. */
+export class TaskedModel {
+  readonly tokenizer: TextTokenizer;
+  readonly backend: Backend;
+  readonly #open: OpenTask;
+  readonly #ownsBackend: boolean;
+
+  constructor({ open, tokenizer, backend, ownsBackend }: TaskedParts) {
+    this.#open = open;
+    this.tokenizer = tokenizer;
+    this.backend = backend;
+    this.#ownsBackend = ownsBackend;
+  }
+
+  /** The source as it was given: a folder, a hub id, a URL. */
+  get name(): string {
+    return this.#open.folder;
+  }
+
+  get task(): TaskName {
+    return this.#open.task.name;
+  }
+
+  /** The names of the labels, in the order of the logits. */
+  get labels(): readonly string[] {
+    return this.#open.labels.names;
+  }
+
+  /** The module tree. */
+  get network(): TaskModel {
+    return this.#open.module;
+  }
+
+  /**
+   * What the model says of texts, or of rows of its task, which need no labels: labels with probabilities, tags, answers,
+   * or embeddings, as `lowrank predict` prints them.
+   *
+   * @throws LowrankError for rows that the task does not take
+   */
+  async predict(asked: string | readonly string[] | readonly object[]): Promise<Prediction[]> {
+    const rows = (typeof asked === 'string' ? [asked] : asked).map((row: string | object) =>
+      typeof row === 'string' ? { text: row } : row,
+    );
+    const records = await taskRecords(rows);
+    return (await this.#answer(readTaskRows(this.#open.task, records, true), false)).predictions;
+  }
+
+  /** The mean loss and the scores over rows. @throws LowrankError what reading the rows throws */
+  async evaluate(data: RowSource): Promise<{ readonly loss: number; readonly scores: Scores; readonly rows: number }> {
+    const { task, labels } = this.#open;
+    const rows = readTaskRows(task, await taskRecords(data));
+    const { predictions, loss } = await this.#answer(rows, true);
+    return { loss, scores: task.score(rows, predictions, { labels }), rows: rows.length };
+  }
+
+  /** Frees the model, and the device where `loadModel` opened it. */
+  dispose(): void {
+    this.network.dispose();
+    if (this.#ownsBackend) this.backend.dispose();
+  }
+
+  async #answer(rows: readonly TaskRow[], withLoss: boolean): Promise<{ predictions: Prediction[]; loss: number }> {
+    const open = this.#open;
+    const context = contextOf({ open, tokenizer: this.tokenizer }, {});
+    const units = encodeTaskRows(open.task, rows, context);
+    const { outputs, loss } = await runTask(open, units, { backend: this.backend, withLoss });
+    return { predictions: rows.map((row, at) => open.task.predict(row, outputs.get(at) ?? [], context)), loss };
+  }
+}
+
+interface TaskedParts {
+  readonly open: OpenTask;
+  readonly tokenizer: TextTokenizer;
+  readonly backend: Backend;
+  readonly ownsBackend: boolean;
+}
+
+export interface TaskedModelOptions {
+  readonly task: TaskName;
+  /** Names of the labels, where neither the model nor the adapter says them. */
+  readonly labels?: readonly string[] | undefined;
+  /** What was learned for the task. */
+  readonly adapter?: ModelFiles | undefined;
+  readonly backend: Backend;
+  readonly ownsBackend: boolean;
+  readonly quantization?: QuantizationSettings | undefined;
+  readonly onWarning?: ((text: string) => void) | undefined;
+  readonly onProgress?: ((event: LoadProgress) => void) | undefined;
+}
+
+/** Loads a model's files with the head of a task, and an adapter into it. */
+export async function loadTaskedModel(
+  { name, files }: { readonly name: string; readonly files: ModelFiles },
+  options: TaskedModelOptions,
+): Promise<TaskedModel> {
+  const { adapter, backend, ownsBackend, quantization, onWarning, onProgress } = options;
+  const known = await knownTask({ model: files, adapter, task: options.task });
+  const task = requireTask(known.task, name);
+  const labels = labelsOf(options.labels, known.labels) ?? task.labels([], undefined);
+  const tokenizer = await readTokenizer(asTextFiles(files));
+  for (const text of tokenizer.warnings) onWarning?.(text);
+  const module = await loadTaskModel(files, headOf({ task, labels }), {
+    quantization,
+    onWarning,
+    backend: () => Promise.resolve(backend),
+    onProgress: loadingReporter(onProgress),
+  });
+  if (adapter !== undefined) {
+    const { method, stored } = await readMethod(await openAdapterFolder(adapter), { onWarning });
+    await (await method.attach(module, stored, { onWarning })).fold?.();
+  } else if (module.fresh.length > 0)
+    onWarning?.(`${name} has no weights for ${module.fresh.join(', ')}: its answers are chance`);
+  return new TaskedModel({ open: asOpenTask(name, module, { task, labels, files }), tokenizer, backend, ownsBackend });
+}
+
+function labelsOf(given: readonly string[] | undefined, known: Labels | undefined): Labels | undefined {
+  if (given === undefined) return known;
+  return { names: given, problem: known?.problem ?? 'single_label_classification' };
+}
