@@ -51,8 +51,8 @@ export class TaskedModel {
   }
 
   /**
-   * What the model says of texts, or of rows of its task, which need no labels: labels with probabilities, tags, answers,
-   * or embeddings, as `lowrank predict` prints them.
+   * What the model says of texts, or of rows of its task, which need no labels: labels with probabilities, tags,
+   * answers, or embeddings, as `lowrank predict` prints them.
    *
    * @throws LowrankError for rows that the task does not take
    */
