@@ -5,11 +5,11 @@ import { requestDevice } from './device.js';
 import type { DeviceOptions, WebgpuDevice } from './device.js';
 import { prepareExecutable } from './executable.js';
 import type { KernelTuning } from './choices.js';
-import type { KernelContext, KernelEntry } from './kernel.js';
+import type { KernelEntry } from './kernel.js';
+import { lowering } from './lower.js';
 import { describeProfile, profileOf, tierOfEnvironment } from './profile.js';
 import type { DeviceProfile } from './profile.js';
-import { kernelLookup, backendSpec } from './spec.js';
-import type { KernelLookup } from './spec.js';
+import { backendSpec } from './spec.js';
 
 /** Options of `createWebgpuBackend`. */
 export interface WebgpuBackendOptions extends DeviceOptions {
@@ -29,8 +29,7 @@ export class WebgpuBackend implements Backend {
   readonly #store: BufferStore;
   /** What kernels are chosen by. */
   readonly profile: DeviceProfile;
-  readonly #tuning: KernelTuning;
-  readonly #kernel: KernelLookup;
+  readonly #options: WebgpuBackendOptions;
 
   constructor(
     readonly device: WebgpuDevice,
@@ -39,8 +38,7 @@ export class WebgpuBackend implements Backend {
     this.#store = new BufferStore(device);
     const { limits, features } = device;
     this.profile = profileOf(device.adapter, { limits, features, tier: options.tier ?? tierOfEnvironment() });
-    this.#tuning = options.tuning ?? {};
-    this.#kernel = kernelLookup(options.kernels);
+    this.#options = options;
     this.spec = backendSpec(device.limits, { ...options, profile: this.profile });
   }
 
@@ -65,18 +63,14 @@ export class WebgpuBackend implements Backend {
   }
 
   prepare(plan: Plan, buffers: readonly DeviceBuffer[]): Promise<Executable> {
-    const scalars = plan.buffers.findIndex(({ kind }) => kind === 'scalars');
-    const context: KernelContext = {
-      limits: this.device.limits,
-      profile: this.profile,
-      tuning: this.#tuning,
-      scalars: scalars < 0 ? undefined : { buffer: scalars, bytes: plan.buffers[scalars]?.bytes ?? 0 },
-    };
+    const { profile } = this;
+    const { limits } = this.device;
+    const { tuning, kernels } = this.#options;
     return prepareExecutable({
       device: this.device,
       plan,
       buffers,
-      lower: (step) => this.#kernel(step.op).launches(step, context),
+      lower: lowering(plan, { limits, profile, tuning, kernels }),
     });
   }
 

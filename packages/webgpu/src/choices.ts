@@ -115,17 +115,26 @@ export function codeTable({ tier }: DeviceProfile): 'workgroup' | 'private' {
   return tier === 'registers' ? 'private' : 'workgroup';
 }
 
+/** How attention is laid over a workgroup of 64 threads. */
+export interface AttentionForm {
+  /** Threads that hold one head vector between them. */
+  readonly share: number;
+  /** Rows that pass through workgroup memory at once, or are read straight from storage. */
+  readonly tile: number;
+  /** Rows pass through workgroup memory. */
+  readonly shared: boolean;
+  /** The parts of a vector's products are joined by subgroup shuffles, not through workgroup memory. */
+  readonly shuffled: boolean;
+}
+
 /**
- * How attention is laid over a workgroup of 64 threads, for head vectors of `groups` groups of four numbers: threads
- * that hold one vector between them, and rows that pass through workgroup memory at once. `operands` is how many
- * matrices pass by (forward 1, backward 2).
+ * The form for head vectors of `groups` groups of four numbers; `operands` is how many matrices pass by (forward 1,
+ * backward 2). A thread holds at most 4 groups of each vector and 8 rows pass by: with more, the compilers of M1 and
+ * Ampere spill or leave 8 of 48 warps, at every head size from 64 to 256 (bench/README.md has their figures).
  */
-export function attentionForm(
-  groups: number,
-  operands: 1 | 2,
-  { tier }: DeviceProfile,
-): { readonly share: number; readonly tile: number; readonly shared: boolean } {
-  if (tier === 'registers') return { share: 1, tile: 4, shared: false };
-  const share = groups <= 8 ? 1 : groups <= 16 ? 2 : groups <= 32 ? 4 : 8;
-  return { share, tile: (groups > 32 ? 8 : 16) / operands, shared: true };
+export function attentionForm(groups: number, operands: 1 | 2, { tier, subgroups }: DeviceProfile): AttentionForm {
+  if (tier === 'registers') return { share: 1, tile: 4, shared: false, shuffled: false };
+  const share = 2 ** Math.ceil(Math.log2(Math.max(1, groups / 4)));
+  const shuffled = share > 1 && subgroups !== undefined && share <= subgroups.min;
+  return { share, tile: 8 / operands, shared: true, shuffled };
 }

@@ -24,6 +24,8 @@ export { mergeFolders } from '../jobs/merge.js';
 export type { MergeOptions, MergeResult } from '../jobs/merge.js';
 export { planFineTune } from '../jobs/planning/plan.js';
 export type { PlanOptions } from '../jobs/planning/plannedRun.js';
+export { planKernels } from '../jobs/planning/planKernels.js';
+export type { PlanKernelsOptions, PlannedKernel } from '../jobs/planning/planKernels.js';
 export type { PlanReport } from '../jobs/planning/planReport.js';
 export { predictFolder } from '../jobs/predict.js';
 export type { PredictOptions } from '../jobs/predict.js';

@@ -1,9 +1,11 @@
 import { defineKernel, operand } from '../kernel.js';
-import { Shader, literal, nonFinite } from '../shader.js';
+import { literal, nonFinite } from '../shader.js';
+import type { Shader } from '../shader.js';
 import {
   agree,
   agreeDeclarations,
   attentionHead,
+  attentionShader,
   bindHeads,
   bindResult,
   declareBases,
@@ -33,7 +35,7 @@ import type { AttentionKernelAttrs, Layout } from './attention/layout.js';
 export const attention = defineKernel<AttentionKernelAttrs>({
   launches({ inputs, outputs, attrs }, context) {
     const layout = layoutOf(inputs, attrs, context, 1);
-    const shader = new Shader(context);
+    const shader = attentionShader(layout, context);
     const loads = ['q', 'k', 'v']
       .map((name, at) => bindHeads(shader, name, operand(inputs, at, 'attention'), layout).code)
       .join('');

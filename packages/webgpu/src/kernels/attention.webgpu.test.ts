@@ -130,3 +130,17 @@ describeKernel('attention', ({ check, tier }) => {
     );
   });
 });
+
+// The portable tier's shader but for the sums over the threads of a head, which subgroups of 4 hold up to 64 wide.
+describeKernel(
+  'attention by shuffles',
+  ({ check }) => {
+    it.each(['grouped queries, head of 48'])('attends and has its gradient: %s', async (name) => {
+      const options = trained[name];
+      if (options === undefined) throw new TypeError(name);
+      await check(forward(options), { c, magnitude: 1 + Math.log(options.queries) });
+      await check(backward(options), { c, magnitude: 4 + Math.sqrt(options.queries) });
+    });
+  },
+  ['subgroups'],
+);

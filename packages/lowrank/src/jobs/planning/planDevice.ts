@@ -14,7 +14,7 @@ export interface PlanDevice {
 }
 
 /** The limits that today's desktop GPUs offer through Dawn: buffers and bindings just under 2 GiB. */
-const commonLimits = { maxBufferSize: 2 ** 31 - 4, maxStorageBufferBindingSize: 2 ** 31 - 4 };
+export const commonLimits = { maxBufferSize: 2 ** 31 - 4, maxStorageBufferBindingSize: 2 ** 31 - 4 };
 
 /**
  * The device to plan for: with `auto` the real GPU at hand, else one with the limits that are common; with `webgpu`

@@ -6,7 +6,7 @@ import { outlineModel } from '@lowrank/models';
 import type { QuantizationSettings } from '@lowrank/quant';
 import { QuantizedLinear } from '@lowrank/quant';
 import type { RandomState, Tensor } from '@lowrank/tensor';
-import type { PersistentData } from '@lowrank/tensor/backend';
+import type { PersistentData, Plan } from '@lowrank/tensor/backend';
 import { scalar } from '@lowrank/tensor';
 import { planMemory } from '@lowrank/tensor/backend';
 import { sourceOf } from '@lowrank/tensor/op';
@@ -73,6 +73,7 @@ export interface RunCost {
   readonly steps: number;
   /** The micro-batches of a step. */
   readonly microBatches: readonly TokenBatch[];
+  readonly plans: readonly Plan[];
 }
 
 /**
@@ -115,6 +116,7 @@ export async function planRun(run: PlannedRun, { spec }: PlanDevice): Promise<Ru
     flops: planned.flops,
     steps: planned.plans[0]?.steps.length ?? 0,
     microBatches,
+    plans: planned.plans,
   };
 }
 

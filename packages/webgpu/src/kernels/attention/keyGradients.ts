@@ -1,8 +1,10 @@
 import type { KernelContext, KernelDispatch, Slice } from '../../kernel.js';
-import { literal, Shader } from '../../shader.js';
+import { literal } from '../../shader.js';
+import type { Shader } from '../../shader.js';
 import {
   agree,
   attentionHead,
+  attentionShader,
   cap,
   capSlope,
   declareVector,
@@ -20,7 +22,7 @@ import type { BackwardStep, TileWalk } from './tileWalk.js';
 export function keyGradients(step: BackwardStep, layout: Layout, facts: Slice, context: KernelContext): KernelDispatch {
   const { batch, keys, heads, keyHeads, size } = layout;
   const { attrs } = step;
-  const shader = new Shader(context);
+  const shader = attentionShader(layout, context);
   const { Q, K } = lengthsOf(shader, layout);
   const results = [
     { name: 'dk', output: 1 },

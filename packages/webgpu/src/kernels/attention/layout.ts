@@ -3,9 +3,9 @@ import type { AttrsOf } from '@lowrank/tensor/backend';
 import type { Spec } from '@lowrank/tensor/op';
 import { attentionForm } from '../../choices.js';
 import type { ChoiceContext } from '../../choices.js';
-import type { Slice } from '../../kernel.js';
-import { literal } from '../../shader.js';
-import type { BoundType, Shader } from '../../shader.js';
+import type { KernelContext, Slice } from '../../kernel.js';
+import { literal, Shader } from '../../shader.js';
+import type { BoundType } from '../../shader.js';
 
 export type AttentionKernelAttrs = AttrsOf<'attention'>;
 
@@ -26,6 +26,7 @@ export interface Layout {
   readonly own: number;
   readonly padded: number;
   readonly shared: boolean;
+  readonly shuffled: boolean;
   readonly share: number;
   readonly rows: number;
   readonly tile: number;
@@ -42,7 +43,7 @@ export function layoutOf(
 ): Layout {
   const sizes = attentionSizes(specs, attrs);
   const groups = Math.ceil(sizes.size / 4);
-  const { share, tile, shared } = attentionForm(groups, operands, profile);
+  const { share, tile, shared, shuffled } = attentionForm(groups, operands, profile);
   const own = Math.ceil(groups / share);
   return {
     ...sizes,
@@ -50,10 +51,18 @@ export function layoutOf(
     own,
     padded: own * share,
     shared,
+    shuffled,
     share,
     rows: threads / share,
     tile,
   };
+}
+
+/** A shader for this layout, with the features that it takes. */
+export function attentionShader(layout: Layout, context: KernelContext): Shader {
+  const shader = new Shader(context);
+  if (layout.shuffled) shader.enable('subgroups');
+  return shader;
 }
 
 /** Binds a tensor of head vectors and declares `load_name(base, group)`: four numbers, zero beyond the head. */
@@ -263,6 +272,7 @@ export function declareBases(
 export function joinShares(layout: Layout, names: readonly string[]): string {
   if (!layout.shared) return '';
   if (layout.share === 1) return '    workgroupBarrier();\n';
+  if (layout.shuffled) return `${shuffleShares(layout, names)}    workgroupBarrier();\n`;
   const place = (which: number): string => `(${which * layout.tile}u + at) * ${threads}u`;
   const put = overTile(layout, (at) =>
     names.map((name, which) => `      shares[${place(which)} + lane] = ${slot(layout, name, at)};\n`).join(''),
@@ -281,8 +291,15 @@ export function joinShares(layout: Layout, names: readonly string[]): string {
   return `${put}    workgroupBarrier();\n${take}`;
 }
 
+// Every exchange adds two equal sums, so that all threads of a vector get the same bits.
+function shuffleShares(layout: Layout, names: readonly string[]): string {
+  const exchange = (sum: string): string =>
+    each(Math.log2(layout.share), (at) => `      ${sum} += subgroupShuffleXor(${sum}, ${2 ** at}u);\n`);
+  return overTile(layout, (at) => names.map((name) => exchange(slot(layout, name, at))).join(''));
+}
+
 export function sharesDeclaration(layout: Layout, names: number): string {
-  return layout.share === 1 ? '' : `var<workgroup> shares: array<f32, ${threads * names}>;\n`;
+  return layout.share === 1 || layout.shuffled ? '' : `var<workgroup> shares: array<f32, ${threads * names}>;\n`;
 }
 
 /**

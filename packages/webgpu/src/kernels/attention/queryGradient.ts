@@ -1,8 +1,9 @@
 import type { KernelContext, KernelDispatch, Slice } from '../../kernel.js';
-import { literal, Shader } from '../../shader.js';
+import { literal } from '../../shader.js';
 import {
   agree,
   attentionHead,
+  attentionShader,
   cap,
   capSlope,
   declareVector,
@@ -25,7 +26,7 @@ export function queryGradient(
 ): KernelDispatch {
   const { batch, queries, heads, keyHeads, size } = layout;
   const { attrs } = step;
-  const shader = new Shader(context);
+  const shader = attentionShader(layout, context);
   const { Q, K } = lengthsOf(shader, layout);
   const declared = declarations(shader, step, layout, { facts, results: [{ name: 'dq', output: 0 }] });
   const walk: TileWalk = {

@@ -1,0 +1,33 @@
+/**
+ * `node bench/kernels.mjs [--config SmolLM2-135M] [--method lora|qlora] [--batch-size 8] [--max-length 512] [--tier
+ * portable|subgroups] [--out kernels.json]` Writes every kernel of a training step as `[{label, code, launches,
+ * bytes}]`, without a GPU: for compilers of GPUs that are not at hand. Build first.
+ */
+import { writeFileSync } from 'node:fs';
+import { parseArgs } from 'node:util';
+import { planKernels } from 'lowrank/node';
+import { profileOf } from '@lowrank/webgpu';
+
+const { values } = parseArgs({
+  options: {
+    config: { type: 'string', default: 'SmolLM2-135M' },
+    method: { type: 'string', default: 'lora' },
+    'batch-size': { type: 'string', default: '8' },
+    'max-length': { type: 'string', default: '512' },
+    tier: { type: 'string', default: 'subgroups' },
+    out: { type: 'string', default: 'kernels.json' },
+  },
+});
+const gpu = { vendor: 'any', architecture: '', device: '', description: '', software: false, features: ['subgroups'] };
+const kernels = await planKernels({
+  config: values.config,
+  method: values.method,
+  batchSize: Number(values['batch-size']),
+  maxLength: Number(values['max-length']),
+  targetModules: 'all-linear',
+  profile: profileOf({ ...gpu, subgroupMinSize: 32, subgroupMaxSize: 32 }, { tier: values.tier }),
+});
+writeFileSync(values.out, JSON.stringify(kernels, undefined, 1));
+const launches = kernels.reduce((sum, kernel) => sum + kernel.launches, 0);
+const bytes = kernels.reduce((sum, kernel) => sum + kernel.bytes, 0);
+console.log(`${kernels.length} kernels, ${launches} dispatches, ${(bytes / 1e9).toFixed(1)} GB bound → ${values.out}`);

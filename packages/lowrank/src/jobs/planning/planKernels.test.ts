@@ -1,0 +1,24 @@
+import { profileOf } from '@lowrank/webgpu';
+import { expect, test } from 'vitest';
+import { planKernels } from './planKernels.js';
+
+const gpu = { vendor: 'nvidia', architecture: 'ampere', device: '', description: '', software: false };
+const subgroups = { ...gpu, features: ['subgroups'], subgroupMinSize: 32, subgroupMaxSize: 32 };
+const step = { config: 'SmolLM2-135M', batchSize: 1, maxLength: 64, targetModules: 'all-linear' } as const;
+
+test('the kernels of a training step, each once, with their launches and bytes', async () => {
+  const kernels = await planKernels({ ...step, method: 'lora' });
+  expect(new Set(kernels.map(({ code }) => code)).size).toBe(kernels.length);
+  expect(kernels.every(({ code }) => code.includes('fn main('))).toBe(true);
+  // A layer's products are the same kernels in every layer.
+  expect(Math.max(...kernels.map(({ launches }) => launches))).toBeGreaterThanOrEqual(30);
+  expect(kernels.map(({ bytes }) => bytes)).toEqual(kernels.map(({ bytes }) => bytes).toSorted((a, b) => b - a));
+  expect(kernels.some(({ code }) => code.includes('enable subgroups'))).toBe(false);
+});
+
+test('kernels by the profile of a GPU, over codes with a quantized base', async () => {
+  const kernels = await planKernels({ ...step, method: 'qlora', profile: profileOf(subgroups) });
+  const of = (part: string): string[] => kernels.flatMap(({ label, code }) => (label.includes(part) ? [code] : []));
+  expect(of('rmsNorm').every((code) => code.startsWith('enable subgroups;'))).toBe(true);
+  expect(of('block4').length).toBeGreaterThan(0);
+});

@@ -1,0 +1,50 @@
+import { outlineModel } from '@lowrank/models';
+import { portableProfile, portableSpec, lowerPlan } from '@lowrank/webgpu';
+import type { DeviceProfile, KernelDispatch } from '@lowrank/webgpu';
+import { plannedRun } from './plannedRun.js';
+import type { PlanOptions } from './plannedRun.js';
+import { readModelConfig } from './planConfig.js';
+import { commonLimits } from './planDevice.js';
+import { planRun } from './planRun.js';
+
+export interface PlanKernelsOptions extends Omit<PlanOptions, 'device' | 'memory'> {
+  /** The GPU to write kernels for. Default: one of which nothing is known. */
+  readonly profile?: DeviceProfile;
+}
+
+/** A kernel of a plan: its WGSL (entry point `main`), and how often a step launches it. */
+export interface PlannedKernel {
+  readonly label: string;
+  readonly code: string;
+  readonly launches: number;
+  /** Bytes that its launches bind, all together: an upper bound of what they read and write once. */
+  readonly bytes: number;
+}
+
+/**
+ * Every distinct kernel of a training step, most bytes first, without a GPU: for compilers and profilers of GPUs that
+ * are not at hand.
+ *
+ * @throws LowrankError as {@link planFineTune}
+ */
+export async function planKernels({
+  profile = portableProfile(),
+  ...options
+}: PlanKernelsOptions): Promise<PlannedKernel[]> {
+  const model = await readModelConfig(options);
+  const { shape } = outlineModel(model.config, { name: model.name });
+  const spec = portableSpec(commonLimits, { profile });
+  const device = { name: 'a GPU', spec, memoryBytes: undefined };
+  const { plans } = await planRun(plannedRun(options, model, shape.maxPositions), device);
+  return distinct(plans.flatMap((plan) => lowerPlan(plan, { profile })));
+}
+
+function distinct(dispatches: readonly KernelDispatch[]): PlannedKernel[] {
+  const kernels = new Map<string, PlannedKernel>();
+  for (const { label, code, bindings } of dispatches) {
+    const bytes = bindings.reduce((sum, binding) => sum + (binding.access === 'uniform' ? 0 : binding.bytes), 0);
+    const known = kernels.get(code) ?? { label, code, launches: 0, bytes: 0 };
+    kernels.set(code, { ...known, launches: known.launches + 1, bytes: known.bytes + bytes });
+  }
+  return [...kernels.values()].sort((a, b) => b.bytes - a.bytes);
+}
