@@ -127,14 +127,20 @@ export interface AttentionForm {
   readonly shuffled: boolean;
 }
 
+/** What attention makes: the output, the gradient of the queries, or those of keys and values. */
+export type AttentionPass = 'forward' | 'queries' | 'keys';
+
 /**
- * The form for head vectors of `groups` groups of four numbers; `operands` is how many matrices pass by (forward 1,
- * backward 2). A thread holds at most 4 groups of each vector and 8 rows pass by: with more, the compilers of M1 and
- * Ampere spill or leave 8 of 48 warps, at every head size from 64 to 256 (bench/README.md has their figures).
+ * The form for head vectors of `groups` groups of four numbers. A thread holds at most 4 groups of each vector, and 8
+ * rows of one operand or 4 of two pass by: with more, the compilers of M1 and Ampere spill, or leave 8 of 48 warps, at
+ * every head size from 64 to 256. The pass over keys holds four vectors, which with shuffles leaves an M1 room for 2
+ * rows (bench/README.md has the figures).
  */
-export function attentionForm(groups: number, operands: 1 | 2, { tier, subgroups }: DeviceProfile): AttentionForm {
+export function attentionForm(groups: number, pass: AttentionPass, profile: DeviceProfile): AttentionForm {
+  const { tier, subgroups, vendor } = profile;
   if (tier === 'registers') return { share: 1, tile: 4, shared: false, shuffled: false };
   const share = 2 ** Math.ceil(Math.log2(Math.max(1, groups / 4)));
   const shuffled = share > 1 && subgroups !== undefined && share <= subgroups.min;
-  return { share, tile: 8 / operands, shared: true, shuffled };
+  const tile = pass === 'forward' ? 8 : pass === 'keys' && shuffled && vendor === 'apple' ? 2 : 4;
+  return { share, tile, shared: true, shuffled };
 }

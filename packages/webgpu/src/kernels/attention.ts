@@ -34,7 +34,7 @@ import type { AttentionKernelAttrs, Layout } from './attention/layout.js';
  */
 export const attention = defineKernel<AttentionKernelAttrs>({
   launches({ inputs, outputs, attrs }, context) {
-    const layout = layoutOf(inputs, attrs, context, 1);
+    const layout = layoutOf(inputs, attrs, context, 'forward');
     const shader = attentionShader(layout, context);
     const loads = ['q', 'k', 'v']
       .map((name, at) => bindHeads(shader, name, operand(inputs, at, 'attention'), layout).code)

@@ -17,13 +17,13 @@ import type { BackwardStep } from './attention/tileWalk.js';
 export const attentionBackward = defineKernel<AttentionKernelAttrs>({
   launches(step, context) {
     const specs = [...step.inputs.slice(0, 3), ...step.inputs.slice(6)];
-    const layout = layoutOf(specs, step.attrs, context, 2);
+    const layout = layoutOf(specs, step.attrs, context, 'queries');
     const { workspace } = step;
     if (workspace === undefined) throw new TypeError('attentionBackward lacks its workspace');
     return [
       queryFacts(step, layout, workspace, context),
       queryGradient(step, layout, workspace, context),
-      keyGradients(step, layout, workspace, context),
+      keyGradients(step, layoutOf(specs, step.attrs, context, 'keys'), workspace, context),
     ];
   },
   workspace: ([q]: readonly Spec[]) => sizeOf(q?.shape.slice(0, 3) ?? []) * 16,

@@ -2,7 +2,7 @@ import { attentionSizes } from '@lowrank/tensor/op';
 import type { AttrsOf } from '@lowrank/tensor/backend';
 import type { Spec } from '@lowrank/tensor/op';
 import { attentionForm } from '../../choices.js';
-import type { ChoiceContext } from '../../choices.js';
+import type { AttentionPass, ChoiceContext } from '../../choices.js';
 import type { KernelContext, Slice } from '../../kernel.js';
 import { literal, Shader } from '../../shader.js';
 import type { BoundType } from '../../shader.js';
@@ -34,16 +34,16 @@ export interface Layout {
 
 export const threads = 64;
 
-/** The layout for q, k, v of these shapes; `operands` is how many tiles lie in workgroup memory at once. */
+/** The layout for q, k, v of these shapes, for one pass. */
 export function layoutOf(
   specs: readonly Spec[],
   attrs: AttentionKernelAttrs,
   { profile }: ChoiceContext,
-  operands: 1 | 2,
+  pass: AttentionPass,
 ): Layout {
   const sizes = attentionSizes(specs, attrs);
   const groups = Math.ceil(sizes.size / 4);
-  const { share, tile, shared, shuffled } = attentionForm(groups, operands, profile);
+  const { share, tile, shared, shuffled } = attentionForm(groups, pass, profile);
   const own = Math.ceil(groups / share);
   return {
     ...sizes,

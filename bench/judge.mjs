@@ -1,0 +1,122 @@
+/**
+ * `node bench/judge.mjs [--chips m1,ampere] [--methods lora,qlora] [--keep]` Compiles every kernel of a training step of
+ * SmolLM2-135M (LoRA r = 8 on all linear layers, 8×512), in the tiers portable and subgroups, with the compilers of real
+ * GPUs, and prints what they say: registers, spills, and how many warps fit. Exits with 1 where a kernel does not
+ * compile, spills to memory, or fits fewer warps than in results/judge.json, which --keep writes anew. Build first. The
+ * compilers are Mesa's, set up by ../shared/gpu-judges (LOWRANK_JUDGES elsewhere); without them it says so, and exits
+ * with 0.
+ */
+import { spawnSync } from 'node:child_process';
+import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join, resolve } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { parseArgs } from 'node:util';
+import { profileOf } from '@lowrank/webgpu';
+import { planKernels } from 'lowrank/node';
+import { chips, familyOf, readFigures } from './lib/judgeFigures.mjs';
+
+const root = fileURLToPath(new URL('..', import.meta.url));
+const folder = resolve(root, process.env.LOWRANK_JUDGES ?? '../shared/gpu-judges');
+const kept = join(root, 'bench/results/judge.json');
+
+const { values } = parseArgs({
+  options: {
+    chips: { type: 'string', default: Object.keys(chips).join() },
+    methods: { type: 'string', default: 'lora,qlora' },
+    keep: { type: 'boolean', default: false },
+  },
+});
+
+/** Each distinct kernel for a chip once. @returns {Promise<import('lowrank/node').PlannedKernel[]>} */
+async function kernelsFor(chip) {
+  const { vendor, lanes } = chips[chip];
+  const adapter = { vendor, architecture: '', device: '', description: '', software: false, features: ['subgroups'] };
+  const gpu = { ...adapter, subgroupMinSize: lanes, subgroupMaxSize: lanes };
+  const step = { config: 'SmolLM2-135M', targetModules: 'all-linear', batchSize: 8, maxLength: 512 };
+  const byCode = new Map();
+  for (const method of values.methods.split(','))
+    for (const tier of ['portable', 'subgroups'])
+      for (const kernel of await planKernels({ ...step, method, profile: profileOf(gpu, { tier }) }))
+        byCode.set(kernel.code, kernel);
+  return [...byCode.values()];
+}
+
+/** Runs the compiler of one chip. @returns {ReturnType<typeof readFigures>} */
+function judged(chip, file, stats) {
+  const { stdout, stderr, error } = spawnSync(join(folder, 'judge'), [chip, join(folder, 'compile.mjs'), file], {
+    cwd: join(root, 'packages/webgpu'),
+    env: { ...process.env, VKSTATS: '1', VKSTATS_OUT: stats },
+    encoding: 'utf8',
+    maxBuffer: 2 ** 28,
+  });
+  if (error !== undefined) throw error;
+  const figures = readFigures(chip, stdout);
+  if (figures.length === 0) throw new Error(`${chip}: the compiler said nothing\n${stdout}\n${stderr}`);
+  return figures;
+}
+
+/** The dearest of each family: most registers, fewest warps. */
+function byFamily(figures) {
+  const families = {};
+  for (const { label, registers, warps, spills, cycles } of figures) {
+    const family = (families[familyOf(label)] ??= { kernels: 0, registers: 0, warps: Infinity, spills: 0, cycles: 0 });
+    family.kernels++;
+    family.registers = Math.max(family.registers, registers);
+    family.warps = Math.min(family.warps, warps);
+    family.spills += spills;
+    family.cycles = Math.max(family.cycles, cycles);
+  }
+  return families;
+}
+
+function complaintsOf(chip, figures, families, before) {
+  const failures = figures.filter(({ failure }) => failure !== undefined);
+  const spilling = figures.filter(({ spills }) => spills > 0);
+  const fallen = Object.entries(families).filter(([name, { warps }]) => warps < (before?.[name]?.warps ?? 0));
+  return [
+    ...failures.map(({ label, failure }) => `${chip}: ${label} does not compile: ${failure}`),
+    ...spilling.map(({ label, spills }) => `${chip}: ${label} spills ${spills} registers to memory`),
+    ...fallen.map(([name, { warps }]) => `${chip}: ${name} fits ${warps}, ${before[name].warps} before`),
+  ];
+}
+
+function print(chip, families, before) {
+  console.log(`\n${chip} (${chips[chip].unit})`);
+  for (const [name, { kernels, registers, warps, cycles }] of Object.entries(families).sort()) {
+    const old = before?.[name];
+    const change = old === undefined || old.cycles === cycles ? '' : ` (${old.cycles} before)`;
+    const cells = [name.padEnd(28), `${kernels} kernels`.padStart(12), `${registers} registers`.padStart(15)];
+    console.log(`  ${cells.join('')}${`${warps} fit`.padStart(9)}   ${cycles} ${chips[chip].work}${change}`);
+  }
+}
+
+if (!existsSync(join(folder, 'setup'))) {
+  console.log('THE COMPILERS OF REAL GPUS WERE NOT ASKED: ../shared/gpu-judges is not here');
+  process.exit(0);
+}
+const setup = spawnSync(join(folder, 'setup'), { encoding: 'utf8' });
+if (setup.status !== 0) {
+  console.log(`THE COMPILERS OF REAL GPUS WERE NOT ASKED: they cannot be set up here\n${setup.stderr}`);
+  process.exit(0);
+}
+console.log(`the kernels of a step of SmolLM2-135M, ${values.methods}, tiers portable and subgroups`);
+const scratch = mkdtempSync(join(tmpdir(), 'judge-'));
+const before = existsSync(kept) ? JSON.parse(readFileSync(kept, 'utf8')) : {};
+const results = { ...before };
+const complaints = [];
+try {
+  const file = join(scratch, 'kernels.json');
+  for (const chip of values.chips.split(',')) {
+    writeFileSync(file, JSON.stringify(await kernelsFor(chip)));
+    const figures = judged(chip, file, join(scratch, `${chip}.tsv`));
+    results[chip] = byFamily(figures.filter(({ failure }) => failure === undefined));
+    print(chip, results[chip], before[chip]);
+    complaints.push(...complaintsOf(chip, figures, results[chip], before[chip]));
+  }
+} finally {
+  rmSync(scratch, { recursive: true });
+}
+if (values.keep) writeFileSync(kept, `${JSON.stringify(results, undefined, 1)}\n`);
+console.log(complaints.length === 0 ? '\nno failure, no spill, no fewer warps' : `\n${complaints.join('\n')}`);
+process.exit(complaints.length === 0 ? 0 : 1);
