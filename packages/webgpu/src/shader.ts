@@ -40,13 +40,14 @@ export class Shader {
 
   /**
    * A 0-d operand as an expression of its own type: from the uniform of scalars, or from storage when it was computed.
+   * Its place among the scalars is a size, so that the layers of a model share a pipeline, each with a scale of its own.
    */
   scalar(name: string, value: Operand): string {
     const type = scalarType(value.dtype);
     if (value.buffer !== this.#context.scalars?.buffer) return `${this.read(name, value, type)}[0]`;
     this.#usesScalars = true;
-    const word = value.offset / 4;
-    const raw = `scalars[${Math.floor(word / 4)}].${'xyzw'[word % 4] ?? 'x'}`;
+    const word = this.size(`place of ${name}`, value.offset / 4);
+    const raw = `scalars[${word} / 4u][${word} % 4u]`;
     return type === 'u32' ? raw : `bitcast<${type}>(${raw})`;
   }
 
