@@ -1,6 +1,8 @@
 /**
- * `node bench/judge.mjs [--chips m1,ampere] [--methods lora,qlora] [--keep]` Compiles every kernel of a training step of
- * SmolLM2-135M (LoRA r = 8 on all linear layers, 8×512), in the tiers portable and subgroups, with the compilers of real
+ * `node bench/judge.mjs [--chips m1,ampere] [--methods lora,qlora] [--keep]` Compiles every kernel of a training step
+ * of
+ * SmolLM2-135M (LoRA r = 8 on all linear layers, 8×512), in the tiers portable and subgroups, with the compilers of
+ * real
  * GPUs, and prints what they say: registers, spills, and how many warps fit. Exits with 1 where a kernel does not
  * compile, spills to memory, or fits fewer warps than in results/judge.json, which --keep writes anew. Build first. The
  * compilers are Mesa's, set up by ../shared/gpu-judges (LOWRANK_JUDGES elsewhere); without them it says so, and exits

@@ -40,7 +40,8 @@ export class Shader {
 
   /**
    * A 0-d operand as an expression of its own type: from the uniform of scalars, or from storage when it was computed.
-   * Its place among the scalars is a size, so that the layers of a model share a pipeline, each with a scale of its own.
+   * Its place among the scalars is a size, so that the layers of a model share a pipeline, each with a scale of its
+   * own.
    */
   scalar(name: string, value: Operand): string {
     const type = scalarType(value.dtype);
