@@ -323,3 +323,13 @@ test('loadModel with a task predicts and evaluates as the command line does; fin
   );
   await writer.dispose();
 });
+
+test('export of a task is refused: other engines would train it to write text', async () => {
+  using folder = scratch();
+  const { writeFile } = await import('node:fs/promises');
+  const file = join(folder.path, 'run.yaml');
+  const data = `${golden}/text-classification/train.jsonl`;
+  await writeFile(file, `model: ${model}\ndata: ${data}\noutput: ${folder.path}/run\ntask: text-classification\n`);
+  const failed = await runCli(['export', file, '--to', 'trl', '--output', join(folder.path, 'out')]);
+  expect([failed.code, failed.stderr]).toEqual([2, expect.stringContaining('a run that learns to write text')]);
+});

@@ -1,3 +1,4 @@
+import { LowrankError } from '@lowrank/errors';
 import type { EncodedRow, TextRow, TrainingRows } from '@lowrank/data';
 import { createSampler, memoryRows, readChatTemplate, readTextRows, readTokenizer, selectionOf } from '@lowrank/data';
 import { beginSaving, claimOutput } from '@lowrank/files';
@@ -62,6 +63,7 @@ export async function exportRun({
   ...events
 }: ExportRunOptions): Promise<ExportRunResult> {
   checkOptions(run);
+  if (run.task !== undefined) throw ofTask(run.task);
   const target = exportTargets[to];
   const claim = await claimOutput(output, { inputs: [run.model], overwrite });
   try {
@@ -223,4 +225,14 @@ function readme({ title }: ExportTarget, { command, back, differences }: Exporte
     ...(differences.length === 0 ? ['Nothing that is known.'] : differences.map((text) => `- ${text}`)),
     '',
   ].join('\n');
+}
+
+function ofTask(task: string): LowrankError {
+  return new LowrankError({
+    code: 'cli.conflict',
+    what: (names) => names('task', task),
+    expected: 'a run that learns to write text, which other engines take',
+    got: 'a task',
+    setting: 'task',
+  });
 }
