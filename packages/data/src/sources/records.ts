@@ -7,7 +7,6 @@ import { streamed } from './byteSource.js';
 import { csvFields } from './csvFields.js';
 import type { FileKind, textSamples } from './fileKind.js';
 import { fileKind } from './fileKind.js';
-import { parquetRows } from './parquetRows.js';
 import type { FileFormat, RecordBytes } from './splitRecords.js';
 import { RecordSplitter } from './splitRecords.js';
 
@@ -52,6 +51,7 @@ export async function* recordValues(file: OpenedFile): AsyncGenerator<RecordValu
   const { kind, source, name } = file;
   if (kind.format === 'parquet') {
     let line = 0;
+    const { parquetRows } = await import('./parquetRows.js');
     for await (const rows of parquetRows(source)) yield rows.map((value) => ({ line: ++line, value }));
     return;
   }

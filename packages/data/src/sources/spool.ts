@@ -1,7 +1,6 @@
 import { LowrankError } from '@lowrank/errors';
 import { openSource } from './byteSource.js';
 import type { OpenedFile } from './records.js';
-import { parquetRows } from './parquetRows.js';
 
 /**
  * A file whose records cannot be read in any order (unpacked gzip, Parquet) as a temporary one whose can: the same
@@ -50,6 +49,7 @@ export async function spooled(file: OpenedFile): Promise<OpenedFile> {
 async function* bytesOf({ kind, source }: OpenedFile): AsyncGenerator<Uint8Array, void, undefined> {
   if (kind.format !== 'parquet') return yield* source.stream();
   const encoder = new TextEncoder();
+  const { parquetRows } = await import('./parquetRows.js');
   for await (const rows of parquetRows(source))
     yield encoder.encode(rows.map((row) => `${JSON.stringify(row)}\n`).join(''));
 }
