@@ -4,7 +4,6 @@ import { createRequire } from 'node:module';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { gzipSync } from 'node:zlib';
-import type * as Fflate from '../docs/node_modules/fflate';
 import { chromium } from 'playwright-core';
 import type { Browser, BrowserContext, BrowserContextOptions, Page } from 'playwright-core';
 import { afterAll, beforeAll, expect, test } from 'vitest';
@@ -20,7 +19,9 @@ const pictures = join(cache, 'playground');
 const scratch = mkdtempSync(join(tmpdir(), 'playground-'));
 const minute = 60_000;
 const axe = readFileSync(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8');
-const { unzipSync } = createRequire(join(root, 'docs/package.json'))('fflate') as typeof Fflate;
+const { unzipSync } = createRequire(join(root, 'docs/package.json'))('fflate') as {
+  unzipSync(bytes: Uint8Array): Readonly<Record<string, Uint8Array>>;
+};
 let server: StaticSite;
 let browser: Browser;
 
@@ -132,8 +133,14 @@ async function faultsOfAccess(page: Page): Promise<string[]> {
   });
 }
 
-const picture = (page: Page, name: string): Promise<unknown> =>
-  page.screenshot({ path: join(pictures, `${name}.png`), fullPage: true });
+/** Right after the GPU process ended there is nothing that draws. */
+async function picture(page: Page, name: string): Promise<void> {
+  const draw = (): Promise<unknown> => page.screenshot({ path: join(pictures, `${name}.png`), fullPage: true });
+  await draw().catch(async () => {
+    await page.waitForTimeout(1500);
+    await draw();
+  });
+}
 
 test(
   'a first visit paints within a second, with less than 300 kB before a model is chosen, and says what it sends',
@@ -203,11 +210,20 @@ test(
     expect(await page.textContent('.spectrum')).toMatch(/95% of ‖ΔW‖² lies in \d+ of 16 directions/);
     expect(await faultsOfAccess(page)).toEqual([]);
     await picture(page, 'done');
+    expect(await page.textContent('.privacy summary')).toMatch(/0 bytes\s+sent/);
 
     const [download] = await Promise.all([page.waitForEvent('download'), button(page, 'PEFT zip').click()]);
     const zip = join(scratch, 'adapter.zip');
     await download.saveAs(zip);
     expect(evaluated(zip, resumed.held)).toBeCloseTo(heldOf(resumed).at(-1) ?? NaN, 4);
+
+    const [model] = await Promise.all([page.waitForEvent('download'), button(page, 'GGUF').click()]);
+    await model.saveAs(join(scratch, 'model.gguf'));
+    expect(model.suggestedFilename()).toBe('Small-stories.gguf');
+    expect(readFileSync(join(scratch, 'model.gguf')).subarray(0, 4).toString()).toBe('GGUF');
+    const [folder] = await Promise.all([page.waitForEvent('download'), button(page, 'Merged model').click()]);
+    await folder.saveAs(join(scratch, 'merged.zip'));
+    expect(evaluated(join(scratch, 'merged.zip'), resumed.held)).toBeCloseTo(heldOf(resumed).at(-1) ?? NaN, 2);
 
     // The same run without a reload.
     await button(page, 'Train again').click();
@@ -222,18 +238,145 @@ test(
   3 * minute,
 );
 
-/** What `lowrank eval` says of an adapter in a zip, over rows. */
+/** What `lowrank eval` says of an adapter or a model in a zip, over rows. */
 function evaluated(zip: string, rows: readonly object[]): number {
-  const folder = join(scratch, 'adapter');
+  const folder = zip.replace(/\.zip$/, '');
   const data = join(scratch, 'held.jsonl');
   mkdirSync(folder);
-  for (const [name, bytes] of Object.entries(unzipSync(readFileSync(zip)))) writeFileSync(join(folder, name), bytes);
+  const files = unzipSync(readFileSync(zip));
+  for (const [name, bytes] of Object.entries(files)) writeFileSync(join(folder, name), bytes);
   writeFileSync(data, rows.map((row) => JSON.stringify(row)).join('\n'));
-  const args = ['--model', 'examples/demo/base', '--adapter', folder, '--data', data, '--max-length', '128'];
+  const what =
+    'adapter_config.json' in files ? ['--model', 'examples/demo/base', '--adapter', folder] : ['--model', folder];
   const printed = execFileSync(
     process.execPath,
-    ['packages/lowrank/dist/cli.js', 'eval', ...args, '--device', 'cpu', '--json'],
+    [
+      'packages/lowrank/dist/cli.js',
+      'eval',
+      ...what,
+      '--data',
+      data,
+      '--max-length',
+      '128',
+      '--device',
+      'cpu',
+      '--json',
+    ],
     { cwd: root, encoding: 'utf8' },
   );
   return (JSON.parse(printed.trim().split('\n').at(-1) ?? '{}') as { loss: number }).loss;
 }
+
+/** Ends the browser's GPU process, as a driver's reset does. */
+async function killGpu(): Promise<void> {
+  const session = await browser.newBrowserCDPSession();
+  const { processInfo } = await session.send('SystemInfo.getProcessInfo');
+  for (const { type, id } of processInfo) if (type === 'GPU') process.kill(id, 'SIGKILL');
+  await session.detach();
+}
+
+test(
+  'on WebGPU it trains; where the GPU is lost it says so, and goes on from what was saved',
+  async () => {
+    const { page, context } = await visit({ viewport: { width: 390, height: 844 }, colorScheme: 'dark' });
+    await page.selectOption('#device', 'webgpu');
+    await fill(page, { Steps: '30', 'Rows a step': '2', 'Measure every': '10', 'Tokens it writes': '8' });
+    await button(page, 'Train').click();
+    await untilStep(page, 12);
+    const { top, chosen } = await page.evaluate(() => ({
+      top: document.querySelector('.run')?.getBoundingClientRect().top ?? 0,
+      chosen: document.querySelector('.choices')?.getBoundingClientRect().top ?? 0,
+    }));
+    expect(top).toBeLessThan(chosen);
+    await picture(page, 'phoneDarkRunning');
+    await killGpu();
+    await page.waitForSelector('.run .fault', { timeout: minute });
+    expect(await page.textContent('.run .fault')).toMatch(/The GPU was lost.*press Resume/s);
+    await picture(page, 'gpuLost');
+    expect(await faultsOfAccess(page)).toEqual([]);
+    await button(page, 'Resume').click();
+    await untilStatus(page, /is done: 30 steps/, 2 * minute);
+    const held = heldOf(await keptRun(page));
+    expect(held.at(-1)).toBeLessThan(0.8 * (held[0] ?? 0));
+    expect(lossesOf(await keptRun(page))).toHaveLength(30);
+    const { wide, view } = await page.evaluate(() => ({
+      wide: document.documentElement.scrollWidth,
+      view: innerWidth,
+    }));
+    expect(wide).toBeLessThanOrEqual(view);
+    await context.close();
+  },
+  4 * minute,
+);
+
+const faultOf = async (page: Page, place: string): Promise<string> => {
+  await page.waitForSelector(`${place} .fault`, { timeout: minute });
+  return (await page.textContent(`${place} .fault`)) ?? '';
+};
+
+test(
+  'a tab that is killed, a full disk, no network and broken files: each is told in a sentence',
+  async () => {
+    const { page, context } = await visit({ colorScheme: 'dark' });
+    await page.waitForFunction(() => /offline/.test(document.querySelector('.privacy summary')?.textContent ?? ''));
+    await page.selectOption('#device', 'cpu');
+
+    await page.getByLabel('File of rows').setInputFiles({
+      name: 'rows.jsonl',
+      mimeType: 'text/plain',
+      buffer: Buffer.from('{"prompt": "a", "completion": "b"}\n{"prompt": '),
+    });
+    expect(await faultOf(page, '.data')).toMatch(/These rows cannot be read.*rows\.jsonl, line 2/s);
+    await page.getByLabel('Adapter to import').setInputFiles({
+      name: 'adapter.zip',
+      mimeType: 'application/zip',
+      buffer: Buffer.from('PK\u0003\u0004 and then nothing'),
+    });
+    expect(await faultOf(page, '.adapters')).toMatch(/adapter\.zip is no whole ZIP file|are missing/);
+    await picture(page, 'brokenFiles');
+
+    // The rows are still those from before. A model whose weights are cut off:
+    await page.getByLabel('A folder of this device').check();
+    await page.getByLabel('Files of the model').setInputFiles(
+      ['config.json', 'tokenizer.json', 'tokenizer_config.json', 'model.safetensors'].map((name) => {
+        const bytes = readFileSync(join(root, 'examples/demo/base', name));
+        const buffer = name.endsWith('.safetensors') ? bytes.subarray(0, 500_000) : bytes;
+        return { name, mimeType: 'application/octet-stream', buffer };
+      }),
+    );
+    await button(page, 'Train').click();
+    expect(await faultOf(page, '.run')).toMatch(/This model cannot be loaded.*model\.safetensors/s);
+    await picture(page, 'brokenModel');
+
+    await context.setOffline(true);
+    await page.getByLabel('From the Hugging Face hub').check();
+    await button(page, 'Train').click();
+    expect(await faultOf(page, '.run')).toMatch(/download did not come through/);
+    await picture(page, 'offline');
+
+    // Without a network the model of the page is there all the same.
+    await page.getByLabel('Small stories').check();
+    await fill(page, { Steps: '4000', 'Measure every': '1000' });
+    await button(page, 'Train').click();
+    await untilStep(page, 90);
+    const killer = await context.newCDPSession(page);
+    killer.send('Page.crash').catch(() => undefined);
+    await page.waitForEvent('crash');
+    await page.close();
+    await context.setOffline(false);
+    const { page: again } = await open(context);
+    await untilStatus(again, /rests after step 80 of 4,000/);
+    await picture(again, 'killed');
+
+    const session = await context.newCDPSession(again);
+    await session.send('Storage.overrideQuotaForOrigin', { origin: server.address.slice(0, -1), quotaSize: 1000 });
+    await button(again, 'Resume').click();
+    expect(await faultOf(again, '.playground > [role="alert"]')).toMatch(/no room left/);
+    await picture(again, 'full');
+    await button(again, 'Stop and keep').click();
+    await untilStatus(again, /is done: \d+ steps/);
+    expect(await faultsOfAccess(again)).toEqual([]);
+    await context.close();
+  },
+  3 * minute,
+);

@@ -29,7 +29,14 @@ self.addEventListener('message', (event) => {
     port?.postMessage('guarded');
   }
   if (type === 'seen') port?.postMessage(seen.filter(({ time }) => time >= since));
-  if (type === 'precache') event.waitUntil(precache().then((count) => port?.postMessage(count)));
+  if (type === 'precache')
+    event.waitUntil(
+      precache().then(
+        () => port?.postMessage(true),
+        // Without a network what is kept is kept, and may be all of it.
+        async () => port?.postMessage((await caches.keys()).some((name) => name.startsWith(cacheName))),
+      ),
+    );
 });
 
 self.addEventListener('fetch', (event) => {
@@ -91,20 +98,17 @@ function guarded(response, request) {
   return new Response([101, 204, 205, 304].includes(status) ? null : response.body, { status, statusText, headers });
 }
 
-/** Copies what the playground needs; returns how many files were not there. */
+/** Copies what the playground needs, as far as it is not there. */
 async function precache() {
   const response = await fetch(new URL('precache.json', self.registration.scope), { cache: 'no-cache' });
-  if (!response.ok) return 0;
+  if (!response.ok) throw new Error(`precache.json: ${response.status}`);
   const { version, files } = await response.json();
   const cache = await caches.open(cacheName + version);
-  let count = 0;
   for (const file of files) {
     const address = new URL(file, self.registration.scope).href;
     if ((await cache.match(address)) !== undefined) continue;
     await cache.add(address);
-    count++;
   }
   for (const name of await caches.keys())
     if (name.startsWith(cacheName) && name !== cacheName + version) await caches.delete(name);
-  return count;
 }

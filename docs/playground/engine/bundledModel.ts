@@ -7,6 +7,8 @@ export const bundledModel = {
   name: 'Small stories',
   about: 'A Llama of 0.26 million parameters that has read stories. It comes with this page.',
   bytes: 1_057_727,
+  /** llama.cpp's name for how its tokenizer splits text. */
+  preTokenizer: 'gpt-2',
 };
 
 const addresses = {

@@ -1,4 +1,4 @@
-import type { ChatMessage, LoadProgress, ModelSource, RunState, StepEvent, TextPieces } from 'lowrank';
+import type { ChatMessage, ExportOptions, LoadProgress, ModelSource, RunState, StepEvent, TextPieces } from 'lowrank';
 import type { RemoteModel, Trainer } from 'lowrank/worker';
 import type { Row } from '../state/rows';
 import type { Settings } from '../state/settings';
@@ -160,6 +160,21 @@ export class Session {
       await this.#use(adapters);
       for await (const piece of this.#pieces(prompt, settings, signal)) onPiece(piece);
     });
+  }
+
+  /** The model with adapters merged in, as files. @throws LowrankError what `model.exportFiles` throws */
+  exported(
+    active: readonly ActiveAdapter[],
+    known: readonly { readonly id: string; readonly files: AdapterFiles }[],
+    options: ExportOptions,
+  ): Promise<AdapterFiles> {
+    const weighted = active.flatMap(({ id, strength }) => {
+      const files = known.find((adapter) => adapter.id === id)?.files;
+      const { 'adapter_config.json': config, 'adapter_model.safetensors': weights } = files ?? {};
+      if (config === undefined || weights === undefined) return [];
+      return [{ files: { 'adapter_config.json': config, 'adapter_model.safetensors': weights }, strength }];
+    });
+    return this.#inTurn(() => this.model.exportFiles(weighted, options));
   }
 
   /** Ends the worker, whatever it is at. */

@@ -24,7 +24,7 @@ const known: readonly Known[] = [
   {
     of: ({ code, name }) => name === 'QuotaExceededError' || code.includes('quota'),
     title: 'This device has no room left',
-    remedy: 'Remove adapters or downloaded models below, or free space on the device, and go on.',
+    remedy: 'The training goes on, and cannot be resumed later. Remove adapters, or free space on the device.',
   },
   {
     of: ({ code }) => code === 'webgpu.no-adapter',

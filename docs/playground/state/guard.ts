@@ -35,7 +35,10 @@ const reloaded = 'lowrank-reloaded';
  */
 export async function startGuard(base: string, tell: (guard: Guard) => void): Promise<void> {
   if (!('serviceWorker' in navigator)) return;
-  await navigator.serviceWorker.register(`${base}sw.js`);
+  const registered = navigator.serviceWorker.register(`${base}sw.js`);
+  // One that stands there already serves, whether or not a newer one can be had.
+  if (navigator.serviceWorker.controller === null) await registered;
+  else registered.catch(() => undefined);
   await navigator.serviceWorker.ready;
   if (!crossOriginIsolated && sessionStorage.getItem(reloaded) === null) {
     sessionStorage.setItem(reloaded, 'yes');
@@ -60,8 +63,7 @@ export async function startGuard(base: string, tell: (guard: Guard) => void): Pr
   });
   for (const one of (await ask({ type: 'seen', since: performance.timeOrigin })) as readonly Seen[]) add(one);
   report();
-  await ask({ type: 'precache' });
-  isOffline = true;
+  isOffline = (await ask({ type: 'precache' })) === true;
   report();
 }
 

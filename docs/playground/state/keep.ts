@@ -18,11 +18,11 @@ export async function openKeep(onForgets: (reason: string) => void): Promise<Kee
       opening.onupgradeneeded = () => opening.result.createObjectStore(store);
       return opening;
     });
-    const table = (mode: IDBTransactionMode): IDBObjectStore => database.transaction(store, mode).objectStore(store);
     return {
-      get: <T>(name: string) => answered(() => table('readonly').get(name) as IDBRequest<T | undefined>),
-      set: async (name, value) => void (await answered(() => table('readwrite').put(value, name))),
-      remove: async (name) => void (await answered(() => table('readwrite').delete(name))),
+      get: <T>(name: string) =>
+        answered(() => database.transaction(store).objectStore(store).get(name) as IDBRequest<T | undefined>),
+      set: (name, value) => written(database, (table) => table.put(value, name)),
+      remove: (name) => written(database, (table) => table.delete(name)),
     };
   } catch (error) {
     onForgets(error instanceof Error ? error.message : String(error));
@@ -40,5 +40,15 @@ function answered<T>(begin: () => IDBRequest<T>): Promise<T> {
     const request = begin();
     request.onsuccess = () => resolve(request.result);
     request.onerror = () => reject(request.error ?? new Error('the browser’s database gave no reason'));
+  });
+}
+
+/** Resolves when it is on the disk: where there is no room, the request succeeds and its transaction does not. */
+function written(database: IDBDatabase, change: (table: IDBObjectStore) => unknown): Promise<void> {
+  return new Promise((resolve, reject) => {
+    const transaction = database.transaction(store, 'readwrite');
+    transaction.oncomplete = () => resolve();
+    transaction.onabort = () => reject(transaction.error ?? new Error('the browser’s database gave no reason'));
+    change(transaction.objectStore(store));
   });
 }

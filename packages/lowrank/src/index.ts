@@ -14,6 +14,7 @@ export { fineTune } from './front/fineTune.js';
 export type { FineTuning } from './front/fineTune.js';
 export type { BetweenFineTuneSteps, FineTuneOptions, StepWeights } from './front/fineTuneOptions.js';
 export { loadModel } from './front/loadModel.js';
+export type { ExportOptions, WeightedFiles } from './front/exportModel.js';
 export type { LoadProgress } from './front/loadingReporter.js';
 export type { LoadModelOptions, LoadTaskOptions } from './front/loadModel.js';
 export type { TaskedModel } from './front/taskedModel.js';

@@ -28,6 +28,7 @@ import { saveFolder } from '../saveFolder.js';
 import type { TextEndings } from './answerEnds.js';
 import { answerEnds } from './answerEnds.js';
 import { readGenerationConfig, samplingIn, samplingOf } from './generationConfig.js';
+import type { ExportOptions, WeightedFiles } from './exportModel.js';
 import type { ModelSource } from './modelSource.js';
 import { asTextFiles, findFiles } from './modelSource.js';
 import { newTokens } from './newTokens.js';
@@ -248,6 +249,20 @@ export class Model {
   async unmergeAdapter(): Promise<void> {
     await this.releasePlans();
     await unmergeAdapter(this.network);
+  }
+
+  /**
+   * The model with LoRA adapters merged in, as files: a Hugging Face folder's, or one GGUF file for llama.cpp. The
+   * weights are those of the model's own files, in their dtype; the model on the device stays as it is.
+   *
+   * @throws LowrankError what `lowrank merge` and `lowrank convert` throw
+   */
+  async exportFiles(
+    adapters: readonly WeightedFiles[],
+    options: ExportOptions = {},
+  ): Promise<Readonly<Record<string, Uint8Array>>> {
+    const { exportModel } = await import('./exportModel.js');
+    return exportModel({ files: this.#parts.files, name: this.name, network: this.network }, adapters, options);
   }
 
   /**

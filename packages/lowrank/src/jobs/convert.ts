@@ -1,14 +1,8 @@
-import type { TextFiles } from '@lowrank/data';
-import { readTokenizer } from '@lowrank/data';
-import { LowrankError, parseJson } from '@lowrank/errors';
-import type { GgufFile, Json, VocabularyFiles } from '@lowrank/gguf';
-import { grownBase, untie } from '@lowrank/methods';
-import { convertAdapter, convertModel, writeGguf } from '@lowrank/gguf';
-import type { ModelFiles } from '@lowrank/models';
+import { LowrankError } from '@lowrank/errors';
+import type { GgufFile } from '@lowrank/gguf';
+import { convertAdapter, writeGguf } from '@lowrank/gguf';
 import { withoutBaseTables } from './baseTables.js';
-import { finiteBytes } from './finiteBytes.js';
-import { findFamily, openFolder, openModelWeights, outlineModel, readJson } from '@lowrank/models';
-import { mergedTensors } from '@lowrank/patch';
+import { findFamily, openFolder, readJson } from '@lowrank/models';
 import { claimFile, writeFileAtomic } from '@lowrank/files';
 import { stat } from 'node:fs/promises';
 import { basename, resolve } from 'node:path';
@@ -16,6 +10,7 @@ import { readLoraFolder } from '../adapterFolder.js';
 import type { OutputOptions } from '../settings/methodTables.js';
 import type { TransferEvents } from './folders.js';
 import { withFolders } from './folders.js';
+import { ggufModel } from './ggufModel.js';
 import { tokenizerFiles } from './tokenizerFiles.js';
 
 /** What files can be converted to. */
@@ -90,65 +85,16 @@ async function modelFile({
   model,
   baseModel,
   adapter,
-  dtype = 'f16',
+  dtype,
   preTokenizer,
   onWarning,
 }: ConvertOptions & { readonly baseModel: string }): Promise<GgufFile> {
-  const files = await openFolder(model);
-  const { file: stored, config: given, pathOf } = await openModelWeights(files);
-  const parts = [...outlineModel(given).children().keys()];
-  // Leaves out tensors outside the model, such as a value head, as loading does.
-  const tensors = [...stored.tensors.values()].flatMap((info) => {
-    const { name, dtype: from, shape } = info;
-    const path = pathOf(name);
-    if (path === undefined || !parts.some((part) => path.startsWith(`${part}.`))) return [];
-    return [{ name: path, dtype: from as string, shape, read: async () => finiteBytes(await stored.read(name), info) }];
-  });
-  const merged = adapter === undefined ? undefined : await readLoraFolder(adapter, onWarning);
-  const own = { config: given, tensors };
-  const { config, tensors: sized } = merged === undefined ? own : grownBase(own, outlineModel(given), merged);
-  const ready = merged === undefined ? undefined : untie(outlineModel(config), merged, sized);
-  const architecture = findFamily(config['model_type'])?.llamaCpp;
-  if (ready?.parted === true && architecture?.tiesOutput === true)
-    throw new LowrankError({
-      code: 'gguf.tied',
-      what: 'merging the adapter',
-      expected: 'one that keeps embedding and output projection tied, as llama.cpp has them for this model',
-      got: 'one that changes them separately',
-      remedy: 'Keep the adapter for PEFT or Lowrank, or merge it into a model folder.',
-    });
-  return convertModel({
-    architecture,
-    config: ready?.parted === true ? { ...config, tie_word_embeddings: false } : config,
-    generationConfig: await optionalJson(files, 'generation_config.json'),
-    tensors: ready === undefined ? tensors : mergedTensors(ready.tensors, ready.adapter),
-    vocabulary: { ...(await vocabularyOf(files, await tokenizerFiles(model, adapter))), preTokenizer },
+  return ggufModel({
+    files: await openFolder(model),
+    texts: await tokenizerFiles(model, adapter),
+    adapter: adapter === undefined ? undefined : await readLoraFolder(adapter, onWarning),
     name: baseModel === model ? basename(resolve(model)) : baseModel,
-    type: dtype === 'f16' ? 'F16' : 'F32',
+    dtype,
+    preTokenizer,
   });
-}
-
-/** A tokenizer's files; what SentencePiece says beside them is the model's. */
-async function vocabularyOf(files: ModelFiles, texts: TextFiles): Promise<VocabularyFiles> {
-  const json = async (name: string): Promise<Json | undefined> => {
-    const text = await texts.text(name);
-    return text === undefined ? undefined : (parseJson(text) as Json);
-  };
-  const tokenizerJson = await json('tokenizer.json');
-  const bytes = async (name: string): Promise<Uint8Array | undefined> => {
-    const source = await files.file(name);
-    return source?.read(0, await source.size());
-  };
-  return {
-    tokenizerJson,
-    tokenizerConfig: await json('tokenizer_config.json'),
-    tokenizerModel: await bytes('tokenizer.model'),
-    addedTokens: await json('added_tokens.json'),
-    chatTemplate: await texts.text('chat_template.jinja'),
-    tokenizer: tokenizerJson === undefined ? undefined : await readTokenizer(texts),
-  };
-}
-
-async function optionalJson(files: ModelFiles, name: string): Promise<Json | undefined> {
-  return (await files.file(name)) === undefined ? undefined : readJson(files, name);
 }

@@ -1,4 +1,4 @@
-import type { HeadRequest, TextModel } from '@lowrank/models';
+import type { HeadRequest, ModelFiles, TextModel } from '@lowrank/models';
 import { openFolder, openModelWeights, outlineModel, outlineTaskModel, readJson } from '@lowrank/models';
 import { Conv1d } from '@lowrank/nn';
 import type { CheckpointTensor } from '@lowrank/patch';
@@ -23,9 +23,13 @@ export interface DenseWeights {
   readonly transposed: ReadonlySet<string>;
 }
 
-/** Codes become the numbers that they stand for, in the dtype that the weight had, and lie as the layer has them. */
-export async function denseWeights(folder: string, head?: HeadRequest): Promise<DenseWeights> {
-  const files = await openFolder(folder);
+/**
+ * Codes become the numbers that they stand for, in the dtype that the weight had, and lie as the layer has them.
+ *
+ * @param place a folder's path, or its files
+ */
+export async function denseWeights(place: string | ModelFiles, head?: HeadRequest): Promise<DenseWeights> {
+  const files = typeof place === 'string' ? await openFolder(place) : place;
   const task = head && outlineTaskModel(await readJson(files, 'config.json'), head);
   const { file: opened, pathOf, config: given, ownOutput } = await openModelWeights(files, task);
   const file = await dequantizedFile(opened);

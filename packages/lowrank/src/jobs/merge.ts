@@ -14,6 +14,7 @@ import { openModel } from './openModel.js';
 import type { OpenTask } from './openTask.js';
 import { headOf, knownTask, openTask, requireTask, taskConfig } from './openTask.js';
 import type { OutputOptions } from '../settings/methodTables.js';
+import { mergedEntries } from './mergedEntries.js';
 import { saveInto } from './saveInto.js';
 import { ownTokenizer } from './tokenizerFiles.js';
 
@@ -79,14 +80,7 @@ async function writeModel(
   dense: DenseWeights,
   { from, adapter, saving }: { readonly from: string; readonly adapter: string; readonly saving: FolderSaving },
 ): Promise<number> {
-  const nameOf = namesIn(dense);
-  const entries = tensors.map((tensor): TensorEntry => {
-    const { dtype, shape } = tensor;
-    const name = nameOf(tensor.name);
-    if (!isSafetensorsDtype(dtype))
-      throw new LowrankError({ code: 'cli.dtype', what: name, expected: 'a dtype of safetensors', got: dtype });
-    return { name, dtype, shape, data: () => tensor.read() };
-  });
+  const entries = mergedEntries(tensors, dense);
   const metadata = { format: 'pt', ...dense.metadata };
   await saving.write('model.safetensors', writeSafetensors(entries, metadata));
   const ofAdapter = await ownTokenizer(adapter);
@@ -99,11 +93,4 @@ async function writeModel(
   if (!dense.changed && config === dense.config) await copyCompanions(from, saving, ['config.json']);
   else await saving.write('config.json', `${JSON.stringify(config, null, 2)}\n`);
   return entries.length;
-}
-
-/** A tensor's name in the file, by its path in the model; a new bias is named as its weight is. */
-function namesIn({ tensors, names }: DenseWeights): (path: string) => string {
-  const known = new Map(tensors.map(({ name }, at) => [name, names[at] ?? name]));
-  return (path) =>
-    known.get(path) ?? known.get(path.replace(/\.bias$/, '.weight'))?.replace(/\.weight$/, '.bias') ?? path;
 }

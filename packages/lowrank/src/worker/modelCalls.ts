@@ -20,6 +20,7 @@ export function modelCalls(model: Model): OfferedModel {
     evaluate: (data, options) => turns.read(() => model.evaluate(data, options)),
     saveAdapter: (place, named) => turns.read(() => model.saveAdapter(place, named)),
     adapterFiles: (named) => turns.read(() => given(model.adapterFiles(named))),
+    exportFiles: (adapters, options) => turns.read(() => given(model.exportFiles(adapters, options))),
     addAdapter: (options, named) => turns.change('addAdapter', () => model.addAdapter(options, named)),
     loadAdapter: (source, named) => turns.change('loadAdapter', () => model.loadAdapter(source, named)),
     activateAdapter: (names) => turns.change('activateAdapter', () => model.activateAdapter(names)),
