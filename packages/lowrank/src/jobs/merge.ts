@@ -1,10 +1,8 @@
-import { LowrankError } from '@lowrank/errors';
 import type { FolderSaving } from '@lowrank/files';
 import { claimOutput } from '@lowrank/files';
 import type { MergeBase, MergedModel } from '@lowrank/methods';
 import { companionFiles, outlineModel, outlineTaskModel } from '@lowrank/models';
-import type { TensorEntry } from '@lowrank/safetensors';
-import { isSafetensorsDtype, writeSafetensors } from '@lowrank/safetensors';
+import { writeSafetensors } from '@lowrank/safetensors';
 import { readAdapterFolder } from '../adapterFolder.js';
 import type { DenseWeights } from './denseWeights.js';
 import { denseWeights } from './denseWeights.js';
