@@ -9,7 +9,7 @@ import { fineTune } from './fineTune.js';
 const folder = fileURLToPath(new URL('../../../../examples/demo/base', import.meta.url));
 const rows = [{ prompt: 'Tom has five yellow books.', completion: ' { owner: Tom }' }];
 
-test('a model is exported with an adapter as the commands write it, byte by byte, in safetensors and GGUF', async () => {
+test('a model with an adapter is exported as the commands write it, byte by byte', async () => {
   using place = scratch();
   const at = (name: string): string => join(place.path, name);
   const model = await loadModel(folder, { device: 'cpu' });
