@@ -65,9 +65,11 @@ async function open(context: BrowserContext, place = 'playground/'): Promise<Omi
   page.on('pageerror', (error) => problems.push(error.message));
   page.on('console', (message) => ['error', 'warning'].includes(message.type()) && problems.push(message.text()));
   await page.goto(server.address + place);
-  // The service worker gives the headers, with which the page loads a second time.
-  await page.waitForFunction(() => crossOriginIsolated);
-  if (place === 'playground/') await page.waitForSelector('.table textarea');
+  if (place === 'playground/') {
+    // The service worker gives the headers, with which the page loads a second time.
+    await page.waitForFunction(() => crossOriginIsolated);
+    await page.waitForSelector('.table textarea');
+  }
   return { page, problems };
 }
 
@@ -379,4 +381,31 @@ test(
     await context.close();
   },
   3 * minute,
+);
+
+test(
+  'what is typed is learned within seconds, finishes the next sentence, and is there after a reload',
+  async () => {
+    const { page, context, problems } = await visit({ viewport: { width: 800, height: 800 } }, 'playground/words');
+    const says = (text: string): Promise<unknown> =>
+      page.waitForFunction((wanted) => document.querySelector('#words-status')?.textContent?.includes(wanted), text, {
+        timeout: minute,
+      });
+    await says('knows none of your sentences');
+    await button(page, 'Begin with a letter').click();
+    await says('has learned 4 of your sentences');
+    await page.locator('.paper textarea').focus();
+    await page.keyboard.press('Control+End');
+    await page.keyboard.type('Please bring the bl');
+    await page.waitForFunction(() => /rope/.test(document.querySelector('#words-suggestion')?.textContent ?? ''));
+    await page.keyboard.press('Tab');
+    expect(await page.inputValue('.paper textarea')).toMatch(/\nPlease bring the blue rope/);
+    expect(await faultsOfAccess(page)).toEqual([]);
+    await picture(page, 'words');
+    await page.reload();
+    await says('has learned 4 of your sentences');
+    expect(problems).toEqual([]);
+    await context.close();
+  },
+  2 * minute,
 );

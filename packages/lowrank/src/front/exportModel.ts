@@ -16,6 +16,7 @@ export interface WeightedFiles {
   readonly strength?: number | undefined;
 }
 
+/** How a model is written. */
 export interface ExportOptions {
   /** A Hugging Face folder, or one file for llama.cpp. Default `safetensors`. */
   readonly format?: 'safetensors' | 'gguf' | undefined;

@@ -19,6 +19,7 @@ export interface StepMark {
 }
 
 /** Options of `drawRunPanel`; sizes are pixels. */
+/** What a panel is drawn of, and how large, in pixels. */
 export interface RunPanelOptions {
   readonly width: number;
   readonly height: number;

@@ -36,6 +36,7 @@ const single = (title: string, curve: CurveName, style: PanelSeries['style']): P
 });
 
 /** The panel of losses: of training, noisy, and of rows held out. */
+/** The loss of each step under its moving mean, and that of held-out rows. */
 export const lossPanel: RunPanel = {
   title: 'Loss',
   series: [
