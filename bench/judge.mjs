@@ -1,9 +1,7 @@
 /**
  * `node bench/judge.mjs [--chips m1,ampere] [--methods lora,qlora] [--keep]` Compiles every kernel of a training step
- * of
- * SmolLM2-135M (LoRA r = 8 on all linear layers, 8×512), in the tiers portable and subgroups, with the compilers of
- * real
- * GPUs, and prints what they say: registers, spills, and how many warps fit. Exits with 1 where a kernel does not
+ * of SmolLM2-135M (LoRA r = 8 on all linear layers, 8×512), in the tiers portable and subgroups, with the compilers of
+ * real GPUs, and prints what they say: registers, spills, and how many warps fit. Exits with 1 where a kernel does not
  * compile, spills to memory, or fits fewer warps than in results/judge.json, which --keep writes anew. Build first. The
  * compilers are Mesa's, set up by ../shared/gpu-judges (LOWRANK_JUDGES elsewhere); without them it says so, and exits
  * with 0.
@@ -85,7 +83,9 @@ function complaintsOf(chip, figures, families, before) {
 
 function print(chip, families, before) {
   console.log(`\n${chip} (${chips[chip].unit})`);
-  for (const [name, { kernels, registers, warps, cycles }] of Object.entries(families).sort()) {
+  for (const [name, { kernels, registers, warps, cycles }] of Object.entries(families).sort(([a], [b]) =>
+    a < b ? -1 : 1,
+  )) {
     const old = before?.[name];
     const change = old === undefined || old.cycles === cycles ? '' : ` (${old.cycles} before)`;
     const cells = [name.padEnd(28), `${kernels} kernels`.padStart(12), `${registers} registers`.padStart(15)];

@@ -76,7 +76,12 @@ function checkContents(folder, home, manifest) {
     problems.push(`${folder}: the tarball holds ${extra.join(', ')}; expected dist, papers and what is exported`);
   const tests = readdirSync(join(home, 'dist'), { recursive: true }).filter((name) => /\.test\./.test(String(name)));
   if (tests.length > 0) problems.push(`${folder}: tests are packed: ${tests.join(', ')}`);
-  const expected = { type: 'module', license: 'Apache-2.0', sideEffects: false };
+  // A worker's file does its work when it is loaded; bundlers drop everything else that is not used.
+  const workers = Array.isArray(manifest.sideEffects) ? manifest.sideEffects : [];
+  const odd = workers.filter((path) => !path.endsWith('Thread.js') || !existsSync(join(home, path)));
+  if (odd.length > 0) problems.push(`${folder}: sideEffects holds ${odd.join(', ')}, expected files of workers`);
+  const sideEffects = workers.length > 0 ? manifest.sideEffects : false;
+  const expected = { type: 'module', license: 'Apache-2.0', sideEffects };
   for (const [key, value] of Object.entries(expected))
     if (manifest[key] !== value) problems.push(`${folder}: ${key} is ${manifest[key]}, expected ${value}`);
   if (manifest.repository?.directory !== folder)

@@ -49,7 +49,7 @@ test.each([
   expect(layers(dense)).toEqual([]);
   const codes = await storedCodes(files);
   const found = layers(coded).map(([path]) => codes?.get(`${path}.weight`)?.type);
-  expect([...new Set(found)].sort().join(' ')).toBe(types);
+  expect([...new Set(found.map(String))].sort().join(' ')).toBe(types);
   for (const model of [coded, dense]) {
     for (const [at, row] of ids.entries()) {
       const logits = await logitsOn(backend, model, row);

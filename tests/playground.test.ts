@@ -20,7 +20,7 @@ const scratch = mkdtempSync(join(tmpdir(), 'playground-'));
 const minute = 60_000;
 const axe = readFileSync(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8');
 const { unzipSync } = createRequire(join(root, 'docs/package.json'))('fflate') as {
-  unzipSync(bytes: Uint8Array): Readonly<Record<string, Uint8Array>>;
+  readonly unzipSync: (bytes: Uint8Array) => Readonly<Record<string, Uint8Array>>;
 };
 let server: StaticSite;
 let browser: Browser;

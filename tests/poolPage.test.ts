@@ -54,7 +54,7 @@ interface Begun {
   readonly backend: { description: string; finish(): Promise<void> };
   readonly control: { readonly words: Int32Array };
   readonly workers: readonly { terminate(): void }[];
-  run(): Promise<number[]>;
+  readonly run: () => Promise<number[]>;
 }
 
 test('a page’s threads compute, and one that the browser ends in mid-run is an error and no endless wait', async () => {

@@ -21,7 +21,7 @@ test.each([1, 2, 5])('%i threads walk records in order, each unit once', async (
   const records = recorder.finish();
   for (let round = 0; round < 20; round++) {
     heap.bytes.fill(0, block, block + bytes);
-    pool.run(records, recorder.count);
+    await pool.run(records, recorder.count);
     expect(heap.bytes.subarray(block, block + bytes).every((byte) => byte === 40)).toBe(true);
   }
   pool.dispose();
@@ -38,7 +38,7 @@ test('workers come late to a memory that has grown, and still help', async () =>
   recorder.launch(KernelId.fill, [block, bytes, 9], 1000, 8192);
   const records = recorder.finish();
   await new Promise((resolve) => setTimeout(resolve, 100));
-  pool.run(records, recorder.count);
+  await pool.run(records, recorder.count);
   expect(heap.bytes[block]).toBe(9);
   expect(heap.bytes[block + bytes - 1]).toBe(9);
   pool.dispose();

@@ -7,12 +7,12 @@ export async function makeFolders(
   make: (path: string) => Promise<boolean> = makeFolder,
 ): Promise<string[]> {
   const { rmdir, stat } = await import('node:fs/promises');
-  const { dirname, resolve } = await import('node:path');
+  const paths = await import('node:path');
   const missing: string[] = [];
   for (
-    let folder = resolve(path);
-    (await stat(folder).catch(() => undefined)) === undefined && folder !== dirname(folder);
-    folder = dirname(folder)
+    let folder = paths.resolve(path);
+    (await stat(folder).catch(() => undefined)) === undefined && folder !== paths.dirname(folder);
+    folder = paths.dirname(folder)
   )
     missing.unshift(folder);
   const made: string[] = [];

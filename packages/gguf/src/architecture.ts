@@ -43,8 +43,8 @@ export interface GgufBase {
   readonly keys?: readonly string[];
   /** Further keys of config.json. */
   config?(metadata: {
-    number(key: string, fallback?: number): number;
-    optional(key: string): number | undefined;
+    readonly number: (key: string, fallback?: number) => number;
+    readonly optional: (key: string) => number | undefined;
     /** What is read so far. */
     readonly config: Json;
   }): Json;

@@ -43,8 +43,8 @@ export interface LlamaCppBase {
   readonly keys?: readonly string[];
   /** Further keys of config.json. */
   config?(metadata: {
-    number(key: string, fallback?: number): number;
-    optional(key: string): number | undefined;
+    readonly number: (key: string, fallback?: number) => number;
+    readonly optional: (key: string) => number | undefined;
     /** What is read so far. */
     readonly config: Readonly<Record<string, unknown>>;
   }): Readonly<Record<string, unknown>>;

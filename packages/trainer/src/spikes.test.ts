@@ -124,6 +124,6 @@ test('every snapshot is handed over, in memory', async () => {
   const held: TrainState[] = [];
   await run(upTo(7), { onSpike: undefined, snapshotEvery: 3, snapshot: (_, state) => void held.push(state) });
   expect(held.map(({ step }) => step)).toEqual([0, 3, 6]);
-  const [first, second] = await Promise.all(held.map(({ tensors }) => tensors.get('parameter.q')?.read()));
+  const [first, second] = await Promise.all(held.map(async ({ tensors }) => tensors.get('parameter.q')?.read()));
   expect(first).not.toEqual(second);
 });

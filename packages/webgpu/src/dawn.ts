@@ -1,7 +1,7 @@
 import { LowrankError } from '@lowrank/errors';
 
 interface DawnModule {
-  create(options: string[]): GPU;
+  readonly create: (options: string[]) => GPU;
 }
 
 // Dawn's GPU object must outlive every device made from it: letting it be collected crashed earlier releases at exit.

@@ -31,15 +31,15 @@ async function dequantized(type: 'nf4' | 'fp4', doubleQuantization: boolean): Pr
   const [codes, dense] = [join(place.path, `${type}-codes`), join(place.path, `${type}-dense`)];
   await quantizeFolder({ model: base, output: codes, type, doubleQuantization });
   const { tensors, names, config, metadata } = await denseWeights(codes);
-  const entries = tensors.map(async ({ dtype, shape, read }, at) => ({
+  const entries = tensors.map(async (tensor, at) => ({
     name: names[at] ?? '',
-    dtype: dtype as SafetensorsDtype,
-    shape,
-    data: await read(),
+    dtype: tensor.dtype as SafetensorsDtype,
+    shape: tensor.shape,
+    data: await tensor.read(),
   }));
   cpSync(base, dense, { recursive: true });
   writeFileSync(join(dense, 'config.json'), JSON.stringify(config));
-  writeFileSync(join(dense, 'model.safetensors'), await serializeSafetensors(await Promise.all(entries), metadata));
+  writeFileSync(join(dense, 'model.safetensors'), serializeSafetensors(await Promise.all(entries), metadata));
   return dense;
 }
 

@@ -143,13 +143,14 @@ describe('runStudyRun with studyTrainer', () => {
       opened.push(made);
       if (opened.length > 1) return made;
       let runs = 0;
-      const { finish, prepare } = made;
+      const finish = made.finish.bind(made);
+      const prepare = made.prepare.bind(made);
       const isGone = (): boolean => runs > 3;
-      made.finish = () => (isGone() ? Promise.reject(gone) : finish.call(made));
+      made.finish = () => (isGone() ? Promise.reject(gone) : finish());
       made.prepare = async (...args) => {
-        const executable = await prepare.apply(made, args);
-        const { run } = executable;
-        executable.run = (request) => (++runs > 3 ? Promise.reject(new Error('odd')) : run.call(executable, request));
+        const executable = await prepare(...args);
+        const run = executable.run.bind(executable);
+        executable.run = (request) => (++runs > 3 ? Promise.reject(new Error('odd')) : run(request));
         return executable;
       };
       return made;

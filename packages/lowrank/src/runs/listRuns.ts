@@ -69,7 +69,7 @@ async function recordsBelow(folder: string, depth: number, disk: Disk): Promise<
   const record = await readRecord(folder, disk);
   const own: [string, RunRecord][] = record === undefined ? [] : [[folder, record]];
   if (depth === 0) return own;
-  const names = (await disk.list(folder).catch(() => [])).sort();
+  const names = (await disk.list(folder).catch((): string[] => [])).sort();
   for (const name of names.filter((each) => !/^(\.|checkpoint-\d+$|node_modules$)/.test(each))) {
     const path = joinPath(folder, name);
     if ((await disk.stat(path))?.kind === 'folder') own.push(...(await recordsBelow(path, depth - 1, disk)));

@@ -55,13 +55,13 @@ export async function lookAt(role: string, path: string, disk: Disk = ownDisk): 
 }
 
 /** The same of a model's or an adapter's files, wherever they are. */
-export async function lookAtFiles(role: string, { name: path, file }: ModelFiles): Promise<RunInput> {
+export async function lookAtFiles(role: string, place: ModelFiles): Promise<RunInput> {
   const files: InputFile[] = [];
-  for (const name of await modelFileNames({ name: path, file })) {
-    const source = await file(name);
+  for (const name of await modelFileNames(place)) {
+    const source = await place.file(name);
     if (source !== undefined) files.push(await fileMark(source, name));
   }
-  return { role, path, files };
+  return { role, path: place.name, files };
 }
 
 /** The same of rows, as files or as objects. Pieces of text cannot be read again. */

@@ -33,7 +33,12 @@ export function remoteModel({ write, fineTune, ...calls }: Received<OfferedModel
 export function unanswered<Args extends unknown[]>(
   listener: ((...args: Args) => void) | undefined,
 ): ((...args: Args) => void) | undefined {
-  return listener && ((...args) => void listener(...args));
+  return (
+    listener &&
+    ((...args) => {
+      listener(...args);
+    })
+  );
 }
 
 export function fineTuneRemotely(model: RemoteModel, options: RemoteFineTuneOptions): RemoteFineTuning {

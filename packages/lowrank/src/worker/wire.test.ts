@@ -31,6 +31,11 @@ test('what structured cloning takes goes over as it is, without a copy before', 
   expect(packed.wire.parts).toEqual([]);
 });
 
+interface Arrived {
+  readonly list: readonly { readonly name: string; next(by: number): Promise<number> }[];
+  readonly map: ReadonlyMap<string, { apply(x: number): Promise<number> }>;
+}
+
 test('functions arrive as asynchronous ones, wherever they stand, and methods keep their object', async () => {
   class Counter {
     private count = 1;
@@ -40,7 +45,7 @@ test('functions arrive as asynchronous ones, wherever they stand, and methods ke
     }
   }
   const given = { list: [new Counter('c')], map: new Map([['double', { apply: (x: number) => 2 * x }]]) };
-  const arrived = cross(given).arrived as typeof given;
+  const arrived = cross(given).arrived as Arrived;
   const [counter] = arrived.list;
   expect(counter?.name).toBe('c');
   expect(await counter?.next(4)).toBe(5);
