@@ -9,6 +9,7 @@ export const commands = [
   'train',
   'init',
   'eval',
+  'predict',
   'generate',
   'chat',
   'data',

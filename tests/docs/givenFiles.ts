@@ -22,6 +22,13 @@ export function putGivenFiles(folder: string): void {
     ['tied-all', 'clerk'],
   ] as const)
     cpSync(join(golden, 'adapters', from), join(folder, to), { recursive: true });
+  const tasks = join(root, 'parity/golden/tasks');
+  cpSync(join(tasks, 'model'), join(folder, 'minilm'), { recursive: true });
+  cpSync(join(tasks, 'text-classification/adapter-final'), join(folder, 'sentiment'), { recursive: true });
+  // PEFT saved it; what Lowrank saves has the labels' names beside it.
+  const labels = { task: 'text-classification', id2label: { 0: 'negative', 1: 'positive' } };
+  writeFileSync(join(folder, 'sentiment/task.json'), JSON.stringify(labels));
+  cpSync(join(tasks, 'text-classification/valid.jsonl'), join(folder, 'reviews.jsonl'));
   for (const name of ['rows', 'train', 'test', 'held', 'heldOut'])
     cpSync(join(golden, 'train/rows.jsonl'), join(folder, `${name}.jsonl`));
 }

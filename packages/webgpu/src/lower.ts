@@ -7,6 +7,7 @@ import { portableProfile } from './profile.js';
 import type { DeviceProfile } from './profile.js';
 import { kernelLookup } from './spec.js';
 
+/** What `lowerPlan` lowers for: default, a GPU of which nothing is known. */
 export interface LowerOptions {
   readonly limits?: Limits;
   readonly profile?: DeviceProfile;

@@ -7,6 +7,7 @@ import { answer } from './evaluateTask.js';
 import { withFolders } from './folders.js';
 import { knownTask, requireTask, taskOf } from './openTask.js';
 
+/** Options of `predictFolder`: the model, its adapter, and what is asked of it. */
 export interface PredictOptions extends Omit<EvaluateTaskOptions, 'data' | 'validation'> {
   /** Rows, which need no labels. */
   readonly data?: string | undefined;

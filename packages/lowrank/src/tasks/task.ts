@@ -10,6 +10,7 @@ export const taskNames = [
   'question-answering',
   'feature-extraction',
 ] as const;
+/** A task besides writing text, as `--task` and `loadModel` name it. */
 export type TaskName = (typeof taskNames)[number];
 
 /** A row of a task, checked. */

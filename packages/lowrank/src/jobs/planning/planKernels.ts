@@ -7,6 +7,7 @@ import { readModelConfig } from './planConfig.js';
 import { commonLimits } from './planDevice.js';
 import { planRun } from './planRun.js';
 
+/** Options of `planKernels`: a plan's, and the GPU. */
 export interface PlanKernelsOptions extends Omit<PlanOptions, 'device' | 'memory'> {
   /** The GPU to write kernels for. Default: one of which nothing is known. */
   readonly profile?: DeviceProfile;
