@@ -1,14 +1,16 @@
-// Prints each package's published JavaScript and WebAssembly, gzipped, beside its budget. `--write` lowers budgets to
-// 15% above what is there; raising one is a hand's work in scripts/sizes.json, in a commit that says why.
+// Prints each package's published JavaScript and WebAssembly, and what pages made from them load first
+// (scripts/pageSizes.mjs), gzipped, beside their budgets. `--write` lowers packages' budgets to 15% above what is there;
+// raising one is a hand's work in scripts/sizes.json, in a commit that says why.
 import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { join, relative } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { gzipSync } from 'node:zlib';
 import { root } from './lib/paths.mjs';
+import { firstLoadOf, pages } from './pageSizes.mjs';
 
 const budgetFile = join(root, 'scripts/sizes.json');
 
-/** @returns {Record<string, number>} gzipped bytes by package */
+/** @returns {{ packages: Record<string, number>, pages: Record<string, number> }} gzipped bytes */
 export const budgets = () => JSON.parse(readFileSync(budgetFile, 'utf8'));
 
 /**
@@ -27,10 +29,21 @@ export function sizeOf(dist) {
 
 if (process.argv[1] && import.meta.url === pathToFileURL(process.argv[1]).href) {
   const next = budgets();
-  for (const [name, budget] of Object.entries(next)) {
+  /** @param {string} name @param {number | undefined} size @param {number | undefined} budget */
+  const show = (name, size, budget) =>
+    console.log(`${name.padEnd(18)} ${size === undefined ? 'not built' : `${size} B of ${budget} B`}`);
+  for (const [name, budget] of Object.entries(next.packages)) {
     const size = sizeOf(join(root, 'packages', name, 'dist'));
-    console.log(`${name.padEnd(12)} ${size === undefined ? 'not built' : `${size} B of ${budget} B`}`);
-    if (size !== undefined) next[name] = Math.min(budget, Math.ceil((size * 1.15) / 100) * 100);
+    show(name, size, budget);
+    if (size !== undefined) next.packages[name] = Math.min(budget, Math.ceil((size * 1.15) / 100) * 100);
+  }
+  for (const [name, page] of Object.entries(pages)) {
+    const { bytes, modules } = await firstLoadOf(page);
+    show(name, bytes, next.pages[name]);
+    if (!process.argv.includes('--modules')) continue;
+    // What weighs most in it, in characters before gzip.
+    const heaviest = Object.entries(modules).sort(([, a], [, b]) => b - a);
+    for (const [id, length] of heaviest.slice(0, 40)) console.log(`  ${length} ${relative(root, id)}`);
   }
   if (process.argv.includes('--write')) writeFileSync(budgetFile, `${JSON.stringify(next, null, 2)}\n`);
 }

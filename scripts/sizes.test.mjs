@@ -3,6 +3,7 @@ import { basename, join } from 'node:path';
 import { expect, test } from 'vitest';
 import { root } from './lib/paths.mjs';
 import { packageFolders } from './lib/workspace.mjs';
+import { firstLoadOf, pages } from './pageSizes.mjs';
 import { budgets, sizeOf } from './sizes.mjs';
 
 const names = packageFolders().map((folder) => basename(folder));
@@ -16,13 +17,21 @@ const mustNotAppear = {
 };
 
 test('every package has a budget', () => {
-  expect(Object.keys(budgets()).sort()).toEqual(names.sort());
+  expect(Object.keys(budgets().packages).sort()).toEqual(names.sort());
 });
 
 test.each(names)('%s is built and within its budget of gzipped bytes', (name) => {
   const size = sizeOf(join(root, 'packages', name, 'dist'));
   expect(size, `packages/${name}/dist is not built: run pnpm build`).toBeGreaterThan(0);
-  expect(size).toBeLessThanOrEqual(budgets()[name]);
+  expect(size).toBeLessThanOrEqual(budgets().packages[name]);
+});
+
+test.each(Object.entries(pages))('%s loads no more than its budget of gzipped bytes at first', async (name, page) => {
+  const { bytes, modules } = await firstLoadOf(page);
+  const ours = Object.keys(modules).filter((id) => id.startsWith(join(root, 'packages')));
+  expect(ours.length).toBeGreaterThan(0);
+  expect(ours.filter((id) => !id.includes('/dist/browser/'))).toEqual([]);
+  expect(bytes).toBeLessThanOrEqual(budgets().pages[name]);
 });
 
 test.each(Object.entries(mustNotAppear))('%s does not carry %j', (name, words) => {

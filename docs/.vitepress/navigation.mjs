@@ -93,6 +93,11 @@ export const navigation = [
     items: [
       page('Beside PEFT, mlx-lm and others', '/besideOthers', 'feature by feature, with what Lowrank lacks'),
       page('Benchmarks', '/benchmarks', 'what was measured, on what, with which command'),
+      page(
+        'Sizes, memory and pauses',
+        '/figures',
+        'what a page costs a visitor: gzip, first paint, memory, long tasks',
+      ),
       page('Numbers', '/numbers', 'what is compared with PyTorch and how'),
       page('Changelog', '/changelog', 'what changed'),
     ],

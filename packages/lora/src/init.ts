@@ -18,12 +18,12 @@ export interface InitMatrices {
 
 /**
  * How A and B begin: an object in a file of its name under inits/. One with `draw` needs no
- * weight, and BA is 0; one with `from` makes A and B out of W [out, in].
+ * weight, and BA is 0; one with `from` makes A and B out of W [out, in], with what decompositions it loads.
  */
 export type Init =
   | { readonly draw: (sizes: InitSizes) => { readonly a: () => Float32Array; readonly b?: () => Float32Array } }
   | {
-      readonly from: (weight: Float32Array, sizes: InitSizes) => InitMatrices;
+      readonly from: (weight: Float32Array, sizes: InitSizes) => InitMatrices | Promise<InitMatrices>;
       /** BA is 0, so there is nothing to subtract from the base. */
       readonly keepsBase?: true;
       /** The half that is not trained. */

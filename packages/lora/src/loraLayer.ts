@@ -145,7 +145,7 @@ export abstract class LoraLayer extends Module implements Layer, VariantLayer {
         expected: 'an alpha above 0',
         got: String(scaling * rank),
       });
-    const { a, b } = by.from(await baseWeight(this), {
+    const { a, b } = await by.from(await baseWeight(this), {
       rank,
       scaling,
       inFeatures,

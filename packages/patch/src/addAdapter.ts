@@ -1,8 +1,6 @@
 import type { LoraConfig } from '@lowrank/lora';
 import type { Module } from '@lowrank/nn';
 import type { Begin, BeginningOptions } from './beginning.js';
-import { beginEva } from './evaBeginning.js';
-import { beginLoftq } from './loftqBeginning.js';
 import type { PlacedAdapter } from './placeAdapter.js';
 import { checkRoom, placeAdapter } from './placeAdapter.js';
 import { beginAlone } from './plainBeginning.js';
@@ -18,8 +16,11 @@ export interface AddAdapterOptions extends BeginningOptions {
   readonly onWarning?: ((text: string) => void) | undefined;
 }
 
-/** What begins from more than the layers themselves know: the data, or the weights as they were. */
-const beginnings: Readonly<Partial<Record<LoraConfig['init'], Begin>>> = { eva: beginEva, loftq: beginLoftq };
+/** What begins from more than the layers themselves know: the data, or the weights as they were. Loaded when it does. */
+const beginnings: Readonly<Partial<Record<LoraConfig['init'], () => Promise<Begin>>>> = {
+  eva: async () => (await import('./evaBeginning.js')).beginEva,
+  loftq: async () => (await import('./loftqBeginning.js')).beginLoftq,
+};
 
 /**
  * Puts a new adapter around every layer that the configuration names, makes it the active one, and freezes everything
@@ -41,7 +42,8 @@ export async function addAdapter(
   const targets = given.targetModules.length === 0 ? new Map<string, Adaptable>() : matchTargets(model, given);
   checkRoom(model, given, { ...options, targets });
   for (const text of targetWarnings(model, given)) options.onWarning?.(text);
-  const begin = (options.restored === true ? undefined : beginnings[given.init]) ?? beginAlone;
+  const load = options.restored === true ? undefined : beginnings[given.init];
+  const begin = load === undefined ? beginAlone : await load();
   const { config, addTo } = await begin(model, given, { ...options, targets });
   return placeAdapter(model, { name, config }, async () => {
     for (const [path, layer] of targets) await addTo(path, layer);

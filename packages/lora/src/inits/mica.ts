@@ -1,5 +1,4 @@
 import type { Init } from '../init.js';
-import { trailingEigen } from '../numeric/symmetricEigen.js';
 
 /**
  * Minor component adaptation (MiCA, arXiv 2604.01694; PEFT's `mica`): with W = U·diag(S)·Vᵀ, B = U[:, −r:], the left
@@ -11,11 +10,10 @@ import { trailingEigen } from '../numeric/symmetricEigen.js';
 export const mica: Init = {
   keepsBase: true,
   frozen: 'b',
-  from(weight, { rank, inFeatures, outFeatures }) {
+  async from(weight, { rank, inFeatures, outFeatures }) {
     const b = new Float32Array(outFeatures * rank);
-    minorVectors(weight, { rank, inFeatures, outFeatures }).forEach((vector, k) =>
-      vector.forEach((value, row) => (b[row * rank + k] = value)),
-    );
+    const vectors = await minorVectors(weight, { rank, inFeatures, outFeatures });
+    vectors.forEach((vector, k) => vector.forEach((value, row) => (b[row * rank + k] = value)));
     return { a: new Float32Array(rank * inFeatures), b };
   },
 };
@@ -27,7 +25,8 @@ interface Sizes {
 }
 
 /** r vectors [out] of length 1. */
-function minorVectors(weight: Float32Array, { rank, inFeatures, outFeatures }: Sizes): Float64Array[] {
+async function minorVectors(weight: Float32Array, { rank, inFeatures, outFeatures }: Sizes): Promise<Float64Array[]> {
+  const { trailingEigen } = await import('../numeric/symmetricEigen.js');
   const size = Math.min(inFeatures, outFeatures);
   const tall = outFeatures > inFeatures;
   const at = (row: number, column: number): number => weight[row * inFeatures + column];

@@ -1,5 +1,4 @@
 import type { Init } from '../init.js';
-import { truncatedSvd } from '../numeric/svd.js';
 
 /** Beyond so many rows and columns the decomposition is by block Krylov iteration, in so many steps. */
 const largestExact = 384;
@@ -12,7 +11,8 @@ const steps = 8;
  */
 export function pissaIn(iterations?: number): Init {
   return {
-    from(weight, { rank, inFeatures, outFeatures, scaling, rng }) {
+    async from(weight, { rank, inFeatures, outFeatures, scaling, rng }) {
+      const { truncatedSvd } = await import('../numeric/svd.js');
       const large = Math.min(inFeatures, outFeatures) > largestExact;
       const { u, s, v } = truncatedSvd(weight, {
         rows: outFeatures,
