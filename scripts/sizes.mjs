@@ -1,6 +1,6 @@
 // Prints each package's published JavaScript and WebAssembly, and what pages made from them load first
-// (scripts/pageSizes.mjs), gzipped, beside their budgets. `--write` lowers packages' budgets to 15% above what is there;
-// raising one is a hand's work in scripts/sizes.json, in a commit that says why.
+// (scripts/pageSizes.mjs), gzipped, beside their budgets. `--write` lowers packages' budgets to 15% above what is
+// there; raising one is a hand's work in scripts/sizes.json, in a commit that says why.
 import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join, relative } from 'node:path';
 import { pathToFileURL } from 'node:url';

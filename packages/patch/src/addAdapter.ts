@@ -16,7 +16,7 @@ export interface AddAdapterOptions extends BeginningOptions {
   readonly onWarning?: ((text: string) => void) | undefined;
 }
 
-/** What begins from more than the layers themselves know: the data, or the weights as they were. Loaded when it does. */
+/** What begins from more than the layers themselves know: the data, or the weights as they were; loaded late. */
 const beginnings: Readonly<Partial<Record<LoraConfig['init'], () => Promise<Begin>>>> = {
   eva: async () => (await import('./evaBeginning.js')).beginEva,
   loftq: async () => (await import('./loftqBeginning.js')).beginLoftq,

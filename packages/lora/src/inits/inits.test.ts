@@ -62,7 +62,7 @@ test('olora: B has orthonormal columns, and W − BA vanishes on the first r col
   product({ a, b }).forEach((value, at) => at % 9 < 4 && expect(value).toBeCloseTo(weight[at] ?? NaN, 5));
 });
 
-test('pissa: s·BA is the best approximation of W, exactly or in steps, and A and B share the singular values', async () => {
+test('pissa: s·BA is the best approximation of W, exactly or in steps; A and B share singular values', async () => {
   const exact = await part('pissa');
   const rest = (given: { a: Float32Array; b: Float32Array }): number =>
     Math.hypot(...product(given, 2).map((value, at) => value - (weight[at] ?? NaN)));
