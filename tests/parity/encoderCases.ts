@@ -12,6 +12,8 @@ import { readdirSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
 import { fileURLToPath } from 'node:url';
 import { expect } from 'vitest';
+import type { Labels } from '../../packages/lowrank/src/tasks/labels.js';
+import { textClassification } from '../../packages/lowrank/src/tasks/textClassification.js';
 
 const golden = fileURLToPath(new URL('../../parity/golden/encoders/', import.meta.url));
 
@@ -24,7 +26,13 @@ export const goldenEncoders: readonly string[] = readdirSync(golden, { withFileT
   .sort();
 
 interface Answers {
-  readonly base: { readonly loss: number; readonly gradNorms: Readonly<Record<string, number>> };
+  readonly base: {
+    readonly loss: number;
+    readonly gradNorms: Readonly<Record<string, number>>;
+    /** Losses of other labels, where the head has one answer for each row. */
+    readonly multi?: number;
+    readonly regression?: number;
+  };
   readonly adapter: { readonly loss: number };
 }
 
@@ -277,4 +285,46 @@ function expectGradient(got: Float32Array | undefined, want: Float32Array, where
   if (largest(want) < 1e-6) return expect([where, largest(errors) < 1e-6]).toEqual([where, true]);
   const worst = largest(errors) / largest(want);
   expect({ where, worst }).toEqual({ where, worst: expect.toSatisfy((error: number) => error < 1e-3) });
+}
+
+const labelledOtherwise = {
+  multi: { problem: 'multi_label_classification', rows: [[0, 2], [], [1, 2]] },
+  regression: {
+    problem: 'regression',
+    rows: [
+      [0.5, -1, 2],
+      [0, 0.25, 1],
+      [-2, 1, 0.125],
+    ],
+  },
+} as const;
+
+/** The losses of several labels at once and of numbers, as the task lays them out: within 1e-5 of transformers'. */
+export async function expectLabelLosses(backend: Backend, name: string): Promise<void> {
+  const opened = await openEncoderGolden(name);
+  const { base } = opened.answers;
+  const model = await loadTaskModel(await openFolder(encoderFolder(name)), { kind: 'sequence', labels: 3 });
+  const { reads } = model.head;
+  const slots = opened.rows.length;
+  for (const [key, { problem, rows }] of Object.entries(labelledOtherwise)) {
+    const labels: Labels = { names: ['a', 'b', 'c'], problem };
+    const placed = rows.map((label) => ({ document: { ids: [], types: [], fullLength: 0, label }, start: 0 }));
+    const targets = textClassification.targets({ placed, slots, size: 0, labels });
+    const step = compile(backend, () => {
+      const inputs = Object.fromEntries(
+        Object.entries(targets).map(([input, { data, shape }]) => [input, tensor(data, shape)]),
+      );
+      const lossIn = (packed: boolean): Tensor =>
+        textClassification.loss(model, layOut(opened, { packed, reads }), inputs, labels).loss;
+      return { padded: lossIn(false), packed: lossIn(true) };
+    });
+    const want = base[key as keyof typeof labelledOtherwise] ?? NaN;
+    for (const [layout, value] of Object.entries(await step.run())) {
+      const got = ((await value)[0] ?? NaN) / slots;
+      const near = expect.toSatisfy((each: number) => Math.abs(each / want - 1) < 1e-5, `about ${want}`);
+      expect({ name, key, layout, got }).toEqual({ name, key, layout, got: near });
+    }
+    await step.dispose();
+  }
+  model.dispose();
 }

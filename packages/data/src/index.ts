@@ -16,6 +16,7 @@ export { encodeRow, ignored } from './encodeRow.js';
 export { readDataset, readTextRows, readTokenizer, selectedRows } from './files.js';
 export type { RowPart } from './holdOut.js';
 export { holdOut } from './holdOut.js';
+export { Float } from './jinja/float.js';
 export { parseJsonl } from './readRows.js';
 export { readRecords, recordsOf } from './readRecords.js';
 export type { RecordRow } from './readRecords.js';

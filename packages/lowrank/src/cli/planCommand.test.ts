@@ -257,3 +257,15 @@ test('sizes are read as they are sold', () => {
   expect(['8GB', '7.5GiB', '512mb', '1000', '1 kB'].map(memoryFlag)).toEqual([8e9, 7.5 * 2 ** 30, 512e6, 1000, 1000]);
   for (const text of ['', 'GB', '-1GB', '0', '8 bits']) expect(() => memoryFlag(text)).toThrow(/8GB/);
 });
+
+test('a task is refused by its name, and so is an encoder', async () => {
+  const encoder = join(golden, '../tasks/model');
+  for (const [flags, got] of [
+    [['--model', model, '--task', 'text-classification'], 'a plan with --task text-classification'],
+    [['--model', encoder], `a plan of ${encoder}: expected a run that learns to write text, got BERT, an encoder`],
+  ] as const) {
+    const outcome = await runCli(['plan', ...flags]);
+    expect([outcome.code, outcome.stderr]).toEqual([2, expect.stringContaining(got)]);
+    expect(outcome.stderr).toContain('A run with --task and --steps 1');
+  }
+});

@@ -8,6 +8,7 @@ import { planDefaults } from '../jobs/planning/plannedRun.js';
 import { planDtypes } from '../jobs/planning/planRun.js';
 import { ownersOf } from '../settings/methodTables.js';
 import { planCommonTables, planMethods, planTables } from '../settings/planTables.js';
+import { taskNames } from '../tasks/task.js';
 import { describePlan } from './describePlan.js';
 import type { Speaker } from './io.js';
 import { choiceFlag } from './numbers.js';
@@ -42,6 +43,7 @@ export function addPlanFlags(command: Command): Command {
       `${planDtypes.join(', ')}: of frozen weights that are not quantized (default: the config's)`,
       choiceFlag('--dtype', planDtypes),
     )
+    .option('--task <name>', 'refused: plans do not know tasks', choiceFlag('--task', taskNames))
     .option('--memory <size>', 'room for all of it, such as 8GB or 7.5GiB', memoryFlag)
     .addHelpText(
       'after',

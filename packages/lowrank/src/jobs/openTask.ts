@@ -59,7 +59,9 @@ export async function knownTask({ model, adapter, task: asked }: TaskPlaces): Pr
     ofAdapter?.labels ?? (own !== undefined && (count === undefined || own.names.length === count) ? own : undefined);
   const labels =
     known ??
-    (count === undefined ? undefined : { names: unnamed(count), problem: 'single_label_classification' as const });
+    (count === undefined
+      ? undefined
+      : { names: unnamed(count), problem: 'single_label_classification' as const, isGuess: true });
   return { task, labels, isEncoder: findFamily(config['model_type'])?.isEncoder === true };
 }
 
@@ -76,7 +78,8 @@ export function taskOf({ task, isEncoder }: KnownTask, records: readonly RecordR
 function labelsIn(config: Json): Labels | undefined {
   const names = namesIn(config);
   if (names === undefined) return undefined;
-  return { names, problem: problemIn(config) ?? 'single_label_classification' };
+  const problem = problemIn(config);
+  return { names, problem: problem ?? 'single_label_classification', isGuess: problem === undefined };
 }
 
 async function taskOfAdapter(files: ModelFiles): Promise<{

@@ -8,6 +8,8 @@ export interface Labels {
   /** `id2label`, in order. */
   readonly names: readonly string[];
   readonly problem: ProblemType;
+  /** Whether nothing names `problem`, so that rows may. */
+  readonly isGuess?: boolean;
 }
 
 /** Names that stand for numbers alone, as transformers gives them where nothing is known. */
@@ -70,10 +72,11 @@ export function labelId(label: string | number, { names }: Pick<Labels, 'names'>
 
 /**
  * The labels of a model that has been trained: its own; where those are numbers alone (`LABEL_0`), the names that rows
- * have for them, in order, as far as there are as many columns.
+ * have for them, in order, as far as there are as many columns. Rows do not change what it has been trained for.
  */
 export function labelsOfTrained(known: Labels, ofRows: Labels): Labels {
   const isUnnamed = known.names.every((name, at) => name === `LABEL_${at}`);
   if (!isUnnamed || ofRows.names.length > known.names.length) return known;
+  if (known.isGuess !== true && known.problem !== ofRows.problem) return known;
   return { names: known.names.map((name, at) => ofRows.names[at] ?? name), problem: ofRows.problem };
 }

@@ -1,4 +1,6 @@
 import type { RecordRow } from '@lowrank/data';
+import { Float } from '@lowrank/data';
+import { LowrankError, shown } from '@lowrank/errors';
 import type { HostTensor } from '@lowrank/tensor';
 import type { MeasuredLoss } from '@lowrank/trainer';
 import { crossEntropy, mul, reshape, square, sub, sum } from '@lowrank/tensor';
@@ -16,6 +18,8 @@ interface ClassifiedRow extends TaskRow {
   readonly texts: readonly [string, string | undefined];
   /** One label, several, or numbers; undefined where the answer is asked for. */
   readonly label: Label | readonly Label[] | undefined;
+  /** Whether the file writes a number with a point: `3.0` is 3, but no place of a label. */
+  readonly hasPoint: boolean;
 }
 
 interface ClassifiedDocument extends TaskDocument {
@@ -40,16 +44,20 @@ export const textClassification: Task<ClassifiedRow, ClassifiedDocument> = {
     const texts = [textAt(record, 'text'), optionalText(record, 'text_pair')] as const;
     const given = values['label'] ?? values['labels'] ?? undefined;
     if (given === undefined && !isAsked) badRow(record, 'label', 'a label: a name or a number', given);
-    return { line, key: texts.join('\n'), texts, label: labelIn(record, given) };
+    const label = labelIn(record, Array.isArray(given) ? given.map(numberOf) : numberOf(given));
+    return {
+      line,
+      key: texts.join('\n'),
+      texts,
+      label,
+      hasPoint: [given].flat().some((each) => each instanceof Float),
+    };
   },
 
   labels(rows, known) {
     const given = rows.flatMap(({ label }) => (label === undefined ? [] : [label]));
     if (given.length === 0) return known ?? { names: ['LABEL_0', 'LABEL_1'], problem: 'single_label_classification' };
-    if (
-      given.every((label) => Array.isArray(label) && label.length > 0 && label.every(isFraction)) ||
-      given.some(isFraction)
-    ) {
+    if (rows.some(({ hasPoint }) => hasPoint) || given.flat().some(isFraction)) {
       const count = Math.max(...given.map((label) => (Array.isArray(label) ? label.length : 1)));
       return { names: Array.from({ length: count }, (_, at) => `LABEL_${at}`), problem: 'regression' };
     }
@@ -129,6 +137,10 @@ function isFraction(label: unknown): boolean {
   return typeof label === 'number' && !(Number.isInteger(label) && label >= 0);
 }
 
+function numberOf(value: unknown): unknown {
+  return value instanceof Float ? value.value : value;
+}
+
 function labelIn(record: RecordRow, given: unknown): ClassifiedRow['label'] {
   const isLabel = (value: unknown): value is Label =>
     (typeof value === 'string' && value !== '') || (typeof value === 'number' && Number.isFinite(value));
@@ -140,10 +152,23 @@ function labelIn(record: RecordRow, given: unknown): ClassifiedRow['label'] {
 /** What a row's columns are to be: numbers, or 1 for each label that it has. */
 function columnsOf(label: Label | readonly Label[], labels: Labels): number[] {
   const list = Array.isArray(label) ? (label as readonly Label[]) : [label as Label];
-  if (labels.problem === 'regression') return list.map(Number);
+  if (labels.problem === 'regression') return numbersOf(list, labels);
   const columns = labels.names.map(() => 0);
   for (const each of list) columns[labelId(each, labels, 'a row')] = 1;
   return columns;
+}
+
+/** @throws LowrankError `tasks.label` for names, and for more or fewer numbers than the model has columns */
+function numbersOf(list: readonly Label[], { names }: Labels): number[] {
+  const numbers = list.filter((each) => typeof each === 'number');
+  if (numbers.length === list.length && numbers.length === names.length) return numbers;
+  throw new LowrankError({
+    code: 'tasks.label',
+    what: 'a row',
+    expected: names.length === 1 ? 'a number' : `${names.length} numbers`,
+    got: list.map((each) => shown(each)).join(', ') || 'none',
+    remedy: 'A model that answers in numbers needs as many of them in every row.',
+  });
 }
 
 /** The first of the largest. */

@@ -7,6 +7,7 @@ import type { DeviceName } from '../../device.js';
 import type { CommonOptions } from '../../settings/methodTables.js';
 import type { PlanMethodOptions } from '../../settings/planTables.js';
 import { planCommonTables, planTables } from '../../settings/planTables.js';
+import type { TaskName } from '../../tasks/task.js';
 import { quantizationOf } from '../quantization.js';
 import type { QuantizationOptions } from '../quantization.js';
 import type { PlannedRun } from './planRun.js';
@@ -35,6 +36,8 @@ export interface PlanOptions extends PlanMethodOptions, Pick<CommonOptions, Batc
   /** Of frozen matrices that are not quantized. Default: the config's, else bf16. */
   readonly dtype?: PlannedRun['dtype'];
   readonly device?: DeviceName;
+  /** Refused: plans are of runs that write text. */
+  readonly task?: TaskName | undefined;
   /** Bytes that all may take: WebGPU does not report a GPU's memory. */
   readonly memory?: number;
 }
