@@ -19,7 +19,7 @@ async function learned(
     await writeFile(file, written.map((label) => `{"text": "a film", ${label}}`).join('\n'));
     const rows = readTaskRows(textClassification as unknown as Task, await recordsOf(file));
     const labels =
-      known ?? textClassification.labels(rows as Parameters<typeof textClassification.labels>[0], undefined);
+      known ?? textClassification.labels(rows as unknown as Parameters<typeof textClassification.labels>[0], undefined);
     const placed = rows.map((row) => {
       const { label } = row as unknown as { label: number };
       return { document: { ids: [], types: [], fullLength: 0, label }, start: 0 };
