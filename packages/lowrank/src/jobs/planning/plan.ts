@@ -14,8 +14,8 @@ import { planRun } from './planRun.js';
 /**
  * What a fine-tuning run would need, from its compiled plan: no weights, no GPU, no estimate.
  *
- * @throws LowrankError `cli.config` (no such config), `cli.conflict` (options that exclude each other; a task), and what the
- * models, adapters and compiler throw
+ * @throws LowrankError `cli.config` (no such config), `cli.conflict` (options that exclude each other; a task), and
+ * what the models, adapters and compiler throw
  */
 export async function planFineTune(options: PlanOptions): Promise<PlanReport> {
   // A plan has always had a rank, for whichever method.
