@@ -76,7 +76,7 @@ export async function encodeSelected(
 ): Promise<Dataset> {
   const given = rows.some(isChat) ? options.chatTemplate : undefined;
   const chatTemplate = typeof given === 'function' ? await given() : given;
-  return { ...encodeRows(rows, tokenizer, { ...options, chatTemplate }), forms: describeForms(forms) };
+  return { ...encodeRows(rows, tokenizer, { ...options, chatTemplate }), forms: describeForms(forms, rows.length) };
 }
 
 /** @throws LowrankError what splitAfter and holdOut throw */

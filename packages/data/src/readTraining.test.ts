@@ -84,6 +84,21 @@ describe('rows that stay in their file are drawn as those in memory are', () => 
     },
   );
 
+  it('what is said of each side of a cut: its own rows', async () => {
+    const more = { validation: { size: 0.3, seed: 1 } };
+    const read = [
+      await open(written('rows.jsonl', lines), more),
+      await open(written('rows.jsonl', lines), { ...more, dataMemory: 64 }),
+    ];
+    const sides = read.map(({ train, validation }) => [train.dataset.forms, validation?.dataset.forms]);
+    for (const { train } of read) await train.rows.close();
+    expect(sides[0]).toEqual(sides[1]);
+    const counts = sides[0]?.map((forms) =>
+      Number(/^(\d+) of 100 rows of prompt and completion$/.exec(forms ?? '')?.[1]),
+    );
+    expect((counts?.[0] ?? NaN) + (counts?.[1] ?? NaN)).toBe(100);
+  });
+
   it('every row once, for an evaluation', async () => {
     const { train } = await open(written('rows.jsonl', lines));
     let count = 0;

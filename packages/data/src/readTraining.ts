@@ -108,7 +108,11 @@ async function inFiles(
       const { rows } = given;
       const some = { rows: await given.sample(sampledRows, options.validation?.seed ?? 0), forms };
       const dataset = await encodeSelected(some, tokenizer, options);
-      return { rows, dataset: { ...dataset, forms: describeForms(forms) }, isSample: rows.length > sampledRows };
+      return {
+        rows,
+        dataset: { ...dataset, forms: describeForms(forms, rows.length) },
+        isSample: rows.length > sampledRows,
+      };
     };
     return { train: await side(train), ...(validation === undefined ? {} : { validation: await side(validation) }) };
   } catch (error) {

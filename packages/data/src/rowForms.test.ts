@@ -1,6 +1,6 @@
 import { expect, it } from 'vitest';
 import { alpacaPrompt } from './alpaca.js';
-import { rowOf } from './rowForms.js';
+import { describeForms, rowOf } from './rowForms.js';
 import type { RowReading } from './rowForms.js';
 
 const read = (value: object, reading: RowReading = {}): unknown => rowOf(value, 1, reading);
@@ -132,4 +132,12 @@ it('columns: the known key under the name that the file has for it', () => {
     expected: expect.stringContaining('"question" as "prompt"') as string,
     got: '"query", "answer"',
   });
+});
+
+it('how many rows there are, and how many of them are chosen', () => {
+  const one = new Map([['Alpaca', 80]]);
+  expect([describeForms(one), describeForms(one, 80)]).toEqual(['80 rows of Alpaca', '80 rows of Alpaca']);
+  expect(describeForms(one, 24)).toBe('24 of 80 rows of Alpaca');
+  const two = new Map([...one, ['text', 1]]);
+  expect(describeForms(two, 24)).toBe('24 of 81 rows (80 rows of Alpaca, 1 row of text)');
 });

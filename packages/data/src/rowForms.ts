@@ -208,9 +208,12 @@ export function expectedForms({ kind = 'sft', columns = {} }: RowReading): strin
   return names.length === 0 ? formsInWords[kind] : `${formsInWords[kind]}, with ${names.join(', ')}`;
 }
 
-/** `300 rows of Alpaca`, for what is said of a file. */
-export function describeForms(forms: ReadonlyMap<string, number>): string {
-  return [...forms].map(([form, count]) => `${count} ${count === 1 ? 'row' : 'rows'} of ${form}`).join(', ');
+/** `300 rows of Alpaca`, for what is said of a file; `60 of 300 rows of Alpaca` where so many of them are chosen. */
+export function describeForms(forms: ReadonlyMap<string, number>, chosen?: number): string {
+  const all = [...forms].map(([form, count]) => `${count} ${count === 1 ? 'row' : 'rows'} of ${form}`).join(', ');
+  const total = [...forms.values()].reduce((sum, count) => sum + count, 0);
+  if (chosen === undefined || chosen === total) return all;
+  return forms.size > 1 ? `${chosen} of ${total} rows (${all})` : `${chosen} of ${all}`;
 }
 
 function gotKeys(row: Keys, { columns = {} }: RowReading): string {

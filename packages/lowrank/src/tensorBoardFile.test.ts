@@ -44,6 +44,25 @@ test('events become records with tags as transformers has them; a file appears w
   expect(await readdir(folder.path)).toEqual([]);
 });
 
+test('a run that goes on takes back the steps after its checkpoint, and not that of an evaluation again', async () => {
+  using folder = scratch();
+  const file = TensorBoardFile.in(folder.path, () => expect.unreachable());
+  await file.write({ type: 'started', steps: 8, from: 8, trainedParameters: 1 });
+  await file.write({ ...evaluated, step: 8 });
+  await file.close();
+  expect(stepsOf(await readFile(file.path))).toEqual([0, 9, 8]);
+});
+
+/** Of each record: behind a length (8 bytes), a checksum (4) and the time (9) a key and the step (< 128), if not 0. */
+function stepsOf(file: Buffer): number[] {
+  const steps: number[] = [];
+  for (let at = 0; at < file.length; at += Number(file.readBigUInt64LE(at)) + 16) {
+    const step = file[at + 21] === 0x10 ? file[at + 22] : 0;
+    steps.push(step ?? NaN);
+  }
+  return steps;
+}
+
 test('what cannot be written costs one warning', async () => {
   using folder = scratch();
   const warnings: string[] = [];

@@ -17,6 +17,8 @@ export const eventFilePrefix = 'events.out.tfevents.';
 export class TensorBoardFile {
   private file: FileHandle | undefined;
   private failed = false;
+  /** The step after which the run goes on. */
+  private from = 0;
 
   private constructor(
     readonly path: string,
@@ -30,13 +32,14 @@ export class TensorBoardFile {
   }
 
   async write(event: RunEvent): Promise<void> {
+    if (event.type === 'started') this.from = event.from;
     const scalars = scalarsOf(event);
     if (scalars === undefined || this.failed) return;
     const { step } = event as { readonly step: number };
     const at = { wallTime: Date.now() / 1000, step };
     try {
       await this.append([
-        ...(this.file === undefined ? headOf(step) : []),
+        ...(this.file === undefined ? headOf(this.from === 0 ? step : this.from + 1) : []),
         eventRecord({ kind: 'scalars', scalars }, at),
       ]);
     } catch (error) {
@@ -64,6 +67,7 @@ export class TensorBoardFile {
   }
 }
 
+/** What an earlier file says of `step` and those after it no longer counts. */
 function headOf(step: number): Uint8Array[] {
   const wallTime = Date.now() / 1000;
   return [eventRecord({ kind: 'version' }, { wallTime, step: 0 }), eventRecord({ kind: 'start' }, { wallTime, step })];

@@ -31,5 +31,5 @@ export async function readPreferences(
       ? await chatTemplate()
       : chatTemplate;
   const encoded = encodePreferences(rows, tokenizer, { ...given, chatTemplate: template });
-  return { ...encoded, forms: describeForms(forms) };
+  return { ...encoded, forms: describeForms(forms, rows.length) };
 }

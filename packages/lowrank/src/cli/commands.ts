@@ -27,6 +27,7 @@ import { dataCommand } from './dataCommand.js';
 import { describeFindings } from './describeFindings.js';
 import { describeLearned } from './describeLearned.js';
 import { describeRows } from './describeRows.js';
+import { describeStart } from './describeStart.js';
 import { exportCommand } from './exportCommand.js';
 import { generateCommand } from './generateCommand.js';
 import { initCommand } from './initCommand.js';
@@ -307,9 +308,8 @@ async function trainCommand({ flags, backend, speaker, onInterrupted }: TrainCom
     else if (event.type === 'baseline') say(`loss ${event.loss.toFixed(4)} on the evaluation rows before training`);
     else if (event.type === 'samples') ({ samples } = event);
     else if (event.type === 'started') {
-      const { trainedParameters, steps, from } = event;
-      const left = from === 0 ? `${steps} steps` : `steps ${from + 1} to ${steps}`;
-      say(`training ${trainedParameters.toLocaleString('en')} parameters for ${left}`);
+      const { steps, from } = event;
+      say(describeStart(event));
       progress = startProgress(speaker, steps, { from });
     } else if (event.type === 'step') {
       progress?.step(event);

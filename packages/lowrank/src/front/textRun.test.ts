@@ -43,7 +43,7 @@ test('the command: what is held out, what there is in the rows, and what is wron
   const argv = ['train', ...flags, '--output', join(place.path, 'adapter'), '--steps', '2', '--json'];
   const trained = await runCli(argv);
   expect(trained.stderr).toMatch(
-    /rows\.jsonl: \d+ rows of prompt and completion; [\d,]+ tokens, \d+% learned; \d+ to /,
+    /rows\.jsonl: \d+ of 21 rows of prompt and completion; [\d,]+ tokens, \d+% learned; \d+ to /,
   );
   expect(trained.stderr).toContain('that says the same as one before');
   const adapter = ['--adapter', join(place.path, 'adapter')];
