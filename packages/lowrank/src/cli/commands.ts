@@ -14,6 +14,7 @@ import { checkpointName } from '../runs/checkpointFolders.js';
 import type { TransferEvents } from '../jobs/folders.js';
 import { checkLabels } from '../jobs/scoreLabels.js';
 import { mergeFolders } from '../jobs/merge.js';
+import { taskNames } from '../tasks/task.js';
 import { format, metricTitles } from '@lowrank/study';
 import type { RunSample } from '@lowrank/study';
 import type { MetricName } from '@lowrank/data';
@@ -270,12 +271,15 @@ function describeTrained(result: FineTuneResult): string {
 }
 
 /** The commands that use what was learned. */
-function describeUse({ adapter, model }: FineTuneResult, { model: base, method }: TrainFlags): string[] {
+function describeUse(
+  { adapter, model }: FineTuneResult,
+  { model: base, method, isTask }: Pick<TrainFlags, 'model' | 'method'> & { readonly isTask: boolean },
+): string[] {
   if (adapter === null && model === null) return [];
   const chosen =
     model === null ? `--model ${quoted(base)} --adapter ${quoted(adapter ?? '')}` : `--model ${quoted(model)}`;
   const merge = adapter !== null && method === 'lora' ? [`lowrank merge ${chosen} --output ./merged`] : [];
-  return [`lowrank generate ${chosen} --prompt "…"`, ...merge];
+  return [isTask ? `lowrank predict ${chosen} --data rows.jsonl` : `lowrank generate ${chosen} --prompt "…"`, ...merge];
 }
 
 /** As a shell takes it. */
@@ -292,14 +296,17 @@ async function trainCommand({ flags, backend, speaker, onInterrupted }: TrainCom
   );
   let progress: Progress | undefined;
   let samples: readonly RunSample[] = [];
+  let isTask = false;
   const say = (text: string): void => {
     if (progress === undefined) speaker.say(text);
     else progress.above(() => speaker.say(text));
   };
   const onEvent = async (event: FineTuneEvent): Promise<void> => {
     if (event.type === 'warning') say(`warning: ${event.text}`);
-    else if (event.type === 'data') say(`${event.name}: ${describeRows(event)}`);
-    else if (event.type === 'resumed') say(describeResumed(event));
+    else if (event.type === 'data') {
+      isTask ||= taskNames.some((task) => task === event.name);
+      say(`${event.name}: ${describeRows(event)}`);
+    } else if (event.type === 'resumed') say(describeResumed(event));
     else if (event.type === 'deviceLost' || event.type === 'batchReduced') {
       progress?.stop();
       progress = undefined;
@@ -338,7 +345,7 @@ async function trainCommand({ flags, backend, speaker, onInterrupted }: TrainCom
     );
     const learned = describeLearned(result, { samples, isText: result.eval_margin === undefined });
     if (!speaker.json && learned !== '') speaker.say(learned);
-    const use = speaker.json ? [] : describeUse({ ...result, interrupted }, flags);
+    const use = speaker.json ? [] : describeUse({ ...result, interrupted }, { ...flags, isTask });
     if (use.length > 0) speaker.say(['to use it:', ...use.map((command) => `  ${command}`)].join('\n'));
   } finally {
     progress?.stop();

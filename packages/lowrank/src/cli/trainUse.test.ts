@@ -24,3 +24,15 @@ test('train tells people how to use what was learned, and the commands run as th
   ]);
   expect(merged.code).toBe(0);
 });
+
+test('of a task they predict', async () => {
+  using folder = scratch();
+  const tasks = join(golden, '../tasks');
+  const [model, data] = [join(tasks, 'model'), join(tasks, 'text-classification/train.jsonl')];
+  const output = join(folder.path, 'run');
+  const argv = ['train', '--model', model, '--data', data, '--output', output, '--steps', '1', '--device', 'cpu'];
+  const { code, stderr } = await runCli(argv);
+  expect(code).toBe(0);
+  expect(stderr).toContain(`  lowrank predict --model ${model} --adapter ${output} --data rows.jsonl\n`);
+  expect(stderr).not.toContain('lowrank generate');
+});
