@@ -60,7 +60,7 @@ function complain(error: unknown, speaker: Speaker): number {
 }
 
 function usageError(error: CommanderError): LowrankError {
-  const [what = error.message] = error.message.replace(/^error: /, '').split('\n');
+  const [what = error.message] = error.message.replace(/^error: /, '').split(/\.?\n|\.$/);
   const hint = /\(Did you mean [^)]*\)/.exec(error.message)?.[0];
   return new LowrankError({
     code: 'cli.usage',

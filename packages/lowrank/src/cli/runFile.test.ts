@@ -55,7 +55,7 @@ test('a file of settings does what the flags do; flags override it', async () =>
 test.each<[string, string, string[]]>([
   ['unknown key', `learnig_rate: 1\n`, ['the setting learnig_rate in', 'expected learning_rate, got learnig_rate']],
   ['another tool’s key', `lora_alpha: 1\n`, ['the setting lora_alpha in', 'expected alpha, got lora_alpha']],
-  ['malformed', `steps: [1\nr: 2`, ['run.yaml: expected YAML or JSON, got']],
+  ['malformed', `steps: [1\nr: 2`, ['run.yaml: expected YAML or JSON, got', 'column 1. `lowrank init`']],
   ['a tag', `steps: !!js/function "f"\n`, ['expected YAML or JSON, got Unresolved tag']],
   ['two of a key', `steps: 1\nsteps: 2\n`, ['Map keys must be unique']],
   ['two spellings', `batch_size: 1\nbatchSize: 2\n`, ['one key for a setting, got two of them']],

@@ -185,7 +185,7 @@ async function parseFile(path: string): Promise<Values> {
   // JSON is YAML. Few aliases are enough for settings, and keep a file from unfolding without end.
   const document = parseDocument(text, { version: '1.2', prettyErrors: true });
   const [problem] = [...document.errors, ...document.warnings];
-  if (problem !== undefined) throw refusal(path, 'YAML or JSON', problem.message.trim().split('\n')[0] ?? '');
+  if (problem !== undefined) throw refusal(path, 'YAML or JSON', problem.message.trim().split(/:?\n/)[0] ?? '');
   const value = toValue(path, () => document.toJS({ maxAliasCount: 100 }));
   if (isObject(value)) return value;
   throw refusal(path, 'settings by name, such as "model: ./llama"', value === null ? 'nothing' : shown(value));

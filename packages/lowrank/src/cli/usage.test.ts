@@ -47,7 +47,10 @@ test.each([
   [['--target-modules', ','], ['--target-modules']],
   [['--rank', '8'], ["unknown option '--rank'"]],
   [['--steps'], ["option '--steps <n>' argument missing"]],
-  [['extra', 'more'], ['too many arguments']],
+  [
+    ['extra', 'more'],
+    ['too many arguments', 'but got 2. `lowrank --help`'],
+  ],
   [['absent.yaml'], ['absent.yaml: expected a file of settings that can be read']],
   [['--method', 'full', '--r', '8'], ['--r with --method full']],
   [['--method', 'full', '--init-adapter', model], ['--init-adapter with --method full']],
