@@ -41,7 +41,7 @@ test('every error code on the page of the command line is in the index of errors
 
 const pages = pageFiles.filter((path) => path.startsWith('docs/')).map((path) => path.slice('docs/'.length));
 
-const testFiles = ['packages', 'tests', 'examples']
+const testFiles = ['packages', 'tests', 'examples', 'scripts']
   .flatMap((folder) => filesBelow(folder))
   .filter((path) => /\.test\.m?[jt]s$/.test(path));
 
