@@ -205,8 +205,7 @@ test(
       });
     });
     const tasks = (): Promise<number[]> => page.evaluate(() => (globalThis as unknown as { tasks: number[] }).tasks);
-    await expect.poll(tasks).toHaveLength(1);
-    expect((await tasks())[0]).toBeGreaterThan(100);
+    await expect.poll(async () => (await tasks()).some((duration) => duration > 100)).toBe(true);
     // A page that trained on its own thread would have one in every step. A machine that is busy with something else
     // makes a page wait now and then, so one in ten is what fails.
     const stepsShown = (): Promise<number> =>
