@@ -104,9 +104,8 @@ export async function disturbed(output, kills) {
   const findings = [];
   for (const kill of kills) {
     const { code, lastStep, result, stderr } = await call(output, { kill });
-    if (result !== undefined) return findings;
-    // Killed after the result was there, and before it was told: the lock goes with whoever writes there next.
-    if (isFinished(output)) {
+    // Killed once the result was there, told or not: the lock goes with whoever writes there next.
+    if (result !== undefined || isFinished(output)) {
       for (const name of readdirSync(output).filter((file) => file.startsWith('.lowrank-lock-')))
         rmSync(join(output, name));
       return findings;

@@ -29,7 +29,9 @@ for (let run = 0; killed < Number(given.kills); run++) {
       : { phase: /** @type {const} */ ('steps'), after: random() * 600 },
   );
   const wrong = await disturbed(output, kills);
-  if (!isDeepStrictEqual(learned(output), whole)) wrong.push('it ends otherwise than an undisturbed run');
+  const ended = learned(output);
+  const differing = Object.keys(whole).filter((key) => !isDeepStrictEqual(ended[key], whole[key]));
+  if (differing.length > 0) wrong.push(`it ends otherwise than an undisturbed run in ${differing.join(', ')}`);
   killed += kills.length;
   findings += wrong.length;
   for (const text of wrong) console.log(`run ${run}, ${JSON.stringify(kills)}: ${text}`);
