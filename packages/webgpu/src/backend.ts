@@ -36,8 +36,8 @@ export class WebgpuBackend implements Backend {
     options: WebgpuBackendOptions = {},
   ) {
     this.#store = new BufferStore(device);
-    const { limits, features } = device;
-    this.profile = profileOf(device.adapter, { limits, features, tier: options.tier ?? tierOfEnvironment() });
+    const { features } = device;
+    this.profile = profileOf(device.adapter, { features, tier: options.tier ?? tierOfEnvironment() });
     this.#options = options;
     this.spec = backendSpec(device.limits, { ...options, profile: this.profile });
   }

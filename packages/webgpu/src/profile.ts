@@ -1,7 +1,5 @@
 import { LowrankError } from '@lowrank/errors';
 import type { AdapterDescription } from './adapters.js';
-import { defaultLimits } from './constants.js';
-import type { Limits } from './constants.js';
 
 /**
  * Which kernels may run, each tier with what the tiers before it have:
@@ -33,14 +31,10 @@ export interface DeviceProfile {
   readonly tier: Tier;
   /** The subgroup sizes that a pipeline may get; undefined below the tier `subgroups`. */
   readonly subgroups: { readonly min: number; readonly max: number } | undefined;
-  /** Bytes of workgroup memory, and threads of a workgroup. */
-  readonly workgroupBytes: number;
-  readonly workgroupThreads: number;
 }
 
 /** What decides a device's profile, beside its adapter. */
 export interface ProfileOptions {
-  readonly limits?: Limits;
   /** Features of the device, where it was not given all of the adapter's. */
   readonly features?: ReadonlySet<string>;
   /** In place of the best tier. */
@@ -54,7 +48,7 @@ export interface ProfileOptions {
  */
 export function profileOf(
   adapter: Omit<AdapterDescription, 'limits'>,
-  { limits = defaultLimits, features = new Set(adapter.features), tier: asked }: ProfileOptions = {},
+  { features = new Set(adapter.features), tier: asked }: ProfileOptions = {},
 ): DeviceProfile {
   const { vendor, architecture, software, subgroupMinSize: min = 4, subgroupMaxSize: max = 128 } = adapter;
   const best = tiers.findLast((name) => tierFeatures[name].every((feature) => features.has(feature))) ?? 'portable';
@@ -74,8 +68,6 @@ export function profileOf(
     software,
     tier,
     subgroups: tier === 'subgroups' ? { min, max } : undefined,
-    workgroupBytes: limits.maxComputeWorkgroupStorageSize,
-    workgroupThreads: limits.maxComputeInvocationsPerWorkgroup,
   };
 }
 

@@ -36,6 +36,14 @@ async function ok<T>(...argv: string[]): Promise<T[]> {
   return outcome.json<T>();
 }
 
+/** Two steps on these rows. */
+async function trainBriefly(
+  task: string,
+  { data, output }: { readonly data: string; readonly output: string },
+): Promise<void> {
+  await ok('train', '--model', model, '--data', data, '--output', output, '--steps', '2', '--task', task);
+}
+
 async function evaluate(task: string, ...more: string[]): Promise<Evaluated> {
   const [result] = await ok<Evaluated>('eval', '--data', `${golden}/${task}/valid.jsonl`, ...more);
   if (result === undefined) throw new TypeError('eval printed nothing');
@@ -206,19 +214,7 @@ test('several labels, numbers and pairs of texts; labels that the model has not 
     [numbers, ['mse', 'pearson']],
   ] as const) {
     const output = `${data}.run`;
-    await ok(
-      'train',
-      '--model',
-      model,
-      '--data',
-      data,
-      '--output',
-      output,
-      '--steps',
-      '2',
-      '--task',
-      'text-classification',
-    );
+    await trainBriefly('text-classification', { data, output });
     const [result] = await ok<Evaluated>('eval', '--model', model, '--adapter', output, '--data', data);
     expect(Object.keys(result?.scores ?? {})).toEqual(keys);
     expect(existsSync(`${output}/task.json`)).toBe(true);
@@ -248,19 +244,7 @@ test('feature-extraction: pairs are learned, and predict gives an embedding of l
   const data = join(folder.path, 'pairs.jsonl');
   const texts = readLines<{ text: string }>(`${golden}/text-classification/train.jsonl`).slice(0, 8);
   await writeFile(data, texts.map(({ text }) => JSON.stringify({ text, text_pair: text.toUpperCase() })).join('\n'));
-  await ok(
-    'train',
-    '--model',
-    model,
-    '--data',
-    data,
-    '--output',
-    output,
-    '--steps',
-    '2',
-    '--task',
-    'feature-extraction',
-  );
+  await trainBriefly('feature-extraction', { data, output });
   const [result] = await ok<Evaluated>('eval', '--model', model, '--adapter', output, '--data', data);
   expect(Object.keys(result?.scores ?? {})).toEqual(['recall_at_1', 'recall_at_10']);
   const [said] = await ok<{ embedding: number[] }>('predict', '--model', model, '--adapter', output, 'A lovely book.');

@@ -14,15 +14,15 @@ import type { RunHooks, RunOptions, TrainingModel } from './runOptions.js';
 import type { RunData } from './textRun.js';
 import { bothGiven } from './textRun.js';
 
-/** A model with a head, and what its texts need. */
-export type TaskTraining = Omit<TrainingModel, 'open'> & { readonly open: OpenTask };
+/** A model with a head, what its texts need, and the rows of the run's data. */
+export type TaskTraining = Omit<TrainingModel, 'open'> & { readonly open: OpenTask; readonly rows: readonly TaskRow[] };
 
 /** Positions of one packed micro-batch, and of one that is evaluated. */
 const mostPacked = 4096;
 const mostEvaluated = 2048;
 
 /**
- * Reads the rows of a task that a run learns from.
+ * Makes units of the rows of a task that a run learns from.
  *
  * @throws LowrankError `cli.conflict` for rows held out beside rows of their own; what the task throws for its rows
  */
@@ -31,7 +31,7 @@ export async function readTaskRun(model: TaskTraining, options: RunOptions, hook
   if (validation !== undefined && options.evalData !== undefined) throw bothGiven();
   const { open } = model;
   const { task, labels, module } = open;
-  const all = partsOfRows(readTaskRows(task, await taskRecords(options.data, options)), options.parts);
+  const all = partsOfRows(model.rows, options.parts);
   const cut = validation === undefined ? undefined : cutTaskRows(all, validationCut(validation));
   const context = contextOf(model, options);
   const units = await readUnits(model, { rows: cut?.train ?? all, part: 'train', context, hooks });

@@ -80,8 +80,7 @@ export interface FineTuneResult {
  * micro-batches.
  *
  * All that can be known to be wrong is found before the first step. A run that fails without a checkpoint leaves
- * nothing
- * behind in `output`.
+ * nothing behind in `output`.
  *
  * @throws LowrankError what claimOutput throws: `output.taken` where `output` holds something and `overwrite` is not
  * given; `run.changed` for another setting than the run has that goes on, `run.input` for other data or another model;

@@ -1,9 +1,8 @@
 import { LowrankError, shown } from '@lowrank/errors';
 import type { RecordRow } from '@lowrank/data';
 import type { HeadRequest, ModelFiles, TaskModel } from '@lowrank/models';
-import { headClasses, loadTaskModel, openFolder, readJson, taskTypes } from '@lowrank/models';
+import { findFamily, headClasses, loadTaskModel, openFolder, readJson, taskTypes } from '@lowrank/models';
 import { openSafetensors } from '@lowrank/safetensors';
-import { findFamily } from '@lowrank/models';
 import { openAdapterFolder } from '../adapterFolder.js';
 import { loadingReporter } from '../front/loadingReporter.js';
 import type { Labels } from '../tasks/labels.js';

@@ -7,9 +7,9 @@ import { backendOnce } from '../device.js';
 import type { RunEvent } from '../front/runOptions.js';
 import type { TaskTraining } from '../front/taskRun.js';
 import type { OpenModelOptions } from './openModel.js';
-import type { OpenTask } from './openTask.js';
 import { openTask } from './openTask.js';
 import { quantizationOf } from './quantization.js';
+import type { TaskOfRun } from './taskOfRun.js';
 import { ownTokenizer, tokenizerFiles } from './tokenizerFiles.js';
 
 export interface TaskModelOptions extends Omit<OpenModelOptions, 'backend'> {
@@ -25,7 +25,7 @@ export interface TaskModelOptions extends Omit<OpenModelOptions, 'backend'> {
 /** A model with a head to train, and the files of its tokenizer where an adapter that it goes on from has its own. */
 export async function taskModel(
   options: TaskModelOptions,
-  task: Pick<OpenTask, 'task' | 'labels'>,
+  task: TaskOfRun,
 ): Promise<{ readonly model: TaskTraining; readonly texts: Readonly<Record<string, string>> }> {
   const { initAdapter } = options;
   const chosen = methodNamed(options.method ?? 'lora');
@@ -47,6 +47,7 @@ export async function taskModel(
   return {
     model: {
       open,
+      rows: task.rows,
       tokenizer,
       chatTemplate: () => Promise.resolve(undefined),
       backend,

@@ -3,7 +3,7 @@ import type { RowSource, RowSelection } from '@lowrank/data';
 import type { ObjectiveName } from '@lowrank/trainer';
 import { readTaskRows, taskRecords } from '../tasks/taskRows.js';
 import { labelsOfTrained } from '../tasks/labels.js';
-import type { TaskName } from '../tasks/task.js';
+import type { TaskName, TaskRow } from '../tasks/task.js';
 import type { OpenTask } from './openTask.js';
 import { knownTask, taskOf } from './openTask.js';
 
@@ -17,8 +17,13 @@ export interface TaskOfRunOptions extends Pick<RowSelection, 'columns' | 'split'
   readonly groupByLength?: boolean | undefined;
 }
 
+/** A task, the labels that it tells apart, and the rows that say so: they are read once. */
+export interface TaskOfRun extends Pick<OpenTask, 'task' | 'labels'> {
+  readonly rows: readonly TaskRow[];
+}
+
 /** The task of a run and what its rows are labelled with; undefined for a run that learns to write text. */
-export async function taskOfRun(options: TaskOfRunOptions): Promise<Pick<OpenTask, 'task' | 'labels'> | undefined> {
+export async function taskOfRun(options: TaskOfRunOptions): Promise<TaskOfRun | undefined> {
   const { model, initAdapter: adapter } = options;
   const known = await knownTask({ model, adapter, task: options.task });
   if (known.task === undefined && !known.isEncoder) return undefined;
@@ -26,10 +31,11 @@ export async function taskOfRun(options: TaskOfRunOptions): Promise<Pick<OpenTas
   const records = await taskRecords(options.data, options);
   const task = taskOf(known, records);
   if (task === undefined) return undefined;
-  const ofRows = task.labels(readTaskRows(task, records), known.labels);
+  const rows = readTaskRows(task, records);
+  const ofRows = task.labels(rows, known.labels);
   // What has been learned has its columns.
   const labels = adapter === undefined || known.labels === undefined ? ofRows : labelsOfTrained(known.labels, ofRows);
-  return { task, labels };
+  return { task, labels, rows };
 }
 
 /** Refuses what only texts that are written have. @throws LowrankError `cli.conflict` */
