@@ -3,7 +3,10 @@ import type { GgufMetadata, GgufValue } from './format.js';
 import type { Json } from './json.js';
 import { objectOf, refuse } from './json.js';
 
-/** How llama.cpp knows a family of models: a family of @lowrank/models states it as `llamaCpp`. */
+/**
+ * What llama.cpp calls a family of models and its tensors, as its converters write them (gguf-py's `constants.py` and
+ * `tensor_mapping.py`): a family of @lowrank/models states it as `llamaCpp`.
+ */
 export interface GgufArchitecture {
   /** `general.architecture`, which the keys of its metadata begin with. */
   readonly architecture: string;
@@ -33,7 +36,7 @@ export interface GgufArchitecture {
 export interface GgufBase {
   /** Its class in transformers, for `architectures` of config.json. */
   readonly className: string;
-  /** θ where the file does not say; 10,000 by default. */
+  /** θ of the rotary embedding where the file does not say; 10,000 by default. */
   readonly rotaryTheta?: number;
   /** Norms are stored as 1 + w where the model has w. */
   readonly normOffset?: 1;

@@ -12,7 +12,7 @@ export { TextModel } from './textModel.js';
 export type { ModelShape } from './textModel.js';
 export { ConfigReader } from './config.js';
 export type { ModelFamily } from './family.js';
-export type { FamilyFacts, LlamaCppNames } from './familyFacts.js';
+export type { FamilyFacts } from './familyFacts.js';
 export { companionFiles, filesBy, filesFrom, openFolder, openWeights, readJson, requireFile } from './files.js';
 export type { ModelFiles } from './files.js';
 export { openDirectory } from './filesDirectory.js';

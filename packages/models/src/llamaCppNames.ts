@@ -1,4 +1,4 @@
-/** llama.cpp's names of the modules that most decoders of transformers share, by path: `LlamaCppNames.tensors`. */
+/** llama.cpp's names of the modules that most decoders of transformers share, by path: `GgufArchitecture.tensors`. */
 export const decoderTensors: Readonly<Record<string, string>> = {
   'model.embed_tokens': 'token_embd',
   'model.layers.{i}.input_layernorm': 'blk.{i}.attn_norm',

@@ -1,4 +1,4 @@
-import { halfToFloat } from './half.js';
+import { fromF16 } from '@lowrank/tensor/op';
 import type { BlockType } from '../reading/tensorTypes.js';
 import { tensorTypes } from '../reading/tensorTypes.js';
 
@@ -80,7 +80,7 @@ interface Target {
   readonly minimums: Float32Array | undefined;
 }
 
-const halfAt = (bytes: Uint8Array, at: number): number => halfToFloat(bytes[at] | (bytes[at + 1] << 8));
+const halfAt = (bytes: Uint8Array, at: number): number => fromF16(bytes[at] | (bytes[at + 1] << 8));
 
 /** 32 codes of 4 bits, of which byte j holds elements j and j + 16, to pairs of neighbours. */
 function pairNibbles(bytes: Uint8Array, from: number, codes: Uint8Array | Int8Array, to: number): void {

@@ -6,9 +6,10 @@ import { convertModel } from '@lowrank/gguf';
 import type { LoraAdapter } from '@lowrank/lora';
 import { grownBase, untie } from '@lowrank/methods';
 import type { ModelFiles } from '@lowrank/models';
-import { findFamily, openModelWeights, outlineModel, readJson } from '@lowrank/models';
+import { findFamily, openModelWeights, outlineModel } from '@lowrank/models';
 import { mergedTensors } from '@lowrank/patch';
 import { finiteBytes } from './finiteBytes.js';
+import { optionalJson } from './optionalJson.js';
 
 export interface GgufModelParts {
   readonly files: ModelFiles;
@@ -76,8 +77,4 @@ async function vocabularyOf(files: ModelFiles, texts: TextFiles): Promise<Vocabu
     chatTemplate: await texts.text('chat_template.jinja'),
     tokenizer: tokenizerJson === undefined ? undefined : await readTokenizer(texts),
   };
-}
-
-async function optionalJson(files: ModelFiles, name: string): Promise<Json | undefined> {
-  return (await files.file(name)) === undefined ? undefined : readJson(files, name);
 }

@@ -10,6 +10,7 @@ import { labelKeys, namesIn, problemIn, unnamed } from '../tasks/labels.js';
 import type { Task, TaskName } from '../tasks/task.js';
 import { taskNames } from '../tasks/task.js';
 import { taskNamed, taskOfClass, taskOfRow, unknownTask } from '../tasks/tasks.js';
+import { optionalJson } from './optionalJson.js';
 import type { OpenedModel, OpenModelOptions } from './openModel.js';
 import { asOpenedModel } from './openModel.js';
 import { quantizationOf } from './quantization.js';
@@ -87,7 +88,7 @@ async function taskOfAdapter(files: ModelFiles): Promise<{
   readonly count: number | undefined;
 }> {
   const source = await openAdapterFolder(files);
-  const kept = await readTaskFile(files);
+  const kept = await optionalJson(files, taskFileName);
   const type = (source.config as Json)['task_type'];
   const kind = Object.entries(taskTypes).find(([, name]) => name === type)?.[0];
   const named = kept === undefined ? undefined : taskNames.find((name) => name === kept['task']);
@@ -98,10 +99,6 @@ async function taskOfAdapter(files: ModelFiles): Promise<{
   );
   const fallback = kind === 'embedding' ? taskNamed('feature-extraction') : task;
   return { task: fallback, labels: kept === undefined ? undefined : labelsIn(kept), count: head?.shape[0] };
-}
-
-async function readTaskFile(files: ModelFiles): Promise<Json | undefined> {
-  return (await files.file(taskFileName)) === undefined ? undefined : readJson(files, taskFileName);
 }
 
 /** task.json of an adapter's folder: what its columns mean. */

@@ -1,5 +1,6 @@
 import { LowrankError } from '@lowrank/errors';
 import type { RowSource, RowSelection } from '@lowrank/data';
+import { isGiven } from '@lowrank/settings';
 import type { ObjectiveName } from '@lowrank/trainer';
 import { readTaskRows, taskRecords } from '../tasks/taskRows.js';
 import { labelsOfTrained } from '../tasks/labels.js';
@@ -40,15 +41,9 @@ export async function taskOfRun(options: TaskOfRunOptions): Promise<TaskOfRun | 
 
 /** Refuses what only texts that are written have. @throws LowrankError `cli.conflict` */
 export function checkTaskOptions(options: object): void {
-  const { loss = 'sft' } = options as { readonly loss?: string };
-  const given: readonly (readonly [string, boolean])[] = [
-    ['loss', loss !== 'sft'],
-    ['addTokens', isGiven(options, 'addTokens')],
-    ['groupByLength', (options as { readonly groupByLength?: boolean }).groupByLength === true],
-    ['completionAfter', isGiven(options, 'completionAfter')],
-    ['template', isGiven(options, 'template')],
-  ];
-  const [name] = given.find(([, isSet]) => isSet) ?? [];
+  const given = options as Readonly<Record<string, unknown>>;
+  const refused = ['loss', 'addTokens', 'groupByLength', 'completionAfter', 'template'] as const;
+  const name = refused.find((each) => isGiven(given[each]) && !(each === 'loss' && given[each] === 'sft'));
   if (name === undefined) return;
   throw new LowrankError({
     code: 'cli.conflict',
@@ -58,8 +53,4 @@ export function checkTaskOptions(options: object): void {
     remedy: 'Tasks have losses of their own, and their rows are no texts to be written.',
     setting: name,
   });
-}
-
-function isGiven(options: object, name: string): boolean {
-  return (options as Readonly<Record<string, unknown>>)[name] !== undefined;
 }

@@ -1,3 +1,4 @@
+import type { GgufBase } from '@lowrank/gguf';
 import { RotaryTable } from '@lowrank/nn';
 import type { SafetensorsFile } from '@lowrank/safetensors';
 import type { CausalModel } from '../causalModel.js';
@@ -6,7 +7,6 @@ import { decoderKeys, dropoutKey, layerRotaryKeys, otherConfigKeys } from '../co
 import type { KeyTable } from '@lowrank/settings';
 import { eachKey, followed, ignored, refused } from '@lowrank/settings';
 import { defineFamily } from '../family.js';
-import type { LlamaCppBase } from '../familyFacts.js';
 import { decoderTensors, gemmaNorms, headNorms } from '../llamaCppNames.js';
 import { gemmaActivation, gemmaEmbeddingScale } from './gemma.js';
 import { SandwichLayer } from './gemma2.js';
@@ -170,7 +170,7 @@ const textKeys: KeyTable = {
 const ofImages = ignored('the text part alone is taken');
 
 /** GGUF files of it. The 27B model, of 62 layers, scales scores by the width over the heads; no key says so. */
-const gemma3Base: LlamaCppBase = {
+const gemma3Base: GgufBase = {
   className: 'Gemma3ForCausalLM',
   normOffset: 1,
   rotaryTheta: 1_000_000,
