@@ -295,12 +295,20 @@ test('rows and files of this thread: objects, Blobs, pieces of text, and a folde
 test('when the worker dies, every call says so, and what to do', async () => {
   const doomed = await startTrainer(thread);
   const model = await doomed.loadModel(folder, { device: 'cpu' });
+  // The two calls of the step are made once the thread has been stopped, so that none of them can be answered.
+  const waiting: Promise<unknown>[] = [];
   const training = doomed.fineTune(model, {
     ...recipe,
     steps: 100_000,
-    onStep: () => void thread.workers.at(-1)?.terminate(),
+    onStep: () => {
+      if (waiting.length > 1) return;
+      void thread.workers.at(-1)?.terminate();
+      waiting.push(caught(model.generate('name : ').text()), caught(training.pause()));
+    },
   });
-  const waiting = [caught(training), caught(model.generate('name : ').text()), caught(training.pause())];
+  waiting.push(caught(training));
+  await doomed.closed;
+  expect(waiting).toHaveLength(3);
   for (const error of await Promise.all(waiting)) {
     expect(isLowrankError(error)).toBe(true);
     expect(error).toMatchObject({ code: 'worker.died', remedy: expect.stringContaining('Start another') as string });
