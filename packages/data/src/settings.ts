@@ -1,4 +1,4 @@
-import { byName, choice, defineSettings, number, setting, text, toggle, wholeNumber } from '@lowrank/settings';
+import { byName, choice, defineSettings, either, number, setting, text, toggle, wholeNumber } from '@lowrank/settings';
 import { textSamples } from './sources/fileKind.js';
 
 /** Settings of how rows are read. */
@@ -26,7 +26,7 @@ export const dataSettings = defineSettings(
       aliases: ['prompt_feature', 'completion_feature', 'chat_feature', 'text_feature', 'dataset_text_field'],
     }),
     validation: setting({
-      schema: number({ above: 0 }),
+      schema: either(number({ above: 0, below: 1 }), wholeNumber({ min: 1 })),
       help: 'hold out a share of the prompts (below 1), or so many rows, to be evaluated',
       see: './data#validation',
       value: 'share',

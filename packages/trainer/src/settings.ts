@@ -160,6 +160,7 @@ export const trainingSettings = defineSettings(
       value: 'x',
       otherwise: '3',
       changeable: true,
+      requires: [{ setting: 'onSpike', is: (rule) => rule !== 'ignore', values: 'rollback or stop' }],
     }),
     snapshotEvery: setting({
       schema: wholeNumber({ min: 1 }),

@@ -1,4 +1,5 @@
 import { isLowrankError, LowrankError } from '@lowrank/errors';
+import { wholeNumber } from '@lowrank/settings';
 import type { Backend } from '@lowrank/tensor';
 import type { Command } from 'commander';
 import type { ChatSession } from '../jobs/chat.js';
@@ -32,7 +33,7 @@ export function addChatFlags(command: Command): Command {
     .option(
       '--max-new-tokens <n>',
       'tokens of an answer at most (default: 512, or half of the context)',
-      numberFlag('--max-new-tokens', { whole: true, min: 1 }),
+      numberFlag('--max-new-tokens', wholeNumber({ min: 1 })),
     );
   return addSamplingFlags(command, { temperature: 0.7, topP: 0.95 }).addHelpText(
     'after',

@@ -1,6 +1,7 @@
 import { LowrankError } from '@lowrank/errors';
 import type { CombineMethod } from '@lowrank/lora';
 import { combineMethods } from '@lowrank/lora';
+import { number, wholeNumber } from '@lowrank/settings';
 import type { Command } from 'commander';
 import { combineFolders } from '../jobs/combine.js';
 import type { TransferEvents } from '../jobs/folders.js';
@@ -43,7 +44,7 @@ export function addCombineFlags(command: Command): Command {
     .option(
       '--density <x>',
       'share of values that ties, dare and magnitude_prune keep',
-      numberFlag('--density', { above: 0, max: 1 }),
+      numberFlag('--density', number({ above: 0, max: 1 })),
     )
     .option(
       '--majority-sign <how>',
@@ -53,12 +54,12 @@ export function addCombineFlags(command: Command): Command {
     .option(
       '--rank <r>',
       'rank of the result, of svd and the _svd forms (default: the largest among the adapters)',
-      numberFlag('--rank', { whole: true, min: 1 }),
+      numberFlag('--rank', wholeNumber({ min: 1 })),
     )
     .option(
       '--seed <n>',
       'seed of the values that the dare methods keep',
-      numberFlag('--seed', { whole: true, min: 0 }),
+      numberFlag('--seed', wholeNumber({ min: 0 })),
       0,
     )
     .option('--base-model <name>', 'the base model of the result, where the adapters name different ones')

@@ -1,6 +1,7 @@
 import { LowrankError } from '@lowrank/errors';
 import type { Command } from 'commander';
 import { methodNames } from '@lowrank/methods';
+import { number, wholeNumber } from '@lowrank/settings';
 import type { Backend } from '@lowrank/tensor';
 import { compareMethods, describeTable } from '@lowrank/study';
 import { comparedMethods, defaultRates } from '../jobs/comparedMethods.js';
@@ -25,7 +26,7 @@ export type CompareFlags = StudyFlags & {
 type Rates = Partial<Record<ComparedMethodName, readonly number[]>>;
 
 export function addCompareFlags(command: Command): Command {
-  const whole = (flag: string, min: number): ((text: string) => number) => numberFlag(flag, { whole: true, min });
+  const whole = (flag: string, min: number): ((text: string) => number) => numberFlag(flag, wholeNumber({ min }));
   command
     .description(
       'train several methods on one task with one budget, each with a learning rate chosen for it, and report ' +
@@ -94,7 +95,7 @@ function methodsFlag(text: string): ComparedMethodName[] {
 
 /** `1e-4,3e-4` or `lora=1e-4,3e-4`; what is said of one method goes before what is said of all. */
 function ratesFlag(text: string, before: Rates = {}): Rates {
-  const parse = numbersFlag('--learning-rates', { above: 0 });
+  const parse = numbersFlag('--learning-rates', number({ above: 0 }));
   const [name, rates] = text.includes('=')
     ? [text.slice(0, text.indexOf('=')).trim(), text.slice(text.indexOf('=') + 1)]
     : [undefined, text];

@@ -1,4 +1,5 @@
 import { LowrankError } from '@lowrank/errors';
+import { wholeNumber } from '@lowrank/settings';
 import type { Backend } from '@lowrank/tensor';
 import type { Command } from 'commander';
 import type { TransferEvents } from '../jobs/folders.js';
@@ -38,7 +39,7 @@ export function addGenerateFlags(command: Command): Command {
     .option(
       '--max-new-tokens <n>',
       'tokens to write at most (default: 128, or what the context leaves)',
-      numberFlag('--max-new-tokens', { whole: true, min: 1 }),
+      numberFlag('--max-new-tokens', wholeNumber({ min: 1 })),
     )
     .option('--stream', 'write the text while it is made; with --json, a line for each piece');
   return addSamplingFlags(command, { temperature: 0, topP: 1 }).addHelpText(

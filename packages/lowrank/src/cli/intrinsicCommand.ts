@@ -1,5 +1,6 @@
 import type { ProjectionName } from '@lowrank/methods';
 import { subspaceSettings } from '@lowrank/methods';
+import { number, wholeNumber } from '@lowrank/settings';
 import type { Backend } from '@lowrank/tensor';
 import type { Command } from 'commander';
 import { describeIntrinsic, intrinsicDimension } from '@lowrank/study';
@@ -26,7 +27,7 @@ export type IntrinsicFlags = Omit<StudyFlags, 'learningRate'> & {
 };
 
 export function addIntrinsicFlags(command: Command): Command {
-  const whole = (flag: string, min: number): ((text: string) => number) => numberFlag(flag, { whole: true, min });
+  const whole = (flag: string, min: number): ((text: string) => number) => numberFlag(flag, wholeNumber({ min }));
   command
     .description(
       'the intrinsic dimension of a task: train within random subspaces of growing dimension, and find the ' +
@@ -41,18 +42,18 @@ export function addIntrinsicFlags(command: Command): Command {
     .option(
       '--dimensions <numbers>',
       'numbers of trained parameters to try',
-      numbersFlag('--dimensions', { whole: true, min: 1 }),
+      numbersFlag('--dimensions', wholeNumber({ min: 1 })),
       [10, 30, 100, 300, 1000, 3000, 10000],
     )
     .option(
       '--learning-rate <rates>',
       'to choose from for each dimension, with commas between them (default: 0.0003,0.001,0.003)',
-      numbersFlag('--learning-rate', { above: 0 }),
+      numbersFlag('--learning-rate', number({ above: 0 })),
     )
     .option(
       '--full-learning-rate <rates>',
       'to choose from for full fine-tuning (default: 0.0003,0.001)',
-      numbersFlag('--full-learning-rate', { above: 0 }),
+      numbersFlag('--full-learning-rate', number({ above: 0 })),
     )
     .option(
       '--tune-rows <rows>',

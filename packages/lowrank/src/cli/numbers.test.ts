@@ -1,3 +1,4 @@
+import { either, number, wholeNumber } from '@lowrank/settings';
 import { expect, test } from 'vitest';
 import { choiceFlag, listFlag, numberFlag } from './numbers.js';
 
@@ -14,14 +15,17 @@ test.each(['', 'abc', '0x10', '1e', 'NaN', 'Infinity', '1e999', '1,5', '--y', '1
 });
 
 test('rules are told as they are broken', () => {
-  expect(() => numberFlag('--r', { whole: true, min: 1 })('0')).toThrow(
+  expect(() => numberFlag('--r', wholeNumber({ min: 1 }))('0')).toThrow(
     '--r: expected a whole number of at least 1, got 0',
   );
-  expect(() => numberFlag('--r', { whole: true, min: 1 })('2.5')).toThrow('--r');
-  expect(() => numberFlag('--dropout', { min: 0, below: 1 })('1')).toThrow(
+  expect(() => numberFlag('--r', wholeNumber({ min: 1 }))('2.5')).toThrow('--r');
+  expect(() => numberFlag('--dropout', number({ min: 0, below: 1 }))('1')).toThrow(
     '--dropout: expected a number of at least 0 and below 1, got 1',
   );
-  expect(() => numberFlag('--alpha', { above: 0 })('0')).toThrow('--alpha: expected a number above 0, got 0');
+  expect(() => numberFlag('--alpha', number({ above: 0 }))('0')).toThrow('--alpha: expected a number above 0, got 0');
+  const shareOrCount = numberFlag('--validation', either(number({ above: 0, below: 1 }), wholeNumber({ min: 1 })));
+  expect([shareOrCount('0.1'), shareOrCount('20')]).toEqual([0.1, 20]);
+  expect(() => shareOrCount('2.5')).toThrow('below 1, or a whole number of at least 1, got 2.5');
 });
 
 test('lists and choices', () => {

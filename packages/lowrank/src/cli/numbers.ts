@@ -1,48 +1,20 @@
 import { LowrankError } from '@lowrank/errors';
-
-export interface NumberRule {
-  readonly whole?: boolean;
-  readonly min?: number;
-  /** Exclusive lower bound. */
-  readonly above?: number;
-  /** Exclusive upper bound. */
-  readonly below?: number;
-  readonly max?: number;
-}
+import type { Schema } from '@lowrank/settings';
+import { accepts, describeSchema, number } from '@lowrank/settings';
 
 /** A parser for one flag: text → number, or an error that names the flag, what it takes and what came. */
-export function numberFlag(flag: string, rule: NumberRule = {}): (text: string) => number {
+export function numberFlag(flag: string, schema: Schema = number()): (text: string) => number {
   return (text) => {
     // Number('') is 0, and Number('0x10') 16: neither is meant.
     const value = /^[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?$/i.test(text.trim()) ? Number(text) : NaN;
-    if (Number.isFinite(value) && keeps(value, rule)) return value;
+    if (Number.isFinite(value) && accepts({ schema }, value)) return value;
     throw new LowrankError({
       code: 'cli.number',
       what: flag,
-      expected: describeRule(rule),
+      expected: describeSchema(schema),
       got: text === '' ? 'nothing' : text,
     });
   };
-}
-
-function keeps(value: number, { whole = false, min, above, below, max }: NumberRule): boolean {
-  if (whole && !Number.isSafeInteger(value)) return false;
-  return (
-    (min === undefined || value >= min) &&
-    (above === undefined || value > above) &&
-    (below === undefined || value < below) &&
-    (max === undefined || value <= max)
-  );
-}
-
-function describeRule({ whole = false, min, above, below, max }: NumberRule): string {
-  const bounds = [
-    ...(min === undefined ? [] : [`of at least ${min}`]),
-    ...(above === undefined ? [] : [`above ${above}`]),
-    ...(below === undefined ? [] : [`below ${below}`]),
-    ...(max === undefined ? [] : [`of at most ${max}`]),
-  ];
-  return [whole ? 'a whole number' : 'a number', bounds.join(' and ')].filter((part) => part !== '').join(' ');
 }
 
 /** `a,b, c` → its names; an error where there is none. */

@@ -1,7 +1,7 @@
 import type { Command } from 'commander';
 import type { QuantizationType } from '@lowrank/quant';
 import { quantizationSettings } from '@lowrank/quant';
-import { describeSchema } from '@lowrank/settings';
+import { describeSchema, wholeNumber } from '@lowrank/settings';
 import type { QuantizeFolderOptions, QuantizeResult } from '../jobs/quantize.js';
 import { quantizeFolder } from '../jobs/quantize.js';
 import type { Speaker } from './io.js';
@@ -32,7 +32,7 @@ export function addQuantizeFlags(command: Command): Command {
     .option(
       '--block-size <n>',
       'weights of a 4-bit block: 32, 64 … 4096 (default: 64)',
-      numberFlag('--block-size', { whole: true, min: 1 }),
+      numberFlag('--block-size', wholeNumber({ min: 1 })),
     )
     .option(
       '--skip-modules <names>',

@@ -1,3 +1,4 @@
+import { number, wholeNumber } from '@lowrank/settings';
 import type { Command } from 'commander';
 import { numberFlag } from './numbers.js';
 
@@ -18,12 +19,12 @@ export function addSamplingFlags(
   command: Command,
   defaults: { readonly temperature: number; readonly topP: number },
 ): Command {
-  const whole = (flag: string, min: number): ((text: string) => number) => numberFlag(flag, { whole: true, min });
+  const whole = (flag: string, min: number): ((text: string) => number) => numberFlag(flag, wholeNumber({ min }));
   return command
     .option(
       '--temperature <x>',
       `0 takes the likeliest token each time (default: the model's, else ${defaults.temperature})`,
-      numberFlag('--temperature', { min: 0 }),
+      numberFlag('--temperature', number({ min: 0 })),
     )
     .option(
       '--top-k <n>',
@@ -34,18 +35,18 @@ export function addSamplingFlags(
       '--top-p <x>',
       'sample from the smallest set of likeliest tokens whose probabilities reach x; 1 for all ' +
         `(default: the model's, else ${defaults.topP})`,
-      numberFlag('--top-p', { above: 0, max: 1 }),
+      numberFlag('--top-p', number({ above: 0, max: 1 })),
     )
     .option(
       '--min-p <x>',
       "sample from tokens at least x times as likely as the likeliest; 0 for all (default: the model's, else 0)",
-      numberFlag('--min-p', { min: 0, max: 1 }),
+      numberFlag('--min-p', number({ min: 0, max: 1 })),
     )
     .option(
       '--repetition-penalty <x>',
       'divides the positive logits of tokens that the text has already, multiplies the negative ones; 1 for none ' +
         "(default: the model's, else 1)",
-      numberFlag('--repetition-penalty', { above: 0 }),
+      numberFlag('--repetition-penalty', number({ above: 0 })),
     )
     .option(
       '--stop <text>',

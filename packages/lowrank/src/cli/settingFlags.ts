@@ -135,9 +135,8 @@ export function valuesFlag<Value>(
 }
 
 function readerFor(flag: string, shape: SchemaShape): (text: string) => unknown {
+  if (isNumeric(shape)) return numberFlag(flag, { shape });
   switch (shape.kind) {
-    case 'number':
-      return numberFlag(flag, shape);
     case 'choice':
       return choiceFlag(flag, shape.names);
     case 'list': {
@@ -151,6 +150,10 @@ function readerFor(flag: string, shape: SchemaShape): (text: string) => unknown 
     default:
       return (text) => text;
   }
+}
+
+function isNumeric(shape: SchemaShape): boolean {
+  return shape.kind === 'either' ? shape.of.every(isNumeric) : shape.kind === 'number';
 }
 
 function refuseText(flag: string, { expected, kind }: NonNullable<Setting['text']>, text: string): never {

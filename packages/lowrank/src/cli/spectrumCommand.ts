@@ -2,6 +2,7 @@ import type { Command } from 'commander';
 import type { LoraAdapter } from '@lowrank/lora';
 import { findModel } from '@lowrank/models';
 import { claimOutput, saveTogether } from '@lowrank/files';
+import { wholeNumber } from '@lowrank/settings';
 import { describeSpectrum, spectrumChart, spectrumMarkdown, spectrumOfFolders } from '@lowrank/study';
 import type { TransferEvents } from '../jobs/folders.js';
 import { readLoraFolder } from '../adapterFolder.js';
@@ -34,7 +35,7 @@ export function addSpectrumFlags(command: Command): Command {
     .option(
       '--rank <k>',
       'singular values that are found of a matrix with more than 512 rows and columns (default: 64)',
-      numberFlag('--rank', { whole: true, min: 1 }),
+      numberFlag('--rank', wholeNumber({ min: 1 })),
     )
     .option('--json', 'JSON lines on stdout, the result last; sentences go to stderr', false)
     .addHelpText(

@@ -2,6 +2,7 @@ import { LowrankError } from '@lowrank/errors';
 import type { Command } from 'commander';
 import type { MetricName } from '@lowrank/data';
 import { metricNames, taskMetricNames } from '@lowrank/data';
+import { wholeNumber } from '@lowrank/settings';
 
 import type { StudyOptions, StudyTraining } from '@lowrank/study';
 import { listFlag, numberFlag } from './numbers.js';
@@ -26,7 +27,7 @@ export type StudyFlags = TrainingFlags &
   };
 
 export function addStudyFlags(command: Command): Command {
-  const whole = (flag: string, min: number): ((text: string) => number) => numberFlag(flag, { whole: true, min });
+  const whole = (flag: string, min: number): ((text: string) => number) => numberFlag(flag, wholeNumber({ min }));
   return addMetricFlags(
     addQueueFlag(command).option(
       '--test-data <file>',
@@ -45,7 +46,7 @@ export function addStudyFlags(command: Command): Command {
 
 /** Flags of whatever scores texts: `eval`, `compare`, `sweep` and `intrinsic`. */
 export function addMetricFlags(command: Command, metrics: readonly MetricName[]): Command {
-  const whole = (flag: string, min: number): ((text: string) => number) => numberFlag(flag, { whole: true, min });
+  const whole = (flag: string, min: number): ((text: string) => number) => numberFlag(flag, wholeNumber({ min }));
   return command
     .option(
       '--metric <names>',
@@ -74,8 +75,8 @@ function metricFlag(text: string): MetricName[] {
 }
 
 /** a, 0.001,0.0003 → numbers. */
-export function numbersFlag(flag: string, rule: Parameters<typeof numberFlag>[1]): (text: string) => number[] {
-  return (text) => listFlag(flag)(text).map(numberFlag(flag, rule));
+export function numbersFlag(flag: string, schema?: Parameters<typeof numberFlag>[1]): (text: string) => number[] {
+  return (text) => listFlag(flag)(text).map(numberFlag(flag, schema));
 }
 
 /** What every run of a study shares. */

@@ -41,6 +41,14 @@ test.each([
   [['--alpha', '0'], ['--alpha: expected a number above 0, got 0']],
   [['--clip', '-1'], ['--clip']],
   [['--max-length', '1'], ['--max-length']],
+  [
+    ['--validation', '2.5'],
+    ['--validation: expected a number above 0 and below 1, or a whole number of at least 1, got 2.5'],
+  ],
+  [
+    ['--spike-factor', '4'],
+    ['--spike-factor', '--on-spike', 'rollback or stop'],
+  ],
   [['--seed', 'x'], ['--seed']],
   [['--method', 'qlora'], [`--method: expected ${methodNames.join(', ')}, got qlora`]],
   [['--device', 'tpu'], ['--device: expected auto, webgpu, cpu, got tpu']],

@@ -1,3 +1,4 @@
+import { number } from '@lowrank/settings';
 import type { Command } from 'commander';
 import type { Backend } from '@lowrank/tensor';
 import { workQueue } from '@lowrank/study';
@@ -23,11 +24,11 @@ export function addWorkerFlags(command: Command): Command {
     )
     .requiredOption('--queue <url>', 'redis://… or rediss://…, the same as theirs')
     .option('--once', 'stop after one run')
-    .option('--idle-exit <seconds>', 'stop after so long without a run', numberFlag('--idle-exit', { min: 0 }))
+    .option('--idle-exit <seconds>', 'stop after so long without a run', numberFlag('--idle-exit', number({ min: 0 })))
     .option(
       '--takeover-after <seconds>',
       'another worker takes over the run of this one when it was not heard of for so long (default: 20)',
-      numberFlag('--takeover-after', { min: 1 }),
+      numberFlag('--takeover-after', number({ min: 1 })),
     )
     .option(
       '--work-folder <folder>',
