@@ -1,0 +1,133 @@
+/**
+ * What the lecture's table is made of: models, data, budgets, and the methods of each part with the learning rates to
+ * choose from. Budgets are those that two cores can do; those on MiniLM are the ones that PyTorch was given.
+ */
+
+/**
+ * @typedef {object} Contender
+ * @property {string} label the row of the table
+ * @property {string} method as `compare` names it, or `subspace`
+ * @property {readonly number[]} rates learning rates to choose from
+ * @property {Readonly<Record<string, unknown>>} [options] training options of its own
+ */
+
+/**
+ * @typedef {object} Part
+ * @property {string} title
+ * @property {string} model folder below the data
+ * @property {string} train rows to learn from
+ * @property {string} [valid] rows that choose rates; without it, `tuneRows` are held out of the others
+ * @property {Readonly<Record<string, string>>} tests rows that results are scored on, by name
+ * @property {readonly string[]} metrics
+ * @property {Readonly<Record<string, unknown>>} training options that all methods share
+ * @property {number} tuneSteps steps of a run that tries a rate
+ * @property {number} tuneRows
+ * @property {readonly Contender[]} contenders
+ * @property {{ scoreRows?: number, maxNewTokens?: number }} [scoring]
+ */
+
+const rates = {
+  full: [1e-4, 3e-4],
+  lora: [1.5e-3, 5e-3],
+  bitfit: [3e-3, 1e-2],
+  virtual: [1e-2, 3e-2],
+};
+const all = { targetModules: ['all-linear'] };
+const lora = { r: 8, alpha: 16, ...all };
+
+/** @type {readonly Contender[]} */
+const methods = [
+  { label: 'lora', method: 'lora', rates: rates.lora, options: lora },
+  { label: 'full', method: 'full', rates: rates.full },
+  { label: 'bitfit', method: 'bitfit', rates: rates.bitfit },
+  { label: 'qlora', method: 'qlora', rates: rates.lora, options: lora },
+  { label: 'adapter', method: 'adapter', rates: rates.lora, options: { bottleneck: 16 } },
+  { label: 'prefix', method: 'prefix', rates: rates.virtual, options: { virtualTokens: 20 } },
+  { label: 'prompt', method: 'prompt', rates: [3e-2, 1e-1], options: { virtualTokens: 20 } },
+];
+const queryAndValue = { r: 8, alpha: 16, targetModules: ['query', 'value'] };
+const onEncoder = [...methods];
+onEncoder.splice(2, 0, { label: 'lora on query, value', method: 'lora', rates: rates.lora, options: queryAndValue });
+
+const schedule = { batchSize: 16, schedule: 'linear', warmup: 0.06, weightDecay: 0 };
+const sentiment = {
+  model: 'models/minilm',
+  train: 'datasets/sentiment/train.jsonl',
+  valid: 'datasets/sentiment/valid.jsonl',
+  metrics: ['accuracy'],
+  training: { ...schedule, task: 'text-classification', maxLength: 128, steps: 375 },
+  tuneSteps: 60,
+  tuneRows: 600,
+};
+
+/** @type {Readonly<Record<string, Part>>} */
+export const parts = {
+  sentiment: {
+    ...sentiment,
+    title: 'MiniLM, sentiment: accuracy',
+    tests: { test: 'datasets/sentiment/test.jsonl', amazon: 'datasets/sentiment/ood-amazon.jsonl' },
+    contenders: onEncoder,
+  },
+  tokens: {
+    title: 'MiniLM, extraction: entity F1',
+    model: 'models/minilm',
+    train: 'datasets/extraction/tokens-train.jsonl',
+    valid: 'datasets/extraction/tokens-valid.jsonl',
+    tests: { test: 'datasets/extraction/tokens-test.jsonl' },
+    metrics: ['f1'],
+    training: { ...schedule, task: 'token-classification', maxLength: 192, steps: 188 },
+    tuneSteps: 40,
+    tuneRows: 200,
+    contenders: onEncoder,
+  },
+  questions: {
+    title: 'MiniLM, questions: exact match, F1',
+    model: 'models/minilm',
+    train: 'datasets/extraction/qa-train.jsonl',
+    valid: 'datasets/extraction/qa-valid.jsonl',
+    tests: { test: 'datasets/extraction/qa-test.jsonl' },
+    metrics: ['exact-match', 'f1'],
+    training: { ...schedule, task: 'question-answering', maxLength: 192, steps: 188 },
+    tuneSteps: 60,
+    tuneRows: 200,
+    contenders: onEncoder,
+  },
+  ranks: {
+    ...sentiment,
+    title: 'MiniLM, sentiment: LoRA on all linear layers by rank, alpha = 2r',
+    tests: { test: 'datasets/sentiment/test.jsonl' },
+    contenders: [1, 2, 4, 8, 16, 32, 64].map((r) => ({
+      label: `r = ${r}`,
+      method: 'lora',
+      rates: [1.5e-3],
+      options: { ...all, r, alpha: 2 * r },
+    })),
+  },
+  dimensions: {
+    ...sentiment,
+    title: 'MiniLM, sentiment: training in a random subspace of d dimensions',
+    tests: { test: 'datasets/sentiment/test.jsonl' },
+    contenders: [100, 300, 1000, 3000, 10, 30, 10_000].map((dimension) => ({
+      label: `d = ${dimension}`,
+      method: 'subspace',
+      rates: [1e-3, 3e-3],
+      options: { dimension },
+    })),
+  },
+  restaurants: {
+    title: 'SmolLM2-135M-Instruct, E2E: ROUGE-L, BLEU',
+    model: 'models/smollm2-135m',
+    train: 'datasets/e2e-nlg/train.jsonl',
+    tests: { test: 'datasets/e2e-nlg/test.jsonl' },
+    metrics: ['rouge-l', 'bleu'],
+    training: { ...schedule, batchSize: 4, steps: 60 },
+    scoring: { scoreRows: 40 },
+    tuneSteps: 20,
+    tuneRows: 40,
+    contenders: methods.map((each) => ({
+      ...each,
+      rates: each.method === 'full' ? [1e-5, 5e-5] : each.rates,
+      options: { ...each.options, ...(each.method === 'full' && { optimizer: 'adamw8bit' }) },
+    })),
+  },
+};
