@@ -1,7 +1,7 @@
 /**
  * The lecture's table on real models: what full fine-tuning, BitFit, prompt and prefix tuning, bottlenecks, LoRA and
- * QLoRA reach on MiniLM and SmolLM2, by rank and by dimension of a random subspace. It takes hours on two cores, so each
- * run that is over is a line of the results at once, and the same command goes on with what is missing:
+ * QLoRA reach on MiniLM and SmolLM2, by rank and by dimension of a random subspace. It takes hours on two cores, so
+ * each run that is over is a line of the results at once, and the same command goes on with what is missing:
  *
  *     node bench/lecture.mjs --data ../shared/data --parts sentiment --seeds 3
  *     node bench/lecture.mjs --table

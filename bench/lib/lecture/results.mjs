@@ -29,7 +29,12 @@ export function readLines(file) {
     .map((line) => JSON.parse(line));
 }
 
-/** A line at a time, so that whatever ends the process takes one run at most. @param {string} file @param {Line} line */
+/**
+ * A line at a time, so that whatever ends the process takes one run at most.
+ *
+ * @param {string} file
+ * @param {Line} line
+ */
 export function appendLine(file, line) {
   appendFileSync(file, `${JSON.stringify(line)}\n`);
 }

@@ -41,6 +41,8 @@ export interface RecordRow {
   readonly line: number;
   /** The file. */
   readonly name: string;
+  /** Whether its values have no types: every cell of a CSV file is a text. */
+  readonly isUntyped?: boolean;
 }
 
 /**
@@ -66,11 +68,12 @@ export async function recordsOf(source: RowSource, options: SourceOptions = {}):
 }
 
 async function* rowsOfFile(file: OpenedFile, name: string): AsyncGenerator<RecordRow> {
+  const isUntyped = file.kind.format === 'csv';
   for await (const part of recordValues(file))
     for (const record of part) {
       const what = `${name}, line ${record.line}`;
       if (!('value' in record)) throw new LowrankError({ ...record, what });
-      yield { values: objectOf(record.value, what), line: record.line, name };
+      yield { values: objectOf(record.value, what), line: record.line, name, isUntyped };
     }
 }
 

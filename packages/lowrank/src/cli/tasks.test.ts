@@ -317,3 +317,24 @@ test('export of a task is refused: other engines would train it to write text', 
   const failed = await runCli(['export', file, '--to', 'trl', '--output', join(folder.path, 'out')]);
   expect([failed.code, failed.stderr]).toEqual([2, expect.stringContaining('a run that learns to write text')]);
 });
+
+test('an adapter of another task is refused by name, and so is one that writes text', async () => {
+  using folder = scratch();
+  const data = `${golden}/token-classification/valid.jsonl`;
+  const asked = (adapter: string, task: string): string[] =>
+    ['eval', '--model', model, '--adapter', adapter, '--task', task].concat('--data', data, '--device', 'cpu');
+  const other = await runCli(asked(`${golden}/text-classification/adapter-final`, 'token-classification'));
+  expect([other.code, other.stderr]).toEqual([
+    2,
+    expect.stringMatching(
+      /--task token-classification with this adapter: expected text-classification, for which it was trained/,
+    ),
+  ]);
+  const { cp, writeFile } = await import('node:fs/promises');
+  const writer = join(folder.path, 'writer');
+  await cp(`${golden}/text-classification/adapter-final`, writer, { recursive: true });
+  const config = readJson<Record<string, unknown>>(`${writer}/adapter_config.json`);
+  await writeFile(`${writer}/adapter_config.json`, JSON.stringify({ ...config, task_type: 'CAUSAL_LM' }));
+  const written = await runCli(asked(writer, 'token-classification'));
+  expect(written.stderr).toContain('got token-classification; the adapter writes text');
+});

@@ -4,6 +4,7 @@ import type { LossFunction } from '@lowrank/trainer';
 import { LowrankError } from '@lowrank/errors';
 import { asTraining } from '../jobs/openModel.js';
 import type { OpenTask } from '../jobs/openTask.js';
+import { describeLabels, wholeNumbersWarning } from '../tasks/labels.js';
 import type { TaskContext, TaskRow, TaskUnit } from '../tasks/task.js';
 import { taskBatchOf } from '../tasks/taskBatch.js';
 import type { TaskMicroBatch } from '../tasks/taskLayout.js';
@@ -104,16 +105,18 @@ async function readUnits(
   const tokens = units.reduce((sum, { ids }) => sum + ids.length, 0);
   if (units.length === 0)
     throw new LowrankError({ code: 'data.empty', what: 'the data', expected: 'at least one row', got: 'none' });
-  const { name, title } = open.task;
+  const { name, title, kind } = open.task;
   await hooks.onEvent?.({
     type: 'data',
     part,
     name,
-    forms: title,
+    forms: kind === 'sequence' || kind === 'tokens' ? `${title}, ${describeLabels(open.labels)}` : title,
     rows: rows.length,
     tokens,
     labelTokens: rows.length,
   });
+  const said = part === 'train' && kind === 'sequence' ? wholeNumbersWarning(open.labels) : undefined;
+  if (said !== undefined) await hooks.onEvent?.({ type: 'warning', text: said });
   const cut = units.filter(({ fullLength, ids }) => fullLength > ids.length).length;
   if (cut > 0)
     await hooks.onEvent?.({

@@ -66,8 +66,8 @@ export async function evaluateTask(given: EvaluateTaskOptions): Promise<Evaluate
   const all = partsOfRows(whole, options.parts);
   const { validation } = options;
   const rows = validation === undefined ? all : cutTaskRows(all, validationCut(validation)).validation;
-  const ofRows = task.labels(whole, known.labels);
-  const labels = known.labels === undefined ? ofRows : labelsOfTrained(known.labels, ofRows);
+  const ofRows = task.labels(whole, known.labels, options.problemType);
+  const labels = known.labels === undefined ? ofRows : labelsOfTrained(known.labels, ofRows, options.problemType);
   const answered = await answer({ task, labels, rows }, { ...options, withLoss: true });
   const { predictions, loss } = answered;
   const scores = task.score(rows, predictions, { labels });

@@ -48,6 +48,7 @@ export async function knownTask({ model, adapter, task: asked }: TaskPlaces): Pr
   const files = await filesOf(model);
   const config = await readJson(files, 'config.json');
   const ofAdapter = adapter === undefined ? undefined : await taskOfAdapter(await filesOf(adapter));
+  if (asked !== undefined && ofAdapter !== undefined) checkAdapterTask(asked, ofAdapter);
   const architectures = Array.isArray(config['architectures']) ? (config['architectures'] as unknown[]) : [];
   const task =
     asked === undefined
@@ -63,6 +64,19 @@ export async function knownTask({ model, adapter, task: asked }: TaskPlaces): Pr
       ? undefined
       : { names: unnamed(count), problem: 'single_label_classification' as const, isGuess: true });
   return { task, labels, isEncoder: findFamily(config['model_type'])?.isEncoder === true };
+}
+
+/** @throws LowrankError `tasks.other` for an adapter that was trained for something else */
+function checkAdapterTask(asked: TaskName, { task, isWriter }: Awaited<ReturnType<typeof taskOfAdapter>>): void {
+  if (!isWriter && (task === undefined || task.name === asked)) return;
+  throw new LowrankError({
+    code: 'tasks.other',
+    what: (names) => `${names('task', asked)} with this adapter`,
+    expected: task === undefined ? 'an adapter for a task' : `${task.name}, for which it was trained`,
+    got: isWriter ? `${asked}; the adapter writes text` : asked,
+    remedy: (names) => `Leave ${names('task')} out, or give an adapter for ${asked}.`,
+    setting: 'task',
+  });
 }
 
 /** The task of rows that are read already. @throws LowrankError `tasks.unknown` */
@@ -86,6 +100,8 @@ async function taskOfAdapter(files: ModelFiles): Promise<{
   readonly task: Task | undefined;
   readonly labels: Labels | undefined;
   readonly count: number | undefined;
+  /** Whether it was trained to write text. */
+  readonly isWriter: boolean;
 }> {
   const source = await openAdapterFolder(files);
   const kept = await optionalJson(files, taskFileName);
@@ -98,7 +114,8 @@ async function taskOfAdapter(files: ModelFiles): Promise<{
     /(^|\.)(classifier|classifier\.out_proj|score)\.(modules_to_save\.(default\.)?)?weight$/.test(name),
   );
   const fallback = kind === 'embedding' ? taskNamed('feature-extraction') : task;
-  return { task: fallback, labels: kept === undefined ? undefined : labelsIn(kept), count: head?.shape[0] };
+  const labels = kept === undefined ? undefined : labelsIn(kept);
+  return { task: fallback, labels, count: head?.shape[0], isWriter: type === 'CAUSAL_LM' };
 }
 
 /** task.json of an adapter's folder: what its columns mean. */

@@ -22,7 +22,7 @@ export async function predictFolder(given: PredictOptions): Promise<Prediction[]
   const records = await recordsToAsk(options);
   const task = requireTask(taskOf(known, records), options.model);
   const rows = readTaskRows(task, records, true);
-  const labels = known.labels ?? task.labels(rows, undefined);
+  const labels = known.labels ?? task.labels(rows, undefined, options.problemType);
   return (await answer({ task, labels, rows }, { ...options, withLoss: false })).predictions;
 }
 

@@ -3,6 +3,7 @@ import type { RowSource, RowSelection } from '@lowrank/data';
 import { isGiven } from '@lowrank/settings';
 import type { ObjectiveName } from '@lowrank/trainer';
 import { readTaskRows, taskRecords } from '../tasks/taskRows.js';
+import type { ProblemType } from '../tasks/labels.js';
 import { labelsOfTrained } from '../tasks/labels.js';
 import type { TaskName, TaskRow } from '../tasks/task.js';
 import type { OpenTask } from './openTask.js';
@@ -12,6 +13,7 @@ export interface TaskOfRunOptions extends Pick<RowSelection, 'columns' | 'split'
   readonly model: string;
   readonly data: RowSource;
   readonly task?: TaskName | undefined;
+  readonly problemType?: ProblemType | undefined;
   readonly initAdapter?: string | undefined;
   readonly loss?: ObjectiveName | undefined;
   readonly addTokens?: readonly string[] | undefined;
@@ -33,9 +35,12 @@ export async function taskOfRun(options: TaskOfRunOptions): Promise<TaskOfRun | 
   const task = taskOf(known, records);
   if (task === undefined) return undefined;
   const rows = readTaskRows(task, records);
-  const ofRows = task.labels(rows, known.labels);
+  const ofRows = task.labels(rows, known.labels, options.problemType);
   // What has been learned has its columns.
-  const labels = adapter === undefined || known.labels === undefined ? ofRows : labelsOfTrained(known.labels, ofRows);
+  const labels =
+    adapter === undefined || known.labels === undefined
+      ? ofRows
+      : labelsOfTrained(known.labels, ofRows, options.problemType);
   return { task, labels, rows };
 }
 

@@ -1,4 +1,5 @@
 import { choice, defineSettings, setting, wholeNumber } from '@lowrank/settings';
+import { problems } from '../tasks/labels.js';
 import { taskNames } from '../tasks/task.js';
 
 /** What a model is used for, where that is not writing text. */
@@ -12,6 +13,14 @@ export const taskSettings = defineSettings(
       value: 'name',
       otherwise: 'as the model’s config, the adapter or, of an encoder, the rows say; else writing text',
       cost: true,
+    }),
+    problemType: setting({
+      schema: choice(problems),
+      help: `of text-classification: ${problems.join(', ')}`,
+      see: './tasks#text-classification',
+      value: 'name',
+      otherwise: 'as the labels are written: numbers with a point are learned as numbers, all else are names',
+      aliases: ['problem_type'],
     }),
     docStride: setting({
       schema: wholeNumber({ min: 0 }),

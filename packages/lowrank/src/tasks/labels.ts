@@ -1,7 +1,8 @@
-import { LowrankError } from '@lowrank/errors';
+import { LowrankError, shown } from '@lowrank/errors';
 
+export const problems = ['single_label_classification', 'multi_label_classification', 'regression'] as const;
 /** How a text's labels are understood, in transformers' words: `problem_type`. */
-export type ProblemType = 'single_label_classification' | 'multi_label_classification' | 'regression';
+export type ProblemType = (typeof problems)[number];
 
 /** What a head's columns mean. */
 export interface Labels {
@@ -31,8 +32,6 @@ export function problemIn(config: Readonly<Record<string, unknown>>): ProblemTyp
   return problems.find((problem) => problem === given);
 }
 
-const problems: readonly ProblemType[] = ['single_label_classification', 'multi_label_classification', 'regression'];
-
 /** The keys of a config.json that say what a head's columns mean. */
 export function labelKeys({ names, problem }: Labels, kind: string): Readonly<Record<string, unknown>> {
   if (kind === 'span' || kind === 'embedding') return {};
@@ -41,6 +40,13 @@ export function labelKeys({ names, problem }: Labels, kind: string): Readonly<Re
     label2id: Object.fromEntries(names.map((name, at) => [name, at])),
     ...(kind === 'sequence' && { problem_type: problem }),
   };
+}
+
+/** What is to be said before whole numbers are learned as names; undefined where there is nothing to say. */
+export function wholeNumbersWarning({ names, problem }: Labels): string | undefined {
+  const areNumbers = names.every(isNumeric) || names.every((name, at) => name === `LABEL_${at}`);
+  if (problem !== 'single_label_classification' || names.length < 3 || !areNumbers) return undefined;
+  return `the labels are whole numbers and taken as ${names.length} names; the problem type regression learns numbers`;
 }
 
 /**
@@ -53,13 +59,34 @@ export function namesOf(given: readonly (string | number)[], known: readonly str
     known !== undefined && (typeof label === 'number' ? label < known.length : known.includes(label));
   if (known !== undefined && distinct.every(fits)) return [...known];
   const numbers = distinct.filter((label) => typeof label === 'number');
-  if (numbers.length === distinct.length) return unnamed(numbers.reduce((most, label) => Math.max(most, label + 1), 1));
-  return [...new Set(distinct.map(String))].sort();
+  if (numbers.length === distinct.length && numbers.every((label) => Number.isInteger(label) && label >= 0))
+    return unnamed(numbers.reduce((most, label) => Math.max(most, label + 1), 1));
+  const names = [...new Set(distinct.map(String))];
+  return names.every(isNumeric) ? names.sort((a, b) => Number(a) - Number(b)) : names.sort();
+}
+
+/** Whether a text is a number, as a cell of a CSV file has it. */
+export function isNumeric(text: string): boolean {
+  return /^[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?$/i.test(text.trim());
+}
+
+/** Whether a text is a number that pandas would read as a float: one with a point or an exponent. */
+export function isFloatText(text: string): boolean {
+  return isNumeric(text) && /[.e]/i.test(text);
+}
+
+/** What labels are taken for, for people. */
+export function describeLabels({ names, problem }: Labels): string {
+  if (problem === 'regression') return names.length === 1 ? 'a number each' : `${names.length} numbers each`;
+  const some = names.length > 6 ? [...names.slice(0, 5), '…'] : names;
+  const several = problem === 'multi_label_classification' ? ', any number of them each' : '';
+  return `${names.length} labels (${some.join(', ')}${several})`;
 }
 
 /** The column of a label. @throws LowrankError `tasks.label` for one that the model has no column for */
 export function labelId(label: string | number, { names }: Pick<Labels, 'names'>, where: string): number {
-  const id = typeof label === 'number' ? label : names.indexOf(label);
+  const isPlace = typeof label === 'number' && Number.isInteger(label) && label >= 0;
+  const id = isPlace ? label : names.indexOf(String(label));
   if (Number.isInteger(id) && id >= 0 && id < names.length) return id;
   throw new LowrankError({
     code: 'tasks.label',
@@ -74,7 +101,16 @@ export function labelId(label: string | number, { names }: Pick<Labels, 'names'>
  * The labels of a model that has been trained: its own; where those are numbers alone (`LABEL_0`), the names that rows
  * have for them, in order, as far as there are as many columns. Rows do not change what it has been trained for.
  */
-export function labelsOfTrained(known: Labels, ofRows: Labels): Labels {
+export function labelsOfTrained(known: Labels, ofRows: Labels, asked?: ProblemType): Labels {
+  if (asked !== undefined && known.isGuess !== true && known.problem !== asked)
+    throw new LowrankError({
+      code: 'tasks.problem',
+      what: 'what has been trained',
+      expected: `${known.problem}, for which it was trained`,
+      got: shown(asked),
+      remedy: (names) => `Leave ${names('problemType')} out.`,
+      setting: 'problemType',
+    });
   const isUnnamed = known.names.every((name, at) => name === `LABEL_${at}`);
   if (!isUnnamed || ofRows.names.length > known.names.length) return known;
   if (known.isGuess !== true && known.problem !== ofRows.problem) return known;

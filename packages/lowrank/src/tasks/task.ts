@@ -2,7 +2,7 @@ import type { EncodedRow, RecordRow, TextTokenizer } from '@lowrank/data';
 import type { HeadKind, TaskBatch, TaskModel } from '@lowrank/models';
 import type { HostTensor, Tensor } from '@lowrank/tensor';
 import type { MeasuredLoss } from '@lowrank/trainer';
-import type { Labels } from './labels.js';
+import type { Labels, ProblemType } from './labels.js';
 
 export const taskNames = [
   'text-classification',
@@ -97,8 +97,8 @@ export interface Task<Row extends TaskRow = TaskRow, Document extends TaskDocume
   matches(values: Readonly<Record<string, unknown>>): boolean;
   /** A record as a row; `asked` alone where there is nothing to compare an answer with. @throws LowrankError */
   read(record: RecordRow, options: { readonly isAsked: boolean }): Row;
-  /** What rows are labelled with. */
-  labels(rows: readonly Row[], known: Labels | undefined): Labels;
+  /** What rows are labelled with; `asked` is how they are to be understood, where that is said. */
+  labels(rows: readonly Row[], known: Labels | undefined, asked?: ProblemType): Labels;
   /** A row as the model reads it: units of documents. */
   encode(row: Row, context: TaskContext): readonly (readonly Document[])[];
   /** What the loss compares with, besides the documents themselves. */

@@ -3,23 +3,42 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
-import type { Labels } from './labels.js';
+import type { Labels, ProblemType } from './labels.js';
+import { labelsOfTrained, wholeNumbersWarning } from './labels.js';
 import { readTaskRows } from './taskRows.js';
 import type { Task } from './task.js';
 import { textClassification } from './textClassification.js';
 
+interface Learned {
+  readonly problem: string;
+  readonly names: readonly string[];
+  readonly targets: readonly number[];
+}
+
 /** Labels as a file of JSON lines writes them: what they are taken for, and the columns of the targets. */
-async function learned(
-  written: readonly string[],
-  known?: Labels,
-): Promise<{ problem: string; names: readonly string[]; targets: number[] }> {
+async function learned(written: readonly string[], known?: Labels): Promise<Learned> {
+  return learnedFrom('rows.jsonl', written.map((label) => `{"text": "a film", ${label}}`).join('\n'), { known });
+}
+
+/** The same of the cells of a CSV file. */
+function learnedCells(cells: readonly string[], given?: Given): Promise<Learned> {
+  return learnedFrom('rows.csv', ['text,label', ...cells.map((cell) => `a film,${cell}`)].join('\n'), given);
+}
+
+interface Given {
+  readonly known?: Labels | undefined;
+  readonly asked?: ProblemType;
+}
+
+async function learnedFrom(name: string, content: string, { known, asked }: Given = {}): Promise<Learned> {
   const folder = await mkdtemp(join(tmpdir(), 'labels-'));
   try {
-    const file = join(folder, 'rows.jsonl');
-    await writeFile(file, written.map((label) => `{"text": "a film", ${label}}`).join('\n'));
+    const file = join(folder, name);
+    await writeFile(file, content);
     const rows = readTaskRows(textClassification as unknown as Task, await recordsOf(file));
     const labels =
-      known ?? textClassification.labels(rows as unknown as Parameters<typeof textClassification.labels>[0], undefined);
+      known ??
+      textClassification.labels(rows as unknown as Parameters<typeof textClassification.labels>[0], undefined, asked);
     const placed = rows.map((row) => {
       const { label } = row as unknown as { label: number };
       return { document: { ids: [], types: [], fullLength: 0, label }, start: 0 };
@@ -55,4 +74,48 @@ test('names among numbers, and more or fewer numbers than columns, are errors an
   await expect(learned(['"labels": [0.5, 1.5]', '"label": 1.5'])).rejects.toThrow('expected 2 numbers, got 1.5');
   const known: Labels = { names: ['LABEL_0'], problem: 'regression' };
   await expect(learned(['"labels": [0.5, 1.5]', '"label": 1.5'], known)).rejects.toThrow('a number, got 0.5, 1.5');
+});
+
+test('a CSV column is read as pandas reads it: numbers with a point are learned, whole ones and texts are names', async () => {
+  expect(await learnedCells(['4.5', '3', '-1e1'])).toEqual({
+    problem: 'regression',
+    names: ['LABEL_0'],
+    targets: [4.5, 3, -10],
+  });
+  const stars = await learnedCells(['10', '2', '10', '1']);
+  expect(stars).toEqual({
+    problem: 'single_label_classification',
+    names: ['1', '2', '10'],
+    targets: [2, 1, 2, 0],
+  });
+  expect((await learnedCells(['4.5', 'good'])).names).toEqual(['4.5', 'good']);
+  // What was trained on such numbers reads whole ones as numbers too, and names as an error.
+  const known: Labels = { names: ['LABEL_0'], problem: 'regression' };
+  expect((await learnedCells(['3', '4'], { known })).targets).toEqual([3, 4]);
+  await expect(learnedCells(['good'], { known })).rejects.toThrow('expected a number, got "good"');
+});
+
+test('what is asked for goes before what is written', async () => {
+  const numbers = await learnedCells(['1', '5'], { asked: 'regression' });
+  expect(numbers).toEqual({ problem: 'regression', names: ['LABEL_0'], targets: [1, 5] });
+  const names = await learnedCells(['4.5', '3.0'], { asked: 'single_label_classification' });
+  expect(names).toEqual({ problem: 'single_label_classification', names: ['3.0', '4.5'], targets: [1, 0] });
+  const several = await learnedCells(['bad', 'good'], { asked: 'multi_label_classification' });
+  expect(several).toEqual({ problem: 'multi_label_classification', names: ['bad', 'good'], targets: [1, 0, 0, 1] });
+  const trained: Labels = { names: ['bad', 'good'], problem: 'single_label_classification' };
+  expect(() => labelsOfTrained(trained, trained, 'regression')).toThrow(
+    /expected single_label_classification, for which it was trained, got "regression"/,
+  );
+});
+
+test('whole numbers that are taken as names are told', () => {
+  const warning = (names: readonly string[], problem: ProblemType = 'single_label_classification') =>
+    wholeNumbersWarning({ names, problem });
+  expect(warning(['1', '2', '10'])).toContain('taken as 3 names');
+  expect(warning(['LABEL_0', 'LABEL_1', 'LABEL_2'])).toContain('taken as 3 names');
+  expect([warning(['0', '1']), warning(['a', 'b', 'c']), warning(['LABEL_0'], 'regression')]).toEqual([
+    undefined,
+    undefined,
+    undefined,
+  ]);
 });

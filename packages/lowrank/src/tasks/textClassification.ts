@@ -6,7 +6,7 @@ import type { MeasuredLoss } from '@lowrank/trainer';
 import { crossEntropy, mul, reshape, square, sub, sum } from '@lowrank/tensor';
 import { encodeTexts } from './encodeTexts.js';
 import type { Labels } from './labels.js';
-import { labelId, namesOf } from './labels.js';
+import { isFloatText, isNumeric, labelId, namesOf, unnamed } from './labels.js';
 import { binaryCrossEntropy, rightAnswers } from './losses.js';
 import { badRow, has, optionalText, textAt } from './rowKeys.js';
 import { labelScores, multiLabelScores, regressionScores } from './scores.js';
@@ -20,6 +20,8 @@ interface ClassifiedRow extends TaskRow {
   readonly label: Label | readonly Label[] | undefined;
   /** Whether the file writes a number with a point: `3.0` is 3, but no place of a label. */
   readonly hasPoint: boolean;
+  /** Whether the label is a cell of a file without types, where a number is a text too. */
+  readonly isCell: boolean;
 }
 
 interface ClassifiedDocument extends TaskDocument {
@@ -51,19 +53,20 @@ export const textClassification: Task<ClassifiedRow, ClassifiedDocument> = {
       texts,
       label,
       hasPoint: [given].flat().some((each) => each instanceof Float),
+      isCell: record.isUntyped === true,
     };
   },
 
-  labels(rows, known) {
+  labels(rows, known, asked) {
     const given = rows.flatMap(({ label }) => (label === undefined ? [] : [label]));
-    if (given.length === 0) return known ?? { names: ['LABEL_0', 'LABEL_1'], problem: 'single_label_classification' };
-    if (rows.some(({ hasPoint }) => hasPoint) || given.flat().some(isFraction)) {
+    if (given.length === 0)
+      return known ?? { names: ['LABEL_0', 'LABEL_1'], problem: asked ?? 'single_label_classification' };
+    if ((asked ?? (areNumbers(rows) ? 'regression' : undefined)) === 'regression') {
       const count = Math.max(...given.map((label) => (Array.isArray(label) ? label.length : 1)));
-      return { names: Array.from({ length: count }, (_, at) => `LABEL_${at}`), problem: 'regression' };
+      return { names: unnamed(count), problem: 'regression' };
     }
-    const problem = given.some((label) => Array.isArray(label))
-      ? 'multi_label_classification'
-      : 'single_label_classification';
+    const isSeveral = given.some((label) => Array.isArray(label));
+    const problem = asked ?? (isSeveral ? 'multi_label_classification' : 'single_label_classification');
     return { names: namesOf(given.flat(), known?.names), problem };
   },
 
@@ -133,6 +136,14 @@ export const textClassification: Task<ClassifiedRow, ClassifiedDocument> = {
   },
 };
 
+/** As pandas reads a column: numbers of which one has a point are floats, whole numbers alone are none. */
+function areNumbers(rows: readonly ClassifiedRow[]): boolean {
+  const labelled = rows.filter(({ label }) => label !== undefined);
+  if (labelled.some(({ hasPoint, label }) => hasPoint || [label].flat().some(isFraction))) return true;
+  const cells = labelled.map(({ label, isCell }) => (isCell && typeof label === 'string' ? label : ''));
+  return cells.every(isNumeric) && cells.some(isFloatText);
+}
+
 function isFraction(label: unknown): boolean {
   return typeof label === 'number' && !(Number.isInteger(label) && label >= 0);
 }
@@ -160,7 +171,8 @@ function columnsOf(label: Label | readonly Label[], labels: Labels): number[] {
 
 /** @throws LowrankError `tasks.label` for names, and for more or fewer numbers than the model has columns */
 function numbersOf(list: readonly Label[], { names }: Labels): number[] {
-  const numbers = list.filter((each) => typeof each === 'number');
+  const isNumber = (each: Label): boolean => typeof each === 'number' || isNumeric(each);
+  const numbers = list.filter(isNumber).map(Number);
   if (numbers.length === list.length && numbers.length === names.length) return numbers;
   throw new LowrankError({
     code: 'tasks.label',
