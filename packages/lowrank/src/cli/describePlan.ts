@@ -42,7 +42,7 @@ export function describePlan(report: PlanReport): string {
     ['kernels', `${report.kernels.toLocaleString('en')} per batch`],
   ];
   const lines = [
-    `${report.model} (${report.model_type}): ${how.join('; ')}`,
+    `${report.model} (${report.model_type})${report.task === null ? '' : `, ${report.task}`}: ${how.join('; ')}`,
     stepOf(report),
     '',
     ...rows.map(([name, value]) => (name === '' ? '' : `${name.padEnd(26)}${value}`)),

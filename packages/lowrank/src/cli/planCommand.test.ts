@@ -258,14 +258,20 @@ test('sizes are read as they are sold', () => {
   for (const text of ['', 'GB', '-1GB', '0', '8 bits']) expect(() => memoryFlag(text)).toThrow(/8GB/);
 });
 
-test('a task is refused by its name, and so is an encoder', async () => {
+test('a task is planned with its head; an encoder without one is an error', async () => {
   const encoder = join(golden, '../tasks/model');
-  for (const [flags, got] of [
-    [['--model', model, '--task', 'text-classification'], 'a plan with --task text-classification'],
-    [['--model', encoder], `a plan of ${encoder}: expected a run that learns to write text, got BERT, an encoder`],
-  ] as const) {
-    const outcome = await runCli(['plan', ...flags]);
-    expect([outcome.code, outcome.stderr]).toEqual([2, expect.stringContaining(got)]);
-    expect(outcome.stderr).toContain('A run with --task and --steps 1');
-  }
+  const planned = await runCli(['plan', '--model', encoder, '--task', 'token-classification', '--num-labels', '7']);
+  expect([planned.code, planned.stdout]).toEqual([0, expect.stringContaining('(bert), token-classification: lora')]);
+  const [bare, labels] = await Promise.all(
+    [[], ['--num-labels', '3']].map(async (more) => {
+      const flags = ['--model', encoder, '--task', 'text-classification', '--r', '1', '--target-modules', 'query'];
+      return (await runCli(['plan', ...flags, ...more, '--json'])).json<PlanReport>()[0];
+    }),
+  );
+  const width = readJson<{ hidden_size: number }>(join(encoder, 'config.json')).hidden_size;
+  expect(bare?.task).toBe('text-classification');
+  // A row of the classifier and its bias.
+  expect((labels?.trainable_parameters ?? 0) - (bare?.trainable_parameters ?? 0)).toBe(width + 1);
+  const outcome = await runCli(['plan', '--model', encoder]);
+  expect([outcome.code, outcome.stderr]).toEqual([2, expect.stringContaining('expected --task with it')]);
 });

@@ -1,5 +1,5 @@
 import { LowrankError } from '@lowrank/errors';
-import { anyOf } from '@lowrank/settings';
+import { anyOf, wholeNumber } from '@lowrank/settings';
 import type { Command } from 'commander';
 import { commonConfigs } from '../jobs/planning/commonConfigs.js';
 import { planFineTune } from '../jobs/planning/plan.js';
@@ -11,7 +11,7 @@ import { planCommonTables, planMethods, planTables } from '../settings/planTable
 import { taskNames } from '../tasks/task.js';
 import { describePlan } from './describePlan.js';
 import type { Speaker } from './io.js';
-import { choiceFlag } from './numbers.js';
+import { choiceFlag, numberFlag } from './numbers.js';
 import { addSettingFlags } from './settingFlags.js';
 
 export interface PlanFlags extends PlanOptions {
@@ -43,7 +43,16 @@ export function addPlanFlags(command: Command): Command {
       `${planDtypes.join(', ')}: of frozen weights that are not quantized (default: the config's)`,
       choiceFlag('--dtype', planDtypes),
     )
-    .option('--task <name>', 'refused: plans do not know tasks', choiceFlag('--task', taskNames))
+    .option(
+      '--task <name>',
+      `${taskNames.join(', ')} (default: what the config's class is for, else writing text)`,
+      choiceFlag('--task', taskNames),
+    )
+    .option(
+      '--num-labels <n>',
+      'labels of the head (default: those that the config names, else 2)',
+      numberFlag('--num-labels', wholeNumber({ min: 1 })),
+    )
     .option('--memory <size>', 'room for all of it, such as 8GB or 7.5GiB', memoryFlag)
     .addHelpText(
       'after',

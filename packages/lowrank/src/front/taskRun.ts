@@ -31,19 +31,12 @@ export async function readTaskRun(model: TaskTraining, options: RunOptions, hook
   const { batchSize = 8, gradientAccumulation = 1, packing = true, shuffle, seed, validation, resume } = options;
   if (validation !== undefined && options.evalData !== undefined) throw bothGiven();
   const { open } = model;
-  const { task, labels, module } = open;
   const all = partsOfRows(model.rows, options.parts);
   const cut = validation === undefined ? undefined : cutTaskRows(all, validationCut(validation));
   const context = contextOf(model, options);
   const units = await readUnits(model, { rows: cut?.train ?? all, part: 'train', context, hooks });
-  const perUnit = Math.max(...units.map(({ documents }) => documents.length));
-  const slots = batchSize * perUnit;
-  const layOut = (step: readonly TaskUnit[]): TaskMicroBatch[] =>
-    groups(step, batchSize).flatMap((part) =>
-      (packing ? chunked(part, Math.max(mostPacked, ...part.map(({ ids }) => ids.length))) : [part]).map((chunk) =>
-        layOutTask(chunk, { task, labels, model: module, packed: packing, slots }),
-      ),
-    );
+  const slots = slotsOf(units, batchSize);
+  const layOut = (step: readonly TaskUnit[]): TaskMicroBatch[] => layOutStep(open, step, { batchSize, packing, slots });
   const sampled = (state?: SamplerState) =>
     batches(units, {
       batchSize: batchSize * gradientAccumulation,
@@ -52,7 +45,7 @@ export async function readTaskRun(model: TaskTraining, options: RunOptions, hook
       state,
       layout: (step) => layOut(step as readonly TaskUnit[]),
     });
-  const loss: LossFunction<string> = (inputs) => task.loss(module, taskBatchOf(inputs), inputs, labels);
+  const loss = taskLoss(open);
   return {
     documents: memoryRows({ rows: units }),
     known: units,
@@ -72,6 +65,29 @@ export async function readTaskRun(model: TaskTraining, options: RunOptions, hook
     },
     close: () => Promise.resolve(),
   };
+}
+
+/** Documents that a micro-batch of so many rows has room for. */
+export function slotsOf(units: readonly TaskUnit[], batchSize: number): number {
+  return batchSize * Math.max(...units.map(({ documents }) => documents.length));
+}
+
+/** The micro-batches of a step. */
+export function layOutStep(
+  { task, labels, module }: Pick<OpenTask, 'task' | 'labels' | 'module'>,
+  step: readonly TaskUnit[],
+  { batchSize, packing, slots }: { readonly batchSize: number; readonly packing: boolean; readonly slots: number },
+): TaskMicroBatch[] {
+  return groups(step, batchSize).flatMap((part) =>
+    (packing ? chunked(part, Math.max(mostPacked, ...part.map(({ ids }) => ids.length))) : [part]).map((chunk) =>
+      layOutTask(chunk, { task, labels, model: module, packed: packing, slots }),
+    ),
+  );
+}
+
+/** The loss of a batch of a task, as training counts it. */
+export function taskLoss({ task, labels, module }: Pick<OpenTask, 'task' | 'labels' | 'module'>): LossFunction<string> {
+  return (inputs) => task.loss(module, taskBatchOf(inputs), inputs, labels);
 }
 
 async function evaluationRows({ open }: TaskTraining, options: RunOptions): Promise<TaskRow[] | undefined> {

@@ -6,7 +6,6 @@ import {
   lookAtRemote,
   modelFileNames,
   openWeights,
-  outlineModel,
   parseHubId,
   readJson,
   storedCodes,
@@ -61,10 +60,9 @@ export async function checkFit(source: ModelSource, options: FitOptions = {}): P
   const { device: wanted = 'auto', signal, ...plan } = options;
   const files = await filesOf(source, signal);
   const config = await readJson(files, 'config.json');
-  const { shape } = outlineModel(config, { name: files.name });
   const codes = await storedCodes(files);
   const dtype = codes === undefined ? await dtypeOf(files) : undefined;
-  const run = plannedRun({ dtype, ...plan }, { name: files.name, config, codes }, shape.maxPositions);
+  const run = plannedRun({ dtype, ...plan }, { name: files.name, config, codes });
   const device = await planDeviceHere(wanted);
   const cost = await planRun(run, device);
   const { freeBytes } = await storageState();

@@ -22,3 +22,9 @@ export function encodeTexts(
   const { ids, types } = tokenizer.assemble(a, b);
   return { ids, types, fullLength: whole + around };
 }
+
+/** A document of so many tokens, whichever they are. */
+export function blankDocument(length: number): TaskDocument {
+  const zeros = Array.from({ length }, () => 0);
+  return { ids: zeros, types: zeros, fullLength: length };
+}

@@ -14,7 +14,7 @@ import {
 } from '@lowrank/tensor';
 import type { TaskBatch, TaskModel } from '@lowrank/models';
 import { meanOf } from '@lowrank/models';
-import { encodeTexts } from './encodeTexts.js';
+import { blankDocument, encodeTexts } from './encodeTexts.js';
 import { rightAnswers } from './losses.js';
 import { has, optionalText, textAt } from './rowKeys.js';
 import type { Task, TaskDocument, TaskRow } from './task.js';
@@ -53,6 +53,8 @@ export const featureExtraction: Task<PairRow> = {
   encode: ({ texts }, context) => [
     texts.flatMap((text): TaskDocument[] => (text === undefined ? [] : [encodeTexts([text, undefined], context)])),
   ],
+
+  outline: (length) => [blankDocument(length), blankDocument(length)],
 
   targets({ placed, slots }) {
     const pairs = Math.ceil(slots / 2);

@@ -2,6 +2,7 @@ import type { TextSpan } from '@lowrank/data';
 import type { Tensor } from '@lowrank/tensor';
 import { add, crossEntropy, embedding, mul, permute, reshape, sub } from '@lowrank/tensor';
 import { bucketLength } from '@lowrank/data';
+import { blankDocument } from './encodeTexts.js';
 import { badRow, has, textAt } from './rowKeys.js';
 import { answerF1, plainAnswer } from './scores.js';
 import type { Prediction, Task, TaskDocument, TaskRow } from './task.js';
@@ -76,6 +77,8 @@ export const questionAnswering: Task<AskedRow, AskedDocument> = {
       if (from + room >= text.length) return parts;
     }
   },
+
+  outline: (length) => [{ ...blankDocument(length), inside: [0, length], spans: [], answer: [0, 0] }],
 
   targets({ placed, slots }) {
     const width = bucketLength(Math.max(1, ...placed.map(({ document: { ids } }) => ids.length)));

@@ -101,6 +101,8 @@ export interface Task<Row extends TaskRow = TaskRow, Document extends TaskDocume
   labels(rows: readonly Row[], known: Labels | undefined, asked?: ProblemType): Labels;
   /** A row as the model reads it: units of documents. */
   encode(row: Row, context: TaskContext): readonly (readonly Document[])[];
+  /** The documents of a row whose texts have so many tokens each, with answers: what a plan lays out. */
+  outline?(length: number): readonly Document[];
   /** What the loss compares with, besides the documents themselves. */
   targets(layout: TargetLayout<Document>): Readonly<Record<string, HostTensor>>;
   /** What a batch of such documents counts as in a mean. */

@@ -10,6 +10,9 @@ export interface TaskMicroBatch extends Batch<string> {
   readonly weight: number;
   readonly tokens: number;
   readonly rows: number;
+  /** B and T. */
+  readonly batch: number;
+  readonly length: number;
   /** B·T. */
   readonly size: number;
   readonly placed: readonly Placed[];
@@ -78,6 +81,8 @@ export function layOutTask(units: readonly TaskUnit[], options: TaskLayoutOption
     weight: task.weight(documents),
     tokens: documents.reduce((sum, document) => sum + document.ids.length, 0),
     rows: new Set(units.map(({ row }) => row)).size,
+    batch,
+    length: width,
     size,
     placed,
   };

@@ -76,7 +76,7 @@ test('names among numbers, and more or fewer numbers than columns, are errors an
   await expect(learned(['"labels": [0.5, 1.5]', '"label": 1.5'], known)).rejects.toThrow('a number, got 0.5, 1.5');
 });
 
-test('a CSV column is read as pandas reads it: numbers with a point are learned, whole ones and texts are names', async () => {
+test('a CSV column is read as pandas does: numbers with a point are learned, others and texts are names', async () => {
   expect(await learnedCells(['4.5', '3', '-1e1'])).toEqual({
     problem: 'regression',
     names: ['LABEL_0'],

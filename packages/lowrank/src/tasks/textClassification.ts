@@ -4,7 +4,7 @@ import { LowrankError, shown } from '@lowrank/errors';
 import type { HostTensor } from '@lowrank/tensor';
 import type { MeasuredLoss } from '@lowrank/trainer';
 import { crossEntropy, mul, reshape, square, sub, sum } from '@lowrank/tensor';
-import { encodeTexts } from './encodeTexts.js';
+import { blankDocument, encodeTexts } from './encodeTexts.js';
 import type { Labels } from './labels.js';
 import { isFloatText, isNumeric, labelId, namesOf, unnamed } from './labels.js';
 import { binaryCrossEntropy, rightAnswers } from './losses.js';
@@ -71,6 +71,8 @@ export const textClassification: Task<ClassifiedRow, ClassifiedDocument> = {
   },
 
   encode: ({ texts, label }, context) => [[{ ...encodeTexts(texts, context), label }]],
+
+  outline: (length) => [{ ...blankDocument(length), label: 0 }],
 
   targets({ placed, slots, labels }): Readonly<Record<string, HostTensor>> {
     const { names, problem } = labels;

@@ -1,4 +1,5 @@
 import { crossEntropy } from '@lowrank/tensor';
+import { blankDocument } from './encodeTexts.js';
 import { labelId, namesOf } from './labels.js';
 import { rightAnswers } from './losses.js';
 import { badRow, has } from './rowKeys.js';
@@ -62,6 +63,14 @@ export const tokenClassification: Task<TaggedRow, TaggedDocument> = {
     const places = firsts.map((at) => (at < 0 || at >= kept.length ? -1 : start + at));
     return [[{ ids, types, firsts: places, tags, fullLength: text.length + around }]];
   },
+
+  outline: (length) => [
+    {
+      ...blankDocument(length),
+      firsts: Array.from({ length }, (_, at) => at),
+      tags: Array.from({ length }, () => 0),
+    },
+  ],
 
   targets({ placed, size, labels }) {
     const data = new Int32Array(size).fill(-100);

@@ -1,29 +1,26 @@
-import { LowrankError } from '@lowrank/errors';
 import { contenderNamed, lora, methodNamed } from '@lowrank/methods';
-import { findFamily, outlineModel } from '@lowrank/models';
 import { checkOwners } from '../../settings/checkOptions.js';
 import { planTables } from '../../settings/planTables.js';
 import { readModelConfig } from './planConfig.js';
-import type { NamedConfig, PlanOptions } from './plannedRun.js';
+import type { PlanOptions } from './plannedRun.js';
 import { plannedRun } from './plannedRun.js';
 import { planDevice } from './planDevice.js';
 import { variantsOf } from './planFit.js';
 import type { PlanReport } from './planReport.js';
-import { planRun } from './planRun.js';
+import { outlined, planRun } from './planRun.js';
 
 /**
  * What a fine-tuning run would need, from its compiled plan: no weights, no GPU, no estimate.
  *
- * @throws LowrankError `cli.config` (no such config), `cli.conflict` (options that exclude each other; a task), and
+ * @throws LowrankError `cli.config` (no such config), `cli.conflict` (options that exclude each other), and
  * what the models, adapters and compiler throw
  */
 export async function planFineTune(options: PlanOptions): Promise<PlanReport> {
   // A plan has always had a rank, for whichever method.
   checkOwners(planTables, options.method ?? 'lora', { ...options, r: undefined });
   const model = await readModelConfig(options);
-  refuseTask(options, model);
-  const { shape, defaultTargets } = outlineModel(model.config, { name: model.name });
-  const run = plannedRun(options, model, shape.maxPositions);
+  const run = plannedRun(options, model);
+  const { shape, defaultTargets } = outlined(run, { name: model.name });
   const device = await planDevice(options.device ?? 'auto');
   const cost = await planRun(run, device);
   const memory = options.memory ?? device.memoryBytes;
@@ -36,6 +33,7 @@ export async function planFineTune(options: PlanOptions): Promise<PlanReport> {
     model: model.name,
     model_type: shape.modelType,
     parameters: cost.parameters,
+    task: run.task?.task.name ?? null,
     method: run.method,
     r: hasRank ? run.r : null,
     target_modules: targets === undefined ? null : [targets].flat(),
@@ -61,19 +59,4 @@ export async function planFineTune(options: PlanOptions): Promise<PlanReport> {
     fits: fits ?? null,
     variants: fits === false && memory !== undefined ? await variantsOf(run, device, memory) : [],
   };
-}
-
-/** A plan traces the loss of texts, and the batches of these. @throws LowrankError `cli.conflict` */
-function refuseTask({ task }: PlanOptions, { name, config }: NamedConfig): void {
-  const family = findFamily(config['model_type']);
-  if (task === undefined && family?.isEncoder !== true) return;
-  throw new LowrankError({
-    code: 'cli.conflict',
-    what: (names) => (task === undefined ? `a plan of ${name}` : `a plan with ${names('task')} ${task}`),
-    expected: 'a run that learns to write text',
-    got: task === undefined ? `${family?.name ?? ''}, an encoder` : 'a task',
-    remedy: (names) =>
-      `Plans do not know tasks. A run with ${names('task')} and ${names('steps')} 1 says its time and what it trains.`,
-    setting: 'task',
-  });
 }

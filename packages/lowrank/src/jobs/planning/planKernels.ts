@@ -1,4 +1,3 @@
-import { outlineModel } from '@lowrank/models';
 import { portableProfile, portableSpec, lowerPlan } from '@lowrank/webgpu';
 import type { DeviceProfile, KernelDispatch } from '@lowrank/webgpu';
 import { plannedRun } from './plannedRun.js';
@@ -33,10 +32,9 @@ export async function planKernels({
   ...options
 }: PlanKernelsOptions): Promise<PlannedKernel[]> {
   const model = await readModelConfig(options);
-  const { shape } = outlineModel(model.config, { name: model.name });
   const spec = portableSpec(commonLimits, { profile });
   const device = { name: 'a GPU', spec, memoryBytes: undefined };
-  const { plans } = await planRun(plannedRun(options, model, shape.maxPositions), device);
+  const { plans } = await planRun(plannedRun(options, model), device);
   return distinct(plans.flatMap((plan) => lowerPlan(plan, { profile })));
 }
 

@@ -1,4 +1,5 @@
 import type { QuantizationSettings } from '@lowrank/quant';
+import type { TaskName } from '../../tasks/task.js';
 import type { Variant } from './planFit.js';
 import type { PlannedRun, RunCost } from './planRun.js';
 
@@ -9,6 +10,8 @@ import type { PlannedRun, RunCost } from './planRun.js';
 export interface PlanReport {
   readonly model: string;
   readonly model_type: string;
+  /** null of a run that learns to write text. */
+  readonly task: TaskName | null;
   readonly parameters: number;
   readonly method: PlannedRun['method'];
   readonly r: number | null;

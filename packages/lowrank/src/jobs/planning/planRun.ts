@@ -1,8 +1,8 @@
 import type { EncodedRow, ExampleGroup, PreferenceBatch, PreferenceExample, TokenBatch } from '@lowrank/data';
 import { largestBatches, preferenceBatches, withVirtualTokens } from '@lowrank/data';
-import { contenderNamed } from '@lowrank/methods';
-import type { CausalModel, OutlineOptions } from '@lowrank/models';
-import { outlineModel } from '@lowrank/models';
+import { contenderNamed, methodNamed } from '@lowrank/methods';
+import type { OutlineOptions, TaskModel, TextModel } from '@lowrank/models';
+import { CausalModel, outlineModel, outlineTaskModel } from '@lowrank/models';
 import type { QuantizationSettings } from '@lowrank/quant';
 import { QuantizedLinear } from '@lowrank/quant';
 import type { RandomState, Tensor } from '@lowrank/tensor';
@@ -10,10 +10,13 @@ import type { PersistentData, Plan } from '@lowrank/tensor/backend';
 import { scalar } from '@lowrank/tensor';
 import { planMemory } from '@lowrank/tensor/backend';
 import { sourceOf } from '@lowrank/tensor/op';
-import type { LossFunction, ObjectiveName, OptimizerName, PlannedStep } from '@lowrank/trainer';
+import type { Batch, LossFunction, ObjectiveName, OptimizerName, PlannedStep } from '@lowrank/trainer';
 import { accumulatedGradient, objectiveNamed, planTrainStep } from '@lowrank/trainer';
 import type { PlanMethod, PlanMethodOptions } from '../../settings/planTables.js';
-import { asOpenModel, asTraining } from '../openModel.js';
+import { asOpenedModel, asOpenModel, asTraining } from '../openModel.js';
+import type { OpenTask } from '../openTask.js';
+import { headOf } from '../openTask.js';
+import { plannedTask } from './plannedTask.js';
 import type { PlanDevice } from './planDevice.js';
 import { applyMethod } from '../methodRun.js';
 
@@ -36,11 +39,25 @@ export interface PlannedRun extends Omit<PlanMethodOptions, 'r' | 'trainableToke
   readonly optimizer: OptimizerName;
   /** Default sft. */
   readonly loss?: ObjectiveName | undefined;
+  /** What the model is used for, where that is not writing text. */
+  readonly task?: Pick<OpenTask, 'task' | 'labels'> | undefined;
   readonly quantization?: QuantizationSettings | undefined;
   /** Of the matrices that the base has in codes already, by path. */
   readonly codes?: OutlineOptions['codes'];
   /** Of the matrices that are neither trained nor quantized. */
   readonly dtype: (typeof planDtypes)[number];
+}
+
+/** A micro-batch of `batch` sequences of `length` positions. */
+export interface PlannedBatch extends Batch<string> {
+  readonly batch: number;
+  readonly length: number;
+}
+
+/** What a step is computed from, and how. */
+export interface RunWork {
+  readonly microBatches: readonly PlannedBatch[];
+  readonly loss: LossFunction<string>;
 }
 
 /** What a run needs, from its compiled plan. Bytes are exact: those that the run allocates on the device. */
@@ -72,7 +89,7 @@ export interface RunCost {
   /** Kernel launches of a batch's plan. */
   readonly steps: number;
   /** The micro-batches of a step. */
-  readonly microBatches: readonly TokenBatch[];
+  readonly microBatches: readonly PlannedBatch[];
   readonly plans: readonly Plan[];
 }
 
@@ -83,21 +100,29 @@ export interface RunCost {
  * @throws LowrankError what outlineModel, the adapters and the compiler throw
  */
 export async function planRun(run: PlannedRun, { spec }: PlanDevice): Promise<RunCost> {
-  const { config, name, quantization, checkpointing, optimizer } = run;
+  const { name, quantization, checkpointing, optimizer } = run;
   const outline: OutlineOptions = { dtype: run.dtype, name };
-  const whole = outlineModel(config, outline);
-  const module = outlineModel(config, { ...outline, quantization, codes: run.codes });
+  const whole = outlined(run, outline);
+  const module = outlined(run, { ...outline, quantization, codes: run.codes });
   const frozen = frozenWeights(module);
-  const model = asOpenModel(name, module);
-  const applied = await applyMethod(model, contenderNamed(run.method).method, { ...run, baseModel: name, seed: 0 });
+  const model = asOpenedModel(name, module);
+  const method = contenderNamed(run.method).method;
+  const applied = await applyMethod(model, method, { ...run, task: undefined, baseModel: name, seed: 0 });
+  const trained = new Set<unknown>(applied.parameters.map(({ parameter }) => parameter));
+  const isPut = methodNamed(method).saves !== 'model';
+  // A head begins on the host.
+  const heads = module instanceof CausalModel ? [] : Object.keys(module.head.modules);
+  const put = (isPut ? sizes(module, trained) : [])
+    .filter(([path]) => !heads.some((head) => path.startsWith(`${head}.`)))
+    .map(([, tensor]) => sourceOf(tensor));
   const random: RandomState = {
     seed: scalar(0, { dtype: 'u32', name: 'seed' }),
     step: scalar(0, { dtype: 'u32', name: 'rngStep' }),
   };
-  const microBatches = microBatchesOf(run, module);
+  const { microBatches, loss } = workOf(run, module, random);
   const planned = planTrainStep<string>({
     spec,
-    loss: lossOf(run, model, random),
+    loss,
     random,
     parameters: applied.parameters,
     microBatches,
@@ -112,7 +137,7 @@ export async function planRun(run: PlannedRun, { spec }: PlanDevice): Promise<Ru
       0,
     ),
     file: { bits16: applied.fileBytes('BF16'), bits32: applied.fileBytes('F32') },
-    ...costOf(planned, frozen),
+    ...costOf(planned, { frozen, put }),
     flops: planned.flops,
     steps: planned.plans[0]?.steps.length ?? 0,
     microBatches,
@@ -120,14 +145,25 @@ export async function planRun(run: PlannedRun, { spec }: PlanDevice): Promise<Ru
   };
 }
 
-function lossOf(
-  { loss = 'sft' }: PlannedRun,
-  model: ReturnType<typeof asOpenModel>,
-  random: RandomState,
-): LossFunction<string> {
+/** The model of a run without its weights, with the head of its task. */
+export function outlined(
+  { config, task }: Pick<PlannedRun, 'config' | 'task'>,
+  options: OutlineOptions,
+): CausalModel | TaskModel {
+  return task === undefined ? outlineModel(config, options) : outlineTaskModel(config, headOf(task), options);
+}
+
+function workOf(run: PlannedRun, module: CausalModel | TaskModel, random: RandomState): RunWork {
+  if (module instanceof CausalModel)
+    return { microBatches: microBatchesOf(run, module), loss: lossOf(run, module, random) };
+  if (run.task === undefined) throw new TypeError('a head without a task');
+  return plannedTask(run, { ...run.task, module }, random);
+}
+
+function lossOf({ loss = 'sft' }: PlannedRun, module: CausalModel, random: RandomState): LossFunction<string> {
   const objective = objectiveNamed(loss);
-  if (objective.rows === 'sft') return model.trainingLoss(random) as LossFunction<string>;
-  return (inputs) => asTraining(random, undefined, () => objective.loss(model.module, inputs, {}));
+  if (objective.rows === 'sft') return asOpenModel('', module).trainingLoss(random) as LossFunction<string>;
+  return (inputs) => asTraining(random, undefined, () => objective.loss(module, inputs, {}));
 }
 
 /** The same of pairs, or of judged rows and as many mismatched ones: two documents of the greatest length for each. */
@@ -187,9 +223,9 @@ function microBatchesOf(run: PlannedRun, { shape: { vocabularySize }, virtualTok
   });
 }
 
-/** Each parameter of a model once. */
-function sizes(model: CausalModel): [path: string, tensor: Tensor][] {
-  const seen = new Set<unknown>();
+/** Each parameter of a model once, but for some. */
+function sizes(model: TextModel, but: ReadonlySet<unknown> = new Set()): [path: string, tensor: Tensor][] {
+  const seen = new Set<unknown>(but);
   return [...model.namedParameters()].flatMap(([path, parameter]): [string, Tensor][] => {
     if (seen.has(parameter)) return [];
     seen.add(parameter);
@@ -198,16 +234,22 @@ function sizes(model: CausalModel): [path: string, tensor: Tensor][] {
 }
 
 /** What the weights are, before training moves any of them. */
-function frozenWeights(model: CausalModel): Map<PersistentData, 'quantized' | 'weights'> {
+function frozenWeights(model: TextModel): Map<PersistentData, 'quantized' | 'weights'> {
   const codes = new Set<Tensor>();
   for (const [, module] of model.namedModules())
     if (module instanceof QuantizedLinear) module.matrix.parts.forEach((part) => codes.add(part));
   return new Map(sizes(model).map(([, tensor]) => [sourceOf(tensor), codes.has(tensor) ? 'quantized' : 'weights']));
 }
 
+interface FrozenWeights {
+  readonly frozen: ReadonlyMap<PersistentData, 'quantized' | 'weights'>;
+  /** Those that are put on the device as they are loaded; of all others those that a step reads are there. */
+  readonly put: readonly PersistentData[];
+}
+
 function costOf(
   { plans, vectors }: PlannedStep,
-  frozen: ReadonlyMap<PersistentData, 'quantized' | 'weights'>,
+  { frozen, put }: FrozenWeights,
 ): Pick<RunCost, 'bytes' | 'largestBuffer'> {
   const memory = planMemory(plans);
   const trained = new Set<PersistentData>(vectors.map(({ parameters }) => sourceOf(parameters)));
@@ -238,12 +280,16 @@ function costOf(
             : 'other');
     bytes[kind] += size;
   }
+  // What is loaded lies on the device, whether a step reads it or not: a pooler beside a mean of hidden states.
+  const read = new Set([...memory.sources.keys()].map(wholeOf));
+  const unread = put.filter((source) => !read.has(source));
+  for (const source of unread) bytes[frozen.get(source) ?? 'weights'] += source.bytes;
   // A batch's own gradients lie among the intermediates.
   const gradients = 4 * vectors.reduce((total, { size }) => total + size, 0);
   bytes.gradients += gradients;
   bytes.activations = memory.arenaBytes - gradients;
   const largestBuffer = Math.max(...plans.flatMap(({ buffers }) => buffers.map((buffer) => buffer.bytes)));
-  return { bytes: { ...bytes, peak: memory.bytes }, largestBuffer };
+  return { bytes: { ...bytes, peak: memory.bytes + unread.reduce((sum, each) => sum + each.bytes, 0) }, largestBuffer };
 }
 
 /** A tensor that is too large for one binding lies in pieces. */

@@ -11,7 +11,8 @@ import type { TaskName } from '../../tasks/task.js';
 import { quantizationOf } from '../quantization.js';
 import type { QuantizationOptions } from '../quantization.js';
 import type { PlannedRun } from './planRun.js';
-import { planDtypes } from './planRun.js';
+import { taskOfPlan } from './plannedTask.js';
+import { outlined, planDtypes } from './planRun.js';
 
 type Config = Readonly<Record<string, unknown>>;
 
@@ -36,8 +37,10 @@ export interface PlanOptions extends PlanMethodOptions, Pick<CommonOptions, Batc
   /** Of frozen matrices that are not quantized. Default: the config's, else bf16. */
   readonly dtype?: PlannedRun['dtype'];
   readonly device?: DeviceName;
-  /** Refused: plans are of runs that write text. */
+  /** Default: what the config's class is for. */
   readonly task?: TaskName | undefined;
+  /** Labels of its head. Default: those that the config names, else 2. */
+  readonly numLabels?: number | undefined;
   /** Bytes that all may take: WebGPU does not report a GPU's memory. */
   readonly memory?: number;
 }
@@ -45,12 +48,11 @@ export interface PlanOptions extends PlanMethodOptions, Pick<CommonOptions, Batc
 /** The settings of a plan where nothing is given, where they are not those of a run. */
 export const planDefaults = { r: 8, batchSize: 1, maxLength: 1024 } as const;
 
-/** A run as its options and its model say it. */
-export function plannedRun(
-  options: PlanOptions,
-  { name, config, codes }: NamedConfig,
-  maxPositions: number,
-): PlannedRun {
+/** A run as its options and its model say it. @throws LowrankError what taskOfPlan and outlineModel throw */
+export function plannedRun(options: PlanOptions, model: NamedConfig): PlannedRun {
+  const { name, config, codes } = model;
+  const task = taskOfPlan(options, model);
+  const { maxPositions } = outlined({ config, task }, { name }).shape;
   const { method = 'lora', trainableTokens, quantization, doubleQuantization } = options;
   // Beside codes there are tables, which are numbers in memory.
   const { dtype = codes === undefined ? dtypeIn(config) : 'f32' } = options;
@@ -61,6 +63,7 @@ export function plannedRun(
     ...run,
     config,
     name,
+    task,
     method,
     dtype,
     trainableTokens: idsAlone(trainableTokens),
