@@ -44,6 +44,8 @@ export interface BackendSpec {
     readonly elementwiseInstructions: number;
     /** matmul takes `+ h·u` and `+ addend`. */
     readonly matmulEpilogue: boolean;
+    /** Ops that declare `absorbScale` multiply what they write by a scalar; else that is a launch of its own. */
+    readonly outputScale: boolean;
   };
   /** Scratch memory of one kernel launch, in bytes; 0 for most. */
   workspaceBytes(op: KernelName, inputs: readonly Spec[], outputs: readonly Spec[], attrs: object): number;

@@ -87,6 +87,11 @@ export interface Op<Name extends string, Attrs extends object> {
   alias?(attrs: Attrs): number;
   /** Attributes that spare the work for outputs nobody uses. */
   prune?(attrs: Attrs, used: readonly boolean[]): Attrs;
+  /**
+   * The attributes of this op with its output multiplied by one number, which becomes its last input; undefined where
+   * its kernels cannot.
+   */
+  absorbScale?(attrs: Attrs): Attrs | undefined;
   /** Floating-point operations, multiply and add counted apart. */
   flops?(inputs: readonly Spec[], attrs: Attrs): number;
 }

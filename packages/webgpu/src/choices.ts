@@ -48,11 +48,16 @@ const productForms = {
   tile64: { kind: 'tile', tm: 8, tn: 8, wx: 8, wy: 8, bk: 16 },
   /** Few columns: LoRA's first product. */
   tall: { kind: 'tile', tm: 2, tn: 4, wx: 2, wy: 32, bk: 16 },
+  /** The same of fewer rows: twice the workgroups, in place of two parts of k and a second dispatch for their sum. */
+  short: { kind: 'tile', tm: 1, tn: 4, wx: 2, wy: 32, bk: 16 },
   /** Few rows. */
   wide: { kind: 'tile', tm: 1, tn: 8, wx: 8, wy: 8, bk: 16 },
   /** A handful of rows times a matrix stored [n, k], as in generation: 16 threads a column. */
   vector: { kind: 'vector', tm: 4, tn: 1, wx: 16, wy: 4, bk: 4 },
 } as const satisfies Record<string, ProductForm>;
+
+/** Workgroups that fill a device: a CPU's few cores need a handful, a GPU hundreds. */
+const fillingGroups = { software: 8, gpu: 128 };
 
 /** The form of a product, and how often its sums are split. */
 export function chooseProduct(size: ProductSize, { profile, tuning }: ChoiceContext): ProductChoice {
@@ -64,7 +69,7 @@ function bestForm(size: ProductSize, { tier }: DeviceProfile): ProductForm {
   if (tier === 'registers') return registerForm(size);
   const { batch, m, n, transposeB } = size;
   if (m <= 4 && transposeB) return productForms.vector;
-  if (n <= 8) return productForms.tall;
+  if (n <= 8) return batch * Math.ceil(m / 64) < fillingGroups.gpu ? productForms.short : productForms.tall;
   if (m <= 8) return productForms.wide;
   const bigTiles = Math.ceil(m / 64) * Math.ceil(n / 64) * batch;
   return m >= 64 && n >= 64 && bigTiles >= 64 ? productForms.tile64 : productForms.tile32;
@@ -83,9 +88,6 @@ function forcedForm(size: ProductSize, kind: NonNullable<KernelTuning['matmul']>
   if (kind === 'bigTile') return tile64;
   return size.n <= 8 ? tall : size.m <= 8 ? wide : tile32;
 }
-
-/** Workgroups that fill a device: a CPU's few cores need a handful, a GPU hundreds. */
-const fillingGroups = { software: 8, gpu: 128 };
 
 function splitsOf({ batch, m, n, k }: ProductSize, form: ProductForm, { profile, tuning }: ChoiceContext): number {
   if (form.kind === 'vector') return 1;

@@ -48,7 +48,7 @@ export function backendSpec(
     maxBindingBytes: limits.maxStorageBufferBindingSize,
     maxOperands: limits.maxStorageBuffersPerShaderStage,
     separateReadWrite: true,
-    fusion: { elementwiseInstructions, matmulEpilogue },
+    fusion: { elementwiseInstructions, matmulEpilogue, outputScale: matmulEpilogue },
     workspaceBytes: (op, inputs, outputs, attrs) => kernel(op).workspace(inputs, outputs, attrs, { profile, tuning }),
   };
 }

@@ -216,10 +216,11 @@ export function softCapped(x: Tensor, softcap: number): Tensor {
 }
 
 /**
- * Rows per chunk: at most 256 and about 16 MiB of logits, and at most half of all rows; always a multiple of 64, so
- * that a chunk starts at an aligned place of its buffer.
+ * Rows per chunk: about 64 MiB of logits, so that a large table is read seldom, and at most an eighth of all rows, so
+ * that a chunk stays small beside the batch; always a multiple of 64, so that it starts at an aligned place of its
+ * buffer.
  */
 export function defaultChunkRows(count: number, vocabulary: number): number {
-  const budget = Math.min(256, (16 * 2 ** 20) / (4 * vocabulary), count / 2);
+  const budget = Math.min((64 * 2 ** 20) / (4 * vocabulary), count / 8);
   return Math.max(64, 64 * Math.floor(budget / 64));
 }

@@ -22,12 +22,14 @@ export interface MatmulAttrs {
   readonly lowRank?: 'nt' | 'nn' | undefined;
   /** `+ c`: 'full' when c is [M, N] (batched as the result is), 'row' when it is [N]. Put there by the compiler. */
   readonly addend?: 'full' | 'row' | undefined;
+  /** `s·(a·b)`, before the addend: s is the last input, one number. Put there by the compiler. */
+  readonly scaled?: boolean | undefined;
 }
 
 /**
- * y = a·b (+ h·u) (+ c), accumulated in f32.
+ * y = a·b (+ h·u) (+ c), or s·(a·b) (+ c), accumulated in f32.
  *
- * Inputs: a, b, then h and u where `lowRank` is set, then c where `addend` is set. a and b are matrices, or both carry
+ * Inputs: a, b, then h and u where `lowRank` is set, then c where `addend` is set, then s where `scaled` is. a and b are matrices, or both carry
  * the same leading batch axis ([batch, M, K]·[batch, K, N]; no low-rank part then). a is f32; b is dense f32, f16 or
  * bf16, or a plain matrix in another operand encoding (`encoding.ts`), whose parts then stand in b's place. An encoding
  * is a matter of the tile load (and of the panel packing on the CPU), never another op.
@@ -62,13 +64,13 @@ export const matmulOp = defineOp<'matmul', MatmulAttrs>({
     return [needA === true ? da() : undefined, needB === true ? db() : undefined];
   },
   reference({ inputs, inputSpecs, outputs: [y], attrs }) {
-    const { a, b: parts, h, u, addend: c } = matmulOperands(inputs, attrs);
+    const { a, b: parts, h, u, addend: c, scale: [scale = NaN] = [1] } = matmulOperands(inputs, attrs);
     const b = attrs.encoding === undefined ? parts[0] : decode(attrs.encoding, parts);
     if (a === undefined || b === undefined || y === undefined) return;
     const { batch = 1, m, n, k, rank } = matmulSizes(inputSpecs, attrs);
     for (let at = 0; at < batch * m * n; at++) {
       const [which, row, column] = [Math.floor(at / (m * n)), Math.floor(at / n) % m, at % n];
-      let total = attrs.addend === undefined ? 0 : (c?.[attrs.addend === 'row' ? column : at] ?? NaN);
+      let total = 0;
       for (let i = 0; i < k; i++) {
         const left = a[which * m * k + (attrs.transposeA ? i * m + row : row * k + i)];
         const right = b[which * n * k + (attrs.transposeB ? column * k + i : i * n + column)];
@@ -77,9 +79,13 @@ export const matmulOp = defineOp<'matmul', MatmulAttrs>({
       for (let i = 0; i < rank; i++)
         total +=
           (h?.[row * rank + i] ?? NaN) * (u?.[attrs.lowRank === 'nt' ? column * rank + i : i * n + column] ?? NaN);
-      y[at] = total;
+      y[at] = total * scale + (attrs.addend === undefined ? 0 : (c?.[attrs.addend === 'row' ? column : at] ?? NaN));
     }
   },
+  absorbScale: (attrs) =>
+    attrs.lowRank === undefined && attrs.addend === undefined && attrs.scaled !== true
+      ? { ...attrs, scaled: true }
+      : undefined,
   inPlace: ({ encoding, lowRank, addend }) =>
     addend === 'full' ? [[1 + encodingParts(encoding) + (lowRank === undefined ? 0 : 2), 0]] : [],
   flops(inputs, attrs) {
@@ -95,16 +101,18 @@ export interface MatmulOperands<T> {
   readonly h: T | undefined;
   readonly u: T | undefined;
   readonly addend: T | undefined;
+  readonly scale: T | undefined;
 }
 
 /** The operands of a matmul by name, out of the list in which the op holds them. */
 export function matmulOperands<T>(
   [a, ...rest]: readonly T[],
-  { encoding, lowRank, addend }: MatmulAttrs,
+  { encoding, lowRank, addend, scaled }: MatmulAttrs,
 ): MatmulOperands<T> {
   const b = rest.splice(0, encodingParts(encoding));
   const [h, u] = lowRank === undefined ? [] : rest.splice(0, 2);
-  return { a, b, h, u, addend: addend === undefined ? undefined : rest[0] };
+  const [c] = addend === undefined ? [] : rest.splice(0, 1);
+  return { a, b, h, u, addend: c, scale: scaled === true ? rest[0] : undefined };
 }
 
 /** The sizes of a product, checked; `batch` is undefined for plain matrices, `rank` 0 without a low-rank part. */
@@ -112,7 +120,7 @@ export function matmulSizes(
   inputs: readonly Spec[],
   attrs: MatmulAttrs,
 ): { batch: number | undefined; m: number; n: number; k: number; rank: number } {
-  const { a, b: parts, h, u, addend: c } = matmulOperands(inputs, attrs);
+  const { a, b: parts, h, u, addend: c, scale } = matmulOperands(inputs, attrs);
   const { encoding } = attrs;
   const shown =
     inputs.map(({ shape, dtype }) => `${dtype}${showShape(shape)}`).join(' · ') + ` with ${JSON.stringify(attrs)}`;
@@ -146,6 +154,7 @@ export function matmulSizes(
   }
   if (c !== undefined && sizeOf(c.shape) !== (attrs.addend === 'row' ? n : (batched ? (a.shape[0] ?? 1) : 1) * m * n))
     fail('an addend of the result’s size');
+  if (scale !== undefined && (h !== undefined || sizeOf(scale.shape) !== 1)) fail('a scale of one number, and no h·u');
   return { batch: batched ? a.shape[0] : undefined, m, n, k, rank };
 }
 

@@ -1,5 +1,6 @@
 import type { BackendSpec, Plan } from '../backend.js';
 import type { Trace } from '../trace.js';
+import { absorbScale } from './absorbScale.js';
 import { fuseElementwise } from './fuseElementwise.js';
 import { fuseMatmul } from './fuseMatmul.js';
 import { layOut } from './layout.js';
@@ -15,13 +16,14 @@ export interface BuildPlanOptions {
 
 /**
  * From a trace to a plan: lowering with common-subexpression removal, dead-code removal, large tensors cut by rows,
- * matmul epilogues, elementwise fusion, layout (packs, in-place updates), placement. A pure function of the trace and
+ * scales into what they multiply, matmul epilogues, elementwise fusion, layout (packs, in-place updates), placement. A pure function of the trace and
  * the backend's spec: it needs no device and no data.
  */
 export function buildPlan(trace: Trace, spec: BackendSpec, { fusion = true }: BuildPlanOptions = {}): Plan {
   const program = lower(trace);
   removeDead(program);
   splitRows(program, spec);
+  if (fusion && spec.fusion.outputScale) absorbScale(program);
   if (fusion && spec.fusion.matmulEpilogue) fuseMatmul(program);
   if (fusion && spec.fusion.elementwiseInstructions > 1) fuseElementwise(program, spec);
   removeDead(program);

@@ -74,11 +74,17 @@ function fuseSum({ left, right, out }: { left: Value; right: Value; out: Value }
     if (kind !== undefined)
       return {
         attrs: { ...(product.attrs as MatmulAttrs), addend: kind },
-        inputs: [...product.inputs, other],
+        inputs: withAddend(product, other),
         absorbed: [product],
       };
   }
   return undefined;
+}
+
+/** The addend's place is before the scale. */
+function withAddend({ inputs, attrs }: Instruction, addend: Value): Value[] {
+  const before = (attrs as MatmulAttrs).scaled === true ? -1 : inputs.length;
+  return [...inputs.slice(0, before), addend, ...inputs.slice(before)];
 }
 
 function addendKind(product: Instruction, addend: Value, out: Value): 'full' | 'row' | undefined {
@@ -128,6 +134,8 @@ function joinLowRank(main: Instruction, small: Instruction): Fused | undefined {
     rank <= maxRank &&
     rank < sizes.k &&
     !thin.transposeA &&
+    attrs.scaled !== true &&
+    thin.scaled !== true &&
     u.spec.dtype === 'f32' &&
     h.spec.shape.length === 2;
   if (!fits || (attrs.addend !== undefined && thin.addend !== undefined)) return undefined;

@@ -45,6 +45,7 @@ function productOf({ inputs, outputs, attrs }: KernelStep<MatmulAttrs>): Product
     h,
     u,
     addend: added,
+    scale,
   } = matmulOperands(inputs, attrs);
   if (a === undefined || b === undefined) throw new TypeError('matmul lacks an operand');
   return {
@@ -63,10 +64,11 @@ function productOf({ inputs, outputs, attrs }: KernelStep<MatmulAttrs>): Product
         ? undefined
         : { h, u, rank, transposeU: lowRank === 'nt' },
     addend: addend === undefined || added === undefined ? undefined : { value: added, kind: addend },
+    scale,
   };
 }
 
-/** The second pass of split K: partial sums in a fixed order, then the addend. */
+/** The second pass of split K: partial sums in a fixed order, then the scale and the addend. */
 function sumParts(options: {
   label: string;
   product: Product;
@@ -75,7 +77,7 @@ function sumParts(options: {
   context: KernelContext;
 }): KernelDispatch {
   const {
-    product: { batch, m, n, out, addend },
+    product: { batch, m, n, out, addend, scale },
     splits,
     workspace,
     context,
@@ -87,6 +89,7 @@ function sumParts(options: {
   const [count, width] = [shader.size('total', total), shader.size('width', n / unit)];
   const partial = shader.read('partial', workspace, type);
   const added = addend === undefined ? undefined : shader.read('addend', addend.value, type);
+  const times = scale === undefined ? '' : ` * ${shader.scalar('scale', scale)}`;
   const c = shader.write('c', out, type);
   const workgroups = grid(Math.ceil(total / 64));
   const plus = added === undefined ? '' : ` + ${added}[${addend?.kind === 'row' ? `index % ${width}` : 'index'}]`;
@@ -94,7 +97,7 @@ function sumParts(options: {
   if (index >= ${count}) { return; }
   var sum = ${partial}[index];
   for (var part = 1u; part < ${splits}u; part++) { sum += ${partial}[part * ${count} + index]; }
-  ${c}[index] = sum${plus};
+  ${c}[index] = sum${times}${plus};
 }
 `;
   return shader.launch({ label: `${options.label} sum of ${splits} parts`, body, workgroups });

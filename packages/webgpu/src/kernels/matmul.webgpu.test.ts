@@ -112,6 +112,23 @@ describe.each(bothTiers)('matmul, %s kernels', (tier) => {
     );
   });
 
+  it('scales what it sums, before the addend', async () => {
+    const cases = [
+      { size: [5, 7, 9], addend: undefined },
+      { size: [40, 36, 64], addend: 'full' },
+      { size: [1, 40, 32], addend: 'row' },
+      // In parts, whose sum is scaled.
+      { size: [8, 24, 2048], addend: 'row' },
+    ] as const;
+    await Promise.all(
+      cases.map(({ size: [m, n, k], addend }) => {
+        const test = product([m, n, k], { transposeB: true, scaled: true, addend });
+        const added = addend === undefined ? [] : [randomInput(addend === 'row' ? [n] : [m, n], 6)];
+        return check({ ...test, inputs: [...test.inputs, ...added, randomInput([], 7)] }, k);
+      }),
+    );
+  });
+
   it('writes over its addend', async () => {
     const cases = [
       [6, 10, 7],

@@ -24,6 +24,8 @@ export interface OutputTile {
   readonly vector: boolean;
   /** WGSL of the first element of this batch (and part). */
   readonly base: string;
+  /** WGSL that multiplies a result, or nothing. */
+  readonly times: string;
   readonly addend: { readonly name: string; readonly kind: 'full' | 'row'; readonly base: string } | undefined;
 }
 
@@ -40,7 +42,7 @@ export interface Bound {
 }
 
 /**
- * Binds everything a product reads and writes. With split K the result is the workspace and the addend waits for the
+ * Binds everything a product reads and writes. With split K the result is the workspace; scale and addend wait for the
  * second pass.
  */
 export function bindProduct(
@@ -121,7 +123,7 @@ function lowRankPhase(
 
 function bindTarget(
   shader: Shader,
-  { n, out, addend, batch }: Product,
+  { n, out, addend, scale, batch }: Product,
   { workspace, split }: { workspace: Slice | undefined; split: boolean },
 ): OutputTile {
   const vector = n % 4 === 0;
@@ -129,12 +131,19 @@ function bindTarget(
   if (split) {
     if (workspace === undefined) throw new TypeError('split K without workspace');
     const name = shader.write('partial', workspace, type);
-    return { name, vector, base: '(part * BATCH + batch) * M * N', addend: undefined };
+    return { name, vector, base: '(part * BATCH + batch) * M * N', times: '', addend: undefined };
   }
   const name = shader.write('c', out, type);
   const base = stride(batch, 'M * N');
-  if (addend === undefined) return { name, vector, base, addend };
-  return { name, vector, base, addend: { name: shader.read('addend', addend.value, type), kind: addend.kind, base } };
+  const times = scale === undefined ? '' : ` * ${shader.scalar('scale', scale)}`;
+  if (addend === undefined) return { name, vector, base, times, addend };
+  return {
+    name,
+    vector,
+    base,
+    times,
+    addend: { name: shader.read('addend', addend.value, type), kind: addend.kind, base },
+  };
 }
 
 function bindWeight(shader: Shader, { b, encoding, batch, k, n, transposeB }: Product, table: TablePlace): Matrix {
@@ -164,12 +173,12 @@ export function storeFour(
   const from = addend?.kind === 'row' ? col : place(addend?.base ?? '');
   if (target.vector) {
     const plus = addend === undefined ? '' : ` + ${addend.name}[(${from}) / 4u]`;
-    return `if (${col} < N) { ${target.name}[(${at}) / 4u] = ${value}${plus}; }`;
+    return `if (${col} < N) { ${target.name}[(${at}) / 4u] = ${value}${target.times}${plus}; }`;
   }
   return [0, 1, 2, 3]
     .map((lane) => {
       const plus = addend === undefined ? '' : ` + ${addend.name}[${from} + ${lane}u]`;
-      return `if (${col} + ${lane}u < N) { ${target.name}[${at} + ${lane}u] = (${value})[${lane}]${plus}; }`;
+      return `if (${col} + ${lane}u < N) { ${target.name}[${at} + ${lane}u] = (${value})[${lane}]${target.times}${plus}; }`;
     })
     .join('\n    ');
 }

@@ -4,7 +4,7 @@ import { chooseProduct } from '../../choices.js';
 import type { ChoiceContext, ProductChoice, ProductSize } from '../../choices.js';
 
 /**
- * A matrix product as every tier of the kernel sees it: C[b] = A[b]·B[b] + H·U + addend, [m,k]·[k,n] once read the
+ * A matrix product as every tier of the kernel sees it: C[b] = s·(A[b]·B[b] + H·U) + addend, [m,k]·[k,n] once read the
  * right way round.
  */
 export interface Product {
@@ -23,6 +23,8 @@ export interface Product {
   readonly out: Operand;
   readonly lowRank: LowRank | undefined;
   readonly addend: Addend | undefined;
+  /** s, one number. */
+  readonly scale: Operand | undefined;
 }
 
 /** `+ h·u`: h is [m, rank], u is [rank, n] or, transposed, [n, rank]. */

@@ -99,5 +99,5 @@ function store(target: OutputTile, m: number): string {
     target.vector ? `${name}[(${index}) / 4u][(${index}) % 4u]` : `${name}[${index}]`;
   const from = addend?.kind === 'row' ? 'col' : place(addend?.base ?? '');
   const plus = addend === undefined ? '' : ` + ${cell(addend.name, from)}`;
-  return `${cell(target.name, at)} = sums[lane * ${m}u + i]${plus};`;
+  return `${cell(target.name, at)} = sums[lane * ${m}u + i]${target.times}${plus};`;
 }
