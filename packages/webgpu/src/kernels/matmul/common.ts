@@ -178,7 +178,8 @@ export function storeFour(
   return [0, 1, 2, 3]
     .map((lane) => {
       const plus = addend === undefined ? '' : ` + ${addend.name}[${from} + ${lane}u]`;
-      return `if (${col} + ${lane}u < N) { ${target.name}[${at} + ${lane}u] = (${value})[${lane}]${target.times}${plus}; }`;
+      const result = `(${value})[${lane}]${target.times}${plus}`;
+      return `if (${col} + ${lane}u < N) { ${target.name}[${at} + ${lane}u] = ${result}; }`;
     })
     .join('\n    ');
 }
