@@ -29,11 +29,10 @@ export interface MatmulAttrs {
 /**
  * y = a·b (+ h·u) (+ c), or s·(a·b) (+ c), accumulated in f32.
  *
- * Inputs: a, b, then h and u where `lowRank` is set, then c where `addend` is set, then s where `scaled` is. a and b are
- * matrices, or both carry
- * the same leading batch axis ([batch, M, K]·[batch, K, N]; no low-rank part then). a is f32; b is dense f32, f16 or
- * bf16, or a plain matrix in another operand encoding (`encoding.ts`), whose parts then stand in b's place. An encoding
- * is a matter of the tile load (and of the panel packing on the CPU), never another op.
+ * Inputs: a, b, then h and u where `lowRank` is set, then c where `addend` is set, then s where `scaled` is. a and b
+ * are matrices, or both carry the same leading batch axis ([batch, M, K]·[batch, K, N]; no low-rank part then). a is
+ * f32; b is dense f32, f16 or bf16, or a plain matrix in another operand encoding (`encoding.ts`), whose parts then
+ * stand in b's place. An encoding is a matter of the tile load (and of the panel packing on the CPU), never another op.
  */
 export const matmulOp = defineOp<'matmul', MatmulAttrs>({
   name: 'matmul',
