@@ -1,6 +1,6 @@
 /**
  * `node bench/judge.mjs [--chips m1,ampere] [--methods lora,qlora] [--keep]` Compiles every kernel of a training step
- * of SmolLM2-135M (LoRA r = 8 on all linear layers, 8×512), in the tiers portable and subgroups, with the compilers of
+ * of SmolLM2-135M (LoRA r = 8 on all linear layers, 8×512), in every tier that a GPU reaches, with the compilers of
  * real GPUs, and prints what they say: registers, spills, and how many warps fit. Exits with 1 where a kernel does not
  * compile, spills to memory, or fits fewer warps than in results/judge.json, which --keep writes anew. Build first. The
  * compilers are Mesa's, set up by ../shared/gpu-judges (LOWRANK_JUDGES elsewhere); without them it says so, and exits
@@ -12,7 +12,7 @@ import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
-import { profileOf } from '@lowrank/webgpu';
+import { profileOf, tiers } from '@lowrank/webgpu';
 import { planKernels } from 'lowrank/node';
 import { chips, familyOf, readFigures } from './lib/judgeFigures.mjs';
 
@@ -30,13 +30,18 @@ const { values } = parseArgs({
 
 /** Each distinct kernel for a chip once. @returns {Promise<import('lowrank/node').PlannedKernel[]>} */
 async function kernelsFor(chip) {
-  const { vendor, lanes } = chips[chip];
-  const adapter = { vendor, architecture: '', device: '', description: '', software: false, features: ['subgroups'] };
-  const gpu = { ...adapter, subgroupMinSize: lanes, subgroupMaxSize: lanes };
+  const { vendor, lanes, matrices } = chips[chip];
+  const features = ['subgroups', 'shader-f16', 'subgroup-size-control', 'chromium-experimental-subgroup-matrix'];
+  const adapter = { vendor, architecture: '', device: '', description: '', software: false, features };
+  const gpu = {
+    ...adapter,
+    ...lanes,
+    subgroupMatrices: matrices.map((size) => ({ ...size, operand: 'f16', sum: 'f32' })),
+  };
   const step = { config: 'SmolLM2-135M', targetModules: 'all-linear', batchSize: 8, maxLength: 512 };
   const byCode = new Map();
   for (const method of values.methods.split(','))
-    for (const tier of ['portable', 'subgroups'])
+    for (const tier of tiers.filter((name) => name !== 'registers' && (name !== 'matrices' || matrices.length > 0)))
       for (const kernel of await planKernels({ ...step, method, profile: profileOf(gpu, { tier }) }))
         byCode.set(kernel.code, kernel);
   return [...byCode.values()];
@@ -102,7 +107,7 @@ if (setup.status !== 0) {
   console.log(`THE COMPILERS OF REAL GPUS WERE NOT ASKED: they cannot be set up here\n${setup.stderr}`);
   process.exit(0);
 }
-console.log(`the kernels of a step of SmolLM2-135M, ${values.methods}, tiers portable and subgroups`);
+console.log(`the kernels of a step of SmolLM2-135M, ${values.methods}, in every tier`);
 const scratch = mkdtempSync(join(tmpdir(), 'judge-'));
 const before = existsSync(kept) ? JSON.parse(readFileSync(kept, 'utf8')) : {};
 const results = { ...before };

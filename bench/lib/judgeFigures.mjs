@@ -1,6 +1,7 @@
 const amd = {
   vendor: 'amd',
-  lanes: 32,
+  lanes: { subgroupMinSize: 32, subgroupMaxSize: 64 },
+  matrices: [{ m: 16, n: 16, k: 16 }],
   registers: 'VGPRs',
   warps: 'Subgroups per SIMD',
   cycles: 'Latency',
@@ -9,7 +10,11 @@ const amd = {
 };
 const nvidia = {
   vendor: 'nvidia',
-  lanes: 32,
+  lanes: { subgroupMinSize: 32, subgroupMaxSize: 32 },
+  matrices: [
+    { m: 16, n: 16, k: 16 },
+    { m: 16, n: 8, k: 16 },
+  ],
   unit: 'NVIDIA, warps an SM',
   registers: 'Number of GPRs',
   warps: 'Max warps/SM',
@@ -26,7 +31,8 @@ export const chips = {
   blackwell: nvidia,
   m1: {
     vendor: 'apple',
-    lanes: 32,
+    lanes: { subgroupMinSize: 32, subgroupMaxSize: 32 },
+    matrices: [],
     unit: 'Apple, threads a core',
     registers: 'GPRs',
     warps: 'Threads',
@@ -36,7 +42,8 @@ export const chips = {
   },
   a740: {
     vendor: 'qualcomm',
-    lanes: 64,
+    lanes: { subgroupMinSize: 64, subgroupMaxSize: 64 },
+    matrices: [],
     unit: 'Qualcomm, waves a core',
     registers: 'Registers used',
     warps: 'Max Waves Per Core',

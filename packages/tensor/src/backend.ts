@@ -1,4 +1,5 @@
 import type { DeviceBuffer, DeviceMemory } from './memory.js';
+import type { Precision } from './precision.js';
 import type { Spec } from './spec.js';
 import type { KernelName } from './ops/index.js';
 
@@ -39,6 +40,8 @@ export interface BackendSpec {
   readonly maxOperands: number;
   /** No kernel may read one slice of a buffer and write another slice of the same buffer. */
   readonly separateReadWrite: boolean;
+  /** What matrix products round their operands to; default `f32`: nothing. */
+  readonly precision?: Precision;
   readonly fusion: {
     /** Longest fused elementwise program; 1 turns the fusion off. */
     readonly elementwiseInstructions: number;

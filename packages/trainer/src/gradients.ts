@@ -1,10 +1,11 @@
 import type { Backend } from '@lowrank/tensor';
-import { grad, mul, toFloat32 } from '@lowrank/tensor';
+import { mul, toFloat32 } from '@lowrank/tensor';
 import type { TrainedParameter } from '@lowrank/nn';
 import type { Batch, LossFunction, TokenInput } from './batch.js';
 import { lossOver } from './batch.js';
 import type { Execution } from './execution.js';
 import { makeRunnable } from './execution.js';
+import { gradientScaleFor, scaledGrad } from './gradientScale.js';
 
 /** Options of `gradients`: one batch, and the parameters whose gradients are wanted. */
 export interface GradientsRequest<Name extends string = TokenInput> {
@@ -30,9 +31,11 @@ export async function parameterGradients<Name extends string = TokenInput>({
     backend,
     (inputs) => {
       const total = mul(lossOver(loss)(inputs).loss, 1 / (batch.weight ?? 1));
-      const gradients = grad(
+      const up = gradientScaleFor(batch.weight ?? 1);
+      const gradients = scaledGrad(
         total,
         parameters.map(({ parameter }) => parameter.tensor),
+        backend.spec.precision === 'mixed' ? { up, down: 1 / up } : undefined,
       );
       return Object.fromEntries(gradients.map((gradient, at) => [String(at), gradient]));
     },

@@ -37,7 +37,7 @@ export function planTrainStep<Name extends string = TokenInput>({
   ...options
 }: PlanStepOptions<Name>): PlannedStep {
   const vectors = outlineParameters(parameters, spec, options);
-  const traces = new StepTraces(options, vectors);
+  const traces = new StepTraces(options, vectors, spec.precision);
   const [first, second] = microBatches;
   if (first !== undefined && second === undefined) {
     const whole = planFunction((inputs) => traces.whole(inputs), inputSpecs(first.inputs), spec);

@@ -1,4 +1,5 @@
 import { choice, defineSettings, either, number, setting, toggle, wholeNumber } from '@lowrank/settings';
+import { precisions } from '@lowrank/tensor/backend';
 import { nanRules } from './nanRules.js';
 import { spikeRules } from './spikes.js';
 import { optimizerNamed, optimizers } from './optimizers/index.js';
@@ -169,6 +170,17 @@ export const trainingSettings = defineSettings(
       value: 'steps',
       otherwise: 'never; 20 with --on-spike rollback',
       changeable: true,
+    }),
+    /** What matrix products round their operands to. */
+    precision: setting({
+      schema: choice(precisions),
+      help:
+        'f32, or mixed: matrix products of 16-bit operands with f32 sums, on the GPU’s matrix units where it has them; ' +
+        'all else, adapters and optimizer included, stays f32',
+      see: './devices#precision',
+      value: 'name',
+      otherwise: 'f32',
+      aliases: ['fp16', 'mixed_precision', 'half_precision'],
     }),
     neftuneAlpha: setting({
       schema: number({ min: 0 }),

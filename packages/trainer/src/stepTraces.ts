@@ -1,9 +1,11 @@
 import type { RandomState, Tensor } from '@lowrank/tensor';
-import { add, assign, grad, mul, persistent, reshape, scalar, where, sqrt, tensor } from '@lowrank/tensor';
+import { add, assign, mul, persistent, reshape, scalar, where, sqrt, tensor } from '@lowrank/tensor';
+import type { Precision } from '@lowrank/tensor/backend';
 import { packAt, scope, sourceOf } from '@lowrank/tensor/op';
 import { withCheckpointing } from '@lowrank/nn';
 import type { LossFunction, MeasuredLoss, TokenInput } from './batch.js';
 import { lossOver } from './batch.js';
+import { gradientScaleFor, scaledGrad } from './gradientScale.js';
 import type { OptimizerOptions } from './optimizer.js';
 import { stepScalars, updateParameters } from './optimizer.js';
 import type { FlatVector } from './parameters.js';
@@ -42,7 +44,12 @@ interface StepParts extends MeasuredLoss {
 /** The functions that a training step compiles, and the state they share: everything of a step but the device. */
 export class StepTraces<Name extends string> {
   readonly optimizer = stepScalars();
-  readonly lossScale = scalar(1, { name: 'lossScale' });
+  private readonly lossScale = scalar(1, { name: 'lossScale' });
+  /** Of gradients on their way through operands of 16 bits. */
+  private readonly gradientScale = {
+    up: scalar(1, { name: 'gradientScale' }),
+    down: scalar(1, { name: 'gradientUnscale' }),
+  };
   /** 0 for the first micro-batch of a step, which overwrites what the accumulators held; 1 for the others. */
   readonly carry = scalar(0, { name: 'carry' });
   private readonly health = tensor([1], [], { name: 'health' });
@@ -51,16 +58,25 @@ export class StepTraces<Name extends string> {
   constructor(
     private readonly options: StepOptions<Name>,
     readonly vectors: readonly FlatVector[],
+    private readonly precision: Precision = 'f32',
   ) {}
+
+  /** Sets what the loss of a step is divided by: the weight of all its micro-batches. */
+  setWeight(weight: number): void {
+    this.lossScale.value = 1 / weight;
+    this.gradientScale.up.value = gradientScaleFor(weight);
+    this.gradientScale.down.value = 1 / gradientScaleFor(weight);
+  }
 
   /** Loss, measures and flat gradients of one micro-batch, divided by the weight of the whole step. */
   gradients(inputs: Inputs): StepParts {
     const { loss: lossOf, checkpointing = false } = this.options;
     const given = withCheckpointing(checkpointing, () => lossOver(lossOf)(inputs));
     const loss = mul(given.loss, this.lossScale);
-    const all = grad(
+    const all = scaledGrad(
       loss,
       this.vectors.flatMap(({ views }) => views),
+      this.precision === 'mixed' ? this.gradientScale : undefined,
     );
     let next = 0;
     const gradients = this.vectors.map(({ segments, size, shape }) => {

@@ -100,7 +100,7 @@ class FlatTrainStep<Name extends string> implements TrainStep<Name> {
     readonly vectors: readonly FlatVector[],
   ) {
     const { backend } = options;
-    this.traces = new StepTraces(options, vectors);
+    this.traces = new StepTraces(options, vectors, backend.spec.precision);
     this.whole = makeRunnable(backend, (inputs) => this.traces.whole(inputs), options);
     this.accumulate = makeRunnable(backend, (inputs) => this.traces.accumulate(inputs), options);
     this.update = makeRunnable(backend, () => this.traces.update(), options);
@@ -120,7 +120,7 @@ class FlatTrainStep<Name extends string> implements TrainStep<Name> {
     this.steps++;
     // The bias correction is of the updates that there were.
     setStepScalars(this.traces.optimizer, this.steps - this.skipped, { ...this.options, learningRate });
-    this.traces.lossScale.value = 1 / totalWeight(microBatches);
+    this.traces.setWeight(totalWeight(microBatches));
     const { rngStep } = this;
     const [first, second] = microBatches;
     let outputs;
@@ -170,7 +170,7 @@ class FlatTrainStep<Name extends string> implements TrainStep<Name> {
         views.map((view, at) => [view.node, `the parameter ${segments[at]?.name} itself`] as const),
       ),
     );
-    this.traces.lossScale.value = 1 / totalWeight(microBatches);
+    this.traces.setWeight(totalWeight(microBatches));
     this.rngStep = rngStep;
     const fn = (traced: Record<string, Tensor>): Record<string, Tensor> => {
       const { loss, gradients } = this.traces.gradients(traced);

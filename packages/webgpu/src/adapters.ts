@@ -2,6 +2,16 @@ import { defaultLimits } from './constants.js';
 import type { LimitName, Limits } from './constants.js';
 import { dawn } from './dawn.js';
 
+/** Subgroup matrices that an adapter multiplies: [m,k]·[k,n], all lanes of a subgroup together. */
+export interface SubgroupMatrices {
+  readonly m: number;
+  readonly n: number;
+  readonly k: number;
+  /** WGSL's names of the element types of operands and sums: `f16`, `f32`, … */
+  readonly operand: string;
+  readonly sum: string;
+}
+
 /** What is known of an adapter, as plain data. */
 export interface AdapterDescription {
   readonly vendor: string;
@@ -14,6 +24,8 @@ export interface AdapterDescription {
   readonly limits: Limits;
   readonly subgroupMinSize: number | undefined;
   readonly subgroupMaxSize: number | undefined;
+  /** Absent where the adapter tells of none. */
+  readonly subgroupMatrices?: readonly SubgroupMatrices[];
 }
 
 /** The part of GPUAdapterInfo that distinguishes software adapters from real ones; `adapterType` is Dawn's. */
@@ -49,7 +61,29 @@ export function describeGpuAdapter(adapter: GPUAdapter): AdapterDescription {
     limits: readLimits(adapter.limits),
     subgroupMinSize: sizes.subgroupMinSize,
     subgroupMaxSize: sizes.subgroupMaxSize,
+    subgroupMatrices: matricesOf(info),
   };
+}
+
+/** Chromium's part of GPUAdapterInfo on subgroup matrices. */
+interface MatrixInfo {
+  readonly subgroupMatrixConfigs?: Iterable<{
+    readonly componentType: string;
+    readonly resultComponentType: string;
+    readonly M: number;
+    readonly N: number;
+    readonly K: number;
+  }>;
+}
+
+function matricesOf(info: GPUAdapterInfo & MatrixInfo): SubgroupMatrices[] {
+  return [...(info.subgroupMatrixConfigs ?? [])].map(({ componentType, resultComponentType, M, N, K }) => ({
+    m: M,
+    n: N,
+    k: K,
+    operand: componentType,
+    sum: resultComponentType,
+  }));
 }
 
 export function readLimits(limits: GPUSupportedLimits): Limits {

@@ -36,8 +36,9 @@ export class WebgpuBackend implements Backend {
     options: WebgpuBackendOptions = {},
   ) {
     this.#store = new BufferStore(device);
-    const { features } = device;
-    this.profile = profileOf(device.adapter, { features, tier: options.tier ?? tierOfEnvironment() });
+    const { features, adapter } = device;
+    const { precision, tier = tierOfEnvironment() } = options;
+    this.profile = profileOf(adapter, { features, tier, precision });
     this.#options = options;
     this.spec = backendSpec(device.limits, { ...options, profile: this.profile });
   }

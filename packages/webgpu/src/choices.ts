@@ -7,7 +7,7 @@ import type { DeviceProfile } from './profile.js';
 
 /** Choices that kernels otherwise make by adapter and shape; set by tests and by tuning. */
 export interface KernelTuning {
-  readonly matmul?: 'register' | 'tile' | 'bigTile' | 'vector';
+  readonly matmul?: 'register' | 'tile' | 'bigTile' | 'vector' | 'matrix' | 'bigMatrix';
   /** Parts of the contracted axis in split-K products; 1 turns it off. */
   readonly splitK?: number;
 }
@@ -28,9 +28,11 @@ export interface ProductSize {
   readonly encoded: boolean;
 }
 
-/** How a product is cut up: `tm`×`tn` results a thread, `wx`×`wy` threads, k in steps of `bk`. */
+/**
+ * How a product is cut up: `tm`×`tn` results a thread (a subgroup, of `matrix`), `wx`×`wy` of them, k in steps of `bk`.
+ */
 export interface ProductForm {
-  readonly kind: 'register' | 'tile' | 'vector';
+  readonly kind: 'register' | 'tile' | 'vector' | 'matrix';
   readonly tm: number;
   readonly tn: number;
   readonly wx: number;
@@ -54,6 +56,12 @@ const productForms = {
   wide: { kind: 'tile', tm: 1, tn: 8, wx: 8, wy: 8, bk: 16 },
   /** A handful of rows times a matrix stored [n, k], as in generation: 16 threads a column. */
   vector: { kind: 'vector', tm: 4, tn: 1, wx: 16, wy: 4, bk: 4 },
+  /** Four subgroups of 16×16 or of 32×32 results, in as many subgroup matrices as that takes. */
+  matrix32: { kind: 'matrix', tm: 16, tn: 16, wx: 2, wy: 2, bk: 32 },
+  matrix64: { kind: 'matrix', tm: 32, tn: 32, wx: 2, wy: 2, bk: 32 },
+  /** Few columns, and few rows. */
+  matrixTall: { kind: 'matrix', tm: 16, tn: 16, wx: 1, wy: 4, bk: 32 },
+  matrixWide: { kind: 'matrix', tm: 16, tn: 16, wx: 4, wy: 1, bk: 32 },
 } as const satisfies Record<string, ProductForm>;
 
 /** Workgroups that fill a device: a CPU's few cores need a handful, a GPU hundreds. */
@@ -69,10 +77,25 @@ function bestForm(size: ProductSize, { tier }: DeviceProfile): ProductForm {
   if (tier === 'registers') return registerForm(size);
   const { batch, m, n, transposeB } = size;
   if (m <= 4 && transposeB) return productForms.vector;
+  const bigTiles = Math.ceil(m / 64) * Math.ceil(n / 64) * batch;
+  const big = m >= 64 && n >= 64 && bigTiles >= 64;
+  if (tier === 'matrices') return matrixForm(size, big);
   if (n <= 8) return batch * Math.ceil(m / 64) < fillingGroups.gpu ? productForms.short : productForms.tall;
   if (m <= 8) return productForms.wide;
-  const bigTiles = Math.ceil(m / 64) * Math.ceil(n / 64) * batch;
-  return m >= 64 && n >= 64 && bigTiles >= 64 ? productForms.tile64 : productForms.tile32;
+  return big ? productForms.tile64 : productForms.tile32;
+}
+
+function matrixForm({ m, n }: ProductSize, big: boolean): ProductForm {
+  const { matrixTall, matrixWide, matrix32, matrix64 } = productForms;
+  return n <= 16 ? matrixTall : m <= 16 ? matrixWide : big ? matrix64 : matrix32;
+}
+
+/** What the tiles of products hold in workgroup memory. */
+export type TileElement = 'f32' | 'f16';
+
+/** What the tiles of products hold in workgroup memory: f16 in mixed precision. */
+export function tileElement({ precision }: DeviceProfile): TileElement {
+  return precision === 'mixed' ? 'f16' : 'f32';
 }
 
 function registerForm({ m, n, encoded }: ProductSize): ProductForm {
@@ -86,6 +109,7 @@ function forcedForm(size: ProductSize, kind: NonNullable<KernelTuning['matmul']>
   if (kind === 'register') return registerForm(size);
   if (kind === 'vector') return size.m <= 4 && size.transposeB ? vector : tile32;
   if (kind === 'bigTile') return tile64;
+  if (kind === 'matrix' || kind === 'bigMatrix') return matrixForm(size, kind === 'bigMatrix');
   return size.n <= 8 ? tall : size.m <= 8 ? wide : tile32;
 }
 

@@ -7,7 +7,9 @@ import { countCalls, newCounters } from './counters.js';
 import type { Counters } from './counters.js';
 import { GpuErrorLog } from './gpuErrors.js';
 import { PipelineCache } from './pipelines.js';
-import { tierFeatures, tierOfEnvironment } from './profile.js';
+import { neededFeatures, requestedFeatures, withDawnFeatures } from './deviceFeatures.js';
+import type { Precision } from '@lowrank/tensor/backend';
+import { withoutHalf } from './profile.js';
 import type { Tier } from './profile.js';
 import { subgroupsAreInOrder } from './subgroupProbe.js';
 import type { Device } from './gpuTypes.js';
@@ -25,6 +27,11 @@ export interface DeviceOptions {
    */
   readonly tier?: Tier;
   /**
+   * What matrix products round their operands to: nothing (`f32`, the default), or 16 bits (`mixed`), on the GPU's
+   * matrix units where it offers them. Fails with `webgpu.precision` where the adapter has no `shader-f16`.
+   */
+  readonly precision?: Precision;
+  /**
    * `adapter` (default) asks for all the adapter has; `default` for WebGPU's default limits and only the features that
    * `tier` needs, as the tests do.
    */
@@ -32,8 +39,6 @@ export interface DeviceOptions {
   /** Options of Dawn's `create()`, in Node only: `adapter=NAME`, `backend=vulkan`, `enable-dawn-features=a,b`. */
   readonly dawnOptions?: readonly string[];
 }
-
-const usefulFeatures = ['shader-f16', 'subgroups', 'timestamp-query'] as const;
 
 /** A WebGPU device with what the backend needs to know of it. Dispose it: the process cannot see GPU memory. */
 export class WebgpuDevice {
@@ -99,7 +104,7 @@ export class WebgpuDevice {
  * is missing in Node, when there is no adapter, and when none passes the options.
  */
 export async function requestDevice(options: DeviceOptions = {}): Promise<WebgpuDevice> {
-  const gpu = await gpuEntry(options.dawnOptions);
+  const gpu = await gpuEntry(withDawnFeatures(options.dawnOptions, options));
   const adapter = await gpu.requestAdapter({ powerPreference: options.powerPreference ?? 'high-performance' });
   if (adapter === null) {
     throw new LowrankError({
@@ -112,23 +117,24 @@ export async function requestDevice(options: DeviceOptions = {}): Promise<Webgpu
   const description = describeGpuAdapter(adapter);
   refuse(description, options);
   const wanted = options.limits === 'default' ? undefined : description;
-  const needed = featuresOf(options);
   const device = await adapter.requestDevice({
     label: 'lowrank',
-    requiredFeatures: wanted === undefined ? needed : usefulFeatures.filter((feature) => adapter.features.has(feature)),
+    requiredFeatures: requestedFeatures(adapter.features, options),
     requiredLimits: wanted === undefined ? {} : largestLimits(wanted.limits),
   });
-  const probed = device.features.has('subgroups') && (description.software ? needed.length > 0 : true);
+  const probed = device.features.has('subgroups') && (!description.software || neededFeatures(options).length > 0);
   const inOrder = !probed || (await subgroupsAreInOrder(device));
   return new WebgpuDevice(device, description, inOrder ? [] : ['subgroups']);
 }
 
-function featuresOf({ tier = tierOfEnvironment() }: DeviceOptions): GPUFeatureName[] {
-  return tier === undefined ? [] : [...tierFeatures[tier]];
-}
-
 function refuse(adapter: AdapterDescription, options: DeviceOptions): void {
-  const missing = featuresOf(options).filter((feature) => !adapter.features.includes(feature));
+  const missing = neededFeatures(options).filter((feature) => !adapter.features.includes(feature));
+  if (
+    options.precision === 'mixed' &&
+    missing.includes('shader-f16') &&
+    !(adapter.software && options.allowSoftware === false)
+  )
+    throw withoutHalf(adapterName(adapter));
   const complaint =
     adapter.software && options.allowSoftware === false
       ? 'a software adapter, which the cpu backend outruns'

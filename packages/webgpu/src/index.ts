@@ -1,5 +1,5 @@
 export { adapterName, isSoftware, listAdapters } from './adapters.js';
-export type { AdapterDescription, AdapterTraits } from './adapters.js';
+export type { AdapterDescription, AdapterTraits, SubgroupMatrices } from './adapters.js';
 export { createWebgpuBackend, WebgpuBackend } from './backend.js';
 export type { WebgpuBackendOptions } from './backend.js';
 export type { ChoiceContext, KernelTuning } from './choices.js';
@@ -10,6 +10,7 @@ export type { DeviceOptions } from './device.js';
 export type { WebgpuErrorCode } from './gpuErrors.js';
 export { defineKernel, operand } from './kernel.js';
 export type { Binding, Kernel, KernelContext, KernelEntry, KernelStep, KernelDispatch, Slice } from './kernel.js';
+export type { MatrixShape } from './matrixShape.js';
 export { describeProfile, portableProfile, profileOf, tiers } from './profile.js';
 export type { DeviceProfile, ProfileOptions, Tier } from './profile.js';
 export { grid, literal, mainHead, nonFinite, Shader } from './shader.js';

@@ -64,7 +64,7 @@ export class Shader {
   }
 
   /** Asks for a language feature, such as `subgroups`. */
-  enable(feature: 'subgroups'): void {
+  enable(feature: 'subgroups' | 'f16' | 'subgroup_size_control' | 'chromium_experimental_subgroup_matrix'): void {
     this.#features.add(feature);
   }
 
@@ -72,6 +72,9 @@ export class Shader {
     const written = new Set(this.#bound.filter((bound) => bound.written).map((bound) => bound.slice.buffer));
     const bindings: Binding[] = [];
     let declarations = [...this.#features].map((feature) => `enable ${feature};\n`).join('');
+    // WGSL's analysis cannot see that a lane's subgroup is the same for its whole subgroup.
+    if (this.#features.has('chromium_experimental_subgroup_matrix'))
+      declarations += 'diagnostic(off, chromium.subgroup_matrix_uniformity);\n';
     for (const bound of this.#bound) {
       // Another slice of a buffer that is written must be bound writable too: one buffer, one usage per dispatch.
       const access = written.has(bound.slice.buffer) ? 'read_write' : 'read';

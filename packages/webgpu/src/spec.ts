@@ -48,6 +48,7 @@ export function backendSpec(
     maxBindingBytes: limits.maxStorageBufferBindingSize,
     maxOperands: limits.maxStorageBuffersPerShaderStage,
     separateReadWrite: true,
+    precision: profile.precision,
     fusion: { elementwiseInstructions, matmulEpilogue, outputScale: matmulEpilogue },
     workspaceBytes: (op, inputs, outputs, attrs) => kernel(op).workspace(inputs, outputs, attrs, { profile, tuning }),
   };

@@ -1,7 +1,7 @@
 import type { Backend } from '@lowrank/tensor';
 import type { RolledBackEvent, SkippedEvent } from '@lowrank/trainer';
 import { chooseBackend } from '../device.js';
-import type { DeviceName } from '../device.js';
+import type { BackendNeeds, DeviceName } from '../device.js';
 import { examine } from '../jobs/doctor.js';
 import { evaluateFolder } from '../jobs/evaluate.js';
 import { evaluatePreferences } from '../jobs/evaluatePreferences.js';
@@ -52,9 +52,9 @@ import type { Progress } from './progress.js';
 export function makeActions(speaker: Speaker, onInterrupted: () => void): Actions {
   return {
     train: (flags) =>
-      withBackend(flags.device, speaker, (backend) => trainCommand({ flags, backend, speaker, onInterrupted })),
+      withBackend(flags, speaker, (backend) => trainCommand({ flags, backend, speaker, onInterrupted })),
     eval: (flags) =>
-      withBackend(flags.device, speaker, async (backend) => {
+      withBackend(flags, speaker, async (backend) => {
         checkLabels({ labels: flags.labels, metrics: flags.metric });
         if (flags.loss !== 'sft') return evaluatePreferencesCommand(flags, { backend, speaker });
         if (await taskToEvaluate({ ...flags, ...reportTo(speaker) }))
@@ -70,17 +70,15 @@ export function makeActions(speaker: Speaker, onInterrupted: () => void): Action
         speaker.result(result, describeEvaluation(result, flags.metric));
       }),
     predict: (texts, flags) =>
-      withBackend(flags.device, speaker, (backend) =>
+      withBackend(flags, speaker, (backend) =>
         predictCommand(texts, { ...flags, ...reportTo(speaker) }, { backend, speaker }),
       ),
     generate: (flags) =>
-      withBackend(flags.device, speaker, (backend) =>
+      withBackend(flags, speaker, (backend) =>
         generateCommand({ ...flags, ...reportTo(speaker) }, { backend, speaker }),
       ),
     chat: (flags) =>
-      withBackend(flags.device, speaker, (backend) =>
-        chatCommand({ ...flags, ...reportTo(speaker) }, { backend, speaker }),
-      ),
+      withBackend(flags, speaker, (backend) => chatCommand({ ...flags, ...reportTo(speaker) }, { backend, speaker })),
     async merge(flags) {
       const result = await mergeFolders({ ...flags, ...reportTo(speaker) });
       speaker.result(
@@ -95,20 +93,20 @@ export function makeActions(speaker: Speaker, onInterrupted: () => void): Action
     spectrum: (flags) => spectrumCommand(flags, speaker, reportTo(speaker)),
     convert: (flags) => convertCommand(flags, speaker, reportTo(speaker)),
     export: (flags, device, run) =>
-      withBackend(device, speaker, (backend) =>
+      withBackend({ device }, speaker, (backend) =>
         exportCommand(flags, run, { backend, speaker, events: reportTo(speaker) }),
       ),
     init: (flags) => initCommand(flags, speaker, reportTo(speaker)),
     plan: (flags) => planCommand(flags, speaker),
     quantize: (flags) => quantizeCommand({ flags, speaker, onInterrupted }),
     compare: (flags) =>
-      withBackend(flags.device, speaker, (backend) => compareCommand(flags, { backend, speaker, onInterrupted })),
+      withBackend(flags, speaker, (backend) => compareCommand(flags, { backend, speaker, onInterrupted })),
     intrinsic: (flags) =>
-      withBackend(flags.device, speaker, (backend) => intrinsicCommand(flags, { backend, speaker, onInterrupted })),
+      withBackend(flags, speaker, (backend) => intrinsicCommand(flags, { backend, speaker, onInterrupted })),
     worker: (flags) =>
-      withBackend(flags.device, speaker, (backend) => workerCommand(flags, { backend, speaker, onInterrupted })),
+      withBackend(flags, speaker, (backend) => workerCommand(flags, { backend, speaker, onInterrupted })),
     sweep: (flags) =>
-      withBackend(flags.device, speaker, (backend) => sweepCommand(flags, { backend, speaker, onInterrupted })),
+      withBackend(flags, speaker, (backend) => sweepCommand(flags, { backend, speaker, onInterrupted })),
     async doctor() {
       const findings = await examine();
       speaker.result(findings, describeFindings(findings));
@@ -181,15 +179,15 @@ function reportTo(speaker: Speaker): TransferEvents {
 }
 
 async function withBackend(
-  device: DeviceName,
+  { device, ...given }: BackendNeeds & { readonly device: DeviceName },
   speaker: Speaker,
-  job: (backend: () => Promise<Backend>) => Promise<void>,
+  job: (backend: (needs?: BackendNeeds) => Promise<Backend>) => Promise<void>,
 ): Promise<void> {
   let opened: Backend | undefined;
-  const open = async (): Promise<Backend> => {
+  const open = async (needs: BackendNeeds = {}): Promise<Backend> => {
     // Called again where a device was lost.
     opened?.dispose();
-    const { backend, note } = await chooseBackend(device);
+    const { backend, note } = await chooseBackend(device, { precision: needs.precision ?? given.precision });
     opened = backend;
     if (note !== undefined) speaker.say(note);
     speaker.say(`device: ${backend.name}, ${backend.description}`);

@@ -3,8 +3,9 @@ import { LowrankError } from '@lowrank/errors';
 import { loadCausalModel as loadNetwork, requireFile } from '@lowrank/models';
 import type { QuantizationSettings } from '@lowrank/quant';
 import type { Backend } from '@lowrank/tensor';
+import type { Precision } from '@lowrank/tensor/backend';
 import type { DeviceName } from '../device.js';
-import { chooseBackend } from '../device.js';
+import { checkPrecision, chooseBackend } from '../device.js';
 import { endIds } from './answerEnds.js';
 import type { LoadProgress } from './loadingReporter.js';
 import { loadingReporter } from './loadingReporter.js';
@@ -21,6 +22,11 @@ export interface LoadModelOptions {
   readonly device?: DeviceName | Backend | undefined;
   /** Quantizes the linear layers as they load: QLoRA's base. Default: as the model is stored. */
   readonly quantization?: QuantizationSettings['type'] | QuantizationSettings | undefined;
+  /**
+   * What matrix products round their operands to: nothing (`f32`, the default), or 16 bits (`mixed`), on the GPU's
+   * matrix units where it has them. Of a backend of your own: what it was opened with.
+   */
+  readonly precision?: Precision | undefined;
   /** A chat template in Jinja. Default: the model's own. */
   readonly template?: string | undefined;
   /** Reports how far the download (of a hub id or URL) or the loading of the weights is. */
@@ -71,7 +77,7 @@ export async function loadModel(
   const tokenizer = await readTokenizer(texts);
   for (const text of tokenizer.warnings) onWarning?.(text);
   const template = await templateOf(texts, options);
-  const { backend, owned } = await openDevice(device, onWarning);
+  const { backend, owned } = await openDevice(device, options);
   try {
     const quantization = settingsOf(options.quantization);
     const network = await loadNetwork(files, {
@@ -90,11 +96,11 @@ export async function loadModel(
 
 async function loadForTask(
   found: { readonly name: string; readonly files: ModelFiles },
-  { device = 'auto', task, labels, adapter, quantization, onWarning, onProgress }: LoadTaskOptions,
+  { device = 'auto', task, labels, adapter, quantization, precision, onWarning, onProgress }: LoadTaskOptions,
 ): Promise<TaskedModel> {
   const { loadTaskedModel } = await import('./taskedModel.js');
   const learned = adapter === undefined ? undefined : (await findFiles(adapter, 'adapter')).files;
-  const { backend, owned } = await openDevice(device, onWarning);
+  const { backend, owned } = await openDevice(device, { precision, onWarning });
   const settings = settingsOf(quantization);
   const options = { task, labels, quantization: settings, onWarning, onProgress };
   try {
@@ -118,10 +124,13 @@ async function templateOf(
 
 async function openDevice(
   device: DeviceName | Backend,
-  onWarning: LoadModelOptions['onWarning'],
+  { precision, onWarning }: Pick<LoadModelOptions, 'precision' | 'onWarning'>,
 ): Promise<{ backend: Backend; owned: boolean }> {
-  if (typeof device === 'object') return { backend: device, owned: false };
-  const { backend, note } = await chooseBackend(device);
+  if (typeof device === 'object') {
+    checkPrecision(device, precision);
+    return { backend: device, owned: false };
+  }
+  const { backend, note } = await chooseBackend(device, { precision });
   if (note !== undefined) onWarning?.(note);
   return { backend, owned: true };
 }

@@ -6,6 +6,7 @@ import type { RandomState } from '@lowrank/tensor';
 import { scalar } from '@lowrank/tensor';
 import type { TrainOptions, TrainResult, TrainSession } from '@lowrank/trainer';
 import { objectiveNamed, train } from '@lowrank/trainer';
+import { checkPrecision } from '../device.js';
 import type { PlannedPart } from '../jobs/plannedBytes.js';
 import { mayShrink, smallerBatches } from '../jobs/smallerBatches.js';
 import { applyMethod } from '../jobs/methodRun.js';
@@ -79,6 +80,7 @@ async function trainOn(
     step: scalar(0, { dtype: 'u32', name: 'rngStep' }),
   };
   const backend = await model.backend();
+  checkPrecision(backend, options.precision);
   const { method, applied } = learned;
   const { betweenSteps } = hooks;
   const writer = isTask(model) ? undefined : model.open;

@@ -211,7 +211,7 @@ async function trainingModel(
   if (task !== undefined) return taskModel(options, task);
   const chosen = methodNamed(options.method ?? 'lora');
   if (options.addTokens !== undefined) checkKeepsTables(chosen);
-  const backend = backendOnce(options.backend);
+  const backend = backendOnce(options.backend, options);
   const texts = await tokenizerFiles(options.model, options.initAdapter);
   const read = options.tokenizer ?? (await readTokenizer(texts));
   // The trainer lays trained weights out itself, from the host.

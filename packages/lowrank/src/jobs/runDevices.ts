@@ -1,5 +1,5 @@
 import type { Backend } from '@lowrank/tensor';
-import type { BackendOrOpener } from '../device.js';
+import type { BackendNeeds, BackendOrOpener } from '../device.js';
 import type { FineTuneFolderOptions } from './fineTuneOptions.js';
 import type { MeteredBackend } from './meteredBackend.js';
 import { meteredBackend } from './meteredBackend.js';
@@ -14,8 +14,11 @@ export class RunDevices {
   constructor({ backend, autoBatch = false }: Pick<FineTuneFolderOptions, 'backend' | 'autoBatch'>) {
     const isOpener = typeof backend === 'function';
     // The device of a caller is none to be replaced, but its memory can be had back.
-    const open = isOpener ? async () => (this.opened = await backend()) : () => Promise.resolve(backend);
-    const metered = async (): Promise<Backend> => (this.metered = meteredBackend(await open())).backend;
+    const open = isOpener
+      ? async (needs: BackendNeeds) => (this.opened = await backend(needs))
+      : () => Promise.resolve(backend);
+    const metered = async (needs: BackendNeeds): Promise<Backend> =>
+      (this.metered = meteredBackend(await open(needs))).backend;
     this.backend = autoBatch ? metered : isOpener ? open : backend;
   }
 

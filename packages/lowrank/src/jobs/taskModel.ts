@@ -2,6 +2,7 @@ import type { TextTokenizer } from '@lowrank/data';
 import { readTokenizer } from '@lowrank/data';
 import type { MethodName } from '@lowrank/methods';
 import { methodNamed } from '@lowrank/methods';
+import type { Precision } from '@lowrank/tensor/backend';
 import type { BackendOrOpener } from '../device.js';
 import { backendOnce } from '../device.js';
 import type { RunEvent } from '../front/runOptions.js';
@@ -17,6 +18,7 @@ export interface TaskModelOptions extends Omit<OpenModelOptions, 'backend'> {
   readonly initAdapter?: string | undefined;
   readonly method?: MethodName | undefined;
   readonly backend: BackendOrOpener;
+  readonly precision?: Precision | undefined;
   readonly tokenizer?: TextTokenizer | undefined;
   readonly seed?: number | undefined;
   onEvent?(event: Extract<RunEvent, { type: 'warning' }>): void | Promise<void>;
@@ -29,7 +31,7 @@ export async function taskModel(
 ): Promise<{ readonly model: TaskTraining; readonly texts: Readonly<Record<string, string>> }> {
   const { initAdapter } = options;
   const chosen = methodNamed(options.method ?? 'lora');
-  const backend = backendOnce(options.backend);
+  const backend = backendOnce(options.backend, options);
   const texts = await tokenizerFiles(options.model, initAdapter);
   const tokenizer = options.tokenizer ?? (await readTokenizer(texts));
   const warn = async (text: string): Promise<void> => options.onEvent?.({ type: 'warning', text });

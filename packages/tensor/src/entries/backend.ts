@@ -14,6 +14,8 @@ export type {
   RunRequest,
   Step,
 } from '../backend.js';
+export { precisions } from '../precision.js';
+export type { Precision } from '../precision.js';
 export { elementwiseFunctions } from '../ops/elementwise.js';
 export type { ElementwiseName, ElementwiseInstruction } from '../ops/elementwise.js';
 export type { DecodeAttrs } from '../ops/encoded.js';

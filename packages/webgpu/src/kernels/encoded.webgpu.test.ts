@@ -11,7 +11,7 @@ import {
   randomInput,
   referenceOf,
   runKernel,
-  bothTiers,
+  testTiers,
   testBackend,
 } from '../testing/kernelHarness.js';
 import type { KernelCase, TestInput } from '../testing/kernelHarness.js';
@@ -120,8 +120,10 @@ function product({ kind, size: [m, n, k], transposeB, rank = 0, attrs = {}, inPl
 
 async function checkOn(backend: WebgpuBackend, scene: Product): Promise<void> {
   const { test, magnitude, k } = product(scene);
+  // What codes decode to is no number of f16, of which ε is 2¹³ of f32's: half of it for rounding either side.
+  const rounding = backend.profile.precision === 'mixed' ? 2 ** 13 : 0;
   const { actual, expected } = await runKernel(backend, test);
-  expectWithin(actual[0], expected[0], { c: 2 + Math.sqrt(k), magnitude });
+  expectWithin(actual[0], expected[0], { c: 2 + Math.sqrt(k) + rounding, magnitude });
 }
 
 /** The nearest code of each number in blocks, packed two to a byte, and each block's largest magnitude. */
@@ -138,7 +140,7 @@ function nearestCodes(values: ArrayLike<number>, blockSize: number): [codes: Uin
   return [codes, absmax];
 }
 
-describe.each(bothTiers)('matrices of codes, %s kernels', (tier) => {
+describe.each(testTiers)('matrices of codes, %s kernels', (tier) => {
   let backend: WebgpuBackend;
   beforeAll(async () => {
     backend = await testBackend(tier);
@@ -284,7 +286,7 @@ describe.each(bothTiers)('matrices of codes, %s kernels', (tier) => {
   });
 });
 
-// A form that tuning names is the same in both bothTiers.
+// A form that tuning names is the same in all tiers of a precision.
 const tunings: KernelTuning[] = [
   { matmul: 'register', splitK: 3 },
   { matmul: 'tile', splitK: 3 },

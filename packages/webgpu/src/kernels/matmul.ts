@@ -5,15 +5,18 @@ import type { KernelContext, KernelStep, KernelDispatch, Slice } from '../kernel
 import { Shader, grid, mainHead } from '../shader.js';
 import { chooseProduct } from '../choices.js';
 import type { ProductSize } from '../choices.js';
+import { matrixProduct } from './matmul/matrix.js';
 import { productWorkspace } from './matmul/product.js';
 import type { Product } from './matmul/product.js';
 import { registerProduct } from './matmul/register.js';
 import { tileProduct } from './matmul/tile.js';
 import { vectorProduct } from './matmul/vector.js';
 
+const forms = { register: registerProduct, tile: tileProduct, matrix: matrixProduct };
+
 /**
- * Matrix products in three tiers (register blocks, workgroup tiles, a vector form), each for NN, NT, TN and TT and any
- * encoding of b.
+ * Matrix products in four forms (register blocks, workgroup tiles of f32 or f16, subgroup matrices, a vector form),
+ * each for NN, NT, TN and TT and any encoding of b.
  */
 export const matmul = defineKernel<MatmulAttrs>({
   launches(step, context) {
@@ -23,8 +26,7 @@ export const matmul = defineKernel<MatmulAttrs>({
     const sides = `${transposeA ? 'T' : 'N'}${transposeB ? 'T' : 'N'}`;
     const label = `matmul ${sides} ${m}x${n}x${k} ${encoding?.kind ?? b[0].dtype}`;
     if (choice.kind === 'vector') return [vectorProduct({ label, product, choice, context })];
-    const make = choice.kind === 'register' ? registerProduct : tileProduct;
-    const main = make({ label, product, choice, workspace: step.workspace, context });
+    const main = forms[choice.kind]({ label, product, choice, workspace: step.workspace, context });
     if (choice.splits === 1 || step.workspace === undefined) return [main];
     return [main, sumParts({ label, product, splits: choice.splits, workspace: step.workspace, context })];
   },

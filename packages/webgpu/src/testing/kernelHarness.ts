@@ -8,6 +8,7 @@ import { afterAll, beforeAll, describe, expect } from 'vitest';
 import { createWebgpuBackend } from '../backend.js';
 import type { WebgpuBackend } from '../backend.js';
 import type { KernelTuning } from '../choices.js';
+import { tiers } from '../profile.js';
 import type { Tier } from '../profile.js';
 
 /** An operand of a kernel under test. */
@@ -33,16 +34,42 @@ export function scalarInput(value: number, dtype: DType = 'f32'): TestInput {
   return { ...given([value], [], dtype), scalar: true };
 }
 
-/** The tiers that every op is tested in: as chosen on a software adapter, and as on any GPU. */
-export const bothTiers = ['registers', 'portable'] as const satisfies readonly Tier[];
+/**
+ * The tiers that every op is tested in: as chosen on a software adapter, and as on any GPU. `LOWRANK_TEST_TIERS` names
+ * others, for a driver that reaches them.
+ */
+export const testTiers: readonly Tier[] = tiersOfTests(process.env['LOWRANK_TEST_TIERS'] ?? 'registers,portable');
+
+function tiersOfTests(names: string): Tier[] {
+  return names.split(',').map((name) => {
+    const tier = tiers.find((known) => known === name);
+    if (tier === undefined) throw new TypeError(`LOWRANK_TEST_TIERS: ${name} is no tier`);
+    return tier;
+  });
+}
+
+/** Whether products round their operands to 16 bits. */
+export function isHalf(tier: Tier): boolean {
+  return tier === 'f16' || tier === 'matrices';
+}
+
+/** A case whose numbers 16 bits hold exactly: rounding operands to them changes nothing. */
+export function exactInHalf(test: KernelCase): KernelCase {
+  const inputs = test.inputs.map((input) =>
+    input.dtype === 'f32'
+      ? { ...input, data: fromNumbers(toFloat64(fromNumbers(toFloat64(input.data, 'f32'), 'f16'), 'f16'), 'f32') }
+      : input,
+  );
+  return { ...test, inputs };
+}
 
 /** A backend with WebGPU's default limits, and no feature but those of its tier: what passes here runs anywhere. */
 export function testBackend(tier: Tier, tuning: KernelTuning = {}): Promise<WebgpuBackend> {
   return createWebgpuBackend({ limits: 'default', tier, tuning });
 }
 
-/** Tests of a kernel, in both tiers or those given; `check` runs a case and holds every output to its bound. */
-export function describeKernel(name: string, tests: (scene: Scene) => void, tiers: readonly Tier[] = bothTiers): void {
+/** Tests of a kernel, in `testTiers` or those given; `check` runs a case and holds every output to its bound. */
+export function describeKernel(name: string, tests: (scene: Scene) => void, tiers: readonly Tier[] = testTiers): void {
   describe.each(tiers)(`${name}, %s kernels`, (tier) => {
     let backend: WebgpuBackend | undefined;
     beforeAll(async () => {

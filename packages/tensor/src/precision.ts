@@ -1,0 +1,7 @@
+/**
+ * What matrix products round their operands to: nothing (`f32`), or 16 bits (`mixed`). Sums, the residual stream,
+ * norms, softmax, the optimizer and the weights of adapters are f32 in both.
+ */
+export const precisions = ['f32', 'mixed'] as const;
+/** What matrix products round their operands to: a name of `precisions`. */
+export type Precision = (typeof precisions)[number];
