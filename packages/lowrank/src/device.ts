@@ -63,8 +63,8 @@ export interface ChosenBackend {
  * `auto` takes a real GPU if there is one, else the CPU: a software adapter is several times slower than the cpu
  * backend, and is used only where `webgpu` asks for whatever adapter there is.
  *
- * @throws LowrankError `webgpu.no-adapter` with `webgpu`; `webgpu.precision` and `lowrank.precision` for `mixed` without
- *   16-bit floats; `cli.device` for any other name
+ * @throws LowrankError `webgpu.no-adapter` with `webgpu`; `webgpu.precision` and `lowrank.precision` for `mixed`
+ *   without 16-bit floats; `cli.device` for any other name
  */
 export async function chooseBackend(
   device: DeviceName = 'auto',

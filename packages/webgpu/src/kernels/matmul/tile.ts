@@ -10,8 +10,8 @@ import type { Tile } from './tileLoad.js';
 
 /**
  * A product through workgroup memory: wx×wy threads share a tile of each operand, stored k-major, and each thread holds
- * tm×tn accumulators. In mixed precision the tiles hold f16, which is half the memory and traffic; products and sums are
- * f32, since products of small numbers leave the range of f16. Scalar workgroup loads: vec4 ones measured slower
+ * tm×tn accumulators. In mixed precision the tiles hold f16, which is half the memory and traffic; products and sums
+ * are f32, since products of small numbers leave the range of f16. Scalar workgroup loads: vec4 ones measured slower
  * elsewhere.
  */
 export function tileProduct(options: {
