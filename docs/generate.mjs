@@ -7,7 +7,7 @@ import { writeReference } from './generators/reference.mjs';
 
 writeBenchmarks();
 writeChangelog();
-writeErrors();
+await writeErrors();
 await writeMemoryPicture();
 const { exports, undocumented } = await writeReference();
 console.log(`reference: ${exports} exports, ${undocumented.length} without a docstring`);

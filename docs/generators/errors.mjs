@@ -2,6 +2,7 @@
 import { readFileSync, readdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import ts from 'typescript';
+import { importSource } from '../../scripts/lib/importSource.mjs';
 import { root } from '../../scripts/lib/paths.mjs';
 
 /**
@@ -120,7 +121,10 @@ function complaintOf(node, given) {
       expected: 'a name that there is, and a value that it takes; what goes together',
       remedy: 'The message names the setting, what it takes, and for an unknown name the nearest there is.',
     };
-  const said = property(node, 'message') ?? (ts.isCallExpression(node.parent) ? node.parent.arguments[0] : undefined);
+  const said =
+    property(node, 'message') ??
+    property(node, 'text') ??
+    (ts.isCallExpression(node.parent) ? node.parent.arguments[0] : undefined);
   const [what = phrase(said === node ? undefined : said, given), expected, remedy] = ['what', 'expected', 'remedy'].map(
     (name) => phrase(property(node, name), given),
   );
@@ -243,14 +247,27 @@ const groups = {
   worker: 'The worker of a page',
 };
 
+/**
+ * What to do about codes whose errors do not say it themselves.
+ *
+ * @returns {Promise<Readonly<Record<string, string>>>}
+ */
+export async function readRemedies() {
+  const { remedies } = await importSource('packages/lowrank/src/cli/remedies.ts');
+  return remedies;
+}
+
 /** Writes `docs/errors.md`. */
-export function writeErrors() {
+export async function writeErrors() {
+  const remedies = await readRemedies();
   const codes = [...readErrors()].filter(([code]) => code !== 'internal');
   const names = [...new Set(codes.map(([code]) => code.split('.')[0]))];
   const sections = names.flatMap((name) => [
     `## ${groups[name] ?? name} {#${name}}`,
     '',
-    ...codes.filter(([code]) => code.startsWith(`${name}.`)).flatMap(([code, cases]) => codeSection(code, cases)),
+    ...codes
+      .filter(([code]) => code.startsWith(`${name}.`))
+      .flatMap(([code, cases]) => codeSection(code, cases, remedies[code])),
   ]);
   writeFileSync(join(root, 'docs/errors.md'), [head(codes.length), ...sections].join('\n'));
 }
@@ -266,22 +283,28 @@ outline: 2
 Whatever Lowrank refuses, it refuses with one kind of error, \`LowrankError\`: what was looked at, what was
 expected, what came, and what to do. \`code\` is stable, so that programs can rely on it; with \`--json\` the
 command line prints \`{"error": {"code", "message"}}\`. Here are all ${count} codes, from the places in the source
-that throw them; *italics* stand for what only the error itself knows.
+that throw them; *italics* stand for what only the error itself knows. The command line names the place on this page
+after each error.
 
 A code of \`internal\`, or an error that is no \`LowrankError\`, is a defect: please
 [report it](https://github.com/lowrank/lowrank/issues).
 `;
 
-/** @param {string} code @param {Case[]} cases */
-function codeSection(code, cases) {
+/**
+ * The anchor is the one that the command line's errors name.
+ *
+ * @param {string} code @param {Case[]} cases @param {string | undefined} remedy of cases that say none themselves
+ */
+function codeSection(code, cases, remedy) {
   const texts = new Map();
-  for (const { what, expected, remedy, path, line } of cases) {
-    const key = `${sentence(what, expected)}\n  ${remedy === undefined ? fallback(expected) : `**Do:** ${remedy}`}`;
+  for (const { what, expected, remedy: own, path, line } of cases) {
+    const key = [sentence(what, expected), ...(own === undefined ? [] : [`**Do:** ${own}`])].join('\n  ');
     texts.set(key, [...(texts.get(key) ?? []), `[${path.split('/').at(-1)}](${repository}/${path}#L${line})`]);
   }
   return [
-    `### \`${code}\``,
+    `### \`${code}\` {#${code.replace('.', '-')}}`,
     '',
+    ...(remedy === undefined ? [] : [`**Do:** ${escaped(remedy)}`, '']),
     ...[...texts].map(([text, places]) => `- ${text} <small>${places.join(', ')}</small>`),
     '',
   ];
@@ -291,6 +314,3 @@ function sentence(what, expected) {
   if (expected === undefined) return `${what}.`;
   return what === '' ? `Expected: ${expected}.` : `${what}: expected ${expected}.`;
 }
-
-const fallback = (expected) =>
-  expected === undefined ? 'The message says what happened.' : '**Do:** give what is expected.';

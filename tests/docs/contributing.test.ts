@@ -32,7 +32,7 @@ test('the tour of a family names files that are there, and its family is in the 
 });
 
 test.each([
-  ['setting.md', 3],
+  ['setting.md', 4],
   ['method.md', 2],
 ])('the diffs of %s have been applied, and it names files that are there', (name, count) => {
   const text = readFileSync(join(folder, name), 'utf8');

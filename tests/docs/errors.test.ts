@@ -1,7 +1,8 @@
 import { readFileSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
-import { readErrors } from '../../docs/generators/errors.mjs';
+import type { Case } from '../../docs/generators/errors.mjs';
+import { readErrors, readRemedies } from '../../docs/generators/errors.mjs';
 import { root } from '../../scripts/lib/paths.mjs';
 
 const known = readErrors();
@@ -36,9 +37,19 @@ test('every code that a test expects is in the index', () => {
   expect(new Set(missing.map((parts) => parts.join('.')))).toEqual(new Set());
 });
 
-test('every case says something: what is wrong, and what was expected or what to do', () => {
-  const mute = [...known].filter(([, cases]) =>
-    cases.every(({ what, expected, remedy }) => !what && !expected && !remedy),
+test('every code has a cause, and says what to do about it', async () => {
+  const remedies = await readRemedies();
+  const codes = [...known].filter(([code]) => code !== 'internal');
+  expect(codes.length).toBeGreaterThan(250);
+  const without = (part: (code: string, cases: readonly Case[]) => unknown): string[] =>
+    codes.flatMap(([code, cases]) => (part(code, cases) ? [] : [code]));
+  expect(without((_, cases) => cases.some(({ what, expected }) => what || expected))).toEqual([]);
+  expect(without((code, cases) => remedies[code] ?? cases.some(({ remedy }) => remedy))).toEqual([]);
+});
+
+test('what is said about a code is needed: its errors do not say it themselves', async () => {
+  const idle = Object.keys(await readRemedies()).filter(
+    (code) => known.get(code)?.every(({ remedy }) => remedy !== undefined) ?? true,
   );
-  expect(mute.map(([code]) => code).filter((code) => code !== 'internal')).toEqual([]);
+  expect(idle).toEqual([]);
 });

@@ -1,6 +1,7 @@
 import { isLowrankError, LowrankError, shown } from '@lowrank/errors';
 import type { Settings } from '@lowrank/settings';
 import { configWarnings, readConfig, writeConfig } from '@lowrank/settings';
+import { checkLoraConfig } from './checkConfig.js';
 import type { LoraConfig } from './config.js';
 import { loraConfig } from './config.js';
 import { badAdapterConfig } from './badAdapterConfig.js';
@@ -41,7 +42,7 @@ export function parseAdapterConfig(
     typeCode: 'lora.adapterConfig',
   });
   try {
-    return loraConfig({ ...options, targetModules, variant });
+    return checkLoraConfig(loraConfig({ ...options, targetModules, variant }));
   } catch (error) {
     throw inFile(error, name);
   }

@@ -8,7 +8,8 @@ import { serializeAdapter } from './serializeAdapter.js';
 import { combineAdapters, combineMethods } from './combine.js';
 import type { CombineOptions, WeightedAdapter } from './combine.js';
 import type { CombineMethod } from './numeric/combineLayer.js';
-import { loraConfig, rankAt, scalingAt } from './config.js';
+import { loraConfig } from './config.js';
+import { rankAt, scalingAt } from './scaling.js';
 import type { LoraConfig } from './config.js';
 
 /** Made by parity/arithmetic.py. */

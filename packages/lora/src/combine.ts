@@ -2,7 +2,7 @@ import { LowrankError, shown } from '@lowrank/errors';
 import type { LoraAdapter, LoraMatrices, WholeTensor } from './loraAdapter.js';
 import { combineLayer, rules, sizesOf } from './numeric/combineLayer.js';
 import type { CombineMethod, CombineSettings, WeightedPart, Rule } from './numeric/combineLayer.js';
-import { rankAt, scalingAt } from './config.js';
+import { rankAt, scalingAt } from './scaling.js';
 import type { LoraConfig } from './config.js';
 import { beginsInBase } from './loraInit.js';
 import { exactConfig } from './exactConfig.js';

@@ -1,6 +1,8 @@
 import { describe, expect, test } from 'vitest';
+import { checkLoraConfig } from './checkConfig.js';
 import type { LoraConfig } from './config.js';
-import { loraConfig, rankAt, scalingAt } from './config.js';
+import { loraConfig } from './config.js';
+import { rankAt, scalingAt } from './scaling.js';
 import { PathPattern } from './pathPattern.js';
 
 const targetModules = ['q_proj'];
@@ -18,13 +20,8 @@ test('defaults are PEFT’s, but alpha is r unless given', () => {
   expect(loraConfig({ targetModules, r: 3 }).alpha).toBe(3);
 });
 
-describe('refused, by name', () => {
+describe('refused when it is made, by name', () => {
   const cases: [Partial<LoraConfig>, RegExp][] = [
-    [{ useDora: true, loraBias: true }, /loraBias with useDora: expected one of the two, got both/],
-    [{ useDora: true, init: 'pissa_niter_4' }, /useDora with init 'pissa_niter_4'/],
-    [{ loraBias: true, init: 'gaussian' }, /loraBias with init 'gaussian'/],
-    [{ eva: { rho: 1 } }, /eva.rho: expected init 'eva' with it, got kaiming/],
-    [{ init: 'eva', eva: { rho: 0.5 } }, /EVA setting rho: expected a number of at least 1, got 0.5/],
     [{ r: 0 }, /setting r: expected a whole number of at least 1, got 0/],
     [{ r: 2.5 }, /setting r/],
     [{ r: NaN }, /setting r/],
@@ -35,16 +32,10 @@ describe('refused, by name', () => {
     [{ init: 'pissa_niter_0' }, /setting init.*pissa_niter_N.*pissa_niter_0/],
     [{ bias: 'some' as 'all' }, /bias.*none, all, lora_only/],
     [{ rankPattern: { q_proj: 0 } }, /rankPattern\[q_proj\]: expected a whole number of at least 1, got 0/],
-    [{ rankPattern: { '(': 4 } }, /module pattern "\(".*regular expression/],
     [{ alphaPattern: { v_proj: NaN } }, /alphaPattern\[v_proj\]/],
-    [{ targetModules: [] }, /targetModules/],
     [{ targetModules: '' }, /targetModules/],
-    [{ targetModules: '[' }, /regular expression/],
-    [{ excludeModules: '*' }, /regular expression/],
     [{ layersToTransform: [-1] }, /layersToTransform/],
-    [{ layersPattern: ['layers'] }, /layersPattern.*layersToTransform/],
-    [{ targetModules: '.*q_proj', layersToTransform: [0] }, /layersToTransform with targetModules.*list/],
-    [{ targetModules: 'all-linear', layersToTransform: [0] }, /layersToTransform with targetModules.*list/],
+    [{ eva: [] as LoraConfig['eva'] }, /eva: expected an object of EVA’s settings/],
   ];
   test.each([
     [{ rank: 16 }, 'the LoRA setting rank: expected r, got rank'],
@@ -55,6 +46,38 @@ describe('refused, by name', () => {
     expect(() => loraConfig({ targetModules, ...given } as { targetModules: string[] })).toThrow(message),
   );
   test.each(cases)('%j', (given, message) => expect(() => loraConfig({ targetModules, ...given })).toThrow(message));
+});
+
+describe('refused where it is used, by name', () => {
+  const cases: [Partial<LoraConfig>, RegExp][] = [
+    [{ useDora: true, loraBias: true }, /loraBias with useDora: expected one of the two, got both/],
+    [{ useDora: true, init: 'pissa_niter_4' }, /useDora with init 'pissa_niter_4'/],
+    [{ loraBias: true, init: 'gaussian' }, /loraBias with init 'gaussian'/],
+    [{ eva: { rho: 1 } }, /eva.rho: expected init 'eva' with it, got kaiming/],
+    [{ init: 'eva', eva: { rho: 0.5 } }, /EVA setting rho: expected a number of at least 1, got 0.5/],
+    [{ init: 'eva', eva: { roh: 2 } as LoraConfig['eva'] }, /EVA setting roh: expected rho, got roh/],
+    [{ rankPattern: { '(': 4 } }, /module pattern "\(".*regular expression/],
+    [{ targetModules: [] }, /targetModules/],
+    [{ targetModules: '[' }, /regular expression/],
+    [{ excludeModules: '*' }, /regular expression/],
+    [{ layersPattern: ['layers'] }, /layersPattern.*layersToTransform/],
+    [{ targetModules: '.*q_proj', layersToTransform: [0] }, /layersToTransform with targetModules.*list/],
+    [{ targetModules: 'all-linear', layersToTransform: [0] }, /layersToTransform with targetModules.*list/],
+    [{ trainableTokenIndices: [3, 3] }, /token ids from 0, each once/],
+  ];
+  test.each(cases)('%j', (given, message) => {
+    const config = loraConfig({ targetModules, ...given });
+    expect(() => checkLoraConfig(config)).toThrow(
+      expect.objectContaining({ code: 'lora.config', message: expect.stringMatching(message) as string }) as Error,
+    );
+  });
+  test('EVA’s settings are filled in where an adapter begins so', () => {
+    expect(checkLoraConfig(loraConfig({ targetModules, init: 'eva', eva: { rho: 1 } })).eva).toMatchObject({
+      rho: 1,
+      batches: 32,
+    });
+    expect(checkLoraConfig(loraConfig({ targetModules })).eva).toBeUndefined();
+  });
 });
 
 /** After PEFT's tests of get_pattern_key. */
@@ -100,13 +123,15 @@ test('a pattern matches the whole path', () => {
 test('a pattern for each of thousands of layers takes no time; more than a model has are refused', () => {
   const patterns = (count: number, of: (at: number) => string): Record<string, number> =>
     Object.fromEntries(Array.from({ length: count }, (_, at) => [of(at), at + 1]));
-  const many = loraConfig({ targetModules, rankPattern: patterns(20_000, (at) => `experts.${at}.q_proj`) });
+  const rankPattern = patterns(20_000, (at) => `experts.${at}.q_proj`);
+  const many = checkLoraConfig(loraConfig({ targetModules, rankPattern }));
   const begin = process.cpuUsage();
   for (let at = 0; at < 20; at++)
     expect(rankAt(many, `model.layers.0.experts.${at * 1000}.q_proj`)).toBe(at * 1000 + 1);
   expect(process.cpuUsage(begin).user / 1000).toBeLessThan(1000);
-  expect(() => loraConfig({ targetModules, rankPattern: patterns(20_001, (at) => `${at}`) })).toThrow(/at most 20000/);
-  expect(() => loraConfig({ targetModules, alphaPattern: patterns(257, (at) => `q+${at}`) })).toThrow(
+  const check = (given: Partial<LoraConfig>) => () => checkLoraConfig(loraConfig({ targetModules, ...given }));
+  expect(check({ rankPattern: patterns(20_001, (at) => `${at}`) })).toThrow(/at most 20000/);
+  expect(check({ alphaPattern: patterns(257, (at) => `q+${at}`) })).toThrow(
     /at most 256 patterns that are more than a path, got 257/,
   );
 });

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { rankAt, scalingAt } from './config.js';
+import { rankAt, scalingAt } from './scaling.js';
 import { exactConfig } from './exactConfig.js';
 
 test('each path has its rank and the one factor, whatever other paths end with', () => {

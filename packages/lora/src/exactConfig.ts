@@ -1,3 +1,4 @@
+import { checkLoraConfig } from './checkConfig.js';
 import type { LoraConfig } from './config.js';
 import { loraConfig } from './config.js';
 
@@ -33,7 +34,7 @@ export function exactConfig(
   // ^ holds at the beginning of a path alone, so that no other path that ends alike is meant.
   const pattern = (value: (rank: number) => number): Record<string, number> =>
     Object.fromEntries(others.map(([path, { rank }]) => [`^${path.replaceAll('.', '\\.')}`, value(rank)]));
-  return loraConfig({
+  const config = loraConfig({
     targetModules: [...layers.keys()],
     ...given,
     r,
@@ -41,4 +42,5 @@ export function exactConfig(
     rankPattern: pattern((rank) => rank),
     alphaPattern: pattern((rank) => scaling * rank),
   });
+  return checkLoraConfig(config);
 }

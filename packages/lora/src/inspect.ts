@@ -3,7 +3,7 @@ import type { ByteSource, SafetensorsFile, TensorInfo } from '@lowrank/safetenso
 import { openSafetensors } from '@lowrank/safetensors';
 import { parseAdapterConfig, settingWarnings } from './adapterConfig.js';
 import { readAdapter } from './readAdapter.js';
-import { rankAt, scalingAt } from './config.js';
+import { rankAt, scalingAt } from './scaling.js';
 import type { LoraConfig } from './config.js';
 import { effectiveRank } from './effectiveRank.js';
 import { productSvd } from './numeric/productSvd.js';

@@ -4,7 +4,7 @@ import { expect, test } from 'vitest';
 import type { LoraAdapter } from './loraAdapter.js';
 import { readAdapter } from './readAdapter.js';
 import { serializeAdapter } from './serializeAdapter.js';
-import { scalingAt } from './config.js';
+import { scalingAt } from './scaling.js';
 import { readMlxAdapter } from './mlx.js';
 
 /** adapter_config.json as mlx-lm's lora.py writes it: its arguments, sorted. */

@@ -1,7 +1,7 @@
 import { LowrankError } from '@lowrank/errors';
 import type { TensorEntry } from '@lowrank/safetensors';
 import { serializeSafetensors } from '@lowrank/safetensors';
-import { scalingAt } from './config.js';
+import { scalingAt } from './scaling.js';
 import type { LoraAdapter } from './loraAdapter.js';
 import { transposed } from './transposed.js';
 

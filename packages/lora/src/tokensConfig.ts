@@ -1,4 +1,5 @@
 import { badAdapterConfig } from './badAdapterConfig.js';
+import { checkLoraConfig } from './checkConfig.js';
 import type { LoraConfig } from './config.js';
 import { loraConfig } from './config.js';
 import { tokenLists } from './trainedTokens.js';
@@ -18,7 +19,7 @@ export function readTokensConfig(given: Json, file: string): LoraConfig {
   if (!names.every((name) => typeof name === 'string'))
     throw badAdapterConfig('target_modules', { file, expected: 'a string or a list of strings', got: target });
   const text = (key: string): string | undefined => (typeof given[key] === 'string' ? given[key] : undefined);
-  return loraConfig({
+  const config = loraConfig({
     targetModules: [],
     peftType: 'TRAINABLE_TOKENS',
     trainableTokenIndices: target === undefined ? ids : Object.fromEntries(names.map((name) => [name, ids])),
@@ -26,6 +27,7 @@ export function readTokensConfig(given: Json, file: string): LoraConfig {
     revision: text('revision'),
     taskType: text('task_type'),
   });
+  return checkLoraConfig(config);
 }
 
 /** The same as PEFT writes it. */

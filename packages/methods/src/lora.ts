@@ -1,5 +1,13 @@
 import type { LoraAdapter, LoraConfig } from '@lowrank/lora';
-import { adapterFileBytes, beginsInBase, loraConfig, loraSettings, readAdapter, serializeAdapter } from '@lowrank/lora';
+import {
+  adapterFileBytes,
+  beginsInBase,
+  checkLoraConfig,
+  loraConfig,
+  loraSettings,
+  readAdapter,
+  serializeAdapter,
+} from '@lowrank/lora';
 import type { LoraSizes, OtherSizes } from '@lowrank/lora';
 import { Conv1d } from '@lowrank/nn';
 import type { PlacedAdapter } from '@lowrank/patch';
@@ -95,13 +103,15 @@ async function configOf(model: MethodModel, options: Options, { tokenizer }: Met
     trainableTokens === undefined ? {} : { trainableTokenIndices: await tokenIdsOf(trainableTokens, tokenizer) };
   const targets = targetsGiven(targetModules);
   const saved = [...new Set([...(options.modulesToSave ?? []), ...(model.headModules ?? [])])];
-  const config = loraConfig({
+  const given = loraConfig({
     taskType: model.taskType ?? 'CAUSAL_LM',
     ...Object.fromEntries(own),
     ...tokens,
     ...(saved.length > 0 && { modulesToSave: saved }),
     targetModules: targets,
   });
+  // Before the base is measured for EVA.
+  const config = checkLoraConfig(given);
   // Each name has to match by itself, or a misspelt one would silently be left out.
   const { modulesToSave } = config;
   if (typeof targets !== 'string')

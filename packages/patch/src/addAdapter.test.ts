@@ -40,6 +40,22 @@ test('a new adapter changes nothing, and is all that trains', async () => {
   ]);
 });
 
+test('what does not go together, and patterns that nobody can read, are refused before anything changes', async () => {
+  const model = new TinyModel();
+  const targetModules = ['q_proj'];
+  for (const [given, message] of [
+    [{ targetModules, useDora: true, loraBias: true }, /loraBias with useDora/],
+    [{ targetModules: '.*(q_proj' }, /the module pattern.*regular expression of Python/],
+    [{ targetModules, rankPattern: { '[': 4 } }, /the module pattern/],
+    [{ targetModules: [] }, /targetModules: expected names/],
+  ] as const)
+    await expect(addAdapter(model, loraConfig(given))).rejects.toMatchObject({
+      code: 'lora.config',
+      message: expect.stringMatching(message) as string,
+    });
+  expect(adaptedLayers(model).size).toBe(0);
+});
+
 test('every matrix of the adapter gets a gradient', async () => {
   const model = new TinyModel();
   const { parameters: trained } = await addAdapter(model, config);

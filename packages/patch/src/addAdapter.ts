@@ -1,4 +1,5 @@
 import type { LoraConfig } from '@lowrank/lora';
+import { checkLoraConfig } from '@lowrank/lora';
 import type { Module } from '@lowrank/nn';
 import type { Begin, BeginningOptions } from './beginning.js';
 import type { PlacedAdapter } from './placeAdapter.js';
@@ -35,10 +36,11 @@ const beginnings: Readonly<Partial<Record<LoraConfig['init'], () => Promise<Begi
  */
 export async function addAdapter(
   model: Module,
-  given: LoraConfig,
+  asked: LoraConfig,
   options: AddAdapterOptions = {},
 ): Promise<PlacedAdapter> {
   const { name = 'default' } = options;
+  const given = checkLoraConfig(asked);
   const targets = given.targetModules.length === 0 ? new Map<string, Adaptable>() : matchTargets(model, given);
   checkRoom(model, given, { ...options, targets });
   for (const text of targetWarnings(model, given)) options.onWarning?.(text);

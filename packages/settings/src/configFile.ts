@@ -1,6 +1,6 @@
 import { LowrankError, shown } from '@lowrank/errors';
 import { describeSchema } from './describeSchema.js';
-import { problemWith } from './parseOptions.js';
+import { problemWith } from './parseValues.js';
 import type { OptionsOf, Setting, SettingTable } from './setting.js';
 
 type Json = Readonly<Record<string, unknown>>;

@@ -6,10 +6,11 @@ export type { JsonSchema } from './jsonSchema.js';
 export { eachKey, followed, ignored, refused, unlistedKey, unlistedKeys } from './keyUse.js';
 export type { KeyTable, KeyUse } from './keyUse.js';
 export { nearestName } from './nearest.js';
-export { accepts, checkValue, defaultsOf, parseOptions, refuseUnknown } from './parseOptions.js';
+export { checkValue, defaultsOf, parseOptions } from './parseOptions.js';
+export { accepts, parseValues, refuseUnknown } from './parseValues.js';
 export { accepted, byName, choice, either, list, number, text, toggle, wholeNumber } from './schema.js';
 export type { NumberBounds, Schema, SchemaShape } from './schema.js';
-export { defineSettings, SameAs, sameAs, setting } from './setting.js';
+export { defineSettings, optional, required, SameAs, sameAs, setting, settled, withFaces } from './setting.js';
 export type {
   Exclusion,
   FileForm,
@@ -20,7 +21,10 @@ export type {
   ParsedOptions,
   Requirement,
   Setting,
+  SettingFaces,
   SettingTable,
+  SettingValue,
   Settings,
   TextForm,
+  ValueTable,
 } from './setting.js';

@@ -12,6 +12,6 @@ test('spelling apart, a name is what it is; nothing is better than a wild guess'
   const known = ['learningRate', 'alpha', 'steps'];
   expect(nearestName('learning_rate', known)).toBe('learningRate');
   expect(nearestName('learningRates', known)).toBe('learningRate');
-  expect(nearestName('lr', known, { learningRate: ['lr'] })).toBe('learningRate');
+  expect(nearestName('lr', known, (name) => (name === 'learningRate' ? ['lr'] : undefined))).toBe('learningRate');
   expect(nearestName('warmup', known)).toBeUndefined();
 });

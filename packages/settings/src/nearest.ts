@@ -2,15 +2,15 @@
  * The known name that a person most likely meant: one that is another's alias, or at the least edit distance and not
  * too far.
  *
- * @param aliases known name → what others call it
+ * @param aliases what others call a known name
  */
 export function nearestName(
   given: string,
   known: readonly string[],
-  aliases: Readonly<Record<string, readonly string[]>> = {},
+  aliases?: (name: string) => readonly string[] | undefined,
 ): string | undefined {
   const asked = plain(given);
-  const alias = known.find((name) => (aliases[name] ?? []).some((other) => plain(other) === asked));
+  const alias = known.find((name) => aliases?.(name)?.some((other) => plain(other) === asked));
   if (alias !== undefined) return alias;
   const [best] = known
     .map((name) => ({ name, distance: editDistance(asked, plain(name)) }))

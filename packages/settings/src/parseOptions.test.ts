@@ -1,5 +1,6 @@
 import { expect, expectTypeOf, test } from 'vitest';
-import { accepts, parseOptions } from './parseOptions.js';
+import { parseOptions } from './parseOptions.js';
+import { accepts } from './parseValues.js';
 import { tested } from './testing.js';
 
 const names = ['a'];

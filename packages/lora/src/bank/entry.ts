@@ -4,7 +4,7 @@ import { readTensor, scalar, tensor, toFloat32 } from '@lowrank/tensor';
 import type { LoraMatrices } from '../loraAdapter.js';
 import { besideBase } from '../numeric/baseWeight.js';
 import type { LoraConfig } from '../config.js';
-import { scalingAt } from '../config.js';
+import { scalingAt } from '../scaling.js';
 import { beginsInBase } from '../loraInit.js';
 import type { LoraLayer } from '../loraLayer.js';
 import { plainMatrices } from '../plainAdapter.js';

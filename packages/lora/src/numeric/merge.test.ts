@@ -2,7 +2,7 @@ import { readFile } from 'node:fs/promises';
 import { fileSource, openSafetensors } from '@lowrank/safetensors';
 import { fromNumbers, toFloat32 } from '@lowrank/tensor';
 import { describe, expect, test } from 'vitest';
-import { scalingAt } from '../config.js';
+import { scalingAt } from '../scaling.js';
 import type { MergeDtype } from './merge.js';
 import { mergeWeight } from './merge.js';
 import { goldenAdapter, goldenRoot, gptRoot } from '../testing.js';

@@ -1,5 +1,6 @@
 import { expect, test } from 'vitest';
 import { parseAdapterConfig, serializeAdapterConfig } from '../adapterConfig.js';
+import { checkLoraConfig } from '../checkConfig.js';
 import { loraConfig } from '../config.js';
 import type { NamedVariant } from '../variant.js';
 import { variantOf } from '../variantOf.js';
@@ -31,5 +32,5 @@ test.each<[Partial<Parameters<typeof loraConfig>[0]>, RegExp]>([
   [{ variant: { ...halved, vector: 'gain' } }, /a vector named lora_/],
   [{ variant: { ...halved, vector: 'lora_A' } }, /a vector named lora_/],
 ])('%j is refused', (more, words) => {
-  expect(() => loraConfig({ ...given, ...more })).toThrow(words);
+  expect(() => checkLoraConfig(loraConfig({ ...given, ...more }))).toThrow(words);
 });

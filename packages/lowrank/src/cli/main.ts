@@ -6,6 +6,7 @@ import { flagWith } from './flagNames.js';
 import type { Io } from './io.js';
 import { Speaker } from './io.js';
 import { makeProgram } from './program.js';
+import { remedies } from './remedies.js';
 
 /**
  * Exit codes: all done; a defect of ours; something the reader can mend; ended by Ctrl-C, with what was learned saved.
@@ -47,8 +48,8 @@ function complain(error: unknown, speaker: Speaker): number {
   if (error instanceof CommanderError && error.code === 'commander.help') return exitCodes.complaint;
   const reported = error instanceof CommanderError ? usageError(error) : error;
   if (isLowrankError(reported)) {
-    const message = reported.messageWith(flagWith);
-    speaker.say(`lowrank: ${message}`);
+    const message = withRemedy(reported);
+    speaker.say(`lowrank: ${message}\n${errorPage(reported.code)}`);
     speaker.line({ error: { code: reported.code, message } });
     return exitCodes.complaint;
   }
@@ -58,6 +59,20 @@ function complain(error: unknown, speaker: Speaker): number {
   });
   return exitCodes.defect;
 }
+
+/** The sentence, and what to do where it does not say so itself. */
+function withRemedy(error: LowrankError): string {
+  const message = error.messageWith(flagWith);
+  const remedy = error.remedy === undefined ? remedies[error.code] : undefined;
+  return remedy === undefined ? message : `${message.replace(/\.$/, '')}. ${remedy}`;
+}
+
+/** Where the site says what the code means. */
+function errorPage(code: string): string {
+  return `${site}errors#${code.replace('.', '-')}`;
+}
+
+const site = 'https://lowrank.github.io/lowrank/';
 
 function usageError(error: CommanderError): LowrankError {
   const [what = error.message] = error.message.replace(/^error: /, '').split(/\.?\n|\.$/);

@@ -201,11 +201,7 @@ function toValue(path: string, read: () => unknown): unknown {
 
 function unknownKey(path: string, key: string, known: readonly FileOption[]): LowrankError {
   const names = known.map(({ name }) => snakeCase(name));
-  const nearest = nearestName(
-    key,
-    names,
-    Object.fromEntries(known.map(({ name, aliases }) => [snakeCase(name), aliases])),
-  );
+  const nearest = nearestName(key, names, (asked) => known.find(({ name }) => snakeCase(name) === asked)?.aliases);
   return new LowrankError({
     code: 'cli.runFile',
     what: `the setting ${key} in ${path}`,
