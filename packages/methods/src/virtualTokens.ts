@@ -24,7 +24,8 @@ export function inputEmbedding(model: MethodModel): readonly [path: string, laye
     code: 'methods.noEmbedding',
     what: 'the model',
     expected: `an embedding of ${model.shape.vocabularySize} tokens`,
-    got: 'none',
+    got: 'none in f32, f16 or bf16',
+    remedy: (names) => `With ${names('quantizeEmbeddings')} the embedding lies in codes: leave it out.`,
   });
 }
 

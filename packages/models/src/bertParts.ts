@@ -64,7 +64,7 @@ class BertEmbeddings extends Module {
     const { hiddenSize: size, vocabularySize, maxPositions, firstPosition, typeVocabularySize } = config;
     const table = (name: string, rows: number): Embedding =>
       this.child(name, new Embedding(weights.matrix(`${name}.weight`, [rows, size])));
-    table('word_embeddings', vocabularySize);
+    this.child('word_embeddings', weights.tokens('word_embeddings', [vocabularySize, size]));
     table('position_embeddings', maxPositions + firstPosition);
     table('token_type_embeddings', typeVocabularySize);
     this.child('LayerNorm', layerNormOf(weights, 'LayerNorm', { size, epsilon: config.normEpsilon }));

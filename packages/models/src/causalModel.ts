@@ -1,6 +1,6 @@
 import { LowrankError } from '@lowrank/errors';
 import { isProjection, lossTerms, projected } from '@lowrank/nn';
-import type { Parameter, ProjectionParts } from '@lowrank/nn';
+import type { ProjectionParts } from '@lowrank/nn';
 import type { Tensor } from '@lowrank/tensor';
 import { linearCrossEntropy, mul, reshape } from '@lowrank/tensor';
 import { scope, softCapped } from '@lowrank/tensor/op';
@@ -29,9 +29,6 @@ export abstract class CausalModel extends TextModel {
   protected readonly logitScale: number = 1;
   /** Bound of the logits, toward which tanh bends them (Gemma 2); 0 for none. */
   protected readonly logitSoftcap: number = 0;
-
-  /** The output projection's weight [V, hiddenSize]: over the embedding's own table where they are tied. */
-  protected abstract outputWeight(): Parameter;
 
   /** Σ over positions with a label of −log p(label | what precedes it): the logits never exist as a whole. */
   loss(batch: LossBatch): Tensor {
@@ -72,13 +69,12 @@ export abstract class CausalModel extends TextModel {
    */
   private output(rows: Tensor): ProjectionParts {
     const head = this.children().get(this.outputPath);
-    if (head === undefined) return { weight: this.outputWeight().tensor, terms: [] };
-    if (isProjection(head)) return head.parts(rows);
+    if (head !== undefined && isProjection(head)) return head.parts(rows);
     throw new LowrankError({
       code: 'models.adaptedOutput',
       what: this.outputPath,
       expected: 'a linear layer, or one with adapters around it: loss and output projection are one',
-      got: head.constructor.name,
+      got: head?.constructor.name ?? 'none',
       remedy: `Leave ${this.outputPath} as it is.`,
     });
   }

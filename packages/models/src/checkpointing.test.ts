@@ -17,7 +17,7 @@ test.each(folders.map(({ name }) => name))(
   '%s: each layer is computed twice where checkpointing is asked for',
   async (family) => {
     const config = await readJson(await openFolder(`${families}${family}`), 'config.json');
-    const planOf = (checkpointing: boolean): Plan => {
+    const planOf = (checkpointing: boolean | number): Plan => {
       const model = outlineModel(config);
       const weights = [...model.namedParameters()].map(([, { tensor }]) => tensor);
       const row = { shape: [2, 24], dtype: 'i32' as const };
@@ -37,6 +37,7 @@ test.each(folders.map(({ name }) => name))(
     const { layers } = outlineModel(config).shape;
     expect([count(plain, 'attention'), count(twice, 'attention')]).toEqual([layers, 2 * layers]);
     expect(count(twice, 'attentionBackward')).toBe(layers);
+    expect(count(planOf(1), 'attention')).toBe(layers + 1);
     expect(plain.steps.some(({ scope }) => scope.includes('(recomputed)'))).toBe(false);
     expect(twice.steps.filter(({ op, scope }) => op === 'attention' && scope.includes('(recomputed)')).length).toBe(
       layers,

@@ -18,7 +18,7 @@ import { configKeysOf } from './configKeys.js';
 import type { ModelFiles } from './files.js';
 import { openModelFolder } from './modelFolder.js';
 import type { Placement } from './placement.js';
-import { placeBlocks, placeCodes, placeDense, placeStored, quantizes } from './placement.js';
+import { denseDtype, placeBlocks, placeCodes, placeDense, placeStored, quantizes, tableSettings } from './placement.js';
 import { codesIn, denseCodes, storedBytes } from './storedCodes.js';
 import type { WeightSource } from './weights.js';
 import { weightSource } from './weights.js';
@@ -40,6 +40,8 @@ export interface LoadOptions {
    * codes.
    */
   readonly quantization?: QuantizationSettings | undefined;
+  /** Keeps the embedding of tokens and the output projection in 8-bit rows: neither can be trained then. */
+  readonly quantizeEmbeddings?: boolean | undefined;
   /**
    * Where the weights go as they arrive, so that the host never holds the model; it is opened when all names and shapes
    * are known to fit. Without it they stay on the host until they are first used.
@@ -139,6 +141,11 @@ async function placeModel<Model extends TextModel>(
           return new QuantizedLinear(keep(placeBlocks(request, codes)).matrix, bias());
         if (settings === undefined || !quantizes(settings, request)) return undefined;
         return new QuantizedLinear(keep(placeCodes(request, settings)).matrix, bias());
+      },
+      table(request) {
+        if (options.quantizeEmbeddings !== true) return undefined;
+        const dtype = denseDtype(request, weights.tensors.get(request.name)?.dtype, options);
+        return { matrix: keep(placeCodes(request, tableSettings)).matrix, dtype };
       },
     }),
   );

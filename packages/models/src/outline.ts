@@ -17,6 +17,8 @@ export interface OutlineOptions {
   readonly quantization?: QuantizationSettings | undefined;
   /** Of linear layers' matrices by path, as a GGUF file has them; not beside `quantization`. */
   readonly codes?: ReadonlyMap<string, StoredCodes> | undefined;
+  /** Whether the embedding of tokens and the output projection are in 8-bit rows. */
+  readonly quantizeEmbeddings?: boolean | undefined;
   /** For errors. */
   readonly name?: string;
 }
@@ -38,18 +40,18 @@ export function outlineModel(
 /** The same from a reader. */
 export function outlineOf(
   reader: ConfigReader,
-  { dtype = 'f32', quantization, codes }: Omit<OutlineOptions, 'name'> = {},
+  { dtype = 'f32', ...options }: Omit<OutlineOptions, 'name'> = {},
 ): CausalModel {
-  return familyOf(reader).build(reader, outlineSource({ dtype, quantization, codes }));
+  return familyOf(reader).build(reader, outlineSource({ dtype, ...options }));
 }
 
 /** The same with the head of a task. */
 export function outlineTaskModel(
   config: Readonly<Record<string, unknown>>,
   request: HeadRequest,
-  { name = 'config.json', dtype = 'f32', quantization, codes }: OutlineOptions = {},
+  { name = 'config.json', dtype = 'f32', ...options }: OutlineOptions = {},
 ): TaskModel {
-  if (quantization !== undefined) checkSettings(quantization);
+  if (options.quantization !== undefined) checkSettings(options.quantization);
   const reader = new ConfigReader(config, name);
-  return familyOf(reader).buildTask(reader, outlineSource({ dtype, quantization, codes }), request);
+  return familyOf(reader).buildTask(reader, outlineSource({ dtype, ...options }), request);
 }

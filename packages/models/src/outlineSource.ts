@@ -4,7 +4,7 @@ import { QuantizedLinear } from '@lowrank/quant';
 import type { DType } from '@lowrank/tensor';
 import { persistent } from '@lowrank/tensor';
 import { sizeOf } from '@lowrank/tensor/op';
-import { placeBlocks, placeCodes, quantizes } from './placement.js';
+import { placeBlocks, placeCodes, quantizes, tableSettings } from './placement.js';
 import type { WeightRequest, WeightSource } from './weights.js';
 import { weightSource } from './weights.js';
 
@@ -13,10 +13,12 @@ export function outlineSource({
   dtype,
   quantization,
   codes,
+  quantizeEmbeddings = false,
 }: {
   readonly dtype: Extract<DType, 'f32' | 'f16' | 'bf16'>;
   readonly quantization?: QuantizationSettings | undefined;
   readonly codes?: ReadonlyMap<string, StoredCodes> | undefined;
+  readonly quantizeEmbeddings?: boolean | undefined;
 }): WeightSource {
   // Two 16-bit elements share a word.
   const dtypeOf = ({ kind, shape }: WeightRequest): DType =>
@@ -30,5 +32,7 @@ export function outlineSource({
         ? undefined
         : new QuantizedLinear(placeCodes(request, quantization).matrix, bias());
     },
+    table: (request) =>
+      quantizeEmbeddings ? { matrix: placeCodes(request, tableSettings).matrix, dtype: dtypeOf(request) } : undefined,
   });
 }

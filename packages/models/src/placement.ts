@@ -36,15 +36,24 @@ export function quantizes({ skipModules = [] }: QuantizationSettings, { name }: 
   return !isSkipped(name.slice(0, name.lastIndexOf('.')), skipModules);
 }
 
+/** The dtype that a weight has in memory: its own 16 bits for matrices, where two elements fill a word; else f32. */
+export function denseDtype(
+  { shape, kind }: WeightRequest,
+  stored: string | undefined,
+  { widen = false }: { readonly widen?: boolean },
+): FloatDtype {
+  const narrow = kind !== 'vector' && !widen && sizeOf(shape) % 2 === 0;
+  return narrow && stored === 'F16' ? 'f16' : narrow && stored === 'BF16' ? 'bf16' : 'f32';
+}
+
 /** An empty tensor for a weight; its data follows once all names and shapes are known to fit. */
 export function placeDense(
   request: WeightRequest,
   stored: string | undefined,
-  { widen = false }: { readonly widen?: boolean },
+  options: { readonly widen?: boolean },
 ): Placement & { readonly tensor: Tensor } {
-  const { name, shape, kind } = request;
-  const narrow = kind !== 'vector' && !widen && sizeOf(shape) % 2 === 0;
-  const dtype = narrow && stored === 'F16' ? 'f16' : narrow && stored === 'BF16' ? 'bf16' : 'f32';
+  const { name, shape } = request;
+  const dtype = denseDtype(request, stored, options);
   const source = new Source({ shape, dtype }, undefined, name);
   const made = new TensorClass(source, 0);
   return {
@@ -107,6 +116,9 @@ export function placeCodes(request: WeightRequest, settings: QuantizationSetting
     },
   };
 }
+
+/** What tables are quantized to: rows of 8 bits, each with a scale. */
+export const tableSettings: QuantizationSettings = { type: 'int8' };
 
 /** An empty matrix for codes that the checkpoint holds. */
 export function placeStored(request: WeightRequest, stored: StoredQuantized): MatrixPlacement {

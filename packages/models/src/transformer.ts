@@ -5,26 +5,16 @@ import type {
   GatedActivation,
   Layer,
   LayerCache,
-  Parameter,
   RotaryTable,
 } from '@lowrank/nn';
-import {
-  Attention,
-  Embedding,
-  GatedMlp,
-  Linear,
-  Module,
-  ModuleList,
-  noisyEmbeddings,
-  RmsNorm,
-  TiedLinear,
-} from '@lowrank/nn';
-import type { Tensor } from '@lowrank/tensor';
+import { Attention, GatedMlp, Module, ModuleList, noisyEmbeddings, RmsNorm } from '@lowrank/nn';
+import type { DType, Tensor } from '@lowrank/tensor';
 import { mul } from '@lowrank/tensor';
 import { scope } from '@lowrank/tensor/op';
 import { CausalModel } from './causalModel.js';
 import type { TransformerConfig } from './transformerConfig.js';
-import type { WeightSource } from './weights.js';
+import type { TokenTable, WeightSource } from './weights.js';
+import { tableDtype } from './weights.js';
 
 /** What a family's file says of its decoder. */
 export interface TransformerParts {
@@ -35,8 +25,8 @@ export interface TransformerParts {
   readonly rotary: readonly RotaryTable[];
   /** Added to the weights of the final norm: Gemma's 1. */
   readonly normOffset?: number;
-  /** Factor on the embedding's rows, given its table. */
-  readonly embeddingScale?: (table: Tensor) => number;
+  /** Factor on the embedding's rows, given their width and the dtype of the checkpoint's table. */
+  readonly embeddingScale?: (width: number, dtype: DType) => number;
   /** Factor on the logits. */
   readonly logitScale?: number;
   /** Bound of the logits, toward which tanh bends them; 0 for none. */
@@ -47,7 +37,7 @@ export interface TransformerParts {
 
 /** Embedding, layers, final norm: `model` of a causal decoder. */
 class TransformerBody extends Module {
-  readonly embedTokens: Embedding;
+  readonly embedTokens: TokenTable;
   readonly layers: ModuleList<DecoderLayer>;
   readonly scale: number;
 
@@ -55,9 +45,9 @@ class TransformerBody extends Module {
     super();
     this.embedTokens = this.child(
       'embed_tokens',
-      new Embedding(weights.matrix('embed_tokens.weight', [config.vocabularySize, config.hiddenSize])),
+      weights.tokens('embed_tokens', [config.vocabularySize, config.hiddenSize]),
     );
-    this.scale = embeddingScale?.(this.embedTokens.weight.tensor) ?? 1;
+    this.scale = embeddingScale?.(config.hiddenSize, tableDtype(this.embedTokens)) ?? 1;
     this.layers = this.child(
       'layers',
       new ModuleList(Array.from({ length: config.layers }, (_, at) => layer(weights.under(`layers.${at}`), at))),
@@ -88,7 +78,6 @@ export class Transformer extends CausalModel {
   protected override readonly logitScale: number;
   protected override readonly logitSoftcap: number;
   private readonly body: TransformerBody;
-  private readonly head: Linear;
   private readonly rotary: readonly RotaryTable[];
   private readonly path: string;
 
@@ -109,20 +98,18 @@ export class Transformer extends CausalModel {
       first,
       below.reduceRight<Module>((inner, name) => new Container(name, inner), this.body),
     );
-    this.head = this.child(
+    this.child(
       'lm_head',
-      config.tied
-        ? new TiedLinear(this.body.embedTokens.weight)
-        : new Linear(weights.matrix('lm_head.weight', [config.vocabularySize, config.hiddenSize])),
+      weights.output(
+        'lm_head',
+        [config.vocabularySize, config.hiddenSize],
+        config.tied ? this.body.embedTokens : undefined,
+      ),
     );
   }
 
   hidden(ids: Tensor, context: AttentionContext, caches?: readonly LayerCache[]): Tensor {
     return scope(this.path, () => this.body.forward(ids, context, caches));
-  }
-
-  protected outputWeight(): Parameter {
-    return this.head.weight;
   }
 
   override dispose(): void {

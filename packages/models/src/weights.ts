@@ -1,6 +1,8 @@
-import type { LinearLike } from '@lowrank/nn';
-import { Conv1d, Linear } from '@lowrank/nn';
-import type { Tensor } from '@lowrank/tensor';
+import type { LinearLike, Projection } from '@lowrank/nn';
+import { Conv1d, Embedding, Linear, TiedLinear } from '@lowrank/nn';
+import { QuantizedEmbedding, QuantizedLinear, TiedQuantizedLinear } from '@lowrank/quant';
+import type { DType, Tensor } from '@lowrank/tensor';
+import type { EncodedMatrix } from '@lowrank/tensor/op';
 
 /**
  * Where a family takes its weights from, by the checkpoint's names below some prefix. It asks for each once and says
@@ -17,6 +19,10 @@ export interface WeightSource {
    * does.
    */
   conv1d(name: string, shape: readonly [input: number, out: number]): LinearLike;
+  /** The embedding of tokens, from `name.weight` [V, D]: in codes where the caller says so. */
+  tokens(name: string, shape: readonly [rows: number, width: number]): TokenTable;
+  /** The output projection from `name.weight` [V, D], in codes where `tokens` is, or over the table it is `tied` to. */
+  output(name: string, shape: readonly [rows: number, width: number], tied?: TokenTable): LinearLike & Projection;
   /** A matrix in the dtype it is stored in: f32, f16 or bf16. */
   matrix(name: string, shape: readonly number[]): Tensor;
   /** A norm's or a bias's vector, in f32. */
@@ -25,11 +31,15 @@ export interface WeightSource {
   under(name: string): WeightSource;
 }
 
+/** An embedding of tokens, dense or in codes. */
+export type TokenTable = Embedding | QuantizedEmbedding;
+
 /** What a model asked for, by full name. A linear layer's matrix is the one that may be quantized. */
 export interface WeightRequest {
   readonly name: string;
   readonly shape: readonly number[];
-  readonly kind: 'matrix' | 'vector' | 'linear';
+  /** A `table` is looked up by token id, or gives a logit for each. */
+  readonly kind: 'matrix' | 'vector' | 'linear' | 'table';
   /** Where it is not quantized, it is stored the other way round: [in, out]. */
   readonly transposed?: boolean;
 }
@@ -39,6 +49,8 @@ export interface WeightMaker {
   tensor(request: WeightRequest): Tensor;
   /** A layer other than nn's Linear for this matrix, if it needs one. */
   linear?(request: WeightRequest, bias: () => Tensor | undefined): LinearLike | undefined;
+  /** The codes of a table, and the dtype that it has without them, if it is to be in codes. */
+  table?(request: WeightRequest): { readonly matrix: EncodedMatrix; readonly dtype: DType } | undefined;
 }
 
 /** A source that passes each request on to `maker`, under its full name. */
@@ -61,8 +73,27 @@ export function weightSource(maker: WeightMaker, prefix = ''): WeightSource {
       };
       return maker.linear?.(request, biasOf) ?? new Conv1d(tensor(`${name}.weight`, [input, out], 'matrix'), biasOf());
     },
+    tokens(name, shape) {
+      const request: WeightRequest = { name: `${prefix}${name}.weight`, shape, kind: 'table' };
+      const codes = maker.table?.(request);
+      return codes === undefined
+        ? new Embedding(maker.tensor(request))
+        : new QuantizedEmbedding(codes.matrix, codes.dtype);
+    },
+    output(name, shape, tied) {
+      if (tied !== undefined)
+        return tied instanceof QuantizedEmbedding ? new TiedQuantizedLinear(tied) : new TiedLinear(tied.weight);
+      const request: WeightRequest = { name: `${prefix}${name}.weight`, shape, kind: 'table' };
+      const codes = maker.table?.(request);
+      return codes === undefined ? new Linear(maker.tensor(request)) : new QuantizedLinear(codes.matrix);
+    },
     matrix: (name, shape) => tensor(name, shape, 'matrix'),
     vector: (name, shape) => tensor(name, shape, 'vector'),
     under: (name) => weightSource(maker, `${prefix}${name}.`),
   };
+}
+
+/** The dtype of a table's numbers in its checkpoint, or f32. */
+export function tableDtype(table: TokenTable): DType {
+  return table instanceof QuantizedEmbedding ? table.dtype : table.weight.tensor.dtype;
 }

@@ -18,7 +18,7 @@ export { Mlp } from './mlp.js';
 export { isLayer, isLinearLike, Module } from './module.js';
 export { Parameter } from './parameter.js';
 export type { Layer, LinearLike } from './module.js';
-export { isProjection, projected } from './projection.js';
+export { biasTerms, isProjection, projected } from './projection.js';
 export type { Projection, ProjectionParts } from './projection.js';
 export { RmsNorm } from './rmsNorm.js';
 export { RotaryTable } from './rotary.js';

@@ -1,5 +1,5 @@
 import type { Rng, Tensor } from '@lowrank/tensor';
-import { add, full, linear, reshape } from '@lowrank/tensor';
+import { add, linear } from '@lowrank/tensor';
 import { aBoolean, aTensor, optional, options, shapeError, showShape, signature } from '@lowrank/tensor/op';
 import { anRng, aSize, aWeight } from './arguments.js';
 import { uniform } from './initial.js';
@@ -7,6 +7,7 @@ import type { LinearLike } from './module.js';
 import { Module } from './module.js';
 import { Parameter } from './parameter.js';
 import type { Projection, ProjectionParts } from './projection.js';
+import { biasTerms } from './projection.js';
 
 /** Options of a `Linear` whose weights are drawn. */
 export interface LinearOptions {
@@ -65,12 +66,7 @@ export class Linear extends Module implements LinearLike, Projection {
   }
 
   parts(x: Tensor): ProjectionParts {
-    const { bias, outFeatures } = this;
-    return {
-      weight: this.weight.tensor,
-      terms:
-        bias === undefined ? [] : [{ h: full([x.shape[0] ?? 0, 1], 1), b: reshape(bias.tensor, [outFeatures, 1]) }],
-    };
+    return { weight: this.weight.tensor, terms: biasTerms(x, this.bias) };
   }
 }
 

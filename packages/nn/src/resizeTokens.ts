@@ -57,6 +57,8 @@ export async function resizeTokens(model: TokenModel, count: number): Promise<vo
 function tokenTables(model: TokenModel): [path: string, parameter: Parameter][] {
   const modules = new Map(model.namedModules());
   const [embedding, output] = [modules.get(model.embeddingPath), modules.get(model.outputPath)];
+  if (embedding !== undefined && 'matrix' in embedding)
+    throw refused('a model with its tokens in codes', 'a dense table', 'codes', 'Load it without quantizeEmbeddings.');
   if (!(embedding instanceof Embedding) || !(output instanceof Linear))
     throw refused('a model with adapters on its tokens', 'one without', 'adapters', 'Resize it before they go in.');
   return [

@@ -82,7 +82,7 @@ function checkCopied(path: string, module: Module): void {
       fail(
         'weights in f32, f16 or bf16',
         `codes at ${below === '' ? path : `${path}.${below}`}`,
-        'A quantized layer takes LoRA; to train it whole, leave it out of the quantization.',
+        'A layer in codes takes LoRA; to train it whole, leave it out of the quantization (quantizeEmbeddings: false).',
       );
   }
 }

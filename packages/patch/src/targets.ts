@@ -3,6 +3,7 @@ import type { LoraConfig } from '@lowrank/lora';
 import { LoraEmbedding, PathPattern } from '@lowrank/lora';
 import type { LinearLike, Module } from '@lowrank/nn';
 import { Embedding, isLinearLike } from '@lowrank/nn';
+import { tableInCodes } from './tableInCodes.js';
 
 /** What adapters go around: a linear layer of any kind, an embedding, or one of them that has adapters already. */
 export type Adaptable = LinearLike | Embedding | LoraEmbedding;
@@ -74,6 +75,8 @@ function match(
     if (isLinear(module) || isEmbedding(module)) matched.set(path, module);
     else others.push(path);
   }
+  const codes = others.find((path) => 'matrix' in model.getModule(path));
+  if (codes !== undefined) throw tableInCodes(codes, 'an adapter');
   if (others.length > 0) {
     throw new LowrankError({
       code: 'patch.notLinear',

@@ -2,7 +2,8 @@ import { LowrankError } from '@lowrank/errors';
 import type { LoraConfig } from '@lowrank/lora';
 import { LoraLayer, TokenRows, tokenLists } from '@lowrank/lora';
 import type { Module } from '@lowrank/nn';
-import { Embedding, Linear, TiedLinear } from '@lowrank/nn';
+import { Embedding, isLinearLike, Linear, TiedLinear } from '@lowrank/nn';
+import { tableInCodes } from './tableInCodes.js';
 
 /** Trained token rows (PEFT's TrainableTokensWrapper) around embeddings and output projections. */
 export type Tokens = Pick<LoraConfig, 'trainableTokenIndices' | 'ensureWeightTying' | 'modulesToSave' | 'peftType'>;
@@ -31,6 +32,8 @@ export function tokenTargets(model: Module, config: Tokens): TokenTargets {
   const { trainableTokenIndices, ensureWeightTying = false } = config;
   if (trainableTokenIndices === undefined) return { wanted: [] };
   const modules = [...model.namedModules()].filter(([path]) => !/(^|\.)base_layer(\.|$)/.test(path));
+  const codes = modules.find(([, module]) => 'matrix' in module && !isLinearLike(module));
+  if (codes !== undefined) throw tableInCodes(codes[0], 'trained token rows');
   const input = modules.find(([, module]) => baseOf(module) instanceof Embedding);
   const head = modules.find(([, module]) => baseOf(module) instanceof TiedLinear);
   const wanted = tokenLists(trainableTokenIndices).flatMap(([name, ids]): WantedRows[] => {

@@ -7,6 +7,8 @@ export { blockSizes, fourBitCodecs } from './fourBit.js';
 export type { FourBitCodec, FourBitType } from './fourBit.js';
 export { quantizeAbsmax } from './numeric/nested.js';
 export type { NestedAbsmax } from './numeric/nested.js';
+export { codesOf } from './heldCodes.js';
+export { QuantizedEmbedding, TiedQuantizedLinear } from './quantizedEmbedding.js';
 export { QuantizedLinear } from './quantizedLinear.js';
 export {
   absmaxOf,

@@ -22,5 +22,12 @@ export const quantizationSettings = defineSettings(
       onResume: 'free',
       requires: [{ setting: 'quantization', values: 'nf4 or fp4' }],
     }),
+    quantizeEmbeddings: setting({
+      schema: toggle(),
+      help: 'keep the token embedding and the output projection in 8-bit rows while they are frozen',
+      see: './memory#embeddings-in-8-bits',
+      cost: true,
+      onResume: 'free',
+    }),
   },
 );

@@ -9,7 +9,7 @@ const matrix = (): EncodedMatrix =>
   new EncodedMatrix({ kind: 'rows8', rows: 3, columns: 5 }, [
     tensor(
       Int8Array.from({ length: 15 }, (_, i) => 17 * i - 120),
-      [15],
+      [3, 5],
     ),
     tensor(Float32Array.of(1, 0.5, 2), [3]),
   ]);

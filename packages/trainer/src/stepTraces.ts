@@ -16,9 +16,9 @@ export interface StepOptions<Name extends string = TokenInput> extends Optimizer
   readonly random?: RandomState;
   /**
    * Keep only what enters each block of the model, and compute the blocks again in the backward pass: less memory, more
-   * time, the same numbers.
+   * time, the same numbers. A number: of the first so many blocks.
    */
-  readonly checkpointing?: boolean;
+  readonly checkpointing?: boolean | number;
 }
 
 /** Arguments of a traced function. */

@@ -124,7 +124,7 @@ export interface TrainOptions<Session extends TrainSession<Name>, Name extends s
    * Keep only what enters each block of the model, and compute the blocks again in the backward pass: less memory, more
    * time, the same numbers.
    */
-  readonly checkpointing?: boolean;
+  readonly checkpointing?: boolean | number;
   /**
    * With `skip`, a step whose loss or gradient is NaN or infinite is left out: it counts, its batch changes nothing,
    * and a `skipped` event says so. Ten in a row stop the training all the same. Default `stop`: a NonFiniteError.

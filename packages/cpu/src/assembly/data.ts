@@ -3,7 +3,7 @@
  */
 import { load1, load4 } from './common';
 
-/** gatherRows: [table, ids, y, width, encoding, rows]. A unit is one id; a row that does not exist reads as NaN. */
+/** gatherRows: [table, ids, y, width, encoding (3: i8), rows]. A unit is one id; a row that does not exist is NaN. */
 export function gatherRows(p: usize, begin: i32, end: i32): void {
   const width = load<i32>(p, 12),
     encoding = load<i32>(p, 16),
@@ -15,7 +15,11 @@ export function gatherRows(p: usize, begin: i32, end: i32): void {
       for (let i = 0; i < width; i++) store<f32>(y + ((<usize>i) << 2), NaN);
     } else if (encoding == 0) memory.copy(y, load<usize>(p) + ((<usize>id * <usize>width) << 2), (<usize>width) << 2);
     else if (encoding == 1) decode<u16>(load<usize>(p) + ((<usize>id * <usize>width) << 1), y, width);
-    else decode<i16>(load<usize>(p) + ((<usize>id * <usize>width) << 1), y, width);
+    else if (encoding == 2) decode<i16>(load<usize>(p) + ((<usize>id * <usize>width) << 1), y, width);
+    else {
+      const from = load<usize>(p) + <usize>id * <usize>width;
+      for (let i = 0; i < width; i++) store<f32>(y + ((<usize>i) << 2), <f32>load<i8>(from + <usize>i));
+    }
   }
 }
 

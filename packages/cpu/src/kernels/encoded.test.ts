@@ -1,6 +1,6 @@
 import type { Backend } from '@lowrank/tensor';
 import type { MatmulAttrs, OperandEncoding } from '@lowrank/tensor/op';
-import { encodingSpecs, nestedHead, toFloat64 } from '@lowrank/tensor/op';
+import { encodingSpecs, nestedHead, sizeOf, toFloat64 } from '@lowrank/tensor/op';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { createCpuBackend } from '../backend.js';
 import type { TestTensor } from './testing.js';
@@ -45,13 +45,14 @@ const positive = (length: number): Float32Array => Float32Array.from(normal([len
 
 function weight(kind: Kind, rows: number, columns: number): Weight {
   const encoding = { ...kind, rows, columns };
-  const parts = encodingSpecs(encoding).map(({ shape: [length = 0], dtype }, part): TestTensor => {
+  const parts = encodingSpecs(encoding).map(({ shape, dtype }, part): TestTensor => {
+    const length = sizeOf(shape);
     if (dtype === 'f32')
       return part === 2 && 'minimums' in kind
         ? normal([length])
         : value([length], part === 2 ? nestedOf(length) : positive(length));
     const lowest = dtype === 'i8' ? -128 : 0;
-    return value([length], integers([length], lowest + 256, lowest).data, dtype);
+    return value(shape, integers([length], lowest + 256, lowest).data, dtype);
   });
   const [numbers = new Float64Array()] = reference('decodeMatrix', parts, { encoding });
   return { encoding, parts, dense: value([rows, columns], numbers) };

@@ -252,6 +252,8 @@ describe.each([1, 2])('kernels on %i threads', (threads) => {
       const ids = integers([count], rows);
       for (const dtype of ['f32', 'f16', 'bf16'] as const)
         await check('gatherRows', [normal([rows, width], dtype), ids], {}, { bound: 0 });
+      const codes = Array.from({ length: rows * width }, (_, i) => ((i * 37) % 255) - 127);
+      await check('gatherRows', [value([rows, width], codes, 'i8'), ids], {}, { bound: 0 });
       const g = normal([count, width]);
       await check(
         'scatterAddRows',

@@ -123,7 +123,7 @@ export const gatherRows: CpuKernel<'gatherRows'> = {
     const [rows = 0, width = 0] = table.shape;
     recorder.launch(
       KernelId.gatherRows,
-      [table.address, ids.address, at(outputs, 0).address, width, encodingOf(table), rows],
+      [table.address, ids.address, at(outputs, 0).address, width, table.dtype === 'i8' ? 3 : encodingOf(table), rows],
       elementsOf(ids),
       width,
     );

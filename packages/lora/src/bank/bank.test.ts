@@ -70,7 +70,7 @@ const weight = random(2, [output, input]);
 const rows8 = new EncodedMatrix({ kind: 'rows8', rows: output, columns: input }, [
   tensor(
     Int8Array.from({ length: output * input }, (_, i) => ((i * 37) % 255) - 127),
-    [output * input],
+    [output, input],
     { dtype: 'i8' },
   ),
   tensor([1, 2, 0.5, 3, 1]),

@@ -66,7 +66,7 @@ const bias = tensor([0.5, -2, 1]);
 const rows8 = new EncodedMatrix({ kind: 'rows8', rows: output, columns: input }, [
   tensor(
     Int8Array.from({ length: output * input }, (_, i) => ((i * 37) % 255) - 127),
-    [output * input],
+    [output, input],
     { dtype: 'i8' },
   ),
   tensor([1, 2, 0.5]),

@@ -26,6 +26,7 @@ import { convertCommand } from './convertCommand.js';
 import { chatCommand } from './chatCommand.js';
 import { dataCommand } from './dataCommand.js';
 import { describeFindings } from './describeFindings.js';
+import { describeMemory } from './describeMemory.js';
 import { describeLearned } from './describeLearned.js';
 import { describeRows } from './describeRows.js';
 import { describeStart } from './describeStart.js';
@@ -310,6 +311,7 @@ async function trainCommand({ flags, backend, speaker, onInterrupted }: TrainCom
       progress = undefined;
       say(`warning: ${event.type === 'deviceLost' ? describeLost(event) : describeReduced(event)}`);
     } else if (event.type === 'reference') say(describeReference(event.documents));
+    else if (event.type === 'memoryPlanned') say(describeMemory(event));
     else if (event.type === 'baseline') say(`loss ${event.loss.toFixed(4)} on the evaluation rows before training`);
     else if (event.type === 'samples') ({ samples } = event);
     else if (event.type === 'started') {

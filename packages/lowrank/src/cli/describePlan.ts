@@ -14,8 +14,13 @@ export function describePlan(report: PlanReport): string {
           `${quantization.type}${quantization.doubleQuantization === true ? ' with double quantization' : ''}, ` +
             `the rest ${report.dtype}`,
         ]),
+    ...(report.quantize_embeddings ? ['embeddings in 8-bit rows'] : []),
     ...(report.optimizer === 'adamw' ? [] : [report.optimizer]),
-    report.checkpointing ? 'checkpointing' : 'no checkpointing',
+    !report.checkpointing
+      ? 'no checkpointing'
+      : report.recomputed_layers === report.layers
+        ? 'checkpointing'
+        : `checkpointing of the first ${report.recomputed_layers} of ${report.layers} layers`,
   ];
   const rows: [string, string][] = [
     [

@@ -132,6 +132,7 @@ test('what does not fit is told with what would, planned', async () => {
     '--checkpointing',
     '--method qlora',
     '--double-quantization',
+    '--quantize-embeddings',
     '--max-length 32',
     '--r 1',
   ]);

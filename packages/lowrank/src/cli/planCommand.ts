@@ -7,6 +7,7 @@ import type { PlanOptions } from '../jobs/planning/plannedRun.js';
 import { planDefaults } from '../jobs/planning/plannedRun.js';
 import { planDtypes } from '../jobs/planning/planRun.js';
 import { ownersOf } from '../settings/methodTables.js';
+import { memorySize, sizeForm } from '../settings/memorySize.js';
 import { planCommonTables, planMethods, planTables } from '../settings/planTables.js';
 import { taskNames } from '../tasks/task.js';
 import { describePlan } from './describePlan.js';
@@ -68,26 +69,12 @@ export async function planCommand(flags: PlanFlags, speaker: Speaker): Promise<v
 
 /** `8GB`, `7.5GiB`, `512MB`, or bytes. */
 export function memoryFlag(text: string): number {
-  const [, number = '', unit = ''] = /^(\d+(?:\.\d+)?)\s*([kmgt]i?b|b|)$/i.exec(text.trim()) ?? [];
-  const bytes = Math.floor(Number(number) * (units[unit.toLowerCase()] ?? 0));
-  if (number !== '' && bytes > 0) return bytes;
+  const bytes = memorySize(text);
+  if (bytes !== undefined) return bytes;
   throw new LowrankError({
     code: 'cli.memory',
     what: '--memory',
-    expected: 'a size such as 8GB, 7.5GiB or 512MB',
+    expected: sizeForm,
     got: text === '' ? 'nothing' : text,
   });
 }
-
-const units: Readonly<Record<string, number>> = {
-  '': 1,
-  b: 1,
-  kb: 1e3,
-  mb: 1e6,
-  gb: 1e9,
-  tb: 1e12,
-  kib: 2 ** 10,
-  mib: 2 ** 20,
-  gib: 2 ** 30,
-  tib: 2 ** 40,
-};

@@ -14,7 +14,7 @@ const carried = new Set(
     'r alpha targetModules excludeModules rankPattern alphaPattern layersToTransform layersPattern useRslora useDora',
     'loraBias bias modulesToSave trainableTokens fanInFanOut initLoraWeights ensureWeightTying eva loftq virtualTokens',
     // What a run is computed with.
-    'backend device tokenizer execution signal onEvent onTransfer',
+    'backend device memoryBudget tokenizer execution signal onEvent onTransfer',
   ].flatMap((names) => names.split(' ')),
 );
 

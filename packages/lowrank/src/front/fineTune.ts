@@ -88,7 +88,12 @@ const own = [
   'betweenSteps',
   'signal',
 ];
-const decided: readonly string[] = ['quantization', 'doubleQuantization', 'template'] satisfies DecidedByModel[];
+const decided: readonly string[] = [
+  'quantization',
+  'doubleQuantization',
+  'quantizeEmbeddings',
+  'template',
+] satisfies DecidedByModel[];
 
 /** @throws LowrankError `lowrank.option`, `cli.option`, `cli.conflict` */
 function checkGiven(model: Model, given: FineTuneOptions): void {

@@ -23,19 +23,21 @@ interface Ways {
 /** A run with a folder, which goes on there: on disk (Node), and in the storage of a browser. */
 export async function fineTuneInFolder(model: Model, given: InFolder, { check, train, signal }: Ways): Promise<Run> {
   check(model, given);
-  const quantized = model.training.quantization;
+  const { quantization: quantized, quantizeEmbeddings: embeddings } = model.training;
   const request = {
     ...given,
     // Of the model: they decide what is computed, as the run's own settings do.
     quantization: quantized?.type,
     doubleQuantization: quantized?.doubleQuantization,
+    quantizeEmbeddings: embeddings,
   };
   const run = await beginRun(request, {
     place: await placeOf(given.output),
     sources: typeof given.output === 'string' ? [model.name] : [],
-    prepare({ quantization, doubleQuantization, ...filled }) {
+    prepare({ quantization, doubleQuantization, quantizeEmbeddings, ...filled }) {
       checkSame('quantization', quantization, quantized?.type);
       checkSame('doubleQuantization', doubleQuantization, quantized?.doubleQuantization);
+      checkSame('quantizeEmbeddings', quantizeEmbeddings, embeddings);
       return prepare(model, filled, check);
     },
   });
@@ -90,7 +92,7 @@ function checkSame(name: string, was: unknown, is: unknown): void {
     what: `${name} of a run that goes on`,
     expected: was === undefined ? 'none, as it began' : `${String(was)}, as it began`,
     got: is === undefined ? 'none' : String(is),
-    remedy: `Load the model as it was: loadModel(source, { quantization }), or begin anew: another output.`,
+    remedy: `Load the model as it was: loadModel(source, { ${name} }), or begin anew: another output.`,
     setting: name,
   });
 }

@@ -15,7 +15,7 @@ import type { RunEvent, RunHooks } from './runOptions.js';
 import type { RunState } from './runState.js';
 
 /** What {@link loadModel} decides once for all runs. */
-export type DecidedByModel = 'quantization' | 'doubleQuantization' | 'template' | 'initAdapter';
+export type DecidedByModel = 'quantization' | 'doubleQuantization' | 'quantizeEmbeddings' | 'template' | 'initAdapter';
 
 /**
  * Options of {@link fineTune}: those of the method and of the training, as declared in their tables (`r`, `alpha`,

@@ -72,6 +72,7 @@ export interface ModelParts {
   readonly name: string;
   readonly files: ModelFiles;
   readonly quantization: QuantizationSettings | undefined;
+  readonly quantizeEmbeddings?: boolean | undefined;
   readonly network: CausalModel;
   readonly tokenizer: TextTokenizer;
   readonly template: ChatTemplate | undefined;
@@ -280,7 +281,7 @@ export class Model {
 
   /** What training takes of this model. */
   get training(): TrainingModel {
-    const { name, network, files, template, backend, quantization } = this.#parts;
+    const { name, network, files, template, backend, quantization, quantizeEmbeddings } = this.#parts;
     const { tokenizer } = this;
     return {
       open: asOpenModel(name, network, files),
@@ -288,6 +289,7 @@ export class Model {
       chatTemplate: () => Promise.resolve(template),
       backend: () => Promise.resolve(backend),
       quantization,
+      quantizeEmbeddings,
     };
   }
 

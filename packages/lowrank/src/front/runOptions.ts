@@ -17,6 +17,8 @@ export interface TrainingModel {
   readonly backend: () => Promise<Backend>;
   /** How it was quantized while it was loaded. */
   readonly quantization: QuantizationSettings | undefined;
+  /** Whether its embedding and output projection were. */
+  readonly quantizeEmbeddings?: boolean | undefined;
 }
 
 /** A run: the options that are declared in tables (settings/methodTables.ts), and what it is about. */
@@ -36,7 +38,22 @@ export interface RunOptions extends Omit<MethodOptions, 'initAdapter'>, CommonOp
 }
 
 /** Whatever happens in a run, by its `type`: the data, steps, evaluations, checkpoints, warnings. */
-export type RunEvent = TrainEvent | DataEvent | ReferenceEvent | { readonly type: 'warning'; readonly text: string };
+export type RunEvent =
+  | TrainEvent
+  | DataEvent
+  | ReferenceEvent
+  | MemoryPlannedEvent
+  | { readonly type: 'warning'; readonly text: string };
+
+/** What `memoryBudget` has decided. */
+export interface MemoryPlannedEvent {
+  readonly type: 'memoryPlanned';
+  /** Of a step by its plan, the model included. */
+  readonly bytes: number;
+  /** Layers, the first ones, that are computed again in the backward pass. */
+  readonly recomputedLayers: number;
+  readonly layers: number;
+}
 
 /** The model is about to be asked what it says of so many documents before it is trained. */
 export interface ReferenceEvent {

@@ -83,9 +83,13 @@ async function trainOn(
   checkPrecision(backend, options.precision);
   const { method, applied } = learned;
   const { betweenSteps } = hooks;
+  const part = { spec: backend.spec, random, parameters: applied.parameters, options };
+  const whole = { ...part, loss: loss(random), microBatches: largest };
+  const checkpointing = await checkpointingOf(model, options, whole, hooks);
   const writer = isTask(model) ? undefined : model.open;
   const training = train<TrainSession<string>, string>({
     ...trainerOptions(options),
+    checkpointing,
     ...savingOptions(options, hooks, learned),
     createSession: () => ({
       backend,
@@ -112,8 +116,6 @@ async function trainOn(
     return { result: await training, held };
   } catch (error) {
     if (hooks.outOfMemory !== undefined && mayShrink(error, options)) {
-      const part = { spec: backend.spec, random, parameters: applied.parameters, options };
-      const whole = { ...part, loss: loss(random), microBatches: largest };
       hooks.outOfMemory({
         given: await bytesOf(whole),
         smaller: await smallerBytes(part, { options, data, steps }),
@@ -155,6 +157,29 @@ async function smallerBytes(
   if (layout === undefined || objectiveNamed(options.loss ?? 'sft').rows !== 'sft') return undefined;
   const { largest, loss } = await data.layOut(steps, layout);
   return bytesOf({ ...part, loss: loss(part.random), microBatches: largest });
+}
+
+/**
+ * Whether layers are computed twice, and how many where a budget decides it. @throws LowrankError `cli.memoryBudget`
+ */
+async function checkpointingOf(
+  { open }: Pick<TrainingModel | TaskTraining, 'open'>,
+  options: RunOptions,
+  part: PlannedPart,
+  hooks: Pick<RunHooks, 'onEvent'>,
+): Promise<boolean | number | undefined> {
+  const { memoryBudget, checkpointing } = options;
+  if (memoryBudget === undefined) return checkpointing;
+  const { recomputedWithin } = await import('../jobs/recomputedWithin.js');
+  const { layers } = open.module.shape;
+  const found = await recomputedWithin(memoryBudget, layers, part);
+  await hooks.onEvent?.({
+    type: 'memoryPlanned',
+    bytes: found.bytes,
+    recomputedLayers: found.layers === true ? layers : found.layers,
+    layers,
+  });
+  return found.layers;
 }
 
 /** Pages whose memory suffices do not load the planner. */

@@ -103,6 +103,7 @@ export interface TaskedModelOptions {
   readonly backend: Backend;
   readonly ownsBackend: boolean;
   readonly quantization?: QuantizationSettings | undefined;
+  readonly quantizeEmbeddings?: boolean | undefined;
   readonly onWarning?: ((text: string) => void) | undefined;
   readonly onProgress?: ((event: LoadProgress) => void) | undefined;
 }
@@ -112,7 +113,7 @@ export async function loadTaskedModel(
   { name, files }: { readonly name: string; readonly files: ModelFiles },
   options: TaskedModelOptions,
 ): Promise<TaskedModel> {
-  const { adapter, backend, ownsBackend, quantization, onWarning, onProgress } = options;
+  const { adapter, backend, ownsBackend, quantization, quantizeEmbeddings, onWarning, onProgress } = options;
   const known = await knownTask({ model: files, adapter, task: options.task });
   const task = requireTask(known.task, name);
   const labels = labelsOf(options.labels, known.labels) ?? task.labels([], undefined);
@@ -120,6 +121,7 @@ export async function loadTaskedModel(
   for (const text of tokenizer.warnings) onWarning?.(text);
   const module = await loadTaskModel(files, headOf({ task, labels }), {
     quantization,
+    quantizeEmbeddings,
     onWarning,
     backend: () => Promise.resolve(backend),
     onProgress: loadingReporter(onProgress),

@@ -8,7 +8,7 @@ import type { Backend } from '@lowrank/tensor';
 import { loadingReporter } from '../front/loadingReporter.js';
 import type { TransferEvents } from './folders.js';
 import type { QuantizationOptions } from './quantization.js';
-import { quantizationOf } from './quantization.js';
+import { loadedAs } from './quantization.js';
 
 /** A model of a folder in memory, whatever it is for. */
 export interface OpenedModel<Module extends TextModel = TextModel> {
@@ -55,7 +55,7 @@ export async function openModel(folder: string, options: OpenModelOptions = {}):
   const module = await loadCausalModel(files, {
     backend,
     onWarning,
-    quantization: quantizationOf(options),
+    ...loadedAs(options),
     widen: options.dense === true && files.weights !== undefined,
     onProgress: loadingReporter(onTransfer),
   });

@@ -13,7 +13,7 @@ import { taskNamed, taskOfClass, taskOfRow, unknownTask } from '../tasks/tasks.j
 import { optionalJson } from './optionalJson.js';
 import type { OpenedModel, OpenModelOptions } from './openModel.js';
 import { asOpenedModel } from './openModel.js';
-import { quantizationOf } from './quantization.js';
+import { loadedAs } from './quantization.js';
 
 /** A model of a folder with the head of a task. */
 export interface OpenTask extends OpenedModel<TaskModel> {
@@ -151,7 +151,7 @@ export async function openTask(
   const module = await loadTaskModel(files, headOf({ task, labels }, seed), {
     backend,
     onWarning,
-    quantization: quantizationOf(options),
+    ...loadedAs(options),
     onProgress: loadingReporter(onTransfer),
   });
   return asOpenTask(folder, module, { task, labels, files });

@@ -5,7 +5,7 @@ import type { RunOptions } from '../front/runOptions.js';
 
 export interface PlannedPart extends Pick<PlanStepOptions<string>, 'spec' | 'parameters' | 'random' | 'loss'> {
   readonly microBatches: PlanStepOptions<string>['microBatches'] | undefined;
-  readonly options: Pick<RunOptions, 'clip' | 'optimizer' | 'checkpointing'>;
+  readonly options: Pick<RunOptions, 'clip' | 'optimizer'> & { readonly checkpointing?: boolean | number | undefined };
 }
 
 /**

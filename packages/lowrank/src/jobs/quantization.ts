@@ -1,3 +1,4 @@
+import type { LoadOptions } from '@lowrank/models';
 import type { QuantizationSettings, quantizationSettings } from '@lowrank/quant';
 import { quantizationSettings as declared } from '@lowrank/quant';
 import type { OptionsOf } from '@lowrank/settings';
@@ -12,4 +13,9 @@ export function quantizationOf(options: QuantizationOptions): QuantizationSettin
   const { quantization: type, doubleQuantization } = options;
   if (type === undefined) return undefined;
   return { type, ...(doubleQuantization === undefined ? {} : { doubleQuantization }) };
+}
+
+/** What of it the loading of a model takes. @throws LowrankError `cli.conflict` */
+export function loadedAs(options: QuantizationOptions): Pick<LoadOptions, 'quantization' | 'quantizeEmbeddings'> {
+  return { quantization: quantizationOf(options), quantizeEmbeddings: options.quantizeEmbeddings };
 }

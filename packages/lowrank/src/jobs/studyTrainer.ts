@@ -113,11 +113,12 @@ async function evaluateRun(
   backend: Backend,
   { trained, ...hooks }: { trained: Parameters<Session['evaluate']>[1] } & Parameters<Session['evaluate']>[2],
 ): ReturnType<Session['evaluate']> {
-  const { quantization, doubleQuantization, maxLength, template } = training as FineTuneTraining;
+  const { quantization, doubleQuantization, quantizeEmbeddings, maxLength, template } = training as FineTuneTraining;
+  const loaded = { quantization, doubleQuantization, quantizeEmbeddings };
   const { completionOnlyLoss, assistantOnlyLoss } = training as FineTuneTraining;
   const place =
     trained.model === null
-      ? { model: training.model, adapter: trained.adapter ?? folder, quantization, doubleQuantization }
+      ? { model: training.model, adapter: trained.adapter ?? folder, ...loaded }
       : { model: trained.model };
   const asked = { ...scoring, ...place, task: (training as FineTuneTraining).task, onWarning: hooks.onWarning };
   if (await taskToEvaluate(asked)) {

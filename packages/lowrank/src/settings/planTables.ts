@@ -24,7 +24,7 @@ export const planCommonTables: readonly SettingTable[] = [
   batchSettings,
 ].map(costly);
 
-export type PlanMethodOptions = Omit<MethodOptions, 'quantization' | 'doubleQuantization'>;
+export type PlanMethodOptions = Omit<MethodOptions, 'quantization' | 'doubleQuantization' | 'quantizeEmbeddings'>;
 
 /** A table of the settings that cost something. */
 function costly(table: SettingTable): SettingTable {

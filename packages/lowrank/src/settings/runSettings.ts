@@ -1,5 +1,6 @@
 import { metricNames } from '@lowrank/data';
 import { choice, defineSettings, list, number, setting, text, toggle, wholeNumber } from '@lowrank/settings';
+import { memorySize, sizeForm } from './memorySize.js';
 
 /** Rows of a batch, and batches of a step, unless a run says otherwise. */
 export const defaultBatch = { batchSize: 8, gradientAccumulation: 1 } as const;
@@ -31,6 +32,25 @@ export const batchSettings = defineSettings(
       help: 'where memory runs out, go on with half the --batch-size and twice the --gradient-accumulation',
       see: './runs#out-of-memory',
       aliases: ['auto_find_batch_size', 'auto_batch_size'],
+      changeable: true,
+    }),
+    /** Decides `checkpointing`, by plans. */
+    memoryBudget: setting({
+      schema: wholeNumber({ min: 1 }),
+      text: { read: memorySize, expected: sizeForm, kind: 'memory' },
+      help: 'compute as few layers twice as it takes for a step to fit so much memory (such as 2GB)',
+      see: './memory#a-budget',
+      value: 'size',
+      aliases: ['max_memory'],
+      excludes: [
+        {
+          setting: 'checkpointing',
+          is: (checkpointing) => checkpointing === true,
+          remedy: (names) =>
+            `Leave ${names('checkpointing')} out: the budget decides how many layers are computed twice.`,
+        },
+      ],
+      cost: true,
       changeable: true,
     }),
     seed: setting({

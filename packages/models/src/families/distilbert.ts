@@ -53,7 +53,7 @@ class DistilbertEmbeddings extends Module {
     super();
     const table = (name: string, rows: number): Embedding =>
       this.child(name, new Embedding(weights.matrix(`${name}.weight`, [rows, size])));
-    table('word_embeddings', vocabularySize);
+    this.child('word_embeddings', weights.tokens('word_embeddings', [vocabularySize, size]));
     table('position_embeddings', maxPositions);
     this.child('LayerNorm', layerNormOf(weights, 'LayerNorm', { size, epsilon }));
   }

@@ -1,6 +1,6 @@
 import type { GatedActivation, RotaryOptions } from '@lowrank/nn';
 import { PreNormLayer, RotaryTable } from '@lowrank/nn';
-import type { Tensor } from '@lowrank/tensor';
+import type { DType } from '@lowrank/tensor';
 import { fromNumbers, toFloat32 } from '@lowrank/tensor';
 import type { CausalModel } from '../causalModel.js';
 import type { ConfigReader } from '../config.js';
@@ -43,7 +43,7 @@ export function gemmaActivation(config: ConfigReader): GatedActivation {
 }
 
 /** √width in the table's own precision, as transformers rounds it and the models were trained: in bf16, 33.94 is 34. */
-export function gemmaEmbeddingScale({ shape: [, width = 1], dtype }: Tensor): number {
+export function gemmaEmbeddingScale(width: number, dtype: DType): number {
   const scale = Math.sqrt(width);
   return dtype === 'f16' || dtype === 'bf16' ? (toFloat32(fromNumbers([scale], dtype), dtype)[0] ?? scale) : scale;
 }

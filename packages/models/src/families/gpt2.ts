@@ -1,16 +1,5 @@
 import type { AttentionContext, LayerCache, LinearLike } from '@lowrank/nn';
-import {
-  AttentionBase,
-  Embedding,
-  LayerNorm,
-  Linear,
-  Mlp,
-  Module,
-  ModuleList,
-  noisyEmbeddings,
-  TiedLinear,
-} from '@lowrank/nn';
-import type { Parameter } from '@lowrank/nn';
+import { AttentionBase, Embedding, LayerNorm, Mlp, Module, ModuleList, noisyEmbeddings } from '@lowrank/nn';
 import type { SafetensorsFile } from '@lowrank/safetensors';
 import type { Tensor } from '@lowrank/tensor';
 import { add, reshape, slice } from '@lowrank/tensor';
@@ -23,7 +12,7 @@ import { modelKeys } from '../configKeys.js';
 import { eachKey, followed, ignored, refused } from '@lowrank/settings';
 import { defineFamily } from '../family.js';
 import { bodyNames } from '../renamed.js';
-import type { WeightSource } from '../weights.js';
+import type { TokenTable, WeightSource } from '../weights.js';
 
 /**
  * GPT-2 (Radford et al. 2019), as GPT2LMHeadModel names things: learned positions, norms before each block, layers
@@ -139,13 +128,13 @@ class Gpt2Block extends Module {
 }
 
 class Gpt2Body extends Module {
-  readonly tokens: Embedding;
+  readonly tokens: TokenTable;
   private readonly blocks: ModuleList<Gpt2Block>;
 
   constructor(config: Gpt2Config, weights: WeightSource) {
     super();
     const { hiddenSize, vocabularySize, maxPositions } = config;
-    this.tokens = this.child('wte', new Embedding(weights.matrix('wte.weight', [vocabularySize, hiddenSize])));
+    this.tokens = this.child('wte', weights.tokens('wte', [vocabularySize, hiddenSize]));
     this.child('wpe', new Embedding(weights.matrix('wpe.weight', [maxPositions, hiddenSize])));
     this.blocks = this.child(
       'h',
@@ -173,7 +162,6 @@ class Gpt2Body extends Module {
 class Gpt2 extends CausalModel {
   override readonly embeddingPath = 'transformer.wte';
   private readonly body: Gpt2Body;
-  private readonly head: Linear;
 
   constructor(
     override readonly shape: Gpt2Config,
@@ -181,20 +169,14 @@ class Gpt2 extends CausalModel {
   ) {
     super();
     this.body = this.child('transformer', new Gpt2Body(shape, weights.under('transformer')));
-    this.head = this.child(
+    this.child(
       'lm_head',
-      shape.tied
-        ? new TiedLinear(this.body.tokens.weight)
-        : new Linear(weights.matrix('lm_head.weight', [shape.vocabularySize, shape.hiddenSize])),
+      weights.output('lm_head', [shape.vocabularySize, shape.hiddenSize], shape.tied ? this.body.tokens : undefined),
     );
   }
 
   hidden(ids: Tensor, context: AttentionContext, caches?: readonly LayerCache[]): Tensor {
     return scope('transformer', () => this.body.forward(ids, context, caches));
-  }
-
-  protected outputWeight(): Parameter {
-    return this.head.weight;
   }
 }
 

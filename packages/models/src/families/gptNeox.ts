@@ -1,17 +1,5 @@
 import type { AttentionContext, LayerCache, LinearLike, RotaryOptions } from '@lowrank/nn';
-import {
-  AttentionBase,
-  Embedding,
-  LayerNorm,
-  Linear,
-  Mlp,
-  Module,
-  ModuleList,
-  noisyEmbeddings,
-  RotaryTable,
-  TiedLinear,
-} from '@lowrank/nn';
-import type { Parameter } from '@lowrank/nn';
+import { AttentionBase, LayerNorm, Mlp, Module, ModuleList, noisyEmbeddings, RotaryTable } from '@lowrank/nn';
 import type { SafetensorsFile } from '@lowrank/safetensors';
 import type { Tensor } from '@lowrank/tensor';
 import { add, reshape, slice } from '@lowrank/tensor';
@@ -25,7 +13,7 @@ import { eachKey, followed, ignored } from '@lowrank/settings';
 import { bodyNames, renamed } from '../renamed.js';
 import { defineFamily } from '../family.js';
 import { rotaryOptions } from '../rotaryConfig.js';
-import type { WeightSource } from '../weights.js';
+import type { TokenTable, WeightSource } from '../weights.js';
 
 /**
  * GPT-NeoX and Pythia (Black et al. 2022; Biderman et al. 2023), as GPTNeoXForCausalLM names things: rotary positions
@@ -156,16 +144,13 @@ class GptNeoxLayer extends Module {
 }
 
 class GptNeoxBody extends Module {
-  readonly tokens: Embedding;
+  readonly tokens: TokenTable;
   private readonly layers: ModuleList<GptNeoxLayer>;
 
   constructor(config: GptNeoxConfig, weights: WeightSource, rotary: RotaryTable) {
     super();
     const { hiddenSize, vocabularySize } = config;
-    this.tokens = this.child(
-      'embed_in',
-      new Embedding(weights.matrix('embed_in.weight', [vocabularySize, hiddenSize])),
-    );
+    this.tokens = this.child('embed_in', weights.tokens('embed_in', [vocabularySize, hiddenSize]));
     this.layers = this.child(
       'layers',
       new ModuleList(
@@ -198,7 +183,6 @@ class GptNeox extends CausalModel {
   override readonly embeddingPath = 'gpt_neox.embed_in';
   override readonly outputPath = 'embed_out';
   private readonly body: GptNeoxBody;
-  private readonly head: Linear;
   private readonly rotary: RotaryTable;
 
   constructor(
@@ -208,20 +192,14 @@ class GptNeox extends CausalModel {
     super();
     this.rotary = new RotaryTable(shape.rotary);
     this.body = this.child('gpt_neox', new GptNeoxBody(shape, weights.under('gpt_neox'), this.rotary));
-    this.head = this.child(
+    this.child(
       'embed_out',
-      shape.tied
-        ? new TiedLinear(this.body.tokens.weight)
-        : new Linear(weights.matrix('embed_out.weight', [shape.vocabularySize, shape.hiddenSize])),
+      weights.output('embed_out', [shape.vocabularySize, shape.hiddenSize], shape.tied ? this.body.tokens : undefined),
     );
   }
 
   hidden(ids: Tensor, context: AttentionContext, caches?: readonly LayerCache[]): Tensor {
     return scope('gpt_neox', () => this.body.forward(ids, context, caches));
-  }
-
-  protected outputWeight(): Parameter {
-    return this.head.weight;
   }
 
   override dispose(): void {

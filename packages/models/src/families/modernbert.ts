@@ -1,6 +1,6 @@
 import { eachKey, followed, ignored, refused } from '@lowrank/settings';
 import type { AttentionContext, Layer, LayerNorm } from '@lowrank/nn';
-import { AttentionBase, Embedding, Module, RotaryTable } from '@lowrank/nn';
+import { AttentionBase, Module, RotaryTable } from '@lowrank/nn';
 import type { Tensor } from '@lowrank/tensor';
 import { add, mul, reshape, slice } from '@lowrank/tensor';
 import { scope } from '@lowrank/tensor/op';
@@ -80,8 +80,8 @@ function normOf(config: ModernbertConfig, weights: WeightSource, name: string): 
 class ModernbertEmbeddings extends Module {
   constructor(config: ModernbertConfig, weights: WeightSource) {
     super();
-    const table = weights.matrix('tok_embeddings.weight', [config.vocabularySize, config.hiddenSize]);
-    this.child('tok_embeddings', new Embedding(table));
+    const { vocabularySize, hiddenSize } = config;
+    this.child('tok_embeddings', weights.tokens('tok_embeddings', [vocabularySize, hiddenSize]));
     this.child('norm', normOf(config, weights, 'norm'));
   }
 

@@ -28,7 +28,7 @@ const nested = (): EncodedMatrix => {
 };
 const rows8 = (): EncodedMatrix =>
   new EncodedMatrix({ kind: 'rows8', rows: 11, columns: 7 }, [
-    tensor(Int8Array.from(bytes(77)), [77]),
+    tensor(Int8Array.from(bytes(77)), [11, 7]),
     tensor(
       Float32Array.from({ length: 11 }, () => rng.uniform()),
       [11],

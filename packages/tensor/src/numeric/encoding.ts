@@ -18,8 +18,8 @@ import type { Spec } from '../spec.js';
  * `block8`: W[i] = code(i) · scale(b) (+ minimum(b)), with codes i8 [size] and scale f32 [blocks] (GGUF's Q8_0, Q5_K
  * and Q6_K).
  *
- * `rows8`: W[r, c] = code[r, c] · absmax[r] · (1/127), with codes i8 [rows·columns] and absmax f32 [rows] (Dettmers et
- * al. 2022, LLM.int8's storage; the activations stay f32).
+ * `rows8`: W[r, c] = code[r, c] · absmax[r] · (1/127), with codes i8 [rows, columns] and absmax f32 [rows] (Dettmers et
+ * al. 2022, LLM.int8's storage; the activations stay f32). Its rows may be looked up too, and lie in several buffers.
  */
 export type OperandEncoding = Block4Encoding | Block8Encoding | Rows8Encoding;
 
@@ -79,7 +79,7 @@ export class EncodedMatrix {
 /** The operands that an encoding is made of, in order. */
 export function encodingSpecs(encoding: OperandEncoding): readonly Spec[] {
   const { rows, columns } = encoding;
-  if (encoding.kind === 'rows8') return [spec('i8', rows * columns), spec('f32', rows)];
+  if (encoding.kind === 'rows8') return [{ shape: [rows, columns], dtype: 'i8' }, spec('f32', rows)];
   const blocks = Math.ceil((rows * columns) / encoding.blockSize);
   const scales = Array.from({ length: encoding.minimums === true ? 2 : 1 }, () => spec('f32', blocks));
   if (encoding.kind === 'block8') return [spec('i8', rows * columns), ...scales];

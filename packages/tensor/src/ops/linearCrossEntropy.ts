@@ -1,12 +1,13 @@
 import { aNumber, anInteger, kind, oneOf, options as optionsOf, signature } from '../arguments.js';
 import { aTensor } from '../tensorKinds.js';
 import type { Tensor } from '../graph.js';
+import { EncodedMatrix } from '../numeric/encoding.js';
 import { sameShape, shapeError, showShape } from '../shape.js';
 import { add, mul, square, sub, tanh } from './elementwise.js';
 import type { LossTerms } from './crossEntropyRows.js';
 import { crossEntropyRows } from './crossEntropyRows.js';
 import { withGradient } from './custom.js';
-import { matmul } from './matmul.js';
+import { aMatrix, matmul } from './matmul.js';
 import { sum } from './reduce.js';
 import { reshape, rows, stackRows } from './view.js';
 
@@ -29,7 +30,7 @@ export interface ProductTerm {
 
 const checkLinearCrossEntropy = signature('linearCrossEntropy', {
   x: aTensor,
-  weight: aTensor,
+  weight: aMatrix,
   labels: aTensor,
   options: optionsOf({
     chunkRows: anInteger,
@@ -43,7 +44,8 @@ const checkLinearCrossEntropy = signature('linearCrossEntropy', {
 
 /**
  * Σ over rows with a label ≥ 0 of cross-entropy(x·Wᵀ, label), with x [T, D], W [V, D] and labels i32 [T] → a scalar;
- * with terms over x·Wᵀ + Σ h·Bᵀ. With `reduction: 'none'` the losses are not summed: [T].
+ * with terms over x·Wᵀ + Σ h·Bᵀ. A W in codes is frozen, and read as it is. With `reduction: 'none'` the losses are
+ * not summed: [T].
  *
  * The output projection and the loss in one: chunk by chunk of rows, logits are made, turned into loss and gradient in
  * place, and multiplied back into dx and dW in the forward pass, so that no more than one chunk of logits ever exists
@@ -54,7 +56,7 @@ const checkLinearCrossEntropy = signature('linearCrossEntropy', {
  */
 export function linearCrossEntropy(
   x: Tensor,
-  weight: Tensor,
+  weight: Tensor | EncodedMatrix,
   labels: Tensor,
   options: LinearCrossEntropyOptions = {},
 ): Tensor {
@@ -72,9 +74,15 @@ export function linearCrossEntropy(
 /** The loss's operands: logits are x·weightᵀ + Σ h·bᵀ over the terms. */
 interface Product {
   readonly x: Tensor;
-  readonly weight: Tensor;
+  readonly weight: Tensor | EncodedMatrix;
   readonly labels: Tensor;
   readonly terms: readonly ProductTerm[];
+}
+
+/** What may have a gradient: x, W (codes never have one), and h and B of each term. */
+function inputsOf({ x, weight, terms }: Product): Tensor[] {
+  const ofWeight = weight instanceof EncodedMatrix ? weight.parts.slice(0, 1) : [weight];
+  return [x, ...ofWeight, ...terms.flatMap(({ h, b }) => [h, b])];
 }
 
 function checkShapes({ x, weight, labels, terms }: Product): void {
@@ -124,7 +132,8 @@ class ChunkedLoss {
     // Traced here, next to the chunk's logits, so that the chunk's memory is free before the next one begins. Unused
     // products are dropped by the compiler.
     this.ofX.push(matmul(ofLogits, weight));
-    this.ofWeight = plus(this.ofWeight, matmul(ofLogits, xs, { transposeA: true }));
+    if (!(weight instanceof EncodedMatrix))
+      this.ofWeight = plus(this.ofWeight, matmul(ofLogits, xs, { transposeA: true }));
     for (const [at, { b }] of terms.entries()) {
       const [gradient, ownRows] = [this.ofTerms[at], hs[at]];
       if (gradient === undefined || ownRows === undefined) continue;
@@ -151,9 +160,7 @@ class ChunkedLoss {
 
   /** Each row's loss, with a gradient of its own. */
   each(): Tensor {
-    const { x, weight, terms } = this.product;
-    const inputs = [x, weight, ...terms.flatMap(({ h, b }) => [h, b])];
-    return withGradient(stackRows(this.losses), inputs, (g, needs) => {
+    return withGradient(stackRows(this.losses), inputsOf(this.product), (g, needs) => {
       const column = reshape(g, [g.size, 1]);
       const scaled = (parts: readonly Tensor[]): Tensor => mul(column, stackRows(parts));
       const summed = this.weightGradients(g, needs);
@@ -178,7 +185,7 @@ class ChunkedLoss {
         const { xs, hs, ofLogits } = this.chunk(start, end);
         const column = reshape(rows(g, start, end), [end - start, 1]);
         const product = (own: Tensor): Tensor => matmul(ofLogits, mul(column, own), { transposeA: true });
-        weight = plus(weight, product(xs));
+        if (!(this.product.weight instanceof EncodedMatrix)) weight = plus(weight, product(xs));
         hs.forEach((own, at) => (ofTerms[at] = plus(ofTerms[at], product(own))));
       }
     return { weight: () => weight, terms: ofTerms.map((term) => () => term) };
@@ -186,9 +193,7 @@ class ChunkedLoss {
 
   /** The sum of all losses, with the gradients as its rule. */
   total(): Tensor {
-    const { x, weight, terms } = this.product;
-    const inputs = [x, weight, ...terms.flatMap(({ h, b }) => [h, b])];
-    return withGradient(sum(stackRows(this.losses)), inputs, (g, needs) => {
+    return withGradient(sum(stackRows(this.losses)), inputsOf(this.product), (g, needs) => {
       const gradients = [
         () => stackRows(this.ofX),
         () => this.ofWeight,

@@ -176,7 +176,8 @@ function encodedProduct(a: Tensor, { encoding, parts }: EncodedMatrix, transpose
   return reshape(y, [...a.shape.slice(0, -1), y.shape[1]]);
 }
 
-const aMatrix = kind(
+/** A weight: dense, or in codes. */
+export const aMatrix = kind(
   'a Tensor or an EncodedMatrix',
   (value) => aTensor.accepts(value) || value instanceof EncodedMatrix,
 );

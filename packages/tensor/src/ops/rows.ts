@@ -3,7 +3,11 @@ import { aTensor } from '../tensorKinds.js';
 import { apply, defineOp } from '../op.js';
 import type { Gradients } from '../op.js';
 import type { Tensor } from '../graph.js';
+import { EncodedMatrix } from '../numeric/encoding.js';
 import { shapeError, showShape, sizeOf } from '../shape.js';
+import { mul } from './elementwise.js';
+import { aMatrix } from './matmul.js';
+import { reshape } from './view.js';
 
 /** Rows by index: embedding lookup, its gradient, and writing into a cache. */
 
@@ -14,12 +18,12 @@ export const gatherRows = defineOp<'gatherRows', Record<never, never>>({
       table === undefined ||
       ids === undefined ||
       table.shape.length !== 2 ||
-      !['f32', 'f16', 'bf16'].includes(table.dtype) ||
+      !['f32', 'f16', 'bf16', 'i8'].includes(table.dtype) ||
       ids.dtype !== 'i32'
     ) {
       throw shapeError(
         'embedding',
-        'a table [rows, width] in f32, f16 or bf16 and ids in i32',
+        'a table [rows, width] in f32, f16, bf16 or i8 and ids in i32',
         `${table?.dtype}${showShape(table?.shape ?? [])} and ${ids?.dtype}`,
       );
     }
@@ -117,14 +121,21 @@ export const writeAtOp = defineOp<'writeAt', Record<never, never>>({
   inPlace: [[0, 0]],
 });
 
-const checkEmbedding = signature('embedding', { table: aTensor, ids: aTensor });
+const checkEmbedding = signature('embedding', { table: aMatrix, ids: aTensor });
 
 /**
  * Rows of `table` [V, D] at `ids` (i32, any shape S) → [...S, D] in f32. An id outside 0 … V−1 must be refused before.
+ * Of encoded tables those with a scale for each row (`rows8`) can be looked up: code · absmax[id] / 127.
  */
-export function embedding(table: Tensor, ids: Tensor): Tensor {
+export function embedding(table: Tensor | EncodedMatrix, ids: Tensor): Tensor {
   checkEmbedding(table, ids);
-  return apply(gatherRows, [table, ids], {});
+  if (!(table instanceof EncodedMatrix)) return apply(gatherRows, [table, ids], {});
+  const { encoding, parts } = table;
+  const [codes, absmax] = parts;
+  if (encoding.kind !== 'rows8' || codes === undefined || absmax === undefined)
+    throw shapeError('embedding', 'a dense table, or one with a scale for each row (rows8)', encoding.kind);
+  const scale = apply(gatherRows, [reshape(absmax, [encoding.rows, 1]), ids], {});
+  return mul(apply(gatherRows, [codes, ids], {}), mul(scale, 1 / 127));
 }
 
 /**

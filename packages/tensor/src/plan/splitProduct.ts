@@ -4,7 +4,7 @@ import { concatOp, sliceOp } from '../ops/movement.js';
 import type { RowPiece } from '../rowPieces.js';
 import { Value } from './program.js';
 import { sumOfTerms } from './splitArithmetic.js';
-import type { Splitter, SplitRule } from './splitter.js';
+import type { Splitter, SplitRule, ValuePiece } from './splitter.js';
 
 /** A product whose result or whose operands lie in pieces. */
 export const splitMatmul: SplitRule = (instruction, splitter) => {
@@ -14,11 +14,11 @@ export const splitMatmul: SplitRule = (instruction, splitter) => {
     outputs: [y],
   } = instruction;
   const { encoding, lowRank, addend } = attrs as MatmulAttrs;
+  if (encoding !== undefined) return splitCodes(instruction, splitter);
   if (
     a === undefined ||
     b === undefined ||
     y === undefined ||
-    encoding !== undefined ||
     lowRank !== undefined ||
     addend !== undefined ||
     y.spec.shape.length !== 2
@@ -43,6 +43,43 @@ export const splitMatmul: SplitRule = (instruction, splitter) => {
     };
   });
   splitter.split(y, parts);
+  return true;
+};
+
+/** A product with a matrix of codes that lies in pieces of whole rows, each row with its own scale. */
+const splitCodes: SplitRule = ({ attrs, inputs, outputs: [y] }, splitter) => {
+  const { encoding, transposeA, transposeB, lowRank, addend } = attrs as MatmulAttrs;
+  const [a, codes, absmax] = inputs;
+  const pieces = codes === undefined ? undefined : splitter.piecesOf(codes);
+  if (
+    a === undefined ||
+    absmax === undefined ||
+    y === undefined ||
+    pieces === undefined ||
+    encoding?.kind !== 'rows8' ||
+    lowRank !== undefined ||
+    addend !== undefined ||
+    splitter.piecesOf(a) !== undefined ||
+    splitter.cuts(y) !== undefined
+  )
+    return false;
+  const times = (left: Value, { value, ...cut }: ValuePiece, into?: Value): Value => {
+    const own: MatmulAttrs = { transposeA, transposeB, encoding: { ...encoding, rows: cut.rows } };
+    return splitter.emit(matmulOp, own, [left, value, splitter.rowsOf(absmax, cut)], into);
+  };
+  if (transposeB)
+    splitter.emit(
+      concatOp,
+      { axis: 1 },
+      pieces.map((piece) => times(a, piece)),
+      y,
+    );
+  else
+    sumOfTerms(
+      splitter,
+      pieces.map((piece) => (into) => times(columns(splitter, a, piece), piece, into)),
+      y,
+    );
   return true;
 };
 

@@ -141,6 +141,33 @@ test.each([{ rank: 2 }, { rank: 4 }])(
   },
 );
 
+test('lookup, projection, loss and gradient over 8-bit rows beyond one binding', async () => {
+  const run = async (backend: Backend): Promise<Record<string, HostArray>> => {
+    const codes = tensor(
+      Int8Array.from({ length: 300 * 18 }, (_, at) => ((at * 37) % 255) - 127),
+      [300, 18],
+      { name: 'codes' },
+    );
+    const scales = Float32Array.from(numbers(300, 1), Math.abs);
+    const w = new EncodedMatrix({ kind: 'rows8', rows: 300, columns: 18 }, [codes, tensor(scales, [300])]);
+    const layer = tensor(Float32Array.from(numbers(18 * 18, 2)), [18, 18]);
+    const step = compile(backend, ({ ids: i = codes, labels: l = codes }) => {
+      const x = matmul(embedding(w, i), layer);
+      const loss = linearCrossEntropy(x, w, l);
+      const [dLayer = layer] = grad(loss, [layer]);
+      return { loss, dLayer, x, best: argmax(linear(x, w)) };
+    });
+    const results: Record<string, HostArray> = {};
+    for (const [name, value] of Object.entries(await step.run({ ids, labels }))) results[name] = await value;
+    await step.dispose();
+    [codes, ...w.parts, layer].forEach((owned) => owned.dispose());
+    return results;
+  };
+  const backend = new ReferenceBackend(small);
+  expectEqual(await run(backend), await run(new ReferenceBackend()));
+  expect(backend.memory.buffers).toBe(0);
+});
+
 test('views of a large tensor: other shapes, some rows in one piece, rows across pieces', async () => {
   const run = async (backend: Backend): Promise<Record<string, HostArray>> => {
     const w = table(300, 8);

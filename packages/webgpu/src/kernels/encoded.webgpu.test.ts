@@ -1,5 +1,12 @@
 import { add, compile, fromNumbers, grad, linear, sum, tensor } from '@lowrank/tensor';
-import { EncodedMatrix, encodingSpecs, evaluateReference, nestedHead, threefryUniform } from '@lowrank/tensor/op';
+import {
+  EncodedMatrix,
+  encodingSpecs,
+  evaluateReference,
+  nestedHead,
+  sizeOf,
+  threefryUniform,
+} from '@lowrank/tensor/op';
 import type { MatmulAttrs, OperandEncoding } from '@lowrank/tensor/op';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { WebgpuBackend } from '../backend.js';
@@ -44,11 +51,12 @@ interface Weight {
 
 function weight(kind: Kind, rows: number, columns: number): Weight {
   const encoding = { ...kind, rows, columns };
-  const parts = encodingSpecs(encoding).map(({ shape: [length = 0], dtype }, part): TestInput => {
+  const parts = encodingSpecs(encoding).map(({ shape, dtype }, part): TestInput => {
+    const length = sizeOf(shape);
     const uniform = Float64Array.from({ length }, (_, i) => threefryUniform([part + 11, 0], [0, i]));
     if (dtype === 'u8' || dtype === 'i8')
       return {
-        shape: [length],
+        shape,
         dtype,
         data: fromNumbers(
           uniform.map((x) => Math.floor(256 * x) - (dtype === 'i8' ? 128 : 0)),

@@ -1,12 +1,19 @@
 import { it } from 'vitest';
+import type { TestInput } from '../testing/kernelHarness.js';
 import { describeKernel, given, randomInput } from '../testing/kernelHarness.js';
 
+const codes = (rows: number, width: number): TestInput =>
+  given(
+    Array.from({ length: rows * width }, (_, i) => ((i * 37) % 255) - 127),
+    [rows, width],
+    'i8',
+  );
 const exact = { c: 0, magnitude: 1 };
 const ids = (count: number, rows: number): number[] => Array.from({ length: count }, (_, i) => (i * i * 3 + 1) % rows);
 
 describeKernel('gatherRows', ({ check }) => {
   it('copies rows of tables in every encoding', async () => {
-    for (const dtype of ['f32', 'f16', 'bf16'] as const) {
+    for (const dtype of ['f32', 'f16', 'bf16', 'i8'] as const) {
       for (const [rows = 1, width = 1] of [
         [1, 1],
         [7, 5],
@@ -16,7 +23,10 @@ describeKernel('gatherRows', ({ check }) => {
           {
             op: 'gatherRows',
             attrs: {},
-            inputs: [randomInput([rows, width], 1, dtype), given(ids(13, rows), [13], 'i32')],
+            inputs: [
+              dtype === 'i8' ? codes(rows, width) : randomInput([rows, width], 1, dtype),
+              given(ids(13, rows), [13], 'i32'),
+            ],
           },
           exact,
         );

@@ -1,29 +1,38 @@
 import { contenderNamed, lora, methodNamed } from '@lowrank/methods';
+import { checkExclusions } from '@lowrank/settings';
 import { checkOwners } from '../../settings/checkOptions.js';
+import { batchSettings } from '../../settings/runSettings.js';
 import { planTables } from '../../settings/planTables.js';
 import { readModelConfig } from './planConfig.js';
 import type { PlanOptions } from './plannedRun.js';
 import { plannedRun } from './plannedRun.js';
 import { planDevice } from './planDevice.js';
-import { variantsOf } from './planFit.js';
+import type { PlanDevice } from './planDevice.js';
+import { fewestRecomputed, megabytes, overBudget } from './memoryBudget.js';
+import { peakOf, variantsOf } from './planFit.js';
 import type { PlanReport } from './planReport.js';
+import type { PlannedRun } from './planRun.js';
 import { outlined, planRun } from './planRun.js';
 
 /**
  * What a fine-tuning run would need, from its compiled plan: no weights, no GPU, no estimate.
  *
- * @throws LowrankError `cli.config` (no such config), `cli.conflict` (options that exclude each other), and
+ * @throws LowrankError `cli.config` (no such config), `cli.conflict` (options that exclude each other),
+ * `cli.memoryBudget` (with what would fit), and
  * what the models, adapters and compiler throw
  */
 export async function planFineTune(options: PlanOptions): Promise<PlanReport> {
   // A plan has always had a rank, for whichever method.
   checkOwners(planTables, options.method ?? 'lora', { ...options, r: undefined });
+  checkExclusions({ ...batchSettings, code: 'cli.conflict' }, options);
   const model = await readModelConfig(options);
-  const run = plannedRun(options, model);
-  const { shape, defaultTargets } = outlined(run, { name: model.name });
+  const asked = plannedRun(options, model);
+  const { shape, defaultTargets } = outlined(asked, { name: model.name });
   const device = await planDevice(options.device ?? 'auto');
+  const run = await withinBudget(asked, shape.layers, device);
   const cost = await planRun(run, device);
   const memory = options.memory ?? device.memoryBytes;
+  const recomputed = run.checkpointing === true ? shape.layers : Number(run.checkpointing);
   const fits = memory === undefined ? undefined : cost.bytes.peak <= memory;
   const method = methodNamed(contenderNamed(run.method).method);
   const hasRank = method.name === lora.name;
@@ -32,6 +41,7 @@ export async function planFineTune(options: PlanOptions): Promise<PlanReport> {
   return {
     model: model.name,
     model_type: shape.modelType,
+    layers: shape.layers,
     parameters: cost.parameters,
     task: run.task?.task.name ?? null,
     method: run.method,
@@ -41,7 +51,9 @@ export async function planFineTune(options: PlanOptions): Promise<PlanReport> {
     bottleneck: run.bottleneck ?? null,
     dtype: run.dtype,
     quantization: run.quantization ?? null,
-    checkpointing: run.checkpointing,
+    quantize_embeddings: run.quantizeEmbeddings ?? false,
+    checkpointing: recomputed > 0,
+    recomputed_layers: recomputed,
     optimizer: run.optimizer,
     batch_size: run.batchSize,
     gradient_accumulation: run.gradientAccumulation,
@@ -59,4 +71,21 @@ export async function planFineTune(options: PlanOptions): Promise<PlanReport> {
     fits: fits ?? null,
     variants: fits === false && memory !== undefined ? await variantsOf(run, device, memory) : [],
   };
+}
+
+/** The run with as few layers computed twice as its budget allows. @throws LowrankError `cli.memoryBudget` */
+async function withinBudget(run: PlannedRun, layers: number, device: PlanDevice): Promise<PlannedRun> {
+  const { memoryBudget: budget } = run;
+  if (budget === undefined) return run;
+  const bytesOf = (checkpointing: number | true): Promise<number | undefined> =>
+    peakOf({ ...run, checkpointing }, device);
+  const found = await fewestRecomputed(layers, budget, bytesOf);
+  if (found !== undefined) return { ...run, checkpointing: found.layers };
+  const all: PlannedRun = { ...run, checkpointing: true };
+  const ways = (await variantsOf(all, device, budget)).filter(({ fits }) => fits);
+  throw overBudget(
+    budget,
+    await peakOf(all, device),
+    ways.map(({ flags, peak_bytes: peak }) => `${flags.join(' ')} (${megabytes(peak ?? 0)})`),
+  );
 }

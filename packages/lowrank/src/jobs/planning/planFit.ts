@@ -23,7 +23,10 @@ interface Saving {
 
 /** In the order in which one would give things up: first what costs time alone, then what costs quality. */
 const savings: readonly Saving[] = [
-  { steps: (run) => (run.checkpointing ? [] : [{ ...run, checkpointing: true }]), flag: () => '--checkpointing' },
+  {
+    steps: (run) => (run.checkpointing === true ? [] : [{ ...run, checkpointing: true }]),
+    flag: () => '--checkpointing',
+  },
   {
     steps: (run) =>
       run.method === 'full' && run.optimizer !== 'adamw8bit' ? [{ ...run, optimizer: 'adamw8bit' }] : [],
@@ -45,6 +48,11 @@ const savings: readonly Saving[] = [
           ]
         : [],
     flag: () => '--double-quantization',
+  },
+  {
+    steps: (run) =>
+      run.method === 'full' || run.quantizeEmbeddings === true ? [] : [{ ...run, quantizeEmbeddings: true }],
+    flag: () => '--quantize-embeddings',
   },
   { steps: (run) => halvings(run, 'batchSize', 1), flag: ({ batchSize }) => `--batch-size ${batchSize}` },
   { steps: (run) => halvings(run, 'maxLength', 32), flag: ({ maxLength }) => `--max-length ${maxLength}` },
@@ -111,7 +119,11 @@ async function follow(
     if (last === undefined) continue;
     const attempt = async (next: PlannedRun): Promise<Variant> => {
       const peak = await peakOf(next, device);
-      return { flags: [...flags, saving.flag(next)], peak_bytes: peak, fits: peak !== null && peak <= room };
+      return {
+        flags: [...flags, saving.flag(next)],
+        peak_bytes: peak ?? null,
+        fits: peak !== undefined && peak <= room,
+      };
     };
     // Where the least is too much, all others are; else the largest that fits is wanted.
     latest = await attempt(last);
@@ -126,12 +138,13 @@ async function follow(
   return latest;
 }
 
-async function peakOf(run: PlannedRun, device: PlanDevice): Promise<number | null> {
+/** Bytes that a run needs; undefined where no plan could be made for the device. */
+export async function peakOf(run: PlannedRun, device: PlanDevice): Promise<number | undefined> {
   try {
     return (await planRun(run, device)).bytes.peak;
   } catch (error) {
     // A limit of the device that this variant meets and a smaller one may not.
-    if (isLowrankError(error)) return null;
+    if (isLowrankError(error)) return undefined;
     throw error;
   }
 }

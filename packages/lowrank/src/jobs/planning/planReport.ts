@@ -12,6 +12,7 @@ export interface PlanReport {
   readonly model_type: string;
   /** null of a run that learns to write text. */
   readonly task: TaskName | null;
+  readonly layers: number;
   readonly parameters: number;
   readonly method: PlannedRun['method'];
   readonly r: number | null;
@@ -21,7 +22,11 @@ export interface PlanReport {
   readonly bottleneck: number | null;
   readonly dtype: PlannedRun['dtype'];
   readonly quantization: QuantizationSettings | null;
+  /** Whether the embedding and the output projection are in 8-bit rows. */
+  readonly quantize_embeddings: boolean;
   readonly checkpointing: boolean;
+  /** Layers, the first ones, that are computed again in the backward pass. */
+  readonly recomputed_layers: number;
   readonly optimizer: PlannedRun['optimizer'];
   readonly batch_size: number;
   readonly gradient_accumulation: number;

@@ -4,7 +4,7 @@ import { contenderNamed, methodNamed } from '@lowrank/methods';
 import type { OutlineOptions, TaskModel, TextModel } from '@lowrank/models';
 import { CausalModel, outlineModel, outlineTaskModel } from '@lowrank/models';
 import type { QuantizationSettings } from '@lowrank/quant';
-import { QuantizedLinear } from '@lowrank/quant';
+import { codesOf } from '@lowrank/quant';
 import type { RandomState, Tensor } from '@lowrank/tensor';
 import type { PersistentData, Plan } from '@lowrank/tensor/backend';
 import { scalar } from '@lowrank/tensor';
@@ -35,13 +35,18 @@ export interface PlannedRun extends Omit<PlanMethodOptions, 'r' | 'trainableToke
   readonly gradientAccumulation: number;
   readonly maxLength: number;
   readonly packing: boolean;
-  readonly checkpointing: boolean;
+  /** A number: of the first so many layers. */
+  readonly checkpointing: boolean | number;
+  /** Bytes that decide it. */
+  readonly memoryBudget?: number | undefined;
   readonly optimizer: OptimizerName;
   /** Default sft. */
   readonly loss?: ObjectiveName | undefined;
   /** What the model is used for, where that is not writing text. */
   readonly task?: Pick<OpenTask, 'task' | 'labels'> | undefined;
   readonly quantization?: QuantizationSettings | undefined;
+  /** Whether the embedding and the output projection are in 8-bit rows. */
+  readonly quantizeEmbeddings?: boolean | undefined;
   /** Of the matrices that the base has in codes already, by path. */
   readonly codes?: OutlineOptions['codes'];
   /** Of the matrices that are neither trained nor quantized. */
@@ -100,10 +105,10 @@ export interface RunCost {
  * @throws LowrankError what outlineModel, the adapters and the compiler throw
  */
 export async function planRun(run: PlannedRun, { spec }: PlanDevice): Promise<RunCost> {
-  const { name, quantization, checkpointing, optimizer } = run;
+  const { name, quantization, quantizeEmbeddings, checkpointing, optimizer } = run;
   const outline: OutlineOptions = { dtype: run.dtype, name };
   const whole = outlined(run, outline);
-  const module = outlined(run, { ...outline, quantization, codes: run.codes });
+  const module = outlined(run, { ...outline, quantization, quantizeEmbeddings, codes: run.codes });
   const frozen = frozenWeights(module);
   const model = asOpenedModel(name, module);
   const method = contenderNamed(run.method).method;
@@ -236,8 +241,7 @@ function sizes(model: TextModel, but: ReadonlySet<unknown> = new Set()): [path: 
 /** What the weights are, before training moves any of them. */
 function frozenWeights(model: TextModel): Map<PersistentData, 'quantized' | 'weights'> {
   const codes = new Set<Tensor>();
-  for (const [, module] of model.namedModules())
-    if (module instanceof QuantizedLinear) module.matrix.parts.forEach((part) => codes.add(part));
+  for (const [, module] of model.namedModules()) codesOf(module)?.parts.forEach((part) => codes.add(part));
   return new Map(sizes(model).map(([, tensor]) => [sourceOf(tensor), codes.has(tensor) ? 'quantized' : 'weights']));
 }
 

@@ -24,7 +24,15 @@ export interface NamedConfig {
   readonly codes?: ReadonlyMap<string, StoredCodes> | undefined;
 }
 
-type Batching = 'loss' | 'maxLength' | 'batchSize' | 'gradientAccumulation' | 'packing' | 'checkpointing' | 'optimizer';
+type Batching =
+  | 'loss'
+  | 'maxLength'
+  | 'batchSize'
+  | 'gradientAccumulation'
+  | 'packing'
+  | 'checkpointing'
+  | 'memoryBudget'
+  | 'optimizer';
 
 /** Options of a plan: those of a run that memory and time depend on. */
 export interface PlanOptions extends PlanMethodOptions, Pick<CommonOptions, Batching>, QuantizationOptions {
