@@ -3,8 +3,8 @@ import {
   emptyMatrix,
   encodingFor,
   isSkipped,
+  openQuantizer,
   operandOf,
-  Quantizer,
   readQuantized,
   storedEncoding,
 } from '@lowrank/quant';
@@ -103,7 +103,7 @@ export function placeCodes(request: WeightRequest, settings: QuantizationSetting
     parts: matrix.parts,
     async fill(weights, info) {
       const dtype = dtypeOf(info);
-      const quantizer = new Quantizer({ ...settings, shape, dtype });
+      const quantizer = await openQuantizer({ ...settings, shape, dtype });
       const width = bytesPerElement(dtype);
       const whole = transposed ? transpose(floats(await weights.read(name), dtype), [columns, rows]) : undefined;
       for (let start = 0; start < rows * columns; start += quantizer.chunkSize) {

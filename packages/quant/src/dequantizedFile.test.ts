@@ -3,8 +3,8 @@ import { fileSource, openSafetensors } from '@lowrank/safetensors';
 import { fromBf16, fromF16 } from '@lowrank/tensor/op';
 import { expect, test } from 'vitest';
 import { dequantizedFile } from './dequantizedFile.js';
-import { dequantize } from './quantizedTensor.js';
-import { findQuantized, readQuantized } from './readQuantized.js';
+import { dequantize } from './dequantize.js';
+import { findQuantized, readQuantized } from './storedQuantized.js';
 
 const open = (path: string): ReturnType<typeof openSafetensors> =>
   openSafetensors(

@@ -1,9 +1,9 @@
 import type { SafetensorsFile, TensorInfo } from '@lowrank/safetensors';
 import { sizeOf } from '@lowrank/tensor/op';
 import type { FloatDtype } from './numeric/floats.js';
-import { dequantize } from './quantizedTensor.js';
-import { findQuantized, readQuantized } from './readQuantized.js';
+import { dequantize } from './dequantize.js';
 import type { StoredQuantized } from './readQuantized.js';
+import { findQuantized, readQuantized } from './storedQuantized.js';
 
 const names = { f32: 'F32', f16: 'F16', bf16: 'BF16' } as const;
 

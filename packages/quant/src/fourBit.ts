@@ -19,6 +19,12 @@ export interface FourBitCodec {
 /** What bitsandbytes allows. */
 export const blockSizes: readonly number[] = [32, 64, 128, 256, 512, 1024, 2048, 4096];
 
+/** What lies beside 4-bit codes, in files, by the ends of their names. */
+export const companions = ['absmax', 'quant_map', 'nested_absmax', 'nested_quant_map'] as const;
+
+/** Scales that share a scale of their own, with double quantization. */
+export const nestedBlockSize = 256;
+
 export function isFourBitType(type: unknown): type is FourBitType {
   return type === 'nf4' || type === 'fp4';
 }

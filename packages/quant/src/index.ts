@@ -10,23 +10,17 @@ export type { NestedAbsmax } from './numeric/nested.js';
 export { codesOf } from './heldCodes.js';
 export { QuantizedEmbedding, TiedQuantizedLinear } from './quantizedEmbedding.js';
 export { QuantizedLinear } from './quantizedLinear.js';
-export {
-  absmaxOf,
-  dequantize,
-  dequantizePart,
-  encodingOf,
-  operandOf,
-  quantize,
-  quantizedBytes,
-  Quantizer,
-} from './quantizedTensor.js';
+export { absmaxOf, dequantize, dequantizePart } from './dequantize.js';
+export { openQuantizer } from './openQuantizer.js';
+export { quantize, Quantizer } from './quantizer.js';
+export type { QuantizeOptions } from './quantizer.js';
+export { encodingOf, operandOf, quantizedBytes } from './quantizedTensor.js';
 export type {
   FourBitTensor,
   Int8Tensor,
   QuantizationType,
   QuantizedLayout,
   QuantizedTensor,
-  QuantizeOptions,
 } from './quantizedTensor.js';
 export {
   isSkipped,
@@ -35,7 +29,7 @@ export {
   withQuantizationConfig,
 } from './quantizationConfig.js';
 export type { QuantizationConfig } from './quantizationConfig.js';
-export { findQuantized, readQuantized, storedEncoding } from './readQuantized.js';
+export { findQuantized, readQuantized, storedEncoding } from './storedQuantized.js';
 export type { StoredFourBit, StoredInt8, StoredQuantized } from './readQuantized.js';
 export { quantizedEntries } from './writeQuantized.js';
 export type { QuantizedEntry } from './writeQuantized.js';

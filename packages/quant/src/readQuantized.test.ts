@@ -4,9 +4,11 @@ import { bytesSource, openSafetensors, serializeSafetensors } from '@lowrank/saf
 import { Rng } from '@lowrank/tensor';
 import { sizeOf } from '@lowrank/tensor/op';
 import { describe, expect, test } from 'vitest';
-import { dequantize, operandOf, quantize } from './quantizedTensor.js';
-import type { QuantizeOptions } from './quantizedTensor.js';
-import { findQuantized, readQuantized, storedEncoding } from './readQuantized.js';
+import { dequantize } from './dequantize.js';
+import { operandOf } from './quantizedTensor.js';
+import { quantize } from './quantizer.js';
+import type { QuantizeOptions } from './quantizer.js';
+import { findQuantized, readQuantized, storedEncoding } from './storedQuantized.js';
 import { bytesOf, goldenFile } from './testing.js';
 import { quantizedEntries } from './writeQuantized.js';
 

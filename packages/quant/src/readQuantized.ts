@@ -1,14 +1,12 @@
 import { LowrankError } from '@lowrank/errors';
 import type { SafetensorsFile, TensorInfo } from '@lowrank/safetensors';
-import type { OperandEncoding } from '@lowrank/tensor/op';
 import { sizeOf } from '@lowrank/tensor/op';
-import { fourBitCodecs, isFourBitType } from './fourBit.js';
+import { companions, fourBitCodecs, isFourBitType } from './fourBit.js';
 import type { FourBitType } from './fourBit.js';
 import type { NestedAbsmax } from './numeric/nested.js';
 import { copyRemedy, parseQuantState } from './quantState.js';
 import type { QuantState } from './quantState.js';
 import type { FourBitTensor, Int8Tensor, QuantizedTensor } from './quantizedTensor.js';
-import { encodingOf } from './quantizedTensor.js';
 
 /**
  * A weight that a checkpoint holds in bitsandbytes' layout, known by its name, header and quant_state; its codes are
@@ -36,18 +34,10 @@ export interface StoredInt8 extends Stored {
   readonly shape: readonly [rows: number, columns: number];
 }
 
-const companions = ['absmax', 'quant_map', 'nested_absmax', 'nested_quant_map'] as const;
 const fourBitTypes = Object.keys(fourBitCodecs) as FourBitType[];
 const statePattern = /^(.+)\.quant_state\.bitsandbytes__(.+)$/;
 
-/**
- * Finds what is quantized in a checkpoint, by the names of its tensors: bitsandbytes' 4-bit keys (nested or plain) and
- * LLM.int8's. The small JSON states are read; everything that shapes and dtypes imply is checked, so that what is found
- * can be read and laid out.
- *
- * @throws LowrankError `quant.missing` (a tensor that belongs to others is not there), `quant.type`, `quant.state`,
- * `quant.blockSize`, `quant.offset`, `quant.codes`, `quant.absmax`, `quant.map`, `quant.weightFormat`
- */
+/** What storedQuantized.ts loads: see there. */
 export async function findQuantized(file: SafetensorsFile): Promise<Map<string, StoredQuantized>> {
   const found = new Map<string, StoredQuantized>();
   for (const name of file.tensors.keys()) {
@@ -198,11 +188,7 @@ function checkStrays(file: SafetensorsFile, found: ReadonlyMap<string, StoredQua
   }
 }
 
-/**
- * Reads a weight that findQuantized found.
- *
- * @throws LowrankError `quant.notFinite` where scales are NaN or infinite
- */
+/** The same: see there. */
 export async function readQuantized(file: SafetensorsFile, stored: StoredQuantized): Promise<QuantizedTensor> {
   const { name } = stored;
   const codes = new Uint8Array(await file.read(name));
@@ -226,11 +212,6 @@ export async function readQuantized(file: SafetensorsFile, stored: StoredQuantiz
     offset: nested.offset,
   };
   return { ...rest, absmax: quantized } satisfies FourBitTensor;
-}
-
-/** How its matrix is laid out as an operand of matmul; known before its codes are read. */
-export function storedEncoding(stored: StoredQuantized): OperandEncoding {
-  return encodingOf(stored.type === 'int8' ? stored : { ...stored, nestedBlockSize: stored.nested?.blockSize });
 }
 
 async function readScales(file: SafetensorsFile, info: TensorInfo): Promise<Float32Array> {

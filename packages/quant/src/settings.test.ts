@@ -1,6 +1,7 @@
 import { sourceOf } from '@lowrank/tensor/op';
 import { expect, test } from 'vitest';
-import { operandOf, quantize } from './quantizedTensor.js';
+import { operandOf } from './quantizedTensor.js';
+import { quantize } from './quantizer.js';
 import { checkSettings, emptyMatrix, encodingFor } from './settings.js';
 import type { QuantizationSettings } from './settings.js';
 

@@ -3,8 +3,7 @@ import type { Tensor } from '@lowrank/tensor';
 import type { OperandEncoding } from '@lowrank/tensor/op';
 import { persistent } from '@lowrank/tensor';
 import { EncodedMatrix, encodingSpecs } from '@lowrank/tensor/op';
-import { checkBlockSize } from './fourBit.js';
-import { nestedBlockSize } from './numeric/nested.js';
+import { checkBlockSize, nestedBlockSize } from './fourBit.js';
 import type { QuantizationType } from './quantizedTensor.js';
 import { encodingOf } from './quantizedTensor.js';
 

@@ -1,7 +1,9 @@
 import { fileURLToPath } from 'node:url';
 import { fileSource, openSafetensors } from '@lowrank/safetensors';
 import { expect, test } from 'vitest';
-import { dequantize, operandOf, quantize } from './quantizedTensor.js';
+import { dequantize } from './dequantize.js';
+import { operandOf } from './quantizedTensor.js';
+import { quantize } from './quantizer.js';
 import type { QuantizedTensor } from './quantizedTensor.js';
 import { bytesOf, digest, goldenJson } from './testing.js';
 

@@ -28,12 +28,7 @@ export interface UnplannedOptions {
   onValue?: (node: OpNode, output: number, read: () => Promise<HostArray>) => Promise<boolean>;
 }
 
-/**
- * Runs a trace op by op: no passes, a buffer per value, a submit per op, nothing shared with the planner but the
- * kernels. Slow; it exists so that a planned run can be compared with something simpler, and to name the first op that
- * yields a non-finite value. Persistent tensors beyond one binding are read by pieces; computed values of that size,
- * and what depends on them, are left out.
- */
+/** What runUnplanned.ts loads: see there. */
 export async function runUnplanned(
   backend: Backend,
   trace: Trace,

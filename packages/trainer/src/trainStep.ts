@@ -5,7 +5,6 @@ import type { Batch, Measures, TokenInput } from './batch.js';
 import { inputSpecs, statedBy, totalWeight } from './batch.js';
 import type { ExecutionOptions, Runnable } from './execution.js';
 import { makeRunnable } from './execution.js';
-import { firstNonFinite } from './nonFinite.js';
 import { setStepScalars } from './optimizer.js';
 import type { FlatVector } from './parameters.js';
 import { disposeVectors, flattenParameters } from './parameters.js';
@@ -176,6 +175,7 @@ class FlatTrainStep<Name extends string> implements TrainStep<Name> {
       const { loss, gradients } = this.traces.gradients(traced);
       return { loss, ...Object.fromEntries(gradients.map((gradient, at) => [`gradient${at}`, gradient])) };
     };
+    const { firstNonFinite } = await import('./firstNonFinite.js');
     for (const { inputs } of microBatches) {
       this.advanceRng();
       const origin = await firstNonFinite({ backend: this.options.backend, inputs, fn, names });

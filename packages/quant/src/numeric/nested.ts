@@ -1,5 +1,6 @@
 import { LowrankError } from '@lowrank/errors';
 import { dynamicMap } from '@lowrank/tensor/op';
+import { nestedBlockSize } from '../fourBit.js';
 import { torchMean } from './torchMean.js';
 
 /**
@@ -17,8 +18,6 @@ export interface NestedAbsmax {
   /** An f32. */
   readonly offset: number;
 }
-
-export const nestedBlockSize = 256;
 
 /** Places are rounded to a grid of 65,536 before their nearest value is looked up. */
 const grid = 65_535;

@@ -30,5 +30,5 @@ export { dumpPlan, planCost } from '../plan/dump.js';
 export type { PlanCost } from '../plan/dump.js';
 export { planMemory } from '../plan/memory.js';
 export type { PlanMemory } from '../plan/memory.js';
-export { runUnplanned } from '../unplanned.js';
+export { runUnplanned } from '../runUnplanned.js';
 export type { UnplannedOptions } from '../unplanned.js';
