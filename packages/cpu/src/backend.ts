@@ -78,7 +78,7 @@ class CpuBackend implements Backend {
       maxBindingBytes: maximumBytes,
       maxOperands: 16,
       separateReadWrite: false,
-      fusion: { elementwiseInstructions: 32, matmulEpilogue: true, outputScale: false },
+      fusion: { elementwiseInstructions: 32, matmulEpilogue: true, absorption: false },
       workspaceBytes: (op, inputs, outputs, attrs) =>
         kernelOf(op).workspaceBytes?.(inputs, outputs, attrs as AttrsOf<KernelName>) ?? 0,
     };

@@ -47,9 +47,14 @@ export interface BackendSpec {
     readonly elementwiseInstructions: number;
     /** matmul takes `+ h·u` and `+ addend`. */
     readonly matmulEpilogue: boolean;
-    /** Ops that declare `absorbScale` multiply what they write by a scalar; else that is a launch of its own. */
-    readonly outputScale: boolean;
+    /** Kernels scale what they write and add to it, where their op declares it; else that is a launch of its own. */
+    readonly absorption: boolean;
   };
+  /**
+   * Instructions of one class may become one launch (`Step.group`); undefined for those that are launched alone.
+   * Without it all are.
+   */
+  launchClass?(op: KernelName, inputs: readonly Spec[], outputs: readonly Spec[], attrs: object): string | undefined;
   /** Scratch memory of one kernel launch, in bytes; 0 for most. */
   workspaceBytes(op: KernelName, inputs: readonly Spec[], outputs: readonly Spec[], attrs: object): number;
 }
@@ -108,6 +113,11 @@ export interface Step {
   /** Module path, for dumps, profiles and errors. */
   readonly scope: string;
   readonly flops: number;
+  /**
+   * Neighbours of one number do not depend on each other, and their operands lie as those of one kernel do: a backend
+   * may run them as one launch, or one after another.
+   */
+  readonly group?: number;
 }
 
 /** A program of static shapes with its memory laid out: what `compile` makes of a trace, and all a backend needs. */

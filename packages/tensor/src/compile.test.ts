@@ -136,6 +136,7 @@ describe('a training graph', () => {
     ['planned and fused', {}, {}],
     ['planned, unfused', { fusion: false }, {}],
     ['without separated reads and writes', {}, { separateReadWrite: false, alignment: 64 }],
+    ['with launches gathered', {}, { launchClass: (op: string) => op }],
   ] as const) {
     test(`${name}: loss and gradients are the reference's`, async () => {
       const backend = new ReferenceBackend(spec);

@@ -92,6 +92,8 @@ export interface Op<Name extends string, Attrs extends object> {
    * its kernels cannot.
    */
   absorbScale?(attrs: Attrs): Attrs | undefined;
+  /** The same of an array of the output's size that is added to it. */
+  absorbAddend?(attrs: Attrs): Attrs | undefined;
   /** Floating-point operations, multiply and add counted apart. */
   flops?(inputs: readonly Spec[], attrs: Attrs): number;
 }

@@ -31,7 +31,7 @@ const defaultSpec: BackendSpec = {
   maxBindingBytes: 2 ** 27,
   maxOperands: 8,
   separateReadWrite: true,
-  fusion: { elementwiseInstructions: 32, matmulEpilogue: true, outputScale: true },
+  fusion: { elementwiseInstructions: 32, matmulEpilogue: true, absorption: true },
   workspaceBytes: () => 0,
 };
 
@@ -163,12 +163,18 @@ function checkStep({ op, attrs, inputs, outputs, workspace }: Step, plan: Plan, 
         )
       )
         return;
-      if (spec.separateReadWrite || overlap(input, output))
+      // What is written over itself is bound for writing, like the rest of its buffer.
+      const changed = pairs.some(([at, by]) => at === from && sameSlice(input, outputs[by]));
+      if ((spec.separateReadWrite && !changed) || overlap(input, output))
         fail(`input ${from} and output ${to} in buffer ${input.buffer}`);
     });
     if (written.some((other, at) => at > to && other.buffer === output.buffer && overlap(other, output)))
       fail('overlapping outputs');
   });
+}
+
+function sameSlice(a: Operand, b: Operand | undefined): boolean {
+  return a.buffer === b?.buffer && a.offset === b.offset && a.bytes === b.bytes;
 }
 
 function overlap(a: Spec & Operand, b: Spec & Operand): boolean {

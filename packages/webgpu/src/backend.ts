@@ -6,7 +6,7 @@ import type { DeviceOptions, WebgpuDevice } from './device.js';
 import { prepareExecutable } from './executable.js';
 import type { KernelTuning } from './choices.js';
 import type { KernelEntry } from './kernel.js';
-import { lowering } from './lower.js';
+import { lowerSteps } from './lower.js';
 import { describeProfile, profileOf, tierOfEnvironment } from './profile.js';
 import type { DeviceProfile } from './profile.js';
 import { backendSpec } from './spec.js';
@@ -71,7 +71,7 @@ export class WebgpuBackend implements Backend {
       device: this.device,
       plan,
       buffers,
-      lower: lowering(plan, { limits, profile, tuning, kernels }),
+      launches: lowerSteps(plan, { limits, profile, tuning, kernels }),
     });
   }
 

@@ -123,6 +123,20 @@ function splitsOf({ batch, m, n, k }: ProductSize, form: ProductForm, { profile,
   return Math.min(Math.ceil(wanted / groups), Math.ceil(k / 256), longest);
 }
 
+/**
+ * Independent launches become one where starting one costs a device more than it does a processor, for which the larger
+ * shaders would only take longer to compile.
+ */
+export function groupsLaunches({ tier }: DeviceProfile): boolean {
+  return tier !== 'registers';
+}
+
+/** Products that may share a launch: of one form, or all thin ones, which leave a thread few sums. */
+export function productClass(size: ProductSize, context: ChoiceContext): string {
+  const { kind, tm, tn, wx, wy } = chooseProduct(size, context);
+  return `${kind} ${wx * wy} ${kind === 'tile' && tm * tn <= 8 ? 'thin' : `${tm}x${tn}`}`;
+}
+
 /** Lanes that share a row of `width` elements in norms and row losses; 1 where a thread walks it alone. */
 export function rowLanes(width: number, { tier }: DeviceProfile): number {
   return tier === 'registers' || width < 16 ? 1 : width <= 512 ? 64 : 256;
@@ -151,6 +165,22 @@ export interface AttentionForm {
   readonly shared: boolean;
   /** The parts of a vector's products are joined by subgroup shuffles, not through workgroup memory. */
   readonly shuffled: boolean;
+}
+
+/** Workgroups that fill a device where each walks some of the keys, and the fewest keys that are worth one. */
+const [decodeGroups, keysOfPart] = [256, 256];
+
+/**
+ * Parts that the keys of single queries are cut into, as in generation; undefined where attention goes by queries:
+ * there are several, or threads that do not work together.
+ */
+export function keyParts(
+  size: { readonly batch: number; readonly queries: number; readonly heads: number; readonly keys: number },
+  { profile }: ChoiceContext,
+): number | undefined {
+  if (profile.tier === 'registers' || size.queries !== 1) return undefined;
+  const room = Math.max(1, Math.floor(decodeGroups / (size.batch * size.heads)));
+  return Math.max(1, Math.min(room, Math.ceil(size.keys / keysOfPart)));
 }
 
 /** What attention makes: the output, the gradient of the queries, or those of keys and values. */

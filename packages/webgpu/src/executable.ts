@@ -6,6 +6,7 @@ import { unsupportedShape } from './gpuErrors.js';
 import { BufferUsage } from './constants.js';
 import { parameters } from './kernel.js';
 import type { Binding, KernelDispatch } from './kernel.js';
+import type { Launch } from './lower.js';
 import type { Pipeline } from './pipelines.js';
 import { StagingRing } from './stagingRing.js';
 import type { Readable } from './stagingRing.js';
@@ -28,12 +29,11 @@ export async function prepareExecutable(options: {
   device: WebgpuDevice;
   plan: Plan;
   buffers: readonly DeviceBuffer[];
-  lower: (step: Step) => KernelDispatch[];
+  launches: readonly Launch[];
 }): Promise<WebgpuExecutable> {
-  const { device, plan, lower } = options;
+  const { device, plan, launches } = options;
   device.check();
   const buffers = options.buffers.map((buffer) => own(buffer).gpu);
-  const launches = plan.steps.flatMap((step) => lower(step).map((launch) => ({ launch, step })));
   for (const { launch, step } of launches) checkLaunch(launch, step, device);
   const pipelines = await Promise.all(
     launches.map(({ launch: { code, label, bindings } }) =>

@@ -15,7 +15,8 @@ export { describeProfile, portableProfile, profileOf, tiers } from './profile.js
 export type { DeviceProfile, ProfileOptions, Tier } from './profile.js';
 export { grid, literal, mainHead, nonFinite, Shader } from './shader.js';
 export type { BoundType } from './shader.js';
-export { lowerPlan } from './lower.js';
+export { lowerPlan, lowerSteps } from './lower.js';
+export type { Launch } from './lower.js';
 export type { LowerOptions } from './lower.js';
 export { portableSpec } from './spec.js';
 export type { SpecOptions } from './spec.js';

@@ -9,7 +9,19 @@ export interface KernelDispatch {
   readonly code: string;
   readonly bindings: readonly Binding[];
   readonly workgroups: readonly [number, number, number];
+  /** What `code` is made of, where `Shader` wrote it: for merging with others. */
+  readonly source?: DispatchSource;
 }
+
+/** A shader without its bindings: its features, the storage arrays in the order of their bindings, and the rest. */
+export interface DispatchSource {
+  readonly features: readonly string[];
+  readonly bound: readonly { readonly name: string; readonly type: BoundType }[];
+  readonly body: string;
+}
+
+/** Element types of a storage binding. 16-bit and 8-bit data is bound as packed words. */
+export type BoundType = 'f32' | 'vec4<f32>' | 'u32' | 'vec2<u32>' | 'vec4<u32>' | 'i32';
 
 /** A slice of one of the plan's buffers. */
 export interface Slice {
@@ -56,16 +68,30 @@ export function operand(operands: readonly Operand[], index: number, what: strin
 export interface KernelEntry {
   launches(step: Step, context: KernelContext): KernelDispatch[];
   workspace(inputs: readonly Spec[], outputs: readonly Spec[], attrs: object, context: ChoiceContext): number;
+  /** Steps of one class, of this op or of others, may become one dispatch; undefined for those that stay alone. */
+  launchClass(
+    inputs: readonly Spec[],
+    outputs: readonly Spec[],
+    attrs: object,
+    context: ChoiceContext,
+  ): string | undefined;
 }
 
 /** Declares the kernel of an op with attributes of type `Attrs`. */
 export function defineKernel<Attrs extends object>(kernel: {
   launches: Kernel<Attrs>;
   workspace?: (inputs: readonly Spec[], outputs: readonly Spec[], attrs: Attrs, context: ChoiceContext) => number;
+  launchClass?: (
+    inputs: readonly Spec[],
+    outputs: readonly Spec[],
+    attrs: Attrs,
+    context: ChoiceContext,
+  ) => string | undefined;
 }): KernelEntry {
   return {
     // The op that made the step checked its attributes: here is the one place that trusts it.
     launches: (step, context) => kernel.launches(step as KernelStep<Attrs>, context),
     workspace: (inputs, outputs, attrs, context) => kernel.workspace?.(inputs, outputs, attrs as Attrs, context) ?? 0,
+    launchClass: (inputs, outputs, attrs, context) => kernel.launchClass?.(inputs, outputs, attrs as Attrs, context),
   };
 }

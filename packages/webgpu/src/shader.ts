@@ -1,10 +1,9 @@
 import type { DType } from '@lowrank/tensor';
 import type { Operand } from '@lowrank/tensor/backend';
 import { parameters } from './kernel.js';
-import type { Binding, KernelContext, KernelDispatch, Slice } from './kernel.js';
+import type { Binding, BoundType, KernelContext, KernelDispatch, Slice } from './kernel.js';
 
-/** Element types of a storage binding. 16-bit and 8-bit data is bound as packed words. */
-export type BoundType = 'f32' | 'vec4<f32>' | 'u32' | 'vec2<u32>' | 'vec4<u32>' | 'i32';
+export type { BoundType } from './kernel.js';
 
 interface Bound {
   readonly name: string;
@@ -99,7 +98,10 @@ export class Shader {
         sizes: [...this.#sizes.values()],
       });
     }
-    return { label: options.label, code: `${declarations}\n${options.body}`, bindings, workgroups: options.workgroups };
+    const { label, body, workgroups } = options;
+    const bound = this.#bound.map(({ name, type }) => ({ name, type }));
+    const source = { features: [...this.#features], bound, body };
+    return { label, code: `${declarations}\n${body}`, bindings, workgroups, source };
   }
 
   #bind(name: string, { buffer, offset, bytes }: Slice, type: BoundType, written: boolean): string {

@@ -2,6 +2,7 @@ import { LowrankError } from '@lowrank/errors';
 import type { BackendSpec } from '@lowrank/tensor/backend';
 import { defaultLimits } from './constants.js';
 import type { Limits } from './constants.js';
+import { groupsLaunches } from './choices.js';
 import type { KernelTuning } from './choices.js';
 import type { KernelEntry } from './kernel.js';
 import { kernels as coreKernels } from './kernels/index.js';
@@ -42,6 +43,7 @@ export function backendSpec(
   { profile, tuning = {}, kernels, elementwiseInstructions = 24, matmulEpilogue = true }: SpecOptions,
 ): BackendSpec {
   const kernel = kernelLookup(kernels);
+  const choice = { profile, tuning };
   return {
     alignment: limits.minStorageBufferOffsetAlignment,
     maxBufferBytes: limits.maxBufferSize,
@@ -49,8 +51,11 @@ export function backendSpec(
     maxOperands: limits.maxStorageBuffersPerShaderStage,
     separateReadWrite: true,
     precision: profile.precision,
-    fusion: { elementwiseInstructions, matmulEpilogue, outputScale: matmulEpilogue },
-    workspaceBytes: (op, inputs, outputs, attrs) => kernel(op).workspace(inputs, outputs, attrs, { profile, tuning }),
+    fusion: { elementwiseInstructions, matmulEpilogue, absorption: matmulEpilogue },
+    workspaceBytes: (op, inputs, outputs, attrs) => kernel(op).workspace(inputs, outputs, attrs, choice),
+    ...(groupsLaunches(profile) && {
+      launchClass: (op, inputs, outputs, attrs) => kernel(op).launchClass(inputs, outputs, attrs, choice),
+    }),
   };
 }
 

@@ -26,6 +26,8 @@ export { planFineTune } from '../jobs/planning/plan.js';
 export type { PlanOptions } from '../jobs/planning/plannedRun.js';
 export { planKernels } from '../jobs/planning/planKernels.js';
 export type { PlanKernelsOptions, PlannedKernel } from '../jobs/planning/planKernels.js';
+export { planTraffic } from '../jobs/planning/planTraffic.js';
+export type { LaunchCost } from '../jobs/planning/planTraffic.js';
 export type { PlanReport } from '../jobs/planning/planReport.js';
 export { predictFolder } from '../jobs/predict.js';
 export type { PredictOptions } from '../jobs/predict.js';

@@ -35,22 +35,36 @@ export const rmsNormOp = defineOp<'rmsNorm', RmsNormAttrs>({
   flops: ([x]) => 4 * sizeOf(x?.shape ?? []),
 });
 
-/** dx of rmsNorm from x, w and g: dx = f·(g·w − x·f²·mean(x·g·w)) with f = 1/√(mean(x²) + ε). */
-export const rmsNormBackward = defineOp<'rmsNormBackward', RmsNormAttrs>({
+/** The attributes of `rmsNormBackward`. */
+export interface RmsNormBackwardAttrs extends RmsNormAttrs {
+  /** `+ c`, the last input. Put there by the compiler. */
+  readonly addend?: boolean;
+}
+
+/** dx of rmsNorm from x, w and g: dx = f·(g·w − x·f²·mean(x·g·w)) (+ c) with f = 1/√(mean(x²) + ε). */
+export const rmsNormBackward = defineOp<'rmsNormBackward', RmsNormBackwardAttrs>({
   name: 'rmsNormBackward',
   infer(inputs) {
     requireRows('rmsNormBackward', inputs);
     return [{ shape: inputs[0]?.shape ?? [], dtype: 'f32' }];
   },
-  reference({ inputs: [x, w, g], outputs: [dx], attrs: { epsilon } }) {
+  reference({ inputs: [x, w, g, c], outputs: [dx], attrs: { epsilon, addend } }) {
     forEachRow(x, w.length, epsilon, (at, factor) => {
       let dot = 0;
       for (let i = 0; i < w.length; i++) dot += x[at + i] * g[at + i] * w[i];
       const scale = (dot / w.length) * factor * factor;
-      for (let i = 0; i < w.length; i++) dx[at + i] = factor * (g[at + i] * w[i] - x[at + i] * scale);
+      for (let i = 0; i < w.length; i++)
+        dx[at + i] = factor * (g[at + i] * w[i] - x[at + i] * scale) + (addend === true ? c[at + i] : 0);
     });
   },
-  inPlace: [[2, 0]],
+  inPlace: ({ addend }) =>
+    addend === true
+      ? [
+          [3, 0],
+          [2, 0],
+        ]
+      : [[2, 0]],
+  absorbAddend: (attrs) => (attrs.addend === true ? undefined : { ...attrs, addend: true }),
   flops: ([x]) => 9 * sizeOf(x?.shape ?? []),
 });
 

@@ -57,6 +57,8 @@ export const ropeOp = defineOp<'rope', RopeAttrs>({
       }
     });
   },
+  // A kernel turns both of a pair before it writes either.
+  inPlace: [[0, 0]],
   flops: ([x]) => 3 * sizeOf(x?.shape ?? []),
 });
 

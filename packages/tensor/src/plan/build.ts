@@ -1,8 +1,10 @@
 import type { BackendSpec, Plan } from '../backend.js';
 import type { Trace } from '../trace.js';
+import { absorbAddend } from './absorbAddend.js';
 import { absorbScale } from './absorbScale.js';
 import { fuseElementwise } from './fuseElementwise.js';
 import { fuseMatmul } from './fuseMatmul.js';
+import { groupLaunches } from './groupLaunches.js';
 import { layOut } from './layout.js';
 import { place } from './place.js';
 import { lower, removeDead } from './program.js';
@@ -16,17 +18,18 @@ export interface BuildPlanOptions {
 
 /**
  * From a trace to a plan: lowering with common-subexpression removal, dead-code removal, large tensors cut by rows,
- * scales into what they multiply, matmul epilogues, elementwise fusion, layout (packs, in-place updates),
- * placement. A pure function of the trace and the backend's spec: it needs no device and no data.
+ * scales into what they multiply, matmul epilogues, elementwise fusion, layout (packs, in-place updates), launches
+ * gathered into one, placement. A pure function of the trace and the backend's spec: it needs no device and no data.
  */
 export function buildPlan(trace: Trace, spec: BackendSpec, { fusion = true }: BuildPlanOptions = {}): Plan {
   const program = lower(trace);
   removeDead(program);
   splitRows(program, spec);
-  if (fusion && spec.fusion.outputScale) absorbScale(program);
+  if (fusion && spec.fusion.absorption) absorbScale(program);
   if (fusion && spec.fusion.matmulEpilogue) fuseMatmul(program);
+  if (fusion && spec.fusion.absorption) absorbAddend(program);
   if (fusion && spec.fusion.elementwiseInstructions > 1) fuseElementwise(program, spec);
   removeDead(program);
   layOut(program, spec.alignment);
-  return place(program, spec);
+  return place(program, groupLaunches(program, spec), spec);
 }

@@ -2,6 +2,7 @@ import { LowrankError } from '@lowrank/errors';
 import type { BackendSpec, Operand, Plan, PlanBuffer, Step } from '../backend.js';
 import type { KernelName } from '../ops/index.js';
 import { showShape } from '../shape.js';
+import type { LaunchUnit } from './groupLaunches.js';
 import type { Instruction, Program } from './program.js';
 import { Value } from './program.js';
 
@@ -22,11 +23,12 @@ interface Block {
  * Gives every value its place: persistent tensors keep their own buffers, arguments and scalars get one buffer each,
  * and all intermediates share a few arenas by liveness (greedily, the largest first: Pisarchyk & Lee 2020). Where a
  * backend cannot read and write slices of one buffer in one kernel, values that meet so are coloured into different
- * arenas.
+ * arenas. What one launch touches, of all its members, is alive at the same time.
  */
-export function place(program: Program, spec: BackendSpec): Plan {
-  const workspaces = program.instructions.map((instruction) => workspaceOf(instruction, spec));
-  const blocks = liveBlocks(program, workspaces, spec);
+export function place(program: Program, units: readonly LaunchUnit[], spec: BackendSpec): Plan {
+  const workspaces = new Map(program.instructions.map((instruction) => [instruction, workspaceOf(instruction, spec)]));
+  units.forEach((unit) => joinWorkspaces(unit, workspaces, spec));
+  const blocks = liveBlocks(program, { units, workspaces, spec });
   const buffers: PlanBuffer[] = [];
   const leaves = placeLeaves(program, spec, buffers);
   placeBlocks(blocks, spec, buffers);
@@ -37,9 +39,9 @@ export function place(program: Program, spec: BackendSpec): Plan {
     if (home === undefined) throw new TypeError(`a value of ${showShape(value.spec.shape)} has no place`);
     return { ...value.spec, buffer: home.buffer, offset: home.offset + value.place, bytes: value.bytes };
   };
-  const steps = program.instructions.map((instruction, at): Step => {
+  const stepOf = (instruction: Instruction, group: number | undefined): Step => {
     const { op, attrs, inputs, outputs, scope } = instruction;
-    const workspace = workspaces[at];
+    const workspace = workspaces.get(instruction);
     const specs = inputs.map((input) => input.spec);
     const step = {
       op: op.name as KernelName,
@@ -49,10 +51,14 @@ export function place(program: Program, spec: BackendSpec): Plan {
       workspace: workspace === undefined ? undefined : operand(workspace),
       scope,
       flops: op.flops?.(specs, attrs) ?? 0,
+      ...(group === undefined ? {} : { group }),
     };
     checkBindings(step, spec);
     return step;
-  });
+  };
+  const steps = units.flatMap((unit, at) =>
+    unit.map((instruction) => stepOf(instruction, unit.length > 1 ? at : undefined)),
+  );
   return {
     buffers,
     steps,
@@ -72,11 +78,33 @@ function workspaceOf({ op, attrs, inputs, outputs }: Instruction, spec: BackendS
   return bytes === 0 ? undefined : new Value({ shape: [Math.ceil(bytes / 4)], dtype: 'u32' });
 }
 
+/** The scratch memory of a launch's members lies side by side, so that one binding holds it. */
+function joinWorkspaces(
+  unit: LaunchUnit,
+  workspaces: ReadonlyMap<Instruction, Value | undefined>,
+  { alignment }: BackendSpec,
+): void {
+  const all = unit.flatMap((instruction) => workspaces.get(instruction) ?? []);
+  if (all.length < 2) return;
+  const bytes = all.reduce((total, value) => total + align(value.bytes, alignment), 0);
+  const joined = new Value({ shape: [bytes / 4], dtype: 'u32' });
+  let end = 0;
+  for (const value of all) {
+    value.base = joined;
+    value.offset = end;
+    end += align(value.bytes, alignment);
+  }
+}
+
 function liveBlocks(
   program: Program,
-  workspaces: readonly (Value | undefined)[],
-  spec: BackendSpec,
+  options: {
+    units: readonly LaunchUnit[];
+    workspaces: ReadonlyMap<Instruction, Value | undefined>;
+    spec: BackendSpec;
+  },
 ): Map<Value, Block> {
+  const { units, workspaces, spec } = options;
   const blocks = new Map<Value, Block>();
   const touch = (value: Value, at: number): Block | undefined => {
     const { root } = value;
@@ -96,11 +124,12 @@ function liveBlocks(
     blocks.set(root, block);
     return block;
   };
-  program.instructions.forEach(({ inputs, outputs }, at) => {
-    const workspace = workspaces[at];
-    const read = inputs.flatMap((input) => touch(input, at) ?? []);
-    const written = [...outputs, ...(workspace === undefined ? [] : [workspace])].flatMap(
-      (output) => touch(output, at) ?? [],
+  units.forEach((unit, at) => {
+    const read = unit.flatMap(({ inputs }) => inputs.flatMap((input) => touch(input, at) ?? []));
+    const written = unit.flatMap((instruction) =>
+      [...instruction.outputs, ...[workspaces.get(instruction) ?? []].flat()].flatMap(
+        (output) => touch(output, at) ?? [],
+      ),
     );
     for (const source of read) {
       for (const target of written) {
@@ -110,7 +139,7 @@ function liveBlocks(
       }
     }
   });
-  program.outputs.forEach(({ value }) => touch(value, program.instructions.length));
+  program.outputs.forEach(({ value }) => touch(value, units.length));
   return blocks;
 }
 

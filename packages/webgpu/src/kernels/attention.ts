@@ -1,6 +1,9 @@
 import { defineKernel, operand } from '../kernel.js';
-import { literal, nonFinite } from '../shader.js';
-import type { Shader } from '../shader.js';
+import { literal, nonFinite, Shader } from '../shader.js';
+import type { Operand, Step } from '@lowrank/tensor/backend';
+import { keyParts } from '../choices.js';
+import { decodeAttention, decodeWorkspace } from './attention/decode.js';
+import type { DecodeOperands } from './attention/decode.js';
 import {
   agree,
   agreeDeclarations,
@@ -33,8 +36,13 @@ import type { AttentionKernelAttrs, Layout } from './attention/layout.js';
  * Tq×Tk exists. Writes the output and the log-sum-exp of each query.
  */
 export const attention = defineKernel<AttentionKernelAttrs>({
-  launches({ inputs, outputs, attrs }, context) {
+  launches({ inputs, outputs, workspace, attrs }, context) {
     const layout = layoutOf(inputs, attrs, context, 'forward');
+    const parts = keyParts(layout, context);
+    if (parts !== undefined) {
+      const make = (): Shader => new Shader(context);
+      return decodeAttention(make, decodeOperands({ inputs, outputs, workspace }, attrs), { layout, attrs, parts });
+    }
     const shader = attentionShader(layout, context);
     const loads = ['q', 'k', 'v']
       .map((name, at) => bindHeads(shader, name, operand(inputs, at, 'attention'), layout).code)
@@ -60,7 +68,28 @@ ${attentionHead(layout, lengthsOf(shader, layout).Q)}${forwardBody(shader, layou
       }),
     ];
   },
+  workspace(inputs, _, attrs, context) {
+    const layout = layoutOf(inputs, attrs, context, 'forward');
+    return decodeWorkspace(layout, keyParts(layout, context) ?? 1);
+  },
 });
+
+function decodeOperands(
+  { inputs, outputs, workspace }: Pick<Step, 'inputs' | 'outputs' | 'workspace'>,
+  attrs: AttentionKernelAttrs,
+): DecodeOperands {
+  const input = (at: number): Operand => operand(inputs, at, 'attention');
+  return {
+    q: input(0),
+    k: input(1),
+    v: input(2),
+    segments: attrs.segments ? input(3) : undefined,
+    lengths: attrs.lengths ? input(attrs.segments ? 4 : 3) : undefined,
+    o: operand(outputs, 0, 'attention'),
+    lse: operand(outputs, 1, 'attention'),
+    workspace,
+  };
+}
 
 /** Scores below this do not occur; it stands for "nothing seen yet" where an infinity would breed NaN. */
 const bottom = '-3.0e38f';

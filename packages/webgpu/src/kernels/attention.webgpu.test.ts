@@ -96,6 +96,14 @@ const forwardOnly: Record<string, Case> = {
   'head of 128': { queries: 9, size: 128, batch: 1, heads: 1 },
   'a cache being filled': { queries: 3, keys: 40, size: 16, lengths: [0, 17], heads: 4, keyHeads: 2 },
   'one token, soft cap and window': { queries: 1, keys: 40, size: 16, lengths: [39, 12], softcap: 0.5, window: 9 },
+  'one token, keys in parts, of which some see nothing': {
+    queries: 1,
+    keys: 530,
+    size: 12,
+    lengths: [529, 1],
+    heads: 4,
+    keyHeads: 2,
+  },
   'one token, full cache': { queries: 1, keys: 40, size: 16, lengths: [39, 12] },
 };
 

@@ -3,7 +3,7 @@ import type { MatmulAttrs, Spec } from '@lowrank/tensor/op';
 import { defineKernel, operand } from '../kernel.js';
 import type { KernelContext, KernelStep, KernelDispatch, Slice } from '../kernel.js';
 import { Shader, grid, mainHead } from '../shader.js';
-import { chooseProduct } from '../choices.js';
+import { chooseProduct, productClass } from '../choices.js';
 import type { ProductSize } from '../choices.js';
 import { matrixProduct } from './matmul/matrix.js';
 import { productWorkspace } from './matmul/product.js';
@@ -31,6 +31,7 @@ export const matmul = defineKernel<MatmulAttrs>({
     return [main, sumParts({ label, product, splits: choice.splits, workspace: step.workspace, context })];
   },
   workspace: (inputs, _, attrs, context) => productWorkspace(sizeOfProduct(inputs, attrs), context),
+  launchClass: (inputs, _, attrs, context) => productClass(sizeOfProduct(inputs, attrs), context),
 });
 
 function sizeOfProduct(inputs: readonly Spec[], attrs: MatmulAttrs): ProductSize {

@@ -25,6 +25,11 @@ describeKernel(
         { op: 'rmsNormBackward', attrs, inputs: [x, w, g], inPlace: [[2, 0]] },
         { c: 16 + Math.sqrt(width), magnitude: 4 },
       );
+      const inputs = [x, w, g, randomInput(shape, 4)];
+      await check(
+        { op: 'rmsNormBackward', attrs: { ...attrs, addend: true }, inputs, inPlace: [[3, 0]] },
+        { c: 16 + Math.sqrt(width), magnitude: 5 },
+      );
       await check(
         { op: 'rmsNormWeightGradient', attrs, inputs: [x, g] },
         { c: 8 + Math.sqrt(width), magnitude: 2 * rows },

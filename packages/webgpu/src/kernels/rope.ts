@@ -10,7 +10,9 @@ export const rope = defineKernel<AttrsOf<'rope'>>({
     const table = operand(inputs, 1, 'rope');
     const [, , heads = 1, size = 1] = from.shape;
     const [places = 1, half = 0] = table.shape;
-    const total = sizeOf(from.shape);
+    // A thread has a pair, or an element beyond the rotated part: it may write over what it has read.
+    const units = size - half;
+    const total = (sizeOf(from.shape) / size) * units;
     const shader = new Shader(context);
     const x = shader.read('x', from);
     const cosine = shader.read('cosine', table);
@@ -20,16 +22,21 @@ export const rope = defineKernel<AttrsOf<'rope'>>({
     const workgroups = grid(Math.ceil(total / 64));
     const body = `${mainHead(64, workgroups)}
   if (index >= ${shader.size('total', total)}) { return; }
-  let d = index % ${size}u;
-  if (d >= ${2 * half}u) { ${y}[index] = ${x}[index]; return; }
-  let position = min(u32(${positions}[index / ${heads * size}u]), ${shader.size('places', places)} - 1u);
-  let pair = d % ${Math.max(1, half)}u;
-  let c = ${cosine}[position * ${half}u + pair];
-  let s = ${inverse ? '-' : ''}${sine}[position * ${half}u + pair];
-  if (d < ${half}u) { ${y}[index] = ${x}[index] * c - ${x}[index + ${half}u] * s; }
-  else { ${y}[index] = ${x}[index] * c + ${x}[index - ${half}u] * s; }
+  let unit = index % ${units}u;
+  let head = index / ${units}u;
+  if (unit >= ${half}u) { let at = head * ${size}u + ${half}u + unit; ${y}[at] = ${x}[at]; return; }
+  let first = head * ${size}u + unit;
+  let second = first + ${half}u;
+  let position = min(u32(${positions}[head / ${heads}u]), ${shader.size('places', places)} - 1u);
+  let c = ${cosine}[position * ${half}u + unit];
+  let s = ${inverse ? '-' : ''}${sine}[position * ${half}u + unit];
+  let u = ${x}[first];
+  let v = ${x}[second];
+  ${y}[first] = u * c - v * s;
+  ${y}[second] = v * c + u * s;
 }
 `;
     return [shader.launch({ label: 'rope', body, workgroups })];
   },
+  launchClass: () => 'rope',
 });

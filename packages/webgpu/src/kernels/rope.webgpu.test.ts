@@ -18,6 +18,7 @@ describeKernel('rope', ({ check }) => {
           positions,
         ];
         await check({ op: 'rope', attrs: { inverse }, inputs }, { c: 2, magnitude: 2 });
+        await check({ op: 'rope', attrs: { inverse }, inputs, inPlace: [[0, 0]] }, { c: 2, magnitude: 2 });
       }
     }
   });

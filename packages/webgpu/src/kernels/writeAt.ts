@@ -45,4 +45,5 @@ export const writeAt = defineKernel<AttrsOf<'writeAt'>>({
     launches.push(shader.launch({ label: 'writeAt', body, workgroups }));
     return launches;
   },
+  launchClass: () => 'writeAt',
 });

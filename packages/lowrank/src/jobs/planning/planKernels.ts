@@ -1,5 +1,6 @@
 import { portableProfile, portableSpec, lowerPlan } from '@lowrank/webgpu';
 import type { DeviceProfile, KernelDispatch } from '@lowrank/webgpu';
+import type { Plan } from '@lowrank/tensor/backend';
 import { plannedRun } from './plannedRun.js';
 import type { PlanOptions } from './plannedRun.js';
 import { readModelConfig } from './planConfig.js';
@@ -27,15 +28,21 @@ export interface PlannedKernel {
  *
  * @throws LowrankError as {@link planFineTune}
  */
-export async function planKernels({
+export async function planKernels(options: PlanKernelsOptions): Promise<PlannedKernel[]> {
+  const { plans, profile } = await planStepOn(options);
+  return distinct(plans.flatMap((plan) => lowerPlan(plan, { profile })));
+}
+
+/** The plans of a training step on a GPU of this profile. */
+export async function planStepOn({
   profile = portableProfile(),
   ...options
-}: PlanKernelsOptions): Promise<PlannedKernel[]> {
+}: PlanKernelsOptions): Promise<{ plans: readonly Plan[]; profile: DeviceProfile }> {
   const model = await readModelConfig(options);
   const spec = portableSpec(commonLimits, { profile });
   const device = { name: 'a GPU', spec, memoryBytes: undefined };
   const { plans } = await planRun(plannedRun(options, model), device);
-  return distinct(plans.flatMap((plan) => lowerPlan(plan, { profile })));
+  return { plans, profile };
 }
 
 function distinct(dispatches: readonly KernelDispatch[]): PlannedKernel[] {

@@ -1,0 +1,28 @@
+import { profileOf } from '@lowrank/webgpu';
+import { expect, test } from 'vitest';
+import { planKernels } from './planKernels.js';
+import { planTraffic } from './planTraffic.js';
+
+const gpu = { vendor: 'nvidia', architecture: 'ampere', device: '', description: '', software: false, features: [] };
+const step = {
+  config: 'SmolLM2-135M',
+  method: 'lora',
+  batchSize: 8,
+  maxLength: 512,
+  targetModules: 'all-linear',
+} as const;
+
+test('dispatches and bytes of a step by groups: all there are, and few on a GPU', async () => {
+  const costs = await planTraffic(step);
+  const total = (of: 'dispatches' | 'bytes', list = costs): number => list.reduce((sum, cost) => sum + cost[of], 0);
+  const kernels = await planKernels(step);
+  expect(total('dispatches')).toBe(kernels.reduce((sum, { launches }) => sum + launches, 0));
+  // So that a fusion that no longer takes place is noticed: 1,337 dispatches and 35.3 GB.
+  expect(total('dispatches')).toBeLessThanOrEqual(1340);
+  expect(total('bytes')).toBeLessThan(35.5e9);
+  expect(costs.find(({ group }) => group === 'scales')?.dispatches ?? 0).toBeLessThan(10);
+  expect(costs.map(({ bytes }) => bytes)).toEqual(costs.map(({ bytes }) => bytes).toSorted((a, b) => b - a));
+  // A processor launches every product alone: starting one costs it little.
+  const software = await planTraffic({ ...step, profile: profileOf({ ...gpu, software: true }, {}) });
+  expect(total('dispatches', software)).toBeGreaterThan(1600);
+});
