@@ -131,9 +131,13 @@ export function groupsLaunches({ tier }: DeviceProfile): boolean {
   return tier !== 'registers';
 }
 
-/** Products that may share a launch: of one form, or all thin ones, which leave a thread few sums. */
-export function productClass(size: ProductSize, context: ChoiceContext): string {
+/**
+ * Products that may share a launch: of one form, or all thin ones, which leave a thread few sums. Those of subgroup
+ * matrices are launched alone: what is asked of a subgroup's size stands beside main.
+ */
+export function productClass(size: ProductSize, context: ChoiceContext): string | undefined {
   const { kind, tm, tn, wx, wy } = chooseProduct(size, context);
+  if (kind === 'matrix') return undefined;
   return `${kind} ${wx * wy} ${kind === 'tile' && tm * tn <= 8 ? 'thin' : `${tm}x${tn}`}`;
 }
 
