@@ -5,7 +5,7 @@ import type { Shape } from './shape.js';
 import { shapeError, sizeOf } from './shape.js';
 import type { Source } from './source.js';
 import { nextNodeId } from './source.js';
-import type { Spec } from './spec.js';
+import type { LeftForm, Spec } from './spec.js';
 
 /**
  * The lazy graph. A Tensor is one output of a node; nodes hold what to compute, never a result. Leaves are where
@@ -94,6 +94,11 @@ export interface Op<Name extends string, Attrs extends object> {
   absorbScale?(attrs: Attrs): Attrs | undefined;
   /** The same of an array of the output's size that is added to it. */
   absorbAddend?(attrs: Attrs): Attrs | undefined;
+  /**
+   * How a product of few rows makes this op's output itself, as its left operand, from the op's two inputs in their
+   * order.
+   */
+  asLeftOperand?(attrs: Attrs): LeftForm;
   /** Floating-point operations, multiply and add counted apart. */
   flops?(inputs: readonly Spec[], attrs: Attrs): number;
 }

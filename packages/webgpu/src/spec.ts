@@ -5,7 +5,9 @@ import type { Limits } from './constants.js';
 import { groupsLaunches } from './choices.js';
 import type { KernelTuning } from './choices.js';
 import type { KernelEntry } from './kernel.js';
+import type { MatmulAttrs } from '@lowrank/tensor/op';
 import { kernels as coreKernels } from './kernels/index.js';
+import { makesLeft } from './kernels/matmul.js';
 import { portableProfile } from './profile.js';
 import type { DeviceProfile } from './profile.js';
 
@@ -51,7 +53,12 @@ export function backendSpec(
     maxOperands: limits.maxStorageBuffersPerShaderStage,
     separateReadWrite: true,
     precision: profile.precision,
-    fusion: { elementwiseInstructions, matmulEpilogue, absorption: matmulEpilogue },
+    fusion: {
+      elementwiseInstructions,
+      matmulEpilogue,
+      absorption: matmulEpilogue,
+      ...(matmulEpilogue && { leftOperand: (inputs, attrs) => makesLeft(inputs, attrs as MatmulAttrs, choice) }),
+    },
     workspaceBytes: (op, inputs, outputs, attrs) => kernel(op).workspace(inputs, outputs, attrs, choice),
     ...(groupsLaunches(profile) && {
       launchClass: (op, inputs, outputs, attrs) => kernel(op).launchClass(inputs, outputs, attrs, choice),

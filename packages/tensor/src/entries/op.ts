@@ -25,6 +25,7 @@ export { softCapped } from '../ops/linearCrossEntropy.js';
 export type { ProductTerm } from '../ops/linearCrossEntropy.js';
 export { matmulOperands, matmulSizes } from '../ops/matmul.js';
 export type { MatmulAttrs, MatmulOperands } from '../ops/matmul.js';
+export type { LeftForm } from '../spec.js';
 export { sumTo } from '../ops/reduce.js';
 export { writeAt } from '../ops/rows.js';
 export { sampleThreshold } from '../ops/sampleThreshold.js';

@@ -5,6 +5,7 @@ import type { OperandEncoding } from '../numeric/encoding.js';
 import { checkEncoding, decode, EncodedMatrix, encodingParts } from '../numeric/encoding.js';
 import type { Spec } from '../op.js';
 import { apply, defineOp } from '../op.js';
+import type { LeftForm } from '../spec.js';
 import type { Tensor } from '../graph.js';
 import { describe } from '../graph.js';
 import { sameShape, shapeError, showShape, sizeOf } from '../shape.js';
@@ -24,6 +25,8 @@ export interface MatmulAttrs {
   readonly addend?: 'full' | 'row' | undefined;
   /** `s·(a·b)`, before the addend: s is the last input, one number. Put there by the compiler. */
   readonly scaled?: boolean | undefined;
+  /** a is made of two operands, which stand in its place. Put there by the compiler. */
+  readonly left?: LeftForm | undefined;
 }
 
 /**
@@ -64,7 +67,8 @@ export const matmulOp = defineOp<'matmul', MatmulAttrs>({
     return [needA === true ? da() : undefined, needB === true ? db() : undefined];
   },
   reference({ inputs, inputSpecs, outputs: [y], attrs }) {
-    const { a, b: parts, h, u, addend: c, scale: [scale = NaN] = [1] } = matmulOperands(inputs, attrs);
+    const { a: stored, beside, b: parts, h, u, addend: c, scale: [scale = NaN] = [1] } = matmulOperands(inputs, attrs);
+    const a = attrs.left === undefined ? stored : madeLeft(attrs.left, stored, beside);
     const b = attrs.encoding === undefined ? parts[0] : decode(attrs.encoding, parts);
     if (a === undefined || b === undefined || y === undefined) return;
     const { batch = 1, m, n, k, rank } = matmulSizes(inputSpecs, attrs);
@@ -86,8 +90,10 @@ export const matmulOp = defineOp<'matmul', MatmulAttrs>({
     attrs.lowRank === undefined && attrs.addend === undefined && attrs.scaled !== true
       ? { ...attrs, scaled: true }
       : undefined,
-  inPlace: ({ encoding, lowRank, addend }) =>
-    addend === 'full' ? [[1 + encodingParts(encoding) + (lowRank === undefined ? 0 : 2), 0]] : [],
+  inPlace: ({ encoding, lowRank, addend, left }) => {
+    const before = (left === undefined ? 1 : 2) + encodingParts(encoding) + (lowRank === undefined ? 0 : 2);
+    return addend === 'full' ? [[before, 0]] : [];
+  },
   flops(inputs, attrs) {
     const { batch = 1, m, n, k, rank } = matmulSizes(inputs, attrs);
     return 2 * batch * m * n * (k + rank);
@@ -97,6 +103,8 @@ export const matmulOp = defineOp<'matmul', MatmulAttrs>({
 /** The operands of a product by what they are. `b` has a part per operand of the encoding. */
 export interface MatmulOperands<T> {
   readonly a: T | undefined;
+  /** What a is made with, where `left` is set. */
+  readonly beside: T | undefined;
   readonly b: readonly T[];
   readonly h: T | undefined;
   readonly u: T | undefined;
@@ -107,12 +115,25 @@ export interface MatmulOperands<T> {
 /** The operands of a matmul by name, out of the list in which the op holds them. */
 export function matmulOperands<T>(
   [a, ...rest]: readonly T[],
-  { encoding, lowRank, addend, scaled }: MatmulAttrs,
+  { encoding, lowRank, addend, scaled, left }: MatmulAttrs,
 ): MatmulOperands<T> {
+  const [beside] = left === undefined ? [] : rest.splice(0, 1);
   const b = rest.splice(0, encodingParts(encoding));
   const [h, u] = lowRank === undefined ? [] : rest.splice(0, 2);
   const [c] = addend === undefined ? [] : rest.splice(0, 1);
-  return { a, b, h, u, addend: c, scale: scaled === true ? rest[0] : undefined };
+  return { a, beside, b, h, u, addend: c, scale: scaled === true ? rest[0] : undefined };
+}
+
+/** The left operand as the product reads it. */
+function madeLeft(left: LeftForm, a: Float64Array | undefined, beside: Float64Array | undefined): Float64Array {
+  if (a === undefined || beside === undefined) throw new TypeError('matmul lacks what its left operand is made of');
+  if (left.form === 'swiglu') return a.map((x, at) => (x / (1 + Math.exp(-x))) * (beside[at] ?? NaN));
+  const width = beside.length;
+  return a.map((x, at) => {
+    const start = at - (at % width);
+    const mean = a.subarray(start, start + width).reduce((sum, value) => sum + value * value, 0) / width;
+    return (x / Math.sqrt(mean + left.epsilon)) * (beside[at % width] ?? NaN);
+  });
 }
 
 /** The sizes of a product, checked; `batch` is undefined for plain matrices, `rank` 0 without a low-rank part. */

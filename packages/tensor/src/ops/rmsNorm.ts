@@ -32,6 +32,7 @@ export const rmsNormOp = defineOp<'rmsNorm', RmsNormAttrs>({
       for (let i = 0; i < w.length; i++) y[at + i] = x[at + i] * factor * w[i];
     });
   },
+  asLeftOperand: ({ epsilon }) => ({ form: 'rmsNorm', epsilon }),
   flops: ([x]) => 4 * sizeOf(x?.shape ?? []),
 });
 

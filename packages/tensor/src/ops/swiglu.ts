@@ -26,6 +26,7 @@ export const swigluOp = defineOp<'swiglu', None>({
     [0, 0],
     [1, 0],
   ],
+  asLeftOperand: () => ({ form: 'swiglu' }),
   flops: ([x]) => 5 * sizeOf(x?.shape ?? []),
 });
 

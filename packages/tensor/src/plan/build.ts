@@ -3,6 +3,7 @@ import type { Trace } from '../trace.js';
 import { absorbAddend } from './absorbAddend.js';
 import { absorbScale } from './absorbScale.js';
 import { fuseElementwise } from './fuseElementwise.js';
+import { fuseLeftOperand } from './fuseLeftOperand.js';
 import { fuseMatmul } from './fuseMatmul.js';
 import { groupLaunches } from './groupLaunches.js';
 import { layOut } from './layout.js';
@@ -28,6 +29,7 @@ export function buildPlan(trace: Trace, spec: BackendSpec, { fusion = true }: Bu
   if (fusion && spec.fusion.absorption) absorbScale(program);
   if (fusion && spec.fusion.matmulEpilogue) fuseMatmul(program);
   if (fusion && spec.fusion.absorption) absorbAddend(program);
+  if (fusion) fuseLeftOperand(program, spec);
   if (fusion && spec.fusion.elementwiseInstructions > 1) fuseElementwise(program, spec);
   removeDead(program);
   layOut(program, spec.alignment);

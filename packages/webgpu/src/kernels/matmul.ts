@@ -4,7 +4,7 @@ import { defineKernel, operand } from '../kernel.js';
 import type { KernelContext, KernelStep, KernelDispatch, Slice } from '../kernel.js';
 import { Shader, grid, mainHead } from '../shader.js';
 import { chooseProduct, productClass } from '../choices.js';
-import type { ProductSize } from '../choices.js';
+import type { ChoiceContext, ProductSize } from '../choices.js';
 import { matrixProduct } from './matmul/matrix.js';
 import { productWorkspace } from './matmul/product.js';
 import type { Product } from './matmul/product.js';
@@ -34,6 +34,11 @@ export const matmul = defineKernel<MatmulAttrs>({
   launchClass: (inputs, _, attrs, context) => productClass(sizeOfProduct(inputs, attrs), context),
 });
 
+/** A product of few rows makes its left operand itself: every thread reads all of its rows anyway. */
+export function makesLeft(inputs: readonly Spec[], attrs: MatmulAttrs, context: ChoiceContext): boolean {
+  return chooseProduct(sizeOfProduct(inputs, attrs), context).kind === 'vector' && !attrs.transposeA;
+}
+
 function sizeOfProduct(inputs: readonly Spec[], attrs: MatmulAttrs): ProductSize {
   const { batch = 1, m, n, k } = matmulSizes(inputs, attrs);
   return { batch, m, n, k, transposeB: attrs.transposeB, encoded: attrs.encoding !== undefined };
@@ -44,6 +49,7 @@ function productOf({ inputs, outputs, attrs }: KernelStep<MatmulAttrs>): Product
   const { transposeA, transposeB, encoding, lowRank, addend } = attrs;
   const {
     a,
+    beside,
     b: [b, ...further],
     h,
     u,
@@ -60,6 +66,7 @@ function productOf({ inputs, outputs, attrs }: KernelStep<MatmulAttrs>): Product
     transposeB,
     encoding,
     a,
+    made: attrs.left === undefined || beside === undefined ? undefined : { ...attrs.left, beside },
     b: [b, ...further],
     out: operand(outputs, 0, 'matmul'),
     lowRank:

@@ -184,6 +184,35 @@ describe.each(testTiers)('matmul, %s kernels', (tier) => {
   });
 });
 
+describe('products of few rows, which make their left operand', () => {
+  it('normalizes rows, or joins gate and up, as it reads them', async () => {
+    const backend = await testBackend('portable');
+    const norm = { form: 'rmsNorm', epsilon: 1e-5 } as const;
+    const cases = [
+      { size: [1, 40, 64], left: norm },
+      { size: [3, 20, 36], left: norm, lowRank: 'nt' },
+      { size: [2, 7, 9], left: norm },
+      { size: [1, 40, 64], left: { form: 'swiglu' } },
+      { size: [3, 7, 9], left: { form: 'swiglu' }, lowRank: 'nt' },
+    ] as const;
+    try {
+      await Promise.all(
+        cases.map(async ({ size: [m, n, k], left, ...rest }) => {
+          const test = product([m, n, k], { transposeB: true, left, ...rest, addend: 'row' });
+          const [a = randomInput([m, k], 1), b = a] = test.inputs;
+          const beside = randomInput(left.form === 'swiglu' ? [m, k] : [k], 8);
+          const extra = 'lowRank' in rest ? [randomInput([m, 4], 4), randomInput([n, 4], 5)] : [];
+          const inputs = [a, beside, b, ...extra, randomInput([n], 6)];
+          const { actual, expected } = await runKernel(backend, { ...test, inputs });
+          expectWithin(actual[0], expected[0], { c: 4 * constant(k), magnitude: 2 * k });
+        }),
+      );
+    } finally {
+      backend.dispose();
+    }
+  });
+});
+
 describe('matmul beyond 65,535 workgroups in one dimension', () => {
   it('computes a matrix–vector product of many columns', async () => {
     const backend = await testBackend('portable');

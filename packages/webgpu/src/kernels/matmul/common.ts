@@ -1,3 +1,4 @@
+import type { LeftForm } from '@lowrank/tensor/op';
 import type { Shader } from '../../shader.js';
 import type { Slice } from '../../kernel.js';
 import type { TablePlace } from './codes.js';
@@ -7,9 +8,14 @@ import { partLength } from './product.js';
 import type { ProductChoice } from '../../choices.js';
 import type { Product } from './product.js';
 
+/** How the left operand is made of itself and another matrix, or of a row that all its rows share. */
+export type MadeLeft = LeftForm & { readonly beside: Matrix };
+
 /** One contraction of a product: the main one, and with an epilogue the low-rank one into the same accumulators. */
 export interface Phase {
   readonly left: Matrix;
+  /** What the left operand is made with. */
+  readonly made?: MadeLeft | undefined;
   readonly right: Matrix;
   /** WGSL expressions of the range of k. */
   readonly from: string;
@@ -62,10 +68,11 @@ export function bindProduct(
     alongInner: !product.transposeA,
     base: stride(batch, 'M * K'),
   });
+  const made = product.made === undefined ? undefined : bindMade(shader, product.made, k);
   const right = bindWeight(shader, product, table);
   const part = partLength(k, choice);
   const range = split ? { from: 'part * KPART', to: 'min(part * KPART + KPART, K)' } : { from: '0u', to: 'K' };
-  const phases: Phase[] = [{ left, right, ...range, length: k, lengthName: 'K' }];
+  const phases: Phase[] = [{ left, made, right, ...range, length: k, lengthName: 'K' }];
   if (product.lowRank !== undefined) phases.push(lowRankPhase(shader, product, product.lowRank, split));
   const target = bindTarget(shader, product, { workspace, split });
   const sizes = [
@@ -86,6 +93,12 @@ export function bindProduct(
     head,
     fill: codesOf(right)?.fill('lane') ?? '',
   };
+}
+
+function bindMade(shader: Shader, { beside, ...form }: NonNullable<Product['made']>, k: number): MadeLeft {
+  const { dtype } = beside;
+  const lay = { inner: k, innerName: 'K', alongInner: true, base: '' };
+  return { ...form, beside: bindMatrix(shader, { name: 'beside', slice: beside, dtype, ...lay }) };
 }
 
 /** The epilogue h·u, into the same sums. With split K the first part adds it. */

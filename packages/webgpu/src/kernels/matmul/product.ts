@@ -1,5 +1,5 @@
 import type { Operand } from '@lowrank/tensor/backend';
-import type { OperandEncoding } from '@lowrank/tensor/op';
+import type { LeftForm, OperandEncoding } from '@lowrank/tensor/op';
 import { chooseProduct } from '../../choices.js';
 import type { ChoiceContext, ProductChoice, ProductSize } from '../../choices.js';
 
@@ -13,6 +13,8 @@ export interface Product {
   readonly n: number;
   readonly k: number;
   readonly a: Operand;
+  /** How A is made of two operands; of the vector form alone. */
+  readonly made: (LeftForm & { readonly beside: Operand }) | undefined;
   /** A is stored [k, m]. */
   readonly transposeA: boolean;
   /** One operand, or the parts of an encoded matrix. */
