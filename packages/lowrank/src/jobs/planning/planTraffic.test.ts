@@ -3,7 +3,8 @@ import { expect, test } from 'vitest';
 import { planKernels } from './planKernels.js';
 import { planTraffic } from './planTraffic.js';
 
-const gpu = { vendor: 'nvidia', architecture: 'ampere', device: '', description: '', software: false, features: [] };
+const adapter = { vendor: 'nvidia', architecture: 'ampere', device: '', description: '', features: [] };
+const software = { ...adapter, software: true, subgroupMinSize: 4, subgroupMaxSize: 4 };
 const step = {
   config: 'SmolLM2-135M',
   method: 'lora',
@@ -23,6 +24,6 @@ test('dispatches and bytes of a step by groups: all there are, and few on a GPU'
   expect(costs.find(({ group }) => group === 'scales')?.dispatches ?? 0).toBeLessThan(10);
   expect(costs.map(({ bytes }) => bytes)).toEqual(costs.map(({ bytes }) => bytes).toSorted((a, b) => b - a));
   // A processor launches every product alone: starting one costs it little.
-  const software = await planTraffic({ ...step, profile: profileOf({ ...gpu, software: true }, {}) });
-  expect(total('dispatches', software)).toBeGreaterThan(1600);
+  const alone = await planTraffic({ ...step, profile: profileOf(software, {}) });
+  expect(total('dispatches', alone)).toBeGreaterThan(1600);
 });
