@@ -302,7 +302,7 @@ function codeSection(code, cases, remedy) {
     texts.set(key, [...(texts.get(key) ?? []), `[${path.split('/').at(-1)}](${repository}/${path}#L${line})`]);
   }
   return [
-    `### \`${code}\` {#${code.replace('.', '-')}}`,
+    `### \`${code}\` {#${code.replace('.', '-').toLowerCase()}}`,
     '',
     ...(remedy === undefined ? [] : [`**Do:** ${escaped(remedy)}`, '']),
     ...[...texts].map(([text, places]) => `- ${text} <small>${places.join(', ')}</small>`),

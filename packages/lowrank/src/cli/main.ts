@@ -69,7 +69,7 @@ function withRemedy(error: LowrankError): string {
 
 /** Where the site says what the code means. */
 function errorPage(code: string): string {
-  return `${site}errors#${code.replace('.', '-')}`;
+  return `${site}errors#${code.replace('.', '-').toLowerCase()}`;
 }
 
 const site = 'https://lowrank.github.io/lowrank/';

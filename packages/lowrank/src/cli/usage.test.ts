@@ -24,6 +24,12 @@ async function expectComplaint(argv: readonly string[], words: readonly (string 
   expect(stdout).toBe('');
 }
 
+test('an error ends with what to do, and with its place in the index of errors', async () => {
+  const { stderr } = await runCli([...train, '--output', 'unused', '--r', 'many']);
+  expect(stderr).toMatch(/got many\. Give a number within the bounds that the message names\.\n/);
+  expect(stderr).toMatch(/^https:.*\/errors#cli-number$/m);
+});
+
 const train = ['train', '--model', model, '--data', data, '--device', 'cpu'];
 
 test.each([
