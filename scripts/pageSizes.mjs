@@ -30,9 +30,13 @@ globalThis.fineTune = async (folder, data, onEvent) => {
 };
 `;
 
+/** The same with the reader of tokenizers, which otherwise loads when a model is opened. */
+const tokenizes = `${trains} import { loadTokenizer } from '@lowrank/data'; globalThis.loadTokenizer = loadTokenizer;`;
+
 /** @type {Readonly<Record<string, string>>} sources of the measured pages, by name */
 export const pages = {
   'a page that trains': trains,
+  'with its tokenizer': tokenizes,
   loraConfig: `import { loraConfig } from '@lowrank/lora'; globalThis.loraConfig = loraConfig;`,
   'lowrank/worker': `import { startTrainer } from 'lowrank/worker'; globalThis.startTrainer = startTrainer;`,
   lowrank: `import { fineTune, loadModel } from 'lowrank'; Object.assign(globalThis, { fineTune, loadModel });`,

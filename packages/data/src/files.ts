@@ -6,7 +6,6 @@ import type { RowSource } from './rowSource.js';
 import { rowsFrom, rowSourceName } from './rowSource.js';
 import type { TextRow } from './textRow.js';
 import type { TextTokenizer, TokenizerOptions } from './tokenizer.js';
-import { loadTokenizer } from './tokenizer.js';
 import type { TextFiles } from './textFiles.js';
 import { readOptionalJson, textFiles } from './textFiles.js';
 
@@ -35,6 +34,8 @@ export async function readTokenizer(place: string | TextFiles): Promise<TextToke
   const config = await readOptionalJson(files, 'tokenizer_config.json');
   const model = await readOptionalJson(files, 'config.json');
   const modelIds = { bos: model?.['bos_token_id'], eos: model?.['eos_token_id'] } as TokenizerOptions['modelIds'];
+  // As large as a family of models, and loaded with one: a page has no use for it before a model is chosen.
+  const { loadTokenizer } = await import('./tokenizer.js');
   return loadTokenizer(tokenizer, config, {
     name,
     modelIds,
