@@ -5,6 +5,8 @@ export enum KernelId {
   packB,
   gemm,
   gemv,
+  product,
+  thin,
   elementwise,
   attention,
   attentionBackwardQuery,

@@ -8,6 +8,7 @@ import { decodeMatrix } from './encoded';
 import { KernelId } from '../kernelIds';
 import { layerNorm, layerNormBackward, layerNormWeightGradient } from './layerNorm';
 import { gemm, gemv, packB } from './matmul';
+import { product, thin } from './product';
 import {
   argmax,
   crossEntropyRows,
@@ -36,6 +37,12 @@ function launch(kernel: i32, params: usize, begin: i32, end: i32): void {
       break;
     case KernelId.gemm:
       gemm(params, begin, end);
+      break;
+    case KernelId.product:
+      product(params, begin, end);
+      break;
+    case KernelId.thin:
+      thin(params, begin, end);
       break;
     case KernelId.gemv:
       gemv(params, begin, end);

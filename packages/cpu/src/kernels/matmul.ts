@@ -26,24 +26,50 @@ interface Cut {
   columns: number;
 }
 
+/** Rows of A that a task multiplies with the panels it packs: packing them costs a fiftieth of that, or less. */
+const mostRowsPerPanel = 256;
+/** Elements of A that a task comes back to for each of its panels: half of a second-level cache of 1 MiB. */
+const mostOfA = 128 * 1024;
+/** Steps of K whose panel of 8 columns stays in the first-level cache. */
+const mostDepth = 512;
+/** Ranks whose panels fit into a thread's scratch memory. */
+const mostRank = 1024;
+/** A product of which one side is at most this wide is a gradient of a low-rank matrix. */
+const thinSide = 64;
+
 /**
- * y = a·b (+ h·u) (+ c). B is packed into panels of 8 columns and multiplied by 6×8 register tiles
- * (`assembly/gemm.ts`); the low-rank part continues the same sums with its own panels, the addend is where the sums
- * start.
+ * y = a·b (+ h·u) (+ c), by 6×8 register tiles over panels of 8 columns of B (`assembly/gemm.ts`); the low-rank part
+ * continues the same sums with its own panels, the addend is where the sums start. A plain product's tasks pack their
+ * own panels (`assembly/product.ts`); aᵀ·b of a low-rank gradient needs none; stacks and transposed a have B packed
+ * before.
  */
 export const matmul: CpuKernel<'matmul'> = {
   workspaceBytes(inputs, _, attrs) {
     const sizes = sizesOf(inputs, attrs);
-    if (skipsPacking(sizes, attrs)) return 0;
+    if (skipsPacking(sizes, attrs) || isThin(sizes, inputs, attrs) || packsItself(sizes, attrs)) return 0;
     const { entries, columns } = cutOf(sizes);
     return entries * columns * sizes.k * 4 + columns * sizes.rank * 4;
   },
   lower(call) {
     const sizes = sizesOf(call.inputs, call.attrs);
     if (skipsPacking(sizes, call.attrs)) lowerFewRows(call, sizes);
+    else if (isThin(sizes, call.inputs, call.attrs)) lowerThin(call, sizes);
+    else if (packsItself(sizes, call.attrs)) lowerProduct(call, sizes);
     else lowerPacked(call, sizes);
   },
 };
+
+function packsItself({ batch, rank }: Sizes, { transposeA }: MatmulAttrs): boolean {
+  return batch === 1 && !transposeA && rank <= mostRank;
+}
+
+/** dA = hᵀ·x and dB = gᵀ·h of a low-rank pair. */
+function isThin({ batch, m, n }: Sizes, inputs: readonly Spec[], attrs: MatmulAttrs): boolean {
+  const { transposeA, transposeB, encoding, lowRank, addend } = attrs;
+  const isPlain = encoding === undefined && lowRank === undefined && addend === undefined;
+  const fits = m % 4 === 0 && n % 8 === 0 && Math.min(m, n) <= thinSide;
+  return batch === 1 && transposeA && !transposeB && isPlain && fits && inputs[1]?.dtype === 'f32';
+}
 
 function sizesOf(inputs: readonly Spec[], attrs: MatmulAttrs): Sizes {
   const sizes = matmulSizes(inputs, attrs);
@@ -112,6 +138,66 @@ function lowerFewRows(call: Call<'matmul'>, { m, n, k, rank }: Sizes): void {
     Number(uTransposed),
   ];
   recorder.launch(KernelId.gemv, words, Math.ceil(n / 16), 4 * m * (k + rank));
+}
+
+function lowerThin({ inputs, outputs, recorder }: Call<'matmul'>, { m, n, k }: Sizes): void {
+  const words = [m, n, k, at(inputs, 0).address, at(inputs, 1).address, at(outputs, 0).address];
+  recorder.launch(KernelId.thin, words, Math.ceil(Math.max(m, n) / 32), 32 * Math.min(m, n) * k);
+}
+
+function lowerProduct(call: Call<'matmul'>, { m, n, k, rank }: Sizes): void {
+  const { attrs, inputs, outputs, recorder } = call;
+  const [a, b] = [at(inputs, 0), weightOf(call)];
+  const { h, u, c, addendStride } = epilogueOf(call, n);
+  const uTransposed = attrs.lowRank === 'nt';
+  const rows = Math.ceil(m / Math.ceil(m / mostRowsPerPanel));
+  // What is summed in which order must not depend on the number of threads.
+  const depth = evenly(k, Math.min(mostDepth, Math.max(64, Math.floor(mostOfA / rows))));
+  const { rowsPerTask, columnsPerTask } = ownTasks({ m, n, rows, threads: recorder.threads });
+  const rowBlocks = Math.ceil(m / rowsPerTask);
+  const words = [
+    m,
+    n,
+    k,
+    a.address,
+    k,
+    b.address,
+    attrs.transposeB ? k : n,
+    Number(attrs.transposeB) + 2 * b.encoding,
+    at(outputs, 0).address,
+    n,
+    c?.address ?? 0,
+    addendStride,
+    h?.address ?? 0,
+    rank,
+    u?.address ?? 0,
+    uTransposed ? rank : n,
+    Number(uTransposed) + 2 * (u === undefined ? 0 : encodingOf(u)),
+    rowsPerTask,
+    columnsPerTask,
+    rowBlocks,
+    depth,
+  ];
+  const units = rowBlocks * Math.ceil(n / columnsPerTask);
+  recorder.launch(KernelId.product, words, units, rowsPerTask * columnsPerTask * k);
+}
+
+/** Parts of `size` that are alike, at most `most` each, in whole steps of 8. */
+function evenly(size: number, most: number): number {
+  return 8 * Math.ceil(size / Math.ceil(size / most) / 8);
+}
+
+/** Enough blocks that no thread idles for long at the end; fewer columns first, since panels are packed for each row. */
+function ownTasks({ m, n, rows, threads }: { m: number; n: number; rows: number; threads: number }): {
+  rowsPerTask: number;
+  columnsPerTask: number;
+} {
+  let [rowsPerTask, columnsPerTask] = [rows, 64];
+  const enough = (): boolean =>
+    threads === 1 || Math.ceil(m / rowsPerTask) * Math.ceil(n / columnsPerTask) >= threads * 8;
+  while (!enough() && columnsPerTask > 16) columnsPerTask /= 2;
+  while (!enough() && rowsPerTask > 24) rowsPerTask = Math.ceil(rowsPerTask / 2);
+  return { rowsPerTask, columnsPerTask };
 }
 
 function lowerPacked(call: Call<'matmul'>, sizes: Sizes): void {
