@@ -1,7 +1,7 @@
 /**
- * Products with a weight that is packed where it is multiplied: each task packs a few panels of B at a time into its own
- * scratch memory, which stays in the second-level cache, and multiplies its rows of A with them. Nothing of B is written
- * to memory, and no launch waits for a packing. Parameter layouts: `../kernels/matmul.ts`.
+ * Products with a weight that is packed where it is multiplied: each task packs a few panels of B at a time into its
+ * own scratch memory, which stays in the second-level cache, and multiplies its rows of A with them. Nothing of B is
+ * written to memory, and no launch waits for a packing. Parameter layouts: `../kernels/matmul.ts`.
  */
 import { madd, scratch } from './common';
 import { packEncoded } from './encoded';
@@ -162,9 +162,9 @@ function thinTile(
 const THIN_DEPTH: i32 = 128;
 
 /**
- * thin: [0 m, 1 n, 2 k, 3 a, 4 b, 5 c]: C [m, n] = Aᵀ·B with A [k, m] and B [k, n], m a multiple of 4 and n of 8, one of
- * them small: the gradients of low-rank matrices. Both are read as they lie. A unit is up to 32 places along the longer
- * side, and all of the other one.
+ * thin: [0 m, 1 n, 2 k, 3 a, 4 b, 5 c]: C [m, n] = Aᵀ·B with A [k, m] and B [k, n], m a multiple of 4 and n of 8, one
+ * of them small: the gradients of low-rank matrices. Both are read as they lie. A unit is up to 32 places along the
+ * longer side, and all of the other one.
  */
 export function thin(p: usize, begin: i32, end: i32): void {
   const m = load<i32>(p),

@@ -187,7 +187,7 @@ function evenly(size: number, most: number): number {
   return 8 * Math.ceil(size / Math.ceil(size / most) / 8);
 }
 
-/** Enough blocks that no thread idles for long at the end; fewer columns first, since panels are packed for each row. */
+/** Enough blocks that no thread idles at the end; fewer columns first, since panels are packed for each row block. */
 function ownTasks({ m, n, rows, threads }: { m: number; n: number; rows: number; threads: number }): {
   rowsPerTask: number;
   columnsPerTask: number;
