@@ -80,9 +80,15 @@ export function readFigures(chip, text) {
 
 /** The kind of a kernel: its label without its sizes, so `matmul NT block4 tile 64x64`. */
 export function familyOf(label) {
+  return [...new Set(label.split(' + ').map(familyOfOne))].join(' + ');
+}
+
+/** @param {string} label */
+function familyOfOne(label) {
   return label
     .replace(/ \d+x\d+x\d+/, '')
     .replace(/ \d+x\d+(?= |$)/, (size) => (label.startsWith('matmul') ? size : ''))
     .replace(/ heads of /, ' ')
+    .replace(/sum of \d+ parts/, 'sum of parts')
     .replace(/^(elementwise|reduce).*/, '$1');
 }

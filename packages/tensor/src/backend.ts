@@ -49,6 +49,8 @@ export interface BackendSpec {
     readonly matmulEpilogue: boolean;
     /** Kernels scale what they write and add to it, where their op declares it; else that is a launch of its own. */
     readonly absorption: boolean;
+    /** Backward ops that declare `remakes` do: activations die after the forward pass. */
+    readonly remaking?: boolean;
     /** A matmul of these operands makes its left one itself, where that is the output of an op with `asLeftOperand`. */
     leftOperand?(inputs: readonly Spec[], attrs: object): boolean;
   };

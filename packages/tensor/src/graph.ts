@@ -99,6 +99,11 @@ export interface Op<Name extends string, Attrs extends object> {
    * order.
    */
   asLeftOperand?(attrs: Attrs): LeftForm;
+  /**
+   * For a backward op: with these attributes it makes the output of the forward op `op` once more, as its last output,
+   * of its own first inputs.
+   */
+  readonly remakes?: { readonly op: string; readonly inputs: number; readonly attrs: Attrs };
   /** Floating-point operations, multiply and add counted apart. */
   flops?(inputs: readonly Spec[], attrs: Attrs): number;
 }

@@ -31,7 +31,7 @@ const defaultSpec: BackendSpec = {
   maxBindingBytes: 2 ** 27,
   maxOperands: 8,
   separateReadWrite: true,
-  fusion: { elementwiseInstructions: 32, matmulEpilogue: true, absorption: true },
+  fusion: { elementwiseInstructions: 32, matmulEpilogue: true, absorption: true, remaking: true },
   workspaceBytes: () => 0,
 };
 

@@ -57,6 +57,7 @@ export function backendSpec(
       elementwiseInstructions,
       matmulEpilogue,
       absorption: matmulEpilogue,
+      remaking: matmulEpilogue,
       ...(matmulEpilogue && { leftOperand: (inputs, attrs) => makesLeft(inputs, attrs as MatmulAttrs, choice) }),
     },
     workspaceBytes: (op, inputs, outputs, attrs) => kernel(op).workspace(inputs, outputs, attrs, choice),

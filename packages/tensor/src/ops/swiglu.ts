@@ -7,6 +7,12 @@ import { sameShape, shapeError, showShape, sizeOf } from '../shape.js';
 
 type None = Record<never, never>;
 
+/** The attributes of `swigluBackward`. */
+export interface SwigluBackwardAttrs {
+  /** y = silu(gate)·up once more, the last output. Put there by the compiler. */
+  readonly forward?: boolean;
+}
+
 /** y = silu(gate)·up, silu(x) = x·σ(x) (Shazeer 2020). The backward pass computes σ again rather than storing it. */
 export const swigluOp = defineOp<'swiglu', None>({
   name: 'swiglu',
@@ -31,17 +37,18 @@ export const swigluOp = defineOp<'swiglu', None>({
 });
 
 /** Outputs dgate = g·up·σ(gate)(1 + gate(1 − σ(gate))) and dup = g·silu(gate). */
-export const swigluBackward = defineOp<'swigluBackward', None>({
+export const swigluBackward = defineOp<'swigluBackward', SwigluBackwardAttrs>({
   name: 'swigluBackward',
-  infer(inputs) {
+  infer(inputs, { forward }) {
     requireEqual('swigluBackward', inputs);
     const spec = { shape: inputs[0]?.shape ?? [], dtype: 'f32' } as const;
-    return [spec, spec];
+    return forward === true ? [spec, spec, spec] : [spec, spec];
   },
-  reference({ inputs: [gate, up, g], outputs: [dGate, dUp] }) {
+  reference({ inputs: [gate, up, g], outputs: [dGate, dUp, y], attrs: { forward } }) {
     gate.forEach((x, at) => {
       const s = 1 / (1 + Math.exp(-x));
       const upstream = g[at];
+      if (forward === true) y[at] = x * s * up[at];
       dGate[at] = upstream * up[at] * s * (1 + x * (1 - s));
       dUp[at] = upstream * x * s;
     });
@@ -50,7 +57,9 @@ export const swigluBackward = defineOp<'swigluBackward', None>({
     [0, 0],
     [1, 1],
     [2, 0],
+    [2, 2],
   ],
+  remakes: { op: 'swiglu', inputs: 2, attrs: { forward: true } },
   flops: ([x]) => 10 * sizeOf(x?.shape ?? []),
 });
 

@@ -9,6 +9,7 @@ import { groupLaunches } from './groupLaunches.js';
 import { layOut } from './layout.js';
 import { place } from './place.js';
 import { lower, removeDead } from './program.js';
+import { remakeOutputs } from './remakeOutputs.js';
 import { splitRows } from './splitRows.js';
 
 /** Options of `buildPlan`. */
@@ -29,6 +30,7 @@ export function buildPlan(trace: Trace, spec: BackendSpec, { fusion = true }: Bu
   if (fusion && spec.fusion.absorption) absorbScale(program);
   if (fusion && spec.fusion.matmulEpilogue) fuseMatmul(program);
   if (fusion && spec.fusion.absorption) absorbAddend(program);
+  if (fusion && spec.fusion.remaking === true) remakeOutputs(program);
   if (fusion) fuseLeftOperand(program, spec);
   if (fusion && spec.fusion.elementwiseInstructions > 1) fuseElementwise(program, spec);
   removeDead(program);

@@ -28,6 +28,9 @@ describeKernel('swiglu and its gradient', ({ check }) => {
         },
         { c: 16, magnitude: 90 },
       );
+      const places = [0, 1, 2].map((at): [number, number] => [at, at]);
+      const attrs = { forward: true };
+      await check({ op: 'swigluBackward', attrs, inputs, inPlace: places }, { c: 16, magnitude: 90 });
     }
   });
 });

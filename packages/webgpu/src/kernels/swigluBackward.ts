@@ -4,11 +4,11 @@ import { defineKernel, operand } from '../kernel.js';
 import { Shader, grid, mainHead } from '../shader.js';
 
 /**
- * dgate = g·up·σ(1 + gate(1 − σ)), dup = g·gate·σ; each thread reads all it needs before it writes, so that outputs may
- * lie on inputs.
+ * dgate = g·up·σ(1 + gate(1 − σ)), dup = g·gate·σ, and where asked for y = gate·σ·up once more; each thread reads all
+ * it needs before it writes, so that outputs may lie on inputs.
  */
 export const swigluBackward = defineKernel<AttrsOf<'swigluBackward'>>({
-  launches({ inputs, outputs }, context) {
+  launches({ inputs, outputs, attrs: { forward } }, context) {
     const total = sizeOf(operand(inputs, 0, 'swigluBackward').shape);
     const shader = new Shader(context);
     const dGate = shader.write('dGate', operand(outputs, 0, 'swigluBackward'));
@@ -16,6 +16,7 @@ export const swigluBackward = defineKernel<AttrsOf<'swigluBackward'>>({
     const gate = shader.read('gate', operand(inputs, 0, 'swigluBackward'));
     const up = shader.read('up', operand(inputs, 1, 'swigluBackward'));
     const g = shader.read('g', operand(inputs, 2, 'swigluBackward'));
+    const y = forward === true ? shader.write('y', operand(outputs, 2, 'swigluBackward')) : undefined;
     const workgroups = grid(Math.ceil(total / 64));
     const body = `${mainHead(64, workgroups)}
   if (index >= ${shader.size('total', total)}) { return; }
@@ -24,7 +25,7 @@ export const swigluBackward = defineKernel<AttrsOf<'swigluBackward'>>({
   let upstream = ${g}[index];
   let s = 1.0f / (1.0f + exp(-x));
   ${dGate}[index] = upstream * u * s * (1.0f + x * (1.0f - s));
-  ${dUp}[index] = upstream * x * s;
+  ${dUp}[index] = upstream * x * s;${y === undefined ? '' : `\n  ${y}[index] = x * s * u;`}
 }
 `;
     return [shader.launch({ label: 'swigluBackward', body, workgroups })];
