@@ -62,10 +62,11 @@ function reads({ inputs }: Instruction, maker: Instruction): boolean {
   return maker.outputs.some((output) => inputs.some(({ root }) => root === output.root));
 }
 
-/** Makes little of what it reads: made early, it takes little memory for longer. */
+/** Makes little of what the run has made before: made early, it takes little memory for longer. */
 function isThin({ inputs, outputs }: Instruction): boolean {
   const made = outputs.reduce((total, { bytes }) => total + bytes, 0);
-  return 4 * made <= Math.max(...inputs.map(({ bytes }) => bytes));
+  const read = inputs.filter(({ root }) => root.leaf === undefined).map(({ bytes }) => bytes);
+  return 4 * made <= Math.max(0, ...read);
 }
 
 /** Storages that hold one result and no more, which may become pieces of a larger one. */
