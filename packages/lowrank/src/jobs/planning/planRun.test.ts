@@ -148,7 +148,8 @@ test(
       // 4.127 bits for each weight of the linear layers; embedding and output projection keep their 16.
       const linear = 32 * (4 * 4096 * 4096 + 3 * 4096 * 11_008);
       expect(qlora.bytes.quantized / (linear / 2)).toBeCloseTo(1.0318, 3);
-      expect(qlora.bytes.activations).toBe(lora.bytes.activations);
+      // Which launches share buffers differs: codes are more operands than a matrix in 16 bits.
+      expect(Math.abs(qlora.bytes.activations / lora.bytes.activations - 1)).toBeLessThan(0.05);
       expect(qlora.flops).toBe(lora.flops);
     }
   },
