@@ -1,13 +1,14 @@
 /**
  * `node bench/judge.mjs [--chips m1,ampere] [--methods lora,qlora] [--keep]` Compiles every kernel of a training step
- * of SmolLM2-135M (LoRA r = 8 on all linear layers, 8×512), in every tier that a GPU reaches, with the compilers of
- * real GPUs, and prints what they say: registers, spills, and how many warps fit. Exits with 1 where a kernel does not
- * compile, spills to memory, or fits fewer warps than in results/judge.json, which --keep writes anew. Build first. The
- * compilers are Mesa's, set up by ../shared/gpu-judges (LOWRANK_JUDGES elsewhere); without them it says so, and exits
- * with 0.
+ * of SmolLM2-135M (LoRA r = 8 on all linear layers, 8×512) and of a text that it writes, in every tier that a GPU
+ * reaches, with the compilers of real GPUs, and prints what they say: registers, spills, and how many warps fit. Exits
+ * with 1 where a kernel does not compile, spills to memory, is not on the matrix units that it was made for, takes much
+ * longer with NF4 than with bf16, or fits fewer warps than in results/judge.json, which --keep writes anew. Build
+ * first. The compilers are Mesa's, set up by ../shared/gpu-judges (LOWRANK_JUDGES elsewhere); without them it says so,
+ * and exits with 0.
  */
 import { spawnSync } from 'node:child_process';
-import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -28,8 +29,18 @@ const { values } = parseArgs({
   },
 });
 
-/** Each distinct kernel for a chip once. @returns {Promise<import('lowrank/node').PlannedKernel[]>} */
-async function kernelsFor(chip) {
+/** Chips of a vendor get the same kernels. @type {Map<string, Promise<import('lowrank/node').PlannedKernel[]>>} */
+const planned = new Map();
+
+function kernelsFor(chip) {
+  const { vendor } = chips[chip];
+  const known = planned.get(vendor) ?? planKernelsFor(chip);
+  planned.set(vendor, known);
+  return known;
+}
+
+/** Each distinct kernel for a chip once. */
+async function planKernelsFor(chip) {
   const { vendor, lanes, matrices } = chips[chip];
   const features = ['subgroups', 'shader-f16', 'subgroup-size-control', 'chromium-experimental-subgroup-matrix'];
   const adapter = { vendor, architecture: '', device: '', description: '', software: false, features };
@@ -41,9 +52,10 @@ async function kernelsFor(chip) {
   const step = { config: 'SmolLM2-135M', targetModules: 'all-linear', batchSize: 8, maxLength: 512 };
   const byCode = new Map();
   for (const method of values.methods.split(','))
-    for (const tier of tiers.filter((name) => name !== 'registers' && (name !== 'matrices' || matrices.length > 0)))
-      for (const kernel of await planKernels({ ...step, method, profile: profileOf(gpu, { tier }) }))
-        byCode.set(kernel.code, kernel);
+    for (const of of ['step', 'text'])
+      for (const tier of tiers.filter((name) => name !== 'registers' && (name !== 'matrices' || matrices.length > 0)))
+        for (const kernel of await planKernels({ ...step, method, of, profile: profileOf(gpu, { tier }) }))
+          byCode.set(kernel.code, kernel);
   return [...byCode.values()];
 }
 
@@ -61,6 +73,29 @@ function judged(chip, file, stats) {
   return figures;
 }
 
+/** Whether the assembly of a kernel has the instruction of the chip's matrix units. */
+function usesMatrixUnits(chip, kernel, scratch) {
+  const { instruction } = chips[chip];
+  const assembly = mkdtempSync(join(scratch, 'assembly-'));
+  const file = join(assembly, 'kernel.json');
+  writeFileSync(file, JSON.stringify([kernel]));
+  spawnSync(join(folder, 'judge'), [chip, join(folder, 'compile.mjs'), file], {
+    cwd: join(root, 'packages/webgpu'),
+    env: { ...process.env, VKSTATS: '1', VKSTATS_OUT: join(assembly, 'stats.tsv'), VKSTATS_IR: assembly },
+  });
+  return readdirSync(assembly).some(
+    (name) => name.endsWith('.txt') && readFileSync(join(assembly, name), 'latin1').includes(instruction),
+  );
+}
+
+/** One kernel of each family on subgroup matrices. */
+function matrixKernels(kernels) {
+  const families = new Map();
+  for (const kernel of kernels)
+    if (kernel.code.includes('subgroupMatrixMultiplyAccumulate')) families.set(familyOf(kernel.label), kernel);
+  return [...families.values()];
+}
+
 /** The dearest of each family: most registers, fewest warps. */
 function byFamily(figures) {
   const families = {};
@@ -75,6 +110,19 @@ function byFamily(figures) {
   return families;
 }
 
+/** Chips on which a product with NF4 may take so many times the cycles of one with bf16 in the same tile. */
+const codesMayTake = { ampere: 1.05, navi31: 1.05, m1: 1.05 };
+
+/** Products with codes that take longer than they may. */
+function slowCodes(chip, families) {
+  return Object.entries(families).flatMap(([name, { cycles }]) => {
+    const dense = families[name.replace(' block4 ', ' bf16 ')];
+    if (!/ block4 (tile|matrix) /.test(name) || dense === undefined) return [];
+    const ratio = cycles / dense.cycles;
+    return ratio > (codesMayTake[chip] ?? Infinity) ? [`${chip}: ${name} takes ${ratio.toFixed(2)} × bf16's`] : [];
+  });
+}
+
 function complaintsOf(chip, figures, families, before) {
   const failures = figures.filter(({ failure }) => failure !== undefined);
   const spilling = figures.filter(({ spills }) => spills > 0);
@@ -82,6 +130,7 @@ function complaintsOf(chip, figures, families, before) {
   return [
     ...failures.map(({ label, failure }) => `${chip}: ${label} does not compile: ${failure}`),
     ...spilling.map(({ label, spills }) => `${chip}: ${label} spills ${spills} registers to memory`),
+    ...slowCodes(chip, families),
     ...fallen.map(([name, { warps }]) => `${chip}: ${name} fits ${warps}, ${before[name].warps} before`),
   ];
 }
@@ -93,7 +142,7 @@ function print(chip, families, before) {
   )) {
     const old = before?.[name];
     const change = old === undefined || old.cycles === cycles ? '' : ` (${old.cycles} before)`;
-    const cells = [name.padEnd(28), `${kernels} kernels`.padStart(12), `${registers} registers`.padStart(15)];
+    const cells = [name.padEnd(36), `${kernels} kernels`.padStart(12), `${registers} registers`.padStart(15)];
     console.log(`  ${cells.join('')}${`${warps} fit`.padStart(9)}   ${cycles} ${chips[chip].work}${change}`);
   }
 }
@@ -115,11 +164,17 @@ const complaints = [];
 try {
   const file = join(scratch, 'kernels.json');
   for (const chip of values.chips.split(',')) {
-    writeFileSync(file, JSON.stringify(await kernelsFor(chip)));
+    const kernels = await kernelsFor(chip);
+    writeFileSync(file, JSON.stringify(kernels));
     const figures = judged(chip, file, join(scratch, `${chip}.tsv`));
     results[chip] = byFamily(figures.filter(({ failure }) => failure === undefined));
     print(chip, results[chip], before[chip]);
     complaints.push(...complaintsOf(chip, figures, results[chip], before[chip]));
+    const onUnits = matrixKernels(kernels);
+    const missing = onUnits.filter((kernel) => !usesMatrixUnits(chip, kernel, scratch));
+    complaints.push(...missing.map(({ label }) => `${chip}: ${label} has no ${chips[chip].instruction}`));
+    if (onUnits.length > 0)
+      console.log(`  ${onUnits.length - missing.length} of ${onUnits.length} families on matrix units`);
   }
 } finally {
   rmSync(scratch, { recursive: true });

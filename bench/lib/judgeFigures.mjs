@@ -2,6 +2,8 @@ const amd = {
   vendor: 'amd',
   lanes: { subgroupMinSize: 32, subgroupMaxSize: 64 },
   matrices: [{ m: 16, n: 16, k: 16 }],
+  /** Of the matrix units, in its assembly. */
+  instruction: 'v_wmma',
   registers: 'VGPRs',
   warps: 'Subgroups per SIMD',
   cycles: 'Latency',
@@ -15,6 +17,7 @@ const nvidia = {
     { m: 16, n: 16, k: 16 },
     { m: 16, n: 8, k: 16 },
   ],
+  instruction: 'hmma',
   unit: 'NVIDIA, warps an SM',
   registers: 'Number of GPRs',
   warps: 'Max warps/SM',

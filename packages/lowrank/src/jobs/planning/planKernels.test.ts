@@ -16,6 +16,25 @@ test('the kernels of a training step, each once, with their launches and bytes',
   expect(kernels.some(({ code }) => code.includes('enable subgroups'))).toBe(false);
 });
 
+test('the kernels of writing a text: its prompt is read by whole products, a token by vectors', async () => {
+  const kernels = await planKernels({ ...step, method: 'lora', of: 'text' });
+  const labels = kernels.map(({ label }) => label);
+  expect(labels.some((label) => /^matmul NT 1x.* vector/.test(label))).toBe(true);
+  expect(labels.some((label) => /^matmul NT 32x.* tile/.test(label))).toBe(true);
+  expect(labels.some((label) => label.startsWith('adamw'))).toBe(false);
+});
+
+test('in mixed precision, products on the matrix units of a GPU', async () => {
+  const matrix = 'chromium-experimental-subgroup-matrix';
+  const modern = { ...subgroups, features: ['subgroups', 'shader-f16', matrix] };
+  const matrices = [{ m: 16, n: 16, k: 16, operand: 'f16', sum: 'f32' }];
+  const profile = profileOf({ ...modern, subgroupMatrices: matrices }, { precision: 'mixed' });
+  const kernels = await planKernels({ ...step, method: 'qlora', profile });
+  const products = kernels.filter(({ label }) => label.startsWith('matmul') && !label.includes('sum of'));
+  expect(products.length).toBeGreaterThan(5);
+  expect(products.every(({ code }) => code.includes('subgroupMatrixMultiplyAccumulate'))).toBe(true);
+});
+
 test('kernels by the profile of a GPU, over codes with a quantized base', async () => {
   const kernels = await planKernels({ ...step, method: 'qlora', profile: profileOf(subgroups) });
   const of = (part: string): string[] => kernels.flatMap(({ label, code }) => (label.includes(part) ? [code] : []));

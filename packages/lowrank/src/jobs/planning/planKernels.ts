@@ -3,6 +3,7 @@ import type { DeviceProfile, KernelDispatch } from '@lowrank/webgpu';
 import type { Plan } from '@lowrank/tensor/backend';
 import { plannedRun } from './plannedRun.js';
 import type { PlanOptions } from './plannedRun.js';
+import { planDecoding } from './planDecoding.js';
 import { readModelConfig } from './planConfig.js';
 import { commonLimits } from './planDevice.js';
 import { planRun } from './planRun.js';
@@ -11,6 +12,8 @@ import { planRun } from './planRun.js';
 export interface PlanKernelsOptions extends Omit<PlanOptions, 'device' | 'memory'> {
   /** The GPU to write kernels for. Default: one of which nothing is known. */
   readonly profile?: DeviceProfile;
+  /** Of a training step (the default), or of a text of `maxLength`: its prompt is read, and a token drawn. */
+  readonly of?: 'step' | 'text';
 }
 
 /** A kernel of a plan: its WGSL (entry point `main`), and how often a step launches it. */
@@ -23,8 +26,8 @@ export interface PlannedKernel {
 }
 
 /**
- * Every distinct kernel of a training step, most bytes first, without a GPU: for compilers and profilers of GPUs that
- * are not at hand.
+ * Every distinct kernel of a training step or of a text, most bytes first, without a GPU: for compilers and profilers
+ * of GPUs that are not at hand.
  *
  * @throws LowrankError as {@link planFineTune}
  */
@@ -33,15 +36,17 @@ export async function planKernels(options: PlanKernelsOptions): Promise<PlannedK
   return distinct(plans.flatMap((plan) => lowerPlan(plan, { profile })));
 }
 
-/** The plans of a training step on a GPU of this profile. */
+/** The plans of a training step, or of a text, on a GPU of this profile. */
 export async function planStepOn({
   profile = portableProfile(),
+  of = 'step',
   ...options
 }: PlanKernelsOptions): Promise<{ plans: readonly Plan[]; profile: DeviceProfile }> {
   const model = await readModelConfig(options);
   const spec = portableSpec(commonLimits, { profile });
   const device = { name: 'a GPU', spec, memoryBytes: undefined };
-  const { plans } = await planRun(plannedRun(options, model), device);
+  const run = plannedRun(options, model);
+  const plans = of === 'step' ? (await planRun(run, device)).plans : Object.values(await planDecoding(run, device));
   return { plans, profile };
 }
 
