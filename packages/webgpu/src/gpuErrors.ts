@@ -10,6 +10,8 @@ export type WebgpuErrorCode =
   | 'webgpu.unsupported-shape'
   | 'webgpu.unsupported-op'
   | 'webgpu.device-error'
+  | 'webgpu.tier'
+  | 'webgpu.precision'
   | 'webgpu.disposed';
 
 /**
