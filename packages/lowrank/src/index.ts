@@ -17,7 +17,7 @@ export { loadModel } from './front/loadModel.js';
 export type { ExportOptions, WeightedFiles } from './front/exportModel.js';
 export type { LoadProgress } from './front/loadingReporter.js';
 export type { LoadModelOptions, LoadTaskOptions } from './front/loadModel.js';
-export type { TaskedModel } from './front/taskedModel.js';
+export type { TaskedModel, TaskEvaluation } from './front/taskedModel.js';
 export type { Prediction, TaskName } from './tasks/task.js';
 export type { ChatReplyOptions, GenerateBatchOptions, GenerateOptions, Model, NamedAdapter } from './front/model.js';
 export type { ModelSource } from './front/modelSource.js';

@@ -287,7 +287,7 @@ test('compare trains every method on a task, and scores by its metrics', async (
   expect(rows.every(({ scores }) => (scores['accuracy']?.mean ?? -1) >= 0)).toBe(true);
 });
 
-test('loadModel with a task predicts and evaluates as the command line does; fineTune refuses it', async () => {
+test('loadModel with a task predicts and evaluates as the command line does; a writer is fine-tuned for no task', async () => {
   const adapter = `${golden}/text-classification/adapter-final`;
   const data = `${golden}/text-classification/valid.jsonl`;
   const labels = ['negative', 'positive'];
@@ -303,7 +303,7 @@ test('loadModel with a task predicts and evaluates as the command line does; fin
   judge.dispose();
   const writer = await loadModel(`${golden}/../llama/tied`, { device: 'cpu' });
   await expect(fineTune(writer, { data: [{ text: 'a', label: 1 }], task: 'text-classification' })).rejects.toThrow(
-    'fineTuneFolder of lowrank/node',
+    'Load the model for its task',
   );
   await writer.dispose();
 });

@@ -6,9 +6,11 @@ import type { DecidedByModel, FineTuneOptions, TrainingWay } from './fineTuneOpt
 import type { Model } from './model.js';
 import { findFiles } from './modelSource.js';
 import { originFilesToSave } from './originFiles.js';
+import type { TrainedModel } from './run.js';
 import { Run } from './run.js';
 import type { RunState } from './runState.js';
 import { runTraining } from './runTraining.js';
+import type { TaskedModel } from './taskedModel.js';
 
 /** A training under way: await it for the finished {@link Run}. */
 export interface FineTuning extends Promise<Run> {
@@ -25,16 +27,36 @@ export interface FineTuning extends Promise<Run> {
  *
  * With `output` the run has a folder: it goes on there after whatever ended it.
  *
+ * A model with the head of a task learns that, from rows of the task, in the labels that it was loaded with:
+ *
+ *     const judge = await loadModel('./minilm', { task: 'text-classification', labels: ['mail', 'spam'] });
+ *     await fineTune(judge, { data: [{ text: 'Win a prize!', label: 'spam' }], steps: 100 });
+ *
  * @throws LowrankError `cli.option` for an option that does not exist (naming the nearest that does), the tables' codes
  * for a wrong value, `cli.conflict` for two that exclude each other; what the data, the method and the training throw;
  * with `output` what claimOutput throws, `run.changed` for other settings than those of the run that goes on,
  * `run.input` for other data or another model, `run.nothingToResume`
  */
-export function fineTune(model: Model, options: FineTuneOptions): FineTuning {
+export function fineTune(model: Model | TaskedModel, options: FineTuneOptions): FineTuning {
   const controller = new AbortController();
-  const signals = [controller.signal, ...(options.signal === undefined ? [] : [options.signal])];
-  const finished = start(model, options, AbortSignal.any(signals));
+  const signal = AbortSignal.any([controller.signal, ...(options.signal === undefined ? [] : [options.signal])]);
+  const finished = 'task' in model ? startTask(model, options, signal) : start(model, options, signal);
   return Object.assign(finished, { stop: () => controller.abort() });
+}
+
+async function startTask(model: TaskedModel, given: FineTuneOptions, signal: AbortSignal): Promise<Run> {
+  const { evaluation, taskTraining } = await import('./taskTraining.js');
+  checkGiven(model, given);
+  const training = await taskTraining(model, given);
+  const { name, tokenizerFiles } = model;
+  const trained = {
+    name,
+    tokenizerFiles,
+    training,
+    evaluate: evaluation(model),
+    releasePlans: () => Promise.resolve(),
+  };
+  return trainWith(trained, given, { ...wayWithout(given), signal });
 }
 
 async function start(model: Model, given: FineTuneOptions, signal: AbortSignal): Promise<Run> {
@@ -43,12 +65,20 @@ async function start(model: Model, given: FineTuneOptions, signal: AbortSignal):
     return fineTuneInFolder(model, { ...given, output: given.output }, { check: checkGiven, train: trainWith, signal });
   }
   checkGiven(model, given);
-  const { onCheckpoint, resumeFrom } = given;
-  const checkpoint = onCheckpoint && (async (state: RunState) => (await onCheckpoint(state), `step ${state.step}`));
-  return trainWith(model, given, { resume: resumeFrom, signal, hooks: { checkpoint } });
+  return trainWith(model, given, { ...wayWithout(given), signal });
 }
 
-async function trainWith(model: Model, given: FineTuneOptions, { resume, signal, hooks }: TrainingWay): Promise<Run> {
+/** The way of a run without a folder. */
+function wayWithout({ onCheckpoint, resumeFrom }: FineTuneOptions): Omit<TrainingWay, 'signal'> {
+  const checkpoint = onCheckpoint && (async (state: RunState) => (await onCheckpoint(state), `step ${state.step}`));
+  return { resume: resumeFrom, hooks: { checkpoint } };
+}
+
+async function trainWith(
+  model: TrainedModel,
+  given: FineTuneOptions,
+  { resume, signal, hooks }: TrainingWay,
+): Promise<Run> {
   const { onStep, onEvent, onCheckpoint: _, betweenSteps, resumeFrom: __, initAdapter, ...options } = given;
   const adapter = initAdapter === undefined ? undefined : (await findFiles(initAdapter, 'adapter')).files;
   // What was compiled for writing holds the weights as they were.
@@ -88,6 +118,7 @@ const own = [
   'betweenSteps',
   'signal',
 ];
+const taskOptions = ['task', 'problemType', 'docStride', 'maxAnswerLength', 'nBest'];
 const decided: readonly string[] = [
   'quantization',
   'doubleQuantization',
@@ -96,7 +127,7 @@ const decided: readonly string[] = [
 ] satisfies DecidedByModel[];
 
 /** @throws LowrankError `lowrank.option`, `cli.option`, `cli.conflict` */
-function checkGiven(model: Model, given: FineTuneOptions): void {
+function checkGiven(model: Model | TaskedModel, given: FineTuneOptions): void {
   const { method = 'lora' } = given;
   if (!methodNames.includes(method)) throw wrongOption('method', methodNames.join(', '), String(method));
   if (given.data === undefined)
@@ -104,9 +135,9 @@ function checkGiven(model: Model, given: FineTuneOptions): void {
   const options: Readonly<Record<string, unknown>> = { ...given };
   if (given.autoBatch === true)
     throw wrongOption('autoBatch', 'none here', 'true', 'fineTuneFolder of lowrank/node does it; or give a batchSize.');
-  const ofTask = ['task', 'docStride', 'maxAnswerLength', 'nBest'].find((name) => options[name] !== undefined);
-  if (ofTask !== undefined)
-    throw wrongOption(ofTask, 'none here', 'one', 'fineTuneFolder of lowrank/node and `lowrank train` train tasks.');
+  const ofTask = taskOptions.find((name) => options[name] !== undefined);
+  if (ofTask !== undefined && !('task' in model && ofTask === 'docStride'))
+    throw wrongOption(ofTask, 'none here', 'one', 'Load the model for its task: loadModel(source, { task, labels }).');
   const late = decided.find((name) => options[name] !== undefined);
   if (late !== undefined)
     throw wrongOption(late, 'none here', 'one', `Give it to loadModel: loadModel(source, { ${late} }).`);

@@ -4,12 +4,22 @@ import type { MethodFiles, MethodName } from '@lowrank/methods';
 import type { Evaluation, StoppedBy } from '@lowrank/trainer';
 import type { SavePlace } from '../saveFolder.js';
 import { saveFolder } from '../saveFolder.js';
-import type { Model } from './model.js';
+import type { TrainedOrigin } from './originFiles.js';
 import { originFilesToSave } from './originFiles.js';
-import type { ReadingOptions, RunOptions } from './runOptions.js';
+import type { ReadingOptions, RunOptions, TrainingModel } from './runOptions.js';
 import type { FinishedRun } from './runTraining.js';
+import type { TaskTraining } from './taskRun.js';
 
 type EvaluationOptions = ReadingOptions & Pick<RunOptions, 'evalData'>;
+
+/** A model that was trained: one that writes, or one with the head of a task. */
+export interface TrainedModel extends TrainedOrigin {
+  readonly name: string;
+  readonly training: TrainingModel | TaskTraining;
+  evaluate(data: RowSource, options?: EvaluationOptions): Promise<Evaluation>;
+  /** Frees what was compiled over the weights as they were. */
+  releasePlans(): Promise<void>;
+}
 
 /** A finished training, whose result is in the model and in use. {@link fineTune} makes it. */
 export class Run {
@@ -28,11 +38,11 @@ export class Run {
   readonly stoppedBy: StoppedBy;
   /** The step with the lowest loss of all evaluations on the way; undefined where there was none. */
   readonly bestStep: number | undefined;
-  readonly #model: Model;
+  readonly #model: TrainedModel;
   readonly #finished: FinishedRun;
   readonly #options: EvaluationOptions;
 
-  constructor(model: Model, finished: FinishedRun, options: EvaluationOptions) {
+  constructor(model: TrainedModel, finished: FinishedRun, options: EvaluationOptions) {
     const { steps, finalLoss, evaluation, tokens, seconds, interrupted, stoppedBy, bestStep } = finished.result;
     this.method = finished.method.name as MethodName;
     this.steps = steps;
@@ -49,7 +59,8 @@ export class Run {
   }
 
   /**
-   * The mean loss over the label tokens of rows; default: those of `evalData`. The model is taken as it is now.
+   * The mean loss over the label tokens of rows, and of a task its scores as `measures`; default: those of `evalData`. The model is
+   * taken as it is now.
    *
    * @throws LowrankError `lowrank.noRows` where there are none, and what reading them throws
    */

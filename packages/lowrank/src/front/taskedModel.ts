@@ -15,7 +15,17 @@ import { encodeTaskRows, readTaskRows, taskRecords } from '../tasks/taskRows.js'
 import type { LoadProgress } from './loadingReporter.js';
 import { loadingReporter } from './loadingReporter.js';
 import { asTextFiles } from './modelSource.js';
+import type { TaskTraining } from './taskRun.js';
 import { contextOf } from './taskRun.js';
+
+/** What {@link TaskedModel.evaluate} finds. */
+export interface TaskEvaluation {
+  /** Mean, as training counts it. */
+  readonly loss: number;
+  /** By name: `accuracy`, `f1` and so on. */
+  readonly scores: Scores;
+  readonly rows: number;
+}
 
 /** A model with the head of a task on a device, with its tokenizer. `loadModel` with a `task` makes it. */
 export class TaskedModel {
@@ -23,8 +33,12 @@ export class TaskedModel {
   readonly backend: Backend;
   readonly #open: OpenTask;
   readonly #ownsBackend: boolean;
+  readonly #quantization: QuantizationSettings | undefined;
+  /** The tokenizer stays the model's own. */
+  readonly tokenizerFiles = undefined;
 
-  constructor({ open, tokenizer, backend, ownsBackend }: TaskedParts) {
+  constructor({ open, tokenizer, backend, ownsBackend, quantization }: TaskedParts) {
+    this.#quantization = quantization;
     this.#open = open;
     this.tokenizer = tokenizer;
     this.backend = backend;
@@ -65,11 +79,23 @@ export class TaskedModel {
   }
 
   /** The mean loss and the scores over rows. @throws LowrankError what reading the rows throws */
-  async evaluate(data: RowSource): Promise<{ readonly loss: number; readonly scores: Scores; readonly rows: number }> {
+  async evaluate(data: RowSource): Promise<TaskEvaluation> {
     const { task, labels } = this.#open;
     const rows = readTaskRows(task, await taskRecords(data));
     const { predictions, loss } = await this.#answer(rows, true);
     return { loss, scores: task.score(rows, predictions, { labels }), rows: rows.length };
+  }
+
+  /** What training takes of this model, beside its rows. */
+  get training(): Omit<TaskTraining, 'rows'> {
+    const { tokenizer, backend } = this;
+    return {
+      open: this.#open,
+      tokenizer,
+      chatTemplate: () => Promise.resolve(undefined),
+      backend: () => Promise.resolve(backend),
+      quantization: this.#quantization,
+    };
   }
 
   /** Frees the model, and the device where `loadModel` opened it. */
@@ -92,6 +118,7 @@ interface TaskedParts {
   readonly tokenizer: TextTokenizer;
   readonly backend: Backend;
   readonly ownsBackend: boolean;
+  readonly quantization: QuantizationSettings | undefined;
 }
 
 export interface TaskedModelOptions {
@@ -131,7 +158,8 @@ export async function loadTaskedModel(
     await (await method.attach(module, stored, { onWarning })).fold?.();
   } else if (module.fresh.length > 0)
     onWarning?.(`${name} has no weights for ${module.fresh.join(', ')}: its answers are chance`);
-  return new TaskedModel({ open: asOpenTask(name, module, { task, labels, files }), tokenizer, backend, ownsBackend });
+  const open = asOpenTask(name, module, { task, labels, files });
+  return new TaskedModel({ open, tokenizer, backend, ownsBackend, quantization });
 }
 
 function labelsOf(given: readonly string[] | undefined, known: Labels | undefined): Labels | undefined {

@@ -1,0 +1,65 @@
+import { fileURLToPath } from 'node:url';
+import { expect, test } from 'vitest';
+import { fineTune, loadModel } from '../index.js';
+import { readJson, readLines, scratch } from '../testing.js';
+
+const golden = fileURLToPath(new URL('../../../../parity/golden/tasks', import.meta.url));
+const model = `${golden}/model`;
+const labels = ['negative', 'positive'];
+const { learningRate, clip, tasks } = readJson<{
+  readonly learningRate: number;
+  readonly clip: number;
+  readonly tasks: Readonly<
+    Record<
+      string,
+      { readonly batch: number; readonly steps: readonly { readonly loss: number }[]; readonly after: number }
+    >
+  >;
+}>(`${golden}/golden.json`);
+
+test('fineTune trains a model with a head as PEFT does; what it saves is loaded again', async () => {
+  const { batch = 0, steps = [], after = NaN } = tasks['text-classification'] ?? {};
+  const place = `${golden}/text-classification`;
+  using folder = scratch();
+  const judge = await loadModel(model, { task: 'text-classification', labels, device: 'cpu' });
+  const losses: number[] = [];
+  const run = await fineTune(judge, {
+    // Rows in memory, as a page has them.
+    data: readLines<object>(`${place}/train.jsonl`),
+    evalData: `${place}/valid.jsonl`,
+    initAdapter: `${place}/adapter-initial`,
+    steps: 20,
+    batchSize: batch,
+    shuffle: false,
+    schedule: 'constant',
+    learningRate,
+    clip,
+    weightDecay: 0,
+    onStep: ({ loss }) => void losses.push(loss),
+  });
+  expect(losses.filter((loss, at) => !(Math.abs(loss - (steps[at]?.loss ?? NaN)) < 1e-4))).toEqual([]);
+  expect(losses).toHaveLength(20);
+  expect(Math.abs((run.evaluation?.loss ?? NaN) - after)).toBeLessThan(1e-4);
+  const evaluated = await run.evaluate();
+  expect(Math.abs(evaluated.loss - after)).toBeLessThan(1e-4);
+  expect(Object.keys(evaluated.measures)).toContain('accuracy');
+  const said = await judge.predict(['The film was lovely.', 'The play was flat.']);
+  await run.save(folder.path);
+  const again = await loadModel(model, { task: 'text-classification', adapter: folder.path, device: 'cpu' });
+  expect(again.labels).toEqual(labels);
+  const repeated = await again.predict(['The film was lovely.', 'The play was flat.']);
+  expect(repeated.map(({ label }) => label)).toEqual(said.map(({ label }) => label));
+  again.dispose();
+  await run.remove();
+  judge.dispose();
+});
+
+test('labels that the model was not loaded with, and what only texts have, are errors', async () => {
+  const judge = await loadModel(model, { task: 'text-classification', device: 'cpu' });
+  const data = [{ text: 'The film was lovely.', label: 'good' }];
+  await expect(fineTune(judge, { data, steps: 1 })).rejects.toThrow(/loadModel\(source, \{ task: 'text-class/);
+  await expect(fineTune(judge, { data, loss: 'dpo' })).rejects.toThrow('one of the two');
+  await expect(fineTune(judge, { data, output: 'run' })).rejects.toThrow(/run\.save\(folder\)/);
+  await expect(fineTune(judge, { data, task: 'text-classification' })).rejects.toThrow('Load the model for its task');
+  judge.dispose();
+});
