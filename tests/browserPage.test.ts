@@ -3,6 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { readAdapter } from '@lowrank/lora';
 import { fileSource } from '@lowrank/safetensors';
+import { loadModel } from 'lowrank';
 import { chromium } from 'playwright-core';
 import type { Browser, Page } from 'playwright-core';
 import type { PreviewServer } from 'vite';
@@ -291,3 +292,38 @@ test(
   },
   5 * minutes,
 );
+
+test('search my notes: the nearest in meaning come first, as the library ranks them', async () => {
+  const folder = join(root, 'parity/golden/tasks/model');
+  const names = ['config.json', 'model.safetensors', 'tokenizer.json', 'tokenizer_config.json'];
+  const context = await browser.newContext({ locale: 'en-US' });
+  const page = await context.newPage();
+  const problems: string[] = [];
+  page.on('pageerror', (error) => problems.push(error.message));
+  await page.goto(new URL('notes.html', address).href);
+  const lines = ['The film was lovely.', 'The play was flat.', 'A warm song.'];
+  await page.setInputFiles(
+    '#files',
+    names.map((name) => join(folder, name)),
+  );
+  await page.fill('#notes', lines.join('\n'));
+  await page.fill('#query', 'The play was flat.');
+  await page.click('#search');
+  await page.waitForFunction(() => document.querySelectorAll('#found li').length === 3, null, { timeout: minutes });
+  const said = await page.locator('#found li').allTextContents();
+  const model = await loadModel(folder, { task: 'feature-extraction', device: 'cpu' });
+  const [asked, ...own] = (await model.predict(['The play was flat.', ...lines])).map(
+    ({ embedding }) => embedding as number[],
+  );
+  model.dispose();
+  const nearness = own.map((each) => each.reduce((sum, value, at) => sum + value * (asked?.[at] ?? 0), 0));
+  const wanted = lines.map((note, at) => ({ note, near: nearness[at] ?? 0 })).sort((a, b) => b.near - a.near);
+  expect(said.map((line) => line.replace(/ \([-\d.]+\)$/, ''))).toEqual(wanted.map(({ note }) => note));
+  said.forEach((line, at) => expect(Number(/\(([-\d.]+)\)$/.exec(line)?.[1])).toBeCloseTo(wanted[at]?.near ?? NaN, 2));
+  // Another question asks for no model again, and a folder without one is told.
+  await page.setInputFiles('#files', join(folder, 'tokenizer.json'));
+  await page.click('#search');
+  await page.waitForFunction(() => document.querySelector('#problem')?.textContent?.includes('config.json'));
+  expect(problems).toEqual([]);
+  await context.close();
+});

@@ -287,7 +287,7 @@ test('compare trains every method on a task, and scores by its metrics', async (
   expect(rows.every(({ scores }) => (scores['accuracy']?.mean ?? -1) >= 0)).toBe(true);
 });
 
-test('loadModel with a task predicts and evaluates as the command line does; a writer is fine-tuned for no task', async () => {
+test('loadModel with a task is as the command line; a writer is fine-tuned for no task', async () => {
   const adapter = `${golden}/text-classification/adapter-final`;
   const data = `${golden}/text-classification/valid.jsonl`;
   const labels = ['negative', 'positive'];

@@ -59,8 +59,8 @@ export class Run {
   }
 
   /**
-   * The mean loss over the label tokens of rows, and of a task its scores as `measures`; default: those of `evalData`. The model is
-   * taken as it is now.
+   * The mean loss over the label tokens of rows, and of a task its scores as `measures`; default: those of `evalData`.
+   * The model is taken as it is now.
    *
    * @throws LowrankError `lowrank.noRows` where there are none, and what reading them throws
    */
