@@ -25,6 +25,7 @@ export const commands = [
   'convert',
   'export',
   'plan',
+  'profile',
 ];
 
 /** Flags of every command, which have a table of their own. */

@@ -8,6 +8,7 @@ import type {
   KernelName,
   MemoryReport,
   Plan,
+  ProfiledRun,
   RunRequest,
   Step,
 } from '@lowrank/tensor/backend';
@@ -18,6 +19,8 @@ import { loadModule } from './module.js';
 import { canShareMemory, coreCount, yieldToEventLoop } from './platform.js';
 import { Pool } from './pool.js';
 import { Recorder } from './recorder.js';
+import type { RecordedStep } from './stepTimes.js';
+import { timeSteps } from './stepTimes.js';
 
 /** Options of `createCpuBackend`. */
 export interface CpuOptions {
@@ -105,6 +108,7 @@ class CpuBackend implements Backend {
     const wait = this.ready();
     if (wait !== undefined) await wait;
     const recorder = new Recorder(this.heap, this.pool.threads);
+    const ends: number[] = [];
     const place = <T extends { buffer: number; offset: number; bytes: number }>(
       operand: T,
     ): T & { address: number } => {
@@ -113,7 +117,10 @@ class CpuBackend implements Backend {
       return { ...operand, address: addressOf(buffer, operand.offset, operand.bytes) };
     };
     try {
-      for (const step of plan.steps) lower(step, place, recorder);
+      for (const step of plan.steps) {
+        lower(step, place, recorder);
+        ends.push(recorder.count);
+      }
     } catch (error) {
       recorder.dispose();
       throw error;
@@ -124,6 +131,7 @@ class CpuBackend implements Backend {
       heap: this.heap,
       pool: this.pool,
       recorder,
+      steps: plan.steps.map((step, at) => ({ step, from: ends[at - 1] ?? 0, to: ends[at] ?? 0 })),
       inputs: find('inputs'),
       scalars: find('scalars'),
       outputs: plan.outputs.map((output) => ({ address: place(output).address, bytes: output.bytes })),
@@ -271,6 +279,7 @@ interface ExecutableParts {
   heap: Heap;
   pool: Pool;
   recorder: Recorder;
+  steps: readonly RecordedStep[];
   inputs: DeviceBuffer | undefined;
   scalars: DeviceBuffer | undefined;
   outputs: readonly { address: number; bytes: number }[];
@@ -286,15 +295,8 @@ class CpuExecutable implements Executable {
   }
 
   async run({ inputs, scalars, read }: RunRequest): Promise<{ outputs: Promise<ArrayBuffer>[] }> {
-    const { heap, pool, recorder, outputs, ready } = this.parts;
-    const wait = ready();
-    if (wait === undefined) this.copyAllIn(inputs, scalars);
-    else {
-      // The caller may use their memory again.
-      const [held, heldScalars] = [inputs.slice(), scalars.slice()];
-      await wait;
-      this.copyAllIn(held, heldScalars);
-    }
+    const { heap, pool, recorder, outputs } = this.parts;
+    await this.begin({ inputs, scalars });
     const rest = pool.run(this.records, recorder.count);
     if (rest !== undefined) await rest;
     const copies = read.map((index) => {
@@ -310,8 +312,23 @@ class CpuExecutable implements Executable {
     return { outputs: copies };
   }
 
+  async profile(request: Omit<RunRequest, 'read'>): Promise<ProfiledRun> {
+    const { pool, steps } = this.parts;
+    await this.begin(request);
+    return timeSteps(pool, this.records, steps);
+  }
+
   dispose(): void {
     this.parts.recorder.dispose();
+  }
+
+  private async begin({ inputs, scalars }: Omit<RunRequest, 'read'>): Promise<void> {
+    const wait = this.parts.ready();
+    if (wait === undefined) return this.copyAllIn(inputs, scalars);
+    // The caller may use their memory again.
+    const [held, heldScalars] = [inputs.slice(), scalars.slice()];
+    await wait;
+    this.copyAllIn(held, heldScalars);
   }
 
   private copyAllIn(inputs: Uint8Array, scalars: Uint8Array): void {

@@ -3,7 +3,7 @@ import type { Heap } from './heap.js';
 
 const chunkBytes = 16384;
 /** Words of one record: kernel, parameters, units, grain, and two counters of the runner's. */
-const recordWords = 6;
+export const recordWords = 6;
 /** A chunk of work below about this many elementary operations costs more to hand out than to do. */
 const smallestWork = 8192;
 

@@ -1,6 +1,7 @@
 import { isLowrankError, LowrankError } from '@lowrank/errors';
 import type { Backend } from '@lowrank/tensor';
 import type { Precision } from '@lowrank/tensor/backend';
+import type { Robustness } from '@lowrank/webgpu';
 
 export const devices = ['auto', 'webgpu', 'cpu'] as const;
 /** `auto` (a real GPU, else the CPU), `webgpu` or `cpu`. */
@@ -52,6 +53,12 @@ export function checkPrecision({ name, description, spec }: Backend, precision: 
   });
 }
 
+/** How a device is opened; what says nothing to the one that is taken is left out. */
+export interface DeviceChoices {
+  /** `off`: kernels on Dawn in Node run without the guards around their indices (docs/devices.md). Default `on`. */
+  readonly robustness?: Robustness | undefined;
+}
+
 /** The backend that a device's name led to. */
 export interface ChosenBackend {
   readonly backend: Backend;
@@ -64,22 +71,22 @@ export interface ChosenBackend {
  * backend, and is used only where `webgpu` asks for whatever adapter there is.
  *
  * @throws LowrankError `webgpu.no-adapter` with `webgpu`; `webgpu.precision` and `lowrank.precision` for `mixed`
- *   without 16-bit floats; `cli.device` for any other name
+ *   without 16-bit floats; `webgpu.robustness` where `off` cannot be had; `cli.device` for any other name
  */
 export async function chooseBackend(
   device: DeviceName = 'auto',
-  { precision }: BackendNeeds = {},
+  choices: BackendNeeds & DeviceChoices = {},
 ): Promise<ChosenBackend> {
   if (!devices.includes(device))
     throw new LowrankError({ code: 'cli.device', what: '--device', expected: devices.join(', '), got: device });
-  if (device === 'cpu') return { backend: await openCpu(precision), note: undefined };
-  if (device === 'webgpu') return { backend: await openWebgpu({ precision }), note: undefined };
+  if (device === 'cpu') return { backend: await openCpu(choices.precision), note: undefined };
+  if (device === 'webgpu') return { backend: await openWebgpu(choices), note: undefined };
   try {
-    return { backend: await openWebgpu({ allowSoftware: false, precision }), note: undefined };
+    return { backend: await openWebgpu({ ...choices, allowSoftware: false }), note: undefined };
   } catch (error) {
     if (!isLowrankError(error) || error.code !== 'webgpu.no-adapter') throw error;
     return {
-      backend: await openCpu(precision),
+      backend: await openCpu(choices.precision),
       note: 'No GPU was found, so the CPU does the work (`lowrank doctor` shows more).',
     };
   }
@@ -90,6 +97,11 @@ const openCpu = async (precision: Precision | undefined): Promise<Backend> =>
   openBackend(await (await import('@lowrank/cpu')).createCpuBackend(), { precision });
 const openWebgpu = async ({
   precision,
+  robustness,
   ...options
-}: BackendNeeds & { readonly allowSoftware?: boolean }): Promise<Backend> =>
-  (await import('@lowrank/webgpu')).createWebgpuBackend({ ...options, ...(precision && { precision }) });
+}: BackendNeeds & DeviceChoices & { readonly allowSoftware?: boolean }): Promise<Backend> =>
+  (await import('@lowrank/webgpu')).createWebgpuBackend({
+    ...options,
+    ...(precision && { precision }),
+    ...(robustness && { robustness }),
+  });

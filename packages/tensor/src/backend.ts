@@ -143,12 +143,37 @@ export interface RunRequest {
   readonly read: readonly number[];
 }
 
+/** What one launch of a kernel took. */
+export interface LaunchTime {
+  /** Index into `Plan.steps`. */
+  readonly step: number;
+  /** The kernel's name: its op, its shapes and its form. */
+  readonly kernel: string;
+  /** Milliseconds since the first launch began. */
+  readonly start: number;
+  readonly milliseconds: number;
+  /** Bytes of the operands, each counted as read or written once. */
+  readonly bytes: number;
+}
+
+/** A run of a plan, launch by launch. */
+export interface ProfiledRun {
+  /**
+   * What measured: the device's own timestamps; the host, around a submit for each launch; or the host, around the
+   * work itself.
+   */
+  readonly clock: 'timestamps' | 'submits' | 'host';
+  readonly launches: readonly LaunchTime[];
+}
+
 export interface Executable {
   /**
    * Replays the plan once. Resolves when the run has been handed to the device (with back-pressure); the copies of the
    * outputs arrive later, in the order of `read`. Allocates nothing on the device.
    */
   run(request: RunRequest): Promise<{ readonly outputs: Promise<ArrayBuffer>[] }>;
+  /** Replays the plan once as `run`, reads nothing, and tells what each launch took: slower as a whole. */
+  profile?(request: Omit<RunRequest, 'read'>): Promise<ProfiledRun>;
   /** Frees what `prepare` made; the buffers belong to the caller. */
   dispose(): void;
 }

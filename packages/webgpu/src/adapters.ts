@@ -1,6 +1,8 @@
 import { defaultLimits } from './constants.js';
 import type { LimitName, Limits } from './constants.js';
 import { dawn } from './dawn.js';
+import { cannotTrust, dawnOptionsOf } from './dawnFeatures.js';
+import type { Robustness } from './dawnFeatures.js';
 
 /** Subgroup matrices that an adapter multiplies: [m,k]·[k,n], all lanes of a subgroup together. */
 export interface SubgroupMatrices {
@@ -99,11 +101,13 @@ export function adapterName(adapter: AdapterDescription): string {
 
 /**
  * The GPU entry point: `navigator.gpu` in a browser and in Deno, Dawn through the optional peer `webgpu` in Node.
- * Throws `webgpu.no-adapter` with the remedy where there is neither.
+ * Throws `webgpu.no-adapter` with the remedy where there is neither, `webgpu.robustness` where `off` cannot be had.
  */
-export async function gpuEntry(dawnOptions: readonly string[] = []): Promise<GPU> {
+export async function gpuEntry(dawnOptions: readonly string[] = [], robustness?: Robustness): Promise<GPU> {
   const browser = (globalThis.navigator as (Navigator & { gpu?: GPU }) | undefined)?.gpu;
-  return browser ?? dawn(dawnOptions);
+  if (browser === undefined) return dawn(dawnOptionsOf(dawnOptions, robustness));
+  if (robustness === 'off') throw cannotTrust('navigator.gpu, which keeps its guards');
+  return browser;
 }
 
 /**

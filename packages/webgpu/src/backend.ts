@@ -1,6 +1,7 @@
 import type { Backend, HostArray } from '@lowrank/tensor';
 import type { BackendSpec, DeviceBuffer, Executable, MemoryReport, Plan } from '@lowrank/tensor/backend';
 import { BufferStore } from './buffers.js';
+import { boundedTiers, cannotTrust } from './dawnFeatures.js';
 import { requestDevice } from './device.js';
 import type { DeviceOptions, WebgpuDevice } from './device.js';
 import { prepareExecutable } from './executable.js';
@@ -44,7 +45,13 @@ export class WebgpuBackend implements Backend {
   }
 
   get description(): string {
-    return `${this.device.name}, ${describeProfile(this.profile)}`;
+    const guards = this.device.robustness === 'off' ? ', robustness off' : '';
+    return `${this.device.name}, ${describeProfile(this.profile)}${guards}`;
+  }
+
+  /** Choices of kernels that were made for this backend in place of its own. */
+  get tuning(): KernelTuning {
+    return this.#options.tuning ?? {};
   }
 
   get memory(): MemoryReport {
@@ -88,5 +95,11 @@ export class WebgpuBackend implements Backend {
 
 /** Opens a device and puts a backend on it. Throws as {@link requestDevice}. */
 export async function createWebgpuBackend(options: WebgpuBackendOptions = {}): Promise<WebgpuBackend> {
-  return new WebgpuBackend(await requestDevice(options), options);
+  const foreign = Object.keys(options.kernels ?? {});
+  if (options.robustness === 'off' && foreign.length > 0) throw cannotTrust(`kernels of ${foreign.join(', ')}`);
+  const backend = new WebgpuBackend(await requestDevice(options), options);
+  const { tier } = backend.profile;
+  if (options.robustness !== 'off' || boundedTiers.includes(tier)) return backend;
+  backend.dispose();
+  throw cannotTrust(`kernels of the tier ${tier}`);
 }

@@ -5,6 +5,7 @@ import { defaultLimits } from './constants.js';
 import type { LimitName, Limits } from './constants.js';
 import { countCalls, newCounters } from './counters.js';
 import type { Counters } from './counters.js';
+import type { Robustness } from './dawnFeatures.js';
 import { GpuErrorLog } from './gpuErrors.js';
 import { PipelineCache } from './pipelines.js';
 import { neededFeatures, requestedFeatures, withDawnFeatures } from './deviceFeatures.js';
@@ -38,6 +39,11 @@ export interface DeviceOptions {
   readonly limits?: 'adapter' | 'default';
   /** Options of Dawn's `create()`, in Node only: `adapter=NAME`, `backend=vulkan`, `enable-dawn-features=a,b`. */
   readonly dawnOptions?: readonly string[];
+  /**
+   * `off`, in Node only: kernels run without the guards that Dawn puts around each index, which takes a third of the
+   * instructions of a product. Lowrank's own kernels are tested to need none. Default `on`.
+   */
+  readonly robustness?: Robustness | undefined;
 }
 
 /** A WebGPU device with what the backend needs to know of it. Dispose it: the process cannot see GPU memory. */
@@ -47,14 +53,23 @@ export class WebgpuDevice {
   readonly limits: Limits;
   readonly features: ReadonlySet<string>;
   readonly pipelines: PipelineCache;
+  /** Whether indices of kernels are guarded. */
+  readonly robustness: Robustness;
   #disposed = false;
 
   constructor(
     readonly gpu: Device,
     readonly adapter: AdapterDescription,
-    /** Features of the device that kernels shall not use. */
-    distrusted: readonly string[] = [],
+    {
+      distrusted = [],
+      robustness = 'on',
+    }: {
+      /** Features of the device that kernels shall not use. */
+      readonly distrusted?: readonly string[];
+      readonly robustness?: Robustness | undefined;
+    } = {},
   ) {
+    this.robustness = robustness;
     this.limits = readLimits(gpu.limits);
     this.features = new Set([...gpu.features].filter((feature) => !distrusted.includes(feature)));
     this.errors.attach(gpu);
@@ -104,7 +119,7 @@ export class WebgpuDevice {
  * is missing in Node, when there is no adapter, and when none passes the options.
  */
 export async function requestDevice(options: DeviceOptions = {}): Promise<WebgpuDevice> {
-  const gpu = await gpuEntry(withDawnFeatures(options.dawnOptions, options));
+  const gpu = await gpuEntry(withDawnFeatures(options.dawnOptions, options), options.robustness);
   const adapter = await gpu.requestAdapter({ powerPreference: options.powerPreference ?? 'high-performance' });
   if (adapter === null) {
     throw new LowrankError({
@@ -124,7 +139,10 @@ export async function requestDevice(options: DeviceOptions = {}): Promise<Webgpu
   });
   const probed = device.features.has('subgroups') && (!description.software || neededFeatures(options).length > 0);
   const inOrder = !probed || (await subgroupsAreInOrder(device));
-  return new WebgpuDevice(device, description, inOrder ? [] : ['subgroups']);
+  return new WebgpuDevice(device, description, {
+    distrusted: inOrder ? [] : ['subgroups'],
+    robustness: options.robustness,
+  });
 }
 
 function refuse(adapter: AdapterDescription, options: DeviceOptions): void {

@@ -1,11 +1,12 @@
 import { LowrankError } from '@lowrank/errors';
-import type { DeviceBuffer, Executable, Plan, RunRequest, Step } from '@lowrank/tensor/backend';
+import type { DeviceBuffer, Executable, Plan, ProfiledRun, RunRequest, Step } from '@lowrank/tensor/backend';
 import { own, roundUp, upload } from './buffers.js';
 import type { WebgpuDevice } from './device.js';
 import { unsupportedShape } from './gpuErrors.js';
 import { BufferUsage } from './constants.js';
 import { parameters } from './kernel.js';
 import type { Binding, KernelDispatch } from './kernel.js';
+import { timeLaunches } from './launchTimes.js';
 import type { Launch } from './lower.js';
 import type { Pipeline } from './pipelines.js';
 import { StagingRing } from './stagingRing.js';
@@ -16,6 +17,10 @@ interface Dispatch {
   readonly bindGroup: GPUBindGroup;
   readonly workgroups: readonly [number, number, number];
   readonly label: string;
+  /** Index into the plan's steps. */
+  readonly step: number;
+  /** Bytes that it binds. */
+  readonly bytes: number;
 }
 
 /** Submitted runs without a read-back, before `run` waits for the device. */
@@ -47,7 +52,8 @@ export async function prepareExecutable(options: {
     launches.map(({ launch }) => launch),
   );
   const groups = new Map<string, GPUBindGroup>();
-  const dispatches = launches.map(({ launch }, at): Dispatch => {
+  const places = new Map(plan.steps.map((step, at) => [step, at]));
+  const dispatches = launches.map(({ launch, step }, at): Dispatch => {
     const made = pipelines[at];
     if (made === undefined) throw new TypeError('a launch without a pipeline');
     return {
@@ -55,6 +61,8 @@ export async function prepareExecutable(options: {
       bindGroup: bindGroupOf(launch, made, { device, buffers, parameterTable, groups }),
       workgroups: launch.workgroups,
       label: launch.label,
+      step: places.get(step) ?? 0,
+      bytes: launch.bindings.reduce((sum, { access, bytes }) => sum + (access === 'uniform' ? 0 : bytes), 0),
     };
   });
   await device.errors.settle();
@@ -227,9 +235,7 @@ export class WebgpuExecutable implements Executable {
     if (slot === undefined) await this.#relieve();
     device.check();
     const { gpu } = device;
-    if (this.#inputs !== undefined) upload(gpu, this.#inputs, 0, inputs);
-    if (this.#scalars !== undefined) upload(gpu, this.#scalars, 0, scalars);
-    if (this.#parameters !== undefined) upload(gpu, this.#parameters, 0, scalars);
+    this.#upload(inputs, scalars);
     const encoder = gpu.createCommandEncoder();
     this.#encode(encoder);
     if (slot !== undefined) this.#ring.copy(encoder, slot, values);
@@ -260,6 +266,35 @@ export class WebgpuExecutable implements Executable {
       pass.dispatchWorkgroups(workgroups[0], workgroups[1], workgroups[2]);
     }
     pass.end();
+  }
+
+  profile({ inputs, scalars }: Omit<RunRequest, 'read'>): Promise<ProfiledRun> {
+    const result = this.#queue.then(() => {
+      this.#device.check();
+      this.#upload(inputs, scalars);
+      return timeLaunches(
+        this.#device,
+        this.#dispatches.map(({ pipeline, bindGroup, workgroups, label: kernel, step, bytes }) => ({
+          kernel,
+          step,
+          bytes,
+          encode(pass) {
+            pass.setPipeline(pipeline);
+            pass.setBindGroup(0, bindGroup);
+            pass.dispatchWorkgroups(...workgroups);
+          },
+        })),
+      );
+    });
+    this.#queue = result.catch(() => undefined);
+    return result;
+  }
+
+  #upload(inputs: Uint8Array, scalars: Uint8Array): void {
+    const { gpu } = this.#device;
+    if (this.#inputs !== undefined) upload(gpu, this.#inputs, 0, inputs);
+    if (this.#scalars !== undefined) upload(gpu, this.#scalars, 0, scalars);
+    if (this.#parameters !== undefined) upload(gpu, this.#parameters, 0, scalars);
   }
 
   #output(index: number): Readable {

@@ -12,7 +12,8 @@ export type WebgpuErrorCode =
   | 'webgpu.device-error'
   | 'webgpu.tier'
   | 'webgpu.precision'
-  | 'webgpu.disposed';
+  | 'webgpu.disposed'
+  | 'webgpu.robustness';
 
 /**
  * Collects what WebGPU reports on the side, since an erroneous submit is dropped silently and training would go on with

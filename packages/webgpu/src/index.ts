@@ -5,6 +5,7 @@ export type { WebgpuBackendOptions } from './backend.js';
 export type { ChoiceContext, KernelTuning } from './choices.js';
 export type { Limits } from './constants.js';
 export type { Counters } from './counters.js';
+export type { Robustness } from './dawnFeatures.js';
 export { requestDevice, WebgpuDevice } from './device.js';
 export type { DeviceOptions } from './device.js';
 export type { WebgpuErrorCode } from './gpuErrors.js';

@@ -1,7 +1,7 @@
 import type { Backend } from '@lowrank/tensor';
 import type { RolledBackEvent, SkippedEvent } from '@lowrank/trainer';
 import { chooseBackend } from '../device.js';
-import type { BackendNeeds, DeviceName } from '../device.js';
+import type { BackendNeeds, DeviceChoices, DeviceName } from '../device.js';
 import { examine } from '../jobs/doctor.js';
 import { evaluateFolder } from '../jobs/evaluate.js';
 import { evaluatePreferences } from '../jobs/evaluatePreferences.js';
@@ -37,6 +37,7 @@ import { inspectCommand } from './inspectCommand.js';
 import { intrinsicCommand } from './intrinsicCommand.js';
 import type { Speaker } from './io.js';
 import { planCommand } from './planCommand.js';
+import { profileCommand } from './profileCommand.js';
 import { predictCommand } from './predictCommand.js';
 import type { Actions, EvalFlags } from './program.js';
 import type { TrainFlags } from './trainingFlags.js';
@@ -99,6 +100,7 @@ export function makeActions(speaker: Speaker, onInterrupted: () => void): Action
       ),
     init: (flags) => initCommand(flags, speaker, reportTo(speaker)),
     plan: (flags) => planCommand(flags, speaker),
+    profile: (flags) => withBackend(flags, speaker, (backend) => profileCommand(flags, { backend, speaker })),
     quantize: (flags) => quantizeCommand({ flags, speaker, onInterrupted }),
     compare: (flags) =>
       withBackend(flags, speaker, (backend) => compareCommand(flags, { backend, speaker, onInterrupted })),
@@ -180,7 +182,7 @@ function reportTo(speaker: Speaker): TransferEvents {
 }
 
 async function withBackend(
-  { device, ...given }: BackendNeeds & { readonly device: DeviceName },
+  { device, robustness, ...given }: BackendNeeds & DeviceChoices & { readonly device: DeviceName },
   speaker: Speaker,
   job: (backend: (needs?: BackendNeeds) => Promise<Backend>) => Promise<void>,
 ): Promise<void> {
@@ -188,7 +190,10 @@ async function withBackend(
   const open = async (needs: BackendNeeds = {}): Promise<Backend> => {
     // Called again where a device was lost.
     opened?.dispose();
-    const { backend, note } = await chooseBackend(device, { precision: needs.precision ?? given.precision });
+    const { backend, note } = await chooseBackend(device, {
+      robustness,
+      precision: needs.precision ?? given.precision,
+    });
     opened = backend;
     if (note !== undefined) speaker.say(note);
     speaker.say(`device: ${backend.name}, ${backend.description}`);
@@ -287,7 +292,7 @@ function quoted(text: string): string {
 }
 
 async function trainCommand({ flags, backend, speaker, onInterrupted }: TrainCommand): Promise<void> {
-  const { device: _, json: _2, ...options } = flags;
+  const { device: _, robustness: _2, json: _3, ...options } = flags;
   const controller = new AbortController();
   const release = speaker.io.onInterrupt(
     () => controller.abort(),

@@ -1,6 +1,7 @@
 import { quantizationSettings } from '@lowrank/quant';
 import type { Command } from 'commander';
 import { devices } from '../device.js';
+import type { Robustness } from '@lowrank/webgpu';
 import type { DeviceName } from '../device.js';
 import { choiceFlag } from './numbers.js';
 import { outputSettings } from '../settings/runSettings.js';
@@ -10,6 +11,11 @@ import { addSettingFlags } from './settingFlags.js';
 export interface CommonFlags {
   device: DeviceName;
   json: boolean;
+}
+
+/** Flags of the commands that compute on a device. */
+export interface ComputingFlags extends CommonFlags {
+  robustness: Robustness;
 }
 
 export const jsonHelp = 'JSON lines on stdout, the result last; sentences go to stderr';
@@ -33,4 +39,14 @@ export function common(command: Command): Command {
       'auto',
     )
     .option('--json', jsonHelp, false);
+}
+
+/** `common`, of what computes on a device. */
+export function computing(command: Command): Command {
+  return common(command).option(
+    '--robustness <on|off>',
+    'off: WebGPU kernels run without guards around their indices, which is faster; Lowrank’s are tested to need none',
+    choiceFlag('--robustness', ['on', 'off'] as const),
+    'on',
+  );
 }

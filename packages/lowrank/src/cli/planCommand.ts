@@ -21,8 +21,21 @@ export interface PlanFlags extends PlanOptions {
 
 /** The flags of `plan` alone: those it shares with other commands are added by the program. */
 export function addPlanFlags(command: Command): Command {
+  command.description(
+    'what a fine-tuning run would need: memory, parameters, operations; without weights and without a GPU',
+  );
+  return addPlannedFlags(command)
+    .option('--memory <size>', 'room for all of it, such as 8GB or 7.5GiB', memoryFlag)
+    .addHelpText(
+      'after',
+      '\nExample:\n  $ lowrank plan --config LLaMA-7B --method qlora --double-quantization --r 8 ' +
+        '--target-modules q_proj,v_proj --max-length 512 --checkpointing --memory 8GB',
+    );
+}
+
+/** The flags that say which run a plan is of. */
+export function addPlannedFlags(command: Command): Command {
   command
-    .description('what a fine-tuning run would need: memory, parameters, operations; without weights and without a GPU')
     .option('--config <file>', `a config.json, or one of ${Object.keys(commonConfigs).join(', ')}`)
     .option('--model <folder>', 'a model folder; only its config.json is read')
     .option(
@@ -53,12 +66,6 @@ export function addPlanFlags(command: Command): Command {
       '--num-labels <n>',
       'labels of the head (default: those that the config names, else 2)',
       numberFlag('--num-labels', wholeNumber({ min: 1 })),
-    )
-    .option('--memory <size>', 'room for all of it, such as 8GB or 7.5GiB', memoryFlag)
-    .addHelpText(
-      'after',
-      '\nExample:\n  $ lowrank plan --config LLaMA-7B --method qlora --double-quantization --r 8 ' +
-        '--target-modules q_proj,v_proj --max-length 512 --checkpointing --memory 8GB',
     );
 }
 

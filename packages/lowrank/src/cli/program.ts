@@ -9,8 +9,8 @@ import type { LossMask, MetricName, RowSelection } from '@lowrank/data';
 import type { OptionsOf } from '@lowrank/settings';
 import type { ObjectiveName, ObjectiveOptions } from '@lowrank/trainer';
 import type { taskSettings } from '../settings/taskSettings.js';
-import { common, jsonHelp, modelHelp, overwriting, quantizing } from './commonFlags.js';
-import type { CommonFlags } from './commonFlags.js';
+import { common, computing, jsonHelp, modelHelp, overwriting, quantizing } from './commonFlags.js';
+import type { CommonFlags, ComputingFlags } from './commonFlags.js';
 import { addCombineFlags } from './combineCommand.js';
 import type { CombineFlags } from './combineCommand.js';
 import { addCompareFlags } from './compareCommand.js';
@@ -36,6 +36,8 @@ import { addPlanFlags } from './planCommand.js';
 import type { PredictFlags } from './predictCommand.js';
 import { addPredictFlags } from './predictCommand.js';
 import type { PlanFlags } from './planCommand.js';
+import type { ProfileFlags } from './profileCommand.js';
+import { addProfileFlags } from './profileCommand.js';
 import { addQuantizeFlags } from './quantizeCommand.js';
 import type { QuantizeFlags } from './quantizeCommand.js';
 import type { RunsFlags } from './runsCommand.js';
@@ -55,7 +57,13 @@ import type { TrainFlags } from './trainingFlags.js';
 import { addCheckpointFlags, placesOfRun } from './checkpointFlags.js';
 
 export interface EvalFlags
-  extends CommonFlags, QuantizationOptions, RowSelection, LossMask, ObjectiveOptions, OptionsOf<typeof taskSettings> {
+  extends
+    ComputingFlags,
+    QuantizationOptions,
+    RowSelection,
+    LossMask,
+    ObjectiveOptions,
+    OptionsOf<typeof taskSettings> {
   loss: ObjectiveName;
   model: string;
   adapter?: string;
@@ -80,9 +88,9 @@ export interface MergeFlags extends CommonFlags {
 export interface Actions {
   train(flags: TrainFlags): Promise<void>;
   eval(flags: EvalFlags): Promise<void>;
-  predict(texts: readonly string[], flags: PredictFlags & CommonFlags): Promise<void>;
-  generate(flags: CommonFlags & GenerateFlags): Promise<void>;
-  chat(flags: CommonFlags & ChatFlags): Promise<void>;
+  predict(texts: readonly string[], flags: PredictFlags & ComputingFlags): Promise<void>;
+  generate(flags: ComputingFlags & GenerateFlags): Promise<void>;
+  chat(flags: ComputingFlags & ChatFlags): Promise<void>;
   merge(flags: MergeFlags): Promise<void>;
   combine(flags: CombineFlags): Promise<void>;
   inspect(flags: InspectFlags): Promise<void>;
@@ -92,6 +100,7 @@ export interface Actions {
   export(flags: ExportFlags, device: DeviceName, run: RunToExport): Promise<void>;
   init(flags: InitFlags): Promise<void>;
   plan(flags: PlanFlags): Promise<void>;
+  profile(flags: ProfileFlags): Promise<void>;
   quantize(flags: QuantizeFlags): Promise<void>;
   compare(flags: CompareFlags): Promise<void>;
   sweep(flags: SweepFlags): Promise<void>;
@@ -131,13 +140,18 @@ export function makeProgram(actions: Actions): Command {
     .action((flags: ConvertFlags) => actions.convert(flags));
   addExport(program, actions);
   common(quantizing(addPlanFlags(program.command('plan')))).action((flags: PlanFlags) => actions.plan(flags));
+  computing(overwriting(quantizing(addProfileFlags(program.command('profile'))))).action((flags: ProfileFlags) =>
+    actions.profile(flags),
+  );
   overwriting(addQuantizeFlags(program.command('quantize'))).action((flags: QuantizeFlags) => actions.quantize(flags));
-  common(quantizing(addCompareFlags(program.command('compare')))).action((flags: CompareFlags) =>
+  computing(quantizing(addCompareFlags(program.command('compare')))).action((flags: CompareFlags) =>
     actions.compare(flags),
   );
-  common(quantizing(addSweepFlags(program.command('sweep')))).action((flags: SweepFlags) => actions.sweep(flags));
-  common(addWorkerFlags(program.command('worker'))).action((flags: WorkerFlags) => actions.worker(flags));
-  common(addIntrinsicFlags(program.command('intrinsic'))).action((flags: IntrinsicFlags) => actions.intrinsic(flags));
+  computing(quantizing(addSweepFlags(program.command('sweep')))).action((flags: SweepFlags) => actions.sweep(flags));
+  computing(addWorkerFlags(program.command('worker'))).action((flags: WorkerFlags) => actions.worker(flags));
+  computing(addIntrinsicFlags(program.command('intrinsic'))).action((flags: IntrinsicFlags) =>
+    actions.intrinsic(flags),
+  );
   common(program.command('doctor').description('list the devices, what they can do, and what to install')).action(
     (flags: CommonFlags) => actions.doctor(flags),
   );
@@ -153,7 +167,7 @@ function addExport(program: Command, actions: Actions): void {
     if (train === undefined) return;
     await withRunFile(train, place, {
       action: (run: TrainFlags) => {
-        const { device, json: _, ...options } = run;
+        const { device, robustness: _, json: _2, ...options } = run;
         return actions.export(flags, device, { options, sofar: undefined });
       },
     });
@@ -192,7 +206,7 @@ function addTrain(program: Command, actions: Actions): void {
       '--batch-size 8 --learning-rate 2e-4 \\\n      --r 8 --alpha 16 --target-modules all-linear\n\nCtrl-C ' +
       'finishes the step, saves, and ends with exit code 130; the same command goes on from there.',
   );
-  addRunFile(common(overwriting(command))).action((file: string | undefined) =>
+  addRunFile(computing(overwriting(command))).action((file: string | undefined) =>
     withRunFile(command, file, { fill: placesOfRun, action: (flags: TrainFlags) => actions.train(flags) }),
   );
 }
@@ -215,7 +229,7 @@ function addEval(program: Command, actions: Actions): void {
       'after',
       '\nExample:\n  $ lowrank eval --model ./llama --adapter ./adapter --data heldOut.jsonl --metric rouge-l --json',
     );
-  common(quantizing(addMetricFlags(addLossFlags(addTaskFlags(addDataFlags(command))), ['loss']))).action(
+  computing(quantizing(addMetricFlags(addLossFlags(addTaskFlags(addDataFlags(command))), ['loss']))).action(
     (flags: EvalFlags) => actions.eval(flags),
   );
 }
@@ -228,7 +242,7 @@ function addPredict(program: Command, actions: Actions): void {
     )
     .requiredOption('--model <model>', modelHelp)
     .option('--adapter <adapter>', adapterHelp);
-  common(quantizing(addPredictFlags(command))).action((texts: string[], flags: PredictFlags & CommonFlags) =>
+  computing(quantizing(addPredictFlags(command))).action((texts: string[], flags: PredictFlags & ComputingFlags) =>
     actions.predict(texts, flags),
   );
 }
@@ -238,7 +252,9 @@ function addGenerate(program: Command, actions: Actions): void {
     .command('generate')
     .description('continue a prompt, or several')
     .requiredOption('--model <model>', modelHelp);
-  common(quantizing(addGenerateFlags(command))).action((flags: CommonFlags & GenerateFlags) => actions.generate(flags));
+  computing(quantizing(addGenerateFlags(command))).action((flags: ComputingFlags & GenerateFlags) =>
+    actions.generate(flags),
+  );
 }
 
 function addChat(program: Command, actions: Actions): void {
@@ -248,7 +264,7 @@ function addChat(program: Command, actions: Actions): void {
       'talk with a model in its chat template, and switch between adapters; lines come from the terminal or a pipe',
     )
     .requiredOption('--model <model>', modelHelp);
-  common(quantizing(addChatFlags(command))).action((flags: CommonFlags & ChatFlags) => actions.chat(flags));
+  computing(quantizing(addChatFlags(command))).action((flags: ComputingFlags & ChatFlags) => actions.chat(flags));
 }
 
 function addMerge(program: Command, actions: Actions): void {

@@ -11,7 +11,11 @@ import { isInFiles } from './runFile.js';
 import { SettingFlag } from './settingFlags.js';
 
 /** Flags that are no settings of a table, and are one of several names. */
-const choices: Readonly<Record<string, readonly string[]>> = { method: methodNames, device: devices };
+const choices: Readonly<Record<string, readonly string[]>> = {
+  method: methodNames,
+  device: devices,
+  robustness: ['on', 'off'],
+};
 
 /**
  * The JSON Schema of a configuration file of `lowrank train`, for editors: every setting by the name that files give

@@ -90,8 +90,9 @@ export function studyTraining(flags: StudyFlags): StudyTraining {
     seeds: _6,
     output: _7,
     device: _8,
-    json: _9,
-    queue: _10,
+    robustness: _9,
+    json: _10,
+    queue: _11,
     ...training
   } = flags;
   return training;

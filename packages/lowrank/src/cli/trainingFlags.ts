@@ -9,12 +9,12 @@ import { methodTables, objectiveTables, ownersOf } from '../settings/methodTable
 import type { FolderOptions, TablesByMethod } from '../settings/methodTables.js';
 import { batchSettings } from '../settings/runSettings.js';
 import { taskSettings } from '../settings/taskSettings.js';
-import type { CommonFlags } from './commonFlags.js';
+import type { ComputingFlags } from './commonFlags.js';
 import type { FlagChoice } from './settingFlags.js';
 import { addSettingFlags } from './settingFlags.js';
 
 /** Flags of whatever trains: `train`, `compare`, `sweep` and `intrinsic`. */
-export type TrainingFlags = CommonFlags & FineTuneTraining;
+export type TrainingFlags = ComputingFlags & FineTuneTraining;
 
 /** Flags of `train`. */
 export type TrainFlags = TrainingFlags &

@@ -4,11 +4,11 @@ import type { Backend } from '@lowrank/tensor';
 import { workQueue } from '@lowrank/study';
 import type { WorkQueueEvent } from '@lowrank/study';
 import { studyTrainer } from '../jobs/studyTrainer.js';
-import type { CommonFlags } from './commonFlags.js';
+import type { ComputingFlags } from './commonFlags.js';
 import type { Speaker } from './io.js';
 import { numberFlag } from './numbers.js';
 
-export interface WorkerFlags extends CommonFlags {
+export interface WorkerFlags extends ComputingFlags {
   queue: string;
   once?: boolean;
   idleExit?: number;

@@ -31,6 +31,8 @@ export type { LaunchCost } from '../jobs/planning/planTraffic.js';
 export type { PlanReport } from '../jobs/planning/planReport.js';
 export { predictFolder } from '../jobs/predict.js';
 export type { PredictOptions } from '../jobs/predict.js';
+export { profileFineTune } from '../jobs/profiling/profile.js';
+export type { Profile, ProfileOptions } from '../jobs/profiling/profile.js';
 export { quantizeFolder } from '../jobs/quantize.js';
 export type { QuantizeFolderOptions, QuantizeResult } from '../jobs/quantize.js';
 export { studyTrainer, trainingRules } from '../jobs/studyTrainer.js';

@@ -4,7 +4,7 @@ import { loadCausalModel as loadNetwork, requireFile } from '@lowrank/models';
 import type { QuantizationSettings } from '@lowrank/quant';
 import type { Backend } from '@lowrank/tensor';
 import type { Precision } from '@lowrank/tensor/backend';
-import type { DeviceName } from '../device.js';
+import type { DeviceChoices, DeviceName } from '../device.js';
 import { checkPrecision, chooseBackend } from '../device.js';
 import { endIds } from './answerEnds.js';
 import type { LoadProgress } from './loadingReporter.js';
@@ -17,7 +17,7 @@ import type { ModelSource } from './modelSource.js';
 import { asTextFiles, findFiles } from './modelSource.js';
 
 /** Options of `loadModel`: device, quantization, cache, progress. */
-export interface LoadModelOptions {
+export interface LoadModelOptions extends DeviceChoices {
   /** `auto` (the default): a GPU where there is one, else the CPU. Or a backend of your own, which you dispose. */
   readonly device?: DeviceName | Backend | undefined;
   /** Quantizes the linear layers as they load: QLoRA's base. Default: as the model is stored. */
@@ -101,11 +101,11 @@ export async function loadModel(
 
 async function loadForTask(
   found: { readonly name: string; readonly files: ModelFiles },
-  { device = 'auto', adapter, quantization, precision, ...given }: LoadTaskOptions,
+  { device = 'auto', adapter, quantization, precision, robustness, ...given }: LoadTaskOptions,
 ): Promise<TaskedModel> {
   const { loadTaskedModel } = await import('./taskedModel.js');
   const learned = adapter === undefined ? undefined : (await findFiles(adapter, 'adapter')).files;
-  const { backend, owned } = await openDevice(device, { precision, onWarning: given.onWarning });
+  const { backend, owned } = await openDevice(device, { precision, robustness, onWarning: given.onWarning });
   const options = { ...given, quantization: settingsOf(quantization) };
   try {
     return await loadTaskedModel(found, { ...options, adapter: learned, backend, ownsBackend: owned });
@@ -128,13 +128,13 @@ async function templateOf(
 
 async function openDevice(
   device: DeviceName | Backend,
-  { precision, onWarning }: Pick<LoadModelOptions, 'precision' | 'onWarning'>,
+  { precision, robustness, onWarning }: Pick<LoadModelOptions, 'precision' | 'onWarning' | keyof DeviceChoices>,
 ): Promise<{ backend: Backend; owned: boolean }> {
   if (typeof device === 'object') {
     checkPrecision(device, precision);
     return { backend: device, owned: false };
   }
-  const { backend, note } = await chooseBackend(device, { precision });
+  const { backend, note } = await chooseBackend(device, { precision, robustness });
   if (note !== undefined) onWarning?.(note);
   return { backend, owned: true };
 }

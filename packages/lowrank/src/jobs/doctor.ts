@@ -1,6 +1,6 @@
 import { isLowrankError } from '@lowrank/errors';
 import { createCpuBackend } from '@lowrank/cpu';
-import type { AdapterDescription } from '@lowrank/webgpu';
+import type { AdapterDescription, Robustness } from '@lowrank/webgpu';
 import { adapterName, describeProfile, listAdapters, profileOf } from '@lowrank/webgpu';
 
 /** What this machine can train on. */
@@ -9,6 +9,8 @@ export interface Findings {
   readonly platform: string;
   readonly adapters: readonly (AdapterDescription & { readonly name: string; readonly kernels: string })[];
   readonly cpu: { readonly description: string };
+  /** Guards around the indices of WebGPU kernels: what a command has, and whether `--robustness off` does without. */
+  readonly robustness: { readonly default: Robustness; readonly canBeOff: boolean };
   /** What `--device auto` takes. */
   readonly auto: 'webgpu' | 'cpu';
   /** What to install or do for more, most useful first. */
@@ -31,6 +33,7 @@ export async function examine(): Promise<Findings> {
       ...adapter,
     })),
     cpu: { description },
+    robustness: { default: 'on', canBeOff: adapters.length > 0 && globalThis.navigator?.gpu === undefined },
     auto,
     advice: adviceFor({ adapters, problem, platform: process.platform }),
   };

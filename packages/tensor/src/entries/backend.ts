@@ -6,11 +6,13 @@ export type {
   BackendSpec,
   Executable,
   HostNumber,
+  LaunchTime,
   MemoryReport,
   Operand,
   PersistentData,
   Plan,
   PlanBuffer,
+  ProfiledRun,
   RunRequest,
   Step,
 } from '../backend.js';
@@ -28,6 +30,7 @@ export { buildPlan } from '../plan/build.js';
 export type { BuildPlanOptions } from '../plan/build.js';
 export { dumpPlan, planCost } from '../plan/dump.js';
 export type { PlanCost } from '../plan/dump.js';
+export { stepBytes } from '../plan/stepBytes.js';
 export { planMemory } from '../plan/memory.js';
 export type { PlanMemory } from '../plan/memory.js';
 export { runUnplanned } from '../runUnplanned.js';

@@ -2,14 +2,18 @@ import { fromNumbers } from '@lowrank/tensor';
 import { coreOps } from '@lowrank/tensor/backend';
 import { bytesPerElement, hostArray, sizeOf, threefryUniform, toFloat64 } from '@lowrank/tensor/op';
 import type { DType, HostArray, Shape } from '@lowrank/tensor';
-import type { KernelName, Operand, Plan, PlanBuffer } from '@lowrank/tensor/backend';
+import type { DeviceBuffer, KernelName, Operand, Plan, PlanBuffer } from '@lowrank/tensor/backend';
 import type { Spec } from '@lowrank/tensor/op';
 import { afterAll, beforeAll, describe, expect } from 'vitest';
 import { createWebgpuBackend } from '../backend.js';
 import type { WebgpuBackend } from '../backend.js';
 import type { KernelTuning } from '../choices.js';
+import { defaultLimits } from '../constants.js';
+import { prepareExecutable } from '../executable.js';
+import { lowerSteps } from '../lower.js';
 import { tiers } from '../profile.js';
 import type { Tier } from '../profile.js';
+import { checkedKernel } from './boundsCheck.js';
 
 /** An operand of a kernel under test. */
 export interface TestInput {
@@ -65,8 +69,14 @@ export function exactInHalf(test: KernelCase): KernelCase {
 
 /** A backend with WebGPU's default limits, and no feature but those of its tier: what passes here runs anywhere. */
 export function testBackend(tier: Tier, tuning: KernelTuning = {}): Promise<WebgpuBackend> {
-  return createWebgpuBackend({ limits: 'default', tier, tuning });
+  return createWebgpuBackend({ limits: checksBounds ? 'adapter' : 'default', tier, tuning });
 }
+
+/**
+ * With LOWRANK_BOUNDS=1 every kernel under test runs in the form that reports indices outside their arrays
+ * (`boundsCheck.ts`), which takes a binding more than the default limits may give. `--robustness off` rests on it.
+ */
+const checksBounds = process.env['LOWRANK_BOUNDS'] === '1';
 
 /** Tests of a kernel, in `testTiers` or those given; `check` runs a case and holds every output to its bound. */
 export function describeKernel(name: string, tests: (scene: Scene) => void, tiers: readonly Tier[] = testTiers): void {
@@ -126,7 +136,8 @@ export async function runKernel(backend: WebgpuBackend, test: KernelCase): Promi
     return buffer;
   });
   const scalars = fills[1] ?? new Uint8Array();
-  const executable = await backend.prepare(plan, buffers);
+  const faults = checksBounds ? watchBounds(backend) : undefined;
+  const executable = await (faults?.prepare(plan, buffers) ?? backend.prepare(plan, buffers));
   try {
     const before = backend.device.counters.dispatches;
     const { outputs } = await executable.run({
@@ -136,14 +147,47 @@ export async function runKernel(backend: WebgpuBackend, test: KernelCase): Promi
     });
     const raw = await Promise.all(outputs);
     expect(backend.device.counters.dispatches).toBeGreaterThan(before);
+    await faults?.expectNone();
     const actual = plan.outputs.map(({ dtype }, at) =>
       toFloat64(hostArray(dtype, raw[at] ?? new ArrayBuffer(0)), dtype),
     );
     return { actual, expected: referenceOf(test) };
   } finally {
     executable.dispose();
+    faults?.dispose();
     for (const buffer of buffers) buffer.destroy();
   }
+}
+
+/** Prepares plans with checked kernels, and tells what they found. */
+export function watchBounds(backend: WebgpuBackend) {
+  const faults = backend.allocate(16, 'faults');
+  const sites: (readonly string[])[] = [];
+  return {
+    prepare(plan: Plan, buffers: readonly DeviceBuffer[]) {
+      backend.write(faults, 0, new Uint32Array(4));
+      const { device, profile } = backend;
+      return prepareExecutable({
+        device,
+        plan: { ...plan, buffers: [...plan.buffers, { kind: 'arena', bytes: 16 }] },
+        buffers: [...buffers, faults],
+        launches: lowerSteps(plan, { limits: defaultLimits, profile, tuning: backend.tuning }).map(
+          ({ launch, step }) => {
+            const checked = checkedKernel(launch, plan.buffers.length);
+            sites.push(checked.sites.map((site) => `${launch.label}: ${site}`));
+            return { launch: checked.dispatch, step };
+          },
+        ),
+      });
+    },
+    /** Throws where an index lay outside its array: which, and what it was. */
+    async expectNone(): Promise<void> {
+      const [site = 0, index = 0] = new Uint32Array(await backend.read(faults, 0, 8));
+      const named = sites.flatMap((each) => each[site - 1] ?? []).join(' or ');
+      expect(site, `index ${index} at ${named}`).toBe(0);
+    },
+    dispose: () => faults.destroy(),
+  };
 }
 
 function outputSpecs({ op, attrs, inputs }: KernelCase): readonly Spec[] {

@@ -206,7 +206,8 @@ function preferenceBatchesOf(
 /** The micro-batches of a step over rows of the greatest length: what `lowrank train` would lay out. */
 function microBatchesOf(run: PlannedRun, { shape: { vocabularySize }, virtualTokens }: CausalModel): TokenBatch[] {
   const { batchSize, gradientAccumulation, maxLength, packing, loss = 'sft' } = run;
-  const ids = new Int32Array(maxLength);
+  // Which tokens they are changes no plan; a profile runs them.
+  const ids = Int32Array.from({ length: maxLength }, (_, at) => (at * 7919) % vocabularySize);
   const row = (line: number): EncodedRow => ({
     line,
     ids,

@@ -1,0 +1,130 @@
+import type { KernelProfile, ProfileReport, TimedLaunch } from '@lowrank/study';
+import type { Backend } from '@lowrank/tensor';
+import type { Plan } from '@lowrank/tensor/backend';
+import type { BackendOrOpener } from '../../device.js';
+import { openBackend } from '../../device.js';
+import { readModelConfig } from '../planning/planConfig.js';
+import type { PlanOptions } from '../planning/plannedRun.js';
+import { plannedRun } from '../planning/plannedRun.js';
+import { planRun } from '../planning/planRun.js';
+import { probe } from './probes.js';
+import type { Probes } from './probes.js';
+import type { ProfiledPlan } from './profilePlan.js';
+import { profilePlan } from './profilePlan.js';
+
+/** Options of a profile: those of a plan, and the device that it runs on. */
+export interface ProfileOptions extends Omit<PlanOptions, 'device' | 'memory'> {
+  readonly backend: BackendOrOpener;
+  /** Runs of a step; of each kernel the shortest time counts. Default 3. */
+  readonly repeats?: number | undefined;
+}
+
+/** A profile, and every launch of it in order. */
+export interface Profile {
+  readonly report: ProfileReport;
+  readonly launches: readonly TimedLaunch[];
+}
+
+/**
+ * Where the time of a training step goes, kernel by kernel: the step of a plan runs on the device over memory that
+ * holds small numbers, so that no weights are needed. The arguments, which say where documents end, are a batch's.
+ *
+ * @throws LowrankError as `planFineTune`; `profile.backend` for a backend that times no kernels; what the device throws
+ */
+export async function profileFineTune({ backend: given, repeats, ...options }: ProfileOptions): Promise<Profile> {
+  const model = await readModelConfig(options);
+  const run = plannedRun(options, model);
+  const backend = await openBackend(given);
+  const device = { name: `${backend.name}, ${backend.description}`, spec: backend.spec, memoryBytes: undefined };
+  const cost = await planRun(run, device);
+  const probes = await probe(backend, { isSlow: computesOnCpu(backend) });
+  const parts: { plan: Plan; profiled: ProfiledPlan; times: number }[] = [];
+  for (const [at, plan] of cost.plans.entries()) {
+    // The last of several plans is the optimizer's; the others run as often as there are batches of their shape.
+    const isUpdate = cost.plans.length > 1 && at === cost.plans.length - 1;
+    const batches = isUpdate ? [] : cost.microBatches.filter(({ inputs }) => fits(plan, inputs));
+    const inputs = batches[0]?.inputs;
+    const profiled = await profilePlan(backend, plan, { ...(inputs && { inputs }), repeats });
+    parts.push({ plan, profiled, times: Math.max(1, batches.length) });
+  }
+  const launches = parts.flatMap(({ plan, profiled, times }) => launchesOf(plan, profiled, times));
+  return {
+    launches,
+    report: {
+      model: model.name,
+      method: run.method,
+      device: device.name,
+      clock: parts[0]?.profiled.clock ?? 'host',
+      batches: cost.microBatches.map(({ batch, length }) => ({ batch, length })),
+      step_ms: parts.reduce((sum, { profiled, times }) => sum + times * profiled.wholeMilliseconds, 0),
+      kernel_ms: launches.reduce((sum, { milliseconds, times }) => sum + milliseconds * times, 0),
+      launches: launches.reduce((sum, { times }) => sum + times, 0),
+      flops: cost.flops,
+      bytes: launches.reduce((sum, { bytes, times }) => sum + bytes * times, 0),
+      probes,
+      kernels: byKernel(launches, probes),
+    },
+  };
+}
+
+function fits(plan: Plan, inputs: Readonly<Record<string, { readonly shape: readonly number[] }>>): boolean {
+  return plan.inputs.every(({ name, shape }) => inputs[name]?.shape.join() === shape.join());
+}
+
+const softwareNames = /software|swiftshader|llvmpipe/i;
+
+export function computesOnCpu({ name, description }: Pick<Backend, 'name' | 'description'>): boolean {
+  return name === 'cpu' || softwareNames.test(description);
+}
+
+/** Operations of a step, or a group of steps, that is several launches belong to the first of them. */
+function launchesOf(plan: Plan, { launches }: ProfiledPlan, times: number): TimedLaunch[] {
+  const counted = new Set<number>();
+  const launched = new Set(launches.map(({ step }) => step));
+  return launches.map(({ step: index, kernel, start, milliseconds, bytes }) => {
+    const step = plan.steps[index];
+    const flops = counted.has(index) ? 0 : flopsFrom(plan, index, launched);
+    counted.add(index);
+    return { kernel, scope: step?.scope ?? '', start, milliseconds, bytes, flops, times };
+  });
+}
+
+/** Of a step, and of those behind it that run with it: they have no launch of their own. */
+function flopsFrom({ steps }: Plan, index: number, launched: ReadonlySet<number>): number {
+  const group = steps[index]?.group;
+  let flops = steps[index]?.flops ?? 0;
+  for (let at = index + 1; group !== undefined && steps[at]?.group === group && !launched.has(at); at++)
+    flops += steps[at]?.flops ?? 0;
+  return flops;
+}
+
+function byKernel(launches: readonly TimedLaunch[], probes: Probes): KernelProfile[] {
+  const all = launches.reduce((sum, { milliseconds, times }) => sum + milliseconds * times, 0);
+  const kernels = new Map<string, { launches: number; milliseconds: number; bytes: number; flops: number }>();
+  for (const { kernel, milliseconds, bytes, flops, times } of launches) {
+    const known = kernels.get(kernel) ?? { launches: 0, milliseconds: 0, bytes: 0, flops: 0 };
+    kernels.set(kernel, {
+      launches: known.launches + times,
+      milliseconds: known.milliseconds + milliseconds * times,
+      bytes: known.bytes + bytes * times,
+      flops: known.flops + flops * times,
+    });
+  }
+  return [...kernels]
+    .map(([kernel, { milliseconds, bytes, flops, ...counts }]): KernelProfile => {
+      const seconds = Math.max(1e-9, milliseconds / 1000);
+      const least = Math.max(flops / probes.flops_per_second, bytes / probes.bytes_per_second);
+      return {
+        kernel,
+        ...counts,
+        milliseconds,
+        share: all === 0 ? 0 : milliseconds / all,
+        bytes,
+        flops,
+        flops_per_second: flops / seconds,
+        bytes_per_second: bytes / seconds,
+        of_best: Math.min(1, least / seconds),
+      };
+    })
+    .sort((a, b) => b.milliseconds - a.milliseconds);
+}
